@@ -1,0 +1,274 @@
+// Package config is the gateway's configuration: typed settings, a strict
+// loader that reports every mistake with its position, and the YAML that ships
+// with the program. It is plain data; each package compiles its own part.
+package config
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// Config is a whole configuration. Load returns it with defaults filled in, so
+// no reader needs to know them.
+type Config struct {
+	Listen   string
+	BasePath string // "" or "/bedrock"
+	TLS      *TLS   // nil: cleartext
+	Admin    Admin
+	DataDir  string // absolute
+	Journal  Journal
+	Upstream Upstream
+	// Upstreams are further ones by name.
+	Upstreams map[string]Upstream
+	// ModelUpstreams maps model globs to upstream names, in the file's order.
+	ModelUpstreams []ModelUpstream
+	// ModelMap maps opaque ARNs to the model that they stand for.
+	ModelMap  map[string]string
+	Ledger    Ledger
+	Prices    []PriceBook // in order, the shipped books first
+	Models    []Model     // catalogue, the shipped one first
+	Unpriced  Unpriced
+	Timeouts  Timeouts
+	Limits    EdgeLimits
+	Telemetry Telemetry
+	Tenants   []Tenant
+	Aliases   map[string]string
+	Cascades  []Cascade
+
+	source *source // positions, for At
+}
+
+// TLS names a certificate and key, reloaded when the files change.
+type TLS struct{ Cert, Key string }
+
+// Admin is the port for health, metrics and reports.
+type Admin struct {
+	Listen string
+	Token  string // needed when Listen is not loopback
+}
+
+// Journal is how durable a usage record is before the call goes on.
+type Journal struct {
+	Fsync string        // always, group (default), os
+	Every time.Duration // longest wait of a group, default 5ms
+	// SegmentBytes is when a segment is closed, default 64 MiB.
+	SegmentBytes int64
+	// Keep is how long applied segments stay, default 72h.
+	Keep time.Duration
+}
+
+// Upstream is one Bedrock.
+type Upstream struct {
+	Region   string
+	Endpoint string // "" AWS for the region; "sandbox" the built-in stand-in; else a URL
+	// BearerToken is a Bedrock API key; "" signs with the AWS credential chain.
+	BearerToken string
+	RoleARN     string
+	SessionTags map[string]string
+	Proxy       string // "" takes HTTPS_PROXY and NO_PROXY from the environment
+	CAFile      string
+	// TagRequests adds the record id to requests as Bedrock request metadata.
+	TagRequests bool
+	Retry       Retry
+	Breaker     Breaker
+}
+
+// Retry bounds the attempts of one leg.
+type Retry struct {
+	MaxAttempts int // default 3
+	// BudgetPercent is how many retries there may be per hundred calls, default 20.
+	BudgetPercent int
+	BaseDelay     time.Duration // default 100ms, doubled, full jitter
+	MaxDelay      time.Duration // default 5s
+	OnTimeout     bool          // retry a time-out, which may be billed twice
+}
+
+// Breaker opens after consecutive failures of one upstream and model.
+type Breaker struct {
+	Failures int           // default 10
+	OpenFor  time.Duration // default 10s
+}
+
+// ModelUpstream sends models that match Glob to the upstream Name.
+type ModelUpstream struct{ Glob, Name string }
+
+// Ledger is where counters live.
+type Ledger struct {
+	Redis string // URL; "" embedded
+}
+
+// Unpriced says what happens to a model without a price.
+type Unpriced string
+
+// The values of Unpriced.
+const (
+	UnpricedAllow  Unpriced = "allow"
+	UnpricedRefuse Unpriced = "refuse"
+)
+
+// Timeouts bound a request.
+type Timeouts struct {
+	Request   time.Duration // default 60m
+	FirstByte time.Duration // default 10m
+	Idle      time.Duration // default 5m, between frames
+	Drain     time.Duration // default 5m, after the caller has left or SIGTERM
+	Header    time.Duration // default 5s, until the head of a request is complete
+	Body      time.Duration // default 30s without a byte of a body
+	KeepAlive time.Duration // default 75s idle
+	Write     time.Duration // default 30s without progress
+}
+
+// EdgeLimits bound what callers can make the gateway hold.
+type EdgeLimits struct {
+	MaxBodyBytes             int64 // default 26,214,400 (25 MiB; Bedrock takes 25,000,000)
+	BufferedBytes            int64 // default 1 GiB, over all requests
+	MaxConnections           int   // default 10,000
+	MaxConnectionsPerAddress int   // default 0: no bound
+}
+
+// Telemetry is traces and metrics.
+type Telemetry struct {
+	OTLP    string  // collector URL; "" off
+	Sample  float64 // share of requests traced, default 0.1
+	Content bool    // put prompts and answers into spans, default false
+}
+
+// Tenant is who pays.
+type Tenant struct {
+	ID           string
+	Keys         []string
+	Models       []string // nil: all
+	DenyModels   []string
+	Operations   []string // nil: the default list
+	Upstream     string
+	RoleARN      string
+	OutputTokens *OutputTokens
+	Budgets      []Budget
+	Limits       Limits
+	OnLedgerLoss string // lease_only (default), allow, deny
+	// Webhook receives notifications, signed with WebhookSecret.
+	Webhook, WebhookSecret string
+}
+
+// OutputTokens caps answers.
+type OutputTokens struct {
+	Default  int64  // when the request names none; 0: Max
+	Max      int64  // 0: no maximum
+	OnExceed string // clamp (default), reject
+}
+
+// Budget is money per window.
+type Budget struct {
+	Period   string // minute, hour, day, month
+	USD      money.Pico
+	OnExceed string     // reject (default), light_only, notify
+	HardUSD  money.Pico // 0: none; where light_only stops too
+	TimeZone string     // IANA name, default UTC
+}
+
+// Limits are rates. Zero is no limit.
+type Limits struct {
+	RequestsPerMinute  int64
+	TokensPerMinute    int64
+	ConcurrentRequests int64
+}
+
+// Cascade is a light model with an escalation model behind it.
+type Cascade struct {
+	Name         string
+	Match        string // CEL
+	Mode         string // rules, check (default), observe, enforce
+	Light        string
+	Partner      string
+	PartnerWhen  string // always (default), uncertain
+	Escalation   string
+	EscalateIf   []Rule
+	Unknown      string // escalate (default), accept
+	OnLength     string // accept (default), escalate
+	Stream       string // buffer (default), pre_only, parallel
+	OnAbandon    string // drain (default), cancel
+	Target       Target
+	Certificate  string // absolute path, "" none
+	PreScore     string // absolute path of a trained gate, "" none
+	Session      Session
+	Guard        EscalationGuard
+	Shadow       Shadow
+	CheckTimeout time.Duration // default 150ms
+}
+
+// Rule is one complexity pattern.
+type Rule struct{ ID, If string }
+
+// Target is the bound on quality that a certificate must prove.
+type Target struct {
+	MaxQualityLoss float64 // default 0.02
+	Confidence     float64 // default 0.9
+}
+
+// Session keeps a conversation on the highest tier that it reached.
+type Session struct {
+	TTL time.Duration // default 30m; 0 with Off
+	Off bool
+}
+
+// EscalationGuard bounds escalations against cost attacks. Zero is no bound.
+type EscalationGuard struct {
+	MaxRate         float64 // share of the cascade's requests
+	PerKeyPerMinute int64
+}
+
+// Shadow runs the other model on a fraction of requests, for labels.
+type Shadow struct {
+	Fraction  float64 // default 0.02 when Tenant is set
+	Tenant    string  // who pays; "" no shadows
+	USDPerDay money.Pico
+	Judge     string // key_disagreement (default), a model id
+}
+
+// PriceBook is one file of prices.
+type PriceBook struct {
+	Name   string // file name
+	Prices []Price
+}
+
+// Price is what one model costs from a day on.
+type Price struct {
+	Models                                               []string  // foundation ids, or globs
+	Scope                                                string    // "" in region, geo, global
+	Tier                                                 string    // "" default, flex, priority, optimized, batch
+	Effective                                            time.Time // UTC day
+	Source                                               string
+	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h money.Price
+	// Has says which of the classes are listed; the others are unknown, not free.
+	HasOutput, HasCacheRead, HasCacheWrite5m, HasCacheWrite1h bool
+	// Guardrail is per million text units, by policy name.
+	Guardrail map[string]money.Price
+}
+
+// Model is a catalogue entry: what a model accepts.
+type Model struct {
+	IDs                                                      []string // foundation ids, or globs, without region prefix
+	Dialect                                                  string   // name of its InvokeModel body
+	Context                                                  int64    // tokens, 0 unknown
+	MaxOutput                                                int64    // tokens, 0 unknown
+	System, Tools, Images, Documents, CachePoints, Reasoning bool
+	Converse                                                 bool
+	Source                                                   string
+}
+
+// Position is a place in a configuration file. Line and Column count from 1.
+type Position struct {
+	File         string
+	Line, Column int
+	Text         string // the offending line
+}
+
+// Problem is one mistake: where, as a path like "cascades[0].match", and what.
+type Problem struct {
+	Path    string
+	Offset  int // bytes into the scalar at Path, for CEL
+	Message string
+	// Warning does not make the configuration invalid.
+	Warning bool
+}

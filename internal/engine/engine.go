@@ -1,0 +1,96 @@
+// Package engine says what one attempt at one upstream is. The real upstream
+// is engine/bedrock; engine/sandbox is a stand-in that speaks the same wire.
+package engine
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Request is one attempt at one upstream, complete but unsigned.
+type Request struct {
+	Upstream string // configured name, "" for the default one
+	RoleARN  string // role to assume for this tenant, "" for the upstream's own
+	Model    string // model id sent upstream; keys the circuit breaker
+	Op       wire.Operation
+	Method   string
+	Target   string // encoded path and query, as it goes on the wire
+	Header   wire.Header
+	Body     []byte
+}
+
+// Response is the upstream's answer. Body and Header belong to the receiver.
+type Response struct {
+	Status int
+	Header wire.Header
+	// Body is the whole answer; nil when Frames is set.
+	Body []byte
+	// Frames is set for an answer of type application/vnd.amazon.eventstream.
+	Frames *FrameSource
+}
+
+// FrameSource yields an upstream's event-stream frames one by one.
+// It must be closed. It is not safe for concurrent use, except Close.
+type FrameSource struct {
+	next  func() ([]byte, error)
+	close func() error
+}
+
+// NewFrameSource returns a source that reads with next and is closed by close.
+func NewFrameSource(next func() ([]byte, error), close func() error) *FrameSource {
+	return &FrameSource{next, close}
+}
+
+// Next returns the next whole frame, checksums verified; it stays valid until
+// the following call. It returns io.EOF after the last frame of a properly
+// ended body and an *Error otherwise.
+func (s *FrameSource) Next() ([]byte, error) { return s.next() }
+
+// Close ends the stream and frees its connection, which is reused only when
+// the body was read to its end.
+func (s *FrameSource) Close() error { return s.close() }
+
+// Failure is why an attempt brought no answer.
+type Failure uint8
+
+// The failures. The zero value is not used.
+const (
+	_             Failure = iota
+	NotSent               // refused or lost before the request was fully sent; certainly not billed
+	StaleConn             // a kept connection was closed before any byte of the answer
+	LostInAnswer          // sent, then lost before the end of the answer; may be billed
+	TimedOut              // sent, no first byte in time, or idle too long; may be billed
+	Corrupt               // the answer is not valid HTTP or not a valid event stream
+	CircuitOpen           // not tried: the breaker of this upstream and model is open
+	Misconfigured         // no credentials, no such upstream, region mismatch
+	Cancelled             // the context ended
+)
+
+// Error is an attempt without an answer.
+type Error struct {
+	Failure Failure
+	// Answered is whether any byte of the answer had arrived.
+	Answered bool
+	Err      error
+}
+
+// Error describes the failure for logs.
+func (e *Error) Error() string { return e.Failure.String() + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// String names the failure in words fit for a metric label.
+func (f Failure) String() string {
+	return [...]string{"", "not_sent", "stale_connection", "lost_in_answer", "timed_out", "corrupt",
+		"circuit_open", "misconfigured", "cancelled"}[f]
+}
+
+// Billable reports whether Bedrock may have billed the attempt.
+func (f Failure) Billable() bool {
+	return f == LostInAnswer || f == TimedOut || f == Corrupt || f == Cancelled
+}
+
+// Timing is what one attempt took, for traces.
+type Timing struct{ Connected, FirstByte, Done time.Duration }

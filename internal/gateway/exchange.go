@@ -1,0 +1,50 @@
+package gateway
+
+import (
+	"io"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Request is one request as the edge hands it over, the same for HTTP/1.1 and
+// HTTP/2. It belongs to the line until the response's Body is closed.
+type Request struct {
+	ID        string // ULID, x-sluice-request-id
+	Method    string
+	Target    string // raw request target, as on the wire
+	Authority string // raw Host field, or :authority
+	// HTTP2 is whether Signature V4 may name :authority instead of host.
+	HTTP2  bool
+	Header wire.Header
+	// ContentLength is what was announced, -1 when nothing was.
+	ContentLength int64
+	// Body reads the body as it comes.
+	Body BodyReader
+	// Gone is closed when the caller has left.
+	Gone     <-chan struct{}
+	Received time.Time
+}
+
+// BodyReader reads request bodies inside the edge's memory budget.
+type BodyReader interface {
+	// ReadAll returns the body, which stays valid until Release. It fails with a
+	// *wire.Error: too large, too slow, shorter than announced, or 503 when all
+	// bodies together would exceed the budget.
+	ReadAll() ([]byte, error)
+	Release()
+}
+
+// Response is what the edge writes. Exactly one of Body and Stream is used.
+type Response struct {
+	Status int
+	Header wire.Header
+	Body   []byte
+	// Stream yields whole event-stream frames, at most one per Read when the
+	// buffer is large enough; the edge flushes after each Read. It must be
+	// closed; closing before io.EOF means that the caller has left.
+	Stream io.ReadCloser
+	// CloseConnection asks the edge to close an HTTP/1.1 connection, because
+	// its request body was not read.
+	CloseConnection bool
+}

@@ -1,0 +1,116 @@
+package meter
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Start is the first half of a usage record, journalled before a call leaves.
+// One upstream attempt has one record.
+type Start struct {
+	ID        string // ULID, unique per attempt
+	RequestID string // ULID of the caller's request, shared by its legs
+	Root      string // first element of the tenant path; the ledger's slot
+	Tenant    string // whole path
+	Key       string // key id
+	Op        wire.Operation
+	Model     string // id sent upstream, decoded
+	SKU       SKU    // what it is priced as
+	Cascade   string // "" when none
+	Path      string // passthrough, direct, light, escalated, partner, shadow, judge
+	Reason    string
+	Leg       int // from 0
+	Attempt   int // from 1
+	// EstimatedInput and MaxOutput are the worst case that was reserved, in tokens.
+	EstimatedInput, MaxOutput int64
+	Hold                      money.Pico
+	PriceVersion              string // "" when unpriced
+	At                        time.Time
+}
+
+// SKU is what a call is priced as, resolved before it leaves because the answer
+// does not name the serving region.
+type SKU struct {
+	Model string // foundation model id without region prefix
+	Scope string // "" in region, "geo" for us. eu. …, "global"
+	Tier  string // "" default, flex, priority, reserved, optimized
+}
+
+// Outcome is how an attempt ended.
+type Outcome uint8
+
+// The outcomes. The zero value is unknown: it may have been billed and nobody
+// knows how much; its estimate stays in suspense.
+const (
+	Unknown   Outcome = iota
+	Completed         // usage is known
+	Failed            // answered with an error or provably not sent; nothing is billed
+)
+
+// End is the second half of a usage record.
+type End struct {
+	ID      string
+	Outcome Outcome
+	Status  int // HTTP status, 0 without an answer
+	Usage   wire.Usage
+	// Drained is whether the usage was read after the caller had left.
+	Drained bool
+	// Served marks the leg whose answer the caller got: it counts the request.
+	Served bool
+	// Wasted marks a light answer that was paid for and thrown away.
+	Wasted bool
+	// Escalated marks the served leg of a request that left a light one behind
+	// or skipped it by rule.
+	Escalated bool
+	// TokensCut is how far the cap lowered what the caller asked for.
+	TokensCut    int64
+	AWSRequestID string
+	At           time.Time
+}
+
+// Costs is money per token class. The zero value is nothing.
+type Costs struct {
+	Input, Output, CacheRead, CacheWrite, Guardrail money.Pico
+}
+
+// Total is the sum of all classes.
+func (c Costs) Total() money.Pico {
+	return c.Input + c.Output + c.CacheRead + c.CacheWrite + c.Guardrail
+}
+
+// Posting is what one journal entry adds to the counters of one root tenant.
+// It is derived from a record when its END is journalled, so replays add the
+// same. Seq numbers are contiguous from 1 per writer and root.
+type Posting struct {
+	Seq  uint64
+	Root string
+	Row  RowKey
+	Add  Counters
+}
+
+// RowKey is the counter row that a posting adds to: everything reports group by.
+type RowKey struct {
+	Hour         time.Time // UTC hour of the END
+	Tenant       string
+	Key          string
+	Model        string // id sent upstream
+	Scope, Tier  string
+	Cascade      string
+	Path         string
+	PriceVersion string
+}
+
+// Counters is one row's additive values. Amounts in Redis are two fields, whole
+// nano-dollars and the remaining pico-dollars, each simply added.
+type Counters struct {
+	Requests, Legs, Escalated                            int64
+	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h int64
+	GuardrailUnits                                       int64
+	TokensCut                                            int64
+	Unpriced, Unknown, Drained                           int64
+	SuspenseTokens                                       int64 // estimates of unknown attempts
+	CostInput, CostOutput, CostCacheRead, CostCacheWrite money.Pico
+	CostGuardrail, CostWasted, Suspense                  money.Pico
+}

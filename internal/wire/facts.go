@@ -1,0 +1,61 @@
+package wire
+
+// Span is a half-open range of bytes [Start, End) in a body. The zero value
+// means absent (no value starts at byte 0 of an object).
+type Span struct{ Start, End int }
+
+// Present reports whether the span names any bytes.
+func (s Span) Present() bool { return s.End > s.Start }
+
+// Facts are what one pass over a request body tells. Rules, the cap and the
+// estimates work on facts alone. Nothing in it points into the body but spans.
+type Facts struct {
+	Op      Operation
+	Dialect *Dialect // nil: unknown family, passed through
+	Stream  bool
+	// BodyBytes is the length of the body, TextBytes that of its text values
+	// (prompt, messages, system, tool descriptions), unescaped.
+	BodyBytes, TextBytes int
+	// InputTokens is an estimate from text bytes, images and documents.
+	InputTokens int
+	// SystemHash is a 64-bit hash of the system prompt's bytes, 0 when absent.
+	SystemHash uint64
+	// FirstUserHash is a 64-bit hash of the first user message, 0 when absent.
+	FirstUserHash uint64
+	Turns         int // messages
+	Images        int
+	Documents     int
+	Videos        int
+	Audios        int
+	Tools         int
+	CachePoints   int
+	// System is whether the body has a system prompt.
+	System bool
+	// ReasoningHistory is whether a message carries reasoning content with a
+	// signature, which only the family that wrote it can read.
+	ReasoningHistory bool
+	// MaxTokens is the output cap that the body asks for.
+	MaxTokens Count
+	// MaxTokensSpan is where its number stands. When absent, InsertAt says
+	// where the dialect's member belongs.
+	MaxTokensSpan Span
+	// ThinkingTokens is the thinking budget, ThinkingSpan where it stands.
+	ThinkingTokens Count
+	ThinkingSpan   Span
+	// NoMaxTokens is whether this request forbids a cap of its own (Nova 2
+	// reasoning effort "high", prompt ARNs).
+	NoMaxTokens bool
+	// Multiplier is how many completions are asked for (n, num_generations,
+	// numResults); at least 1.
+	Multiplier int
+	// ServiceTier is the tier asked for in the body, "" when absent.
+	ServiceTier string
+	// BodyModel is where a "model" member stands (OpenAI dialects, async
+	// invoke), with its value decoded in BodyModelID.
+	BodyModel   Span
+	BodyModelID string
+	// Schema is where a JSON schema for structured output stands.
+	Schema Span
+	// at holds the insertion points that shape needs; the scanner fills it.
+	at insertion
+}
