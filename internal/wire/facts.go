@@ -31,6 +31,9 @@ type Facts struct {
 	CachePoints   int
 	// System is whether the body has a system prompt.
 	System bool
+	// SystemSpan is where the value of its member stands (system, preamble),
+	// quotes or brackets included; absent where it is one of the messages.
+	SystemSpan Span
 	// ReasoningHistory is whether a message carries reasoning content with a
 	// signature, which only the family that wrote it can read.
 	ReasoningHistory bool
@@ -56,6 +59,9 @@ type Facts struct {
 	BodyModelID string
 	// Schema is where a JSON schema for structured output stands.
 	Schema Span
+	// Metadata is where Converse's requestMetadata object stands, braces
+	// included.
+	Metadata Span
 	// at holds the insertion points that shape needs; the scanner fills it.
 	at insertion
 }
