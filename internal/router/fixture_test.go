@@ -14,6 +14,10 @@ const (
 	nobody = "nobody.unlisted-v1:0"
 )
 
+// claude is the dialect of the haiku and sonnet above, by whatever name the wire
+// has it.
+var claude = wire.DialectOf(wire.ParseModelID(sonnet).Foundation)
+
 // baseConfig has one cascade across families and one within a family.
 func baseConfig() *config.Config {
 	return &config.Config{
@@ -25,11 +29,11 @@ func baseConfig() *config.Config {
 				Context: 300_000, MaxOutput: 10_000, System: true, Tools: true,
 			},
 			{
-				IDs: []string{"anthropic.claude-3-5-haiku-*"}, Dialect: "anthropic-messages", Converse: true,
+				IDs: []string{"anthropic.claude-3-5-haiku-*"}, Dialect: claude.Name, Converse: true,
 				Context: 200_000, MaxOutput: 8192, System: true, Tools: true, CachePoints: true,
 			},
 			{
-				IDs: []string{"anthropic.claude-sonnet-4-5-*"}, Dialect: "anthropic-messages", Converse: true,
+				IDs: []string{"anthropic.claude-sonnet-4-5-*"}, Dialect: claude.Name, Converse: true,
 				Context: 200_000, MaxOutput: 64_000, System: true, Tools: true, Images: true,
 				Documents: true, CachePoints: true, Reasoning: true,
 			},

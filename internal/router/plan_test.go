@@ -134,13 +134,13 @@ func TestPlanInvoke(t *testing.T) {
 			t.Errorf("%s, body %q\n got %s\nwant %s", asked, dialect, got, want)
 		}
 	}
-	f("auto", "anthropic-messages", "escalation sonnet; direct dialect; skipped lite=dialect", nil)
+	f("auto", claude.Name, "escalation sonnet; direct dialect; skipped lite=dialect", nil)
 	f("auto", "nova", "light lite; light; skipped sonnet=dialect", nil)
 	f("auto", "llama", "invalid: The request body is written for another model family than auto offers ("+
 		lite+", "+sonnet+"). Use Converse or the body of one of them.", nil)
 	f("auto", "", "light lite > escalation sonnet; light", nil)
-	f("claude", "anthropic-messages", "light haiku > escalation sonnet; light", nil)
-	f("claude", "anthropic-messages", "escalation sonnet; direct unsupported; skipped haiku=unsupported images",
+	f("claude", claude.Name, "light haiku > escalation sonnet; light", nil)
+	f("claude", claude.Name, "escalation sonnet; direct unsupported; skipped haiku=unsupported images",
 		func(in *Input) { in.Facts.Images = 1 })
 	// A rule asks for escalation, but only the light model can read the body.
 	f("auto", "nova", "light lite; light dialect; skipped sonnet=dialect",

@@ -88,7 +88,7 @@ func drawInput(t *rapid.T) *Input {
 	in.Facts.Op = rapid.SampledFrom([]wire.Operation{
 		wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens, wire.OpStartAsyncInvoke,
 	}).Draw(t, "op")
-	in.Facts.Dialect = wire.DialectNamed(rapid.SampledFrom([]string{"", "nova", "anthropic-messages", "llama"}).Draw(t, "dialect"))
+	in.Facts.Dialect = wire.DialectNamed(rapid.SampledFrom([]string{"", "nova", claude.Name, "llama"}).Draw(t, "dialect"))
 	in.Facts.InputTokens = rapid.SampledFrom([]int{1, 5000, 40_000}).Draw(t, "input")
 	in.Facts.Images = rapid.IntRange(0, 1).Draw(t, "images")
 	in.Facts.ReasoningHistory = rapid.Bool().Draw(t, "reasoning history")

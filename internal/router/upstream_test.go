@@ -53,10 +53,10 @@ func TestDialect(t *testing.T) {
 			t.Errorf("Dialect(%s, %s) = %q, want %q", asked, body, got, want)
 		}
 	}
-	const claude = `{"anthropic_version":"bedrock-2023-05-31","max_tokens":1,"messages":[]}`
-	f(lite, claude, "nova")
-	f(sonnet, `{}`, "anthropic-messages")
-	f("auto", claude, "anthropic-messages")
-	f("auto", `{}`, "anthropic-messages") // nothing to go by but the alias's model
+	const body = `{"anthropic_version":"bedrock-2023-05-31","max_tokens":1,"messages":[]}`
+	f(lite, body, "nova")
+	f(sonnet, `{}`, claude.Name)
+	f("auto", body, claude.Name)
+	f("auto", `{}`, claude.Name) // nothing to go by but the alias's model
 	f(nobody, `{}`, "")
 }
