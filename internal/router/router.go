@@ -10,6 +10,8 @@
 package router
 
 import (
+	"cmp"
+
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -21,6 +23,7 @@ type Router struct {
 	aliases   map[string]string
 	catalogue catalogue
 	cascades  []*Cascade
+	spoken    []*wire.Dialect // by the legs of the cascades
 	upstreams []upstreamRule
 	regions   map[string]string // by upstream name, "" the default one
 }
@@ -50,6 +53,7 @@ func Compile(cfg *config.Config) (*Router, []config.Problem) {
 	for i := range cfg.Cascades {
 		cascade, found := r.compileCascade(conditions, &cfg.Cascades[i], i)
 		r.cascades = append(r.cascades, cascade)
+		r.spoken = append(r.spoken, cascade.Light.Dialect, cascade.Escalation.Dialect)
 		problems = append(problems, found...)
 	}
 	return r, problems
@@ -69,17 +73,16 @@ func (r *Router) Resolve(asked string) string {
 func (r *Router) Catalogue(model string) *Model { return r.catalogue.find(r.Resolve(model)) }
 
 // Dialect returns how the InvokeModel body of a request is spelt, nil when that
-// is not known. The model asked for decides; behind an alias the caller may
-// write for any leg of a cascade, so the shape of the body does.
+// is not known. The model asked for decides. Behind an alias the caller may
+// write for any leg of a cascade, so the shape of the body does; a shape that
+// several families share is taken for the alias's model or a cascade's leg.
 func (r *Router) Dialect(asked string, body []byte) *wire.Dialect {
-	model, aliased := r.aliases[asked]
-	if !aliased {
-		return r.leg(RoleSole, asked).Dialect
+	own := r.leg(RoleSole, asked).Dialect
+	if _, aliased := r.aliases[asked]; !aliased {
+		return own
 	}
-	if d := wire.SniffDialect(body); d != nil {
-		return d
-	}
-	return r.leg(RoleSole, model).Dialect
+	among := append([]*wire.Dialect{own}, r.spoken...)
+	return cmp.Or(wire.SniffDialect(body, among...), own)
 }
 
 // Upstream returns the name of the upstream that serves model, "" for the

@@ -65,10 +65,19 @@ func DialectOf(foundation string) *Dialect {
 	return nil
 }
 
-// SniffDialect guesses the dialect by the shape of a body.
-func SniffDialect(body []byte) *Dialect {
-	if strings.Contains(string(body), "anthropic_version") {
+// SniffDialect guesses the dialect by the shape of a body. A shape that several
+// dialects share is taken for the first of among that has it.
+func SniffDialect(body []byte, among ...*Dialect) *Dialect {
+	switch {
+	case strings.Contains(string(body), "anthropic_version"):
 		return dialects[0]
+	case strings.Contains(string(body), "max_gen_len"):
+		return dialects[2]
+	}
+	for _, d := range among {
+		if d != nil && d != dialects[0] && strings.Contains(string(body), "messages") {
+			return d
+		}
 	}
 	return nil
 }
