@@ -33,6 +33,11 @@ func load(d *decoder, name string, data []byte) (*Config, error) {
 	c := defaults()
 	main := d.newTree(name, data)
 	d.shipped(main, c)
+	return d.settle(main, data, c)
+}
+
+// settle reads the main file over the defaults in c, then what it names.
+func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 	if body := d.parseYAML(main.file, data); body != nil {
 		rootSection(d, value{main, body, ""}, c)
 	}

@@ -63,7 +63,8 @@ func (p place) position() Position {
 
 // into returns the place of the byte that stands offset bytes into the scalar
 // at p, which is exact for scalars on one line and for literal blocks, and the
-// start of the scalar for what was folded.
+// start of the scalar for what was folded. It does not follow ${NAME} and the
+// numeric escapes of double quotes: behind them it points too far left or right.
 func (p place) into(offset int) place {
 	if offset <= 0 || p.style == styleNone {
 		return p
