@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/big"
@@ -158,19 +159,8 @@ func rate(d *decoder, v value, dst **big.Rat) {
 
 // expandEntry appends a row per scope and tier of e.
 func (d *decoder) expandEntry(rows []Price, b *book, e *bookEntry) []Price {
-	row := Price{Models: e.Models, Effective: e.Effective, Source: e.Source}
-	if row.Effective.IsZero() {
-		row.Effective = b.Effective
-	}
-	if row.Source == "" {
-		row.Source = b.Source
-	}
-	if row.Effective.IsZero() {
-		d.fault(e.at, "needs the key %q, here or for the whole book", "effective")
-		return rows
-	}
-	if e.Input == nil && e.Guardrail == nil {
-		d.fault(e.at, "needs the key %q", "input")
+	row, ok := d.entryRow(b, e)
+	if !ok {
 		return rows
 	}
 	inScope, inTier := e.Scopes, e.Tiers
@@ -197,6 +187,23 @@ func (d *decoder) expandEntry(rows []Price, b *book, e *bookEntry) []Price {
 		}
 	}
 	return rows
+}
+
+// entryRow is what all rows of e share, and whether e is one at all.
+func (d *decoder) entryRow(b *book, e *bookEntry) (Price, bool) {
+	row := Price{Models: e.Models, Effective: e.Effective, Source: cmp.Or(e.Source, b.Source)}
+	if row.Effective.IsZero() {
+		row.Effective = b.Effective
+	}
+	if row.Effective.IsZero() {
+		d.fault(e.at, "needs the key %q, here or for the whole book", "effective")
+		return row, false
+	}
+	if e.Input == nil && e.Guardrail == nil {
+		d.fault(e.at, "needs the key %q", "input")
+		return row, false
+	}
+	return row, true
 }
 
 var one = big.NewRat(1, 1)
