@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -295,7 +296,7 @@ func parseGuarded(data []byte) (tree *ast.File, err error) {
 			err = fmt.Errorf("cannot be read as YAML: %v", r)
 		}
 	}()
-	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	return parser.ParseBytes(bytes.TrimPrefix(data, []byte(byteOrderMark)), 0, parser.AllowDuplicateMapKey())
 }
 
 func syntaxError(f *file, err error) (place, string) {

@@ -19,8 +19,12 @@ type file struct {
 	order int // of reading, to sort messages by
 }
 
+// byteOrderMark is what some editors put before a file. It is no part of it.
+const byteOrderMark = "\ufeff"
+
 func newFile(name string, data []byte) *file {
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	text = strings.TrimPrefix(text, byteOrderMark)
 	return &file{name: name, lines: strings.Split(text, "\n")}
 }
 

@@ -21,6 +21,7 @@ func TestForms(t *testing.T) {
 		}
 	}
 	f("listen: :8080", "")
+	f("\ufefflisten: :8080\r\nunpriced: refuse\r\n", "")
 	f("listen: '[::1]:8080'", "")
 	f("listen: '127.0.0.1:65536'", "must be an address")
 	f("listen: 127.0.0.1:http", "must be an address")
