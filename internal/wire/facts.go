@@ -62,6 +62,48 @@ type Facts struct {
 	// Metadata is where Converse's requestMetadata object stands, braces
 	// included.
 	Metadata Span
-	// at holds the insertion points that shape needs; the scanner fills it.
-	at insertion
+	// Guardrail is where Converse's guardrailConfig stands.
+	Guardrail Span
+	// Latency is performanceConfig.latency of a Converse body, "" when absent.
+	Latency string
+	// at holds the edit points that shape needs; the scanner fills it.
+	at editPoints
 }
+
+// editPoints are the places in a body that the cap may have to change.
+type editPoints struct {
+	root, parent object
+	caps         [maxCaps]capValue
+	ncaps        int
+	foreignCap   bool
+	multiplier   capValue
+	thinking     capValue
+	prompt       bool // the body has a prompt instead of messages
+	// metadataOther is whether requestMetadata stands there but is no object.
+	metadataOther bool
+}
+
+// maxCaps is how many output caps one body may hold at once.
+const maxCaps = 4
+
+// object is a JSON object that members can be inserted into. The zero value
+// is absent.
+type object struct {
+	Span
+	empty bool
+	// null is whether the value is null, which counts as absent.
+	null bool
+	// other is whether the value is neither an object nor null.
+	other bool
+}
+
+// capValue is a number that the cap depends on, as it stands in the body.
+type capValue struct {
+	Span
+	n Count // unknown when it is not a whole number from 1 to 2³¹-1
+	// null is whether the value is null, which counts as absent.
+	null bool
+}
+
+// given reports whether the body gives the value at all.
+func (c capValue) given() bool { return c.Present() && !c.null }
