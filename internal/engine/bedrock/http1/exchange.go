@@ -106,10 +106,11 @@ func (x *exchange) release(keep keepAlive) bool {
 }
 
 // fail ends the exchange and describes why; an earlier end by the context or by
-// Close is the reason that counts, the error is only its consequence.
+// Close is the reason that counts, the error is only its consequence. An answer
+// that was read whole can still turn out to make no sense.
 func (x *exchange) fail(why engine.Failure, err error) *engine.Error {
 	x.unhook()
-	if !x.end(why) {
+	if !x.end(why) && x.ending.Load() != released {
 		why = engine.Failure(x.ending.Load())
 		err = context.Canceled
 		if why == engine.TimedOut {
