@@ -76,6 +76,21 @@ func (w *Watcher) Remove(x *Watch) {
 	w.removeLocked(x)
 }
 
+// Hangup fires x as if the other end had left. Firing what is not watched does
+// nothing.
+func (w *Watcher) Hangup(x *Watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fireLocked(x)
+}
+
+func (w *Watcher) fireLocked(x *Watch) {
+	if x.watched {
+		close(x.gone)
+		w.removeLocked(x)
+	}
+}
+
 func (w *Watcher) removeLocked(x *Watch) {
 	if !x.watched {
 		return
@@ -127,8 +142,7 @@ func (w *Watcher) look() {
 	}
 	for i := len(w.watches) - 1; i >= 0; i-- {
 		if x := w.watches[i]; gone[x.FD] {
-			close(x.gone)
-			w.removeLocked(x)
+			w.fireLocked(x)
 		}
 	}
 }
