@@ -205,22 +205,16 @@ func (l *Ledger) register(ctx context.Context, client goredis.UniversalClient, r
 	return nil
 }
 
-// sawGeneration registers the root anew when its counters were begun anew: what
-// lost them has probably lost the registry too.
+// sawGeneration registers the root anew when its counters were begun since the
+// last batch: what lost them has probably lost the registry too.
 func (l *Ledger) sawGeneration(ctx context.Context, client goredis.UniversalClient, root, generation string) error {
 	l.mu.Lock()
 	last := l.roots[root]
-	lost := last.generation != "" && last.generation != generation
-	if lost {
-		last.registered = time.Time{}
+	if last.generation != generation {
+		last = sighting{generation: generation}
 	}
-	last.generation = generation
 	l.roots[root] = last
 	l.mu.Unlock()
-	if !lost {
-		return nil
-	}
-	l.log.WarnContext(ctx, "the counters of a root were lost and are filled again", "root", root)
 	return l.register(ctx, client, root)
 }
 

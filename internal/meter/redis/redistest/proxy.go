@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,7 @@ type Proxy struct {
 
 	target   string
 	listener net.Listener
-	losing   atomic.Bool
+	passing  atomic.Int64 // replies that still pass
 	lost     atomic.Int64
 	wg       sync.WaitGroup
 
@@ -31,6 +32,7 @@ func NewProxy(tb testing.TB, addr string) *Proxy {
 		tb.Fatal(err)
 	}
 	p := &Proxy{Addr: l.Addr().String(), target: addr, listener: l, conns: make(map[net.Conn]struct{})}
+	p.Heal()
 	p.wg.Add(1)
 	go p.accept()
 	tb.Cleanup(p.close)
@@ -40,11 +42,12 @@ func NewProxy(tb testing.TB, addr string) *Proxy {
 // URL is the proxy's address as gateways are configured with it.
 func (p *Proxy) URL() string { return "redis://" + p.Addr + "/0" }
 
-// LoseReplies makes every later reply cut its connection instead of arriving.
-func (p *Proxy) LoseReplies() { p.losing.Store(true) }
+// LoseReplies lets this many more replies pass and makes every later one cut
+// its connection instead of arriving.
+func (p *Proxy) LoseReplies(after int) { p.passing.Store(int64(after)) }
 
 // Heal ends LoseReplies.
-func (p *Proxy) Heal() { p.losing.Store(false) }
+func (p *Proxy) Heal() { p.passing.Store(math.MaxInt64) }
 
 // Lost is how many replies were lost so far.
 func (p *Proxy) Lost() int64 { return p.lost.Load() }
@@ -69,11 +72,11 @@ func (p *Proxy) accept() {
 		p.wg.Add(2)
 		go p.pipe(server, client, func() bool { return true })
 		go p.pipe(client, server, func() bool {
-			if p.losing.Load() {
-				p.lost.Add(1)
-				return false
+			if p.passing.Add(-1) >= 0 {
+				return true
 			}
-			return true
+			p.lost.Add(1)
+			return false
 		})
 	}
 }
