@@ -45,8 +45,9 @@ type Facts struct {
 	// ThinkingTokens is the thinking budget, ThinkingSpan where it stands.
 	ThinkingTokens Count
 	ThinkingSpan   Span
-	// NoMaxTokens is whether this request forbids a cap of its own (Nova 2
-	// reasoning effort "high", prompt ARNs).
+	// NoMaxTokens is whether this request forbids a cap of its own. Read sets it
+	// for Nova 2's reasoning effort "high"; for a managed prompt (ModelPrompt)
+	// whoever knows the model id sets it before Limit.
 	NoMaxTokens bool
 	// Multiplier is how many completions are asked for (n, num_generations,
 	// numResults); at least 1.
@@ -84,7 +85,7 @@ type editPoints struct {
 }
 
 // maxCaps is how many output caps one body may hold at once.
-const maxCaps = 4
+const maxCaps = 10
 
 // object is a JSON object that members can be inserted into. The zero value
 // is absent.

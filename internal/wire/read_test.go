@@ -113,6 +113,26 @@ func TestOtherOperations(t *testing.T) {
 	}
 }
 
+func TestEscapedWordsCount(t *testing.T) {
+	f := read(t, wire.OpConverse, "", `{"serviceTier":{"type":"fl\u0065x"},"performanceConfig":{"latency":"new\n"},"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"h\u0069gh"}}}`)
+	if f.ServiceTier != "flex" || f.Latency != "new\n" || !f.NoMaxTokens {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestEveryCapIsLowered fills a body of an unknown family with all caps at once.
+func TestEveryCapIsLowered(t *testing.T) {
+	body := `{"max_tokens":9,"max_tokens_to_sample":9,"max_completion_tokens":9,"max_new_tokens":9,"max_gen_len":9,"maxTokens":9,` +
+		`"inferenceConfig":{"maxTokens":9,"max_new_tokens":9},"textGenerationConfig":{"maxTokenCount":9},"parameters":{"max_new_tokens":9}}`
+	l, err := read(t, wire.OpInvoke, "", body).Limit(wire.Cap{Max: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(wire.ApplySplices(nil, []byte(body), l.Splices)), strings.ReplaceAll(body, "9", "5"); got != want {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	f := func(op wire.Operation, dialect, body, want string) {
 		t.Helper()

@@ -148,3 +148,26 @@ func BenchmarkResponseUsage(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkStreamUsage(b *testing.B) {
+	for _, row := range []struct {
+		name string
+		op   wire.Operation
+		raw  []byte
+	}{
+		{"converse", wire.OpConverseStream, event("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":" of the"},"p":"abcdefghijkl"}`)},
+		{"invoke", wire.OpInvokeStream, chunk(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" of the"}}`)},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			b.ReportAllocs()
+			u := wire.StreamUsage{Op: row.op}
+			for b.Loop() {
+				f, err := wire.ParseFrame(row.raw)
+				if err != nil {
+					b.Fatal(err)
+				}
+				u.Observe(f)
+			}
+		})
+	}
+}
