@@ -155,7 +155,7 @@ func (p *pump) drain(ctx context.Context) error {
 		if err == nil {
 			failing.reset()
 		}
-		if left := p.left(); left == 0 && !p.main.Offset().Before(target) {
+		if p.left() == 0 && (p.isFenced() || !p.main.Offset().Before(target)) {
 			return nil
 		}
 		select {
