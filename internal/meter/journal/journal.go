@@ -237,8 +237,8 @@ func removeParts(disk Disk) error {
 
 // Append adds a record and returns where it stands. It fails with a
 // *RefusedError while the disk is at fault, and with the disk's error when even
-// a Reserved record finds no room; the record is then not in the journal. Under
-// FsyncAlways an error can also mean that the record is there but not durable.
+// a Reserved record finds no room; the record is then not in the journal. An
+// error together with a position means that it is there but not durable.
 func (j *Journal) Append(kind byte, payload []byte, p Priority) (Position, error) {
 	if len(payload) > MaxRecord {
 		return Position{}, errTooLong
@@ -263,7 +263,10 @@ func (j *Journal) Append(kind byte, payload []byte, p Priority) (Position, error
 	if b.leave() {
 		j.free = b
 	}
-	if err == nil && j.opts.Fsync == FsyncAlways {
+	if err != nil {
+		return Position{}, err
+	}
+	if j.opts.Fsync == FsyncAlways {
 		err = j.waitSynced(at)
 	}
 	return at, err

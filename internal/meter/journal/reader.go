@@ -54,6 +54,9 @@ func (r *Reader) Next() bool {
 			}
 			continue
 		}
+		if r.end < 0 && r.limit.Segment > r.pos.Segment {
+			r.findEnd()
+		}
 		if r.end >= 0 && r.pos.Offset >= r.end {
 			if r.whole || !r.advance() {
 				return false
