@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -192,10 +192,14 @@ func closeMeter(t testing.TB, m *Meter) {
 // old process without letting it post.
 func kill(t testing.TB, m *Meter, dir string) string {
 	t.Helper()
-	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
+	var to string
+	eventually(t, "a copy of one moment", func() bool {
+		to = t.TempDir()
+		before, _ := journal.Dir(dir).List()
+		err := os.CopyFS(to, os.DirFS(dir))
+		after, _ := journal.Dir(dir).List()
+		return err == nil && slices.Equal(before, after)
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = m.Close(ctx)
