@@ -622,9 +622,11 @@ func TestLateEnds(t *testing.T) {
 }
 
 func BenchmarkBeginEnd(b *testing.B) {
-	l := newModelLedger()
-	m := openMeter(b, testOptions(b, b.TempDir(), l))
+	o := testOptions(b, b.TempDir(), newModelLedger())
+	o.Flush, o.Journal.Every = time.Hour, 5*time.Millisecond // without the pump
+	m := openMeter(b, o)
 	defer closeMeter(b, m)
+	defer b.StopTimer()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		s := newStart(1, "acme")
