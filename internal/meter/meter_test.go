@@ -350,6 +350,35 @@ func TestCloseTellsWhatWaits(t *testing.T) {
 	}
 }
 
+// TestCloseBreaksOffCalls: a ledger that hangs does not hold up the end.
+func TestCloseBreaksOffCalls(t *testing.T) {
+	l := &hangingLedger{modelLedger: newModelLedger(), entered: make(chan struct{}, 1)}
+	o := testOptions(t, t.TempDir(), l)
+	o.Timeout = time.Hour
+	m := openMeter(t, o)
+	call(t, m, 1, "acme")
+	<-l.entered
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("close: %v", err)
+	}
+}
+
+type hangingLedger struct {
+	*modelLedger
+	entered chan struct{}
+}
+
+func (l *hangingLedger) Apply(ctx context.Context, _ *Batch) (uint64, error) {
+	select {
+	case l.entered <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
 // TestRegression: the ledger forgets acknowledged batches and gets them again.
 func TestRegression(t *testing.T) {
 	for _, all := range []bool{false, true} {
