@@ -138,14 +138,14 @@ func (p *pump) rebuild(ctx context.Context) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	sums, err := totals(p.log.Disk(), wanted)
+	sums, heads, err := totals(p.log.Disk(), wanted)
 	if err != nil {
 		return err
 	}
 	failed, err := forEach(tracks, func(t *track) error {
 		b := &Batch{
 			Writer: t.writer, Epoch: p.log.Identity().Epoch, Root: t.root,
-			From: 1, To: p.checkpoint[t.lane], Totals: true, Postings: sums[t.lane],
+			From: 1, To: heads[t.lane], Totals: true, Postings: sums[t.lane],
 		}
 		applied, err := p.send(ctx, b)
 		if err != nil {

@@ -259,8 +259,10 @@ func (h *history) write(c *journal.Checkpoint) error {
 	return nil
 }
 
-// totals returns the rows of the lanes asked for out of the newest checkpoint.
-func totals(disk journal.Disk, wanted map[lane]bool) (map[lane][]Posting, error) {
+// totals returns the rows of the lanes asked for out of the newest checkpoint,
+// and how far its lanes are. Both must be of one file: a newer one may have been
+// written since the pump last looked.
+func totals(disk journal.Disk, wanted map[lane]bool) (rows map[lane][]Posting, heads map[lane]uint64, err error) {
 	h := newHistory()
 	found := make(map[lane][]Posting)
 	h.each = func(l lane, p *Posting) error {
@@ -269,7 +271,8 @@ func totals(disk journal.Disk, wanted map[lane]bool) (map[lane][]Posting, error)
 		}
 		return nil
 	}
-	return found, h.loadCheckpoint(disk)
+	err = h.loadCheckpoint(disk)
+	return found, h.heads, err
 }
 
 func retireRecord(writer string) []byte {

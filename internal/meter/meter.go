@@ -85,7 +85,8 @@ func Open(ctx context.Context, opts Options) (*Meter, error) {
 	if err := m.recover(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("recover the journal: %w", err), log.Close())
 	}
-	go m.pump.run(m.storeLate)
+	ctx, m.pump.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go m.pump.run(ctx, m.storeLate)
 	return m, nil
 }
 
@@ -299,6 +300,11 @@ func (m *Meter) Journal() (journal.Disk, journal.Identity) { return m.log.Disk()
 func (m *Meter) Close(ctx context.Context) error {
 	m.storeLate()
 	err := m.pump.drain(ctx)
+	m.mu.Lock()
+	if n := len(m.late); n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d finished calls could not be journalled and become unknown", n))
+	}
+	m.mu.Unlock()
 	return errors.Join(err, m.log.Close())
 }
 

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,111 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var errAway = errors.New("ledger is away")
-
-// modelLedger is the ledger's contract in a few lines, with faults.
-type modelLedger struct {
-	mu    sync.Mutex
-	state modelState
-	calls int
-	// before and after a call may return an error: the call is then not done, or
-	// done with the reply lost.
-	before, after func(call int) error
-}
-
-type modelState struct {
-	marks map[lane]uint64
-	epoch map[string]uint64
-	rows  map[lane]map[RowKey]Counters
-}
-
-func newModelLedger() *modelLedger {
-	return &modelLedger{state: modelState{map[lane]uint64{}, map[string]uint64{}, map[lane]map[RowKey]Counters{}}}
-}
-
-func (s modelState) clone() modelState {
-	rows := map[lane]map[RowKey]Counters{}
-	for l, r := range s.rows {
-		rows[l] = maps.Clone(r)
-	}
-	return modelState{maps.Clone(s.marks), maps.Clone(s.epoch), rows}
-}
-
-func (m *modelLedger) Apply(_ context.Context, b *Batch) (uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.calls++
-	if m.before != nil {
-		if err := m.before(m.calls); err != nil {
-			return 0, err
-		}
-	}
-	wm, err := m.apply(b)
-	if m.after != nil && err == nil {
-		if err := m.after(m.calls); err != nil {
-			return 0, err
-		}
-	}
-	return wm, err
-}
-
-func (m *modelLedger) apply(b *Batch) (uint64, error) {
-	sums, err := b.Sums()
-	if err != nil {
-		return 0, err
-	}
-	if b.Epoch < m.state.epoch[b.Writer] {
-		return 0, ErrFenced
-	}
-	m.state.epoch[b.Writer] = b.Epoch
-	l := lane{b.Writer, b.Root}
-	if b.From != m.state.marks[l]+1 {
-		return m.state.marks[l], nil
-	}
-	if m.state.rows[l] == nil {
-		m.state.rows[l] = map[RowKey]Counters{}
-	}
-	for key, add := range sums {
-		sum, _ := m.state.rows[l][key].Plus(add)
-		m.state.rows[l][key] = sum
-	}
-	m.state.marks[l] = b.To
-	return b.To, nil
-}
-
-func (m *modelLedger) Watermark(_ context.Context, writer, root string) (uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.calls++
-	if m.before != nil {
-		if err := m.before(m.calls); err != nil {
-			return 0, err
-		}
-	}
-	return m.state.marks[lane{writer, root}], nil
-}
-
-func (m *modelLedger) Fingerprint(context.Context, string) error { return nil }
-
-func (m *modelLedger) set(change func(*modelLedger)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	change(m)
-}
-
-// total is the sum over all lanes and rows.
-func (m *modelLedger) rows() map[RowKey]Counters {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := map[RowKey]Counters{}
-	for _, rows := range m.state.rows {
-		for key, c := range rows {
-			all[key], _ = all[key].Plus(c)
-		}
-	}
-	return all
-}
 
 func sumOf(rows map[RowKey]Counters) Counters {
 	var sum Counters
@@ -192,10 +85,14 @@ func closeMeter(t testing.TB, m *Meter) {
 // old process without letting it post.
 func kill(t testing.TB, m *Meter, dir string) string {
 	t.Helper()
-	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
+	var to string
+	eventually(t, "a copy of one moment", func() bool {
+		to = t.TempDir()
+		before, _ := journal.Dir(dir).List()
+		err := os.CopyFS(to, os.DirFS(dir))
+		after, _ := journal.Dir(dir).List()
+		return err == nil && slices.Equal(before, after)
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = m.Close(ctx)
@@ -344,6 +241,35 @@ func TestCloseTellsWhatWaits(t *testing.T) {
 	if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("close: %v", err)
 	}
+}
+
+// TestCloseBreaksOffCalls: a ledger that hangs does not hold up the end.
+func TestCloseBreaksOffCalls(t *testing.T) {
+	l := &hangingLedger{modelLedger: newModelLedger(), entered: make(chan struct{}, 1)}
+	o := testOptions(t, t.TempDir(), l)
+	o.Timeout = time.Hour
+	m := openMeter(t, o)
+	call(t, m, 1, "acme")
+	<-l.entered
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("close: %v", err)
+	}
+}
+
+type hangingLedger struct {
+	*modelLedger
+	entered chan struct{}
+}
+
+func (l *hangingLedger) Apply(ctx context.Context, _ *Batch) (uint64, error) {
+	select {
+	case l.entered <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
 }
 
 // TestRegression: the ledger forgets acknowledged batches and gets them again.
@@ -540,114 +466,4 @@ func TestDamage(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	wantSame(t, l, journal.Dir(dir))
-}
-
-// stubbornDisk fails writes while told to.
-type stubbornDisk struct {
-	journal.Dir
-	mu   *sync.Mutex
-	fail *error
-}
-
-type stubbornFile struct {
-	journal.File
-	d stubbornDisk
-}
-
-func (d stubbornDisk) Create(name string) (journal.File, error) {
-	f, err := d.Dir.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	return stubbornFile{f, d}, nil
-}
-
-func (f stubbornFile) WriteAt(p []byte, off int64) (int, error) {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
-	if *f.d.fail != nil {
-		return 0, *f.d.fail
-	}
-	return f.File.WriteAt(p, off)
-}
-
-// TestLateEnds: ENDs that the disk does not take wait in memory and keep their
-// numbers without holes.
-func TestLateEnds(t *testing.T) {
-	dir, l := t.TempDir(), newModelLedger()
-	var fail error
-	d := stubbornDisk{journal.Dir(dir), new(sync.Mutex), &fail}
-	set := func(err error) { d.mu.Lock(); defer d.mu.Unlock(); fail = err }
-	o := testOptions(t, dir, l)
-	o.Disk = d
-	o.Journal.HealEvery = 5 * time.Millisecond
-	m := openMeter(t, o)
-	var open []*Start
-	for i := range 20 {
-		s := newStart(i, "acme")
-		if err := m.Begin(s); err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, s)
-	}
-	set(errors.New("disk does not write"))
-	for _, s := range open[:10] {
-		if _, err := m.End(s, newEnd(s, 1, 1)); err == nil {
-			t.Error("no error")
-		}
-	}
-	var refused *journal.RefusedError
-	if err := m.Begin(newStart(99, "acme")); !errors.As(err, &refused) {
-		t.Errorf("begin: %v", err)
-	}
-	if s := m.Status(); s.Fault == nil || s.Late == 0 {
-		t.Errorf("status %+v", s)
-	}
-	set(nil)
-	eventually(t, "healed", func() bool { return m.Status().Fault == nil })
-	for _, s := range open[10:] {
-		if _, err := m.End(s, newEnd(s, 1, 1)); err != nil {
-			t.Error(err)
-		}
-	}
-	closeMeter(t, m)
-	if got := sumOf(l.rows()); got.Requests != 20 || got.Unknown != 0 {
-		t.Errorf("%+v", got)
-	}
-	wantSame(t, l, journal.Dir(dir))
-}
-
-func BenchmarkBeginEnd(b *testing.B) {
-	l := newModelLedger()
-	m := openMeter(b, testOptions(b, b.TempDir(), l))
-	defer closeMeter(b, m)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		s := newStart(1, "acme")
-		e := newEnd(s, 10, 5)
-		for pb.Next() {
-			if err := m.Begin(s); err != nil {
-				b.Fatal(err)
-			}
-			if _, err := m.End(s, e); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
-// BenchmarkEncode is Begin and End without the journal.
-func BenchmarkEncode(b *testing.B) {
-	prices := testPrices(b)
-	s := newStart(1, "acme")
-	e := newEnd(s, 10, 5)
-	c := new(coder)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.b = c.b[:0]
-		c.start(s)
-		c.b = c.b[:0]
-		p, _ := derive(s, e, prices)
-		appendEnd(c, &p, e)
-	}
 }

@@ -36,6 +36,8 @@ type pump struct {
 	main *journal.Reader
 	stop chan struct{}
 	done chan struct{}
+	// cancel breaks off the calls of run, so that drain need not wait for them.
+	cancel context.CancelFunc
 
 	// checkpoint are the lanes' heads at the end of segment through.
 	checkpoint map[lane]uint64
@@ -109,20 +111,19 @@ func newPump(opts Options, log *journal.Journal, h *history, checkpoint map[lane
 }
 
 // run posts until drain. tick is called before each round.
-func (p *pump) run(tick func()) {
+func (p *pump) run(ctx context.Context, tick func()) {
 	defer close(p.done)
 	failing := backoff{most: p.opts.MaxWait}
 	wait := time.Duration(0)
 	beat := p.opts.Now().Add(p.opts.Heartbeat)
 	for p.sleep(wait) {
 		tick()
-		ctx := context.Background()
 		if now := p.opts.Now(); !now.Before(beat) {
 			beat = now.Add(p.opts.Heartbeat)
 			p.heartbeat(ctx)
 		}
 		wait = p.opts.Flush
-		if err := p.pass(ctx); err != nil {
+		if err := p.pass(ctx); err != nil && ctx.Err() == nil {
 			wait = failing.next()
 			p.opts.Log.Warn("ledger does not answer; records wait in the journal", "error", err, "retry_in", wait)
 		} else {
@@ -146,6 +147,7 @@ func (p *pump) sleep(d time.Duration) bool {
 // drain stops run and posts what is left, until the context ends.
 func (p *pump) drain(ctx context.Context) error {
 	close(p.stop)
+	p.cancel()
 	<-p.done
 	failing := backoff{most: p.opts.MaxWait}
 	defer p.finish()

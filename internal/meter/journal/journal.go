@@ -25,6 +25,19 @@ const (
 	FsyncOS
 )
 
+// ParseFsync reads a setting's name in configuration: group, always or os.
+func ParseFsync(name string) (Fsync, bool) {
+	switch name {
+	case "group":
+		return FsyncGroup, true
+	case "always":
+		return FsyncAlways, true
+	case "os":
+		return FsyncOS, true
+	}
+	return 0, false
+}
+
 // Options say how a journal is kept. Zero values take the defaults.
 type Options struct {
 	Fsync        Fsync

@@ -133,6 +133,14 @@ var ErrNoCheckpoint = errors.New("the journal has no checkpoint")
 // OpenCheckpoint returns a reader of the newest checkpoint and the last segment
 // that it covers. Damage in a checkpoint is an error of the reader.
 func OpenCheckpoint(disk Disk) (*Reader, uint64, error) {
+	r, through, err := openCheckpoint(disk)
+	if errors.Is(err, fs.ErrNotExist) { // replaced by a newer one in between
+		return openCheckpoint(disk)
+	}
+	return r, through, err
+}
+
+func openCheckpoint(disk Disk) (*Reader, uint64, error) {
 	names, err := disk.List()
 	if err != nil {
 		return nil, 0, err
