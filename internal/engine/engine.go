@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -28,6 +29,7 @@ type Response struct {
 	Body []byte
 	// Frames is set for an answer of type application/vnd.amazon.eventstream.
 	Frames *FrameSource
+	Timing Timing
 }
 
 // FrameSource yields an upstream's event-stream frames one by one.
@@ -48,7 +50,8 @@ func NewFrameSource(next func() ([]byte, error), close func() error) *FrameSourc
 func (s *FrameSource) Next() ([]byte, error) { return s.next() }
 
 // Close ends the stream and frees its connection, which is reused only when
-// the body was read to its end.
+// the body was read to its end. A Next that waits in another goroutine returns
+// at once with an *Error of failure Cancelled.
 func (s *FrameSource) Close() error { return s.close() }
 
 // Failure is why an attempt brought no answer.
@@ -56,27 +59,43 @@ type Failure uint8
 
 // The failures. The zero value is not used.
 const (
-	_             Failure = iota
-	NotSent               // refused or lost before the request was fully sent; certainly not billed
-	StaleConn             // a kept connection was closed before any byte of the answer
-	LostInAnswer          // sent, then lost before the end of the answer; may be billed
-	TimedOut              // sent, no first byte in time, or idle too long; may be billed
-	Corrupt               // the answer is not valid HTTP or not a valid event stream
-	CircuitOpen           // not tried: the breaker of this upstream and model is open
-	Misconfigured         // no credentials, no such upstream, region mismatch
-	Cancelled             // the context ended
+	_ Failure = iota
+	// NotSent: refused or lost before the request was fully handed to the
+	// network; certainly not billed.
+	NotSent
+	// StaleConn: a kept connection was closed before any byte of the answer and
+	// at once, as a server does that had already given the connection up.
+	StaleConn
+	// LostInAnswer: sent, then lost before the end of the answer; may be billed.
+	LostInAnswer
+	// TimedOut: no first byte in time, silent for too long, or the deadline of
+	// the context passed; may be billed when the request was sent.
+	TimedOut
+	// Corrupt: the answer is not valid HTTP, not a valid event stream, or larger
+	// than the bound.
+	Corrupt
+	// CircuitOpen: not tried, the breaker of this upstream and model is open.
+	CircuitOpen
+	// Misconfigured: no credentials, no such upstream, a request that cannot be
+	// written.
+	Misconfigured
+	// Cancelled: the context was cancelled or the frames were closed.
+	Cancelled
 )
 
-// Error is an attempt without an answer.
+// Error is an attempt without an answer, or a stream that broke.
 type Error struct {
 	Failure Failure
+	// Sent is whether the whole request had been handed to the network.
+	Sent bool
 	// Answered is whether any byte of the answer had arrived.
 	Answered bool
+	Timing   Timing
 	Err      error
 }
 
-// Error describes the failure for logs.
-func (e *Error) Error() string { return e.Failure.String() + ": " + e.Err.Error() }
+// Error describes the failure for logs. It never contains a body or a header.
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Failure, e.Err) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
@@ -87,10 +106,22 @@ func (f Failure) String() string {
 		"circuit_open", "misconfigured", "cancelled"}[f]
 }
 
-// Billable reports whether Bedrock may have billed the attempt.
+// Billable reports whether Bedrock may have billed the attempt: only a request
+// that was sent whole can have been.
+func (e *Error) Billable() bool { return e.Sent && e.Failure.Billable() }
+
+// Billable reports whether a request that was sent whole and failed in this way
+// may have been billed.
 func (f Failure) Billable() bool {
 	return f == LostInAnswer || f == TimedOut || f == Corrupt || f == Cancelled
 }
 
-// Timing is what one attempt took, for traces.
-type Timing struct{ Connected, FirstByte, Done time.Duration }
+// Timing is what one attempt took, for traces. Each value counts from the start
+// of the attempt; zero is not reached.
+type Timing struct {
+	Connected time.Duration // a connection was there, new or kept
+	FirstByte time.Duration // the first byte of the answer was there
+	Done      time.Duration // the whole answer was there; zero for a stream
+	// Reused is whether the connection had served an earlier attempt.
+	Reused bool
+}

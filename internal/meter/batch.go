@@ -54,12 +54,14 @@ func (b *Batch) check() error {
 		return fmt.Errorf("%w: it names no writer or root", ErrBadBatch)
 	case b.From == 0 || b.From > b.To || b.To >= MaxSeq || b.Epoch >= MaxSeq:
 		return fmt.Errorf("%w: numbers %d to %d in epoch %d", ErrBadBatch, b.From, b.To, b.Epoch)
-	case b.To-b.From+1 != uint64(len(b.Postings)):
+	case b.Totals && b.From != 1:
+		return fmt.Errorf("%w: totals from number %d", ErrBadBatch, b.From)
+	case !b.Totals && b.To-b.From+1 != uint64(len(b.Postings)):
 		return fmt.Errorf("%w: %d postings for numbers %d to %d", ErrBadBatch, len(b.Postings), b.From, b.To)
 	}
 	for i := range b.Postings {
 		p := &b.Postings[i]
-		if want := b.From + uint64(i); p.Seq != want {
+		if want := b.From + uint64(i); !b.Totals && p.Seq != want {
 			return fmt.Errorf("%w: number %d where %d is next", ErrBadBatch, p.Seq, want)
 		}
 		if p.Root != b.Root {

@@ -14,6 +14,9 @@ type Batch struct {
 	Root   string // root tenant: the ledger's slot
 	// From and To are the sequence numbers of the first and the last posting.
 	From, To uint64
+	// Totals is whether the postings are a checkpoint's sums, which stand for
+	// the numbers From to To together and have none of their own. From is then 1.
+	Totals   bool
 	Postings []Posting
 }
 

@@ -1,0 +1,108 @@
+package bedrock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+
+	"github.com/sluice-gateway/sluice/config"
+)
+
+// site is where an upstream is.
+type site struct {
+	endpoint *url.URL
+	region   string
+	aws      aws.Config // zero when neither credentials nor the endpoint need it
+}
+
+// locate finds endpoint and region. The AWS configuration (environment and
+// files) is read only when it is needed: for an endpoint that is not configured,
+// a region that is not, or for credentials.
+func locate(ctx context.Context, s config.Upstream, haveCredentials bool) (site, error) {
+	at := site{region: s.Region}
+	if s.Endpoint == "" || s.Region == "" || !haveCredentials {
+		loaded, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(s.Region),
+			awsconfig.WithCredentialsCacheOptions(refreshEarly))
+		if err != nil {
+			return site{}, err
+		}
+		at.aws, at.region = loaded, loaded.Region
+	}
+	if at.region == "" {
+		return site{}, errors.New("no region")
+	}
+	var err error
+	if s.Endpoint == "" {
+		at.endpoint, err = awsEndpoint(ctx, at.aws)
+	} else {
+		at.endpoint, err = configuredEndpoint(s.Endpoint)
+	}
+	return at, err
+}
+
+// awsEndpoint asks the SDK, which knows partitions, FIPS and dual stack.
+func awsEndpoint(ctx context.Context, c aws.Config) (*url.URL, error) {
+	fips, dualStack := endpointVariant(ctx, c)
+	resolved, err := bedrockruntime.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, bedrockruntime.EndpointParameters{
+		Region: aws.String(c.Region), UseFIPS: aws.Bool(fips), UseDualStack: aws.Bool(dualStack),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &resolved.URI, nil
+}
+
+// endpointVariant reads AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT and
+// their counterparts in the shared configuration; the first source wins.
+func endpointVariant(ctx context.Context, c aws.Config) (fips, dualStack bool) {
+	fipsFound, dualStackFound := false, false
+	for _, source := range c.ConfigSources {
+		if s, ok := source.(interface {
+			GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error)
+		}); ok && !fipsFound {
+			state, found, err := s.GetUseFIPSEndpoint(ctx)
+			fips, fipsFound = state == aws.FIPSEndpointStateEnabled, found && err == nil
+		}
+		if s, ok := source.(interface {
+			GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error)
+		}); ok && !dualStackFound {
+			state, found, err := s.GetUseDualStackEndpoint(ctx)
+			dualStack, dualStackFound = state == aws.DualStackEndpointStateEnabled, found && err == nil
+		}
+	}
+	return fips, dualStack
+}
+
+// instanceMetadata is the IPv6 address of the EC2 instance metadata service.
+var instanceMetadata = netip.MustParseAddr("fd00:ec2::254")
+
+// configuredEndpoint refuses link-local addresses: what answers there gives out
+// the machine's credentials.
+func configuredEndpoint(raw string) (*url.URL, error) {
+	u, err := parseURL("endpoint", raw)
+	if err != nil {
+		return nil, err
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip == instanceMetadata) {
+		return nil, fmt.Errorf("endpoint %s is a link-local address", u.Hostname())
+	}
+	if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, errors.New("endpoint: only scheme, host and path are allowed")
+	}
+	return u, nil
+}
+
+// parseURL keeps the URL out of its error: it may hold a password.
+func parseURL(what, raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("%s: not a URL with scheme and host", what)
+	}
+	return u, nil
+}

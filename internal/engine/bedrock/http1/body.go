@@ -1,0 +1,205 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+)
+
+// Body reads an answer's body as it arrives. It is not safe for concurrent use,
+// except Close.
+type Body struct {
+	x     *exchange
+	head  head
+	left  int64 // bytes left of a sized body or of the current chunk
+	begun bool  // a chunk has been read, so its CRLF is due
+	err   error // what every further Read returns
+}
+
+func newBody(x *exchange, h head) *Body {
+	return &Body{x: x, head: h, left: h.framing.length}
+}
+
+// Read returns what is there, at the latest when the silence bound has passed.
+// It returns io.EOF after a body that ended as its framing says, and the
+// connection is then kept; every other error is an *engine.Error.
+func (b *Body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.read(p)
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.err = io.EOF
+		if !b.x.release(b.head.keepAlive) {
+			b.err = b.x.fail(engine.Cancelled, err)
+		}
+	default:
+		b.err = b.x.fail(failureOf(err), err)
+	}
+	return n, b.err
+}
+
+// Fail ends the exchange because what was read makes no sense to the reader.
+func (b *Body) Fail(why engine.Failure, cause error) *engine.Error {
+	failed := b.x.fail(why, cause)
+	b.err = failed
+	return failed
+}
+
+// ReadAll reads a body of at most limit bytes; a larger one is Corrupt.
+func (b *Body) ReadAll(limit int64) ([]byte, error) {
+	if b.head.framing.kind == sized && b.left > limit {
+		return nil, b.Fail(engine.Corrupt, malformed("body too large"))
+	}
+	buf := make([]byte, 0, b.firstSize())
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := b.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > limit {
+			return nil, b.Fail(engine.Corrupt, malformed("body too large"))
+		}
+		if errors.Is(err, io.EOF) {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// firstSize is what to allocate before the body comes: an announced length is
+// believed up to a bound only. The byte more lets the last Read see the end.
+func (b *Body) firstSize() int64 {
+	const most = 256 << 10
+	if b.head.framing.kind != sized {
+		return 4 << 10
+	}
+	return min(b.left, most) + 1
+}
+
+// Close ends the exchange. When the body was not read to its end, the
+// connection is closed and a Read that waits fails as Cancelled.
+func (b *Body) Close() error {
+	b.x.unhook()
+	b.x.end(engine.Cancelled)
+	return nil
+}
+
+// Timing returns what the attempt took so far.
+func (b *Body) Timing() engine.Timing { return b.x.timing }
+
+func (b *Body) read(p []byte) (int, error) {
+	r := b.x.conn.r
+	switch b.head.framing.kind {
+	case sized:
+		return b.readLeft(r, p)
+	case chunked:
+		return b.readChunked(r, p)
+	default:
+		return r.Read(p)
+	}
+}
+
+// readLeft reads of the bytes that are announced; io.EOF is their end.
+func (b *Body) readLeft(r *bufio.Reader, p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, cutShort(err)
+}
+
+// readChunked reads of the current chunk. The line after a chunk is read only
+// when more is asked for, so that a chunk's bytes never wait for it.
+func (b *Body) readChunked(r *bufio.Reader, p []byte) (int, error) {
+	if b.left == 0 {
+		if b.begun {
+			if line, err := readLine(r); err != nil || len(line) > 0 {
+				return 0, orMalformed(err, "chunk longer than announced")
+			}
+		}
+		b.begun = true
+		size, err := readChunkSize(r)
+		if err != nil {
+			return 0, err
+		}
+		if size == 0 {
+			return 0, skipTrailers(r)
+		}
+		b.left = size
+	}
+	return b.readLeft(r, p)
+}
+
+func readChunkSize(r *bufio.Reader) (int64, error) {
+	line, err := readLine(r)
+	if err != nil {
+		return 0, err
+	}
+	digits, _, _ := bytes.Cut(line, []byte(";")) // extensions mean nothing to us
+	digits = bytes.TrimRight(digits, " \t")
+	if len(digits) == 0 || len(digits) > 15 || bytes.IndexByte(line, '\r') >= 0 {
+		return 0, malformed("bad chunk size")
+	}
+	var size int64
+	for _, c := range digits {
+		d := strings.IndexByte("0123456789abcdef", lower(c))
+		if d < 0 {
+			return 0, malformed("bad chunk size")
+		}
+		size = size<<4 | int64(d)
+	}
+	return size, nil
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'F' {
+		return c | 0x20
+	}
+	return c
+}
+
+// skipTrailers reads to the end of a chunked body and returns io.EOF. Trailers
+// are checked and dropped: no operation of Bedrock has any.
+func skipTrailers(r *bufio.Reader) error {
+	block, err := readBlock(r)
+	if err != nil {
+		return err
+	}
+	if _, err := parseFields(block); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// readLine returns one line without its CRLF, valid until the next read.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return nil, malformed("line too long")
+	}
+	if err != nil {
+		return nil, cutShort(err)
+	}
+	if len(line) < 2 || line[len(line)-2] != '\r' {
+		return nil, malformed("line without CRLF")
+	}
+	return line[:len(line)-2], nil
+}
+
+func orMalformed(err error, what string) error {
+	if err != nil {
+		return err
+	}
+	return malformed(what)
+}

@@ -1,0 +1,207 @@
+// Package http1 speaks HTTP/1.1 to one upstream over kept connections.
+//
+// It exists because a paid call needs answers that general clients do not give
+// (docs/adr/0002): whether the request was sent whole, whether any byte of the
+// answer came, an end within milliseconds when the context ends, and bodies
+// that may last for an hour but may not fall silent. It adds no field of its
+// own but Host and Content-Length, follows no redirect, retries nothing and
+// keeps the answer's fields in their order and spelling. It knows neither AWS
+// nor event streams.
+//
+// Invariants: an exchange ends exactly once, by release, failure or abort, and
+// whoever ends it decides what becomes of its connection. A connection is kept
+// only when its answer was read to the end and nothing came after it.
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Options configure a Client. All fields but Proxy and Roots are needed.
+type Options struct {
+	Endpoint *url.URL       // scheme http or https and the authority; its path is not used
+	Proxy    *url.URL       // scheme http or https, credentials in its user part; nil: none
+	Roots    *x509.CertPool // nil: the system's
+
+	Connect   time.Duration // bound of name look-up, connection and handshakes together
+	FirstByte time.Duration // bound from the end of the request to the answer
+	Idle      time.Duration // bound of silence inside an answer
+	Write     time.Duration // bound without progress while sending
+	KeepAlive time.Duration // how long an idle connection is kept; below the upstream's own bound
+
+	MaxIdle  int // connections kept idle
+	MaxConns int // connections in all
+
+	// Now is the clock. Socket deadlines use it, so it must run with real time.
+	Now func() time.Time
+}
+
+// Client holds the connections to one upstream. It is safe for concurrent use.
+type Client struct {
+	options   Options
+	authority string // the Host field, without a default port
+	tls       *tls.Config
+	proxyTLS  *tls.Config
+	pool      pool
+}
+
+// New returns a client without connections. It fails on a scheme other than
+// http and https.
+func New(o Options) (*Client, error) {
+	for _, u := range []*url.URL{o.Endpoint, o.Proxy} {
+		if u != nil && (u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
+			return nil, fmt.Errorf("%q: need http:// or https:// and a host", u.Redacted())
+		}
+	}
+	c := &Client{options: o, authority: authority(o.Endpoint)}
+	c.pool = pool{maxIdle: o.MaxIdle, maxOpen: o.MaxConns, keepAlive: o.KeepAlive, now: o.Now}
+	if o.Endpoint.Scheme == "https" {
+		c.tls = tlsConfig(o.Endpoint, o.Roots)
+	}
+	if o.Proxy != nil && o.Proxy.Scheme == "https" {
+		c.proxyTLS = tlsConfig(o.Proxy, o.Roots)
+	}
+	return c, nil
+}
+
+// Authority returns the value of the Host field that the client sends.
+func (c *Client) Authority() string { return c.authority }
+
+// Close closes idle connections now and the others when their exchange ends.
+func (c *Client) Close() { c.pool.close() }
+
+// Request is one message to send.
+type Request struct {
+	Method string
+	Target string // path and query, sent exactly as given
+	Header wire.Header
+	Body   []byte
+}
+
+// Answer is an answer whose body has not been read.
+type Answer struct {
+	Status int
+	Header wire.Header
+	Body   *Body // must be read to its end or closed
+}
+
+// Do sends one request and reads the head of the answer; interim answers are
+// skipped. When ctx ends, also while the body is read, the connection is closed
+// at once. Every error is an *engine.Error.
+func (c *Client) Do(ctx context.Context, req *Request) (*Answer, error) {
+	if err := validate(req); err != nil {
+		return nil, &engine.Error{Failure: engine.Misconfigured, Err: err}
+	}
+	x := &exchange{client: c, start: c.options.Now()}
+	if err := x.connect(ctx); err != nil {
+		return nil, err
+	}
+	sendErr := x.send(req)
+	h, err := x.readHead(sendErr)
+	switch {
+	case err == nil:
+		return &Answer{Status: h.status, Header: h.header, Body: newBody(x, h)}, nil
+	case sendErr != nil:
+		return nil, x.fail(x.lostBeforeAnswer(sendErr), sendErr)
+	default:
+		return nil, x.fail(x.lostBeforeAnswer(err), err)
+	}
+}
+
+// earlyAnswer is how long an answer may take that came before the whole request.
+const earlyAnswer = time.Second
+
+// staleWindow is how soon a server that had given a connection up shows it: a
+// round trip. A connection that is lost later was lost while the model worked.
+const staleWindow = time.Second
+
+// readHead reads heads up to the final one. After a failed send it only looks
+// for an answer that is already there: a server may refuse a request early and
+// close, and its reason is worth more than our write error.
+func (x *exchange) readHead(sendErr error) (head, error) {
+	first := x.client.options.FirstByte
+	if sendErr != nil {
+		first = min(first, earlyAnswer)
+	}
+	for range maxInterim {
+		x.conn.silence = first
+		if _, err := x.conn.r.Peek(1); err != nil {
+			return head{}, err
+		}
+		if !x.answered {
+			x.answered = true
+			x.timing.FirstByte = x.sinceStart()
+		}
+		x.conn.silence = x.client.options.Idle
+		h, err := readHead(x.conn.r)
+		if err != nil {
+			return head{}, err
+		}
+		if h.status >= 200 {
+			h.keepAlive = h.keepAlive && sendErr == nil
+			return h, nil
+		}
+		if h.status == 101 {
+			return head{}, malformed("an upgrade that was not asked for")
+		}
+	}
+	return head{}, malformed("too many interim answers")
+}
+
+// lostBeforeAnswer names a failure that came before the head was complete.
+func (x *exchange) lostBeforeAnswer(err error) engine.Failure {
+	f := failureOf(err)
+	if x.answered || f != engine.LostInAnswer {
+		if !x.sent && !x.answered {
+			return engine.NotSent
+		}
+		return f
+	}
+	if x.conn.reused && x.sinceStart()-x.sentAt < staleWindow {
+		x.client.pool.purge() // its neighbours were most likely given up too
+		return engine.StaleConn
+	}
+	if !x.sent {
+		return engine.NotSent
+	}
+	return engine.LostInAnswer
+}
+
+// failureOf names the failure behind an error of reading from a connection.
+func failureOf(err error) engine.Failure {
+	var m malformed
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &m):
+		return engine.Corrupt
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return engine.TimedOut
+	default:
+		return engine.LostInAnswer
+	}
+}
+
+// malformed is an answer that is not HTTP as we accept it. It never quotes the
+// answer, which may hold a caller's text.
+type malformed string
+
+func (m malformed) Error() string { return "malformed answer: " + string(m) }
+
+// cutShort turns the end of the connection into the error that it is inside a
+// message.
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,62 @@
+package http1
+
+import (
+	"bufio"
+	"net"
+	"time"
+)
+
+const (
+	readBuffer = 16 << 10
+	// maxJoined is the largest body that is copied behind its head, to go in
+	// one packet and one TLS record.
+	maxJoined = 16 << 10
+	// writePiece is how much must be taken within the write bound: slow links
+	// need minutes for 25 MB, but they make progress.
+	writePiece = 256 << 10
+)
+
+// conn is one connection. It is used by one exchange at a time.
+type conn struct {
+	raw net.Conn // the TCP connection; closing it ends every wait
+	net net.Conn // raw, or TLS over it
+	r   *bufio.Reader
+	now func() time.Time
+
+	silence   time.Duration // how long the next read may wait
+	scratch   []byte        // holds the head while it is sent
+	idleSince time.Time
+	reused    bool
+}
+
+func newConn(raw, secured net.Conn, now func() time.Time) *conn {
+	c := &conn{raw: raw, net: secured, now: now}
+	c.r = bufio.NewReaderSize(deadlineReader{c}, readBuffer)
+	return c
+}
+
+// deadlineReader gives each read its own deadline, so that an answer may last
+// as long as it likes but not fall silent.
+type deadlineReader struct{ c *conn }
+
+func (d deadlineReader) Read(p []byte) (int, error) {
+	if err := d.c.net.SetReadDeadline(d.c.now().Add(d.c.silence)); err != nil {
+		return 0, err
+	}
+	return d.c.net.Read(p)
+}
+
+// write sends p in pieces, each within bound.
+func (c *conn) write(p []byte, bound time.Duration) error {
+	for len(p) > 0 {
+		piece := p[:min(len(p), writePiece)]
+		if err := c.net.SetWriteDeadline(c.now().Add(bound)); err != nil {
+			return err
+		}
+		if _, err := c.net.Write(piece); err != nil {
+			return err
+		}
+		p = p[len(piece):]
+	}
+	return nil
+}

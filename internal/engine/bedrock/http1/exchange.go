@@ -1,0 +1,123 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+)
+
+// exchange is one request and its answer on one connection.
+type exchange struct {
+	client *Client
+	conn   *conn
+	start  time.Time
+	sentAt time.Duration // since start
+	unhook func() bool   // stops watching the context
+
+	sent     bool // the whole request was written
+	answered bool // a byte of the answer came
+	timing   engine.Timing
+
+	// ending is open, released or the engine.Failure that ended the exchange.
+	// Who moves it away from open owns the connection's fate.
+	ending atomic.Uint32
+}
+
+const (
+	open     uint32 = 0
+	released uint32 = 1 << 16
+)
+
+// connect takes a kept connection or makes one, and has the end of ctx close it.
+func (x *exchange) connect(ctx context.Context) error {
+	c, err := x.client.connection(ctx)
+	if err != nil {
+		return &engine.Error{Failure: dialFailure(ctx), Err: err, Timing: x.timing}
+	}
+	x.conn = c
+	x.timing.Connected = x.sinceStart()
+	x.timing.Reused = c.reused
+	x.unhook = context.AfterFunc(ctx, func() { x.end(contextFailure(ctx)) })
+	return nil
+}
+
+// dialFailure tells the caller's own end from trouble with the upstream.
+func dialFailure(ctx context.Context) engine.Failure {
+	if ctx.Err() != nil {
+		return contextFailure(ctx)
+	}
+	return engine.NotSent
+}
+
+func contextFailure(ctx context.Context) engine.Failure {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return engine.TimedOut
+	}
+	return engine.Cancelled
+}
+
+// send writes the request. A small body shares the head's packet.
+func (x *exchange) send(req *Request) error {
+	defer func() { x.sentAt = x.sinceStart() }()
+	c := x.conn
+	c.scratch = x.client.appendHead(c.scratch[:0], req)
+	body := req.Body
+	if len(body) <= maxJoined {
+		c.scratch = append(c.scratch, body...)
+		body = nil
+	}
+	if err := c.write(c.scratch, x.client.options.Write); err != nil {
+		return err
+	}
+	if err := c.write(body, x.client.options.Write); err != nil {
+		return err
+	}
+	x.sent = true
+	return nil
+}
+
+// end closes the connection if the exchange is still open. It may be called
+// from any goroutine and reports whether it was this call that ended it.
+func (x *exchange) end(why engine.Failure) bool {
+	if !x.ending.CompareAndSwap(open, uint32(why)) {
+		return false
+	}
+	x.client.pool.discard(x.conn)
+	return true
+}
+
+// release ends an exchange whose answer was read whole. It reports false when
+// the exchange had been aborted meanwhile.
+func (x *exchange) release(keep keepAlive) bool {
+	x.unhook()
+	if !x.ending.CompareAndSwap(open, released) {
+		return false
+	}
+	x.timing.Done = x.sinceStart()
+	if keep && x.conn.r.Buffered() == 0 {
+		x.client.pool.put(x.conn)
+	} else {
+		x.client.pool.discard(x.conn)
+	}
+	return true
+}
+
+// fail ends the exchange and describes why; an earlier end by the context or by
+// Close is the reason that counts, the error is only its consequence. An answer
+// that was read whole can still turn out to make no sense.
+func (x *exchange) fail(why engine.Failure, err error) *engine.Error {
+	x.unhook()
+	if !x.end(why) && x.ending.Load() != released {
+		why = engine.Failure(x.ending.Load())
+		err = context.Canceled
+		if why == engine.TimedOut {
+			err = context.DeadlineExceeded
+		}
+	}
+	return &engine.Error{Failure: why, Sent: x.sent, Answered: x.answered, Timing: x.timing, Err: err}
+}
+
+func (x *exchange) sinceStart() time.Duration { return x.client.options.Now().Sub(x.start) }

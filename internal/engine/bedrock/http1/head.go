@@ -1,0 +1,286 @@
+package http1
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+const (
+	maxHead    = 64 << 10 // bytes of one head, or of all trailers
+	maxFields  = 256
+	maxInterim = 8 // 1xx answers before the final one
+)
+
+// ours are the fields that say how a message travels. They are the connection's
+// business, so a request must not bring its own.
+var ours = []string{
+	"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
+	"Proxy-Connection", "Proxy-Authorization", "TE", "Trailer", "Upgrade", "Expect",
+}
+
+// validate refuses what would break out of its place in the head.
+func validate(req *Request) error {
+	if !isToken(req.Method) || !isTarget(req.Target) {
+		return errors.New("request line with bytes that it cannot hold")
+	}
+	for _, f := range req.Header {
+		if !isToken(f.Name) || !isValue(f.Value) {
+			return fmt.Errorf("header field %q cannot be written", f.Name)
+		}
+		for _, name := range ours {
+			if strings.EqualFold(f.Name, name) {
+				return fmt.Errorf("header field %s belongs to the connection", name)
+			}
+		}
+	}
+	return nil
+}
+
+// appendHead writes the head of a request that validate accepted.
+func (c *Client) appendHead(dst []byte, req *Request) []byte {
+	dst = append(dst, req.Method...)
+	dst = append(dst, ' ')
+	direct := c.options.Proxy == nil || c.tls != nil
+	if !direct { // a proxy without a tunnel needs the absolute form (RFC 9112, 3.2.2)
+		dst = append(dst, "http://"...)
+		dst = append(dst, c.authority...)
+	}
+	dst = append(dst, req.Target...)
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	dst = append(dst, c.authority...)
+	dst = append(dst, "\r\n"...)
+	if !direct {
+		dst = append(dst, c.proxyAuthorization()...)
+	}
+	for _, f := range req.Header {
+		dst = append(dst, f.Name...)
+		dst = append(dst, ": "...)
+		dst = append(dst, f.Value...)
+		dst = append(dst, "\r\n"...)
+	}
+	if len(req.Body) > 0 || req.Method != "GET" {
+		dst = append(dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, int64(len(req.Body)), 10)
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// keepAlive is whether a connection may be used after its answer.
+type keepAlive bool
+
+// head is a status line and the fields after it.
+type head struct {
+	status    int
+	header    wire.Header
+	framing   framing
+	keepAlive keepAlive
+}
+
+// readHead reads one head strictly: CRLF ends each line, no folded lines, no
+// space before a colon, no control bytes. Leniency here is how answers are
+// smuggled past one of two readers (RFC 9112, 11.2).
+func readHead(r *bufio.Reader) (head, error) {
+	block, err := readBlock(r)
+	if err != nil {
+		return head{}, err
+	}
+	line, rest, _ := strings.Cut(block, "\r\n")
+	minor, status, err := parseStatusLine(line)
+	if err != nil {
+		return head{}, err
+	}
+	header, err := parseFields(rest)
+	if err != nil {
+		return head{}, err
+	}
+	h := head{status: status, header: header}
+	if h.framing, err = framingOf(minor, status, header); err != nil {
+		return head{}, err
+	}
+	h.keepAlive = keepAlive(minor == 1 && h.framing.kind != untilClose && !closes(header))
+	return h, nil
+}
+
+// readBlock returns the lines up to the empty one, each with its CRLF, the empty
+// one left out. One string holds them all, so that fields cost no copies.
+func readBlock(r *bufio.Reader) (string, error) {
+	var block []byte
+	for {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) || len(block)+len(line) > maxHead {
+			return "", malformed("head too large")
+		}
+		if err != nil {
+			return "", cutShort(err)
+		}
+		if len(line) < 2 || line[len(line)-2] != '\r' {
+			return "", malformed("line without CRLF")
+		}
+		if len(line) == 2 {
+			return string(block), nil
+		}
+		if block == nil {
+			block = make([]byte, 0, 1024)
+		}
+		block = append(block, line...)
+	}
+}
+
+// parseStatusLine reads "HTTP/1.x NNN reason"; the reason may be missing.
+func parseStatusLine(line string) (minor, status int, err error) {
+	const prefix = "HTTP/1."
+	if len(line) < len(prefix)+5 || line[:len(prefix)] != prefix {
+		return 0, 0, malformed("not an HTTP/1 status line")
+	}
+	version, code, after := line[len(prefix)], line[len(prefix)+2:len(prefix)+5], line[len(prefix)+5:]
+	if version != '0' && version != '1' || line[len(prefix)+1] != ' ' || after != "" && after[0] != ' ' || !isValue(after) {
+		return 0, 0, malformed("bad status line")
+	}
+	for _, digit := range []byte(code) {
+		if digit < '0' || digit > '9' {
+			return 0, 0, malformed("bad status code")
+		}
+		status = status*10 + int(digit-'0')
+	}
+	if status < 100 {
+		return 0, 0, malformed("bad status code")
+	}
+	return int(version - '0'), status, nil
+}
+
+func parseFields(block string) (wire.Header, error) {
+	if block == "" {
+		return nil, nil
+	}
+	count := strings.Count(block, "\r\n")
+	if count > maxFields {
+		return nil, malformed("too many header fields")
+	}
+	header := make(wire.Header, 0, count)
+	for block != "" {
+		line, rest, _ := strings.Cut(block, "\r\n")
+		name, value, found := strings.Cut(line, ":")
+		value = strings.Trim(value, " \t")
+		if !found || !isToken(name) || !isValue(value) {
+			return nil, malformed("bad header field")
+		}
+		header = append(header, wire.Field{Name: name, Value: value})
+		block = rest
+	}
+	return header, nil
+}
+
+// bodyKind is how the end of a body is known. A body that lasts until the end
+// of the connection cannot be told from one that was cut, not even inside TLS
+// (crypto/tls accepts an end without a farewell); Bedrock sends none.
+type bodyKind uint8
+
+const (
+	sized bodyKind = iota
+	chunked
+	untilClose
+)
+
+// framing is where a body ends; length is for sized ones.
+type framing struct {
+	kind   bodyKind
+	length int64
+}
+
+// framingOf applies RFC 9112, 6.3, and refuses what could be read in two ways:
+// both length and transfer coding, codings other than chunked, lengths that
+// contradict each other.
+func framingOf(minor, status int, h wire.Header) (framing, error) {
+	codings, lengths := h.Count("Transfer-Encoding"), h.Count("Content-Length")
+	if codings > 0 {
+		if codings > 1 || lengths > 0 || minor == 0 || !strings.EqualFold(h.Get("Transfer-Encoding"), "chunked") {
+			return framing{}, malformed("ambiguous body length")
+		}
+	}
+	length, err := contentLength(h)
+	if err != nil {
+		return framing{}, err
+	}
+	switch {
+	case status < 200 || status == 204 || status == 304:
+		return framing{kind: sized}, nil
+	case codings > 0:
+		return framing{kind: chunked}, nil
+	case lengths > 0:
+		return framing{kind: sized, length: length}, nil
+	default:
+		return framing{kind: untilClose}, nil
+	}
+}
+
+// contentLength returns the length that all Content-Length fields agree on, 0
+// when there is none.
+func contentLength(h wire.Header) (int64, error) {
+	first := h.Get("Content-Length")
+	for _, f := range h {
+		if !strings.EqualFold(f.Name, "Content-Length") {
+			continue
+		}
+		if f.Value != first || f.Value == "" || len(f.Value) > 18 || strings.Trim(f.Value, "0123456789") != "" {
+			return 0, malformed("bad content length")
+		}
+	}
+	if first == "" {
+		return 0, nil
+	}
+	return strconv.ParseInt(first, 10, 64)
+}
+
+// closes reports whether the server ends the connection after this answer.
+func closes(h wire.Header) bool {
+	for _, f := range h {
+		if !strings.EqualFold(f.Name, "Connection") {
+			continue
+		}
+		for option := range strings.SplitSeq(f.Value, ",") {
+			if strings.EqualFold(strings.Trim(option, " \t"), "close") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isToken is RFC 9110, 5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isValue is RFC 9110, 5.5: anything but control bytes, tab excepted.
+func isValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isTarget accepts an origin-form target without looking into it.
+func isTarget(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return s != "" && s[0] == '/'
+}

@@ -1,0 +1,285 @@
+package sigv4
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Window is how far a caller's clock may be off, either way. AWS: "in most
+// cases within five minutes".
+const Window = 5 * time.Minute
+
+const (
+	// Service is the only service name that callers may sign for.
+	Service = "bedrock"
+
+	maxKeyID = 128
+	maxNames = 100 // signed fields; real clients sign up to twelve
+)
+
+// Claim is what a caller's Authorization field says, before it is proven.
+type Claim struct {
+	AccessKeyID string
+	// Date is the day of the credential scope, as yyyymmdd.
+	Date            string
+	Region, Service string
+	// SignedHeaders are lower case, sorted, each once.
+	SignedHeaders []string
+	Signature     [sha256.Size]byte
+	// Time is x-amz-date, to the second, in UTC.
+	Time time.Time
+}
+
+// Parse reads a caller's claim from the head of a request, so that a bad one
+// costs no body. It fails with KindMissingAuthentication when there is no
+// Authorization field, else with KindInvalidSignature: for any other scheme or
+// form than header Signature V4 with a signed payload, for a service that is
+// not bedrock, and when host (or :authority), x-amz-date or any x-amz- field
+// that is present is not signed.
+func Parse(h wire.Header, query string) (*Claim, *wire.Error) {
+	c, err := parse(h, query)
+	if err != nil {
+		return nil, err
+	}
+	if c.Service != Service {
+		return nil, refuse("Credential should be scoped to service 'bedrock'.")
+	}
+	return c, nil
+}
+
+func parse(h wire.Header, query string) (*Claim, *wire.Error) {
+	if presigned(query) {
+		return nil, refuse("Presigned queries are not supported. Sign with the Authorization header.")
+	}
+	switch h.Count(fieldAuthorization) {
+	case 0:
+		return nil, &wire.Error{Kind: wire.KindMissingAuthentication, Message: "Missing Authentication Token"}
+	case 1:
+	default:
+		return nil, refuse("The request has more than one Authorization header.")
+	}
+	c := new(Claim)
+	if err := c.readAuthorization(h.Get(fieldAuthorization)); err != nil {
+		return nil, err
+	}
+	if err := c.readTime(h); err != nil {
+		return nil, err
+	}
+	if err := c.checkCoverage(h); err != nil {
+		return nil, err
+	}
+	return c, checkPayloadForm(h)
+}
+
+// presigned reports whether a query has a parameter of the signature's own.
+func presigned(query string) bool {
+	if query == "" {
+		return false
+	}
+	const own = "x-amz-"
+	for part := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		name = recode(name)
+		if len(name) >= len(own) && strings.EqualFold(name[:len(own)], own) {
+			return true
+		}
+	}
+	return false
+}
+
+// readAuthorization reads the three parts, each once and in any order.
+func (c *Claim) readAuthorization(value string) *wire.Error {
+	rest, ok := strings.CutPrefix(value, algorithm+" ")
+	if !ok {
+		return refuse("The Authorization header must begin with Bearer or " + algorithm + ".")
+	}
+	var credential, signed, signature string
+	for part := range strings.SplitSeq(rest, ",") {
+		name, value, _ := strings.Cut(strings.Trim(part, " "), "=")
+		var into *string
+		switch name {
+		case "Credential":
+			into = &credential
+		case "SignedHeaders":
+			into = &signed
+		case "Signature":
+			into = &signature
+		}
+		if into == nil || *into != "" || value == "" {
+			return malformed()
+		}
+		*into = value
+	}
+	if !c.readCredential(credential) || !c.readNames(signed) || !readHash(&c.Signature, signature) {
+		return malformed()
+	}
+	return nil
+}
+
+func (c *Claim) readCredential(s string) bool {
+	var parts [5]string
+	for i := range parts {
+		part, rest, more := strings.Cut(s, "/")
+		if part == "" || more != (i < len(parts)-1) {
+			return false
+		}
+		parts[i], s = part, rest
+	}
+	c.AccessKeyID, c.Date, c.Region, c.Service = parts[0], parts[1], parts[2], parts[3]
+	return len(c.AccessKeyID) <= maxKeyID && len(c.Region) <= maxKeyID && parts[4] == terminator
+}
+
+func (c *Claim) readNames(s string) bool {
+	if strings.Count(s, ";") >= maxNames {
+		return false
+	}
+	c.SignedHeaders = strings.Split(s, ";")
+	for i, name := range c.SignedHeaders {
+		if name != nameAuthority && !isLowerToken(name) || i > 0 && name <= c.SignedHeaders[i-1] {
+			return false
+		}
+	}
+	return true
+}
+
+// isLowerToken reports whether s is a field name without upper-case letters.
+func isLowerToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !isUnreserved(c) && !strings.ContainsRune("!#$%&'*+^`|", rune(c)) || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// readHash reads 64 lower-case hexadecimal digits.
+func readHash(into *[sha256.Size]byte, s string) bool {
+	if len(s) != 2*sha256.Size || strings.ContainsAny(s, "ABCDEF") {
+		return false
+	}
+	_, err := hex.Decode(into[:], []byte(s))
+	return err == nil
+}
+
+func (c *Claim) readTime(h wire.Header) *wire.Error {
+	stamp := h.Get(fieldDate)
+	t, err := time.Parse(stampLayout, stamp)
+	if err != nil || h.Count(fieldDate) != 1 || len(stamp) != len(stampLayout) {
+		return refuse("The request needs one X-Amz-Date header of the form yyyymmddThhmmssZ.")
+	}
+	if stamp[:dayLength] != c.Date {
+		return refuse("The date in the credential scope does not match the date of the request.")
+	}
+	c.Time = t
+	return nil
+}
+
+// checkCoverage makes sure that nothing that matters was left unsigned.
+func (c *Claim) checkCoverage(h wire.Header) *wire.Error {
+	if !c.signs(nameHost) && !c.signs(nameAuthority) {
+		return refuse("'Host' or ':authority' must be a signed header.")
+	}
+	for _, f := range h {
+		if len(f.Name) < 6 || !strings.EqualFold(f.Name[:6], "x-amz-") {
+			continue
+		}
+		if !c.signs(strings.ToLower(f.Name)) {
+			return refuse("Every X-Amz- header must be a signed header.")
+		}
+	}
+	return nil
+}
+
+func (c *Claim) signs(name string) bool {
+	_, found := slices.BinarySearch(c.SignedHeaders, name)
+	return found
+}
+
+// checkPayloadForm refuses UNSIGNED-PAYLOAD, STREAMING- and what else is not a hash.
+func checkPayloadForm(h wire.Header) *wire.Error {
+	n := h.Count(fieldBodyHash)
+	var hash [sha256.Size]byte
+	if n > 1 || n == 1 && !readHash(&hash, h.Get(fieldBodyHash)) {
+		return refuse("X-Amz-Content-Sha256 must be the SHA-256 of the body. Unsigned and streamed payloads are not supported.")
+	}
+	return nil
+}
+
+// CheckTime fails with KindInvalidSignature when the claim was made more than
+// Window before or after now. SDKs that see this error set their clock by the
+// response's Date field and try again.
+func (c *Claim) CheckTime(now time.Time) *wire.Error {
+	now = now.UTC()
+	stamp := c.Time.Format(stampLayout)
+	if edge := now.Add(-Window); c.Time.Before(edge) {
+		return refuse("Signature expired: " + stamp + " is now earlier than " + edge.Format(stampLayout) +
+			" (" + now.Format(stampLayout) + " - 5 min.)")
+	}
+	if edge := now.Add(Window); c.Time.After(edge) {
+		return refuse("Signature not yet current: " + stamp + " is still later than " + edge.Format(stampLayout) +
+			" (" + now.Format(stampLayout) + " + 5 min.)")
+	}
+	return nil
+}
+
+// Verify checks the claim against the request that carried it, in a time that
+// does not depend on how much of the signature is right. It fails with
+// KindInvalidSignature and one message, whatever did not match. The signing
+// key is derived anew each time, so that a known key id and an unknown one
+// cost the same. CheckTime is the caller's.
+func (c *Claim) Verify(req *Request, secret string) *wire.Error {
+	d := draft{
+		req:    req,
+		fields: req.Header,
+		names:  c.SignedHeaders,
+		stamp:  c.Time.Format(stampLayout),
+		scope:  scope{c.Date, c.Region, c.Service},
+	}
+	want := d.sign(d.scope.key(secret))
+	if !hmac.Equal(want[:], c.Signature[:]) || !c.fits(req) {
+		return &wire.Error{Kind: wire.KindInvalidSignature, Message: Mismatch}
+	}
+	return nil
+}
+
+// Mismatch is what a caller is told whose signature or key is wrong.
+const Mismatch = "The request signature does not match, or its access key is not valid. " +
+	"Check the access key, the secret access key and the signing method."
+
+// fits reports whether the request is the kind that the claim speaks of: all
+// signed fields are there, one authority, and the body hash that it names.
+func (c *Claim) fits(req *Request) bool {
+	if c.signs(nameAuthority) && !req.HTTP2 {
+		return false
+	}
+	for _, f := range req.Header {
+		if strings.EqualFold(f.Name, nameHost) && f.Value != req.Authority {
+			return false
+		}
+	}
+	for _, name := range c.SignedHeaders {
+		if name != nameHost && name != nameAuthority && req.Header.Count(name) == 0 {
+			return false
+		}
+	}
+	if req.Header.Count(fieldBodyHash) == 0 {
+		return true
+	}
+	var hash [sha256.Size]byte
+	return readHash(&hash, req.Header.Get(fieldBodyHash)) && hmac.Equal(hash[:], req.BodyHash[:])
+}
+
+func malformed() *wire.Error {
+	return refuse("The Authorization header is not a well-formed " + algorithm + " credential.")
+}
+
+func refuse(message string) *wire.Error {
+	return &wire.Error{Kind: wire.KindInvalidSignature, Message: message}
+}
