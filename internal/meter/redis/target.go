@@ -84,6 +84,9 @@ func parseTarget(raw string) (*target, error) {
 	if options.Addrs, err = addresses(addrs, known.mode); err != nil {
 		return nil, err
 	}
+	if options.TLSConfig != nil {
+		options.TLSConfig.ServerName = "" // each server is asked for its own name
+	}
 	if err := trust(options.TLSConfig, own.Get("ca_file")); err != nil {
 		return nil, err
 	}
