@@ -317,7 +317,6 @@ var abilities = []string{
 
 // dialects are the names of the InvokeModel bodies that the gateway reads.
 var dialects = []string{
-	"anthropic-messages", "anthropic-text", "nova", "titan-text", "titan-embed", "titan-embed-image",
-	"nova-embed", "llama", "mistral-text", "mistral-chat", "cohere-command", "cohere-command-r",
-	"cohere-embed", "cohere-rerank", "jamba", "j2", "deepseek-r1", "openai-chat",
+	"anthropic", "nova", "nova-embed", "titan-text", "titan-embed", "llama", "mistral", "cohere-text",
+	"cohere-chat", "cohere-embed", "rerank", "jamba", "j2", "deepseek-r1", "openai", "openai-compatible",
 }

@@ -150,3 +150,13 @@ func (d *decoder) parseFile(name string, data []byte) (value, bool) {
 	body := d.parseYAML(t.file, data)
 	return value{t, body, ""}, body != nil
 }
+
+// Files returns the files that the configuration was read from, the main one
+// first: a change of any is a new configuration.
+func (c *Config) Files() []string {
+	names := make([]string, len(c.source.files))
+	for i, f := range c.source.files {
+		names[i] = f.name
+	}
+	return names
+}

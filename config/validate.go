@@ -237,8 +237,5 @@ func (v *validator) cascades() {
 func (v *validator) resolve(model string) string { return cmp.Or(v.c.Aliases[model], model) }
 
 func (v *validator) shadow(path string, s *Shadow) {
-	isTenant := func(t Tenant) bool { return t.ID == s.Tenant }
 	v.require(s.Tenant != "" || s.USDPerDay == 0, path, "needs a tenant, who pays for it")
-	v.require(s.Tenant == "" || slices.ContainsFunc(v.c.Tenants, isTenant), path+".tenant",
-		"there is no tenant %q", s.Tenant)
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"time"
 
@@ -21,8 +22,8 @@ type Request struct {
 	ContentLength int64
 	// Body reads the body as it comes.
 	Body BodyReader
-	// Gone is closed when the caller has left.
-	Gone     <-chan struct{}
+	// Caller ends when the caller has left.
+	Caller   context.Context //nolint:containedctx // the one signal that the edge has for the line
 	Received time.Time
 }
 

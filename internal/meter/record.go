@@ -26,7 +26,10 @@ type Start struct {
 	// EstimatedInput and MaxOutput are the worst case that was reserved, in tokens.
 	EstimatedInput, MaxOutput int64
 	Hold                      money.Pico
-	PriceVersion              string // "" when unpriced
+	// Charges are the holds that this attempt took, one for each budget and limit
+	// on the tenant's path, in the windows of the moment it was taken.
+	Charges      []Charge
+	PriceVersion string // "" when unpriced
 	At                        time.Time
 }
 
@@ -88,6 +91,19 @@ type Posting struct {
 	Root string
 	Row  RowKey
 	Add  Counters
+	// Charges go to budgets and limits. Each takes its amount out of what the
+	// writer holds of the window, in the same step.
+	Charges []Charge
+}
+
+// Charge is what one attempt holds of, or posts to, one window, in the unit of
+// the window.
+type Charge struct {
+	Window Window
+	Amount int64
+	// Suspense is whether Amount goes to the window's suspense, because the
+	// attempt's outcome is unknown, and not to what is posted.
+	Suspense bool
 }
 
 // RowKey is the counter row that a posting adds to: everything reports group by.

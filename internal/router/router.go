@@ -108,3 +108,12 @@ func (r *Router) upstreamOf(model, tenantUpstream string) string {
 	}
 	return tenantUpstream
 }
+
+// Priced returns what a model id says about the model that is billed: of an
+// opaque ARN, that of the model which the configuration maps it to.
+func (r *Router) Priced(model string) wire.ModelID {
+	if known, ok := r.catalogue.stands[model]; ok {
+		model = known
+	}
+	return wire.ParseModelID(model)
+}

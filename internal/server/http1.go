@@ -47,7 +47,6 @@ func newHTTP1(s *Server) *http1 {
 		NoDefaultServerHeader:         true,
 		NoDefaultContentType:          true,
 		SecureErrorLogMessage:         true,
-		ReduceMemoryUsage:             true,
 	}
 	return h
 }
@@ -62,18 +61,78 @@ func (quiet) Printf(string, ...any) {}
 // serve serves one connection until it is closed. fasthttp's own accept loop and
 // shutdown are not used: they leave a goroutine behind for seconds, and reset
 // their state when the time is up.
-func (h *http1) serve(c *conn) { _ = h.fast.ServeConn(c) }
+func (h *http1) serve(c *conn) {
+	defer func() { _ = c.Close() }()
+	p := &parkable{conn: c}
+	for {
+		p.parked = false
+		if _ = h.fast.ServeConn(p); !p.parked || !p.wait() {
+			return
+		}
+	}
+}
+
+// parkAfter is how long an idle connection keeps its buffers for the next
+// request.
+const parkAfter = 100 * time.Millisecond
+
+var errParked = errors.New("parked")
+
+// parkable is a connection as fasthttp sees it. fasthttp keeps a reader of 64 KB
+// for as long as it serves a connection; one that is idle for a while therefore
+// makes fasthttp believe that it has ended, waits for its next request without
+// buffers, and is then served anew.
+type parkable struct {
+	*conn
+	parked bool // the serving goroutine's
+}
+
+// Read ends with errParked when nothing comes on an idle connection.
+func (p *parkable) Read(b []byte) (int, error) {
+	if p.busy.Load() {
+		return p.conn.Read(b)
+	}
+	if err := p.SetReadDeadline(time.Now().Add(parkAfter)); err != nil {
+		return 0, err
+	}
+	n, err := p.conn.Read(b)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		p.parked = true
+		return 0, errParked
+	}
+	return n, err
+}
+
+// Close leaves a parked connection open.
+func (p *parkable) Close() error {
+	if p.parked {
+		return nil
+	}
+	return p.conn.Close()
+}
+
+// wait waits for the first bytes of the next request and reports whether there
+// are any.
+func (p *parkable) wait() bool {
+	if err := p.SetReadDeadline(time.Now().Add(p.server.opts.Timeouts.KeepAlive)); err != nil {
+		return false
+	}
+	n, err := p.Conn.Read(p.peeked[:])
+	p.nPeeked, p.nGiven = n, 0
+	p.busy.Store(true)
+	return err == nil && n > 0
+}
 
 // trackState keeps conn.busy. A connection that becomes idle during a shutdown
 // has had its last request.
 func (h *http1) trackState(nc net.Conn, state fasthttp.ConnState) {
-	c, ok := nc.(*conn)
-	if !ok {
+	p, ok := nc.(*parkable)
+	if !ok || state == fasthttp.StateClosed {
 		return
 	}
-	c.busy.Store(state == fasthttp.StateActive)
+	p.busy.Store(state == fasthttp.StateActive)
 	if state == fasthttp.StateIdle && h.server.draining() {
-		_ = c.Close()
+		_ = p.conn.Close()
 	}
 }
 
@@ -93,7 +152,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	res := s.answer(&gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority,
 		Header: hd.header, ContentLength: hd.length, Body: b,
-		Gone: s.watcher.Add(&c.watch), Received: received,
+		Caller: s.watcher.Add(&c.watch), Received: received,
 	})
 	if mustClose(b) {
 		res.CloseConnection = true
@@ -118,11 +177,11 @@ func mustClose(b *body) bool {
 }
 
 func connOf(ctx *fasthttp.RequestCtx) *conn {
-	c, ok := ctx.Conn().(*conn)
+	p, ok := ctx.Conn().(*parkable)
 	if !ok {
 		panic("BUG: a connection that did not come from the sniffer")
 	}
-	return c
+	return p.conn
 }
 
 // head reads and checks the head of the current request.

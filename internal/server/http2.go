@@ -89,7 +89,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	res := s.answer(&gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, HTTP2: true,
 		Header: hd.header, ContentLength: hd.length, Body: h.body(r, hd, out),
-		Gone: r.Context().Done(), Received: received,
+		Caller: r.Context(), Received: received,
 	})
 	if res.Stream == nil {
 		out.whole(res, id)

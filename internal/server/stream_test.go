@@ -121,7 +121,7 @@ func TestCallerLeaves(t *testing.T) {
 			return streaming(f).Serve(r)
 		}
 		select {
-		case <-r.Gone:
+		case <-r.Caller.Done():
 			noticed <- "wait"
 		case <-time.After(10 * time.Second):
 			noticed <- "never"
@@ -170,15 +170,15 @@ func TestCallerLeaves(t *testing.T) {
 	})
 }
 
-// A quick request never has its Gone channel closed by the next one's caller.
+// A quick request never has its caller end by the next one's caller.
 func TestGoneBelongsToOneRequest(t *testing.T) {
-	var first atomic.Pointer[<-chan struct{}]
+	var first atomic.Pointer[context.Context]
 	s := start(t, Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
 		if r.Target == "/first" {
-			first.Store(&r.Gone)
+			first.Store(&r.Caller)
 			return echo(r)
 		}
-		<-r.Gone
+		<-r.Caller.Done()
 		return echo(r)
 	})})
 	c := dial(t, s)
@@ -192,10 +192,8 @@ func TestGoneBelongsToOneRequest(t *testing.T) {
 	for s.Stats().InFlight != 0 {
 		time.Sleep(time.Millisecond)
 	}
-	select {
-	case <-*first.Load():
-		t.Error("the first request's channel was closed")
-	default:
+	if (*first.Load()).Err() != nil {
+		t.Error("the first request's caller has left")
 	}
 }
 
@@ -289,6 +287,41 @@ func TestSilentCallers(t *testing.T) {
 	}
 	f("silent after the handshake", secure, handshaken("http/1.1"), "")
 	f("silent after h2", secure, handshaken("h2"), "")
+}
+
+// A connection that has been idle for a while holds no buffers and is served as
+// before, also after several pauses.
+func TestParkedConnections(t *testing.T) {
+	const n = 500
+	s := start(t, Options{})
+	conns := make([]net.Conn, n)
+	readers := make([]*bufio.Reader, n)
+	ask := func(i, round int) {
+		body := strings.Repeat("b", round*100)
+		fmt.Fprintf(conns[i], "POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", round, len(body), body)
+		if res, got := answer(t, readers[i]); got != body || res.Header.Get("X-Target") != fmt.Sprintf("/%d", round) {
+			t.Fatalf("connection %d, round %d: %d %q", i, round, res.StatusCode, got)
+		}
+	}
+	before := heap()
+	for i := range conns {
+		conns[i] = dial(t, s)
+		readers[i] = bufio.NewReaderSize(conns[i], 16)
+		ask(i, 0)
+	}
+	time.Sleep(3 * parkAfter)
+	heap() // empties the pools
+	each := (heap() - before) / n
+	t.Logf("%d bytes of heap per idle connection, both ends", each)
+	if each > 8<<10 {
+		t.Errorf("%d bytes of heap per idle connection", each)
+	}
+	for round := range 3 {
+		ask(7, round)
+		ask(7, round)
+		time.Sleep(parkAfter * 3 / 2)
+	}
+	conns[8].Close()
 }
 
 func isTimeout(err error) bool {
@@ -406,7 +439,7 @@ func TestDrain(t *testing.T) {
 func TestForcedShutdown(t *testing.T) {
 	for _, proto := range []string{"h1", "h2"} {
 		s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(), Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
-			<-r.Gone
+			<-r.Caller.Done()
 			r.Body.Release()
 			return &gateway.Response{Status: 200}
 		})})

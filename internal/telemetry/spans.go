@@ -18,6 +18,9 @@ type RequestSpan struct {
 	tel  *Telemetry
 	ctx  context.Context // carries the span to its legs; never leaves this package
 	span trace.Span
+	// unsampled stands for every leg of a request that is not recorded: it only
+	// passes the decision on.
+	unsampled LegSpan
 }
 
 // LegSpan is the span of one upstream attempt. A nil one does nothing.
@@ -90,8 +93,8 @@ func (t *Telemetry) Request(h wire.Header) *RequestSpan {
 	if h.Get("traceparent") != "" {
 		ctx = propagator.Extract(ctx, carrier{&h})
 	}
-	ctx, span := t.tracer.Start(ctx, spanNameServer, trace.WithSpanKind(trace.SpanKindServer))
-	return &RequestSpan{t, ctx, span}
+	ctx, span := t.tracer.Start(ctx, spanNameServer, t.requestKind...)
+	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{t, ctx, span}}
 }
 
 // Sampled reports whether the span is recorded. Callers need not ask: it is for
@@ -113,7 +116,7 @@ func (r *RequestSpan) Leg(s LegStart) *LegSpan {
 		return nil
 	}
 	if !r.span.IsRecording() {
-		return &LegSpan{r.tel, r.ctx, r.span} // passes the caller's decision on
+		return &r.unsampled
 	}
 	operation := genAIOperation(s.Operation)
 	attrs := attributes{

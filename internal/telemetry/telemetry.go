@@ -51,6 +51,8 @@ type Telemetry struct {
 	provider *sdktrace.TracerProvider // nil: no traces
 	tracer   trace.Tracer
 	content  bool
+	// requestKind is made once: the SDK's options allocate.
+	requestKind []trace.SpanStartOption
 }
 
 // New starts the exporter. It does not wait for the collector.
@@ -89,6 +91,7 @@ func newWith(ctx context.Context, exporter sdktrace.SpanExporter, opts Options) 
 		sdktrace.WithBatcher(exporter), // bounded; a full queue drops spans
 		sdktrace.WithResource(res),
 	)
+	t.requestKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
 	t.tracer = t.provider.Tracer(scopeName, trace.WithSchemaURL(SchemaURL))
 	// The SDK reports export failures to one hook per process, which prints to
 	// stderr by default.

@@ -8,8 +8,10 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"sync"
 	"time"
 
@@ -19,6 +21,10 @@ import (
 // State is the whole ledger. The zero value is empty and ready. It is safe for
 // use by several goroutines.
 type State struct {
+	// FingerprintFile is where the root secret's mark is kept between starts; ""
+	// keeps it in memory only. It must be set before the first call.
+	FingerprintFile string
+
 	mu sync.Mutex
 	// The fields below are guarded by mu.
 	rows        map[meter.RowKey]meter.Counters
@@ -124,6 +130,16 @@ func (s *State) Watermark(_ context.Context, writer, root string) (uint64, error
 func (s *State) Fingerprint(_ context.Context, fp string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.FingerprintFile != "" && s.fingerprint == "" {
+		kept, err := os.ReadFile(s.FingerprintFile)
+		if errors.Is(err, os.ErrNotExist) {
+			err = os.WriteFile(s.FingerprintFile, []byte(fp), 0o600)
+		}
+		if err != nil {
+			return err
+		}
+		s.fingerprint = string(kept)
+	}
 	if s.fingerprint == "" {
 		s.fingerprint = fp
 	}

@@ -131,3 +131,7 @@ type clientLog struct{ log *slog.Logger }
 func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
 	l.log.WarnContext(ctx, "redis client", "text", fmt.Sprintf(format, v...))
 }
+
+// Refused reports whether err says that this server must not hold the books, as
+// opposed to being away for a while.
+func Refused(err error) bool { return errors.Is(err, ErrUnfit) || errors.Is(err, ErrDamaged) }

@@ -11,6 +11,7 @@
 package hangup
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -21,9 +22,9 @@ type Watch struct {
 	FD int
 
 	watched bool
-	index   int           // place in Watcher.watches
-	round   uint64        // when it was added
-	gone    chan struct{} // closed when the other end has left
+	index   int                // place in Watcher.watches
+	round   uint64             // when it was added
+	gone    context.CancelFunc // called when the other end has left
 }
 
 // Watcher watches sockets until Close.
@@ -44,18 +45,18 @@ func New(interval time.Duration) *Watcher {
 	return w
 }
 
-// Close stops the watcher and waits for its goroutine. Channels that are not
-// closed yet stay open for ever.
+// Close stops the watcher and waits for its goroutine. Contexts that have not
+// ended yet never will.
 func (w *Watcher) Close() {
 	close(w.stop)
 	<-w.done
 }
 
-// Add watches x until Remove and returns the channel that is closed when the
-// other end leaves. A socket is looked at from the second round on, so that
+// Add watches x until Remove and returns a context that ends when the other end
+// leaves. A socket is looked at from the second round on, so that
 // quick requests cost no system call.
-func (w *Watcher) Add(x *Watch) <-chan struct{} {
-	gone := make(chan struct{})
+func (w *Watcher) Add(x *Watch) context.Context {
+	caller, gone := context.WithCancel(context.Background())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x.gone = gone
@@ -65,7 +66,7 @@ func (w *Watcher) Add(x *Watch) <-chan struct{} {
 		x.index = len(w.watches)
 		w.watches = append(w.watches, x)
 	}
-	return gone
+	return caller
 }
 
 // Remove ends the watch. After it the descriptor may be closed and reused.
@@ -86,7 +87,7 @@ func (w *Watcher) Hangup(x *Watch) {
 
 func (w *Watcher) fireLocked(x *Watch) {
 	if x.watched {
-		close(x.gone)
+		x.gone()
 		w.removeLocked(x)
 	}
 }

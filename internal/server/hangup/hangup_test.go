@@ -48,7 +48,7 @@ func TestLeaving(t *testing.T) {
 		t.Helper()
 		client, server := pair(t)
 		x := watchOf(t, server)
-		gone := w.Add(x)
+		gone := w.Add(x).Done()
 		defer w.Remove(x)
 		leave(client)
 		wait := 5 * time.Second
@@ -85,7 +85,7 @@ func TestOnlyTheOneThatLeft(t *testing.T) {
 		var server *net.TCPConn
 		clients[i], server = pair(t)
 		watches[i] = watchOf(t, server)
-		gone[i] = w.Add(watches[i])
+		gone[i] = w.Add(watches[i]).Done()
 	}
 	w.Remove(watches[0]) // moves the last into its place
 	clients[0].Close()
@@ -103,6 +103,6 @@ func TestOnlyTheOneThatLeft(t *testing.T) {
 	if again := w.Add(watches[0]); again == nil {
 		t.Error("no channel for a second request")
 	} else {
-		<-again
+		<-again.Done()
 	}
 }

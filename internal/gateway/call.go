@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// call is the state of one request, passed by hand from step to step.
+type call struct {
+	req     *Request
+	snap    *Snapshot
+	ctx     context.Context //nolint:containedctx // lives exactly as long as the request: its deadline, or the drain bound
+	cancel  context.CancelFunc
+	unwatch func() bool // stops watching the caller
+	span    *telemetry.RequestSpan
+
+	target   wire.Target
+	caller   *tenant.Identity
+	bodyRead bool
+	body     []byte
+	facts    wire.Facts
+	plan     *router.Plan
+	path     router.Path // of the answer: the plan's, until a leg is left behind
+	reason   string
+	legs     []*leg
+
+	served *leg // whose answer the caller gets; nil when the gateway answers itself
+
+	waited    time.Duration // for upstreams, until the answer's head
+	answered  time.Time     // when the answer's head was there
+	cost      money.Pico
+	costState string
+}
+
+// leg is one model of the plan and its latest attempt.
+type leg struct {
+	router.Leg
+	index    int
+	upstream string
+	sku      meter.SKU
+	price    *meter.Price // nil: unpriced
+	limit    wire.Limit
+	out      *engine.Request
+
+	start *meter.Start // journalled, END outstanding; nil when settled or not metered
+	res   *engine.Response
+	err   *engine.Error
+	head  []byte // the first frame of a stream, read before the leg is accepted
+	fault string // exception name when that frame is an exception
+	span  *telemetry.LegSpan
+}
+
+// call makes attempts at a leg until one brings an answer that is final or the
+// retry policy gives up. The last attempt's record stays open: check decides
+// how it counts. It fails only when the journal takes no record.
+func (l *Line) call(c *call, g *leg) *wire.Error {
+	deadline, _ := c.ctx.Deadline()
+	retries := c.snap.Upstream.Retries(g.upstream, deadline)
+	for n := 1; ; n++ {
+		if err := l.attempt(c, g, n); err != nil {
+			return err
+		}
+		wait, again := retries.Next(g.res, g.failure())
+		if !again || !c.pause(wait) {
+			return nil
+		}
+		l.Telemetry.Metrics().Retry(g.upstream, g.outcomeName())
+		l.record(c, g, lost)
+	}
+}
+
+// attempt journals START, makes one call and reads the head of its answer.
+func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
+	g.res, g.err, g.head, g.fault = nil, nil, nil, ""
+	if err := l.begin(c, g, n); err != nil {
+		return &wire.Error{
+			Kind: wire.KindServiceUnavailable, Cause: err,
+			Message: "the gateway cannot write its journal and takes no new requests",
+		}
+	}
+	g.span = c.span.Leg(telemetry.LegStart{
+		Operation: c.target.Op.String(), Model: g.Model, Upstream: g.upstream, MaxTokens: g.limit.Tokens.N,
+		Stream: c.facts.Stream, RecordID: g.recordID(), Leg: g.index, Attempt: n,
+	})
+	out := *g.out
+	out.Header = append(out.Header[:len(out.Header):len(out.Header)], g.span.Header()...)
+	sent := l.Now()
+	res, err := c.snap.Upstream.Attempt(c.ctx, &out)
+	if err == nil {
+		g.res = res
+		err = g.readHead()
+	}
+	c.answered = l.Now()
+	c.waited += c.answered.Sub(sent)
+	if err != nil {
+		g.err = asEngineError(err)
+	}
+	return nil
+}
+
+// readHead reads the first frame of a stream, so that a leg that fails at once
+// can still be left behind.
+func (g *leg) readHead() error {
+	if g.res.Frames == nil {
+		return nil
+	}
+	raw, err := g.res.Frames.Next()
+	if err == nil {
+		g.head = append([]byte(nil), raw...)
+		var frame wire.Frame
+		if frame, err = wire.ParseFrame(g.head); err == nil {
+			g.fault, _ = frame.Header(":exception-type")
+			return nil
+		}
+	}
+	g.res.Frames.Close()
+	g.res = nil
+	return err
+}
+
+// asEngineError types what an attempt or a frame source returned. An end where
+// a frame was due is a corrupt answer.
+func asEngineError(err error) *engine.Error {
+	var e *engine.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &engine.Error{Failure: engine.Corrupt, Sent: true, Answered: true, Err: err}
+}
+
+// failure is the attempt's error as an interface that is nil without one.
+func (g *leg) failure() error {
+	if g.err == nil {
+		return nil
+	}
+	return g.err
+}
+
+func (g *leg) recordID() string {
+	if g.start == nil {
+		return ""
+	}
+	return g.start.ID
+}
+
+// pause waits before another attempt. It reports false when the request ended,
+// or its caller left, meanwhile: then another attempt would serve nobody.
+func (c *call) pause(wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.req.Caller.Done():
+		return false
+	case <-c.ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Upstream makes attempts and decides about further ones. *bedrock.Engine is the real one.
+type Upstream interface {
+	// Attempt makes one call. Its error is always an *engine.Error.
+	Attempt(ctx context.Context, r *engine.Request) (*engine.Response, error)
+	// Retries decides about the attempts of one leg.
+	Retries(upstream string, deadline time.Time) *engine.Retries
+}
+
+// Recorder keeps the books. *meter.Meter is the real one.
+type Recorder interface {
+	// Begin journals that a call is about to leave. Without it no call leaves.
+	Begin(s *meter.Start) error
+	// End journals how the call ended and posts it.
+	End(s *meter.Start, e *meter.End) (meter.Costs, error)
+}
+
+// Jobs remembers which tenant started an asynchronous job.
+type Jobs interface {
+	Own(ctx context.Context, invocationARN, tenant string) error
+	Owner(ctx context.Context, invocationARN string) (tenant string, err error)
+}
+
+// Snapshot is everything that a reload changes, compiled. It is immutable and
+// loaded once per request, so one request never sees two configurations.
+type Snapshot struct {
+	Config   *config.Config
+	Tenants  *tenant.Directory
+	Router   *router.Router
+	Prices   *meter.PriceTable
+	Upstream Upstream
+}
+
+// Options are what a Line needs.
+type Options struct {
+	Meter     Recorder
+	Jobs      Jobs
+	Telemetry *telemetry.Telemetry
+	Log       *slog.Logger
+	Now       func() time.Time
+	// NewID returns a ULID for an attempt's record.
+	NewID func() string
+}
+
+// Line is the request line. Make it with New, give it a snapshot with Use.
+type Line struct {
+	Options
+	snapshot atomic.Pointer[Snapshot]
+	drains   sync.WaitGroup  // upstream answers still read after their caller has left
+	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
+	halt     context.CancelFunc
+}
+
+// New returns a line without a snapshot.
+func New(o Options) *Line {
+	stop, halt := context.WithCancel(context.Background())
+	return &Line{Options: o, stop: stop, halt: halt}
+}
+
+// Use makes s the configuration of all requests that come from now on.
+func (l *Line) Use(s *Snapshot) { l.snapshot.Store(s) }
+
+// Snapshot returns the configuration in use.
+func (l *Line) Snapshot() *Snapshot { return l.snapshot.Load() }
+
+// Close waits until the last answer is drained, or until ctx ends: then the
+// remaining ones are cut off and recorded as unknown.
+func (l *Line) Close(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		l.drains.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		l.halt()
+		<-done
+	}
+	l.halt()
+}
+
+// Serve takes one request down the line.
+func (l *Line) Serve(req *Request) *Response {
+	c := l.accept(req)
+	res, err := l.answer(c)
+	if err != nil {
+		res = l.refuse(c, err)
+	}
+	if res.Stream == nil {
+		l.observe(c, res.Status)
+		c.finish()
+	}
+	return res
+}
+
+// answer is the line as design.md draws it.
+func (l *Line) answer(c *call) (*Response, *wire.Error) {
+	if err := l.authenticate(c); err != nil {
+		return nil, err
+	}
+	if err := l.read(c); err != nil {
+		return nil, err
+	}
+	if err := l.plan(c); err != nil {
+		return nil, err
+	}
+	if err := l.reserve(c); err != nil {
+		return nil, err
+	}
+	for _, leg := range c.legs {
+		l.shape(c, leg)
+		if err := l.call(c, leg); err != nil {
+			return nil, err
+		}
+		if l.check(c, leg) {
+			return l.respond(c, leg)
+		}
+	}
+	panic("BUG: the last leg was not accepted")
+}

@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// stream is the accepted leg's event stream on its way to the caller. The edge
+// reads it, so a slow caller slows the upstream. Frames pass as they came;
+// usage is read from them on the way, and END is journalled before the frame
+// that told it leaves.
+type stream struct {
+	line  *Line
+	call  *call
+	leg   *leg
+	usage wire.StreamUsage
+	frame []byte // what is left of the current frame
+	final bool   // the frame with the usage, or an exception, has passed
+	ended bool   // no frame will follow
+	freed bool
+	how   disposition
+}
+
+func newStream(l *Line, c *call, g *leg) *stream {
+	s := &stream{line: l, call: c, leg: g, how: served}
+	s.usage.Op = c.target.Op
+	s.pass(g.head)
+	return s
+}
+
+// Read returns bytes of one frame, waiting for it when none is left.
+func (s *stream) Read(p []byte) (int, error) {
+	for len(s.frame) == 0 {
+		if s.ended {
+			return 0, io.EOF
+		}
+		s.next()
+	}
+	n := copy(p, s.frame)
+	s.frame = s.frame[n:]
+	return n, nil
+}
+
+// next takes the next frame, or ends the stream. When the upstream broke, the
+// caller gets an exception frame: without one, some SDKs report a clean end.
+func (s *stream) next() {
+	raw, err := s.leg.res.Frames.Next()
+	if err == nil {
+		s.pass(raw)
+		return
+	}
+	s.ended = true
+	s.settle()
+	if !errors.Is(err, io.EOF) || s.truncated() {
+		s.frame = wire.AppendException(nil, wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did"))
+	}
+}
+
+// truncated reports whether a stream that ended properly lacks its last event.
+// A family that the gateway does not know may have none.
+func (s *stream) truncated() bool {
+	return !s.final && (s.call.target.Op == wire.OpConverseStream || s.call.facts.Dialect != nil)
+}
+
+// pass makes raw the current frame and reads usage from it. The source has
+// checked it, so a frame that cannot be parsed cannot come.
+func (s *stream) pass(raw []byte) {
+	s.frame = raw
+	frame, err := wire.ParseFrame(raw)
+	if err == nil && s.usage.Observe(frame) {
+		s.final = true
+		s.settle()
+	}
+}
+
+// settle records how the leg ended, once.
+func (s *stream) settle() {
+	if s.leg.start == nil {
+		return
+	}
+	end := &meter.End{Status: s.leg.res.Status, Usage: s.usage.Usage()}
+	end.AWSRequestID = s.leg.res.Header.Get("x-amzn-requestid")
+	end.Outcome = known(&end.Usage)
+	if end.Outcome == meter.Unknown && s.leg.fault != "" {
+		end.Outcome = faultOutcome(s.leg.fault)
+	}
+	s.line.end(s.call, s.leg, end, s.how)
+}
+
+// Close ends the exchange. Closing before the end means that the caller has
+// left: the rest is read in the background, because it is billed and its usage
+// frame comes last.
+func (s *stream) Close() error {
+	if s.ended || s.leg.start == nil {
+		return s.free()
+	}
+	s.how = drained
+	s.line.drains.Go(func() {
+		for !s.ended && s.leg.start != nil {
+			s.next()
+		}
+		s.free() //nolint:errcheck // nobody is left to tell
+	})
+	return nil
+}
+
+// free gives back what the exchange holds and reports it, once.
+func (s *stream) free() error {
+	if s.freed {
+		return nil
+	}
+	s.freed, s.ended = true, true
+	err := s.leg.res.Frames.Close()
+	s.settle()
+	s.line.observe(s.call, s.leg.res.Status)
+	s.call.finish()
+	return err
+}

@@ -1,0 +1,118 @@
+package meter
+
+import (
+	"context"
+	"time"
+)
+
+// Unit is what a budget or limit counts.
+type Unit uint8
+
+// The units. Money is counted in nano-dollars, rounded up; one open call is one
+// Concurrent.
+const (
+	UnitUSD Unit = iota
+	UnitTokens
+	UnitRequests
+	UnitConcurrent
+)
+
+// Window is one budget or limit of one tenant in one stretch of time. Budgets
+// charge the window in which a hold was taken, so a record names its windows.
+type Window struct {
+	Tenant string // whose budget it is: the caller's or one above it
+	Unit   Unit
+	Period string // minute, hour, day, month; "" for Concurrent
+	// Start and End bound the window, End is exclusive. Both are zero for
+	// Concurrent. They are instants; the budget's time zone decided on them.
+	Start, End time.Time
+}
+
+// Account is what one writer holds of one window: what the ledger lent to it
+// and has not got back or seen spent. The ledger keeps it beside the window's
+// sums, so that Σ posted + Σ held + Σ suspense ≤ limit holds for any number of
+// writers.
+type Account struct {
+	Window Window
+	// Granted and Returned are totals since the account was opened, so that a
+	// repeated call changes nothing.
+	Granted, Returned int64
+}
+
+// Want asks for more of one window.
+type Want struct {
+	Account
+	Limit int64
+	// Min must be granted or nothing is; Ask is what would be welcome.
+	Min, Ask int64
+}
+
+// GrantRequest asks for slices of windows of one root, all or nothing.
+type GrantRequest struct {
+	Writer string
+	Epoch  uint64
+	Root   string
+	// Watermark is the last sequence number that the ledger has confirmed to this
+	// writer. A ledger that has less has lost writes.
+	Watermark uint64
+	Wants     []Want
+	Term      time.Duration // after it without a renewal, what is left goes into suspense
+}
+
+// GrantState is how a grant ended.
+type GrantState uint8
+
+// The states. The zero value is not used.
+const (
+	_       GrantState = iota
+	Granted            // every want got at least its Min
+	Refused            // the window Reply.Refused has too little left
+	Frozen             // the ledger has lost writes; nothing is granted until Reply.Until
+	Fenced             // a newer epoch of this writer posts
+)
+
+// WindowState is what the ledger has of one window.
+type WindowState struct{ Posted, Held, Suspense int64 }
+
+// GrantReply answers a GrantRequest, its slices in the order of the wants.
+type GrantReply struct {
+	State   GrantState
+	Amounts []int64 // granted now, by this call
+	Windows []WindowState
+	Refused int       // index of the want, when Refused
+	Until   time.Time // when Frozen
+}
+
+// Lender lends slices of budgets. Both ledgers do.
+type Lender interface {
+	// Grant lends. Its outcome after an error is unknown; asking again with the
+	// same totals finds out, because Granted in each want says what the writer
+	// knows to have.
+	Grant(ctx context.Context, r *GrantRequest) (*GrantReply, error)
+	// Settle renews the writer's accounts of a root, takes returns and, after a
+	// loss, lets the writer assert what it holds. Totals never go back.
+	Settle(ctx context.Context, r *SettleRequest) (*SettleReply, error)
+}
+
+// SettleRequest is a writer's periodic word about its accounts of one root.
+type SettleRequest struct {
+	Writer   string
+	Epoch    uint64
+	Root     string
+	Accounts []Account
+	// Held is, by account, what the writer still needs: open holds and the idle
+	// slice that it keeps. Used after a loss, to assert it again.
+	Held []int64
+	Term time.Duration
+	// Retire closes the accounts: the writer ends, everything not spent is back.
+	Retire bool
+}
+
+// SettleReply tells the writer about the root.
+type SettleReply struct {
+	Frozen bool
+	Until  time.Time
+	// Recall asks for idle slices, because another writer was short.
+	Recall  bool
+	Windows []WindowState
+}
