@@ -31,34 +31,41 @@ func isEventStream(h wire.Header) bool {
 	return strings.EqualFold(strings.TrimSpace(mediaType), "application/vnd.amazon.eventstream")
 }
 
-// frameReader cuts a body into frames, each returned as soon as it is whole.
-type frameReader struct {
+// stream is an answer whose body is frames.
+type stream struct {
 	body    *http1.Body
+	frames  frameReader
 	breaker breaker
-	buf     []byte
 }
 
 func newFrameSource(body *http1.Body, b breaker) *engine.FrameSource {
-	r := &frameReader{body: body, breaker: b, buf: make([]byte, 0, 4<<10)}
-	return engine.NewFrameSource(r.next, body.Close)
+	s := &stream{body: body, frames: frameReader{r: body, buf: make([]byte, 0, 4<<10)}, breaker: b}
+	return engine.NewFrameSource(s.next, body.Close)
 }
 
-func (r *frameReader) next() ([]byte, error) {
-	frame, err := r.read()
+func (s *stream) next() ([]byte, error) {
+	frame, err := s.frames.next()
 	if err == nil || errors.Is(err, io.EOF) {
 		return frame, err
 	}
 	var failed *engine.Error
 	if !errors.As(err, &failed) {
-		failed = r.body.Fail(engine.Corrupt, err)
+		failed = s.body.Fail(engine.Corrupt, err)
 	}
-	note(r.breaker, failed)
+	note(s.breaker, failed)
 	return nil, failed
 }
 
-// read returns io.EOF at the end of the body between two frames, an
-// *engine.Error when the body broke, and another error when it is no frame.
-func (r *frameReader) read() ([]byte, error) {
+// frameReader cuts bytes into frames, each returned as soon as it is whole. It
+// never reads beyond a frame.
+type frameReader struct {
+	r   io.Reader
+	buf []byte
+}
+
+// next returns io.EOF at an end between two frames, the reader's own error when
+// that is what happened, and another error for what is no frame.
+func (r *frameReader) next() ([]byte, error) {
 	if err := r.fill(0, preludeSize); err != nil {
 		return nil, err
 	}
@@ -89,7 +96,7 @@ func (r *frameReader) fill(from, upTo int) error {
 		r.buf = append(make([]byte, 0, max(upTo, 2*cap(r.buf))), r.buf[:from]...)
 	}
 	r.buf = r.buf[:upTo]
-	_, err := io.ReadFull(r.body, r.buf[from:])
+	_, err := io.ReadFull(r.r, r.buf[from:])
 	return err
 }
 
