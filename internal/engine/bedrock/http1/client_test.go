@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -219,28 +218,26 @@ func TestRequestNotSentWhole(t *testing.T) {
 }
 
 // A server that refuses a large request early is heard although it did not read
-// the rest, and its connection is not used again.
+// the rest. Its connection still owes it that rest, so it is not used again.
 func TestEarlyAnswerIsHeard(t *testing.T) {
-	conns := make(chan int, 4)
-	c := newClient(t, defaults(serve(t, func(n int, p *peer) {
+	conns, done := make(chan int, 4), make(chan struct{})
+	o := defaults(serve(t, func(n int, p *peer) {
 		conns <- n
 		_, _ = io.ReadFull(p.r, make([]byte, 1000))
 		p.say("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
-		_ = p.Conn.(*net.TCPConn).CloseWrite()
-		time.Sleep(50 * time.Millisecond) // let the answer arrive before the reset that follows
-	})))
+		<-done
+	}))
+	o.Write = 50 * time.Millisecond
+	c := newClient(t, o)
+	defer close(done)
 	for range 2 {
-		a, err := c.Do(t.Context(), post(strings.Repeat("x", 32<<20)))
-		if err != nil {
-			t.Fatal(err)
+		status, body, err := call(t.Context(), c, post(strings.Repeat("x", 32<<20)))
+		if err != nil || status != 413 || body != "no" {
+			t.Errorf("%d %q %v, want 413", status, body, err)
 		}
-		if a.Status != 413 {
-			t.Errorf("status %d, want 413", a.Status)
-		}
-		a.Body.Close()
 	}
-	if first, second := <-conns, <-conns; first == second {
-		t.Error("the connection was used again")
+	if len(conns) != 2 {
+		t.Errorf("%d connections, want 2", len(conns))
 	}
 }
 

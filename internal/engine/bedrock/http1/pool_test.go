@@ -158,6 +158,18 @@ func TestIdleConnectionExpires(t *testing.T) {
 	}
 }
 
+// The bound of silence inside an answer does not count between two requests.
+func TestIdleConnectionOutlivesSilenceBound(t *testing.T) {
+	o := defaults(serve(t, echo))
+	o.FirstByte, o.Idle = 200*time.Millisecond, 200*time.Millisecond
+	c := newClient(t, o)
+	ask(t, c)
+	time.Sleep(250 * time.Millisecond)
+	if got := ask(t, c); got != "1" {
+		t.Errorf("connection %s, want 1", got)
+	}
+}
+
 // Idle connections are closed also when no further request comes.
 func TestReaperClosesIdleConnections(t *testing.T) {
 	gone := make(chan struct{})
