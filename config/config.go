@@ -26,8 +26,8 @@ type Config struct {
 	// ModelMap maps opaque ARNs to the model that they stand for.
 	ModelMap  map[string]string
 	Ledger    Ledger
-	Prices    []PriceBook // in order, the shipped books first
-	Models    []Model     // catalogue, the shipped one first
+	Prices    []PriceBook // the shipped books first; a later book wins
+	Models    []Model     // catalogue, the shipped one first; a later entry wins
 	Unpriced  Unpriced
 	Timeouts  Timeouts
 	Limits    EdgeLimits
@@ -232,7 +232,9 @@ type PriceBook struct {
 	Prices []Price
 }
 
-// Price is what one model costs from a day on.
+// Price is what its models cost from a day on, in one scope and one tier: the
+// loader expands entries that hold for several. The row with the guardrail
+// rates has the model "guardrail".
 type Price struct {
 	Models                                               []string  // foundation ids, or globs
 	Scope                                                string    // "" in region, geo, global

@@ -1,4 +1,155 @@
 package config
 
-// source keeps where each value stood, for messages.
-type source struct{}
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// source keeps where each value stood, for messages. The zero value knows no
+// positions. It is read only once the configuration is loaded.
+type source struct {
+	files []*file
+	at    map[string]place
+}
+
+// file is one file that took part.
+type file struct {
+	name  string
+	lines []string
+	order int // of reading, to sort messages by
+}
+
+// byteOrderMark is what some editors put before a file. It is no part of it.
+const byteOrderMark = "\ufeff"
+
+func newFile(name string, data []byte) *file {
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	text = strings.TrimPrefix(text, byteOrderMark)
+	return &file{name: name, lines: strings.Split(text, "\n")}
+}
+
+// line returns the text of line n, counted from 1.
+func (f *file) line(n int) string {
+	if f == nil || n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return f.lines[n-1]
+}
+
+// style is how a scalar is written, which decides where its bytes stand.
+type style uint8
+
+const (
+	styleNone style = iota // a list or a mapping
+	stylePlain
+	styleSingle
+	styleDouble
+	styleBlock
+)
+
+// place is where a value stands. Line and col count from 1, col and width in
+// characters.
+type place struct {
+	file      *file
+	line, col int
+	width     int
+	style     style
+}
+
+// position is p for the outside.
+func (p place) position() Position {
+	pos := Position{Line: p.line, Column: p.col, Text: p.file.line(p.line)}
+	if p.file != nil {
+		pos.File = p.file.name
+	}
+	return pos
+}
+
+// into returns the place of the byte that stands offset bytes into the scalar
+// at p, which is exact for scalars on one line and for literal blocks, and the
+// start of the scalar for what was folded. It does not follow ${NAME} and the
+// numeric escapes of double quotes: behind them it points too far left or right.
+func (p place) into(offset int) place {
+	if offset <= 0 || p.style == styleNone {
+		return p
+	}
+	if p.style == styleBlock {
+		return p.intoBlock(offset)
+	}
+	rest := p.rest()
+	if p.style != stylePlain {
+		rest = rest[min(1, len(rest)):]
+	}
+	skipped := 0
+	for offset > 0 && skipped < len(rest) {
+		n := 1
+		if written := rest[skipped:]; p.style == styleDouble && written[0] == '\\' ||
+			p.style == styleSingle && strings.HasPrefix(written, "''") {
+			n = 2
+		}
+		offset--
+		skipped += n
+	}
+	if offset > 0 {
+		return p // it goes on in another line
+	}
+	raw := p.rest()
+	skipped = len(raw) - len(rest) + min(skipped, len(rest))
+	return place{p.file, p.line, p.col + utf8.RuneCountInString(raw[:skipped]), 1, p.style}
+}
+
+// intoBlock is into for a literal block, whose text begins in the next line.
+func (p place) intoBlock(offset int) place {
+	first := p.file.line(p.line + 1)
+	indent := len(first) - len(strings.TrimLeft(first, " "))
+	for n := p.line + 1; n <= len(p.file.lines); n++ {
+		text := p.file.line(n)
+		text = text[min(indent, len(text)):]
+		if offset <= len(text) {
+			return place{p.file, n, indent + utf8.RuneCountInString(text[:offset]) + 1, 1, p.style}
+		}
+		offset -= len(text) + 1
+	}
+	return p
+}
+
+// rest is the line of p from its column on.
+func (p place) rest() string {
+	text := p.file.line(p.line)
+	for range p.col - 1 {
+		_, n := utf8.DecodeRuneInString(text)
+		text = text[n:]
+	}
+	return text
+}
+
+// find returns the place of path, or of the nearest value around it that is
+// written down: a default stands nowhere.
+func (s *source) find(path string) place {
+	if s == nil {
+		return place{}
+	}
+	for {
+		if p, ok := s.at[path]; ok {
+			return p
+		}
+		cut := strings.LastIndexAny(path, ".[")
+		if cut < 0 {
+			break
+		}
+		path = path[:cut]
+	}
+	if len(s.files) == 0 {
+		return place{}
+	}
+	return place{file: s.files[0], line: 1, col: 1, width: 1}
+}
+
+// At maps the path of a value, "cascades[0].match" or `aliases["auto"]`, to
+// where it stands. A value that is not written down has the position of what
+// is nearest around it, at last the start of the file.
+func (c *Config) At(path string) Position { return c.source.find(path).position() }
+
+// member returns the path of the entry key of the mapping at path, as At and
+// Problem name it.
+func member(path, key string) string { return path + `["` + key + `"]` }

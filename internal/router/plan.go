@@ -1,14 +1,25 @@
 package router
 
+import "github.com/sluice-gateway/sluice/internal/wire"
+
 // Path says how a request was answered. It is the x-sluice-path header.
 type Path string
 
 // The paths.
 const (
 	Passthrough Path = "passthrough" // no cascade matched
-	Direct      Path = "direct"      // a cascade matched, a rule sent it straight to escalation
+	Direct      Path = "direct"      // a cascade matched, and the escalation model is asked first
 	Light       Path = "light"       // the light leg answered
 	Escalated   Path = "escalated"   // a light leg was tried and left behind
+)
+
+// The reasons that the router gives itself. A rule gives its own id.
+const (
+	ReasonUnsupported = "unsupported"  // the model cannot take this request
+	ReasonDialect     = "dialect"      // the InvokeModel body is another family's
+	ReasonDenied      = "denied"       // the tenant may not use the model
+	ReasonObserve     = "mode_observe" // the cascade only watches
+	ReasonUncertified = "uncertified"  // the cascade would enforce but has no certificate
 )
 
 // Leg is one model to try.
@@ -16,6 +27,8 @@ type Leg struct {
 	Role  Role
 	Model string // id to send upstream, alias resolved
 	Spec  *Model // catalogue entry, nil when the model is not listed
+	// Dialect is how the model spells InvokeModel bodies, nil when not known.
+	Dialect *wire.Dialect
 }
 
 // Role is a leg's place in a cascade.
@@ -32,7 +45,19 @@ const (
 // Skip is a leg that was left out, and why.
 type Skip struct {
 	Model  string
-	Reason string // unsupported, dialect, denied, rule id
+	Reason string // unsupported, dialect, denied, mode_observe, uncertified, rule id
+	// Need is what the model lacks when the reason is unsupported: "images",
+	// "context". It is for traces.
+	Need string
+}
+
+// RuleError is a condition that failed on a request. A failed escalate_if
+// counts as matched, a failed match as not matched: both err towards the better
+// model.
+type RuleError struct {
+	Cascade string
+	Rule    string // its id; "match" for the cascade's match
+	Err     error
 }
 
 // Plan is what will be tried, in order. It has at least one leg.
@@ -44,4 +69,14 @@ type Plan struct {
 	// the path Escalated.
 	Path   Path
 	Reason string
+	// RuleErrors are the conditions that failed, for a metric.
+	RuleErrors []RuleError
+}
+
+// PathOf is how the request was answered when Legs[leg] served it.
+func (p *Plan) PathOf(leg int) Path {
+	if leg > 0 {
+		return Escalated
+	}
+	return p.Path
 }

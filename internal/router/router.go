@@ -1,7 +1,110 @@
+// Package router turns the facts of a request into a plan: which models to try,
+// in which order, and why. It resolves aliases, evaluates the cascades' CEL
+// conditions, knows what each model accepts, obeys the tenant's model policy
+// and picks the upstream.
+//
+// It sends nothing, reads no body beyond the facts (but for the texts that a
+// condition names) and holds no state: a Router is compiled once from a
+// configuration, is immutable, and the same input gives the same plan. A plan
+// never has a leg that the tenant may not use.
 package router
 
-// Model is what the catalogue knows of a model.
-type Model struct{}
+import (
+	"cmp"
 
-// Cascade is a compiled cascade.
-type Cascade struct{}
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Router is the compiled routing part of a configuration. It is immutable and
+// safe for concurrent use.
+type Router struct {
+	aliases   map[string]string
+	catalogue catalogue
+	cascades  []*Cascade
+	spoken    []*wire.Dialect // by the legs of the cascades
+	upstreams []upstreamRule
+	regions   map[string]string // by upstream name, "" the default one
+}
+
+// upstreamRule sends the models that match to an upstream.
+type upstreamRule struct {
+	models glob.Pattern
+	name   string
+}
+
+// Compile builds a router. A problem that is no warning makes the router unfit
+// for use; all problems are found in one go.
+func Compile(cfg *config.Config) (*Router, []config.Problem) {
+	r := &Router{
+		aliases:   cfg.Aliases,
+		catalogue: newCatalogue(cfg.Models, cfg.ModelMap),
+		regions:   map[string]string{"": cfg.Upstream.Region},
+	}
+	for name, upstream := range cfg.Upstreams {
+		r.regions[name] = upstream.Region
+	}
+	for _, m := range cfg.ModelUpstreams {
+		r.upstreams = append(r.upstreams, upstreamRule{glob.Compile(m.Glob), m.Name})
+	}
+	problems := append(r.checkAliases(), checkModels(cfg.Models)...)
+	conditions := newConditions()
+	for i := range cfg.Cascades {
+		cascade, found := r.compileCascade(conditions, &cfg.Cascades[i], i)
+		r.cascades = append(r.cascades, cascade)
+		r.spoken = append(r.spoken, cascade.Light.Dialect, cascade.Escalation.Dialect)
+		problems = append(problems, found...)
+	}
+	return r, problems
+}
+
+// Resolve returns the model id that an alias stands for, and any other id as it
+// is.
+func (r *Router) Resolve(asked string) string {
+	if model, ok := r.aliases[asked]; ok {
+		return model
+	}
+	return asked
+}
+
+// Catalogue returns what is known of a model, given in any form of id or by an
+// alias. It is nil when the model is not listed.
+func (r *Router) Catalogue(model string) *Model { return r.catalogue.find(r.Resolve(model)) }
+
+// Dialect returns how the InvokeModel body of a request is spelt, nil when that
+// is not known. The model asked for decides. Behind an alias the caller may
+// write for any leg of a cascade, so the shape of the body does; a shape that
+// several families share is taken for the alias's model or a cascade's leg.
+func (r *Router) Dialect(asked string, body []byte) *wire.Dialect {
+	own := r.leg(RoleSole, asked).Dialect
+	if _, aliased := r.aliases[asked]; !aliased {
+		return own
+	}
+	among := append([]*wire.Dialect{own}, r.spoken...)
+	return cmp.Or(wire.SniffDialect(body, among...), own)
+}
+
+// Upstream returns the name of the upstream that serves model, "" for the
+// default one: the first glob that matches, else the tenant's, else the
+// default. It fails with a validation error when the model is an ARN of another
+// region, which Bedrock would not find there. An upstream whose region is not
+// configured takes any.
+func (r *Router) Upstream(model, tenantUpstream string) (string, *wire.Error) {
+	name := r.upstreamOf(model, tenantUpstream)
+	want, have := wire.ParseModelID(model).Region, r.regions[name]
+	if want == "" || have == "" || want == have {
+		return name, nil
+	}
+	return "", wire.Errorf(wire.KindValidation,
+		"The model %s belongs to region %s, but it is served from region %s.", model, want, have)
+}
+
+func (r *Router) upstreamOf(model, tenantUpstream string) string {
+	for i := range r.upstreams {
+		if r.upstreams[i].models.Match(model) {
+			return r.upstreams[i].name
+		}
+	}
+	return tenantUpstream
+}

@@ -63,7 +63,7 @@ func (s *Signer) Sign(req *Request, creds Credentials, now time.Time) wire.Heade
 	}
 	signature := d.sign(s.key(creds.SecretAccessKey, d.scope))
 	value := d.authorization(creds.AccessKeyID, signature)
-	return slices.Clip(append(fields[:added], wire.Field{Name: fieldAuthorization, Value: value}))
+	return append(fields[:added], wire.Field{Name: fieldAuthorization, Value: value})
 }
 
 func (d *draft) authorization(keyID string, signature [sha256.Size]byte) string {

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -50,68 +51,79 @@ func TestParseOrderAndSpacing(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
-	f := func(name string, change func(wire.Header) wire.Header) {
+type change func(wire.Header) wire.Header
+
+// refused checks that Parse refuses a good header after a change.
+func refused(t *testing.T, name string, c change) {
+	t.Helper()
+	_, err := Parse(c(goodHeader()), "")
+	if err == nil || err.Kind != wire.KindInvalidSignature {
+		t.Errorf("%s: %v", name, err)
+	}
+}
+
+func setField(i int, value string) change {
+	return func(h wire.Header) wire.Header { h[i].Value = value; return h }
+}
+
+func addField(name, value string) change {
+	return func(h wire.Header) wire.Header { return append(h, wire.Field{Name: name, Value: value}) }
+}
+
+func TestParseRefusesAuthorization(t *testing.T) {
+	f := func(name, value string) { t.Helper(); refused(t, name, setField(2, value)) }
+	swap := func(name, old, with string) {
 		t.Helper()
-		_, err := Parse(change(goodHeader()), "")
-		if err == nil || err.Kind != wire.KindInvalidSignature {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	auth := func(value string) func(wire.Header) wire.Header {
-		return func(h wire.Header) wire.Header { h[2].Value = value; return h }
-	}
-	swap := func(old, with string) func(wire.Header) wire.Header {
-		if !strings.Contains(goodHeader()[2].Value, old) {
+		good := goodHeader()[2].Value
+		if !strings.Contains(good, old) {
 			t.Fatalf("%q is not in the good header", old)
 		}
-		return auth(strings.Replace(goodHeader()[2].Value, old, with, 1))
+		f(name, strings.Replace(good, old, with, 1))
 	}
-	add := func(name, value string) func(wire.Header) wire.Header {
-		return func(h wire.Header) wire.Header { return append(h, wire.Field{Name: name, Value: value}) }
-	}
-	date := func(value string) func(wire.Header) wire.Header {
-		return func(h wire.Header) wire.Header { h[0].Value = value; return h }
-	}
-	f("two authorizations", add("authorization", authorization("host;x-amz-date")))
-	f("empty", auth(""))
-	f("basic", auth("Basic Zm9vOmJhcg=="))
-	f("v4a", swap("HMAC-SHA256", "ECDSA-P256-SHA256"))
-	f("other case of the algorithm", swap("HMAC", "hmac"))
-	f("no credential", swap("Credential=", "Credentia="))
-	f("credential twice", swap("AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 Credential=A/20261123/r/bedrock/aws4_request, "))
-	f("no signature", swap(", Signature="+goodSignature, ""))
-	f("empty signature", swap(goodSignature, ""))
-	f("short signature", swap(goodSignature, goodSignature[:63]))
-	f("long signature", swap(goodSignature, goodSignature+"0"))
-	f("upper-case signature", swap(goodSignature, strings.ToUpper(goodSignature)))
-	f("not hexadecimal", swap(goodSignature, "g"+goodSignature[1:]))
-	f("a part more", swap(", Signature", ", Extra=1, Signature"))
-	f("trailing comma", swap(goodSignature, goodSignature+","))
-	f("scope too short", swap("/aws4_request", ""))
-	f("scope too long", swap("/aws4_request", "/aws4_request/x"))
-	f("empty region", swap("eu-central-1", ""))
-	f("empty key id", swap("SLKTESTTESTTESTTEST", ""))
-	f("long key id", swap("SLKTESTTESTTESTTEST", strings.Repeat("A", 129)))
-	f("terminator", swap("aws4_request", "aws5_request"))
-	f("service", swap("/bedrock/", "/bedrock-mantle/"))
-	f("scope of another day", swap("20261123", "20261122"))
-	f("host unsigned", swap("content-type;host;", "content-type;"))
-	f("date unsigned", swap(";x-amz-date", ""))
-	f("names unsorted", swap("content-type;host", "host;content-type"))
-	f("names twice", swap("content-type;host", "host;host"))
-	f("name in upper case", swap("content-type", "Content-Type"))
-	f("empty name", swap("content-type;", ";"))
-	f("pseudo field", swap("content-type", ":path"))
-	f("too many names", swap("content-type;", "a"+strings.Repeat(";a", 200)+";"))
-	f("no date", date(""))
-	f("date of another form", date("Mon, 23 Nov 2026 18:00:01 GMT"))
-	f("date with a fraction", date("20261123T180001.5Z"))
-	f("impossible date", date("20261123T186001Z"))
-	f("two dates", add("X-Amz-Date", "20261123T180001Z"))
-	f("unsigned x-amz field", add("x-amz-security-token", "token"))
-	f("unsigned x-amz field in upper case", add("X-AMZ-ANYTHING", "1"))
-	signsHash := func(values ...string) func(wire.Header) wire.Header {
+	f("empty", "")
+	f("basic", "Basic Zm9vOmJhcg==")
+	swap("v4a", "HMAC-SHA256", "ECDSA-P256-SHA256")
+	swap("other case of the algorithm", "HMAC", "hmac")
+	swap("no credential", "Credential=", "Credentia=")
+	swap("credential twice", "AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 Credential=A/20261123/r/bedrock/aws4_request, ")
+	swap("no signature", ", Signature="+goodSignature, "")
+	swap("empty signature", goodSignature, "")
+	swap("short signature", goodSignature, goodSignature[:63])
+	swap("long signature", goodSignature, goodSignature+"0")
+	swap("upper-case signature", goodSignature, strings.ToUpper(goodSignature))
+	swap("not hexadecimal", goodSignature, "g"+goodSignature[1:])
+	swap("a part more", ", Signature", ", Extra=1, Signature")
+	swap("trailing comma", goodSignature, goodSignature+",")
+	swap("scope too short", "/aws4_request", "")
+	swap("scope too long", "/aws4_request", "/aws4_request/x")
+	swap("empty region", "eu-central-1", "")
+	swap("empty key id", "SLKTESTTESTTESTTEST", "")
+	swap("long key id", "SLKTESTTESTTESTTEST", strings.Repeat("A", 129))
+	swap("terminator", "aws4_request", "aws5_request")
+	swap("service", "/bedrock/", "/bedrock-mantle/")
+	swap("scope of another day", "20261123", "20261122")
+	swap("host unsigned", "content-type;host;", "content-type;")
+	swap("date unsigned", ";x-amz-date", "")
+	swap("names unsorted", "content-type;host", "host;content-type")
+	swap("names twice", "content-type;host", "host;host")
+	swap("name in upper case", "content-type", "Content-Type")
+	swap("empty name", "content-type;", ";")
+	swap("pseudo field", "content-type", ":path")
+	swap("too many names", "content-type;", manyNames(maxNames-1))
+	swap("long region", "eu-central-1", strings.Repeat("a", 129))
+}
+
+func TestParseRefusesFields(t *testing.T) {
+	f := func(name string, c change) { t.Helper(); refused(t, name, c) }
+	f("two authorizations", addField("authorization", authorization("host;x-amz-date")))
+	f("no date", setField(0, ""))
+	f("date of another form", setField(0, "Mon, 23 Nov 2026 18:00:01 GMT"))
+	f("date with a fraction", setField(0, "20261123T180001.5Z"))
+	f("impossible date", setField(0, "20261123T186001Z"))
+	f("two dates", addField("X-Amz-Date", "20261123T180001Z"))
+	f("unsigned x-amz field", addField("x-amz-security-token", "token"))
+	f("unsigned x-amz field in upper case", addField("X-AMZ-ANYTHING", "1"))
+	signsHash := func(values ...string) change {
 		return func(h wire.Header) wire.Header {
 			h[2].Value = authorization("host;x-amz-content-sha256;x-amz-date")
 			for _, v := range values {
@@ -126,6 +138,25 @@ func TestParseRefuses(t *testing.T) {
 	f("two hashes", signsHash(goodSignature, goodSignature))
 	if _, err := Parse(signsHash(goodSignature)(goodHeader()), ""); err != nil {
 		t.Errorf("one good hash: %v", err)
+	}
+}
+
+// manyNames returns n sorted names that come before "host".
+func manyNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "a%03d;", i)
+	}
+	return b.String()
+}
+
+// TestParseBounds: as much as is allowed is accepted.
+func TestParseBounds(t *testing.T) {
+	h := goodHeader()
+	h[2].Value = strings.NewReplacer("content-type;", manyNames(maxNames-2), "eu-central-1", strings.Repeat("r", maxKeyID),
+		testKeyID, strings.Repeat("A", maxKeyID)).Replace(h[2].Value)
+	if _, err := Parse(h, ""); err != nil {
+		t.Error(err)
 	}
 }
 

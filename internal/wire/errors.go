@@ -1,5 +1,10 @@
 package wire
 
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
 // Kind is the class of an error in Bedrock's own terms. It decides status,
 // x-amzn-ErrorType and the name of an exception frame, by one table.
 type Kind uint8
@@ -29,6 +34,49 @@ const (
 	KindVersion // 505
 )
 
+// Names of the exception frames that InvokeModelWithResponseStream and
+// ConverseStream both model. A name that an operation does not model reaches
+// boto3 callers with neither code nor message, so no other is ever sent.
+const (
+	frameInternal    = "internalServerException"
+	frameModelStream = "modelStreamErrorException"
+	frameValidation  = "validationException"
+	frameThrottling  = "throttlingException"
+	frameUnavailable = "serviceUnavailableException"
+)
+
+// kinds is what a caller sees of each kind. Modelled statuses and names are
+// those of the service model bedrock-runtime 2023-09-30. Go, JavaScript and
+// Python SDKs retry 429 and 5xx and take every other status as final; 405, 413,
+// 415, 431 and 505 are not in the model, and any name is final for them.
+var kinds = [...]struct {
+	status int
+	name   string
+	frame  string
+}{
+	KindInternal:              {500, "InternalServerException", frameInternal},
+	KindValidation:            {400, "ValidationException", frameValidation},
+	KindAccessDenied:          {403, "AccessDeniedException", frameValidation},
+	KindUnrecognizedClient:    {403, "UnrecognizedClientException", frameValidation},
+	KindInvalidSignature:      {403, "InvalidSignatureException", frameValidation},
+	KindMissingAuthentication: {403, "MissingAuthenticationTokenException", frameValidation},
+	KindResourceNotFound:      {404, "ResourceNotFoundException", frameValidation},
+	KindUnknownOperation:      {404, "UnknownOperationException", frameValidation},
+	KindMethodNotAllowed:      {405, "UnknownOperationException", frameValidation},
+	KindRequestTimeout:        {408, "RequestTimeoutException", frameValidation},
+	KindTooLarge:              {413, "RequestEntityTooLargeException", frameValidation},
+	KindHeaderTooLarge:        {431, "RequestHeaderFieldsTooLargeException", frameValidation},
+	KindUnsupportedMedia:      {415, "UnsupportedMediaTypeException", frameValidation},
+	KindServiceQuota:          {400, "ServiceQuotaExceededException", frameValidation},
+	KindThrottling:            {429, "ThrottlingException", frameThrottling},
+	KindModelTimeout:          {408, "ModelTimeoutException", frameModelStream},
+	KindModelError:            {424, "ModelErrorException", frameModelStream},
+	KindModelStream:           {424, "ModelStreamErrorException", frameModelStream},
+	KindModelNotReady:         {429, "ModelNotReadyException", frameUnavailable},
+	KindServiceUnavailable:    {503, "ServiceUnavailableException", frameUnavailable},
+	KindVersion:               {505, "ValidationException", frameValidation},
+}
+
 // Error is an answer to the caller: a kind and a sentence that is safe to show.
 type Error struct {
 	Kind    Kind
@@ -37,6 +85,11 @@ type Error struct {
 	RetryAfterMillis int64
 	// Cause is for logs only and never reaches a caller.
 	Cause error
+}
+
+// Errorf returns an error of kind with a formatted message, which callers see.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
 // Error returns the message and the cause.
@@ -49,3 +102,36 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
+
+// Status is the HTTP status of the error.
+func (e *Error) Status() int { return kinds[e.Kind].status }
+
+// Type is the value of x-amzn-ErrorType.
+func (e *Error) Type() string { return kinds[e.Kind].name }
+
+// ExceptionName is the :exception-type of the error in an event stream. It is
+// always one that both streaming operations model.
+func (e *Error) ExceptionName() string { return kinds[e.Kind].frame }
+
+// AppendJSON appends the body of the error: {"message":"…"}.
+func (e *Error) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"message":`...)
+	return append(appendJSONString(dst, e.Message), '}')
+}
+
+// appendJSONString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func appendJSONString(dst []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r < ' ' || r == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', digits[r>>4], digits[r&15])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}

@@ -31,6 +31,9 @@ type Facts struct {
 	CachePoints   int
 	// System is whether the body has a system prompt.
 	System bool
+	// SystemSpan is where the value of its member stands (system, preamble),
+	// quotes or brackets included; absent where it is one of the messages.
+	SystemSpan Span
 	// ReasoningHistory is whether a message carries reasoning content with a
 	// signature, which only the family that wrote it can read.
 	ReasoningHistory bool
@@ -42,8 +45,9 @@ type Facts struct {
 	// ThinkingTokens is the thinking budget, ThinkingSpan where it stands.
 	ThinkingTokens Count
 	ThinkingSpan   Span
-	// NoMaxTokens is whether this request forbids a cap of its own (Nova 2
-	// reasoning effort "high", prompt ARNs).
+	// NoMaxTokens is whether this request forbids a cap of its own. Read sets it
+	// for Nova 2's reasoning effort "high"; for a managed prompt (ModelPrompt)
+	// whoever knows the model id sets it before Limit.
 	NoMaxTokens bool
 	// Multiplier is how many completions are asked for (n, num_generations,
 	// numResults); at least 1.
@@ -56,6 +60,51 @@ type Facts struct {
 	BodyModelID string
 	// Schema is where a JSON schema for structured output stands.
 	Schema Span
-	// at holds the insertion points that shape needs; the scanner fills it.
-	at insertion
+	// Metadata is where Converse's requestMetadata object stands, braces
+	// included.
+	Metadata Span
+	// Guardrail is where Converse's guardrailConfig stands.
+	Guardrail Span
+	// Latency is performanceConfig.latency of a Converse body, "" when absent.
+	Latency string
+	// at holds the edit points that shape needs; the scanner fills it.
+	at editPoints
 }
+
+// editPoints are the places in a body that the cap may have to change.
+type editPoints struct {
+	root, parent object
+	caps         [maxCaps]capValue
+	ncaps        int
+	foreignCap   bool
+	multiplier   capValue
+	thinking     capValue
+	prompt       bool // the body has a prompt instead of messages
+	// metadataOther is whether requestMetadata stands there but is no object.
+	metadataOther bool
+}
+
+// maxCaps is how many output caps one body may hold at once.
+const maxCaps = 10
+
+// object is a JSON object that members can be inserted into. The zero value
+// is absent.
+type object struct {
+	Span
+	empty bool
+	// null is whether the value is null, which counts as absent.
+	null bool
+	// other is whether the value is neither an object nor null.
+	other bool
+}
+
+// capValue is a number that the cap depends on, as it stands in the body.
+type capValue struct {
+	Span
+	n Count // unknown when it is not a whole number from 1 to 2³¹-1
+	// null is whether the value is null, which counts as absent.
+	null bool
+}
+
+// given reports whether the body gives the value at all.
+func (c capValue) given() bool { return c.Present() && !c.null }

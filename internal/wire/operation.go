@@ -1,5 +1,7 @@
 package wire
 
+import "strings"
+
 // Operation is one operation of the Bedrock Runtime API. The zero value is
 // OpUnknown. Names and paths: AWS service model bedrock-runtime 2023-09-30.
 type Operation uint8
@@ -20,6 +22,62 @@ const (
 	OpInvokeBidirectional
 )
 
+// operations is what each operation is called and how it is reached. name is
+// the name in configuration, api the one of AWS's service model.
+var operations = [...]struct {
+	name, api, method, verb string
+	streams                 bool
+}{
+	OpUnknown:               {name: "unknown"},
+	OpConverse:              {"converse", "Converse", "POST", "converse", false},
+	OpConverseStream:        {"converse-stream", "ConverseStream", "POST", "converse-stream", true},
+	OpInvoke:                {"invoke", "InvokeModel", "POST", "invoke", false},
+	OpInvokeStream:          {"invoke-with-response-stream", "InvokeModelWithResponseStream", "POST", "invoke-with-response-stream", true},
+	OpCountTokens:           {"count-tokens", "CountTokens", "POST", "count-tokens", false},
+	OpApplyGuardrail:        {"apply-guardrail", "ApplyGuardrail", "POST", "", false},
+	OpInvokeGuardrailChecks: {"invoke-guardrail-checks", "InvokeGuardrailChecks", "POST", "", false},
+	OpStartAsyncInvoke:      {"start-async-invoke", "StartAsyncInvoke", "POST", "", false},
+	OpGetAsyncInvoke:        {"get-async-invoke", "GetAsyncInvoke", "GET", "", false},
+	OpListAsyncInvokes:      {"list-async-invokes", "ListAsyncInvokes", "GET", "", false},
+	OpInvokeBidirectional:   {"invoke-with-bidirectional-stream", "InvokeModelWithBidirectionalStream", "POST", "invoke-with-bidirectional-stream", true},
+}
+
+// String returns the operation's name in configuration, "unknown" for OpUnknown.
+func (o Operation) String() string { return operations[o].name }
+
+// APIName returns the operation's name in AWS's service model, "" for OpUnknown.
+func (o Operation) APIName() string { return operations[o].api }
+
+// Method returns the HTTP method of the operation, "" for OpUnknown.
+func (o Operation) Method() string { return operations[o].method }
+
+// Streams reports whether the operation answers with an event stream.
+func (o Operation) Streams() bool { return operations[o].streams }
+
+// ParseOperation finds an operation by its name in configuration.
+func ParseOperation(name string) (Operation, bool) {
+	for op, row := range operations {
+		if row.name == name && Operation(op) != OpUnknown {
+			return Operation(op), true
+		}
+	}
+	return OpUnknown, false
+}
+
+// modelVerb finds the operation that ends a /model/ path.
+func modelVerb(verb string) Operation {
+	for op, row := range operations {
+		if row.verb == verb && verb != "" {
+			return Operation(op)
+		}
+	}
+	return OpUnknown
+}
+
+// MaxIDLength is how long a model id or ARN in a path may be (service model:
+// ConversationalModelId, InvokeModelIdentifier).
+const MaxIDLength = 2048
+
 // Target is where a request goes, read from its method and raw request target.
 type Target struct {
 	Op Operation
@@ -32,4 +90,199 @@ type Target struct {
 	Version string
 	// Query is the raw query string without the question mark.
 	Query string
+}
+
+// ParseTarget reads a raw request target, as it stood on the wire. basePath is
+// a prefix that may stand before the path, "" for none.
+//
+// Ids are percent-decoded once. Slashes in an ARN may be raw, because some
+// clients send them so, and everything between the fixed parts of the path is
+// the id. Whatever two hops could read differently is refused: bad escapes,
+// control bytes, empty and dotted segments, fragments, absolute targets.
+func ParseTarget(method, raw, basePath string) (Target, *Error) {
+	if raw == "" || raw[0] != '/' {
+		return Target{}, Errorf(KindValidation, "The request target must be an absolute path.")
+	}
+	path, query, _ := strings.Cut(raw, "?")
+	if !plainTarget(path, "") || !plainTarget(query, "?") {
+		return Target{}, Errorf(KindValidation, "The request target holds a byte or an escape that is not allowed.")
+	}
+	if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(basePath, "/")); ok && strings.HasPrefix(rest, "/") {
+		path = rest
+	}
+	if path != "/" && !cleanSegments(path) {
+		return Target{}, Errorf(KindValidation, "The path holds an empty or dotted segment.")
+	}
+	t, ok := route(method, path)
+	if !ok {
+		return Target{}, Errorf(KindUnknownOperation, "The requested operation is not recognized by the service.")
+	}
+	if method != t.Op.Method() {
+		return Target{}, Errorf(KindMethodNotAllowed, "The operation %s takes the method %s.", t.Op.APIName(), t.Op.Method())
+	}
+	t.Query = query
+	return t.decoded()
+}
+
+// route matches the path against the shapes of the service model. Ids are
+// still encoded. Only the two operations on /async-invoke need the method.
+func route(method, path string) (Target, bool) {
+	head, rest, _ := strings.Cut(path[1:], "/")
+	switch head {
+	case "model":
+		slash := strings.LastIndexByte(rest, '/')
+		if slash <= 0 {
+			return Target{}, false
+		}
+		op := modelVerb(rest[slash+1:])
+		return Target{Op: op, Model: rest[:slash]}, op != OpUnknown
+	case "guardrail":
+		id, tail, ok := cutLast(rest, "/version/")
+		version, found := strings.CutSuffix(tail, "/apply")
+		ok = ok && found && id != "" && version != "" && !strings.Contains(version, "/")
+		return Target{Op: OpApplyGuardrail, Resource: id, Version: version}, ok
+	case "guardrail-checks":
+		return Target{Op: OpInvokeGuardrailChecks}, rest == "invoke"
+	case "async-invoke":
+		if rest != "" {
+			return Target{Op: OpGetAsyncInvoke, Resource: rest}, true
+		}
+		if method == "GET" {
+			return Target{Op: OpListAsyncInvokes}, true
+		}
+		return Target{Op: OpStartAsyncInvoke}, true
+	}
+	return Target{}, false
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// decoded decodes the ids and refuses those that no Bedrock id looks like.
+func (t Target) decoded() (Target, *Error) {
+	for _, id := range []*string{&t.Model, &t.Resource, &t.Version} {
+		*id = percentDecode(*id)
+		if !ValidID(*id) && *id != "" {
+			return Target{}, Errorf(KindValidation, "The provided identifier in the path is invalid.")
+		}
+	}
+	return t, nil
+}
+
+// ValidID reports whether id may be the id of a model, guardrail or invocation:
+// letters, digits and ._:/- only, no empty or dotted segment, at most
+// MaxIDLength bytes.
+func ValidID(id string) bool {
+	if id == "" || len(id) > MaxIDLength {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; !unreserved(c) && c != ':' && c != '/' || c == '~' {
+			return false
+		}
+	}
+	return cleanSegments("/" + id)
+}
+
+// cleanSegments reports whether no segment of path is empty, "." or "..".
+// Dots that are percent-encoded count as dots.
+func cleanSegments(path string) bool {
+	for segment := range strings.SplitSeq(path[1:], "/") {
+		switch percentDecode(segment) {
+		case "", ".", "..":
+			return false
+		}
+	}
+	return true
+}
+
+// plainTarget reports whether s holds only what RFC 3986 allows in a path, and
+// the bytes of more, with every escape complete.
+func plainTarget(s, more string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case unreserved(c), strings.IndexByte(":@!$&'()*+,;=/", c) >= 0, strings.IndexByte(more, c) >= 0:
+		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+			i += 2
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func unreserved(c byte) bool {
+	return c-'0' <= 9 || (c|0x20)-'a' <= 'z'-'a' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+func isHex(c byte) bool { return c-'0' <= 9 || (c|0x20)-'a' <= 'f'-'a' }
+
+// percentDecode decodes a string whose escapes are known to be complete.
+func percentDecode(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '%' {
+			c = unhex(s[i+1])<<4 | unhex(s[i+2])
+			i += 2
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
+
+// String returns the target in its one canonical spelling for the upstream:
+// the ids as Smithy labels, the query as it came.
+func (t Target) String() string {
+	b := make([]byte, 0, 64+len(t.Model)+len(t.Resource)+len(t.Query))
+	switch t.Op {
+	case OpApplyGuardrail:
+		b = AppendLabel(append(b, "/guardrail/"...), t.Resource)
+		b = AppendLabel(append(b, "/version/"...), t.Version)
+		b = append(b, "/apply"...)
+	case OpInvokeGuardrailChecks:
+		b = append(b, "/guardrail-checks/invoke"...)
+	case OpStartAsyncInvoke, OpListAsyncInvokes:
+		b = append(b, "/async-invoke"...)
+	case OpGetAsyncInvoke:
+		b = AppendLabel(append(b, "/async-invoke/"...), t.Resource)
+	default:
+		b = AppendLabel(append(b, "/model/"...), t.Model)
+		b = append(append(b, '/'), operations[t.Op].verb...)
+	}
+	if t.Query != "" {
+		b = append(append(b, '?'), t.Query...)
+	}
+	return string(b)
+}
+
+// AppendLabel appends s as a Smithy HTTP label: each byte other than
+// A-Z a-z 0-9 - . _ ~ becomes %XX in upper case (Smithy 2.0, HTTP bindings,
+// httpLabel serialization rules).
+func AppendLabel(dst []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		if c := s[i]; unreserved(c) {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
 }

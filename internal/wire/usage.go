@@ -1,5 +1,11 @@
 package wire
 
+import (
+	"encoding/base64"
+
+	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+)
+
 // Count is a token or unit count that may be unknown. The zero value is
 // unknown, which is not the same as a known zero.
 type Count struct {
@@ -44,3 +50,168 @@ const (
 
 // Complete reports whether input and output are both known.
 func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known }
+
+// Headers in which InvokeModel reports usage, the same for every family.
+const (
+	headerInputTokens  = "X-Amzn-Bedrock-Input-Token-Count"
+	headerOutputTokens = "X-Amzn-Bedrock-Output-Token-Count"
+	headerCacheRead    = "X-Amzn-Bedrock-Cache-Read-Input-Token-Count"
+	headerCacheWrite   = "X-Amzn-Bedrock-Cache-Write-Input-Token-Count"
+	headerServiceTier  = "X-Amzn-Bedrock-Service-Tier"
+)
+
+// ResponseUsage reads what a successful answer without a stream reports. For
+// InvokeModel the headers come first and the body fills what they lack. What is
+// reported nowhere stays unknown; operations that use no tokens, and classes
+// that the family d never uses, are known zeros. d may be nil.
+func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
+	switch op {
+	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes:
+		return Usage{Input: Known(0), Output: Known(0)}
+	case OpApplyGuardrail, OpInvokeGuardrailChecks:
+		var g gauge
+		g.read(answerTreeOf(op), body)
+		g.answer.Input, g.answer.Output = Known(0), Known(0)
+		return g.usage()
+	case OpStartAsyncInvoke:
+		return Usage{} // billed per image or second, which no answer tells
+	}
+	var g gauge
+	g.read(answerTreeOf(op), body)
+	g.stopped = true
+	if op == OpInvoke {
+		g.readHeaders(h)
+	}
+	u := g.usage()
+	if op == OpInvoke && d != nil {
+		u.settle(d)
+	}
+	return u
+}
+
+// settle makes zeros of what the family never reports because it has none.
+func (u *Usage) settle(d *Dialect) {
+	if d.output == uncounted {
+		u.Output = Known(0)
+	}
+	if d.input == uncounted {
+		u.Input = Known(0)
+	}
+}
+
+func (g *gauge) readHeaders(h Header) {
+	for _, f := range [...]struct {
+		name string
+		to   *Count
+	}{
+		{headerInputTokens, &g.metrics.Input},
+		{headerOutputTokens, &g.metrics.Output},
+		{headerCacheRead, &g.metrics.CacheRead},
+		{headerCacheWrite, &g.metricsWrite},
+	} {
+		if n := wholeNumber([]byte(h.Get(f.name))); n.Known {
+			*f.to = n
+		}
+	}
+	if tier := h.Get(headerServiceTier); tier != "" {
+		g.answer.ServiceTier = tier
+	}
+}
+
+// maxDigits keeps sums of counts far from overflow.
+const maxDigits = 15
+
+// wholeNumber reads a JSON number that is a count: digits, with a fraction of
+// zeros allowed (Bedrock writes 28.0 when a guardrail ran). Anything else, and
+// what does not fit, is unknown.
+func wholeNumber(b []byte) Count {
+	n, digits := int64(0), 0
+	for len(b) > 0 && b[0]-'0' <= 9 && digits < maxDigits {
+		n = n*10 + int64(b[0]-'0')
+		b = b[1:]
+		digits++
+	}
+	if digits == 0 {
+		return Count{}
+	}
+	if len(b) > 1 && b[0] == '.' {
+		b = b[1:]
+		for len(b) > 0 && b[0] == '0' {
+			b = b[1:]
+		}
+	}
+	if len(b) > 0 {
+		return Count{}
+	}
+	return Known(n)
+}
+
+// StreamUsage reads the usage of a stream from a copy of its frames. Set Op
+// before the first frame; the zero value reads nothing. A stream that ends
+// before its usage was reported leaves it unknown.
+type StreamUsage struct {
+	Op        Operation
+	gauge     gauge
+	exception string
+	chunk     []byte
+}
+
+// Observe takes in one frame and reports whether it is the one that carries
+// the whole usage, or an exception, after which nothing of interest comes.
+func (s *StreamUsage) Observe(f Frame) (final bool) {
+	kind, _ := f.header(":message-type")
+	switch string(kind) {
+	case "exception":
+		s.exception, _ = f.Header(":exception-type")
+		return true
+	case "error":
+		s.exception, _ = f.Header(":error-code")
+		return true
+	}
+	event, _ := f.header(":event-type")
+	switch string(event) {
+	case "messageStop":
+		s.gauge.read(converseAnswerTree, f.Payload)
+	case "metadata":
+		s.gauge.read(converseAnswerTree, f.Payload)
+		s.gauge.final = true
+		return true
+	case "chunk":
+		s.chunk = AppendChunk(s.chunk[:0], f)
+		s.gauge.read(invokeChunkTree, s.chunk)
+		return s.gauge.final
+	}
+	return false
+}
+
+// Usage returns what the frames observed so far reported.
+func (s *StreamUsage) Usage() Usage { return s.gauge.usage() }
+
+// Exception returns the name of the exception that ended the stream, "" when
+// none did.
+func (s *StreamUsage) Exception() string { return s.exception }
+
+var chunkTree = jsonscan.NewTree(rules{{Path: "bytes", Role: roleText}})
+
+// AppendChunk appends the decoded bytes of a chunk event of
+// InvokeModelWithResponseStream. It appends nothing for other frames and for
+// chunks that are not valid.
+func AppendChunk(dst []byte, f Frame) []byte {
+	var w jsonscan.Walker
+	w.AllowDuplicates = true
+	w.Reset(chunkTree, f.Payload)
+	m := w.Next()
+	if m.Role == 0 || m.Kind != jsonscan.String {
+		return dst
+	}
+	quoted := f.Payload[m.Start:m.End]
+	raw := quoted[1 : len(quoted)-1]
+	if m.Shrink > 0 {
+		raw = jsonscan.AppendString(nil, quoted) // "\/" is allowed in JSON
+	}
+	out, err := base64.StdEncoding.AppendDecode(dst, raw)
+	if err != nil {
+		return dst
+	}
+	return out
+}

@@ -1,0 +1,411 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// decoder walks syntax trees into structs and collects every mistake on its
+// way: a fault never stops it.
+type decoder struct {
+	faults []Fault
+	files  []*file
+	env    func(string) string
+	// read opens further files; nil when the configuration is not in a file.
+	read func(path string) ([]byte, error)
+	// includes are the globs of further files, absolute.
+	includes []string
+	// schema collects the path of every key that a section knows; nil unless a
+	// test asks.
+	schema map[string]bool
+	// nodes is how many values were read, bounded because aliases multiply.
+	nodes int
+}
+
+// maxNodes is far beyond any real file: 20,000 tenants are about a million.
+const maxNodes = 10_000_000
+
+// tree is what the values of one file share.
+type tree struct {
+	file    *file
+	anchors map[string]ast.Node
+	at      map[string]place // where each path stands
+}
+
+// value is one node of a tree and its path from the root.
+type value struct {
+	*tree
+	node ast.Node
+	path string
+}
+
+// child is the value of node below v, at path.
+func (v value) child(node ast.Node, path string) value { return value{v.tree, node, path} }
+
+// decode reads a value into dst, or reports why it cannot.
+type decode[T any] func(d *decoder, v value, dst *T)
+
+// field is one row of a schema table.
+type field struct {
+	name     string
+	required bool
+	decode   func(d *decoder, v value)
+}
+
+// key is a row: the value of name is read by f into dst.
+func key[T any](name string, dst *T, f decode[T]) field {
+	return field{name: name, decode: func(d *decoder, v value) { f(d, v, dst) }}
+}
+
+// need is a key that must be there.
+func need[T any](name string, dst *T, f decode[T]) field {
+	row := key(name, dst, f)
+	row.required = true
+	return row
+}
+
+// section reads a mapping whose keys are the names of fields.
+func (d *decoder) section(v value, fields ...field) {
+	if d.schema != nil {
+		for _, f := range fields {
+			d.schema[joinPath(v.path, f.name)] = true
+		}
+	}
+	entries, ok := d.entries(v)
+	if !ok {
+		return
+	}
+	seen := map[string]bool{}
+	for _, e := range entries {
+		row := findField(fields, e.name)
+		if row == nil {
+			seen[d.unknownKey(v, e, fields)] = true
+			continue
+		}
+		seen[e.name] = true
+		row.decode(d, d.visit(v.child(e.node, joinPath(v.path, e.name))))
+	}
+	for _, f := range fields {
+		if f.required && !seen[f.name] {
+			d.fault(v, "needs the key %q", f.name)
+		}
+	}
+}
+
+func findField(fields []field, name string) *field {
+	for i := range fields {
+		if fields[i].name == name {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+func joinPath(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// unknownKey reports a key and returns the one that was probably meant, or "".
+func (d *decoder) unknownKey(v value, e entry, fields []field) string {
+	message := fmt.Sprintf("unknown key %q", e.name)
+	near := nearest(e.name, fields)
+	if near != "" {
+		message += fmt.Sprintf("; did you mean %q?", near)
+	}
+	d.faults = append(d.faults, newFault(e.place, v.path, message))
+	return near
+}
+
+// entry is one member of a mapping.
+type entry struct {
+	name  string
+	place place // of the key
+	node  ast.Node
+}
+
+// entries returns the members of a mapping in the file's order, each key once:
+// a second one is a fault.
+func (d *decoder) entries(v value) ([]entry, bool) {
+	var pairs []*ast.MappingValueNode
+	switch n := v.node.(type) {
+	case *ast.MappingNode:
+		pairs = n.Values
+	case *ast.MappingValueNode:
+		pairs = []*ast.MappingValueNode{n}
+	default:
+		d.fault(v, "must be a mapping (key: value), not %s", kindOf(v.node))
+		return nil, false
+	}
+	first := map[string]int{}
+	entries := make([]entry, 0, len(pairs))
+	for _, pair := range pairs {
+		at := placeOf(v.file, pair.Key)
+		name, ok := keyName(pair.Key)
+		if !ok {
+			d.faults = append(d.faults, newFault(at, v.path, "a key must be plain or quoted text"))
+			continue
+		}
+		if line, twice := first[name]; twice {
+			d.faults = append(d.faults, newFault(at, v.path, fmt.Sprintf("key %q stands in line %d already", name, line)))
+			continue
+		}
+		first[name] = at.line
+		entries = append(entries, entry{name, at, pair.Value})
+	}
+	return entries, true
+}
+
+func keyName(n ast.MapKeyNode) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+// list reads a sequence, each element by f, and appends to what is there.
+func list[T any](f decode[T]) decode[[]T] {
+	return func(d *decoder, v value, dst *[]T) {
+		n, ok := v.node.(*ast.SequenceNode)
+		if !ok {
+			d.fault(v, "must be a list, not %s", kindOf(v.node))
+			return
+		}
+		if *dst == nil {
+			*dst = make([]T, 0, len(n.Values)) // an empty list is not an absent one
+		}
+		for _, node := range n.Values {
+			var element T
+			path := fmt.Sprintf("%s[%d]", v.path, len(*dst))
+			f(d, d.visit(v.child(node, path)), &element)
+			*dst = append(*dst, element)
+		}
+	}
+}
+
+// table reads a mapping with free keys, each value by f.
+func table[T any](f decode[T]) decode[map[string]T] {
+	return func(d *decoder, v value, dst *map[string]T) {
+		entries, _ := d.entries(v)
+		*dst = make(map[string]T, len(entries))
+		for _, e := range entries {
+			var element T
+			f(d, d.visitMember(v, e), &element)
+			(*dst)[e.name] = element
+		}
+	}
+}
+
+// visitMember visits the value of a free key, which At also finds as path.key.
+func (d *decoder) visitMember(v value, e entry) value {
+	element := d.visit(v.child(e.node, member(v.path, e.name)))
+	v.at[joinPath(v.path, e.name)] = v.at[element.path]
+	return element
+}
+
+// optional reads a section whose absence means something.
+func optional[T any](f decode[T]) decode[*T] {
+	return func(d *decoder, v value, dst **T) {
+		*dst = new(T)
+		f(d, v, *dst)
+	}
+}
+
+// visit resolves anchors and aliases and remembers where the value stands.
+func (d *decoder) visit(v value) value {
+	if d.nodes++; d.nodes > maxNodes {
+		if d.nodes == maxNodes+1 {
+			d.fault(v, "more than %d values", maxNodes)
+		}
+		v.node = nil
+		return v
+	}
+	for range 100 { // an alias may name an anchor that wraps an alias
+		switch n := v.node.(type) {
+		case *ast.AnchorNode:
+			v.anchors[n.Name.String()] = n.Value
+			v.node = n.Value
+		case *ast.AliasNode:
+			target, ok := v.anchors[n.Value.String()]
+			if !ok {
+				d.fault(v, "alias *%s has no anchor before it", n.Value)
+				v.node = nil
+				return v
+			}
+			v.node = target
+		default:
+			if _, known := v.at[v.path]; !known { // the first file's list, not an included one's
+				v.at[v.path] = placeOf(v.file, v.node)
+			}
+			return v
+		}
+	}
+	v.node = nil
+	return v
+}
+
+// fault reports a mistake at v.
+func (d *decoder) fault(v value, format string, args ...any) {
+	if v.node == nil {
+		return // an alias without anchor, say: reported there
+	}
+	d.faults = append(d.faults, newFault(placeOf(v.file, v.node), v.path, fmt.Sprintf(format, args...)))
+}
+
+// parseYAML returns the one document of a file, nil for an empty one.
+func (d *decoder) parseYAML(f *file, data []byte) ast.Node {
+	tree, err := parseGuarded(data)
+	if err != nil {
+		at, message := syntaxError(f, err)
+		d.faults = append(d.faults, newFault(at, "", message))
+		return nil
+	}
+	var body ast.Node
+	for _, doc := range tree.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if body != nil {
+			d.faults = append(d.faults, newFault(placeOf(f, doc.Body), "", "a second document; a file is one"))
+			break
+		}
+		body = doc.Body
+	}
+	if _, comments := body.(*ast.CommentGroupNode); comments {
+		return nil
+	}
+	return body
+}
+
+// parseGuarded turns a panic of the YAML library into an error: it has had
+// several on odd input, and a reload must not end the process.
+func parseGuarded(data []byte) (tree *ast.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("cannot be read as YAML: %v", r)
+		}
+	}()
+	return parser.ParseBytes(bytes.TrimPrefix(data, []byte(byteOrderMark)), 0, parser.AllowDuplicateMapKey())
+}
+
+func syntaxError(f *file, err error) (place, string) {
+	at := place{file: f, line: 1, col: 1, width: 1}
+	var located interface {
+		GetMessage() string
+		GetToken() *token.Token
+	}
+	if !errors.As(err, &located) {
+		return at, err.Error()
+	}
+	if t := located.GetToken(); t != nil && t.Position != nil {
+		at.line, at.col = t.Position.Line, t.Position.Column
+	}
+	return at, located.GetMessage()
+}
+
+// placeOf returns where a node begins.
+func placeOf(f *file, n ast.Node) place {
+	at := place{file: f, line: 1, col: 1, width: 1}
+	switch node := n.(type) {
+	case nil:
+		return at
+	case *ast.MappingNode:
+		if !node.IsFlowStyle && len(node.Values) > 0 {
+			return placeOf(f, node.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return placeOf(f, node.Key)
+	case *ast.LiteralNode:
+		at.style = styleBlock
+	case *ast.SequenceNode:
+	default:
+		at.style = stylePlain
+	}
+	t := n.GetToken()
+	if t == nil || t.Position == nil {
+		return at
+	}
+	at.line, at.col = t.Position.Line, t.Position.Column
+	if at.style == stylePlain {
+		at.style, at.width = scalarStyle(t)
+	}
+	return at
+}
+
+// scalarStyle returns how a scalar is written and about how wide that is.
+func scalarStyle(t *token.Token) (style, int) {
+	width := len([]rune(t.Value))
+	switch t.Type {
+	case token.SingleQuoteType:
+		return styleSingle, width + 2
+	case token.DoubleQuoteType:
+		return styleDouble, width + 2
+	default:
+		return stylePlain, width
+	}
+}
+
+// kindOf names a node for a message.
+func kindOf(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.NullNode:
+		return "nothing"
+	case *ast.BoolNode:
+		return "true or false"
+	case *ast.IntegerNode, *ast.FloatNode:
+		return "a number"
+	case *ast.StringNode, *ast.LiteralNode:
+		return "text"
+	default:
+		return "this kind of value"
+	}
+}
+
+// nearest returns the name that s was probably meant to be, or "".
+func nearest(s string, fields []field) string {
+	best, found := 1+max(1, len(s)/3), ""
+	for _, f := range fields {
+		if n := distance(s, f.name); n < best {
+			best, found = n, f.name
+		}
+	}
+	return found
+}
+
+// distance is how many bytes must be inserted, removed or replaced to make b
+// of a (Levenshtein).
+func distance(a, b string) int {
+	a = strings.ToLower(a)
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

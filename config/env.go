@@ -1,0 +1,57 @@
+package config
+
+import "strings"
+
+// A gap is a place in a scalar that could not be expanded.
+type gap struct {
+	offset  int // bytes into the scalar
+	message string
+}
+
+// expand replaces ${NAME} and ${NAME:-default} by what env says and $$ by a
+// dollar. A dollar before anything else is itself, so that patterns can end in
+// one. As in the shell, :- also replaces a name that is set but empty. A name
+// without value and without default is a gap.
+func expand(s string, env func(string) string) (string, []gap) {
+	var out strings.Builder
+	var gaps []gap
+	for i := 0; i < len(s); {
+		switch {
+		case strings.HasPrefix(s[i:], "$$"):
+			out.WriteByte('$')
+			i += 2
+		case strings.HasPrefix(s[i:], "${"):
+			inner, _, closed := strings.Cut(s[i+2:], "}")
+			name, fallback, hasDefault := strings.Cut(inner, ":-")
+			if !closed || !isName(name) {
+				gaps = append(gaps, gap{i, "not a ${NAME} or ${NAME:-default}; write $$ for a dollar"})
+				i += 2
+				continue
+			}
+			text := env(name)
+			if text == "" && !hasDefault {
+				gaps = append(gaps, gap{i, "environment variable " + name + " is not set and has no default"})
+			}
+			if text == "" {
+				text = fallback
+			}
+			out.WriteString(text)
+			i += len("${}") + len(inner)
+		default:
+			out.WriteByte(s[i])
+			i++
+		}
+	}
+	return out.String(), gaps
+}
+
+// isName reports whether s can name an environment variable.
+func isName(s string) bool {
+	for i, r := range s {
+		letter := r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,146 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Fault is one mistake with its position.
+type Fault struct {
+	Position
+	Path    string // "tenants[1].budgets[0]", "" for a whole file
+	Message string
+	// Warning does not make the configuration invalid.
+	Warning bool
+
+	width int // of what the caret shows, in characters; 0 counts as 1
+	order int // of the file among all that were read
+}
+
+// Error is everything that is wrong with a configuration, sorted by position.
+// It has at least one fault that is not a warning.
+type Error struct{ Faults []Fault }
+
+// Error renders all faults as compilers do, each with its line and a caret,
+// and a last line that counts them.
+func (e *Error) Error() string { return render(e.Faults) }
+
+// Report renders the problems that other packages found as the loader renders
+// its own. It returns nil when all are warnings, else an *Error with all.
+func (c *Config) Report(problems []Problem) error {
+	return faultError(c.faults(problems))
+}
+
+// Render returns the text of the problems, warnings too, "" when there are none.
+func (c *Config) Render(problems []Problem) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return render(c.faults(problems))
+}
+
+func (c *Config) faults(problems []Problem) []Fault {
+	faults := make([]Fault, 0, len(problems))
+	for _, p := range problems {
+		faults = append(faults, c.source.fault(p))
+	}
+	sortFaults(faults)
+	return faults
+}
+
+// fault gives a problem its position.
+func (s *source) fault(p Problem) Fault {
+	f := newFault(s.find(p.Path).into(p.Offset), p.Path, p.Message)
+	f.Warning = p.Warning
+	return f
+}
+
+func newFault(at place, path, message string) Fault {
+	f := Fault{Position: at.position(), Path: path, Message: message, width: at.width}
+	if at.file != nil {
+		f.order = at.file.order
+	}
+	return f
+}
+
+// onePerPlace sorts the faults and drops the second of two that are the same,
+// as one entry of a price book gives for each of its rows.
+func onePerPlace(faults []Fault) []Fault {
+	sortFaults(faults)
+	return slices.Compact(faults)
+}
+
+// faultError is nil unless one of the faults is an error.
+func faultError(faults []Fault) error {
+	if !slices.ContainsFunc(faults, func(f Fault) bool { return !f.Warning }) {
+		return nil
+	}
+	return &Error{faults}
+}
+
+func sortFaults(faults []Fault) {
+	slices.SortStableFunc(faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+}
+
+func render(faults []Fault) string {
+	var b strings.Builder
+	var errors, warnings int
+	for _, f := range faults {
+		kind := "error"
+		if f.Warning {
+			kind = "warning"
+			warnings++
+		} else {
+			errors++
+		}
+		f.render(&b, kind)
+	}
+	b.WriteString(plural(errors, "error"))
+	if warnings > 0 {
+		b.WriteString(", " + plural(warnings, "warning"))
+	}
+	return b.String()
+}
+
+func (f Fault) render(b *strings.Builder, kind string) {
+	if f.File != "" {
+		fmt.Fprintf(b, "%s:%d:%d: ", f.File, f.Line, f.Column)
+	}
+	b.WriteString(kind + ": ")
+	if f.Path != "" {
+		b.WriteString(f.Path + ": ")
+	}
+	b.WriteString(f.Message + "\n")
+	if f.Text == "" {
+		return
+	}
+	fmt.Fprintf(b, "%5d | %s\n", f.Line, f.Text)
+	fmt.Fprintf(b, "      | %s\n", caret(f.Text, f.Column, f.width))
+}
+
+// caret underlines width characters from column on, inside the line. Tabs stay
+// tabs, so that the caret stands below what it means.
+func caret(text string, column, width int) string {
+	pad := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, text)
+	length := utf8.RuneCountInString(text)
+	before := min(column-1, length)
+	runes := []rune(pad)[:before]
+	return string(runes) + strings.Repeat("^", max(1, min(width, length-before)))
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

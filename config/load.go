@@ -1,0 +1,152 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Load reads the configuration file at path and the files that it names. An
+// error of type *Error lists every mistake; another one says that path itself
+// cannot be read. The value of an environment variable comes from env, where
+// "" is unset.
+func Load(path string, env func(string) string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return load(&decoder{env: env, read: os.ReadFile}, path, data)
+}
+
+// Parse is Load for a configuration that is not in a file, such as Quickstart:
+// it cannot name further files. Relative paths in it are relative to the
+// directory of name, which need not exist. Errors are of type *Error.
+func Parse(name string, data []byte, env func(string) string) (*Config, error) {
+	return load(&decoder{env: env}, name, data)
+}
+
+func load(d *decoder, name string, data []byte) (*Config, error) {
+	c := defaults()
+	main := d.newTree(name, data)
+	d.shipped(main, c)
+	return d.settle(main, data, c)
+}
+
+// settle reads the main file over the defaults in c, then what it names.
+func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
+	if body := d.parseYAML(main.file, data); body != nil {
+		rootSection(d, value{main, body, ""}, c)
+	}
+	c.DataDir = absolute(main.file, c.DataDir)
+	d.include(main, c)
+	c.source = &source{files: d.files, at: main.at}
+	known := faultPaths(d.faults)
+	for _, p := range validate(c, d.env) {
+		if !known[p.Path] { // else the value was not read
+			d.faults = append(d.faults, c.source.fault(p))
+		}
+	}
+	if err := faultError(onePerPlace(d.faults)); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func faultPaths(faults []Fault) map[string]bool {
+	paths := map[string]bool{}
+	for _, f := range faults {
+		paths[f.Path] = true
+	}
+	return paths
+}
+
+// newTree starts another file.
+func (d *decoder) newTree(name string, data []byte) *tree {
+	f := newFile(name, data)
+	f.order = len(d.files)
+	d.files = append(d.files, f)
+	return &tree{file: f, anchors: map[string]ast.Node{}, at: map[string]place{}}
+}
+
+// include reads the tenants and cascades of further files.
+func (d *decoder) include(main *tree, c *Config) {
+	for i, pattern := range d.includes {
+		at := main.at[fmt.Sprintf("include[%d]", i)]
+		for _, name := range d.matches(at, pattern) {
+			data, err := d.read(name)
+			if err != nil {
+				d.faults = append(d.faults, newFault(at, "include", err.Error()))
+				continue
+			}
+			further := d.newTree(name, data)
+			further.at = main.at
+			if body := d.parseYAML(further.file, data); body != nil {
+				includedSection(d, value{further, body, ""}, c)
+			}
+		}
+	}
+}
+
+// matches returns the files of a glob in order. A pattern without a star that
+// names no file is a fault; a directory may be empty.
+func (d *decoder) matches(at place, pattern string) []string {
+	if d.read == nil {
+		d.faults = append(d.faults, newFault(at, "include", onlyFromFile))
+		return nil
+	}
+	names, err := filepath.Glob(pattern)
+	if err == nil && len(names) == 0 && !strings.ContainsAny(pattern, "*?[") {
+		err = fmt.Errorf("there is no file %s", pattern)
+	}
+	if err != nil {
+		d.faults = append(d.faults, newFault(at, "include", err.Error()))
+	}
+	slices.Sort(names)
+	return names
+}
+
+const onlyFromFile = "further files can be named in a configuration file only"
+
+// path reads the name of a file and makes it absolute: relative names are
+// relative to the file that they stand in. "" stays empty.
+func path(d *decoder, v value, dst *string) {
+	text(d, v, dst)
+	if *dst != "" {
+		*dst = absolute(v.file, *dst)
+	}
+}
+
+func absolute(f *file, name string) string {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(f.name), name)
+	}
+	if abs, err := filepath.Abs(name); err == nil {
+		name = abs
+	}
+	return name
+}
+
+// further parses the file that the scalar v names.
+func (d *decoder) further(v value, name string) (value, bool) {
+	if d.read == nil {
+		d.fault(v, onlyFromFile)
+		return value{}, false
+	}
+	data, err := d.read(name)
+	if err != nil {
+		d.fault(v, "%v", err)
+		return value{}, false
+	}
+	return d.parseFile(name, data)
+}
+
+// parseFile parses a file whose paths are its own.
+func (d *decoder) parseFile(name string, data []byte) (value, bool) {
+	t := d.newTree(name, data)
+	body := d.parseYAML(t.file, data)
+	return value{t, body, ""}, body != nil
+}

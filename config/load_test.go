@@ -1,0 +1,360 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// testEnv is the environment of the tests.
+func testEnv(name string) string {
+	return map[string]string{"SLUICE_DEMO_KEY": "demo-key", "SET": "value", "PORT": "8099", "AWS_REGION": "eu-north-1"}[name]
+}
+
+// mustParse parses a configuration that is right.
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("sluice.yaml", []byte(text), testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestBad renders the mistakes of each file in testdata/bad, also those of the
+// files that it names, and compares with the .txt beside it.
+func TestBad(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			_, err := Load(name, testEnv)
+			var faults *Error
+			if !errors.As(err, &faults) {
+				t.Fatalf("got %v, want an *Error", err)
+			}
+			golden := strings.TrimSuffix(name, ".yaml") + ".txt"
+			here, _ := filepath.Abs("testdata/bad")
+			got := strings.ReplaceAll(err.Error()+"\n", here+"/", "")
+			got = strings.ReplaceAll(got, "testdata/bad/", "")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestEmptyHasDefaults(t *testing.T) {
+	c := mustParse(t, "# nothing\n")
+	here, _ := os.Getwd()
+	want := defaults()
+	want.DataDir = filepath.Join(here, "data")
+	want.Upstream.Region = "eu-north-1"
+	got := *c
+	got.Prices, got.Models, got.source = nil, nil, nil
+	if diff := cmp.Diff(*want, got, cmp.AllowUnexported(Config{})); diff != "" {
+		t.Error(diff)
+	}
+	if len(c.Prices) != 2 || len(c.Models) == 0 {
+		t.Errorf("%d books, %d models", len(c.Prices), len(c.Models))
+	}
+}
+
+func TestQuickstart(t *testing.T) {
+	c := mustParse(t, string(Quickstart()))
+	if n := strings.Count(string(Quickstart()), "\n"); n > 25 {
+		t.Errorf("%d lines", n)
+	}
+	if got := c.Tenants[0].Keys; !slices.Equal(got, []string{"demo-key"}) {
+		t.Error(got)
+	}
+	if c.Upstream.Endpoint != "sandbox" || c.Ledger.Redis != "" || c.Listen != "127.0.0.1:8080" || c.Admin.Listen != "127.0.0.1:9090" {
+		t.Errorf("%+v", c)
+	}
+	cascade := c.Cascades[0]
+	if cascade.Match != `request.model == "auto"` || len(cascade.EscalateIf) == 0 || c.Aliases["auto"] != cascade.Escalation {
+		t.Errorf("%+v", cascade)
+	}
+	if _, err := Parse("quickstart.yaml", Quickstart(), func(string) string { return "" }); err == nil {
+		t.Error("loads without its key")
+	}
+}
+
+// TestExampleHasEveryKey compares the keys of example.yaml with the schema.
+func TestExampleHasEveryKey(t *testing.T) {
+	data, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &decoder{env: testEnv, read: os.ReadFile, schema: map[string]bool{}}
+	c, err := load(d, "example.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for path := range c.source.at {
+		used[general(path)] = true
+	}
+	for path := range d.schema {
+		books := regexp.MustCompile(`^(per|effective|source|prices|models|tiers|scopes)\b[.[]?|\.guardrail`)
+		if !used[general(path)] && !books.MatchString(path) {
+			t.Errorf("example.yaml lacks %s", general(path))
+		}
+	}
+	if c.Tenants[1].Budgets[0].HardUSD != 6000*money.Dollar || c.Cascades[0].Shadow.USDPerDay != 20*money.Dollar {
+		t.Errorf("%+v", c.Tenants[1])
+	}
+}
+
+// general is a path without indexes; an upstream is one like the other.
+func general(path string) string {
+	path = regexp.MustCompile(`\[[^]]*\]`).ReplaceAllString(path, "")
+	return strings.Replace(path, "upstreams.", "upstream.", 1)
+}
+
+// TestExampleIsWhatItSays compares the defaults that example.yaml states with
+// those that the program has.
+func TestExampleIsWhatItSays(t *testing.T) {
+	c, err := Load("example.yaml", testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := defaults()
+	if diff := cmp.Diff(
+		[]any{d.Journal, d.Timeouts, d.Limits, d.Telemetry, d.Upstream.Retry, d.Upstream.Breaker, d.Listen, d.Unpriced},
+		[]any{c.Journal, c.Timeouts, c.Limits, c.Telemetry, c.Upstream.Retry, c.Upstream.Breaker, c.Listen, c.Unpriced},
+	); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestValues(t *testing.T) {
+	c := mustParse(t, `
+listen: "127.0.0.1:${PORT}"
+journal: {every: 1s500ms, segment_bytes: 2GB}
+limits: {max_body_bytes: 1048576}
+upstreams: {b: {region: r}, a: {region: "${UNSET:-eu-west-1}", endpoint: "http://127.0.0.1:1/x"}}
+model_upstreams: {"z*": b, "a*": a, "*": b}
+tenants:
+  - id: one
+    keys: []
+    limits: &limits {requests_per_minute: 5}
+    budgets:
+      - {period: day, usd: 0.000000000001}
+      - {period: day, usd: "${UNSET:-12.5}", on_exceed: notify}
+  - id: two
+    limits: *limits
+    models: [007, 1e3]
+cascades:
+  - name: $$x$
+    match: |
+      request.model == "a" &&
+        true
+    light: a
+    escalation: b
+    session: {off: true}
+    shadow: {tenant: one}
+`)
+	if c.Listen != "127.0.0.1:8099" || c.Journal.Every != 1500*time.Millisecond || c.Journal.SegmentBytes != 2_000_000_000 {
+		t.Errorf("%+v", c)
+	}
+	if c.Limits.MaxBodyBytes != 1<<20 || c.Upstreams["a"].Region != "eu-west-1" || c.Upstreams["a"].Retry.MaxAttempts != 3 {
+		t.Errorf("%+v", c)
+	}
+	want := []ModelUpstream{{"z*", "b"}, {"a*", "a"}, {"*", "b"}}
+	if diff := cmp.Diff(want, c.ModelUpstreams); diff != "" {
+		t.Error(diff)
+	}
+	one, two := c.Tenants[0], c.Tenants[1]
+	if one.Budgets[0].USD != 1 || one.Budgets[1].USD != 12_500_000_000_000 || one.Budgets[0].TimeZone != "UTC" {
+		t.Errorf("%+v", one.Budgets)
+	}
+	if two.Limits.RequestsPerMinute != 5 || !slices.Equal(two.Models, []string{"007", "1e3"}) {
+		t.Errorf("%+v", two)
+	}
+	if one.Keys == nil || two.Keys != nil || one.Models != nil {
+		t.Error("an empty list and an absent one must differ")
+	}
+	cascade := c.Cascades[0]
+	if cascade.Name != "$x$" || cascade.Match != "request.model == \"a\" &&\n  true\n" {
+		t.Errorf("%q %q", cascade.Name, cascade.Match)
+	}
+	if cascade.Session.TTL != 0 || cascade.Shadow.Fraction != 0.02 || cascade.Shadow.Judge != "key_disagreement" {
+		t.Errorf("%+v", cascade)
+	}
+}
+
+func TestExpand(t *testing.T) {
+	f := func(in, want string, wantGaps ...int) {
+		t.Helper()
+		got, gaps := expand(in, testEnv)
+		var at []int
+		for _, g := range gaps {
+			at = append(at, g.offset)
+		}
+		if got != want || !slices.Equal(at, wantGaps) {
+			t.Errorf("expand(%q) = %q, gaps %v, want %q, %v", in, got, at, want, wantGaps)
+		}
+	}
+	f("", "")
+	f("$", "$")
+	f("a$b", "a$b")
+	f("$$", "$")
+	f("$${SET}", "${SET}")
+	f("$$$$", "$$")
+	f("${SET}", "value")
+	f("x${SET}y${SET:-z}", "xvalueyvalue")
+	f("${NO:-}", "")
+	f("${NO:-a:-b}", "a:-b")
+	f("${NO}", "", 0)
+	f("é${NO}${NO}", "é", 2, 7)
+	f("${SET", "SET", 0)
+	f("${}", "}", 0)
+	f("${9}", "9}", 0)
+}
+
+func TestInclude(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("sluice.yaml", "include: [d/*.yaml, none/*.yaml]\ndata_dir: x\nprices: [p/own.yaml]\ntenants: [{id: zero}]\n")
+	write("d/b.yaml", "tenants: [{id: two}]\n")
+	write("d/a.yaml", "tenants:\n  - id: one\ncascades: [{name: c, match: m, light: a, escalation: b, certificate: c.json}]\n")
+	write("d/empty.yaml", "")
+	write("p/own.yaml", "effective: 2026-02-01\nprices: [{models: [x], input: 1}]\n")
+	c, err := Load(filepath.Join(dir, "sluice.yaml"), testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, tenant := range c.Tenants {
+		ids = append(ids, tenant.ID)
+	}
+	if !slices.Equal(ids, []string{"zero", "one", "two"}) {
+		t.Error(ids)
+	}
+	if c.DataDir != filepath.Join(dir, "x") || c.Cascades[0].Certificate != filepath.Join(dir, "d/c.json") {
+		t.Error(c.DataDir, c.Cascades[0].Certificate)
+	}
+	if at := c.At("tenants[1].id"); at.File != filepath.Join(dir, "d/a.yaml") || at.Line != 2 || at.Column != 9 {
+		t.Errorf("%+v", at)
+	}
+	if len(c.Prices) != 3 || c.Prices[2].Name != "own.yaml" || len(c.Prices[2].Prices) != 3 {
+		t.Errorf("%+v", c.Prices[2:])
+	}
+	if at := c.At("prices[2].prices[2].input"); at.File != filepath.Join(dir, "p/own.yaml") || at.Line != 2 {
+		t.Errorf("%+v", at)
+	}
+}
+
+func TestParseReadsNoFiles(t *testing.T) {
+	for _, text := range []string{"include: [a]", "prices: [a]", "models: [a]"} {
+		if _, err := Parse("x.yaml", []byte(text), testEnv); err == nil || !strings.Contains(err.Error(), onlyFromFile) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestLoadMissingFile(t *testing.T) {
+	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml"), testEnv); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestChanged(t *testing.T) {
+	old := mustParse(t, "")
+	f := func(text string, want ...string) {
+		t.Helper()
+		if got := Changed(old, mustParse(t, text)); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+	f("")
+	f("tenants: [{id: a}]")
+	f("listen: :1\ndata_dir: x\njournal: {every: 1s}\nledger: {redis: redis://h}\nadmin: {listen: 127.0.0.1:1}",
+		"listen", "admin.listen", "data_dir", "journal", "ledger")
+}
+
+// FuzzParse reads a file as configuration, as prices and as catalogue, without
+// the shipped ones, which take most of the time and do not change.
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"quickstart.yaml", "example.yaml", "prices.yaml", "models.yaml", "testdata/bad/everything.yaml"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data[:min(len(data), 1500)])
+	}
+	for _, s := range []string{
+		"", "a", "- a", "a: &b [*b]", "? a\n: b", "a: !!str 1", "---\na: 1\n---\nb: 2", "tenants: [{}]",
+		"a: \"\\", "<<: *a", "listen: |\n  x\n y", "{", "[", "\xff", "listen: '${'", "a: >\n\n b",
+		"prices: [{models: [a], effective: 2026-01-01, input: 0.1, scopes: {geo: 1.1}, tiers: {batch: 0.5}}]",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d := &decoder{env: testEnv}
+		c, err := d.settle(d.newTree("fuzz.yaml", data), data, defaults())
+		if (c == nil) == (err == nil) {
+			t.Fatal("neither or both")
+		}
+		var faults *Error
+		if err != nil && (!errors.As(err, &faults) || !strings.HasSuffix(err.Error(), plural(len(faults.Faults), "error"))) {
+			t.Fatal(err)
+		}
+		if c != nil {
+			for path := range c.source.at {
+				if at := c.At(path); at.Line < 1 || at.Column < 1 || c.source.find(path).into(3).col < 1 {
+					t.Errorf("%s is at %+v", path, at)
+				}
+			}
+		}
+		fuzzFiles(data)
+	})
+}
+
+// fuzzFiles reads data as the other kinds of files, for panics.
+func fuzzFiles(data []byte) {
+	d := &decoder{env: testEnv}
+	outer := value{d.newTree("outer.yaml", nil), nil, "prices[0]"}
+	if root, ok := d.parseFile("book.yaml", data); ok {
+		for _, p := range d.book(root, outer).Prices {
+			if p.Input < 0 || p.Output < 0 {
+				panic("BUG: a negative price")
+			}
+		}
+		var models []Model
+		catalogueSection(d, root, &models)
+	}
+}

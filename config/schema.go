@@ -1,0 +1,305 @@
+package config
+
+import (
+	"math"
+	"time"
+)
+
+// The tables below are the whole schema: one row per key, in the order of the
+// documentation. Defaults stand at the head of each section.
+
+func rootSection(d *decoder, v value, c *Config) {
+	d.section(v,
+		key("listen", &c.Listen, name),
+		key("base_path", &c.BasePath, text),
+		key("tls", &c.TLS, optional(tlsSection)),
+		key("admin", &c.Admin, adminSection),
+		key("data_dir", &c.DataDir, path),
+		key("journal", &c.Journal, journalSection),
+		key("upstream", &c.Upstream, upstreamSection),
+		key("upstreams", &c.Upstreams, table(upstreamSection)),
+		key("model_upstreams", &c.ModelUpstreams, modelUpstreams),
+		key("model_map", &c.ModelMap, table(name)),
+		key("ledger", &c.Ledger, ledgerSection),
+		key("prices", &c.Prices, list(priceFile)),
+		key("models", &c.Models, modelFiles),
+		key("unpriced", &c.Unpriced, oneOf(UnpricedAllow, UnpricedRefuse)),
+		key("timeouts", &c.Timeouts, timeoutsSection),
+		key("limits", &c.Limits, edgeSection),
+		key("telemetry", &c.Telemetry, telemetrySection),
+		key("tenants", &c.Tenants, list(tenantSection)),
+		key("aliases", &c.Aliases, table(name)),
+		key("cascades", &c.Cascades, list(cascadeSection)),
+		key("include", &d.includes, list(path)),
+	)
+}
+
+// includedSection is what a file named by include may hold.
+func includedSection(d *decoder, v value, c *Config) {
+	d.section(v,
+		key("tenants", &c.Tenants, list(tenantSection)),
+		key("cascades", &c.Cascades, list(cascadeSection)),
+	)
+}
+
+// defaults is the configuration that an empty file means.
+func defaults() *Config {
+	return &Config{
+		Listen:  "127.0.0.1:8080",
+		Admin:   Admin{Listen: "127.0.0.1:9090"},
+		DataDir: "data",
+		Journal: Journal{
+			Fsync: "group", Every: 5 * time.Millisecond,
+			SegmentBytes: 64 << 20, Keep: 72 * time.Hour,
+		},
+		Upstream: defaultUpstream(),
+		Unpriced: UnpricedAllow,
+		Timeouts: Timeouts{
+			Request: time.Hour, FirstByte: 10 * time.Minute, Idle: 5 * time.Minute, Drain: 5 * time.Minute,
+			Header: 5 * time.Second, Body: 30 * time.Second, KeepAlive: 75 * time.Second, Write: 30 * time.Second,
+		},
+		Limits:    EdgeLimits{MaxBodyBytes: 25 << 20, BufferedBytes: 1 << 30, MaxConnections: 10_000},
+		Telemetry: Telemetry{Sample: 0.1},
+	}
+}
+
+func tlsSection(d *decoder, v value, t *TLS) {
+	d.section(v,
+		need("cert", &t.Cert, path),
+		need("key", &t.Key, path),
+	)
+}
+
+func adminSection(d *decoder, v value, a *Admin) {
+	d.section(v,
+		key("listen", &a.Listen, name),
+		key("token", &a.Token, text),
+	)
+}
+
+func journalSection(d *decoder, v value, j *Journal) {
+	d.section(v,
+		key("fsync", &j.Fsync, oneOf("always", "group", "os")),
+		key("every", &j.Every, period(100*time.Microsecond)),
+		key("segment_bytes", &j.SegmentBytes, size),
+		key("keep", &j.Keep, period(time.Minute)),
+	)
+}
+
+func defaultUpstream() Upstream {
+	return Upstream{
+		Retry: Retry{
+			MaxAttempts: 3, BudgetPercent: 20,
+			BaseDelay: 100 * time.Millisecond, MaxDelay: 5 * time.Second,
+		},
+		Breaker: Breaker{Failures: 10, OpenFor: 10 * time.Second},
+	}
+}
+
+func upstreamSection(d *decoder, v value, u *Upstream) {
+	*u = defaultUpstream()
+	d.section(v,
+		key("region", &u.Region, name),
+		key("endpoint", &u.Endpoint, text),
+		key("bearer_token", &u.BearerToken, text),
+		key("role_arn", &u.RoleARN, text),
+		key("session_tags", &u.SessionTags, table(name)),
+		key("proxy", &u.Proxy, text),
+		key("ca_file", &u.CAFile, path),
+		key("tag_requests", &u.TagRequests, boolean),
+		key("retry", &u.Retry, retrySection),
+		key("breaker", &u.Breaker, breakerSection),
+	)
+}
+
+func retrySection(d *decoder, v value, r *Retry) {
+	d.section(v,
+		key("max_attempts", &r.MaxAttempts, whole(1, 10)),
+		key("budget_percent", &r.BudgetPercent, whole(0, 100)),
+		key("base_delay", &r.BaseDelay, period(time.Millisecond)),
+		key("max_delay", &r.MaxDelay, period(time.Millisecond)),
+		key("on_timeout", &r.OnTimeout, boolean),
+	)
+}
+
+func breakerSection(d *decoder, v value, b *Breaker) {
+	d.section(v,
+		key("failures", &b.Failures, whole(1, 1_000_000)),
+		key("open_for", &b.OpenFor, period(time.Millisecond)),
+	)
+}
+
+// modelUpstreams reads a mapping whose order decides: the first glob that
+// matches wins.
+func modelUpstreams(d *decoder, v value, dst *[]ModelUpstream) {
+	entries, _ := d.entries(v)
+	for _, e := range entries {
+		m := ModelUpstream{Glob: e.name}
+		name(d, d.visitMember(v, e), &m.Name)
+		*dst = append(*dst, m)
+	}
+}
+
+func ledgerSection(d *decoder, v value, l *Ledger) {
+	d.section(v, key("redis", &l.Redis, text))
+}
+
+func timeoutsSection(d *decoder, v value, t *Timeouts) {
+	positive := period(time.Millisecond)
+	d.section(v,
+		key("request", &t.Request, positive),
+		key("first_byte", &t.FirstByte, positive),
+		key("idle", &t.Idle, positive),
+		key("drain", &t.Drain, positive),
+		key("header", &t.Header, positive),
+		key("body", &t.Body, positive),
+		key("keep_alive", &t.KeepAlive, positive),
+		key("write", &t.Write, positive),
+	)
+}
+
+func edgeSection(d *decoder, v value, l *EdgeLimits) {
+	d.section(v,
+		key("max_body_bytes", &l.MaxBodyBytes, size),
+		key("buffered_bytes", &l.BufferedBytes, size),
+		key("max_connections", &l.MaxConnections, whole(1, math.MaxInt32)),
+		key("max_connections_per_address", &l.MaxConnectionsPerAddress, whole(0, math.MaxInt32)),
+	)
+}
+
+func telemetrySection(d *decoder, v value, t *Telemetry) {
+	d.section(v,
+		key("otlp", &t.OTLP, text),
+		key("sample", &t.Sample, share),
+		key("content", &t.Content, boolean),
+	)
+}
+
+func tenantSection(d *decoder, v value, t *Tenant) {
+	*t = Tenant{OnLedgerLoss: "lease_only"}
+	d.section(v,
+		need("id", &t.ID, name),
+		key("keys", &t.Keys, list(name)),
+		key("models", &t.Models, list(name)),
+		key("deny_models", &t.DenyModels, list(name)),
+		key("operations", &t.Operations, list(oneOf(operations...))),
+		key("upstream", &t.Upstream, text),
+		key("role_arn", &t.RoleARN, text),
+		key("output_tokens", &t.OutputTokens, optional(outputSection)),
+		key("budgets", &t.Budgets, list(budgetSection)),
+		key("limits", &t.Limits, limitsSection),
+		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
+		key("webhook", &t.Webhook, text),
+		key("webhook_secret", &t.WebhookSecret, text),
+	)
+}
+
+// operations are the operations of the Bedrock Runtime API by the names of the
+// AWS CLI, as far as the gateway serves them.
+var operations = []string{
+	"converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens",
+	"apply-guardrail", "invoke-guardrail-checks", "start-async-invoke", "get-async-invoke",
+}
+
+func outputSection(d *decoder, v value, o *OutputTokens) {
+	*o = OutputTokens{OnExceed: "clamp"}
+	d.section(v,
+		key("default", &o.Default, count),
+		key("max", &o.Max, count),
+		key("on_exceed", &o.OnExceed, oneOf("clamp", "reject")),
+	)
+}
+
+func budgetSection(d *decoder, v value, b *Budget) {
+	*b = Budget{OnExceed: "reject", TimeZone: "UTC"}
+	d.section(v,
+		need("period", &b.Period, oneOf("minute", "hour", "day", "month")),
+		need("usd", &b.USD, dollars),
+		key("on_exceed", &b.OnExceed, oneOf("reject", "light_only", "notify")),
+		key("hard_usd", &b.HardUSD, dollars),
+		key("time_zone", &b.TimeZone, name),
+	)
+}
+
+func limitsSection(d *decoder, v value, l *Limits) {
+	d.section(v,
+		key("requests_per_minute", &l.RequestsPerMinute, count),
+		key("tokens_per_minute", &l.TokensPerMinute, count),
+		key("concurrent_requests", &l.ConcurrentRequests, count),
+	)
+}
+
+func cascadeSection(d *decoder, v value, c *Cascade) {
+	*c = Cascade{
+		Mode: "check", PartnerWhen: "always", Unknown: "escalate", OnLength: "accept",
+		Stream: "buffer", OnAbandon: "drain",
+		Target:  Target{MaxQualityLoss: 0.02, Confidence: 0.9},
+		Session: Session{TTL: 30 * time.Minute}, Shadow: Shadow{Judge: "key_disagreement"},
+		CheckTimeout: 150 * time.Millisecond,
+	}
+	d.section(v,
+		need("name", &c.Name, name),
+		need("match", &c.Match, name),
+		key("mode", &c.Mode, oneOf("rules", "check", "observe", "enforce")),
+		need("light", &c.Light, name),
+		key("partner", &c.Partner, name),
+		key("partner_when", &c.PartnerWhen, oneOf("always", "uncertain")),
+		need("escalation", &c.Escalation, name),
+		key("escalate_if", &c.EscalateIf, list(ruleSection)),
+		key("unknown", &c.Unknown, oneOf("escalate", "accept")),
+		key("on_length", &c.OnLength, oneOf("accept", "escalate")),
+		key("stream", &c.Stream, oneOf("buffer", "pre_only", "parallel")),
+		key("on_abandon", &c.OnAbandon, oneOf("drain", "cancel")),
+		key("target", &c.Target, targetSection),
+		key("certificate", &c.Certificate, path),
+		key("pre_score", &c.PreScore, path),
+		key("session", &c.Session, sessionSection),
+		key("guard", &c.Guard, guardSection),
+		key("shadow", &c.Shadow, shadowSection),
+		key("check_timeout", &c.CheckTimeout, period(time.Millisecond)),
+	)
+}
+
+func ruleSection(d *decoder, v value, r *Rule) {
+	d.section(v,
+		need("id", &r.ID, name),
+		need("if", &r.If, name),
+	)
+}
+
+func targetSection(d *decoder, v value, t *Target) {
+	d.section(v,
+		key("max_quality_loss", &t.MaxQualityLoss, share),
+		key("confidence", &t.Confidence, share),
+	)
+}
+
+func sessionSection(d *decoder, v value, s *Session) {
+	d.section(v,
+		key("ttl", &s.TTL, period(time.Second)),
+		key("off", &s.Off, boolean),
+	)
+	if s.Off {
+		s.TTL = 0
+	}
+}
+
+func guardSection(d *decoder, v value, g *EscalationGuard) {
+	d.section(v,
+		key("max_rate", &g.MaxRate, share),
+		key("per_key_per_minute", &g.PerKeyPerMinute, count),
+	)
+}
+
+func shadowSection(d *decoder, v value, s *Shadow) {
+	s.Fraction = 0.02
+	d.section(v,
+		key("fraction", &s.Fraction, share),
+		key("tenant", &s.Tenant, name),
+		key("usd_per_day", &s.USDPerDay, dollars),
+		key("judge", &s.Judge, name),
+	)
+	if s.Tenant == "" {
+		s.Fraction = 0
+	}
+}

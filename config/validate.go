@@ -1,0 +1,244 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// validate checks what one value alone cannot show: forms, references,
+// duplicates. It passes over what is empty because it could not be read. Region
+// defaults come from the environment, as the AWS SDKs take them. Every problem
+// is returned.
+func validate(c *Config, env func(string) string) []Problem {
+	v := &validator{c: c}
+	v.edge()
+	v.upstream("upstream", &c.Upstream, env)
+	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
+		u := c.Upstreams[name]
+		v.upstream(member("upstreams", name), &u, env)
+		c.Upstreams[name] = u
+	}
+	v.references()
+	v.tenants()
+	v.cascades()
+	return v.problems
+}
+
+type validator struct {
+	c        *Config
+	problems []Problem
+}
+
+// require reports a problem at path unless ok.
+func (v *validator) require(ok bool, path, format string, args ...any) {
+	if !ok {
+		v.problems = append(v.problems, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
+	}
+}
+
+// edge checks the two ports and where counters and traces go.
+func (v *validator) edge() {
+	c := v.c
+	v.address("listen", c.Listen)
+	v.address("admin.listen", c.Admin.Listen)
+	v.require(c.Admin.Token != "" || isLoopback(c.Admin.Listen), "admin",
+		"needs a token, because %s can be reached from other machines", c.Admin.Listen)
+	v.require(c.BasePath == "" || strings.HasPrefix(c.BasePath, "/") && !strings.HasSuffix(c.BasePath, "/"),
+		"base_path", "must begin with a slash and not end with one, as /bedrock does")
+	v.require(c.Limits.MaxBodyBytes <= c.Limits.BufferedBytes, "limits",
+		"max_body_bytes must not be above buffered_bytes, or the largest body is never taken")
+	if c.Ledger.Redis != "" {
+		v.redis(c.Ledger.Redis)
+	}
+	if c.Telemetry.OTLP != "" {
+		v.url("telemetry.otlp", c.Telemetry.OTLP, "http", "https")
+	}
+}
+
+func (v *validator) address(path, addr string) {
+	_, port, err := net.SplitHostPort(addr)
+	n, numeric := strconv.ParseUint(port, 10, 16)
+	v.require(err == nil && numeric == nil && n <= 65535, path,
+		"must be an address such as 127.0.0.1:8080 or :8080, not %q", addr)
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "localhost" {
+		return true // a wrong form is reported once
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// redis checks only that the ledger's URL is one; what it may say is up to the
+// ledger.
+func (v *validator) redis(s string) {
+	u, err := url.Parse(s)
+	ok := err == nil && (u.Scheme == "unix" || strings.HasPrefix(u.Scheme, "redis") && u.Host != "")
+	v.require(ok, "ledger.redis", "must be a URL such as redis://127.0.0.1:6379/0 or rediss://…")
+}
+
+func (v *validator) url(path, s string, schemes ...string) {
+	u, err := url.Parse(s)
+	ok := err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
+	v.require(ok, path, "must be a URL with a host that begins with %s://", strings.Join(schemes, ":// or "))
+}
+
+// upstream checks one Bedrock and fills in its region.
+func (v *validator) upstream(path string, u *Upstream, env func(string) string) {
+	if u.Region == "" {
+		u.Region = cmp.Or(env("AWS_REGION"), env("AWS_DEFAULT_REGION"))
+	}
+	if u.Region == "" && u.Endpoint != "" {
+		u.Region = "us-east-1" // any will do to sign for something that is not AWS
+	}
+	v.require(u.Region != "", path, "needs the key %q (AWS_REGION is not set either)", "region")
+	if u.Endpoint != "" && u.Endpoint != "sandbox" {
+		v.endpoint(path+".endpoint", u.Endpoint)
+	}
+	if u.Proxy != "" {
+		v.url(path+".proxy", u.Proxy, "http", "https", "socks5")
+	}
+	v.role(path+".role_arn", u.RoleARN)
+	v.require(u.BearerToken == "" || u.RoleARN == "", path, "has a bearer_token, with which role_arn has no effect")
+	v.require(u.Retry.BaseDelay <= u.Retry.MaxDelay, path+".retry", "base_delay must not be above max_delay")
+}
+
+func (v *validator) endpoint(path, s string) {
+	u, err := url.Parse(s)
+	ok := err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	v.require(ok, path, "must be sandbox or a URL such as https://bedrock-runtime.us-east-1.amazonaws.com")
+	v.require(!ok || u.RawQuery == "" && u.Fragment == "" && u.User == nil, path,
+		"must not have a user, a query or a fragment")
+}
+
+var roleForm = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]{12}:role/.+$`)
+
+func (v *validator) role(path, arn string) {
+	v.require(arn == "" || roleForm.MatchString(arn), path,
+		"must be the ARN of a role, as arn:aws:iam::123456789012:role/bedrock is")
+}
+
+// references checks the tables that map names to names.
+func (v *validator) references() {
+	c := v.c
+	_, reserved := c.Upstreams["default"]
+	v.require(!reserved, member("upstreams", "default"), "the name default means the section upstream")
+	for _, m := range c.ModelUpstreams {
+		v.upstreamName(member("model_upstreams", m.Glob), m.Name)
+	}
+	for _, arn := range slices.Sorted(maps.Keys(c.ModelMap)) {
+		v.require(strings.HasPrefix(arn, "arn:"), member("model_map", arn),
+			"maps ARNs; for other names use aliases")
+	}
+	for _, alias := range slices.Sorted(maps.Keys(c.Aliases)) {
+		target := c.Aliases[alias]
+		_, chained := c.Aliases[target]
+		v.require(alias != "", "aliases", "has an alias without a name")
+		v.require(!chained, member("aliases", alias), "leads to %q, which is an alias itself", target)
+	}
+}
+
+func (v *validator) upstreamName(path, name string) {
+	_, ok := v.c.Upstreams[name]
+	v.require(ok || name == "", path, "there is no upstream %q; upstreams has %s", name, names(v.c.Upstreams))
+}
+
+func names[T any](m map[string]T) string {
+	if len(m) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+}
+
+var tenantForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
+
+func (v *validator) tenants() {
+	ids, keys := map[string]string{}, map[string]string{}
+	for i := range v.c.Tenants {
+		t := &v.c.Tenants[i]
+		path := fmt.Sprintf("tenants[%d]", i)
+		v.require(t.ID == "" || tenantForm.MatchString(t.ID) && len(t.ID) <= 200, path+".id",
+			"must be a path of letters, digits, dot, dash and underscore, as acme/support is, of at most 200 bytes")
+		v.unique(ids, path+".id", "tenant", t.ID)
+		for j, k := range t.Keys {
+			v.unique(keys, fmt.Sprintf("%s.keys[%d]", path, j), "key", k)
+		}
+		if t.Upstream != "" {
+			v.upstreamName(path+".upstream", t.Upstream)
+		}
+		v.role(path+".role_arn", t.RoleARN)
+		if t.Webhook != "" {
+			v.url(path+".webhook", t.Webhook, "http", "https")
+			v.require(t.WebhookSecret != "", path+".webhook", "needs webhook_secret, which signs what is sent")
+		}
+		if o := t.OutputTokens; o != nil {
+			v.require(o.Default != 0 || o.Max != 0, path+".output_tokens", "needs default or max")
+			v.require(o.Max == 0 || o.Default <= o.Max, path+".output_tokens.default", "must not be above max")
+		}
+		for j := range t.Budgets {
+			v.budget(fmt.Sprintf("%s.budgets[%d]", path, j), &t.Budgets[j])
+		}
+	}
+}
+
+// unique reports a name that stands at another path already.
+func (v *validator) unique(seen map[string]string, path, what, name string) {
+	before, twice := seen[name]
+	if !twice || name == "" {
+		seen[name] = path
+		return
+	}
+	at := v.c.At(before)
+	v.require(false, path, "%s %q stands in %s:%d already", what, name, at.File, at.Line)
+}
+
+func (v *validator) budget(path string, b *Budget) {
+	_, err := time.LoadLocation(b.TimeZone)
+	v.require(err == nil && b.TimeZone != "Local", path+".time_zone",
+		"there is no time zone %q; names are such as UTC and Europe/Berlin", b.TimeZone)
+	if b.HardUSD != 0 {
+		v.require(b.OnExceed == "light_only", path+".hard_usd", "has an effect with on_exceed: light_only only")
+		v.require(b.HardUSD >= b.USD, path+".hard_usd", "must not be below usd")
+	}
+}
+
+func (v *validator) cascades() {
+	seen := map[string]string{}
+	for i := range v.c.Cascades {
+		c := &v.c.Cascades[i]
+		path := fmt.Sprintf("cascades[%d]", i)
+		v.unique(seen, path+".name", "cascade", c.Name)
+		v.require(c.Light == "" || v.resolve(c.Light) != v.resolve(c.Escalation), path+".escalation", "is the light model")
+		v.require(c.Partner == "" || v.resolve(c.Partner) != v.resolve(c.Light), path+".partner", "is the light model")
+		rules := map[string]string{}
+		for j, r := range c.EscalateIf {
+			v.unique(rules, fmt.Sprintf("%s.escalate_if[%d].id", path, j), "rule", r.ID)
+		}
+		v.require(0 < c.Target.MaxQualityLoss && c.Target.MaxQualityLoss < 1, path+".target.max_quality_loss",
+			"must be above 0 and below 1")
+		v.require(0 < c.Target.Confidence && c.Target.Confidence < 1, path+".target.confidence",
+			"must be above 0 and below 1")
+		v.shadow(path+".shadow", &c.Shadow)
+	}
+}
+
+// resolve follows an alias.
+func (v *validator) resolve(model string) string { return cmp.Or(v.c.Aliases[model], model) }
+
+func (v *validator) shadow(path string, s *Shadow) {
+	isTenant := func(t Tenant) bool { return t.ID == s.Tenant }
+	v.require(s.Tenant != "" || s.USDPerDay == 0, path, "needs a tenant, who pays for it")
+	v.require(s.Tenant == "" || slices.ContainsFunc(v.c.Tenants, isTenant), path+".tenant",
+		"there is no tenant %q", s.Tenant)
+}

@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+)
+
+// costState says how far a cost can be trusted.
+const (
+	costKnown    = "known"
+	costUnpriced = "unpriced"
+	costUnknown  = "unknown"
+)
+
+// observe ends the request's span and counts it, all from what its steps noted.
+func (l *Line) observe(c *call, status int) {
+	total := l.Now().Sub(c.req.Received)
+	head := total
+	if !c.answered.IsZero() {
+		head = c.answered.Sub(c.req.Received)
+	}
+	l.Telemetry.Metrics().Request(telemetry.RequestCount{
+		Operation: c.target.Op.String(), Path: string(c.path), Status: status,
+		Added: head - c.waited, FirstByte: head, Duration: total,
+	})
+	if c.served != nil && c.served.limit.Changed {
+		l.Telemetry.Metrics().CapCut(c.served.limit.Cut)
+	}
+	if !c.span.Sampled() {
+		return
+	}
+	c.span.End(c.spanEnd(status))
+}
+
+func (c *call) spanEnd(status int) telemetry.RequestEnd {
+	e := telemetry.RequestEnd{
+		ID: c.req.ID, Method: c.req.Method, Operation: c.target.Op.String(), Status: status,
+		Asked: c.target.Model, Path: string(c.path), Reason: c.reason, Cost: c.cost, CostState: c.costState,
+	}
+	if c.caller != nil {
+		e.Tenant, e.Key = c.caller.Tenant.ID, c.caller.KeyID
+	}
+	if c.plan != nil && c.plan.Cascade != nil {
+		e.Cascade, e.Rule = c.plan.Cascade.Name, c.plan.Reason
+	}
+	if c.served != nil {
+		e.Served, e.Cap, e.Cut = c.served.Model, c.served.limit.Tokens.N, c.served.limit.Cut
+	}
+	return e
+}
+
+// observeLeg counts an attempt that has ended and ends its span.
+func (l *Line) observeLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
+	c.cost += costs.Total()
+	c.costState = worse(c.costState, costState(g, end))
+	m := l.Telemetry.Metrics()
+	m.Leg(g.upstream, g.outcomeName())
+	m.Usage(g.start.Root, &end.Usage, costs.Total())
+	g.endSpan(end, costs)
+}
+
+func (g *leg) endSpan(end *meter.End, costs meter.Costs) {
+	e := telemetry.LegEnd{
+		Status: end.Status, Usage: end.Usage, Outcome: outcomeNames[end.Outcome],
+		AWSRequestID: end.AWSRequestID, Cost: costs.Total(), CostState: costState(g, end),
+	}
+	if g.err != nil {
+		e.Error, e.FirstByte = g.err.Failure.String(), g.err.Timing.FirstByte
+	}
+	if g.res != nil {
+		e.Error, e.FirstByte = g.res.ErrorType(), g.res.Timing.FirstByte
+	}
+	if end.Wasted {
+		e.Verdict = "escalate"
+	}
+	if g.start != nil {
+		e.PriceBook = g.start.PriceVersion
+	}
+	g.span.End(e)
+}
+
+var outcomeNames = [...]string{meter.Unknown: "unknown", meter.Completed: "completed", meter.Failed: "failed"}
+
+func costState(g *leg, end *meter.End) string {
+	switch {
+	case end.Outcome == meter.Unknown:
+		return costUnknown
+	case g.price == nil && end.Outcome == meter.Completed:
+		return costUnpriced
+	default:
+		return costKnown
+	}
+}
+
+// worse keeps the less trusted of two states.
+func worse(a, b string) string {
+	for _, state := range [...]string{costUnknown, costUnpriced, costKnown} {
+		if a == state || b == state {
+			return state
+		}
+	}
+	return ""
+}

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// shape makes the bytes that go to the leg's model: the caller's own, with the
+// model in the path, the cap spliced in, and headers from an allow-list.
+func (l *Line) shape(c *call, g *leg) {
+	target, splices := c.target, g.limit.Splices
+	if c.modelled() {
+		if s, ok := c.facts.ModelSplice(g.Model); ok && g.Model != c.target.Model {
+			splices = append(splices, s)
+		}
+		if target.Op != wire.OpStartAsyncInvoke {
+			target.Model = g.Model
+		}
+	}
+	body := c.body
+	if len(splices) > 0 {
+		body = wire.ApplySplices(nil, body, splices)
+	}
+	g.out = &engine.Request{
+		Upstream: g.upstream, RoleARN: c.caller.Tenant.RoleARN, Model: g.Model, Op: target.Op,
+		Method: c.req.Method, Target: target.String(), Header: forwarded(c.req.Header), Body: body,
+	}
+}
+
+// forwarded is the caller's header as far as it may reach the upstream
+// (design.md 4.3). Credentials, hop-by-hop fields and everything unknown stay.
+func forwarded(h wire.Header) wire.Header {
+	out := make(wire.Header, 0, 6)
+	for _, f := range h {
+		if forwards(f.Name) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func forwards(name string) bool {
+	return strings.EqualFold(name, "content-type") || strings.EqualFold(name, "accept") ||
+		strings.EqualFold(name, "x-amzn-trace-id") || hasPrefixFold(name, "x-amzn-bedrock-")
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}

@@ -1,0 +1,14 @@
+// Package meter turns calls into money that cannot get lost: usage records, the
+// prices that they cost, the journal that they stand in, and the pump that adds
+// them to a ledger exactly once.
+//
+// Begin journals a START before a call leaves, End its END with all that the
+// call adds to the counters. The pump sends these postings to the ledger in
+// batches, in order, only from bytes that are as durable as the journal's
+// setting promises; the ledger's watermark decides where it goes on, so lost
+// replies, failovers and restarts change nothing. A START without END becomes
+// an UNKNOWN record at the next Open, its estimate in suspense.
+//
+// It does not reserve budgets, and it does not read reports: meter/redis and
+// meter/embedded hold the counters. docs/format/usage-record.md has the bytes.
+package meter

@@ -1,0 +1,176 @@
+// Package embedded is the ledger of a single gateway: the counters in memory,
+// fed by the same batches as the one in Redis and with the same answers.
+//
+// It writes nothing. The journal is what survives: at start, and for a report
+// in a second process, the state is made again from the journal's checkpoint
+// and the postings behind it (Load).
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// State is the whole ledger. The zero value is empty and ready. It is safe for
+// use by several goroutines.
+type State struct {
+	mu sync.Mutex
+	// The fields below are guarded by mu.
+	rows        map[meter.RowKey]meter.Counters
+	marks       map[markKey]mark
+	fingerprint string
+}
+
+type markKey struct{ writer, root string }
+
+type mark struct{ seq, epoch uint64 }
+
+var _ meter.Ledger = (*State)(nil)
+
+// Replayer yields every posting that a journal holds, in any order, each once;
+// a checkpoint may yield totals in place of the postings that it stands for. It
+// stops at the first error of yield and returns it.
+type Replayer func(yield func(meter.Posting) error) error
+
+// Load makes a state from a journal. Only Rows of it is of use: totals of a
+// checkpoint have no sequence numbers, so no watermark is set.
+func Load(replay Replayer) (*State, error) {
+	s := &State{}
+	err := replay(func(p meter.Posting) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		key := p.Row
+		key.Hour = key.Hour.UTC().Truncate(time.Hour)
+		return s.addLocked(map[meter.RowKey]meter.Counters{key: p.Add})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("replay of the journal: %w", err)
+	}
+	return s, nil
+}
+
+// Restore is Load for the ledger of a running gateway: it also sets the
+// writer's watermarks, by root, so that posting goes on behind them.
+func Restore(writer string, watermarks map[string]uint64, replay Replayer) (*State, error) {
+	s, err := Load(replay)
+	if err != nil {
+		return nil, err
+	}
+	s.marks = make(map[markKey]mark, len(watermarks))
+	for root, seq := range watermarks {
+		s.marks[markKey{writer, root}] = mark{seq: seq}
+	}
+	return s, nil
+}
+
+// Apply implements meter.Ledger.
+func (s *State) Apply(_ context.Context, b *meter.Batch) (uint64, error) {
+	sums, err := b.Sums()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := markKey{b.Writer, b.Root}
+	m := s.marks[key]
+	if err != nil {
+		return m.seq, err
+	}
+	if m.epoch > b.Epoch {
+		return m.seq, meter.ErrFenced
+	}
+	if b.From == m.seq+1 {
+		if err := s.addLocked(sums); err != nil {
+			return m.seq, err
+		}
+		m.seq = b.To
+	}
+	m.epoch = b.Epoch
+	if s.marks == nil {
+		s.marks = make(map[markKey]mark)
+	}
+	s.marks[key] = m
+	return m.seq, nil
+}
+
+// addLocked adds all sums or none.
+func (s *State) addLocked(sums map[meter.RowKey]meter.Counters) error {
+	after := make(map[meter.RowKey]meter.Counters, len(sums))
+	for key, add := range sums {
+		sum, ok := s.rows[key].Plus(add)
+		if !ok || !sum.Storable() {
+			return fmt.Errorf("%w: a counter of tenant %q in %s would be out of range",
+				meter.ErrBadBatch, key.Tenant, key.Hour.Format(time.RFC3339))
+		}
+		after[key] = sum
+	}
+	if s.rows == nil {
+		s.rows = make(map[meter.RowKey]meter.Counters)
+	}
+	maps.Copy(s.rows, after)
+	return nil
+}
+
+// Watermark implements meter.Ledger.
+func (s *State) Watermark(_ context.Context, writer, root string) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.marks[markKey{writer, root}].seq, nil
+}
+
+// Fingerprint implements meter.Ledger. A mismatch is meter.ErrFingerprint.
+func (s *State) Fingerprint(_ context.Context, fp string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fingerprint == "" {
+		s.fingerprint = fp
+	}
+	if s.fingerprint != fp {
+		return meter.ErrFingerprint
+	}
+	return nil
+}
+
+// Rows yields every row of an hour from from (inclusive) to to (exclusive), as
+// they stand at the call, in no order. It stops at the first error of yield and
+// returns it. Rows that were folded into days are of hour 0.
+func (s *State) Rows(_ context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
+	s.mu.Lock()
+	found := make(map[meter.RowKey]meter.Counters)
+	for key, c := range s.rows {
+		if !key.Hour.Before(from) && key.Hour.Before(to) && c != (meter.Counters{}) {
+			found[key] = c
+		}
+	}
+	s.mu.Unlock()
+	for key, c := range found {
+		if err := yield(key, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Fold turns hours that are older than meter.KeepHours into days and drops what
+// is older than meter.KeepDays. Hours whose day would be out of range stay.
+func (s *State) Fold(_ context.Context, now time.Time) error {
+	oldestHour := now.Add(-meter.KeepHours).UTC().Truncate(24 * time.Hour)
+	oldestDay := now.Add(-meter.KeepDays).UTC().Truncate(24 * time.Hour)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, c := range maps.Clone(s.rows) {
+		day := key
+		day.Hour = key.Hour.Truncate(24 * time.Hour)
+		switch {
+		case day.Hour.Before(oldestDay):
+			delete(s.rows, key)
+		case day.Hour.Before(oldestHour) && day != key:
+			if s.addLocked(map[meter.RowKey]meter.Counters{day: c}) == nil {
+				delete(s.rows, key)
+			}
+		}
+	}
+	return nil
+}

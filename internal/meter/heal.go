@@ -1,0 +1,301 @@
+package meter
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+)
+
+// place asks the ledger how far the lanes are that it was not asked about yet.
+func (p *pump) place(ctx context.Context) error {
+	return p.ask(ctx, func(t *track) bool { return !t.placed }, func(t *track, applied uint64) {
+		t.placed = true
+		p.seek(t, applied)
+	})
+}
+
+// heartbeat looks whether the ledger still has what it once confirmed: after a
+// failover or a restore it may not.
+func (p *pump) heartbeat(ctx context.Context) {
+	if p.isFenced() {
+		return
+	}
+	posted := func(t *track) bool { return t.placed && !t.rebuild && t.applied > 0 }
+	err := p.ask(ctx, posted, func(t *track, applied uint64) {
+		switch {
+		case applied < t.applied:
+			p.regress(t, applied)
+		case applied > t.head:
+			p.halt(t, errForeign)
+		}
+	})
+	if err != nil {
+		p.opts.Log.Debug("ledger cannot be asked", "error", err) // posting will say so
+	}
+}
+
+// ask reads the watermarks of the lanes that are wanted. It fails when all
+// calls do.
+func (p *pump) ask(ctx context.Context, want func(*track) bool, got func(*track, uint64)) error {
+	var wanted []*track
+	p.mu.Lock()
+	for _, t := range p.lanes {
+		if t.stopped == nil && want(t) {
+			wanted = append(wanted, t)
+		}
+	}
+	p.mu.Unlock()
+	failed, err := forEach(wanted, func(t *track) error {
+		ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+		defer cancel()
+		applied, err := p.opts.Ledger.Watermark(ctx, t.writer, t.root)
+		if err == nil {
+			got(t, applied)
+		}
+		return err
+	})
+	if len(failed) == 0 {
+		return nil
+	}
+	p.noteLedger(err)
+	if len(failed) < len(wanted) {
+		return nil
+	}
+	return err
+}
+
+// regress makes a lane post again what the ledger has forgotten.
+func (p *pump) regress(t *track, applied uint64) {
+	p.opts.Log.Warn("ledger has forgotten records; posting them again", "root", t.root, "had", t.applied, "has", applied)
+	p.mu.Lock()
+	p.regressions++
+	p.mu.Unlock()
+	p.seek(t, applied)
+}
+
+// seek finds where to read on for a lane of which the ledger has so much.
+func (p *pump) seek(t *track, applied uint64) {
+	p.mu.Lock()
+	t.applied = applied
+	head := t.head
+	if applied > head {
+		t.stopped = errForeign
+	}
+	p.mu.Unlock()
+	t.lagging, t.rebuild, t.exact = false, false, true
+	segment, known := p.floor(t.lane, applied)
+	switch {
+	case applied >= head:
+		return // nothing to read again
+	case known && p.main.Offset().Before(journal.Position{Segment: segment + 1}):
+		if p.main.Offset().Segment < segment || p.heads[t.lane] <= applied {
+			return // the main reader has not passed it
+		}
+		fallthrough
+	case known:
+		t.lagging, t.from = true, journal.Position{Segment: segment}
+	case applied == 0 && p.checkpoint[t.lane] > 0:
+		t.rebuild = true
+	default:
+		t.lagging, t.from, t.exact = true, journal.Position{}, false
+	}
+}
+
+// floor returns the latest segment that begins at or before the number behind
+// applied.
+func (p *pump) floor(l lane, applied uint64) (uint64, bool) {
+	for i := len(p.index) - 1; i >= 0; i-- {
+		if p.index[i].heads[l] <= applied {
+			return p.index[i].segment, true
+		}
+	}
+	return 0, false
+}
+
+func (p *pump) noteBeginning(segment uint64) {
+	if n := len(p.index); n > 0 && p.index[n-1].segment >= segment {
+		return
+	}
+	p.index = append(p.index, beginning{segment, maps.Clone(p.heads)})
+	if len(p.index) > indexSize {
+		p.index = append(p.index[:0], p.index[1:]...)
+	}
+}
+
+// rebuild gives lanes of which the ledger has nothing the checkpoint's totals.
+func (p *pump) rebuild(ctx context.Context) error {
+	wanted := make(map[lane]bool)
+	var tracks []*track
+	p.mu.Lock()
+	for l, t := range p.lanes {
+		if t.rebuild && t.stopped == nil {
+			wanted[l], tracks = true, append(tracks, t)
+		}
+	}
+	p.mu.Unlock()
+	if len(wanted) == 0 {
+		return nil
+	}
+	sums, heads, err := totals(p.log.Disk(), wanted)
+	if err != nil {
+		return err
+	}
+	failed, err := forEach(tracks, func(t *track) error {
+		b := &Batch{
+			Writer: t.writer, Epoch: p.log.Identity().Epoch, Root: t.root,
+			From: 1, To: heads[t.lane], Totals: true, Postings: sums[t.lane],
+		}
+		applied, err := p.send(ctx, b)
+		if err != nil {
+			return p.refused(t, err)
+		}
+		p.opts.Log.Info("ledger rebuilt from the checkpoint", "root", t.root, "records", applied)
+		p.seek(t, applied)
+		return nil
+	})
+	p.noteLedger(err)
+	if len(failed) == len(tracks) {
+		return err
+	}
+	return nil
+}
+
+// catchUp reads again for the lanes that lag, up to where the main reader is.
+func (p *pump) catchUp(ctx context.Context) error {
+	active, from := p.laggards()
+	if len(active) == 0 || p.opts.Now().Before(p.retryAt) {
+		return nil
+	}
+	if p.main.Offset() == (journal.Position{}) {
+		return nil // nothing was read yet
+	}
+	r := journal.NewReader(p.log.Disk(), from)
+	defer r.Close()
+	r.Limit(p.main.Offset())
+	p.retryAt = p.opts.Now().Add(p.retry.next())
+	for ctx.Err() == nil && len(active) > 0 && !p.isFenced() {
+		for t := range active {
+			t.lagging = false // post sets it again for those that fail
+		}
+		c, err := p.take(r, func(t *track) bool { return active[t] })
+		if err != nil {
+			p.relapse(active)
+			return err
+		}
+		if c.records == 0 {
+			p.retry.reset()
+			p.retryAt = time.Time{}
+			return nil
+		}
+		err = p.post(ctx, c)
+		for t := range c.runs {
+			if t.lagging || t.rebuild {
+				delete(active, t)
+			}
+		}
+		if err != nil {
+			p.relapse(active)
+			return err
+		}
+		for t := range active {
+			t.lagging, t.from = true, r.Offset()
+		}
+	}
+	p.relapse(active)
+	return ctx.Err()
+}
+
+// relapse makes lanes whose reading was broken off lag where they stand.
+func (p *pump) relapse(active map[*track]bool) {
+	for t := range active {
+		t.lagging = true
+	}
+}
+
+// laggards returns the lanes that lag and the first place to read from.
+func (p *pump) laggards() (map[*track]bool, journal.Position) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	active := make(map[*track]bool)
+	var from journal.Position
+	for _, t := range p.lanes {
+		if !t.lagging || t.stopped != nil {
+			continue
+		}
+		if len(active) == 0 || t.from.Before(from) {
+			from = t.from
+		}
+		active[t] = true
+	}
+	return active, from
+}
+
+// maintain writes a checkpoint when a segment is complete, and lets go of the
+// segments that nobody needs.
+func (p *pump) maintain() {
+	if p.checkpoints != nil {
+		select {
+		case done := <-p.checkpoints:
+			p.takeCheckpoint(done)
+		default:
+		}
+		return
+	}
+	at := p.main.Offset().Segment
+	if at < p.through+2 {
+		return
+	}
+	p.checkpoints = make(chan checkpointResult, 1)
+	go func(done chan<- checkpointResult) {
+		heads, err := writeCheckpoint(p.log, at-1, p.opts.Now())
+		done <- checkpointResult{at - 1, heads, err}
+	}(p.checkpoints)
+}
+
+func (p *pump) takeCheckpoint(c checkpointResult) {
+	p.checkpoints = nil
+	if c.err != nil {
+		p.opts.Log.Error("checkpoint cannot be written", "error", c.err)
+		return
+	}
+	p.checkpoint, p.through = c.heads, c.through
+	below := p.needed()
+	n, err := p.log.Drop(below, p.opts.Now().Add(-p.opts.Keep))
+	if err != nil {
+		p.opts.Log.Error("old segments cannot be removed", "error", err)
+	}
+	if n == 0 {
+		return
+	}
+	oldest, err := journal.Segments(p.log.Disk())
+	for err == nil && len(p.index) > 0 && len(oldest) > 0 && p.index[0].segment < oldest[0] {
+		p.index = p.index[1:]
+	}
+}
+
+// needed is the first segment that must stay: the checkpoint does not cover it,
+// or a lane has to be read from it.
+func (p *pump) needed() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first := p.through + 1
+	for _, t := range p.lanes {
+		if p.retired[t.writer] {
+			continue
+		}
+		if t.applied >= t.head && (t.placed || t.stopped != nil) {
+			continue
+		}
+		if !t.placed || t.rebuild || t.stopped != nil {
+			return 0
+		}
+		segment, ok := p.floor(t.lane, t.applied)
+		if !ok {
+			return 0
+		}
+		first = min(first, segment)
+	}
+	return first
+}

@@ -1,0 +1,614 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, d Disk, o Options) *Journal {
+	t.Helper()
+	if o.ReserveBytes == 0 {
+		o.ReserveBytes = 1024
+	}
+	j, err := Open(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+func add(t *testing.T, j *Journal, texts ...string) {
+	t.Helper()
+	for _, s := range texts {
+		if _, err := j.Append(1, []byte(s), Refusable); err != nil {
+			t.Fatalf("append %q: %v", s, err)
+		}
+	}
+}
+
+func read(t *testing.T, d Disk, from Position) ([]string, []Damage) {
+	t.Helper()
+	r := NewReader(d, from)
+	defer r.Close()
+	var got []string
+	for r.Next() {
+		got = append(got, string(r.Payload()))
+	}
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	return got, r.Damage()
+}
+
+func wantRecords(t *testing.T, d Disk, want ...string) {
+	t.Helper()
+	got, damage := read(t, d, Position{})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	if len(damage) > 0 {
+		t.Errorf("damage %v", damage)
+	}
+}
+
+func TestAppendAndRead(t *testing.T) {
+	for _, fsync := range []Fsync{FsyncGroup, FsyncAlways, FsyncOS} {
+		d := Dir(t.TempDir())
+		j := open(t, d, Options{Fsync: fsync, SegmentBytes: 200})
+		var want []string
+		for i := range 50 {
+			want = append(want, fmt.Sprintf("record %d", i))
+		}
+		add(t, j, want...)
+		wantRecords(t, d, want...)
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		wantRecords(t, d, want...)
+		if all, _ := Segments(d); len(all) < 5 {
+			t.Errorf("%d segments", len(all))
+		}
+		if fsync != FsyncOS && j.Synced() != j.Written() {
+			t.Errorf("synced %v, written %v", j.Synced(), j.Written())
+		}
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	d := Dir(t.TempDir())
+	j := open(t, d, Options{})
+	if _, err := Open(d, Options{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("second open: %v", err)
+	}
+	first := j.Identity()
+	j.Close()
+	j = open(t, d, Options{})
+	second := j.Identity()
+	if first.Writer != second.Writer || first.Epoch>>16+1 != second.Epoch>>16 {
+		t.Errorf("%v then %v", first, second)
+	}
+	add(t, j, "a")
+	if err := j.NewWriter(); err != nil {
+		t.Fatal(err)
+	}
+	add(t, j, "b")
+	j.Close()
+	r := NewReader(d, Position{})
+	defer r.Close()
+	var writers []string
+	for r.Next() {
+		writers = append(writers, r.Writer())
+	}
+	if want := []string{first.Writer, j.Identity().Writer}; !slices.Equal(writers, want) || writers[0] == writers[1] {
+		t.Errorf("writers %v, want %v", writers, want)
+	}
+}
+
+func TestConcurrentAppend(t *testing.T) {
+	for _, fsync := range []Fsync{FsyncGroup, FsyncAlways} {
+		d := Dir(t.TempDir())
+		s := &counter{}
+		j := open(t, d, Options{Fsync: fsync, SegmentBytes: 4096, Stamper: s})
+		var wg sync.WaitGroup
+		for i := range 16 {
+			wg.Go(func() {
+				for k := range 50 {
+					if _, err := j.Append(1, fmt.Appendf(nil, "........%d/%d", i, k), Reserved); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		j.Close()
+		got, damage := read(t, d, Position{})
+		if len(got) != 800 || len(damage) > 0 {
+			t.Fatalf("%d records, damage %v", len(got), damage)
+		}
+		next := map[string]int{}
+		for i, rec := range got {
+			if n := int(rec[0]) | int(rec[1])<<8; n != i+1 {
+				t.Fatalf("record %d is stamped %d", i, n)
+			}
+			who, k, _ := strings.Cut(rec[8:], "/")
+			if k != fmt.Sprint(next[who]) {
+				t.Fatalf("record %s of %s, want %d", k, who, next[who])
+			}
+			next[who]++
+		}
+	}
+}
+
+// counter stamps records 1, 2, … without holes.
+type counter struct{ n, open int }
+
+func (c *counter) Stamp(_ byte, p []byte) {
+	c.n++
+	c.open++
+	p[0], p[1] = byte(c.n), byte(c.n>>8)
+}
+
+func (c *counter) Settle(written bool) {
+	if !written {
+		c.n -= c.open
+	}
+	c.open = 0
+}
+
+func TestReaderFollows(t *testing.T) {
+	d := Dir(t.TempDir())
+	j := open(t, d, Options{SegmentBytes: 150})
+	r := NewReader(d, Position{})
+	defer r.Close()
+	for i := range 30 {
+		if r.Next() {
+			t.Fatalf("record %q too early", r.Payload())
+		}
+		want := fmt.Sprintf("record %d", i)
+		add(t, j, want)
+		if !r.Next() || string(r.Payload()) != want {
+			t.Fatalf("record %d: not there (%v)", i, r.Err())
+		}
+	}
+	if len(r.Damage()) > 0 {
+		t.Error(r.Damage())
+	}
+	l := NewReader(d, Position{})
+	defer l.Close()
+	l.Limit(r.At())
+	n := 0
+	for l.Next() {
+		n++
+	}
+	if n != 29 {
+		t.Errorf("%d records below the limit, want 29", n)
+	}
+}
+
+func newestFile(t *testing.T, d *memDisk) *memFile {
+	t.Helper()
+	all, err := Segments(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := len(all) - 1; n >= 0; n-- {
+		if f := d.files[segmentName(all[n])]; len(f.data) > headerSize {
+			return f
+		}
+	}
+	t.Fatal("no records")
+	return nil
+}
+
+// TestTornTail cuts the newest segment at every byte of its last record.
+func TestTornTail(t *testing.T) {
+	d := newMemDisk()
+	j := open(t, d, Options{})
+	add(t, j, "first", "second", "the last one")
+	j.Close()
+	size := len(newestFile(t, d).data)
+	last := frameHead + len("the last one")
+	for cut := 1; cut <= last; cut++ {
+		c := d.killed()
+		f := newestFile(t, c)
+		f.data = f.data[:size-cut]
+		j := open(t, c, Options{})
+		want := int64(last - cut)
+		if got := j.Recovered(); got.TornBytes != want || len(got.Damage) > 0 {
+			t.Fatalf("cut %d: recovered %+v, want %d torn bytes", cut, got, want)
+		}
+		add(t, j, "after")
+		j.Close()
+		wantRecords(t, c, "first", "second", "after")
+	}
+}
+
+// TestBitFlips flips every bit of a segment in turn. No flip may go unnoticed
+// and none may cost more than the record that it hit.
+func TestBitFlips(t *testing.T) {
+	texts := []string{"first", "second", "third", "fourth"}
+	f := func(closed bool) {
+		t.Helper()
+		d := newMemDisk()
+		j := open(t, d, Options{})
+		add(t, j, texts...)
+		name := newestFile(t, d).name
+		size := len(newestFile(t, d).data)
+		if closed { // another segment behind it
+			j.Close()
+			j = open(t, d, Options{})
+			add(t, j, "behind")
+		}
+		j.Close()
+		for bit := headerSize * 8; bit < size*8; bit++ {
+			c := d.killed()
+			c.files[name].data[bit/8] ^= 1 << (bit % 8)
+			j := open(t, c, Options{})
+			rec := j.Recovered()
+			j.Close()
+			got, damage := read(t, c, Position{})
+			lost := 0
+			for _, s := range texts {
+				if !slices.Contains(got, s) {
+					lost++
+				}
+			}
+			noticed := len(damage) > 0 || rec.TornBytes > 0
+			if lost != 1 || !noticed {
+				t.Fatalf("closed %v, bit %d: got %q, damage %v, recovered %+v", closed, bit, got, damage, rec)
+			}
+		}
+	}
+	f(false)
+	f(true)
+}
+
+func TestDamagedHeader(t *testing.T) {
+	d := newMemDisk()
+	j := open(t, d, Options{})
+	add(t, j, "lost")
+	name := newestFile(t, d).name
+	j.Close()
+	j = open(t, d, Options{})
+	add(t, j, "kept")
+	j.Close()
+	for bit := range headerSize * 8 {
+		c := d.killed()
+		c.files[name].data[bit/8] ^= 1 << (bit % 8)
+		got, damage := read(t, c, Position{})
+		if !slices.Equal(got, []string{"kept"}) || len(damage) != 1 {
+			t.Fatalf("bit %d: %q, %v", bit, got, damage)
+		}
+	}
+}
+
+func TestMissingSegment(t *testing.T) {
+	d := newMemDisk()
+	for _, s := range []string{"a", "b", "c"} {
+		j := open(t, d, Options{})
+		add(t, j, s)
+		j.Close()
+	}
+	d.Remove(segmentName(2))
+	got, damage := read(t, d, Position{})
+	want := []Damage{{At: Position{2, 0}, Missing: true}}
+	if !slices.Equal(got, []string{"a", "c"}) || !slices.Equal(damage, want) {
+		t.Errorf("%q, %v", got, damage)
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	d := newMemDisk()
+	j := open(t, d, Options{})
+	add(t, j, "a", "b", "c")
+	j.Close()
+	f := newestFile(t, d)
+	f.data[headerSize+frameHead+1+frameHead] ^= 1 // "b"
+	j = open(t, d, Options{})
+	if len(j.Recovered().Damage) != 1 {
+		t.Fatalf("%+v", j.Recovered())
+	}
+	add(t, j, "d")
+	j.Close()
+	if _, ok := d.files[segmentName(1)+damagedSuffix]; !ok {
+		t.Error("not quarantined")
+	}
+	got, damage := read(t, d, Position{})
+	if !slices.Equal(got, []string{"a", "c", "d"}) || len(damage) != 1 {
+		t.Errorf("%q, %v", got, damage)
+	}
+	j = open(t, d, Options{})
+	defer j.Close()
+	if n, err := j.Drop(100, time.Now().Add(time.Hour)); n != 1 || err != nil { // 2, but neither 1 nor the newest
+		t.Errorf("dropped %d, %v", n, err)
+	}
+	if all, _ := Segments(d); !slices.Equal(all, []uint64{1, 3}) {
+		t.Errorf("segments %v", all)
+	}
+}
+
+func TestUnplugged(t *testing.T) {
+	d := newMemDisk()
+	j := open(t, d, Options{Fsync: FsyncAlways})
+	add(t, j, "a", "b")
+	wantRecords(t, d.unplugged(), "a", "b")
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 500 {
+		if ok() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatal("never: " + what)
+}
+
+func refused(err error) bool {
+	var r *RefusedError
+	return errors.As(err, &r)
+}
+
+// TestDiskFaults: new records are refused, those in flight kept when there is
+// any way, nothing appears that was refused, and it recovers by itself.
+func TestDiskFaults(t *testing.T) {
+	f := func(name string, inject func(d *memDisk), endFits bool) {
+		t.Helper()
+		for _, torn := range []bool{false, true} {
+			d := newMemDisk()
+			d.torn = torn
+			j := open(t, d, Options{HealEvery: 5 * time.Millisecond, Every: time.Millisecond, ReserveBytes: 4096})
+			add(t, j, "before")
+			inject(d)
+			var want []string
+			want = append(want, "before")
+			eventually(t, name+": refused", func() bool {
+				_, err := j.Append(1, []byte("new"), Refusable)
+				if err == nil {
+					want = append(want, "new") // accepted before the fault was seen
+				} else if !refused(err) {
+					t.Fatalf("%s: %v", name, err)
+				}
+				return err != nil
+			})
+			_, err := j.Append(2, []byte("end"), Reserved)
+			if (err == nil) != endFits {
+				t.Fatalf("%s: reserved: %v", name, err)
+			}
+			if err == nil {
+				want = append(want, "end")
+			}
+			wantRecords(t, d.killed(), want...)
+			d.setFail(nil)
+			d.setRoom(-1)
+			eventually(t, name+": healed", func() bool { return j.Fault() == nil })
+			add(t, j, "after")
+			want = append(want, "after")
+			eventually(t, name+": synced", func() bool { return j.Synced() == j.Written() })
+			wantRecords(t, d, want...)
+			wantRecords(t, d.unplugged(), want...)
+			j.Close()
+		}
+	}
+	failing := func(op string) func(*memDisk) {
+		return func(d *memDisk) {
+			d.setFail(func(o, name string) error {
+				if o == op && name != reserveName {
+					return errDisk
+				}
+				return nil
+			})
+		}
+	}
+	f("write", failing("write"), false)
+	f("sync", failing("sync"), true)
+	f("write and truncate", func(d *memDisk) {
+		d.setFail(func(o, _ string) error {
+			if o == "write" || o == "truncate" {
+				return errDisk
+			}
+			return nil
+		})
+	}, false)
+	f("full", func(d *memDisk) { d.setRoom(5) }, true)
+	f("read-only", func(d *memDisk) { d.setFail(func(string, string) error { return errDisk }) }, false)
+}
+
+// TestRollFaults: a segment that cannot be made, or whose name may not be
+// durable, loses nothing and hides nothing.
+func TestRollFaults(t *testing.T) {
+	for _, op := range []string{"create", "rename", "syncdir"} {
+		d := newMemDisk()
+		j := open(t, d, Options{HealEvery: 5 * time.Millisecond, SegmentBytes: headerSize + 30})
+		var want []string
+		d.setFail(func(o, _ string) error {
+			if o == op {
+				return errDisk
+			}
+			return nil
+		})
+		eventually(t, op, func() bool {
+			_, err := j.Append(1, []byte("new"), Refusable)
+			if err == nil {
+				want = append(want, "new")
+			}
+			return err != nil
+		})
+		wantRecords(t, d.killed(), want...)
+		d.setFail(nil)
+		eventually(t, op+" healed", func() bool { return j.Fault() == nil })
+		add(t, j, "after")
+		wantRecords(t, d, append(want, "after")...)
+		j.Close()
+	}
+}
+
+func TestAlwaysReportsFailedSync(t *testing.T) {
+	d := newMemDisk()
+	j := open(t, d, Options{Fsync: FsyncAlways, HealEvery: time.Hour})
+	d.setFail(func(op, _ string) error {
+		if op == "sync" {
+			return errDisk
+		}
+		return nil
+	})
+	if _, err := j.Append(1, []byte("a"), Refusable); !refused(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckpoint(t *testing.T) {
+	d := newMemDisk()
+	j := open(t, d, Options{})
+	if _, _, err := OpenCheckpoint(d); !errors.Is(err, ErrNoCheckpoint) {
+		t.Error(err)
+	}
+	long := strings.Repeat("x", 60_000)
+	for n := uint64(1); n <= 2; n++ {
+		c, err := j.CreateCheckpoint(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			if err := c.Add(7, []byte(long)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, through, err := OpenCheckpoint(d)
+	if err != nil || through != 2 {
+		t.Fatal(through, err)
+	}
+	n := 0
+	for r.Next() {
+		n++
+		if r.Kind() != 7 || string(r.Payload()) != long {
+			t.Error("other contents")
+		}
+	}
+	if n != 10 || r.Err() != nil {
+		t.Errorf("%d records, %v", n, r.Err())
+	}
+	d.files[checkpointName(2)].data[1000] ^= 1
+	r, _, err = OpenCheckpoint(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r.Next() {
+	}
+	if r.Err() == nil {
+		t.Error("damage is no error")
+	}
+	if _, ok := d.files[checkpointName(1)]; ok {
+		t.Error("the older checkpoint is still there")
+	}
+}
+
+func TestNewerFormatIsNoDamage(t *testing.T) {
+	d := newMemDisk()
+	j := open(t, d, Options{})
+	j.Close()
+	f := d.files[segmentName(1)]
+	f.data[8] = version + 1
+	binary.LittleEndian.PutUint32(f.data[headerSize-4:], crc32.Checksum(f.data[:headerSize-4], castagnoli))
+	if _, err := Open(d, Options{}); err == nil {
+		t.Error("opened")
+	}
+}
+
+// TestGolden pins the bytes that docs/format/journal.md describes.
+func TestGolden(t *testing.T) {
+	h := header{
+		Writer: "abcdefghijklmnop", Epoch: 65537, Segment: 2, PreviousEnd: 80,
+		PreviousChain: 7, Created: time.Unix(1_700_000_000, 0),
+	}
+	b := h.append(nil)
+	frame := append(make([]byte, 8), 1)
+	frame = append(frame, "hello"...)
+	sealFrame(frame)
+	got := fmt.Sprintf("%x\n%x\n", b, frame)
+	path := filepath.Join("testdata", "segment.golden")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	d := newMemDisk()
+	j, err := Open(d, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range []string{"a", "", "hello"} {
+		if _, err := j.Append(1, []byte(s), Refusable); err != nil {
+			f.Fatal(err)
+		}
+	}
+	j.Close()
+	f.Add(d.files[segmentName(1)].data, true)
+	f.Add(d.files[segmentName(1)].data, false)
+	f.Add([]byte{}, true)
+	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
+		c := newMemDisk()
+		c.files[segmentName(1)] = &memFile{disk: c, data: data}
+		if sealed {
+			h := header{Writer: "abcdefghijklmnop", Segment: 2, PreviousEnd: int64(len(data))}
+			c.files[segmentName(2)] = &memFile{disk: c, data: h.append(nil)}
+		}
+		r := NewReader(c, Position{})
+		defer r.Close()
+		n, bytes := 0, 0
+		for r.Next() {
+			n++
+			bytes += len(r.Payload())
+		}
+		if n > len(data)/frameHead || bytes > len(data) {
+			t.Errorf("%d records of %d bytes in %d", n, bytes, len(data))
+		}
+	})
+}
+
+func BenchmarkAppend(b *testing.B) {
+	j, err := Open(Dir(b.TempDir()), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer j.Close()
+	p := make([]byte, 300)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := j.Append(1, p, Refusable); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package meter
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+)
+
+// stubbornDisk fails writes while told to.
+type stubbornDisk struct {
+	journal.Dir
+	mu   *sync.Mutex
+	fail *error
+}
+
+type stubbornFile struct {
+	journal.File
+	d stubbornDisk
+}
+
+func (d stubbornDisk) Create(name string) (journal.File, error) {
+	f, err := d.Dir.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return stubbornFile{f, d}, nil
+}
+
+func (f stubbornFile) WriteAt(p []byte, off int64) (int, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if *f.d.fail != nil {
+		return 0, *f.d.fail
+	}
+	return f.File.WriteAt(p, off)
+}
+
+// TestLateEnds: ENDs that the disk does not take wait in memory and keep their
+// numbers without holes.
+func TestLateEnds(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	var fail error
+	d := stubbornDisk{journal.Dir(dir), new(sync.Mutex), &fail}
+	set := func(err error) { d.mu.Lock(); defer d.mu.Unlock(); fail = err }
+	o := testOptions(t, dir, l)
+	o.Disk = d
+	o.Journal.HealEvery = 5 * time.Millisecond
+	m := openMeter(t, o)
+	var open []*Start
+	for i := range 20 {
+		s := newStart(i, "acme")
+		if err := m.Begin(s); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, s)
+	}
+	set(errors.New("disk does not write"))
+	for _, s := range open[:10] {
+		if _, err := m.End(s, newEnd(s, 1, 1)); err == nil {
+			t.Error("no error")
+		}
+	}
+	var refused *journal.RefusedError
+	if err := m.Begin(newStart(99, "acme")); !errors.As(err, &refused) {
+		t.Errorf("begin: %v", err)
+	}
+	if s := m.Status(); s.Fault == nil || s.Late == 0 {
+		t.Errorf("status %+v", s)
+	}
+	set(nil)
+	eventually(t, "healed", func() bool { return m.Status().Fault == nil })
+	for _, s := range open[10:] {
+		if _, err := m.End(s, newEnd(s, 1, 1)); err != nil {
+			t.Error(err)
+		}
+	}
+	closeMeter(t, m)
+	if got := sumOf(l.rows()); got.Requests != 20 || got.Unknown != 0 {
+		t.Errorf("%+v", got)
+	}
+	wantSame(t, l, journal.Dir(dir))
+}

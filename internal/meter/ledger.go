@@ -1,0 +1,47 @@
+package meter
+
+import (
+	"context"
+	"errors"
+)
+
+// Batch is a run of postings of one writer to one root tenant, the unit in
+// which a ledger is fed. It posts the sequence numbers From to To, inclusive,
+// each exactly once and in order.
+type Batch struct {
+	Writer string // the journal's writer id
+	Epoch  uint64 // raised each time the journal is opened
+	Root   string // root tenant: the ledger's slot
+	// From and To are the sequence numbers of the first and the last posting.
+	From, To uint64
+	// Totals is whether the postings are a checkpoint's sums, which stand for
+	// the numbers From to To together and have none of their own. From is then 1.
+	Totals   bool
+	Postings []Posting
+}
+
+// Ledger holds the counters. It adds a batch and moves the writer's watermark
+// in one atomic step, so that after any fault the writer reads the watermark
+// and goes on behind it.
+type Ledger interface {
+	// Apply adds the batch when its From follows the watermark of the batch's
+	// writer and root, and returns the watermark as it then stands. A batch that
+	// is not next is no error: nothing is added and the watermark tells the
+	// writer where to go on. It fails with ErrFenced or ErrBadBatch; after any
+	// other error the outcome is unknown and the writer asks again.
+	Apply(ctx context.Context, b *Batch) (watermark uint64, err error)
+	// Watermark returns the last sequence number applied, 0 for none.
+	Watermark(ctx context.Context, writer, root string) (uint64, error)
+	// Fingerprint stores fp, the mark of the root secret, when the ledger has
+	// none yet, and fails when it has another.
+	Fingerprint(ctx context.Context, fp string) error
+}
+
+// ErrFenced is returned by a ledger that has seen a higher epoch of the same
+// writer: another process owns its journal now, and this one must stop posting.
+var ErrFenced = errors.New("the ledger has seen a newer epoch of this writer")
+
+// ErrBadBatch is returned by a ledger that refuses a batch for its contents
+// (sequence numbers that do not fit, an amount out of range). Nothing was added
+// and a retry cannot help.
+var ErrBadBatch = errors.New("the ledger refuses the batch")

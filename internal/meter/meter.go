@@ -1,0 +1,399 @@
+package meter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+)
+
+// Options say how a meter works. Disk, Ledger and Prices are needed; the other
+// zero values take the defaults.
+type Options struct {
+	Disk    journal.Disk
+	Journal journal.Options // its Stamper and Now are set by Open
+	Keep    time.Duration   // how long applied segments stay, default 72h
+	Ledger  Ledger
+	Prices  *PriceTable
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	Flush     time.Duration // between batches, default 50ms
+	Heartbeat time.Duration // between looks at the watermarks, default 2s
+	Timeout   time.Duration // of one ledger call, default 2s
+	MaxWait   time.Duration // longest wait after a ledger failure, default 5s
+}
+
+// Meter journals usage records and posts them to a ledger. Its methods may be
+// called concurrently.
+type Meter struct {
+	opts   Options
+	log    *journal.Journal
+	prices atomic.Pointer[PriceTable]
+	seq    *sequence
+	pump   *pump
+	bufs   sync.Pool
+
+	recovered Recovered
+
+	mu   sync.Mutex
+	late [][]byte // ENDs that found no room on the disk yet
+	// dropped counts the ENDs of which there were too many to keep.
+	dropped int64
+}
+
+// maxLate bounds the ENDs that wait in memory for a disk. While the journal is
+// at fault no call starts, so it bounds calls in flight.
+const maxLate = 50_000
+
+// Recovered is what Open found.
+type Recovered struct {
+	TornBytes int64            // of a record that was being written
+	Damage    []journal.Damage // of what should have been whole
+	Lost      int64            // numbers of damaged records, posted as unknown
+	Unknown   int              // STARTs without END, now in suspense
+	// OldWriter is the identity that was given up, "" for none, and Gaps says why:
+	// root tenants of which the ledger knows more than the journal.
+	OldWriter string
+	Gaps      []Gap
+}
+
+// Gap is what a ledger has of a root tenant that this journal does not.
+type Gap struct {
+	Root             string
+	Journal, Applied uint64 // last sequence numbers
+}
+
+// Open recovers the journal and starts posting. The ledger may be away.
+func Open(ctx context.Context, opts Options) (*Meter, error) {
+	m := &Meter{opts: withDefaults(opts), seq: &sequence{}}
+	m.bufs.New = func() any { return new(coder) }
+	m.prices.Store(opts.Prices)
+	jo := m.opts.Journal
+	jo.Stamper, jo.Now = m.seq, m.opts.Now
+	log, err := journal.Open(m.opts.Disk, jo)
+	if err != nil {
+		return nil, err
+	}
+	m.log = log
+	if err := m.recover(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("recover the journal: %w", err), log.Close())
+	}
+	ctx, m.pump.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go m.pump.run(ctx, m.storeLate)
+	return m, nil
+}
+
+func withDefaults(o Options) Options {
+	for _, d := range []struct {
+		value *time.Duration
+		or    time.Duration
+	}{
+		{&o.Keep, 72 * time.Hour}, {&o.Flush, 50 * time.Millisecond}, {&o.Heartbeat, 2 * time.Second},
+		{&o.Timeout, 2 * time.Second}, {&o.MaxWait, 5 * time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.or
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// recover replays the journal, makes sure that its writer may go on, and books
+// what was in flight as unknown.
+func (m *Meter) recover(ctx context.Context) error {
+	h := newHistory()
+	if err := h.loadCheckpoint(m.log.Disk()); err != nil {
+		return err
+	}
+	checkpoint := make(map[lane]uint64, len(h.heads))
+	for l, seq := range h.heads {
+		checkpoint[l] = seq
+	}
+	if err := h.read(m.log.Disk(), journal.Position{}); err != nil {
+		return err
+	}
+	found := m.log.Recovered()
+	m.recovered = Recovered{TornBytes: found.TornBytes, Damage: h.damage, Lost: h.lost}
+	for _, d := range h.damage {
+		m.opts.Log.Error("journal is damaged", "damage", d.String())
+		if err := m.quarantine(d); err != nil {
+			return err
+		}
+	}
+	writer := m.log.Identity().Writer
+	if !m.mayGoOn(ctx, writer, h) {
+		m.recovered.OldWriter = writer
+		m.opts.Log.Error("journal takes a new writer identity", "old", writer, "gaps", m.recovered.Gaps)
+		if err := m.log.NewWriter(); err != nil {
+			return err
+		}
+	}
+	m.seq.reset(m.log.Identity().Writer, h.heads)
+	if err := m.bookUnknown(h.open); err != nil {
+		return err
+	}
+	m.pump = newPump(m.opts, m.log, h, checkpoint)
+	return nil
+}
+
+func (m *Meter) quarantine(d journal.Damage) error {
+	if d.Missing {
+		return nil
+	}
+	return m.log.Quarantine(d.At.Segment)
+}
+
+// mayGoOn reports whether the ledger knows no more of this writer than the
+// journal does. If it does, the disk lost records or is a copy; if it cannot be
+// asked, nobody knows. Numbers must never be used twice, so the answer is then no.
+func (m *Meter) mayGoOn(ctx context.Context, writer string, h *history) bool {
+	ok := !h.retired[writer]
+	for l, head := range h.heads {
+		if l.writer != writer {
+			continue
+		}
+		askCtx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
+		applied, err := m.opts.Ledger.Watermark(askCtx, l.writer, l.root)
+		cancel()
+		if err != nil {
+			m.opts.Log.Warn("ledger cannot be asked", "error", err)
+			return false
+		}
+		if applied > head {
+			m.recovered.Gaps = append(m.recovered.Gaps, Gap{l.root, head, applied})
+			ok = false
+		}
+	}
+	return ok
+}
+
+// bookUnknown ends the attempts that were in flight when the process died. They
+// count in the hour in which they began.
+func (m *Meter) bookUnknown(open map[string][]byte) error {
+	for _, payload := range open {
+		s, err := readStart(payload)
+		if err != nil {
+			return err
+		}
+		e := &End{ID: s.ID, Outcome: Unknown, At: s.At}
+		p, _ := derive(s, e, m.prices.Load())
+		if _, err := m.log.Append(kindUnknown, appendEnd(new(coder), &p, e), journal.Reserved); err != nil {
+			return err
+		}
+		m.recovered.Unknown++
+	}
+	return nil
+}
+
+// Begin journals a START. A zero At becomes now. The call may leave only when
+// Begin returns nil. A
+// *journal.RefusedError means that the disk is at fault: answer 503.
+func (m *Meter) Begin(s *Start) error {
+	if s.ID == "" || s.Root == "" {
+		return fmt.Errorf("usage record %q names no id or root tenant", s.ID)
+	}
+	if s.At.IsZero() {
+		s.At = m.opts.Now()
+	}
+	c := m.buffer()
+	c.start(s)
+	at, err := m.log.Append(kindStart, c.b, journal.Refusable)
+	m.bufs.Put(c)
+	if err != nil && at != (journal.Position{}) {
+		_ = m.Release(s) // journalled but not durable: the call will not leave
+	}
+	return err
+}
+
+// Release journals that the call of a START provably never left. It posts
+// nothing. After an error the attempt becomes unknown at the next Open.
+func (m *Meter) Release(s *Start) error {
+	c := m.buffer()
+	defer m.bufs.Put(c)
+	c.version()
+	c.str(&s.ID)
+	_, err := m.log.Append(kindRelease, c.b, journal.Reserved)
+	return err
+}
+
+// End journals an END, whose zero At becomes now, and returns what the attempt cost, zero when unknown. An
+// error means that the disk took the record not even from the reserve; it then
+// waits in memory and is stored as soon as the disk works.
+func (m *Meter) End(s *Start, e *End) (Costs, error) {
+	if e.At.IsZero() {
+		e.At = m.opts.Now()
+	}
+	p, costs := derive(s, e, m.prices.Load())
+	c := m.buffer()
+	defer m.bufs.Put(c)
+	at, err := m.log.Append(kindEnd, appendEnd(c, &p, e), journal.Reserved)
+	if err != nil && at == (journal.Position{}) {
+		m.keepLate(c.b)
+	}
+	return costs, err
+}
+
+func (m *Meter) buffer() *coder {
+	c := m.bufs.Get().(*coder)
+	c.b = c.b[:0]
+	return c
+}
+
+// appendEnd encodes an END or UNKNOWN record.
+func appendEnd(c *coder, p *Posting, e *End) []byte {
+	c.posting(p)
+	c.end(e)
+	return c.b
+}
+
+func (m *Meter) keepLate(record []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.late) >= maxLate {
+		m.dropped++ // its START makes it unknown at the next Open
+		return
+	}
+	m.late = append(m.late, append([]byte(nil), record...))
+}
+
+// storeLate tries again to journal the ENDs that found no room.
+func (m *Meter) storeLate() {
+	m.mu.Lock()
+	late := m.late
+	m.late = nil
+	m.mu.Unlock()
+	for i, record := range late {
+		at, err := m.log.Append(kindEnd, record, journal.Reserved)
+		if err != nil && at == (journal.Position{}) {
+			m.mu.Lock()
+			m.late = append(late[i:], m.late...)
+			m.mu.Unlock()
+			return
+		}
+	}
+}
+
+// SetPrices makes calls that end from now on cost what the table says.
+func (m *Meter) SetPrices(t *PriceTable) { m.prices.Store(t) }
+
+// Recovered returns what Open found.
+func (m *Meter) Recovered() Recovered { return m.recovered }
+
+// Journal returns the journal's directory and identity, for reports and logs.
+func (m *Meter) Journal() (journal.Disk, journal.Identity) { return m.log.Disk(), m.log.Identity() }
+
+// Close posts everything, waits until the ledger has it or the context ends,
+// and closes the journal. No call may be in flight.
+func (m *Meter) Close(ctx context.Context) error {
+	m.storeLate()
+	err := m.pump.drain(ctx)
+	m.mu.Lock()
+	if n := len(m.late); n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d finished calls could not be journalled and become unknown", n))
+	}
+	m.mu.Unlock()
+	return errors.Join(err, m.log.Close())
+}
+
+// Status is how a meter is doing.
+type Status struct {
+	Fault     error  // why Begin refuses, nil when it does not
+	LedgerErr error  // of the last ledger call, nil when it worked
+	Fenced    bool   // another process posts as this writer; nothing is posted
+	Backlog   uint64 // records of this writer that the ledger does not have yet
+	// Since is how long there has been a backlog without anything being applied.
+	Since       time.Duration
+	Late        int   // ENDs in memory that the disk did not take
+	Dropped     int64 // ENDs that did not even find room there
+	Regressions int64 // times the ledger had forgotten something
+	Lost        int64 // numbers of damaged records, posted as unknown
+	// Stopped are root tenants whose records the ledger refuses, and why.
+	Stopped map[string]error
+}
+
+// Status returns how the meter is doing, for /readyz and metrics.
+func (m *Meter) Status() Status {
+	s := m.pump.status(m.log.Identity().Writer, m.seq.all())
+	s.Fault = m.log.Fault()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.Late, s.Dropped = len(m.late), m.dropped
+	s.Lost += m.recovered.Lost
+	return s
+}
+
+// sequence numbers postings per root tenant as they are written.
+type sequence struct {
+	mu    sync.Mutex
+	heads map[string]*uint64
+	undo  []*uint64
+}
+
+var _ journal.Stamper = (*sequence)(nil)
+
+func (q *sequence) reset(writer string, heads map[lane]uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.heads = make(map[string]*uint64)
+	for l, seq := range heads {
+		if l.writer == writer {
+			q.heads[l.root] = &seq
+		}
+	}
+}
+
+// Stamp implements journal.Stamper.
+func (q *sequence) Stamp(kind byte, payload []byte) {
+	if !posts(kind) {
+		return
+	}
+	root := rootOf(payload)
+	if len(root) == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	head := q.heads[string(root)]
+	if head == nil {
+		head = new(uint64)
+		q.heads[string(root)] = head
+	}
+	*head++
+	q.undo = append(q.undo, head)
+	binary.LittleEndian.PutUint64(payload[seqAt:], *head)
+}
+
+// Settle implements journal.Stamper.
+func (q *sequence) Settle(written bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !written {
+		for _, head := range q.undo {
+			*head--
+		}
+	}
+	q.undo = q.undo[:0]
+}
+
+func (q *sequence) all() map[string]uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := make(map[string]uint64, len(q.heads))
+	for root, head := range q.heads {
+		all[root] = *head
+	}
+	return all
+}

@@ -1,0 +1,469 @@
+package meter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func sumOf(rows map[RowKey]Counters) Counters {
+	var sum Counters
+	for _, c := range rows {
+		sum, _ = sum.Plus(c)
+	}
+	return sum
+}
+
+func replayed(t testing.TB, disk journal.Disk) map[RowKey]Counters {
+	t.Helper()
+	all := map[RowKey]Counters{}
+	if _, err := Replay(disk, func(p Posting) error {
+		all[p.Row], _ = all[p.Row].Plus(p.Add)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+var testDay = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+
+func testPrices(t testing.TB) *PriceTable {
+	t.Helper()
+	table, problems := CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
+		Models: []string{"light"}, Effective: testDay.AddDate(0, -1, 0),
+		Input: 60_000 * 1_000_000, Output: 240_000 * 1_000_000, HasOutput: true,
+	}}}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return table
+}
+
+func testOptions(t testing.TB, dir string, l Ledger) Options {
+	return Options{
+		Disk: journal.Dir(dir), Journal: journal.Options{Every: time.Millisecond, ReserveBytes: 4096},
+		Ledger: l, Prices: testPrices(t), Now: func() time.Time { return testDay },
+		Flush: time.Millisecond, Heartbeat: time.Hour, MaxWait: 5 * time.Millisecond,
+	}
+}
+
+func openMeter(t testing.TB, o Options) *Meter {
+	t.Helper()
+	m, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func closeMeter(t testing.TB, m *Meter) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := m.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill copies the directory as the next process would find it and stops the
+// old process without letting it post.
+func kill(t testing.TB, m *Meter, dir string) string {
+	t.Helper()
+	var to string
+	eventually(t, "a copy of one moment", func() bool {
+		to = t.TempDir()
+		before, _ := journal.Dir(dir).List()
+		err := os.CopyFS(to, os.DirFS(dir))
+		after, _ := journal.Dir(dir).List()
+		return err == nil && slices.Equal(before, after)
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = m.Close(ctx)
+	return to
+}
+
+func newStart(id int, root string) *Start {
+	return &Start{
+		ID: fmt.Sprintf("01TEST%020d", id), RequestID: "r", Root: root, Tenant: root + "/team", Key: "key",
+		Op: wire.OpConverse, Model: "us.light", SKU: SKU{Model: "light", Scope: "geo"}, Path: "light",
+		Attempt: 1, EstimatedInput: 100, MaxOutput: 50, At: testDay,
+	}
+}
+
+func newEnd(s *Start, in, out int64) *End {
+	return &End{
+		ID: s.ID, Outcome: Completed, Status: 200, Served: true, At: testDay.Add(time.Minute),
+		Usage: wire.Usage{Input: wire.Known(in), Output: wire.Known(out)},
+	}
+}
+
+func call(t testing.TB, m *Meter, id int, root string) {
+	t.Helper()
+	s := newStart(id, root)
+	if err := m.Begin(s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.End(s, newEnd(s, 10, 5)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for range 2000 {
+		if ok() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatal("never: " + what)
+}
+
+func wantSame(t testing.TB, l *modelLedger, disk journal.Disk) {
+	t.Helper()
+	if diff := cmp.Diff(replayed(t, disk), l.rows()); diff != "" {
+		t.Errorf("journal and ledger differ (-journal +ledger):\n%s", diff)
+	}
+}
+
+func TestBeginEnd(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	s := newStart(1, "acme")
+	if err := m.Begin(s); err != nil {
+		t.Fatal(err)
+	}
+	costs, err := m.End(s, newEnd(s, 10, 5))
+	if want := (Costs{Input: 600_000, Output: 1_200_000}); costs != want || err != nil {
+		t.Errorf("costs %+v, %v, want %+v", costs, err, want)
+	}
+	eventually(t, "posted while open", func() bool { return sumOf(l.rows()).Legs == 1 && m.Status().Backlog == 0 })
+	wantSame(t, l, journal.Dir(dir))
+	closeMeter(t, m)
+	for key, c := range l.rows() {
+		want := RowKey{
+			Hour: testDay, Tenant: "acme/team", Key: "key", Model: "us.light", Scope: "geo", Path: "light",
+			PriceVersion: "2026-10-20-" + key.PriceVersion[11:19] + "+region",
+		}
+		if key != want {
+			t.Errorf("row %+v\nwant %+v", key, want)
+		}
+		if want := (Counters{Requests: 1, Legs: 1, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000}); c != want {
+			t.Errorf("counters %+v", c)
+		}
+	}
+}
+
+func TestCrashMakesUnknown(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	call(t, m, 1, "acme")
+	for i := 2; i <= 4; i++ {
+		if err := m.Begin(newStart(i, "acme")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Release(newStart(4, "acme")); err != nil {
+		t.Fatal(err)
+	}
+	dir = kill(t, m, dir)
+	m = openMeter(t, testOptions(t, dir, l))
+	if got := m.Recovered(); got.Unknown != 2 || got.OldWriter != "" {
+		t.Errorf("recovered %+v", got)
+	}
+	closeMeter(t, m)
+	got := sumOf(l.rows())
+	want := Counters{
+		Requests: 1, Legs: 3, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000,
+		Unknown: 2, SuspenseTokens: 300, Suspense: 2 * (6_000_000 + 12_000_000),
+	}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	m = openMeter(t, testOptions(t, dir, l)) // and only once
+	if got := m.Recovered(); got.Unknown != 0 {
+		t.Errorf("recovered again: %+v", got)
+	}
+	closeMeter(t, m)
+	wantSame(t, l, journal.Dir(dir))
+}
+
+func TestLedgerAwayAndLostReplies(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	l.before = func(call int) error {
+		if call < 20 || call%3 == 0 {
+			return errAway
+		}
+		return nil
+	}
+	l.after = func(call int) error {
+		if call%2 == 0 {
+			return errAway
+		}
+		return nil
+	}
+	m := openMeter(t, testOptions(t, dir, l))
+	for i := range 2000 {
+		call(t, m, i, fmt.Sprintf("root%d", i%7))
+	}
+	closeMeter(t, m)
+	if got := sumOf(l.rows()).Legs; got != 2000 {
+		t.Errorf("%d legs, want 2000", got)
+	}
+	wantSame(t, l, journal.Dir(dir))
+}
+
+func TestCloseTellsWhatWaits(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	call(t, m, 1, "acme")
+	l.set(func(l *modelLedger) { l.before = func(int) error { return errAway } })
+	call(t, m, 2, "acme")
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// TestCloseBreaksOffCalls: a ledger that hangs does not hold up the end.
+func TestCloseBreaksOffCalls(t *testing.T) {
+	l := &hangingLedger{modelLedger: newModelLedger(), entered: make(chan struct{}, 1)}
+	o := testOptions(t, t.TempDir(), l)
+	o.Timeout = time.Hour
+	m := openMeter(t, o)
+	call(t, m, 1, "acme")
+	<-l.entered
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("close: %v", err)
+	}
+}
+
+type hangingLedger struct {
+	*modelLedger
+	entered chan struct{}
+}
+
+func (l *hangingLedger) Apply(ctx context.Context, _ *Batch) (uint64, error) {
+	select {
+	case l.entered <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// TestRegression: the ledger forgets acknowledged batches and gets them again.
+func TestRegression(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		dir, l := t.TempDir(), newModelLedger()
+		o := testOptions(t, dir, l)
+		o.Now = time.Now
+		o.Heartbeat = 5 * time.Millisecond
+		o.Journal.SegmentBytes = 4000
+		m := openMeter(t, o)
+		for i := range 100 {
+			call(t, m, i, "acme")
+		}
+		eventually(t, "posted", func() bool { return m.Status().Backlog == 0 })
+		old := newModelLedger().state
+		if !all {
+			l.set(func(l *modelLedger) { old = l.state.clone() })
+		}
+		for i := range 100 {
+			call(t, m, 100+i, "acme")
+		}
+		eventually(t, "posted", func() bool { return m.Status().Backlog == 0 })
+		l.set(func(l *modelLedger) { l.state = old })
+		eventually(t, "healed", func() bool { return sumOf(l.rows()).Legs == 200 })
+		if n := m.Status().Regressions; n < 1 {
+			t.Errorf("%d regressions", n)
+		}
+		closeMeter(t, m)
+		wantSame(t, l, journal.Dir(dir))
+	}
+}
+
+func segmentsOf(t testing.TB, dir string) []uint64 {
+	t.Helper()
+	all, err := journal.Segments(journal.Dir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestCheckpoint: applied segments go after a checkpoint, which rebuilds a
+// ledger that has lost everything.
+func TestCheckpoint(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	o.Journal.SegmentBytes = 4000
+	o.Now, o.Keep = time.Now, time.Nanosecond
+	m := openMeter(t, o)
+	if err := m.Begin(newStart(9999, "acme")); err != nil { // stays open over the checkpoint
+		t.Fatal(err)
+	}
+	id := 0
+	round := func() {
+		for range 300 {
+			id++
+			call(t, m, id, fmt.Sprintf("root%d", id%3))
+		}
+		eventually(t, "posted", func() bool { return m.Status().Backlog == 0 })
+	}
+	round()
+	eventually(t, "old segments removed", func() bool { return segmentsOf(t, dir)[0] > 5 })
+	wantSame(t, l, journal.Dir(dir))
+	round()
+	dir = kill(t, m, dir)
+	l.set(func(l *modelLedger) { l.state = newModelLedger().state })
+	o.Disk = journal.Dir(dir)
+	m = openMeter(t, o)
+	if got := m.Recovered(); got.Unknown != 1 || len(got.Damage) > 0 || got.Lost > 0 {
+		t.Errorf("recovered %+v", got)
+	}
+	round()
+	closeMeter(t, m)
+	if got := sumOf(l.rows()); got.Legs != int64(id+1) || got.Unknown != 1 {
+		t.Errorf("%+v, want %d legs", got, id+1)
+	}
+	wantSame(t, l, journal.Dir(dir))
+}
+
+// TestOldDataDir: a journal restored from an older copy must not give out the
+// numbers that the ledger has already seen.
+func TestOldDataDir(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	call(t, m, 1, "acme")
+	eventually(t, "posted", func() bool { return m.Status().Backlog == 0 })
+	old := t.TempDir()
+	if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	call(t, m, 2, "acme")
+	closeMeter(t, m)
+	m = openMeter(t, testOptions(t, old, l))
+	got := m.Recovered()
+	if want := []Gap{{"acme", 1, 2}}; got.OldWriter == "" || !cmp.Equal(got.Gaps, want) {
+		t.Errorf("recovered %+v", got)
+	}
+	call(t, m, 3, "acme")
+	closeMeter(t, m)
+	if n := sumOf(l.rows()).Legs; n != 3 {
+		t.Errorf("%d legs, want 3", n)
+	}
+}
+
+func TestLedgerAwayAtStart(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	call(t, m, 1, "acme")
+	l.set(func(l *modelLedger) { l.before = func(int) error { return errAway } })
+	call(t, m, 2, "acme")
+	dir = kill(t, m, dir)
+	m = openMeter(t, testOptions(t, dir, l))
+	if m.Recovered().OldWriter == "" {
+		t.Error("kept an identity that nobody could check")
+	}
+	call(t, m, 3, "acme")
+	l.set(func(l *modelLedger) { l.before = nil })
+	closeMeter(t, m)
+	if n := sumOf(l.rows()).Legs; n != 3 {
+		t.Errorf("%d legs, want 3", n)
+	}
+	wantSame(t, l, journal.Dir(dir))
+}
+
+func TestFenced(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	call(t, m, 1, "acme")
+	eventually(t, "posted", func() bool { return m.Status().Backlog == 0 })
+	_, id := m.Journal()
+	l.set(func(l *modelLedger) { l.state.epoch[id.Writer] = 1 << 50 })
+	call(t, m, 2, "acme")
+	eventually(t, "fenced", func() bool { return m.Status().Fenced })
+	closeMeter(t, m)
+	m = openMeter(t, testOptions(t, dir, l))
+	if m.Recovered().OldWriter != id.Writer {
+		t.Error("goes on under a fenced identity")
+	}
+	call(t, m, 3, "acme")
+	closeMeter(t, m)
+	if n := sumOf(l.rows()).Legs; n != 2 {
+		t.Errorf("%d legs, want 2", n)
+	}
+}
+
+func TestBadBatchStopsOneRoot(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	s := newStart(1, "bad")
+	s.Hold = money.Pico(1<<63 - 1) // more than a ledger stores
+	if err := m.Begin(s); err != nil {
+		t.Fatal(err)
+	}
+	e := newEnd(s, 1, 1)
+	e.Outcome = Unknown
+	if _, err := m.End(s, e); err != nil {
+		t.Fatal(err)
+	}
+	call(t, m, 2, "good")
+	eventually(t, "good posted", func() bool { return sumOf(l.rows()).Legs == 1 })
+	eventually(t, "bad stopped", func() bool { return errors.Is(m.Status().Stopped["bad"], ErrBadBatch) })
+	closeMeter(t, m)
+}
+
+// TestDamage: the records around a damaged one are posted, and it is counted.
+func TestDamage(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	l.before = func(int) error { return errAway }
+	m := openMeter(t, o)
+	for i := range 10 {
+		call(t, m, i, "acme")
+	}
+	dir = kill(t, m, dir)
+	name := filepath.Join(dir, fmt.Sprintf("%020d.seg", 1))
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 0x10
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.set(func(l *modelLedger) { l.before = nil })
+	o.Disk = journal.Dir(dir)
+	m = openMeter(t, o)
+	if got := m.Recovered(); len(got.Damage) != 1 {
+		t.Errorf("recovered %+v", got)
+	}
+	closeMeter(t, m)
+	got := sumOf(l.rows())
+	if got.Requests < 9 || got.Requests+min(got.Unknown, 1) != 10 {
+		t.Errorf("%+v", got)
+	}
+	wantSame(t, l, journal.Dir(dir))
+}

@@ -1,0 +1,113 @@
+package meter
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+)
+
+var errAway = errors.New("ledger is away")
+
+// modelLedger is the ledger's contract in a few lines, with faults.
+type modelLedger struct {
+	mu    sync.Mutex
+	state modelState
+	calls int
+	// before and after a call may return an error: the call is then not done, or
+	// done with the reply lost.
+	before, after func(call int) error
+}
+
+type modelState struct {
+	marks map[lane]uint64
+	epoch map[string]uint64
+	rows  map[lane]map[RowKey]Counters
+}
+
+func newModelLedger() *modelLedger {
+	return &modelLedger{state: modelState{map[lane]uint64{}, map[string]uint64{}, map[lane]map[RowKey]Counters{}}}
+}
+
+func (s modelState) clone() modelState {
+	rows := map[lane]map[RowKey]Counters{}
+	for l, r := range s.rows {
+		rows[l] = maps.Clone(r)
+	}
+	return modelState{maps.Clone(s.marks), maps.Clone(s.epoch), rows}
+}
+
+func (m *modelLedger) Apply(_ context.Context, b *Batch) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	if m.before != nil {
+		if err := m.before(m.calls); err != nil {
+			return 0, err
+		}
+	}
+	wm, err := m.apply(b)
+	if m.after != nil && err == nil {
+		if err := m.after(m.calls); err != nil {
+			return 0, err
+		}
+	}
+	return wm, err
+}
+
+func (m *modelLedger) apply(b *Batch) (uint64, error) {
+	sums, err := b.Sums()
+	if err != nil {
+		return 0, err
+	}
+	if b.Epoch < m.state.epoch[b.Writer] {
+		return 0, ErrFenced
+	}
+	m.state.epoch[b.Writer] = b.Epoch
+	l := lane{b.Writer, b.Root}
+	if b.From != m.state.marks[l]+1 {
+		return m.state.marks[l], nil
+	}
+	if m.state.rows[l] == nil {
+		m.state.rows[l] = map[RowKey]Counters{}
+	}
+	for key, add := range sums {
+		sum, _ := m.state.rows[l][key].Plus(add)
+		m.state.rows[l][key] = sum
+	}
+	m.state.marks[l] = b.To
+	return b.To, nil
+}
+
+func (m *modelLedger) Watermark(_ context.Context, writer, root string) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	if m.before != nil {
+		if err := m.before(m.calls); err != nil {
+			return 0, err
+		}
+	}
+	return m.state.marks[lane{writer, root}], nil
+}
+
+func (m *modelLedger) Fingerprint(context.Context, string) error { return nil }
+
+func (m *modelLedger) set(change func(*modelLedger)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m)
+}
+
+// total is the sum over all lanes and rows.
+func (m *modelLedger) rows() map[RowKey]Counters {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[RowKey]Counters{}
+	for _, rows := range m.state.rows {
+		for key, c := range rows {
+			all[key], _ = all[key].Plus(c)
+		}
+	}
+	return all
+}

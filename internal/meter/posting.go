@@ -1,0 +1,149 @@
+package meter
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// derive returns what a finished attempt adds to the counters: a pure function
+// of its record and the prices. The posting has no number yet; its root is
+// empty when it adds nothing.
+//
+// The price is that of the END's time and of the tier that served. A class of
+// tokens without a price makes the attempt unpriced; what the other classes
+// cost is posted all the same, so an unpriced row's cost is a lower bound.
+func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
+	if s.Op == wire.OpCountTokens {
+		return Posting{}, Costs{} // free, and counted nowhere
+	}
+	sku := s.SKU
+	if e.Usage.ServiceTier != "" {
+		sku.Tier = tierName(e.Usage.ServiceTier)
+	}
+	price := prices.Find(sku, e.At)
+	p := Posting{Root: s.Root, Row: rowOf(s, sku, e.At)}
+	if price != nil {
+		p.Row.PriceVersion = price.Version
+	}
+	add := &p.Add
+	add.Legs, add.Requests, add.Escalated = 1, flag(e.Served), flag(e.Escalated)
+	add.Drained, add.TokensCut = flag(e.Drained), e.TokensCut
+	switch {
+	case e.Outcome == Failed:
+		return p, Costs{}
+	case e.Outcome == Unknown || !believable(s.Op, &e.Usage):
+		suspend(s, price, add)
+		return p, Costs{}
+	}
+	costs, priced := costOf(&e.Usage, price, prices.Find(SKU{Model: guardrailModel}, e.At))
+	addUsage(add, &e.Usage)
+	add.Unpriced = flag(!priced)
+	add.CostInput, add.CostOutput = costs.Input, costs.Output
+	add.CostCacheRead, add.CostCacheWrite = costs.CacheRead, costs.CacheWrite
+	add.CostGuardrail = costs.Guardrail
+	if e.Wasted {
+		add.CostWasted = costs.Total()
+	}
+	return p, costs
+}
+
+func rowOf(s *Start, sku SKU, at time.Time) RowKey {
+	return RowKey{
+		Hour: at.UTC().Truncate(time.Hour), Tenant: s.Tenant, Key: s.Key, Model: s.Model,
+		Scope: sku.Scope, Tier: sku.Tier, Cascade: s.Cascade, Path: s.Path,
+	}
+}
+
+// suspend books the estimate of an attempt of which nobody knows what it used.
+func suspend(s *Start, price *Price, add *Counters) {
+	add.Unknown = 1
+	add.SuspenseTokens = clamp(s.EstimatedInput) + clamp(s.MaxOutput)
+	worst, priced := price.WorstCase(s.EstimatedInput, s.MaxOutput)
+	add.Suspense, add.Unpriced = worst, flag(!priced)
+	if s.Hold > 0 {
+		add.Suspense = s.Hold
+	}
+}
+
+// believable reports whether a usage can be posted: both token counts known,
+// unless the operation has no tokens, and every number in range.
+func believable(op wire.Operation, u *wire.Usage) bool {
+	if !u.Complete() && op != wire.OpApplyGuardrail && op != wire.OpInvokeGuardrailChecks && op != wire.OpGetAsyncInvoke {
+		return false
+	}
+	for _, n := range [...]wire.Count{u.Input, u.Output, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h} {
+		if n.N < 0 || n.N > maxCount {
+			return false
+		}
+	}
+	for _, units := range u.GuardrailUnits {
+		if units < 0 || units > maxUnits {
+			return false
+		}
+	}
+	return true
+}
+
+func addUsage(add *Counters, u *wire.Usage) {
+	add.Input, add.Output = u.Input.N, u.Output.N
+	add.CacheRead, add.CacheWrite5m, add.CacheWrite1h = u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N
+	for _, units := range u.GuardrailUnits {
+		add.GuardrailUnits += units
+	}
+}
+
+// costOf prices a usage class by class, and reports whether every class that
+// was used has a price. Either price may be nil.
+func costOf(u *wire.Usage, model, guardrail *Price) (Costs, bool) {
+	if model == nil {
+		model = &Price{}
+	}
+	if guardrail == nil {
+		guardrail = &Price{}
+	}
+	var c Costs
+	all := true
+	for _, class := range [...]struct {
+		to   *money.Pico
+		rate rate
+		n    int64
+	}{
+		{&c.Input, model.input, u.Input.N},
+		{&c.Output, model.output, u.Output.N},
+		{&c.CacheRead, model.cacheRead, u.CacheRead.N},
+		{&c.CacheWrite, model.cacheWrite5m, u.CacheWrite5m.N},
+		{&c.CacheWrite, model.cacheWrite1h, u.CacheWrite1h.N},
+	} {
+		cost, priced := class.rate.cost(class.n)
+		*class.to += cost
+		all = all && priced
+	}
+	for i, n := range u.GuardrailUnits {
+		cost, priced := guardrail.guardrail[i].cost(n)
+		c.Guardrail += cost
+		all = all && priced
+	}
+	return c, all
+}
+
+// lost stands for a number that the journal should hold and that a damaged disk
+// took away: one unknown attempt of the root, nothing else being known.
+func lost(root string, seq uint64, hour time.Time) Posting {
+	return Posting{Seq: seq, Root: root, Row: RowKey{Hour: hour, Tenant: root}, Add: Counters{Unknown: 1}}
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// RootOf returns the first element of a tenant path.
+func RootOf(tenant string) string {
+	root, _, _ := strings.Cut(tenant, "/")
+	return root
+}

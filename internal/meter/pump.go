@@ -1,0 +1,458 @@
+package meter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+)
+
+const (
+	batchSize = 500  // postings per call
+	chunkSize = 4000 // postings in memory at once
+	indexSize = 64   // segments whose beginnings are remembered
+)
+
+// Why a root tenant's records are no longer posted. All of them stay in the
+// journal.
+var (
+	errForgotten = errors.New("the ledger is behind the oldest record that the journal still has; rebuild it")
+	errForeign   = errors.New("the ledger has numbers of this writer that the journal never gave out")
+)
+
+// pump posts the journal to the ledger. One reader goes through the journal for
+// all lanes; a lane that the ledger could not take, or that it has forgotten
+// something of, lags behind and is read again from where it stood. So memory is
+// bounded whatever the ledger does: what waits, waits on disk.
+type pump struct {
+	opts Options
+	log  *journal.Journal
+	main *journal.Reader
+	stop chan struct{}
+	done chan struct{}
+	// cancel breaks off the calls of run, so that drain need not wait for them.
+	cancel context.CancelFunc
+
+	// checkpoint are the lanes' heads at the end of segment through.
+	checkpoint map[lane]uint64
+	through    uint64
+	index      []beginning
+	heads      map[lane]uint64 // as the main reader has seen them
+	retry      backoff         // of lanes that lag
+	retryAt    time.Time
+
+	checkpoints chan checkpointResult // of the one being written, nil for none
+
+	mu sync.Mutex
+	// Guarded by mu. A track's other fields belong to the goroutine that works
+	// on it; run hands it over.
+	lanes       map[lane]*track
+	retired     map[string]bool
+	ledgerErr   error
+	fenced      bool
+	regressions int64
+	progressed  time.Time
+}
+
+// track is how far one lane is posted.
+type track struct {
+	lane
+	applied uint64 // the ledger's watermark as far as known; guarded by pump.mu
+	head    uint64 // highest number read from the journal; guarded by pump.mu
+	stopped error  // why it is no longer posted; guarded by pump.mu
+	placed  bool   // whether the ledger was asked
+	rebuild bool   // whether it needs the checkpoint's totals first
+	lagging bool   // whether it is read from a place of its own
+	from    journal.Position
+	// exact is whether all numbers from applied+1 on will be read, so that a
+	// missing one is lost.
+	exact bool
+}
+
+// beginning is how far each lane was when a segment began.
+type beginning struct {
+	segment uint64
+	heads   map[lane]uint64
+}
+
+type checkpointResult struct {
+	through uint64
+	heads   map[lane]uint64
+	err     error
+}
+
+func newPump(opts Options, log *journal.Journal, h *history, checkpoint map[lane]uint64) *pump {
+	p := &pump{
+		opts: opts, log: log, stop: make(chan struct{}), done: make(chan struct{}),
+		checkpoint: checkpoint, through: h.through, retry: backoff{most: opts.MaxWait},
+		heads: make(map[lane]uint64), lanes: make(map[lane]*track), retired: h.retired, progressed: opts.Now(),
+	}
+	p.main = journal.NewReader(log.Disk(), journal.Position{})
+	if h.through > 0 {
+		p.main = journal.NewReader(log.Disk(), journal.Position{Segment: h.through + 1})
+	}
+	for l, seq := range checkpoint {
+		p.heads[l] = seq
+	}
+	p.noteBeginning(h.through + 1)
+	for l, head := range h.heads {
+		p.lanes[l] = &track{lane: l, head: head}
+		if h.retired[l.writer] {
+			p.lanes[l].stopped = ErrFenced
+		}
+	}
+	return p
+}
+
+// run posts until drain. tick is called before each round.
+func (p *pump) run(ctx context.Context, tick func()) {
+	defer close(p.done)
+	failing := backoff{most: p.opts.MaxWait}
+	wait := time.Duration(0)
+	beat := p.opts.Now().Add(p.opts.Heartbeat)
+	for p.sleep(wait) {
+		tick()
+		if now := p.opts.Now(); !now.Before(beat) {
+			beat = now.Add(p.opts.Heartbeat)
+			p.heartbeat(ctx)
+		}
+		wait = p.opts.Flush
+		if err := p.pass(ctx); err != nil && ctx.Err() == nil {
+			wait = failing.next()
+			p.opts.Log.Warn("ledger does not answer; records wait in the journal", "error", err, "retry_in", wait)
+		} else {
+			failing.reset()
+		}
+		p.maintain()
+	}
+}
+
+func (p *pump) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-p.stop:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// drain stops run and posts what is left, until the context ends.
+func (p *pump) drain(ctx context.Context) error {
+	close(p.stop)
+	p.cancel()
+	<-p.done
+	failing := backoff{most: p.opts.MaxWait}
+	defer p.finish()
+	for {
+		target := p.log.Written()
+		err := p.pass(ctx)
+		if err == nil {
+			failing.reset()
+		}
+		if p.left() == 0 && (p.isFenced() || !p.main.Offset().Before(target)) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d records wait in the journal for the next start: %w", p.left(), ctx.Err())
+		case <-time.After(failing.nextAfter(err)):
+		}
+		p.retry, p.retryAt = backoff{most: p.opts.MaxWait}, time.Time{}
+	}
+}
+
+func (p *pump) finish() {
+	if p.checkpoints != nil {
+		p.takeCheckpoint(<-p.checkpoints)
+	}
+	p.main.Close()
+}
+
+// left is how many records can still be posted.
+func (p *pump) left() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var n uint64
+	for _, t := range p.lanes {
+		if t.stopped == nil && !p.fenced && t.head > t.applied {
+			n += t.head - t.applied
+		}
+	}
+	return n
+}
+
+// pass posts all that is durable. It fails when nothing could be posted.
+func (p *pump) pass(ctx context.Context) error {
+	if p.isFenced() {
+		return nil
+	}
+	if err := p.place(ctx); err != nil {
+		return err
+	}
+	if err := p.rebuild(ctx); err != nil {
+		return err
+	}
+	if err := p.catchUp(ctx); err != nil {
+		return err
+	}
+	p.main.Limit(p.log.Synced())
+	for ctx.Err() == nil && !p.isFenced() {
+		c, err := p.take(p.main, func(t *track) bool { return t.placed && !t.lagging && !t.rebuild })
+		if err != nil || c.records == 0 {
+			return err
+		}
+		if err := p.post(ctx, c); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// chunk is what was read for each lane.
+type chunk struct {
+	runs    map[*track]*run
+	records int // read, wanted or not
+}
+
+// run is consecutive postings of a lane.
+type run struct {
+	at       journal.Position // of the first
+	postings []Posting
+}
+
+// take reads the next postings of the lanes that are wanted.
+func (p *pump) take(r *journal.Reader, want func(*track) bool) (chunk, error) {
+	c := chunk{runs: make(map[*track]*run)}
+	for kept := 0; kept < chunkSize && c.records < 8*chunkSize && r.Next(); c.records++ {
+		if r == p.main {
+			p.noteBeginning(r.At().Segment)
+		}
+		if !posts(r.Kind()) {
+			continue
+		}
+		posting, _, err := readPosting(r.Payload())
+		if err != nil {
+			return c, fmt.Errorf("journal record at %s: %w", r.At(), err)
+		}
+		if posting.Root == "" {
+			continue
+		}
+		t := p.track(lane{r.Writer(), posting.Root}, posting.Seq)
+		if r == p.main {
+			p.heads[t.lane] = max(p.heads[t.lane], posting.Seq)
+		}
+		if t.stopped != nil || !want(t) {
+			continue
+		}
+		if c.runs[t] == nil {
+			c.runs[t] = &run{at: r.At()}
+		}
+		c.runs[t].postings = append(c.runs[t].postings, posting)
+		kept++
+	}
+	return c, r.Err()
+}
+
+// track returns the lane's track, and makes it when this is its first posting.
+func (p *pump) track(l lane, seq uint64) *track {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.lanes[l]
+	if t == nil {
+		t = &track{lane: l, placed: true, exact: true}
+		p.lanes[l] = t
+	}
+	t.head = max(t.head, seq)
+	return t
+}
+
+// post posts the lanes of a chunk. Those that fail lag from there on; when all
+// fail, so does post.
+func (p *pump) post(ctx context.Context, c chunk) error {
+	if len(c.runs) == 0 {
+		return nil
+	}
+	tracks := slices.Collect(maps.Keys(c.runs))
+	failed, err := forEach(tracks, func(t *track) error { return p.apply(ctx, t, c.runs[t].postings) })
+	for _, t := range failed {
+		t.lagging, t.from = true, c.runs[t].at
+	}
+	p.noteLedger(err)
+	if len(failed) == len(tracks) {
+		return err
+	}
+	return nil
+}
+
+// apply posts a lane's postings in batches until the ledger has them. An error
+// means that the outcome is unknown and that the same should be tried again.
+func (p *pump) apply(ctx context.Context, t *track, postings []Posting) error {
+	for {
+		for len(postings) > 0 && postings[0].Seq <= t.applied {
+			postings, t.exact = postings[1:], true
+		}
+		if len(postings) == 0 {
+			return nil
+		}
+		if postings[0].Seq > t.applied+1 && !t.exact {
+			p.halt(t, errForgotten)
+			return nil
+		}
+		b := p.nextBatch(t, postings)
+		applied, err := p.send(ctx, b)
+		switch {
+		case err != nil:
+			return p.refused(t, err)
+		case applied < t.applied:
+			p.regress(t, applied)
+			return nil
+		case applied > max(t.head, b.To):
+			p.halt(t, errForeign)
+			return nil
+		case applied == t.applied:
+			return fmt.Errorf("ledger took nothing of numbers %d to %d of %s", b.From, b.To, t.root)
+		}
+		p.advance(t, applied)
+	}
+}
+
+// nextBatch is the numbers behind the watermark, with those that are missing in
+// the journal filled up.
+func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
+	b := &Batch{Writer: t.writer, Epoch: p.log.Identity().Epoch, Root: t.root, From: t.applied + 1}
+	next := b.From
+	for i := 0; i < len(postings) && len(b.Postings) < batchSize; next++ {
+		if postings[i].Seq < next { // a copy
+			i++
+			next--
+			continue
+		}
+		if postings[i].Seq > next {
+			b.Postings = append(b.Postings, lost(t.root, next, postings[i].Row.Hour))
+			continue
+		}
+		b.Postings = append(b.Postings, postings[i])
+		i++
+	}
+	b.To = next - 1
+	return b
+}
+
+func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+	defer cancel()
+	return p.opts.Ledger.Apply(ctx, b)
+}
+
+// refused handles an error of the ledger, and returns it when trying again may
+// help.
+func (p *pump) refused(t *track, err error) error {
+	switch {
+	case errors.Is(err, ErrFenced):
+		p.fence(t)
+		return nil
+	case errors.Is(err, ErrBadBatch):
+		p.halt(t, err)
+		return nil
+	}
+	return err
+}
+
+func (p *pump) advance(t *track, applied uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.applied = applied
+	p.progressed = p.opts.Now()
+}
+
+// halt stops a lane. Its records stay in the journal.
+func (p *pump) halt(t *track, why error) {
+	p.opts.Log.Error("records are no longer posted", "root", t.root, "writer", t.writer, "applied", t.applied, "error", why)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.stopped = why
+}
+
+// fence stops everything: another process posts as this writer. The record of
+// it makes the next start take a new identity.
+func (p *pump) fence(t *track) {
+	p.mu.Lock()
+	first := !p.fenced
+	p.fenced = true
+	p.mu.Unlock()
+	if !first {
+		return
+	}
+	p.opts.Log.Error("fenced: another process posts as this writer; records stay in the journal", "writer", t.writer)
+	if _, err := p.log.Append(kindRetire, retireRecord(t.writer), journal.Reserved); err != nil {
+		p.opts.Log.Error("fencing cannot be journalled", "error", err)
+	}
+}
+
+func (p *pump) isFenced() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fenced
+}
+
+func (p *pump) noteLedger(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ledgerErr = err
+}
+
+// status fills in what the pump knows. heads are the numbers given out so far.
+func (p *pump) status(writer string, heads map[string]uint64) Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{LedgerErr: p.ledgerErr, Fenced: p.fenced, Regressions: p.regressions, Stopped: map[string]error{}}
+	for l, t := range p.lanes {
+		if t.stopped != nil && (l.writer == writer || t.head > t.applied) {
+			s.Stopped[l.root] = t.stopped
+		}
+		head := t.head
+		if l.writer == writer {
+			head = max(head, heads[l.root])
+		}
+		if head > t.applied && !p.retired[l.writer] {
+			s.Backlog += head - t.applied
+		}
+	}
+	for root, head := range heads {
+		if p.lanes[lane{writer, root}] == nil {
+			s.Backlog += head
+		}
+	}
+	if s.Backlog > 0 {
+		s.Since = p.opts.Now().Sub(p.progressed)
+	}
+	return s
+}
+
+// backoff is a wait that doubles, with jitter so that many gateways do not
+// return at once.
+type backoff struct {
+	now, most time.Duration
+}
+
+func (b *backoff) next() time.Duration {
+	b.now = min(max(2*b.now, 100*time.Millisecond), b.most)
+	return b.now/2 + rand.N(b.now/2+1)
+}
+
+func (b *backoff) nextAfter(err error) time.Duration {
+	if err == nil {
+		return 5 * time.Millisecond
+	}
+	return b.next()
+}
+
+func (b *backoff) reset() { b.now = 0 }

@@ -1,0 +1,133 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// ErrUnfit is wrapped by errors about a server that must not hold the books:
+// too old, evicting keys, or holding another format. Waiting does not help.
+var ErrUnfit = errors.New("this Redis cannot hold the ledger")
+
+// ErrDamaged is wrapped by errors about keys that hold what no version of this
+// package wrote.
+var ErrDamaged = errors.New("the ledger in Redis is damaged")
+
+// formatVersion is the key format that docs/format/redis.md describes.
+const formatVersion = "1"
+
+// connect opens a client and checks every master behind it.
+func connect(ctx context.Context, t *target, log *slog.Logger) (goredis.UniversalClient, error) {
+	client, err := open(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(ctx, client, log); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	return client, nil
+}
+
+func open(ctx context.Context, t *target) (goredis.UniversalClient, error) {
+	switch t.mode {
+	case sentinel:
+		return goredis.NewFailoverClient(t.options.Failover()), nil
+	case cluster:
+		return goredis.NewClusterClient(t.options.Cluster()), nil
+	}
+	single := goredis.NewClient(t.options.Simple())
+	info, err := single.Info(ctx, "cluster").Result()
+	if err != nil && !isReply(err) {
+		return nil, errors.Join(fmt.Errorf("redis: %w", err), single.Close())
+	}
+	if parseInfo(info)["cluster_enabled"] != "1" {
+		return single, nil
+	}
+	if err := single.Close(); err != nil {
+		return nil, err
+	}
+	return goredis.NewClusterClient(t.options.Cluster()), nil
+}
+
+// check refuses servers that are too old or would evict counters, and a ledger
+// in another format.
+func check(ctx context.Context, client goredis.UniversalClient, log *slog.Logger) error {
+	each := func(ctx context.Context, one *goredis.Client) error { return checkServer(ctx, one, log) }
+	var err error
+	switch c := client.(type) {
+	case *goredis.ClusterClient:
+		err = c.ForEachMaster(ctx, each)
+	case *goredis.Client:
+		err = each(ctx, c)
+	}
+	if err != nil {
+		return err
+	}
+	if err := client.HSetNX(ctx, metaKey, "format", formatVersion).Err(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	format, err := client.HGet(ctx, metaKey, "format").Result()
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	if format != formatVersion {
+		return fmt.Errorf("%w: its keys have format %s and this program knows %s", ErrUnfit, format, formatVersion)
+	}
+	return nil
+}
+
+func checkServer(ctx context.Context, c *goredis.Client, log *slog.Logger) error {
+	text, err := c.Info(ctx).Result()
+	if isReply(err) {
+		log.Warn("redis denies INFO: its version and eviction policy are not checked", "server", c.Options().Addr, "error", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	info := parseInfo(text)
+	version := info["redis_version"] // Valkey names the version that it is compatible with here
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); err != nil || n < 7 {
+		return fmt.Errorf("%w: %s has version %q, 7.0 is needed", ErrUnfit, c.Options().Addr, version)
+	}
+	policy, known := info["maxmemory_policy"]
+	if !known {
+		log.Warn("redis does not tell its maxmemory-policy: it must be noeviction", "server", c.Options().Addr)
+		return nil
+	}
+	if policy != "noeviction" {
+		return fmt.Errorf("%w: %s has maxmemory-policy %s, which drops counters; set noeviction", ErrUnfit, c.Options().Addr, policy)
+	}
+	return nil
+}
+
+// parseInfo reads the reply of INFO.
+func parseInfo(text string) map[string]string {
+	out := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// isReply tells an error that Redis answered from one of the way to it.
+func isReply(err error) bool {
+	_, ok := errors.AsType[goredis.Error](err)
+	return ok
+}
+
+// clientLog passes what go-redis logs on to slog.
+type clientLog struct{ log *slog.Logger }
+
+func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.WarnContext(ctx, "redis client", "text", fmt.Sprintf(format, v...))
+}

@@ -1,0 +1,145 @@
+package redis
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// The keys outside any root. docs/format/redis.md describes all keys.
+const (
+	metaKey  = "sl:meta"
+	rootsKey = "sl:roots"
+)
+
+// groupRows is how many rows share a hash. All of its fields then still fit
+// Redis's compact encoding of up to 128 fields, and the cost of a key is shared.
+const groupRows = 4
+
+// hourOfDay marks a folded row where an hour would stand.
+const hourOfDay = 24
+
+// keys names the keys of one root. The braces keep them in one cluster slot.
+type keys struct{ prefix string }
+
+func keysOf(root string) keys { return keys{"sl:{" + root + "}:"} }
+
+func (k keys) marks() string  { return k.prefix + "w" }
+func (k keys) shapes() string { return k.prefix + "s" }
+func (k keys) days() string   { return k.prefix + "d" }
+
+func (k keys) index(day string) string { return k.prefix + "i:" + day }
+
+// group names the hash of a group of rows in an hour of the day, or in the
+// whole day for hourOfDay.
+func (k keys) group(day string, m member) string {
+	if m.hour != hourOfDay {
+		day += fmt.Sprintf("%02d", m.hour)
+	}
+	return k.prefix + "r:" + day + ":" + strconv.Itoa(m.group)
+}
+
+// member is an entry of a day's index: which group has rows in which hour. As
+// text it is a small integer, for which Redis has a compact set.
+type member struct{ group, hour int }
+
+func (m member) String() string { return strconv.Itoa(m.group*100 + m.hour) }
+
+func parseMember(s string) (member, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n%100 > hourOfDay {
+		return member{}, fmt.Errorf("%w: %q in an index", ErrDamaged, s)
+	}
+	return member{n / 100, n % 100}, nil
+}
+
+const dayLayout = "20060102"
+
+func dayOf(hour time.Time) string { return hour.UTC().Format(dayLayout) }
+
+// expiry is when the rows of a day go, in Unix seconds. It depends on the day
+// alone, so that adding again does not make a row live longer.
+func expiry(day time.Time) string {
+	end := day.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + meter.KeepDays)
+	return strconv.FormatInt(end.Unix(), 10)
+}
+
+// validRoot refuses names that would break the hash tag.
+func validRoot(root string) error {
+	if root == "" || strings.ContainsAny(root, "{}") {
+		return fmt.Errorf("%w: root %q cannot be a key", meter.ErrBadBatch, root)
+	}
+	return nil
+}
+
+// shapeOf writes what a row is about, all but its time, as one readable line.
+func shapeOf(k meter.RowKey) string {
+	var b []byte
+	for i, part := range []string{k.Tenant, k.Key, k.Model, k.Scope, k.Tier, k.Cascade, k.Path, k.PriceVersion} {
+		if i > 0 {
+			b = append(b, '|')
+		}
+		b = appendEscaped(b, part)
+	}
+	return string(b)
+}
+
+// appendEscaped writes bytes that would not be readable, or would read as a
+// separator, as %XX. Model ids come from callers and hold any byte.
+func appendEscaped(b []byte, s string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || c == '|' || c == '%' {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+			continue
+		}
+		b = append(b, c)
+	}
+	return b
+}
+
+// parseShape is the inverse of shapeOf.
+func parseShape(s string) (meter.RowKey, error) {
+	parts := strings.Split(s, "|")
+	if len(parts) != 8 {
+		return meter.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
+	}
+	for i, part := range parts {
+		plain, err := unescape(part)
+		if err != nil {
+			return meter.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
+		}
+		parts[i] = plain
+	}
+	return meter.RowKey{
+		Tenant: parts[0], Key: parts[1], Model: parts[2], Scope: parts[3], Tier: parts[4],
+		Cascade: parts[5], Path: parts[6], PriceVersion: parts[7],
+	}, nil
+}
+
+func unescape(s string) (string, error) {
+	if !strings.Contains(s, "%") {
+		return s, nil
+	}
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b = append(b, s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", strconv.ErrSyntax
+		}
+		c, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", err
+		}
+		b = append(b, byte(c))
+		i += 2
+	}
+	return string(b), nil
+}

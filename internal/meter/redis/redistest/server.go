@@ -1,0 +1,201 @@
+// Package redistest starts real Redis servers for tests: single ones, a
+// cluster, a sentinel set, and a proxy that loses replies. Every process
+// listens on loopback, lives in a directory of the test and ends with it.
+//
+// SLUICE_REDIS_SERVER names another binary, such as valkey-server. A test that
+// needs a server is skipped, saying so, where there is none.
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is one redis-server process. Its methods fail the test on errors.
+type Server struct {
+	Addr string // 127.0.0.1:port
+	Port int
+	Dir  string // its data
+
+	tb   testing.TB
+	args []string
+	proc *exec.Cmd
+	done chan struct{} // closed when proc has ended
+}
+
+// NewServer starts a server with further arguments ("--appendonly", "yes") and
+// waits until it answers. It does not persist unless the arguments say so.
+func NewServer(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	return start(tb, append([]string{"--save", "", "--appendonly", "no"}, args...))
+}
+
+func start(tb testing.TB, args []string) *Server {
+	tb.Helper()
+	port := freePort(tb)
+	s := &Server{
+		Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Port: port,
+		Dir: tempDir(tb), tb: tb, args: args,
+	}
+	tb.Cleanup(s.Kill)
+	s.Start()
+	return s
+}
+
+// tempDir is not tb.TempDir, whose long path does not suit log lines and whose
+// removal fails when a dying server still writes.
+func tempDir(tb testing.TB) string {
+	dir, err := os.MkdirTemp("", "redistest")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// Start starts the server again after Kill or Shutdown, on the same port and
+// data, and waits until it answers.
+func (s *Server) Start() {
+	s.tb.Helper()
+	binary := lookUp(s.tb)
+	args := append([]string{}, s.args...)
+	if slices.Contains(args, "--sentinel") { // its configuration file comes first
+		args = append([]string{filepath.Join(s.Dir, "sentinel.conf")}, args...)
+	}
+	args = append(args, "--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir,
+		"--logfile", filepath.Join(s.Dir, "log"))
+	s.proc = exec.Command(binary, args...)
+	if err := s.proc.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.done = make(chan struct{})
+	go func(proc *exec.Cmd, done chan struct{}) {
+		_ = proc.Wait() // a killed process ends with an error, and that is meant
+		close(done)
+	}(s.proc, s.done)
+	s.wait("an answer to PING", func() bool { return strings.HasPrefix(s.ask("PING"), "+PONG") })
+}
+
+// Kill ends the process at once, as a crash does.
+func (s *Server) Kill() {
+	if s.proc == nil {
+		return
+	}
+	_ = s.proc.Process.Kill() // fails only when it has ended
+	<-s.done
+	s.proc = nil
+}
+
+// Shutdown ends the process in order, saving what its settings say.
+func (s *Server) Shutdown() {
+	if s.proc == nil {
+		return
+	}
+	_ = s.proc.Process.Signal(syscall.SIGTERM)
+	<-s.done
+	s.proc = nil
+}
+
+// Pause stops the process without ending it; Resume lets it go on.
+func (s *Server) Pause() { _ = s.proc.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (s *Server) Resume() { _ = s.proc.Process.Signal(syscall.SIGCONT) }
+
+// URL is the server's address as gateways are configured with it.
+func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
+
+// CLI runs redis-cli against the server and returns what it prints.
+func (s *Server) CLI(args ...string) string {
+	s.tb.Helper()
+	return cli(s.tb, append([]string{"-p", strconv.Itoa(s.Port)}, args...)...)
+}
+
+func cli(tb testing.TB, args ...string) string {
+	tb.Helper()
+	out, err := exec.Command("redis-cli", args...).CombinedOutput()
+	if err != nil {
+		tb.Fatalf("redis-cli %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// ask sends one inline command and returns the first line of the reply, "" on
+// any failure.
+func (s *Server) ask(command string) string {
+	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	fmt.Fprintf(conn, "%s\r\n", command)
+	line, _ := bufio.NewReader(conn).ReadString('\n')
+	return line
+}
+
+func (s *Server) wait(what string, ready func() bool) {
+	s.tb.Helper()
+	if !eventually(ready) {
+		log, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
+		s.tb.Fatalf("no %s from %s\n%s", what, s.Addr, log)
+	}
+}
+
+// eventually polls ready for up to 20 seconds.
+func eventually(ready func() bool) bool {
+	for range 400 {
+		if ready() {
+			return true
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return false
+}
+
+func lookUp(tb testing.TB) string {
+	tb.Helper()
+	name := os.Getenv("SLUICE_REDIS_SERVER")
+	if name == "" {
+		name = "redis-server"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		tb.Skipf("SKIPPED: this test needs a real Redis and there is no %s: %v", name, err)
+	}
+	return path
+}
+
+// freePort finds a port below the range that the system gives to clients, so
+// that no dialler takes it, with the cluster's second port free as well.
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	for range 100 {
+		port := 12000 + rand.IntN(10000)
+		if free(port) && free(port+10000) {
+			return port
+		}
+	}
+	tb.Fatal("no free port")
+	return 0
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
+}

@@ -1,0 +1,102 @@
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Cluster is a Redis Cluster of masters without replicas.
+type Cluster struct{ Nodes []*Server }
+
+// NewCluster starts a cluster of n masters, at least 3, that share the slots.
+func NewCluster(tb testing.TB, n int) *Cluster {
+	tb.Helper()
+	c := &Cluster{}
+	create := []string{"--cluster", "create"}
+	for range n {
+		s := NewServer(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+		c.Nodes = append(c.Nodes, s)
+		create = append(create, s.Addr)
+	}
+	cli(tb, append(create, "--cluster-yes")...)
+	for _, s := range c.Nodes {
+		s.wait("complete cluster", func() bool {
+			return strings.Contains(s.CLI("cluster", "info"), "cluster_state:ok")
+		})
+	}
+	return c
+}
+
+// URL names every node.
+func (c *Cluster) URL() string {
+	addrs := make([]string, len(c.Nodes))
+	for i, s := range c.Nodes {
+		addrs[i] = s.Addr
+	}
+	return "redis-cluster://" + strings.Join(addrs, ",")
+}
+
+// SentinelSet is a master with one replica, watched by three sentinels.
+type SentinelSet struct {
+	Master, Replica *Server
+	Sentinels       []*Server
+}
+
+const masterName = "books"
+
+// NewSentinelSet starts the set and waits until the replica has caught up and
+// the sentinels know it.
+func NewSentinelSet(tb testing.TB) *SentinelSet {
+	tb.Helper()
+	set := &SentinelSet{Master: NewServer(tb)}
+	set.Replica = NewServer(tb, "--replicaof", "127.0.0.1", strconv.Itoa(set.Master.Port))
+	set.Replica.wait("replication", func() bool {
+		return strings.Contains(set.Replica.CLI("info", "replication"), "master_link_status:up")
+	})
+	for range 3 {
+		set.Sentinels = append(set.Sentinels, startSentinel(tb, set.Master.Port))
+	}
+	for _, s := range set.Sentinels {
+		s.wait("complete sentinel set", func() bool {
+			state := s.CLI("sentinel", "master", masterName)
+			return strings.Contains(state, "num-slaves\n1\n") && strings.Contains(state, "num-other-sentinels\n2\n")
+		})
+	}
+	return set
+}
+
+func startSentinel(tb testing.TB, master int) *Server {
+	tb.Helper()
+	s := &Server{Port: freePort(tb), Dir: tempDir(tb), tb: tb, args: []string{"--sentinel"}}
+	s.Addr = "127.0.0.1:" + strconv.Itoa(s.Port)
+	conf := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]d 2\n"+
+		"sentinel down-after-milliseconds %[1]s 1000\n"+
+		"sentinel failover-timeout %[1]s 4000\n", masterName, master)
+	if err := os.WriteFile(filepath.Join(s.Dir, "sentinel.conf"), []byte(conf), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Kill)
+	s.Start()
+	return s
+}
+
+// URL names every sentinel and the watched master.
+func (s *SentinelSet) URL() string {
+	addrs := make([]string, len(s.Sentinels))
+	for i, one := range s.Sentinels {
+		addrs[i] = one.Addr
+	}
+	return "redis-sentinel://" + strings.Join(addrs, ",") + "/" + masterName + "/0"
+}
+
+// Failover kills the master and waits until the replica has taken its place.
+func (s *SentinelSet) Failover() {
+	s.Master.Kill()
+	s.Replica.wait("promotion", func() bool {
+		return strings.Contains(s.Replica.CLI("info", "replication"), "role:master")
+	})
+}

@@ -1,0 +1,289 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+type row struct {
+	key meter.RowKey
+	add meter.Counters
+}
+
+// rows is a source that ignores nothing: it yields what is in the range.
+type rows []row
+
+func (s rows) Rows(_ context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
+	for _, r := range s {
+		if r.key.Hour.Before(from) || !r.key.Hour.Before(to) {
+			continue
+		}
+		if err := yield(r.key, r.add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func at(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, time.UTC) }
+
+var books = rows{
+	{
+		meter.RowKey{Hour: at(1, 0), Tenant: "acme/support", Key: "K1", Model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Scope: "geo", Cascade: "support", Path: "escalated", PriceVersion: "2026-10-01"},
+		meter.Counters{Requests: 2, Legs: 2, Escalated: 2, Input: 1000, Output: 200, CacheRead: 50, CacheWrite5m: 7, CacheWrite1h: 5, CostInput: 3_000_000_000, CostOutput: 3_000_000_000, CostCacheRead: 15_000_000, CostCacheWrite: 26_250_000},
+	},
+	{
+		meter.RowKey{Hour: at(1, 5), Tenant: "acme/support", Key: "K1", Model: "amazon.nova-lite-v1:0", Cascade: "support", Path: "light", PriceVersion: "2026-10-01"},
+		meter.Counters{Requests: 8, Legs: 10, Input: 5000, Output: 900, CostInput: 300_000_000, CostOutput: 216_000_000, CostWasted: 51_600_000},
+	},
+	{
+		meter.RowKey{Hour: at(2, 5), Tenant: "acme/support", Key: "K2", Model: "amazon.nova-lite-v1:0", Path: "direct", PriceVersion: "2026-11-02"},
+		meter.Counters{Requests: 1, Legs: 1, Input: 1, Output: 1, CostInput: 60_000, CostOutput: 240_000, CostGuardrail: 1},
+	},
+	{
+		meter.RowKey{Hour: at(30, 23), Tenant: "other", Key: "K3", Model: "strange, \"model\"\x1b[2J", Path: "passthrough"},
+		meter.Counters{Requests: 1, Legs: 2, Input: 10, Output: 20, Unpriced: 2, Unknown: 1, SuspenseTokens: 4096, Suspense: 61_440_000_000},
+	},
+	{
+		meter.RowKey{Hour: at(30, 24), Tenant: "other", Key: "K3", Model: "next month"},
+		meter.Counters{Requests: 1000},
+	},
+}
+
+func november(by ...string) Query { return Query{From: at(1, 0), To: at(31, 0), By: by} }
+
+func TestGolden(t *testing.T) {
+	golden := func(name string, layout Layout) {
+		t.Helper()
+		got, warnings, err := Build(t.Context(), books, november(layout.By...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := Write(&b, layout, got); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range warnings {
+			b.WriteString("warning: " + string(w) + "\n")
+		}
+		file := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), b.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	golden("default.table", Layout{Format: Table, By: DefaultBy})
+	golden("narrow.table", Layout{Format: Table, By: DefaultBy, Width: 72})
+	golden("shrunk.table", Layout{Format: Table, By: DefaultBy, Width: 165})
+	golden("all.table", Layout{Format: Table})
+	golden("default.csv", Layout{Format: CSV, By: DefaultBy})
+	golden("default.json", Layout{Format: JSON, By: DefaultBy})
+	golden("month.json", Layout{Format: JSON, By: []string{"month", "root"}})
+	golden("every.csv", Layout{Format: CSV, By: Columns()})
+}
+
+// TestFieldOrder reads the JSON the way that a strict reader does.
+func TestFieldOrder(t *testing.T) {
+	got, _, err := Build(t.Context(), books, november(DefaultBy...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Write(&b, Layout{Format: JSON, By: DefaultBy}, got); err != nil {
+		t.Fatal(err)
+	}
+	var parsed []map[string]any
+	if err := json.Unmarshal(b.Bytes(), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	if len(parsed) != 3 {
+		t.Fatalf("%d rows", len(parsed))
+	}
+	dec := json.NewDecoder(&b)
+	var names []string
+	depth, key := 0, true
+	for len(names) < len(parsed[0]) {
+		tok, err := dec.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, isDelim := tok.(json.Delim); isDelim {
+			depth++
+			continue
+		}
+		if depth == 2 && key {
+			names = append(names, tok.(string))
+		}
+		key = !key
+	}
+	want := []string{
+		"from", "to", "tenant", "model", "requests", "legs", "escalated", "input_tokens", "output_tokens",
+		"cache_read_tokens", "cache_write_tokens", "cost_usd", "unpriced", "unknown",
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestGroupingKeepsSums compares every grouping with the ungrouped sum.
+func TestGroupingKeepsSums(t *testing.T) {
+	whole, _, err := Build(t.Context(), books, november())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range Columns() {
+		grouped, _, err := Build(t.Context(), books, november(by))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum Row
+		for i := range grouped {
+			r := &grouped[i]
+			sum.Requests += r.Requests
+			sum.Legs += r.Legs
+			sum.CacheWriteTokens += r.CacheWriteTokens
+			sum.Cost.AddTotal(&r.Cost)
+		}
+		if sum.Requests != whole[0].Requests || sum.Legs != whole[0].Legs ||
+			sum.CacheWriteTokens != whole[0].CacheWriteTokens || sum.Cost.String() != whole[0].Cost.String() {
+			t.Errorf("by %s: %+v, want %+v", by, sum, whole[0])
+		}
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	write := func(f Format, want string) {
+		t.Helper()
+		var b bytes.Buffer
+		if err := Write(&b, Layout{Format: f, By: []string{"tenant"}}, nil); err != nil || b.String() != want {
+			t.Errorf("%s: %q, %v, want %q", f, b.String(), err, want)
+		}
+	}
+	write(JSON, "[]\n")
+	const names = "requests,legs,escalated,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,cost_usd,unpriced,unknown"
+	write(CSV, "from,to,tenant,"+names+"\n")
+	var b bytes.Buffer
+	if err := Write(&b, Layout{Format: "yaml"}, nil); !errors.Is(err, ErrQuery) {
+		t.Errorf("an unknown format: %v", err)
+	}
+}
+
+func TestCSVReadsBack(t *testing.T) {
+	got, _, err := Build(t.Context(), books, november("model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Write(&b, Layout{Format: CSV, By: []string{"model"}}, got); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := csv.NewReader(&b).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var models []string
+	for _, line := range lines[1:] {
+		models = append(models, line[2])
+	}
+	want := []string{"amazon.nova-lite-v1:0", "strange, \"model\"\x1b[2J", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"}
+	if !slices.Equal(models, want) {
+		t.Errorf("models %q, want %q", models, want)
+	}
+}
+
+func TestBadQueries(t *testing.T) {
+	bad := func(by ...string) {
+		t.Helper()
+		if _, _, err := Build(t.Context(), books, november(by...)); !errors.Is(err, ErrQuery) {
+			t.Errorf("by %q: error %v", by, err)
+		}
+	}
+	bad("nothing")
+	bad("tenant", "tenant")
+	bad("")
+
+	huge := rows{{meter.RowKey{Hour: at(1, 0)}, meter.Counters{Input: 1 << 62}}, {meter.RowKey{Hour: at(1, 1)}, meter.Counters{Input: 1 << 62}}}
+	if _, _, err := Build(t.Context(), huge, november()); err == nil {
+		t.Error("a sum that overflows is no error")
+	}
+	rich := rows{{meter.RowKey{Hour: at(1, 0)}, meter.Counters{CostInput: 9_000_000 * money.Dollar, CostOutput: 9_000_000 * money.Dollar}}}
+	got, _, err := Build(t.Context(), rich, november())
+	if err != nil || got[0].Cost.String() != "18000000.00" {
+		t.Errorf("18 million dollars: %v, %v", got, err)
+	}
+}
+
+func TestRange(t *testing.T) {
+	now := time.Date(2026, 11, 23, 17, 0, 0, 0, time.UTC)
+	ok := func(from, to, wantFrom, wantTo string) {
+		t.Helper()
+		q, err := Range(from, to, now)
+		if err != nil || stamp(q.From) != wantFrom || stamp(q.To) != wantTo {
+			t.Errorf("Range(%q, %q) = %s, %s, %v", from, to, stamp(q.From), stamp(q.To), err)
+		}
+	}
+	ok("", "", "2026-11-01", "2026-12-01")
+	ok("2026-09-15", "", "2026-09-15", "2026-12-01")
+	ok("2026-09-15", "2026-09-16", "2026-09-15", "2026-09-16")
+	ok("", "2026-11-02", "2026-11-01", "2026-11-02")
+	ok("2026-11-23T01:00:00+01:00", "2026-11-23T05:00:00Z", "2026-11-23", "2026-11-23T05:00:00Z")
+	ok("2027-02-03", "", "2027-02-03", "2027-03-01")
+
+	bad := func(from, to string) {
+		t.Helper()
+		if _, err := Range(from, to, now); !errors.Is(err, ErrQuery) {
+			t.Errorf("Range(%q, %q): error %v", from, to, err)
+		}
+	}
+	bad("yesterday", "")
+	bad("", "2026-13-01")
+	bad("2026-11-02", "2026-11-02")
+	bad("", "2026-10-01")
+}
+
+// TestEveryFigureIsSummed fails when a counter that a row shows is not added.
+func TestEveryFigureIsSummed(t *testing.T) {
+	var c meter.Counters
+	v := reflect.ValueOf(&c).Elem()
+	for i := range v.NumField() {
+		v.Field(i).SetInt(1)
+	}
+	got, warnings, err := Build(t.Context(), rows{{meter.RowKey{Hour: at(1, 0)}, c}}, november())
+	if err != nil || len(got) != 1 || len(warnings) != 2 {
+		t.Fatal(got, warnings, err)
+	}
+	for _, f := range figures {
+		want := map[string]string{"cache_write_tokens": "2", "cost_usd": "0.000000000005"}[f.name]
+		if want == "" {
+			want = "1"
+		}
+		if f.text(&got[0]) != want {
+			t.Errorf("%s is %s, want %s", f.name, f.text(&got[0]), want)
+		}
+	}
+}

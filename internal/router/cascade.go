@@ -1,0 +1,69 @@
+package router
+
+import (
+	"fmt"
+
+	"github.com/sluice-gateway/sluice/config"
+)
+
+// Cascade is a compiled cascade: a condition on requests, a light model, and an
+// escalation model behind it.
+type Cascade struct {
+	Name       string
+	Mode       string // rules, check, observe, enforce
+	Light      Leg
+	Escalation Leg
+	// Settings is the configuration that it was compiled from.
+	Settings *config.Cascade
+
+	match condition
+	rules []condition
+}
+
+// modeReasons says why a mode keeps requests from the light model. Until answers
+// can be checked, check acts as rules; until a certificate can be read, enforce
+// never has one.
+var modeReasons = map[string]string{
+	"observe": ReasonObserve,
+	"enforce": ReasonUncertified,
+}
+
+func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade, index int) (*Cascade, []config.Problem) {
+	path := fmt.Sprintf("cascades[%d]", index)
+	c := &Cascade{
+		Name: settings.Name, Mode: settings.Mode, Settings: settings,
+		Light:      r.leg(RoleLight, settings.Light),
+		Escalation: r.leg(RoleEscalation, settings.Escalation),
+	}
+	var problems []config.Problem
+	c.match, problems = conditions.compile("match", path+".match", settings.Match)
+	for i, rule := range settings.EscalateIf {
+		compiled, found := conditions.compile(rule.ID, fmt.Sprintf("%s.escalate_if[%d].if", path, i), rule.If)
+		c.rules = append(c.rules, compiled)
+		problems = append(problems, found...)
+	}
+	return c, append(problems, checkLegs(c, path)...)
+}
+
+// leg makes a leg of a model id or an alias.
+func (r *Router) leg(role Role, name string) Leg {
+	model := r.Resolve(name)
+	entry := r.catalogue.find(model)
+	return Leg{Role: role, Model: model, Spec: entry, Dialect: r.catalogue.dialect(entry, model)}
+}
+
+// straight says why a request goes straight to escalation, "" when the light
+// model may try. Rules come before the mode: they are what would decide in any
+// mode. A rule that fails counts as matched.
+func (c *Cascade) straight(v *view, plan *Plan) string {
+	for i := range c.rules {
+		matched, err := c.rules[i].eval(v)
+		if err != nil {
+			plan.RuleErrors = append(plan.RuleErrors, RuleError{c.Name, c.rules[i].id, err})
+		}
+		if matched || err != nil {
+			return c.rules[i].id
+		}
+	}
+	return modeReasons[c.Mode]
+}

@@ -1,0 +1,38 @@
+package router
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+func BenchmarkCondition(b *testing.B) {
+	text := strings.Repeat("the quick brown fox jumps over it. ", 56) // 1.95 KB
+	in := &Input{
+		Facts: &wire.Facts{Op: wire.OpConverse, InputTokens: 900, TextBytes: len(text), Tools: 1},
+		Body:  []byte(`{"messages":[{"role":"user","content":[{"text":"` + text + `"}]}]}`),
+		Asked: "auto", Now: time.Unix(0, 0),
+	}
+	for name, source := range map[string]string{
+		"model":   `request.model == "auto"`,
+		"number":  `request.input_tokens > 3000`,
+		"numbers": `request.input_tokens > 3000 || request.tools > 2 || request.turns > 8`,
+		"text":    `request.input_tokens > 3000 || request.text.contains("prove") || request.tools > 2`,
+	} {
+		cond, problems := newConditions().compile("x", "x", source)
+		if len(problems) > 0 {
+			b.Fatal(problems)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			v := &view{in: in}
+			for b.Loop() {
+				if matched, err := cond.eval(v); err != nil || matched != (name == "model") {
+					b.Fatal(matched, err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,33 @@
+package router
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Input is what a plan depends on.
+type Input struct {
+	Facts *wire.Facts
+	// Body is read only when a condition names a text.
+	Body  []byte
+	Asked string // the model id or alias that the caller named, "" when the operation names none
+	// Header is the caller's; conditions see it without credentials.
+	Header wire.Header
+	Tenant string // path, "acme/support"
+	Root   string // "acme"
+	Key    string // key id
+	// Allowed is the tenant's model policy: whether every id may be used.
+	Allowed func(ids ...string) bool
+	// MaxOutput is the tenant's cap in tokens, 0 without one.
+	MaxOutput int64
+	Now       time.Time
+}
+
+func isConverse(op wire.Operation) bool {
+	return op == wire.OpConverse || op == wire.OpConverseStream
+}
+
+func isInvoke(op wire.Operation) bool {
+	return op == wire.OpInvoke || op == wire.OpInvokeStream
+}

@@ -1,0 +1,190 @@
+package router
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Plan decides what to try. The first cascade that matches wins; without one,
+// the model asked for is the only leg. Only the four inference operations
+// cascade: CountTokens counts for the model asked for, and an asynchronous job
+// has no answer that could be judged.
+//
+// It fails with access denied when the tenant may use no leg, and with a
+// validation error when an InvokeModel body fits no leg. The plan then has no
+// legs, but still its RuleErrors.
+func (r *Router) Plan(in *Input) (*Plan, *wire.Error) {
+	plan := &Plan{Path: Passthrough}
+	if !cascades(in.Facts.Op) || len(r.cascades) == 0 {
+		return plan, r.passthrough(in, plan)
+	}
+	v := &view{in: in}
+	c := r.match(v, plan)
+	if c == nil {
+		return plan, r.passthrough(in, plan)
+	}
+	plan.Cascade = c
+	return plan, r.cascade(in, plan, c.straight(v, plan))
+}
+
+func cascades(op wire.Operation) bool { return isConverse(op) || isInvoke(op) }
+
+// match finds the cascade of a request. A match that fails counts as not
+// matched: the request then keeps the model that its caller named.
+func (r *Router) match(v *view, plan *Plan) *Cascade {
+	for _, c := range r.cascades {
+		matched, err := c.match.eval(v)
+		if err != nil {
+			plan.RuleErrors = append(plan.RuleErrors, RuleError{c.Name, c.match.id, err})
+			continue
+		}
+		if matched {
+			return c
+		}
+	}
+	return nil
+}
+
+func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
+	leg := r.leg(RoleSole, in.Asked)
+	plan.Legs = []Leg{leg}
+	if in.Asked == "" || r.allowed(in, leg.Model) {
+		return nil
+	}
+	plan.Legs = nil
+	return denied(in.Asked)
+}
+
+// allowed asks the policy about the id asked for, the model that is sent, and
+// the model that an opaque ARN stands for.
+func (r *Router) allowed(in *Input, model string) bool {
+	behind, opaque := r.catalogue.stands[model]
+	if !opaque {
+		behind = model
+	}
+	return in.Allowed(in.Asked, model, behind)
+}
+
+func denied(models ...string) *wire.Error {
+	return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s.", strings.Join(models, " or "))
+}
+
+// cascade puts the legs that can serve into the plan. straight is why the light
+// model is not asked first, "" when it is.
+func (r *Router) cascade(in *Input, plan *Plan, straight string) *wire.Error {
+	if !in.Allowed(in.Asked) {
+		return denied(in.Asked)
+	}
+	c := plan.Cascade
+	light := r.judge(in, c.Light)
+	escalation := r.judge(in, c.Escalation)
+	if light.reason == "" && c.foreignReasoning(in.Facts) {
+		light = verdict{ReasonUnsupported, "reasoning"}
+	}
+	switch {
+	case straight != "":
+		plan.skip(c.Light, verdict{reason: straight})
+	case light.reason != "":
+		plan.skip(c.Light, light)
+	default:
+		plan.Legs = append(make([]Leg, 0, 2), c.Light)
+	}
+	if escalation.reason == "" {
+		plan.Legs = append(plan.Legs, c.Escalation)
+	} else {
+		plan.skip(c.Escalation, escalation)
+	}
+	if len(plan.Legs) == 0 {
+		return plan.lastResort(in, light.reason, escalation.reason, straight)
+	}
+	plan.Path, plan.Reason = Light, ""
+	if plan.Legs[0].Role == RoleEscalation {
+		plan.Path, plan.Reason = Direct, plan.Skipped[0].Reason
+	}
+	return nil
+}
+
+func (p *Plan) skip(leg Leg, v verdict) {
+	p.Skipped = append(p.Skipped, Skip{leg.Model, v.reason, v.need})
+}
+
+// verdict is why a leg cannot serve; the zero value is that it can.
+type verdict struct{ reason, need string }
+
+// judge says whether a leg can serve a request. What the tenant may not use
+// comes first, then what the body cannot be, then what the model cannot do.
+func (r *Router) judge(in *Input, leg Leg) verdict {
+	if !r.allowed(in, leg.Model) {
+		return verdict{reason: ReasonDenied}
+	}
+	f := in.Facts
+	if isInvoke(f.Op) && f.Dialect != nil && leg.Dialect != nil && !f.Fits(leg.Dialect) {
+		return verdict{reason: ReasonDialect}
+	}
+	if need := leg.Spec.unmet(f, in.MaxOutput); need != "" {
+		return verdict{ReasonUnsupported, need}
+	}
+	return verdict{}
+}
+
+// foreignReasoning is whether the conversation carries signed reasoning that
+// the light model most likely did not write. Only the family that wrote it can
+// read it, and the body does not say which did; the escalation model's is the
+// safer guess, provided that it reasons at all.
+func (c *Cascade) foreignReasoning(f *wire.Facts) bool {
+	return f.ReasoningHistory &&
+		(c.Escalation.Spec == nil || c.Escalation.Spec.Reasoning) &&
+		family(c.Light.Model) != family(c.Escalation.Model)
+}
+
+// family is the maker in a model id: "anthropic". It is "" for opaque ids.
+func family(model string) string {
+	maker, _, _ := strings.Cut(wire.ParseModelID(model).Foundation, ".")
+	return maker
+}
+
+// lastResort decides when no leg is left in order. What the tenant may not use
+// stays out. A body that another leg fits goes there even past a rule, and
+// unsupported never leaves a request without a model: the catalogue may be
+// behind, and then Bedrock's own answer is the honest one.
+func (p *Plan) lastResort(in *Input, light, escalation, straight string) *wire.Error {
+	c := p.Cascade
+	switch {
+	case escalation == ReasonDenied && (straight != "" || light != ReasonUnsupported):
+		return denied(refused(c, light)...)
+	case light == "", light == ReasonUnsupported && escalation != ReasonUnsupported:
+		p.serve(c.Light, Light, escalation)
+	case escalation == ReasonUnsupported:
+		p.serve(c.Escalation, Direct, cmp.Or(straight, escalation))
+	case light == ReasonDenied:
+		return denied(c.Light.Model)
+	default:
+		return wire.Errorf(wire.KindValidation,
+			"The request body is written for another model family than %s offers (%s, %s). Use Converse or the body of one of them.",
+			in.Asked, c.Light.Model, c.Escalation.Model)
+	}
+	return nil
+}
+
+// refused names the models of c that the tenant may not use, given that the
+// escalation model is one.
+func refused(c *Cascade, light string) []string {
+	if light == ReasonDenied {
+		return []string{c.Light.Model, c.Escalation.Model}
+	}
+	return []string{c.Escalation.Model}
+}
+
+// serve makes leg the only one, and no longer skipped.
+func (p *Plan) serve(leg Leg, path Path, reason string) {
+	kept := p.Skipped[:0]
+	for _, s := range p.Skipped {
+		if s.Model != leg.Model {
+			kept = append(kept, s)
+		}
+	}
+	p.Skipped = kept
+	p.Legs, p.Path, p.Reason = []Leg{leg}, path, reason
+}

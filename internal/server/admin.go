@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// AdminOptions is what the admin port shows. Ready and Log must be set.
+type AdminOptions struct {
+	Listen string
+	// Token is asked for as a bearer token on everything but the health checks;
+	// "" asks for none.
+	Token string
+	// Ready reports whether new requests would be served, with a value that is
+	// shown as JSON.
+	Ready func() (ok bool, state any)
+	// Metrics serves /metrics, Pages everything else; nil is 404.
+	Metrics, Pages http.Handler
+	Log            *slog.Logger
+}
+
+// Admin is the port for health, metrics and reports. It stays up while the main
+// port drains.
+type Admin struct {
+	ln  net.Listener
+	std *http.Server
+}
+
+// NewAdmin opens the port. It refuses to listen beyond loopback without a token.
+func NewAdmin(opts AdminOptions) (*Admin, error) {
+	ln, err := net.Listen("tcp", opts.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if addr, ok := ln.Addr().(*net.TCPAddr); opts.Token == "" && (!ok || !addr.IP.IsLoopback()) {
+		_ = ln.Close()
+		return nil, errors.New("the admin port needs a token when it is not on a loopback address")
+	}
+	return &Admin{ln: ln, std: &http.Server{
+		Handler:           adminHandler(opts),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       75 * time.Second,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+// Addr is where the admin port listens.
+func (a *Admin) Addr() net.Addr { return a.ln.Addr() }
+
+// Serve serves until Shutdown, then returns nil.
+func (a *Admin) Serve() error {
+	if err := a.std.Serve(a.ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown waits for requests in flight until ctx ends, then closes.
+func (a *Admin) Shutdown(ctx context.Context) error {
+	err := a.std.Shutdown(ctx)
+	if err != nil {
+		_ = a.std.Close()
+	}
+	return err
+}
+
+func adminHandler(opts AdminOptions) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		ok, state := opts.Ready()
+		if ok {
+			writeJSON(w, http.StatusOK, state)
+		} else {
+			writeJSON(w, http.StatusServiceUnavailable, state)
+		}
+	})
+	if opts.Metrics != nil {
+		mux.Handle("GET /metrics", withToken(opts.Token, opts.Metrics))
+	}
+	if opts.Pages != nil {
+		mux.Handle("/", withToken(opts.Token, opts.Pages))
+	}
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"error":"the state cannot be shown"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// withToken asks for the token. Digests are compared, so that neither the
+// token's bytes nor its length show in the time that it takes.
+func withToken(token string, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		got := sha256.Sum256([]byte(given))
+		if !strings.EqualFold(scheme, "bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "a bearer token is needed"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

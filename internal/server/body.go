@@ -1,0 +1,268 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"math/bits"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+const (
+	// firstBuffer is taken before anything has come; a request that announces
+	// more proves it by sending.
+	firstBuffer = 16 << 10
+	// A body up to smallBody may use the part of the budget that large ones may not, so that
+	// a flood of documents does not stop short questions.
+	smallBody      = 64 << 10
+	reservedShare  = 8 // one part in 8 of the budget is for small bodies
+	budgetPatience = time.Second
+	// slowestBytesPerSecond is what a body must reach on average after the first
+	// body time-out: a byte now and then is not progress.
+	slowestBytesPerSecond = 16 << 10
+)
+
+// budget is how many bytes of request bodies may be held at once.
+type budget struct {
+	limit int64
+
+	mu    sync.Mutex // guards the following fields
+	used  int64
+	freed chan struct{} // closed at the next give, nil when nobody waits
+}
+
+func newBudget(limit int64) *budget { return &budget{limit: limit} }
+
+// take takes n bytes, waiting for at most budgetPatience. announced is how large
+// the whole body will be; one that does not say counts as large.
+func (b *budget) take(n, announced int64) bool {
+	limit := b.limit
+	if announced < 0 || announced > smallBody {
+		limit -= limit / reservedShare
+	}
+	freed := b.try(n, limit)
+	if freed == nil {
+		return true
+	}
+	patience := time.NewTimer(budgetPatience)
+	defer patience.Stop()
+	for {
+		select {
+		case <-freed:
+		case <-patience.C:
+			return false
+		}
+		if freed = b.try(n, limit); freed == nil {
+			return true
+		}
+	}
+}
+
+// try takes n bytes and returns nil, or a channel that is closed when bytes have
+// been given back.
+func (b *budget) try(n, limit int64) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used+n <= limit {
+		b.used += n
+		return nil
+	}
+	if b.freed == nil {
+		b.freed = make(chan struct{})
+	}
+	return b.freed
+}
+
+func (b *budget) give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
+}
+
+func (b *budget) inUse() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
+// Buffers are pooled in powers of two up to maxPooled; a larger one is left to
+// the collector.
+const (
+	minPooledBits = 10
+	maxPooledBits = 20
+)
+
+var bufferPools [maxPooledBits - minPooledBits + 1]sync.Pool // of *[]byte
+
+// bufferSize is how large a buffer with room for n bytes is.
+func bufferSize(n int) int {
+	if n > 1<<maxPooledBits {
+		return n
+	}
+	return 1 << max(bits.Len(uint(max(n, 1)-1)), minPooledBits)
+}
+
+// poolOf returns the pool for buffers of exactly that size, nil when they are
+// not pooled.
+func poolOf(size int) *sync.Pool {
+	class := bits.Len(uint(size)) - 1 - minPooledBits
+	if class < 0 || class >= len(bufferPools) || size != 1<<(class+minPooledBits) {
+		return nil
+	}
+	return &bufferPools[class]
+}
+
+// newBuffer returns an empty buffer; size comes from bufferSize.
+func newBuffer(size int) []byte {
+	if pool := poolOf(size); pool != nil {
+		if b, ok := pool.Get().(*[]byte); ok {
+			return *b
+		}
+	}
+	return make([]byte, 0, size)
+}
+
+func freeBuffer(b []byte) {
+	if pool := poolOf(cap(b)); pool != nil {
+		b = b[:0]
+		pool.Put(&b)
+	}
+}
+
+// bodySource is where a body comes from: a stream of fasthttp or of net/http.
+type bodySource interface {
+	io.Reader
+	SetReadDeadline(time.Time) error
+}
+
+// body reads one request body. It is not safe for concurrent use.
+type body struct {
+	source    bodySource // nil: no body
+	budget    *budget
+	announced int64 // -1 unknown
+	max       int64
+	idle      time.Duration
+
+	buf      []byte
+	err      *wire.Error
+	read     bool // ReadAll has run
+	complete bool // the end was reached
+}
+
+// ReadAll returns the whole body. Calling it again returns the same.
+func (b *body) ReadAll() ([]byte, error) {
+	if !b.read {
+		b.read = true
+		b.err = b.readAll()
+	}
+	if b.err != nil {
+		b.Release()
+		return nil, b.err
+	}
+	return b.buf, nil
+}
+
+// Release gives the memory back; what ReadAll returned is not valid any more.
+func (b *body) Release() {
+	b.read = true
+	if b.buf != nil {
+		b.replace(nil)
+	}
+}
+
+func (b *body) readAll() *wire.Error {
+	if b.source == nil {
+		b.complete = true
+		return nil
+	}
+	started := time.Now()
+	var armed time.Time
+	for {
+		if len(b.buf) == cap(b.buf) {
+			if err := b.grow(); err != nil {
+				return err
+			}
+		}
+		if deadline := b.deadline(started); deadline.Sub(armed) > b.idle/8 {
+			armed = deadline
+			if err := b.source.SetReadDeadline(deadline); err != nil {
+				return brokenBody(err)
+			}
+		}
+		n, err := b.source.Read(b.buf[len(b.buf):cap(b.buf)])
+		b.buf = b.buf[:len(b.buf)+n]
+		switch {
+		case int64(len(b.buf)) > b.max:
+			return wire.Errorf(wire.KindTooLarge, "The request body is larger than %d bytes.", b.max)
+		case err == io.EOF:
+			return b.end()
+		case err != nil:
+			return brokenBody(err)
+		}
+	}
+}
+
+func (b *body) end() *wire.Error {
+	if b.announced >= 0 && int64(len(b.buf)) != b.announced {
+		return wire.Errorf(wire.KindValidation, "The request body ended after %d of %d announced bytes.", len(b.buf), b.announced)
+	}
+	b.complete = true
+	return nil
+}
+
+// deadline is the idle limit from now, or earlier for a caller who trickles.
+func (b *body) deadline(started time.Time) time.Time {
+	earned := time.Duration(len(b.buf)) * time.Second / slowestBytesPerSecond
+	slowest := started.Add(b.idle + earned)
+	idle := time.Now().Add(b.idle)
+	if slowest.Before(idle) {
+		return slowest
+	}
+	return idle
+}
+
+// grow makes room, paid from the budget. Room doubles with what really came;
+// only when half of the announced size is here, the rest of it is believed. One
+// byte more than announced is asked for, so that the end shows without growing.
+func (b *body) grow() *wire.Error {
+	want := int64(max(2*cap(b.buf), firstBuffer))
+	if b.announced >= 0 && (b.announced < want || 2*int64(len(b.buf)) >= b.announced) {
+		want = b.announced + 1
+	}
+	want = min(max(want, int64(len(b.buf))+1), b.max+1)
+	size := bufferSize(int(want))
+	if !b.budget.take(int64(size), b.announced) {
+		return &wire.Error{
+			Kind:             wire.KindServiceUnavailable,
+			Message:          "The gateway is holding as many request bytes as it may. Try again.",
+			RetryAfterMillis: budgetPatience.Milliseconds(),
+		}
+	}
+	b.replace(append(newBuffer(size), b.buf...))
+	return nil
+}
+
+func (b *body) replace(next []byte) {
+	old := b.buf
+	b.buf = next
+	if old != nil {
+		b.budget.give(int64(cap(old)))
+		freeBuffer(old)
+	}
+}
+
+func brokenBody(err error) *wire.Error {
+	e := wire.Errorf(wire.KindValidation, "The request body is broken or ended early.")
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		e = wire.Errorf(wire.KindRequestTimeout, "The request body came too slowly.")
+	}
+	e.Cause = err
+	return e
+}

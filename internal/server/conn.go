@@ -1,0 +1,184 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/server/h2guard"
+	"github.com/sluice-gateway/sluice/internal/server/hangup"
+)
+
+// conn is one connection between the socket (or TLS) and the HTTP servers. It
+// gives back the bytes that the sniffer read, renews the write deadline while
+// there is progress, counts HTTP/2 frames, and closes in a way that lets a
+// caller read the answer to a body that was not read.
+type conn struct {
+	net.Conn          // TLS when there is, else raw
+	raw      net.Conn // the socket
+	server   *Server
+	from     netip.Addr
+	watch    hangup.Watch
+	// guard is nil on HTTP/1.1. It is set before the connection is handed on.
+	guard *h2guard.Guard
+
+	peeked  [len(h2guard.Preface)]byte
+	nPeeked int
+	nGiven  int
+
+	// bodyRead counts the bytes of a chunked body with its framing up to
+	// bodyLimit; 0 is no limit. Both belong to the reading goroutine.
+	bodyRead, bodyLimit int64
+
+	renewed   time.Time   // when the write deadline was set, for the writing goroutine
+	busy      atomic.Bool // a request has begun; on HTTP/2 net/http knows better
+	linger    atomic.Bool // close gently: the caller may still be sending
+	closeOnce sync.Once
+	closeErr  error
+}
+
+const (
+	// writeSlice is what may be written under one deadline, so that a long
+	// answer to a slow but living reader is not cut.
+	writeSlice = 256 << 10
+	// A lingering close reads at most this much for at most this long.
+	lingerBytes = 256 << 10
+	lingerTime  = 500 * time.Millisecond
+)
+
+var (
+	errFraming = errors.New("chunk framing outweighs the body")
+	errFlood   = errors.New("flood of HTTP/2 frames")
+)
+
+func newConn(s *Server, raw net.Conn) *conn {
+	c := &conn{Conn: raw, raw: raw, server: s}
+	if addr, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
+		c.from = addr.AddrPort().Addr().Unmap()
+	}
+	if sc, ok := raw.(syscall.Conn); ok {
+		if rc, err := sc.SyscallConn(); err == nil {
+			_ = rc.Control(func(fd uintptr) { c.watch.FD = int(fd) })
+		}
+	}
+	return c
+}
+
+// Read gives what the sniffer read first, then what comes.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if c.guard == nil {
+		return n, err
+	}
+	if flood := c.guard.Received(p[:n], time.Now()); flood != "" {
+		c.server.opts.OnGlitch(flood)
+		c.server.opts.Log.Warn("closing a flooding connection", "kind", flood, "from", c.from)
+		_ = c.Close()
+		return 0, errFlood
+	}
+	return n, err
+}
+
+func (c *conn) read(p []byte) (int, error) {
+	if c.nGiven < c.nPeeked {
+		n := copy(p, c.peeked[c.nGiven:c.nPeeked])
+		c.nGiven += n
+		return n, nil
+	}
+	if c.bodyLimit > 0 && c.bodyRead >= c.bodyLimit {
+		return 0, errFraming
+	}
+	n, err := c.Conn.Read(p)
+	c.bodyRead += int64(n)
+	return n, err
+}
+
+// Write writes p in slices, each of which must make progress in time. There is
+// no deadline for the whole: a stream may last for an hour.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.guard != nil {
+		c.guard.Sent(p)
+	}
+	written := 0
+	for {
+		if err := c.renewWriteDeadline(); err != nil {
+			return written, err
+		}
+		n, err := c.Conn.Write(p[:min(len(p), writeSlice)])
+		written += n
+		p = p[n:]
+		if err != nil {
+			c.dropTail(err)
+			return written, err
+		}
+		if len(p) == 0 {
+			return written, nil
+		}
+	}
+}
+
+// renewWriteDeadline skips renewals that would move the deadline by little: a
+// timer costs more than a small frame.
+func (c *conn) renewWriteDeadline() error {
+	timeout := c.server.opts.Timeouts.Write
+	now := time.Now()
+	if now.Sub(c.renewed) < timeout/8 {
+		return nil
+	}
+	c.renewed = now
+	return c.Conn.SetWriteDeadline(now.Add(timeout))
+}
+
+// dropTail makes the kernel forget what a caller who does not read was sent;
+// it would keep it for minutes otherwise.
+func (c *conn) dropTail(err error) {
+	if tcp, ok := c.raw.(*net.TCPConn); ok && errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = tcp.SetLinger(0)
+	}
+}
+
+// limitBody bounds what a chunked body may take with its framing; 0 lifts the
+// bound. Bytes that were read before the body's first limit do not count.
+func (c *conn) limitBody(n int64) {
+	if c.bodyLimit == 0 {
+		c.bodyRead = 0
+	}
+	c.bodyLimit = n
+}
+
+// Close closes the connection once. Any goroutine may call it.
+func (c *conn) Close() error {
+	c.closeOnce.Do(func() {
+		c.server.watcher.Remove(&c.watch)
+		if c.linger.Load() {
+			c.lingerAwhile()
+		}
+		c.closeErr = c.Conn.Close()
+		c.server.forget(c)
+	})
+	return c.closeErr
+}
+
+// lingerAwhile ends the sending half and reads a little more, because closing
+// with unread bytes resets the connection and the caller may then lose the
+// answer that says why.
+func (c *conn) lingerAwhile() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	var sink [4096]byte
+	for left := lingerBytes; left > 0; {
+		n, err := c.Conn.Read(sink[:])
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}

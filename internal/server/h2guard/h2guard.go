@@ -1,0 +1,198 @@
+// Package h2guard counts cheap HTTP/2 frames on one connection and says when a
+// caller floods.
+//
+// Go's HTTP/2 server answers SETTINGS, PING, PRIORITY, empty DATA and empty
+// CONTINUATION frames for as long as they come, and refuses oversized header
+// blocks one by one. A guard sees the bytes of a connection as they pass, reads
+// nothing but the nine-byte frame heads, and never changes or keeps a byte. The
+// limits are Envoy's flood defaults with slack for callers that ping often.
+package h2guard
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Preface is what an HTTP/2 client sends first (RFC 9113 section 3.4).
+const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// Frame types, RFC 9113 section 6.
+const (
+	frameData = iota
+	frameHeaders
+	framePriority
+	frameReset
+	frameSettings
+	framePushPromise
+	framePing
+	frameGoAway
+	frameWindowUpdate
+	frameContinuation
+	frameUnknown // and every type above
+)
+
+const (
+	flagEndStream  = 0x1 // DATA, HEADERS
+	flagEndHeaders = 0x4 // HEADERS, CONTINUATION
+
+	headSize = 9
+	window   = 10 * time.Second
+)
+
+// limits is how many frames of a type one window may have. Types without an
+// entry are bounded by flow control.
+var limits = [frameUnknown + 1]struct {
+	kind string
+	max  int64
+}{
+	framePriority:     {"priority", 200},
+	frameReset:        {"reset", 250},
+	frameSettings:     {"settings", 50},
+	framePushPromise:  {"push_promise", 10},
+	framePing:         {"ping", 50},
+	frameGoAway:       {"goaway", 10},
+	frameWindowUpdate: {"window_update", 2000}, // and windowUpdatesPerData for each DATA frame sent
+	frameUnknown:      {"unknown_type", 100},
+}
+
+const (
+	windowUpdatesPerData = 10
+	emptyInARow          = 10  // DATA, HEADERS or CONTINUATION without bytes or an end
+	continuations        = 64  // in one header block
+	unserved             = 250 // header blocks in one window that never became a request
+)
+
+// Guard counts the frames of one connection. The zero value expects the
+// client's preface. Received is for the reading goroutine alone, Sent for the
+// writing one; Served may be called from anywhere.
+type Guard struct {
+	in, out       frames
+	prefaceSeen   int
+	since         time.Time
+	counts        [frameUnknown + 1]int64
+	empty         int
+	continuations int
+	dataSent      atomic.Int64
+	served        atomic.Int64
+}
+
+// Received takes bytes that came from the caller. It returns the kind of flood
+// that they complete, or "".
+func (g *Guard) Received(p []byte, now time.Time) (flood string) {
+	if skip := min(len(Preface)-g.prefaceSeen, len(p)); skip > 0 {
+		g.prefaceSeen += skip
+		p = p[skip:]
+	}
+	if now.Sub(g.since) >= window {
+		g.since = now
+		g.counts = [frameUnknown + 1]int64{}
+		g.dataSent.Store(0)
+		g.served.Store(0)
+	}
+	for len(p) > 0 && flood == "" {
+		var head frameHead
+		var whole bool
+		if p, head, whole = g.in.next(p); whole {
+			flood = g.count(head)
+		}
+	}
+	return flood
+}
+
+// Sent takes bytes that go to the caller.
+func (g *Guard) Sent(p []byte) {
+	for len(p) > 0 {
+		var head frameHead
+		var whole bool
+		if p, head, whole = g.out.next(p); whole && head.typ == frameData {
+			g.dataSent.Add(1)
+		}
+	}
+}
+
+// Served says that a header block became a request.
+func (g *Guard) Served() { g.served.Add(1) }
+
+func (g *Guard) count(h frameHead) string {
+	typ := min(h.typ, frameUnknown)
+	g.counts[typ]++
+	if flood := g.countBlocks(h); flood != "" {
+		return flood
+	}
+	limit := limits[typ]
+	if limit.max == 0 {
+		return ""
+	}
+	if typ == frameWindowUpdate {
+		limit.max += windowUpdatesPerData * g.dataSent.Load()
+	}
+	if g.counts[typ] > limit.max {
+		return limit.kind
+	}
+	return ""
+}
+
+// countBlocks looks at the frames that carry a request: they are bounded by what
+// they fail to bring, not by their number.
+func (g *Guard) countBlocks(h frameHead) string {
+	switch h.typ {
+	case frameHeaders:
+		g.continuations = 0
+		if g.counts[frameHeaders]-g.served.Load() > unserved {
+			return "unserved_headers"
+		}
+	case frameContinuation:
+		g.continuations++
+		if g.continuations > continuations {
+			return "continuation"
+		}
+	case frameData:
+	default:
+		return ""
+	}
+	if h.length > 0 || h.ends() {
+		g.empty = 0
+		return ""
+	}
+	g.empty++
+	if g.empty > emptyInARow {
+		return "empty_frames"
+	}
+	return ""
+}
+
+type frameHead struct {
+	length int
+	typ    byte
+	flags  byte
+}
+
+func (h frameHead) ends() bool {
+	if h.typ == frameData {
+		return h.flags&flagEndStream != 0
+	}
+	return h.flags&flagEndHeaders != 0
+}
+
+// frames finds frame heads in a byte stream that comes in pieces.
+type frames struct {
+	head    [headSize]byte
+	have    int // bytes of head
+	payload int // bytes of the current payload that are still to come
+}
+
+// next consumes p up to and with the next frame head, or all of it. whole is
+// whether head is a frame head.
+func (f *frames) next(p []byte) (rest []byte, head frameHead, whole bool) {
+	skip := min(f.payload, len(p))
+	f.payload -= skip
+	p = p[skip:]
+	n := copy(f.head[f.have:], p)
+	f.have += n
+	if f.have < headSize {
+		return p[n:], frameHead{}, false
+	}
+	f.have = 0
+	f.payload = int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
+	return p[n:], frameHead{f.payload, f.head[3], f.head[4]}, true
+}

@@ -1,0 +1,148 @@
+// Package hangup tells when the other end of a socket has left while nobody
+// reads from it.
+//
+// A server that answers slowly does not read the connection meanwhile, so it
+// cannot see a caller leave. One goroutine asks the kernel about all watched
+// sockets at once, a few times a second; there is no goroutine per request and
+// no byte is read. It looks at the socket itself, so it works under TLS. A
+// caller that has shut down only its sending half counts as gone, as in
+// net/http. Where the kernel cannot be asked (see poll_other.go) it never fires
+// and a caller's leaving shows at the next write.
+package hangup
+
+import (
+	"sync"
+	"time"
+)
+
+// Watch is the state of one socket, to be kept with its connection. FD must be
+// set before the first Add. The zero value otherwise is not watched.
+type Watch struct {
+	FD int
+
+	watched bool
+	index   int           // place in Watcher.watches
+	round   uint64        // when it was added
+	gone    chan struct{} // closed when the other end has left
+}
+
+// Watcher watches sockets until Close.
+type Watcher struct {
+	stop chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex // guards the following fields and those of all Watches
+	round   uint64
+	watches []*Watch
+	polls   []pollFD // reused between rounds
+}
+
+// New starts a watcher that looks every interval.
+func New(interval time.Duration) *Watcher {
+	w := &Watcher{stop: make(chan struct{}), done: make(chan struct{})}
+	go w.run(interval)
+	return w
+}
+
+// Close stops the watcher and waits for its goroutine. Channels that are not
+// closed yet stay open for ever.
+func (w *Watcher) Close() {
+	close(w.stop)
+	<-w.done
+}
+
+// Add watches x until Remove and returns the channel that is closed when the
+// other end leaves. A socket is looked at from the second round on, so that
+// quick requests cost no system call.
+func (w *Watcher) Add(x *Watch) <-chan struct{} {
+	gone := make(chan struct{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x.gone = gone
+	x.round = w.round
+	if !x.watched {
+		x.watched = true
+		x.index = len(w.watches)
+		w.watches = append(w.watches, x)
+	}
+	return gone
+}
+
+// Remove ends the watch. After it the descriptor may be closed and reused.
+// Removing what is not watched does nothing.
+func (w *Watcher) Remove(x *Watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.removeLocked(x)
+}
+
+// Hangup fires x as if the other end had left. Firing what is not watched does
+// nothing.
+func (w *Watcher) Hangup(x *Watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fireLocked(x)
+}
+
+func (w *Watcher) fireLocked(x *Watch) {
+	if x.watched {
+		close(x.gone)
+		w.removeLocked(x)
+	}
+}
+
+func (w *Watcher) removeLocked(x *Watch) {
+	if !x.watched {
+		return
+	}
+	last := w.watches[len(w.watches)-1]
+	w.watches[x.index] = last
+	last.index = x.index
+	w.watches[len(w.watches)-1] = nil
+	w.watches = w.watches[:len(w.watches)-1]
+	x.watched = false
+	x.gone = nil
+}
+
+func (w *Watcher) run(interval time.Duration) {
+	defer close(w.done)
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.stop:
+			return
+		case <-tick.C:
+			w.look()
+		}
+	}
+}
+
+// look asks the kernel once about every socket that is watched for longer than
+// a round. It holds the lock meanwhile, because a descriptor must not be closed
+// and reused between the question and the answer; the call does not block.
+func (w *Watcher) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.round++
+	w.polls = w.polls[:0]
+	for _, x := range w.watches {
+		if x.round+1 < w.round {
+			w.polls = append(w.polls, newPollFD(x.FD))
+		}
+	}
+	if len(w.polls) == 0 || !poll(w.polls) {
+		return
+	}
+	gone := make(map[int]bool)
+	for _, p := range w.polls {
+		if left(p) {
+			gone[fdOf(p)] = true
+		}
+	}
+	for i := len(w.watches) - 1; i >= 0; i-- {
+		if x := w.watches[i]; gone[x.FD] {
+			w.fireLocked(x)
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	xhttp2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/sluice-gateway/sluice/internal/gateway"
+)
+
+// Every row is one request that a strict server refuses. None may reach the
+// handler, each is answered in Bedrock's form, and the connection is closed, so
+// that nothing behind it is read as a second request.
+func TestStrictHTTP1(t *testing.T) {
+	var reached atomic.Int64
+	var refused atomic.Int64
+	s := start(t, Options{
+		Handler:   handlerFunc(func(r *gateway.Request) *gateway.Response { reached.Add(1); return echo(r) }),
+		OnRefusal: func(int) { refused.Add(1) },
+	})
+	const second = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+	f := func(name string, status int, request string) {
+		t.Helper()
+		before := refused.Load()
+		c := dial(t, s)
+		io.WriteString(c, request+second)
+		all, _ := io.ReadAll(c)
+		if n := bytes.Count(all, []byte("HTTP/1.1 ")); n != 1 {
+			t.Errorf("%s: %d answers", name, n)
+			return
+		}
+		head, body, _ := strings.Cut(string(all), "\r\n\r\n")
+		res, err := http.ReadResponse(newReader(all), nil)
+		if err != nil || res.StatusCode != status {
+			t.Errorf("%s: %v %v, want %d", name, head, err, status)
+			return
+		}
+		var e struct{ Message string }
+		if json.Unmarshal([]byte(body), &e) != nil || e.Message == "" || res.Header.Get("X-Amzn-Errortype") == "" ||
+			res.Header.Get("Content-Type") != "application/json" || len(res.Header.Get("X-Sluice-Request-Id")) != 26 {
+			t.Errorf("%s: not in Bedrock's form: %s %s", name, head, body)
+		}
+		if reached.Load() != 0 {
+			t.Errorf("%s: reached the handler", name)
+			reached.Store(0)
+		}
+		if refused.Load() != before+1 {
+			t.Errorf("%s: counted %d times", name, refused.Load()-before)
+		}
+	}
+	post := func(fields string) string { return "POST /m HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n" }
+	line := func(l string) string { return l + "\r\nHost: a\r\n\r\n" }
+
+	f("CL and TE", 400, post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")+"0\r\n\r\n")
+	f("TE and CL", 400, post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n")+"0\r\n\r\n")
+	f("TE identity", 400, post("Transfer-Encoding: identity\r\n"))
+	f("TE gzip", 400, post("Transfer-Encoding: gzip\r\n"))
+	f("TE gzip, chunked", 400, post("Transfer-Encoding: gzip, chunked\r\n")+"0\r\n\r\n")
+	f("TE twice", 400, post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")+"0\r\n\r\n")
+	f("TE over HTTP/1.0", 400, "POST /m HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	f("two lengths", 400, post("Content-Length: 5\r\nContent-Length: 5\r\n")+"abcde")
+	f("length +5", 400, post("Content-Length: +5\r\n")+"abcde")
+	f("length -5", 400, post("Content-Length: -5\r\n"))
+	f("length list", 400, post("Content-Length: 5, 5\r\n")+"abcde")
+	f("length hex", 400, post("Content-Length: 0x5\r\n")+"abcde")
+	f("folded line", 400, post("X-A: b\r\n c\r\n"))
+	f("folded first line", 400, "POST /m HTTP/1.1\r\n X: y\r\nHost: a\r\n\r\n")
+	f("folded TE", 400, post("Transfer-Encoding:\r\n chunked\r\n")+"0\r\n\r\n")
+	f("bare LF", 400, post("X-A: b\nX-B: c\r\n"))
+	f("bare CR", 400, post("X-A: b\rX-B: c\r\n"))
+	f("space in a name", 400, post("x amz date: b\r\n"))
+	f("space before the colon", 400, post("X-A : b\r\n"))
+	f("no name", 400, post(": b\r\n"))
+	f("no colon", 400, post("nonsense\r\n"))
+	f("bracket in a name", 400, post("x[a]: b\r\n"))
+	f("NUL in a value", 400, post("X-A: b\x00c\r\n"))
+	f("no host", 400, "GET /m HTTP/1.1\r\n\r\n")
+	f("two hosts", 400, "GET /m HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n")
+	f("HTTP/1.0 without a host", 400, "GET /m HTTP/1.0\r\n\r\n")
+	f("userinfo in the host", 400, "GET /m HTTP/1.1\r\nHost: a@b\r\n\r\n")
+	f("path in the host", 400, "GET /m HTTP/1.1\r\nHost: a/b\r\n\r\n")
+	f("HTTP/1.2", 505, line("GET /m HTTP/1.2"))
+	f("HTTP/2.0 as text", 505, line("GET /m HTTP/2.0"))
+	f("no version", 400, "GET /m\r\n\r\n")
+	f("absolute form", 400, line("GET http://evil/m HTTP/1.1"))
+	f("absolute form with userinfo", 400, line("GET http://u@evil/m HTTP/1.1"))
+	f("asterisk form", 400, line("OPTIONS * HTTP/1.1"))
+	f("authority form", 400, line("CONNECT evil:443 HTTP/1.1"))
+	f("fragment", 400, line("GET /a#b HTTP/1.1"))
+	f("bad escape", 400, line("GET /a%zz HTTP/1.1"))
+	f("cut escape", 400, line("GET /a%2 HTTP/1.1"))
+	f("raw UTF-8", 400, line("GET /\xc3\xa9 HTTP/1.1"))
+	f("backslash", 400, line(`GET /a\b HTTP/1.1`))
+	f("quote", 400, line(`GET /a"b HTTP/1.1`))
+	f("space in the target", 400, line("GET /a b HTTP/1.1"))
+	f("TRACE", 405, line("TRACE /m HTTP/1.1"))
+	f("CONNECT with a path", 405, line("CONNECT /m HTTP/1.1"))
+	f("lower-case method", 405, line("post /m HTTP/1.1"))
+	f("unknown method", 405, line("BREW /m HTTP/1.1"))
+	f("target over 8 KB", 431, line("GET /"+strings.Repeat("a", 9000)+" HTTP/1.1"))
+	f("201 fields", 431, post(strings.Repeat("X-A: b\r\n", 200)))
+	f("header over 64 KB", 431, post("X-A: "+strings.Repeat("b", 66_000)+"\r\n"))
+	f("two Authorizations", 400, post("Authorization: Bearer a\r\nauthorization: Bearer b\r\n"))
+	f("Content-Encoding", 415, post("Content-Encoding: gzip\r\n"))
+	f("GET with a body", 400, "GET /m HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+	f("GET with a chunked body", 400, "GET /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	f("announced above the limit", 413, post("Content-Length: 26214401\r\n"))
+	f("expect, announced above the limit", 413, post("Expect: 100-continue\r\nContent-Length: 104857600\r\n"))
+	f("expect, two Authorizations", 400, post("Expect: 100-continue\r\nContent-Length: 3\r\nAuthorization: a\r\nAuthorization: b\r\n"))
+}
+
+func TestLegalHTTP1(t *testing.T) {
+	s := start(t, Options{})
+	f := func(name, request string) {
+		t.Helper()
+		if res, body := raw(t, s, request); res.StatusCode != 200 {
+			t.Errorf("%s: %d %s", name, res.StatusCode, body)
+		}
+	}
+	f("60 KB of header", "POST /m HTTP/1.1\r\nHost: a\r\nX-A: "+strings.Repeat("b", 60_000)+"\r\n\r\n")
+	f("190 fields", "POST /m HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("X-A: b\r\n", 190)+"\r\n")
+	f("HTTP/1.0 with a host", "GET /m HTTP/1.0\r\nHost: a\r\n\r\n")
+	f("every path byte", "GET /-._~:@!$&'()*+,;=%2F%c3%A9//x?a=b&c HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
+	f("tab and Latin-1 in a value", "GET /m HTTP/1.1\r\nHost: a\r\nX-A: b\t\xe9\r\n\r\n")
+	f("chunk extension", "POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n")
+}
+
+func TestExpectContinue(t *testing.T) {
+	s := start(t, Options{})
+	c := dial(t, s)
+	io.WriteString(c, "POST /m HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+	got := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
+	if _, err := io.ReadFull(c, got); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 100 ") {
+		t.Fatalf("%q, %v", got, err)
+	}
+	io.WriteString(c, "abc")
+	if res, body := answer(t, newReader2(c)); res.StatusCode != 200 || body != "abc" {
+		t.Errorf("%d %q", res.StatusCode, body)
+	}
+}
+
+// h2conn speaks HTTP/2 by hand, to send what no client sends.
+type h2conn struct {
+	t      *testing.T
+	framer *xhttp2.Framer
+	next   uint32
+}
+
+func dialH2(t *testing.T, s *Server) *h2conn {
+	t.Helper()
+	c := dial(t, s)
+	io.WriteString(c, xhttp2.ClientPreface)
+	h := &h2conn{t: t, framer: xhttp2.NewFramer(c, c), next: 1}
+	h.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	if err := h.framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func block(fields ...string) []byte {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	for i := 0; i < len(fields); i += 2 {
+		e.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	return b.Bytes()
+}
+
+// status sends one request and returns its status, or "reset".
+func (h *h2conn) status(body string, fields ...string) string {
+	h.t.Helper()
+	id := h.next
+	h.next += 2
+	h.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields...), EndHeaders: true, EndStream: body == ""})
+	if body != "" {
+		h.framer.WriteData(id, true, []byte(body))
+	}
+	for {
+		f, err := h.framer.ReadFrame()
+		if err != nil {
+			return err.Error()
+		}
+		switch f := f.(type) {
+		case *xhttp2.MetaHeadersFrame:
+			if f.StreamID == id {
+				return f.PseudoValue("status")
+			}
+		case *xhttp2.RSTStreamFrame:
+			if f.StreamID == id {
+				return "reset"
+			}
+		}
+	}
+}
+
+func TestStrictHTTP2(t *testing.T) {
+	var reached atomic.Int64
+	s := start(t, Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response { reached.Add(1); return echo(r) })})
+	h := dialH2(t, s)
+	f := func(name, want, body, method, path string, more ...string) {
+		t.Helper()
+		fields := append([]string{":method", method, ":scheme", "http", ":authority", "a", ":path", path}, more...)
+		if got := h.status(body, fields...); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+		if n := reached.Swap(0); (n == 1) != (want == "200") {
+			t.Errorf("%s: reached the handler %d times", name, n)
+		}
+	}
+	f("fine", "200", "", "POST", "/m")
+	f("same host", "200", "", "POST", "/m", "host", "a")
+	f("other host", "400", "", "POST", "/m", "host", "b")
+	f("two hosts", "400", "", "POST", "/m", "host", "a", "host", "a")
+	f("space in the path", "400", "", "POST", "/a b")
+	f("asterisk", "400", "", "OPTIONS", "*")
+	f("fragment", "400", "", "POST", "/a#b")
+	f("bad escape", "reset", "", "POST", "/a%zz")
+	f("absolute", "400", "", "POST", "http://evil/m")
+	f("long path", "431", "", "POST", "/"+strings.Repeat("a", 9000))
+	f("two Authorizations", "400", "", "POST", "/m", "authorization", "a", "authorization", "b")
+	f("two lengths", "400", "abc", "POST", "/m", "content-length", "3", "content-length", "3")
+	f("length -1", "reset", "abc", "POST", "/m", "content-length", "-1")
+	f("length +0", "400", "", "POST", "/m", "content-length", "+0")
+	f("above the limit", "413", "abc", "POST", "/m", "content-length", "26214401")
+	f("encoded", "415", "abc", "POST", "/m", "content-encoding", "gzip")
+	f("GET with a length", "400", "abc", "GET", "/m", "content-length", "3")
+	f("TRACE", "405", "", "TRACE", "/m")
+	many := make([]string, 0, 402)
+	for range 201 {
+		many = append(many, "x-a", "b")
+	}
+	f("201 fields", "431", "", "POST", "/m", many...)
+}
+
+// A body that is not as long as announced never counts as whole.
+func TestHTTP2LengthLies(t *testing.T) {
+	s := start(t, Options{})
+	h := dialH2(t, s)
+	head := []string{":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m", "content-length"}
+	for _, length := range []string{"2", "4"} {
+		if got := h.status("abc", append(head, length)...); got == "200" {
+			t.Errorf("length %s for 3 bytes: 200", length)
+		}
+	}
+	if got := h.status("", append(head, "5")...); got == "200" {
+		t.Errorf("length 5 for no body: 200")
+	}
+}
+
+func TestFloodCloses(t *testing.T) {
+	f := func(kind string, flood func(*xhttp2.Framer, uint32) error) {
+		t.Helper()
+		glitches := make(chan string, 10)
+		s := start(t, Options{OnGlitch: func(k string) { glitches <- k }})
+		h := dialH2(t, s)
+		go io.Copy(io.Discard, readerOf(h.framer))
+		for i := uint32(1); ; i += 2 {
+			if flood(h.framer, i) != nil {
+				break
+			}
+			if i > 200_000 {
+				t.Errorf("%s: still open after %d frames", kind, i/2)
+				return
+			}
+		}
+		select {
+		case got := <-glitches:
+			if got != kind {
+				t.Errorf("%s: counted as %s", kind, got)
+			}
+		case <-time.After(5 * time.Second):
+			t.Errorf("%s: not counted", kind)
+		}
+	}
+	request := block(":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m")
+	f("settings", func(f *xhttp2.Framer, _ uint32) error { return f.WriteSettings() })
+	f("ping", func(f *xhttp2.Framer, _ uint32) error { return f.WritePing(false, [8]byte{}) })
+	f("priority", func(f *xhttp2.Framer, id uint32) error { return f.WritePriority(id, xhttp2.PriorityParam{Weight: 3}) })
+	f("reset", func(f *xhttp2.Framer, id uint32) error {
+		f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: request, EndHeaders: true, EndStream: true})
+		return f.WriteRSTStream(id, xhttp2.ErrCodeCancel)
+	})
+	bomb := append(bytes.Clone(block(":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m", "x-big", strings.Repeat("b", 3900))),
+		bytes.Repeat([]byte{0xbe}, 12000)...)
+	f("unserved_headers", func(f *xhttp2.Framer, id uint32) error {
+		return f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: bomb, EndHeaders: true, EndStream: true})
+	})
+}

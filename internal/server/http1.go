@@ -1,0 +1,237 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// http1 serves HTTP/1.1 (and 1.0) by fasthttp. Of fasthttp's reading only the
+// framing is used; it decodes and normalises targets and hosts otherwise.
+type http1 struct {
+	server *Server
+	fast   *fasthttp.Server
+}
+
+func newHTTP1(s *Server) *http1 {
+	h := &http1{server: s}
+	timeouts := s.opts.Timeouts
+	h.fast = &fasthttp.Server{
+		Handler:       h.handle,
+		ErrorHandler:  h.handleError,
+		ExpectHandler: h.expect,
+		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+			return fasthttp.RequestConfig{ReadTimeout: timeouts.Body}
+		},
+		ReadTimeout:    timeouts.Header,
+		IdleTimeout:    timeouts.KeepAlive,
+		ReadBufferSize: maxHeaderBytes,
+		// With StreamRequestBody a larger body is not refused but left to the
+		// stream; this only bounds what fasthttp reads before the handler runs.
+		// The real limit is in body.go.
+		MaxRequestBodySize: 1,
+		Concurrency:        s.opts.Limits.MaxConnections,
+		Logger:             quiet{},
+		ConnState:          h.trackState,
+
+		StreamRequestBody:             true, // else it allocates what is announced
+		DisablePreParseMultipartForm:  true, // else it writes temporary files
+		DisableHeaderNamesNormalizing: true,
+		NoDefaultServerHeader:         true,
+		NoDefaultContentType:          true,
+		SecureErrorLogMessage:         true,
+		ReduceMemoryUsage:             true,
+	}
+	return h
+}
+
+// quiet drops what fasthttp logs: it may quote requests, and everything in it is
+// answered and counted here.
+type quiet struct{}
+
+// Printf does nothing.
+func (quiet) Printf(string, ...any) {}
+
+// serve serves one connection until it is closed. fasthttp's own accept loop and
+// shutdown are not used: they leave a goroutine behind for seconds, and reset
+// their state when the time is up.
+func (h *http1) serve(c *conn) { _ = h.fast.ServeConn(c) }
+
+// trackState keeps conn.busy. A connection that becomes idle during a shutdown
+// has had its last request.
+func (h *http1) trackState(nc net.Conn, state fasthttp.ConnState) {
+	c, ok := nc.(*conn)
+	if !ok {
+		return
+	}
+	c.busy.Store(state == fasthttp.StateActive)
+	if state == fasthttp.StateIdle && h.server.draining() {
+		_ = c.Close()
+	}
+}
+
+// handle is one request: read the head, ask the handler, write the answer.
+func (h *http1) handle(ctx *fasthttp.RequestCtx) {
+	s := h.server
+	c := connOf(ctx)
+	received := s.opts.Now()
+	id := s.ids.next(received)
+	hd, refused := h.head(ctx)
+	if refused != nil {
+		h.write(ctx, s.refuse(refused, id), id)
+		return
+	}
+	s.inFlight.Add(1)
+	b := h.body(ctx, hd)
+	res := s.answer(&gateway.Request{
+		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority,
+		Header: hd.header, ContentLength: hd.length, Body: b,
+		Gone: s.watcher.Add(&c.watch), Received: received,
+	})
+	if mustClose(b) {
+		res.CloseConnection = true
+	}
+	if s.draining() {
+		ctx.Response.SetConnectionClose()
+	}
+	h.write(ctx, res, id)
+	if res.Stream == nil {
+		h.done(c)
+	}
+}
+
+func (h *http1) done(c *conn) {
+	h.server.watcher.Remove(&c.watch)
+	h.server.inFlight.Add(-1)
+}
+
+// mustClose is whether what is left of a body is not worth reading.
+func mustClose(b *body) bool {
+	return !b.complete && (b.read || b.announced < 0 || b.announced > unreadLimit)
+}
+
+func connOf(ctx *fasthttp.RequestCtx) *conn {
+	c, ok := ctx.Conn().(*conn)
+	if !ok {
+		panic("BUG: a connection that did not come from the sniffer")
+	}
+	return c
+}
+
+// head reads and checks the head of the current request.
+func (h *http1) head(ctx *fasthttp.RequestCtx) (*head, *wire.Error) {
+	raw := &ctx.Request.Header
+	header, err := parseHeader(raw.RawHeaders())
+	if err != nil {
+		return nil, err
+	}
+	hd := &head{
+		proto:     string(raw.Protocol()),
+		method:    string(raw.Method()),
+		target:    string(raw.RequestURI()),
+		authority: header.Get("host"),
+		header:    header,
+		maxBody:   h.server.opts.Limits.MaxBodyBytes,
+	}
+	return hd, hd.check()
+}
+
+func (h *http1) body(ctx *fasthttp.RequestCtx, hd *head) *body {
+	s := h.server
+	b := &body{budget: s.budget, announced: hd.length, max: s.opts.Limits.MaxBodyBytes, idle: s.opts.Timeouts.Body}
+	if r := ctx.RequestBodyStream(); r != nil && hd.hasBody() {
+		b.source = &http1Body{stream: r, conn: connOf(ctx), chunked: hd.counts.transferEncoding > 0}
+	} else {
+		b.complete = true
+	}
+	return b
+}
+
+// http1Body bounds what chunked framing may cost beside the bytes that it
+// brings: an extension of a chunk may have any length by the rules.
+type http1Body struct {
+	stream  io.Reader
+	conn    *conn
+	chunked bool
+	payload int64
+}
+
+// Read reads the body.
+func (b *http1Body) Read(p []byte) (int, error) {
+	if !b.chunked {
+		return b.stream.Read(p)
+	}
+	const slack = 2 * maxHeaderBytes // what fasthttp buffers, and some framing
+	b.conn.limitBody(2*b.payload + slack)
+	n, err := b.stream.Read(p)
+	b.payload += int64(n)
+	if err != nil {
+		b.conn.limitBody(0)
+	}
+	return n, err
+}
+
+// SetReadDeadline bounds the next reads.
+func (b *http1Body) SetReadDeadline(t time.Time) error { return b.conn.SetReadDeadline(t) }
+
+// write hands the answer to fasthttp, which sends it after handle has returned.
+func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string) {
+	out := &ctx.Response
+	out.SetStatusCode(res.Status)
+	for _, f := range res.Header {
+		if !edgeField(f.Name) {
+			out.Header.Add(f.Name, f.Value)
+		}
+	}
+	out.Header.Add(requestIDHeader, id)
+	c := connOf(ctx)
+	if res.CloseConnection {
+		out.SetConnectionClose()
+		c.linger.Store(true)
+	}
+	if res.Stream == nil {
+		out.SetBodyRaw(res.Body)
+		return
+	}
+	out.ImmediateHeaderFlush = true
+	out.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: func() { h.done(c) }}, -1)
+}
+
+// handleError answers what fasthttp could not parse or read. It closes the
+// connection afterwards.
+func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
+	s := h.server
+	var tooBig *fasthttp.ErrSmallBuffer
+	e := wire.Errorf(wire.KindValidation, "The request is not valid HTTP/1.1.")
+	switch {
+	case errors.As(err, &tooBig):
+		e = wire.Errorf(wire.KindHeaderTooLarge, "The request's header is larger than 64 KB.")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e = wire.Errorf(wire.KindRequestTimeout, "The request came too slowly.")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		e = wire.Errorf(wire.KindValidation, "The request ended early.")
+	}
+	ctx.Response.Reset()
+	id := s.ids.next(s.opts.Now())
+	h.write(ctx, s.refuse(e, id), id)
+}
+
+// expect decides on Expect: 100-continue before the caller sends a body: a
+// request that would be refused anyway is refused now.
+func (h *http1) expect(ctx *fasthttp.RequestCtx) int {
+	_, refused := h.head(ctx)
+	if refused == nil {
+		return fasthttp.StatusContinue
+	}
+	s := h.server
+	id := s.ids.next(s.opts.Now())
+	h.write(ctx, s.refuse(refused, id), id)
+	return refused.Status()
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// requestIDHeader names the request in every answer, error or not.
+const requestIDHeader = "x-sluice-request-id"
+
+// requestIDs makes ULIDs: unique, sorted by time to the millisecond, not secret.
+type requestIDs struct {
+	mu     sync.Mutex // guards source
+	source *rand.ChaCha8
+}
+
+func newRequestIDs() *requestIDs {
+	var seed [32]byte
+	_, _ = crand.Read(seed[:]) // never fails, see crypto/rand
+	return &requestIDs{source: rand.NewChaCha8(seed)}
+}
+
+func (r *requestIDs) next(now time.Time) string {
+	var id ulid.ULID
+	_ = id.SetTime(uint64(now.UnixMilli())) // fails after the year 10889
+	r.mu.Lock()
+	_, _ = r.source.Read(id[6:]) // never fails
+	r.mu.Unlock()
+	return id.String()
+}
+
+// errorResponse is e in Bedrock's form. Every SDK reads the header first and
+// needs a JSON body.
+func errorResponse(e *wire.Error, id string) *gateway.Response {
+	res := &gateway.Response{
+		Status: e.Status(),
+		Header: wire.Header{
+			{Name: "content-type", Value: "application/json"},
+			{Name: "x-amzn-ErrorType", Value: e.Type()},
+			{Name: "x-amzn-RequestId", Value: id},
+		},
+		Body: e.AppendJSON(nil),
+	}
+	if e.RetryAfterMillis > 0 {
+		seconds := (e.RetryAfterMillis + 999) / 1000
+		res.Header = append(res.Header, wire.Field{Name: "retry-after", Value: strconv.FormatInt(seconds, 10)})
+	}
+	return res
+}
+
+// refuse is the answer to a request that does not reach the handler.
+func (s *Server) refuse(e *wire.Error, id string) *gateway.Response {
+	s.opts.OnRefusal(e.Status())
+	res := errorResponse(e, id)
+	res.CloseConnection = true
+	return res
+}
+
+// answer calls the handler. A panic in it costs this request and no other.
+func (s *Server) answer(req *gateway.Request) (res *gateway.Response) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.logPanic(req.ID, v)
+			req.Body.Release()
+			res = errorResponse(wire.Errorf(wire.KindInternal, "The gateway failed on this request. Request id: %s", req.ID), req.ID)
+			res.CloseConnection = true
+		}
+	}()
+	if res = s.opts.Handler.Serve(req); res == nil {
+		panic("BUG: the handler returned no response")
+	}
+	return res
+}
+
+// logPanic never prints the value itself, which may quote a request; only the
+// runtime's own errors are known not to.
+func (s *Server) logPanic(id string, v any) {
+	what := fmt.Sprintf("%T", v)
+	var fault runtime.Error
+	if err, ok := v.(error); ok && errors.As(err, &fault) {
+		what = fault.Error()
+	}
+	s.opts.Log.Error("panic while serving a request", "request_id", id, "panic", what, "stack", string(debug.Stack()))
+}
+
+// edgeFields are fields of an answer that are the edge's own: framing,
+// connection, date. The handler's, or an upstream's, are left out.
+var edgeFields = [...]string{"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length",
+	"upgrade", "trailer", "te", "date", "server", requestIDHeader}
+
+func edgeField(name string) bool {
+	for _, f := range edgeFields {
+		if len(f) == len(name) && strings.EqualFold(f, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// stream is a handler's stream whose panics end it and whose Close happens once.
+type stream struct {
+	server *Server
+	id     string
+	inner  io.ReadCloser
+	once   sync.Once
+	after  func() // runs after the handler's Close
+}
+
+var errStreamPanic = errors.New("stream failed")
+
+// Read reads the handler's stream.
+func (s *stream) Read(p []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.server.logPanic(s.id, v)
+			n, err = 0, errStreamPanic
+		}
+	}()
+	return s.inner.Read(p)
+}
+
+// Close closes the handler's stream.
+func (s *stream) Close() (err error) {
+	s.once.Do(func() {
+		defer s.after()
+		defer func() {
+			if v := recover(); v != nil {
+				s.server.logPanic(s.id, v)
+				err = errStreamPanic
+			}
+		}()
+		err = s.inner.Close()
+	})
+	return err
+}

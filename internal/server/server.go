@@ -1,0 +1,344 @@
+// Package server is the edge: it takes connections and turns HTTP/1.1 and
+// HTTP/2 on one port, cleartext or TLS, into gateway requests.
+//
+// HTTP/1.1 is fasthttp's work, HTTP/2 that of net/http; the first bytes of a
+// connection, or ALPN, decide. Neither parser is trusted with what the rest of
+// the gateway relies on: the raw request target, the raw authority and the raw
+// header fields are read here and pass one table of refusals (head.go). Bodies
+// are read as they come, never as they are announced, inside one budget of
+// bytes. The edge knows nothing of tenants, models or Bedrock beyond the shape
+// of an error.
+//
+// Every connection has a goroutine that New's Server waits for; after Shutdown
+// none is left.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/server/hangup"
+)
+
+// Handler answers one request. Its Response's Body must not alias the request's
+// body, which is gone when the handler has released it.
+type Handler interface {
+	Serve(*gateway.Request) *gateway.Response
+}
+
+// Options is what a Server needs. Handler and Log must be set; zero time-outs
+// and limits take the defaults that package config documents.
+type Options struct {
+	Listen   string      // host:port
+	TLS      *config.TLS // nil: cleartext
+	Timeouts config.Timeouts
+	Limits   config.EdgeLimits
+	Handler  Handler
+	Log      *slog.Logger
+	// Now is the clock that stamps requests; nil is time.Now. Deadlines on
+	// sockets always follow the real clock.
+	Now func() time.Time
+	// OnGlitch is told the kind of each HTTP/2 flood, OnRefusal the status of
+	// each request that never reached the handler. Both may be nil.
+	OnGlitch  func(kind string)
+	OnRefusal func(status int)
+}
+
+// Stats is what the edge holds at one moment.
+type Stats struct {
+	Connections   int64 // open, all protocols
+	Pending       int64 // of them: protocol not known yet
+	InFlight      int64 // requests from head to the last byte of the answer
+	BufferedBytes int64 // request bodies
+}
+
+// pendingShare is which part of all connections may be silent or in a TLS
+// handshake: a flood of silent connections must leave room for the others.
+const pendingShare = 3.0 / 4
+
+// goneInterval is how often sockets of waiting requests are looked at.
+const goneInterval = 50 * time.Millisecond
+
+// Server serves one port. Make it with New.
+type Server struct {
+	opts    Options
+	ln      net.Listener
+	certs   *certificate // nil: cleartext
+	h1      *http1
+	h2      *http2
+	watcher *hangup.Watcher
+	budget  *budget
+	ids     *requestIDs
+
+	pending  atomic.Int64
+	inFlight atomic.Int64
+	work     sync.WaitGroup // one per goroutine that Serve started
+	stopOnce sync.Once
+	stopped  chan struct{} // closed when Shutdown has begun
+
+	mu         sync.Mutex // guards the following fields
+	open       map[*conn]struct{}
+	perAddress map[netip.Addr]int
+}
+
+// New opens the port and loads the certificate. Nothing is served before Serve.
+func New(opts Options) (*Server, error) {
+	opts = withDefaults(opts)
+	s := &Server{
+		opts:       opts,
+		budget:     newBudget(opts.Limits.BufferedBytes),
+		ids:        newRequestIDs(),
+		stopped:    make(chan struct{}),
+		open:       make(map[*conn]struct{}),
+		perAddress: make(map[netip.Addr]int),
+	}
+	if opts.TLS != nil {
+		certs, err := loadCertificate(*opts.TLS)
+		if err != nil {
+			return nil, err
+		}
+		s.certs = certs
+	}
+	ln, err := net.Listen("tcp", opts.Listen)
+	if err != nil {
+		return nil, err
+	}
+	s.ln = ln
+	s.watcher = hangup.New(goneInterval)
+	s.h1 = newHTTP1(s)
+	s.h2 = newHTTP2(s)
+	return s, nil
+}
+
+func withDefaults(o Options) Options {
+	fallback := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	fallback(&o.Timeouts.Header, 5*time.Second)
+	fallback(&o.Timeouts.Body, 30*time.Second)
+	fallback(&o.Timeouts.KeepAlive, 75*time.Second)
+	fallback(&o.Timeouts.Write, 30*time.Second)
+	if o.Limits.MaxBodyBytes == 0 {
+		o.Limits.MaxBodyBytes = 25 << 20
+	}
+	if o.Limits.BufferedBytes == 0 {
+		o.Limits.BufferedBytes = 1 << 30
+	}
+	if o.Limits.MaxConnections == 0 {
+		o.Limits.MaxConnections = 10_000
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.OnGlitch == nil {
+		o.OnGlitch = func(string) {}
+	}
+	if o.OnRefusal == nil {
+		o.OnRefusal = func(int) {}
+	}
+	return o
+}
+
+// Addr is where the server listens, with the real port.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Stats returns what is open and held now.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	connections := len(s.open)
+	s.mu.Unlock()
+	return Stats{
+		Connections:   int64(connections),
+		Pending:       s.pending.Load(),
+		InFlight:      s.inFlight.Load(),
+		BufferedBytes: s.budget.inUse(),
+	}
+}
+
+// Serve takes connections until Shutdown, then returns nil. When ctx ends first
+// it closes everything at once and returns ctx's error. It must be called once.
+func (s *Server) Serve(ctx context.Context) error {
+	s.work.Go(s.h2.run)
+	if s.certs != nil {
+		s.work.Go(func() { s.certs.watch(s.stopped, s.opts.Log) })
+	}
+	accepted := make(chan error, 1)
+	s.work.Go(func() { accepted <- s.accept() })
+	select {
+	case <-s.stopped:
+		return nil
+	case err := <-accepted:
+		return err
+	case <-ctx.Done():
+		_ = s.Shutdown(ctx)
+		return ctx.Err()
+	}
+}
+
+// forcedGrace is how long handlers have to return once their callers' connections
+// have been closed under them.
+const forcedGrace = 5 * time.Second
+
+// Shutdown stops listening, tells callers to go (GOAWAY, Connection: close),
+// waits for the requests in flight, and closes what is left when ctx ends,
+// returning its error then. After it no goroutine of the server is left but
+// those of handlers that do not return when their caller is gone.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopOnce.Do(func() { close(s.stopped) })
+	_ = s.ln.Close()
+	s.closeIdle()
+	err := errors.Join(s.h2.shutdown(ctx), s.waitEmpty(ctx))
+	s.closeAll()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), forcedGrace)
+	defer cancel()
+	if late := s.waitEmpty(grace); late != nil {
+		return errors.Join(err, late)
+	}
+	s.work.Wait()
+	s.watcher.Close()
+	return err
+}
+
+// waitEmpty waits until no connection is open and no handler runs.
+func (s *Server) waitEmpty(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if now := s.Stats(); now.Connections == 0 && now.InFlight == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// accept hands each connection to its own goroutine, which finds the protocol.
+func (s *Server) accept() error {
+	const longestPause = time.Second
+	var pause time.Duration
+	for {
+		raw, err := s.ln.Accept()
+		if err == nil {
+			pause = 0
+			s.admit(raw)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		// Out of descriptors, most likely: go on when some are free again.
+		pause = min(max(2*pause, 5*time.Millisecond), longestPause)
+		s.opts.Log.Warn("accept failed", "error", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-s.stopped:
+			return nil
+		}
+	}
+}
+
+// admit applies the limits on connections. One over a limit is closed without a
+// word: whoever opens thousands does not read answers.
+func (s *Server) admit(raw net.Conn) {
+	c := newConn(s, raw)
+	if !s.remember(c) {
+		_ = raw.Close()
+		return
+	}
+	s.pending.Add(1)
+	s.work.Go(func() {
+		serve := s.protocolOf(c)
+		s.pending.Add(-1)
+		serve(c)
+	})
+}
+
+func drop(c *conn) { _ = c.Close() }
+
+func (s *Server) remember(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limits := s.opts.Limits
+	switch {
+	case s.draining(),
+		len(s.open) >= limits.MaxConnections,
+		float64(s.pending.Load()) >= pendingShare*float64(limits.MaxConnections),
+		limits.MaxConnectionsPerAddress > 0 && s.perAddress[c.from] >= limits.MaxConnectionsPerAddress:
+		return false
+	}
+	s.open[c] = struct{}{}
+	s.perAddress[c.from]++
+	return true
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.open[c]; !ok {
+		return
+	}
+	delete(s.open, c)
+	if s.perAddress[c.from]--; s.perAddress[c.from] == 0 {
+		delete(s.perAddress, c.from)
+	}
+}
+
+// draining is whether Shutdown has begun.
+func (s *Server) draining() bool {
+	select {
+	case <-s.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// closeIdle closes connections that wait for a request, the first or the next,
+// so that no silent caller holds up a shutdown.
+func (s *Server) closeIdle() {
+	for _, c := range s.connections() {
+		if !c.busy.Load() {
+			_ = c.raw.Close()
+		}
+	}
+}
+
+// closeAll closes every connection and tells handlers that their callers are
+// gone.
+func (s *Server) closeAll() {
+	for _, c := range s.connections() {
+		s.watcher.Hangup(&c.watch)
+		_ = c.Close()
+	}
+}
+
+func (s *Server) connections() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.open))
+}
+
+// tlsConfig offers both protocols and always the newest certificate.
+func (s *Server) tlsConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: s.certs.get,
+	}
+}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/server/h2guard"
+)
+
+// protocolOf finds what serves a connection, which is drop when it told nothing
+// in time. All of it, TLS handshake included, must happen within the header
+// time-out: a connection that says nothing costs a few kilobytes and no more
+// than that time.
+func (s *Server) protocolOf(c *conn) func(*conn) {
+	deadline := time.Now().Add(s.opts.Timeouts.Header)
+	if err := c.raw.SetDeadline(deadline); err != nil {
+		return drop
+	}
+	alpn := ""
+	if s.certs != nil {
+		tc := tls.Server(c.raw, s.tlsConfig())
+		if err := tc.Handshake(); err != nil {
+			return drop
+		}
+		alpn = tc.ConnectionState().NegotiatedProtocol
+		c.Conn = tc
+	}
+	isHTTP2, err := c.sniff()
+	if err != nil {
+		return drop
+	}
+	// Over TLS the negotiated name binds: no HTTP/1.1 after "h2".
+	if alpn != "" && (alpn == "h2") != isHTTP2 {
+		return drop
+	}
+	if err := c.raw.SetDeadline(time.Time{}); err != nil {
+		return drop
+	}
+	c.busy.Store(true)
+	if !isHTTP2 {
+		return s.h1.serve
+	}
+	c.guard = &h2guard.Guard{}
+	return s.h2.serve
+}
+
+// sniff reads until the bytes cannot be, or are, the preface of HTTP/2. An
+// HTTP/1.1 request differs from it within its first three bytes.
+func (c *conn) sniff() (isHTTP2 bool, err error) {
+	for c.nPeeked < len(h2guard.Preface) {
+		n, err := c.Conn.Read(c.peeked[c.nPeeked:])
+		c.nPeeked += n
+		if string(c.peeked[:c.nPeeked]) != h2guard.Preface[:c.nPeeked] {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// handover is a listener without a port: connections are put into it.
+type handover struct {
+	addr  net.Addr
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newHandover(addr net.Addr) *handover {
+	return &handover{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// put waits until the server takes the connection, or returns false because the
+// listener is closed.
+func (h *handover) put(c net.Conn) bool {
+	select {
+	case h.conns <- c:
+		return true
+	case <-h.done:
+		return false
+	}
+}
+
+// Accept returns the next connection, or io.EOF after Close.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, io.EOF
+	}
+}
+
+// Close ends Accept and put.
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+// Addr is the address of the port behind it.
+func (h *handover) Addr() net.Addr { return h.addr }

@@ -1,0 +1,482 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// frames is a response stream fed by a channel.
+type frames struct {
+	next   chan string
+	end    error // after next is closed
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newFrames(end error) *frames {
+	return &frames{next: make(chan string), end: end, closed: make(chan struct{})}
+}
+
+func (f *frames) Read(p []byte) (int, error) {
+	select {
+	case s, ok := <-f.next:
+		if !ok {
+			return 0, f.end
+		}
+		return copy(p, s), nil
+	case <-f.closed:
+		return 0, errors.New("closed")
+	}
+}
+
+func (f *frames) Close() error {
+	f.once.Do(func() { close(f.closed) })
+	return nil
+}
+
+func streaming(f *frames) Handler {
+	return handlerFunc(func(r *gateway.Request) *gateway.Response {
+		r.Body.Release()
+		return &gateway.Response{Status: 200, Stream: f,
+			Header: wire.Header{{Name: "content-type", Value: "application/vnd.amazon.eventstream"}}}
+	})
+}
+
+// The reader has each frame before the handler makes the next, and the head
+// before the first.
+func TestEachFrameLeavesAtOnce(t *testing.T) {
+	var f *frames
+	opts := Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response { return streaming(f).Serve(r) })}
+	everywhere(t, opts, func(t *testing.T, c *http.Client, url string, _ *Server) {
+		f = newFrames(io.EOF)
+		res, err := c.Post(url+"/stream", "", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		for i, size := range []int{1, 100, 3000, 9000, 5} {
+			frame := strings.Repeat(fmt.Sprint(i), size)
+			sent := 0
+			for sent < size { // a Read may take less than a frame
+				part := frame[sent:min(size, sent+3000)]
+				f.next <- part
+				got := make([]byte, len(part))
+				if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != part {
+					t.Fatalf("frame %d: %q, %v", i, got[:min(len(got), 20)], err)
+				}
+				sent += len(part)
+			}
+		}
+		close(f.next)
+		if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 {
+			t.Errorf("after the end: %q, %v", rest, err)
+		}
+		<-f.closed
+	})
+}
+
+// A stream that breaks must not look like one that ended.
+func TestBrokenStream(t *testing.T) {
+	var f *frames
+	opts := Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response { return streaming(f).Serve(r) })}
+	everywhere(t, opts, func(t *testing.T, c *http.Client, url string, _ *Server) {
+		f = newFrames(errors.New("upstream broke"))
+		res, err := c.Post(url+"/stream", "", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		f.next <- "frame"
+		close(f.next)
+		if got, err := io.ReadAll(res.Body); err == nil || string(got) != "frame" {
+			t.Errorf("%q, %v", got, err)
+		}
+		<-f.closed
+	})
+}
+
+// A caller who leaves is noticed while a handler waits, and while it streams.
+func TestCallerLeaves(t *testing.T) {
+	noticed := make(chan string, 4)
+	var f *frames
+	opts := Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+		r.Body.ReadAll()
+		r.Body.Release()
+		if r.Target == "/stream" {
+			return streaming(f).Serve(r)
+		}
+		select {
+		case <-r.Gone:
+			noticed <- "wait"
+		case <-time.After(10 * time.Second):
+			noticed <- "never"
+		}
+		return &gateway.Response{Status: 200}
+	})}
+	everywhere(t, opts, func(t *testing.T, c *http.Client, url string, s *Server) {
+		ctx, cancel := context.WithCancel(context.Background())
+		req, _ := http.NewRequestWithContext(ctx, "POST", url+"/wait", strings.NewReader("x"))
+		go func() {
+			for s.Stats().InFlight == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			cancel()
+		}()
+		if _, err := c.Do(req); err == nil {
+			t.Error("an answer although the caller left")
+		}
+		if got := <-noticed; got != "wait" {
+			t.Error("not noticed while waiting")
+		}
+
+		f = newFrames(io.EOF)
+		ctx, cancel = context.WithCancel(context.Background())
+		defer cancel()
+		req, _ = http.NewRequestWithContext(ctx, "POST", url+"/stream", strings.NewReader("x"))
+		res, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.next <- "frame"
+		cancel()
+		res.Body.Close()
+		timeout := time.After(10 * time.Second)
+		for {
+			select {
+			case f.next <- "frame":
+				time.Sleep(5 * time.Millisecond)
+				continue
+			case <-f.closed:
+			case <-timeout:
+				t.Error("the stream was not closed")
+			}
+			break
+		}
+	})
+}
+
+// A quick request never has its Gone channel closed by the next one's caller.
+func TestGoneBelongsToOneRequest(t *testing.T) {
+	var first atomic.Pointer[<-chan struct{}]
+	s := start(t, Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+		if r.Target == "/first" {
+			first.Store(&r.Gone)
+			return echo(r)
+		}
+		<-r.Gone
+		return echo(r)
+	})})
+	c := dial(t, s)
+	io.WriteString(c, "GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+	answer(t, bufio.NewReader(c))
+	io.WriteString(c, "GET /second HTTP/1.1\r\nHost: a\r\n\r\n")
+	for s.Stats().InFlight == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	c.Close()
+	for s.Stats().InFlight != 0 {
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case <-*first.Load():
+		t.Error("the first request's channel was closed")
+	default:
+	}
+}
+
+// A caller who does not read is dropped after the write time-out; one who reads
+// slowly is not, however long the whole takes.
+func TestSlowReaders(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	ended := make(chan struct{}, 4)
+	opts := Options{Timeouts: config.Timeouts{Write: timeout}, Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+		r.Body.Release()
+		return &gateway.Response{Status: 200, Stream: &endless{left: 64 << 20, ended: ended}}
+	})}
+	everywhere(t, opts, func(t *testing.T, c *http.Client, url string, _ *Server) {
+		res, err := c.Post(url+"/m", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Error("a caller who does not read keeps its stream")
+		}
+		res.Body.Close()
+	})
+	t.Run("slow but alive", func(t *testing.T) {
+		f := newFrames(io.EOF)
+		s := start(t, Options{Timeouts: config.Timeouts{Write: timeout, Header: timeout, Body: timeout, KeepAlive: timeout}, Handler: streaming(f)})
+		res, err := clients(t, nil)["h1"].Post("http://"+s.Addr().String(), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		for range 4 {
+			time.Sleep(timeout)
+			f.next <- "x"
+		}
+		close(f.next)
+		if got, err := io.ReadAll(res.Body); err != nil || string(got) != "xxxx" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+type endless struct {
+	left  int
+	ended chan struct{}
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.left <= 0 {
+		return 0, io.EOF
+	}
+	e.left -= len(p)
+	return len(p), nil
+}
+
+func (e *endless) Close() error {
+	if e.left > 0 {
+		e.ended <- struct{}{}
+	}
+	return nil
+}
+
+// Silent and slow callers are closed in their time, whatever they speak.
+func TestSilentCallers(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	files, roots := selfSigned(t, t.TempDir(), "one")
+	plain := start(t, Options{Timeouts: config.Timeouts{Header: timeout, KeepAlive: timeout}})
+	secure := start(t, Options{Timeouts: config.Timeouts{Header: timeout, KeepAlive: timeout}, TLS: &files})
+	f := func(name string, s *Server, c net.Conn, text string) {
+		t.Helper()
+		io.WriteString(c, text)
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+			t.Errorf("%s: still open", name)
+		}
+	}
+	f("silent", plain, dial(t, plain), "")
+	f("half a preface", plain, dial(t, plain), "PRI * HTTP")
+	f("preface alone", plain, dial(t, plain), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	f("half a head", plain, dial(t, plain), "POST / HTTP/1.1\r\nHo")
+	f("idle after a request", plain, dial(t, plain), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	f("no handshake", secure, dial(t, secure), "")
+	handshaken := func(protocols ...string) net.Conn {
+		c, err := tls.Dial("tcp", secure.Addr().String(), &tls.Config{RootCAs: roots, NextProtos: protocols})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	f("silent after the handshake", secure, handshaken("http/1.1"), "")
+	f("silent after h2", secure, handshaken("h2"), "")
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+func TestConnectionLimits(t *testing.T) {
+	f := func(name string, limits config.EdgeLimits, allowed int) {
+		t.Helper()
+		s := start(t, Options{Limits: limits})
+		open := 0
+		for range 8 {
+			c := dial(t, s)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			if _, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
+				open++
+			}
+		}
+		if open != allowed {
+			t.Errorf("%s: %d connections, want %d", name, open, allowed)
+		}
+	}
+	f("all", config.EdgeLimits{MaxConnections: 5}, 5)
+	f("per address", config.EdgeLimits{MaxConnectionsPerAddress: 3}, 3)
+	f("none", config.EdgeLimits{}, 8)
+}
+
+// Shutdown lets requests in flight finish, closes idle connections at once, and
+// takes no new ones.
+func TestDrain(t *testing.T) {
+	for _, proto := range []string{"h1", "h2"} {
+		t.Run(proto, func(t *testing.T) {
+			release := make(chan struct{})
+			f := newFrames(io.EOF)
+			s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(), Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+				switch r.Target {
+				case "/wait":
+					<-release
+				case "/stream":
+					return streaming(f).Serve(r)
+				}
+				return echo(r)
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() { served <- s.Serve(context.Background()) }()
+			idle := dial(t, s)
+			io.WriteString(idle, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			idleReader := bufio.NewReader(idle)
+			answer(t, idleReader)
+			silent := dial(t, s)
+
+			c := clients(t, nil)[proto]
+			url := "http://" + s.Addr().String()
+			streamed, err := c.Post(url+"/stream", "", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			waited := make(chan error, 1)
+			go func() {
+				res, err := c.Post(url+"/wait", "", strings.NewReader("x"))
+				if err == nil {
+					body, _ := io.ReadAll(res.Body)
+					res.Body.Close()
+					if res.StatusCode != 200 || string(body) != "x" {
+						err = fmt.Errorf("status %d, %q", res.StatusCode, body)
+					}
+				}
+				waited <- err
+			}()
+			for s.Stats().InFlight < 2 {
+				time.Sleep(time.Millisecond)
+			}
+			down := make(chan error, 1)
+			go func() { down <- s.Shutdown(context.Background()) }()
+			if _, err := idleReader.ReadByte(); err == nil || isTimeout(err) {
+				t.Errorf("idle connection: %v", err)
+			}
+			if _, err := silent.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+				t.Errorf("silent connection: %v", err)
+			}
+			if nc, err := net.Dial("tcp", s.Addr().String()); err == nil {
+				nc.Close()
+				t.Error("a new connection was taken")
+			}
+			select {
+			case err := <-down:
+				t.Fatalf("Shutdown did not wait: %v", err)
+			default:
+			}
+			close(release)
+			if err := <-waited; err != nil {
+				t.Errorf("request in flight: %v", err)
+			}
+			f.next <- "last"
+			close(f.next)
+			if got, err := io.ReadAll(streamed.Body); err != nil || string(got) != "last" {
+				t.Errorf("stream in flight: %q, %v", got, err)
+			}
+			streamed.Body.Close()
+			if err := <-down; err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+			if err := <-served; err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		})
+	}
+}
+
+// When the time is up, handlers learn that their callers are gone.
+func TestForcedShutdown(t *testing.T) {
+	for _, proto := range []string{"h1", "h2"} {
+		s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(), Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+			<-r.Gone
+			r.Body.Release()
+			return &gateway.Response{Status: 200}
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ctx) }()
+		go clients(t, nil)[proto].Post("http://"+s.Addr().String(), "", nil)
+		for s.Stats().InFlight == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		if err := <-served; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: Serve: %v", proto, err)
+		}
+		if now := s.Stats(); now.InFlight != 0 || now.Connections != 0 {
+			t.Errorf("%s: left: %+v", proto, now)
+		}
+	}
+}
+
+func TestAdmin(t *testing.T) {
+	ready := true
+	a, err := NewAdmin(AdminOptions{
+		Listen: "127.0.0.1:0", Token: "s3cret", Log: discard(),
+		Ready:   func() (bool, any) { return ready, map[string]string{"redis": "away"} },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") }),
+		Pages:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "page") }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- a.Serve() }()
+	c := clients(t, nil)["h1"]
+	f := func(path, authorization string, status int, want string) {
+		t.Helper()
+		req, _ := http.NewRequest("GET", "http://"+a.Addr().String()+path, nil)
+		if authorization != "" {
+			req.Header.Set("Authorization", authorization)
+		}
+		res, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		if res.StatusCode != status || !strings.Contains(string(body), want) {
+			t.Errorf("%s %q: %d %s", path, authorization, res.StatusCode, body)
+		}
+	}
+	f("/healthz", "", 200, "alive")
+	f("/readyz", "", 200, "away")
+	ready = false
+	f("/readyz", "", 503, "away")
+	f("/metrics", "", 401, "token")
+	f("/metrics", "Bearer wrong", 401, "token")
+	f("/metrics", "Basic s3cret", 401, "token")
+	f("/metrics", "bearer s3cret", 200, "metrics")
+	f("/reports", "", 401, "token")
+	f("/reports", "Bearer s3cret", 200, "page")
+	if err := a.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if _, err := NewAdmin(AdminOptions{Listen: "0.0.0.0:0", Log: discard()}); err == nil {
+		t.Error("the admin port opened to the world without a token")
+	}
+}

@@ -1,0 +1,114 @@
+package tenant
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/sigv4"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// smallBody is how many bytes of body the gateway reads for a caller whose key
+// id it does not know, only so that the answer gives nothing away.
+const smallBody = 64 << 10
+
+const badBearer = "Authentication failed: Please make sure your API Key is valid."
+
+// AuthRequest is the head of a request, as on the wire.
+type AuthRequest struct {
+	Method string
+	Target string // raw, with the query
+	// Authority is the raw Host field, or :authority.
+	Authority string
+	HTTP2     bool
+	// Header holds every field that arrived, content-length too: any may be
+	// signed. It must stay valid until Confirm.
+	Header wire.Header
+}
+
+// Admission is a caller who may send a body. Only Confirm says who it is.
+type Admission struct {
+	key     *key
+	claim   *sigv4.Claim // nil: a bearer key, proven already
+	request sigv4.Request
+}
+
+// Admit checks what the head of a request can prove: a bearer key as a whole,
+// and of Signature V4 the form, the time and the key id. It fails with
+// KindMissingAuthentication without any credential, KindAccessDenied for a
+// bearer key and KindInvalidSignature for a signature. An unknown key id fails
+// here only when the body is large or of unknown length; else Confirm refuses
+// it in the words and the time of a wrong signature.
+func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Error) {
+	if r.Header.Count("authorization") == 1 {
+		if token, ok := bearerToken(r.Header.Get("authorization")); ok {
+			return d.admitBearer(token)
+		}
+	}
+	path, query, _ := strings.Cut(r.Target, "?")
+	claim, err := sigv4.Parse(r.Header, query)
+	if err != nil {
+		return nil, err
+	}
+	if err := claim.CheckTime(now); err != nil {
+		return nil, err
+	}
+	a := &Admission{key: d.find(claim.AccessKeyID), claim: claim, request: sigv4.Request{
+		Method: r.Method, Path: path, Query: query, Authority: r.Authority, HTTP2: r.HTTP2, Header: r.Header,
+	}}
+	if a.key == d.stranger && !hasSmallBody(r.Header) {
+		_, err := a.Confirm(nil)
+		return nil, err
+	}
+	return a, nil
+}
+
+func (d *Directory) find(keyID string) *key {
+	if k, ok := d.keys[keyID]; ok {
+		return k
+	}
+	return d.stranger
+}
+
+func (d *Directory) admitBearer(token string) (*Admission, *wire.Error) {
+	rest, _ := strings.CutPrefix(token, bearerPrefix)
+	keyID, _, _ := strings.Cut(rest, "_")
+	k := d.find(keyID)
+	var room [128]byte
+	sum := sha256.Sum256(append(room[:0], token...))
+	if subtle.ConstantTimeCompare(sum[:], k.bearer[:]) != 1 || k == d.stranger {
+		return nil, &wire.Error{Kind: wire.KindAccessDenied, Message: badBearer}
+	}
+	return &Admission{key: k}, nil
+}
+
+// Confirm proves the caller with the whole body, or nil for none, and returns
+// who it is. It fails with KindInvalidSignature.
+func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
+	if a.claim == nil {
+		return a.key.identity, nil
+	}
+	a.request.BodyHash = sha256.Sum256(body)
+	if err := a.claim.Verify(&a.request, a.key.secret); err != nil {
+		return nil, err
+	}
+	if a.key.identity == nil {
+		return nil, &wire.Error{Kind: wire.KindInvalidSignature, Message: sigv4.Mismatch}
+	}
+	return a.key.identity, nil
+}
+
+// bearerToken reads "Bearer TOKEN"; the scheme's case does not matter (RFC 9110).
+func bearerToken(value string) (string, bool) {
+	scheme, token, ok := strings.Cut(value, " ")
+	return strings.Trim(token, " "), ok && strings.EqualFold(scheme, "bearer")
+}
+
+// hasSmallBody reports whether the head announces a body of at most smallBody.
+func hasSmallBody(h wire.Header) bool {
+	n, err := strconv.ParseUint(h.Get("content-length"), 10, 63)
+	return err == nil && n <= smallBody && h.Count("content-length") == 1
+}

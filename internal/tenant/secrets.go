@@ -1,0 +1,121 @@
+package tenant
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+const (
+	keyIDPrefix   = "SLK"
+	bearerPrefix  = "slk_"
+	versionLength = 5
+	randomBytes   = 10 // 16 characters of base32
+	keyIDLength   = len(keyIDPrefix) + versionLength + randomBytes*8/5
+	secretBytes   = 32
+)
+
+// Why a key id has no credentials.
+var (
+	// ErrKeyID is an id that Sluice did not issue.
+	ErrKeyID = errors.New("not a key id")
+	// ErrGeneration is an id whose root secret is not loaded.
+	ErrGeneration = errors.New("no root secret of the key's generation is loaded")
+)
+
+// Credentials are what the holder of one key needs, in both styles. They derive
+// from the root secret, so the same id always has the same ones.
+type Credentials struct {
+	KeyID string
+	// Bearer goes into "Authorization: Bearer", or AWS_BEARER_TOKEN_BEDROCK.
+	Bearer string
+	// AccessKeyID is KeyID; with SecretAccessKey it is an AWS key pair.
+	AccessKeyID, SecretAccessKey string
+}
+
+// Secrets derives credentials from the root secret, and from the previous one
+// during a rotation. Make it with LoadSecrets; it is immutable.
+type Secrets struct {
+	generations []generation // the current one first
+}
+
+// generation is one root secret.
+type generation struct {
+	root    []byte
+	version string // as it stands in key ids
+}
+
+func newGeneration(root []byte) generation {
+	g := generation{root: root}
+	g.version = base32.StdEncoding.EncodeToString(g.derive("generation", ""))[:versionLength]
+	return g
+}
+
+// derive returns 32 bytes by HKDF-SHA256 (RFC 5869), without a salt. The purpose
+// keeps what derives for one use apart from what derives for another.
+func (g *generation) derive(purpose, keyID string) []byte {
+	out, err := hkdf.Key(sha256.New, g.root, nil, "sluice v1 "+purpose+" "+keyID, secretBytes)
+	if err != nil {
+		panic("BUG: HKDF refused a constant length: " + err.Error())
+	}
+	return out
+}
+
+func (g *generation) credentials(keyID string) Credentials {
+	return Credentials{
+		KeyID:           keyID,
+		Bearer:          bearerPrefix + keyID + "_" + encodeSecret(g.derive("bearer", keyID)),
+		AccessKeyID:     keyID,
+		SecretAccessKey: encodeSecret(g.derive("secret access key", keyID)),
+	}
+}
+
+// encodeSecret spells a secret in characters that no shell, URL or header minds.
+func encodeSecret(b []byte) string {
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
+}
+
+// Fingerprint identifies the current root secret and is safe to store: 32
+// hexadecimal digits, from which the secret cannot be told unless it can be
+// guessed.
+func (s *Secrets) Fingerprint() string {
+	return hex.EncodeToString(s.generations[0].derive("fingerprint", "")[:16])
+}
+
+// NewKeyID issues a key id under the current root secret: 24 characters A-Z and
+// 2-7, of which the first eight name Sluice and the root secret's generation and
+// 16 are random. It fails when random does.
+func (s *Secrets) NewKeyID(random io.Reader) (string, error) {
+	var b [randomBytes]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("new key id: %w", err)
+	}
+	return keyIDPrefix + s.generations[0].version + base32.StdEncoding.EncodeToString(b[:]), nil
+}
+
+// Credentials derives the credentials of a key id. It fails with ErrKeyID or
+// ErrGeneration.
+func (s *Secrets) Credentials(keyID string) (Credentials, error) {
+	if !isKeyID(keyID) {
+		return Credentials{}, ErrKeyID
+	}
+	version := keyID[len(keyIDPrefix):][:versionLength]
+	i := slices.IndexFunc(s.generations, func(g generation) bool { return g.version == version })
+	if i < 0 {
+		return Credentials{}, ErrGeneration
+	}
+	return s.generations[i].credentials(keyID), nil
+}
+
+func isKeyID(s string) bool {
+	if len(s) != keyIDLength || !strings.HasPrefix(s, keyIDPrefix) {
+		return false
+	}
+	return strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}

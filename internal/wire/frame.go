@@ -1,0 +1,244 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+)
+
+// Bounds of one event-stream frame, those of botocore; Go's decoder has none.
+const (
+	maxFrameHeaders = 128 << 10
+	maxFramePayload = 24 << 20
+	// frameOverhead is the prelude of twelve bytes and the last checksum.
+	frameOverhead = 16
+	frameBuffer   = 16 << 10
+)
+
+// What can be wrong with a frame.
+var (
+	ErrFrameMalformed = errors.New("wire: malformed event-stream frame")
+	ErrFrameChecksum  = errors.New("wire: event-stream checksum mismatch")
+	ErrFrameTooLarge  = errors.New("wire: event-stream frame too large")
+)
+
+// Frame is one event-stream message (application/vnd.amazon.eventstream). It
+// points into the bytes that it was parsed from.
+type Frame struct{ Raw, Headers, Payload []byte }
+
+// ParseFrame checks and splits raw, which must be exactly one frame. It fails
+// with ErrFrameMalformed, ErrFrameChecksum or ErrFrameTooLarge.
+func ParseFrame(raw []byte) (Frame, error) {
+	if len(raw) < frameOverhead {
+		return Frame{}, ErrFrameMalformed
+	}
+	total, err := frameLength(raw)
+	if err != nil {
+		return Frame{}, err
+	}
+	if total != len(raw) {
+		return Frame{}, ErrFrameMalformed
+	}
+	end := total - 4
+	if crc32.ChecksumIEEE(raw[:end]) != binary.BigEndian.Uint32(raw[end:]) {
+		return Frame{}, ErrFrameChecksum
+	}
+	headers := int(binary.BigEndian.Uint32(raw[4:])) + 12
+	f := Frame{Raw: raw, Headers: raw[12:headers], Payload: raw[headers:end]}
+	for rest := f.Headers; len(rest) > 0; {
+		var ok bool
+		if _, rest, ok = nextHeader(rest); !ok {
+			return Frame{}, ErrFrameMalformed
+		}
+	}
+	return f, nil
+}
+
+// frameLength reads the length of the frame whose first twelve bytes begin
+// prelude, after checking them.
+func frameLength(prelude []byte) (int, error) {
+	if crc32.ChecksumIEEE(prelude[:8]) != binary.BigEndian.Uint32(prelude[8:]) {
+		return 0, ErrFrameChecksum
+	}
+	total, headers := binary.BigEndian.Uint32(prelude), binary.BigEndian.Uint32(prelude[4:])
+	switch {
+	case headers > maxFrameHeaders || total > maxFrameHeaders+maxFramePayload+frameOverhead:
+		return 0, ErrFrameTooLarge
+	case total < headers+frameOverhead:
+		return 0, ErrFrameMalformed
+	case total-headers-frameOverhead > maxFramePayload:
+		return 0, ErrFrameTooLarge
+	}
+	return int(total), nil
+}
+
+// header is one header of a frame. value is set for strings only.
+type header struct{ name, value []byte }
+
+// Types of header values whose length stands before them.
+const (
+	headerBytes  = 6
+	headerString = 7
+)
+
+// headerSizes is the length of the values of the other types.
+var headerSizes = [...]int{0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+
+func nextHeader(b []byte) (h header, rest []byte, ok bool) {
+	if len(b) < 2 || b[0] == 0 || len(b) < 2+int(b[0]) {
+		return h, nil, false
+	}
+	h.name, b = b[1:1+b[0]], b[1+b[0]:]
+	kind := b[0]
+	b = b[1:]
+	size := 0
+	switch {
+	case kind == headerBytes || kind == headerString:
+		if len(b) < 2 {
+			return h, nil, false
+		}
+		size, b = int(binary.BigEndian.Uint16(b)), b[2:]
+	case int(kind) < len(headerSizes):
+		size = headerSizes[kind]
+	default:
+		return h, nil, false
+	}
+	if len(b) < size {
+		return h, nil, false
+	}
+	if kind == headerString {
+		h.value = b[:size:size]
+	}
+	return h, b[size:], true
+}
+
+// Header returns the value of the string header called name. It allocates only
+// for values that it has not been told of.
+func (f Frame) Header(name string) (string, bool) {
+	v, ok := f.header(name)
+	return intern(v), ok
+}
+
+func (f Frame) header(name string) ([]byte, bool) {
+	for rest := f.Headers; len(rest) > 0; {
+		h, next, ok := nextHeader(rest)
+		if !ok {
+			return nil, false
+		}
+		if string(h.name) == name && h.value != nil {
+			return h.value, true
+		}
+		rest = next
+	}
+	return nil, false
+}
+
+// FrameReader takes frames off a stream of bytes. Its buffer grows to the
+// largest frame and is used again for each.
+type FrameReader struct {
+	r          io.Reader
+	buf        []byte
+	start, end int // bytes that are read but not taken
+	err        error
+}
+
+// NewFrameReader returns a reader of r's frames.
+func NewFrameReader(r io.Reader) *FrameReader { return &FrameReader{r: r} }
+
+// Next returns the next whole frame, its checksums verified, as soon as its
+// last byte is there. It stays valid until the following call. Next returns
+// io.EOF after the last frame, io.ErrUnexpectedEOF when the stream ends inside
+// one, an ErrFrame… for bad bytes, else the reader's error.
+func (fr *FrameReader) Next() ([]byte, error) {
+	if err := fr.fill(12); err != nil {
+		return nil, err
+	}
+	n, err := frameLength(fr.buf[fr.start:])
+	if err != nil {
+		return nil, err
+	}
+	if err := fr.fill(n); err != nil {
+		return nil, err
+	}
+	raw := fr.buf[fr.start : fr.start+n : fr.start+n]
+	if _, err := ParseFrame(raw); err != nil {
+		return nil, err
+	}
+	fr.start += n
+	return raw, nil
+}
+
+// fill reads until n bytes are there. Nothing is read while they already are.
+func (fr *FrameReader) fill(n int) error {
+	for empty := 0; fr.end-fr.start < n; {
+		if fr.err != nil {
+			return fr.failure()
+		}
+		fr.room(n)
+		got, err := fr.r.Read(fr.buf[fr.end:])
+		fr.end += got
+		fr.err = err
+		if empty++; got > 0 {
+			empty = 0
+		}
+		if empty == 100 && err == nil {
+			fr.err = io.ErrNoProgress
+		}
+	}
+	return nil
+}
+
+func (fr *FrameReader) failure() error {
+	if fr.err == io.EOF && fr.end > fr.start {
+		return io.ErrUnexpectedEOF
+	}
+	return fr.err
+}
+
+// room makes space for a frame of n bytes. A large frame gets its space as its
+// bytes come, not as they are announced.
+func (fr *FrameReader) room(n int) {
+	if fr.start > 0 && (fr.start == fr.end || fr.start+n > len(fr.buf)) {
+		fr.end = copy(fr.buf, fr.buf[fr.start:fr.end])
+		fr.start = 0
+	}
+	if fr.end < len(fr.buf) {
+		return
+	}
+	grown := make([]byte, max(frameBuffer, 2*len(fr.buf)))
+	copy(grown, fr.buf[:fr.end])
+	fr.buf = grown
+}
+
+// AppendFrame appends one frame with string headers. Names must be at most 255
+// bytes long and values at most 32,767.
+func AppendFrame(dst []byte, headers []Field, payload []byte) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, 12)...)
+	for _, h := range headers {
+		if h.Name == "" || len(h.Name) > 255 || len(h.Value) > 32767 {
+			panic("BUG: event-stream header out of bounds: " + h.Name)
+		}
+		dst = append(append(dst, byte(len(h.Name))), h.Name...)
+		dst = append(dst, headerString, byte(len(h.Value)>>8), byte(len(h.Value)))
+		dst = append(dst, h.Value...)
+	}
+	headerLen := len(dst) - start - 12
+	dst = append(dst, payload...)
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start+4))
+	binary.BigEndian.PutUint32(dst[start+4:], uint32(headerLen))
+	binary.BigEndian.PutUint32(dst[start+8:], crc32.ChecksumIEEE(dst[start:start+8]))
+	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[start:]))
+}
+
+// AppendException appends e as an exception frame, which ends a stream. Its
+// name is one that all SDKs know.
+func AppendException(dst []byte, e *Error) []byte {
+	headers := [...]Field{
+		{":exception-type", e.ExceptionName()},
+		{":content-type", "application/json"},
+		{":message-type", "exception"},
+	}
+	return AppendFrame(dst, headers[:], e.AppendJSON(nil))
+}

@@ -1,0 +1,470 @@
+// Package jsonscan reads JSON text once, without decoding it and without
+// allocating. Scanner yields checked tokens as byte offsets; Walker runs a
+// Scanner along a Tree of paths and yields only the values that the tree names.
+//
+// It is strict: RFC 8259 grammar, valid UTF-8, one value and nothing after it,
+// at most MaxDepth containers inside one another. Numbers are checked for form,
+// never for range, and escaped lone surrogates are let through, as
+// encoding/json does. It knows nothing of Bedrock.
+package jsonscan
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+	"unicode/utf8"
+)
+
+// MaxDepth is how many containers may stand inside one another.
+const MaxDepth = 512
+
+// Kind is what a token is. The zero value is Invalid.
+type Kind uint8
+
+// The kinds of token.
+const (
+	Invalid Kind = iota // the text is not JSON; Scanner.Err says why
+	End                 // the text ended properly
+	Key                 // an object member's name
+	String
+	Number
+	True
+	False
+	Null
+	BeginObject
+	EndObject
+	BeginArray
+	EndArray
+)
+
+// Token is one token, as a half-open range of bytes. Keys and strings include
+// their quotes.
+type Token struct {
+	Kind       Kind
+	Start, End int
+	// Shrink is how many bytes unescaping takes away from a key or string.
+	Shrink int
+}
+
+// TextLen is the length in bytes of a key or string after unescaping.
+func (t Token) TextLen() int { return t.End - t.Start - 2 - t.Shrink }
+
+// Fault is why a text was refused.
+type Fault uint8
+
+// The faults. The zero value is not used.
+const (
+	_            Fault = iota
+	BadSyntax          // not JSON
+	BadUTF8            // a string is not valid UTF-8
+	TooDeep            // more than MaxDepth containers
+	Truncated          // the text ends in the middle of a value
+	DuplicateKey       // a member that the tree names stands twice in one object
+)
+
+// Error says what is wrong and where.
+type Error struct {
+	Fault  Fault
+	Offset int
+	Name   string // the duplicated key
+}
+
+// Error describes the fault in words fit for a caller.
+func (e *Error) Error() string {
+	at := " at byte " + strconv.Itoa(e.Offset)
+	switch e.Fault {
+	case BadUTF8:
+		return "invalid UTF-8" + at
+	case TooDeep:
+		return "more than " + strconv.Itoa(MaxDepth) + " nested values" + at
+	case Truncated:
+		return "the JSON text ends early" + at
+	case DuplicateKey:
+		return "duplicate member " + strconv.Quote(e.Name) + at
+	}
+	return "invalid JSON" + at
+}
+
+// expectation is what the grammar allows next.
+type expectation uint8
+
+const (
+	expectValue expectation = iota
+	expectElementOrEnd
+	expectKeyOrEnd
+	expectKey
+	expectCommaOrEnd
+	expectNothing
+)
+
+// Scanner yields the tokens of one text. The zero value scans an empty text.
+type Scanner struct {
+	data   []byte
+	pos    int
+	depth  int
+	expect expectation
+	// objects has a bit per open container, set for an object.
+	objects [MaxDepth/64 + 1]uint64
+	err     *Error
+}
+
+// Reset makes s ready to scan data from its beginning.
+func (s *Scanner) Reset(data []byte) {
+	s.data, s.pos, s.depth, s.expect, s.err = data, 0, 0, expectValue, nil
+}
+
+// Err is why Next returned Invalid, nil before.
+func (s *Scanner) Err() *Error { return s.err }
+
+// Depth is how many containers are open.
+func (s *Scanner) Depth() int { return s.depth }
+
+// Next returns the next token. After End or Invalid it returns the same again.
+func (s *Scanner) Next() Token {
+	if s.err != nil {
+		return Token{Kind: Invalid, Start: s.pos, End: s.pos}
+	}
+	c := s.skipSpace()
+	switch s.expect {
+	case expectNothing:
+		if s.pos == len(s.data) {
+			return Token{Kind: End, Start: s.pos, End: s.pos}
+		}
+		return s.fail(BadSyntax)
+	case expectCommaOrEnd:
+		if c == ',' {
+			s.pos++
+			c = s.skipSpace()
+			if s.inObject() {
+				return s.key(c)
+			}
+			return s.value(c)
+		}
+		return s.closing(c)
+	case expectKeyOrEnd:
+		if c == '}' {
+			return s.closing(c)
+		}
+		return s.key(c)
+	case expectElementOrEnd:
+		if c == ']' {
+			return s.closing(c)
+		}
+	}
+	return s.value(c)
+}
+
+// skipSpace moves to the next byte that is not white space and returns it, 0
+// at the end of the text. A NUL in the text is refused by every caller anyway.
+func (s *Scanner) skipSpace() byte {
+	for ; s.pos < len(s.data); s.pos++ {
+		c := s.data[s.pos]
+		if c > ' ' || (c != ' ' && c != '\n' && c != '\t' && c != '\r') {
+			return c
+		}
+	}
+	return 0
+}
+
+func (s *Scanner) inObject() bool {
+	return s.objects[s.depth/64]>>(s.depth%64)&1 == 1
+}
+
+func (s *Scanner) fail(f Fault) Token {
+	if f == BadSyntax && s.pos >= len(s.data) {
+		f = Truncated
+	}
+	s.err = &Error{Fault: f, Offset: s.pos}
+	return Token{Kind: Invalid, Start: s.pos, End: s.pos}
+}
+
+// key reads a member's name and the colon after it.
+func (s *Scanner) key(c byte) Token {
+	if c != '"' {
+		return s.fail(BadSyntax)
+	}
+	t := s.str(Key)
+	if t.Kind == Invalid {
+		return t
+	}
+	if s.skipSpace() != ':' {
+		return s.fail(BadSyntax)
+	}
+	s.pos++
+	s.expect = expectValue
+	return t
+}
+
+func (s *Scanner) value(c byte) Token {
+	switch c {
+	case '"':
+		s.afterValue()
+		return s.str(String)
+	case '{':
+		return s.open(BeginObject, expectKeyOrEnd)
+	case '[':
+		return s.open(BeginArray, expectElementOrEnd)
+	case 't':
+		return s.literal("true", True)
+	case 'f':
+		return s.literal("false", False)
+	case 'n':
+		return s.literal("null", Null)
+	}
+	return s.number()
+}
+
+func (s *Scanner) afterValue() {
+	s.expect = expectCommaOrEnd
+	if s.depth == 0 {
+		s.expect = expectNothing
+	}
+}
+
+func (s *Scanner) open(k Kind, next expectation) Token {
+	if s.depth == MaxDepth {
+		return s.fail(TooDeep)
+	}
+	s.depth++
+	word, bit := s.depth/64, uint64(1)<<(s.depth%64)
+	s.objects[word] &^= bit
+	if k == BeginObject {
+		s.objects[word] |= bit
+	}
+	s.expect = next
+	s.pos++
+	return Token{Kind: k, Start: s.pos - 1, End: s.pos}
+}
+
+// closing reads the bracket that ends the innermost container.
+func (s *Scanner) closing(c byte) Token {
+	k, want := EndArray, byte(']')
+	if s.inObject() {
+		k, want = EndObject, '}'
+	}
+	if c != want {
+		return s.fail(BadSyntax)
+	}
+	s.depth--
+	s.pos++
+	s.afterValue()
+	return Token{Kind: k, Start: s.pos - 1, End: s.pos}
+}
+
+func (s *Scanner) literal(word string, k Kind) Token {
+	start := s.pos
+	if len(s.data)-start < len(word) || string(s.data[start:start+len(word)]) != word {
+		return s.fail(BadSyntax)
+	}
+	s.pos += len(word)
+	s.afterValue()
+	return Token{Kind: k, Start: start, End: s.pos}
+}
+
+// number follows the grammar of RFC 8259 section 6.
+func (s *Scanner) number() Token {
+	start := s.pos
+	if s.at('-') {
+		s.pos++
+	}
+	switch {
+	case s.at('0'):
+		s.pos++
+	case s.digits() == 0:
+		return s.fail(BadSyntax)
+	}
+	if s.at('.') {
+		s.pos++
+		if s.digits() == 0 {
+			return s.fail(BadSyntax)
+		}
+	}
+	if s.at('e') || s.at('E') {
+		s.pos++
+		if s.at('+') || s.at('-') {
+			s.pos++
+		}
+		if s.digits() == 0 {
+			return s.fail(BadSyntax)
+		}
+	}
+	s.afterValue()
+	return Token{Kind: Number, Start: start, End: s.pos}
+}
+
+func (s *Scanner) at(c byte) bool { return s.pos < len(s.data) && s.data[s.pos] == c }
+
+func (s *Scanner) digits() int {
+	start := s.pos
+	for s.pos < len(s.data) && s.data[s.pos]-'0' <= 9 {
+		s.pos++
+	}
+	return s.pos - start
+}
+
+const (
+	everyByte = 0x0101010101010101
+	highBits  = 0x8080808080808080
+)
+
+// str reads a key or string from its opening quote. It looks at eight bytes at
+// a time for what needs care: a quote, a backslash, a control byte. UTF-8 is
+// checked in a second pass, only when a byte above 0x7f was met.
+func (s *Scanner) str(k Kind) Token {
+	start, pos, shrink, seen := s.pos, s.pos+1, 0, uint64(0)
+	data := s.data
+	for {
+		for len(data)-pos >= 8 {
+			w := binary.LittleEndian.Uint64(data[pos:])
+			hit := special(w)
+			if hit != 0 {
+				n := bits.TrailingZeros64(hit) / 8
+				seen |= w & (1<<(8*n) - 1)
+				pos += n
+				break
+			}
+			seen |= w
+			pos += 8
+		}
+		if pos >= len(data) {
+			s.pos = pos
+			return s.fail(Truncated)
+		}
+		c := data[pos]
+		switch {
+		case c == '"':
+			s.pos = pos + 1
+			if seen&highBits != 0 && !utf8.Valid(data[start+1:pos]) {
+				s.pos = start
+				return s.fail(BadUTF8)
+			}
+			return Token{Kind: k, Start: start, End: pos + 1, Shrink: shrink}
+		case c == '\\':
+			n, cut := escape(data[pos:])
+			if n == 0 {
+				s.pos = pos
+				return s.fail(BadSyntax)
+			}
+			pos, shrink = pos+n, shrink+cut
+		case c < ' ':
+			s.pos = pos
+			return s.fail(BadSyntax)
+		default:
+			seen |= uint64(c)
+			pos++
+		}
+	}
+}
+
+// special marks, with the lowest set bit exact, the bytes of w that are a
+// quote, a backslash or below 0x20.
+func special(w uint64) uint64 {
+	quote := w ^ everyByte*'"'
+	slash := w ^ everyByte*'\\'
+	return ((w-everyByte*' ')&^w | (quote-everyByte)&^quote | (slash-everyByte)&^slash) & highBits
+}
+
+// escape measures the escape sequence at the start of b: its length and how
+// many bytes shorter its meaning is. A surrogate pair is one sequence. The
+// length is 0 when the sequence is not valid.
+func escape(b []byte) (length, shrink int) {
+	if len(b) < 2 {
+		return 0, 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2, 1
+	case 'u':
+		r, n := unicodeEscape(b)
+		return n, n - utf8.RuneLen(r)
+	}
+	return 0, 0
+}
+
+// unicodeEscape reads \uXXXX, or two of them that form a surrogate pair. A lone
+// surrogate reads as U+FFFD. n is 0 when the digits are not hexadecimal.
+func unicodeEscape(b []byte) (r rune, n int) {
+	r, ok := hex4(b)
+	if !ok {
+		return utf8.RuneError, 0
+	}
+	if r < 0xd800 || r > 0xdfff {
+		return r, 6
+	}
+	if low, ok := hex4(b[6:]); ok && r < 0xdc00 && low >= 0xdc00 && low <= 0xdfff {
+		return (r-0xd800)<<10 + (low - 0xdc00) + 0x10000, 12
+	}
+	return utf8.RuneError, 6
+}
+
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[2:6] {
+		switch {
+		case c-'0' <= 9:
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// AppendString appends the meaning of quoted, a key or string as it stands in
+// a text that was scanned, quotes included.
+func AppendString(dst, quoted []byte) []byte {
+	b := quoted[1 : len(quoted)-1]
+	for len(b) > 0 {
+		plain := 0
+		for plain < len(b) && b[plain] != '\\' {
+			plain++
+		}
+		dst = append(dst, b[:plain]...)
+		if b = b[plain:]; len(b) == 0 {
+			break
+		}
+		if b[1] == 'u' {
+			r, n := unicodeEscape(b)
+			dst, b = utf8.AppendRune(dst, r), b[n:]
+			continue
+		}
+		dst, b = append(dst, shortEscape(b[1])), b[2:]
+	}
+	return dst
+}
+
+func shortEscape(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}
+
+// Check scans the whole of data and returns what is wrong with it, or nil.
+func Check(data []byte) *Error {
+	var s Scanner
+	s.Reset(data)
+	for {
+		switch s.Next().Kind {
+		case Invalid:
+			return s.err
+		case End:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package jsonscan_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+)
+
+// shared finds the reference data beside the repository and skips loudly when
+// it is not there.
+func shared(t testing.TB, elem ...string) string {
+	t.Helper()
+	root := os.Getenv("SLUICE_SHARED")
+	if root == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dir != "/" {
+			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+				break
+			}
+			dir = filepath.Dir(dir)
+		}
+		root = filepath.Join(dir, "..", "shared")
+	}
+	path := filepath.Join(append([]string{root}, elem...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("SKIPPED: reference data absent: %v", err)
+	}
+	return path
+}
+
+// acceptedOptional lists the files that the suite leaves to the parser and that
+// are let through: numbers are not converted, escaped lone surrogates are not
+// looked at (encoding/json does the same), 500 levels are inside MaxDepth.
+const acceptedOptional = ` i_number_double_huge_neg_exp.json i_number_huge_exp.json i_number_neg_int_huge_exp.json
+ i_number_pos_double_huge_exp.json i_number_real_neg_overflow.json i_number_real_pos_overflow.json
+ i_number_real_underflow.json i_number_too_big_neg_int.json i_number_too_big_pos_int.json
+ i_number_very_big_negative_int.json i_object_key_lone_2nd_surrogate.json
+ i_string_1st_surrogate_but_2nd_missing.json i_string_1st_valid_surrogate_2nd_invalid.json
+ i_string_incomplete_surrogate_and_escape_valid.json i_string_incomplete_surrogate_pair.json
+ i_string_incomplete_surrogates_escape_valid.json i_string_invalid_lonely_surrogate.json
+ i_string_invalid_surrogate.json i_string_inverted_surrogates_U+1D11E.json i_string_lone_second_surrogate.json
+ i_structure_500_nested_arrays.json `
+
+func TestJSONTestSuite(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(shared(t, "vectors", "jsontestsuite", "test_parsing"), "*.json"))
+	if err != nil || len(files) < 300 {
+		t.Fatalf("found %d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(file)
+		want := name[0] == 'y' || strings.Contains(acceptedOptional, " "+name+" ") || strings.Contains(acceptedOptional, " "+name+"\n")
+		if got := jsonscan.Check(data); (got == nil) != want {
+			t.Errorf("%s: accepted %t, want %t (%v)", name, got == nil, want, got)
+		}
+	}
+}
+
+func TestFaults(t *testing.T) {
+	f := func(text string, want jsonscan.Fault, offset int) {
+		t.Helper()
+		err := jsonscan.Check([]byte(text))
+		if err == nil || err.Fault != want || err.Offset != offset {
+			t.Errorf("%.40q: got %+v, want fault %d at %d", text, err, want, offset)
+		}
+	}
+	f(``, jsonscan.Truncated, 0)
+	f(`  `, jsonscan.Truncated, 2)
+	f(`{"a":"b`, jsonscan.Truncated, 7)
+	f(`{"a" 1}`, jsonscan.BadSyntax, 5)
+	f(`[1,]`, jsonscan.BadSyntax, 3)
+	f(`{"a":1,}`, jsonscan.BadSyntax, 7)
+	f(`1 2`, jsonscan.BadSyntax, 2)
+	f(`{]`, jsonscan.BadSyntax, 1)
+	f("[\"a\x01b\"]", jsonscan.BadSyntax, 3)
+	f("[\"0123456789a\x1fb\"]", jsonscan.BadSyntax, 13)
+	f("[\"\xff\"]", jsonscan.BadUTF8, 1)
+	f("[\"01234567890123\xc3(\"]", jsonscan.BadUTF8, 1)
+	f(`["\ud83"]`, jsonscan.BadSyntax, 2)
+	f(strings.Repeat("[", 513), jsonscan.TooDeep, 512)
+	f(strings.Repeat(`{"a":`, 100_000), jsonscan.TooDeep, 512*5)
+	if err := jsonscan.Check([]byte(strings.Repeat("[", 512) + strings.Repeat("]", 512))); err != nil {
+		t.Errorf("512 levels: %v", err)
+	}
+}
+
+func TestStringLengthAndMeaning(t *testing.T) {
+	f := func(quoted string) {
+		t.Helper()
+		var want string
+		if err := json.Unmarshal([]byte(quoted), &want); err != nil {
+			t.Fatal(err)
+		}
+		var s jsonscan.Scanner
+		s.Reset([]byte(quoted))
+		tok := s.Next()
+		if tok.Kind != jsonscan.String || tok.TextLen() != len(want) {
+			t.Errorf("%s: %+v, length %d, want %d", quoted, tok, tok.TextLen(), len(want))
+		}
+		if got := string(jsonscan.AppendString(nil, []byte(quoted))); got != want {
+			t.Errorf("%s: %q, want %q", quoted, got, want)
+		}
+	}
+	f(`""`)
+	f(`"plain ascii, longer than eight bytes"`)
+	f(`"a\n\t\"\\\/\b\f\rz"`)
+	f(`"\u0041\u00e9\u20ac\ud83d\ude00"`)
+	f(`"\ud83d"`)
+	f(`"\ud83dx"`)
+	f(`"\ude00\ud83d"`)
+	f(`"\ud83d\u0041"`)
+	f(`"grüße, 世界, 😀"`)
+}
+
+func FuzzCheckAgreesWithEncodingJSON(f *testing.F) {
+	for _, s := range []string{`{"a":[1,2.5e-3,null,true,false,"x\n"]}`, `[`, `"\u00e9"`, "\"\xff\"", `-0`, `01`, `{"a":1,"a":2}`, ` [] `, `[1e+]`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		err := jsonscan.Check(data)
+		if err != nil && err.Fault == jsonscan.TooDeep {
+			return
+		}
+		if want := json.Valid(data) && utf8.Valid(data); (err == nil) != want {
+			t.Fatalf("%q: %v, encoding/json and UTF-8 say %t", data, err, want)
+		}
+	})
+}
+
+func FuzzStringsAgreeWithEncodingJSON(f *testing.F) {
+	f.Add([]byte(`"a\ud83d\ude00\n"`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s jsonscan.Scanner
+		s.Reset(data)
+		tok := s.Next()
+		if tok.Kind != jsonscan.String {
+			return
+		}
+		raw := data[tok.Start:tok.End]
+		var want string
+		if err := json.Unmarshal(raw, &want); err != nil {
+			t.Fatalf("%q: %v", raw, err)
+		}
+		if got := jsonscan.AppendString(nil, raw); string(got) != want || len(got) != tok.TextLen() {
+			t.Fatalf("%q: %q (%d), want %q", raw, got, tok.TextLen(), want)
+		}
+	})
+}
+
+func BenchmarkCheck(b *testing.B) {
+	text := `{"messages":[{"role":"user","content":[{"text":"` + strings.Repeat(`What is the weather like in Seattle today?\n`, 40) + `"}]}],"inferenceConfig":{"maxTokens":512,"temperature":0.5}}`
+	for _, n := range []int{1, 20} {
+		data := []byte("[" + strings.TrimSuffix(strings.Repeat(text+",", n), ",") + "]")
+		b.Run(map[int]string{1: "2KB", 20: "40KB"}[n], func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := jsonscan.Check(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCheckPlainText(b *testing.B) {
+	data := append(append([]byte{'"'}, bytes.Repeat([]byte("lorem ipsum dolor sit amet "), 1500)...), '"')
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := jsonscan.Check(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

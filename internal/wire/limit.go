@@ -1,0 +1,291 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Cap is what a tenant's policy and the model allow of output tokens. All are
+// counts of tokens, and 0 means none.
+type Cap struct {
+	// Default is put into a request that asks for no cap of its own.
+	Default int64
+	// Max is the most that a request may use, over all completions together.
+	Max int64
+	// ModelMax is the most that the model can produce in one completion.
+	ModelMax int64
+	// Reject refuses a request that asks for more than Max, which is else lowered.
+	Reject bool
+}
+
+// applies reports whether there is anything to enforce.
+func (c Cap) applies() bool { return c.Default > 0 || c.Max > 0 }
+
+// Limit is how a cap works out for one request.
+type Limit struct {
+	// Tokens is the worst case of output tokens, all completions together.
+	Tokens Count
+	// Changed is whether Splices change the body.
+	Changed bool
+	// Header is the value of x-sluice-capped: the cap per completion, when the
+	// request was changed.
+	Header string
+	// Cut is how many tokens the cap took off what the caller asked for.
+	Cut     int64
+	Splices []Splice
+	// EnforceByCutting is whether the body's family is unknown, so that a Max
+	// could not be put into it or may not be obeyed.
+	EnforceByCutting bool
+}
+
+// minThinking is the smallest thinking budget that Claude takes (Anthropic
+// docs, "Extended thinking": at least 1,024 and less than max_tokens).
+const minThinking = 1024
+
+// Limit applies c to the request that f was read from.
+//
+//   - Without a cap of its own the request gets Default, or Max when there is
+//     no Default; a thinking budget comes on top, because it counts as output.
+//     A family's own documented default is never raised by Max alone.
+//   - Above Max it is lowered, or refused with Reject. Max covers all
+//     completions: with n answers each gets Max/n.
+//   - A thinking budget that no longer fits under the cap shrinks with it, in
+//     proportion, and never below the 1,024 that Claude demands: then the
+//     request is refused.
+//   - A request that forbids a cap (NoMaxTokens) gets no default, and is refused
+//     when a Max applies that the model could exceed.
+//   - A second cap inside additionalModelRequestFields is refused when a policy
+//     applies, because nobody can know which of the two the model obeys.
+//
+// Refusals are KindValidation. Without a policy everything passes as it came.
+func (f *Facts) Limit(c Cap) (Limit, *Error) {
+	if !f.generates() {
+		return Limit{Tokens: Known(0)}, nil
+	}
+	if !c.applies() || f.BodyBytes == 0 {
+		return Limit{Tokens: f.worstCase(c)}, nil
+	}
+	if err := f.checkCap(c); err != nil {
+		return Limit{}, err
+	}
+	if f.NoMaxTokens {
+		return f.limitForbidden(c)
+	}
+	l := Limit{EnforceByCutting: c.Max > 0 && f.capName() == ""}
+	var err *Error
+	target := f.MaxTokens.N
+	if f.MaxTokens.Known {
+		target, err = f.lower(c, &l)
+	} else {
+		target, err = f.fill(c, &l)
+	}
+	if err == nil && l.Changed {
+		err = f.fitThinking(target, &l)
+	}
+	if err != nil {
+		return Limit{}, err
+	}
+	l.Tokens = Known(target * int64(f.Multiplier))
+	if f.capName() == "" || target == 0 {
+		l.Tokens = f.worstCase(c)
+	}
+	return l, nil
+}
+
+// generates reports whether the operation and family produce output tokens.
+func (f *Facts) generates() bool {
+	switch f.Op {
+	case OpConverse, OpConverseStream:
+		return true
+	case OpInvoke, OpInvokeStream:
+		return f.Dialect == nil || f.Dialect.output == counted
+	}
+	return false
+}
+
+// worstCase is what the request could produce as it came.
+func (f *Facts) worstCase(c Cap) Count {
+	per := f.MaxTokens
+	vague := f.at.foreignCap || f.NoMaxTokens || f.capName() == "" || f.malformedCap() != nil
+	switch {
+	case vague, !per.Known:
+		per = Count{N: c.ModelMax, Known: c.ModelMax > 0}
+		if own := f.ownDefault(); !vague && own > 0 && (!per.Known || own < per.N) {
+			per = Known(own)
+		}
+	case c.ModelMax > 0:
+		per.N = min(per.N, c.ModelMax)
+	}
+	if f.at.multiplier.given() && !f.at.multiplier.n.Known || !per.Known {
+		return Count{}
+	}
+	return Known(per.N * int64(f.Multiplier))
+}
+
+// checkCap refuses what a cap could not be enforced on.
+func (f *Facts) checkCap(c Cap) *Error {
+	if f.at.foreignCap {
+		return Errorf(KindValidation, "An output token limit applies: set inferenceConfig.maxTokens instead of a limit in additionalModelRequestFields.")
+	}
+	if f.at.multiplier.given() && !f.at.multiplier.n.Known {
+		return Errorf(KindValidation, "The number of completions must be a whole number of at least 1.")
+	}
+	if c.Max > 0 && int64(f.Multiplier) > c.Max {
+		return Errorf(KindValidation, "%d completions cannot share the limit of %d output tokens.", f.Multiplier, c.Max)
+	}
+	if f.at.parent.other {
+		return Errorf(KindValidation, "The member %s must be an object.", f.capParent())
+	}
+	return f.malformedCap()
+}
+
+func (f *Facts) malformedCap() *Error {
+	for _, v := range f.at.caps[:f.at.ncaps] {
+		if v.given() && !v.n.Known {
+			return Errorf(KindValidation, "The maximum of output tokens must be a whole number from 1 to 2147483647.")
+		}
+	}
+	return nil
+}
+
+// limitForbidden is Limit for a request that must not carry a cap: Nova 2 with
+// reasoning effort "high", and managed prompts.
+func (f *Facts) limitForbidden(c Cap) (Limit, *Error) {
+	worst := f.worstCase(c)
+	if c.Max > 0 && (!worst.Known || worst.N > c.Max) {
+		return Limit{}, Errorf(KindValidation, "A limit of %d output tokens applies, and this request forbids one: "+
+			"lower the reasoning effort, or do not use a managed prompt.", c.Max)
+	}
+	return Limit{Tokens: worst}, nil
+}
+
+// most is what one completion may have, 0 for no bound.
+func (f *Facts) most(c Cap) int64 {
+	most := c.Max / int64(f.Multiplier)
+	if c.ModelMax > 0 && (most == 0 || c.ModelMax < most) {
+		most = c.ModelMax
+	}
+	return most
+}
+
+// lower brings every cap of the body down to what c allows and returns the cap
+// that holds then.
+func (f *Facts) lower(c Cap, l *Limit) (int64, *Error) {
+	asked := f.MaxTokens.N
+	if c.Max == 0 || asked*int64(f.Multiplier) <= c.Max {
+		return asked, nil
+	}
+	if c.Reject {
+		return 0, Errorf(KindValidation, "The request asks for up to %d output tokens; the limit is %d.",
+			asked*int64(f.Multiplier), c.Max)
+	}
+	target := f.most(c)
+	for _, v := range f.at.caps[:f.at.ncaps] {
+		if v.n.Known && v.n.N > target {
+			l.Splices = append(l.Splices, v.replace(target))
+		}
+	}
+	l.Cut = (asked - target) * int64(f.Multiplier)
+	l.changed(target)
+	return target, nil
+}
+
+func (v capValue) replace(n int64) Splice {
+	return Splice{v.Start, v.End, strconv.AppendInt(nil, n, 10)}
+}
+
+func (l *Limit) changed(target int64) {
+	l.Changed, l.Header = true, strconv.FormatInt(target, 10)
+}
+
+// fill puts a cap into a body without one and returns it. It is 0 when the
+// family is unknown and nothing can be put in.
+func (f *Facts) fill(c Cap, l *Limit) (int64, *Error) {
+	if f.capName() == "" {
+		return 0, nil
+	}
+	target, most := c.Default, f.most(c)
+	switch own := f.ownDefault(); {
+	case target > 0 && f.ThinkingTokens.Known:
+		target += f.ThinkingTokens.N
+	case target == 0 && own > 0:
+		target = own
+	case target == 0:
+		target = most
+	}
+	if most > 0 {
+		target = min(target, most)
+	}
+	l.Splices = append(l.Splices, f.insertCap(target))
+	l.changed(target)
+	return target, nil
+}
+
+// insertCap writes n where the family's cap belongs. A null there is replaced.
+func (f *Facts) insertCap(n int64) Splice {
+	for _, v := range f.at.caps[:f.at.ncaps] {
+		if v.null {
+			return v.replace(n)
+		}
+	}
+	member := fmt.Appendf(nil, `"%s":%d`, f.capName(), n)
+	parent := f.capParent()
+	switch {
+	case parent == "":
+		return f.at.root.insert(member)
+	case f.at.parent.null:
+		return Splice{f.at.parent.Start, f.at.parent.End, slices.Concat([]byte("{"), member, []byte("}"))}
+	case f.at.parent.Present():
+		return f.at.parent.insert(member)
+	}
+	return f.at.root.insert(fmt.Appendf(nil, `"%s":{%s}`, parent, member))
+}
+
+// fitThinking brings the thinking budget below the new cap.
+func (f *Facts) fitThinking(target int64, l *Limit) *Error {
+	budget := f.ThinkingTokens
+	if !budget.Known || budget.N < target {
+		return nil
+	}
+	if target <= minThinking {
+		return Errorf(KindValidation, "The limit of %d output tokens leaves no room for thinking, which takes at least %d: "+
+			"turn thinking off or ask for a higher limit.", target, minThinking)
+	}
+	asked := max(f.MaxTokens.N, budget.N+1)
+	fitted := min(max(budget.N*target/asked, minThinking), target-1)
+	l.Splices = append(l.Splices, f.at.thinking.replace(fitted))
+	return nil
+}
+
+// capName is the member that caps output, "" when it is not known.
+func (f *Facts) capName() string {
+	switch {
+	case f.Op == OpConverse || f.Op == OpConverseStream:
+		return "maxTokens"
+	case f.Dialect == nil:
+		return ""
+	case f.at.prompt && f.Dialect.promptCapName != "":
+		return f.Dialect.promptCapName
+	}
+	return f.Dialect.capName
+}
+
+// capParent is the object that holds it, "" for the body itself.
+func (f *Facts) capParent() string {
+	switch {
+	case f.Op == OpConverse || f.Op == OpConverseStream:
+		return "inferenceConfig"
+	case f.Dialect == nil:
+		return ""
+	}
+	return f.Dialect.capParent
+}
+
+// ownDefault is the cap that the model applies by itself, 0 when not known.
+func (f *Facts) ownDefault() int64 {
+	if f.Dialect == nil || f.Op == OpConverse || f.Op == OpConverseStream {
+		return 0
+	}
+	return f.Dialect.ownDefault
+}

@@ -1,0 +1,111 @@
+package wire
+
+import "strings"
+
+// ModelKind is what sort of thing a model id names.
+type ModelKind uint8
+
+// The kinds of model id. The zero value is a name that is none of Bedrock's
+// forms, such as an alias of the operator.
+const (
+	ModelOther              ModelKind = iota
+	ModelFoundation                   // a foundation model, by id or ARN
+	ModelProfile                      // a system-defined cross-region profile, by id or ARN
+	ModelApplicationProfile           // an application inference profile
+	ModelProvisioned
+	ModelCustom
+	ModelCustomDeployment
+	ModelImported
+	ModelPrompt // a managed prompt, which forbids inferenceConfig
+	ModelPromptRouter
+	ModelEndpoint // a SageMaker endpoint
+)
+
+// The scopes of a model id.
+const (
+	ScopeRegion = ""       // in one region
+	ScopeGeo    = "geo"    // a geography: us., eu., apac. and the like
+	ScopeGlobal = "global" // anywhere
+)
+
+// ModelID is what a model id says about itself.
+type ModelID struct {
+	ID string // as it was given
+	// Foundation is the foundation model's id, without ARN, region prefix and
+	// context suffix; "" when the id does not tell.
+	Foundation string
+	Scope      string // ScopeRegion, ScopeGeo or ScopeGlobal
+	Region     string // of an ARN, "" otherwise
+	Account    string // of an ARN, "" otherwise
+	Kind       ModelKind
+}
+
+// arnKinds maps an ARN's resource type to a kind (service model:
+// ConversationalModelId, InvokeModelIdentifier).
+var arnKinds = map[string]ModelKind{
+	"foundation-model":              ModelFoundation,
+	"inference-profile":             ModelProfile,
+	"application-inference-profile": ModelApplicationProfile,
+	"provisioned-model":             ModelProvisioned,
+	"custom-model":                  ModelCustom,
+	"custom-model-deployment":       ModelCustomDeployment,
+	"imported-model":                ModelImported,
+	"prompt":                        ModelPrompt,
+	"prompt-router":                 ModelPromptRouter,
+	"default-prompt-router":         ModelPromptRouter,
+	"endpoint":                      ModelEndpoint,
+}
+
+// ParseModelID reads any of the forms in which Bedrock names a model.
+func ParseModelID(id string) ModelID {
+	m := ModelID{ID: id}
+	name := id
+	if strings.HasPrefix(id, "arn:") {
+		part := strings.SplitN(id, ":", 6)
+		if len(part) < 6 {
+			return m
+		}
+		m.Region, m.Account = part[3], part[4]
+		resource, rest, _ := strings.Cut(part[5], "/")
+		m.Kind = arnKinds[resource]
+		if m.Kind != ModelFoundation && m.Kind != ModelProfile {
+			return m
+		}
+		name = rest
+	}
+	geo, rest, dotted := strings.Cut(name, ".")
+	if !dotted {
+		return m
+	}
+	if m.Kind == ModelOther {
+		m.Kind = ModelFoundation
+	}
+	if scope := scopeOf(geo, rest); scope != ScopeRegion {
+		m.Scope, m.Kind, name = scope, ModelProfile, rest
+	}
+	m.Foundation = trimContext(name)
+	return m
+}
+
+// scopeOf tells what the first label of a dotted id says. Model makers' names
+// are longer than two letters, so a new geography needs no new release.
+func scopeOf(label, rest string) string {
+	switch {
+	case !strings.Contains(rest, "."):
+		return ScopeRegion
+	case label == "global":
+		return ScopeGlobal
+	case len(label) == 2, label == "apac", label == "us-gov":
+		return ScopeGeo
+	}
+	return ScopeRegion
+}
+
+// trimContext takes a context size such as :24k off a foundation id.
+func trimContext(id string) string {
+	i := strings.LastIndexByte(id, ':')
+	if i > 0 && i+2 < len(id) && strings.HasSuffix(id, "k") && strings.Trim(id[i+1:len(id)-1], "0123456789") == "" {
+		return id[:i]
+	}
+	return id
+}
