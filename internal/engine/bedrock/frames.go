@@ -1,9 +1,7 @@
 package bedrock
 
 import (
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"io"
 	"strings"
 
@@ -12,91 +10,35 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// The frame of an event stream: total length, length of the headers, CRC of
-// these eight bytes, headers, payload, CRC of all before it; big endian
-// (Smithy, "Amazon Event Stream Specification").
-const (
-	preludeSize = 12
-	overhead    = preludeSize + 4
-	maxHeaders  = 128 << 10 // bounds of botocore's decoder
-	maxPayload  = 24 << 20
-	// growStep bounds what an announced length makes us allocate ahead.
-	growStep = 64 << 10
-)
-
-var errFrame = errors.New("malformed event stream")
-
 func isEventStream(h wire.Header) bool {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "application/vnd.amazon.eventstream")
 }
 
-// frameReader cuts a body into frames, each returned as soon as it is whole.
-type frameReader struct {
+// stream is an answer whose body is frames.
+type stream struct {
 	body    *http1.Body
+	frames  *wire.FrameReader
 	breaker breaker
-	buf     []byte
+	broken  *engine.Error // what every further frame fails with
 }
 
 func newFrameSource(body *http1.Body, b breaker) *engine.FrameSource {
-	r := &frameReader{body: body, breaker: b, buf: make([]byte, 0, 4<<10)}
-	return engine.NewFrameSource(r.next, body.Close)
+	s := &stream{body: body, frames: wire.NewFrameReader(body), breaker: b}
+	return engine.NewFrameSource(s.next, body.Close)
 }
 
-func (r *frameReader) next() ([]byte, error) {
-	frame, err := r.read()
+func (s *stream) next() ([]byte, error) {
+	if s.broken != nil {
+		return nil, s.broken
+	}
+	frame, err := s.frames.Next()
 	if err == nil || errors.Is(err, io.EOF) {
 		return frame, err
 	}
-	var failed *engine.Error
-	if !errors.As(err, &failed) {
-		failed = r.body.Fail(engine.Corrupt, err)
+	if !errors.As(err, &s.broken) {
+		s.broken = s.body.Fail(engine.Corrupt, err)
 	}
-	note(r.breaker, failed)
-	return nil, failed
-}
-
-// read returns io.EOF at the end of the body between two frames, an
-// *engine.Error when the body broke, and another error when it is no frame.
-func (r *frameReader) read() ([]byte, error) {
-	if err := r.fill(0, preludeSize); err != nil {
-		return nil, err
-	}
-	total := int64(binary.BigEndian.Uint32(r.buf))
-	headers := int64(binary.BigEndian.Uint32(r.buf[4:]))
-	if crc32.ChecksumIEEE(r.buf[:8]) != binary.BigEndian.Uint32(r.buf[8:]) {
-		return nil, errFrame
-	}
-	payload := total - headers - overhead
-	if headers > maxHeaders || payload < 0 || payload > maxPayload {
-		return nil, errFrame
-	}
-	for have := int64(preludeSize); have < total; have = int64(len(r.buf)) {
-		upTo := min(total, max(have+growStep, int64(cap(r.buf))))
-		if err := r.fill(int(have), int(upTo)); err != nil {
-			return nil, inside(err)
-		}
-	}
-	if crc32.ChecksumIEEE(r.buf[:total-4]) != binary.BigEndian.Uint32(r.buf[total-4:]) {
-		return nil, errFrame
-	}
-	return r.buf, nil
-}
-
-// fill reads until the buffer, which holds from bytes, holds upTo.
-func (r *frameReader) fill(from, upTo int) error {
-	if cap(r.buf) < upTo {
-		r.buf = append(make([]byte, 0, max(upTo, 2*cap(r.buf))), r.buf[:from]...)
-	}
-	r.buf = r.buf[:upTo]
-	_, err := io.ReadFull(r.body, r.buf[from:])
-	return err
-}
-
-// inside turns the end of the body into the error that it is inside a frame.
-func inside(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
+	note(s.breaker, s.broken)
+	return nil, s.broken
 }

@@ -17,6 +17,13 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine"
 )
 
+// The bounds of a frame that package wire promises.
+const (
+	overhead   = 16
+	maxHeaders = 128 << 10
+	maxPayload = 24 << 20
+)
+
 func TestFramesUnderAnyCutting(t *testing.T) {
 	frames := [][]byte{frame(t, "{}"), frame(t, ""), frame(t, strings.Repeat("x", 5000)), frame(t, "last")}
 	stream := bytes.Join(frames, nil)

@@ -108,14 +108,17 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Answer, error) {
 	}
 	sendErr := x.send(req)
 	h, err := x.readHead(sendErr)
-	switch {
-	case err == nil:
+	if err == nil {
 		return &Answer{Status: h.status, Header: h.header, Body: newBody(x, h)}, nil
-	case sendErr != nil:
-		return nil, x.fail(x.lostBeforeAnswer(sendErr), sendErr)
-	default:
-		return nil, x.fail(x.lostBeforeAnswer(err), err)
 	}
+	if sendErr != nil {
+		err = sendErr
+	}
+	failed := x.fail(x.lostBeforeAnswer(err), err)
+	if failed.Failure == engine.StaleConn {
+		c.pool.purge() // its idle neighbours were most likely given up too
+	}
+	return nil, failed
 }
 
 // earlyAnswer is how long an answer may take that came before the whole request.
@@ -161,20 +164,15 @@ func (x *exchange) readHead(sendErr error) (head, error) {
 // lostBeforeAnswer names a failure that came before the head was complete.
 func (x *exchange) lostBeforeAnswer(err error) engine.Failure {
 	f := failureOf(err)
-	if x.answered || f != engine.LostInAnswer {
-		if !x.sent && !x.answered {
-			return engine.NotSent
-		}
+	silent := !x.answered
+	switch {
+	case silent && f == engine.LostInAnswer && x.conn.reused && x.sinceStart()-x.sentAt < staleWindow:
+		return engine.StaleConn
+	case silent && !x.sent:
+		return engine.NotSent
+	default:
 		return f
 	}
-	if x.conn.reused && x.sinceStart()-x.sentAt < staleWindow {
-		x.client.pool.purge() // its neighbours were most likely given up too
-		return engine.StaleConn
-	}
-	if !x.sent {
-		return engine.NotSent
-	}
-	return engine.LostInAnswer
 }
 
 // failureOf names the failure behind an error of reading from a connection.

@@ -126,15 +126,16 @@ func TestStaleConnection(t *testing.T) {
 
 // A kept connection that is lost late was lost while the model worked.
 func TestLateLossIsNotStale(t *testing.T) {
-	var time clock
+	var clock clock
 	o := defaults(serve(t, func(_ int, p *peer) {
 		p.request()
 		p.say(ok(""))
 		p.request()
-		time.advance(2 * staleWindow)
+		time.Sleep(100 * time.Millisecond) // the client must have noted when it had sent
+		clock.advance(2 * staleWindow)
 		p.reset()
 	}))
-	o.Now = time.now
+	o.Now = clock.now
 	c := newClient(t, o)
 	ask(t, c)
 	_, _, err := call(t.Context(), c, post("{}"))
@@ -154,6 +155,18 @@ func TestIdleConnectionExpires(t *testing.T) {
 	time.advance(o.KeepAlive + 1e9)
 	if got := ask(t, c); got != "2" {
 		t.Errorf("connection %s after the idle bound, want 2", got)
+	}
+}
+
+// The bound of silence inside an answer does not count between two requests.
+func TestIdleConnectionOutlivesSilenceBound(t *testing.T) {
+	o := defaults(serve(t, echo))
+	o.FirstByte, o.Idle = 200*time.Millisecond, 200*time.Millisecond
+	c := newClient(t, o)
+	ask(t, c)
+	time.Sleep(250 * time.Millisecond)
+	if got := ask(t, c); got != "1" {
+		t.Errorf("connection %s, want 1", got)
 	}
 }
 
