@@ -1,0 +1,201 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Script says how the stand-in answers. The first rule that matches a call wins;
+// a call that none matches gets the canned answer. The zero value has no rules.
+type Script struct {
+	Rules []Rule `yaml:"rules"`
+}
+
+// Rule is one line of a script. Its parts may be combined; Error comes before
+// Answer and Fault.
+type Rule struct {
+	Match Match `yaml:"match"`
+	// Times is how many matching calls the rule applies to; 0 is all.
+	Times  int         `yaml:"times"`
+	Error  *ErrorReply `yaml:"error"`
+	Answer Answer      `yaml:"answer"`
+	Delay  Delay       `yaml:"delay"`
+	Fault  Fault       `yaml:"fault"`
+}
+
+// Match is a condition on a call; all of what is set must hold.
+type Match struct {
+	Model     string `yaml:"model"`     // glob on the model id as it was asked for
+	Text      string `yaml:"text"`      // substring of the last user text
+	Operation string `yaml:"operation"` // wire.Operation's name
+	Every     int    `yaml:"every"`     // only each n-th call for which the rest holds
+}
+
+// ErrorReply is an answer with an error status.
+type ErrorReply struct {
+	Status  int    `yaml:"status"`
+	Type    string `yaml:"type"`
+	Message string `yaml:"message"`
+}
+
+// Answer replaces parts of the canned answer. What is absent stays as it is: the
+// canned text, counts by length, end_turn. Counts are in tokens.
+type Answer struct {
+	Text               string `yaml:"text"`
+	InputTokens        *int64 `yaml:"input_tokens"` // without cached tokens
+	OutputTokens       *int64 `yaml:"output_tokens"`
+	CacheReadTokens    int64  `yaml:"cache_read_tokens"`
+	CacheWriteTokens   int64  `yaml:"cache_write_tokens"`    // with a lifetime of five minutes
+	CacheWrite1hTokens int64  `yaml:"cache_write_1h_tokens"` // with a lifetime of an hour
+	// StopReason is one of Converse's; families that have other words get theirs.
+	StopReason string `yaml:"stop_reason"`
+	Tool       *Tool  `yaml:"tool"`
+}
+
+// Tool is a tool that the answer asks the client to call.
+type Tool struct {
+	Name  string         `yaml:"name"`
+	Input map[string]any `yaml:"input"`
+}
+
+// Delay makes an answer slow.
+type Delay struct {
+	FirstByte time.Duration `yaml:"first_byte"` // before the head of the answer
+	Frame     time.Duration `yaml:"frame"`      // before each frame of a stream
+}
+
+// Fault breaks an answer. Frames are counted from 1. The frame faults are for
+// streams only, CutInBody for plain answers only.
+type Fault struct {
+	// CutAfterFrames severs the connection after so many frames; 0 is after the head.
+	CutAfterFrames *int `yaml:"cut_after_frames"`
+	// CutInFrame severs the connection in the middle of a frame; 0 is never.
+	CutInFrame int `yaml:"cut_in_frame"`
+	// CutInBody severs the connection in the middle of the body.
+	CutInBody bool `yaml:"cut_in_body"`
+	// ExceptionAfterFrames ends the stream by an exception frame.
+	ExceptionAfterFrames *int `yaml:"exception_after_frames"`
+	// Exception is that frame's :exception-type; absent: internalServerException.
+	Exception string `yaml:"exception"`
+	// MissingUsage leaves out all that reports usage: frames, members, headers.
+	MissingUsage bool `yaml:"missing_usage"`
+	// CorruptCRC spoils the checksum of a frame; 0 is none.
+	CorruptCRC int `yaml:"corrupt_crc"`
+	// Hang never answers. The call is billed.
+	Hang bool `yaml:"hang"`
+	// CloseConnection closes a kept connection when the call arrives on it,
+	// unanswered and unbilled; on a new connection the call is answered.
+	CloseConnection bool `yaml:"close_connection"`
+}
+
+// LoadScript reads a script in YAML or JSON. Unknown members are mistakes; the
+// error names all that are wrong.
+func LoadScript(data []byte) (*Script, error) {
+	var s Script
+	if len(strings.TrimSpace(string(data))) == 0 {
+		return &s, nil
+	}
+	if err := yaml.UnmarshalWithOptions(data, &s, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("sandbox script: %w", err)
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+func (s *Script) validate() error {
+	var all []error
+	for i := range s.Rules {
+		for _, problem := range s.Rules[i].problems() {
+			all = append(all, fmt.Errorf("sandbox script: rules[%d]: %s", i, problem))
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (r *Rule) problems() (found []string) {
+	check := func(ok bool, problem string) {
+		if !ok {
+			found = append(found, problem)
+		}
+	}
+	_, known := wire.ParseOperation(r.Match.Operation)
+	check(known || r.Match.Operation == "", "match.operation: no such operation: "+r.Match.Operation)
+	check(r.Match.Every >= 0 && r.Times >= 0, "match.every and times must not be negative")
+	check(r.Delay.FirstByte >= 0 && r.Delay.Frame >= 0, "delays must not be negative")
+	check(r.Error == nil || r.Error.Status >= 400 && r.Error.Status <= 599, "error.status must be from 400 to 599")
+	check(r.Error == nil || r.Error.Type != "", "error.type is missing")
+	if t := r.Answer.Tool; t != nil {
+		check(t.Name != "", "answer.tool.name is missing")
+		_, err := json.Marshal(t.Input)
+		check(err == nil, "answer.tool.input is not a JSON object")
+	}
+	for _, n := range []*int64{
+		r.Answer.InputTokens, r.Answer.OutputTokens,
+		&r.Answer.CacheReadTokens, &r.Answer.CacheWriteTokens, &r.Answer.CacheWrite1hTokens,
+	} {
+		check(n == nil || *n >= 0, "token counts must not be negative")
+	}
+	for _, n := range []*int{r.Fault.CutAfterFrames, r.Fault.ExceptionAfterFrames, &r.Fault.CutInFrame, &r.Fault.CorruptCRC} {
+		check(n == nil || *n >= 0, "frame numbers must not be negative")
+	}
+	return found
+}
+
+// player finds the rules for calls and counts their matches.
+type player struct {
+	rules  []Rule
+	models []glob.Pattern
+
+	mu      sync.Mutex // guards the counters
+	matched []int
+	applied []int
+}
+
+func newPlayer(s *Script) *player {
+	p := &player{rules: s.Rules, models: make([]glob.Pattern, len(s.Rules))}
+	p.matched, p.applied = make([]int, len(s.Rules)), make([]int, len(s.Rules))
+	for i, r := range s.Rules {
+		p.models[i] = glob.Compile(r.Match.Model)
+	}
+	return p
+}
+
+// noRule is what a call gets that no rule matches.
+var noRule Rule
+
+// find returns the rule for a call.
+func (p *player) find(c *call) *Rule {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.rules {
+		r := &p.rules[i]
+		if !p.holds(i, c) {
+			continue
+		}
+		p.matched[i]++
+		if r.Match.Every > 0 && p.matched[i]%r.Match.Every != 0 || r.Times > 0 && p.applied[i] >= r.Times {
+			continue
+		}
+		p.applied[i]++
+		return r
+	}
+	return &noRule
+}
+
+func (p *player) holds(i int, c *call) bool {
+	m := &p.rules[i].Match
+	return (m.Model == "" || p.models[i].Match(c.model)) &&
+		(m.Operation == "" || m.Operation == c.op.String()) &&
+		strings.Contains(c.lastText, m.Text)
+}
