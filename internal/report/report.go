@@ -18,7 +18,7 @@ import (
 
 // Source is where counters are read: a ledger.
 type Source interface {
-	// Rows yields every row of an hour from from (inclusive) to to (exclusive),
+	// Rows yields every row of an hour at or after from and before to,
 	// in any order, and stops at the first error of yield.
 	Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error
 }

@@ -201,7 +201,7 @@ func (b *body) readAll() *wire.Error {
 		switch {
 		case int64(len(b.buf)) > b.max:
 			return wire.Errorf(wire.KindTooLarge, "The request body is larger than %d bytes.", b.max)
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return b.end()
 		case err != nil:
 			return brokenBody(err)

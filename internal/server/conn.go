@@ -131,7 +131,7 @@ func (c *conn) renewWriteDeadline() error {
 		return nil
 	}
 	c.renewed = now
-	return c.Conn.SetWriteDeadline(now.Add(timeout))
+	return c.SetWriteDeadline(now.Add(timeout))
 }
 
 // dropTail makes the kernel forget what a caller who does not read was sent;
@@ -172,7 +172,7 @@ func (c *conn) lingerAwhile() {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
 	var sink [4096]byte
 	for left := lingerBytes; left > 0; {
 		n, err := c.Conn.Read(sink[:])

@@ -173,7 +173,7 @@ func (o *http2Writer) head(res *gateway.Response, id string) {
 // left, which the handler has no use for any more.
 func (o *http2Writer) whole(res *gateway.Response, id string) {
 	o.head(res, id)
-	_, _ = o.write(res.Body)
+	_ = o.write(res.Body)
 }
 
 // stream writes an answer as it comes, head first.
@@ -187,7 +187,7 @@ func (o *http2Writer) stream(res *gateway.Response, id string, in io.Reader) err
 	for {
 		n, err := in.Read(*buf)
 		if n > 0 {
-			if _, err := o.write((*buf)[:n]); err != nil {
+			if err := o.write((*buf)[:n]); err != nil {
 				return err
 			}
 			if err := o.flush(); err != nil {
@@ -206,18 +206,16 @@ func (o *http2Writer) stream(res *gateway.Response, id string, in io.Reader) err
 var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
 
 // write writes p in slices, each of which must make progress in time.
-func (o *http2Writer) write(p []byte) (int, error) {
-	written := 0
+func (o *http2Writer) write(p []byte) error {
 	for len(p) > 0 {
 		o.renewDeadline()
 		n, err := o.w.Write(p[:min(len(p), writeSlice)])
-		written += n
 		p = p[n:]
 		if err != nil {
-			return written, err
+			return err
 		}
 	}
-	return written, nil
+	return nil
 }
 
 func (o *http2Writer) flush() error {

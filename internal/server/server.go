@@ -175,13 +175,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.certs != nil {
 		s.work.Go(func() { s.certs.watch(s.stopped, s.opts.Log) })
 	}
-	accepted := make(chan error, 1)
-	s.work.Go(func() { accepted <- s.accept() })
+	accepted := make(chan struct{})
+	s.work.Go(func() { s.accept(); close(accepted) })
 	select {
 	case <-s.stopped:
 		return nil
-	case err := <-accepted:
-		return err
+	case <-accepted:
+		return nil
 	case <-ctx.Done():
 		_ = s.Shutdown(ctx)
 		return ctx.Err()
@@ -229,7 +229,8 @@ func (s *Server) waitEmpty(ctx context.Context) error {
 }
 
 // accept hands each connection to its own goroutine, which finds the protocol.
-func (s *Server) accept() error {
+// It returns when the listener is closed.
+func (s *Server) accept() {
 	const longestPause = time.Second
 	var pause time.Duration
 	for {
@@ -240,7 +241,7 @@ func (s *Server) accept() error {
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
-			return nil
+			return
 		}
 		// Out of descriptors, most likely: go on when some are free again.
 		pause = min(max(2*pause, 5*time.Millisecond), longestPause)
@@ -248,7 +249,7 @@ func (s *Server) accept() error {
 		select {
 		case <-time.After(pause):
 		case <-s.stopped:
-			return nil
+			return
 		}
 	}
 }

@@ -103,7 +103,8 @@ func TestKeysAreBounded(t *testing.T) {
 	for i := range 3 * maxKeys {
 		sc := scope{"20261123", "r", "bedrock"}
 		secret := fmt.Sprint(i)
-		if s.key(secret, sc) != sc.key(secret) || s.key(secret, sc) != sc.key(secret) {
+		fresh, cached := s.key(secret, sc), s.key(secret, sc)
+		if want := sc.key(secret); fresh != want || cached != want {
 			t.Fatal("another key out of the cache")
 		}
 		if len(s.keys) > maxKeys {

@@ -16,7 +16,7 @@ import (
 // RequestSpan is the span of one request. A nil one does nothing.
 type RequestSpan struct {
 	tel  *Telemetry
-	ctx  context.Context // carries the span to its legs; never leaves this package
+	ctx  context.Context //nolint:containedctx // carries the span to its legs; never leaves this package
 	span trace.Span
 	// unsampled stands for every leg of a request that is not recorded: it only
 	// passes the decision on.
@@ -26,7 +26,7 @@ type RequestSpan struct {
 // LegSpan is the span of one upstream attempt. A nil one does nothing.
 type LegSpan struct {
 	tel  *Telemetry
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // carries the span, nothing else
 	span trace.Span
 }
 

@@ -48,7 +48,7 @@ func spans(t *testing.T, tel *Telemetry, e *tracetest.InMemoryExporter) map[stri
 func attrsOf(s tracetest.SpanStub) map[string]string {
 	m := map[string]string{}
 	for _, a := range s.Attributes {
-		m[string(a.Key)] = a.Value.Emit()
+		m[string(a.Key)] = a.Value.String()
 	}
 	return m
 }

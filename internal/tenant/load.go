@@ -80,7 +80,7 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read root secret: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // was only read
 	stat, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read root secret: %w", err)

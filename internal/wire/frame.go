@@ -190,7 +190,7 @@ func (fr *FrameReader) fill(n int) error {
 }
 
 func (fr *FrameReader) failure() error {
-	if fr.err == io.EOF && fr.end > fr.start {
+	if errors.Is(fr.err, io.EOF) && fr.end > fr.start {
 		return io.ErrUnexpectedEOF
 	}
 	return fr.err

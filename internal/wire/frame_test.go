@@ -154,7 +154,7 @@ func TestFrameReaderSplits(t *testing.T) {
 				t.Fatalf("%s: frame %d: %v", name, i, err)
 			}
 		}
-		if _, err := fr.Next(); err != io.EOF { //nolint:errorlint // io.EOF is never wrapped
+		if _, err := fr.Next(); err != io.EOF {
 			t.Errorf("%s: %v at the end", name, err)
 		}
 	}

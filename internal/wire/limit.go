@@ -74,11 +74,11 @@ func (f *Facts) Limit(c Cap) (Limit, *Error) {
 	}
 	l := Limit{EnforceByCutting: c.Max > 0 && f.capName() == ""}
 	var err *Error
-	target := f.MaxTokens.N
+	var target int64
 	if f.MaxTokens.Known {
 		target, err = f.lower(c, &l)
 	} else {
-		target, err = f.fill(c, &l)
+		target = f.fill(c, &l)
 	}
 	if err == nil && l.Changed {
 		err = f.fitThinking(target, &l)
@@ -201,9 +201,9 @@ func (l *Limit) changed(target int64) {
 
 // fill puts a cap into a body without one and returns it. It is 0 when the
 // family is unknown and nothing can be put in.
-func (f *Facts) fill(c Cap, l *Limit) (int64, *Error) {
+func (f *Facts) fill(c Cap, l *Limit) int64 {
 	if f.capName() == "" {
-		return 0, nil
+		return 0
 	}
 	target, most := c.Default, f.most(c)
 	switch own := f.ownDefault(); {
@@ -219,7 +219,7 @@ func (f *Facts) fill(c Cap, l *Limit) (int64, *Error) {
 	}
 	l.Splices = append(l.Splices, f.insertCap(target))
 	l.changed(target)
-	return target, nil
+	return target
 }
 
 // insertCap writes n where the family's cap belongs. A null there is replaced.

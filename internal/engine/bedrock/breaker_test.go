@@ -148,7 +148,7 @@ func TestBreakerSwitchedOff(t *testing.T) {
 func TestBreakersAreBounded(t *testing.T) {
 	b := newBreakers(config.Breaker{Failures: 1, OpenFor: time.Hour})
 	note(b.of("first"), &engine.Error{Failure: engine.LostInAnswer})
-	if b.of("first") != b.of("first") {
+	if first := b.of("first"); first != b.of("first") {
 		t.Error("two breakers for one model")
 	}
 	for i := range maxBreakers + 10 {

@@ -16,7 +16,7 @@ type exchange struct {
 	s      *Server
 	w      http.ResponseWriter
 	r      *http.Request
-	ctx    context.Context // ends when the client leaves or the server closes
+	ctx    context.Context //nolint:containedctx // lives as long as the exchange: ends when the client leaves or the server closes
 	call   call
 	rule   *Rule
 	entry  Entry

@@ -112,7 +112,7 @@ const maxPieces = 256
 
 func reference(seed uint64, model, text string) uint64 {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%d\x00%s\x00%s", seed, model, text)
+	_, _ = fmt.Fprintf(h, "%d\x00%s\x00%s", seed, model, text)
 	return h.Sum64()
 }
 

@@ -50,7 +50,7 @@ type Server struct {
 	script   atomic.Pointer[player]
 	random   sync.Mutex // guards opts.Rand
 
-	ctx    context.Context // of all calls; ends on Close
+	ctx    context.Context //nolint:containedctx // of all calls; ends on Close
 	cancel context.CancelFunc
 
 	mu     sync.Mutex // guards what follows

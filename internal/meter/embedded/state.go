@@ -149,7 +149,7 @@ func (s *State) Fingerprint(_ context.Context, fp string) error {
 	return nil
 }
 
-// Rows yields every row of an hour from from (inclusive) to to (exclusive), as
+// Rows yields every row of an hour at or after from and before to, as
 // they stand at the call, in no order. It stops at the first error of yield and
 // returns it. Rows that were folded into days are of hour 0.
 func (s *State) Rows(_ context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {

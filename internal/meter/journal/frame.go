@@ -47,9 +47,9 @@ type header struct {
 
 var errHeader = errors.New("segment header is damaged")
 
-func (h *header) append(dst []byte) []byte {
-	start := len(dst)
-	dst = append(dst, magic...)
+// encode returns the header as it stands at the head of a segment.
+func (h *header) encode() []byte {
+	dst := append([]byte(nil), magic...)
 	dst = binary.LittleEndian.AppendUint32(dst, version)
 	dst = binary.LittleEndian.AppendUint32(dst, h.PreviousChain)
 	dst = binary.LittleEndian.AppendUint64(dst, h.Segment)
@@ -57,8 +57,8 @@ func (h *header) append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.PreviousEnd))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.Created.UnixNano()))
 	dst = append(dst, h.Writer...)
-	dst = append(dst, make([]byte, headerSize-4-(len(dst)-start))...)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+	dst = append(dst, make([]byte, headerSize-4-len(dst))...)
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
 }
 
 // parseHeader reads a header. A newer version is an error of its own, so that a

@@ -48,7 +48,7 @@ func readIdentity(disk Disk) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // was only read
 	var b [512]byte
 	n, err := f.ReadAt(b[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {

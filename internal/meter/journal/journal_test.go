@@ -541,7 +541,7 @@ func TestGolden(t *testing.T) {
 		Writer: "abcdefghijklmnop", Epoch: 65537, Segment: 2, PreviousEnd: 80,
 		PreviousChain: 7, Created: time.Unix(1_700_000_000, 0),
 	}
-	b := h.append(nil)
+	b := h.encode()
 	frame := append(make([]byte, 8), 1)
 	frame = append(frame, "hello"...)
 	sealFrame(frame)
@@ -581,7 +581,7 @@ func FuzzReader(f *testing.F) {
 		c.files[segmentName(1)] = &memFile{disk: c, data: data}
 		if sealed {
 			h := header{Writer: "abcdefghijklmnop", Segment: 2, PreviousEnd: int64(len(data))}
-			c.files[segmentName(2)] = &memFile{disk: c, data: h.append(nil)}
+			c.files[segmentName(2)] = &memFile{disk: c, data: h.encode()}
 		}
 		r := NewReader(c, Position{})
 		defer r.Close()

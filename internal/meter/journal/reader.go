@@ -164,7 +164,7 @@ func (r *Reader) skipToExisting() bool {
 func (r *Reader) findEnd() {
 	next, err := openSegment(r.disk, r.pos.Segment+1)
 	if err == nil {
-		defer next.Close()
+		defer next.Close() //nolint:errcheck // was only read
 		if h, err := readHeader(next); err == nil {
 			r.end = h.PreviousEnd
 			return
@@ -187,14 +187,14 @@ func (r *Reader) advance() bool {
 	next, err := openSegment(r.disk, r.pos.Segment+1)
 	if err == nil {
 		h, headErr := readHeader(next)
-		next.Close()
+		_ = next.Close() // was only read
 		if headErr == nil && r.checked && h.PreviousChain != r.chain && !r.damagedHere() {
 			r.damage = append(r.damage, Damage{At: Position{r.pos.Segment, 0}, Bytes: r.end})
 		}
 	} else if !r.newerExists() {
 		return false
 	}
-	r.file.Close()
+	_ = r.file.Close() // was only read
 	r.file = nil
 	r.pos = Position{r.pos.Segment + 1, 0}
 	return true

@@ -49,7 +49,7 @@ func (j *Journal) createdBefore(segment uint64, t time.Time) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // was only read
 	h, err := readHeader(f)
 	return err == nil && h.Created.Before(t)
 }
@@ -73,7 +73,7 @@ func (j *Journal) CreateCheckpoint(through uint64) (*Checkpoint, error) {
 	}
 	id := j.Identity()
 	h := header{Writer: id.Writer, Epoch: id.Epoch, Segment: through, Created: j.opts.Now()}
-	return &Checkpoint{disk: j.disk, file: f, seg: through, buf: h.append(nil)}, nil
+	return &Checkpoint{disk: j.disk, file: f, seg: through, buf: h.encode()}, nil
 }
 
 // Add appends a record.

@@ -144,7 +144,7 @@ func (j *Journal) roll(from mark) error {
 	if t.file == nil {
 		chain = from.chain
 	} else {
-		t.file.Close() // synced, or given up
+		_ = t.file.Close() // synced, or given up
 	}
 	*t = tail{
 		file: file, seg: h.Segment, size: headerSize + int64(len(rest)), chain: chain, out: t.out,
@@ -196,7 +196,7 @@ func createSegment(disk Disk, h *header, rest []byte) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.WriteAt(append(h.append(nil), rest...), 0)
+	_, err = f.WriteAt(append(h.encode(), rest...), 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -215,7 +215,7 @@ func (j *Journal) fillReserve() error {
 	f, err := j.disk.Open(reserveName)
 	if err == nil {
 		size, err := f.Size()
-		f.Close()
+		_ = f.Close() // was only read
 		if err == nil && size == j.opts.ReserveBytes {
 			return nil
 		}

@@ -17,7 +17,7 @@ import (
 //go:embed scripts/fold.lua
 var foldLua string
 
-// Rows yields every row of an hour from from (inclusive) to to (exclusive), of
+// Rows yields every row of an hour at or after from and before to, of
 // all roots, in no order. It stops at the first error of yield and returns it.
 // Rows that were folded into days are of hour 0.
 func (l *Ledger) Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -63,7 +64,7 @@ func (c *Client) appendHead(dst []byte, req *Request) []byte {
 		dst = append(dst, f.Value...)
 		dst = append(dst, "\r\n"...)
 	}
-	if len(req.Body) > 0 || req.Method != "GET" {
+	if len(req.Body) > 0 || req.Method != http.MethodGet {
 		dst = append(dst, "Content-Length: "...)
 		dst = strconv.AppendInt(dst, int64(len(req.Body)), 10)
 		dst = append(dst, "\r\n"...)
