@@ -1,0 +1,313 @@
+package test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// protocol is a way to speak to the gateway.
+type protocol struct {
+	name   string
+	url    string
+	client *http.Client
+}
+
+// protocols are HTTP/1.1 and HTTP/2, cleartext and over TLS.
+func protocols(plain, secure *harness.Gateway, roots *x509.CertPool) []protocol {
+	over := func(name, url string, set func(p *http.Protocols)) protocol {
+		p := new(http.Protocols)
+		set(p)
+		transport := &http.Transport{Protocols: p, TLSClientConfig: &tls.Config{RootCAs: roots}, DisableCompression: true}
+		return protocol{name, url, &http.Client{Transport: transport}}
+	}
+	return []protocol{
+		over("http1", plain.URL(), func(p *http.Protocols) { p.SetHTTP1(true) }),
+		over("http2", plain.URL(), func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }),
+		over("tls-http1", "https://"+secure.Addr, func(p *http.Protocols) { p.SetHTTP1(true) }),
+		over("tls-http2", "https://"+secure.Addr, func(p *http.Protocols) { p.SetHTTP2(true) }),
+	}
+}
+
+// begin sends a request and returns its answer, of which only the head has come.
+func (p protocol) begin(ctx context.Context, key harness.Key, target string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+target, strings.NewReader(ask))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+key.Bearer)
+	return p.client.Do(req)
+}
+
+// leave makes a request and goes away: from a stream after its first bytes, from
+// a plain call before any.
+func (p protocol) leave(t *testing.T, key harness.Key, model, operation string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if operation == "converse" {
+		time.AfterFunc(150*time.Millisecond, cancel)
+	}
+	res, err := p.begin(ctx, key, "/model/"+model+"/"+operation)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", model, err)
+		}
+		return
+	}
+	defer res.Body.Close()
+	if _, err := io.ReadFull(res.Body, make([]byte, 20)); err != nil {
+		t.Errorf("%s: %d, %v", model, res.StatusCode, err)
+	}
+}
+
+const slow = `rules:
+  - {match: {operation: converse}, delay: {first_byte: 600ms}, answer: {text: "a long story in some more words", input_tokens: 11, output_tokens: 7}}
+  - {delay: {frame: 100ms}, answer: {text: "a long story in some more words", input_tokens: 11, output_tokens: 7}}
+`
+
+// pair starts a cleartext gateway and one with TLS on the same configuration.
+func pair(t *testing.T, yaml string) (plain, secure *harness.Gateway, roots *x509.CertPool) {
+	cert, roots := certificate(t)
+	plain = harness.Start(t, harness.Config{YAML: yaml})
+	secure = harness.Start(t, harness.Config{YAML: yaml + fmt.Sprintf("tls: {cert: %q, key: %q}\n", cert+".pem", cert+".key")})
+	return plain, secure, roots
+}
+
+// TestCallerLeaves leaves answers over every protocol: the upstream is read to
+// its end and what it billed is counted.
+func TestCallerLeaves(t *testing.T) {
+	sandbox := harness.StartSandbox(t, slow)
+	key := harness.NewKey(t, "acme")
+	plain, secure, roots := pair(t, fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+tenants: [{id: acme, keys: [%s]}]
+`, sandbox.URL(), key.KeyID))
+	const each = 3
+	var all sync.WaitGroup
+	for _, p := range protocols(plain, secure, roots) {
+		for _, operation := range []string{"converse", "converse-stream"} {
+			for range each {
+				all.Go(func() { p.leave(t, key, "test."+p.name+"."+operation, operation) })
+			}
+		}
+	}
+	all.Wait()
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		served := map[string]harness.Row{}
+		for _, s := range sandbox.Log() {
+			row := served[s.Model]
+			row.Requests, row.Input, row.Output = row.Requests+1, row.Input+s.Input, row.Output+s.Output
+			served[s.Model] = row
+		}
+		rows := append(plain.Report("model"), secure.Report("model")...)
+		for _, row := range rows {
+			got := harness.Row{Requests: row.Requests, Input: row.Input, Output: row.Output}
+			if got != served[row.Model] || row.Requests != each || row.Input != each*11 || row.Unknown != 0 {
+				return false, fmt.Sprintf("%+v, the stand-in served %+v", row, served[row.Model])
+			}
+		}
+		return len(rows) == 8, fmt.Sprintf("%d rows", len(rows))
+	})
+	for _, gw := range []*harness.Gateway{plain, secure} {
+		sums := journalled(t, gw)
+		if len(sums) != 4 {
+			t.Errorf("%d models in the journal, want 4", len(sums))
+		}
+		for model, sum := range sums {
+			if sum.Drained != each {
+				t.Errorf("%s: %d of %d records are marked as drained", model, sum.Drained, each)
+			}
+		}
+	}
+}
+
+// journalled adds up a gateway's journal by model, as a second process reads it.
+func journalled(t *testing.T, gw *harness.Gateway) map[string]meter.Counters {
+	t.Helper()
+	sums := map[string]meter.Counters{}
+	damage, err := meter.Replay(journal.Dir(filepath.Join(gw.Dir, "data", "journal")), func(p meter.Posting) error {
+		sum := sums[p.Row.Model]
+		sum.Legs, sum.Drained, sum.Unknown = sum.Legs+p.Add.Legs, sum.Drained+p.Add.Drained, sum.Unknown+p.Add.Unknown
+		sums[p.Row.Model] = sum
+		return nil
+	})
+	if err != nil || len(damage) > 0 {
+		t.Errorf("journal: %v %v", err, damage)
+	}
+	return sums
+}
+
+// TestDrainBound leaves answers that take longer than the drain bound: they are
+// cut off and counted as unknown.
+func TestDrainBound(t *testing.T) {
+	upstream := harness.StartScripted(t, map[string]harness.Play{
+		"test.converse": func(c *net.TCPConn, _ int) bool { io.Copy(io.Discard, c); return false },
+		"test.converse-stream": func(c *net.TCPConn, _ int) bool {
+			c.Write(streamHead)
+			c.Write(chunk(harness.EncodeFrame(t, "event", "messageStart", `{"role":"assistant"}`)))
+			io.Copy(io.Discard, c)
+			return false
+		},
+	})
+	key := harness.NewKey(t, "acme")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+timeouts: {drain: 300ms}
+tenants: [{id: acme, keys: [%s]}]
+`, upstream.URL(), key.KeyID)})
+	p := protocols(gw, gw, nil)[0]
+	p.leave(t, key, "test.converse", "converse")
+	p.leave(t, key, "test.converse-stream", "converse-stream")
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		rows := gw.Report("model")
+		for _, row := range rows {
+			if row.Unknown != 1 || row.Legs != 1 || row.Input != 0 {
+				return false, fmt.Sprintf("%+v", row)
+			}
+		}
+		return len(rows) == 2, fmt.Sprintf("%d rows", len(rows))
+	})
+}
+
+// TestTerminate ends the gateway while it answers: what is in flight is
+// finished, nothing new is taken, and the exit code is 0.
+func TestTerminate(t *testing.T) {
+	sandbox := harness.StartSandbox(t, slow)
+	key := harness.NewKey(t, "acme")
+	plain, secure, roots := pair(t, fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+tenants: [{id: acme, keys: [%s]}]
+`, sandbox.URL(), key.KeyID))
+	var begun, all sync.WaitGroup
+	for _, p := range protocols(plain, secure, roots) {
+		begun.Add(1)
+		all.Go(func() {
+			res, err := p.begin(context.Background(), key, "/model/test.model/converse-stream")
+			begun.Done()
+			if err != nil {
+				t.Errorf("%s: %v", p.name, err)
+				return
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if frames := harness.SplitFrames(body); err != nil || len(frames) < 4 || len(harness.Exceptions(t, body)) > 0 {
+				t.Errorf("%s: a stream in flight was broken: %v after %d frames", p.name, err, len(frames))
+			}
+		})
+		all.Go(func() {
+			res, err := p.begin(context.Background(), key, "/model/test.model/converse")
+			if err != nil {
+				t.Errorf("%s: a request in flight was broken: %v", p.name, err)
+				return
+			}
+			defer res.Body.Close()
+			if _, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK {
+				t.Errorf("%s: a request in flight was broken: %d, %v", p.name, res.StatusCode, err)
+			}
+		})
+	}
+	begun.Wait()
+	for _, gw := range []*harness.Gateway{plain, secure} {
+		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+			n := gw.Metric("sluice_requests_in_flight")
+			return n == 4, fmt.Sprintf("%v requests in flight", n)
+		})
+		gw.Signal(syscall.SIGTERM)
+	}
+	for _, gw := range []*harness.Gateway{plain, secure} {
+		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+			conn, err := net.Dial("tcp", gw.Addr)
+			if err == nil {
+				conn.Close()
+			}
+			return err != nil, "the gateway still takes connections"
+		})
+	}
+	all.Wait()
+	var legs int64
+	for _, gw := range []*harness.Gateway{plain, secure} {
+		gw.Stop()
+		for _, row := range gw.Report("model") {
+			legs += row.Legs
+			if row.Unknown != 0 || row.Input != 11*row.Legs {
+				t.Errorf("%+v", row)
+			}
+		}
+	}
+	if legs != 8 {
+		t.Errorf("%d attempts are counted, want 8", legs)
+	}
+}
+
+// TestKilled kills the gateway in the middle of calls. After the restart the
+// calls that had ended count as they did, and the others are unknown.
+func TestKilled(t *testing.T) {
+	f := func(name, ledger string) {
+		t.Run(name, func(t *testing.T) { testKilled(t, ledger) })
+	}
+	f("embedded", "")
+	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
+}
+
+func testKilled(t *testing.T, ledger string) {
+	const ended, open = 20, 5
+	upstream := harness.StartScripted(t, map[string]harness.Play{
+		"test.good": writes(answerWith(200, jsonHeader, okBody)),
+		"test.hang": func(c *net.TCPConn, _ int) bool { io.Copy(io.Discard, c); return false },
+	})
+	key := harness.NewKey(t, "acme")
+	c := harness.Config{Dir: t.TempDir(), YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+tenants: [{id: acme, keys: [%s]}]
+%s`, upstream.URL(), key.KeyID, ledger)}
+	gw := harness.Start(t, c)
+	for range ended {
+		if err := post(gw, key, "/model/test.good/converse", ask); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var calls sync.WaitGroup
+	for range open {
+		calls.Go(func() { _ = post(gw, key, "/model/test.hang/converse", ask) }) // broken by the kill
+	}
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		n := upstream.Calls("test.hang")
+		return n == open, fmt.Sprintf("%d calls at the upstream", n)
+	})
+	gw.Kill()
+	calls.Wait()
+	want := map[string]harness.Row{
+		"test.good": {Requests: ended, Legs: ended, Input: 3 * ended, Output: 2 * ended},
+		"test.hang": {Legs: open, Unknown: open},
+	}
+	for range 2 { // a second restart must not count them again
+		gw = harness.Start(t, c)
+		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+			rows := gw.Report("model")
+			for _, row := range rows {
+				got := harness.Row{Requests: row.Requests, Legs: row.Legs, Input: row.Input, Output: row.Output, Unknown: row.Unknown}
+				if got != want[row.Model] {
+					return false, fmt.Sprintf("%s: %+v, want %+v", row.Model, got, want[row.Model])
+				}
+			}
+			return len(rows) == len(want), fmt.Sprintf("%d rows", len(rows))
+		})
+		gw.Kill()
+	}
+}
