@@ -22,7 +22,30 @@ type Fault struct {
 
 // Error is everything that is wrong with a configuration, sorted by position.
 // It has at least one fault that is not a warning.
-type Error struct{ Faults []Fault }
+type Error struct {
+	Faults []Fault
+	// Partial is what could be read of the configuration. It is there so that
+	// other packages can look for their mistakes too, and for nothing else; nil
+	// when Report made the error.
+	Partial *Config
+}
+
+// With returns the error with the mistakes among the problems added. Those that
+// stand where there is one already are left out: they follow from it.
+func (e *Error) With(problems []Problem) *Error {
+	taken := map[Position]bool{}
+	for _, f := range e.Faults {
+		taken[f.Position] = true
+	}
+	all := slices.Clone(e.Faults)
+	for _, f := range e.Partial.faults(problems) {
+		if !f.Warning && !taken[f.Position] {
+			all = append(all, f)
+		}
+	}
+	sortFaults(all)
+	return &Error{Faults: all, Partial: e.Partial}
+}
 
 // Error renders all faults as compilers do, each with its line and a caret,
 // and a last line that counts them.
@@ -78,7 +101,7 @@ func faultError(faults []Fault) error {
 	if !slices.ContainsFunc(faults, func(f Fault) bool { return !f.Warning }) {
 		return nil
 	}
-	return &Error{faults}
+	return &Error{Faults: faults}
 }
 
 func sortFaults(faults []Fault) {

@@ -50,8 +50,9 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 			d.faults = append(d.faults, c.source.fault(p))
 		}
 	}
-	if err := faultError(onePerPlace(d.faults)); err != nil {
-		return nil, err
+	faults := onePerPlace(d.faults)
+	if faultError(faults) != nil {
+		return nil, &Error{Faults: faults, Partial: c}
 	}
 	return c, nil
 }

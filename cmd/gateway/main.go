@@ -78,6 +78,13 @@ func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// complete says how a shell completes the values of a flag.
+func complete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+		panic("BUG: " + err.Error())
+	}
+}
+
 // configFlag adds --config and returns where its value goes.
 func configFlag(cmd *cobra.Command) *string {
 	file := cmd.Flags().String("config", "", "configuration `FILE`")

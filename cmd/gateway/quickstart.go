@@ -41,7 +41,7 @@ func quickstart(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	load := func() (*config.Config, error) { return config.Load(file, os.Getenv) }
+	load := func() (*config.Config, error) { return readConfig(file) }
 	cfg, err := load()
 	if err != nil {
 		return invalid{err}

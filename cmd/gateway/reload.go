@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"time"
 
@@ -36,6 +37,9 @@ func (r *reloader) contents() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
+// name is a short form of the hash, for people and metrics.
+func (r *reloader) name() string { return hex.EncodeToString(r.hash[:6]) }
+
 // reload takes the configuration again. A bad one changes nothing and is said.
 func (r *reloader) reload(ctx context.Context) {
 	if err := r.try(ctx); err != nil {
@@ -47,6 +51,7 @@ func (r *reloader) reload(ctx context.Context) {
 	r.gate.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
 	r.gate.reloaded(nil)
 	r.hash = r.contents()
+	r.gate.tel.Metrics().Loaded(r.name(), time.Now())
 }
 
 func (r *reloader) try(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ func reportCommand() *cobra.Command {
 	to := cmd.Flags().String("to", "", "`DAY` to stop before, UTC; default the first of next month")
 	by := cmd.Flags().String("by", strings.Join(report.DefaultBy, ","), "`COLUMNS` to group by: "+strings.Join(report.Columns(), ", "))
 	format := cmd.Flags().String("format", string(report.Table), "table, csv or json")
+	complete(cmd, "format", cobra.FixedCompletions([]cobra.Completion{"table", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	complete(cmd, "by", completeColumns)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(*file)
 		if err != nil {
@@ -45,6 +48,18 @@ func reportCommand() *cobra.Command {
 		return runReport(cmd, cfg, query, report.Format(*format))
 	}
 	return cmd
+}
+
+// completeColumns offers the columns that a list of them does not have yet.
+func completeColumns(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	before := typed[:strings.LastIndexByte(typed, ',')+1]
+	var offers []cobra.Completion
+	for _, column := range report.Columns() {
+		if !slices.Contains(strings.Split(before, ","), column) {
+			offers = append(offers, before+column)
+		}
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 func runReport(cmd *cobra.Command, cfg *config.Config, query report.Query, format report.Format) error {

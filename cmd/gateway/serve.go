@@ -38,7 +38,7 @@ func serveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		load := func() (*config.Config, error) { return config.Load(*file, os.Getenv) }
+		load := func() (*config.Config, error) { return readConfig(*file) }
 		return serve(cmd.Context(), cfg, load)
 	}
 	return cmd
@@ -54,9 +54,10 @@ type gate struct {
 	edge    *server.Server
 	sandbox string // URL of the built-in stand-in, "" when no upstream wants it
 
+	engines engines
+
 	mu     sync.Mutex // guards the following
-	engine *bedrock.Engine
-	failed error // why the last reload was refused
+	failed error      // why the last reload was refused
 }
 
 // serve runs the gateway until ctx ends, then drains. load reads the
@@ -64,7 +65,7 @@ type gate struct {
 func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error)) error {
 	var closing closers
 	defer func() { closing.run(cfg.Timeouts.Drain) }()
-	g := &gate{log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
+	g := &gate{log: newLog(os.Stderr)}
 	if err := g.start(ctx, cfg, &closing); err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gate
 		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)
-	closing.add(func(context.Context) { g.engine.Close() })
+	closing.add(func(context.Context) { g.engines.close() })
 	if err := g.use(ctx, snapshot); err != nil {
 		return err
 	}
@@ -134,22 +135,15 @@ func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gate
 	return nil
 }
 
-// use makes an engine for the snapshot and puts both into service.
+// use puts the snapshot into service, with an engine for it.
 func (g *gate) use(ctx context.Context, s *gateway.Snapshot) error {
-	engine, err := bedrock.New(context.WithoutCancel(ctx), g.engineOptions(s.Config))
+	engine, err := g.engines.take(ctx, g.engineOptions(s.Config), s.Config.Timeouts.Request)
 	if err != nil {
 		return err
 	}
 	s.Upstream = engine
 	g.line.Use(s)
 	g.books.meter.SetPrices(s.Prices)
-	g.mu.Lock()
-	old := g.engine
-	g.engine = engine
-	g.mu.Unlock()
-	if old != nil {
-		old.Close()
-	}
 	return nil
 }
 
@@ -213,6 +207,7 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 	defer signal.Stop(hangup)
 	r := &reloader{gate: g, load: load, current: g.line.Snapshot().Config}
 	r.hash = r.contents()
+	g.tel.Metrics().Loaded(r.name(), time.Now())
 	look := time.NewTicker(reloadEvery)
 	defer look.Stop()
 	for {
@@ -223,7 +218,8 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 			return err
 		case <-hangup:
 			r.reload(ctx)
-		case <-look.C:
+		case now := <-look.C:
+			g.engines.expire(now)
 			if hash := r.contents(); hash != r.hash {
 				r.hash = hash
 				r.reload(ctx)

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -22,11 +24,23 @@ func loadConfig(path string) (*config.Config, error) {
 	if path == "" {
 		return nil, invalid{fmt.Errorf("--config FILE is needed")}
 	}
-	cfg, err := config.Load(path, os.Getenv)
+	cfg, err := readConfig(path)
 	if err != nil {
 		return nil, invalid{err}
 	}
 	return cfg, nil
+}
+
+// readConfig reads a configuration. When it has mistakes, the packages that
+// compile it look for theirs as well, so that all are told at once.
+func readConfig(path string) (*config.Config, error) {
+	cfg, err := config.Load(path, os.Getenv)
+	var faulty *config.Error
+	if errors.As(err, &faulty) {
+		_, problems := compile(faulty.Partial, nil)
+		return nil, faulty.With(problems)
+	}
+	return cfg, err
 }
 
 // loadSecrets finds the root secret, or makes it on the first start.
@@ -62,6 +76,17 @@ func warn(log *slog.Logger, cfg *config.Config, problems []config.Problem) {
 			log.Warn("configuration", "at", fmt.Sprintf("%s:%d:%d", at.File, at.Line, at.Column), "path", p.Path, "problem", p.Message)
 		}
 	}
+}
+
+// newLog writes JSON lines. Durations are text: a number would be nanoseconds,
+// which nobody reads.
+func newLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}))
 }
 
 // closers run in the reverse of the order in which they were added, within one
