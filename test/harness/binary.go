@@ -2,11 +2,13 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Root returns the directory of go.mod.
@@ -76,8 +78,17 @@ func Binary(t testing.TB) string {
 // the test when the exit code is not want.
 func Run(t testing.TB, want int, env []string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(Binary(t), args...)
-	cmd.Env = append(os.Environ(), env...)
+	out, _ := RunBoth(t, want, env, args...)
+	return out
+}
+
+// RunBoth is Run that returns standard error too. It gives a program a minute.
+func RunBoth(t testing.TB, want int, env []string, args ...string) (stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd.Env = environment(env)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -87,5 +98,5 @@ func Run(t testing.TB, want int, env []string, args ...string) string {
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		t.Fatalf("gateway %v: exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", args, got, want, out.String(), errs.String())
 	}
-	return out.String()
+	return out.String(), errs.String()
 }

@@ -36,7 +36,7 @@ type Key struct {
 // NewKey issues a key for a tenant.
 func NewKey(t testing.TB, tenant string) Key {
 	t.Helper()
-	out := Run(t, 0, environment(nil), "keys", "new", "--tenant", tenant, "--json")
+	out := Run(t, 0, nil, "keys", "new", "--tenant", tenant, "--json")
 	var k Key
 	if err := json.Unmarshal([]byte(out), &k); err != nil {
 		t.Fatalf("gateway keys new: %v in %s", err, out)
@@ -164,7 +164,7 @@ type Row struct {
 // Report runs `gateway report` over the gateway's configuration.
 func (g *Gateway) Report(by string) []Row {
 	g.t.Helper()
-	out := Run(g.t, 0, environment(nil), "report", "--config", g.ConfigFile(), "--by", by, "--format", "json")
+	out := Run(g.t, 0, nil, "report", "--config", g.ConfigFile(), "--by", by, "--format", "json")
 	var rows []Row
 	if err := json.Unmarshal([]byte(out), &rows); err != nil {
 		g.t.Fatalf("report: %v in %s", err, out)

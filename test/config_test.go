@@ -1,0 +1,244 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// broken has a mistake of each kind that a different part of the program finds.
+const broken = `nonsense: 1
+upstream: {region: us-east-1, endpoint: sandbox}
+timeouts: {request: soon}
+tenants:
+  - id: acme
+    keys: [not-a-key]
+    output_tokens: {default: 500, max: ten}
+cascades:
+  - name: support
+    match: request.modl == "auto"
+    mode: rules
+    light: amazon.nova-lite-v1:0
+    escalation: us.anthropic.claude-sonnet-4-5-20250929-v1:0
+prices: [missing.yaml]
+`
+
+// TestCheckTellsEverything checks a broken file: every mistake comes with its
+// place and its line, whichever part of the program finds it.
+func TestCheckTellsEverything(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sluice.yaml")
+	if err := os.WriteFile(file, []byte(broken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"check", "serve", "report"} {
+		_, said := harness.RunBoth(t, 2, nil, command, "--config", file)
+		for place, line := range map[string]string{
+			"1:1":   "nonsense: 1",
+			"3:21":  "timeouts: {request: soon}",
+			"6:12":  "keys: [not-a-key]",
+			"7:40":  "output_tokens: {default: 500, max: ten}",
+			"10:19": `match: request.modl == "auto"`,
+			"14:10": "prices: [missing.yaml]",
+		} {
+			if !strings.Contains(said, file+":"+place+": error: ") || !strings.Contains(said, " | ") || !strings.Contains(said, line) {
+				t.Errorf("%s does not tell of %s %q:\n%s", command, place, line, said)
+			}
+		}
+		if !strings.HasSuffix(said, "6 errors\n") {
+			t.Errorf("%s: want 6 errors:\n%s", command, said)
+		}
+	}
+}
+
+// TestUsage checks exit codes of what was typed wrongly.
+func TestUsage(t *testing.T) {
+	f := func(args ...string) {
+		t.Helper()
+		if _, said := harness.RunBoth(t, 2, nil, args...); said == "" {
+			t.Errorf("gateway %v says nothing", args)
+		}
+	}
+	f("nonsense")
+	f("--nonsense")
+	f("serve")
+	f("serve", "--nonsense")
+	f("serve", "--config", "/nonexistent")
+	f("check", "--config")
+	f("keys", "new")
+	f("keys", "show")
+	f("keys", "show", "nonsense")
+	f("keys", "nonsense")
+	f("sandbox", "--nonsense")
+}
+
+// TestCompletion asks for the shell completion as shells do.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if out := harness.Run(t, 0, nil, "completion", shell); !strings.Contains(out, "gateway") {
+			t.Errorf("completion for %s: %s", shell, out)
+		}
+	}
+	f := func(want string, typed ...string) {
+		t.Helper()
+		if out := harness.Run(t, 0, nil, append([]string{"__complete"}, typed...)...); !strings.Contains(out, want+"\n") && !strings.Contains(out, want+"\t") {
+			t.Errorf("%v completes to %s, want %s", typed, out, want)
+		}
+	}
+	f("serve", "ser")
+	f("json", "report", "--format", "")
+	f("tenant", "report", "--by", "")
+	f("tenant,model", "report", "--by", "tenant,")
+	if out := harness.Run(t, 0, nil, "__complete", "report", "--by", "tenant,"); strings.Contains(out, "tenant,tenant") {
+		t.Errorf("a column is offered twice: %s", out)
+	}
+}
+
+// TestKeys issues a key and shows it again.
+func TestKeys(t *testing.T) {
+	key := harness.NewKey(t, "acme")
+	var again harness.Key
+	if err := json.Unmarshal([]byte(harness.Run(t, 0, nil, "keys", "show", key.KeyID, "--json")), &again); err != nil {
+		t.Fatal(err)
+	}
+	if again != key || key.Bearer == "" || key.SecretAccessKey == "" {
+		t.Errorf("shown again: %+v, want %+v", again, key)
+	}
+	text := harness.Run(t, 0, nil, "keys", "show", key.KeyID)
+	for _, part := range []string{key.KeyID, key.Bearer, key.AccessKeyID, key.SecretAccessKey} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in:\n%s", part, text)
+		}
+	}
+	harness.RunBoth(t, 2, []string{"SLUICE_ROOT_SECRET=another root secret"}, "keys", "show", key.KeyID)
+}
+
+// TestReload changes the configuration under a running gateway.
+func TestReload(t *testing.T) {
+	sandbox := harness.StartSandbox(t, script)
+	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "acme")
+	with := func(keys, more string) string {
+		return fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n%s", sandbox.URL(), keys, more)
+	}
+	gw := harness.Start(t, harness.Config{YAML: with(first.KeyID, "")})
+	status := func(key harness.Key) int {
+		return gw.Post(t, key.BearerCredential, "/model/amazon.nova-lite-v1%3A0/converse", ask).Status
+	}
+	// want waits until both keys are answered so. The bound is that of a revoked key.
+	want := func(what string, one, two int) {
+		t.Helper()
+		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+			a, b := status(first), status(second)
+			return a == one && b == two, fmt.Sprintf("%s: %d and %d, want %d and %d", what, a, b, one, two)
+		})
+	}
+	want("at the start", 200, 403)
+	if gw.Metric("sluice_config_last_reload_success") != 1 || gw.Metric("sluice_config_last_reload_timestamp_seconds") == 0 {
+		t.Error("the metrics do not show the configuration of the start")
+	}
+
+	gw.Write(with(first.KeyID+", "+second.KeyID, ""))
+	want("a key more", 200, 200)
+	gw.Write(with(second.KeyID, ""))
+	want("a key revoked", 403, 200)
+
+	gw.Write(with(first.KeyID, "timeouts: {request: soon}\n"))
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		code, r := gw.Readyz()
+		said := r.Degraded["configuration"]
+		return code == http.StatusOK && r.Ready && strings.Contains(said, "sluice.yaml:6:21"), fmt.Sprintf("/readyz: %d %+v", code, r)
+	})
+	if log := gw.Log.String(); !strings.Contains(log, "the last good one stays") || !strings.Contains(log, "sluice.yaml:6:21") {
+		t.Errorf("the log does not tell of the bad configuration:\n%s", log)
+	}
+	if n := gw.Metric("sluice_config_last_reload_success"); n != 0 {
+		t.Errorf("the metric of a bad reload is %v", n)
+	}
+	want("after a bad reload", 403, 200)
+
+	gw.Write(with(first.KeyID, ""))
+	gw.Signal(syscall.SIGHUP)
+	want("mended", 200, 403)
+	if _, r := gw.Readyz(); len(r.Degraded) != 0 {
+		t.Errorf("/readyz after mending: %+v", r)
+	}
+
+	gw.Write(with(first.KeyID+", "+second.KeyID, "journal: {fsync: always}\n"))
+	want("with a setting that needs a restart", 200, 200)
+	if log := gw.Log.String(); !strings.Contains(log, "need a restart") || !strings.Contains(log, `"journal"`) {
+		t.Errorf("the log does not name the setting that needs a restart:\n%s", log)
+	}
+}
+
+// TestReloadsUnderLoad reloads good and bad configurations while requests run:
+// none of them fails.
+func TestReloadsUnderLoad(t *testing.T) {
+	sandbox := harness.StartSandbox(t, "rules: []\n")
+	key := harness.NewKey(t, "acme")
+	yaml := fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n", sandbox.URL(), key.KeyID)
+	gw := harness.Start(t, harness.Config{YAML: yaml})
+	stop, done, requests := make(chan struct{}), make(chan struct{}), 0
+	go func() {
+		defer close(done)
+		for ; ; requests++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			operation := [...]string{"converse", "converse-stream"}[requests%2]
+			if err := post(gw, key, "/model/test.model/"+operation, ask); err != nil {
+				t.Errorf("request %d: %v", requests, err)
+			}
+		}
+	}()
+	const reloads = 48
+	for i := range reloads {
+		changed := strings.Replace(yaml, "us-east-1,", fmt.Sprintf("us-east-1, retry: {max_attempts: %d},", 1+i%4), 1) // another engine
+		if i%6 == 5 {
+			changed = yaml + "nonsense: 1\n"
+		}
+		gw.Write(changed)
+		gw.Signal(syscall.SIGHUP)
+		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+			taken, refused := gw.Metric(`sluice_config_reloads_total{result="taken"}`), gw.Metric(`sluice_config_reloads_total{result="refused"}`)
+			return taken+refused >= float64(i+2), fmt.Sprintf("reload %d: %v taken, %v refused", i, taken, refused)
+		})
+	}
+	close(stop)
+	<-done
+	gw.Write(yaml)
+	harness.Eventually(t, 3*time.Second, func() (bool, string) {
+		rows := gw.Report("model")
+		return len(rows) == 1 && rows[0].Requests == int64(requests) && rows[0].Unknown == 0, fmt.Sprintf("%d requests, report: %+v", requests, rows)
+	})
+}
+
+// TestRootSecretOfLedger starts a gateway on a ledger that was made under
+// another root secret.
+func TestRootSecretOfLedger(t *testing.T) {
+	f := func(name, ledger string) {
+		t.Run(name, func(t *testing.T) {
+			key := harness.NewKey(t, "acme")
+			c := harness.Config{Dir: t.TempDir(), YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\ntenants: [{id: acme, keys: [%s]}]\n%s", key.KeyID, ledger)}
+			gw := harness.Start(t, c)
+			gw.Stop()
+			other := []string{"SLUICE_ROOT_SECRET=another root secret"}
+			_, said := harness.RunBoth(t, 1, other, "serve", "--config", gw.ConfigFile())
+			if !strings.Contains(said, "root secret") {
+				t.Errorf("the reason is not told:\n%s", said)
+			}
+			harness.Start(t, c).Stop() // the right one still opens it
+		})
+	}
+	f("embedded", "")
+	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
+}
