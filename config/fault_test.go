@@ -2,8 +2,11 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestReport checks the column of a problem inside a scalar, for each way that
@@ -136,4 +139,27 @@ func TestNearest(t *testing.T) {
 	f("zzz", "")
 	f("x", "")
 	f("", "")
+}
+
+// What other packages find is told beside the loader's own mistakes, unless it
+// follows from one.
+func TestWith(t *testing.T) {
+	_, err := Parse("a.yaml", []byte("upstream: {region: r}\ntenants:\n  - id: 5/\n    keys: [k]\nnonsense: 1\n"), func(string) string { return "" })
+	var faulty *Error
+	if !errors.As(err, &faulty) {
+		t.Fatal(err)
+	}
+	all := faulty.With([]Problem{
+		{Path: "tenants[0].id", Message: "the same again"},
+		{Path: "tenants[0].keys[0]", Message: "no key"},
+		{Path: "tenants[0].keys", Message: "a warning", Warning: true},
+	})
+	var got []string
+	for _, f := range all.Faults {
+		got = append(got, fmt.Sprintf("%d:%d %s", f.Line, f.Column, f.Path))
+	}
+	want := []string{"3:9 tenants[0].id", "4:12 tenants[0].keys[0]", "5:1 "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
 }

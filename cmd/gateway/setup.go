@@ -31,10 +31,14 @@ func loadConfig(path string) (*config.Config, error) {
 	return cfg, nil
 }
 
-// readConfig reads a configuration. When it has mistakes, the packages that
-// compile it look for theirs as well, so that all are told at once.
 func readConfig(path string) (*config.Config, error) {
-	cfg, err := config.Load(path, os.Getenv)
+	return withAllFaults(config.Load(path, os.Getenv))
+}
+
+// withAllFaults takes what the loader returned. When there are mistakes, the
+// packages that compile configurations look for theirs in what could be read,
+// so that all are told at once.
+func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
 	var faulty *config.Error
 	if errors.As(err, &faulty) {
 		_, problems := compile(faulty.Partial, nil)
