@@ -38,9 +38,21 @@ type Answer struct {
 }
 
 // Post sends one request to the gateway and reads the whole answer.
-func (g *Gateway) Post(t testing.TB, cred Credential, target string, body string) Answer {
+func (g *Gateway) Post(t testing.TB, cred Credential, target, body string) Answer {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, g.URL()+target, bytes.NewReader([]byte(body)))
+	return g.Do(t, cred, http.MethodPost, target, body)
+}
+
+// Get is Post with GET and no body.
+func (g *Gateway) Get(t testing.TB, cred Credential, target string) Answer {
+	t.Helper()
+	return g.Do(t, cred, http.MethodGet, target, "")
+}
+
+// Do sends one request with a method and reads the whole answer.
+func (g *Gateway) Do(t testing.TB, cred Credential, method, target, body string) Answer {
+	t.Helper()
+	req, err := http.NewRequest(method, g.URL()+target, bytes.NewReader([]byte(body)))
 	if err != nil {
 		t.Fatal(err)
 	}
