@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -200,10 +201,15 @@ func (l *lineFile) append(v any) error {
 }
 
 // flush writes what is pending. The lock is held on entry and on return, but
-// not at the disk.
+// not at the disk. Callers that are ready to run get the processor first, so
+// that their lines share the sync; where there are none nothing is waited for.
 func (l *lineFile) flush() {
+	l.writing = true
+	l.mu.Unlock()
+	runtime.Gosched()
+	l.mu.Lock()
 	batch, last := l.pending, l.added
-	l.pending, l.writing = nil, true
+	l.pending = nil
 	l.mu.Unlock()
 	_, err := l.file.Write(batch)
 	if err == nil {
