@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -252,6 +256,23 @@ func TestNothingIsToldThatCannotBeLogged(t *testing.T) {
 			t.Error("usage was told")
 		}
 	}
+	claude := wire.Target{Op: wire.OpInvokeStream, Model: bodies[0].model}
+	res, err := b.post(t, nil, claude.String(), bodies[0].body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	usage := wire.StreamUsage{Op: wire.OpInvokeStream}
+	for frames := wire.NewFrameReader(res.Body); ; {
+		raw, err := frames.Next()
+		if err != nil {
+			break
+		}
+		frame, _ := wire.ParseFrame(raw) // Next has checked it
+		if chunk := string(wire.AppendChunk(nil, frame)); usage.Observe(frame) || strings.Contains(chunk, "message_delta") {
+			t.Errorf("usage was told: %s", chunk)
+		}
+	}
 	if len(b.Log()) != 0 {
 		t.Errorf("log %+v", b.Log())
 	}
@@ -285,5 +306,39 @@ func TestCloseEndsHangingCalls(t *testing.T) {
 	}
 	if info, err := os.Stat(s.opts.LogPath); err != nil || info.Size() == 0 {
 		t.Error("no log on disk: ", err)
+	}
+}
+
+func TestDelays(t *testing.T) {
+	frames := newBench(t, "").mustFrames(t)
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Options{Script: load(t, "rules: [{delay: {first_byte: 1h, frame: 1m}}]")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		r := httptest.NewRequest("POST", "/model/"+nova+"/converse-stream", strings.NewReader(helloBody))
+		r.Header.Set("Authorization", "Bearer "+DefaultBearerToken)
+		start := time.Now()
+		s.ServeHTTP(httptest.NewRecorder(), r)
+		if got, want := time.Since(start), time.Hour+time.Duration(frames)*time.Minute; got != want {
+			t.Errorf("%d frames took %v of the bubble's clock, want %v", frames, got, want)
+		}
+	})
+}
+
+func TestInvocationLogHasWhatWasServed(t *testing.T) {
+	path := t.TempDir() + "/invocations"
+	b := newBenchOf(t, Options{InvocationLogPath: path, Script: load(t, `rules:
+  - {match: {text: refuse}, error: {status: 429, type: ThrottlingException}}
+  - {match: {text: break}, answer: {output_tokens: 9, cache_read_tokens: 4}, fault: {cut_in_body: true}}`)})
+	_, refused := b.converse("refuse")
+	wantCode(t, refused, "ThrottlingException")
+	if _, err := b.converse("break"); err == nil {
+		t.Fatal("a broken answer was taken")
+	}
+	got := readLines[invocation](t, path)
+	if len(got) != 1 || got[0].Output.Tokens != 9 || got[0].Input.CacheRead != 4 || got[0].RequestID != b.Log()[1].RequestID {
+		t.Errorf("invocations %+v", got)
 	}
 }

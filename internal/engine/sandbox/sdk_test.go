@@ -311,8 +311,8 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 	f("Authorization", "Bearer sandbox", 200, "")
-	f("Authorization", "Bearer wrong", 403, "AccessDeniedException:"+authURI)
-	f("", "", 403, "MissingAuthenticationTokenException:"+authURI)
+	f("Authorization", "Bearer wrong", 403, "AccessDeniedException:"+coralURI)
+	f("", "", 403, "MissingAuthenticationTokenException:"+coralURI)
 	http.DefaultClient.CloseIdleConnections()
 	for _, e := range b.Log() {
 		if e.Status == 403 && (e.Input != 0 || e.Output != 0) {
