@@ -171,6 +171,28 @@ func TestInvokeWithSDK(t *testing.T) {
 	}
 }
 
+func TestSeveralAnswersAreBilledEach(t *testing.T) {
+	f := func(model, body, list string) {
+		t.Helper()
+		b := newBench(t, "")
+		res, err := b.post(t, nil, (wire.Target{Op: wire.OpInvoke, Model: model}).String(), body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var answer object
+		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		if rows, _ := answer[list].([]any); len(rows) != 3 || b.only(t).Output != 15 {
+			t.Errorf("%s: %d answers for %d tokens, want 3 of 5", model, len(rows), b.only(t).Output)
+		}
+	}
+	f("cohere.command-text-v14", `{"prompt":"x","max_tokens":5,"num_generations":3}`, "generations")
+	f("ai21.j2-mid-v1", `{"prompt":"x","maxTokens":5,"numResults":3}`, "completions")
+	f("openai.gpt-oss-20b-1:0", `{"messages":[{"role":"user","content":"x"}],"max_completion_tokens":5,"n":3}`, "choices")
+}
+
 func TestRefusals(t *testing.T) {
 	b := newBench(t, "")
 	f := func(target, body string, status int, kind string) {

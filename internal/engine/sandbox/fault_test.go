@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -119,10 +120,16 @@ func (b *bench) mustFrames(t *testing.T) int {
 	if !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
+	lengths := map[int]bool{}
 	for _, m := range got {
-		if !strings.Contains(string(m.Payload), `"p":"`) {
-			t.Errorf("no filler in %s", m.Payload)
+		var payload struct{ P *string }
+		if err := json.Unmarshal(m.Payload, &payload); err != nil || payload.P == nil {
+			t.Fatalf("no filler in %s: %v", m.Payload, err)
 		}
+		lengths[len(*payload.P)] = true
+	}
+	if len(lengths) < 3 {
+		t.Errorf("lengths of the filler are %v, want many", lengths)
 	}
 	return len(got)
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -319,6 +320,12 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("billed a refused call: %+v", e)
 		}
 	}
+}
+
+func TestClockSkewIsRefused(t *testing.T) {
+	b := newBenchOf(t, Options{Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	_, err := b.converse("hello")
+	wantCode(t, err, "InvalidSignatureException")
 }
 
 func TestLogFiles(t *testing.T) {

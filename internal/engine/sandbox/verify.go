@@ -28,7 +28,7 @@ const (
 	badToken  = "Authentication failed: Please make sure your API Key is valid."
 	badKey    = "The security token included in the request is invalid."
 	noAuth    = "Missing Authentication Token"
-	coralURI   = "http://internal.amazon.com/coral/com.amazon.coral.service/"
+	coralURI  = "http://internal.amazon.com/coral/com.amazon.coral.service/"
 	modelsURI = "http://internal.amazon.com/coral/com.amazon.bedrock/"
 )
 
