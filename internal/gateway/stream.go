@@ -18,7 +18,6 @@ type stream struct {
 	leg   *leg
 	usage wire.StreamUsage
 	frame []byte // what is left of the current frame
-	final bool   // the frame with the usage, or an exception, has passed
 	ended bool   // no frame will follow
 	freed bool
 	how   disposition
@@ -53,16 +52,17 @@ func (s *stream) next() {
 		return
 	}
 	s.ended = true
+	whole := errors.Is(err, io.EOF) && (s.usage.End() || s.unfamiliar())
 	s.settle()
-	if !errors.Is(err, io.EOF) || s.truncated() {
+	if !whole {
 		s.frame = wire.AppendException(nil, wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did"))
 	}
 }
 
-// truncated reports whether a stream that ended properly lacks its last event.
-// A family that the gateway does not know may have none.
-func (s *stream) truncated() bool {
-	return !s.final && (s.call.target.Op == wire.OpConverseStream || s.call.facts.Dialect != nil)
+// unfamiliar reports whether the stream is of a family that the gateway does not
+// know, whose last event may look like any other.
+func (s *stream) unfamiliar() bool {
+	return s.call.target.Op == wire.OpInvokeStream && s.call.facts.Dialect == nil
 }
 
 // pass makes raw the current frame and reads usage from it. The source has
@@ -71,7 +71,6 @@ func (s *stream) pass(raw []byte) {
 	s.frame = raw
 	frame, err := wire.ParseFrame(raw)
 	if err == nil && s.usage.Observe(frame) {
-		s.final = true
 		s.settle()
 	}
 }

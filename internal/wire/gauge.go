@@ -25,6 +25,7 @@ const (
 	gotStop
 	gotTier
 	gotInvokedModel
+	gotGuardrailAction
 	gotGuardrail // gotGuardrail + policy
 )
 
@@ -115,6 +116,7 @@ var invokeChunk = join(invokeAnswer, rules{
 	{Path: "amazon-bedrock-invocationMetrics.outputTokenCount", Role: gotMetricsOutput},
 	{Path: "amazon-bedrock-invocationMetrics.cacheReadInputTokenCount", Role: gotMetricsCacheRead},
 	{Path: "amazon-bedrock-invocationMetrics.cacheWriteInputTokenCount", Role: gotMetricsCacheWrite},
+	{Path: "amazon-bedrock-guardrailAction", Role: gotGuardrailAction},
 	{Path: "totalOutputTextTokenCount", Role: gotOutput}, // Titan
 	{Path: "completionReason", Role: gotStop},
 	{Path: "delta.stop_reason", Role: gotStop},      // Claude
@@ -157,6 +159,7 @@ type gauge struct {
 	soFar        Count
 	stopped      bool
 	final        bool
+	intervened   bool // a guardrail changed or blocked something
 	detail       struct {
 		hour   bool
 		tokens Count
@@ -235,6 +238,8 @@ func (g *gauge) takeWord(r role, word string) {
 		g.answer.InvokedModel = word
 	case gotDetailTTL:
 		g.detail.hour = word == "1h"
+	case gotGuardrailAction:
+		g.intervened = word == "INTERVENED"
 	}
 }
 

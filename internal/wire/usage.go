@@ -184,6 +184,20 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 	return false
 }
 
+// End tells that the stream ended properly, and reports whether it was whole. A
+// stream of chunks without invocation metrics is, when a guardrail intervened:
+// it blocked the request, so no model ran and the counts in the chunk are of the
+// guardrail's own message, which nobody bills (AWS Bedrock pricing, guardrails).
+func (s *StreamUsage) End() (whole bool) {
+	if s.exception != "" || s.gauge.final {
+		return true
+	}
+	if s.gauge.intervened {
+		s.gauge.answer.Input, s.gauge.answer.Output = Known(0), Known(0)
+	}
+	return s.gauge.intervened
+}
+
 // Usage returns what the frames observed so far reported.
 func (s *StreamUsage) Usage() Usage { return s.gauge.usage() }
 

@@ -1,0 +1,61 @@
+# Two commands: `make run` and `make test`. `make help` lists the rest.
+SHELL := /bin/sh
+GO ?= go
+BIN := bin/gateway
+LINT_VERSION := v2.15.0
+FUZZTIME ?= 5s
+SEEDS ?= 1000
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help run build test test-tools test-unit test-fuzz test-e2e check lint race fuzz bench tidy clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: build ## start the gateway on the built-in stand-in and print calls to try
+	@$(BIN) quickstart
+
+build: ## build bin/gateway
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/gateway
+
+test: test-tools build test-unit test-fuzz test-e2e ## install or find what the tests need, then run them all
+
+test-tools: ## find or install redis-server, the Python and the npm clients
+	@scripts/test-tools.sh
+
+test-unit: ## tests beside the code
+	$(GO) test $$($(GO) list ./... | grep -v /sluice/test)
+
+test-fuzz: ## each fuzz target for FUZZTIME
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+test-e2e: build ## the built binary against the stand-in, real Redis and unmodified clients
+	SLUICE_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m ./test/...
+
+fuzz: ## each fuzz target for 60 s
+	@FUZZTIME=60s scripts/fuzz.sh
+
+check: lint race ## format, lint, vet, race tests, import rules
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: run gofmt -w'; exit 1; }
+	$(GO) vet ./...
+	@GOBIN=$(CURDIR)/.tools/bin; [ -x $$GOBIN/golangci-lint-$(LINT_VERSION) ] || { \
+		GOBIN=$$GOBIN $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) && \
+		mv $$GOBIN/golangci-lint $$GOBIN/golangci-lint-$(LINT_VERSION); }
+	.tools/bin/golangci-lint-$(LINT_VERSION) run ./...
+
+race:
+	$(GO) test -race $$($(GO) list ./... | grep -v /sluice/test)
+	$(GO) test -run TestImportsPointOneWay ./test
+
+bench: ## benchmarks beside the code, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+tidy:
+	$(GO) mod tidy
+
+clean: ## remove what was built and installed here
+	rm -rf bin .tools test/clients/js/node_modules

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+)
+
+// books is what keeps the accounts: the meter with its journal, the ledger
+// below, and who started which job.
+type books struct {
+	meter *meter.Meter
+	jobs  gateway.Jobs
+	fold  func(ctx context.Context, now time.Time) error
+	done  []io.Closer
+
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+func openRedis(cfg *config.Config, log *slog.Logger) (*redis.Ledger, error) {
+	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: time.Now})
+	if err != nil {
+		return nil, invalid{fmt.Errorf("%s: ledger.redis: %w", cfg.At("ledger.redis").File, err)}
+	}
+	return ledger, nil
+}
+
+func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// openBooks opens the journal and the ledger. A ledger that is away does not
+// stop the start: records wait in the journal.
+func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error) {
+	dir := journalDir(cfg)
+	if err := os.MkdirAll(string(dir), 0o700); err != nil {
+		return nil, err
+	}
+	b := &books{stop: make(chan struct{})}
+	var ledger meter.Ledger
+	if cfg.Ledger.Redis != "" {
+		shared, err := openRedis(cfg, g.log)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkRedis(ctx, shared); redis.Refused(err) {
+			return nil, err
+		} else if err != nil {
+			g.log.Warn("the ledger is away; records wait in the journal", "err", err)
+		}
+		ledger, b.jobs, b.fold, b.done = shared, shared, shared.Fold, append(b.done, shared)
+	} else {
+		state := &embedded.State{FingerprintFile: filepath.Join(cfg.DataDir, "fingerprint")}
+		jobs, err := embedded.OpenJobs(filepath.Join(cfg.DataDir, "jobs"))
+		if err != nil {
+			return nil, err
+		}
+		ledger, b.jobs, b.fold, b.done = state, jobs, state.Fold, append(b.done, jobs)
+	}
+	if err := checkFingerprint(ctx, ledger, g); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.meter, err = meter.Open(ctx, meterOptions(cfg, ledger, g)); err != nil {
+		return nil, err
+	}
+	b.wg.Go(func() { b.foldDaily(g.log) })
+	return b, nil
+}
+
+func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Options {
+	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
+	return meter.Options{
+		Disk: journalDir(cfg), Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
+		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log,
+	}
+}
+
+// checkFingerprint stops a start under another root secret than the ledger was
+// made with: its keys would belong to other tenants.
+func checkFingerprint(ctx context.Context, ledger meter.Ledger, g *gate) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := ledger.Fingerprint(ctx, g.secrets.Fingerprint())
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, meter.ErrFingerprint) {
+		return fmt.Errorf("%w: the root secret is not the one that this ledger's keys were derived from", err)
+	}
+	g.log.Warn("the ledger's fingerprint could not be checked", "err", err)
+	return nil
+}
+
+// foldDaily turns hours that are old enough into days.
+func (b *books) foldDaily(log *slog.Logger) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.stop:
+			return
+		case now := <-tick.C:
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			if err := b.fold(ctx, now); err != nil {
+				log.Warn("old counters not folded", "err", err)
+			}
+			cancel()
+		}
+	}
+}
+
+func (b *books) close(ctx context.Context) {
+	close(b.stop)
+	b.wg.Wait()
+	b.meter.Close(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	for _, c := range b.done {
+		c.Close() //nolint:errcheck // nothing is written here
+	}
+}

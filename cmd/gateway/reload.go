@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+)
+
+// reloadEvery is how often the files are looked at. It bounds how long a
+// revoked key goes on working.
+const reloadEvery = 2 * time.Second
+
+// reloader keeps the gateway on the newest good configuration. What changed is
+// told by contents, because mounted files change in ways that events miss.
+type reloader struct {
+	gate    *gate
+	load    func() (*config.Config, error)
+	current *config.Config
+	hash    [sha256.Size]byte
+}
+
+// contents hashes all files of the configuration in use.
+func (r *reloader) contents() [sha256.Size]byte {
+	h := sha256.New()
+	for _, file := range r.current.Files() {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			data = []byte(err.Error())
+		}
+		h.Write([]byte(file))
+		h.Write(data)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// reload takes the configuration again. A bad one changes nothing and is said.
+func (r *reloader) reload(ctx context.Context) {
+	if err := r.try(ctx); err != nil {
+		r.gate.log.Error("configuration refused, the last good one stays", "err", err)
+		r.gate.tel.Metrics().LoadFailed()
+		r.gate.reloaded(err)
+		return
+	}
+	r.gate.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
+	r.gate.reloaded(nil)
+	r.hash = r.contents()
+}
+
+func (r *reloader) try(ctx context.Context) error {
+	cfg, err := r.load()
+	if err != nil {
+		return err
+	}
+	snapshot, problems := compile(cfg, r.gate.secrets)
+	if err := cfg.Report(problems); err != nil {
+		return err
+	}
+	if changed := config.Changed(r.current, cfg); len(changed) > 0 {
+		r.gate.log.Warn("these settings need a restart and keep their old values", "settings", changed)
+	}
+	if err := r.gate.use(ctx, snapshot); err != nil {
+		return err
+	}
+	r.current = cfg
+	return nil
+}
+
+func (g *gate) reloaded(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failed = err
+}

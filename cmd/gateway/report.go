@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/report"
+)
+
+func reportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "report --config FILE",
+		Short: "Print who used how much of which model, and what it cost",
+		Args:  usage(cobra.NoArgs),
+	}
+	file := configFlag(cmd)
+	from := cmd.Flags().String("from", "", "first `DAY`, UTC; default the first of this month")
+	to := cmd.Flags().String("to", "", "`DAY` to stop before, UTC; default the first of next month")
+	by := cmd.Flags().String("by", strings.Join(report.DefaultBy, ","), "`COLUMNS` to group by: "+strings.Join(report.Columns(), ", "))
+	format := cmd.Flags().String("format", string(report.Table), "table, csv or json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(*file)
+		if err != nil {
+			return err
+		}
+		query, err := report.Range(*from, *to, time.Now())
+		if err != nil {
+			return invalid{err}
+		}
+		if *by != "" {
+			query.By = strings.Split(*by, ",")
+		}
+		return runReport(cmd, cfg, query, report.Format(*format))
+	}
+	return cmd
+}
+
+func runReport(cmd *cobra.Command, cfg *config.Config, query report.Query, format report.Format) error {
+	source, done, err := openSource(cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	rows, warnings, err := report.Build(cmd.Context(), source, query)
+	for _, w := range warnings {
+		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
+	if err != nil {
+		return asInvalid(err, report.ErrQuery)
+	}
+	layout := report.Layout{Format: format, By: query.By, Width: report.TerminalWidth(os.Stdout)}
+	return asInvalid(report.Write(cmd.OutOrStdout(), layout, rows), report.ErrQuery)
+}
+
+// asInvalid marks err as the user's when it is of kind.
+func asInvalid(err, kind error) error {
+	if errors.Is(err, kind) {
+		return invalid{err}
+	}
+	return err
+}
+
+// openSource opens the ledger for reading. The embedded one is read from its
+// journal, so the gateway may run meanwhile.
+func openSource(cfg *config.Config) (source report.Source, done func(), err error) {
+	if cfg.Ledger.Redis != "" {
+		ledger, err := openRedis(cfg, quietLog())
+		if err != nil {
+			return nil, nil, err
+		}
+		return ledger, func() { ledger.Close() }, nil //nolint:errcheck // it was only read
+	}
+	state, err := embedded.Load(func(yield func(meter.Posting) error) error {
+		damage, err := meter.Replay(journalDir(cfg), yield)
+		for _, d := range damage {
+			fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)
+		}
+		return err
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
+	}
+	return state, func() {}, err
+}
+
+func journalDir(cfg *config.Config) journal.Dir {
+	return journal.Dir(filepath.Join(cfg.DataDir, "journal"))
+}
+
+func checkRedis(ctx context.Context, ledger *redis.Ledger) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return ledger.Check(ctx)
+}

@@ -1,0 +1,91 @@
+package harness
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// Root returns the directory of go.mod.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = parent
+	}
+}
+
+// Shared returns a path in the test data beside the repository, and skips the
+// test loudly when it is not there.
+func Shared(t testing.TB, elem ...string) string {
+	t.Helper()
+	base := os.Getenv("SLUICE_SHARED")
+	if base == "" {
+		base = filepath.Join(Root(t), "..", "shared")
+	}
+	path := filepath.Join(append([]string{base}, elem...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("SKIPPED: test data is not here: %v", err)
+	}
+	return path
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("SLUICE_BIN"); path != "" {
+		return filepath.Abs(path)
+	}
+	dir, err := os.MkdirTemp("", "sluice-bin-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "gateway")
+	cmd := exec.Command("go", "build", "-o", path, "github.com/sluice-gateway/sluice/cmd/gateway")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return "", &exec.Error{Name: "go build: " + out.String(), Err: err}
+	}
+	return path, nil
+})
+
+// Binary returns the gateway's program: the one that SLUICE_BIN names, else one
+// built for this test run.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Run runs a subcommand to its end and returns its standard output. It fails
+// the test when the exit code is not want.
+func Run(t testing.TB, want int, env []string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(Binary(t), args...)
+	cmd.Env = append(os.Environ(), env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		t.Fatalf("gateway %v: exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", args, got, want, out.String(), errs.String())
+	}
+	return out.String()
+}
