@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -379,5 +380,20 @@ func TestDocumentLinks(t *testing.T) {
 	}
 	if links == 0 {
 		t.Error("found no links")
+	}
+}
+
+// TestReadmeShowsMakeHelp compares the README's list of targets with the
+// Makefile's.
+func TestReadmeShowsMakeHelp(t *testing.T) {
+	var want strings.Builder
+	for _, m := range regexp.MustCompile(`(?m)^([a-z0-9-]+):.*## (.*)$`).FindAllSubmatch(readFile(t, "Makefile"), -1) {
+		fmt.Fprintf(&want, "%-13s %s\n", m[1], m[2])
+	}
+	if want.Len() == 0 {
+		t.Fatal("the Makefile describes no target")
+	}
+	if !strings.Contains(string(readFile(t, "README.md")), want.String()) {
+		t.Errorf("README.md does not show what `make help` prints:\n%s", want.String())
 	}
 }
