@@ -252,3 +252,44 @@ func checkFaultReport(t *testing.T, gw *harness.Gateway, faults []fault, good in
 		return len(wrong) == 0 && len(rows) == len(want), strconv.Itoa(len(rows)) + " rows\n" + strings.Join(wrong, "\n")
 	})
 }
+
+// TestBreaker fails one model until its breaker opens: the model is left alone,
+// others are not, and when it is well again it is found out.
+func TestBreaker(t *testing.T) {
+	const failures = 3
+	upstream := harness.StartScripted(t, map[string]harness.Play{
+		"good": writes(answerWith(200, jsonHeader, okBody)),
+		"ill":  inTurn(writes(nil), writes(nil), writes(nil), writes(answerWith(200, jsonHeader, okBody))),
+	})
+	key := harness.NewKey(t, "acme")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q, breaker: {failures: %d, open_for: 2s}}
+tenants: [{id: acme, keys: [%s]}]
+`, upstream.URL(), failures, key.KeyID)})
+	ask := func(model string) harness.Answer {
+		return gw.Post(t, key.BearerCredential, "/model/"+model+"/converse", ask)
+	}
+	state := func() float64 { return gw.Metric(`sluice_breaker_state{model="ill",upstream=""}`) }
+	for range failures {
+		ask("ill")
+	}
+	got := ask("ill")
+	if got.Status != 503 || !bytes.Contains(got.Body, []byte("left alone")) || upstream.Calls("ill") != failures || state() != 2 {
+		t.Errorf("an open breaker: %d %s after %d calls upstream, metric %v", got.Status, got.Body, upstream.Calls("ill"), state())
+	}
+	if got := ask("good"); got.Status != 200 {
+		t.Errorf("another model: %d %s", got.Status, got.Body)
+	}
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		got := ask("ill")
+		return got.Status == 200 && state() == 0, fmt.Sprintf("%d %s, metric %v", got.Status, got.Body, state())
+	})
+	harness.Eventually(t, 3*time.Second, func() (bool, string) {
+		for _, row := range gw.Report("model") {
+			if row.Model == "ill" && row.Unknown != failures {
+				return false, fmt.Sprintf("%+v, want %d unknown: what never left is not", row, failures)
+			}
+		}
+		return true, ""
+	})
+}

@@ -152,14 +152,24 @@ cascades: [{name: support, match: request.model == "auto", mode: rules, light: %
 		req.Header.Set("Authorization", "Bearer "+promptCanary)
 		return nil
 	}, "/model/auto/converse", prompt)
+	const failedTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	gw.Post(t, func(req *http.Request, body []byte) error {
+		req.Header.Set("traceparent", "00-"+failedTrace+"-"+callerSpan+"-01")
+		return key.BearerCredential(req, body)
+	}, "/model/test.broken/converse", prompt)
 	_, metrics := gw.Page("/metrics")
 	gw.Stop()
 
 	server, client := spans.of(callerTrace)
-	if len(server) != 1 || len(client) != 3 || len(spans.spans) != 4 {
-		t.Fatalf("%d request spans and %d attempt spans of %d, want 1 and 3 of 4: an unsampled caller is not traced", len(server), len(client), len(spans.spans))
+	if len(server) != 1 || len(client) != 3 || len(spans.spans) != 6 {
+		t.Fatalf("%d request spans and %d attempt spans of %d, want 1 and 3 of 6: an unsampled caller is not traced", len(server), len(client), len(spans.spans))
 	}
 	checkSpans(t, server[0], client, key)
+	server, failed := spans.of(failedTrace)
+	if len(server) != 1 || len(failed) != 1 || server[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || failed[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR {
+		t.Fatalf("the spans of a failed request: %v %v", server, failed)
+	}
+	wantAttributes(t, "failed request", server[0], map[string]string{"error.type": "ServiceUnavailableException", "sluice.cost.state": "unknown"})
 	last := client[0]
 	for _, s := range client {
 		if s.StartTimeUnixNano > last.StartTimeUnixNano {

@@ -152,7 +152,7 @@ func (g *gate) use(ctx context.Context, s *gateway.Snapshot) error {
 func (g *gate) engineOptions(cfg *config.Config) bedrock.Options {
 	o := bedrock.Options{
 		Upstreams: map[string]config.Upstream{"": cfg.Upstream}, Timeouts: cfg.Timeouts,
-		Credentials: map[string]sigv4.Credentials{}, Now: time.Now,
+		Credentials: map[string]sigv4.Credentials{}, Now: time.Now, OnBreaker: g.showBreaker,
 	}
 	for name, u := range cfg.Upstreams {
 		o.Upstreams[name] = u
@@ -165,6 +165,14 @@ func (g *gate) engineOptions(cfg *config.Config) bedrock.Options {
 		}
 	}
 	return o
+}
+
+// showBreaker keeps the metric of a circuit breaker.
+func (g *gate) showBreaker(upstream, model, state string) {
+	states := map[string]telemetry.BreakerState{
+		"closed": telemetry.BreakerClosed, "half-open": telemetry.BreakerHalfOpen, "open": telemetry.BreakerOpen,
+	}
+	g.tel.Metrics().Breaker(upstream, model, states[state])
 }
 
 // startSandbox starts the built-in stand-in when an upstream asks for it.

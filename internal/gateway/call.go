@@ -39,6 +39,7 @@ type call struct {
 	answered  time.Time     // when the answer's head was there
 	cost      money.Pico
 	costState string
+	refusal   string // AWS error type of the gateway's own answer, "" for the upstream's
 }
 
 // leg is one model of the plan and its latest attempt.

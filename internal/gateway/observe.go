@@ -36,6 +36,10 @@ func (c *call) spanEnd(status int) telemetry.RequestEnd {
 	e := telemetry.RequestEnd{
 		ID: c.req.ID, Method: c.req.Method, Operation: c.target.Op.String(), Status: status,
 		Asked: c.target.Model, Path: string(c.path), Reason: c.reason, Cost: c.cost, CostState: c.costState,
+		Error: c.refusal,
+	}
+	if e.Error == "" && c.served != nil && c.served.res != nil {
+		e.Error = c.served.res.ErrorType()
 	}
 	if c.caller != nil {
 		e.Tenant, e.Key = c.caller.Tenant.ID, c.caller.KeyID

@@ -65,6 +65,7 @@ func unmodelled(status int, h wire.Header) bool {
 
 // refuse is the gateway's own answer.
 func (l *Line) refuse(c *call, err *wire.Error) *Response {
+	c.refusal = err.Type()
 	if err.Cause != nil {
 		l.Log.Warn("request refused", "request", c.req.ID, "type", err.Type(), "message", err.Message, "err", err.Cause)
 	}

@@ -35,6 +35,9 @@ type Options struct {
 	Draw     func(n int64) int64 // random numbers in [0, n); nil: math/rand/v2
 	Now      func() time.Time    // runs with real time, socket deadlines use it; nil: time.Now
 	Getenv   func(string) string // for proxy variables; nil: os.Getenv
+	// OnBreaker is told the new state of a breaker: closed, half-open or open.
+	// It must not call the engine. May be nil.
+	OnBreaker func(upstream, model, state string)
 }
 
 // signingName is the service in the scope of every signature for Bedrock
@@ -60,6 +63,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.OnBreaker == nil {
+		o.OnBreaker = func(string, string, string) {}
 	}
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv

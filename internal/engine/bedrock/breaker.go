@@ -21,6 +21,7 @@ type breaker = *gobreaker.TwoStepCircuitBreaker[struct{}]
 type breakers struct {
 	settings gobreaker.Settings
 	byModel  *lru.Cache[string, breaker]
+	onChange func(model, state string) // nil: nobody is told
 }
 
 // What an attempt says about the health of a model; nil is healthy.
@@ -49,7 +50,11 @@ func (b *breakers) of(model string) breaker {
 	if known, ok := b.byModel.Get(model); ok {
 		return known
 	}
-	fresh := gobreaker.NewTwoStepCircuitBreaker[struct{}](b.settings)
+	settings := b.settings
+	if b.onChange != nil {
+		settings.OnStateChange = func(_ string, _, to gobreaker.State) { b.onChange(model, to.String()) }
+	}
+	fresh := gobreaker.NewTwoStepCircuitBreaker[struct{}](settings)
 	if known, ok, _ := b.byModel.PeekOrAdd(model, fresh); ok {
 		return known // another goroutine was faster
 	}

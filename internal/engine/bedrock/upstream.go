@@ -47,6 +47,7 @@ func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options
 		client: client, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"), signer: sigv4.New(site.region, signingName),
 		breakers: newBreakers(s.Breaker), retries: newRetryPolicy(s.Retry, o), maxBody: o.MaxBody, now: o.Now,
 	}
+	up.breakers.onChange = func(model, state string) { o.OnBreaker(name, model, state) }
 	switch {
 	case isFixed:
 		up.identity = fixedIdentity(fixed)
