@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -309,5 +310,71 @@ tenants: [{id: acme, keys: [%s]}]
 			return len(rows) == len(want), fmt.Sprintf("%d rows", len(rows))
 		})
 		gw.Kill()
+	}
+}
+
+// TestManyCallersLeave lets callers go away at any moment of their requests. The
+// report must equal what the upstream billed, and nothing may be left behind.
+func TestManyCallersLeave(t *testing.T) {
+	const requests, workers = 1000, 32
+	sandbox := harness.StartSandbox(t, "rules: [{delay: {first_byte: 10ms, frame: 3ms}}]\n")
+	key := harness.NewKey(t, "acme")
+	plain, secure, roots := pair(t, fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+tenants: [{id: acme, keys: [%s]}]
+`, sandbox.URL(), key.KeyID))
+	ways := protocols(plain, secure, roots)
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
+	type leaving struct {
+		p         protocol
+		operation string
+		after     time.Duration
+	}
+	work := make(chan leaving)
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for w := range work {
+				ctx, cancel := context.WithTimeout(context.Background(), w.after)
+				if res, err := w.p.begin(ctx, key, "/model/test.model/"+w.operation); err == nil {
+					_, _ = io.Copy(io.Discard, res.Body) // cut off, mostly
+					res.Body.Close()
+				}
+				cancel()
+			}
+		})
+	}
+	for i := range requests {
+		work <- leaving{ways[i%len(ways)], [...]string{"converse", "converse-stream"}[random.IntN(2)], time.Duration(1+random.IntN(60)) * time.Millisecond}
+	}
+	close(work)
+	all.Wait()
+	gateways := []*harness.Gateway{plain, secure}
+	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+		var want, got harness.Row
+		for _, s := range sandbox.Log() {
+			want.Legs, want.Input, want.Output = want.Legs+1, want.Input+s.Input, want.Output+s.Output
+		}
+		for _, gw := range gateways {
+			if n := gw.Metric("sluice_requests_in_flight"); n != 0 {
+				return false, fmt.Sprintf("%v requests in flight", n)
+			}
+			for _, row := range gw.Report("model") {
+				got.Legs, got.Input, got.Output, got.Unknown = got.Legs+row.Legs, got.Input+row.Input, got.Output+row.Output, got.Unknown+row.Unknown
+			}
+		}
+		return got == want && want.Legs > requests/2, fmt.Sprintf("%+v, the stand-in served %+v", got, want)
+	})
+	for _, p := range ways {
+		p.client.CloseIdleConnections()
+	}
+	for _, gw := range gateways {
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+			n, open := gw.Metric("go_goroutines"), gw.Metric("sluice_connections")
+			return n < 150 && open == 0, fmt.Sprintf("%v goroutines, %v connections", n, open)
+		})
+		gw.Stop()
 	}
 }
