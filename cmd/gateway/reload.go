@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -42,6 +43,8 @@ func (r *reloader) name() string { return hex.EncodeToString(r.hash[:6]) }
 
 // reload takes the configuration again. A bad one changes nothing and is said.
 func (r *reloader) reload(ctx context.Context) {
+	files := r.current.Files()
+	r.hash = r.contents() // before reading, so that a change meanwhile is seen
 	if err := r.try(ctx); err != nil {
 		r.gate.log.Error("configuration refused, the last good one stays", "err", err)
 		r.gate.tel.Metrics().LoadFailed()
@@ -50,7 +53,9 @@ func (r *reloader) reload(ctx context.Context) {
 	}
 	r.gate.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
 	r.gate.reloaded(nil)
-	r.hash = r.contents()
+	if !slices.Equal(files, r.current.Files()) {
+		r.hash = r.contents()
+	}
 	r.gate.tel.Metrics().Loaded(r.name(), time.Now())
 }
 

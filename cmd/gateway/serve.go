@@ -228,8 +228,7 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 			r.reload(ctx)
 		case now := <-look.C:
 			g.engines.expire(now)
-			if hash := r.contents(); hash != r.hash {
-				r.hash = hash
+			if r.contents() != r.hash {
 				r.reload(ctx)
 			}
 		}
