@@ -194,6 +194,9 @@ func (g *Gateway) cleanup() {
 	if !g.Exited() {
 		g.Kill()
 	}
+	if strings.Contains(g.Log.String(), "WARNING: DATA RACE") { // SLUICE_BIN may be built with -race
+		g.t.Error("the gateway has a data race")
+	}
 	if g.t.Failed() {
 		g.t.Logf("gateway log:\n%s", g.Log)
 	}
