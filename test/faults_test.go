@@ -87,9 +87,12 @@ func upstreamFaults(t *testing.T) []fault {
 	okJSON := []byte(okBody)
 	hang := func(conn *net.TCPConn, _ int) bool { io.Copy(io.Discard, conn); return false }
 	const broke, gone = "modelStreamErrorException", "ServiceUnavailableException"
+	// A kept connection that ends within a second was given up before the request
+	// came, and is not a fault.
+	const late = 1200 * time.Millisecond
 	return []fault{
-		{name: "reset-before-head", play: writes(nil), status: 503, errorType: gone, legs: 1, unknown: 1},
-		{name: "half-close", play: func(c *net.TCPConn, _ int) bool { return false }, status: 503, errorType: gone, legs: 1, unknown: 1},
+		{name: "reset-before-head", play: writes(late, nil), status: 503, errorType: gone, legs: 1, unknown: 1},
+		{name: "half-close", play: func(*net.TCPConn, int) bool { time.Sleep(late); return false }, status: 503, errorType: gone, legs: 1, unknown: 1},
 		{name: "reset-in-head", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Le"), nil), status: 503, errorType: gone, legs: 1, unknown: 1},
 		{name: "reset-in-body", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"+jsonHeader+"\r\n{\"output\""), 50*time.Millisecond, nil),
 			status: 503, errorType: gone, legs: 1, unknown: 1},
@@ -168,7 +171,7 @@ upstreams:
   tls: {region: us-east-1, endpoint: "https://%[4]s", %[2]s}
   dns: {region: us-east-1, endpoint: "http://nowhere.invalid", %[2]s}
 model_upstreams: {fault.down: down, fault.tls: tls, fault.dns: dns}
-timeouts: {first_byte: 1s, idle: 1500ms}
+timeouts: {first_byte: 2500ms, idle: 1500ms}
 tenants: [{id: acme, keys: [%[5]s]}]
 `, upstream.URL(), retry, harness.FreeAddr(t), upstream.Addr, key.KeyID)})
 	faults = append(faults, unreachable()...)
