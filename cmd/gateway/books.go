@@ -84,7 +84,7 @@ func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Option
 	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
 	return meter.Options{
 		Disk: journalDir(cfg), Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
-		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log,
+		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log, Crash: g.crash,
 	}
 }
 
@@ -125,7 +125,7 @@ func (b *books) foldDaily(log *slog.Logger) {
 func (b *books) close(ctx context.Context) {
 	close(b.stop)
 	b.wg.Wait()
-	b.meter.Close(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	b.meter.Retire(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
 	for _, c := range b.done {
 		c.Close() //nolint:errcheck // nothing is written here
 	}

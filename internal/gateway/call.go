@@ -50,6 +50,7 @@ type leg struct {
 	price    *meter.Price // nil: unpriced
 	limit    wire.Limit
 	out      *engine.Request
+	splices  []wire.Splice // of the caller's body that out has
 
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
 	res   *engine.Response
@@ -92,6 +93,10 @@ func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
 		Stream: c.facts.Stream, RecordID: g.recordID(), Leg: g.index, Attempt: n,
 	})
 	out := *g.out
+	l.tag(c, g, &out)
+	if l.Crash != nil {
+		out.Sent = func() { l.Crash(meter.AfterDispatch) }
+	}
 	out.Header = append(out.Header[:len(out.Header):len(out.Header)], g.span.Header()...)
 	sent := l.Now()
 	res, err := c.snap.Upstream.Attempt(c.ctx, &out)
@@ -99,6 +104,7 @@ func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
 		g.res = res
 		err = g.readHead()
 	}
+	l.passes(meter.FirstByte)
 	c.answered = l.Now()
 	c.waited += c.answered.Sub(sent)
 	if err != nil {

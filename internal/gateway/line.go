@@ -57,6 +57,9 @@ type Options struct {
 	Now       func() time.Time
 	// NewID returns a ULID for an attempt's record.
 	NewID func() string
+	// Crash is called with the points of the line that fault tests kill at, named
+	// in package meter. Nil does nothing.
+	Crash func(point string)
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
@@ -97,6 +100,13 @@ func (l *Line) Close(ctx context.Context) {
 	l.halt()
 }
 
+// passes tells a fault test where the line is.
+func (l *Line) passes(point string) {
+	if l.Crash != nil {
+		l.Crash(point)
+	}
+}
+
 // Serve takes one request down the line.
 func (l *Line) Serve(req *Request) *Response {
 	c := l.accept(req)
@@ -125,6 +135,7 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 	if err := l.reserve(c); err != nil {
 		return nil, err
 	}
+	l.passes(meter.AfterReserve)
 	for _, leg := range c.legs {
 		l.shape(c, leg)
 		if err := l.call(c, leg); err != nil {

@@ -72,6 +72,7 @@ func (l *Line) end(c *call, g *leg, end *meter.End, how disposition) {
 	if end.Served {
 		end.TokensCut = g.limit.Cut
 	}
+	l.passes(meter.UsageFrame)
 	costs, err := l.Meter.End(g.start, end)
 	if err != nil {
 		l.Log.Error("usage record waits for the disk", "request", c.req.ID, "record", end.ID, "tenant", g.start.Tenant,
