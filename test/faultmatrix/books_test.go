@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"os"
 	"os/exec"
@@ -48,6 +49,14 @@ type line struct {
 	tokens
 	requests, legs, unknown int64
 	cost                    *big.Int // pico-dollars; nil is zero
+}
+
+func (l line) negative() line {
+	n := line{tokens: tokens{-l.Input, -l.Output, -l.Read, -l.Write5m, -l.Write1h}, requests: -l.requests, legs: -l.legs, unknown: -l.unknown}
+	if l.cost != nil {
+		n.cost = new(big.Int).Neg(l.cost)
+	}
+	return n
 }
 
 // account is lines by "tenant model".
@@ -118,6 +127,9 @@ func (g *gate) disks() []audit.Source {
 func (w *world) journals(v *view) (account, error) {
 	sum := account{}
 	for _, g := range w.gates {
+		for key, l := range g.inherited {
+			sum.add(key, l.negative())
+		}
 		for _, source := range g.disks() {
 			damage, err := meter.Replay(source.Disk, func(p meter.Posting) error {
 				sum.add(p.Row.Tenant+" "+p.Row.Model, lineOf(&p.Add))
@@ -131,6 +143,9 @@ func (w *world) journals(v *view) (account, error) {
 				return nil, err
 			}
 			for id, a := range attempts {
+				if g.ids[id] {
+					continue
+				}
 				if v.attempts[id] != nil {
 					return nil, fmt.Errorf("record %s is in two journals", id)
 				}
@@ -175,7 +190,7 @@ func (w *world) rows(ctx context.Context) (account, error) {
 		}
 		return sum, state.Rows(ctx, from, to, yield)
 	}
-	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now})
+	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
@@ -367,7 +382,7 @@ func (w *world) openLedger() (meter.Ledger, audit.Ledger, func()) {
 	if w.redis == "" {
 		return &embedded.State{}, nil, func() {}
 	}
-	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now})
+	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -383,15 +398,21 @@ func (w *world) reading(ledger audit.Ledger) audit.Reading {
 	return r
 }
 
-// verify demands that the audit finds nothing.
+// verify demands that the audit finds nothing but what is excused.
 func (w *world) verify() {
 	w.t.Helper()
 	_, ledger, done := w.openLedger()
 	defer done()
 	var out bytes.Buffer
 	n, err := audit.Verify(context.Background(), w.reading(ledger), &out)
-	if err != nil || n != w.knownDifferences {
-		w.t.Fatalf("verify: %d differences, %v\n%s", n, err, out.String())
+	excused := 0
+	for text := range strings.Lines(out.String()) {
+		if strings.HasPrefix(text, "DIFFERENCE") && w.excused != "" && strings.Contains(text, w.excused) {
+			excused++
+		}
+	}
+	if err != nil || n != excused || (w.excused != "") != (excused > 0) {
+		w.t.Fatalf("verify: %d differences, %d excused, %v\n%s", n, excused, err, out.String())
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -75,9 +77,9 @@ type world struct {
 	extra   string // further YAML
 	journal string // YAML of the journal's settings
 	damaged bool   // the case spoils a journal
-	// knownDifferences is how many the audit must find.
-	knownDifferences int
-	gates            []*gate
+	// excused is what the differences say that the audit must find; "": none.
+	excused string
+	gates   []*gate
 
 	mu       sync.Mutex
 	answered map[string]bool // requests whose whole answer reached the caller
@@ -99,6 +101,27 @@ type gate struct {
 	w      *world
 	dir    string
 	client *http.Client
+	// What the data directory held when it was copied from another gateway's.
+	inherited account
+	ids       map[string]bool
+}
+
+// inherit notes what a copied directory holds, so that it counts once.
+func (g *gate) inherit() error {
+	g.ids, g.inherited = map[string]bool{}, account{}
+	disk := journal.Dir(g.data("journal"))
+	attempts, err := meter.ReadAttempts(disk)
+	if err != nil {
+		return err
+	}
+	for id := range attempts {
+		g.ids[id] = true
+	}
+	_, err = meter.Replay(disk, func(p meter.Posting) error {
+		g.inherited.add(p.Row.Tenant+" "+p.Row.Model, lineOf(&p.Add))
+		return nil
+	})
+	return err
 }
 
 // gate makes a directory for a gateway that is not started yet.
