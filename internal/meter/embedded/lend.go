@@ -120,7 +120,8 @@ func (c *caller) lookForLoss(forgotten bool) {
 // each has had the time to speak, has asserted, and has posted again what it had
 // posted.
 func (s *State) thaw(c *caller) {
-	if !c.frozen() || !c.freeze.early || c.now.Before(c.freeze.since.Add(c.longest/2)) {
+	half := c.freeze.until.Sub(c.freeze.since) / 2
+	if !c.frozen() || !c.freeze.early || c.now.Before(c.freeze.since.Add(half)) {
 		return
 	}
 	for who, b := range c.writers {

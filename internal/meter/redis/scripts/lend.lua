@@ -140,7 +140,7 @@ end
 -- thaw ends a freeze before its time, when the list of writers was not lost and
 -- each has had the time to speak.
 local function thaw()
-  if is_frozen() and state.early == '1' and now >= number('since') + number('longest') / 2 and settled() then
+  if is_frozen() and state.early == '1' and now >= (number('since') + number('until')) / 2 and settled() then
     put('until', '0')
   end
 end
