@@ -102,7 +102,7 @@ func (b *Batch) WindowSums(after uint64) (map[Window]WindowSum, error) {
 			if taking && !corrects(p, w) {
 				ok = addTo(&sum.Taken, c.Amount) && ok
 			}
-			if !ok || !storable(sum.Posted) || !storable(sum.Suspense) || !storable(sum.Taken) {
+			if w.Unit > UnitConcurrent || !ok || !storable(sum.Posted) || !storable(sum.Suspense) || !storable(sum.Taken) {
 				return nil, fmt.Errorf("%w: number %d: a charge is out of range", ErrBadBatch, p.Seq)
 			}
 			sums[w] = sum

@@ -146,10 +146,29 @@ func (w Window) UTC() Window {
 	return w
 }
 
+// Expiry is when a ledger may forget the window: long after no record can charge
+// it any more. It is the zero time for Concurrent, which no record charges.
+func (w Window) Expiry() time.Time {
+	switch w.Period {
+	case "minute":
+		return w.End.Add(2 * time.Hour)
+	case "hour":
+		return w.End.Add(KeepHours)
+	case "":
+		return time.Time{}
+	}
+	return w.End.AddDate(0, 13, 0)
+}
+
 // Check fails with ErrBadRequest when the request's amounts or names cannot be.
 func (r *GrantRequest) Check() error {
+	seen := make(map[Window]bool, len(r.Wants))
 	for i := range r.Wants {
 		w := &r.Wants[i]
+		if seen[w.Window.UTC()] {
+			return fmt.Errorf("%w: it names a window twice", ErrBadRequest)
+		}
+		seen[w.Window.UTC()] = true
 		if w.Limit < 0 || w.Limit > MaxValue || w.Min < 0 || w.Min > w.Ask || w.Ask > MaxValue {
 			return fmt.Errorf("%w: limit %d, at least %d, at most %d", ErrBadRequest, w.Limit, w.Min, w.Ask)
 		}
@@ -168,14 +187,19 @@ func (r *SettleRequest) Check() error {
 	if len(r.Held) != 0 && len(r.Held) != len(r.Accounts) {
 		return fmt.Errorf("%w: %d amounts held of %d accounts", ErrBadRequest, len(r.Held), len(r.Accounts))
 	}
+	seen := make(map[Window]bool, len(r.Accounts))
 	for i := range r.Accounts {
 		if err := r.Accounts[i].check(); err != nil {
 			return err
 		}
+		if seen[r.Accounts[i].Window.UTC()] {
+			return fmt.Errorf("%w: it names a window twice", ErrBadRequest)
+		}
+		seen[r.Accounts[i].Window.UTC()] = true
 	}
-	for _, held := range r.Held {
+	for i, held := range r.Held {
 		if held < 0 || held > MaxValue {
-			return fmt.Errorf("%w: %d held", ErrBadRequest, held)
+			return fmt.Errorf("%w: %d held of %+v", ErrBadRequest, held, r.Accounts[i])
 		}
 	}
 	if r.Term < time.Millisecond && !r.Retire {
@@ -185,6 +209,9 @@ func (r *SettleRequest) Check() error {
 }
 
 func (a *Account) check() error {
+	if a.Window.Unit > UnitConcurrent {
+		return fmt.Errorf("%w: unit %d", ErrBadRequest, a.Window.Unit)
+	}
 	if a.Granted < 0 || a.Granted > MaxValue || a.Returned < 0 || a.Returned > a.Granted {
 		return fmt.Errorf("%w: granted %d, returned %d", ErrBadRequest, a.Granted, a.Returned)
 	}
@@ -196,4 +223,24 @@ func checkWriter(writer, root string, epoch, seq uint64) error {
 		return fmt.Errorf("%w: writer %q, root %q, epoch %d, number %d", ErrBadRequest, writer, root, epoch, seq)
 	}
 	return nil
+}
+
+// WindowBook is all that a ledger has of one window, for reports and checks.
+type WindowBook struct {
+	Window
+	WindowState
+	Accounts []AccountBook // by writer
+}
+
+// AccountBook is what a ledger has of one writer's account of a window.
+type AccountBook struct {
+	Writer            string
+	Epoch             uint64
+	Granted, Returned int64
+	// Remains is granted and neither returned nor spent. It is part of the
+	// window's Held, or of its Suspense when Expired.
+	Remains int64
+	Expired bool
+	// Left is what older epochs of the writer left unspent; part of Suspense.
+	Left int64
 }

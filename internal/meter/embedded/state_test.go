@@ -92,3 +92,7 @@ func TestFoldForgets(t *testing.T) {
 		t.Errorf("%v\n%s", err, diff)
 	}
 }
+
+func TestLendingCases(t *testing.T) {
+	ledgertest.RunLending(t, func(*testing.T) ledgertest.Lender { return &embedded.State{} })
+}

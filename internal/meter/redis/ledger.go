@@ -43,6 +43,9 @@ const maxShapes = 100_000
 //go:embed scripts/exact.lua
 var exactLua string
 
+//go:embed scripts/window.lua
+var windowLua string
+
 //go:embed scripts/apply.lua
 var applyLua string
 
@@ -56,7 +59,7 @@ type Ledger struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	apply, intern, fold *goredis.Script
+	apply, intern, fold, grant, settle *goredis.Script
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.
@@ -84,9 +87,11 @@ func New(o Options) (*Ledger, error) {
 	goredis.SetLogger(clientLog{o.Log})
 	return &Ledger{
 		target: t, log: o.Log, now: o.Now,
-		apply:  goredis.NewScript(exactLua + applyLua),
+		apply:  goredis.NewScript(exactLua + windowLua + applyLua),
 		intern: goredis.NewScript(internLua),
 		fold:   goredis.NewScript(exactLua + foldLua),
+		grant:  goredis.NewScript(windowLua + lendLua + grantLua),
+		settle: goredis.NewScript(windowLua + lendLua + settleLua),
 		roots:  make(map[string]sighting),
 		shapes: make(map[string]map[string]string),
 	}, nil
