@@ -37,6 +37,9 @@ func (b *Batch) Sums() (map[RowKey]Counters, error) {
 	sums := make(map[RowKey]Counters)
 	for i := range b.Postings {
 		p := &b.Postings[i]
+		if p.Add == (Counters{}) {
+			continue // it only charges windows
+		}
 		key := p.Row
 		key.Hour = key.Hour.UTC().Truncate(time.Hour)
 		sum, ok := sums[key].Plus(p.Add)

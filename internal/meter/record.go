@@ -30,7 +30,7 @@ type Start struct {
 	// on the tenant's path, in the windows of the moment it was taken.
 	Charges      []Charge
 	PriceVersion string // "" when unpriced
-	At                        time.Time
+	At           time.Time
 }
 
 // SKU is what a call is priced as, resolved before it leaves because the answer
