@@ -361,6 +361,13 @@ func (m *Meter) Status() Status {
 	return s
 }
 
+// Numbers returns, for a root tenant, the last number that the ledger has
+// confirmed to this writer and the last one that is journalled.
+func (m *Meter) Numbers(root string) (watermark, head uint64) {
+	watermark = m.pump.watermark(lane{m.log.Identity().Writer, root})
+	return watermark, m.seq.head(root)
+}
+
 // sequence numbers postings per root tenant as they are written.
 type sequence struct {
 	mu    sync.Mutex
@@ -412,6 +419,15 @@ func (q *sequence) Settle(written bool) {
 		}
 	}
 	q.undo = q.undo[:0]
+}
+
+func (q *sequence) head(root string) uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if head := q.heads[root]; head != nil {
+		return *head
+	}
+	return 0
 }
 
 func (q *sequence) all() map[string]uint64 {

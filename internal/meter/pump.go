@@ -413,6 +413,15 @@ func (p *pump) fence(t *track) {
 	}
 }
 
+func (p *pump) watermark(l lane) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.lanes[l]; t != nil {
+		return t.applied
+	}
+	return 0
+}
+
 func (p *pump) isFenced() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

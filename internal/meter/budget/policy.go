@@ -126,14 +126,14 @@ func (c *compiler) add(t *config.Tenant) error {
 			return err
 		}
 		g := c.gauge(gaugeKey{t.ID, meter.UnitUSD, b.Period, zone.String()}, zone)
-		limit := int64(b.USD) / picoPerNano
+		limit := min(int64(b.USD)/picoPerNano, meter.MaxValue)
 		g.alerts = append(g.alerts, limit)
 		g.hook = Hook{t.Webhook, t.WebhookSecret}
 		switch b.OnExceed {
 		case "light_only":
 			g.light = min(g.light, limit)
 			if b.HardUSD > 0 {
-				g.hard = min(g.hard, int64(b.HardUSD)/picoPerNano)
+				g.hard = min(g.hard, int64(b.HardUSD)/picoPerNano, meter.MaxValue)
 			}
 		case "notify":
 		default:
@@ -150,7 +150,7 @@ func (c *compiler) add(t *config.Tenant) error {
 		{meter.UnitConcurrent, periodNone, t.Limits.ConcurrentRequests},
 	} {
 		if l.limit > 0 {
-			c.gauge(gaugeKey{t.ID, l.unit, l.period, time.UTC.String()}, time.UTC).hard = l.limit
+			c.gauge(gaugeKey{t.ID, l.unit, l.period, time.UTC.String()}, time.UTC).hard = min(l.limit, meter.MaxValue)
 		}
 	}
 	return nil

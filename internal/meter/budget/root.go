@@ -29,6 +29,8 @@ type root struct {
 	renewed  time.Time
 	recalled map[*account]time.Time // when idle slices were last called back
 
+	confirmed uint64 // the highest watermark that the ledger ever confirmed
+
 	failed time.Time // of the last ledger call that brought no answer; zero when it did
 	frozen time.Time // nothing is granted until then
 	fenced bool

@@ -122,7 +122,7 @@ func (r *root) word() ([]*account, *meter.SettleRequest) {
 func (r *root) send(req *meter.SettleRequest) (*meter.SettleReply, error) {
 	r.mu.Unlock()
 	defer r.mu.Lock()
-	req.Watermark, req.Head = r.desk.opts.Numbers(r.name)
+	req.Watermark, req.Head = r.numbers()
 	return call(r.desk, func(ctx context.Context) (*meter.SettleReply, error) {
 		return r.desk.opts.Lender.Settle(ctx, req)
 	})
@@ -162,7 +162,7 @@ func (r *root) probe() bool {
 		req.Wants = append(req.Wants, meter.Want{Account: w.account.told(), Limit: w.limit})
 	}
 	r.mu.Unlock()
-	req.Watermark, _ = o.Numbers(r.name)
+	req.Watermark, _ = r.numbers()
 	reply, err := call(r.desk, func(ctx context.Context) (*meter.GrantReply, error) { return o.Lender.Grant(ctx, req) })
 	r.mu.Lock()
 	now := o.Now()
@@ -179,9 +179,9 @@ func (r *root) probe() bool {
 
 func (a *account) probeLimit() int64 {
 	if a.gauge == nil {
-		return unlimited
+		return meter.MaxValue
 	}
-	return a.gauge.limit(Full)
+	return min(a.gauge.limit(Full), meter.MaxValue)
 }
 
 // retire closes all accounts of the root for good.
@@ -197,7 +197,7 @@ func (r *root) retire(ctx context.Context) error {
 		return nil
 	}
 	req.Retire = true
-	req.Watermark, req.Head = r.desk.opts.Numbers(r.name)
+	req.Watermark, req.Head = r.numbers()
 	ctx, cancel := context.WithTimeout(ctx, max(r.desk.opts.Timeout, 2*time.Second))
 	defer cancel()
 	_, err := r.desk.opts.Lender.Settle(ctx, req)

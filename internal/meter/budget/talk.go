@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -57,7 +58,7 @@ func (r *root) lend() {
 	}
 	req := r.request(g)
 	r.mu.Unlock()
-	req.Watermark, _ = r.desk.opts.Numbers(r.name)
+	req.Watermark, _ = r.numbers()
 	reply, err := call(r.desk, func(ctx context.Context) (*meter.GrantReply, error) {
 		return r.desk.opts.Lender.Grant(ctx, req)
 	})
@@ -69,6 +70,14 @@ func (r *root) lend() {
 	}
 	r.failed = time.Time{}
 	r.granted(g, reply, now)
+}
+
+// numbers are those of the writer. A ledger that has forgotten what it once
+// confirmed is told so until it has caught up. Only talk and retire call it.
+func (r *root) numbers() (watermark, head uint64) {
+	watermark, head = r.desk.opts.Numbers(r.name)
+	r.confirmed = max(r.confirmed, watermark)
+	return r.confirmed, max(head, r.confirmed)
 }
 
 // call gives one ledger call its time.
@@ -160,6 +169,9 @@ func (a *account) told() meter.Account {
 // lost is for a call without an answer: it may have lent something, which the
 // next settlement finds out.
 func (r *root) lost(g group, now time.Time, err error) {
+	if errors.Is(err, meter.ErrFenced) {
+		r.fence()
+	}
 	if r.failed.IsZero() {
 		r.desk.opts.Log.Warn("ledger lends nothing", "root", r.name, "err", err)
 	}
@@ -185,7 +197,7 @@ func (r *root) turnAway(now time.Time) {
 // granted takes in a grant's answer.
 func (r *root) granted(g group, reply *meter.GrantReply, now time.Time) {
 	for i, w := range g.wants {
-		w.account.unsure = false
+		w.account.unsure = w.account.unsure && reply.State != meter.Granted
 		if i < len(reply.Windows) {
 			w.account.state, w.account.known = reply.Windows[i], true
 		}
