@@ -74,6 +74,18 @@ type Facts struct {
 	at editPoints
 }
 
+// DialectName is the name of the body's dialect: "converse" for Converse, ""
+// when it is not known.
+func (f *Facts) DialectName() string {
+	switch {
+	case f.Op == OpConverse || f.Op == OpConverseStream:
+		return "converse"
+	case f.Dialect == nil:
+		return ""
+	}
+	return f.Dialect.Name
+}
+
 // editPoints are the places in a body that the cap may have to change.
 type editPoints struct {
 	root, parent object
