@@ -63,7 +63,9 @@ func history(t *testing.T, rt *rapid.T) {
 			}
 		},
 	})
+	w.lender.mu.Lock()
 	w.lender.before, w.lender.after = nil, nil
+	w.lender.mu.Unlock()
 	for _, o := range w.open {
 		o.hold.Release()
 		o.res.Release()
