@@ -75,6 +75,9 @@ var _ meter.Ledger = (*Ledger)(nil)
 type sighting struct {
 	registered time.Time
 	generation string // "" until its first batch
+	// lent is the generation that lending has heard of. Batches do not change it:
+	// one that begins the counters anew must not hide that slices were lost.
+	lent string
 }
 
 // New reads the options. It does not connect: a Redis that is away at the start
@@ -216,7 +219,10 @@ func (l *Ledger) sawGeneration(ctx context.Context, client goredis.UniversalClie
 	l.mu.Lock()
 	last := l.roots[root]
 	if last.generation != generation {
-		last = sighting{generation: generation}
+		last = sighting{generation: generation, lent: last.lent}
+	}
+	if last.lent == "" {
+		last.lent = generation
 	}
 	l.roots[root] = last
 	l.mu.Unlock()

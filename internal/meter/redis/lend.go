@@ -137,7 +137,7 @@ func (l *Ledger) retire(ctx context.Context, r *meter.SettleRequest) (*meter.Set
 func (l *Ledger) lendCall(writer, root string, epoch, watermark uint64, term time.Duration) *call {
 	k := keysOf(root)
 	l.mu.Lock()
-	known := l.roots[root].generation
+	known := l.roots[root].lent
 	l.mu.Unlock()
 	c := &call{keys: []string{k.marks(), k.state(), k.windows()}}
 	c.add(writer, strconv.FormatUint(epoch, 10), strconv.FormatUint(watermark, 10), decimal(term.Milliseconds()), known, rand.Text())
@@ -183,7 +183,16 @@ func (l *Ledger) lend(ctx context.Context, script *goredis.Script, root string, 
 	if err != nil || a.word == "FENCED" {
 		return a, err
 	}
+	l.sawLent(root, reply[3])
 	return a, l.sawGeneration(ctx, client, root, reply[3])
+}
+
+func (l *Ledger) sawLent(root, generation string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := l.roots[root]
+	last.lent = generation
+	l.roots[root] = last
 }
 
 func parseAnswer(reply []string) (*answered, error) {
