@@ -189,6 +189,15 @@ func (p *pump) left() uint64 {
 	return n
 }
 
+func (p *pump) applied(l lane) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.lanes[l]; t != nil {
+		return t.applied
+	}
+	return 0
+}
+
 // allPosted reports whether the ledger has every number of every writer that
 // was not fenced; a lane that stopped counts too.
 func (p *pump) allPosted() bool {
