@@ -214,12 +214,12 @@ func (m *Meter) Begin(s *Start) error {
 	if s.At.IsZero() {
 		s.At = m.opts.Now()
 	}
-	m.opts.Crash.at(BeforeStart)
+	m.opts.Crash.At(BeforeStart)
 	c := m.buffer()
 	c.start(s)
 	at, err := m.log.Append(kindStart, c.b, journal.Refusable)
 	m.bufs.Put(c)
-	m.opts.Crash.at(AfterStart)
+	m.opts.Crash.At(AfterStart)
 	if err != nil && at != (journal.Position{}) {
 		_ = m.Release(s) // journalled but not durable: the call will not leave
 	}
@@ -251,7 +251,7 @@ func (m *Meter) End(s *Start, e *End) (Costs, error) {
 	if err != nil && at == (journal.Position{}) {
 		m.keepLate(c.b)
 	}
-	m.opts.Crash.at(AfterEnd)
+	m.opts.Crash.At(AfterEnd)
 	return costs, err
 }
 

@@ -371,9 +371,9 @@ func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
 func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
-	p.opts.Crash.at(ApplySent)
+	p.opts.Crash.At(ApplySent)
 	applied, err := p.opts.Ledger.Apply(ctx, b)
-	p.opts.Crash.at(ApplyReply)
+	p.opts.Crash.At(ApplyReply)
 	return applied, err
 }
 
