@@ -16,10 +16,10 @@ type Options struct {
 	Lender meter.Lender
 	Writer string
 	Epoch  uint64
-	// Numbers returns, for a root tenant, the last number that the ledger has
-	// confirmed to the writer and the last one that the writer has journalled. A
+	// Numbers returns, for a root tenant, the last number that the writer has
+	// journalled and the last that the ledger has confirmed: meter.Meter.Numbers. A
 	// ledger that has lost writes is noticed by them.
-	Numbers func(root string) (watermark, head uint64)
+	Numbers func(root string) (head, applied uint64)
 	// Notice takes what a budget's thresholds tell. It must not block.
 	Notice func(Notice)
 	Log    *slog.Logger

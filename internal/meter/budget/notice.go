@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // Notice is that a budget's spending has passed a threshold. It comes once per
@@ -19,6 +21,22 @@ type Notice struct {
 	Percent      int // the threshold: 50, 80 or 100
 	Hook         Hook
 }
+
+// Body is the message of a webhook; amounts are decimal dollars.
+func (n *Notice) Body() any {
+	return struct {
+		ID      string    `json:"id"`
+		Tenant  string    `json:"tenant"`
+		Period  string    `json:"period"`
+		Start   time.Time `json:"window_start"`
+		End     time.Time `json:"window_end"`
+		Limit   string    `json:"limit_usd"`
+		Spent   string    `json:"spent_usd"`
+		Percent int       `json:"percent"`
+	}{n.ID, n.Tenant, n.Period, n.Start, n.End, dollars(n.Limit), dollars(n.Spent), n.Percent}
+}
+
+func dollars(nano int64) string { return money.Pico(nano * picoPerNano).String() }
 
 var thresholds = [...]int{50, 80, 100}
 

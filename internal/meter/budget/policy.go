@@ -67,7 +67,10 @@ type gaugeKey struct {
 // Compile reads the budgets and limits of all tenants. It fails on time zones
 // that are not known, which validation has found before.
 func Compile(tenants []config.Tenant) (*Policies, error) {
-	c := compiler{zones: map[string]*time.Location{}, own: map[string][]gauge{}}
+	c := compiler{zones: map[string]*time.Location{}, own: map[string][]gauge{}, hooks: map[string]Hook{}}
+	for i := range tenants {
+		c.hooks[tenants[i].ID] = Hook{tenants[i].Webhook, tenants[i].WebhookSecret}
+	}
 	for i := range tenants {
 		if err := c.add(&tenants[i]); err != nil {
 			return nil, err
@@ -116,6 +119,7 @@ func lineage(id string) []string {
 type compiler struct {
 	zones map[string]*time.Location
 	own   map[string][]gauge // by tenant
+	hooks map[string]Hook    // by tenant
 }
 
 func (c *compiler) add(t *config.Tenant) error {
@@ -128,7 +132,7 @@ func (c *compiler) add(t *config.Tenant) error {
 		g := c.gauge(gaugeKey{t.ID, meter.UnitUSD, b.Period, zone.String()}, zone)
 		limit := min(int64(b.USD)/picoPerNano, meter.MaxValue)
 		g.alerts = append(g.alerts, limit)
-		g.hook = Hook{t.Webhook, t.WebhookSecret}
+		g.hook = c.hook(t.ID)
 		switch b.OnExceed {
 		case "light_only":
 			g.light = min(g.light, limit)
@@ -166,6 +170,16 @@ func (c *compiler) gauge(key gaugeKey, zone *time.Location) *gauge {
 		c.own[key.tenant] = own
 	}
 	return &own[i]
+}
+
+// hook is the tenant's own webhook, or the nearest one above it.
+func (c *compiler) hook(tenant string) Hook {
+	for _, id := range lineage(tenant) {
+		if h := c.hooks[id]; h.URL != "" {
+			return h
+		}
+	}
+	return Hook{}
 }
 
 func (c *compiler) zone(name string) (*time.Location, error) {

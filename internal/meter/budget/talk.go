@@ -75,8 +75,8 @@ func (r *root) lend() {
 // numbers are those of the writer. A ledger that has forgotten what it once
 // confirmed is told so until it has caught up. Only talk and retire call it.
 func (r *root) numbers() (watermark, head uint64) {
-	watermark, head = r.desk.opts.Numbers(r.name)
-	r.confirmed = max(r.confirmed, watermark)
+	head, applied := r.desk.opts.Numbers(r.name)
+	r.confirmed = max(r.confirmed, applied)
 	return r.confirmed, max(head, r.confirmed)
 }
 
