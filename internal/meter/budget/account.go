@@ -131,7 +131,24 @@ func (a *account) ahead(limit, need int64, now time.Time) int64 {
 	if now.Sub(a.lentAt) < time.Second {
 		want = max(want, 2*a.lent)
 	}
-	return max(0, min(want, limit/100*slicePercent[a.window.Unit], a.remaining(limit)/sliceShare))
+	return min(want, a.most(limit))
+}
+
+// most is the largest slice of a limit; of a limit below a hundred it is nothing.
+func (a *account) most(limit int64) int64 {
+	return min(limit/100*slicePercent[a.window.Unit], a.remaining(limit)/sliceShare)
+}
+
+// trim returns what holds gave back above one and a half times the largest
+// slice: calls that hold much and cost little would else gather a large one.
+func (a *account) trim(limit int64) {
+	most := a.most(limit)
+	excess := a.free[Full] - most
+	if !a.known || limit == unlimited || excess <= most/2 {
+		return
+	}
+	a.free[Full] -= excess
+	a.returned += excess
 }
 
 // measure takes the rate of spending since the last time.

