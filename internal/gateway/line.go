@@ -10,6 +10,8 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -46,12 +48,15 @@ type Snapshot struct {
 	Router   *router.Router
 	Prices   *meter.PriceTable
 	Upstream Upstream
+	Budgets  *budget.Policies // nil: nobody is limited
 }
 
 // Options are what a Line needs.
 type Options struct {
 	Meter     Recorder
 	Jobs      Jobs
+	Budgets   Budgets         // nil: nothing is reserved
+	Estimates *estimate.Table // nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -73,6 +78,9 @@ type Line struct {
 
 // New returns a line without a snapshot.
 func New(o Options) *Line {
+	if o.Estimates == nil {
+		o.Estimates = &estimate.Table{}
+	}
 	stop, halt := context.WithCancel(context.Background())
 	return &Line{Options: o, stop: stop, halt: halt}
 }

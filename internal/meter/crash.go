@@ -30,7 +30,8 @@ var points = [...]string{
 // Crash is called with the name of each point that is passed. Nil does nothing.
 type Crash func(point string)
 
-func (c Crash) at(point string) {
+// At tells that a point is passed.
+func (c Crash) At(point string) {
 	if c != nil {
 		c(point)
 	}

@@ -214,12 +214,12 @@ func (m *Meter) Begin(s *Start) error {
 	if s.At.IsZero() {
 		s.At = m.opts.Now()
 	}
-	m.opts.Crash.at(BeforeStart)
+	m.opts.Crash.At(BeforeStart)
 	c := m.buffer()
 	c.start(s)
 	at, err := m.log.Append(kindStart, c.b, journal.Refusable)
 	m.bufs.Put(c)
-	m.opts.Crash.at(AfterStart)
+	m.opts.Crash.At(AfterStart)
 	if err != nil && at != (journal.Position{}) {
 		_ = m.Release(s) // journalled but not durable: the call will not leave
 	}
@@ -251,7 +251,7 @@ func (m *Meter) End(s *Start, e *End) (Costs, error) {
 	if err != nil && at == (journal.Position{}) {
 		m.keepLate(c.b)
 	}
-	m.opts.Crash.at(AfterEnd)
+	m.opts.Crash.At(AfterEnd)
 	return costs, err
 }
 
@@ -325,6 +325,9 @@ func (m *Meter) Retire(ctx context.Context) error {
 // finish posts what is left.
 func (m *Meter) finish(ctx context.Context) error {
 	m.storeLate()
+	if err := m.log.Sync(); err != nil {
+		m.opts.Log.Warn("the disk is at fault at the end; waiting for it", "error", err)
+	}
 	err := m.pump.drain(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -359,6 +362,13 @@ func (m *Meter) Status() Status {
 	s.Late, s.Dropped = len(m.late), m.dropped
 	s.Lost += m.recovered.Lost
 	return s
+}
+
+// Numbers returns the last sequence number of a root tenant that was journalled
+// by this writer, and the last that the ledger has confirmed: what a Lender is
+// told about losses.
+func (m *Meter) Numbers(root string) (head, applied uint64) {
+	return m.seq.head(root), m.pump.applied(lane{m.log.Identity().Writer, root})
 }
 
 // sequence numbers postings per root tenant as they are written.
@@ -412,6 +422,15 @@ func (q *sequence) Settle(written bool) {
 		}
 	}
 	q.undo = q.undo[:0]
+}
+
+func (q *sequence) head(root string) uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if head := q.heads[root]; head != nil {
+		return *head
+	}
+	return 0
 }
 
 func (q *sequence) all() map[string]uint64 {

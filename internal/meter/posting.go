@@ -53,6 +53,19 @@ func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
 	return p, costs
 }
 
+// Billed is what an END's charges say, for whoever keeps the holds: how the
+// attempt counts, and when it counts as completed what it took of budgets (in
+// nano-dollars, rounded up) and of token limits. costs are those of the END.
+func (e *End) Billed(op wire.Operation, costs Costs) (how Outcome, nanoUSD, tokens int64) {
+	switch {
+	case e.Outcome == Failed:
+		return Failed, 0, 0
+	case e.Outcome == Unknown || !believable(op, &e.Usage):
+		return Unknown, 0, 0
+	}
+	return Completed, nanosUp(costs.Total()), tokensOf(&e.Usage)
+}
+
 // countTokens is free and counted in no row. Only limits may have held it.
 func countTokens(s *Start, e *End) Posting {
 	charges := chargesOf(s, e.Outcome, spent{})

@@ -189,6 +189,15 @@ func (p *pump) left() uint64 {
 	return n
 }
 
+func (p *pump) applied(l lane) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.lanes[l]; t != nil {
+		return t.applied
+	}
+	return 0
+}
+
 // allPosted reports whether the ledger has every number of every writer that
 // was not fenced; a lane that stopped counts too.
 func (p *pump) allPosted() bool {
@@ -362,9 +371,9 @@ func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
 func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
-	p.opts.Crash.at(ApplySent)
+	p.opts.Crash.At(ApplySent)
 	applied, err := p.opts.Ledger.Apply(ctx, b)
-	p.opts.Crash.at(ApplyReply)
+	p.opts.Crash.At(ApplyReply)
 	return applied, err
 }
 

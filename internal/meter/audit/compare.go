@@ -134,9 +134,13 @@ func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 		if !compare {
 			continue
 		}
-		got, err := v.Windows(ctx, root)
+		books, err := v.Windows(ctx, root)
 		if err != nil {
 			return err
+		}
+		got := make(map[meter.Window]meter.WindowState, len(books))
+		for _, b := range books {
+			got[b.Window] = b.WindowState
 		}
 		v.windowsOf(root, want[root], got)
 	}

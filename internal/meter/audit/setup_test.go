@@ -107,13 +107,12 @@ func (b *books) Writers(_ context.Context, root string) (all []string, err error
 	return all, nil
 }
 
-func (b *books) Windows(_ context.Context, root string) (map[meter.Window]meter.WindowState, error) {
+func (b *books) Windows(_ context.Context, root string) (all []meter.WindowBook, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := map[meter.Window]meter.WindowState{}
 	for w, s := range b.windows {
 		if meter.RootOf(w.Tenant) == root {
-			all[w] = s
+			all = append(all, meter.WindowBook{Window: w, WindowState: s})
 		}
 	}
 	return all, nil

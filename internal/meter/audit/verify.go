@@ -35,7 +35,7 @@ type Reading struct {
 	Writers func(ctx context.Context, root string) ([]string, error)
 	// Windows returns what a ledger has of each window of a root. Nil: windows are
 	// not compared.
-	Windows func(ctx context.Context, root string) (map[meter.Window]meter.WindowState, error)
+	Windows func(ctx context.Context, root string) ([]meter.WindowBook, error)
 	// All is whether Journals are of all gateways that ever posted.
 	All bool
 	Now time.Time
