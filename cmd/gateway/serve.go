@@ -121,7 +121,7 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 
 func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
-		Meter: g.books.meter, Jobs: g.books.jobs, Telemetry: g.tel, Log: g.log, Now: time.Now,
+		Meter: g.books.meter, Budgets: g.books.desk, Jobs: g.books.jobs, Telemetry: g.tel, Log: g.log, Now: time.Now,
 		Crash: g.crash,
 		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})

@@ -1,13 +1,10 @@
 package gateway
 
 import (
-	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -55,28 +52,16 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// metadataHeader carries the request metadata of InvokeModel and its stream
-// (Bedrock API reference, InvokeModel). Converse has a member of the body.
-const metadataHeader = "X-Amzn-Bedrock-Request-Metadata"
-
-// maxMetadata is how many pairs the metadata may have (service model of
-// Converse, requestMetadata).
-const maxMetadata = 16
-
-// tag puts the attempt's record id into the request's metadata, from where it
-// reaches Bedrock's invocation log: the only proof of what a call used whose end
-// the gateway did not see. A request that has no room for it goes untagged.
+// tag puts the attempt's record id into the request when its upstream is to be
+// told.
 func (l *Line) tag(c *call, g *leg, out *engine.Request) {
 	if g.start == nil || !tags(c.snap.Config, g.upstream) {
 		return
 	}
-	switch c.target.Op {
-	case wire.OpConverse, wire.OpConverseStream:
-		if s, ok := c.facts.MetadataSplice(c.body, meter.TagKey, g.start.ID); ok {
-			out.Body = wire.ApplySplices(nil, c.body, append(slices.Clone(g.splices), s))
-		}
-	case wire.OpInvoke, wire.OpInvokeStream:
-		out.Header = tagHeader(out.Header, g.start.ID)
+	header, splices := tag(&c.facts, c.body, out.Header, g.start.ID)
+	out.Header = header
+	if len(splices) > 0 {
+		out.Body = wire.ApplySplices(nil, c.body, append(splices, g.splices...))
 	}
 }
 
@@ -85,26 +70,4 @@ func tags(cfg *config.Config, upstream string) bool {
 		return cfg.Upstream.TagRequests
 	}
 	return cfg.Upstreams[upstream].TagRequests
-}
-
-// tagHeader adds the id to the caller's own pairs. What is not an object of
-// strings stays as it came, for Bedrock to refuse.
-func tagHeader(h wire.Header, id string) wire.Header {
-	pairs := map[string]string{}
-	at := slices.IndexFunc(h, func(f wire.Field) bool { return strings.EqualFold(f.Name, metadataHeader) })
-	if at >= 0 && (json.Unmarshal([]byte(h[at].Value), &pairs) != nil || len(pairs) >= maxMetadata || pairs == nil) {
-		return h
-	}
-	pairs[meter.TagKey] = id
-	text, err := json.Marshal(pairs)
-	if err != nil {
-		return h
-	}
-	tagged := wire.Field{Name: metadataHeader, Value: string(text)}
-	h = slices.Clone(h)
-	if at >= 0 {
-		h[at] = tagged
-		return h
-	}
-	return append(h, tagged)
 }
