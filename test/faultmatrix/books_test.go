@@ -395,6 +395,9 @@ func (w *world) reading(ledger audit.Ledger) audit.Reading {
 	for _, g := range w.gates {
 		r.Journals = append(r.Journals, g.disks()...)
 	}
+	if shared, ok := ledger.(*redis.Ledger); ok {
+		r.Writers, r.Windows = shared.Writers, shared.Windows
+	}
 	return r
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -230,14 +231,8 @@ func lostKey(t *testing.T, s *standIn) {
 		t.Fatal(err)
 	}
 	prices, _ := meter.CompilePrices(cfg.Prices)
-	wipe := func(_ context.Context, root string) error {
-		for _, key := range strings.Fields(r.CLI("keys", "sl:{"+root+"}:*")) {
-			r.CLI("del", key)
-		}
-		return nil
-	}
 	n, err := audit.Rebuild(context.Background(), audit.Rebuilding{
-		Reading: w.reading(view), Meter: meter.Options{Ledger: ledger, Prices: prices, Now: time.Now}, Wipe: wipe,
+		Reading: w.reading(view), Meter: meter.Options{Ledger: ledger, Prices: prices, Now: time.Now}, Wipe: view.(*redis.Ledger).Wipe,
 	}, &out)
 	if err != nil || n != 0 {
 		t.Fatalf("rebuild: %d differences, %v\n%s", n, err, out.String())

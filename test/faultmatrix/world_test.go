@@ -73,10 +73,11 @@ type world struct {
 	rng     *rand.Rand
 	dir     string
 	standIn *standIn
-	redis   string // URL; "" for the embedded ledger
-	extra   string // further YAML
-	journal string // YAML of the journal's settings
-	damaged bool   // the case spoils a journal
+	redis   string            // URL; "" for the embedded ledger
+	limits  map[string]string // further settings of a tenant, YAML
+	caps    []limit           // what the budgets among them allow
+	journal string            // YAML of the journal's settings
+	damaged bool              // the case spoils a journal
 	// excused is what the differences say that the audit must find; "": none.
 	excused string
 	gates   []*gate
@@ -155,9 +156,14 @@ func (w *world) yaml() string {
 	}
 	text += "tenants:\n"
 	for i, key := range tenantKeys(w.t) {
-		text += fmt.Sprintf("  - {id: %s, keys: [%s]}\n", tenants[i], key.KeyID)
+		text += fmt.Sprintf("  - {id: %s, keys: [%s], %s}\n", tenants[i], key.KeyID, w.limits[tenants[i]])
 	}
-	return text + w.extra
+	for _, parent := range [...]string{"acme", "beta"} {
+		if w.limits[parent] != "" {
+			text += fmt.Sprintf("  - {id: %s, %s}\n", parent, w.limits[parent])
+		}
+	}
+	return text
 }
 
 func (g *gate) config() string { return filepath.Join(g.dir, "sluice.yaml") }
