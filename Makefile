@@ -8,7 +8,7 @@ SEEDS ?= 1000
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build test test-tools test-unit test-fuzz test-e2e check lint race fuzz bench tidy clean
+.PHONY: help run build test test-tools test-unit test-fuzz test-e2e test-faults check lint race fuzz bench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,10 @@ test-tools: ## find or install redis-server, the Python and the npm clients
 test-unit: ## tests beside the code
 	$(GO) test $$($(GO) list ./... | grep -v /sluice/test)
 
-test-fuzz: ## each fuzz target for FUZZTIME
+test-test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
+	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
+
+fuzz: ## each fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 test-e2e: build ## the built binary against the stand-in, real Redis and unmodified clients

@@ -151,6 +151,9 @@ func (m *Meter) recover(ctx context.Context) error {
 	if err := m.bookUnknown(h.open); err != nil {
 		return err
 	}
+	if r := &m.recovered; r.TornBytes > 0 || r.Unknown > 0 || r.Lost > 0 {
+		m.opts.Log.Warn("the last run did not end in order", "torn_bytes", r.TornBytes, "unknown_attempts", r.Unknown, "lost_numbers", r.Lost)
+	}
 	m.pump = newPump(m.opts, m.log, h, checkpoint)
 	return nil
 }

@@ -131,7 +131,8 @@ const script = `rules:
 - {match: {text: "#exception"}, fault: {exception_after_frames: 2}}
 - {match: {text: "#crc"}, fault: {corrupt_crc: 3}}
 - {match: {text: "#nousage"}, fault: {missing_usage: true}}
-- {match: {text: "#huge"}, answer: {input_tokens: 900000000, output_tokens: 800000000}}
+- {match: {text: "#huge"}, answer: {input_tokens: 268435456, cache_read_tokens: 268435456}}
+- {match: {text: "#absurd"}, answer: {input_tokens: 268435457}}
 `
 
 func startStandIn(t testing.TB) *standIn {

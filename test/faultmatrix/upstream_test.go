@@ -124,7 +124,16 @@ func TestRow19HugeCounts(t *testing.T) {
 	for _, g := range w.gates {
 		g.traffic(40, 4, saying("#huge"))
 	}
-	w.healed(&y, began)
+	v := w.equal(10 * time.Second)
+	if n := len(v.suspense); n > 0 {
+		t.Errorf("%d attempts are unknown", n)
+	}
+	// What no model can have read is not believed, and so not posted as zero either.
+	w.gates[0].traffic(10, 2, saying("#absurd"))
+	if n := len(w.equal(10 * time.Second).suspense); n != 10 {
+		t.Errorf("%d of 10 attempts with an absurd count are unknown", n)
+	}
+	y.done(outcome{calls: len(v.billed), used: v.ledger.total()}, time.Since(began))
 	t.Logf("row 19: %s", &y)
 }
 

@@ -96,6 +96,13 @@ func newWorld(t testing.TB, seed uint64, s *standIn, redis string) *world {
 	}
 }
 
+// fork begins a case on the same stand-in whose truth begins where w's did.
+func (w *world) fork(t testing.TB) *world {
+	f := newWorld(t, 1, &standIn{url: w.standIn.url, served: w.standIn.served, invocations: w.standIn.invocations}, w.redis)
+	f.standIn.offset = w.standIn.offset
+	return f
+}
+
 // gate is one gateway: its directory, and its process while it runs.
 type gate struct {
 	*process
