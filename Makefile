@@ -28,14 +28,14 @@ test-tools: ## find or install redis-server, the Python and the npm clients
 test-unit: ## tests beside the code
 	$(GO) test $$($(GO) list ./... | grep -v /sluice/test)
 
-test-test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
-	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
-
-fuzz: ## each fuzz target for FUZZTIME
+test-fuzz: ## each fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 test-e2e: build ## the built binary against the stand-in, real Redis and unmodified clients
 	SLUICE_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m ./test/...
+
+test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
+	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
 
 fuzz: ## each fuzz target for 60 s
 	@FUZZTIME=60s scripts/fuzz.sh

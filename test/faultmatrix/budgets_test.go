@@ -205,6 +205,7 @@ func TestRow17LeaseHolderDies(t *testing.T) {
 // TestRow17NeverReturns kills a gateway with slices for good: they expire into
 // suspense, and what it spent is charged when its journal is found again.
 func TestRow17NeverReturns(t *testing.T) {
+	t.Parallel() // it mostly waits
 	if _, long := seeds(); !long {
 		t.Skip("SKIPPED: waits for a slice to expire, over a minute; make test-faults runs it")
 	}
@@ -231,9 +232,10 @@ func TestRow17NeverReturns(t *testing.T) {
 // TestLastDollarUnderFailover spends the last dollar while a failover forgets
 // grants that the old master had acknowledged.
 func TestLastDollarUnderFailover(t *testing.T) {
+	t.Parallel() // it mostly waits
 	n := 1
 	if _, long := seeds(); long {
-		n = share(100)
+		n = share(200)
 	}
 	var y tally
 	s := startStandIn(t)

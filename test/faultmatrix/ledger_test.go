@@ -123,9 +123,10 @@ func TestRow2KillRedis(t *testing.T) {
 // TestRow3Failover loses acknowledged writes: the replica stands still while
 // the master takes records, and then takes the dead master's place.
 func TestRow3Failover(t *testing.T) {
+	t.Parallel() // it mostly waits
 	n := 1
 	if _, long := seeds(); long {
-		n = share(100)
+		n = share(200)
 	}
 	var y tally
 	s := startStandIn(t)
