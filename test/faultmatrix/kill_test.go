@@ -86,7 +86,7 @@ const workers = 2
 
 // TestRow1KillGateway kills gateways at every named point and restarts them on
 // the same data: 1 to 3 gateways per case, two rounds of kills each, then a
-// round in peace.
+// round in peace. Every eighth case has one gateway with the embedded ledger.
 func TestRow1KillGateway(t *testing.T) {
 	n, _ := seeds()
 	var y tally
@@ -118,7 +118,11 @@ func killCase(t *testing.T, seed uint64, s *standIn, r *redistest.Server, y *tal
 	r.CLI("flushall")
 	w := newWorld(t, seed, s, r.URL())
 	w.journal = "{fsync: " + [...]string{"group", "group", "always", "os"}[w.rng.IntN(4)] + ", every: 2ms}"
-	for range 1 + w.rng.IntN(3) {
+	gates := 1 + w.rng.IntN(3)
+	if seed%8 == 0 {
+		gates, w.redis = 1, "" // the embedded ledger
+	}
+	for range gates {
 		w.gate()
 	}
 	for range 2 {
