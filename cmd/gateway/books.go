@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,9 +89,22 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
 		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: time.Now,
+		Roots: limitedRoots(cfg.Tenants),
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
 	return b, nil
+}
+
+// limitedRoots are the root tenants that have a budget or limit below them.
+func limitedRoots(tenants []config.Tenant) []string {
+	var roots []string
+	for i := range tenants {
+		if root, _, _ := strings.Cut(tenants[i].ID, "/"); tenants[i].Budgets != nil || tenants[i].Limits != (config.Limits{}) {
+			roots = append(roots, root)
+		}
+	}
+	slices.Sort(roots)
+	return slices.Compact(roots)
 }
 
 func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Options {

@@ -16,6 +16,9 @@ type Options struct {
 	Lender meter.Lender
 	Writer string
 	Epoch  uint64
+	// Roots are root tenants in which the writer may have slices of a life that
+	// did not end in order. Close gives them back too.
+	Roots []string
 	// Numbers returns, for a root tenant, the last number that the writer has
 	// journalled and the last that the ledger has confirmed: meter.Meter.Numbers. A
 	// ledger that has lost writes is noticed by them.
@@ -82,6 +85,9 @@ type Desk struct {
 // Close ends it.
 func New(o Options) *Desk {
 	d := &Desk{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
+	for _, name := range o.Roots {
+		d.root(name)
+	}
 	d.calls.Go(d.run)
 	return d
 }

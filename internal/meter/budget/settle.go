@@ -187,7 +187,8 @@ func (a *account) probeLimit() int64 {
 	return min(a.gauge.limit(Full), meter.MaxValue)
 }
 
-// retire closes all accounts of the root for good.
+// retire closes all accounts of the root for good, those of the writer's earlier
+// lives too: without any of its own it still has to say so.
 func (r *root) retire(ctx context.Context) error {
 	r.mu.Lock()
 	for _, a := range r.accounts {
@@ -196,9 +197,6 @@ func (r *root) retire(ctx context.Context) error {
 	}
 	_, req := r.word()
 	r.mu.Unlock()
-	if len(req.Accounts) == 0 {
-		return nil
-	}
 	req.Retire = true
 	req.Watermark, req.Head = r.numbers()
 	ctx, cancel := context.WithTimeout(ctx, max(r.desk.opts.Timeout, 2*time.Second))
