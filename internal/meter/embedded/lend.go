@@ -208,7 +208,7 @@ func (c *caller) grant(wants []meter.Want, opened []*window) *meter.GrantReply {
 		a, want := w.accounts[c.writer], &wants[i]
 		w.takeBack(a, want.Returned)
 		found := max(0, a.granted-want.Granted) // granted before, its reply was lost
-		room := want.Limit - w.Posted - w.Held - w.Suspense
+		room := want.Limit - max(0, w.Posted) - w.Held - max(0, w.Suspense)
 		if want.Min-found > max(0, room) && reply.State == meter.Granted {
 			reply.State, reply.Refused = meter.Refused, i
 		}

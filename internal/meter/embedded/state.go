@@ -82,6 +82,9 @@ func Restore(writer string, watermarks map[string]uint64, replay Replayer) (*Sta
 // Apply implements meter.Ledger.
 func (s *State) Apply(_ context.Context, b *meter.Batch) (uint64, error) {
 	sums, err := b.Sums()
+	if err == nil {
+		_, err = b.WindowSums(0) // a bad batch is bad for whoever sends it
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := markKey{b.Writer, b.Root}

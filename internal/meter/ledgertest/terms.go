@@ -146,12 +146,12 @@ func retiresLate(ctx context.Context, ledger Lender) error {
 func freezesOnGrant(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)
-	reply := l.grant(request("w1", 4*short, want(month(), 40, 10, 10)), meter.Frozen)
+	reply := l.grant(request("w1", 12*short, want(month(), 40, 10, 10)), meter.Frozen)
 	if !reply.Until.After(time.Now()) {
 		l.fail("frozen until %s", reply.Until)
 	}
 	l.grant(request("w2", short, want(month(), 10, 10, 10)), meter.Frozen)
-	pause(5 * short) // w1 does not assert
+	pause(13 * short) // w1 does not assert
 	l.grant(request("w2", short, want(month(), 10, 10, 10)), meter.Granted, 10)
 	return l.err
 }
@@ -159,14 +159,14 @@ func freezesOnGrant(ctx context.Context, ledger Lender) error {
 func freezesOnWatermark(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
 	l.charge("w1", 1, spent(month(), 5))
-	ask := request("w1", 4*short, want(month(), 0, 10, 10))
+	ask := request("w1", 12*short, want(month(), 0, 10, 10))
 	ask.Watermark = 2
 	l.grant(ask, meter.Frozen)
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Frozen)
-	pause(5 * short)
+	pause(13 * short)
 	l.grant(ask, meter.Frozen) // it is still behind, so the sums are too low
 	l.charge("w1", 2, spent(month(), 5))
-	pause(5 * short)
+	pause(13 * short)
 	l.grant(ask, meter.Granted, 10)
 	l.holds(month(), 10, 10, 0)
 	return l.err
@@ -175,16 +175,16 @@ func freezesOnWatermark(ctx context.Context, ledger Lender) error {
 // thawsEarly forgets grants of two writers and a batch of one.
 func thawsEarly(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
-	term := 10 * time.Second
+	const term, freezing = 10 * time.Second, 2 * time.Second
 	l.grant(request("w1", short, want(month(), 0, 10, 10)), meter.Granted, 10)
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)
-	first := settlement("w1", 4*short, meter.Account{Window: month(), Granted: 40, Returned: 5})
+	first := settlement("w1", freezing, meter.Account{Window: month(), Granted: 40, Returned: 5})
 	first.Watermark, first.Head, first.Held = 1, 1, []int64{30}
 	if !l.settle(first).Frozen {
 		l.fail("grants and a batch are forgotten and nothing is frozen")
 	}
-	pause(3 * short)
-	ask := request("w3", 4*short, want(month(), 0, 10, 90))
+	pause(freezing * 6 / 10)
+	ask := request("w3", freezing, want(month(), 0, 10, 90))
 	l.settle(first)
 	l.grant(ask, meter.Frozen) // w1 has not posted again
 	l.charge("w1", 1, spent(month(), 5))

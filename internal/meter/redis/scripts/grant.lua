@@ -29,7 +29,7 @@ for i, w in ipairs(windows) do
   local a = w.account
   take_back(w, a, w.returned)
   local found = math.max(0, a.granted - w.granted) -- granted before, its reply was lost
-  local room = w.limit - w.p - w.h - w.s
+  local room = w.limit - math.max(0, w.p) - w.h - math.max(0, w.s)
   if w.least - found > math.max(0, room) then
     refused = refused or i
   end

@@ -26,7 +26,7 @@ for _, w in ipairs(windows) do
     a.granted, a.returned, a.remains = w.granted, w.returned, w.held
   end
   take_back(w, a, w.returned)
-  if a.granted > 0 or a.remains > 0 then write_account(w, writer, a) end
+  if a.granted > 0 or a.remains > 0 then write_account(w, writer, a) else table.insert(w.gone, 'a:' .. writer) end
   if retires and head <= watermark then
     w.h = w.h - a.remains
     local left = tonumber(w.set['o:' .. writer] or w.hash['o:' .. writer] or '0')
