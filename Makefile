@@ -8,7 +8,7 @@ SEEDS ?= 1000
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build test test-tools test-unit test-fuzz test-e2e check lint race fuzz bench tidy clean
+.PHONY: help run build test test-tools test-unit test-fuzz test-e2e test-faults check lint race fuzz bench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ test-fuzz: ## each fuzz target for FUZZTIME
 
 test-e2e: build ## the built binary against the stand-in, real Redis and unmodified clients
 	SLUICE_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m ./test/...
+
+test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
+	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
 
 fuzz: ## each fuzz target for 60 s
 	@FUZZTIME=60s scripts/fuzz.sh

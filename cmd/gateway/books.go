@@ -8,21 +8,31 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 )
 
+// lendingLedger is what both ledgers are: counters, and budgets to borrow from.
+type lendingLedger interface {
+	meter.Ledger
+	meter.Lender
+}
+
 // books is what keeps the accounts: the meter with its journal, the ledger
 // below, and who started which job.
 type books struct {
 	meter *meter.Meter
+	desk  *budget.Desk
 	jobs  gateway.Jobs
 	fold  func(ctx context.Context, now time.Time) error
 	done  []io.Closer
@@ -49,7 +59,7 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 		return nil, err
 	}
 	b := &books{stop: make(chan struct{})}
-	var ledger meter.Ledger
+	var ledger lendingLedger
 	if cfg.Ledger.Redis != "" {
 		shared, err := openRedis(cfg, g.log)
 		if err != nil {
@@ -76,15 +86,32 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	if b.meter, err = meter.Open(ctx, meterOptions(cfg, ledger, g)); err != nil {
 		return nil, err
 	}
+	_, id := b.meter.Journal()
+	b.desk = budget.New(budget.Options{
+		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: time.Now,
+		Roots: limitedRoots(cfg.Tenants),
+	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
 	return b, nil
+}
+
+// limitedRoots are the root tenants that have a budget or limit below them.
+func limitedRoots(tenants []config.Tenant) []string {
+	var roots []string
+	for i := range tenants {
+		if root, _, _ := strings.Cut(tenants[i].ID, "/"); tenants[i].Budgets != nil || tenants[i].Limits != (config.Limits{}) {
+			roots = append(roots, root)
+		}
+	}
+	slices.Sort(roots)
+	return slices.Compact(roots)
 }
 
 func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Options {
 	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
 	return meter.Options{
 		Disk: journalDir(cfg), Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
-		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log,
+		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log, Crash: g.crash,
 	}
 }
 
@@ -125,7 +152,8 @@ func (b *books) foldDaily(log *slog.Logger) {
 func (b *books) close(ctx context.Context) {
 	close(b.stop)
 	b.wg.Wait()
-	b.meter.Close(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	b.meter.Retire(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	b.desk.Close(ctx)   //nolint:errcheck // slices that were not given back expire
 	for _, c := range b.done {
 		c.Close() //nolint:errcheck // nothing is written here
 	}

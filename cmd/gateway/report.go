@@ -98,16 +98,31 @@ func openSource(cfg *config.Config) (source report.Source, done func(), err erro
 		return ledger, func() { ledger.Close() }, nil //nolint:errcheck // it was only read
 	}
 	state, err := embedded.Load(func(yield func(meter.Posting) error) error {
-		damage, err := meter.Replay(journalDir(cfg), yield)
-		for _, d := range damage {
-			fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)
+		if err := replay(journalDir(cfg), yield); err != nil {
+			return err
 		}
-		return err
+		if _, err := os.Stat(string(correctionsDir(cfg))); errors.Is(err, os.ErrNotExist) {
+			return nil // nothing was ever corrected
+		}
+		return replay(correctionsDir(cfg), yield)
 	})
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
 	}
 	return state, func() {}, err
+}
+
+func replay(dir journal.Dir, yield func(meter.Posting) error) error {
+	damage, err := meter.Replay(dir, yield)
+	for _, d := range damage {
+		fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)
+	}
+	return err
+}
+
+// correctionsDir is the journal of what commands resolve and adjust.
+func correctionsDir(cfg *config.Config) journal.Dir {
+	return journal.Dir(filepath.Join(cfg.DataDir, "corrections"))
 }
 
 func journalDir(cfg *config.Config) journal.Dir {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -52,7 +53,8 @@ type gate struct {
 	books   *books
 	line    *gateway.Line
 	edge    *server.Server
-	sandbox string // URL of the built-in stand-in, "" when no upstream wants it
+	crash   meter.Crash // nil but in fault tests
+	sandbox string      // URL of the built-in stand-in, "" when no upstream wants it
 
 	engines engines
 
@@ -81,9 +83,18 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	return g.run(ctx, load, served)
 }
 
+// killSelf ends the process as a crash would: nothing is flushed or told.
+func killSelf() {
+	syscall.Kill(os.Getpid(), syscall.SIGKILL) //nolint:errcheck // nothing is left to do about it
+	select {}
+}
+
 // start builds the gateway from the bottom up; closing takes it down again.
 func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) error {
 	var err error
+	if g.crash, err = meter.CrashAt(os.Getenv("SLUICE_CRASH_AT"), killSelf); err != nil {
+		return invalid{fmt.Errorf("SLUICE_CRASH_AT: %w", err)}
+	}
 	if g.secrets, err = loadSecrets(cfg.DataDir); err != nil {
 		return err
 	}
@@ -111,7 +122,8 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 
 func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
-		Meter: g.books.meter, Jobs: g.books.jobs, Telemetry: g.tel, Log: g.log, Now: time.Now,
+		Meter: g.books.meter, Budgets: g.books.desk, Jobs: g.books.jobs, Telemetry: g.tel, Log: g.log, Now: time.Now,
+		Crash: g.crash,
 		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)

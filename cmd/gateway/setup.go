@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -69,7 +70,12 @@ func compile(cfg *config.Config, secrets *tenant.Secrets) (*gateway.Snapshot, []
 	s.Router, problems = router.Compile(cfg)
 	all = append(all, problems...)
 	s.Prices, problems = meter.CompilePrices(cfg.Prices)
-	return s, append(all, problems...)
+	all = append(all, problems...)
+	var err error
+	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
+		all = append(all, config.Problem{Path: "tenants", Message: err.Error()})
+	}
+	return s, all
 }
 
 // warn logs the problems that do not stop the start.

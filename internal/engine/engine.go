@@ -19,6 +19,8 @@ type Request struct {
 	Target   string // encoded path and query, as it goes on the wire
 	Header   wire.Header
 	Body     []byte
+	// Sent, when not nil, is called once the whole request was written.
+	Sent func()
 }
 
 // Response is the upstream's answer. Body and Header belong to the receiver.

@@ -58,4 +58,7 @@ func (c *call) finish() {
 	c.unwatch()
 	c.cancel()
 	c.req.Body.Release()
+	for _, r := range c.reserved {
+		r.Release()
+	}
 }

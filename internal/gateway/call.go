@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -32,6 +33,8 @@ type call struct {
 	path     router.Path // of the answer: the plan's, until a leg is left behind
 	reason   string
 	legs     []*leg
+	claim    *budget.Claim // of the plan; nil when nothing limits the tenant
+	reserved []*budget.Reservation
 
 	served *leg // whose answer the caller gets; nil when the gateway answers itself
 
@@ -50,9 +53,14 @@ type leg struct {
 	sku      meter.SKU
 	price    *meter.Price // nil: unpriced
 	limit    wire.Limit
+	input    int64       // tokens held for the input, 0 when nothing is held
+	cost     budget.Cost // of one attempt
 	out      *engine.Request
+	splices  []wire.Splice // of the caller's body that out has
 
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
+	hold  *budget.Hold
+	again *budget.Reservation // held after an unknown attempt; nil before
 	res   *engine.Response
 	err   *engine.Error
 	head  []byte // the first frame of a stream, read before the leg is accepted
@@ -71,7 +79,7 @@ func (l *Line) call(c *call, g *leg) *wire.Error {
 			return err
 		}
 		wait, again := retries.Next(g.res, g.failure())
-		if !again || !c.pause(wait) {
+		if !again || !c.pause(wait) || !l.holdAgain(c, g) {
 			return nil
 		}
 		l.Telemetry.Metrics().Retry(g.upstream, g.outcomeName())
@@ -93,6 +101,10 @@ func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
 		Stream: c.facts.Stream, RecordID: g.recordID(), Leg: g.index, Attempt: n,
 	})
 	out := *g.out
+	l.tag(c, g, &out)
+	if l.Crash != nil {
+		out.Sent = func() { l.Crash(meter.AfterDispatch) }
+	}
 	out.Header = append(out.Header[:len(out.Header):len(out.Header)], g.span.Header()...)
 	sent := l.Now()
 	res, err := c.snap.Upstream.Attempt(c.ctx, &out)
@@ -100,6 +112,7 @@ func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
 		g.res = res
 		err = g.readHead()
 	}
+	l.passes(meter.FirstByte)
 	c.answered = l.Now()
 	c.waited += c.answered.Sub(sent)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -46,17 +48,23 @@ type Snapshot struct {
 	Router   *router.Router
 	Prices   *meter.PriceTable
 	Upstream Upstream
+	Budgets  *budget.Policies // nil: nobody is limited
 }
 
 // Options are what a Line needs.
 type Options struct {
 	Meter     Recorder
 	Jobs      Jobs
+	Budgets   Budgets         // nil: nothing is reserved
+	Estimates *estimate.Table // nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
 	Now       func() time.Time
 	// NewID returns a ULID for an attempt's record.
 	NewID func() string
+	// Crash is called with the points of the line that fault tests kill at, named
+	// in package meter. Nil does nothing.
+	Crash func(point string)
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
@@ -70,6 +78,9 @@ type Line struct {
 
 // New returns a line without a snapshot.
 func New(o Options) *Line {
+	if o.Estimates == nil {
+		o.Estimates = &estimate.Table{}
+	}
 	stop, halt := context.WithCancel(context.Background())
 	return &Line{Options: o, stop: stop, halt: halt}
 }
@@ -95,6 +106,13 @@ func (l *Line) Close(ctx context.Context) {
 		<-done
 	}
 	l.halt()
+}
+
+// passes tells a fault test where the line is.
+func (l *Line) passes(point string) {
+	if l.Crash != nil {
+		l.Crash(point)
+	}
 }
 
 // Serve takes one request down the line.
@@ -125,6 +143,7 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 	if err := l.reserve(c); err != nil {
 		return nil, err
 	}
+	l.passes(meter.AfterReserve)
 	for _, leg := range c.legs {
 		l.shape(c, leg)
 		if err := l.call(c, leg); err != nil {

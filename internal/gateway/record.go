@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
@@ -24,11 +25,13 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 	if !c.metered() {
 		return nil
 	}
+	g.hold = c.take(g)
 	s := &meter.Start{
 		ID: l.NewID(), RequestID: c.req.ID, Root: c.caller.Tenant.Root, Tenant: c.caller.Tenant.ID, Key: c.caller.KeyID,
 		Op: c.target.Op, Model: g.Model, SKU: g.sku, Path: string(c.path), Reason: c.reason,
 		Leg: g.index, Attempt: attempt,
-		EstimatedInput: int64(c.facts.InputTokens), MaxOutput: g.limit.Tokens.N, At: l.Now(),
+		EstimatedInput: cmp.Or(g.input, int64(c.facts.InputTokens)), MaxOutput: g.limit.Tokens.N, At: l.Now(),
+		Charges: g.hold.Charges(),
 	}
 	if c.plan.Cascade != nil {
 		s.Cascade = c.plan.Cascade.Name
@@ -38,6 +41,7 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 		s.Hold, _ = g.price.WorstCase(s.EstimatedInput, s.MaxOutput)
 	}
 	if err := l.Meter.Begin(s); err != nil {
+		g.hold.Release()
 		return err
 	}
 	g.start = s
@@ -72,11 +76,13 @@ func (l *Line) end(c *call, g *leg, end *meter.End, how disposition) {
 	if end.Served {
 		end.TokensCut = g.limit.Cut
 	}
+	l.passes(meter.UsageFrame)
 	costs, err := l.Meter.End(g.start, end)
 	if err != nil {
 		l.Log.Error("usage record waits for the disk", "request", c.req.ID, "record", end.ID, "tenant", g.start.Tenant,
 			"model", g.start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)
 	}
+	l.settle(c, g, end, costs)
 	l.observeLeg(c, g, end, costs)
 	g.start = nil
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"strings"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -19,6 +20,7 @@ func (l *Line) shape(c *call, g *leg) {
 			target.Model = g.Model
 		}
 	}
+	g.splices = splices
 	body := c.body
 	if len(splices) > 0 {
 		body = wire.ApplySplices(nil, body, splices)
@@ -48,4 +50,24 @@ func forwards(name string) bool {
 
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// tag puts the attempt's record id into the request when its upstream is to be
+// told.
+func (l *Line) tag(c *call, g *leg, out *engine.Request) {
+	if g.start == nil || !tags(c.snap.Config, g.upstream) {
+		return
+	}
+	header, splices := tag(&c.facts, c.body, out.Header, g.start.ID)
+	out.Header = header
+	if len(splices) > 0 {
+		out.Body = wire.ApplySplices(nil, c.body, append(splices, g.splices...))
+	}
+}
+
+func tags(cfg *config.Config, upstream string) bool {
+	if upstream == "" {
+		return cfg.Upstream.TagRequests
+	}
+	return cfg.Upstreams[upstream].TagRequests
 }

@@ -120,7 +120,7 @@ func loadRoots(file string) (*x509.CertPool, error) {
 // attempt authorizes and sends one request and reads its answer, of a stream
 // only the head.
 func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) (*engine.Response, *engine.Error) {
-	out := &http1.Request{Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(req.Header), Body: req.Body}
+	out := &http1.Request{Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(req.Header), Body: req.Body, Sent: req.Sent}
 	if err := u.authorize(ctx, out, req.RoleARN); err != nil {
 		return nil, err
 	}

@@ -86,6 +86,7 @@ type Request struct {
 	Target string // path and query, sent exactly as given
 	Header wire.Header
 	Body   []byte
+	Sent   func() // called once the whole request was written; nil: nobody asks
 }
 
 // Answer is an answer whose body has not been read.

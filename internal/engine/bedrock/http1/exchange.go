@@ -76,6 +76,9 @@ func (x *exchange) send(req *Request) error {
 		return err
 	}
 	x.sent = true
+	if req.Sent != nil {
+		req.Sent()
+	}
 	return nil
 }
 

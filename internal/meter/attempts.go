@@ -1,0 +1,64 @@
+package meter
+
+import (
+	"fmt"
+
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+)
+
+// Attempt is one upstream call as a journal tells it.
+type Attempt struct {
+	Writer string
+	Start  *Start   // nil when its segment is gone or damaged
+	End    *End     // nil while it is in flight, and when it never left
+	Posted *Posting // what it added to the counters; nil without End
+	// Released is whether the call provably never left.
+	Released bool
+}
+
+// ReadAttempts returns every attempt that the segments of a journal still have,
+// by record id. It keeps them all in memory: it is for proofs and for looking
+// into one gateway's books, not for reports.
+func ReadAttempts(disk journal.Disk) (map[string]*Attempt, error) {
+	all := map[string]*Attempt{}
+	r := journal.NewReader(disk, journal.Position{})
+	defer r.Close()
+	for r.Next() {
+		if err := readAttempt(all, r); err != nil {
+			return nil, fmt.Errorf("journal record at %s: %w", r.At(), err)
+		}
+	}
+	return all, r.Err()
+}
+
+func readAttempt(all map[string]*Attempt, r *journal.Reader) error {
+	of := func(id string) *Attempt {
+		if all[id] == nil {
+			all[id] = &Attempt{}
+		}
+		return all[id]
+	}
+	switch r.Kind() {
+	case kindStart:
+		s, err := readStart(r.Payload())
+		if err != nil {
+			return err
+		}
+		a := of(s.ID)
+		a.Writer, a.Start = r.Writer(), s
+	case kindEnd, kindUnknown:
+		p, e, err := readEnd(r.Payload())
+		if err != nil {
+			return err
+		}
+		a := of(e.ID)
+		a.Writer, a.End, a.Posted = r.Writer(), e, p
+	case kindRelease:
+		c, id := reader(r.Payload()), ""
+		c.version()
+		c.str(&id)
+		of(id).Released = true
+		return c.err()
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package ledgertest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// LendingLoss is one promise of lending after a loss. Check gets an empty ledger
+// with at least two gateways, Save, Restore and Wipe.
+type LendingLoss struct {
+	Name  string
+	Check func(ctx context.Context, s LendingSubject) error
+}
+
+// LendingLosses are losses that the caller's own totals do not show.
+var LendingLosses = []LendingLoss{
+	{"freezes on another server", freezesOnServer},
+	{"freezes on another generation", freezesOnGeneration},
+	{"freezes the whole term when the writers are forgotten", freezesWholeTerm},
+	{"freezes though a batch came first", freezesBehindBatch},
+}
+
+// freezesOnServer forgets what another writer was granted.
+func freezesOnServer(ctx context.Context, s LendingSubject) error {
+	l := &lending{ctx: ctx, Lender: s.Gateways[0]}
+	l.grant(request("w1", long, want(month(), 0, 10, 10)), meter.Granted, 10)
+	err := s.Save()
+	l.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	err = errors.Join(err, s.Restore())
+	l.grant(request("w1", long, want(month(), 10, 10, 10)), meter.Frozen)
+	return errors.Join(l.err, err)
+}
+
+func freezesOnGeneration(ctx context.Context, s LendingSubject) error {
+	l, other := &lending{ctx: ctx, Lender: s.Gateways[0]}, &lending{ctx: ctx, Lender: s.Gateways[1]}
+	l.settle(settlement("w1", long))
+	other.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	err := s.Wipe()
+	l.grant(request("w1", long, want(month(), 0, 50, 50)), meter.Frozen)
+	other.grant(request("w2", long, want(month(), 90, 10, 10)), meter.Frozen)
+	return errors.Join(l.err, other.err, err)
+}
+
+// freezesWholeTerm does not trust a list of writers that was begun anew.
+func freezesWholeTerm(ctx context.Context, s LendingSubject) error {
+	const term = 2 * time.Second
+	l := &lending{ctx: ctx, Lender: s.Gateways[0]}
+	l.grant(request("w1", term, want(month(), 0, 10, 10)), meter.Granted, 10)
+	l.grant(request("w2", term, want(month(), 0, 90, 90)), meter.Granted, 90)
+	err := s.Wipe()
+	word := settlement("w1", term, meter.Account{Window: month(), Granted: 10})
+	word.Held = []int64{10}
+	l.settle(word)
+	s.Wait(term * 6 / 10)
+	if reply := l.settle(word); !reply.Frozen {
+		l.fail("thawed before a writer that nobody remembers could speak")
+	}
+	return errors.Join(l.err, err)
+}
+
+func freezesBehindBatch(ctx context.Context, s LendingSubject) error {
+	l, other := &lending{ctx: ctx, Lender: s.Gateways[0]}, &lending{ctx: ctx, Lender: s.Gateways[1]}
+	l.settle(settlement("w1", long))
+	l.charge("w1", 1, spent(month(), 5))
+	other.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	err := s.Wipe()
+	l.charge("w1", 1, spent(month(), 5))
+	ask := request("w1", long, want(month(), 0, 50, 50))
+	ask.Watermark = 1
+	l.grant(ask, meter.Frozen)
+	return errors.Join(l.err, other.err, err)
+}

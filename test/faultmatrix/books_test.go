@@ -1,0 +1,475 @@
+package faultmatrix
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// tokens are counts of the classes that are billed.
+type tokens struct{ Input, Output, Read, Write5m, Write1h int64 }
+
+func (a tokens) plus(b tokens) tokens {
+	return tokens{a.Input + b.Input, a.Output + b.Output, a.Read + b.Read, a.Write5m + b.Write5m, a.Write1h + b.Write1h}
+}
+
+func (a tokens) total() int64 { return a.Input + a.Output + a.Read + a.Write5m + a.Write1h }
+
+// cost is what they cost at the prices of the case, in pico-dollars. It shares
+// no code with the gateway.
+func (a tokens) cost() *big.Int {
+	sum := new(big.Int)
+	for _, part := range [][2]int64{
+		{a.Input, pico.Input}, {a.Output, pico.Output}, {a.Read, pico.Read}, {a.Write5m, pico.Write5m}, {a.Write1h, pico.Write1h},
+	} {
+		sum.Add(sum, new(big.Int).Mul(big.NewInt(part[0]), big.NewInt(part[1])))
+	}
+	return sum
+}
+
+// line is what one tenant used of one model.
+type line struct {
+	tokens
+	requests, legs, unknown int64
+	cost                    *big.Int // pico-dollars; nil is zero
+}
+
+func (l line) negative() line {
+	n := line{tokens: tokens{-l.Input, -l.Output, -l.Read, -l.Write5m, -l.Write1h}, requests: -l.requests, legs: -l.legs, unknown: -l.unknown}
+	if l.cost != nil {
+		n.cost = new(big.Int).Neg(l.cost)
+	}
+	return n
+}
+
+// account is lines by "tenant model".
+type account map[string]line
+
+func (a account) add(key string, l line) {
+	sum := a[key]
+	sum.tokens = sum.plus(l.tokens)
+	sum.requests, sum.legs, sum.unknown = sum.requests+l.requests, sum.legs+l.legs, sum.unknown+l.unknown
+	cost := new(big.Int)
+	for _, c := range []*big.Int{sum.cost, l.cost} {
+		if c != nil {
+			cost.Add(cost, c)
+		}
+	}
+	sum.cost = cost
+	a[key] = sum
+}
+
+func (a account) total() tokens {
+	var sum tokens
+	for _, l := range a {
+		sum = sum.plus(l.tokens)
+	}
+	return sum
+}
+
+func lineOf(c *meter.Counters) line {
+	cost := c.CostInput + c.CostOutput + c.CostCacheRead + c.CostCacheWrite + c.CostGuardrail
+	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h}, c.Requests, c.Legs, c.Unknown, big.NewInt(int64(cost))}
+}
+
+// view is the books as all sides tell them, at one moment.
+type view struct {
+	billed   []harness.Served
+	attempts map[string]*meter.Attempt
+	resolved map[string]bool // by the invocation log
+	suspense map[string]bool // ids of unknown outcome, not resolved
+
+	journal, ledger, report account
+}
+
+func (w *world) look(ctx context.Context) (*view, error) {
+	v := &view{billed: w.standIn.billed(w.t), attempts: map[string]*meter.Attempt{}, resolved: map[string]bool{}, suspense: map[string]bool{}}
+	var err error
+	if v.journal, err = w.journals(v); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if v.ledger, err = w.rows(ctx); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	if v.report, err = w.reported(); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	return v, nil
+}
+
+// disks are the journals of a gateway: its own and that of its corrections.
+func (g *gate) disks() []audit.Source {
+	all := []audit.Source{{Name: g.data("journal"), Disk: journal.Dir(g.data("journal"))}}
+	if _, err := os.Stat(g.data("corrections")); err == nil {
+		all = append(all, audit.Source{Name: g.data("corrections"), Disk: journal.Dir(g.data("corrections"))})
+	}
+	return all
+}
+
+// journals adds up what the gateways' journals say, and collects attempts.
+func (w *world) journals(v *view) (account, error) {
+	sum := account{}
+	for _, g := range w.gates {
+		for key, l := range g.inherited {
+			sum.add(key, l.negative())
+		}
+		for _, source := range g.disks() {
+			damage, err := meter.Replay(source.Disk, func(p meter.Posting) error {
+				sum.add(p.Row.Tenant+" "+p.Row.Model, lineOf(&p.Add))
+				return nil
+			})
+			if err != nil || len(damage) > 0 && !w.damaged {
+				return nil, errors.Join(err, fmt.Errorf("%s: %d damaged places", source.Name, len(damage)))
+			}
+			attempts, err := meter.ReadAttempts(source.Disk)
+			if err != nil {
+				return nil, err
+			}
+			for id, a := range attempts {
+				if g.ids[id] {
+					continue
+				}
+				if v.attempts[id] != nil {
+					return nil, fmt.Errorf("record %s is in two journals", id)
+				}
+				v.attempts[id] = a
+			}
+			made, err := meter.ReadCorrections(source.Disk)
+			if err != nil {
+				return nil, err
+			}
+			for id := range made.Resolved {
+				v.resolved[id] = true
+			}
+		}
+	}
+	for id, a := range v.attempts {
+		if a.Posted != nil && a.Posted.Add.Unknown > 0 && !v.resolved[id] {
+			v.suspense[id] = true
+		}
+	}
+	return sum, nil
+}
+
+// rows adds up what the ledger has.
+func (w *world) rows(ctx context.Context) (account, error) {
+	sum := account{}
+	return sum, w.each(ctx, func(key meter.RowKey, c meter.Counters) error {
+		sum.add(key.Tenant+" "+key.Model, lineOf(&c))
+		return nil
+	})
+}
+
+// each yields the rows of the case's ledger. The embedded one is what the
+// journals of its only gateway make.
+func (w *world) each(ctx context.Context, yield func(meter.RowKey, meter.Counters) error) error {
+	from, to := time.Now().Add(-48*time.Hour), time.Now().Add(48*time.Hour)
+	if w.redis == "" {
+		state, err := embedded.Load(func(yield func(meter.Posting) error) error {
+			for _, source := range w.gates[0].disks() {
+				if _, err := meter.Replay(source.Disk, yield); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return state.Rows(ctx, from, to, yield)
+	}
+	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer ledger.Close()
+	return ledger.Rows(ctx, from, to, yield)
+}
+
+// reported runs `gateway report`.
+func (w *world) reported() (account, error) {
+	cmd := exec.Command(harness.Binary(w.t), "report", "--config", w.gates[0].config(), "--by", "tenant,model", "--format", "json")
+	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+harness.RootSecret)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, errs.String())
+	}
+	var rows []harness.Row
+	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
+		return nil, err
+	}
+	sum := account{}
+	for _, r := range rows {
+		usd, ok := new(big.Rat).SetString(r.Cost)
+		if !ok {
+			return nil, fmt.Errorf("cost %q", r.Cost)
+		}
+		cost := usd.Mul(usd, big.NewRat(1_000_000_000_000, 1))
+		if !cost.IsInt() {
+			return nil, fmt.Errorf("cost %q is not whole pico-dollars", r.Cost)
+		}
+		// The report has one column for cache writes of both lifetimes.
+		sum.add(r.Tenant+" "+r.Model, line{tokens{r.Input, r.Output, r.CacheRead, r.CacheWrite, 0}, r.Requests, r.Legs, r.Unknown, new(big.Int).Set(cost.Num())})
+	}
+	return sum, nil
+}
+
+// believed is the largest count that the gateway takes for true (internal/meter,
+// maxCount).
+const believed = 1 << 28
+
+// problems returns what is not equal. The known attempts are compared with the
+// truth one by one, by record id; the sums of all sides with each other.
+func (w *world) problems(v *view) []string {
+	var found []string
+	differ := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	truth, whole := account{}, map[string]bool{}
+	seen := map[string]bool{}
+	for _, s := range v.billed {
+		id := s.Metadata[meter.TagKey]
+		used := tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h}
+		a := v.attempts[id]
+		whole[id] = s.Complete && max(used.Input, used.Output, used.Read) <= believed
+		switch {
+		case a == nil || a.Start == nil:
+			differ("call %s (record %q) reached the upstream without a START", s.RequestID, id)
+		case seen[id]:
+			differ("record %s stands for two calls", id)
+		case a.Released:
+			differ("record %s was released and reached the upstream", id)
+		case a.End == nil:
+			differ("record %s has no END", id)
+		case v.suspense[id]:
+		case v.resolved[id]:
+			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
+		default:
+			if u := &a.End.Usage; (tokens{u.Input.N, u.Output.N, u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N}) != used {
+				differ("record %s: END says %+v, the upstream billed %+v", id, *u, used)
+			}
+			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
+		}
+		seen[id] = true
+	}
+	for id := range v.suspense {
+		if request := v.attempts[id].Start.RequestID; w.answered[request] && whole[id] {
+			differ("record %s is unknown although its caller got the answer (request %s)", id, request)
+		}
+	}
+	for id, a := range v.attempts {
+		if a.End == nil && !a.Released {
+			differ("record %s was never ended", id)
+		}
+	}
+	found = append(found, differences("journal", v.journal, "upstream", truth, tokensAndCost)...)
+	found = append(found, differences("ledger", v.ledger, "journal", v.journal, everything)...)
+	return append(found, differences("report", v.report, "ledger", joinWrites(v.ledger), everything)...)
+}
+
+func tokensAndCost(l line) string {
+	if l.cost == nil {
+		l.cost = new(big.Int)
+	}
+	return fmt.Sprintf("%+v cost %s", l.tokens, l.cost)
+}
+
+func everything(l line) string {
+	return fmt.Sprintf("%s requests %d legs %d unknown %d", tokensAndCost(l), l.requests, l.legs, l.unknown)
+}
+
+func joinWrites(a account) account {
+	joined := account{}
+	for key, l := range a {
+		l.Write5m, l.Write1h = l.Write5m+l.Write1h, 0
+		joined[key] = l
+	}
+	return joined
+}
+
+func differences(nameA string, a account, nameB string, b account, show func(line) string) (found []string) {
+	names := map[string]bool{}
+	for key := range a {
+		names[key] = true
+	}
+	for key := range b {
+		names[key] = true
+	}
+	for key := range names {
+		if x, y := show(a[key]), show(b[key]); x != y {
+			found = append(found, fmt.Sprintf("%s: %s has %s, %s has %s", key, nameA, x, nameB, y))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// equal waits until all sides agree and returns what they say.
+func (w *world) equal(within time.Duration) *view {
+	w.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		v, err := w.look(context.Background())
+		var found []string
+		if err == nil {
+			if found = w.problems(v); len(found) == 0 {
+				return v
+			}
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("the books are not equal after %v: %v\n%s\n%s", within, err, strings.Join(found, "\n"), w.logs())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (w *world) logs() string {
+	var all strings.Builder
+	for i, g := range w.gates {
+		if g.process != nil {
+			fmt.Fprintf(&all, "--- gate%d\n%s", i, g.log())
+		}
+	}
+	return all.String()
+}
+
+// outcome is what a case found, for the tally.
+type outcome struct {
+	calls, unknown, resolved int
+	used                     tokens
+}
+
+// prove stops what still runs and demands equal books, once as the gateways left
+// them and once after the unknown attempts were resolved from the invocation log.
+func (w *world) prove() outcome {
+	w.t.Helper()
+	for _, g := range w.gates {
+		if g.process != nil && g.alive() {
+			g.stop()
+		}
+	}
+	before := w.equal(10 * time.Second)
+	if n := len(before.suspense); n > w.broken {
+		w.t.Fatalf("%d unknown attempts, but only %d requests were broken off: %v", n, w.broken, before.suspense)
+	}
+	w.verify()
+	o := outcome{calls: len(before.billed), unknown: len(before.suspense)}
+	if o.unknown > 0 {
+		o.resolved = w.resolve()
+	}
+	after := w.equal(10 * time.Second)
+	o.used = after.ledger.total()
+	billed := map[string]bool{}
+	for _, s := range after.billed {
+		billed[s.Metadata[meter.TagKey]] = true
+	}
+	for id := range after.suspense {
+		if billed[id] {
+			w.t.Fatalf("record %s was billed and is still unknown after the invocation log was read", id)
+		}
+	}
+	return o
+}
+
+func (w *world) openLedger() (meter.Ledger, audit.Ledger, func()) {
+	if w.redis == "" {
+		return &embedded.State{}, nil, func() {}
+	}
+	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ledger, ledger, func() { ledger.Close() }
+}
+
+// reading is all journals of the case against its ledger.
+func (w *world) reading(ledger audit.Ledger) audit.Reading {
+	r := audit.Reading{Ledger: ledger, All: true, Now: time.Now(), Patience: 5 * time.Second}
+	for _, g := range w.gates {
+		r.Journals = append(r.Journals, g.disks()...)
+	}
+	if shared, ok := ledger.(*redis.Ledger); ok {
+		r.Writers, r.Windows = shared.Writers, shared.Windows
+	}
+	return r
+}
+
+// verify demands that the audit finds nothing but what is excused.
+func (w *world) verify() {
+	w.t.Helper()
+	_, ledger, done := w.openLedger()
+	defer done()
+	var out bytes.Buffer
+	n, err := audit.Verify(context.Background(), w.reading(ledger), &out)
+	excused := 0
+	for text := range strings.Lines(out.String()) {
+		if strings.HasPrefix(text, "DIFFERENCE") && w.excused != "" && strings.Contains(text, w.excused) {
+			excused++
+		}
+	}
+	if err != nil || n != excused || (w.excused != "") != (excused > 0) {
+		w.t.Fatalf("verify: %d differences, %d excused, %v\n%s", n, excused, err, out.String())
+	}
+}
+
+// resolve reads the stand-in's invocation log into the books of every gateway.
+func (w *world) resolve() int {
+	w.t.Helper()
+	made := 0
+	for _, g := range w.gates {
+		n, err := g.resolve(context.Background())
+		if err != nil {
+			w.t.Fatalf("resolve: %v", err)
+		}
+		made += n
+	}
+	return made
+}
+
+func (g *gate) resolve(ctx context.Context) (int, error) {
+	suspended, err := meter.ReadSuspended(journal.Dir(g.data("journal")))
+	if err != nil || len(suspended) == 0 {
+		return 0, err
+	}
+	cfg, err := config.Load(g.config(), os.Getenv)
+	if err != nil {
+		return 0, err
+	}
+	prices, _ := meter.CompilePrices(cfg.Prices)
+	ledger, _, done := g.w.openLedger()
+	defer done()
+	if err := os.MkdirAll(g.data("corrections"), 0o700); err != nil {
+		return 0, err
+	}
+	c, err := audit.OpenCorrections(ctx, meter.Options{
+		Disk: journal.Dir(g.data("corrections")), Ledger: ledger, Prices: prices, Now: time.Now, Flush: time.Millisecond,
+	})
+	if err != nil {
+		return 0, err
+	}
+	file, err := os.Open(g.w.standIn.invocations)
+	if err != nil {
+		return 0, errors.Join(err, c.Close(ctx))
+	}
+	defer file.Close()
+	by := audit.Signature{Actor: "faultmatrix", At: time.Now()}
+	var out bytes.Buffer
+	did, err := c.ResolveLog(suspended, []audit.LogFile{{Name: "invocations", Data: file}}, by, &out)
+	return did.Made, errors.Join(err, c.Close(ctx))
+}

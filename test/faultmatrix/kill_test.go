@@ -1,0 +1,163 @@
+package faultmatrix
+
+import (
+	"fmt"
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+)
+
+// seeds is how many seeded kills of gateways a run makes; a fifth of it is how
+// many of Redis. Without SEEDS a run is short.
+func seeds() (n int, long bool) {
+	n, err := strconv.Atoi(os.Getenv("SEEDS"))
+	if err != nil || n < 1 {
+		return 60, false
+	}
+	return n, true
+}
+
+// tally counts over the cases of a test.
+type tally struct {
+	mu     sync.Mutex
+	kills  map[string]int // by point
+	cases  int
+	total  outcome
+	longer time.Duration // of the longest case
+}
+
+func (y *tally) kill(point string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.kills == nil {
+		y.kills = map[string]int{}
+	}
+	y.kills[point]++
+}
+
+func (y *tally) done(o outcome, took time.Duration) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.cases++
+	y.total.calls += o.calls
+	y.total.unknown += o.unknown
+	y.total.resolved += o.resolved
+	y.total.used = y.total.used.plus(o.used)
+	y.longer = max(y.longer, took)
+}
+
+// named is how many kills there were at named points.
+func (y *tally) named() (n int) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, k := range y.kills {
+		n += k
+	}
+	return n
+}
+
+func (y *tally) String() string {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	var points []string
+	for p, n := range y.kills {
+		points = append(points, fmt.Sprintf("%s %d", p, n))
+	}
+	sort.Strings(points)
+	return fmt.Sprintf("%d cases, kills: %s; %d calls, %d tokens, %d unknown before and %d resolved from the invocation log; lost 0, doubled 0; longest case %v",
+		y.cases, strings.Join(points, ", "), y.total.calls, y.total.used.total(), y.total.unknown, y.total.resolved, y.longer.Round(time.Millisecond))
+}
+
+// points are where gateways are killed.
+var points = [...]string{
+	meter.BeforeStart, meter.AfterStart, meter.AfterReserve, meter.AfterDispatch, meter.FirstByte, meter.UsageFrame,
+	meter.AfterEnd, meter.ApplySent, meter.ApplyReply,
+}
+
+// workers is how many cases run at once.
+const workers = 2
+
+// TestRow1KillGateway kills gateways at every named point and restarts them on
+// the same data: 1 to 3 gateways per case, two rounds of kills each, then a
+// round in peace. Every eighth case has one gateway with the embedded ledger.
+func TestRow1KillGateway(t *testing.T) {
+	n, _ := seeds()
+	var y tally
+	var next sync.Mutex
+	seed := uint64(0)
+	t.Run("workers", func(t *testing.T) {
+		for i := range workers {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				s, r := startStandIn(t), redistest.NewServer(t, "--appendonly", "yes", "--appendfsync", "everysec")
+				for y.named() < n && !t.Failed() {
+					next.Lock()
+					seed++
+					mine := seed
+					next.Unlock()
+					t.Run(fmt.Sprintf("seed%d", mine), func(t *testing.T) { killCase(t, mine, s, r, &y) })
+				}
+			})
+		}
+	})
+	t.Logf("row 1: %s", &y)
+	if y.named() < n {
+		t.Fatalf("%d kills, want %d", y.named(), n)
+	}
+}
+
+func killCase(t *testing.T, seed uint64, s *standIn, r *redistest.Server, y *tally) {
+	began := time.Now()
+	r.CLI("flushall")
+	w := newWorld(t, seed, s, r.URL())
+	w.journal = "{fsync: " + [...]string{"group", "group", "always", "os"}[w.rng.IntN(4)] + ", every: 2ms}"
+	gates := 1 + w.rng.IntN(3)
+	if seed%8 == 0 {
+		gates, w.redis = 1, "" // the embedded ledger
+	}
+	for range gates {
+		w.gate()
+	}
+	for range 2 {
+		w.killRound(y)
+	}
+	for _, g := range w.gates {
+		g.start("")
+		g.traffic(4, 2, anything)
+	}
+	y.done(w.prove(), time.Since(began))
+}
+
+// killRound starts every gateway with an appointment, sends traffic until it has
+// died, and kills those that missed it.
+func (w *world) killRound(y *tally) {
+	var wg sync.WaitGroup
+	for _, g := range w.gates {
+		point := points[w.rng.IntN(len(points))]
+		times := 1 + w.rng.IntN(8)
+		if point == meter.ApplySent || point == meter.ApplyReply {
+			times = 1 + w.rng.IntN(3)
+		}
+		if !g.start(fmt.Sprintf("%s:%d", point, times)) {
+			y.kill(point)
+			continue
+		}
+		load := w.load(12, anything)
+		wg.Go(func() {
+			g.sendAll(load, 4)
+			if g.ended(250 * time.Millisecond) {
+				y.kill(point)
+				return
+			}
+			g.kill() // idle, or posting
+		})
+	}
+	wg.Wait()
+}
