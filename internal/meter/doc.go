@@ -9,6 +9,11 @@
 // replies, failovers and restarts change nothing. A START without END becomes
 // an UNKNOWN record at the next Open, its estimate in suspense.
 //
+// A START carries what the attempt holds of budgets, its END what became of it.
+// Records are never changed: RESOLVE posts the truth about an unknown attempt,
+// ADJUST a correction, both in a journal of their own (meter/audit). RETIRE ends
+// a writer.
+//
 // It does not reserve budgets, and it does not read reports: meter/redis and
 // meter/embedded hold the counters. docs/format/usage-record.md has the bytes.
 package meter
