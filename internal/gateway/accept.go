@@ -14,6 +14,7 @@ import (
 // whole answer anyway, so its usage is worth waiting for.
 func (l *Line) accept(req *Request) *call {
 	c := &call{req: req, snap: l.Snapshot()}
+	c.users.Store(1)
 	times := c.snap.Config.Timeouts
 	c.ctx, c.cancel = context.WithTimeout(l.stop, times.Request)
 	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(times.Drain, c.cancel) })
@@ -53,7 +54,7 @@ func (c *call) readBody() *wire.Error {
 }
 
 // finish gives back what the request holds. It runs once, when its answer is
-// complete or its caller has left and the upstream is drained.
+// complete, or its caller has left, and every leg is drained.
 func (c *call) finish() {
 	c.unwatch()
 	c.cancel()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -63,7 +64,9 @@ type Options struct {
 type Line struct {
 	Options
 	snapshot atomic.Pointer[Snapshot]
-	drains   sync.WaitGroup  // upstream answers still read after their caller has left
+	drains   sync.WaitGroup  // legs on the side, and answers still read after their caller has left
+	held     atomic.Int64    // bytes of streams that are held back
+	schemas  answer.Schemas  // of requests whose answers are checked
 	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
 	halt     context.CancelFunc
 }
@@ -105,8 +108,7 @@ func (l *Line) Serve(req *Request) *Response {
 		res = l.refuse(c, err)
 	}
 	if res.Stream == nil {
-		l.observe(c, res.Status)
-		c.finish()
+		l.close(c, res.Status)
 	}
 	return res
 }
@@ -125,9 +127,11 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 	if err := l.reserve(c); err != nil {
 		return nil, err
 	}
+	if c.tried() {
+		return l.try(c)
+	}
 	for _, leg := range c.legs {
-		l.shape(c, leg)
-		if err := l.call(c, leg); err != nil {
+		if err := l.ask(c, leg); err != nil {
 			return nil, err
 		}
 		if l.check(c, leg) {
@@ -135,4 +139,30 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 		}
 	}
 	panic("BUG: the last leg was not accepted")
+}
+
+// ask shapes a leg and calls it while the caller waits.
+func (l *Line) ask(c *call, g *leg) *wire.Error {
+	g.path, g.reason = c.path, c.reason
+	l.shape(c, g)
+	err := l.call(c, g)
+	c.answered = l.Now()
+	c.waited += g.took
+	return err
+}
+
+// close notes how the answer ended, once.
+func (l *Line) close(c *call, status int) {
+	c.status, c.over = status, l.Now()
+	l.release(c)
+}
+
+// release lets go of a request. The last one reports it and gives back what it
+// holds.
+func (l *Line) release(c *call) {
+	if c.users.Add(-1) > 0 {
+		return
+	}
+	l.observe(c)
+	c.finish()
 }
