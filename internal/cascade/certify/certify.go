@@ -190,7 +190,7 @@ func (r *Report) shortfall(s *sample, o Options) error {
 		z := -math.Sqrt2*math.Erfinv(2*o.Delta-1) + power
 		need := max(z*z*v/((o.MaxLoss-m)*(o.MaxLoss-m)), float64(MinPairs(o.MaxLoss, o.Delta)))
 		need *= float64(r.N) / float64(r.Used)
-		return &CannotCertify{MorePairs: max(int(math.Ceil(need))-r.N, r.N/10+1), Loss: m}
+		return &CannotCertify{MorePairs: max(int(math.Ceil(need))-r.N, 1), Loss: m}
 	}
 	return &CannotCertify{}
 }

@@ -130,11 +130,14 @@ const spareShare = 10
 
 // ExactPValue tests "the mean loss is eps or more" for losses of -1, 0 and 1.
 //
-// With q the chance of a loss other than 0, the sum of n losses is 2·B - N,
-// where N is binomial(n, q), and B given N is binomial(N, θ) with
-// θ = (1 + eps/q)/2 on the border of the hypothesis. The p-value is the
-// chance of a sum as small as the observed one, at the worst q below the upper
-// Clopper-Pearson bound of level spare, plus spare (Berger and Boos, JASA 1994).
+// With q the chance of a loss other than 0, the number N of such losses is
+// binomial(n, q) and their sum S is 2·B - N, where B given N is
+// binomial(N, θ) with θ = (1 + eps/q)/2 on the border of the hypothesis.
+// Samples are ordered by the studentised sum T = (S - n·eps) / √(N + 1), and
+// the p-value is the chance of a T as small as the observed one, at the worst
+// q below the upper Clopper-Pearson bound of level spare, plus spare (Berger
+// and Boos, JASA 1994). Ordering by T rather than by S makes that chance depend
+// little on q, so the worst q costs little.
 //
 // It is as valid at a fixed n as betting, and uses the sample better: Ville's
 // inequality asks for a capital of 1/δ, which is log(10) = 2.3 where the exact
@@ -144,28 +147,38 @@ func ExactPValue(c Counts, eps, spare float64) float64 {
 	if top <= eps {
 		return spare
 	}
-	const steps = 16
+	const steps = 32
 	var worst float64
+	ratio := top / eps
 	for k := 1; k <= steps; k++ {
-		q := eps + (top-eps)*float64(k)/steps
-		worst = max(worst, sumBelow(c, q, (1+eps/q)/2))
+		q := eps * math.Pow(ratio, float64(k)/steps)
+		worst = max(worst, tailAt(c, eps, q))
 	}
 	return min(worst+spare, 1)
 }
 
-// sumBelow is the chance that 2·B - N is at most the observed sum.
-func sumBelow(c Counts, q, theta float64) float64 {
-	sum := c.Worse - c.Better
+// studentised is T of ExactPValue.
+func studentised(sum, events, n int, eps float64) float64 {
+	return (float64(sum) - float64(n)*eps) / math.Sqrt(float64(events)+1)
+}
+
+// tailAt is the chance of a T as small as the observed one when a loss other
+// than 0 has the chance q and the mean loss is eps.
+func tailAt(c Counts, eps, q float64) float64 {
+	observed := studentised(c.Worse-c.Better, c.Worse+c.Better, c.N, eps)
+	theta := min((1+eps/q)/2, 1)
 	middle := int(q * float64(c.N))
 	reach := int(9*math.Sqrt(float64(c.N)*q)) + 20
 	var total float64
-	for n := max(0, middle-reach, -sum); n <= min(c.N, middle+reach); n++ {
-		total += math.Exp(logBinomial(n, c.N, q)) * binomialBelow(floorHalf(n+sum), n, theta)
+	for n := max(0, middle-reach); n <= min(c.N, middle+reach); n++ {
+		// The largest sum of n events that is as extreme; the addend keeps the
+		// observed sample itself inside against rounding.
+		sum := float64(c.N)*eps + observed*math.Sqrt(float64(n)+1) + 1e-9
+		most := int(math.Floor((float64(n) + math.Floor(sum)) / 2))
+		total += math.Exp(logBinomial(n, c.N, q)) * binomialBelow(most, n, theta)
 	}
 	return total
 }
-
-func floorHalf(n int) int { return int(math.Floor(float64(n) / 2)) }
 
 // upperRate is the one-sided upper Clopper-Pearson bound of a rate.
 func upperRate(hits, n int, level float64) float64 {
