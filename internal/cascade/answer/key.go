@@ -213,3 +213,6 @@ func says(v any) bool {
 	}
 	return v != nil
 }
+
+// Number returns the value of a key that is a number.
+func (k Key) Number() (float64, bool) { return k.value.number, k.value.numeric }

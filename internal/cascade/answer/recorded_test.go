@@ -1,26 +1,13 @@
 package answer
 
 import (
-	"bufio"
-	"encoding/json"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
-)
 
-// row is one recorded prompt.
-type row struct {
-	Task     string `json:"task"`
-	InTokens int    `json:"in_tokens"`
-	Answers  map[string]struct {
-		Output    string `json:"output"`
-		Correct   bool   `json:"correct"`
-		OutTokens int    `json:"out_tokens"`
-	} `json:"answers"`
-}
+	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
+)
 
 const (
 	mini   = "gpt-4o-mini-2024-07-18" // with flash: stand-ins for Nova Lite
@@ -30,45 +17,14 @@ const (
 	llama7 = "Meta-Llama-3.1-70B-Instruct"
 )
 
-// recorded reads the recorded answers, or skips the test.
-func recorded(t testing.TB, tasks ...string) []row {
+// read returns the recorded answers, or skips the test.
+func read(t testing.TB, tasks ...string) []recorded.Row {
 	t.Helper()
-	dir := sharedDir()
-	var rows []row
-	for _, task := range tasks {
-		f, err := os.Open(filepath.Join(dir, "cascade", task+".jsonl"))
-		if err != nil {
-			t.Skipf("SKIPPED: no recorded answers (%v); set SLUICE_SHARED", err)
-		}
-		defer f.Close()
-		in := bufio.NewScanner(f)
-		in.Buffer(nil, 8<<20)
-		for in.Scan() {
-			var r row
-			if err := json.Unmarshal(in.Bytes(), &r); err != nil {
-				t.Fatal(err)
-			}
-			rows = append(rows, r)
-		}
-		if in.Err() != nil {
-			t.Fatal(in.Err())
-		}
+	rows, err := recorded.Read(recorded.Dir(), tasks...)
+	if err != nil {
+		t.Skipf("SKIPPED: no recorded answers (%v); set SLUICE_SHARED", err)
 	}
 	return rows
-}
-
-func sharedDir() string {
-	if dir := os.Getenv("SLUICE_SHARED"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	for err == nil && dir != filepath.Dir(dir) {
-		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	return filepath.Join(dir, "..", "shared")
 }
 
 // Prices in dollars per million tokens, input and output. The light pair of the
@@ -77,7 +33,7 @@ var prices = map[string][2]float64{
 	mini: {.06, .24}, flash: {.06, .24}, llama8: {.22, .22}, llama7: {.72, .72}, sonnet: {3, 15},
 }
 
-func cost(r *row, model string) float64 {
+func cost(r *recorded.Row, model string) float64 {
 	p := prices[model]
 	return float64(r.InTokens)*p[0] + float64(r.Answers[model].OutTokens)*p[1]
 }
@@ -87,7 +43,7 @@ type pairResult struct{ saving, diff, accepted float64 }
 
 // evaluate serves light when it passes the vetoes and agrees with partner, and
 // charges every call.
-func evaluate(rows []row, light, partner string, weight map[string]float64) pairResult {
+func evaluate(rows []recorded.Row, light, partner string, weight map[string]float64) pairResult {
 	var req Request
 	var spent, strong, diff, accepted, total float64
 	for i := range rows {
@@ -104,20 +60,13 @@ func evaluate(rows []row, light, partner string, weight map[string]float64) pair
 			continue
 		}
 		accepted += w
-		diff += w * (number(r.Answers[light].Correct) - number(r.Answers[sonnet].Correct))
+		diff += w * (r.Answers[light].Quality() - r.Answers[sonnet].Quality())
 	}
 	return pairResult{1 - spent/strong, diff / total, accepted / total}
 }
 
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // weights gives the shares of a mix: easy of GSM8K, the rest natural.
-func weights(rows []row, easy float64) map[string]float64 {
+func weights(rows []recorded.Row, easy float64) map[string]float64 {
 	n := map[string]float64{}
 	for i := range rows {
 		n[rows[i].Task]++
@@ -132,7 +81,7 @@ func weights(rows []row, easy float64) map[string]float64 {
 // TestUntrainedAgreement measures what agreement brings without any training.
 // The bars are what was reached, less the noise of other prompts of the kind.
 func TestUntrainedAgreement(t *testing.T) {
-	rows := recorded(t, "gsm", "crux", "math-l5")
+	rows := read(t, "gsm", "crux", "math-l5")
 	f := func(name, light, partner string, easy, bar float64) {
 		t.Helper()
 		w := weights(rows, easy)
@@ -152,7 +101,7 @@ func TestUntrainedAgreement(t *testing.T) {
 
 // interval is the 95 % percentile bootstrap of the accuracy difference,
 // resampled within each task, as the mix fixes the shares.
-func interval(rows []row, light, partner string, w map[string]float64) (lo, hi float64) {
+func interval(rows []recorded.Row, light, partner string, w map[string]float64) (lo, hi float64) {
 	diffs := map[string][]float64{}
 	for i := range rows {
 		diffs[rows[i].Task] = append(diffs[rows[i].Task],
@@ -178,7 +127,7 @@ func interval(rows []row, light, partner string, w map[string]float64) (lo, hi f
 // TestChecksFireRarely holds the vetoes to hygiene: on sound answers of strong
 // models they stay silent.
 func TestChecksFireRarely(t *testing.T) {
-	rows := recorded(t, "gsm", "crux", "math-l5", "mmlu_pro")
+	rows := read(t, "gsm", "crux", "math-l5", "mmlu_pro")
 	fired := map[Veto]int{}
 	wrong, n := 0, 0
 	for i := range rows {
@@ -206,7 +155,7 @@ func TestChecksFireRarely(t *testing.T) {
 // BenchmarkChecks is the CPU of all checks of one request: vetoes and keys of
 // two answers. It reports the p99 over the recorded answers.
 func BenchmarkChecks(b *testing.B) {
-	rows := recorded(b, "gsm", "crux", "math-l5")
+	rows := read(b, "gsm", "crux", "math-l5")
 	var req Request
 	var took []time.Duration
 	for b.Loop() {
