@@ -1,0 +1,166 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/parts"
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+const (
+	cascadeLight      = "anthropic.claude-3-haiku-20240307-v1:0"
+	cascadePartner    = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
+	cascadeEscalation = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+)
+
+const cascadeScript = `rules:
+  - {match: {model: "*claude-3-haiku*", text: "refuse"}, answer: {text: "I'm sorry, but I can't help with that, says the light model"}}
+  - {match: {model: "*claude-3-haiku*", text: "filter"}, answer: {text: "the light model", stop_reason: content_filtered}}
+  - {match: {model: "*claude-3-haiku*", text: "break"}, answer: {text: "the light model breaks here and says no more"}, fault: {exception_after_frames: 3}}
+  - {match: {model: "*claude-3-haiku*"}, answer: {text: "the light answer is 42", input_tokens: 10, output_tokens: 5}}
+  - {match: {model: "*claude-3-5-haiku*", text: "differ"}, answer: {text: "the answer is 41"}}
+  - {match: {model: "*claude-3-5-haiku*", text: "slow"}, answer: {text: "the answer is 42"}, delay: {first_byte: 4s}}
+  - {match: {model: "*claude-3-5-haiku*"}, answer: {text: "I think the answer is 42.0"}}
+  - {answer: {text: "the strong answer is 42", input_tokens: 12, output_tokens: 6}}
+`
+
+func startCascade(t *testing.T, more string) (*harness.Sandbox, *harness.Gateway, harness.Key) {
+	t.Helper()
+	sandbox := harness.StartSandbox(t, cascadeScript)
+	key := harness.NewKey(t, "acme/support")
+	return sandbox, harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q, retry: {max_attempts: 1}}
+aliases: {auto: %q}
+tenants: [{id: acme/support, keys: [%s]}]
+cascades:
+  - name: support
+    match: request.model == "auto"
+    light: %q
+    partner: %q
+    escalation: %q
+%s`, sandbox.URL(), cascadeEscalation, key.KeyID, cascadeLight, cascadePartner, cascadeEscalation, more)}), key
+}
+
+// TestCascadeChecks runs each decision through the binary, for Converse and
+// InvokeModel, whole and streamed, over both HTTP versions.
+func TestCascadeChecks(t *testing.T) {
+	_, gw, key := startCascade(t, "")
+	bodies := map[wire.Operation]string{
+		wire.OpConverse:       `{"messages":[{"role":"user","content":[{"text":"%s"}]}]}`,
+		wire.OpConverseStream: `{"messages":[{"role":"user","content":[{"text":"%s"}]}]}`,
+		wire.OpInvoke:         `{"anthropic_version":"bedrock-2023-05-31","max_tokens":100,"messages":[{"role":"user","content":"%s"}]}`,
+		wire.OpInvokeStream:   `{"anthropic_version":"bedrock-2023-05-31","max_tokens":100,"messages":[{"role":"user","content":"%s"}]}`,
+	}
+	f := func(text, path, reason, want string) {
+		t.Helper()
+		for op, body := range bodies {
+			for _, client := range cascadeClients() {
+				target := wire.Target{Op: op, Model: "auto"}
+				status, h, raw := postWith(t, client, gw.URL()+target.String(), fmt.Sprintf(body, text), key)
+				if status != 200 || h.Get("x-sluice-path") != path || h.Get("x-sluice-reason") != reason {
+					t.Errorf("%s %s: %d %s %q, want %s %q", op, text, status, h.Get("x-sluice-path"), h.Get("x-sluice-reason"), path, reason)
+				}
+				if got := textOf(op, raw); got != want {
+					t.Errorf("%s %s: the caller got %q, want %q", op, text, got, want)
+				}
+			}
+		}
+	}
+	const light, strong = "the light answer is 42", "the strong answer is 42"
+	f("hello", "light", "agree", light)
+	f("differ", "escalated", "disagree", strong)
+	f("refuse", "escalated", "refusal", strong)
+	f("refuse slow", "escalated", "refusal", strong)
+
+	for _, op := range []wire.Operation{wire.OpConverseStream, wire.OpInvokeStream} {
+		target := wire.Target{Op: op, Model: "auto"}
+		_, h, raw := postWith(t, http.DefaultClient, gw.URL()+target.String(), fmt.Sprintf(bodies[op], "break"), key)
+		if got := textOf(op, raw); got != strong || h.Get("x-sluice-reason") != "light_error" {
+			t.Errorf("%s: a stream that ends in an exception: %q %q", op, h.Get("x-sluice-reason"), got)
+		}
+	}
+	wantCascadeRows(t, gw)
+}
+
+// wantCascadeRows compares the report by path with what was asked.
+func wantCascadeRows(t *testing.T, gw *harness.Gateway) {
+	t.Helper()
+	const each = 8 // four operations, two versions of HTTP
+	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+		rows := gw.Report("path")
+		got := map[string][3]int64{}
+		for _, r := range rows {
+			got[r.Path] = [3]int64{r.Requests, r.Legs, r.Escalated}
+		}
+		ok := got["light"] == [3]int64{each, 4*each + 2, 0} && got["partner"] == [3]int64{0, 4*each + 2, 0} &&
+			got["escalated"] == [3]int64{3*each + 2, 3*each + 2, 3*each + 2}
+		return ok, fmt.Sprintf("%v", got)
+	})
+}
+
+// TestCascadeCancel rejects the light answer while the partner has not answered
+// yet: its connection is closed, and the leg is unknown in the books.
+func TestCascadeCancel(t *testing.T) {
+	_, gw, key := startCascade(t, "    on_abandon: cancel\n")
+	began := time.Now()
+	got := gw.Post(t, key.BearerCredential, "/model/auto/converse", `{"messages":[{"role":"user","content":[{"text":"filter slow"}]}]}`)
+	if got.Header.Get("x-sluice-reason") != "stop_reason" || !bytes.Contains(got.Body, []byte("strong")) {
+		t.Errorf("%v %s", got.Header, got.Body)
+	}
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		for _, r := range gw.Report("path") {
+			if r.Path == "partner" {
+				return r.Legs == 1 && r.Unknown == 1, fmt.Sprintf("%+v", r)
+			}
+		}
+		return false, "no partner leg in the books"
+	})
+	t.Logf("the partner's leg, which takes 4 s, was closed and reported within %v", time.Since(began))
+}
+
+func cascadeClients() []*http.Client {
+	var h2 http.Protocols
+	h2.SetUnencryptedHTTP2(true)
+	return []*http.Client{http.DefaultClient, {Transport: &http.Transport{Protocols: &h2}}}
+}
+
+func postWith(t *testing.T, client *http.Client, url, body string, key harness.Key) (int, http.Header, []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+key.Bearer)
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, res.Header, raw
+}
+
+// textOf is the text of an answer, or what stands in its place.
+func textOf(op wire.Operation, raw []byte) string {
+	a, ok := parts.Answer(op, raw)
+	if op == wire.OpConverseStream || op == wire.OpInvokeStream {
+		a, ok = parts.Stream(op, harness.SplitFrames(raw))
+	}
+	if !ok {
+		return "unreadable: " + string(raw)
+	}
+	return a.Text
+}
