@@ -51,6 +51,8 @@ func compile(cfg *config.Config, secrets *tenant.Secrets) (*gateway.Snapshot, []
 	s.Router, problems = router.Compile(cfg)
 	all = append(all, problems...)
 	s.Prices, problems = meter.CompilePrices(cfg.Prices)
+	all = append(all, problems...)
+	s.Learned, problems = gateway.LoadLearned(s, time.Now())
 	return s, append(all, problems...)
 }
 

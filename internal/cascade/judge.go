@@ -2,6 +2,7 @@ package cascade
 
 import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
 
 // The reasons of decisions on answers. A veto gives its own id.
@@ -14,6 +15,10 @@ const (
 	ReasonBuffer       = "buffer"        // the answer is too large to be held back
 	ReasonGuard        = "guard"         // would be escalated, but the escalation budget is used up
 	ReasonParallel     = "parallel"      // asked at the same time as the light model
+	ReasonSession      = "session"       // the conversation reached the escalation model before
+	ReasonWarm         = "warm"          // its prompt cache makes the escalation model cheaper
+	ReasonPreScore     = "pre_score"     // would most likely be escalated anyway
+	ReasonShadow       = "shadow"        // asked for a label only
 )
 
 // Decision is what becomes of a light answer. The zero value accepts it.
@@ -36,6 +41,15 @@ type Judge struct {
 	Options answer.Options
 	// AcceptUnknown serves what passes the vetoes when agreement cannot be told.
 	AcceptUnknown bool
+	// Certified puts a certified threshold on a risk in the place of agreement.
+	Certified *Threshold
+}
+
+// Threshold is how far a certificate lets light answers through.
+type Threshold struct {
+	AtMost float64 // risk that is still accepted, on the scale of score.Untrained
+	// Prompt and Route are the request's, as the risk's model was trained on.
+	Prompt, Route string
 }
 
 // Alone decides on an answer without a second opinion. a is nil when the answer
@@ -58,7 +72,27 @@ func (j *Judge) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
 	if a == nil || partner == nil || answer.Check(r, partner, j.Schemas, answer.Options{}).Veto != "" {
 		return j.unknown()
 	}
-	switch answer.Agree(answer.KeyOf(r, a), answer.KeyOf(r, partner)) {
+	own, other := answer.KeyOf(r, a), answer.KeyOf(r, partner)
+	d := j.agreement(own, other)
+	if t := j.Certified; t != nil {
+		risk := score.Untrained(&score.Input{Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other})
+		return certified(d, risk <= t.AtMost)
+	}
+	return d
+}
+
+// certified lets a threshold overrule agreement. The reason says which of them
+// decided.
+func certified(d Decision, accepted bool) Decision {
+	if accepted == d.Escalate {
+		d.Reason = ReasonScore
+	}
+	d.Escalate, d.Uncertain = !accepted, !accepted
+	return d
+}
+
+func (j *Judge) agreement(own, other answer.Key) Decision {
+	switch answer.Agree(own, other) {
 	case answer.Same:
 		return Decision{Reason: ReasonAgree}
 	case answer.Different:

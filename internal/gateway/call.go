@@ -35,6 +35,8 @@ type call struct {
 	reason   string
 	legs     []*leg
 
+	prior prior // of the light leg, when a pre-score told one
+
 	served *leg // whose answer the caller gets; nil when the gateway answers itself
 
 	waited   time.Duration // for upstreams, until the answer's head

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -310,6 +311,7 @@ type memory struct {
 	starts []*meter.Start
 	ends   map[string][]*meter.End
 	fail   bool
+	cost   money.Pico // of each leg
 }
 
 func (m *memory) Begin(s *meter.Start) error {
@@ -329,7 +331,7 @@ func (m *memory) End(_ *meter.Start, e *meter.End) (meter.Costs, error) {
 		m.ends = map[string][]*meter.End{}
 	}
 	m.ends[e.ID] = append(m.ends[e.ID], e)
-	return meter.Costs{}, nil
+	return meter.Costs{Input: m.cost}, nil
 }
 
 // rows shows each attempt on a line: path, reason, outcome and what became of

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
@@ -47,6 +48,8 @@ type Snapshot struct {
 	Router   *router.Router
 	Prices   *meter.PriceTable
 	Upstream Upstream
+	// Learned is what files tell about cascades, by name. nil is nothing.
+	Learned map[string]*Learned
 }
 
 // Options are what a Line needs.
@@ -64,9 +67,10 @@ type Options struct {
 type Line struct {
 	Options
 	snapshot atomic.Pointer[Snapshot]
-	drains   sync.WaitGroup  // legs on the side, and answers still read after their caller has left
-	held     atomic.Int64    // bytes of streams that are held back
-	schemas  answer.Schemas  // of requests whose answers are checked
+	drains   sync.WaitGroup // legs on the side, and answers still read after their caller has left
+	held     atomic.Int64   // bytes of streams that are held back
+	schemas  answer.Schemas // of requests whose answers are checked
+	memory   cascade.Memory
 	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
 	halt     context.CancelFunc
 }
@@ -154,6 +158,7 @@ func (l *Line) ask(c *call, g *leg) *wire.Error {
 // close notes how the answer ended, once.
 func (l *Line) close(c *call, status int) {
 	c.status, c.over = status, l.Now()
+	l.learn(c)
 	l.release(c)
 }
 

@@ -55,6 +55,7 @@ func (l *Line) observeLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
 	c.cost += costs.Total()
 	c.costState = worse(c.costState, costState(g, end))
 	c.mu.Unlock()
+	l.learnLeg(c, g, end, costs)
 	m := l.Telemetry.Metrics()
 	m.Leg(g.upstream, g.outcomeName())
 	m.Usage(g.start.Root, &end.Usage, costs.Total())

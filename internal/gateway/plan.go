@@ -20,6 +20,7 @@ func (l *Line) plan(c *call) *wire.Error {
 	if t := c.caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max
 	}
+	in.Certified, in.Straight = c.certified, func(cascade *router.Cascade) string { return l.straight(c, cascade) }
 	plan, err := c.snap.Router.Plan(&in)
 	for _, failed := range plan.RuleErrors {
 		l.Telemetry.Metrics().RuleError(failed.Cascade)

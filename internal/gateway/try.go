@@ -50,7 +50,17 @@ func (l *Line) planPartner(c *call) {
 
 // wantsPartner reports whether a second opinion is asked for. Without a
 // pre-score every answer is uncertain.
-func (c *call) wantsPartner() bool { return true }
+func (c *call) wantsPartner() bool {
+	to := c.plan.Cascade
+	return to.Mode == "enforce" || to.Settings.PartnerWhen != "uncertain" || c.prior != likelyLight
+}
+
+// startsEarly reports whether the escalation leg is asked at once: for streams,
+// when the pre-score cannot tell. Without a pre-score it never is, because an
+// escalation call beside every light one costs more than it saves.
+func (c *call) startsEarly() bool {
+	return c.facts.Stream && c.plan.Cascade.Settings.Stream == "parallel" && c.prior == uncertain
+}
 
 // try runs the light leg, the partner beside it, and the escalation leg when
 // the answer does not stand.
@@ -61,7 +71,10 @@ func (l *Line) try(c *call) (*Response, *wire.Error) {
 		t.leaveAll(leftBehind)
 		return nil, err
 	}
-	d := t.decide()
+	d := l.guard(c, t.decide())
+	if d.Cut && !d.Escalate {
+		l.Telemetry.Metrics().CutAccepted(t.settings.Name)
+	}
 	if !d.Escalate {
 		return t.accept(d)
 	}
@@ -71,7 +84,8 @@ func (l *Line) try(c *call) (*Response, *wire.Error) {
 func (l *Line) newTrial(c *call) *trial {
 	settings := c.plan.Cascade.Settings
 	t := &trial{line: l, call: c, settings: settings, next: c.legs[len(c.legs)-1]}
-	t.judge = cascade.Judge{Schemas: &l.schemas, AcceptUnknown: settings.Unknown == "accept"}
+	t.judge = cascade.Judge{Schemas: &l.schemas, Certified: c.threshold()}
+	t.judge.AcceptUnknown = settings.Unknown == "accept" && t.judge.Certified == nil // no certificate covers the unknown
 	if settings.OnLength == "escalate" {
 		t.judge.Options.OnLength = answer.EscalateCut
 	}
@@ -83,6 +97,10 @@ func (l *Line) newTrial(c *call) *trial {
 	if len(c.legs) > 2 {
 		c.legs[1].path = router.Partner
 		t.partner = l.start(c, c.legs[1], toEnd)
+	}
+	if c.startsEarly() {
+		t.next.path, t.next.reason = router.Escalated, cascade.ReasonParallel
+		t.early = l.start(c, t.next, toHead)
 	}
 	return t
 }
@@ -97,11 +115,14 @@ func (t *trial) decide() cascade.Decision {
 	}
 	light := t.light.said()
 	d := t.timed(func() cascade.Decision { return t.alone(light) })
-	if d.Escalate || t.partner == nil {
+	if d.Escalate || t.partner == nil && t.judge.Certified == nil {
 		return d
 	}
-	t.await(t.partner)
-	partner := t.partner.said()
+	var partner *said
+	if t.partner != nil {
+		t.await(t.partner)
+		partner = t.partner.said()
+	}
 	cut := d.Cut
 	d = t.timed(func() cascade.Decision { return t.judge.Beside(t.request, t.answer, partner.answer()) })
 	d.Cut = cut
