@@ -28,6 +28,7 @@ var layers = map[string]int{
 	"internal/cascade":        5,
 	"internal/cascade/parts":  4, // the cascade's tools stand below it
 	"internal/cascade/score":  4,
+	"internal/cascade/pairs":  4,
 	"internal/cascade/answer": 3,
 	"internal/engine":         4,
 	"internal/meter":          4,

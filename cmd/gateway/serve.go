@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -111,7 +112,8 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
 		Meter: g.books.meter, Jobs: g.books.jobs, Telemetry: g.tel, Log: g.log, Now: time.Now,
-		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
+		PairsDir: filepath.Join(cfg.DataDir, "pairs"),
+		NewID:    func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)
 	closing.add(func(context.Context) { g.engine.Close() })

@@ -20,6 +20,7 @@ type State struct {
 	Sessions Sessions
 	Guard    Guard
 	Costs    Costs
+	Shadow   Allowance
 }
 
 // Of returns the state of the cascade with this name.

@@ -35,7 +35,8 @@ type call struct {
 	reason   string
 	legs     []*leg
 
-	prior prior // of the light leg, when a pre-score told one
+	sample *sample // nil when no shadow will follow
+	prior  prior   // of the light leg, when a pre-score told one
 
 	served *leg // whose answer the caller gets; nil when the gateway answers itself
 
@@ -63,6 +64,10 @@ type leg struct {
 	price    *meter.Price // nil: unpriced
 	limit    wire.Limit
 	out      *engine.Request
+
+	payer *tenant.Tenant // nil: the caller's
+	used  meter.End      // how the last attempt ended, and at what cost
+	costs meter.Costs
 
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
 	res   *engine.Response

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -61,6 +63,10 @@ type Options struct {
 	Now       func() time.Time
 	// NewID returns a ULID for an attempt's record.
 	NewID func() string
+	// Random returns numbers in [0, 1) for samples; nil is that of math/rand/v2.
+	Random func() float64
+	// PairsDir is where labelled pairs are logged; "" logs none.
+	PairsDir string
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
@@ -71,6 +77,8 @@ type Line struct {
 	held     atomic.Int64   // bytes of streams that are held back
 	schemas  answer.Schemas // of requests whose answers are checked
 	memory   cascade.Memory
+	shadows  atomic.Int64 // requests that are shadowed now
+	pairs    pairs.Log
 	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
 	halt     context.CancelFunc
 }
@@ -78,7 +86,10 @@ type Line struct {
 // New returns a line without a snapshot.
 func New(o Options) *Line {
 	stop, halt := context.WithCancel(context.Background())
-	return &Line{Options: o, stop: stop, halt: halt}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	return &Line{Options: o, stop: stop, halt: halt, pairs: pairs.Log{Dir: o.PairsDir}}
 }
 
 // Use makes s the configuration of all requests that come from now on.
@@ -159,6 +170,7 @@ func (l *Line) ask(c *call, g *leg) *wire.Error {
 func (l *Line) close(c *call, status int) {
 	c.status, c.over = status, l.Now()
 	l.learn(c)
+	l.shadow(c)
 	l.release(c)
 }
 

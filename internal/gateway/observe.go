@@ -51,6 +51,11 @@ func (c *call) spanEnd() telemetry.RequestEnd {
 
 // observeLeg counts an attempt that has ended and ends its span.
 func (l *Line) observeLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
+	g.used, g.costs = *end, costs
+	if g.payer != nil {
+		l.observeShadow(g, end, costs)
+		return
+	}
 	c.mu.Lock()
 	c.cost += costs.Total()
 	c.costState = worse(c.costState, costState(g, end))

@@ -38,6 +38,7 @@ func (l *Line) plan(c *call) *wire.Error {
 		c.legs = append(c.legs, g)
 	}
 	l.planPartner(c)
+	l.planSample(c)
 	return nil
 }
 

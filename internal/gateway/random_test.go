@@ -24,7 +24,7 @@ func TestNothingRejectedLeaks(t *testing.T) {
 	var snapshots []*Snapshot
 	for _, partner := range []string{"", partnered} {
 		for _, stream := range []string{"buffer", "pre_only", "parallel"} {
-			for _, more := range []string{"", "    on_abandon: cancel\n", "    unknown: accept\n    on_abandon: cancel\n", "    on_length: escalate\n", "    mode: rules\n", "    mode: observe\n"} {
+			for _, more := range []string{"", "    on_abandon: cancel\n", "    unknown: accept\n    on_abandon: cancel\n", "    on_length: escalate\n", "    mode: rules\n", "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1}\n"} {
 				snapshots = append(snapshots, compiled(t, partner+"    stream: "+stream+"\n"+more))
 			}
 		}
@@ -71,7 +71,7 @@ func randomRun(t *testing.T, random *rand.Rand, s *Snapshot, seed int) string {
 	if bytes.Contains(body, []byte("PARTNER")) {
 		t.Errorf("run %d %+v: the partner's answer reached the caller: %q", seed, settings, body)
 	}
-	if path == "escalated" && bytes.Contains(body, []byte("LIGHT")) || path == "light" && bytes.Contains(body, []byte("STRONG")) {
+	if (path == "escalated" || path == "direct") && bytes.Contains(body, []byte("LIGHT")) || path == "light" && bytes.Contains(body, []byte("STRONG")) {
 		t.Errorf("run %d: path %s %s, but the caller got %q", seed, path, res.Header.Get("x-sluice-reason"), body)
 	}
 	wantBooks(t, b, seed)

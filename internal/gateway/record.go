@@ -25,8 +25,12 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 	if !c.metered() {
 		return nil
 	}
+	payer, key := c.caller.Tenant, c.caller.KeyID
+	if g.payer != nil {
+		payer, key = g.payer, ""
+	}
 	s := &meter.Start{
-		ID: l.NewID(), RequestID: c.req.ID, Root: c.caller.Tenant.Root, Tenant: c.caller.Tenant.ID, Key: c.caller.KeyID,
+		ID: l.NewID(), RequestID: c.req.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
 		Op: c.target.Op, Model: g.Model, SKU: g.sku, Path: string(g.path), Reason: g.reason,
 		Leg: g.index, Attempt: attempt,
 		EstimatedInput: int64(c.facts.InputTokens), MaxOutput: g.limit.Tokens.N, At: l.Now(),

@@ -37,6 +37,8 @@ type run struct {
 	whole   bool // the stream came to its proper end
 	over    bool // it is too large to be held back
 
+	ended chan struct{} // closed when the leg is in the books, or taken
+
 	fate   chan disposition
 	cancel context.CancelFunc
 	size   int64 // of frames
@@ -53,13 +55,14 @@ const (
 
 // start asks a leg on the side. g.path and g.reason must stand.
 func (l *Line) start(c *call, g *leg, far reading) *run {
-	r := &run{line: l, call: c, leg: g, ready: make(chan struct{}), fate: make(chan disposition, 1)}
+	r := &run{line: l, call: c, leg: g, ready: make(chan struct{}), fate: make(chan disposition, 1), ended: make(chan struct{})}
 	r.usage.Op = c.target.Op
-	g.ctx, r.cancel = context.WithCancel(c.ctx)
+	g.ctx, r.cancel = context.WithCancel(g.ctx)
 	l.shape(c, g)
 	c.users.Add(1)
 	l.drains.Go(func() {
 		defer l.release(c)
+		defer close(r.ended)
 		r.refused = l.call(c, g)
 		if far == toEnd && r.streams() {
 			r.hold()

@@ -69,6 +69,7 @@ func (c *call) unfamiliar() bool {
 // checked it, so a frame that cannot be parsed cannot come.
 func (s *stream) pass(raw []byte) {
 	s.frame = raw
+	s.call.sample.keep(raw)
 	frame, err := wire.ParseFrame(raw)
 	if err == nil && s.usage.Observe(frame) {
 		s.settle()
