@@ -21,6 +21,7 @@ type State struct {
 	Guard    Guard
 	Costs    Costs
 	Shadow   Allowance
+	Watch    Watch
 }
 
 // Of returns the state of the cascade with this name.

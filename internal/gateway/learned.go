@@ -109,10 +109,11 @@ func policyHash(c *config.Cascade) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// certified reports whether a cascade has a certificate that holds.
-func (c *call) certified(to *router.Cascade) bool {
+// certified reports whether a cascade has a certificate that holds, and that
+// what happened since has not refuted.
+func (l *Line) certified(c *call, to *router.Cascade) bool {
 	learned := c.snap.Learned[to.Name]
-	return learned != nil && learned.Certificate != nil && !learned.refuted()
+	return learned != nil && learned.Certificate != nil && !l.memory.Of(to.Name).Watch.Refuted(learned.Certificate)
 }
 
 // threshold is what the certificate of an enforcing cascade allows, nil
@@ -124,5 +125,3 @@ func (c *call) threshold() *cascade.Threshold {
 	}
 	return &cascade.Threshold{AtMost: c.snap.Learned[to.Name].Certificate.Threshold, Prompt: c.prompt(), Route: c.route(to)}
 }
-
-func (l *Learned) refuted() bool { return false }

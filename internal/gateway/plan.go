@@ -20,7 +20,8 @@ func (l *Line) plan(c *call) *wire.Error {
 	if t := c.caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max
 	}
-	in.Certified, in.Straight = c.certified, func(cascade *router.Cascade) string { return l.straight(c, cascade) }
+	in.Certified = func(cascade *router.Cascade) bool { return l.certified(c, cascade) }
+	in.Straight = func(cascade *router.Cascade) string { return l.straight(c, cascade) }
 	plan, err := c.snap.Router.Plan(&in)
 	for _, failed := range plan.RuleErrors {
 		l.Telemetry.Metrics().RuleError(failed.Cascade)

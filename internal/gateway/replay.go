@@ -5,6 +5,9 @@ import "io"
 // replay serves a stream that was held back. Its END is journalled before the
 // first frame leaves.
 func (l *Line) replay(c *call, r *run) *Response {
+	if c.sample != nil {
+		c.sample.frames = r.frames
+	}
 	l.end(c, r.leg, r.leg.streamEnd(&r.usage), c.servedOrDrained())
 	return &Response{Status: r.leg.res.Status, Header: c.answerHeader(r.leg), Stream: &replayed{run: r}}
 }

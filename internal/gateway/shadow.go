@@ -4,7 +4,9 @@ import (
 	"context"
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -35,9 +37,10 @@ func (s *sample) keep(raw []byte) {
 	s.frames = append(s.frames, append([]byte(nil), raw...))
 }
 
-// planSample decides whether a request that a cascade observes is sampled.
+// planSample decides whether a request is sampled: of a cascade that observes,
+// for labels, or of one that enforces, to watch its certificate.
 func (l *Line) planSample(c *call) {
-	if len(c.plan.Shadows) == 0 {
+	if c.plan.Cascade == nil || len(c.plan.Shadows) == 0 && !c.watched() {
 		return
 	}
 	settings := &c.plan.Cascade.Settings.Shadow
@@ -48,11 +51,22 @@ func (l *Line) planSample(c *call) {
 	c.sample = &sample{payer: payer}
 }
 
-// shadow asks the light models for a served request's answer, on the side. What
-// it costs is the shadow tenant's.
+// watched reports whether a certificate decides about the request.
+func (c *call) watched() bool { return c.tried() && c.plan.Cascade.Mode == "enforce" }
+
+// shadow asks, on the side, the models that did not serve a sampled request.
+// What that costs is the shadow tenant's.
 func (l *Line) shadow(c *call) {
-	if c.sample == nil || c.served == nil || c.served.Role != router.RoleEscalation || c.status != 200 {
+	if c.sample == nil || c.served == nil || c.status != 200 {
 		return
+	}
+	legs := c.plan.Shadows
+	if c.watched() {
+		if c.served.Role == router.RoleEscalation {
+			l.watch(c, 0)
+			return
+		}
+		legs = []router.Leg{c.plan.Cascade.Escalation}
 	}
 	if reason := l.admitShadow(c); reason != "" {
 		l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
@@ -62,8 +76,19 @@ func (l *Line) shadow(c *call) {
 	l.drains.Go(func() {
 		defer l.release(c)
 		defer l.shadows.Add(-1)
-		l.compare(c)
+		l.compare(c, legs)
 	})
+}
+
+// watch counts the loss of a sampled request against the certificate.
+func (l *Line) watch(c *call, loss float64) {
+	name := c.plan.Cascade.Name
+	certificate := c.snap.Learned[name].Certificate
+	if l.memory.Of(name).Watch.Observe(certificate, loss) {
+		l.Log.Error("certificate refuted: the light model loses more than the bound; the escalation model serves until it is calibrated again",
+			"cascade", name, "bound", certificate.MaxLoss, "certificate", certificate.Hash)
+		l.Telemetry.Metrics().Refuted(name)
+	}
 }
 
 // admitShadow takes a place for a shadow, or says why there is none.
@@ -80,12 +105,12 @@ func (l *Line) admitShadow(c *call) (refused string) {
 	return ""
 }
 
-// compare runs the shadow legs and logs the pair.
-func (l *Line) compare(c *call) {
+// compare runs the shadow legs and compares what they say with what was served.
+func (l *Line) compare(c *call, legs []router.Leg) {
 	ctx, cancel := context.WithTimeout(l.stop, c.snap.Config.Timeouts.Request)
 	defer cancel()
 	var runs []*run
-	for i, planned := range c.plan.Shadows {
+	for i, planned := range legs {
 		g, err := l.planLeg(c, planned, i+1)
 		if err != nil {
 			continue
@@ -105,8 +130,25 @@ func (l *Line) compare(c *call) {
 		<-r.ended
 		l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(r.leg.worst(c), r.leg.costs.Total())
 	}
-	if len(runs) > 0 && runs[0].leg.Role == router.RoleLight && answers[0] != nil {
+	switch {
+	case len(runs) == 0 || answers[0] == nil:
+	case runs[0].leg.Role == router.RoleLight:
 		l.logPair(c, runs, answers)
+	case runs[0].leg.Role == router.RoleEscalation:
+		l.watchLight(c, answers[0])
+	}
+}
+
+// watchLight counts a light answer that was served: it loses when the escalation
+// model says something else. Where that cannot be told, it is no sample.
+func (l *Line) watchLight(c *call, strong *said) {
+	r := parts.Request(&c.facts, c.body)
+	light := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
+	switch answer.Agree(keyOf(r, light), keyOf(r, strong.answer())) {
+	case answer.Same:
+		l.watch(c, 0)
+	case answer.Different:
+		l.watch(c, 1)
 	}
 }
 

@@ -34,7 +34,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	requests, legs, retries, ruleErrors, glitches, refusals, reloads *prometheus.CounterVec
-	decisions, guarded, cutAccepted, shadowsDropped                  *prometheus.CounterVec
+	decisions, guarded, cutAccepted, shadowsDropped, refuted         *prometheus.CounterVec
 	tokens, tenantTokens, tenantCost                                 *prometheus.CounterVec
 	input, output, cacheRead, cacheWrite5m, cacheWrite1h             prometheus.Counter
 	cost, capCuts, tokensCut, traceErrors                            prometheus.Counter
@@ -56,6 +56,7 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 		guarded:        r.counters("sluice_cascade_guarded_total", "Escalations that a cascade's guard stopped.", "cascade"),
 		cutAccepted:    r.counters("sluice_cascade_cut_accepted_total", "Light answers that were served although the token limit cut them.", "cascade"),
 		shadowsDropped: r.counters("sluice_cascade_shadows_dropped_total", "Shadow samples that were not taken.", "cascade", "reason"),
+		refuted:        r.counters("sluice_cascade_certificates_refuted_total", "Certificates whose bound did not hold in service.", "cascade"),
 		glitches:       r.counters("sluice_h2_glitches_total", "HTTP/2 connections closed for a flood of cheap frames.", "kind"),
 		refusals:       r.counters("sluice_refusals_total", "Requests refused before they reached the request line.", "status"),
 		reloads:        r.counters("sluice_config_reloads_total", "Configuration reloads.", "result"),
@@ -204,6 +205,13 @@ func (m *Metrics) Guarded(cascade string) {
 func (m *Metrics) CutAccepted(cascade string) {
 	if m != nil {
 		m.cutAccepted.WithLabelValues(cascade).Inc()
+	}
+}
+
+// Refuted counts a certificate that service refuted.
+func (m *Metrics) Refuted(cascade string) {
+	if m != nil {
+		m.refuted.WithLabelValues(cascade).Inc()
 	}
 }
 
