@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +43,7 @@ func startCascade(t *testing.T, more string) (*harness.Sandbox, *harness.Gateway
 	return sandbox, harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q, retry: {max_attempts: 1}}
 aliases: {auto: %q}
-tenants: [{id: acme/support, keys: [%s]}]
+tenants: [{id: acme/support, keys: [%s]}, {id: acme/shadow}]
 cascades:
   - name: support
     match: request.model == "auto"
@@ -107,13 +111,44 @@ func wantCascadeRows(t *testing.T, gw *harness.Gateway) {
 }
 
 // TestCascadeCancel rejects the light answer while the partner has not answered
-// yet: its connection is closed, and the leg is unknown in the books.
+// yet: its connection is closed, and the leg is unknown in the books. The test
+// measures how long that takes after the light answer was sent.
 func TestCascadeCancel(t *testing.T) {
-	_, gw, key := startCascade(t, "    on_abandon: cancel\n")
-	began := time.Now()
-	got := gw.Post(t, key.BearerCredential, "/model/auto/converse", `{"messages":[{"role":"user","content":[{"text":"filter slow"}]}]}`)
-	if got.Header.Get("x-sluice-reason") != "stop_reason" || !bytes.Contains(got.Body, []byte("strong")) {
+	var sent atomic.Int64
+	closed := make(chan time.Duration, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case strings.Contains(r.URL.Path, "claude-3-5-haiku"):
+			<-r.Context().Done()
+			closed <- time.Since(time.Unix(0, sent.Load()))
+		case strings.Contains(r.URL.Path, "claude-3-haiku"):
+			time.Sleep(100 * time.Millisecond) // the partner's call is under way by then
+			io.WriteString(w, `{"output":{"message":{"role":"assistant","content":[]}},"stopReason":"end_turn","usage":{"inputTokens":9,"outputTokens":1}}`)
+			sent.Store(time.Now().UnixNano())
+		default:
+			io.WriteString(w, `{"output":{"message":{"role":"assistant","content":[{"text":"strong"}]}},"stopReason":"end_turn","usage":{"inputTokens":9,"outputTokens":2}}`)
+		}
+	}))
+	defer upstream.Close()
+	key := harness.NewKey(t, "acme/support")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q, bearer_token: sandbox}
+aliases: {auto: %q}
+tenants: [{id: acme/support, keys: [%s]}]
+cascades:
+  - {name: support, match: request.model == "auto", light: %q, partner: %q, escalation: %q, on_abandon: cancel}
+`, upstream.URL, cascadeEscalation, key.KeyID, cascadeLight, cascadePartner, cascadeEscalation)})
+	got := gw.Post(t, key.BearerCredential, "/model/auto/converse", ask)
+	if got.Header.Get("x-sluice-reason") != "empty" || !bytes.Contains(got.Body, []byte("strong")) {
 		t.Errorf("%v %s", got.Header, got.Body)
+	}
+	select {
+	case took := <-closed:
+		t.Logf("upstream saw the partner's connection closed %v after the light answer", took)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the partner's connection was never closed")
 	}
 	harness.Eventually(t, 5*time.Second, func() (bool, string) {
 		for _, r := range gw.Report("path") {
@@ -123,7 +158,28 @@ func TestCascadeCancel(t *testing.T) {
 		}
 		return false, "no partner leg in the books"
 	})
-	t.Logf("the partner's leg, which takes 4 s, was closed and reported within %v", time.Since(began))
+}
+
+// TestCascadeObserve serves the escalation model and logs the pair.
+func TestCascadeObserve(t *testing.T) {
+	_, gw, key := startCascade(t, "    mode: observe\n    shadow: {tenant: acme/shadow, fraction: 1}\n")
+	got := gw.Post(t, key.BearerCredential, "/model/auto/converse", ask)
+	if got.Header.Get("x-sluice-path") != "direct" || got.Header.Get("x-sluice-reason") != "mode_observe" {
+		t.Errorf("%v", got.Header)
+	}
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		line, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
+		return err == nil && bytes.Contains(line, []byte(`"partner":"same","label":"same"`)), fmt.Sprintf("%v %s", err, line)
+	})
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		rows := gw.Report("tenant")
+		for _, r := range rows {
+			if r.Tenant == "acme/shadow" && r.Legs == 2 && r.Requests == 0 {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprintf("%+v", rows)
+	})
 }
 
 func cascadeClients() []*http.Client {
