@@ -170,8 +170,7 @@ func (x *exchange) plain(out *outcome) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if note == noteCutBody {
 		_, _ = x.w.Write(body[:len(body)/2])
-		_ = http.NewResponseController(x.w).Flush() // the half should arrive, if anybody is there
-		x.sever()
+		x.cut()
 		return
 	}
 	_, _ = x.w.Write(body) // what the client missed is billed all the same
@@ -189,8 +188,9 @@ func (x *exchange) stream(out *outcome) {
 	}
 	x.entry.Complete = x.entry.Note == ""
 	x.w.WriteHeader(http.StatusOK)
-	flush := http.NewResponseController(x.w)
-	_ = flush.Flush() // a client that is gone shows at the first frame
+	if x.rule.Delay.Frame > 0 {
+		x.flush()
+	}
 
 	var buf []byte
 	for i := range out.events {
@@ -202,29 +202,28 @@ func (x *exchange) stream(out *outcome) {
 			return
 		}
 		if out.events[i].usage && x.bill() != nil {
-			x.sever()
+			x.cut()
 			return
 		}
 		buf = x.frame(buf[:0], i, &out.events[i])
-		_, err := x.w.Write(buf)
-		if err == nil {
-			err = flush.Flush()
-		}
-		if err != nil {
+		if _, err := x.w.Write(buf); err != nil {
 			x.billAs(noteClientGone)
 			return
 		}
 		if x.rule.Fault.CutInFrame == i+1 {
-			_ = x.bill()
-			x.sever()
+			_ = x.bill() // the connection is severed either way
+			x.cut()
 			return
+		}
+		if x.rule.Delay.Frame > 0 {
+			x.flush()
 		}
 	}
 	if x.breakBefore(len(out.events), out.events) {
 		return
 	}
 	if x.bill() != nil {
-		x.sever()
+		x.cut()
 	}
 }
 
@@ -250,7 +249,7 @@ func (x *exchange) breakBefore(sent int, events []event) bool {
 	fault := &x.rule.Fault
 	if fault.CutAfterFrames != nil && *fault.CutAfterFrames == sent {
 		_ = x.bill() // the connection is severed either way
-		x.sever()
+		x.cut()
 		return true
 	}
 	if fault.ExceptionAfterFrames == nil || *fault.ExceptionAfterFrames != sent {
@@ -258,7 +257,7 @@ func (x *exchange) breakBefore(sent int, events []event) bool {
 	}
 	x.entry.Output = sentShare(x.entry.Output, events, sent)
 	if x.bill() != nil {
-		x.sever()
+		x.cut()
 		return true
 	}
 	_, _ = x.w.Write(exceptionFrame(fault.Exception))
@@ -330,7 +329,18 @@ func (x *exchange) pause(d time.Duration) (gone bool) {
 	return x.ctx.Err() != nil
 }
 
-// sever closes the connection as it is, without the end of the body.
+// flush sends what is written. Frames that nothing slows down go out together.
+func (x *exchange) flush() {
+	_ = http.NewResponseController(x.w).Flush() // a client that is gone ends the context
+}
+
+// cut ends an answer without the end of its body; what is written arrives.
+func (x *exchange) cut() {
+	x.flush()
+	x.sever()
+}
+
+// sever closes the connection as it is; nothing that is still to be sent is.
 func (x *exchange) sever() {
 	conn, _, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {

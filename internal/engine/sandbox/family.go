@@ -73,7 +73,7 @@ func familyOf(foundation string, body object) *family {
 
 func (f *family) speaks(foundation string, body object) bool {
 	if foundation == "" {
-		return body[f.mark] != nil
+		return f.mark != "" && body[f.mark] != nil
 	}
 	for _, id := range f.ids {
 		if strings.HasPrefix(foundation, id) {

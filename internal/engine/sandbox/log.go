@@ -3,7 +3,9 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -39,7 +41,7 @@ type Entry struct {
 }
 
 // invocation is one line of Bedrock's own invocation log (Bedrock user guide,
-// "Monitor model invocation"), without bodies.
+// "Monitor model invocation"), without bodies. Calls that were refused have none.
 type invocation struct {
 	SchemaType      string            `json:"schemaType"`
 	SchemaVersion   string            `json:"schemaVersion"`
@@ -49,7 +51,6 @@ type invocation struct {
 	RequestID       string            `json:"requestId"`
 	Operation       string            `json:"operation"`
 	ModelID         string            `json:"modelId"`
-	ErrorCode       string            `json:"errorCode,omitempty"`
 	Input           invocationInput   `json:"input"`
 	Output          invocationOutput  `json:"output"`
 	RequestMetadata map[string]string `json:"requestMetadata,omitempty"`
@@ -76,7 +77,7 @@ func newInvocation(c *call, e *Entry) *invocation {
 		SchemaType: "ModelInvocationLog", SchemaVersion: "1.0",
 		Timestamp: e.Time.UTC().Format(time.RFC3339), AccountID: account, Region: c.region,
 		RequestID: e.RequestID, Operation: c.op.APIName(), ModelID: e.Model,
-		ErrorCode: e.ErrorType, RequestMetadata: e.Metadata,
+		RequestMetadata: e.Metadata,
 	}
 	in.Input = invocationInput{"application/json", e.Input, e.CacheRead, e.CacheWrite5m + e.CacheWrite1h, cacheWrites(e.CacheWrite5m, e.CacheWrite1h)}
 	in.Output = invocationOutput{"application/json", e.Output}
@@ -100,7 +101,7 @@ func (t *truth) record(c *call, e *Entry) error {
 	if err := t.served.append(e); err != nil {
 		return err
 	}
-	if modelOperation(c.op) {
+	if modelOperation(c.op) && (e.Status == http.StatusOK || e.Note == noteHang) {
 		if err := t.invocations.append(newInvocation(c, e)); err != nil {
 			return err
 		}
@@ -200,10 +201,15 @@ func (l *lineFile) append(v any) error {
 }
 
 // flush writes what is pending. The lock is held on entry and on return, but
-// not at the disk.
+// not at the disk. Callers that are ready to run get the processor first, so
+// that their lines share the sync; where there are none nothing is waited for.
 func (l *lineFile) flush() {
+	l.writing = true
+	l.mu.Unlock()
+	runtime.Gosched()
+	l.mu.Lock()
 	batch, last := l.pending, l.added
-	l.pending, l.writing = nil, true
+	l.pending = nil
 	l.mu.Unlock()
 	_, err := l.file.Write(batch)
 	if err == nil {

@@ -31,6 +31,9 @@ func (x *exchange) operate() (*outcome, *failure) {
 
 func (x *exchange) askModel() (*outcome, *failure) {
 	c := &x.call
+	if c.op == wire.OpInvokeStream && c.family.chunks == nil {
+		return nil, invalid("The model is unsupported for streaming.")
+	}
 	r := newReply(c, &x.rule.Answer, x.s.opts.Seed)
 	r.latency = max(1, x.s.opts.Now().Sub(c.start).Milliseconds())
 	r.bill(&x.entry)
@@ -41,9 +44,6 @@ func (x *exchange) askModel() (*outcome, *failure) {
 		return &outcome{events: converseEvents(c, r)}, nil
 	case wire.OpInvoke:
 		return &outcome{body: c.family.body(c, r), header: invokeHeader(c, r)}, nil
-	}
-	if c.family.chunks == nil {
-		return nil, invalid("The model is unsupported for streaming.")
 	}
 	h := echoHeader(c)
 	h["X-Amzn-Bedrock-Content-Type"] = "application/json"

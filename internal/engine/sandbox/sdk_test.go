@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -311,14 +312,20 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 	f("Authorization", "Bearer sandbox", 200, "")
-	f("Authorization", "Bearer wrong", 403, "AccessDeniedException:"+authURI)
-	f("", "", 403, "MissingAuthenticationTokenException:"+authURI)
+	f("Authorization", "Bearer wrong", 403, "AccessDeniedException:"+coralURI)
+	f("", "", 403, "MissingAuthenticationTokenException:"+coralURI)
 	http.DefaultClient.CloseIdleConnections()
 	for _, e := range b.Log() {
 		if e.Status == 403 && (e.Input != 0 || e.Output != 0) {
 			t.Errorf("billed a refused call: %+v", e)
 		}
 	}
+}
+
+func TestClockSkewIsRefused(t *testing.T) {
+	b := newBenchOf(t, Options{Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	_, err := b.converse("hello")
+	wantCode(t, err, "InvalidSignatureException")
 }
 
 func TestLogFiles(t *testing.T) {

@@ -197,14 +197,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (x *exchange) accept() ([]byte, *failure) {
 	target, err := wire.ParseTarget(x.r.Method, x.r.RequestURI, "")
 	if err != nil {
-		return nil, &failure{err.Status(), err.Type(), err.Message, authURI}
+		return nil, &failure{err.Status(), err.Type(), err.Message, coralURI}
 	}
 	c := &x.call
 	c.target, c.op, c.model = target, target.Op, target.Model
 	x.entry.Operation, x.entry.Model, x.entry.Stream = c.op.String(), c.model, c.op.Streams()
 	body, readErr := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
-		return nil, &failure{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request body is too large.", authURI}
+		return nil, &failure{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request body is too large.", coralURI}
 	}
 	if readErr != nil {
 		return nil, invalid("The request body is shorter than its length.")

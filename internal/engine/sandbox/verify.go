@@ -23,12 +23,12 @@ type verifier struct {
 	keyID, secret, bearer string
 }
 
-// Messages of the real service.
+// What stands behind an error's type, and messages of the real service.
 const (
 	badToken  = "Authentication failed: Please make sure your API Key is valid."
 	badKey    = "The security token included in the request is invalid."
 	noAuth    = "Missing Authentication Token"
-	authURI   = "http://internal.amazon.com/coral/com.amazon.coral.service/"
+	coralURI  = "http://internal.amazon.com/coral/com.amazon.coral.service/"
 	modelsURI = "http://internal.amazon.com/coral/com.amazon.bedrock/"
 )
 
@@ -69,7 +69,7 @@ func (v *verifier) checkSignature(r *http.Request, body []byte, now time.Time) (
 }
 
 func authFailure(kind, message string) *failure {
-	return &failure{http.StatusForbidden, kind, message, authURI}
+	return &failure{http.StatusForbidden, kind, message, coralURI}
 }
 
 // headerOf returns the request's fields. net/http keeps the order of values of
