@@ -157,16 +157,17 @@ func TestPValuesHold(t *testing.T) {
 }
 
 func TestUpperBoundCovers(t *testing.T) {
-	losses := make([]float64, 1000)
-	for i := 0; i < 1000; i += 100 {
-		losses[i] = 1
+	pairs := made(1000, 100)
+	f := func(name string, low, high float64) {
+		t.Helper()
+		s := newSample(pairs, 0)
+		if got := s.upperBound(3, 0.1); s.name() != name || got < low || got > high {
+			t.Errorf("%s: upper bound of ten in a thousand: %v, want %v to %v", s.name(), got, low, high)
+		}
 	}
-	if got := UpperBound(losses, 0.1, 1); got < 0.01 || got > 0.025 {
-		t.Errorf("upper bound of ten in a thousand: %v", got)
-	}
-	if got := UpperBound(nil, 0.1, 1); got < 0.99 {
-		t.Errorf("upper bound of nothing: %v, want 1", got)
-	}
+	f("exact", 0.012, 0.018)
+	pairs[0].Light = 0.999
+	f("betting", 0.012, 0.025)
 }
 
 func TestMonitorAlarmsAndStays(t *testing.T) {
