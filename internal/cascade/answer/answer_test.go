@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -105,6 +106,8 @@ func TestKeyOf(t *testing.T) {
 	f("We see that the answer is (B).", FinalKey, "B")
 	f("**Answer:** B) Because it rains.", FinalKey, "B")
 	f("#### 42", FinalKey, "42")
+	f(`{"result": "ok", "amount": 5, "reason": "because"}`, ValuesKey, `{"amount":5,"result":"ok",}`)
+	f("Here it is:\n```json\n{\"answer\": \"B\", \"confidence\": 0.8}\n```", FinalKey, "B")
 	f(`{"label_a": "x", "score": 1.50}`, ValuesKey, `{"label_a":"x","score":1.5,}`)
 	f("Positive", WholeKey, "Positive")
 	f("First we add, and then we divide, which gives a long explanation.\n\nThat makes 12 apples.", NumberKey, "12")
@@ -191,4 +194,22 @@ func FuzzKeyOf(f *testing.F) {
 		}
 		Check(&Request{Schema: json.RawMessage(`{}`)}, &a, &Schemas{}, Options{})
 	})
+}
+
+// TestSchemasConcurrently is for the race detector.
+func TestSchemasConcurrently(t *testing.T) {
+	var s Schemas
+	var all sync.WaitGroup
+	for g := range 4 {
+		all.Go(func() {
+			for i := range 100 {
+				schema := fmt.Appendf(nil, `{"const": %d}`, (i+g)%7)
+				r := Request{Schema: schema}
+				if v := Check(&r, &Answer{Text: fmt.Sprint((i + g) % 7)}, &s, Options{}); v.Veto != "" {
+					t.Errorf("%s: veto %s", schema, v.Veto)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -21,9 +21,9 @@ func finalAnswer(text string) (value, bool) {
 }
 
 // answerNames are the member names under which answers are asked for.
-var answerNames = []string{
-	`answer"`, `Answer"`, `final_answer"`, `finalAnswer"`, `result"`, `output"`, `solution"`,
-	`label"`, `choice"`, `verdict"`, `prediction"`, `category"`, `classification"`,
+var answerNames = map[string]bool{
+	"answer": true, "Answer": true, "final_answer": true, "finalAnswer": true, "result": true, "output": true, "solution": true,
+	"label": true, "choice": true, "verdict": true, "prediction": true, "category": true, "classification": true,
 }
 
 // longestFinal bounds a final answer in bytes; more is an explanation.
@@ -33,32 +33,27 @@ const longestFinal = 400
 // value as text. It does not need valid JSON: models leave quotes, newlines
 // and backslashes unescaped in the reasoning before it.
 func lastMember(text string) (string, bool) {
-	best := -1
-	for _, name := range answerNames {
-		best = max(best, lastNamed(text, name))
+	for end := len(text); ; {
+		colon := strings.LastIndexByte(text[:end], ':')
+		if colon < 0 {
+			return "", false
+		}
+		if answerNames[nameBefore(text[:colon])] {
+			raw, ok := memberValue(text[colon+1:])
+			return raw, ok && len(raw) <= longestFinal
+		}
+		end = colon
 	}
-	if best < 0 {
-		return "", false
-	}
-	raw, ok := memberValue(text[best:])
-	return raw, ok && len(raw) <= longestFinal
 }
 
-// lastNamed returns the position of the value of the last member called name
-// (with its closing quote), or -1.
-func lastNamed(text, name string) int {
-	for end := len(text); end > 0; {
-		i := strings.LastIndex(text[:end], name)
-		if i < 1 {
-			return -1
-		}
-		rest := strings.TrimLeft(text[i+len(name):], " \t\r\n")
-		if text[i-1] == '"' && strings.HasPrefix(rest, ":") {
-			return len(text) - len(rest) + 1
-		}
-		end = i
+// nameBefore returns the quoted name at the end of text, "" without one.
+func nameBefore(text string) string {
+	text = strings.TrimRight(text, " \t\r\n")
+	if !strings.HasSuffix(text, `"`) {
+		return ""
 	}
-	return -1
+	text = text[:len(text)-1]
+	return text[strings.LastIndexByte(text, '"')+1:]
 }
 
 // memberValue reads the value at the start of rest, tolerantly.
@@ -205,20 +200,24 @@ func lastBoxed(text string) (string, bool) {
 	return "", false
 }
 
-// phrases introduce a final answer. They are looked for in lower case.
-var phrases = []string{
-	"answer is", "answer:", "answer should be", "answer would be", "answer must be", "answer =",
-	"####", "result is:", "output is:", "output will be:",
-}
+// afterAnswer are the words that make "answer" introduce one, and leads are
+// the other introductions. They are looked for in lower case.
+var (
+	afterAnswer = []string{" is", ":", " should be", " would be", " must be", " ="}
+	leads       = []string{"####", "result is:", "output is:", "output will be:"}
+)
+
+// phraseTail is how much of the end of a text is looked at for phrases.
+const phraseTail = 1536 // bytes
 
 // lastPhrase returns what follows the last phrase of the tail.
 func lastPhrase(text string) (string, bool) {
-	tail := text[max(0, len(text)-2048):]
+	tail := text[max(0, len(text)-phraseTail):]
 	lower := asciiLower(tail)
-	at := -1
-	for _, phrase := range phrases {
-		if i := strings.LastIndex(lower, phrase); i >= 0 {
-			at = max(at, i+len(phrase))
+	at := afterLastAnswer(lower)
+	for _, lead := range leads {
+		if i := strings.LastIndex(lower, lead); i >= 0 {
+			at = max(at, i+len(lead))
 		}
 	}
 	if at < 0 {
@@ -228,6 +227,23 @@ func lastPhrase(text string) (string, bool) {
 	line, _, _ := strings.Cut(rest, "\n")
 	line = strings.TrimSpace(firstSentence(line))
 	return line, line != "" && len(line) <= longestFinal
+}
+
+// afterLastAnswer returns where the last phrase with "answer" ends, or -1.
+func afterLastAnswer(lower string) int {
+	const word = "answer"
+	for end := len(lower); ; {
+		i := strings.LastIndex(lower[:end], word)
+		if i < 0 {
+			return -1
+		}
+		for _, after := range afterAnswer {
+			if strings.HasPrefix(lower[i+len(word):], after) {
+				return i + len(word) + len(after)
+			}
+		}
+		end = i
+	}
 }
 
 // firstSentence cuts at a full stop that is followed by a space and a capital.

@@ -75,13 +75,18 @@ func KeyOf(r *Request, a *Answer) Key {
 	if r.Schema != nil {
 		return documentKey(SchemaKey, unfenced(text))
 	}
+	doc, members := lastDocument(text)
+	if members > 1 {
+		return documentKey(ValuesKey, doc)
+	}
 	if final, ok := finalAnswer(text); ok {
 		return Key{FinalKey, final}
 	}
-	if body := unfenced(text); strings.HasPrefix(body, "{") || strings.HasPrefix(body, "[") {
-		if k := documentKey(ValuesKey, body); k.Kind != NoKey {
-			return k
-		}
+	if doc == "" {
+		doc = unfenced(text)
+	}
+	if k := documentKey(ValuesKey, doc); k.Kind != NoKey && strings.ContainsAny(doc[:1], "{[") {
+		return k
 	}
 	if len(text) <= maxWhole && !strings.Contains(text, "\n") && text != "" {
 		return Key{WholeKey, normal(text)}
@@ -96,6 +101,44 @@ const (
 	maxWhole = 64 // bytes of an answer that is compared as a whole
 	longText = 60 // bytes from which a string in JSON is prose, which two models never write alike
 )
+
+// besides are members in which a model explains itself. They are no part of
+// what an answer says.
+var besides = map[string]bool{
+	"reasoning": true, "reason": true, "reasons": true, "explanation": true, "rationale": true, "thought": true, "thoughts": true,
+	"thinking": true, "analysis": true, "steps": true, "justification": true, "confidence": true, "certainty": true, "comment": true,
+}
+
+// lastDocument finds the JSON object that a text gives and returns it without
+// explanations, with the number of members that are left. An object of several
+// members says more than the one that is called answer. Text that is not
+// strictly JSON gives nothing here; finalAnswer reads it more tolerantly.
+func lastDocument(text string) (doc string, members int) {
+	start := strings.IndexByte(text, '{')
+	if start < 0 || !strings.HasPrefix(strings.TrimLeft(text[start+1:], " \t\r\n"), `"`) {
+		return "", 0
+	}
+	var object map[string]json.RawMessage
+	if json.NewDecoder(strings.NewReader(text[start:])).Decode(&object) != nil {
+		return "", 0
+	}
+	for name, raw := range object {
+		prose := len(raw) >= longText && raw[0] == '"'
+		if !prose && !besides[asciiLower(name)] {
+			members++
+			continue
+		}
+		delete(object, name)
+	}
+	if members == 0 {
+		return "", 0
+	}
+	left, err := json.Marshal(object)
+	if err != nil {
+		panic("BUG: members that were read do not marshal: " + err.Error())
+	}
+	return string(left), members
+}
 
 // callKey joins the calls in an order of their own: models call tools that do
 // not depend on each other in any order.

@@ -1,7 +1,5 @@
 package certify
 
-import "math"
-
 // The test behind every certificate: is the mean loss at most eps? A gambler
 // with capital 1 bets on each loss being below eps, at odds that are fair when
 // the mean is exactly eps:
@@ -93,20 +91,4 @@ func PValue(losses []float64, eps, bound float64) float64 {
 		b.Observe(l)
 	}
 	return b.PValue()
-}
-
-// UpperBound returns the smallest loss that the test would refuse at delta:
-// with confidence 1-delta the mean is at most that. It is bound when nothing
-// can be said. PValue falls as eps rises, so bisection finds it.
-func UpperBound(losses []float64, delta, bound float64) float64 {
-	low, high := 0.0, bound
-	for range 40 {
-		middle := (low + high) / 2
-		if PValue(losses, middle, bound) <= delta {
-			high = middle
-		} else {
-			low = middle
-		}
-	}
-	return min(math.Ceil(high*1e6)/1e6, bound)
 }

@@ -111,7 +111,7 @@ var twoPoints = Options{MaxLoss: 0.02, Delta: 0.1}
 // tenth may be broken; the bars on saving are what was reached, less noise.
 func TestGuarantee(t *testing.T) {
 	pairs := recordedPairs(t)
-	const runs = 100
+	const runs = 50
 	f := func(name string, easy float64, n int, bar float64) {
 		t.Helper()
 		mix(pairs, easy)

@@ -168,7 +168,7 @@ func tailAt(c Counts, eps, q float64) float64 {
 	observed := studentised(c.Worse-c.Better, c.Worse+c.Better, c.N, eps)
 	theta := min((1+eps/q)/2, 1)
 	middle := int(q * float64(c.N))
-	reach := int(9*math.Sqrt(float64(c.N)*q)) + 20
+	reach := int(6*math.Sqrt(float64(c.N)*q)) + 12
 	var total float64
 	for n := max(0, middle-reach); n <= min(c.N, middle+reach); n++ {
 		// The largest sum of n events that is as extreme; the addend keeps the
