@@ -60,13 +60,15 @@ func (l *Line) shadow(c *call) {
 	if c.sample == nil || c.served == nil || c.status != 200 {
 		return
 	}
-	legs := c.plan.Shadows
-	if c.watched() {
-		if c.served.Role == router.RoleEscalation {
-			l.watch(c, 0)
-			return
-		}
+	legs, escalated := c.plan.Shadows, c.served.Role == router.RoleEscalation
+	switch watched := c.watched(); {
+	case watched && escalated:
+		l.watch(c, 0)
+		return
+	case watched:
 		legs = []router.Leg{c.plan.Cascade.Escalation}
+	case !escalated: // a budget kept the escalation model from it
+		return
 	}
 	if reason := l.admitShadow(c); reason != "" {
 		l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
