@@ -59,4 +59,15 @@ func (c *call) finish() {
 	c.unwatch()
 	c.cancel()
 	c.req.Body.Release()
+	c.giveBack()
+}
+
+// giveBack releases what no attempt holds of the reservations, the request's
+// place among the concurrent ones included. It may be called again.
+func (c *call) giveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.reserved {
+		r.Release()
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -34,6 +35,7 @@ type call struct {
 	path     router.Path // of the answer: the plan's, until a leg is left behind
 	reason   string
 	legs     []*leg
+	claim    *budget.Claim // of the plan; nil when nothing limits the tenant
 
 	sample *sample // nil when no shadow will follow
 	prior  prior   // of the light leg, when a pre-score told one
@@ -50,6 +52,7 @@ type call struct {
 	mu        sync.Mutex // guards the following
 	cost      money.Pico
 	costState string
+	reserved  []*budget.Reservation
 }
 
 // leg is one model of the plan and its latest attempt.
@@ -63,6 +66,8 @@ type leg struct {
 	sku      meter.SKU
 	price    *meter.Price // nil: unpriced
 	limit    wire.Limit
+	input    int64       // tokens held for the input, 0 when nothing is held
+	cost     budget.Cost // of one attempt
 	out      *engine.Request
 
 	payer *tenant.Tenant // nil: the caller's
@@ -70,6 +75,8 @@ type leg struct {
 	costs meter.Costs
 
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
+	hold  *budget.Hold
+	again *budget.Reservation // held after an unknown attempt; nil before
 	res   *engine.Response
 	err   *engine.Error
 	// unwanted is whether nobody waits for the leg any more: it is not tried again
@@ -93,7 +100,7 @@ func (l *Line) call(c *call, g *leg) *wire.Error {
 			return err
 		}
 		wait, again := retries.Next(g.res, g.failure())
-		if !again || g.unwanted.Load() || !g.pause(c, wait) {
+		if !again || g.unwanted.Load() || !g.pause(c, wait) || !l.holdAgain(c, g) {
 			return nil
 		}
 		l.Telemetry.Metrics().Retry(g.upstream, g.outcomeName())

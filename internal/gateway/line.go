@@ -14,6 +14,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -52,12 +54,15 @@ type Snapshot struct {
 	Upstream Upstream
 	// Learned is what files tell about cascades, by name. nil is nothing.
 	Learned map[string]*Learned
+	Budgets *budget.Policies // nil: nobody is limited
 }
 
 // Options are what a Line needs.
 type Options struct {
 	Meter     Recorder
 	Jobs      Jobs
+	Budgets   Budgets         // nil: nothing is reserved
+	Estimates *estimate.Table // nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -85,6 +90,9 @@ type Line struct {
 
 // New returns a line without a snapshot.
 func New(o Options) *Line {
+	if o.Estimates == nil {
+		o.Estimates = &estimate.Table{}
+	}
 	stop, halt := context.WithCancel(context.Background())
 	if o.Random == nil {
 		o.Random = rand.Float64

@@ -29,7 +29,7 @@ func (l *Line) plan(c *call) *wire.Error {
 	if err != nil {
 		return err
 	}
-	c.take(plan)
+	c.follow(plan)
 	c.legs = make([]*leg, 0, len(plan.Legs)+1)
 	for i, planned := range plan.Legs {
 		g, err := l.planLeg(c, planned, i)
@@ -43,7 +43,7 @@ func (l *Line) plan(c *call) *wire.Error {
 	return nil
 }
 
-func (c *call) take(plan *router.Plan) {
+func (c *call) follow(plan *router.Plan) {
 	c.plan, c.path, c.reason = plan, plan.Path, plan.Reason
 }
 
@@ -94,7 +94,7 @@ func (l *Line) planResource(c *call) *wire.Error {
 	if err != nil {
 		return err
 	}
-	c.take(&router.Plan{Path: router.Passthrough})
+	c.follow(&router.Plan{Path: router.Passthrough})
 	g := &leg{Leg: router.Leg{Model: "guardrail/" + c.target.Resource}, ctx: c.ctx, upstream: upstream, sku: meter.SKU{Model: "guardrail"}}
 	g.price = c.snap.Prices.Find(g.sku, c.req.Received)
 	c.legs = []*leg{g}

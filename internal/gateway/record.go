@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
@@ -29,11 +30,13 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 	if g.payer != nil {
 		payer, key = g.payer, ""
 	}
+	g.hold = c.take(g)
 	s := &meter.Start{
 		ID: l.NewID(), RequestID: c.req.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
 		Op: c.target.Op, Model: g.Model, SKU: g.sku, Path: string(g.path), Reason: g.reason,
 		Leg: g.index, Attempt: attempt,
-		EstimatedInput: int64(c.facts.InputTokens), MaxOutput: g.limit.Tokens.N, At: l.Now(),
+		EstimatedInput: cmp.Or(g.input, int64(c.facts.InputTokens)), MaxOutput: g.limit.Tokens.N, At: l.Now(),
+		Charges: g.hold.Charges(),
 	}
 	if c.plan.Cascade != nil {
 		s.Cascade = c.plan.Cascade.Name
@@ -43,6 +46,7 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 		s.Hold, _ = g.price.WorstCase(s.EstimatedInput, s.MaxOutput)
 	}
 	if err := l.Meter.Begin(s); err != nil {
+		g.hold.Release()
 		return err
 	}
 	g.start = s
@@ -82,6 +86,7 @@ func (l *Line) end(c *call, g *leg, end *meter.End, how disposition) {
 		l.Log.Error("usage record waits for the disk", "request", c.req.ID, "record", end.ID, "tenant", g.start.Tenant,
 			"model", g.start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)
 	}
+	l.settle(c, g, end, costs)
 	l.observeLeg(c, g, end, costs)
 	g.start = nil
 }

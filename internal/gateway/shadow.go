@@ -74,6 +74,7 @@ func (l *Line) shadow(c *call) {
 		l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
 		return
 	}
+	c.giveBack() // the caller's request is over, only its body is needed on
 	c.users.Add(1)
 	l.drains.Go(func() {
 		defer l.release(c)

@@ -37,6 +37,9 @@ func (b *Batch) Sums() (map[RowKey]Counters, error) {
 	sums := make(map[RowKey]Counters)
 	for i := range b.Postings {
 		p := &b.Postings[i]
+		if p.Add == (Counters{}) {
+			continue // it only charges windows
+		}
 		key := p.Row
 		key.Hour = key.Hour.UTC().Truncate(time.Hour)
 		sum, ok := sums[key].Plus(p.Add)
@@ -73,6 +76,54 @@ func (b *Batch) check() error {
 	}
 	return nil
 }
+
+// WindowSum is what a batch does to one window.
+type WindowSum struct {
+	Posted, Suspense int64
+	// Taken is how much it takes out of what the writer holds of the window.
+	Taken int64
+}
+
+// WindowSums adds up the charges by window, those of the postings behind number
+// after taking out of what the writer holds. It fails with ErrBadBatch.
+//
+// A posting that gives something back in a window corrects an earlier one: the
+// writer holds nothing for it, so it takes nothing. Neither does a checkpoint.
+func (b *Batch) WindowSums(after uint64) (map[Window]WindowSum, error) {
+	sums := make(map[Window]WindowSum)
+	for i := range b.Postings {
+		p := &b.Postings[i]
+		taking := !b.Totals && p.Seq > after
+		for _, c := range p.Charges {
+			w := c.Window.UTC()
+			sum := sums[w]
+			to := &sum.Posted
+			if c.Suspense {
+				to = &sum.Suspense
+			}
+			ok := addTo(to, c.Amount)
+			if taking && !corrects(p, w) {
+				ok = addTo(&sum.Taken, c.Amount) && ok
+			}
+			if w.Unit > UnitConcurrent || !ok || !storable(sum.Posted) || !storable(sum.Suspense) || !storable(sum.Taken) {
+				return nil, fmt.Errorf("%w: number %d: a charge is out of range", ErrBadBatch, p.Seq)
+			}
+			sums[w] = sum
+		}
+	}
+	return sums, nil
+}
+
+func corrects(p *Posting, w Window) bool {
+	for _, c := range p.Charges {
+		if c.Amount < 0 && c.Window.UTC() == w {
+			return true
+		}
+	}
+	return false
+}
+
+func storable(n int64) bool { return n >= -MaxValue && n <= MaxValue }
 
 // Plus returns the sum of c and d, and false when a value overflows.
 func (c Counters) Plus(d Counters) (Counters, bool) {

@@ -11,17 +11,19 @@ import (
 )
 
 // The kinds of journal records. Numbers are part of the format and are never
-// used again. RESOLVE and ADJUST post like END; nothing writes them yet.
+// used again. RESOLVE and ADJUST post like END.
 const (
 	kindStart      byte = 1
 	kindEnd        byte = 2
 	kindUnknown    byte = 3
 	kindResolve    byte = 4
 	kindAdjust     byte = 5
-	kindRelease    byte = 6 // a START whose call never left
-	kindCheckpoint byte = 7 // in a checkpoint: a lane and its last number
-	kindTotal      byte = 8 // in a checkpoint: one row's sums of a lane
-	kindRetire     byte = 9 // a writer id that posts no more
+	kindRelease    byte = 6  // a START whose call never left
+	kindCheckpoint byte = 7  // in a checkpoint: a lane and its last number
+	kindTotal      byte = 8  // in a checkpoint: one row's sums of a lane
+	kindRetire     byte = 9  // a writer id that posts no more
+	kindCharges    byte = 10 // in a checkpoint: one window's sums of a lane
+	kindSuspended  byte = 11 // in a checkpoint: an attempt that ended as unknown
 )
 
 // posts reports whether records of the kind start with a posting.
@@ -29,8 +31,9 @@ func posts(kind byte) bool { return kind >= kindEnd && kind <= kindAdjust }
 
 // recordVersion is the first byte of every record. Fields are only ever added
 // at the end, and a reader ignores what it does not know, so it rises only when
-// an old program must not read a new record.
-const recordVersion = 1
+// an old program must not read a new record. Since 2 records have charges;
+// records of version 1 are read as having none.
+const recordVersion = 2
 
 // seqAt is where the sequence number of a posting record stands: behind the
 // version, eight bytes, little endian, so that it can be filled in on the way
@@ -43,6 +46,7 @@ var errRecord = errors.New("usage record cannot be read")
 // thus serves both ways and they cannot differ.
 type coder struct {
 	b       []byte
+	v       uint64 // the record's version
 	reading bool
 	bad     bool
 }
@@ -59,9 +63,10 @@ func (c *coder) err() error {
 func (c *coder) version() {
 	v := uint64(recordVersion)
 	c.uint(&v)
-	if v != recordVersion {
+	if v == 0 || v > recordVersion {
 		c.bad = true
 	}
+	c.v = v
 }
 
 func (c *coder) fixed(v *uint64) {
@@ -185,6 +190,9 @@ func (c *coder) start(s *Start) {
 	c.pico(&s.Hold)
 	c.str(&s.PriceVersion)
 	c.time(&s.At)
+	if c.v >= 2 {
+		c.charges(s.Tenant, &s.Charges)
+	}
 }
 
 func (c *coder) sku(s *SKU) {
@@ -203,6 +211,9 @@ func (c *coder) posting(p *Posting) {
 	}
 	c.row(&p.Row)
 	c.counters(&p.Add)
+	if c.v >= 2 {
+		c.charges(p.Row.Tenant, &p.Charges)
+	}
 }
 
 func (c *coder) row(r *RowKey) {

@@ -3,6 +3,7 @@ package meter
 import (
 	"context"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
@@ -22,7 +23,17 @@ func (p *pump) heartbeat(ctx context.Context) {
 	if p.isFenced() {
 		return
 	}
-	posted := func(t *track) bool { return t.placed && !t.rebuild && t.applied > 0 }
+	before, probes := p.regressed(), 0
+	posted := func(t *track) bool {
+		if !t.placed || t.rebuild || t.applied == 0 {
+			return false
+		}
+		if p.retired[t.writer] != left {
+			return true
+		}
+		probes++
+		return probes <= maxProbes
+	}
 	err := p.ask(ctx, posted, func(t *track, applied uint64) {
 		switch {
 		case applied < t.applied:
@@ -31,9 +42,33 @@ func (p *pump) heartbeat(ctx context.Context) {
 			p.halt(t, errForeign)
 		}
 	})
+	if p.regressed() > before {
+		p.placeRetired()
+	}
 	if err != nil {
 		p.opts.Log.Debug("ledger cannot be asked", "error", err) // posting will say so
 	}
+}
+
+// maxProbes is how many lanes of writers that have left a heartbeat looks at.
+// There may be many, and what loses one of them has mostly lost others as well.
+const maxProbes = 16
+
+// placeRetired makes the lanes of writers that have left be asked for again.
+func (p *pump) placeRetired() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.lanes {
+		if p.retired[t.writer] == left && !t.rebuild && !t.lagging {
+			t.placed = false
+		}
+	}
+}
+
+func (p *pump) regressed() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.regressions
 }
 
 // ask reads the watermarks of the lanes that are wanted. It fails when all
@@ -282,7 +317,7 @@ func (p *pump) needed() uint64 {
 	defer p.mu.Unlock()
 	first := p.through + 1
 	for _, t := range p.lanes {
-		if p.retired[t.writer] {
+		if p.retired[t.writer] == fenced {
 			continue
 		}
 		if t.applied >= t.head && (t.placed || t.stopped != nil) {
@@ -298,4 +333,51 @@ func (p *pump) needed() uint64 {
 		first = min(first, segment)
 	}
 	return first
+}
+
+// workers is how many ledger calls a pump has under way at once.
+const workers = 8
+
+// forEach calls do for all items, several at once. When the first calls all
+// fail it gives up on the rest, so that a ledger that is away costs a few
+// time-outs and not one per tenant. It returns the items that failed or were
+// not tried, and the first error.
+func forEach[T any](items []T, do func(T) error) ([]T, error) {
+	var (
+		mu       sync.Mutex
+		wg       sync.WaitGroup
+		failed   []T
+		finished int
+		first    error
+	)
+	hopeless := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(failed) >= workers && len(failed) == finished
+	}
+	slots := make(chan struct{}, workers)
+	tried := 0
+	for _, item := range items {
+		slots <- struct{}{}
+		if hopeless() {
+			break
+		}
+		tried++
+		wg.Go(func() {
+			defer func() { <-slots }()
+			err := do(item)
+			mu.Lock()
+			defer mu.Unlock()
+			finished++
+			if err == nil {
+				return
+			}
+			failed = append(failed, item)
+			if first == nil {
+				first = err
+			}
+		})
+	}
+	wg.Wait()
+	return append(failed, items[tried:]...), first
 }

@@ -2,49 +2,18 @@ package meter
 
 import (
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 )
 
-// stubbornDisk fails writes while told to.
-type stubbornDisk struct {
-	journal.Dir
-	mu   *sync.Mutex
-	fail *error
-}
-
-type stubbornFile struct {
-	journal.File
-	d stubbornDisk
-}
-
-func (d stubbornDisk) Create(name string) (journal.File, error) {
-	f, err := d.Dir.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	return stubbornFile{f, d}, nil
-}
-
-func (f stubbornFile) WriteAt(p []byte, off int64) (int, error) {
-	f.d.mu.Lock()
-	defer f.d.mu.Unlock()
-	if *f.d.fail != nil {
-		return 0, *f.d.fail
-	}
-	return f.File.WriteAt(p, off)
-}
-
 // TestLateEnds: ENDs that the disk does not take wait in memory and keep their
 // numbers without holes.
 func TestLateEnds(t *testing.T) {
 	dir, l := t.TempDir(), newModelLedger()
-	var fail error
-	d := stubbornDisk{journal.Dir(dir), new(sync.Mutex), &fail}
-	set := func(err error) { d.mu.Lock(); defer d.mu.Unlock(); fail = err }
+	d := newFaultDisk(dir)
+	set := func(err error) { d.set(func(s *diskState) { s.fail = always("write", err) }) }
 	o := testOptions(t, dir, l)
 	o.Disk = d
 	o.Journal.HealEvery = 5 * time.Millisecond

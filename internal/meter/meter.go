@@ -28,6 +28,8 @@ type Options struct {
 	Heartbeat time.Duration // between looks at the watermarks, default 2s
 	Timeout   time.Duration // of one ledger call, default 2s
 	MaxWait   time.Duration // longest wait after a ledger failure, default 5s
+
+	Crash Crash // for fault tests; nil does nothing
 }
 
 // Meter journals usage records and posts them to a ledger. Its methods may be
@@ -134,7 +136,11 @@ func (m *Meter) recover(ctx context.Context) error {
 		}
 	}
 	writer := m.log.Identity().Writer
-	if !m.mayGoOn(ctx, writer, h) {
+	if h.retired[writer] == left {
+		if err := m.log.NewWriter(); err != nil {
+			return err
+		}
+	} else if !m.mayGoOn(ctx, writer, h) {
 		m.recovered.OldWriter = writer
 		m.opts.Log.Error("journal takes a new writer identity", "old", writer, "gaps", m.recovered.Gaps)
 		if err := m.log.NewWriter(); err != nil {
@@ -160,7 +166,7 @@ func (m *Meter) quarantine(d journal.Damage) error {
 // journal does. If it does, the disk lost records or is a copy; if it cannot be
 // asked, nobody knows. Numbers must never be used twice, so the answer is then no.
 func (m *Meter) mayGoOn(ctx context.Context, writer string, h *history) bool {
-	ok := !h.retired[writer]
+	ok := h.retired[writer] != fenced
 	for l, head := range h.heads {
 		if l.writer != writer {
 			continue
@@ -208,10 +214,12 @@ func (m *Meter) Begin(s *Start) error {
 	if s.At.IsZero() {
 		s.At = m.opts.Now()
 	}
+	m.opts.Crash.At(BeforeStart)
 	c := m.buffer()
 	c.start(s)
 	at, err := m.log.Append(kindStart, c.b, journal.Refusable)
 	m.bufs.Put(c)
+	m.opts.Crash.At(AfterStart)
 	if err != nil && at != (journal.Position{}) {
 		_ = m.Release(s) // journalled but not durable: the call will not leave
 	}
@@ -243,6 +251,7 @@ func (m *Meter) End(s *Start, e *End) (Costs, error) {
 	if err != nil && at == (journal.Position{}) {
 		m.keepLate(c.b)
 	}
+	m.opts.Crash.At(AfterEnd)
 	return costs, err
 }
 
@@ -296,16 +305,36 @@ func (m *Meter) Recovered() Recovered { return m.recovered }
 func (m *Meter) Journal() (journal.Disk, journal.Identity) { return m.log.Disk(), m.log.Identity() }
 
 // Close posts everything, waits until the ledger has it or the context ends,
-// and closes the journal. No call may be in flight.
+// and closes the journal. No call may be in flight. The next Open goes on under
+// the same writer identity.
 func (m *Meter) Close(ctx context.Context) error {
+	return errors.Join(m.finish(ctx), m.log.Close())
+}
+
+// Retire is Close for a process that ends for good: once the ledger has
+// everything, the writer identity ends with it and a next Open takes a new one.
+// When something is left to post, the identity stays and the next Open posts it.
+func (m *Meter) Retire(ctx context.Context) error {
+	err := m.finish(ctx)
+	if err == nil && !m.pump.isFenced() && m.pump.allPosted() {
+		_, err = m.log.Append(kindRetire, retireRecord(m.log.Identity().Writer, left), journal.Reserved)
+	}
+	return errors.Join(err, m.log.Close())
+}
+
+// finish posts what is left.
+func (m *Meter) finish(ctx context.Context) error {
 	m.storeLate()
+	if err := m.log.Sync(); err != nil {
+		m.opts.Log.Warn("the disk is at fault at the end; waiting for it", "error", err)
+	}
 	err := m.pump.drain(ctx)
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if n := len(m.late); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d finished calls could not be journalled and become unknown", n))
 	}
-	m.mu.Unlock()
-	return errors.Join(err, m.log.Close())
+	return err
 }
 
 // Status is how a meter is doing.
@@ -333,6 +362,13 @@ func (m *Meter) Status() Status {
 	s.Late, s.Dropped = len(m.late), m.dropped
 	s.Lost += m.recovered.Lost
 	return s
+}
+
+// Numbers returns the last sequence number of a root tenant that was journalled
+// by this writer, and the last that the ledger has confirmed: what a Lender is
+// told about losses.
+func (m *Meter) Numbers(root string) (head, applied uint64) {
+	return m.seq.head(root), m.pump.applied(lane{m.log.Identity().Writer, root})
 }
 
 // sequence numbers postings per root tenant as they are written.
@@ -386,6 +422,15 @@ func (q *sequence) Settle(written bool) {
 		}
 	}
 	q.undo = q.undo[:0]
+}
+
+func (q *sequence) head(root string) uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if head := q.heads[root]; head != nil {
+		return *head
+	}
+	return 0
 }
 
 func (q *sequence) all() map[string]uint64 {

@@ -33,6 +33,9 @@ func replayed(t testing.TB, disk journal.Disk) map[RowKey]Counters {
 	t.Helper()
 	all := map[RowKey]Counters{}
 	if _, err := Replay(disk, func(p Posting) error {
+		if p.Add == (Counters{}) {
+			return nil
+		}
 		all[p.Row], _ = all[p.Row].Plus(p.Add)
 		return nil
 	}); err != nil {
@@ -104,6 +107,10 @@ func newStart(id int, root string) *Start {
 		ID: fmt.Sprintf("01TEST%020d", id), RequestID: "r", Root: root, Tenant: root + "/team", Key: "key",
 		Op: wire.OpConverse, Model: "us.light", SKU: SKU{Model: "light", Scope: "geo"}, Path: "light",
 		Attempt: 1, EstimatedInput: 100, MaxOutput: 50, At: testDay,
+		Charges: []Charge{
+			{Window: dayWindow(root, UnitUSD), Amount: 18_000}, {Window: dayWindow(root+"/team", UnitTokens), Amount: 150},
+			{Window: Window{Tenant: root, Unit: UnitConcurrent}, Amount: 1},
+		},
 	}
 }
 
@@ -141,6 +148,21 @@ func wantSame(t testing.TB, l *modelLedger, disk journal.Disk) {
 	if diff := cmp.Diff(replayed(t, disk), l.rows()); diff != "" {
 		t.Errorf("journal and ledger differ (-journal +ledger):\n%s", diff)
 	}
+	if diff := cmp.Diff(replayedBudgets(t, disk), l.budgets()); diff != "" {
+		t.Errorf("budgets of journal and ledger differ (-journal +ledger):\n%s", diff)
+	}
+}
+
+func replayedBudgets(t testing.TB, disk journal.Disk) map[chargeKey]int64 {
+	t.Helper()
+	all := map[chargeKey]int64{}
+	if _, err := Replay(disk, func(p Posting) error {
+		addCharges(all, p.Charges)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return withoutZeros(all)
 }
 
 func TestBeginEnd(t *testing.T) {
@@ -310,6 +332,79 @@ func segmentsOf(t testing.TB, dir string) []uint64 {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// TestRetire: a writer that has left leaves nothing to post, the next start
+// takes a new identity without a word, and a ledger that loses it gets it again.
+func TestRetire(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	writers := map[string]bool{}
+	for round := range 5 {
+		m := openMeter(t, o)
+		_, id := m.Journal()
+		writers[id.Writer] = true
+		if got := m.Recovered(); got.OldWriter != "" || len(got.Gaps) > 0 {
+			t.Errorf("round %d: recovered %+v", round, got)
+		}
+		call(t, m, round, "acme")
+		if err := m.Retire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, l, journal.Dir(dir))
+	}
+	if len(writers) != 5 {
+		t.Errorf("%d identities, want 5", len(writers))
+	}
+	l.set(func(l *modelLedger) { l.state = newModelLedger().state })
+	closeMeter(t, openMeter(t, o))
+	wantSame(t, l, journal.Dir(dir))
+	if n := sumOf(l.rows()).Legs; n != 5 {
+		t.Errorf("%d legs, want 5", n)
+	}
+}
+
+// TestRetireNotBeforeAllIsPosted: what the ledger lacks keeps the identity.
+func TestRetireNotBeforeAllIsPosted(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	m := openMeter(t, testOptions(t, dir, l))
+	_, id := m.Journal()
+	l.set(func(l *modelLedger) { l.before = func(int) error { return errAway } })
+	call(t, m, 1, "acme")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := m.Retire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("retired: %v", err)
+	}
+	l.set(func(l *modelLedger) { l.before = nil })
+	m = openMeter(t, testOptions(t, dir, l))
+	if _, again := m.Journal(); again.Writer != id.Writer {
+		t.Error("the identity is gone")
+	}
+	closeMeter(t, m)
+	wantSame(t, l, journal.Dir(dir))
+}
+
+// TestHeartbeatFindsLossOfRetired: a ledger that loses everything while a
+// gateway runs gets the records of writers that have left as well.
+func TestHeartbeatFindsLossOfRetired(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	o.Now, o.Heartbeat = time.Now, 5*time.Millisecond
+	for round := range 40 {
+		m := openMeter(t, o)
+		call(t, m, round, "acme")
+		if err := m.Retire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := openMeter(t, o)
+	eventually(t, "placed", func() bool { return m.Status().Backlog == 0 })
+	time.Sleep(20 * time.Millisecond)
+	l.set(func(l *modelLedger) { l.state = newModelLedger().state })
+	eventually(t, "healed", func() bool { return sumOf(l.rows()).Legs == 40 })
+	closeMeter(t, m)
+	wantSame(t, l, journal.Dir(dir))
 }
 
 // TestCheckpoint: applied segments go after a checkpoint, which rebuilds a

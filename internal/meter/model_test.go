@@ -23,10 +23,14 @@ type modelState struct {
 	marks map[lane]uint64
 	epoch map[string]uint64
 	rows  map[lane]map[RowKey]Counters
+	// windows are what was posted to budgets.
+	windows map[lane]map[chargeKey]int64
 }
 
 func newModelLedger() *modelLedger {
-	return &modelLedger{state: modelState{map[lane]uint64{}, map[string]uint64{}, map[lane]map[RowKey]Counters{}}}
+	return &modelLedger{state: modelState{
+		map[lane]uint64{}, map[string]uint64{}, map[lane]map[RowKey]Counters{}, map[lane]map[chargeKey]int64{},
+	}}
 }
 
 func (s modelState) clone() modelState {
@@ -34,7 +38,11 @@ func (s modelState) clone() modelState {
 	for l, r := range s.rows {
 		rows[l] = maps.Clone(r)
 	}
-	return modelState{maps.Clone(s.marks), maps.Clone(s.epoch), rows}
+	windows := map[lane]map[chargeKey]int64{}
+	for l, w := range s.windows {
+		windows[l] = maps.Clone(w)
+	}
+	return modelState{maps.Clone(s.marks), maps.Clone(s.epoch), rows, windows}
 }
 
 func (m *modelLedger) Apply(_ context.Context, b *Batch) (uint64, error) {
@@ -75,6 +83,12 @@ func (m *modelLedger) apply(b *Batch) (uint64, error) {
 		sum, _ := m.state.rows[l][key].Plus(add)
 		m.state.rows[l][key] = sum
 	}
+	if m.state.windows[l] == nil {
+		m.state.windows[l] = map[chargeKey]int64{}
+	}
+	for _, p := range b.Postings {
+		addCharges(m.state.windows[l], p.Charges)
+	}
 	m.state.marks[l] = b.To
 	return b.To, nil
 }
@@ -110,4 +124,28 @@ func (m *modelLedger) rows() map[RowKey]Counters {
 		}
 	}
 	return all
+}
+
+func addCharges(to map[chargeKey]int64, charges []Charge) {
+	for _, c := range charges {
+		to[chargeKey{c.Window, c.Suspense}] += c.Amount
+	}
+}
+
+// budgets are the sums of windows over all lanes, without zeros.
+func (m *modelLedger) budgets() map[chargeKey]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[chargeKey]int64{}
+	for _, windows := range m.state.windows {
+		for key, n := range windows {
+			all[key] += n
+		}
+	}
+	return withoutZeros(all)
+}
+
+func withoutZeros(sums map[chargeKey]int64) map[chargeKey]int64 {
+	maps.DeleteFunc(sums, func(_ chargeKey, n int64) bool { return n == 0 })
+	return sums
 }

@@ -17,7 +17,7 @@ import (
 // cost is posted all the same, so an unpriced row's cost is a lower bound.
 func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
 	if s.Op == wire.OpCountTokens {
-		return Posting{}, Costs{} // free, and counted nowhere
+		return countTokens(s, e), Costs{}
 	}
 	sku := s.SKU
 	if e.Usage.ServiceTier != "" {
@@ -33,9 +33,11 @@ func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
 	add.Drained, add.TokensCut = flag(e.Drained), e.TokensCut
 	switch {
 	case e.Outcome == Failed:
+		p.Charges = chargesOf(s, Failed, spent{})
 		return p, Costs{}
 	case e.Outcome == Unknown || !believable(s.Op, &e.Usage):
 		suspend(s, price, add)
+		p.Charges = chargesOf(s, Unknown, spent{})
 		return p, Costs{}
 	}
 	costs, priced := costOf(&e.Usage, price, prices.Find(SKU{Model: guardrailModel}, e.At))
@@ -47,7 +49,80 @@ func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
 	if e.Wasted {
 		add.CostWasted = costs.Total()
 	}
+	p.Charges = chargesOf(s, Completed, spent{costs.Total(), tokensOf(&e.Usage)})
 	return p, costs
+}
+
+// Billed is what an END's charges say, for whoever keeps the holds: how the
+// attempt counts, and when it counts as completed what it took of budgets (in
+// nano-dollars, rounded up) and of token limits. costs are those of the END.
+func (e *End) Billed(op wire.Operation, costs Costs) (how Outcome, nanoUSD, tokens int64) {
+	switch {
+	case e.Outcome == Failed:
+		return Failed, 0, 0
+	case e.Outcome == Unknown || !believable(op, &e.Usage):
+		return Unknown, 0, 0
+	}
+	return Completed, nanosUp(costs.Total()), tokensOf(&e.Usage)
+}
+
+// countTokens is free and counted in no row. Only limits may have held it.
+func countTokens(s *Start, e *End) Posting {
+	charges := chargesOf(s, e.Outcome, spent{})
+	if len(charges) == 0 {
+		return Posting{}
+	}
+	return Posting{Root: s.Root, Row: rowOf(s, s.SKU, e.At), Charges: charges}
+}
+
+// spent is what a completed attempt takes from budgets and limits.
+type spent struct {
+	cost   money.Pico
+	tokens int64
+}
+
+// chargesOf is what becomes of the holds of an attempt: the truth for a
+// completed one, zero for a failed one, the hold as suspense for an unknown one.
+// A request is counted by the attempts that hold one. Concurrency is only held.
+func chargesOf(s *Start, how Outcome, used spent) []Charge {
+	var charges []Charge
+	for _, held := range s.Charges {
+		if held.Window.Unit == UnitConcurrent {
+			continue
+		}
+		if charges == nil {
+			charges = make([]Charge, 0, len(s.Charges))
+		}
+		c := Charge{Window: held.Window}
+		switch {
+		case how == Unknown:
+			c.Amount, c.Suspense = held.Amount, true
+		case how == Failed:
+		case held.Window.Unit == UnitUSD:
+			c.Amount = nanosUp(used.cost)
+		case held.Window.Unit == UnitTokens:
+			c.Amount = used.tokens
+		case held.Window.Unit == UnitRequests:
+			c.Amount = held.Amount
+		}
+		charges = append(charges, c)
+	}
+	return charges
+}
+
+// nanosUp is nano-dollars, rounded up, so that a budget never counts less than
+// was spent.
+func nanosUp(p money.Pico) int64 {
+	nanos := int64(p / 1000)
+	if p%1000 > 0 {
+		nanos++
+	}
+	return nanos
+}
+
+// tokensOf is what token limits count: every class alike.
+func tokensOf(u *wire.Usage) int64 {
+	return u.Input.N + u.Output.N + u.CacheRead.N + u.CacheWrite5m.N + u.CacheWrite1h.N
 }
 
 func rowOf(s *Start, sku SKU, at time.Time) RowKey {

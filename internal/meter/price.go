@@ -246,6 +246,23 @@ func (p *Price) WorstCase(input, output int64) (money.Pico, bool) {
 	return in + out, inOK && outOK
 }
 
+// GuardrailWorstCase is the most that a guardrail can cost for so many text
+// units: every policy that the price lists counts each of them. It is false when
+// p is nil or lists none.
+func (p *Price) GuardrailWorstCase(units int64) (money.Pico, bool) {
+	if p == nil {
+		return 0, false
+	}
+	var sum money.Pico
+	listed := false
+	for _, r := range p.guardrail {
+		cost, _ := r.cost(min(max(units, 0), maxUnits))
+		sum += cost
+		listed = listed || r.listed
+	}
+	return sum, listed
+}
+
 func clamp(n int64) int64 { return min(max(n, 0), maxCount) }
 
 // SKUOf says what a call is priced as: the foundation model id and the scope

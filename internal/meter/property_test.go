@@ -24,7 +24,14 @@ type world struct {
 	next   int
 	// want is what was told to End, unknown what was in flight at a crash.
 	want    map[string]Counters
+	budgets map[chargeKey]int64
 	unknown int64
+}
+
+func (w *world) expect(s *Start, e *End) {
+	p, _ := derive(s, e, w.opts.Prices)
+	w.want[s.Root], _ = w.want[s.Root].Plus(p.Add)
+	addCharges(w.budgets, p.Charges)
 }
 
 func (w *world) begin(root string) {
@@ -43,16 +50,14 @@ func (w *world) end(id int, in, out int64) {
 	if _, err := w.meter.End(s, e); err != nil {
 		w.t.Fatal(err)
 	}
-	p, _ := derive(s, e, w.opts.Prices)
-	w.want[s.Root], _ = w.want[s.Root].Plus(p.Add)
+	w.expect(s, e)
 }
 
 // crash kills the process; what is in flight becomes unknown.
 func (w *world) crash() {
 	w.dir = kill(w.t, w.meter, w.dir)
 	for _, s := range w.open {
-		p, _ := derive(s, &End{Outcome: Unknown, At: s.At}, w.opts.Prices)
-		w.want[s.Root], _ = w.want[s.Root].Plus(p.Add)
+		w.expect(s, &End{Outcome: Unknown, At: s.At})
 		w.unknown++
 	}
 	w.open = map[int]*Start{}
@@ -76,13 +81,13 @@ func TestExactlyOnce(t *testing.T) {
 		l := newModelLedger()
 		w := &world{
 			t: t, dir: dir, ledger: l, saved: newModelLedger().state,
-			opts: testOptions(t, dir, l), open: map[int]*Start{}, want: map[string]Counters{},
+			opts: testOptions(t, dir, l), open: map[int]*Start{}, want: map[string]Counters{}, budgets: map[chargeKey]int64{},
 		}
 		w.opts.Now = time.Now
 		w.opts.Keep = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), 1}).Draw(r, "keep"))
 		w.opts.Heartbeat = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), int64(time.Millisecond)}).Draw(r, "heartbeat"))
 		w.opts.Journal.SegmentBytes = rapid.SampledFrom([]int64{500, 3000, 1 << 20}).Draw(r, "segment")
-		w.opts.Journal.Fsync = rapid.SampledFrom([]journal.Fsync{journal.FsyncGroup, journal.FsyncOS}).Draw(r, "fsync")
+		w.opts.Journal.Fsync = rapid.SampledFrom([]journal.Fsync{journal.FsyncGroup, journal.FsyncOS, journal.FsyncAlways}).Draw(r, "fsync")
 		w.reopen()
 		for range rapid.IntRange(5, 40).Draw(r, "steps") {
 			w.step(r)
@@ -92,7 +97,7 @@ func TestExactlyOnce(t *testing.T) {
 }
 
 func (w *world) step(r *rapid.T) {
-	switch rapid.IntRange(0, 9).Draw(r, "step") {
+	switch rapid.IntRange(0, 10).Draw(r, "step") {
 	case 0, 1, 2:
 		for range rapid.IntRange(1, 10).Draw(r, "calls") {
 			w.begin(fmt.Sprintf("root%d", rapid.IntRange(0, 2).Draw(r, "root")))
@@ -121,6 +126,15 @@ func (w *world) step(r *rapid.T) {
 	case 8: // remember, or wait until all is posted
 		w.ledger.set(func(l *modelLedger) { w.saved = l.state.clone() })
 		time.Sleep(3 * time.Millisecond)
+	case 10: // the process ends in order
+		w.ledger.set(func(l *modelLedger) { l.before, l.after = nil, nil })
+		for id := range w.open {
+			w.end(id, 1, 1)
+		}
+		if err := w.meter.Retire(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		w.reopen()
 	case 9: // a failover that forgets; all of it, or back to what was saved
 		forget := rapid.Bool().Draw(r, "all")
 		w.ledger.set(func(l *modelLedger) {
@@ -149,6 +163,12 @@ func (w *world) finish(r *rapid.T) {
 	}
 	if diff := cmp.Diff(w.want, got); diff != "" {
 		r.Fatalf("ledger (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(withoutZeros(w.budgets), w.ledger.budgets()); diff != "" {
+		r.Fatalf("budgets (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(replayedBudgets(w.t, journal.Dir(w.dir)), w.ledger.budgets()); diff != "" {
+		r.Fatalf("budgets of journal and ledger (-journal +ledger):\n%s", diff)
 	}
 	if gotUnknown != w.unknown {
 		r.Fatalf("%d unknown, want %d", gotUnknown, w.unknown)

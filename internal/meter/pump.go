@@ -53,7 +53,7 @@ type pump struct {
 	// Guarded by mu. A track's other fields belong to the goroutine that works
 	// on it; run hands it over.
 	lanes       map[lane]*track
-	retired     map[string]bool
+	retired     map[string]ending
 	ledgerErr   error
 	fenced      bool
 	regressions int64
@@ -103,7 +103,7 @@ func newPump(opts Options, log *journal.Journal, h *history, checkpoint map[lane
 	p.noteBeginning(h.through + 1)
 	for l, head := range h.heads {
 		p.lanes[l] = &track{lane: l, head: head}
-		if h.retired[l.writer] {
+		if h.retired[l.writer] == fenced {
 			p.lanes[l].stopped = ErrFenced
 		}
 	}
@@ -187,6 +187,28 @@ func (p *pump) left() uint64 {
 		}
 	}
 	return n
+}
+
+func (p *pump) applied(l lane) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.lanes[l]; t != nil {
+		return t.applied
+	}
+	return 0
+}
+
+// allPosted reports whether the ledger has every number of every writer that
+// was not fenced; a lane that stopped counts too.
+func (p *pump) allPosted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.lanes {
+		if t.head > t.applied && p.retired[t.writer] != fenced {
+			return false
+		}
+	}
+	return true
 }
 
 // pass posts all that is durable. It fails when nothing could be posted.
@@ -349,7 +371,10 @@ func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
 func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
-	return p.opts.Ledger.Apply(ctx, b)
+	p.opts.Crash.At(ApplySent)
+	applied, err := p.opts.Ledger.Apply(ctx, b)
+	p.opts.Crash.At(ApplyReply)
+	return applied, err
 }
 
 // refused handles an error of the ledger, and returns it when trying again may
@@ -392,7 +417,7 @@ func (p *pump) fence(t *track) {
 		return
 	}
 	p.opts.Log.Error("fenced: another process posts as this writer; records stay in the journal", "writer", t.writer)
-	if _, err := p.log.Append(kindRetire, retireRecord(t.writer), journal.Reserved); err != nil {
+	if _, err := p.log.Append(kindRetire, retireRecord(t.writer, fenced), journal.Reserved); err != nil {
 		p.opts.Log.Error("fencing cannot be journalled", "error", err)
 	}
 }
@@ -422,7 +447,7 @@ func (p *pump) status(writer string, heads map[string]uint64) Status {
 		if l.writer == writer {
 			head = max(head, heads[l.root])
 		}
-		if head > t.applied && !p.retired[l.writer] {
+		if head > t.applied && p.retired[l.writer] != fenced {
 			s.Backlog += head - t.applied
 		}
 	}

@@ -81,6 +81,17 @@ type Plan struct {
 	RuleErrors []RuleError
 }
 
+// Unfit reports whether a model was left out because it cannot serve the request
+// or must not, and not because a rule or a mode prefers another one.
+func (p *Plan) Unfit(model string) bool {
+	for _, s := range p.Skipped {
+		if s.Model == model {
+			return s.Reason == ReasonUnsupported || s.Reason == ReasonDialect || s.Reason == ReasonDenied
+		}
+	}
+	return false
+}
+
 // PathOf is how the request was answered when Legs[leg] served it.
 func (p *Plan) PathOf(leg int) Path {
 	if leg > 0 {

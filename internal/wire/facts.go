@@ -16,6 +16,9 @@ type Facts struct {
 	// BodyBytes is the length of the body, TextBytes that of its text values
 	// (prompt, messages, system, tool descriptions), unescaped.
 	BodyBytes, TextBytes int
+	// MediaBytes is how much of the body is images, documents, videos and audio, as
+	// they stand in it. What is not known to be media counts as text.
+	MediaBytes int
 	// InputTokens is an estimate from text bytes, images and documents.
 	InputTokens int
 	// SystemHash is a 64-bit hash of the system prompt's bytes, 0 when absent.
@@ -69,6 +72,18 @@ type Facts struct {
 	Latency string
 	// at holds the edit points that shape needs; the scanner fills it.
 	at editPoints
+}
+
+// DialectName is the name of the body's dialect: "converse" for Converse, ""
+// when it is not known.
+func (f *Facts) DialectName() string {
+	switch {
+	case f.Op == OpConverse || f.Op == OpConverseStream:
+		return "converse"
+	case f.Dialect == nil:
+		return ""
+	}
+	return f.Dialect.Name
 }
 
 // editPoints are the places in a body that the cap may have to change.

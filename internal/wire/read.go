@@ -170,6 +170,7 @@ func (r *reader) takeBlockType(m jsonscan.Match) {
 
 // settle ends a block or document, whose parts come in any order.
 func (r *reader) settle() {
+	r.f.MediaBytes += r.mediaBytes
 	if r.block == blockDocument {
 		bytes := r.mediaBytes / 4 * 3
 		if r.plain {
@@ -202,6 +203,9 @@ func (r *reader) takeMedia(m jsonscan.Match) {
 			f.Documents++
 		}
 		return
+	}
+	if whole(m) && m.Kind != jsonscan.Null {
+		f.MediaBytes += m.End - m.Start
 	}
 	if !given(m) {
 		return

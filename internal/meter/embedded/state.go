@@ -24,11 +24,15 @@ type State struct {
 	// FingerprintFile is where the root secret's mark is kept between starts; ""
 	// keeps it in memory only. It must be set before the first call.
 	FingerprintFile string
+	// Now is the clock of the terms of accounts; nil is time.Now. It must be set
+	// before the first call.
+	Now func() time.Time
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.
 	rows        map[meter.RowKey]meter.Counters
 	marks       map[markKey]mark
+	lending     map[string]*lending // by root
 	fingerprint string
 }
 
@@ -52,7 +56,8 @@ func Load(replay Replayer) (*State, error) {
 		defer s.mu.Unlock()
 		key := p.Row
 		key.Hour = key.Hour.UTC().Truncate(time.Hour)
-		return s.addLocked(map[meter.RowKey]meter.Counters{key: p.Add})
+		one := meter.Batch{Root: p.Root, Totals: true, Postings: []meter.Posting{p}}
+		return s.addAllLocked(&one, map[meter.RowKey]meter.Counters{key: p.Add})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("replay of the journal: %w", err)
@@ -88,7 +93,7 @@ func (s *State) Apply(_ context.Context, b *meter.Batch) (uint64, error) {
 		return m.seq, meter.ErrFenced
 	}
 	if b.From == m.seq+1 {
-		if err := s.addLocked(sums); err != nil {
+		if err := s.addAllLocked(b, sums); err != nil {
 			return m.seq, err
 		}
 		m.seq = b.To
@@ -99,6 +104,21 @@ func (s *State) Apply(_ context.Context, b *meter.Batch) (uint64, error) {
 	}
 	s.marks[key] = m
 	return m.seq, nil
+}
+
+// addAllLocked adds the batch's rows and charges, or nothing.
+func (s *State) addAllLocked(b *meter.Batch, sums map[meter.RowKey]meter.Counters) error {
+	charged, err := s.chargedLocked(b)
+	if err != nil {
+		return err
+	}
+	if err := s.addLocked(sums); err != nil {
+		return err
+	}
+	if len(charged) > 0 {
+		maps.Copy(s.lendingLocked(b.Root).windows, charged)
+	}
+	return nil
 }
 
 // addLocked adds all sums or none.

@@ -92,3 +92,21 @@ func TestFoldForgets(t *testing.T) {
 		t.Errorf("%v\n%s", err, diff)
 	}
 }
+
+func TestLendingCases(t *testing.T) {
+	ledgertest.RunLending(t, func(*testing.T) ledgertest.Lender { return &embedded.State{} })
+}
+
+func TestLendingHistories(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Now()
+		s := &embedded.State{Now: func() time.Time { return now }}
+		subject := ledgertest.LendingSubject{
+			Gateways: []ledgertest.Lender{s}, Now: s.Now,
+			Wait: func(d time.Duration) { now = now.Add(d) },
+		}
+		if err := ledgertest.ReplayLending(t.Context(), subject, ledgertest.LendingHistories().Draw(t, "history")); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

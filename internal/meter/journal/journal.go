@@ -353,6 +353,16 @@ func (j *Journal) Synced() Position {
 	return j.synced.Position
 }
 
+// Sync makes durable what was written so far, without waiting for its group.
+// After an error the journal is at fault and recovers by itself.
+func (j *Journal) Sync() error {
+	err := j.syncOnce()
+	if err != nil {
+		j.setFault(err)
+	}
+	return err
+}
+
 // Written returns the position behind the last record.
 func (j *Journal) Written() Position {
 	j.mu.Lock()
@@ -385,9 +395,6 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	close(j.stop)
 	<-j.done
-	err := j.syncOnce()
-	if err != nil {
-		j.setFault(err)
-	}
+	err := j.Sync()
 	return errors.Join(err, j.tail.file.Close(), j.lock.Close())
 }

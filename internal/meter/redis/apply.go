@@ -17,6 +17,10 @@ import (
 // what it had.
 var errShapes = errors.New("the ids of shapes changed while a batch was applied")
 
+// errAfter says up to which number the writer's postings take nothing out of its
+// accounts.
+var errAfter = errors.New("the writer has asserted its accounts")
+
 // Apply implements meter.Ledger. It may be repeated after any error.
 func (l *Ledger) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
 	sums, err := b.Sums()
@@ -33,20 +37,39 @@ func (l *Ledger) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
 	if err := l.register(ctx, client, b.Root); err != nil {
 		return 0, err
 	}
-	watermark, err := l.applyOnce(ctx, client, b, sums)
-	if errors.Is(err, errShapes) {
-		l.forgetShapes(b.Root)
-		watermark, err = l.applyOnce(ctx, client, b, sums)
+	a := attempt{Batch: b, rows: sums}
+	for range 3 {
+		if a.windows, err = b.WindowSums(a.after); err != nil {
+			return 0, err
+		}
+		watermark, err := l.applyOnce(ctx, client, &a)
+		switch {
+		case errors.Is(err, errShapes):
+			l.forgetShapes(b.Root)
+		case errors.Is(err, errAfter):
+			a.after = watermark
+		default:
+			return watermark, err
+		}
 	}
-	return watermark, err
+	return 0, fmt.Errorf("%w: it changes while a batch is applied", ErrDamaged)
 }
 
-func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, b *meter.Batch, sums map[meter.RowKey]meter.Counters) (uint64, error) {
+// attempt is a batch as it is laid out for the script.
+type attempt struct {
+	*meter.Batch
+	rows    map[meter.RowKey]meter.Counters
+	windows map[meter.Window]meter.WindowSum
+	after   uint64 // up to this number nothing is taken out of accounts
+}
+
+func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, b *attempt) (uint64, error) {
+	sums := b.rows
 	ids, err := l.shapeIDs(ctx, client, b.Root, sums)
 	if err != nil {
 		return 0, err
 	}
-	call, err := newCall(b, sums, ids)
+	call, err := newCall(b, ids)
 	if err != nil {
 		return 0, err
 	}
@@ -70,6 +93,8 @@ func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, 
 		return watermark, fmt.Errorf("%w: a counter of root %q would be out of range", meter.ErrBadBatch, b.Root)
 	case "SHAPES":
 		return watermark, errShapes
+	case "AFTER":
+		return watermark, errAfter
 	}
 	return 0, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
 }
@@ -82,15 +107,15 @@ type call struct {
 
 // newCall lays out a batch. Rows are grouped by hash and hashes by day, each in
 // a fixed order, so that the same batch is always the same call.
-func newCall(b *meter.Batch, sums map[meter.RowKey]meter.Counters, ids map[string]string) (*call, error) {
+func newCall(b *attempt, ids map[string]string) (*call, error) {
 	k := keysOf(b.Root)
-	c := &call{keys: []string{k.marks(), k.shapes(), k.days()}}
+	c := &call{keys: []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows()}}
 	c.add(b.Writer, strconv.FormatUint(b.Epoch, 10), strconv.FormatUint(b.From, 10), strconv.FormatUint(b.To, 10), rand.Text())
 	c.addCount(len(ids))
 	for _, text := range sortedKeys(ids) {
 		c.add(text, ids[text])
 	}
-	days, err := layOut(sums, ids)
+	days, err := layOut(b.rows, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +140,26 @@ func newCall(b *meter.Batch, sums map[meter.RowKey]meter.Counters, ids map[strin
 			c.addChanges(d.groups[m])
 		}
 	}
+	c.addWindows(k, b)
 	return c, nil
+}
+
+// addWindows lays out what the batch charges to budgets and limits.
+func (c *call) addWindows(k keys, b *attempt) {
+	named := make(map[string]meter.Window, len(b.windows))
+	for w, sum := range b.windows {
+		if w.Unit != meter.UnitConcurrent && sum != (meter.WindowSum{}) {
+			named[windowName(w)] = w
+		}
+	}
+	c.add(strconv.FormatUint(b.after, 10))
+	c.addCount(len(named))
+	for _, name := range sortedKeys(named) {
+		w := named[name]
+		sum := b.windows[w]
+		c.keys = append(c.keys, k.window(name))
+		c.add(name, unix(w.Expiry()), decimal(sum.Posted), decimal(sum.Suspense), decimal(sum.Taken))
+	}
 }
 
 func (c *call) add(args ...string) {
@@ -129,7 +173,7 @@ func (c *call) addCount(n int) { c.add(strconv.Itoa(n)) }
 func (c *call) addChanges(changes []change) {
 	c.addCount(len(changes))
 	for _, ch := range changes {
-		c.add(ch.name, strconv.FormatInt(ch.delta, 10))
+		c.add(ch.name, decimal(ch.delta))
 	}
 }
 

@@ -31,6 +31,10 @@ func (k keys) marks() string  { return k.prefix + "w" }
 func (k keys) shapes() string { return k.prefix + "s" }
 func (k keys) days() string   { return k.prefix + "d" }
 
+func (k keys) state() string             { return k.prefix + "l" }
+func (k keys) windows() string           { return k.prefix + "b" }
+func (k keys) window(name string) string { return k.prefix + "b:" + name }
+
 func (k keys) index(day string) string { return k.prefix + "i:" + day }
 
 // group names the hash of a group of rows in an hour of the day, or in the

@@ -43,6 +43,9 @@ const maxShapes = 100_000
 //go:embed scripts/exact.lua
 var exactLua string
 
+//go:embed scripts/window.lua
+var windowLua string
+
 //go:embed scripts/apply.lua
 var applyLua string
 
@@ -56,7 +59,7 @@ type Ledger struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	apply, intern, fold *goredis.Script
+	apply, intern, fold, grant, settle *goredis.Script
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.
@@ -72,6 +75,9 @@ var _ meter.Ledger = (*Ledger)(nil)
 type sighting struct {
 	registered time.Time
 	generation string // "" until its first batch
+	// lent is the generation that lending has heard of. Batches do not change it:
+	// one that begins the counters anew must not hide that slices were lost.
+	lent string
 }
 
 // New reads the options. It does not connect: a Redis that is away at the start
@@ -84,9 +90,11 @@ func New(o Options) (*Ledger, error) {
 	goredis.SetLogger(clientLog{o.Log})
 	return &Ledger{
 		target: t, log: o.Log, now: o.Now,
-		apply:  goredis.NewScript(exactLua + applyLua),
+		apply:  goredis.NewScript(exactLua + windowLua + applyLua),
 		intern: goredis.NewScript(internLua),
 		fold:   goredis.NewScript(exactLua + foldLua),
+		grant:  goredis.NewScript(windowLua + lendLua + grantLua),
+		settle: goredis.NewScript(windowLua + lendLua + settleLua),
 		roots:  make(map[string]sighting),
 		shapes: make(map[string]map[string]string),
 	}, nil
@@ -211,7 +219,10 @@ func (l *Ledger) sawGeneration(ctx context.Context, client goredis.UniversalClie
 	l.mu.Lock()
 	last := l.roots[root]
 	if last.generation != generation {
-		last = sighting{generation: generation}
+		last = sighting{generation: generation, lent: last.lent}
+	}
+	if last.lent == "" {
+		last.lent = generation
 	}
 	l.roots[root] = last
 	l.mu.Unlock()

@@ -37,6 +37,14 @@ func TestCases(t *testing.T) {
 	})
 }
 
+func TestLendingCases(t *testing.T) {
+	server := redistest.NewServer(t)
+	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Lender {
+		wipe(t, server)
+		return newLedger(t, server.URL())
+	})
+}
+
 func TestCasesOnCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: a cluster takes seconds to form")
@@ -45,6 +53,10 @@ func TestCasesOnCluster(t *testing.T) {
 	for name, url := range map[string]string{"named": cluster.URL(), "found": cluster.Nodes[0].URL()} {
 		t.Run(name, func(t *testing.T) {
 			ledgertest.Run(t, func(t *testing.T) ledgertest.Ledger {
+				wipe(t, cluster.Nodes...)
+				return newLedger(t, url)
+			})
+			ledgertest.RunLending(t, func(t *testing.T) ledgertest.Lender {
 				wipe(t, cluster.Nodes...)
 				return newLedger(t, url)
 			})
@@ -86,5 +98,11 @@ func TestCasesOnSentinel(t *testing.T) {
 			t.Fatal(err)
 		}
 		return l
+	})
+	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Lender {
+		if err := l.client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return newLedger(t, set.URL())
 	})
 }

@@ -2,14 +2,17 @@
 -- watermark, all or nothing. Redis keeps what a script wrote before an error,
 -- so every check, of types too, comes before the first write.
 --
--- KEYS: marks, shapes, days, an index per day, a hash per group of rows.
+-- KEYS: marks, shapes, days, state, index of windows, an index per day, a hash
+--   per group of rows, a hash per window.
 -- ARGV: writer, epoch, from, to, a generation to use when there is none, then
 --   count, and per shape: text, id
 --   count, and per index: day, expiry, count, members
 --   count, and per group: expiry, count, and per field: name, delta
+--   the number up to which nothing is taken out of accounts, then
+--   count, and per window: name, expiry, and what is posted, suspended and taken
 -- Returns a word, the watermark and the generation.
-local marks, shapes, days = KEYS[1], KEYS[2], KEYS[3]
-local key, arg = 3, 0
+local marks, shapes, days, state, windows_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local key, arg = 5, 0
 local function take()
   arg = arg + 1
   return ARGV[arg]
@@ -59,6 +62,45 @@ for i = 1, tonumber(take()) do
   groups[i] = group
 end
 
+-- After a loss the writer asserted what it holds, without what it had
+-- journalled until then.
+local after, count = take(), tonumber(take())
+local asserted = count > 0 and redis.call('HGET', state, 'n:' .. writer) or '0'
+if tonumber(asserted) >= tonumber(from) and asserted ~= after then
+  return {'AFTER', asserted, generation}
+end
+
+-- charge takes out of what older processes of the writer left, then out of its
+-- account; what it does not find there was spent without a hold.
+local function charge(w, taken)
+  local left = math.min(taken, w.left)
+  w.left, w.s, taken = w.left - left, w.s - left, taken - left
+  if not w.account then return end
+  local out = math.min(taken, w.account.remains)
+  w.account.remains = w.account.remains - out
+  if w.account.expired then w.s = w.s - out else w.h = w.h - out end
+end
+
+local windows = {}
+for i = 1, count do
+  key = key + 1
+  local w = {key = KEYS[key], name = take(), expiry = take()}
+  local posted, suspended, taken = exact(take()), exact(take()), exact(take())
+  local stored = redis.call('HMGET', w.key, 'p', 'h', 's', 'o:' .. writer, 'a:' .. writer)
+  w.p, w.h, w.s, w.left = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), tonumber(stored[3] or '0'), tonumber(stored[4] or '0')
+  w.account = stored[5] and parse_account(stored[5])
+  charge(w, taken)
+  w.p, w.s = w.p + posted, w.s + suspended
+  if math.abs(w.p) > LIMIT or math.abs(w.s) > LIMIT then return {'BAD', watermark, generation} end
+  windows[i] = w
+end
+
+for _, w in ipairs(windows) do
+  redis.call('HSET', w.key, 'p', whole(w.p), 'h', whole(w.h), 's', whole(w.s))
+  if w.account then redis.call('HSET', w.key, 'a:' .. writer, account_text(w.account)) end
+  if w.left > 0 then redis.call('HSET', w.key, 'o:' .. writer, whole(w.left)) else redis.call('HDEL', w.key, 'o:' .. writer) end
+  keep(windows_index, w.key, w.name, w.expiry, tonumber(redis.call('TIME')[1]))
+end
 for _, index in ipairs(indexes) do
   redis.call('SADD', days, index.day)
   if #index.members > 0 then redis.call('SADD', index.key, unpack(index.members)) end

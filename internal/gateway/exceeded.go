@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// unitNames are how limits are called towards callers.
+var unitNames = [...]string{
+	meter.UnitUSD: "dollars", meter.UnitTokens: "tokens", meter.UnitRequests: "requests", meter.UnitConcurrent: "concurrent requests",
+}
+
+// exceeded is the answer to a request that a budget or limit refuses. Money is
+// 400, which no SDK repeats; a rate that will pass is 429, which all do. A
+// caller sees its own tenant's numbers, and of a parent that there is one.
+func (c *call) exceeded(r *budget.Refusal) *wire.Error {
+	wait := max(1, r.Until.Sub(c.req.Received).Milliseconds())
+	if r.Reason != budget.UsedUp {
+		return &wire.Error{
+			Kind: wire.KindServiceUnavailable, RetryAfterMillis: wait,
+			Message: "budgets and limits cannot be checked at the moment. Request " + c.req.ID,
+		}
+	}
+	e := &wire.Error{Kind: wire.KindServiceQuota, Message: c.exceededText(r)}
+	if r.Window.Unit != meter.UnitUSD && r.Need <= r.Limit {
+		e.Kind, e.RetryAfterMillis = wire.KindThrottling, wait
+		if r.Window.Unit == meter.UnitConcurrent {
+			e.RetryAfterMillis = time.Second.Milliseconds()
+		}
+	}
+	return e
+}
+
+func (c *call) exceededText(r *budget.Refusal) string {
+	what := c.limitName(r)
+	if r.Need > r.Limit {
+		what += " is smaller than this request"
+	} else {
+		what += " is used up"
+	}
+	if r.Window.Tenant == c.caller.Tenant.ID {
+		what += fmt.Sprintf(": %s spent + %s held of %s; this request could take %s",
+			amount(r.Window.Unit, r.Posted), amount(r.Window.Unit, r.Held+r.Suspense),
+			amount(r.Window.Unit, r.Limit), amount(r.Window.Unit, r.Need))
+	}
+	what += "."
+	if !r.Window.End.IsZero() {
+		what += " Resets " + r.Window.End.Format(time.RFC3339) + "."
+	}
+	return what + " Request " + c.req.ID
+}
+
+// limitName names a budget or limit: `budget "acme/support month"`.
+func (c *call) limitName(r *budget.Refusal) string {
+	what := "limit"
+	if r.Window.Unit == meter.UnitUSD {
+		what = "budget"
+	}
+	if r.Window.Tenant != c.caller.Tenant.ID {
+		return "a parent " + what
+	}
+	of := cmp.Or(r.Window.Period, unitNames[r.Window.Unit])
+	if what == "limit" && r.Window.Period != "" {
+		of = unitNames[r.Window.Unit] + " per " + r.Window.Period
+	}
+	return fmt.Sprintf("%s %q", what, r.Window.Tenant+" "+of)
+}
+
+func amount(u meter.Unit, n int64) string {
+	if u == meter.UnitUSD {
+		return "$" + money.Pico(n*1000).String()
+	}
+	return strconv.FormatInt(n, 10)
+}

@@ -1,0 +1,331 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// settings have one model at a dollar per thousand tokens in and out, so that an
+// answer of 10 + 5 tokens costs 0.015 dollars.
+const settings = `
+upstream: {endpoint: "http://127.0.0.1:1", region: us-east-1, bearer_token: x}
+prices: [books.yaml]
+tenants:
+  - id: acme
+    budgets: [{period: month, usd: %s, on_exceed: reject}]
+  - id: acme/app
+    keys: [KEY]
+    output_tokens: {max: 10}
+    %s
+cascades:
+  - {name: c, match: 'request.model == "auto"', mode: rules, light: dear.light-v1:0, escalation: dear.heavy-v1:0}
+`
+
+const priceBook = `
+per: thousand
+effective: 2026-01-01
+source: test
+prices:
+  - {models: ["dear.light-v1:0", "dear.heavy-v1:0"], input: 1, output: 1}
+`
+
+// fixture is a gateway without its edge: a real meter, journal and ledger, and
+// an upstream that answers as the test says.
+type fixture struct {
+	line   *Line
+	ledger *embedded.State
+	desk   *budget.Desk
+	meter  *meter.Meter
+	bearer string
+	answer func(model string, n int64) (*engine.Response, error)
+	calls  atomic.Int64
+	ids    atomic.Int64
+}
+
+func (f *fixture) Attempt(_ context.Context, r *engine.Request) (*engine.Response, error) {
+	return f.answer(r.Model, f.calls.Add(1))
+}
+
+func (f *fixture) Retries(string, time.Time) *engine.Retries {
+	return engine.NewRetryPolicy(engine.RetryOptions{
+		MaxAttempts: 3, BudgetPercent: 100, OnTimeout: true, Draw: func(int64) int64 { return 0 }, Now: time.Now,
+	}).Begin(time.Time{})
+}
+
+func completed(string, int64) (*engine.Response, error) {
+	return &engine.Response{Status: 200, Header: wire.Header{{Name: "content-type", Value: "application/json"}},
+		Body: []byte(`{"output":{},"stopReason":"end_turn","usage":{"inputTokens":10,"outputTokens":5,"totalTokens":15}}`)}, nil
+}
+
+func newFixture(t *testing.T, parentUSD, own string) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	secrets, err := tenant.LoadSecrets(dir, func(string) string { return "" }, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyID, err := secrets.NewKeyID(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	creds, err := secrets.Credentials(keyID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{bearer: creds.Bearer, answer: completed, ledger: &embedded.State{}}
+	cfg := load(t, strings.ReplaceAll(fmt.Sprintf(settings, parentUSD, own), "KEY", keyID))
+	f.open(t, journal.Dir(dir))
+	f.use(t, cfg, secrets)
+	return f
+}
+
+func (f *fixture) open(t *testing.T, disk journal.Disk) {
+	t.Helper()
+	var err error
+	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, id := f.meter.Journal()
+	f.desk = budget.New(budget.Options{Lender: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers})
+	f.line = New(Options{
+		Meter: f.meter, Budgets: f.desk, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		NewID: func() string { return fmt.Sprintf("%026d", f.ids.Add(1)) },
+	})
+}
+
+func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets) {
+	t.Helper()
+	s := &Snapshot{Config: cfg, Upstream: f}
+	var found [3][]config.Problem
+	s.Tenants, found[0] = tenant.Build(cfg, secrets)
+	s.Router, found[1] = router.Compile(cfg)
+	s.Prices, found[2] = meter.CompilePrices(cfg.Prices)
+	for _, problems := range found {
+		for _, p := range problems {
+			if !p.Warning {
+				t.Fatal(p)
+			}
+		}
+	}
+	var err error
+	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
+		t.Fatal(err)
+	}
+	f.meter.SetPrices(s.Prices)
+	f.line.Use(s)
+}
+
+// end closes everything and returns what the ledger has of each window.
+func (f *fixture) end(t *testing.T) map[string]meter.WindowState {
+	t.Helper()
+	ctx := context.Background()
+	f.line.Close(ctx)
+	for deadline := time.Now().Add(10 * time.Second); f.meter.Status().Backlog > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := f.desk.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := f.meter.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	books, err := f.ledger.Windows(ctx, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]meter.WindowState{}
+	for _, b := range books {
+		name := fmt.Sprint(b.Tenant, " ", unitNames[b.Unit])
+		sum := sums[name]
+		sum.Posted, sum.Held, sum.Suspense = sum.Posted+b.Posted, sum.Held+b.Held, sum.Suspense+b.Suspense
+		sums[name] = sum
+	}
+	return sums
+}
+
+type body struct{ text string }
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b body) ReadAll() ([]byte, error) { return []byte(b.text), nil }
+func (b body) Release()                 {}
+
+// ask sends one Converse request and returns its status and body.
+func (f *fixture) ask(t *testing.T, model string) (int, string, wire.Header) {
+	t.Helper()
+	res := f.line.Serve(&Request{
+		ID: "01REQUEST", Method: "POST", Target: "/model/" + model + "/converse", Authority: "gateway",
+		Header: wire.Header{{Name: "authorization", Value: "Bearer " + f.bearer}},
+		Body:   body{`{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`},
+		Caller: t.Context(), Received: time.Now(),
+	})
+	return res.Status, string(res.Body), res.Header
+}
+
+func TestBudgetHolds(t *testing.T) {
+	f := newFixture(t, "20", "limits: {requests_per_minute: 100000, tokens_per_minute: 100000000, concurrent_requests: 200}")
+	var all sync.WaitGroup
+	var served, refused atomic.Int64
+	for range 40 {
+		all.Go(func() {
+			for range 60 {
+				switch status, text, _ := f.ask(t, "dear.light-v1:0"); status {
+				case 200:
+					served.Add(1)
+				case 400:
+					refused.Add(1)
+					if !strings.Contains(text, "a parent budget is used up. Resets ") || strings.Contains(text, "$") {
+						t.Error(text)
+					}
+				default:
+					t.Errorf("status %d: %s", status, text)
+				}
+			}
+		})
+	}
+	all.Wait()
+	sums := f.end(t)
+	usd := sums["acme dollars"]
+	if want := served.Load() * 15_000_000; usd != (meter.WindowState{Posted: want}) || want > 20_000_000_000 {
+		t.Errorf("%+v for %d served, want %d posted", usd, served.Load(), want)
+	}
+	if got := sums["acme/app tokens"]; got != (meter.WindowState{Posted: served.Load() * 15}) {
+		t.Errorf("tokens: %+v", got)
+	}
+	if got := sums["acme/app requests"]; got != (meter.WindowState{Posted: served.Load()}) {
+		t.Errorf("requests: %+v", got)
+	}
+	if f.calls.Load() != served.Load() || served.Load() < 1000 {
+		t.Errorf("%d calls upstream, %d served, %d refused", f.calls.Load(), served.Load(), refused.Load())
+	}
+	t.Logf("%d served, %d refused, %+v", served.Load(), refused.Load(), f.desk.Stats())
+}
+
+func TestRefusals(t *testing.T) {
+	check := func(own, model string, status int, texts ...string) {
+		t.Helper()
+		f := newFixture(t, "1000", own)
+		for range 3 {
+			f.ask(t, "dear.light-v1:0")
+		}
+		got, text, header := f.ask(t, model)
+		for _, want := range texts {
+			if got != status || !strings.Contains(text+header.Get("x-amzn-errortype"), want) {
+				t.Errorf("%d %s %s, want %d %s", got, text, header.Get("x-amzn-errortype"), status, want)
+			}
+		}
+		if status == 429 && header.Get("retry-after") == "" {
+			t.Error("429 without retry-after")
+		}
+		f.end(t)
+	}
+	check(`budgets: [{period: day, usd: 1.15, on_exceed: reject}]`, "dear.light-v1:0", 400, "ServiceQuotaExceededException",
+		`budget \"acme/app day\" is used up: $0.0`, "held of $1.15; this request could take $1.122.", "Request 01REQUEST", "Resets ")
+	check(`limits: {requests_per_minute: 3}`, "dear.light-v1:0", 429, "ThrottlingException",
+		`limit \"acme/app requests per minute\" is used up: `, " held of 3; this request could take 1.")
+	check(`limits: {tokens_per_minute: 100}`, "dear.light-v1:0", 400, "is smaller than this request")
+	check(``, "free.model-v1:0", 403, "model free.model-v1:0 has no price, and a budget applies")
+}
+
+func TestLightAlone(t *testing.T) {
+	f := newFixture(t, "1000", `budgets: [{period: day, usd: 2.2, on_exceed: light_only, hard_usd: 100}]`)
+	status, text, header := f.ask(t, "auto") // both legs together are above the budget
+	if status != 200 || header.Get("x-sluice-model") != "dear.light-v1:0" || header.Get("x-sluice-reason") != "light_only" {
+		t.Errorf("%d %s %v", status, text, header)
+	}
+	for range 200 {
+		if status, _, _ = f.ask(t, "dear.heavy-v1:0"); status != 200 {
+			break
+		}
+	}
+	if status != 400 {
+		t.Errorf("a request without a cascade: %d", status)
+	}
+	if status, text, _ := f.ask(t, "auto"); status != 200 {
+		t.Errorf("light after the budget: %d %s", status, text)
+	}
+	f.end(t)
+}
+
+func TestUnknownAttemptKeepsItsHold(t *testing.T) {
+	f := newFixture(t, "1000", "")
+	f.answer = func(string, int64) (*engine.Response, error) {
+		if f.calls.Load() == 1 {
+			return nil, &engine.Error{Failure: engine.TimedOut, Sent: true}
+		}
+		return completed("", 0)
+	}
+	if status, text, _ := f.ask(t, "dear.light-v1:0"); status != 200 || f.calls.Load() != 2 {
+		t.Errorf("%d %s after %d calls", status, text, f.calls.Load())
+	}
+	sums := f.end(t)
+	if got := sums["acme dollars"]; got.Posted != 15_000_000 || got.Suspense < 1_000_000_000 || got.Held != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNoRetryWithoutHold(t *testing.T) {
+	f := newFixture(t, "2", "")
+	f.answer = func(string, int64) (*engine.Response, error) {
+		return nil, &engine.Error{Failure: engine.TimedOut, Sent: true}
+	}
+	if status, text, _ := f.ask(t, "dear.light-v1:0"); status != 503 || f.calls.Load() != 1 {
+		t.Errorf("%d %s after %d calls", status, text, f.calls.Load())
+	}
+	if got := f.end(t)["acme dollars"]; got.Posted != 0 || got.Suspense == 0 || got.Held != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestFailedAttemptGivesBack(t *testing.T) {
+	f := newFixture(t, "2", "")
+	f.answer = func(_ string, n int64) (*engine.Response, error) {
+		if n < 3 {
+			return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype", Value: "ServiceUnavailableException"}}}, nil
+		}
+		return completed("", 0)
+	}
+	if status, text, _ := f.ask(t, "dear.light-v1:0"); status != 200 || f.calls.Load() != 3 {
+		t.Errorf("%d %s after %d calls", status, text, f.calls.Load())
+	}
+	if got := f.end(t)["acme dollars"]; got != (meter.WindowState{Posted: 15_000_000}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// load reads settings and the price book beside them.
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir+"/books.yaml", priceBook)
+	write(t, dir+"/sluice.yaml", text)
+	cfg, err := config.Load(dir+"/sluice.yaml", func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}

@@ -1,0 +1,186 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// rows compares the rows of the roots whose lanes agree.
+func (v *verifier) rows(ctx context.Context, roots map[string]bool) error {
+	from := v.Now.Add(-meter.KeepDays).UTC().Truncate(24*time.Hour).AddDate(0, 0, 2) // both sides still have these
+	want, err := v.journalRows(from)
+	if err != nil {
+		return err
+	}
+	got := map[meter.RowKey]meter.Counters{}
+	err = v.Ledger.Rows(ctx, from, v.Now.AddDate(10, 0, 0), func(key meter.RowKey, c meter.Counters) error {
+		return addRow(got, v.fold(key), c)
+	})
+	if err != nil {
+		return err
+	}
+	if err := v.unmoved(ctx, roots); err != nil {
+		return err
+	}
+	compared := 0
+	for _, key := range sortedRows(want, got) {
+		if !roots[meter.RootOf(key.Tenant)] {
+			continue
+		}
+		compared++
+		v.row(key, want[key], got[key])
+	}
+	v.say("%d rows compared", compared)
+	return nil
+}
+
+func (v *verifier) journalRows(from time.Time) (map[meter.RowKey]meter.Counters, error) {
+	sums := map[meter.RowKey]meter.Counters{}
+	seen := map[meter.Lane]bool{}
+	for i, b := range v.books {
+		for l, rows := range b.Rows {
+			if seen[l] {
+				v.differ("%s: it holds the same numbers of writer %s as another of the journals", v.Journals[i].Name, l.Writer)
+				continue
+			}
+			seen[l] = true
+			for key, c := range rows {
+				if key.Hour.Before(from) {
+					continue
+				}
+				if err := addRow(sums, v.fold(key), c); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return sums, nil
+}
+
+// fold makes days of hours that either side may have folded.
+func (v *verifier) fold(key meter.RowKey) meter.RowKey {
+	key.Hour = key.Hour.UTC()
+	if key.Hour.Before(v.Now.Add(-meter.KeepHours).UTC().Truncate(24*time.Hour).AddDate(0, 0, 2)) {
+		key.Hour = key.Hour.Truncate(24 * time.Hour)
+	}
+	return key
+}
+
+func addRow(to map[meter.RowKey]meter.Counters, key meter.RowKey, c meter.Counters) error {
+	sum, ok := to[key].Plus(c)
+	if !ok {
+		return fmt.Errorf("the sums of tenant %s overflow", key.Tenant)
+	}
+	to[key] = sum
+	return nil
+}
+
+// unmoved takes roots out of the comparison that were posted to while the rows
+// were read.
+func (v *verifier) unmoved(ctx context.Context, roots map[string]bool) error {
+	for l, head := range v.heads() {
+		if !roots[l.Root] || v.fenced(l.Writer) {
+			continue
+		}
+		applied, err := v.Ledger.Watermark(ctx, l.Writer, l.Root)
+		if err != nil {
+			return err
+		}
+		if applied != head {
+			roots[l.Root] = false
+			v.say("root %s: sums not compared, because a gateway posts to it right now", l.Root)
+		}
+	}
+	return nil
+}
+
+// row prints every counter of a row that differs.
+func (v *verifier) row(key meter.RowKey, want, got meter.Counters) {
+	w, g := reflect.ValueOf(want), reflect.ValueOf(got)
+	for i := range w.NumField() {
+		if w.Field(i).Int() != g.Field(i).Int() {
+			v.differ("tenant %s, key %s, model %s, %s, %s: %s is %v in the journals and %v in the ledger", key.Tenant, key.Key, key.Model,
+				key.Path, key.Hour.Format("2006-01-02T15"), w.Type().Field(i).Name, w.Field(i).Interface(), g.Field(i).Interface())
+		}
+	}
+}
+
+// windows compares what was posted to budgets and limits. A ledger's suspense
+// may be larger than the journals': it holds the slices of dead gateways, too.
+func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
+	if v.Windows == nil {
+		return nil
+	}
+	want := map[string]map[meter.Window]meter.WindowSums{}
+	for _, b := range v.books {
+		for l, windows := range b.Windows {
+			if want[l.Root] == nil {
+				want[l.Root] = map[meter.Window]meter.WindowSums{}
+			}
+			for w, sums := range windows {
+				sum := want[l.Root][w]
+				want[l.Root][w] = meter.WindowSums{Posted: sum.Posted + sums.Posted, Suspense: sum.Suspense + sums.Suspense}
+			}
+		}
+	}
+	for root, compare := range roots {
+		if !compare {
+			continue
+		}
+		books, err := v.Windows(ctx, root)
+		if err != nil {
+			return err
+		}
+		got := make(map[meter.Window]meter.WindowState, len(books))
+		for _, b := range books {
+			got[b.Window] = b.WindowState
+		}
+		v.windowsOf(root, want[root], got)
+	}
+	return nil
+}
+
+func (v *verifier) windowsOf(root string, want map[meter.Window]meter.WindowSums, got map[meter.Window]meter.WindowState) {
+	for w, sums := range want {
+		state, there := got[w]
+		if !there && w.End.Before(v.Now) {
+			continue // the ledger lets go of windows some time after their end
+		}
+		if state.Posted != sums.Posted || state.Suspense < sums.Suspense {
+			v.differ("budget of %s, %s from %s: %d posted and %d in suspense by the journals, %d and %d by the ledger", w.Tenant,
+				w.Period, w.Start.Format(time.RFC3339), sums.Posted, sums.Suspense, state.Posted, state.Suspense)
+		}
+	}
+	for w, state := range got {
+		if _, there := want[w]; !there && state.Posted != 0 {
+			v.differ("budget of %s, %s from %s: nothing posted by the journals, %d by the ledger of root %s", w.Tenant,
+				w.Period, w.Start.Format(time.RFC3339), state.Posted, root)
+		}
+	}
+}
+
+func sortedRows(a, b map[meter.RowKey]meter.Counters) []meter.RowKey {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return slices.SortedFunc(maps.Keys(all), func(x, y meter.RowKey) int {
+		return cmp.Or(x.Hour.Compare(y.Hour), cmpText(x.Tenant, y.Tenant, x.Model, y.Model, x.Key, y.Key, x.Path, y.Path,
+			x.Scope, y.Scope, x.Tier, y.Tier, x.Cascade, y.Cascade, x.PriceVersion, y.PriceVersion))
+	})
+}
+
+// cmpText compares pairs of texts in turn.
+func cmpText(pairs ...string) int {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if c := cmp.Compare(pairs[i], pairs[i+1]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}

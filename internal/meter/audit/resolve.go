@@ -1,0 +1,203 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// LogFile is one file of an invocation log.
+type LogFile struct {
+	Name string
+	Data io.Reader
+}
+
+// Resolved is what became of the unknown attempts.
+type Resolved struct {
+	Made   int // resolved now
+	Before int // resolved earlier
+	Open   int // still unknown
+}
+
+// ListUnknown prints the attempts of unknown outcome that are not resolved.
+func ListUnknown(all []meter.Suspended, out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RECORD\tSTARTED\tTENANT\tMODEL\tAWS REQUEST\tESTIMATE\tIN SUSPENSE")
+	for i := range all {
+		s := &all[i]
+		started, aws := "lost", cmp.Or(s.End.AWSRequestID, "-")
+		if s.Start != nil {
+			started = s.Start.At.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d tokens\t%s\n", s.End.ID, started, s.Posting.Row.Tenant, s.Posting.Row.Model,
+			aws, s.Posting.Add.SuspenseTokens, s.Posting.Add.Suspense)
+	}
+	return w.Flush()
+}
+
+// ResolveLog resolves the unknown attempts that an invocation log names for
+// certain: by the record id in the request metadata, or by the AWS request id
+// where the head of the answer came. For the others it lists the lines that
+// could be theirs and picks none.
+func (c *Corrections) ResolveLog(all []meter.Suspended, files []LogFile, by Signature, out io.Writer) (Resolved, error) {
+	m := newMatcher(c.Unresolved(all))
+	done := Resolved{Before: len(all) - len(m.open)}
+	for _, f := range files {
+		if err := readLog(f.Name, f.Data, m.see); err != nil {
+			return done, err
+		}
+	}
+	for i := range m.open {
+		s := &m.open[i]
+		made, err := c.resolveOne(s, m.found[s.End.ID], by, out)
+		if err != nil {
+			return done, err
+		}
+		if made {
+			done.Made++
+			continue
+		}
+		done.Open++
+		if len(m.found[s.End.ID]) == 0 {
+			printCandidates(s, m.candidates[s.End.ID], out)
+		}
+	}
+	fmt.Fprintf(out, "%d resolved, %d resolved before, %d still unknown\n", done.Made, done.Before, done.Open)
+	return done, nil
+}
+
+// Signature is who makes a correction, and when.
+type Signature struct {
+	Actor string
+	At    time.Time
+}
+
+// resolveOne resolves an attempt by the lines that name it, if they agree.
+func (c *Corrections) resolveOne(s *meter.Suspended, lines []*Invocation, by Signature, out io.Writer) (bool, error) {
+	if len(lines) == 0 {
+		return false, nil
+	}
+	line := lines[0]
+	for _, other := range lines[1:] {
+		if other.RequestID != line.RequestID {
+			fmt.Fprintf(out, "%s: two calls carry this record id (%s, %s); resolve it by hand\n", s.End.ID, line.Where, other.Where)
+			return false, nil
+		}
+	}
+	end, ok := line.End(s.End.ID)
+	if !ok || s.Start == nil {
+		fmt.Fprintf(out, "%s: %s does not tell what was used, or the START is lost; resolve it by hand or adjust\n", s.End.ID, line.Where)
+		return false, nil
+	}
+	end.Status = s.End.Status
+	r := &meter.Resolution{End: end, Source: meter.FromInvocationLog, Actor: by.Actor, Note: line.Where, At: by.At}
+	made, err := c.Resolve(s, r)
+	if made {
+		fmt.Fprintf(out, "%s: resolved from %s: %d input, %d output tokens\n", s.End.ID, line.Where, end.Usage.Input.N, end.Usage.Output.N)
+	}
+	return made, err
+}
+
+// matcher collects, for each unknown attempt, the lines that name it and the
+// best of those that could be its.
+type matcher struct {
+	open       []meter.Suspended
+	byRecord   map[string]bool
+	byRequest  map[string]string // AWS request id → record id
+	found      map[string][]*Invocation
+	candidates map[string][]candidate
+}
+
+type candidate struct {
+	line *Invocation
+	off  int64 // how far the input is from the estimate, in thousandths of it
+}
+
+// keepCandidates is how many lines are listed for one attempt.
+const keepCandidates = 5
+
+// A call is logged when it ends; clocks differ a little.
+const (
+	logSkew = 2 * time.Minute
+	logSpan = 65 * time.Minute // the longest request, and some
+)
+
+func newMatcher(open []meter.Suspended) *matcher {
+	m := &matcher{
+		open: open, byRecord: map[string]bool{}, byRequest: map[string]string{},
+		found: map[string][]*Invocation{}, candidates: map[string][]candidate{},
+	}
+	for i := range open {
+		m.byRecord[open[i].End.ID] = true
+		if id := open[i].End.AWSRequestID; id != "" {
+			m.byRequest[id] = open[i].End.ID
+		}
+	}
+	return m
+}
+
+func (m *matcher) see(i *Invocation) error {
+	id := i.Record()
+	if id == "" {
+		id = m.byRequest[i.RequestID]
+	}
+	switch {
+	case m.byRecord[id]:
+		m.found[id] = append(m.found[id], i)
+	case id == "": // a tagged line belongs to another record
+		for n := range m.open {
+			m.consider(&m.open[n], i)
+		}
+	}
+	return nil
+}
+
+func (m *matcher) consider(s *meter.Suspended, i *Invocation) {
+	if s.Start == nil || s.End.AWSRequestID != "" || !couldBe(s.Start, i) {
+		return
+	}
+	off := int64(1000)
+	if n := i.Input.InputTokenCount; n != nil {
+		off = max(*n-s.Start.EstimatedInput, s.Start.EstimatedInput-*n) * 1000 / max(s.Start.EstimatedInput, 1)
+	}
+	best := append(m.candidates[s.End.ID], candidate{i, off})
+	slices.SortStableFunc(best, func(a, b candidate) int { return cmp.Compare(a.off, b.off) })
+	m.candidates[s.End.ID] = best[:min(len(best), keepCandidates)]
+}
+
+// couldBe reports whether operation, model, time and cap fit.
+func couldBe(s *meter.Start, i *Invocation) bool {
+	if i.Operation != s.Op.APIName() || i.ModelID != s.Model && !strings.HasSuffix(i.ModelID, "/"+s.Model) {
+		return false
+	}
+	if i.Timestamp.Before(s.At.Add(-logSkew)) || i.Timestamp.After(s.At.Add(logSpan)) {
+		return false
+	}
+	n := i.Output.OutputTokenCount
+	return n == nil || s.MaxOutput <= 0 || *n <= s.MaxOutput
+}
+
+func printCandidates(s *meter.Suspended, all []candidate, out io.Writer) {
+	if len(all) == 0 {
+		fmt.Fprintf(out, "%s: nothing in the log fits\n", s.End.ID)
+		return
+	}
+	fmt.Fprintf(out, "%s: not tagged; lines that could be its, by how well the input fits:\n", s.End.ID)
+	for _, c := range all {
+		var input, output int64
+		if n := c.line.Input.InputTokenCount; n != nil {
+			input = *n
+		}
+		if n := c.line.Output.OutputTokenCount; n != nil {
+			output = *n
+		}
+		fmt.Fprintf(out, "  %s %s request %s: %d input (estimated %d), %d output tokens\n", c.line.Where,
+			c.line.Timestamp.UTC().Format(time.RFC3339), c.line.RequestID, input, s.Start.EstimatedInput, output)
+	}
+}

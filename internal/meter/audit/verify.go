@@ -1,0 +1,276 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+)
+
+// Source is one journal and its name in reports: data_dir/journal of a gateway,
+// or data_dir/corrections.
+type Source struct {
+	Name string
+	Disk journal.Disk
+}
+
+// Ledger is what an audit reads of a ledger.
+type Ledger interface {
+	Watermark(ctx context.Context, writer, root string) (uint64, error)
+	Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error
+}
+
+// Reading says which journals and which ledger are compared.
+type Reading struct {
+	Journals []Source
+	// Ledger is nil for the embedded one: the journal alone is then checked, and
+	// the ledger is made from it at each start.
+	Ledger Ledger
+	// Writers returns the ids of all writers that a ledger has numbers of, for a
+	// root. Nil: nobody knows, and the sums are compared only if All.
+	Writers func(ctx context.Context, root string) ([]string, error)
+	// Windows returns what a ledger has of each window of a root. Nil: windows are
+	// not compared.
+	Windows func(ctx context.Context, root string) ([]meter.WindowBook, error)
+	// All is whether Journals are of all gateways that ever posted.
+	All bool
+	Now time.Time
+	// Patience is how long a running gateway gets to post what it has just
+	// written, before that counts as a difference.
+	Patience time.Duration
+}
+
+// verifier is one run of Verify.
+type verifier struct {
+	Reading
+	out         io.Writer
+	differences int
+	books       []*meter.Books // of Journals, in their order
+}
+
+// Verify checks checksums, chain and numbers of every journal, and compares
+// their sums with the ledger. It prints what it looked at and every difference,
+// and returns how many there are. It only reads; gateways may run.
+func Verify(ctx context.Context, r Reading, out io.Writer) (differences int, err error) {
+	v := &verifier{Reading: r, out: out}
+	for _, j := range r.Journals {
+		if err := v.journal(j); err != nil {
+			return v.differences, fmt.Errorf("%s: %w", j.Name, err)
+		}
+	}
+	if r.Ledger != nil {
+		if err := v.ledger(ctx); err != nil {
+			return v.differences, fmt.Errorf("ledger: %w", err)
+		}
+	}
+	v.say("%d differences", v.differences)
+	return v.differences, nil
+}
+
+func (v *verifier) say(format string, args ...any) { fmt.Fprintf(v.out, format+"\n", args...) }
+
+func (v *verifier) differ(format string, args ...any) {
+	v.differences++
+	v.say("DIFFERENCE "+format, args...)
+}
+
+// journal checks one journal by itself.
+func (v *verifier) journal(j Source) error {
+	segments, err := journal.Segments(j.Disk)
+	if err != nil {
+		return err
+	}
+	records, err := v.scan(j)
+	if err != nil {
+		return err
+	}
+	b, err := meter.ReadBooks(j.Disk)
+	if err != nil {
+		return err
+	}
+	v.books = append(v.books, b)
+	v.say("%s: %d segments, %d records, checkpoint through segment %d, %d attempts open", j.Name, len(segments), records, b.Through, b.Open)
+	if len(segments) > 0 && segments[0] > b.Through+1 {
+		v.differ("%s: segments %d to %d are missing and no checkpoint covers them", j.Name, b.Through+1, segments[0]-1)
+	}
+	for _, g := range b.Gaps {
+		v.differ("%s: numbers %d to %d of root %s, writer %s, are missing", j.Name, g.From, g.To, g.Root, g.Writer)
+	}
+	return nil
+}
+
+// scan reads every frame of every segment, also of those that a checkpoint
+// covers.
+func (v *verifier) scan(j Source) (records int, err error) {
+	r := journal.NewReader(j.Disk, journal.Position{})
+	defer r.Close()
+	for r.Next() {
+		records++
+	}
+	for _, d := range r.Damage() {
+		v.differ("%s: %s", j.Name, d)
+	}
+	return records, r.Err()
+}
+
+// progress is how far a lane is, read in this order: the journal, the ledger,
+// the journal again. A gateway that runs moves all three.
+type progress struct{ first, applied, last uint64 }
+
+// still reports whether nothing moved or waits.
+func (p progress) still() bool { return p.applied == p.last }
+
+// ledger compares lanes, and where nothing moves meanwhile, sums.
+func (v *verifier) ledger(ctx context.Context) error {
+	lanes, err := v.settled(ctx)
+	if err != nil {
+		return err
+	}
+	roots := map[string]bool{} // value: whether its sums can be compared
+	for _, l := range sortedLanes(lanes) {
+		v.lane(l, lanes[l])
+		equal, seen := roots[l.Root]
+		roots[l.Root] = (equal || !seen) && lanes[l].still()
+	}
+	if err := v.dropForeign(ctx, roots, lanes); err != nil {
+		return err
+	}
+	if err := v.rows(ctx, roots); err != nil {
+		return err
+	}
+	return v.windows(ctx, roots)
+}
+
+func (v *verifier) lane(l meter.Lane, p progress) {
+	switch {
+	case v.fenced(l.Writer):
+		v.say("root %s: writer %s was fenced; ledger has %d of %d", l.Root, l.Writer, p.applied, p.last)
+	case p.applied > p.last:
+		v.differ("root %s: the ledger has numbers up to %d of writer %s, the journal up to %d", l.Root, p.applied, l.Writer, p.last)
+	case p.applied < p.first:
+		v.differ("root %s: the ledger lacks numbers %d to %d of writer %s", l.Root, p.applied+1, p.first, l.Writer)
+	case !p.still():
+		v.say("root %s: writer %s is posting; sums not compared", l.Root, l.Writer)
+	default:
+		v.say("root %s: writer %s, %d records", l.Root, l.Writer, p.last)
+	}
+}
+
+// settled asks until the ledger has what the journals say, or patience ends.
+func (v *verifier) settled(ctx context.Context) (map[meter.Lane]progress, error) {
+	deadline := time.NewTimer(v.Patience)
+	defer deadline.Stop()
+	first := v.heads()
+	for {
+		lanes, err := v.progress(ctx, first)
+		if err != nil || v.allStill(lanes) {
+			return lanes, err
+		}
+		select {
+		case <-deadline.C:
+			return lanes, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (v *verifier) progress(ctx context.Context, first map[meter.Lane]uint64) (map[meter.Lane]progress, error) {
+	lanes := make(map[meter.Lane]progress, len(first))
+	for l, head := range first {
+		applied, err := v.Ledger.Watermark(ctx, l.Writer, l.Root)
+		if err != nil {
+			return nil, err
+		}
+		lanes[l] = progress{first: head, applied: applied}
+	}
+	if err := v.readAgain(); err != nil {
+		return nil, err
+	}
+	for l, head := range v.heads() {
+		p := lanes[l] // a lane that has just begun has nothing in first
+		p.last = head
+		lanes[l] = p
+	}
+	return lanes, nil
+}
+
+func (v *verifier) allStill(lanes map[meter.Lane]progress) bool {
+	for l, p := range lanes {
+		if !p.still() && !v.fenced(l.Writer) {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *verifier) readAgain() error {
+	for i, j := range v.Journals {
+		b, err := meter.ReadBooks(j.Disk)
+		if err != nil {
+			return fmt.Errorf("%s: %w", j.Name, err)
+		}
+		v.books[i] = b
+	}
+	return nil
+}
+
+func (v *verifier) heads() map[meter.Lane]uint64 {
+	heads := map[meter.Lane]uint64{}
+	for _, b := range v.books {
+		for l, head := range b.Heads {
+			heads[l] = max(heads[l], head)
+		}
+	}
+	return heads
+}
+
+func (v *verifier) fenced(writer string) bool {
+	return slices.ContainsFunc(v.books, func(b *meter.Books) bool { return b.Fenced[writer] })
+}
+
+// dropForeign takes roots out of the comparison to which somebody else posts,
+// too.
+func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes map[meter.Lane]progress) error {
+	for root := range roots {
+		if v.Writers == nil {
+			if !v.All {
+				roots[root] = false
+				v.say("root %s: sums not compared, because other gateways may post to it", root)
+			}
+			continue
+		}
+		writers, err := v.Writers(ctx, root)
+		if err != nil {
+			return err
+		}
+		for _, w := range writers {
+			_, known := lanes[meter.Lane{Writer: w, Root: root}]
+			switch {
+			case known:
+			case v.All:
+				v.differ("root %s: the ledger has records of writer %s, whose journal is not here", root, w)
+			default:
+				roots[root] = false
+				v.say("root %s: sums not compared, because writer %s posts to it, whose journal is not here", root, w)
+			}
+		}
+	}
+	return nil
+}
+
+func sortedLanes(lanes map[meter.Lane]progress) []meter.Lane {
+	all := make([]meter.Lane, 0, len(lanes))
+	for l := range lanes {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b meter.Lane) int {
+		return cmpText(a.Root, b.Root, a.Writer, b.Writer)
+	})
+	return all
+}

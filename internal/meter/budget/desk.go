@@ -1,0 +1,182 @@
+package budget
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// Options say how a desk works. Lender, Writer and Epoch are needed; the other
+// zero values take the defaults.
+type Options struct {
+	Lender meter.Lender
+	Writer string
+	Epoch  uint64
+	// Numbers returns, for a root tenant, the last number that the writer has
+	// journalled and the last that the ledger has confirmed: meter.Meter.Numbers. A
+	// ledger that has lost writes is noticed by them.
+	Numbers func(root string) (head, applied uint64)
+	// Notice takes what a budget's thresholds tell. It must not block.
+	Notice func(Notice)
+	Log    *slog.Logger
+	Now    func() time.Time
+
+	Every    time.Duration // between looks at slices near a limit, default 100ms
+	Renew    time.Duration // between renewals of the others, default 1s
+	Idle     time.Duration // after which an unused slice goes back, default 1s
+	Patience time.Duration // for slices called back, before a refusal, default 300ms
+	Pause    time.Duration // between asking again meanwhile, default 50ms
+	Timeout  time.Duration // of one ledger call, default 500ms
+	Term     time.Duration // of a slice, default 60s
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range [...]struct {
+		value *time.Duration
+		or    time.Duration
+	}{
+		{&o.Every, 100 * time.Millisecond},
+		{&o.Renew, time.Second},
+		{&o.Idle, time.Second},
+		{&o.Patience, 300 * time.Millisecond},
+		{&o.Pause, 50 * time.Millisecond},
+		{&o.Timeout, 500 * time.Millisecond},
+		{&o.Term, time.Minute},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.or
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Notice == nil {
+		o.Notice = func(Notice) {}
+	}
+	if o.Numbers == nil {
+		o.Numbers = func(string) (uint64, uint64) { return 0, 0 }
+	}
+	return o
+}
+
+// Desk reserves. Make it with New; its methods may be called concurrently.
+type Desk struct {
+	opts  Options
+	stats counters
+
+	mu     sync.RWMutex     // guards roots
+	roots  map[string]*root // one per root tenant that was ever seen
+	calls  sync.WaitGroup   // goroutines that talk to the ledger
+	stop   chan struct{}
+	closed sync.Once
+}
+
+// New returns a desk and starts the goroutine that renews and returns slices.
+// Close ends it.
+func New(o Options) *Desk {
+	d := &Desk{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
+	d.calls.Go(d.run)
+	return d
+}
+
+// Close gives everything back and tells the ledger that the writer ends. No
+// reservation may be open, and all records must have been posted: what the
+// ledger has not seen spent by then it takes as not spent.
+func (d *Desk) Close(ctx context.Context) error {
+	d.closed.Do(func() { close(d.stop) })
+	d.calls.Wait()
+	var failed error
+	for _, r := range d.all() {
+		if err := r.retire(ctx); err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// run looks after all roots until the desk closes.
+func (d *Desk) run() {
+	tick := time.NewTicker(d.opts.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-tick.C:
+			now := d.opts.Now()
+			for _, r := range d.all() {
+				r.tick(now)
+			}
+		}
+	}
+}
+
+func (d *Desk) all() []*root {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	all := make([]*root, 0, len(d.roots))
+	for _, r := range d.roots {
+		all = append(all, r)
+	}
+	return all
+}
+
+func (d *Desk) root(name string) *root {
+	d.mu.RLock()
+	r := d.roots[name]
+	d.mu.RUnlock()
+	if r != nil {
+		return r
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r = d.roots[name]; r == nil {
+		r = newRoot(d, name)
+		d.roots[name] = r
+	}
+	return r
+}
+
+type counters struct {
+	calls, refused, uncovered, lost            atomic.Int64
+	overshoots, overshootNano, overshootTokens atomic.Int64
+}
+
+// Stats are totals since the desk was made, for metrics.
+type Stats struct {
+	LedgerCalls int64 // grants, settlements and probes
+	Refused     int64 // reservations refused for a limit
+	Lost        int64 // reservations refused because the ledger is away
+	Uncovered   int64 // served without a hold, by on_ledger_loss: allow
+	// Overshoots are attempts that spent more than they held; the others by how
+	// much, in nano-dollars and tokens.
+	Overshoots, OvershootNanoUSD, OvershootTokens int64
+}
+
+// Stats returns the totals.
+func (d *Desk) Stats() Stats {
+	s := &d.stats
+	return Stats{
+		LedgerCalls: s.calls.Load(), Refused: s.refused.Load(), Lost: s.lost.Load(), Uncovered: s.uncovered.Load(),
+		Overshoots: s.overshoots.Load(), OvershootNanoUSD: s.overshootNano.Load(), OvershootTokens: s.overshootTokens.Load(),
+	}
+}
+
+// overshoot counts what an attempt spent above its hold of one window.
+func (s *counters) overshoot(u meter.Unit, n int64) {
+	s.overshoots.Add(1)
+	switch u {
+	case meter.UnitUSD:
+		s.overshootNano.Add(n)
+	case meter.UnitTokens:
+		s.overshootTokens.Add(n)
+	case meter.UnitRequests, meter.UnitConcurrent:
+	}
+}

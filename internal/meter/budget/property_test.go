@@ -1,0 +1,185 @@
+package budget
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// open is one request of the property test.
+type open struct {
+	desk   *Desk
+	writer string
+	res    *Reservation
+	hold   *Hold
+	cost   Amounts
+}
+
+// world is several gateways, one ledger, and the requests under way.
+type world struct {
+	lender *modelLender
+	desks  map[string]*Desk
+	policy *Policies
+	open   []*open
+}
+
+var writers = []string{"a", "b", "c"}
+
+// TestNeverOverTheLimit lets several gateways spend at random, with lost
+// replies, an absent ledger, idle times and window changes, and checks that no
+// window ever goes above its limit, that no claim that fits is refused, and that
+// nothing is held in the end.
+func TestNeverOverTheLimit(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		synctest.Test(t, func(t *testing.T) { history(t, rt) })
+	})
+}
+
+func history(t *testing.T, rt *rapid.T) {
+	w := &world{lender: newModelLender(time.Now), desks: map[string]*Desk{}}
+	small := monthly("acme", money.Pico(rapid.Int64Range(1, 3000).Draw(rt, "limit"))*picoPerNano, "reject")
+	w.policy = compile(t, small, config.Tenant{
+		ID: "acme/app", OnLedgerLoss: "lease_only",
+		Budgets: []config.Budget{{Period: "hour", USD: 700 * picoPerNano, OnExceed: "light_only", HardUSD: 900 * picoPerNano}},
+		Limits:  config.Limits{TokensPerMinute: 500, ConcurrentRequests: 4},
+	})
+	for _, name := range writers {
+		w.desks[name] = newDesk(t, w.lender, name)
+	}
+	rt.Repeat(map[string]func(*rapid.T){
+		"reserve": w.reserve, "settle": w.settle, "release": w.release, "unknown": w.unknown, "wait": w.wait, "fault": w.fault,
+		"": func(rt *rapid.T) {
+			w.lender.mu.Lock()
+			defer w.lender.mu.Unlock()
+			if w.lender.broken != nil {
+				rt.Fatal(w.lender.broken)
+			}
+		},
+	})
+	w.lender.mu.Lock()
+	w.lender.before, w.lender.after = nil, nil
+	w.lender.mu.Unlock()
+	for _, o := range w.open {
+		o.hold.Release()
+		o.res.Release()
+	}
+	time.Sleep(5 * time.Second)
+	for _, d := range w.desks {
+		if err := d.Close(context.Background()); err != nil {
+			rt.Error(err)
+		}
+	}
+	for win := range w.lender.windows {
+		if s := w.lender.state(win); s.Held != 0 {
+			rt.Errorf("%+v is held of %v", s, win)
+		}
+	}
+	if w.lender.broken != nil {
+		rt.Error(w.lender.broken)
+	}
+}
+
+func (w *world) reserve(rt *rapid.T) {
+	name := rapid.SampledFrom(writers).Draw(rt, "writer")
+	lane := rapid.SampledFrom([]Lane{Full, LightOnly}).Draw(rt, "lane")
+	likely := Amounts{rapid.Int64Range(1, 400).Draw(rt, "usd"), rapid.Int64Range(1, 100).Draw(rt, "tokens"), 1, 1}
+	claim := &Claim{Policy: w.policy.For("acme/app"), Lane: lane, Cost: Cost{likely, likely}}
+	d := w.desks[name]
+	fits := w.fits(d, claim)
+	res, refusal := d.Reserve(context.Background(), claim, time.Now())
+	if refusal != nil {
+		if fits && refusal.Reason == UsedUp {
+			rt.Fatalf("%s was refused what fits: %+v", name, refusal)
+		}
+		return
+	}
+	w.open = append(w.open, &open{d, name, res, res.Attempt(claim.Cost), likely})
+}
+
+// fits is whether the ledger's remainder and the desk's own slice cover a claim.
+func (w *world) fits(d *Desk, c *Claim) bool {
+	r := d.root("acme")
+	for i := range c.Policy.gauges {
+		g := &c.Policy.gauges[i]
+		win := g.windowOf(time.Now())
+		s := w.lender.state(win)
+		left := g.limit(c.Lane) - s.Posted - s.Held - s.Suspense
+		r.mu.Lock()
+		if a := r.accounts[win]; a != nil {
+			left += a.free[g.pool(c.Lane)]
+		}
+		r.mu.Unlock()
+		if left < c.Cost.Likely[g.unit] {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) pick(rt *rapid.T) *open {
+	if len(w.open) == 0 {
+		rt.Skip("nothing is open")
+	}
+	i := rapid.IntRange(0, len(w.open)-1).Draw(rt, "request")
+	o := w.open[i]
+	w.open = append(w.open[:i], w.open[i+1:]...)
+	return o
+}
+
+func (w *world) settle(rt *rapid.T) {
+	o := w.pick(rt)
+	spent := o.cost
+	spent[meter.UnitUSD] = rapid.Int64Range(0, o.cost[meter.UnitUSD]).Draw(rt, "spent")
+	spent[meter.UnitTokens] = rapid.Int64Range(0, o.cost[meter.UnitTokens]).Draw(rt, "used")
+	w.lender.post(o.writer, charged(o.hold, spent))
+	o.hold.Settle(spent)
+	o.hold.Release() // changes nothing
+	o.res.Release()
+}
+
+func (w *world) release(rt *rapid.T) {
+	o := w.pick(rt)
+	if rapid.Bool().Draw(rt, "reservation first") {
+		o.res.Release()
+	}
+	o.hold.Release()
+	o.res.Release()
+}
+
+func (w *world) unknown(rt *rapid.T) {
+	o := w.pick(rt)
+	charges := o.hold.Charges()
+	for i := range charges {
+		charges[i].Suspense = true
+	}
+	w.lender.post(o.writer, charges)
+	o.hold.Unknown()
+	o.res.Release()
+}
+
+func (w *world) wait(rt *rapid.T) {
+	time.Sleep(time.Duration(rapid.SampledFrom([]int{1, 50, 150, 1100, 3000, 70_000}).Draw(rt, "ms")) * time.Millisecond)
+	synctest.Wait()
+}
+
+// fault takes the ledger away, loses its next replies, or brings it back.
+func (w *world) fault(rt *rapid.T) {
+	kind := rapid.SampledFrom([]string{"back", "back", "away", "lost"}).Draw(rt, "fault")
+	w.lender.mu.Lock()
+	defer w.lender.mu.Unlock()
+	w.lender.before, w.lender.after = nil, nil
+	fail := func() error { return errAway }
+	switch kind {
+	case "away":
+		w.lender.before = fail
+	case "lost":
+		w.lender.after = fail
+	}
+}

@@ -1,0 +1,114 @@
+package budget_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// poster posts what one writer charges, as the pump does, one record a batch.
+type poster struct {
+	ledger meter.Ledger
+	writer string
+
+	mu  sync.Mutex // guards seq
+	seq uint64
+}
+
+func (p *poster) numbers(string) (head, applied uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seq, p.seq
+}
+
+func (p *poster) post(t *testing.T, charges []meter.Charge) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seq++
+	posting := meter.Posting{Seq: p.seq, Root: "acme", Row: meter.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: "acme"}, Charges: charges}
+	wm, err := p.ledger.Apply(context.Background(), &meter.Batch{
+		Writer: p.writer, Epoch: 1, Root: "acme", From: p.seq, To: p.seq, Postings: []meter.Posting{posting},
+	})
+	if err != nil || wm != p.seq {
+		t.Errorf("watermark %d of %d: %v", wm, p.seq, err)
+	}
+}
+
+// TestLastDollarOnRedis lets four gateways race for the last dollar of three
+// budgets, with a real Redis between them.
+func TestLastDollarOnRedis(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a redis-server; not with -short")
+	}
+	server := redistest.NewServer(t)
+	ledger, err := redis.New(redis.Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ledger.Close()
+	policies, err := budget.Compile([]config.Tenant{
+		tenantOf("acme", 2*money.Dollar), tenantOf("acme/team", money.Dollar), tenantOf("acme/team/app", money.Dollar),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hold = 30_000_000
+	amounts := budget.Amounts{meter.UnitUSD: hold}
+	claim := &budget.Claim{Policy: policies.For("acme/team/app"), Cost: budget.Cost{Likely: amounts, Proven: amounts}}
+	var served atomic.Int64
+	var all sync.WaitGroup
+	var desks []*budget.Desk
+	for _, writer := range []string{"a", "b", "c", "d"} {
+		p := &poster{ledger: ledger, writer: writer}
+		d := budget.New(budget.Options{Lender: ledger, Writer: writer, Epoch: 1, Numbers: p.numbers, Timeout: 5 * time.Second})
+		desks = append(desks, d)
+		for range 250 {
+			all.Go(func() {
+				res, refusal := d.Reserve(context.Background(), claim, time.Now())
+				if refusal != nil {
+					if refusal.Reason != budget.UsedUp {
+						t.Errorf("%+v", refusal)
+					}
+					return
+				}
+				defer res.Release()
+				h := res.Attempt(claim.Cost)
+				p.post(t, h.Charges())
+				h.Settle(amounts)
+				served.Add(1)
+			})
+		}
+	}
+	all.Wait()
+	for _, d := range desks {
+		if err := d.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	if served.Load() != 33 {
+		t.Errorf("%d served, want 33", served.Load())
+	}
+	books, err := ledger.Windows(context.Background(), "acme")
+	if err != nil || len(books) != 3 {
+		t.Fatalf("%d windows: %v", len(books), err)
+	}
+	for _, b := range books {
+		if b.WindowState != (meter.WindowState{Posted: served.Load() * hold}) {
+			t.Errorf("%s: %+v", b.Tenant, b.WindowState)
+		}
+	}
+}
+
+func tenantOf(id string, usd money.Pico) config.Tenant {
+	return config.Tenant{ID: id, Budgets: []config.Budget{{Period: "month", USD: usd, OnExceed: "reject", TimeZone: "UTC"}}}
+}

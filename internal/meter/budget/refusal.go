@@ -1,0 +1,42 @@
+package budget
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// Reason is why a reservation is refused.
+type Reason uint8
+
+// The reasons. The zero value is not used.
+const (
+	_          Reason = iota
+	UsedUp            // a window has too little left
+	LedgerAway        // the ledger cannot be asked, or grants nothing for now
+)
+
+// Refusal is a claim that was not granted. Nothing of it is held.
+type Refusal struct {
+	Reason Reason
+	// Window is the one that has too little left; the numbers are its own, in its
+	// unit, as the ledger told them last. Need is what the claim asked for.
+	Window                              meter.Window
+	Limit, Posted, Held, Suspense, Need int64
+	// LightOnly is whether the window is a light_only budget's, so that the light
+	// leg alone may still be served: claim that in the lane LightOnly.
+	LightOnly bool
+	// Until is when it may be worth asking again; zero when nobody knows.
+	Until time.Time
+
+	account *account
+}
+
+func usedUp(a *account, lane Lane, need int64) *Refusal {
+	return &Refusal{
+		Reason: UsedUp, Window: a.window, Limit: a.gauge.limit(lane), Need: need, Until: a.window.End,
+		Posted: a.state.Posted, Held: a.state.Held, Suspense: a.state.Suspense,
+		LightOnly: lane == Full && a.gauge.light < a.gauge.hard,
+		account:   a,
+	}
+}

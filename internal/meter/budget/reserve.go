@@ -1,0 +1,242 @@
+package budget
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// Amounts is how much of each unit, by meter.Unit: nano-dollars, tokens,
+// requests, open calls.
+type Amounts [4]int64
+
+// Plus adds b to a.
+func (a Amounts) Plus(b Amounts) Amounts {
+	for u, n := range b {
+		a[u] += n
+	}
+	return a
+}
+
+// Cost is what something may use: by an estimate that is seldom exceeded, and
+// by a bound that never is. The bound is held where little is left.
+type Cost struct{ Likely, Proven Amounts }
+
+// Plus adds d to c.
+func (c Cost) Plus(d Cost) Cost { return Cost{c.Likely.Plus(d.Likely), c.Proven.Plus(d.Proven)} }
+
+func (c *Cost) of(u meter.Unit, kind kind) int64 {
+	if kind == proven {
+		return c.Proven[u]
+	}
+	return c.Likely[u]
+}
+
+type kind uint8
+
+const (
+	likely kind = iota
+	proven
+)
+
+// Claim is what a request asks for.
+type Claim struct {
+	Policy *Policy // nil: nothing limits the tenant
+	Lane   Lane
+	Cost   Cost
+}
+
+// Reservation is what one request holds. nil is a reservation of nothing, which
+// every method takes. It belongs to one request; its methods may be called
+// concurrently.
+type Reservation struct {
+	root  *root
+	parts []part // empty after Release
+	space [8]part
+}
+
+// part is a reservation's share in one account.
+type part struct {
+	account *account
+	pool    Lane
+	kind    kind
+	covered bool  // taken out of a slice; else only counted
+	left    int64 // not yet given to an attempt
+}
+
+// Reserve takes the claim out of every window on the tenant's path, all or
+// nothing. Where this writer's slices cover it no ledger is asked; otherwise it
+// waits for a grant, and before a refusal once for the idle slices of others.
+func (d *Desk) Reserve(ctx context.Context, c *Claim, now time.Time) (*Reservation, *Refusal) {
+	if c.Policy == nil {
+		return nil, nil
+	}
+	r := d.root(c.Policy.root)
+	for {
+		res, refusal := r.reserve(ctx, c, now)
+		if refusal == nil {
+			return res, nil
+		}
+		if !r.waits(refusal) || !pause(ctx, d.opts.Pause) {
+			d.count(refusal)
+			return nil, refusal
+		}
+		now = d.opts.Now()
+	}
+}
+
+func (d *Desk) count(refusal *Refusal) {
+	if refusal.Reason == UsedUp {
+		d.stats.refused.Add(1)
+		return
+	}
+	d.stats.lost.Add(1)
+}
+
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Attempt takes a part of the reservation for one attempt, as much as is left
+// of it. The request itself is counted by the first attempt that is billed.
+func (r *Reservation) Attempt(cost Cost) *Hold {
+	if r == nil {
+		return nil
+	}
+	h := &Hold{reservation: r}
+	h.amounts = h.space[:0]
+	r.root.mu.Lock()
+	defer r.root.mu.Unlock()
+	for i := range r.parts {
+		p := &r.parts[i]
+		n := min(p.left, cost.of(p.account.window.Unit, p.kind))
+		if p.account.window.Unit == meter.UnitConcurrent {
+			n = 0
+		}
+		p.left -= n
+		h.amounts = append(h.amounts, n)
+	}
+	h.parts = r.parts
+	h.open = true
+	return h
+}
+
+// Release gives back what no attempt took, and the open call. Holds stay.
+func (r *Reservation) Release() {
+	if r == nil {
+		return
+	}
+	r.root.mu.Lock()
+	defer r.root.mu.Unlock()
+	for i := range r.parts {
+		p := &r.parts[i]
+		if p.covered {
+			p.account.settle(p.pool, p.left, 0)
+		}
+		p.left = 0
+	}
+	r.parts = nil
+}
+
+// Hold is what one attempt holds. nil is a hold of nothing.
+type Hold struct {
+	reservation *Reservation
+	parts       []part
+	amounts     []int64 // by part
+	space       [8]int64
+	open        bool
+}
+
+// Charges are what the attempt's START names: each window with what is held of
+// it. A window of requests is named by the one attempt that counts the request.
+func (h *Hold) Charges() []meter.Charge {
+	if h == nil {
+		return nil
+	}
+	charges := make([]meter.Charge, 0, len(h.parts))
+	for i := range h.parts {
+		w := &h.parts[i].account.window
+		if w.Unit == meter.UnitConcurrent || w.Unit == meter.UnitRequests && h.amounts[i] == 0 {
+			continue
+		}
+		charges = append(charges, meter.Charge{Window: *w, Amount: h.amounts[i]})
+	}
+	return charges
+}
+
+// Settle ends a hold whose attempt was billed: spent is what its END charges.
+// What is left goes back; what was spent above the hold is counted as overshoot.
+func (h *Hold) Settle(spent Amounts) {
+	h.end(func(p *part, held int64) int64 {
+		switch p.account.window.Unit {
+		case meter.UnitConcurrent:
+			return 0
+		case meter.UnitRequests:
+			return held
+		case meter.UnitUSD, meter.UnitTokens:
+		}
+		return spent[p.account.window.Unit]
+	})
+}
+
+// Unknown ends a hold of whose attempt nobody knows what it was billed: all of
+// it is charged, as suspense.
+func (h *Hold) Unknown() { h.end(func(_ *part, held int64) int64 { return held }) }
+
+// end settles every part with what charged says of it, once.
+func (h *Hold) end(charged func(p *part, held int64) int64) {
+	if h == nil {
+		return
+	}
+	root := h.reservation.root
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	if !h.open {
+		return
+	}
+	h.open = false
+	for i := range h.parts {
+		p, held := &h.parts[i], h.amounts[i]
+		spent := charged(p, held)
+		if !p.covered {
+			p.account.charge(p.pool, spent)
+			continue
+		}
+		p.account.settle(p.pool, held, spent)
+		if spent > held {
+			root.desk.stats.overshoot(p.account.window.Unit, spent-held)
+		}
+	}
+}
+
+// Release ends a hold whose attempt was provably not billed. Its part goes back
+// into the reservation, for another attempt.
+func (h *Hold) Release() {
+	if h == nil {
+		return
+	}
+	r := h.reservation
+	r.root.mu.Lock()
+	defer r.root.mu.Unlock()
+	if !h.open {
+		return
+	}
+	h.open = false
+	for i := range h.parts {
+		p, held := &h.parts[i], h.amounts[i]
+		switch {
+		case len(r.parts) > 0:
+			p.left += held
+		case p.covered:
+			p.account.settle(p.pool, held, 0)
+		}
+	}
+}

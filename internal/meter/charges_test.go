@@ -1,0 +1,96 @@
+package meter
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// TestCharges: what becomes of each hold, by outcome and unit.
+func TestCharges(t *testing.T) {
+	usd, tokens := dayWindow("acme", UnitUSD), dayWindow("acme/team", UnitTokens)
+	requests, open := Window{Tenant: "acme", Unit: UnitRequests, Period: "minute", Start: testDay, End: testDay.Add(time.Minute)}, Window{Tenant: "acme", Unit: UnitConcurrent}
+	prices := testPrices(t)
+	check := func(name string, op wire.Operation, e End, want []Charge) {
+		t.Helper()
+		s := newStart(1, "acme")
+		s.Op = op
+		s.Charges = []Charge{{Window: usd, Amount: 18_000}, {Window: tokens, Amount: 150}, {Window: requests, Amount: 1}, {Window: open, Amount: 1}}
+		e.ID, e.At = s.ID, testDay
+		p, _ := derive(s, &e, prices)
+		if diff := cmp.Diff(want, p.Charges); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+	used := wire.Usage{Input: wire.Known(10), Output: wire.Known(5), CacheRead: wire.Known(3), CacheWrite5m: wire.Known(2), CacheWrite1h: wire.Known(1)}
+	suspense := []Charge{{usd, 18_000, true}, {tokens, 150, true}, {requests, 1, true}}
+	nothing := []Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 0, false}}
+	check("completed", wire.OpConverse, End{Outcome: Completed, Usage: used}, []Charge{{usd, 1_800, false}, {tokens, 21, false}, {requests, 1, false}})
+	check("failed", wire.OpConverse, End{Outcome: Failed}, nothing)
+	check("unknown", wire.OpConverse, End{Outcome: Unknown}, suspense)
+	check("half a usage", wire.OpConverse, End{Outcome: Completed, Usage: wire.Usage{Input: wire.Known(1)}}, suspense)
+	check("tokens counted", wire.OpCountTokens, End{Outcome: Completed}, []Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 1, false}})
+}
+
+func TestMoneyIsRoundedUp(t *testing.T) {
+	for pico, want := range map[int64]int64{0: 0, 1: 1, 999: 1, 1000: 1, 1001: 2, 5_000: 5} {
+		if got := nanosUp(money.Pico(pico)); got != want {
+			t.Errorf("%d pico-dollars are %d, want %d", pico, got, want)
+		}
+	}
+}
+
+// TestNoChargesNoAllocation: calls without budgets pay nothing for them.
+func TestNoChargesNoAllocation(t *testing.T) {
+	s := newStart(1, "acme")
+	s.Charges = nil
+	if n := testing.AllocsPerRun(100, func() { chargesOf(s, Completed, spent{}) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestCrashAt(t *testing.T) {
+	killed := 0
+	crash, err := CrashAt("after-end:3", func() { killed++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 {
+		crash.At(AfterStart)
+		crash.At(AfterEnd)
+		if want := 0; n < 2 && killed != want || n >= 2 && killed != 1 {
+			t.Errorf("killed %d times after %d", killed, n+1)
+		}
+	}
+	if none, err := CrashAt("", nil); none != nil || err != nil {
+		t.Errorf("%v", err)
+	}
+	Crash(nil).At(AfterEnd)
+	for _, bad := range []string{"after-end", "after-end:0", "nowhere:1", "after-end:x", ":1"} {
+		if _, err := CrashAt(bad, nil); err == nil {
+			t.Errorf("took %q", bad)
+		}
+	}
+}
+
+// TestCrashPoints: a call and its posting pass the points in this order.
+func TestCrashPoints(t *testing.T) {
+	var passed []string
+	o := testOptions(t, t.TempDir(), newModelLedger())
+	o.Flush = 1 << 40 // the pump posts at Close, after the call
+	o.Crash = func(point string) { passed = append(passed, point) }
+	m := openMeter(t, o)
+	call(t, m, 1, "acme")
+	want := []string{BeforeStart, AfterStart, AfterEnd}
+	if diff := cmp.Diff(want, passed); diff != "" {
+		t.Error(diff)
+	}
+	closeMeter(t, m)
+	if diff := cmp.Diff(append(want, ApplySent, ApplyReply), passed); diff != "" {
+		t.Error(diff)
+	}
+}

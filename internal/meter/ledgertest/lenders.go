@@ -1,0 +1,510 @@
+package ledgertest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// LendingSubject is a lender with the faults that its surroundings can have. A
+// fault that is nil is left out of histories.
+type LendingSubject struct {
+	Gateways []Lender // of several processes on the same books
+	// Now and Wait are the clock of the terms.
+	Now         func() time.Time
+	Wait        func(time.Duration)
+	LoseReplies func(after int)
+	Heal        func()
+	// Save remembers the books and Restore puts them back, as a failover to a
+	// replica that was behind does. Wipe loses everything.
+	Save, Restore, Wipe func() error
+}
+
+// LendingKind is what a step of a history of lending does.
+type LendingKind int
+
+// The steps.
+const (
+	reserve     LendingKind = iota // take holds, borrowing what is short
+	reserveMore                    // the same
+	finish                         // the oldest call ends: journal its cost, give the rest back
+	finishOver                     // it cost more than was held
+	finishBlind                    // nobody knows what it cost
+	sendCharges
+	renewAll // settle, giving idle slices back
+	crash    // the process dies and another one goes on with its journal
+	leave    // finish, post and retire
+	silence  // hear nothing of the writer for longer than its term
+	saveBooks
+	restoreBooks
+	wipeBooks
+	lendingKinds
+)
+
+// LendingStep is one event of a history of lending.
+type LendingStep struct {
+	Kind   LendingKind
+	Writer int
+	Amount int64
+	Lose   bool // the reply to the step's first call
+}
+
+// LendingHistories generates lists of steps. Few histories overshoot, since what
+// may be spent then has no bound to check.
+func LendingHistories() *rapid.Generator[[]LendingStep] {
+	return rapid.Custom(func(t *rapid.T) []LendingStep {
+		over := rapid.IntRange(0, 4).Draw(t, "over") == 0
+		var kinds []LendingKind
+		for k := range lendingKinds {
+			if k != silence && (k != finishOver || over) {
+				kinds = append(kinds, k)
+			}
+		}
+		step := rapid.Custom(func(t *rapid.T) LendingStep {
+			return LendingStep{
+				Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Writer: rapid.IntRange(0, 2).Draw(t, "writer"),
+				Amount: rapid.Int64Range(1, 30).Draw(t, "amount"), Lose: rapid.IntRange(0, 5).Draw(t, "lose") == 0,
+			}
+		})
+		steps := rapid.SliceOfN(step, 20, 60).Draw(t, "steps")
+		if rapid.IntRange(0, 2).Draw(t, "silent") == 0 { // time passes for real, so once
+			steps[len(steps)/2].Kind = silence
+		}
+		return steps
+	})
+}
+
+// term is long for a machine that does other things too: a writer must settle
+// three times in it.
+const term = 200 * time.Millisecond
+
+// bank is one root, its windows with their limits, and its writers.
+type bank struct {
+	LendingSubject
+	ctx     context.Context
+	windows []meter.Window
+	limits  []int64
+	writers []*spender
+	saved   bool
+	lost    bool // writes were lost at some time
+	over    bool // a call cost more than was held
+	loose   bool // a writer with open calls was given up, which frees its concurrency
+}
+
+// spender is a gateway that keeps the rules: it spends what it borrowed and has
+// renewed, and journals what it spent.
+type spender struct {
+	name     string
+	ledger   Lender
+	epoch    uint64
+	journal  []meter.Posting
+	believe  uint64
+	accounts []purse // by window
+	holds    []int64
+	renewed  time.Time // when the last answered call was sent
+}
+
+type purse struct{ granted, returned, idle int64 }
+
+// ReplayLending runs a history and ends it in order: all calls finish, all is
+// posted, all writers retire. It fails when more may be spent than a limit says,
+// when an account and its window differ, or when the books do not end as the
+// journals say.
+func ReplayLending(ctx context.Context, s LendingSubject, steps []LendingStep) error {
+	b := &bank{
+		LendingSubject: s, ctx: ctx,
+		windows: []meter.Window{month(), monthOf("acme"), slots()}, limits: []int64{100, 160, 8},
+	}
+	for i := range 3 {
+		w := &spender{name: fmt.Sprintf("w%d", i), ledger: s.Gateways[i%len(s.Gateways)], epoch: 1, accounts: make([]purse, 3)}
+		b.writers = append(b.writers, w)
+		if err := b.settle(w, 0); err != nil {
+			return err
+		}
+	}
+	for i, step := range steps {
+		if err := b.beat(); err != nil {
+			return fmt.Errorf("step %d: %w", i, err)
+		}
+		if err := b.do(b.writers[step.Writer], step); err != nil {
+			return fmt.Errorf("step %d %+v: %w", i, step, err)
+		}
+		if err := b.check(); err != nil {
+			return fmt.Errorf("after step %d %+v: %w", i, step, err)
+		}
+	}
+	return b.end()
+}
+
+// beat lets every writer post and settle often enough for its term.
+func (b *bank) beat() error {
+	for _, w := range b.writers {
+		if b.Now().Sub(w.renewed) < term/4 {
+			continue
+		}
+		if err := b.speak(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bank) speak(w *spender) error {
+	if err := b.send(w); err != nil {
+		return err
+	}
+	return b.settle(w, 0)
+}
+
+func (b *bank) do(w *spender, s LendingStep) error {
+	if s.Lose && b.LoseReplies != nil {
+		b.LoseReplies(0)
+		defer b.Heal()
+	}
+	switch s.Kind {
+	case reserve, reserveMore:
+		return b.reserve(w, s.Amount)
+	case finish:
+		w.finish(b, 3*s.Amount/4)
+	case finishOver:
+		b.over = b.over || len(w.holds) > 0
+		w.finish(b, 1<<20+s.Amount%3)
+	case finishBlind:
+		w.finish(b, -1)
+	case sendCharges:
+		return b.send(w)
+	case renewAll:
+		return b.settle(w, s.Amount)
+	case crash:
+		w.crash(b)
+	case leave:
+		return b.leave(w)
+	case silence:
+		return b.silence(w)
+	case saveBooks, restoreBooks, wipeBooks:
+		return b.disaster(s.Kind)
+	}
+	return nil
+}
+
+func (b *bank) disaster(k LendingKind) error {
+	switch {
+	case k == saveBooks && b.Save != nil:
+		b.saved = true
+		return b.Save()
+	case k == restoreBooks && b.saved:
+		b.lost = true
+		return b.Restore()
+	case k == wipeBooks && b.Wipe != nil:
+		b.lost = true
+		return b.Wipe()
+	}
+	return nil
+}
+
+// silence lets a term pass without a word of one writer. What was lost before is
+// reported first: nobody can account for calls that outlive a loss unheard.
+func (b *bank) silence(silent *spender) error {
+	b.healAll()
+	b.loose = true
+	for range 5 {
+		for _, w := range b.writers {
+			if w == silent && !b.lost {
+				continue
+			}
+			if err := b.speak(w); err != nil {
+				return err
+			}
+		}
+		b.Wait(term / 4)
+	}
+	if b.lost {
+		return nil
+	}
+	// Another writer's call finds the silent one out.
+	return b.reserve(b.writers[(b.index(silent)+1)%3], 1)
+}
+
+func (b *bank) healAll() {
+	if b.Heal != nil {
+		b.Heal()
+	}
+}
+
+func (b *bank) index(of *spender) int {
+	for i, w := range b.writers {
+		if w == of {
+			return i
+		}
+	}
+	return 0
+}
+
+// amounts is what a hold takes of each window.
+func amounts(hold int64) [3]int64 { return [3]int64{hold, hold, 1} }
+
+// reserve takes a hold, borrowing what is short with something on top.
+func (b *bank) reserve(w *spender, hold int64) error {
+	var wants []meter.Want
+	need := amounts(hold)
+	live := b.Now().Sub(w.renewed) < term
+	for i, p := range w.accounts {
+		if !live || p.idle < need[i] {
+			wants = append(wants, meter.Want{
+				Account: w.account(b, i), Limit: b.limits[i], Min: max(0, need[i]-p.idle), Ask: max(0, need[i]-p.idle) + need[i]/2,
+			})
+		}
+	}
+	if len(wants) > 0 {
+		granted, err := b.borrow(w, wants)
+		if err != nil || !granted {
+			return err
+		}
+	}
+	for i := range w.accounts {
+		if w.accounts[i].idle < need[i] {
+			return fmt.Errorf("%s: a grant is smaller than its least amount", w.name)
+		}
+	}
+	for i := range w.accounts {
+		w.accounts[i].idle -= need[i]
+	}
+	w.holds = append(w.holds, hold)
+	return nil
+}
+
+func (w *spender) account(b *bank, i int) meter.Account {
+	return meter.Account{Window: b.windows[i], Granted: w.accounts[i].granted, Returned: w.accounts[i].returned}
+}
+
+func (b *bank) borrow(w *spender, wants []meter.Want) (bool, error) {
+	sent := b.Now()
+	reply, err := again(b, func() (*meter.GrantReply, error) {
+		return w.ledger.Grant(b.ctx, &meter.GrantRequest{
+			Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Wants: wants, Term: term,
+		})
+	})
+	if err != nil || reply.State == meter.Fenced {
+		return false, fmt.Errorf("%s: grant: %+v: %w", w.name, reply, err)
+	}
+	if reply.State == meter.Frozen {
+		return false, nil
+	}
+	w.renewed = sent
+	if reply.State != meter.Granted {
+		return false, nil
+	}
+	for i := range wants {
+		for j := range b.windows {
+			if b.windows[j] == wants[i].Window {
+				w.accounts[j].granted += reply.Amounts[i]
+				w.accounts[j].idle += reply.Amounts[i]
+			}
+		}
+	}
+	return true, nil
+}
+
+// again repeats a call whose reply was lost.
+func again[T any](b *bank, call func() (T, error)) (T, error) {
+	v, err := call()
+	if err != nil && b.Heal != nil {
+		b.Heal()
+		v, err = call()
+	}
+	return v, err
+}
+
+// finish ends the oldest call: a cost of -1 is unknown, one above 1<<20 is that
+// much more than what was held.
+func (w *spender) finish(b *bank, cost int64) {
+	if len(w.holds) == 0 {
+		return
+	}
+	hold := w.holds[0]
+	w.holds = w.holds[1:]
+	suspense := cost < 0
+	switch {
+	case suspense:
+		cost = hold
+	case cost > 1<<20:
+		cost = hold + cost - 1<<20
+	default:
+		cost = min(cost, hold)
+	}
+	p := meter.Posting{Seq: uint64(len(w.journal)) + 1, Root: "acme", Row: row("m"), Add: meter.Counters{Legs: 1}}
+	for i := range 2 {
+		p.Charges = append(p.Charges, meter.Charge{Window: b.windows[i], Amount: cost, Suspense: suspense})
+		w.accounts[i].idle = max(0, w.accounts[i].idle+hold-cost)
+	}
+	w.accounts[2].idle++
+	w.journal = append(w.journal, p)
+}
+
+// crash loses what is in memory. Calls that were open are found in the journal.
+func (w *spender) crash(b *bank) {
+	for len(w.holds) > 0 {
+		w.finish(b, -1)
+	}
+	w.epoch++
+	w.accounts = make([]purse, 3)
+}
+
+// send posts the journal behind the watermark.
+func (b *bank) send(w *spender) error {
+	for range 4 {
+		head := uint64(len(w.journal))
+		wm, err := again(b, func() (uint64, error) { return w.ledger.Watermark(b.ctx, w.name, "acme") })
+		if err != nil {
+			return err
+		}
+		w.believe = wm
+		if wm == head {
+			return nil
+		}
+		batch := &meter.Batch{Writer: w.name, Epoch: w.epoch, Root: "acme", From: wm + 1, To: head, Postings: w.journal[wm:]}
+		if _, err := again(b, func() (uint64, error) { return w.ledger.Apply(b.ctx, batch) }); err != nil {
+			return fmt.Errorf("%s: apply: %w", w.name, err)
+		}
+	}
+	return fmt.Errorf("%s: the watermark does not reach the journal's head", w.name)
+}
+
+// settle gives back up to idle of each window and renews.
+func (b *bank) settle(w *spender, idle int64) error {
+	r := &meter.SettleRequest{
+		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: uint64(len(w.journal)), Term: term,
+	}
+	var open [3]int64
+	for _, hold := range w.holds {
+		for i, n := range amounts(hold) {
+			open[i] += n
+		}
+	}
+	for i := range w.accounts {
+		p := &w.accounts[i]
+		back := min(idle, p.idle)
+		p.returned, p.idle = p.returned+back, p.idle-back
+		r.Accounts = append(r.Accounts, w.account(b, i))
+		r.Held = append(r.Held, open[i]+p.idle)
+	}
+	sent := b.Now()
+	if _, err := again(b, func() (*meter.SettleReply, error) { return w.ledger.Settle(b.ctx, r) }); err != nil {
+		return fmt.Errorf("%s: settle: %w", w.name, err)
+	}
+	w.renewed = sent
+	return nil
+}
+
+// leave ends a process in order. Another one begins in its place.
+func (b *bank) leave(w *spender) error {
+	for len(w.holds) > 0 {
+		w.finish(b, 1)
+	}
+	if err := b.send(w); err != nil {
+		return err
+	}
+	r := &meter.SettleRequest{Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, Retire: true}
+	for i := range w.accounts {
+		r.Accounts = append(r.Accounts, w.account(b, i))
+	}
+	if _, err := again(b, func() (*meter.SettleReply, error) { return w.ledger.Settle(b.ctx, r) }); err != nil {
+		return fmt.Errorf("%s: retire: %w", w.name, err)
+	}
+	w.epoch++
+	w.accounts = make([]purse, 3)
+	return nil
+}
+
+// check finds an overrun before it is spent, and accounts that do not add up.
+func (b *bank) check() error {
+	books, err := again(b, func() ([]meter.WindowBook, error) { return b.Gateways[0].Windows(b.ctx, "acme") })
+	if err != nil {
+		return err
+	}
+	for i := range books {
+		if err := Balanced(&books[i]); err != nil {
+			return err
+		}
+	}
+	if b.over {
+		return nil
+	}
+	for i, w := range b.windows {
+		if b.loose && w.Unit == meter.UnitConcurrent {
+			continue
+		}
+		if most := b.exposed(i); most > b.limits[i] {
+			return fmt.Errorf("window %d: %d may be spent of %d", i, most, b.limits[i])
+		}
+		for _, book := range books {
+			if sum := book.Posted + book.Held + book.Suspense; book.Window == w && !b.lost && sum > b.limits[i] {
+				return fmt.Errorf("window %d: its sums %+v are above %d", i, book.WindowState, b.limits[i])
+			}
+		}
+	}
+	return nil
+}
+
+// exposed is what was spent, may have been, and may yet be without asking.
+func (b *bank) exposed(i int) int64 {
+	var sum int64
+	for _, w := range b.writers {
+		sum += w.journalled(b.windows[i]).Posted + w.journalled(b.windows[i]).Suspense
+		for _, hold := range w.holds {
+			sum += amounts(hold)[i]
+		}
+		if b.Now().Sub(w.renewed) < term {
+			sum += w.accounts[i].idle
+		}
+	}
+	return sum
+}
+
+func (w *spender) journalled(in meter.Window) meter.WindowState {
+	var sum meter.WindowState
+	for i := range w.journal {
+		for _, c := range w.journal[i].Charges {
+			switch {
+			case c.Window != in:
+			case c.Suspense:
+				sum.Suspense += c.Amount
+			default:
+				sum.Posted += c.Amount
+			}
+		}
+	}
+	return sum
+}
+
+func (b *bank) end() error {
+	b.healAll()
+	for _, w := range b.writers {
+		if err := b.leave(w); err != nil {
+			return err
+		}
+	}
+	books, err := b.Gateways[0].Windows(b.ctx, "acme")
+	if err != nil {
+		return err
+	}
+	got := make(map[meter.Window]meter.WindowState)
+	for _, book := range books {
+		got[book.Window] = book.WindowState
+	}
+	for i, window := range b.windows {
+		var want meter.WindowState
+		for _, w := range b.writers {
+			sum := w.journalled(window)
+			want.Posted, want.Suspense = want.Posted+sum.Posted, want.Suspense+sum.Suspense
+		}
+		if got[window] != want {
+			return fmt.Errorf("window %d ends with %+v, the journals say %+v", i, got[window], want)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,313 @@
+package ledgertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// Lender is what is tested of lending: the seam to the meter, and reading.
+type Lender interface {
+	Ledger
+	meter.Lender
+	Windows(ctx context.Context, root string) ([]meter.WindowBook, error)
+}
+
+// LendingCase is one promise of lending. Check gets an empty ledger.
+type LendingCase struct {
+	Name  string
+	Check func(ctx context.Context, l Lender) error
+}
+
+// LendingCases are the promises that need no fault.
+var LendingCases = []LendingCase{
+	{"lends up to the limit and no further", lendsToLimit},
+	{"lends in all windows or in none", lendsAllOrNone},
+	{"finds a grant whose reply was lost", findsLostGrant},
+	{"takes returns once", takesReturnsOnce},
+	{"takes a charge out of the account once", chargesOnce},
+	{"posts what exceeds the account", postsOvershoot},
+	{"moves an unknown cost to suspense and resolves it", resolvesUnknown},
+	{"refuses a charge out of range whole", refusesHugeCharge},
+	{"moves the slices of a silent writer to suspense", expires},
+	{"gives an account back to a writer that returns", revives},
+	{"frees the concurrency of a silent writer", freesConcurrency},
+	{"keeps what an older process left until its records come", keepsOlderEpochs},
+	{"fences an older process", fencesLending},
+	{"recalls idle slices once for a refusal", recalls},
+	{"closes the accounts of a writer that ends", retires},
+	{"keeps an account whose records have not come", retiresLate},
+	{"freezes on a grant that it has forgotten", freezesOnGrant},
+	{"freezes on a watermark that it has forgotten", freezesOnWatermark},
+	{"thaws when all have asserted and caught up", thawsEarly},
+	{"does not take asserted records out of the account again", takesNothingAgain},
+	{"refuses what cannot be", refusesBadRequests},
+}
+
+// RunLending runs all cases as subtests. open returns an empty ledger.
+func RunLending(t *testing.T, open func(t *testing.T) Lender) {
+	for _, c := range LendingCases {
+		t.Run(c.Name, func(t *testing.T) {
+			if err := c.Check(t.Context(), open(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The terms of the cases: one that does not end in a case, and one that does.
+const (
+	long  = time.Hour
+	short = 60 * time.Millisecond
+)
+
+func pause(d time.Duration) { time.Sleep(d) }
+
+// month and other are windows of now; slots is one of concurrency.
+func month() meter.Window { return monthOf("acme/support") }
+
+func monthOf(tenant string) meter.Window {
+	start := base().Truncate(24*time.Hour).AddDate(0, 0, -3)
+	return meter.Window{Tenant: tenant, Unit: meter.UnitUSD, Period: "month", Start: start, End: start.AddDate(0, 0, 30)}
+}
+
+func slots() meter.Window { return meter.Window{Tenant: "acme", Unit: meter.UnitConcurrent} }
+
+// lending is a ledger and a writer's view of it. The first error stays.
+type lending struct {
+	ctx context.Context
+	Lender
+	err error
+}
+
+func (l *lending) fail(format string, args ...any) {
+	if l.err == nil {
+		l.err = fmt.Errorf(format, args...)
+	}
+}
+
+func want(w meter.Window, granted, least, most int64) meter.Want {
+	return meter.Want{Account: meter.Account{Window: w, Granted: granted}, Limit: 100, Min: least, Ask: most}
+}
+
+func request(writer string, term time.Duration, wants ...meter.Want) *meter.GrantRequest {
+	return &meter.GrantRequest{Writer: writer, Epoch: 1, Root: "acme", Wants: wants, Term: term}
+}
+
+// grant fails unless the reply has this state and these amounts.
+func (l *lending) grant(r *meter.GrantRequest, state meter.GrantState, amounts ...int64) *meter.GrantReply {
+	reply, err := l.Grant(l.ctx, r)
+	if err != nil {
+		l.fail("grant to %s: %w", r.Writer, err)
+		return &meter.GrantReply{}
+	}
+	if reply.State != state {
+		l.fail("grant to %s: state %d, want %d: %+v", r.Writer, reply.State, state, reply)
+	}
+	if diff := cmp.Diff(amounts, reply.Amounts); state == meter.Granted && diff != "" {
+		l.fail("grant to %s: (-want +got)\n%s", r.Writer, diff)
+	}
+	return reply
+}
+
+func settlement(writer string, term time.Duration, accounts ...meter.Account) *meter.SettleRequest {
+	return &meter.SettleRequest{Writer: writer, Epoch: 1, Root: "acme", Accounts: accounts, Term: term}
+}
+
+func (l *lending) settle(r *meter.SettleRequest) *meter.SettleReply {
+	reply, err := l.Settle(l.ctx, r)
+	if err != nil {
+		l.fail("settle of %s: %w", r.Writer, err)
+		return &meter.SettleReply{}
+	}
+	return reply
+}
+
+// charge applies a posting that charges windows.
+func (l *lending) charge(writer string, seq uint64, charges ...meter.Charge) {
+	l.chargeOf(writer, 1, seq, charges...)
+}
+
+func (l *lending) chargeOf(writer string, epoch, seq uint64, charges ...meter.Charge) {
+	b := one(seq, row("m"), meter.Counters{Legs: 1})
+	b.Writer, b.Epoch, b.Postings[0].Charges = writer, epoch, charges
+	if got, err := l.Apply(l.ctx, b); err != nil || got != seq {
+		l.fail("charge %d of %s: watermark %d, %w", seq, writer, got, err)
+	}
+}
+
+func spent(w meter.Window, amount int64) meter.Charge { return meter.Charge{Window: w, Amount: amount} }
+
+func unknown(w meter.Window, amount int64) meter.Charge {
+	return meter.Charge{Window: w, Amount: amount, Suspense: true}
+}
+
+// holds fails unless the window has these sums, and its accounts make them up.
+func (l *lending) holds(w meter.Window, posted, held, suspense int64) {
+	books, err := l.Windows(l.ctx, "acme")
+	if err != nil {
+		l.fail("windows: %w", err)
+		return
+	}
+	got := meter.WindowState{}
+	for i := range books {
+		if err := Balanced(&books[i]); err != nil {
+			l.fail("%w", err)
+		}
+		if books[i].Window == w.UTC() {
+			got = books[i].WindowState
+		}
+	}
+	if want := (meter.WindowState{Posted: posted, Held: held, Suspense: suspense}); got != want {
+		l.fail("the window has %+v, want %+v", got, want)
+	}
+}
+
+// Balanced fails unless what the accounts of a window hold is what it says is
+// held, and no more is expired than is in suspense.
+func Balanced(b *meter.WindowBook) error {
+	var held, expired int64
+	for _, a := range b.Accounts {
+		if a.Remains < 0 || a.Left < 0 {
+			return fmt.Errorf("window %+v: an account is below zero: %+v", b.Window, a)
+		}
+		if a.Expired {
+			expired += a.Remains
+		} else {
+			held += a.Remains
+		}
+		expired += a.Left
+	}
+	if held != b.Held || (expired > b.Suspense && b.Unit != meter.UnitConcurrent) {
+		return fmt.Errorf("window %+v: accounts hold %d and %d expired, the window says %+v", b.Window, held, expired, b.WindowState)
+	}
+	return nil
+}
+
+func lendsToLimit(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 1, 60)), meter.Granted, 60)
+	l.holds(month(), 0, 60, 0)
+	l.grant(request("w2", long, want(month(), 0, 10, 60)), meter.Granted, 40)
+	reply := l.grant(request("w1", long, want(month(), 60, 1, 60)), meter.Refused)
+	if got := (meter.WindowState{Held: 100}); len(reply.Windows) != 1 || reply.Windows[0] != got {
+		l.fail("the refusal says %+v", reply)
+	}
+	l.grant(request("w1", long, want(month(), 60, 0, 60)), meter.Granted, 0)
+	l.holds(month(), 0, 100, 0)
+	return l.err
+}
+
+func lendsAllOrNone(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	top, hour := monthOf("acme"), month()
+	hour.Period, hour.End = "hour", time.Now().Add(time.Hour).Truncate(time.Hour)
+	l.grant(request("w1", long, want(month(), 0, 5, 20), want(top, 0, 5, 90), want(slots(), 0, 1, 1)), meter.Granted, 20, 90, 1)
+	reply := l.grant(request("w2", long, want(month(), 0, 5, 20), want(top, 0, 11, 90), want(hour, 0, 200, 200)), meter.Refused)
+	if reply.Refused != 1 {
+		l.fail("refused by want %d, want 1", reply.Refused)
+	}
+	l.holds(month(), 0, 20, 0)
+	l.holds(top, 0, 90, 0)
+	l.holds(slots(), 0, 1, 0)
+	l.holds(hour, 0, 0, 0)
+	return l.err
+}
+
+func findsLostGrant(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	ask := request("w1", long, want(month(), 0, 10, 30))
+	l.grant(ask, meter.Granted, 30)
+	l.grant(ask, meter.Granted, 30) // the reply to the first was lost
+	l.holds(month(), 0, 30, 0)
+	l.grant(request("w1", long, want(month(), 10, 5, 30)), meter.Granted, 30)
+	l.holds(month(), 0, 40, 0)
+	l.grant(request("w2", long, want(month(), 0, 5, 60)), meter.Granted, 60)
+	l.grant(request("w1", long, want(month(), 20, 20, 50)), meter.Granted, 20)
+	l.grant(request("w1", long, want(month(), 20, 21, 50)), meter.Refused)
+	l.holds(month(), 0, 100, 0)
+	return l.err
+}
+
+func takesReturnsOnce(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 80)), meter.Granted, 80)
+	back := settlement("w1", long, meter.Account{Window: month(), Granted: 80, Returned: 50})
+	l.settle(back)
+	l.settle(back)
+	l.holds(month(), 0, 30, 0)
+	l.settle(settlement("w1", long, meter.Account{Window: month(), Granted: 80, Returned: 20})) // comes late
+	l.holds(month(), 0, 30, 0)
+	more := want(month(), 80, 10, 10)
+	more.Returned = 60
+	l.grant(request("w1", long, more), meter.Granted, 10)
+	l.holds(month(), 0, 30, 0)
+	return l.err
+}
+
+func chargesOnce(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	l.grant(request("w2", long, want(month(), 0, 10, 30)), meter.Granted, 30)
+	l.charge("w1", 1, spent(month(), 20))
+	l.holds(month(), 20, 60, 0)
+	l.charge("w1", 1, spent(month(), 20)) // again
+	l.holds(month(), 20, 60, 0)
+	l.charge("w1", 2, spent(month(), 30))
+	l.holds(month(), 50, 30, 0)
+	l.charge("w2", 1, spent(month(), 25))
+	l.settle(settlement("w2", long, meter.Account{Window: month(), Granted: 30, Returned: 5}))
+	l.holds(month(), 75, 0, 0)
+	l.grant(request("w3", long, want(month(), 0, 25, 50)), meter.Granted, 25)
+	return l.err
+}
+
+func postsOvershoot(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.charge("w1", 1, spent(month(), 7)) // without any account
+	l.holds(month(), 7, 0, 0)
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	l.grant(request("w2", long, want(month(), 0, 10, 40)), meter.Granted, 40)
+	l.charge("w1", 2, spent(month(), 60))
+	l.holds(month(), 67, 40, 0)
+	l.grant(request("w3", long, want(month(), 0, 0, 10)), meter.Granted, 0)
+	l.grant(request("w3", long, want(month(), 0, 1, 10)), meter.Refused)
+	return l.err
+}
+
+func resolvesUnknown(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	l.charge("w1", 1, unknown(month(), 30))
+	l.holds(month(), 0, 20, 30)
+	l.charge("w1", 2, unknown(month(), -30), spent(month(), 25)) // takes nothing of what is held
+	l.holds(month(), 25, 20, 0)
+	l.charge("w1", 3, spent(month(), -5))
+	l.holds(month(), 20, 20, 0)
+	return l.err
+}
+
+func refusesHugeCharge(ctx context.Context, ledger Lender) error {
+	const most = 8_000_000_000_000_000 // twice is too much
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	l.charge("w1", 1, spent(monthOf("acme"), most))
+	for _, again := range []meter.Charge{spent(monthOf("acme"), most), spent(month(), 1<<60)} {
+		b := one(2, row("m"), meter.Counters{Legs: 1})
+		b.Postings[0].Charges = []meter.Charge{spent(month(), 5), again}
+		if _, err := l.Apply(ctx, b); !errors.Is(err, meter.ErrBadBatch) {
+			l.fail("a charge out of range: %w", err)
+		}
+		l.holds(month(), 0, 50, 0)
+		l.holds(monthOf("acme"), most, 0, 0)
+	}
+	l.charge("w1", 2, spent(month(), 5), spent(monthOf("acme"), -most))
+	l.holds(month(), 5, 45, 0)
+	return errors.Join(l.err, hold(ctx, l, map[meter.RowKey]meter.Counters{row("m"): {Legs: 2}}))
+}

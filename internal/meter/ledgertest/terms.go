@@ -1,0 +1,248 @@
+package ledgertest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// expires lends again only what a silent writer did not hold.
+func expires(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", short, want(month(), 0, 10, 70)), meter.Granted, 70)
+	pause(2 * short)
+	l.grant(request("w2", long, want(month(), 0, 1, 50)), meter.Granted, 30)
+	l.holds(month(), 0, 30, 70)
+	l.charge("w1", 1, spent(month(), 40)) // what it spent takes its slice along
+	l.holds(month(), 40, 30, 30)
+	l.charge("w1", 2, unknown(month(), 10))
+	l.holds(month(), 40, 30, 30)
+	l.grant(request("w2", long, want(month(), 30, 1, 50)), meter.Refused)
+	return l.err
+}
+
+func revives(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", short, want(month(), 0, 10, 70)), meter.Granted, 70)
+	pause(2 * short)
+	l.grant(request("w2", long, want(month(), 0, 1, 10)), meter.Granted, 10)
+	l.holds(month(), 0, 10, 70)
+	if l.settle(settlement("w1", long, meter.Account{Window: month(), Granted: 70, Returned: 30})).Frozen {
+		l.fail("a writer that was silent for a while freezes the root")
+	}
+	l.holds(month(), 0, 50, 0)
+	pause(2 * short)
+	l.grant(request("w2", long, want(month(), 10, 1, 10)), meter.Granted, 10)
+	l.holds(month(), 0, 60, 0)
+	return l.err
+}
+
+func freesConcurrency(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", short, want(slots(), 0, 90, 90)), meter.Granted, 90)
+	l.grant(request("w2", long, want(slots(), 0, 90, 90)), meter.Refused)
+	pause(2 * short)
+	l.grant(request("w2", long, want(slots(), 0, 20, 20)), meter.Granted, 20)
+	l.holds(slots(), 0, 20, 0)
+	if l.settle(settlement("w1", long, meter.Account{Window: slots(), Granted: 90, Returned: 60})).Frozen {
+		l.fail("a writer that was silent for a while freezes the root")
+	}
+	l.holds(slots(), 0, 50, 0)
+	return l.err
+}
+
+func keepsOlderEpochs(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	next := request("w1", long, want(month(), 0, 10, 30))
+	next.Epoch = 2
+	l.grant(next, meter.Granted, 30)
+	l.holds(month(), 0, 30, 50)
+	l.chargeOf("w1", 2, 1, spent(month(), 20)) // of the older process
+	l.holds(month(), 20, 30, 30)
+	l.chargeOf("w1", 2, 2, unknown(month(), 25))
+	l.holds(month(), 20, 30, 30)
+	end := settlement("w1", long)
+	end.Epoch, end.Retire, end.Watermark = 2, true, 2
+	l.settle(end)
+	l.holds(month(), 20, 0, 25) // what nobody knows stays
+	return l.err
+}
+
+func fencesLending(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	newer := request("w1", long, want(month(), 0, 10, 20))
+	newer.Epoch = 2
+	l.grant(newer, meter.Granted, 20)
+	l.grant(request("w1", long, want(month(), 0, 10, 20)), meter.Fenced)
+	if _, err := l.Settle(ctx, settlement("w1", long)); !errors.Is(err, meter.ErrFenced) {
+		l.fail("a settlement of an older process: %w", err)
+	}
+	b := one(1, row("m"), meter.Counters{Legs: 1})
+	if _, err := l.Apply(ctx, b); !errors.Is(err, meter.ErrFenced) {
+		l.fail("a batch of an older process: %w", err)
+	}
+	l.holds(month(), 0, 20, 0)
+	return l.err
+}
+
+func recalls(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	idle := meter.Account{Window: month(), Granted: 90}
+	l.grant(request("w1", long, want(month(), 0, 10, 90)), meter.Granted, 90)
+	l.grant(request("w3", long, want(month(), 0, 10, 10)), meter.Granted, 10)
+	told := func(writer string, a meter.Account, want bool) {
+		if got := l.settle(settlement(writer, long, a)).Recall; got != want {
+			l.fail("recall of %s is %t, want %t", writer, got, want)
+		}
+	}
+	told("w1", idle, false)
+	l.grant(request("w2", long, want(month(), 0, 10, 20)), meter.Refused)
+	told("w1", idle, true)
+	told("w1", idle, false)
+	told("w2", meter.Account{Window: month()}, false)
+	told("w3", meter.Account{Window: month(), Granted: 10}, true)
+	idle.Returned = 40
+	told("w1", idle, false)
+	l.grant(request("w2", long, want(month(), 0, 10, 20)), meter.Granted, 20)
+	return l.err
+}
+
+func retires(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 50), want(monthOf("acme"), 0, 10, 50), want(slots(), 0, 3, 3)), meter.Granted, 50, 50, 3)
+	l.grant(request("w2", long, want(month(), 0, 10, 20)), meter.Granted, 20)
+	l.charge("w1", 1, spent(month(), 20), spent(monthOf("acme"), 20))
+	end := settlement("w1", long, meter.Account{Window: month(), Granted: 50})
+	end.Retire, end.Watermark, end.Head = true, 1, 1
+	l.settle(end)
+	l.settle(end)
+	l.holds(month(), 20, 20, 0)
+	l.holds(monthOf("acme"), 20, 0, 0)
+	l.holds(slots(), 0, 0, 0)
+	l.charge("w1", 1, spent(month(), 20)) // comes late
+	l.holds(month(), 20, 20, 0)
+	return l.err
+}
+
+func retiresLate(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	end := settlement("w1", long, meter.Account{Window: month(), Granted: 50})
+	end.Retire, end.Head = true, 1
+	l.settle(end)
+	l.holds(month(), 0, 0, 50)
+	l.charge("w1", 1, spent(month(), 20))
+	l.holds(month(), 20, 0, 30)
+	end.Watermark = 1
+	l.settle(end)
+	l.holds(month(), 20, 0, 0)
+	return l.err
+}
+
+// freezesOnGrant asks a ledger that never heard of what the writer has.
+func freezesOnGrant(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)
+	reply := l.grant(request("w1", 4*short, want(month(), 40, 10, 10)), meter.Frozen)
+	if !reply.Until.After(time.Now()) {
+		l.fail("frozen until %s", reply.Until)
+	}
+	l.grant(request("w2", short, want(month(), 10, 10, 10)), meter.Frozen)
+	pause(5 * short) // w1 does not assert
+	l.grant(request("w2", short, want(month(), 10, 10, 10)), meter.Granted, 10)
+	return l.err
+}
+
+func freezesOnWatermark(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.charge("w1", 1, spent(month(), 5))
+	ask := request("w1", 4*short, want(month(), 0, 10, 10))
+	ask.Watermark = 2
+	l.grant(ask, meter.Frozen)
+	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Frozen)
+	pause(5 * short)
+	l.grant(ask, meter.Frozen) // it is still behind, so the sums are too low
+	l.charge("w1", 2, spent(month(), 5))
+	pause(5 * short)
+	l.grant(ask, meter.Granted, 10)
+	l.holds(month(), 10, 10, 0)
+	return l.err
+}
+
+// thawsEarly forgets grants of two writers and a batch of one.
+func thawsEarly(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	term := 10 * time.Second
+	l.grant(request("w1", short, want(month(), 0, 10, 10)), meter.Granted, 10)
+	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)
+	first := settlement("w1", 4*short, meter.Account{Window: month(), Granted: 40, Returned: 5})
+	first.Watermark, first.Head, first.Held = 1, 1, []int64{30}
+	if !l.settle(first).Frozen {
+		l.fail("grants and a batch are forgotten and nothing is frozen")
+	}
+	pause(3 * short)
+	ask := request("w3", 4*short, want(month(), 0, 10, 90))
+	l.settle(first)
+	l.grant(ask, meter.Frozen) // w1 has not posted again
+	l.charge("w1", 1, spent(month(), 5))
+	second := settlement("w2", term, meter.Account{Window: month(), Granted: 25})
+	second.Held = []int64{25}
+	l.settle(second)
+	third := settlement("w3", term)
+	l.settle(third)
+	l.grant(ask, meter.Granted, 40)
+	l.holds(month(), 5, 95, 0)
+	return l.err
+}
+
+func takesNothingAgain(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 10)), meter.Granted, 10)
+	word := settlement("w1", long, meter.Account{Window: month(), Granted: 60})
+	word.Watermark, word.Head, word.Held = 2, 3, []int64{25} // 1 to 3 cost 35
+	if !l.settle(word).Frozen {
+		l.fail("a batch is forgotten and nothing is frozen")
+	}
+	l.holds(month(), 0, 25, 0)
+	l.charge("w1", 1, spent(month(), 20))
+	l.holds(month(), 20, 25, 0)
+	b := run("w1", 1, 2, 3)
+	for i := range b.Postings {
+		b.Postings[i].Charges = []meter.Charge{spent(month(), 5)}
+	}
+	if wm, err := l.Apply(ctx, b); err != nil || wm != 4 {
+		l.fail("watermark %d, %w", wm, err)
+	}
+	l.holds(month(), 35, 20, 0) // only number 4 takes
+	return l.err
+}
+
+func refusesBadRequests(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	bad := func(change func(r *meter.GrantRequest)) {
+		r := request("w1", long, want(month(), 0, 5, 10))
+		change(r)
+		if _, err := l.Grant(ctx, r); !errors.Is(err, meter.ErrBadRequest) {
+			l.fail("%+v: %w", r, err)
+		}
+	}
+	bad(func(r *meter.GrantRequest) { r.Wants = nil })
+	bad(func(r *meter.GrantRequest) { r.Writer = "" })
+	bad(func(r *meter.GrantRequest) { r.Term = 0 })
+	bad(func(r *meter.GrantRequest) { r.Wants[0].Min = 11 })
+	bad(func(r *meter.GrantRequest) { r.Wants[0].Limit = -1 })
+	bad(func(r *meter.GrantRequest) { r.Wants[0].Ask = 1 << 60 })
+	bad(func(r *meter.GrantRequest) { r.Wants[0].Returned = 1 })
+	bad(func(r *meter.GrantRequest) { r.Wants[0].Window.Unit = 9 })
+	bad(func(r *meter.GrantRequest) { r.Wants = append(r.Wants, r.Wants[0]) })
+	word := settlement("w1", long, meter.Account{Window: month()})
+	word.Held = []int64{1, 2}
+	if _, err := l.Settle(ctx, word); !errors.Is(err, meter.ErrBadRequest) {
+		l.fail("amounts of other accounts: %w", err)
+	}
+	l.holds(month(), 0, 0, 0)
+	return l.err
+}

@@ -1,0 +1,192 @@
+// Package notify posts JSON messages to webhooks, signed and with retries.
+//
+// Delivery is at least once while the process lives and the queue has room; a
+// receiver drops repetitions by the id in the message. What cannot be delivered
+// is logged and counted, never kept.
+package notify
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// SignatureHeader carries "t=SECONDS,v1=HEX": when the message was signed, and
+// the HMAC-SHA256 of "SECONDS.BODY" under the webhook's secret. A receiver
+// refuses what is too old, so that nothing can be played back.
+const SignatureHeader = "x-sluice-signature"
+
+// Message is one post. Body is encoded as JSON.
+type Message struct {
+	URL, Secret string
+	Body        any
+}
+
+// Options say how a sender works; the zero values take the defaults.
+type Options struct {
+	Client   *http.Client // default one that waits 5s and follows no redirects
+	Log      *slog.Logger
+	Now      func() time.Time
+	Queue    int           // messages that wait, default 256
+	Workers  int           // posts at once, default 4
+	Attempts int           // of one message, default 8
+	Wait     time.Duration // before the second attempt, doubled each time, default 1s
+}
+
+// Sender posts messages in the background. Make it with New.
+type Sender struct {
+	opts    Options
+	queue   chan Message
+	workers sync.WaitGroup
+	stop    context.Context //nolint:containedctx // ends when Close cuts off what is left
+	halt    context.CancelFunc
+	dropped atomic.Int64
+
+	mu     sync.RWMutex // guards closed, so that nothing is sent to a closed queue
+	closed bool
+}
+
+// New returns a sender and starts its workers. Close ends them.
+func New(o Options) *Sender {
+	if o.Client == nil {
+		o.Client = &http.Client{
+			Timeout:       5 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	for _, n := range [...]struct {
+		value *int
+		or    int
+	}{{&o.Queue, 256}, {&o.Workers, 4}, {&o.Attempts, 8}} {
+		if *n.value <= 0 {
+			*n.value = n.or
+		}
+	}
+	if o.Wait <= 0 {
+		o.Wait = time.Second
+	}
+	s := &Sender{opts: o, queue: make(chan Message, o.Queue)}
+	s.stop, s.halt = context.WithCancel(context.Background())
+	for range o.Workers {
+		s.workers.Go(s.work)
+	}
+	return s
+}
+
+// Post queues a message. It never blocks; without room the message is dropped
+// and counted.
+func (s *Sender) Post(m Message) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.closed {
+		select {
+		case s.queue <- m:
+			return
+		default:
+		}
+	}
+	s.drop(m, "the queue is full or closed")
+}
+
+// Dropped is how many messages could not be delivered.
+func (s *Sender) Dropped() int64 { return s.dropped.Load() }
+
+// Close delivers what is queued, until ctx ends, and stops.
+func (s *Sender) Close(ctx context.Context) {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.queue)
+	}
+	s.mu.Unlock()
+	unwatch := context.AfterFunc(ctx, s.halt)
+	s.workers.Wait()
+	unwatch()
+	s.halt()
+}
+
+func (s *Sender) work() {
+	for m := range s.queue {
+		s.deliver(m)
+	}
+}
+
+func (s *Sender) deliver(m Message) {
+	body, err := json.Marshal(m.Body)
+	if err != nil {
+		s.drop(m, err.Error())
+		return
+	}
+	wait := s.opts.Wait
+	for n := 1; ; n++ {
+		err = s.post(m, body)
+		if err == nil {
+			return
+		}
+		if n == s.opts.Attempts || !s.pause(wait) {
+			s.drop(m, err.Error())
+			return
+		}
+		wait *= 2
+	}
+}
+
+func (s *Sender) drop(m Message, why string) {
+	s.dropped.Add(1)
+	s.opts.Log.Warn("webhook message is not delivered", "url", m.URL, "why", why)
+}
+
+// post makes one attempt, signed anew so that its time is fresh.
+func (s *Sender) post(m Message, body []byte) error {
+	req, err := http.NewRequestWithContext(s.stop, http.MethodPost, m.URL, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("content-type", "application/json")
+	req.Header.Set(SignatureHeader, Sign(m.Secret, s.opts.Now(), body))
+	res, err := s.opts.Client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode >= 300 {
+		return fmt.Errorf("the receiver answered %d", res.StatusCode)
+	}
+	return nil
+}
+
+func (s *Sender) pause(wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.stop.Done():
+		return false
+	}
+}
+
+// Sign returns the value of SignatureHeader for a body.
+func Sign(secret string, at time.Time, body []byte) string {
+	seconds := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(seconds + "."))
+	mac.Write(body)
+	return "t=" + seconds + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+}

@@ -1,0 +1,202 @@
+-- Common to grant and settle: the root's state, its windows, and whether the
+-- ledger has lost writes. Nothing is written before the functions save_*.
+--
+-- KEYS: marks, state, index, then a hash per window.
+-- ARGV: writer, epoch, watermark, term in ms, the generation that the gateway
+--   knows, one to use when there is none; what follows is the script's own.
+local marks, state_key, index = KEYS[1], KEYS[2], KEYS[3]
+local arg = 0
+local function take()
+  arg = arg + 1
+  return ARGV[arg]
+end
+local function fields(key)
+  local flat, out = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do out[flat[i]] = flat[i + 1] end
+  return out
+end
+
+local writer, epoch, claimed, term = take(), tonumber(take()), tonumber(take()), tonumber(take())
+local known, fresh = take(), take()
+local clock = redis.call('TIME')
+local seconds = tonumber(clock[1])
+local now = seconds * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local state, set_state = fields(state_key), {}
+local mark = redis.call('HMGET', marks, 'e:' .. writer, 'w:' .. writer, 'gen')
+local last_epoch, watermark, generation = tonumber(mark[1] or '0'), tonumber(mark[2] or '0'), mark[3] or ''
+
+local function number(name) return tonumber(state[name] or '0') end
+local function put(name, value) -- false removes
+  state[name], set_state[name] = value or nil, value
+end
+
+-- open_window reads the window whose arguments are next.
+local function open_window(i)
+  local w = {key = KEYS[3 + i], name = take(), loose = take() == '1', ends = tonumber(take()), expiry = take(), set = {}, gone = {}}
+  w.hash = fields(w.key)
+  w.p, w.h, w.s = tonumber(w.hash.p or '0'), tonumber(w.hash.h or '0'), tonumber(w.hash.s or '0')
+  w.over = w.ends ~= 0 and w.ends <= now
+  return w
+end
+
+local function write_account(w, who, a) w.set['a:' .. who] = account_text(a) end
+
+-- expire moves what remains from held to suspense; revive moves it back.
+local function expire(w, a)
+  if a.expired then return false end
+  a.expired, w.h = true, w.h - a.remains
+  if not w.loose then w.s = w.s + a.remains end
+  return true
+end
+local function revive(w, a)
+  if not a.expired then return end
+  a.expired, w.h = false, w.h + a.remains
+  if not w.loose then w.s = w.s - a.remains end
+end
+
+-- sweep expires the accounts of other writers that were not renewed.
+local function sweep(w)
+  for name, text in pairs(w.hash) do
+    local who = string.match(name, '^a:(.*)$')
+    if who and who ~= writer and number('d:' .. who) < now then
+      local a = parse_account(text)
+      if expire(w, a) then write_account(w, who, a) end
+      if w.loose and not state['d:' .. who] then
+        w.set[name] = nil
+        table.insert(w.gone, name)
+      end
+    end
+  end
+end
+
+-- own returns the writer's account. What an older process of it left is set
+-- apart: the records that spent it may still come.
+local function own(w)
+  local text = w.hash['a:' .. writer]
+  local a = text and parse_account(text)
+  if a and a.epoch < epoch then
+    expire(w, a)
+    if a.remains > 0 and not w.loose then
+      w.set['o:' .. writer] = whole(tonumber(w.hash['o:' .. writer] or '0') + a.remains)
+    end
+    a = nil
+    table.insert(w.gone, 'a:' .. writer)
+  end
+  a = a or {epoch = epoch, granted = 0, returned = 0, remains = 0, expired = false}
+  revive(w, a)
+  return a
+end
+
+local function take_back(w, a, returned)
+  if returned <= a.returned then return end
+  local back = math.min(returned - a.returned, a.remains)
+  a.returned, a.remains, w.h = returned, a.remains - back, w.h - back
+end
+
+-- forgotten reports whether the ledger granted more than it has, by what the
+-- writer knows. Windows that are over may be gone for good.
+local function forgotten(w, a, granted)
+  return granted > a.granted and not w.over and not (w.loose and next(w.hash) == nil)
+end
+
+local function run_id()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+end
+
+local function is_frozen() return number('until') > now end
+
+-- look_for_loss freezes the root when writes were lost. An incident freezes
+-- once: who has not asserted yet reports the same one.
+local function look_for_loss(accounts_forgotten)
+  local run = run_id()
+  local moved = run ~= '' and state.run and state.run ~= run
+  local reborn = known ~= '' and known ~= generation
+  local asserted = state['f:' .. writer] == state.since
+  local lost = moved or (is_frozen() and asserted and (accounts_forgotten or reborn))
+    or (not is_frozen() and (accounts_forgotten or reborn or claimed > watermark))
+  put('run', run)
+  if lost then
+    put('early', state.longest and '1' or '0')
+    put('since', whole(now))
+    put('until', whole(now + math.max(number('longest'), term)))
+  end
+  put('longest', whole(math.max(number('longest'), term)))
+end
+
+-- settled reports whether every writer that lives has asserted what it holds and
+-- has posted again what it had posted.
+local function settled()
+  for name, deadline in pairs(state) do
+    local who = string.match(name, '^d:(.*)$')
+    if who and tonumber(deadline) >= now then
+      local has = tonumber(redis.call('HGET', marks, 'w:' .. who) or '0')
+      if state['f:' .. who] ~= state.since or has < number('n:' .. who) then return false end
+    end
+  end
+  return true
+end
+
+-- thaw ends a freeze before its time, when the list of writers was not lost and
+-- each has had the time to speak.
+local function thaw()
+  if is_frozen() and state.early == '1' and now >= (number('since') + number('until')) / 2 and settled() then
+    put('until', '0')
+  end
+end
+
+-- renew keeps the writer's accounts, and forgets writers long gone.
+local function renew()
+  put('d:' .. writer, whole(now + term))
+  for name, deadline in pairs(state) do
+    local who = string.match(name, '^d:(.*)$')
+    if who and tonumber(deadline) < now - 3600000 then
+      set_state['d:' .. who], set_state['l:' .. who], set_state['f:' .. who] = false, false, false
+    end
+  end
+end
+
+-- recalled answers each refusal once to each other writer.
+local function recalled()
+  if now >= number('recall') or number('l:' .. writer) >= number('refusals') then return '0' end
+  put('l:' .. writer, state.refusals)
+  return '1'
+end
+
+local function save_state()
+  for name, value in pairs(set_state) do
+    if value then redis.call('HSET', state_key, name, value) else redis.call('HDEL', state_key, name) end
+  end
+  if generation == '' then
+    generation = fresh
+    redis.call('HSET', marks, 'gen', generation)
+  end
+  if last_epoch < epoch then redis.call('HSET', marks, 'e:' .. writer, whole(epoch)) end
+end
+
+local function save_window(w)
+  w.set.p, w.set.h, w.set.s = whole(w.p), whole(w.h), whole(w.s)
+  local changes = {}
+  for name, value in pairs(w.set) do
+    if w.hash[name] ~= value and not (value == '0' and not w.hash[name]) then
+      table.insert(changes, name)
+      table.insert(changes, value)
+    end
+  end
+  if #w.gone > 0 then redis.call('HDEL', w.key, unpack(w.gone)) end
+  if #changes > 0 then redis.call('HSET', w.key, unpack(changes)) end
+  if #changes > 0 or redis.call('TTL', w.key) < 3600 then
+    if redis.call('EXISTS', w.key) == 1 then keep(index, w.key, w.name, w.expiry, seconds) end
+  end
+end
+
+local function answer(word, detail, recall, windows)
+  local out = {word, detail, recall, generation}
+  for _, w in ipairs(windows) do
+    table.insert(out, whole(w.amount or 0))
+    table.insert(out, whole(w.p))
+    table.insert(out, whole(w.h))
+    table.insert(out, whole(w.s))
+  end
+  return out
+end

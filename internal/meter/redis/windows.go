@@ -1,0 +1,155 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// unitNames are the units as window names have them, by unit.
+var unitNames = [...]string{
+	meter.UnitUSD: "usd", meter.UnitTokens: "tokens", meter.UnitRequests: "requests", meter.UnitConcurrent: "concurrent",
+}
+
+// windowName writes a window as one readable line, the end of its key.
+func windowName(w meter.Window) string {
+	w = w.UTC()
+	b := appendEscaped(nil, w.Tenant)
+	b = append(append(b, '|'), unitNames[w.Unit]...)
+	b = appendEscaped(append(b, '|'), w.Period)
+	return string(b) + "|" + unix(w.Start) + "|" + unix(w.End)
+}
+
+// parseWindow is the inverse of windowName.
+func parseWindow(name string) (meter.Window, error) {
+	damaged := fmt.Errorf("%w: window %q", ErrDamaged, name)
+	parts := strings.Split(name, "|")
+	if len(parts) != 5 {
+		return meter.Window{}, damaged
+	}
+	tenant, err1 := unescape(parts[0])
+	period, err2 := unescape(parts[2])
+	start, err3 := strconv.ParseInt(parts[3], 10, 64)
+	end, err4 := strconv.ParseInt(parts[4], 10, 64)
+	unit := slices.Index(unitNames[:], parts[1])
+	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || unit < 0 {
+		return meter.Window{}, damaged
+	}
+	w := meter.Window{Tenant: tenant, Unit: meter.Unit(unit), Period: period}
+	if w.Unit != meter.UnitConcurrent {
+		w.Start, w.End = time.Unix(start, 0).UTC(), time.Unix(end, 0).UTC()
+	}
+	return w, nil
+}
+
+// windowsOf lists the windows that a root has.
+func (l *Ledger) windowsOf(ctx context.Context, root string) ([]meter.Window, error) {
+	if err := validRoot(root); err != nil {
+		return nil, err
+	}
+	client, err := l.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names, err := client.ZRange(ctx, keysOf(root).windows(), 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	slices.Sort(names)
+	all := make([]meter.Window, len(names))
+	for i, name := range names {
+		if all[i], err = parseWindow(name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Windows returns every window of a root that the ledger still has, by name. The
+// windows are read one after the other, so they are not of one moment.
+func (l *Ledger) Windows(ctx context.Context, root string) ([]meter.WindowBook, error) {
+	all, err := l.windowsOf(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	client, err := l.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var books []meter.WindowBook
+	for _, w := range all {
+		hash, err := client.HGetAll(ctx, keysOf(root).window(windowName(w))).Result()
+		if err != nil {
+			return nil, fmt.Errorf("redis: %w", err)
+		}
+		book, err := decodeWindow(hash)
+		if err != nil {
+			return nil, err
+		}
+		if book.WindowState == (meter.WindowState{}) && len(book.Accounts) == 0 {
+			continue // it has expired, or nothing came of it
+		}
+		book.Window = w
+		books = append(books, book)
+	}
+	return books, nil
+}
+
+func decodeWindow(hash map[string]string) (meter.WindowBook, error) {
+	var b meter.WindowBook
+	accounts := make(map[string]*meter.AccountBook)
+	account := func(writer string) *meter.AccountBook {
+		if accounts[writer] == nil {
+			accounts[writer] = &meter.AccountBook{Writer: writer}
+		}
+		return accounts[writer]
+	}
+	for name, text := range hash {
+		var err error
+		kind, writer, _ := strings.Cut(name, ":")
+		switch kind {
+		case "p":
+			b.Posted, err = strconv.ParseInt(text, 10, 64)
+		case "h":
+			b.Held, err = strconv.ParseInt(text, 10, 64)
+		case "s":
+			b.Suspense, err = strconv.ParseInt(text, 10, 64)
+		case "o":
+			account(writer).Left, err = strconv.ParseInt(text, 10, 64)
+		case "a":
+			err = parseAccount(text, account(writer))
+		default:
+			err = strconv.ErrSyntax
+		}
+		if err != nil {
+			return b, fmt.Errorf("%w: field %q of a window holds %q", ErrDamaged, name, text)
+		}
+	}
+	for _, writer := range sortedKeys(accounts) {
+		b.Accounts = append(b.Accounts, *accounts[writer])
+	}
+	return b, nil
+}
+
+// parseAccount reads "epoch granted returned remains", with " x" behind it when
+// expired.
+func parseAccount(text string, a *meter.AccountBook) error {
+	text, a.Expired = strings.CutSuffix(text, " x")
+	parts := strings.Split(text, " ")
+	if len(parts) != 4 {
+		return strconv.ErrSyntax
+	}
+	epoch, err := strconv.ParseUint(parts[0], 10, 64)
+	a.Epoch = epoch
+	for i, to := range []*int64{&a.Granted, &a.Returned, &a.Remains} {
+		if err == nil {
+			*to, err = strconv.ParseInt(parts[i+1], 10, 64)
+		}
+	}
+	return err
+}
