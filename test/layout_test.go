@@ -26,6 +26,10 @@ var layers = map[string]int{
 	"internal/telemetry":      5,
 	"internal/router":         5,
 	"internal/cascade":        5,
+	"internal/cascade/parts":  4, // the cascade's tools stand below it
+	"internal/cascade/score":  4,
+	"internal/cascade/pairs":  4,
+	"internal/cascade/answer": 3,
 	"internal/engine":         4,
 	"internal/meter":          4,
 	"internal/tenant":         4,

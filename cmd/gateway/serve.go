@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/sigv4"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -122,8 +124,8 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 
 func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
-		Meter: g.books.meter, Budgets: g.books.desk, Jobs: g.books.jobs, Telemetry: g.tel, Log: g.log, Now: time.Now,
-		Crash: g.crash,
+		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
+		Log: g.log, Now: time.Now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"),
 		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)

@@ -75,7 +75,8 @@ func compile(cfg *config.Config, secrets *tenant.Secrets) (*gateway.Snapshot, []
 	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
 		all = append(all, config.Problem{Path: "tenants", Message: err.Error()})
 	}
-	return s, all
+	s.Learned, problems = gateway.LoadLearned(s, time.Now())
+	return s, append(all, problems...)
 }
 
 // warn logs the problems that do not stop the start.

@@ -1,9 +1,14 @@
 // Package cascade decides, after each leg of a plan, whether its answer stands
-// or the next leg is asked. It is the check step of the request line.
+// or the next leg is asked. It is the check step of the request line. It also
+// remembers what decides before a call: the tier of sessions, the rate of
+// escalations and what the legs cost.
 //
 // It neither sends nor meters anything: the line runs the legs and asks here
 // after each one. Two things always hold. The answer of the last leg stands,
 // whatever it is. And a decision comes before the first byte goes to the caller.
+//
+// What answers say is the work of answer, what they are read from that of
+// parts, how sure a decision is that of score and certify.
 package cascade
 
 import "github.com/sluice-gateway/sluice/internal/engine"
@@ -32,16 +37,18 @@ type Outcome struct {
 // fault of the caller's. Callers' own mistakes never come here, because the
 // gateway refuses bad credentials and malformed bodies before any leg.
 //
-// An answer with status 200 stands as it is. The checks of the answer (vetoes,
-// agreement, score), which the modes check and enforce ask for, belong here,
-// after the failures; until they exist the router treats these modes as its
-// modeReasons say.
+// An answer with status 200 stands as it is: what it says is the matter of Judge,
+// which the modes check and enforce ask.
 func Check(o Outcome) Verdict {
 	if o.Last {
 		return Verdict{}
 	}
 	return afterFailure(o)
 }
+
+// Answered reports whether there is an answer to look at, or nobody to ask
+// another model for.
+func (o Outcome) Answered() bool { return afterFailure(o).Accepted() }
 
 // afterFailure leaves a failed leg behind, unless the caller has left: then
 // there is nobody to ask another model for.

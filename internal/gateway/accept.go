@@ -14,6 +14,7 @@ import (
 // whole answer anyway, so its usage is worth waiting for.
 func (l *Line) accept(req *Request) *call {
 	c := &call{req: req, snap: l.Snapshot()}
+	c.users.Store(1)
 	times := c.snap.Config.Timeouts
 	c.ctx, c.cancel = context.WithTimeout(l.stop, times.Request)
 	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(times.Drain, c.cancel) })
@@ -53,11 +54,19 @@ func (c *call) readBody() *wire.Error {
 }
 
 // finish gives back what the request holds. It runs once, when its answer is
-// complete or its caller has left and the upstream is drained.
+// complete, or its caller has left, and every leg is drained.
 func (c *call) finish() {
 	c.unwatch()
 	c.cancel()
 	c.req.Body.Release()
+	c.giveBack()
+}
+
+// giveBack releases what no attempt holds of the reservations, the request's
+// place among the concurrent ones included. It may be called again.
+func (c *call) giveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, r := range c.reserved {
 		r.Release()
 	}

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
@@ -34,21 +36,33 @@ type call struct {
 	reason   string
 	legs     []*leg
 	claim    *budget.Claim // of the plan; nil when nothing limits the tenant
-	reserved []*budget.Reservation
+
+	sample *sample // nil when no shadow will follow
+	prior  prior   // of the light leg, when a pre-score told one
 
 	served *leg // whose answer the caller gets; nil when the gateway answers itself
 
-	waited    time.Duration // for upstreams, until the answer's head
-	answered  time.Time     // when the answer's head was there
+	waited   time.Duration // for upstreams, until the answer's head
+	answered time.Time     // when the answer's head was there
+	over     time.Time     // when the answer was complete, or its caller had left
+	status   int           // of the answer
+
+	users atomic.Int32 // the exchange and every leg that runs on the side
+
+	mu        sync.Mutex // guards the following
 	cost      money.Pico
 	costState string
 	refusal   string // AWS error type of the gateway's own answer, "" for the upstream's
+	reserved  []*budget.Reservation
 }
 
 // leg is one model of the plan and its latest attempt.
 type leg struct {
 	router.Leg
 	index    int
+	path     router.Path // of its records, with reason
+	reason   string
+	ctx      context.Context //nolint:containedctx // the request's, or one that ends earlier when nobody needs the leg
 	upstream string
 	sku      meter.SKU
 	price    *meter.Price // nil: unpriced
@@ -58,13 +72,22 @@ type leg struct {
 	out      *engine.Request
 	splices  []wire.Splice // of the caller's body that out has
 
+	payer *tenant.Tenant // nil: the caller's
+	used  meter.End      // how the last attempt ended, and at what cost
+	costs meter.Costs
+
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
 	hold  *budget.Hold
 	again *budget.Reservation // held after an unknown attempt; nil before
 	res   *engine.Response
 	err   *engine.Error
-	head  []byte // the first frame of a stream, read before the leg is accepted
-	fault string // exception name when that frame is an exception
+	// unwanted is whether nobody waits for the leg any more: it is not tried again
+	// and nothing of its answer is kept.
+	unwanted atomic.Bool
+
+	took  time.Duration // all attempts together, until the answer's head
+	head  []byte        // the first frame of a stream, read before the leg is accepted
+	fault string        // exception name when that frame is an exception
 	span  *telemetry.LegSpan
 }
 
@@ -72,14 +95,14 @@ type leg struct {
 // retry policy gives up. The last attempt's record stays open: check decides
 // how it counts. It fails only when the journal takes no record.
 func (l *Line) call(c *call, g *leg) *wire.Error {
-	deadline, _ := c.ctx.Deadline()
+	deadline, _ := g.ctx.Deadline()
 	retries := c.snap.Upstream.Retries(g.upstream, deadline)
 	for n := 1; ; n++ {
 		if err := l.attempt(c, g, n); err != nil {
 			return err
 		}
 		wait, again := retries.Next(g.res, g.failure())
-		if !again || !c.pause(wait) || !l.holdAgain(c, g) {
+		if !again || g.unwanted.Load() || !g.pause(c, wait) || !l.holdAgain(c, g) {
 			return nil
 		}
 		l.Telemetry.Metrics().Retry(g.upstream, g.outcomeName())
@@ -107,14 +130,13 @@ func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
 	}
 	out.Header = append(out.Header[:len(out.Header):len(out.Header)], g.span.Header()...)
 	sent := l.Now()
-	res, err := c.snap.Upstream.Attempt(c.ctx, &out)
+	res, err := c.snap.Upstream.Attempt(g.ctx, &out)
 	if err == nil {
 		g.res = res
 		err = g.readHead()
 	}
 	l.passes(meter.FirstByte)
-	c.answered = l.Now()
-	c.waited += c.answered.Sub(sent)
+	g.took += l.Now().Sub(sent)
 	if err != nil {
 		g.err = asEngineError(err)
 	}
@@ -166,17 +188,17 @@ func (g *leg) recordID() string {
 	return g.start.ID
 }
 
-// pause waits before another attempt. It reports false when the request ended,
-// or its caller left, meanwhile: then another attempt would serve nobody.
-func (c *call) pause(wait time.Duration) bool {
+// pause waits before another attempt. It reports false when the leg ended, or
+// the caller left, meanwhile: then another attempt would serve nobody.
+func (g *leg) pause(c *call, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return !g.unwanted.Load()
 	case <-c.req.Caller.Done():
 		return false
-	case <-c.ctx.Done():
+	case <-g.ctx.Done():
 		return false
 	}
 }

@@ -3,11 +3,15 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -48,7 +52,9 @@ type Snapshot struct {
 	Router   *router.Router
 	Prices   *meter.PriceTable
 	Upstream Upstream
-	Budgets  *budget.Policies // nil: nobody is limited
+	// Learned is what files tell about cascades, by name. nil is nothing.
+	Learned map[string]*Learned
+	Budgets *budget.Policies // nil: nobody is limited
 }
 
 // Options are what a Line needs.
@@ -65,13 +71,22 @@ type Options struct {
 	// Crash is called with the points of the line that fault tests kill at, named
 	// in package meter. Nil does nothing.
 	Crash func(point string)
+	// Random returns numbers in [0, 1) for samples; nil is that of math/rand/v2.
+	Random func() float64
+	// PairsDir is where labelled pairs are logged; "" logs none.
+	PairsDir string
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
 type Line struct {
 	Options
 	snapshot atomic.Pointer[Snapshot]
-	drains   sync.WaitGroup  // upstream answers still read after their caller has left
+	drains   sync.WaitGroup // legs on the side, and answers still read after their caller has left
+	held     atomic.Int64   // bytes of streams that are held back
+	schemas  answer.Schemas // of requests whose answers are checked
+	memory   cascade.Memory
+	shadows  atomic.Int64 // requests that are shadowed now
+	pairs    pairs.Log
 	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
 	halt     context.CancelFunc
 }
@@ -82,7 +97,10 @@ func New(o Options) *Line {
 		o.Estimates = &estimate.Table{}
 	}
 	stop, halt := context.WithCancel(context.Background())
-	return &Line{Options: o, stop: stop, halt: halt}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	return &Line{Options: o, stop: stop, halt: halt, pairs: pairs.Log{Dir: o.PairsDir}}
 }
 
 // Use makes s the configuration of all requests that come from now on.
@@ -123,8 +141,7 @@ func (l *Line) Serve(req *Request) *Response {
 		res = l.refuse(c, err)
 	}
 	if res.Stream == nil {
-		l.observe(c, res.Status)
-		c.finish()
+		l.close(c, res.Status)
 	}
 	return res
 }
@@ -144,9 +161,11 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 		return nil, err
 	}
 	l.passes(meter.AfterReserve)
+	if c.tried() {
+		return l.try(c)
+	}
 	for _, leg := range c.legs {
-		l.shape(c, leg)
-		if err := l.call(c, leg); err != nil {
+		if err := l.ask(c, leg); err != nil {
 			return nil, err
 		}
 		if l.check(c, leg) {
@@ -154,4 +173,32 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 		}
 	}
 	panic("BUG: the last leg was not accepted")
+}
+
+// ask shapes a leg and calls it while the caller waits.
+func (l *Line) ask(c *call, g *leg) *wire.Error {
+	g.path, g.reason = c.path, c.reason
+	l.shape(c, g)
+	err := l.call(c, g)
+	c.answered = l.Now()
+	c.waited += g.took
+	return err
+}
+
+// close notes how the answer ended, once.
+func (l *Line) close(c *call, status int) {
+	c.status, c.over = status, l.Now()
+	l.learn(c)
+	l.shadow(c)
+	l.release(c)
+}
+
+// release lets go of a request. The last one reports it and gives back what it
+// holds.
+func (l *Line) release(c *call) {
+	if c.users.Add(-1) > 0 {
+		return
+	}
+	l.observe(c)
+	c.finish()
 }

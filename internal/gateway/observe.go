@@ -13,14 +13,14 @@ const (
 )
 
 // observe ends the request's span and counts it, all from what its steps noted.
-func (l *Line) observe(c *call, status int) {
-	total := l.Now().Sub(c.req.Received)
+func (l *Line) observe(c *call) {
+	total := c.over.Sub(c.req.Received)
 	head := total
 	if !c.answered.IsZero() {
 		head = c.answered.Sub(c.req.Received)
 	}
 	l.Telemetry.Metrics().Request(telemetry.RequestCount{
-		Operation: c.target.Op.String(), Path: string(c.path), Status: status,
+		Operation: c.target.Op.String(), Path: string(c.path), Status: c.status,
 		Added: head - c.waited, FirstByte: head, Duration: total,
 	})
 	if c.served != nil && c.served.limit.Changed {
@@ -29,12 +29,12 @@ func (l *Line) observe(c *call, status int) {
 	if !c.span.Sampled() {
 		return
 	}
-	c.span.End(c.spanEnd(status))
+	c.span.End(c.spanEnd())
 }
 
-func (c *call) spanEnd(status int) telemetry.RequestEnd {
+func (c *call) spanEnd() telemetry.RequestEnd {
 	e := telemetry.RequestEnd{
-		ID: c.req.ID, Method: c.req.Method, Operation: c.target.Op.String(), Status: status,
+		ID: c.req.ID, Method: c.req.Method, Operation: c.target.Op.String(), Status: c.status,
 		Asked: c.target.Model, Path: string(c.path), Reason: c.reason, Cost: c.cost, CostState: c.costState,
 		Error: c.refusal,
 	}
@@ -55,8 +55,16 @@ func (c *call) spanEnd(status int) telemetry.RequestEnd {
 
 // observeLeg counts an attempt that has ended and ends its span.
 func (l *Line) observeLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
+	g.used, g.costs = *end, costs
+	if g.payer != nil {
+		l.observeShadow(g, end, costs)
+		return
+	}
+	c.mu.Lock()
 	c.cost += costs.Total()
 	c.costState = worse(c.costState, costState(g, end))
+	c.mu.Unlock()
+	l.learnLeg(c, g, end, costs)
 	m := l.Telemetry.Metrics()
 	m.Leg(g.upstream, g.outcomeName())
 	m.Usage(g.start.Root, &end.Usage, costs.Total())

@@ -20,6 +20,8 @@ func (l *Line) plan(c *call) *wire.Error {
 	if t := c.caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max
 	}
+	in.Certified = func(cascade *router.Cascade) bool { return l.certified(c, cascade) }
+	in.Straight = func(cascade *router.Cascade) string { return l.straight(c, cascade) }
 	plan, err := c.snap.Router.Plan(&in)
 	for _, failed := range plan.RuleErrors {
 		l.Telemetry.Metrics().RuleError(failed.Cascade)
@@ -28,7 +30,7 @@ func (l *Line) plan(c *call) *wire.Error {
 		return err
 	}
 	c.follow(plan)
-	c.legs = make([]*leg, 0, len(plan.Legs))
+	c.legs = make([]*leg, 0, len(plan.Legs)+1)
 	for i, planned := range plan.Legs {
 		g, err := l.planLeg(c, planned, i)
 		if err != nil {
@@ -36,6 +38,8 @@ func (l *Line) plan(c *call) *wire.Error {
 		}
 		c.legs = append(c.legs, g)
 	}
+	l.planPartner(c)
+	l.planSample(c)
 	return nil
 }
 
@@ -46,7 +50,7 @@ func (c *call) follow(plan *router.Plan) {
 // planLeg finds out where a leg goes, how its output is capped and what it is
 // priced as.
 func (l *Line) planLeg(c *call, planned router.Leg, index int) (*leg, *wire.Error) {
-	g := &leg{Leg: planned, index: index}
+	g := &leg{Leg: planned, index: index, ctx: c.ctx}
 	var err *wire.Error
 	if g.upstream, err = c.snap.Router.Upstream(planned.Model, c.caller.Tenant.Upstream); err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ func (l *Line) planResource(c *call) *wire.Error {
 		return err
 	}
 	c.follow(&router.Plan{Path: router.Passthrough})
-	g := &leg{Leg: router.Leg{Model: "guardrail/" + c.target.Resource}, upstream: upstream, sku: meter.SKU{Model: "guardrail"}}
+	g := &leg{Leg: router.Leg{Model: "guardrail/" + c.target.Resource}, ctx: c.ctx, upstream: upstream, sku: meter.SKU{Model: "guardrail"}}
 	g.price = c.snap.Prices.Find(g.sku, c.req.Received)
 	c.legs = []*leg{g}
 	return c.requirePrice(g)

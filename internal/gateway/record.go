@@ -16,6 +16,7 @@ type disposition uint8
 const (
 	lost       disposition = iota // no answer, or one that is tried again
 	leftBehind                    // an answer that the caller does not get
+	consulted                     // a second opinion on the answer that the caller gets
 	served                        // the caller's answer
 	drained                       // the caller's answer, read to its end after they had left
 )
@@ -25,10 +26,14 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 	if !c.metered() {
 		return nil
 	}
+	payer, key := c.caller.Tenant, c.caller.KeyID
+	if g.payer != nil {
+		payer, key = g.payer, ""
+	}
 	g.hold = c.take(g)
 	s := &meter.Start{
-		ID: l.NewID(), RequestID: c.req.ID, Root: c.caller.Tenant.Root, Tenant: c.caller.Tenant.ID, Key: c.caller.KeyID,
-		Op: c.target.Op, Model: g.Model, SKU: g.sku, Path: string(c.path), Reason: c.reason,
+		ID: l.NewID(), RequestID: c.req.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
+		Op: c.target.Op, Model: g.Model, SKU: g.sku, Path: string(g.path), Reason: g.reason,
 		Leg: g.index, Attempt: attempt,
 		EstimatedInput: cmp.Or(g.input, int64(c.facts.InputTokens)), MaxOutput: g.limit.Tokens.N, At: l.Now(),
 		Charges: g.hold.Charges(),

@@ -85,7 +85,9 @@ func (l *Line) claim(c *call, policy *budget.Policy) (*budget.Claim, *wire.Error
 func (l *Line) hold(c *call, claim *budget.Claim) (*budget.Reservation, *budget.Refusal) {
 	res, refusal := l.Budgets.Reserve(c.ctx, claim, l.Now())
 	if refusal == nil {
+		c.mu.Lock()
 		c.reserved = append(c.reserved, res)
+		c.mu.Unlock()
 	}
 	return res, refusal
 }
@@ -101,9 +103,12 @@ func (l *Line) holdAgain(c *call, g *leg) bool {
 	return refusal == nil
 }
 
-// take gives an attempt its part of the plan's reservation, or of its own.
+// take gives an attempt its part of the plan's reservation, or of its own. A
+// shadow is not the caller's, so it takes nothing.
 func (c *call) take(g *leg) *budget.Hold {
-	if len(c.reserved) == 0 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.reserved) == 0 || g.payer != nil {
 		return nil
 	}
 	from := cmp.Or(g.again, c.reserved[0])

@@ -52,7 +52,7 @@ func (s *stream) next() {
 		return
 	}
 	s.ended = true
-	whole := errors.Is(err, io.EOF) && (s.usage.End() || s.unfamiliar())
+	whole := errors.Is(err, io.EOF) && (s.usage.End() || s.call.unfamiliar())
 	s.settle()
 	if !whole {
 		s.frame = wire.AppendException(nil, wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did"))
@@ -61,14 +61,15 @@ func (s *stream) next() {
 
 // unfamiliar reports whether the stream is of a family that the gateway does not
 // know, whose last event may look like any other.
-func (s *stream) unfamiliar() bool {
-	return s.call.target.Op == wire.OpInvokeStream && s.call.facts.Dialect == nil
+func (c *call) unfamiliar() bool {
+	return c.target.Op == wire.OpInvokeStream && c.facts.Dialect == nil
 }
 
 // pass makes raw the current frame and reads usage from it. The source has
 // checked it, so a frame that cannot be parsed cannot come.
 func (s *stream) pass(raw []byte) {
 	s.frame = raw
+	s.call.sample.keep(raw)
 	frame, err := wire.ParseFrame(raw)
 	if err == nil && s.usage.Observe(frame) {
 		s.settle()
@@ -80,13 +81,18 @@ func (s *stream) settle() {
 	if s.leg.start == nil {
 		return
 	}
-	end := &meter.End{Status: s.leg.res.Status, Usage: s.usage.Usage()}
-	end.AWSRequestID = s.leg.res.Header.Get("x-amzn-requestid")
+	s.line.end(s.call, s.leg, s.leg.streamEnd(&s.usage), s.how)
+}
+
+// streamEnd is the END of a leg whose stream was read, as far as it went.
+func (g *leg) streamEnd(u *wire.StreamUsage) *meter.End {
+	end := &meter.End{Status: g.res.Status, Usage: u.Usage()}
+	end.AWSRequestID = g.res.Header.Get("x-amzn-requestid")
 	end.Outcome = known(&end.Usage)
-	if end.Outcome == meter.Unknown && s.leg.fault != "" {
-		end.Outcome = faultOutcome(s.leg.fault)
+	if end.Outcome == meter.Unknown && g.fault != "" {
+		end.Outcome = faultOutcome(g.fault)
 	}
-	s.line.end(s.call, s.leg, end, s.how)
+	return end
 }
 
 // Close ends the exchange. Closing before the end means that the caller has
@@ -114,7 +120,6 @@ func (s *stream) free() error {
 	s.freed, s.ended = true, true
 	err := s.leg.res.Frames.Close()
 	s.settle()
-	s.line.observe(s.call, s.leg.res.Status)
-	s.call.finish()
+	s.line.close(s.call, s.leg.res.Status)
 	return err
 }

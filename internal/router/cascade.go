@@ -6,12 +6,14 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 )
 
-// Cascade is a compiled cascade: a condition on requests, a light model, and an
-// escalation model behind it.
+// Cascade is a compiled cascade: a condition on requests, a light model,
+// perhaps a partner that gives a second opinion, and an escalation model behind
+// them.
 type Cascade struct {
 	Name       string
 	Mode       string // rules, check, observe, enforce
 	Light      Leg
+	Partner    Leg // Model is "" without one
 	Escalation Leg
 	// Settings is the configuration that it was compiled from.
 	Settings *config.Cascade
@@ -20,13 +22,9 @@ type Cascade struct {
 	rules []condition
 }
 
-// modeReasons says why a mode keeps requests from the light model. Until answers
-// can be checked, check acts as rules; until a certificate can be read, enforce
-// never has one.
-var modeReasons = map[string]string{
-	"observe": ReasonObserve,
-	"enforce": ReasonUncertified,
-}
+// Checks reports whether answers of the light model are looked at before they
+// are served.
+func (c *Cascade) Checks() bool { return c.Mode == "check" || c.Mode == "enforce" }
 
 func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade, index int) (*Cascade, []config.Problem) {
 	path := fmt.Sprintf("cascades[%d]", index)
@@ -34,6 +32,9 @@ func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade
 		Name: settings.Name, Mode: settings.Mode, Settings: settings,
 		Light:      r.leg(RoleLight, settings.Light),
 		Escalation: r.leg(RoleEscalation, settings.Escalation),
+	}
+	if settings.Partner != "" {
+		c.Partner = r.leg(RolePartner, settings.Partner)
 	}
 	var problems []config.Problem
 	c.match, problems = conditions.compile("match", path+".match", settings.Match)
@@ -54,7 +55,7 @@ func (r *Router) leg(role Role, name string) Leg {
 
 // straight says why a request goes straight to escalation, "" when the light
 // model may try. Rules come before the mode: they are what would decide in any
-// mode. A rule that fails counts as matched.
+// mode. A rule that fails counts as matched. What was learned comes last.
 func (c *Cascade) straight(v *view, plan *Plan) string {
 	for i := range c.rules {
 		matched, err := c.rules[i].eval(v)
@@ -65,5 +66,13 @@ func (c *Cascade) straight(v *view, plan *Plan) string {
 			return c.rules[i].id
 		}
 	}
-	return modeReasons[c.Mode]
+	switch {
+	case c.Mode == "observe":
+		return ReasonObserve
+	case c.Mode == "enforce" && (v.in.Certified == nil || !v.in.Certified(c)):
+		return ReasonUncertified
+	case v.in.Straight != nil:
+		return v.in.Straight(c)
+	}
+	return ""
 }

@@ -80,7 +80,7 @@ func (r *Router) cascade(in *Input, plan *Plan, straight string) *wire.Error {
 	c := plan.Cascade
 	light := r.judge(in, c.Light)
 	escalation := r.judge(in, c.Escalation)
-	if light.reason == "" && c.foreignReasoning(in.Facts) {
+	if light.reason == "" && c.foreignReasoning(in.Facts, c.Light) {
 		light = verdict{ReasonUnsupported, "reasoning"}
 	}
 	switch {
@@ -103,7 +103,24 @@ func (r *Router) cascade(in *Input, plan *Plan, straight string) *wire.Error {
 	if plan.Legs[0].Role == RoleEscalation {
 		plan.Path, plan.Reason = Direct, plan.Skipped[0].Reason
 	}
+	r.second(in, plan, light)
 	return nil
+}
+
+// second adds the legs whose answers nobody gets: the partner of a checked
+// light leg, or the shadows of a cascade that observes.
+func (r *Router) second(in *Input, plan *Plan, light verdict) {
+	c := plan.Cascade
+	partnered := c.Partner.Model != "" && r.judge(in, c.Partner).reason == "" && !c.foreignReasoning(in.Facts, c.Partner)
+	switch {
+	case c.Checks() && len(plan.Legs) == 2 && partnered:
+		plan.Partner = &c.Partner
+	case plan.Reason == ReasonObserve && light.reason == "":
+		plan.Shadows = append(plan.Shadows, c.Light)
+		if partnered {
+			plan.Shadows = append(plan.Shadows, c.Partner)
+		}
+	}
 }
 
 func (p *Plan) skip(leg Leg, v verdict) {
@@ -130,13 +147,13 @@ func (r *Router) judge(in *Input, leg Leg) verdict {
 }
 
 // foreignReasoning is whether the conversation carries signed reasoning that
-// the light model most likely did not write. Only the family that wrote it can
+// the model of leg most likely did not write. Only the family that wrote it can
 // read it, and the body does not say which did; the escalation model's is the
 // safer guess, provided that it reasons at all.
-func (c *Cascade) foreignReasoning(f *wire.Facts) bool {
+func (c *Cascade) foreignReasoning(f *wire.Facts, leg Leg) bool {
 	return f.ReasoningHistory &&
 		(c.Escalation.Spec == nil || c.Escalation.Spec.Reasoning) &&
-		family(c.Light.Model) != family(c.Escalation.Model)
+		family(leg.Model) != family(c.Escalation.Model)
 }
 
 // family is the maker in a model id: "anthropic". It is "" for opaque ids.

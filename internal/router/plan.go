@@ -11,6 +11,8 @@ const (
 	Direct      Path = "direct"      // a cascade matched, and the escalation model is asked first
 	Light       Path = "light"       // the light leg answered
 	Escalated   Path = "escalated"   // a light leg was tried and left behind
+	Partner     Path = "partner"     // a second opinion; of records only, never of an answer
+	Shadow      Path = "shadow"      // asked for labels after the answer; of records only
 )
 
 // The reasons that the router gives itself. A rule gives its own id.
@@ -65,6 +67,12 @@ type Plan struct {
 	Cascade *Cascade // nil without a match
 	Legs    []Leg
 	Skipped []Skip
+	// Partner gives a second opinion on the light leg's answer, which is the
+	// first of Legs. It is nil when the answer is not checked, or without one.
+	Partner *Leg
+	// Shadows are asked after the answer of the first leg was served, for labels
+	// alone: the light leg and the partner of a cascade that only observes.
+	Shadows []Leg
 	// Path and Reason are those of the first leg; leaving a leg behind makes
 	// the path Escalated.
 	Path   Path

@@ -34,6 +34,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	requests, legs, retries, ruleErrors, glitches, refusals, reloads *prometheus.CounterVec
+	decisions, guarded, cutAccepted, shadowsDropped, refuted         *prometheus.CounterVec
 	tokens, tenantTokens, tenantCost                                 *prometheus.CounterVec
 	input, output, cacheRead, cacheWrite5m, cacheWrite1h             prometheus.Counter
 	cost, capCuts, tokensCut, traceErrors                            prometheus.Counter
@@ -46,30 +47,35 @@ type Metrics struct {
 func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 	r := maker{registry}
 	m := &Metrics{
-		registry:     registry,
-		requests:     r.counters("sluice_requests_total", "Requests answered.", "operation", "path", "status"),
-		legs:         r.counters("sluice_legs_total", "Upstream attempts ended.", "upstream", "outcome"),
-		retries:      r.counters("sluice_retries_total", "Attempts that were repeated.", "upstream", "reason"),
-		ruleErrors:   r.counters("sluice_rule_errors_total", "Rules that failed at run time and counted as matched.", "cascade"),
-		glitches:     r.counters("sluice_h2_glitches_total", "HTTP/2 connections closed for a flood of cheap frames.", "kind"),
-		refusals:     r.counters("sluice_refusals_total", "Requests refused before they reached the request line.", "status"),
-		reloads:      r.counters("sluice_config_reloads_total", "Configuration reloads.", "result"),
-		tokens:       r.counters("sluice_tokens_total", "Tokens that the upstream reported.", "class"),
-		tenantTokens: r.counters("sluice_tenant_tokens_total", "Tokens by root tenant, all classes.", "tenant"),
-		tenantCost:   r.counters("sluice_tenant_cost_usd_total", "Cost by root tenant. Indicative; the ledger is exact.", "tenant"),
-		cost:         r.counter("sluice_cost_usd_total", "Cost of all attempts. Indicative; the ledger is exact."),
-		capCuts:      r.counter("sluice_cap_cuts_total", "Requests whose output cap was changed."),
-		tokensCut:    r.counter("sluice_cap_cut_tokens_total", "Output tokens that were asked for and not allowed."),
-		traceErrors:  r.counter("sluice_trace_export_errors_total", "Exports of traces that failed."),
-		added:        r.histogram("sluice_added_latency_seconds", "Time a request spent in the gateway itself.", addedBuckets),
-		firstByte:    r.histogram("sluice_first_byte_seconds", "Time to the first byte of the answer.", answerBuckets),
-		duration:     r.histogram("sluice_request_duration_seconds", "Time to the last byte of the answer.", answerBuckets),
-		breakers:     r.gauges("sluice_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", "upstream", "model"),
-		configInfo:   r.gauges("sluice_config_info", "The configuration in use.", "hash"),
-		reloadOK:     r.gauge("sluice_config_last_reload_success", "Whether the last reload was taken."),
-		reloadTime:   r.gauge("sluice_config_last_reload_timestamp_seconds", "When the last good configuration was loaded."),
-		tenants:      labels{max: maxLabels},
-		models:       labels{max: maxLabels},
+		registry:       registry,
+		requests:       r.counters("sluice_requests_total", "Requests answered.", "operation", "path", "status"),
+		legs:           r.counters("sluice_legs_total", "Upstream attempts ended.", "upstream", "outcome"),
+		retries:        r.counters("sluice_retries_total", "Attempts that were repeated.", "upstream", "reason"),
+		ruleErrors:     r.counters("sluice_rule_errors_total", "Rules that failed at run time and counted as matched.", "cascade"),
+		decisions:      r.counters("sluice_cascade_requests_total", "Requests of cascades.", "cascade", "path", "reason"),
+		guarded:        r.counters("sluice_cascade_guarded_total", "Escalations that a cascade's guard stopped.", "cascade"),
+		cutAccepted:    r.counters("sluice_cascade_cut_accepted_total", "Light answers that were served although the token limit cut them.", "cascade"),
+		shadowsDropped: r.counters("sluice_cascade_shadows_dropped_total", "Shadow samples that were not taken.", "cascade", "reason"),
+		refuted:        r.counters("sluice_cascade_certificates_refuted_total", "Certificates whose bound did not hold in service.", "cascade"),
+		glitches:       r.counters("sluice_h2_glitches_total", "HTTP/2 connections closed for a flood of cheap frames.", "kind"),
+		refusals:       r.counters("sluice_refusals_total", "Requests refused before they reached the request line.", "status"),
+		reloads:        r.counters("sluice_config_reloads_total", "Configuration reloads.", "result"),
+		tokens:         r.counters("sluice_tokens_total", "Tokens that the upstream reported.", "class"),
+		tenantTokens:   r.counters("sluice_tenant_tokens_total", "Tokens by root tenant, all classes.", "tenant"),
+		tenantCost:     r.counters("sluice_tenant_cost_usd_total", "Cost by root tenant. Indicative; the ledger is exact.", "tenant"),
+		cost:           r.counter("sluice_cost_usd_total", "Cost of all attempts. Indicative; the ledger is exact."),
+		capCuts:        r.counter("sluice_cap_cuts_total", "Requests whose output cap was changed."),
+		tokensCut:      r.counter("sluice_cap_cut_tokens_total", "Output tokens that were asked for and not allowed."),
+		traceErrors:    r.counter("sluice_trace_export_errors_total", "Exports of traces that failed."),
+		added:          r.histogram("sluice_added_latency_seconds", "Time a request spent in the gateway itself.", addedBuckets),
+		firstByte:      r.histogram("sluice_first_byte_seconds", "Time to the first byte of the answer.", answerBuckets),
+		duration:       r.histogram("sluice_request_duration_seconds", "Time to the last byte of the answer.", answerBuckets),
+		breakers:       r.gauges("sluice_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", "upstream", "model"),
+		configInfo:     r.gauges("sluice_config_info", "The configuration in use.", "hash"),
+		reloadOK:       r.gauge("sluice_config_last_reload_success", "Whether the last reload was taken."),
+		reloadTime:     r.gauge("sluice_config_last_reload_timestamp_seconds", "When the last good configuration was loaded."),
+		tenants:        labels{max: maxLabels},
+		models:         labels{max: maxLabels},
 	}
 	m.input = m.tokens.WithLabelValues("input")
 	m.output = m.tokens.WithLabelValues("output")
@@ -177,6 +183,42 @@ func (m *Metrics) Breaker(upstream, model string, state BreakerState) {
 func (m *Metrics) RuleError(cascade string) {
 	if m != nil {
 		m.ruleErrors.WithLabelValues(cascade).Inc()
+	}
+}
+
+// Decision counts a request of a cascade by path and reason.
+func (m *Metrics) Decision(cascade, path, reason string) {
+	if m != nil {
+		m.decisions.WithLabelValues(cascade, path, reason).Inc()
+	}
+}
+
+// Guarded counts an escalation that a cascade's guard stopped.
+func (m *Metrics) Guarded(cascade string) {
+	if m != nil {
+		m.guarded.WithLabelValues(cascade).Inc()
+	}
+}
+
+// CutAccepted counts a light answer that was served although the token limit
+// ended it.
+func (m *Metrics) CutAccepted(cascade string) {
+	if m != nil {
+		m.cutAccepted.WithLabelValues(cascade).Inc()
+	}
+}
+
+// Refuted counts a certificate that service refuted.
+func (m *Metrics) Refuted(cascade string) {
+	if m != nil {
+		m.refuted.WithLabelValues(cascade).Inc()
+	}
+}
+
+// ShadowDropped counts a shadow sample that was not taken.
+func (m *Metrics) ShadowDropped(cascade, reason string) {
+	if m != nil {
+		m.shadowsDropped.WithLabelValues(cascade, reason).Inc()
 	}
 }
 

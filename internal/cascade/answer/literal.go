@@ -1,0 +1,145 @@
+package answer
+
+import (
+	"slices"
+	"strings"
+)
+
+// literal reads s as one Python or JSON literal and returns it in a canonical
+// form: strings in double quotes, True/true alike, members of dicts and sets
+// sorted, because their order carries no meaning. A string that is the whole
+// literal comes back without quotes, and quoted is set.
+func literal(s string) (text string, quoted, ok bool) {
+	if s == "" || strings.IndexByte(`[({'"TFNtfn-0123456789b`, s[0]) < 0 {
+		return "", false, false
+	}
+	p := literalReader{rest: s}
+	text, ok = p.value(0)
+	if !ok || strings.TrimSpace(p.rest) != "" {
+		return "", false, false
+	}
+	if text[0] == '"' {
+		return text[1 : len(text)-1], true, true
+	}
+	return text, false, true
+}
+
+const maxDepth = 32 // of nested literals
+
+type literalReader struct{ rest string }
+
+func (p *literalReader) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
+
+// take consumes c after spaces.
+func (p *literalReader) take(c byte) bool {
+	p.space()
+	if p.rest == "" || p.rest[0] != c {
+		return false
+	}
+	p.rest = p.rest[1:]
+	return true
+}
+
+var constants = []struct{ word, canonical string }{
+	{"True", "true"}, {"true", "true"}, {"False", "false"}, {"false", "false"},
+	{"None", "null"}, {"null", "null"}, {"set()", "{}"},
+}
+
+func (p *literalReader) value(depth int) (string, bool) {
+	p.space()
+	if p.rest == "" || depth > maxDepth {
+		return "", false
+	}
+	switch p.rest[0] {
+	case '\'', '"':
+		return p.quoted()
+	case '[':
+		return p.list('[', ']', depth)
+	case '(':
+		return p.list('(', ')', depth)
+	case '{':
+		return p.members(depth)
+	}
+	for _, c := range constants {
+		if rest, ok := strings.CutPrefix(p.rest, c.word); ok {
+			p.rest = rest
+			return c.canonical, true
+		}
+	}
+	return p.number()
+}
+
+func (p *literalReader) number() (string, bool) {
+	end := strings.IndexAny(p.rest, ",]}): \t\r\n")
+	if end < 0 {
+		end = len(p.rest)
+	}
+	n, ok := plainNumber(p.rest[:end])
+	p.rest = p.rest[end:]
+	return n.text, ok
+}
+
+// quoted reads a string in either kind of quotes.
+func (p *literalReader) quoted() (string, bool) {
+	quote := p.rest[0]
+	for i := 1; i < len(p.rest); i++ {
+		switch p.rest[i] {
+		case '\\':
+			i++
+		case quote:
+			body := p.rest[1:i]
+			p.rest = p.rest[i+1:]
+			return `"` + strings.ReplaceAll(unescape(body), `\'`, `'`) + `"`, true
+		}
+	}
+	return "", false
+}
+
+// list reads a list or a tuple. One value in parentheses is that value.
+func (p *literalReader) list(open, shut byte, depth int) (string, bool) {
+	p.take(open)
+	var items []string
+	comma := true
+	for !p.take(shut) {
+		if !comma {
+			return "", false
+		}
+		item, ok := p.value(depth + 1)
+		if !ok {
+			return "", false
+		}
+		items = append(items, item)
+		comma = p.take(',')
+	}
+	if open == '(' && len(items) == 1 && !comma {
+		return items[0], true
+	}
+	return string(open) + strings.Join(items, ",") + string(shut), true
+}
+
+// members reads a dict or a set.
+func (p *literalReader) members(depth int) (string, bool) {
+	p.take('{')
+	var items []string
+	comma := true
+	for !p.take('}') {
+		if !comma {
+			return "", false
+		}
+		item, ok := p.value(depth + 1)
+		if !ok {
+			return "", false
+		}
+		if p.take(':') {
+			val, ok := p.value(depth + 1)
+			if !ok {
+				return "", false
+			}
+			item += ":" + val
+		}
+		items = append(items, item)
+		comma = p.take(',')
+	}
+	slices.Sort(items)
+	return "{" + strings.Join(items, ",") + "}", true
+}

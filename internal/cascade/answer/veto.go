@@ -1,0 +1,255 @@
+package answer
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Veto names the check that an answer failed. The values are stable: they
+// stand in records, metrics and the x-sluice-reason header.
+type Veto string
+
+// The vetoes, in the order in which Check looks for them.
+const (
+	StopReason    Veto = "stop_reason"    // the upstream says that the answer is no answer
+	Length        Veto = "length"         // cut by the token limit where that matters
+	Empty         Veto = "empty"          // neither text nor a tool call
+	ToolArgs      Veto = "tool_args"      // a tool that was not offered, or arguments against its schema
+	Schema        Veto = "schema"         // text against the schema that the request gave
+	TruncatedJSON Veto = "truncated_json" // a JSON document that ends in the middle
+	Refusal       Veto = "refusal"        // the model declines
+	Repetition    Veto = "repetition"     // a degenerate loop at the end
+)
+
+// OnLength says what a text answer cut by the token limit is worth.
+type OnLength int
+
+// The zero value accepts: another leg under the same limit would be cut too,
+// and the caller would pay twice for it.
+const (
+	AcceptCut OnLength = iota
+	EscalateCut
+)
+
+// Options are what the cascade, not the request, decides about the checks.
+// The zero value is the default.
+type Options struct {
+	OnLength    OnLength
+	NextHasRoom NextRoom
+}
+
+// NextRoom says whether the next leg may write more tokens than this one could.
+type NextRoom int
+
+// The zero value is the usual case: the same limit holds for every leg.
+const (
+	SameRoom NextRoom = iota
+	MoreRoom
+)
+
+// Verdict is what the checks found. The zero value is a whole answer.
+type Verdict struct {
+	Veto      Veto // "" when the answer may be served
+	Cut       bool // the token limit ended the answer; to be counted when accepted
+	Unchecked bool // a schema could not be compiled, so nothing was held against it
+}
+
+// stop is what a stop reason means for an answer.
+type stop int
+
+const (
+	stopWhole stop = iota
+	stopCut
+	stopBad
+)
+
+// stopReasons holds the reasons that are not a plain end, in the spelling of
+// Converse (API reference, ConverseResponse.stopReason) and of the InvokeModel
+// dialects. A reason that is not here counts as a plain end: a new one must
+// not send every request to the escalation model.
+var stopReasons = map[string]stop{
+	"max_tokens":                    stopCut,
+	"length":                        stopCut,
+	"MAX_TOKENS":                    stopCut,
+	"LENGTH":                        stopCut,
+	"model_length":                  stopCut,
+	"model_context_window_exceeded": stopBad,
+	"guardrail_intervened":          stopBad,
+	"content_filtered":              stopBad,
+	"content_filter":                stopBad,
+	"CONTENT_FILTERED":              stopBad,
+	"malformed_model_output":        stopBad,
+	"malformed_tool_use":            stopBad,
+	"refusal":                       stopBad,
+	"error":                         stopBad,
+	"ERROR":                         stopBad,
+	"ERROR_TOXIC":                   stopBad,
+}
+
+// Check holds an answer against the vetoes and returns the first that fires.
+// The schemas may be nil; then nothing is held against a schema.
+func Check(r *Request, a *Answer, s *Schemas, o Options) Verdict {
+	v := Verdict{Cut: stopReasons[a.StopReason] == stopCut}
+	if stopReasons[a.StopReason] == stopBad {
+		v.Veto = StopReason
+		return v
+	}
+	if v.Cut && (o.OnLength == EscalateCut || o.NextHasRoom == MoreRoom || r.structured(a)) {
+		v.Veto = Length
+		return v
+	}
+	text := strings.TrimSpace(a.Text)
+	if text == "" && len(a.ToolCalls) == 0 {
+		v.Veto = Empty
+		return v
+	}
+	if v = s.check(v, r, a, text); v.Veto != "" {
+		return v
+	}
+	v.Veto = textVeto(text, v.Cut, len(a.ToolCalls))
+	return v
+}
+
+// textVeto looks at the text alone. Beside a tool call the text is a remark,
+// which may end anywhere. A cut document was already accepted as cut.
+func textVeto(text string, cut bool, calls int) Veto {
+	switch {
+	case calls > 0 || text == "":
+		return ""
+	case !cut && truncatedJSON(text):
+		return TruncatedJSON
+	case refuses(text):
+		return Refusal
+	case loops(text):
+		return Repetition
+	}
+	return ""
+}
+
+// refusals are openings by which models decline. Only an opening counts, and
+// only of a short answer: "I can't" in the middle of a story is no refusal.
+var refusals = []string{
+	"i can't assist", "i can't help", "i can't provide", "i can't fulfill", "i can't comply", "i can't do that",
+	"i cannot assist", "i cannot help", "i cannot provide", "i cannot fulfill", "i cannot comply", "i cannot do that",
+	"i'm unable to", "i am unable to", "i'm not able to", "i am not able to", "i won't be able to",
+	"i'm sorry, but i can", "i am sorry, but i can", "i'm sorry, i can", "sorry, but i can", "sorry, i can't",
+	"i apologize, but i can", "i must decline", "i have to decline", "as an ai language model, i can",
+	"as an ai, i can", "unfortunately, i can't", "unfortunately, i cannot",
+}
+
+// A refusal longer than this explains, and an explanation may be what was asked for.
+const maxRefusal = 800 // bytes
+
+func refuses(text string) bool {
+	if len(text) > maxRefusal {
+		return false
+	}
+	head := text[:min(len(text), 80)]
+	head = strings.ToLower(strings.ReplaceAll(head, "’", "'"))
+	for _, opening := range refusals {
+		if strings.HasPrefix(head, opening) {
+			return true
+		}
+	}
+	return false
+}
+
+// truncatedJSON reports a document that opens as JSON and never closes. Text
+// after the closing bracket is allowed; text before the opening one is not,
+// because prose may hold any bracket.
+func truncatedJSON(text string) bool {
+	body := unfence(text)
+	if !strings.HasPrefix(body, "{") && !strings.HasPrefix(body, "[") {
+		return false
+	}
+	if body[0] == '[' && !opensArray(body[1:]) {
+		return false
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"' && (!inString || closesString(body[i+1:])):
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// opensArray tells a JSON array from a remark in brackets.
+func opensArray(rest string) bool {
+	rest = strings.TrimLeft(rest, " \t\r\n")
+	return rest != "" && strings.IndexByte(`{["-0123456789`, rest[0]) >= 0
+}
+
+// closesString reports whether a quote followed by rest ends a JSON string.
+// Models forget to escape quotes, so only a quote before structure counts.
+func closesString(rest string) bool {
+	rest = strings.TrimLeft(rest, " \t\r\n")
+	return rest == "" || strings.IndexByte(",:}]`", rest[0]) >= 0
+}
+
+// unfence returns what stands in a code fence that opens the text.
+func unfence(text string) string {
+	if !strings.HasPrefix(text, "```") {
+		return text
+	}
+	_, body, found := strings.Cut(text, "\n")
+	if !found {
+		return ""
+	}
+	return strings.TrimSpace(body)
+}
+
+// A loop is a tail that repeats one unit. The figures are wide of anything
+// that a person asks for: a table repeats its rules, not its words.
+const (
+	loopWindow  = 4096 // bytes of the tail that are looked at
+	loopRepeats = 8    // the unit stands at least this often
+	loopBytes   = 400  // and covers at least this much
+)
+
+// loops reports a degenerate loop at the end of the text: the smallest period
+// of the longest periodic tail, by the failure function of Knuth, Morris and
+// Pratt over the reversed window. It takes one pass.
+func loops(text string) bool {
+	if len(text) < loopBytes {
+		return false
+	}
+	window := text[max(0, len(text)-loopWindow):]
+	var failure [loopWindow]int16
+	at := func(i int) byte { return window[len(window)-1-i] }
+	for i, k := 1, int16(0); i < len(window); i++ {
+		for k > 0 && at(i) != at(int(k)) {
+			k = failure[k-1]
+		}
+		if at(i) == at(int(k)) {
+			k++
+		}
+		failure[i] = k
+		covered, period := i+1, i+1-int(k)
+		if covered >= loopBytes && covered >= loopRepeats*period {
+			return spells(window[len(window)-period:])
+		}
+	}
+	return false
+}
+
+// spells reports whether a unit holds a letter. Rules of dashes, runs of
+// spaces and rows of zeros are layout or data.
+func spells(unit string) bool {
+	for _, r := range unit {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
+}

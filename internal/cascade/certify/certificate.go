@@ -1,0 +1,135 @@
+package certify
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// certificateVersion is raised when a field changes its meaning.
+const certificateVersion = 1
+
+// Binding is what a certificate is about. When any of it changes, the measured
+// loss says nothing any more.
+type Binding struct {
+	Cascade    string            `json:"cascade"`
+	Models     []string          `json:"models"`      // ids of light, partner ("" for none) and escalation
+	PricesHash string            `json:"prices_hash"` // of the prices of these models
+	PolicyHash string            `json:"policy_hash"` // of rules, vetoes, agreement and caps
+	SchemaHash string            `json:"schema_hash"` // of the response schemas, "" for none
+	Scores     map[string]string `json:"scores"`      // hash per score file, by role; empty without a score
+}
+
+// Certificate is the proof that a threshold keeps the loss below a bound. Make
+// one with Issue; read one with ParseCertificate.
+type Certificate struct {
+	Version int `json:"version"`
+	Binding
+	Threshold float64   `json:"threshold"`
+	N         int       `json:"n"`
+	MaxLoss   float64   `json:"max_loss"`
+	Bound     float64   `json:"bound"`
+	Delta     float64   `json:"delta"`
+	Test      string    `json:"test"`
+	Saving    float64   `json:"saving"`
+	Created   time.Time `json:"created"`
+	Hash      string    `json:"hash"` // of the contents above
+}
+
+// Issue makes the certificate of a report of Calibrate that certified.
+func Issue(r *Report, o Options, b Binding, created time.Time) *Certificate {
+	if r.Certified < 0 {
+		panic("BUG: a certificate for nothing certified")
+	}
+	at := r.Curve[r.Certified]
+	c := &Certificate{
+		Version: certificateVersion, Binding: b, Threshold: at.Threshold, N: r.N, MaxLoss: o.MaxLoss, Bound: r.Bound,
+		Delta: o.Delta, Test: r.Test, Saving: at.Saving, Created: created.UTC().Truncate(time.Second),
+	}
+	c.Hash = c.digest()
+	return c
+}
+
+// digest hashes the contents without the hash. Maps are written in sorted
+// order, so the same contents give the same bytes.
+func (c *Certificate) digest() string {
+	bare := *c
+	bare.Hash = ""
+	data, err := json.Marshal(&bare)
+	if err != nil {
+		panic("BUG: a certificate does not marshal: " + err.Error())
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Encode writes the certificate as JSON.
+func (c *Certificate) Encode() []byte {
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		panic("BUG: a certificate does not marshal: " + err.Error())
+	}
+	return append(data, '\n')
+}
+
+// ParseCertificate reads what Encode wrote. A changed byte of the contents is
+// a *Void with Reason "contents".
+func ParseCertificate(data []byte) (*Certificate, error) {
+	var c Certificate
+	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	if c.Version != certificateVersion {
+		return nil, &Void{Reason: "version", Was: fmt.Sprint(c.Version), Is: fmt.Sprint(certificateVersion)}
+	}
+	if c.Hash != c.digest() {
+		return nil, &Void{Reason: "contents", Was: c.Hash, Is: c.digest()}
+	}
+	return &c, nil
+}
+
+// Void says why a certificate no longer holds.
+type Void struct {
+	Reason string // version, contents, pairs, target, cascade, models, prices, policy, schema or scores
+	Was    string
+	Is     string
+}
+
+func (e *Void) Error() string {
+	return fmt.Sprintf("certificate is void: %s changed from %q to %q", e.Reason, e.Was, e.Is)
+}
+
+// Valid reports whether the certificate holds for what is configured now.
+// The error is a *Void.
+func (c *Certificate) Valid(now Binding) error {
+	if need := MinPairs(c.MaxLoss, c.Delta); c.N < need {
+		return &Void{"pairs", fmt.Sprint(c.N), fmt.Sprintf("at least %d", need)}
+	}
+	if c.Bound > c.MaxLoss+1e-9 {
+		return &Void{"target", fmt.Sprint(c.Bound), fmt.Sprint(c.MaxLoss)}
+	}
+	if !slices.Equal(c.Models, now.Models) {
+		return &Void{"models", strings.Join(c.Models, " "), strings.Join(now.Models, " ")}
+	}
+	for _, f := range [...]struct{ reason, was, is string }{
+		{"cascade", c.Cascade, now.Cascade},
+		{"prices", c.PricesHash, now.PricesHash},
+		{"policy", c.PolicyHash, now.PolicyHash},
+		{"schema", c.SchemaHash, now.SchemaHash},
+	} {
+		if f.was != f.is {
+			return &Void{f.reason, f.was, f.is}
+		}
+	}
+	if !maps.Equal(c.Scores, now.Scores) {
+		return &Void{"scores", fmt.Sprint(c.Scores), fmt.Sprint(now.Scores)}
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package certify
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// made is a log in which one in wrongEvery agreeing light answers is worse.
+func made(n, wrongEvery int) []Pair {
+	pairs := make([]Pair, n)
+	for i := range pairs {
+		pairs[i] = Pair{Risk: 0.4 + float64(i%10)/10, Light: 1, Escalation: 1, LightCost: 4, FullCost: 100}
+		if wrongEvery > 0 && i%wrongEvery == wrongEvery-1 {
+			pairs[i].Light = 0
+		}
+	}
+	return pairs
+}
+
+func TestCalibrate(t *testing.T) {
+	o := Options{MaxLoss: 0.02, Delta: 0.1}
+	r, err := Calibrate(made(500, 0), o)
+	if err != nil || r.Curve[r.Certified].Accepted != 1 || math.Abs(r.Ceiling-0.96) > 1e-12 || r.Bound > 0.02 {
+		t.Errorf("no loss at all: %v, %+v", err, r)
+	}
+
+	var short *CannotCertify
+	if _, err = Calibrate(made(100, 0), o); !errors.As(err, &short) || short.MorePairs != MinPairs(0.02, 0.1)-100 {
+		t.Errorf("100 pairs: %v, want what is missing to the least", err)
+	}
+	if _, err = Calibrate(nil, o); !errors.As(err, &short) || short.MorePairs != MinPairs(0.02, 0.1) {
+		t.Errorf("no pairs: %v", err)
+	}
+	if _, err = Calibrate(made(500, 10), Options{MaxLoss: 0.02, Delta: 0.1, Grid: []float64{2}}); !errors.As(err, &short) || short.MorePairs != 0 {
+		t.Errorf("a loss of ten points: %v, want that more pairs would not help", err)
+	}
+
+	var above *AboveCeiling
+	o.MinSaving = 0.97
+	if _, err = Calibrate(made(500, 0), o); !errors.As(err, &above) {
+		t.Errorf("97 %% of 96 %%: %v", err)
+	}
+	var below *BelowTarget
+	o.MinSaving = 0.9
+	if r, err = Calibrate(made(500, 0), Options{MaxLoss: 0.02, Delta: 0.1, MinSaving: 0.9, Grid: []float64{0.95}}); !errors.As(err, &below) || r.Certified != 0 {
+		t.Errorf("a saving below the target: %v", err)
+	}
+	for _, e := range []error{short, above, below} {
+		if e.Error() == "" {
+			t.Errorf("%T says nothing", e)
+		}
+	}
+}
+
+func TestSavingCountsEveryLightCall(t *testing.T) {
+	pairs := []Pair{{Risk: 0, LightCost: 10, FullCost: 100}, {Risk: 3, LightCost: 10, FullCost: 100}}
+	got := point(pairs, 1)
+	if diff := cmp.Diff(Point{Threshold: 1, Accepted: 0.5, Saving: 0.4}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGradedLabelsAreBetOn(t *testing.T) {
+	pairs := made(600, 0)
+	for i := range pairs {
+		pairs[i].Light = 0.995
+	}
+	r, err := Calibrate(pairs, twoPoints)
+	if err != nil || r.Test != "betting" || r.Bound < 0.005 || r.Bound > 0.02 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+func TestWeightsAreLevelled(t *testing.T) {
+	pairs := made(4000, 0)
+	for i := range pairs {
+		pairs[i].Weight = 1
+		if i%2 == 0 {
+			pairs[i].Weight = 0.25
+		}
+	}
+	r, err := Calibrate(pairs, twoPoints)
+	if err != nil || r.Used < 2350 || r.Used > 2650 || r.N != 4000 {
+		t.Errorf("%v: used %d of %d, want about 2500", err, r.Used, r.N)
+	}
+}
+
+// TestExactAgainstEnumeration compares the tail with a plain sum over all
+// outcomes of a small sample.
+func TestExactAgainstEnumeration(t *testing.T) {
+	choose := func(n, k int) float64 { return math.Exp(logBinomial(k, n, 0.5)) * math.Pow(2, float64(n)) }
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 14).Draw(t, "n")
+		worse := rapid.IntRange(0, n).Draw(t, "worse")
+		better := rapid.IntRange(0, n-worse).Draw(t, "better")
+		q := rapid.Float64Range(0.05, 0.95).Draw(t, "q")
+		eps := rapid.Float64Range(0.01, 0.9).Draw(t, "eps") * q
+		theta := (1 + eps/q) / 2
+		observed := studentised(worse-better, worse+better, n, eps)
+		var want float64
+		for w := range n + 1 {
+			for b := range n - w + 1 {
+				if studentised(w-b, w+b, n, eps) <= observed+1e-9 {
+					want += choose(n, w) * choose(n-w, b) * math.Pow(q*theta, float64(w)) * math.Pow(q*(1-theta), float64(b)) * math.Pow(1-q, float64(n-w-b))
+				}
+			}
+		}
+		if got := tailAt(Counts{n, worse, better}, eps, q); math.Abs(got-want) > 1e-9 {
+			t.Fatalf("tailAt = %v, enumeration %v", got, want)
+		}
+	})
+}
+
+// TestPValuesHold draws losses whose mean is exactly ε and counts how often
+// each test is fooled: at most δ, with room for the noise of 1,000 draws.
+func TestPValuesHold(t *testing.T) {
+	const runs, n, eps, delta = 1000, 300, 0.02, 0.1
+	rng := rand.New(rand.NewPCG(8, 8))
+	for _, better := range []float64{0, 0.01, 0.1} {
+		exact, betting, alarms := 0, 0, 0
+		for range runs {
+			losses := make([]float64, n)
+			m := NewMonitor(eps, delta)
+			for i := range losses {
+				switch u := rng.Float64(); {
+				case u < better:
+					losses[i] = -1
+				case u < 2*better+eps:
+					losses[i] = 1
+				}
+				m.Observe(losses[i])
+			}
+			if ExactPValue(count(losses), eps, delta/spareShare) <= delta {
+				exact++
+			}
+			if PValue(losses, eps, 1) <= delta {
+				betting++
+			}
+			if m.Alarm() {
+				alarms++
+			}
+		}
+		t.Logf("better %.2f: exact %d, betting %d, alarms %d of %d", better, exact, betting, alarms, runs)
+		for name, fooled := range map[string]int{"exact": exact, "betting": betting, "monitor": alarms} {
+			if fooled > runs*delta+3*10 {
+				t.Errorf("%s: fooled %d times of %d with %.2f better", name, fooled, runs, better)
+			}
+		}
+	}
+}
+
+func TestUpperBoundCovers(t *testing.T) {
+	pairs := made(1000, 100)
+	f := func(name string, low, high float64) {
+		t.Helper()
+		s := newSample(pairs, 0)
+		if got := s.upperBound(3, 0.1); s.name() != name || got < low || got > high {
+			t.Errorf("%s: upper bound of ten in a thousand: %v, want %v to %v", s.name(), got, low, high)
+		}
+	}
+	f("exact", 0.012, 0.018)
+	pairs[0].Light = 0.999
+	f("betting", 0.012, 0.025)
+}
+
+func TestMonitorAlarmsAndStays(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	m := NewMonitor(0.02, 0.1)
+	n := 0
+	for ; !m.Alarm() && n < 2000; n++ {
+		loss := 0.0
+		if rng.Float64() < 0.08 {
+			loss = 1
+		}
+		m.Observe(loss)
+	}
+	t.Logf("alarm after %d requests at a loss of 8 points, evidence %.1f", n, m.Evidence())
+	if n == 2000 {
+		t.Fatal("no alarm")
+	}
+	for range 500 {
+		m.Observe(0)
+	}
+	if !m.Alarm() {
+		t.Error("the alarm went away")
+	}
+}
+
+func TestDrift(t *testing.T) {
+	if got := PSI([]int{50, 50}, []int{500, 500}); got != 0 {
+		t.Errorf("PSI of the same shares = %v", got)
+	}
+	if got := PSI([]int{90, 10, 0}, []int{10, 90, 0}); got < 1 {
+		t.Errorf("PSI of a reversal = %v", got)
+	}
+	var a, b, c []float64
+	rng := rand.New(rand.NewPCG(6, 6))
+	for range 300 {
+		a, b, c = append(a, rng.Float64()), append(b, rng.Float64()), append(c, rng.Float64()+0.3)
+	}
+	if _, p := KS(a, b); p < 0.01 {
+		t.Errorf("KS on the same distribution: p = %v", p)
+	}
+	if d, p := KS(a, c); p > 1e-6 || d < 0.2 {
+		t.Errorf("KS on a shift: distance %v, p = %v", d, p)
+	}
+	if d, p := KS(nil, a); d != 0 || p != 1 {
+		t.Errorf("KS on nothing: %v, %v", d, p)
+	}
+}
+
+func binding() Binding {
+	return Binding{Cascade: "support", Models: []string{"light", "partner", "full"}, PricesHash: "p", PolicyHash: "q", SchemaHash: "s", Scores: map[string]string{"gate": "g"}}
+}
+
+func issued(t *testing.T) *Certificate {
+	t.Helper()
+	r, err := Calibrate(made(500, 0), twoPoints)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Issue(r, twoPoints, binding(), time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC))
+}
+
+func TestCertificateTravels(t *testing.T) {
+	c := issued(t)
+	back, err := ParseCertificate(c.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, back); diff != "" {
+		t.Error(diff)
+	}
+	if err := back.Valid(binding()); err != nil {
+		t.Error(err)
+	}
+	forged := strings.Replace(string(c.Encode()), `"n": 500`, `"n": 900`, 1)
+	var void *Void
+	if _, err := ParseCertificate([]byte(forged)); !errors.As(err, &void) || void.Reason != "contents" {
+		t.Errorf("a forged certificate: %v", err)
+	}
+	future := strings.Replace(string(c.Encode()), `"version": 1`, `"version": 2`, 1)
+	if _, err := ParseCertificate([]byte(future)); !errors.As(err, &void) || void.Reason != "version" {
+		t.Errorf("a certificate of another version: %v", err)
+	}
+	if _, err := ParseCertificate([]byte("{")); err == nil {
+		t.Error("half a certificate was read")
+	}
+}
+
+func TestCertificateIsVoid(t *testing.T) {
+	f := func(reason string, change func(c *Certificate, now *Binding)) {
+		t.Helper()
+		c, now := issued(t), binding()
+		change(c, &now)
+		var void *Void
+		if err := c.Valid(now); !errors.As(err, &void) || void.Reason != reason {
+			t.Errorf("Valid = %v, want reason %q", err, reason)
+		}
+	}
+	f("pairs", func(c *Certificate, _ *Binding) { c.N = MinPairs(c.MaxLoss, c.Delta) - 1 })
+	f("target", func(c *Certificate, _ *Binding) { c.Bound = 0.03 })
+	f("models", func(_ *Certificate, now *Binding) { now.Models[2] = "other" })
+	f("models", func(_ *Certificate, now *Binding) { now.Models = now.Models[:2] })
+	f("cascade", func(_ *Certificate, now *Binding) { now.Cascade = "other" })
+	f("prices", func(_ *Certificate, now *Binding) { now.PricesHash = "other" })
+	f("policy", func(_ *Certificate, now *Binding) { now.PolicyHash = "other" })
+	f("schema", func(_ *Certificate, now *Binding) { now.SchemaHash = "other" })
+	f("scores", func(_ *Certificate, now *Binding) { now.Scores = map[string]string{"gate": "other"} })
+}
+
+func TestPlots(t *testing.T) {
+	r, err := Calibrate(made(500, 0), twoPoints)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plot, svg := r.Plot(0.02), r.SVG(0.02)
+	if strings.Count(plot, "#") != 2 || strings.Count(plot, "\n") != plotHeight+3 {
+		t.Errorf("plot:\n%s", plot)
+	}
+	for _, want := range []string{"<svg ", "<polyline", "<circle", "certified: saving 96.0%", "</svg>"} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("no %q in\n%s", want, svg)
+		}
+	}
+	refused := &Report{Certified: -1, Curve: []Point{{Threshold: 1, Saving: 0.5, Loss: 0.5}}, Ceiling: 0.9}
+	if strings.Contains(refused.SVG(0.02), "<circle") {
+		t.Error("a refusal shows a certified point")
+	}
+}
+
+// TestSplitKeepsTheOrder makes sure that training never sees later requests.
+func TestSplitKeepsTheOrder(t *testing.T) {
+	log := made(10, 0)
+	for i := range log {
+		log[i].Time = time.Unix(int64(i), 0)
+	}
+	train, rest := Split(log, 0.3)
+	if len(train) != 3 || len(rest) != 7 || !train[2].Time.Before(rest[0].Time) {
+		t.Errorf("split into %d and %d", len(train), len(rest))
+	}
+}

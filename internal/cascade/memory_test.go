@@ -1,0 +1,152 @@
+package cascade
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+func TestSessionKeys(t *testing.T) {
+	first := wire.Facts{Turns: 1, FirstUserHash: 7, SystemHash: 3}
+	next := first
+	next.Turns = 3
+	if SessionOf("key", "", &first) != (SessionKey{}) {
+		t.Error("a first message is a session")
+	}
+	if got := SessionOf("key", "", &next); got != BegunBy("key", "", &first) || got == (SessionKey{}) {
+		t.Error("a conversation is not the one that its first message began")
+	}
+	other := next
+	other.SystemHash = 4
+	for _, k := range []SessionKey{SessionOf("key 2", "", &next), SessionOf("key", "", &other), SessionOf("key", "a", &next), SessionOf("key", "b", &next)} {
+		if k == SessionOf("key", "", &next) {
+			t.Error("two sessions have one key")
+		}
+	}
+	if SessionOf("key", "a", &first) != SessionOf("key", "a", &next) {
+		t.Error("a named session is not one")
+	}
+}
+
+func TestSessionsWearOffAndAreBounded(t *testing.T) {
+	var s Sessions
+	s.Mark(SessionKey{}, noon)
+	if s.Reached(SessionKey{}, time.Hour, noon) {
+		t.Error("no session is one")
+	}
+	key := func(i int) (k SessionKey) { binary.BigEndian.PutUint64(k[:], uint64(i+1)); return k }
+	s.Mark(key(0), noon)
+	f := func(ttl, after time.Duration, want bool) {
+		t.Helper()
+		if got := s.Reached(key(0), ttl, noon.Add(after)); got != want {
+			t.Errorf("ttl %v after %v: %v", ttl, after, got)
+		}
+	}
+	f(time.Hour, 59*time.Minute, true)
+	f(time.Hour, time.Hour, false)
+	f(0, 0, false)
+	for i := 1; i < maxSessions; i++ {
+		s.Mark(key(i), noon)
+	}
+	s.Mark(key(0), noon.Add(time.Hour))
+	s.Mark(key(maxSessions), noon)
+	f(time.Hour, 90*time.Minute, true)
+	if len(s.entries) != maxSessions || s.order.Len() != maxSessions || s.Reached(key(1), time.Hour, noon) {
+		t.Errorf("%d sessions are kept, the oldest among them", len(s.entries))
+	}
+}
+
+func TestGuard(t *testing.T) {
+	var g Guard
+	perKey := Limits{PerKeyPerMinute: 2}
+	f := func(key string, l Limits, at time.Time, want bool) {
+		t.Helper()
+		if got := g.Allow(key, l, at); got != want {
+			t.Errorf("%s at %v: %v", key, at.Format(time.TimeOnly), got)
+		}
+	}
+	f("a", perKey, noon, true)
+	f("a", perKey, noon, true)
+	f("a", perKey, noon.Add(59*time.Second), false)
+	f("b", perKey, noon, true)
+	f("a", perKey, noon.Add(time.Minute), true)
+	f("a", Limits{}, noon, true)
+
+	g = Guard{}
+	rate := Limits{MaxRate: 0.2}
+	for range minRequests - 1 {
+		g.Request(noon)
+	}
+	f("a", rate, noon, true) // too few to tell a rate
+	g.Request(noon)
+	for range 3 {
+		f("a", rate, noon, true)
+	}
+	f("a", rate, noon, false)
+	if share, n := g.Share(noon); share != 0.2 || n != minRequests {
+		t.Errorf("share %g of %g", share, n)
+	}
+	for range 100 {
+		g.Request(noon.Add(2 * halfLife))
+	}
+	f("a", rate, noon.Add(2*halfLife), true)
+}
+
+func TestWarm(t *testing.T) {
+	f := func(light, partner, escalation money.Pico, escalated int, want bool) {
+		t.Helper()
+		var c Costs
+		for range minLegs {
+			c.Light(light, 1000, noon)
+			c.Partner(partner, noon)
+			c.Escalation(escalation, 1000, noon)
+		}
+		for range escalated {
+			c.Escalated(noon)
+		}
+		if got := c.Warm(noon); got != want {
+			t.Errorf("light %d + %d, escalation %d, %d escalated: %v", light, partner, escalation, escalated, got)
+		}
+		if c.Warm(noon.Add(2 * halfLife)) {
+			t.Error("what was long ago still decides")
+		}
+	}
+	f(100, 0, 1000, 5, false)
+	f(100, 0, 1000, minLegs, true) // every light answer is thrown away
+	f(100, 0, 90, 0, true)
+	f(50, 60, 100, 0, true)
+	f(50, 40, 100, 0, false)
+	f(50, 40, 100, 2, true)
+	if new(Costs).Warm(noon) {
+		t.Error("nothing was observed, and decides")
+	}
+}
+
+func TestJudge(t *testing.T) {
+	say := func(text string) *answer.Answer { return &answer.Answer{Text: text} }
+	f := func(j Judge, a, partner *answer.Answer, want Decision) {
+		t.Helper()
+		if got := j.Beside(&answer.Request{}, a, partner); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	same, different, unknown := say("the answer is 1"), say("the answer is 2"), (*answer.Answer)(nil)
+	f(Judge{}, same, same, Decision{Reason: ReasonAgree})
+	f(Judge{}, same, different, Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true})
+	f(Judge{}, same, unknown, Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true})
+	f(Judge{AcceptUnknown: true}, same, unknown, Decision{Reason: ReasonUnknown})
+	f(Judge{Certified: &Threshold{AtMost: 1}}, same, same, Decision{Reason: ReasonAgree})
+	f(Judge{Certified: &Threshold{AtMost: 0}}, same, same, Decision{Escalate: true, Reason: ReasonScore, Uncertain: true})
+	f(Judge{Certified: &Threshold{AtMost: 2}}, same, different, Decision{Reason: ReasonScore})
+	f(Judge{Certified: &Threshold{AtMost: 1}}, same, different, Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true})
+	f(Judge{Certified: &Threshold{AtMost: 2}}, same, unknown, Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true})
+	if d := new(Judge).Alone(&answer.Request{}, nil); d != (Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true}) {
+		t.Errorf("an unreadable answer: %+v", d)
+	}
+}

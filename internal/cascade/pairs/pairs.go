@@ -1,0 +1,140 @@
+// Package pairs keeps the log of labelled pairs: requests that both the light
+// and the escalation model answered. `gateway calibrate` reads what a gateway
+// that observes wrote. docs/format/pairs.md describes the lines.
+//
+// A line holds no text of a request or an answer, and no hash of one either,
+// because the hash of a short answer is as good as the answer. Content is there
+// only when the operator switched it on.
+package pairs
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// Version is that of the lines. It is raised when a member changes its meaning.
+const Version = 1
+
+// Pair is one line.
+type Pair struct {
+	Version int       `json:"v"`
+	Time    time.Time `json:"time"`
+	ID      string    `json:"id"` // of the request, for a file of human labels
+	Cascade string    `json:"cascade"`
+	Tenant  string    `json:"tenant"` // whose request it was
+	Route   string    `json:"route"`  // as score.Input has it
+	// PolicyHash and PricesHash are those of the certificate that pairs like
+	// this one can give.
+	PolicyHash string `json:"policy_hash"`
+	PricesHash string `json:"prices_hash"`
+
+	Operation string `json:"operation"`
+	Turns     int    `json:"turns"`
+	TextBytes int    `json:"text_bytes"`
+	// Veto is the check that keeps the light answer from being served whatever
+	// the threshold, "" for none.
+	Veto string `json:"veto,omitempty"`
+	// Risk is the light answer's by score.Untrained; nil is Never: it cannot be
+	// compared with a second opinion.
+	Risk *float64 `json:"risk"`
+	// Partner says whether light answer and second opinion agree, Label whether
+	// light and escalation answer do: same, different, unknown.
+	Partner string `json:"partner"`
+	Label   string `json:"label"`
+	KeyKind string `json:"key_kind"` // of the light answer, answer.Kind
+
+	Light      Leg  `json:"light"`
+	Second     *Leg `json:"second,omitempty"` // the partner
+	Escalation Leg  `json:"escalation"`
+
+	Content *Content `json:"content,omitempty"`
+}
+
+// Leg is what one model used.
+type Leg struct {
+	Model  string     `json:"model"`
+	Input  int64      `json:"input_tokens"`
+	Output int64      `json:"output_tokens"`
+	Cost   money.Pico `json:"cost_pico_usd"`
+}
+
+// Content is the text of request and answers, for training.
+type Content struct {
+	Prompt     string `json:"prompt"`
+	Light      string `json:"light"`
+	Second     string `json:"second,omitempty"`
+	Escalation string `json:"escalation"`
+}
+
+// Log appends to one file per cascade under a directory. It is safe for
+// concurrent use; two processes must not write one directory.
+type Log struct {
+	Dir string
+
+	mu sync.Mutex // one line at a time
+}
+
+// File returns where the pairs of a cascade stand. The name is escaped, so that
+// it is one file whatever the cascade is called.
+func File(dir, cascade string) string {
+	name := make([]byte, 0, len(cascade))
+	for i := range len(cascade) {
+		switch c := cascade[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+			name = append(name, c)
+		default:
+			name = fmt.Appendf(name, "%%%02X", c)
+		}
+	}
+	return filepath.Join(dir, string(name)+".jsonl")
+}
+
+// Append writes one line. A pair that a crash cuts in the middle is skipped by
+// Read.
+func (l *Log) Append(p *Pair) error {
+	line, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(File(l.Dir, p.Cascade), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(line, '\n'))
+	return errors.Join(err, f.Close())
+}
+
+// maxLine bounds a line: prompt and three answers, escaped.
+const maxLine = 32 << 20
+
+// Read calls each with the pairs in the order of the log. Lines that are not
+// whole, or of another version, are counted as skipped.
+func Read(r io.Reader, each func(*Pair) error) (skipped int, err error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var p Pair
+		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version {
+			skipped++
+			continue
+		}
+		if err := each(&p); err != nil {
+			return skipped, err
+		}
+	}
+	return skipped, lines.Err()
+}

@@ -1,0 +1,76 @@
+package parts
+
+import (
+	"encoding/json"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// requestTools holds the members under which the families name the tools that
+// a model may call. Cohere describes arguments in a way of its own, which is no
+// JSON Schema, so only the names of its tools are read.
+type requestTools struct {
+	ToolConfig struct {
+		Tools []struct {
+			ToolSpec *struct {
+				Name        string
+				InputSchema struct {
+					JSON json.RawMessage `json:"json"`
+				} `json:"inputSchema"`
+			} `json:"toolSpec"`
+		}
+	} `json:"toolConfig"`
+	Tools []struct {
+		Name        string
+		InputSchema json.RawMessage `json:"input_schema"`
+		Function    *struct {
+			Name       string
+			Parameters json.RawMessage
+		}
+	}
+}
+
+// Request reads what the checks need to know about a request. What cannot be
+// read is absent: the checks then hold the answer against less.
+func Request(f *wire.Facts, body []byte) *answer.Request {
+	r := &answer.Request{Schema: schema(f.Schema, body)}
+	if f.Tools == 0 {
+		return r
+	}
+	var all requestTools
+	if json.Unmarshal(body, &all) != nil {
+		return r
+	}
+	for _, t := range all.ToolConfig.Tools {
+		if t.ToolSpec != nil {
+			r.Tools = append(r.Tools, answer.Tool{Name: t.ToolSpec.Name, Schema: t.ToolSpec.InputSchema.JSON})
+		}
+	}
+	for _, t := range all.Tools {
+		switch {
+		case t.Function != nil:
+			r.Tools = append(r.Tools, answer.Tool{Name: t.Function.Name, Schema: t.Function.Parameters})
+		case t.Name != "":
+			r.Tools = append(r.Tools, answer.Tool{Name: t.Name, Schema: t.InputSchema})
+		}
+	}
+	return r
+}
+
+// schema is the structured-output schema of a body. Converse has it as JSON in
+// a string.
+func schema(at wire.Span, body []byte) json.RawMessage {
+	if !at.Present() || at.End > len(body) {
+		return nil
+	}
+	raw := body[at.Start:at.End]
+	var quoted string
+	if json.Unmarshal(raw, &quoted) == nil {
+		return json.RawMessage(quoted)
+	}
+	if len(raw) > 0 && raw[0] == '{' {
+		return raw
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package score
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
+)
+
+// input makes an Input with keys from two texts.
+func input(prompt, light, partner string) Input {
+	var req answer.Request
+	a, b := &answer.Answer{Text: light}, &answer.Answer{Text: partner}
+	return Input{Prompt: prompt, Light: a, Partner: b, LightK: answer.KeyOf(&req, a), PartK: answer.KeyOf(&req, b)}
+}
+
+// rowsOf makes rows for a pair of models and an escalation model.
+func rowsOf(t testing.TB, light, partner, escalation string, tasks ...string) []Row {
+	t.Helper()
+	recs, err := recorded.Read(recorded.Dir(), tasks...)
+	if err != nil {
+		t.Skipf("SKIPPED: no recorded answers (%v); set SLUICE_SHARED", err)
+	}
+	rows := make([]Row, len(recs))
+	for i := range recs {
+		r := &recs[i]
+		in := input(r.Prompt, r.Answers[light].Output, r.Answers[partner].Output)
+		in.Route = r.Task
+		rows[i] = Row{Input: in, Light: r.Answers[light].Quality(), Escalation: r.Answers[escalation].Quality()}
+	}
+	return rows
+}
+
+// madeRows are rows with a rule in them: code is hard for the light model.
+func madeRows(n int) []Row {
+	rng := rand.New(rand.NewPCG(1, 1))
+	rows := make([]Row, n)
+	for i := range rows {
+		a := rng.IntN(50)
+		prompt, light := fmt.Sprintf("What is %d plus one?", a), 1.0
+		if i%2 == 0 {
+			prompt, light = fmt.Sprintf("def f(x): return x\nassert f(%d) == ??", a), 0
+		}
+		in := input(prompt, fmt.Sprintf(`{"answer": %d}`, a+1), fmt.Sprintf(`{"answer": %d}`, a+1-i%2))
+		in.Route = fmt.Sprint("route", i%2)
+		rows[i] = Row{Input: in, Light: light, Escalation: 1}
+	}
+	return rows
+}
+
+func TestUntrained(t *testing.T) {
+	f := func(light, partner string, low, high float64) {
+		t.Helper()
+		in := input("q", light, partner)
+		if got := Untrained(&in); got < low || got > high {
+			t.Errorf("Untrained(%q, %q) = %v, want %v to %v", light, partner, got, low, high)
+		}
+	}
+	f(`{"answer": 1}`, `{"answer": 1.0}`, 0, 0.999)
+	f(`{"answer": 1}`, `{"answer": 2}`, 1, 2)
+	f("prose without any key\nthat goes on for long and longer", `{"answer": 2}`, Never, Never)
+	long, short := input("q", `{"why": "because of this", "answer": 1}`, `{"answer": 2}`), input("q", `{"answer": 1}`, `{"answer": 2}`)
+	if Untrained(&long) >= Untrained(&short) {
+		t.Error("of two disagreements the longer answer has to come first")
+	}
+	alone := input("q", "a", "b")
+	alone.Partner = nil
+	if Untrained(&alone) != Never {
+		t.Error("without a partner nothing agrees")
+	}
+}
+
+func TestModelLearnsAndTravels(t *testing.T) {
+	rows := madeRows(300)
+	m := TrainModel(rows, 7)
+	if good, bad := m.Score(&rows[1].Input), m.Score(&rows[0].Input); good > 0.2 || bad < 0.6 {
+		t.Errorf("score of a good answer %v, of a bad one %v", good, bad)
+	}
+	data := m.Encode()
+	if !bytes.Equal(data, TrainModel(rows, 7).Encode()) {
+		t.Error("the same rows and seed gave another file")
+	}
+	back, err := DecodeModel(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		in := &rows[i].Input
+		if m.Score(in) != back.Score(in) {
+			t.Fatal("the file scores differently")
+		}
+		if u, r := Untrained(in), m.Risk(in); (u < 1) != (r < 1) || r < 0 || r > 2 {
+			t.Fatalf("risk %v for untrained %v", r, u)
+		}
+	}
+}
+
+func TestGateLearnsGain(t *testing.T) {
+	rows := madeRows(300)
+	g := TrainGate(rows, 7)
+	back, err := DecodeGate(g.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hard, buffer := back.Score(&rows[0].Input, nil)
+	easy, _ := back.Score(&rows[1].Input, buffer)
+	if hard < easy+0.2 {
+		t.Errorf("gain of a hard request %v, of an easy one %v", hard, easy)
+	}
+	stranger := Input{Prompt: "def f(x): return x\nassert f(3) == ??", Route: "unseen"}
+	if s, _ := back.Score(&stranger, nil); s < easy {
+		t.Errorf("words tell nothing on a new route: %v", s)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	model, gate := TrainModel(madeRows(50), 1).Encode(), TrainGate(madeRows(50), 1).Encode()
+	f := func(what string, data []byte) {
+		t.Helper()
+		if _, err := DecodeModel(data); !errors.Is(err, ErrFile) {
+			t.Errorf("%s: %v, want ErrFile", what, err)
+		}
+	}
+	f("nothing", nil)
+	f("a gate", gate)
+	f("a cut file", model[:len(model)-1])
+	flipped := slices.Clone(model)
+	flipped[len(flipped)/2] ^= 1
+	f("a flipped bit", flipped)
+	if _, err := DecodeGate(model); !errors.Is(err, ErrFile) {
+		t.Errorf("a model as a gate: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(TrainModel(madeRows(20), 1).Encode(), true)
+	f.Add([]byte(fileMagic), false)
+	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
+		if sealed && len(data) > 32 {
+			w := &writer{}
+			w.Write(data[:len(data)-32])
+			data = w.seal()
+		}
+		in := input("a", `{"answer": 1}`, "2")
+		if m, err := DecodeModel(data); err == nil {
+			m.Score(&in)
+		}
+		if g, err := DecodeGate(data); err == nil {
+			g.Score(&in, nil)
+		}
+	})
+}
+
+func TestAPGR(t *testing.T) {
+	light, escalation := []float64{0, 0, 1, 1}, []float64{1, 1, 1, 1}
+	f := func(scores []float64, want float64) {
+		t.Helper()
+		if got := APGR(scores, light, escalation); math.Abs(got-want) > 1e-12 {
+			t.Errorf("APGR(%v) = %v, want %v", scores, got, want)
+		}
+	}
+	f([]float64{4, 3, 2, 1}, 0.75)
+	f([]float64{1, 2, 3, 4}, 0.25)
+}
+
+// TestGateOnRecorded reports APGR by five-fold cross-validation with the 95 %
+// bootstrap interval over prompts. The bars are what was reached, less noise.
+func TestGateOnRecorded(t *testing.T) {
+	const llama, sonnet = "Meta-Llama-3.1-8B-Instruct", "claude-3-5-sonnet-20241022"
+	const flash, pro = "gemini-1.5-flash-002", "gemini-1.5-pro-002"
+	f := func(name string, rows []Row, bar float64) {
+		t.Helper()
+		scores := crossGate(rows)
+		got, low, high := apgrInterval(rows, scores)
+		t.Logf("%-44s n %d: APGR %.3f [%.3f, %.3f]", name, len(rows), got, low, high)
+		if got < bar {
+			t.Errorf("%s: APGR %.3f, bar %.2f", name, got, bar)
+		}
+	}
+	f("Llama 3.1 8B to Sonnet, GSM8K", rowsOf(t, llama, flash, sonnet, "gsm"), 0.56)
+	mmlu := rowsOf(t, flash, "Meta-Llama-3_1-8B-Instruct", pro, "mmlu_pro")
+	f("Gemini flash to pro, MMLU-Pro, with routes", mmlu, 0.66)
+	for i := range mmlu {
+		mmlu[i].Input.Route = ""
+	}
+	f("Gemini flash to pro, MMLU-Pro, text only", mmlu, 0.55)
+}
+
+func crossGate(rows []Row) []float64 {
+	const folds = 5
+	scores := make([]float64, len(rows))
+	var buffer []uint32
+	fold := rand.New(rand.NewPCG(3, 3)).Perm(len(rows))
+	for k := range folds {
+		var train []Row
+		for i := range rows {
+			if fold[i]%folds != k {
+				train = append(train, rows[i])
+			}
+		}
+		g := TrainGate(train, 1)
+		for i := range rows {
+			if fold[i]%folds == k {
+				scores[i], buffer = g.Score(&rows[i].Input, buffer)
+			}
+		}
+	}
+	return scores
+}
+
+func apgrInterval(rows []Row, scores []float64) (got, low, high float64) {
+	n := len(rows)
+	pick := func(index func(i int) int) float64 {
+		s, l, e := make([]float64, n), make([]float64, n), make([]float64, n)
+		for i := range n {
+			j := index(i)
+			s[i], l[i], e[i] = scores[j], rows[j].Light, rows[j].Escalation
+		}
+		return APGR(s, l, e)
+	}
+	got = pick(func(i int) int { return i })
+	rng := rand.New(rand.NewPCG(5, 5))
+	draws := make([]float64, 400)
+	for k := range draws {
+		draws[k] = pick(func(int) int { return rng.IntN(n) })
+	}
+	slices.Sort(draws)
+	return got, draws[10], draws[389]
+}
+
+func BenchmarkModelRisk(b *testing.B) {
+	rows := rowsOf(b, "gpt-4o-mini-2024-07-18", "gemini-1.5-flash", "claude-3-5-sonnet-20241022", "gsm", "crux", "math-l5")
+	m := TrainModel(rows, 1)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		m.Risk(&rows[i%len(rows)].Input)
+		i++
+	}
+}
+
+func BenchmarkGate(b *testing.B) {
+	rows := rowsOf(b, "gpt-4o-mini-2024-07-18", "gemini-1.5-flash", "claude-3-5-sonnet-20241022", "gsm", "crux", "math-l5")
+	g := TrainGate(rows, 1)
+	var buffer []uint32
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		_, buffer = g.Score(&rows[i%len(rows)].Input, buffer)
+		i++
+	}
+}

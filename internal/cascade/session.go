@@ -1,0 +1,103 @@
+package cascade
+
+import (
+	"container/list"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// maxSessions bounds the conversations of one cascade that are remembered; the
+// one that was decided on longest ago is forgotten first.
+const maxSessions = 100_000
+
+// SessionHeader names the session of a request.
+const SessionHeader = "x-sluice-session"
+
+// SessionKey tells the conversations of a cascade apart. The zero value is none.
+type SessionKey [16]byte
+
+// SessionOf returns the key of a request's session: the caller's own name for
+// it, else the hash of system prompt and first user message, always within one
+// credential. A first message alone is no session yet: many callers send the
+// same one.
+func SessionOf(credential, named string, f *wire.Facts) SessionKey {
+	if named == "" && (f.Turns < 2 || f.FirstUserHash == 0) {
+		return SessionKey{}
+	}
+	return sessionKey(credential, named, f)
+}
+
+// BegunBy returns the key under which the request's session goes on, also when
+// the request is its first.
+func BegunBy(credential, named string, f *wire.Facts) SessionKey {
+	if named == "" && f.FirstUserHash == 0 {
+		return SessionKey{}
+	}
+	return sessionKey(credential, named, f)
+}
+
+func sessionKey(credential, named string, f *wire.Facts) SessionKey {
+	h := sha256.New()
+	h.Write([]byte(credential))
+	h.Write([]byte{0})
+	if named != "" {
+		h.Write([]byte(named))
+	} else {
+		h.Write(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{0}, f.SystemHash), f.FirstUserHash))
+	}
+	return SessionKey(h.Sum(nil)[:len(SessionKey{})])
+}
+
+// Sessions remembers which conversations reached the escalation model, so that
+// they stay there: a change of model in the middle changes the tone and loses
+// the prompt cache. It wears off, counted from the last time that something
+// other than the session decided. The zero value is ready; it is safe for
+// concurrent use.
+type Sessions struct {
+	mu      sync.Mutex // guards the following
+	entries map[SessionKey]*list.Element
+	order   list.List // of session, the latest mark in front
+}
+
+type session struct {
+	key SessionKey
+	at  time.Time
+}
+
+// Reached reports whether the session reached the escalation model less than
+// ttl ago.
+func (s *Sessions) Reached(k SessionKey, ttl time.Duration, now time.Time) bool {
+	if k == (SessionKey{}) || ttl <= 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.entries[k]
+	return ok && now.Sub(e.Value.(session).at) < ttl
+}
+
+// Mark notes that the session reached the escalation model now.
+func (s *Sessions) Mark(k SessionKey, now time.Time) {
+	if k == (SessionKey{}) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entries == nil {
+		s.entries = map[SessionKey]*list.Element{}
+	}
+	if e, ok := s.entries[k]; ok {
+		e.Value = session{k, now}
+		s.order.MoveToFront(e)
+		return
+	}
+	if len(s.entries) == maxSessions {
+		oldest := s.order.Back()
+		delete(s.entries, s.order.Remove(oldest).(session).key)
+	}
+	s.entries[k] = s.order.PushFront(session{k, now})
+}

@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+const enforcing = partnered + "    mode: enforce\n    shadow: {tenant: platform/shadow, fraction: 1}\n"
+
+// certifiedAt gives the cascade of s a certificate with this threshold, changed
+// by edit, and returns what loading it says.
+func certifiedAt(t *testing.T, s *Snapshot, threshold float64, edit func(*certify.Binding)) string {
+	t.Helper()
+	settings := &s.Config.Cascades[0]
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	binding := BindingOf(s, settings, now)
+	edit(&binding)
+	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Curve: []certify.Point{{Threshold: threshold}}},
+		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
+	settings.Certificate = filepath.Join(t.TempDir(), "cert.json")
+	if err := os.WriteFile(settings.Certificate, c.Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	learned, problems := LoadLearned(s, now)
+	s.Learned = learned
+	if len(problems) == 0 {
+		return ""
+	}
+	if !problems[0].Warning {
+		t.Errorf("%v is no warning", problems[0])
+	}
+	return problems[0].Message
+}
+
+func asIs(*certify.Binding) {}
+
+// TestEnforce puts the certified threshold in the place of agreement.
+func TestEnforce(t *testing.T) {
+	f := func(name string, threshold float64, partner reply, path, reason string) {
+		t.Helper()
+		s := compiled(t, enforcing)
+		if problem := certifiedAt(t, s, threshold, asIs); problem != "" {
+			t.Fatal(problem)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(s, byModel(reply{text: "the answer is 42"}, partner, reply{text: "the answer is 42"}))
+			got := b.do(b.ask(t.Context(), wire.OpConverseStream, hello))
+			b.line.Close(t.Context())
+			if got.path != path || got.reason != reason {
+				t.Errorf("%s: %s %q, want %s %q", name, got.path, got.reason, path, reason)
+			}
+		})
+	}
+	same, other := reply{text: "the answer is 42"}, reply{text: "the answer is 41"}
+	f("agree", 1, same, "light", "agree")
+	f("agree, but not enough", 0.1, same, "escalated", "score")
+	f("disagree", 1, other, "escalated", "disagree")
+	f("disagree, and certified all the same", 2, other, "light", "score")
+	f("partner fails", 2, reply{status: 400}, "escalated", "unknown")
+}
+
+// TestVoidCertificates has what must send every request to the escalation model.
+func TestVoidCertificates(t *testing.T) {
+	f := func(want string, edit func(*certify.Binding)) {
+		t.Helper()
+		s := compiled(t, enforcing)
+		if got := certifiedAt(t, s, 1, edit); !strings.Contains(got, want) || got == "" {
+			t.Errorf("%q, want something about %s", got, want)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(s, byModel(reply{text: "light"}, reply{text: "light"}, reply{text: "strong"}))
+			if got := b.do(b.ask(t.Context(), wire.OpConverse, hello)); got.path != "direct" || got.reason != "uncertified" {
+				t.Errorf("%s: %s %q", want, got.path, got.reason)
+			}
+		})
+	}
+	f("models", func(b *certify.Binding) { b.Models[0] = "another" })
+	f("prices", func(b *certify.Binding) { b.PricesHash = "another" })
+	f("policy", func(b *certify.Binding) { b.PolicyHash = "another" })
+	f("schema", func(b *certify.Binding) { b.SchemaHash = "another" })
+	f("cascade", func(b *certify.Binding) { b.Cascade = "another" })
+}
+
+// TestRefutedInService has light answers that agree with the partner's and are
+// wrong all the same: the shadow samples refute the certificate.
+func TestRefutedInService(t *testing.T) {
+	s := compiled(t, enforcing)
+	certifiedAt(t, s, 1, asIs)
+	synctest.Test(t, func(t *testing.T) {
+		wrong := reply{text: "the answer is 41"}
+		b := newBench(s, byModel(wrong, wrong, reply{text: "the answer is 42"}))
+		for n := 1; ; n++ {
+			got := b.do(b.ask(t.Context(), wire.OpConverseStream, hello))
+			synctest.Wait()
+			if got.path == "direct" && got.reason == "uncertified" {
+				t.Logf("refuted after %d wrong answers", n-1)
+				return
+			}
+			if n == 50 {
+				t.Fatalf("50 wrong answers and still %s %q", got.path, got.reason)
+			}
+		}
+	})
+}

@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"fmt"
+
+	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/router"
+)
+
+// prior is what a pre-score says of a request before any call.
+type prior uint8
+
+const (
+	unscored     prior = iota // no pre-score
+	likelyLight               // escalating would hardly gain anything
+	uncertain                 // it may
+	likelyStrong              // the light answer would most likely be left behind
+)
+
+// Bounds of the estimated gain, on its scale from -1 to 1. Going straight costs
+// no quality, only the saving of the light answers that would have stood; so it
+// takes better than even odds of a gain.
+const (
+	gainStraight  = 0.6
+	gainUncertain = 0.3
+)
+
+// maxPrompt is how much text a pre-score looks at.
+const maxPrompt = 256 << 10
+
+// straight says why a request that neither a rule nor the mode sends to the
+// escalation model goes there all the same, "" when the light model is asked.
+func (l *Line) straight(c *call, to *router.Cascade) string {
+	now := c.req.Received
+	state := l.memory.Of(to.Name)
+	c.prior = c.preScore(to)
+	reason := ""
+	switch {
+	case state.Sessions.Reached(cascade.SessionOf(c.caller.KeyID, c.req.Header.Get(cascade.SessionHeader), &c.facts), to.Settings.Session.TTL, now):
+		reason = cascade.ReasonSession
+	case c.prior == likelyStrong:
+		reason = cascade.ReasonPreScore
+	case c.mayBeWarm() && state.Costs.Warm(now):
+		return cascade.ReasonWarm // it saves money, so no budget stops it
+	}
+	if reason != "" && !state.Guard.Allow(c.caller.KeyID, limitsOf(to), now) {
+		l.Telemetry.Metrics().Guarded(to.Name)
+		return ""
+	}
+	return reason
+}
+
+// mayBeWarm reports whether an earlier request may have filled a prompt cache.
+func (c *call) mayBeWarm() bool { return c.facts.CachePoints > 0 && c.facts.Turns > 1 }
+
+func limitsOf(c *router.Cascade) cascade.Limits {
+	return cascade.Limits{MaxRate: c.Settings.Guard.MaxRate, PerKeyPerMinute: c.Settings.Guard.PerKeyPerMinute}
+}
+
+func (c *call) preScore(to *router.Cascade) prior {
+	learned := c.snap.Learned[to.Name]
+	if learned == nil || learned.Gate == nil {
+		return unscored
+	}
+	gain, _ := learned.Gate.Score(&score.Input{Prompt: c.prompt(), Route: c.route(to)}, nil)
+	switch {
+	case gain >= gainStraight:
+		return likelyStrong
+	case gain >= gainUncertain:
+		return uncertain
+	default:
+		return likelyLight
+	}
+}
+
+// prompt is the text of the request, "" when it is too long to be looked at.
+func (c *call) prompt() string {
+	if c.facts.TextBytes > maxPrompt {
+		return ""
+	}
+	return string(c.facts.AppendText(nil, c.body))
+}
+
+// route tells kinds of requests apart: whose they are and under which system
+// prompt.
+func (c *call) route(to *router.Cascade) string {
+	return fmt.Sprintf("%s %s %016x", to.Name, c.caller.Tenant.ID, c.facts.SystemHash)
+}
+
+// guard counts an escalation against the cascade's budgets. One that is only a
+// precaution does not happen when they are used up.
+func (l *Line) guard(c *call, d cascade.Decision) cascade.Decision {
+	if !d.Escalate {
+		return d
+	}
+	to, now := c.plan.Cascade, l.Now()
+	guard := &l.memory.Of(to.Name).Guard
+	if !d.Uncertain {
+		guard.Escalate(c.caller.KeyID, now)
+		return d
+	}
+	if guard.Allow(c.caller.KeyID, limitsOf(to), now) {
+		return d
+	}
+	l.Telemetry.Metrics().Guarded(to.Name)
+	return cascade.Decision{Reason: cascade.ReasonGuard, Cut: d.Cut}
+}
+
+// keepsNoSession are the reasons that say nothing about the conversation itself.
+var keepsNoSession = map[string]bool{
+	cascade.ReasonSession: true, cascade.ReasonWarm: true, router.ReasonObserve: true, router.ReasonUncertified: true,
+}
+
+// learn remembers how a request of a cascade was answered.
+func (l *Line) learn(c *call) {
+	if c.plan == nil || c.plan.Cascade == nil || c.served == nil {
+		return
+	}
+	state := l.memory.Of(c.plan.Cascade.Name)
+	state.Guard.Request(c.over)
+	l.Telemetry.Metrics().Decision(c.plan.Cascade.Name, string(c.path), c.reason)
+	if c.served.Role == router.RoleEscalation && c.status < 300 && !keepsNoSession[c.reason] && c.plan.Cascade.Settings.Session.TTL > 0 {
+		state.Sessions.Mark(cascade.BegunBy(c.caller.KeyID, c.req.Header.Get(cascade.SessionHeader), &c.facts), c.over)
+	}
+	if c.path == router.Escalated && c.mayBeWarm() {
+		state.Costs.Escalated(c.over)
+	}
+}
+
+// learnLeg remembers what a leg cost.
+func (l *Line) learnLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
+	if c.plan == nil || c.plan.Cascade == nil || end.Outcome != meter.Completed || g.price == nil || !c.mayBeWarm() {
+		return
+	}
+	state := &l.memory.Of(c.plan.Cascade.Name).Costs
+	switch g.Role {
+	case router.RoleLight:
+		state.Light(costs.Total(), c.facts.InputTokens, end.At)
+	case router.RolePartner:
+		state.Partner(costs.Total(), end.At)
+	case router.RoleEscalation:
+		state.Escalation(costs.Total(), c.facts.InputTokens, end.At)
+	}
+}

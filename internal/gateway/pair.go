@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/parts"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// worst is the most that a leg may cost, 0 without a price.
+func (g *leg) worst(c *call) money.Pico {
+	if g.price == nil {
+		return 0
+	}
+	most, _ := g.price.WorstCase(int64(c.facts.InputTokens), g.limit.Tokens.N)
+	return most
+}
+
+// pair is the line of the log for a request that the light models answered too;
+// runs and answers are the light one's and the partner's.
+func (l *Line) pair(c *call, runs []*run, answers []*said) *pairs.Pair {
+	to := c.plan.Cascade
+	binding := BindingOf(c.snap, to.Settings, c.over)
+	p := &pairs.Pair{
+		Version: pairs.Version, Time: c.over.UTC(), ID: c.req.ID, Cascade: to.Name, Tenant: c.caller.Tenant.ID, Route: c.route(to),
+		PolicyHash: binding.PolicyHash, PricesHash: binding.PricesHash,
+		Operation: c.target.Op.String(), Turns: c.facts.Turns, TextBytes: c.facts.TextBytes,
+		Light: runs[0].leg.usage(), Escalation: c.served.usage(),
+	}
+	r := parts.Request(&c.facts, c.body)
+	in := score.Input{Route: p.Route, Light: answers[0].answer()}
+	served := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
+	if len(runs) > 1 {
+		second := runs[1].leg.usage()
+		p.Second, in.Partner = &second, answers[1].answer()
+	}
+	if in.Light != nil {
+		p.Veto = string(answer.Check(r, in.Light, &l.schemas, answer.Options{}).Veto)
+	}
+	judgePair(p, r, &in, served)
+	if c.snap.Config.Telemetry.Content {
+		p.Content = &pairs.Content{Prompt: c.prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
+	}
+	return p
+}
+
+// judgePair notes who agrees with whom, and the risk of the light answer.
+func judgePair(p *pairs.Pair, r *answer.Request, in *score.Input, served *answer.Answer) {
+	in.LightK, in.PartK = keyOf(r, in.Light), keyOf(r, in.Partner)
+	p.KeyKind = in.LightK.Kind.String()
+	p.Partner = answer.Agree(in.LightK, in.PartK).String()
+	p.Label = answer.Agree(in.LightK, keyOf(r, served)).String()
+	if in.Light == nil {
+		return
+	}
+	if risk := score.Untrained(in); risk != score.Never {
+		p.Risk = &risk
+	}
+}
+
+func keyOf(r *answer.Request, a *answer.Answer) answer.Key {
+	if a == nil {
+		return answer.Key{}
+	}
+	return answer.KeyOf(r, a)
+}
+
+func textOf(a *answer.Answer) string {
+	if a == nil {
+		return ""
+	}
+	return a.Text
+}

@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/parts"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+)
+
+// maxShadows is how many requests are shadowed at the same time. A sample that
+// finds no place is dropped: shadows never wait, and nobody waits for them.
+const maxShadows = 8
+
+// sample is a request whose light answer is asked for after the escalation
+// model's was served. A nil sample keeps nothing.
+type sample struct {
+	payer  *tenant.Tenant
+	frames [][]byte // of the answer that the caller got, when it was a stream
+	size   int
+	over   bool // it was too large to be kept
+}
+
+// keep copies a frame on its way to the caller.
+func (s *sample) keep(raw []byte) {
+	if s == nil || s.over {
+		return
+	}
+	if s.size += len(raw); s.size > maxHeld {
+		s.over, s.frames = true, nil
+		return
+	}
+	s.frames = append(s.frames, append([]byte(nil), raw...))
+}
+
+// planSample decides whether a request is sampled: of a cascade that observes,
+// for labels, or of one that enforces, to watch its certificate.
+func (l *Line) planSample(c *call) {
+	if c.plan.Cascade == nil || len(c.plan.Shadows) == 0 && !c.watched() {
+		return
+	}
+	settings := &c.plan.Cascade.Settings.Shadow
+	payer := c.snap.Tenants.Lookup(settings.Tenant)
+	if payer == nil || l.Random() >= settings.Fraction {
+		return
+	}
+	c.sample = &sample{payer: payer}
+}
+
+// watched reports whether a certificate decides about the request.
+func (c *call) watched() bool { return c.tried() && c.plan.Cascade.Mode == "enforce" }
+
+// shadow asks, on the side, the models that did not serve a sampled request.
+// What that costs is the shadow tenant's.
+func (l *Line) shadow(c *call) {
+	if c.sample == nil || c.served == nil || c.status != 200 {
+		return
+	}
+	legs, escalated := c.plan.Shadows, c.served.Role == router.RoleEscalation
+	switch watched := c.watched(); {
+	case watched && escalated:
+		l.watch(c, 0)
+		return
+	case watched:
+		legs = []router.Leg{c.plan.Cascade.Escalation}
+	case !escalated: // a budget kept the escalation model from it
+		return
+	}
+	if reason := l.admitShadow(c); reason != "" {
+		l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
+		return
+	}
+	c.giveBack() // the caller's request is over, only its body is needed on
+	c.users.Add(1)
+	l.drains.Go(func() {
+		defer l.release(c)
+		defer l.shadows.Add(-1)
+		l.compare(c, legs)
+	})
+}
+
+// watch counts the loss of a sampled request against the certificate.
+func (l *Line) watch(c *call, loss float64) {
+	name := c.plan.Cascade.Name
+	certificate := c.snap.Learned[name].Certificate
+	if l.memory.Of(name).Watch.Observe(certificate, loss) {
+		l.Log.Error("certificate refuted: the light model loses more than the bound; the escalation model serves until it is calibrated again",
+			"cascade", name, "bound", certificate.MaxLoss, "certificate", certificate.Hash)
+		l.Telemetry.Metrics().Refuted(name)
+	}
+}
+
+// admitShadow takes a place for a shadow, or says why there is none.
+func (l *Line) admitShadow(c *call) (refused string) {
+	switch {
+	case c.sample.over:
+		return "size"
+	case c.served.used.Outcome != meter.Completed:
+		return "incomplete"
+	case l.shadows.Add(1) > maxShadows:
+		l.shadows.Add(-1)
+		return "busy"
+	}
+	return ""
+}
+
+// compare runs the shadow legs and compares what they say with what was served.
+func (l *Line) compare(c *call, legs []router.Leg) {
+	ctx, cancel := context.WithTimeout(l.stop, c.snap.Config.Timeouts.Request)
+	defer cancel()
+	var runs []*run
+	for i, planned := range legs {
+		g, err := l.planLeg(c, planned, i+1)
+		if err != nil {
+			continue
+		}
+		g.payer, g.ctx, g.path, g.reason = c.sample.payer, ctx, router.Shadow, cascade.ReasonShadow
+		if !l.affords(c, g) {
+			l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, "budget")
+			continue
+		}
+		runs = append(runs, l.start(c, g, toEnd))
+	}
+	answers := make([]*said, len(runs))
+	for i, r := range runs {
+		<-r.ready
+		answers[i] = r.said()
+		r.leave(consulted, c.snap.Config.Timeouts.Drain)
+		<-r.ended
+		l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(r.leg.worst(c), r.leg.costs.Total())
+	}
+	switch {
+	case len(runs) == 0 || answers[0] == nil:
+	case runs[0].leg.Role == router.RoleLight:
+		l.logPair(c, runs, answers)
+	case runs[0].leg.Role == router.RoleEscalation:
+		l.watchLight(c, answers[0])
+	}
+}
+
+// watchLight counts a light answer that was served: it loses when the escalation
+// model says something else. Where that cannot be told, it is no sample.
+func (l *Line) watchLight(c *call, strong *said) {
+	r := parts.Request(&c.facts, c.body)
+	light := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
+	switch answer.Agree(keyOf(r, light), keyOf(r, strong.answer())) {
+	case answer.Same:
+		l.watch(c, 0)
+	case answer.Different:
+		l.watch(c, 1)
+	}
+}
+
+// affords takes a shadow leg's worst case out of what is left of the day.
+func (l *Line) affords(c *call, g *leg) bool {
+	limit := c.plan.Cascade.Settings.Shadow.USDPerDay
+	if limit > 0 && g.price == nil {
+		return false
+	}
+	return l.memory.Of(c.plan.Cascade.Name).Shadow.Take(g.worst(c), limit, l.Now())
+}
+
+// observeShadow counts a shadow leg, which is no part of the request's own cost.
+func (l *Line) observeShadow(g *leg, end *meter.End, costs meter.Costs) {
+	m := l.Telemetry.Metrics()
+	m.Leg(g.upstream, g.outcomeName())
+	m.Usage(g.start.Root, &end.Usage, costs.Total())
+	g.endSpan(end, costs)
+}
+
+// logPair compares what the models said and appends a line to the log.
+func (l *Line) logPair(c *call, runs []*run, answers []*said) {
+	if l.PairsDir == "" {
+		return
+	}
+	p := l.pair(c, runs, answers)
+	if err := l.pairs.Append(p); err != nil {
+		l.Log.Error("pair not logged", "cascade", p.Cascade, "request", c.req.ID, "err", err)
+	}
+}
+
+// usage is what a leg used, for the log.
+func (g *leg) usage() pairs.Leg {
+	return pairs.Leg{Model: g.Model, Input: g.used.Usage.Input.N, Output: g.used.Usage.Output.N, Cost: g.costs.Total()}
+}
