@@ -44,6 +44,7 @@ func reportCommand() *cobra.Command {
 		}
 		return runReport(cmd, cfg, query, report.Format(*format))
 	}
+	cmd.AddCommand(savingsCommand())
 	return cmd
 }
 
