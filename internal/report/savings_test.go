@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/big"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -262,4 +264,43 @@ func TestSavingsSourceFails(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+// TestIntervalCovers draws hours of different lengths and counts how often the
+// interval of the mean holds the true one. Hours that share a topic make
+// answers alike; an interval over single answers would be too narrow.
+func TestIntervalCovers(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 4))
+	f := func(hours int) {
+		t.Helper()
+		const trials, truth = 1000, 500
+		covered := 0
+		for range trials {
+			l := lengths{}
+			for h := range hours {
+				topic := truth + 200*random.NormFloat64()
+				answers, output := int64(5+random.IntN(30)), 0.0
+				for range answers {
+					output += topic + 300*random.NormFloat64()
+				}
+				l.add(at(1, h), answers, int64(output))
+			}
+			half, ok := l.halfWidth(big.NewRat(int64(money.Dollar), 1))
+			if !ok {
+				t.Fatal("no interval")
+			}
+			off := l.mean()
+			off.Sub(off, big.NewRat(truth, 1)).Abs(off).Mul(off, big.NewRat(int64(money.Dollar), 1))
+			if off.Cmp(half.Rat()) <= 0 {
+				covered++
+			}
+		}
+		t.Logf("%d hours: %d of %d", hours, covered, trials)
+		if covered < trials*92/100 || covered > trials*98/100 {
+			t.Errorf("%d hours: the 95 %% interval holds the truth in %d of %d trials", hours, covered, trials)
+		}
+	}
+	f(6)
+	f(24)
+	f(24 * 7)
 }

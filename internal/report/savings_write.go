@@ -145,7 +145,7 @@ func writeSavingsCSV(out *bufio.Writer, rows []Saving) error {
 	return csv.NewWriter(out).WriteAll(lines)
 }
 
-// writeSavingsTable writes the columns that people need, amounts in cents.
+// writeSavingsTable writes the columns that people need, with rounded amounts.
 func writeSavingsTable(out *bufio.Writer, rows []Saving) {
 	lines := [][]string{{"cascade", "requests", "light", "spent", "escalation alone", "saved", "95 % interval", "saved %", "quality loss"}}
 	for i := range rows {
@@ -186,7 +186,12 @@ func savingCells(s *Saving) []string {
 	}
 }
 
-// cents rounds an amount for people.
+// cents rounds an amount for people, below a dollar to six decimals, so that a
+// small one does not look like none.
 func cents(t *money.Total) string {
-	return new(big.Rat).Quo(t.Rat(), new(big.Rat).SetInt64(int64(money.Dollar))).FloatString(2)
+	amount := new(big.Rat).Quo(t.Rat(), new(big.Rat).SetInt64(int64(money.Dollar)))
+	if t.Sign() != 0 && new(big.Rat).Abs(amount).Cmp(big.NewRat(1, 1)) < 0 {
+		return amount.FloatString(6)
+	}
+	return amount.FloatString(2)
 }
