@@ -219,5 +219,7 @@ func TestDollars(t *testing.T) {
 	f(0, "$0.00")
 	f(-1_234_567*money.Dollar, "-$1,234,567.00")
 	f(999*money.Dollar, "$999.00")
-	f(money.Dollar/100, "$0.01")
+	f(money.Dollar/100, "$0.010000")
+	f(-money.Dollar/1_000_000, "-$0.000001")
+	f(money.Dollar+1, "$1.00")
 }

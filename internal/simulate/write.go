@@ -36,7 +36,7 @@ type line struct {
 	remark string
 }
 
-// WriteTable writes the result for people, in whole cents.
+// WriteTable writes the result for people, with rounded amounts.
 func (r *Result) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s requests, %s input and %s output tokens%s\n\n",
@@ -108,10 +108,15 @@ func writeLines(b *strings.Builder, lines []line, name, cost int) {
 	}
 }
 
-// Dollars writes an amount for people: whole cents, thousands grouped.
+// Dollars writes an amount for people: thousands grouped, cents, and six
+// decimals below a dollar, so that a small amount does not look like none.
 func Dollars(t *money.Total) string {
-	cents := new(big.Rat).Quo(t.Rat(), new(big.Rat).SetInt64(int64(money.Dollar)))
-	text := cents.FloatString(2)
+	amount := new(big.Rat).Quo(t.Rat(), new(big.Rat).SetInt64(int64(money.Dollar)))
+	decimals := 2
+	if one := big.NewRat(1, 1); t.Sign() != 0 && new(big.Rat).Abs(amount).Cmp(one) < 0 {
+		decimals = 6
+	}
+	text := amount.FloatString(decimals)
 	digits, negative := strings.CutPrefix(text, "-")
 	if negative {
 		return "-$" + grouped(digits)
