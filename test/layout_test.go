@@ -18,6 +18,8 @@ var layers = map[string]int{
 	"internal/server":         8,
 	"internal/dashboard":      8,
 	"internal/report":         8,
+	"internal/explain":        8,
+	"internal/simulate":       8,
 	"internal/gateway":        7,
 	"internal/meter/redis":    6, // adapters stand above what they adapt to
 	"internal/meter/embedded": 6,

@@ -64,7 +64,7 @@ func root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return invalid{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
 	})
-	cmd.AddCommand(serveCommand(), checkCommand(), keysCommand(), reportCommand(), sandboxCommand(), quickstartCommand())
+	cmd.AddCommand(serveCommand(), checkCommand(), keysCommand(), reportCommand(), sandboxCommand(), quickstartCommand(), simulateCommand(), explainCommand())
 	return cmd
 }
 

@@ -1,0 +1,118 @@
+package explain
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteJSON writes the explanation for programs.
+func (e *Explanation) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(e)
+}
+
+// WriteText writes the explanation for people.
+func (e *Explanation) WriteText(w io.Writer) error {
+	var b strings.Builder
+	line := func(head, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s %s\n", head, fmt.Sprintf(format, args...))
+	}
+	line("request", "%s", e.request())
+	if e.Refused == nil || e.InputTokens > 0 {
+		line("facts", "%s", e.facts())
+	}
+	if e.Cascade != "" {
+		line("cascade", "%s, mode %s", e.Cascade, e.Mode)
+	}
+	for _, f := range e.Faults {
+		line("failed", "condition %s of cascade %s: %s", f.Rule, f.Cascade, f.Error)
+	}
+	if e.Refused != nil {
+		line("refused", "%s: %s", e.Refused.Type, e.Refused.Message)
+	} else {
+		line("path", "%s%s", e.Path, after(e.Reason, ", reason "))
+		line("why", "%s", e.Why)
+	}
+	for _, s := range e.Skipped {
+		line("skipped", "%s: %s", s.Model, s.Why)
+	}
+	for i := range e.Legs {
+		l := &e.Legs[i]
+		line(fmt.Sprintf("leg %d", i+1), "%s %s, upstream %s, %s", l.Role, l.Model, orDefault(l.Upstream), l.output())
+		line("", "reserves %s, expects %s", dollars(l.Reserved), dollars(l.Expected))
+	}
+	if e.Refused == nil {
+		line("reserved", "%s, the worst case of all legs", dollars(e.Reserved))
+		line("expected", "%s", e.expectation())
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (e *Explanation) request() string {
+	model := fmt.Sprintf("model %q", e.Model)
+	if e.Resolved != e.Model {
+		model += " = " + e.Resolved
+	}
+	return fmt.Sprintf("%s, tenant %s%s, %s", e.Operation, e.Tenant, after(e.Key, ", key "), model)
+}
+
+func (e *Explanation) facts() string {
+	how := ""
+	if e.Estimated {
+		how = " (estimated)"
+	}
+	limit := "none named"
+	if e.MaxTokens != nil {
+		limit = fmt.Sprint(*e.MaxTokens)
+	}
+	return fmt.Sprintf("input %d tokens%s, turns %d, images %d, documents %d, tools %d, max tokens %s",
+		e.InputTokens, how, e.Turns, e.Images, e.Documents, e.Tools, limit)
+}
+
+func (l *Leg) output() string {
+	limit := "output without a bound"
+	if l.MaxOutput != nil {
+		limit = fmt.Sprintf("output up to %d tokens", *l.MaxOutput)
+	}
+	if l.Capped != "" {
+		limit += fmt.Sprintf(", capped at %s", l.Capped)
+	}
+	return limit
+}
+
+func (e *Explanation) expectation() string {
+	assumed := fmt.Sprintf("at %d output tokens", e.Output)
+	if len(e.Legs) == 1 {
+		return dollars(e.Expected) + " " + assumed
+	}
+	text := fmt.Sprintf("%s if the first answer stands, %s if every leg is asked, %s", dollars(e.First), dollars(e.All), assumed)
+	if e.Expected != nil {
+		text = dollars(e.Expected) + " in the mean: " + text
+	}
+	return text
+}
+
+func dollars(amount *string) string {
+	if amount == nil {
+		return "unknown"
+	}
+	return "$" + *amount
+}
+
+func after(s, prefix string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+func orDefault(upstream string) string {
+	if upstream == "" {
+		return "default"
+	}
+	return upstream
+}

@@ -1,0 +1,197 @@
+package report
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// savingFigure is one column of a savings report.
+type savingFigure struct {
+	name string
+	text func(*Saving) string
+	kind savingKind
+}
+
+// savingKind is how a figure is written.
+type savingKind uint8
+
+const (
+	words   savingKind = iota
+	number             // in JSON without quotes
+	claimed            // null in JSON when it is not known, "not measured" for people
+)
+
+func tally(get func(*Saving) int64) func(*Saving) string {
+	return func(s *Saving) string { return strconv.FormatInt(get(s), 10) }
+}
+
+// claim writes an amount that needs a measured baseline.
+func claim(get func(*Saving) *money.Total) func(*Saving) string {
+	return func(s *Saving) string {
+		if s.NotMeasured != "" {
+			return ""
+		}
+		return get(s).String()
+	}
+}
+
+// bound writes one end of the interval.
+func bound(get func(*Saving) *money.Total) func(*Saving) string {
+	return func(s *Saving) string {
+		if !s.Interval {
+			return ""
+		}
+		return claim(get)(s)
+	}
+}
+
+func savedPercent(s *Saving) string {
+	share, ok := s.Share()
+	if !ok {
+		return ""
+	}
+	return share.Mul(share, big.NewRat(100, 1)).FloatString(1)
+}
+
+var savingFigures = []savingFigure{
+	{"cascade", func(s *Saving) string { return s.Cascade }, words},
+	{"escalation", func(s *Saving) string { return s.Escalation }, words},
+	{"requests", tally(func(s *Saving) int64 { return s.Requests }), number},
+	{"light", tally(func(s *Saving) int64 { return s.Light }), number},
+	{"spent_usd", func(s *Saving) string { return s.Spent.String() }, words},
+	{"counterfactual_usd", claim(func(s *Saving) *money.Total { return &s.Counterfactual }), claimed},
+	{"saved_usd", claim(func(s *Saving) *money.Total { return &s.Saved }), claimed},
+	{"saved_low_usd", bound(func(s *Saving) *money.Total { return &s.Low }), claimed},
+	{"saved_high_usd", bound(func(s *Saving) *money.Total { return &s.High }), claimed},
+	{"saved_percent", savedPercent, claimed},
+	{"answers", tally(func(s *Saving) int64 { return s.Answers }), number},
+	{"basis", func(s *Saving) string { return s.Basis }, words},
+	{"quality_loss", func(s *Saving) string { return s.Quality }, words},
+	{"unpriced", tally(func(s *Saving) int64 { return s.Unpriced }), number},
+	{"unknown", tally(func(s *Saving) int64 { return s.Unknown }), number},
+}
+
+// WriteSavings writes what Savings returned. A saving that is not measured is
+// null in JSON, empty in CSV and "not measured" in a table, never zero. It
+// fails with ErrQuery on an unknown format, else with what w fails with.
+func WriteSavings(w io.Writer, format Format, rows []Saving) error {
+	out := bufio.NewWriter(w)
+	switch format {
+	case JSON:
+		writeSavingsJSON(out, rows)
+	case CSV:
+		if err := writeSavingsCSV(out, rows); err != nil {
+			return err
+		}
+	case Table:
+		writeSavingsTable(out, rows)
+	default:
+		return fmt.Errorf("%w: there is no format %q; there are table, csv and json", ErrQuery, format)
+	}
+	return out.Flush()
+}
+
+func writeSavingsJSON(out *bufio.Writer, rows []Saving) {
+	quoted := func(s string) string {
+		b, _ := json.Marshal(s) // a string always encodes
+		return string(b)
+	}
+	out.WriteString("[")
+	for i := range rows {
+		r := &rows[i]
+		if i > 0 {
+			out.WriteString(",")
+		}
+		fmt.Fprintf(out, "\n  {\"from\":%s,\"to\":%s", quoted(stamp(r.from)), quoted(stamp(r.to)))
+		for _, f := range savingFigures {
+			text := f.text(r)
+			switch {
+			case f.kind == claimed && text == "":
+				text = "null"
+			case f.kind != number:
+				text = quoted(text)
+			}
+			fmt.Fprintf(out, ",%s:%s", quoted(f.name), text)
+		}
+		out.WriteString("}")
+	}
+	if len(rows) > 0 {
+		out.WriteString("\n")
+	}
+	out.WriteString("]\n")
+}
+
+func writeSavingsCSV(out *bufio.Writer, rows []Saving) error {
+	lines := [][]string{{"from", "to"}}
+	for _, f := range savingFigures {
+		lines[0] = append(lines[0], f.name)
+	}
+	for i := range rows {
+		line := []string{stamp(rows[i].from), stamp(rows[i].to)}
+		for _, f := range savingFigures {
+			line = append(line, f.text(&rows[i]))
+		}
+		lines = append(lines, line)
+	}
+	return csv.NewWriter(out).WriteAll(lines)
+}
+
+// writeSavingsTable writes the columns that people need, with rounded amounts.
+func writeSavingsTable(out *bufio.Writer, rows []Saving) {
+	lines := [][]string{{"cascade", "requests", "light", "spent", "escalation alone", "saved", "95 % interval", "saved %", "quality loss"}}
+	for i := range rows {
+		lines = append(lines, savingCells(&rows[i]))
+	}
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, line := range lines {
+		var b strings.Builder
+		for i, cell := range line {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 || i == len(line)-1 {
+				b.WriteString(cell + pad + gap)
+				continue
+			}
+			b.WriteString(pad + cell + gap)
+		}
+		out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
+	}
+}
+
+func savingCells(s *Saving) []string {
+	alone, saved, interval, percent := "not measured", "not measured", "", ""
+	if s.NotMeasured == "" {
+		alone, saved, percent = cents(&s.Counterfactual), cents(&s.Saved), savedPercent(s)
+		interval = "one hour only"
+	}
+	if s.Interval {
+		interval = cents(&s.Low) + " to " + cents(&s.High)
+	}
+	return []string{
+		printable(s.Cascade), strconv.FormatInt(s.Requests, 10), strconv.FormatInt(s.Light, 10),
+		cents(&s.Spent), alone, saved, interval, percent, s.Quality,
+	}
+}
+
+// cents rounds an amount for people, below a dollar to six decimals, so that a
+// small one does not look like none.
+func cents(t *money.Total) string {
+	amount := new(big.Rat).Quo(t.Rat(), new(big.Rat).SetInt64(int64(money.Dollar)))
+	if t.Sign() != 0 && new(big.Rat).Abs(amount).Cmp(big.NewRat(1, 1)) < 0 {
+		return amount.FloatString(6)
+	}
+	return amount.FloatString(2)
+}
