@@ -116,6 +116,8 @@ type SettleRequest struct {
 	Held []int64
 	Term time.Duration
 	// Retire closes the accounts: the writer ends, everything not spent is back.
+	// Term is needed all the same: a writer that leaves may be the first to find a
+	// loss, and the freeze that follows lasts a term.
 	// No accounts stand for all that the writer ever had in this root, also in
 	// older epochs. What the ledger has not seen spent yet, because Head is above
 	// its watermark, stays in suspense.
@@ -202,7 +204,7 @@ func (r *SettleRequest) Check() error {
 			return fmt.Errorf("%w: %d held of %+v", ErrBadRequest, held, r.Accounts[i])
 		}
 	}
-	if r.Term < time.Millisecond && !r.Retire {
+	if r.Term < time.Millisecond {
 		return fmt.Errorf("%w: for %s", ErrBadRequest, r.Term)
 	}
 	return checkWriter(r.Writer, r.Root, r.Epoch, max(r.Watermark, r.Head))

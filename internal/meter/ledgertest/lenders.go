@@ -408,7 +408,7 @@ func (b *bank) leave(w *spender) error {
 	if err := b.send(w); err != nil {
 		return err
 	}
-	r := &meter.SettleRequest{Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, Retire: true}
+	r := &meter.SettleRequest{Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, Term: term, Retire: true}
 	for i := range w.accounts {
 		r.Accounts = append(r.Accounts, w.account(b, i))
 	}
