@@ -1,10 +1,19 @@
 package test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/notify"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -96,4 +105,102 @@ func correct(t *testing.T, gw *harness.Gateway) {
 		t.Errorf("%d input, %d output, %d unknown", input, output, unknown)
 	}
 	wantText(t, command(0, "verify"), "\n0 differences")
+}
+
+// TestWebhook: passing a threshold of a budget is told to the tenant's webhook,
+// signed.
+func TestWebhook(t *testing.T) {
+	type message struct {
+		signature string
+		body      []byte
+	}
+	told := make(chan message, 16)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		told <- message{r.Header.Get(notify.SignatureHeader), body}
+	}))
+	t.Cleanup(receiver.Close)
+	sandbox := harness.StartSandbox(t, cascadeScript)
+	key := harness.NewKey(t, "acme")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+tenants:
+  - id: acme
+    keys: [%s]
+    budgets: [{period: month, usd: 0.00001, on_exceed: notify}]
+    webhook: %q
+    webhook_secret: hook-secret
+`, sandbox.URL(), key.KeyID, receiver.URL)})
+	for range 3 {
+		if err := post(gw, key, "/model/"+cascadeLight+"/converse", ask); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case m := <-told:
+		seconds, _, _ := strings.Cut(strings.TrimPrefix(m.signature, "t="), ",")
+		at, err := strconv.ParseInt(seconds, 10, 64)
+		if err != nil || m.signature != notify.Sign("hook-secret", time.Unix(at, 0), m.body) {
+			t.Errorf("signature %q: %v", m.signature, err)
+		}
+		wantText(t, string(m.body), `"tenant":"acme"`, `"limit_usd":"0.00001"`, `"percent":`)
+	case <-time.After(10 * time.Second):
+		t.Errorf("no message\n%s", gw.Log)
+	}
+	gw.Stop()
+}
+
+// TestCalibrate: what a gateway logged gives a certificate that its own
+// configuration accepts, once there is enough of it.
+func TestCalibrate(t *testing.T) {
+	const observe = "    mode: observe\n    shadow: {tenant: acme/shadow, fraction: 1}\n"
+	_, gw, key := startCascade(t, observe)
+	if err := post(gw, key, "/model/auto/converse", ask); err != nil {
+		t.Fatal(err)
+	}
+	var line []byte
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		var err error
+		line, err = os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
+		return bytes.HasSuffix(line, []byte("\n")), fmt.Sprint(err)
+	})
+	calibrate := func(want int, more ...string) (stdout, stderr string) {
+		t.Helper()
+		return harness.RunBoth(t, want, nil, append([]string{"calibrate", "--config", gw.ConfigFile(), "--cascade", "support"}, more...)...)
+	}
+	cert, svg := filepath.Join(gw.Dir, "support.cert"), filepath.Join(gw.Dir, "curve.svg")
+	_, refusal := calibrate(1, "--out", cert)
+	wantText(t, refusal, "cannot certify: about")
+	if _, err := os.Stat(cert); err == nil {
+		t.Error("a refusal wrote a certificate")
+	}
+	calibrate(2, "--cascade", "nobody")
+
+	many := filepath.Join(gw.Dir, "many.jsonl")
+	unlike := bytes.Replace(line, []byte(`"policy_hash":"`), []byte(`"policy_hash":"0`), 1)
+	if err := os.WriteFile(many, append(bytes.Repeat(line, 500), unlike...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, refusal = calibrate(1, "--pairs", many, "--min-saving", "0.999")
+	wantText(t, refusal, "target above the ceiling")
+	out, _ := calibrate(0, "--pairs", many, "--out", cert, "--svg", svg)
+	wantText(t, out, "500 pairs taken", "1 pairs left out: of another policy", "certificate written")
+	if picture, err := os.ReadFile(svg); err != nil || !bytes.Contains(picture, []byte("<svg")) {
+		t.Errorf("%v in %.40q", err, picture)
+	}
+	settings, err := os.ReadFile(gw.ConfigFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	enforcing := filepath.Join(gw.Dir, "enforce.yaml")
+	settings = bytes.Replace(settings, []byte(observe), fmt.Appendf(nil, "    mode: enforce\n    certificate: %q\n", cert), 1)
+	if err := os.WriteFile(enforcing, settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, warnings := harness.RunBoth(t, 0, nil, "check", "--config", enforcing); strings.Contains(warnings, "certificate") {
+		t.Error(warnings)
+	}
 }
