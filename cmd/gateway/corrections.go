@@ -20,8 +20,8 @@ import (
 )
 
 // postingLedger is the ledger that corrections go to. The embedded one lives in
-// the gateway, which reads the corrections itself: here it is only taken for
-// one.
+// the gateway's memory: here an empty one stands for it, and what counts is the
+// journal of corrections, which reports read.
 func postingLedger(cfg *config.Config) (ledger meter.Ledger, shut func() error, err error) {
 	if cfg.Ledger.Redis == "" {
 		return &embedded.State{}, func() error { return nil }, nil
