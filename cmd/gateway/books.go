@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/notify"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 )
 
@@ -36,6 +37,7 @@ type books struct {
 	jobs  gateway.Jobs
 	fold  func(ctx context.Context, now time.Time) error
 	done  []io.Closer
+	hooks *notify.Sender
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -86,10 +88,11 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	if b.meter, err = meter.Open(ctx, meterOptions(cfg, ledger, g)); err != nil {
 		return nil, err
 	}
+	b.hooks = notify.New(notify.Options{Log: g.log, Now: time.Now})
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
 		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: time.Now,
-		Roots: limitedRoots(cfg.Tenants),
+		Roots: limitedRoots(cfg.Tenants), Notice: b.notice,
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
 	return b, nil
@@ -149,11 +152,25 @@ func (b *books) foldDaily(log *slog.Logger) {
 	}
 }
 
+// notice posts what a budget's threshold tells to the tenant's webhook.
+func (b *books) notice(n budget.Notice) {
+	if n.Hook.URL != "" {
+		b.hooks.Post(notify.Message{URL: n.Hook.URL, Secret: n.Hook.Secret, Body: n.Body()})
+	}
+}
+
+// lastNotices is how long a stop waits for webhooks. One that is away may not
+// hold it up.
+const lastNotices = 5 * time.Second
+
 func (b *books) close(ctx context.Context) {
 	close(b.stop)
 	b.wg.Wait()
 	b.meter.Retire(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
 	b.desk.Close(ctx)   //nolint:errcheck // slices that were not given back expire
+	last, cancel := context.WithTimeout(ctx, lastNotices)
+	defer cancel()
+	b.hooks.Close(last)
 	for _, c := range b.done {
 		c.Close() //nolint:errcheck // nothing is written here
 	}

@@ -65,6 +65,7 @@ func root() *cobra.Command {
 		return invalid{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
 	})
 	cmd.AddCommand(serveCommand(), checkCommand(), keysCommand(), reportCommand(), sandboxCommand(), quickstartCommand(), simulateCommand(), explainCommand())
+	cmd.AddCommand(verifyCommand(), rebuildCommand(), adjustCommand(), resolveCommand(), calibrateCommand())
 	return cmd
 }
 

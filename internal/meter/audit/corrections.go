@@ -45,6 +45,9 @@ func OpenCorrections(ctx context.Context, o meter.Options) (*Corrections, error)
 // has not waits in the journal for the next command.
 func (c *Corrections) Close(ctx context.Context) error { return c.meter.Close(ctx) }
 
+// Adjusted returns the adjustment that was made under an id, nil for none.
+func (c *Corrections) Adjusted(id string) *meter.Adjustment { return c.made.Adjusted[id] }
+
 // Adjust makes a correction and reports whether it is new. The same one again
 // is not; another one under the same id fails with ErrOtherContents.
 func (c *Corrections) Adjust(a *meter.Adjustment) (made bool, err error) {

@@ -1,0 +1,206 @@
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/notify"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+func wantText(t *testing.T, got string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(got, text) {
+			t.Errorf("%q is not in\n%s", text, got)
+		}
+	}
+}
+
+// TestVerifyAndRebuild: a ledger that lost everything, and one that lost a
+// counter, are found and mended.
+func TestVerifyAndRebuild(t *testing.T) {
+	redis := redistest.NewServer(t)
+	gw, key := ledgerAway(t, redis)
+	command := func(want int, name string, more ...string) string {
+		t.Helper()
+		return harness.Run(t, want, nil, append([]string{name, "--config", gw.ConfigFile()}, more...)...)
+	}
+	postGood(t, gw, key, 5)
+	wantCounted(t, gw, 5)
+	wantText(t, command(0, "verify"), "\n0 differences")
+	command(1, "rebuild") // the gateway has the journal
+	gw.Stop()
+	redis.CLI("FLUSHALL")
+	wantText(t, command(1, "verify"), "the ledger lacks numbers")
+	wantText(t, command(0, "rebuild"), "posted", "\n0 differences")
+	for _, name := range strings.Fields(redis.CLI("KEYS", "*:r:*")) {
+		redis.CLI("DEL", name)
+	}
+	command(1, "verify")
+	command(1, "rebuild")
+	wantText(t, command(0, "rebuild", "--wipe"), "wiped", "\n0 differences")
+	if rows := gw.Report("model"); len(rows) != 1 || rows[0].Input != 15 {
+		t.Errorf("rebuilt: %+v", rows)
+	}
+}
+
+// TestResolveAndAdjust corrects the books of a running gateway.
+func TestResolveAndAdjust(t *testing.T) {
+	f := func(name, ledger string) {
+		t.Run(name, func(t *testing.T) {
+			broken := `{"output":{"message":{"role":"assistant","content":[{"text":"ok"}]}},"stopReason":"end_turn"}`
+			upstream := harness.StartScripted(t, map[string]harness.Play{goodModel: writes(answerWith(200, jsonHeader, broken))})
+			key := harness.NewKey(t, "acme")
+			gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n%s", upstream.URL(), key.KeyID, ledger)})
+			gw.Post(t, key.BearerCredential, goodCall, ask)
+			correct(t, gw)
+		})
+	}
+	f("embedded", "")
+	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
+}
+
+func correct(t *testing.T, gw *harness.Gateway) {
+	t.Helper()
+	command := func(want int, name string, more ...string) string {
+		t.Helper()
+		return harness.Run(t, want, nil, append([]string{name, "--config", gw.ConfigFile()}, more...)...)
+	}
+	list := strings.Split(strings.TrimSpace(command(0, "resolve")), "\n")
+	if len(list) != 2 {
+		t.Fatalf("%q", list)
+	}
+	id := strings.Fields(list[1])[0]
+	command(2, "resolve", id, "--input", "30")
+	command(1, "resolve", "nobody", "--input", "30", "--output", "20")
+	wantText(t, command(0, "resolve", id, "--input", "30", "--output", "20"), "resolved: 30 input")
+	wantText(t, command(0, "resolve", id, "--input", "30", "--output", "20"), "before")
+	command(1, "resolve", id, "--input", "31", "--output", "20")
+	if left := command(0, "resolve"); strings.Contains(left, id) {
+		t.Errorf("still listed:\n%s", left)
+	}
+
+	credit := []string{"--tenant", "acme", "--model", goodModel, "--input=-10", "--output", "1", "--usd=-1.5", "--reason", "credit note", "--id", "credit-7"}
+	wantText(t, command(0, "adjust", credit...), "credit-7 made", "$-1.50")
+	wantText(t, command(0, "adjust", credit...), "made before")
+	command(1, "adjust", append(credit, "--output", "2")...)
+	command(2, "adjust", "--tenant", "acme", "--model", goodModel, "--reason", "nothing")
+
+	var input, output, unknown int64
+	for _, r := range gw.Report("tenant,model") {
+		input, output, unknown = input+r.Input, output+r.Output, unknown+r.Unknown
+	}
+	if input != 20 || output != 21 || unknown != 0 {
+		t.Errorf("%d input, %d output, %d unknown", input, output, unknown)
+	}
+	wantText(t, command(0, "verify"), "\n0 differences")
+}
+
+// TestWebhook: passing a threshold of a budget is told to the tenant's webhook,
+// signed.
+func TestWebhook(t *testing.T) {
+	type message struct {
+		signature string
+		body      []byte
+	}
+	told := make(chan message, 16)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		told <- message{r.Header.Get(notify.SignatureHeader), body}
+	}))
+	t.Cleanup(receiver.Close)
+	sandbox := harness.StartSandbox(t, cascadeScript)
+	key := harness.NewKey(t, "acme")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+tenants:
+  - id: acme
+    keys: [%s]
+    budgets: [{period: month, usd: 0.00001, on_exceed: notify}]
+    webhook: %q
+    webhook_secret: hook-secret
+`, sandbox.URL(), key.KeyID, receiver.URL)})
+	for range 3 {
+		if err := post(gw, key, "/model/"+cascadeLight+"/converse", ask); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case m := <-told:
+		seconds, _, _ := strings.Cut(strings.TrimPrefix(m.signature, "t="), ",")
+		at, err := strconv.ParseInt(seconds, 10, 64)
+		if err != nil || m.signature != notify.Sign("hook-secret", time.Unix(at, 0), m.body) {
+			t.Errorf("signature %q: %v", m.signature, err)
+		}
+		wantText(t, string(m.body), `"tenant":"acme"`, `"limit_usd":"0.00001"`, `"percent":`)
+	case <-time.After(10 * time.Second):
+		t.Errorf("no message\n%s", gw.Log)
+	}
+	gw.Stop()
+}
+
+// TestCalibrate: what a gateway logged gives a certificate that its own
+// configuration accepts, once there is enough of it.
+func TestCalibrate(t *testing.T) {
+	const observe = "    mode: observe\n    shadow: {tenant: acme/shadow, fraction: 1}\n"
+	_, gw, key := startCascade(t, observe)
+	if err := post(gw, key, "/model/auto/converse", ask); err != nil {
+		t.Fatal(err)
+	}
+	var line []byte
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		var err error
+		line, err = os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
+		return bytes.HasSuffix(line, []byte("\n")), fmt.Sprint(err)
+	})
+	calibrate := func(want int, more ...string) (stdout, stderr string) {
+		t.Helper()
+		return harness.RunBoth(t, want, nil, append([]string{"calibrate", "--config", gw.ConfigFile(), "--cascade", "support"}, more...)...)
+	}
+	cert, svg := filepath.Join(gw.Dir, "support.cert"), filepath.Join(gw.Dir, "curve.svg")
+	_, refusal := calibrate(1, "--out", cert)
+	wantText(t, refusal, "cannot certify: about")
+	if _, err := os.Stat(cert); err == nil {
+		t.Error("a refusal wrote a certificate")
+	}
+	calibrate(2, "--cascade", "nobody")
+
+	many := filepath.Join(gw.Dir, "many.jsonl")
+	unlike := bytes.Replace(line, []byte(`"policy_hash":"`), []byte(`"policy_hash":"0`), 1)
+	if err := os.WriteFile(many, append(bytes.Repeat(line, 500), unlike...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, refusal = calibrate(1, "--pairs", many, "--min-saving", "0.999")
+	wantText(t, refusal, "target above the ceiling")
+	out, _ := calibrate(0, "--pairs", many, "--out", cert, "--svg", svg)
+	wantText(t, out, "500 pairs taken", "1 pairs left out: of another policy", "certificate written")
+	if picture, err := os.ReadFile(svg); err != nil || !bytes.Contains(picture, []byte("<svg")) {
+		t.Errorf("%v in %.40q", err, picture)
+	}
+	settings, err := os.ReadFile(gw.ConfigFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	enforcing := filepath.Join(gw.Dir, "enforce.yaml")
+	settings = bytes.Replace(settings, []byte(observe), fmt.Appendf(nil, "    mode: enforce\n    certificate: %q\n", cert), 1)
+	if err := os.WriteFile(enforcing, settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, warnings := harness.RunBoth(t, 0, nil, "check", "--config", enforcing); strings.Contains(warnings, "certificate") {
+		t.Error(warnings)
+	}
+}
