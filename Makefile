@@ -5,10 +5,14 @@ BIN := bin/gateway
 LINT_VERSION := v2.15.0
 FUZZTIME ?= 5s
 SEEDS ?= 1000
+DATA ?=
+TRAIN ?= $(DATA)
+OUT ?= bin/evaluation.jsonl
+REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build test test-tools test-unit test-fuzz test-e2e test-faults check lint race fuzz bench tidy clean
+.PHONY: help run build test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz bench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +40,9 @@ test-e2e: build ## the built binary against the stand-in, real Redis and unmodif
 
 test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
+
+eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, OUT (docs/cascade-evaluation.md)
+	@$(GO) run ./test/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)'
 
 fuzz: ## each fuzz target for 60 s
 	@FUZZTIME=60s scripts/fuzz.sh

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// easyShare is the weight of GSM8K in the 80/20 mix; natural leaves all
+// prompts the same weight.
+const (
+	easyShare = 0.8
+	natural   = 0
+)
+
+// bar is one row of the table.
+type bar struct{ task, reach, aim, got, verdict string }
+
+const (
+	passed      = "passed"
+	missed      = "MISSED"
+	reported    = "reported"
+	notRunnable = "not runnable"
+)
+
+func judged(ok bool) string {
+	if ok {
+		return passed
+	}
+	return missed
+}
+
+// least is how many prompts of a kind a row needs.
+const least = 50
+
+// outcome is one prompt under one policy.
+type outcome struct {
+	easy        bool
+	spent, full float64 // pico-dollars
+	gain        float64 // quality served less quality of the escalation model
+	light       float64 // 1 when the light model served
+}
+
+func outcomes(lines []line, cascade string) []outcome {
+	var out []outcome
+	for i := range lines {
+		l := &lines[i]
+		if l.Cascade != cascade {
+			continue
+		}
+		r, p := l.job.row, l.job.policy
+		full := r.Answers[p.escalation]
+		o := outcome{easy: easy(r), full: float64(cost(p.escalation, r.InTokens, full.OutTokens)), gain: r.Answers[l.served].Quality() - full.Quality()}
+		for _, g := range l.Legs {
+			o.spent += float64(g.cost)
+		}
+		if l.served == p.light {
+			o.light = 1
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// mean are weighted results.
+type mean struct{ saving, gain, light float64 }
+
+// meanOf weighs the easy outcomes with a share, natural with the same weight
+// as all others.
+func meanOf(xs []outcome, share float64) mean {
+	var n float64
+	for i := range xs {
+		if xs[i].easy {
+			n++
+		}
+	}
+	var spent, full, gain, light, total float64
+	for i := range xs {
+		w := 1.0
+		switch {
+		case share == natural:
+		case xs[i].easy:
+			w = share / n
+		default:
+			w = (1 - share) / (float64(len(xs)) - n)
+		}
+		spent, full = spent+w*xs[i].spent, full+w*xs[i].full
+		gain, light, total = gain+w*xs[i].gain, light+w*xs[i].light, total+w
+	}
+	return mean{1 - spent/full, gain / total, light / total}
+}
+
+// draws is how often the bootstrap resamples.
+const draws = 4000
+
+// interval is a 95 % paired bootstrap within the easy and the other prompts:
+// a prompt is drawn with all its answers.
+func interval(xs []outcome, share float64, seed uint64) (low, high mean) {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	var kinds [2][]outcome
+	for _, x := range xs {
+		k := 0
+		if x.easy {
+			k = 1
+		}
+		kinds[k] = append(kinds[k], x)
+	}
+	saving, gain := make([]float64, draws), make([]float64, draws)
+	sample := make([]outcome, len(xs))
+	for d := range draws {
+		i := 0
+		for _, kind := range kinds {
+			for range kind {
+				sample[i] = kind[rng.IntN(len(kind))]
+				i++
+			}
+		}
+		m := meanOf(sample, share)
+		saving[d], gain[d] = m.saving, m.gain
+	}
+	slices.Sort(saving)
+	slices.Sort(gain)
+	at := func(xs []float64, q float64) float64 { return xs[int(q*draws)] }
+	return mean{saving: at(saving, 0.025), gain: at(gain, 0.025)}, mean{saving: at(saving, 0.975), gain: at(gain, 0.975)}
+}
+
+// agreementBar is a row measured through the gateway.
+func agreementBar(b bar, xs []outcome, share, reach float64) bar {
+	n := 0
+	for i := range xs {
+		if xs[i].easy {
+			n++
+		}
+	}
+	if len(xs) < 2*least || share != natural && (n < least || len(xs)-n < least) {
+		b.got, b.verdict = fmt.Sprintf("%d prompts", len(xs)), notRunnable
+		return b
+	}
+	m := meanOf(xs, share)
+	low, high := interval(xs, share, 1)
+	b.got = fmt.Sprintf("%.1f %% [%.1f, %.1f]; accuracy %+.2f points [%+.2f, %+.2f]; %.1f %% served by light; n = %d",
+		100*m.saving, 100*low.saving, 100*high.saving, 100*m.gain, 100*low.gain, 100*high.gain, 100*m.light, len(xs))
+	b.verdict = judged(m.saving >= reach && low.gain >= -0.015)
+	return b
+}
+
+// pair is a labelled pair, and whether its prompt is an easy one.
+type pair struct {
+	certify.Pair
+	easy bool
+	id   string
+}
+
+// pairsOf labels recorded answers. Only here and in outcomes is read which of
+// them are right.
+func pairsOf(rows []recorded.Row, p policy) []pair {
+	var req answer.Request
+	var out []pair
+	for _, r := range usable(rows, p) {
+		light, partner, full := r.Answers[p.light], r.Answers[p.partner], r.Answers[p.escalation]
+		a, b := &answer.Answer{Text: light.Output}, &answer.Answer{Text: partner.Output}
+		out = append(out, pair{easy: easy(r), id: r.ID, Pair: certify.Pair{
+			Risk:  score.Untrained(&score.Input{Prompt: r.Prompt, Light: a, Partner: b, LightK: answer.KeyOf(&req, a), PartK: answer.KeyOf(&req, b)}),
+			Light: light.Quality(), Escalation: full.Quality(),
+			LightCost: cost(p.light, r.InTokens, light.OutTokens) + cost(p.partner, r.InTokens, partner.OutTokens),
+			FullCost:  cost(p.escalation, r.InTokens, full.OutTokens),
+		}})
+	}
+	return out
+}
+
+// served is what a threshold does to a pair.
+func (p *pair) served(threshold float64) outcome {
+	o := outcome{easy: p.easy, spent: float64(p.LightCost), full: float64(p.FullCost)}
+	if p.Risk <= threshold {
+		o.light, o.gain = 1, p.Light-p.Escalation
+	} else {
+		o.spent += float64(p.FullCost)
+	}
+	return o
+}
+
+// splits is how many calibrations a certified row is the mean of.
+const splits = 50
+
+// certified is the sum over calibrations. A refusal saves nothing.
+type certified struct {
+	issued, broken int
+	saving, loss   float64
+}
+
+// certify calibrates on n pairs of train, splits times, and measures on all
+// prompts of data that it did not see. ok is false when there are too few.
+func calibrations(train, data []pair, n int, share float64) (c certified, ok bool) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for k := range splits {
+		cal, used := drawPairs(train, n, share, rng)
+		var rest []pair
+		for i := range data {
+			if !used[data[i].id] {
+				rest = append(rest, data[i])
+			}
+		}
+		if len(cal) < n || len(rest) < 2*least {
+			return certified{}, false
+		}
+		r, err := certify.Calibrate(weighed(cal, share), certify.Options{MaxLoss: 0.02, Delta: 0.1, Seed: uint64(k)})
+		if err != nil {
+			continue
+		}
+		xs := make([]outcome, len(rest))
+		for i := range rest {
+			xs[i] = rest[i].served(r.Curve[r.Certified].Threshold)
+		}
+		m := meanOf(xs, share)
+		c.issued++
+		c.saving += m.saving
+		c.loss -= m.gain
+		if -m.gain > 0.02 {
+			c.broken++
+		}
+	}
+	return c, true
+}
+
+// drawPairs takes n pairs, in the shares of the mix as far as four fifths of
+// the easy ones go.
+func drawPairs(train []pair, n int, share float64, rng *rand.Rand) (cal []pair, used map[string]bool) {
+	pool := 0
+	for i := range train {
+		if train[i].easy {
+			pool++
+		}
+	}
+	room := map[bool]int{true: n, false: n}
+	if share != natural {
+		room[true] = min(int(share*float64(n)), pool*4/5)
+		room[false] = n - room[true]
+	}
+	used = map[string]bool{}
+	for _, i := range rng.Perm(len(train)) {
+		if p := train[i]; len(cal) < n && room[p.easy] > 0 {
+			room[p.easy]--
+			cal, used[p.id] = append(cal, p), true
+		}
+	}
+	return cal, used
+}
+
+func weighed(pairs []pair, share float64) []certify.Pair {
+	n := 0
+	for i := range pairs {
+		if pairs[i].easy {
+			n++
+		}
+	}
+	out := make([]certify.Pair, len(pairs))
+	for i, p := range pairs {
+		out[i] = p.Pair
+		switch {
+		case share == natural:
+			out[i].Weight = 1
+		case p.easy:
+			out[i].Weight = share / float64(n)
+		default:
+			out[i].Weight = (1 - share) / float64(len(pairs)-n)
+		}
+	}
+	return out
+}
+
+// certifiedBar is a row computed offline.
+func certifiedBar(b bar, c certified, ok bool, reach float64) bar {
+	if !ok {
+		b.got, b.verdict = "too few pairs", notRunnable
+		return b
+	}
+	b.got = fmt.Sprintf("%.1f %%, a refusal as 0; %d of %d issued; %d broken", 100*c.saving/splits, c.issued, splits, c.broken)
+	if c.issued > 0 {
+		b.got += fmt.Sprintf("; loss %.2f points", 100*c.loss/float64(c.issued))
+	}
+	b.verdict = judged(c.saving/splits >= reach)
+	return b
+}
+
+// checksP99 is how long vetoes and keys of two answers take.
+func checksP99(rows []*recorded.Row, p policy) time.Duration {
+	if len(rows) == 0 {
+		return 0
+	}
+	var judge cascade.Judge
+	var req answer.Request
+	took := make([]time.Duration, len(rows))
+	for i, r := range rows {
+		a, b := &answer.Answer{Text: r.Answers[p.light].Output}, &answer.Answer{Text: r.Answers[p.partner].Output}
+		start := time.Now()
+		judge.Alone(&req, a)
+		judge.Beside(&req, a, b)
+		took[i] = time.Since(start)
+	}
+	slices.Sort(took)
+	return took[len(took)*99/100]
+}
+
+// booksBar compares the saving by the gateway's books with that by the
+// stand-in's log.
+func booksBar(b bar, lines []line, books money.Pico) bar {
+	var seen, full float64
+	for i := range lines {
+		r, p := lines[i].job.row, lines[i].job.policy
+		full += float64(cost(p.escalation, r.InTokens, r.Answers[p.escalation].OutTokens))
+		for _, g := range lines[i].Legs {
+			seen += float64(g.cost)
+		}
+	}
+	if full == 0 {
+		b.verdict = notRunnable
+		return b
+	}
+	off := 100 * (seen - float64(books)) / full
+	b.got = fmt.Sprintf("%.4f points apart (spend by `gateway report` against the stand-in's log, same counterfactual)", off)
+	b.verdict = judged(off <= 1 && off >= -1)
+	return b
+}
