@@ -27,6 +27,8 @@ import (
 type lendingLedger interface {
 	meter.Ledger
 	meter.Lender
+	// Rotate replaces the mark of the root secret.
+	Rotate(ctx context.Context, fp string) error
 }
 
 // books is what keeps the accounts: the meter with its journal, the ledger
@@ -119,11 +121,17 @@ func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Option
 }
 
 // checkFingerprint stops a start under another root secret than the ledger was
-// made with: its keys would belong to other tenants.
-func checkFingerprint(ctx context.Context, ledger meter.Ledger, g *gate) error {
+// made with: its keys would belong to other tenants. A ledger that has the
+// previous secret's mark takes the current one's: the secret is being rotated.
+func checkFingerprint(ctx context.Context, ledger lendingLedger, g *gate) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	err := ledger.Fingerprint(ctx, g.secrets.Fingerprint())
+	if previous := g.secrets.PreviousFingerprint(); errors.Is(err, meter.ErrFingerprint) && previous != "" {
+		if err = ledger.Fingerprint(ctx, previous); err == nil {
+			err = ledger.Rotate(ctx, g.secrets.Fingerprint())
+		}
+	}
 	if err == nil {
 		return nil
 	}

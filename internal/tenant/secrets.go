@@ -84,9 +84,18 @@ func encodeSecret(b []byte) string {
 // Fingerprint identifies the current root secret and is safe to store: 32
 // hexadecimal digits, from which the secret cannot be told unless it can be
 // guessed.
-func (s *Secrets) Fingerprint() string {
-	return hex.EncodeToString(s.generations[0].derive("fingerprint", "")[:16])
+func (s *Secrets) Fingerprint() string { return s.generations[0].fingerprint() }
+
+// PreviousFingerprint identifies the previous root secret during a rotation, ""
+// outside of one.
+func (s *Secrets) PreviousFingerprint() string {
+	if len(s.generations) < 2 {
+		return ""
+	}
+	return s.generations[1].fingerprint()
 }
+
+func (g generation) fingerprint() string { return hex.EncodeToString(g.derive("fingerprint", "")[:16]) }
 
 // NewKeyID issues a key id under the current root secret: 24 characters A-Z and
 // 2-7, of which the first eight name Sluice and the root secret's generation and

@@ -172,6 +172,19 @@ func (s *State) Fingerprint(_ context.Context, fp string) error {
 	return nil
 }
 
+// Rotate replaces the mark of the root secret.
+func (s *State) Rotate(_ context.Context, fp string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.FingerprintFile != "" {
+		if err := os.WriteFile(s.FingerprintFile, []byte(fp), 0o600); err != nil {
+			return err
+		}
+	}
+	s.fingerprint = fp
+	return nil
+}
+
 // Rows yields every row of an hour at or after from and before to, as
 // they stand at the call, in no order. It stops at the first error of yield and
 // returns it. Rows that were folded into days are of hour 0.

@@ -154,6 +154,15 @@ func (l *Ledger) Fingerprint(ctx context.Context, fp string) error {
 	return nil
 }
 
+// Rotate replaces the mark of the root secret.
+func (l *Ledger) Rotate(ctx context.Context, fp string) error {
+	client, err := l.connected(ctx)
+	if err != nil {
+		return err
+	}
+	return client.HSet(ctx, metaKey, "fingerprint", fp).Err()
+}
+
 // Watermark implements meter.Ledger.
 func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, error) {
 	text, err := l.mark(ctx, root, "w:"+writer)
