@@ -188,16 +188,21 @@ func (p *pair) served(threshold float64) outcome {
 	return o
 }
 
-// splits is how many calibrations a certified row is the mean of.
-const splits = 50
+// splits is how many calibrations a certified row is the mean of. The mean of
+// one batch of 50 moves by points with the seed, so there are several.
+const (
+	batch  = 50
+	splits = 4 * batch
+)
 
 // certified is the sum over calibrations. A refusal saves nothing.
 type certified struct {
 	issued, broken int
 	saving, loss   float64
+	batches        [splits / batch]float64 // sums of savings
 }
 
-// certify calibrates on n pairs of train, splits times, and measures on all
+// calibrations calibrates on n pairs of train, splits times, and measures on all
 // prompts of data that it did not see. ok is false when there are too few.
 func calibrations(train, data []pair, n int, share float64) (c certified, ok bool) {
 	rng := rand.New(rand.NewPCG(4, 4))
@@ -223,6 +228,7 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 		m := meanOf(xs, share)
 		c.issued++
 		c.saving += m.saving
+		c.batches[k/batch] += m.saving
 		c.loss -= m.gain
 		if -m.gain > 0.02 {
 			c.broken++
@@ -283,7 +289,8 @@ func certifiedBar(b bar, c certified, ok bool, reach float64) bar {
 		b.got, b.verdict = "too few pairs", notRunnable
 		return b
 	}
-	b.got = fmt.Sprintf("%.1f %%, a refusal as 0; %d of %d issued; %d broken", 100*c.saving/splits, c.issued, splits, c.broken)
+	b.got = fmt.Sprintf("%.1f %%, a refusal as 0 (batches of %d: %.1f to %.1f); %d of %d issued; %d broken", 100*c.saving/splits,
+		batch, 100*slices.Min(c.batches[:])/batch, 100*slices.Max(c.batches[:])/batch, c.issued, splits, c.broken)
 	if c.issued > 0 {
 		b.got += fmt.Sprintf("; loss %.2f points", 100*c.loss/float64(c.issued))
 	}

@@ -104,8 +104,9 @@ A row passes when it reaches the saving and, for agreement, the lower bound of t
 `
 
 const tail = `
-Certified rows did **not** go through the gateway: thresholds are calibrated on n pairs drawn from TRAIN, 50 times, and measured
-on all prompts of DATA that were not drawn. Where both are one folder these parts mirror each other, and at 80/20 few easy
+Certified rows did **not** go through the gateway: thresholds are calibrated on n pairs drawn from TRAIN, 200 times, and measured
+on all prompts of DATA that were not drawn. One batch of 50 says little: its mean moves by points with the seed, so the mean of
+four batches is held against the bar. Where both are one folder these parts mirror each other, and at 80/20 few easy
 prompts are left, so that more certificates count as broken than are; [cascade.md](cascade.md) has the measure against
 the true loss. The order of risk was chosen on these prompts; on others, savings may be a little lower.
 
