@@ -144,7 +144,7 @@ func (f *simulateFlags) exported(now time.Time) (simulate.Workload, error) {
 	if covered.Sign() <= 0 {
 		return simulate.Workload{}, invalid{fmt.Errorf("%s does not say how many days it covers: give --usage-days", f.usage)}
 	}
-	return u.Workload.Over(covered, f.days), nil
+	return u.Over(covered, f.days), nil
 }
 
 func (f *simulateFlags) setup(books *priceList) (simulate.Setup, error) {

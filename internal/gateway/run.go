@@ -133,7 +133,7 @@ func (r *run) hold() {
 		}
 		r.keep(raw)
 	}
-	r.leg.res.Frames.Close() //nolint:errcheck // the stream is over
+	r.leg.res.Frames.Close()
 	r.whole = errors.Is(err, io.EOF) && (r.usage.End() || r.call.unfamiliar()) && r.usage.Exception() == ""
 	if !r.whole {
 		r.broken = asEngineError(err)

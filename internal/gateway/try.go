@@ -29,8 +29,8 @@ type trial struct {
 
 // tried reports whether the answer of the first leg is looked at.
 func (c *call) tried() bool {
-	return c.plan.Cascade != nil && c.plan.Cascade.Checks() && len(c.legs) > 1 && c.legs[0].Role == router.RoleLight &&
-		!(c.facts.Stream && c.plan.Cascade.Settings.Stream == "pre_only")
+	checked := c.plan.Cascade != nil && c.plan.Cascade.Checks() && len(c.legs) > 1 && c.legs[0].Role == router.RoleLight
+	return checked && (!c.facts.Stream || c.plan.Cascade.Settings.Stream != "pre_only")
 }
 
 // planPartner puts the partner between the light and the escalation leg. A

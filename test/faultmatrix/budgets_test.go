@@ -51,8 +51,8 @@ func (w *world) windows() map[string]meter.WindowBook {
 	}
 	all := map[string]meter.WindowBook{}
 	for _, b := range books {
-		if b.Window.Unit == meter.UnitUSD {
-			all[b.Window.Tenant+" "+b.Window.Period] = b
+		if b.Unit == meter.UnitUSD {
+			all[b.Tenant+" "+b.Period] = b
 		}
 	}
 	return all

@@ -185,7 +185,7 @@ func (g *gate) start(crashAt string) bool {
 	g.w.t.Helper()
 	g.client.CloseIdleConnections()
 	g.process = spawn(g.w.t, []string{"SLUICE_CRASH_AT=" + crashAt}, "serve", "--config", g.config())
-	g.w.t.Cleanup(g.process.kill)
+	g.w.t.Cleanup(g.kill)
 	select {
 	case <-g.ready:
 		return true
@@ -323,7 +323,7 @@ func (g *gate) send(a *ask) int {
 	defer res.Body.Close()
 	id := res.Header.Get("x-sluice-request-id")
 	if a.leave >= 0 {
-		_, err = io.CopyN(io.Discard, res.Body, int64(a.leave))
+		io.CopyN(io.Discard, res.Body, int64(a.leave))
 		g.w.note(id, false)
 		return 0
 	}

@@ -72,7 +72,7 @@ func readFile(path string) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	var rows []Row
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, longestLine)

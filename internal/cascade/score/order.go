@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 )
 
-// The scale of risks: in [0,1) the two light answers agree, in [1,2) they do
-// not, and Never is above every threshold. The further down, the sooner a
+// Never is above every threshold on the scale of risks: in [0,1) the two light
+// answers agree, in [1,2) they do not. The further down, the sooner a
 // certificate lets the light answer through.
 const Never = math.MaxFloat64
 

@@ -58,7 +58,7 @@ func wipe(ctx context.Context, r Rebuilding, out io.Writer) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.Name, err)
 		}
-		defer lock.Close()
+		defer lock.Close() //nolint:errcheck // the kernel drops the lock in any case
 		b, err := meter.ReadBooks(j.Disk)
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.Name, err)

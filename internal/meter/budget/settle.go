@@ -99,7 +99,7 @@ func (r *root) settle() {
 		return
 	}
 	r.failed = time.Time{}
-	r.settled(accounts, req, reply, now)
+	r.settled(accounts, req, reply)
 }
 
 // word is all that there is to tell about the root.
@@ -131,7 +131,7 @@ func (r *root) send(req *meter.SettleRequest) (*meter.SettleReply, error) {
 	})
 }
 
-func (r *root) settled(accounts []*account, req *meter.SettleRequest, reply *meter.SettleReply, now time.Time) {
+func (r *root) settled(accounts []*account, req *meter.SettleRequest, reply *meter.SettleReply) {
 	for i, a := range accounts {
 		a.acked = max(a.acked, req.Accounts[i].Returned)
 		if i < len(reply.Windows) {

@@ -44,7 +44,7 @@ type borrower struct {
 
 func (s *State) now() time.Time {
 	if s.Now == nil {
-		return time.Now()
+		return time.Now() //nolint:forbidigo // the default of a clock that is an option
 	}
 	return s.Now()
 }

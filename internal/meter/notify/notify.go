@@ -164,7 +164,7 @@ func (s *Sender) post(m Message, body []byte) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // the answer is not needed
 	if res.StatusCode < 200 || res.StatusCode >= 300 {
 		return fmt.Errorf("the receiver answered %d", res.StatusCode)
 	}
