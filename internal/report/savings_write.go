@@ -3,7 +3,6 @@ package report
 import (
 	"bufio"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/big"
@@ -101,10 +100,6 @@ func WriteSavings(w io.Writer, format Format, rows []Saving) error {
 }
 
 func writeSavingsJSON(out *bufio.Writer, rows []Saving) {
-	quoted := func(s string) string {
-		b, _ := json.Marshal(s) // a string always encodes
-		return string(b)
-	}
 	out.WriteString("[")
 	for i := range rows {
 		r := &rows[i]

@@ -75,28 +75,30 @@ func Write(w io.Writer, layout Layout, rows []Row) error {
 	return out.Flush()
 }
 
+// quoted is s as a JSON string.
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // a string always encodes
+	return string(b)
+}
+
 // writeJSON writes the fields in their documented order, which a map would lose.
 func writeJSON(out *bufio.Writer, by []string, rows []Row) error {
-	text := func(s string) string {
-		b, _ := json.Marshal(s) // a string always encodes
-		return string(b)
-	}
 	out.WriteString("[")
 	for i := range rows {
 		r := &rows[i]
 		if i > 0 {
 			out.WriteString(",")
 		}
-		fmt.Fprintf(out, "\n  {\"from\":%s,\"to\":%s", text(stamp(r.from)), text(stamp(r.to)))
+		fmt.Fprintf(out, "\n  {\"from\":%s,\"to\":%s", quoted(stamp(r.from)), quoted(stamp(r.to)))
 		for j, name := range by {
-			fmt.Fprintf(out, ",%s:%s", text(name), text(r.By[j]))
+			fmt.Fprintf(out, ",%s:%s", quoted(name), quoted(r.By[j]))
 		}
 		for _, f := range figures {
 			value := f.text(r)
 			if f.quote {
-				value = text(value)
+				value = quoted(value)
 			}
-			fmt.Fprintf(out, ",%s:%s", text(f.name), value)
+			fmt.Fprintf(out, ",%s:%s", quoted(f.name), value)
 		}
 		out.WriteString("}")
 	}

@@ -122,7 +122,7 @@ func (b *builder) operations(names []string, path string) map[wire.Operation]boo
 	}
 	allowed := make(map[wire.Operation]bool, len(names))
 	for i, name := range names {
-		op, ok := operationNames[name]
+		op, ok := wire.ParseOperation(name)
 		if !ok {
 			b.fail(fmt.Sprintf("%s[%d]", path, i), "%q is not an operation", name)
 			continue

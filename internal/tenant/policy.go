@@ -2,21 +2,6 @@ package tenant
 
 import "github.com/sluice-gateway/sluice/internal/wire"
 
-// operationNames are the operations as the configuration names them.
-var operationNames = map[string]wire.Operation{
-	"converse":                         wire.OpConverse,
-	"converse-stream":                  wire.OpConverseStream,
-	"invoke":                           wire.OpInvoke,
-	"invoke-with-response-stream":      wire.OpInvokeStream,
-	"count-tokens":                     wire.OpCountTokens,
-	"apply-guardrail":                  wire.OpApplyGuardrail,
-	"invoke-guardrail-checks":          wire.OpInvokeGuardrailChecks,
-	"start-async-invoke":               wire.OpStartAsyncInvoke,
-	"get-async-invoke":                 wire.OpGetAsyncInvoke,
-	"list-async-invokes":               wire.OpListAsyncInvokes,
-	"invoke-with-bidirectional-stream": wire.OpInvokeBidirectional,
-}
-
 // defaultOperations are allowed to a tenant that names none.
 var defaultOperations = []string{
 	"converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens", "apply-guardrail",
