@@ -38,6 +38,7 @@ var LendingCases = []LendingCase{
 	{"moves the slices of a silent writer to suspense", expires},
 	{"gives an account back to a writer that returns", revives},
 	{"frees the concurrency of a silent writer", freesConcurrency},
+	{"takes a forgotten claim on concurrency for no loss", forgetsConcurrency},
 	{"keeps what an older process left until its records come", keepsOlderEpochs},
 	{"fences an older process", fencesLending},
 	{"recalls idle slices once for a refusal", recalls},

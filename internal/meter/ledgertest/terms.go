@@ -53,6 +53,21 @@ func freesConcurrency(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
+// forgetsConcurrency takes a claim on a limit of open calls in which nobody has
+// anything any more for one of a writer that was silent, not for a loss.
+func forgetsConcurrency(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(slots(), 0, 1, 5)), meter.Granted, 5)
+	end := settlement("w1", long, meter.Account{Window: slots(), Granted: 5})
+	end.Retire = true
+	l.settle(end)
+	if l.settle(settlement("w2", long, meter.Account{Window: slots(), Granted: 7})).Frozen {
+		l.fail("a writer that was silent for long freezes the root")
+	}
+	l.grant(request("w3", long, want(month(), 0, 1, 5)), meter.Granted, 5)
+	return l.err
+}
+
 func keepsOlderEpochs(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
