@@ -44,6 +44,7 @@ var LendingCases = []LendingCase{
 	{"recalls idle slices once for a refusal", recalls},
 	{"closes the accounts of a writer that ends", retires},
 	{"keeps an account whose records have not come", retiresLate},
+	{"retires a writer for another when its term has passed", retiresLapsed},
 	{"freezes on a grant that it has forgotten", freezesOnGrant},
 	{"freezes on a watermark that it has forgotten", freezesOnWatermark},
 	{"thaws when all have asserted and caught up", thawsEarly},

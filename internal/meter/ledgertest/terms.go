@@ -158,6 +158,34 @@ func retiresLate(ctx context.Context, ledger Lender) error {
 }
 
 // freezesOnGrant asks a ledger that never heard of what the writer has.
+// retiresLapsed lets somebody else end a writer that may live: not before its term
+// has passed, and not before its records are in.
+func retiresLapsed(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", short, want(month(), 0, 10, 50), want(slots(), 0, 3, 3)), meter.Granted, 50, 3)
+	heir := settlement("w1", long)
+	heir.Retire, heir.Lapsed, heir.Head = true, true, 1
+	if !l.settle(heir).Open {
+		l.fail("it ended a writer that may live")
+	}
+	l.holds(month(), 0, 50, 0)
+	pause(2 * short)
+	if !l.settle(heir).Open {
+		l.fail("it ended a writer whose records are awaited")
+	}
+	l.holds(month(), 0, 0, 50)
+	l.charge("w1", 1, spent(month(), 20))
+	l.holds(month(), 20, 0, 30)
+	for range 2 {
+		if l.settle(heir).Open {
+			l.fail("a writer whose records are in has accounts")
+		}
+		l.holds(month(), 20, 0, 0)
+		l.holds(slots(), 0, 0, 0)
+	}
+	return l.err
+}
+
 func freezesOnGrant(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)
