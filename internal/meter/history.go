@@ -23,9 +23,12 @@ type history struct {
 	suspended []suspended
 	// through is the last segment that the checkpoint covers.
 	through uint64
-	damage  []journal.Damage
-	lost    int64 // numbers that were filled up for damaged records
-	gaps    []SeqGap
+	// estate is who wrote last, when that was the estate of a dead process and
+	// nothing was begun since: there may be more to write of it.
+	estate journal.Identity
+	damage []journal.Damage
+	lost   int64 // numbers that were filled up for damaged records
+	gaps   []SeqGap
 	// each, when not nil, is called with every posting, once.
 	each func(lane, *Posting) error
 }
@@ -38,8 +41,8 @@ const (
 	// fenced: another process posts under the same id. What the ledger does not
 	// have of it stays in the journal.
 	fenced
-	// left: everything was posted and the process ended. A ledger that loses it
-	// later gets it again.
+	// left: everything was posted and given back. A ledger that loses it later
+	// gets it again.
 	left
 )
 
@@ -153,6 +156,10 @@ func (h *history) read(disk journal.Disk, to journal.Position) error {
 	for r.Next() {
 		if err := h.record(r.Writer(), r.Kind(), r.Payload()); err != nil {
 			return fmt.Errorf("journal record at %s: %w", r.At(), err)
+		}
+		h.estate = journal.Identity{}
+		if journal.IsEstate(r.Writer()) {
+			h.estate = journal.Identity{Writer: r.Writer(), Epoch: r.Epoch()}
 		}
 	}
 	h.damage = append(h.damage, r.Damage()...)
