@@ -20,8 +20,9 @@ var markLua string
 // kept is how many hints of each kind a root's log keeps.
 var kept = [share.Kinds]int{share.Session: 8192, share.Guard: 1024, share.Watch: 256} //nolint:gochecknoglobals // a table
 
-// readAtOnce bounds the hints of a kind in one reply.
-const readAtOnce = 256
+// readAtOnce bounds the hints of a kind in one reply. Only a gateway that has just
+// started, or was away, finds so many.
+const readAtOnce = 1024
 
 // cursors are how far a root's logs were read, as the script told. The zero
 // value is their beginning.

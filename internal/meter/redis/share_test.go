@@ -127,10 +127,10 @@ func TestHintsWaitForTheirBatch(t *testing.T) {
 func TestHintsAreBounded(t *testing.T) {
 	server := redistest.NewServer(t)
 	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
-	const rounds = 48
+	const rounds, each = 48, 256
 	for round := range rounds {
-		for i := range readAtOnce {
-			a.put(share.Session, fmt.Sprint(round*readAtOnce+i), "")
+		for i := range each {
+			a.put(share.Session, fmt.Sprint(round*each+i), "")
 		}
 		a.beat()
 	}
@@ -150,7 +150,7 @@ func TestHintsAreBounded(t *testing.T) {
 	for range rounds {
 		b.beat()
 	}
-	newest := fmt.Sprint(rounds*readAtOnce - 1)
+	newest := fmt.Sprint(rounds*each - 1)
 	if _, ok := b.heard[newest]; !ok || len(b.heard) != length {
 		t.Errorf("%d hints came, want %d and the newest among them", len(b.heard), length)
 	}
