@@ -74,17 +74,20 @@ func TestSessionsMoveBetweenGateways(t *testing.T) {
 	if got := c.ask(b, "one", "hello"); got != fresh {
 		t.Fatalf("a conversation of its own: %s", got)
 	}
+	tries, session := 0, ""
 	harness.Eventually(t, 30*time.Second, func() (bool, string) {
-		c.escalates(a, "one")
-		time.Sleep(100 * time.Millisecond)
-		got := c.ask(b, "one", "hello") // does not mark the session itself
+		tries++
+		session = fmt.Sprint("escalated ", tries)
+		c.escalates(a, session)
+		time.Sleep(200 * time.Millisecond)
+		got := c.ask(b, session, "hello") // does not mark the session itself
 		return got == stays, got
 	})
 	if got := c.ask(b, "two", "hello"); got != fresh {
 		t.Errorf("another conversation: %s", got)
 	}
 	harness.Eventually(t, 40*time.Second, func() (bool, string) {
-		first, second := c.ask(a, "one", "hello"), c.ask(b, "one", "hello")
+		first, second := c.ask(a, session, "hello"), c.ask(b, session, "hello")
 		return first == fresh && second == fresh, first + ", " + second
 	})
 }
