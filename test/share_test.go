@@ -74,15 +74,19 @@ func TestSessionsMoveBetweenGateways(t *testing.T) {
 	if got := c.ask(b, "one", "hello"); got != fresh {
 		t.Fatalf("a conversation of its own: %s", got)
 	}
-	tries, session := 0, ""
+	tries, session, asked := 0, "", 0
 	harness.Eventually(t, 30*time.Second, func() (bool, string) {
 		tries++
 		session = fmt.Sprint("escalated ", tries)
 		c.escalates(a, session)
-		time.Sleep(200 * time.Millisecond)
-		got := c.ask(b, session, "hello") // does not mark the session itself
+		got := ""
+		for asked = 0; asked < 5 && got != stays; asked++ {
+			time.Sleep(100 * time.Millisecond) // one batch of each, and some
+			got = c.ask(b, session, "hello")   // does not mark the session itself
+		}
 		return got == stays, got
 	})
+	t.Logf("known at the other gateway's turn %d, in try %d", asked, tries)
 	if got := c.ask(b, "two", "hello"); got != fresh {
 		t.Errorf("another conversation: %s", got)
 	}
