@@ -84,7 +84,6 @@ func TestVoidCertificates(t *testing.T) {
 	f("models", func(b *certify.Binding) { b.Models[0] = "another" })
 	f("prices", func(b *certify.Binding) { b.PricesHash = "another" })
 	f("policy", func(b *certify.Binding) { b.PolicyHash = "another" })
-	f("schema", func(b *certify.Binding) { b.SchemaHash = "another" })
 	f("cascade", func(b *certify.Binding) { b.Cascade = "another" })
 }
 
