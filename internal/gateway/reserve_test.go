@@ -225,6 +225,47 @@ func TestBudgetHolds(t *testing.T) {
 	t.Logf("%d served, %d refused, %+v", served.Load(), refused.Load(), f.desk.Stats())
 }
 
+// TestEstimatesAreNotHeld teaches the gateway that inputs are tiny and then asks
+// for 200 at once that all come to the most they can: together twice the budget.
+func TestEstimatesAreNotHeld(t *testing.T) {
+	f := newFixture(t, "100", "")
+	for range 128 {
+		f.ask(t, "dear.light-v1:0")
+	}
+	var under, refused, served atomic.Int64
+	all := make(chan struct{})
+	const asked = 200
+	arrived := func(n int64) {
+		if n == asked {
+			close(all)
+		}
+	}
+	f.answer = func(string, int64) (*engine.Response, error) {
+		arrived(under.Add(1))
+		<-all
+		return &engine.Response{Status: 200, Body: []byte(`{"usage":{"inputTokens":1100,"outputTokens":5,"totalTokens":1105}}`)}, nil
+	}
+	var callers sync.WaitGroup
+	for range asked {
+		callers.Go(func() {
+			status, _, _ := f.ask(t, "dear.light-v1:0")
+			if status == 200 {
+				served.Add(1)
+				return
+			}
+			refused.Add(1)
+			arrived(under.Add(1))
+		})
+	}
+	callers.Wait()
+	if posted := f.end(t)["acme dollars"].Posted; posted > 100_000_000_000 || served.Load() < 80 {
+		t.Errorf("%d nano-dollars posted under a limit of 100 dollars, %d served, %d refused", posted, served.Load(), refused.Load())
+	}
+	if over := f.desk.Stats().Overshoots; over != 0 {
+		t.Errorf("%d attempts spent more than they held", over)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	check := func(own, model string, status int, texts ...string) {
 		t.Helper()

@@ -19,32 +19,14 @@ func (a Amounts) Plus(b Amounts) Amounts {
 	return a
 }
 
-// Cost is what something may use: by an estimate that is seldom exceeded, and
-// by a bound that never is. The bound is held where little is left.
-type Cost struct{ Likely, Proven Amounts }
-
-// Plus adds d to c.
-func (c Cost) Plus(d Cost) Cost { return Cost{c.Likely.Plus(d.Likely), c.Proven.Plus(d.Proven)} }
-
-func (c *Cost) of(u meter.Unit, kind kind) int64 {
-	if kind == proven {
-		return c.Proven[u]
-	}
-	return c.Likely[u]
-}
-
-type kind uint8
-
-const (
-	likely kind = iota
-	proven
-)
-
 // Claim is what a request asks for.
 type Claim struct {
 	Policy *Policy // nil: nothing limits the tenant
 	Lane   Lane
-	Cost   Cost
+	// Cost is the most that the request can come to. Limits hold as far as it is
+	// never exceeded; an estimate will not do, however far the limit is: whoever
+	// is let in on one stays open while others use up what is left.
+	Cost Amounts
 }
 
 // Reservation is what one request holds. nil is a reservation of nothing, which
@@ -60,7 +42,6 @@ type Reservation struct {
 type part struct {
 	account *account
 	pool    Lane
-	kind    kind
 	covered bool  // taken out of a slice; else only counted
 	left    int64 // not yet given to an attempt
 }
@@ -107,7 +88,7 @@ func pause(ctx context.Context, wait time.Duration) bool {
 
 // Attempt takes a part of the reservation for one attempt, as much as is left
 // of it. The request itself is counted by the first attempt that is billed.
-func (r *Reservation) Attempt(cost Cost) *Hold {
+func (r *Reservation) Attempt(cost Amounts) *Hold {
 	if r == nil {
 		return nil
 	}
@@ -117,7 +98,7 @@ func (r *Reservation) Attempt(cost Cost) *Hold {
 	defer r.root.mu.Unlock()
 	for i := range r.parts {
 		p := &r.parts[i]
-		n := min(p.left, cost.of(p.account.window.Unit, p.kind))
+		n := min(p.left, cost[p.account.window.Unit])
 		if p.account.window.Unit == meter.UnitConcurrent {
 			n = 0
 		}
