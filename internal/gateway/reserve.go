@@ -122,7 +122,7 @@ func (l *Line) settle(c *call, g *leg, end *meter.End, costs meter.Costs) {
 	case meter.Completed:
 		g.hold.Settle(budget.Amounts{meter.UnitUSD: nanoUSD, meter.UnitTokens: tokens})
 	case meter.Failed:
-		g.hold.Release()
+		g.hold.Fail()
 	case meter.Unknown:
 		g.hold.Unknown()
 	}

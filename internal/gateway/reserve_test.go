@@ -358,6 +358,31 @@ func TestFailedAttemptGivesBack(t *testing.T) {
 	}
 }
 
+// TestFailedRequestsCount: a rate counts each request once, whatever its
+// attempts come to.
+func TestFailedRequestsCount(t *testing.T) {
+	f := newFixture(t, "1000", "limits: {requests_per_minute: 3}")
+	f.answer = func(string, int64) (*engine.Response, error) {
+		return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype", Value: "ServiceUnavailableException"}}}, nil
+	}
+	// Seven are too many for two minutes too, should one end meanwhile.
+	refused := 0
+	for range 7 {
+		if status, _, header := f.ask(t, "dear.light-v1:0"); status == 429 && header.Get("retry-after") != "" {
+			refused++
+		} else if status != 503 {
+			t.Errorf("status %d", status)
+		}
+	}
+	sums := f.end(t)
+	if got := sums["acme/app requests"]; refused == 0 || got != (meter.WindowState{Posted: int64(7 - refused)}) {
+		t.Errorf("%d refused, %+v", refused, got)
+	}
+	if got := sums["acme dollars"]; got != (meter.WindowState{}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // load reads settings and the price book beside them.
 func load(t *testing.T, text string) *config.Config {
 	t.Helper()
