@@ -144,7 +144,7 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 		l.unlabelled++
 		return
 	}
-	one := certify.Pair{Time: p.Time, Risk: score.Never, Escalation: 1, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
+	one := certify.Pair{Time: p.Time, Risk: score.Never, Escalation: 1, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost, Weight: p.Weight}
 	if p.Risk != nil && p.Veto == "" {
 		one.Risk = *p.Risk
 	}

@@ -51,6 +51,10 @@ type Pair struct {
 	Partner string `json:"partner"`
 	Label   string `json:"label"`
 	KeyKind string `json:"key_kind"` // of the light answer, answer.Kind
+	// Weight is for how many requests the pair stands, relative to the others of
+	// the log; 0 counts as 1. Gateways write none: who joins logs that were
+	// sampled at different fractions sets it.
+	Weight float64 `json:"weight,omitempty"`
 
 	Light      Leg  `json:"light"`
 	Second     *Leg `json:"second,omitempty"` // the partner
@@ -122,13 +126,13 @@ func (l *Log) Append(p *Pair) error {
 const maxLine = 32 << 20
 
 // Read calls each with the pairs in the order of the log. Lines that are not
-// whole, or of another version, are counted as skipped.
+// whole, of another version, or of negative weight are counted as skipped.
 func Read(r io.Reader, each func(*Pair) error) (skipped int, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var p Pair
-		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version {
+		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version || p.Weight < 0 {
 			skipped++
 			continue
 		}
