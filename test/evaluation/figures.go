@@ -188,19 +188,31 @@ type pair struct {
 // pairsOf labels recorded answers. Only here, in label and in outcomes is read
 // which of them are right.
 func pairsOf(rows []recorded.Row, p policy) []pair {
-	var req answer.Request
 	var out []pair
 	for _, r := range usable(rows, p) {
 		light, partner, full := r.Answers[p.light], r.Answers[p.partner], r.Answers[p.escalation]
-		a, b := &answer.Answer{Text: light.Output}, &answer.Answer{Text: partner.Output}
 		out = append(out, pair{easy: easy(r), id: r.ID, Pair: certify.Pair{
-			Risk:  score.Untrained(&score.Input{Prompt: r.Prompt, Light: a, Partner: b, LightK: answer.KeyOf(&req, a), PartK: answer.KeyOf(&req, b)}),
+			Risk:  riskOf(r.Prompt, light.Output, partner.Output),
 			Light: light.Quality(), Escalation: full.Quality(),
 			LightCost: cost(p.light, r.InTokens, light.OutTokens) + cost(p.partner, r.InTokens, partner.OutTokens),
 			FullCost:  cost(p.escalation, r.InTokens, full.OutTokens),
 		}})
 	}
 	return out
+}
+
+// riskOf is what the gateway makes of two answers.
+func riskOf(prompt, light, partner string) float64 {
+	var req answer.Request
+	a := &answer.Answer{Text: light}
+	if answer.Check(&req, a, nil, answer.Options{}).Veto != "" {
+		return score.Never
+	}
+	in := score.Input{Prompt: prompt, Light: a, LightK: answer.KeyOf(&req, a)}
+	if in.Partner = cascade.Opinion(&req, &answer.Answer{Text: partner}, nil); in.Partner != nil {
+		in.PartK = answer.KeyOf(&req, in.Partner)
+	}
+	return score.Untrained(&in)
 }
 
 // served is what a threshold does to a pair.
