@@ -123,7 +123,28 @@ func TestShadowsKeepToTheirBounds(t *testing.T) {
 	f("not sampled", observe+"usd_per_day: 20}\n", 0.5, 0)
 	f("no budget left", observe+"usd_per_day: 0.0001}\n", 0, 0)
 	f("nobody pays", "    mode: observe\n", 0, 0)
-	f("no observing", "    mode: check\n    shadow: {tenant: platform/shadow, fraction: 1}\n", 0, 0)
+	f("rules alone", "    mode: rules\n    shadow: {tenant: platform/shadow, fraction: 1}\n", 0, 0)
+	f("nobody pays in check", "    mode: check\n", 0, 0)
+}
+
+// TestCheckIsSampled asks the escalation model after a light answer, for its
+// length, and never twice where it served.
+func TestCheckIsSampled(t *testing.T) {
+	f := func(light string, want ...string) {
+		t.Helper()
+		s := compiled(t, partnered+"    shadow: {tenant: platform/shadow, fraction: 1}\n")
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(27 * 366 * 24 * time.Hour)
+			b := newBench(s, byModel(reply{text: light}, reply{text: "42"}, reply{text: "strong"}))
+			b.do(b.ask(t.Context(), wire.OpConverse, hello))
+			b.line.Close(t.Context())
+			if diff := cmp.Diff(want, b.books.rows()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	f("42", "light completed served", "partner completed", "shadow shadow completed")
+	f("41", "light completed wasted", "partner completed wasted", "escalated disagree completed served escalated")
 }
 
 func TestAllowance(t *testing.T) {

@@ -31,7 +31,7 @@ func TestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = append(data, `{"v":99}`+"\n"+`{"v":1,"weight":-1}`+"\n"+`{"v":1,"ti`...)
+	data = append(data, `{"v":99}`+"\n"+`{"v":2,"weight":-1}`+"\n"+`{"v":1,"ti`...)
 	var got []*Pair
 	skipped, err := Read(bytes.NewReader(data), func(p *Pair) error { got = append(got, p); return nil })
 	if diff := cmp.Diff(want, got); diff != "" || skipped != 3 || err != nil {
