@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,6 +92,8 @@ func label(p *pairs.Pair, r *recorded.Row) {
 type certificate struct {
 	Hash      string
 	Threshold float64
+
+	file []byte
 }
 
 // calibrate runs the command on a log of the drawn pairs. A refusal writes no
@@ -114,11 +117,25 @@ func (g *gateway) calibrate(drawn []*pairs.Pair) (c certificate, err error) {
 	if err != nil {
 		return c, err
 	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
+	if c.file, err = os.ReadFile(file); err != nil {
 		return c, err
 	}
-	return c, json.Unmarshal(raw, &c)
+	return c, json.Unmarshal(c.file, &c)
+}
+
+// writeCertificates puts the certificates beside OUT, one line each.
+func writeCertificates(out string, trials []*trial) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	for _, t := range trials {
+		if t.Hash == "" {
+			continue
+		}
+		if err := enc.Encode(json.RawMessage(t.file)); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(out+".certificates", b.Bytes(), 0o600)
 }
 
 // trial is one certified row with one draw of pairs, through the gateway.

@@ -11,6 +11,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -70,7 +71,7 @@ func run(f flags) error {
 	if err != nil {
 		return err
 	}
-	if err := writeLines(f.out, r.lines); err != nil {
+	if err := errors.Join(writeLines(f.out, r.lines), writeCertificates(f.out, r.trials)); err != nil {
 		return err
 	}
 	r.bars = bars(r, data, train)
@@ -114,7 +115,7 @@ func (b *bench) evaluate(data, train []recorded.Row, splits int) (*result, error
 	if r.books, err = b.audit(data, answers); err != nil {
 		return nil, err
 	}
-	if r.trials, err = b.certified(data, train, answers, splits); err != nil {
+	if r.trials, err = b.certified(data, train, certifiedRows, splits); err != nil {
 		return nil, err
 	}
 	r.lines = append(r.untrained, r.books.lines...)
@@ -145,9 +146,9 @@ func (b *bench) untrained(data []recorded.Row, answers script) ([]line, error) {
 	return lines, err
 }
 
-// certified sends every certified row, splits times. A row that the recordings
-// are too small for is left out.
-func (b *bench) certified(data, train []recorded.Row, answers script, splits int) ([]*trial, error) {
+// certified sends the certified rows, splits times each. A row that the
+// recordings are too small for is left out.
+func (b *bench) certified(data, train []recorded.Row, rows []row, splits int) ([]*trial, error) {
 	from := usable(train, nova)
 	if len(from) == 0 {
 		return nil, nil
@@ -163,12 +164,12 @@ func (b *bench) certified(data, train []recorded.Row, answers script, splits int
 		c.prompts[r.ID] = r.Prompt
 		label(log[r.ID], r)
 	}
-	c.data = startStandIn(answers, b.back)
+	c.data = startStandIn(scriptOf(data), b.back)
 	defer c.data.Close()
 	var trials []*trial
-	for i := range certifiedRows {
+	for i := range rows {
 		for split := 1; split <= splits; split++ {
-			t, err := b.certify(&certifiedRows[i], split, c)
+			t, err := b.certify(&rows[i], split, c)
 			if err != nil {
 				return nil, err
 			}
