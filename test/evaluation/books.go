@@ -41,12 +41,17 @@ func (a *amount) UnmarshalJSON(raw []byte) error {
 	return err
 }
 
-// sampled is the share of requests whose escalation answer is asked for as well,
-// so that its length is known for more than what was hard enough to escalate.
-const sampled = 0.1
+// sampled is the share of what light answered that the escalation model is asked
+// as well, so that its length is known for more than what was hard enough to
+// escalate. How well a mean is known depends on how many answers it is of; so
+// the prompts are sent several times.
+const (
+	sampled = 0.1
+	passes  = 5
+)
 
-// audit sends the prompts of the first policy once more, with shadows, and asks
-// the gateway what it saved.
+// audit sends the prompts of the first policy again, with shadows, and asks the
+// gateway what it saved.
 func (b *bench) audit(data []recorded.Row, answers script) (a audited, err error) {
 	up := startStandIn(answers, b.back)
 	defer up.Close()
@@ -58,7 +63,11 @@ func (b *bench) audit(data []recorded.Row, answers script) (a audited, err error
 	if err != nil {
 		return a, err
 	}
-	if a.lines, err = b.replay(g, up, plan(questions, nova, b.rng)); err != nil {
+	var jobs []job
+	for range passes {
+		jobs = append(jobs, plan(questions, nova, b.rng)...)
+	}
+	if a.lines, err = b.replay(g, up, jobs); err != nil {
 		return a, err
 	}
 	for i := range a.lines {

@@ -80,12 +80,21 @@ func (g *gateway) readPairs(lines []line, log map[string]*pairs.Pair) error {
 	return err
 }
 
-// label is what a person would say of a pair: how good each answer is.
-func label(p *pairs.Pair, r *recorded.Row) {
-	p.Label = "same"
-	if r.Answers[nova.escalation].Correct && !r.Answers[nova.light].Correct {
-		p.Label = "different"
-	}
+// label is a line of the file of labels: how good a person finds each answer.
+type label struct {
+	ID         string  `json:"id"` // of the pair
+	Light      float64 `json:"light"`
+	Escalation float64 `json:"escalation"`
+}
+
+// labelled is a pair from the log of a gateway, with its label.
+type labelled struct {
+	*pairs.Pair
+	label label
+}
+
+func labelOf(p *pairs.Pair, r *recorded.Row) label {
+	return label{p.ID, r.Answers[nova.light].Quality(), r.Answers[nova.escalation].Quality()}
 }
 
 // certificate is what `gateway calibrate` wrote, the zero value when it refused.
@@ -96,17 +105,23 @@ type certificate struct {
 	file []byte
 }
 
-// calibrate runs the command on a log of the drawn pairs. A refusal writes no
-// file and ends with 1; everything else is an error.
-func (g *gateway) calibrate(drawn []*pairs.Pair) (c certificate, err error) {
+// calibrate runs the command on a log of the drawn pairs and a file of their
+// labels. A refusal writes no file and ends with 1; everything else is an error.
+func (g *gateway) calibrate(drawn []labelled) (c certificate, err error) {
 	log := pairs.Log{Dir: g.file("drawn")}
-	for _, p := range drawn {
-		if err := log.Append(p); err != nil {
+	var labels bytes.Buffer
+	enc := json.NewEncoder(&labels)
+	for i := range drawn {
+		if err := errors.Join(log.Append(drawn[i].Pair), enc.Encode(&drawn[i].label)); err != nil {
 			return c, err
 		}
 	}
+	if err := os.WriteFile(g.file("labels.jsonl"), labels.Bytes(), 0o600); err != nil {
+		return c, err
+	}
 	file := g.file("cert.json")
-	said, err := g.run("calibrate", "--config", g.config(), "--cascade", nova.name, "--pairs", pairs.File(log.Dir, nova.name), "--out", file)
+	said, err := g.run("calibrate", "--config", g.config(), "--cascade", nova.name,
+		"--pairs", pairs.File(log.Dir, nova.name), "--labels", g.file("labels.jsonl"), "--out", file)
 	if writeErr := os.WriteFile(g.file("calibration.txt"), said, 0o600); writeErr != nil {
 		return c, writeErr
 	}
@@ -150,7 +165,7 @@ type trial struct {
 // returns nil when there are too few prompts for the row.
 func (b *bench) certify(r *row, split int, c *certifying) (*trial, error) {
 	rng := rand.New(rand.NewPCG(uint64(r.n)+uint64(100*r.share), uint64(split)))
-	drawn, used := drawPairs(c.labelled, r.n, r.share, rng)
+	drawn, used := drawPairs(c.train, r.n, r.share, rng)
 	rest := c.rest(used)
 	if len(drawn) < r.n || len(rest) < 2*least {
 		return nil, nil
@@ -173,10 +188,10 @@ func (b *bench) certify(r *row, split int, c *certifying) (*trial, error) {
 
 // certifying is what all certified rows share.
 type certifying struct {
-	labelled  []pair                 // of TRAIN
-	log       map[string]*pairs.Pair // of TRAIN, by id
-	prompts   map[string]string      // of TRAIN, by id
-	questions []question             // of DATA
+	train     []pair              // as the offline rows have them
+	log       map[string]labelled // of TRAIN, by id
+	prompts   map[string]string   // of TRAIN, by id
+	questions []question          // of DATA
 	data      *standIn
 }
 
@@ -196,12 +211,12 @@ func (c *certifying) rest(used map[string]bool) []question {
 }
 
 // pairs are the lines of the log for a draw, with the weights of the mix.
-func (c *certifying) pairs(drawn []pair, share float64) []*pairs.Pair {
-	out := make([]*pairs.Pair, len(drawn))
+func (c *certifying) pairs(drawn []pair, share float64) []labelled {
+	out := make([]labelled, len(drawn))
 	for i, w := range weighed(drawn, share) {
-		one := *c.log[drawn[i].id]
-		one.Weight = w.Weight
-		out[i] = &one
+		out[i] = c.log[drawn[i].id]
+		one := *out[i].Pair
+		one.Weight, out[i].Pair = w.Weight, &one
 	}
 	return out
 }

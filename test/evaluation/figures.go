@@ -185,7 +185,7 @@ type pair struct {
 	id   string
 }
 
-// pairsOf labels recorded answers. Only here, in label and in outcomes is read
+// pairsOf labels recorded answers. Only here, in labelOf and in outcomes is read
 // which of them are right.
 func pairsOf(rows []recorded.Row, p policy) []pair {
 	var out []pair

@@ -175,27 +175,33 @@ const head = `# The cascade, evaluated
 
 Written by ` + "`make eval`" + `, which replays recorded answers of real models through the built gateway. Do not edit.
 
-%d requests went through bin/gateway (cascades in mode check, untrained agreement) to an upstream that
-serves the recorded answer of each model with the recorded tokens. Models were renamed, ids shuffled. The answer that each
-caller got was compared, byte for byte, with the recorded answer of the model that the gateway says has served.
+%d requests went through bin/gateway to an upstream that serves the recorded answer of each model with the recorded tokens:
+Converse, ConverseStream, InvokeModel and InvokeModelWithResponseStream, over HTTP/1.1 and HTTP/2. Models were renamed, ids
+shuffled. The answer that each caller got was compared, byte for byte, with the recorded answer of the model that the gateway
+says has served. [test/evaluation/README.md](../test/evaluation/README.md) says how to recompute the figures from its output.
 
 **Stand-ins: gpt-4o-mini and Gemini 1.5 flash take the place of a pair of the class of Nova Lite, at Nova Lite's price.** Every
 row marked so rests on that. Escalation is Claude 3.5 Sonnet v2. Llama 3.1 8B and 70B are charged at $0.22 and $0.72 per
-million tokens. Tokens are estimated as bytes / 4. Brackets are 95 %% paired bootstrap intervals. "80/20" weighs GSM8K 80 %%.
-A row passes when it reaches the saving and, for agreement, the lower bound of the accuracy difference is at least -1.5 points.
+million tokens. On MMLU-Pro, Gemini 1.5 flash and pro are charged like Claude 3.5 Haiku and Sonnet. Tokens are estimated as
+bytes / 4. Brackets are 95 %% paired bootstrap intervals. "80/20" weighs GSM8K 80 %%. A row passes when it reaches the saving
+and, for agreement, the lower bound of the accuracy difference is at least -1.5 points.
 
 `
 
 const tail = `
-Certified rows did **not** go through the gateway: thresholds are calibrated on n pairs drawn from TRAIN, 200 times, and measured
-on all prompts of DATA that were not drawn. One batch of 50 says little: its mean moves by points with the seed, so the mean of
-four batches is held against the bar. Where both are one folder these parts mirror each other, and at 80/20 few easy
-prompts are left, so that more certificates count as broken than are; [cascade.md](cascade.md) has the measure against
-the true loss. The order of risk was chosen on these prompts; on others, savings may be a little lower.
+Certified rows: a gateway in mode observe answered the prompts of TRAIN; n of the pairs in its log were drawn and labelled, the
+command calibrate made a certificate of them, and a gateway in mode enforce answered all prompts of DATA that were not drawn.
+That was done with several draws. The rows marked offline do the same in one process for 200 draws: one batch of 50 says little, its mean
+moves by points with the seed, so the mean of four batches is held against the bar. That the gateway decides like the offline
+rows is a row of its own. Where TRAIN and DATA are one folder the two parts mirror each other, and at 80/20 few easy prompts are
+left, so that more certificates count as broken than are; [cascade.md](cascade.md) has the measure against the true loss. The
+order of risk was chosen on these prompts; on others, savings may be a little lower.
 
-The books row compares what the gateway's own report says was spent with the stand-in's log of every leg.
+The row on the reported saving compares what the gateway says it saved with what the recorded answers of the escalation model to
+the same prompts would have cost, less what the upstream was asked for. The gateway knows the length of the escalation model's
+answers from a sample alone: how far it is off depends on the sample.
 
-` + "`make eval DATA=DIR TRAIN=DIR OUT=FILE`" + ` does the same for other prompts; OUT has one line per request, with its legs.
+` + "`make eval DATA=DIR TRAIN=DIR OUT=FILE`" + ` does the same for other prompts.
 
 Why the answers were served, or escalated:
 `
