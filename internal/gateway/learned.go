@@ -20,6 +20,7 @@ import (
 type Learned struct {
 	Gate        *score.Gate          // nil without a pre-score
 	Certificate *certify.Certificate // nil without one, and when it does not hold
+	Void        error                // why there is none where the mode needs one
 }
 
 // LoadLearned reads the pre-scores and certificates of all cascades. A pre-score
@@ -37,6 +38,7 @@ func LoadLearned(s *Snapshot, now time.Time) (map[string]*Learned, []config.Prob
 			problems = append(problems, config.Problem{Path: path + ".pre_score", Message: err.Error()})
 		}
 		if err := learned.readCertificate(settings, BindingOf(s, settings, now)); err != nil {
+			learned.Void = err
 			problems = append(problems, config.Problem{Path: path + ".certificate", Warning: true,
 				Message: err.Error() + "; the escalation model serves until it is calibrated again"})
 		}
