@@ -69,9 +69,9 @@ type Explanation struct {
 	// leave.
 	Refused *Refusal `json:"refused,omitempty"`
 	// Reserved is what all legs together hold of the budgets: the proven worst
-	// case. Held reports whether there is a budget or limit to hold it of. A
-	// gateway that knows the models' answers holds less, about AtEstimate: the
-	// same at the input tokens above.
+	// case. Held reports whether there is a budget or limit to hold it of.
+	// AtEstimate is the same at the input tokens above, which is about what an
+	// attempt of unknown outcome puts into suspense.
 	Reserved   *string `json:"reserved_usd"`
 	AtEstimate *string `json:"reserved_at_estimate_usd"`
 	Held       bool    `json:"held"`
@@ -221,7 +221,7 @@ func explainLeg(p *gateway.Preview, i int, output int64) Leg {
 	}
 	leg.PriceVersion = price.Version
 	if leg.atEstimate.pico, leg.atEstimate.known = price.WorstCase(input, planned.Output); leg.atEstimate.known {
-		leg.reserved = amount{money.Pico(planned.Cost.Proven[meter.UnitUSD]) * picoPerNano, true}
+		leg.reserved = amount{money.Pico(planned.Cost[meter.UnitUSD]) * picoPerNano, true}
 	}
 	if rates, ok := price.TokenRates(); ok {
 		leg.expected = amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}

@@ -50,9 +50,8 @@ type PreviewLeg struct {
 	Limit    wire.Limit   // of output tokens
 	Price    *meter.Price // nil: unpriced
 	Output   int64        // what is reserved of output tokens; a guess when Limit knows no maximum
-	// Cost is what one attempt holds. Likely is what a gateway holds that has not
-	// seen the model's answers yet; it falls as usage comes back.
-	Cost budget.Cost
+	// Cost is what one attempt holds.
+	Cost budget.Amounts
 }
 
 // Preview takes the steps of the line up to the reservation, with a line that
@@ -94,7 +93,7 @@ func (p *Preview) hold(l *Line, c *call) *wire.Error {
 		}
 		leg := PreviewLeg{
 			Leg: g.Leg, Path: p.Plan.PathOf(i), Upstream: g.upstream, Limit: g.limit, Price: g.price, Cost: g.cost,
-			Output: g.cost.Likely[meter.UnitTokens] - g.input,
+			Output: g.cost[meter.UnitTokens] - g.input,
 		}
 		if g.Role == router.RolePartner {
 			leg.Path = router.Partner

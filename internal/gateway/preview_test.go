@@ -71,7 +71,7 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 				t.Errorf("%s: leg %d is %s, path %s; the preview says %s, path %s", name, start.Leg, start.Model, start.Path, want.Model, want.Path)
 			}
 			for _, c := range start.Charges {
-				if held := want.Cost.Likely[meter.UnitUSD]; c.Window.Unit == meter.UnitUSD && (c.Amount != held || held == 0) {
+				if held := want.Cost[meter.UnitUSD]; c.Window.Unit == meter.UnitUSD && (c.Amount != held || held == 0) {
 					t.Errorf("%s: %s holds %d nano-dollars, the preview says %d", name, start.Model, c.Amount, held)
 				}
 			}
