@@ -56,6 +56,9 @@ type Pair struct {
 	Partner string `json:"partner"`
 	Label   string `json:"label"`
 	KeyKind string `json:"key_kind"` // of the light answer, answer.Kind
+	// Judge is what a judge model said of light and escalation answer, nil when
+	// none was asked or its answer could not be read.
+	Judge *Verdict `json:"judge,omitempty"`
 
 	Light      Leg  `json:"light"`
 	Second     *Leg `json:"second,omitempty"` // the partner
@@ -133,13 +136,14 @@ func (l *Log) Append(p *Pair) error {
 const maxLine = 32 << 20
 
 // Read calls each with the pairs in the order of the log. Lines that are not
-// whole, or of another version, are counted as skipped.
+// whole, of another version, or with a judge's verdict out of range are counted
+// as skipped.
 func Read(r io.Reader, each func(*Pair) error) (skipped int, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var p Pair
-		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version {
+		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version || p.Judge != nil && !p.Judge.valid() {
 			skipped++
 			continue
 		}
