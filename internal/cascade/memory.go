@@ -22,6 +22,8 @@ type State struct {
 	Costs    Costs
 	Shadow   Allowance
 	Watch    Watch
+	// Strangers are the response schemas that a certificate was not about.
+	Strangers Once
 }
 
 // Of returns the state of the cascade with this name.

@@ -150,3 +150,15 @@ func TestJudge(t *testing.T) {
 		t.Errorf("an unreadable answer: %+v", d)
 	}
 }
+
+func TestOnceIsBounded(t *testing.T) {
+	var o Once
+	for i := range maxOnce {
+		if name := string(rune(i)) + "x"; !o.New(name) || o.New(name) {
+			t.Fatalf("name %d", i)
+		}
+	}
+	if o.New("one more") || len(o.seen) != maxOnce {
+		t.Errorf("%d names are kept", len(o.seen))
+	}
+}
