@@ -118,7 +118,7 @@ func (f *auditFlags) reading(cfg *config.Config) (r audit.Reading, ledger *redis
 	if cfg.Ledger.Redis == "" {
 		return r, nil, nil
 	}
-	if ledger, err = openRedis(cfg, quietLog()); err != nil {
+	if ledger, err = openRedis(cfg, quietLog(), time.Now); err != nil {
 		return r, nil, err
 	}
 	r.Ledger, r.Writers, r.Windows = ledger, ledger.Writers, ledger.Windows
@@ -159,7 +159,7 @@ func journalsIn(dataDir string) ([]audit.Source, error) {
 // commandMeter is how a command posts: to the ledger and at the prices that the
 // gateway has.
 func commandMeter(cfg *config.Config, ledger meter.Ledger) (meter.Options, error) {
-	o := meterOptions(cfg, ledger, &gate{log: quietLog()})
+	o := meterOptions(cfg, ledger, &gate{log: quietLog(), now: time.Now})
 	var problems []config.Problem
 	o.Prices, problems = meter.CompilePrices(cfg.Prices)
 	if err := cfg.Report(problems); err != nil {

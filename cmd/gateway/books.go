@@ -45,8 +45,8 @@ type books struct {
 	wg   sync.WaitGroup
 }
 
-func openRedis(cfg *config.Config, log *slog.Logger) (*redis.Ledger, error) {
-	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: time.Now})
+func openRedis(cfg *config.Config, log *slog.Logger, now func() time.Time) (*redis.Ledger, error) {
+	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: now})
 	if err != nil {
 		return nil, invalid{fmt.Errorf("%s: ledger.redis: %w", cfg.At("ledger.redis").File, err)}
 	}
@@ -65,7 +65,7 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	b := &books{stop: make(chan struct{})}
 	var ledger lendingLedger
 	if cfg.Ledger.Redis != "" {
-		shared, err := openRedis(cfg, g.log)
+		shared, err := openRedis(cfg, g.log, g.now)
 		if err != nil {
 			return nil, err
 		}
@@ -90,10 +90,10 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	if b.meter, err = meter.Open(ctx, meterOptions(cfg, ledger, g)); err != nil {
 		return nil, err
 	}
-	b.hooks = notify.New(notify.Options{Log: g.log, Now: time.Now})
+	b.hooks = notify.New(notify.Options{Log: g.log, Now: g.now})
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
-		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: time.Now,
+		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
 		Roots: limitedRoots(cfg.Tenants), Notice: b.notice,
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
@@ -116,7 +116,7 @@ func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Option
 	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
 	return meter.Options{
 		Disk: journalDir(cfg), Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
-		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log, Crash: g.crash,
+		Keep: cfg.Journal.Keep, Ledger: ledger, Now: g.now, Log: g.log, Crash: g.crash,
 	}
 }
 
