@@ -195,7 +195,11 @@ func (g *gate) data(elem ...string) string {
 func (g *gate) start(crashAt string) bool {
 	g.w.t.Helper()
 	g.client.CloseIdleConnections()
-	g.process = spawn(g.w.t, []string{"SLUICE_CRASH_AT=" + crashAt}, "serve", "--config", g.config())
+	env := []string{"SLUICE_CRASH_AT=" + crashAt}
+	if !g.w.around.IsZero() {
+		env = append(env, "SLUICE_CLOCK="+g.clock())
+	}
+	g.process = spawn(g.w.t, env, "serve", "--config", g.config())
 	g.w.t.Cleanup(g.kill)
 	select {
 	case <-g.ready:
