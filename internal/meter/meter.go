@@ -206,7 +206,10 @@ func (m *Meter) bookUnknown(h *history) error {
 		}
 		e := &End{ID: s.ID, Outcome: Unknown, At: s.At}
 		p, _ := derive(s, e, m.prices.Load())
-		records = append(records, appendEnd(new(coder), &p, e))
+		c := new(coder)
+		appendEnd(c, &p, e)
+		c.str(&h.opener)
+		records = append(records, c.b)
 	}
 	estate := h.estate
 	if estate == (journal.Identity{}) {

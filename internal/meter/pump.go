@@ -285,6 +285,11 @@ func (p *pump) take(r *journal.Reader, want func(*track) bool) (chunk, error) {
 		if posting.Root == "" {
 			continue
 		}
+		if journal.IsEstate(r.Writer()) {
+			if posting.Holder, err = readHolder(r.Payload()); err != nil {
+				return c, fmt.Errorf("journal record at %s: %w", r.At(), err)
+			}
+		}
 		t := p.track(lane{r.Writer(), posting.Root}, posting.Seq)
 		if r == p.main {
 			p.heads[t.lane] = max(p.heads[t.lane], posting.Seq)
@@ -382,7 +387,7 @@ func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
 		b.Postings = append(b.Postings, postings[i])
 		i++
 	}
-	b.To = next - 1
+	b.To, b.Holder = next-1, b.Postings[0].Holder
 	return b
 }
 

@@ -162,6 +162,7 @@ func anyBatch(t *rapid.T, b meter.Batch, windows []meter.Window) func(context.Co
 		})
 	}
 	b.Postings = []meter.Posting{p}
+	b.Holder = rapid.SampledFrom([]string{"", "", "w1", "w2"}).Draw(t, "holder")
 	return func(ctx context.Context, l ledgertest.Lender) (any, error) {
 		wm, err := l.Apply(ctx, &b)
 		if err != nil {
