@@ -48,11 +48,11 @@ func (r *reloader) reload(ctx context.Context) {
 	if err := r.try(ctx); err != nil {
 		r.gate.log.Error("configuration refused, the last good one stays", "err", err)
 		r.gate.tel.Metrics().LoadFailed()
-		r.gate.reloaded(err)
+		r.gate.reloaded(time.Now())
 		return
 	}
 	r.gate.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
-	r.gate.reloaded(nil)
+	r.gate.reloaded(time.Time{})
 	if !slices.Equal(files, r.current.Files()) {
 		r.hash = r.contents()
 	}
@@ -78,8 +78,9 @@ func (r *reloader) try(ctx context.Context) error {
 	return nil
 }
 
-func (g *gate) reloaded(err error) {
+// reloaded notes when the last reload was refused, the zero time when it was not.
+func (g *gate) reloaded(refused time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failed = err
+	g.refused = refused
 }
