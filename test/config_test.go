@@ -181,6 +181,35 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadFindsNewFiles adds a file that an include glob matches, and takes it
+// away again.
+func TestReloadFindsNewFiles(t *testing.T) {
+	sandbox := harness.StartSandbox(t, script)
+	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "beta")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\ninclude: [tenants/*.yaml]\n",
+		sandbox.URL(), first.KeyID)})
+	want := func(what string, status int) {
+		t.Helper()
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+			got := gw.Post(t, second.BearerCredential, "/model/amazon.nova-lite-v1%3A0/converse", ask).Status
+			return got == status, fmt.Sprintf("%s: %d, want %d", what, got, status)
+		})
+	}
+	want("before there is a directory", 403)
+	file := filepath.Join(gw.Dir, "tenants", "beta.yaml")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, "tenants: [{id: beta, keys: [%s]}]\n", second.KeyID), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want("with the file", 200)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	want("without it again", 403)
+}
+
 // TestReadyzWhileDraining: load balancers must stop sending as soon as a gateway
 // begins to drain, although it still answers what it has.
 func TestReadyzWhileDraining(t *testing.T) {

@@ -24,10 +24,11 @@ type reloader struct {
 	hash    [sha256.Size]byte
 }
 
-// contents hashes all files of the configuration in use.
+// contents hashes all files of the configuration in use, and those that it would
+// include by now.
 func (r *reloader) contents() [sha256.Size]byte {
 	h := sha256.New()
-	for _, file := range r.current.Files() {
+	for _, file := range append(r.current.Files(), r.current.Included()...) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			data = []byte(err.Error())
