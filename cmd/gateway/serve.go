@@ -57,8 +57,9 @@ type gate struct {
 	books   *books
 	line    *gateway.Line
 	edge    *server.Server
-	crash   meter.Crash // nil but in fault tests
-	sandbox string      // URL of the built-in stand-in, "" when no upstream wants it
+	crash   meter.Crash      // nil but in fault tests
+	now     func() time.Time // of all that is recorded; time.Now but in fault tests
+	sandbox string           // URL of the built-in stand-in, "" when no upstream wants it
 
 	engines engines
 	memory  *cascade.Memory
@@ -104,6 +105,9 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 	if g.crash, err = meter.CrashAt(os.Getenv("SLUICE_CRASH_AT"), killSelf); err != nil {
 		return invalid{fmt.Errorf("SLUICE_CRASH_AT: %w", err)}
 	}
+	if g.now, err = clockFrom(os.Getenv(clockVariable)); err != nil {
+		return err
+	}
 	if g.secrets, err = loadSecrets(cfg.DataDir); err != nil {
 		return err
 	}
@@ -132,7 +136,7 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
 		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
-		Log: g.log, Now: time.Now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
+		Log: g.log, Now: g.now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
 		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)
