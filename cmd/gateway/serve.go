@@ -65,8 +65,10 @@ type gate struct {
 	memory  *cascade.Memory
 	roots   atomic.Pointer[[]string] // that the meter listens to
 
-	mu     sync.Mutex // guards the following
-	failed error      // why the last reload was refused
+	draining atomic.Bool // no new requests are taken
+
+	mu      sync.Mutex // guards the following
+	refused time.Time  // when the last reload was, zero when it was not
 }
 
 // serve runs the gateway until ctx ends, then drains. load reads the
@@ -81,6 +83,7 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	served := make(chan error, 1)
 	go func() { served <- g.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(func(ctx context.Context) {
+		g.draining.Store(true)
 		g.log.Info("draining", "at_most", cfg.Timeouts.Drain)
 		if err := g.edge.Shutdown(ctx); err != nil {
 			g.log.Warn("requests were cut off", "err", err)
