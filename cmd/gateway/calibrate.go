@@ -169,7 +169,7 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding, from *labels) {
 		l.unlabelled++
 		return
 	}
-	one := certify.Pair{Time: p.Time, Risk: score.Never, Light: verdict.Light, Escalation: verdict.Escalation, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
+	one := certify.Pair{Time: p.Time, Risk: score.Never, Light: verdict.Light, Escalation: verdict.Escalation, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost, Weight: p.Weight}
 	if risk != nil && p.Veto == "" {
 		one.Risk = *risk
 	}
