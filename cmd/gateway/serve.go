@@ -115,7 +115,7 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 		return err
 	}
 	if g.tel, err = telemetry.New(ctx, telemetry.Options{
-		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Content: cfg.Telemetry.Content, Version: version, Log: g.log,
+		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: g.log,
 	}); err != nil {
 		return err
 	}
