@@ -118,7 +118,7 @@ func (f *auditFlags) reading(cfg *config.Config) (r audit.Reading, ledger *redis
 	if cfg.Ledger.Redis == "" {
 		return r, nil, nil
 	}
-	if ledger, err = openRedis(cfg, quietLog(), time.Now); err != nil {
+	if ledger, err = openRedis(cfg, quietLog(), time.Now, nil); err != nil {
 		return r, nil, err
 	}
 	r.Ledger, r.Writers, r.Windows = ledger, ledger.Writers, ledger.Windows

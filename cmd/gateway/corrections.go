@@ -27,7 +27,7 @@ func postingLedger(cfg *config.Config) (ledger meter.Ledger, shut func() error, 
 	if cfg.Ledger.Redis == "" {
 		return &embedded.State{}, func() error { return nil }, nil
 	}
-	shared, err := openRedis(cfg, quietLog(), time.Now)
+	shared, err := openRedis(cfg, quietLog(), time.Now, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
 
@@ -43,6 +46,7 @@ func (g *gate) watch() {
 	m.Watch(telemetry.GaugeBufferedBytes, func() float64 { return float64(g.edge.Stats().BufferedBytes) })
 	m.Watch(telemetry.GaugeJournalBacklog, func() float64 { return float64(g.books.meter.Status().Backlog) })
 	m.Watch(telemetry.GaugeJournalAge, func() float64 { return g.books.meter.Status().Since.Seconds() })
+	m.WatchSavings(func() []saving.Saving { return g.line.Savings(time.Now()) })
 	m.Watch(telemetry.GaugeLedgerDegraded, func() float64 {
 		if s := g.books.meter.Status(); s.LedgerErr != nil || s.Fenced {
 			return 1

@@ -21,6 +21,7 @@ type Learned struct {
 	// file, and without one that could be read.
 	Score       *score.Served
 	Certificate *certify.Certificate // nil without one, and when it does not hold
+	Void        error                // why there is none where the mode needs one
 
 	gateHash string // score.FileHash of Gate's file
 }
@@ -55,6 +56,7 @@ func readLearned(s *Snapshot, settings *config.Cascade, now time.Time) (*Learned
 		problems = append(problems, config.Problem{Path: "score", Warning: true, Message: err.Error()})
 	}
 	if err := learned.readCertificate(settings, learned.binding(s, settings, now)); err != nil {
+		learned.Void = err
 		problems = append(problems, config.Problem{Path: "certificate", Warning: true,
 			Message: err.Error() + "; the escalation model serves until it is calibrated again"})
 	}

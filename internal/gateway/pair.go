@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
@@ -38,13 +39,14 @@ func (l *Line) pair(c *call, runs []*run, answers []*said) *pairs.Pair {
 	if in.Light != nil {
 		p.Veto = string(answer.Check(r, in.Light, &l.schemas, answer.Options{}).Veto)
 	}
+	if c.snap.Config.Telemetry.Content {
+		p.Content = &pairs.Content{Prompt: c.prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
+	}
+	in.Partner = cascade.Opinion(r, in.Partner, &l.schemas)
 	judgePair(p, r, &in, served)
 	if learned := c.snap.Learned[to.Name]; learned != nil && learned.Score != nil && in.Light != nil {
 		in.Prompt = c.prompt()
 		p.Scored = &pairs.Scored{File: learned.Score.Hash(), Risk: logged(learned.Score.Risk(&in))}
-	}
-	if c.snap.Config.Telemetry.Content {
-		p.Content = &pairs.Content{Prompt: c.prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
 	}
 	return p
 }

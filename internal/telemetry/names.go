@@ -56,7 +56,12 @@ const (
 	AttrReason     = "sluice.reason"
 	AttrCapTokens  = "sluice.cap.tokens"
 	AttrCapCut     = "sluice.cap.cut_tokens"
-	AttrCost       = "sluice.cost.usd" // decimal string: money is never a float
+	AttrCost       = "sluice.cost.usd"             // decimal string: money is never a float
+	AttrAlone      = "sluice.escalation_alone.usd" // what the escalation model alone would have cost
+	AttrSaved      = "sluice.saved.usd"
+	AttrSavedLow   = "sluice.saved.low.usd" // 95 % interval
+	AttrSavedHigh  = "sluice.saved.high.usd"
+	AttrQuality    = "sluice.quality_loss" // the bound in words; never a saving without it
 	AttrCostState  = "sluice.cost.state"
 	AttrRecordID   = "sluice.record.id"
 	AttrLeg        = "sluice.leg"

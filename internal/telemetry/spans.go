@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -51,6 +52,8 @@ type RequestEnd struct {
 	Cost      money.Pico
 	CostState string // known, unpriced, unknown
 	Buffered  bool   // the stream was held back for a check
+	// Saving is what a cascade's request saved, nil when it is not measured.
+	Saving *saving.Saving
 }
 
 // LegStart is what is known of an attempt before it leaves.
@@ -65,6 +68,8 @@ type LegStart struct {
 	RecordID  string
 	Leg       int // from 0
 	Attempt   int // from 1
+	Path      string
+	Reason    string
 }
 
 // LegEnd is what is known of an attempt when it is over.
@@ -132,6 +137,8 @@ func (r *RequestSpan) Leg(s LegStart) *LegSpan {
 	attrs.text(AttrUpstream, s.Upstream)
 	attrs.text(AttrRecordID, s.RecordID)
 	attrs.text(AttrOperation, s.Operation)
+	attrs.text(AttrPath, s.Path)
+	attrs.text(AttrReason, s.Reason)
 	attrs.positive(AttrServerPort, int64(s.Port))
 	attrs.positive(AttrGenAIMaxTokens, s.MaxTokens)
 	ctx, span := r.tel.tracer.Start(r.ctx, strings.TrimSpace(operation+" "+s.Model),
@@ -170,6 +177,7 @@ func (e *RequestEnd) attributes() attributes {
 	attrs.positive(AttrCapTokens, e.Cap)
 	attrs.positive(AttrCapCut, e.Cut)
 	attrs.cost(e.Cost, e.CostState)
+	attrs.saving(e.Saving)
 	return append(attrs, attribute.Bool(AttrBuffered, e.Buffered))
 }
 
@@ -250,6 +258,17 @@ func (a *attributes) cost(cost money.Pico, state string) {
 		return
 	}
 	*a = append(*a, attribute.String(AttrCostState, state), attribute.String(AttrCost, cost.String()))
+}
+
+func (a *attributes) saving(s *saving.Saving) {
+	if s == nil {
+		return
+	}
+	*a = append(*a, attribute.String(AttrAlone, s.Counterfactual.String()), attribute.String(AttrSaved, s.Saved.String()))
+	if s.Interval {
+		*a = append(*a, attribute.String(AttrSavedLow, s.Low.String()), attribute.String(AttrSavedHigh, s.High.String()))
+	}
+	a.text(AttrQuality, s.Quality.String())
 }
 
 func (a *attributes) usage(u *wire.Usage) {

@@ -52,6 +52,9 @@ type Options struct {
 	MinSaving float64   // share of the escalation spend; 0: any saving
 	Seed      uint64    // of the bootstrap and of thinning
 	Grid      []float64 // thresholds from conservative to liberal; nil: DefaultGrid
+	// Labels are the pairs by who labelled them, for the certificate; nil when that
+	// is not known.
+	Labels map[string]int
 }
 
 // DefaultGrid is made for score.Untrained and score.Model.Risk: up to 1 two
