@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/notify"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
 // lendingLedger is what both ledgers are: counters, and budgets to borrow from.
@@ -45,8 +46,9 @@ type books struct {
 	wg   sync.WaitGroup
 }
 
-func openRedis(cfg *config.Config, log *slog.Logger) (*redis.Ledger, error) {
-	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: time.Now})
+// openRedis reads where the ledger is. Commands share nothing: their board is nil.
+func openRedis(cfg *config.Config, log *slog.Logger, now func() time.Time, board *share.Board) (*redis.Ledger, error) {
+	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: now, Board: board})
 	if err != nil {
 		return nil, invalid{fmt.Errorf("%s: ledger.redis: %w", cfg.At("ledger.redis").File, err)}
 	}
@@ -65,7 +67,8 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	b := &books{stop: make(chan struct{})}
 	var ledger lendingLedger
 	if cfg.Ledger.Redis != "" {
-		shared, err := openRedis(cfg, g.log)
+		g.shareMemory(cfg)
+		shared, err := openRedis(cfg, g.log, g.now, g.memory.Board())
 		if err != nil {
 			return nil, err
 		}
@@ -90,10 +93,10 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	if b.meter, err = meter.Open(ctx, meterOptions(cfg, ledger, g)); err != nil {
 		return nil, err
 	}
-	b.hooks = notify.New(notify.Options{Log: g.log, Now: time.Now})
+	b.hooks = notify.New(notify.Options{Log: g.log, Now: g.now})
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
-		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: time.Now,
+		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
 		Roots: limitedRoots(cfg.Tenants), Notice: b.notice,
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
@@ -116,7 +119,7 @@ func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Option
 	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
 	return meter.Options{
 		Disk: journalDir(cfg), Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
-		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log, Crash: g.crash,
+		Keep: cfg.Journal.Keep, Ledger: ledger, Now: g.now, Log: g.log, Crash: g.crash, Listen: g.listens,
 	}
 }
 

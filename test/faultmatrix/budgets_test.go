@@ -25,10 +25,15 @@ func (w *world) budgeted(month, day, own string) {
 		window string
 		usd    string
 	}{{"acme month", month}, {"acme day", day}, {"acme/a month", own}} {
-		var dollars float64
-		fmt.Sscan(l.usd, &dollars)
-		w.caps = append(w.caps, limit{l.window, int64(dollars*1e9 + 0.5)})
+		w.caps = append(w.caps, limit{l.window, nanosOf(l.usd)})
 	}
+}
+
+// nanosOf reads dollars as nano-dollars.
+func nanosOf(usd string) int64 {
+	var dollars float64
+	fmt.Sscan(usd, &dollars)
+	return int64(dollars*1e9 + 0.5)
 }
 
 // limit is what a window may hold, in nano-dollars.

@@ -1,8 +1,6 @@
 package faultmatrix
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
@@ -132,10 +129,9 @@ func TestRow9Damage(t *testing.T) {
 			if !strings.Contains(c.log(), "journal is damaged") {
 				t.Errorf("the damage was not reported:\n%s", c.log())
 			}
-			var out bytes.Buffer
-			n, err := audit.Verify(context.Background(), spoilt.reading(nil), &out)
-			if err != nil || n == 0 {
-				t.Errorf("verify: %d differences, %v\n%s", n, err, out.String())
+			out, code := c.audited("verify")
+			if found, n := differencesIn(out); code != 1 || n == 0 || len(found) != n {
+				t.Errorf("verify: exit code %d, %d differences\n%s", code, n, out)
 			}
 		})
 	}

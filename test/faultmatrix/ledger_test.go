@@ -1,10 +1,8 @@
 package faultmatrix
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -14,10 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/audit"
-	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -221,22 +215,14 @@ func lostKey(t *testing.T, s *standIn) {
 	}
 	key, _, _ := strings.Cut(r.CLI("keys", "sl:{acme}:r:*"), "\n")
 	r.CLI("del", key)
-	ledger, view, done := w.openLedger()
-	defer done()
-	var out bytes.Buffer
-	if n, err := audit.Verify(context.Background(), w.reading(view), &out); err != nil || n == 0 {
-		t.Fatalf("verify found %d differences after %s was deleted, %v", n, key, err)
+	if out, code := w.gates[1].audited("verify"); code != 1 || !strings.Contains(out, "DIFFERENCE ") {
+		t.Fatalf("verify: exit code %d after %s was deleted\n%s", code, key, out)
 	}
-	cfg, err := config.Load(w.gates[0].config(), os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prices, _ := meter.CompilePrices(cfg.Prices)
-	n, err := audit.Rebuild(context.Background(), audit.Rebuilding{
-		Reading: w.reading(view), Meter: meter.Options{Ledger: ledger, Prices: prices, Now: time.Now}, Wipe: view.(*redis.Ledger).Wipe,
-	}, &out)
-	if err != nil || n != 0 {
-		t.Fatalf("rebuild: %d differences, %v\n%s", n, err, out.String())
+	for _, wipe := range [...][]string{{"--wipe"}, nil} {
+		out, code := w.gates[0].audited("rebuild", wipe...)
+		if _, n := differencesIn(out); code != 0 || n != 0 {
+			t.Fatalf("rebuild: exit code %d\n%s", code, out)
+		}
 	}
 	w.prove()
 }

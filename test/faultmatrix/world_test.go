@@ -78,6 +78,8 @@ type world struct {
 	caps    []limit           // what the budgets among them allow
 	journal string            // YAML of the journal's settings
 	damaged bool              // the case spoils a journal
+	mayLose int               // how many calls may be in no journal
+	around  time.Time         // where the gateways' clocks are; zero: now
 	// excused is what the differences say that the audit must find; "": none.
 	excused string
 	gates   []*gate
@@ -99,8 +101,17 @@ func newWorld(t testing.TB, seed uint64, s *standIn, redis string) *world {
 // fork begins a case on the same stand-in whose truth begins where w's did.
 func (w *world) fork(t testing.TB) *world {
 	f := newWorld(t, 1, &standIn{url: w.standIn.url, served: w.standIn.served, invocations: w.standIn.invocations}, w.redis)
-	f.standIn.offset = w.standIn.offset
+	f.standIn.offset, f.standIn.invocationsFrom = w.standIn.offset, w.standIn.invocationsFrom
 	return f
+}
+
+// span is the time in which the case's rows are.
+func (w *world) span() (from, to time.Time) {
+	middle := w.around
+	if middle.IsZero() {
+		middle = time.Now().UTC()
+	}
+	return middle.AddDate(0, 0, -3), middle.AddDate(0, 0, 3)
 }
 
 // gate is one gateway: its directory, and its process while it runs.
@@ -184,7 +195,11 @@ func (g *gate) data(elem ...string) string {
 func (g *gate) start(crashAt string) bool {
 	g.w.t.Helper()
 	g.client.CloseIdleConnections()
-	g.process = spawn(g.w.t, []string{"SLUICE_CRASH_AT=" + crashAt}, "serve", "--config", g.config())
+	env := []string{"SLUICE_CRASH_AT=" + crashAt}
+	if !g.w.around.IsZero() {
+		env = append(env, "SLUICE_CLOCK="+g.clock())
+	}
+	g.process = spawn(g.w.t, env, "serve", "--config", g.config())
 	g.w.t.Cleanup(g.kill)
 	select {
 	case <-g.ready:
