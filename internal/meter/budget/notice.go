@@ -10,7 +10,8 @@ import (
 )
 
 // Notice is that a budget's spending has passed a threshold. It comes once per
-// window, threshold and process; its ID is the same from every gateway.
+// window, threshold and process; its ID is the same from every gateway, so that
+// whoever passes it on can tell it once.
 type Notice struct {
 	ID         string
 	Tenant     string // whose budget it is
@@ -19,7 +20,6 @@ type Notice struct {
 	// Limit and Spent are nano-dollars; Spent is what is posted or in suspense.
 	Limit, Spent int64
 	Percent      int // the threshold: 50, 80 or 100
-	Hook         Hook
 }
 
 // Body is the message of a webhook; amounts are decimal dollars.
@@ -77,7 +77,7 @@ func (a *account) notice(at notch, spent int64) Notice {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %s %d %d %d", w.Tenant, w.Period, w.Start.Unix(), at.limit, at.percent))
 	return Notice{
 		ID: hex.EncodeToString(sum[:16]), Tenant: w.Tenant, Period: w.Period, Start: w.Start, End: w.End,
-		Limit: at.limit, Spent: spent, Percent: at.percent, Hook: a.gauge.hook,
+		Limit: at.limit, Spent: spent, Percent: at.percent,
 	}
 }
 

@@ -195,12 +195,18 @@ func (r *root) retire(ctx context.Context) error {
 		a.giveBack()
 		a.touched = true
 	}
-	_, req := r.word()
+	accounts, req := r.word()
 	r.mu.Unlock()
 	req.Retire = true
 	req.Watermark, req.Head = r.numbers()
 	ctx, cancel := context.WithTimeout(ctx, max(r.desk.opts.Timeout, 2*time.Second))
 	defer cancel()
-	_, err := r.desk.opts.Lender.Settle(ctx, req)
-	return err
+	reply, err := r.desk.opts.Lender.Settle(ctx, req)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled(accounts, req, reply) // the last records may have passed a threshold
+	return nil
 }

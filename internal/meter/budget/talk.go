@@ -269,8 +269,6 @@ func (r *root) fence() {
 
 func (r *root) tell(notices []Notice) {
 	for _, n := range notices {
-		r.desk.opts.Log.Warn("budget threshold passed", "tenant", n.Tenant, "period", n.Period, "percent", n.Percent,
-			"spent_nano_usd", n.Spent, "limit_nano_usd", n.Limit, "window", n.Start)
 		r.desk.opts.Notice(n)
 	}
 }
