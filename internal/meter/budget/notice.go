@@ -47,9 +47,10 @@ type notch struct {
 }
 
 // watch returns the notices that an account's state calls for and that have not
-// been given yet. At 100 percent counts a refusal too: a budget that holds is
-// never spent to the last cent.
-func (a *account) watch(refused bool) []Notice {
+// been given yet. refused is what a request needed that was refused, 0 for none:
+// a budget that holds is never spent to the last cent, so it counts as 100
+// percent when what is spent, not what is held for a while, left too little.
+func (a *account) watch(refused int64) []Notice {
 	if a.gauge == nil {
 		return nil
 	}
@@ -57,7 +58,7 @@ func (a *account) watch(refused bool) []Notice {
 	spent := a.state.Posted + a.state.Suspense
 	for _, limit := range a.gauge.alerts {
 		for _, percent := range thresholds {
-			full := refused && percent == 100 && limit <= a.gauge.limit(Full)
+			full := percent == 100 && limit <= a.gauge.limit(Full) && refused <= limit && spent+refused > limit
 			at := notch{limit, percent}
 			if a.noticed[at] || !full && (!a.known || spent < share(limit, percent)) {
 				continue

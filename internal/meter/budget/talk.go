@@ -241,7 +241,7 @@ func (r *root) refuse(g group, index int) {
 		close(w.done)
 	}
 	r.sweep()
-	r.tell(a.watch(a.gauge.unit == meter.UnitUSD))
+	r.tell(a.watch(0))
 }
 
 func (r *root) needOf(w *waiter, a *account) int64 {
