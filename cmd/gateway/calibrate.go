@@ -69,10 +69,14 @@ func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) e
 	if f.pairs == "" {
 		f.pairs = pairs.File(filepath.Join(cfg.DataDir, "pairs"), f.cascade)
 	}
+	if order := snap.Learned[f.cascade].Score; order != nil {
+		binding.Scores[certify.RoleScore] = order.Hash()
+	}
 	log, err := readPairs(f.pairs, &binding)
 	if err != nil {
 		return err
 	}
+	binding.Schemas = log.schemas
 	o := certify.Options{
 		MaxLoss: settings.Target.MaxQualityLoss, Delta: 1 - settings.Target.Confidence, MinSaving: f.minSaving, Seed: 1,
 	}
@@ -110,7 +114,8 @@ func (f *calibrateFlags) issue(out io.Writer, c *certify.Certificate) error {
 type pairLog struct {
 	pairs                                     []certify.Pair
 	skipped, elsewhere, otherwise, unlabelled int
-	unpriced                                  int // of pairs
+	unpriced, unscored                        int // of pairs
+	schemas                                   []string
 }
 
 // readPairs reads the pairs that belong to a binding, in the order of time.
@@ -144,9 +149,14 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 		l.unlabelled++
 		return
 	}
+	risk, ranked := riskOf(p, b.Scores[certify.RoleScore])
+	if !ranked {
+		l.unscored++
+		return
+	}
 	one := certify.Pair{Time: p.Time, Risk: score.Never, Escalation: 1, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
-	if p.Risk != nil && p.Veto == "" {
-		one.Risk = *p.Risk
+	if risk != nil && p.Veto == "" {
+		one.Risk = *risk
 	}
 	if p.Label == "same" {
 		one.Light = 1
@@ -158,6 +168,20 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 		l.unpriced++
 	}
 	l.pairs = append(l.pairs, one)
+	l.schemas = append(l.schemas, p.SchemaHash)
+}
+
+// riskOf is the risk of a pair by a score file, "" for none, and whether the log
+// has it. A file ranks only what was logged after it was there, so it was not
+// trained on these pairs.
+func riskOf(p *pairs.Pair, file string) (risk *float64, ranked bool) {
+	switch {
+	case file == "":
+		return p.Risk, true
+	case p.Scored == nil || p.Scored.File != file:
+		return nil, false
+	}
+	return p.Scored.Risk, true
 }
 
 // sameModels compares models of their own: without prices their hash is that of
@@ -176,6 +200,7 @@ func (l *pairLog) print(out io.Writer, file string) {
 		{l.elsewhere, "pairs left out: of another cascade"},
 		{l.otherwise, "pairs left out: of another policy, other models or other prices"},
 		{l.unlabelled, "pairs left out: label unknown; the guarantee is for requests like the labelled ones"},
+		{l.unscored, "pairs left out: not ranked by the score file that the cascade names"},
 		{l.unpriced, "pairs without a price for a model: the saving is not what it would be"},
 	} {
 		if left.n > 0 {

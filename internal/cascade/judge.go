@@ -47,8 +47,10 @@ type Judge struct {
 
 // Threshold is how far a certificate lets light answers through.
 type Threshold struct {
-	AtMost float64 // risk that is still accepted, on the scale of score.Untrained
-	// Prompt and Route are the request's, as the risk's model was trained on.
+	AtMost float64       // risk that is still accepted, on the scale of score.Untrained
+	Order  *score.Served // that the certificate was tested with; nil is the untrained one
+	// Prompt and Route are the request's, as Order was trained on. The untrained
+	// order reads neither.
 	Prompt, Route string
 }
 
@@ -75,7 +77,7 @@ func (j *Judge) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
 	own, other := answer.KeyOf(r, a), answer.KeyOf(r, partner)
 	d := j.agreement(own, other)
 	if t := j.Certified; t != nil {
-		risk := score.Untrained(&score.Input{Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other})
+		risk := t.Order.Risk(&score.Input{Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other})
 		return certified(d, risk <= t.AtMost)
 	}
 	return d

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -37,8 +38,9 @@ type call struct {
 	legs     []*leg
 	claim    *budget.Claim // of the plan; nil when nothing limits the tenant
 
-	sample *sample // nil when no shadow will follow
-	prior  prior   // of the light leg, when a pre-score told one
+	asked  *answer.Request // what the checks need to know, nil until somebody asked
+	sample *sample         // nil when no shadow will follow
+	prior  prior           // of the light leg, when a pre-score told one
 
 	served *leg // whose answer the caller gets; nil when the gateway answers itself
 

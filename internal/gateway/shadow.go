@@ -6,7 +6,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -145,7 +144,7 @@ func (l *Line) compare(c *call, legs []router.Leg) {
 // watchLight counts a light answer that was served: it loses when the escalation
 // model says something else. Where that cannot be told, it is no sample.
 func (l *Line) watchLight(c *call, strong *said) {
-	r := parts.Request(&c.facts, c.body)
+	r := c.request()
 	light := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
 	switch answer.Agree(keyOf(r, light), keyOf(r, strong.answer())) {
 	case answer.Same:

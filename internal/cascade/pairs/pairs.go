@@ -22,7 +22,7 @@ import (
 )
 
 // Version is that of the lines. It is raised when a member changes its meaning.
-const Version = 1
+const Version = 2
 
 // Pair is one line.
 type Pair struct {
@@ -36,6 +36,9 @@ type Pair struct {
 	// this one can give.
 	PolicyHash string `json:"policy_hash"`
 	PricesHash string `json:"prices_hash"`
+	// SchemaHash is that of the request's response schema and tools, "" without
+	// any; certify.Binding has the set.
+	SchemaHash string `json:"schema_hash"`
 
 	Operation string `json:"operation"`
 	Turns     int    `json:"turns"`
@@ -46,6 +49,8 @@ type Pair struct {
 	// Risk is the light answer's by score.Untrained; nil is Never: it cannot be
 	// compared with a second opinion.
 	Risk *float64 `json:"risk"`
+	// Scored is the risk by the score file that the cascade names, nil without one.
+	Scored *Scored `json:"scored,omitempty"`
 	// Partner says whether light answer and second opinion agree, Label whether
 	// light and escalation answer do: same, different, unknown.
 	Partner string `json:"partner"`
@@ -57,6 +62,12 @@ type Pair struct {
 	Escalation Leg  `json:"escalation"`
 
 	Content *Content `json:"content,omitempty"`
+}
+
+// Scored is a risk by a trained score.
+type Scored struct {
+	File string   `json:"file"` // score.FileHash
+	Risk *float64 `json:"risk"` // nil is Never, as in Pair
 }
 
 // Leg is what one model used.
