@@ -120,7 +120,7 @@ func (d Dir) Place() (uint64, error) {
 		return 0, fmt.Errorf("stat %s: %w", d.path("lock"), err)
 	}
 	h := fnv.New64a()
-	fmt.Fprint(h, st.Dev, st.Ino)
+	h.Write(fmt.Appendf(nil, "%d %d", st.Dev, st.Ino))
 	return h.Sum64() | 1, nil
 }
 
