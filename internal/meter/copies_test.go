@@ -307,3 +307,40 @@ func TestLossAtTheEnd(t *testing.T) {
 	}
 	wantSame(t, l, journal.Dir(dir))
 }
+
+// TestPast: a process that finds less in the ledger than one before it had
+// posted knows of a loss; one that finds what was never posted does not.
+func TestPast(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	begin := func() *Meter {
+		m := openMeter(t, o)
+		eventually(t, "posted", func() bool { return m.Past("acme").Posted })
+		return m
+	}
+	m := begin()
+	call(t, m, 1, "acme")
+	eventually(t, "posted", func() bool { return sumOf(l.rows()).Legs == 1 })
+	l.set(func(l *modelLedger) { l.before = func(int) error { return errAway } })
+	call(t, m, 2, "acme")
+	o.Disk = journal.Dir(kill(t, m, dir))
+	m = openMeter(t, o)
+	if past := m.Past("acme"); past.Known || past.Posted {
+		t.Errorf("a ledger that is away: %+v", past)
+	}
+	l.set(func(l *modelLedger) { l.before = nil })
+	eventually(t, "posted", func() bool { return m.Past("acme").Posted })
+	call(t, m, 3, "acme")
+	if past := m.Past("acme"); !past.Known || past.Lost {
+		t.Errorf("a ledger that lost nothing: %+v", past)
+	}
+	if err := m.Retire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.set(func(l *modelLedger) { l.state = newModelLedger().state })
+	m = begin()
+	if past := m.Past("acme"); !past.Known || !past.Lost || m.Past("other").Lost {
+		t.Errorf("a ledger that lost all: %+v", past)
+	}
+	closeMeter(t, m)
+}
