@@ -32,7 +32,11 @@ func (l *Ledger) Grant(ctx context.Context, r *meter.GrantRequest) (*meter.Grant
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, r.Lost, r.Term})
+	lost, err := l.lostUnheard(ctx, r.Root, r.Term)
+	if err != nil {
+		return nil, err
+	}
+	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, r.Lost || lost, r.Term})
 	c.addCount(len(r.Wants))
 	for i := range r.Wants {
 		w := &r.Wants[i]
