@@ -190,6 +190,7 @@ type Cascade struct {
 	OnAbandon    string // drain (default), cancel
 	Target       Target
 	Certificate  string // absolute path, "" none
+	Score        string // absolute path of a trained score of light answers, "" none
 	PreScore     string // absolute path of a trained gate, "" none
 	Session      Session
 	Guard        EscalationGuard

@@ -252,6 +252,7 @@ func cascadeSection(d *decoder, v value, c *Cascade) {
 		key("on_abandon", &c.OnAbandon, oneOf("drain", "cancel")),
 		key("target", &c.Target, targetSection),
 		key("certificate", &c.Certificate, path),
+		key("score", &c.Score, path),
 		key("pre_score", &c.PreScore, path),
 		key("session", &c.Session, sessionSection),
 		key("guard", &c.Guard, guardSection),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,9 @@ import (
 
 // calibrateFlags are the flags as they were given.
 type calibrateFlags struct {
-	cascade, pairs, out, svg string
-	minSaving                float64
+	cascade, pairs, labels, out, svg string
+	minSaving                        float64
+	noJudge                          bool
 }
 
 func calibrateCommand() *cobra.Command {
@@ -30,7 +32,9 @@ func calibrateCommand() *cobra.Command {
 		Short: "Find how far a cascade may trust its light model, and certify it",
 		Long: "Find the most liberal threshold at which the log of labelled pairs proves the\n" +
 			"cascade's target, and write its certificate. A target that is not proven is an\n" +
-			"error, exit 1. Pairs whose label is unknown are left out, and so are those of\n" +
+			"error, exit 1. A pair is labelled by a line of --labels, else by the judge that\n" +
+			"the log has, else by comparing the keys of both answers; the certificate says how\n" +
+			"many by whom. Pairs whose label is unknown are left out, and so are those of\n" +
 			"another policy, other models or other prices: the report says how many.",
 		Args: usage(cobra.NoArgs),
 	}
@@ -39,6 +43,8 @@ func calibrateCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.cascade, "cascade", "", "`NAME` of the cascade")
 	flags.StringVar(&f.pairs, "pairs", "", "`FILE` of pairs; default the log in the data directory")
+	flags.StringVar(&f.labels, "labels", "", "`FILE` of human labels, a JSON object on each line: {\"id\": PAIR, \"winner\": \"light\"}")
+	flags.BoolVar(&f.noJudge, "no-judge", false, "leave out what a judge model said")
 	flags.StringVar(&f.out, "out", "", "`FILE` for the certificate; default none is written")
 	flags.StringVar(&f.svg, "svg", "", "`FILE` for a picture of the curve")
 	flags.Float64Var(&f.minSaving, "min-saving", 0, "`SHARE` of the escalation spend that must be saved, 0 to 1")
@@ -56,9 +62,9 @@ func calibrateCommand() *cobra.Command {
 }
 
 func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) error {
-	snap, problems := compile(cfg, nil)
-	if err := cfg.Report(problems); err != nil {
-		return invalid{err}
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return err
 	}
 	at := slices.IndexFunc(cfg.Cascades, func(c config.Cascade) bool { return c.Name == f.cascade })
 	if at < 0 {
@@ -69,22 +75,33 @@ func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) e
 	if f.pairs == "" {
 		f.pairs = pairs.File(filepath.Join(cfg.DataDir, "pairs"), f.cascade)
 	}
-	log, err := readPairs(f.pairs, &binding)
+	if order := snap.Learned[f.cascade].Score; order != nil {
+		binding.Scores[certify.RoleScore] = order.Hash()
+	}
+	labels, err := readLabels(f.labels)
 	if err != nil {
 		return err
 	}
+	labels.noJudge = f.noJudge
+	log, err := readPairs(f.pairs, &binding, labels)
+	if err != nil {
+		return err
+	}
+	binding.Schemas = log.schemas
 	o := certify.Options{
 		MaxLoss: settings.Target.MaxQualityLoss, Delta: 1 - settings.Target.Confidence, MinSaving: f.minSaving, Seed: 1,
+		Labels: labels.used,
 	}
 	report, refusal := certify.Calibrate(log.pairs, o)
 	log.print(out, f.pairs)
+	labels.print(out)
 	printCalibration(out, report, o)
 	if f.svg != "" {
 		if err := os.WriteFile(f.svg, []byte(report.SVG(o.MaxLoss)), 0o600); err != nil {
 			return err
 		}
 	}
-	if refusal != nil {
+	if refusal = cmp.Or(refusal, labels.check()); refusal != nil {
 		return refusal
 	}
 	return f.issue(out, certify.Issue(report, o, binding, now))
@@ -110,11 +127,12 @@ func (f *calibrateFlags) issue(out io.Writer, c *certify.Certificate) error {
 type pairLog struct {
 	pairs                                     []certify.Pair
 	skipped, elsewhere, otherwise, unlabelled int
-	unpriced                                  int // of pairs
+	unpriced, unscored                        int // of pairs
+	schemas                                   []string
 }
 
 // readPairs reads the pairs that belong to a binding, in the order of time.
-func readPairs(file string, b *certify.Binding) (*pairLog, error) {
+func readPairs(file string, b *certify.Binding, from *labels) (*pairLog, error) {
 	data, err := os.Open(file)
 	if err != nil {
 		return nil, invalid{err}
@@ -122,7 +140,7 @@ func readPairs(file string, b *certify.Binding) (*pairLog, error) {
 	defer data.Close() //nolint:errcheck // it was only read
 	l := &pairLog{}
 	l.skipped, err = pairs.Read(data, func(p *pairs.Pair) error {
-		l.take(p, b)
+		l.take(p, b, from)
 		return nil
 	})
 	if err != nil {
@@ -132,7 +150,7 @@ func readPairs(file string, b *certify.Binding) (*pairLog, error) {
 	return l, nil
 }
 
-func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
+func (l *pairLog) take(p *pairs.Pair, b *certify.Binding, from *labels) {
 	switch {
 	case p.Cascade != b.Cascade:
 		l.elsewhere++
@@ -140,16 +158,20 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 	case p.PolicyHash != b.PolicyHash || p.PricesHash != b.PricesHash || !sameModels(p, b.Models):
 		l.otherwise++
 		return
-	case p.Label != "same" && p.Label != "different":
+	}
+	risk, ranked := riskOf(p, b.Scores[certify.RoleScore])
+	if !ranked {
+		l.unscored++
+		return
+	}
+	verdict, labelled := from.of(p)
+	if !labelled {
 		l.unlabelled++
 		return
 	}
-	one := certify.Pair{Time: p.Time, Risk: score.Never, Escalation: 1, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
-	if p.Risk != nil && p.Veto == "" {
-		one.Risk = *p.Risk
-	}
-	if p.Label == "same" {
-		one.Light = 1
+	one := certify.Pair{Time: p.Time, Risk: score.Never, Light: verdict.Light, Escalation: verdict.Escalation, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost, Weight: p.Weight}
+	if risk != nil && p.Veto == "" {
+		one.Risk = *risk
 	}
 	if p.Second != nil {
 		one.LightCost += p.Second.Cost
@@ -158,6 +180,20 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 		l.unpriced++
 	}
 	l.pairs = append(l.pairs, one)
+	l.schemas = append(l.schemas, p.SchemaHash)
+}
+
+// riskOf is the risk of a pair by a score file, "" for none, and whether the log
+// has it. A file ranks only what was logged after it was there, so it was not
+// trained on these pairs.
+func riskOf(p *pairs.Pair, file string) (risk *float64, ranked bool) {
+	switch {
+	case file == "":
+		return p.Risk, true
+	case p.Scored == nil || p.Scored.File != file:
+		return nil, false
+	}
+	return p.Scored.Risk, true
 }
 
 // sameModels compares models of their own: without prices their hash is that of
@@ -176,6 +212,7 @@ func (l *pairLog) print(out io.Writer, file string) {
 		{l.elsewhere, "pairs left out: of another cascade"},
 		{l.otherwise, "pairs left out: of another policy, other models or other prices"},
 		{l.unlabelled, "pairs left out: label unknown; the guarantee is for requests like the labelled ones"},
+		{l.unscored, "pairs left out: not ranked by the score file that the cascade names"},
 		{l.unpriced, "pairs without a price for a model: the saving is not what it would be"},
 	} {
 		if left.n > 0 {

@@ -47,8 +47,10 @@ type Judge struct {
 
 // Threshold is how far a certificate lets light answers through.
 type Threshold struct {
-	AtMost float64 // risk that is still accepted, on the scale of score.Untrained
-	// Prompt and Route are the request's, as the risk's model was trained on.
+	AtMost float64       // risk that is still accepted, on the scale of score.Untrained
+	Order  *score.Served // that the certificate was tested with; nil is the untrained one
+	// Prompt and Route are the request's, as Order was trained on. The untrained
+	// order reads neither.
 	Prompt, Route string
 }
 
@@ -66,19 +68,28 @@ func (j *Judge) Alone(r *answer.Request, a *answer.Answer) Decision {
 }
 
 // Beside decides on an answer that passed Alone, given a second opinion, nil
-// when there is none to be had. A partner's answer that would not be served
-// itself is no opinion.
+// when there is none to be had.
 func (j *Judge) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
-	if a == nil || partner == nil || answer.Check(r, partner, j.Schemas, answer.Options{}).Veto != "" {
+	partner = Opinion(r, partner, j.Schemas)
+	if a == nil || partner == nil {
 		return j.unknown()
 	}
 	own, other := answer.KeyOf(r, a), answer.KeyOf(r, partner)
 	d := j.agreement(own, other)
 	if t := j.Certified; t != nil {
-		risk := score.Untrained(&score.Input{Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other})
+		risk := t.Order.Risk(&score.Input{Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other})
 		return certified(d, risk <= t.AtMost)
 	}
 	return d
+}
+
+// Opinion returns what a partner said, nil when that is no opinion: it said
+// nothing, or what would not be served itself. The schemas may be nil.
+func Opinion(r *answer.Request, partner *answer.Answer, s *answer.Schemas) *answer.Answer {
+	if partner == nil || answer.Check(r, partner, s, answer.Options{}).Veto != "" {
+		return nil
+	}
+	return partner
 }
 
 // certified lets a threshold overrule agreement. The reason says which of them

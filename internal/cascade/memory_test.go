@@ -89,8 +89,8 @@ func TestGuard(t *testing.T) {
 		f("a", rate, noon, true)
 	}
 	f("a", rate, noon, false)
-	if share, n := g.Share(noon); share != 0.2 || n != minRequests {
-		t.Errorf("share %g of %g", share, n)
+	if n, escalated := g.total(noon); escalated != 4 || n != minRequests {
+		t.Errorf("%g escalations of %g requests", escalated, n)
 	}
 	for range 100 {
 		g.Request(noon.Add(2 * halfLife))
@@ -148,5 +148,17 @@ func TestJudge(t *testing.T) {
 	f(Judge{Certified: &Threshold{AtMost: 2}}, same, unknown, Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true})
 	if d := new(Judge).Alone(&answer.Request{}, nil); d != (Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true}) {
 		t.Errorf("an unreadable answer: %+v", d)
+	}
+}
+
+func TestOnceIsBounded(t *testing.T) {
+	var o Once
+	for i := range maxOnce {
+		if name := string(rune(i)) + "x"; !o.New(name) || o.New(name) {
+			t.Fatalf("name %d", i)
+		}
+	}
+	if o.New("one more") || len(o.seen) != maxOnce {
+		t.Errorf("%d names are kept", len(o.seen))
 	}
 }

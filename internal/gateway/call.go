@@ -7,11 +7,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -37,8 +39,9 @@ type call struct {
 	legs     []*leg
 	claim    *budget.Claim // of the plan; nil when nothing limits the tenant
 
-	sample *sample // nil when no shadow will follow
-	prior  prior   // of the light leg, when a pre-score told one
+	asked  *answer.Request // what the checks need to know, nil until somebody asked
+	sample *sample         // nil when no shadow will follow
+	prior  prior           // of the light leg, when a pre-score told one
 
 	served *leg // whose answer the caller gets; nil when the gateway answers itself
 
@@ -54,6 +57,7 @@ type call struct {
 	costState string
 	refusal   string // AWS error type of the gateway's own answer, "" for the upstream's
 	reserved  []*budget.Reservation
+	attempts  []saving.Row // that have ended, of a cascade's request
 }
 
 // leg is one model of the plan and its latest attempt.
@@ -67,8 +71,8 @@ type leg struct {
 	sku      meter.SKU
 	price    *meter.Price // nil: unpriced
 	limit    wire.Limit
-	input    int64       // tokens held for the input, 0 when nothing is held
-	cost     budget.Cost // of one attempt
+	input    int64          // tokens that the input will hardly exceed, 0 when nothing is held
+	cost     budget.Amounts // of one attempt, at most
 	out      *engine.Request
 	splices  []wire.Splice // of the caller's body that out has
 
@@ -121,7 +125,7 @@ func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
 	}
 	g.span = c.span.Leg(telemetry.LegStart{
 		Operation: c.target.Op.String(), Model: g.Model, Upstream: g.upstream, MaxTokens: g.limit.Tokens.N,
-		Stream: c.facts.Stream, RecordID: g.recordID(), Leg: g.index, Attempt: n,
+		Stream: c.facts.Stream, RecordID: g.recordID(), Leg: g.index, Attempt: n, Path: string(g.path), Reason: g.reason,
 	})
 	out := *g.out
 	l.tag(c, g, &out)

@@ -20,7 +20,9 @@ func certifiedAt(t *testing.T, s *Snapshot, threshold float64, edit func(*certif
 	t.Helper()
 	settings := &s.Config.Cascades[0]
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	s.Learned, _ = LoadLearned(s, now)
 	binding := BindingOf(s, settings, now)
+	binding.Schemas = []string{""}
 	edit(&binding)
 	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Curve: []certify.Point{{Threshold: threshold}}},
 		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
@@ -84,8 +86,9 @@ func TestVoidCertificates(t *testing.T) {
 	f("models", func(b *certify.Binding) { b.Models[0] = "another" })
 	f("prices", func(b *certify.Binding) { b.PricesHash = "another" })
 	f("policy", func(b *certify.Binding) { b.PolicyHash = "another" })
-	f("schema", func(b *certify.Binding) { b.SchemaHash = "another" })
 	f("cascade", func(b *certify.Binding) { b.Cascade = "another" })
+	f("scores", func(b *certify.Binding) { b.Scores[certify.RoleScore] = "another" })
+	f("scores", func(b *certify.Binding) { b.Scores[certify.RolePreScore] = "another" })
 }
 
 // TestRefutedInService has light answers that agree with the partner's and are

@@ -9,40 +9,58 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/router"
 )
 
 // Learned is what files tell about one cascade.
 type Learned struct {
-	Gate        *score.Gate          // nil without a pre-score
+	Gate *score.Gate // nil without a pre-score
+	// Score ranks light answers, as the certificate tells: nil without a score
+	// file, and without one that could be read.
+	Score       *score.Served
 	Certificate *certify.Certificate // nil without one, and when it does not hold
+	Void        error                // why there is none where the mode needs one
+
+	gateHash string // score.FileHash of Gate's file
 }
 
-// LoadLearned reads the pre-scores and certificates of all cascades. A pre-score
-// that cannot be read is a mistake. A certificate that cannot be read or does
-// not hold is a warning: the cascade then acts as rules with the escalation
-// model, and says so.
+// LoadLearned reads the pre-scores, scores and certificates of all cascades. A
+// pre-score that cannot be read is a mistake. A score or a certificate that
+// cannot be read, or does not hold, is a warning: the cascade then acts as rules
+// with the escalation model, and says so.
 func LoadLearned(s *Snapshot, now time.Time) (map[string]*Learned, []config.Problem) {
 	all := make(map[string]*Learned, len(s.Config.Cascades))
 	var problems []config.Problem
 	for i := range s.Config.Cascades {
 		settings := &s.Config.Cascades[i]
-		path := fmt.Sprintf("cascades[%d]", i)
-		learned := &Learned{}
-		if err := learned.readGate(settings.PreScore); err != nil {
-			problems = append(problems, config.Problem{Path: path + ".pre_score", Message: err.Error()})
-		}
-		if err := learned.readCertificate(settings, BindingOf(s, settings, now)); err != nil {
-			problems = append(problems, config.Problem{Path: path + ".certificate", Warning: true,
-				Message: err.Error() + "; the escalation model serves until it is calibrated again"})
+		learned, found := readLearned(s, settings, now)
+		for _, p := range found {
+			p.Path = fmt.Sprintf("cascades[%d].%s", i, p.Path)
+			problems = append(problems, p)
 		}
 		all[settings.Name] = learned
 	}
 	return all, problems
+}
+
+// readLearned reads the files of one cascade. The paths of problems are within it.
+func readLearned(s *Snapshot, settings *config.Cascade, now time.Time) (*Learned, []config.Problem) {
+	learned := &Learned{}
+	var problems []config.Problem
+	if err := learned.readGate(settings.PreScore); err != nil {
+		problems = append(problems, config.Problem{Path: "pre_score", Message: err.Error()})
+	}
+	if err := learned.readScore(settings.Score); err != nil {
+		problems = append(problems, config.Problem{Path: "score", Warning: true, Message: err.Error()})
+	}
+	if err := learned.readCertificate(settings, learned.binding(s, settings, now)); err != nil {
+		learned.Void = err
+		problems = append(problems, config.Problem{Path: "certificate", Warning: true,
+			Message: err.Error() + "; the escalation model serves until it is calibrated again"})
+	}
+	return learned, problems
 }
 
 func (l *Learned) readGate(file string) error {
@@ -50,9 +68,25 @@ func (l *Learned) readGate(file string) error {
 		return nil
 	}
 	data, err := os.ReadFile(file)
-	if err == nil {
-		l.Gate, err = score.DecodeGate(data)
+	if err != nil {
+		return err
 	}
+	if l.Gate, err = score.DecodeGate(data); err != nil {
+		return err
+	}
+	l.gateHash = score.FileHash(data)
+	return nil
+}
+
+func (l *Learned) readScore(file string) error {
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	l.Score, err = score.Load(data)
 	return err
 }
 
@@ -71,6 +105,9 @@ func (l *Learned) readCertificate(settings *config.Cascade, binding certify.Bind
 	if err != nil {
 		return err
 	}
+	if _, scored := c.Scores[certify.RoleScore]; scored {
+		binding.Scores[certify.RoleScore] = l.Score.Hash()
+	}
 	if err := c.Valid(binding); err != nil {
 		return err
 	}
@@ -82,10 +119,27 @@ func (l *Learned) readCertificate(settings *config.Cascade, binding certify.Bind
 	return nil
 }
 
+// order is what the certificate was tested with: the score file that it binds,
+// the untrained order when it binds none.
+func (l *Learned) order() *score.Served {
+	if _, scored := l.Certificate.Scores[certify.RoleScore]; scored {
+		return l.Score
+	}
+	return nil
+}
+
 // BindingOf is what a certificate of this cascade has to be about, as configured
-// now. Prices count by the rates in force now.
+// now. Prices count by the rates in force now. It has no schemas, and no score:
+// who certifies risks of a trained score adds its hash as certify.RoleScore.
 func BindingOf(s *Snapshot, settings *config.Cascade, now time.Time) certify.Binding {
+	return s.Learned[settings.Name].binding(s, settings, now)
+}
+
+func (l *Learned) binding(s *Snapshot, settings *config.Cascade, now time.Time) certify.Binding {
 	b := certify.Binding{Cascade: settings.Name, PolicyHash: policyHash(settings), Scores: map[string]string{}}
+	if l != nil && l.Gate != nil {
+		b.Scores[certify.RolePreScore] = l.gateHash
+	}
 	prices := sha256.New()
 	for _, name := range []string{settings.Light, settings.Partner, settings.Escalation} {
 		model := s.Router.Resolve(name)
@@ -107,21 +161,4 @@ func policyHash(c *config.Cascade) string {
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
-}
-
-// certified reports whether a cascade has a certificate that holds, and that
-// what happened since has not refuted.
-func (l *Line) certified(c *call, to *router.Cascade) bool {
-	learned := c.snap.Learned[to.Name]
-	return learned != nil && learned.Certificate != nil && !l.memory.Of(to.Name).Watch.Refuted(learned.Certificate)
-}
-
-// threshold is what the certificate of an enforcing cascade allows, nil
-// elsewhere.
-func (c *call) threshold() *cascade.Threshold {
-	to := c.plan.Cascade
-	if to.Mode != "enforce" {
-		return nil
-	}
-	return &cascade.Threshold{AtMost: c.snap.Learned[to.Name].Certificate.Threshold, Prompt: c.prompt(), Route: c.route(to)}
 }

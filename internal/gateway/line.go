@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -75,6 +76,8 @@ type Options struct {
 	Random func() float64
 	// PairsDir is where labelled pairs are logged; "" logs none.
 	PairsDir string
+	// Memory is what is remembered of cascades; nil is a new one of this line's own.
+	Memory *cascade.Memory
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
@@ -84,9 +87,10 @@ type Line struct {
 	drains   sync.WaitGroup // legs on the side, and answers still read after their caller has left
 	held     atomic.Int64   // bytes of streams that are held back
 	schemas  answer.Schemas // of requests whose answers are checked
-	memory   cascade.Memory
+	memory   *cascade.Memory
 	shadows  atomic.Int64 // requests that are shadowed now
 	pairs    pairs.Log
+	tally    saving.Tally
 	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
 	halt     context.CancelFunc
 }
@@ -100,7 +104,10 @@ func New(o Options) *Line {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	return &Line{Options: o, stop: stop, halt: halt, pairs: pairs.Log{Dir: o.PairsDir}}
+	if o.Memory == nil {
+		o.Memory = &cascade.Memory{}
+	}
+	return &Line{Options: o, stop: stop, halt: halt, memory: o.Memory, pairs: pairs.Log{Dir: o.PairsDir}}
 }
 
 // Use makes s the configuration of all requests that come from now on.

@@ -1,9 +1,9 @@
 package gateway
 
 import (
+	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
@@ -28,7 +28,8 @@ func (l *Line) pair(c *call, runs []*run, answers []*said) *pairs.Pair {
 		Operation: c.target.Op.String(), Turns: c.facts.Turns, TextBytes: c.facts.TextBytes,
 		Light: runs[0].leg.usage(), Escalation: c.served.usage(),
 	}
-	r := parts.Request(&c.facts, c.body)
+	r := c.request()
+	p.SchemaHash = l.schemas.Hash(r)
 	in := score.Input{Route: p.Route, Light: answers[0].answer()}
 	served := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
 	if len(runs) > 1 {
@@ -38,9 +39,14 @@ func (l *Line) pair(c *call, runs []*run, answers []*said) *pairs.Pair {
 	if in.Light != nil {
 		p.Veto = string(answer.Check(r, in.Light, &l.schemas, answer.Options{}).Veto)
 	}
-	judgePair(p, r, &in, served)
 	if c.snap.Config.Telemetry.Content {
 		p.Content = &pairs.Content{Prompt: c.prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
+	}
+	in.Partner = cascade.Opinion(r, in.Partner, &l.schemas)
+	judgePair(p, r, &in, served)
+	if learned := c.snap.Learned[to.Name]; learned != nil && learned.Score != nil && in.Light != nil {
+		in.Prompt = c.prompt()
+		p.Scored = &pairs.Scored{File: learned.Score.Hash(), Risk: logged(learned.Score.Risk(&in))}
 	}
 	return p
 }
@@ -54,9 +60,15 @@ func judgePair(p *pairs.Pair, r *answer.Request, in *score.Input, served *answer
 	if in.Light == nil {
 		return
 	}
-	if risk := score.Untrained(in); risk != score.Never {
-		p.Risk = &risk
+	p.Risk = logged(score.Untrained(in))
+}
+
+// logged is a risk as the log has it, nil for Never.
+func logged(risk float64) *float64 {
+	if risk == score.Never {
+		return nil
 	}
+	return &risk
 }
 
 func keyOf(r *answer.Request, a *answer.Answer) answer.Key {

@@ -58,6 +58,15 @@ type fixture struct {
 	answer func(model string, n int64) (*engine.Response, error)
 	calls  atomic.Int64
 	ids    atomic.Int64
+	now    func() time.Time
+}
+
+// earlyInMinute is a running clock that begins a second after a full minute, so
+// that no slow test crosses into the next window of a rate.
+func earlyInMinute() func() time.Time {
+	begun := time.Now()
+	ahead := begun.Truncate(time.Minute).Add(time.Minute + time.Second).Sub(begun)
+	return func() time.Time { return time.Now().Add(ahead) }
 }
 
 func (f *fixture) Attempt(_ context.Context, r *engine.Request) (*engine.Response, error) {
@@ -90,7 +99,8 @@ func newFixture(t *testing.T, parentUSD, own string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{bearer: creds.Bearer, answer: completed, ledger: &embedded.State{}}
+	f := &fixture{bearer: creds.Bearer, answer: completed, now: earlyInMinute()}
+	f.ledger = &embedded.State{Now: f.now}
 	cfg := load(t, strings.ReplaceAll(fmt.Sprintf(settings, parentUSD, own), "KEY", keyID))
 	f.open(t, journal.Dir(dir))
 	f.use(t, cfg, secrets)
@@ -100,14 +110,14 @@ func newFixture(t *testing.T, parentUSD, own string) *fixture {
 func (f *fixture) open(t *testing.T, disk journal.Disk) {
 	t.Helper()
 	var err error
-	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond})
+	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond, Now: f.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, id := f.meter.Journal()
-	f.desk = budget.New(budget.Options{Lender: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers})
+	f.desk = budget.New(budget.Options{Lender: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers, Now: f.now})
 	f.line = New(Options{
-		Meter: f.meter, Budgets: f.desk, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Meter: f.meter, Budgets: f.desk, Log: slog.New(slog.DiscardHandler), Now: f.now,
 		NewID: func() string { return fmt.Sprintf("%026d", f.ids.Add(1)) },
 	})
 }
@@ -225,6 +235,47 @@ func TestBudgetHolds(t *testing.T) {
 	t.Logf("%d served, %d refused, %+v", served.Load(), refused.Load(), f.desk.Stats())
 }
 
+// TestEstimatesAreNotHeld teaches the gateway that inputs are tiny and then asks
+// for 200 at once that all come to the most they can: together twice the budget.
+func TestEstimatesAreNotHeld(t *testing.T) {
+	f := newFixture(t, "100", "")
+	for range 128 {
+		f.ask(t, "dear.light-v1:0")
+	}
+	var under, refused, served atomic.Int64
+	all := make(chan struct{})
+	const asked = 200
+	arrived := func(n int64) {
+		if n == asked {
+			close(all)
+		}
+	}
+	f.answer = func(string, int64) (*engine.Response, error) {
+		arrived(under.Add(1))
+		<-all
+		return &engine.Response{Status: 200, Body: []byte(`{"usage":{"inputTokens":1100,"outputTokens":5,"totalTokens":1105}}`)}, nil
+	}
+	var callers sync.WaitGroup
+	for range asked {
+		callers.Go(func() {
+			status, _, _ := f.ask(t, "dear.light-v1:0")
+			if status == 200 {
+				served.Add(1)
+				return
+			}
+			refused.Add(1)
+			arrived(under.Add(1))
+		})
+	}
+	callers.Wait()
+	if posted := f.end(t)["acme dollars"].Posted; posted > 100_000_000_000 || served.Load() < 80 {
+		t.Errorf("%d nano-dollars posted under a limit of 100 dollars, %d served, %d refused", posted, served.Load(), refused.Load())
+	}
+	if over := f.desk.Stats().Overshoots; over != 0 {
+		t.Errorf("%d attempts spent more than they held", over)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	check := func(own, model string, status int, texts ...string) {
 		t.Helper()
@@ -313,6 +364,31 @@ func TestFailedAttemptGivesBack(t *testing.T) {
 		t.Errorf("%d %s after %d calls", status, text, f.calls.Load())
 	}
 	if got := f.end(t)["acme dollars"]; got != (meter.WindowState{Posted: 15_000_000}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestFailedRequestsCount: a rate counts each request once, whatever its
+// attempts come to.
+func TestFailedRequestsCount(t *testing.T) {
+	f := newFixture(t, "1000", "limits: {requests_per_minute: 3}")
+	f.answer = func(string, int64) (*engine.Response, error) {
+		return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype", Value: "ServiceUnavailableException"}}}, nil
+	}
+	// Seven are too many for two minutes too, should one end meanwhile.
+	refused := 0
+	for range 7 {
+		if status, _, header := f.ask(t, "dear.light-v1:0"); status == 429 && header.Get("retry-after") != "" {
+			refused++
+		} else if status != 503 {
+			t.Errorf("status %d", status)
+		}
+	}
+	sums := f.end(t)
+	if got := sums["acme/app requests"]; refused == 0 || got != (meter.WindowState{Posted: int64(7 - refused)}) {
+		t.Errorf("%d refused, %+v", refused, got)
+	}
+	if got := sums["acme dollars"]; got != (meter.WindowState{}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -38,9 +37,11 @@ func (s *sample) keep(raw []byte) {
 }
 
 // planSample decides whether a request is sampled: of a cascade that observes,
-// for labels, or of one that enforces, to watch its certificate.
+// for labels; of one that enforces, to watch its certificate; and of both that
+// check answers, to learn how long the escalation model's are where it did not
+// serve, without which nobody can say what was saved.
 func (l *Line) planSample(c *call) {
-	if c.plan.Cascade == nil || len(c.plan.Shadows) == 0 && !c.watched() {
+	if c.plan.Cascade == nil || len(c.plan.Shadows) == 0 && !c.tried() {
 		return
 	}
 	settings := &c.plan.Cascade.Settings.Shadow
@@ -51,9 +52,6 @@ func (l *Line) planSample(c *call) {
 	c.sample = &sample{payer: payer}
 }
 
-// watched reports whether a certificate decides about the request.
-func (c *call) watched() bool { return c.tried() && c.plan.Cascade.Mode == "enforce" }
-
 // shadow asks, on the side, the models that did not serve a sampled request.
 // What that costs is the shadow tenant's.
 func (l *Line) shadow(c *call) {
@@ -61,11 +59,11 @@ func (l *Line) shadow(c *call) {
 		return
 	}
 	legs, escalated := c.plan.Shadows, c.served.Role == router.RoleEscalation
-	switch watched := c.watched(); {
-	case watched && escalated:
+	switch tried := c.tried(); {
+	case tried && escalated:
 		l.watch(c, 0)
 		return
-	case watched:
+	case tried:
 		legs = []router.Leg{c.plan.Cascade.Escalation}
 	case !escalated: // a budget kept the escalation model from it
 		return
@@ -83,8 +81,12 @@ func (l *Line) shadow(c *call) {
 	})
 }
 
-// watch counts the loss of a sampled request against the certificate.
+// watch counts the loss of a sampled request against the certificate, if one
+// decided about it.
 func (l *Line) watch(c *call, loss float64) {
+	if c.plan.Cascade.Mode != "enforce" {
+		return
+	}
 	name := c.plan.Cascade.Name
 	certificate := c.snap.Learned[name].Certificate
 	if l.memory.Of(name).Watch.Observe(certificate, loss) {
@@ -145,7 +147,7 @@ func (l *Line) compare(c *call, legs []router.Leg) {
 // watchLight counts a light answer that was served: it loses when the escalation
 // model says something else. Where that cannot be told, it is no sample.
 func (l *Line) watchLight(c *call, strong *said) {
-	r := parts.Request(&c.facts, c.body)
+	r := c.request()
 	light := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
 	switch answer.Agree(keyOf(r, light), keyOf(r, strong.answer())) {
 	case answer.Same:

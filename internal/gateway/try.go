@@ -6,7 +6,6 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
-	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -139,7 +138,7 @@ func (t *trial) await(r *run) {
 // alone holds the light answer against the vetoes, and notes what it read for
 // the next check.
 func (t *trial) alone(light *said) cascade.Decision {
-	t.request, t.answer = parts.Request(&t.call.facts, t.call.body), light.answer()
+	t.request, t.answer = t.call.request(), light.answer()
 	return t.judge.Alone(t.request, t.answer)
 }
 

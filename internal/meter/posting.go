@@ -53,6 +53,13 @@ func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
 	return p, costs
 }
 
+// Counted is the counter row of a finished attempt and what it adds there, as
+// the ledger gets it. The row is the zero value when nothing is counted.
+func Counted(s *Start, e *End, prices *PriceTable) (RowKey, Counters) {
+	p, _ := derive(s, e, prices)
+	return p.Row, p.Add
+}
+
 // Billed is what an END's charges say, for whoever keeps the holds: how the
 // attempt counts, and when it counts as completed what it took of budgets (in
 // nano-dollars, rounded up) and of token limits. costs are those of the END.
@@ -83,7 +90,8 @@ type spent struct {
 
 // chargesOf is what becomes of the holds of an attempt: the truth for a
 // completed one, zero for a failed one, the hold as suspense for an unknown one.
-// A request is counted by the attempts that hold one. Concurrency is only held.
+// A request is counted by the attempt that holds one, however that ends: it was
+// made. Concurrency is only held.
 func chargesOf(s *Start, how Outcome, used spent) []Charge {
 	var charges []Charge
 	for _, held := range s.Charges {
@@ -95,6 +103,8 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 		}
 		c := Charge{Window: held.Window}
 		switch {
+		case held.Window.Unit == UnitRequests:
+			c.Amount = held.Amount
 		case how == Unknown:
 			c.Amount, c.Suspense = held.Amount, true
 		case how == Failed:
@@ -102,8 +112,6 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 			c.Amount = nanosUp(used.cost)
 		case held.Window.Unit == UnitTokens:
 			c.Amount = used.tokens
-		case held.Window.Unit == UnitRequests:
-			c.Amount = held.Amount
 		}
 		charges = append(charges, c)
 	}

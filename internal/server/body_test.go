@@ -65,6 +65,22 @@ func TestBadBodies(t *testing.T) {
 	f("head stops", 408, "POST /m HTTP/1.1\r\nHo", nothing)
 }
 
+// TestRefusedBodyIsReadOn is a caller who reads the answer only after the whole
+// body was sent: a connection that closes with unread bytes is reset, and the
+// answer is lost.
+func TestRefusedBodyIsReadOn(t *testing.T) {
+	s := start(t, Options{})
+	c := dial(t, s)
+	const size = 27 << 20
+	fmt.Fprintf(c, "POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size)
+	if _, err := io.WriteString(c, strings.Repeat("a", size)); err != nil {
+		t.Errorf("the body could not be sent: %v", err)
+	}
+	if res, body := answer(t, newReader2(c)); res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d %s, want 413", res.StatusCode, body)
+	}
+}
+
 func TestHTTP2BadBodies(t *testing.T) {
 	s := start(t, Options{
 		Timeouts: config.Timeouts{Body: 200 * time.Millisecond},

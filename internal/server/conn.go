@@ -46,9 +46,11 @@ const (
 	// writeSlice is what may be written under one deadline, so that a long
 	// answer to a slow but living reader is not cut.
 	writeSlice = 256 << 10
-	// A lingering close reads at most this much for at most this long.
-	lingerBytes = 256 << 10
-	lingerTime  = 500 * time.Millisecond
+	// A lingering close reads at most this much for at most this long: enough
+	// for a body somewhat above the limit, from a caller who does not look for
+	// an answer before all is sent.
+	lingerBytes = 32 << 20
+	lingerTime  = time.Second
 )
 
 var (
@@ -173,7 +175,7 @@ func (c *conn) lingerAwhile() {
 		return
 	}
 	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-	var sink [4096]byte
+	var sink [16 << 10]byte
 	for left := lingerBytes; left > 0; {
 		n, err := c.Conn.Read(sink[:])
 		if err != nil {

@@ -35,6 +35,7 @@ type Metrics struct {
 
 	requests, legs, retries, ruleErrors, glitches, refusals, reloads *prometheus.CounterVec
 	decisions, guarded, cutAccepted, shadowsDropped, refuted         *prometheus.CounterVec
+	strangeSchemas                                                   *prometheus.CounterVec
 	tokens, tenantTokens, tenantCost                                 *prometheus.CounterVec
 	input, output, cacheRead, cacheWrite5m, cacheWrite1h             prometheus.Counter
 	cost, capCuts, tokensCut, traceErrors                            prometheus.Counter
@@ -57,6 +58,7 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 		cutAccepted:    r.counters("sluice_cascade_cut_accepted_total", "Light answers that were served although the token limit cut them.", "cascade"),
 		shadowsDropped: r.counters("sluice_cascade_shadows_dropped_total", "Shadow samples that were not taken.", "cascade", "reason"),
 		refuted:        r.counters("sluice_cascade_certificates_refuted_total", "Certificates whose bound did not hold in service.", "cascade"),
+		strangeSchemas: r.counters("sluice_cascade_uncertified_schemas_total", "Requests with a response schema that the certificate is not about.", "cascade"),
 		glitches:       r.counters("sluice_h2_glitches_total", "HTTP/2 connections closed for a flood of cheap frames.", "kind"),
 		refusals:       r.counters("sluice_refusals_total", "Requests refused before they reached the request line.", "status"),
 		reloads:        r.counters("sluice_config_reloads_total", "Configuration reloads.", "result"),
@@ -212,6 +214,14 @@ func (m *Metrics) CutAccepted(cascade string) {
 func (m *Metrics) Refuted(cascade string) {
 	if m != nil {
 		m.refuted.WithLabelValues(cascade).Inc()
+	}
+}
+
+// UncertifiedSchema counts a request whose response schema the certificate is
+// not about.
+func (m *Metrics) UncertifiedSchema(cascade string) {
+	if m != nil {
+		m.strangeSchemas.WithLabelValues(cascade).Inc()
 	}
 }
 

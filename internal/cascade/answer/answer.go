@@ -37,6 +37,7 @@ type Request struct {
 type Tool struct {
 	Name   string
 	Schema json.RawMessage // JSON Schema of its arguments, nil for none
+	Other  json.RawMessage // a description of its arguments that is no JSON Schema, nil for none
 }
 
 // structured reports whether a cut answer is of no use to the caller.

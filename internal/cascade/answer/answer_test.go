@@ -84,10 +84,10 @@ func TestUncheckedIsSaid(t *testing.T) {
 func TestSchemasAreBounded(t *testing.T) {
 	var s Schemas
 	for i := range maxSchemas + 50 {
-		s.compiled(fmt.Appendf(nil, `{"const": %d}`, i))
+		s.compiled.of(fmt.Appendf(nil, `{"const": %d}`, i), maxSchemas, compile)
 	}
-	if len(s.byKey) != maxSchemas || len(s.order) != maxSchemas {
-		t.Errorf("kept %d schemas in %d places, want %d", len(s.byKey), len(s.order), maxSchemas)
+	if len(s.compiled.byKey) != maxSchemas || len(s.compiled.order) != maxSchemas {
+		t.Errorf("kept %d schemas in %d places, want %d", len(s.compiled.byKey), len(s.compiled.order), maxSchemas)
 	}
 }
 

@@ -2,17 +2,15 @@ package answer
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"strings"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // Limits on schemas, which are callers' input.
 const (
-	maxSchemas     = 512       // compiled schemas that are kept
+	maxSchemas     = 512       // schemas of which something is kept
 	maxSchemaBytes = 128 << 10 // a longer one is not compiled
 )
 
@@ -20,9 +18,8 @@ const (
 // them. The zero value is ready. It is safe for concurrent use. Methods on a
 // nil *Schemas check nothing.
 type Schemas struct {
-	mu    sync.Mutex
-	byKey map[[sha256.Size]byte]*jsonschema.Schema // nil value: does not compile
-	order [][sha256.Size]byte                      // oldest first
+	compiled bounded[*jsonschema.Schema] // nil: does not compile
+	hashes   bounded[string]
 }
 
 // check holds tool arguments and structured output against their schemas.
@@ -65,7 +62,7 @@ func (s *Schemas) hold(v Verdict, schema, doc []byte, veto Veto) Verdict {
 	if len(schema) == 0 {
 		return v
 	}
-	compiled := s.compiled(schema)
+	compiled := s.compiled.of(schema, maxSchemas, compile)
 	if compiled == nil {
 		v.Unchecked = true
 		return v
@@ -74,38 +71,6 @@ func (s *Schemas) hold(v Verdict, schema, doc []byte, veto Veto) Verdict {
 		v.Veto = veto
 	}
 	return v
-}
-
-// compiled returns the compiled schema, nil when it cannot be used. Compiling
-// happens outside the lock: two callers may do it twice, none waits for it.
-func (s *Schemas) compiled(schema []byte) *jsonschema.Schema {
-	key := sha256.Sum256(schema)
-	s.mu.Lock()
-	c, known := s.byKey[key]
-	s.mu.Unlock()
-	if known {
-		return c
-	}
-	c = compile(schema)
-	s.keep(key, c)
-	return c
-}
-
-func (s *Schemas) keep(key [sha256.Size]byte, c *jsonschema.Schema) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known := s.byKey[key]; known {
-		return
-	}
-	if s.byKey == nil {
-		s.byKey = make(map[[sha256.Size]byte]*jsonschema.Schema)
-	}
-	if len(s.order) == maxSchemas {
-		delete(s.byKey, s.order[0])
-		s.order = s.order[1:]
-	}
-	s.byKey[key] = c
-	s.order = append(s.order, key)
 }
 
 // nowhere refuses every reference that leaves the document: a caller's schema

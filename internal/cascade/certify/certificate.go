@@ -12,7 +12,13 @@ import (
 )
 
 // certificateVersion is raised when a field changes its meaning.
-const certificateVersion = 1
+const certificateVersion = 2
+
+// The roles of score files, named as the configuration names them.
+const (
+	RoleScore    = "score"     // ranks light answers; without it the order is score.Untrained's
+	RolePreScore = "pre_score" // sends requests past the light model
+)
 
 // Binding is what a certificate is about. When any of it changes, the measured
 // loss says nothing any more.
@@ -21,16 +27,17 @@ type Binding struct {
 	Models     []string          `json:"models"`      // ids of light, partner ("" for none) and escalation
 	PricesHash string            `json:"prices_hash"` // of the prices of these models
 	PolicyHash string            `json:"policy_hash"` // of rules, vetoes, agreement and caps
-	SchemaHash string            `json:"schema_hash"` // of the response schemas, "" for none
+	Schemas    []string          `json:"schemas"`     // hashes of the response schemas of the pairs' requests; "" is a request without one
 	Scores     map[string]string `json:"scores"`      // hash per score file, by role; empty without a score
 }
 
 // Certificate is the proof that a threshold keeps the loss below a bound. Make
-// one with Issue; read one with ParseCertificate.
+// one with Issue, which sorts the schemas; read one with ParseCertificate.
 type Certificate struct {
 	Version int `json:"version"`
 	Binding
 	Threshold float64   `json:"threshold"`
+	Steps     []float64 `json:"steps"` // certified thresholds from conservative to Threshold, for a watch that has to step back
 	N         int       `json:"n"`
 	MaxLoss   float64   `json:"max_loss"`
 	Bound     float64   `json:"bound"`
@@ -38,7 +45,9 @@ type Certificate struct {
 	Test      string    `json:"test"`
 	Saving    float64   `json:"saving"`
 	Created   time.Time `json:"created"`
-	Hash      string    `json:"hash"` // of the contents above
+	Hash      string    `json:"hash"` // of the contents without it
+	// Labels are the pairs by who labelled them: human, judge, keys.
+	Labels map[string]int `json:"labels,omitempty"`
 }
 
 // Issue makes the certificate of a report of Calibrate that certified.
@@ -47,9 +56,16 @@ func Issue(r *Report, o Options, b Binding, created time.Time) *Certificate {
 		panic("BUG: a certificate for nothing certified")
 	}
 	at := r.Curve[r.Certified]
+	b.Schemas = slices.Compact(slices.Sorted(slices.Values(b.Schemas)))
 	c := &Certificate{
 		Version: certificateVersion, Binding: b, Threshold: at.Threshold, N: r.N, MaxLoss: o.MaxLoss, Bound: r.Bound,
 		Delta: o.Delta, Test: r.Test, Saving: at.Saving, Created: created.UTC().Truncate(time.Second),
+	}
+	c.Labels = o.Labels
+	for i, p := range r.Curve[:r.Certified+1] {
+		if p.Saving > 0 || i == r.Certified { // a step that saves nothing is worse than none
+			c.Steps = append(c.Steps, p.Threshold)
+		}
 	}
 	c.Hash = c.digest()
 	return c
@@ -97,7 +113,7 @@ func ParseCertificate(data []byte) (*Certificate, error) {
 
 // Void says why a certificate no longer holds.
 type Void struct {
-	Reason string // version, contents, pairs, target, cascade, models, prices, policy, schema or scores
+	Reason string // version, contents, pairs, target, cascade, models, prices, policy or scores
 	Was    string
 	Is     string
 }
@@ -106,8 +122,15 @@ func (e *Void) Error() string {
 	return fmt.Sprintf("certificate is void: %s changed from %q to %q", e.Reason, e.Was, e.Is)
 }
 
-// Valid reports whether the certificate holds for what is configured now.
-// The error is a *Void.
+// Covers reports whether the pairs had requests with this response schema. One
+// that they had not is not certified.
+func (c *Certificate) Covers(schema string) bool {
+	_, known := slices.BinarySearch(c.Schemas, schema)
+	return known
+}
+
+// Valid reports whether the certificate holds for what is configured now. The
+// schemas are a matter of each request: see Covers. The error is a *Void.
 func (c *Certificate) Valid(now Binding) error {
 	if need := MinPairs(c.MaxLoss, c.Delta); c.N < need {
 		return &Void{"pairs", fmt.Sprint(c.N), fmt.Sprintf("at least %d", need)}
@@ -122,7 +145,6 @@ func (c *Certificate) Valid(now Binding) error {
 		{"cascade", c.Cascade, now.Cascade},
 		{"prices", c.PricesHash, now.PricesHash},
 		{"policy", c.PolicyHash, now.PolicyHash},
-		{"schema", c.SchemaHash, now.SchemaHash},
 	} {
 		if f.was != f.is {
 			return &Void{f.reason, f.was, f.is}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -319,7 +320,7 @@ func TestDrift(t *testing.T) {
 }
 
 func binding() Binding {
-	return Binding{Cascade: "support", Models: []string{"light", "partner", "full"}, PricesHash: "p", PolicyHash: "q", SchemaHash: "s", Scores: map[string]string{"gate": "g"}}
+	return Binding{Cascade: "support", Models: []string{"light", "partner", "full"}, PricesHash: "p", PolicyHash: "q", Schemas: []string{"", "s"}, Scores: map[string]string{"gate": "g"}}
 }
 
 func issued(t *testing.T) *Certificate {
@@ -343,12 +344,20 @@ func TestCertificateTravels(t *testing.T) {
 	if err := back.Valid(binding()); err != nil {
 		t.Error(err)
 	}
+	for schema, want := range map[string]bool{"": true, "s": true, "t": false} {
+		if back.Covers(schema) != want {
+			t.Errorf("Covers(%q) = %v", schema, !want)
+		}
+	}
+	if n := len(back.Steps); n == 0 || back.Steps[n-1] != back.Threshold || !slices.IsSorted(back.Steps) {
+		t.Errorf("steps %v to the threshold %v", back.Steps, back.Threshold)
+	}
 	forged := strings.Replace(string(c.Encode()), `"n": 500`, `"n": 900`, 1)
 	var void *Void
 	if _, err := ParseCertificate([]byte(forged)); !errors.As(err, &void) || void.Reason != "contents" {
 		t.Errorf("a forged certificate: %v", err)
 	}
-	future := strings.Replace(string(c.Encode()), `"version": 1`, `"version": 2`, 1)
+	future := strings.Replace(string(c.Encode()), `"version": 2`, `"version": 3`, 1)
 	if _, err := ParseCertificate([]byte(future)); !errors.As(err, &void) || void.Reason != "version" {
 		t.Errorf("a certificate of another version: %v", err)
 	}
@@ -374,7 +383,6 @@ func TestCertificateIsVoid(t *testing.T) {
 	f("cascade", func(_ *Certificate, now *Binding) { now.Cascade = "other" })
 	f("prices", func(_ *Certificate, now *Binding) { now.PricesHash = "other" })
 	f("policy", func(_ *Certificate, now *Binding) { now.PolicyHash = "other" })
-	f("schema", func(_ *Certificate, now *Binding) { now.SchemaHash = "other" })
 	f("scores", func(_ *Certificate, now *Binding) { now.Scores = map[string]string{"gate": "other"} })
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // Version is that of the lines. It is raised when a member changes its meaning.
-const Version = 1
+const Version = 2
 
 // Pair is one line.
 type Pair struct {
@@ -36,6 +36,9 @@ type Pair struct {
 	// this one can give.
 	PolicyHash string `json:"policy_hash"`
 	PricesHash string `json:"prices_hash"`
+	// SchemaHash is that of the request's response schema and tools, "" without
+	// any; certify.Binding has the set.
+	SchemaHash string `json:"schema_hash"`
 
 	Operation string `json:"operation"`
 	Turns     int    `json:"turns"`
@@ -46,17 +49,32 @@ type Pair struct {
 	// Risk is the light answer's by score.Untrained; nil is Never: it cannot be
 	// compared with a second opinion.
 	Risk *float64 `json:"risk"`
+	// Scored is the risk by the score file that the cascade names, nil without one.
+	Scored *Scored `json:"scored,omitempty"`
 	// Partner says whether light answer and second opinion agree, Label whether
 	// light and escalation answer do: same, different, unknown.
 	Partner string `json:"partner"`
 	Label   string `json:"label"`
 	KeyKind string `json:"key_kind"` // of the light answer, answer.Kind
+	// Weight is for how many requests the pair stands, relative to the others of
+	// the log; 0 counts as 1. Gateways write none: who joins logs that were
+	// sampled at different fractions sets it.
+	Weight float64 `json:"weight,omitempty"`
+	// Judge is what a judge model said of light and escalation answer, nil when
+	// none was asked or its answer could not be read.
+	Judge *Verdict `json:"judge,omitempty"`
 
 	Light      Leg  `json:"light"`
 	Second     *Leg `json:"second,omitempty"` // the partner
 	Escalation Leg  `json:"escalation"`
 
 	Content *Content `json:"content,omitempty"`
+}
+
+// Scored is a risk by a trained score.
+type Scored struct {
+	File string   `json:"file"` // score.FileHash
+	Risk *float64 `json:"risk"` // nil is Never, as in Pair
 }
 
 // Leg is what one model used.
@@ -118,17 +136,21 @@ func (l *Log) Append(p *Pair) error {
 	return errors.Join(err, f.Close())
 }
 
+// sound reports whether every number is within its range.
+func (p *Pair) sound() bool { return p.Weight >= 0 && (p.Judge == nil || p.Judge.valid()) }
+
 // maxLine bounds a line: prompt and three answers, escaped.
 const maxLine = 32 << 20
 
 // Read calls each with the pairs in the order of the log. Lines that are not
-// whole, or of another version, are counted as skipped.
+// whole, of another version, of negative weight, or with a judge's verdict out
+// of range are counted as skipped.
 func Read(r io.Reader, each func(*Pair) error) (skipped int, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var p Pair
-		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version {
+		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version || !p.sound() {
 			skipped++
 			continue
 		}

@@ -150,7 +150,7 @@ func TestRequest(t *testing.T) {
 	f(wire.OpConverse, "", `{"messages":[],"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":"{\"type\":\"object\"}"}}}}}`, answer.Request{Schema: object})
 	f(wire.OpInvoke, "anthropic", `{"anthropic_version":"x","max_tokens":9,"messages":[],"tools":[{"name":"look","input_schema":{"type":"object"}}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}`, answer.Request{Schema: object, Tools: look})
 	f(wire.OpInvoke, "openai", `{"messages":[],"tools":[{"type":"function","function":{"name":"look","parameters":{"type":"object"}}}],"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"object"}}}}`, answer.Request{Schema: object, Tools: look})
-	f(wire.OpInvoke, "cohere-chat", `{"message":"hi","tools":[{"name":"look","parameter_definitions":{}}]}`, answer.Request{Tools: []answer.Tool{{Name: "look"}}})
+	f(wire.OpInvoke, "cohere-chat", `{"message":"hi","tools":[{"name":"look","parameter_definitions":{}}]}`, answer.Request{Tools: []answer.Tool{{Name: "look", Other: json.RawMessage(`{}`)}}})
 }
 
 func FuzzAnswer(f *testing.F) {

@@ -9,7 +9,7 @@ import (
 
 // requestTools holds the members under which the families name the tools that
 // a model may call. Cohere describes arguments in a way of its own, which is no
-// JSON Schema, so only the names of its tools are read.
+// JSON Schema: no answer is held against it.
 type requestTools struct {
 	ToolConfig struct {
 		Tools []struct {
@@ -24,6 +24,7 @@ type requestTools struct {
 	Tools []struct {
 		Name        string
 		InputSchema json.RawMessage `json:"input_schema"`
+		Definitions json.RawMessage `json:"parameter_definitions"`
 		Function    *struct {
 			Name       string
 			Parameters json.RawMessage
@@ -52,7 +53,7 @@ func Request(f *wire.Facts, body []byte) *answer.Request {
 		case t.Function != nil:
 			r.Tools = append(r.Tools, answer.Tool{Name: t.Function.Name, Schema: t.Function.Parameters})
 		case t.Name != "":
-			r.Tools = append(r.Tools, answer.Tool{Name: t.Name, Schema: t.InputSchema})
+			r.Tools = append(r.Tools, answer.Tool{Name: t.Name, Schema: t.InputSchema, Other: t.Definitions})
 		}
 	}
 	return r
