@@ -228,7 +228,7 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	r := &reloader{gate: g, load: load, current: g.line.Snapshot().Config}
-	r.hash = r.contents()
+	r.hash, r.learned = r.contents(), r.stamps()
 	g.tel.Metrics().Loaded(r.name(), time.Now())
 	look := time.NewTicker(reloadEvery)
 	defer look.Stop()
@@ -242,9 +242,7 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 			r.reload(ctx)
 		case now := <-look.C:
 			g.engines.expire(now)
-			if r.contents() != r.hash {
-				r.reload(ctx)
-			}
+			r.look(ctx)
 		}
 	}
 }

@@ -18,18 +18,8 @@ const enforcing = partnered + "    mode: enforce\n    shadow: {tenant: platform/
 // by edit, and returns what loading it says.
 func certifiedAt(t *testing.T, s *Snapshot, threshold float64, edit func(*certify.Binding)) string {
 	t.Helper()
-	settings := &s.Config.Cascades[0]
-	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	s.Learned, _ = LoadLearned(s, now)
-	binding := BindingOf(s, settings, now)
-	binding.Schemas = []string{""}
-	edit(&binding)
-	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Curve: []certify.Point{{Threshold: threshold}}},
-		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
-	settings.Certificate = filepath.Join(t.TempDir(), "cert.json")
-	if err := os.WriteFile(settings.Certificate, c.Encode(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.Config.Cascades[0].Certificate = filepath.Join(t.TempDir(), "cert.json")
+	now := writeCertificate(t, s, threshold, edit)
 	learned, problems := LoadLearned(s, now)
 	s.Learned = learned
 	if len(problems) == 0 {
@@ -39,6 +29,24 @@ func certifiedAt(t *testing.T, s *Snapshot, threshold float64, edit func(*certif
 		t.Errorf("%v is no warning", problems[0])
 	}
 	return problems[0].Message
+}
+
+// writeCertificate writes the certificate that the cascade of s names, and
+// returns when it was issued.
+func writeCertificate(t *testing.T, s *Snapshot, threshold float64, edit func(*certify.Binding)) time.Time {
+	t.Helper()
+	settings := &s.Config.Cascades[0]
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	s.Learned, _ = LoadLearned(s, now)
+	binding := BindingOf(s, settings, now)
+	binding.Schemas = []string{""}
+	edit(&binding)
+	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Curve: []certify.Point{{Threshold: threshold}}},
+		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
+	if err := os.WriteFile(settings.Certificate, c.Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return now
 }
 
 func asIs(*certify.Binding) {}
