@@ -69,8 +69,8 @@ type leg struct {
 	sku      meter.SKU
 	price    *meter.Price // nil: unpriced
 	limit    wire.Limit
-	input    int64       // tokens held for the input, 0 when nothing is held
-	cost     budget.Cost // of one attempt
+	input    int64          // tokens that the input will hardly exceed, 0 when nothing is held
+	cost     budget.Amounts // of one attempt, at most
 	out      *engine.Request
 	splices  []wire.Splice // of the caller's body that out has
 

@@ -77,7 +77,7 @@ func (l *Line) claim(c *call, policy *budget.Policy) (*budget.Claim, *wire.Error
 		}
 		open = open.Plus(once)
 	}
-	claim.Cost = claim.Cost.Plus(budget.Cost{Likely: open, Proven: open})
+	claim.Cost = claim.Cost.Plus(open)
 	return claim, nil
 }
 
@@ -112,7 +112,7 @@ func (c *call) take(g *leg) *budget.Hold {
 		return nil
 	}
 	from := cmp.Or(g.again, c.reserved[0])
-	return from.Attempt(g.cost.Plus(budget.Cost{Likely: once, Proven: once}))
+	return from.Attempt(g.cost.Plus(once))
 }
 
 // settle tells the hold of an attempt what its END says.
@@ -122,7 +122,7 @@ func (l *Line) settle(c *call, g *leg, end *meter.End, costs meter.Costs) {
 	case meter.Completed:
 		g.hold.Settle(budget.Amounts{meter.UnitUSD: nanoUSD, meter.UnitTokens: tokens})
 	case meter.Failed:
-		g.hold.Release()
+		g.hold.Fail()
 	case meter.Unknown:
 		g.hold.Unknown()
 	}
@@ -151,15 +151,11 @@ func (l *Line) estimate(c *call, g *leg, policy *budget.Policy) *wire.Error {
 		}
 		output.N = vagueOutput
 	}
-	likely, priced := c.worstCase(g, g.input, output.N)
-	proven, _ := c.worstCase(g, bound, output.N)
+	worst, priced := c.worstCase(g, bound, output.N)
 	if !priced && policy.Strict() {
 		return wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", g.Model)
 	}
-	g.cost = budget.Cost{
-		Likely: budget.Amounts{meter.UnitUSD: nanos(likely), meter.UnitTokens: g.input + output.N},
-		Proven: budget.Amounts{meter.UnitUSD: nanos(proven), meter.UnitTokens: bound + output.N},
-	}
+	g.cost = budget.Amounts{meter.UnitUSD: nanos(worst), meter.UnitTokens: bound + output.N}
 	return nil
 }
 

@@ -225,6 +225,47 @@ func TestBudgetHolds(t *testing.T) {
 	t.Logf("%d served, %d refused, %+v", served.Load(), refused.Load(), f.desk.Stats())
 }
 
+// TestEstimatesAreNotHeld teaches the gateway that inputs are tiny and then asks
+// for 200 at once that all come to the most they can: together twice the budget.
+func TestEstimatesAreNotHeld(t *testing.T) {
+	f := newFixture(t, "100", "")
+	for range 128 {
+		f.ask(t, "dear.light-v1:0")
+	}
+	var under, refused, served atomic.Int64
+	all := make(chan struct{})
+	const asked = 200
+	arrived := func(n int64) {
+		if n == asked {
+			close(all)
+		}
+	}
+	f.answer = func(string, int64) (*engine.Response, error) {
+		arrived(under.Add(1))
+		<-all
+		return &engine.Response{Status: 200, Body: []byte(`{"usage":{"inputTokens":1100,"outputTokens":5,"totalTokens":1105}}`)}, nil
+	}
+	var callers sync.WaitGroup
+	for range asked {
+		callers.Go(func() {
+			status, _, _ := f.ask(t, "dear.light-v1:0")
+			if status == 200 {
+				served.Add(1)
+				return
+			}
+			refused.Add(1)
+			arrived(under.Add(1))
+		})
+	}
+	callers.Wait()
+	if posted := f.end(t)["acme dollars"].Posted; posted > 100_000_000_000 || served.Load() < 80 {
+		t.Errorf("%d nano-dollars posted under a limit of 100 dollars, %d served, %d refused", posted, served.Load(), refused.Load())
+	}
+	if over := f.desk.Stats().Overshoots; over != 0 {
+		t.Errorf("%d attempts spent more than they held", over)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	check := func(own, model string, status int, texts ...string) {
 		t.Helper()
@@ -313,6 +354,31 @@ func TestFailedAttemptGivesBack(t *testing.T) {
 		t.Errorf("%d %s after %d calls", status, text, f.calls.Load())
 	}
 	if got := f.end(t)["acme dollars"]; got != (meter.WindowState{Posted: 15_000_000}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestFailedRequestsCount: a rate counts each request once, whatever its
+// attempts come to.
+func TestFailedRequestsCount(t *testing.T) {
+	f := newFixture(t, "1000", "limits: {requests_per_minute: 3}")
+	f.answer = func(string, int64) (*engine.Response, error) {
+		return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype", Value: "ServiceUnavailableException"}}}, nil
+	}
+	// Seven are too many for two minutes too, should one end meanwhile.
+	refused := 0
+	for range 7 {
+		if status, _, header := f.ask(t, "dear.light-v1:0"); status == 429 && header.Get("retry-after") != "" {
+			refused++
+		} else if status != 503 {
+			t.Errorf("status %d", status)
+		}
+	}
+	sums := f.end(t)
+	if got := sums["acme/app requests"]; refused == 0 || got != (meter.WindowState{Posted: int64(7 - refused)}) {
+		t.Errorf("%d refused, %+v", refused, got)
+	}
+	if got := sums["acme dollars"]; got != (meter.WindowState{}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -27,8 +27,8 @@ func TestCharges(t *testing.T) {
 		}
 	}
 	used := wire.Usage{Input: wire.Known(10), Output: wire.Known(5), CacheRead: wire.Known(3), CacheWrite5m: wire.Known(2), CacheWrite1h: wire.Known(1)}
-	suspense := []Charge{{usd, 18_000, true}, {tokens, 150, true}, {requests, 1, true}}
-	nothing := []Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 0, false}}
+	suspense := []Charge{{usd, 18_000, true}, {tokens, 150, true}, {requests, 1, false}}
+	nothing := []Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 1, false}}
 	check("completed", wire.OpConverse, End{Outcome: Completed, Usage: used}, []Charge{{usd, 1_800, false}, {tokens, 21, false}, {requests, 1, false}})
 	check("failed", wire.OpConverse, End{Outcome: Failed}, nothing)
 	check("unknown", wire.OpConverse, End{Outcome: Unknown}, suspense)

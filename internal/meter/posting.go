@@ -83,7 +83,8 @@ type spent struct {
 
 // chargesOf is what becomes of the holds of an attempt: the truth for a
 // completed one, zero for a failed one, the hold as suspense for an unknown one.
-// A request is counted by the attempts that hold one. Concurrency is only held.
+// A request is counted by the attempt that holds one, however that ends: it was
+// made. Concurrency is only held.
 func chargesOf(s *Start, how Outcome, used spent) []Charge {
 	var charges []Charge
 	for _, held := range s.Charges {
@@ -95,6 +96,8 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 		}
 		c := Charge{Window: held.Window}
 		switch {
+		case held.Window.Unit == UnitRequests:
+			c.Amount = held.Amount
 		case how == Unknown:
 			c.Amount, c.Suspense = held.Amount, true
 		case how == Failed:
@@ -102,8 +105,6 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 			c.Amount = nanosUp(used.cost)
 		case held.Window.Unit == UnitTokens:
 			c.Amount = used.tokens
-		case held.Window.Unit == UnitRequests:
-			c.Amount = held.Amount
 		}
 		charges = append(charges, c)
 	}

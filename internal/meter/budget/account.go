@@ -88,22 +88,9 @@ func (a *account) remaining(limit int64) int64 {
 	return max(0, limit-a.state.Posted-a.state.Held-a.state.Suspense)
 }
 
-const (
-	// nearPercent of a limit left, or less than nearHolds times what is asked for,
-	// is close to it.
-	nearPercent = 10
-	nearHolds   = 16
-)
-
-// near reports whether so little is left that an estimate will not do. An
-// account that the ledger has told nothing about is near.
-func (a *account) near(limit, need int64) bool {
-	if !a.known {
-		return true
-	}
-	left := a.remaining(limit)
-	return left < limit/100*nearPercent || left/nearHolds < need
-}
+// nearPercent of a limit left is close to it: the ledger is then told and asked
+// more often.
+const nearPercent = 10
 
 // What a slice is at most: a share of the limit in percent, by unit, and a share
 // of what is left. Early refusals of a rate pass within its minute, so rates may

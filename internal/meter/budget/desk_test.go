@@ -39,11 +39,8 @@ func monthly(id string, usd money.Pico, onExceed string) config.Tenant {
 	}}
 }
 
-// usd is a cost that is known exactly, in nano-dollars.
-func usd(nano int64) Cost {
-	a := Amounts{nano, 10, 1, 1}
-	return Cost{a, a}
-}
+// usd is what a request may come to, in nano-dollars.
+func usd(nano int64) Amounts { return Amounts{nano, 10, 1, 1} }
 
 func newDesk(t testing.TB, lender meter.Lender, writer string) *Desk {
 	t.Helper()
@@ -96,7 +93,7 @@ func TestLastDollar(t *testing.T) {
 		for i := range 1000 {
 			all.Go(func() {
 				d := desks[i%4]
-				refusal := spend(d, m, d.opts.Writer, claim, claim.Cost.Likely)
+				refusal := spend(d, m, d.opts.Writer, claim, claim.Cost)
 				mu.Lock()
 				defer mu.Unlock()
 				if refusal == nil {
@@ -131,9 +128,9 @@ func TestRefusalSaysWhat(t *testing.T) {
 		p := compile(t, monthly("acme", money.Dollar, "reject"), config.Tenant{ID: "acme/app", Limits: config.Limits{RequestsPerMinute: 2}})
 		d := newDesk(t, m, "a")
 		defer closeDesk(t, d)
-		f := func(cost Cost, unit meter.Unit, tenant string, limit, posted int64) {
+		f := func(cost Amounts, unit meter.Unit, tenant string, limit, posted int64) {
 			t.Helper()
-			refusal := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: cost}, cost.Likely)
+			refusal := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: cost}, cost)
 			if refusal == nil || refusal.Reason != UsedUp {
 				t.Fatalf("got %+v", refusal)
 			}
@@ -146,13 +143,13 @@ func TestRefusalSaysWhat(t *testing.T) {
 		}
 		f(usd(2_000_000_000), meter.UnitUSD, "acme", 1_000_000_000, 0)
 		for range 2 {
-			if r := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: usd(1000)}, usd(1000).Likely); r != nil {
+			if r := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: usd(1000)}, usd(1000)); r != nil {
 				t.Fatalf("%+v", r)
 			}
 		}
 		f(usd(1000), meter.UnitRequests, "acme/app", 2, 2)
 		time.Sleep(time.Minute)
-		if r := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: usd(1000)}, usd(1000).Likely); r != nil {
+		if r := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: usd(1000)}, usd(1000)); r != nil {
 			t.Errorf("the next minute: %+v", r)
 		}
 	})
@@ -195,7 +192,7 @@ func TestIdleSlicesGoBack(t *testing.T) {
 		d := newDesk(t, m, "a")
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000)}
 		for range 100 {
-			if r := spend(d, m, "a", claim, claim.Cost.Likely); r != nil {
+			if r := spend(d, m, "a", claim, claim.Cost); r != nil {
 				t.Fatal(r)
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -223,7 +220,7 @@ func TestRecallBeforeRefusal(t *testing.T) {
 			t.Fatal(refusal)
 		}
 		res.Release() // 0.7 of 1 dollar is idle at a now
-		if r := spend(b, m, "b", claim, claim.Cost.Likely); r != nil {
+		if r := spend(b, m, "b", claim, claim.Cost); r != nil {
 			t.Errorf("refused while another gateway held an idle slice: %+v", r)
 		}
 		closeDesk(t, a)
@@ -325,7 +322,7 @@ func TestLightOnly(t *testing.T) {
 		light := &Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Lane: LightOnly}
 		f := func(c *Claim, refused, lightOnly bool) {
 			t.Helper()
-			r := spend(d, m, "a", c, c.Cost.Likely)
+			r := spend(d, m, "a", c, c.Cost)
 			if (r != nil) != refused || r != nil && r.LightOnly != lightOnly {
 				t.Errorf("got %+v, want refused %v, light only %v", r, refused, lightOnly)
 			}
@@ -353,7 +350,7 @@ func TestNotices(t *testing.T) {
 		p := compile(t, monthly("acme", money.Dollar, "notify"))
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(100_000_000)}
 		for range 12 {
-			if r := spend(d, m, "a", claim, claim.Cost.Likely); r != nil {
+			if r := spend(d, m, "a", claim, claim.Cost); r != nil {
 				t.Fatal(r)
 			}
 			time.Sleep(1100 * time.Millisecond)
@@ -377,7 +374,7 @@ func TestLedgerLoss(t *testing.T) {
 			small := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000)}
 			large := &Claim{Policy: p.For("acme"), Cost: usd(100_000_000_000)}
 			for range 20 {
-				if r := spend(d, m, "a", small, small.Cost.Likely); r != nil {
+				if r := spend(d, m, "a", small, small.Cost); r != nil {
 					t.Fatal(r)
 				}
 			}
@@ -387,7 +384,7 @@ func TestLedgerLoss(t *testing.T) {
 			if r := spend(d, m, "a", large, Amounts{1}); (r == nil) != short || r != nil && r.Reason != LedgerAway {
 				t.Errorf("%s, short: %+v", loss, r)
 			}
-			if r := spend(d, m, "a", small, small.Cost.Likely); (r == nil) != held {
+			if r := spend(d, m, "a", small, small.Cost); (r == nil) != held {
 				t.Errorf("%s, with a slice: %+v", loss, r)
 			}
 			m.mu.Lock()
@@ -422,11 +419,11 @@ func TestLostReplyIsFound(t *testing.T) {
 			return nil
 		}
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(800_000_000)}
-		if r := spend(d, m, "a", claim, claim.Cost.Likely); r == nil || r.Reason != LedgerAway {
+		if r := spend(d, m, "a", claim, claim.Cost); r == nil || r.Reason != LedgerAway {
 			t.Fatalf("%+v", r)
 		}
 		time.Sleep(2 * time.Second)
-		if r := spend(d, m, "a", claim, claim.Cost.Likely); r != nil {
+		if r := spend(d, m, "a", claim, claim.Cost); r != nil {
 			t.Errorf("what the lost reply lent is not used: %+v", r)
 		}
 		closeDesk(t, d)
@@ -443,15 +440,15 @@ func TestFrozenLedger(t *testing.T) {
 		d := newDesk(t, m, "a")
 		small := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000)}
 		large := &Claim{Policy: p.For("acme"), Cost: usd(100_000_000_000)}
-		spend(d, m, "a", small, small.Cost.Likely)
-		spend(d, m, "a", small, small.Cost.Likely)
+		spend(d, m, "a", small, small.Cost)
+		spend(d, m, "a", small, small.Cost)
 		m.mu.Lock()
 		m.frozen = time.Now().Add(10 * time.Second)
 		m.mu.Unlock()
 		if r := spend(d, m, "a", large, Amounts{1}); r == nil || r.Reason != LedgerAway {
 			t.Errorf("frozen: %+v", r)
 		}
-		if r := spend(d, m, "a", small, small.Cost.Likely); r != nil {
+		if r := spend(d, m, "a", small, small.Cost); r != nil {
 			t.Errorf("frozen, with a slice: %+v", r)
 		}
 		time.Sleep(11 * time.Second)

@@ -41,7 +41,7 @@ func TestLightSlicesServeNoFullRequest(t *testing.T) {
 		d := newDesk(t, m, "a")
 		defer closeDesk(t, d)
 		full := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000_000)}
-		if r := spend(d, m, "a", full, full.Cost.Likely); r != nil {
+		if r := spend(d, m, "a", full, full.Cost); r != nil {
 			t.Fatalf("%+v", r)
 		}
 		light, r := d.Reserve(t.Context(), &Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Lane: LightOnly}, time.Now())

@@ -89,8 +89,8 @@ func history(t *testing.T, rt *rapid.T) {
 func (w *world) reserve(rt *rapid.T) {
 	name := rapid.SampledFrom(writers).Draw(rt, "writer")
 	lane := rapid.SampledFrom([]Lane{Full, LightOnly}).Draw(rt, "lane")
-	likely := Amounts{rapid.Int64Range(1, 400).Draw(rt, "usd"), rapid.Int64Range(1, 100).Draw(rt, "tokens"), 1, 1}
-	claim := &Claim{Policy: w.policy.For("acme/app"), Lane: lane, Cost: Cost{likely, likely}}
+	most := Amounts{rapid.Int64Range(1, 400).Draw(rt, "usd"), rapid.Int64Range(1, 100).Draw(rt, "tokens"), 1, 1}
+	claim := &Claim{Policy: w.policy.For("acme/app"), Lane: lane, Cost: most}
 	d := w.desks[name]
 	fits := w.fits(d, claim)
 	res, refusal := d.Reserve(context.Background(), claim, time.Now())
@@ -100,7 +100,7 @@ func (w *world) reserve(rt *rapid.T) {
 		}
 		return
 	}
-	w.open = append(w.open, &open{d, name, res, res.Attempt(claim.Cost), likely})
+	w.open = append(w.open, &open{d, name, res, res.Attempt(claim.Cost), most})
 }
 
 // fits is whether the ledger's remainder and the desk's own slice cover a claim.
@@ -116,7 +116,7 @@ func (w *world) fits(d *Desk, c *Claim) bool {
 			left += a.free[g.pool(c.Lane)]
 		}
 		r.mu.Unlock()
-		if left < c.Cost.Likely[g.unit] {
+		if left < c.Cost[g.unit] {
 			return false
 		}
 	}

@@ -19,6 +19,7 @@ import (
 // poster posts what one writer charges, as the pump does, one record a batch.
 type poster struct {
 	ledger meter.Ledger
+	root   string
 	writer string
 
 	mu  sync.Mutex // guards seq
@@ -31,13 +32,14 @@ func (p *poster) numbers(string) (head, applied uint64) {
 	return p.seq, p.seq
 }
 
-func (p *poster) post(t *testing.T, charges []meter.Charge) {
+func (p *poster) post(t testing.TB, charges []meter.Charge) {
+	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seq++
-	posting := meter.Posting{Seq: p.seq, Root: "acme", Row: meter.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: "acme"}, Charges: charges}
+	posting := meter.Posting{Seq: p.seq, Root: p.root, Row: meter.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: p.root}, Charges: charges}
 	wm, err := p.ledger.Apply(context.Background(), &meter.Batch{
-		Writer: p.writer, Epoch: 1, Root: "acme", From: p.seq, To: p.seq, Postings: []meter.Posting{posting},
+		Writer: p.writer, Epoch: 1, Root: p.root, From: p.seq, To: p.seq, Postings: []meter.Posting{posting},
 	})
 	if err != nil || wm != p.seq {
 		t.Errorf("watermark %d of %d: %v", wm, p.seq, err)
@@ -64,12 +66,12 @@ func TestLastDollarOnRedis(t *testing.T) {
 	}
 	const hold = 30_000_000
 	amounts := budget.Amounts{meter.UnitUSD: hold}
-	claim := &budget.Claim{Policy: policies.For("acme/team/app"), Cost: budget.Cost{Likely: amounts, Proven: amounts}}
+	claim := &budget.Claim{Policy: policies.For("acme/team/app"), Cost: amounts}
 	var served atomic.Int64
 	var all sync.WaitGroup
 	var desks []*budget.Desk
 	for _, writer := range []string{"a", "b", "c", "d"} {
-		p := &poster{ledger: ledger, writer: writer}
+		p := &poster{ledger: ledger, root: "acme", writer: writer}
 		d := budget.New(budget.Options{Lender: ledger, Writer: writer, Epoch: 1, Numbers: p.numbers, Timeout: 5 * time.Second})
 		desks = append(desks, d)
 		for range 250 {

@@ -19,32 +19,14 @@ func (a Amounts) Plus(b Amounts) Amounts {
 	return a
 }
 
-// Cost is what something may use: by an estimate that is seldom exceeded, and
-// by a bound that never is. The bound is held where little is left.
-type Cost struct{ Likely, Proven Amounts }
-
-// Plus adds d to c.
-func (c Cost) Plus(d Cost) Cost { return Cost{c.Likely.Plus(d.Likely), c.Proven.Plus(d.Proven)} }
-
-func (c *Cost) of(u meter.Unit, kind kind) int64 {
-	if kind == proven {
-		return c.Proven[u]
-	}
-	return c.Likely[u]
-}
-
-type kind uint8
-
-const (
-	likely kind = iota
-	proven
-)
-
 // Claim is what a request asks for.
 type Claim struct {
 	Policy *Policy // nil: nothing limits the tenant
 	Lane   Lane
-	Cost   Cost
+	// Cost is the most that the request can come to. Limits hold as far as it is
+	// never exceeded; an estimate will not do, however far the limit is: whoever
+	// is let in on one stays open while others use up what is left.
+	Cost Amounts
 }
 
 // Reservation is what one request holds. nil is a reservation of nothing, which
@@ -60,7 +42,6 @@ type Reservation struct {
 type part struct {
 	account *account
 	pool    Lane
-	kind    kind
 	covered bool  // taken out of a slice; else only counted
 	left    int64 // not yet given to an attempt
 }
@@ -106,8 +87,9 @@ func pause(ctx context.Context, wait time.Duration) bool {
 }
 
 // Attempt takes a part of the reservation for one attempt, as much as is left
-// of it. The request itself is counted by the first attempt that is billed.
-func (r *Reservation) Attempt(cost Cost) *Hold {
+// of it. The request itself is counted by the first attempt that is journalled,
+// however that ends.
+func (r *Reservation) Attempt(cost Amounts) *Hold {
 	if r == nil {
 		return nil
 	}
@@ -117,7 +99,7 @@ func (r *Reservation) Attempt(cost Cost) *Hold {
 	defer r.root.mu.Unlock()
 	for i := range r.parts {
 		p := &r.parts[i]
-		n := min(p.left, cost.of(p.account.window.Unit, p.kind))
+		n := min(p.left, cost[p.account.window.Unit])
 		if p.account.window.Unit == meter.UnitConcurrent {
 			n = 0
 		}
@@ -175,24 +157,54 @@ func (h *Hold) Charges() []meter.Charge {
 // Settle ends a hold whose attempt was billed: spent is what its END charges.
 // What is left goes back; what was spent above the hold is counted as overshoot.
 func (h *Hold) Settle(spent Amounts) {
-	h.end(func(p *part, held int64) int64 {
-		switch p.account.window.Unit {
-		case meter.UnitConcurrent:
-			return 0
+	h.end(func(p *part, held int64) {
+		switch u := p.account.window.Unit; u {
 		case meter.UnitRequests:
-			return held
+			p.settle(held, held)
+		case meter.UnitConcurrent:
+			p.settle(held, 0)
 		case meter.UnitUSD, meter.UnitTokens:
+			p.settle(held, spent[u])
+			if p.covered && spent[u] > held {
+				h.reservation.root.desk.stats.overshoot(u, spent[u]-held)
+			}
 		}
-		return spent[p.account.window.Unit]
 	})
 }
 
 // Unknown ends a hold of whose attempt nobody knows what it was billed: all of
 // it is charged, as suspense.
-func (h *Hold) Unknown() { h.end(func(_ *part, held int64) int64 { return held }) }
+func (h *Hold) Unknown() { h.end(func(p *part, held int64) { p.settle(held, held) }) }
 
-// end settles every part with what charged says of it, once.
-func (h *Hold) end(charged func(p *part, held int64) int64) {
+// Fail ends a hold whose attempt was journalled and provably not billed. Its
+// part goes back into the reservation, for another attempt. The request was
+// made and stays counted.
+func (h *Hold) Fail() {
+	h.end(func(p *part, held int64) {
+		if p.account.window.Unit == meter.UnitRequests {
+			p.settle(held, held)
+			return
+		}
+		h.back(p, held)
+	})
+}
+
+// Release ends a hold whose attempt was not journalled, so that nothing charges
+// it. All of it goes back into the reservation.
+func (h *Hold) Release() { h.end(h.back) }
+
+// back returns what an attempt held to its reservation, or, when that has been
+// released, to the account.
+func (h *Hold) back(p *part, held int64) {
+	if len(h.reservation.parts) > 0 {
+		p.left += held
+		return
+	}
+	p.settle(held, 0)
+}
+
+// end ends every part, once. The root's lock is held meanwhile.
+func (h *Hold) end(part func(p *part, held int64)) {
 	if h == nil {
 		return
 	}
@@ -204,39 +216,16 @@ func (h *Hold) end(charged func(p *part, held int64) int64) {
 	}
 	h.open = false
 	for i := range h.parts {
-		p, held := &h.parts[i], h.amounts[i]
-		spent := charged(p, held)
-		if !p.covered {
-			p.account.charge(p.pool, spent)
-			continue
-		}
-		p.account.settle(p.pool, held, spent)
-		if spent > held {
-			root.desk.stats.overshoot(p.account.window.Unit, spent-held)
-		}
+		part(&h.parts[i], h.amounts[i])
 	}
 }
 
-// Release ends a hold whose attempt was provably not billed. Its part goes back
-// into the reservation, for another attempt.
-func (h *Hold) Release() {
-	if h == nil {
+// settle ends a hold of the part's account of which spent is charged. What is
+// only counted was never taken out of a slice.
+func (p *part) settle(held, spent int64) {
+	if !p.covered {
+		p.account.charge(p.pool, spent)
 		return
 	}
-	r := h.reservation
-	r.root.mu.Lock()
-	defer r.root.mu.Unlock()
-	if !h.open {
-		return
-	}
-	h.open = false
-	for i := range h.parts {
-		p, held := &h.parts[i], h.amounts[i]
-		switch {
-		case len(r.parts) > 0:
-			p.left += held
-		case p.covered:
-			p.account.settle(p.pool, held, 0)
-		}
-	}
+	p.account.settle(p.pool, held, spent)
 }

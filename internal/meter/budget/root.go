@@ -120,7 +120,7 @@ func (r *root) without(c *Claim, now time.Time) (*Reservation, *Refusal) {
 	res := r.begin()
 	for i := range c.Policy.gauges {
 		g := &c.Policy.gauges[i]
-		if need := c.Cost.Proven[g.unit]; need > 0 {
+		if need := c.Cost[g.unit]; need > 0 {
 			res.parts = append(res.parts, part{account: r.account(g, now), pool: g.pool(c.Lane), left: need})
 		}
 	}
@@ -157,17 +157,11 @@ func (r *root) take(c *Claim, now time.Time) *Reservation {
 
 // part says how a claim stands to one gauge, and how much of it it needs.
 func (r *root) part(g *gauge, c *Claim, now time.Time) (part, int64) {
-	need := c.Cost.Likely[g.unit]
-	bound := c.Cost.Proven[g.unit]
-	if max(need, bound) == 0 {
+	need := c.Cost[g.unit]
+	if need == 0 {
 		return part{}, 0
 	}
-	limit := g.limit(c.Lane)
-	p := part{account: r.account(g, now), pool: g.pool(c.Lane), covered: limit != unlimited}
-	if p.covered && need != bound && p.account.near(limit, bound) {
-		p.kind, need = proven, bound
-	}
-	return p, need
+	return part{account: r.account(g, now), pool: g.pool(c.Lane), covered: g.limit(c.Lane) != unlimited}, need
 }
 
 // account returns the account of a gauge's window at a time. Time does not go

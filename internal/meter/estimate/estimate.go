@@ -1,5 +1,6 @@
 // Package estimate says how many input tokens a request will be billed, before
-// it is sent: a calibrated figure that is seldom exceeded, and a bound.
+// it is sent: a bound, which limits are held by, and a calibrated figure that is
+// seldom exceeded, for the books.
 //
 // It counts nothing that is billed; usage comes from answers alone. Output is
 // capped and needs no estimate.
