@@ -74,9 +74,11 @@ type leg struct {
 	out      *engine.Request
 	splices  []wire.Splice // of the caller's body that out has
 
-	payer *tenant.Tenant // nil: the caller's
-	used  meter.End      // how the last attempt ended, and at what cost
-	costs meter.Costs
+	payer    *tenant.Tenant      // nil: the caller's
+	claim    *budget.Claim       // of a leg with a payer of its own; nil when nothing limits the payer
+	reserved *budget.Reservation // for claim
+	used     meter.End           // how the last attempt ended, and at what cost
+	costs    meter.Costs
 
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
 	hold  *budget.Hold

@@ -85,6 +85,7 @@ type Line struct {
 	held     atomic.Int64   // bytes of streams that are held back
 	schemas  answer.Schemas // of requests whose answers are checked
 	memory   cascade.Memory
+	open     atomic.Int64 // requests that hold something
 	shadows  atomic.Int64 // requests that are shadowed now
 	pairs    pairs.Log
 	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
@@ -201,4 +202,5 @@ func (l *Line) release(c *call) {
 	}
 	l.observe(c)
 	c.finish()
+	l.open.Add(-1)
 }

@@ -93,13 +93,16 @@ func (l *Line) watch(c *call, loss float64) {
 	}
 }
 
-// admitShadow takes a place for a shadow, or says why there is none.
+// admitShadow takes a place for a shadow, or says why there is none. Shadows
+// are the first to go when the gateway has much to do.
 func (l *Line) admitShadow(c *call) (refused string) {
 	switch {
 	case c.sample.over:
 		return "size"
 	case c.served.used.Outcome != meter.Completed:
 		return "incomplete"
+	case l.crowded(c.snap):
+		return "load"
 	case l.shadows.Add(1) > maxShadows:
 		l.shadows.Add(-1)
 		return "busy"
@@ -107,38 +110,78 @@ func (l *Line) admitShadow(c *call) (refused string) {
 	return ""
 }
 
+// crowded reports whether the gateway has used half of what it may hold: open
+// requests, measured by the connections that it takes, or bytes of streams.
+func (l *Line) crowded(s *Snapshot) bool {
+	return l.open.Load() > int64(s.Config.Limits.MaxConnections)/2 || l.held.Load() > maxHeldAll/2
+}
+
 // compare runs the shadow legs and compares what they say with what was served.
 func (l *Line) compare(c *call, legs []router.Leg) {
 	ctx, cancel := context.WithTimeout(l.stop, c.snap.Config.Timeouts.Request)
 	defer cancel()
-	var runs []*run
+	var asked []*leg
 	for i, planned := range legs {
-		g, err := l.planLeg(c, planned, i+1)
-		if err != nil {
-			continue
+		g, reason := l.admitLeg(ctx, c, planned, i+1)
+		if reason != "" {
+			l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
+			l.dismiss(c, asked)
+			return
 		}
-		g.payer, g.ctx, g.path, g.reason = c.sample.payer, ctx, router.Shadow, cascade.ReasonShadow
-		if !l.affords(c, g) {
-			l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, "budget")
-			continue
-		}
-		runs = append(runs, l.start(c, g, toEnd))
+		asked = append(asked, g)
 	}
-	answers := make([]*said, len(runs))
+	runs, answers := make([]*run, len(asked)), make([]*said, len(asked))
+	for i, g := range asked {
+		runs[i] = l.start(c, g, toEnd)
+	}
 	for i, r := range runs {
-		<-r.ready
-		answers[i] = r.said()
-		r.leave(consulted, c.snap.Config.Timeouts.Drain)
-		<-r.ended
-		l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(r.leg.worst(c), r.leg.costs.Total())
+		answers[i] = l.endShadow(c, r)
 	}
 	switch {
-	case len(runs) == 0 || answers[0] == nil:
+	case answers[0] == nil:
 	case runs[0].leg.Role == router.RoleLight:
 		l.logPair(c, runs, answers)
 	case runs[0].leg.Role == router.RoleEscalation:
 		l.watchLight(c, answers[0])
 	}
+}
+
+// admitLeg plans a leg at the cost of the sample's payer, or says why it is not
+// to be had: the day's allowance, or a budget or limit of the payer, may have no
+// room for it. Without one leg of a sample the others are not asked.
+func (l *Line) admitLeg(ctx context.Context, c *call, planned router.Leg, index int) (g *leg, refused string) {
+	g, err := l.planLeg(c, planned, index)
+	if err != nil {
+		return nil, "unfit"
+	}
+	g.ctx, g.payer, g.path, g.reason = ctx, c.sample.payer, router.Shadow, cascade.ReasonShadow
+	switch {
+	case !l.affords(c, g):
+		return nil, "allowance"
+	case !l.holdShadow(c, g):
+		l.dismiss(c, []*leg{g})
+		return nil, "budget"
+	}
+	return g, ""
+}
+
+// dismiss gives back what legs hold that are not asked.
+func (l *Line) dismiss(c *call, legs []*leg) {
+	for _, g := range legs {
+		g.reserved.Release()
+		l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(g.worst(c), 0)
+	}
+}
+
+// endShadow waits for a shadow leg to be in the books, and returns what it said.
+func (l *Line) endShadow(c *call, r *run) *said {
+	<-r.ready
+	answer := r.said()
+	r.leave(consulted, c.snap.Config.Timeouts.Drain)
+	<-r.ended
+	r.leg.reserved.Release()
+	l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(r.leg.worst(c), r.leg.costs.Total())
+	return answer
 }
 
 // watchLight counts a light answer that was served: it loses when the escalation
