@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
 	"github.com/sluice-gateway/sluice/internal/gateway"
@@ -126,10 +127,14 @@ func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gate
 	g.line = gateway.New(gateway.Options{
 		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
 		Log: g.log, Now: time.Now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"),
-		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
+		Tightened: &cascade.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
+		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)
 	closing.add(func(context.Context) { g.engines.close() })
+	if err := g.line.Restore(); err != nil {
+		return err
+	}
 	if err := g.use(ctx, snapshot); err != nil {
 		return err
 	}

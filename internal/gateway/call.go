@@ -42,7 +42,8 @@ type call struct {
 	sample *sample         // nil when no shadow will follow
 	prior  prior           // of the light leg, when a pre-score told one
 
-	served *leg // whose answer the caller gets; nil when the gateway answers itself
+	risk   float64 // of the light answer that is served, by the certificate's order
+	served *leg    // whose answer the caller gets; nil when the gateway answers itself
 
 	waited   time.Duration // for upstreams, until the answer's head
 	answered time.Time     // when the answer's head was there

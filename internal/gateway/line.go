@@ -75,6 +75,9 @@ type Options struct {
 	Random func() float64
 	// PairsDir is where labelled pairs are logged; "" logs none.
 	PairsDir string
+	// Tightened keeps how far certified thresholds were stepped back; nil keeps
+	// nothing beyond the process.
+	Tightened *cascade.Tightened
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
@@ -101,11 +104,17 @@ func New(o Options) *Line {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
+	if o.Tightened == nil {
+		o.Tightened = &cascade.Tightened{}
+	}
 	return &Line{Options: o, stop: stop, halt: halt, pairs: pairs.Log{Dir: o.PairsDir}}
 }
 
 // Use makes s the configuration of all requests that come from now on.
-func (l *Line) Use(s *Snapshot) { l.snapshot.Store(s) }
+func (l *Line) Use(s *Snapshot) {
+	l.snapshot.Store(s)
+	l.showSteps(s)
+}
 
 // Snapshot returns the configuration in use.
 func (l *Line) Snapshot() *Snapshot { return l.snapshot.Load() }

@@ -82,17 +82,6 @@ func (l *Line) shadow(c *call) {
 	})
 }
 
-// watch counts the loss of a sampled request against the certificate.
-func (l *Line) watch(c *call, loss float64) {
-	name := c.plan.Cascade.Name
-	certificate := c.snap.Learned[name].Certificate
-	if l.memory.Of(name).Watch.Observe(certificate, loss) {
-		l.Log.Error("certificate refuted: the light model loses more than the bound; the escalation model serves until it is calibrated again",
-			"cascade", name, "bound", certificate.MaxLoss, "certificate", certificate.Hash)
-		l.Telemetry.Metrics().Refuted(name)
-	}
-}
-
 // admitShadow takes a place for a shadow, or says why there is none. Shadows
 // are the first to go when the gateway has much to do.
 func (l *Line) admitShadow(c *call) (refused string) {
