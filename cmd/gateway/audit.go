@@ -122,7 +122,7 @@ func (f *auditFlags) reading(cfg *config.Config) (r audit.Reading, ledger *redis
 	if cfg.Ledger.Redis == "" {
 		return r, nil, nil
 	}
-	if ledger, err = openRedis(cfg, quietLog()); err != nil {
+	if ledger, err = openRedis(cfg, quietLog(), nil); err != nil {
 		return r, nil, err
 	}
 	r.Ledger, r.Writers, r.Windows = ledger, ledger.Writers, ledger.Windows

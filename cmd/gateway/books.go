@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/notify"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
 // lendingLedger is what both ledgers are: counters, and budgets to borrow from.
@@ -45,8 +46,9 @@ type books struct {
 	wg   sync.WaitGroup
 }
 
-func openRedis(cfg *config.Config, log *slog.Logger) (*redis.Ledger, error) {
-	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: time.Now})
+// openRedis reads where the ledger is. Commands share nothing: their board is nil.
+func openRedis(cfg *config.Config, log *slog.Logger, board *share.Board) (*redis.Ledger, error) {
+	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: time.Now, Board: board})
 	if err != nil {
 		return nil, invalid{fmt.Errorf("%s: ledger.redis: %w", cfg.At("ledger.redis").File, err)}
 	}
@@ -65,7 +67,8 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	b := &books{stop: make(chan struct{})}
 	var ledger lendingLedger
 	if cfg.Ledger.Redis != "" {
-		shared, err := openRedis(cfg, g.log)
+		g.shareMemory(cfg)
+		shared, err := openRedis(cfg, g.log, g.memory.Board())
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +119,7 @@ func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Option
 	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
 	return meter.Options{
 		Disk: journalDir(cfg), Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
-		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log, Crash: g.crash,
+		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log, Crash: g.crash, Listen: g.listens,
 	}
 }
 

@@ -26,7 +26,7 @@ func postingLedger(cfg *config.Config) (ledger meter.Ledger, shut func() error, 
 	if cfg.Ledger.Redis == "" {
 		return &embedded.State{}, func() error { return nil }, nil
 	}
-	shared, err := openRedis(cfg, quietLog())
+	shared, err := openRedis(cfg, quietLog(), nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -95,7 +95,7 @@ func asInvalid(err, kind error) error {
 // journal, so the gateway may run meanwhile.
 func openSource(cfg *config.Config) (source report.Source, done func(), err error) {
 	if cfg.Ledger.Redis != "" {
-		ledger, err := openRedis(cfg, quietLog())
+		ledger, err := openRedis(cfg, quietLog(), nil)
 		if err != nil {
 			return nil, nil, err
 		}

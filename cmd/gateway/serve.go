@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,6 +61,8 @@ type gate struct {
 	sandbox string      // URL of the built-in stand-in, "" when no upstream wants it
 
 	engines engines
+	memory  *cascade.Memory
+	roots   atomic.Pointer[[]string] // that the meter listens to
 
 	mu     sync.Mutex // guards the following
 	failed error      // why the last reload was refused
@@ -70,7 +73,7 @@ type gate struct {
 func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error)) error {
 	var closing closers
 	defer func() { closing.run(cfg.Timeouts.Drain) }()
-	g := &gate{log: newLog(os.Stderr)}
+	g := &gate{log: newLog(os.Stderr), memory: &cascade.Memory{}}
 	if err := g.start(ctx, cfg, &closing); err != nil {
 		return err
 	}
@@ -126,7 +129,7 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
 		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
-		Log: g.log, Now: time.Now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"),
+		Log: g.log, Now: time.Now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
 		Tightened: &cascade.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
 		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
@@ -161,6 +164,7 @@ func (g *gate) use(ctx context.Context, s *gateway.Snapshot) error {
 		return err
 	}
 	s.Upstream = engine
+	g.listenTo(s.Config)
 	g.line.Use(s)
 	g.books.meter.SetPrices(s.Prices)
 	return nil

@@ -4,18 +4,37 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
 // Memory is what this gateway remembers of its cascades, by name. It outlives
-// reloads. Gateways do not share it: a session that moves to another gateway
-// may be asked of the light model once more, and each gateway keeps its own
-// escalation rate. The zero value is ready; it is safe for concurrent use.
+// reloads. The zero value is ready and shares nothing; it is safe for concurrent
+// use.
 type Memory struct {
+	board *share.Board // nil shares nothing
+	self  string       // names this gateway in hints
+	now   func() time.Time
+
 	mu     sync.Mutex // guards states
 	states map[string]*State
 }
 
-// State is what is remembered of one cascade.
+// NewMemory returns a memory that shares sessions and escalation counts with
+// those of other gateways, over its Board. self tells this process apart from
+// all others, earlier ones included; it must be short and without zero bytes.
+func NewMemory(self string, now func() time.Time) *Memory {
+	m := &Memory{self: self, now: now}
+	m.board = share.New(now, m.take)
+	return m
+}
+
+// Board is what the ledger carries for this memory, nil for the zero value.
+func (m *Memory) Board() *share.Board { return m.board }
+
+// State is what is remembered of one cascade. Sessions and Guard contain what
+// other gateways told. Costs do not: they say which of two calls is cheaper for
+// the requests that come here, are known after ten of them, and err by cents.
 type State struct {
 	Sessions Sessions
 	Guard    Guard

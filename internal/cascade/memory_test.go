@@ -89,8 +89,8 @@ func TestGuard(t *testing.T) {
 		f("a", rate, noon, true)
 	}
 	f("a", rate, noon, false)
-	if share, n := g.Share(noon); share != 0.2 || n != minRequests {
-		t.Errorf("share %g of %g", share, n)
+	if n, escalated := g.total(noon); escalated != 4 || n != minRequests {
+		t.Errorf("%g escalations of %g requests", escalated, n)
 	}
 	for range 100 {
 		g.Request(noon.Add(2 * halfLife))

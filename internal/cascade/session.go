@@ -80,8 +80,9 @@ func (s *Sessions) Reached(k SessionKey, ttl time.Duration, now time.Time) bool 
 	return ok && now.Sub(e.Value.(session).at) < ttl
 }
 
-// Mark notes that the session reached the escalation model now.
-func (s *Sessions) Mark(k SessionKey, now time.Time) {
+// Mark notes that the session reached the escalation model at a time. The latest
+// one counts: marks of other gateways come late, and twice.
+func (s *Sessions) Mark(k SessionKey, at time.Time) {
 	if k == (SessionKey{}) {
 		return
 	}
@@ -91,13 +92,15 @@ func (s *Sessions) Mark(k SessionKey, now time.Time) {
 		s.entries = map[SessionKey]*list.Element{}
 	}
 	if e, ok := s.entries[k]; ok {
-		e.Value = session{k, now}
-		s.order.MoveToFront(e)
+		if at.After(e.Value.(session).at) {
+			e.Value = session{k, at}
+			s.order.MoveToFront(e)
+		}
 		return
 	}
 	if len(s.entries) == maxSessions {
 		oldest := s.order.Back()
 		delete(s.entries, s.order.Remove(oldest).(session).key)
 	}
-	s.entries[k] = s.order.PushFront(session{k, now})
+	s.entries[k] = s.order.PushFront(session{k, at})
 }

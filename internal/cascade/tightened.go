@@ -19,7 +19,8 @@ type Tightened struct {
 	mu sync.Mutex // one writer at a time
 }
 
-// Restore steps the watches of m back as far as they were. A file that is not
+// Restore steps the watches of m back as far as they were, and tells other
+// gateways. A file that is not
 // there says nothing.
 func (t *Tightened) Restore(m *Memory) error {
 	t.mu.Lock()
@@ -29,6 +30,7 @@ func (t *Tightened) Restore(m *Memory) error {
 		for _, s := range back {
 			m.Of(cascade).Watch.StepBack(s)
 		}
+		m.TellWatch(cascade)
 	}
 	return err
 }

@@ -74,6 +74,7 @@ func (l *Line) watch(c *call, loss float64) {
 	l.Log.Error("the light model loses more than the certificate's bound: the threshold is stepped back; calibrate again",
 		"cascade", name, "certificate", certificate.Hash, "bound", certificate.MaxLoss,
 		"steps_back", back, "of", len(certificate.Steps), "threshold", fmt.Sprint(watch.Threshold(certificate)))
+	l.memory.TellWatch(name)
 	if err := l.Tightened.Keep(name, watch); err != nil {
 		l.Log.Error("a restart would forget that the threshold was stepped back", "cascade", name, "err", err)
 	}
@@ -81,7 +82,7 @@ func (l *Line) watch(c *call, loss float64) {
 
 // Restore steps certified thresholds back as far as they were before a restart.
 // It belongs before Use.
-func (l *Line) Restore() error { return l.Tightened.Restore(&l.memory) }
+func (l *Line) Restore() error { return l.Tightened.Restore(l.memory) }
 
 // showSteps keeps the metric of how far certificates in use are stepped back.
 func (l *Line) showSteps(s *Snapshot) {

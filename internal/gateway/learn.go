@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
@@ -45,10 +46,14 @@ func (l *Line) straight(c *call, to *router.Cascade) string {
 	case c.mayBeWarm() && state.Costs.Warm(now):
 		return cascade.ReasonWarm // it saves money, so no budget stops it
 	}
-	if reason != "" && !state.Guard.Allow(c.caller.KeyID, limitsOf(to), now) {
+	if reason == "" {
+		return ""
+	}
+	if !state.Guard.Allow(c.caller.KeyID, limitsOf(to), now) {
 		l.Telemetry.Metrics().Guarded(to.Name)
 		return ""
 	}
+	l.tellGuard(c, to, now)
 	return reason
 }
 
@@ -97,15 +102,22 @@ func (l *Line) guard(c *call, d cascade.Decision) cascade.Decision {
 	}
 	to, now := c.plan.Cascade, l.Now()
 	guard := &l.memory.Of(to.Name).Guard
-	if !d.Uncertain {
+	switch {
+	case !d.Uncertain:
 		guard.Escalate(c.caller.KeyID, now)
-		return d
+	case !guard.Allow(c.caller.KeyID, limitsOf(to), now):
+		l.Telemetry.Metrics().Guarded(to.Name)
+		return cascade.Decision{Reason: cascade.ReasonGuard, Cut: d.Cut}
 	}
-	if guard.Allow(c.caller.KeyID, limitsOf(to), now) {
-		return d
+	l.tellGuard(c, to, now)
+	return d
+}
+
+// tellGuard shares what was counted, when a budget needs it.
+func (l *Line) tellGuard(c *call, to *router.Cascade, now time.Time) {
+	if limitsOf(to) != (cascade.Limits{}) {
+		l.memory.TellGuard(c.caller.Tenant.Root, to.Name, c.caller.KeyID, now)
 	}
-	l.Telemetry.Metrics().Guarded(to.Name)
-	return cascade.Decision{Reason: cascade.ReasonGuard, Cut: d.Cut}
 }
 
 // keepsNoSession are the reasons that say nothing about the conversation itself.
@@ -118,11 +130,14 @@ func (l *Line) learn(c *call) {
 	if c.plan == nil || c.plan.Cascade == nil || c.served == nil {
 		return
 	}
-	state := l.memory.Of(c.plan.Cascade.Name)
+	to := c.plan.Cascade
+	state := l.memory.Of(to.Name)
 	state.Guard.Request(c.over)
-	l.Telemetry.Metrics().Decision(c.plan.Cascade.Name, string(c.path), c.reason)
-	if c.served.Role == router.RoleEscalation && c.status < 300 && !keepsNoSession[c.reason] && c.plan.Cascade.Settings.Session.TTL > 0 {
-		state.Sessions.Mark(cascade.BegunBy(c.caller.KeyID, c.req.Header.Get(cascade.SessionHeader), &c.facts), c.over)
+	l.tellGuard(c, to, c.over)
+	l.Telemetry.Metrics().Decision(to.Name, string(c.path), c.reason)
+	if ttl := to.Settings.Session.TTL; c.served.Role == router.RoleEscalation && c.status < 300 && !keepsNoSession[c.reason] && ttl > 0 {
+		session := cascade.BegunBy(c.caller.KeyID, c.req.Header.Get(cascade.SessionHeader), &c.facts)
+		l.memory.MarkSession(c.caller.Tenant.Root, to.Name, cascade.Mark{Session: session, At: c.over, TTL: ttl})
 	}
 	if c.path == router.Escalated && c.mayBeWarm() {
 		state.Costs.Escalated(c.over)

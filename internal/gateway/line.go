@@ -78,6 +78,8 @@ type Options struct {
 	// Tightened keeps how far certified thresholds were stepped back; nil keeps
 	// nothing beyond the process.
 	Tightened *cascade.Tightened
+	// Memory is what is remembered of cascades; nil is a new one of this line's own.
+	Memory *cascade.Memory
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
@@ -87,7 +89,7 @@ type Line struct {
 	drains   sync.WaitGroup // legs on the side, and answers still read after their caller has left
 	held     atomic.Int64   // bytes of streams that are held back
 	schemas  answer.Schemas // of requests whose answers are checked
-	memory   cascade.Memory
+	memory   *cascade.Memory
 	open     atomic.Int64 // requests that hold something
 	shadows  atomic.Int64 // requests that are shadowed now
 	pairs    pairs.Log
@@ -107,7 +109,10 @@ func New(o Options) *Line {
 	if o.Tightened == nil {
 		o.Tightened = &cascade.Tightened{}
 	}
-	return &Line{Options: o, stop: stop, halt: halt, pairs: pairs.Log{Dir: o.PairsDir}}
+	if o.Memory == nil {
+		o.Memory = &cascade.Memory{}
+	}
+	return &Line{Options: o, stop: stop, halt: halt, memory: o.Memory, pairs: pairs.Log{Dir: o.PairsDir}}
 }
 
 // Use makes s the configuration of all requests that come from now on.

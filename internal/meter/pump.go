@@ -46,6 +46,7 @@ type pump struct {
 	heads      map[lane]uint64 // as the main reader has seen them
 	retry      backoff         // of lanes that lag
 	retryAt    time.Time
+	listened   int // how many of the quiet roots had their turn
 
 	checkpoints chan checkpointResult // of the one being written, nil for none
 
@@ -115,7 +116,7 @@ func (p *pump) run(ctx context.Context, tick func()) {
 	defer close(p.done)
 	failing := backoff{most: p.opts.MaxWait}
 	wait := time.Duration(0)
-	beat := p.opts.Now().Add(p.opts.Heartbeat)
+	beat := p.opts.Now()
 	for p.sleep(wait) {
 		tick()
 		if now := p.opts.Now(); !now.Before(beat) {

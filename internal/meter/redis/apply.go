@@ -73,11 +73,12 @@ func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, 
 	if err != nil {
 		return 0, err
 	}
+	carried := l.addShared(call, b.Root)
 	reply, err := l.apply.Run(ctx, client, call.keys, call.args...).StringSlice()
 	if err != nil {
 		return 0, fmt.Errorf("redis: %w", err)
 	}
-	if len(reply) != 3 {
+	if len(reply) < 3 {
 		return 0, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
 	}
 	watermark, err := parseMark(reply[1])
@@ -85,7 +86,10 @@ func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, 
 		return 0, err
 	}
 	switch reply[0] {
-	case "OK", "NEXT":
+	case "OK":
+		l.tookShared(b.Root, carried, reply[3:])
+		return watermark, l.sawGeneration(ctx, client, b.Root, reply[2])
+	case "NEXT":
 		return watermark, l.sawGeneration(ctx, client, b.Root, reply[2])
 	case "FENCED":
 		return watermark, meter.ErrFenced

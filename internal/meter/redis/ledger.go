@@ -13,6 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
 // Options say where the ledger is.
@@ -30,6 +31,9 @@ type Options struct {
 	URL string
 	Log *slog.Logger
 	Now func() time.Time
+	// Board is what this gateway tells others and takes from them; nil shares
+	// nothing.
+	Board *share.Board
 }
 
 // registerEvery is how often a root in use is registered again, which mends the
@@ -59,7 +63,9 @@ type Ledger struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	apply, intern, fold, grant, settle *goredis.Script
+	apply, intern, fold, grant, settle, watermark *goredis.Script
+
+	board *share.Board // nil shares nothing
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.
@@ -78,6 +84,7 @@ type sighting struct {
 	// lent is the generation that lending has heard of. Batches do not change it:
 	// one that begins the counters anew must not hide that slices were lost.
 	lent string
+	read cursors // of the logs of hints
 }
 
 // New reads the options. It does not connect: a Redis that is away at the start
@@ -89,14 +96,15 @@ func New(o Options) (*Ledger, error) {
 	}
 	goredis.SetLogger(clientLog{o.Log})
 	return &Ledger{
-		target: t, log: o.Log, now: o.Now,
-		apply:  goredis.NewScript(exactLua + windowLua + applyLua),
-		intern: goredis.NewScript(internLua),
-		fold:   goredis.NewScript(exactLua + foldLua),
-		grant:  goredis.NewScript(windowLua + lendLua + grantLua),
-		settle: goredis.NewScript(windowLua + lendLua + settleLua),
-		roots:  make(map[string]sighting),
-		shapes: make(map[string]map[string]string),
+		target: t, log: o.Log, now: o.Now, board: o.Board,
+		apply:     goredis.NewScript(exactLua + windowLua + shareLua + applyLua),
+		intern:    goredis.NewScript(internLua),
+		fold:      goredis.NewScript(exactLua + foldLua),
+		grant:     goredis.NewScript(windowLua + lendLua + grantLua),
+		settle:    goredis.NewScript(windowLua + lendLua + settleLua),
+		watermark: goredis.NewScript(shareLua + markLua),
+		roots:     make(map[string]sighting),
+		shapes:    make(map[string]map[string]string),
 	}, nil
 }
 
@@ -165,7 +173,9 @@ func (l *Ledger) Rotate(ctx context.Context, fp string) error {
 
 // Watermark implements meter.Ledger.
 func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, error) {
-	text, err := l.mark(ctx, root, "w:"+writer)
+	text, err := l.mark(ctx, root, func(client goredis.UniversalClient) (string, error) {
+		return l.markShared(ctx, client, writer, root)
+	})
 	if err != nil || text == "" {
 		return 0, err
 	}
@@ -175,12 +185,18 @@ func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, er
 // Generation returns the mark that a root's counters got when they were begun,
 // "" before. Another one than before means that they were lost in between.
 func (l *Ledger) Generation(ctx context.Context, root string) (string, error) {
-	return l.mark(ctx, root, "gen")
+	return l.mark(ctx, root, func(client goredis.UniversalClient) (string, error) {
+		text, err := client.HGet(ctx, keysOf(root).marks(), "gen").Result()
+		if errors.Is(err, goredis.Nil) {
+			return "", nil
+		}
+		return text, err
+	})
 }
 
 // mark reads one of a root's marks, "" when there is none. A root that has one
 // is registered, so that a lost registry mends itself.
-func (l *Ledger) mark(ctx context.Context, root, name string) (string, error) {
+func (l *Ledger) mark(ctx context.Context, root string, read func(goredis.UniversalClient) (string, error)) (string, error) {
 	if err := validRoot(root); err != nil {
 		return "", err
 	}
@@ -188,12 +204,12 @@ func (l *Ledger) mark(ctx context.Context, root, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := client.HGet(ctx, keysOf(root).marks(), name).Result()
-	if errors.Is(err, goredis.Nil) {
-		return "", nil
-	}
+	text, err := read(client)
 	if err != nil {
 		return "", fmt.Errorf("redis: %w", err)
+	}
+	if text == "" {
+		return "", nil
 	}
 	return text, l.register(ctx, client, root)
 }
@@ -228,7 +244,7 @@ func (l *Ledger) sawGeneration(ctx context.Context, client goredis.UniversalClie
 	l.mu.Lock()
 	last := l.roots[root]
 	if last.generation != generation {
-		last = sighting{generation: generation, lent: last.lent}
+		last = sighting{generation: generation, lent: last.lent, read: last.read}
 	}
 	if last.lent == "" {
 		last.lent = generation

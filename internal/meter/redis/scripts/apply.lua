@@ -10,7 +10,8 @@
 --   count, and per group: expiry, count, and per field: name, delta
 --   the number up to which nothing is taken out of accounts, then
 --   count, and per window: name, expiry, and what is posted, suspended and taken
--- Returns a word, the watermark and the generation.
+--   what share adds, as well as to KEYS
+-- Returns a word, the watermark and the generation; with OK also what share adds.
 local marks, shapes, days, state, windows_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local key, arg = 5, 0
 local function take()
@@ -114,4 +115,4 @@ for _, group in ipairs(groups) do
 end
 if generation == '' then generation = new end
 redis.call('HSET', marks, 'w:' .. writer, to, 'e:' .. writer, epoch, 'gen', generation)
-return {'OK', to, generation}
+return share({'OK', to, generation})

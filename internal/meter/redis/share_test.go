@@ -1,0 +1,252 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/internal/meter/share"
+)
+
+// gateway is one that shares: its ledger, and what it heard.
+type gateway struct {
+	*Ledger
+	t     *testing.T
+	name  string
+	board *share.Board
+	seq   uint64
+	heard map[string]string // value by key, since it was last looked at
+}
+
+func newGateway(t *testing.T, url, name string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, name: name, heard: map[string]string{}}
+	g.board = share.New(time.Now, func(h share.Hint) { g.heard[h.Key] = h.Value })
+	l, err := New(Options{URL: url, Log: slog.New(slog.DiscardHandler), Now: time.Now, Board: g.board})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	g.Ledger = l
+	return g
+}
+
+func (g *gateway) put(kind share.Kind, key, value string) {
+	g.board.Put("acme", share.Hint{Kind: kind, Key: key, Value: value, Until: time.Now().Add(time.Hour)})
+}
+
+// post applies a batch of one posting.
+func (g *gateway) post() {
+	g.t.Helper()
+	g.seq++
+	if at, err := g.Apply(g.t.Context(), one(g.name, g.seq)); err != nil || at != g.seq {
+		g.t.Fatalf("%s: number %d: the watermark is %d, %v", g.name, g.seq, at, err)
+	}
+}
+
+// beat asks for the watermark, as a gateway does that has nothing to post.
+func (g *gateway) beat() {
+	g.t.Helper()
+	if at, err := g.Watermark(g.t.Context(), g.name, "acme"); err != nil || at != g.seq {
+		g.t.Fatalf("%s: the watermark is %d, %v, want %d", g.name, at, err, g.seq)
+	}
+}
+
+// hears checks what came since the last look.
+func (g *gateway) hears(want map[string]string) {
+	g.t.Helper()
+	if diff := cmp.Diff(want, g.heard); diff != "" {
+		g.t.Errorf("%s heard otherwise (-want +got):\n%s", g.name, diff)
+	}
+	clear(g.heard)
+}
+
+func one(writer string, seq uint64) *meter.Batch {
+	p := meter.Posting{Seq: seq, Root: "acme", Row: meter.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: meter.Counters{Legs: 1}}
+	return &meter.Batch{Writer: writer, Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []meter.Posting{p}}
+}
+
+type told = map[string]string
+
+func TestHintsReachOthers(t *testing.T) {
+	hintsReachOthers(t, redistest.NewServer(t).URL())
+}
+
+func TestHintsOnCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: a cluster takes seconds to form")
+	}
+	hintsReachOthers(t, redistest.NewCluster(t, 3).URL())
+}
+
+func hintsReachOthers(t *testing.T, url string) {
+	a, b := newGateway(t, url, "a"), newGateway(t, url, "b")
+	a.put(share.Session, "x", "1")
+	a.put(share.Watch, "cert", "2")
+	a.post()
+	a.hears(told{}) // not its own
+	b.post()
+	b.hears(told{"x": "1", "cert": "2"})
+	b.put(share.Guard, "rate", "3")
+	b.beat() // carries as well
+	a.beat()
+	a.hears(told{"rate": "3"})
+	a.post()
+	b.post()
+	a.hears(told{})
+	b.hears(told{})
+
+	late := newGateway(t, url, "late")
+	late.beat() // before its first posting, and although it has no watermark
+	late.hears(told{"x": "1", "cert": "2", "rate": "3"})
+}
+
+// TestHintsWaitForTheirBatch refuses a batch: its hints go with the next one.
+func TestHintsWaitForTheirBatch(t *testing.T) {
+	server := redistest.NewServer(t)
+	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
+	a.put(share.Session, "x", "1")
+	if at, err := a.Apply(t.Context(), one("a", 5)); err != nil || at != 0 {
+		t.Fatalf("a gap: %d, %v", at, err)
+	}
+	b.beat()
+	b.hears(told{})
+	a.post()
+	b.beat()
+	b.hears(told{"x": "1"})
+}
+
+func TestHintsAreBounded(t *testing.T) {
+	server := redistest.NewServer(t)
+	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
+	const rounds, each = 48, 256
+	for round := range rounds {
+		for i := range each {
+			a.put(share.Session, fmt.Sprint(round*each+i), "")
+		}
+		a.beat()
+	}
+	key := keysOf("acme").hints(share.Session)
+	length, _ := strconv.Atoi(server.CLI("XLEN", key))
+	if length < kept[share.Session] || length > kept[share.Session]+100 {
+		t.Errorf("the log has %d entries, want %d and at most 100 more", length, kept[share.Session])
+	}
+	ttl, _ := strconv.Atoi(server.CLI("TTL", key))
+	if ttl < 3500 || ttl > 3600 {
+		t.Errorf("the log lives for %d s, want an hour", ttl)
+	}
+	b.beat()
+	if len(b.heard) != readAtOnce {
+		t.Errorf("one reply brought %d hints, want %d", len(b.heard), readAtOnce)
+	}
+	for range rounds {
+		b.beat()
+	}
+	newest := fmt.Sprint(rounds*each - 1)
+	if _, ok := b.heard[newest]; !ok || len(b.heard) != length {
+		t.Errorf("%d hints came, want %d and the newest among them", len(b.heard), length)
+	}
+}
+
+// TestHintsAfterLoss loses the logs in several ways: gateways go on, and the
+// books never notice.
+func TestHintsAfterLoss(t *testing.T) {
+	server := redistest.NewServer(t)
+	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
+	key := keysOf("acme").hints(share.Session)
+	exchange := func(what, key string) {
+		t.Helper()
+		a.put(share.Session, key, what)
+		a.post()
+		b.post()
+		b.hears(told{key: what})
+	}
+	exchange("at first", "1")
+	server.CLI("DEL", key)
+	exchange("deleted", "2")
+	server.CLI("DEL", key)
+	server.CLI("XADD", key, "1-1", "h", "") // a server whose clock is behind
+	exchange("older than what was read", "3")
+
+	server.CLI("DEL", key)
+	server.CLI("SET", key, "damage")
+	a.put(share.Session, "4", "")
+	a.put(share.Guard, "5", "still")
+	a.post()
+	b.post()
+	b.hears(told{"5": "still"})
+	server.CLI("DEL", key)
+	exchange("mended", "6")
+
+	server.CLI("XADD", key, "*", "h", "no hint")
+	exchange("with an entry that says nothing", "7")
+}
+
+// TestHintsCostNoCall counts what the server is asked with and without hints.
+func TestHintsCostNoCall(t *testing.T) {
+	server := redistest.NewServer(t)
+	asked := func(board *share.Board) int {
+		server.CLI("FLUSHALL")
+		l, err := New(Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Board: board})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		seq := uint64(0)
+		work := func(n int) {
+			for range n {
+				seq++
+				board.Put("acme", share.Hint{Kind: share.Session, Key: fmt.Sprint(seq), Until: time.Now().Add(time.Hour)})
+				if _, err := l.Apply(t.Context(), one("w", seq)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := l.Watermark(t.Context(), "w", "acme"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		work(1) // scripts and shapes are known then
+		count := new(commands)
+		l.client.AddHook(count)
+		work(50)
+		return count.n
+	}
+	without, with := asked(nil), asked(share.New(time.Now, func(share.Hint) {}))
+	if without != 100 || with != without {
+		t.Errorf("%d commands with hints, %d without, want 100", with, without)
+	}
+}
+
+// commands counts what a client sends.
+type commands struct{ n int }
+
+func (c *commands) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (c *commands) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		c.n++
+		return next(ctx, cmd)
+	}
+}
+
+func (c *commands) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return func(ctx context.Context, all []goredis.Cmder) error {
+		c.n += len(all)
+		return next(ctx, all)
+	}
+}
+
+func FuzzParseShared(f *testing.F) {
+	f.Add("0-0", "1", "x", "0-0", "0", "2-1")
+	f.Fuzz(func(_ *testing.T, a, b, c, d, e, g string) {
+		_, _, _ = parseShared([]string{a, b, c, d, e, g, "0"})
+	})
+}

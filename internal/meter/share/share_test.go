@@ -1,0 +1,159 @@
+package share
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// clock is a time that a test moves.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func hint(kind Kind, key, value string) Hint {
+	return Hint{Kind: kind, Key: key, Value: value, Until: noon.Add(time.Hour)}
+}
+
+func waits(t *testing.T, b *Board, root string, want ...Hint) {
+	t.Helper()
+	got := map[Hint]bool{}
+	for _, h := range b.Waiting(root) {
+		got[h] = true
+	}
+	for _, h := range want {
+		if !got[h] {
+			t.Errorf("%q does not wait for %s", h, root)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d hints wait for %s, want %d", len(got), root, len(want))
+	}
+}
+
+func TestPutAndCarry(t *testing.T) {
+	c := &clock{noon}
+	b := New(c.now, func(Hint) {})
+	old, latest, other := hint(Session, "a", "1"), hint(Session, "a", "2"), hint(Guard, "a", "3")
+	b.Put("acme", old)
+	b.Put("acme", latest)
+	b.Put("acme", other)
+	waits(t, b, "acme", latest, other)
+	waits(t, b, "acme", latest, other) // until it is known to have arrived
+	waits(t, b, "beta")
+
+	later := hint(Guard, "a", "4")
+	sent := b.Waiting("acme")
+	b.Put("acme", later) // while the call is under way
+	b.Carried("acme", sent)
+	waits(t, b, "acme", later)
+
+	c.at = noon.Add(time.Hour)
+	waits(t, b, "acme") // it has ended
+	if n := b.Dropped(); n != 0 {
+		t.Errorf("%d dropped", n)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	b := New((&clock{noon}).now, func(Hint) {})
+	for i := range maxWaiting + 1 {
+		b.Put("acme", hint(Session, fmt.Sprint(i), ""))
+	}
+	b.Put("acme", hint(Session, "7", "again")) // one that waits may change
+	b.Put("acme", hint(Guard, "7", ""))        // another kind has room
+	b.Put("acme", hint(Session, strings.Repeat("x", MaxBytes+1), ""))
+	b.Put("beta", Hint{Kind: Kinds, Key: "unknown", Until: noon.Add(time.Hour)})
+	if n := b.Dropped(); n != 3 {
+		t.Errorf("%d dropped, want 3", n)
+	}
+	total := 0
+	for range maxWaiting/maxTaken + 1 {
+		sent := b.Waiting("acme")
+		if len(sent) > maxTaken+1 {
+			t.Fatalf("one call takes %d along", len(sent))
+		}
+		total += len(sent)
+		b.Carried("acme", sent)
+	}
+	if total != maxWaiting+1 {
+		t.Errorf("%d were carried, want %d", total, maxWaiting+1)
+	}
+}
+
+func TestStand(t *testing.T) {
+	c := &clock{noon}
+	b := New(c.now, func(Hint) {})
+	first, second := hint(Watch, "cert", "1"), hint(Watch, "cert", "2")
+	b.Stand(first)
+	b.Carried("acme", b.Waiting("acme"))
+	waits(t, b, "acme")
+	waits(t, b, "beta", first)
+	b.Stand(second)
+	waits(t, b, "acme", second)
+	b.Carried("acme", b.Waiting("acme"))
+	c.at = noon.Add(standsAgain)
+	waits(t, b, "acme", second)
+	c.at = noon.Add(time.Hour)
+	waits(t, b, "acme")
+}
+
+func TestTake(t *testing.T) {
+	c := &clock{noon}
+	var got []Hint
+	b := New(c.now, func(h Hint) { got = append(got, h) })
+	ended := Hint{Kind: Session, Key: "old", Until: noon}
+	b.Take([]Hint{hint(Session, "a", "1"), ended, hint(Watch, "b", "2")})
+	if len(got) != 2 || got[0].Key != "a" || got[1].Key != "b" {
+		t.Errorf("taken: %q", got)
+	}
+}
+
+func TestAlone(t *testing.T) {
+	var b *Board
+	b.Put("acme", hint(Session, "a", ""))
+	b.Stand(hint(Session, "a", ""))
+	b.Carried("acme", []Hint{hint(Session, "a", "")})
+	b.Take([]Hint{hint(Session, "a", "")})
+	if b.Waiting("acme") != nil || b.Dropped() != 0 {
+		t.Error("a board that shares nothing holds something")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, h := range []Hint{hint(Session, "support\x00\x01\xff", "\x00"), hint(Watch, "", "x"), {}} {
+		f.Add(h.Text())
+	}
+	f.Add("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := Parse(Guard, text)
+		if err != nil {
+			return
+		}
+		if again, err := Parse(Guard, h.Text()); err != nil || again != h {
+			t.Errorf("%q came back as %q, %v", h, again, err)
+		}
+		if !h.fits() {
+			t.Errorf("%q is beyond the bounds", h)
+		}
+	})
+}
+
+func TestText(t *testing.T) {
+	h := Hint{Kind: Session, Key: "key", Value: "value", Until: time.Unix(300, 0).UTC()}
+	const want = "\xac\x02\x03keyvalue"
+	if got := h.Text(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, err := Parse(Session, want); err != nil || got != h {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", "\xac", "\xac\x02", "\xac\x02\x04key", "\x00\x00", "\xac\x02\x01" + strings.Repeat("x", MaxBytes+1)} {
+		if h, err := Parse(Session, bad); err == nil {
+			t.Errorf("%q is %q", bad, h)
+		}
+	}
+}
