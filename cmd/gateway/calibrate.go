@@ -145,7 +145,9 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 	case p.PolicyHash != b.PolicyHash || p.PricesHash != b.PricesHash || !sameModels(p, b.Models):
 		l.otherwise++
 		return
-	case p.Label != "same" && p.Label != "different":
+	}
+	loss, known := p.Label.Loss()
+	if !known {
 		l.unlabelled++
 		return
 	}
@@ -154,12 +156,9 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 		l.unscored++
 		return
 	}
-	one := certify.Pair{Time: p.Time, Risk: score.Never, Escalation: 1, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
+	one := certify.Pair{Time: p.Time, Risk: score.Never, Light: min(1-loss, 1), Escalation: min(1+loss, 1), LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
 	if risk != nil && p.Veto == "" {
 		one.Risk = *risk
-	}
-	if p.Label == "same" {
-		one.Light = 1
 	}
 	if p.Second != nil {
 		one.LightCost += p.Second.Cost

@@ -168,9 +168,10 @@ func (l *Learned) binding(s *Snapshot, settings *config.Cascade, now time.Time) 
 	return b
 }
 
-// policyHash covers what decides which answers are served, beside the models.
+// policyHash covers what decides which answers are served, beside the models, and
+// who says what that costs: a certificate is about the labels of one judge.
 func policyHash(c *config.Cascade) string {
-	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen})
+	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge})
 	if err != nil {
 		panic("BUG: a policy does not marshal: " + err.Error())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
-	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -129,9 +128,9 @@ func (l *Line) compare(c *call, legs []router.Leg) {
 	switch {
 	case answers[0] == nil:
 	case runs[0].leg.Role == router.RoleLight:
-		l.logPair(c, runs, answers)
+		l.logPair(ctx, c, runs, answers)
 	case runs[0].leg.Role == router.RoleEscalation:
-		l.watchLight(c, answers[0])
+		l.watchLight(ctx, c, answers[0])
 	}
 }
 
@@ -173,16 +172,13 @@ func (l *Line) endShadow(c *call, r *run) *said {
 	return answer
 }
 
-// watchLight counts a light answer that was served: it loses when the escalation
-// model says something else. Where that cannot be told, it is no sample.
-func (l *Line) watchLight(c *call, strong *said) {
-	r := c.request()
+// watchLight counts a light answer that was served against what the escalation
+// model says. Where nobody can tell which is better, it is no sample.
+func (l *Line) watchLight(ctx context.Context, c *call, strong *said) {
 	light := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
-	switch answer.Agree(keyOf(r, light), keyOf(r, strong.answer())) {
-	case answer.Same:
-		l.watch(c, 0)
-	case answer.Different:
-		l.watch(c, 1)
+	label, _ := l.labelled(ctx, c, light, strong.answer())
+	if loss, known := label.Loss(); known {
+		l.watch(c, loss)
 	}
 }
 
@@ -204,11 +200,11 @@ func (l *Line) observeShadow(g *leg, end *meter.End, costs meter.Costs) {
 }
 
 // logPair compares what the models said and appends a line to the log.
-func (l *Line) logPair(c *call, runs []*run, answers []*said) {
+func (l *Line) logPair(ctx context.Context, c *call, runs []*run, answers []*said) {
 	if l.PairsDir == "" {
 		return
 	}
-	p := l.pair(c, runs, answers)
+	p := l.pair(ctx, c, runs, answers)
 	if err := l.pairs.Append(p); err != nil {
 		l.Log.Error("pair not logged", "cascade", p.Cascade, "request", c.req.ID, "err", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/cascade/verdict"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -51,17 +52,25 @@ type Pair struct {
 	Risk *float64 `json:"risk"`
 	// Scored is the risk by the score file that the cascade names, nil without one.
 	Scored *Scored `json:"scored,omitempty"`
-	// Partner says whether light answer and second opinion agree, Label whether
-	// light and escalation answer do: same, different, unknown.
-	Partner string `json:"partner"`
-	Label   string `json:"label"`
-	KeyKind string `json:"key_kind"` // of the light answer, answer.Kind
+	// Partner says whether light answer and second opinion agree: same, different,
+	// unknown.
+	Partner string        `json:"partner"`
+	Label   verdict.Label `json:"label"`
+	Judged  *Judged       `json:"judged,omitempty"` // nil when the label is that of the keys
+	KeyKind string        `json:"key_kind"`         // of the light answer, answer.Kind
 
 	Light      Leg  `json:"light"`
 	Second     *Leg `json:"second,omitempty"` // the partner
 	Escalation Leg  `json:"escalation"`
 
 	Content *Content `json:"content,omitempty"`
+}
+
+// Judged is what a judge model said in both orders of the answers.
+type Judged struct {
+	Model           string         `json:"model"`
+	LightFirst      verdict.Choice `json:"light_first"`
+	EscalationFirst verdict.Choice `json:"escalation_first"`
 }
 
 // Scored is a risk by a trained score.
