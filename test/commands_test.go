@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -191,6 +192,27 @@ func TestCalibrate(t *testing.T) {
 	if picture, err := os.ReadFile(svg); err != nil || !bytes.Contains(picture, []byte("<svg")) {
 		t.Errorf("%v in %.40q", err, picture)
 	}
+	wantText(t, out, "labels: 0 by humans, 0 by a judge, 500 by comparing keys")
+
+	var pair struct{ ID string }
+	if err := json.Unmarshal(line, &pair); err != nil {
+		t.Fatal(err)
+	}
+	labels := filepath.Join(gw.Dir, "labels.jsonl")
+	if err := os.WriteFile(labels, fmt.Appendf(nil, "{\"id\":%q,\"winner\":\"tie\"}\n{\"id\":\"stray\",\"winner\":\"light\"}\n", pair.ID), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = calibrate(0, "--pairs", many, "--labels", labels, "--out", cert)
+	wantText(t, out, "labels: 500 by humans, 0 by a judge, 0 by comparing keys", "1 human labels have no pair among those taken: stray")
+	if contents, err := os.ReadFile(cert); err != nil || !bytes.Contains(contents, []byte(`"human": 500`)) {
+		t.Errorf("%v in %s", err, contents)
+	}
+	if err := os.WriteFile(labels, []byte(`{"id":"x","winner":"nobody"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, refusal = calibrate(2, "--pairs", many, "--labels", labels)
+	wantText(t, refusal, "labels.jsonl: line 1: winner is \"nobody\"")
+
 	settings, err := os.ReadFile(gw.ConfigFile())
 	if err != nil {
 		t.Fatal(err)

@@ -169,11 +169,6 @@ func fenced(markdown []byte, language string) [][]byte {
 // them, so that the test sees also those that have no value yet.
 func instruments(t *testing.T) map[string][]string {
 	t.Helper()
-	path := filepath.Join(repository(t), "internal", "telemetry", "metrics.go")
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := map[string][]string{}
 	add := func(literals []string, kind string) {
 		if len(literals) < 2 || !strings.HasPrefix(literals[0], "sluice_") {
@@ -187,17 +182,26 @@ func instruments(t *testing.T) map[string][]string {
 		found[name+"_bucket"] = append(labels, "le")
 		found[name+"_sum"], found[name+"_count"] = labels, labels
 	}
-	ast.Inspect(file, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			if s, ok := n.Fun.(*ast.SelectorExpr); ok {
-				add(literals(n.Args), s.Sel.Name)
-			}
-		case *ast.CompositeLit:
-			add(literals(n.Elts), "")
+	for _, path := range filesBelow(t, filepath.Join("internal", "telemetry"), ".go") {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
 		}
-		return true
-	})
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository(t), path), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if s, ok := n.Fun.(*ast.SelectorExpr); ok {
+					add(literals(n.Args), s.Sel.Name)
+				}
+			case *ast.CompositeLit:
+				add(literals(n.Elts), "")
+			}
+			return true
+		})
+	}
 	if len(found) < 20 {
 		t.Fatalf("found only %d instruments: the test reads the source wrongly", len(found))
 	}

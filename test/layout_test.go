@@ -25,7 +25,8 @@ var layers = map[string]int{
 	"internal/meter/embedded":  6,
 	"internal/engine/bedrock":  6,
 	"internal/engine/sandbox":  6,
-	"internal/telemetry":       5,
+	"internal/telemetry":       6,
+	"internal/saving":          5,
 	"internal/router":          5,
 	"internal/cascade":         5,
 	"internal/cascade/parts":   4, // the cascade's tools stand below it

@@ -112,21 +112,29 @@ func differ(differences int, err error) error {
 // the embedded one; the caller closes it.
 func (f *auditFlags) reading(cfg *config.Config) (r audit.Reading, ledger *redis.Ledger, err error) {
 	r = audit.Reading{All: f.all, Now: time.Now(), Patience: patience}
-	for _, dir := range append([]string{cfg.DataDir}, f.others...) {
-		sources, err := journalsIn(dir)
-		if err != nil {
-			return r, nil, err
-		}
-		r.Journals = append(r.Journals, sources...)
+	if r.Journals, err = f.journals(cfg); err != nil {
+		return r, nil, err
 	}
 	if cfg.Ledger.Redis == "" {
 		return r, nil, nil
 	}
-	if ledger, err = openRedis(cfg, quietLog(), nil); err != nil {
+	if ledger, err = openRedis(cfg, quietLog(), time.Now, nil); err != nil {
 		return r, nil, err
 	}
 	r.Ledger, r.Writers, r.Windows = ledger, ledger.Writers, ledger.Windows
 	return r, ledger, nil
+}
+
+// journals are those of the configuration's own data directory and the others.
+func (f *auditFlags) journals(cfg *config.Config) (all []audit.Source, err error) {
+	for _, dir := range append([]string{cfg.DataDir}, f.others...) {
+		sources, err := journalsIn(dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, sources...)
+	}
+	return all, nil
 }
 
 // journalsIn are the journals of a data directory. Corrections have one only
@@ -151,7 +159,7 @@ func journalsIn(dataDir string) ([]audit.Source, error) {
 // commandMeter is how a command posts: to the ledger and at the prices that the
 // gateway has.
 func commandMeter(cfg *config.Config, ledger meter.Ledger) (meter.Options, error) {
-	o := meterOptions(cfg, ledger, &gate{log: quietLog()})
+	o := meterOptions(cfg, ledger, &gate{log: quietLog(), now: time.Now})
 	var problems []config.Problem
 	o.Prices, problems = meter.CompilePrices(cfg.Prices)
 	if err := cfg.Report(problems); err != nil {

@@ -47,8 +47,8 @@ type books struct {
 }
 
 // openRedis reads where the ledger is. Commands share nothing: their board is nil.
-func openRedis(cfg *config.Config, log *slog.Logger, board *share.Board) (*redis.Ledger, error) {
-	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: time.Now, Board: board})
+func openRedis(cfg *config.Config, log *slog.Logger, now func() time.Time, board *share.Board) (*redis.Ledger, error) {
+	ledger, err := redis.New(redis.Options{URL: cfg.Ledger.Redis, Log: log, Now: now, Board: board})
 	if err != nil {
 		return nil, invalid{fmt.Errorf("%s: ledger.redis: %w", cfg.At("ledger.redis").File, err)}
 	}
@@ -68,7 +68,7 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	var ledger lendingLedger
 	if cfg.Ledger.Redis != "" {
 		g.shareMemory(cfg)
-		shared, err := openRedis(cfg, g.log, g.memory.Board())
+		shared, err := openRedis(cfg, g.log, g.now, g.memory.Board())
 		if err != nil {
 			return nil, err
 		}
@@ -93,10 +93,10 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	if b.meter, err = meter.Open(ctx, meterOptions(cfg, ledger, g)); err != nil {
 		return nil, err
 	}
-	b.hooks = notify.New(notify.Options{Log: g.log, Now: time.Now})
+	b.hooks = notify.New(notify.Options{Log: g.log, Now: g.now})
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
-		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: time.Now,
+		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
 		Roots: limitedRoots(cfg.Tenants), Notice: b.notice,
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
@@ -119,7 +119,7 @@ func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Option
 	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
 	return meter.Options{
 		Disk: journalDir(cfg), Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
-		Keep: cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: g.log, Crash: g.crash, Listen: g.listens,
+		Keep: cfg.Journal.Keep, Ledger: ledger, Now: g.now, Log: g.log, Crash: g.crash, Listen: g.listens,
 	}
 }
 

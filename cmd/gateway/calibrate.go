@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,9 @@ import (
 
 // calibrateFlags are the flags as they were given.
 type calibrateFlags struct {
-	cascade, pairs, out, svg string
-	minSaving                float64
+	cascade, pairs, labels, out, svg string
+	minSaving                        float64
+	noJudge                          bool
 }
 
 func calibrateCommand() *cobra.Command {
@@ -30,7 +32,9 @@ func calibrateCommand() *cobra.Command {
 		Short: "Find how far a cascade may trust its light model, and certify it",
 		Long: "Find the most liberal threshold at which the log of labelled pairs proves the\n" +
 			"cascade's target, and write its certificate. A target that is not proven is an\n" +
-			"error, exit 1. Pairs whose label is unknown are left out, and so are those of\n" +
+			"error, exit 1. A pair is labelled by a line of --labels, else by the judge that\n" +
+			"the log has, else by comparing the keys of both answers; the certificate says how\n" +
+			"many by whom. Pairs whose label is unknown are left out, and so are those of\n" +
 			"another policy, other models or other prices: the report says how many.",
 		Args: usage(cobra.NoArgs),
 	}
@@ -39,6 +43,8 @@ func calibrateCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.cascade, "cascade", "", "`NAME` of the cascade")
 	flags.StringVar(&f.pairs, "pairs", "", "`FILE` of pairs; default the log in the data directory")
+	flags.StringVar(&f.labels, "labels", "", "`FILE` of human labels, a JSON object on each line: {\"id\": PAIR, \"winner\": \"light\"}")
+	flags.BoolVar(&f.noJudge, "no-judge", false, "leave out what a judge model said")
 	flags.StringVar(&f.out, "out", "", "`FILE` for the certificate; default none is written")
 	flags.StringVar(&f.svg, "svg", "", "`FILE` for a picture of the curve")
 	flags.Float64Var(&f.minSaving, "min-saving", 0, "`SHARE` of the escalation spend that must be saved, 0 to 1")
@@ -56,9 +62,9 @@ func calibrateCommand() *cobra.Command {
 }
 
 func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) error {
-	snap, problems := compile(cfg, nil)
-	if err := cfg.Report(problems); err != nil {
-		return invalid{err}
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return err
 	}
 	at := slices.IndexFunc(cfg.Cascades, func(c config.Cascade) bool { return c.Name == f.cascade })
 	if at < 0 {
@@ -72,23 +78,30 @@ func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) e
 	if order := snap.Learned[f.cascade].Score; order != nil {
 		binding.Scores[certify.RoleScore] = order.Hash()
 	}
-	log, err := readPairs(f.pairs, &binding)
+	labels, err := readLabels(f.labels)
+	if err != nil {
+		return err
+	}
+	labels.noJudge = f.noJudge
+	log, err := readPairs(f.pairs, &binding, labels)
 	if err != nil {
 		return err
 	}
 	binding.Schemas = log.schemas
 	o := certify.Options{
 		MaxLoss: settings.Target.MaxQualityLoss, Delta: 1 - settings.Target.Confidence, MinSaving: f.minSaving, Seed: 1,
+		Labels: labels.used,
 	}
 	report, refusal := certify.Calibrate(log.pairs, o)
 	log.print(out, f.pairs)
+	labels.print(out)
 	printCalibration(out, report, o)
 	if f.svg != "" {
 		if err := os.WriteFile(f.svg, []byte(report.SVG(o.MaxLoss)), 0o600); err != nil {
 			return err
 		}
 	}
-	if refusal != nil {
+	if refusal = cmp.Or(refusal, labels.check()); refusal != nil {
 		return refusal
 	}
 	return f.issue(out, certify.Issue(report, o, binding, now))
@@ -119,7 +132,7 @@ type pairLog struct {
 }
 
 // readPairs reads the pairs that belong to a binding, in the order of time.
-func readPairs(file string, b *certify.Binding) (*pairLog, error) {
+func readPairs(file string, b *certify.Binding, from *labels) (*pairLog, error) {
 	data, err := os.Open(file)
 	if err != nil {
 		return nil, invalid{err}
@@ -127,7 +140,7 @@ func readPairs(file string, b *certify.Binding) (*pairLog, error) {
 	defer data.Close() //nolint:errcheck // it was only read
 	l := &pairLog{}
 	l.skipped, err = pairs.Read(data, func(p *pairs.Pair) error {
-		l.take(p, b)
+		l.take(p, b, from)
 		return nil
 	})
 	if err != nil {
@@ -137,7 +150,7 @@ func readPairs(file string, b *certify.Binding) (*pairLog, error) {
 	return l, nil
 }
 
-func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
+func (l *pairLog) take(p *pairs.Pair, b *certify.Binding, from *labels) {
 	switch {
 	case p.Cascade != b.Cascade:
 		l.elsewhere++
@@ -146,17 +159,17 @@ func (l *pairLog) take(p *pairs.Pair, b *certify.Binding) {
 		l.otherwise++
 		return
 	}
-	loss, known := p.Label.Loss()
-	if !known {
-		l.unlabelled++
-		return
-	}
 	risk, ranked := riskOf(p, b.Scores[certify.RoleScore])
 	if !ranked {
 		l.unscored++
 		return
 	}
-	one := certify.Pair{Time: p.Time, Risk: score.Never, Light: min(1-loss, 1), Escalation: min(1+loss, 1), LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
+	verdict, labelled := from.of(p)
+	if !labelled {
+		l.unlabelled++
+		return
+	}
+	one := certify.Pair{Time: p.Time, Risk: score.Never, Light: verdict.Light, Escalation: verdict.Escalation, LightCost: p.Light.Cost, FullCost: p.Escalation.Cost, Weight: p.Weight}
 	if risk != nil && p.Veto == "" {
 		one.Risk = *risk
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -26,7 +27,7 @@ func postingLedger(cfg *config.Config) (ledger meter.Ledger, shut func() error, 
 	if cfg.Ledger.Redis == "" {
 		return &embedded.State{}, func() error { return nil }, nil
 	}
-	shared, err := openRedis(cfg, quietLog(), nil)
+	shared, err := openRedis(cfg, quietLog(), time.Now, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,6 +140,7 @@ func runAdjust(cmd *cobra.Command, cfg *config.Config, a *meter.Adjustment) (err
 
 // truthFlags are what an operator says about one attempt.
 type truthFlags struct {
+	auditFlags
 	logs          []string
 	input, output int64
 	given         [2]bool // input, output
@@ -150,12 +152,15 @@ func resolveCommand() *cobra.Command {
 		Use:   "resolve --config FILE [ID --input N --output N | --invocation-log FILE …]",
 		Short: "List attempts of unknown outcome, or post what they really used",
 		Long: "Without more, list the attempts of which nobody knows what they used. With files\n" +
-			"of Bedrock's model invocation log, post what it says of those it names for certain.\n" +
-			"With an ID, post what an operator knows. The gateway may run.",
+			"of Bedrock's model invocation log, post what it says of those it names for certain,\n" +
+			"and with --all enter the tagged calls of which no journal has a record: a machine or\n" +
+			"disk died before it was synced. With an ID, post what an operator knows. The gateway\n" +
+			"may run.",
 		Args: usage(cobra.MaximumNArgs(1)),
 	}
 	var f truthFlags
 	file := configFlag(cmd)
+	f.add(cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.logs, "invocation-log", nil, "`FILE` of Bedrock's model invocation log, JSON lines, may be gzipped; may be repeated")
 	flags.Int64Var(&f.input, "input", 0, "input `TOKENS` that the attempt used")
@@ -185,6 +190,8 @@ func (f *truthFlags) check(args []string) error {
 		return errors.New("--input and --output need the ID of an attempt")
 	case f.input < 0 || f.output < 0:
 		return errors.New("--input and --output must not be negative")
+	case len(f.logs) == 0 && (f.all || len(f.others) > 0):
+		return errors.New("--all and --data-dir need an --invocation-log")
 	}
 	return nil
 }
@@ -208,7 +215,7 @@ func runResolve(cmd *cobra.Command, cfg *config.Config, f *truthFlags, args []st
 	if len(args) == 1 {
 		return f.byHand(cmd, c, all, args[0])
 	}
-	return f.fromLogs(cmd, c, all)
+	return f.fromLogs(cmd, cfg, c, all)
 }
 
 // listUnknown reads which were resolved from the journal of corrections, and
@@ -254,17 +261,28 @@ func (f *truthFlags) byHand(cmd *cobra.Command, c *audit.Corrections, all []mete
 	return fmt.Errorf("no attempt %s of unknown outcome: `gateway resolve` lists them", id)
 }
 
-func (f *truthFlags) fromLogs(cmd *cobra.Command, c *audit.Corrections, all []meter.Suspended) error {
-	files := make([]audit.LogFile, len(f.logs))
-	for i, name := range f.logs {
+func (f *truthFlags) fromLogs(cmd *cobra.Command, cfg *config.Config, c *audit.Corrections, all []meter.Suspended) error {
+	r := audit.LogReading{Suspended: all, All: f.all, By: audit.Signature{Actor: actor(), At: time.Now().UTC()}}
+	var err error
+	if r.Journals, err = f.journals(cfg); err != nil {
+		return err
+	}
+	routes, problems := router.Compile(cfg)
+	if err := cfg.Report(problems); err != nil {
+		return invalid{err}
+	}
+	r.SKU = func(model string) meter.SKU {
+		id := routes.Priced(model)
+		return meter.SKUOf(id.Foundation, id.Scope, "")
+	}
+	for _, name := range f.logs {
 		file, err := os.Open(name)
 		if err != nil {
 			return invalid{err}
 		}
 		defer file.Close() //nolint:errcheck // it was only read
-		files[i] = audit.LogFile{Name: name, Data: file}
+		r.Files = append(r.Files, audit.LogFile{Name: name, Data: file})
 	}
-	done, err := c.ResolveLog(all, files, audit.Signature{Actor: actor(), At: time.Now().UTC()}, cmd.OutOrStdout())
-	fmt.Fprintf(cmd.OutOrStdout(), "%d resolved, %d before, %d still unknown\n", done.Made, done.Before, done.Open)
+	_, err = c.ResolveLog(r, cmd.OutOrStdout())
 	return err
 }

@@ -35,7 +35,8 @@ func explainCommand() *cobra.Command {
 		Use:   "explain --config FILE (--request FILE | --model MODEL --text TEXT)",
 		Short: "Say where a request would go, why, and what it would reserve and cost",
 		Long: "Say where a request would go, why, and what it would reserve and cost. Nothing\n" +
-			"is sent, and no ledger is read: budgets, sessions and certificates are not in it.\n\n" +
+			"is sent, and no ledger is read: what is left of budgets, and what a gateway has\n" +
+			"learned from its traffic, is not in it.\n\n" +
 			"The request file is an HTTP request (POST /model/ID/converse, header, empty line,\n" +
 			"body), or a body alone, to which --model and --operation belong; - is stdin.",
 		Example: "  gateway explain --config sluice.yaml --model auto --input 40000\n" +
@@ -71,9 +72,9 @@ func runExplain(cmd *cobra.Command, cfg *config.Config, f *explainFlags) error {
 	if f.format != "text" && f.format != "json" {
 		return invalid{fmt.Errorf("there is no format %q; there are text and json", f.format)}
 	}
-	snap, problems := compile(cfg, nil)
-	if err := cfg.Report(problems); err != nil {
-		return invalid{err}
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return err
 	}
 	r, err := f.read(cmd.InOrStdin(), cfg.BasePath)
 	if err != nil {
@@ -91,7 +92,7 @@ func runExplain(cmd *cobra.Command, cfg *config.Config, f *explainFlags) error {
 		}
 	}
 	r.Key, r.Now, r.Input, r.Output = f.key, time.Now(), f.input, f.output
-	e := explain.Explain(explain.Gateway{Config: cfg, Router: snap.Router, Prices: snap.Prices}, r)
+	e := explain.Explain(snap, r)
 	if f.format == "json" {
 		return e.WriteJSON(cmd.OutOrStdout())
 	}

@@ -2,25 +2,23 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
 func reportCommand() *cobra.Command {
@@ -95,7 +93,7 @@ func asInvalid(err, kind error) error {
 // journal, so the gateway may run meanwhile.
 func openSource(cfg *config.Config) (source report.Source, done func(), err error) {
 	if cfg.Ledger.Redis != "" {
-		ledger, err := openRedis(cfg, quietLog(), nil)
+		ledger, err := openRedis(cfg, quietLog(), time.Now, nil)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -164,70 +162,23 @@ func savingsCommand() *cobra.Command {
 }
 
 func runSavings(cmd *cobra.Command, cfg *config.Config, span report.Query, format report.Format) error {
-	snap, problems := compile(cfg, nil)
-	if err := cfg.Report(problems); err != nil {
-		return invalid{err}
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return err
 	}
 	source, done, err := openSource(cfg)
 	if err != nil {
 		return err
 	}
 	defer done()
-	rows, warnings, err := report.Savings(cmd.Context(), source, report.SavingsQuery{
-		From: span.From, To: span.To, Baselines: baselines(snap), Prices: snap.Prices,
+	rows, err := saving.Of(cmd.Context(), source, saving.Query{
+		From: span.From, To: span.To, Baselines: snap.Baselines(), Prices: snap.Prices,
 	})
-	for _, w := range warnings {
-		fmt.Fprintln(os.Stderr, "warning:", w)
-	}
 	if err != nil {
 		return err
 	}
+	for _, w := range report.SavingWarnings(rows) {
+		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
 	return asInvalid(report.WriteSavings(cmd.OutOrStdout(), format, rows), report.ErrQuery)
-}
-
-// baselines are the escalation models of the configured cascades.
-func baselines(snap *gateway.Snapshot) []report.Baseline {
-	var out []report.Baseline
-	for i := range snap.Config.Cascades {
-		c := &snap.Config.Cascades[i]
-		model := snap.Router.Resolve(c.Escalation)
-		id := snap.Router.Priced(model)
-		out = append(out, report.Baseline{
-			Cascade: c.Name, Model: model, SKU: meter.SKUOf(id.Foundation, id.Scope, ""),
-			Quality: qualityBound(c, snap.Router.Resolve(c.Light), model),
-		})
-	}
-	return out
-}
-
-// uncertified is the bound on quality of a cascade without a certificate.
-const uncertified = "uncertified"
-
-// qualityBound is what a cascade's certificate says. Only enforce obeys one, and
-// one for another cascade or other models says nothing about this one.
-func qualityBound(c *config.Cascade, models ...string) string {
-	if c.Certificate == "" || c.Mode != "enforce" {
-		return uncertified
-	}
-	data, err := os.ReadFile(c.Certificate)
-	if err != nil {
-		return uncertified + ": the certificate cannot be read"
-	}
-	var cert struct {
-		Cascade string   `json:"cascade"`
-		Models  []string `json:"models"`
-		Bound   float64  `json:"bound"`
-		Delta   float64  `json:"delta"`
-		N       int      `json:"n"`
-	}
-	if err := json.Unmarshal(data, &cert); err != nil {
-		return uncertified + ": the certificate cannot be read"
-	}
-	for _, model := range models {
-		if cert.Cascade != c.Name || !slices.Contains(cert.Models, model) {
-			return uncertified + ": the certificate is for something else"
-		}
-	}
-	number := func(f float64) string { return strconv.FormatFloat(f*100, 'g', 3, 64) }
-	return fmt.Sprintf("at most %s points, %s %% sure, n = %d", number(cert.Bound), number(1-cert.Delta), cert.N)
 }

@@ -57,15 +57,18 @@ type gate struct {
 	books   *books
 	line    *gateway.Line
 	edge    *server.Server
-	crash   meter.Crash // nil but in fault tests
-	sandbox string      // URL of the built-in stand-in, "" when no upstream wants it
+	crash   meter.Crash      // nil but in fault tests
+	now     func() time.Time // of all that is recorded; time.Now but in fault tests
+	sandbox string           // URL of the built-in stand-in, "" when no upstream wants it
 
 	engines engines
 	memory  *cascade.Memory
 	roots   atomic.Pointer[[]string] // that the meter listens to
 
-	mu     sync.Mutex // guards the following
-	failed error      // why the last reload was refused
+	draining atomic.Bool // no new requests are taken
+
+	mu      sync.Mutex // guards the following
+	refused time.Time  // when the last reload was, zero when it was not
 }
 
 // serve runs the gateway until ctx ends, then drains. load reads the
@@ -80,6 +83,7 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	served := make(chan error, 1)
 	go func() { served <- g.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(func(ctx context.Context) {
+		g.draining.Store(true)
 		g.log.Info("draining", "at_most", cfg.Timeouts.Drain)
 		if err := g.edge.Shutdown(ctx); err != nil {
 			g.log.Warn("requests were cut off", "err", err)
@@ -101,6 +105,9 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 	if g.crash, err = meter.CrashAt(os.Getenv("SLUICE_CRASH_AT"), killSelf); err != nil {
 		return invalid{fmt.Errorf("SLUICE_CRASH_AT: %w", err)}
 	}
+	if g.now, err = clockFrom(os.Getenv(clockVariable)); err != nil {
+		return err
+	}
 	if g.secrets, err = loadSecrets(cfg.DataDir); err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 		return err
 	}
 	if g.tel, err = telemetry.New(ctx, telemetry.Options{
-		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Content: cfg.Telemetry.Content, Version: version, Log: g.log,
+		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: g.log,
 	}); err != nil {
 		return err
 	}
@@ -129,7 +136,7 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
 		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
-		Log: g.log, Now: time.Now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
+		Log: g.log, Now: g.now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
 		Tightened: &cascade.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
 		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})

@@ -70,10 +70,10 @@ func (j *Judge) Alone(r *answer.Request, a *answer.Answer) Decision {
 }
 
 // Beside decides on an answer that passed Alone, given a second opinion, nil
-// when there is none to be had. A partner's answer that would not be served
-// itself is no opinion.
+// when there is none to be had.
 func (j *Judge) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
-	if a == nil || partner == nil || answer.Check(r, partner, j.Schemas, answer.Options{}).Veto != "" {
+	partner = Opinion(r, partner, j.Schemas)
+	if a == nil || partner == nil {
 		return j.unknown()
 	}
 	own, other := answer.KeyOf(r, a), answer.KeyOf(r, partner)
@@ -84,6 +84,15 @@ func (j *Judge) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
 		return certified(d, risk <= t.AtMost)
 	}
 	return d
+}
+
+// Opinion returns what a partner said, nil when that is no opinion: it said
+// nothing, or what would not be served itself. The schemas may be nil.
+func Opinion(r *answer.Request, partner *answer.Answer, s *answer.Schemas) *answer.Answer {
+	if partner == nil || answer.Check(r, partner, s, answer.Options{}).Veto != "" {
+		return nil
+	}
+	return partner
 }
 
 // certified lets a threshold overrule agreement. The reason says which of them

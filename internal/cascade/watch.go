@@ -83,6 +83,9 @@ func (w *Watch) Threshold(c *certify.Certificate) float64 {
 	return math.Inf(-1)
 }
 
+// Refuted reports whether no step of the certificate is left.
+func (w *Watch) Refuted(c *certify.Certificate) bool { return math.IsInf(w.Threshold(c), -1) }
+
 // Back returns how many steps the watch has taken back from the certificate with
 // this hash.
 func (w *Watch) Back(hash string) int {

@@ -1,30 +1,21 @@
 // Package explain says where a request would go, why, and what that would
 // reserve and cost, without sending anything.
 //
-// It asks the code that the request line asks (wire's facts and caps, the
-// router's plan, the price table), so it cannot disagree with it about those.
-// It looks at no ledger: what is left of a budget, and what was learned from
-// earlier traffic (sessions, certificates), is not in it.
+// It asks the request line itself (gateway.Snapshot.Preview) and puts the answer
+// into words and amounts. It looks at no ledger: what is left of a budget, and
+// what a gateway has learned from its traffic, is not in it.
 package explain
 
 import (
 	"math/big"
 	"time"
 
-	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/money"
-	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
-
-// Gateway is a compiled configuration.
-type Gateway struct {
-	Config *config.Config
-	Router *router.Router
-	Prices *meter.PriceTable
-}
 
 // Request is what a caller would send.
 type Request struct {
@@ -47,32 +38,43 @@ type Request struct {
 // Explanation is what would happen. Amounts are decimal dollars, nil when they
 // are not known: a model without a price, an answer without a bound.
 type Explanation struct {
-	Operation   string  `json:"operation"`
-	Model       string  `json:"model"`
-	Resolved    string  `json:"resolved"`
-	Tenant      string  `json:"tenant"`
-	Key         string  `json:"key,omitempty"`
-	InputTokens int     `json:"input_tokens"`
-	Estimated   bool    `json:"input_estimated"`
-	Turns       int     `json:"turns"`
-	Images      int     `json:"images"`
-	Documents   int     `json:"documents"`
-	Tools       int     `json:"tools"`
-	MaxTokens   *int64  `json:"max_tokens"` // asked for, nil for none
-	Cascade     string  `json:"cascade,omitempty"`
-	Mode        string  `json:"mode,omitempty"`
-	Path        string  `json:"path,omitempty"`
-	Reason      string  `json:"reason,omitempty"`
-	Why         string  `json:"why"` // the reason in words
-	Legs        []Leg   `json:"legs"`
-	Skipped     []Skip  `json:"skipped,omitempty"`
-	Faults      []Fault `json:"rule_errors,omitempty"`
+	Operation   string `json:"operation"`
+	Model       string `json:"model"`
+	Resolved    string `json:"resolved"`
+	Tenant      string `json:"tenant"`
+	Key         string `json:"key,omitempty"`
+	InputTokens int    `json:"input_tokens"`
+	Estimated   bool   `json:"input_estimated"`
+	Turns       int    `json:"turns"`
+	Images      int    `json:"images"`
+	Documents   int    `json:"documents"`
+	Tools       int    `json:"tools"`
+	MaxTokens   *int64 `json:"max_tokens"` // asked for, nil for none
+	Cascade     string `json:"cascade,omitempty"`
+	Mode        string `json:"mode,omitempty"`
+	Path        string `json:"path,omitempty"`
+	Reason      string `json:"reason,omitempty"`
+	Why         string `json:"why"` // the reason in words
+	// Quality is the bound of the cascade's certificate, or that there is none;
+	// Threshold is the highest risk that the certificate lets through.
+	Quality   string   `json:"quality_loss,omitempty"`
+	Threshold *float64 `json:"threshold,omitempty"`
+	Legs      []Leg    `json:"legs"`
+	// Shadows are asked afterwards, for a part of such requests, and paid by
+	// another tenant.
+	Shadows []Shadow `json:"shadows,omitempty"`
+	Skipped []Skip   `json:"skipped,omitempty"`
+	Faults  []Fault  `json:"rule_errors,omitempty"`
 	// Refused is the error that the caller would get, nil when the request would
 	// leave.
 	Refused *Refusal `json:"refused,omitempty"`
-	// Reserved is the worst case of all legs together, by the input tokens above.
-	// A budget holds more where the estimate of the input is not yet trusted.
-	Reserved *string `json:"reserved_usd"`
+	// Reserved is what all legs together hold of the budgets: the proven worst
+	// case. Held reports whether there is a budget or limit to hold it of.
+	// AtEstimate is the same at the input tokens above, which is about what an
+	// attempt of unknown outcome puts into suspense.
+	Reserved   *string `json:"reserved_usd"`
+	AtEstimate *string `json:"reserved_at_estimate_usd"`
+	Held       bool    `json:"held"`
 	// First is what to expect when the first answer stands, All when every leg is
 	// asked, Expected the mean over Request.Escalated.
 	First    *string `json:"expected_first_usd"`
@@ -86,15 +88,25 @@ type Explanation struct {
 type Leg struct {
 	Role         string  `json:"role"`
 	Model        string  `json:"model"`
+	Path         string  `json:"path"`             // of its record
+	Reason       string  `json:"reason,omitempty"` // known before the call
 	Upstream     string  `json:"upstream"`
 	MaxOutput    *int64  `json:"max_output_tokens"` // after the cap; nil: no bound
 	Capped       string  `json:"capped,omitempty"`  // the cap, when it changes the request
 	Cut          int64   `json:"tokens_cut,omitempty"`
 	PriceVersion string  `json:"price_version,omitempty"`
 	Reserved     *string `json:"reserved_usd"`
+	AtEstimate   *string `json:"reserved_at_estimate_usd"`
 	Expected     *string `json:"expected_usd"`
 
-	reserved, expected amount
+	reserved, atEstimate, expected amount
+}
+
+// Shadow is a model that is asked after the answer.
+type Shadow struct {
+	Model    string  `json:"model"`
+	Fraction float64 `json:"fraction"` // of the requests
+	Tenant   string  `json:"tenant"`   // who pays
 }
 
 // amount is money that may be unknown.
@@ -134,70 +146,31 @@ type Refusal struct {
 
 // Explain says what would happen to r. A refusal is no failure: it is in the
 // explanation.
-func Explain(g Gateway, r *Request) *Explanation {
+func Explain(s *gateway.Snapshot, r *Request) *Explanation {
 	e := &Explanation{
-		Operation: r.Op.String(), Model: r.Model, Resolved: g.Router.Resolve(r.Model),
+		Operation: r.Op.String(), Model: r.Model, Resolved: s.Router.Resolve(r.Model),
 		Tenant: r.Tenant.ID, Key: r.Key, Output: r.Output, Legs: []Leg{},
 	}
-	if err := e.fill(g, r); err != nil {
+	p, err := s.Preview(&gateway.Inquiry{
+		Target: wire.Target{Op: r.Op, Model: r.Model}, Header: r.Header, Body: r.Body,
+		Tenant: r.Tenant, Key: r.Key, Now: r.Now, Input: r.Input,
+	})
+	e.takeFacts(p.Facts, r)
+	if p.Plan != nil {
+		e.takePlan(p)
+	}
+	if err != nil {
 		e.Refused = &Refusal{err.Type(), err.Message}
 		e.Why = "the request would be refused: " + err.Message
-		e.Legs, e.Path, e.Reason = []Leg{}, "", ""
+		e.Path, e.Reason, e.Shadows = "", "", nil
 		return e
 	}
+	for i := range p.Legs {
+		e.Legs = append(e.Legs, explainLeg(p, i, r.Output))
+	}
+	e.Held = p.Limited
 	e.sum(r)
 	return e
-}
-
-// fill takes the steps of the request line up to the reservation.
-func (e *Explanation) fill(g Gateway, r *Request) *wire.Error {
-	if !r.Tenant.AllowsOperation(r.Op) {
-		return wire.Errorf(wire.KindAccessDenied, "operation %s is not allowed to this key", r.Op)
-	}
-	facts, err := read(g, r)
-	if err != nil {
-		return err
-	}
-	e.takeFacts(facts, r)
-	in := router.Input{
-		Facts: facts, Body: r.Body, Asked: r.Model, Header: r.Header,
-		Tenant: r.Tenant.ID, Root: r.Tenant.Root, Key: r.Key, Allowed: r.Tenant.AllowsModel, Now: r.Now,
-	}
-	if r.Tenant.Cap != nil {
-		in.MaxOutput = r.Tenant.Cap.Max
-	}
-	plan, err := g.Router.Plan(&in)
-	e.takePlan(plan)
-	if err != nil {
-		return err
-	}
-	for i := range plan.Legs {
-		leg, err := explainLeg(g, r, facts, &plan.Legs[i])
-		if err != nil {
-			return err
-		}
-		e.Legs = append(e.Legs, *leg)
-	}
-	return nil
-}
-
-// read reads the facts like the line, and puts a known input in.
-func read(g Gateway, r *Request) (*wire.Facts, *wire.Error) {
-	var dialect *wire.Dialect
-	if r.Op == wire.OpInvoke || r.Op == wire.OpInvokeStream {
-		dialect = g.Router.Dialect(r.Model, r.Body)
-	}
-	facts := new(wire.Facts)
-	if err := facts.Read(r.Op, dialect, r.Body); err != nil {
-		return nil, err
-	}
-	if wire.ParseModelID(r.Model).Kind == wire.ModelPrompt {
-		facts.NoMaxTokens = true // AWS: a prompt's settings cannot be given with the request
-	}
-	if r.Input > 0 {
-		facts.InputTokens = r.Input
-	}
-	return facts, nil
 }
 
 func (e *Explanation) takeFacts(f *wire.Facts, r *Request) {
@@ -208,10 +181,16 @@ func (e *Explanation) takeFacts(f *wire.Facts, r *Request) {
 	}
 }
 
-func (e *Explanation) takePlan(plan *router.Plan) {
+func (e *Explanation) takePlan(p *gateway.Preview) {
+	plan := p.Plan
 	e.Path, e.Reason = string(plan.Path), plan.Reason
-	if plan.Cascade != nil {
-		e.Cascade, e.Mode = plan.Cascade.Name, plan.Cascade.Mode
+	if c := plan.Cascade; c != nil {
+		e.Cascade, e.Mode, e.Quality, e.Threshold = c.Name, c.Mode, p.Quality.String(), p.Threshold
+		for _, s := range plan.Shadows {
+			if shadow := c.Settings.Shadow; shadow.Tenant != "" {
+				e.Shadows = append(e.Shadows, Shadow{s.Model, shadow.Fraction, shadow.Tenant})
+			}
+		}
 	}
 	for _, s := range plan.Skipped {
 		e.Skipped = append(e.Skipped, Skip{s.Model, s.Reason, s.Need, inWords(plan.Cascade, s.Reason, s.Need)})
@@ -222,81 +201,53 @@ func (e *Explanation) takePlan(plan *router.Plan) {
 	e.Why = why(plan)
 }
 
-// explainLeg finds out where a leg goes, how its output is capped, and what it
-// costs.
-func explainLeg(g Gateway, r *Request, facts *wire.Facts, planned *router.Leg) (*Leg, *wire.Error) {
-	upstream, err := g.Router.Upstream(planned.Model, r.Tenant.Upstream)
-	if err != nil {
-		return nil, err
+// explainLeg puts a leg of the preview into words and amounts.
+func explainLeg(p *gateway.Preview, i int, output int64) Leg {
+	planned := &p.Legs[i]
+	leg := Leg{
+		Role: roles[planned.Role], Model: planned.Model, Path: string(planned.Path), Upstream: planned.Upstream,
+		Capped: planned.Limit.Header, Cut: planned.Limit.Cut,
 	}
-	var limit wire.Cap
-	if planned.Spec != nil {
-		limit.ModelMax = planned.Spec.MaxOutput
+	if i == 0 {
+		leg.Reason = p.Plan.Reason
 	}
-	if t := r.Tenant.Cap; t != nil {
-		limit.Default, limit.Max, limit.Reject = t.Default, t.Max, t.OnExceed == "reject"
+	if planned.Limit.Tokens.Known {
+		leg.MaxOutput = &planned.Limit.Tokens.N
+		output = min(output, *leg.MaxOutput)
 	}
-	capped, err := facts.Limit(limit)
-	if err != nil {
-		return nil, err
-	}
-	leg := &Leg{Role: roles[planned.Role], Model: planned.Model, Upstream: upstream, Capped: capped.Header, Cut: capped.Cut}
-	if capped.Tokens.Known {
-		leg.MaxOutput = &capped.Tokens.N
-	}
-	id := g.Router.Priced(planned.Model)
-	price := g.Prices.Find(meter.SKUOf(id.Foundation, id.Scope, facts.ServiceTier), r.Now)
-	if price == nil && g.Config.Unpriced == config.UnpricedRefuse {
-		return nil, wire.Errorf(wire.KindAccessDenied, "model %s has no price and this gateway refuses unpriced models", planned.Model)
-	}
-	leg.price(price, int64(facts.InputTokens), r.Output)
-	return leg, accountable(r.Tenant, leg)
-}
-
-// accountable refuses, under a budget that refuses, what cannot be reserved
-// for. Budgets of the tenants above count.
-func accountable(t *tenant.Tenant, leg *Leg) *wire.Error {
-	strict := false
-	for _, above := range t.Ancestors {
-		for _, b := range above.Budgets {
-			strict = strict || b.OnExceed != "notify"
-		}
-	}
-	switch {
-	case !strict || leg.reserved.known:
-		return nil
-	case leg.MaxOutput == nil:
-		return wire.Errorf(wire.KindAccessDenied, "model %s has no known maximum of output tokens, and a budget applies: set a maximum in the request", leg.Model)
-	default:
-		return wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", leg.Model)
-	}
-}
-
-// price fills in what the leg reserves and what it is expected to cost.
-func (l *Leg) price(price *meter.Price, input, output int64) {
+	price, input := planned.Price, int64(p.Facts.InputTokens)
 	if price == nil {
-		return
+		return leg
 	}
-	l.PriceVersion = price.Version
-	if l.MaxOutput != nil {
-		l.reserved.pico, l.reserved.known = price.WorstCase(input, *l.MaxOutput)
-		output = min(output, *l.MaxOutput)
+	leg.PriceVersion = price.Version
+	if leg.atEstimate.pico, leg.atEstimate.known = price.WorstCase(input, planned.Output); leg.atEstimate.known {
+		leg.reserved = amount{money.Pico(planned.Cost[meter.UnitUSD]) * picoPerNano, true}
 	}
 	if rates, ok := price.TokenRates(); ok {
-		l.expected = amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}
+		leg.expected = amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}
 	}
-	l.Reserved, l.Expected = l.reserved.text(), l.expected.text()
+	leg.Reserved, leg.AtEstimate, leg.Expected = leg.reserved.text(), leg.atEstimate.text(), leg.expected.text()
+	return leg
 }
+
+// picoPerNano converts what the desk counts in to money.
+const picoPerNano = 1000
 
 // sum adds the legs up.
 func (e *Explanation) sum(r *Request) {
-	reserved, all := amount{known: true}, amount{known: true}
+	reserved, estimated, first, all := amount{known: true}, amount{known: true}, amount{known: true}, amount{known: true}
 	for i := range e.Legs {
+		if i > 0 && i == len(e.Legs)-1 {
+			first = all // the last one is asked when the others' answers do not stand
+		}
 		reserved = reserved.plus(e.Legs[i].reserved)
+		estimated = estimated.plus(e.Legs[i].atEstimate)
 		all = all.plus(e.Legs[i].expected)
 	}
-	first := e.Legs[0].expected
-	e.Reserved, e.First, e.All = reserved.text(), first.text(), all.text()
+	if len(e.Legs) == 1 {
+		first = all
+	}
+	e.Reserved, e.AtEstimate, e.First, e.All = reserved.text(), estimated.text(), first.text(), all.text()
 	switch {
 	case len(e.Legs) == 1:
 		e.Expected = e.First

@@ -14,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -22,11 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// subject is a compiled gateway and its tenants.
-type subject struct {
-	Gateway
-	tenants *tenant.Directory
-}
+// subject is a compiled gateway.
+type subject struct{ *gateway.Snapshot }
 
 func load(t *testing.T) subject {
 	t.Helper()
@@ -34,13 +33,16 @@ func load(t *testing.T) subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := subject{Gateway: Gateway{Config: cfg}}
+	s := subject{Snapshot: &gateway.Snapshot{Config: cfg}}
 	var all, problems []config.Problem
 	s.Router, problems = router.Compile(cfg)
 	all = append(all, problems...)
 	s.Prices, problems = meter.CompilePrices(cfg.Prices)
 	all = append(all, problems...)
-	s.tenants, problems = tenant.Build(cfg, nil)
+	s.Tenants, problems = tenant.Build(cfg, nil)
+	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
+		t.Fatal(err)
+	}
 	if err := cfg.Report(append(all, problems...)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func load(t *testing.T) subject {
 // ask is a Converse request of a tenant.
 func (s subject) ask(id, model, text string) *Request {
 	return &Request{
-		Op: wire.OpConverse, Model: model, Body: ConverseBody(text, 0), Tenant: s.tenants.Lookup(id),
+		Op: wire.OpConverse, Model: model, Body: ConverseBody(text, 0), Tenant: s.Tenants.Lookup(id),
 		Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Output: 400,
 	}
 }
@@ -61,7 +63,7 @@ func TestGolden(t *testing.T) {
 	f := func(name string, r *Request) {
 		t.Helper()
 		var b bytes.Buffer
-		e := Explain(s.Gateway, r)
+		e := Explain(s.Snapshot, r)
 		if err := e.WriteText(&b); err != nil {
 			t.Fatal(err)
 		}
@@ -89,6 +91,7 @@ func TestGolden(t *testing.T) {
 	f("light", capped)
 	f("rule", s.ask("acme", "auto", "Prove it step by step."))
 	f("observe", s.ask("free", "watch", "hello"))
+	f("partner", s.ask("budget/below", "pair", "hello"))
 	f("passthrough", s.ask("free", "europe", "hello"))
 	f("unpriced", s.ask("free", "strange", "hello"))
 	f("denied", s.ask("poor", "anthropic.claude-3-5-sonnet-20241022-v2:0", "hello"))
@@ -104,7 +107,7 @@ func TestLongInput(t *testing.T) {
 		t.Helper()
 		r := s.ask("free", "auto", "short")
 		r.Input = input
-		if e := Explain(s.Gateway, r); e.Path != path || e.Reason != reason {
+		if e := Explain(s.Snapshot, r); e.Path != path || e.Reason != reason {
 			t.Errorf("%d: %s %s", input, e.Path, e.Reason)
 		}
 	}
@@ -118,7 +121,7 @@ func TestRefusals(t *testing.T) {
 	s := load(t)
 	f := func(r *Request, kind, message string) {
 		t.Helper()
-		e := Explain(s.Gateway, r)
+		e := Explain(s.Snapshot, r)
 		if e.Refused == nil || e.Refused.Type != kind || !strings.Contains(e.Refused.Message, message) || len(e.Legs) != 0 || e.Reserved != nil {
 			t.Errorf("%+v, want %s %s", e.Refused, kind, message)
 		}
@@ -137,7 +140,7 @@ func TestRefusals(t *testing.T) {
 	bounded := s.ask("budget/below", "strange", "")
 	bounded.Body = ConverseBody("x", 100)
 	f(bounded, "AccessDeniedException", "acme.unheard-of has no price, and a budget applies")
-	if e := Explain(s.Gateway, s.ask("told", "strange", "x")); e.Refused != nil {
+	if e := Explain(s.Snapshot, s.ask("told", "strange", "x")); e.Refused != nil {
 		t.Errorf("a budget that only tells refuses: %+v", e.Refused)
 	}
 	s.Config.Unpriced = config.UnpricedRefuse
@@ -150,19 +153,21 @@ func TestAmounts(t *testing.T) {
 	s := load(t)
 	r := s.ask("acme", "auto", "x")
 	r.Input, r.Escalated = 1000, big.NewRat(1, 4)
-	e := Explain(s.Gateway, r)
+	e := Explain(s.Snapshot, r)
 	f := func(what string, got *string, want string) {
 		t.Helper()
 		if got == nil || *got != want {
 			t.Errorf("%s: %s, want %s", what, dollars(got), want)
 		}
 	}
-	f("light expected", e.Legs[0].Expected, "0.000091")     // 1000 * 0.035 + 400 * 0.14
-	f("light reserved", e.Legs[0].Reserved, "0.000105")     // 500 output tokens
-	f("escalation expected", e.Legs[1].Expected, "0.0099")  // 1000 * 3.30 + 400 * 16.50
-	f("all", e.All, "0.009991")                             // both
-	f("mean", e.Expected, "0.002566")                       // 0.000091 + 0.0099 / 4
-	f("escalation reserved", e.Legs[1].Reserved, "0.01485") // all input written to the one-hour cache, 2 * 3.30
+	f("light expected", e.Legs[0].Expected, "0.000091")          // 1000 * 0.035 + 400 * 0.14
+	f("light at estimate", e.Legs[0].AtEstimate, "0.000105")     // 500 output tokens
+	f("light reserved", e.Legs[0].Reserved, "0.00014196")        // 1000 + 32 for the turn + 1024 for the frame of a body
+	f("escalation expected", e.Legs[1].Expected, "0.0099")       // 1000 * 3.30 + 400 * 16.50
+	f("all", e.All, "0.009991")                                  // both
+	f("mean", e.Expected, "0.002566")                            // 0.000091 + 0.0099 / 4
+	f("escalation at estimate", e.Legs[1].AtEstimate, "0.01485") // all input written to the one-hour cache, 2 * 3.30
+	f("escalation reserved", e.Legs[1].Reserved, "0.0218196")
 }
 
 func TestParseHTTP(t *testing.T) {

@@ -15,7 +15,7 @@ var reasons = map[string]string{
 	router.ReasonDialect:     "the InvokeModel body is written for another model family",
 	router.ReasonDenied:      "the tenant may not use it",
 	router.ReasonObserve:     "the cascade only observes: the escalation model serves",
-	router.ReasonUncertified: "the cascade would enforce, but no certificate was looked at or holds",
+	router.ReasonUncertified: "the cascade would enforce, but no certificate holds",
 }
 
 // why says in words why the plan is as it is.

@@ -25,7 +25,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		line("facts", "%s", e.facts())
 	}
 	if e.Cascade != "" {
-		line("cascade", "%s, mode %s", e.Cascade, e.Mode)
+		line("cascade", "%s, mode %s, %s", e.Cascade, e.Mode, e.certainty())
 	}
 	for _, f := range e.Faults {
 		line("failed", "condition %s of cascade %s: %s", f.Rule, f.Cascade, f.Error)
@@ -42,14 +42,33 @@ func (e *Explanation) WriteText(w io.Writer) error {
 	for i := range e.Legs {
 		l := &e.Legs[i]
 		line(fmt.Sprintf("leg %d", i+1), "%s %s, upstream %s, %s", l.Role, l.Model, orDefault(l.Upstream), l.output())
-		line("", "reserves %s, expects %s", dollars(l.Reserved), dollars(l.Expected))
+		line("", "path %s%s, reserves %s (%s at the estimate), expects %s",
+			l.Path, after(l.Reason, ", reason "), dollars(l.Reserved), dollars(l.AtEstimate), dollars(l.Expected))
+	}
+	for _, s := range e.Shadows {
+		line("shadow", "%s, for %g of the requests, paid by %s", s.Model, s.Fraction, s.Tenant)
 	}
 	if e.Refused == nil {
-		line("reserved", "%s, the worst case of all legs", dollars(e.Reserved))
+		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", dollars(e.Reserved), dollars(e.AtEstimate), e.holder())
 		line("expected", "%s", e.expectation())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// holder says whether there is anything to hold of.
+func (e *Explanation) holder() string {
+	if e.Held {
+		return ""
+	}
+	return "; no budget or limit applies, so nothing is held"
+}
+
+func (e *Explanation) certainty() string {
+	if e.Threshold == nil {
+		return e.Quality
+	}
+	return fmt.Sprintf("certified up to risk %g: %s", *e.Threshold, e.Quality)
 }
 
 func (e *Explanation) request() string {

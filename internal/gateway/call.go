@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -57,6 +58,7 @@ type call struct {
 	costState string
 	refusal   string // AWS error type of the gateway's own answer, "" for the upstream's
 	reserved  []*budget.Reservation
+	attempts  []saving.Row // that have ended, of a cascade's request
 }
 
 // leg is one model of the plan and its latest attempt.
@@ -126,7 +128,7 @@ func (l *Line) attempt(c *call, g *leg, n int) *wire.Error {
 	}
 	g.span = c.span.Leg(telemetry.LegStart{
 		Operation: c.target.Op.String(), Model: g.Model, Upstream: g.upstream, MaxTokens: g.limit.Tokens.N,
-		Stream: c.facts.Stream, RecordID: g.recordID(), Leg: g.index, Attempt: n,
+		Stream: c.facts.Stream, RecordID: g.recordID(), Leg: g.index, Attempt: n, Path: string(g.path), Reason: g.reason,
 	})
 	out := *g.out
 	l.tag(c, g, &out)

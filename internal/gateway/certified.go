@@ -15,7 +15,7 @@ import (
 // has not refuted.
 func (l *Line) certified(c *call, to *router.Cascade) bool {
 	learned := c.snap.Learned[to.Name]
-	if learned == nil || learned.Certificate == nil || math.IsInf(l.memory.Of(to.Name).Watch.Threshold(learned.Certificate), -1) {
+	if learned == nil || learned.Certificate == nil || l.memory.Of(to.Name).Watch.Refuted(learned.Certificate) {
 		return false
 	}
 	c.asked = c.request()
@@ -55,9 +55,13 @@ func (l *Line) threshold(c *call) *cascade.Threshold {
 	return t
 }
 
-// watch counts the loss of a sampled request against the certificate. One that
-// a used-up escalation budget let through would be let through at any threshold.
+// watch counts the loss of a sampled request against the certificate, if one
+// decided about it. An answer that a used-up escalation budget let through would
+// be let through at any threshold.
 func (l *Line) watch(c *call, loss float64) {
+	if c.plan.Cascade.Mode != "enforce" {
+		return
+	}
 	name := c.plan.Cascade.Name
 	certificate := c.snap.Learned[name].Certificate
 	risk := c.risk

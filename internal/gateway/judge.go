@@ -13,22 +13,40 @@ import (
 // maxJudged is how much text of a request and of two answers a judge is shown.
 const maxJudged = 64 << 10
 
-// labelled compares the light answer with the escalation model's. Keys that are
-// equal are enough; else the cascade's judge is asked, when it has one. What
-// cannot be told is unknown.
-func (l *Line) labelled(ctx context.Context, c *call, light, strong *answer.Answer) (verdict.Label, *pairs.Judged) {
+// label is what is known of a light answer against the escalation model's.
+type label struct {
+	keys  answer.Agreement // what comparing keys tells
+	judge *pairs.Verdict   // nil when no judge was asked, or it did not say
+}
+
+// labelled compares the two answers. Keys that are the same are enough; else the
+// cascade's judge is asked, when it has one, and then its word alone counts.
+func (l *Line) labelled(ctx context.Context, c *call, light, strong *answer.Answer) label {
 	r := c.request()
 	keys := answer.Agree(keyOf(r, light), keyOf(r, strong))
-	switch {
-	case keys == answer.Same:
-		return verdict.Same, nil
-	case !c.plan.Cascade.Judged():
-		return map[answer.Agreement]verdict.Label{answer.Different: verdict.Different, answer.Unknown: verdict.Unknown}[keys], nil
-	case c.plan.Judge == nil || light == nil || strong == nil || !c.judgeable(light, strong):
-		return verdict.Unknown, nil
+	if keys == answer.Same || !c.plan.Cascade.Judged() {
+		return label{keys: keys}
 	}
-	judged := l.judge(ctx, c, spoken(light), spoken(strong))
-	return verdict.Of(judged.LightFirst, judged.EscalationFirst), judged
+	var said *pairs.Verdict
+	if c.plan.Judge != nil && light != nil && strong != nil && c.judgeable(light, strong) {
+		said = l.judge(ctx, c, spoken(light), spoken(strong))
+	}
+	if said == nil {
+		keys = answer.Unknown
+	}
+	return label{keys, said}
+}
+
+// loss is the quality that serving the light answer cost, and whether that is
+// known.
+func (v label) loss() (loss float64, known bool) {
+	switch {
+	case v.judge != nil:
+		return v.judge.Loss(), true
+	case v.keys == answer.Different:
+		return 1, true
+	}
+	return 0, v.keys == answer.Same
 }
 
 // judgeable reports whether a judge sees all that the models saw and said.
@@ -46,39 +64,36 @@ func spoken(a *answer.Answer) string {
 	return text
 }
 
-// judge asks in both orders. A judge that the payer cannot afford, or that does
-// not answer, has not said anything.
-func (l *Line) judge(ctx context.Context, c *call, light, strong string) *pairs.Judged {
-	judged := &pairs.Judged{Model: c.plan.Judge.Model, LightFirst: verdict.Malformed, EscalationFirst: verdict.Malformed}
+// judge asks in both orders, nil when the payer cannot afford it or the judge
+// does not say.
+func (l *Line) judge(ctx context.Context, c *call, light, strong string) *pairs.Verdict {
 	prompt := c.prompt()
-	asides := []*call{
+	asides := [...]*call{
 		c.aside(verdict.Question(c.req.ID, prompt, light, strong)),
 		c.aside(verdict.Question(c.req.ID, prompt, strong, light)),
 	}
-	choices := [...]*verdict.Choice{&judged.LightFirst, &judged.EscalationFirst}
-	legs := make([]*leg, len(asides))
+	var legs [len(asides)]*leg
 	for i, a := range asides {
 		g, reason := l.admitLeg(ctx, a, *c.plan.Judge, firstJudge+i)
 		if reason != "" {
 			l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
-			for j, admitted := range legs[:i] {
-				l.dismiss(asides[j], []*leg{admitted})
+			for j := range i {
+				l.dismiss(asides[j], legs[j:j+1])
 			}
-			return judged
+			return nil
 		}
 		legs[i] = g
 	}
-	runs := make([]*run, len(legs))
+	var runs [len(asides)]*run
 	for i, g := range legs {
 		runs[i] = l.start(asides[i], g, toEnd)
 	}
+	var choices [len(asides)]verdict.Choice
 	for i, r := range runs {
-		if a := l.endShadow(asides[i], r).answer(); a != nil {
-			*choices[i] = verdict.Read(a.Text)
-		}
+		choices[i] = verdict.Read(textOf(l.endShadow(asides[i], r).answer()))
 		asides[i].giveBack()
 	}
-	return judged
+	return pairs.Won(string(verdict.Of(choices[0], choices[1])))
 }
 
 // firstJudge is the leg number of the first question to a judge, behind those

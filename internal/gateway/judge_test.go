@@ -7,8 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/cascade/verdict"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -38,7 +39,7 @@ func judged(light, strong, lightFirst, strongFirst string) func(*engine.Request)
 // TestJudgeLabels asks the judge in both orders, at the cost of the shadow
 // tenant, and only where the keys differ.
 func TestJudgeLabels(t *testing.T) {
-	f := func(name, strong, lightFirst, strongFirst string, want verdict.Label, asked int) {
+	f := func(name, strong, lightFirst, strongFirst string, want, keys string, asked int) {
 		t.Helper()
 		s := compiled(t, judging)
 		synctest.Test(t, func(t *testing.T) {
@@ -49,8 +50,8 @@ func TestJudgeLabels(t *testing.T) {
 			b.do(b.ask(t.Context(), wire.OpConverseStream, hello))
 			b.line.Close(t.Context())
 			p := onlyPair(t, b.line.PairsDir)
-			if p.Label != want || (p.Judged != nil) != (asked > 0) {
-				t.Errorf("%s: %s, %+v, want %s", name, p.Label, p.Judged, want)
+			if diff := cmp.Diff(pairs.Won(want), p.Judge); diff != "" || p.Label != keys {
+				t.Errorf("%s: keys %s, want %s; judge %s", name, p.Label, keys, diff)
 			}
 			n := 0
 			for _, start := range b.books.starts {
@@ -71,13 +72,13 @@ func TestJudgeLabels(t *testing.T) {
 		})
 	}
 	const other = "STRONG: the answer is 42"
-	f("the escalation model's is better", other, "SECOND", "FIRST", verdict.Different, 2)
-	f("the light one is better", other, "FIRST", "SECOND", verdict.Better, 2)
-	f("the first is always better", other, "FIRST", "FIRST", verdict.Same, 2)
-	f("no difference", other, "TIE", "TIE", verdict.Same, 2)
-	f("no word of the three", other, "SECOND", "The FIRST one.", verdict.Unknown, 2)
-	f("no answer at all", other, "", "FIRST", verdict.Unknown, 2)
-	f("the keys are the same", "STRONG: the answer is 41", "SECOND", "FIRST", verdict.Same, 0)
+	f("the escalation model's is better", other, "SECOND", "FIRST", "escalation", "different", 2)
+	f("the light one is better", other, "FIRST", "SECOND", "light", "different", 2)
+	f("the first is always better", other, "FIRST", "FIRST", "tie", "different", 2)
+	f("no difference", other, "TIE", "TIE", "tie", "different", 2)
+	f("no word of the three", other, "SECOND", "The FIRST one.", "", "unknown", 2)
+	f("no answer at all", other, "", "FIRST", "", "unknown", 2)
+	f("the keys are the same", "STRONG: the answer is 41", "SECOND", "FIRST", "", "same", 0)
 }
 
 // TestJudgeIsHeldToThePolicy leaves the label open where the caller's tenant may
@@ -96,8 +97,8 @@ func TestJudgeIsHeldToThePolicy(t *testing.T) {
 			b.line.pairs.Dir = b.line.PairsDir
 			b.do(b.ask(t.Context(), wire.OpConverse, body))
 			b.line.Close(t.Context())
-			if p := onlyPair(t, b.line.PairsDir); p.Label != verdict.Unknown || p.Judged != nil {
-				t.Errorf("%s: %s, %+v", name, p.Label, p.Judged)
+			if p := onlyPair(t, b.line.PairsDir); p.Label != "unknown" || p.Judge != nil {
+				t.Errorf("%s: %s, %+v", name, p.Label, p.Judge)
 			}
 		})
 	}

@@ -22,6 +22,7 @@ type Learned struct {
 	// file, and without one that could be read.
 	Score       *score.Served
 	Certificate *certify.Certificate // nil without one, and when it does not hold
+	Void        error                // why there is none where the mode needs one
 
 	gateHash string // score.FileHash of Gate's file
 }
@@ -72,6 +73,7 @@ func readLearned(s *Snapshot, index int, now time.Time) (*Learned, []config.Prob
 		problems = append(problems, config.Problem{Path: path + ".score", Warning: true, Message: err.Error()})
 	}
 	if err := learned.readCertificate(settings, learned.binding(s, settings, now)); err != nil {
+		learned.Void = err
 		problems = append(problems, config.Problem{Path: path + ".certificate", Warning: true,
 			Message: err.Error() + "; the escalation model serves until it is calibrated again"})
 	}

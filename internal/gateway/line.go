@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -93,6 +94,7 @@ type Line struct {
 	open     atomic.Int64 // requests that hold something
 	shadows  atomic.Int64 // requests that are shadowed now
 	pairs    pairs.Log
+	tally    saving.Tally
 	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
 	halt     context.CancelFunc
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
 
@@ -29,7 +30,9 @@ func (l *Line) observe(c *call) {
 	if !c.span.Sampled() {
 		return
 	}
-	c.span.End(c.spanEnd())
+	e := c.spanEnd()
+	e.Saving = l.saved(c)
+	c.span.End(e)
 }
 
 func (c *call) spanEnd() telemetry.RequestEnd {
@@ -82,8 +85,11 @@ func (g *leg) endSpan(end *meter.End, costs meter.Costs) {
 	if g.res != nil {
 		e.Error, e.FirstByte = g.res.ErrorType(), g.res.Timing.FirstByte
 	}
-	if end.Wasted {
+	switch {
+	case end.Wasted:
 		e.Verdict = "escalate"
+	case end.Served && g.Role == router.RoleLight:
+		e.Verdict = "accept"
 	}
 	if g.start != nil {
 		e.PriceBook = g.start.PriceVersion

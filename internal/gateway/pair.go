@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 
+	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
@@ -40,14 +41,16 @@ func (l *Line) pair(ctx context.Context, c *call, runs []*run, answers []*said) 
 	if in.Light != nil {
 		p.Veto = string(answer.Check(r, in.Light, &l.schemas, answer.Options{}).Veto)
 	}
+	if c.snap.Config.Telemetry.Content {
+		p.Content = &pairs.Content{Prompt: c.prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
+	}
+	in.Partner = cascade.Opinion(r, in.Partner, &l.schemas)
 	compareKeys(p, r, &in)
-	p.Label, p.Judged = l.labelled(ctx, c, in.Light, served)
+	label := l.labelled(ctx, c, in.Light, served)
+	p.Label, p.Judge = label.keys.String(), label.judge
 	if learned := c.snap.Learned[to.Name]; learned != nil && learned.Score != nil && in.Light != nil {
 		in.Prompt = c.prompt()
 		p.Scored = &pairs.Scored{File: learned.Score.Hash(), Risk: logged(learned.Score.Risk(&in))}
-	}
-	if c.snap.Config.Telemetry.Content {
-		p.Content = &pairs.Content{Prompt: c.prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
 	}
 	return p
 }

@@ -12,6 +12,18 @@ func (l *Line) plan(c *call) *wire.Error {
 	if !c.modelled() {
 		return l.planResource(c)
 	}
+	plan, err := l.route(c)
+	for _, failed := range plan.RuleErrors {
+		l.Telemetry.Metrics().RuleError(failed.Cascade)
+	}
+	if err != nil {
+		return err
+	}
+	return l.planLegs(c, plan)
+}
+
+// route asks the router for the models to try.
+func (l *Line) route(c *call) (*router.Plan, *wire.Error) {
 	in := router.Input{
 		Facts: &c.facts, Body: c.body, Asked: c.target.Model, Header: c.req.Header,
 		Tenant: c.caller.Tenant.ID, Root: c.caller.Tenant.Root, Key: c.caller.KeyID,
@@ -22,13 +34,12 @@ func (l *Line) plan(c *call) *wire.Error {
 	}
 	in.Certified = func(cascade *router.Cascade) bool { return l.certified(c, cascade) }
 	in.Straight = func(cascade *router.Cascade) string { return l.straight(c, cascade) }
-	plan, err := c.snap.Router.Plan(&in)
-	for _, failed := range plan.RuleErrors {
-		l.Telemetry.Metrics().RuleError(failed.Cascade)
-	}
-	if err != nil {
-		return err
-	}
+	return c.snap.Router.Plan(&in)
+}
+
+// planLegs makes the legs of a plan, the partner among them, and decides whether
+// shadows follow.
+func (l *Line) planLegs(c *call, plan *router.Plan) *wire.Error {
 	c.follow(plan)
 	c.legs = make([]*leg, 0, len(plan.Legs)+1)
 	for i, planned := range plan.Legs {

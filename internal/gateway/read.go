@@ -11,17 +11,21 @@ func (l *Line) read(c *call) *wire.Error {
 		return err
 	}
 	c.target = target
+	return c.readFacts()
+}
+
+func (c *call) readFacts() *wire.Error {
 	if err := c.permit(); err != nil {
 		return err
 	}
 	var dialect *wire.Dialect
-	if target.Op == wire.OpInvoke || target.Op == wire.OpInvokeStream {
-		dialect = c.snap.Router.Dialect(target.Model, c.body)
+	if c.target.Op == wire.OpInvoke || c.target.Op == wire.OpInvokeStream {
+		dialect = c.snap.Router.Dialect(c.target.Model, c.body)
 	}
-	if err := c.facts.Read(target.Op, dialect, c.body); err != nil {
+	if err := c.facts.Read(c.target.Op, dialect, c.body); err != nil {
 		return err
 	}
-	if target.Op == wire.OpStartAsyncInvoke {
+	if c.target.Op == wire.OpStartAsyncInvoke {
 		c.target.Model = c.facts.BodyModelID
 	}
 	if wire.ParseModelID(c.target.Model).Kind == wire.ModelPrompt {

@@ -88,6 +88,7 @@ func (l *Line) end(c *call, g *leg, end *meter.End, how disposition) {
 			"model", g.start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)
 	}
 	l.settle(c, g, end, costs)
+	l.tallyLeg(c, g, end)
 	l.observeLeg(c, g, end, costs)
 	g.start = nil
 }

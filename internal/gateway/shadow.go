@@ -36,9 +36,11 @@ func (s *sample) keep(raw []byte) {
 }
 
 // planSample decides whether a request is sampled: of a cascade that observes,
-// for labels, or of one that enforces, to watch its certificate.
+// for labels; of one that enforces, to watch its certificate; and of both that
+// check answers, to learn how long the escalation model's are where it did not
+// serve, without which nobody can say what was saved.
 func (l *Line) planSample(c *call) {
-	if c.plan.Cascade == nil || len(c.plan.Shadows) == 0 && !c.watched() {
+	if c.plan.Cascade == nil || len(c.plan.Shadows) == 0 && !c.tried() {
 		return
 	}
 	settings := &c.plan.Cascade.Settings.Shadow
@@ -49,9 +51,6 @@ func (l *Line) planSample(c *call) {
 	c.sample = &sample{payer: payer}
 }
 
-// watched reports whether a certificate decides about the request.
-func (c *call) watched() bool { return c.tried() && c.plan.Cascade.Mode == "enforce" }
-
 // shadow asks, on the side, the models that did not serve a sampled request.
 // What that costs is the shadow tenant's.
 func (l *Line) shadow(c *call) {
@@ -59,11 +58,11 @@ func (l *Line) shadow(c *call) {
 		return
 	}
 	legs, escalated := c.plan.Shadows, c.served.Role == router.RoleEscalation
-	switch watched := c.watched(); {
-	case watched && escalated:
+	switch tried := c.tried(); {
+	case tried && escalated:
 		l.watch(c, 0)
 		return
-	case watched:
+	case tried:
 		legs = []router.Leg{c.plan.Cascade.Escalation}
 	case !escalated: // a budget kept the escalation model from it
 		return
@@ -172,12 +171,15 @@ func (l *Line) endShadow(c *call, r *run) *said {
 	return answer
 }
 
-// watchLight counts a light answer that was served against what the escalation
-// model says. Where nobody can tell which is better, it is no sample.
+// watchLight counts a light answer that was served, by a certificate, against
+// what the escalation model says. Where nobody can tell which is better, it is
+// no sample.
 func (l *Line) watchLight(ctx context.Context, c *call, strong *said) {
+	if c.plan.Cascade.Mode != "enforce" {
+		return
+	}
 	light := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
-	label, _ := l.labelled(ctx, c, light, strong.answer())
-	if loss, known := label.Loss(); known {
+	if loss, known := l.labelled(ctx, c, light, strong.answer()).loss(); known {
 		l.watch(c, loss)
 	}
 }

@@ -74,6 +74,34 @@ func wantPair(t *testing.T, dir string) {
 	}
 }
 
+// TestPairOfVetoedPartner logs the risk that a request would have in service,
+// where a partner's answer that would not be served is no opinion.
+func TestPairOfVetoedPartner(t *testing.T) {
+	s := compiled(t, observing)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(27 * 366 * 24 * time.Hour)
+		b := newBench(s, byModel(reply{text: "the answer is 42"}, reply{text: "I'm sorry, but I can't help with that; the answer is 42"}, reply{text: "42"}))
+		b.line.PairsDir = t.TempDir()
+		b.line.pairs.Dir = b.line.PairsDir
+		b.do(b.ask(t.Context(), wire.OpConverse, hello))
+		b.line.Close(t.Context())
+		f, err := os.Open(pairs.File(b.line.PairsDir, "support"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		_, err = pairs.Read(f, func(p *pairs.Pair) error {
+			if p.Risk != nil || p.Partner != "unknown" || p.Veto != "" {
+				t.Errorf("%+v", p)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestShadowsKeepToTheirBounds has what must keep a shadow from being taken.
 func TestShadowsKeepToTheirBounds(t *testing.T) {
 	f := func(name, settings string, sample float64, want int) {
@@ -95,7 +123,28 @@ func TestShadowsKeepToTheirBounds(t *testing.T) {
 	f("not sampled", observe+"usd_per_day: 20}\n", 0.5, 0)
 	f("no budget left", observe+"usd_per_day: 0.0001}\n", 0, 0)
 	f("nobody pays", "    mode: observe\n", 0, 0)
-	f("no observing", "    mode: check\n    shadow: {tenant: platform/shadow, fraction: 1}\n", 0, 0)
+	f("rules alone", "    mode: rules\n    shadow: {tenant: platform/shadow, fraction: 1}\n", 0, 0)
+	f("nobody pays in check", "    mode: check\n", 0, 0)
+}
+
+// TestCheckIsSampled asks the escalation model after a light answer, for its
+// length, and never twice where it served.
+func TestCheckIsSampled(t *testing.T) {
+	f := func(light string, want ...string) {
+		t.Helper()
+		s := compiled(t, partnered+"    shadow: {tenant: platform/shadow, fraction: 1}\n")
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(27 * 366 * 24 * time.Hour)
+			b := newBench(s, byModel(reply{text: light}, reply{text: "42"}, reply{text: "strong"}))
+			b.do(b.ask(t.Context(), wire.OpConverse, hello))
+			b.line.Close(t.Context())
+			if diff := cmp.Diff(want, b.books.rows()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	f("42", "light completed served", "partner completed", "shadow shadow completed")
+	f("41", "light completed wasted", "partner completed wasted", "escalated disagree completed served escalated")
 }
 
 func TestAllowance(t *testing.T) {

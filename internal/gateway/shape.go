@@ -52,13 +52,13 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// tag puts the attempt's record id into the request when its upstream is to be
-// told.
+// tag puts the attempt's record id, and who pays for it, into the request when
+// its upstream is to be told.
 func (l *Line) tag(c *call, g *leg, out *engine.Request) {
 	if g.start == nil || !tags(c.snap.Config, g.upstream) {
 		return
 	}
-	header, splices := tag(&c.facts, c.body, out.Header, g.start.ID)
+	header, splices := tag(&c.facts, c.body, out.Header, g.start.Tags())
 	out.Header = header
 	if len(splices) > 0 {
 		out.Body = wire.ApplySplices(nil, c.body, append(splices, g.splices...))

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -18,33 +17,40 @@ const (
 	maxMetadataPairs  = 16
 )
 
-// tag puts a record's id into the request metadata of one attempt, so that
-// Bedrock's invocation log names it (upstream.tag_requests). For Converse that
-// is a splice of body, the caller's body that f was read from; for InvokeModel
-// the header comes back with it. What the caller put there stays. Without room,
-// or for other operations, nothing changes and the call goes untagged.
-func tag(f *wire.Facts, body []byte, h wire.Header, id string) (wire.Header, []wire.Splice) {
+// tag puts pairs into the request metadata of one attempt, so that Bedrock's
+// invocation log tells whose it is (upstream.tag_requests). For Converse they are
+// splices of body, the caller's body that f was read from; for InvokeModel the
+// header comes back with them. What the caller put there stays. Where there is no
+// room for all, the first goes alone; without room for that, or for other
+// operations, nothing changes and the call goes untagged.
+func tag(f *wire.Facts, body []byte, h wire.Header, pairs []wire.Pair) (wire.Header, []wire.Splice) {
 	switch f.Op {
 	case wire.OpConverse, wire.OpConverseStream:
-		if s, ok := f.MetadataSplice(body, meter.TagKey, id); ok {
-			return h, []wire.Splice{s}
+		for _, some := range [...][]wire.Pair{pairs, pairs[:1]} {
+			if s, ok := f.MetadataSplices(body, some...); ok {
+				return h, s
+			}
 		}
 	case wire.OpInvoke, wire.OpInvokeStream:
-		return tagHeader(h, id), nil
+		for _, some := range [...][]wire.Pair{pairs, pairs[:1]} {
+			if tagged, ok := tagHeader(h, some); ok {
+				return tagged, nil
+			}
+		}
 	}
 	return h, nil
 }
 
-// tagHeader returns a copy with the id in it, or h itself when what the caller
-// sent is not an object of strings or has no room.
-func tagHeader(h wire.Header, id string) wire.Header {
+// tagHeader returns a copy with the pairs in it. It reports false when what the
+// caller sent is not an object of strings or has no room.
+func tagHeader(h wire.Header, pairs []wire.Pair) (wire.Header, bool) {
 	text := h.Get(metadataHeader)
 	if text == "" {
 		text = "{}"
 	}
-	text, ok := tagText(text, id)
+	text, ok := tagText(text, pairs)
 	if !ok || h.Count(metadataHeader) > 1 || len(text) > maxMetadataHeader {
-		return h
+		return nil, false
 	}
 	out := make(wire.Header, 0, len(h)+1)
 	for _, f := range h {
@@ -52,25 +58,40 @@ func tagHeader(h wire.Header, id string) wire.Header {
 			out = append(out, f)
 		}
 	}
-	return append(out, wire.Field{Name: metadataHeader, Value: text})
+	return append(out, wire.Field{Name: metadataHeader, Value: text}), true
 }
 
-// tagText puts the id first into an object and leaves the caller's bytes alone.
-// A caller's own pair of that key loses: it would name another's record.
-func tagText(text, id string) (string, bool) {
-	var pairs map[string]string
-	if err := json.Unmarshal([]byte(text), &pairs); err != nil || pairs == nil || len(pairs) >= maxMetadataPairs {
+// tagText puts the pairs first into an object and leaves the caller's bytes
+// alone. A caller's own pair of such a key loses: it would name another's record.
+func tagText(text string, pairs []wire.Pair) (string, bool) {
+	var all map[string]string
+	if err := json.Unmarshal([]byte(text), &all); err != nil || all == nil {
 		return "", false
 	}
-	if _, taken := pairs[meter.TagKey]; taken {
-		pairs[meter.TagKey] = id
-		b, err := json.Marshal(pairs)
-		return string(b), err == nil
+	callers, forged := len(all), false
+	var ours strings.Builder
+	for i, p := range pairs {
+		_, taken := all[p.Key]
+		forged = forged || taken
+		all[p.Key] = p.Value
+		member, err := json.Marshal(p.Value)
+		if err != nil {
+			return "", false
+		}
+		if i > 0 {
+			ours.WriteByte(',')
+		}
+		ours.WriteString(`"` + p.Key + `":` + string(member))
 	}
-	member := `"` + meter.TagKey + `":"` + id + `"`
-	if len(pairs) > 0 {
-		member += ","
+	switch {
+	case len(all) > maxMetadataPairs:
+		return "", false
+	case forged:
+		b, err := json.Marshal(all)
+		return string(b), err == nil
+	case callers > 0:
+		ours.WriteByte(',')
 	}
 	brace := strings.IndexByte(text, '{') + 1
-	return text[:brace] + member + text[brace:], true
+	return text[:brace] + ours.String() + text[brace:], true
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-const record = "01JD00000000000000000000AA"
+var record = []wire.Pair{{Key: "sluice-record", Value: "01JD"}, {Key: "sluice-owner", Value: "acme k direct"}}
 
 func TestTagHeader(t *testing.T) {
 	check := func(have, want string) {
@@ -28,10 +29,15 @@ func TestTagHeader(t *testing.T) {
 			t.Errorf("%s: %s, want %s", have, got, want)
 		}
 	}
-	check("", `{"sluice-record":"`+record+`"}`)
-	check(" { } ", ` {"sluice-record":"`+record+`" } `)
-	check(`{"team":"\u00e9"}`, `{"sluice-record":"`+record+`","team":"\u00e9"}`)
-	check(`{"sluice-record":"another's","a":"b"}`, `{"a":"b","sluice-record":"`+record+`"}`)
+	check("", `{"sluice-record":"01JD","sluice-owner":"acme k direct"}`)
+	check(" { } ", ` {"sluice-record":"01JD","sluice-owner":"acme k direct" } `)
+	check(`{"team":"\u00e9"}`, `{"sluice-record":"01JD","sluice-owner":"acme k direct","team":"\u00e9"}`)
+	check(`{"sluice-record":"another's","a":"b"}`, `{"a":"b","sluice-owner":"acme k direct","sluice-record":"01JD"}`)
+	var many []string
+	for i := range maxMetadataPairs - 1 {
+		many = append(many, fmt.Sprintf(`"k%d":""`, i))
+	}
+	check("{"+strings.Join(many, ",")+"}", `{"sluice-record":"01JD",`+strings.Join(many, ",")+"}")
 	check(`{"a":1}`, `{"a":1}`)
 	check("not json", "not json")
 	check("null", "null")
@@ -47,7 +53,7 @@ func TestTagBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		h, splices := tag(&f, []byte(body), nil, record)
-		if got := string(wire.ApplySplices(nil, []byte(body), splices)); got != `{"requestMetadata":{"sluice-record":"`+record+`"},"messages":[]}` || h != nil {
+		if got := string(wire.ApplySplices(nil, []byte(body), splices)); got != `{"requestMetadata":{"sluice-record":"01JD","sluice-owner":"acme k direct"},"messages":[]}` || h != nil {
 			t.Errorf("%s %v", got, h)
 		}
 	}

@@ -184,7 +184,3 @@ func (all *Corrections) record(kind byte, payload []byte) error {
 	}
 	return c.err()
 }
-
-// TagKey is the key of a record's id in Bedrock's request metadata, where
-// upstream.tag_requests puts it.
-const TagKey = "sluice-record"

@@ -1,22 +1,19 @@
 package report
 
 import (
-	"bufio"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"math/big"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
 // savingFigure is one column of a savings report.
 type savingFigure struct {
 	name string
-	text func(*Saving) string
+	text func(*saving.Saving) string
 	kind savingKind
 }
 
@@ -29,13 +26,13 @@ const (
 	claimed            // null in JSON when it is not known, "not measured" for people
 )
 
-func tally(get func(*Saving) int64) func(*Saving) string {
-	return func(s *Saving) string { return strconv.FormatInt(get(s), 10) }
+func tally(get func(*saving.Saving) int64) func(*saving.Saving) string {
+	return func(s *saving.Saving) string { return strconv.FormatInt(get(s), 10) }
 }
 
 // claim writes an amount that needs a measured baseline.
-func claim(get func(*Saving) *money.Total) func(*Saving) string {
-	return func(s *Saving) string {
+func claim(get func(*saving.Saving) *money.Total) func(*saving.Saving) string {
+	return func(s *saving.Saving) string {
 		if s.NotMeasured != "" {
 			return ""
 		}
@@ -44,8 +41,8 @@ func claim(get func(*Saving) *money.Total) func(*Saving) string {
 }
 
 // bound writes one end of the interval.
-func bound(get func(*Saving) *money.Total) func(*Saving) string {
-	return func(s *Saving) string {
+func bound(get func(*saving.Saving) *money.Total) func(*saving.Saving) string {
+	return func(s *saving.Saving) string {
 		if !s.Interval {
 			return ""
 		}
@@ -53,7 +50,7 @@ func bound(get func(*Saving) *money.Total) func(*Saving) string {
 	}
 }
 
-func savedPercent(s *Saving) string {
+func savedPercent(s *saving.Saving) string {
 	share, ok := s.Share()
 	if !ok {
 		return ""
@@ -62,111 +59,95 @@ func savedPercent(s *Saving) string {
 }
 
 var savingFigures = []savingFigure{
-	{"cascade", func(s *Saving) string { return s.Cascade }, words},
-	{"escalation", func(s *Saving) string { return s.Escalation }, words},
-	{"requests", tally(func(s *Saving) int64 { return s.Requests }), number},
-	{"light", tally(func(s *Saving) int64 { return s.Light }), number},
-	{"spent_usd", func(s *Saving) string { return s.Spent.String() }, words},
-	{"counterfactual_usd", claim(func(s *Saving) *money.Total { return &s.Counterfactual }), claimed},
-	{"saved_usd", claim(func(s *Saving) *money.Total { return &s.Saved }), claimed},
-	{"saved_low_usd", bound(func(s *Saving) *money.Total { return &s.Low }), claimed},
-	{"saved_high_usd", bound(func(s *Saving) *money.Total { return &s.High }), claimed},
+	{"cascade", func(s *saving.Saving) string { return s.Cascade }, words},
+	{"escalation", func(s *saving.Saving) string { return s.Escalation }, words},
+	{"requests", tally(func(s *saving.Saving) int64 { return s.Requests }), number},
+	{"light", tally(func(s *saving.Saving) int64 { return s.Light }), number},
+	{"spent_usd", func(s *saving.Saving) string { return s.Spent.String() }, words},
+	{"counterfactual_usd", claim(func(s *saving.Saving) *money.Total { return &s.Counterfactual }), claimed},
+	{"saved_usd", claim(func(s *saving.Saving) *money.Total { return &s.Saved }), claimed},
+	{"saved_low_usd", bound(func(s *saving.Saving) *money.Total { return &s.Low }), claimed},
+	{"saved_high_usd", bound(func(s *saving.Saving) *money.Total { return &s.High }), claimed},
 	{"saved_percent", savedPercent, claimed},
-	{"answers", tally(func(s *Saving) int64 { return s.Answers }), number},
-	{"basis", func(s *Saving) string { return s.Basis }, words},
-	{"quality_loss", func(s *Saving) string { return s.Quality }, words},
-	{"unpriced", tally(func(s *Saving) int64 { return s.Unpriced }), number},
-	{"unknown", tally(func(s *Saving) int64 { return s.Unknown }), number},
+	{"answers", tally(func(s *saving.Saving) int64 { return s.Answers }), number},
+	{"basis", func(s *saving.Saving) string { return s.Basis }, words},
+	{"quality_loss", func(s *saving.Saving) string { return s.Quality.String() }, words},
+	{"unpriced", tally(func(s *saving.Saving) int64 { return s.Unpriced }), number},
+	{"unknown", tally(func(s *saving.Saving) int64 { return s.Unknown }), number},
+	{"drained", tally(func(s *saving.Saving) int64 { return s.Drained }), number},
 }
 
-// WriteSavings writes what Savings returned. A saving that is not measured is
+// WriteSavings writes what saving.Of returned. A saving that is not measured is
 // null in JSON, empty in CSV and "not measured" in a table, never zero. It
 // fails with ErrQuery on an unknown format, else with what w fails with.
-func WriteSavings(w io.Writer, format Format, rows []Saving) error {
-	out := bufio.NewWriter(w)
+func WriteSavings(w io.Writer, format Format, rows []saving.Saving) error {
 	switch format {
-	case JSON:
-		writeSavingsJSON(out, rows)
-	case CSV:
-		if err := writeSavingsCSV(out, rows); err != nil {
-			return err
-		}
+	case JSON, CSV:
+		return savingsSheet(rows).write(w, format)
 	case Table:
-		writeSavingsTable(out, rows)
+		return savingsTable(rows).write(w)
 	default:
-		return fmt.Errorf("%w: there is no format %q; there are table, csv and json", ErrQuery, format)
+		return errFormat(format)
 	}
-	return out.Flush()
 }
 
-func writeSavingsJSON(out *bufio.Writer, rows []Saving) {
-	out.WriteString("[")
+// SavingWarnings says in what the savings are not the whole truth.
+func SavingWarnings(rows []saving.Saving) []Warning {
+	var out []Warning
+	var suspense money.Total
 	for i := range rows {
 		r := &rows[i]
-		if i > 0 {
-			out.WriteString(",")
+		suspense.AddTotal(&r.Suspense)
+		if r.NotMeasured != "" {
+			out = append(out, Warning(fmt.Sprintf("%s: not measured: %s", r.Cascade, r.NotMeasured)))
 		}
-		fmt.Fprintf(out, "\n  {\"from\":%s,\"to\":%s", quoted(stamp(r.from)), quoted(stamp(r.to)))
-		for _, f := range savingFigures {
-			text := f.text(r)
-			switch {
-			case f.kind == claimed && text == "":
-				text = "null"
-			case f.kind != number:
-				text = quoted(text)
-			}
-			fmt.Fprintf(out, ",%s:%s", quoted(f.name), text)
+		if r.Quality.Why != "" {
+			out = append(out, Warning(fmt.Sprintf("%s: %s", r.Cascade, r.Quality)))
 		}
-		out.WriteString("}")
+		if r.Unpriced > 0 {
+			out = append(out, Warning(fmt.Sprintf("%s: %d legs were served by models without a price, so it spent more than shown", r.Cascade, r.Unpriced)))
+		}
+		if r.Unknown > 0 {
+			out = append(out, Warning(fmt.Sprintf("%s: %d attempts ended without known usage and may have been billed", r.Cascade, r.Unknown)))
+		}
 	}
-	if len(rows) > 0 {
-		out.WriteString("\n")
+	if suspense.Sign() > 0 {
+		out = append(out, Warning(fmt.Sprintf("up to %s USD stand in suspense, in no row", suspense.String())))
 	}
-	out.WriteString("]\n")
+	return out
 }
 
-func writeSavingsCSV(out *bufio.Writer, rows []Saving) error {
-	lines := [][]string{{"from", "to"}}
+func savingsSheet(rows []saving.Saving) *sheet {
+	s := &sheet{names: []string{"from", "to"}}
 	for _, f := range savingFigures {
-		lines[0] = append(lines[0], f.name)
+		s.names = append(s.names, f.name)
 	}
 	for i := range rows {
-		line := []string{stamp(rows[i].from), stamp(rows[i].to)}
+		r := &rows[i]
+		line := texts(stamp(r.From), stamp(r.To))
 		for _, f := range savingFigures {
-			line = append(line, f.text(&rows[i]))
-		}
-		lines = append(lines, line)
-	}
-	return csv.NewWriter(out).WriteAll(lines)
-}
-
-// writeSavingsTable writes the columns that people need, with rounded amounts.
-func writeSavingsTable(out *bufio.Writer, rows []Saving) {
-	lines := [][]string{{"cascade", "requests", "light", "spent", "escalation alone", "saved", "95 % interval", "saved %", "quality loss"}}
-	for i := range rows {
-		lines = append(lines, savingCells(&rows[i]))
-	}
-	widths := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range lines {
-		var b strings.Builder
-		for i, cell := range line {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 || i == len(line)-1 {
-				b.WriteString(cell + pad + gap)
-				continue
+			v := value{f.text(r), f.kind == number}
+			if f.kind == claimed && v.text == "" {
+				v = null
 			}
-			b.WriteString(pad + cell + gap)
+			line = append(line, v)
 		}
-		out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
+		s.rows = append(s.rows, line)
 	}
+	return s
 }
 
-func savingCells(s *Saving) []string {
+// savingsTable has the columns that people need, with rounded amounts.
+func savingsTable(rows []saving.Saving) *table {
+	names := []string{"cascade", "requests", "light", "spent", "escalation alone", "saved", "95 % interval", "saved %", "quality loss"}
+	t := &table{lines: [][]string{names}, left: func(column int) bool { return column == 0 || column == len(names)-1 }}
+	for i := range rows {
+		t.lines = append(t.lines, savingCells(&rows[i]))
+	}
+	return t
+}
+
+func savingCells(s *saving.Saving) []string {
 	alone, saved, interval, percent := "not measured", "not measured", "", ""
 	if s.NotMeasured == "" {
 		alone, saved, percent = cents(&s.Counterfactual), cents(&s.Saved), savedPercent(s)
@@ -176,8 +157,8 @@ func savingCells(s *Saving) []string {
 		interval = cents(&s.Low) + " to " + cents(&s.High)
 	}
 	return []string{
-		printable(s.Cascade), strconv.FormatInt(s.Requests, 10), strconv.FormatInt(s.Light, 10),
-		cents(&s.Spent), alone, saved, interval, percent, s.Quality,
+		s.Cascade, strconv.FormatInt(s.Requests, 10), strconv.FormatInt(s.Light, 10),
+		cents(&s.Spent), alone, saved, interval, percent, s.Quality.String(),
 	}
 }
 

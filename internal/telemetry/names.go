@@ -35,8 +35,6 @@ const (
 	AttrGenAICacheWrite   = "gen_ai.usage.cache_write.input_tokens"
 	AttrGenAIFinish       = "gen_ai.response.finish_reasons"
 	AttrGenAIFirstChunk   = "gen_ai.response.time_to_first_chunk" // seconds
-	AttrGenAIPrompt       = "gen_ai.input.messages"               // only when content is switched on
-	AttrGenAIAnswer       = "gen_ai.output.messages"              // likewise
 
 	// ProviderBedrock is the value of provider and system.
 	ProviderBedrock = "aws.bedrock"
@@ -56,7 +54,12 @@ const (
 	AttrReason     = "sluice.reason"
 	AttrCapTokens  = "sluice.cap.tokens"
 	AttrCapCut     = "sluice.cap.cut_tokens"
-	AttrCost       = "sluice.cost.usd" // decimal string: money is never a float
+	AttrCost       = "sluice.cost.usd"             // decimal string: money is never a float
+	AttrAlone      = "sluice.escalation_alone.usd" // what the escalation model alone would have cost
+	AttrSaved      = "sluice.saved.usd"
+	AttrSavedLow   = "sluice.saved.low.usd" // 95 % interval
+	AttrSavedHigh  = "sluice.saved.high.usd"
+	AttrQuality    = "sluice.quality_loss" // the bound in words; never a saving without it
 	AttrCostState  = "sluice.cost.state"
 	AttrRecordID   = "sluice.record.id"
 	AttrLeg        = "sluice.leg"

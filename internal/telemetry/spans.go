@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -25,7 +26,6 @@ type RequestSpan struct {
 
 // LegSpan is the span of one upstream attempt. A nil one does nothing.
 type LegSpan struct {
-	tel  *Telemetry
 	ctx  context.Context //nolint:containedctx // carries the span, nothing else
 	span trace.Span
 }
@@ -51,6 +51,8 @@ type RequestEnd struct {
 	Cost      money.Pico
 	CostState string // known, unpriced, unknown
 	Buffered  bool   // the stream was held back for a check
+	// Saving is what a cascade's request saved, nil when it is not measured.
+	Saving *saving.Saving
 }
 
 // LegStart is what is known of an attempt before it leaves.
@@ -65,6 +67,8 @@ type LegStart struct {
 	RecordID  string
 	Leg       int // from 0
 	Attempt   int // from 1
+	Path      string
+	Reason    string
 }
 
 // LegEnd is what is known of an attempt when it is over.
@@ -94,7 +98,7 @@ func (t *Telemetry) Request(h wire.Header) *RequestSpan {
 		ctx = propagator.Extract(ctx, carrier{&h})
 	}
 	ctx, span := t.tracer.Start(ctx, spanNameServer, t.requestKind...)
-	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{t, ctx, span}}
+	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{ctx, span}}
 }
 
 // Sampled reports whether the span is recorded. Callers need not ask: it is for
@@ -132,11 +136,13 @@ func (r *RequestSpan) Leg(s LegStart) *LegSpan {
 	attrs.text(AttrUpstream, s.Upstream)
 	attrs.text(AttrRecordID, s.RecordID)
 	attrs.text(AttrOperation, s.Operation)
+	attrs.text(AttrPath, s.Path)
+	attrs.text(AttrReason, s.Reason)
 	attrs.positive(AttrServerPort, int64(s.Port))
 	attrs.positive(AttrGenAIMaxTokens, s.MaxTokens)
 	ctx, span := r.tel.tracer.Start(r.ctx, strings.TrimSpace(operation+" "+s.Model),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
-	return &LegSpan{r.tel, ctx, span}
+	return &LegSpan{ctx, span}
 }
 
 // End ends the span.
@@ -170,6 +176,7 @@ func (e *RequestEnd) attributes() attributes {
 	attrs.positive(AttrCapTokens, e.Cap)
 	attrs.positive(AttrCapCut, e.Cut)
 	attrs.cost(e.Cost, e.CostState)
+	attrs.saving(e.Saving)
 	return append(attrs, attribute.Bool(AttrBuffered, e.Buffered))
 }
 
@@ -182,14 +189,6 @@ func (l *LegSpan) Header() wire.Header {
 	var h wire.Header
 	propagator.Inject(l.ctx, carrier{&h})
 	return h
-}
-
-// Content records prompt and answer when that is switched on.
-func (l *LegSpan) Content(prompt, answer []byte) {
-	if l == nil || !l.tel.content || !l.span.IsRecording() {
-		return
-	}
-	l.span.SetAttributes(attribute.String(AttrGenAIPrompt, string(prompt)), attribute.String(AttrGenAIAnswer, string(answer)))
 }
 
 // End ends the span.
@@ -250,6 +249,17 @@ func (a *attributes) cost(cost money.Pico, state string) {
 		return
 	}
 	*a = append(*a, attribute.String(AttrCostState, state), attribute.String(AttrCost, cost.String()))
+}
+
+func (a *attributes) saving(s *saving.Saving) {
+	if s == nil {
+		return
+	}
+	*a = append(*a, attribute.String(AttrAlone, s.Counterfactual.String()), attribute.String(AttrSaved, s.Saved.String()))
+	if s.Interval {
+		*a = append(*a, attribute.String(AttrSavedLow, s.Low.String()), attribute.String(AttrSavedHigh, s.High.String()))
+	}
+	a.text(AttrQuality, s.Quality.String())
 }
 
 func (a *attributes) usage(u *wire.Usage) {

@@ -278,15 +278,15 @@ func TestModelAndMetadataSplices(t *testing.T) {
 	f := func(body, want string) {
 		t.Helper()
 		facts := read(t, wire.OpConverse, "", body)
-		s, ok := facts.MetadataSplice([]byte(body), "tenant", `a"b`)
-		if got := apply(body, s); ok != (want != "") || ok && got != want {
+		s, ok := facts.MetadataSplices([]byte(body), wire.Pair{Key: "tenant", Value: `a"b`})
+		if got := apply(body, s...); ok != (want != "") || ok && got != want {
 			t.Errorf("%s: %t %s", body, ok, got)
 		}
 		l, err := facts.Limit(wire.Cap{Default: 5})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if both := apply(body, append(l.Splices, s)...); ok && !json.Valid([]byte(both)) {
+		if both := apply(body, append(l.Splices, s...)...); ok && !json.Valid([]byte(both)) {
 			t.Errorf("%s: with the cap: %s", body, both)
 		}
 	}
@@ -301,7 +301,21 @@ func TestModelAndMetadataSplices(t *testing.T) {
 		pairs[i] = fmt.Sprintf(`"k%d":"v"`, i)
 	}
 	f(`{"requestMetadata":{`+strings.Join(pairs, ",")+`}}`, ``)
-	if _, ok := read(t, wire.OpInvoke, "openai", oai).MetadataSplice([]byte(oai), "a", "b"); ok {
+	two := func(body, want string) {
+		t.Helper()
+		s, ok := read(t, wire.OpConverse, "", body).MetadataSplices([]byte(body), wire.Pair{Key: "a", Value: "1"}, wire.Pair{Key: "b", Value: "2"})
+		if got := apply(body, s...); ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %t %s", body, ok, got)
+		}
+	}
+	two(`{}`, `{"requestMetadata":{"a":"1","b":"2"}}`)
+	two(`{"requestMetadata":{}}`, `{"requestMetadata":{"a":"1","b":"2"}}`)
+	two(`{"requestMetadata":{"b":"x"}}`, `{"requestMetadata":{"a":"1","b":"2"}}`)
+	two(`{"requestMetadata":{"b":"x","a":"y"}}`, `{"requestMetadata":{"b":"2","a":"1"}}`)
+	two(`{"requestMetadata":{`+strings.Join(pairs[:14], ",")+`}}`, `{"requestMetadata":{"a":"1","b":"2",`+strings.Join(pairs[:14], ",")+`}}`)
+	two(`{"requestMetadata":{`+strings.Join(pairs[:15], ",")+`}}`, ``)
+	two(`{"requestMetadata":{"a":"y",`+strings.Join(pairs[:15], ",")+`}}`, ``)
+	if _, ok := read(t, wire.OpInvoke, "openai", oai).MetadataSplices([]byte(oai), wire.Pair{Key: "a", Value: "b"}); ok {
 		t.Error("InvokeModel got requestMetadata")
 	}
 }

@@ -64,6 +64,16 @@ func ParseOperation(name string) (Operation, bool) {
 	return OpUnknown, false
 }
 
+// OperationOf finds an operation by its name in AWS's service model.
+func OperationOf(apiName string) (Operation, bool) {
+	for op, row := range operations {
+		if row.api == apiName && Operation(op) != OpUnknown {
+			return Operation(op), true
+		}
+	}
+	return OpUnknown, false
+}
+
 // modelVerb finds the operation that ends a /model/ path.
 func modelVerb(verb string) Operation {
 	for op, row := range operations {

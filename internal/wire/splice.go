@@ -53,32 +53,63 @@ func (f *Facts) ModelSplice(model string) (Splice, bool) {
 // maxMetadata is how many pairs requestMetadata may have (service model).
 const maxMetadata = 16
 
-// MetadataSplice puts a pair into Converse's requestMetadata; a pair of the
-// same key is replaced. It reports false for other operations and when there is
-// no room for another pair. body must be the one that f was read from.
-func (f *Facts) MetadataSplice(body []byte, key, value string) (Splice, bool) {
-	if f.Op != OpConverse && f.Op != OpConverseStream || !f.at.root.Present() {
-		return Splice{}, false
+// Pair is one entry of request metadata.
+type Pair struct{ Key, Value string }
+
+// MetadataSplices put pairs of different keys into Converse's requestMetadata; a
+// pair of a key that is there is replaced. It reports false for other operations
+// and when there is no room for all. body must be the one that f was read from.
+func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
+	converse := f.Op == OpConverse || f.Op == OpConverseStream
+	if !converse || !f.at.root.Present() || !f.Metadata.Present() && f.at.metadataOther {
+		return nil, false
 	}
-	member := appendJSONString(append(appendJSONString(nil, key), ':'), value)
-	if !f.Metadata.Present() {
-		if f.at.metadataOther {
-			return Splice{}, false
+	var splices []Splice
+	var members []byte
+	for _, p := range pairs {
+		if old := f.metadataValue(body, p.Key); old.Present() {
+			splices = append(splices, Splice{old.Start, old.End, appendJSONString(nil, p.Value)})
+			continue
 		}
-		return f.at.root.insert(slices.Concat([]byte(`"requestMetadata":{`), member, []byte("}"))), true
+		if len(members) > 0 {
+			members = append(members, ',')
+		}
+		members = appendJSONString(append(appendJSONString(members, p.Key), ':'), p.Value)
 	}
-	old, pairs := f.metadataValue(body, key)
+	there := f.metadataPairs(body)
+	if there+len(pairs)-len(splices) > maxMetadata {
+		return nil, false
+	}
 	switch {
-	case old.Present():
-		return Splice{old.Start, old.End, appendJSONString(nil, value)}, true
-	case pairs >= maxMetadata:
-		return Splice{}, false
+	case len(members) == 0:
+	case f.Metadata.Present():
+		splices = append(splices, object{Span: f.Metadata, empty: there == 0}.insert(members))
+	default:
+		splices = append(splices, f.at.root.insert(slices.Concat([]byte(`"requestMetadata":{`), members, []byte("}"))))
 	}
-	return object{Span: f.Metadata, empty: pairs == 0}.insert(member), true
+	return splices, true
 }
 
-// metadataValue finds the value of key in requestMetadata and counts the pairs.
-func (f *Facts) metadataValue(body []byte, key string) (value Span, pairs int) {
+// metadataPairs counts the pairs of requestMetadata.
+func (f *Facts) metadataPairs(body []byte) (n int) {
+	if !f.Metadata.Present() {
+		return 0
+	}
+	var s jsonscan.Scanner
+	s.Reset(body[f.Metadata.Start:f.Metadata.End])
+	for t := s.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = s.Next() {
+		if t.Kind == jsonscan.Key && s.Depth() == 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// metadataValue finds the value of key in requestMetadata.
+func (f *Facts) metadataValue(body []byte, key string) (value Span) {
+	if !f.Metadata.Present() {
+		return Span{}
+	}
 	var s jsonscan.Scanner
 	start := f.Metadata.Start
 	s.Reset(body[start:f.Metadata.End])
@@ -86,11 +117,10 @@ func (f *Facts) metadataValue(body []byte, key string) (value Span, pairs int) {
 	for t := s.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = s.Next() {
 		switch {
 		case t.Kind == jsonscan.Key && s.Depth() == 1:
-			pairs++
 			hit = string(jsonscan.AppendString(nil, body[start+t.Start:start+t.End])) == key
 		case hit && t.Kind == jsonscan.String && s.Depth() == 1:
 			value, hit = Span{start + t.Start, start + t.End}, false
 		}
 	}
-	return value, pairs
+	return value
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
-	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // easyShare is the weight of GSM8K in the 80/20 mix; natural leaves all
@@ -20,6 +19,12 @@ const (
 	easyShare = 0.8
 	natural   = 0
 )
+
+// maxLoss is the bound of the certificates.
+const maxLoss = 0.02
+
+// noBar is for rows that are only reported.
+const noBar = 0
 
 // bar is one row of the table.
 type bar struct{ task, reach, aim, got, verdict string }
@@ -49,16 +54,34 @@ type outcome struct {
 	light       float64 // 1 when the light model served
 }
 
-func outcomes(lines []line, cascade string) []outcome {
+// scorer knows what is right: recorded rows by id. Nothing that is sent is made
+// from it.
+type scorer map[string]*recorded.Row
+
+func scorerOf(rows []recorded.Row) scorer {
+	s := scorer{}
+	for i := range rows {
+		s[rows[i].ID] = &rows[i]
+	}
+	return s
+}
+
+// full is what the escalation model alone would have cost.
+func (s scorer) full(l *line) float64 {
+	r := s[l.ID]
+	return float64(cost(l.policy.escalation, r.InTokens, r.Answers[l.policy.escalation].OutTokens))
+}
+
+// outcomes scores the requests of a policy.
+func (s scorer) outcomes(lines []line, p policy) []outcome {
 	var out []outcome
 	for i := range lines {
 		l := &lines[i]
-		if l.Cascade != cascade {
+		if l.Cascade != p.name {
 			continue
 		}
-		r, p := l.job.row, l.job.policy
-		full := r.Answers[p.escalation]
-		o := outcome{easy: easy(r), full: float64(cost(p.escalation, r.InTokens, full.OutTokens)), gain: r.Answers[l.served].Quality() - full.Quality()}
+		r := s[l.ID]
+		o := outcome{easy: easy(r.Task), full: s.full(l), gain: r.Answers[l.served].Quality() - r.Answers[p.escalation].Quality()}
 		for _, g := range l.Legs {
 			o.spent += float64(g.cost)
 		}
@@ -132,6 +155,11 @@ func interval(xs []outcome, share float64, seed uint64) (low, high mean) {
 	return mean{saving: at(saving, 0.025), gain: at(gain, 0.025)}, mean{saving: at(saving, 0.975), gain: at(gain, 0.975)}
 }
 
+// enough reports whether a row can be measured on so many prompts.
+func enough(all, easy int, share float64) bool {
+	return all >= 2*least && (share == natural || easy >= least && all-easy >= least)
+}
+
 // agreementBar is a row measured through the gateway.
 func agreementBar(b bar, xs []outcome, share, reach float64) bar {
 	n := 0
@@ -140,7 +168,7 @@ func agreementBar(b bar, xs []outcome, share, reach float64) bar {
 			n++
 		}
 	}
-	if len(xs) < 2*least || share != natural && (n < least || len(xs)-n < least) {
+	if !enough(len(xs), n, share) {
 		b.got, b.verdict = fmt.Sprintf("%d prompts", len(xs)), notRunnable
 		return b
 	}
@@ -149,32 +177,48 @@ func agreementBar(b bar, xs []outcome, share, reach float64) bar {
 	b.got = fmt.Sprintf("%.1f %% [%.1f, %.1f]; accuracy %+.2f points [%+.2f, %+.2f]; %.1f %% served by light; n = %d",
 		100*m.saving, 100*low.saving, 100*high.saving, 100*m.gain, 100*low.gain, 100*high.gain, 100*m.light, len(xs))
 	b.verdict = judged(m.saving >= reach && low.gain >= -0.015)
+	if reach == noBar {
+		b.verdict = reported
+	}
 	return b
 }
 
 // pair is a labelled pair, and whether its prompt is an easy one.
 type pair struct {
 	certify.Pair
-	easy bool
-	id   string
+	easy   bool
+	id     string
+	prompt string
 }
 
-// pairsOf labels recorded answers. Only here and in outcomes is read which of
-// them are right.
+// pairsOf labels recorded answers. Only here, in labelOf and in outcomes is read
+// which of them are right.
 func pairsOf(rows []recorded.Row, p policy) []pair {
-	var req answer.Request
 	var out []pair
 	for _, r := range usable(rows, p) {
 		light, partner, full := r.Answers[p.light], r.Answers[p.partner], r.Answers[p.escalation]
-		a, b := &answer.Answer{Text: light.Output}, &answer.Answer{Text: partner.Output}
-		out = append(out, pair{easy: easy(r), id: r.ID, Pair: certify.Pair{
-			Risk:  score.Untrained(&score.Input{Prompt: r.Prompt, Light: a, Partner: b, LightK: answer.KeyOf(&req, a), PartK: answer.KeyOf(&req, b)}),
+		out = append(out, pair{easy: easy(r.Task), id: r.ID, prompt: r.Prompt, Pair: certify.Pair{
+			Risk:  riskOf(r.Prompt, light.Output, partner.Output),
 			Light: light.Quality(), Escalation: full.Quality(),
 			LightCost: cost(p.light, r.InTokens, light.OutTokens) + cost(p.partner, r.InTokens, partner.OutTokens),
 			FullCost:  cost(p.escalation, r.InTokens, full.OutTokens),
 		}})
 	}
 	return out
+}
+
+// riskOf is what the gateway makes of two answers.
+func riskOf(prompt, light, partner string) float64 {
+	var req answer.Request
+	a := &answer.Answer{Text: light}
+	if answer.Check(&req, a, nil, answer.Options{}).Veto != "" {
+		return score.Never
+	}
+	in := score.Input{Prompt: prompt, Light: a, LightK: answer.KeyOf(&req, a)}
+	if in.Partner = cascade.Opinion(&req, &answer.Answer{Text: partner}, nil); in.Partner != nil {
+		in.PartK = answer.KeyOf(&req, in.Partner)
+	}
+	return score.Untrained(&in)
 }
 
 // served is what a threshold does to a pair.
@@ -209,12 +253,17 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 	for k := range splits {
 		cal, used := drawPairs(train, n, share, rng)
 		var rest []pair
+		easy := 0
 		for i := range data {
-			if !used[data[i].id] {
-				rest = append(rest, data[i])
+			if used[data[i].prompt] {
+				continue
+			}
+			rest = append(rest, data[i])
+			if data[i].easy {
+				easy++
 			}
 		}
-		if len(cal) < n || len(rest) < 2*least {
+		if len(cal) < n || !enough(len(rest), easy, share) {
 			return certified{}, false
 		}
 		r, err := certify.Calibrate(weighed(cal, share), certify.Options{MaxLoss: 0.02, Delta: 0.1, Seed: uint64(k)})
@@ -238,7 +287,7 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 }
 
 // drawPairs takes n pairs, in the shares of the mix as far as four fifths of
-// the easy ones go.
+// the easy ones go. used are their prompts.
 func drawPairs(train []pair, n int, share float64, rng *rand.Rand) (cal []pair, used map[string]bool) {
 	pool := 0
 	for i := range train {
@@ -255,7 +304,7 @@ func drawPairs(train []pair, n int, share float64, rng *rand.Rand) (cal []pair, 
 	for _, i := range rng.Perm(len(train)) {
 		if p := train[i]; len(cal) < n && room[p.easy] > 0 {
 			room[p.easy]--
-			cal, used[p.id] = append(cal, p), true
+			cal, used[p.prompt] = append(cal, p), true
 		}
 	}
 	return cal, used
@@ -308,32 +357,14 @@ func checksP99(rows []*recorded.Row, p policy) time.Duration {
 	took := make([]time.Duration, len(rows))
 	for i, r := range rows {
 		a, b := &answer.Answer{Text: r.Answers[p.light].Output}, &answer.Answer{Text: r.Answers[p.partner].Output}
-		start := time.Now()
-		judge.Alone(&req, a)
-		judge.Beside(&req, a, b)
-		took[i] = time.Since(start)
+		took[i] = time.Hour
+		for range 5 { // the least, because a busy machine adds time but takes none away
+			start := time.Now()
+			judge.Alone(&req, a)
+			judge.Beside(&req, a, b)
+			took[i] = min(took[i], time.Since(start))
+		}
 	}
 	slices.Sort(took)
 	return took[len(took)*99/100]
-}
-
-// booksBar compares the saving by the gateway's books with that by the
-// stand-in's log.
-func booksBar(b bar, lines []line, books money.Pico) bar {
-	var seen, full float64
-	for i := range lines {
-		r, p := lines[i].job.row, lines[i].job.policy
-		full += float64(cost(p.escalation, r.InTokens, r.Answers[p.escalation].OutTokens))
-		for _, g := range lines[i].Legs {
-			seen += float64(g.cost)
-		}
-	}
-	if full == 0 {
-		b.verdict = notRunnable
-		return b
-	}
-	off := 100 * (seen - float64(books)) / full
-	b.got = fmt.Sprintf("%.4f points apart (spend by `gateway report` against the stand-in's log, same counterfactual)", off)
-	b.verdict = judged(off <= 1 && off >= -1)
-	return b
 }

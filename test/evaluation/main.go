@@ -1,25 +1,30 @@
 // Command evaluation replays recorded answers of real models through the built
 // gateway and measures what its cascade saves and what quality that costs.
 //
-// It starts bin/gateway with cascades in mode check, and in its own process an
-// upstream that serves the recorded answers with the recorded tokens. Models
-// are renamed and ids shuffled, so that nothing can go by a name. OUT gets one
-// JSON line per request; every figure but the certified ones follows from it
-// and the recordings. Certificates are calibrated on TRAIN alone, offline.
+// It starts bin/gateway again and again, and in its own process an upstream
+// that serves the recorded answers with the recorded tokens. Models are
+// renamed and ids shuffled, so that nothing can go by a name. For the
+// certified rows the gateway observes TRAIN, `gateway calibrate` makes a
+// certificate of pairs drawn from what it logged, and a gateway that enforces
+// it answers the prompts of DATA that were not drawn. OUT gets one JSON line
+// per request; README.md says how every figure follows from it.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
 )
 
-type flags struct{ data, train, out, report, bin string }
+type flags struct {
+	data, train, out, report, bin string
+	splits                        int
+}
 
 func main() {
 	var f flags
@@ -28,6 +33,7 @@ func main() {
 	flag.StringVar(&f.out, "out", "evaluation.jsonl", "`FILE` for a line per request")
 	flag.StringVar(&f.report, "report", "", "`FILE` for the report in Markdown")
 	flag.StringVar(&f.bin, "bin", "bin/gateway", "the built gateway")
+	flag.IntVar(&f.splits, "splits", 5, "how often each certified row goes through the gateway")
 	flag.Parse()
 	if f.data == "" {
 		f.data = recorded.Dir()
@@ -56,52 +62,121 @@ func run(f flags) error {
 	if err != nil {
 		return err
 	}
-	result, err := serve(f.bin, data)
+	b, err := newBench(f.bin)
 	if err != nil {
 		return err
 	}
-	if err := writeLines(f.out, result.lines); err != nil {
+	defer os.RemoveAll(b.dir)
+	r, err := b.evaluate(data, train, f.splits)
+	if err != nil {
 		return err
 	}
-	result.bars = bars(result, data, train)
-	text := result.table()
-	fmt.Print(text)
+	if err := errors.Join(writeLines(f.out, r.lines), writeCertificates(f.out, r.trials)); err != nil {
+		return err
+	}
+	r.bars = bars(r, data, train)
+	fmt.Print(r.table())
 	if f.report == "" {
 		return nil
 	}
-	return os.WriteFile(f.report, []byte(result.document()), 0o644)
+	return os.WriteFile(f.report, []byte(r.document()), 0o644)
 }
 
-// serve sends the prompts through the gateway.
-func serve(bin string, data []recorded.Row) (*result, error) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	ids := rename(rng)
-	back := ids.recordedNames()
-	upstream := newStandIn(data, back)
-	server := httptest.NewServer(upstream)
-	defer server.Close()
+// bench is what all gateways of an evaluation share.
+type bench struct {
+	bin, dir string
+	ids      renamed
+	back     map[string]string // renamed to recorded
+	rng      *rand.Rand
+}
+
+func newBench(bin string) (*bench, error) {
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "sluice-evaluation-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	if bin, err = filepath.Abs(bin); err != nil {
+	rng := rand.New(rand.NewPCG(1, 1))
+	ids := rename(rng)
+	return &bench{bin: bin, dir: dir, ids: ids, back: ids.recordedNames(), rng: rng}, nil
+}
+
+// evaluate sends everything.
+func (b *bench) evaluate(data, train []recorded.Row, splits int) (*result, error) {
+	answers := scriptOf(data)
+	r := &result{}
+	var err error
+	if r.untrained, err = b.untrained(data, answers); err != nil {
 		return nil, err
 	}
-	g := &gateway{bin: bin, dir: dir}
-	if err := g.start(ids, server.URL); err != nil {
+	if r.books, err = b.audit(data, answers); err != nil {
 		return nil, err
 	}
-	lines, err := g.replay(plan(data, rng), back)
-	if stopped := g.stop(); err == nil {
-		err = stopped
+	if r.trials, err = b.certified(data, train, certifiedRows, splits); err != nil {
+		return nil, err
 	}
+	r.lines = append(r.untrained, r.books.lines...)
+	for _, t := range r.trials {
+		r.lines = append(r.lines, t.lines...)
+	}
+	return r, nil
+}
+
+// untrained sends the prompts of each policy through a gateway that goes by
+// agreement.
+func (b *bench) untrained(data []recorded.Row, answers script) ([]line, error) {
+	up := startStandIn(answers, b.back)
+	defer up.Close()
+	var jobs []job
+	for _, p := range policies {
+		jobs = append(jobs, plan(questionsOf(usable(data, p)), p, b.rng)...)
+	}
+	b.rng.Shuffle(len(jobs), func(i, k int) { jobs[i], jobs[k] = jobs[k], jobs[i] })
+	g, err := b.configure(setting{mode: "check", policies: policies}, up)
 	if err != nil {
 		return nil, err
 	}
-	books, err := g.spent()
+	lines, err := b.replay(g, up, jobs)
+	for i := range lines {
+		lines[i].Row = "untrained"
+	}
+	return lines, err
+}
+
+// certified sends the certified rows, splits times each. A row that the
+// recordings are too small for is left out.
+func (b *bench) certified(data, train []recorded.Row, rows []row, splits int) ([]*trial, error) {
+	from := usable(train, nova)
+	if len(from) == 0 {
+		return nil, nil
+	}
+	teacher := startStandIn(scriptOf(train), b.back)
+	defer teacher.Close()
+	log, err := b.observe(teacher, questionsOf(from), b.rng)
 	if err != nil {
 		return nil, err
 	}
-	return &result{lines: lines, books: books}, join(lines, upstream)
+	c := &certifying{train: pairsOf(train, nova), log: map[string]labelled{}, questions: questionsOf(usable(data, nova))}
+	for _, r := range from {
+		c.log[r.ID] = labelled{log[r.ID], labelOf(log[r.ID], r)}
+	}
+	c.data = startStandIn(scriptOf(data), b.back)
+	defer c.data.Close()
+	var trials []*trial
+	for i := range rows {
+		for split := 1; split <= splits; split++ {
+			t, err := b.certify(&rows[i], split, c)
+			if err != nil {
+				return nil, err
+			}
+			if t == nil {
+				break
+			}
+			trials = append(trials, t)
+		}
+	}
+	return trials, nil
 }

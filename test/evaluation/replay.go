@@ -8,14 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/sluice-gateway/sluice/internal/money"
 )
@@ -23,19 +19,23 @@ import (
 // line is one request in OUT.
 type line struct {
 	ID          string `json:"id"`
-	Tag         string `json:"request"` // the shuffled id
 	Task        string `json:"task"`
+	Row         string `json:"row"`   // what it belongs to: untrained, certified 80/20 n=500, …
+	Split       int    `json:"split"` // which draw of calibration pairs, from 1; 0 without
 	Cascade     string `json:"cascade"`
-	Stream      bool   `json:"stream"`
+	Tag         string `json:"request"` // the shuffled id
+	Operation   string `json:"operation"`
+	HTTP        string `json:"http"`
 	Path        string `json:"path"`
 	ServedModel string `json:"served_model"`
 	Reason      string `json:"reason"`
-	Certificate string `json:"certificate"` // "" in mode check
+	Certificate string `json:"certificate"` // its hash, "" without
 	SHA256      string `json:"sha256"`
 	Legs        []leg  `json:"legs"`
 
-	job    job
-	served string // the model as recorded
+	requestID string // the gateway's
+	policy    policy
+	served    string // the model as recorded
 }
 
 type leg struct {
@@ -47,132 +47,46 @@ type leg struct {
 	cost money.Pico
 }
 
-// gateway is the built binary as a process.
-type gateway struct {
-	bin, dir, addr string
-	env            []string
-	bearer         string
-	cmd            *exec.Cmd
+// job is one request to send.
+type job struct {
+	question question
+	policy   policy
+	tag      string
+	op, http string
 }
 
-func (g *gateway) run(args ...string) ([]byte, error) {
-	cmd := exec.Command(g.bin, args...)
-	cmd.Env = g.env
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return nil, fmt.Errorf("gateway %v: %w: %s", args, err, exit.Stderr)
-	}
-	return out, err
-}
-
-func (g *gateway) config() string { return filepath.Join(g.dir, "sluice.yaml") }
-
-// start issues a key, writes the configuration and waits until the gateway is
-// ready.
-func (g *gateway) start(ids renamed, upstream string) error {
-	g.env = append(os.Environ(), "SLUICE_ROOT_SECRET=root secret of an evaluation")
-	out, err := g.run("keys", "new", "--tenant", "eval", "--json")
-	if err != nil {
-		return err
-	}
-	var key struct {
-		KeyID  string `json:"key_id"`
-		Bearer string `json:"bearer"`
-	}
-	if err := json.Unmarshal(out, &key); err != nil {
-		return err
-	}
-	g.bearer = key.Bearer
-	admin := freeAddr()
-	g.addr = freeAddr()
-	main, prices, models := configuration(ids, upstream, key.KeyID)
-	main = fmt.Sprintf("listen: %s\nadmin: {listen: %s}\ndata_dir: ./data\n", g.addr, admin) + main
-	for name, text := range map[string]string{"sluice.yaml": main, "prices.yaml": prices, "models.yaml": models} {
-		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o600); err != nil {
-			return err
+// plan makes a request for each question, in a shuffled order, each in one of
+// the shapes that callers use.
+func plan(questions []question, p policy, rng *rand.Rand) []job {
+	jobs := make([]job, len(questions))
+	for i, k := range rng.Perm(len(questions)) {
+		jobs[i] = job{
+			question: questions[k], policy: p, tag: "Root=1-" + token(rng, 4) + "-" + token(rng, 12),
+			op: operations[rng.IntN(len(operations))], http: []string{http1, http2}[rng.IntN(2)],
 		}
 	}
-	log, err := os.Create(filepath.Join(g.dir, "log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	g.cmd = exec.Command(g.bin, "serve", "--config", g.config())
-	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = g.env, log, log
-	if err := g.cmd.Start(); err != nil {
-		return err
-	}
-	return g.waitReady(admin)
+	return jobs
 }
 
-func (g *gateway) waitReady(admin string) error {
-	for range 400 {
-		if res, err := http.Get("http://" + admin + "/readyz"); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		time.Sleep(25 * time.Millisecond)
-	}
-	log, _ := os.ReadFile(filepath.Join(g.dir, "log"))
-	g.stop()
-	return fmt.Errorf("the gateway does not become ready: %s", log)
-}
-
-// stop lets the gateway drain what it has under way.
-func (g *gateway) stop() error {
-	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	return g.cmd.Wait()
-}
-
-// spent is what the gateway's own books say, over all legs.
-func (g *gateway) spent() (money.Pico, error) {
-	out, err := g.run("report", "--config", g.config(), "--by", "path", "--format", "json")
-	if err != nil {
-		return 0, err
-	}
-	var rows []struct {
-		Cost string `json:"cost_usd"`
-	}
-	if err := json.Unmarshal(out, &rows); err != nil {
-		return 0, err
-	}
-	var sum money.Pico
-	for _, r := range rows {
-		p, err := money.ParseDollars(r.Cost)
-		if err != nil {
-			return 0, err
-		}
-		sum += p
-	}
-	return sum, nil
-}
-
-func freeAddr() string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
-// callers is how many requests are under way at a time.
+// callers is how many requests are under way at a time. Not more shadows than
+// that can be under way, so that the gateway drops none.
 const callers = 8
 
-// replay sends all jobs and returns a line for each, in their order.
-func (g *gateway) replay(jobs []job, back map[string]string) ([]line, error) {
+// replay sends all jobs and returns a line for each, in their order, with the
+// legs that the stand-in saw by the time that the gateway had stopped.
+func (b *bench) replay(g *gateway, up *standIn, jobs []job) ([]line, error) {
+	if err := g.start(); err != nil {
+		return nil, err
+	}
 	lines, errs := make([]line, len(jobs)), make([]error, len(jobs))
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
 			for i := range next {
-				lines[i], errs[i] = g.ask(jobs[i], back)
+				if lines[i], errs[i] = g.ask(&jobs[i]); errs[i] == nil {
+					errs[i] = b.verify(&lines[i], &jobs[i], up)
+				}
 			}
 		})
 	}
@@ -181,62 +95,67 @@ func (g *gateway) replay(jobs []job, back map[string]string) ([]line, error) {
 	}
 	close(next)
 	all.Wait()
-	return lines, errors.Join(errs...)
+	if err := errors.Join(append(errs, g.stop())...); err != nil {
+		return nil, err
+	}
+	for i := range lines {
+		lines[i].Legs = legsOf(up.callsOf(lines[i].Tag))
+	}
+	return lines, nil
 }
 
-func (g *gateway) ask(j job, back map[string]string) (line, error) {
-	body, err := json.Marshal(converseBody{
-		Messages: []message{{Role: "user", Content: []part{{j.row.Prompt}}}},
-		Metadata: map[string]string{tagMember: j.tag},
-	})
-	if err != nil {
-		return line{}, err
-	}
-	op := "converse"
-	if j.stream {
-		op = "converse-stream"
-	}
-	req, err := http.NewRequest(http.MethodPost, "http://"+g.addr+"/model/ask-"+j.policy.name+"/"+op, bytes.NewReader(body))
+// ask sends one request and reads the answer to its end.
+func (g *gateway) ask(j *job) (line, error) {
+	body := bytes.NewReader(ask(j.op, j.policy.dialect, j.question.prompt))
+	req, err := http.NewRequest(http.MethodPost, g.url+"/model/ask-"+j.policy.name+"/"+j.op, body)
 	if err != nil {
 		return line{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+g.bearer)
-	res, err := http.DefaultClient.Do(req)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(tagHeader, j.tag)
+	res, err := g.clients[j.http].Do(req)
 	if err != nil {
 		return line{}, err
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != http.StatusOK {
-		return line{}, fmt.Errorf("%s: status %d, %v: %.300s", j.row.ID, res.StatusCode, err, raw)
+		return line{}, fmt.Errorf("%s: status %d, %v: %.300s", j.question.id, res.StatusCode, err, raw)
 	}
-	text, err := textOf(j.stream, raw)
+	text, err := textOf(j.op, raw)
 	if err != nil {
-		return line{}, fmt.Errorf("%s: %w", j.row.ID, err)
+		return line{}, fmt.Errorf("%s: %s: %w", j.question.id, j.op, err)
 	}
 	sum := sha256.Sum256([]byte(text))
-	l := line{ID: j.row.ID, Tag: j.tag, Task: j.row.Task, Cascade: j.policy.name, Stream: j.stream, job: j,
-		Path: res.Header.Get("x-sluice-path"), Reason: res.Header.Get("x-sluice-reason"),
-		ServedModel: res.Header.Get("x-sluice-model"), SHA256: hex.EncodeToString(sum[:])}
-	l.served = back[l.ServedModel]
-	if want := j.row.Answers[l.served].Output; want != text {
-		return l, fmt.Errorf("%s: the caller got what %s (%s) did not answer", j.row.ID, l.ServedModel, l.served)
-	}
-	return l, nil
+	return line{
+		ID: j.question.id, Task: j.question.task, Cascade: j.policy.name, Tag: j.tag, Operation: j.op, HTTP: res.Proto, policy: j.policy,
+		Path: res.Header.Get("x-sluice-path"), Reason: res.Header.Get("x-sluice-reason"), ServedModel: res.Header.Get("x-sluice-model"),
+		SHA256: hex.EncodeToString(sum[:]), requestID: res.Header.Get("x-sluice-request-id"),
+	}, nil
 }
 
-// join adds the legs that the stand-in saw.
-func join(lines []line, s *standIn) error {
-	for i := range lines {
-		for _, c := range s.calls[lines[i].Tag] {
-			p := cost(c.model, c.in, c.out)
-			lines[i].Legs = append(lines[i].Legs, leg{c.renamed, c.in, c.out, json.RawMessage(p.String()), p})
-		}
-		if len(lines[i].Legs) == 0 {
-			return fmt.Errorf("%s: no leg in the stand-in's log", lines[i].ID)
-		}
+// verify compares what the caller got with what the model that the gateway
+// names has answered.
+func (b *bench) verify(l *line, j *job, up *standIn) error {
+	l.served = b.back[l.ServedModel]
+	want := sha256.Sum256([]byte(up.script[j.question.prompt][l.served].text))
+	if l.SHA256 != hex.EncodeToString(want[:]) {
+		return fmt.Errorf("%s: the caller got what %s (%s) did not answer", l.ID, l.ServedModel, l.served)
+	}
+	if l.HTTP != j.http {
+		return fmt.Errorf("%s: answered over %s, asked over %s", l.ID, l.HTTP, j.http)
 	}
 	return nil
+}
+
+func legsOf(calls []call) []leg {
+	legs := make([]leg, len(calls))
+	for i, c := range calls {
+		p := cost(c.model, c.in, c.out)
+		legs[i] = leg{c.renamed, c.in, c.out, json.RawMessage(p.String()), p}
+	}
+	return legs
 }
 
 func writeLines(path string, lines []line) error {

@@ -2,39 +2,126 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
-	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 type result struct {
-	lines []line
-	books money.Pico // all that the gateway says was spent
-	bars  []bar
+	untrained []line
+	books     audited
+	trials    []*trial
+	lines     []line // all of them
+	bars      []bar
 }
 
 // bars measures every row of the table.
 func bars(r *result, data, train []recorded.Row) []bar {
-	nova, llama := policies[0], policies[1]
-	pairs, from := pairsOf(data, nova), pairsOf(train, nova)
+	score := scorerOf(data)
+	offline, from := pairsOf(data, nova), pairsOf(train, nova)
 	all := []bar{
-		agreementBar(bar{task: "Nova-class pair, 80/20, untrained agreement (stand-ins)", reach: "71 %", aim: "75 %"}, outcomes(r.lines, nova.name), easyShare, 0.71),
-		agreementBar(bar{task: "Nova-class pair, natural mix, untrained agreement (stand-ins)", reach: "54 %", aim: "60 %"}, outcomes(r.lines, nova.name), natural, 0.54),
-		agreementBar(bar{task: "Llama 3.1 8B + 70B, 80/20, untrained agreement", reach: "50 %", aim: "58 %"}, outcomes(r.lines, llama.name), easyShare, 0.50),
+		agreementBar(bar{task: "Nova-class pair, 80/20, untrained agreement (stand-ins)", reach: "71 %", aim: "75 %"}, score.outcomes(r.untrained, nova), easyShare, 0.71),
+		agreementBar(bar{task: "Nova-class pair, natural mix, untrained agreement (stand-ins)", reach: "54 %", aim: "60 %"}, score.outcomes(r.untrained, nova), natural, 0.54),
+		agreementBar(bar{task: "Llama 3.1 8B + 70B, 80/20, untrained agreement", reach: "50 %", aim: "58 %"}, score.outcomes(r.untrained, llama), easyShare, 0.50),
+		agreementBar(bar{task: "Gemini 1.5 flash + Llama 3.1 8B to pro, MMLU-Pro, untrained agreement", reach: "report"}, score.outcomes(r.untrained, choices), natural, noBar),
 	}
+	for i := range certifiedRows {
+		all = append(all, score.servedBar(&certifiedRows[i], r.trials))
+	}
+	all = append(all, sameBar(offline, r.trials))
+	all = append(all, offlineBars(offline, from)...)
+	all = append(all,
+		bar{"pre-score APGR", "report", "0.66", "not built into this program; see cascade.md", notRunnable},
+		booksBar(bar{task: "saving reported against the replayed ledger (`gateway report savings`)", reach: "within 1 point", aim: "0.1 point"}, r.books, score))
+	p99 := checksP99(usable(data, nova), nova)
+	checks := bar{"time of all checks of a request, p99 (offline)", "< 1 ms", "< 200 µs", p99.Round(time.Microsecond).String(), judged(p99 < time.Millisecond)}
+	if p99 == 0 {
+		checks.got, checks.verdict = "", notRunnable
+	}
+	return append(all, checks)
+}
+
+// servedBar is a certified row as the gateway served it.
+func (s scorer) servedBar(r *row, trials []*trial) bar {
+	b := bar{task: fmt.Sprintf("Nova-class pair, %s, certified 2 points, n = %d (stand-ins)", r.mix, r.n), reach: percent(r.reach), aim: percent(r.aim)}
+	var savings []float64
+	var loss float64
+	issued, broken := 0, 0
+	for _, t := range trials {
+		if t.row != r {
+			continue
+		}
+		m := meanOf(s.outcomes(t.lines, nova), r.share)
+		savings = append(savings, m.saving)
+		if t.Hash == "" {
+			continue
+		}
+		issued++
+		loss -= m.gain
+		if -m.gain > maxLoss {
+			broken++
+		}
+	}
+	if len(savings) == 0 {
+		b.got, b.verdict = "too few prompts", notRunnable
+		return b
+	}
+	var sum float64
+	for _, x := range savings {
+		sum += x
+	}
+	mean := sum / float64(len(savings))
+	b.got = fmt.Sprintf("%.1f %% (%.1f to %.1f in %d draws); %d issued; %d broken", 100*mean, 100*slices.Min(savings), 100*slices.Max(savings), len(savings), issued, broken)
+	if issued > 0 {
+		b.got += fmt.Sprintf("; loss %.2f points", 100*loss/float64(issued))
+	}
+	b.verdict = judged(mean >= r.reach)
+	return b
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
+
+// sameBar compares each answer of an enforcing gateway with what the offline
+// rows assume of it.
+func sameBar(offline []pair, trials []*trial) bar {
+	b := bar{task: "model served, gateway against the offline rows", reach: "all equal"}
+	risks := make(map[string]*pair, len(offline))
+	for i := range offline {
+		risks[offline[i].id] = &offline[i]
+	}
+	same, all := 0, 0
+	for _, t := range trials {
+		for i := range t.lines {
+			all++
+			light := t.Hash != "" && risks[t.lines[i].ID].Risk <= t.Threshold
+			if light == (t.lines[i].served == nova.light) {
+				same++
+			}
+		}
+	}
+	if all == 0 {
+		b.verdict = notRunnable
+		return b
+	}
+	b.got, b.verdict = fmt.Sprintf("%d of %d", same, all), judged(same == all)
+	return b
+}
+
+// offlineBars are the certified rows over many re-splits, computed.
+func offlineBars(pairs, from []pair) []bar {
+	var all []bar
 	var issued, broken int
 	complete := true
-	f := func(name string, n int, share, reach float64, aim string) {
-		c, ok := calibrations(from, pairs, n, share)
+	for i := range certifiedRows {
+		r := &certifiedRows[i]
+		c, ok := calibrations(from, pairs, r.n, r.share)
 		issued, broken, complete = issued+c.issued, broken+c.broken, complete && ok && c.issued >= splits*9/10
-		task := fmt.Sprintf("Nova-class pair, %s, certified 2 points, n = %d (stand-ins, offline)", name, n)
-		all = append(all, certifiedBar(bar{task: task, reach: fmt.Sprintf("%.0f %%", 100*reach), aim: aim}, c, ok, reach))
+		task := fmt.Sprintf("Nova-class pair, %s, certified 2 points, n = %d (stand-ins, offline)", r.mix, r.n)
+		all = append(all, certifiedBar(bar{task: task, reach: percent(r.reach), aim: percent(r.aim)}, c, ok, r.reach))
 	}
-	f("80/20", 500, easyShare, 0.73, "77 %")
-	f("80/20", 1000, easyShare, 0.78, "81 %")
-	f("natural mix", 1000, natural, 0.62, "67 %")
 	kept := bar{task: "certificates broken, over those issued, all rows above (offline)", reach: "≤ 10 %", aim: "≤ 10 %", verdict: notRunnable}
 	if issued > 0 {
 		kept.got = fmt.Sprintf("%d of %d", broken, issued)
@@ -42,15 +129,7 @@ func bars(r *result, data, train []recorded.Row) []bar {
 	if complete {
 		kept.verdict = judged(broken*10 <= issued)
 	}
-	all = append(all, kept,
-		bar{"pre-score APGR", "report", "0.66", "not built into this program; see cascade.md", notRunnable},
-		booksBar(bar{task: "saving reported against the replayed ledger", reach: "within 1 point", aim: "0.1 point"}, r.lines, r.books))
-	p99 := checksP99(usable(data, nova), nova)
-	checks := bar{"time of all checks of a request, p99 (offline)", "< 1 ms", "< 200 µs", p99.Round(time.Microsecond).String(), judged(p99 < time.Millisecond)}
-	if p99 == 0 {
-		checks.got, checks.verdict = "", notRunnable
-	}
-	return append(all, checks)
+	return append(all, kept)
 }
 
 // table is the bars in Markdown.
@@ -65,25 +144,29 @@ func (r *result) table() string {
 
 // document is docs/cascade-evaluation.md.
 func (r *result) document() string {
-	streams, reasons := 0, map[string]int{}
+	reasons, shapes := map[[3]string]int{}, map[string]int{}
 	for i := range r.lines {
-		if r.lines[i].Stream {
-			streams++
-		}
-		reasons[r.lines[i].Cascade+" "+r.lines[i].Reason]++
+		l := &r.lines[i]
+		reasons[[3]string{l.Row, l.Cascade, l.Reason}]++
+		shapes[l.Operation+", "+l.HTTP]++
 	}
-	return fmt.Sprintf(head, len(r.lines), streams) + r.table() + tail + reasonTable(reasons)
+	return fmt.Sprintf(head, len(r.lines)) + r.table() + tail + reasonTable(reasons) + shapeTable(shapes)
 }
 
-func reasonTable(counts map[string]int) string {
+func reasonTable(counts map[[3]string]int) string {
 	var b strings.Builder
-	b.WriteString("\n| cascade | reason | requests |\n|---|---|---|\n")
-	for _, p := range policies {
-		for _, reason := range []string{"agree", "disagree", "unknown", "refusal", "repetition", "truncated_json", "empty", "light_error"} {
-			if n := counts[p.name+" "+reason]; n > 0 {
-				fmt.Fprintf(&b, "| %s | %s | %d |\n", p.name, reason, n)
-			}
-		}
+	b.WriteString("\n| row | cascade | reason | requests |\n|---|---|---|---|\n")
+	for _, k := range slices.SortedFunc(maps.Keys(counts), func(a, b [3]string) int { return slices.Compare(a[:], b[:]) }) {
+		fmt.Fprintf(&b, "| %s | %s | %s | %d |\n", k[0], k[1], k[2], counts[k])
+	}
+	return b.String()
+}
+
+func shapeTable(counts map[string]int) string {
+	var b strings.Builder
+	b.WriteString("\nHow they were asked:\n\n| operation | requests |\n|---|---|\n")
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(&b, "| %s | %d |\n", k, counts[k])
 	}
 	return b.String()
 }
@@ -92,27 +175,33 @@ const head = `# The cascade, evaluated
 
 Written by ` + "`make eval`" + `, which replays recorded answers of real models through the built gateway. Do not edit.
 
-%d requests, %d of them streamed, went through bin/gateway (cascades in mode check, untrained agreement) to an upstream that
-serves the recorded answer of each model with the recorded tokens. Models were renamed, ids shuffled. The answer that each
-caller got was compared, byte for byte, with the recorded answer of the model that the gateway says has served.
+%d requests went through bin/gateway to an upstream that serves the recorded answer of each model with the recorded tokens:
+Converse, ConverseStream, InvokeModel and InvokeModelWithResponseStream, over HTTP/1.1 and HTTP/2. Models were renamed, ids
+shuffled. The answer that each caller got was compared, byte for byte, with the recorded answer of the model that the gateway
+says has served. [test/evaluation/README.md](../test/evaluation/README.md) says how to recompute the figures from its output.
 
 **Stand-ins: gpt-4o-mini and Gemini 1.5 flash take the place of a pair of the class of Nova Lite, at Nova Lite's price.** Every
 row marked so rests on that. Escalation is Claude 3.5 Sonnet v2. Llama 3.1 8B and 70B are charged at $0.22 and $0.72 per
-million tokens. Tokens are estimated as bytes / 4. Brackets are 95 %% paired bootstrap intervals. "80/20" weighs GSM8K 80 %%.
-A row passes when it reaches the saving and, for agreement, the lower bound of the accuracy difference is at least -1.5 points.
+million tokens. On MMLU-Pro, Gemini 1.5 flash and pro are charged like Claude 3.5 Haiku and Sonnet. Tokens are estimated as
+bytes / 4. Brackets are 95 %% paired bootstrap intervals. "80/20" weighs GSM8K 80 %%. A row passes when it reaches the saving
+and, for agreement, the lower bound of the accuracy difference is at least -1.5 points.
 
 `
 
 const tail = `
-Certified rows did **not** go through the gateway: thresholds are calibrated on n pairs drawn from TRAIN, 200 times, and measured
-on all prompts of DATA that were not drawn. One batch of 50 says little: its mean moves by points with the seed, so the mean of
-four batches is held against the bar. Where both are one folder these parts mirror each other, and at 80/20 few easy
-prompts are left, so that more certificates count as broken than are; [cascade.md](cascade.md) has the measure against
-the true loss. The order of risk was chosen on these prompts; on others, savings may be a little lower.
+Certified rows: a gateway in mode observe answered the prompts of TRAIN; n of the pairs in its log were drawn and labelled, the
+command calibrate made a certificate of them, and a gateway in mode enforce answered all prompts of DATA that were not drawn.
+That was done with several draws. The rows marked offline do the same in one process for 200 draws: one batch of 50 says little, its mean
+moves by points with the seed, so the mean of four batches is held against the bar. That the gateway decides like the offline
+rows is a row of its own. Where TRAIN and DATA are one folder the two parts mirror each other, and at 80/20 few easy prompts are
+left, so that more certificates count as broken than are; [cascade.md](cascade.md) has the measure against the true loss. The
+order of risk was chosen on these prompts; on others, savings may be a little lower.
 
-The books row compares what the gateway's own report says was spent with the stand-in's log of every leg.
+The row on the reported saving compares what the gateway says it saved with what the recorded answers of the escalation model to
+the same prompts would have cost, less what the upstream was asked for. The gateway knows the length of the escalation model's
+answers from a sample alone: how far it is off depends on the sample.
 
-` + "`make eval DATA=DIR TRAIN=DIR OUT=FILE`" + ` does the same for other prompts; OUT has one line per request, with its legs.
+` + "`make eval DATA=DIR TRAIN=DIR OUT=FILE`" + ` does the same for other prompts.
 
 Why the answers were served, or escalated:
 `

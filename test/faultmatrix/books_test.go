@@ -1,7 +1,6 @@
 package faultmatrix
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,25 +8,30 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// tokens are counts of the classes that are billed.
-type tokens struct{ Input, Output, Read, Write5m, Write1h int64 }
+// tokens are counts of the classes that are billed. Units are those of text that
+// guardrails look at.
+type tokens struct{ Input, Output, Read, Write5m, Write1h, Units int64 }
 
 func (a tokens) plus(b tokens) tokens {
-	return tokens{a.Input + b.Input, a.Output + b.Output, a.Read + b.Read, a.Write5m + b.Write5m, a.Write1h + b.Write1h}
+	return tokens{a.Input + b.Input, a.Output + b.Output, a.Read + b.Read, a.Write5m + b.Write5m, a.Write1h + b.Write1h, a.Units + b.Units}
+}
+
+// billedFor is what the stand-in says that a call used.
+func billedFor(s *harness.Served) tokens {
+	return tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h, s.GuardrailUnits}
 }
 
 func (a tokens) total() int64 { return a.Input + a.Output + a.Read + a.Write5m + a.Write1h }
@@ -37,7 +41,7 @@ func (a tokens) total() int64 { return a.Input + a.Output + a.Read + a.Write5m +
 func (a tokens) cost() *big.Int {
 	sum := new(big.Int)
 	for _, part := range [][2]int64{
-		{a.Input, pico.Input}, {a.Output, pico.Output}, {a.Read, pico.Read}, {a.Write5m, pico.Write5m}, {a.Write1h, pico.Write1h},
+		{a.Input, pico.Input}, {a.Output, pico.Output}, {a.Read, pico.Read}, {a.Write5m, pico.Write5m}, {a.Write1h, pico.Write1h}, {a.Units, pico.Units},
 	} {
 		sum.Add(sum, new(big.Int).Mul(big.NewInt(part[0]), big.NewInt(part[1])))
 	}
@@ -52,7 +56,7 @@ type line struct {
 }
 
 func (l line) negative() line {
-	n := line{tokens: tokens{-l.Input, -l.Output, -l.Read, -l.Write5m, -l.Write1h}, requests: -l.requests, legs: -l.legs, unknown: -l.unknown}
+	n := line{tokens: tokens{-l.Input, -l.Output, -l.Read, -l.Write5m, -l.Write1h, -l.Units}, requests: -l.requests, legs: -l.legs, unknown: -l.unknown}
 	if l.cost != nil {
 		n.cost = new(big.Int).Neg(l.cost)
 	}
@@ -86,7 +90,7 @@ func (a account) total() tokens {
 
 func lineOf(c *meter.Counters) line {
 	cost := c.CostInput + c.CostOutput + c.CostCacheRead + c.CostCacheWrite + c.CostGuardrail
-	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h}, c.Requests, c.Legs, c.Unknown, big.NewInt(int64(cost))}
+	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.GuardrailUnits}, c.Requests, c.Legs, c.Unknown, big.NewInt(int64(cost))}
 }
 
 // view is the books as all sides tell them, at one moment.
@@ -94,13 +98,15 @@ type view struct {
 	billed   []harness.Served
 	attempts map[string]*meter.Attempt
 	resolved map[string]bool // by the invocation log
+	entered  map[string]bool // from the invocation log, no journal having them
 	suspense map[string]bool // ids of unknown outcome, not resolved
+	lost     []string        // ids of calls that no journal has
 
 	journal, ledger, report account
 }
 
 func (w *world) look(ctx context.Context) (*view, error) {
-	v := &view{billed: w.standIn.billed(w.t), attempts: map[string]*meter.Attempt{}, resolved: map[string]bool{}, suspense: map[string]bool{}}
+	v := &view{billed: w.standIn.billed(w.t), attempts: map[string]*meter.Attempt{}, resolved: map[string]bool{}, entered: map[string]bool{}, suspense: map[string]bool{}}
 	var err error
 	if v.journal, err = w.journals(v); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -158,6 +164,9 @@ func (w *world) journals(v *view) (account, error) {
 			for id := range made.Resolved {
 				v.resolved[id] = true
 			}
+			for id := range made.Adjusted {
+				v.entered[id] = true
+			}
 		}
 	}
 	for id, a := range v.attempts {
@@ -180,7 +189,7 @@ func (w *world) rows(ctx context.Context) (account, error) {
 // each yields the rows of the case's ledger. The embedded one is what the
 // journals of its only gateway make.
 func (w *world) each(ctx context.Context, yield func(meter.RowKey, meter.Counters) error) error {
-	from, to := time.Now().Add(-48*time.Hour), time.Now().Add(48*time.Hour)
+	from, to := w.span()
 	if w.redis == "" {
 		state, err := embedded.Load(func(yield func(meter.Posting) error) error {
 			for _, source := range w.gates[0].disks() {
@@ -205,15 +214,13 @@ func (w *world) each(ctx context.Context, yield func(meter.RowKey, meter.Counter
 
 // reported runs `gateway report`.
 func (w *world) reported() (account, error) {
-	cmd := exec.Command(harness.Binary(w.t), "report", "--config", w.gates[0].config(), "--by", "tenant,model", "--format", "json")
-	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+harness.RootSecret)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, errs.String())
+	from, to := w.span()
+	out, code := w.gates[0].command("report", "--by", "tenant,model", "--format", "json", "--from", from.Format(time.DateOnly), "--to", to.Format(time.DateOnly))
+	if code != 0 {
+		return nil, fmt.Errorf("exit code %d: %s", code, out)
 	}
 	var rows []harness.Row
-	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
+	if err := json.Unmarshal([]byte(out), &rows); err != nil {
 		return nil, err
 	}
 	sum := account{}
@@ -226,10 +233,19 @@ func (w *world) reported() (account, error) {
 		if !cost.IsInt() {
 			return nil, fmt.Errorf("cost %q is not whole pico-dollars", r.Cost)
 		}
-		// The report has one column for cache writes of both lifetimes.
-		sum.add(r.Tenant+" "+r.Model, line{tokens{r.Input, r.Output, r.CacheRead, r.CacheWrite, 0}, r.Requests, r.Legs, r.Unknown, new(big.Int).Set(cost.Num())})
+		// The report has one column for cache writes of both lifetimes, and none for
+		// the units of guardrails.
+		sum.add(r.Tenant+" "+r.Model, line{tokens{r.Input, r.Output, r.CacheRead, r.CacheWrite, 0, 0}, r.Requests, r.Legs, r.Unknown, new(big.Int).Set(cost.Num())})
 	}
 	return sum, nil
+}
+
+// unitsOf adds up the units of all policies.
+func unitsOf(u *wire.Usage) (n int64) {
+	for _, units := range u.GuardrailUnits {
+		n += units
+	}
+	return n
 }
 
 // believed is the largest count that the gateway takes for true (internal/meter,
@@ -242,17 +258,23 @@ func (w *world) problems(v *view) []string {
 	var found []string
 	differ := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	truth, whole := account{}, map[string]bool{}
+	v.lost = nil
 	seen := map[string]bool{}
 	for _, s := range v.billed {
-		id := s.Metadata[meter.TagKey]
-		used := tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h}
+		id := recordOf(&s)
+		used := billedFor(&s)
 		a := v.attempts[id]
 		whole[id] = s.Complete && max(used.Input, used.Output, used.Read) <= believed
 		switch {
-		case a == nil || a.Start == nil:
-			differ("call %s (record %q) reached the upstream without a START", s.RequestID, id)
 		case seen[id]:
 			differ("record %s stands for two calls", id)
+		case v.entered[id]:
+			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
+		case a == nil || a.Start == nil:
+			v.lost = append(v.lost, id)
+			if len(v.lost) > w.mayLose {
+				differ("call %s (record %q) reached the upstream without a START", s.RequestID, id)
+			}
 		case a.Released:
 			differ("record %s was released and reached the upstream", id)
 		case a.End == nil:
@@ -261,7 +283,7 @@ func (w *world) problems(v *view) []string {
 		case v.resolved[id]:
 			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
 		default:
-			if u := &a.End.Usage; (tokens{u.Input.N, u.Output.N, u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N}) != used {
+			if u := &a.End.Usage; (tokens{u.Input.N, u.Output.N, u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N, unitsOf(u)}) != used {
 				differ("record %s: END says %+v, the upstream billed %+v", id, *u, used)
 			}
 			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
@@ -297,7 +319,7 @@ func everything(l line) string {
 func joinWrites(a account) account {
 	joined := account{}
 	for key, l := range a {
-		l.Write5m, l.Write1h = l.Write5m+l.Write1h, 0
+		l.Write5m, l.Write1h, l.Units = l.Write5m+l.Write1h, 0, 0
 		joined[key] = l
 	}
 	return joined
@@ -347,129 +369,4 @@ func (w *world) logs() string {
 		}
 	}
 	return all.String()
-}
-
-// outcome is what a case found, for the tally.
-type outcome struct {
-	calls, unknown, resolved int
-	used                     tokens
-}
-
-// prove stops what still runs and demands equal books, once as the gateways left
-// them and once after the unknown attempts were resolved from the invocation log.
-func (w *world) prove() outcome {
-	w.t.Helper()
-	for _, g := range w.gates {
-		if g.process != nil && g.alive() {
-			g.stop()
-		}
-	}
-	before := w.equal(10 * time.Second)
-	if n := len(before.suspense); n > w.broken {
-		w.t.Fatalf("%d unknown attempts, but only %d requests were broken off: %v", n, w.broken, before.suspense)
-	}
-	w.verify()
-	o := outcome{calls: len(before.billed), unknown: len(before.suspense)}
-	if o.unknown > 0 {
-		o.resolved = w.resolve()
-	}
-	after := w.equal(10 * time.Second)
-	o.used = after.ledger.total()
-	billed := map[string]bool{}
-	for _, s := range after.billed {
-		billed[s.Metadata[meter.TagKey]] = true
-	}
-	for id := range after.suspense {
-		if billed[id] {
-			w.t.Fatalf("record %s was billed and is still unknown after the invocation log was read", id)
-		}
-	}
-	return o
-}
-
-func (w *world) openLedger() (meter.Ledger, audit.Ledger, func()) {
-	if w.redis == "" {
-		return &embedded.State{}, nil, func() {}
-	}
-	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return ledger, ledger, func() { ledger.Close() }
-}
-
-// reading is all journals of the case against its ledger.
-func (w *world) reading(ledger audit.Ledger) audit.Reading {
-	r := audit.Reading{Ledger: ledger, All: true, Now: time.Now(), Patience: 5 * time.Second}
-	for _, g := range w.gates {
-		r.Journals = append(r.Journals, g.disks()...)
-	}
-	if shared, ok := ledger.(*redis.Ledger); ok {
-		r.Writers, r.Windows = shared.Writers, shared.Windows
-	}
-	return r
-}
-
-// verify demands that the audit finds nothing but what is excused.
-func (w *world) verify() {
-	w.t.Helper()
-	_, ledger, done := w.openLedger()
-	defer done()
-	var out bytes.Buffer
-	n, err := audit.Verify(context.Background(), w.reading(ledger), &out)
-	excused := 0
-	for text := range strings.Lines(out.String()) {
-		if strings.HasPrefix(text, "DIFFERENCE") && w.excused != "" && strings.Contains(text, w.excused) {
-			excused++
-		}
-	}
-	if err != nil || n != excused || (w.excused != "") != (excused > 0) {
-		w.t.Fatalf("verify: %d differences, %d excused, %v\n%s", n, excused, err, out.String())
-	}
-}
-
-// resolve reads the stand-in's invocation log into the books of every gateway.
-func (w *world) resolve() int {
-	w.t.Helper()
-	made := 0
-	for _, g := range w.gates {
-		n, err := g.resolve(context.Background())
-		if err != nil {
-			w.t.Fatalf("resolve: %v", err)
-		}
-		made += n
-	}
-	return made
-}
-
-func (g *gate) resolve(ctx context.Context) (int, error) {
-	suspended, err := meter.ReadSuspended(journal.Dir(g.data("journal")))
-	if err != nil || len(suspended) == 0 {
-		return 0, err
-	}
-	cfg, err := config.Load(g.config(), os.Getenv)
-	if err != nil {
-		return 0, err
-	}
-	prices, _ := meter.CompilePrices(cfg.Prices)
-	ledger, _, done := g.w.openLedger()
-	defer done()
-	if err := os.MkdirAll(g.data("corrections"), 0o700); err != nil {
-		return 0, err
-	}
-	c, err := audit.OpenCorrections(ctx, meter.Options{
-		Disk: journal.Dir(g.data("corrections")), Ledger: ledger, Prices: prices, Now: time.Now, Flush: time.Millisecond,
-	})
-	if err != nil {
-		return 0, err
-	}
-	file, err := os.Open(g.w.standIn.invocations)
-	if err != nil {
-		return 0, errors.Join(err, c.Close(ctx))
-	}
-	defer file.Close()
-	by := audit.Signature{Actor: "faultmatrix", At: time.Now()}
-	var out bytes.Buffer
-	did, err := c.ResolveLog(suspended, []audit.LogFile{{Name: "invocations", Data: file}}, by, &out)
-	return did.Made, errors.Join(err, c.Close(ctx))
 }

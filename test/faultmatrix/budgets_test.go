@@ -25,10 +25,15 @@ func (w *world) budgeted(month, day, own string) {
 		window string
 		usd    string
 	}{{"acme month", month}, {"acme day", day}, {"acme/a month", own}} {
-		var dollars float64
-		fmt.Sscan(l.usd, &dollars)
-		w.caps = append(w.caps, limit{l.window, int64(dollars*1e9 + 0.5)})
+		w.caps = append(w.caps, limit{l.window, nanosOf(l.usd)})
 	}
+}
+
+// nanosOf reads dollars as nano-dollars.
+func nanosOf(usd string) int64 {
+	var dollars float64
+	fmt.Sscan(usd, &dollars)
+	return int64(dollars*1e9 + 0.5)
 }
 
 // limit is what a window may hold, in nano-dollars.
@@ -65,7 +70,7 @@ func (w *world) within() (left int64) {
 	w.t.Helper()
 	spent := map[string]int64{}
 	for _, s := range w.standIn.billed(w.t) {
-		cost := tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h}.cost().Int64() / 1000
+		cost := billedFor(&s).cost().Int64() / 1000
 		switch tenantOf(s.Model) {
 		case "acme/a":
 			spent["acme/a month"] += cost

@@ -1,10 +1,8 @@
 package faultmatrix
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -14,10 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/audit"
-	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -221,22 +215,14 @@ func lostKey(t *testing.T, s *standIn) {
 	}
 	key, _, _ := strings.Cut(r.CLI("keys", "sl:{acme}:r:*"), "\n")
 	r.CLI("del", key)
-	ledger, view, done := w.openLedger()
-	defer done()
-	var out bytes.Buffer
-	if n, err := audit.Verify(context.Background(), w.reading(view), &out); err != nil || n == 0 {
-		t.Fatalf("verify found %d differences after %s was deleted, %v", n, key, err)
+	if out, code := w.gates[1].audited("verify"); code != 1 || !strings.Contains(out, "DIFFERENCE ") {
+		t.Fatalf("verify: exit code %d after %s was deleted\n%s", code, key, out)
 	}
-	cfg, err := config.Load(w.gates[0].config(), os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prices, _ := meter.CompilePrices(cfg.Prices)
-	n, err := audit.Rebuild(context.Background(), audit.Rebuilding{
-		Reading: w.reading(view), Meter: meter.Options{Ledger: ledger, Prices: prices, Now: time.Now}, Wipe: view.(*redis.Ledger).Wipe,
-	}, &out)
-	if err != nil || n != 0 {
-		t.Fatalf("rebuild: %d differences, %v\n%s", n, err, out.String())
+	for _, wipe := range [...][]string{{"--wipe"}, nil} {
+		out, code := w.gates[0].audited("rebuild", wipe...)
+		if _, n := differencesIn(out); code != 0 || n != 0 {
+			t.Fatalf("rebuild: exit code %d\n%s", code, out)
+		}
 	}
 	w.prove()
 }
@@ -276,6 +262,50 @@ func TestRow5Cut(t *testing.T) {
 		})
 	}
 	t.Logf("row 5: %s", &y)
+}
+
+// TestRow6Batches sends what gateways asked Redis again, late, in another order
+// and over another connection: batches twice, batches that overlap, grants and
+// returns of slices that are long over. Others it holds back until the gateways
+// have given up on them.
+func TestRow6Batches(t *testing.T) {
+	var y tally
+	s := startStandIn(t)
+	for seed := range max(2, share(50)) {
+		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
+			began := time.Now()
+			r := redistest.NewServer(t)
+			p := redistest.NewProxy(t, r.Addr)
+			w := newWorld(t, uint64(seed), s, p.URL())
+			w.budgeted("2.5", "2", "1.2")
+			w.run(2)
+			w.during(func() {
+				for i := range 12 {
+					w.pause(20*time.Millisecond, 120*time.Millisecond)
+					for range p.Replay(t, 1+w.rng.IntN(16), w.rng.IntN) {
+						y.kill("sent again")
+					}
+					switch i % 4 {
+					case 1:
+						p.Delay(time.Duration(w.rng.IntN(1500)) * time.Millisecond)
+						y.kill("held back")
+					case 2:
+						p.Delay(0)
+						p.LoseReplies(w.rng.IntN(10))
+						y.kill("replies lost")
+					case 3:
+						p.Heal()
+					}
+				}
+			})
+			w.equal(10 * time.Second)
+			p.Replay(t, 64, w.rng.IntN)
+			w.healed(&y, began)
+			w.within()
+			w.released()
+		})
+	}
+	t.Logf("row 6: %s", &y)
 }
 
 // TestRow7Cluster moves slots between the nodes of a cluster under load.

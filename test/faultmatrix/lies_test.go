@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
@@ -50,8 +49,8 @@ func TestProofFindsLies(t *testing.T) {
 		v.report.add(key, one)
 	})
 	check("a call that nobody billed", "journal has", func(v *view) { v.billed = v.billed[1:] })
-	check("a call without a START", "without a START", func(v *view) { delete(v.attempts, v.billed[0].Metadata[meter.TagKey]) })
+	check("a call without a START", "without a START", func(v *view) { delete(v.attempts, recordOf(&v.billed[0])) })
 	check("one record for two calls", "stands for two calls", func(v *view) { v.billed = append(v.billed, v.billed[0]) })
 	check("an END with other tokens", "END says", func(v *view) { v.billed[0].Output++ })
-	check("unknown, and answered", "although its caller got the answer", func(v *view) { v.suspense[v.billed[0].Metadata[meter.TagKey]] = true })
+	check("unknown, and answered", "although its caller got the answer", func(v *view) { v.suspense[recordOf(&v.billed[0])] = true })
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -112,7 +113,8 @@ func (p *process) terminate() int {
 type standIn struct {
 	url, served, invocations string
 	proc                     *process
-	offset                   int64 // of the log, where the current case began
+	// Where in its logs the current case began.
+	offset, invocationsFrom int64
 }
 
 // script says what the stand-in does with a request by a word in its text.
@@ -131,6 +133,8 @@ const script = `rules:
 - {match: {text: "#exception"}, fault: {exception_after_frames: 2}}
 - {match: {text: "#crc"}, fault: {corrupt_crc: 3}}
 - {match: {text: "#nousage"}, fault: {missing_usage: true}}
+- {match: {text: "#blockin"}, answer: {stop_reason: guardrail_intervened, text: "blocked", input_tokens: 0, output_tokens: 0}}
+- {match: {text: "#blockout"}, answer: {stop_reason: guardrail_intervened, text: "blocked", output_tokens: 40}}
 - {match: {text: "#huge"}, answer: {input_tokens: 268435456, cache_read_tokens: 268435456}}
 - {match: {text: "#absurd"}, answer: {input_tokens: 268435457}}
 `
@@ -159,11 +163,30 @@ func startStandIn(t testing.TB) *standIn {
 // begin makes what is logged from now on belong to the next case.
 func (s *standIn) begin(t testing.TB) {
 	t.Helper()
-	info, err := os.Stat(s.served)
-	if err == nil {
-		s.offset = info.Size()
-	}
+	s.offset, s.invocationsFrom = sizeOf(s.served), sizeOf(s.invocations)
 }
+
+// sizeOf is the size of a file, 0 while there is none.
+func sizeOf(file string) int64 {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// invoked is the invocation log of the current case.
+func (s *standIn) invoked(t testing.TB) string {
+	t.Helper()
+	all, err := os.ReadFile(s.invocations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all[s.invocationsFrom:])
+}
+
+// recordOf is the id of the record that a billed call was tagged with.
+func recordOf(s *harness.Served) string { return s.Metadata[meter.TagKey] }
 
 // billed reads the truth of the current case.
 func (s *standIn) billed(t testing.TB) []harness.Served {

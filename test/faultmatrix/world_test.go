@@ -38,8 +38,9 @@ func tenantOf(model string) string {
 	return "?"
 }
 
-// The prices of all models, in pico-dollars per token, and the same as a book.
-var pico = tokens{Input: 3_000_000, Output: 15_000_000, Read: 300_000, Write5m: 3_750_000, Write1h: 6_000_000}
+// The prices of all models, in pico-dollars per token or unit, and the same as a
+// book. Units cost what the shipped book says.
+var pico = tokens{Input: 3_000_000, Output: 15_000_000, Read: 300_000, Write5m: 3_750_000, Write1h: 6_000_000, Units: 750_000_000}
 
 const priceBook = `per: thousand
 effective: 2026-01-01
@@ -78,6 +79,8 @@ type world struct {
 	caps    []limit           // what the budgets among them allow
 	journal string            // YAML of the journal's settings
 	damaged bool              // the case spoils a journal
+	mayLose int               // how many calls may be in no journal
+	around  time.Time         // where the gateways' clocks are; zero: now
 	// excused is what the differences say that the audit must find; "": none.
 	excused string
 	gates   []*gate
@@ -99,8 +102,17 @@ func newWorld(t testing.TB, seed uint64, s *standIn, redis string) *world {
 // fork begins a case on the same stand-in whose truth begins where w's did.
 func (w *world) fork(t testing.TB) *world {
 	f := newWorld(t, 1, &standIn{url: w.standIn.url, served: w.standIn.served, invocations: w.standIn.invocations}, w.redis)
-	f.standIn.offset = w.standIn.offset
+	f.standIn.offset, f.standIn.invocationsFrom = w.standIn.offset, w.standIn.invocationsFrom
 	return f
+}
+
+// span is the time in which the case's rows are.
+func (w *world) span() (from, to time.Time) {
+	middle := w.around
+	if middle.IsZero() {
+		middle = time.Now().UTC()
+	}
+	return middle.AddDate(0, 0, -3), middle.AddDate(0, 0, 3)
 }
 
 // gate is one gateway: its directory, and its process while it runs.
@@ -184,7 +196,11 @@ func (g *gate) data(elem ...string) string {
 func (g *gate) start(crashAt string) bool {
 	g.w.t.Helper()
 	g.client.CloseIdleConnections()
-	g.process = spawn(g.w.t, []string{"SLUICE_CRASH_AT=" + crashAt}, "serve", "--config", g.config())
+	env := []string{"SLUICE_CRASH_AT=" + crashAt}
+	if !g.w.around.IsZero() {
+		env = append(env, "SLUICE_CLOCK="+g.clock())
+	}
+	g.process = spawn(g.w.t, env, "serve", "--config", g.config())
 	g.w.t.Cleanup(g.kill)
 	select {
 	case <-g.ready:
@@ -222,6 +238,8 @@ type ask struct {
 	// leave is how many bytes of the answer the caller reads before it leaves; -1
 	// is all, -2 leaves before the head.
 	leave int
+	// guarded is whether a guardrail looks at it; for Converse only.
+	guarded bool
 }
 
 var operations = [...]string{"converse", "converse-stream", "invoke", "invoke-with-response-stream"}
@@ -252,6 +270,9 @@ func saying(words ...string) func(*rand.Rand) ask {
 
 func (a *ask) body() string {
 	switch {
+	case a.guarded:
+		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200},`+
+			`"guardrailConfig":{"guardrailIdentifier":"abcdefgh","guardrailVersion":"1","trace":"enabled"}}`, a.text)
 	case !strings.HasPrefix(a.op, "invoke"):
 		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200}}`, a.text)
 	case a.family == 0:

@@ -45,7 +45,9 @@ type Certificate struct {
 	Test      string    `json:"test"`
 	Saving    float64   `json:"saving"`
 	Created   time.Time `json:"created"`
-	Hash      string    `json:"hash"` // of the contents above
+	Hash      string    `json:"hash"` // of the contents without it
+	// Labels are the pairs by who labelled them: human, judge, keys.
+	Labels map[string]int `json:"labels,omitempty"`
 }
 
 // Issue makes the certificate of a report of Calibrate that certified.
@@ -59,6 +61,7 @@ func Issue(r *Report, o Options, b Binding, created time.Time) *Certificate {
 		Version: certificateVersion, Binding: b, Threshold: at.Threshold, N: r.N, MaxLoss: o.MaxLoss, Bound: r.Bound,
 		Delta: o.Delta, Test: r.Test, Saving: at.Saving, Created: created.UTC().Truncate(time.Second),
 	}
+	c.Labels = o.Labels
 	for i, p := range r.Curve[:r.Certified+1] {
 		if p.Saving > 0 || i == r.Certified { // a step that saves nothing is worse than none
 			c.Steps = append(c.Steps, p.Threshold)

@@ -52,6 +52,9 @@ type Options struct {
 	MinSaving float64   // share of the escalation spend; 0: any saving
 	Seed      uint64    // of the bootstrap and of thinning
 	Grid      []float64 // thresholds from conservative to liberal; nil: DefaultGrid
+	// Labels are the pairs by who labelled them, for the certificate; nil when that
+	// is not known.
+	Labels map[string]int
 }
 
 // DefaultGrid is made for score.Untrained and score.Model.Risk: up to 1 two
@@ -166,7 +169,7 @@ func (r *Report) conclude(s *sample, pairs []Pair, o Options) error {
 		return r.shortfall(s, o)
 	}
 	at := r.Curve[r.Certified]
-	r.Bound = s.upperBound(at.Threshold, o.Delta)
+	r.Bound = min(s.upperBound(at.Threshold, o.Delta), o.MaxLoss) // the walk refused the target itself
 	r.SavingLow, r.SavingHigh = savingInterval(pairs, at.Threshold, o.Seed)
 	if at.Saving < o.MinSaving {
 		return &BelowTarget{o.MinSaving, at.Saving}

@@ -52,12 +52,18 @@ type Pair struct {
 	Risk *float64 `json:"risk"`
 	// Scored is the risk by the score file that the cascade names, nil without one.
 	Scored *Scored `json:"scored,omitempty"`
-	// Partner says whether light answer and second opinion agree: same, different,
-	// unknown.
-	Partner string        `json:"partner"`
-	Label   verdict.Label `json:"label"`
-	Judged  *Judged       `json:"judged,omitempty"` // nil when the label is that of the keys
-	KeyKind string        `json:"key_kind"`         // of the light answer, answer.Kind
+	// Partner says whether light answer and second opinion agree, Label whether
+	// light and escalation answer do: same, different, unknown.
+	Partner string `json:"partner"`
+	Label   string `json:"label"`
+	KeyKind string `json:"key_kind"` // of the light answer, answer.Kind
+	// Weight is for how many requests the pair stands, relative to the others of
+	// the log; 0 counts as 1. Gateways write none: who joins logs that were
+	// sampled at different fractions sets it.
+	Weight float64 `json:"weight,omitempty"`
+	// Judge is what a judge model said of light and escalation answer, nil when
+	// none was asked or its answer could not be read.
+	Judge *Verdict `json:"judge,omitempty"`
 
 	Light      Leg  `json:"light"`
 	Second     *Leg `json:"second,omitempty"` // the partner
@@ -138,17 +144,21 @@ func (l *Log) Append(p *Pair) error {
 	return errors.Join(err, f.Close())
 }
 
+// sound reports whether every number is within its range.
+func (p *Pair) sound() bool { return p.Weight >= 0 && (p.Judge == nil || p.Judge.valid()) }
+
 // maxLine bounds a line: prompt and three answers, escaped.
 const maxLine = 32 << 20
 
 // Read calls each with the pairs in the order of the log. Lines that are not
-// whole, or of another version, are counted as skipped.
+// whole, of another version, of negative weight, or with a judge's verdict out
+// of range are counted as skipped.
 func Read(r io.Reader, each func(*Pair) error) (skipped int, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var p Pair
-		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version {
+		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version || !p.sound() {
 			skipped++
 			continue
 		}

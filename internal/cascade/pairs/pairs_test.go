@@ -16,7 +16,7 @@ func TestLog(t *testing.T) {
 	risk := 0.5
 	want := []*Pair{
 		{Version: Version, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), ID: "a", Cascade: "../x y", Risk: &risk, Label: "same", Light: Leg{Model: "m", Input: 1, Output: 2, Cost: 1 << 60}},
-		{Version: Version, ID: "b", Cascade: "../x y", Second: &Leg{Model: "p"}, Content: &Content{Prompt: "line\nline"}},
+		{Version: Version, ID: "b", Cascade: "../x y", Second: &Leg{Model: "p"}, Weight: 2.5, Content: &Content{Prompt: "line\nline"}},
 	}
 	for _, p := range want {
 		if err := l.Append(p); err != nil {
@@ -31,10 +31,10 @@ func TestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = append(data, `{"v":99}`+"\n"+`{"v":1,"ti`...)
+	data = append(data, `{"v":99}`+"\n"+`{"v":2,"weight":-1}`+"\n"+`{"v":1,"ti`...)
 	var got []*Pair
 	skipped, err := Read(bytes.NewReader(data), func(p *Pair) error { got = append(got, p); return nil })
-	if diff := cmp.Diff(want, got); diff != "" || skipped != 2 || err != nil {
+	if diff := cmp.Diff(want, got); diff != "" || skipped != 3 || err != nil {
 		t.Errorf("skipped %d, %v: %s", skipped, err, diff)
 	}
 }

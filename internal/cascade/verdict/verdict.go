@@ -37,44 +37,30 @@ func Read(text string) Choice {
 	return Malformed
 }
 
-// Label compares the light answer with the escalation model's.
-type Label string
+// Winner is the answer that a judge prefers in both orders, as files of labels
+// name it.
+type Winner string
 
-// The labels, as the log of pairs has them.
+// The winners. The zero value is that the judge did not say.
 const (
-	Same      Label = "same"      // neither is better
-	Different Label = "different" // the escalation model's is better
-	Better    Label = "better"    // the light one is better
-	Unknown   Label = "unknown"   // the judge did not say
+	Light      Winner = "light"
+	Escalation Winner = "escalation"
+	Neither    Winner = "tie"
+	Unknown    Winner = ""
 )
-
-// Loss is the quality that serving the light answer costs, -1 to 1, and whether
-// the label tells it.
-func (l Label) Loss() (loss float64, known bool) {
-	switch l {
-	case Same:
-		return 0, true
-	case Different:
-		return 1, true
-	case Better:
-		return -1, true
-	case Unknown:
-	}
-	return 0, false
-}
 
 // Of joins what a judge said when the light answer came first, and when the
 // escalation model's did. Two choices that contradict each other are a tie.
-func Of(lightFirst, escalationFirst Choice) Label {
+func Of(lightFirst, escalationFirst Choice) Winner {
 	switch {
 	case lightFirst == Malformed || escalationFirst == Malformed:
 		return Unknown
 	case lightFirst == Second && escalationFirst == First:
-		return Different
+		return Escalation
 	case lightFirst == First && escalationFirst == Second:
-		return Better
+		return Light
 	}
-	return Same
+	return Neither
 }
 
 const task = `Two assistants answered the same request. Decide which answer serves the person who asked better. What is correct comes first, then what is complete; length, tone and layout do not count. When neither is better, it is a tie.

@@ -22,22 +22,21 @@ func TestRead(t *testing.T) {
 }
 
 func TestOf(t *testing.T) {
-	f := func(lightFirst, escalationFirst Choice, want Label, loss float64) {
+	f := func(lightFirst, escalationFirst Choice, want Winner) {
 		t.Helper()
-		got := Of(lightFirst, escalationFirst)
-		if l, known := got.Loss(); got != want || l != loss || known != (want != Unknown) {
-			t.Errorf("%s and %s: %s, %v, want %s", lightFirst, escalationFirst, got, l, want)
+		if got := Of(lightFirst, escalationFirst); got != want {
+			t.Errorf("%s and %s: %q, want %q", lightFirst, escalationFirst, got, want)
 		}
 	}
-	f(Second, First, Different, 1)
-	f(First, Second, Better, -1)
-	f(First, First, Same, 0) // it likes what comes first
-	f(Second, Second, Same, 0)
-	f(Tie, First, Same, 0)
-	f(Second, Tie, Same, 0)
-	f(Tie, Tie, Same, 0)
-	f(Malformed, First, Unknown, 0)
-	f(Second, Malformed, Unknown, 0)
+	f(Second, First, Escalation)
+	f(First, Second, Light)
+	f(First, First, Neither) // it likes what comes first
+	f(Second, Second, Neither)
+	f(Tie, First, Neither)
+	f(Second, Tie, Neither)
+	f(Tie, Tie, Neither)
+	f(Malformed, First, Unknown)
+	f(Second, Malformed, Unknown)
 }
 
 func TestQuestion(t *testing.T) {

@@ -45,6 +45,16 @@ const maxLine = 1 << 20
 // none.
 func (i *Invocation) Record() string { return i.RequestMetadata[meter.TagKey] }
 
+// Model is the id that was sent upstream: Bedrock logs foundation models and
+// system profiles by their ARNs, of which the id is the last part.
+func (i *Invocation) Model() string {
+	switch wire.ParseModelID(i.ModelID).Kind {
+	case wire.ModelFoundation, wire.ModelProfile:
+		return i.ModelID[strings.LastIndexByte(i.ModelID, '/')+1:]
+	}
+	return i.ModelID
+}
+
 // End is how the call ended by this line: failed and not billed when it names
 // an error and no tokens. It reports false when the line does not tell.
 func (i *Invocation) End(id string) (*meter.End, bool) {
@@ -86,7 +96,7 @@ func (i *Invocation) tokens() (n int64) {
 // readLog yields the lines of one file of an invocation log, plain or gzipped
 // as in S3. A line that is not of the log is an error: half a log would let
 // calls look as if they never were.
-func readLog(name string, r io.Reader, yield func(*Invocation) error) error {
+func readLog(name string, r io.Reader, yield func(*Invocation)) error {
 	plain, err := unzipped(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -104,9 +114,7 @@ func readLog(name string, r io.Reader, yield func(*Invocation) error) error {
 		if i.SchemaType != "ModelInvocationLog" || i.RequestID == "" {
 			return fmt.Errorf("%s: not a line of a model invocation log", i.Where)
 		}
-		if err := yield(i); err != nil {
-			return err
-		}
+		yield(i)
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)

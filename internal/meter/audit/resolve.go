@@ -18,11 +18,31 @@ type LogFile struct {
 	Data io.Reader
 }
 
-// Resolved is what became of the unknown attempts.
+// LogReading is what an invocation log is held against.
+type LogReading struct {
+	Suspended []meter.Suspended // attempts of unknown outcome
+	Files     []LogFile
+	// Journals are those in which the record of a logged call is looked for. None:
+	// calls without a record are not looked for.
+	Journals []Source
+	// All is whether Journals are of all gateways whose calls the log has. Only
+	// then is a tagged call that has no record a lost one, and entered.
+	All bool
+	// SKU says what a model id is priced as.
+	SKU func(model string) meter.SKU
+	By  Signature
+}
+
+// Resolved is what became of the unknown attempts, and of logged calls that no
+// journal has.
 type Resolved struct {
 	Made   int // resolved now
 	Before int // resolved earlier
 	Open   int // still unknown
+
+	Entered  int // lost calls entered now
+	Listed   int // tagged calls without a record that were not entered
+	Untagged int // calls without a tag that fit no record
 }
 
 // ListUnknown prints the attempts of unknown outcome that are not resolved.
@@ -44,20 +64,45 @@ func ListUnknown(all []meter.Suspended, out io.Writer) error {
 // ResolveLog resolves the unknown attempts that an invocation log names for
 // certain: by the record id in the request metadata, or by the AWS request id
 // where the head of the answer came. For the others it lists the lines that
-// could be theirs and picks none.
-func (c *Corrections) ResolveLog(all []meter.Suspended, files []LogFile, by Signature, out io.Writer) (Resolved, error) {
-	m := newMatcher(c.Unresolved(all))
-	done := Resolved{Before: len(all) - len(m.open)}
-	for _, f := range files {
-		if err := readLog(f.Name, f.Data, m.see); err != nil {
+// could be theirs and picks none. Then it enters the calls that the log has and
+// no journal: those whose START was lost with a machine or a disk.
+func (c *Corrections) ResolveLog(r LogReading, out io.Writer) (Resolved, error) {
+	m := newMatcher(c.Unresolved(r.Suspended))
+	done := Resolved{Before: len(r.Suspended) - len(m.open)}
+	s, err := newSearch(r.Journals)
+	if err != nil {
+		return done, err
+	}
+	for _, f := range r.Files {
+		err := readLog(f.Name, f.Data, func(i *Invocation) {
+			if !m.see(i) {
+				s.see(i)
+			}
+		})
+		if err != nil {
 			return done, err
 		}
 	}
+	if err := c.resolveFound(m, r.By, &done, out); err != nil {
+		return done, err
+	}
+	if err := c.enterLost(s, &r, &done, out); err != nil {
+		return done, err
+	}
+	fmt.Fprintf(out, "%d resolved, %d resolved before, %d still unknown\n", done.Made, done.Before, done.Open)
+	if len(r.Journals) > 0 {
+		fmt.Fprintf(out, "%d lost calls entered, %d without a record not entered, %d untagged that fit no record\n", done.Entered, done.Listed, done.Untagged)
+	}
+	return done, nil
+}
+
+// resolveFound resolves what the matcher found.
+func (c *Corrections) resolveFound(m *matcher, by Signature, done *Resolved, out io.Writer) error {
 	for i := range m.open {
 		s := &m.open[i]
 		made, err := c.resolveOne(s, m.found[s.End.ID], by, out)
 		if err != nil {
-			return done, err
+			return err
 		}
 		if made {
 			done.Made++
@@ -68,8 +113,7 @@ func (c *Corrections) ResolveLog(all []meter.Suspended, files []LogFile, by Sign
 			printCandidates(s, m.candidates[s.End.ID], out)
 		}
 	}
-	fmt.Fprintf(out, "%d resolved, %d resolved before, %d still unknown\n", done.Made, done.Before, done.Open)
-	return done, nil
+	return nil
 }
 
 // Signature is who makes a correction, and when.
@@ -142,7 +186,8 @@ func newMatcher(open []meter.Suspended) *matcher {
 	return m
 }
 
-func (m *matcher) see(i *Invocation) error {
+// see takes in a line and reports whether it names one of the attempts.
+func (m *matcher) see(i *Invocation) bool {
 	id := i.Record()
 	if id == "" {
 		id = m.byRequest[i.RequestID]
@@ -150,12 +195,13 @@ func (m *matcher) see(i *Invocation) error {
 	switch {
 	case m.byRecord[id]:
 		m.found[id] = append(m.found[id], i)
+		return true
 	case id == "": // a tagged line belongs to another record
 		for n := range m.open {
 			m.consider(&m.open[n], i)
 		}
 	}
-	return nil
+	return false
 }
 
 func (m *matcher) consider(s *meter.Suspended, i *Invocation) {

@@ -89,7 +89,7 @@ func line(request, tag string, in, out int64) string {
 func resolveLog(t testing.TB, c *Corrections, all []meter.Suspended, log io.Reader) (Resolved, string) {
 	t.Helper()
 	var out strings.Builder
-	done, err := c.ResolveLog(all, []LogFile{{"log.json", log}}, Signature{"ops", now}, &out)
+	done, err := c.ResolveLog(LogReading{Suspended: all, Files: []LogFile{{"log.json", log}}, By: Signature{"ops", now}}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestResolveNeverPicks(t *testing.T) {
 		t.Errorf("%+v\n%s", done, out)
 	}
 	for _, bad := range []string{"{", `{"schemaType":"other"}`, strings.Repeat("x", maxLine+1)} {
-		if _, err := c.ResolveLog(nil, []LogFile{{"bad", strings.NewReader(bad)}}, Signature{}, io.Discard); err == nil {
+		if _, err := c.ResolveLog(LogReading{Files: []LogFile{{"bad", strings.NewReader(bad)}}}, io.Discard); err == nil {
 			t.Errorf("took %.20q for a log", bad)
 		}
 	}
@@ -255,11 +255,10 @@ func FuzzInvocation(f *testing.F) {
 	f.Add(line("a", "b", 1, 2))
 	f.Add(`{"schemaType":"ModelInvocationLog","requestId":"x","input":{"cacheDetails":[{"ttl":"1h","inputTokens":9}]},"output":{"outputTokenCount":1}}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		_ = readLog("f", strings.NewReader(text), func(i *Invocation) error {
+		_ = readLog("f", strings.NewReader(text), func(i *Invocation) {
 			if e, ok := i.End("id"); ok && e.Outcome == meter.Completed && !e.Usage.Complete() {
 				t.Errorf("incomplete usage of %q", text)
 			}
-			return nil
 		})
 	})
 }

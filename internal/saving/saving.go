@@ -1,4 +1,8 @@
-package report
+// Package saving works out what cascades saved: what their escalation models
+// alone would have cost, less all that was spent. It is the one implementation
+// behind the report, the metrics and the spans. It reads counter rows, those of
+// a ledger or of a Tally; it keeps no books of its own.
+package saving
 
 import (
 	"cmp"
@@ -16,17 +20,48 @@ import (
 // worth a claim.
 const MinAnswers = 30
 
+// Source is where counters are read: a ledger.
+type Source interface {
+	// Rows yields every row of an hour at or after from and before to,
+	// in any order, and stops at the first error of yield.
+	Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error
+}
+
 // Baseline is what a cascade's spend is compared with: its escalation model
 // answering every request.
 type Baseline struct {
 	Cascade string
 	Model   string    // escalation model, as it is sent
 	SKU     meter.SKU // what it is priced as; the tier is that of the light legs
-	Quality string    // bound on the loss of quality, shown as it stands
+	Quality Quality
 }
 
-// SavingsQuery says which savings to report.
-type SavingsQuery struct {
+// Quality is the bound on what a cascade loses of quality. No saving is shown
+// without it. The zero value is that of a cascade without a certificate.
+type Quality struct {
+	// Loss is the most that the mean quality loses, from 0 to 1, Confidence how
+	// sure that is, and N of how many pairs. They mean nothing without Bound.
+	Loss, Confidence float64
+	N                int
+	Issued           time.Time // of the certificate
+	Bound            bool
+	Why              string // what is wrong with the certificate that should be there, "" for nothing
+}
+
+// String says it in words.
+func (q Quality) String() string {
+	switch {
+	case q.Bound:
+		return fmt.Sprintf("at most %.3g points, %.3g %% sure, n = %d", 100*q.Loss, 100*q.Confidence, q.N)
+	case q.Why != "":
+		return "uncertified: " + q.Why
+	default:
+		return "uncertified"
+	}
+}
+
+// Query says which savings to work out.
+type Query struct {
 	From, To  time.Time // UTC; To is exclusive
 	Baselines []Baseline
 	Prices    *meter.PriceTable
@@ -51,14 +86,16 @@ type Saving struct {
 	// measured answers are of one hour, which says nothing of the spread.
 	Low, High money.Total
 	Interval  bool
-	Quality   string
-	// Unknown and Unpriced count legs that Spent lacks.
-	Unknown, Unpriced int64
-
-	from, to time.Time
+	Quality   Quality
+	// Unknown and Unpriced count legs that Spent lacks; Suspense is the most that
+	// the unknown ones may have cost. Drained counts answers whose callers had
+	// left before they ended.
+	Unknown, Unpriced, Drained int64
+	Suspense                   money.Total
+	From, To                   time.Time // as asked for
 }
 
-// Savings reports the savings per cascade, in the order of their names.
+// Of works out the savings per cascade, in the order of their names.
 //
 // What the escalation model itself was paid for is in the counterfactual as it
 // was paid. For the requests that the light model answered, it is
@@ -75,72 +112,72 @@ type Saving struct {
 // model counts the same text in other tokens is not in it.
 //
 // It fails with what the source fails with.
-func Savings(ctx context.Context, source Source, q SavingsQuery) ([]Saving, []Warning, error) {
-	books := make(map[string]*cascadeBook)
-	for _, b := range q.Baselines {
-		books[b.Cascade] = newCascadeBook(b, q)
-	}
-	var suspense money.Total
+func Of(ctx context.Context, source Source, q Query) ([]Saving, error) {
+	all := newBooks(&q)
 	err := source.Rows(ctx, q.From, q.To, func(k meter.RowKey, c meter.Counters) error {
-		if k.Cascade == "" {
-			return nil
-		}
-		book := books[k.Cascade]
-		if book == nil {
-			book = newCascadeBook(Baseline{Cascade: k.Cascade, Quality: "uncertified"}, q)
-			book.NotMeasured = "the configuration has no such cascade"
-			books[k.Cascade] = book
-		}
-		suspense.Add(c.Suspense)
-		book.add(&k, &c, q.Prices)
+		all.add(&k, &c)
 		return nil
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the ledger: %w", err)
+		return nil, fmt.Errorf("reading the counters: %w", err)
 	}
-	rows := make([]Saving, 0, len(books))
-	for _, book := range books {
-		book.settle()
-		rows = append(rows, book.Saving)
+	return all.settle(), nil
+}
+
+// books are those of all cascades, by name.
+type books struct {
+	query  *Query
+	byName map[string]*book
+}
+
+func newBooks(q *Query) *books {
+	all := &books{q, make(map[string]*book)}
+	for _, b := range q.Baselines {
+		all.byName[b.Cascade] = newBook(b, q)
+	}
+	return all
+}
+
+func (all *books) add(k *meter.RowKey, c *meter.Counters) {
+	if k.Cascade == "" {
+		return
+	}
+	b := all.byName[k.Cascade]
+	if b == nil {
+		b = newBook(Baseline{Cascade: k.Cascade}, all.query)
+		b.NotMeasured = "the configuration has no such cascade"
+		all.byName[k.Cascade] = b
+	}
+	b.charge(k, c)
+	b.measure(k, c)
+}
+
+// settle returns the savings in the order of their names.
+func (all *books) settle() []Saving {
+	rows := make([]Saving, 0, len(all.byName))
+	for _, b := range all.byName {
+		b.settle()
+		rows = append(rows, b.Saving)
 	}
 	slices.SortFunc(rows, func(a, b Saving) int { return cmp.Compare(a.Cascade, b.Cascade) })
-	return rows, savingWarnings(rows, &suspense), nil
+	return rows
 }
 
-func savingWarnings(rows []Saving, suspense *money.Total) []Warning {
-	var out []Warning
-	for i := range rows {
-		r := &rows[i]
-		if r.NotMeasured != "" {
-			out = append(out, Warning(fmt.Sprintf("%s: not measured: %s", r.Cascade, r.NotMeasured)))
-		}
-		if r.Unpriced > 0 {
-			out = append(out, Warning(fmt.Sprintf("%s: %d legs were served by models without a price, so it spent more than shown", r.Cascade, r.Unpriced)))
-		}
-		if r.Unknown > 0 {
-			out = append(out, Warning(fmt.Sprintf("%s: %d attempts ended without known usage and may have been billed", r.Cascade, r.Unknown)))
-		}
-	}
-	if suspense.Sign() > 0 {
-		out = append(out, Warning(fmt.Sprintf("up to %s USD stand in suspense, in no row", suspense.String())))
-	}
-	return out
-}
-
-// cascadeBook is a Saving while it is added up. Amounts are in pico-dollars.
-type cascadeBook struct {
+// book is a Saving while it is added up. Amounts are in pico-dollars.
+type book struct {
 	Saving
-	base Baseline
+	base   Baseline
+	prices *meter.PriceTable
 	// known is the part of the counterfactual that needs no estimate; perToken is
 	// what one output token more in the mean would cost over all light requests.
 	known, perToken *big.Rat
 	served, shadow  lengths
 }
 
-func newCascadeBook(b Baseline, q SavingsQuery) *cascadeBook {
-	return &cascadeBook{
-		Saving: Saving{Cascade: b.Cascade, Escalation: b.Model, Quality: b.Quality, from: q.From, to: q.To},
-		base:   b, known: new(big.Rat), perToken: new(big.Rat),
+func newBook(b Baseline, q *Query) *book {
+	return &book{
+		Saving: Saving{Cascade: b.Cascade, Escalation: b.Model, Quality: b.Quality, From: q.From, To: q.To},
+		base:   b, prices: q.Prices, known: new(big.Rat), perToken: new(big.Rat),
 		served: lengths{}, shadow: lengths{},
 	}
 }
@@ -153,42 +190,54 @@ const (
 	pathShadow    = "shadow"
 )
 
-func (b *cascadeBook) add(k *meter.RowKey, c *meter.Counters, prices *meter.PriceTable) {
+// charge counts what was spent, and what the escalation model would have cost
+// without the output that is estimated.
+func (b *book) charge(k *meter.RowKey, c *meter.Counters) {
 	var cost money.Total
 	for _, class := range []money.Pico{c.CostInput, c.CostOutput, c.CostCacheRead, c.CostCacheWrite, c.CostGuardrail} {
 		cost.Add(class)
 	}
 	b.Spent.AddTotal(&cost)
+	b.Suspense.Add(c.Suspense)
 	b.Requests += c.Requests
 	b.Unknown += c.Unknown
 	b.Unpriced += c.Unpriced
-	escalation := k.Model == b.base.Model
+	b.Drained += c.Drained
 	switch k.Path {
 	case pathDirect, pathEscalated:
+		var wasted money.Total // of legs that were started early and not needed
+		wasted.Add(c.CostWasted)
+		cost.SubTotal(&wasted)
 		b.known.Add(b.known, cost.Rat())
-		if escalation {
-			b.served.add(k.Hour, c.Requests, c.Output)
-		}
-	case pathShadow:
-		if escalation {
-			b.shadow.add(k.Hour, c.Legs-c.Unknown, c.Output)
-		}
 	case pathLight:
 		b.Light += c.Requests
-		b.addLight(k, c, prices)
+		b.chargeLight(k, c)
 	}
 }
 
-// addLight adds what the requests that light answered would have cost on the
+// measure counts how much the escalation model wrote.
+func (b *book) measure(k *meter.RowKey, c *meter.Counters) {
+	if k.Model != b.base.Model {
+		return
+	}
+	switch k.Path {
+	case pathDirect, pathEscalated:
+		b.served.add(k.Hour, c.Requests, c.Output)
+	case pathShadow:
+		b.shadow.add(k.Hour, c.Legs-c.Unknown, c.Output)
+	}
+}
+
+// chargeLight adds what the requests that light answered would have cost on the
 // escalation model, without their output.
-func (b *cascadeBook) addLight(k *meter.RowKey, c *meter.Counters, prices *meter.PriceTable) {
+func (b *book) chargeLight(k *meter.RowKey, c *meter.Counters) {
 	answered := max(c.Legs-c.Unknown, c.Requests)
 	if c.Requests == 0 {
 		return
 	}
 	sku := b.base.SKU
 	sku.Tier = k.Tier
-	rates, ok := prices.Find(sku, k.Hour).TokenRates()
+	rates, ok := b.prices.Find(sku, k.Hour).TokenRates()
 	if !ok {
 		b.NotMeasured = cmp.Or(b.NotMeasured, "the escalation model has no price for some of the hours")
 		return
@@ -212,7 +261,7 @@ func costOf(n int64, price money.Price) *big.Rat {
 }
 
 // settle makes the sums a saving.
-func (b *cascadeBook) settle() {
+func (b *book) settle() {
 	from := b.served
 	b.Basis, b.Answers = "served", b.served.answers()
 	if n := b.shadow.answers(); n >= MinAnswers {

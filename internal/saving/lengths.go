@@ -1,4 +1,4 @@
-package report
+package saving
 
 import (
 	"math/big"

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+)
+
+var (
+	lightWins  = pairs.Verdict{Light: 1, Escalation: 0}
+	strongWins = pairs.Verdict{Light: 0, Escalation: 1}
+	tie        = pairs.Verdict{Light: 1, Escalation: 1}
+)
+
+// TestWhoLabels takes the best label that a pair has, and says whose it was.
+func TestWhoLabels(t *testing.T) {
+	l, err := readLabels(file(t, "labels.jsonl", `{"id":"a","winner":"light"}`+"\n"+`{"id":"nobody","winner":"tie"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(id, label string, judge *pairs.Verdict, want pairs.Verdict, labelled bool) {
+		t.Helper()
+		if got, ok := l.of(&pairs.Pair{ID: id, Label: label, Judge: judge}); got != want || ok != labelled {
+			t.Errorf("%s: %+v %v, want %+v %v", id, got, ok, want, labelled)
+		}
+	}
+	f("a", "different", &strongWins, lightWins, true)
+	f("b", "different", &tie, tie, true)
+	f("c", "different", nil, strongWins, true)
+	f("d", "same", nil, tie, true)
+	f("e", "unknown", nil, pairs.Verdict{}, false)
+	if diff := cmp.Diff(map[string]int{byHuman: 1, byJudge: 1, byKeys: 2}, l.used); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"nobody"}, l.unmatched()); diff != "" {
+		t.Error(diff)
+	}
+	l.noJudge = true
+	f("f", "same", &strongWins, tie, true)
+	for _, text := range []string{"{", `{"id":"a"}`} {
+		if _, err := readLabels(file(t, "bad.jsonl", text)); err == nil {
+			t.Errorf("%q is a file of labels", text)
+		}
+	}
+	if _, err := readLabels("/nonexistent"); err == nil {
+		t.Error("a file that is not there")
+	}
+}
+
+// TestJudgeIsChecked refuses the labels of a judge whom humans contradict, once
+// that can be told.
+func TestJudgeIsChecked(t *testing.T) {
+	f := func(agree, disagree int, refused bool, want string) {
+		t.Helper()
+		l := &labels{human: map[string]pairs.Verdict{}, used: map[string]int{}, seen: map[string]struct{}{}}
+		for n := range agree + disagree {
+			id, judge := fmt.Sprint(n), tie
+			if n >= agree {
+				judge = lightWins
+			}
+			l.human[id] = tie
+			l.of(&pairs.Pair{ID: id, Judge: &judge})
+		}
+		l.of(&pairs.Pair{ID: "of the judge alone", Judge: &tie})
+		if err := l.check(); (err != nil) != refused {
+			t.Errorf("%d of %d: %v", agree, agree+disagree, err)
+		}
+		var out bytes.Buffer
+		l.print(&out)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%d of %d: %q, want %q", agree, agree+disagree, out.String(), want)
+		}
+	}
+	f(40, 10, false, "on 80.0 % of 50 pairs; mean loss 0.00 points by humans, -20.00 by the judge")
+	f(39, 11, true, "on 78.0 %")
+	f(10, 10, false, "warning: the judge is checked on 20 pairs")
+}

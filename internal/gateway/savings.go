@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/saving"
+)
+
+// Baselines are what the spend of each cascade is compared with. Their bounds on
+// quality are those of the certificates as they were loaded.
+func (s *Snapshot) Baselines() []saving.Baseline {
+	all := make([]saving.Baseline, len(s.Config.Cascades))
+	for i := range s.Config.Cascades {
+		all[i] = s.baseline(&s.Config.Cascades[i])
+	}
+	return all
+}
+
+func (s *Snapshot) baseline(c *config.Cascade) saving.Baseline {
+	model := s.Router.Resolve(c.Escalation)
+	id := s.Router.Priced(model)
+	return saving.Baseline{
+		Cascade: c.Name, Model: model, SKU: meter.SKUOf(id.Foundation, id.Scope, ""), Quality: s.quality(c.Name),
+	}
+}
+
+// quality is what the certificate of a cascade promises. Only one that holds
+// promises anything, and only in the mode that obeys it.
+func (s *Snapshot) quality(cascade string) saving.Quality {
+	learned := s.Learned[cascade]
+	switch {
+	case learned == nil:
+		return saving.Quality{}
+	case learned.Void != nil:
+		return saving.Quality{Why: learned.Void.Error()}
+	case learned.Certificate == nil:
+		return saving.Quality{}
+	}
+	c := learned.Certificate
+	return saving.Quality{Bound: true, Loss: c.Bound, Confidence: 1 - c.Delta, N: c.N, Issued: c.Created}
+}
+
+// baseline is that of a request's cascade, with what service says of the
+// certificate.
+func (l *Line) baseline(s *Snapshot, c *config.Cascade) saving.Baseline {
+	b := s.baseline(c)
+	if b.Quality.Bound && l.memory.Of(c.Name).Watch.Refuted(s.Learned[c.Name].Certificate) {
+		b.Quality = saving.Quality{Why: "service has refuted the certificate"}
+	}
+	return b
+}
+
+// Savings is what each cascade saved on this gateway within saving.Window.
+func (l *Line) Savings(now time.Time) []saving.Saving {
+	s := l.Snapshot()
+	baselines := make([]saving.Baseline, len(s.Config.Cascades))
+	for i := range s.Config.Cascades {
+		baselines[i] = l.baseline(s, &s.Config.Cascades[i])
+	}
+	return l.tally.Savings(baselines, s.Prices, now)
+}
+
+// tallyLeg counts an attempt of a cascade for its savings.
+func (l *Line) tallyLeg(c *call, g *leg, end *meter.End) {
+	if c.plan.Cascade == nil {
+		return
+	}
+	row := saving.Row{}
+	row.Key, row.Add = meter.Counted(g.start, end, c.snap.Prices)
+	l.tally.Add(row.Key, row.Add)
+	c.mu.Lock()
+	c.attempts = append(c.attempts, row)
+	c.mu.Unlock()
+}
+
+// saved is what a request saved, nil outside of cascades and when that is not
+// measured.
+func (l *Line) saved(c *call) *saving.Saving {
+	if c.plan == nil || c.plan.Cascade == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := l.tally.Request(l.baseline(c.snap, c.plan.Cascade.Settings), c.snap.Prices, c.attempts)
+	if s.NotMeasured != "" || s.Requests == 0 {
+		return nil
+	}
+	return s
+}

@@ -1,0 +1,109 @@
+package saving
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// Window is how long a Tally remembers.
+const Window = 7 * 24 * time.Hour
+
+// Tally holds the counter rows of this process's cascades over the last Window,
+// for metrics and spans, which cannot wait for a ledger. Rows of all tenants and
+// keys are one row, so it has a few per cascade and hour. The zero value is
+// ready; its methods may be called concurrently.
+type Tally struct {
+	mu     sync.Mutex // guards the following
+	rows   map[string]map[meter.RowKey]*meter.Counters
+	oldest time.Time // hours before it are forgotten
+}
+
+// Add counts what one finished attempt added to a ledger. What belongs to no
+// cascade is left out.
+func (t *Tally) Add(k meter.RowKey, c meter.Counters) {
+	if k.Cascade == "" {
+		return
+	}
+	k.Tenant, k.Key, k.Scope, k.PriceVersion = "", "", "", ""
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(k.Hour.Add(-Window))
+	if t.rows == nil {
+		t.rows = map[string]map[meter.RowKey]*meter.Counters{}
+	}
+	rows := t.rows[k.Cascade]
+	if rows == nil {
+		rows = map[meter.RowKey]*meter.Counters{}
+		t.rows[k.Cascade] = rows
+	}
+	if rows[k] == nil {
+		rows[k] = &meter.Counters{}
+	}
+	if sum, fits := rows[k].Plus(c); fits {
+		*rows[k] = sum
+	}
+}
+
+// forget drops the hours up to one that is newer than what was dropped last.
+func (t *Tally) forget(upTo time.Time) {
+	if !t.oldest.Before(upTo) {
+		return
+	}
+	t.oldest = upTo
+	for name, rows := range t.rows {
+		for k := range rows {
+			if !k.Hour.After(upTo) {
+				delete(rows, k)
+			}
+		}
+		if len(rows) == 0 {
+			delete(t.rows, name)
+		}
+	}
+}
+
+// Savings works out the saving of each cascade over the rows that are left.
+func (t *Tally) Savings(baselines []Baseline, prices *meter.PriceTable, now time.Time) []Saving {
+	all := newBooks(&Query{From: now.Add(-Window), To: now, Baselines: baselines, Prices: prices})
+	for _, r := range t.copied() {
+		all.add(&r.Key, &r.Add)
+	}
+	return all.settle()
+}
+
+// copied returns all rows, so that nobody waits for what is made of them.
+func (t *Tally) copied() []Row {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []Row
+	for _, rows := range t.rows {
+		for k, c := range rows {
+			all = append(all, Row{k, *c})
+		}
+	}
+	return all
+}
+
+// Row is what one attempt added to the counters.
+type Row struct {
+	Key meter.RowKey
+	Add meter.Counters
+}
+
+// Request works out what one request saved: attempts are its rows, the
+// escalation model's length is that of the tally.
+func (t *Tally) Request(base Baseline, prices *meter.PriceTable, attempts []Row) *Saving {
+	b := newBook(base, &Query{Prices: prices})
+	for i := range attempts {
+		b.charge(&attempts[i].Key, &attempts[i].Add)
+	}
+	t.mu.Lock()
+	for k, c := range t.rows[base.Cascade] {
+		b.measure(&k, c)
+	}
+	t.mu.Unlock()
+	b.settle()
+	return &b.Saving
+}
