@@ -17,14 +17,21 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// tokens are counts of the classes that are billed.
-type tokens struct{ Input, Output, Read, Write5m, Write1h int64 }
+// tokens are counts of the classes that are billed. Units are those of text that
+// guardrails look at.
+type tokens struct{ Input, Output, Read, Write5m, Write1h, Units int64 }
 
 func (a tokens) plus(b tokens) tokens {
-	return tokens{a.Input + b.Input, a.Output + b.Output, a.Read + b.Read, a.Write5m + b.Write5m, a.Write1h + b.Write1h}
+	return tokens{a.Input + b.Input, a.Output + b.Output, a.Read + b.Read, a.Write5m + b.Write5m, a.Write1h + b.Write1h, a.Units + b.Units}
+}
+
+// billedFor is what the stand-in says that a call used.
+func billedFor(s *harness.Served) tokens {
+	return tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h, s.GuardrailUnits}
 }
 
 func (a tokens) total() int64 { return a.Input + a.Output + a.Read + a.Write5m + a.Write1h }
@@ -34,7 +41,7 @@ func (a tokens) total() int64 { return a.Input + a.Output + a.Read + a.Write5m +
 func (a tokens) cost() *big.Int {
 	sum := new(big.Int)
 	for _, part := range [][2]int64{
-		{a.Input, pico.Input}, {a.Output, pico.Output}, {a.Read, pico.Read}, {a.Write5m, pico.Write5m}, {a.Write1h, pico.Write1h},
+		{a.Input, pico.Input}, {a.Output, pico.Output}, {a.Read, pico.Read}, {a.Write5m, pico.Write5m}, {a.Write1h, pico.Write1h}, {a.Units, pico.Units},
 	} {
 		sum.Add(sum, new(big.Int).Mul(big.NewInt(part[0]), big.NewInt(part[1])))
 	}
@@ -49,7 +56,7 @@ type line struct {
 }
 
 func (l line) negative() line {
-	n := line{tokens: tokens{-l.Input, -l.Output, -l.Read, -l.Write5m, -l.Write1h}, requests: -l.requests, legs: -l.legs, unknown: -l.unknown}
+	n := line{tokens: tokens{-l.Input, -l.Output, -l.Read, -l.Write5m, -l.Write1h, -l.Units}, requests: -l.requests, legs: -l.legs, unknown: -l.unknown}
 	if l.cost != nil {
 		n.cost = new(big.Int).Neg(l.cost)
 	}
@@ -83,7 +90,7 @@ func (a account) total() tokens {
 
 func lineOf(c *meter.Counters) line {
 	cost := c.CostInput + c.CostOutput + c.CostCacheRead + c.CostCacheWrite + c.CostGuardrail
-	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h}, c.Requests, c.Legs, c.Unknown, big.NewInt(int64(cost))}
+	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.GuardrailUnits}, c.Requests, c.Legs, c.Unknown, big.NewInt(int64(cost))}
 }
 
 // view is the books as all sides tell them, at one moment.
@@ -226,10 +233,19 @@ func (w *world) reported() (account, error) {
 		if !cost.IsInt() {
 			return nil, fmt.Errorf("cost %q is not whole pico-dollars", r.Cost)
 		}
-		// The report has one column for cache writes of both lifetimes.
-		sum.add(r.Tenant+" "+r.Model, line{tokens{r.Input, r.Output, r.CacheRead, r.CacheWrite, 0}, r.Requests, r.Legs, r.Unknown, new(big.Int).Set(cost.Num())})
+		// The report has one column for cache writes of both lifetimes, and none for
+		// the units of guardrails.
+		sum.add(r.Tenant+" "+r.Model, line{tokens{r.Input, r.Output, r.CacheRead, r.CacheWrite, 0, 0}, r.Requests, r.Legs, r.Unknown, new(big.Int).Set(cost.Num())})
 	}
 	return sum, nil
+}
+
+// unitsOf adds up the units of all policies.
+func unitsOf(u *wire.Usage) (n int64) {
+	for _, units := range u.GuardrailUnits {
+		n += units
+	}
+	return n
 }
 
 // believed is the largest count that the gateway takes for true (internal/meter,
@@ -246,7 +262,7 @@ func (w *world) problems(v *view) []string {
 	seen := map[string]bool{}
 	for _, s := range v.billed {
 		id := recordOf(&s)
-		used := tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h}
+		used := billedFor(&s)
 		a := v.attempts[id]
 		whole[id] = s.Complete && max(used.Input, used.Output, used.Read) <= believed
 		switch {
@@ -267,7 +283,7 @@ func (w *world) problems(v *view) []string {
 		case v.resolved[id]:
 			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
 		default:
-			if u := &a.End.Usage; (tokens{u.Input.N, u.Output.N, u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N}) != used {
+			if u := &a.End.Usage; (tokens{u.Input.N, u.Output.N, u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N, unitsOf(u)}) != used {
 				differ("record %s: END says %+v, the upstream billed %+v", id, *u, used)
 			}
 			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
@@ -303,7 +319,7 @@ func everything(l line) string {
 func joinWrites(a account) account {
 	joined := account{}
 	for key, l := range a {
-		l.Write5m, l.Write1h = l.Write5m+l.Write1h, 0
+		l.Write5m, l.Write1h, l.Units = l.Write5m+l.Write1h, 0, 0
 		joined[key] = l
 	}
 	return joined

@@ -70,7 +70,7 @@ func (w *world) within() (left int64) {
 	w.t.Helper()
 	spent := map[string]int64{}
 	for _, s := range w.standIn.billed(w.t) {
-		cost := tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h}.cost().Int64() / 1000
+		cost := billedFor(&s).cost().Int64() / 1000
 		switch tenantOf(s.Model) {
 		case "acme/a":
 			spent["acme/a month"] += cost

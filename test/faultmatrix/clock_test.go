@@ -117,7 +117,7 @@ func (w *world) chargedOnce() (n int) {
 	var spent int64
 	for _, s := range w.standIn.billed(w.t) {
 		if meter.RootOf(tenantOf(s.Model)) == "acme" {
-			spent += (tokens{s.Input, s.Output, s.CacheRead, s.CacheWrite5m, s.CacheWrite1h}).cost().Int64() / 1000
+			spent += billedFor(&s).cost().Int64() / 1000
 		}
 	}
 	for _, l := range w.caps {

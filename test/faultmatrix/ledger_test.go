@@ -264,6 +264,50 @@ func TestRow5Cut(t *testing.T) {
 	t.Logf("row 5: %s", &y)
 }
 
+// TestRow6Batches sends what gateways asked Redis again, late, in another order
+// and over another connection: batches twice, batches that overlap, grants and
+// returns of slices that are long over. Others it holds back until the gateways
+// have given up on them.
+func TestRow6Batches(t *testing.T) {
+	var y tally
+	s := startStandIn(t)
+	for seed := range max(2, share(50)) {
+		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
+			began := time.Now()
+			r := redistest.NewServer(t)
+			p := redistest.NewProxy(t, r.Addr)
+			w := newWorld(t, uint64(seed), s, p.URL())
+			w.budgeted("2.5", "2", "1.2")
+			w.run(2)
+			w.during(func() {
+				for i := range 12 {
+					w.pause(20*time.Millisecond, 120*time.Millisecond)
+					for range p.Replay(t, 1+w.rng.IntN(16), w.rng.IntN) {
+						y.kill("sent again")
+					}
+					switch i % 4 {
+					case 1:
+						p.Delay(time.Duration(w.rng.IntN(1500)) * time.Millisecond)
+						y.kill("held back")
+					case 2:
+						p.Delay(0)
+						p.LoseReplies(w.rng.IntN(10))
+						y.kill("replies lost")
+					case 3:
+						p.Heal()
+					}
+				}
+			})
+			w.equal(10 * time.Second)
+			p.Replay(t, 64, w.rng.IntN)
+			w.healed(&y, began)
+			w.within()
+			w.released()
+		})
+	}
+	t.Logf("row 6: %s", &y)
+}
+
 // TestRow7Cluster moves slots between the nodes of a cluster under load.
 func TestRow7Cluster(t *testing.T) {
 	var y tally

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -44,12 +45,15 @@ func TestRow18PricesChange(t *testing.T) {
 	g := w.gates[0]
 	doubled := strings.NewReplacer("0.003\n", "0.006\n", "0.015", "0.03", "0.0003", "0.0006", "0.00375", "0.0075", "write_1h: 0.006", "write_1h: 0.012").Replace(priceBook)
 	w.during(func() {
-		time.Sleep(300 * time.Millisecond)
-		w.write(filepath.Join(g.dir, "prices.yaml"), doubled)
-		_ = g.cmd.Process.Signal(syscall.SIGHUP)
-		time.Sleep(500 * time.Millisecond)
+		for _, book := range []string{doubled, priceBook, doubled, priceBook, doubled} {
+			w.pause(100*time.Millisecond, 300*time.Millisecond)
+			w.write(filepath.Join(g.dir, "prices.yaml"), book)
+			_ = g.cmd.Process.Signal(syscall.SIGHUP)
+		}
+		w.pause(300*time.Millisecond, 500*time.Millisecond)
 	})
 	g.stop()
+	w.verify()
 	versions, factors := w.byVersion(), map[int64]bool{}
 	var sum tokens
 	for version, l := range versions {
@@ -70,7 +74,7 @@ func TestRow18PricesChange(t *testing.T) {
 	}
 	var truth tokens
 	for _, b := range s.billed(t) {
-		truth = truth.plus(tokens{b.Input, b.Output, b.CacheRead, b.CacheWrite5m, b.CacheWrite1h})
+		truth = truth.plus(billedFor(&b))
 	}
 	if sum != truth {
 		t.Errorf("%+v counted, %+v billed", sum, truth)
@@ -125,6 +129,41 @@ func TestRow18WrongUnit(t *testing.T) {
 	if !bytes.Contains(out, []byte("per thousand or per million?")) {
 		t.Errorf("check says %s", out)
 	}
+}
+
+// TestRow13Converse has guardrails look at calls, plain and streamed: they bill
+// their units beside the model's tokens, alone when they block the input, and both
+// when they block the output.
+func TestRow13Converse(t *testing.T) {
+	var y tally
+	began := time.Now()
+	s, r := startStandIn(t), redistest.NewServer(t)
+	w := newWorld(t, 13, s, r.URL())
+	w.run(2)
+	for _, g := range w.gates {
+		g.traffic(60, 4, func(rng *rand.Rand) ask {
+			a := anything(rng)
+			a.op, a.guarded = operations[rng.IntN(2)], true
+			a.text = strings.Repeat("word ", 1+rng.IntN(900)) + [...]string{"", "#blockin", "#blockout", "#slow"}[rng.IntN(4)]
+			a.leave = [...]int{-1, -1, -1, 100}[rng.IntN(4)]
+			return a
+		})
+	}
+	v := w.equal(10 * time.Second)
+	blocked := 0
+	for _, b := range v.billed {
+		if b.GuardrailUnits == 0 {
+			t.Errorf("call %s was not looked at", b.RequestID)
+		}
+		if b.Input+b.Output == 0 {
+			blocked++
+		}
+	}
+	if blocked == 0 || v.ledger.total().Units == 0 {
+		t.Errorf("%d calls blocked, %d units in the ledger", blocked, v.ledger.total().Units)
+	}
+	w.healed(&y, began)
+	t.Logf("row 13: %d units, %d inputs blocked; %s", v.ledger.total().Units, blocked, &y)
 }
 
 // TestRow13Guardrail counts the text units of guardrails that stand alone.

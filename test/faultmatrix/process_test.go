@@ -133,6 +133,8 @@ const script = `rules:
 - {match: {text: "#exception"}, fault: {exception_after_frames: 2}}
 - {match: {text: "#crc"}, fault: {corrupt_crc: 3}}
 - {match: {text: "#nousage"}, fault: {missing_usage: true}}
+- {match: {text: "#blockin"}, answer: {stop_reason: guardrail_intervened, text: "blocked", input_tokens: 0, output_tokens: 0}}
+- {match: {text: "#blockout"}, answer: {stop_reason: guardrail_intervened, text: "blocked", output_tokens: 40}}
 - {match: {text: "#huge"}, answer: {input_tokens: 268435456, cache_read_tokens: 268435456}}
 - {match: {text: "#absurd"}, answer: {input_tokens: 268435457}}
 `

@@ -38,8 +38,9 @@ func tenantOf(model string) string {
 	return "?"
 }
 
-// The prices of all models, in pico-dollars per token, and the same as a book.
-var pico = tokens{Input: 3_000_000, Output: 15_000_000, Read: 300_000, Write5m: 3_750_000, Write1h: 6_000_000}
+// The prices of all models, in pico-dollars per token or unit, and the same as a
+// book. Units cost what the shipped book says.
+var pico = tokens{Input: 3_000_000, Output: 15_000_000, Read: 300_000, Write5m: 3_750_000, Write1h: 6_000_000, Units: 750_000_000}
 
 const priceBook = `per: thousand
 effective: 2026-01-01
@@ -237,6 +238,8 @@ type ask struct {
 	// leave is how many bytes of the answer the caller reads before it leaves; -1
 	// is all, -2 leaves before the head.
 	leave int
+	// guarded is whether a guardrail looks at it; for Converse only.
+	guarded bool
 }
 
 var operations = [...]string{"converse", "converse-stream", "invoke", "invoke-with-response-stream"}
@@ -267,6 +270,9 @@ func saying(words ...string) func(*rand.Rand) ask {
 
 func (a *ask) body() string {
 	switch {
+	case a.guarded:
+		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200},`+
+			`"guardrailConfig":{"guardrailIdentifier":"abcdefgh","guardrailVersion":"1","trace":"enabled"}}`, a.text)
 	case !strings.HasPrefix(a.op, "invoke"):
 		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200}}`, a.text)
 	case a.family == 0:

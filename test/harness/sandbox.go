@@ -60,18 +60,20 @@ func (s *Sandbox) URL() string { return "http://" + s.Addr }
 
 // Served is one line of the stand-in's log: what it billed.
 type Served struct {
-	RequestID    string            `json:"request_id"`
-	Operation    string            `json:"operation"`
-	Model        string            `json:"model"`
-	Input        int64             `json:"input"`
-	Output       int64             `json:"output"`
-	CacheRead    int64             `json:"cache_read"`
-	CacheWrite5m int64             `json:"cache_write_5m"`
-	CacheWrite1h int64             `json:"cache_write_1h"`
-	Status       int               `json:"status"`
-	Stream       bool              `json:"stream"`
-	Complete     bool              `json:"complete"`
-	Metadata     map[string]string `json:"metadata"`
+	RequestID    string `json:"request_id"`
+	Operation    string `json:"operation"`
+	Model        string `json:"model"`
+	Input        int64  `json:"input"`
+	Output       int64  `json:"output"`
+	CacheRead    int64  `json:"cache_read"`
+	CacheWrite5m int64  `json:"cache_write_5m"`
+	CacheWrite1h int64  `json:"cache_write_1h"`
+	// GuardrailUnits are text units.
+	GuardrailUnits int64             `json:"guardrail_units"`
+	Status         int               `json:"status"`
+	Stream         bool              `json:"stream"`
+	Complete       bool              `json:"complete"`
+	Metadata       map[string]string `json:"metadata"`
 }
 
 // Log reads what the stand-in has served so far.

@@ -44,6 +44,7 @@ func converseBody(c *call, r *reply) object {
 		"metrics":    object{"latencyMs": r.latency},
 	}
 	echoTier(c, body)
+	r.guard.tell(body)
 	return body
 }
 
@@ -96,6 +97,7 @@ func converseEvents(c *call, r *reply) []event {
 	}
 	last := object{"usage": r.converseUsage(), "metrics": object{"latencyMs": r.latency}}
 	echoTier(c, last)
+	r.guard.tell(last)
 	return append(out,
 		event{kind: "messageStop", payload: object{"stopReason": r.stop}},
 		event{kind: "metadata", payload: last, usage: true})

@@ -26,7 +26,8 @@ type Entry struct {
 	CacheRead    int64 `json:"cache_read"`
 	CacheWrite5m int64 `json:"cache_write_5m"`
 	CacheWrite1h int64 `json:"cache_write_1h"`
-	// GuardrailUnits are text units billed, for the guardrail operations.
+	// GuardrailUnits are text units billed, by the guardrail operations
+	// and by Converse with a guardrail.
 	GuardrailUnits int64 `json:"guardrail_units,omitempty"`
 
 	Status    int               `json:"status"` // HTTP status, 0 when there was no answer

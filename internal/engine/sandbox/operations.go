@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -80,13 +79,6 @@ func echoHeader(c *call) map[string]string {
 	return h
 }
 
-// textUnits is the measure of guardrails: a thousand characters begun.
-func textUnits(body object) int64 {
-	characters := 0
-	eachText(body, "", func(s string) { characters += utf8.RuneCountInString(s) })
-	return int64(characters+999) / 1000
-}
-
 // applyGuardrail bills the content policy only. A rule with the stop reason
 // guardrail_intervened makes it intervene, with the rule's text as output.
 func (x *exchange) applyGuardrail() (*outcome, *failure) {
@@ -95,11 +87,7 @@ func (x *exchange) applyGuardrail() (*outcome, *failure) {
 	}
 	units := textUnits(object{"content": x.call.body["content"]})
 	x.entry.GuardrailUnits = units
-	usage := object{
-		"contentPolicyUnits": units, "topicPolicyUnits": 0, "wordPolicyUnits": 0, "sensitiveInformationPolicyUnits": 0,
-		"sensitiveInformationPolicyFreeUnits": 0, "contextualGroundingPolicyUnits": 0, "contentPolicyImageUnits": 0,
-	}
-	body := object{"usage": usage, "action": "NONE", "actionReason": "No action.", "outputs": []any{}, "assessments": []any{}}
+	body := object{"usage": policyUsage(units), "action": "NONE", "actionReason": "No action.", "outputs": []any{}, "assessments": []any{}}
 	if x.rule.Answer.StopReason == "guardrail_intervened" {
 		body["action"], body["actionReason"] = "GUARDRAIL_INTERVENED", "Guardrail blocked."
 		body["outputs"] = []any{object{"text": x.rule.Answer.Text}}

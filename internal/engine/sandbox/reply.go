@@ -18,6 +18,7 @@ type reply struct {
 	input, output, cacheRead, write5m, write1h int64
 	copies                                     int64
 	latency                                    int64 // milliseconds
+	guard                                      *guarding
 }
 
 // canned is the default answer. The reference differs by seed, model and text.
@@ -54,6 +55,7 @@ func newReply(c *call, a *Answer, seed uint64) *reply {
 	if c.family != nil {
 		r.suit(c.family)
 	}
+	r.guard = guardingOf(c, r)
 	return r
 }
 
@@ -120,6 +122,9 @@ func reference(seed uint64, model, text string) uint64 {
 func (r *reply) bill(e *Entry) {
 	e.Input, e.Output = r.input, r.output
 	e.CacheRead, e.CacheWrite5m, e.CacheWrite1h = r.cacheRead, r.write5m, r.write1h
+	if r.guard != nil {
+		e.GuardrailUnits = r.guard.input + r.guard.output
+	}
 }
 
 // usageMembers are the members that report usage, in any family.

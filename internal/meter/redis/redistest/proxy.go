@@ -1,16 +1,21 @@
 package redistest
 
 import (
+	"bytes"
+	"io"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// Proxy stands before a server and loses replies when told to: the server does
-// what it was asked and the client never hears of it.
+// Proxy stands before a server. When told to it loses replies, so that the
+// server does what it was asked and the client never hears of it; holds requests
+// back, so that the client has given up on them when they arrive; and sends
+// requests again.
 type Proxy struct {
 	Addr string
 
@@ -18,11 +23,16 @@ type Proxy struct {
 	listener net.Listener
 	passing  atomic.Int64 // replies that still pass
 	lost     atomic.Int64
+	delay    atomic.Int64 // of requests, in nanoseconds
 	wg       sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{} // guarded by mu; nil after close
+	mu    sync.Mutex            // guards the following
+	conns map[net.Conn]struct{} // nil after close
+	past  [][]byte              // the newest requests, as they came
 }
+
+// keepRequests is how many requests a proxy can send again.
+const keepRequests = 256
 
 // NewProxy starts a proxy before addr. It ends with the test.
 func NewProxy(tb testing.TB, addr string) *Proxy {
@@ -49,6 +59,49 @@ func (p *Proxy) LoseReplies(after int) { p.passing.Store(int64(after)) }
 // Heal ends LoseReplies.
 func (p *Proxy) Heal() { p.passing.Store(math.MaxInt64) }
 
+// Delay holds requests back from now on; 0 ends it.
+func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
+
+// Replay sends so many requests of the past again, those that pick names among
+// the ones there are, over a connection of their own. Nobody hears the replies.
+// It returns how many were sent.
+func (p *Proxy) Replay(tb testing.TB, n int, pick func(n int) int) int {
+	tb.Helper()
+	server, err := net.DialTimeout("tcp", p.target, time.Second)
+	if err != nil {
+		return 0 // it is away
+	}
+	defer server.Close() //nolint:errcheck // nothing is expected of it
+	p.mu.Lock()
+	past := slices.Clone(p.past)
+	p.mu.Unlock()
+	if len(past) == 0 {
+		return 0
+	}
+	for range n {
+		if _, err := server.Write(past[pick(len(past))]); err != nil {
+			return 0
+		}
+	}
+	// The server has carried all out when it answers what comes last.
+	if _, err := server.Write([]byte("*1\r\n$4\r\nQUIT\r\n")); err != nil {
+		return 0
+	}
+	_ = server.SetReadDeadline(time.Now().Add(5 * time.Second)) // a paused server does it later
+	_, _ = io.Copy(io.Discard, server)
+	return n
+}
+
+// remember keeps a request for Replay.
+func (p *Proxy) remember(request []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.past) == keepRequests {
+		p.past = p.past[1:]
+	}
+	p.past = append(p.past, bytes.Clone(request))
+}
+
 // Lost is how many replies were lost so far.
 func (p *Proxy) Lost() int64 { return p.lost.Load() }
 
@@ -70,8 +123,12 @@ func (p *Proxy) accept() {
 			return
 		}
 		p.wg.Add(2)
-		go p.pipe(server, client, func() bool { return true })
-		go p.pipe(client, server, func() bool {
+		go p.pipe(server, client, func(request []byte) bool {
+			p.remember(request)
+			time.Sleep(time.Duration(p.delay.Load()))
+			return true
+		})
+		go p.pipe(client, server, func([]byte) bool {
 			if p.passing.Add(-1) >= 0 {
 				return true
 			}
@@ -82,13 +139,13 @@ func (p *Proxy) accept() {
 }
 
 // pipe copies until one side ends or pass refuses what was read.
-func (p *Proxy) pipe(to, from net.Conn, pass func() bool) {
+func (p *Proxy) pipe(to, from net.Conn, pass func([]byte) bool) {
 	defer p.wg.Done()
 	defer p.drop(to, from)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && !pass() {
+		if n > 0 && !pass(buf[:n]) {
 			return
 		}
 		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
