@@ -47,9 +47,7 @@ func (p *pump) heartbeat(ctx context.Context) {
 	}
 	if err != nil {
 		p.opts.Log.Debug("ledger cannot be asked", "error", err) // posting will say so
-		return
 	}
-	p.listen(ctx)
 }
 
 // maxProbes is how many lanes of writers that have left a heartbeat looks at.

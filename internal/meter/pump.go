@@ -46,7 +46,8 @@ type pump struct {
 	heads      map[lane]uint64 // as the main reader has seen them
 	retry      backoff         // of lanes that lag
 	retryAt    time.Time
-	listened   int // how many of the quiet roots had their turn
+	listened   int       // the root that had its turn
+	deafUntil  time.Time // after a ledger that did not answer
 
 	checkpoints chan checkpointResult // of the one being written, nil for none
 
@@ -59,6 +60,7 @@ type pump struct {
 	fenced      bool
 	regressions int64
 	progressed  time.Time
+	heard       map[string]bool // roots of which the ledger answered in this round
 }
 
 // track is how far one lane is posted.
@@ -92,7 +94,7 @@ func newPump(opts Options, log *journal.Journal, h *history, checkpoint map[lane
 	p := &pump{
 		opts: opts, log: log, stop: make(chan struct{}), done: make(chan struct{}),
 		checkpoint: checkpoint, through: h.through, retry: backoff{most: opts.MaxWait},
-		heads: make(map[lane]uint64), lanes: make(map[lane]*track), retired: h.retired, progressed: opts.Now(),
+		heads: make(map[lane]uint64), lanes: make(map[lane]*track), retired: h.retired, progressed: opts.Now(), heard: make(map[string]bool),
 	}
 	p.main = journal.NewReader(log.Disk(), journal.Position{})
 	if h.through > 0 {
@@ -116,7 +118,7 @@ func (p *pump) run(ctx context.Context, tick func()) {
 	defer close(p.done)
 	failing := backoff{most: p.opts.MaxWait}
 	wait := time.Duration(0)
-	beat := p.opts.Now()
+	beat := p.opts.Now().Add(p.opts.Heartbeat)
 	for p.sleep(wait) {
 		tick()
 		if now := p.opts.Now(); !now.Before(beat) {
@@ -129,6 +131,7 @@ func (p *pump) run(ctx context.Context, tick func()) {
 			p.opts.Log.Warn("ledger does not answer; records wait in the journal", "error", err, "retry_in", wait)
 		} else {
 			failing.reset()
+			p.listen(ctx)
 		}
 		p.maintain()
 	}
@@ -374,6 +377,9 @@ func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
 	defer cancel()
 	p.opts.Crash.At(ApplySent)
 	applied, err := p.opts.Ledger.Apply(ctx, b)
+	if err == nil {
+		p.hear(b.Root)
+	}
 	p.opts.Crash.At(ApplyReply)
 	return applied, err
 }
