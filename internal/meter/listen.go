@@ -12,11 +12,10 @@ func (p *pump) listen(ctx context.Context) {
 	if p.opts.Listen == nil || p.isFenced() || p.opts.Now().Before(p.deafUntil) {
 		return
 	}
-	writer := p.log.Identity().Writer
 	_, err := forEach(p.turn(p.opts.Listen()), func(root string) error {
 		ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 		defer cancel()
-		_, err := p.opts.Ledger.Watermark(ctx, writer, root)
+		_, err := p.opts.Ledger.Watermark(ctx, p.writer, root)
 		return err
 	})
 	if err != nil {
