@@ -43,7 +43,7 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 	}
 	c.DataDir = absolute(main.file, c.DataDir)
 	d.include(main, c)
-	c.source = &source{files: d.files, at: main.at}
+	c.source = &source{files: d.files, globs: d.includes, at: main.at}
 	known := faultPaths(d.faults)
 	for _, p := range validate(c, d.env) {
 		if !known[p.Path] { // else the value was not read
@@ -160,4 +160,16 @@ func (c *Config) Files() []string {
 		names[i] = f.name
 	}
 	return names
+}
+
+// Included returns the files that the globs of include match now, in order: also
+// those that appeared since the configuration was read.
+func (c *Config) Included() []string {
+	var names []string
+	for _, pattern := range c.source.globs {
+		matches, _ := filepath.Glob(pattern) // it was a good pattern when it was read
+		names = append(names, matches...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

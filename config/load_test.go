@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // testEnv is the environment of the tests.
 func testEnv(name string) string {
-	return map[string]string{"SLUICE_DEMO_KEY": "demo-key", "SET": "value", "PORT": "8099", "AWS_REGION": "eu-north-1"}[name]
+	return map[string]string{"SLUICE_DEMO_KEY": "demo-key", "SET": "value", "PORT": "8099", "AWS_REGION": "eu-north-1",
+		"SLUICE_SUPPORT_KEY": "SLKAAAAAAAAAAAAAAAAAAAAA", "SLUICE_WEBHOOK_SECRET": "a secret of the test"}[name]
 }
 
 // mustParse parses a configuration that is right.

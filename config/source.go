@@ -9,6 +9,7 @@ import (
 // positions. It is read only once the configuration is loaded.
 type source struct {
 	files []*file
+	globs []string // of include
 	at    map[string]place
 }
 

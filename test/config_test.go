@@ -154,8 +154,11 @@ func TestReload(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, func() (bool, string) {
 		code, r := gw.Readyz()
 		said := r.Degraded["configuration"]
-		return code == http.StatusOK && r.Ready && strings.Contains(said, "sluice.yaml:6:21"), fmt.Sprintf("/readyz: %d %+v", code, r)
+		return code == http.StatusOK && r.Ready && strings.HasPrefix(said, "refused at 20"), fmt.Sprintf("/readyz: %d %+v", code, r)
 	})
+	if _, page := gw.Page("/readyz"); strings.Contains(page, "soon") || strings.Contains(page, "sluice.yaml") {
+		t.Errorf("/readyz shows the configuration: %s", page)
+	}
 	if log := gw.Log.String(); !strings.Contains(log, "the last good one stays") || !strings.Contains(log, "sluice.yaml:6:21") {
 		t.Errorf("the log does not tell of the bad configuration:\n%s", log)
 	}
@@ -175,6 +178,63 @@ func TestReload(t *testing.T) {
 	want("with a setting that needs a restart", 200, 200)
 	if log := gw.Log.String(); !strings.Contains(log, "need a restart") || !strings.Contains(log, `"journal"`) {
 		t.Errorf("the log does not name the setting that needs a restart:\n%s", log)
+	}
+}
+
+// TestReloadFindsNewFiles adds a file that an include glob matches, and takes it
+// away again.
+func TestReloadFindsNewFiles(t *testing.T) {
+	sandbox := harness.StartSandbox(t, script)
+	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "beta")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\ninclude: [tenants/*.yaml]\n",
+		sandbox.URL(), first.KeyID)})
+	want := func(what string, status int) {
+		t.Helper()
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+			got := gw.Post(t, second.BearerCredential, "/model/amazon.nova-lite-v1%3A0/converse", ask).Status
+			return got == status, fmt.Sprintf("%s: %d, want %d", what, got, status)
+		})
+	}
+	want("before there is a directory", 403)
+	file := filepath.Join(gw.Dir, "tenants", "beta.yaml")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, "tenants: [{id: beta, keys: [%s]}]\n", second.KeyID), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want("with the file", 200)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	want("without it again", 403)
+}
+
+// TestReadyzWhileDraining: load balancers must stop sending as soon as a gateway
+// begins to drain, although it still answers what it has.
+func TestReadyzWhileDraining(t *testing.T) {
+	sandbox := harness.StartSandbox(t, "rules: [{delay: {first_byte: 60s}}]\n")
+	key := harness.NewKey(t, "acme")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n", sandbox.URL(), key.KeyID)})
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_ = post(gw, key, "/model/test.model/converse", ask) // cut off when the test ends
+	}()
+	defer func() { gw.Kill(); <-sent }()
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		return gw.Metric("sluice_requests_in_flight") == 1, "the request is not under way"
+	})
+	if code, r := gw.Readyz(); code != http.StatusOK || !r.Ready || r.Draining {
+		t.Fatalf("/readyz before: %d %+v", code, r)
+	}
+	gw.Signal(syscall.SIGTERM)
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		code, r := gw.Readyz()
+		return code == http.StatusServiceUnavailable && !r.Ready && r.Draining, fmt.Sprintf("/readyz: %d %+v", code, r)
+	})
+	if gw.Exited() {
+		t.Error("it did not wait for the request")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -111,8 +112,9 @@ func TestTraces(t *testing.T) {
 	refusal := answerWith(400, jsonHeader+"x-amzn-ErrorType: ValidationException\r\n", `{"message":"`+errorCanary+`"}`)
 	frame := func(kind, payload string) []byte { return chunk(harness.EncodeFrame(t, "event", kind, payload)) }
 	upstream := harness.StartScripted(t, map[string]harness.Play{
-		light:      inTurn(writes(errorWith(429, "ThrottlingException")), writes(refusal)),
-		escalation: writes(answerWith(200, jsonHeader+"x-amzn-RequestId: upstream-1\r\n", answer)),
+		light:          inTurn(writes(errorWith(429, "ThrottlingException")), writes(refusal)),
+		"test.watched": writes(answerWith(200, jsonHeader, answer)),
+		escalation:     writes(answerWith(200, jsonHeader+"x-amzn-RequestId: upstream-1\r\n", answer)),
 		"test.stream": writes(streamHead, frame("messageStart", `{"role":"assistant"}`), frame("contentBlockDelta", `{"delta":{"text":"`+answerCanary+`"}}`),
 			frame("messageStop", `{"stopReason":"end_turn"}`), frame("metadata", `{"usage":{"inputTokens":3,"outputTokens":2}}`), lastChunk),
 		"test.broken": writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n" + jsonHeader + "\r\n" + answerCanary)),
@@ -124,9 +126,9 @@ timeouts: {idle: 300ms}
 ledger: {redis: %q}
 telemetry: {otlp: %q, sample: 0}
 aliases: {auto: %q}
-tenants: [{id: acme/support, keys: [%s], output_tokens: {max: 100}}]
-cascades: [{name: support, match: request.model == "auto", mode: rules, light: %q, escalation: %q, escalate_if: [{id: words, if: 'request.text.contains("contract")'}]}]
-`, upstream.URL(), redis.URL(), spans.URL, escalation, key.KeyID, light, escalation)})
+tenants: [{id: acme/support, keys: [%s], output_tokens: {max: 100}}, {id: acme/shadow}]
+cascades: [{name: watch, match: request.model == "watched", mode: observe, light: test.watched, escalation: %q, shadow: {tenant: acme/shadow, fraction: 1}}, {name: support, match: request.model == "auto", mode: rules, light: %q, escalation: %q, escalate_if: [{id: words, if: 'request.text.contains("contract")'}]}]
+`, upstream.URL(), redis.URL(), spans.URL, escalation, key.KeyID, escalation, light, escalation)})
 
 	traced := func(cred harness.Credential, flags string) harness.Credential {
 		return func(req *http.Request, body []byte) error {
@@ -157,6 +159,11 @@ cascades: [{name: support, match: request.model == "auto", mode: rules, light: %
 		req.Header.Set("traceparent", "00-"+failedTrace+"-"+callerSpan+"-01")
 		return key.BearerCredential(req, body)
 	}, "/model/test.broken/converse", prompt)
+	gw.Post(t, key.BearerCredential, "/model/watched/converse", prompt)
+	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		pair, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "watch.jsonl"))
+		return bytes.HasSuffix(pair, []byte("\n")), fmt.Sprint(err)
+	})
 	_, metrics := gw.Page("/metrics")
 	gw.Stop()
 

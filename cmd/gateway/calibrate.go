@@ -62,9 +62,9 @@ func calibrateCommand() *cobra.Command {
 }
 
 func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) error {
-	snap, problems := compile(cfg, nil)
-	if err := cfg.Report(problems); err != nil {
-		return invalid{err}
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return err
 	}
 	at := slices.IndexFunc(cfg.Cascades, func(c config.Cascade) bool { return c.Name == f.cascade })
 	if at < 0 {

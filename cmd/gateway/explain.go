@@ -72,9 +72,9 @@ func runExplain(cmd *cobra.Command, cfg *config.Config, f *explainFlags) error {
 	if f.format != "text" && f.format != "json" {
 		return invalid{fmt.Errorf("there is no format %q; there are text and json", f.format)}
 	}
-	snap, problems := compile(cfg, nil)
-	if err := cfg.Report(problems); err != nil {
-		return invalid{err}
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return err
 	}
 	r, err := f.read(cmd.InOrStdin(), cfg.BasePath)
 	if err != nil {

@@ -8,16 +8,19 @@ import (
 )
 
 // readiness is what /readyz shows. Only what would refuse new requests makes
-// the gateway unready; everything else is degraded and named.
+// the gateway unready; everything else is degraded and named. Nobody is asked who
+// they are here, so nothing of the configuration is in it.
 type readiness struct {
 	Ready    bool              `json:"ready"`
+	Draining bool              `json:"draining,omitempty"`
 	Degraded map[string]string `json:"degraded,omitempty"`
 	Backlog  uint64            `json:"ledger_backlog"`
 }
 
 func (g *gate) ready() (ok bool, state any) {
 	s := g.books.meter.Status()
-	r := readiness{Ready: s.Fault == nil, Degraded: map[string]string{}, Backlog: s.Backlog}
+	r := readiness{Draining: g.draining.Load(), Degraded: map[string]string{}, Backlog: s.Backlog}
+	r.Ready = s.Fault == nil && !r.Draining
 	note := func(part string, err error) {
 		if err != nil {
 			r.Degraded[part] = err.Error()
@@ -32,8 +35,11 @@ func (g *gate) ready() (ok bool, state any) {
 		note("ledger of "+root, err)
 	}
 	g.mu.Lock()
-	note("configuration", g.failed)
+	refused := g.refused
 	g.mu.Unlock()
+	if !refused.IsZero() {
+		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) + "; the log and gateway check say why"
+	}
 	return r.Ready, r
 }
 

@@ -24,10 +24,11 @@ type reloader struct {
 	hash    [sha256.Size]byte
 }
 
-// contents hashes all files of the configuration in use.
+// contents hashes all files of the configuration in use, and those that it would
+// include by now.
 func (r *reloader) contents() [sha256.Size]byte {
 	h := sha256.New()
-	for _, file := range r.current.Files() {
+	for _, file := range append(r.current.Files(), r.current.Included()...) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			data = []byte(err.Error())
@@ -48,11 +49,11 @@ func (r *reloader) reload(ctx context.Context) {
 	if err := r.try(ctx); err != nil {
 		r.gate.log.Error("configuration refused, the last good one stays", "err", err)
 		r.gate.tel.Metrics().LoadFailed()
-		r.gate.reloaded(err)
+		r.gate.reloaded(time.Now())
 		return
 	}
 	r.gate.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
-	r.gate.reloaded(nil)
+	r.gate.reloaded(time.Time{})
 	if !slices.Equal(files, r.current.Files()) {
 		r.hash = r.contents()
 	}
@@ -78,8 +79,9 @@ func (r *reloader) try(ctx context.Context) error {
 	return nil
 }
 
-func (g *gate) reloaded(err error) {
+// reloaded notes when the last reload was refused, the zero time when it was not.
+func (g *gate) reloaded(refused time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failed = err
+	g.refused = refused
 }

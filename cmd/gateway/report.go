@@ -162,9 +162,9 @@ func savingsCommand() *cobra.Command {
 }
 
 func runSavings(cmd *cobra.Command, cfg *config.Config, span report.Query, format report.Format) error {
-	snap, problems := compile(cfg, nil)
-	if err := cfg.Report(problems); err != nil {
-		return invalid{err}
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return err
 	}
 	source, done, err := openSource(cfg)
 	if err != nil {

@@ -65,8 +65,10 @@ type gate struct {
 	memory  *cascade.Memory
 	roots   atomic.Pointer[[]string] // that the meter listens to
 
-	mu     sync.Mutex // guards the following
-	failed error      // why the last reload was refused
+	draining atomic.Bool // no new requests are taken
+
+	mu      sync.Mutex // guards the following
+	refused time.Time  // when the last reload was, zero when it was not
 }
 
 // serve runs the gateway until ctx ends, then drains. load reads the
@@ -81,6 +83,7 @@ func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	served := make(chan error, 1)
 	go func() { served <- g.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(func(ctx context.Context) {
+		g.draining.Store(true)
 		g.log.Info("draining", "at_most", cfg.Timeouts.Drain)
 		if err := g.edge.Shutdown(ctx); err != nil {
 			g.log.Warn("requests were cut off", "err", err)
@@ -112,7 +115,7 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 		return err
 	}
 	if g.tel, err = telemetry.New(ctx, telemetry.Options{
-		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Content: cfg.Telemetry.Content, Version: version, Log: g.log,
+		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: g.log,
 	}); err != nil {
 		return err
 	}
@@ -122,11 +125,11 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 		return invalid{err}
 	}
 	warn(g.log, cfg, problems)
-	if g.books, err = openBooks(ctx, cfg, g); err != nil {
+	if g.books, err = openBooks(ctx, snapshot, g); err != nil {
 		return err
 	}
 	closing.add(g.books.close)
-	g.books.meter.SetPrices(snapshot.Prices)
+	g.books.use(snapshot)
 	return g.startEdge(ctx, cfg, snapshot, closing)
 }
 
@@ -166,7 +169,7 @@ func (g *gate) use(ctx context.Context, s *gateway.Snapshot) error {
 	s.Upstream = engine
 	g.listenTo(s.Config)
 	g.line.Use(s)
-	g.books.meter.SetPrices(s.Prices)
+	g.books.use(s)
 	return nil
 }
 

@@ -79,6 +79,16 @@ func compile(cfg *config.Config, secrets *tenant.Secrets) (*gateway.Snapshot, []
 	return s, append(all, problems...)
 }
 
+// compileKeyless compiles a configuration for a command that checks no caller's
+// credential. Its mistakes are the user's.
+func compileKeyless(cfg *config.Config) (*gateway.Snapshot, error) {
+	s, problems := compile(cfg, nil)
+	if err := cfg.Report(problems); err != nil {
+		return nil, invalid{err}
+	}
+	return s, nil
+}
+
 // warn logs the problems that do not stop the start.
 func warn(log *slog.Logger, cfg *config.Config, problems []config.Problem) {
 	for _, p := range problems {

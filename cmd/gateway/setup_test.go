@@ -2,10 +2,29 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/config"
 )
+
+// TestExampleIsRight compiles the example of every key. Nothing is wrong with it
+// but that the files are missing that a cascade learns from.
+func TestExampleIsRight(t *testing.T) {
+	env := func(name string) string {
+		return map[string]string{"SLUICE_SUPPORT_KEY": explainKey, "SLUICE_WEBHOOK_SECRET": "a secret of the test"}[name]
+	}
+	cfg, err := config.Load(filepath.Join("..", "..", "config", "example.yaml"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, problems := compile(cfg, nil)
+	for _, p := range problems {
+		if !p.Warning && p.Path != "cascades[0].pre_score" {
+			t.Errorf("%s: %s", p.Path, p.Message)
+		}
+	}
+}
 
 // FuzzAllFaults looks for further mistakes in what could be read of broken
 // configurations: nothing may break on the parts that are missing.

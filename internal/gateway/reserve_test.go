@@ -58,6 +58,15 @@ type fixture struct {
 	answer func(model string, n int64) (*engine.Response, error)
 	calls  atomic.Int64
 	ids    atomic.Int64
+	now    func() time.Time
+}
+
+// earlyInMinute is a running clock that begins a second after a full minute, so
+// that no slow test crosses into the next window of a rate.
+func earlyInMinute() func() time.Time {
+	begun := time.Now()
+	ahead := begun.Truncate(time.Minute).Add(time.Minute + time.Second).Sub(begun)
+	return func() time.Time { return time.Now().Add(ahead) }
 }
 
 func (f *fixture) Attempt(_ context.Context, r *engine.Request) (*engine.Response, error) {
@@ -90,7 +99,8 @@ func newFixture(t *testing.T, parentUSD, own string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{bearer: creds.Bearer, answer: completed, ledger: &embedded.State{}}
+	f := &fixture{bearer: creds.Bearer, answer: completed, now: earlyInMinute()}
+	f.ledger = &embedded.State{Now: f.now}
 	cfg := load(t, strings.ReplaceAll(fmt.Sprintf(settings, parentUSD, own), "KEY", keyID))
 	f.open(t, journal.Dir(dir))
 	f.use(t, cfg, secrets)
@@ -100,14 +110,14 @@ func newFixture(t *testing.T, parentUSD, own string) *fixture {
 func (f *fixture) open(t *testing.T, disk journal.Disk) {
 	t.Helper()
 	var err error
-	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond})
+	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond, Now: f.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, id := f.meter.Journal()
-	f.desk = budget.New(budget.Options{Lender: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers})
+	f.desk = budget.New(budget.Options{Lender: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers, Now: f.now})
 	f.line = New(Options{
-		Meter: f.meter, Budgets: f.desk, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Meter: f.meter, Budgets: f.desk, Log: slog.New(slog.DiscardHandler), Now: f.now,
 		NewID: func() string { return fmt.Sprintf("%026d", f.ids.Add(1)) },
 	})
 }

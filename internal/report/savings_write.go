@@ -1,14 +1,10 @@
 package report
 
 import (
-	"bufio"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"math/big"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -85,20 +81,14 @@ var savingFigures = []savingFigure{
 // null in JSON, empty in CSV and "not measured" in a table, never zero. It
 // fails with ErrQuery on an unknown format, else with what w fails with.
 func WriteSavings(w io.Writer, format Format, rows []saving.Saving) error {
-	out := bufio.NewWriter(w)
 	switch format {
-	case JSON:
-		writeSavingsJSON(out, rows)
-	case CSV:
-		if err := writeSavingsCSV(out, rows); err != nil {
-			return err
-		}
+	case JSON, CSV:
+		return savingsSheet(rows).write(w, format)
 	case Table:
-		writeSavingsTable(out, rows)
+		return savingsTable(rows).write(w)
 	default:
-		return fmt.Errorf("%w: there is no format %q; there are table, csv and json", ErrQuery, format)
+		return errFormat(format)
 	}
-	return out.Flush()
 }
 
 // SavingWarnings says in what the savings are not the whole truth.
@@ -127,71 +117,34 @@ func SavingWarnings(rows []saving.Saving) []Warning {
 	return out
 }
 
-func writeSavingsJSON(out *bufio.Writer, rows []saving.Saving) {
-	out.WriteString("[")
+func savingsSheet(rows []saving.Saving) *sheet {
+	s := &sheet{names: []string{"from", "to"}}
+	for _, f := range savingFigures {
+		s.names = append(s.names, f.name)
+	}
 	for i := range rows {
 		r := &rows[i]
-		if i > 0 {
-			out.WriteString(",")
-		}
-		fmt.Fprintf(out, "\n  {\"from\":%s,\"to\":%s", quoted(stamp(r.From)), quoted(stamp(r.To)))
+		line := texts(stamp(r.From), stamp(r.To))
 		for _, f := range savingFigures {
-			text := f.text(r)
-			switch {
-			case f.kind == claimed && text == "":
-				text = "null"
-			case f.kind != number:
-				text = quoted(text)
+			v := value{f.text(r), f.kind == number}
+			if f.kind == claimed && v.text == "" {
+				v = null
 			}
-			fmt.Fprintf(out, ",%s:%s", quoted(f.name), text)
+			line = append(line, v)
 		}
-		out.WriteString("}")
+		s.rows = append(s.rows, line)
 	}
-	if len(rows) > 0 {
-		out.WriteString("\n")
-	}
-	out.WriteString("]\n")
+	return s
 }
 
-func writeSavingsCSV(out *bufio.Writer, rows []saving.Saving) error {
-	lines := [][]string{{"from", "to"}}
-	for _, f := range savingFigures {
-		lines[0] = append(lines[0], f.name)
-	}
+// savingsTable has the columns that people need, with rounded amounts.
+func savingsTable(rows []saving.Saving) *table {
+	names := []string{"cascade", "requests", "light", "spent", "escalation alone", "saved", "95 % interval", "saved %", "quality loss"}
+	t := &table{lines: [][]string{names}, left: func(column int) bool { return column == 0 || column == len(names)-1 }}
 	for i := range rows {
-		line := []string{stamp(rows[i].From), stamp(rows[i].To)}
-		for _, f := range savingFigures {
-			line = append(line, f.text(&rows[i]))
-		}
-		lines = append(lines, line)
+		t.lines = append(t.lines, savingCells(&rows[i]))
 	}
-	return csv.NewWriter(out).WriteAll(lines)
-}
-
-// writeSavingsTable writes the columns that people need, with rounded amounts.
-func writeSavingsTable(out *bufio.Writer, rows []saving.Saving) {
-	lines := [][]string{{"cascade", "requests", "light", "spent", "escalation alone", "saved", "95 % interval", "saved %", "quality loss"}}
-	for i := range rows {
-		lines = append(lines, savingCells(&rows[i]))
-	}
-	widths := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range lines {
-		var b strings.Builder
-		for i, cell := range line {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 || i == len(line)-1 {
-				b.WriteString(cell + pad + gap)
-				continue
-			}
-			b.WriteString(pad + cell + gap)
-		}
-		out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
-	}
+	return t
 }
 
 func savingCells(s *saving.Saving) []string {
@@ -204,7 +157,7 @@ func savingCells(s *saving.Saving) []string {
 		interval = cents(&s.Low) + " to " + cents(&s.High)
 	}
 	return []string{
-		printable(s.Cascade), strconv.FormatInt(s.Requests, 10), strconv.FormatInt(s.Light, 10),
+		s.Cascade, strconv.FormatInt(s.Requests, 10), strconv.FormatInt(s.Light, 10),
 		cents(&s.Spent), alone, saved, interval, percent, s.Quality.String(),
 	}
 }

@@ -35,8 +35,6 @@ const (
 	AttrGenAICacheWrite   = "gen_ai.usage.cache_write.input_tokens"
 	AttrGenAIFinish       = "gen_ai.response.finish_reasons"
 	AttrGenAIFirstChunk   = "gen_ai.response.time_to_first_chunk" // seconds
-	AttrGenAIPrompt       = "gen_ai.input.messages"               // only when content is switched on
-	AttrGenAIAnswer       = "gen_ai.output.messages"              // likewise
 
 	// ProviderBedrock is the value of provider and system.
 	ProviderBedrock = "aws.bedrock"

@@ -26,7 +26,6 @@ type RequestSpan struct {
 
 // LegSpan is the span of one upstream attempt. A nil one does nothing.
 type LegSpan struct {
-	tel  *Telemetry
 	ctx  context.Context //nolint:containedctx // carries the span, nothing else
 	span trace.Span
 }
@@ -99,7 +98,7 @@ func (t *Telemetry) Request(h wire.Header) *RequestSpan {
 		ctx = propagator.Extract(ctx, carrier{&h})
 	}
 	ctx, span := t.tracer.Start(ctx, spanNameServer, t.requestKind...)
-	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{t, ctx, span}}
+	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{ctx, span}}
 }
 
 // Sampled reports whether the span is recorded. Callers need not ask: it is for
@@ -143,7 +142,7 @@ func (r *RequestSpan) Leg(s LegStart) *LegSpan {
 	attrs.positive(AttrGenAIMaxTokens, s.MaxTokens)
 	ctx, span := r.tel.tracer.Start(r.ctx, strings.TrimSpace(operation+" "+s.Model),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
-	return &LegSpan{r.tel, ctx, span}
+	return &LegSpan{ctx, span}
 }
 
 // End ends the span.
@@ -190,14 +189,6 @@ func (l *LegSpan) Header() wire.Header {
 	var h wire.Header
 	propagator.Inject(l.ctx, carrier{&h})
 	return h
-}
-
-// Content records prompt and answer when that is switched on.
-func (l *LegSpan) Content(prompt, answer []byte) {
-	if l == nil || !l.tel.content || !l.span.IsRecording() {
-		return
-	}
-	l.span.SetAttributes(attribute.String(AttrGenAIPrompt, string(prompt)), attribute.String(AttrGenAIAnswer, string(answer)))
 }
 
 // End ends the span.

@@ -3,8 +3,7 @@
 // Traces are OpenTelemetry spans, one per request and one per leg, sent as
 // OTLP over HTTP; metrics are Prometheus instruments of our own registry. It is
 // the only package that knows the OpenTelemetry SDK. Prompts and answers never
-// get into either, unless Options.Content is set. Labels come from bounded sets
-// only; keys are never labels.
+// get into either. Labels come from bounded sets only; keys are never labels.
 //
 // A nil *Telemetry and everything that it returns are safe to use and do
 // nothing, so that the request line has no branches for it.
@@ -37,8 +36,6 @@ type Options struct {
 	// Sample is the share of requests that are traced when the caller does not
 	// say; a caller's sampled traceparent is followed.
 	Sample float64
-	// Content puts prompts and answers into spans.
-	Content bool
 	// Version and Commit describe this build.
 	Version, Commit string
 	Log             *slog.Logger // nil: errors of the exporter are only counted
@@ -50,7 +47,6 @@ type Telemetry struct {
 	registry *prometheus.Registry
 	provider *sdktrace.TracerProvider // nil: no traces
 	tracer   trace.Tracer
-	content  bool
 	// requestKind is made once: the SDK's options allocate.
 	requestKind []trace.SpanStartOption
 }
@@ -76,7 +72,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 
 func newWith(ctx context.Context, exporter sdktrace.SpanExporter, opts Options) (*Telemetry, error) {
 	registry := prometheus.NewRegistry()
-	t := &Telemetry{registry: registry, metrics: newMetrics(registry, opts), content: opts.Content}
+	t := &Telemetry{registry: registry, metrics: newMetrics(registry, opts)}
 	if exporter == nil {
 		return t, nil
 	}

@@ -167,7 +167,7 @@ func (b *bench) certify(r *row, split int, c *certifying) (*trial, error) {
 	rng := rand.New(rand.NewPCG(uint64(r.n)+uint64(100*r.share), uint64(split)))
 	drawn, used := drawPairs(c.train, r.n, r.share, rng)
 	rest := c.rest(used)
-	if len(drawn) < r.n || len(rest) < 2*least {
+	if len(drawn) < r.n || !enough(len(rest), easyOnes(rest), r.share) {
 		return nil, nil
 	}
 	g, err := b.configure(setting{mode: "enforce", policies: []policy{nova}, certificate: "cert.json"}, c.data)
@@ -190,24 +190,29 @@ func (b *bench) certify(r *row, split int, c *certifying) (*trial, error) {
 type certifying struct {
 	train     []pair              // as the offline rows have them
 	log       map[string]labelled // of TRAIN, by id
-	prompts   map[string]string   // of TRAIN, by id
 	questions []question          // of DATA
 	data      *standIn
 }
 
 // rest are the questions whose prompt does not stand in what calibrates.
 func (c *certifying) rest(used map[string]bool) []question {
-	seen := map[string]bool{}
-	for id := range used {
-		seen[c.prompts[id]] = true
-	}
 	var out []question
 	for _, q := range c.questions {
-		if !seen[q.prompt] {
+		if !used[q.prompt] {
 			out = append(out, q)
 		}
 	}
 	return out
+}
+
+func easyOnes(questions []question) int {
+	n := 0
+	for _, q := range questions {
+		if easy(q.task) {
+			n++
+		}
+	}
+	return n
 }
 
 // pairs are the lines of the log for a draw, with the weights of the mix.

@@ -80,5 +80,6 @@ func usable(rows []recorded.Row, p policy) []*recorded.Row {
 	return out
 }
 
-// easy reports whether a prompt belongs to the four fifths of the 80/20 mix.
-func easy(r *recorded.Row) bool { return strings.HasPrefix(r.Task, "gsm") }
+// easy reports whether prompts of a task belong to the four fifths of the 80/20
+// mix.
+func easy(task string) bool { return strings.HasPrefix(task, "gsm") }

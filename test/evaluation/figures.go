@@ -81,7 +81,7 @@ func (s scorer) outcomes(lines []line, p policy) []outcome {
 			continue
 		}
 		r := s[l.ID]
-		o := outcome{easy: easy(r), full: s.full(l), gain: r.Answers[l.served].Quality() - r.Answers[p.escalation].Quality()}
+		o := outcome{easy: easy(r.Task), full: s.full(l), gain: r.Answers[l.served].Quality() - r.Answers[p.escalation].Quality()}
 		for _, g := range l.Legs {
 			o.spent += float64(g.cost)
 		}
@@ -155,6 +155,11 @@ func interval(xs []outcome, share float64, seed uint64) (low, high mean) {
 	return mean{saving: at(saving, 0.025), gain: at(gain, 0.025)}, mean{saving: at(saving, 0.975), gain: at(gain, 0.975)}
 }
 
+// enough reports whether a row can be measured on so many prompts.
+func enough(all, easy int, share float64) bool {
+	return all >= 2*least && (share == natural || easy >= least && all-easy >= least)
+}
+
 // agreementBar is a row measured through the gateway.
 func agreementBar(b bar, xs []outcome, share, reach float64) bar {
 	n := 0
@@ -163,7 +168,7 @@ func agreementBar(b bar, xs []outcome, share, reach float64) bar {
 			n++
 		}
 	}
-	if len(xs) < 2*least || share != natural && (n < least || len(xs)-n < least) {
+	if !enough(len(xs), n, share) {
 		b.got, b.verdict = fmt.Sprintf("%d prompts", len(xs)), notRunnable
 		return b
 	}
@@ -181,8 +186,9 @@ func agreementBar(b bar, xs []outcome, share, reach float64) bar {
 // pair is a labelled pair, and whether its prompt is an easy one.
 type pair struct {
 	certify.Pair
-	easy bool
-	id   string
+	easy   bool
+	id     string
+	prompt string
 }
 
 // pairsOf labels recorded answers. Only here, in labelOf and in outcomes is read
@@ -191,7 +197,7 @@ func pairsOf(rows []recorded.Row, p policy) []pair {
 	var out []pair
 	for _, r := range usable(rows, p) {
 		light, partner, full := r.Answers[p.light], r.Answers[p.partner], r.Answers[p.escalation]
-		out = append(out, pair{easy: easy(r), id: r.ID, Pair: certify.Pair{
+		out = append(out, pair{easy: easy(r.Task), id: r.ID, prompt: r.Prompt, Pair: certify.Pair{
 			Risk:  riskOf(r.Prompt, light.Output, partner.Output),
 			Light: light.Quality(), Escalation: full.Quality(),
 			LightCost: cost(p.light, r.InTokens, light.OutTokens) + cost(p.partner, r.InTokens, partner.OutTokens),
@@ -247,12 +253,17 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 	for k := range splits {
 		cal, used := drawPairs(train, n, share, rng)
 		var rest []pair
+		easy := 0
 		for i := range data {
-			if !used[data[i].id] {
-				rest = append(rest, data[i])
+			if used[data[i].prompt] {
+				continue
+			}
+			rest = append(rest, data[i])
+			if data[i].easy {
+				easy++
 			}
 		}
-		if len(cal) < n || len(rest) < 2*least {
+		if len(cal) < n || !enough(len(rest), easy, share) {
 			return certified{}, false
 		}
 		r, err := certify.Calibrate(weighed(cal, share), certify.Options{MaxLoss: 0.02, Delta: 0.1, Seed: uint64(k)})
@@ -276,7 +287,7 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 }
 
 // drawPairs takes n pairs, in the shares of the mix as far as four fifths of
-// the easy ones go.
+// the easy ones go. used are their prompts.
 func drawPairs(train []pair, n int, share float64, rng *rand.Rand) (cal []pair, used map[string]bool) {
 	pool := 0
 	for i := range train {
@@ -293,7 +304,7 @@ func drawPairs(train []pair, n int, share float64, rng *rand.Rand) (cal []pair, 
 	for _, i := range rng.Perm(len(train)) {
 		if p := train[i]; len(cal) < n && room[p.easy] > 0 {
 			room[p.easy]--
-			cal, used[p.id] = append(cal, p), true
+			cal, used[p.prompt] = append(cal, p), true
 		}
 	}
 	return cal, used

@@ -159,9 +159,8 @@ func (b *bench) certified(data, train []recorded.Row, rows []row, splits int) ([
 	if err != nil {
 		return nil, err
 	}
-	c := &certifying{train: pairsOf(train, nova), log: map[string]labelled{}, prompts: map[string]string{}, questions: questionsOf(usable(data, nova))}
+	c := &certifying{train: pairsOf(train, nova), log: map[string]labelled{}, questions: questionsOf(usable(data, nova))}
 	for _, r := range from {
-		c.prompts[r.ID] = r.Prompt
 		c.log[r.ID] = labelled{log[r.ID], labelOf(log[r.ID], r)}
 	}
 	c.data = startStandIn(scriptOf(data), b.back)

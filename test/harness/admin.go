@@ -43,6 +43,7 @@ func (g *Gateway) Metric(name string) float64 {
 // Readiness is what /readyz shows.
 type Readiness struct {
 	Ready    bool              `json:"ready"`
+	Draining bool              `json:"draining"`
 	Degraded map[string]string `json:"degraded"`
 	Backlog  uint64            `json:"ledger_backlog"`
 }

@@ -169,7 +169,7 @@ func (r *Report) conclude(s *sample, pairs []Pair, o Options) error {
 		return r.shortfall(s, o)
 	}
 	at := r.Curve[r.Certified]
-	r.Bound = s.upperBound(at.Threshold, o.Delta)
+	r.Bound = min(s.upperBound(at.Threshold, o.Delta), o.MaxLoss) // the walk refused the target itself
 	r.SavingLow, r.SavingHigh = savingInterval(pairs, at.Threshold, o.Seed)
 	if at.Saving < o.MinSaving {
 		return &BelowTarget{o.MinSaving, at.Saving}

@@ -22,7 +22,7 @@ var kept = [share.Kinds]int{share.Session: 8192, share.Guard: 1024, share.Watch:
 
 // readAtOnce bounds the hints of a kind in one reply. Only a gateway that has just
 // started, or was away, finds so many.
-const readAtOnce = 1024
+const readAtOnce = 512
 
 // cursors are how far a root's logs were read, as the script told. The zero
 // value is their beginning.
