@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -40,7 +42,9 @@ type books struct {
 	jobs  gateway.Jobs
 	fold  func(ctx context.Context, now time.Time) error
 	done  []io.Closer
-	hooks *notify.Sender
+	told  *notify.Outbox
+	// policies are those in use: they say where a tenant's webhook is.
+	policies atomic.Pointer[budget.Policies]
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -59,13 +63,16 @@ func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // openBooks opens the journal and the ledger. A ledger that is away does not
 // stop the start: records wait in the journal.
-func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error) {
+func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error) {
+	cfg := s.Config
 	dir := journalDir(cfg)
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {
 		return nil, err
 	}
 	b := &books{stop: make(chan struct{})}
+	b.policies.Store(s.Budgets)
 	var ledger lendingLedger
+	var notices notify.Store
 	if cfg.Ledger.Redis != "" {
 		g.shareMemory(cfg)
 		shared, err := openRedis(cfg, g.log, g.now, g.memory.Board())
@@ -77,14 +84,18 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 		} else if err != nil {
 			g.log.Warn("the ledger is away; records wait in the journal", "err", err)
 		}
-		ledger, b.jobs, b.fold, b.done = shared, shared, shared.Fold, append(b.done, shared)
+		ledger, notices, b.jobs, b.fold, b.done = shared, shared, shared, shared.Fold, append(b.done, shared)
 	} else {
 		state := &embedded.State{FingerprintFile: filepath.Join(cfg.DataDir, "fingerprint")}
 		jobs, err := embedded.OpenJobs(filepath.Join(cfg.DataDir, "jobs"))
 		if err != nil {
 			return nil, err
 		}
-		ledger, b.jobs, b.fold, b.done = state, jobs, state.Fold, append(b.done, jobs)
+		kept, err := embedded.OpenNotices(filepath.Join(cfg.DataDir, "notices"), time.Now)
+		if err != nil {
+			return nil, err
+		}
+		ledger, notices, b.jobs, b.fold, b.done = state, kept, jobs, state.Fold, append(b.done, jobs, kept)
 	}
 	if err := checkFingerprint(ctx, ledger, g); err != nil {
 		return nil, err
@@ -93,13 +104,16 @@ func openBooks(ctx context.Context, cfg *config.Config, g *gate) (*books, error)
 	if b.meter, err = meter.Open(ctx, meterOptions(cfg, ledger, g)); err != nil {
 		return nil, err
 	}
-	b.hooks = notify.New(notify.Options{Log: g.log, Now: g.now})
+	b.told = notify.NewOutbox(notify.OutboxOptions{
+		Store: notices, Sender: notify.New(notify.Options{Log: g.log, Now: g.now}), Hook: b.hook, Log: g.log, Now: g.now,
+	})
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
 		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
 		Roots: limitedRoots(cfg.Tenants), Notice: b.notice,
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
+	b.wg.Go(func() { b.inheritAll(g.log) })
 	return b, nil
 }
 
@@ -163,11 +177,70 @@ func (b *books) foldDaily(log *slog.Logger) {
 	}
 }
 
-// notice posts what a budget's threshold tells to the tenant's webhook.
-func (b *books) notice(n budget.Notice) {
-	if n.Hook.URL != "" {
-		b.hooks.Post(notify.Message{URL: n.Hook.URL, Secret: n.Hook.Secret, Body: n.Body()})
+// inheritEvery is how often the slices of processes that died are looked after
+// while there are any.
+const inheritEvery = time.Second
+
+// inheritAll gives back what earlier processes of this data directory did not.
+func (b *books) inheritAll(log *slog.Logger) {
+	tick := time.NewTicker(inheritEvery)
+	defer tick.Stop()
+	for {
+		left, err := b.inherit(context.Background())
+		if err != nil {
+			log.Warn("slices of an earlier process were not given back yet", "err", err)
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-b.stop:
+			return
+		case <-tick.C:
+		}
 	}
+}
+
+// inherit does so once and returns how many such processes are left.
+func (b *books) inherit(ctx context.Context) (left int, failed error) {
+	before, posted := b.meter.Predecessors()
+	if !posted {
+		return 1, nil
+	}
+	for i := range before {
+		done, err := b.desk.Inherit(ctx, &before[i])
+		if err == nil && done {
+			err = b.meter.Settled(before[i].Writer)
+		} else {
+			left++
+		}
+		failed = errors.Join(failed, err)
+	}
+	return left, failed
+}
+
+// use takes the prices and webhooks of a snapshot.
+func (b *books) use(s *gateway.Snapshot) {
+	b.policies.Store(s.Budgets)
+	b.meter.SetPrices(s.Prices)
+}
+
+// noticeKeep is how long after its window a threshold may still be told.
+const noticeKeep = 24 * time.Hour
+
+// notice hands on what a budget's threshold tells.
+func (b *books) notice(n budget.Notice) {
+	body, err := json.Marshal(n.Body())
+	if err != nil {
+		panic("BUG: a notice has no JSON: " + err.Error())
+	}
+	b.told.Tell(notify.Notice{ID: n.ID, Tenant: n.Tenant, Body: body, Until: n.End.Add(noticeKeep)})
+}
+
+// hook is where the notices of a tenant go.
+func (b *books) hook(tenant string) (url, secret string) {
+	h := b.policies.Load().Hook(tenant)
+	return h.URL, h.Secret
 }
 
 // lastNotices is how long a stop waits for webhooks. One that is away may not
@@ -178,10 +251,11 @@ func (b *books) close(ctx context.Context) {
 	close(b.stop)
 	b.wg.Wait()
 	b.meter.Retire(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	b.inherit(ctx)      //nolint:errcheck // the next start tries again
 	b.desk.Close(ctx)   //nolint:errcheck // slices that were not given back expire
 	last, cancel := context.WithTimeout(ctx, lastNotices)
 	defer cancel()
-	b.hooks.Close(last)
+	b.told.Close(last)
 	for _, c := range b.done {
 		c.Close() //nolint:errcheck // nothing is written here
 	}

@@ -125,11 +125,11 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 		return invalid{err}
 	}
 	warn(g.log, cfg, problems)
-	if g.books, err = openBooks(ctx, cfg, g); err != nil {
+	if g.books, err = openBooks(ctx, snapshot, g); err != nil {
 		return err
 	}
 	closing.add(g.books.close)
-	g.books.meter.SetPrices(snapshot.Prices)
+	g.books.use(snapshot)
 	return g.startEdge(ctx, cfg, snapshot, closing)
 }
 
@@ -173,7 +173,7 @@ func (g *gate) use(ctx context.Context, s *gateway.Snapshot) error {
 	s.Upstream = engine
 	g.listenTo(s.Config)
 	g.line.Use(s)
-	g.books.meter.SetPrices(s.Prices)
+	g.books.use(s)
 	return nil
 }
 

@@ -156,11 +156,14 @@ func (l *Line) settle(c *call, g *leg, end *meter.End, costs meter.Costs) {
 // estimate is what one leg may use. Under a budget that refuses, a model that
 // cannot be accounted for cannot be used.
 func (l *Line) estimate(c *call, g *leg, policy *budget.Policy) *wire.Error {
-	var context int64
+	var model estimate.Model
 	if g.Spec != nil {
-		context = g.Spec.Context
+		model.Context = g.Spec.Context
+		if g.Spec.Dialect != nil {
+			model.Dialect = g.Spec.Dialect.Name
+		}
 	}
-	bound, _ := estimate.Bound(&c.facts, context)
+	bound, _ := estimate.Bound(&c.facts, model)
 	g.input = l.Estimates.Likely(g.Model, c.facts.DialectName(), int64(c.facts.InputTokens), bound)
 	output := g.limit.Tokens
 	if !c.modelled() {

@@ -127,15 +127,17 @@ func (a *account) most(limit int64) int64 {
 }
 
 // trim returns what holds gave back above one and a half times the largest
-// slice: calls that hold much and cost little would else gather a large one.
-func (a *account) trim(limit int64) {
+// slice, and reports whether there was any: calls that hold much and cost little
+// would else gather a large one.
+func (a *account) trim(limit int64) bool {
 	most := a.most(limit)
 	excess := a.free[Full] - most
-	if !a.known || limit == unlimited || excess <= most/2 {
-		return
+	if !a.known || excess <= most/2 {
+		return false
 	}
 	a.free[Full] -= excess
 	a.returned += excess
+	return true
 }
 
 // measure takes the rate of spending since the last time.

@@ -10,7 +10,8 @@ import (
 )
 
 // Notice is that a budget's spending has passed a threshold. It comes once per
-// window, threshold and process; its ID is the same from every gateway.
+// window, threshold and process; its ID is the same from every gateway, so that
+// whoever passes it on can tell it once.
 type Notice struct {
 	ID         string
 	Tenant     string // whose budget it is
@@ -19,7 +20,6 @@ type Notice struct {
 	// Limit and Spent are nano-dollars; Spent is what is posted or in suspense.
 	Limit, Spent int64
 	Percent      int // the threshold: 50, 80 or 100
-	Hook         Hook
 }
 
 // Body is the message of a webhook; amounts are decimal dollars.
@@ -47,9 +47,10 @@ type notch struct {
 }
 
 // watch returns the notices that an account's state calls for and that have not
-// been given yet. At 100 percent counts a refusal too: a budget that holds is
-// never spent to the last cent.
-func (a *account) watch(refused bool) []Notice {
+// been given yet. refused is what a request needed that was refused, 0 for none:
+// a budget that holds is never spent to the last cent, so it counts as 100
+// percent when what is spent, not what is held for a while, left too little.
+func (a *account) watch(refused int64) []Notice {
 	if a.gauge == nil {
 		return nil
 	}
@@ -57,7 +58,7 @@ func (a *account) watch(refused bool) []Notice {
 	spent := a.state.Posted + a.state.Suspense
 	for _, limit := range a.gauge.alerts {
 		for _, percent := range thresholds {
-			full := refused && percent == 100 && limit <= a.gauge.limit(Full)
+			full := percent == 100 && limit <= a.gauge.limit(Full) && refused <= limit && spent+refused > limit
 			at := notch{limit, percent}
 			if a.noticed[at] || !full && (!a.known || spent < share(limit, percent)) {
 				continue
@@ -77,7 +78,7 @@ func (a *account) notice(at notch, spent int64) Notice {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %s %d %d %d", w.Tenant, w.Period, w.Start.Unix(), at.limit, at.percent))
 	return Notice{
 		ID: hex.EncodeToString(sum[:16]), Tenant: w.Tenant, Period: w.Period, Start: w.Start, End: w.End,
-		Limit: at.limit, Spent: spent, Percent: at.percent, Hook: a.gauge.hook,
+		Limit: at.limit, Spent: spent, Percent: at.percent,
 	}
 }
 

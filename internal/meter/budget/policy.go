@@ -18,7 +18,10 @@ const picoPerNano = 1000
 
 // Policies are the budgets and limits of all tenants, compiled. They do not
 // change after Compile.
-type Policies struct{ byTenant map[string]*Policy }
+type Policies struct {
+	byTenant map[string]*Policy
+	hooks    map[string]Hook // by tenant; those above one are not in it
+}
 
 // Policy is what one tenant is held to: its own budgets and limits and those of
 // the tenants above it.
@@ -51,7 +54,6 @@ type gauge struct {
 	light int64 // above it only light ones; unlimited: no such limit
 	// alerts are the budgets whose thresholds are watched.
 	alerts []int64
-	hook   Hook
 	place  *time.Location // of the zone
 }
 
@@ -67,16 +69,13 @@ type gaugeKey struct {
 // Compile reads the budgets and limits of all tenants. It fails on time zones
 // that are not known, which validation has found before.
 func Compile(tenants []config.Tenant) (*Policies, error) {
-	c := compiler{zones: map[string]*time.Location{}, own: map[string][]gauge{}, hooks: map[string]Hook{}}
-	for i := range tenants {
-		c.hooks[tenants[i].ID] = Hook{tenants[i].Webhook, tenants[i].WebhookSecret}
-	}
+	c := compiler{zones: map[string]*time.Location{}, own: map[string][]gauge{}}
 	for i := range tenants {
 		if err := c.add(&tenants[i]); err != nil {
 			return nil, err
 		}
 	}
-	p := &Policies{byTenant: make(map[string]*Policy, len(tenants))}
+	p := &Policies{byTenant: make(map[string]*Policy, len(tenants)), hooks: hooksOf(tenants)}
 	for i := range tenants {
 		t := &tenants[i]
 		policy := &Policy{tenant: t.ID, root: meter.RootOf(t.ID), loss: losses[t.OnLedgerLoss]}
@@ -102,6 +101,27 @@ func (p *Policies) For(tenant string) *Policy {
 	return p.byTenant[tenant]
 }
 
+func hooksOf(tenants []config.Tenant) map[string]Hook {
+	hooks := make(map[string]Hook)
+	for i := range tenants {
+		if t := &tenants[i]; t.Webhook != "" {
+			hooks[t.ID] = Hook{t.Webhook, t.WebhookSecret}
+		}
+	}
+	return hooks
+}
+
+// Hook is where notices about a tenant's budgets go: its own webhook, or the
+// nearest one above it.
+func (p *Policies) Hook(tenant string) Hook {
+	for _, id := range lineage(tenant) {
+		if h, has := p.hooks[id]; has {
+			return h
+		}
+	}
+	return Hook{}
+}
+
 // Strict reports whether a budget on the path refuses requests, so that a
 // request whose worst case is not known cannot be served.
 func (p *Policy) Strict() bool { return p != nil && p.strict }
@@ -119,7 +139,6 @@ func lineage(id string) []string {
 type compiler struct {
 	zones map[string]*time.Location
 	own   map[string][]gauge // by tenant
-	hooks map[string]Hook    // by tenant
 }
 
 func (c *compiler) add(t *config.Tenant) error {
@@ -132,7 +151,6 @@ func (c *compiler) add(t *config.Tenant) error {
 		g := c.gauge(gaugeKey{t.ID, meter.UnitUSD, b.Period, zone.String()}, zone)
 		limit := min(int64(b.USD)/picoPerNano, meter.MaxValue)
 		g.alerts = append(g.alerts, limit)
-		g.hook = c.hook(t.ID)
 		switch b.OnExceed {
 		case "light_only":
 			g.light = min(g.light, limit)
@@ -170,16 +188,6 @@ func (c *compiler) gauge(key gaugeKey, zone *time.Location) *gauge {
 		c.own[key.tenant] = own
 	}
 	return &own[i]
-}
-
-// hook is the tenant's own webhook, or the nearest one above it.
-func (c *compiler) hook(tenant string) Hook {
-	for _, id := range lineage(tenant) {
-		if h := c.hooks[id]; h.URL != "" {
-			return h
-		}
-	}
-	return Hook{}
 }
 
 func (c *compiler) zone(name string) (*time.Location, error) {

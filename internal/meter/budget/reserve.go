@@ -60,19 +60,25 @@ func (d *Desk) Reserve(ctx context.Context, c *Claim, now time.Time) (*Reservati
 			return res, nil
 		}
 		if !r.waits(refusal) || !pause(ctx, d.opts.Pause) {
-			d.count(refusal)
+			r.refused(refusal)
 			return nil, refusal
 		}
 		now = d.opts.Now()
 	}
 }
 
-func (d *Desk) count(refusal *Refusal) {
-	if refusal.Reason == UsedUp {
-		d.stats.refused.Add(1)
+// refused counts a refusal that stands, and tells of a budget that is used up.
+func (r *root) refused(refusal *Refusal) {
+	if refusal.Reason != UsedUp {
+		r.desk.stats.lost.Add(1)
 		return
 	}
-	d.stats.lost.Add(1)
+	r.desk.stats.refused.Add(1)
+	if refusal.Window.Unit == meter.UnitUSD {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.tell(refusal.account.watch(refusal.Need))
+	}
 }
 
 func pause(ctx context.Context, wait time.Duration) bool {

@@ -25,9 +25,6 @@ func (r *root) tick(now time.Time) {
 	for w, a := range r.accounts {
 		if measure {
 			a.measure(elapsed)
-			if a.gauge != nil {
-				a.trim(a.gauge.limit(Full))
-			}
 		}
 		urgent = r.tend(a, now) || urgent
 		if a.over(now) && a.done() {
@@ -50,8 +47,8 @@ func (r *root) tick(now time.Time) {
 }
 
 // tend returns the idle slice of an account whose window is over, which nobody
-// used for a while, or which another writer is short of. It reports whether the
-// ledger should hear of it soon.
+// used for a while, or which another writer is short of, and of others what is
+// too much. It reports whether the ledger should hear of it soon.
 func (r *root) tend(a *account, now time.Time) (urgent bool) {
 	if a.idle() > 0 && (a.over(now) || r.recall || now.Sub(a.last) >= r.desk.opts.Idle) {
 		a.giveBack()
@@ -61,7 +58,10 @@ func (r *root) tend(a *account, now time.Time) (urgent bool) {
 		return urgent
 	}
 	limit := a.gauge.limit(Full)
-	return urgent || limit != unlimited && a.remaining(limit) < limit/100*nearPercent
+	if limit == unlimited {
+		return urgent
+	}
+	return a.trim(limit) || urgent || a.remaining(limit) < limit/100*nearPercent
 }
 
 // speaks reports whether any account has something to tell or to ask.
@@ -136,7 +136,7 @@ func (r *root) settled(accounts []*account, req *meter.SettleRequest, reply *met
 		a.acked = max(a.acked, req.Accounts[i].Returned)
 		if i < len(reply.Windows) {
 			a.state, a.known = reply.Windows[i], true
-			r.tell(a.watch(false))
+			r.tell(a.watch(0))
 		}
 	}
 	r.recall = r.recall || reply.Recall
@@ -195,12 +195,18 @@ func (r *root) retire(ctx context.Context) error {
 		a.giveBack()
 		a.touched = true
 	}
-	_, req := r.word()
+	accounts, req := r.word()
 	r.mu.Unlock()
 	req.Retire = true
 	req.Watermark, req.Head = r.numbers()
 	ctx, cancel := context.WithTimeout(ctx, max(r.desk.opts.Timeout, 2*time.Second))
 	defer cancel()
-	_, err := r.desk.opts.Lender.Settle(ctx, req)
-	return err
+	reply, err := r.desk.opts.Lender.Settle(ctx, req)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled(accounts, req, reply) // the last records may have passed a threshold
+	return nil
 }

@@ -241,7 +241,7 @@ func (r *root) refuse(g group, index int) {
 		close(w.done)
 	}
 	r.sweep()
-	r.tell(a.watch(a.gauge.unit == meter.UnitUSD))
+	r.tell(a.watch(0))
 }
 
 func (r *root) needOf(w *waiter, a *account) int64 {
@@ -269,8 +269,6 @@ func (r *root) fence() {
 
 func (r *root) tell(notices []Notice) {
 	for _, n := range notices {
-		r.desk.opts.Log.Warn("budget threshold passed", "tenant", n.Tenant, "period", n.Period, "percent", n.Percent,
-			"spent_nano_usd", n.Spent, "limit_nano_usd", n.Limit, "window", n.Start)
 		r.desk.opts.Notice(n)
 	}
 }

@@ -9,8 +9,6 @@ package estimate
 import (
 	"slices"
 	"sync"
-
-	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 const (
@@ -95,38 +93,4 @@ func (r *ratios) add(ratio int64) {
 	slices.Sort(sorted)
 	rank := (len(sorted)*quantile + 99) / 100
 	r.high = max(1, int64(sorted[rank-1]))
-}
-
-// What the bound adds beside the bytes of a body.
-const (
-	// boundPerImage is above every documented figure: Anthropic 1,600 tokens and
-	// 4,784 in high resolution (docs, "Vision"), Llama 3.2 6,404 for four tiles.
-	boundPerImage = 8192
-	// boundPerTurn and boundPerTool are the frames that chat templates put around
-	// a message and a tool.
-	boundPerTurn, boundPerTool = 32, 64
-	// boundForFrame covers what providers add themselves: the system prompt for
-	// tools is 159 to 530 tokens (Anthropic docs, "Tool use").
-	boundForFrame = 1024
-)
-
-// Bound is a number of input tokens that the request cannot exceed, and whether
-// that is proven. A token of text is at least a byte; an image has a documented
-// maximum; nothing is larger than the model's context (0: not known). Documents,
-// videos and audio have no maximum of their own, and a body in an unknown
-// dialect may hold anything: only the context bounds them.
-func Bound(f *wire.Facts, context int64) (tokens int64, proven bool) {
-	n := int64(f.BodyBytes-f.MediaBytes) + int64(f.Images)*boundPerImage +
-		int64(f.Turns)*boundPerTurn + int64(f.Tools)*boundPerTool + boundForFrame
-	known := f.Dialect != nil || f.Op == wire.OpConverse || f.Op == wire.OpConverseStream
-	bounded := known && f.Documents+f.Videos+f.Audios == 0
-	switch {
-	case bounded && context > 0:
-		return min(n, context), true
-	case bounded:
-		return n, true
-	case context > 0:
-		return context, true
-	}
-	return n + int64(f.InputTokens), false
 }

@@ -72,13 +72,13 @@ func TestModelsAreBounded(t *testing.T) {
 }
 
 func TestBound(t *testing.T) {
-	f := func(body string, context, want int64, proven bool) {
+	f := func(body string, m Model, want int64, proven bool) {
 		t.Helper()
 		var facts wire.Facts
 		if err := facts.Read(wire.OpConverse, nil, []byte(body)); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := Bound(&facts, context); got != want || ok != proven {
+		if got, ok := Bound(&facts, m); got != want || ok != proven {
 			t.Errorf("%s: %d %v, want %d %v", body, got, ok, want, proven)
 		}
 		if int64(facts.InputTokens) > want {
@@ -86,14 +86,45 @@ func TestBound(t *testing.T) {
 		}
 	}
 	text := `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`
-	f(text, 0, int64(len(text))+32+1024, true)
-	f(text, 200_000, int64(len(text))+32+1024, true)
-	f(text, 500, 500, true)
+	f(text, Model{}, int64(len(text))+32+1024, true)
+	f(text, Model{Context: 200_000}, int64(len(text))+32+1024, true)
+	f(text, Model{Context: 500}, 500, true)
+	tools := `{"messages":[],"toolConfig":{"tools":[{"toolSpec":{"name":"a"}},{"toolSpec":{"name":"b"}}]}}`
+	f(tools, Model{}, int64(len(tools))+2*64+1024+3072, true)
 	image := `{"messages":[{"role":"user","content":[{"image":{"source":{"bytes":"` + strings.Repeat("A", 50_000) + `"}}}]}]}`
-	f(image, 0, int64(len(image)-len(`{"source":{"bytes":""}}`)-50_000)+8192+32+1024, true)
+	around := int64(len(image)-len(`{"source":{"bytes":""}}`)-50_000) + 32 + 1024
+	f(image, Model{Dialect: "anthropic"}, around+4784, true)
+	f(image, Model{Dialect: "llama"}, around+6404, true)
+	f(image, Model{Dialect: "mistral"}, around+4160, true)
+	f(image, Model{Dialect: "openai-compatible"}, around+16386, true)
+	f(image, Model{Dialect: "nova", Context: 300_000}, around+128_000, true)
+	f(image, Model{}, around+128_000, true)
 	document := `{"messages":[{"role":"user","content":[{"document":{"format":"pdf","source":{"bytes":"AAAA"}}}]}]}`
-	f(document, 200_000, 200_000, true)
-	f(document, 0, int64(len(document)-4)+32+1024+3004, false)
+	f(document, Model{Context: 200_000}, 200_000, true)
+	f(document, Model{}, int64(len(document)-4)+32+1024+3004, false)
+}
+
+// TestImagesOfABodyTell: the dialect of the body is that of a model that nobody
+// has listed.
+func TestImagesOfABodyTell(t *testing.T) {
+	var facts wire.Facts
+	body := `{"anthropic_version":"bedrock-2023-05-31","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":"AAAA"}}]}]}`
+	if err := facts.Read(wire.OpInvoke, wire.DialectNamed("anthropic"), []byte(body)); err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := Bound(&facts, Model{}); facts.Images != 1 || !ok || n > int64(len(body))+32+1024+4784 {
+		t.Errorf("%d images, bound %d, proven %v", facts.Images, n, ok)
+	}
+}
+
+// TestEveryDialectOfImagesExists: a name that no dialect has would never be
+// looked up.
+func TestEveryDialectOfImagesExists(t *testing.T) {
+	for name := range perImage {
+		if wire.DialectNamed(name) == nil {
+			t.Errorf("there is no dialect %s", name)
+		}
+	}
 }
 
 func FuzzBound(f *testing.F) {
@@ -104,7 +135,7 @@ func FuzzBound(f *testing.F) {
 		if facts.Read(wire.OpConverse, nil, body) != nil {
 			return
 		}
-		if n, proven := Bound(&facts, 0); proven && n < int64(facts.TextBytes) {
+		if n, proven := Bound(&facts, Model{}); proven && n < int64(facts.TextBytes) {
 			t.Errorf("%d bytes of text, bound %d", facts.TextBytes, n)
 		}
 	})

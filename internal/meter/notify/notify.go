@@ -1,8 +1,10 @@
-// Package notify posts JSON messages to webhooks, signed and with retries.
+// Package notify tells webhooks what they ask to know: a Sender posts JSON
+// messages, signed and with retries; an Outbox before it sees to it that of
+// several gateways one tells, and that what a gateway leaves another takes over.
 //
-// Delivery is at least once while the process lives and the queue has room; a
-// receiver drops repetitions by the id in the message. What cannot be delivered
-// is logged and counted, never kept.
+// Delivery is at least once as long as the Store keeps what it was told; a
+// receiver drops repetitions by the id in the message. The package does not know
+// what it tells.
 package notify
 
 import (
@@ -30,6 +32,9 @@ const SignatureHeader = "x-sluice-signature"
 type Message struct {
 	URL, Secret string
 	Body        any
+	// Ended is called once, when the message is delivered or given up; nil for
+	// nobody.
+	Ended func(Outcome)
 }
 
 // Options say how a sender works; the zero values take the defaults.
@@ -92,16 +97,23 @@ func New(o Options) *Sender {
 // Post queues a message. It never blocks; without room the message is dropped
 // and counted.
 func (s *Sender) Post(m Message) {
+	if !s.enqueue(m) {
+		s.drop(m, "the queue is full or closed")
+	}
+}
+
+func (s *Sender) enqueue(m Message) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if !s.closed {
-		select {
-		case s.queue <- m:
-			return
-		default:
-		}
+	if s.closed {
+		return false
 	}
-	s.drop(m, "the queue is full or closed")
+	select {
+	case s.queue <- m:
+		return true
+	default:
+		return false
+	}
 }
 
 // Dropped is how many messages could not be delivered.
@@ -137,6 +149,7 @@ func (s *Sender) deliver(m Message) {
 	for n := 1; ; n++ {
 		err = s.post(m, body)
 		if err == nil {
+			m.end(Delivered)
 			return
 		}
 		if n == s.opts.Attempts || !s.pause(wait) {
@@ -150,6 +163,13 @@ func (s *Sender) deliver(m Message) {
 func (s *Sender) drop(m Message, why string) {
 	s.dropped.Add(1)
 	s.opts.Log.Warn("webhook message is not delivered", "url", m.URL, "why", why)
+	m.end(GivenUp)
+}
+
+func (m *Message) end(how Outcome) {
+	if m.Ended != nil {
+		m.Ended(how)
+	}
 }
 
 // post makes one attempt, signed anew so that its time is fresh.
