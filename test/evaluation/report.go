@@ -85,7 +85,7 @@ func (s scorer) servedBar(r *row, trials []*trial) bar {
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
 // sameBar compares each answer of an enforcing gateway with what the offline
-// rows assume of it.
+// rows make of the same draw: their own threshold on their own risks.
 func sameBar(offline []pair, trials []*trial) bar {
 	b := bar{task: "model served, gateway against the offline rows", reach: "all equal"}
 	risks := make(map[string]*pair, len(offline))
@@ -96,7 +96,7 @@ func sameBar(offline []pair, trials []*trial) bar {
 	for _, t := range trials {
 		for i := range t.lines {
 			all++
-			light := t.Hash != "" && risks[t.lines[i].ID].Risk <= t.Threshold
+			light := risks[t.lines[i].ID].Risk <= t.offline
 			if light == (t.lines[i].served == nova.light) {
 				same++
 			}
