@@ -34,6 +34,10 @@ type Baseline struct {
 	Model   string    // escalation model, as it is sent
 	SKU     meter.SKU // what it is priced as; the tier is that of the light legs
 	Quality Quality
+	// Judges is whether the escalation model judges samples as well. Its verdicts
+	// are a word long and stand in the rows of its shadows, so that those tell
+	// nothing about the length of its answers.
+	Judges bool
 }
 
 // Quality is the bound on what a cascade loses of quality. No saving is shown
@@ -224,6 +228,9 @@ func (b *book) measure(k *meter.RowKey, c *meter.Counters) {
 	case pathDirect, pathEscalated:
 		b.served.add(k.Hour.Unix(), c.Requests, c.Output)
 	case pathShadow:
+		if b.base.Judges {
+			return
+		}
 		b.shadow.add(k.Hour.Unix(), c.Legs-c.Unknown, c.Output)
 	}
 }
