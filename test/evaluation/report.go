@@ -33,8 +33,8 @@ func bars(r *result, data, train []recorded.Row) []bar {
 	}
 	all = append(all, sameBar(offline, r.trials))
 	all = append(all, offlineBars(offline, from)...)
+	all = append(all, preScoreBars(data, train)...)
 	all = append(all,
-		bar{"pre-score APGR", "report", "0.66", "not built into this program; see cascade.md", notRunnable},
 		booksBar(bar{task: "saving reported against the replayed ledger (`gateway report savings`)", reach: "within 1 point", aim: "0.1 point"}, r.books, score))
 	p99 := checksP99(usable(data, nova), nova)
 	checks := bar{"time of all checks of a request, p99 (offline)", "< 1 ms", "< 200 µs", p99.Round(time.Microsecond).String(), judged(p99 < time.Millisecond)}
