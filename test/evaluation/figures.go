@@ -192,8 +192,8 @@ type pair struct {
 	prompt string
 }
 
-// pairsOf labels recorded answers. Only here, in labelOf and in outcomes is read
-// which of them are right.
+// pairsOf labels recorded answers. Only here, in labelOf, preScore.rows and
+// outcomes is read which of them are right.
 func pairsOf(rows []recorded.Row, p policy) []pair {
 	var out []pair
 	for _, r := range usable(rows, p) {
