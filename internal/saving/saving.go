@@ -20,6 +20,10 @@ import (
 // worth a claim.
 const MinAnswers = 30
 
+// BasisShadow is the basis of a saving that rests on a sample of what the light
+// model answered. Any other rests on harder requests, and claims too much.
+const BasisShadow = "shadow"
+
 // Source is where counters are read: a ledger.
 type Source interface {
 	// Rows yields every row of an hour at or after from and before to,
@@ -76,8 +80,8 @@ type Saving struct {
 	Cascade, Escalation string
 	Requests, Light     int64 // answered at all, and by the light model
 	// Answers is of how many answers the escalation model's length is the mean,
-	// Basis of which: "shadow", a sample of the requests that light answered, or
-	// "served", those that escalated or went there at once.
+	// Basis of which: BasisShadow, a sample of the requests that light answered,
+	// or "served", those that escalated or went there at once, which are harder.
 	Answers int64
 	Basis   string
 	Spent   money.Total // on every leg: thrown away, partner, shadow and judge too
@@ -272,7 +276,7 @@ func (b *book) settle() {
 	from := b.served
 	b.Basis, b.Answers = "served", b.served.answers()
 	if n := b.shadow.answers(); n >= MinAnswers {
-		from, b.Basis, b.Answers = b.shadow, "shadow", n
+		from, b.Basis, b.Answers = b.shadow, BasisShadow, n
 	} else if n > 0 {
 		from = b.served.with(b.shadow)
 		b.Basis, b.Answers = "served and shadow", b.Answers+n
