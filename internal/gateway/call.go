@@ -43,7 +43,8 @@ type call struct {
 	sample *sample         // nil when no shadow will follow
 	prior  prior           // of the light leg, when a pre-score told one
 
-	served *leg // whose answer the caller gets; nil when the gateway answers itself
+	risk   float64 // of the light answer that is served, by the certificate's order
+	served *leg    // whose answer the caller gets; nil when the gateway answers itself
 
 	waited   time.Duration // for upstreams, until the answer's head
 	answered time.Time     // when the answer's head was there
@@ -76,9 +77,11 @@ type leg struct {
 	out      *engine.Request
 	splices  []wire.Splice // of the caller's body that out has
 
-	payer *tenant.Tenant // nil: the caller's
-	used  meter.End      // how the last attempt ended, and at what cost
-	costs meter.Costs
+	payer    *tenant.Tenant      // nil: the caller's
+	claim    *budget.Claim       // of a leg with a payer of its own; nil when nothing limits the payer
+	reserved *budget.Reservation // for claim
+	used     meter.End           // how the last attempt ended, and at what cost
+	costs    meter.Costs
 
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
 	hold  *budget.Hold
@@ -106,12 +109,20 @@ func (l *Line) call(c *call, g *leg) *wire.Error {
 			return err
 		}
 		wait, again := retries.Next(g.res, g.failure())
-		if !again || g.unwanted.Load() || !g.pause(c, wait) || !l.holdAgain(c, g) {
+		if !again || !g.repeats() || !g.pause(c, wait) || !l.holdAgain(c, g) {
 			return nil
 		}
 		l.Telemetry.Metrics().Retry(g.upstream, g.outcomeName())
 		l.record(c, g, lost)
 	}
+}
+
+// repeats reports whether a further attempt is worth while: somebody waits for
+// the answer, and it is no shadow, which must not take a throttled upstream's
+// room from callers.
+func (g *leg) repeats() bool {
+	stale := g.err != nil && g.err.Failure == engine.StaleConn
+	return !g.unwanted.Load() && (g.payer == nil || stale)
 }
 
 // attempt journals START, makes one call and reads the head of its answer.
