@@ -2,6 +2,7 @@ package meter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -343,4 +344,38 @@ func TestPast(t *testing.T) {
 		t.Errorf("a ledger that lost all: %+v", past)
 	}
 	closeMeter(t, m)
+}
+
+// TestOlderEpochs: a journal of the time when a writer was several processes in
+// turn is posted under the last epoch of each.
+func TestOlderEpochs(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	l.before = func(int) error { return errAway }
+	m := openMeter(t, o)
+	old := journal.Identity{Writer: "abcdefghijklmnop", Epoch: 65537}
+	for id := range 2 {
+		old.Epoch += 65536
+		if err := m.log.WriteAs(old); err != nil {
+			t.Fatal(err)
+		}
+		call(t, m, id, "acme")
+	}
+	o.Disk = journal.Dir(kill(t, m, dir))
+	l.before = nil
+	l.state.epoch[old.Writer] = old.Epoch
+	m = openMeter(t, o)
+	var before []Predecessor
+	eventually(t, "posted", func() (posted bool) {
+		before, posted = m.Predecessors()
+		return posted
+	})
+	before = slices.DeleteFunc(before, func(p Predecessor) bool { return p.Writer != old.Writer })
+	if len(before) != 1 || before[0].Identity != old {
+		t.Errorf("predecessors %v", before)
+	}
+	closeMeter(t, m)
+	if n := sumOf(l.rows()).Legs; n != 2 {
+		t.Errorf("%d legs, want 2", n)
+	}
 }

@@ -20,9 +20,12 @@ func (m *Meter) Predecessors() (all []Predecessor, posted bool) {
 		return nil, false
 	}
 	for _, o := range m.pump.origins {
-		if o.Writer != m.pump.writer && !journal.IsEstate(o.Writer) && m.pump.ended(o.Writer) == 0 {
-			all = append(all, Predecessor{o.Identity, m.pump.headsOf(o.Writer), o.Place == m.log.Place()})
+		// Before a writer was one process it had several epochs; the last one counts.
+		older := o.Epoch < m.pump.epochOf(o.Writer)
+		if o.Writer == m.pump.writer || older || journal.IsEstate(o.Writer) || m.pump.ended(o.Writer) != 0 {
+			continue
 		}
+		all = append(all, Predecessor{o.Identity, m.pump.headsOf(o.Writer), o.Place == m.log.Place()})
 	}
 	return all, true
 }
