@@ -167,8 +167,9 @@ func (b *bench) certified(data, train []recorded.Row, rows []row, splits int) ([
 	defer c.data.Close()
 	var trials []*trial
 	for i := range rows {
+		rng := drawing()
 		for split := 1; split <= splits; split++ {
-			t, err := b.certify(&rows[i], split, c)
+			t, err := b.certify(&rows[i], split, c, rng)
 			if err != nil {
 				return nil, err
 			}
