@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -498,23 +497,3 @@ func (p *pump) status(writer string, heads map[string]uint64) Status {
 	}
 	return s
 }
-
-// backoff is a wait that doubles, with jitter so that many gateways do not
-// return at once.
-type backoff struct {
-	now, most time.Duration
-}
-
-func (b *backoff) next() time.Duration {
-	b.now = min(max(2*b.now, 100*time.Millisecond), b.most)
-	return b.now/2 + rand.N(b.now/2+1)
-}
-
-func (b *backoff) nextAfter(err error) time.Duration {
-	if err == nil {
-		return 5 * time.Millisecond
-	}
-	return b.next()
-}
-
-func (b *backoff) reset() { b.now = 0 }
