@@ -12,6 +12,7 @@ import (
 
 type result struct {
 	untrained []line
+	unsampled audited // its books
 	books     audited
 	trials    []*trial
 	lines     []line // all of them
@@ -35,7 +36,8 @@ func bars(r *result, data, train []recorded.Row) []bar {
 	all = append(all, offlineBars(offline, from)...)
 	all = append(all, preScoreBars(data, train)...)
 	all = append(all,
-		booksBar(bar{task: "saving reported against the replayed ledger (`gateway report savings`)", reach: "within 1 point", aim: "0.1 point"}, r.books, score))
+		booksBar(bar{task: "saving reported against the replayed ledger (`gateway report savings`)", reach: "within 1 point", aim: "0.1 point"}, r.books, score),
+		unsampledBar(bar{task: "the same without a sample of what light answered, of which the command warns", reach: "report"}, r.unsampled, score))
 	p99 := checksP99(usable(data, nova), nova)
 	checks := bar{"time of all checks of a request, p99 (offline)", "< 1 ms", "< 200 µs", p99.Round(time.Microsecond).String(), judged(p99 < time.Millisecond)}
 	if p99 == 0 {
