@@ -224,8 +224,11 @@ type Shadow struct {
 	Fraction  float64 // default 0.02 when Tenant is set
 	Tenant    string  // who pays; "" no shadows
 	USDPerDay money.Pico
-	Judge     string // key_disagreement (default), a model id
+	Judge     string // JudgeKeys (default), a model id or alias
 }
+
+// JudgeKeys labels samples by the keys of their answers, without a judge model.
+const JudgeKeys = "key_disagreement"
 
 // PriceBook is one file of prices.
 type PriceBook struct {

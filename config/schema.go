@@ -234,7 +234,7 @@ func cascadeSection(d *decoder, v value, c *Cascade) {
 		Mode: "check", PartnerWhen: "always", Unknown: "escalate", OnLength: "accept",
 		Stream: "buffer", OnAbandon: "drain",
 		Target:  Target{MaxQualityLoss: 0.02, Confidence: 0.9},
-		Session: Session{TTL: 30 * time.Minute}, Shadow: Shadow{Judge: "key_disagreement"},
+		Session: Session{TTL: 30 * time.Minute}, Shadow: Shadow{Judge: JudgeKeys},
 		CheckTimeout: 150 * time.Millisecond,
 	}
 	d.section(v,

@@ -225,4 +225,31 @@ func TestCalibrate(t *testing.T) {
 	if _, warnings := harness.RunBoth(t, 0, nil, "check", "--config", enforcing); strings.Contains(warnings, "certificate") {
 		t.Error(warnings)
 	}
+	wantTaken(t, gw, key, cert, bytes.Replace(settings, []byte(cert), []byte(cert+".late"), 1))
+}
+
+// wantTaken has a running gateway enforce without a certificate, gives it one,
+// and wants it served without a word to the gateway.
+func wantTaken(t *testing.T, gw *harness.Gateway, key harness.Key, cert string, settings []byte) {
+	t.Helper()
+	served := func(want string) {
+		t.Helper()
+		harness.Eventually(t, 20*time.Second, func() (bool, string) {
+			_, h, _ := postWith(t, http.DefaultClient, gw.URL()+"/model/auto/converse", ask, key)
+			got := h.Get("x-sluice-path") + " " + h.Get("x-sluice-reason")
+			return got == want, got
+		})
+	}
+	if err := os.WriteFile(gw.ConfigFile(), settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	served("direct uncertified")
+	data, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cert+".late", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	served("light agree")
 }

@@ -118,6 +118,7 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 	if correct != nil {
 		b.wg.Go(func() { b.follow(correct, g.log) })
 	}
+	b.wg.Go(func() { b.inheritAll(g.log) })
 	return b, nil
 }
 
@@ -181,6 +182,48 @@ func (b *books) foldDaily(log *slog.Logger) {
 	}
 }
 
+// inheritEvery is how often the slices of processes that died are looked after
+// while there are any.
+const inheritEvery = time.Second
+
+// inheritAll gives back what earlier processes of this data directory did not.
+func (b *books) inheritAll(log *slog.Logger) {
+	tick := time.NewTicker(inheritEvery)
+	defer tick.Stop()
+	for {
+		left, err := b.inherit(context.Background())
+		if err != nil {
+			log.Warn("slices of an earlier process were not given back yet", "err", err)
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-b.stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// inherit does so once and returns how many such processes are left.
+func (b *books) inherit(ctx context.Context) (left int, failed error) {
+	before, posted := b.meter.Predecessors()
+	if !posted {
+		return 1, nil
+	}
+	for i := range before {
+		done, err := b.desk.Inherit(ctx, &before[i])
+		if err == nil && done {
+			err = b.meter.Settled(before[i].Writer)
+		} else {
+			left++
+		}
+		failed = errors.Join(failed, err)
+	}
+	return left, failed
+}
+
 // use takes the prices and webhooks of a snapshot.
 func (b *books) use(s *gateway.Snapshot) {
 	b.policies.Store(s.Budgets)
@@ -240,6 +283,7 @@ func (b *books) close(ctx context.Context) {
 	close(b.stop)
 	b.wg.Wait()
 	b.meter.Retire(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	b.inherit(ctx)      //nolint:errcheck // the next start tries again
 	b.desk.Close(ctx)   //nolint:errcheck // slices that were not given back expire
 	last, cancel := context.WithTimeout(ctx, lastNotices)
 	defer cancel()

@@ -22,6 +22,7 @@ type reloader struct {
 	load    func() (*config.Config, error)
 	current *config.Config
 	hash    [sha256.Size]byte
+	learned string // stamps of the files that cascades name
 }
 
 // contents hashes all files of the configuration in use, and those that it would
@@ -45,7 +46,7 @@ func (r *reloader) name() string { return hex.EncodeToString(r.hash[:6]) }
 // reload takes the configuration again. A bad one changes nothing and is said.
 func (r *reloader) reload(ctx context.Context) {
 	files := r.current.Files()
-	r.hash = r.contents() // before reading, so that a change meanwhile is seen
+	r.hash, r.learned = r.contents(), r.stamps() // before reading, so that a change meanwhile is seen
 	if err := r.try(ctx); err != nil {
 		r.gate.log.Error("configuration refused, the last good one stays", "err", err)
 		r.gate.tel.Metrics().LoadFailed()

@@ -137,10 +137,14 @@ func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gate
 	g.line = gateway.New(gateway.Options{
 		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
 		Log: g.log, Now: g.now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
-		NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
+		Tightened: &cascade.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
+		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)
 	closing.add(func(context.Context) { g.engines.close() })
+	if err := g.line.Restore(); err != nil {
+		return err
+	}
 	if err := g.use(ctx, snapshot); err != nil {
 		return err
 	}
@@ -240,7 +244,7 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	r := &reloader{gate: g, load: load, current: g.line.Snapshot().Config}
-	r.hash = r.contents()
+	r.hash, r.learned = r.contents(), r.stamps()
 	g.tel.Metrics().Loaded(r.name(), time.Now())
 	look := time.NewTicker(reloadEvery)
 	defer look.Stop()
@@ -254,9 +258,7 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 			r.reload(ctx)
 		case now := <-look.C:
 			g.engines.expire(now)
-			if r.contents() != r.hash {
-				r.reload(ctx)
-			}
+			r.look(ctx)
 		}
 	}
 }

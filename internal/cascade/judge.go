@@ -32,6 +32,8 @@ type Decision struct {
 	Uncertain bool
 	// Cut is whether the token limit ended the answer.
 	Cut bool
+	// Risk is what a certified threshold was held against, 0 without one.
+	Risk float64
 }
 
 // Judge holds answers against the checks of one cascade. The zero value checks
@@ -78,6 +80,7 @@ func (j *Judge) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
 	d := j.agreement(own, other)
 	if t := j.Certified; t != nil {
 		risk := t.Order.Risk(&score.Input{Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other})
+		d.Risk = risk
 		return certified(d, risk <= t.AtMost)
 	}
 	return d

@@ -132,7 +132,11 @@ func TestJudge(t *testing.T) {
 	say := func(text string) *answer.Answer { return &answer.Answer{Text: text} }
 	f := func(j Judge, a, partner *answer.Answer, want Decision) {
 		t.Helper()
-		if got := j.Beside(&answer.Request{}, a, partner); got != want {
+		got := j.Beside(&answer.Request{}, a, partner)
+		if ranked := j.Certified != nil && a != nil && partner != nil; (got.Risk > 0) != ranked {
+			t.Errorf("risk %v", got.Risk)
+		}
+		if got.Risk = 0; got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}

@@ -13,6 +13,11 @@ import (
 // other gateways' configurations.
 const maxCascades = 1000
 
+// watchKept is how long the ledger keeps that a certificate was stepped back
+// from: certificates are seldom older. Who stepped back tells it again at each
+// start.
+const watchKept = 90 * 24 * time.Hour
+
 // guardKept is how long escalation rates are of use: twelve half-lives.
 const guardKept = 12 * halfLife
 
@@ -55,6 +60,18 @@ func (m *Memory) TellGuard(root, cascade, key string, now time.Time) {
 	}
 }
 
+// TellWatch tells other gateways how far the watch of a cascade has stepped back.
+func (m *Memory) TellWatch(cascade string) {
+	if m.board == nil {
+		return
+	}
+	for _, s := range m.Of(cascade).Watch.Stepped() {
+		m.board.Stand(share.Hint{
+			Kind: share.Watch, Key: joined(cascade, s.Certificate), Value: number(int64(s.Steps)), Until: m.now().Add(watchKept),
+		})
+	}
+}
+
 // take merges a hint of another gateway. One that makes no sense is left out.
 func (m *Memory) take(h share.Hint) {
 	switch h.Kind {
@@ -62,7 +79,8 @@ func (m *Memory) take(h share.Hint) {
 		m.takeSession(h)
 	case share.Guard:
 		m.takeGuard(h)
-	case share.Watch: // nobody tells these yet
+	case share.Watch:
+		m.takeWatch(h)
 	}
 }
 
@@ -74,6 +92,14 @@ func (m *Memory) takeSession(h share.Hint) {
 			at = now // its clock is ahead of ours
 		}
 		s.Sessions.Mark(SessionKey([]byte(session)), at)
+	}
+}
+
+// takeWatch steps back as far as another gateway did: the lowest threshold wins.
+func (m *Memory) takeWatch(h share.Hint) {
+	cascade, certificate, ok := strings.Cut(h.Key, "\x00")
+	if s := m.told(cascade); ok && s != nil && len(h.Value) == 8 {
+		s.Watch.StepBack(Stepped{certificate, int(parseNumber(h.Value))})
 	}
 }
 

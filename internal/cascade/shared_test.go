@@ -211,3 +211,29 @@ func FuzzTake(f *testing.F) {
 		}
 	})
 }
+
+func TestTightenedThresholdsAreShared(t *testing.T) {
+	c := newCluster("a", "b", "c")
+	certificate := stepping("hash", 0.5, 1, 1.5)
+	tighten := func(gateway, steps int) {
+		c.gateways[gateway].Of("support").Watch.StepBack(Stepped{"hash", steps})
+		c.gateways[gateway].TellWatch("support")
+	}
+	want := func(threshold float64) {
+		t.Helper()
+		for i, m := range c.gateways {
+			if got := m.Of("support").Watch.Threshold(certificate); got != threshold {
+				t.Errorf("gateway %d: threshold %v, want %v", i, got, threshold)
+			}
+		}
+	}
+	want(1.5)
+	tighten(0, 2)
+	tighten(1, 1)
+	c.exchange()
+	want(0.5)
+	c.gateways[2] = NewMemory("late", func() time.Time { return c.at })
+	c.at = c.at.Add(time.Hour)
+	c.exchange()
+	want(0.5)
+}

@@ -1,37 +1,137 @@
 package cascade
 
 import (
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 )
 
+// maxWatched bounds the certificates of a cascade of which is remembered how far
+// the watch has stepped back; the one that came first is forgotten first.
+const maxWatched = 16
+
 // Watch holds the certificate of one cascade against what happens in service.
-// It starts anew with each certificate. The zero value is ready; it is safe for
-// concurrent use.
+// When the samples refute the threshold in use, it steps back to the most
+// liberal one of the certificate's steps that they do not refute, and when there
+// is none, to the escalation model. It never steps forward: that takes another
+// certificate. The zero value is ready; it is safe for concurrent use.
+//
+// Every step has a test of its own from the first sample on: an answer above a
+// lower threshold would have been escalated there, at no loss. Each of them
+// alarms on a sound threshold with probability at most δ.
 type Watch struct {
-	mu      sync.Mutex // guards the following
-	hash    string     // of the certificate that monitor is about
-	monitor *certify.Monitor
+	mu       sync.Mutex // guards the following
+	back     []Stepped
+	hash     string             // of the certificate that monitors are about
+	monitors []*certify.Monitor // one for each of its steps
 }
 
-// Observe takes the loss of one sampled request, 0 when it was escalated, and
-// reports whether it is the one that refutes the certificate.
-func (w *Watch) Observe(c *certify.Certificate, loss float64) (refuted bool) {
+// Stepped is how many steps a watch has taken back from a certificate.
+type Stepped struct {
+	Certificate string `json:"certificate"` // its hash
+	Steps       int    `json:"steps_back"`
+}
+
+// Sample is one sampled request.
+type Sample struct {
+	Risk float64 // of the light answer; -Inf is one that every threshold would serve
+	Loss float64 // of quality, -1 to 1; 0 when it was escalated
+}
+
+// Observe takes a sample. When it refutes the threshold in use, it returns how
+// many steps back the watch is now.
+func (w *Watch) Observe(c *certify.Certificate, s Sample) (back int, refuted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.hash != c.Hash {
-		w.hash, w.monitor = c.Hash, certify.NewMonitor(c.MaxLoss, c.Delta)
+	w.turn(c)
+	for i, m := range w.monitors {
+		loss := s.Loss
+		if s.Risk > c.Steps[i] {
+			loss = 0
+		}
+		m.Observe(loss)
 	}
-	before := w.monitor.Alarm()
-	w.monitor.Observe(loss)
-	return w.monitor.Alarm() && !before
+	before := w.of(c.Hash)
+	back = before
+	for back < len(c.Steps) && w.monitors[len(c.Steps)-1-back].Alarm() {
+		back++
+	}
+	w.set(c.Hash, back)
+	return back, back > before
 }
 
-// Refuted reports whether the samples say that the certificate's bound does not
-// hold. That stays until there is another certificate, or the gateway restarts.
-func (w *Watch) Refuted(c *certify.Certificate) bool {
+// turn starts anew with another certificate.
+func (w *Watch) turn(c *certify.Certificate) {
+	if w.hash == c.Hash {
+		return
+	}
+	w.hash, w.monitors = c.Hash, make([]*certify.Monitor, len(c.Steps))
+	for i := range w.monitors {
+		w.monitors[i] = certify.NewMonitor(c.MaxLoss, c.Delta)
+	}
+}
+
+// Threshold is the risk that is still accepted, -Inf when none is.
+func (w *Watch) Threshold(c *certify.Certificate) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.hash == c.Hash && w.monitor.Alarm()
+	if i := len(c.Steps) - 1 - w.of(c.Hash); i >= 0 {
+		return c.Steps[i]
+	}
+	return math.Inf(-1)
+}
+
+// Refuted reports whether no step of the certificate is left.
+func (w *Watch) Refuted(c *certify.Certificate) bool { return math.IsInf(w.Threshold(c), -1) }
+
+// Back returns how many steps the watch has taken back from the certificate with
+// this hash.
+func (w *Watch) Back(hash string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.of(hash)
+}
+
+// Stepped returns the certificates that the watch has stepped back from, the
+// first of them first.
+func (w *Watch) Stepped() []Stepped {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.back)
+}
+
+// StepBack steps back as far as somebody else has seen need for: this gateway
+// before a restart, or another one. It never steps forward, so it may be told
+// again, and late.
+func (w *Watch) StepBack(s Stepped) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.set(s.Certificate, max(s.Steps, w.of(s.Certificate)))
+}
+
+func (w *Watch) of(hash string) int {
+	if i := w.index(hash); i >= 0 {
+		return w.back[i].Steps
+	}
+	return 0
+}
+
+func (w *Watch) set(hash string, steps int) {
+	i := w.index(hash)
+	switch {
+	case i >= 0:
+		w.back[i].Steps = steps
+		return
+	case steps == 0:
+		return
+	case len(w.back) == maxWatched:
+		w.back = slices.Delete(w.back, 0, 1)
+	}
+	w.back = append(w.back, Stepped{hash, steps})
+}
+
+func (w *Watch) index(hash string) int {
+	return slices.IndexFunc(w.back, func(s Stepped) bool { return s.Certificate == hash })
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -23,6 +24,8 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden files")
+
+var day = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // subject is a compiled gateway.
 type subject struct{ *gateway.Snapshot }
@@ -43,6 +46,8 @@ func load(t *testing.T) subject {
 	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
 		t.Fatal(err)
 	}
+	all = append(all, problems...)
+	s.Learned, problems = gateway.LoadLearned(s.Snapshot, day)
 	if err := cfg.Report(append(all, problems...)); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +58,7 @@ func load(t *testing.T) subject {
 func (s subject) ask(id, model, text string) *Request {
 	return &Request{
 		Op: wire.OpConverse, Model: model, Body: ConverseBody(text, 0), Tenant: s.Tenants.Lookup(id),
-		Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Output: 400,
+		Now: day, Output: 400,
 	}
 }
 
@@ -98,6 +103,31 @@ func TestGolden(t *testing.T) {
 	failing := s.ask("free", "watch", "hello")
 	failing.Header = wire.Header{{Name: "x-team", Value: "search"}}
 	f("header", failing)
+}
+
+// TestCertified explains a cascade that enforces, without its certificate and
+// with it.
+func TestCertified(t *testing.T) {
+	s := load(t)
+	f := func(path, reason string, legs int, quality string) {
+		t.Helper()
+		e := Explain(s.Snapshot, s.ask("free", "sure", "hello"))
+		if e.Path != path || e.Reason != reason || len(e.Legs) != legs || !strings.Contains(e.Quality, quality) {
+			t.Errorf("%s %q, %d legs, %q; want %s %q, %d, %q", e.Path, e.Reason, len(e.Legs), e.Quality, path, reason, legs, quality)
+		}
+		var b bytes.Buffer
+		if err := e.WriteText(&b); err != nil || !strings.Contains(b.String(), quality) {
+			t.Errorf("%v\n%s", err, b.String())
+		}
+	}
+	f("direct", "uncertified", 1, "uncertified: open ")
+	s.Learned["sure"] = &gateway.Learned{Certificate: &certify.Certificate{
+		Binding: certify.Binding{Schemas: []string{""}}, Threshold: 1.25, Bound: 0.015, Delta: 0.1, N: 600, Hash: "of it",
+	}}
+	f("light", "", 3, "at most 1.5 points, 90 % sure, n = 600")
+	if e := Explain(s.Snapshot, s.ask("free", "sure", "hello")); e.Threshold == nil || *e.Threshold != 1.25 {
+		t.Errorf("threshold %v", e.Threshold)
+	}
 }
 
 // TestLongInput takes a rule by the stated input tokens alone.

@@ -15,6 +15,7 @@ import (
 func (l *Line) accept(req *Request) *call {
 	c := &call{req: req, snap: l.Snapshot()}
 	c.users.Store(1)
+	l.open.Add(1)
 	times := c.snap.Config.Timeouts
 	c.ctx, c.cancel = context.WithTimeout(l.stop, times.Request)
 	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(times.Drain, c.cancel) })

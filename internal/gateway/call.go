@@ -43,7 +43,8 @@ type call struct {
 	sample *sample         // nil when no shadow will follow
 	prior  prior           // of the light leg, when a pre-score told one
 
-	served *leg // whose answer the caller gets; nil when the gateway answers itself
+	risk   float64 // of the light answer that is served, by the certificate's order
+	served *leg    // whose answer the caller gets; nil when the gateway answers itself
 
 	waited   time.Duration // for upstreams, until the answer's head
 	answered time.Time     // when the answer's head was there
@@ -76,9 +77,11 @@ type leg struct {
 	out      *engine.Request
 	splices  []wire.Splice // of the caller's body that out has
 
-	payer *tenant.Tenant // nil: the caller's
-	used  meter.End      // how the last attempt ended, and at what cost
-	costs meter.Costs
+	payer    *tenant.Tenant      // nil: the caller's
+	claim    *budget.Claim       // of a leg with a payer of its own; nil when nothing limits the payer
+	reserved *budget.Reservation // for claim
+	used     meter.End           // how the last attempt ended, and at what cost
+	costs    meter.Costs
 
 	start *meter.Start // journalled, END outstanding; nil when settled or not metered
 	hold  *budget.Hold

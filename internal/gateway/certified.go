@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"fmt"
+	"math"
+
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/parts"
@@ -37,17 +40,59 @@ func (c *call) request() *answer.Request {
 	return parts.Request(&c.facts, c.body)
 }
 
-// threshold is what the certificate of an enforcing cascade allows, nil
-// elsewhere.
-func (c *call) threshold() *cascade.Threshold {
+// threshold is what the certificate of an enforcing cascade allows, and the
+// watch over it, nil elsewhere.
+func (l *Line) threshold(c *call) *cascade.Threshold {
 	to := c.plan.Cascade
 	if to.Mode != "enforce" {
 		return nil
 	}
 	learned := c.snap.Learned[to.Name]
-	t := &cascade.Threshold{AtMost: learned.Certificate.Threshold, Order: learned.order()}
+	t := &cascade.Threshold{AtMost: l.memory.Of(to.Name).Watch.Threshold(learned.Certificate), Order: learned.order()}
 	if t.Order != nil {
 		t.Prompt, t.Route = c.prompt(), c.route(to)
 	}
 	return t
+}
+
+// watch counts the loss of a sampled request against the certificate, if one
+// decided about it. An answer that a used-up escalation budget let through would
+// be let through at any threshold.
+func (l *Line) watch(c *call, loss float64) {
+	if c.plan.Cascade.Mode != "enforce" {
+		return
+	}
+	name := c.plan.Cascade.Name
+	certificate := c.snap.Learned[name].Certificate
+	risk := c.risk
+	if c.reason == cascade.ReasonGuard {
+		risk = math.Inf(-1)
+	}
+	watch := &l.memory.Of(name).Watch
+	back, refuted := watch.Observe(certificate, cascade.Sample{Risk: risk, Loss: loss})
+	if !refuted {
+		return
+	}
+	l.Telemetry.Metrics().Refuted(name)
+	l.Telemetry.Metrics().StepsBack(name, back)
+	l.Log.Error("the light model loses more than the certificate's bound: the threshold is stepped back; calibrate again",
+		"cascade", name, "certificate", certificate.Hash, "bound", certificate.MaxLoss,
+		"steps_back", back, "of", len(certificate.Steps), "threshold", fmt.Sprint(watch.Threshold(certificate)))
+	l.memory.TellWatch(name)
+	if err := l.Tightened.Keep(name, watch); err != nil {
+		l.Log.Error("a restart would forget that the threshold was stepped back", "cascade", name, "err", err)
+	}
+}
+
+// Restore steps certified thresholds back as far as they were before a restart.
+// It belongs before Use.
+func (l *Line) Restore() error { return l.Tightened.Restore(l.memory) }
+
+// showSteps keeps the metric of how far certificates in use are stepped back.
+func (l *Line) showSteps(s *Snapshot) {
+	for name, learned := range s.Learned {
+		if c := learned.Certificate; c != nil {
+			l.Telemetry.Metrics().StepsBack(name, l.memory.Of(name).Watch.Back(c.Hash))
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -18,18 +19,8 @@ const enforcing = partnered + "    mode: enforce\n    shadow: {tenant: platform/
 // by edit, and returns what loading it says.
 func certifiedAt(t *testing.T, s *Snapshot, threshold float64, edit func(*certify.Binding)) string {
 	t.Helper()
-	settings := &s.Config.Cascades[0]
-	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	s.Learned, _ = LoadLearned(s, now)
-	binding := BindingOf(s, settings, now)
-	binding.Schemas = []string{""}
-	edit(&binding)
-	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Curve: []certify.Point{{Threshold: threshold}}},
-		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
-	settings.Certificate = filepath.Join(t.TempDir(), "cert.json")
-	if err := os.WriteFile(settings.Certificate, c.Encode(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.Config.Cascades[0].Certificate = filepath.Join(t.TempDir(), "cert.json")
+	now := writeCertificate(t, s, threshold, edit)
 	learned, problems := LoadLearned(s, now)
 	s.Learned = learned
 	if len(problems) == 0 {
@@ -39,6 +30,24 @@ func certifiedAt(t *testing.T, s *Snapshot, threshold float64, edit func(*certif
 		t.Errorf("%v is no warning", problems[0])
 	}
 	return problems[0].Message
+}
+
+// writeCertificate writes the certificate that the cascade of s names, and
+// returns when it was issued.
+func writeCertificate(t *testing.T, s *Snapshot, threshold float64, edit func(*certify.Binding)) time.Time {
+	t.Helper()
+	settings := &s.Config.Cascades[0]
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	s.Learned, _ = LoadLearned(s, now)
+	binding := BindingOf(s, settings, now)
+	binding.Schemas = []string{""}
+	edit(&binding)
+	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Certified: 1, Curve: []certify.Point{{Threshold: threshold / 2, Saving: 0.1}, {Threshold: threshold, Saving: 0.2}}},
+		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
+	if err := os.WriteFile(settings.Certificate, c.Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return now
 }
 
 func asIs(*certify.Binding) {}
@@ -109,6 +118,44 @@ func TestRefutedInService(t *testing.T) {
 			if n == 50 {
 				t.Fatalf("50 wrong answers and still %s %q", got.path, got.reason)
 			}
+		}
+	})
+}
+
+// TestWatchStepsBack has a threshold that lets disagreements through, which are
+// wrong, and one below it that does not.
+func TestWatchStepsBack(t *testing.T) {
+	s := compiled(t, enforcing)
+	certifiedAt(t, s, 2, asIs)
+	kept := filepath.Join(t.TempDir(), "tightened.json")
+	script := byModel(reply{text: "the answer is 41"}, reply{text: "the answer is 40"}, reply{text: "the answer is 42"})
+	asked := func(t *testing.T, b *bench) got {
+		got := b.do(b.ask(t.Context(), wire.OpConverse, hello))
+		synctest.Wait()
+		return got
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(s, script)
+		b.line.Tightened = &cascade.Tightened{File: kept}
+		n := 0
+		for ; asked(t, b).path == "light"; n++ {
+			if n == 100 {
+				t.Fatal("100 wrong answers, and the threshold stands")
+			}
+		}
+		t.Logf("stepped back after %d wrong answers", n)
+		if got := asked(t, b); got.path != "escalated" || got.reason != "disagree" {
+			t.Errorf("after the step: %s %q", got.path, got.reason)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(s, script)
+		b.line.Tightened = &cascade.Tightened{File: kept}
+		if err := b.line.Restore(); err != nil {
+			t.Fatal(err)
+		}
+		if got := asked(t, b); got.path != "escalated" || got.reason != "disagree" {
+			t.Errorf("after a restart: %s %q", got.path, got.reason)
 		}
 	})
 }

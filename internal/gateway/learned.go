@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -34,30 +35,46 @@ func LoadLearned(s *Snapshot, now time.Time) (map[string]*Learned, []config.Prob
 	all := make(map[string]*Learned, len(s.Config.Cascades))
 	var problems []config.Problem
 	for i := range s.Config.Cascades {
-		settings := &s.Config.Cascades[i]
-		learned, found := readLearned(s, settings, now)
-		for _, p := range found {
-			p.Path = fmt.Sprintf("cascades[%d].%s", i, p.Path)
-			problems = append(problems, p)
-		}
-		all[settings.Name] = learned
+		learned, found := readLearned(s, i, now)
+		problems = append(problems, found...)
+		all[s.Config.Cascades[i].Name] = learned
 	}
 	return all, problems
 }
 
-// readLearned reads the files of one cascade. The paths of problems are within it.
-func readLearned(s *Snapshot, settings *config.Cascade, now time.Time) (*Learned, []config.Problem) {
+// Relearn returns s with what the files of its cascades tell now. A cascade of
+// which a file is broken, or whose files do not belong together, keeps all that
+// it had; the problems say so.
+func (s *Snapshot) Relearn(now time.Time) (*Snapshot, []config.Problem) {
+	next := *s
+	next.Learned = maps.Clone(s.Learned)
+	var problems []config.Problem
+	for i := range s.Config.Cascades {
+		learned, found := readLearned(s, i, now)
+		if len(found) > 0 {
+			problems = append(problems, found...)
+			continue
+		}
+		next.Learned[s.Config.Cascades[i].Name] = learned
+	}
+	return &next, problems
+}
+
+// readLearned reads the files of one cascade.
+func readLearned(s *Snapshot, index int, now time.Time) (*Learned, []config.Problem) {
+	settings := &s.Config.Cascades[index]
 	learned := &Learned{}
 	var problems []config.Problem
+	path := fmt.Sprintf("cascades[%d]", index)
 	if err := learned.readGate(settings.PreScore); err != nil {
-		problems = append(problems, config.Problem{Path: "pre_score", Message: err.Error()})
+		problems = append(problems, config.Problem{Path: path + ".pre_score", Message: err.Error()})
 	}
 	if err := learned.readScore(settings.Score); err != nil {
-		problems = append(problems, config.Problem{Path: "score", Warning: true, Message: err.Error()})
+		problems = append(problems, config.Problem{Path: path + ".score", Warning: true, Message: err.Error()})
 	}
 	if err := learned.readCertificate(settings, learned.binding(s, settings, now)); err != nil {
 		learned.Void = err
-		problems = append(problems, config.Problem{Path: "certificate", Warning: true,
+		problems = append(problems, config.Problem{Path: path + ".certificate", Warning: true,
 			Message: err.Error() + "; the escalation model serves until it is calibrated again"})
 	}
 	return learned, problems
@@ -153,9 +170,10 @@ func (l *Learned) binding(s *Snapshot, settings *config.Cascade, now time.Time) 
 	return b
 }
 
-// policyHash covers what decides which answers are served, beside the models.
+// policyHash covers what decides which answers are served, beside the models, and
+// who says what that costs: a certificate is about the labels of one judge.
 func policyHash(c *config.Cascade) string {
-	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen})
+	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge})
 	if err != nil {
 		panic("BUG: a policy does not marshal: " + err.Error())
 	}

@@ -76,6 +76,9 @@ type Options struct {
 	Random func() float64
 	// PairsDir is where labelled pairs are logged; "" logs none.
 	PairsDir string
+	// Tightened keeps how far certified thresholds were stepped back; nil keeps
+	// nothing beyond the process.
+	Tightened *cascade.Tightened
 	// Memory is what is remembered of cascades; nil is a new one of this line's own.
 	Memory *cascade.Memory
 }
@@ -88,6 +91,7 @@ type Line struct {
 	held     atomic.Int64   // bytes of streams that are held back
 	schemas  answer.Schemas // of requests whose answers are checked
 	memory   *cascade.Memory
+	open     atomic.Int64 // requests that hold something
 	shadows  atomic.Int64 // requests that are shadowed now
 	pairs    pairs.Log
 	tally    saving.Tally
@@ -104,6 +108,9 @@ func New(o Options) *Line {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
+	if o.Tightened == nil {
+		o.Tightened = &cascade.Tightened{}
+	}
 	if o.Memory == nil {
 		o.Memory = &cascade.Memory{}
 	}
@@ -111,7 +118,10 @@ func New(o Options) *Line {
 }
 
 // Use makes s the configuration of all requests that come from now on.
-func (l *Line) Use(s *Snapshot) { l.snapshot.Store(s) }
+func (l *Line) Use(s *Snapshot) {
+	l.snapshot.Store(s)
+	l.showSteps(s)
+}
 
 // Snapshot returns the configuration in use.
 func (l *Line) Snapshot() *Snapshot { return l.snapshot.Load() }
@@ -208,4 +218,5 @@ func (l *Line) release(c *call) {
 	}
 	l.observe(c)
 	c.finish()
+	l.open.Add(-1)
 }

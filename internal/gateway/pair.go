@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
@@ -19,7 +21,7 @@ func (g *leg) worst(c *call) money.Pico {
 
 // pair is the line of the log for a request that the light models answered too;
 // runs and answers are the light one's and the partner's.
-func (l *Line) pair(c *call, runs []*run, answers []*said) *pairs.Pair {
+func (l *Line) pair(ctx context.Context, c *call, runs []*run, answers []*said) *pairs.Pair {
 	to := c.plan.Cascade
 	binding := BindingOf(c.snap, to.Settings, c.over)
 	p := &pairs.Pair{
@@ -43,7 +45,9 @@ func (l *Line) pair(c *call, runs []*run, answers []*said) *pairs.Pair {
 		p.Content = &pairs.Content{Prompt: c.prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
 	}
 	in.Partner = cascade.Opinion(r, in.Partner, &l.schemas)
-	judgePair(p, r, &in, served)
+	compareKeys(p, r, &in)
+	label := l.labelled(ctx, c, in.Light, served)
+	p.Label, p.Judge = label.keys.String(), label.judge
 	if learned := c.snap.Learned[to.Name]; learned != nil && learned.Score != nil && in.Light != nil {
 		in.Prompt = c.prompt()
 		p.Scored = &pairs.Scored{File: learned.Score.Hash(), Risk: logged(learned.Score.Risk(&in))}
@@ -51,12 +55,12 @@ func (l *Line) pair(c *call, runs []*run, answers []*said) *pairs.Pair {
 	return p
 }
 
-// judgePair notes who agrees with whom, and the risk of the light answer.
-func judgePair(p *pairs.Pair, r *answer.Request, in *score.Input, served *answer.Answer) {
+// compareKeys notes whether the light models agree, and the risk of the light
+// answer.
+func compareKeys(p *pairs.Pair, r *answer.Request, in *score.Input) {
 	in.LightK, in.PartK = keyOf(r, in.Light), keyOf(r, in.Partner)
 	p.KeyKind = in.LightK.Kind.String()
 	p.Partner = answer.Agree(in.LightK, in.PartK).String()
-	p.Label = answer.Agree(in.LightK, keyOf(r, served)).String()
 	if in.Light == nil {
 		return
 	}

@@ -92,26 +92,47 @@ func (l *Line) hold(c *call, claim *budget.Claim) (*budget.Reservation, *budget.
 	return res, refusal
 }
 
-// holdAgain holds one leg once more, because an attempt at it may have been
-// billed and keeps what it took. Without it there is no further attempt.
-func (l *Line) holdAgain(c *call, g *leg) bool {
-	if c.claim == nil || g.outcome() != meter.Unknown {
+// holdShadow holds the worst case of a leg for the tenant that pays for it, and
+// reports whether its budgets and limits have room. Who started the leg releases
+// it.
+func (l *Line) holdShadow(c *call, g *leg) bool {
+	policy := c.snap.Budgets.For(g.payer.ID)
+	if policy == nil || l.Budgets == nil {
 		return true
 	}
+	if l.estimate(c, g, policy) != nil {
+		return false
+	}
+	g.claim = &budget.Claim{Policy: policy, Cost: g.cost.Plus(once).Plus(budget.Amounts{meter.UnitConcurrent: 1})}
 	var refusal *budget.Refusal
-	g.again, refusal = l.hold(c, &budget.Claim{Policy: c.claim.Policy, Lane: c.claim.Lane, Cost: g.cost})
+	g.reserved, refusal = l.Budgets.Reserve(g.ctx, g.claim, l.Now())
 	return refusal == nil
 }
 
-// take gives an attempt its part of the plan's reservation, or of its own. A
-// shadow is not the caller's, so it takes nothing.
+// holdAgain holds one leg once more, because an attempt at it may have been
+// billed and keeps what it took. Without it there is no further attempt.
+func (l *Line) holdAgain(c *call, g *leg) bool {
+	claim := c.claim
+	if g.payer != nil {
+		claim = g.claim
+	}
+	if claim == nil || g.outcome() != meter.Unknown {
+		return true
+	}
+	var refusal *budget.Refusal
+	g.again, refusal = l.hold(c, &budget.Claim{Policy: claim.Policy, Lane: claim.Lane, Cost: g.cost})
+	return refusal == nil
+}
+
+// take gives an attempt its part of what is held for it: last for another
+// attempt, else for its leg alone, else for the plan.
 func (c *call) take(g *leg) *budget.Hold {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.reserved) == 0 || g.payer != nil {
-		return nil
+	from := cmp.Or(g.again, g.reserved)
+	if from == nil && g.payer == nil && len(c.reserved) > 0 {
+		from = c.reserved[0]
 	}
-	from := cmp.Or(g.again, c.reserved[0])
 	return from.Attempt(g.cost.Plus(once))
 }
 

@@ -35,6 +35,9 @@ tenants:
     keys: [KEY]
     output_tokens: {max: 10}
     %s
+`
+
+const ruled = `
 cascades:
   - {name: c, match: 'request.model == "auto"', mode: rules, light: dear.light-v1:0, escalation: dear.heavy-v1:0}
 `
@@ -44,7 +47,7 @@ per: thousand
 effective: 2026-01-01
 source: test
 prices:
-  - {models: ["dear.light-v1:0", "dear.heavy-v1:0"], input: 1, output: 1}
+  - {models: ["dear.light-v1:0", "dear.second-v1:0", "dear.heavy-v1:0"], input: 1, output: 1}
 `
 
 // fixture is a gateway without its edge: a real meter, journal and ledger, and
@@ -86,6 +89,12 @@ func completed(string, int64) (*engine.Response, error) {
 
 func newFixture(t *testing.T, parentUSD, own string) *fixture {
 	t.Helper()
+	return newFixtureOf(t, parentUSD, own, ruled)
+}
+
+// newFixtureOf has rest behind the settings: further tenants and cascades.
+func newFixtureOf(t *testing.T, parentUSD, own, rest string) *fixture {
+	t.Helper()
 	dir := t.TempDir()
 	secrets, err := tenant.LoadSecrets(dir, func(string) string { return "" }, rand.Reader)
 	if err != nil {
@@ -101,7 +110,7 @@ func newFixture(t *testing.T, parentUSD, own string) *fixture {
 	}
 	f := &fixture{bearer: creds.Bearer, answer: completed, now: earlyInMinute()}
 	f.ledger = &embedded.State{Now: f.now}
-	cfg := load(t, strings.ReplaceAll(fmt.Sprintf(settings, parentUSD, own), "KEY", keyID))
+	cfg := load(t, strings.ReplaceAll(fmt.Sprintf(settings, parentUSD, own)+rest, "KEY", keyID))
 	f.open(t, journal.Dir(dir))
 	f.use(t, cfg, secrets)
 	return f
@@ -144,8 +153,9 @@ func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets)
 	f.line.Use(s)
 }
 
-// end closes everything and returns what the ledger has of each window.
-func (f *fixture) end(t *testing.T) map[string]meter.WindowState {
+// end closes everything and returns what the ledger has of each window of acme
+// and the other roots.
+func (f *fixture) end(t *testing.T, others ...string) map[string]meter.WindowState {
 	t.Helper()
 	ctx := context.Background()
 	f.line.Close(ctx)
@@ -158,9 +168,13 @@ func (f *fixture) end(t *testing.T) map[string]meter.WindowState {
 	if err := f.meter.Close(ctx); err != nil {
 		t.Error(err)
 	}
-	books, err := f.ledger.Windows(ctx, "acme")
-	if err != nil {
-		t.Fatal(err)
+	var books []meter.WindowBook
+	for _, root := range append([]string{"acme"}, others...) {
+		of, err := f.ledger.Windows(ctx, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		books = append(books, of...)
 	}
 	sums := map[string]meter.WindowState{}
 	for _, b := range books {

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
-	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -81,28 +80,16 @@ func (l *Line) shadow(c *call) {
 	})
 }
 
-// watch counts the loss of a sampled request against the certificate, if one
-// decided about it.
-func (l *Line) watch(c *call, loss float64) {
-	if c.plan.Cascade.Mode != "enforce" {
-		return
-	}
-	name := c.plan.Cascade.Name
-	certificate := c.snap.Learned[name].Certificate
-	if l.memory.Of(name).Watch.Observe(certificate, loss) {
-		l.Log.Error("certificate refuted: the light model loses more than the bound; the escalation model serves until it is calibrated again",
-			"cascade", name, "bound", certificate.MaxLoss, "certificate", certificate.Hash)
-		l.Telemetry.Metrics().Refuted(name)
-	}
-}
-
-// admitShadow takes a place for a shadow, or says why there is none.
+// admitShadow takes a place for a shadow, or says why there is none. Shadows
+// are the first to go when the gateway has much to do.
 func (l *Line) admitShadow(c *call) (refused string) {
 	switch {
 	case c.sample.over:
 		return "size"
 	case c.served.used.Outcome != meter.Completed:
 		return "incomplete"
+	case l.crowded(c.snap):
+		return "load"
 	case l.shadows.Add(1) > maxShadows:
 		l.shadows.Add(-1)
 		return "busy"
@@ -110,50 +97,90 @@ func (l *Line) admitShadow(c *call) (refused string) {
 	return ""
 }
 
+// crowded reports whether the gateway has used half of what it may hold: open
+// requests, measured by the connections that it takes, or bytes of streams.
+func (l *Line) crowded(s *Snapshot) bool {
+	return l.open.Load() > int64(s.Config.Limits.MaxConnections)/2 || l.held.Load() > maxHeldAll/2
+}
+
 // compare runs the shadow legs and compares what they say with what was served.
 func (l *Line) compare(c *call, legs []router.Leg) {
 	ctx, cancel := context.WithTimeout(l.stop, c.snap.Config.Timeouts.Request)
 	defer cancel()
-	var runs []*run
+	var asked []*leg
 	for i, planned := range legs {
-		g, err := l.planLeg(c, planned, i+1)
-		if err != nil {
-			continue
+		g, reason := l.admitLeg(ctx, c, planned, i+1)
+		if reason != "" {
+			l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
+			l.dismiss(c, asked)
+			return
 		}
-		g.payer, g.ctx, g.path, g.reason = c.sample.payer, ctx, router.Shadow, cascade.ReasonShadow
-		if !l.affords(c, g) {
-			l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, "budget")
-			continue
-		}
-		runs = append(runs, l.start(c, g, toEnd))
+		asked = append(asked, g)
 	}
-	answers := make([]*said, len(runs))
+	runs, answers := make([]*run, len(asked)), make([]*said, len(asked))
+	for i, g := range asked {
+		runs[i] = l.start(c, g, toEnd)
+	}
 	for i, r := range runs {
-		<-r.ready
-		answers[i] = r.said()
-		r.leave(consulted, c.snap.Config.Timeouts.Drain)
-		<-r.ended
-		l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(r.leg.worst(c), r.leg.costs.Total())
+		answers[i] = l.endShadow(c, r)
 	}
 	switch {
-	case len(runs) == 0 || answers[0] == nil:
+	case answers[0] == nil:
 	case runs[0].leg.Role == router.RoleLight:
-		l.logPair(c, runs, answers)
+		l.logPair(ctx, c, runs, answers)
 	case runs[0].leg.Role == router.RoleEscalation:
-		l.watchLight(c, answers[0])
+		l.watchLight(ctx, c, answers[0])
 	}
 }
 
-// watchLight counts a light answer that was served: it loses when the escalation
-// model says something else. Where that cannot be told, it is no sample.
-func (l *Line) watchLight(c *call, strong *said) {
-	r := c.request()
+// admitLeg plans a leg at the cost of the sample's payer, or says why it is not
+// to be had: the day's allowance, or a budget or limit of the payer, may have no
+// room for it. Without one leg of a sample the others are not asked.
+func (l *Line) admitLeg(ctx context.Context, c *call, planned router.Leg, index int) (g *leg, refused string) {
+	g, err := l.planLeg(c, planned, index)
+	if err != nil {
+		return nil, "unfit"
+	}
+	g.ctx, g.payer, g.path, g.reason = ctx, c.sample.payer, router.Shadow, cascade.ReasonShadow
+	switch {
+	case !l.affords(c, g):
+		return nil, "allowance"
+	case !l.holdShadow(c, g):
+		l.dismiss(c, []*leg{g})
+		return nil, "budget"
+	}
+	return g, ""
+}
+
+// dismiss gives back what legs hold that are not asked.
+func (l *Line) dismiss(c *call, legs []*leg) {
+	for _, g := range legs {
+		g.reserved.Release()
+		l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(g.worst(c), 0)
+	}
+}
+
+// endShadow waits for a shadow leg to be in the books, and returns what it said.
+func (l *Line) endShadow(c *call, r *run) *said {
+	<-r.ready
+	answer := r.said()
+	r.leave(consulted, c.snap.Config.Timeouts.Drain)
+	<-r.ended
+	r.leg.reserved.Release()
+	l.memory.Of(c.plan.Cascade.Name).Shadow.Settle(r.leg.worst(c), r.leg.costs.Total())
+	return answer
+}
+
+// watchLight counts a light answer that was served, by a certificate, against
+// what the escalation model says. Where nobody can tell which is better, it is
+// no sample.
+func (l *Line) watchLight(ctx context.Context, c *call, strong *said) {
+	if c.plan.Cascade.Mode != "enforce" {
+		return
+	}
 	light := (&said{c.target.Op, c.sample.frames, c.served.res.Body}).answer()
-	switch answer.Agree(keyOf(r, light), keyOf(r, strong.answer())) {
-	case answer.Same:
-		l.watch(c, 0)
-	case answer.Different:
-		l.watch(c, 1)
+	if loss, known := l.labelled(ctx, c, light, strong.answer()).loss(); known {
+		l.watch(c, loss)
 	}
 }
 
@@ -175,11 +202,11 @@ func (l *Line) observeShadow(g *leg, end *meter.End, costs meter.Costs) {
 }
 
 // logPair compares what the models said and appends a line to the log.
-func (l *Line) logPair(c *call, runs []*run, answers []*said) {
+func (l *Line) logPair(ctx context.Context, c *call, runs []*run, answers []*said) {
 	if l.PairsDir == "" {
 		return
 	}
-	p := l.pair(c, runs, answers)
+	p := l.pair(ctx, c, runs, answers)
 	if err := l.pairs.Append(p); err != nil {
 		l.Log.Error("pair not logged", "cascade", p.Cascade, "request", c.req.ID, "err", err)
 	}

@@ -83,7 +83,7 @@ func (l *Line) try(c *call) (*Response, *wire.Error) {
 func (l *Line) newTrial(c *call) *trial {
 	settings := c.plan.Cascade.Settings
 	t := &trial{line: l, call: c, settings: settings, next: c.legs[len(c.legs)-1]}
-	t.judge = cascade.Judge{Schemas: &l.schemas, Certified: c.threshold()}
+	t.judge = cascade.Judge{Schemas: &l.schemas, Certified: l.threshold(c)}
 	t.judge.AcceptUnknown = settings.Unknown == "accept" && t.judge.Certified == nil // no certificate covers the unknown
 	if settings.OnLength == "escalate" {
 		t.judge.Options.OnLength = answer.EscalateCut
@@ -164,7 +164,7 @@ func (t *trial) timed(check func() cascade.Decision) cascade.Decision {
 // accept serves the light answer.
 func (t *trial) accept(d cascade.Decision) (*Response, *wire.Error) {
 	c, g := t.call, t.light.leg
-	c.path, c.reason = router.Light, d.Reason
+	c.path, c.reason, c.risk = router.Light, d.Reason, d.Risk
 	c.served, c.answered = g, t.line.Now()
 	t.light.take()
 	t.leave(t.partner, consulted)

@@ -122,6 +122,9 @@ type SettleRequest struct {
 	// older epochs. What the ledger has not seen spent yet, because Head is above
 	// its watermark, stays in suspense.
 	Retire bool
+	// Lapsed is for who retires another writer that may live: nothing changes
+	// before that one's term has passed.
+	Lapsed bool
 }
 
 // SettleReply tells the writer about the root.
@@ -129,7 +132,10 @@ type SettleReply struct {
 	Frozen bool
 	Until  time.Time
 	// Recall asks for idle slices, because another writer was short.
-	Recall  bool
+	Recall bool
+	// Open is whether a writer that retires has accounts all the same, because
+	// records or the end of its term are awaited. Ask again.
+	Open    bool
 	Windows []WindowState
 }
 
@@ -204,7 +210,7 @@ func (r *SettleRequest) Check() error {
 			return fmt.Errorf("%w: %d held of %+v", ErrBadRequest, held, r.Accounts[i])
 		}
 	}
-	if r.Term < time.Millisecond {
+	if r.Term < time.Millisecond || r.Lapsed && !r.Retire {
 		return fmt.Errorf("%w: for %s", ErrBadRequest, r.Term)
 	}
 	return checkWriter(r.Writer, r.Root, r.Epoch, max(r.Watermark, r.Head))

@@ -329,6 +329,15 @@ func readEnd(b []byte) (*Posting, *End, error) {
 	return p, e, c.err()
 }
 
+// readHolder reads whose holds an UNKNOWN record of an estate ends.
+func readHolder(b []byte) (string, error) {
+	c, holder := reader(b), ""
+	c.posting(&Posting{})
+	c.end(&End{})
+	c.str(&holder)
+	return holder, c.err()
+}
+
 // readPosting reads the posting of any record that posts, and of an END or
 // UNKNOWN the id behind it.
 func readPosting(b []byte) (Posting, string, error) {

@@ -32,7 +32,7 @@ func abandon(m *Meter, d faultDisk) {
 
 // TestPowerLoss: the machine dies with a tail that was not synced. What the
 // tail held is gone, or unknown; the ledger has nothing that the journal has
-// not, and goes on under the same identity.
+// not.
 func TestPowerLoss(t *testing.T) {
 	for _, setting := range []journal.Fsync{journal.FsyncGroup, journal.FsyncAlways} {
 		l, d := newModelLedger(), newFaultDisk(t.TempDir())
@@ -59,7 +59,7 @@ func TestPowerLoss(t *testing.T) {
 		o.Disk = journal.Dir(dir)
 		m = openMeter(t, o)
 		got := m.Recovered()
-		if got.OldWriter != "" || len(got.Damage) > 0 || got.Unknown > 1 || setting == journal.FsyncAlways && got.Unknown != 1 {
+		if len(got.Gaps) > 0 || len(got.Damage) > 0 || got.Unknown > 1 || setting == journal.FsyncAlways && got.Unknown != 1 {
 			t.Errorf("setting %d: recovered %+v", setting, got)
 		}
 		call(t, m, calls+1, "acme")
@@ -93,7 +93,7 @@ func TestLyingDisk(t *testing.T) {
 	o.Disk = journal.Dir(dir)
 	m = openMeter(t, o)
 	got := m.Recovered()
-	if len(got.Gaps) != 1 || got.Gaps[0].Applied != 20 || got.Gaps[0].Journal < 10 || got.Gaps[0].Journal >= 20 || got.OldWriter == "" {
+	if len(got.Gaps) != 1 || got.Gaps[0].Applied != 20 || got.Gaps[0].Journal < 10 || got.Gaps[0].Journal >= 20 {
 		t.Errorf("recovered %+v", got)
 	}
 	call(t, m, 20, "acme")

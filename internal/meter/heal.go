@@ -23,12 +23,12 @@ func (p *pump) heartbeat(ctx context.Context) {
 	if p.isFenced() {
 		return
 	}
-	before, probes := p.regressed(), 0
+	probes := 0
 	posted := func(t *track) bool {
 		if !t.placed || t.rebuild || t.applied == 0 {
 			return false
 		}
-		if p.retired[t.writer] != left {
+		if t.writer == p.writer || t.head > t.applied {
 			return true
 		}
 		probes++
@@ -38,13 +38,10 @@ func (p *pump) heartbeat(ctx context.Context) {
 		switch {
 		case applied < t.applied:
 			p.regress(t, applied)
-		case applied > t.head:
+		case applied > t.head && t.writer == p.writer:
 			p.halt(t, errForeign)
 		}
 	})
-	if p.regressed() > before {
-		p.placeRetired()
-	}
 	if err != nil {
 		p.opts.Log.Debug("ledger cannot be asked", "error", err) // posting will say so
 		return
@@ -52,25 +49,36 @@ func (p *pump) heartbeat(ctx context.Context) {
 	p.listen(ctx)
 }
 
-// maxProbes is how many lanes of writers that have left a heartbeat looks at.
-// There may be many, and what loses one of them has mostly lost others as well.
+// maxProbes is how many lanes of past writers a heartbeat looks at. There may be
+// many, and what loses one of them has mostly lost others as well.
 const maxProbes = 16
 
-// placeRetired makes the lanes of writers that have left be asked for again.
-func (p *pump) placeRetired() {
+// placePast makes the lanes of past writers be asked for again when the ledger
+// has lost something since the last time.
+func (p *pump) placePast() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.regressions == p.looked {
+		return
+	}
+	p.looked = p.regressions
 	for _, t := range p.lanes {
-		if p.retired[t.writer] == left && !t.rebuild && !t.lagging {
+		if t.writer != p.writer && !t.rebuild && !t.lagging {
 			t.placed = false
 		}
 	}
 }
 
-func (p *pump) regressed() int64 {
+// allPlaced reports whether every lane was asked for since the last loss.
+func (p *pump) allPlaced() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.regressions
+	for _, t := range p.lanes {
+		if !t.placed && t.stopped == nil {
+			return false
+		}
+	}
+	return p.regressions == p.looked
 }
 
 // ask reads the watermarks of the lanes that are wanted. It fails when all
@@ -117,7 +125,7 @@ func (p *pump) seek(t *track, applied uint64) {
 	p.mu.Lock()
 	t.applied = applied
 	head := t.head
-	if applied > head {
+	if applied > head && t.writer == p.writer {
 		t.stopped = errForeign
 	}
 	p.mu.Unlock()
@@ -181,7 +189,7 @@ func (p *pump) rebuild(ctx context.Context) error {
 	}
 	failed, err := forEach(tracks, func(t *track) error {
 		b := &Batch{
-			Writer: t.writer, Epoch: p.log.Identity().Epoch, Root: t.root,
+			Writer: t.writer, Epoch: p.epochOf(t.writer), Root: t.root,
 			From: 1, To: heads[t.lane], Totals: true, Postings: sums[t.lane],
 		}
 		applied, err := p.send(ctx, b)

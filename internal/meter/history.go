@@ -23,9 +23,15 @@ type history struct {
 	suspended []suspended
 	// through is the last segment that the checkpoint covers.
 	through uint64
-	damage  []journal.Damage
-	lost    int64 // numbers that were filled up for damaged records
-	gaps    []SeqGap
+	// estate is who wrote last, when that was the estate of a dead process and
+	// nothing was begun since: there may be more to write of it.
+	estate journal.Identity
+	// opener is who began the open attempts: each process ends those of the one
+	// before when it opens the journal.
+	opener string
+	damage []journal.Damage
+	lost   int64 // numbers that were filled up for damaged records
+	gaps   []SeqGap
 	// each, when not nil, is called with every posting, once.
 	each func(lane, *Posting) error
 }
@@ -38,8 +44,8 @@ const (
 	// fenced: another process posts under the same id. What the ledger does not
 	// have of it stays in the journal.
 	fenced
-	// left: everything was posted and the process ended. A ledger that loses it
-	// later gets it again.
+	// left: everything was posted and given back. A ledger that loses it later
+	// gets it again.
 	left
 )
 
@@ -78,7 +84,7 @@ func (h *history) loadCheckpoint(disk journal.Disk) error {
 		return err
 	}
 	defer r.Close()
-	h.through = through
+	h.through, h.opener = through, r.Writer()
 	for r.Next() {
 		if (r.Kind() == kindTotal || r.Kind() == kindCharges) && h.sums == nil && h.each == nil {
 			break // the sums come last
@@ -153,6 +159,13 @@ func (h *history) read(disk journal.Disk, to journal.Position) error {
 	for r.Next() {
 		if err := h.record(r.Writer(), r.Kind(), r.Payload()); err != nil {
 			return fmt.Errorf("journal record at %s: %w", r.At(), err)
+		}
+		if r.Kind() == kindStart {
+			h.opener = r.Writer()
+		}
+		h.estate = journal.Identity{}
+		if journal.IsEstate(r.Writer()) {
+			h.estate = journal.Identity{Writer: r.Writer(), Epoch: r.Epoch()}
 		}
 	}
 	h.damage = append(h.damage, r.Damage()...)

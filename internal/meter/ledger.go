@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 )
@@ -12,6 +13,9 @@ type Batch struct {
 	Writer string // the journal's writer id
 	Epoch  uint64 // raised each time the journal is opened
 	Root   string // root tenant: the ledger's slot
+	// Holder is whose accounts the charges are taken out of; "" is Writer's own.
+	// An estate charges what the dead writer held.
+	Holder string
 	// From and To are the sequence numbers of the first and the last posting.
 	From, To uint64
 	// Totals is whether the postings are a checkpoint's sums, which stand for
@@ -19,6 +23,9 @@ type Batch struct {
 	Totals   bool
 	Postings []Posting
 }
+
+// Account returns whose accounts the batch's charges are taken out of.
+func (b *Batch) Account() string { return cmp.Or(b.Holder, b.Writer) }
 
 // Ledger holds the counters. It adds a batch and moves the writer's watermark
 // in one atomic step, so that after any fault the writer reads the watermark

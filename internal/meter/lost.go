@@ -11,6 +11,8 @@ import (
 type Records struct {
 	// IDs are those of all attempts and adjustments that the segments have.
 	IDs map[string]bool
+	// Known are those of attempts whose outcome their END or a resolution tells.
+	Known map[string]bool
 	// AWSRequests are Bedrock's ids of the calls whose answer began.
 	AWSRequests map[string]bool
 	// Since is the id after which IDs are complete, "" when they are from the
@@ -22,7 +24,7 @@ type Records struct {
 // time held older ids: Since is then the newest of the first segment left, so
 // that attempts which began at about one time are on one side of it.
 func ReadRecords(disk journal.Disk) (*Records, error) {
-	all := &Records{IDs: map[string]bool{}, AWSRequests: map[string]bool{}}
+	all := &Records{IDs: map[string]bool{}, Known: map[string]bool{}, AWSRequests: map[string]bool{}}
 	segments, err := journal.Segments(disk)
 	if err != nil || len(segments) == 0 {
 		return all, err
@@ -50,13 +52,25 @@ func (all *Records) record(kind byte, payload []byte) (id string, err error) {
 		}
 		id = s.ID
 	case kindEnd, kindUnknown:
-		_, e, err := readEnd(payload)
+		p, e, err := readEnd(payload)
 		if err != nil {
 			return "", err
 		}
 		if id = e.ID; e.AWSRequestID != "" {
 			all.AWSRequests[e.AWSRequestID] = true
 		}
+		if p.Add.Unknown == 0 {
+			all.Known[id] = true
+		}
+	case kindResolve:
+		var p Posting
+		r := &Resolution{}
+		c := reader(payload)
+		if c.resolve(&p, r); c.bad {
+			return "", c.err()
+		}
+		id = r.End.ID
+		all.Known[id] = true
 	case kindRelease:
 		c := reader(payload)
 		c.version()

@@ -1,11 +1,14 @@
 package meter
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,15 +68,14 @@ type Recovered struct {
 	Damage    []journal.Damage // of what should have been whole
 	Lost      int64            // numbers of damaged records, posted as unknown
 	Unknown   int              // STARTs without END, now in suspense
-	// OldWriter is the identity that was given up, "" for none, and Gaps says why:
-	// root tenants of which the ledger knows more than the journal.
-	OldWriter string
-	Gaps      []Gap
+	// Gaps are what the ledger has of dead processes and this journal has not.
+	Gaps []Gap
 }
 
-// Gap is what a ledger has of a root tenant that this journal does not.
+// Gap is numbers of a writer that a ledger has and this journal does not: the
+// disk lost them, or the directory is an older copy.
 type Gap struct {
-	Root             string
+	Writer, Root     string
 	Journal, Applied uint64 // last sequence numbers
 }
 
@@ -118,8 +120,7 @@ func withDefaults(o Options) Options {
 	return o
 }
 
-// recover replays the journal, makes sure that its writer may go on, and books
-// what was in flight as unknown.
+// recover replays the journal and books what was in flight as unknown.
 func (m *Meter) recover(ctx context.Context) error {
 	h := newHistory()
 	if err := h.loadCheckpoint(m.log.Disk()); err != nil {
@@ -140,26 +141,19 @@ func (m *Meter) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	writer := m.log.Identity().Writer
-	if h.retired[writer] == left {
-		if err := m.log.NewWriter(); err != nil {
-			return err
-		}
-	} else if !m.mayGoOn(ctx, writer, h) {
-		m.recovered.OldWriter = writer
-		m.opts.Log.Error("journal takes a new writer identity", "old", writer, "gaps", m.recovered.Gaps)
-		if err := m.log.NewWriter(); err != nil {
-			return err
-		}
+	m.findGaps(ctx, h)
+	if err := m.bookUnknown(h); err != nil {
+		return err
 	}
 	m.seq.reset(m.log.Identity().Writer, h.heads)
-	if err := m.bookUnknown(h.open); err != nil {
+	origins, err := journal.Origins(m.log.Disk())
+	if err != nil {
 		return err
 	}
 	if r := &m.recovered; r.TornBytes > 0 || r.Unknown > 0 || r.Lost > 0 {
 		m.opts.Log.Warn("the last run did not end in order", "torn_bytes", r.TornBytes, "unknown_attempts", r.Unknown, "lost_numbers", r.Lost)
 	}
-	m.pump = newPump(m.opts, m.log, h, checkpoint)
+	m.pump = newPump(m.opts, m.log, past{h, checkpoint, origins})
 	return nil
 }
 
@@ -170,13 +164,11 @@ func (m *Meter) quarantine(d journal.Damage) error {
 	return m.log.Quarantine(d.At.Segment)
 }
 
-// mayGoOn reports whether the ledger knows no more of this writer than the
-// journal does. If it does, the disk lost records or is a copy; if it cannot be
-// asked, nobody knows. Numbers must never be used twice, so the answer is then no.
-func (m *Meter) mayGoOn(ctx context.Context, writer string, h *history) bool {
-	ok := h.retired[writer] != fenced
+// findGaps says of which dead processes the ledger knows more than the journal
+// does. Nothing has to be done about it: no number of theirs is ever used again.
+func (m *Meter) findGaps(ctx context.Context, h *history) {
 	for l, head := range h.heads {
-		if l.writer != writer {
+		if h.retired[l.writer] != 0 || journal.IsEstate(l.writer) {
 			continue
 		}
 		askCtx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
@@ -184,32 +176,64 @@ func (m *Meter) mayGoOn(ctx context.Context, writer string, h *history) bool {
 		cancel()
 		if err != nil {
 			m.opts.Log.Warn("ledger cannot be asked", "error", err)
-			return false
+			return
 		}
 		if applied > head {
-			m.recovered.Gaps = append(m.recovered.Gaps, Gap{l.root, head, applied})
-			ok = false
+			m.recovered.Gaps = append(m.recovered.Gaps, Gap{l.writer, l.root, head, applied})
 		}
 	}
-	return ok
+	if len(m.recovered.Gaps) > 0 {
+		m.opts.Log.Error("the ledger has records that the journal lacks: the disk lost them, or the directory is a copy", "gaps", m.recovered.Gaps)
+	}
 }
 
 // bookUnknown ends the attempts that were in flight when the process died. They
 // count in the hour in which they began.
-func (m *Meter) bookUnknown(open map[string][]byte) error {
-	for _, payload := range open {
-		s, err := readStart(payload)
+//
+// They are the dead process's estate: processes on copies of the journal find
+// the same attempts and make the same records of them, in the same order, under
+// the same writer, so that the ledger takes them once. A process that dies over
+// this leaves the rest to the next one, which goes on under that writer.
+func (m *Meter) bookUnknown(h *history) error {
+	if len(h.open) == 0 {
+		return nil
+	}
+	var records [][]byte
+	for _, id := range slices.Sorted(maps.Keys(h.open)) {
+		s, err := readStart(h.open[id])
 		if err != nil {
 			return err
 		}
 		e := &End{ID: s.ID, Outcome: Unknown, At: s.At}
 		p, _ := derive(s, e, m.prices.Load())
-		if _, err := m.log.Append(kindUnknown, appendEnd(new(coder), &p, e), journal.Reserved); err != nil {
+		c := new(coder)
+		appendEnd(c, &p, e)
+		c.str(&h.opener)
+		records = append(records, c.b)
+	}
+	estate := h.estate
+	if estate == (journal.Identity{}) {
+		estate = journal.Estate(bytes.Join(records, nil))
+	}
+	return m.writeEstate(h, estate, records)
+}
+
+func (m *Meter) writeEstate(h *history, estate journal.Identity, records [][]byte) error {
+	own := m.log.Identity()
+	if err := m.log.WriteAs(estate); err != nil {
+		return err
+	}
+	m.seq.reset(estate.Writer, h.heads)
+	for _, record := range records {
+		if _, err := m.log.Append(kindUnknown, record, journal.Reserved); err != nil {
 			return err
 		}
 		m.recovered.Unknown++
 	}
-	return nil
+	for root, head := range m.seq.all() {
+		h.heads[lane{estate.Writer, root}] = head
+	}
+	return m.log.WriteAs(own)
 }
 
 // Begin journals a START. A zero At becomes now. The call may leave only when
@@ -313,19 +337,18 @@ func (m *Meter) Recovered() Recovered { return m.recovered }
 func (m *Meter) Journal() (journal.Disk, journal.Identity) { return m.log.Disk(), m.log.Identity() }
 
 // Close posts everything, waits until the ledger has it or the context ends,
-// and closes the journal. No call may be in flight. The next Open goes on under
-// the same writer identity.
+// and closes the journal. No call may be in flight.
 func (m *Meter) Close(ctx context.Context) error {
 	return errors.Join(m.finish(ctx), m.log.Close())
 }
 
-// Retire is Close for a process that ends for good: once the ledger has
-// everything, the writer identity ends with it and a next Open takes a new one.
-// When something is left to post, the identity stays and the next Open posts it.
+// Retire is Close for a process that gives back what it has borrowed: once the
+// ledger has everything, the journal says that nothing of the writer is left.
+// When something is left to post, the next Open posts it.
 func (m *Meter) Retire(ctx context.Context) error {
 	err := m.finish(ctx)
 	if err == nil && !m.pump.isFenced() && m.pump.allPosted() {
-		_, err = m.log.Append(kindRetire, retireRecord(m.log.Identity().Writer, left), journal.Reserved)
+		err = m.Settled(m.log.Identity().Writer)
 	}
 	return errors.Join(err, m.log.Close())
 }

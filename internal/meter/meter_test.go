@@ -84,9 +84,8 @@ func closeMeter(t testing.TB, m *Meter) {
 	}
 }
 
-// kill copies the directory as the next process would find it and stops the
-// old process without letting it post.
-func kill(t testing.TB, m *Meter, dir string) string {
+// copied copies a directory as another process would find it.
+func copied(t testing.TB, dir string) string {
 	t.Helper()
 	var to string
 	eventually(t, "a copy of one moment", func() bool {
@@ -96,6 +95,14 @@ func kill(t testing.TB, m *Meter, dir string) string {
 		after, _ := journal.Dir(dir).List()
 		return err == nil && slices.Equal(before, after)
 	})
+	return to
+}
+
+// kill stops a process without letting it post, and returns its directory as the
+// next one finds it.
+func kill(t testing.TB, m *Meter, dir string) string {
+	t.Helper()
+	to := copied(t, dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = m.Close(ctx)
@@ -207,7 +214,7 @@ func TestCrashMakesUnknown(t *testing.T) {
 	}
 	dir = kill(t, m, dir)
 	m = openMeter(t, testOptions(t, dir, l))
-	if got := m.Recovered(); got.Unknown != 2 || got.OldWriter != "" {
+	if got := m.Recovered(); got.Unknown != 2 || len(got.Gaps) > 0 {
 		t.Errorf("recovered %+v", got)
 	}
 	closeMeter(t, m)
@@ -334,8 +341,8 @@ func segmentsOf(t testing.TB, dir string) []uint64 {
 	return all
 }
 
-// TestRetire: a writer that has left leaves nothing to post, the next start
-// takes a new identity without a word, and a ledger that loses it gets it again.
+// TestRetire: a writer that has left leaves nothing to post or to give back, and
+// a ledger that loses it gets it again.
 func TestRetire(t *testing.T) {
 	dir, l := t.TempDir(), newModelLedger()
 	o := testOptions(t, dir, l)
@@ -344,8 +351,11 @@ func TestRetire(t *testing.T) {
 		m := openMeter(t, o)
 		_, id := m.Journal()
 		writers[id.Writer] = true
-		if got := m.Recovered(); got.OldWriter != "" || len(got.Gaps) > 0 {
+		if got := m.Recovered(); len(got.Gaps) > 0 {
 			t.Errorf("round %d: recovered %+v", round, got)
+		}
+		if before, posted := m.Predecessors(); posted && len(before) > 0 {
+			t.Errorf("round %d: %v have left nothing", round, before)
 		}
 		call(t, m, round, "acme")
 		if err := m.Retire(t.Context()); err != nil {
@@ -364,7 +374,8 @@ func TestRetire(t *testing.T) {
 	}
 }
 
-// TestRetireNotBeforeAllIsPosted: what the ledger lacks keeps the identity.
+// TestRetireNotBeforeAllIsPosted: a writer of which the ledger lacks something
+// has not left, and the next process gives back for it when the ledger has it.
 func TestRetireNotBeforeAllIsPosted(t *testing.T) {
 	dir, l := t.TempDir(), newModelLedger()
 	m := openMeter(t, testOptions(t, dir, l))
@@ -376,13 +387,31 @@ func TestRetireNotBeforeAllIsPosted(t *testing.T) {
 	if err := m.Retire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("retired: %v", err)
 	}
-	l.set(func(l *modelLedger) { l.before = nil })
 	m = openMeter(t, testOptions(t, dir, l))
-	if _, again := m.Journal(); again.Writer != id.Writer {
-		t.Error("the identity is gone")
+	if before, posted := m.Predecessors(); posted {
+		t.Errorf("posted, and before it were %v", before)
+	}
+	l.set(func(l *modelLedger) { l.before = nil })
+	want := []Predecessor{{Identity: id, Heads: map[string]uint64{"acme": 1}, Here: true}}
+	eventually(t, "a predecessor", func() bool {
+		before, posted := m.Predecessors()
+		return posted && cmp.Equal(before, want)
+	})
+	if err := m.Settled(id.Writer); err != nil {
+		t.Fatal(err)
+	}
+	if before, _ := m.Predecessors(); len(before) > 0 {
+		t.Errorf("%v after it was settled", before)
 	}
 	closeMeter(t, m)
 	wantSame(t, l, journal.Dir(dir))
+	_, second := m.Journal()
+	m = openMeter(t, testOptions(t, copied(t, dir), l))
+	defer closeMeter(t, m)
+	eventually(t, "a predecessor elsewhere", func() bool {
+		before, posted := m.Predecessors()
+		return posted && len(before) == 1 && before[0].Writer == second.Writer && !before[0].Here
+	})
 }
 
 // TestHeartbeatFindsLossOfRetired: a ledger that loses everything while a
@@ -452,15 +481,13 @@ func TestOldDataDir(t *testing.T) {
 	m := openMeter(t, testOptions(t, dir, l))
 	call(t, m, 1, "acme")
 	eventually(t, "posted", func() bool { return m.Status().Backlog == 0 })
-	old := t.TempDir()
-	if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
+	old := copied(t, dir)
+	_, id := m.Journal()
 	call(t, m, 2, "acme")
 	closeMeter(t, m)
 	m = openMeter(t, testOptions(t, old, l))
 	got := m.Recovered()
-	if want := []Gap{{"acme", 1, 2}}; got.OldWriter == "" || !cmp.Equal(got.Gaps, want) {
+	if want := []Gap{{id.Writer, "acme", 1, 2}}; !cmp.Equal(got.Gaps, want) {
 		t.Errorf("recovered %+v", got)
 	}
 	call(t, m, 3, "acme")
@@ -478,9 +505,6 @@ func TestLedgerAwayAtStart(t *testing.T) {
 	call(t, m, 2, "acme")
 	dir = kill(t, m, dir)
 	m = openMeter(t, testOptions(t, dir, l))
-	if m.Recovered().OldWriter == "" {
-		t.Error("kept an identity that nobody could check")
-	}
 	call(t, m, 3, "acme")
 	l.set(func(l *modelLedger) { l.before = nil })
 	closeMeter(t, m)
@@ -501,9 +525,6 @@ func TestFenced(t *testing.T) {
 	eventually(t, "fenced", func() bool { return m.Status().Fenced })
 	closeMeter(t, m)
 	m = openMeter(t, testOptions(t, dir, l))
-	if m.Recovered().OldWriter != id.Writer {
-		t.Error("goes on under a fenced identity")
-	}
 	call(t, m, 3, "acme")
 	closeMeter(t, m)
 	if n := sumOf(l.rows()).Legs; n != 2 {

@@ -36,6 +36,10 @@ type pump struct {
 	main *journal.Reader
 	stop chan struct{}
 	done chan struct{}
+	// writer is this process; all others are past, and only read.
+	writer  string
+	epochs  map[string]uint64 // of past writers
+	origins []journal.Origin
 	// cancel breaks off the calls of run, so that drain need not wait for them.
 	cancel context.CancelFunc
 
@@ -58,6 +62,7 @@ type pump struct {
 	ledgerErr   error
 	fenced      bool
 	regressions int64
+	looked      int64 // how many of them past writers' lanes were looked at for
 	progressed  time.Time
 }
 
@@ -88,18 +93,29 @@ type checkpointResult struct {
 	err     error
 }
 
-func newPump(opts Options, log *journal.Journal, h *history, checkpoint map[lane]uint64) *pump {
+// past is what the journal held when it was opened.
+type past struct {
+	*history
+	checkpoint map[lane]uint64 // the lanes' heads in the checkpoint
+	origins    []journal.Origin
+}
+
+func newPump(opts Options, log *journal.Journal, h past) *pump {
 	p := &pump{
 		opts: opts, log: log, stop: make(chan struct{}), done: make(chan struct{}),
-		checkpoint: checkpoint, through: h.through, retry: backoff{most: opts.MaxWait},
+		writer: log.Identity().Writer, epochs: make(map[string]uint64), origins: h.origins,
+		checkpoint: h.checkpoint, through: h.through, retry: backoff{most: opts.MaxWait},
 		heads: make(map[lane]uint64), lanes: make(map[lane]*track), retired: h.retired, progressed: opts.Now(),
 	}
 	p.main = journal.NewReader(log.Disk(), journal.Position{})
 	if h.through > 0 {
 		p.main = journal.NewReader(log.Disk(), journal.Position{Segment: h.through + 1})
 	}
-	for l, seq := range checkpoint {
+	for l, seq := range h.checkpoint {
 		p.heads[l] = seq
+	}
+	for _, o := range h.origins {
+		p.epochs[o.Writer] = max(p.epochs[o.Writer], o.Epoch)
 	}
 	p.noteBeginning(h.through + 1)
 	for l, head := range h.heads {
@@ -158,7 +174,7 @@ func (p *pump) drain(ctx context.Context) error {
 		if err == nil {
 			failing.reset()
 		}
-		if p.left() == 0 && (p.isFenced() || !p.main.Offset().Before(target)) {
+		if p.isFenced() || p.left() == 0 && p.allPlaced() && !p.main.Offset().Before(target) {
 			return nil
 		}
 		select {
@@ -217,6 +233,7 @@ func (p *pump) pass(ctx context.Context) error {
 	if p.isFenced() {
 		return nil
 	}
+	p.placePast()
 	if err := p.place(ctx); err != nil {
 		return err
 	}
@@ -267,6 +284,11 @@ func (p *pump) take(r *journal.Reader, want func(*track) bool) (chunk, error) {
 		}
 		if posting.Root == "" {
 			continue
+		}
+		if journal.IsEstate(r.Writer()) {
+			if posting.Holder, err = readHolder(r.Payload()); err != nil {
+				return c, fmt.Errorf("journal record at %s: %w", r.At(), err)
+			}
 		}
 		t := p.track(lane{r.Writer(), posting.Root}, posting.Seq)
 		if r == p.main {
@@ -337,7 +359,7 @@ func (p *pump) apply(ctx context.Context, t *track, postings []Posting) error {
 		case applied < t.applied:
 			p.regress(t, applied)
 			return nil
-		case applied > max(t.head, b.To):
+		case applied > max(t.head, b.To) && t.writer == p.writer:
 			p.halt(t, errForeign)
 			return nil
 		case applied == t.applied:
@@ -350,7 +372,7 @@ func (p *pump) apply(ctx context.Context, t *track, postings []Posting) error {
 // nextBatch is the numbers behind the watermark, with those that are missing in
 // the journal filled up.
 func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
-	b := &Batch{Writer: t.writer, Epoch: p.log.Identity().Epoch, Root: t.root, From: t.applied + 1}
+	b := &Batch{Writer: t.writer, Epoch: p.epochOf(t.writer), Root: t.root, From: t.applied + 1}
 	next := b.From
 	for i := 0; i < len(postings) && len(b.Postings) < batchSize; next++ {
 		if postings[i].Seq < next { // a copy
@@ -365,8 +387,14 @@ func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
 		b.Postings = append(b.Postings, postings[i])
 		i++
 	}
-	b.To = next - 1
+	b.To, b.Holder = next-1, b.Postings[0].Holder
 	return b
+}
+
+// epochOf is the epoch that a writer wrote under. Whoever posts its records does
+// so under that one: processes on copies of the journal do not fence each other.
+func (p *pump) epochOf(writer string) uint64 {
+	return max(p.epochs[writer], p.log.Identity().Epoch)
 }
 
 func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
@@ -382,10 +410,10 @@ func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
 // help.
 func (p *pump) refused(t *track, err error) error {
 	switch {
-	case errors.Is(err, ErrFenced):
+	case errors.Is(err, ErrFenced) && t.writer == p.writer:
 		p.fence(t)
 		return nil
-	case errors.Is(err, ErrBadBatch):
+	case errors.Is(err, ErrFenced), errors.Is(err, ErrBadBatch):
 		p.halt(t, err)
 		return nil
 	}
@@ -407,8 +435,9 @@ func (p *pump) halt(t *track, why error) {
 	t.stopped = why
 }
 
-// fence stops everything: another process posts as this writer. The record of
-// it makes the next start take a new identity.
+// fence stops everything: another process posts as this writer, although each
+// draws an identity of its own. The record of it keeps the next start from
+// posting what may have the other's numbers.
 func (p *pump) fence(t *track) {
 	p.mu.Lock()
 	first := !p.fenced

@@ -94,6 +94,9 @@ type Posting struct {
 	// Charges go to budgets and limits. Each takes its amount out of what the
 	// writer holds of the window, in the same step.
 	Charges []Charge
+	// Holder is Batch.Holder. It stands in the records of estates only, and
+	// nothing but the pump reads it.
+	Holder string
 }
 
 // Charge is what one attempt holds of, or posts to, one window, in the unit of

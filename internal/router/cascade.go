@@ -15,6 +15,7 @@ type Cascade struct {
 	Light      Leg
 	Partner    Leg // Model is "" without one
 	Escalation Leg
+	Judge      Leg // labels samples; Model is "" when keys alone do
 	// Settings is the configuration that it was compiled from.
 	Settings *config.Cascade
 
@@ -26,6 +27,9 @@ type Cascade struct {
 // are served.
 func (c *Cascade) Checks() bool { return c.Mode == "check" || c.Mode == "enforce" }
 
+// Judged reports whether a judge model labels samples.
+func (c *Cascade) Judged() bool { return c.Judge.Model != "" }
+
 func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade, index int) (*Cascade, []config.Problem) {
 	path := fmt.Sprintf("cascades[%d]", index)
 	c := &Cascade{
@@ -35,6 +39,9 @@ func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade
 	}
 	if settings.Partner != "" {
 		c.Partner = r.leg(RolePartner, settings.Partner)
+	}
+	if judge := settings.Shadow.Judge; judge != "" && judge != config.JudgeKeys {
+		c.Judge = r.leg(RoleJudge, judge)
 	}
 	var problems []config.Problem
 	c.match, problems = conditions.compile("match", path+".match", settings.Match)

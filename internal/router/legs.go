@@ -108,9 +108,12 @@ func (r *Router) cascade(in *Input, plan *Plan, straight string) *wire.Error {
 }
 
 // second adds the legs whose answers nobody gets: the partner of a checked
-// light leg, or the shadows of a cascade that observes.
+// light leg, or the shadows of a cascade that observes, and the judge.
 func (r *Router) second(in *Input, plan *Plan, light verdict) {
 	c := plan.Cascade
+	if c.Judged() && r.allowed(in, c.Judge.Model) {
+		plan.Judge = &c.Judge
+	}
 	partnered := c.Partner.Model != "" && r.judge(in, c.Partner).reason == "" && !c.foreignReasoning(in.Facts, c.Partner)
 	switch {
 	case c.Checks() && len(plan.Legs) == 2 && partnered:

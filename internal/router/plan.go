@@ -42,6 +42,7 @@ const (
 	RoleLight
 	RolePartner
 	RoleEscalation
+	RoleJudge
 )
 
 // Skip is a leg that was left out, and why.
@@ -73,6 +74,9 @@ type Plan struct {
 	// Shadows are asked after the answer of the first leg was served, for labels
 	// alone: the light leg and the partner of a cascade that only observes.
 	Shadows []Leg
+	// Judge labels a sample of the request: nil when keys alone do, and when the
+	// tenant may not use the judge's model.
+	Judge *Leg
 	// Path and Reason are those of the first leg; leaving a leg behind makes
 	// the path Escalated.
 	Path   Path

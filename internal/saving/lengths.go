@@ -2,17 +2,16 @@ package saving
 
 import (
 	"math/big"
-	"time"
 
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// lengths are output tokens and answers by hour.
-type lengths map[time.Time]length
+// lengths are output tokens and answers by hour, in seconds since 1970.
+type lengths map[int64]length
 
 type length struct{ answers, output int64 }
 
-func (l lengths) add(hour time.Time, answers, output int64) {
+func (l lengths) add(hour, answers, output int64) {
 	if answers > 0 {
 		l[hour] = length{l[hour].answers + answers, l[hour].output + output}
 	}
@@ -30,20 +29,24 @@ func (l lengths) with(m lengths) lengths {
 }
 
 func (l lengths) answers() int64 {
-	var n int64
-	for _, hour := range l {
-		n += hour.answers
-	}
+	n, _ := l.sums()
 	return n
+}
+
+// sums are all answers and their output tokens.
+func (l lengths) sums() (answers int64, output *big.Int) {
+	output = new(big.Int)
+	for _, hour := range l {
+		answers += hour.answers
+		output.Add(output, big.NewInt(hour.output))
+	}
+	return answers, output
 }
 
 // mean is the output tokens per answer; there is at least one answer.
 func (l lengths) mean() *big.Rat {
-	output := new(big.Int)
-	for _, hour := range l {
-		output.Add(output, big.NewInt(hour.output))
-	}
-	return new(big.Rat).SetFrac(output, big.NewInt(l.answers()))
+	answers, output := l.sums()
+	return new(big.Rat).SetFrac(output, big.NewInt(answers))
 }
 
 // halfWidth is half the 95 % interval of scale times the mean, rounded down to
@@ -56,17 +59,20 @@ func (l lengths) halfWidth(scale *big.Rat) (money.Total, bool) {
 	if scale.Sign() == 0 || h < 2 {
 		return half, scale.Sign() == 0
 	}
-	mean, squares := l.mean(), new(big.Rat)
+	answers, output := l.sums()
+	all := big.NewInt(answers)
+	squares, off, share := new(big.Int), new(big.Int), new(big.Int) // off by answers times as much
 	for _, hour := range l {
-		off := new(big.Rat).SetInt64(hour.answers)
-		off.Sub(new(big.Rat).SetInt64(hour.output), off.Mul(off, mean))
+		off.Mul(big.NewInt(hour.output), all)
+		off.Sub(off, share.Mul(output, big.NewInt(hour.answers)))
 		squares.Add(squares, off.Mul(off, off))
 	}
-	factor := new(big.Rat).Quo(scale, new(big.Rat).SetInt64(l.answers()))
-	factor.Mul(factor, big.NewRat(student(h-1), 1000))
-	squares.Mul(squares, big.NewRat(h, h-1))
-	squares.Mul(squares, factor.Mul(factor, factor))
-	root := new(big.Int).Quo(squares.Num(), squares.Denom())
+	factor := new(big.Rat).SetFrac(big.NewInt(1), off.Mul(all, all))
+	factor.Mul(factor.Mul(factor, scale), big.NewRat(student(h-1), 1000))
+	variance := new(big.Rat).Mul(factor, factor)
+	variance.Mul(variance, new(big.Rat).SetInt(squares))
+	variance.Mul(variance, big.NewRat(h, h-1))
+	root := new(big.Int).Quo(variance.Num(), variance.Denom())
 	half.AddRat(new(big.Rat).SetInt(root.Sqrt(root)))
 	return half, true
 }

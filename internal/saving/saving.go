@@ -222,9 +222,9 @@ func (b *book) measure(k *meter.RowKey, c *meter.Counters) {
 	}
 	switch k.Path {
 	case pathDirect, pathEscalated:
-		b.served.add(k.Hour, c.Requests, c.Output)
+		b.served.add(k.Hour.Unix(), c.Requests, c.Output)
 	case pathShadow:
-		b.shadow.add(k.Hour, c.Legs-c.Unknown, c.Output)
+		b.shadow.add(k.Hour.Unix(), c.Legs-c.Unknown, c.Output)
 	}
 }
 
@@ -242,23 +242,23 @@ func (b *book) chargeLight(k *meter.RowKey, c *meter.Counters) {
 		b.NotMeasured = cmp.Or(b.NotMeasured, "the escalation model has no price for some of the hours")
 		return
 	}
-	input := new(big.Rat).SetInt64(int64(c.CostGuardrail))
+	input := big.NewInt(int64(c.CostGuardrail))
+	input.Mul(input, big.NewInt(perPrice))
 	for _, class := range []struct {
 		tokens int64
 		price  money.Price
 	}{{c.Input, rates.Input}, {c.CacheRead, rates.CacheRead}, {c.CacheWrite5m, rates.CacheWrite5m}, {c.CacheWrite1h, rates.CacheWrite1h}} {
-		input.Add(input, costOf(class.tokens, class.price))
+		input.Add(input, product(class.tokens, int64(class.price)))
 	}
-	b.known.Add(b.known, input.Mul(input, big.NewRat(c.Requests, answered)))
-	b.perToken.Add(b.perToken, costOf(c.Requests, rates.Output))
+	input.Mul(input, big.NewInt(c.Requests))
+	b.known.Add(b.known, new(big.Rat).SetFrac(input, product(answered, perPrice)))
+	b.perToken.Add(b.perToken, new(big.Rat).SetFrac(product(c.Requests, int64(rates.Output)), big.NewInt(perPrice)))
 }
 
-// costOf is what n tokens cost, unrounded.
-func costOf(n int64, price money.Price) *big.Rat {
-	const perPrice = 1_000_000
-	cost := new(big.Rat).SetInt64(n)
-	return cost.Mul(cost, big.NewRat(int64(price), perPrice))
-}
+// perPrice is how many tokens a money.Price is for.
+const perPrice = 1_000_000
+
+func product(a, b int64) *big.Int { return new(big.Int).Mul(big.NewInt(a), big.NewInt(b)) }
 
 // settle makes the sums a saving.
 func (b *book) settle() {

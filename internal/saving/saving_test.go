@@ -261,7 +261,7 @@ func TestIntervalCovers(t *testing.T) {
 				for range answers {
 					output += topic + 300*random.NormFloat64()
 				}
-				l.add(at(1, h), answers, int64(output))
+				l.add(int64(h), answers, int64(output))
 			}
 			half, ok := l.halfWidth(big.NewRat(int64(money.Dollar), 1))
 			if !ok {

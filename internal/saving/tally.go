@@ -15,9 +15,19 @@ const Window = 7 * 24 * time.Hour
 // keys are one row, so it has a few per cascade and hour. The zero value is
 // ready; its methods may be called concurrently.
 type Tally struct {
-	mu     sync.Mutex // guards the following
-	rows   map[string]map[meter.RowKey]*meter.Counters
-	oldest time.Time // hours before it are forgotten
+	mu     sync.Mutex                              // guards the following
+	rows   map[string]map[tallyKey]*meter.Counters // by cascade
+	oldest int64                                   // hours up to it are forgotten
+}
+
+// tallyKey is what a row is told by within a cascade.
+type tallyKey struct {
+	hour              int64 // in seconds since 1970
+	path, model, tier string
+}
+
+func (k *tallyKey) row(cascade string) meter.RowKey {
+	return meter.RowKey{Hour: time.Unix(k.hour, 0).UTC(), Cascade: cascade, Path: k.path, Model: k.model, Tier: k.tier}
 }
 
 // Add counts what one finished attempt added to a ledger. What belongs to no
@@ -26,35 +36,37 @@ func (t *Tally) Add(k meter.RowKey, c meter.Counters) {
 	if k.Cascade == "" {
 		return
 	}
-	k.Tenant, k.Key, k.Scope, k.PriceVersion = "", "", "", ""
+	key := tallyKey{k.Hour.Unix(), k.Path, k.Model, k.Tier}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forget(k.Hour.Add(-Window))
+	t.forget(k.Hour.Add(-Window).Unix())
 	if t.rows == nil {
-		t.rows = map[string]map[meter.RowKey]*meter.Counters{}
+		t.rows = map[string]map[tallyKey]*meter.Counters{}
 	}
 	rows := t.rows[k.Cascade]
 	if rows == nil {
-		rows = map[meter.RowKey]*meter.Counters{}
+		rows = map[tallyKey]*meter.Counters{}
 		t.rows[k.Cascade] = rows
 	}
-	if rows[k] == nil {
-		rows[k] = &meter.Counters{}
+	row := rows[key]
+	if row == nil {
+		row = &meter.Counters{}
+		rows[key] = row
 	}
-	if sum, fits := rows[k].Plus(c); fits {
-		*rows[k] = sum
+	if sum, fits := row.Plus(c); fits {
+		*row = sum
 	}
 }
 
 // forget drops the hours up to one that is newer than what was dropped last.
-func (t *Tally) forget(upTo time.Time) {
-	if !t.oldest.Before(upTo) {
+func (t *Tally) forget(upTo int64) {
+	if upTo <= t.oldest {
 		return
 	}
 	t.oldest = upTo
 	for name, rows := range t.rows {
 		for k := range rows {
-			if !k.Hour.After(upTo) {
+			if k.hour <= upTo {
 				delete(rows, k)
 			}
 		}
@@ -78,9 +90,9 @@ func (t *Tally) copied() []Row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var all []Row
-	for _, rows := range t.rows {
+	for cascade, rows := range t.rows {
 		for k, c := range rows {
-			all = append(all, Row{k, *c})
+			all = append(all, Row{k.row(cascade), *c})
 		}
 	}
 	return all
@@ -101,7 +113,10 @@ func (t *Tally) Request(base Baseline, prices *meter.PriceTable, attempts []Row)
 	}
 	t.mu.Lock()
 	for k, c := range t.rows[base.Cascade] {
-		b.measure(&k, c)
+		if k.model == base.Model { // nobody else is measured
+			row := k.row(base.Cascade)
+			b.measure(&row, c)
+		}
 	}
 	t.mu.Unlock()
 	b.settle()

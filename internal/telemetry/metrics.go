@@ -40,7 +40,7 @@ type Metrics struct {
 	input, output, cacheRead, cacheWrite5m, cacheWrite1h             prometheus.Counter
 	cost, capCuts, tokensCut, traceErrors                            prometheus.Counter
 	added, firstByte, duration                                       prometheus.Histogram
-	breakers, configInfo                                             *prometheus.GaugeVec
+	breakers, configInfo, stepsBack                                  *prometheus.GaugeVec
 	reloadOK, reloadTime                                             prometheus.Gauge
 	tenants, models                                                  labels
 }
@@ -57,7 +57,8 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 		guarded:        r.counters("sluice_cascade_guarded_total", "Escalations that a cascade's guard stopped.", "cascade"),
 		cutAccepted:    r.counters("sluice_cascade_cut_accepted_total", "Light answers that were served although the token limit cut them.", "cascade"),
 		shadowsDropped: r.counters("sluice_cascade_shadows_dropped_total", "Shadow samples that were not taken.", "cascade", "reason"),
-		refuted:        r.counters("sluice_cascade_certificates_refuted_total", "Certificates whose bound did not hold in service.", "cascade"),
+		refuted:        r.counters("sluice_cascade_certificates_refuted_total", "Times that samples refuted the threshold in use.", "cascade"),
+		stepsBack:      r.gauges("sluice_cascade_steps_back", "Steps of the certificate that its watch has taken back.", "cascade"),
 		strangeSchemas: r.counters("sluice_cascade_uncertified_schemas_total", "Requests with a response schema that the certificate is not about.", "cascade"),
 		glitches:       r.counters("sluice_h2_glitches_total", "HTTP/2 connections closed for a flood of cheap frames.", "kind"),
 		refusals:       r.counters("sluice_refusals_total", "Requests refused before they reached the request line.", "status"),
@@ -210,10 +211,17 @@ func (m *Metrics) CutAccepted(cascade string) {
 	}
 }
 
-// Refuted counts a certificate that service refuted.
+// Refuted counts that samples refuted the threshold in use.
 func (m *Metrics) Refuted(cascade string) {
 	if m != nil {
 		m.refuted.WithLabelValues(cascade).Inc()
+	}
+}
+
+// StepsBack shows how many steps of its certificate a watch has taken back.
+func (m *Metrics) StepsBack(cascade string, steps int) {
+	if m != nil {
+		m.stepsBack.WithLabelValues(cascade).Set(float64(steps))
 	}
 }
 

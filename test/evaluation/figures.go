@@ -286,7 +286,12 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 	return c, true
 }
 
-// drawPairs takes n pairs, in the shares of the mix as far as four fifths of
+// easyDraw is the share of easy prompts among the drawn. In traffic it is
+// easyShare, but losses are rarer there, so a label of another prompt tells
+// more: the variance of the weighted mean is least near this share.
+const easyDraw = 0.65
+
+// drawPairs takes n pairs, for the mix in fixed shares as far as four fifths of
 // the easy ones go. used are their prompts.
 func drawPairs(train []pair, n int, share float64, rng *rand.Rand) (cal []pair, used map[string]bool) {
 	pool := 0
@@ -297,7 +302,7 @@ func drawPairs(train []pair, n int, share float64, rng *rand.Rand) (cal []pair, 
 	}
 	room := map[bool]int{true: n, false: n}
 	if share != natural {
-		room[true] = min(int(share*float64(n)), pool*4/5)
+		room[true] = min(int(easyDraw*float64(n)), pool*4/5)
 		room[false] = n - room[true]
 	}
 	used = map[string]bool{}

@@ -20,7 +20,7 @@ const (
 	// Those of the multiple-choice questions, which other people recorded.
 	choiceFlash = "gemini-1.5-flash-002"
 	choicePro   = "gemini-1.5-pro-002"
-	choiceLlama = "Meta-Llama-3_1-8B-Instruct"
+	choiceLlama = "Meta-Llama-3_1-70B-Instruct"
 )
 
 // rate is a price in dollars per thousand tokens.
@@ -37,7 +37,7 @@ var rates = map[string]rate{
 	sonnet:      {"0.003", "0.015"},
 	choiceFlash: {"0.0008", "0.004"},
 	choicePro:   {"0.003", "0.015"},
-	choiceLlama: {"0.00022", "0.00022"},
+	choiceLlama: {"0.00072", "0.00072"},
 }
 
 // cost is what a recorded model's call costs. A rate that does not parse is a

@@ -26,7 +26,7 @@ func bars(r *result, data, train []recorded.Row) []bar {
 		agreementBar(bar{task: "Nova-class pair, 80/20, untrained agreement (stand-ins)", reach: "71 %", aim: "75 %"}, score.outcomes(r.untrained, nova), easyShare, 0.71),
 		agreementBar(bar{task: "Nova-class pair, natural mix, untrained agreement (stand-ins)", reach: "54 %", aim: "60 %"}, score.outcomes(r.untrained, nova), natural, 0.54),
 		agreementBar(bar{task: "Llama 3.1 8B + 70B, 80/20, untrained agreement", reach: "50 %", aim: "58 %"}, score.outcomes(r.untrained, llama), easyShare, 0.50),
-		agreementBar(bar{task: "Gemini 1.5 flash + Llama 3.1 8B to pro, MMLU-Pro, untrained agreement", reach: "report"}, score.outcomes(r.untrained, choices), natural, noBar),
+		agreementBar(bar{task: "Gemini 1.5 flash + Llama 3.1 70B to pro, MMLU-Pro, untrained agreement", reach: "report"}, score.outcomes(r.untrained, choices), natural, noBar),
 	}
 	for i := range certifiedRows {
 		all = append(all, score.servedBar(&certifiedRows[i], r.trials))

@@ -3,7 +3,6 @@ package faultmatrix
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -53,14 +52,6 @@ type line struct {
 	tokens
 	requests, legs, unknown int64
 	cost                    *big.Int // pico-dollars; nil is zero
-}
-
-func (l line) negative() line {
-	n := line{tokens: tokens{-l.Input, -l.Output, -l.Read, -l.Write5m, -l.Write1h, -l.Units}, requests: -l.requests, legs: -l.legs, unknown: -l.unknown}
-	if l.cost != nil {
-		n.cost = new(big.Int).Neg(l.cost)
-	}
-	return n
 }
 
 // account is lines by "tenant model".
@@ -129,43 +120,27 @@ func (g *gate) disks() []audit.Source {
 	return all
 }
 
-// journals adds up what the gateways' journals say, and collects attempts.
+// journals adds up what the gateways' journals say, and collects attempts. What
+// copies of a directory share counts once: a lane as the journal says it that
+// has most of it.
 func (w *world) journals(v *view) (account, error) {
-	sum := account{}
+	lanes, heads := map[meter.Lane]account{}, map[meter.Lane]uint64{}
 	for _, g := range w.gates {
-		for key, l := range g.inherited {
-			sum.add(key, l.negative())
-		}
 		for _, source := range g.disks() {
-			damage, err := meter.Replay(source.Disk, func(p meter.Posting) error {
-				sum.add(p.Row.Tenant+" "+p.Row.Model, lineOf(&p.Add))
-				return nil
-			})
-			if err != nil || len(damage) > 0 && !w.damaged {
-				return nil, errors.Join(err, fmt.Errorf("%s: %d damaged places", source.Name, len(damage)))
-			}
-			attempts, err := meter.ReadAttempts(source.Disk)
+			books, err := meter.ReadBooks(source.Disk)
 			if err != nil {
 				return nil, err
 			}
-			for id, a := range attempts {
-				if g.ids[id] {
-					continue
+			if len(books.Damage) > 0 && !w.damaged {
+				return nil, fmt.Errorf("%s: %d damaged places", source.Name, len(books.Damage))
+			}
+			for l, head := range books.Heads {
+				if head > heads[l] {
+					heads[l], lanes[l] = head, accountOf(books.Rows[l])
 				}
-				if v.attempts[id] != nil {
-					return nil, fmt.Errorf("record %s is in two journals", id)
-				}
-				v.attempts[id] = a
 			}
-			made, err := meter.ReadCorrections(source.Disk)
-			if err != nil {
-				return nil, err
-			}
-			for id := range made.Resolved {
-				v.resolved[id] = true
-			}
-			for id := range made.Adjusted {
-				v.entered[id] = true
+			if err := v.collect(source.Disk); err != nil {
+				return nil, fmt.Errorf("%s: %w", source.Name, err)
 			}
 		}
 	}
@@ -174,7 +149,50 @@ func (w *world) journals(v *view) (account, error) {
 			v.suspense[id] = true
 		}
 	}
+	sum := account{}
+	for _, lines := range lanes {
+		for key, l := range lines {
+			sum.add(key, l)
+		}
+	}
 	return sum, nil
+}
+
+func accountOf(rows map[meter.RowKey]meter.Counters) account {
+	sum := account{}
+	for key, c := range rows {
+		sum.add(key.Tenant+" "+key.Model, lineOf(&c))
+	}
+	return sum
+}
+
+// collect takes in a journal's attempts and resolutions. Two journals may hold
+// the same record, but not end one attempt in two ways.
+func (v *view) collect(disk journal.Disk) error {
+	attempts, err := meter.ReadAttempts(disk)
+	if err != nil {
+		return err
+	}
+	for id, a := range attempts {
+		before := v.attempts[id]
+		if before != nil && before.End != nil && a.End != nil && (before.Writer != a.Writer || before.Posted.Seq != a.Posted.Seq) {
+			return fmt.Errorf("record %s is in two journals", id)
+		}
+		if before == nil || before.End == nil {
+			v.attempts[id] = a
+		}
+	}
+	made, err := meter.ReadCorrections(disk)
+	if err != nil {
+		return err
+	}
+	for id := range made.Resolved {
+		v.resolved[id] = true
+	}
+	for id := range made.Adjusted {
+		v.entered[id] = true
+	}
+	return nil
 }
 
 // rows adds up what the ledger has.

@@ -8,14 +8,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -81,8 +80,6 @@ type world struct {
 	damaged bool              // the case spoils a journal
 	mayLose int               // how many calls may be in no journal
 	around  time.Time         // where the gateways' clocks are; zero: now
-	// excused is what the differences say that the audit must find; "": none.
-	excused string
 	gates   []*gate
 
 	mu       sync.Mutex
@@ -121,27 +118,16 @@ type gate struct {
 	w      *world
 	dir    string
 	client *http.Client
-	// What the data directory held when it was copied from another gateway's.
-	inherited account
-	ids       map[string]bool
 }
 
-// inherit notes what a copied directory holds, so that it counts once.
-func (g *gate) inherit() error {
-	g.ids, g.inherited = map[string]bool{}, account{}
-	disk := journal.Dir(g.data("journal"))
-	attempts, err := meter.ReadAttempts(disk)
-	if err != nil {
-		return err
+// copied makes a gateway whose data directory is a copy of this one's.
+func (g *gate) copied() *gate {
+	g.w.t.Helper()
+	to := g.w.gate()
+	if out, err := exec.Command("cp", "-a", g.data(), to.dir).CombinedOutput(); err != nil {
+		g.w.t.Fatalf("cp: %v %s", err, out)
 	}
-	for id := range attempts {
-		g.ids[id] = true
-	}
-	_, err = meter.Replay(disk, func(p meter.Posting) error {
-		g.inherited.add(p.Row.Tenant+" "+p.Row.Model, lineOf(&p.Add))
-		return nil
-	})
-	return err
+	return to
 }
 
 // gate makes a directory for a gateway that is not started yet.

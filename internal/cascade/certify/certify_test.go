@@ -79,18 +79,120 @@ func TestGradedLabelsAreBetOn(t *testing.T) {
 	}
 }
 
-func TestWeightsAreLevelled(t *testing.T) {
-	pairs := made(4000, 0)
-	for i := range pairs {
-		pairs[i].Weight = 1
-		if i%2 == 0 {
-			pairs[i].Weight = 0.25
+// TestWeights makes sure that no pair is thrown away where weights are those of
+// two strata, and that other weights are levelled.
+func TestWeights(t *testing.T) {
+	f := func(weights []float64, low, high int) {
+		t.Helper()
+		pairs := made(4000, 0)
+		for i := range pairs {
+			pairs[i].Weight = weights[i%len(weights)]
+		}
+		r, err := Calibrate(pairs, twoPoints)
+		if err != nil || r.Used < low || r.Used > high || r.N != 4000 {
+			t.Errorf("%v: used %d of %d with weights %v, want %d to %d", err, r.Used, r.N, weights, low, high)
 		}
 	}
-	r, err := Calibrate(pairs, twoPoints)
-	if err != nil || r.Used < 2350 || r.Used > 2650 || r.N != 4000 {
-		t.Errorf("%v: used %d of %d, want about 2500", err, r.Used, r.N)
+	f([]float64{1, 0.25}, 4000, 4000)
+	f([]float64{1, 0.5, 0.25, 0.25}, 1850, 2150)
+}
+
+// TestStrataAgainstEnumeration compares the tail over two strata with a plain
+// sum over all outcomes of two small samples.
+func TestStrataAgainstEnumeration(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		counts := func(name string) Counts {
+			n := rapid.IntRange(1, 6).Draw(t, name)
+			worse := rapid.IntRange(0, n).Draw(t, name+" worse")
+			return Counts{n, worse, rapid.IntRange(0, n-worse).Draw(t, name+" better")}
+		}
+		chances := func(name string) rates {
+			worse := rapid.Float64Range(0, 0.6).Draw(t, name+" rate")
+			return rates{worse, rapid.Float64Range(0, 0.4).Draw(t, name+" other rate")}
+		}
+		share := rapid.Float64Range(0.05, 0.95).Draw(t, "share")
+		a, b := Stratum{share, counts("a")}, Stratum{1 - share, counts("b")}
+		at := [2]rates{chances("a"), chances("b")}
+		eps := rapid.Float64Range(0.01, 0.5).Draw(t, "eps")
+		statistic := func(a, b Stratum) float64 {
+			return (a.mean() + b.mean() - eps) / math.Sqrt(a.spread(a.Worse+a.Better)+b.spread(b.Worse+b.Better))
+		}
+		var want float64
+		outcomes(a.Counts, at[0], func(ca Counts, pa float64) {
+			outcomes(b.Counts, at[1], func(cb Counts, pb float64) {
+				if statistic(Stratum{a.Share, ca}, Stratum{b.Share, cb}) <= statistic(a, b)+1e-9 {
+					want += pa * pb
+				}
+			})
+		})
+		if got := tailOfTwo(a, b, at, eps); math.Abs(got-want) > 1e-4 {
+			t.Fatalf("tailOfTwo = %v, enumeration %v", got, want)
+		}
+	})
+}
+
+// outcomes calls each with all counts of a sample and their chances.
+func outcomes(c Counts, at rates, each func(Counts, float64)) {
+	for worse := range c.N + 1 {
+		for better := range c.N - worse + 1 {
+			ways := math.Exp(logBinomial(worse, c.N, 0.5)+logBinomial(better, c.N-worse, 0.5)) * math.Pow(2, float64(2*c.N-worse))
+			each(Counts{c.N, worse, better}, ways*math.Pow(at.worse, float64(worse))*math.Pow(at.better, float64(better))*
+				math.Pow(1-at.any(), float64(c.N-worse-better)))
+		}
 	}
+}
+
+// TestStrataHold draws two strata whose weighted mean loss is exactly ε, spread
+// between them in several ways, and counts how often the test is fooled.
+func TestStrataHold(t *testing.T) {
+	const runs, eps, delta = 400, 0.02, 0.1
+	rng := rand.New(rand.NewPCG(9, 9))
+	f := func(n [2]int, at [2]rates) {
+		t.Helper()
+		fooled := 0
+		for range runs {
+			a, b := Stratum{0.8, drawn(n[0], at[0], rng)}, Stratum{0.2, drawn(n[1], at[1], rng)}
+			if StratifiedPValue(a, b, eps, delta/spareShare) <= delta {
+				fooled++
+			}
+		}
+		t.Logf("%v %v: fooled %d of %d", n, at, fooled, runs)
+		if fooled > runs*delta+3*6 {
+			t.Errorf("%v %v: fooled %d times of %d", n, at, fooled, runs)
+		}
+	}
+	f([2]int{150, 150}, [2]rates{{0.025, 0}, {0.01, 0.01}})
+	f([2]int{250, 150}, [2]rates{{0.02, 0.01}, {0.10, 0.04}})
+	f([2]int{250, 100}, [2]rates{{0, 0}, {0.2, 0.1}})
+	f([2]int{100, 300}, [2]rates{{0.05, 0.005}, {0.02, 0.1}})
+}
+
+func drawn(n int, at rates, rng *rand.Rand) Counts {
+	c := Counts{N: n}
+	for range n {
+		switch u := rng.Float64(); {
+		case u < at.worse:
+			c.Worse++
+		case u < at.any():
+			c.Better++
+		}
+	}
+	return c
+}
+
+// TestFewestCounts has strata in which nothing, or everything, happened.
+func TestFewestCounts(t *testing.T) {
+	f := func(a, b Counts, low, high float64) {
+		t.Helper()
+		if got := StratifiedPValue(Stratum{0.5, a}, Stratum{0.5, b}, 0.02, 0.002); !(got >= low && got <= high) {
+			t.Errorf("p of %v and %v = %v, want %v to %v", a, b, got, low, high)
+		}
+	}
+	f(Counts{N: 500}, Counts{N: 500}, 0, 0.01)
+	f(Counts{N: 5}, Counts{N: 5}, 0.5, 1)
+	f(Counts{500, 500, 0}, Counts{N: 500}, 0.999, 1)
+	f(Counts{500, 0, 500}, Counts{500, 0, 0}, 0, 0.01)
+	f(Counts{1, 1, 0}, Counts{1, 0, 1}, 0.1, 1)
 }
 
 // TestExactAgainstEnumeration compares the tail with a plain sum over all

@@ -22,6 +22,16 @@ func (v Verdict) valid() bool {
 	return min(v.Light, v.Escalation) >= 0 && max(v.Light, v.Escalation) <= 1
 }
 
+// Won is the verdict of somebody who prefers one answer, or neither: "light",
+// "escalation" or "tie". It is nil for anything else.
+func Won(winner string) *Verdict {
+	v, known := winners[winner]
+	if !known {
+		return nil
+	}
+	return &v
+}
+
 // winners are the verdicts that a label may name instead of two qualities.
 var winners = map[string]Verdict{"light": {1, 0}, "escalation": {0, 1}, "tie": {1, 1}}
 

@@ -14,24 +14,42 @@ const Never = math.MaxFloat64
 // logRange is the length in bytes, on the log scale, that fills one unit.
 var logRange = math.Log1p(1 << 16)
 
-// Untrained ranks a light answer without any training, by two facts that hold
-// across tasks: answers that agree are rarely worse than the escalation
-// model's, the short ones least; and where they disagree, the escalation call
-// costs most, and helps least for its price, on the requests that make the
-// light model write the most. Serving those first saves the most for the
-// same loss.
+// Untrained ranks a light answer without any training, by facts that hold
+// across tasks. Answers that agree are rarely worse than the escalation
+// model's: least where the key has two to four characters, which is too long
+// to agree by chance and too short to go wrong in parts; of like keys those
+// with much written before them come first, because there the escalation call
+// costs most. Where the answers disagree, the escalation call costs most, and
+// helps least for its price, on the requests that make a light model write the
+// most. Serving those first saves the most for the same loss.
 //
 // No label goes into this order, so every labelled pair is left for the
 // certificate. An answer that cannot be compared is Never.
 func Untrained(in *Input) float64 {
-	length := min(math.Log1p(float64(len(in.Light.Text)))/logRange, 0.999)
 	switch agreement(in) {
 	case answer.Same:
-		return length
+		return keyRisk(in)
 	case answer.Different:
-		return 2 - length
+		return 2 - max(length(in.Light), length(in.Partner))
 	}
 	return Never
+}
+
+// keyLength is the key on which agreement means most, in bytes on the log
+// scale; lengthShare is how much the length of the answer counts beside it.
+const (
+	keyLength   = 1.3
+	lengthShare = 0.3
+)
+
+func keyRisk(in *Input) float64 {
+	off := math.Abs(math.Log1p(float64(len(in.LightK.String()))) - keyLength)
+	return min((off+lengthShare*(1-length(in.Light)))/(3+lengthShare), 0.999)
+}
+
+// length is that of an answer from 0 to 1, on the log scale.
+func length(a *answer.Answer) float64 {
+	return min(math.Log1p(float64(len(a.Text)))/logRange, 0.999)
 }
 
 func agreement(in *Input) answer.Agreement {

@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -43,25 +44,67 @@ func (v *verifier) rows(ctx context.Context, roots map[string]bool) error {
 
 func (v *verifier) journalRows(from time.Time) (map[meter.RowKey]meter.Counters, error) {
 	sums := map[meter.RowKey]meter.Counters{}
-	seen := map[meter.Lane]bool{}
+	longest := v.longest()
+	for l, i := range longest {
+		if err := v.addRows(sums, v.books[i].Rows[l], from); err != nil {
+			return nil, err
+		}
+	}
+	return sums, v.shared(longest, from)
+}
+
+// longest returns which journal has most of each lane. Copies of a directory
+// share what was written before the copy, and it counts once.
+func (v *verifier) longest() map[meter.Lane]int {
+	longest := map[meter.Lane]int{}
 	for i, b := range v.books {
-		for l, rows := range b.Rows {
-			if seen[l] {
-				v.differ("%s: it holds the same numbers of writer %s as another of the journals", v.Journals[i].Name, l.Writer)
-				continue
-			}
-			seen[l] = true
-			for key, c := range rows {
-				if key.Hour.Before(from) {
-					continue
-				}
-				if err := addRow(sums, v.fold(key), c); err != nil {
-					return nil, err
-				}
+		for l, head := range b.Heads {
+			if other, seen := longest[l]; !seen || head > v.books[other].Heads[l] {
+				longest[l] = i
 			}
 		}
 	}
-	return sums, nil
+	return longest
+}
+
+// shared demands that journals which end a lane with the same number have the
+// same contents there.
+func (v *verifier) shared(longest map[meter.Lane]int, from time.Time) error {
+	for i, b := range v.books {
+		for l, head := range b.Heads {
+			other := longest[l]
+			if i == other || head < v.books[other].Heads[l] {
+				continue
+			}
+			same, err := v.sameRows(b.Rows[l], v.books[other].Rows[l], from)
+			if err != nil {
+				return err
+			}
+			if !same {
+				v.differ("root %s: the numbers up to %d of writer %s are others in %s than in %s",
+					l.Root, head, l.Writer, v.Journals[i].Name, v.Journals[other].Name)
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verifier) sameRows(a, b map[meter.RowKey]meter.Counters, from time.Time) (bool, error) {
+	sumsA, sumsB := map[meter.RowKey]meter.Counters{}, map[meter.RowKey]meter.Counters{}
+	err := errors.Join(v.addRows(sumsA, a, from), v.addRows(sumsB, b, from))
+	return maps.Equal(sumsA, sumsB), err
+}
+
+func (v *verifier) addRows(to, rows map[meter.RowKey]meter.Counters, from time.Time) error {
+	for key, c := range rows {
+		if key.Hour.Before(from) {
+			continue
+		}
+		if err := addRow(to, v.fold(key), c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fold makes days of hours that either side may have folded.
@@ -119,15 +162,13 @@ func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 		return nil
 	}
 	want := map[string]map[meter.Window]meter.WindowSums{}
-	for _, b := range v.books {
-		for l, windows := range b.Windows {
-			if want[l.Root] == nil {
-				want[l.Root] = map[meter.Window]meter.WindowSums{}
-			}
-			for w, sums := range windows {
-				sum := want[l.Root][w]
-				want[l.Root][w] = meter.WindowSums{Posted: sum.Posted + sums.Posted, Suspense: sum.Suspense + sums.Suspense}
-			}
+	for l, i := range v.longest() {
+		if want[l.Root] == nil {
+			want[l.Root] = map[meter.Window]meter.WindowSums{}
+		}
+		for w, sums := range v.books[i].Windows[l] {
+			sum := want[l.Root][w]
+			want[l.Root][w] = meter.WindowSums{Posted: sum.Posted + sums.Posted, Suspense: sum.Suspense + sums.Suspense}
 		}
 	}
 	for root, compare := range roots {

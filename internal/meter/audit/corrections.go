@@ -36,14 +36,14 @@ func OpenCorrections(ctx context.Context, o meter.Options) (*Corrections, error)
 	}
 	made, err := meter.ReadCorrections(o.Disk)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("corrections: %w", err), m.Close(ctx))
+		return nil, errors.Join(fmt.Errorf("corrections: %w", err), m.Retire(ctx))
 	}
 	return &Corrections{m, made}, nil
 }
 
 // Close waits until the ledger has the corrections or the context ends. What it
 // has not waits in the journal for the next command.
-func (c *Corrections) Close(ctx context.Context) error { return c.meter.Close(ctx) }
+func (c *Corrections) Close(ctx context.Context) error { return c.meter.Retire(ctx) }
 
 // Adjusted returns the adjustment that was made under an id, nil for none.
 func (c *Corrections) Adjusted(id string) *meter.Adjustment { return c.made.Adjusted[id] }

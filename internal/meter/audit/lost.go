@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -31,6 +32,14 @@ func (s *search) read() error {
 		s.known = append(s.known, r)
 	}
 	return nil
+}
+
+// unknown returns those of the attempts whose outcome no journal knows. Copies of
+// a directory share what was open, and it is resolved in one of them.
+func (s *search) unknown(all []meter.Suspended) []meter.Suspended {
+	return slices.DeleteFunc(all, func(a meter.Suspended) bool {
+		return slices.ContainsFunc(s.known, func(r *meter.Records) bool { return r.Known[a.End.ID] })
+	})
 }
 
 // see takes in a line that names none of the unknown attempts.

@@ -64,7 +64,7 @@ func wipe(ctx context.Context, r Rebuilding, out io.Writer) (err error) {
 			return fmt.Errorf("%s: %w", j.Name, err)
 		}
 		for l, head := range b.Heads {
-			heads[l] = head
+			heads[l] = max(heads[l], head)
 		}
 	}
 	roots := map[string]bool{}

@@ -37,7 +37,7 @@ type LogReading struct {
 // journal has.
 type Resolved struct {
 	Made   int // resolved now
-	Before int // resolved earlier
+	Before int // resolved earlier, or known in another of the journals
 	Open   int // still unknown
 
 	Entered  int // lost calls entered now
@@ -67,12 +67,12 @@ func ListUnknown(all []meter.Suspended, out io.Writer) error {
 // could be theirs and picks none. Then it enters the calls that the log has and
 // no journal: those whose START was lost with a machine or a disk.
 func (c *Corrections) ResolveLog(r LogReading, out io.Writer) (Resolved, error) {
-	m := newMatcher(c.Unresolved(r.Suspended))
-	done := Resolved{Before: len(r.Suspended) - len(m.open)}
 	s, err := newSearch(r.Journals)
 	if err != nil {
-		return done, err
+		return Resolved{}, err
 	}
+	m := newMatcher(s.unknown(c.Unresolved(r.Suspended)))
+	done := Resolved{Before: len(r.Suspended) - len(m.open)}
 	for _, f := range r.Files {
 		err := readLog(f.Name, f.Data, func(i *Invocation) {
 			if !m.see(i) {

@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,7 +72,61 @@ func TestVerifyNamesForeignWriters(t *testing.T) {
 	}
 	r.All = true
 	wantFound(t, r, "whose journal is not here")
-	wantFound(t, reading(b, first, first), "same numbers")
+	wantClean(t, reading(b, first, first, second))
+}
+
+// TestCopiedJournals: copies of a directory share what was written before the
+// copy. It counts once, in the comparison and when the ledger is made again.
+func TestCopiedJournals(t *testing.T) {
+	b := newBooks()
+	first, older := gateway(t, b, 30), t.TempDir()
+	copyDir(t, first, older)
+	serve := func(dir string, id int) {
+		m := open(t, dir, b)
+		call(t, m, id, "root1")
+		shut(t, m)
+	}
+	serve(first, 40)
+	copied := t.TempDir()
+	copyDir(t, first, copied)
+	serve(older, 41)
+	serve(copied, 42)
+	serve(first, 43)
+	r := reading(b, older, first, copied)
+	r.All = true
+	wantClean(t, r)
+	want := b.sum(t)
+	rebuilding := Rebuilding{Reading: r, Meter: options(t, "", b), Wipe: func(context.Context, string) error {
+		b.lose()
+		return nil
+	}}
+	if n, err := Rebuild(t.Context(), rebuilding, io.Discard); n != 0 || err != nil || b.sum(t) != want || want.Legs != 34 {
+		t.Errorf("%d differences, %v: %+v, before %+v", n, err, b.sum(t), want)
+	}
+}
+
+// TestVerifyOtherContents: two journals that hold different records under the
+// same numbers are a difference.
+func TestVerifyOtherContents(t *testing.T) {
+	b, dirs := newBooks(), [2]string{t.TempDir(), t.TempDir()}
+	for id, dir := range dirs {
+		o := options(t, dir, b)
+		o.Journal.Random = strings.NewReader("the same ten letters for both")
+		m, err := meter.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call(t, m, 1+id, "root1")
+		shut(t, m)
+	}
+	wantFound(t, reading(b, dirs[:]...), "are others in")
+}
+
+func copyDir(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestVerifyWhileRunning: what moves is no difference.

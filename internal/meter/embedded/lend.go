@@ -247,6 +247,9 @@ func (s *State) Settle(_ context.Context, r *meter.SettleRequest) (*meter.Settle
 	if err != nil {
 		return nil, err
 	}
+	if r.Lapsed && !c.me().deadline.Before(c.now) {
+		return &meter.SettleReply{Open: true}, nil
+	}
 	accounts := r.Accounts
 	if r.Retire {
 		accounts = c.withAll(accounts)
@@ -262,7 +265,10 @@ func (s *State) Settle(_ context.Context, r *meter.SettleRequest) (*meter.Settle
 	c.lookForLoss(forgotten)
 	c.settle(r, accounts, opened)
 	s.thaw(c)
-	reply := &meter.SettleReply{Frozen: c.frozen(), Recall: c.recalled(), Windows: states(opened[:len(r.Accounts)])}
+	reply := &meter.SettleReply{
+		Frozen: c.frozen(), Recall: c.recalled(), Windows: states(opened[:len(r.Accounts)]),
+		Open: r.Retire && headOf(r) > c.watermark,
+	}
 	if c.frozen() {
 		reply.Until = c.freeze.until.UTC()
 	}
@@ -288,11 +294,15 @@ func (c *caller) withAll(accounts []meter.Account) []meter.Account {
 	return out
 }
 
-func (c *caller) settle(r *meter.SettleRequest, accounts []meter.Account, opened []*window) {
-	head := r.Head
-	if head == 0 {
-		head = r.Watermark
+func headOf(r *meter.SettleRequest) uint64 {
+	if r.Head == 0 {
+		return r.Watermark
 	}
+	return r.Head
+}
+
+func (c *caller) settle(r *meter.SettleRequest, accounts []meter.Account, opened []*window) {
+	head := headOf(r)
 	asserting := c.frozen() && !r.Retire && len(r.Held) == len(r.Accounts)
 	for i, w := range opened {
 		word, a := &accounts[i], w.accounts[c.writer]

@@ -117,7 +117,7 @@ func (s *State) chargedLocked(b *meter.Batch) (map[meter.Window]*window, error) 
 	none := &lending{}
 	l := cmp.Or(s.lending[b.Root], none)
 	after := uint64(0)
-	if me := l.writers[b.Writer]; me != nil {
+	if me := l.writers[b.Writer]; me != nil && b.Account() == b.Writer {
 		after = me.after
 	}
 	sums, err := b.WindowSums(after)
@@ -130,7 +130,7 @@ func (s *State) chargedLocked(b *meter.Batch) (map[meter.Window]*window, error) 
 			continue
 		}
 		w := l.window(at)
-		w.charge(w.accounts[b.Writer], sum)
+		w.charge(w.accounts[b.Account()], sum)
 		if tooMuch(w.Posted) || tooMuch(w.Suspense) {
 			return nil, fmt.Errorf("%w: a window of tenant %q would be out of range", meter.ErrBadBatch, at.Tenant)
 		}

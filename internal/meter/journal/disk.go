@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,6 +21,9 @@ type Disk interface {
 	List() ([]string, error)
 	SyncDir() error           // makes creations and renames durable
 	Lock() (io.Closer, error) // ErrLocked when another process has it
+	// Place tells the directory from its copies: it stays the same while the
+	// directory is not copied, and a copy has another one. Never 0.
+	Place() (uint64, error)
 }
 
 // File is one open file.
@@ -105,6 +109,19 @@ func (d Dir) Lock() (io.Closer, error) {
 		return nil, fmt.Errorf("lock %s: %w", d.path("lock"), err)
 	}
 	return f, nil
+}
+
+// Place is made of the device and inode of the lock, which must exist: a copy
+// has another inode. A copy of a whole device has not; nothing there tells them
+// apart.
+func (d Dir) Place() (uint64, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(d.path("lock"), &st); err != nil {
+		return 0, fmt.Errorf("stat %s: %w", d.path("lock"), err)
+	}
+	h := fnv.New64a()
+	h.Write(fmt.Appendf(nil, "%d %d", st.Dev, st.Ino))
+	return h.Sum64() | 1, nil
 }
 
 func (d Dir) path(name string) string { return filepath.Join(string(d), name) }

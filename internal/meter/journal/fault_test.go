@@ -119,6 +119,8 @@ func (d *memDisk) SyncDir() error {
 	return d.check("syncdir", "")
 }
 
+func (d *memDisk) Place() (uint64, error) { return 1, nil }
+
 func (d *memDisk) Lock() (io.Closer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

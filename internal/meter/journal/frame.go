@@ -43,6 +43,7 @@ type header struct {
 	PreviousEnd   int64
 	PreviousChain uint32
 	Created       time.Time
+	Place         uint64
 }
 
 var errHeader = errors.New("segment header is damaged")
@@ -57,6 +58,7 @@ func (h *header) encode() []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.PreviousEnd))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.Created.UnixNano()))
 	dst = append(dst, h.Writer...)
+	dst = binary.LittleEndian.AppendUint64(dst, h.Place)
 	dst = append(dst, make([]byte, headerSize-4-len(dst))...)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
 }
@@ -78,6 +80,7 @@ func parseHeader(b []byte) (header, error) {
 		PreviousEnd:   int64(binary.LittleEndian.Uint64(b[32:])),
 		Created:       time.Unix(0, int64(binary.LittleEndian.Uint64(b[40:]))).UTC(),
 		Writer:        string(b[48 : 48+writerSize]),
+		Place:         binary.LittleEndian.Uint64(b[64:]),
 	}, nil
 }
 

@@ -1,22 +1,80 @@
 package journal
 
 import (
+	"crypto/sha256"
 	"encoding/base32"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
-// Identity is who writes a journal. Epoch rises at each Open; its lowest 16
-// bits are random, so that two processes on copies of one directory differ and
-// the ledger can fence one of them. It stays below 2^53.
+// Identity is who writes a journal. Open draws a new one each time, so a writer
+// is one process: processes on copies of one directory share what was written
+// before the copy and no number behind it (ADR 0011). Epoch is 1; it rose with
+// each Open when a writer could be several processes in turn.
 type Identity struct {
 	Writer string `json:"writer"`
 	Epoch  uint64 `json:"epoch"`
+}
+
+const onlyEpoch = 1
+
+// estateMark is the first letter of estates' ids. Drawn ids do not have it.
+const estateMark = "0"
+
+// Estate is who writes what follows from a journal alone, such as the end of
+// attempts that a dead process left open. Its id is a digest of that, so every
+// process that finds the same finds the same writer, and it counts once.
+func Estate(contents []byte) Identity {
+	sum := sha256.Sum256(contents)
+	text := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))
+	return Identity{Writer: estateMark + text[:writerSize-1], Epoch: onlyEpoch}
+}
+
+// IsEstate reports whether a writer is no process but an Estate.
+func IsEstate(writer string) bool { return strings.HasPrefix(writer, estateMark) }
+
+// Origin is where a writer's records come from.
+type Origin struct {
+	Identity
+	// Place is that of the directory in which they were first written, see
+	// Disk; 0 when it is not known.
+	Place uint64
+}
+
+// Origins returns every writer that a segment of the journal names, oldest
+// first, those without records too.
+func Origins(disk Disk) ([]Origin, error) {
+	segments, err := Segments(disk)
+	if err != nil {
+		return nil, err
+	}
+	var all []Origin
+	for _, n := range segments {
+		h, err := headerOf(disk, n)
+		if errors.Is(err, errHeader) || errors.Is(err, fs.ErrNotExist) {
+			continue // damaged, or removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if o := (Origin{Identity{h.Writer, h.Epoch}, h.Place}); !slices.Contains(all, o) {
+			all = append(all, o)
+		}
+	}
+	return all, nil
+}
+
+func headerOf(disk Disk, segment uint64) (header, error) {
+	f, err := openSegment(disk, segment)
+	if err != nil {
+		return header{}, err
+	}
+	defer f.Close() //nolint:errcheck // was only read
+	return readHeader(f)
 }
 
 const identityName = "identity"
@@ -26,42 +84,14 @@ type identityFile struct {
 	Identity
 }
 
-// nextIdentity reads the stored identity, raises its epoch, and stores it.
+// nextIdentity draws an identity and stores it for people to read.
 func nextIdentity(disk Disk, random io.Reader) (Identity, error) {
-	id, err := readIdentity(disk)
-	if errors.Is(err, fs.ErrNotExist) {
-		id.Writer, err = newWriter(random)
-	}
+	writer, err := newWriter(random)
 	if err != nil {
 		return Identity{}, err
 	}
-	var b [2]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return Identity{}, err
-	}
-	id.Epoch = (id.Epoch>>16+1)<<16 | uint64(binary.LittleEndian.Uint16(b[:]))
+	id := Identity{writer, onlyEpoch}
 	return id, storeIdentity(disk, id)
-}
-
-func readIdentity(disk Disk) (Identity, error) {
-	f, err := disk.Open(identityName)
-	if err != nil {
-		return Identity{}, err
-	}
-	defer f.Close() //nolint:errcheck // was only read
-	var b [512]byte
-	n, err := f.ReadAt(b[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return Identity{}, err
-	}
-	var stored identityFile
-	if err := json.Unmarshal(b[:n], &stored); err != nil {
-		return Identity{}, fmt.Errorf("journal identity: %w", err)
-	}
-	if stored.Format != version || len(stored.Writer) != writerSize {
-		return Identity{}, fmt.Errorf("journal identity: format %d, writer %q", stored.Format, stored.Writer)
-	}
-	return stored.Identity, nil
 }
 
 func storeIdentity(disk Disk, id Identity) error {

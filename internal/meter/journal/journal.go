@@ -82,7 +82,9 @@ type Journal struct {
 	disk Disk
 	opts Options
 	lock io.Closer
-	id   Identity
+	// id and place are who writes, and where; id is guarded by mu.
+	id    Identity
+	place uint64
 
 	recovery Recovery
 
@@ -117,8 +119,8 @@ type mark struct {
 // ErrClosed is returned by Append after Close.
 var ErrClosed = errors.New("journal is closed")
 
-// Open locks the directory, raises the epoch, cuts a torn tail and starts a new
-// segment. It fails with ErrLocked when another process has it open.
+// Open locks the directory, takes a new identity, cuts a torn tail and starts a
+// new segment. It fails with ErrLocked when another process has it open.
 func Open(disk Disk, opts Options) (*Journal, error) {
 	lock, err := disk.Lock()
 	if err != nil {
@@ -168,6 +170,9 @@ func (j *Journal) start() error {
 		return err
 	}
 	j.id = id
+	if j.place, err = j.disk.Place(); err != nil {
+		return err
+	}
 	last, err := j.recoverNewest()
 	if err != nil {
 		return err
@@ -323,16 +328,14 @@ func (j *Journal) Identity() Identity {
 	return j.id
 }
 
-// NewWriter takes a new identity, for a journal whose old one is spoilt, and
-// starts a segment under it.
-func (j *Journal) NewWriter() error {
-	writer, err := newWriter(j.opts.Random)
-	if err != nil {
-		return err
-	}
+// Place returns where the journal is written: see Disk.
+func (j *Journal) Place() uint64 { return j.place }
+
+// WriteAs starts a segment under another identity. Nothing may be appended
+// meanwhile.
+func (j *Journal) WriteAs(id Identity) error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
-	id := Identity{Writer: writer, Epoch: j.Identity().Epoch}
 	if err := storeIdentity(j.disk, id); err != nil {
 		return err
 	}

@@ -99,14 +99,19 @@ func TestIdentity(t *testing.T) {
 	j.Close()
 	j = open(t, d, Options{})
 	second := j.Identity()
-	if first.Writer != second.Writer || first.Epoch>>16+1 != second.Epoch>>16 {
+	if first.Writer == second.Writer || IsEstate(first.Writer) || first.Epoch != 1 || second.Epoch != 1 {
 		t.Errorf("%v then %v", first, second)
 	}
 	add(t, j, "a")
-	if err := j.NewWriter(); err != nil {
+	estate := Estate([]byte("what a dead process left"))
+	if err := j.WriteAs(estate); err != nil {
 		t.Fatal(err)
 	}
 	add(t, j, "b")
+	if err := j.WriteAs(second); err != nil {
+		t.Fatal(err)
+	}
+	add(t, j, "c")
 	j.Close()
 	r := NewReader(d, Position{})
 	defer r.Close()
@@ -114,8 +119,41 @@ func TestIdentity(t *testing.T) {
 	for r.Next() {
 		writers = append(writers, r.Writer())
 	}
-	if want := []string{first.Writer, j.Identity().Writer}; !slices.Equal(writers, want) || writers[0] == writers[1] {
+	if want := []string{second.Writer, estate.Writer, second.Writer}; !slices.Equal(writers, want) {
 		t.Errorf("writers %v, want %v", writers, want)
+	}
+	place, err := d.Place()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Origin{{first, place}, {second, place}, {estate, place}}
+	if got, err := Origins(d); err != nil || !slices.Equal(got, want) {
+		t.Errorf("origins %v, %v, want %v", got, err, want)
+	}
+}
+
+// TestEstate: the same contents are the same writer, others are another one.
+func TestEstate(t *testing.T) {
+	a, b := Estate([]byte("a")), Estate([]byte("b"))
+	if a != Estate([]byte("a")) || a == b || !IsEstate(a.Writer) || len(a.Writer) != writerSize {
+		t.Errorf("%v and %v", a, b)
+	}
+}
+
+// TestPlace: a copy is somewhere else, however it was made.
+func TestPlace(t *testing.T) {
+	d, copied := t.TempDir(), t.TempDir()
+	j := open(t, Dir(d), Options{})
+	j.Close()
+	if err := os.CopyFS(copied, os.DirFS(d)); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, Dir(d), Options{})
+	defer again.Close()
+	there := open(t, Dir(copied), Options{})
+	defer there.Close()
+	if again.Place() != j.Place() || there.Place() == j.Place() {
+		t.Errorf("places %d, %d again, %d of the copy", j.Place(), again.Place(), there.Place())
 	}
 }
 

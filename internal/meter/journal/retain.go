@@ -45,12 +45,7 @@ func (j *Journal) Drop(below uint64, before time.Time) (int, error) {
 }
 
 func (j *Journal) createdBefore(segment uint64, t time.Time) bool {
-	f, err := openSegment(j.disk, segment)
-	if err != nil {
-		return false
-	}
-	defer f.Close() //nolint:errcheck // was only read
-	h, err := readHeader(f)
+	h, err := headerOf(j.disk, segment)
 	return err == nil && h.Created.Before(t)
 }
 

@@ -164,7 +164,7 @@ func (j *Journal) nextHeader(from mark) header {
 	id := j.Identity()
 	return header{
 		Writer: id.Writer, Epoch: id.Epoch, Segment: from.Segment + 1,
-		PreviousEnd: from.Offset, PreviousChain: from.chain, Created: j.opts.Now(),
+		PreviousEnd: from.Offset, PreviousChain: from.chain, Created: j.opts.Now(), Place: j.place,
 	}
 }
 

@@ -34,15 +34,18 @@ var LendingCases = []LendingCase{
 	{"takes a charge out of the account once", chargesOnce},
 	{"posts what exceeds the account", postsOvershoot},
 	{"moves an unknown cost to suspense and resolves it", resolvesUnknown},
+	{"takes what an estate charges out of its holder's account", chargesHolder},
 	{"refuses a charge out of range whole", refusesHugeCharge},
 	{"moves the slices of a silent writer to suspense", expires},
 	{"gives an account back to a writer that returns", revives},
 	{"frees the concurrency of a silent writer", freesConcurrency},
+	{"takes a forgotten claim on concurrency for no loss", forgetsConcurrency},
 	{"keeps what an older process left until its records come", keepsOlderEpochs},
 	{"fences an older process", fencesLending},
 	{"recalls idle slices once for a refusal", recalls},
 	{"closes the accounts of a writer that ends", retires},
 	{"keeps an account whose records have not come", retiresLate},
+	{"retires a writer for another when its term has passed", retiresLapsed},
 	{"freezes on a grant that it has forgotten", freezesOnGrant},
 	{"freezes on a watermark that it has forgotten", freezesOnWatermark},
 	{"thaws when all have asserted and caught up", thawsEarly},
@@ -290,6 +293,23 @@ func resolvesUnknown(ctx context.Context, ledger Lender) error {
 	l.holds(month(), 25, 20, 0)
 	l.charge("w1", 3, spent(month(), -5))
 	l.holds(month(), 20, 20, 0)
+	return l.err
+}
+
+// chargesHolder charges what a dead writer held and nobody knows the cost of.
+func chargesHolder(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	l.charge("w1", 1, spent(month(), 10))
+	b := one(1, row("m"), meter.Counters{Unknown: 1})
+	b.Writer, b.Holder = "0state", "w1"
+	b.Postings[0].Charges = []meter.Charge{unknown(month(), 15)}
+	for range 2 {
+		if _, err := l.Apply(ctx, b); err != nil {
+			l.fail("the estate's batch: %w", err)
+		}
+		l.holds(month(), 10, 25, 15)
+	}
 	return l.err
 }
 

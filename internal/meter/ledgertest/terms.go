@@ -53,6 +53,21 @@ func freesConcurrency(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
+// forgetsConcurrency takes a claim on a limit of open calls in which nobody has
+// anything any more for one of a writer that was silent, not for a loss.
+func forgetsConcurrency(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", long, want(slots(), 0, 1, 5)), meter.Granted, 5)
+	end := settlement("w1", long, meter.Account{Window: slots(), Granted: 5})
+	end.Retire = true
+	l.settle(end)
+	if l.settle(settlement("w2", long, meter.Account{Window: slots(), Granted: 7})).Frozen {
+		l.fail("a writer that was silent for long freezes the root")
+	}
+	l.grant(request("w3", long, want(month(), 0, 1, 5)), meter.Granted, 5)
+	return l.err
+}
+
 func keepsOlderEpochs(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
@@ -143,6 +158,34 @@ func retiresLate(ctx context.Context, ledger Lender) error {
 }
 
 // freezesOnGrant asks a ledger that never heard of what the writer has.
+// retiresLapsed lets somebody else end a writer that may live: not before its term
+// has passed, and not before its records are in.
+func retiresLapsed(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	l.grant(request("w1", short, want(month(), 0, 10, 50), want(slots(), 0, 3, 3)), meter.Granted, 50, 3)
+	heir := settlement("w1", long)
+	heir.Retire, heir.Lapsed, heir.Head = true, true, 1
+	if !l.settle(heir).Open {
+		l.fail("it ended a writer that may live")
+	}
+	l.holds(month(), 0, 50, 0)
+	pause(2 * short)
+	if !l.settle(heir).Open {
+		l.fail("it ended a writer whose records are awaited")
+	}
+	l.holds(month(), 0, 0, 50)
+	l.charge("w1", 1, spent(month(), 20))
+	l.holds(month(), 20, 0, 30)
+	for range 2 {
+		if l.settle(heir).Open {
+			l.fail("a writer whose records are in has accounts")
+		}
+		l.holds(month(), 20, 0, 0)
+		l.holds(slots(), 0, 0, 0)
+	}
+	return l.err
+}
+
 func freezesOnGrant(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)

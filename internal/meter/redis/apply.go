@@ -114,7 +114,7 @@ type call struct {
 func newCall(b *attempt, ids map[string]string) (*call, error) {
 	k := keysOf(b.Root)
 	c := &call{keys: []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows()}}
-	c.add(b.Writer, strconv.FormatUint(b.Epoch, 10), strconv.FormatUint(b.From, 10), strconv.FormatUint(b.To, 10), rand.Text())
+	c.add(b.Writer, b.Account(), strconv.FormatUint(b.Epoch, 10), strconv.FormatUint(b.From, 10), strconv.FormatUint(b.To, 10), rand.Text())
 	c.addCount(len(ids))
 	for _, text := range sortedKeys(ids) {
 		c.add(text, ids[text])

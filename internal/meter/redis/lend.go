@@ -76,7 +76,7 @@ func (l *Ledger) settleOnce(ctx context.Context, r *meter.SettleRequest) (*meter
 	}
 	asserts := !r.Retire && len(r.Held) == len(r.Accounts)
 	c := l.lendCall(r.Writer, r.Root, r.Epoch, r.Watermark, r.Term)
-	c.add(strconv.FormatUint(head, 10), digit(asserts), digit(r.Retire))
+	c.add(strconv.FormatUint(head, 10), digit(asserts), digit(r.Retire), digit(r.Lapsed))
 	c.addCount(len(r.Accounts))
 	for i := range r.Accounts {
 		a := &r.Accounts[i]
@@ -94,8 +94,8 @@ func (l *Ledger) settleOnce(ctx context.Context, r *meter.SettleRequest) (*meter
 	if a.word == "FENCED" {
 		return nil, meter.ErrFenced
 	}
-	reply := &meter.SettleReply{Recall: a.recall, Windows: a.windows}
-	if a.word == "FROZEN" {
+	reply := &meter.SettleReply{Recall: a.recall, Open: a.word == "OPEN", Windows: a.windows}
+	if a.detail > 0 {
 		reply.Frozen, reply.Until = true, time.UnixMilli(a.detail).UTC()
 	}
 	return reply, nil
@@ -124,9 +124,11 @@ func (l *Ledger) retire(ctx context.Context, r *meter.SettleRequest) (*meter.Set
 			part.Accounts = append(part.Accounts, meter.Account{Window: w})
 		}
 		if len(part.Accounts) == retireAtOnce || i == len(all)-1 && len(part.Accounts) > 0 {
-			if _, err := l.settleOnce(ctx, &part); err != nil {
+			more, err := l.settleOnce(ctx, &part)
+			if err != nil {
 				return nil, err
 			}
+			reply.Open = reply.Open || more.Open
 			part.Accounts = nil
 		}
 	}

@@ -97,6 +97,7 @@ func anyRequest(t *rapid.T, model *embedded.State) func(context.Context, ledgert
 		for _, a := range anyAccounts(t, model, writer, windows) {
 			r.Accounts, r.Held = append(r.Accounts, a), append(r.Held, n.Draw(t, "held"))
 		}
+		r.Lapsed = r.Retire && rapid.Bool().Draw(t, "lapsed")
 		return func(ctx context.Context, l ledgertest.Lender) (any, error) {
 			reply, err := l.Settle(ctx, &r)
 			if reply != nil {
@@ -161,6 +162,7 @@ func anyBatch(t *rapid.T, b meter.Batch, windows []meter.Window) func(context.Co
 		})
 	}
 	b.Postings = []meter.Posting{p}
+	b.Holder = rapid.SampledFrom([]string{"", "", "w1", "w2"}).Draw(t, "holder")
 	return func(ctx context.Context, l ledgertest.Lender) (any, error) {
 		wm, err := l.Apply(ctx, &b)
 		if err != nil {

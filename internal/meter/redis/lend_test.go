@@ -114,8 +114,10 @@ var lendingMutants = []struct{ name, old, with string }{
 	{"returns twice", "local back = math.min(returned - a.returned, a.remains)", "local back = math.min(returned, a.remains)"},
 	{"no recall", "put('recall', whole(now + 2000))", ""},
 	{"recalls for ever", "put('l:' .. writer, state.refusals)\n  return '1'", "return '1'"},
-	{"retires keep", "if retires and head <= watermark then", "if false then"},
-	{"retires before its records come", "if retires and head <= watermark then", "if retires then"},
+	{"retires keep", "if retires and not open then", "if false then"},
+	{"retires before its records come", "if retires and not open then", "if retires then"},
+	{"ends a writer that lives", "if lapsed and", "if false and"},
+	{"takes an empty window for a loss", "w.loose and not lent(w)", "false"},
 	{"no fencing", "if last_epoch > epoch then return answer('FENCED', '0', '0', {}) end\n\nlocal windows", "local windows"},
 }
 

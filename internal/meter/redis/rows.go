@@ -21,15 +21,10 @@ var foldLua string
 // all roots, in no order. It stops at the first error of yield and returns it.
 // Rows that were folded into days are of hour 0.
 func (l *Ledger) Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
-	client, err := l.connected(ctx)
+	client, roots, err := l.knownRoots(ctx)
 	if err != nil {
 		return err
 	}
-	roots, err := client.SMembers(ctx, rootsKey).Result()
-	if err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	slices.Sort(roots)
 	for _, root := range roots {
 		r := reader{client: client, keys: keysOf(root), from: from, to: to, yield: yield}
 		if err := r.root(ctx); err != nil {
@@ -37,6 +32,21 @@ func (l *Ledger) Rows(ctx context.Context, from, to time.Time, yield func(meter.
 		}
 	}
 	return nil
+}
+
+// knownRoots returns the root tenants that the ledger knows, in order, and the client
+// that was asked.
+func (l *Ledger) knownRoots(ctx context.Context) (goredis.UniversalClient, []string, error) {
+	client, err := l.connected(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	roots, err := client.SMembers(ctx, rootsKey).Result()
+	if err != nil {
+		return nil, nil, fmt.Errorf("redis: %w", err)
+	}
+	slices.Sort(roots)
+	return client, roots, nil
 }
 
 // reader reads the rows of one root.
@@ -192,13 +202,9 @@ func (r *reader) shape(ctx context.Context, id int) (meter.RowKey, error) {
 // and run by several gateways at once. Hours whose day would be out of range
 // stay hours.
 func (l *Ledger) Fold(ctx context.Context, now time.Time) error {
-	client, err := l.connected(ctx)
+	client, roots, err := l.knownRoots(ctx)
 	if err != nil {
 		return err
-	}
-	roots, err := client.SMembers(ctx, rootsKey).Result()
-	if err != nil {
-		return fmt.Errorf("redis: %w", err)
 	}
 	for _, root := range roots {
 		if err := l.foldRoot(ctx, client, keysOf(root), now); err != nil {

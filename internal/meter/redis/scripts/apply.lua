@@ -4,7 +4,8 @@
 --
 -- KEYS: marks, shapes, days, state, index of windows, an index per day, a hash
 --   per group of rows, a hash per window.
--- ARGV: writer, epoch, from, to, a generation to use when there is none, then
+-- ARGV: writer, whose accounts are charged, epoch, from, to, a generation to use
+--   when there is none, then
 --   count, and per shape: text, id
 --   count, and per index: day, expiry, count, members
 --   count, and per group: expiry, count, and per field: name, delta
@@ -19,7 +20,7 @@ local function take()
   return ARGV[arg]
 end
 
-local writer, epoch, from, to, new = take(), take(), take(), take(), take()
+local writer, holder, epoch, from, to, new = take(), take(), take(), take(), take(), take()
 local known = redis.call('HMGET', marks, 'e:' .. writer, 'w:' .. writer, 'gen')
 local watermark = known[2] or '0'
 local generation = known[3] or ''
@@ -66,7 +67,7 @@ end
 -- After a loss the writer asserted what it holds, without what it had
 -- journalled until then.
 local after, count = take(), tonumber(take())
-local asserted = count > 0 and redis.call('HGET', state, 'n:' .. writer) or '0'
+local asserted = count > 0 and holder == writer and redis.call('HGET', state, 'n:' .. writer) or '0'
 if tonumber(asserted) >= tonumber(from) and asserted ~= after then
   return {'AFTER', asserted, generation}
 end
@@ -87,7 +88,7 @@ for i = 1, count do
   key = key + 1
   local w = {key = KEYS[key], name = take(), expiry = take()}
   local posted, suspended, taken = exact(take()), exact(take()), exact(take())
-  local stored = redis.call('HMGET', w.key, 'p', 'h', 's', 'o:' .. writer, 'a:' .. writer)
+  local stored = redis.call('HMGET', w.key, 'p', 'h', 's', 'o:' .. holder, 'a:' .. holder)
   w.p, w.h, w.s, w.left = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), tonumber(stored[3] or '0'), tonumber(stored[4] or '0')
   w.account = stored[5] and parse_account(stored[5])
   charge(w, taken)
@@ -98,8 +99,8 @@ end
 
 for _, w in ipairs(windows) do
   redis.call('HSET', w.key, 'p', whole(w.p), 'h', whole(w.h), 's', whole(w.s))
-  if w.account then redis.call('HSET', w.key, 'a:' .. writer, account_text(w.account)) end
-  if w.left > 0 then redis.call('HSET', w.key, 'o:' .. writer, whole(w.left)) else redis.call('HDEL', w.key, 'o:' .. writer) end
+  if w.account then redis.call('HSET', w.key, 'a:' .. holder, account_text(w.account)) end
+  if w.left > 0 then redis.call('HSET', w.key, 'o:' .. holder, whole(w.left)) else redis.call('HDEL', w.key, 'o:' .. holder) end
   keep(windows_index, w.key, w.name, w.expiry, tonumber(redis.call('TIME')[1]))
 end
 for _, index in ipairs(indexes) do

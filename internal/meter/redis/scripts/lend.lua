@@ -93,10 +93,20 @@ local function take_back(w, a, returned)
   a.returned, a.remains, w.h = returned, a.remains - back, w.h - back
 end
 
+-- lent reports whether anybody has an account in the window. Its sums stay
+-- behind when the last one goes, and say nothing.
+local function lent(w)
+  for name in pairs(w.hash) do
+    if string.match(name, '^a:') then return true end
+  end
+  return false
+end
+
 -- forgotten reports whether the ledger granted more than it has, by what the
--- writer knows. Windows that are over may be gone for good.
+-- writer knows. Windows that are over may be gone for good, and so may what was
+-- lent of a loose one to writers that were silent.
 local function forgotten(w, a, granted)
-  return granted > a.granted and not w.over and not (w.loose and next(w.hash) == nil)
+  return granted > a.granted and not w.over and not (w.loose and not lent(w))
 end
 
 local function run_id()

@@ -2,12 +2,19 @@
 -- its accounts when it ends.
 --
 -- KEYS, ARGV: see lend.lua; then the writer's head, 1 when it asserts, 1 when it
---   retires, a count, and per window: name, 1 when loose, end in ms (0 for
---   never), expiry, and the writer's granted, returned and held amounts.
--- Returns what grant returns; the word is OK, FROZEN or FENCED.
+--   retires, 1 when it may live and retires only if its term has passed, a count,
+--   and per window: name, 1 when loose, end in ms (0 for never), expiry, and the
+--   writer's granted, returned and held amounts.
+-- Returns what grant returns; the word is OK, FENCED, or OPEN when the accounts
+-- of a writer that retires stay, and its detail until when the root is frozen.
 if last_epoch > epoch then return answer('FENCED', '0', '0', {}) end
 
-local head, asserts, retires = tonumber(take()), take() == '1', take() == '1'
+local head, asserts, retires, lapsed = tonumber(take()), take() == '1', take() == '1', take() == '1'
+if lapsed and number('d:' .. writer) >= now then
+  save_state()
+  return answer('OPEN', '0', '0', {})
+end
+local open = retires and head > watermark
 local windows, forgot = {}, false
 for i = 1, tonumber(take()) do
   local w = open_window(i)
@@ -27,7 +34,7 @@ for _, w in ipairs(windows) do
   end
   take_back(w, a, w.returned)
   if a.granted > 0 or a.remains > 0 then write_account(w, writer, a) else table.insert(w.gone, 'a:' .. writer) end
-  if retires and head <= watermark then
+  if retires and not open then
     w.h = w.h - a.remains
     local left = tonumber(w.set['o:' .. writer] or w.hash['o:' .. writer] or '0')
     if not w.loose then w.s = w.s - left end
@@ -52,5 +59,5 @@ thaw()
 local recall = retires and '0' or recalled()
 save_state()
 for _, w in ipairs(windows) do save_window(w) end
-if is_frozen() then return answer('FROZEN', state['until'], recall, windows) end
-return answer('OK', '0', recall, windows)
+local frozen_until = is_frozen() and state['until'] or '0'
+return answer(open and 'OPEN' or 'OK', frozen_until, recall, windows)

@@ -1,0 +1,75 @@
+package faultmatrix
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+)
+
+// TestRow15Copies runs gateways on copies of one data directory: of one that was
+// killed with calls in flight, and of one that runs. All serve at once, one is
+// killed under load and starts again, and in every third case the ledger loses
+// all that it has.
+func TestRow15Copies(t *testing.T) {
+	var y tally
+	var runs atomic.Int64
+	most := int64(max(4, share(20)))
+	t.Run("workers", func(t *testing.T) {
+		for i := range workers {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				s, r := startStandIn(t), redistest.NewServer(t)
+				for seed := runs.Add(1); seed <= most && !t.Failed(); seed = runs.Add(1) {
+					t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
+						began := time.Now()
+						r.CLI("flushall")
+						w := newWorld(t, uint64(seed), s, r.URL())
+						if seed%2 == 0 {
+							w.budgeted("25", "20", "12")
+						}
+						w.copies(r, seed%3 == 0, &y)
+						w.healed(&y, began)
+						if seed%2 == 0 {
+							w.released()
+						}
+					})
+				}
+			})
+		}
+	})
+	t.Logf("row 15: %s", &y)
+}
+
+// copies is the case itself. It leaves four gateways running, all of one origin.
+func (w *world) copies(r *redistest.Server, loses bool, y *tally) {
+	w.t.Helper()
+	w.run(1)
+	first := w.gates[0]
+	first.traffic(10, 4, anything)
+	killed := func(g *gate) {
+		w.during(func() {
+			w.pause(20*time.Millisecond, 150*time.Millisecond)
+			g.kill()
+			y.kill("copied")
+		})
+	}
+	killed(first)
+	second := first.copied()
+	second.start("")
+	first.copied().start("")
+	first.start("")
+	w.during(func() { w.pause(100*time.Millisecond, 300*time.Millisecond) })
+	killed(second)
+	second.start("")
+	first.copied().start("") // between two calls
+	w.during(func() {
+		w.pause(50*time.Millisecond, 200*time.Millisecond)
+		if loses {
+			r.CLI("flushall")
+		}
+		w.pause(50*time.Millisecond, 200*time.Millisecond)
+	})
+}
