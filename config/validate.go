@@ -229,13 +229,17 @@ func (v *validator) cascades() {
 			"must be above 0 and below 1")
 		v.require(0 < c.Target.Confidence && c.Target.Confidence < 1, path+".target.confidence",
 			"must be above 0 and below 1")
-		v.shadow(path+".shadow", &c.Shadow)
+		v.shadow(path+".shadow", c)
 	}
 }
 
 // resolve follows an alias.
 func (v *validator) resolve(model string) string { return cmp.Or(v.c.Aliases[model], model) }
 
-func (v *validator) shadow(path string, s *Shadow) {
+func (v *validator) shadow(path string, c *Cascade) {
+	s := &c.Shadow
 	v.require(s.Tenant != "" || s.USDPerDay == 0, path, "needs a tenant, who pays for it")
+	for _, model := range []string{c.Light, c.Partner, c.Escalation} {
+		v.require(model == "" || v.resolve(s.Judge) != v.resolve(model), path+".judge", "is a model of the cascade, which cannot judge itself")
+	}
 }

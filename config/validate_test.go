@@ -73,6 +73,8 @@ func TestForms(t *testing.T) {
 
 	cascade := func(s string) string { return "tenants: [{id: t}]\ncascades: [{name: c, match: m, " + s + "}]" }
 	f(cascade("light: a, escalation: b, shadow: {tenant: t, judge: model}"), "")
+	f(cascade("light: a, escalation: b, shadow: {tenant: t, judge: b}"), "cannot judge itself")
+	f(cascade("light: a, partner: p, escalation: b, shadow: {tenant: t, judge: p}"), "cannot judge itself")
 	f(cascade("light: a, escalation: a"), "is the light model")
 	f(cascade("light: a, escalation: b, mode: enforce"), "") // acts as rules until there is a certificate
 }

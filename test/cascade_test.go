@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -110,27 +111,16 @@ func wantCascadeRows(t *testing.T, gw *harness.Gateway) {
 	})
 }
 
-// TestCascadeCancel rejects the light answer while the partner has not answered
+// cancels is how often TestCascadeCancel has a connection closed, for each
+// operation.
+const cancels = 100
+
+// TestCascadeCancel rejects light answers while the partner has not answered
 // yet: its connection is closed, and the leg is unknown in the books. The test
 // measures how long that takes after the light answer was sent.
 func TestCascadeCancel(t *testing.T) {
-	var sent atomic.Int64
-	closed := make(chan time.Duration, 1)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case strings.Contains(r.URL.Path, "claude-3-5-haiku"):
-			<-r.Context().Done()
-			closed <- time.Since(time.Unix(0, sent.Load()))
-		case strings.Contains(r.URL.Path, "claude-3-haiku"):
-			time.Sleep(100 * time.Millisecond) // the partner's call is under way by then
-			io.WriteString(w, `{"output":{"message":{"role":"assistant","content":[]}},"stopReason":"end_turn","usage":{"inputTokens":9,"outputTokens":1}}`)
-			sent.Store(time.Now().UnixNano())
-		default:
-			io.WriteString(w, `{"output":{"message":{"role":"assistant","content":[{"text":"strong"}]}},"stopReason":"end_turn","usage":{"inputTokens":9,"outputTokens":2}}`)
-		}
-	}))
+	up := &abandoned{under: make(chan struct{}), closed: make(chan time.Duration, 1)}
+	upstream := httptest.NewServer(up)
 	defer upstream.Close()
 	key := harness.NewKey(t, "acme/support")
 	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
@@ -140,24 +130,83 @@ tenants: [{id: acme/support, keys: [%s]}]
 cascades:
   - {name: support, match: request.model == "auto", light: %q, partner: %q, escalation: %q, on_abandon: cancel}
 `, upstream.URL, cascadeEscalation, key.KeyID, cascadeLight, cascadePartner, cascadeEscalation)})
-	got := gw.Post(t, key.BearerCredential, "/model/auto/converse", ask)
-	if got.Header.Get("x-sluice-reason") != "empty" || !bytes.Contains(got.Body, []byte("strong")) {
-		t.Errorf("%v %s", got.Header, got.Body)
-	}
-	select {
-	case took := <-closed:
-		t.Logf("upstream saw the partner's connection closed %v after the light answer", took)
-	case <-time.After(10 * time.Second):
-		t.Fatal("the partner's connection was never closed")
+	for _, op := range []string{"converse", "converse-stream"} {
+		var all []time.Duration
+		for range cancels {
+			got := gw.Post(t, key.BearerCredential, "/model/auto/"+op, ask)
+			if got.Header.Get("x-sluice-reason") != "empty" || !bytes.Contains(got.Body, []byte("strong")) {
+				t.Fatalf("%v %s", got.Header, got.Body)
+			}
+			select {
+			case took := <-up.closed:
+				all = append(all, took)
+			case <-time.After(10 * time.Second):
+				t.Fatal("the partner's connection was never closed")
+			}
+		}
+		slices.Sort(all)
+		t.Logf("%s: upstream saw the partner's connection closed after the light answer within %v (median), %v (p99), %v (most)",
+			op, all[cancels/2], all[cancels*99/100-1], all[cancels-1])
 	}
 	harness.Eventually(t, 5*time.Second, func() (bool, string) {
 		for _, r := range gw.Report("path") {
 			if r.Path == "partner" {
-				return r.Legs == 1 && r.Unknown == 1, fmt.Sprintf("%+v", r)
+				return r.Legs == 2*cancels && r.Unknown == 2*cancels, fmt.Sprintf("%+v", r)
 			}
 		}
 		return false, "no partner leg in the books"
 	})
+}
+
+// abandoned is an upstream whose partner never comes to an end, and whose light
+// model answers with nothing as soon as the partner is under way.
+type abandoned struct {
+	under  chan struct{}
+	closed chan time.Duration // from the light answer to the close of the partner's
+	sent   atomic.Int64
+}
+
+func (u *abandoned) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	streamed := strings.HasSuffix(r.URL.Path, "-stream")
+	w.Header().Set("Content-Type", map[bool]string{false: "application/json", true: "application/vnd.amazon.eventstream"}[streamed])
+	switch {
+	case strings.Contains(r.URL.Path, "claude-3-5-haiku"):
+		if streamed {
+			w.Write(converseFrame("messageStart", `{"role":"assistant"}`))
+			http.NewResponseController(w).Flush()
+		}
+		u.under <- struct{}{}
+		<-r.Context().Done()
+		u.closed <- time.Since(time.Unix(0, u.sent.Load()))
+	case strings.Contains(r.URL.Path, "claude-3-haiku"):
+		<-u.under
+		u.sent.Store(time.Now().UnixNano())
+		w.Write(bedrockAnswer(streamed, ""))
+	default:
+		w.Write(bedrockAnswer(streamed, "strong"))
+	}
+}
+
+// bedrockAnswer is an answer of Converse, or all frames of a ConverseStream.
+func bedrockAnswer(streamed bool, text string) []byte {
+	const usage = `"usage":{"inputTokens":9,"outputTokens":2}`
+	if !streamed {
+		content := ""
+		if text != "" {
+			content = fmt.Sprintf(`{"text":%q}`, text)
+		}
+		return fmt.Appendf(nil, `{"output":{"message":{"role":"assistant","content":[%s]}},"stopReason":"end_turn",%s}`, content, usage)
+	}
+	return slices.Concat(converseFrame("messageStart", `{"role":"assistant"}`),
+		converseFrame("contentBlockDelta", fmt.Sprintf(`{"contentBlockIndex":0,"delta":{"text":%q}}`, text)),
+		converseFrame("messageStop", `{"stopReason":"end_turn"}`), converseFrame("metadata", "{"+usage+"}"))
+}
+
+func converseFrame(event, payload string) []byte {
+	return wire.AppendFrame(nil, []wire.Field{
+		{Name: ":event-type", Value: event}, {Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "event"},
+	}, []byte(payload))
 }
 
 // TestCascadeObserve serves the escalation model and logs the pair.

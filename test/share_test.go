@@ -103,7 +103,7 @@ func TestIdleGatewayListens(t *testing.T) {
 	c := newCluster(t, "")
 	a := c.start()
 	c.escalates(a, "one")
-	for wait := 3 * time.Second; wait <= 12*time.Second; wait *= 2 {
+	for wait := time.Second; wait <= 9*time.Second; wait *= 3 {
 		idle := c.start()
 		time.Sleep(wait) // it may take longer on a busy machine, so there is another try
 		if got := c.ask(idle, "one", "hello"); got == stays {

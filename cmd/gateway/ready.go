@@ -53,6 +53,8 @@ func (g *gate) watch() {
 	m.Watch(telemetry.GaugeJournalBacklog, func() float64 { return float64(g.books.meter.Status().Backlog) })
 	m.Watch(telemetry.GaugeJournalAge, func() float64 { return g.books.meter.Status().Since.Seconds() })
 	m.WatchSavings(func() []saving.Saving { return g.line.Savings(time.Now()) })
+	m.Watch(telemetry.GaugeHintsWaiting, func() float64 { return float64(g.memory.Board().Stats().Waiting) })
+	m.Watch(telemetry.GaugeHintsDropped, func() float64 { return float64(g.memory.Board().Stats().Dropped) })
 	m.Watch(telemetry.GaugeLedgerDegraded, func() float64 {
 		if s := g.books.meter.Status(); s.LedgerErr != nil || s.Fenced {
 			return 1

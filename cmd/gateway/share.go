@@ -36,7 +36,7 @@ func (g *gate) listenTo(cfg *config.Config) {
 // listens returns the roots to listen to, none when nothing is shared.
 func (g *gate) listens() []string {
 	if roots := g.roots.Load(); roots != nil && g.memory.Board() != nil {
-		return slices.Clone(*roots)
+		return *roots
 	}
 	return nil
 }

@@ -153,8 +153,8 @@ func float(x float64) string { return number(int64(math.Float64bits(x))) } //nol
 
 func parseFloat(s string) float64 {
 	x := math.Float64frombits(binary.BigEndian.Uint64([]byte(s[:8])))
-	if !(x >= 0) || math.IsInf(x, 1) { //nolint:staticcheck // NaN too
-		return 0
+	if x >= 0 && !math.IsInf(x, 1) {
+		return x
 	}
-	return x
+	return 0 // not a number, too
 }

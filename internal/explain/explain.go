@@ -60,8 +60,8 @@ type Explanation struct {
 	Quality   string   `json:"quality_loss,omitempty"`
 	Threshold *float64 `json:"threshold,omitempty"`
 	Legs      []Leg    `json:"legs"`
-	// Shadows are asked afterwards, for a part of such requests, and paid by
-	// another tenant.
+	// Shadows are asked after the answer of the first leg, for a part of such
+	// requests, and paid by another tenant; a judge only where answers differ.
 	Shadows []Shadow `json:"shadows,omitempty"`
 	Skipped []Skip   `json:"skipped,omitempty"`
 	Faults  []Fault  `json:"rule_errors,omitempty"`
@@ -104,6 +104,7 @@ type Leg struct {
 
 // Shadow is a model that is asked after the answer.
 type Shadow struct {
+	Role     string  `json:"role"`
 	Model    string  `json:"model"`
 	Fraction float64 `json:"fraction"` // of the requests
 	Tenant   string  `json:"tenant"`   // who pays
@@ -186,10 +187,12 @@ func (e *Explanation) takePlan(p *gateway.Preview) {
 	e.Path, e.Reason = string(plan.Path), plan.Reason
 	if c := plan.Cascade; c != nil {
 		e.Cascade, e.Mode, e.Quality, e.Threshold = c.Name, c.Mode, p.Quality.String(), p.Threshold
-		for _, s := range plan.Shadows {
-			if shadow := c.Settings.Shadow; shadow.Tenant != "" {
-				e.Shadows = append(e.Shadows, Shadow{s.Model, shadow.Fraction, shadow.Tenant})
-			}
+		shadow := &c.Settings.Shadow
+		for _, s := range p.Shadows {
+			e.Shadows = append(e.Shadows, Shadow{roles[s.Role], s.Model, shadow.Fraction, shadow.Tenant})
+		}
+		if p.Judge != nil {
+			e.Shadows = append(e.Shadows, Shadow{roles[p.Judge.Role], p.Judge.Model, shadow.Fraction, shadow.Tenant})
 		}
 	}
 	for _, s := range plan.Skipped {

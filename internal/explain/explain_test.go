@@ -122,7 +122,7 @@ func TestCertified(t *testing.T) {
 	}
 	f("direct", "uncertified", 1, "uncertified: open ")
 	s.Learned["sure"] = &gateway.Learned{Certificate: &certify.Certificate{
-		Binding: certify.Binding{Schemas: []string{""}}, Threshold: 1.25, Bound: 0.015, Delta: 0.1, N: 600, Hash: "of it",
+		Binding: certify.Binding{Schemas: []string{""}}, Threshold: 1.25, Steps: []float64{1, 1.25}, Bound: 0.015, Delta: 0.1, N: 600, Hash: "of it",
 	}}
 	f("light", "", 3, "at most 1.5 points, 90 % sure, n = 600")
 	if e := Explain(s.Snapshot, s.ask("free", "sure", "hello")); e.Threshold == nil || *e.Threshold != 1.25 {

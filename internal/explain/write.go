@@ -46,7 +46,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 			l.Path, after(l.Reason, ", reason "), dollars(l.Reserved), dollars(l.AtEstimate), dollars(l.Expected))
 	}
 	for _, s := range e.Shadows {
-		line("shadow", "%s, for %g of the requests, paid by %s", s.Model, s.Fraction, s.Tenant)
+		line("shadow", "%s %s, for %g of the requests, paid by %s", s.Role, s.Model, s.Fraction, s.Tenant)
 	}
 	if e.Refused == nil {
 		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", dollars(e.Reserved), dollars(e.AtEstimate), e.holder())

@@ -109,12 +109,20 @@ func (l *Line) call(c *call, g *leg) *wire.Error {
 			return err
 		}
 		wait, again := retries.Next(g.res, g.failure())
-		if !again || g.unwanted.Load() || !g.pause(c, wait) || !l.holdAgain(c, g) {
+		if !again || !g.repeats() || !g.pause(c, wait) || !l.holdAgain(c, g) {
 			return nil
 		}
 		l.Telemetry.Metrics().Retry(g.upstream, g.outcomeName())
 		l.record(c, g, lost)
 	}
+}
+
+// repeats reports whether a further attempt is worth while: somebody waits for
+// the answer, and it is no shadow, which must not take a throttled upstream's
+// room from callers.
+func (g *leg) repeats() bool {
+	stale := g.err != nil && g.err.Failure == engine.StaleConn
+	return !g.unwanted.Load() && (g.payer == nil || stale)
 }
 
 // attempt journals START, makes one call and reads the head of its answer.

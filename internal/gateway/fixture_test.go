@@ -62,6 +62,13 @@ var credentials = sync.OnceValues(func() (*tenant.Secrets, tenant.Credentials) {
 // compiled is a snapshot whose cascade has these further settings.
 func compiled(t testing.TB, cascade string) *Snapshot {
 	t.Helper()
+	return compiledFor(t, mixed, cascade)
+}
+
+// compiledFor is one whose cascade has the light and the escalation model of a
+// family.
+func compiledFor(t testing.TB, models family, cascade string) *Snapshot {
+	t.Helper()
 	secrets, key := credentials()
 	cfg, err := config.Parse("test.yaml", fmt.Appendf(nil, `
 listen: 127.0.0.1:0
@@ -77,7 +84,7 @@ cascades:
     match: request.model == "auto"
     light: %q
     escalation: %q
-%s`, t.TempDir(), escalationModel, key.KeyID, lightModel, escalationModel, cascade), func(string) string { return "" })
+%s`, t.TempDir(), escalationModel, key.KeyID, models.light, models.escalation, cascade), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +204,7 @@ func (u *scripted) Attempt(ctx context.Context, r *engine.Request) (*engine.Resp
 		return res, nil
 	}
 	u.active.Add(-1)
-	res.Body = p.converse()
+	res.Body = p.body(r)
 	return res, nil
 }
 
@@ -221,7 +228,7 @@ func (u *scripted) wait(ctx context.Context, r *engine.Request, d time.Duration,
 }
 
 func (u *scripted) stream(ctx context.Context, r *engine.Request, p reply) *engine.FrameSource {
-	frames := p.frames()
+	frames := p.frames(r)
 	n, open := 0, true
 	closing := make(chan struct{})
 	end := sync.OnceFunc(func() { close(closing); u.active.Add(-1) })
@@ -274,33 +281,19 @@ func (p *reply) converse() []byte {
 	return body
 }
 
-// frames are those of a ConverseStream, two for the text.
-func (p *reply) frames() [][]byte {
+// frames are those of a stream in answer to r.
+func (p *reply) frames(r *engine.Request) [][]byte {
 	var out [][]byte
-	event := func(name string, payload any) {
-		raw, _ := json.Marshal(payload)
+	for _, e := range p.events(r) {
 		if p.fault == len(out)+1 {
-			out = append(out, wire.AppendException(nil, wire.Errorf(wire.KindInternal, "scripted")))
-			return
+			return append(out, wire.AppendException(nil, wire.Errorf(wire.KindInternal, "scripted")))
 		}
-		headers := []wire.Field{{Name: ":event-type", Value: name}, {Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "event"}}
+		raw, _ := json.Marshal(e.payload)
+		headers := []wire.Field{{Name: ":event-type", Value: e.name}, {Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "event"}}
 		if p.pad > 0 {
 			headers = append(headers, wire.Field{Name: "pad", Value: strings.Repeat("x", p.pad)})
 		}
 		out = append(out, wire.AppendFrame(nil, headers, raw))
-	}
-	event("messageStart", map[string]any{"role": "assistant"})
-	for _, piece := range []string{p.text[:len(p.text)/2], p.text[len(p.text)/2:]} {
-		event("contentBlockDelta", map[string]any{"contentBlockIndex": 0, "delta": map[string]any{"text": piece}})
-	}
-	if p.tool != "" {
-		event("contentBlockStart", map[string]any{"contentBlockIndex": 1, "start": map[string]any{"toolUse": map[string]any{"toolUseId": "t", "name": p.tool}}})
-		event("contentBlockDelta", map[string]any{"contentBlockIndex": 1, "delta": map[string]any{"toolUse": map[string]any{"input": p.input}}})
-	}
-	event("messageStop", map[string]any{"stopReason": p.stopReason()})
-	event("metadata", map[string]any{"usage": p.usage()})
-	if p.fault > 0 && p.fault <= len(out) {
-		out = out[:p.fault]
 	}
 	return out
 }

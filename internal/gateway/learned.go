@@ -170,10 +170,11 @@ func (l *Learned) binding(s *Snapshot, settings *config.Cascade, now time.Time) 
 	return b
 }
 
-// policyHash covers what decides which answers are served, beside the models, and
-// who says what that costs: a certificate is about the labels of one judge.
+// policyHash covers what decides which answers are served, beside the models, the
+// program's own order included, and who says what that costs: a certificate is
+// about the labels of one judge.
 func policyHash(c *config.Cascade) string {
-	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge})
+	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge, score.Order})
 	if err != nil {
 		panic("BUG: a policy does not marshal: " + err.Error())
 	}

@@ -33,6 +33,10 @@ type Preview struct {
 	// request is refused before.
 	Plan *router.Plan
 	Legs []PreviewLeg // in the order in which they are held
+	// Shadows are asked of a part of such requests after the answer, should the
+	// first leg give it, and Judge, nil for none, where the answers differ.
+	Shadows []router.Leg
+	Judge   *router.Leg
 	// Limited reports whether a budget or limit applies, so that the legs' Cost
 	// is held.
 	Limited bool
@@ -80,6 +84,7 @@ func (s *Snapshot) Preview(q *Inquiry) (*Preview, *wire.Error) {
 		return p, err
 	}
 	p.certificate(c)
+	p.sample(c)
 	return p, p.hold(l, c)
 }
 
@@ -101,6 +106,16 @@ func (p *Preview) hold(l *Line, c *call) *wire.Error {
 		p.Legs = append(p.Legs, leg)
 	}
 	return nil
+}
+
+func (p *Preview) sample(c *call) {
+	to := p.Plan.Cascade
+	if to == nil || to.Settings.Shadow.Tenant == "" {
+		return
+	}
+	if p.Shadows = c.shadowed(); len(p.Shadows) > 0 {
+		p.Judge = p.Plan.Judge
+	}
 }
 
 func (p *Preview) certificate(c *call) {

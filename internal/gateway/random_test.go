@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -16,28 +20,27 @@ import (
 // randomRuns is how many runs TestNothingRejectedLeaks makes.
 const randomRuns = 12_000
 
-// TestNothingRejectedLeaks draws settings, answers, faults and callers who
-// leave, and holds each run against the promises: no byte of a rejected answer
-// reaches the caller, each attempt has exactly one END, at most one is served,
-// nothing stays open and nothing stays in memory.
+// TestNothingRejectedLeaks draws models, settings, operations, answers, faults
+// and callers who leave, and holds each run against the promises: no byte of a
+// rejected answer reaches the caller, each attempt has exactly one END, at most
+// one is served, nothing stays open and nothing stays in memory.
 func TestNothingRejectedLeaks(t *testing.T) {
-	var snapshots []*Snapshot
-	for _, partner := range []string{"", partnered} {
-		for _, stream := range []string{"buffer", "pre_only", "parallel"} {
-			for _, more := range []string{"", "    on_abandon: cancel\n", "    unknown: accept\n    on_abandon: cancel\n", "    on_length: escalate\n", "    mode: rules\n", "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1}\n"} {
-				snapshots = append(snapshots, compiled(t, partner+"    stream: "+stream+"\n"+more))
-			}
-		}
-	}
+	worlds := randomWorlds(t)
 	runs := randomRuns
 	if testing.Short() {
 		runs /= 20
 	}
-	paths := map[string]int{}
+	paths, kinds := map[string]int{}, map[string]int{}
 	for i := range runs {
 		random := rand.New(rand.NewPCG(uint64(i), 4))
-		s := snapshots[random.IntN(len(snapshots))]
-		synctest.Test(t, func(t *testing.T) { paths[randomRun(t, random, s, i)]++ })
+		w := worlds[random.IntN(len(worlds))]
+		synctest.Test(t, func(t *testing.T) {
+			op := w.ops[random.IntN(len(w.ops))]
+			path := randomRun(t, random, &w, randomAsk{op, i})
+			paths[path]++
+			kinds[w.models+" "+op.String()]++
+			kinds[w.mode+" "+path]++
+		})
 		if t.Failed() {
 			return
 		}
@@ -48,33 +51,123 @@ func TestNothingRejectedLeaks(t *testing.T) {
 			t.Errorf("path %q came %d times: the runs are not random enough", path, paths[path])
 		}
 	}
+	for _, kind := range wantKinds {
+		if kinds[kind] < runs/1000 {
+			t.Errorf("%s came %d times: the runs are not random enough", kind, kinds[kind])
+		}
+	}
+}
+
+// wantKinds have to come often enough: models with operations, and modes with
+// paths.
+var wantKinds = []string{
+	"mixed converse", "mixed converse-stream", "nova invoke", "nova invoke-with-response-stream", "claude converse-stream",
+	"claude invoke", "claude invoke-with-response-stream", "check parallel gated escalated", "check cancel buffer light",
+	"check uncertain buffer gated light", "observe buffer direct", "observe judged pre_only direct", "enforce buffer light",
+	"enforce buffer escalated", "enforce cancel parallel gated light", "enforce cancel parallel gated escalated", "enforce pre_only light",
+}
+
+// world is a configuration that runs are drawn for.
+type world struct {
+	models   string
+	mode     string // with its stream setting
+	family   family
+	ops      []wire.Operation
+	snapshot *Snapshot
+}
+
+// modes are the further settings of the worlds; each comes with every stream
+// setting, with and without a partner.
+var modes = []struct{ name, settings string }{
+	{"check", ""},
+	{"check cancel", "    on_abandon: cancel\n"},
+	{"check accept", "    unknown: accept\n    on_abandon: cancel\n"},
+	{"check cut", "    on_length: escalate\n"},
+	{"check uncertain", "    partner_when: uncertain\n"},
+	{"rules", "    mode: rules\n"},
+	{"observe", "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1}\n"},
+	{"observe judged", "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1, judge: us.deepseek.r1-v1:0}\n"},
+	{"enforce", "    mode: enforce\n    shadow: {tenant: platform/shadow, fraction: 1}\n"},
+	{"enforce cancel", "    mode: enforce\n    on_abandon: cancel\n    shadow: {tenant: platform/shadow, fraction: 1, judge: us.deepseek.r1-v1:0}\n"},
+}
+
+func randomWorlds(t *testing.T) []world {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "support.score")
+	hash := trained(t, file)
+	unsure := gateUnsure(t, "hello")
+	converse := []wire.Operation{wire.OpConverse, wire.OpConverseStream}
+	all := []wire.Operation{wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpInvokeStream}
+	var worlds []world
+	for name, models := range map[string]family{"mixed": mixed, "nova": nova, "claude": claude} {
+		ops := all
+		if models.body == "" {
+			ops = converse
+		}
+		for _, mode := range modes {
+			for _, stream := range []string{"buffer", "pre_only", "parallel"} {
+				for _, partner := range []string{"", "    partner: " + models.partner + "\n"} {
+					s := compiledFor(t, models, partner+"    stream: "+stream+"\n    score: "+file+"\n"+mode.settings)
+					if s.Config.Cascades[0].Mode == "enforce" {
+						certifiedAt(t, s, 1.5, func(b *certify.Binding) { b.Scores[certify.RoleScore] = hash })
+					}
+					worlds = append(worlds, world{name, mode.name + " " + stream, models, ops, s})
+					if stream == "parallel" || strings.Contains(mode.name, "uncertain") {
+						gated := *s
+						gated.Learned = withGate(s, unsure)
+						worlds = append(worlds, world{name, mode.name + " " + stream + " gated", models, ops, &gated})
+					}
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(worlds, func(a, b world) int { return strings.Compare(a.models, b.models) })
+	return worlds
+}
+
+// withGate is what s has learned, and a pre-score.
+func withGate(s *Snapshot, g *score.Gate) map[string]*Learned {
+	learned := Learned{Gate: g}
+	if l := s.Learned["support"]; l != nil {
+		learned.Score, learned.Certificate = l.Score, l.Certificate
+	}
+	return map[string]*Learned{"support": &learned}
+}
+
+// randomAsk is what is asked, and the number of the run.
+type randomAsk struct {
+	op   wire.Operation
+	seed int
 }
 
 // randomRun makes one request and returns its path, "" when the caller left.
-func randomRun(t *testing.T, random *rand.Rand, s *Snapshot, seed int) string {
-	light, partner, strong := drawReply(random, "LIGHT"), drawReply(random, "PARTNER"), drawReply(random, "STRONG")
-	b := newBench(s, byModel(light, partner, strong))
+func randomRun(t *testing.T, random *rand.Rand, w *world, ask randomAsk) string {
+	t.Helper()
+	script := w.family.script(drawReply(random, "LIGHT"), drawReply(random, "PARTNER"), drawReply(random, "STRONG"), drawReply(random, "JUDGE"))
+	b := newBench(w.snapshot, script)
 	caller, leave := context.WithCancel(t.Context())
 	stays := random.IntN(3) > 0
 	if !stays {
 		time.AfterFunc(time.Duration(random.IntN(4000))*time.Millisecond, leave)
 	}
 	defer leave()
-	op := []wire.Operation{wire.OpConverse, wire.OpConverseStream}[random.IntN(2)]
-	res := b.line.Serve(b.ask(caller, op, hello))
-	body := readSome(random, res, leave)
+	body := hello
+	if ask.op == wire.OpInvoke || ask.op == wire.OpInvokeStream {
+		body = w.family.body
+	}
+	res := b.line.Serve(b.ask(caller, ask.op, body))
+	answer := visible(readSome(random, res, leave))
 	b.line.Close(t.Context())
 	synctest.Wait()
 
 	path := res.Header.Get("x-sluice-path")
-	settings := s.Config.Cascades[0]
-	if bytes.Contains(body, []byte("PARTNER")) {
-		t.Errorf("run %d %+v: the partner's answer reached the caller: %q", seed, settings, body)
+	if bytes.Contains(answer, []byte("PARTNER")) || bytes.Contains(answer, []byte("JUDGE")) {
+		t.Errorf("run %d, %s %s: an answer that is nobody's reached the caller: %q", ask.seed, w.models+" "+w.mode, ask.op, answer)
 	}
-	if (path == "escalated" || path == "direct") && bytes.Contains(body, []byte("LIGHT")) || path == "light" && bytes.Contains(body, []byte("STRONG")) {
-		t.Errorf("run %d: path %s %s, but the caller got %q", seed, path, res.Header.Get("x-sluice-reason"), body)
+	if (path == "escalated" || path == "direct") && bytes.Contains(answer, []byte("LIGHT")) || path == "light" && bytes.Contains(answer, []byte("STRONG")) {
+		t.Errorf("run %d, %s %s: path %s %s, but the caller got %q", ask.seed, w.models+" "+w.mode, ask.op, path, res.Header.Get("x-sluice-reason"), answer)
 	}
-	wantBooks(t, b, seed)
+	wantBooks(t, b, ask.seed)
 	if !stays {
 		return ""
 	}

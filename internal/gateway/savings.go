@@ -23,6 +23,7 @@ func (s *Snapshot) baseline(c *config.Cascade) saving.Baseline {
 	id := s.Router.Priced(model)
 	return saving.Baseline{
 		Cascade: c.Name, Model: model, SKU: meter.SKUOf(id.Foundation, id.Scope, ""), Quality: s.quality(c.Name),
+		Judges: s.Router.Resolve(c.Shadow.Judge) == model,
 	}
 }
 

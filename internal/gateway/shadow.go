@@ -51,22 +51,29 @@ func (l *Line) planSample(c *call) {
 	c.sample = &sample{payer: payer}
 }
 
+// shadowed are the models that a sample is asked of: those that do not serve.
+func (c *call) shadowed() []router.Leg {
+	if c.tried() {
+		return []router.Leg{c.plan.Cascade.Escalation}
+	}
+	return c.plan.Shadows
+}
+
 // shadow asks, on the side, the models that did not serve a sampled request.
 // What that costs is the shadow tenant's.
 func (l *Line) shadow(c *call) {
 	if c.sample == nil || c.served == nil || c.status != 200 {
 		return
 	}
-	legs, escalated := c.plan.Shadows, c.served.Role == router.RoleEscalation
+	escalated := c.served.Role == router.RoleEscalation
 	switch tried := c.tried(); {
 	case tried && escalated:
 		l.watch(c, 0)
 		return
-	case tried:
-		legs = []router.Leg{c.plan.Cascade.Escalation}
-	case !escalated: // a budget kept the escalation model from it
+	case !tried && !escalated: // a budget kept the escalation model from it
 		return
 	}
+	legs := c.shadowed()
 	if reason := l.admitShadow(c); reason != "" {
 		l.Telemetry.Metrics().ShadowDropped(c.plan.Cascade.Name, reason)
 		return

@@ -41,7 +41,7 @@ func shadowed(t *testing.T, usd string, requests int) (windows map[string]meter.
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tel.Close(context.Background()) //nolint:errcheck // nothing is exported
+	defer tel.Close(context.Background())
 	f.line.Telemetry = tel
 	for n := range requests {
 		if status, text, _ := f.ask(t, "auto"); status != 200 {
@@ -82,6 +82,6 @@ func counted(tel *telemetry.Telemetry, series string) float64 {
 	tel.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	_, rest, _ := strings.Cut(w.Body.String(), "\n"+series+" ")
 	value, _, _ := strings.Cut(rest, "\n")
-	n, _ := strconv.ParseFloat(value, 64) //nolint:errcheck // 0 without it
+	n, _ := strconv.ParseFloat(value, 64) // 0 without it
 	return n
 }

@@ -163,3 +163,18 @@ func TestAllowance(t *testing.T) {
 	f(1, day, false)
 	f(10, day.Add(24*time.Hour), true)
 }
+
+// TestShadowsAreNotRepeated leaves a throttled upstream to the callers.
+func TestShadowsAreNotRepeated(t *testing.T) {
+	s := compiled(t, observing)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(27 * 366 * 24 * time.Hour)
+		b := newBench(s, byModel(reply{status: 429}, reply{status: 503}, reply{text: "strong"}))
+		b.do(b.ask(t.Context(), wire.OpConverse, hello))
+		b.line.Close(t.Context())
+		want := []string{"direct mode_observe completed served escalated", "shadow shadow failed", "shadow shadow failed"}
+		if diff := cmp.Diff(want, b.books.rows()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

@@ -126,7 +126,7 @@ func TestReplayIsExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(compiled(t, ""), byModel(light, reply{}, reply{}))
 		got := b.do(b.ask(t.Context(), wire.OpConverseStream, hello))
-		if diff := cmp.Diff(bytes.Join(light.frames(), nil), got.body); diff != "" {
+		if diff := cmp.Diff(bytes.Join(light.frames(&engine.Request{Op: wire.OpConverseStream}), nil), got.body); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -44,9 +44,7 @@ func (p *pump) heartbeat(ctx context.Context) {
 	})
 	if err != nil {
 		p.opts.Log.Debug("ledger cannot be asked", "error", err) // posting will say so
-		return
 	}
-	p.listen(ctx)
 }
 
 // maxProbes is how many lanes of past writers a heartbeat looks at. There may be

@@ -1,48 +1,49 @@
 package meter
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
-// maxListens is how many roots that this gateway does not post to a heartbeat
-// asks for.
-const maxListens = 64
+// listenAtOnce is how many roots a round of the pump listens to.
+const listenAtOnce = 2
 
-// listen asks for the watermarks of roots to which nothing was posted, in turn.
-// The answer is known; what a ledger brings with it is not.
+// listen asks for the watermarks of roots of which this round brought no answer,
+// in turn. How far they are posted is known; what a ledger brings with its answer
+// is not. When it does not answer, it is left alone until the next heartbeat.
 func (p *pump) listen(ctx context.Context) {
-	if p.opts.Listen == nil {
+	if p.opts.Listen == nil || p.isFenced() || p.opts.Now().Before(p.deafUntil) {
 		return
 	}
-	quiet := p.quiet()
-	if len(quiet) == 0 {
-		return
-	}
-	if p.listened >= len(quiet) {
-		p.listened = 0
-	}
-	asked := quiet[p.listened:min(p.listened+maxListens, len(quiet))]
-	p.listened += len(asked)
-	writer := p.log.Identity().Writer
-	_, err := forEach(asked, func(root string) error {
+	_, err := forEach(p.turn(p.opts.Listen()), func(root string) error {
 		ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 		defer cancel()
-		_, err := p.opts.Ledger.Watermark(ctx, writer, root)
+		_, err := p.opts.Ledger.Watermark(ctx, p.writer, root)
 		return err
 	})
 	if err != nil {
+		p.deafUntil = p.opts.Now().Add(p.opts.Heartbeat)
 		p.opts.Log.Debug("ledger cannot be asked", "error", err) // posting will say so
 	}
 }
 
-// quiet are the roots to listen to that heartbeats do not ask for anyway.
-func (p *pump) quiet() []string {
+// turn picks the roots whose turn it is, but not those that were heard of since
+// the last round.
+func (p *pump) turn(roots []string) []string {
+	p.mu.Lock()
+	heard := p.heard
+	p.heard = make(map[string]bool)
+	p.mu.Unlock()
+	var picked []string
+	for i := 0; i < len(roots) && len(picked) < listenAtOnce; i++ {
+		p.listened = (p.listened + 1) % len(roots)
+		if root := roots[p.listened]; !heard[root] {
+			picked = append(picked, root)
+		}
+	}
+	return picked
+}
+
+// hear notes that the ledger has answered about a root.
+func (p *pump) hear(root string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	asked := make(map[string]bool, len(p.lanes))
-	for l, t := range p.lanes {
-		asked[l.root] = asked[l.root] || t.placed && t.applied > 0 && p.retired[l.writer] != left
-	}
-	return slices.DeleteFunc(p.opts.Listen(), func(root string) bool { return asked[root] })
+	p.heard[root] = true
 }

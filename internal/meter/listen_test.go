@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -13,66 +12,78 @@ import (
 type asking struct {
 	*modelLedger
 	mu    sync.Mutex
-	asked map[string]int
+	fails error
+	asked []string
 }
 
 func (a *asking) Watermark(ctx context.Context, writer, root string) (uint64, error) {
 	a.mu.Lock()
-	a.asked[root]++
+	a.asked = append(a.asked, root)
+	fails := a.fails
 	a.mu.Unlock()
+	if fails != nil {
+		return 0, fails
+	}
 	return a.modelLedger.Watermark(ctx, writer, root)
 }
 
-// take returns what was asked for since the last time.
-func (a *asking) take() map[string]int {
+func (a *asking) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.asked)
+}
+
+// fail makes the ledger fail, and returns what was asked so far.
+func (a *asking) fail(err error) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	asked := a.asked
-	a.asked = map[string]int{}
+	a.fails, a.asked = err, nil
 	return asked
 }
 
-// TestListen: a heartbeat asks for roots that nothing was posted to, a few at a
-// time, and for none of them twice.
+// TestListen: roots that nothing is posted to are asked for in turn, and a
+// ledger that is away is left alone.
 func TestListen(t *testing.T) {
-	l := &asking{modelLedger: newModelLedger(), asked: map[string]int{}}
-	var beats atomic.Int64
+	l := &asking{modelLedger: newModelLedger()}
 	o := testOptions(t, t.TempDir(), l)
-	o.Heartbeat = time.Minute
-	o.Now = func() time.Time { return testDay.Add(time.Duration(beats.Load()) * time.Minute) }
-	o.Listen = func() []string {
-		var roots []string
-		for i := range maxListens + 10 {
-			roots = append(roots, fmt.Sprintf("root%d", i))
-		}
-		return roots
-	}
+	o.Listen = func() []string { return []string{"a", "b", "c", "d", "e"} }
 	m := openMeter(t, o)
 	defer closeMeter(t, m)
-	heard := func(what string, want int) map[string]int {
-		t.Helper()
-		var got map[string]int
-		eventually(t, what, func() bool {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			got = l.asked
-			return len(got) == want
-		})
-		return l.take()
+	eventually(t, "asked", func() bool { return l.count() >= 50 })
+	times := map[string]int{}
+	for _, root := range l.fail(errAway)[:50] {
+		times[root]++
 	}
-	first := heard("as soon as it starts", maxListens)
-	call(t, m, 1, "root70")
-	eventually(t, "posted", func() bool { return m.Status().Backlog == 0 })
-	beats.Add(1)
-	second := heard("the others, and the one that was posted to", 10)
-	if second["root70"] != 1 {
-		t.Errorf("root70 was asked for %d times", second["root70"])
-	}
-	for root := range second {
-		if first[root] != 0 {
-			t.Errorf("%s had its turn before", root)
+	for root, n := range times {
+		if n != 10 || len(times) != 5 {
+			t.Errorf("%s had %d turns of 50", root, n)
 		}
 	}
-	beats.Add(1)
-	heard("from the beginning", maxListens+1)
+	eventually(t, "asked once more", func() bool { return l.count() > 0 })
+	time.Sleep(20 * o.Flush) // the clock stands still, so there is no heartbeat
+	if n := l.count(); n > listenAtOnce {
+		t.Errorf("asked %d times while it was away", n)
+	}
+}
+
+// TestTurn picks no root that was heard of.
+func TestTurn(t *testing.T) {
+	p := &pump{heard: map[string]bool{}}
+	f := func(roots []string, heard []string, want ...string) {
+		t.Helper()
+		for _, root := range heard {
+			p.hear(root)
+		}
+		if got := p.turn(roots); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	roots := []string{"a", "b", "c", "d"}
+	f(roots, nil, "b", "c")
+	f(roots, []string{"a"}, "d", "b")
+	f(roots, []string{"a", "b", "d"}, "c")
+	f(roots, roots)
+	f(roots[:1], nil, "a")
+	f(nil, nil)
 }

@@ -32,9 +32,9 @@ type Options struct {
 	Timeout   time.Duration // of one ledger call, default 2s
 	MaxWait   time.Duration // longest wait after a ledger failure, default 5s
 
-	// Listen returns root tenants whose watermark heartbeats ask for although
-	// nothing was posted to them: the ledger's answers bring what other gateways
-	// tell. The slice becomes the meter's. Nil is none.
+	// Listen returns root tenants of which the ledger is asked, two per Flush in
+	// turn, when nothing is posted to them: its answers bring what other gateways
+	// tell. The slice is not changed. Nil listens to none.
 	Listen func() []string
 
 	Crash Crash // for fault tests; nil does nothing

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -50,7 +49,8 @@ type pump struct {
 	heads      map[lane]uint64 // as the main reader has seen them
 	retry      backoff         // of lanes that lag
 	retryAt    time.Time
-	listened   int // how many of the quiet roots had their turn
+	listened   int       // the root that had its turn
+	deafUntil  time.Time // after a ledger that did not answer
 
 	checkpoints chan checkpointResult // of the one being written, nil for none
 
@@ -64,6 +64,7 @@ type pump struct {
 	regressions int64
 	looked      int64 // how many of them past writers' lanes were looked at for
 	progressed  time.Time
+	heard       map[string]bool // roots of which the ledger answered in this round
 }
 
 // track is how far one lane is posted.
@@ -106,6 +107,7 @@ func newPump(opts Options, log *journal.Journal, h past) *pump {
 		writer: log.Identity().Writer, epochs: make(map[string]uint64), origins: h.origins,
 		checkpoint: h.checkpoint, through: h.through, retry: backoff{most: opts.MaxWait},
 		heads: make(map[lane]uint64), lanes: make(map[lane]*track), retired: h.retired, progressed: opts.Now(),
+		heard: make(map[string]bool),
 	}
 	p.main = journal.NewReader(log.Disk(), journal.Position{})
 	if h.through > 0 {
@@ -132,7 +134,7 @@ func (p *pump) run(ctx context.Context, tick func()) {
 	defer close(p.done)
 	failing := backoff{most: p.opts.MaxWait}
 	wait := time.Duration(0)
-	beat := p.opts.Now()
+	beat := p.opts.Now().Add(p.opts.Heartbeat)
 	for p.sleep(wait) {
 		tick()
 		if now := p.opts.Now(); !now.Before(beat) {
@@ -145,6 +147,7 @@ func (p *pump) run(ctx context.Context, tick func()) {
 			p.opts.Log.Warn("ledger does not answer; records wait in the journal", "error", err, "retry_in", wait)
 		} else {
 			failing.reset()
+			p.listen(ctx)
 		}
 		p.maintain()
 	}
@@ -402,6 +405,9 @@ func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
 	defer cancel()
 	p.opts.Crash.At(ApplySent)
 	applied, err := p.opts.Ledger.Apply(ctx, b)
+	if err == nil {
+		p.hear(b.Root)
+	}
 	p.opts.Crash.At(ApplyReply)
 	return applied, err
 }
@@ -491,23 +497,3 @@ func (p *pump) status(writer string, heads map[string]uint64) Status {
 	}
 	return s
 }
-
-// backoff is a wait that doubles, with jitter so that many gateways do not
-// return at once.
-type backoff struct {
-	now, most time.Duration
-}
-
-func (b *backoff) next() time.Duration {
-	b.now = min(max(2*b.now, 100*time.Millisecond), b.most)
-	return b.now/2 + rand.N(b.now/2+1)
-}
-
-func (b *backoff) nextAfter(err error) time.Duration {
-	if err == nil {
-		return 5 * time.Millisecond
-	}
-	return b.next()
-}
-
-func (b *backoff) reset() { b.now = 0 }

@@ -104,6 +104,10 @@ func SavingWarnings(rows []saving.Saving) []Warning {
 		if r.Quality.Why != "" {
 			out = append(out, Warning(fmt.Sprintf("%s: %s", r.Cascade, r.Quality)))
 		}
+		if r.NotMeasured == "" && r.Light > 0 && r.Basis != saving.BasisShadow {
+			out = append(out, Warning(fmt.Sprintf("%s: how long the escalation model's answers are is known from requests that were hard enough for it, "+
+				"so the saving is most likely less; give the cascade a shadow tenant", r.Cascade)))
+		}
 		if r.Unpriced > 0 {
 			out = append(out, Warning(fmt.Sprintf("%s: %d legs were served by models without a price, so it spent more than shown", r.Cascade, r.Unpriced)))
 		}

@@ -20,6 +20,10 @@ import (
 // worth a claim.
 const MinAnswers = 30
 
+// BasisShadow is the basis of a saving that rests on a sample of what the light
+// model answered. Any other rests on harder requests, and claims too much.
+const BasisShadow = "shadow"
+
 // Source is where counters are read: a ledger.
 type Source interface {
 	// Rows yields every row of an hour at or after from and before to,
@@ -34,6 +38,10 @@ type Baseline struct {
 	Model   string    // escalation model, as it is sent
 	SKU     meter.SKU // what it is priced as; the tier is that of the light legs
 	Quality Quality
+	// Judges is whether the escalation model judges samples as well. Its verdicts
+	// are a word long and stand in the rows of its shadows, so that those tell
+	// nothing about the length of its answers.
+	Judges bool
 }
 
 // Quality is the bound on what a cascade loses of quality. No saving is shown
@@ -72,8 +80,8 @@ type Saving struct {
 	Cascade, Escalation string
 	Requests, Light     int64 // answered at all, and by the light model
 	// Answers is of how many answers the escalation model's length is the mean,
-	// Basis of which: "shadow", a sample of the requests that light answered, or
-	// "served", those that escalated or went there at once.
+	// Basis of which: BasisShadow, a sample of the requests that light answered,
+	// or "served", those that escalated or went there at once, which are harder.
 	Answers int64
 	Basis   string
 	Spent   money.Total // on every leg: thrown away, partner, shadow and judge too
@@ -224,6 +232,9 @@ func (b *book) measure(k *meter.RowKey, c *meter.Counters) {
 	case pathDirect, pathEscalated:
 		b.served.add(k.Hour.Unix(), c.Requests, c.Output)
 	case pathShadow:
+		if b.base.Judges {
+			return
+		}
 		b.shadow.add(k.Hour.Unix(), c.Legs-c.Unknown, c.Output)
 	}
 }
@@ -265,7 +276,7 @@ func (b *book) settle() {
 	from := b.served
 	b.Basis, b.Answers = "served", b.served.answers()
 	if n := b.shadow.answers(); n >= MinAnswers {
-		from, b.Basis, b.Answers = b.shadow, "shadow", n
+		from, b.Basis, b.Answers = b.shadow, BasisShadow, n
 	} else if n > 0 {
 		from = b.served.with(b.shadow)
 		b.Basis, b.Answers = "served and shadow", b.Answers+n

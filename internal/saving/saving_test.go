@@ -43,7 +43,7 @@ func savingsOf(t testing.TB, source rows, cascades ...string) []Saving {
 	t.Helper()
 	q := Query{From: at(1, 0), To: at(31, 0), Prices: strongPrices(t)}
 	for _, c := range cascades {
-		q.Baselines = append(q.Baselines, Baseline{c, strong, meter.SKU{Model: strong}, bound})
+		q.Baselines = append(q.Baselines, baseline(c))
 	}
 	got, err := Of(t.Context(), source, q)
 	if err != nil {
@@ -155,6 +155,23 @@ func TestShadowsFirst(t *testing.T) {
 	}
 	f(sample(30, 6_000), "shadow", 30, "2.10")            // 0.90 + 0.96 + 80 * 200 tokens
 	f(sample(10, 5_000), "served and shadow", 50, "2.46") // 0.90 + 0.96 + 80 * 500 tokens
+}
+
+// TestJudgeIsNoShadow takes no length from verdicts of the escalation model.
+func TestJudgeIsNoShadow(t *testing.T) {
+	source := rows{
+		lightHour("c", 0), strongHour("c", 0, 10_000), strongHour("c", 1, 10_000),
+		counted("c", "shadow", strong, 0, meter.Counters{Legs: 100, Output: 100, CostOutput: cent}),
+	}
+	judge := baseline("c")
+	judge.Judges = true
+	got, err := Of(t.Context(), source, Query{From: at(1, 0), To: at(2, 0), Prices: strongPrices(t), Baselines: []Baseline{judge}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := &got[0]; s.Basis != "served" || s.Answers != 40 || s.Counterfactual.String() != "2.46" {
+		t.Errorf("%s, %d answers, %s", s.Basis, s.Answers, s.Counterfactual.String())
+	}
 }
 
 // TestNotMeasured never shows zero for what is not known.

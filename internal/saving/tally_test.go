@@ -13,7 +13,7 @@ import (
 )
 
 func baseline(cascade string) Baseline {
-	return Baseline{cascade, strong, meter.SKU{Model: strong}, bound}
+	return Baseline{Cascade: cascade, Model: strong, SKU: meter.SKU{Model: strong}, Quality: bound}
 }
 
 // TestTallyAgreesWithTheLedger gives a tally, attempt by attempt, what a ledger

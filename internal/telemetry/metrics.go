@@ -286,6 +286,8 @@ const (
 	GaugeJournalBacklog
 	GaugeJournalAge
 	GaugeLedgerDegraded
+	GaugeHintsWaiting
+	GaugeHintsDropped
 )
 
 var gaugeNames = [...][2]string{
@@ -296,6 +298,8 @@ var gaugeNames = [...][2]string{
 	GaugeJournalBacklog:     {"sluice_journal_backlog_records", "Journalled records that the ledger does not have yet."},
 	GaugeJournalAge:         {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},
 	GaugeLedgerDegraded:     {"sluice_ledger_degraded", "1 while the ledger cannot be reached."},
+	GaugeHintsWaiting:       {"sluice_hints_waiting", "Hints for other gateways that no batch has taken along yet."},
+	GaugeHintsDropped:       {"sluice_hints_dropped", "Hints that found no room since the start."},
 }
 
 // Watch reads g from read at each scrape. It must be called once per gauge.

@@ -29,8 +29,7 @@ const (
 	gotGuardrail // gotGuardrail + policy
 )
 
-// guardrailUsage are the members of GuardrailUsage (service model). The checks
-// operation reports textUnits alone, which are counted as content units.
+// guardrailUsage are the members of GuardrailUsage (service model).
 var guardrailUsage = rules{
 	{Path: "contentPolicyUnits", Role: gotGuardrail + GuardrailContent},
 	{Path: "topicPolicyUnits", Role: gotGuardrail + GuardrailTopic},
@@ -40,6 +39,14 @@ var guardrailUsage = rules{
 	{Path: "contextualGroundingPolicyUnits", Role: gotGuardrail + GuardrailGrounding},
 	{Path: "contentPolicyImageUnits", Role: gotGuardrail + GuardrailContentImage},
 	{Path: "automatedReasoningPolicyUnits", Role: gotGuardrail + GuardrailAutomatedReasoning},
+}
+
+// checksUsage are the members of GuardrailChecksUsageResults (service model). A
+// check for attacks on the prompt is part of the content policy.
+var checksUsage = rules{
+	{Path: "contentFilter.textUnits", Role: gotGuardrail + GuardrailContent},
+	{Path: "promptAttack.textUnits", Role: gotGuardrail + GuardrailContent},
+	{Path: "sensitiveInformation.textUnits", Role: gotGuardrail + GuardrailSensitive},
 }
 
 // converseUsage are the members of TokenUsage. Real answers repeat the cache
@@ -133,7 +140,7 @@ var (
 	invokeAnswerTree   = jsonscan.NewTree(invokeAnswer)
 	invokeChunkTree    = jsonscan.NewTree(invokeChunk)
 	guardrailTree      = jsonscan.NewTree(guardrailUsage.at("usage"))
-	checksTree         = jsonscan.NewTree(rules{{Path: "usage.textUnits", Role: gotGuardrail + GuardrailContent}})
+	checksTree         = jsonscan.NewTree(checksUsage.at("usage"))
 )
 
 func answerTreeOf(op Operation) *jsonscan.Tree {

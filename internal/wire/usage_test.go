@@ -50,8 +50,9 @@ func TestResponseUsage(t *testing.T) {
 	units.GuardrailUnits[wire.GuardrailTopic], units.GuardrailUnits[wire.GuardrailContentImage] = 2, 3
 	f(wire.OpApplyGuardrail, "", nil, `{"usage":{"topicPolicyUnits":2,"contentPolicyUnits":0,"contentPolicyImageUnits":3,"automatedReasoningPolicies":1},"action":"NONE"}`, units)
 	checks := wire.Usage{Input: k(0), Output: k(0)}
-	checks.GuardrailUnits[wire.GuardrailContent] = 4
-	f(wire.OpInvokeGuardrailChecks, "", nil, `{"results":{},"usage":{"textUnits":4}}`, checks)
+	checks.GuardrailUnits[wire.GuardrailContent], checks.GuardrailUnits[wire.GuardrailSensitive] = 4+2, 1
+	f(wire.OpInvokeGuardrailChecks, "", nil,
+		`{"results":{},"usage":{"contentFilter":{"textUnits":4},"promptAttack":{"textUnits":2},"sensitiveInformation":{"textUnits":1}}}`, checks)
 	f(wire.OpCountTokens, "", nil, `{"inputTokens":55}`, wire.Usage{Input: k(0), Output: k(0)})
 	f(wire.OpStartAsyncInvoke, "", nil, `{"invocationArn":"x"}`, wire.Usage{})
 }

@@ -158,7 +158,8 @@ type trial struct {
 	row   *row
 	split int
 	certificate
-	lines []line
+	offline float64 // the threshold that the offline rows would take
+	lines   []line
 }
 
 // certify calibrates on n pairs of TRAIN and serves what is left of DATA. It
@@ -174,7 +175,7 @@ func (b *bench) certify(r *row, split int, c *certifying) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &trial{row: r, split: split}
+	t := &trial{row: r, split: split, offline: thresholdOf(drawn, r.share)}
 	if t.certificate, err = g.calibrate(c.pairs(drawn, r.share)); err != nil {
 		return nil, err
 	}

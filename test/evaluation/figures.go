@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -191,8 +192,8 @@ type pair struct {
 	prompt string
 }
 
-// pairsOf labels recorded answers. Only here, in labelOf and in outcomes is read
-// which of them are right.
+// pairsOf labels recorded answers. Only here, in labelOf, preScore.rows and
+// outcomes is read which of them are right.
 func pairsOf(rows []recorded.Row, p policy) []pair {
 	var out []pair
 	for _, r := range usable(rows, p) {
@@ -246,6 +247,18 @@ type certified struct {
 	batches        [splits / batch]float64 // sums of savings
 }
 
+// refused is the threshold without a certificate: nothing is served by light.
+var refused = math.Inf(-1)
+
+// thresholdOf is what pairs certify.
+func thresholdOf(pairs []pair, share float64) float64 {
+	r, err := certify.Calibrate(weighed(pairs, share), certify.Options{MaxLoss: maxLoss, Delta: 0.1, Seed: 1})
+	if err != nil {
+		return refused
+	}
+	return r.Curve[r.Certified].Threshold
+}
+
 // calibrations calibrates on n pairs of train, splits times, and measures on all
 // prompts of data that it did not see. ok is false when there are too few.
 func calibrations(train, data []pair, n int, share float64) (c certified, ok bool) {
@@ -266,20 +279,20 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 		if len(cal) < n || !enough(len(rest), easy, share) {
 			return certified{}, false
 		}
-		r, err := certify.Calibrate(weighed(cal, share), certify.Options{MaxLoss: 0.02, Delta: 0.1, Seed: uint64(k)})
-		if err != nil {
+		threshold := thresholdOf(cal, share)
+		if threshold == refused {
 			continue
 		}
 		xs := make([]outcome, len(rest))
 		for i := range rest {
-			xs[i] = rest[i].served(r.Curve[r.Certified].Threshold)
+			xs[i] = rest[i].served(threshold)
 		}
 		m := meanOf(xs, share)
 		c.issued++
 		c.saving += m.saving
 		c.batches[k/batch] += m.saving
 		c.loss -= m.gain
-		if -m.gain > 0.02 {
+		if -m.gain > maxLoss {
 			c.broken++
 		}
 	}

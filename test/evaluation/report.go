@@ -33,8 +33,8 @@ func bars(r *result, data, train []recorded.Row) []bar {
 	}
 	all = append(all, sameBar(offline, r.trials))
 	all = append(all, offlineBars(offline, from)...)
+	all = append(all, preScoreBars(data, train)...)
 	all = append(all,
-		bar{"pre-score APGR", "report", "0.66", "not built into this program; see cascade.md", notRunnable},
 		booksBar(bar{task: "saving reported against the replayed ledger (`gateway report savings`)", reach: "within 1 point", aim: "0.1 point"}, r.books, score))
 	p99 := checksP99(usable(data, nova), nova)
 	checks := bar{"time of all checks of a request, p99 (offline)", "< 1 ms", "< 200 µs", p99.Round(time.Microsecond).String(), judged(p99 < time.Millisecond)}
@@ -85,7 +85,7 @@ func (s scorer) servedBar(r *row, trials []*trial) bar {
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
 // sameBar compares each answer of an enforcing gateway with what the offline
-// rows assume of it.
+// rows make of the same draw: their own threshold on their own risks.
 func sameBar(offline []pair, trials []*trial) bar {
 	b := bar{task: "model served, gateway against the offline rows", reach: "all equal"}
 	risks := make(map[string]*pair, len(offline))
@@ -96,7 +96,7 @@ func sameBar(offline []pair, trials []*trial) bar {
 	for _, t := range trials {
 		for i := range t.lines {
 			all++
-			light := t.Hash != "" && risks[t.lines[i].ID].Risk <= t.Threshold
+			light := risks[t.lines[i].ID].Risk <= t.offline
 			if light == (t.lines[i].served == nova.light) {
 				same++
 			}
@@ -118,16 +118,13 @@ func offlineBars(pairs, from []pair) []bar {
 	for i := range certifiedRows {
 		r := &certifiedRows[i]
 		c, ok := calibrations(from, pairs, r.n, r.share)
-		issued, broken, complete = issued+c.issued, broken+c.broken, complete && ok && c.issued >= splits*9/10
+		issued, broken, complete = issued+c.issued, broken+c.broken, complete && (!ok || c.issued >= splits*9/10)
 		task := fmt.Sprintf("Nova-class pair, %s, certified 2 points, n = %d (stand-ins, offline)", r.mix, r.n)
 		all = append(all, certifiedBar(bar{task: task, reach: percent(r.reach), aim: percent(r.aim)}, c, ok, r.reach))
 	}
 	kept := bar{task: "certificates broken, over those issued, all rows above (offline)", reach: "≤ 10 %", aim: "≤ 10 %", verdict: notRunnable}
 	if issued > 0 {
-		kept.got = fmt.Sprintf("%d of %d", broken, issued)
-	}
-	if complete {
-		kept.verdict = judged(broken*10 <= issued)
+		kept.got, kept.verdict = fmt.Sprintf("%d of %d", broken, issued), judged(complete && broken*10 <= issued)
 	}
 	return append(all, kept)
 }

@@ -170,12 +170,18 @@ func TestRow13Converse(t *testing.T) {
 func TestRow13Guardrail(t *testing.T) {
 	s, r := startStandIn(t), redistest.NewServer(t)
 	w := newWorld(t, 13, s, r.URL())
+	w.limits = map[string]string{"acme/a": "operations: [apply-guardrail, invoke-guardrail-checks]"}
 	w.run(1)
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
-			body := fmt.Sprintf(`{"source":"INPUT","content":[{"text":{"text":%q}}]}`, strings.Repeat("x", 200*i))
-			req, _ := http.NewRequest(http.MethodPost, "http://"+w.gates[0].listen+"/guardrail/abcdefgh/version/1/apply", strings.NewReader(body))
+			text := strings.Repeat("x", 200*i)
+			path, body := "/guardrail/abcdefgh/version/1/apply", fmt.Sprintf(`{"source":"INPUT","content":[{"text":{"text":%q}}]}`, text)
+			if i%2 == 0 {
+				path, body = "/guardrail-checks/invoke", fmt.Sprintf(`{"checks":{"contentFilter":{},"sensitiveInformation":{}},`+
+					`"messages":[{"role":"user","content":[{"text":%q}]}]}`, text)
+			}
+			req, _ := http.NewRequest(http.MethodPost, "http://"+w.gates[0].listen+path, strings.NewReader(body))
 			req.Header.Set("Authorization", "Bearer "+tenantKeys(t)[0].Bearer)
 			res, err := http.DefaultClient.Do(req)
 			if err != nil {

@@ -134,11 +134,11 @@ func TestGuarantee(t *testing.T) {
 			t.Errorf("%s: %d of %d broken, saving %.3f (bar %.2f)", name, o.broken, o.issued, o.saving/runs, bar)
 		}
 	}
-	f("80/20, n 500", 0.8, 500, 0.65)
-	f("80/20, n 1000", 0.8, 1000, 0.76)
-	f("hard, n 500", 0, 500, 0.51)
-	f("hard, n 1000", 0, 1000, 0.585)
-	f("80/20, n 2000", 0.8, 2000, 0.79)
+	f("80/20, n 500", 0.8, 500, 0.70)
+	f("80/20, n 1000", 0.8, 1000, 0.75)
+	f("hard, n 500", 0, 500, 0.55)
+	f("hard, n 1000", 0, 1000, 0.61)
+	f("80/20, n 2000", 0.8, 2000, 0.77)
 }
 
 // normalWalk is the same walk with the usual bound mean + 1.28 standard
@@ -232,38 +232,38 @@ func resplit(pairs []taskPair, easy float64, n int, rng *rand.Rand) (cal, rest [
 }
 
 // TestTrainedOrder compares the trained order, which costs a third of the
-// pairs, with the untrained one, which costs none.
+// pairs, with the untrained one, which costs none. The prompts that it trains
+// on are not among those that logs are drawn from, or it would know answers.
 func TestTrainedOrder(t *testing.T) {
 	pairs := recordedPairs(t)
 	mix(pairs, 0)
-	truth := plain(pairs)
-	draw := sampler(pairs, 9)
+	rng := rand.New(rand.NewPCG(9, 9))
 	var trained, untrained outcome
 	for range 15 {
-		log := make([]taskPair, 1000)
+		rng.Shuffle(len(pairs), func(i, k int) { pairs[i], pairs[k] = pairs[k], pairs[i] })
 		rows := make([]score.Row, 333)
+		for k := range rows {
+			rows[k] = pairs[k].row
+		}
+		others := slices.Clone(pairs[len(rows):])
+		log := make([]taskPair, 1000)
 		for k := range log {
-			log[k] = pairs[draw()]
-			if k < len(rows) {
-				rows[k] = log[k].row
-			}
+			log[k] = others[rng.IntN(len(others))]
 		}
 		r, err := Calibrate(plain(log), twoPoints)
-		untrained.add(r, err, truth)
+		untrained.add(r, err, plain(others))
 		m := score.TrainModel(rows, 1)
-		for k := range log {
-			log[k].Risk = m.Risk(&log[k].row.Input)
-		}
-		ranked := slices.Clone(truth)
-		for i := range ranked {
-			ranked[i].Risk = m.Risk(&pairs[i].row.Input)
+		for _, some := range [][]taskPair{log, others} {
+			for k := range some {
+				some[k].Risk = m.Risk(&some[k].row.Input)
+			}
 		}
 		r, err = Calibrate(plain(log[len(rows):]), twoPoints)
-		trained.add(r, err, ranked)
+		trained.add(r, err, plain(others))
 	}
 	untrained.log(t, "hard, n 1000, untrained")
 	trained.log(t, "hard, 333 to train, 667 to certify")
-	if trained.broken > 3 || untrained.broken > 3 {
+	if trained.broken > 4 || untrained.broken > 4 {
 		t.Errorf("broken: trained %d, untrained %d of 15", trained.broken, untrained.broken)
 	}
 }

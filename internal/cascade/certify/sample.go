@@ -101,10 +101,6 @@ func (p *part) losses(threshold float64) []float64 {
 	return out
 }
 
-func (p *part) stratum(threshold float64) Stratum {
-	return Stratum{p.share, count(p.losses(threshold))}
-}
-
 // moments are mean and variance of the loss of one request; the variance is
 // what a plain sample of as many pairs would need for the same precision.
 func (s *sample) moments(threshold float64) (mean, variance float64) {
@@ -120,29 +116,42 @@ func (s *sample) moments(threshold float64) (mean, variance float64) {
 // pValue tests "the mean loss is eps or more". Which test is used depends on
 // the kind of the labels, not on what they say.
 func (s *sample) pValue(threshold, eps, delta float64) float64 {
-	first := &s.strata[0]
-	switch {
-	case !s.exact:
-		return PValue(first.losses(threshold), eps, 1)
-	case len(s.strata) == 1:
-		return ExactPValue(count(first.losses(threshold)), eps, delta/spareShare)
-	default:
-		return StratifiedPValue(first.stratum(threshold), s.strata[1].stratum(threshold), eps, delta/spareShare)
+	if !s.exact {
+		return PValue(s.strata[0].losses(threshold), eps, 1)
 	}
+	counts, spare := s.counts(threshold), delta/spareShare
+	if len(counts) == 1 {
+		return ExactPValue(counts[0], eps, spare)
+	}
+	return StratifiedPValue(Stratum{s.strata[0].share, counts[0]}, Stratum{s.strata[1].share, counts[1]}, eps, spare)
 }
 
 // walk returns the p-values of the thresholds that pass, up to the first that
 // does not.
 func (s *sample) walk(o Options) []float64 {
 	var passed []float64
+	var before []Counts
 	for _, threshold := range o.Grid {
+		counts := s.counts(threshold)
+		if s.exact && len(passed) > 0 && slices.Equal(counts, before) {
+			passed = append(passed, passed[len(passed)-1])
+			continue
+		}
 		p := s.pValue(threshold, o.MaxLoss, o.Delta)
 		if p > o.Delta {
 			break
 		}
-		passed = append(passed, p)
+		passed, before = append(passed, p), counts
 	}
 	return passed
+}
+
+func (s *sample) counts(threshold float64) []Counts {
+	out := make([]Counts, len(s.strata))
+	for i := range s.strata {
+		out[i] = count(s.strata[i].losses(threshold))
+	}
+	return out
 }
 
 // upperBound inverts the test: the smallest mean loss that it refuses.

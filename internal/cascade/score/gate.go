@@ -1,7 +1,6 @@
 package score
 
 import (
-	"math"
 	"slices"
 )
 
@@ -27,8 +26,9 @@ type route struct {
 // pull is how many requests of average gain each route starts with.
 const pull = 20
 
-// wordDescent stops early: with a label this noisy, every further pass fits noise.
-var wordDescent = descent{epochs: 3, rate: 0.02, l2: 0.02, buckets: 1 << 16}
+// wordDescent takes small steps and stops early: with a label this noisy, what
+// goes further fits noise.
+var wordDescent = descent{epochs: 6, rate: 0.005, l2: 0.02, buckets: 1 << 16}
 
 // TrainGate fits a gate; only prompt and route of the inputs are read.
 func TrainGate(rows []Row, seed uint64) *Gate {
@@ -102,37 +102,4 @@ func routeKey(name string) uint32 {
 		h = (h ^ uint32(name[i])) * 16777619
 	}
 	return mix(h)
-}
-
-// APGR is the average performance gap recovered (RouteLLM, arXiv 2406.18665,
-// section 3.2): the share of the quality gap between light and escalation that
-// is won when the requests of the highest scores are escalated, averaged over
-// all shares of escalated requests. 0.5 is a random order; above 1 is possible
-// where the models complement each other.
-func APGR(scores, light, escalation []float64) float64 {
-	order := make([]int, len(scores))
-	var gap float64
-	for i := range order {
-		order[i] = i
-		gap += escalation[i] - light[i]
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case scores[a] > scores[b]:
-			return -1
-		case scores[a] < scores[b]:
-			return 1
-		}
-		return 0
-	})
-	if gap == 0 {
-		return math.NaN()
-	}
-	var won, area float64
-	for _, i := range order {
-		step := escalation[i] - light[i]
-		area += won + step/2
-		won += step
-	}
-	return area / float64(len(order)) / gap
 }

@@ -11,6 +11,11 @@ import (
 // certificate lets the light answer through.
 const Never = math.MaxFloat64
 
+// Order names the order of Untrained, with the keys and the vetoes before it.
+// Certificates and pairs are about one order: raise it with every change to
+// what a risk is or which answers have one.
+const Order = 2
+
 // logRange is the length in bytes, on the log scale, that fills one unit.
 var logRange = math.Log1p(1 << 16)
 

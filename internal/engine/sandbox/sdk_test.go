@@ -348,3 +348,39 @@ func TestLogFiles(t *testing.T) {
 		t.Errorf("invocations %+v", lines)
 	}
 }
+
+// TestConverseWithGuardrail: the trace tells what the log has, and nothing when
+// it is not asked for.
+func TestConverseWithGuardrail(t *testing.T) {
+	b := newBench(t, `rules: [{match: {text: bad}, answer: {stop_reason: guardrail_intervened, text: "no", input_tokens: 0, output_tokens: 0}}]`)
+	check := func(text string, trace types.GuardrailTrace, input, output int32) {
+		t.Helper()
+		answer, err := b.Converse(t.Context(), &bedrockruntime.ConverseInput{
+			ModelId: aws.String(nova), Messages: said(text),
+			GuardrailConfig: &types.GuardrailConfiguration{GuardrailIdentifier: aws.String("g"), GuardrailVersion: aws.String("1"), Trace: trace},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := b.Log()
+		if got := log[len(log)-1].GuardrailUnits; got != int64(input+output) {
+			t.Errorf("%d units billed, want %d and %d", got, input, output)
+		}
+		if trace != types.GuardrailTraceEnabled {
+			if answer.Trace != nil {
+				t.Errorf("trace %+v", answer.Trace)
+			}
+			return
+		}
+		g := answer.Trace.Guardrail
+		if got := *g.InputAssessment["g"].InvocationMetrics.Usage.ContentPolicyUnits; got != input {
+			t.Errorf("%d units of input, want %d", got, input)
+		}
+		if looked := g.OutputAssessments["g"]; len(looked) != int(output) || output > 0 && *looked[0].InvocationMetrics.Usage.ContentPolicyUnits != output {
+			t.Errorf("output %+v", looked)
+		}
+	}
+	check("good "+strings.Repeat("x", 1000), types.GuardrailTraceEnabled, 2, 1)
+	check("bad", types.GuardrailTraceEnabled, 1, 0)
+	check("good", types.GuardrailTraceDisabled, 1, 1)
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -39,7 +40,7 @@ func open(ctx context.Context, t *target) (goredis.UniversalClient, error) {
 	case sentinel:
 		return goredis.NewFailoverClient(t.options.Failover()), nil
 	case cluster:
-		return goredis.NewClusterClient(t.options.Cluster()), nil
+		return clusterClient(t), nil
 	}
 	single := goredis.NewClient(t.options.Simple())
 	info, err := single.Info(ctx, "cluster").Result()
@@ -52,7 +53,18 @@ func open(ctx context.Context, t *target) (goredis.UniversalClient, error) {
 	if err := single.Close(); err != nil {
 		return nil, err
 	}
-	return goredis.NewClusterClient(t.options.Cluster()), nil
+	return clusterClient(t), nil
+}
+
+// slotsEvery is how often a client of a cluster asks anew which node has which
+// slot. A node that lost a slot says so, but a dead master says nothing, and with
+// retries off no failure makes the client ask for who took its place.
+const slotsEvery = 2 * time.Second
+
+func clusterClient(t *target) *goredis.ClusterClient {
+	o := t.options.Cluster()
+	o.ClusterStateReloadInterval = slotsEvery
+	return goredis.NewClusterClient(o)
 }
 
 // check refuses servers that are too old or would evict counters, and a ledger

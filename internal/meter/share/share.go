@@ -36,6 +36,7 @@ const MaxBytes = 240
 // Bounds of what waits and of what one call takes along.
 const (
 	maxWaiting  = 4096             // hints of a root and kind
+	maxInAll    = 65_536           // hints of all roots: some 20 MB when they are as long as may be
 	maxTaken    = 256              // hints of a kind in one call
 	standsAgain = 10 * time.Minute // after which a standing hint is told again
 )
@@ -68,6 +69,7 @@ type Board struct {
 	mu       sync.Mutex // guards the following
 	roots    map[string]*waiting
 	standing map[id]Hint
+	total    int // of the roots' hints
 	dropped  int64
 }
 
@@ -100,12 +102,13 @@ func (b *Board) Put(root string, h Hint) {
 	defer b.mu.Unlock()
 	w := b.of(root)
 	_, known := w.hints[h.id()]
-	if !h.fits() || !known && w.count[h.Kind] >= maxWaiting {
+	if !h.fits() || !known && (w.count[h.Kind] >= maxWaiting || b.total >= maxInAll) {
 		b.dropped++
 		return
 	}
 	if !known {
 		w.count[h.Kind]++
+		b.total++
 	}
 	w.hints[h.id()] = h
 }
@@ -147,7 +150,7 @@ func (b *Board) Waiting(root string) []Hint {
 	}
 	for i, h := range w.hints {
 		if !h.Until.After(now) {
-			w.drop(i)
+			b.drop(w, i)
 			continue
 		}
 		take(h)
@@ -172,7 +175,7 @@ func (b *Board) Carried(root string, hints []Hint) {
 	w := b.of(root)
 	for _, h := range hints {
 		if w.hints[h.id()] == h {
-			w.drop(h.id())
+			b.drop(w, h.id())
 		}
 		if b.standing[h.id()] == h {
 			w.told[h.id()] = telling{h, now}
@@ -194,14 +197,20 @@ func (b *Board) Take(hints []Hint) {
 	}
 }
 
-// Dropped is how many hints were too long or found no room.
-func (b *Board) Dropped() int64 {
+// Stats are for metrics.
+type Stats struct {
+	Waiting int   // hints that no call has taken along yet
+	Dropped int64 // hints that were too long or found no room
+}
+
+// Stats returns how the board is doing.
+func (b *Board) Stats() Stats {
 	if b == nil {
-		return 0
+		return Stats{}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.dropped
+	return Stats{Waiting: b.total, Dropped: b.dropped}
 }
 
 // of returns what waits for a root. Configuration bounds the roots.
@@ -214,7 +223,8 @@ func (b *Board) of(root string) *waiting {
 	return w
 }
 
-func (w *waiting) drop(i id) {
+func (b *Board) drop(w *waiting, i id) {
 	delete(w.hints, i)
 	w.count[i.kind]--
+	b.total--
 }

@@ -53,8 +53,8 @@ func TestPutAndCarry(t *testing.T) {
 
 	c.at = noon.Add(time.Hour)
 	waits(t, b, "acme") // it has ended
-	if n := b.Dropped(); n != 0 {
-		t.Errorf("%d dropped", n)
+	if s := b.Stats(); s != (Stats{}) {
+		t.Errorf("%+v", s)
 	}
 }
 
@@ -67,8 +67,8 @@ func TestBounds(t *testing.T) {
 	b.Put("acme", hint(Guard, "7", ""))        // another kind has room
 	b.Put("acme", hint(Session, strings.Repeat("x", MaxBytes+1), ""))
 	b.Put("beta", Hint{Kind: Kinds, Key: "unknown", Until: noon.Add(time.Hour)})
-	if n := b.Dropped(); n != 3 {
-		t.Errorf("%d dropped, want 3", n)
+	if s := b.Stats(); s != (Stats{Waiting: maxWaiting + 1, Dropped: 3}) {
+		t.Errorf("%+v", s)
 	}
 	total := 0
 	for range maxWaiting/maxTaken + 1 {
@@ -82,6 +82,21 @@ func TestBounds(t *testing.T) {
 	if total != maxWaiting+1 {
 		t.Errorf("%d were carried, want %d", total, maxWaiting+1)
 	}
+}
+
+func TestBoundInAll(t *testing.T) {
+	b := New((&clock{noon}).now, func(Hint) {})
+	for root := range maxInAll/maxWaiting + 1 {
+		for i := range maxWaiting {
+			b.Put(fmt.Sprint(root), hint(Session, fmt.Sprint(i), ""))
+		}
+	}
+	if s := b.Stats(); s != (Stats{Waiting: maxInAll, Dropped: maxWaiting}) {
+		t.Errorf("%+v", s)
+	}
+	b.Carried("0", b.Waiting("0"))
+	b.Put("new", hint(Session, "1", ""))
+	waits(t, b, "new", hint(Session, "1", ""))
 }
 
 func TestStand(t *testing.T) {
@@ -118,7 +133,7 @@ func TestAlone(t *testing.T) {
 	b.Stand(hint(Session, "a", ""))
 	b.Carried("acme", []Hint{hint(Session, "a", "")})
 	b.Take([]Hint{hint(Session, "a", "")})
-	if b.Waiting("acme") != nil || b.Dropped() != 0 {
+	if b.Waiting("acme") != nil || b.Stats() != (Stats{}) {
 		t.Error("a board that shares nothing holds something")
 	}
 }

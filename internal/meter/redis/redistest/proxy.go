@@ -71,7 +71,7 @@ func (p *Proxy) Replay(tb testing.TB, n int, pick func(n int) int) int {
 	if err != nil {
 		return 0 // it is away
 	}
-	defer server.Close() //nolint:errcheck // nothing is expected of it
+	defer server.Close()
 	p.mu.Lock()
 	past := slices.Clone(p.past)
 	p.mu.Unlock()

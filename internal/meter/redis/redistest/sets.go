@@ -9,14 +9,45 @@ import (
 	"testing"
 )
 
-// Cluster is a Redis Cluster of masters without replicas.
+// Cluster is a Redis Cluster.
 type Cluster struct{ Nodes []*Server }
 
-// NewCluster starts a cluster of n masters, at least 3, that share the slots.
+// NewCluster starts a cluster of n masters without replicas, at least 3, that
+// share the slots.
 func NewCluster(tb testing.TB, n int) *Cluster {
 	tb.Helper()
+	return newCluster(tb, n, 0)
+}
+
+// NewReplicatedCluster starts a cluster of n masters, at least 3, with a replica
+// each, and waits until the replicas have caught up.
+func NewReplicatedCluster(tb testing.TB, n int) *Cluster {
+	tb.Helper()
+	c := newCluster(tb, 2*n, 1)
+	for _, s := range c.Nodes {
+		s.wait("replication", func() bool {
+			state := s.CLI("info", "replication")
+			return strings.Contains(state, "connected_slaves:1") || strings.Contains(state, "master_link_status:up")
+		})
+	}
+	return c
+}
+
+// Masters are the nodes that live and are masters now.
+func (c *Cluster) Masters() []*Server {
+	var masters []*Server
+	for _, s := range c.Nodes {
+		if s.proc != nil && strings.Contains(s.CLI("info", "replication"), "role:master") {
+			masters = append(masters, s)
+		}
+	}
+	return masters
+}
+
+func newCluster(tb testing.TB, n, replicas int) *Cluster {
+	tb.Helper()
 	c := &Cluster{}
-	create := []string{"--cluster", "create"}
+	create := []string{"--cluster", "create", "--cluster-replicas", strconv.Itoa(replicas)}
 	for range n {
 		s := NewServer(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
 		c.Nodes = append(c.Nodes, s)
