@@ -110,7 +110,7 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
 		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
-		Roots: limitedRoots(cfg.Tenants), Notice: b.notice,
+		Roots: limitedRoots(cfg.Tenants), Notice: b.notice, Past: b.pastOf(cfg.Ledger.Redis != ""),
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
 	b.wg.Go(func() { b.inheritAll(g.log) })
@@ -174,6 +174,20 @@ func (b *books) foldDaily(log *slog.Logger) {
 			}
 			cancel()
 		}
+	}
+}
+
+// pastOf is what a desk must know of a root before it borrows. The embedded
+// ledger is made from the journal at each start: all must be posted, and nothing
+// is lost. Redis may have lost what the journal says it had, and then others may
+// have borrowed what it does not know of.
+func (b *books) pastOf(shared bool) func(root string) (known, lost bool) {
+	if !shared {
+		return func(root string) (bool, bool) { return b.meter.Past(root).Posted, false }
+	}
+	return func(root string) (bool, bool) {
+		past := b.meter.Past(root)
+		return past.Known, past.Lost
 	}
 }
 

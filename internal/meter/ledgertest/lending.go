@@ -48,6 +48,7 @@ var LendingCases = []LendingCase{
 	{"retires a writer for another when its term has passed", retiresLapsed},
 	{"freezes on a grant that it has forgotten", freezesOnGrant},
 	{"freezes on a watermark that it has forgotten", freezesOnWatermark},
+	{"freezes once for a loss that it is told of", freezesOnWord},
 	{"thaws when all have asserted and caught up", thawsEarly},
 	{"does not take asserted records out of the account again", takesNothingAgain},
 	{"refuses what cannot be", refusesBadRequests},

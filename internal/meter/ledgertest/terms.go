@@ -157,6 +157,22 @@ func retiresLate(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
+// freezesOnWord lends nothing to a borrower that it never heard of and that knows
+// of a loss, until a term has passed.
+func freezesOnWord(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	first := request("w1", 2*short, want(month(), 0, 10, 20))
+	first.Lost = true
+	until := l.grant(first, meter.Frozen).Until
+	if again := l.grant(first, meter.Frozen).Until; !again.Equal(until) {
+		l.fail("told again, it freezes until %s and not until %s", again, until)
+	}
+	l.grant(request("w2", 2*short, want(month(), 0, 10, 20)), meter.Frozen)
+	pause(3 * short)
+	l.grant(request("w1", long, want(month(), 0, 10, 20)), meter.Granted, 20)
+	return l.err
+}
+
 // freezesOnGrant asks a ledger that never heard of what the writer has.
 // retiresLapsed lets somebody else end a writer that may live: not before its term
 // has passed, and not before its records are in.
