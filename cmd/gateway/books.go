@@ -73,6 +73,7 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 	b.policies.Store(s.Budgets)
 	var ledger lendingLedger
 	var notices notify.Store
+	var correct func(ctx context.Context) error // nil: whoever corrects posts to the ledger
 	if cfg.Ledger.Redis != "" {
 		g.shareMemory(cfg)
 		shared, err := openRedis(cfg, g.log, g.now, g.memory.Board())
@@ -96,6 +97,7 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 			return nil, err
 		}
 		ledger, notices, b.jobs, b.fold, b.done = state, kept, jobs, state.Fold, append(b.done, jobs, kept)
+		correct = func(ctx context.Context) error { return takeCorrections(ctx, state, cfg) }
 	}
 	if err := checkFingerprint(ctx, ledger, g); err != nil {
 		return nil, err
@@ -113,6 +115,9 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 		Roots: limitedRoots(cfg.Tenants), Notice: b.notice, Past: b.pastOf(cfg.Ledger.Redis != ""),
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
+	if correct != nil {
+		b.wg.Go(func() { b.follow(correct, g.log) })
+	}
 	b.wg.Go(func() { b.inheritAll(g.log) })
 	return b, nil
 }
@@ -241,6 +246,33 @@ func (b *books) use(s *gateway.Snapshot) {
 
 // noticeKeep is how long after its window a threshold may still be told.
 const noticeKeep = 24 * time.Hour
+
+// correctionsEvery is how long the embedded ledger may not know of a correction.
+const correctionsEvery = 2 * time.Second
+
+// takeCorrections gives the embedded ledger what commands have corrected.
+func takeCorrections(ctx context.Context, state *embedded.State, cfg *config.Config) error {
+	if _, err := os.Stat(string(correctionsDir(cfg))); errors.Is(err, os.ErrNotExist) {
+		return nil // nothing was ever corrected
+	}
+	return state.Correct(ctx, correctionsDir(cfg))
+}
+
+// follow takes corrections in, at once and while the gateway runs.
+func (b *books) follow(correct func(ctx context.Context) error, log *slog.Logger) {
+	tick := time.NewTicker(correctionsEvery)
+	defer tick.Stop()
+	for {
+		if err := correct(context.Background()); err != nil {
+			log.Warn("corrections are not counted by budgets", "err", err)
+		}
+		select {
+		case <-b.stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
 
 // notice hands on what a budget's threshold tells.
 func (b *books) notice(n budget.Notice) {
