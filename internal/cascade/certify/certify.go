@@ -85,7 +85,7 @@ const ease = 0.035
 // tested is the share of δ that thresholds are tested at. The certificate is
 // about the mean loss; what is seen in service is the mean of a sample, which
 // comes above the target more often when the policy stands at the very edge.
-const tested = 0.75
+const tested = 0.8
 
 // Report is what Calibrate found, also when it refuses.
 type Report struct {
