@@ -121,7 +121,7 @@ func TestPreScore(t *testing.T) {
 func gateUnsure(t *testing.T, prompt string) *score.Gate {
 	t.Helper()
 	var rows []score.Row
-	for i := range 300 {
+	for i := range 3000 {
 		row := score.Row{Light: 1, Escalation: 1, Input: score.Input{Prompt: prompt, Light: &answer.Answer{}}}
 		if i%3 == 0 {
 			row.Light = 0

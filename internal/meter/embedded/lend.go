@@ -316,7 +316,10 @@ func (c *caller) settle(r *meter.SettleRequest, accounts []meter.Account, opened
 		if r.Retire {
 			w.close(c.writer, head <= c.watermark)
 		}
-		if a.granted == 0 && a.remains == 0 && a.left == 0 {
+		if a.granted == 0 && a.remains == 0 {
+			*a = account{epoch: a.epoch, left: a.left}
+		}
+		if *a == (account{epoch: a.epoch}) {
 			delete(w.accounts, c.writer)
 		}
 		c.windows[word.Window.UTC()] = w

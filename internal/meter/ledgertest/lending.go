@@ -41,6 +41,7 @@ var LendingCases = []LendingCase{
 	{"frees the concurrency of a silent writer", freesConcurrency},
 	{"takes a forgotten claim on concurrency for no loss", forgetsConcurrency},
 	{"keeps what an older process left until its records come", keepsOlderEpochs},
+	{"does not take an older process's returns for a newer one's", returnsOfOlder},
 	{"fences an older process", fencesLending},
 	{"recalls idle slices once for a refusal", recalls},
 	{"closes the accounts of a writer that ends", retires},
