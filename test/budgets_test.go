@@ -277,3 +277,41 @@ func TestThresholdsAreToldOnce(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond) // both have heard of the window again
 	hook.want(50, 80, 100)
 }
+
+// TestCreditGivesRoom: a credit counts in the window that it is of, in both
+// ledgers, while the gateway runs.
+func TestCreditGivesRoom(t *testing.T) {
+	f := func(name, ledger string) {
+		t.Run(name, func(t *testing.T) {
+			sandbox, key, dir := harness.StartSandbox(t, budgetScript), harness.NewKey(t, "acme/app"), t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "books.yaml"), []byte(budgetPrices), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			gw := harness.Start(t, harness.Config{Dir: dir, YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+prices: [books.yaml]
+tenants:
+  - {id: acme, budgets: [{period: month, usd: 2, on_exceed: reject}]}
+  - {id: acme/app, keys: [%s], output_tokens: {max: 10}}
+%s`, sandbox.URL(), key.KeyID, ledger)})
+			send := func() int { return gw.Post(t, key.BearerCredential, lightCall, ask).Status }
+			credit := func(id string, at time.Time) {
+				t.Helper()
+				harness.Run(t, 0, nil, "adjust", "--config", gw.ConfigFile(), "--tenant", "acme/app", "--model", "dear.light-v1:0",
+					"--usd=-1", "--reason", "credit note", "--id", id, "--at", at.UTC().Format(time.RFC3339))
+			}
+			harness.Eventually(t, 20*time.Second, func() (bool, string) { return send() == http.StatusBadRequest, "every request is served" })
+			credit("past", time.Now().AddDate(0, -2, 0))
+			time.Sleep(3 * time.Second) // longer than the gateway takes to hear of it
+			if got := send(); got != http.StatusBadRequest {
+				t.Errorf("status %d after a credit of another window", got)
+			}
+			credit("now", time.Now())
+			credit("now-again", time.Now())
+			harness.Eventually(t, 20*time.Second, func() (bool, string) { return send() == http.StatusOK, "nothing is served" })
+			wantText(t, harness.Run(t, 0, nil, "verify", "--config", gw.ConfigFile()), "\n0 differences")
+		})
+	}
+	f("embedded", "")
+	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
+}

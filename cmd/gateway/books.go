@@ -73,6 +73,7 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 	b.policies.Store(s.Budgets)
 	var ledger lendingLedger
 	var notices notify.Store
+	var correct func(ctx context.Context) error // nil: whoever corrects posts to the ledger
 	if cfg.Ledger.Redis != "" {
 		g.shareMemory(cfg)
 		shared, err := openRedis(cfg, g.log, g.now, g.memory.Board())
@@ -96,6 +97,7 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 			return nil, err
 		}
 		ledger, notices, b.jobs, b.fold, b.done = state, kept, jobs, state.Fold, append(b.done, jobs, kept)
+		correct = func(ctx context.Context) error { return takeCorrections(ctx, state, cfg) }
 	}
 	if err := checkFingerprint(ctx, ledger, g); err != nil {
 		return nil, err
@@ -110,9 +112,12 @@ func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
 		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
-		Roots: limitedRoots(cfg.Tenants), Notice: b.notice,
+		Roots: limitedRoots(cfg.Tenants), Notice: b.notice, Past: b.pastOf(cfg.Ledger.Redis != ""),
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
+	if correct != nil {
+		b.wg.Go(func() { b.follow(correct, g.log) })
+	}
 	b.wg.Go(func() { b.inheritAll(g.log) })
 	return b, nil
 }
@@ -177,6 +182,20 @@ func (b *books) foldDaily(log *slog.Logger) {
 	}
 }
 
+// pastOf is what a desk must know of a root before it borrows. The embedded
+// ledger is made from the journal at each start: all must be posted, and nothing
+// is lost. Redis may have lost what the journal says it had, and then others may
+// have borrowed what it does not know of.
+func (b *books) pastOf(shared bool) func(root string) (known, lost bool) {
+	if !shared {
+		return func(root string) (bool, bool) { return b.meter.Past(root).Posted, false }
+	}
+	return func(root string) (bool, bool) {
+		past := b.meter.Past(root)
+		return past.Known, past.Lost
+	}
+}
+
 // inheritEvery is how often the slices of processes that died are looked after
 // while there are any.
 const inheritEvery = time.Second
@@ -227,6 +246,33 @@ func (b *books) use(s *gateway.Snapshot) {
 
 // noticeKeep is how long after its window a threshold may still be told.
 const noticeKeep = 24 * time.Hour
+
+// correctionsEvery is how long the embedded ledger may not know of a correction.
+const correctionsEvery = 2 * time.Second
+
+// takeCorrections gives the embedded ledger what commands have corrected.
+func takeCorrections(ctx context.Context, state *embedded.State, cfg *config.Config) error {
+	if _, err := os.Stat(string(correctionsDir(cfg))); errors.Is(err, os.ErrNotExist) {
+		return nil // nothing was ever corrected
+	}
+	return state.Correct(ctx, correctionsDir(cfg))
+}
+
+// follow takes corrections in, at once and while the gateway runs.
+func (b *books) follow(correct func(ctx context.Context) error, log *slog.Logger) {
+	tick := time.NewTicker(correctionsEvery)
+	defer tick.Stop()
+	for {
+		if err := correct(context.Background()); err != nil {
+			log.Warn("corrections are not counted by budgets", "err", err)
+		}
+		select {
+		case <-b.stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
 
 // notice hands on what a budget's threshold tells.
 func (b *books) notice(n budget.Notice) {

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -44,8 +45,8 @@ func actor() string {
 
 // adjustFlags are the flags as they were given.
 type adjustFlags struct {
-	id, refersTo, tenant, model, usd, reason string
-	input, output                            int64
+	id, refersTo, tenant, model, usd, reason, at string
+	input, output                                int64
 }
 
 func adjustCommand() *cobra.Command {
@@ -54,8 +55,9 @@ func adjustCommand() *cobra.Command {
 		Short: "Add a correction to the books; amounts may be negative",
 		Long: "Add a correction to the books: tokens and money that a tenant's row gets beside\n" +
 			"what was metered. No record is changed. Amounts may be negative; money counts as\n" +
-			"cost of input. Budgets are not touched. With --id the same correction made again\n" +
-			"adds nothing. The gateway may run.",
+			"cost of input, and against the tenant's budgets and those above it, in the windows\n" +
+			"of now or of --at: a credit in a running window gives room again. With --id the\n" +
+			"same correction made again adds nothing. The gateway may run.",
 		Example: "  gateway adjust --config sluice.yaml --tenant acme/support --model amazon.nova-lite-v1:0 --usd=-12.50 --reason 'credit note 7' --id credit-7",
 		Args:    usage(cobra.NoArgs),
 	}
@@ -69,22 +71,23 @@ func adjustCommand() *cobra.Command {
 	flags.Int64Var(&f.input, "input", 0, "input `TOKENS` to add")
 	flags.Int64Var(&f.output, "output", 0, "output `TOKENS` to add")
 	flags.StringVar(&f.usd, "usd", "0", "`DOLLARS` to add")
+	flags.StringVar(&f.at, "at", "", "`TIME` that the correction is of, as 2026-11-23T10:00:00Z; default now")
 	flags.StringVar(&f.reason, "reason", "", "`TEXT` for whoever reads the books")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(*file)
 		if err != nil {
 			return err
 		}
-		a, err := f.adjustment(time.Now().UTC())
+		a, err := f.adjustment(time.Now().UTC(), cfg)
 		if err != nil {
 			return err
 		}
-		return runAdjust(cmd, cfg, a)
+		return f.run(cmd, cfg, a)
 	}
 	return cmd
 }
 
-func (f *adjustFlags) adjustment(now time.Time) (*meter.Adjustment, error) {
+func (f *adjustFlags) adjustment(now time.Time, cfg *config.Config) (*meter.Adjustment, error) {
 	for _, needed := range []struct{ name, value string }{{"tenant", f.tenant}, {"model", f.model}, {"reason", f.reason}} {
 		if needed.value == "" {
 			return nil, invalid{fmt.Errorf("--%s is needed", needed.name)}
@@ -93,6 +96,16 @@ func (f *adjustFlags) adjustment(now time.Time) (*meter.Adjustment, error) {
 	usd, err := signedDollars(f.usd)
 	if err != nil {
 		return nil, invalid{fmt.Errorf("--usd: %w", err)}
+	}
+	of := now
+	if f.at != "" {
+		if of, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return nil, invalid{fmt.Errorf("--at: %w", err)}
+		}
+	}
+	charges, err := budgetCharges(cfg, f.tenant, of.UTC(), usd)
+	if err != nil {
+		return nil, err
 	}
 	if f.input == 0 && f.output == 0 && usd == 0 {
 		return nil, invalid{errors.New("nothing to adjust: give --input, --output or --usd")}
@@ -103,9 +116,27 @@ func (f *adjustFlags) adjustment(now time.Time) (*meter.Adjustment, error) {
 	}
 	return &meter.Adjustment{
 		ID: id, RefersTo: f.refersTo, Reason: f.reason, Actor: actor(), Root: meter.RootOf(f.tenant), At: now,
-		Row: meter.RowKey{Hour: now.Truncate(time.Hour), Tenant: f.tenant, Model: f.model, Scope: wire.ParseModelID(f.model).Scope},
-		Add: meter.Counters{Input: f.input, Output: f.output, CostInput: usd},
+		Row: meter.RowKey{Hour: of.UTC().Truncate(time.Hour), Tenant: f.tenant, Model: f.model, Scope: wire.ParseModelID(f.model).Scope},
+		Add: meter.Counters{Input: f.input, Output: f.output, CostInput: usd}, Charges: charges,
 	}, nil
+}
+
+// budgetCharges is what an amount is to the budgets on a tenant's path, each in
+// its window of that time.
+func budgetCharges(cfg *config.Config, tenant string, at time.Time, usd money.Pico) ([]meter.Charge, error) {
+	policies, err := budget.Compile(cfg.Tenants)
+	if err != nil {
+		return nil, invalid{err}
+	}
+	nano := int64(usd / 1000)
+	if nano == 0 {
+		return nil, nil
+	}
+	var charges []meter.Charge
+	for _, w := range policies.Budgets(tenant, at) {
+		charges = append(charges, meter.Charge{Window: w, Amount: nano})
+	}
+	return charges, nil
 }
 
 // signedDollars reads an amount that may be negative.
@@ -117,14 +148,14 @@ func signedDollars(text string) (money.Pico, error) {
 	return money.ParseDollars(text)
 }
 
-func runAdjust(cmd *cobra.Command, cfg *config.Config, a *meter.Adjustment) (err error) {
+func (f *adjustFlags) run(cmd *cobra.Command, cfg *config.Config, a *meter.Adjustment) (err error) {
 	c, done, err := openCorrections(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	if before := c.Adjusted(a.ID); before != nil {
-		a.Row.Hour = before.Row.Hour // made again later, it is still the same
+	if before := c.Adjusted(a.ID); before != nil && f.at == "" {
+		a.Row.Hour, a.Charges = before.Row.Hour, before.Charges // made again later, it is still the same
 	}
 	made, err := c.Adjust(a)
 	if err != nil {

@@ -57,8 +57,11 @@ type GrantRequest struct {
 	// Watermark is the last sequence number that the ledger has confirmed to this
 	// writer. A ledger that has less has lost writes.
 	Watermark uint64
-	Wants     []Want
-	Term      time.Duration // after it without a renewal, what is left goes into suspense
+	// Lost is whether the borrower knows otherwise that the ledger has lost writes
+	// of the root: from its journal, for one that asks for the first time.
+	Lost  bool
+	Wants []Want
+	Term  time.Duration // after it without a renewal, what is left goes into suspense
 }
 
 // GrantState is how a grant ended.

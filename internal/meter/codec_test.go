@@ -184,13 +184,13 @@ func TestCorrectionsKeepEverything(t *testing.T) {
 	var resolve, adjust coder
 	resolve.resolve(p, sampleResolution())
 	adjust.adjust(p, sampleAdjustment())
-	got := &Corrections{Resolved: map[string]*Resolution{}, Adjusted: map[string]*Adjustment{}}
+	got := newCorrections()
 	for kind, b := range map[byte][]byte{kindResolve: resolve.b, kindAdjust: adjust.b} {
-		if err := got.record(kind, b); err != nil {
+		if _, err := got.record(kind, b); err != nil {
 			t.Fatal(err)
 		}
 		for n := range len(b) {
-			if got.record(kind, b[:n]) == nil {
+			if _, err := got.record(kind, b[:n]); err == nil {
 				t.Errorf("kind %d read with %d of %d bytes", kind, n, len(b))
 			}
 		}
@@ -265,9 +265,9 @@ func FuzzRecord(f *testing.F) {
 	f.Add(adjust.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_ = rootOf(b)
-		all := &Corrections{Resolved: map[string]*Resolution{}, Adjusted: map[string]*Adjustment{}}
-		_ = all.record(kindResolve, b)
-		_ = all.record(kindAdjust, b)
+		all := newCorrections()
+		_, _ = all.record(kindResolve, b)
+		_, _ = all.record(kindAdjust, b)
 		if s, err := readStart(b); err == nil {
 			var c, d coder
 			c.start(s)

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -306,4 +307,75 @@ func TestLossAtTheEnd(t *testing.T) {
 		t.Errorf("%d legs, want 3", n)
 	}
 	wantSame(t, l, journal.Dir(dir))
+}
+
+// TestPast: a process that finds less in the ledger than one before it had
+// posted knows of a loss; one that finds what was never posted does not.
+func TestPast(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	begin := func() *Meter {
+		m := openMeter(t, o)
+		eventually(t, "posted", func() bool { return m.Past("acme").Posted })
+		return m
+	}
+	m := begin()
+	call(t, m, 1, "acme")
+	eventually(t, "posted", func() bool { return sumOf(l.rows()).Legs == 1 })
+	l.set(func(l *modelLedger) { l.before = func(int) error { return errAway } })
+	call(t, m, 2, "acme")
+	o.Disk = journal.Dir(kill(t, m, dir))
+	m = openMeter(t, o)
+	if past := m.Past("acme"); past.Known || past.Posted {
+		t.Errorf("a ledger that is away: %+v", past)
+	}
+	l.set(func(l *modelLedger) { l.before = nil })
+	eventually(t, "posted", func() bool { return m.Past("acme").Posted })
+	call(t, m, 3, "acme")
+	if past := m.Past("acme"); !past.Known || past.Lost {
+		t.Errorf("a ledger that lost nothing: %+v", past)
+	}
+	if err := m.Retire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.set(func(l *modelLedger) { l.state = newModelLedger().state })
+	m = begin()
+	if past := m.Past("acme"); !past.Known || !past.Lost || m.Past("other").Lost {
+		t.Errorf("a ledger that lost all: %+v", past)
+	}
+	closeMeter(t, m)
+}
+
+// TestOlderEpochs: a journal of the time when a writer was several processes in
+// turn is posted under the last epoch of each.
+func TestOlderEpochs(t *testing.T) {
+	dir, l := t.TempDir(), newModelLedger()
+	o := testOptions(t, dir, l)
+	l.before = func(int) error { return errAway }
+	m := openMeter(t, o)
+	old := journal.Identity{Writer: "abcdefghijklmnop", Epoch: 65537}
+	for id := range 2 {
+		old.Epoch += 65536
+		if err := m.log.WriteAs(old); err != nil {
+			t.Fatal(err)
+		}
+		call(t, m, id, "acme")
+	}
+	o.Disk = journal.Dir(kill(t, m, dir))
+	l.before = nil
+	l.state.epoch[old.Writer] = old.Epoch
+	m = openMeter(t, o)
+	var before []Predecessor
+	eventually(t, "posted", func() (posted bool) {
+		before, posted = m.Predecessors()
+		return posted
+	})
+	before = slices.DeleteFunc(before, func(p Predecessor) bool { return p.Writer != old.Writer })
+	if len(before) != 1 || before[0].Identity != old {
+		t.Errorf("predecessors %v", before)
+	}
+	closeMeter(t, m)
+	if n := sumOf(l.rows()).Legs; n != 2 {
+		t.Errorf("%d legs, want 2", n)
+	}
 }

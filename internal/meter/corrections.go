@@ -152,35 +152,57 @@ type Corrections struct {
 // ReadCorrections reads every segment of a journal of corrections, which are
 // never removed.
 func ReadCorrections(disk journal.Disk) (*Corrections, error) {
-	all := &Corrections{Resolved: map[string]*Resolution{}, Adjusted: map[string]*Adjustment{}}
+	all := newCorrections()
+	if err := all.read(disk, func(string, *Posting) error { return nil }); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// EachCorrection yields what the records of a journal of corrections post, in
+// order and with their writer. It can be read while a command writes it. Damage
+// is an error, after what stands before it.
+func EachCorrection(disk journal.Disk, yield func(writer string, p *Posting) error) error {
+	return newCorrections().read(disk, yield)
+}
+
+func newCorrections() *Corrections {
+	return &Corrections{Resolved: map[string]*Resolution{}, Adjusted: map[string]*Adjustment{}}
+}
+
+func (all *Corrections) read(disk journal.Disk, yield func(writer string, p *Posting) error) error {
 	r := journal.NewReader(disk, journal.Position{})
 	defer r.Close()
 	for r.Next() {
-		if err := all.record(r.Kind(), r.Payload()); err != nil {
-			return nil, fmt.Errorf("journal record at %s: %w", r.At(), err)
+		p, err := all.record(r.Kind(), r.Payload())
+		if err == nil && p.Root != "" {
+			err = yield(r.Writer(), &p)
+		}
+		if err != nil {
+			return fmt.Errorf("journal record at %s: %w", r.At(), err)
 		}
 	}
 	if damage := r.Damage(); len(damage) > 0 {
-		return nil, fmt.Errorf("corrections are damaged, so that nobody knows which were made: %s", damage[0])
+		return fmt.Errorf("corrections are damaged, so that nobody knows which were made: %s", damage[0])
 	}
-	return all, r.Err()
+	return r.Err()
 }
 
-func (all *Corrections) record(kind byte, payload []byte) error {
+// record takes in one record and returns what it posts, which has no root when
+// it is no correction.
+func (all *Corrections) record(kind byte, payload []byte) (p Posting, err error) {
 	c := reader(payload)
 	switch kind {
 	case kindResolve:
-		var p Posting
 		r := &Resolution{}
 		if c.resolve(&p, r); !c.bad {
 			all.Resolved[r.End.ID] = r
 		}
 	case kindAdjust:
-		var p Posting
 		a := &Adjustment{}
 		if c.adjust(&p, a); !c.bad {
 			all.Adjusted[a.ID] = a
 		}
 	}
-	return c.err()
+	return p, c.err()
 }

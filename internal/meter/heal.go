@@ -9,13 +9,24 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 )
 
-// place asks the ledger how far the lanes are that it was not asked about yet.
+// place asks the ledger how far the lanes are that it was not asked about yet:
+// first those of writers that segments still name, because they are few and
+// borrowing waits for them.
 func (p *pump) place(ctx context.Context) error {
-	return p.ask(ctx, func(t *track) bool { return !t.placed }, func(t *track, applied uint64) {
-		t.placed = true
+	got := func(t *track, applied uint64) {
 		p.seek(t, applied)
-	})
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		t.placed = true
+	}
+	if err := p.ask(ctx, func(t *track) bool { return !t.placed && p.recent(t.writer) }, got); err != nil {
+		return err
+	}
+	return p.ask(ctx, func(t *track) bool { return !t.placed }, got)
 }
+
+// recent reports whether a segment names the writer.
+func (p *pump) recent(writer string) bool { return p.epochs[writer] > 0 }
 
 // heartbeat looks whether the ledger still has what it once confirmed: after a
 // failover or a restore it may not.
@@ -114,6 +125,7 @@ func (p *pump) regress(t *track, applied uint64) {
 	p.opts.Log.Warn("ledger has forgotten records; posting them again", "root", t.root, "had", t.applied, "has", applied)
 	p.mu.Lock()
 	p.regressions++
+	t.lost = true
 	p.mu.Unlock()
 	p.seek(t, applied)
 }
@@ -123,6 +135,7 @@ func (p *pump) seek(t *track, applied uint64) {
 	p.mu.Lock()
 	t.applied = applied
 	head := t.head
+	t.lost = t.lost || applied < head && p.retired[t.writer] == left
 	if applied > head && t.writer == p.writer {
 		t.stopped = errForeign
 	}

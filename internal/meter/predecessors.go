@@ -20,9 +20,12 @@ func (m *Meter) Predecessors() (all []Predecessor, posted bool) {
 		return nil, false
 	}
 	for _, o := range m.pump.origins {
-		if o.Writer != m.pump.writer && !journal.IsEstate(o.Writer) && m.pump.ended(o.Writer) == 0 {
-			all = append(all, Predecessor{o.Identity, m.pump.headsOf(o.Writer), o.Place == m.log.Place()})
+		// Before a writer was one process it had several epochs; the last one counts.
+		older := o.Epoch < m.pump.epochOf(o.Writer)
+		if o.Writer == m.pump.writer || older || journal.IsEstate(o.Writer) || m.pump.ended(o.Writer) != 0 {
+			continue
 		}
+		all = append(all, Predecessor{o.Identity, m.pump.headsOf(o.Writer), o.Place == m.log.Place()})
 	}
 	return all, true
 }
@@ -72,4 +75,33 @@ func (p *pump) headsOf(writer string) map[string]uint64 {
 		}
 	}
 	return heads
+}
+
+// Past is how far a ledger is with what earlier processes journalled for a root.
+type Past struct {
+	Known  bool // the ledger was asked for what the segments still have
+	Posted bool // it has all
+	// Lost is whether it lacked what it once had confirmed.
+	Lost bool
+}
+
+// Past returns how far the ledger is with the past of a root. Before that is
+// known, it may be a ledger that has lost all, and what it says is left of a
+// budget says nothing.
+func (m *Meter) Past(root string) Past {
+	p := m.pump
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	past := Past{Known: true, Posted: true}
+	for l, t := range p.lanes {
+		if l.root != root || t.stopped != nil {
+			continue
+		}
+		past.Lost = past.Lost || t.lost
+		if l.writer != p.writer {
+			past.Known = past.Known && (t.placed || !p.recent(l.writer))
+			past.Posted = past.Posted && t.placed && t.applied >= t.head
+		}
+	}
+	return past
 }

@@ -74,6 +74,7 @@ type track struct {
 	head    uint64 // highest number read from the journal; guarded by pump.mu
 	stopped error  // why it is no longer posted; guarded by pump.mu
 	placed  bool   // whether the ledger was asked
+	lost    bool   // whether the ledger lacked what it had once; guarded by pump.mu
 	rebuild bool   // whether it needs the checkpoint's totals first
 	lagging bool   // whether it is read from a place of its own
 	from    journal.Position

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -73,25 +74,54 @@ func (b *bench) audit(data []recorded.Row, answers script) (a audited, err error
 	for i := range a.lines {
 		a.lines[i].Row = "books"
 	}
+	a.saving, err = g.saving(nova)
+	return a, err
+}
+
+// saving is what the gateway says that a cascade saved.
+func (g *gateway) saving(p policy) (r reportedSaving, err error) {
 	out, err := g.run("report", "savings", "--config", g.config(), "--format", "json")
 	if err != nil {
-		return a, err
+		return r, err
 	}
 	var rows []reportedSaving
 	if err := json.Unmarshal(out, &rows); err != nil {
-		return a, err
+		return r, err
 	}
-	if len(rows) != 1 {
-		return a, fmt.Errorf("%d rows of savings, want one: %s", len(rows), out)
+	at := slices.IndexFunc(rows, func(r reportedSaving) bool { return r.Cascade == p.name })
+	if at < 0 {
+		return r, fmt.Errorf("no saving of %s: %s", p.name, out)
 	}
-	a.saving = rows[0]
-	return a, nil
+	return rows[at], nil
 }
 
 // booksBar compares the saving that the gateway reports with that by the
 // stand-in's log: against what the escalation model would have cost for the
 // same prompts, which the gateway does not know.
 func booksBar(b bar, a audited, score scorer) bar {
+	said, truth, spend, ok := a.compare(score)
+	if !ok {
+		b.got, b.verdict = "the gateway does not claim a saving", notRunnable
+		return b
+	}
+	b.got = fmt.Sprintf("%.2f points apart: reported %.2f %% (mean length of %d %s answers), replayed %.2f %%; spend %.4f points apart",
+		100*(said-truth), 100*said, a.saving.Answers, a.saving.Basis, 100*truth, 100*spend)
+	b.verdict = judged(said-truth <= 0.01 && truth-said <= 0.01)
+	return b
+}
+
+// unsampledBar is the same for a gateway that asks for no sample of what light
+// answered. It warns, so the row is only reported.
+func unsampledBar(b bar, a audited, score scorer) bar {
+	if b = booksBar(b, a, score); b.verdict != notRunnable {
+		b.verdict = reported
+	}
+	return b
+}
+
+// compare returns the reported saving, the replayed one, and by how much spend
+// differs, as shares; false when there is nothing to compare.
+func (a *audited) compare(score scorer) (said, truth, spend float64, ok bool) {
 	var spent, full float64
 	for i := range a.lines {
 		l := &a.lines[i]
@@ -101,13 +131,8 @@ func booksBar(b bar, a audited, score scorer) bar {
 		}
 	}
 	if full == 0 || !a.saving.Counterfactual.known {
-		b.got, b.verdict = "the gateway does not claim a saving", notRunnable
-		return b
+		return 0, 0, 0, false
 	}
-	truth := 1 - spent/full
-	said := 1 - float64(a.saving.Spent.Pico)/float64(a.saving.Counterfactual.Pico)
-	b.got = fmt.Sprintf("%.2f points apart: reported %.2f %% (mean length of %d %s answers), replayed %.2f %%; spend %.4f points apart",
-		100*(said-truth), 100*said, a.saving.Answers, a.saving.Basis, 100*truth, 100*(float64(a.saving.Spent.Pico)-spent)/full)
-	b.verdict = judged(said-truth <= 0.01 && truth-said <= 0.01)
-	return b
+	books := float64(a.saving.Spent.Pico)
+	return 1 - books/float64(a.saving.Counterfactual.Pico), 1 - spent/full, (books - spent) / full, true
 }

@@ -164,8 +164,7 @@ type trial struct {
 
 // certify calibrates on n pairs of TRAIN and serves what is left of DATA. It
 // returns nil when there are too few prompts for the row.
-func (b *bench) certify(r *row, split int, c *certifying) (*trial, error) {
-	rng := rand.New(rand.NewPCG(uint64(r.n)+uint64(100*r.share), uint64(split)))
+func (b *bench) certify(r *row, split int, c *certifying, rng *rand.Rand) (*trial, error) {
 	drawn, used := drawPairs(c.train, r.n, r.share, rng)
 	rest := c.rest(used)
 	if len(drawn) < r.n || !enough(len(rest), easyOnes(rest), r.share) {
@@ -179,7 +178,7 @@ func (b *bench) certify(r *row, split int, c *certifying) (*trial, error) {
 	if t.certificate, err = g.calibrate(c.pairs(drawn, r.share)); err != nil {
 		return nil, err
 	}
-	t.lines, err = b.replay(g, c.data, plan(rest, nova, rng))
+	t.lines, err = b.replay(g, c.data, plan(rest, nova, b.rng))
 	for i := range t.lines {
 		l := &t.lines[i]
 		l.Row, l.Split, l.Certificate = r.name(), split, t.Hash

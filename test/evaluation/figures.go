@@ -259,10 +259,14 @@ func thresholdOf(pairs []pair, share float64) float64 {
 	return r.Curve[r.Certified].Threshold
 }
 
+// drawing is what the draws of a row come from: those that go through the
+// gateway are the first of those that are computed.
+func drawing() *rand.Rand { return rand.New(rand.NewPCG(4, 4)) }
+
 // calibrations calibrates on n pairs of train, splits times, and measures on all
 // prompts of data that it did not see. ok is false when there are too few.
 func calibrations(train, data []pair, n int, share float64) (c certified, ok bool) {
-	rng := rand.New(rand.NewPCG(4, 4))
+	rng := drawing()
 	for k := range splits {
 		cal, used := drawPairs(train, n, share, rng)
 		var rest []pair

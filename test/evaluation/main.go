@@ -109,7 +109,7 @@ func (b *bench) evaluate(data, train []recorded.Row, splits int) (*result, error
 	answers := scriptOf(data)
 	r := &result{}
 	var err error
-	if r.untrained, err = b.untrained(data, answers); err != nil {
+	if r.untrained, r.unsampled, err = b.untrained(data, answers); err != nil {
 		return nil, err
 	}
 	if r.books, err = b.audit(data, answers); err != nil {
@@ -126,8 +126,8 @@ func (b *bench) evaluate(data, train []recorded.Row, splits int) (*result, error
 }
 
 // untrained sends the prompts of each policy through a gateway that goes by
-// agreement.
-func (b *bench) untrained(data []recorded.Row, answers script) ([]line, error) {
+// agreement. Its books are those of the first policy.
+func (b *bench) untrained(data []recorded.Row, answers script) (lines []line, books audited, err error) {
 	up := startStandIn(answers, b.back)
 	defer up.Close()
 	var jobs []job
@@ -137,13 +137,19 @@ func (b *bench) untrained(data []recorded.Row, answers script) ([]line, error) {
 	b.rng.Shuffle(len(jobs), func(i, k int) { jobs[i], jobs[k] = jobs[k], jobs[i] })
 	g, err := b.configure(setting{mode: "check", policies: policies}, up)
 	if err != nil {
-		return nil, err
+		return nil, books, err
 	}
-	lines, err := b.replay(g, up, jobs)
+	if lines, err = b.replay(g, up, jobs); err != nil {
+		return nil, books, err
+	}
 	for i := range lines {
 		lines[i].Row = "untrained"
+		if lines[i].Cascade == nova.name {
+			books.lines = append(books.lines, lines[i])
+		}
 	}
-	return lines, err
+	books.saving, err = g.saving(nova)
+	return lines, books, err
 }
 
 // certified sends the certified rows, splits times each. A row that the
@@ -167,8 +173,9 @@ func (b *bench) certified(data, train []recorded.Row, rows []row, splits int) ([
 	defer c.data.Close()
 	var trials []*trial
 	for i := range rows {
+		rng := drawing()
 		for split := 1; split <= splits; split++ {
-			t, err := b.certify(&rows[i], split, c)
+			t, err := b.certify(&rows[i], split, c, rng)
 			if err != nil {
 				return nil, err
 			}

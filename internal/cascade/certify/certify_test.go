@@ -33,10 +33,10 @@ func TestCalibrate(t *testing.T) {
 	}
 
 	var short *CannotCertify
-	if _, err = Calibrate(made(100, 0), o); !errors.As(err, &short) || short.MorePairs != MinPairs(0.02, 0.1)-100 {
+	if _, err = Calibrate(made(100, 0), o); !errors.As(err, &short) || short.MorePairs != MinPairs(0.02, tested*0.1)-100 {
 		t.Errorf("100 pairs: %v, want what is missing to the least", err)
 	}
-	if _, err = Calibrate(nil, o); !errors.As(err, &short) || short.MorePairs != MinPairs(0.02, 0.1) {
+	if _, err = Calibrate(nil, o); !errors.As(err, &short) || short.MorePairs != MinPairs(0.02, tested*0.1) {
 		t.Errorf("no pairs: %v", err)
 	}
 	if _, err = Calibrate(made(500, 10), Options{MaxLoss: 0.02, Delta: 0.1, Grid: []float64{2}}); !errors.As(err, &short) || short.MorePairs != 0 {
@@ -58,6 +58,25 @@ func TestCalibrate(t *testing.T) {
 			t.Errorf("%T says nothing", e)
 		}
 	}
+}
+
+// TestChoose takes the strongest proof among what saves nearly the most.
+func TestChoose(t *testing.T) {
+	f := func(savings, proven []float64, want int) {
+		t.Helper()
+		r := &Report{Certified: -1, PValue: 1}
+		for _, saving := range savings {
+			r.Curve = append(r.Curve, Point{Saving: saving})
+		}
+		if r.choose(proven); r.Certified != want {
+			t.Errorf("savings %v, proven %v: took %d, want %d", savings, proven, r.Certified, want)
+		}
+	}
+	f([]float64{0.5, 0.7}, nil, -1)
+	f([]float64{0.5, 0.7, 0.9}, []float64{0.01, 0.05}, 1)
+	f([]float64{0.69, 0.7, 0.9}, []float64{0.01, 0.05}, 0)
+	f([]float64{0.69, 0.695, 0.7}, []float64{0.05, 0.01, 0.01}, 1)
+	f([]float64{0.7, 0.71}, []float64{0.02, 0.01}, 1)
 }
 
 func TestSavingCountsEveryLightCall(t *testing.T) {

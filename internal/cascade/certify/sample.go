@@ -138,7 +138,7 @@ func (s *sample) walk(o Options) []float64 {
 			continue
 		}
 		p := s.pValue(threshold, o.MaxLoss, o.Delta)
-		if p > o.Delta {
+		if p > tested*o.Delta {
 			break
 		}
 		passed, before = append(passed, p), counts

@@ -23,6 +23,10 @@ type Options struct {
 	// journalled and the last that the ledger has confirmed: meter.Meter.Numbers. A
 	// ledger that has lost writes is noticed by them.
 	Numbers func(root string) (head, applied uint64)
+	// Past returns whether the ledger is known to have what earlier processes spent
+	// of a root, and whether it had lost some of it: see meter.Past. Nil: there were
+	// none.
+	Past func(root string) (known, lost bool)
 	// Notice takes what a budget's thresholds tell. It must not block.
 	Notice func(Notice)
 	Log    *slog.Logger
@@ -84,6 +88,9 @@ type Desk struct {
 // New returns a desk and starts the goroutine that renews and returns slices.
 // Close ends it.
 func New(o Options) *Desk {
+	if o.Past != nil {
+		o.Lender = &mindful{Lender: o.Lender, past: o.Past, asked: make(map[string]bool)}
+	}
 	d := &Desk{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
 	for _, name := range o.Roots {
 		d.root(name)

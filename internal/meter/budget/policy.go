@@ -122,6 +122,22 @@ func (p *Policies) Hook(tenant string) Hook {
 	return Hook{}
 }
 
+// Budgets are the windows of all budgets that a tenant's spending at a time
+// counts against: its own and those of the tenants above it.
+func (p *Policies) Budgets(tenant string, at time.Time) []meter.Window {
+	policy := p.For(tenant)
+	if policy == nil {
+		return nil
+	}
+	var windows []meter.Window
+	for i := range policy.gauges {
+		if g := &policy.gauges[i]; g.unit == meter.UnitUSD {
+			windows = append(windows, g.windowOf(at))
+		}
+	}
+	return windows
+}
+
 // Strict reports whether a budget on the path refuses requests, so that a
 // request whose worst case is not known cannot be served.
 func (p *Policy) Strict() bool { return p != nil && p.strict }

@@ -88,6 +88,7 @@ type caller struct {
 	writer    string
 	epoch     uint64
 	claimed   uint64 // the watermark that it knows of
+	told      bool   // that writes were lost
 	watermark uint64
 	term      time.Duration
 	now       time.Time
@@ -110,7 +111,7 @@ func (c *caller) forgotten(w meter.Window, a *account, granted int64) bool {
 func (c *caller) lookForLoss(forgotten bool) {
 	longest := max(c.longest, c.term)
 	asserted := !c.freeze.since.IsZero() && c.me().asserted.Equal(c.freeze.since)
-	if (c.frozen() && asserted && forgotten) || (!c.frozen() && (forgotten || c.claimed > c.watermark)) {
+	if (c.frozen() && asserted && forgotten) || (!c.frozen() && (forgotten || c.told || c.claimed > c.watermark)) {
 		c.freeze = freeze{since: c.now, until: c.now.Add(longest), early: c.begun}
 	}
 	c.begun, c.longest = true, longest
@@ -182,6 +183,7 @@ func (s *State) Grant(_ context.Context, r *meter.GrantRequest) (*meter.GrantRep
 	if err != nil {
 		return &meter.GrantReply{State: meter.Fenced}, nil
 	}
+	c.told = r.Lost
 	opened, forgotten := make([]*window, len(r.Wants)), false
 	for i := range r.Wants {
 		want := &r.Wants[i]
@@ -314,7 +316,10 @@ func (c *caller) settle(r *meter.SettleRequest, accounts []meter.Account, opened
 		if r.Retire {
 			w.close(c.writer, head <= c.watermark)
 		}
-		if a.granted == 0 && a.remains == 0 && a.left == 0 {
+		if a.granted == 0 && a.remains == 0 {
+			*a = account{epoch: a.epoch, left: a.left}
+		}
+		if *a == (account{epoch: a.epoch}) {
 			delete(w.accounts, c.writer)
 		}
 		c.windows[word.Window.UTC()] = w

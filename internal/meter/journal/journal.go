@@ -336,9 +336,6 @@ func (j *Journal) Place() uint64 { return j.place }
 func (j *Journal) WriteAs(id Identity) error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
-	if err := storeIdentity(j.disk, id); err != nil {
-		return err
-	}
 	j.mu.Lock()
 	j.id = id
 	j.mu.Unlock()

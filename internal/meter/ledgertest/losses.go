@@ -21,6 +21,7 @@ var LendingLosses = []LendingLoss{
 	{"freezes on another generation", freezesOnGeneration},
 	{"freezes the whole term when the writers are forgotten", freezesWholeTerm},
 	{"freezes though a batch came first", freezesBehindBatch},
+	{"freezes for a gateway that asks first and never asked before", freezesUnheard},
 }
 
 // freezesOnServer forgets what another writer was granted.
@@ -71,5 +72,16 @@ func freezesBehindBatch(ctx context.Context, s LendingSubject) error {
 	ask := request("w1", long, want(month(), 0, 50, 50))
 	ask.Watermark = 1
 	l.grant(ask, meter.Frozen)
+	return errors.Join(l.err, other.err, err)
+}
+
+// freezesUnheard lends nothing to a gateway that knows the ledger and not the
+// root, when it comes before those that have something of it.
+func freezesUnheard(ctx context.Context, s LendingSubject) error {
+	l, other := &lending{ctx: ctx, Lender: s.Gateways[0]}, &lending{ctx: ctx, Lender: s.Gateways[1]}
+	err := errors.Join(l.Fingerprint(ctx, "f"), other.Fingerprint(ctx, "f"))
+	other.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	err = errors.Join(err, s.Wipe())
+	l.grant(request("w1", long, want(month(), 0, 50, 50)), meter.Frozen)
 	return errors.Join(l.err, other.err, err)
 }

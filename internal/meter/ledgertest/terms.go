@@ -86,6 +86,25 @@ func keepsOlderEpochs(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
+// returnsOfOlder has a newer process tell the totals of an older one, of a window
+// that is over: its own begin at zero all the same.
+func returnsOfOlder(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	over := meter.Window{Tenant: "acme", Unit: meter.UnitUSD, Period: "day", Start: today.AddDate(0, 0, -2), End: today.AddDate(0, 0, -1)}
+	l.grant(request("w1", long, want(over, 0, 10, 50)), meter.Granted, 50)
+	word := settlement("w1", long, meter.Account{Window: over, Granted: 50, Returned: 8})
+	word.Epoch = 2
+	l.settle(word)
+	next := request("w1", long, want(over, 0, 10, 40))
+	next.Epoch = 2
+	l.grant(next, meter.Granted, 40)
+	word.Accounts[0].Granted, word.Accounts[0].Returned = 40, 5
+	l.settle(word)
+	l.holds(over, 0, 35, 50)
+	return l.err
+}
+
 func fencesLending(ctx context.Context, ledger Lender) error {
 	l := &lending{ctx: ctx, Lender: ledger}
 	newer := request("w1", long, want(month(), 0, 10, 20))
@@ -154,6 +173,22 @@ func retiresLate(ctx context.Context, ledger Lender) error {
 	end.Watermark = 1
 	l.settle(end)
 	l.holds(month(), 20, 0, 0)
+	return l.err
+}
+
+// freezesOnWord lends nothing to a borrower that it never heard of and that knows
+// of a loss, until a term has passed.
+func freezesOnWord(ctx context.Context, ledger Lender) error {
+	l := &lending{ctx: ctx, Lender: ledger}
+	first := request("w1", 2*short, want(month(), 0, 10, 20))
+	first.Lost = true
+	until := l.grant(first, meter.Frozen).Until
+	if again := l.grant(first, meter.Frozen).Until; !again.Equal(until) {
+		l.fail("told again, it freezes until %s and not until %s", again, until)
+	}
+	l.grant(request("w2", 2*short, want(month(), 0, 10, 20)), meter.Frozen)
+	pause(3 * short)
+	l.grant(request("w1", long, want(month(), 0, 10, 20)), meter.Granted, 20)
 	return l.err
 }
 

@@ -69,7 +69,8 @@ type Ledger struct {
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.
-	client     goredis.UniversalClient      // nil until a server was found fit
+	client     goredis.UniversalClient // nil until a server was found fit
+	begun      begun
 	roots      map[string]sighting          // by root
 	shapes     map[string]map[string]string // ids by text, by root
 	shapeCount int
@@ -159,7 +160,8 @@ func (l *Ledger) Fingerprint(ctx context.Context, fp string) error {
 	if stored != fp {
 		return meter.ErrFingerprint
 	}
-	return nil
+	_, err = l.begunAnew(ctx, client, 0)
+	return err
 }
 
 // Rotate replaces the mark of the root secret.

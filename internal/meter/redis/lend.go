@@ -32,7 +32,11 @@ func (l *Ledger) Grant(ctx context.Context, r *meter.GrantRequest) (*meter.Grant
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	c := l.lendCall(r.Writer, r.Root, r.Epoch, r.Watermark, r.Term)
+	lost, err := l.lostUnheard(ctx, r.Root, r.Term)
+	if err != nil {
+		return nil, err
+	}
+	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, r.Lost || lost, r.Term})
 	c.addCount(len(r.Wants))
 	for i := range r.Wants {
 		w := &r.Wants[i]
@@ -75,7 +79,7 @@ func (l *Ledger) settleOnce(ctx context.Context, r *meter.SettleRequest) (*meter
 		head = r.Watermark
 	}
 	asserts := !r.Retire && len(r.Held) == len(r.Accounts)
-	c := l.lendCall(r.Writer, r.Root, r.Epoch, r.Watermark, r.Term)
+	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, false, r.Term})
 	c.add(strconv.FormatUint(head, 10), digit(asserts), digit(r.Retire), digit(r.Lapsed))
 	c.addCount(len(r.Accounts))
 	for i := range r.Accounts {
@@ -135,14 +139,22 @@ func (l *Ledger) retire(ctx context.Context, r *meter.SettleRequest) (*meter.Set
 	return reply, nil
 }
 
+// asker is who asks, and what it knows of the root.
+type asker struct {
+	writer           string
+	epoch, watermark uint64
+	lost             bool
+	term             time.Duration
+}
+
 // lendCall begins the call of a script that lends.
-func (l *Ledger) lendCall(writer, root string, epoch, watermark uint64, term time.Duration) *call {
+func (l *Ledger) lendCall(root string, a asker) *call {
 	k := keysOf(root)
 	l.mu.Lock()
 	known := l.roots[root].lent
 	l.mu.Unlock()
 	c := &call{keys: []string{k.marks(), k.state(), k.windows()}}
-	c.add(writer, strconv.FormatUint(epoch, 10), strconv.FormatUint(watermark, 10), decimal(term.Milliseconds()), known, rand.Text())
+	c.add(a.writer, strconv.FormatUint(a.epoch, 10), strconv.FormatUint(a.watermark, 10), digit(a.lost), decimal(a.term.Milliseconds()), known, rand.Text())
 	return c
 }
 

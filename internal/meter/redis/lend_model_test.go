@@ -107,6 +107,7 @@ func anyRequest(t *rapid.T, model *embedded.State) func(context.Context, ledgert
 		}
 	}
 	r := meter.GrantRequest{Writer: writer, Epoch: epoch, Root: "acme", Watermark: claimed, Term: time.Hour}
+	r.Lost = rapid.IntRange(0, 20).Draw(t, "lost") == 0
 	for _, a := range anyAccounts(t, model, writer, windows) {
 		least := n.Draw(t, "least")
 		r.Wants = append(r.Wants, meter.Want{Account: a, Limit: 100, Min: least, Ask: least + n.Draw(t, "more")})

@@ -118,6 +118,7 @@ var lendingMutants = []struct{ name, old, with string }{
 	{"retires before its records come", "if retires and not open then", "if retires then"},
 	{"ends a writer that lives", "if lapsed and", "if false and"},
 	{"takes an empty window for a loss", "w.loose and not lent(w)", "false"},
+	{"a word of a loss is not taken", " or told", ""},
 	{"no fencing", "if last_epoch > epoch then return answer('FENCED', '0', '0', {}) end\n\nlocal windows", "local windows"},
 }
 

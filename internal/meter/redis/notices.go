@@ -51,7 +51,7 @@ func (l *Ledger) Claim(ctx context.Context, n *notify.Notice, term time.Duration
 // died after the delivery left it. The next look tries again.
 func forgetDelivered(ctx context.Context, c goredis.UniversalClient, id string) {
 	if state, err := c.Get(ctx, noticeKey(id)).Result(); err == nil && state == noticeDelivered {
-		c.HDel(ctx, noticesKey, id) //nolint:errcheck // see above
+		c.HDel(ctx, noticesKey, id)
 	}
 }
 

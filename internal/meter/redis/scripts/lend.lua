@@ -2,8 +2,9 @@
 -- ledger has lost writes. Nothing is written before the functions save_*.
 --
 -- KEYS: marks, state, index, then a hash per window.
--- ARGV: writer, epoch, watermark, term in ms, the generation that the gateway
---   knows, one to use when there is none; what follows is the script's own.
+-- ARGV: writer, epoch, watermark, 1 when the gateway knows otherwise that writes
+--   were lost, term in ms, the generation that it knows, one to use when there is
+--   none; what follows is the script's own.
 local marks, state_key, index = KEYS[1], KEYS[2], KEYS[3]
 local arg = 0
 local function take()
@@ -16,7 +17,7 @@ local function fields(key)
   return out
 end
 
-local writer, epoch, claimed, term = take(), tonumber(take()), tonumber(take()), tonumber(take())
+local writer, epoch, claimed, told, term = take(), tonumber(take()), tonumber(take()), take() == '1', tonumber(take())
 local known, fresh = take(), take()
 local clock = redis.call('TIME')
 local seconds = tonumber(clock[1])
@@ -124,7 +125,7 @@ local function look_for_loss(accounts_forgotten)
   local reborn = known ~= '' and known ~= generation
   local asserted = state['f:' .. writer] == state.since
   local lost = moved or (is_frozen() and asserted and (accounts_forgotten or reborn))
-    or (not is_frozen() and (accounts_forgotten or reborn or claimed > watermark))
+    or (not is_frozen() and (accounts_forgotten or reborn or told or claimed > watermark))
   put('run', run)
   if lost then
     put('early', state.longest and '1' or '0')

@@ -1,0 +1,80 @@
+package budget
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+func TestNotices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModelLender(time.Now)
+		var mu sync.Mutex
+		var got []int
+		d := New(Options{Lender: m, Writer: "a", Epoch: 1, Notice: func(n Notice) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, n.Percent)
+		}})
+		p := compile(t, monthly("acme", money.Dollar, "notify"))
+		claim := &Claim{Policy: p.For("acme"), Cost: usd(100_000_000)}
+		for range 12 {
+			if r := spend(d, m, "a", claim, claim.Cost); r != nil {
+				t.Fatal(r)
+			}
+			time.Sleep(1100 * time.Millisecond)
+		}
+		closeDesk(t, d)
+		if len(got) != 3 || got[0] != 50 || got[1] != 80 || got[2] != 100 {
+			t.Errorf("notices at %v", got)
+		}
+	})
+}
+
+// TestNoticeOfARefusal: a budget is used up by what is spent, not by what is
+// held for a while, nor by a request that is larger than it.
+func TestNoticeOfARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModelLender(time.Now)
+		var got []int
+		d := New(Options{Lender: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
+		defer closeDesk(t, d)
+		p := compile(t, monthly("acme", money.Dollar, "reject"))
+		refused := func(nano int64, told int) {
+			t.Helper()
+			if r := spend(d, m, "a", &Claim{Policy: p.For("acme"), Cost: usd(nano)}, Amounts{nano}); r == nil || len(got) != told {
+				t.Errorf("%+v, notices at %v", r, got)
+			}
+		}
+		refused(2_000_000_000, 0)
+		res, _ := d.Reserve(t.Context(), &Claim{Policy: p.For("acme"), Cost: usd(900_000_000)}, time.Now())
+		refused(200_000_000, 0)
+		h := res.Attempt(usd(900_000_000))
+		spent := Amounts{meter.UnitUSD: 900_000_000}
+		m.post("a", charged(h, spent))
+		h.Settle(spent)
+		res.Release()
+		refused(200_000_000, 3)
+	})
+}
+
+// TestLastNotice: what the last requests passed is told when the desk closes.
+func TestLastNotice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModelLender(time.Now)
+		var got []int
+		d := New(Options{Lender: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
+		p := compile(t, monthly("acme", money.Dollar, "reject"))
+		if r := spend(d, m, "a", &Claim{Policy: p.For("acme"), Cost: usd(600_000_000)}, Amounts{600_000_000}); r != nil {
+			t.Fatal(r)
+		}
+		closeDesk(t, d)
+		if len(got) != 1 || got[0] != 50 {
+			t.Errorf("notices at %v", got)
+		}
+	})
+}
