@@ -56,8 +56,12 @@ const (
 	lightSteps = 50
 )
 
-// Gate fits a gate to examples in the order of time and finds its bounds.
-func Gate(examples []Example, t Target, seed uint64) (*score.Gate, *GateReport) {
+// Gate fits a gate to examples in the order of time and finds its bounds. It
+// fails with *TooFew.
+func Gate(examples []Example, t Target, seed uint64) (*score.Gate, *GateReport, error) {
+	if len(examples) < least {
+		return nil, nil, &TooFew{len(examples)}
+	}
 	rows := make([]score.Row, len(examples))
 	light, escalation := make([]float64, len(rows)), make([]float64, len(rows))
 	for i := range examples {
@@ -77,9 +81,9 @@ func Gate(examples []Example, t Target, seed uint64) (*score.Gate, *GateReport) 
 		total += examples[i].weight()
 	}
 	for i := range r.Shares {
-		r.Shares[i] /= max(total, 1)
+		r.Shares[i] /= total
 	}
-	return gate, r
+	return gate, r, nil
 }
 
 func findBounds(examples []Example, scores []float64, t Target) score.Bounds {

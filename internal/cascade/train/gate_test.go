@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -113,7 +114,10 @@ func TestGate(t *testing.T) {
 		e.Input = score.Input{Prompt: prompt}
 		examples = append(examples, e)
 	}
-	gate, report := Gate(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	gate, report, err := Gate(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := func(prompt string, want score.Band) {
 		t.Helper()
 		gain, _ := gate.Score(&score.Input{Prompt: prompt}, nil)
@@ -127,8 +131,9 @@ func TestGate(t *testing.T) {
 	if report.N != 1200 || report.APGR < 0.85 || report.Low > report.APGR || report.Shares != want {
 		t.Errorf("%+v", report)
 	}
-	if _, report := Gate(nil, Target{}, 1); report.N != 0 || !math.IsNaN(report.APGR) {
-		t.Errorf("%+v of nothing", report)
+	var few *TooFew
+	if _, _, err := Gate(examples[:least-1], Target{}, 1); !errors.As(err, &few) || few.Pairs != least-1 {
+		t.Errorf("%v of too few", err)
 	}
 }
 
@@ -142,7 +147,10 @@ func TestGateOfNoise(t *testing.T) {
 		examples[i] = example(map[bool]float64{true: 1}[wrong], wrong)
 		examples[i].Input = score.Input{Prompt: fmt.Sprintf("word%d other%d", rng.IntN(1e6), rng.IntN(1e6))}
 	}
-	gate, report := Gate(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	gate, report, err := Gate(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if !math.IsInf(gate.Straight, 1) || report.Shares[score.LightBand] > 0.1 {
 		t.Errorf("bounds %v, %+v", gate.Bounds, report)
 	}
