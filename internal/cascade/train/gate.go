@@ -57,10 +57,10 @@ const (
 )
 
 // Gate fits a gate to examples in the order of time and finds its bounds. It
-// fails with *TooFew.
+// fails with *TooFewError.
 func Gate(examples []Example, t Target, seed uint64) (*score.Gate, *GateReport, error) {
 	if len(examples) < least {
-		return nil, nil, &TooFew{len(examples)}
+		return nil, nil, &TooFewError{len(examples)}
 	}
 	rows := make([]score.Row, len(examples))
 	light, escalation := make([]float64, len(rows)), make([]float64, len(rows))

@@ -131,7 +131,7 @@ func TestGate(t *testing.T) {
 	if report.N != 1200 || report.APGR < 0.85 || report.Low > report.APGR || report.Shares != want {
 		t.Errorf("%+v", report)
 	}
-	var few *TooFew
+	var few *TooFewError
 	if _, _, err := Gate(examples[:least-1], Target{}, 1); !errors.As(err, &few) || few.Pairs != least-1 {
 		t.Errorf("%v of too few", err)
 	}

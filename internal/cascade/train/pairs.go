@@ -22,17 +22,17 @@ func (l *Labelled) row(in score.Input) score.Row {
 // hardly of use; of fewer it is chance.
 const least = 100
 
-// TooFew says that there are not enough pairs to train on.
-type TooFew struct{ Pairs int }
+// TooFewError says that there are not enough pairs to train on.
+type TooFewError struct{ Pairs int }
 
-func (e *TooFew) Error() string {
+func (e *TooFewError) Error() string {
 	return fmt.Sprintf("cannot train: %d pairs to train on, at least %d are needed", e.Pairs, least)
 }
 
-// NoContent says that no pair to train a score on has the texts of its answers.
-type NoContent struct{ Pairs int }
+// NoContentError says that no pair to train a score on has the texts of its answers.
+type NoContentError struct{ Pairs int }
 
-func (e *NoContent) Error() string {
+func (e *NoContentError) Error() string {
 	return fmt.Sprintf("cannot train a score: none of %d pairs has the texts of its answers; set telemetry.content: true and observe again", e.Pairs)
 }
 
@@ -117,8 +117,8 @@ func AnswerInput(p *pairs.Pair) (in score.Input, r Ranked) {
 }
 
 // Score fits a score to the pairs whose light answers can be ranked, and tells
-// how many could not, by why. It fails with *NoContent when none of them has texts
-// and with *TooFew when those that have are too few.
+// how many could not, by why. It fails with *NoContentError when none of them has texts
+// and with *TooFewError when those that have are too few.
 func Score(log []Labelled, seed uint64) (*score.Model, map[Ranked]int, error) {
 	counts := map[Ranked]int{}
 	var rows []score.Row
@@ -131,9 +131,9 @@ func Score(log []Labelled, seed uint64) (*score.Model, map[Ranked]int, error) {
 	}
 	switch {
 	case len(rows) == 0 && counts[Textless] > 0:
-		return nil, counts, &NoContent{counts[Textless]}
+		return nil, counts, &NoContentError{counts[Textless]}
 	case len(rows) < least:
-		return nil, counts, &TooFew{len(rows)}
+		return nil, counts, &TooFewError{len(rows)}
 	}
 	return score.TrainModel(rows, seed), counts, nil
 }

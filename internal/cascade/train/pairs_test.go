@@ -120,14 +120,14 @@ func TestScore(t *testing.T) {
 	if model.Risk(&hard) <= model.Risk(&easy) {
 		t.Errorf("risk %v of a wrong answer, %v of a right one", model.Risk(&hard), model.Risk(&easy))
 	}
-	var few *TooFew
+	var few *TooFewError
 	if _, _, err := Score(log[:100], 1); !errors.As(err, &few) || few.Pairs != 75 {
 		t.Errorf("%v of too few", err)
 	}
 	for i := range log {
 		log[i].Pair.Content = nil
 	}
-	var textless *NoContent
+	var textless *NoContentError
 	if _, _, err := Score(log, 1); !errors.As(err, &textless) || textless.Pairs != 225 {
 		t.Errorf("%v without texts", err)
 	}
