@@ -9,6 +9,7 @@ DATA ?=
 TRAIN ?= $(DATA)
 OUT ?= bin/evaluation.jsonl
 REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
+SPLITS ?= 5
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -42,7 +43,7 @@ test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it o
 	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
 
 eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, OUT (docs/cascade-evaluation.md)
-	@$(GO) run ./test/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)'
+	@$(GO) run ./test/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)' -splits '$(SPLITS)'
 
 fuzz: ## each fuzz target for 60 s
 	@FUZZTIME=60s scripts/fuzz.sh

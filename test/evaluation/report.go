@@ -191,10 +191,11 @@ const tail = `
 Certified rows: a gateway in mode observe answered the prompts of TRAIN; n of the pairs in its log were drawn and labelled, the
 command calibrate made a certificate of them, and a gateway in mode enforce answered all prompts of DATA that were not drawn.
 That was done with several draws. The rows marked offline do the same in one process for 200 draws, of which those are the
-first: one batch of 50 says little, its mean moves by points with the seed, so the mean of four batches is held against the bar. That the gateway decides like the offline
-rows is a row of its own. Where TRAIN and DATA are one folder the two parts mirror each other, and at 80/20 few easy prompts are
-left, so that more certificates count as broken than are; [cascade.md](cascade.md) has the measure against the true loss. The
-order of risk was chosen on these prompts; on others, savings may be a little lower.
+first: one batch of 50 says little, its mean moves by points with the seed, so the mean of four batches is held against the
+bar. That the gateway decides like the offline rows is a row of its own. Where TRAIN and DATA are one folder the two parts
+mirror each other, and at 80/20 few easy prompts are left, so that more certificates count as broken than are;
+[cascade.md](cascade.md) has the measure against the true loss. The order of risk was chosen on these prompts; on others,
+savings may be a little lower.
 
 The row on the reported saving compares what the gateway says it saved with what the recorded answers of the escalation model to
 the same prompts would have cost, less what the upstream was asked for. The gateway knows the length of the escalation model's

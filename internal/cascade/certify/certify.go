@@ -5,7 +5,7 @@
 // The method is fixed-sequence testing (Angelopoulos et al., "Learn then Test",
 // 2021, section 3): the thresholds stand in an order that is fixed before the
 // labels are looked at, from conservative to liberal; each is tested at the
-// full δ; the first that fails ends the walk. The chance of certifying any
+// same level; the first that fails ends the walk. The chance of certifying any
 // threshold whose loss is above ε is then at most δ, whatever the shape of the
 // loss, because the first bad threshold of the order must pass for that.
 //
@@ -85,7 +85,7 @@ const ease = 0.035
 // tested is the share of δ that thresholds are tested at. The certificate is
 // about the mean loss; what is seen in service is the mean of a sample, which
 // comes above the target more often when the policy stands at the very edge.
-const tested = 0.75
+const tested = 0.8
 
 // Report is what Calibrate found, also when it refuses.
 type Report struct {

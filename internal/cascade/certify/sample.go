@@ -1,6 +1,7 @@
 package certify
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 )
@@ -35,7 +36,8 @@ func newSample(pairs []Pair, seed uint64) *sample {
 	return s
 }
 
-// parts splits pairs by weight, in the order of their first pairs.
+// parts splits pairs by weight, the heaviest first, whatever the order of the
+// log. Of more than two strata it returns three, without shares.
 func parts(pairs []Pair) []part {
 	var out []part
 	var total float64
@@ -52,6 +54,8 @@ func parts(pairs []Pair) []part {
 			return out
 		}
 	}
+	// The p-value is searched for on a grid that is not the same for both.
+	slices.SortFunc(out, func(a, b part) int { return cmp.Compare(b.pairs[0].weight(), a.pairs[0].weight()) })
 	for i := range out {
 		out[i].share = out[i].pairs[0].weight() * float64(len(out[i].pairs)) / total
 	}

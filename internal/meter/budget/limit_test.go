@@ -255,7 +255,7 @@ func TestLimitHoldsOnRedis(t *testing.T) {
 		t.Skip("starts a redis-server; not with -short")
 	}
 	server := redistest.NewServer(t)
-	ledger, err := redis.New(redis.Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	ledger, err := redis.New(redis.Options{URL: server.URL() + "?read_timeout=30s&pool_timeout=30s", Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
