@@ -18,6 +18,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/gateway"
 )
 
+// seed makes the same log give the same files.
+const seed = 1
+
 // calibrateFlags are the flags as they were given.
 type calibrateFlags struct {
 	cascade, pairs, labels, out, svg string
@@ -52,7 +55,7 @@ func calibrateCommand() *cobra.Command {
 	flags.StringVar(&f.out, "out", "", "`FILE` for the certificate; default none is written")
 	flags.StringVar(&f.svg, "svg", "", "`FILE` for a picture of the curve")
 	flags.Float64Var(&f.minSaving, "min-saving", 0, "`SHARE` of the escalation spend that must be saved, 0 to 1")
-	f.training.flags(cmd)
+	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.share <= 0 || f.share >= 1 {
 			return invalid{errors.New("--train-share must be between 0 and 1")}
@@ -70,64 +73,84 @@ func calibrateCommand() *cobra.Command {
 }
 
 func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) error {
-	snap, err := compileKeyless(cfg)
+	c, err := f.read(cfg, now)
 	if err != nil {
 		return err
 	}
+	learned, err := f.fit(c.log.labelled, c.options)
+	if err != nil {
+		c.log.print(out, f.pairs, rank(c.log.labelled, &order{}))
+		return err
+	}
+	return f.certify(out, c, learned)
+}
+
+// calibration is what a certificate is to be about.
+type calibration struct {
+	log     *pairLog
+	labels  *labels
+	binding certify.Binding // without schemas, and with the files that the cascade names
+	options certify.Options
+	now     time.Time
+}
+
+// read reads all that was asked for. Its mistakes are the user's.
+func (f *calibrateFlags) read(cfg *config.Config, now time.Time) (*calibration, error) {
+	snap, err := compileKeyless(cfg)
+	if err != nil {
+		return nil, err
+	}
 	at := slices.IndexFunc(cfg.Cascades, func(c config.Cascade) bool { return c.Name == f.cascade })
 	if at < 0 {
-		return invalid{fmt.Errorf("--cascade: there is no cascade %q", f.cascade)}
+		return nil, invalid{fmt.Errorf("--cascade: there is no cascade %q", f.cascade)}
 	}
 	settings := &cfg.Cascades[at]
-	binding := gateway.BindingOf(snap, settings, now)
+	c := &calibration{binding: gateway.BindingOf(snap, settings, now), now: now, options: certify.Options{
+		MaxLoss: settings.Target.MaxQualityLoss, Delta: 1 - settings.Target.Confidence, MinSaving: f.minSaving, Seed: seed,
+	}}
 	if f.pairs == "" {
 		f.pairs = pairs.File(filepath.Join(cfg.DataDir, "pairs"), f.cascade)
 	}
 	if order := snap.Learned[f.cascade].Score; order != nil {
-		binding.Scores[certify.RoleScore] = order.Hash()
+		c.binding.Scores[certify.RoleScore] = order.Hash()
 	}
-	labels, err := readLabels(f.labels)
-	if err != nil {
-		return err
+	if c.labels, err = readLabels(f.labels); err != nil {
+		return nil, err
 	}
-	labels.noJudge = f.noJudge
-	log, err := readPairs(f.pairs, &binding, labels)
-	if err != nil {
-		return err
-	}
-	o := certify.Options{
-		MaxLoss: settings.Target.MaxQualityLoss, Delta: 1 - settings.Target.Confidence, MinSaving: f.minSaving, Seed: trainingSeed,
-	}
-	learned, err := f.fit(log.labelled, o)
-	if err != nil {
-		return err
-	}
-	learned.order.file = binding.Scores[certify.RoleScore]
-	taken := rank(log.labelled[learned.n:], &learned.order)
-	labels.used, o.Labels = taken.used, taken.used
-	report, refusal := certify.Calibrate(taken.pairs, o)
-	log.print(out, f.pairs, taken)
-	labels.print(out)
+	c.labels.noJudge = f.noJudge
+	c.log, err = readPairs(f.pairs, &c.binding, c.labels)
+	return c, err
+}
+
+// certify tests thresholds on the pairs that nothing was trained on, reports, and
+// writes the files that were asked for.
+func (f *calibrateFlags) certify(out io.Writer, c *calibration, learned *learned) error {
+	learned.order.file = c.binding.Scores[certify.RoleScore]
+	taken := rank(c.log.labelled[learned.n:], &learned.order)
+	c.labels.used, c.options.Labels = taken.used, taken.used
+	report, refusal := certify.Calibrate(taken.pairs, c.options)
+	c.log.print(out, f.pairs, taken)
+	c.labels.print(out)
 	learned.print(out)
-	printCalibration(out, report, o, taken.straightShare())
-	learned.compare(out, log.labelled, o)
+	printCalibration(out, report, c.options, taken.straightShare())
+	learned.compare(out, c.log.labelled, c.options)
 	if f.svg != "" {
-		if err := os.WriteFile(f.svg, []byte(report.SVG(o.MaxLoss)), 0o600); err != nil {
+		if err := os.WriteFile(f.svg, []byte(report.SVG(c.options.MaxLoss)), 0o600); err != nil {
 			return err
 		}
 	}
 	if err := learned.writePreScore(out, f.preScore); err != nil {
 		return err
 	}
-	if refusal = cmp.Or(refusal, labels.check()); refusal != nil {
+	if refusal = cmp.Or(refusal, c.labels.check()); refusal != nil {
 		return refusal
 	}
 	if err := learned.writeScore(out, f.score); err != nil { // before the certificate that names it
 		return err
 	}
-	binding.Schemas = taken.schemas
-	learned.bind(binding.Scores)
-	return f.issue(out, certify.Issue(report, o, binding, now))
+	c.binding.Schemas = taken.schemas
+	learned.bind(c.binding.Scores)
+	return f.issue(out, certify.Issue(report, c.options, c.binding, c.now))
 }
 
 func (f *calibrateFlags) issue(out io.Writer, c *certify.Certificate) error {

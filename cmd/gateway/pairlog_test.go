@@ -55,8 +55,8 @@ func TestStraightPairs(t *testing.T) {
 // rest.
 func TestTrainedOrder(t *testing.T) {
 	log := []labelled{agreed("a", tie), agreed("b", tie), agreed("c", tie), agreed("d", tie)}
-	in := score.Input{}
-	log[0].Pair.Risk, in = untrainedRisk(t, log[0].Pair)
+	risk, in := untrainedRisk(t, log[0].Pair)
+	log[0].Pair.Risk = risk
 	log[1].Pair.SchemaHash = "5c"
 	log[2].Pair.Veto = "empty"
 	log[3].Pair.Content = nil

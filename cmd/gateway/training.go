@@ -13,9 +13,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/train"
 )
 
-// trainingSeed makes the same log give the same files.
-const trainingSeed = 1
-
 // trainShare leaves two thirds of a log for the proof, which needs 500 pairs and
 // more. It is the split that docs/cascade.md measures.
 const trainShare = 0.33
@@ -58,7 +55,7 @@ func (t *training) fit(log []labelled, o certify.Options) (*learned, error) {
 		l.until = log[i].Pair.Time
 	}
 	if t.preScore != "" {
-		gate, tells, err := train.Gate(train.Examples(earlier), train.Target{MaxLoss: o.MaxLoss, Delta: o.Delta}, trainingSeed)
+		gate, tells, err := train.Gate(train.Examples(earlier), train.Target{MaxLoss: o.MaxLoss, Delta: o.Delta}, seed)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +65,7 @@ func (t *training) fit(log []labelled, o certify.Options) (*learned, error) {
 	if t.score == "" {
 		return l, nil
 	}
-	model, left, err := train.Score(earlier, trainingSeed)
+	model, left, err := train.Score(earlier, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -182,6 +182,7 @@ func TestBand(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(TrainModel(madeRows(20), 1).Encode(), true)
+	f.Add(TrainGate(madeRows(20), 1).Encode(), true)
 	f.Add([]byte(fileMagic), false)
 	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
 		if sealed && len(data) > 32 {
@@ -194,7 +195,10 @@ func FuzzDecode(f *testing.F) {
 			m.Score(&in)
 		}
 		if g, err := DecodeGate(data); err == nil {
-			g.Score(&in, nil)
+			gain, _ := g.Score(&in, nil)
+			if g.Uncertain > g.Straight || g.Band(g.Straight) != StraightBand {
+				t.Errorf("gain %v between bounds %v", gain, g.Bounds)
+			}
 		}
 	})
 }
