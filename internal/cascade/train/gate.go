@@ -48,6 +48,10 @@ const (
 	// have been escalated by chance.
 	leastStraight = 20
 
+	// sure is by how many standard errors it has to pay to go straight: one in ten
+	// sums comes out that high by chance.
+	sure = 1.28
+
 	// lightPart is the part of the target that serving below Uncertain may use up.
 	// The rest is for the answers that agree and are worse all the same.
 	lightPart = 0.5
@@ -131,12 +135,13 @@ func boundBelow(levels []level, i int) float64 {
 }
 
 // straight is the bound from which on asking the escalation model at once saves
-// the most, +Inf where it saves nothing: the light calls are spared, the light
-// answers that would have been served are lost. At each score above the bound
-// the cascade then costs at least as much as the escalation call, as far as costs
-// that only rise with the score can tell. No quality is lost.
+// the most: the light calls are spared, the light answers that would have been
+// served are lost. At each score above the bound the cascade then costs at least
+// as much as the escalation call, as far as costs that only rise with the score can
+// tell. +Inf where that saves nothing, or so little that it may be chance. No
+// quality is lost.
 func straight(examples []Example, levels []level) float64 {
-	var saved, most float64
+	var saved, squares, most float64
 	above, bound := 0, math.Inf(1)
 	for i := len(levels) - 1; i >= 0; i-- {
 		for _, k := range levels[i].at {
@@ -146,9 +151,12 @@ func straight(examples []Example, levels []level) float64 {
 				spared -= float64(e.FullCost)
 			}
 			saved += e.weight() * spared
+			squares += e.weight() * spared * e.weight() * spared
 		}
 		above += len(levels[i].at)
-		if above >= leastStraight && saved >= most {
+		n := float64(above)
+		chance := sure * math.Sqrt(max(squares-saved*saved/n, 0)) // of a sum of n
+		if above >= leastStraight && saved >= most && saved >= chance {
 			most, bound = saved, boundBelow(levels, i)
 		}
 	}

@@ -46,7 +46,9 @@ func TestStraight(t *testing.T) {
 	f("nothing is known", inf)
 	f("all are served", inf, at{n: 100, score: 0.5})
 	f("all are escalated", -1, at{n: 100, score: 0.5, escalated: 100})
-	f("even", -1, at{n: 100, score: 0.5, escalated: 90})
+	f("even", inf, at{n: 100, score: 0.5, escalated: 90})
+	f("it may be chance that it pays", inf, at{n: 100, score: 0.5, escalated: 93})
+	f("it pays", -1, at{n: 100, score: 0.5, escalated: 95})
 	f("one too few", inf, at{n: 100, score: 0.5, escalated: 89})
 	f("the higher ones", 0.5, at{n: 100, score: 0.2, escalated: 20}, at{n: 100, score: 0.8, escalated: 100})
 	f("what pays ends where it does not, though both together do", 0.5,
