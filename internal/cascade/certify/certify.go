@@ -80,12 +80,17 @@ func DefaultGrid() []float64 {
 // ease is the part of the most that could be certified which Calibrate gives
 // up to stay off the edge of what is proven. The last steps of a walk save
 // little and cost most of the quality.
-const ease = 0.035
+const ease = 0.015
 
-// tested is the share of δ that thresholds are tested at. The certificate is
-// about the mean loss; what is seen in service is the mean of a sample, which
-// comes above the target more often when the policy stands at the very edge.
-const tested = 0.8
+// tested is the share of δ that thresholds are tested at. The rest pays for the
+// worst rates of an exact test being searched for on a grid.
+const tested = 0.96
+
+// ahead is how many requests to come have to keep the target as well. The
+// certificate is about the mean loss; what is seen in service is the mean of a
+// sample, which comes above the target more often when the policy stands at the
+// very edge.
+const ahead = 1000
 
 // Report is what Calibrate found, also when it refuses.
 type Report struct {
@@ -117,7 +122,7 @@ type CannotCertify struct {
 
 func (e *CannotCertify) Error() string {
 	if e.MorePairs == 0 {
-		return fmt.Sprintf("cannot certify: the measured loss of %.2f points is above the target", 100*e.Loss)
+		return fmt.Sprintf("cannot certify: the measured loss of %.2f points is above the target or too near it", 100*e.Loss)
 	}
 	return fmt.Sprintf("cannot certify: about %d more pairs needed", e.MorePairs)
 }
@@ -206,22 +211,24 @@ func (r *Report) conclude(s *sample, pairs []Pair, o Options) error {
 }
 
 // shortfall estimates what is missing at the first threshold that saves. By
-// the normal approximation a test at δ passes four times in five with
-// n = (z_δ + z_0.8)² σ² / (ε - m)² pairs.
+// the normal approximation the mean loss m of n pairs and the foreseen one pass
+// four times in five with (z_δ + z_0.8)² σ² (1/n + 1/ahead) = (ε - m)².
 func (r *Report) shortfall(s *sample, o Options) error {
 	for _, at := range r.Curve {
 		if at.Saving <= 0 {
 			continue
 		}
-		m, v := s.moments(at.Threshold)
-		if m >= o.MaxLoss {
-			return &CannotCertify{Loss: m}
-		}
+		m := s.moments(at.Threshold)
 		const power = 0.84
-		z := -math.Sqrt2*math.Erfinv(2*tested*o.Delta-1) + power
-		need := max(z*z*v/((o.MaxLoss-m)*(o.MaxLoss-m)), float64(MinPairs(o.MaxLoss, tested*o.Delta)))
+		z := normalQuantile(1-tested*o.Delta) + power
+		gap := o.MaxLoss - m.mean
+		room := gap*gap/(z*z) - m.variance/ahead // for the variance of the mean
+		if gap <= 0 || room <= 0 {
+			return &CannotCertify{Loss: m.mean}
+		}
+		need := max(m.error*float64(r.Used)/room, float64(MinPairs(o.MaxLoss, tested*o.Delta)))
 		need *= float64(r.N) / float64(r.Used)
-		return &CannotCertify{MorePairs: max(int(math.Ceil(need))-r.N, 1), Loss: m}
+		return &CannotCertify{MorePairs: max(int(math.Ceil(need))-r.N, 1), Loss: m.mean}
 	}
 	return &CannotCertify{}
 }

@@ -60,6 +60,27 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
+// TestForeseen refuses what is proven of the mean and would not be seen of the
+// next requests, however many pairs there are.
+func TestForeseen(t *testing.T) {
+	grid := []float64{2}
+	f := func(n, wrongEvery int, proven, certified bool) {
+		t.Helper()
+		pairs := made(n, wrongEvery)
+		if p := newSample(pairs, 0).pValue(grid[0], 0.02, 0.1); (p <= tested*0.1) != proven {
+			t.Errorf("%d pairs, one in %d worse: p = %g", n, wrongEvery, p)
+		}
+		_, err := Calibrate(pairs, Options{MaxLoss: 0.02, Delta: 0.1, Grid: grid})
+		var short *CannotCertify
+		if (err == nil) != certified || err != nil && (!errors.As(err, &short) || short.MorePairs != 0) {
+			t.Errorf("%d pairs, one in %d worse: %v", n, wrongEvery, err)
+		}
+	}
+	f(50_000, 40, false, false) // 2.5 points
+	f(50_000, 60, true, false)  // 1.67 points, which 1000 requests exceed now and then
+	f(50_000, 100, true, true)  // 1 point
+}
+
 // TestChoose takes the strongest proof among what saves nearly the most.
 func TestChoose(t *testing.T) {
 	f := func(savings, proven []float64, want int) {

@@ -149,8 +149,7 @@ func normalWalk(log []Pair) (*Report, error) {
 	s := newSample(log, 0)
 	for i, threshold := range DefaultGrid() {
 		r.Curve = append(r.Curve, Point{Threshold: threshold})
-		m, v := s.moments(threshold)
-		if m+1.2816*math.Sqrt(v/float64(len(log))) > twoPoints.MaxLoss {
+		if m := s.moments(threshold); m.mean+1.2816*math.Sqrt(m.error) > twoPoints.MaxLoss {
 			break
 		}
 		r.Certified = i

@@ -2,6 +2,7 @@ package certify
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"slices"
 )
@@ -105,17 +106,37 @@ func (p *part) losses(threshold float64) []float64 {
 	return out
 }
 
-// moments are mean and variance of the loss of one request; the variance is
-// what a plain sample of as many pairs would need for the same precision.
-func (s *sample) moments(threshold float64) (mean, variance float64) {
+// spread is what a policy loses by the pairs.
+type spread struct {
+	mean     float64
+	error    float64 // variance of the mean
+	variance float64 // of one request
+}
+
+func (s *sample) moments(threshold float64) spread {
+	var all spread
+	var squares float64
 	for i := range s.strata {
 		p := &s.strata[i]
 		m, v := moments(p.losses(threshold))
-		mean += p.share * m
-		variance += p.share * p.share * v / float64(len(p.pairs))
+		all.mean += p.share * m
+		all.error += p.share * p.share * v / float64(len(p.pairs))
+		squares += p.share * (v + m*m)
 	}
-	return mean, variance * float64(s.used())
+	all.variance = squares - all.mean*all.mean
+	return all
 }
+
+// foreseen is the mean loss that the next requests, as many as ahead says, stay
+// below with chance 1-delta: the prediction interval of a mean from the mean of
+// another sample, by the normal approximation (Hahn and Meeker, Statistical
+// Intervals, 1991, section 4.6).
+func (s *sample) foreseen(threshold, delta float64) float64 {
+	m := s.moments(threshold)
+	return m.mean + normalQuantile(1-delta)*math.Sqrt(m.error+m.variance/ahead)
+}
+
+func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
 // pValue tests "the mean loss is eps or more". Which test is used depends on
 // the kind of the labels, not on what they say.
@@ -142,7 +163,7 @@ func (s *sample) walk(o Options) []float64 {
 			continue
 		}
 		p := s.pValue(threshold, o.MaxLoss, o.Delta)
-		if p > tested*o.Delta {
+		if p > tested*o.Delta || s.foreseen(threshold, o.Delta) > o.MaxLoss {
 			break
 		}
 		passed, before = append(passed, p), counts
