@@ -78,7 +78,7 @@ func loggedPair(t *testing.T, gw *harness.Gateway, key harness.Key, text string,
 	if err := post(gw, key, "/model/auto/converse", converse(text)); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 20*time.Second, func() (bool, string) {
 		log, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
 		lines := bytes.SplitAfter(log, []byte("\n"))
 		if len(lines) != n+1 {
