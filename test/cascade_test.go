@@ -39,7 +39,13 @@ const cascadeScript = `rules:
 
 func startCascade(t *testing.T, more string) (*harness.Sandbox, *harness.Gateway, harness.Key) {
 	t.Helper()
-	sandbox := harness.StartSandbox(t, cascadeScript)
+	return startScripted(t, cascadeScript, more)
+}
+
+// startScripted starts a cascade in front of a stand-in with a script of its own.
+func startScripted(t *testing.T, script, more string) (*harness.Sandbox, *harness.Gateway, harness.Key) {
+	t.Helper()
+	sandbox := harness.StartSandbox(t, script)
 	key := harness.NewKey(t, "acme/support")
 	return sandbox, harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q, retry: {max_attempts: 1}}

@@ -29,6 +29,7 @@ var layers = map[string]int{
 	"internal/saving":          5,
 	"internal/router":          5,
 	"internal/cascade":         5,
+	"internal/cascade/train":   6, // it fits what the others use
 	"internal/cascade/parts":   4, // the cascade's tools stand below it
 	"internal/cascade/score":   4,
 	"internal/cascade/pairs":   4,

@@ -39,14 +39,15 @@ func TestPairsAreRankedByOneOrder(t *testing.T) {
 			l.take(p, &b, from)
 		}
 		var got []float64
-		for _, p := range l.pairs {
+		r := rank(l.labelled, &order{file: file})
+		for _, p := range r.pairs {
 			got = append(got, p.Risk)
 		}
-		if diff := cmp.Diff(risks, got) + cmp.Diff(schemas, l.schemas); diff != "" || l.unscored != unscored {
-			t.Errorf("score %q: %d are not ranked: %s", file, l.unscored, diff)
+		if diff := cmp.Diff(risks, got) + cmp.Diff(schemas, r.schemas); diff != "" || r.unscored != unscored || r.used[byKeys] != len(risks) {
+			t.Errorf("score %q: %d are not ranked, %v: %s", file, r.unscored, r.used, diff)
 		}
 	}
 	f("", []float64{0.1, 0.2, 0.4, 0.6, score.Never}, []string{"a", "b", "c", "d", "e"}, 0)
 	f("new", []float64{0.5, score.Never, score.Never}, []string{"c", "d", "e"}, 2)
-	f("another", nil, nil, 6)
+	f("another", nil, nil, 5)
 }

@@ -31,7 +31,7 @@ type labels struct {
 	human   map[string]pairs.Verdict // by id of the pair
 	noJudge bool                     // what a judge said is left out
 
-	used map[string]int      // pairs by who labelled them
+	used map[string]int      // pairs of the certificate by who labelled them
 	seen map[string]struct{} // ids of human labels that a pair has
 	both []judged
 }
@@ -56,8 +56,9 @@ func readLabels(file string) (*labels, error) {
 	return l, nil
 }
 
-// of returns the verdict on a pair that is taken, false when nobody has one.
-func (l *labels) of(p *pairs.Pair) (pairs.Verdict, bool) {
+// of returns the verdict on a pair that is taken and whose it is, "" when nobody
+// has one.
+func (l *labels) of(p *pairs.Pair) (verdict pairs.Verdict, by string) {
 	judge := p.Judge
 	if l.noJudge {
 		judge = nil
@@ -69,19 +70,15 @@ func (l *labels) of(p *pairs.Pair) (pairs.Verdict, bool) {
 		if judge != nil {
 			l.both = append(l.both, judged{human, *judge})
 		}
-		l.used[byHuman]++
-		return human, true
+		return human, byHuman
 	case judge != nil:
-		l.used[byJudge]++
-		return *judge, true
+		return *judge, byJudge
 	case p.Label == "same":
-		l.used[byKeys]++
-		return pairs.Verdict{Light: 1, Escalation: 1}, true
+		return pairs.Verdict{Light: 1, Escalation: 1}, byKeys
 	case p.Label == "different":
-		l.used[byKeys]++
-		return pairs.Verdict{Light: 0, Escalation: 1}, true
+		return pairs.Verdict{Light: 0, Escalation: 1}, byKeys
 	}
-	return pairs.Verdict{}, false
+	return pairs.Verdict{}, ""
 }
 
 // unmatched are the ids of human labels that no taken pair has, in order.

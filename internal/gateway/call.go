@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -41,7 +42,7 @@ type call struct {
 
 	asked  *answer.Request // what the checks need to know, nil until somebody asked
 	sample *sample         // nil when no shadow will follow
-	prior  prior           // of the light leg, when a pre-score told one
+	prior  score.Band      // of the light leg, when a pre-score told one
 
 	risk   float64 // of the light answer that is served, by the certificate's order
 	served *leg    // whose answer the caller gets; nil when the gateway answers itself

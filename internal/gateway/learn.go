@@ -10,24 +10,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/router"
 )
 
-// prior is what a pre-score says of a request before any call.
-type prior uint8
-
-const (
-	unscored     prior = iota // no pre-score
-	likelyLight               // escalating would hardly gain anything
-	uncertain                 // it may
-	likelyStrong              // the light answer would most likely be left behind
-)
-
-// Bounds of the estimated gain, on its scale from -1 to 1. Going straight costs
-// no quality, only the saving of the light answers that would have stood; so it
-// takes better than even odds of a gain.
-const (
-	gainStraight  = 0.6
-	gainUncertain = 0.3
-)
-
 // maxPrompt is how much text a pre-score looks at.
 const maxPrompt = 256 << 10
 
@@ -41,7 +23,7 @@ func (l *Line) straight(c *call, to *router.Cascade) string {
 	switch {
 	case state.Sessions.Reached(cascade.SessionOf(c.caller.KeyID, c.req.Header.Get(cascade.SessionHeader), &c.facts), to.Settings.Session.TTL, now):
 		reason = cascade.ReasonSession
-	case c.prior == likelyStrong:
+	case c.prior == score.StraightBand:
 		reason = cascade.ReasonPreScore
 	case c.mayBeWarm() && state.Costs.Warm(now):
 		return cascade.ReasonWarm // it saves money, so no budget stops it
@@ -64,20 +46,14 @@ func limitsOf(c *router.Cascade) cascade.Limits {
 	return cascade.Limits{MaxRate: c.Settings.Guard.MaxRate, PerKeyPerMinute: c.Settings.Guard.PerKeyPerMinute}
 }
 
-func (c *call) preScore(to *router.Cascade) prior {
+// preScore is what the cascade's pre-score says of the request before any call.
+func (c *call) preScore(to *router.Cascade) score.Band {
 	learned := c.snap.Learned[to.Name]
 	if learned == nil || learned.Gate == nil {
-		return unscored
+		return score.NoBand
 	}
-	gain, _ := learned.Gate.Score(&score.Input{Prompt: c.prompt(), Route: c.route(to)}, nil)
-	switch {
-	case gain >= gainStraight:
-		return likelyStrong
-	case gain >= gainUncertain:
-		return uncertain
-	default:
-		return likelyLight
-	}
+	gain, _ := learned.Gate.Score(&score.Input{Prompt: c.prompt(), Bytes: c.facts.TextBytes, Route: c.route(to)}, nil)
+	return learned.Gate.Band(gain)
 }
 
 // prompt is the text of the request, "" when it is too long to be looked at.

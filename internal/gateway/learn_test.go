@@ -86,7 +86,8 @@ func TestWarmGoesStraight(t *testing.T) {
 	})
 }
 
-// gateFor is a pre-score that learned from two kinds of requests.
+// gateFor is a pre-score that learned from two kinds of requests, and sends the
+// one straight on.
 func gateFor(light, strong string) *score.Gate {
 	var rows []score.Row
 	for i := range 200 {
@@ -95,7 +96,12 @@ func gateFor(light, strong string) *score.Gate {
 		hard.Input = score.Input{Prompt: fmt.Sprintf("%s %d", strong, i), Light: &answer.Answer{}}
 		rows = append(rows, easy, easy, easy, easy, hard)
 	}
-	return score.TrainGate(rows, 1)
+	g := score.TrainGate(rows, 1)
+	low, _ := g.Score(&score.Input{Prompt: light}, nil)
+	high, _ := g.Score(&score.Input{Prompt: strong}, nil)
+	middle := (low + high) / 2
+	g.Bounds = score.Bounds{Uncertain: middle, Straight: middle}
+	return g
 }
 
 // TestPreScore sends hard requests straight on.
@@ -114,24 +120,15 @@ func TestPreScore(t *testing.T) {
 		}
 		f("prove the theorem 17", "direct", "pre_score", 1)
 		f("hello 17", "light", "", 1)
+		s.Learned["support"].Gate.Bounds = score.Unbounded()
+		f("prove the theorem 17", "light", "agree", 2)
 	})
 }
 
-// gateUnsure is a pre-score that sees some gain on prompt, and not much.
-func gateUnsure(t *testing.T, prompt string) *score.Gate {
-	t.Helper()
-	var rows []score.Row
-	for i := range 3000 {
-		row := score.Row{Light: 1, Escalation: 1, Input: score.Input{Prompt: prompt, Light: &answer.Answer{}}}
-		if i%3 == 0 {
-			row.Light = 0
-		}
-		rows = append(rows, row)
-	}
-	g := score.TrainGate(rows, 1)
-	if gain, _ := g.Score(&score.Input{Prompt: prompt}, nil); gain < gainUncertain || gain >= gainStraight {
-		t.Fatalf("the gain is %g", gain)
-	}
+// gateUnsure is a pre-score that cannot tell of any request what is gained.
+func gateUnsure() *score.Gate {
+	g := score.TrainGate(nil, 1)
+	g.Bounds = score.Bounds{Uncertain: -1, Straight: 2}
 	return g
 }
 
@@ -139,7 +136,7 @@ func gateUnsure(t *testing.T, prompt string) *score.Gate {
 // and cuts the loser off.
 func TestParallel(t *testing.T) {
 	s := compiled(t, "    stream: parallel\n")
-	s.Learned = map[string]*Learned{"support": {Gate: gateUnsure(t, "hello")}}
+	s.Learned = map[string]*Learned{"support": {Gate: gateUnsure()}}
 	f := func(light reply, path, reason string, rows ...string) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {

@@ -95,7 +95,7 @@ func randomWorlds(t *testing.T) []world {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "support.score")
 	hash := trained(t, file)
-	unsure := gateUnsure(t, "hello")
+	unsure := gateUnsure()
 	converse := []wire.Operation{wire.OpConverse, wire.OpConverseStream}
 	all := []wire.Operation{wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpInvokeStream}
 	var worlds []world

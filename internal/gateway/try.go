@@ -6,6 +6,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -51,14 +52,14 @@ func (l *Line) planPartner(c *call) {
 // pre-score every answer is uncertain.
 func (c *call) wantsPartner() bool {
 	to := c.plan.Cascade
-	return to.Mode == "enforce" || to.Settings.PartnerWhen != "uncertain" || c.prior != likelyLight
+	return to.Mode == "enforce" || to.Settings.PartnerWhen != "uncertain" || c.prior != score.LightBand
 }
 
 // startsEarly reports whether the escalation leg is asked at once: for streams,
 // when the pre-score cannot tell. Without a pre-score it never is, because an
 // escalation call beside every light one costs more than it saves.
 func (c *call) startsEarly() bool {
-	return c.facts.Stream && c.plan.Cascade.Settings.Stream == "parallel" && c.prior == uncertain
+	return c.facts.Stream && c.plan.Cascade.Settings.Stream == "parallel" && c.prior == score.UncertainBand
 }
 
 // try runs the light leg, the partner beside it, and the escalation leg when

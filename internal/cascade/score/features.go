@@ -17,6 +17,7 @@ import (
 // Input is what is known of one request when its light answer is judged.
 type Input struct {
 	Prompt  string         // all text of the request
+	Bytes   int            // length of that text, for gates, where Prompt may be missing; 0 is that of Prompt
 	Route   string         // what kind of request it is: cascade, tenant, hash of system prompt and tools; may be ""
 	Light   *answer.Answer // the light answer
 	Partner *answer.Answer // the second opinion, nil without one
@@ -70,7 +71,7 @@ const scanned = 8 << 10
 func dense(in *Input, x *[denseCount]float32) {
 	*x = [denseCount]float32{}
 	requestFeatures(in.Prompt[:min(len(in.Prompt), scanned)], x)
-	x[fPromptLength] = logOf(len(in.Prompt))
+	x[fPromptLength] = logOf(max(len(in.Prompt), in.Bytes))
 	if in.Light == nil {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 // it. The same model gives the same bytes.
 const (
 	fileMagic   = "SLSCOR"
-	fileVersion = 1
+	fileVersion = 2
 	kindModel   = 'm'
 	kindGate    = 'g'
 )
@@ -52,7 +52,7 @@ func DecodeModel(data []byte) (*Model, error) {
 func (g *Gate) Encode() []byte {
 	w := newWriter(kindGate)
 	w.linear(&g.line)
-	w.put(g.mean, uint32(len(g.routes)), g.routes)
+	w.put(g.mean, uint32(len(g.routes)), g.routes, g.Bounds)
 	return w.seal()
 }
 
@@ -63,6 +63,10 @@ func DecodeGate(data []byte) (*Gate, error) {
 	r.get(&g.mean)
 	g.routes = make([]route, r.count(binary.Size(route{})))
 	r.get(g.routes)
+	r.get(&g.Bounds)
+	if r.err == nil && !g.sound() {
+		r.err = fmt.Errorf("%w: bounds %g and %g", ErrFile, g.Uncertain, g.Straight)
+	}
 	return g, r.done()
 }
 
@@ -119,8 +123,11 @@ func newReader(data []byte, kind byte) *reader {
 		return &reader{err: fmt.Errorf("%w: %d bytes", ErrFile, len(data))}
 	}
 	body, sum := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
-	if string(body[:len(fileMagic)]) != fileMagic || body[len(fileMagic)] != kind || body[head-1] != fileVersion {
-		return &reader{err: fmt.Errorf("%w: head %q, want %s%c version %d", ErrFile, body[:head], fileMagic, kind, fileVersion)}
+	if string(body[:len(fileMagic)]) != fileMagic || body[len(fileMagic)] != kind {
+		return &reader{err: fmt.Errorf("%w: head %q, want %s%c", ErrFile, body[:head], fileMagic, kind)}
+	}
+	if version := body[head-1]; version != fileVersion {
+		return &reader{err: fmt.Errorf("%w: version %d, this program reads version %d: train it again", ErrFile, version, fileVersion)}
 	}
 	if want := sha256.Sum256(body); !bytes.Equal(sum, want[:]) {
 		return &reader{err: fmt.Errorf("%w: the checksum does not match", ErrFile)}

@@ -1,8 +1,6 @@
 package score
 
-import (
-	"slices"
-)
+import "slices"
 
 // Gate estimates, before any call, what escalating would gain: the chance that
 // the escalation model is right where the light one is wrong, less the reverse.
@@ -12,6 +10,10 @@ import (
 // so the mean gain of each known route is a feature. Train or read it. It is
 // safe for concurrent use.
 type Gate struct {
+	// Bounds say what a score means; TrainGate leaves them unbounded, and they are
+	// set before the gate is in use.
+	Bounds
+
 	line   Linear
 	mean   float32
 	routes []route // ascending by key
@@ -30,9 +32,10 @@ const pull = 20
 // goes further fits noise.
 var wordDescent = descent{epochs: 6, rate: 0.005, l2: 0.02, buckets: 1 << 16}
 
-// TrainGate fits a gate; only prompt and route of the inputs are read.
+// TrainGate fits a gate without bounds; only prompt, length and route of the
+// inputs are read.
 func TrainGate(rows []Row, seed uint64) *Gate {
-	g := &Gate{}
+	g := &Gate{Bounds: Unbounded()}
 	sums := map[uint32][2]float64{}
 	var gain, total float64
 	for i := range rows {
@@ -73,7 +76,7 @@ const gateCount = denseCount - fPromptLength + 1
 
 func gateFeatures(in *Input, routeGain float32, x *[gateCount]float32) {
 	var d [denseCount]float32
-	dense(&Input{Prompt: in.Prompt}, &d)
+	dense(&Input{Prompt: in.Prompt, Bytes: in.Bytes}, &d)
 	copy(x[:], d[fPromptLength:])
 	x[gateCount-1] = float32(logit(min(max(float64(routeGain), 1e-4), 1-1e-4)))
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
@@ -104,9 +105,16 @@ func TestModelLearnsAndTravels(t *testing.T) {
 func TestGateLearnsGain(t *testing.T) {
 	rows := madeRows(300)
 	g := TrainGate(rows, 7)
+	if g.Bounds != Unbounded() {
+		t.Errorf("bounds %v before anybody found them", g.Bounds)
+	}
+	g.Bounds = Bounds{0.1, 0.7}
 	back, err := DecodeGate(g.Encode())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if back.Bounds != g.Bounds {
+		t.Errorf("bounds %v", back.Bounds)
 	}
 	hard, buffer := back.Score(&rows[0].Input, nil)
 	easy, _ := back.Score(&rows[1].Input, buffer)
@@ -136,10 +144,45 @@ func TestDecodeRefuses(t *testing.T) {
 	if _, err := DecodeGate(model); !errors.Is(err, ErrFile) {
 		t.Errorf("a model as a gate: %v", err)
 	}
+	g := func(what string, bounds Bounds) {
+		t.Helper()
+		gate := TrainGate(nil, 1)
+		gate.Bounds = bounds
+		if _, err := DecodeGate(gate.Encode()); !errors.Is(err, ErrFile) {
+			t.Errorf("%s: %v, want ErrFile", what, err)
+		}
+	}
+	g("bounds in the wrong order", Bounds{0.5, 0.4})
+	g("no number", Bounds{math.NaN(), 1})
+	w := &writer{}
+	w.Write(gate[:len(gate)-32])
+	w.Bytes()[len(fileMagic)+1] = 1
+	if _, err := DecodeGate(w.seal()); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "version 1") {
+		t.Errorf("a file of the version before: %v", err)
+	}
+}
+
+// TestBand cuts a scale in three, and knows nothing where no bound was found.
+func TestBand(t *testing.T) {
+	f := func(b Bounds, score float64, want Band) {
+		t.Helper()
+		if got := b.Band(score); got != want {
+			t.Errorf("%v of %v: %v, want %v", score, b, got, want)
+		}
+	}
+	both := Bounds{0.2, 0.6}
+	f(both, 0.1, LightBand)
+	f(both, 0.2, UncertainBand)
+	f(both, 0.6, StraightBand)
+	f(Unbounded(), 1, NoBand)
+	f(Bounds{math.Inf(-1), 0.6}, 0.5, NoBand)
+	f(Bounds{math.Inf(-1), 0.6}, 0.6, StraightBand)
+	f(Bounds{0.2, math.Inf(1)}, 1, UncertainBand)
 }
 
 func FuzzDecode(f *testing.F) {
 	f.Add(TrainModel(madeRows(20), 1).Encode(), true)
+	f.Add(TrainGate(madeRows(20), 1).Encode(), true)
 	f.Add([]byte(fileMagic), false)
 	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
 		if sealed && len(data) > 32 {
@@ -152,7 +195,10 @@ func FuzzDecode(f *testing.F) {
 			m.Score(&in)
 		}
 		if g, err := DecodeGate(data); err == nil {
-			g.Score(&in, nil)
+			gain, _ := g.Score(&in, nil)
+			if g.Uncertain > g.Straight || g.Band(g.Straight) != StraightBand {
+				t.Errorf("gain %v between bounds %v", gain, g.Bounds)
+			}
 		}
 	})
 }

@@ -1,0 +1,215 @@
+package train
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// Example is a labelled pair as a gate is trained on it.
+type Example struct {
+	score.Row
+	Escalated bool       // what its light answer is by the checks of the cascade
+	LightCost money.Pico // of the light and the partner call together
+	FullCost  money.Pico // of the escalation call
+}
+
+func (e *Example) weight() float64 {
+	if e.Weight == 0 {
+		return 1
+	}
+	return e.Weight
+}
+
+// Target is what the cascade is to keep.
+type Target struct {
+	MaxLoss float64 // mean loss of quality per request, 0 to 1
+	Delta   float64 // chance that a bound is wrong about that
+}
+
+// GateReport says what a gate is worth, by scores of gates that had not seen the
+// request (score.CrossGate).
+type GateReport struct {
+	N         int
+	APGR      float64 // score.APGR; NaN where light and escalation model are equally good
+	Low, High float64 // its 95 % bootstrap interval
+	// Shares is the part of the requests in each score.Band, by weight.
+	Shares [score.StraightBand + 1]float64
+}
+
+const (
+	folds = 5
+
+	// leastStraight is how many requests have to lie above Straight: fewer may all
+	// have been escalated by chance.
+	leastStraight = 20
+
+	// sure is by how many standard errors it has to pay to go straight: one in ten
+	// sums comes out that high by chance.
+	sure = 1.28
+
+	// lightPart is the part of the target that serving below Uncertain may use up.
+	// The rest is for the answers that agree and are worse all the same.
+	lightPart = 0.5
+
+	// lightSteps is in how many steps Uncertain is looked for.
+	lightSteps = 50
+)
+
+// Gate fits a gate to examples in the order of time and finds its bounds. It
+// fails with *TooFewError.
+func Gate(examples []Example, t Target, seed uint64) (*score.Gate, *GateReport, error) {
+	if len(examples) < least {
+		return nil, nil, &TooFewError{len(examples)}
+	}
+	rows := make([]score.Row, len(examples))
+	light, escalation := make([]float64, len(rows)), make([]float64, len(rows))
+	for i := range examples {
+		rows[i] = examples[i].Row
+		light[i], escalation[i] = rows[i].Light, rows[i].Escalation
+	}
+	scores := score.CrossGate(rows, folds, seed)
+	gate := score.TrainGate(rows, seed)
+	gate.Bounds = findBounds(examples, scores, t)
+	r := &GateReport{N: len(rows), APGR: score.APGR(scores, light, escalation)}
+	if !math.IsNaN(r.APGR) {
+		r.Low, r.High = score.APGRInterval(scores, light, escalation, seed)
+	}
+	var total float64
+	for i := range examples {
+		r.Shares[gate.Band(scores[i])] += examples[i].weight()
+		total += examples[i].weight()
+	}
+	for i := range r.Shares {
+		r.Shares[i] /= total
+	}
+	return gate, r, nil
+}
+
+func findBounds(examples []Example, scores []float64, t Target) score.Bounds {
+	levels := levelsOf(scores)
+	b := score.Bounds{Uncertain: uncertain(examples, levels, t), Straight: straight(examples, levels)}
+	b.Uncertain = min(b.Uncertain, b.Straight)
+	return b
+}
+
+// level is the examples of one score.
+type level struct {
+	score float64
+	at    []int // into the examples
+}
+
+// levelsOf returns the scores in ascending order.
+func levelsOf(scores []float64) []level {
+	order := make([]int, len(scores))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[a], scores[b]) })
+	var levels []level
+	for _, i := range order {
+		if n := len(levels); n == 0 || levels[n-1].score != scores[i] {
+			levels = append(levels, level{score: scores[i]})
+		}
+		last := &levels[len(levels)-1]
+		last.at = append(last.at, i)
+	}
+	return levels
+}
+
+// boundBelow lies in the middle between a level and the one below it, because
+// the gate that serves scores a little otherwise than those of the folds. Below
+// the lowest and above the highest level it is the end of the scale.
+func boundBelow(levels []level, i int) float64 {
+	switch i {
+	case 0:
+		return -1
+	case len(levels):
+		return 1
+	}
+	return (levels[i-1].score + levels[i].score) / 2
+}
+
+// straight is the bound from which on asking the escalation model at once saves
+// the most: the light calls are spared, the light answers that would have been
+// served are lost. At each score above the bound the cascade then costs at least
+// as much as the escalation call, as far as costs that only rise with the score can
+// tell. +Inf where that saves nothing, or so little that it may be chance. No
+// quality is lost.
+func straight(examples []Example, levels []level) float64 {
+	var saved, squares, most float64
+	above, bound := 0, math.Inf(1)
+	for i := len(levels) - 1; i >= 0; i-- {
+		for _, k := range levels[i].at {
+			e := &examples[k]
+			spared := float64(e.LightCost)
+			if !e.Escalated {
+				spared -= float64(e.FullCost)
+			}
+			saved += e.weight() * spared
+			squares += e.weight() * spared * e.weight() * spared
+		}
+		above += len(levels[i].at)
+		n := float64(above)
+		chance := sure * math.Sqrt(max(squares-saved*saved/n, 0)) // of a sum of n
+		if above >= leastStraight && saved >= most && saved >= chance {
+			most, bound = saved, boundBelow(levels, i)
+		}
+	}
+	return bound
+}
+
+// uncertain is the highest bound below which the light model may answer alone:
+// the loss of quality that this adds to the mean of all requests is proven to be
+// at most a part of the target. The bounds that are tried stand in a fixed order
+// from low to high, and the first that fails ends the walk, so that the chance of a
+// bound that loses more is at most Delta. -Inf where none is proven.
+func uncertain(examples []Example, levels []level, t Target) float64 {
+	s := newSample(examples)
+	bound := math.Inf(-1)
+	taken, next := 0, 1
+	for i := range levels {
+		for _, k := range levels[i].at {
+			s.serve(k)
+		}
+		taken += len(levels[i].at)
+		if taken*lightSteps < next*len(examples) {
+			continue
+		}
+		next = taken*lightSteps/len(examples) + 1
+		if certify.PValue(s.losses, lightPart*t.MaxLoss, s.largest) > t.Delta {
+			break
+		}
+		bound = boundBelow(levels, i+1)
+	}
+	return bound
+}
+
+// sample is the loss that each request adds to the mean, 0 until the light model
+// serves it, in the order of time.
+type sample struct {
+	examples []Example
+	losses   []float64
+	mean     float64 // weight
+	largest  float64 // loss that there can be
+}
+
+func newSample(examples []Example) *sample {
+	s := &sample{examples: examples, losses: make([]float64, len(examples))}
+	var most float64
+	for i := range examples {
+		s.mean += examples[i].weight() / float64(len(examples))
+		most = max(most, examples[i].weight())
+	}
+	s.largest = most / s.mean
+	return s
+}
+
+func (s *sample) serve(i int) {
+	e := &s.examples[i]
+	s.losses[i] = e.weight() / s.mean * (e.Escalation - e.Light)
+}
