@@ -178,17 +178,35 @@ func lookUp(tb testing.TB) string {
 }
 
 // freePort finds a port below the range that the system gives to clients, so
-// that no dialler takes it, with the cluster's second port free as well.
+// that no dialler takes it, with the cluster's second port free as well. It is
+// this test's until the test ends: while a server is down nobody else may get
+// its port, or those who wait for it would write into another test's books.
 func freePort(tb testing.TB) int {
 	tb.Helper()
 	for range 100 {
 		port := 12000 + rand.IntN(10000)
-		if free(port) && free(port+10000) {
+		if claim(tb, port) && free(port) && free(port+10000) {
 			return port
 		}
 	}
 	tb.Fatal("no free port")
 	return 0
+}
+
+// claim locks a port among all tests of the machine.
+func claim(tb testing.TB, port int) bool {
+	tb.Helper()
+	dir := filepath.Join(os.TempDir(), "redistest-ports")
+	err := os.MkdirAll(dir, 0o700)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = f.Close() })
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
 
 func free(port int) bool {
