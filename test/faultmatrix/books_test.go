@@ -373,7 +373,8 @@ func (w *world) equal(within time.Duration) *view {
 			}
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("the books are not equal after %v: %v\n%s\n%s", within, err, strings.Join(found, "\n"), w.logs())
+			audited, _ := w.gates[0].audited("verify")
+			w.t.Fatalf("the books are not equal after %v: %v\n%s\nverify: %s\n%s", within, err, strings.Join(found, "\n"), audited, w.logs())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
