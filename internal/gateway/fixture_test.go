@@ -208,18 +208,19 @@ func (u *scripted) Attempt(ctx context.Context, r *engine.Request) (*engine.Resp
 	return res, nil
 }
 
-// wait sleeps, or forever, unless ctx ends first.
+// wait sleeps, or forever, unless ctx ends first. A select on a timer's channel
+// would do, but in a bubble under the race detector it crashes Go 1.26 now and
+// then.
 func (u *scripted) wait(ctx context.Context, r *engine.Request, d time.Duration, forever bool) error {
-	var passed <-chan time.Time
+	passed := ctx
 	if !forever {
-		passed = time.After(d)
+		var cancel context.CancelFunc
+		passed, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
 	}
-	select {
-	case <-passed:
-		if ctx.Err() == nil {
-			return nil
-		}
-	case <-ctx.Done():
+	<-passed.Done()
+	if ctx.Err() == nil {
+		return nil
 	}
 	u.mu.Lock()
 	u.closed = append(u.closed, r.Model)

@@ -47,6 +47,7 @@ func TestGuardStopsPrecautions(t *testing.T) {
 		b := newBench(s, nil)
 		f := func(path, reason string) {
 			t.Helper()
+			synctest.Wait() // until nobody reads the script any more
 			b.upstream.script = byModel(now, partner, strong)
 			if got := b.do(b.ask(t.Context(), wire.OpConverse, hello)); got.path != path || got.reason != reason {
 				t.Errorf("%s %q, want %s %q", got.path, got.reason, path, reason)
