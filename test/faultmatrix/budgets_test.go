@@ -133,36 +133,22 @@ func (w *world) storm(n int) map[int]int {
 // three budgets through four gateways.
 func TestRow16LastDollar(t *testing.T) {
 	var y tally
-	var runs atomic.Int64
 	var early atomic.Int64
-	most := int64(max(2, share(10)))
-	t.Run("workers", func(t *testing.T) {
-		for i := range workers {
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
-				t.Parallel()
-				s, r := startStandIn(t), redistest.NewServer(t)
-				for seed := runs.Add(1); seed <= most && !t.Failed(); seed = runs.Add(1) {
-					t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
-						began := time.Now()
-						r.CLI("flushall")
-						w := newWorld(t, uint64(seed), s, r.URL())
-						w.budgeted("0.25", "0.2", "0.12")
-						w.run(4)
-						got := w.storm(1000)
-						if got[200] == 0 || got[400] == 0 || got[200]+got[400] != 1000 {
-							t.Errorf("answers %v", got)
-						}
-						left := w.within()
-						for old := early.Load(); left > old && !early.CompareAndSwap(old, left); old = early.Load() {
-						}
-						o := w.prove()
-						w.within()
-						w.released()
-						y.done(o, time.Since(began))
-					})
-				}
-			})
+	sideBySide(t, max(2, share(10)), func(w *world, _ int64, _ *redistest.Server) {
+		began := time.Now()
+		w.budgeted("0.25", "0.2", "0.12")
+		w.run(4)
+		got := w.storm(1000)
+		if got[200] == 0 || got[400] == 0 || got[200]+got[400] != 1000 {
+			w.t.Errorf("answers %v", got)
 		}
+		left := w.within()
+		for old := early.Load(); left > old && !early.CompareAndSwap(old, left); old = early.Load() {
+		}
+		o := w.prove()
+		w.within()
+		w.released()
+		y.done(o, time.Since(began))
 	})
 	t.Logf("row 16: largest rest of the tightest budget %.4f dollars; %s", float64(early.Load())/1e9, &y)
 }
@@ -171,38 +157,24 @@ func TestRow16LastDollar(t *testing.T) {
 // request line and at random, while others spend on.
 func TestRow17LeaseHolderDies(t *testing.T) {
 	var y tally
-	var runs atomic.Int64
-	most := int64(max(4, share(20)))
-	t.Run("workers", func(t *testing.T) {
-		for i := range workers {
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
-				t.Parallel()
-				s, r := startStandIn(t), redistest.NewServer(t)
-				for seed := runs.Add(1); seed <= most && !t.Failed(); seed = runs.Add(1) {
-					t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
-						began := time.Now()
-						r.CLI("flushall")
-						w := newWorld(t, uint64(seed), s, r.URL())
-						w.budgeted("0.25", "0.2", "0.12")
-						w.gate()
-						w.gate()
-						for range 3 {
-							w.killRound(&y)
-							w.within()
-						}
-						for _, g := range w.gates {
-							g.start("")
-						}
-						w.storm(600)
-						w.within()
-						o := w.prove()
-						w.within()
-						w.released()
-						y.done(o, time.Since(began))
-					})
-				}
-			})
+	sideBySide(t, max(4, share(20)), func(w *world, _ int64, _ *redistest.Server) {
+		began := time.Now()
+		w.budgeted("0.25", "0.2", "0.12")
+		w.gate()
+		w.gate()
+		for range 3 {
+			w.killRound(&y)
+			w.within()
 		}
+		for _, g := range w.gates {
+			g.start("")
+		}
+		w.storm(600)
+		w.within()
+		o := w.prove()
+		w.within()
+		w.released()
+		y.done(o, time.Since(began))
 	})
 	t.Logf("row 17: %s", &y)
 }

@@ -1,8 +1,6 @@
 package faultmatrix
 
 import (
-	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,29 +13,15 @@ import (
 // all that it has.
 func TestRow15Copies(t *testing.T) {
 	var y tally
-	var runs atomic.Int64
-	most := int64(max(4, share(20)))
-	t.Run("workers", func(t *testing.T) {
-		for i := range workers {
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
-				t.Parallel()
-				s, r := startStandIn(t), redistest.NewServer(t)
-				for seed := runs.Add(1); seed <= most && !t.Failed(); seed = runs.Add(1) {
-					t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
-						began := time.Now()
-						r.CLI("flushall")
-						w := newWorld(t, uint64(seed), s, r.URL())
-						if seed%2 == 0 {
-							w.budgeted("25", "20", "12")
-						}
-						w.copies(r, seed%3 == 0, &y)
-						w.healed(&y, began)
-						if seed%2 == 0 {
-							w.released()
-						}
-					})
-				}
-			})
+	sideBySide(t, max(4, share(20)), func(w *world, seed int64, r *redistest.Server) {
+		began := time.Now()
+		if seed%2 == 0 {
+			w.budgeted("25", "20", "12")
+		}
+		w.copies(r, seed%3 == 0, &y)
+		w.healed(&y, began)
+		if seed%2 == 0 {
+			w.released()
 		}
 	})
 	t.Logf("row 15: %s", &y)

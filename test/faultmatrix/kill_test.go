@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,6 +85,27 @@ var points = [...]string{
 
 // workers is how many cases run at once.
 const workers = 2
+
+// sideBySide runs cases of the seeds 1 to most, workers of them at a time. The
+// cases of a worker share a stand-in and a Redis, which is empty when one begins.
+func sideBySide(t *testing.T, most int, one func(w *world, seed int64, r *redistest.Server)) {
+	t.Helper()
+	var runs atomic.Int64
+	t.Run("workers", func(t *testing.T) {
+		for i := range workers {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				s, r := startStandIn(t), redistest.NewServer(t)
+				for seed := runs.Add(1); seed <= int64(most) && !t.Failed(); seed = runs.Add(1) {
+					t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
+						r.CLI("flushall")
+						one(newWorld(t, uint64(seed), s, r.URL()), seed, r)
+					})
+				}
+			})
+		}
+	})
+}
 
 // TestRow1KillGateway kills gateways at every named point and restarts them on
 // the same data: 1 to 3 gateways per case, two rounds of kills each, then a
