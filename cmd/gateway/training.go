@@ -48,11 +48,12 @@ func (t *training) fit(log []labelled, o certify.Options) (*learned, error) {
 	if t.preScore == "" && t.score == "" {
 		return l, nil
 	}
-	l.n = int(t.share * float64(len(log)))
+	before, _ := certify.Split(log, t.share)
+	l.n = len(before)
 	earlier := make([]train.Labelled, l.n)
-	for i := range earlier {
-		earlier[i] = log[i].Labelled
-		l.until = log[i].Pair.Time
+	for i := range before {
+		earlier[i] = before[i].Labelled
+		l.until = before[i].Pair.Time
 	}
 	if t.preScore != "" {
 		gate, tells, err := train.Gate(train.Examples(earlier), train.Target{MaxLoss: o.MaxLoss, Delta: o.Delta}, seed)

@@ -150,7 +150,7 @@ func MinPairs(maxLoss, delta float64) int {
 
 // Split cuts a log in the order of time, the earlier share first: train there
 // and calibrate on the rest. It does not copy.
-func Split(log []Pair, share float64) (train, calibrate []Pair) {
+func Split[T any](log []T, share float64) (train, calibrate []T) {
 	cut := int(share * float64(len(log)))
 	return log[:cut], log[cut:]
 }

@@ -18,7 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/cascade/verdict"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -70,13 +69,6 @@ type Pair struct {
 	Escalation Leg  `json:"escalation"`
 
 	Content *Content `json:"content,omitempty"`
-}
-
-// Judged is what a judge model said in both orders of the answers.
-type Judged struct {
-	Model           string         `json:"model"`
-	LightFirst      verdict.Choice `json:"light_first"`
-	EscalationFirst verdict.Choice `json:"escalation_first"`
 }
 
 // Scored is a risk by a trained score.
