@@ -13,7 +13,7 @@ SPLITS ?= 5
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz bench tidy clean
+.PHONY: help run build test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,7 +62,7 @@ race:
 	$(GO) test -race $$($(GO) list ./... | grep -v /sluice/test)
 	$(GO) test -run TestImportsPointOneWay ./test
 
-bench: ## benchmarks beside the code, with allocations
+microbench: ## benchmarks beside the code, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 tidy:

@@ -47,7 +47,7 @@ func quickstart(ctx context.Context, out io.Writer) error {
 		return invalid{err}
 	}
 	printTour(out, cfg, key)
-	return serve(ctx, cfg, load)
+	return serve(ctx, cfg, load, "")
 }
 
 // demoConfig writes the quickstart's configuration beside its data, for the

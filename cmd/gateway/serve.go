@@ -38,13 +38,14 @@ func serveCommand() *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 	}
 	file := configFlag(cmd)
+	profile := cmd.Flags().String("pprof", "", "serve profiles at `ADDR`, a loopback address such as 127.0.0.1:6060")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(*file)
 		if err != nil {
 			return err
 		}
 		load := func() (*config.Config, error) { return readConfig(*file) }
-		return serve(cmd.Context(), cfg, load)
+		return serve(cmd.Context(), cfg, load, *profile)
 	}
 	return cmd
 }
@@ -72,11 +73,14 @@ type gate struct {
 }
 
 // serve runs the gateway until ctx ends, then drains. load reads the
-// configuration again.
-func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error)) error {
+// configuration again. Profiles are served at profile, "" for none.
+func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), profile string) error {
 	var closing closers
 	defer func() { closing.run(cfg.Timeouts.Drain) }()
 	g := &gate{log: newLog(os.Stderr), memory: &cascade.Memory{}}
+	if err := startProfile(profile, g.log, &closing); err != nil {
+		return err
+	}
 	if err := g.start(ctx, cfg, &closing); err != nil {
 		return err
 	}
