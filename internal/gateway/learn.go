@@ -13,9 +13,12 @@ import (
 // maxPrompt is how much text a pre-score looks at.
 const maxPrompt = 256 << 10
 
-// straight says why a request that neither a rule nor the mode sends to the
-// escalation model goes there all the same, "" when the light model is asked.
-func (l *Line) straight(c *call, to *router.Cascade) string {
+// direct says why a request that no rule sends to the escalation model goes
+// there all the same, "" when the light model is asked first.
+func (l *Line) direct(c *call, to *router.Cascade) string {
+	if to.Mode == "enforce" && !l.certified(c, to) {
+		return router.ReasonUncertified
+	}
 	now := c.req.Received
 	state := l.memory.Of(to.Name)
 	c.prior = c.preScore(to)

@@ -32,9 +32,11 @@ func (l *Line) route(c *call) (*router.Plan, *wire.Error) {
 	if t := c.caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max
 	}
-	in.Certified = func(cascade *router.Cascade) bool { return l.certified(c, cascade) }
-	in.Straight = func(cascade *router.Cascade) string { return l.straight(c, cascade) }
-	return c.snap.Router.Plan(&in)
+	match := c.snap.Router.Match(&in)
+	if match.Open() {
+		match.Direct = l.direct(c, match.Cascade)
+	}
+	return c.snap.Router.Legs(&in, match)
 }
 
 // planLegs makes the legs of a plan, the partner among them, and decides whether

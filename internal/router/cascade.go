@@ -60,26 +60,21 @@ func (r *Router) leg(role Role, name string) Leg {
 	return Leg{Role: role, Model: model, Spec: entry, Dialect: r.catalogue.dialect(entry, model)}
 }
 
-// straight says why a request goes straight to escalation, "" when the light
-// model may try. Rules come before the mode: they are what would decide in any
-// mode. A rule that fails counts as matched. What was learned comes last.
-func (c *Cascade) straight(v *view, plan *Plan) string {
+// direct says why a request goes directly to escalation, "" when neither rules
+// nor the mode send it there. Rules come before the mode: they would decide in
+// any mode. A rule that fails counts as matched.
+func (c *Cascade) direct(v *view, m *Match) string {
 	for i := range c.rules {
 		matched, err := c.rules[i].eval(v)
 		if err != nil {
-			plan.RuleErrors = append(plan.RuleErrors, RuleError{c.Name, c.rules[i].id, err})
+			m.RuleErrors = append(m.RuleErrors, RuleError{c.Name, c.rules[i].id, err})
 		}
 		if matched || err != nil {
 			return c.rules[i].id
 		}
 	}
-	switch {
-	case c.Mode == "observe":
+	if c.Mode == "observe" {
 		return ReasonObserve
-	case c.Mode == "enforce" && (v.in.Certified == nil || !v.in.Certified(c)):
-		return ReasonUncertified
-	case v.in.Straight != nil:
-		return v.in.Straight(c)
 	}
 	return ""
 }

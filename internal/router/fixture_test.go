@@ -67,3 +67,12 @@ func invoke(asked, dialect string) *Input {
 	in.Facts.Op, in.Facts.Dialect = wire.OpInvoke, wire.DialectNamed(dialect)
 	return in
 }
+
+// planOf plans as the line does for a cascade without a certificate.
+func planOf(r *Router, in *Input) (*Plan, *wire.Error) {
+	m := r.Match(in)
+	if m.Open() && m.Cascade.Mode == "enforce" {
+		m.Direct = ReasonUncertified
+	}
+	return r.Legs(in, m)
+}

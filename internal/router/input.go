@@ -22,13 +22,6 @@ type Input struct {
 	// MaxOutput is the tenant's cap in tokens, 0 without one.
 	MaxOutput int64
 	Now       time.Time
-	// Certified reports whether a cascade in the mode enforce has a certificate
-	// that holds; nil is that none has.
-	Certified func(*Cascade) bool
-	// Straight is asked when neither a rule nor the mode keeps a request from the
-	// light model. It gives the reason to ask the escalation model first, "" for
-	// none; nil never does.
-	Straight func(*Cascade) string
 }
 
 func isConverse(op wire.Operation) bool {

@@ -11,19 +11,19 @@ import (
 func TestLastResort(t *testing.T) {
 	c := &Cascade{Light: Leg{Role: RoleLight, Model: lite}, Escalation: Leg{Role: RoleEscalation, Model: sonnet}}
 	in := converse("auto")
-	f := func(light, escalation, straight, want string) {
+	f := func(light, escalation, direct, want string) {
 		t.Helper()
-		p := &Plan{Cascade: c}
-		p.skip(c.Light, verdict{reason: light})
-		p.skip(c.Escalation, verdict{reason: escalation})
+		p := &Plan{Match: Match{Cascade: c, Direct: direct}}
+		p.skip(c.Light, unfit{reason: light})
+		p.skip(c.Escalation, unfit{reason: escalation})
 		got := "denied"
-		if err := p.lastResort(in, light, escalation, straight); err == nil {
+		if err := p.lastResort(in, light, escalation); err == nil {
 			got = show(&Plan{Legs: p.Legs, Path: p.Path, Reason: p.Reason}, nil)
 		} else if err.Kind == wire.KindValidation {
 			got = "invalid"
 		}
 		if got != want {
-			t.Errorf("light %q, escalation %q, rule %q: got %q, want %q", light, escalation, straight, got, want)
+			t.Errorf("light %q, escalation %q, rule %q: got %q, want %q", light, escalation, direct, got, want)
 		}
 	}
 	const light, escalation = "light lite; light ", "escalation sonnet; direct "

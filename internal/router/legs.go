@@ -7,45 +7,47 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Plan decides what to try. The first cascade that matches wins; without one,
-// the model asked for is the only leg. Only the four inference operations
-// cascade: CountTokens counts for the model asked for, and an asynchronous job
-// has no answer that could be judged.
+// Match finds the cascade of a request: the first one that matches. Only the
+// four inference operations cascade: CountTokens counts for the model asked for,
+// and an asynchronous job has no answer that could be checked.
 //
-// It fails with access denied when the tenant may use no leg, and with a
-// validation error when an InvokeModel body fits no leg. The plan then has no
-// legs, but still its RuleErrors.
-func (r *Router) Plan(in *Input) (*Plan, *wire.Error) {
-	plan := &Plan{Path: Passthrough}
+// A match that fails counts as not matched: the request then keeps the model
+// that its caller named. A rule that fails counts as matched.
+func (r *Router) Match(in *Input) Match {
+	var m Match
 	if !cascades(in.Facts.Op) || len(r.cascades) == 0 {
-		return plan, r.passthrough(in, plan)
+		return m
 	}
 	v := &view{in: in}
-	c := r.match(v, plan)
-	if c == nil {
-		return plan, r.passthrough(in, plan)
-	}
-	plan.Cascade = c
-	return plan, r.cascade(in, plan, c.straight(v, plan))
-}
-
-func cascades(op wire.Operation) bool { return isConverse(op) || isInvoke(op) }
-
-// match finds the cascade of a request. A match that fails counts as not
-// matched: the request then keeps the model that its caller named.
-func (r *Router) match(v *view, plan *Plan) *Cascade {
 	for _, c := range r.cascades {
 		matched, err := c.match.eval(v)
 		if err != nil {
-			plan.RuleErrors = append(plan.RuleErrors, RuleError{c.Name, c.match.id, err})
-			continue
+			m.RuleErrors = append(m.RuleErrors, RuleError{c.Name, c.match.id, err})
 		}
-		if matched {
-			return c
+		if matched && err == nil {
+			m.Cascade = c
+			m.Direct = c.direct(v, &m)
+			break
 		}
 	}
-	return nil
+	return m
 }
+
+// Legs decides what to try. Without a cascade, the model asked for is the only
+// leg.
+//
+// It fails with access denied when the tenant may use no leg, and with a
+// validation error when an InvokeModel body fits no leg. The plan then has no
+// legs, but still its match.
+func (r *Router) Legs(in *Input, m Match) (*Plan, *wire.Error) {
+	plan := &Plan{Match: m, Path: Passthrough}
+	if m.Cascade == nil {
+		return plan, r.passthrough(in, plan)
+	}
+	return plan, r.cascade(in, plan)
+}
+
+func cascades(op wire.Operation) bool { return isConverse(op) || isInvoke(op) }
 
 func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 	leg := r.leg(RoleSole, in.Asked)
@@ -71,21 +73,20 @@ func denied(models ...string) *wire.Error {
 	return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s.", strings.Join(models, " or "))
 }
 
-// cascade puts the legs that can serve into the plan. straight is why the light
-// model is not asked first, "" when it is.
-func (r *Router) cascade(in *Input, plan *Plan, straight string) *wire.Error {
+// cascade puts the legs that can serve into the plan.
+func (r *Router) cascade(in *Input, plan *Plan) *wire.Error {
 	if !in.Allowed(in.Asked) {
 		return denied(in.Asked)
 	}
 	c := plan.Cascade
-	light := r.judge(in, c.Light)
-	escalation := r.judge(in, c.Escalation)
+	light := r.fit(in, c.Light)
+	escalation := r.fit(in, c.Escalation)
 	if light.reason == "" && c.foreignReasoning(in.Facts, c.Light) {
-		light = verdict{ReasonUnsupported, "reasoning"}
+		light = unfit{ReasonUnsupported, "reasoning"}
 	}
 	switch {
-	case straight != "":
-		plan.skip(c.Light, verdict{reason: straight})
+	case plan.Direct != "":
+		plan.skip(c.Light, unfit{reason: plan.Direct})
 	case light.reason != "":
 		plan.skip(c.Light, light)
 	default:
@@ -97,7 +98,7 @@ func (r *Router) cascade(in *Input, plan *Plan, straight string) *wire.Error {
 		plan.skip(c.Escalation, escalation)
 	}
 	if len(plan.Legs) == 0 {
-		return plan.lastResort(in, light.reason, escalation.reason, straight)
+		return plan.lastResort(in, light.reason, escalation.reason)
 	}
 	plan.Path, plan.Reason = Light, ""
 	if plan.Legs[0].Role == RoleEscalation {
@@ -109,12 +110,12 @@ func (r *Router) cascade(in *Input, plan *Plan, straight string) *wire.Error {
 
 // second adds the legs whose answers nobody gets: the partner of a checked
 // light leg, or the shadows of a cascade that observes, and the judge.
-func (r *Router) second(in *Input, plan *Plan, light verdict) {
+func (r *Router) second(in *Input, plan *Plan, light unfit) {
 	c := plan.Cascade
 	if c.Judged() && r.allowed(in, c.Judge.Model) {
 		plan.Judge = &c.Judge
 	}
-	partnered := c.Partner.Model != "" && r.judge(in, c.Partner).reason == "" && !c.foreignReasoning(in.Facts, c.Partner)
+	partnered := c.Partner.Model != "" && r.fit(in, c.Partner).reason == "" && !c.foreignReasoning(in.Facts, c.Partner)
 	switch {
 	case c.Checks() && len(plan.Legs) == 2 && partnered:
 		plan.Partner = &c.Partner
@@ -126,27 +127,27 @@ func (r *Router) second(in *Input, plan *Plan, light verdict) {
 	}
 }
 
-func (p *Plan) skip(leg Leg, v verdict) {
+func (p *Plan) skip(leg Leg, v unfit) {
 	p.Skipped = append(p.Skipped, Skip{leg.Model, v.reason, v.need})
 }
 
-// verdict is why a leg cannot serve; the zero value is that it can.
-type verdict struct{ reason, need string }
+// unfit is why a leg cannot serve; the zero value is that it can.
+type unfit struct{ reason, need string }
 
-// judge says whether a leg can serve a request. What the tenant may not use
+// fit says whether a leg can serve a request. What the tenant may not use
 // comes first, then what the body cannot be, then what the model cannot do.
-func (r *Router) judge(in *Input, leg Leg) verdict {
+func (r *Router) fit(in *Input, leg Leg) unfit {
 	if !r.allowed(in, leg.Model) {
-		return verdict{reason: ReasonDenied}
+		return unfit{reason: ReasonDenied}
 	}
 	f := in.Facts
 	if isInvoke(f.Op) && f.Dialect != nil && leg.Dialect != nil && !f.Fits(leg.Dialect) {
-		return verdict{reason: ReasonDialect}
+		return unfit{reason: ReasonDialect}
 	}
 	if need := leg.Spec.unmet(f, in.MaxOutput); need != "" {
-		return verdict{ReasonUnsupported, need}
+		return unfit{ReasonUnsupported, need}
 	}
-	return verdict{}
+	return unfit{}
 }
 
 // foreignReasoning is whether the conversation carries signed reasoning that
@@ -169,15 +170,15 @@ func family(model string) string {
 // stays out. A body that another leg fits goes there even past a rule, and
 // unsupported never leaves a request without a model: the catalogue may be
 // behind, and then Bedrock's own answer is the honest one.
-func (p *Plan) lastResort(in *Input, light, escalation, straight string) *wire.Error {
+func (p *Plan) lastResort(in *Input, light, escalation string) *wire.Error {
 	c := p.Cascade
 	switch {
-	case escalation == ReasonDenied && (straight != "" || light != ReasonUnsupported):
+	case escalation == ReasonDenied && (p.Direct != "" || light != ReasonUnsupported):
 		return denied(refused(c, light)...)
 	case light == "", light == ReasonUnsupported && escalation != ReasonUnsupported:
 		p.serve(c.Light, Light, escalation)
 	case escalation == ReasonUnsupported:
-		p.serve(c.Escalation, Direct, cmp.Or(straight, escalation))
+		p.serve(c.Escalation, Direct, cmp.Or(p.Direct, escalation))
 	case light == ReasonDenied:
 		return denied(c.Light.Model)
 	default:

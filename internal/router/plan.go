@@ -63,9 +63,24 @@ type RuleError struct {
 	Err     error
 }
 
+// Match is the cascade of a request and what its rules and its mode decide.
+type Match struct {
+	Cascade *Cascade // nil without a match
+	// Direct is why the escalation model is asked first: a rule's id or a reason.
+	// It is "" when neither the rules nor the mode of the cascade decide. Whoever
+	// knows more may then set a reason, before it asks for the legs.
+	Direct string
+	// RuleErrors are the conditions that failed, for a metric.
+	RuleErrors []RuleError
+}
+
+// Open reports whether there is a cascade, and nothing yet keeps the request
+// from its light model.
+func (m *Match) Open() bool { return m.Cascade != nil && m.Direct == "" }
+
 // Plan is what will be tried, in order. It has at least one leg.
 type Plan struct {
-	Cascade *Cascade // nil without a match
+	Match
 	Legs    []Leg
 	Skipped []Skip
 	// Partner gives a second opinion on the light leg's answer, which is the
@@ -81,8 +96,13 @@ type Plan struct {
 	// the path Escalated.
 	Path   Path
 	Reason string
-	// RuleErrors are the conditions that failed, for a metric.
-	RuleErrors []RuleError
+}
+
+// Checked reports whether the answer of the first leg is looked at before the
+// caller gets it. stream is whether the caller asks for a stream.
+func (p *Plan) Checked(stream bool) bool {
+	checked := p.Cascade != nil && p.Cascade.Checks() && len(p.Legs) > 1 && p.Legs[0].Role == RoleLight
+	return checked && (!stream || p.Cascade.Settings.Stream != "pre_only")
 }
 
 // Unfit reports whether a model was left out because it cannot serve the request

@@ -61,7 +61,7 @@ func TestPlanConverse(t *testing.T) {
 		if edit != nil {
 			edit(in)
 		}
-		if got := show(r.Plan(in)); got != want {
+		if got := show(planOf(r, in)); got != want {
 			t.Errorf("%s\n got %s\nwant %s", name, got, want)
 		}
 	}
@@ -110,7 +110,7 @@ func TestPlanDenied(t *testing.T) {
 		in.Allowed = func(ids ...string) bool {
 			return !slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(deny, id) })
 		}
-		if got := show(r.Plan(in)); got != want {
+		if got := show(planOf(r, in)); got != want {
 			t.Errorf("%s\n got %s\nwant %s", name, got, want)
 		}
 	}
@@ -130,7 +130,7 @@ func TestPlanInvoke(t *testing.T) {
 		if edit != nil {
 			edit(in)
 		}
-		if got := show(r.Plan(in)); got != want {
+		if got := show(planOf(r, in)); got != want {
 			t.Errorf("%s, body %q\n got %s\nwant %s", asked, dialect, got, want)
 		}
 	}
@@ -154,12 +154,12 @@ func TestModes(t *testing.T) {
 		cfg := baseConfig()
 		cfg.Cascades[0].Mode = mode
 		r := mustCompile(t, cfg)
-		if got := show(r.Plan(converse("auto"))); got != want {
+		if got := show(planOf(r, converse("auto"))); got != want {
 			t.Errorf("mode %s\n got %s\nwant %s", mode, got, want)
 		}
 		long := converse("auto")
 		long.Facts.InputTokens = 30_001
-		if got := show(r.Plan(long)); got != "escalation sonnet; direct long; skipped lite=long" {
+		if got := show(planOf(r, long)); got != "escalation sonnet; direct long; skipped lite=long" {
 			t.Errorf("mode %s, with a rule: %s", mode, got)
 		}
 	}
@@ -175,7 +175,7 @@ func TestFirstMatchWins(t *testing.T) {
 	r := mustCompile(t, cfg)
 	f := func(asked, want string) {
 		t.Helper()
-		p, err := r.Plan(converse(asked))
+		p, err := planOf(r, converse(asked))
 		if err != nil || p.Cascade.Name != want {
 			t.Errorf("Plan(%s): cascade %+v, %v; want %s", asked, p.Cascade, err, want)
 		}
@@ -189,11 +189,11 @@ func TestFailingMatchKeepsTheModel(t *testing.T) {
 	cfg.Cascades[0].Match = `request.headers["x-team"] == "support"`
 	r := mustCompile(t, cfg)
 	in := converse("auto")
-	if got, want := show(r.Plan(in)), "sole sonnet; passthrough; failed support/match"; got != want {
+	if got, want := show(planOf(r, in)), "sole sonnet; passthrough; failed support/match"; got != want {
 		t.Errorf("without the header: got %s, want %s", got, want)
 	}
 	in.Header = wire.Header{{Name: "X-Team", Value: "support"}}
-	if got, want := show(r.Plan(in)), "light lite > escalation sonnet; light"; got != want {
+	if got, want := show(planOf(r, in)), "light lite > escalation sonnet; light"; got != want {
 		t.Errorf("with the header: got %s, want %s", got, want)
 	}
 }
@@ -202,7 +202,7 @@ func TestAliasesInCascades(t *testing.T) {
 	cfg := baseConfig()
 	cfg.Aliases["small"] = lite
 	cfg.Cascades[0].Light = "small"
-	p, err := mustCompile(t, cfg).Plan(converse("auto"))
+	p, err := planOf(mustCompile(t, cfg), converse("auto"))
 	if err != nil || p.Legs[0].Model != lite || p.Legs[0].Spec == nil {
 		t.Errorf("legs %+v, %v; want the model behind alias small, with its entry", p.Legs, err)
 	}
@@ -216,12 +216,12 @@ func TestOpaqueARN(t *testing.T) {
 	cfg.ModelMap = map[string]string{arn: sonnet}
 	r := mustCompile(t, cfg)
 	in := converse(arn)
-	p, err := r.Plan(in)
+	p, err := planOf(r, in)
 	if err != nil || p.Legs[0].Model != arn || p.Legs[0].Spec != r.Catalogue(sonnet) {
 		t.Errorf("plan %+v, %v; want the ARN itself with the entry of its model", p, err)
 	}
 	in.Allowed = func(ids ...string) bool { return !slices.Contains(ids, sonnet) }
-	if _, err := r.Plan(in); err == nil || err.Kind != wire.KindAccessDenied {
+	if _, err := planOf(r, in); err == nil || err.Kind != wire.KindAccessDenied {
 		t.Errorf("with its model denied: %v, want access denied", err)
 	}
 }
@@ -234,7 +234,7 @@ func TestForeignReasoning(t *testing.T) {
 		cfg.Models[0].Reasoning, cfg.Models[2].Reasoning = lightReasons, escalationReasons
 		in := converse("auto")
 		in.Facts.ReasoningHistory = true
-		if got := show(mustCompile(t, cfg).Plan(in)); got != want {
+		if got := show(planOf(mustCompile(t, cfg), in)); got != want {
 			t.Errorf("light %t, escalation %t %s\n got %s\nwant %s",
 				lightReasons, escalationReasons, escalation, got, want)
 		}

@@ -13,9 +13,9 @@ func TestSecondLegs(t *testing.T) {
 		cfg := baseConfig()
 		cfg.Cascades[0].Mode, cfg.Cascades[0].Partner = mode, haiku
 		in := converse("auto")
-		in.Certified = func(*Cascade) bool { return true }
 		edit(in)
-		plan, err := mustCompile(t, cfg).Plan(in)
+		r := mustCompile(t, cfg)
+		plan, err := r.Legs(in, r.Match(in)) // with a certificate that holds
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,17 +50,24 @@ func TestSecondLegs(t *testing.T) {
 	f("observe", "", nil, long)
 }
 
-// TestStraight has what was learned send a request straight on, after rules and
-// mode.
-func TestStraight(t *testing.T) {
+// TestDirect has what was learned send a request directly to escalation, where
+// neither rules nor mode have decided.
+func TestDirect(t *testing.T) {
 	r := mustCompile(t, baseConfig())
 	in := converse("auto")
-	in.Straight = func(*Cascade) string { return "session" }
-	if got := show(r.Plan(in)); got != "escalation sonnet; direct session; skipped lite=session" {
+	m := r.Match(in)
+	if !m.Open() {
+		t.Errorf("nothing keeps the request from the light model, but %q does", m.Direct)
+	}
+	m.Direct = "session"
+	if got := show(r.Legs(in, m)); got != "escalation sonnet; direct session; skipped lite=session" {
 		t.Error(got)
 	}
 	in.Facts.InputTokens = 30_001
-	if got := show(r.Plan(in)); got != "escalation sonnet; direct long; skipped lite=long" {
+	if m = r.Match(in); m.Open() {
+		t.Error("a rule matches, and the request is open")
+	}
+	if got := show(r.Legs(in, m)); got != "escalation sonnet; direct long; skipped lite=long" {
 		t.Error(got)
 	}
 }
