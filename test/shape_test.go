@@ -1,0 +1,174 @@
+package test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// limit is a bound on one measure of the code, and what is over it today with
+// the number that it may reach. Those numbers only fall.
+type limit struct {
+	what string
+	most int
+	over map[string]int
+}
+
+// The limits of the house. A package is named by its directory, a type, function
+// or struct by directory and name, and a file by its path.
+var (
+	filesPerPackage = limit{"files outside tests", 15, map[string]int{
+		"cmd/gateway": 24, "internal/gateway": 27, "internal/meter": 23,
+	}}
+	methodsPerType = limit{"methods", 30, map[string]int{
+		"internal/gateway.Line": 74, "internal/gateway.call": 31, "internal/meter.pump": 46,
+		"internal/meter/budget.root": 37, "internal/meter/journal.Journal": 33, "internal/meter/redis.Ledger": 43,
+	}}
+	fieldsPerStruct  = limit{"fields", 20, map[string]int{"internal/gateway.call": 32, "internal/gateway.leg": 28}}
+	linesPerFunction = limit{"lines in a function", 62, map[string]int{}}
+	linesPerFile     = limit{"lines in a file", 500, map[string]int{
+		"internal/meter/journal/journal_test.go": 652, "internal/meter/meter_test.go": 585, "internal/server/stream_test.go": 515,
+	}}
+	longLines = limit{"lines over 120 columns", 0, map[string]int{"code": 260, "tests": 701}}
+)
+
+// line are the packages whose structs are part of a request: fieldsPerStruct
+// holds there.
+var line = []string{"internal/gateway", "internal/leg", "internal/shadow"}
+
+const columns = 120
+
+// TestShape measures every Go file of the repository.
+func TestShape(t *testing.T) {
+	found := map[*limit]map[string]int{}
+	count := func(l *limit, name string, n int) {
+		if found[l] == nil {
+			found[l] = map[string]int{}
+		}
+		found[l][name] += n
+	}
+	root := harness.Root(t)
+	for _, file := range goFiles(t, root) {
+		measure(t, root, file, count)
+	}
+	for l, sizes := range found {
+		l.check(t, sizes)
+	}
+}
+
+func (l *limit) check(t *testing.T, sizes map[string]int) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		if n := sizes[name]; n > max(l.most, l.over[name]) {
+			t.Errorf("%s: %d %s, at most %d", name, n, l.what, max(l.most, l.over[name]))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.over)) {
+		if n := sizes[name]; n < l.over[name] {
+			t.Logf("%s: %d %s, the list of exceptions still has %d", name, n, l.what, l.over[name])
+		}
+	}
+}
+
+// goFiles lists the Go files of the repository by their paths below root.
+func goFiles(t *testing.T, root string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if base := entry.Name(); rel != "." && (strings.HasPrefix(base, ".") || base == "node_modules" || base == "bin") {
+				return filepath.SkipDir
+			}
+		} else if strings.HasSuffix(rel, ".go") {
+			files = append(files, filepath.ToSlash(rel))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// measure counts what one file adds to each limit. Tests are free in the number
+// and length of their functions.
+func measure(t *testing.T, root, file string, count func(l *limit, name string, n int)) {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := path.Dir(file)
+	count(&linesPerFile, file, bytes.Count(source, []byte("\n")))
+	if strings.HasSuffix(file, "_test.go") {
+		count(&longLines, "tests", tooLong(source))
+		return
+	}
+	count(&longLines, "code", tooLong(source))
+	count(&filesPerPackage, dir, 1)
+	positions := token.NewFileSet()
+	tree, err := parser.ParseFile(positions, file, source, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for node := range ast.Preorder(tree) {
+		switch n := node.(type) {
+		case *ast.FuncDecl:
+			name := dir + "." + receiver(n) + n.Name.Name
+			count(&linesPerFunction, name, positions.Position(n.End()).Line-positions.Position(n.Pos()).Line+1)
+			if n.Recv != nil {
+				count(&methodsPerType, dir+"."+strings.TrimSuffix(receiver(n), "."), 1)
+			}
+		case *ast.TypeSpec:
+			if fields, ok := n.Type.(*ast.StructType); ok && slices.Contains(line, dir) {
+				count(&fieldsPerStruct, dir+"."+n.Name.Name, fields.Fields.NumFields())
+			}
+		}
+	}
+}
+
+// tooLong counts the lines of a file that are longer than columns.
+func tooLong(source []byte) (n int) {
+	for text := range bytes.Lines(source) {
+		if utf8.RuneCount(bytes.TrimRight(text, "\n")) > columns {
+			n++
+		}
+	}
+	return n
+}
+
+// receiver is "Type." for a method, and "" for a function.
+func receiver(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return ""
+	}
+	of := f.Recv.List[0].Type
+	if star, ok := of.(*ast.StarExpr); ok {
+		of = star.X
+	}
+	switch generic := of.(type) {
+	case *ast.IndexExpr:
+		of = generic.X
+	case *ast.IndexListExpr:
+		of = generic.X
+	}
+	return of.(*ast.Ident).Name + "."
+}
