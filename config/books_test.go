@@ -13,11 +13,11 @@ import (
 // thousand is a price in dollars per thousand tokens.
 func thousand(t *testing.T, s string) money.Price {
 	t.Helper()
-	p, err := money.ParsePricePerThousand(s)
+	p, err := money.ParseDollars(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return money.Price(p) * 1000 // per million
 }
 
 // find returns the one row of the books for a model id.

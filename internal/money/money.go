@@ -4,7 +4,7 @@
 // for every price per token that Bedrock lists: the smallest, a cached or
 // batched Nova Micro token, is some thousands of pico-dollars. An int64 holds
 // 9.2 million dollars, far more than one call can cost; sums over many calls
-// use math/big (see Total). No float touches money.
+// use math/big (Total). No float touches money.
 package money
 
 import (
@@ -53,18 +53,25 @@ func Cost(n int64, p Price) Pico {
 // at least two: 1.50, 0.000000035.
 func (p Pico) String() string { return format(big.NewInt(int64(p))) }
 
+// decimals is how many decimals of a dollar a pico-dollar is.
+const decimals = 12
+
 // ParseDollars reads a decimal number of dollars ("5000", "0.00075") exactly.
 // It fails on more than twelve decimals, on exponents and on overflow.
 func ParseDollars(s string) (Pico, error) {
-	v, err := parseDecimal(s, 12)
-	return Pico(v), err
-}
-
-// ParsePricePerThousand reads dollars per thousand units, the unit of the
-// Bedrock price page, exactly. It fails on more than fifteen decimals.
-func ParsePricePerThousand(s string) (Price, error) {
-	v, err := parseDecimal(s, 15)
-	return Price(v), err
+	whole, frac, _ := strings.Cut(s, ".")
+	if len(frac) > decimals {
+		return 0, fmt.Errorf("%q has more than %d decimals", s, decimals)
+	}
+	digits := strings.TrimPrefix(whole, "-")
+	if digits == "" || strings.TrimLeft(digits+frac, "0123456789") != "" {
+		return 0, fmt.Errorf("%q is not a decimal number", s)
+	}
+	v, err := strconv.ParseInt(whole+frac+strings.Repeat("0", decimals-len(frac)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is out of range", s)
+	}
+	return Pico(v), nil
 }
 
 // Total is a sum of amounts that cannot overflow. The zero value is zero.
@@ -76,6 +83,9 @@ func (t *Total) Add(p Pico) { t.v.Add(&t.v, big.NewInt(int64(p))) }
 // AddTotal adds u.
 func (t *Total) AddTotal(u *Total) { t.v.Add(&t.v, &u.v) }
 
+// SubTotal takes u off; the sum may become negative.
+func (t *Total) SubTotal(u *Total) { t.v.Sub(&t.v, &u.v) }
+
 // Sign is -1, 0 or 1.
 func (t *Total) Sign() int { return t.v.Sign() }
 
@@ -85,33 +95,31 @@ func (t *Total) String() string { return format(&t.v) }
 // Pico returns the sum as an amount, and whether it fits.
 func (t *Total) Pico() (Pico, bool) { return Pico(t.v.Int64()), t.v.IsInt64() }
 
+// Rat returns the sum in pico-dollars, as a fraction that further exact
+// arithmetic can start from.
+func (t *Total) Rat() *big.Rat { return new(big.Rat).SetInt(&t.v) }
+
+// AddRat adds r pico-dollars, rounded half to even like Cost. It is for
+// amounts that come out of shares and means, which need not be whole.
+func (t *Total) AddRat(r *big.Rat) {
+	whole, rest := new(big.Int).DivMod(r.Num(), r.Denom(), new(big.Int))
+	half := rest.Lsh(rest, 1).Cmp(r.Denom())
+	if half > 0 || half == 0 && whole.Bit(0) == 1 {
+		whole.Add(whole, big.NewInt(1))
+	}
+	t.v.Add(&t.v, whole)
+}
+
 func format(v *big.Int) string {
 	digits := new(big.Int).Abs(v).String()
-	if len(digits) < 13 {
-		digits = strings.Repeat("0", 13-len(digits)) + digits
+	if short := decimals + 1 - len(digits); short > 0 {
+		digits = strings.Repeat("0", short) + digits
 	}
-	point := len(digits) - 12
+	point := len(digits) - decimals
 	whole, cents, rest := digits[:point], digits[point:point+2], digits[point+2:]
 	sign := ""
 	if v.Sign() < 0 {
 		sign = "-"
 	}
 	return sign + whole + "." + cents + strings.TrimRight(rest, "0")
-}
-
-// parseDecimal returns s scaled by ten to the power of scale.
-func parseDecimal(s string, scale int) (int64, error) {
-	whole, frac, _ := strings.Cut(s, ".")
-	if len(frac) > scale {
-		return 0, fmt.Errorf("%q has more than %d decimals", s, scale)
-	}
-	digits := strings.TrimPrefix(whole, "-")
-	if digits == "" || strings.TrimLeft(digits+frac, "0123456789") != "" {
-		return 0, fmt.Errorf("%q is not a decimal number", s)
-	}
-	v, err := strconv.ParseInt(whole+frac+strings.Repeat("0", scale-len(frac)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%q is out of range", s)
-	}
-	return v, nil
 }

@@ -13,11 +13,11 @@ func TestCost(t *testing.T) {
 		}
 	}
 	perThousand := func(s string) Price {
-		p, err := ParsePricePerThousand(s)
+		perUnit, err := ParseDollars(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p
+		return Price(perUnit) * 1000 // per million units
 	}
 	f(0, perThousand("0.003"), 0)
 	f(1, perThousand("0.003"), 3_000_000)         // $3 per million

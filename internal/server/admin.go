@@ -53,9 +53,6 @@ func NewAdmin(opts AdminOptions) (*Admin, error) {
 	}}, nil
 }
 
-// Addr is where the admin port listens.
-func (a *Admin) Addr() net.Addr { return a.ln.Addr() }
-
 // Serve serves until Shutdown, then returns nil.
 func (a *Admin) Serve() error {
 	if err := a.std.Serve(a.ln); !errors.Is(err, http.ErrServerClosed) {

@@ -479,7 +479,7 @@ func TestAdmin(t *testing.T) {
 	c := clients(t, nil)["h1"]
 	f := func(path, authorization string, status int, want string) {
 		t.Helper()
-		req, _ := http.NewRequest("GET", "http://"+a.Addr().String()+path, nil)
+		req, _ := http.NewRequest("GET", "http://"+a.ln.Addr().String()+path, nil)
 		if authorization != "" {
 			req.Header.Set("Authorization", authorization)
 		}

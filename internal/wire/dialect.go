@@ -89,15 +89,6 @@ func DialectNamed(name string) *Dialect {
 	return nil
 }
 
-// DialectNames returns the names of all dialects, for messages and checks.
-func DialectNames() []string {
-	names := make([]string, len(dialects))
-	for i, d := range dialects {
-		names[i] = d.Name
-	}
-	return names
-}
-
 // trait is a member at the top of a body that gives its family away.
 type trait = uint8
 

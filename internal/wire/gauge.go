@@ -155,8 +155,8 @@ func answerTreeOf(op Operation) *jsonscan.Tree {
 	return invokeAnswerTree
 }
 
-// gauge gathers what one answer reports in its several places.
-type gauge struct {
+// usageReader gathers what one answer reports in its several places.
+type usageReader struct {
 	answer       Usage // from the family's own members
 	answerWrite  Count // all cache writes, whatever their lifetime
 	metrics      Usage // from headers or invocationMetrics, which win
@@ -175,7 +175,7 @@ type gauge struct {
 
 // read takes in one JSON text. A text that is broken off gives what it gave
 // until there.
-func (g *gauge) read(t *jsonscan.Tree, body []byte) {
+func (g *usageReader) read(t *jsonscan.Tree, body []byte) {
 	var w jsonscan.Walker
 	w.AllowDuplicates = true
 	w.Reset(t, body)
@@ -196,7 +196,7 @@ func (g *gauge) read(t *jsonscan.Tree, body []byte) {
 	}
 }
 
-func (g *gauge) takeNumber(r role, n Count) {
+func (g *usageReader) takeNumber(r role, n Count) {
 	if r >= gotGuardrail {
 		g.answer.GuardrailUnits[r-gotGuardrail] += n.N
 		return
@@ -235,7 +235,7 @@ func (g *gauge) takeNumber(r role, n Count) {
 	}
 }
 
-func (g *gauge) takeWord(r role, word string) {
+func (g *usageReader) takeWord(r role, word string) {
 	switch r {
 	case gotStop:
 		g.answer.StopReason, g.stopped = word, true
@@ -251,7 +251,7 @@ func (g *gauge) takeWord(r role, word string) {
 }
 
 // takeDetail begins or ends one entry of cacheDetails.
-func (g *gauge) takeDetail(m jsonscan.Match) {
+func (g *usageReader) takeDetail(m jsonscan.Match) {
 	if m.Kind == jsonscan.EndObject && g.detail.tokens.Known {
 		to := &g.answer.CacheWrite5m
 		if g.detail.hour {
@@ -263,7 +263,7 @@ func (g *gauge) takeDetail(m jsonscan.Match) {
 }
 
 // usage joins what was gathered: the metrics win over the family's members.
-func (g *gauge) usage() Usage {
+func (g *usageReader) usage() Usage {
 	u := g.answer
 	if g.withCached.Known && !u.Input.Known {
 		u.Input = Known(max(0, g.withCached.N-g.cached.N))

@@ -69,14 +69,14 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes:
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
-		var g gauge
+		var g usageReader
 		g.read(answerTreeOf(op), body)
 		g.answer.Input, g.answer.Output = Known(0), Known(0)
 		return g.usage()
 	case OpStartAsyncInvoke:
 		return Usage{} // billed per image or second, which no answer tells
 	}
-	var g gauge
+	var g usageReader
 	g.read(answerTreeOf(op), body)
 	g.stopped = true
 	if op == OpInvoke {
@@ -99,7 +99,7 @@ func (u *Usage) settle(d *Dialect) {
 	}
 }
 
-func (g *gauge) readHeaders(h Header) {
+func (g *usageReader) readHeaders(h Header) {
 	for _, f := range [...]struct {
 		name string
 		to   *Count
@@ -151,7 +151,7 @@ func wholeNumber(b []byte) Count {
 // before its usage was reported leaves it unknown.
 type StreamUsage struct {
 	Op        Operation
-	gauge     gauge
+	reader    usageReader
 	exception string
 	chunk     []byte
 }
@@ -171,15 +171,15 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 	event, _ := f.header(":event-type")
 	switch string(event) {
 	case "messageStop":
-		s.gauge.read(converseAnswerTree, f.Payload)
+		s.reader.read(converseAnswerTree, f.Payload)
 	case "metadata":
-		s.gauge.read(converseAnswerTree, f.Payload)
-		s.gauge.final = true
+		s.reader.read(converseAnswerTree, f.Payload)
+		s.reader.final = true
 		return true
 	case "chunk":
 		s.chunk = AppendChunk(s.chunk[:0], f)
-		s.gauge.read(invokeChunkTree, s.chunk)
-		return s.gauge.final
+		s.reader.read(invokeChunkTree, s.chunk)
+		return s.reader.final
 	}
 	return false
 }
@@ -189,17 +189,17 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 // it blocked the request, so no model ran and the counts in the chunk are of the
 // guardrail's own message, which nobody bills (AWS Bedrock pricing, guardrails).
 func (s *StreamUsage) End() (whole bool) {
-	if s.exception != "" || s.gauge.final {
+	if s.exception != "" || s.reader.final {
 		return true
 	}
-	if s.gauge.intervened {
-		s.gauge.answer.Input, s.gauge.answer.Output = Known(0), Known(0)
+	if s.reader.intervened {
+		s.reader.answer.Input, s.reader.answer.Output = Known(0), Known(0)
 	}
-	return s.gauge.intervened
+	return s.reader.intervened
 }
 
 // Usage returns what the frames observed so far reported.
-func (s *StreamUsage) Usage() Usage { return s.gauge.usage() }
+func (s *StreamUsage) Usage() Usage { return s.reader.usage() }
 
 // Exception returns the name of the exception that ended the stream, "" when
 // none did.

@@ -44,11 +44,11 @@ var rates = map[string]rate{
 // mistake in the table above.
 func cost(model string, in, out int) money.Pico {
 	price := func(text string) money.Price {
-		p, err := money.ParsePricePerThousand(text)
+		perThousand, err := money.ParseDollars(text)
 		if err != nil {
 			panic("BUG: " + err.Error())
 		}
-		return p
+		return money.Price(perThousand) * 1000 // per million
 	}
 	return money.Cost(int64(in), price(rates[model].in)) + money.Cost(int64(out), price(rates[model].out))
 }

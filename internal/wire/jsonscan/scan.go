@@ -23,7 +23,7 @@ type Kind uint8
 
 // The kinds of token.
 const (
-	Invalid Kind = iota // the text is not JSON; Scanner.Err says why
+	Invalid Kind = iota // the text is not JSON
 	End                 // the text ended properly
 	Key                 // an object member's name
 	String
@@ -112,9 +112,6 @@ type Scanner struct {
 func (s *Scanner) Reset(data []byte) {
 	s.data, s.pos, s.depth, s.expect, s.err = data, 0, 0, expectValue, nil
 }
-
-// Err is why Next returned Invalid, nil before.
-func (s *Scanner) Err() *Error { return s.err }
 
 // Depth is how many containers are open.
 func (s *Scanner) Depth() int { return s.depth }
@@ -453,18 +450,4 @@ func shortEscape(c byte) byte {
 		return '\t'
 	}
 	return c
-}
-
-// Check scans the whole of data and returns what is wrong with it, or nil.
-func Check(data []byte) *Error {
-	var s Scanner
-	s.Reset(data)
-	for {
-		switch s.Next().Kind {
-		case Invalid:
-			return s.err
-		case End:
-			return nil
-		}
-	}
 }

@@ -1,0 +1,15 @@
+package jsonscan
+
+// Check scans the whole of data and returns what is wrong with it, or nil.
+func Check(data []byte) *Error {
+	var s Scanner
+	s.Reset(data)
+	for {
+		switch s.Next().Kind {
+		case Invalid:
+			return s.err
+		case End:
+			return nil
+		}
+	}
+}
