@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
 	"github.com/sluice-gateway/sluice/internal/gateway"
@@ -63,7 +63,7 @@ type gate struct {
 	sandbox string           // URL of the built-in stand-in, "" when no upstream wants it
 
 	engines engines
-	memory  *cascade.Memory
+	memory  *memory.Store
 	roots   atomic.Pointer[[]string] // that the meter listens to
 
 	draining atomic.Bool // no new requests are taken
@@ -77,7 +77,7 @@ type gate struct {
 func serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), profile string) error {
 	var closing closers
 	defer func() { closing.run(cfg.Timeouts.Drain) }()
-	g := &gate{log: newLog(os.Stderr), memory: &cascade.Memory{}}
+	g := &gate{log: newLog(os.Stderr), memory: &memory.Store{}}
 	if err := startProfile(profile, g.log, &closing); err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gate
 	g.line = gateway.New(gateway.Options{
 		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
 		Log: g.log, Now: g.now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
-		Tightened: &cascade.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
+		Tightened: &memory.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
 		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)

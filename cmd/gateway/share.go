@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 )
 
 // shareMemory makes the memory of cascades one that the ledger carries to other
 // gateways. A process is told from all others by a random name, so that what it
 // counted before a restart goes on counting.
 func (g *gate) shareMemory(cfg *config.Config) {
-	g.memory = cascade.NewMemory(rand.Text()[:8], time.Now)
+	g.memory = memory.New(rand.Text()[:8], time.Now)
 	g.listenTo(cfg)
 }
 

@@ -1,14 +1,14 @@
-// Package cascade decides, after each leg of a plan, whether its answer stands
-// or the next leg is asked. It is the check step of the request line. It also
-// remembers what decides before a call: the tier of sessions, the rate of
-// escalations and what the legs cost.
+// Package cascade decides, after each leg of a plan, whether its answer is
+// served or the next leg is asked. It is the check step of the request line.
 //
-// It neither sends nor meters anything: the line runs the legs and asks here
-// after each one. Two things always hold. The answer of the last leg stands,
-// whatever it is. And a decision comes before the first byte goes to the caller.
+// It keeps no state, sends nothing and meters nothing: the line runs the legs and
+// asks here after each one. Two things always hold. The answer of the last leg is
+// served, whatever it is. And a decision is made before the first byte goes to
+// the caller.
 //
-// What answers say is the work of answer, what they are read from that of
-// parts, how sure a decision is that of score and certify.
+// Package parts reads answers, answer checks and compares what they say, score
+// and certify tell how sure a decision is, and memory keeps what is known from
+// one request to the next.
 package cascade
 
 import "github.com/sluice-gateway/sluice/internal/engine"
@@ -18,7 +18,7 @@ const ReasonLightError = "light_error"
 
 // Verdict is what follows an attempt. The zero value accepts it.
 type Verdict struct {
-	// Reason is why the next leg is asked, "" when the answer stands.
+	// Reason is why the next leg is asked, "" when the answer is served.
 	Reason string
 }
 
@@ -32,13 +32,13 @@ type Outcome struct {
 	Last    bool           // no leg follows
 }
 
-// Check decides after a leg. A leg that is not the last and did not succeed is
-// left behind, also for a 4xx: a light model that cannot take a request is no
-// fault of the caller's. Callers' own mistakes never come here, because the
-// gateway refuses bad credentials and malformed bodies before any leg.
+// Check decides after a leg. A leg that failed is discarded unless it is the
+// last, also for a 4xx: that a light model cannot take a request is not the
+// caller's fault. Callers' own mistakes never come here, because the gateway
+// refuses bad credentials and malformed bodies before any leg.
 //
-// An answer with status 200 stands as it is: what it says is the matter of Judge,
-// which the modes check and enforce ask.
+// An answer with status 200 is accepted whatever it says: its contents are for
+// Checks, which the modes check and enforce apply.
 func Check(o Outcome) Verdict {
 	if o.Last {
 		return Verdict{}
@@ -46,12 +46,12 @@ func Check(o Outcome) Verdict {
 	return afterFailure(o)
 }
 
-// Answered reports whether there is an answer to look at, or nobody to ask
-// another model for.
+// Answered reports whether there is an answer to look at, or the caller has left
+// and no other model needs to be asked.
 func (o Outcome) Answered() bool { return afterFailure(o).Accepted() }
 
-// afterFailure leaves a failed leg behind, unless the caller has left: then
-// there is nobody to ask another model for.
+// afterFailure discards a failed leg, unless the caller has left: then no other
+// model needs to be asked.
 func afterFailure(o Outcome) Verdict {
 	succeeded := o.Failure == 0 && o.Status >= 200 && o.Status < 300
 	if succeeded || o.Failure == engine.Cancelled {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/router"
 )
@@ -69,7 +70,7 @@ func (l *Line) watch(c *call, loss float64) {
 		risk = math.Inf(-1)
 	}
 	watch := &l.memory.Of(name).Watch
-	back, refuted := watch.Observe(certificate, cascade.Sample{Risk: risk, Loss: loss})
+	back, refuted := watch.Observe(certificate, memory.Sample{Risk: risk, Loss: loss})
 	if !refuted {
 		return
 	}
@@ -78,7 +79,7 @@ func (l *Line) watch(c *call, loss float64) {
 	l.Log.Error("the light model loses more than the certificate's bound: the threshold is stepped back; calibrate again",
 		"cascade", name, "certificate", certificate.Hash, "bound", certificate.MaxLoss,
 		"steps_back", back, "of", len(certificate.Steps), "threshold", fmt.Sprint(watch.Threshold(certificate)))
-	l.memory.TellWatch(name)
+	l.memory.ShareWatch(name)
 	if err := l.Tightened.Keep(name, watch); err != nil {
 		l.Log.Error("a restart would forget that the threshold was stepped back", "cascade", name, "err", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -136,7 +136,7 @@ func TestWatchStepsBack(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(s, script)
-		b.line.Tightened = &cascade.Tightened{File: kept}
+		b.line.Tightened = &memory.Tightened{File: kept}
 		n := 0
 		for ; asked(t, b).path == "light"; n++ {
 			if n == 100 {
@@ -150,7 +150,7 @@ func TestWatchStepsBack(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(s, script)
-		b.line.Tightened = &cascade.Tightened{File: kept}
+		b.line.Tightened = &memory.Tightened{File: kept}
 		if err := b.line.Restore(); err != nil {
 			t.Fatal(err)
 		}

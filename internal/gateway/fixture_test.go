@@ -35,7 +35,7 @@ const (
 type bench struct {
 	line     *Line
 	upstream *scripted
-	books    *memory
+	books    *fakeMeter
 	bearer   string
 }
 
@@ -100,7 +100,7 @@ cascades:
 
 func newBench(s *Snapshot, script func(*engine.Request) reply) *bench {
 	_, key := credentials()
-	b := &bench{upstream: &scripted{script: script}, books: &memory{}, bearer: key.Bearer}
+	b := &bench{upstream: &scripted{script: script}, books: &fakeMeter{}, bearer: key.Bearer}
 	snapshot := *s
 	snapshot.Upstream = b.upstream
 	var ids atomic.Int64
@@ -299,8 +299,8 @@ func (p *reply) frames(r *engine.Request) [][]byte {
 	return out
 }
 
-// memory keeps the books of a test.
-type memory struct {
+// fakeMeter keeps the books of a test.
+type fakeMeter struct {
 	mu     sync.Mutex // guards the following
 	starts []*meter.Start
 	ends   map[string][]*meter.End
@@ -308,7 +308,7 @@ type memory struct {
 	cost   money.Pico // of each leg
 }
 
-func (m *memory) Begin(s *meter.Start) error {
+func (m *fakeMeter) Begin(s *meter.Start) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail {
@@ -318,7 +318,7 @@ func (m *memory) Begin(s *meter.Start) error {
 	return nil
 }
 
-func (m *memory) End(_ *meter.Start, e *meter.End) (meter.Costs, error) {
+func (m *fakeMeter) End(_ *meter.Start, e *meter.End) (meter.Costs, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ends == nil {
@@ -330,7 +330,7 @@ func (m *memory) End(_ *meter.Start, e *meter.End) (meter.Costs, error) {
 
 // rows shows each attempt on a line: path, reason, outcome and what became of
 // it, in the order of the legs.
-func (m *memory) rows() []string {
+func (m *fakeMeter) rows() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rows := make([]string, 0, len(m.starts))

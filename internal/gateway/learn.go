@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -24,7 +25,7 @@ func (l *Line) direct(c *call, to *router.Cascade) string {
 	c.prior = c.preScore(to)
 	reason := ""
 	switch {
-	case state.Sessions.Reached(cascade.SessionOf(c.caller.KeyID, c.req.Header.Get(cascade.SessionHeader), &c.facts), to.Settings.Session.TTL, now):
+	case state.Sessions.Reached(memory.SessionOf(c.caller.KeyID, c.req.Header.Get(memory.SessionHeader), &c.facts), to.Settings.Session.TTL, now):
 		reason = cascade.ReasonSession
 	case c.prior == score.StraightBand:
 		reason = cascade.ReasonPreScore
@@ -45,8 +46,8 @@ func (l *Line) direct(c *call, to *router.Cascade) string {
 // mayBeWarm reports whether an earlier request may have filled a prompt cache.
 func (c *call) mayBeWarm() bool { return c.facts.CachePoints > 0 && c.facts.Turns > 1 }
 
-func limitsOf(c *router.Cascade) cascade.Limits {
-	return cascade.Limits{MaxRate: c.Settings.Guard.MaxRate, PerKeyPerMinute: c.Settings.Guard.PerKeyPerMinute}
+func limitsOf(c *router.Cascade) memory.Limits {
+	return memory.Limits{MaxRate: c.Settings.Guard.MaxRate, PerKeyPerMinute: c.Settings.Guard.PerKeyPerMinute}
 }
 
 // preScore is what the cascade's pre-score says of the request before any call.
@@ -94,8 +95,8 @@ func (l *Line) guard(c *call, d cascade.Decision) cascade.Decision {
 
 // tellGuard shares what was counted, when a budget needs it.
 func (l *Line) tellGuard(c *call, to *router.Cascade, now time.Time) {
-	if limitsOf(to) != (cascade.Limits{}) {
-		l.memory.TellGuard(c.caller.Tenant.Root, to.Name, c.caller.KeyID, now)
+	if limitsOf(to) != (memory.Limits{}) {
+		l.memory.ShareGuard(c.caller.Tenant.Root, to.Name, c.caller.KeyID, now)
 	}
 }
 
@@ -115,8 +116,8 @@ func (l *Line) learn(c *call) {
 	l.tellGuard(c, to, c.over)
 	l.Telemetry.Metrics().Decision(to.Name, string(c.path), c.reason)
 	if ttl := to.Settings.Session.TTL; c.served.Role == router.RoleEscalation && c.status < 300 && !keepsNoSession[c.reason] && ttl > 0 {
-		session := cascade.BegunBy(c.caller.KeyID, c.req.Header.Get(cascade.SessionHeader), &c.facts)
-		l.memory.MarkSession(c.caller.Tenant.Root, to.Name, cascade.Mark{Session: session, At: c.over, TTL: ttl})
+		session := memory.BegunBy(c.caller.KeyID, c.req.Header.Get(memory.SessionHeader), &c.facts)
+		l.memory.MarkSession(c.caller.Tenant.Root, to.Name, memory.Mark{Session: session, At: c.over, TTL: ttl})
 	}
 	if c.path == router.Escalated && c.mayBeWarm() {
 		state.Costs.Escalated(c.over)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
@@ -78,9 +78,9 @@ type Options struct {
 	PairsDir string
 	// Tightened keeps how far certified thresholds were stepped back; nil keeps
 	// nothing beyond the process.
-	Tightened *cascade.Tightened
+	Tightened *memory.Tightened
 	// Memory is what is remembered of cascades; nil is a new one of this line's own.
-	Memory *cascade.Memory
+	Memory *memory.Store
 }
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
@@ -90,7 +90,7 @@ type Line struct {
 	drains   sync.WaitGroup // legs on the side, and answers still read after their caller has left
 	held     atomic.Int64   // bytes of streams that are held back
 	schemas  answer.Schemas // of requests whose answers are checked
-	memory   *cascade.Memory
+	memory   *memory.Store
 	open     atomic.Int64 // requests that hold something
 	shadows  atomic.Int64 // requests that are shadowed now
 	pairs    pairs.Log
@@ -109,10 +109,10 @@ func New(o Options) *Line {
 		o.Random = rand.Float64
 	}
 	if o.Tightened == nil {
-		o.Tightened = &cascade.Tightened{}
+		o.Tightened = &memory.Tightened{}
 	}
 	if o.Memory == nil {
-		o.Memory = &cascade.Memory{}
+		o.Memory = &memory.Store{}
 	}
 	return &Line{Options: o, stop: stop, halt: halt, memory: o.Memory, pairs: pairs.Log{Dir: o.PairsDir}}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -148,7 +148,7 @@ func TestCheckIsSampled(t *testing.T) {
 }
 
 func TestAllowance(t *testing.T) {
-	var a cascade.Allowance
+	var a memory.Allowance
 	day := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 	f := func(worst money.Pico, at time.Time, want bool) {
 		t.Helper()

@@ -17,7 +17,7 @@ type trial struct {
 	line     *Line
 	call     *call
 	settings *config.Cascade
-	judge    cascade.Judge
+	checks   cascade.Checks
 	request  *answer.Request // read by the first check, with answer
 	answer   *answer.Answer  // the light one, nil when it cannot be read
 
@@ -84,13 +84,13 @@ func (l *Line) try(c *call) (*Response, *wire.Error) {
 func (l *Line) newTrial(c *call) *trial {
 	settings := c.plan.Cascade.Settings
 	t := &trial{line: l, call: c, settings: settings, next: c.legs[len(c.legs)-1]}
-	t.judge = cascade.Judge{Schemas: &l.schemas, Certified: l.threshold(c)}
-	t.judge.AcceptUnknown = settings.Unknown == "accept" && t.judge.Certified == nil // no certificate covers the unknown
+	t.checks = cascade.Checks{Schemas: &l.schemas, Certified: l.threshold(c)}
+	t.checks.AcceptUnknown = settings.Unknown == "accept" && t.checks.Certified == nil // no certificate covers the unknown
 	if settings.OnLength == "escalate" {
-		t.judge.Options.OnLength = answer.EscalateCut
+		t.checks.Options.OnLength = answer.EscalateCut
 	}
 	if own, next := c.legs[0].limit.Tokens, t.next.limit.Tokens; own.Known && next.Known && next.N > own.N {
-		t.judge.Options.NextHasRoom = answer.MoreRoom
+		t.checks.Options.NextHasRoom = answer.MoreRoom
 	}
 	c.legs[0].path = router.Light
 	t.light = l.start(c, c.legs[0], toEnd)
@@ -115,7 +115,7 @@ func (t *trial) decide() cascade.Decision {
 	}
 	light := t.light.said()
 	d := t.timed(func() cascade.Decision { return t.alone(light) })
-	if d.Escalate || t.partner == nil && t.judge.Certified == nil {
+	if d.Escalate || t.partner == nil && t.checks.Certified == nil {
 		return d
 	}
 	var partner *said
@@ -124,7 +124,7 @@ func (t *trial) decide() cascade.Decision {
 		partner = t.partner.said()
 	}
 	cut := d.Cut
-	d = t.timed(func() cascade.Decision { return t.judge.Beside(t.request, t.answer, partner.answer()) })
+	d = t.timed(func() cascade.Decision { return t.checks.Beside(t.request, t.answer, partner.answer()) })
 	d.Cut = cut
 	return d
 }
@@ -140,7 +140,7 @@ func (t *trial) await(r *run) {
 // the next check.
 func (t *trial) alone(light *said) cascade.Decision {
 	t.request, t.answer = t.call.request(), light.answer()
-	return t.judge.Alone(t.request, t.answer)
+	return t.checks.Alone(t.request, t.answer)
 }
 
 // timed bounds the checks. The ones that do not end in time end by themselves,

@@ -374,7 +374,7 @@ func checksP99(rows []*recorded.Row, p policy) time.Duration {
 	if len(rows) == 0 {
 		return 0
 	}
-	var judge cascade.Judge
+	var checks cascade.Checks
 	var req answer.Request
 	took := make([]time.Duration, len(rows))
 	for i, r := range rows {
@@ -382,8 +382,8 @@ func checksP99(rows []*recorded.Row, p policy) time.Duration {
 		took[i] = time.Hour
 		for range 5 { // the least, because a busy machine adds time but takes none away
 			start := time.Now()
-			judge.Alone(&req, a)
-			judge.Beside(&req, a, b)
+			checks.Alone(&req, a)
+			checks.Beside(&req, a, b)
 			took[i] = min(took[i], time.Since(start))
 		}
 	}

@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 )
 
 // Tightened keeps on disk how far the watches of cascades have stepped back, so
-// that a restart forgets nothing. It is safe for concurrent use; two processes
+// that a restart does not undo it. It is safe for concurrent use; two processes
 // must not share a file.
 type Tightened struct {
 	File string // "" keeps nothing
@@ -19,10 +19,9 @@ type Tightened struct {
 	mu sync.Mutex // one writer at a time
 }
 
-// Restore steps the watches of m back as far as they were, and tells other
-// gateways. A file that is not
-// there says nothing.
-func (t *Tightened) Restore(m *Memory) error {
+// Restore steps the watches of m back as far as they were, and shares that with
+// other gateways. A missing file is no error.
+func (t *Tightened) Restore(m *Store) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all, err := t.read()
@@ -30,13 +29,13 @@ func (t *Tightened) Restore(m *Memory) error {
 		for _, s := range back {
 			m.Of(cascade).Watch.StepBack(s)
 		}
-		m.TellWatch(cascade)
+		m.ShareWatch(cascade)
 	}
 	return err
 }
 
-// Keep writes how far the watch of a cascade has stepped back. It returns when
-// the disk has it.
+// Keep writes how far the watch of a cascade has stepped back. When it returns, the
+// file is synced.
 func (t *Tightened) Keep(cascade string, w *Watch) error {
 	if t.File == "" {
 		return nil
@@ -55,7 +54,7 @@ func (t *Tightened) Keep(cascade string, w *Watch) error {
 	return replaceFile(t.File, append(data, '\n'))
 }
 
-// read returns what the file has, by cascade.
+// read returns the contents of the file, by cascade.
 func (t *Tightened) read() (map[string][]Stepped, error) {
 	all := map[string][]Stepped{}
 	if t.File == "" {
@@ -74,8 +73,7 @@ func (t *Tightened) read() (map[string][]Stepped, error) {
 	return all, nil
 }
 
-// replaceFile puts data in the place of a file, so that a crash leaves the old
-// contents or the new ones.
+// replaceFile replaces a file's contents; a crash leaves the old or the new ones.
 func replaceFile(path string, data []byte) error {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"sync"
@@ -7,34 +7,34 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// minLegs is how many recent legs an expected cost is told from.
+// minLegs is how many recent legs an expected cost needs.
 const minLegs = 10
 
-// Costs keeps what the legs of one cascade cost of late, per input token of the
-// estimate, for requests that may find a warm prompt cache: cached input is
-// billed at a tenth, so the escalation model that has just read a conversation
-// may be cheaper than a light model that has not. What was observed contains
+// Costs keeps what the legs of one cascade cost recently, per estimated input
+// token, for requests that may find a warm prompt cache: cached input is billed at
+// a tenth, so the escalation model that has just read a conversation may be
+// cheaper than a light model that has not. The observed cost already contains
 // prices, cache reads and the length of answers; nothing is assumed. The zero
 // value is ready; it is safe for concurrent use.
 type Costs struct {
 	mu                sync.Mutex // guards the following
-	light, escalation legCost    // light contains what partners cost
-	escalated         fading     // light answers that were left behind
+	light, escalation legCost    // light includes the cost of partners
+	escalated         fading     // light answers that were discarded
 }
 
 type legCost struct{ legs, tokens, cost fading }
 
-// Light counts a light leg. input is the estimate of its input in tokens.
+// Light counts a light leg. input is its estimated input in tokens.
 func (c *Costs) Light(cost money.Pico, input int, now time.Time) { c.add(&c.light, cost, input, now) }
 
-// Partner adds the cost of a second opinion to that of the light leg beside it.
+// Partner adds the cost of a second opinion to that of its light leg.
 func (c *Costs) Partner(cost money.Pico, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.light.cost.add(float64(cost), now)
 }
 
-// Escalated counts a light answer that was left behind.
+// Escalated counts a light answer that was discarded.
 func (c *Costs) Escalated(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,9 +55,9 @@ func (c *Costs) add(l *legCost, cost money.Pico, input int, now time.Time) {
 }
 
 // Warm reports whether asking the escalation model at once is expected to cost
-// less than asking the light model first, whose answers are escalated as often
-// as of late. It needs recent legs of both kinds: when all requests go straight,
-// the light ones fade and the question is asked anew.
+// less than asking the light model first, given how often its answers were
+// escalated recently. It needs recent legs of both kinds: while all requests go
+// direct, the light ones fade, and after a while the light model is tried again.
 func (c *Costs) Warm(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

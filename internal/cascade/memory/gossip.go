@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"encoding/binary"
@@ -9,21 +9,21 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
-// maxCascades bounds the cascades that hints may make known, which are those of
-// other gateways' configurations.
+// maxCascades bounds the cascades that facts of other gateways may add, which
+// need not be in the configuration here.
 const maxCascades = 1000
 
 // watchKept is how long the ledger keeps that a certificate was stepped back
-// from: certificates are seldom older. Who stepped back tells it again at each
-// start.
+// from: certificates are seldom older. The gateway that stepped back shares it
+// again at each start.
 const watchKept = 90 * 24 * time.Hour
 
-// guardKept is how long escalation rates are of use: twelve half-lives.
+// guardKept is how long escalation rates are useful: twelve half-lives.
 const guardKept = 12 * halfLife
 
 // MarkSession notes that a session reached the escalation model, here and, with
-// root's next batch, on the other gateways, where it wears off at the same time.
-func (m *Memory) MarkSession(root, cascade string, s Mark) {
+// root's next batch, on the other gateways, where it expires at the same time.
+func (m *Store) MarkSession(root, cascade string, s Mark) {
 	if s.Session == (SessionKey{}) {
 		return
 	}
@@ -38,12 +38,12 @@ func (m *Memory) MarkSession(root, cascade string, s Mark) {
 type Mark struct {
 	Session SessionKey
 	At      time.Time
-	TTL     time.Duration // after which it has worn off
+	TTL     time.Duration // after which it expires
 }
 
-// TellGuard tells other gateways what this one has counted for a cascade, and
+// ShareGuard sends other gateways what this one has counted for a cascade, and
 // for a key of a tenant below root.
-func (m *Memory) TellGuard(root, cascade, key string, now time.Time) {
+func (m *Store) ShareGuard(root, cascade, key string, now time.Time) {
 	if m.board == nil {
 		return
 	}
@@ -60,8 +60,8 @@ func (m *Memory) TellGuard(root, cascade, key string, now time.Time) {
 	}
 }
 
-// TellWatch tells other gateways how far the watch of a cascade has stepped back.
-func (m *Memory) TellWatch(cascade string) {
+// ShareWatch sends other gateways how far the watch of a cascade has stepped back.
+func (m *Store) ShareWatch(cascade string) {
 	if m.board == nil {
 		return
 	}
@@ -72,21 +72,21 @@ func (m *Memory) TellWatch(cascade string) {
 	}
 }
 
-// take merges a hint of another gateway. One that makes no sense is left out.
-func (m *Memory) take(h share.Hint) {
+// receive merges a fact of another gateway. One that makes no sense is ignored.
+func (m *Store) receive(h share.Hint) {
 	switch h.Kind {
 	case share.Session:
-		m.takeSession(h)
+		m.receiveSession(h)
 	case share.Guard:
-		m.takeGuard(h)
+		m.receiveGuard(h)
 	case share.Watch:
-		m.takeWatch(h)
+		m.receiveWatch(h)
 	}
 }
 
-func (m *Memory) takeSession(h share.Hint) {
+func (m *Store) receiveSession(h share.Hint) {
 	cascade, session, ok := strings.Cut(h.Key, "\x00")
-	if s := m.told(cascade); ok && s != nil && len(session) == len(SessionKey{}) && len(h.Value) == 8 {
+	if s := m.named(cascade); ok && s != nil && len(session) == len(SessionKey{}) && len(h.Value) == 8 {
 		at := parseMillis(h.Value)
 		if now := m.now(); at.After(now) {
 			at = now // its clock is ahead of ours
@@ -95,39 +95,40 @@ func (m *Memory) takeSession(h share.Hint) {
 	}
 }
 
-// takeWatch steps back as far as another gateway did: the lowest threshold wins.
-func (m *Memory) takeWatch(h share.Hint) {
+// receiveWatch steps back as far as another gateway did: the lowest threshold wins.
+func (m *Store) receiveWatch(h share.Hint) {
 	cascade, certificate, ok := strings.Cut(h.Key, "\x00")
-	if s := m.told(cascade); ok && s != nil && len(h.Value) == 8 {
+	if s := m.named(cascade); ok && s != nil && len(h.Value) == 8 {
 		s.Watch.StepBack(Stepped{certificate, int(parseNumber(h.Value))})
 	}
 }
 
-func (m *Memory) takeGuard(h share.Hint) {
+func (m *Store) receiveGuard(h share.Hint) {
 	parts := strings.Split(h.Key, "\x00")
 	if len(parts) < 2 || parts[0] == m.self {
 		return
 	}
-	s := m.told(parts[1])
+	s := m.named(parts[1])
 	switch {
 	case s == nil:
 	case len(parts) == 2 && len(h.Value) == 24:
-		r := rates{told: parseMillis(h.Value)}
-		at := r.told
+		r := rates{sent: parseMillis(h.Value)}
+		at := r.sent
 		if now := m.now(); at.After(now) {
 			at = now
 		}
 		r.requests = fading{parseFloat(h.Value[8:]), at}
 		r.escalations = fading{parseFloat(h.Value[16:]), at}
-		s.Guard.takeRates(parts[0], r)
+		s.Guard.receiveRates(parts[0], r)
 	case len(parts) == 3 && len(h.Value) == 16:
-		s.Guard.takeKey(parts[0], keyCount{key: parts[2], minute: parseNumber(h.Value), count: parseNumber(h.Value[8:])}, m.now())
+		c := keyCount{key: parts[2], minute: parseNumber(h.Value), count: parseNumber(h.Value[8:])}
+		s.Guard.receiveKey(parts[0], c, m.now())
 	}
 }
 
-// told returns the state of a cascade that a hint names, nil when there are too
+// named returns the state of a cascade that a fact names, nil when there are too
 // many of them.
-func (m *Memory) told(cascade string) *State {
+func (m *Store) named(cascade string) *State {
 	m.mu.Lock()
 	_, known := m.states[cascade]
 	full := len(m.states) >= maxCascades
@@ -138,12 +139,17 @@ func (m *Memory) told(cascade string) *State {
 	return m.Of(cascade)
 }
 
-// joined is the parts of a hint's key. Only the last may contain a zero byte.
+// joined is the key of a fact. Only the last part may contain a zero byte.
 func joined(parts ...string) string { return strings.Join(parts, "\x00") }
 
-func number(n int64) string { return string(binary.BigEndian.AppendUint64(nil, uint64(n))) } //nolint:gosec // back by parseNumber
+// number is n in 8 bytes, the most significant first.
+func number(n int64) string {
+	return string(binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // parseNumber turns it back
+}
 
-func parseNumber(s string) int64 { return int64(binary.BigEndian.Uint64([]byte(s[:8]))) } //nolint:gosec // see number
+func parseNumber(s string) int64 {
+	return int64(binary.BigEndian.Uint64([]byte(s[:8]))) //nolint:gosec // see number
+}
 
 func millis(t time.Time) string { return number(t.UnixMilli()) }
 

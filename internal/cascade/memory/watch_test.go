@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"fmt"
@@ -93,9 +93,9 @@ func TestWatchNeverStepsForward(t *testing.T) {
 func TestTightenedOutlastsARestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tightened.json")
 	kept := Tightened{File: file}
-	restored := func() *Memory {
+	restored := func() *Store {
 		t.Helper()
-		m := &Memory{}
+		m := &Store{}
 		if err := (&Tightened{File: file}).Restore(m); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestTightenedOutlastsARestart(t *testing.T) {
 	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if kept.Restore(&Memory{}) == nil || kept.Keep("support", &support) == nil {
+	if kept.Restore(&Store{}) == nil || kept.Keep("support", &support) == nil {
 		t.Error("a broken file is taken for an empty one")
 	}
 	var nowhere Tightened

@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"strings"
@@ -13,13 +13,13 @@ import (
 // cluster is gateways that share, on one clock.
 type cluster struct {
 	at       time.Time
-	gateways []*Memory
+	gateways []*Store
 }
 
 func newCluster(names ...string) *cluster {
 	c := &cluster{at: noon}
 	for _, name := range names {
-		c.gateways = append(c.gateways, NewMemory(name, func() time.Time { return c.at }))
+		c.gateways = append(c.gateways, New(name, func() time.Time { return c.at }))
 	}
 	return c
 }
@@ -73,7 +73,7 @@ func TestSessionsAreShared(t *testing.T) {
 	}
 	c.gateways[0].MarkSession("acme", "support", Mark{At: c.at, TTL: time.Hour})
 	if n := len(c.gateways[0].Board().Waiting("acme")); n != 0 {
-		t.Errorf("%d hints about no session", n)
+		t.Errorf("%d facts about no session", n)
 	}
 }
 
@@ -100,16 +100,16 @@ func TestRatesAreShared(t *testing.T) {
 	for range 20 {
 		a.Escalate("key", c.at)
 	}
-	c.gateways[0].TellGuard("acme", "support", "key", c.at)
+	c.gateways[0].ShareGuard("acme", "support", "key", c.at)
 	if !b.Allow("key", limits, c.at) {
-		t.Error("b knows before it is told")
+		t.Error("b knows before it has received it")
 	}
 	c.exchange()
 	if b.Allow("key", limits, c.at) {
 		t.Error("20 escalations of 200 requests, and one more is allowed")
 	}
 	before, escalated := b.total(c.at)
-	c.gateways[0].TellGuard("acme", "support", "key", c.at) // tells nothing new
+	c.gateways[0].ShareGuard("acme", "support", "key", c.at) // tells nothing new
 	c.exchange()
 	c.exchange()
 	if n, e := b.total(c.at); n != before || e != escalated || n != 200 || e != 21 {
@@ -137,7 +137,7 @@ func TestKeyBudgetIsShared(t *testing.T) {
 				for range rapid.IntRange(0, burst).Draw(t, "requests") {
 					if m.Of("support").Guard.Allow("key", limits, c.at) {
 						minutes[c.at.Unix()/60]++
-						m.TellGuard("acme", "support", "key", c.at)
+						m.ShareGuard("acme", "support", "key", c.at)
 					}
 				}
 			}
@@ -161,7 +161,7 @@ func TestKeyBudgetIsExact(t *testing.T) {
 		m := c.gateways[i%3]
 		if m.Of("support").Guard.Allow("key", Limits{PerKeyPerMinute: 7}, c.at) {
 			allowed++
-			m.TellGuard("acme", "support", "key", c.at)
+			m.ShareGuard("acme", "support", "key", c.at)
 		}
 		c.exchange()
 	}
@@ -175,7 +175,7 @@ func TestSilentGateways(t *testing.T) {
 	var g Guard
 	for i := range 2 * maxGateways {
 		at := noon.Add(time.Duration(i) * time.Second)
-		g.takeRates(strings.Repeat("x", i), rates{requests: fading{1, at}, told: at})
+		g.receiveRates(strings.Repeat("x", i), rates{requests: fading{1, at}, sent: at})
 	}
 	if _, latest := g.others[strings.Repeat("x", 2*maxGateways-1)]; len(g.others) != maxGateways || !latest {
 		t.Errorf("%d gateways are remembered, the latest among them: %v", len(g.others), latest)
@@ -189,12 +189,12 @@ func TestCascadesByHint(t *testing.T) {
 		c.gateways[0].Board().Take([]share.Hint{{Kind: share.Session, Key: key, Value: millis(noon), Until: noon.Add(time.Hour)}})
 	}
 	if n := len(c.gateways[0].states); n != maxCascades {
-		t.Errorf("hints made %d cascades known", n)
+		t.Errorf("facts made %d cascades known", n)
 	}
 }
 
-// FuzzTake hands over hints that may say anything.
-func FuzzTake(f *testing.F) {
+// FuzzReceive receives facts that may say anything.
+func FuzzReceive(f *testing.F) {
 	f.Add(byte(share.Session), joined("support", "0123456789abcdef"), millis(noon))
 	f.Add(byte(share.Guard), joined("b", "support"), millis(noon)+float(3)+float(2))
 	f.Add(byte(share.Guard), joined("b", "support", "key"), number(noon.Unix()/60)+number(2))
@@ -202,7 +202,7 @@ func FuzzTake(f *testing.F) {
 	f.Add(byte(share.Watch), "", "")
 	f.Fuzz(func(t *testing.T, kind byte, key, value string) {
 		m := newCluster("a").gateways[0]
-		m.take(share.Hint{Kind: share.Kind(kind), Key: key, Value: value})
+		m.receive(share.Hint{Kind: share.Kind(kind), Key: key, Value: value})
 		for name := range m.states {
 			g := &m.Of(name).Guard
 			if n, e := g.total(noon); !(n >= 0) || !(e >= 0) || g.sums["key"] < 0 {
@@ -217,7 +217,7 @@ func TestTightenedThresholdsAreShared(t *testing.T) {
 	certificate := stepping("hash", 0.5, 1, 1.5)
 	tighten := func(gateway, steps int) {
 		c.gateways[gateway].Of("support").Watch.StepBack(Stepped{"hash", steps})
-		c.gateways[gateway].TellWatch("support")
+		c.gateways[gateway].ShareWatch("support")
 	}
 	want := func(threshold float64) {
 		t.Helper()
@@ -232,7 +232,7 @@ func TestTightenedThresholdsAreShared(t *testing.T) {
 	tighten(1, 1)
 	c.exchange()
 	want(0.5)
-	c.gateways[2] = NewMemory("late", func() time.Time { return c.at })
+	c.gateways[2] = New("late", func() time.Time { return c.at })
 	c.at = c.at.Add(time.Hour)
 	c.exchange()
 	want(0.5)

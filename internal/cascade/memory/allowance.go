@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"sync"
@@ -7,17 +7,17 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// Allowance bounds what the shadows of one cascade cost per UTC day on this
-// gateway. The worst case is taken before the call and settled after it, so the
-// bound holds. The zero value is ready; it is safe for concurrent use.
+// Allowance limits what the shadows of one cascade cost per UTC day on this
+// gateway. The worst case is reserved before the call and settled after it, so
+// the limit holds. The zero value is ready; it is safe for concurrent use.
 type Allowance struct {
 	mu    sync.Mutex // guards the following
 	day   int64      // Unix days
-	spent money.Pico // with what is held
+	spent money.Pico // including what is reserved
 }
 
-// Take holds the worst case of a call, if the day's limit has room for it; a
-// limit of 0 is none.
+// Take reserves the worst case of a call if the day's limit has room for it. A
+// limit of 0 means no limit.
 func (a *Allowance) Take(worst, limit money.Pico, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -31,8 +31,8 @@ func (a *Allowance) Take(worst, limit money.Pico, now time.Time) bool {
 	return true
 }
 
-// Settle replaces what was held for a call by what it cost. A call over midnight
-// gives back what it held to the new day, which errs by one call at most.
+// Settle replaces what was reserved for a call by what it cost. A call that ends
+// after midnight corrects the new day, an error of one call at most.
 func (a *Allowance) Settle(worst, cost money.Pico) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"container/list"
@@ -10,20 +10,20 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// maxSessions bounds the conversations of one cascade that are remembered; the
-// one that was decided on longest ago is forgotten first.
+// maxSessions bounds the conversations that are remembered of one cascade; the
+// one with the oldest mark is forgotten first.
 const maxSessions = 100_000
 
-// SessionHeader names the session of a request.
+// SessionHeader is the header in which a caller may name the session.
 const SessionHeader = "x-sluice-session"
 
-// SessionKey tells the conversations of a cascade apart. The zero value is none.
+// SessionKey identifies a conversation of a cascade. The zero value is none.
 type SessionKey [16]byte
 
-// SessionOf returns the key of a request's session: the caller's own name for
-// it, else the hash of system prompt and first user message, always within one
-// credential. A first message alone is no session yet: many callers send the
-// same one.
+// SessionOf returns the key of a request's session: the caller's own name for it,
+// otherwise a hash of system prompt and first user message, always within one
+// credential. A first message alone is no session yet: many callers send the same
+// one.
 func SessionOf(credential, named string, f *wire.Facts) SessionKey {
 	if named == "" && (f.Turns < 2 || f.FirstUserHash == 0) {
 		return SessionKey{}
@@ -31,8 +31,8 @@ func SessionOf(credential, named string, f *wire.Facts) SessionKey {
 	return sessionKey(credential, named, f)
 }
 
-// BegunBy returns the key under which the request's session goes on, also when
-// the request is its first.
+// BegunBy returns the key that the next request of this session will have, also
+// when this request is its first.
 func BegunBy(credential, named string, f *wire.Facts) SessionKey {
 	if named == "" && f.FirstUserHash == 0 {
 		return SessionKey{}
@@ -54,7 +54,7 @@ func sessionKey(credential, named string, f *wire.Facts) SessionKey {
 
 // Sessions remembers which conversations reached the escalation model, so that
 // they stay there: a change of model in the middle changes the tone and loses
-// the prompt cache. It wears off, counted from the last time that something
+// the prompt cache. A mark expires, counted from the last time that something
 // other than the session decided. The zero value is ready; it is safe for
 // concurrent use.
 type Sessions struct {
@@ -80,8 +80,8 @@ func (s *Sessions) Reached(k SessionKey, ttl time.Duration, now time.Time) bool 
 	return ok && now.Sub(e.Value.(session).at) < ttl
 }
 
-// Mark notes that the session reached the escalation model at a time. The latest
-// one counts: marks of other gateways come late, and twice.
+// Mark notes when the session reached the escalation model. The latest time
+// counts: marks of other gateways come late, and more than once.
 func (s *Sessions) Mark(k SessionKey, at time.Time) {
 	if k == (SessionKey{}) {
 		return

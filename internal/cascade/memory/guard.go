@@ -1,49 +1,49 @@
-package cascade
+package memory
 
 import (
 	"sync"
 	"time"
 )
 
-// minRequests is how many requests the escalation rate is told from; below it a
-// rate means nothing, and only the bound per key holds.
+// minRequests is how many requests an escalation rate needs; with fewer it means
+// nothing, and only the limit per key applies.
 const minRequests = 20
 
-// Bounds of what other gateways may tell.
+// Bounds on what is kept of other gateways' counts.
 const (
-	maxGateways = 256
-	maxToldKeys = 100_000 // per minute
+	maxGateways     = 256
+	maxReceivedKeys = 100_000 // per minute
 )
 
 // Guard counts the escalations of one cascade against its budgets: a share of
-// the requests, and a number per key and minute. It keeps callers who have found
-// out how to make answers look unsure from turning a cheap route into a dear
-// one. Escalations by the operator's rules and by vetoes count, but are never
-// stopped.
+// the requests, and a number per key and minute. It prevents callers who have
+// found out how to make answers look uncertain from turning a cheap route into an
+// expensive one. Escalations by the operator's rules and by vetoes count, but are
+// never stopped.
 //
-// The budgets are those of all gateways together. What another one has counted
-// comes with the ledger's batches, so each decides without what the others let
-// through since: see docs/cascade-serving.md. The zero value is ready; it is safe
-// for concurrent use.
+// The budgets apply to all gateways together. Counts of other gateways come with
+// the ledger's batches, so a decision does not know what the others let through
+// since the last batch: see docs/cascade-serving.md. The zero value is ready; it
+// is safe for concurrent use.
 type Guard struct {
-	mu     sync.Mutex // guards the following
-	here   rates
-	others map[string]rates // by gateway
-	minute int64            // Unix time in minutes that the following are about
-	keys   map[string]int64 // escalations by key, which configuration bounds
-	told   map[toldKey]int64
-	sums   map[string]int64 // of told, by key
+	mu       sync.Mutex // guards the following
+	here     rates
+	others   map[string]rates // by gateway
+	minute   int64            // Unix time in minutes, of the following counts
+	keys     map[string]int64 // escalations here by key; the configuration bounds the keys
+	received map[senderKey]int64
+	sums     map[string]int64 // of received, by key
 }
 
 // rates are recent requests and escalations of one gateway.
 type rates struct {
 	requests    fading
 	escalations fading
-	told        time.Time // by that gateway's clock
+	sent        time.Time // on that gateway's clock
 }
 
-// toldKey names what one gateway counts for one key.
-type toldKey struct{ gateway, key string }
+// senderKey is one gateway and one key that it counts for.
+type senderKey struct{ gateway, key string }
 
 // keyCount is how often a key's requests were escalated in a minute.
 type keyCount struct {
@@ -71,7 +71,7 @@ func (g *Guard) Escalate(key string, now time.Time) {
 	g.escalate(key, now)
 }
 
-// Allow counts an escalation for a key, if its budgets have room for it.
+// Allow counts an escalation for a key if the budgets have room for it.
 func (g *Guard) Allow(key string, l Limits, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -89,7 +89,7 @@ func (g *Guard) Allow(key string, l Limits, now time.Time) bool {
 	return true
 }
 
-// total is what all gateways counted of late.
+// total is what all gateways counted recently.
 func (g *Guard) total(now time.Time) (requests, escalations float64) {
 	requests, escalations = g.here.requests.value(now), g.here.escalations.value(now)
 	for _, r := range g.others {
@@ -105,12 +105,12 @@ func (g *Guard) escalate(key string, now time.Time) {
 	g.keys[key]++
 }
 
-// turn starts the counts per key anew with each minute.
+// turn resets the counts per key at each new minute.
 func (g *Guard) turn(now time.Time) {
 	minute := now.Unix() / 60
 	if g.keys == nil || minute != g.minute {
 		g.minute, g.keys = minute, map[string]int64{}
-		g.told, g.sums = map[toldKey]int64{}, map[string]int64{}
+		g.received, g.sums = map[senderKey]int64{}, map[string]int64{}
 	}
 }
 
@@ -124,13 +124,14 @@ func (g *Guard) own(key string, now time.Time) (r rates, minute, count int64) {
 	return g.here, g.minute, g.keys[key]
 }
 
-// takeRates takes what another gateway has counted in place of what it told
-// before. One that is silent fades out, and makes room when there are too many.
-func (g *Guard) takeRates(gateway string, r rates) {
+// receiveRates replaces what another gateway sent before by its newer counts. A
+// gateway that sends nothing fades out, and is dropped first when there are too
+// many.
+func (g *Guard) receiveRates(gateway string, r rates) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before, known := g.others[gateway]
-	if known && !r.told.After(before.told) {
+	if known && !r.sent.After(before.sent) {
 		return
 	}
 	if g.others == nil {
@@ -142,27 +143,27 @@ func (g *Guard) takeRates(gateway string, r rates) {
 	g.others[gateway] = r
 }
 
-// silent is the gateway that told nothing for the longest time.
+// silent is the gateway that has sent nothing for the longest time.
 func (g *Guard) silent() string {
 	oldest := ""
 	for gateway, r := range g.others {
-		if oldest == "" || r.told.Before(g.others[oldest].told) {
+		if oldest == "" || r.sent.Before(g.others[oldest].sent) {
 			oldest = gateway
 		}
 	}
 	return oldest
 }
 
-// takeKey takes what another gateway has counted for a key in this minute.
-func (g *Guard) takeKey(gateway string, c keyCount, now time.Time) {
+// receiveKey takes what another gateway has counted for a key in this minute.
+func (g *Guard) receiveKey(gateway string, c keyCount, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turn(now)
-	k := toldKey{gateway, c.key}
-	before, known := g.told[k]
-	if c.minute != g.minute || c.count <= before || !known && len(g.told) >= maxToldKeys {
+	k := senderKey{gateway, c.key}
+	before, known := g.received[k]
+	if c.minute != g.minute || c.count <= before || !known && len(g.received) >= maxReceivedKeys {
 		return
 	}
-	g.told[k] = c.count
+	g.received[k] = c.count
 	g.sums[c.key] += c.count - before
 }

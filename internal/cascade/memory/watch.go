@@ -1,4 +1,4 @@
-package cascade
+package memory
 
 import (
 	"math"
@@ -8,23 +8,23 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 )
 
-// maxWatched bounds the certificates of a cascade of which is remembered how far
-// the watch has stepped back; the one that came first is forgotten first.
+// maxWatched bounds the certificates of a cascade whose steps back are
+// remembered; the first one is forgotten first.
 const maxWatched = 16
 
-// Watch holds the certificate of one cascade against what happens in service.
-// When the samples refute the threshold in use, it steps back to the most
-// liberal one of the certificate's steps that they do not refute, and when there
-// is none, to the escalation model. It never steps forward: that takes another
-// certificate. The zero value is ready; it is safe for concurrent use.
+// Watch tests the certificate of one cascade on samples of the traffic in service.
+// When they refute the threshold in use, it steps back to the most liberal of the
+// certificate's steps that they do not refute, and when there is none, to the
+// escalation model. It never steps forward: that takes another certificate. The
+// zero value is ready; it is safe for concurrent use.
 //
-// Every step has a test of its own from the first sample on: an answer above a
-// lower threshold would have been escalated there, at no loss. Each of them
-// alarms on a sound threshold with probability at most δ.
+// Every step has its own test, from the first sample on: an answer above a lower
+// threshold would have been escalated there, without loss. Each test alarms on a
+// valid threshold with probability at most δ.
 type Watch struct {
 	mu       sync.Mutex // guards the following
 	back     []Stepped
-	hash     string             // of the certificate that monitors are about
+	hash     string             // of the certificate that monitors belong to
 	monitors []*certify.Monitor // one for each of its steps
 }
 
@@ -36,12 +36,12 @@ type Stepped struct {
 
 // Sample is one sampled request.
 type Sample struct {
-	Risk float64 // of the light answer; -Inf is one that every threshold would serve
+	Risk float64 // of the light answer; -Inf when every threshold would serve it
 	Loss float64 // of quality, -1 to 1; 0 when it was escalated
 }
 
-// Observe takes a sample. When it refutes the threshold in use, it returns how
-// many steps back the watch is now.
+// Observe adds a sample. It returns how many steps back the watch is now, and
+// whether this sample refuted the threshold that was in use.
 func (w *Watch) Observe(c *certify.Certificate, s Sample) (back int, refuted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +62,7 @@ func (w *Watch) Observe(c *certify.Certificate, s Sample) (back int, refuted boo
 	return back, back > before
 }
 
-// turn starts anew with another certificate.
+// turn restarts the tests when the certificate has changed.
 func (w *Watch) turn(c *certify.Certificate) {
 	if w.hash == c.Hash {
 		return
@@ -73,7 +73,7 @@ func (w *Watch) turn(c *certify.Certificate) {
 	}
 }
 
-// Threshold is the risk that is still accepted, -Inf when none is.
+// Threshold is the highest risk that is accepted, -Inf when none is.
 func (w *Watch) Threshold(c *certify.Certificate) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,7 +83,7 @@ func (w *Watch) Threshold(c *certify.Certificate) float64 {
 	return math.Inf(-1)
 }
 
-// Refuted reports whether no step of the certificate is left.
+// Refuted reports whether every step of the certificate has been refuted.
 func (w *Watch) Refuted(c *certify.Certificate) bool { return math.IsInf(w.Threshold(c), -1) }
 
 // Back returns how many steps the watch has taken back from the certificate with
@@ -94,17 +94,16 @@ func (w *Watch) Back(hash string) int {
 	return w.of(hash)
 }
 
-// Stepped returns the certificates that the watch has stepped back from, the
-// first of them first.
+// Stepped returns the certificates that the watch has stepped back from, in the
+// order in which it did.
 func (w *Watch) Stepped() []Stepped {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.back)
 }
 
-// StepBack steps back as far as somebody else has seen need for: this gateway
-// before a restart, or another one. It never steps forward, so it may be told
-// again, and late.
+// StepBack steps back as far as this gateway did before a restart, or as another
+// gateway did. It never steps forward, so facts may come late and more than once.
 func (w *Watch) StepBack(s Stepped) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,11 +1,10 @@
-package cascade
+package memory
 
 import (
 	"encoding/binary"
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -125,33 +124,6 @@ func TestWarm(t *testing.T) {
 	f(50, 40, 100, 2, true)
 	if new(Costs).Warm(noon) {
 		t.Error("nothing was observed, and decides")
-	}
-}
-
-func TestJudge(t *testing.T) {
-	say := func(text string) *answer.Answer { return &answer.Answer{Text: text} }
-	f := func(j Judge, a, partner *answer.Answer, want Decision) {
-		t.Helper()
-		got := j.Beside(&answer.Request{}, a, partner)
-		if ranked := j.Certified != nil && a != nil && partner != nil; (got.Risk > 0) != ranked {
-			t.Errorf("risk %v", got.Risk)
-		}
-		if got.Risk = 0; got != want {
-			t.Errorf("%+v, want %+v", got, want)
-		}
-	}
-	same, different, unknown := say("the answer is 1"), say("the answer is 2"), (*answer.Answer)(nil)
-	f(Judge{}, same, same, Decision{Reason: ReasonAgree})
-	f(Judge{}, same, different, Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true})
-	f(Judge{}, same, unknown, Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true})
-	f(Judge{AcceptUnknown: true}, same, unknown, Decision{Reason: ReasonUnknown})
-	f(Judge{Certified: &Threshold{AtMost: 1}}, same, same, Decision{Reason: ReasonAgree})
-	f(Judge{Certified: &Threshold{AtMost: 0}}, same, same, Decision{Escalate: true, Reason: ReasonScore, Uncertain: true})
-	f(Judge{Certified: &Threshold{AtMost: 2}}, same, different, Decision{Reason: ReasonScore})
-	f(Judge{Certified: &Threshold{AtMost: 1}}, same, different, Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true})
-	f(Judge{Certified: &Threshold{AtMost: 2}}, same, unknown, Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true})
-	if d := new(Judge).Alone(&answer.Request{}, nil); d != (Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true}) {
-		t.Errorf("an unreadable answer: %+v", d)
 	}
 }
 

@@ -1,13 +1,13 @@
-package cascade
+package memory
 
 import "sync"
 
 // maxOnce bounds the names that are remembered.
 const maxOnce = 1000
 
-// Once tells names that are new from those that are not, so that each is logged
-// once. When it is full, no further name counts as new. The zero value is ready;
-// it is safe for concurrent use.
+// Once remembers names, so that each is logged only once. When it is full, no
+// further name counts as new. The zero value is ready; it is safe for concurrent
+// use.
 type Once struct {
 	mu   sync.Mutex // guards seen
 	seen map[string]struct{}

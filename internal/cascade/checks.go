@@ -1,0 +1,123 @@
+package cascade
+
+import (
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
+)
+
+// The reasons of decisions, as x-sluice-reason shows them. A veto gives its own id.
+const (
+	ReasonAgree        = "agree"         // the light answer and the second opinion are the same
+	ReasonDisagree     = "disagree"      // they differ
+	ReasonUnknown      = "unknown"       // no check could decide
+	ReasonScore        = "score"         // the certified threshold overruled agreement
+	ReasonCheckTimeout = "check_timeout" // the checks did not end in time
+	ReasonBuffer       = "buffer"        // the answer is too large to hold back
+	ReasonGuard        = "guard"         // not escalated because the escalation budget is used up
+	ReasonParallel     = "parallel"      // asked at the same time as the light model
+	ReasonSession      = "session"       // the conversation reached the escalation model before
+	ReasonWarm         = "warm"          // its prompt cache makes the escalation model cheaper
+	ReasonPreScore     = "pre_score"     // would most likely be escalated anyway
+	ReasonShadow       = "shadow"        // asked only to compare
+)
+
+// Decision is what becomes of a light answer. The zero value accepts it.
+type Decision struct {
+	Escalate bool
+	// Reason is what decided, "" when the answer passed the vetoes and no further
+	// check was asked for.
+	Reason string
+	// Uncertain is whether the escalation is only a precaution: the answer passed
+	// the vetoes and may well be right. The escalation budget stops no other kind.
+	Uncertain bool
+	// Cut is whether the token limit ended the answer.
+	Cut bool
+	// Risk is what was compared with the certified threshold, 0 without one.
+	Risk float64
+}
+
+// Checks are the checks of one cascade on light answers. The zero value applies
+// vetoes and agreement, without schemas.
+type Checks struct {
+	Schemas *answer.Schemas
+	Options answer.Options
+	// AcceptUnknown serves an answer that passes the vetoes when agreement cannot
+	// be determined.
+	AcceptUnknown bool
+	// Certified decides by a certified threshold on the risk instead of by agreement.
+	Certified *Threshold
+}
+
+// Threshold is the risk up to which a certificate lets light answers be served.
+type Threshold struct {
+	AtMost float64       // highest risk that is accepted, on the scale of Order
+	Order  *score.Served // the score that the certificate was tested with; nil is the untrained one
+	// Prompt and Route are the request's, in the form that Order was trained on.
+	// The untrained order reads neither.
+	Prompt, Route string
+}
+
+// Alone decides on an answer without a second opinion. a is nil when the answer
+// cannot be read; then no check can tell.
+func (c *Checks) Alone(r *answer.Request, a *answer.Answer) Decision {
+	if a == nil {
+		return c.unknown()
+	}
+	v := answer.Check(r, a, c.Schemas, c.Options)
+	if v.Veto != "" {
+		return Decision{Escalate: true, Reason: string(v.Veto), Cut: v.Cut}
+	}
+	return Decision{Cut: v.Cut}
+}
+
+// Beside decides on an answer that passed Alone, given a second opinion, nil
+// when there is none.
+func (c *Checks) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
+	partner = Opinion(r, partner, c.Schemas)
+	if a == nil || partner == nil {
+		return c.unknown()
+	}
+	own, other := answer.KeyOf(r, a), answer.KeyOf(r, partner)
+	d := c.agreement(own, other)
+	if t := c.Certified; t != nil {
+		d.Risk = t.Order.Risk(&score.Input{
+			Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other,
+		})
+		return certified(d, d.Risk <= t.AtMost)
+	}
+	return d
+}
+
+// Opinion returns the partner's answer, or nil when it cannot serve as a second
+// opinion: there is none, or it would be vetoed itself. The schemas may be nil.
+func Opinion(r *answer.Request, partner *answer.Answer, s *answer.Schemas) *answer.Answer {
+	if partner == nil || answer.Check(r, partner, s, answer.Options{}).Veto != "" {
+		return nil
+	}
+	return partner
+}
+
+// certified applies a certified threshold on top of agreement. The reason says
+// which of the two decided.
+func certified(d Decision, accepted bool) Decision {
+	if accepted == d.Escalate {
+		d.Reason = ReasonScore
+	}
+	d.Escalate, d.Uncertain = !accepted, !accepted
+	return d
+}
+
+func (c *Checks) agreement(own, other answer.Key) Decision {
+	switch answer.Agree(own, other) {
+	case answer.Same:
+		return Decision{Reason: ReasonAgree}
+	case answer.Different:
+		return Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true}
+	default:
+		return c.unknown()
+	}
+}
+
+func (c *Checks) unknown() Decision {
+	return Decision{Escalate: !c.AcceptUnknown, Reason: ReasonUnknown, Uncertain: !c.AcceptUnknown}
+}
