@@ -1,7 +1,8 @@
 // Command gateway is Sluice: a gateway in front of Amazon Bedrock.
 //
-// This package is the only place that wires the others together. Each
-// subcommand has a file of its own name.
+// The packages below it hold the subcommands by audience: serving runs and
+// operates gateways, money reads and corrects what was spent, cascade certifies
+// cascades, tools answers questions beforehand.
 package main
 
 import (
@@ -12,7 +13,15 @@ import (
 	"os/signal"
 	"syscall"
 
+	_ "time/tzdata" // budgets name time zones, and a distroless image has none
+
 	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/cascade"
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/money"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving"
+	"github.com/sluice-gateway/sluice/cmd/gateway/tools"
 )
 
 // version is set by the linker.
@@ -25,11 +34,6 @@ const (
 	exitInvalid = 2
 )
 
-// invalid marks an error as the user's: bad usage or bad configuration.
-type invalid struct{ error }
-
-func (e invalid) Unwrap() error { return e.error }
-
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
@@ -38,7 +42,7 @@ func run(args []string) int {
 	cmd := root()
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
-	var bad invalid
+	var bad command.InvalidError
 	switch {
 	case err == nil:
 		return exitDone
@@ -52,43 +56,17 @@ func run(args []string) int {
 }
 
 func root() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := command.Group(&cobra.Command{
 		Use:           "gateway",
 		Short:         "Sluice: a gateway in front of Amazon Bedrock",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          usage(cobra.NoArgs),
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return invalid{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
 	})
-	cmd.AddCommand(serveCommand(), checkCommand(), keysCommand(), reportCommand(), sandboxCommand(), quickstartCommand(), simulateCommand(), explainCommand())
-	cmd.AddCommand(verifyCommand(), rebuildCommand(), adjustCommand(), resolveCommand(), calibrateCommand())
+	cmd.SetFlagErrorFunc(command.BadUsage)
+	cmd.AddCommand(serving.Commands(version)...)
+	cmd.AddCommand(money.Commands()...)
+	cmd.AddCommand(cascade.Commands()...)
+	cmd.AddCommand(tools.Commands()...)
 	return cmd
-}
-
-// usage marks what args refuses as bad usage.
-func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, given []string) error {
-		if err := args(cmd, given); err != nil {
-			return invalid{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
-		}
-		return nil
-	}
-}
-
-// complete says how a shell completes the values of a flag.
-func complete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
-		panic("BUG: " + err.Error())
-	}
-}
-
-// configFlag adds --config and returns where its value goes.
-func configFlag(cmd *cobra.Command) *string {
-	file := cmd.Flags().String("config", "", "configuration `FILE`")
-	cmd.MarkFlagFilename("config", "yaml", "yml") //nolint:errcheck // the flag was just added
-	return file
 }

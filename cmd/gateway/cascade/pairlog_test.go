@@ -1,0 +1,85 @@
+package cascade
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/cascade/train"
+)
+
+// agreed is a labelled pair of which both light models said the same.
+func agreed(prompt string, v pairs.Verdict) labelled {
+	risk := 0.5
+	return labelled{by: byKeys, Labelled: train.Labelled{Verdict: v, Pair: &pairs.Pair{
+		Route: "r", Risk: &risk, Partner: "same", Second: &pairs.Leg{Cost: 4}, Light: pairs.Leg{Cost: 6}, Escalation: pairs.Leg{Cost: 100},
+		Content: &pairs.Content{Prompt: prompt, Light: "the answer is 1", Second: "the answer is 1"},
+	}}}
+}
+
+// TestStraightPairs: what a gate sends straight costs an escalation call and
+// loses nothing, whatever the threshold, and its weight is told.
+func TestStraightPairs(t *testing.T) {
+	all := score.TrainGate(nil, 1) // even odds: a gain of 0
+	all.Bounds = score.Bounds{Uncertain: math.Inf(-1), Straight: 0}
+	none := score.TrainGate(nil, 1)
+	log := []labelled{agreed("a", strongWins), agreed("b", tie)}
+	log[1].Pair.Veto = "empty"
+	log[1].Pair.Weight = 3
+	f := func(what string, by order, share float64, want ...certify.Pair) {
+		t.Helper()
+		r := rank(log, &by)
+		if diff := cmp.Diff(want, r.pairs); diff != "" || r.straightShare() != share {
+			t.Errorf("%s: %v straight: %s", what, r.straightShare(), diff)
+		}
+	}
+	light := []certify.Pair{{Risk: 0.5, Escalation: 1, LightCost: 10, FullCost: 100}, {Risk: score.Never, Light: 1, Escalation: 1, LightCost: 10, FullCost: 100, Weight: 3}}
+	straight := []certify.Pair{
+		{Risk: math.Inf(-1), Light: 1, Escalation: 1, LightCost: 100, FullCost: 100},
+		{Risk: math.Inf(-1), Light: 1, Escalation: 1, LightCost: 100, FullCost: 100, Weight: 3},
+	}
+	f("no gate", order{}, 0, light...)
+	f("a gate without bounds", order{gate: none}, 0, light...)
+	f("a gate that sends all", order{gate: all}, 1, straight...)
+	log[0].Pair.Content = nil
+	f("a gate that reads texts", order{gate: all, texts: true}, 1, straight[1])
+	log[1].Pair.Content = nil
+	f("of nothing", order{gate: all, texts: true}, 0)
+}
+
+// TestTrainedOrder ranks by the new score what its texts allow, and counts the
+// rest.
+func TestTrainedOrder(t *testing.T) {
+	log := []labelled{agreed("a", tie), agreed("b", tie), agreed("c", tie), agreed("d", tie)}
+	risk, in := untrainedRisk(t, log[0].Pair)
+	log[0].Pair.Risk = risk
+	log[1].Pair.SchemaHash = "5c"
+	log[2].Pair.Veto = "empty"
+	log[3].Pair.Content = nil
+	served, err := score.Load(score.TrainModel(nil, 1).Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rank(log, &order{score: served, file: "another"})
+	if len(r.pairs) != 2 || r.pairs[0].Risk != served.Risk(&in) || r.pairs[1].Risk != score.Never {
+		t.Errorf("%+v", r.pairs)
+	}
+	if diff := cmp.Diff(map[train.Ranked]int{train.Shaped: 1, train.Textless: 1}, r.left); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// untrainedRisk is what a gateway logs of a pair.
+func untrainedRisk(t *testing.T, p *pairs.Pair) (*float64, score.Input) {
+	t.Helper()
+	in, _ := train.AnswerInput(p)
+	risk := score.Untrained(&in)
+	if risk == score.Never {
+		t.Fatal("the pair cannot be compared")
+	}
+	return &risk, in
+}

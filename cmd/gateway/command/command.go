@@ -1,0 +1,73 @@
+// Package command has what the subcommands share: errors of usage, the flag
+// --config, and opening what a configuration names.
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// InvalidError marks an error as the user's: bad usage or bad configuration.
+type InvalidError struct{ Err error }
+
+func (e InvalidError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error that was marked.
+func (e InvalidError) Unwrap() error { return e.Err }
+
+// Invalid marks err as the user's. Nil stays nil.
+func Invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return InvalidError{err}
+}
+
+// Invalidf is Invalid for a new error, made as fmt.Errorf makes it.
+func Invalidf(format string, args ...any) error { return InvalidError{fmt.Errorf(format, args...)} }
+
+// InvalidIf marks err as the user's when it is of the given kind.
+func InvalidIf(err, kind error) error {
+	if errors.Is(err, kind) {
+		return InvalidError{err}
+	}
+	return err
+}
+
+// BadUsage marks err as the user's and points to the help of cmd.
+func BadUsage(cmd *cobra.Command, err error) error {
+	return Invalidf("%w\nSee '%s --help'", err, cmd.CommandPath())
+}
+
+// Args marks what args refuses as bad usage.
+func Args(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if err := args(cmd, given); err != nil {
+			return BadUsage(cmd, err)
+		}
+		return nil
+	}
+}
+
+// Group makes cmd one that only has subcommands: alone it prints its help.
+func Group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = Args(cobra.NoArgs)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+// Complete sets how a shell completes the values of a flag.
+func Complete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+		panic("BUG: " + err.Error())
+	}
+}
+
+// ConfigFlag adds --config and returns where its value goes.
+func ConfigFlag(cmd *cobra.Command) *string {
+	file := cmd.Flags().String("config", "", "configuration `FILE`")
+	cmd.MarkFlagFilename("config", "yaml", "yml") //nolint:errcheck // the flag was just added
+	return file
+}

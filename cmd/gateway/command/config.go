@@ -1,0 +1,93 @@
+package command
+
+import (
+	"crypto/rand"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+)
+
+// Configured gives cmd the flag --config, and runs it with what the flag names.
+func Configured(cmd *cobra.Command, run func(*cobra.Command, *config.Config) error) *cobra.Command {
+	file := ConfigFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := Load(*file)
+		if err != nil {
+			return err
+		}
+		return run(cmd, cfg)
+	}
+	return cmd
+}
+
+// Load reads a configuration. Its mistakes are the user's.
+func Load(path string) (*config.Config, error) {
+	if path == "" {
+		return nil, Invalidf("--config FILE is needed")
+	}
+	cfg, err := Read(path)
+	return cfg, Invalid(err)
+}
+
+// Read reads a configuration. An error lists all mistakes, those too that only
+// the packages find that compile it.
+func Read(path string) (*config.Config, error) {
+	return withAllFaults(config.Load(path, os.Getenv))
+}
+
+// withAllFaults takes what the loader returned. When there are mistakes, the
+// packages that compile configurations look for theirs in what could be read,
+// so that one run reports all of them.
+func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
+	var faulty *config.Error
+	if errors.As(err, &faulty) {
+		_, problems := CompileAll(faulty.Partial, nil)
+		return nil, faulty.With(problems)
+	}
+	return cfg, err
+}
+
+// Secrets finds the root secret of a data directory, or makes it on the first
+// start.
+func Secrets(dataDir string) (*tenant.Secrets, error) {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return nil, err
+	}
+	secrets, err := tenant.LoadSecrets(dataDir, os.Getenv, rand.Reader)
+	return secrets, Invalid(err)
+}
+
+// CompileAll makes every package's own part of a configuration and reports all
+// their mistakes together. Without secrets it checks all but the keys.
+func CompileAll(cfg *config.Config, secrets *tenant.Secrets) (*gateway.Snapshot, []config.Problem) {
+	s := &gateway.Snapshot{Config: cfg}
+	var all, problems []config.Problem
+	s.Tenants, problems = tenant.Build(cfg, secrets)
+	all = append(all, problems...)
+	s.Router, problems = router.Compile(cfg)
+	all = append(all, problems...)
+	s.Prices, problems = meter.CompilePrices(cfg.Prices)
+	all = append(all, problems...)
+	var err error
+	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
+		all = append(all, config.Problem{Path: "tenants", Message: err.Error()})
+	}
+	s.Learned, problems = gateway.LoadLearned(s, time.Now())
+	return s, append(all, problems...)
+}
+
+// Compile compiles a configuration for a command that checks no caller's
+// credential. Its mistakes are the user's.
+func Compile(cfg *config.Config) (*gateway.Snapshot, error) {
+	s, problems := CompileAll(cfg, nil)
+	return s, Invalid(cfg.Report(problems))
+}

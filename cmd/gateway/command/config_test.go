@@ -1,0 +1,46 @@
+package command
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/sluice-gateway/sluice/config"
+)
+
+// TestExampleIsRight compiles the example of every key. Nothing is wrong with it
+// but that the files are missing that a cascade learns from.
+func TestExampleIsRight(t *testing.T) {
+	env := func(name string) string {
+		return map[string]string{"SLUICE_SUPPORT_KEY": "SLKAAAAAAAAAAAAAAAAAAAAA", "SLUICE_WEBHOOK_SECRET": "a secret of the test"}[name]
+	}
+	cfg, err := config.Load(filepath.Join("..", "..", "..", "config", "example.yaml"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, problems := CompileAll(cfg, nil)
+	for _, p := range problems {
+		if !p.Warning && p.Path != "cascades[0].pre_score" {
+			t.Errorf("%s: %s", p.Path, p.Message)
+		}
+	}
+}
+
+// FuzzAllFaults looks for further mistakes in what could be read of broken
+// configurations: nothing may break on the parts that are missing.
+func FuzzAllFaults(f *testing.F) {
+	f.Add(string(config.Quickstart()))
+	f.Add("upstream: {region: r}\ncascades: [{name: a, match: 'request.x'}]\nnonsense: 1\n")
+	f.Add("tenants: [{keys: [a]}, {id: 1}]\nprices: [x]\nmodels: [y]\n")
+	f.Add("cascades: [{light: a, escalation: [b], escalate_if: [{if: '1 +'}]}, 3]\naliases: {a: [b]}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg, err := withAllFaults(config.Parse("sluice.yaml", []byte(text), func(string) string { return "" }))
+		var faulty *config.Error
+		switch {
+		case err == nil && cfg == nil:
+			t.Error("neither a configuration nor an error")
+		case err != nil && (!errors.As(err, &faulty) || len(faulty.Faults) == 0):
+			t.Errorf("an error without a mistake: %v", err)
+		}
+	})
+}

@@ -1,0 +1,51 @@
+package command
+
+import (
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+)
+
+// JournalDir is where the gateway of a configuration writes its records.
+func JournalDir(cfg *config.Config) journal.Dir {
+	return journal.Dir(filepath.Join(cfg.DataDir, "journal"))
+}
+
+// CorrectionsDir is the journal of what commands resolve and adjust.
+func CorrectionsDir(cfg *config.Config) journal.Dir {
+	return journal.Dir(filepath.Join(cfg.DataDir, "corrections"))
+}
+
+// MeterOptions is how a command meters: into the journal and ledger of a
+// configuration, without a log.
+func MeterOptions(cfg *config.Config, ledger meter.Ledger) meter.Options {
+	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
+	return meter.Options{
+		Disk:    JournalDir(cfg),
+		Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
+		Keep:    cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: quiet(),
+	}
+}
+
+// OpenRedis opens the shared ledger of a configuration; the caller closes it.
+func OpenRedis(cfg *config.Config) (*redis.Ledger, error) {
+	return OpenRedisWith(cfg, redis.Options{Log: quiet(), Now: time.Now})
+}
+
+// OpenRedisWith is OpenRedis with other options than those of a command. It sets
+// their URL.
+func OpenRedisWith(cfg *config.Config, o redis.Options) (*redis.Ledger, error) {
+	o.URL = cfg.Ledger.Redis
+	ledger, err := redis.New(o)
+	if err != nil {
+		return nil, Invalidf("%s: ledger.redis: %w", cfg.At("ledger.redis").File, err)
+	}
+	return ledger, nil
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

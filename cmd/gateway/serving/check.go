@@ -1,0 +1,35 @@
+package serving
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+)
+
+func checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Check configuration, rules and prices; print every mistake with its place",
+		Args:  command.Args(cobra.NoArgs),
+	}
+	file := command.ConfigFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := command.Load(*file)
+		if err != nil {
+			return err
+		}
+		_, problems := command.CompileAll(cfg, nil)
+		if err := cfg.Report(problems); err != nil {
+			return command.Invalid(err)
+		}
+		if len(problems) > 0 {
+			fmt.Fprint(os.Stderr, cfg.Render(problems))
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d tenants, %d cascades, %d aliases\n", *file, len(cfg.Tenants), len(cfg.Cascades), len(cfg.Aliases))
+		return nil
+	}
+	return cmd
+}

@@ -1,0 +1,64 @@
+package serving
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+)
+
+// readiness is what /readyz shows. Only what would refuse new requests makes
+// the gateway unready; everything else is degraded and named. Nobody is asked who
+// they are here, so nothing of the configuration is in it.
+type readiness struct {
+	Ready    bool              `json:"ready"`
+	Draining bool              `json:"draining,omitempty"`
+	Degraded map[string]string `json:"degraded,omitempty"`
+	Backlog  uint64            `json:"ledger_backlog"`
+}
+
+func (g *gate) ready() (ok bool, state any) {
+	s := g.books.meter.Status()
+	r := readiness{Draining: g.draining.Load(), Degraded: map[string]string{}, Backlog: s.Backlog}
+	r.Ready = s.Fault == nil && !r.Draining
+	note := func(part string, err error) {
+		if err != nil {
+			r.Degraded[part] = err.Error()
+		}
+	}
+	note("journal", s.Fault)
+	note("ledger", s.LedgerErr)
+	if s.Fenced {
+		r.Degraded["ledger"] = "another process posts as this writer"
+	}
+	for root, err := range s.Stopped {
+		note("ledger of "+root, err)
+	}
+	g.mu.Lock()
+	refused := g.refused
+	g.mu.Unlock()
+	if !refused.IsZero() {
+		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) + "; the log and gateway check say why"
+	}
+	return r.Ready, r
+}
+
+// watch gives the metrics their gauges.
+func (g *gate) watch() {
+	m := g.tel.Metrics()
+	m.Watch(telemetry.GaugeInFlight, func() float64 { return float64(g.edge.Stats().InFlight) })
+	m.Watch(telemetry.GaugeConnections, func() float64 { return float64(g.edge.Stats().Connections) })
+	m.Watch(telemetry.GaugePendingConnections, func() float64 { return float64(g.edge.Stats().Pending) })
+	m.Watch(telemetry.GaugeBufferedBytes, func() float64 { return float64(g.edge.Stats().BufferedBytes) })
+	m.Watch(telemetry.GaugeJournalBacklog, func() float64 { return float64(g.books.meter.Status().Backlog) })
+	m.Watch(telemetry.GaugeJournalAge, func() float64 { return g.books.meter.Status().Since.Seconds() })
+	m.WatchSavings(func() []saving.Saving { return g.line.Savings(time.Now()) })
+	m.Watch(telemetry.GaugeHintsWaiting, func() float64 { return float64(g.memory.Board().Stats().Waiting) })
+	m.Watch(telemetry.GaugeHintsDropped, func() float64 { return float64(g.memory.Board().Stats().Dropped) })
+	m.Watch(telemetry.GaugeLedgerDegraded, func() float64 {
+		if s := g.books.meter.Status(); s.LedgerErr != nil || s.Fenced {
+			return 1
+		}
+		return 0
+	})
+}

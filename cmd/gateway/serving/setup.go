@@ -1,0 +1,46 @@
+package serving
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+)
+
+// warn logs the problems that do not stop the start.
+func warn(log *slog.Logger, cfg *config.Config, problems []config.Problem) {
+	for _, p := range problems {
+		if p.Warning {
+			at := cfg.At(p.Path)
+			log.Warn("configuration", "at", fmt.Sprintf("%s:%d:%d", at.File, at.Line, at.Column), "path", p.Path, "problem", p.Message)
+		}
+	}
+}
+
+// newLog writes JSON lines. Durations are text: a number would be nanoseconds,
+// which nobody reads.
+func newLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}))
+}
+
+// closers run in the reverse of the order in which they were added, within one
+// deadline each.
+type closers []func(context.Context)
+
+func (c *closers) add(f func(context.Context)) { *c = append(*c, f) }
+
+func (c closers) run(within time.Duration) {
+	for i := len(c) - 1; i >= 0; i-- {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		c[i](ctx)
+		cancel()
+	}
+}

@@ -1,0 +1,10 @@
+// Package tools has the commands that answer questions beforehand, without a
+// running gateway.
+package tools
+
+import "github.com/spf13/cobra"
+
+// Commands are the commands of the package.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{simulateCommand(), explainCommand()}
+}
