@@ -27,7 +27,7 @@ func (l *Line) direct(c *call, to *router.Cascade) string {
 	switch {
 	case state.Sessions.Reached(memory.SessionOf(c.caller.KeyID, c.req.Header.Get(memory.SessionHeader), &c.facts), to.Settings.Session.TTL, now):
 		reason = cascade.ReasonSession
-	case c.prior == score.StraightBand:
+	case c.prior == score.DirectBand:
 		reason = cascade.ReasonPreScore
 	case c.mayBeWarm() && state.Costs.Warm(now):
 		return cascade.ReasonWarm // it saves money, so no budget stops it

@@ -89,7 +89,7 @@ func TestWarmGoesStraight(t *testing.T) {
 
 // gateFor is a pre-score that learned from two kinds of requests, and sends the
 // one straight on.
-func gateFor(light, strong string) *score.Gate {
+func gateFor(light, strong string) *score.PreScore {
 	var rows []score.Row
 	for i := range 200 {
 		easy, hard := score.Row{Light: 1, Escalation: 1}, score.Row{Light: 0, Escalation: 1}
@@ -97,11 +97,11 @@ func gateFor(light, strong string) *score.Gate {
 		hard.Input = score.Input{Prompt: fmt.Sprintf("%s %d", strong, i), Light: &answer.Answer{}}
 		rows = append(rows, easy, easy, easy, easy, hard)
 	}
-	g := score.TrainGate(rows, 1)
+	g := score.TrainPreScore(rows, 1)
 	low, _ := g.Score(&score.Input{Prompt: light}, nil)
 	high, _ := g.Score(&score.Input{Prompt: strong}, nil)
 	middle := (low + high) / 2
-	g.Bounds = score.Bounds{Uncertain: middle, Straight: middle}
+	g.Bounds = score.Bounds{Uncertain: middle, Direct: middle}
 	return g
 }
 
@@ -127,9 +127,9 @@ func TestPreScore(t *testing.T) {
 }
 
 // gateUnsure is a pre-score that cannot tell of any request what is gained.
-func gateUnsure() *score.Gate {
-	g := score.TrainGate(nil, 1)
-	g.Bounds = score.Bounds{Uncertain: -1, Straight: 2}
+func gateUnsure() *score.PreScore {
+	g := score.TrainPreScore(nil, 1)
+	g.Bounds = score.Bounds{Uncertain: -1, Direct: 2}
 	return g
 }
 

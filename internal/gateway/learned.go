@@ -17,7 +17,7 @@ import (
 
 // Learned is what files tell about one cascade.
 type Learned struct {
-	Gate *score.Gate // nil without a pre-score
+	Gate *score.PreScore // nil without a pre-score
 	// Score ranks light answers, as the certificate tells: nil without a score
 	// file, and without one that could be read.
 	Score       *score.Served
@@ -88,7 +88,7 @@ func (l *Learned) readGate(file string) error {
 	if err != nil {
 		return err
 	}
-	if l.Gate, err = score.DecodeGate(data); err != nil {
+	if l.Gate, err = score.DecodePreScore(data); err != nil {
 		return err
 	}
 	l.gateHash = score.FileHash(data)

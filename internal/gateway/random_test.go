@@ -126,7 +126,7 @@ func randomWorlds(t *testing.T) []world {
 }
 
 // withGate is what s has learned, and a pre-score.
-func withGate(s *Snapshot, g *score.Gate) map[string]*Learned {
+func withGate(s *Snapshot, g *score.PreScore) map[string]*Learned {
 	learned := Learned{Gate: g}
 	if l := s.Learned["support"]; l != nil {
 		learned.Score, learned.Certificate = l.Score, l.Certificate

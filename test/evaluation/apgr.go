@@ -67,9 +67,9 @@ func preScoreBars(data, train []recorded.Row) []bar {
 
 func (p *preScore) score(train, fresh, all []score.Row) (rows []score.Row, scores []float64, how string) {
 	if len(fresh) < 2*least || len(train) < 2*least {
-		return all, score.CrossGate(all, 5, 1), "; five-fold cross-validation"
+		return all, score.CrossPreScore(all, 5, 1), "; five-fold cross-validation"
 	}
-	gate := score.TrainGate(train, 1)
+	gate := score.TrainPreScore(train, 1)
 	scores = make([]float64, len(fresh))
 	var buffer []uint32
 	for i := range fresh {

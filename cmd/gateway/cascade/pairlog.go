@@ -155,10 +155,10 @@ func (r *ranked) place(one *certify.Pair, p *pairs.Pair, by *order) (placed bool
 
 // order is what ranks light answers. The zero value is the untrained order.
 type order struct {
-	file  string        // hash of the score file whose risks the log has, "" for none
-	score *score.Served // a score trained just now goes before file; nil for none
-	gate  *score.Gate   // a gate trained just now, nil for none
-	texts bool          // whether the gate was trained on texts
+	file  string          // hash of the score file whose risks the log has, "" for none
+	score *score.Served   // a score trained just now goes before file; nil for none
+	gate  *score.PreScore // a gate trained just now, nil for none
+	texts bool            // whether the gate was trained on texts
 }
 
 // straight reports whether the gate sends a pair's request past the light model.
@@ -166,9 +166,9 @@ func (o *order) straight(p *pairs.Pair) bool {
 	if o.gate == nil {
 		return false
 	}
-	in := train.GateInput(p)
+	in := train.PreScoreInput(p)
 	gain, _ := o.gate.Score(&in, nil)
-	return o.gate.Band(gain) == score.StraightBand
+	return o.gate.Band(gain) == score.DirectBand
 }
 
 // riskOf is the risk of a pair by a score file, "" for none, and whether the log

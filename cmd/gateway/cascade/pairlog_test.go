@@ -24,9 +24,9 @@ func agreed(prompt string, v pairs.Verdict) labelled {
 // TestStraightPairs: what a gate sends straight costs an escalation call and
 // loses nothing, whatever the threshold, and its weight is told.
 func TestStraightPairs(t *testing.T) {
-	all := score.TrainGate(nil, 1) // even odds: a gain of 0
-	all.Bounds = score.Bounds{Uncertain: math.Inf(-1), Straight: 0}
-	none := score.TrainGate(nil, 1)
+	all := score.TrainPreScore(nil, 1) // even odds: a gain of 0
+	all.Bounds = score.Bounds{Uncertain: math.Inf(-1), Direct: 0}
+	none := score.TrainPreScore(nil, 1)
 	log := []labelled{agreed("a", strongWins), agreed("b", tie)}
 	log[1].Pair.Veto = "empty"
 	log[1].Pair.Weight = 3

@@ -37,7 +37,7 @@ type learned struct {
 	order order
 
 	gate      []byte // the file, nil for none
-	gateTells *train.GateReport
+	gateTells *train.PreScoreReport
 	score     []byte // likewise
 	left      map[train.Ranked]int
 }
@@ -56,7 +56,7 @@ func (t *training) fit(log []labelled, o certify.Options) (*learned, error) {
 		l.until = before[i].Pair.Time
 	}
 	if t.preScore != "" {
-		gate, tells, err := train.Gate(train.Examples(earlier), train.Target{MaxLoss: o.MaxLoss, Delta: o.Delta}, seed)
+		gate, tells, err := train.PreScore(train.Examples(earlier), train.Target{MaxLoss: o.MaxLoss, Delta: o.Delta}, seed)
 		if err != nil {
 			return nil, err
 		}
@@ -132,10 +132,10 @@ func (l *learned) printGate(out io.Writer) {
 	} else {
 		fmt.Fprintf(out, "  light alone below a gain of %.3f: %.1f %% of the requests\n", gate.Uncertain, 100*tells.Shares[score.LightBand])
 	}
-	if math.IsInf(gate.Straight, 1) {
+	if math.IsInf(gate.Direct, 1) {
 		fmt.Fprintln(out, "  straight: never; asking the light models first pays at every gain")
 	} else {
-		fmt.Fprintf(out, "  straight from a gain of %.3f on: %.1f %% of the requests\n", gate.Straight, 100*tells.Shares[score.StraightBand])
+		fmt.Fprintf(out, "  straight from a gain of %.3f on: %.1f %% of the requests\n", gate.Direct, 100*tells.Shares[score.DirectBand])
 	}
 	if undecided := tells.Shares[score.NoBand] + tells.Shares[score.UncertainBand]; undecided > 0 {
 		fmt.Fprintf(out, "  undecided: %.1f %% of the requests\n", 100*undecided)

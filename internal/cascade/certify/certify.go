@@ -11,7 +11,7 @@
 //
 // Two things void the guarantee, and nothing here can see them: risks that
 // were fitted on the pairs that they are tested on (use Split), and pairs that
-// do not look like the traffic to come (use Monitor, PSI and KS).
+// do not look like the traffic to come (use Monitor).
 //
 // The package is pure: no clock, no goroutines, no files.
 package certify

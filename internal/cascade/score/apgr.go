@@ -57,9 +57,9 @@ func APGRInterval(scores, light, escalation []float64, seed uint64) (low, high f
 	return found[draws/40], found[draws-1-draws/40]
 }
 
-// CrossGate scores each row by a gate that was trained on the other folds, so
-// that no row is scored by a gate that has seen it. Folds are drawn from seed.
-func CrossGate(rows []Row, folds int, seed uint64) []float64 {
+// CrossPreScore scores each row by a pre-score that was trained on the other folds,
+// so that no row is scored by one that has seen it. Folds are drawn from seed.
+func CrossPreScore(rows []Row, folds int, seed uint64) []float64 {
 	scores := make([]float64, len(rows))
 	fold := rand.New(rand.NewPCG(seed, 3)).Perm(len(rows))
 	var buffer []uint32
@@ -70,7 +70,7 @@ func CrossGate(rows []Row, folds int, seed uint64) []float64 {
 				train = append(train, rows[i])
 			}
 		}
-		g := TrainGate(train, seed)
+		g := TrainPreScore(train, seed)
 		for i := range rows {
 			if fold[i]%folds == k {
 				scores[i], buffer = g.Score(&rows[i].Input, buffer)

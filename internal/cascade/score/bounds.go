@@ -2,11 +2,11 @@ package score
 
 import "math"
 
-// Bounds cut the scale of a gate's scores. A score means something on the
-// traffic that the gate learned from only, so its file carries them.
+// Bounds divide the scale of a pre-score into bands. A score means something only
+// on the traffic that the pre-score was trained on, so its file contains them.
 type Bounds struct {
 	Uncertain float64 // below it the light model may answer alone; -Inf: that was not proven for any score
-	Straight  float64 // from it on the escalation model is asked at once; +Inf: that pays for no score
+	Direct    float64 // from it on the escalation model is asked at once; +Inf: that pays for no score
 }
 
 // Unbounded says nothing of any request.
@@ -17,18 +17,18 @@ type Band uint8
 
 // The zero value is that nothing is known.
 const (
-	NoBand        Band = iota // no gate, or none that could tell
+	NoBand        Band = iota // no pre-score, or one that cannot tell
 	LightBand                 // escalating would hardly gain anything
 	UncertainBand             // it may
-	StraightBand              // asking the light model first does not pay
+	DirectBand                // asking the light model first does not pay
 )
 
 // Band returns where a score lies. Without a bound for what is safe, a score
-// below Straight tells nothing.
+// below Direct tells nothing.
 func (b Bounds) Band(score float64) Band {
 	switch {
-	case score >= b.Straight:
-		return StraightBand
+	case score >= b.Direct:
+		return DirectBand
 	case math.IsInf(b.Uncertain, -1):
 		return NoBand
 	case score >= b.Uncertain:
@@ -38,4 +38,4 @@ func (b Bounds) Band(score float64) Band {
 }
 
 // sound reports whether the bounds are in order. NaN is not.
-func (b Bounds) sound() bool { return b.Uncertain <= b.Straight }
+func (b Bounds) sound() bool { return b.Uncertain <= b.Direct }

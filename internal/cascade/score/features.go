@@ -1,7 +1,7 @@
 // Package score turns an answer and its request into one number, the expected
 // quality that serving the light answer costs, and trains the models for it.
 //
-// Gate looks at the request alone, before any call; Model looks at the answers
+// PreScore looks at the request alone, before any call; Model looks at the answers
 // too. Both are small, are trained in Go, and give the same bytes for the same
 // rows and seed. A score has no meaning of its own: only a threshold that was
 // certified on the operator's traffic makes it one (package certify).
@@ -17,7 +17,7 @@ import (
 // Input is what is known of one request when its light answer is judged.
 type Input struct {
 	Prompt  string         // all text of the request
-	Bytes   int            // length of that text, for gates, where Prompt may be missing; 0 is that of Prompt
+	Bytes   int            // length of that text for pre-scores, where Prompt may be missing; 0 means that of Prompt
 	Route   string         // what kind of request it is: cascade, tenant, hash of system prompt and tools; may be ""
 	Light   *answer.Answer // the light answer
 	Partner *answer.Answer // the second opinion, nil without one

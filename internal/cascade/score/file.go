@@ -12,10 +12,10 @@ import (
 // little-endian binary with counts before lists, and the SHA-256 of all before
 // it. The same model gives the same bytes.
 const (
-	fileMagic   = "SLSCOR"
-	fileVersion = 2
-	kindModel   = 'm'
-	kindGate    = 'g'
+	fileMagic    = "SLSCOR"
+	fileVersion  = 2
+	kindModel    = 'm'
+	kindPreScore = 'g'
 )
 
 // ErrFile is wrapped by every error about a score file.
@@ -48,26 +48,26 @@ func DecodeModel(data []byte) (*Model, error) {
 	return m, r.done()
 }
 
-// Encode writes the gate as a score file.
-func (g *Gate) Encode() []byte {
-	w := newWriter(kindGate)
-	w.linear(&g.line)
-	w.put(g.mean, uint32(len(g.routes)), g.routes, g.Bounds)
+// Encode writes the pre-score as a score file.
+func (p *PreScore) Encode() []byte {
+	w := newWriter(kindPreScore)
+	w.linear(&p.line)
+	w.put(p.mean, uint32(len(p.routes)), p.routes, p.Bounds)
 	return w.seal()
 }
 
-// DecodeGate reads what Gate.Encode wrote.
-func DecodeGate(data []byte) (*Gate, error) {
-	r := newReader(data, kindGate)
-	g := &Gate{line: r.linear(gateCount)}
-	r.get(&g.mean)
-	g.routes = make([]route, r.count(binary.Size(route{})))
-	r.get(g.routes)
-	r.get(&g.Bounds)
-	if r.err == nil && !g.sound() {
-		r.err = fmt.Errorf("%w: bounds %g and %g", ErrFile, g.Uncertain, g.Straight)
+// DecodePreScore reads what PreScore.Encode wrote.
+func DecodePreScore(data []byte) (*PreScore, error) {
+	r := newReader(data, kindPreScore)
+	p := &PreScore{line: r.linear(preScoreCount)}
+	r.get(&p.mean)
+	p.routes = make([]route, r.count(binary.Size(route{})))
+	r.get(p.routes)
+	r.get(&p.Bounds)
+	if r.err == nil && !p.sound() {
+		r.err = fmt.Errorf("%w: bounds %g and %g", ErrFile, p.Uncertain, p.Direct)
 	}
-	return g, r.done()
+	return p, r.done()
 }
 
 // bucket is one word weight that is not zero.

@@ -104,12 +104,12 @@ func TestModelLearnsAndTravels(t *testing.T) {
 
 func TestGateLearnsGain(t *testing.T) {
 	rows := madeRows(300)
-	g := TrainGate(rows, 7)
+	g := TrainPreScore(rows, 7)
 	if g.Bounds != Unbounded() {
 		t.Errorf("bounds %v before anybody found them", g.Bounds)
 	}
 	g.Bounds = Bounds{0.1, 0.7}
-	back, err := DecodeGate(g.Encode())
+	back, err := DecodePreScore(g.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestGateLearnsGain(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	model, gate := TrainModel(madeRows(50), 1).Encode(), TrainGate(madeRows(50), 1).Encode()
+	model, gate := TrainModel(madeRows(50), 1).Encode(), TrainPreScore(madeRows(50), 1).Encode()
 	f := func(what string, data []byte) {
 		t.Helper()
 		if _, err := DecodeModel(data); !errors.Is(err, ErrFile) {
@@ -141,14 +141,14 @@ func TestDecodeRefuses(t *testing.T) {
 	flipped := slices.Clone(model)
 	flipped[len(flipped)/2] ^= 1
 	f("a flipped bit", flipped)
-	if _, err := DecodeGate(model); !errors.Is(err, ErrFile) {
+	if _, err := DecodePreScore(model); !errors.Is(err, ErrFile) {
 		t.Errorf("a model as a gate: %v", err)
 	}
 	g := func(what string, bounds Bounds) {
 		t.Helper()
-		gate := TrainGate(nil, 1)
+		gate := TrainPreScore(nil, 1)
 		gate.Bounds = bounds
-		if _, err := DecodeGate(gate.Encode()); !errors.Is(err, ErrFile) {
+		if _, err := DecodePreScore(gate.Encode()); !errors.Is(err, ErrFile) {
 			t.Errorf("%s: %v, want ErrFile", what, err)
 		}
 	}
@@ -157,7 +157,7 @@ func TestDecodeRefuses(t *testing.T) {
 	w := &writer{}
 	w.Write(gate[:len(gate)-32])
 	w.Bytes()[len(fileMagic)+1] = 1
-	if _, err := DecodeGate(w.seal()); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "version 1") {
+	if _, err := DecodePreScore(w.seal()); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "version 1") {
 		t.Errorf("a file of the version before: %v", err)
 	}
 }
@@ -173,16 +173,16 @@ func TestBand(t *testing.T) {
 	both := Bounds{0.2, 0.6}
 	f(both, 0.1, LightBand)
 	f(both, 0.2, UncertainBand)
-	f(both, 0.6, StraightBand)
+	f(both, 0.6, DirectBand)
 	f(Unbounded(), 1, NoBand)
 	f(Bounds{math.Inf(-1), 0.6}, 0.5, NoBand)
-	f(Bounds{math.Inf(-1), 0.6}, 0.6, StraightBand)
+	f(Bounds{math.Inf(-1), 0.6}, 0.6, DirectBand)
 	f(Bounds{0.2, math.Inf(1)}, 1, UncertainBand)
 }
 
 func FuzzDecode(f *testing.F) {
 	f.Add(TrainModel(madeRows(20), 1).Encode(), true)
-	f.Add(TrainGate(madeRows(20), 1).Encode(), true)
+	f.Add(TrainPreScore(madeRows(20), 1).Encode(), true)
 	f.Add([]byte(fileMagic), false)
 	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
 		if sealed && len(data) > 32 {
@@ -194,9 +194,9 @@ func FuzzDecode(f *testing.F) {
 		if m, err := DecodeModel(data); err == nil {
 			m.Score(&in)
 		}
-		if g, err := DecodeGate(data); err == nil {
+		if g, err := DecodePreScore(data); err == nil {
 			gain, _ := g.Score(&in, nil)
-			if g.Uncertain > g.Straight || g.Band(g.Straight) != StraightBand {
+			if g.Uncertain > g.Direct || g.Band(g.Direct) != DirectBand {
 				t.Errorf("gain %v between bounds %v", gain, g.Bounds)
 			}
 		}
@@ -223,7 +223,7 @@ func TestGateOnRecorded(t *testing.T) {
 	f := func(name string, rows []Row, bar float64) {
 		t.Helper()
 		light, escalation := qualities(rows)
-		scores := CrossGate(rows, 5, 1)
+		scores := CrossPreScore(rows, 5, 1)
 		got := APGR(scores, light, escalation)
 		low, high := APGRInterval(scores, light, escalation, 5)
 		t.Logf("%-44s n %d: APGR %.3f [%.3f, %.3f]", name, len(rows), got, low, high)
@@ -258,7 +258,7 @@ func TestCrossGateSeesNoRowTwice(t *testing.T) {
 		rows[i] = Row{Input: in, Light: float64(rng.IntN(2)), Escalation: 1}
 	}
 	light, escalation := qualities(rows)
-	scores := CrossGate(rows, 5, 1)
+	scores := CrossPreScore(rows, 5, 1)
 	low, high := APGRInterval(scores, light, escalation, 1)
 	// A fold that gained much leaves a rest that gained little, so a little below 0.5.
 	if got := APGR(scores, light, escalation); low > got || high < got || got > 0.55 {
@@ -279,7 +279,7 @@ func BenchmarkModelRisk(b *testing.B) {
 
 func BenchmarkGate(b *testing.B) {
 	rows := rowsOf(b, "gpt-4o-mini-2024-07-18", "gemini-1.5-flash", "claude-3-5-sonnet-20241022", "gsm", "crux", "math-l5")
-	g := TrainGate(rows, 1)
+	g := TrainPreScore(rows, 1)
 	var buffer []uint32
 	b.ReportAllocs()
 	i := 0

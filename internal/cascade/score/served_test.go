@@ -31,7 +31,7 @@ func TestServed(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { loaded.Risk(&rows[0].Input) }); n != 0 {
 		t.Errorf("%v allocations for a risk", n)
 	}
-	if _, err := Load(TrainGate(rows, 1).Encode()); !errors.Is(err, ErrFile) {
+	if _, err := Load(TrainPreScore(rows, 1).Encode()); !errors.Is(err, ErrFile) {
 		t.Errorf("a gate as a score: %v", err)
 	}
 }

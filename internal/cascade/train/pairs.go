@@ -36,7 +36,7 @@ func (e *NoContentError) Error() string {
 	return fmt.Sprintf("cannot train a score: none of %d pairs has the texts of its answers; set telemetry.content: true and observe again", e.Pairs)
 }
 
-// Texts reports whether every pair has the text of its request. Gates read it
+// Texts reports whether every pair has the text of its request. Pre-scores read it
 // only then: pairs with and without would differ in nothing else that it sees.
 func Texts(log []Labelled) bool {
 	for i := range log {
@@ -47,9 +47,9 @@ func Texts(log []Labelled) bool {
 	return len(log) > 0
 }
 
-// GateInput is what a gate sees of a pair's request: its route and length, and
+// PreScoreInput is what a pre-score sees of a pair's request: its route and length, and
 // its text when the pair has one.
-func GateInput(p *pairs.Pair) score.Input {
+func PreScoreInput(p *pairs.Pair) score.Input {
 	in := score.Input{Route: p.Route, Bytes: p.TextBytes}
 	if p.Content != nil {
 		in.Prompt = p.Content.Prompt
@@ -57,13 +57,13 @@ func GateInput(p *pairs.Pair) score.Input {
 	return in
 }
 
-// Examples makes what a gate is trained on, with texts when all pairs have them.
+// Examples makes what a pre-score is trained on, with texts when all pairs have them.
 func Examples(log []Labelled) []Example {
 	texts := Texts(log)
 	examples := make([]Example, len(log))
 	for i := range log {
 		p := log[i].Pair
-		in := GateInput(p)
+		in := PreScoreInput(p)
 		if !texts {
 			in.Prompt = ""
 		}

@@ -74,7 +74,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestRoutesAlone has a gate that never saw a text serve requests that have one.
+// TestRoutesAlone has a pre-score that never saw a text serve requests that have one.
 func TestRoutesAlone(t *testing.T) {
 	var log []Labelled
 	for i := range 1200 {
@@ -86,14 +86,14 @@ func TestRoutesAlone(t *testing.T) {
 		p.TextBytes, p.Content = 900, nil
 		log = append(log, Labelled{p, v})
 	}
-	gate, _, err := Gate(Examples(log), Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	pre, _, err := PreScore(Examples(log), Target{MaxLoss: 0.02, Delta: 0.1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for route, want := range map[string]score.Band{"support acme 0": score.LightBand, "support acme 1": score.StraightBand} {
-		gain, _ := gate.Score(&score.Input{Prompt: "Each of 5 is twice 100 %?\n", Bytes: 900, Route: route}, nil)
-		if got := gate.Band(gain); got != want {
-			t.Errorf("%s: band %v with a gain of %v between %v, want %v", route, got, gain, gate.Bounds, want)
+	for route, want := range map[string]score.Band{"support acme 0": score.LightBand, "support acme 1": score.DirectBand} {
+		gain, _ := pre.Score(&score.Input{Prompt: "Each of 5 is twice 100 %?\n", Bytes: 900, Route: route}, nil)
+		if got := pre.Band(gain); got != want {
+			t.Errorf("%s: band %v with a gain of %v between %v, want %v", route, got, gain, pre.Bounds, want)
 		}
 	}
 }

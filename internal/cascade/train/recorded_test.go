@@ -63,7 +63,7 @@ func TestBoundsOnRecorded(t *testing.T) {
 		for k := range splits {
 			rand.New(rand.NewPCG(uint64(k), 1)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			half := len(all) / 2
-			gate, _, err := Gate(all[:half], target, 1)
+			gate, _, err := PreScore(all[:half], target, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestBoundsOnRecorded(t *testing.T) {
 			if h.loss > lightPart*target.MaxLoss {
 				broken++
 			}
-			if !math.IsInf(gate.Straight, 1) {
+			if !math.IsInf(gate.Direct, 1) {
 				pays++
 			}
 		}
@@ -90,7 +90,7 @@ func TestBoundsOnRecorded(t *testing.T) {
 // held is what bounds do on requests that had no part in finding them.
 type held struct{ low, straight, loss, saved float64 }
 
-func hold(gate *score.Gate, others []Example) (h held) {
+func hold(gate *score.PreScore, others []Example) (h held) {
 	n := float64(len(others))
 	var full float64
 	for i := range others {
@@ -101,7 +101,7 @@ func hold(gate *score.Gate, others []Example) (h held) {
 		case score.LightBand:
 			h.low += 1 / n
 			h.loss += (e.Escalation - e.Light) / n
-		case score.StraightBand:
+		case score.DirectBand:
 			h.straight += 1 / n
 			h.saved += float64(e.LightCost)
 			if !e.Escalated {

@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// Example is a labelled pair as a gate is trained on it.
+// Example is a labelled pair as a pre-score is trained on it.
 type Example struct {
 	score.Row
 	Escalated bool       // what its light answer is by the checks of the cascade
@@ -31,24 +31,24 @@ type Target struct {
 	Delta   float64 // chance that a bound is wrong about that
 }
 
-// GateReport says what a gate is worth, by scores of gates that had not seen the
-// request (score.CrossGate).
-type GateReport struct {
+// PreScoreReport says what a pre-score is worth, by scores of pre-scores that were
+// trained on other requests (score.CrossPreScore).
+type PreScoreReport struct {
 	N         int
 	APGR      float64 // score.APGR; NaN where light and escalation model are equally good
 	Low, High float64 // its 95 % bootstrap interval
 	// Shares is the part of the requests in each score.Band, by weight.
-	Shares [score.StraightBand + 1]float64
+	Shares [score.DirectBand + 1]float64
 }
 
 const (
 	folds = 5
 
-	// leastStraight is how many requests have to lie above Straight: fewer may all
+	// leastDirect is how many requests have to lie above Direct: fewer may all
 	// have been escalated by chance.
-	leastStraight = 20
+	leastDirect = 20
 
-	// sure is by how many standard errors it has to pay to go straight: one in ten
+	// sure is by how many standard errors going direct has to pay: one in ten
 	// sums comes out that high by chance.
 	sure = 1.28
 
@@ -60,9 +60,9 @@ const (
 	lightSteps = 50
 )
 
-// Gate fits a gate to examples in the order of time and finds its bounds. It
+// PreScore fits a pre-score to examples in the order of time and finds its bounds. It
 // fails with *TooFewError.
-func Gate(examples []Example, t Target, seed uint64) (*score.Gate, *GateReport, error) {
+func PreScore(examples []Example, t Target, seed uint64) (*score.PreScore, *PreScoreReport, error) {
 	if len(examples) < least {
 		return nil, nil, &TooFewError{len(examples)}
 	}
@@ -72,28 +72,28 @@ func Gate(examples []Example, t Target, seed uint64) (*score.Gate, *GateReport, 
 		rows[i] = examples[i].Row
 		light[i], escalation[i] = rows[i].Light, rows[i].Escalation
 	}
-	scores := score.CrossGate(rows, folds, seed)
-	gate := score.TrainGate(rows, seed)
-	gate.Bounds = findBounds(examples, scores, t)
-	r := &GateReport{N: len(rows), APGR: score.APGR(scores, light, escalation)}
+	scores := score.CrossPreScore(rows, folds, seed)
+	pre := score.TrainPreScore(rows, seed)
+	pre.Bounds = findBounds(examples, scores, t)
+	r := &PreScoreReport{N: len(rows), APGR: score.APGR(scores, light, escalation)}
 	if !math.IsNaN(r.APGR) {
 		r.Low, r.High = score.APGRInterval(scores, light, escalation, seed)
 	}
 	var total float64
 	for i := range examples {
-		r.Shares[gate.Band(scores[i])] += examples[i].weight()
+		r.Shares[pre.Band(scores[i])] += examples[i].weight()
 		total += examples[i].weight()
 	}
 	for i := range r.Shares {
 		r.Shares[i] /= total
 	}
-	return gate, r, nil
+	return pre, r, nil
 }
 
 func findBounds(examples []Example, scores []float64, t Target) score.Bounds {
 	levels := levelsOf(scores)
-	b := score.Bounds{Uncertain: uncertain(examples, levels, t), Straight: straight(examples, levels)}
-	b.Uncertain = min(b.Uncertain, b.Straight)
+	b := score.Bounds{Uncertain: uncertain(examples, levels, t), Direct: direct(examples, levels)}
+	b.Uncertain = min(b.Uncertain, b.Direct)
 	return b
 }
 
@@ -122,7 +122,7 @@ func levelsOf(scores []float64) []level {
 }
 
 // boundBelow lies in the middle between a level and the one below it, because
-// the gate that serves scores a little otherwise than those of the folds. Below
+// the pre-score in service scores a little differently than those of the folds. Below
 // the lowest and above the highest level it is the end of the scale.
 func boundBelow(levels []level, i int) float64 {
 	switch i {
@@ -134,13 +134,13 @@ func boundBelow(levels []level, i int) float64 {
 	return (levels[i-1].score + levels[i].score) / 2
 }
 
-// straight is the bound from which on asking the escalation model at once saves
+// direct is the bound from which on asking the escalation model at once saves
 // the most: the light calls are spared, the light answers that would have been
 // served are lost. At each score above the bound the cascade then costs at least
 // as much as the escalation call, as far as costs that only rise with the score can
 // tell. +Inf where that saves nothing, or so little that it may be chance. No
 // quality is lost.
-func straight(examples []Example, levels []level) float64 {
+func direct(examples []Example, levels []level) float64 {
 	var saved, squares, most float64
 	above, bound := 0, math.Inf(1)
 	for i := len(levels) - 1; i >= 0; i-- {
@@ -156,7 +156,7 @@ func straight(examples []Example, levels []level) float64 {
 		above += len(levels[i].at)
 		n := float64(above)
 		chance := sure * math.Sqrt(max(squares-saved*saved/n, 0)) // of a sum of n
-		if above >= leastStraight && saved >= most && saved >= chance {
+		if above >= leastDirect && saved >= most && saved >= chance {
 			most, bound = saved, boundBelow(levels, i)
 		}
 	}

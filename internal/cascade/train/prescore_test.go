@@ -34,12 +34,12 @@ func made(groups ...at) (examples []Example, scores []float64) {
 
 var inf = math.Inf(1)
 
-// TestStraight sends past the light model what costs more with it.
-func TestStraight(t *testing.T) {
+// TestDirect sends past the light model what costs more with it.
+func TestDirect(t *testing.T) {
 	f := func(what string, want float64, groups ...at) {
 		t.Helper()
 		examples, scores := made(groups...)
-		if got := straight(examples, levelsOf(scores)); got != want {
+		if got := direct(examples, levelsOf(scores)); got != want {
 			t.Errorf("%s: straight %v, want %v", what, got, want)
 		}
 	}
@@ -116,25 +116,25 @@ func TestGate(t *testing.T) {
 		e.Input = score.Input{Prompt: prompt}
 		examples = append(examples, e)
 	}
-	gate, report, err := Gate(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	pre, report, err := PreScore(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := func(prompt string, want score.Band) {
 		t.Helper()
-		gain, _ := gate.Score(&score.Input{Prompt: prompt}, nil)
-		if got := gate.Band(gain); got != want {
-			t.Errorf("%s: band %v with a gain of %v between %v, want %v", prompt, got, gain, gate.Bounds, want)
+		gain, _ := pre.Score(&score.Input{Prompt: prompt}, nil)
+		if got := pre.Band(gain); got != want {
+			t.Errorf("%s: band %v with a gain of %v between %v, want %v", prompt, got, gain, pre.Bounds, want)
 		}
 	}
 	f("say hello to 5000", score.LightBand)
-	f("prove the theorem 5000", score.StraightBand)
+	f("prove the theorem 5000", score.DirectBand)
 	want := [...]float64{0, 0.75, 0, 0.25}
 	if report.N != 1200 || report.APGR < 0.85 || report.Low > report.APGR || report.Shares != want {
 		t.Errorf("%+v", report)
 	}
 	var few *TooFewError
-	if _, _, err := Gate(examples[:least-1], Target{}, 1); !errors.As(err, &few) || few.Pairs != least-1 {
+	if _, _, err := PreScore(examples[:least-1], Target{}, 1); !errors.As(err, &few) || few.Pairs != least-1 {
 		t.Errorf("%v of too few", err)
 	}
 }
@@ -149,11 +149,11 @@ func TestGateOfNoise(t *testing.T) {
 		examples[i] = example(map[bool]float64{true: 1}[wrong], wrong)
 		examples[i].Input = score.Input{Prompt: fmt.Sprintf("word%d other%d", rng.IntN(1e6), rng.IntN(1e6))}
 	}
-	gate, report, err := Gate(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	pre, report, err := PreScore(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !math.IsInf(gate.Straight, 1) || report.Shares[score.LightBand] > 0.1 {
-		t.Errorf("bounds %v, %+v", gate.Bounds, report)
+	if !math.IsInf(pre.Direct, 1) || report.Shares[score.LightBand] > 0.1 {
+		t.Errorf("bounds %v, %+v", pre.Bounds, report)
 	}
 }

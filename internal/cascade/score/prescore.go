@@ -2,16 +2,16 @@ package score
 
 import "slices"
 
-// Gate estimates, before any call, what escalating would gain: the chance that
+// PreScore estimates, before any call, what escalating would gain: the chance that
 // the escalation model is right where the light one is wrong, less the reverse.
 // That is not how hard a request is; where both fail there is nothing to gain.
 //
 // Texts of one domain tell little (see docs/cascade.md); the route tells most,
 // so the mean gain of each known route is a feature. Train or read it. It is
 // safe for concurrent use.
-type Gate struct {
-	// Bounds say what a score means; TrainGate leaves them unbounded, and they are
-	// set before the gate is in use.
+type PreScore struct {
+	// Bounds say what a score means; TrainPreScore leaves them unbounded, and they are
+	// set before it is in use.
 	Bounds
 
 	line   Linear
@@ -32,10 +32,10 @@ const pull = 20
 // goes further fits noise.
 var wordDescent = descent{epochs: 6, rate: 0.005, l2: 0.02, buckets: 1 << 16}
 
-// TrainGate fits a gate without bounds; only prompt, length and route of the
+// TrainPreScore fits a pre-score without bounds; only prompt, length and route of the
 // inputs are read.
-func TrainGate(rows []Row, seed uint64) *Gate {
-	g := &Gate{Bounds: Unbounded()}
+func TrainPreScore(rows []Row, seed uint64) *PreScore {
+	p := &PreScore{Bounds: Unbounded()}
 	sums := map[uint32][2]float64{}
 	var gain, total float64
 	for i := range rows {
@@ -47,23 +47,23 @@ func TrainGate(rows []Row, seed uint64) *Gate {
 		sums[key] = [2]float64{s[0] + r.weight()*r.gain(), s[1] + r.weight()}
 	}
 	mean := (gain + 0.5) / (total + 1)
-	g.mean = float32(mean)
+	p.mean = float32(mean)
 	for key, s := range sums {
-		g.routes = append(g.routes, route{key, float32((s[0] + pull*mean) / (s[1] + pull))})
+		p.routes = append(p.routes, route{key, float32((s[0] + pull*mean) / (s[1] + pull))})
 	}
-	slices.SortFunc(g.routes, func(a, b route) int { return int(int64(a.Key) - int64(b.Key)) })
+	slices.SortFunc(p.routes, func(a, b route) int { return int(int64(a.Key) - int64(b.Key)) })
 	examples := make([]example, len(rows))
 	for i := range rows {
 		r := &rows[i]
 		s := sums[routeKey(r.Input.Route)]
 		// Its own label must not reach a row through the mean of its route.
 		others := (s[0] - r.weight()*r.gain() + pull*mean) / (s[1] - r.weight() + pull)
-		var x [gateCount]float32
-		gateFeatures(&r.Input, float32(others), &x)
+		var x [preScoreCount]float32
+		preScoreFeatures(&r.Input, float32(others), &x)
 		examples[i] = example{x[:], appendWords(nil, r.Input.Prompt), r.gain(), r.weight()}
 	}
-	g.line = fitLinear(examples, wordDescent, seed)
-	return g
+	p.line = fitLinear(examples, wordDescent, seed)
+	return p
 }
 
 // gain is what escalating changes, from worse (0) over nothing (0.5) to better
@@ -71,32 +71,32 @@ func TrainGate(rows []Row, seed uint64) *Gate {
 // as wins: where the light model is often the better one, leave it alone.
 func (r *Row) gain() float64 { return (r.Escalation - r.Light + 1) / 2 }
 
-// gateCount is the dense request features and the log odds of the route.
-const gateCount = denseCount - fPromptLength + 1
+// preScoreCount is the dense request features and the log odds of the route.
+const preScoreCount = denseCount - fPromptLength + 1
 
-func gateFeatures(in *Input, routeGain float32, x *[gateCount]float32) {
+func preScoreFeatures(in *Input, routeGain float32, x *[preScoreCount]float32) {
 	var d [denseCount]float32
 	dense(&Input{Prompt: in.Prompt, Bytes: in.Bytes}, &d)
 	copy(x[:], d[fPromptLength:])
-	x[gateCount-1] = float32(logit(min(max(float64(routeGain), 1e-4), 1-1e-4)))
+	x[preScoreCount-1] = float32(logit(min(max(float64(routeGain), 1e-4), 1-1e-4)))
 }
 
 // Score returns the estimated gain in quality, -1 to 1. The buffer is scratch space for
 // the words and may be nil; pass it again to allocate nothing.
-func (g *Gate) Score(in *Input, buffer []uint32) (float64, []uint32) {
+func (p *PreScore) Score(in *Input, buffer []uint32) (float64, []uint32) {
 	buffer = appendWords(buffer[:0], in.Prompt)
-	var x [gateCount]float32
-	gateFeatures(in, g.routeGain(in.Route), &x)
-	return 2*sigmoid(g.line.Score(x[:], buffer)) - 1, buffer
+	var x [preScoreCount]float32
+	preScoreFeatures(in, p.routeGain(in.Route), &x)
+	return 2*sigmoid(p.line.Score(x[:], buffer)) - 1, buffer
 }
 
-func (g *Gate) routeGain(name string) float32 {
+func (p *PreScore) routeGain(name string) float32 {
 	key := routeKey(name)
-	i, known := slices.BinarySearchFunc(g.routes, key, func(r route, k uint32) int { return int(int64(r.Key) - int64(k)) })
+	i, known := slices.BinarySearchFunc(p.routes, key, func(r route, k uint32) int { return int(int64(r.Key) - int64(k)) })
 	if !known {
-		return g.mean
+		return p.mean
 	}
-	return g.routes[i].Gain
+	return p.routes[i].Gain
 }
 
 func routeKey(name string) uint32 {
