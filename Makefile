@@ -3,6 +3,11 @@ SHELL := /bin/sh
 GO ?= go
 BIN := bin/gateway
 LINT_VERSION := v2.15.0
+DEADCODE_VERSION := v0.52.0
+TOOLS := $(CURDIR)/.tools/bin
+PART ?= 1/1
+ALIVE := scripts/alive.sh
+PROGRESS := $(GO) run ./test/progress -part $(PART)
 FUZZTIME ?= 5s
 SEEDS ?= 1000
 DATA ?=
@@ -10,6 +15,7 @@ TRAIN ?= $(DATA)
 OUT ?= bin/evaluation.jsonl
 REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
 SPLITS ?= 5
+RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal/meter internal/server
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -25,19 +31,20 @@ build: ## build bin/gateway
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/gateway
 
-test: test-tools build test-unit test-fuzz test-e2e ## install or find what the tests need, then run them all
+test: ## install or find what the tests need, then run them all
+	@scripts/test.sh
 
 test-tools: ## find or install redis-server, the Python and the npm clients
 	@scripts/test-tools.sh
 
 test-unit: ## tests beside the code
-	$(GO) test $$($(GO) list ./... | grep -v /sluice/test)
+	@$(PROGRESS) -what "tests beside the code" -- -timeout=20m $$($(GO) list ./... | grep -v /sluice/test)
 
 test-fuzz: ## each fuzz target for FUZZTIME
-	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+	@PART=$(PART) FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 test-e2e: build ## the built binary against the stand-in, real Redis and unmodified clients
-	SLUICE_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m ./test/...
+	@SLUICE_BIN=$(CURDIR)/$(BIN) $(PROGRESS) -what "end to end" -- -timeout=20m ./test/...
 
 test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
@@ -48,21 +55,33 @@ eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, O
 fuzz: ## each fuzz target for 60 s
 	@FUZZTIME=60s scripts/fuzz.sh
 
-check: lint race ## format, lint, vet, race tests, import rules
+check: lint deadcode shape race ## format, vet, lint, dead code, import and shape rules, race tests
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: run gofmt -w'; exit 1; }
-	$(GO) vet ./...
-	@GOBIN=$(CURDIR)/.tools/bin; [ -x $$GOBIN/golangci-lint-$(LINT_VERSION) ] || { \
-		GOBIN=$$GOBIN $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION) && \
-		mv $$GOBIN/golangci-lint $$GOBIN/golangci-lint-$(LINT_VERSION); }
-	.tools/bin/golangci-lint-$(LINT_VERSION) run ./...
+	@$(ALIVE) 'go vet' $(GO) vet ./...
+	@$(ALIVE) 'golangci-lint $(LINT_VERSION)' $(MAKE) --no-print-directory $(TOOLS)/golangci-lint-$(LINT_VERSION)
+	@$(ALIVE) 'lint' $(TOOLS)/golangci-lint-$(LINT_VERSION) run ./...
 
-race:
-	$(GO) test -race $$($(GO) list ./... | grep -v /sluice/test)
-	$(GO) test -run TestImportsPointOneWay ./test
+deadcode:
+	@$(ALIVE) 'deadcode $(DEADCODE_VERSION)' $(MAKE) --no-print-directory $(TOOLS)/deadcode-$(DEADCODE_VERSION)
+	@$(ALIVE) 'functions that nothing calls' scripts/deadcode.sh $(TOOLS)/deadcode-$(DEADCODE_VERSION)
 
-microbench: ## benchmarks beside the code, with allocations
+$(TOOLS)/golangci-lint-$(LINT_VERSION):
+	@GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+$(TOOLS)/deadcode-$(DEADCODE_VERSION):
+	@GOBIN=$(TOOLS) $(GO) install golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION)
+	@mv $(TOOLS)/deadcode $@
+
+shape:
+	@$(PROGRESS) -what "imports and shape" -- -run='TestImports|TestShape' ./test
+
+race: test-tools ## the packages where goroutines meet, under the race detector
+	@$(PROGRESS) -what "race detector" -- -race -timeout=20m $(addprefix ./,$(wildcard $(RACE)))
+
+bench: ## benchmarks beside the code, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 tidy:

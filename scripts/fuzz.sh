@@ -1,8 +1,9 @@
 #!/bin/sh
-# Runs each fuzz target of the module for FUZZTIME (default 5s), one after the other.
+# Runs each fuzz target of the module for FUZZTIME (default 5s), one after the other. PART is printed with each.
 set -eu
 cd "$(dirname "$0")/.."
 time=${FUZZTIME:-5s}
+started=${SLUICE_STARTED:-$(date +%s)}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -12,17 +13,20 @@ only_out_of_time() {
 	grep -q 'context deadline exceeded' "$log" && ! grep -qE 'Failing input written|panic:|fatal error:|_test\.go:' "$log"
 }
 
-for package in $(go list ./...); do
-	dir=${package#github.com/sluice-gateway/sluice/}
-	for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go 2>/dev/null | sed 's/func //' | sort -u); do
-		echo "fuzz: $dir $target for $time"
-		if go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel 2 "./$dir" >"$log" 2>&1; then
-			tail -n 1 "$log"
-		elif only_out_of_time; then
-			echo "out of time, nothing found (golang/go#75804)"
-		else
-			cat "$log"
-			exit 1
-		fi
-	done
+targets=$(git ls-files '*_test.go' 2>/dev/null || find . -name '*_test.go' -not -path './.*')
+targets=$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $targets | sed -E 's|^(\./)?(.*)/[^/]*:func (.*)|\2 \3|' | sort -u)
+all=$(echo "$targets" | wc -l)
+n=0
+echo "$targets" | while read -r dir target; do
+	n=$((n + 1))
+	what="[${PART:-1/1} $(($(date +%s) - started))s] fuzz $n/$all $dir $target for $time"
+	if scripts/alive.sh "$what" sh -c 'exec >"$0" 2>&1 </dev/null; "$@"' "$log" go test -run '^$' -fuzz "^$target\$" \
+		-fuzztime "$time" -fuzzminimizetime 10x -parallel 2 "./$dir"; then
+		:
+	elif only_out_of_time; then
+		echo "out of time, nothing found (golang/go#75804)"
+	else
+		cat "$log"
+		exit 1
+	fi
 done

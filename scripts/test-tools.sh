@@ -10,13 +10,16 @@ say() { echo "test-tools: $*"; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-debian() { # debian PROGRAM PACKAGE: installs PACKAGE where PROGRAM is missing
-	command -v "$1" >/dev/null 2>&1 && return
-	say "installing $2 from Debian"
+debian() { # debian PROGRAM PACKAGE...: installs the packages where PROGRAM is missing
+	program=$1
+	shift
+	command -v "$program" >/dev/null 2>&1 && return
+	say "installing $* from Debian"
 	as_root apt-get update -q
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$2"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
+debian gcc gcc libc6-dev # the race detector links with it
 debian redis-server redis-server
 debian redis-cli redis-tools
 

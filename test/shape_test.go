@@ -30,7 +30,7 @@ type limit struct {
 // or struct by directory and name, and a file by its path.
 var (
 	filesPerPackage = limit{"files outside tests", 15, map[string]int{
-		"cmd/gateway": 24, "internal/gateway": 27, "internal/meter": 23,
+		"internal/gateway": 27, "internal/meter": 23,
 	}}
 	methodsPerType = limit{"methods", 30, map[string]int{
 		"internal/gateway.Line": 74, "internal/gateway.call": 31, "internal/meter.pump": 46,
@@ -41,7 +41,7 @@ var (
 	linesPerFile     = limit{"lines in a file", 500, map[string]int{
 		"internal/meter/journal/journal_test.go": 652, "internal/meter/meter_test.go": 585, "internal/server/stream_test.go": 515,
 	}}
-	longLines = limit{"lines over 120 columns", 0, map[string]int{"code": 260, "tests": 701}}
+	longLines = limit{"lines over 120 columns", 0, map[string]int{"code": 260, "tests": 710}}
 )
 
 // line are the packages whose structs are part of a request: fieldsPerStruct

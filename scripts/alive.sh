@@ -1,0 +1,19 @@
+#!/bin/sh
+# alive.sh WHAT COMMAND...: runs COMMAND, and prints a line every nine seconds until it ends.
+set -eu
+what=$1
+shift
+start=$(date +%s)
+echo "$what"
+(
+	trap 'kill "$nap" 2>/dev/null; exit' TERM
+	while :; do
+		sleep 9 &
+		nap=$!
+		wait "$nap"
+		echo "... $what: $(($(date +%s) - start)) s"
+	done
+) &
+beat=$!
+trap 'kill "$beat" 2>/dev/null' EXIT
+"$@"
