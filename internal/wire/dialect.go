@@ -89,94 +89,64 @@ func DialectNamed(name string) *Dialect {
 	return nil
 }
 
-// trait is a member at the top of a body that gives its family away.
-type trait = uint8
-
-// The traits, from 1 because role 0 is no match.
-const (
-	traitAnthropicVersion trait = iota + 1
-	traitMaxTokensToSample
-	traitSchemaVersion
-	traitInferenceConfig
-	traitMessages
-	traitSingleEmbedding
-	traitTextGeneration
-	traitInputText
-	traitInputImage
-	traitEmbeddingKind
-	traitMaxGenLen
-	traitPrompt
-	traitNumGenerations
-	traitMaxTokensCamel
-	traitTexts
-	traitInputType
-	traitQuery
-	traitDocuments
-	traitMessage
-)
-
-var sniffTree = jsonscan.NewTree([]jsonscan.Rule{
-	{Path: "anthropic_version", Role: traitAnthropicVersion},
-	{Path: "max_tokens_to_sample", Role: traitMaxTokensToSample},
-	{Path: "schemaVersion", Role: traitSchemaVersion},
-	{Path: "inferenceConfig", Role: traitInferenceConfig},
-	{Path: "messages", Role: traitMessages},
-	{Path: "singleEmbeddingParams", Role: traitSingleEmbedding},
-	{Path: "textGenerationConfig", Role: traitTextGeneration},
-	{Path: "inputText", Role: traitInputText},
-	{Path: "inputImage", Role: traitInputImage},
-	{Path: "embeddingConfig", Role: traitEmbeddingKind},
-	{Path: "embeddingTypes", Role: traitEmbeddingKind},
-	{Path: "dimensions", Role: traitEmbeddingKind},
-	{Path: "normalize", Role: traitEmbeddingKind},
-	{Path: "max_gen_len", Role: traitMaxGenLen},
-	{Path: "prompt", Role: traitPrompt},
-	{Path: "num_generations", Role: traitNumGenerations},
-	{Path: "return_likelihoods", Role: traitNumGenerations},
-	{Path: "maxTokens", Role: traitMaxTokensCamel},
-	{Path: "texts", Role: traitTexts},
-	{Path: "input_type", Role: traitInputType},
-	{Path: "query", Role: traitQuery},
-	{Path: "documents", Role: traitDocuments},
-	{Path: "message", Role: traitMessage},
-})
-
-// sniffs says which traits make which family; the first row that fits wins.
-var sniffs = []struct {
-	all     []trait
-	dialect string
-}{
-	{[]trait{traitAnthropicVersion}, "anthropic"},
-	{[]trait{traitMaxTokensToSample}, "anthropic"},
-	{[]trait{traitSchemaVersion, traitMessages}, "nova"},
-	{[]trait{traitInferenceConfig, traitMessages}, "nova"},
-	{[]trait{traitSingleEmbedding}, "nova-embed"},
-	{[]trait{traitTextGeneration}, "titan-text"},
-	{[]trait{traitInputImage}, "titan-embed"},
-	{[]trait{traitInputText, traitEmbeddingKind}, "titan-embed"},
-	{[]trait{traitInputText}, "titan-text"},
-	{[]trait{traitMaxGenLen}, "llama"},
-	{[]trait{traitPrompt, traitNumGenerations}, "cohere-text"},
-	{[]trait{traitPrompt, traitMaxTokensCamel}, "j2"},
-	{[]trait{traitInputType}, "cohere-embed"},
-	{[]trait{traitQuery, traitDocuments}, "rerank"},
-	{[]trait{traitMessage}, "cohere-chat"},
+// sniffs says which members at the top of a body give its family away. The first
+// row wins whose members are all there; the first of its families is the
+// likeliest. An Anthropic body has no shared row: on Bedrock it names its version.
+var sniffs = []struct{ members, dialects string }{
+	{"anthropic_version", "anthropic"},
+	{"max_tokens_to_sample", "anthropic"},
+	{"schemaVersion messages", "nova"},
+	{"inferenceConfig messages", "nova"},
+	{"singleEmbeddingParams", "nova-embed"},
+	{"textGenerationConfig", "titan-text"},
+	{"inputImage", "titan-embed"},
+	{"inputText embeddingConfig", "titan-embed"},
+	{"inputText embeddingTypes", "titan-embed"},
+	{"inputText dimensions", "titan-embed"},
+	{"inputText normalize", "titan-embed"},
+	{"inputText", "titan-text"},
+	{"max_gen_len", "llama"},
+	{"prompt num_generations", "cohere-text"},
+	{"prompt return_likelihoods", "cohere-text"},
+	{"prompt maxTokens", "j2"},
+	{"input_type", "cohere-embed"},
+	{"query documents", "rerank"},
+	{"message", "cohere-chat"},
+	{"messages", "openai-compatible openai nova mistral jamba"},
+	{"prompt", "deepseek-r1 llama mistral cohere-text j2"},
 }
 
-// shared are shapes that several families have, the likeliest first. An
-// Anthropic body is not among them: on Bedrock it names its version.
-var shared = []struct {
-	trait    trait
-	dialects []string
-}{
-	{traitMessages, []string{"openai-compatible", "openai", "nova", "mistral", "jamba"}},
-	{traitPrompt, []string{"deepseek-r1", "llama", "mistral", "cohere-text", "j2"}},
+// shape is a row of sniffs. mask has a bit for the role of each member.
+type shape struct {
+	mask     uint32
+	dialects []*Dialect
+}
+
+var sniffTree, shapes = compileSniffs()
+
+func compileSniffs() (*jsonscan.Tree, []shape) {
+	var members rules
+	roles := make(map[string]role)
+	compiled := make([]shape, len(sniffs))
+	for i, row := range sniffs {
+		for member := range strings.FieldsSeq(row.members) {
+			if roles[member] == 0 {
+				roles[member] = role(len(roles) + 1)
+				members = append(members, jsonscan.Rule{Path: member, Role: roles[member]})
+			}
+			compiled[i].mask |= 1 << roles[member]
+		}
+		for name := range strings.FieldsSeq(row.dialects) {
+			compiled[i].dialects = append(compiled[i].dialects, DialectNamed(name))
+		}
+	}
+	return jsonscan.NewTree(members), compiled
 }
 
 // SniffDialect guesses the family from the shape of a body, for ids that hide
 // it (aliases, application profiles, provisioned and imported models). A shape
-// that several families share is taken for the first of among that has it, else
-// for the likeliest. It returns nil when nothing fits or the body is not JSON.
+// that several families share counts as the first of among that has it, or else
+// as the likeliest. It returns nil when nothing fits or the body is not JSON.
 func SniffDialect(body []byte, among ...*Dialect) *Dialect {
 	var w jsonscan.Walker
 	w.AllowDuplicates = true
@@ -188,29 +158,16 @@ func SniffDialect(body []byte, among ...*Dialect) *Dialect {
 	if w.Err() != nil {
 		return nil
 	}
-	for _, row := range sniffs {
-		mask := uint32(0)
-		for _, t := range row.all {
-			mask |= 1 << t
-		}
-		if seen&mask == mask {
-			return DialectNamed(row.dialect)
-		}
-	}
-	return sniffShared(seen, among)
-}
-
-func sniffShared(seen uint32, among []*Dialect) *Dialect {
-	for _, shape := range shared {
-		if seen&(1<<shape.trait) == 0 {
+	for _, s := range shapes {
+		if seen&s.mask != s.mask {
 			continue
 		}
 		for _, d := range among {
-			if d != nil && slices.Contains(shape.dialects, d.Name) {
+			if slices.Contains(s.dialects, d) {
 				return d
 			}
 		}
-		return DialectNamed(shape.dialects[0])
+		return s.dialects[0]
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+import (
+	"slices"
+
+	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+)
 
 // role is what a value in a request body means to the reader.
 type role = uint8
@@ -40,6 +44,17 @@ const (
 
 type rules []jsonscan.Rule
 
+// each gives every one of the paths the role.
+func each(r role, paths ...string) rules {
+	out := make(rules, len(paths))
+	for i, path := range paths {
+		out[i] = jsonscan.Rule{Path: path, Role: r}
+	}
+	return out
+}
+
+func join(parts ...rules) rules { return slices.Concat(parts...) }
+
 // at returns the rules below a path.
 func (r rules) at(path string) rules {
 	out := make(rules, len(r))
@@ -58,239 +73,162 @@ func (r rules) at(path string) rules {
 }
 
 func tree(parts ...rules) *jsonscan.Tree {
-	all := []jsonscan.Rule{{Path: "", Role: roleRoot}}
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return jsonscan.NewTree(all)
+	return jsonscan.NewTree(join(each(roleRoot, ""), join(parts...)))
 }
 
-// Service model bedrock-runtime 2023-09-30: ConverseRequest.
-var converseRules = join(
-	rules{
-		{Path: "messages[]", Role: roleMessage},
-		{Path: "messages[].role", Role: roleSpeaker},
-		{Path: "system", Role: roleSystem},
-		{Path: "system[].text", Role: roleText},
-		{Path: "system[].cachePoint", Role: roleCachePoint},
-		{Path: "system[].guardContent.text.text", Role: roleText},
-		{Path: "promptVariables.*.text", Role: roleText},
-		{Path: "inferenceConfig", Role: roleCapParent},
-		{Path: "inferenceConfig.maxTokens", Role: roleCap},
-		{Path: "toolConfig.tools[].toolSpec", Role: roleTool},
-		{Path: "toolConfig.tools[].toolSpec.**", Role: roleText},
-		{Path: "toolConfig.tools[].systemTool", Role: roleTool},
-		{Path: "toolConfig.tools[].cachePoint", Role: roleCachePoint},
-		{Path: "guardrailConfig", Role: roleGuardrail},
-		{Path: "requestMetadata", Role: roleMetadata},
-		{Path: "performanceConfig.latency", Role: roleLatency},
-		{Path: "serviceTier.type", Role: roleTier},
-		{Path: "outputConfig.textFormat.structure.jsonSchema.schema", Role: roleSchema},
-	},
-	converseBlock.at("messages[].content[]"),
-	additionalFields.at("additionalModelRequestFields"),
-)
-
-// Service model: ContentBlock.
-var converseBlock = join(converseMedia, rules{
-	{Path: "cachePoint", Role: roleCachePoint},
-	{Path: "guardContent.text.text", Role: roleText},
-	{Path: "guardContent.image", Role: roleImage},
-	{Path: "toolUse.input.**", Role: roleText},
-	{Path: "reasoningContent.reasoningText.text", Role: roleText},
-	{Path: "reasoningContent.reasoningText.signature", Role: roleSignature},
-	{Path: "reasoningContent.redactedContent", Role: roleSignature},
-	{Path: "citationsContent.content[].text", Role: roleText},
-}, converseMedia.at("toolResult.content[]"), rules{
-	{Path: "toolResult.content[].json.**", Role: roleText},
-})
-
-// The members that ContentBlock and ToolResultContentBlock share.
-var converseMedia = rules{
-	{Path: "text", Role: roleText},
-	{Path: "image", Role: roleImage},
-	{Path: "document", Role: roleDocument},
-	{Path: "document.format", Role: roleMediaFormat},
-	{Path: "document.context", Role: roleText},
-	{Path: "document.source.bytes", Role: roleMediaBytes},
-	{Path: "document.source.text", Role: roleText},
-	{Path: "document.source.content[].text", Role: roleText},
-	{Path: "video", Role: roleVideo},
-	{Path: "audio", Role: roleAudio},
-	{Path: "searchResult.title", Role: roleText},
-	{Path: "searchResult.content[].text", Role: roleText},
-}
-
-// additionalFields are members of additionalModelRequestFields that reach the
-// model's own body and with it could ask for more output than the cap allows:
-// every spelling of a cap, a multiplier or a thinking budget that any family
-// knows.
-var additionalFields = rules{
-	{Path: "max_tokens", Role: roleForeignCap},
-	{Path: "max_tokens_to_sample", Role: roleForeignCap},
-	{Path: "max_completion_tokens", Role: roleForeignCap},
-	{Path: "max_output_tokens", Role: roleForeignCap},
-	{Path: "max_new_tokens", Role: roleForeignCap},
-	{Path: "max_gen_len", Role: roleForeignCap},
-	{Path: "maxTokens", Role: roleForeignCap},
-	{Path: "maxTokenCount", Role: roleForeignCap},
-	{Path: "inferenceConfig.maxTokens", Role: roleForeignCap},
-	{Path: "inferenceConfig.max_new_tokens", Role: roleForeignCap},
-	{Path: "textGenerationConfig.maxTokenCount", Role: roleForeignCap},
-	{Path: "n", Role: roleMultiplier},
-	{Path: "num_generations", Role: roleMultiplier},
-	{Path: "numResults", Role: roleMultiplier},
-	{Path: "thinking.budget_tokens", Role: roleThinking},
-	{Path: "reasoning_config.budget_tokens", Role: roleThinking},
-	{Path: "reasoningConfig.budgetTokens", Role: roleThinking},
-	{Path: "reasoningConfig.maxReasoningEffort", Role: roleEffort},
-	{Path: "inferenceConfig.reasoningConfig.maxReasoningEffort", Role: roleEffort},
-	{Path: "output_format.schema", Role: roleSchema},
-}
-
-// InvokeModel bodies of Claude: Anthropic Messages API, and the older text API.
-var anthropicRules = join(
-	rules{
-		{Path: "messages[]", Role: roleMessage},
-		{Path: "messages[].role", Role: roleSpeaker},
-		{Path: "messages[].content", Role: roleText},
-		{Path: "system", Role: roleSystem},
-		{Path: "system[].text", Role: roleText},
-		{Path: "system[].cache_control", Role: roleCachePoint},
-		{Path: "prompt", Role: rolePrompt},
-		{Path: "tools[]", Role: roleTool},
-		{Path: "tools[].**", Role: roleText},
-		{Path: "tools[].cache_control", Role: roleCachePoint},
-		{Path: "max_tokens", Role: roleCap},
-		{Path: "max_tokens_to_sample", Role: roleCap},
-		{Path: "thinking.budget_tokens", Role: roleThinking},
-		{Path: "output_format.schema", Role: roleSchema},
-		{Path: "output_config.format.schema", Role: roleSchema},
-	},
-	anthropicBlock.at("messages[].content[]"),
-	rules{{Path: "messages[].content[].content", Role: roleText}},
-	anthropicBlock.at("messages[].content[].content[]"),
-)
-
-var anthropicBlock = rules{
-	{Path: "", Role: roleBlock},
-	{Path: "type", Role: roleBlockType},
-	{Path: "text", Role: roleText},
-	{Path: "thinking", Role: roleText},
-	{Path: "signature", Role: roleSignature},
-	{Path: "data", Role: roleSignature},
-	{Path: "input.**", Role: roleText},
-	{Path: "title", Role: roleText},
-	{Path: "context", Role: roleText},
-	{Path: "cache_control", Role: roleCachePoint},
-	{Path: "source.media_type", Role: roleMediaFormat},
-	{Path: "source.data", Role: roleMediaBytes},
-	{Path: "source.content", Role: roleText},
-	{Path: "source.content[].text", Role: roleText},
-}
-
-// InvokeModel bodies of Nova, schema messages-v1: Converse in another coat.
-var novaRules = join(
-	rules{
-		{Path: "messages[]", Role: roleMessage},
-		{Path: "messages[].role", Role: roleSpeaker},
-		{Path: "system", Role: roleSystem},
-		{Path: "system[].text", Role: roleText},
-		{Path: "system[].cachePoint", Role: roleCachePoint},
-		{Path: "toolConfig.tools[].toolSpec", Role: roleTool},
-		{Path: "toolConfig.tools[].toolSpec.**", Role: roleText},
-		{Path: "toolConfig.tools[].systemTool", Role: roleTool},
-		{Path: "inferenceConfig", Role: roleCapParent},
-		{Path: "inferenceConfig.maxTokens", Role: roleCap},
-		{Path: "inferenceConfig.max_new_tokens", Role: roleCap},
-		{Path: "inferenceConfig.reasoningConfig.maxReasoningEffort", Role: roleEffort},
-		{Path: "reasoningConfig.maxReasoningEffort", Role: roleEffort},
-	},
-	converseBlock.at("messages[].content[]"),
-)
-
-var titanRules = rules{
-	{Path: "inputText", Role: rolePrompt},
-	{Path: "textGenerationConfig", Role: roleCapParent},
-	{Path: "textGenerationConfig.maxTokenCount", Role: roleCap},
-}
-
-// promptRules serve every family whose body is one prompt and flat parameters.
-var promptRules = rules{
-	{Path: "prompt", Role: rolePrompt},
-	{Path: "images[]", Role: roleImage},
-}
-
-var cohereChatRules = rules{
-	{Path: "message", Role: rolePrompt},
-	{Path: "preamble", Role: roleSystem},
-	{Path: "chat_history[]", Role: roleMessage},
-	{Path: "chat_history[].role", Role: roleSpeaker},
-	{Path: "chat_history[].message", Role: roleText},
-	{Path: "documents[].**", Role: roleText},
-	{Path: "tools[]", Role: roleTool},
-	{Path: "tools[].**", Role: roleText},
-	{Path: "tool_results[].**", Role: roleText},
-}
-
-// openAIRules serve the families that took over OpenAI's chat completions.
-var openAIRules = rules{
-	{Path: "messages[]", Role: roleMessage},
-	{Path: "messages[].role", Role: roleSpeaker},
-	{Path: "messages[].content", Role: roleText},
-	{Path: "messages[].content[]", Role: roleBlock},
-	{Path: "messages[].content[].type", Role: roleBlockType},
-	{Path: "messages[].content[].text", Role: roleText},
-	{Path: "messages[].content[].file.file_data", Role: roleMediaBytes},
-	{Path: "messages[].tool_calls[].function.arguments", Role: roleText},
-	{Path: "prompt", Role: rolePrompt},
-	{Path: "tools[]", Role: roleTool},
-	{Path: "tools[].**", Role: roleText},
-	{Path: "n", Role: roleMultiplier},
-	{Path: "model", Role: roleModel},
-	{Path: "service_tier", Role: roleTier},
-	{Path: "response_format.json_schema.schema", Role: roleSchema},
-}
-
-// embedRules serve the families that answer with vectors or scores.
-var embedRules = rules{
-	{Path: "inputText", Role: rolePrompt},
-	{Path: "inputImage", Role: roleImage},
-	{Path: "texts[]", Role: roleText},
-	{Path: "images[]", Role: roleImage},
-	{Path: "inputs[].content[].text", Role: roleText},
-	{Path: "inputs[].content[].image_url", Role: roleImage},
-	{Path: "query", Role: rolePrompt},
-	{Path: "documents.**", Role: roleText},
-	{Path: "singleEmbeddingParams.text.value", Role: roleText},
-	{Path: "singleEmbeddingParams.image", Role: roleImage},
-	{Path: "singleEmbeddingParams.video", Role: roleVideo},
-	{Path: "singleEmbeddingParams.audio", Role: roleAudio},
+// turns are the rules of a list of messages, each of which names its speaker.
+func turns(list string) rules {
+	return join(each(roleMessage, list), each(roleSpeaker, list+".role"))
 }
 
 // caps are the members that one family takes as its output cap. Only those that
 // it is known to obey are listed: another family's member must not pass for a
 // cap, or a caller could ask for everything beside a small number nobody reads.
-func caps(names ...string) rules { return each(roleCap, names) }
+func caps(names ...string) rules { return each(roleCap, names...) }
 
-// times are the members that ask for several answers.
-func times(names ...string) rules { return each(roleMultiplier, names) }
+// Service model bedrock-runtime 2023-09-30: ConverseRequest.
+var converseRules = join(
+	converseTurns,
+	each(roleText, "system[].guardContent.text.text", "promptVariables.*.text"),
+	each(roleCachePoint, "toolConfig.tools[].cachePoint"),
+	each(roleGuardrail, "guardrailConfig"),
+	each(roleMetadata, "requestMetadata"),
+	each(roleLatency, "performanceConfig.latency"),
+	each(roleTier, "serviceTier.type"),
+	each(roleSchema, "outputConfig.textFormat.structure.jsonSchema.schema"),
+	additionalFields.at("additionalModelRequestFields"),
+)
 
-func each(r role, names []string) rules {
-	out := make(rules, len(names))
-	for i, name := range names {
-		out[i] = jsonscan.Rule{Path: name, Role: r}
+// converseTurns are the members that Converse and Nova's own body share.
+var converseTurns = join(
+	turns("messages[]"),
+	each(roleSystem, "system"),
+	each(roleText, "system[].text", "toolConfig.tools[].toolSpec.**"),
+	each(roleCachePoint, "system[].cachePoint"),
+	each(roleTool, "toolConfig.tools[].toolSpec", "toolConfig.tools[].systemTool"),
+	each(roleCapParent, "inferenceConfig"),
+	caps("inferenceConfig.maxTokens"),
+	converseBlock.at("messages[].content[]"),
+)
+
+// Service model: ContentBlock.
+var converseBlock = join(
+	converseMedia,
+	converseMedia.at("toolResult.content[]"),
+	each(roleCachePoint, "cachePoint"),
+	each(roleImage, "guardContent.image"),
+	each(roleText, "guardContent.text.text", "toolUse.input.**", "reasoningContent.reasoningText.text",
+		"citationsContent.content[].text", "toolResult.content[].json.**"),
+	each(roleSignature, "reasoningContent.reasoningText.signature", "reasoningContent.redactedContent"),
+)
+
+// The members that ContentBlock and ToolResultContentBlock share.
+var converseMedia = join(
+	each(roleText, "text", "document.context", "document.source.text", "document.source.content[].text",
+		"searchResult.title", "searchResult.content[].text"),
+	each(roleImage, "image"),
+	each(roleDocument, "document"),
+	each(roleMediaFormat, "document.format"),
+	each(roleMediaBytes, "document.source.bytes"),
+	each(roleVideo, "video"),
+	each(roleAudio, "audio"),
+)
+
+// additionalFields are members of additionalModelRequestFields that reach the
+// model's own body and with it could ask for more output than the cap allows:
+// every spelling of a cap, a multiplier or a thinking budget that any family
+// knows.
+var additionalFields = join(
+	each(roleForeignCap, "max_tokens", "max_tokens_to_sample", "max_completion_tokens", "max_output_tokens",
+		"max_new_tokens", "max_gen_len", "maxTokens", "maxTokenCount", "inferenceConfig.maxTokens",
+		"inferenceConfig.max_new_tokens", "textGenerationConfig.maxTokenCount"),
+	each(roleMultiplier, everyMultiplier...),
+	each(roleThinking, "thinking.budget_tokens", "reasoning_config.budget_tokens", "reasoningConfig.budgetTokens"),
+	each(roleEffort, everyEffort...),
+	each(roleSchema, "output_format.schema"),
+)
+
+// Every spelling of the number of completions and of the reasoning effort.
+var (
+	everyMultiplier = []string{"n", "num_generations", "numResults"}
+	everyEffort     = []string{
+		"reasoningConfig.maxReasoningEffort", "inferenceConfig.reasoningConfig.maxReasoningEffort",
 	}
-	return out
-}
+)
 
-func join(parts ...rules) rules {
-	var all rules
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
+// InvokeModel bodies of Claude: Anthropic Messages API, and the older text API.
+var anthropicRules = join(
+	turns("messages[]"),
+	each(roleSystem, "system"),
+	each(rolePrompt, "prompt"),
+	each(roleText, "messages[].content", "messages[].content[].content", "system[].text", "tools[].**"),
+	each(roleTool, "tools[]"),
+	each(roleCachePoint, "system[].cache_control", "tools[].cache_control"),
+	caps("max_tokens", "max_tokens_to_sample"),
+	each(roleThinking, "thinking.budget_tokens"),
+	each(roleSchema, "output_format.schema", "output_config.format.schema"),
+	anthropicBlock.at("messages[].content[]"),
+	anthropicBlock.at("messages[].content[].content[]"),
+)
+
+var anthropicBlock = join(
+	each(roleBlock, ""),
+	each(roleBlockType, "type"),
+	each(roleText, "text", "thinking", "input.**", "title", "context", "source.content", "source.content[].text"),
+	each(roleSignature, "signature", "data"),
+	each(roleCachePoint, "cache_control"),
+	each(roleMediaFormat, "source.media_type"),
+	each(roleMediaBytes, "source.data"),
+)
+
+// InvokeModel bodies of Nova, schema messages-v1: Converse in another coat.
+var novaRules = join(
+	converseTurns,
+	caps("inferenceConfig.max_new_tokens"),
+	each(roleEffort, everyEffort...),
+)
+
+var titanRules = join(
+	each(rolePrompt, "inputText"),
+	each(roleCapParent, "textGenerationConfig"),
+	caps("textGenerationConfig.maxTokenCount"),
+)
+
+// promptRules serve every family whose body is one prompt and flat parameters.
+var promptRules = join(each(rolePrompt, "prompt"), each(roleImage, "images[]"))
+
+var cohereChatRules = join(
+	each(rolePrompt, "message"),
+	each(roleSystem, "preamble"),
+	turns("chat_history[]"),
+	each(roleText, "chat_history[].message", "documents[].**", "tools[].**", "tool_results[].**"),
+	each(roleTool, "tools[]"),
+)
+
+// openAIRules serve the families that speak OpenAI's chat completions.
+var openAIRules = join(
+	turns("messages[]"),
+	each(roleText, "messages[].content", "messages[].content[].text", "messages[].tool_calls[].function.arguments",
+		"tools[].**"),
+	each(roleBlock, "messages[].content[]"),
+	each(roleBlockType, "messages[].content[].type"),
+	each(roleMediaBytes, "messages[].content[].file.file_data"),
+	each(rolePrompt, "prompt"),
+	each(roleTool, "tools[]"),
+	each(roleMultiplier, "n"),
+	each(roleModel, "model"),
+	each(roleTier, "service_tier"),
+	each(roleSchema, "response_format.json_schema.schema"),
+)
+
+// embedRules serve the families that answer with vectors or scores.
+var embedRules = join(
+	each(rolePrompt, "inputText", "query"),
+	each(roleText, "texts[]", "inputs[].content[].text", "documents.**", "singleEmbeddingParams.text.value"),
+	each(roleImage, "inputImage", "images[]", "inputs[].content[].image_url", "singleEmbeddingParams.image"),
+	each(roleVideo, "singleEmbeddingParams.video"),
+	each(roleAudio, "singleEmbeddingParams.audio"),
+)
 
 var (
 	converseTree   = tree(converseRules)
@@ -298,8 +236,8 @@ var (
 	novaTree       = tree(novaRules)
 	titanTree      = tree(titanRules)
 	llamaTree      = tree(promptRules, caps("max_gen_len"))
-	cohereTextTree = tree(promptRules, caps("max_tokens"), times("num_generations"))
-	j2Tree         = tree(promptRules, caps("maxTokens"), times("numResults"))
+	cohereTextTree = tree(promptRules, caps("max_tokens"), each(roleMultiplier, "num_generations"))
+	j2Tree         = tree(promptRules, caps("maxTokens"), each(roleMultiplier, "numResults"))
 	deepSeekR1Tree = tree(promptRules, caps("max_tokens"))
 	cohereChatTree = tree(cohereChatRules, caps("max_tokens"))
 	chatTree       = tree(openAIRules, caps("max_tokens"))
@@ -308,38 +246,21 @@ var (
 
 	// unknownTree reads a family that nobody knows: any string is text, and
 	// every spelling of a cap is seen, so that a cap that stands there holds.
-	unknownTree = tree(rules{
-		{Path: "**", Role: roleText},
-		{Path: "messages[]", Role: roleMessage},
-		{Path: "messages[].role", Role: roleSpeaker},
-		{Path: "system", Role: roleSystem},
-		{Path: "tools[]", Role: roleTool},
-		{Path: "max_tokens", Role: roleCap},
-		{Path: "max_tokens_to_sample", Role: roleCap},
-		{Path: "max_completion_tokens", Role: roleCap},
-		{Path: "max_new_tokens", Role: roleCap},
-		{Path: "max_gen_len", Role: roleCap},
-		{Path: "maxTokens", Role: roleCap},
-		{Path: "inferenceConfig.maxTokens", Role: roleCap},
-		{Path: "inferenceConfig.max_new_tokens", Role: roleCap},
-		{Path: "textGenerationConfig.maxTokenCount", Role: roleCap},
-		{Path: "parameters.max_new_tokens", Role: roleCap},
-		{Path: "n", Role: roleMultiplier},
-		{Path: "num_generations", Role: roleMultiplier},
-		{Path: "numResults", Role: roleMultiplier},
-	})
+	unknownTree = tree(
+		turns("messages[]"),
+		each(roleText, "**"),
+		each(roleSystem, "system"),
+		each(roleTool, "tools[]"),
+		caps("max_tokens", "max_tokens_to_sample", "max_completion_tokens", "max_new_tokens", "max_gen_len", "maxTokens",
+			"inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens", "textGenerationConfig.maxTokenCount",
+			"parameters.max_new_tokens"),
+		each(roleMultiplier, everyMultiplier...),
+	)
 
-	countTokensTree = tree(converseRules.at("input.converse"),
-		rules{{Path: "input.invokeModel.body", Role: roleMediaBytes}})
-	applyGuardrailTree = tree(rules{
-		{Path: "content[].text.text", Role: roleText},
-		{Path: "content[].image", Role: roleImage},
-	})
-	guardrailChecksTree = tree(rules{{Path: "messages[].**", Role: roleText}})
-	asyncTree           = tree(rules{
-		{Path: "modelId", Role: roleModel},
-		{Path: "modelInput.**", Role: roleText},
-	})
+	countTokensTree     = tree(converseRules.at("input.converse"), each(roleMediaBytes, "input.invokeModel.body"))
+	applyGuardrailTree  = tree(each(roleText, "content[].text.text"), each(roleImage, "content[].image"))
+	guardrailChecksTree = tree(each(roleText, "messages[].**"))
+	asyncTree           = tree(each(roleModel, "modelId"), each(roleText, "modelInput.**"))
 )
 
 // treeOf returns what to read in a body of op, nil when nothing.

@@ -51,46 +51,36 @@ const (
 // Complete reports whether input and output are both known.
 func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known }
 
-// Headers in which InvokeModel reports usage, the same for every family.
-const (
-	headerInputTokens  = "X-Amzn-Bedrock-Input-Token-Count"
-	headerOutputTokens = "X-Amzn-Bedrock-Output-Token-Count"
-	headerCacheRead    = "X-Amzn-Bedrock-Cache-Read-Input-Token-Count"
-	headerCacheWrite   = "X-Amzn-Bedrock-Cache-Write-Input-Token-Count"
-	headerServiceTier  = "X-Amzn-Bedrock-Service-Tier"
-)
-
 // ResponseUsage reads what a successful answer without a stream reports. For
 // InvokeModel the headers come first and the body fills what they lack. What is
 // reported nowhere stays unknown; operations that use no tokens, and classes
 // that the family d never uses, are known zeros. d may be nil.
 func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
+	var r usageReader
 	switch op {
 	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes:
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
-		var g usageReader
-		g.read(answerTreeOf(op), body)
-		g.answer.Input, g.answer.Output = Known(0), Known(0)
-		return g.usage()
+		r.read(answerTreeOf(op), body)
+		r.noTokens()
+		return r.usage()
 	case OpStartAsyncInvoke:
-		return Usage{} // billed per image or second, which no answer tells
+		return Usage{} // billed per image or second, which no answer reports
 	}
-	var g usageReader
-	g.read(answerTreeOf(op), body)
-	g.stopped = true
+	r.read(answerTreeOf(op), body)
+	r.stopped = true
 	if op == OpInvoke {
-		g.readHeaders(h)
+		r.readHeaders(h)
 	}
-	u := g.usage()
+	u := r.usage()
 	if op == OpInvoke && d != nil {
-		u.settle(d)
+		u.zeroUncounted(d)
 	}
 	return u
 }
 
-// settle makes zeros of what the family never reports because it has none.
-func (u *Usage) settle(d *Dialect) {
+// zeroUncounted makes zeros of what the family never reports because it has none.
+func (u *Usage) zeroUncounted(d *Dialect) {
 	if d.output == uncounted {
 		u.Output = Known(0)
 	}
@@ -99,22 +89,22 @@ func (u *Usage) settle(d *Dialect) {
 	}
 }
 
-func (g *usageReader) readHeaders(h Header) {
+// readHeaders reads the fields in which InvokeModel reports usage, the same for
+// every family.
+func (r *usageReader) readHeaders(h Header) {
 	for _, f := range [...]struct {
 		name string
-		to   *Count
+		what role
 	}{
-		{headerInputTokens, &g.metrics.Input},
-		{headerOutputTokens, &g.metrics.Output},
-		{headerCacheRead, &g.metrics.CacheRead},
-		{headerCacheWrite, &g.metricsWrite},
+		{"X-Amzn-Bedrock-Input-Token-Count", gotMetricsInput},
+		{"X-Amzn-Bedrock-Output-Token-Count", gotMetricsOutput},
+		{"X-Amzn-Bedrock-Cache-Read-Input-Token-Count", gotMetricsCacheRead},
+		{"X-Amzn-Bedrock-Cache-Write-Input-Token-Count", gotMetricsCacheWrite},
 	} {
-		if n := wholeNumber([]byte(h.Get(f.name))); n.Known {
-			*f.to = n
-		}
+		r.readNumber(f.what, wholeNumber([]byte(h.Get(f.name))))
 	}
-	if tier := h.Get(headerServiceTier); tier != "" {
-		g.answer.ServiceTier = tier
+	if tier := h.Get("X-Amzn-Bedrock-Service-Tier"); tier != "" {
+		r.tier = tier
 	}
 }
 
@@ -193,7 +183,7 @@ func (s *StreamUsage) End() (whole bool) {
 		return true
 	}
 	if s.reader.intervened {
-		s.reader.answer.Input, s.reader.answer.Output = Known(0), Known(0)
+		s.reader.noTokens()
 	}
 	return s.reader.intervened
 }
