@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 GO ?= go
 BIN := bin/gateway
+FAULTS_BIN := bin/gateway-faults
+BINARIES = SLUICE_BIN=$(CURDIR)/$(BIN) SLUICE_FAULTS_BIN=$(CURDIR)/$(FAULTS_BIN)
 LINT_VERSION := v2.15.0
 DEADCODE_VERSION := v0.52.0
 TOOLS := $(CURDIR)/.tools/bin
@@ -19,7 +21,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +33,9 @@ build: ## build bin/gateway
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/gateway
 
+build-faults: build ## build bin/gateway-faults too, which fault tests can kill at named points
+	$(GO) build -trimpath -tags faults -ldflags '$(LDFLAGS)' -o $(FAULTS_BIN) ./cmd/gateway
+
 test: ## install or find what the tests need, then run them all
 	@scripts/test.sh
 
@@ -39,15 +44,16 @@ test-tools: ## find or install redis-server, the Python and the npm clients
 
 test-unit: ## tests beside the code
 	@$(PROGRESS) -what "tests beside the code" -- -timeout=20m $$($(GO) list ./... | grep -v /sluice/test)
+	@$(PROGRESS) -what "hooks of fault tests" -- -tags=faults ./cmd/gateway/serving
 
 test-fuzz: ## each fuzz target for FUZZTIME
 	@PART=$(PART) FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
-test-e2e: build ## the built binary against the stand-in, real Redis and unmodified clients
-	@SLUICE_BIN=$(CURDIR)/$(BIN) $(PROGRESS) -what "end to end" -- -timeout=20m ./test/...
+test-e2e: build-faults ## the built binary against the stand-in, real Redis and unmodified clients
+	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=20m ./test/...
 
-test-faults: build ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
-	@SLUICE_BIN=$(CURDIR)/$(BIN) SEEDS=$(SEEDS) scripts/faults.sh
+test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
+	@$(BINARIES) SEEDS=$(SEEDS) scripts/faults.sh
 
 eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, OUT (docs/cascade-evaluation.md)
 	@$(GO) run ./test/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)' -splits '$(SPLITS)'

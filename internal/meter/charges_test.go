@@ -53,30 +53,6 @@ func TestNoChargesNoAllocation(t *testing.T) {
 	}
 }
 
-func TestCrashAt(t *testing.T) {
-	killed := 0
-	crash, err := CrashAt("after-end:3", func() { killed++ })
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range 5 {
-		crash.At(AfterStart)
-		crash.At(AfterEnd)
-		if want := 0; n < 2 && killed != want || n >= 2 && killed != 1 {
-			t.Errorf("killed %d times after %d", killed, n+1)
-		}
-	}
-	if none, err := CrashAt("", nil); none != nil || err != nil {
-		t.Errorf("%v", err)
-	}
-	Crash(nil).At(AfterEnd)
-	for _, bad := range []string{"after-end", "after-end:0", "nowhere:1", "after-end:x", ":1"} {
-		if _, err := CrashAt(bad, nil); err == nil {
-			t.Errorf("took %q", bad)
-		}
-	}
-}
-
 // TestCrashPoints: a call and its posting pass the points in this order.
 func TestCrashPoints(t *testing.T) {
 	var passed []string

@@ -184,3 +184,33 @@ func (w *world) killRound(y *tally) {
 	}
 	wg.Wait()
 }
+
+// TestKillAtAnyTime kills the shipped program, which has no points to die at, at
+// moments drawn from the seed. Every fourth case has the embedded ledger.
+func TestKillAtAnyTime(t *testing.T) {
+	n, _ := seeds()
+	var y tally
+	sideBySide(t, max(8, n/20), func(w *world, seed int64, r *redistest.Server) {
+		began := time.Now()
+		if seed%4 == 0 {
+			w.redis = ""
+		}
+		g := w.gate()
+		for range 3 {
+			if !g.start("") {
+				w.t.Fatalf("the gateway was killed before its time:\n%s", g.log())
+			}
+			load, after := w.load(200, anything), time.Duration(1+w.rng.IntN(150))*time.Millisecond
+			var wg sync.WaitGroup
+			wg.Go(func() { g.sendAll(load, 8) })
+			time.Sleep(after)
+			g.kill()
+			y.kill("any time")
+			wg.Wait()
+		}
+		g.start("")
+		g.traffic(4, 2, anything)
+		y.done(w.prove(), time.Since(began))
+	})
+	t.Logf("row 1, shipped program: %s", &y)
+}

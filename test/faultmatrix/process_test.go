@@ -30,10 +30,10 @@ type process struct {
 	listen string // from the line that says so
 }
 
-// spawn starts the gateway's program. It does not wait.
-func spawn(t testing.TB, env []string, args ...string) *process {
+// spawn starts a program of the gateway. It does not wait.
+func spawn(t testing.TB, program string, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(harness.Binary(t), args...), ready: make(chan struct{}), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(program, args...), ready: make(chan struct{}), done: make(chan struct{})}
 	p.cmd.Env = append([]string{
 		"SLUICE_ROOT_SECRET=" + harness.RootSecret, "AWS_ACCESS_KEY_ID=" + harness.UpstreamKeyID,
 		"AWS_SECRET_ACCESS_KEY=" + harness.UpstreamSecret, "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
@@ -147,7 +147,7 @@ func startStandIn(t testing.TB) *standIn {
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.proc = spawn(t, nil, "sandbox", "--listen", addr, "--script", file, "--log", s.served, "--invocation-log", s.invocations,
+	s.proc = spawn(t, harness.Binary(t), nil, "sandbox", "--listen", addr, "--script", file, "--log", s.served, "--invocation-log", s.invocations,
 		"--access-key-id", harness.UpstreamKeyID, "--secret-access-key", harness.UpstreamSecret)
 	t.Cleanup(s.proc.kill)
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
 )
 
 // TestRow11CallersLeave has callers leave before the head, in the middle, and
@@ -157,7 +158,7 @@ func TestRow20Memory(t *testing.T) {
 	t.Logf("row 20: %s", &y)
 
 	r.CLI("config", "set", "maxmemory-policy", "allkeys-lru")
-	p := spawn(t, nil, "serve", "--config", w.gates[0].config())
+	p := spawn(t, harness.Binary(t), nil, "serve", "--config", w.gates[0].config())
 	t.Cleanup(p.kill)
 	if !p.ended(10*time.Second) || p.cmd.ProcessState.ExitCode() == 0 {
 		t.Fatalf("the gateway starts on a Redis that drops counters:\n%s", p.log())

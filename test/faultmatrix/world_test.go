@@ -178,15 +178,22 @@ func (g *gate) data(elem ...string) string {
 }
 
 // start starts the process, to be killed at a point ("" for none), and reports
-// whether it lived to serve.
+// whether it lived to serve. It is the shipped program unless it has to kill
+// itself or has a clock of its own.
 func (g *gate) start(crashAt string) bool {
 	g.w.t.Helper()
 	g.client.CloseIdleConnections()
-	env := []string{"SLUICE_CRASH_AT=" + crashAt}
+	program, env := harness.Binary(g.w.t), []string(nil)
+	if crashAt != "" {
+		env = append(env, "SLUICE_CRASH_AT="+crashAt)
+	}
 	if !g.w.around.IsZero() {
 		env = append(env, "SLUICE_CLOCK="+g.clock())
 	}
-	g.process = spawn(g.w.t, env, "serve", "--config", g.config())
+	if env != nil {
+		program = harness.FaultsBinary(g.w.t)
+	}
+	g.process = spawn(g.w.t, program, env, "serve", "--config", g.config())
 	g.w.t.Cleanup(g.kill)
 	select {
 	case <-g.ready:

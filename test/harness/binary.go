@@ -45,8 +45,15 @@ func Shared(t testing.TB, elem ...string) string {
 	return path
 }
 
-var build = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("SLUICE_BIN"); path != "" {
+var (
+	build       = sync.OnceValues(func() (string, error) { return program("SLUICE_BIN") })
+	buildFaults = sync.OnceValues(func() (string, error) { return program("SLUICE_FAULTS_BIN", "-tags", "faults") })
+)
+
+// program is the gateway's program: the one that an environment variable names,
+// else one built with flags.
+func program(variable string, flags ...string) (string, error) {
+	if path := os.Getenv(variable); path != "" {
 		return filepath.Abs(path)
 	}
 	dir, err := os.MkdirTemp("", "sluice-bin-")
@@ -54,24 +61,38 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "gateway")
-	cmd := exec.Command("go", "build", "-o", path, "github.com/sluice-gateway/sluice/cmd/gateway")
+	args := append([]string{"build", "-o", path}, flags...)
+	cmd := exec.Command("go", append(args, "github.com/sluice-gateway/sluice/cmd/gateway")...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		return "", &exec.Error{Name: "go build: " + out.String(), Err: err}
 	}
 	return path, nil
-})
+}
 
-// Binary returns the gateway's program: the one that SLUICE_BIN names, else one
-// built for this test run.
+// Binary returns the gateway's program as it is shipped: the one that SLUICE_BIN
+// names, else one built for this test run.
 func Binary(t testing.TB) string {
 	t.Helper()
-	path, err := build()
+	return must(t, build)
+}
+
+// FaultsBinary returns the program built with the tag faults, whose only
+// difference is that it obeys SLUICE_CRASH_AT and SLUICE_CLOCK: the one that
+// SLUICE_FAULTS_BIN names, else one built for this test run.
+func FaultsBinary(t testing.TB) string {
+	t.Helper()
+	return must(t, buildFaults)
+}
+
+func must(t testing.TB, path func() (string, error)) string {
+	t.Helper()
+	p, err := path()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return p
 }
 
 // Run runs a subcommand to its end and returns its standard output. It fails

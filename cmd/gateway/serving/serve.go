@@ -105,19 +105,10 @@ func serve(ctx context.Context, o options, cfg *config.Config, load func() (*con
 	return g.run(ctx, load, served)
 }
 
-// killSelf ends the process as a crash would: nothing is flushed or told.
-func killSelf() {
-	syscall.Kill(os.Getpid(), syscall.SIGKILL) //nolint:errcheck // nothing is left to do about it
-	select {}
-}
-
 // start builds the gateway from the bottom up; closing takes it down again.
 func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) error {
 	var err error
-	if g.crash, err = meter.CrashAt(os.Getenv("SLUICE_CRASH_AT"), killSelf); err != nil {
-		return command.Invalidf("SLUICE_CRASH_AT: %w", err)
-	}
-	if g.now, err = clockFrom(os.Getenv(clockVariable)); err != nil {
+	if g.crash, g.now, err = faults(); err != nil {
 		return err
 	}
 	if g.secrets, err = command.Secrets(cfg.DataDir); err != nil {

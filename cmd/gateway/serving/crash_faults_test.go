@@ -1,3 +1,5 @@
+//go:build faults
+
 package serving
 
 import (
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/internal/meter"
 )
 
 func TestClockFrom(t *testing.T) {
@@ -42,4 +45,28 @@ func TestClockFrom(t *testing.T) {
 	check(-500 * time.Hour)
 	set("-")
 	check(-500 * time.Hour)
+}
+
+func TestCrashAt(t *testing.T) {
+	killed := 0
+	crash, err := crashAt("after-end:3", func() { killed++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 {
+		crash.At(meter.AfterStart)
+		crash.At(meter.AfterEnd)
+		if want := 0; n < 2 && killed != want || n >= 2 && killed != 1 {
+			t.Errorf("killed %d times after %d", killed, n+1)
+		}
+	}
+	if none, err := crashAt("", nil); none != nil || err != nil {
+		t.Errorf("%v", err)
+	}
+	meter.Crash(nil).At(meter.AfterEnd)
+	for _, bad := range []string{"after-end", "after-end:0", "nowhere:1", "after-end:x", ":1"} {
+		if _, err := crashAt(bad, nil); err == nil {
+			t.Errorf("took %q", bad)
+		}
+	}
 }
