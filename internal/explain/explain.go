@@ -1,7 +1,7 @@
 // Package explain says where a request would go, why, and what that would
 // reserve and cost, without sending anything.
 //
-// It asks the request line itself (gateway.Snapshot.Preview) and puts the answer
+// It asks the request line itself (gateway.NewPreview) and puts the answer
 // into words and amounts. It looks at no ledger: what is left of a budget, and
 // what a gateway has learned from its traffic, is not in it.
 package explain
@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -147,12 +148,12 @@ type Refusal struct {
 
 // Explain says what would happen to r. A refusal is no failure: it is in the
 // explanation.
-func Explain(s *gateway.Snapshot, r *Request) *Explanation {
+func Explain(s *snapshot.Snapshot, r *Request) *Explanation {
 	e := &Explanation{
 		Operation: r.Op.String(), Model: r.Model, Resolved: s.Router.Resolve(r.Model),
 		Tenant: r.Tenant.ID, Key: r.Key, Output: r.Output, Legs: []Leg{},
 	}
-	p, err := s.Preview(&gateway.Inquiry{
+	p, err := gateway.NewPreview(s, &gateway.Inquiry{
 		Target: wire.Target{Op: r.Op, Model: r.Model}, Header: r.Header, Body: r.Body,
 		Tenant: r.Tenant, Key: r.Key, Now: r.Now, Input: r.Input,
 	})

@@ -15,11 +15,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
-	"github.com/sluice-gateway/sluice/internal/gateway"
-	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/budget"
-	"github.com/sluice-gateway/sluice/internal/router"
-	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -28,7 +24,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var day = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // subject is a compiled gateway.
-type subject struct{ *gateway.Snapshot }
+type subject struct{ *snapshot.Snapshot }
 
 func load(t *testing.T) subject {
 	t.Helper()
@@ -36,22 +32,11 @@ func load(t *testing.T) subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := subject{Snapshot: &gateway.Snapshot{Config: cfg}}
-	var all, problems []config.Problem
-	s.Router, problems = router.Compile(cfg)
-	all = append(all, problems...)
-	s.Prices, problems = meter.CompilePrices(cfg.Prices)
-	all = append(all, problems...)
-	s.Tenants, problems = tenant.Build(cfg, nil)
-	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
+	s, problems := snapshot.Compile(cfg, nil, day)
+	if err := cfg.Report(problems); err != nil {
 		t.Fatal(err)
 	}
-	all = append(all, problems...)
-	s.Learned, problems = gateway.LoadLearned(s.Snapshot, day)
-	if err := cfg.Report(append(all, problems...)); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return subject{s}
 }
 
 // ask is a Converse request of a tenant.
@@ -121,7 +106,7 @@ func TestCertified(t *testing.T) {
 		}
 	}
 	f("direct", "uncertified", 1, "uncertified: open ")
-	s.Learned["sure"] = &gateway.Learned{Certificate: &certify.Certificate{
+	s.Artifacts["sure"] = &snapshot.Artifacts{Certificate: &certify.Certificate{
 		Binding: certify.Binding{Schemas: []string{""}}, Threshold: 1.25, Steps: []float64{1, 1.25}, Bound: 0.015, Delta: 0.1, N: 600, Hash: "of it",
 	}}
 	f("light", "", 3, "at most 1.5 points, 90 % sure, n = 600")

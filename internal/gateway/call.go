@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -23,7 +24,7 @@ import (
 // call is the state of one request, passed by hand from step to step.
 type call struct {
 	req     *Request
-	snap    *Snapshot
+	snap    *snapshot.Snapshot
 	ctx     context.Context //nolint:containedctx // lives exactly as long as the request: its deadline, or the drain bound
 	cancel  context.CancelFunc
 	unwatch func() bool // stops watching the caller

@@ -9,25 +9,26 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
 // certified reports whether a cascade has a certificate that holds, that is
 // about requests with this one's response schema, and that what happened since
 // has not refuted.
 func (l *Line) certified(c *call, to *router.Cascade) bool {
-	learned := c.snap.Learned[to.Name]
-	if learned == nil || learned.Certificate == nil || l.memory.Of(to.Name).Watch.Refuted(learned.Certificate) {
+	artifacts := c.snap.Artifacts[to.Name]
+	if artifacts == nil || artifacts.Certificate == nil || l.memory.Of(to.Name).Watch.Refuted(artifacts.Certificate) {
 		return false
 	}
 	c.asked = c.request()
 	schema := l.schemas.Hash(c.asked)
-	if learned.Certificate.Covers(schema) {
+	if artifacts.Certificate.Covers(schema) {
 		return true
 	}
 	l.Telemetry.Metrics().UncertifiedSchema(to.Name)
-	if l.memory.Of(to.Name).Strangers.New(learned.Certificate.Hash + schema) {
+	if l.memory.Of(to.Name).Strangers.New(artifacts.Certificate.Hash + schema) {
 		l.Log.Warn("requests with this response schema are not certified: no pair of the certificate had it; the escalation model serves them",
-			"cascade", to.Name, "schema", schema, "certificate", learned.Certificate.Hash, "request", c.req.ID)
+			"cascade", to.Name, "schema", schema, "certificate", artifacts.Certificate.Hash, "request", c.req.ID)
 	}
 	return false
 }
@@ -48,8 +49,8 @@ func (l *Line) threshold(c *call) *cascade.Threshold {
 	if to.Mode != "enforce" {
 		return nil
 	}
-	learned := c.snap.Learned[to.Name]
-	t := &cascade.Threshold{AtMost: l.memory.Of(to.Name).Watch.Threshold(learned.Certificate), Order: learned.order()}
+	artifacts := c.snap.Artifacts[to.Name]
+	t := &cascade.Threshold{AtMost: l.memory.Of(to.Name).Watch.Threshold(artifacts.Certificate), Order: artifacts.Order()}
 	if t.Order != nil {
 		t.Prompt, t.Route = c.prompt(), c.route(to)
 	}
@@ -64,7 +65,7 @@ func (l *Line) watch(c *call, loss float64) {
 		return
 	}
 	name := c.plan.Cascade.Name
-	certificate := c.snap.Learned[name].Certificate
+	certificate := c.snap.Artifacts[name].Certificate
 	risk := c.risk
 	if c.reason == cascade.ReasonGuard {
 		risk = math.Inf(-1)
@@ -86,13 +87,21 @@ func (l *Line) watch(c *call, loss float64) {
 }
 
 // Restore steps certified thresholds back as far as they were before a restart.
-// It belongs before Use.
-func (l *Line) Restore() error { return l.Tightened.Restore(l.memory) }
+// It belongs before the first request.
+func (l *Line) Restore() error {
+	if err := l.Tightened.Restore(l.memory); err != nil {
+		return err
+	}
+	if s := l.Snapshot(); s != nil {
+		l.showSteps(s)
+	}
+	return nil
+}
 
 // showSteps keeps the metric of how far certificates in use are stepped back.
-func (l *Line) showSteps(s *Snapshot) {
-	for name, learned := range s.Learned {
-		if c := learned.Certificate; c != nil {
+func (l *Line) showSteps(s *snapshot.Snapshot) {
+	for name, artifacts := range s.Artifacts {
+		if c := artifacts.Certificate; c != nil {
 			l.Telemetry.Metrics().StepsBack(name, l.memory.Of(name).Watch.Back(c.Hash))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -117,7 +118,7 @@ func TestSchemasAreCertified(t *testing.T) {
 }
 
 // schemaOf is the hash that a gateway that observes logs for this body.
-func schemaOf(t *testing.T, s *Snapshot, body string) string {
+func schemaOf(t *testing.T, s *snapshot.Snapshot, body string) string {
 	t.Helper()
 	var hash string
 	synctest.Test(t, func(t *testing.T) {
@@ -144,16 +145,16 @@ func TestRelearn(t *testing.T) {
 	if problem := certifiedAt(t, s, 1, asIs); !strings.Contains(problem, "support.score") {
 		t.Errorf("without its score file: %q", problem)
 	}
-	if s.Learned["support"].Certificate == nil {
+	if s.Artifacts["support"].Certificate == nil {
 		t.Fatal("a certificate about the untrained order needs no score")
 	}
 	f := func(name, want string, kept bool) {
 		t.Helper()
-		next, problems := s.Relearn(now)
+		next, problems := s.ReloadArtifacts(now)
 		if (want == "") != (len(problems) == 0) || len(problems) > 0 && !strings.Contains(problems[0].Message, want) {
 			t.Errorf("%s: %v", name, problems)
 		}
-		if got := next.Learned["support"] == s.Learned["support"]; got != kept {
+		if got := next.Artifacts["support"] == s.Artifacts["support"]; got != kept {
 			t.Errorf("%s: the old files are kept: %v", name, got)
 		}
 	}

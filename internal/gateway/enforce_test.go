@@ -8,8 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -17,29 +19,31 @@ const enforcing = partnered + "    mode: enforce\n    shadow: {tenant: platform/
 
 // certifiedAt gives the cascade of s a certificate with this threshold, changed
 // by edit, and returns what loading it says.
-func certifiedAt(t *testing.T, s *Snapshot, threshold float64, edit func(*certify.Binding)) string {
+func certifiedAt(t *testing.T, s *snapshot.Snapshot, threshold float64, edit func(*certify.Binding)) string {
 	t.Helper()
 	s.Config.Cascades[0].Certificate = filepath.Join(t.TempDir(), "cert.json")
 	now := writeCertificate(t, s, threshold, edit)
-	learned, problems := LoadLearned(s, now)
-	s.Learned = learned
-	if len(problems) == 0 {
-		return ""
+	problems := recompile(s, now)
+	for _, p := range problems {
+		if strings.HasSuffix(p.Path, ".light") {
+			continue // its models spell InvokeModel bodies differently
+		}
+		if !p.Warning {
+			t.Errorf("%v is no warning", p)
+		}
+		return p.Message
 	}
-	if !problems[0].Warning {
-		t.Errorf("%v is no warning", problems[0])
-	}
-	return problems[0].Message
+	return ""
 }
 
 // writeCertificate writes the certificate that the cascade of s names, and
 // returns when it was issued.
-func writeCertificate(t *testing.T, s *Snapshot, threshold float64, edit func(*certify.Binding)) time.Time {
+func writeCertificate(t *testing.T, s *snapshot.Snapshot, threshold float64, edit func(*certify.Binding)) time.Time {
 	t.Helper()
 	settings := &s.Config.Cascades[0]
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	s.Learned, _ = LoadLearned(s, now)
-	binding := BindingOf(s, settings, now)
+	recompile(s, now)
+	binding := s.Binding(settings, now)
 	binding.Schemas = []string{""}
 	edit(&binding)
 	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Certified: 1, Curve: []certify.Point{{Threshold: threshold / 2, Saving: 0.1}, {Threshold: threshold, Saving: 0.2}}},
@@ -48,6 +52,14 @@ func writeCertificate(t *testing.T, s *Snapshot, threshold float64, edit func(*c
 		t.Fatal(err)
 	}
 	return now
+}
+
+// recompile takes in what the configuration of s and its files say now.
+func recompile(s *snapshot.Snapshot, now time.Time) []config.Problem {
+	secrets, _ := credentials()
+	next, problems := snapshot.Compile(s.Config, secrets, now)
+	*s = *next
+	return problems
 }
 
 func asIs(*certify.Binding) {}

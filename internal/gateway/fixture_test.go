@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/money"
-	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -60,14 +60,14 @@ var credentials = sync.OnceValues(func() (*tenant.Secrets, tenant.Credentials) {
 })
 
 // compiled is a snapshot whose cascade has these further settings.
-func compiled(t testing.TB, cascade string) *Snapshot {
+func compiled(t testing.TB, cascade string) *snapshot.Snapshot {
 	t.Helper()
 	return compiledFor(t, mixed, cascade)
 }
 
 // compiledFor is one whose cascade has the light and the escalation model of a
 // family.
-func compiledFor(t testing.TB, models family, cascade string) *Snapshot {
+func compiledFor(t testing.TB, models family, cascade string) *snapshot.Snapshot {
 	t.Helper()
 	secrets, key := credentials()
 	cfg, err := config.Parse("test.yaml", fmt.Appendf(nil, `
@@ -88,27 +88,24 @@ cascades:
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Snapshot{Config: cfg}
-	var problems []config.Problem
-	s.Tenants, _ = tenant.Build(cfg, secrets)
-	if s.Router, problems = router.Compile(cfg); cfg.Report(problems) != nil {
-		t.Fatal(cfg.Report(problems))
+	s, problems := snapshot.Compile(cfg, secrets, time.Now())
+	if err := cfg.Report(problems); err != nil {
+		t.Fatal(err)
 	}
-	s.Prices, _ = meter.CompilePrices(cfg.Prices)
 	return s
 }
 
-func newBench(s *Snapshot, script func(*engine.Request) reply) *bench {
+func newBench(s *snapshot.Snapshot, script func(*engine.Request) reply) *bench {
 	_, key := credentials()
 	b := &bench{upstream: &scripted{script: script}, books: &fakeMeter{}, bearer: key.Bearer}
-	snapshot := *s
-	snapshot.Upstream = b.upstream
+	served := *s
+	served.Upstream = b.upstream
 	var ids atomic.Int64
 	b.line = New(Options{
 		Meter: b.books, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		NewID: func() string { return fmt.Sprintf("%026d", ids.Add(1)) },
 	})
-	b.line.Use(&snapshot)
+	b.line.Use(&served)
 	return b
 }
 

@@ -52,12 +52,9 @@ func limitsOf(c *router.Cascade) memory.Limits {
 
 // preScore is what the cascade's pre-score says of the request before any call.
 func (c *call) preScore(to *router.Cascade) score.Band {
-	learned := c.snap.Learned[to.Name]
-	if learned == nil || learned.Gate == nil {
-		return score.NoBand
-	}
-	gain, _ := learned.Gate.Score(&score.Input{Prompt: c.prompt(), Bytes: c.facts.TextBytes, Route: c.route(to)}, nil)
-	return learned.Gate.Band(gain)
+	return c.snap.Artifacts[to.Name].Band(func() *score.Input {
+		return &score.Input{Prompt: c.prompt(), Bytes: c.facts.TextBytes, Route: c.route(to)}
+	})
 }
 
 // prompt is the text of the request, "" when it is too long to be looked at.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -108,7 +109,7 @@ func gateFor(light, strong string) *score.PreScore {
 // TestPreScore sends hard requests straight on.
 func TestPreScore(t *testing.T) {
 	s := compiled(t, partnered+"    partner_when: uncertain\n")
-	s.Learned = map[string]*Learned{"support": {Gate: gateFor("hello", "prove the theorem")}}
+	s.Artifacts = map[string]*snapshot.Artifacts{"support": {PreScore: gateFor("hello", "prove the theorem")}}
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(s, byModel(reply{text: "the answer is 1"}, reply{text: "the answer is 1"}, reply{text: "strong"}))
 		f := func(text, path, reason string, legs int) {
@@ -121,7 +122,7 @@ func TestPreScore(t *testing.T) {
 		}
 		f("prove the theorem 17", "direct", "pre_score", 1)
 		f("hello 17", "light", "", 1)
-		s.Learned["support"].Gate.Bounds = score.Unbounded()
+		s.Artifacts["support"].PreScore.Bounds = score.Unbounded()
 		f("prove the theorem 17", "light", "agree", 2)
 	})
 }
@@ -137,7 +138,7 @@ func gateUnsure() *score.PreScore {
 // and cuts the loser off.
 func TestParallel(t *testing.T) {
 	s := compiled(t, "    stream: parallel\n")
-	s.Learned = map[string]*Learned{"support": {Gate: gateUnsure()}}
+	s.Artifacts = map[string]*snapshot.Artifacts{"support": {PreScore: gateUnsure()}}
 	f := func(light reply, path, reason string, rows ...string) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {

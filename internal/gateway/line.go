@@ -8,28 +8,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
-	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
-	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
-
-// Upstream makes attempts and decides about further ones. *bedrock.Engine is the real one.
-type Upstream interface {
-	// Attempt makes one call. Its error is always an *engine.Error.
-	Attempt(ctx context.Context, r *engine.Request) (*engine.Response, error)
-	// Retries decides about the attempts of one leg.
-	Retries(upstream string, deadline time.Time) *engine.Retries
-}
 
 // Recorder keeps the books. *meter.Meter is the real one.
 type Recorder interface {
@@ -45,21 +33,9 @@ type Jobs interface {
 	Owner(ctx context.Context, invocationARN string) (tenant string, err error)
 }
 
-// Snapshot is everything that a reload changes, compiled. It is immutable and
-// loaded once per request, so one request never sees two configurations.
-type Snapshot struct {
-	Config   *config.Config
-	Tenants  *tenant.Directory
-	Router   *router.Router
-	Prices   *meter.PriceTable
-	Upstream Upstream
-	// Learned is what files tell about cascades, by name. nil is nothing.
-	Learned map[string]*Learned
-	Budgets *budget.Policies // nil: nobody is limited
-}
-
 // Options are what a Line needs.
 type Options struct {
+	Snapshots *snapshot.Store // nil: a new one
 	Meter     Recorder
 	Jobs      Jobs
 	Budgets   Budgets         // nil: nothing is reserved
@@ -86,23 +62,25 @@ type Options struct {
 // Line is the request line. Make it with New, give it a snapshot with Use.
 type Line struct {
 	Options
-	snapshot atomic.Pointer[Snapshot]
-	drains   sync.WaitGroup // legs on the side, and answers still read after their caller has left
-	held     atomic.Int64   // bytes of streams that are held back
-	schemas  answer.Schemas // of requests whose answers are checked
-	memory   *memory.Store
-	open     atomic.Int64 // requests that hold something
-	shadows  atomic.Int64 // requests that are shadowed now
-	pairs    pairs.Log
-	tally    saving.Tally
-	stop     context.Context //nolint:containedctx // ends when Close cuts off what is left
-	halt     context.CancelFunc
+	drains  sync.WaitGroup // legs on the side, and answers still read after their caller has left
+	held    atomic.Int64   // bytes of streams that are held back
+	schemas answer.Schemas // of requests whose answers are checked
+	memory  *memory.Store
+	open    atomic.Int64 // requests that hold something
+	shadows atomic.Int64 // requests that are shadowed now
+	pairs   pairs.Log
+	tally   saving.Tally
+	stop    context.Context //nolint:containedctx // ends when Close cuts off what is left
+	halt    context.CancelFunc
 }
 
 // New returns a line without a snapshot.
 func New(o Options) *Line {
 	if o.Estimates == nil {
 		o.Estimates = &estimate.Table{}
+	}
+	if o.Snapshots == nil {
+		o.Snapshots = &snapshot.Store{}
 	}
 	stop, halt := context.WithCancel(context.Background())
 	if o.Random == nil {
@@ -118,13 +96,13 @@ func New(o Options) *Line {
 }
 
 // Use makes s the configuration of all requests that come from now on.
-func (l *Line) Use(s *Snapshot) {
-	l.snapshot.Store(s)
+func (l *Line) Use(s *snapshot.Snapshot) {
+	l.Snapshots.Use(s)
 	l.showSteps(s)
 }
 
 // Snapshot returns the configuration in use.
-func (l *Line) Snapshot() *Snapshot { return l.snapshot.Load() }
+func (l *Line) Snapshot() *snapshot.Snapshot { return l.Snapshots.Load() }
 
 // Close waits until the last answer is drained, or until ctx ends: then the
 // remaining ones are cut off and recorded as unknown.

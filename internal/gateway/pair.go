@@ -23,7 +23,7 @@ func (g *leg) worst(c *call) money.Pico {
 // runs and answers are the light one's and the partner's.
 func (l *Line) pair(ctx context.Context, c *call, runs []*run, answers []*said) *pairs.Pair {
 	to := c.plan.Cascade
-	binding := BindingOf(c.snap, to.Settings, c.over)
+	binding := c.snap.Binding(to.Settings, c.over)
 	p := &pairs.Pair{
 		Version: pairs.Version, Time: c.over.UTC(), ID: c.req.ID, Cascade: to.Name, Tenant: c.caller.Tenant.ID, Route: c.route(to),
 		PolicyHash: binding.PolicyHash, PricesHash: binding.PricesHash,
@@ -48,9 +48,9 @@ func (l *Line) pair(ctx context.Context, c *call, runs []*run, answers []*said) 
 	compareKeys(p, r, &in)
 	label := l.labelled(ctx, c, in.Light, served)
 	p.Label, p.Judge = label.keys.String(), label.judge
-	if learned := c.snap.Learned[to.Name]; learned != nil && learned.Score != nil && in.Light != nil {
+	if artifacts := c.snap.Artifacts[to.Name]; artifacts != nil && artifacts.Score != nil && in.Light != nil {
 		in.Prompt = c.prompt()
-		p.Scored = &pairs.Scored{File: learned.Score.Hash(), Risk: logged(learned.Score.Risk(&in))}
+		p.Scored = &pairs.Scored{File: artifacts.Score.Hash(), Risk: logged(artifacts.Score.Risk(&in))}
 	}
 	return p
 }

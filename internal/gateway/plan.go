@@ -71,8 +71,7 @@ func (l *Line) planLeg(c *call, planned router.Leg, index int) (*leg, *wire.Erro
 	if g.limit, err = c.facts.Limit(c.outputCap(planned)); err != nil {
 		return nil, err
 	}
-	id := c.snap.Router.Priced(planned.Model)
-	g.sku = meter.SKUOf(id.Foundation, id.Scope, c.facts.ServiceTier)
+	g.sku = c.snap.SKU(planned.Model, c.facts.ServiceTier)
 	g.price = c.snap.Prices.Find(g.sku, c.req.Received)
 	return g, c.requirePrice(g)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -58,10 +59,10 @@ type PreviewLeg struct {
 	Cost budget.Amounts
 }
 
-// Preview takes the steps of the line up to the reservation, with a line that
+// NewPreview takes the steps of the line up to the reservation, with a line that
 // has seen no traffic. It asks no ledger. A refusal comes with what was found
 // before it.
-func (s *Snapshot) Preview(q *Inquiry) (*Preview, *wire.Error) {
+func NewPreview(s *snapshot.Snapshot, q *Inquiry) (*Preview, *wire.Error) {
 	l := New(Options{Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return q.Now }})
 	defer l.halt()
 	c := &call{
@@ -123,8 +124,8 @@ func (p *Preview) certificate(c *call) {
 	if to == nil {
 		return
 	}
-	p.Quality = c.snap.quality(to.Name)
+	p.Quality = c.snap.Artifacts[to.Name].Quality()
 	if p.Quality.Bound {
-		p.Threshold = &c.snap.Learned[to.Name].Certificate.Threshold
+		p.Threshold = &c.snap.Artifacts[to.Name].Certificate.Threshold
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // limitedBench has a tenant with a budget, and a desk that holds it.
-func limitedBench(t *testing.T, s *Snapshot, script func(*engine.Request) reply) *bench {
+func limitedBench(t *testing.T, s *snapshot.Snapshot, script func(*engine.Request) reply) *bench {
 	t.Helper()
 	s.Config.Tenants[0].Budgets = []config.Budget{{Period: "month", USD: 1000 * money.Dollar, OnExceed: "reject"}}
 	var err error
@@ -50,7 +51,7 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 		}
 		b := limitedBench(t, s, byModel(light, same, reply{text: "the answer is 42, too"}))
 		q := &Inquiry{Target: wire.Target{Op: op, Model: "auto"}, Body: []byte(body), Tenant: s.Tenants.Lookup("acme/support"), Now: time.Now()}
-		p, refused := b.line.Snapshot().Preview(q)
+		p, refused := NewPreview(b.line.Snapshot(), q)
 		if refused != nil || !p.Limited {
 			t.Fatalf("%s: %v", name, refused)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -73,7 +74,7 @@ type world struct {
 	mode     string // with its stream setting
 	family   family
 	ops      []wire.Operation
-	snapshot *Snapshot
+	snapshot *snapshot.Snapshot
 }
 
 // modes are the further settings of the worlds; each comes with every stream
@@ -114,7 +115,7 @@ func randomWorlds(t *testing.T) []world {
 					worlds = append(worlds, world{name, mode.name + " " + stream, models, ops, s})
 					if stream == "parallel" || strings.Contains(mode.name, "uncertain") {
 						gated := *s
-						gated.Learned = withGate(s, unsure)
+						gated.Artifacts = withGate(s, unsure)
 						worlds = append(worlds, world{name, mode.name + " " + stream + " gated", models, ops, &gated})
 					}
 				}
@@ -126,12 +127,12 @@ func randomWorlds(t *testing.T) []world {
 }
 
 // withGate is what s has learned, and a pre-score.
-func withGate(s *Snapshot, g *score.PreScore) map[string]*Learned {
-	learned := Learned{Gate: g}
-	if l := s.Learned["support"]; l != nil {
+func withGate(s *snapshot.Snapshot, g *score.PreScore) map[string]*snapshot.Artifacts {
+	learned := snapshot.Artifacts{PreScore: g}
+	if l := s.Artifacts["support"]; l != nil {
 		learned.Score, learned.Certificate = l.Score, l.Certificate
 	}
-	return map[string]*Learned{"support": &learned}
+	return map[string]*snapshot.Artifacts{"support": &learned}
 }
 
 // randomAsk is what is asked, and the number of the run.

@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
-	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -133,22 +133,11 @@ func (f *fixture) open(t *testing.T, disk journal.Disk) {
 
 func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets) {
 	t.Helper()
-	s := &Snapshot{Config: cfg, Upstream: f}
-	var found [3][]config.Problem
-	s.Tenants, found[0] = tenant.Build(cfg, secrets)
-	s.Router, found[1] = router.Compile(cfg)
-	s.Prices, found[2] = meter.CompilePrices(cfg.Prices)
-	for _, problems := range found {
-		for _, p := range problems {
-			if !p.Warning {
-				t.Fatal(p)
-			}
-		}
-	}
-	var err error
-	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
+	s, problems := snapshot.Compile(cfg, secrets, f.now())
+	if err := cfg.Report(problems); err != nil {
 		t.Fatal(err)
 	}
+	s.Upstream = f
 	f.meter.SetPrices(s.Prices)
 	f.line.Use(s)
 }

@@ -6,48 +6,14 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
-
-// Baselines are what the spend of each cascade is compared with. Their bounds on
-// quality are those of the certificates as they were loaded.
-func (s *Snapshot) Baselines() []saving.Baseline {
-	all := make([]saving.Baseline, len(s.Config.Cascades))
-	for i := range s.Config.Cascades {
-		all[i] = s.baseline(&s.Config.Cascades[i])
-	}
-	return all
-}
-
-func (s *Snapshot) baseline(c *config.Cascade) saving.Baseline {
-	model := s.Router.Resolve(c.Escalation)
-	id := s.Router.Priced(model)
-	return saving.Baseline{
-		Cascade: c.Name, Model: model, SKU: meter.SKUOf(id.Foundation, id.Scope, ""), Quality: s.quality(c.Name),
-		Judges: s.Router.Resolve(c.Shadow.Judge) == model,
-	}
-}
-
-// quality is what the certificate of a cascade promises. Only one that holds
-// promises anything, and only in the mode that obeys it.
-func (s *Snapshot) quality(cascade string) saving.Quality {
-	learned := s.Learned[cascade]
-	switch {
-	case learned == nil:
-		return saving.Quality{}
-	case learned.Void != nil:
-		return saving.Quality{Why: learned.Void.Error()}
-	case learned.Certificate == nil:
-		return saving.Quality{}
-	}
-	c := learned.Certificate
-	return saving.Quality{Bound: true, Loss: c.Bound, Confidence: 1 - c.Delta, N: c.N, Issued: c.Created}
-}
 
 // baseline is that of a request's cascade, with what service says of the
 // certificate.
-func (l *Line) baseline(s *Snapshot, c *config.Cascade) saving.Baseline {
-	b := s.baseline(c)
-	if b.Quality.Bound && l.memory.Of(c.Name).Watch.Refuted(s.Learned[c.Name].Certificate) {
+func (l *Line) baseline(s *snapshot.Snapshot, c *config.Cascade) saving.Baseline {
+	b := s.Baseline(c)
+	if b.Quality.Bound && l.memory.Of(c.Name).Watch.Refuted(s.Artifacts[c.Name].Certificate) {
 		b.Quality = saving.Quality{Why: "service has refuted the certificate"}
 	}
 	return b

@@ -38,7 +38,7 @@ func TestQuality(t *testing.T) {
 		if err := os.WriteFile(file, contents, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.Learned, _ = LoadLearned(s, time.Now())
+		recompile(s, time.Now())
 		if got := s.Baselines()[0].Quality.String(); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", what, got, want)
 		}
@@ -46,7 +46,7 @@ func TestQuality(t *testing.T) {
 	again("forged", "uncertified: certificate is void: contents", []byte(strings.Replace(string(data), `"n": 1000`, `"n": 9000`, 1)))
 	again("broken", "uncertified: certificate", data[:len(data)/2])
 	s.Config.Cascades[0].Mode = "check"
-	if s.Learned, _ = LoadLearned(s, time.Now()); s.Baselines()[0].Quality != (saving.Quality{}) {
+	if recompile(s, time.Now()); s.Baselines()[0].Quality != (saving.Quality{}) {
 		t.Errorf("a mode that obeys no certificate: %q", s.Baselines()[0].Quality)
 	}
 }

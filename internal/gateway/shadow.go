@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
 
@@ -106,7 +107,7 @@ func (l *Line) admitShadow(c *call) (refused string) {
 
 // crowded reports whether the gateway has used half of what it may hold: open
 // requests, measured by the connections that it takes, or bytes of streams.
-func (l *Line) crowded(s *Snapshot) bool {
+func (l *Line) crowded(s *snapshot.Snapshot) bool {
 	return l.open.Load() > int64(s.Config.Limits.MaxConnections)/2 || l.held.Load() > maxHeldAll/2
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/gateway"
 )
 
 // seed makes the same log give the same files.
@@ -105,13 +104,13 @@ func (f *calibrateFlags) read(cfg *config.Config, now time.Time) (*calibration, 
 		return nil, command.Invalidf("--cascade: there is no cascade %q", f.cascade)
 	}
 	settings := &cfg.Cascades[at]
-	c := &calibration{binding: gateway.BindingOf(snap, settings, now), now: now, options: certify.Options{
+	c := &calibration{binding: snap.Binding(settings, now), now: now, options: certify.Options{
 		MaxLoss: settings.Target.MaxQualityLoss, Delta: 1 - settings.Target.Confidence, MinSaving: f.minSaving, Seed: seed,
 	}}
 	if f.pairs == "" {
 		f.pairs = pairs.File(filepath.Join(cfg.DataDir, "pairs"), f.cascade)
 	}
-	if order := snap.Learned[f.cascade].Score; order != nil {
+	if order := snap.Artifacts[f.cascade].Score; order != nil {
 		c.binding.Scores[certify.RoleScore] = order.Hash()
 	}
 	if c.labels, err = readLabels(f.labels); err != nil {

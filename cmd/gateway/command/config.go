@@ -9,10 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/gateway"
-	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/budget"
-	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
 
@@ -50,7 +47,7 @@ func Read(path string) (*config.Config, error) {
 func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
 	var faulty *config.Error
 	if errors.As(err, &faulty) {
-		_, problems := CompileAll(faulty.Partial, nil)
+		_, problems := snapshot.Compile(faulty.Partial, nil, time.Now())
 		return nil, faulty.With(problems)
 	}
 	return cfg, err
@@ -66,28 +63,9 @@ func Secrets(dataDir string) (*tenant.Secrets, error) {
 	return secrets, Invalid(err)
 }
 
-// CompileAll makes every package's own part of a configuration and reports all
-// their mistakes together. Without secrets it checks all but the keys.
-func CompileAll(cfg *config.Config, secrets *tenant.Secrets) (*gateway.Snapshot, []config.Problem) {
-	s := &gateway.Snapshot{Config: cfg}
-	var all, problems []config.Problem
-	s.Tenants, problems = tenant.Build(cfg, secrets)
-	all = append(all, problems...)
-	s.Router, problems = router.Compile(cfg)
-	all = append(all, problems...)
-	s.Prices, problems = meter.CompilePrices(cfg.Prices)
-	all = append(all, problems...)
-	var err error
-	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {
-		all = append(all, config.Problem{Path: "tenants", Message: err.Error()})
-	}
-	s.Learned, problems = gateway.LoadLearned(s, time.Now())
-	return s, append(all, problems...)
-}
-
 // Compile compiles a configuration for a command that checks no caller's
 // credential. Its mistakes are the user's.
-func Compile(cfg *config.Config) (*gateway.Snapshot, error) {
-	s, problems := CompileAll(cfg, nil)
+func Compile(cfg *config.Config) (*snapshot.Snapshot, error) {
+	s, problems := snapshot.Compile(cfg, nil, time.Now())
 	return s, Invalid(cfg.Report(problems))
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
 // TestExampleIsRight compiles the example of every key. Nothing is wrong with it
@@ -18,7 +20,7 @@ func TestExampleIsRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, problems := CompileAll(cfg, nil)
+	_, problems := snapshot.Compile(cfg, nil, time.Now())
 	for _, p := range problems {
 		if !p.Warning && p.Path != "cascades[0].pre_score" {
 			t.Errorf("%s: %s", p.Path, p.Message)

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
@@ -23,6 +22,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/notify"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
 // lendingLedger is what both ledgers are: counters, and budgets to borrow from.
@@ -36,14 +36,13 @@ type lendingLedger interface {
 // books is what keeps the accounts: the meter with its journal, the ledger
 // below, and who started which job.
 type books struct {
-	meter *meter.Meter
-	desk  *budget.Desk
-	jobs  gateway.Jobs
-	fold  func(ctx context.Context, now time.Time) error
-	done  []io.Closer
-	told  *notify.Outbox
-	// policies are those in use: they say where a tenant's webhook is.
-	policies atomic.Pointer[budget.Policies]
+	meter     *meter.Meter
+	desk      *budget.Desk
+	jobs      gateway.Jobs
+	fold      func(ctx context.Context, now time.Time) error
+	done      []io.Closer
+	told      *notify.Outbox
+	snapshots *snapshot.Store // they say where a tenant's webhook is
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -51,19 +50,18 @@ type books struct {
 
 // openBooks opens the journal and the ledger. A ledger that is away does not
 // stop the start: records wait in the journal.
-func openBooks(ctx context.Context, s *gateway.Snapshot, g *gate) (*books, error) {
+func openBooks(ctx context.Context, s *snapshot.Snapshot, g *gate) (*books, error) {
 	cfg := s.Config
 	dir := command.JournalDir(cfg)
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {
 		return nil, err
 	}
-	b := &books{stop: make(chan struct{})}
-	b.policies.Store(s.Budgets)
+	b := &books{snapshots: &g.snapshots, stop: make(chan struct{})}
 	var ledger lendingLedger
 	var notices notify.Store
 	var correct func(ctx context.Context) error // nil: whoever corrects posts to the ledger
 	if cfg.Ledger.Redis != "" {
-		g.shareMemory(cfg)
+		g.shareMemory()
 		shared, err := command.OpenRedisWith(cfg, redis.Options{Log: g.log, Now: g.now, Board: g.memory.Board()})
 		if err != nil {
 			return nil, err
@@ -231,12 +229,6 @@ func (b *books) inherit(ctx context.Context) (left int, failed error) {
 	return left, failed
 }
 
-// use takes the prices and webhooks of a snapshot.
-func (b *books) use(s *gateway.Snapshot) {
-	b.policies.Store(s.Budgets)
-	b.meter.SetPrices(s.Prices)
-}
-
 // noticeKeep is how long after its window a threshold may still be told.
 const noticeKeep = 24 * time.Hour
 
@@ -278,7 +270,7 @@ func (b *books) notice(n budget.Notice) {
 
 // hook is where the notices of a tenant go.
 func (b *books) hook(tenant string) (url, secret string) {
-	h := b.policies.Load().Hook(tenant)
+	h := b.snapshots.Load().Budgets.Hook(tenant)
 	return h.URL, h.Secret
 }
 

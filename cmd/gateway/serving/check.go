@@ -3,10 +3,12 @@ package serving
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
 func checkCommand() *cobra.Command {
@@ -21,7 +23,7 @@ func checkCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, problems := command.CompileAll(cfg, nil)
+		_, problems := snapshot.Compile(cfg, nil, time.Now())
 		if err := cfg.Report(problems); err != nil {
 			return command.Invalid(err)
 		}

@@ -23,30 +23,30 @@ func (r *reloader) stamps() string {
 	return b.String()
 }
 
-// look takes over what changed: the whole configuration, or the files that its
+// look reloads what changed: the whole configuration, or the files that its
 // cascades name.
 func (r *reloader) look(ctx context.Context) {
 	switch {
 	case r.contents() != r.hash:
 		r.reload(ctx)
-	case r.stamps() != r.learned:
-		r.relearn()
+	case r.stamps() != r.stamp:
+		r.reloadArtifacts()
 	}
 }
 
-// relearn takes changed certificates and score files. What does not fit changes
-// nothing and is said.
-func (r *reloader) relearn() {
-	r.learned = r.stamps() // before reading, so that a change meanwhile is seen
-	next, problems := r.gate.line.Snapshot().Relearn(time.Now())
+// reloadArtifacts reads changed certificates and score files. What does not fit
+// changes nothing and is logged.
+func (r *reloader) reloadArtifacts() {
+	r.stamp = r.stamps() // before reading, so that a change meanwhile is seen
+	next, problems := r.gate.line.Snapshot().ReloadArtifacts(time.Now())
 	for _, p := range problems {
 		at := r.current.At(p.Path)
 		r.gate.log.Error("file of a cascade refused, what it had stays", "at", fmt.Sprintf("%s:%d:%d", at.File, at.Line, at.Column), "path", p.Path, "problem", p.Message)
 	}
 	r.gate.line.Use(next)
-	for name, learned := range next.Learned {
-		if c := learned.Certificate; c != nil {
-			r.gate.log.Info("files of a cascade looked at", "cascade", name, "certificate", c.Hash, "score", learned.Score.Hash())
+	for name, a := range next.Artifacts {
+		if c := a.Certificate; c != nil {
+			r.gate.log.Info("files of a cascade looked at", "cascade", name, "certificate", c.Hash, "score", a.Score.Hash())
 		}
 	}
 }

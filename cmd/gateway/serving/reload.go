@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
 // reloadEvery is how often the files are looked at. It bounds how long a
@@ -23,7 +23,7 @@ type reloader struct {
 	load    func() (*config.Config, error)
 	current *config.Config
 	hash    [sha256.Size]byte
-	learned string // stamps of the files that cascades name
+	stamp   string // of the files that cascades name
 }
 
 // contents hashes all files of the configuration in use, and those that it would
@@ -47,7 +47,7 @@ func (r *reloader) name() string { return hex.EncodeToString(r.hash[:6]) }
 // reload takes the configuration again. A bad one changes nothing and is said.
 func (r *reloader) reload(ctx context.Context) {
 	files := r.current.Files()
-	r.hash, r.learned = r.contents(), r.stamps() // before reading, so that a change meanwhile is seen
+	r.hash, r.stamp = r.contents(), r.stamps() // before reading, so that a change meanwhile is seen
 	if err := r.try(ctx); err != nil {
 		r.gate.log.Error("configuration refused, the last good one stays", "err", err)
 		r.gate.tel.Metrics().LoadFailed()
@@ -67,16 +67,18 @@ func (r *reloader) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	snapshot, problems := command.CompileAll(cfg, r.gate.secrets)
+	next, problems := snapshot.Compile(cfg, r.gate.secrets, time.Now())
 	if err := cfg.Report(problems); err != nil {
 		return err
 	}
 	if changed := config.Changed(r.current, cfg); len(changed) > 0 {
 		r.gate.log.Warn("these settings need a restart and keep their old values", "settings", changed)
 	}
-	if err := r.gate.use(ctx, snapshot); err != nil {
+	if err := r.gate.connect(ctx, next); err != nil {
 		return err
 	}
+	r.gate.line.Use(next)
+	r.gate.books.meter.SetPrices(next.Prices)
 	r.current = cfg
 	return nil
 }

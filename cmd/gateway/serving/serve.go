@@ -27,6 +27,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/sigv4"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -70,9 +71,9 @@ type gate struct {
 	now     func() time.Time // of all that is recorded; time.Now but in fault tests
 	sandbox string           // URL of the built-in stand-in, "" when no upstream wants it
 
-	engines engines
-	memory  *memory.Store
-	roots   atomic.Pointer[[]string] // that the meter listens to
+	engines   engines
+	snapshots snapshot.Store // from which everybody takes what a reload changes
+	memory    *memory.Store
 
 	draining atomic.Bool // no new requests are taken
 
@@ -123,32 +124,33 @@ func (g *gate) start(ctx context.Context, cfg *config.Config, closing *closers) 
 		return err
 	}
 	closing.add(func(ctx context.Context) { g.tel.Close(ctx) }) //nolint:errcheck // spans that cannot be sent are lost
-	snapshot, problems := command.CompileAll(cfg, g.secrets)
+	first, problems := snapshot.Compile(cfg, g.secrets, time.Now())
 	if err := cfg.Report(problems); err != nil {
 		return command.Invalid(err)
 	}
 	warn(g.log, cfg, problems)
-	if g.books, err = openBooks(ctx, snapshot, g); err != nil {
+	if err := g.connect(ctx, first); err != nil {
+		return err
+	}
+	closing.add(func(context.Context) { g.engines.close() })
+	g.snapshots.Use(first)
+	if g.books, err = openBooks(ctx, first, g); err != nil {
 		return err
 	}
 	closing.add(g.books.close)
-	g.books.use(snapshot)
-	return g.startEdge(ctx, cfg, snapshot, closing)
+	g.books.meter.SetPrices(first.Prices)
+	return g.startEdge(cfg, closing)
 }
 
-func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gateway.Snapshot, closing *closers) error {
+func (g *gate) startEdge(cfg *config.Config, closing *closers) error {
 	g.line = gateway.New(gateway.Options{
-		Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
+		Snapshots: &g.snapshots, Meter: g.books.meter, Budgets: g.books.desk, Estimates: &estimate.Table{}, Jobs: g.books.jobs, Telemetry: g.tel,
 		Log: g.log, Now: g.now, Crash: g.crash, PairsDir: filepath.Join(cfg.DataDir, "pairs"), Memory: g.memory,
 		Tightened: &memory.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
 		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(g.line.Close)
-	closing.add(func(context.Context) { g.engines.close() })
 	if err := g.line.Restore(); err != nil {
-		return err
-	}
-	if err := g.use(ctx, snapshot); err != nil {
 		return err
 	}
 	admin, err := g.startAdmin(cfg)
@@ -167,16 +169,13 @@ func (g *gate) startEdge(ctx context.Context, cfg *config.Config, snapshot *gate
 	return nil
 }
 
-// use puts the snapshot into service, with an engine for it.
-func (g *gate) use(ctx context.Context, s *gateway.Snapshot) error {
+// connect gives a snapshot that is not in use yet the engine for its upstreams.
+func (g *gate) connect(ctx context.Context, s *snapshot.Snapshot) error {
 	engine, err := g.engines.take(ctx, g.engineOptions(s.Config), s.Config.Timeouts.Request)
 	if err != nil {
 		return err
 	}
 	s.Upstream = engine
-	g.listenTo(s.Config)
-	g.line.Use(s)
-	g.books.use(s)
 	return nil
 }
 
@@ -247,7 +246,7 @@ func (g *gate) run(ctx context.Context, load func() (*config.Config, error), ser
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	r := &reloader{gate: g, load: load, current: g.line.Snapshot().Config}
-	r.hash, r.learned = r.contents(), r.stamps()
+	r.hash, r.stamp = r.contents(), r.stamps()
 	g.tel.Metrics().Loaded(r.name(), time.Now())
 	look := time.NewTicker(reloadEvery)
 	defer look.Stop()
