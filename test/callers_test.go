@@ -57,12 +57,12 @@ func (p protocol) begin(ctx context.Context, key harness.Key, target string) (*h
 }
 
 // leave makes a request and goes away: from a stream after its first bytes, from
-// a plain call before any.
+// a plain call before any, but when it is under way.
 func (p protocol) leave(t *testing.T, key harness.Key, model, operation string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if operation == "converse" {
-		time.AfterFunc(150*time.Millisecond, cancel)
+		time.AfterFunc(slowly/3, cancel)
 	}
 	res, err := p.begin(ctx, key, "/model/"+model+"/"+operation)
 	if err != nil {
@@ -77,9 +77,12 @@ func (p protocol) leave(t *testing.T, key harness.Key, model, operation string) 
 	}
 }
 
+// slowly is how long an answer of the script slow takes, or more.
+const slowly = 3 * time.Second
+
 const slow = `rules:
-  - {match: {operation: converse}, delay: {first_byte: 600ms}, answer: {text: "a long story in some more words", input_tokens: 11, output_tokens: 7}}
-  - {delay: {frame: 100ms}, answer: {text: "a long story in some more words", input_tokens: 11, output_tokens: 7}}
+  - {match: {operation: converse}, delay: {first_byte: 3s}, answer: {text: "a long story in some more words", input_tokens: 11, output_tokens: 7}}
+  - {delay: {frame: 400ms}, answer: {text: "a long story in some more words", input_tokens: 11, output_tokens: 7}}
 `
 
 // pair starts a cleartext gateway and one with TLS on the same configuration.
@@ -169,13 +172,13 @@ func TestDrainBound(t *testing.T) {
 	key := harness.NewKey(t, "acme")
 	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q}
-timeouts: {drain: 300ms}
+timeouts: {drain: 1s}
 tenants: [{id: acme, keys: [%s]}]
 `, upstream.URL(), key.KeyID)})
 	p := protocols(gw, gw, nil)[0]
 	p.leave(t, key, "test.converse", "converse")
 	p.leave(t, key, "test.converse-stream", "converse-stream")
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("model")
 		for _, row := range rows {
 			if row.Unknown != 1 || row.Legs != 1 || row.Input != 0 {
@@ -225,14 +228,14 @@ tenants: [{id: acme, keys: [%s]}]
 	}
 	begun.Wait()
 	for _, gw := range []*harness.Gateway{plain, secure} {
-		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
 			n := gw.Metric("sluice_requests_in_flight")
 			return n == 4, fmt.Sprintf("%v requests in flight", n)
 		})
 		gw.Signal(syscall.SIGTERM)
 	}
 	for _, gw := range []*harness.Gateway{plain, secure} {
-		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
 			conn, err := net.Dial("tcp", gw.Addr)
 			if err == nil {
 				conn.Close()
@@ -287,7 +290,7 @@ tenants: [{id: acme, keys: [%s]}]
 	for range open {
 		calls.Go(func() { _ = post(gw, key, "/model/test.hang/converse", ask) }) // broken by the kill
 	}
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		n := upstream.Calls("test.hang")
 		return n == open, fmt.Sprintf("%d calls at the upstream", n)
 	})
@@ -299,7 +302,7 @@ tenants: [{id: acme, keys: [%s]}]
 	}
 	for range 2 { // a second restart must not count them again
 		gw = harness.Start(t, c)
-		harness.Eventually(t, 5*time.Second, func() (bool, string) {
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
 			rows := gw.Report("model")
 			for _, row := range rows {
 				got := harness.Row{Requests: row.Requests, Legs: row.Legs, Input: row.Input, Output: row.Output, Unknown: row.Unknown}

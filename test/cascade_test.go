@@ -154,7 +154,7 @@ cascades:
 		t.Logf("%s: upstream saw the partner's connection closed after the light answer within %v (median), %v (p99), %v (most)",
 			op, all[cancels/2], all[cancels*99/100-1], all[cancels-1])
 	}
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		for _, r := range gw.Report("path") {
 			if r.Path == "partner" {
 				return r.Legs == 2*cancels && r.Unknown == 2*cancels, fmt.Sprintf("%+v", r)
@@ -222,11 +222,11 @@ func TestCascadeObserve(t *testing.T) {
 	if got.Header.Get("x-sluice-path") != "direct" || got.Header.Get("x-sluice-reason") != "mode_observe" {
 		t.Errorf("%v", got.Header)
 	}
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		line, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
 		return err == nil && bytes.Contains(line, []byte(`"partner":"same","label":"same"`)), fmt.Sprintf("%v %s", err, line)
 	})
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("tenant")
 		for _, r := range rows {
 			if r.Tenant == "acme/shadow" && r.Legs == 2 && r.Requests == 0 {

@@ -163,7 +163,7 @@ func TestCalibrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var line []byte
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		var err error
 		line, err = os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
 		return bytes.HasSuffix(line, []byte("\n")), fmt.Sprint(err)

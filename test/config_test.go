@@ -276,7 +276,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	close(stop)
 	<-done
 	gw.Write(yaml)
-	harness.Eventually(t, 3*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("model")
 		return len(rows) == 1 && rows[0].Requests == int64(requests) && rows[0].Unknown == 0, fmt.Sprintf("%d requests, report: %+v", requests, rows)
 	})

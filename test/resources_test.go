@@ -72,7 +72,7 @@ tenants:
 	gw = harness.Start(t, c)
 	check("my job after a restart", mine, 200)
 	check("another tenant's job after a restart", theirs, 404)
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		for _, row := range gw.Report("tenant,model") { // what a video costs, no answer tells
 			if row.Tenant == "acme" && row.Model == "amazon.nova-reel-v1:0" {
 				return row.Requests == 1 && row.Unknown == 1, fmt.Sprintf("%+v", row)
@@ -97,7 +97,7 @@ tenants: [{id: acme, keys: [%s]}]
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 	}
-	harness.Eventually(t, 3*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("model")
 		return len(rows) == 1 && rows[0].Requests == 2 && rows[0].Cost == "0.006" && rows[0].Unpriced == 0 && rows[0].Unknown == 0 &&
 			strings.Contains(rows[0].Model, "abc123"), fmt.Sprintf("%+v, want a cost of 2 x 4 units at 0.00075 USD", rows)

@@ -122,7 +122,7 @@ func TestTraces(t *testing.T) {
 	key := harness.NewKey(t, "acme/support")
 	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q, retry: {base_delay: 1ms}}
-timeouts: {idle: 300ms}
+timeouts: {idle: 1s}
 ledger: {redis: %q}
 telemetry: {otlp: %q, sample: 0}
 aliases: {auto: %q}
@@ -160,7 +160,7 @@ cascades: [{name: watch, match: request.model == "watched", mode: observe, light
 		return key.BearerCredential(req, body)
 	}, "/model/test.broken/converse", prompt)
 	gw.Post(t, key.BearerCredential, "/model/watched/converse", prompt)
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		pair, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "watch.jsonl"))
 		return bytes.HasSuffix(pair, []byte("\n")), fmt.Sprint(err)
 	})

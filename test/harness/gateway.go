@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -174,7 +175,7 @@ func (g *Gateway) Report(by string) []Row {
 
 func (g *Gateway) waitReady() {
 	g.t.Helper()
-	for range 400 {
+	for range 1200 {
 		if g.Exited() {
 			g.t.Fatalf("the gateway stopped with exit code %d\n%s", g.cmd.ProcessState.ExitCode(), g.Log)
 		}
@@ -212,15 +213,19 @@ func environment(extra []string) []string {
 	return append(env, extra...)
 }
 
-// FreeAddr returns a loopback address that was free a moment ago.
+// FreeAddr returns a loopback address that was free a moment ago. Its port is below those that the system gives to
+// outgoing connections, so that none of them takes it before a server does.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // Eventually calls f every 20 ms until it reports true, and fails the test
