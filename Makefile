@@ -17,11 +17,13 @@ TRAIN ?= $(DATA)
 OUT ?= bin/evaluation.jsonl
 REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
 SPLITS ?= 5
+QUICK ?=
+ROWS ?=
 RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal/meter internal/server
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz bench microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,7 +89,11 @@ shape:
 race: test-tools ## the packages where goroutines meet, under the race detector
 	@$(PROGRESS) -what "race detector" -- -race -timeout=20m $(addprefix ./,$(wildcard $(RACE)))
 
-bench: ## benchmarks beside the code, with allocations
+bench: ## what a request costs, in one run beside a bare proxy and others: QUICK=1, ROWS=REGEXP (bench/README.md)
+	@scripts/bench-tools.sh
+	@$(GO) run ./bench $(if $(QUICK),-quick) -rows '$(ROWS)'
+
+microbench: ## benchmarks beside the code, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 tidy:

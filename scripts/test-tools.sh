@@ -6,18 +6,7 @@ cd "$(dirname "$0")/.."
 tools=$PWD/.tools
 mkdir -p "$tools"
 
-say() { echo "test-tools: $*"; }
-
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
-debian() { # debian PROGRAM PACKAGE...: installs the packages where PROGRAM is missing
-	program=$1
-	shift
-	command -v "$program" >/dev/null 2>&1 && return
-	say "installing $* from Debian"
-	as_root apt-get update -q
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
-}
+. scripts/debian.sh
 
 debian gcc gcc libc6-dev # the race detector links with it
 debian redis-server redis-server

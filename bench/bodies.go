@@ -1,0 +1,70 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// words make texts with what costs in JSON: quotes, line ends, and characters
+// of two and three bytes.
+const words = `the committee asked for a "short" summary of last year, with numbers
+ that add up, naïve assumptions marked, Größen in metres, 価格 in yen and nothing else; please keep to what the report says
+ about suppliers, currency, staff and the plan for autumn`
+
+// writeBodies writes Converse bodies of about 2 KB, 40 KB and 1 MB, the same in
+// every run. It returns their files by name.
+func writeBodies(dir string) (map[string]string, error) {
+	out := map[string]string{}
+	for name, c := range map[string]conversation{
+		"2k": {turns: 3, textBytes: 330, tools: 2}, "40k": {turns: 11, textBytes: 3000, tools: 6}, "1m": {turns: 41, textBytes: 24000, tools: 8},
+	} {
+		body, err := json.Marshal(c.body(rand.New(rand.NewSource(1))))
+		if err != nil {
+			return nil, err
+		}
+		out[name] = filepath.Join(dir, name+".json")
+		if err := os.WriteFile(out[name], body, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// conversation is the shape of a body.
+type conversation struct{ turns, textBytes, tools int }
+
+func (c conversation) body(r *rand.Rand) map[string]any {
+	roles := []string{"user", "assistant"}
+	var messages, tools []any
+	for i := range c.turns {
+		messages = append(messages, map[string]any{"role": roles[i%2], "content": []any{map[string]any{"text": prose(r, c.textBytes)}}})
+	}
+	for i := range c.tools {
+		schema := map[string]any{"type": "object", "required": []string{"q"}, "properties": map[string]any{
+			"q": map[string]string{"type": "string"}, "limit": map[string]string{"type": "integer"},
+		}}
+		tools = append(tools, map[string]any{"toolSpec": map[string]any{
+			"name": fmt.Sprintf("look_up_%d", i), "description": prose(r, 60), "inputSchema": map[string]any{"json": schema},
+		}})
+	}
+	return map[string]any{
+		"messages": messages, "system": []any{map[string]any{"text": prose(r, c.textBytes/2)}},
+		"inferenceConfig": map[string]any{"maxTokens": 4096, "temperature": 0.2, "topP": 0.9, "stopSequences": []string{"\n\nHuman:"}},
+		"toolConfig":      map[string]any{"tools": tools},
+	}
+}
+
+func prose(r *rand.Rand, bytes int) string {
+	list := strings.Split(words, " ")
+	var b strings.Builder
+	for b.Len() < bytes {
+		b.WriteString(list[r.Intn(len(list))] + " ")
+	}
+	return b.String()
+}

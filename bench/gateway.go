@@ -1,0 +1,124 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/bench/proc"
+)
+
+const rootSecret = "root secret of a benchmark"
+
+// setting is a way to run Sluice. Its zero value is the least that it does: a
+// key, the journal, a signature.
+type setting struct {
+	everything bool    // three rules of which one reads text, cap, budgets, spans
+	sample     float64 // share of requests that are traced
+	partner    bool    // check the light answer with a second light model
+	redis      bool    // ledger in Redis
+	tenants    int     // further tenants, a hundred in each included file
+	binary     string  // "" for the one that was built from the working tree
+	slow       bool    // upstream that takes ten seconds for a stream
+}
+
+// full has everything on.
+func full() setting { return setting{everything: true, sample: 0.1} }
+
+// startGateway starts Sluice in a new folder.
+func (b *bench) startGateway(ctx context.Context, s setting) (*running, error) {
+	if s.binary == "" {
+		s.binary = b.program("gateway")
+	}
+	if s.redis {
+		if err := b.needRedis(ctx); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := os.MkdirTemp(b.dir, "gateway-")
+	if err != nil {
+		return nil, err
+	}
+	key, err := b.secrets.Credentials(b.keyID(0))
+	if err != nil {
+		return nil, err
+	}
+	r := &running{dir: dir, key: key, headers: []string{"Authorization: Bearer " + key.Bearer}}
+	for _, addr := range []*string{&r.addr, &r.admin, &r.pprof} {
+		if *addr, err = proc.FreeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sluice.yaml"), []byte(b.config(s, r)), 0o600); err != nil {
+		return nil, err
+	}
+	if err := b.writeTenants(r, s.tenants); err != nil {
+		return nil, err
+	}
+	args := []string{"serve", "--config", filepath.Join(dir, "sluice.yaml")}
+	if profiles(ctx, s.binary) {
+		args = append(args, "--pprof", r.pprof)
+	} else {
+		r.pprof = ""
+	}
+	cmd := exec.Command(s.binary, args...)
+	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+rootSecret, "AWS_ACCESS_KEY_ID=AKIDBENCH", "AWS_SECRET_ACCESS_KEY=secret")
+	r.Process, err = b.start(ctx, cmd, b.subjectCPU, r.addr)
+	return r, err
+}
+
+// profiles reports whether a gateway can serve profiles: older ones cannot.
+func profiles(ctx context.Context, binary string) bool {
+	out, _ := exec.CommandContext(ctx, binary, "serve", "--help").Output()
+	return strings.Contains(string(out), "--pprof")
+}
+
+// config is the configuration of the gateway.
+func (b *bench) config(s setting, r *running) string {
+	upstream := b.standIn
+	if s.slow {
+		upstream = b.slow
+	}
+	var y strings.Builder
+	fmt.Fprintf(&y, "listen: %s\nadmin: {listen: %s}\ndata_dir: ./data\nupstream: {region: us-east-1, endpoint: \"http://%s\"}\n", r.addr, r.admin, upstream)
+	y.WriteString("aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}\n")
+	if s.redis {
+		fmt.Fprintf(&y, "ledger: {redis: \"redis://%s/0\"}\n", b.redis)
+	}
+	if s.tenants > 0 {
+		y.WriteString("include: [\"tenants.d/*.yaml\"]\n")
+	}
+	if !s.everything {
+		fmt.Fprintf(&y, "tenants:\n  - {id: acme/bench, keys: [%s]}\n", r.key.KeyID)
+		return y.String()
+	}
+	fmt.Fprintf(&y, "telemetry: {otlp: \"http://%s\", sample: %g}\n", b.standIn, s.sample)
+	fmt.Fprintf(&y, `tenants:
+  - {id: acme, budgets: [{period: month, usd: 9000000}]}
+  - id: acme/bench
+    keys: [%s]
+    output_tokens: {default: 500, max: 1000}
+    budgets: [{period: day, usd: 9000000}]
+`, r.key.KeyID)
+	y.WriteString(`cascades:
+  - name: bench
+    match: request.model == "auto"
+    light: amazon.nova-lite-v1:0
+    escalation: us.anthropic.claude-sonnet-4-5-20250929-v1:0
+    escalate_if:
+      - {id: long, if: request.input_tokens > 500000}
+      - {id: tools, if: request.tools > 20}
+      - {id: proof, if: 'request.text.contains("prove this theorem")'}
+`)
+	if s.partner {
+		y.WriteString("    mode: check\n    partner: us.meta.llama3-1-8b-instruct-v1:0\n    unknown: accept\n")
+	} else {
+		y.WriteString("    mode: rules\n")
+	}
+	return y.String()
+}

@@ -1,0 +1,202 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sluice-gateway/sluice/bench/report"
+)
+
+// yardstick is the subject that lies around every other one's round.
+const yardstick = "bare"
+
+// group is rows under the same load: each round measures the bare proxy, a
+// subject, the bare proxy, the next subject, and so on.
+type group struct {
+	load     load
+	subjects []string
+}
+
+func groups() []group {
+	const converse, stream = "/model/auto/converse", "/model/auto/converse-stream"
+	return []group{
+		{load{"2k", "2k", converse, 64}, []string{"standin", "nginx", "reverse", "sdk", "prototype", "minimal", "full", "sigv4", "spans", "h2", "redis", "check"}},
+		{load{"40k", "40k", converse, 64}, []string{"nginx", "reverse", "sdk", "prototype", "minimal", "full"}},
+		{load{"1m", "1m", converse, 16}, []string{"nginx", "reverse", "prototype", "minimal", "full"}},
+		{load{"stream", "2k", stream, 64}, []string{"standin", "nginx", "reverse", "prototype", "minimal", "full"}},
+	}
+}
+
+// repeats is how often the rounds of a row are run again while its quartiles
+// are too far apart.
+const repeats = 2
+
+// measureGroup runs all rounds of the group's wanted rows.
+func (b *bench) measureGroup(ctx context.Context, g group) error {
+	wanted := b.available(ctx, g)
+	if len(wanted) == 0 {
+		return ctx.Err()
+	}
+	if err := b.warmUp(ctx, append(slices.Clone(wanted), yardstick), g.load); err != nil {
+		return err
+	}
+	round := 0
+	for attempt := 0; attempt <= repeats && len(wanted) > 0; attempt++ {
+		for range b.rounds {
+			round++
+			if err := b.round(ctx, g.load, wanted, round); err != nil {
+				return err
+			}
+		}
+		wanted = b.stillNoisy(wanted, g.load)
+		if b.quick {
+			break
+		}
+	}
+	return nil
+}
+
+// available starts the group's subjects that are asked for. It notes those that
+// cannot be had.
+func (b *bench) available(ctx context.Context, g group) []string {
+	var out []string
+	for _, name := range g.subjects {
+		row := name + "/" + g.load.name
+		if !b.rows.MatchString(row) {
+			continue
+		}
+		if _, err := b.get(ctx, name); err != nil {
+			log.Print(err)
+			b.missing[row] = err.Error()
+			if !errors.Is(err, errMissing) {
+				b.missing[row] = "failed: " + err.Error()
+			}
+			continue
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// warmUp lets each subject open its connections and fill its pools.
+func (b *bench) warmUp(ctx context.Context, names []string, l load) error {
+	for _, name := range names {
+		r, err := b.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := b.send(ctx, r, l, name, time.Second); err != nil {
+			return fmt.Errorf("%s/%s: %w", name, l.name, err)
+		}
+	}
+	return nil
+}
+
+// stillNoisy are the subjects whose quartiles lie too far apart. Rounds that
+// were measured stay: more of them are added.
+func (b *bench) stillNoisy(names []string, l load) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !report.Noisy(b.found.Summary(name+"/"+l.name, report.Times))
+	})
+}
+
+// round measures each subject once, the bare proxy before and after it.
+func (b *bench) round(ctx context.Context, l load, names []string, n int) error {
+	before, err := b.sample(ctx, yardstick, l)
+	if err != nil {
+		return err
+	}
+	b.note(yardstick, l, n, before)
+	for _, name := range names {
+		s, err := b.sample(ctx, name, l)
+		if err != nil {
+			return err
+		}
+		after, err := b.sample(ctx, yardstick, l)
+		if err != nil {
+			return err
+		}
+		s[report.Times] = 2 * s[report.CPU] / (before[report.CPU] + after[report.CPU])
+		b.note(name, l, n, s)
+		log.Printf("%-16s round %2d  %6.2f × bare  %7.1f µs  %6.0f/s  load %.1f", name+"/"+l.name, n, s[report.Times], s[report.CPU], s[report.Rate], b.load[2])
+		before = after
+	}
+	return nil
+}
+
+func (b *bench) note(name string, l load, round int, s sample) {
+	for measure, v := range s {
+		b.found.Add(name+"/"+l.name, measure, round, v)
+	}
+}
+
+// sample is the figures of one round, by measure.
+type sample map[string]float64
+
+func (b *bench) sample(ctx context.Context, name string, l load) (sample, error) {
+	r, err := b.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.sampleOf(ctx, r, l, name, b.lasting)
+	if err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", name, l.name, err)
+	}
+	return s, nil
+}
+
+// sampleOf sends for a while and returns what each request cost.
+func (b *bench) sampleOf(ctx context.Context, r *running, l load, caller string, lasting time.Duration) (sample, error) {
+	b.lookAtLoad()
+	heap, journal := r.heap(ctx), r.journalBytes()
+	before, err := r.Usage()
+	if err != nil {
+		return nil, err
+	}
+	n, err := b.send(ctx, r, l, caller, lasting)
+	if err != nil {
+		return nil, err
+	}
+	after, err := r.Usage()
+	if err != nil {
+		return nil, err
+	}
+	used, requests := after.Minus(before), float64(n)
+	s := sample{
+		report.CPU: used.CPU.Seconds() * 1e6 / requests, report.Rate: requests / lasting.Seconds(),
+		report.Reads: float64(used.Reads) / requests, report.Writes: float64(used.Writes) / requests,
+	}
+	if r.dir != "" {
+		s[report.Journal] = float64(r.journalBytes()-journal) / requests
+	}
+	if now := r.heap(ctx); now.allocs > heap.allocs && heap.allocs > 0 {
+		s[report.Allocs] = float64(now.allocs-heap.allocs) / requests
+		s[report.Alloced] = float64(now.bytes-heap.bytes) / requests
+	}
+	return s, nil
+}
+
+// journalBytes is the size of the gateway's journal.
+func (r *running) journalBytes() int64 {
+	var sum int64
+	if r.dir == "" {
+		return 0
+	}
+	filepath.WalkDir(filepath.Join(r.dir, "data", "journal"), func(_ string, d os.DirEntry, err error) error { //nolint:errcheck // files come and go
+		if err == nil && !d.IsDir() {
+			if info, err := d.Info(); err == nil {
+				sum += info.Size()
+			}
+		}
+		return nil
+	})
+	return sum
+}
