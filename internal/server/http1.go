@@ -187,7 +187,7 @@ func connOf(ctx *fasthttp.RequestCtx) *conn {
 // head reads and checks the head of the current request.
 func (h *http1) head(ctx *fasthttp.RequestCtx) (*head, *wire.Error) {
 	raw := &ctx.Request.Header
-	header, err := parseHeader(raw.RawHeaders())
+	header, err := wire.ParseHeader(string(raw.RawHeaders()))
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (h *http1) body(ctx *fasthttp.RequestCtx, hd *head) *body {
 	s := h.server
 	b := &body{budget: s.budget, announced: hd.length, max: s.opts.Limits.MaxBodyBytes, idle: s.opts.Timeouts.Body}
 	if r := ctx.RequestBodyStream(); r != nil && hd.hasBody() {
-		b.source = &http1Body{stream: r, conn: connOf(ctx), chunked: hd.counts.transferEncoding > 0}
+		b.source = &http1Body{stream: r, conn: connOf(ctx), chunked: hd.counts[fieldTransferEncoding].n > 0}
 	} else {
 		b.complete = true
 	}
@@ -245,7 +245,7 @@ func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string
 	out := &ctx.Response
 	out.SetStatusCode(res.Status)
 	for _, f := range res.Header {
-		if !edgeField(f.Name) {
+		if !wire.NameIn(f.Name, edgeFields) {
 			out.Header.Add(f.Name, f.Value)
 		}
 	}

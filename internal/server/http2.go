@@ -157,7 +157,7 @@ func (o *http2Writer) head(res *gateway.Response, id string) {
 	header := o.w.Header()
 	header["Content-Type"] = nil // no guess from the body
 	for _, f := range res.Header {
-		if edgeField(f.Name) {
+		if wire.NameIn(f.Name, edgeFields) {
 			continue
 		}
 		header.Add(f.Name, f.Value)

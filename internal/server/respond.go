@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -99,16 +98,9 @@ func (s *Server) logPanic(id string, v any) {
 
 // edgeFields are fields of an answer that are the edge's own: framing,
 // connection, date. The handler's, or an upstream's, are left out.
-var edgeFields = [...]string{"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length",
-	"upgrade", "trailer", "te", "date", "server", requestIDHeader}
-
-func edgeField(name string) bool {
-	for _, f := range edgeFields {
-		if len(f) == len(name) && strings.EqualFold(f, name) {
-			return true
-		}
-	}
-	return false
+var edgeFields = []string{
+	"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "upgrade", "trailer", "te",
+	"date", "server", requestIDHeader,
 }
 
 // stream is a handler's stream whose panics end it and whose Close happens once.

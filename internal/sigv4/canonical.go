@@ -167,7 +167,7 @@ func appendPath(dst []byte, path string) []byte {
 			dst = append(dst, '/')
 			continue
 		}
-		dst = appendEscaped(dst, path[i])
+		dst = wire.AppendEscaped(dst, path[i])
 	}
 	return dst
 }
@@ -207,34 +207,11 @@ func recode(s string) string {
 	out := make([]byte, 0, len(s)+8)
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if b, ok := unescape(s[i:]); ok {
+		if b, ok := wire.Unescape(s[i:]); ok {
 			c = b
 			i += 2
 		}
-		out = appendEscaped(out, c)
+		out = wire.AppendEscaped(out, c)
 	}
 	return string(out)
-}
-
-// unescape reads the %XX that s begins with.
-func unescape(s string) (byte, bool) {
-	if len(s) < 3 || s[0] != '%' {
-		return 0, false
-	}
-	var b [1]byte
-	_, err := hex.Decode(b[:], []byte(s[1:3]))
-	return b[0], err == nil
-}
-
-func appendEscaped(dst []byte, c byte) []byte {
-	const digits = "0123456789ABCDEF"
-	if isUnreserved(c) {
-		return append(dst, c)
-	}
-	return append(dst, '%', digits[c>>4], digits[c&15])
-}
-
-func isUnreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c == '-' || c == '.' || c == '_' || c == '~'
 }

@@ -141,22 +141,12 @@ func (c *Claim) readNames(s string) bool {
 	}
 	c.SignedHeaders = strings.Split(s, ";")
 	for i, name := range c.SignedHeaders {
-		if name != nameAuthority && !isLowerToken(name) || i > 0 && name <= c.SignedHeaders[i-1] {
+		valid := wire.IsToken(name) && strings.ToLower(name) == name || name == nameAuthority
+		if !valid || i > 0 && name <= c.SignedHeaders[i-1] {
 			return false
 		}
 	}
 	return true
-}
-
-// isLowerToken reports whether s is a field name without upper-case letters.
-func isLowerToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !isUnreserved(c) && !strings.ContainsRune("!#$%&'*+^`|", rune(c)) || 'A' <= c && c <= 'Z' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // readHash reads 64 lower-case hexadecimal digits.

@@ -1,8 +1,11 @@
 package wire
 
-import "strings"
+import (
+	"encoding/hex"
+	"strings"
+)
 
-// Field is one header field as it stood on the wire.
+// Field is one header field as it was on the wire.
 type Field struct{ Name, Value string }
 
 // Header is the header fields of one message in their order on the wire.
@@ -28,4 +31,118 @@ func (h Header) Count(name string) int {
 		}
 	}
 	return n
+}
+
+// NameIn reports whether a field's name is one of names, in whatever case.
+func NameIn(name string, names []string) bool {
+	for _, n := range names {
+		if len(n) == len(name) && strings.EqualFold(n, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseHeader splits a header block, of which each line ends in CR LF, into
+// fields whose strings share its memory; an empty line ends it. It refuses, as
+// KindValidation, what parsers are known to read differently: folded lines, bare
+// line feeds, control bytes, and names with anything but token characters.
+func ParseHeader(block string) (Header, *Error) {
+	header := make(Header, 0, strings.Count(block, "\n"))
+	for block != "" {
+		line, rest, ok := strings.Cut(block, "\n")
+		if !ok || !strings.HasSuffix(line, "\r") {
+			return nil, Errorf(KindValidation, "A header line does not end in CR LF.")
+		}
+		if line == "\r" {
+			break
+		}
+		name, value, ok := strings.Cut(line[:len(line)-1], ":")
+		if !ok || !IsToken(name) {
+			return nil, Errorf(KindValidation, "A header field's name is not valid.")
+		}
+		value = strings.Trim(value, " \t")
+		if !IsFieldValue(value) {
+			return nil, Errorf(KindValidation, "A header field's value is not valid.")
+		}
+		header = append(header, Field{name, value})
+		block = rest
+	}
+	return header, nil
+}
+
+// IsToken reports whether s is a token, such as a field's name (RFC 9110, 5.6.2).
+func IsToken(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// IsFieldValue reports whether s may be a field's value: it has no control bytes
+// but tabs (RFC 9110, 5.5).
+func IsFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidTarget reports whether s holds only what RFC 3986 allows in a path and a
+// query, with every escape complete. A fragment is not allowed: by the rules it
+// never reaches a server.
+func ValidTarget(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			if !targetBytes[s[i]] {
+				return false
+			}
+			continue
+		}
+		if _, ok := Unescape(s[i:]); !ok {
+			return false
+		}
+		i += 2
+	}
+	return true
+}
+
+var (
+	tokenBytes  = unreservedAnd("!#$%&'*+^`|")
+	targetBytes = unreservedAnd(":@!$&'()*+,;=/?")
+)
+
+func unreservedAnd(more string) (set [256]bool) {
+	for c := range set {
+		set[c] = Unreserved(byte(c)) || strings.IndexByte(more, byte(c)) >= 0
+	}
+	return set
+}
+
+// Unreserved reports whether c never needs an escape in a URI (RFC 3986, 2.3).
+func Unreserved(c byte) bool {
+	return c-'0' <= 9 || (c|0x20)-'a' <= 'z'-'a' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+// Unescape reads the %XX that s begins with, and reports whether there is one.
+func Unescape(s string) (c byte, ok bool) {
+	if len(s) < 3 || s[0] != '%' {
+		return 0, false
+	}
+	var b [1]byte
+	_, err := hex.Decode(b[:], []byte(s[1:3]))
+	return b[0], err == nil
+}
+
+// AppendEscaped appends c, as %XX in upper case unless it is unreserved.
+func AppendEscaped(dst []byte, c byte) []byte {
+	const digits = "0123456789ABCDEF"
+	if Unreserved(c) {
+		return append(dst, c)
+	}
+	return append(dst, '%', digits[c>>4], digits[c&15])
 }

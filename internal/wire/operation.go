@@ -114,7 +114,7 @@ func ParseTarget(method, raw, basePath string) (Target, *Error) {
 		return Target{}, Errorf(KindValidation, "The request target must be an absolute path.")
 	}
 	path, query, _ := strings.Cut(raw, "?")
-	if !plainTarget(path, "") || !plainTarget(query, "?") {
+	if !ValidTarget(raw) {
 		return Target{}, Errorf(KindValidation, "The request target holds a byte or an escape that is not allowed.")
 	}
 	if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(basePath, "/")); ok && strings.HasPrefix(rest, "/") {
@@ -192,7 +192,7 @@ func ValidID(id string) bool {
 		return false
 	}
 	for i := range len(id) {
-		if c := id[i]; !unreserved(c) && c != ':' && c != '/' || c == '~' {
+		if c := id[i]; !Unreserved(c) && c != ':' && c != '/' || c == '~' {
 			return false
 		}
 	}
@@ -211,28 +211,6 @@ func cleanSegments(path string) bool {
 	return true
 }
 
-// plainTarget reports whether s holds only what RFC 3986 allows in a path, and
-// the bytes of more, with every escape complete.
-func plainTarget(s, more string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case unreserved(c), strings.IndexByte(":@!$&'()*+,;=/", c) >= 0, strings.IndexByte(more, c) >= 0:
-		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
-			i += 2
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-func unreserved(c byte) bool {
-	return c-'0' <= 9 || (c|0x20)-'a' <= 'z'-'a' || c == '-' || c == '.' || c == '_' || c == '~'
-}
-
-func isHex(c byte) bool { return c-'0' <= 9 || (c|0x20)-'a' <= 'f'-'a' }
-
 // percentDecode decodes a string whose escapes are known to be complete.
 func percentDecode(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
@@ -242,19 +220,12 @@ func percentDecode(s string) string {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c == '%' {
-			c = unhex(s[i+1])<<4 | unhex(s[i+2])
+			c, _ = Unescape(s[i:])
 			i += 2
 		}
 		b = append(b, c)
 	}
 	return string(b)
-}
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c | 0x20 - 'a' + 10
 }
 
 // String returns the target in its one canonical spelling for the upstream:
@@ -286,13 +257,8 @@ func (t Target) String() string {
 // A-Z a-z 0-9 - . _ ~ becomes %XX in upper case (Smithy 2.0, HTTP bindings,
 // httpLabel serialization rules).
 func AppendLabel(dst []byte, s string) []byte {
-	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
-		if c := s[i]; unreserved(c) {
-			dst = append(dst, c)
-		} else {
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
-		}
+		dst = AppendEscaped(dst, s[i])
 	}
 	return dst
 }

@@ -188,20 +188,11 @@ func forwarded(h wire.Header) wire.Header {
 	const ours = 3
 	out := make(wire.Header, 0, len(h)+ours)
 	for _, f := range h {
-		if !isOneOf(f.Name, neverForwarded) {
+		if !wire.NameIn(f.Name, neverForwarded) {
 			out = append(out, f)
 		}
 	}
 	return out
-}
-
-func isOneOf(name string, names []string) bool {
-	for _, n := range names {
-		if strings.EqualFold(name, n) {
-			return true
-		}
-	}
-	return false
 }
 
 // asError unwraps what package http1 promises to return.

@@ -26,17 +26,15 @@ var ours = []string{
 
 // validate refuses what would break out of its place in the head.
 func validate(req *Request) error {
-	if !isToken(req.Method) || !isTarget(req.Target) {
+	if !wire.IsToken(req.Method) || !isTarget(req.Target) {
 		return errors.New("request line with bytes that it cannot hold")
 	}
 	for _, f := range req.Header {
-		if !isToken(f.Name) || !isValue(f.Value) {
+		switch {
+		case !wire.IsToken(f.Name) || !wire.IsFieldValue(f.Value):
 			return fmt.Errorf("header field %q cannot be written", f.Name)
-		}
-		for _, name := range ours {
-			if strings.EqualFold(f.Name, name) {
-				return fmt.Errorf("header field %s belongs to the connection", name)
-			}
+		case wire.NameIn(f.Name, ours):
+			return fmt.Errorf("header field %s belongs to the connection", f.Name)
 		}
 	}
 	return nil
@@ -140,7 +138,7 @@ func parseStatusLine(line string) (minor, status int, err error) {
 		return 0, 0, malformed("not an HTTP/1 status line")
 	}
 	version, code, after := line[len(prefix)], line[len(prefix)+2:len(prefix)+5], line[len(prefix)+5:]
-	if version != '0' && version != '1' || line[len(prefix)+1] != ' ' || after != "" && after[0] != ' ' || !isValue(after) {
+	if version != '0' && version != '1' || line[len(prefix)+1] != ' ' || after != "" && after[0] != ' ' || !wire.IsFieldValue(after) {
 		return 0, 0, malformed("bad status line")
 	}
 	for _, digit := range []byte(code) {
@@ -156,23 +154,12 @@ func parseStatusLine(line string) (minor, status int, err error) {
 }
 
 func parseFields(block string) (wire.Header, error) {
-	if block == "" {
-		return nil, nil
-	}
-	count := strings.Count(block, "\r\n")
-	if count > maxFields {
+	if strings.Count(block, "\r\n") > maxFields {
 		return nil, malformed("too many header fields")
 	}
-	header := make(wire.Header, 0, count)
-	for block != "" {
-		line, rest, _ := strings.Cut(block, "\r\n")
-		name, value, found := strings.Cut(line, ":")
-		value = strings.Trim(value, " \t")
-		if !found || !isToken(name) || !isValue(value) {
-			return nil, malformed("bad header field")
-		}
-		header = append(header, wire.Field{Name: name, Value: value})
-		block = rest
+	header, err := wire.ParseHeader(block)
+	if err != nil {
+		return nil, malformed("bad header field")
 	}
 	return header, nil
 }
@@ -251,29 +238,6 @@ func closes(h wire.Header) bool {
 		}
 	}
 	return false
-}
-
-// isToken is RFC 9110, 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isValue is RFC 9110, 5.5: anything but control bytes, tab excepted.
-func isValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // isTarget accepts an origin-form target without looking into it.

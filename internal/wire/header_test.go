@@ -1,4 +1,4 @@
-package server
+package wire_test
 
 import (
 	"bufio"
@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // What is accepted is read by net/textproto in the same way, field by field.
@@ -17,7 +19,7 @@ func FuzzParseHeader(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, block string) {
-		got, refused := parseHeader([]byte(block))
+		got, refused := wire.ParseHeader(block)
 		if refused != nil {
 			return
 		}
@@ -55,7 +57,7 @@ func FuzzTarget(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, target string) {
-		if !strings.HasPrefix(target, "/") || !validTarget(target) {
+		if !strings.HasPrefix(target, "/") || !wire.ValidTarget(target) {
 			return
 		}
 		u, err := url.ParseRequestURI(target)
