@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -142,10 +143,10 @@ tenants: [{id: acme, keys: [%s]}]
 }
 
 // journalled adds up a gateway's journal by model, as a second process reads it.
-func journalled(t *testing.T, gw *harness.Gateway) map[string]meter.Counters {
+func journalled(t *testing.T, gw *harness.Gateway) map[string]record.Counters {
 	t.Helper()
-	sums := map[string]meter.Counters{}
-	damage, err := meter.Replay(journal.Dir(filepath.Join(gw.Dir, "data", "journal")), func(p meter.Posting) error {
+	sums := map[string]record.Counters{}
+	damage, err := meter.Replay(journal.Dir(filepath.Join(gw.Dir, "data", "journal")), func(p record.Posting) error {
 		sum := sums[p.Row.Model]
 		sum.Legs, sum.Drained, sum.Unknown = sum.Legs+p.Add.Legs, sum.Drained+p.Add.Drained, sum.Unknown+p.Add.Unknown
 		sums[p.Row.Model] = sum

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -225,7 +225,7 @@ func explainLeg(p *gateway.Preview, i int, output int64) Leg {
 	}
 	leg.PriceVersion = price.Version
 	if leg.atEstimate.pico, leg.atEstimate.known = price.WorstCase(input, planned.Output); leg.atEstimate.known {
-		leg.reserved = amount{money.Pico(planned.Cost[meter.UnitUSD]) * picoPerNano, true}
+		leg.reserved = amount{money.Pico(planned.Cost[record.UnitUSD]) * picoPerNano, true}
 	}
 	if rates, ok := price.TokenRates(); ok {
 		leg.expected = amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}

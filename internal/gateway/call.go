@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -71,8 +72,8 @@ type leg struct {
 	reason   string
 	ctx      context.Context //nolint:containedctx // the request's, or one that ends earlier when nobody needs the leg
 	upstream string
-	sku      meter.SKU
-	price    *meter.Price // nil: unpriced
+	sku      record.SKU
+	price    *record.Price // nil: unpriced
 	limit    wire.Limit
 	input    int64          // tokens that the input will hardly exceed, 0 when nothing is held
 	cost     budget.Amounts // of one attempt, at most
@@ -82,10 +83,10 @@ type leg struct {
 	payer    *tenant.Tenant      // nil: the caller's
 	claim    *budget.Claim       // of a leg with a payer of its own; nil when nothing limits the payer
 	reserved *budget.Reservation // for claim
-	used     meter.End           // how the last attempt ended, and at what cost
-	costs    meter.Costs
+	used     record.End          // how the last attempt ended, and at what cost
+	costs    record.Costs
 
-	start *meter.Start // journalled, END outstanding; nil when settled or not metered
+	start *record.Start // journalled, END outstanding; nil when settled or not metered
 	hold  *budget.Hold
 	again *budget.Reservation // held after an unknown attempt; nil before
 	res   *engine.Response

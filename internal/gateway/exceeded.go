@@ -6,15 +6,15 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // unitNames are how limits are called towards callers.
 var unitNames = [...]string{
-	meter.UnitUSD: "dollars", meter.UnitTokens: "tokens", meter.UnitRequests: "requests", meter.UnitConcurrent: "concurrent requests",
+	record.UnitUSD: "dollars", record.UnitTokens: "tokens", record.UnitRequests: "requests", record.UnitConcurrent: "concurrent requests",
 }
 
 // exceeded is the answer to a request that a budget or limit refuses. Money is
@@ -29,9 +29,9 @@ func (c *call) exceeded(r *budget.Refusal) *wire.Error {
 		}
 	}
 	e := &wire.Error{Kind: wire.KindServiceQuota, Message: c.exceededText(r)}
-	if r.Window.Unit != meter.UnitUSD && r.Need <= r.Limit {
+	if r.Window.Unit != record.UnitUSD && r.Need <= r.Limit {
 		e.Kind, e.RetryAfterMillis = wire.KindThrottling, wait
-		if r.Window.Unit == meter.UnitConcurrent {
+		if r.Window.Unit == record.UnitConcurrent {
 			e.RetryAfterMillis = time.Second.Milliseconds()
 		}
 	}
@@ -60,7 +60,7 @@ func (c *call) exceededText(r *budget.Refusal) string {
 // limitName names a budget or limit: `budget "acme/support month"`.
 func (c *call) limitName(r *budget.Refusal) string {
 	what := "limit"
-	if r.Window.Unit == meter.UnitUSD {
+	if r.Window.Unit == record.UnitUSD {
 		what = "budget"
 	}
 	if r.Window.Tenant != c.caller.Tenant.ID {
@@ -73,8 +73,8 @@ func (c *call) limitName(r *budget.Refusal) string {
 	return fmt.Sprintf("%s %q", what, r.Window.Tenant+" "+of)
 }
 
-func amount(u meter.Unit, n int64) string {
-	if u == meter.UnitUSD {
+func amount(u record.Unit, n int64) string {
+	if u == record.UnitUSD {
 		return "$" + money.Pico(n*1000).String()
 	}
 	return strconv.FormatInt(n, 10)

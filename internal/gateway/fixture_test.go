@@ -18,7 +18,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -299,13 +299,13 @@ func (p *reply) frames(r *engine.Request) [][]byte {
 // fakeMeter keeps the books of a test.
 type fakeMeter struct {
 	mu     sync.Mutex // guards the following
-	starts []*meter.Start
-	ends   map[string][]*meter.End
+	starts []*record.Start
+	ends   map[string][]*record.End
 	fail   bool
 	cost   money.Pico // of each leg
 }
 
-func (m *fakeMeter) Begin(s *meter.Start) error {
+func (m *fakeMeter) Begin(s *record.Start) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail {
@@ -315,14 +315,14 @@ func (m *fakeMeter) Begin(s *meter.Start) error {
 	return nil
 }
 
-func (m *fakeMeter) End(_ *meter.Start, e *meter.End) (meter.Costs, error) {
+func (m *fakeMeter) End(_ *record.Start, e *record.End) (record.Costs, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ends == nil {
-		m.ends = map[string][]*meter.End{}
+		m.ends = map[string][]*record.End{}
 	}
 	m.ends[e.ID] = append(m.ends[e.ID], e)
-	return meter.Costs{Input: m.cost}, nil
+	return record.Costs{Input: m.cost}, nil
 }
 
 // rows shows each attempt on a line: path, reason, outcome and what became of
@@ -341,7 +341,7 @@ func (m *fakeMeter) rows() []string {
 	return rows
 }
 
-func describe(ends []*meter.End) string {
+func describe(ends []*record.End) string {
 	if len(ends) != 1 {
 		return "ENDS=" + strconv.Itoa(len(ends))
 	}

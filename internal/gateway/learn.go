@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 )
 
@@ -122,8 +122,8 @@ func (l *Line) learn(c *call) {
 }
 
 // learnLeg remembers what a leg cost.
-func (l *Line) learnLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
-	if c.plan == nil || c.plan.Cascade == nil || end.Outcome != meter.Completed || g.price == nil || !c.mayBeWarm() {
+func (l *Line) learnLeg(c *call, g *leg, end *record.End, costs record.Costs) {
+	if c.plan == nil || c.plan.Cascade == nil || end.Outcome != record.Completed || g.price == nil || !c.mayBeWarm() {
 		return
 	}
 	state := &l.memory.Of(c.plan.Cascade.Name).Costs

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -22,9 +23,9 @@ import (
 // Recorder keeps the books. *meter.Meter is the real one.
 type Recorder interface {
 	// Begin journals that a call is about to leave. Without it no call leaves.
-	Begin(s *meter.Start) error
+	Begin(s *record.Start) error
 	// End journals how the call ended and posts it.
-	End(s *meter.Start, e *meter.End) (meter.Costs, error)
+	End(s *record.Start, e *record.End) (record.Costs, error)
 }
 
 // Jobs remembers which tenant started an asynchronous job.

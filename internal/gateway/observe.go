@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
@@ -57,7 +57,7 @@ func (c *call) spanEnd() telemetry.RequestEnd {
 }
 
 // observeLeg counts an attempt that has ended and ends its span.
-func (l *Line) observeLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
+func (l *Line) observeLeg(c *call, g *leg, end *record.End, costs record.Costs) {
 	g.used, g.costs = *end, costs
 	if g.payer != nil {
 		l.observeShadow(g, end, costs)
@@ -74,7 +74,7 @@ func (l *Line) observeLeg(c *call, g *leg, end *meter.End, costs meter.Costs) {
 	g.endSpan(end, costs)
 }
 
-func (g *leg) endSpan(end *meter.End, costs meter.Costs) {
+func (g *leg) endSpan(end *record.End, costs record.Costs) {
 	e := telemetry.LegEnd{
 		Status: end.Status, Usage: end.Usage, Outcome: outcomeNames[end.Outcome],
 		AWSRequestID: end.AWSRequestID, Cost: costs.Total(), CostState: costState(g, end),
@@ -97,13 +97,13 @@ func (g *leg) endSpan(end *meter.End, costs meter.Costs) {
 	g.span.End(e)
 }
 
-var outcomeNames = [...]string{meter.Unknown: "unknown", meter.Completed: "completed", meter.Failed: "failed"}
+var outcomeNames = [...]string{record.Unknown: "unknown", record.Completed: "completed", record.Failed: "failed"}
 
-func costState(g *leg, end *meter.End) string {
+func costState(g *leg, end *record.End) string {
 	switch {
-	case end.Outcome == meter.Unknown:
+	case end.Outcome == record.Unknown:
 		return costUnknown
-	case g.price == nil && end.Outcome == meter.Completed:
+	case g.price == nil && end.Outcome == record.Completed:
 		return costUnpriced
 	default:
 		return costKnown

@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -107,7 +107,7 @@ func (l *Line) planResource(c *call) *wire.Error {
 		return err
 	}
 	c.follow(&router.Plan{Path: router.Passthrough})
-	g := &leg{Leg: router.Leg{Model: "guardrail/" + c.target.Resource}, ctx: c.ctx, upstream: upstream, sku: meter.SKU{Model: "guardrail"}}
+	g := &leg{Leg: router.Leg{Model: "guardrail/" + c.target.Resource}, ctx: c.ctx, upstream: upstream, sku: record.SKU{Model: "guardrail"}}
 	g.price = c.snap.Prices.Find(g.sku, c.req.Received)
 	c.legs = []*leg{g}
 	return c.requirePrice(g)

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -52,9 +52,9 @@ type PreviewLeg struct {
 	router.Leg
 	Path     router.Path // of its record, should the answer be needed
 	Upstream string
-	Limit    wire.Limit   // of output tokens
-	Price    *meter.Price // nil: unpriced
-	Output   int64        // what is reserved of output tokens; a guess when Limit knows no maximum
+	Limit    wire.Limit    // of output tokens
+	Price    *record.Price // nil: unpriced
+	Output   int64         // what is reserved of output tokens; a guess when Limit knows no maximum
 	// Cost is what one attempt holds.
 	Cost budget.Amounts
 }
@@ -99,7 +99,7 @@ func (p *Preview) hold(l *Line, c *call) *wire.Error {
 		}
 		leg := PreviewLeg{
 			Leg: g.Leg, Path: p.Plan.PathOf(i), Upstream: g.upstream, Limit: g.limit, Price: g.price, Cost: g.cost,
-			Output: g.cost[meter.UnitTokens] - g.input,
+			Output: g.cost[record.UnitTokens] - g.input,
 		}
 		if g.Role == router.RolePartner {
 			leg.Path = router.Partner

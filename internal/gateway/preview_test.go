@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -33,7 +34,7 @@ func limitedBench(t *testing.T, s *snapshot.Snapshot, script func(*engine.Reques
 	t.Cleanup(func() { m.Close(context.Background()) })
 	_, id := m.Journal()
 	b := newBench(s, script)
-	b.line.Budgets = budget.New(budget.Options{Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: m.Numbers})
+	b.line.Budgets = budget.New(budget.Options{Leaser: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: m.Numbers})
 	return b
 }
 
@@ -72,7 +73,7 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 				t.Errorf("%s: leg %d is %s, path %s; the preview says %s, path %s", name, start.Leg, start.Model, start.Path, want.Model, want.Path)
 			}
 			for _, c := range start.Charges {
-				if held := want.Cost[meter.UnitUSD]; c.Window.Unit == meter.UnitUSD && (c.Amount != held || held == 0) {
+				if held := want.Cost[record.UnitUSD]; c.Window.Unit == record.UnitUSD && (c.Amount != held || held == 0) {
 					t.Errorf("%s: %s holds %d nano-dollars, the preview says %d", name, start.Model, c.Amount, held)
 				}
 			}

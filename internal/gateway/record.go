@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -31,7 +32,7 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 		payer, key = g.payer, ""
 	}
 	g.hold = c.take(g)
-	s := &meter.Start{
+	s := &record.Start{
 		ID: l.NewID(), RequestID: c.req.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
 		Op: c.target.Op, Model: g.Model, SKU: g.sku, Path: string(g.path), Reason: g.reason,
 		Leg: g.index, Attempt: attempt,
@@ -55,7 +56,7 @@ func (l *Line) begin(c *call, g *leg, attempt int) error {
 
 // record closes an attempt whose answer does not go on as a stream.
 func (l *Line) record(c *call, g *leg, how disposition) {
-	end := &meter.End{Outcome: g.outcome()}
+	end := &record.End{Outcome: g.outcome()}
 	if g.res != nil {
 		end.Status = g.res.Status
 		end.AWSRequestID = g.res.Header.Get("x-amzn-requestid")
@@ -68,9 +69,9 @@ func (l *Line) record(c *call, g *leg, how disposition) {
 }
 
 // end journals END and settles, once per attempt.
-func (l *Line) end(c *call, g *leg, end *meter.End, how disposition) {
+func (l *Line) end(c *call, g *leg, end *record.End, how disposition) {
 	if g.start == nil {
-		g.endSpan(end, meter.Costs{})
+		g.endSpan(end, record.Costs{})
 		return
 	}
 	end.ID, end.At = g.start.ID, l.Now()
@@ -96,18 +97,18 @@ func (l *Line) end(c *call, g *leg, end *meter.End, how disposition) {
 // outcome is what an attempt without readable usage tells about its bill.
 // Bedrock answers errors instead of work, so they cost nothing; whatever broke
 // after the request was sent may have been billed.
-func (g *leg) outcome() meter.Outcome {
+func (g *leg) outcome() record.Outcome {
 	switch {
 	case g.err != nil && g.err.Billable():
-		return meter.Unknown
+		return record.Unknown
 	case g.err != nil:
-		return meter.Failed
+		return record.Failed
 	case g.fault != "":
 		return faultOutcome(g.fault)
 	case g.res.Status >= 300:
-		return meter.Failed
+		return record.Failed
 	default:
-		return meter.Unknown
+		return record.Unknown
 	}
 }
 
@@ -125,20 +126,20 @@ func (g *leg) outcomeName() string {
 
 // faultOutcome is for a stream whose first frame is an exception: refusals cost
 // nothing, a model that broke may have.
-func faultOutcome(exception string) meter.Outcome {
+func faultOutcome(exception string) record.Outcome {
 	switch exception {
 	case "throttlingException", "validationException", "serviceUnavailableException":
-		return meter.Failed
+		return record.Failed
 	default:
-		return meter.Unknown
+		return record.Unknown
 	}
 }
 
-func known(u *wire.Usage) meter.Outcome {
+func known(u *wire.Usage) record.Outcome {
 	if u.Complete() {
-		return meter.Completed
+		return record.Completed
 	}
-	return meter.Unknown
+	return record.Unknown
 }
 
 // unanswered is what the caller is told when the last leg brought no answer.

@@ -5,9 +5,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -31,7 +31,7 @@ const textUnit = 1000
 const reasonLightOnly = "light_only"
 
 // once is the request itself, which is counted once for all its attempts.
-var once = budget.Amounts{meter.UnitRequests: 1}
+var once = budget.Amounts{record.UnitRequests: 1}
 
 // reserve holds the worst case of the plan against every budget and limit of
 // the tenant's path, all or nothing. What it holds is released by finish.
@@ -67,7 +67,7 @@ func (l *Line) reserve(c *call) *wire.Error {
 // open call. What is not metered takes no more than its place.
 func (l *Line) claim(c *call, policy *budget.Policy) (*budget.Claim, *wire.Error) {
 	claim := &budget.Claim{Policy: policy}
-	open := budget.Amounts{meter.UnitConcurrent: 1}
+	open := budget.Amounts{record.UnitConcurrent: 1}
 	if c.metered() {
 		for _, g := range c.legs {
 			if err := l.estimate(c, g, policy); err != nil {
@@ -103,7 +103,7 @@ func (l *Line) holdShadow(c *call, g *leg) bool {
 	if l.estimate(c, g, policy) != nil {
 		return false
 	}
-	g.claim = &budget.Claim{Policy: policy, Cost: g.cost.Plus(once).Plus(budget.Amounts{meter.UnitConcurrent: 1})}
+	g.claim = &budget.Claim{Policy: policy, Cost: g.cost.Plus(once).Plus(budget.Amounts{record.UnitConcurrent: 1})}
 	var refusal *budget.Refusal
 	g.reserved, refusal = l.Budgets.Reserve(g.ctx, g.claim, l.Now())
 	return refusal == nil
@@ -116,7 +116,7 @@ func (l *Line) holdAgain(c *call, g *leg) bool {
 	if g.payer != nil {
 		claim = g.claim
 	}
-	if claim == nil || g.outcome() != meter.Unknown {
+	if claim == nil || g.outcome() != record.Unknown {
 		return true
 	}
 	var refusal *budget.Refusal
@@ -137,18 +137,18 @@ func (c *call) take(g *leg) *budget.Hold {
 }
 
 // settle tells the hold of an attempt what its END says.
-func (l *Line) settle(c *call, g *leg, end *meter.End, costs meter.Costs) {
+func (l *Line) settle(c *call, g *leg, end *record.End, costs record.Costs) {
 	how, nanoUSD, tokens := end.Billed(g.start.Op, costs)
 	switch how {
-	case meter.Completed:
-		g.hold.Settle(budget.Amounts{meter.UnitUSD: nanoUSD, meter.UnitTokens: tokens})
-	case meter.Failed:
+	case record.Completed:
+		g.hold.Settle(budget.Amounts{record.UnitUSD: nanoUSD, record.UnitTokens: tokens})
+	case record.Failed:
 		g.hold.Fail()
-	case meter.Unknown:
+	case record.Unknown:
 		g.hold.Unknown()
 	}
 	g.hold = nil
-	if u := &end.Usage; how == meter.Completed && c.modelled() && u.Complete() {
+	if u := &end.Usage; how == record.Completed && c.modelled() && u.Complete() {
 		l.Estimates.Observe(g.Model, c.facts.DialectName(), int64(c.facts.InputTokens), tokens-u.Output.N)
 	}
 }
@@ -179,7 +179,7 @@ func (l *Line) estimate(c *call, g *leg, policy *budget.Policy) *wire.Error {
 	if !priced && policy.Strict() {
 		return wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", g.Model)
 	}
-	g.cost = budget.Amounts{meter.UnitUSD: nanos(worst), meter.UnitTokens: bound + output.N}
+	g.cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: bound + output.N}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -124,7 +125,7 @@ func (f *fixture) open(t *testing.T, disk journal.Disk) {
 		t.Fatal(err)
 	}
 	_, id := f.meter.Journal()
-	f.desk = budget.New(budget.Options{Lender: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers, Now: f.now})
+	f.desk = budget.New(budget.Options{Leaser: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers, Now: f.now})
 	f.line = New(Options{
 		Meter: f.meter, Budgets: f.desk, Log: slog.New(slog.DiscardHandler), Now: f.now,
 		NewID: func() string { return fmt.Sprintf("%026d", f.ids.Add(1)) },
@@ -144,7 +145,7 @@ func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets)
 
 // end closes everything and returns what the ledger has of each window of acme
 // and the other roots.
-func (f *fixture) end(t *testing.T, others ...string) map[string]meter.WindowState {
+func (f *fixture) end(t *testing.T, others ...string) map[string]ledger.WindowState {
 	t.Helper()
 	ctx := context.Background()
 	f.line.Close(ctx)
@@ -157,7 +158,7 @@ func (f *fixture) end(t *testing.T, others ...string) map[string]meter.WindowSta
 	if err := f.meter.Close(ctx); err != nil {
 		t.Error(err)
 	}
-	var books []meter.WindowBook
+	var books []ledger.WindowBook
 	for _, root := range append([]string{"acme"}, others...) {
 		of, err := f.ledger.Windows(ctx, root)
 		if err != nil {
@@ -165,7 +166,7 @@ func (f *fixture) end(t *testing.T, others ...string) map[string]meter.WindowSta
 		}
 		books = append(books, of...)
 	}
-	sums := map[string]meter.WindowState{}
+	sums := map[string]ledger.WindowState{}
 	for _, b := range books {
 		name := fmt.Sprint(b.Tenant, " ", unitNames[b.Unit])
 		sum := sums[name]
@@ -223,13 +224,13 @@ func TestBudgetHolds(t *testing.T) {
 	all.Wait()
 	sums := f.end(t)
 	usd := sums["acme dollars"]
-	if want := served.Load() * 15_000_000; usd != (meter.WindowState{Posted: want}) || want > 20_000_000_000 {
+	if want := served.Load() * 15_000_000; usd != (ledger.WindowState{Posted: want}) || want > 20_000_000_000 {
 		t.Errorf("%+v for %d served, want %d posted", usd, served.Load(), want)
 	}
-	if got := sums["acme/app tokens"]; got != (meter.WindowState{Posted: served.Load() * 15}) {
+	if got := sums["acme/app tokens"]; got != (ledger.WindowState{Posted: served.Load() * 15}) {
 		t.Errorf("tokens: %+v", got)
 	}
-	if got := sums["acme/app requests"]; got != (meter.WindowState{Posted: served.Load()}) {
+	if got := sums["acme/app requests"]; got != (ledger.WindowState{Posted: served.Load()}) {
 		t.Errorf("requests: %+v", got)
 	}
 	if f.calls.Load() != served.Load() || served.Load() < 1000 {
@@ -366,7 +367,7 @@ func TestFailedAttemptGivesBack(t *testing.T) {
 	if status, text, _ := f.ask(t, "dear.light-v1:0"); status != 200 || f.calls.Load() != 3 {
 		t.Errorf("%d %s after %d calls", status, text, f.calls.Load())
 	}
-	if got := f.end(t)["acme dollars"]; got != (meter.WindowState{Posted: 15_000_000}) {
+	if got := f.end(t)["acme dollars"]; got != (ledger.WindowState{Posted: 15_000_000}) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -388,10 +389,10 @@ func TestFailedRequestsCount(t *testing.T) {
 		}
 	}
 	sums := f.end(t)
-	if got := sums["acme/app requests"]; refused == 0 || got != (meter.WindowState{Posted: int64(7 - refused)}) {
+	if got := sums["acme/app requests"]; refused == 0 || got != (ledger.WindowState{Posted: int64(7 - refused)}) {
 		t.Errorf("%d refused, %+v", refused, got)
 	}
-	if got := sums["acme dollars"]; got != (meter.WindowState{}) {
+	if got := sums["acme dollars"]; got != (ledger.WindowState{}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
@@ -30,12 +30,12 @@ func (l *Line) Savings(now time.Time) []saving.Saving {
 }
 
 // tallyLeg counts an attempt of a cascade for its savings.
-func (l *Line) tallyLeg(c *call, g *leg, end *meter.End) {
+func (l *Line) tallyLeg(c *call, g *leg, end *record.End) {
 	if c.plan.Cascade == nil {
 		return
 	}
 	row := saving.Row{}
-	row.Key, row.Add = meter.Counted(g.start, end, c.snap.Prices)
+	row.Key, row.Add = record.Counted(g.start, end, c.snap.Prices)
 	l.tally.Add(row.Key, row.Add)
 	c.mu.Lock()
 	c.attempts = append(c.attempts, row)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -94,7 +94,7 @@ func (l *Line) admitShadow(c *call) (refused string) {
 	switch {
 	case c.sample.over:
 		return "size"
-	case c.served.used.Outcome != meter.Completed:
+	case c.served.used.Outcome != record.Completed:
 		return "incomplete"
 	case l.crowded(c.snap):
 		return "load"
@@ -202,7 +202,7 @@ func (l *Line) affords(c *call, g *leg) bool {
 }
 
 // observeShadow counts a shadow leg, which is no part of the request's own cost.
-func (l *Line) observeShadow(g *leg, end *meter.End, costs meter.Costs) {
+func (l *Line) observeShadow(g *leg, end *record.End, costs record.Costs) {
 	m := l.Telemetry.Metrics()
 	m.Leg(g.upstream, g.outcomeName())
 	m.Usage(g.start.Root, &end.Usage, costs.Total())

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
 
@@ -34,7 +34,7 @@ cascades:
 // shadowed makes requests one after the other, each with its shadows, and
 // returns what the ledger has of both roots and how many samples were dropped
 // for the budget.
-func shadowed(t *testing.T, usd string, requests int) (windows map[string]meter.WindowState, dropped float64) {
+func shadowed(t *testing.T, usd string, requests int) (windows map[string]ledger.WindowState, dropped float64) {
 	t.Helper()
 	f := newFixtureOf(t, "1000", "limits: {concurrent_requests: 1}", fmt.Sprintf(shadowSettings, usd))
 	tel, err := telemetry.New(t.Context(), telemetry.Options{Version: "test"})
@@ -64,10 +64,10 @@ func TestShadowsAreHeldToTheirTenant(t *testing.T) {
 		if int(dropped) != requests-samples {
 			t.Errorf("%s dollars: %v samples are counted as dropped, want %d", usd, dropped, requests-samples)
 		}
-		if got := windows["lab dollars"]; got != (meter.WindowState{Posted: int64(2 * samples * each)}) {
+		if got := windows["lab dollars"]; got != (ledger.WindowState{Posted: int64(2 * samples * each)}) {
 			t.Errorf("%s dollars: the payer has %+v for %d samples", usd, got, samples)
 		}
-		if got := windows["acme dollars"]; got != (meter.WindowState{Posted: int64(requests * each)}) {
+		if got := windows["acme dollars"]; got != (ledger.WindowState{Posted: int64(requests * each)}) {
 			t.Errorf("%s dollars: the caller has %+v for %d requests", usd, got, requests)
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -85,11 +85,11 @@ func (s *stream) settle() {
 }
 
 // streamEnd is the END of a leg whose stream was read, as far as it went.
-func (g *leg) streamEnd(u *wire.StreamUsage) *meter.End {
-	end := &meter.End{Status: g.res.Status, Usage: u.Usage()}
+func (g *leg) streamEnd(u *wire.StreamUsage) *record.End {
+	end := &record.End{Status: g.res.Status, Usage: u.Usage()}
 	end.AWSRequestID = g.res.Header.Get("x-amzn-requestid")
 	end.Outcome = known(&end.Usage)
-	if end.Outcome == meter.Unknown && g.fault != "" {
+	if end.Outcome == record.Unknown && g.fault != "" {
 		end.Outcome = faultOutcome(g.fault)
 	}
 	return end

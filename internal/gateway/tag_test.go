@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-var record = []wire.Pair{{Key: "sluice-record", Value: "01JD"}, {Key: "sluice-owner", Value: "acme k direct"}}
+var recordTags = []wire.Pair{{Key: "sluice-record", Value: "01JD"}, {Key: "sluice-owner", Value: "acme k direct"}}
 
 func TestTagHeader(t *testing.T) {
 	check := func(have, want string) {
@@ -21,7 +21,7 @@ func TestTagHeader(t *testing.T) {
 			h = append(h, wire.Field{Name: "x-amzn-bedrock-request-metadata", Value: have})
 		}
 		before := append(wire.Header(nil), h...)
-		got, splices := tag(&wire.Facts{Op: wire.OpInvoke}, nil, h, record)
+		got, splices := tag(&wire.Facts{Op: wire.OpInvoke}, nil, h, recordTags)
 		if !cmp.Equal(before, h) || len(splices) > 0 || got.Get("accept") != "x" || got.Count(metadataHeader) > 1 {
 			t.Errorf("%s: %v", have, got)
 		}
@@ -52,12 +52,12 @@ func TestTagBody(t *testing.T) {
 		if err := f.Read(op, wire.DialectNamed(""), []byte(body)); err != nil {
 			t.Fatal(err)
 		}
-		h, splices := tag(&f, []byte(body), nil, record)
+		h, splices := tag(&f, []byte(body), nil, recordTags)
 		if got := string(wire.ApplySplices(nil, []byte(body), splices)); got != `{"requestMetadata":{"sluice-record":"01JD","sluice-owner":"acme k direct"},"messages":[]}` || h != nil {
 			t.Errorf("%s %v", got, h)
 		}
 	}
-	if h, splices := tag(&wire.Facts{Op: wire.OpCountTokens}, []byte(body), nil, record); h != nil || splices != nil {
+	if h, splices := tag(&wire.Facts{Op: wire.OpCountTokens}, []byte(body), nil, recordTags); h != nil || splices != nil {
 		t.Errorf("%v %v", h, splices)
 	}
 }

@@ -4,14 +4,15 @@ import (
 	"fmt"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Attempt is one upstream call as a journal tells it.
 type Attempt struct {
 	Writer string
-	Start  *Start   // nil when its segment is gone or damaged
-	End    *End     // nil while it is in flight, and when it never left
-	Posted *Posting // what it added to the counters; nil without End
+	Start  *record.Start   // nil when its segment is gone or damaged
+	End    *record.End     // nil while it is in flight, and when it never left
+	Posted *record.Posting // what it added to the counters; nil without End
 	// Released is whether the call provably never left.
 	Released bool
 }
@@ -39,26 +40,24 @@ func readAttempt(all map[string]*Attempt, r *journal.Reader) error {
 		return all[id]
 	}
 	switch r.Kind() {
-	case kindStart:
-		s, err := readStart(r.Payload())
+	case record.KindStart:
+		s, err := record.ReadStart(r.Payload())
 		if err != nil {
 			return err
 		}
 		a := of(s.ID)
 		a.Writer, a.Start = r.Writer(), s
-	case kindEnd, kindUnknown:
-		p, e, err := readEnd(r.Payload())
+	case record.KindEnd, record.KindUnknown:
+		p, e, err := record.ReadEnd(r.Payload())
 		if err != nil {
 			return err
 		}
 		a := of(e.ID)
 		a.Writer, a.End, a.Posted = r.Writer(), e, p
-	case kindRelease:
-		c, id := reader(r.Payload()), ""
-		c.version()
-		c.str(&id)
+	case record.KindRelease:
+		id, err := record.ReadID(r.Payload())
 		of(id).Released = true
-		return c.err()
+		return err
 	}
 	return nil
 }

@@ -2,12 +2,10 @@ package meter
 
 import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Lane is one sequence of numbers: what one writer posts to one root tenant.
-type Lane struct{ Writer, Root string }
-
-// SeqGap is numbers of a lane that the journal should hold and does not.
+// SeqGap is numbers of a partition that the journal should hold and does not.
 type SeqGap struct {
 	Writer, Root string
 	From, To     uint64
@@ -18,12 +16,12 @@ type WindowSums struct{ Posted, Suspense int64 }
 
 // Books is what a journal says in sum. It can be read while a gateway writes.
 type Books struct {
-	// Heads are the last numbers of each lane.
-	Heads map[Lane]uint64
-	// Rows and Windows are the sums of each lane. Hours that a checkpoint covers
+	// Heads are the last numbers of each partition.
+	Heads map[record.Partition]uint64
+	// Rows and Windows are the sums of each partition. Hours that a checkpoint covers
 	// may be days.
-	Rows    map[Lane]map[RowKey]Counters
-	Windows map[Lane]map[Window]WindowSums
+	Rows    map[record.Partition]map[record.RowKey]record.Counters
+	Windows map[record.Partition]map[record.Window]WindowSums
 	// Fenced are writers that another process took over: the ledger need not have
 	// what they wrote.
 	Fenced map[string]bool
@@ -46,26 +44,20 @@ func ReadBooks(disk journal.Disk) (*Books, error) {
 		return nil, err
 	}
 	b := &Books{
-		Heads: make(map[Lane]uint64), Rows: make(map[Lane]map[RowKey]Counters), Windows: make(map[Lane]map[Window]WindowSums),
+		Heads: h.heads, Rows: h.sums, Windows: make(map[record.Partition]map[record.Window]WindowSums),
 		Fenced: make(map[string]bool), Open: len(h.open), Gaps: h.gaps, Damage: h.damage, Through: h.through,
 	}
-	for l, seq := range h.heads {
-		b.Heads[Lane{l.writer, l.root}] = seq
-	}
-	for l, rows := range h.sums {
-		b.Rows[Lane{l.writer, l.root}] = rows
-	}
-	for l, windows := range h.charges {
-		b.Windows[Lane{l.writer, l.root}] = windowSums(windows)
+	for of, windows := range h.charges {
+		b.Windows[of] = windowSums(windows)
 	}
 	for writer, how := range h.retired {
-		b.Fenced[writer] = how == fenced
+		b.Fenced[writer] = how == record.Fenced
 	}
 	return b, nil
 }
 
-func windowSums(charges map[chargeKey]int64) map[Window]WindowSums {
-	all := make(map[Window]WindowSums, len(charges))
+func windowSums(charges map[chargeKey]int64) map[record.Window]WindowSums {
+	all := make(map[record.Window]WindowSums, len(charges))
 	for key, amount := range charges {
 		sum := all[key.Window]
 		if key.suspense {
@@ -78,18 +70,9 @@ func windowSums(charges map[chargeKey]int64) map[Window]WindowSums {
 	return all
 }
 
-// Suspended is an attempt of which nobody knows what it used, and what was
-// posted for it.
-type Suspended struct {
-	Writer  string
-	Start   *Start // nil when it was lost with a damaged disk
-	End     *End
-	Posting Posting
-}
-
 // ReadSuspended returns the attempts that a journal ended as unknown, oldest
 // first: the newest 20,000 of the last 40 days.
-func ReadSuspended(disk journal.Disk) ([]Suspended, error) {
+func ReadSuspended(disk journal.Disk) ([]record.Suspended, error) {
 	h := newHistory()
 	if err := h.loadCheckpoint(disk); err != nil {
 		return nil, err
@@ -98,16 +81,16 @@ func ReadSuspended(disk journal.Disk) ([]Suspended, error) {
 		return nil, err
 	}
 	kept := h.suspended[max(0, len(h.suspended)-maxSuspended):]
-	all := make([]Suspended, 0, len(kept))
+	all := make([]record.Suspended, 0, len(kept))
 	for _, s := range kept {
-		one := Suspended{Writer: s.writer}
-		p, e, err := readEnd(s.end)
+		one := record.Suspended{Writer: s.writer}
+		p, e, err := record.ReadEnd(s.end)
 		if err != nil {
 			return nil, err
 		}
 		one.Posting, one.End = *p, e
 		if s.start != nil {
-			if one.Start, err = readStart(s.start); err != nil {
+			if one.Start, err = record.ReadStart(s.start); err != nil {
 				return nil, err
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // TestSuspendedOutlivesSegments: an unknown attempt can be resolved after its
@@ -21,10 +22,10 @@ func TestSuspendedOutlivesSegments(t *testing.T) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.End(s, &End{ID: s.ID, AWSRequestID: "aws", At: s.At}); err != nil {
+	if _, err := m.End(s, &record.End{ID: s.ID, AWSRequestID: "aws", At: s.At}); err != nil {
 		t.Fatal(err)
 	}
-	read := func() []Suspended {
+	read := func() []record.Suspended {
 		t.Helper()
 		all, err := ReadSuspended(journal.Dir(dir))
 		if err != nil || len(all) != 1 {
@@ -47,12 +48,12 @@ func TestSuspendedOutlivesSegments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Heads[Lane{early[0].Writer, "acme"}]; got < 50 || b.Through == 0 || len(b.Gaps) > 0 || b.Open > 0 {
+	if got := b.Heads[record.Partition{Writer: early[0].Writer, Root: "acme"}]; got < 50 || b.Through == 0 || len(b.Gaps) > 0 || b.Open > 0 {
 		t.Errorf("head %d, through %d, gaps %v, %d open", got, b.Through, b.Gaps, b.Open)
 	}
 	want := WindowSums{Suspense: 18_000}
-	for w, sums := range b.Windows[Lane{early[0].Writer, "acme"}] {
-		if w.Unit == UnitUSD && (sums.Suspense != want.Suspense || sums.Posted == 0) {
+	for w, sums := range b.Windows[record.Partition{Writer: early[0].Writer, Root: "acme"}] {
+		if w.Unit == record.UnitUSD && (sums.Suspense != want.Suspense || sums.Posted == 0) {
 			t.Errorf("%+v has %+v", w, sums)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // fleet is meters on copies of one directory, which share a ledger, and what
@@ -22,21 +24,21 @@ type fleet struct {
 	opts    Options
 	members []*member
 	next    int
-	want    map[string]Counters
+	want    map[string]record.Counters
 	budgets map[chargeKey]int64
 }
 
 type member struct {
 	meter *Meter
 	dir   string
-	open  []*Start
+	open  []*record.Start
 }
 
 func newFleet(t *testing.T) *fleet {
 	l := newModelLedger()
 	f := &fleet{
 		t: t, ledger: l, saved: newModelLedger().state, opts: testOptions(t, "", l),
-		want: map[string]Counters{}, budgets: map[chargeKey]int64{},
+		want: map[string]record.Counters{}, budgets: map[chargeKey]int64{},
 	}
 	f.opts.Now = time.Now
 	f.add(t.TempDir())
@@ -56,8 +58,8 @@ func (f *fleet) reopen(m *member) {
 	m.meter = openMeter(f.t, o)
 }
 
-func (f *fleet) expect(s *Start, e *End) {
-	p, _ := derive(s, e, f.opts.Prices)
+func (f *fleet) expect(s *record.Start, e *record.End) {
+	p, _ := record.Derive(s, e, f.opts.Prices)
 	f.want[s.Root], _ = f.want[s.Root].Plus(p.Add)
 	addCharges(f.budgets, p.Charges)
 }
@@ -87,7 +89,7 @@ func (f *fleet) endAll(m *member) {
 func (f *fleet) crash(m *member, copies int) {
 	m.dir = kill(f.t, m.meter, m.dir)
 	for _, s := range m.open {
-		f.expect(s, &End{Outcome: Unknown, At: s.At})
+		f.expect(s, &record.End{Outcome: record.Unknown, At: s.At})
 	}
 	m.open = nil
 	for range copies {
@@ -106,7 +108,7 @@ func (f *fleet) copyRunning(m *member) {
 }
 
 // settled lets each member post what it has and compares the ledger with what
-// is wanted, and with the journals, each lane of them once.
+// is wanted, and with the journals, each partition of them once.
 func (f *fleet) settled(t testing.TB) {
 	f.ledger.set(func(l *modelLedger) { l.before, l.after = nil, nil })
 	for range 2 {
@@ -116,9 +118,9 @@ func (f *fleet) settled(t testing.TB) {
 			f.reopen(m)
 		}
 	}
-	journals := map[RowKey]Counters{}
-	longest := map[Lane]uint64{}
-	lanes := map[Lane]map[RowKey]Counters{}
+	journals := map[record.RowKey]record.Counters{}
+	longest := map[record.Partition]uint64{}
+	lanes := map[record.Partition]map[record.RowKey]record.Counters{}
 	for _, m := range f.members {
 		closeMeter(f.t, m.meter)
 		b, err := ReadBooks(journal.Dir(m.dir))
@@ -136,11 +138,11 @@ func (f *fleet) settled(t testing.TB) {
 			journals[key], _ = journals[key].Plus(c)
 		}
 	}
-	got := map[string]Counters{}
+	got := map[string]record.Counters{}
 	for key, c := range f.ledger.rows() {
 		got[key.Tenant], _ = got[key.Tenant].Plus(c)
 	}
-	want := map[string]Counters{}
+	want := map[string]record.Counters{}
 	for root, c := range f.want {
 		want[root+"/team"] = c
 	}
@@ -189,7 +191,7 @@ func TestCopiesDieOverTheEstate(t *testing.T) {
 	}
 	m.dir = kill(t, m.meter, m.dir)
 	for _, s := range m.open {
-		f.expect(s, &End{Outcome: Unknown, At: s.At})
+		f.expect(s, &record.End{Outcome: record.Unknown, At: s.At})
 	}
 	m.open = nil
 	f.add(copied(t, m.dir))
@@ -365,12 +367,12 @@ func TestOlderEpochs(t *testing.T) {
 	l.before = nil
 	l.state.epoch[old.Writer] = old.Epoch
 	m = openMeter(t, o)
-	var before []Predecessor
+	var before []ledger.Predecessor
 	eventually(t, "posted", func() (posted bool) {
 		before, posted = m.Predecessors()
 		return posted
 	})
-	before = slices.DeleteFunc(before, func(p Predecessor) bool { return p.Writer != old.Writer })
+	before = slices.DeleteFunc(before, func(p ledger.Predecessor) bool { return p.Writer != old.Writer })
 	if len(before) != 1 || before[0].Identity != old {
 		t.Errorf("predecessors %v", before)
 	}

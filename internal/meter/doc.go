@@ -1,6 +1,6 @@
-// Package meter turns calls into money that cannot get lost: usage records, the
-// prices that they cost, the journal that they stand in, and the pump that adds
-// them to a ledger exactly once.
+// Package meter turns calls into money that cannot get lost: it writes usage
+// records (meter/record) to a journal (meter/journal), and its pump adds them to
+// a ledger (meter/ledger) exactly once.
 //
 // Begin journals a START before a call leaves, End its END with all that the
 // call adds to the counters. The pump sends these postings to the ledger in
@@ -15,5 +15,5 @@
 // a writer.
 //
 // It does not reserve budgets, and it does not read reports: meter/redis and
-// meter/embedded hold the counters. docs/format/usage-record.md has the bytes.
+// meter/embedded hold the counters.
 package meter

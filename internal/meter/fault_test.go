@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // abandon stops a meter without letting it post or sync anything more.
@@ -131,7 +132,7 @@ func testDiskFault(t *testing.T, setting journal.Fsync, fault func(*diskState)) 
 	o := testOptions(t, "", l)
 	o.Disk, o.Journal.Fsync, o.Journal.HealEvery = d, setting, 5*time.Millisecond
 	m := openMeter(t, o)
-	var open []*Start
+	var open []*record.Start
 	for id := range 20 {
 		s := newStart(id, "acme")
 		if err := m.Begin(s); err != nil {
@@ -200,7 +201,7 @@ func TestTornTail(t *testing.T) {
 		if err := os.Truncate(filepath.Join(to, fmt.Sprintf("%020d.seg", end.Segment)), cut); err != nil {
 			t.Fatal(err)
 		}
-		want := Counters{Requests: 1, Legs: 1, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000}
+		want := record.Counters{Requests: 1, Legs: 1, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000}
 		unknown, torn := 0, cut-before.Offset
 		if cut >= starts.Offset {
 			unknown, torn = 1, cut-starts.Offset
@@ -208,7 +209,7 @@ func TestTornTail(t *testing.T) {
 		}
 		if cut == end.Offset {
 			unknown, torn = 0, 0
-			want = Counters{Requests: 2, Legs: 2, Input: 13, Output: 9, CostInput: 780_000, CostOutput: 2_160_000}
+			want = record.Counters{Requests: 2, Legs: 2, Input: 13, Output: 9, CostInput: 780_000, CostOutput: 2_160_000}
 		}
 		l := newModelLedger()
 		m := openMeter(t, testOptions(t, to, l))

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// place asks the ledger how far the lanes are that it was not asked about yet:
+// place asks the ledger how far the partitions are that it was not asked about yet:
 // first those of writers that segments still name, because they are few and
 // borrowing waits for them.
 func (p *pump) place(ctx context.Context) error {
@@ -19,7 +21,7 @@ func (p *pump) place(ctx context.Context) error {
 		defer p.mu.Unlock()
 		t.placed = true
 	}
-	if err := p.ask(ctx, func(t *track) bool { return !t.placed && p.recent(t.writer) }, got); err != nil {
+	if err := p.ask(ctx, func(t *track) bool { return !t.placed && p.recent(t.Writer) }, got); err != nil {
 		return err
 	}
 	return p.ask(ctx, func(t *track) bool { return !t.placed }, got)
@@ -39,7 +41,7 @@ func (p *pump) heartbeat(ctx context.Context) {
 		if !t.placed || t.rebuild || t.applied == 0 {
 			return false
 		}
-		if t.writer == p.writer || t.head > t.applied {
+		if t.Writer == p.writer || t.head > t.applied {
 			return true
 		}
 		probes++
@@ -49,7 +51,7 @@ func (p *pump) heartbeat(ctx context.Context) {
 		switch {
 		case applied < t.applied:
 			p.regress(t, applied)
-		case applied > t.head && t.writer == p.writer:
+		case applied > t.head && t.Writer == p.writer:
 			p.halt(t, errForeign)
 		}
 	})
@@ -58,11 +60,11 @@ func (p *pump) heartbeat(ctx context.Context) {
 	}
 }
 
-// maxProbes is how many lanes of past writers a heartbeat looks at. There may be
+// maxProbes is how many partitions of past writers a heartbeat looks at. There may be
 // many, and what loses one of them has mostly lost others as well.
 const maxProbes = 16
 
-// placePast makes the lanes of past writers be asked for again when the ledger
+// placePast makes the partitions of past writers be asked for again when the ledger
 // has lost something since the last time.
 func (p *pump) placePast() {
 	p.mu.Lock()
@@ -72,13 +74,13 @@ func (p *pump) placePast() {
 	}
 	p.looked = p.regressions
 	for _, t := range p.lanes {
-		if t.writer != p.writer && !t.rebuild && !t.lagging {
+		if t.Writer != p.writer && !t.rebuild && !t.lagging {
 			t.placed = false
 		}
 	}
 }
 
-// allPlaced reports whether every lane was asked for since the last loss.
+// allPlaced reports whether every partition was asked for since the last loss.
 func (p *pump) allPlaced() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +92,7 @@ func (p *pump) allPlaced() bool {
 	return p.regressions == p.looked
 }
 
-// ask reads the watermarks of the lanes that are wanted. It fails when all
+// ask reads the watermarks of the partitions that are wanted. It fails when all
 // calls do.
 func (p *pump) ask(ctx context.Context, want func(*track) bool, got func(*track, uint64)) error {
 	var wanted []*track
@@ -104,7 +106,7 @@ func (p *pump) ask(ctx context.Context, want func(*track) bool, got func(*track,
 	failed, err := forEach(wanted, func(t *track) error {
 		ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 		defer cancel()
-		applied, err := p.opts.Ledger.Watermark(ctx, t.writer, t.root)
+		applied, err := p.opts.Ledger.Watermark(ctx, t.Writer, t.Root)
 		if err == nil {
 			got(t, applied)
 		}
@@ -120,9 +122,9 @@ func (p *pump) ask(ctx context.Context, want func(*track) bool, got func(*track,
 	return err
 }
 
-// regress makes a lane post again what the ledger has forgotten.
+// regress makes a partition post again what the ledger has forgotten.
 func (p *pump) regress(t *track, applied uint64) {
-	p.opts.Log.Warn("ledger has forgotten records; posting them again", "root", t.root, "had", t.applied, "has", applied)
+	p.opts.Log.Warn("ledger has forgotten records; posting them again", "root", t.Root, "had", t.applied, "has", applied)
 	p.mu.Lock()
 	p.regressions++
 	t.lost = true
@@ -130,29 +132,29 @@ func (p *pump) regress(t *track, applied uint64) {
 	p.seek(t, applied)
 }
 
-// seek finds where to read on for a lane of which the ledger has so much.
+// seek finds where to read on for a partition of which the ledger has so much.
 func (p *pump) seek(t *track, applied uint64) {
 	p.mu.Lock()
 	t.applied = applied
 	head := t.head
-	t.lost = t.lost || applied < head && p.retired[t.writer] == left
-	if applied > head && t.writer == p.writer {
+	t.lost = t.lost || applied < head && p.retired[t.Writer] == record.Settled
+	if applied > head && t.Writer == p.writer {
 		t.stopped = errForeign
 	}
 	p.mu.Unlock()
 	t.lagging, t.rebuild, t.exact = false, false, true
-	segment, known := p.floor(t.lane, applied)
+	segment, known := p.floor(t.Partition, applied)
 	switch {
 	case applied >= head:
 		return // nothing to read again
 	case known && p.main.Offset().Before(journal.Position{Segment: segment + 1}):
-		if p.main.Offset().Segment < segment || p.heads[t.lane] <= applied {
+		if p.main.Offset().Segment < segment || p.heads[t.Partition] <= applied {
 			return // the main reader has not passed it
 		}
 		fallthrough
 	case known:
 		t.lagging, t.from = true, journal.Position{Segment: segment}
-	case applied == 0 && p.checkpoint[t.lane] > 0:
+	case applied == 0 && p.checkpoint[t.Partition] > 0:
 		t.rebuild = true
 	default:
 		t.lagging, t.from, t.exact = true, journal.Position{}, false
@@ -161,7 +163,7 @@ func (p *pump) seek(t *track, applied uint64) {
 
 // floor returns the latest segment that begins at or before the number behind
 // applied.
-func (p *pump) floor(l lane, applied uint64) (uint64, bool) {
+func (p *pump) floor(l record.Partition, applied uint64) (uint64, bool) {
 	for i := len(p.index) - 1; i >= 0; i-- {
 		if p.index[i].heads[l] <= applied {
 			return p.index[i].segment, true
@@ -180,9 +182,9 @@ func (p *pump) noteBeginning(segment uint64) {
 	}
 }
 
-// rebuild gives lanes of which the ledger has nothing the checkpoint's totals.
+// rebuild gives partitions of which the ledger has nothing the checkpoint's totals.
 func (p *pump) rebuild(ctx context.Context) error {
-	wanted := make(map[lane]bool)
+	wanted := make(map[record.Partition]bool)
 	var tracks []*track
 	p.mu.Lock()
 	for l, t := range p.lanes {
@@ -199,15 +201,15 @@ func (p *pump) rebuild(ctx context.Context) error {
 		return err
 	}
 	failed, err := forEach(tracks, func(t *track) error {
-		b := &Batch{
-			Writer: t.writer, Epoch: p.epochOf(t.writer), Root: t.root,
-			From: 1, To: heads[t.lane], Totals: true, Postings: sums[t.lane],
+		b := &ledger.Batch{
+			Writer: t.Writer, Epoch: p.epochOf(t.Writer), Root: t.Root,
+			From: 1, To: heads[t.Partition], Totals: true, Postings: sums[t.Partition],
 		}
 		applied, err := p.send(ctx, b)
 		if err != nil {
 			return p.refused(t, err)
 		}
-		p.opts.Log.Info("ledger rebuilt from the checkpoint", "root", t.root, "records", applied)
+		p.opts.Log.Info("ledger rebuilt from the checkpoint", "root", t.Root, "records", applied)
 		p.seek(t, applied)
 		return nil
 	})
@@ -218,7 +220,7 @@ func (p *pump) rebuild(ctx context.Context) error {
 	return nil
 }
 
-// catchUp reads again for the lanes that lag, up to where the main reader is.
+// catchUp reads again for the partitions that lag, up to where the main reader is.
 func (p *pump) catchUp(ctx context.Context) error {
 	active, from := p.laggards()
 	if len(active) == 0 || p.opts.Now().Before(p.retryAt) {
@@ -263,14 +265,14 @@ func (p *pump) catchUp(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// relapse makes lanes whose reading was broken off lag where they stand.
+// relapse makes partitions whose reading was broken off lag where they stand.
 func (p *pump) relapse(active map[*track]bool) {
 	for t := range active {
 		t.lagging = true
 	}
 }
 
-// laggards returns the lanes that lag and the first place to read from.
+// laggards returns the partitions that lag and the first place to read from.
 func (p *pump) laggards() (map[*track]bool, journal.Position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -332,13 +334,13 @@ func (p *pump) takeCheckpoint(c checkpointResult) {
 }
 
 // needed is the first segment that must stay: the checkpoint does not cover it,
-// or a lane has to be read from it.
+// or a partition has to be read from it.
 func (p *pump) needed() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	first := p.through + 1
 	for _, t := range p.lanes {
-		if p.retired[t.writer] == fenced {
+		if p.retired[t.Writer] == record.Fenced {
 			continue
 		}
 		if t.applied >= t.head && (t.placed || t.stopped != nil) {
@@ -347,7 +349,7 @@ func (p *pump) needed() uint64 {
 		if !t.placed || t.rebuild || t.stopped != nil {
 			return 0
 		}
-		segment, ok := p.floor(t.lane, t.applied)
+		segment, ok := p.floor(t.Partition, t.applied)
 		if !ok {
 			return 0
 		}

@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// history is what a journal says up to some place: how far each lane is, which
-// attempts are open, and, when sums is not nil, every lane's rows. It is a pure
+// history is what a journal says up to some place: how far each partition is, which
+// attempts are open, and, when sums is not nil, every partition's rows. It is a pure
 // function of the records, so two processes that read the same agree.
 type history struct {
-	heads   map[lane]uint64
-	open    map[string][]byte // id → START payload
-	retired map[string]ending // writers that post no more
-	sums    map[lane]map[RowKey]Counters
-	charges map[lane]map[chargeKey]int64
+	heads   map[record.Partition]uint64
+	open    map[string][]byte        // id → START payload
+	retired map[string]record.Ending // writers that post no more
+	sums    map[record.Partition]map[record.RowKey]record.Counters
+	charges map[record.Partition]map[chargeKey]int64
 	// suspended are the newest attempts that ended as unknown, oldest first.
 	suspended []suspended
 	// through is the last segment that the checkpoint covers.
@@ -33,25 +34,12 @@ type history struct {
 	lost   int64 // numbers that were filled up for damaged records
 	gaps   []SeqGap
 	// each, when not nil, is called with every posting, once.
-	each func(lane, *Posting) error
+	each func(record.Partition, *record.Posting) error
 }
-
-// ending is how a writer came to post no more.
-type ending uint8
-
-const (
-	_ ending = iota // it still posts
-	// fenced: another process posts under the same id. What the ledger does not
-	// have of it stays in the journal.
-	fenced
-	// left: everything was posted and given back. A ledger that loses it later
-	// gets it again.
-	left
-)
 
 // chargeKey is one of the two sums of a window.
 type chargeKey struct {
-	Window
+	record.Window
 	suspense bool
 }
 
@@ -66,12 +54,13 @@ type suspended struct {
 const maxSuspended = 20_000
 
 func newHistory() *history {
-	return &history{heads: map[lane]uint64{}, open: map[string][]byte{}, retired: map[string]ending{}}
+	return &history{heads: map[record.Partition]uint64{}, open: map[string][]byte{}, retired: map[string]record.Ending{}}
 }
 
 // keepSums makes the history add up rows and windows.
 func (h *history) keepSums() {
-	h.sums, h.charges = map[lane]map[RowKey]Counters{}, map[lane]map[chargeKey]int64{}
+	h.sums = map[record.Partition]map[record.RowKey]record.Counters{}
+	h.charges = map[record.Partition]map[chargeKey]int64{}
 }
 
 // loadCheckpoint reads the newest checkpoint, if there is one.
@@ -86,7 +75,7 @@ func (h *history) loadCheckpoint(disk journal.Disk) error {
 	defer r.Close()
 	h.through, h.opener = through, r.Writer()
 	for r.Next() {
-		if (r.Kind() == kindTotal || r.Kind() == kindCharges) && h.sums == nil && h.each == nil {
+		if (r.Kind() == record.KindTotal || r.Kind() == record.KindCharges) && h.sums == nil && h.each == nil {
 			break // the sums come last
 		}
 		if err := h.checkpointRecord(r.Kind(), r.Payload()); err != nil {
@@ -97,54 +86,33 @@ func (h *history) loadCheckpoint(disk journal.Disk) error {
 }
 
 func (h *history) checkpointRecord(kind byte, payload []byte) error {
-	c := reader(payload)
 	switch kind {
-	case kindStart:
+	case record.KindStart:
 		return h.start(payload)
-	case kindRetire:
+	case record.KindRetire:
 		return h.retire(payload)
-	case kindSuspended:
-		s, err := readSuspended(payload)
+	case record.KindSuspended:
+		var s suspended
+		var err error
+		s.writer, s.start, s.end, err = record.ReadSuspended(payload)
 		h.suspend(s)
 		return err
-	case kindCheckpoint:
-		var l lane
-		var seq uint64
-		c.lane(&l)
-		c.uint(&seq)
-		h.heads[l] = seq
-	case kindTotal:
-		var l lane
-		var p Posting
-		c.lane(&l)
-		c.row(&p.Row)
-		c.counters(&p.Add)
-		if c.bad {
-			return errRecord
+	case record.KindCheckpoint:
+		of, seq, err := record.ReadHead(payload)
+		h.heads[of] = seq
+		return err
+	case record.KindTotal, record.KindCharges:
+		read := record.ReadTotal
+		if kind == record.KindCharges {
+			read = record.ReadCharges
 		}
-		p.Root = l.root
-		return h.add(l, &p)
-	case kindCharges:
-		var l lane
-		var ch Charge
-		c.lane(&l)
-		c.charge(l.root, &ch)
-		if c.bad {
-			return errRecord
+		of, p, err := read(payload)
+		if err != nil {
+			return err
 		}
-		return h.add(l, chargeOnly(l.root, ch))
+		return h.add(of, &p)
 	}
-	return c.err()
-}
-
-// chargeOnly is a posting that adds to a window and to no row. Its row says
-// when and whose the window is, because a posting has one.
-func chargeOnly(root string, ch Charge) *Posting {
-	row := RowKey{Hour: ch.Window.Start.UTC().Truncate(time.Hour), Tenant: ch.Window.Tenant}
-	if ch.Window.Start.IsZero() {
-		row.Hour = time.Unix(0, 0).UTC()
-	}
-	return &Posting{Root: root, Row: row, Charges: []Charge{ch}}
+	return nil
 }
 
 // read takes in the records from the checkpoint to the given place; the zero
@@ -160,7 +128,7 @@ func (h *history) read(disk journal.Disk, to journal.Position) error {
 		if err := h.record(r.Writer(), r.Kind(), r.Payload()); err != nil {
 			return fmt.Errorf("journal record at %s: %w", r.At(), err)
 		}
-		if r.Kind() == kindStart {
+		if r.Kind() == record.KindStart {
 			h.opener = r.Writer()
 		}
 		h.estate = journal.Identity{}
@@ -174,31 +142,29 @@ func (h *history) read(disk journal.Disk, to journal.Position) error {
 
 func (h *history) record(writer string, kind byte, payload []byte) error {
 	switch {
-	case kind == kindStart:
+	case kind == record.KindStart:
 		return h.start(payload)
-	case kind == kindRetire:
+	case kind == record.KindRetire:
 		return h.retire(payload)
-	case kind == kindRelease:
-		c, id := reader(payload), ""
-		c.version()
-		c.str(&id)
+	case kind == record.KindRelease:
+		id, err := record.ReadID(payload)
 		delete(h.open, id)
-		return c.err()
-	case !posts(kind):
+		return err
+	case !record.Posts(kind):
 		return nil // a newer program's
 	}
-	p, id, err := readPosting(payload)
+	p, id, err := record.ReadPosting(payload)
 	if err != nil {
 		return err
 	}
-	if kind < kindResolve && p.Add.Unknown > 0 && p.Seq > h.heads[lane{writer, p.Root}] {
+	if kind < record.KindResolve && p.Add.Unknown > 0 && p.Seq > h.heads[record.Partition{Writer: writer, Root: p.Root}] {
 		h.suspend(suspended{writer, h.open[id], bytes.Clone(payload)})
 	}
 	delete(h.open, id)
 	if p.Root == "" {
 		return nil
 	}
-	return h.post(lane{writer, p.Root}, &p)
+	return h.post(record.Partition{Writer: writer, Root: p.Root}, &p)
 }
 
 func (h *history) suspend(s suspended) {
@@ -213,14 +179,14 @@ func (h *history) suspend(s suspended) {
 
 // post takes a posting in once, and fills up the numbers that are missing
 // before it.
-func (h *history) post(l lane, p *Posting) error {
+func (h *history) post(l record.Partition, p *record.Posting) error {
 	head := h.heads[l]
 	if p.Seq > head+1 {
-		h.gaps = append(h.gaps, SeqGap{l.writer, l.root, head + 1, p.Seq - 1})
+		h.gaps = append(h.gaps, SeqGap{l.Writer, l.Root, head + 1, p.Seq - 1})
 	}
 	for seq := head + 1; seq < p.Seq; seq++ {
 		h.lost++
-		gap := lost(l.root, seq, p.Row.Hour)
+		gap := record.Lost(l.Root, seq, p.Row.Hour)
 		if err := h.add(l, &gap); err != nil {
 			return err
 		}
@@ -232,30 +198,30 @@ func (h *history) post(l lane, p *Posting) error {
 	return h.add(l, p)
 }
 
-func (h *history) add(l lane, p *Posting) error {
+func (h *history) add(l record.Partition, p *record.Posting) error {
 	if h.each != nil {
 		return h.each(l, p)
 	}
 	if h.sums == nil {
 		return nil
 	}
-	if err := h.charge(l, p.Charges); err != nil || p.Add == (Counters{}) {
+	if err := h.charge(l, p.Charges); err != nil || p.Add == (record.Counters{}) {
 		return err
 	}
 	rows := h.sums[l]
 	if rows == nil {
-		rows = make(map[RowKey]Counters)
+		rows = make(map[record.RowKey]record.Counters)
 		h.sums[l] = rows
 	}
 	sum, ok := rows[p.Row].Plus(p.Add)
 	if !ok {
-		return fmt.Errorf("%w: sums overflow", errRecord)
+		return fmt.Errorf("%w: sums overflow", record.ErrRecord)
 	}
 	rows[p.Row] = sum
 	return nil
 }
 
-func (h *history) charge(l lane, charges []Charge) error {
+func (h *history) charge(l record.Partition, charges []record.Charge) error {
 	windows := h.charges[l]
 	if windows == nil && len(charges) > 0 {
 		windows = make(map[chargeKey]int64)
@@ -263,8 +229,8 @@ func (h *history) charge(l lane, charges []Charge) error {
 	}
 	for _, ch := range charges {
 		sum := windows[chargeKey{ch.Window, ch.Suspense}]
-		if !addTo(&sum, ch.Amount) {
-			return fmt.Errorf("%w: charges overflow", errRecord)
+		if !record.AddTo(&sum, ch.Amount) {
+			return fmt.Errorf("%w: charges overflow", record.ErrRecord)
 		}
 		windows[chargeKey{ch.Window, ch.Suspense}] = sum
 	}
@@ -272,37 +238,28 @@ func (h *history) charge(l lane, charges []Charge) error {
 }
 
 func (h *history) start(payload []byte) error {
-	c, id := reader(payload), ""
-	c.version()
-	c.str(&id)
-	if c.bad {
-		return errRecord
+	id, err := record.ReadID(payload)
+	if err == nil {
+		h.open[id] = bytes.Clone(payload)
 	}
-	h.open[id] = bytes.Clone(payload)
-	return nil
+	return err
 }
 
-// retire takes in a RETIRE record. Those of version 1 are all of fenced writers.
 func (h *history) retire(payload []byte) error {
-	c, writer, how := reader(payload), "", uint8(fenced)
-	c.version()
-	c.str(&writer)
-	if c.v >= 2 {
-		c.byte(&how)
+	writer, how, err := record.ReadRetire(payload)
+	if err == nil {
+		h.retired[writer] = how
 	}
-	if c.bad {
-		return errRecord
-	}
-	h.retired[writer] = ending(how)
-	return nil
+	return err
 }
 
 // fold turns rows of hours that are older than KeepHours into days and leaves
 // out those older than KeepDays, as the ledgers do.
 func (h *history) fold(now time.Time) error {
-	hours, days := now.Add(-KeepHours).UTC().Truncate(24*time.Hour), now.Add(-KeepDays).UTC().Truncate(24*time.Hour)
+	hours := now.Add(-record.KeepHours).UTC().Truncate(24 * time.Hour)
+	days := now.Add(-record.KeepDays).UTC().Truncate(24 * time.Hour)
 	for l, rows := range h.sums {
-		h.sums[l] = make(map[RowKey]Counters, len(rows))
+		h.sums[l] = make(map[record.RowKey]record.Counters, len(rows))
 		for key, sum := range rows {
 			day := key.Hour.Truncate(24 * time.Hour)
 			if day.Before(days) {
@@ -311,13 +268,13 @@ func (h *history) fold(now time.Time) error {
 			if day.Before(hours) {
 				key.Hour = day
 			}
-			if err := h.add(l, &Posting{Row: key, Add: sum}); err != nil {
+			if err := h.add(l, &record.Posting{Row: key, Add: sum}); err != nil {
 				return err
 			}
 		}
 	}
 	h.suspended = slices.DeleteFunc(h.suspended, func(s suspended) bool {
-		p, _, err := readPosting(s.end)
+		p, _, err := record.ReadPosting(s.end)
 		return err != nil || p.Row.Hour.Before(hours)
 	})
 	for _, windows := range h.charges {
@@ -337,14 +294,14 @@ func keepWindow(period string) time.Duration {
 	case "minute":
 		return 2 * time.Hour
 	case "hour":
-		return KeepHours
+		return record.KeepHours
 	}
-	return KeepDays
+	return record.KeepDays
 }
 
 // writeCheckpoint makes the checkpoint that covers the segments up to through
 // out of the one before and the segments between.
-func writeCheckpoint(log *journal.Journal, through uint64, now time.Time) (map[lane]uint64, error) {
+func writeCheckpoint(log *journal.Journal, through uint64, now time.Time) (map[record.Partition]uint64, error) {
 	h := newHistory()
 	h.keepSums()
 	if err := h.loadCheckpoint(log.Disk()); err != nil {
@@ -368,45 +325,36 @@ func writeCheckpoint(log *journal.Journal, through uint64, now time.Time) (map[l
 
 func (h *history) write(c *journal.Checkpoint) error {
 	for _, payload := range h.open {
-		if err := c.Add(kindStart, payload); err != nil {
+		if err := c.Add(record.KindStart, payload); err != nil {
 			return err
 		}
 	}
 	for writer, how := range h.retired {
-		if err := c.Add(kindRetire, retireRecord(writer, how)); err != nil {
+		if err := c.Add(record.KindRetire, record.AppendRetire(nil, writer, how)); err != nil {
 			return err
 		}
 	}
 	for _, s := range h.suspended {
-		if err := c.Add(kindSuspended, s.record()); err != nil {
+		if err := c.Add(record.KindSuspended, record.AppendSuspended(nil, s.writer, s.start, s.end)); err != nil {
 			return err
 		}
 	}
 	for l, seq := range h.heads {
-		var w coder
-		w.lane(&l)
-		w.uint(&seq)
-		if err := c.Add(kindCheckpoint, w.b); err != nil {
+		if err := c.Add(record.KindCheckpoint, record.AppendHead(nil, l, seq)); err != nil {
 			return err
 		}
 	}
 	for l, windows := range h.charges {
 		for key, sum := range windows {
-			var w coder
-			w.lane(&l)
-			w.charge(l.root, &Charge{Window: key.Window, Amount: sum, Suspense: key.suspense})
-			if err := c.Add(kindCharges, w.b); err != nil {
+			charge := record.Charge{Window: key.Window, Amount: sum, Suspense: key.suspense}
+			if err := c.Add(record.KindCharges, record.AppendCharges(nil, l, charge)); err != nil {
 				return err
 			}
 		}
 	}
 	for l, rows := range h.sums {
 		for key, sum := range rows {
-			var w coder
-			w.lane(&l)
-			w.row(&key)
-			w.counters(&sum)
-			if err := c.Add(kindTotal, w.b); err != nil {
+			if err := c.Add(record.KindTotal, record.AppendTotal(nil, l, key, sum)); err != nil {
 				return err
 			}
 		}
@@ -414,13 +362,15 @@ func (h *history) write(c *journal.Checkpoint) error {
 	return nil
 }
 
-// totals returns the rows of the lanes asked for out of the newest checkpoint,
-// and how far its lanes are. Both must be of one file: a newer one may have been
+// totals returns the rows of the partitions asked for out of the newest checkpoint,
+// and how far its partitions are. Both must be of one file: a newer one may have been
 // written since the pump last looked.
-func totals(disk journal.Disk, wanted map[lane]bool) (rows map[lane][]Posting, heads map[lane]uint64, err error) {
+func totals(disk journal.Disk, wanted map[record.Partition]bool) (
+	rows map[record.Partition][]record.Posting, heads map[record.Partition]uint64, err error,
+) {
 	h := newHistory()
-	found := make(map[lane][]Posting)
-	h.each = func(l lane, p *Posting) error {
+	found := make(map[record.Partition][]record.Posting)
+	h.each = func(l record.Partition, p *record.Posting) error {
 		if wanted[l] {
 			found[l] = append(found[l], *p)
 		}
@@ -430,46 +380,13 @@ func totals(disk journal.Disk, wanted map[lane]bool) (rows map[lane][]Posting, h
 	return found, h.heads, err
 }
 
-func retireRecord(writer string, how ending) []byte {
-	var w coder
-	w.version()
-	w.str(&writer)
-	w.byte((*uint8)(&how))
-	return w.b
-}
-
-func (s *suspended) record() []byte {
-	var w coder
-	w.version()
-	start, end := string(s.start), string(s.end)
-	w.str(&s.writer)
-	w.str(&start)
-	w.str(&end)
-	return w.b
-}
-
-func readSuspended(payload []byte) (suspended, error) {
-	var s suspended
-	var start, end string
-	c := reader(payload)
-	c.version()
-	c.str(&s.writer)
-	c.str(&start)
-	c.str(&end)
-	s.end = []byte(end)
-	if start != "" {
-		s.start = []byte(start)
-	}
-	return s, c.err()
-}
-
 // Replay yields what the journal in the directory says, each posting once; a
 // checkpoint yields its sums, without numbers, for the postings that it stands
 // for. It can be read while a gateway writes it. Damage is returned, and its
 // numbers are yielded as unknown attempts.
-func Replay(disk journal.Disk, yield func(Posting) error) ([]journal.Damage, error) {
+func Replay(disk journal.Disk, yield func(record.Posting) error) ([]journal.Damage, error) {
 	h := newHistory()
-	h.each = func(_ lane, p *Posting) error { return yield(*p) }
+	h.each = func(_ record.Partition, p *record.Posting) error { return yield(*p) }
 	if err := h.loadCheckpoint(disk); err != nil {
 		return nil, err
 	}

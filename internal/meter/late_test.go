@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // TestLateEnds: ENDs that the disk does not take wait in memory and keep their
@@ -18,7 +19,7 @@ func TestLateEnds(t *testing.T) {
 	o.Disk = d
 	o.Journal.HealEvery = 5 * time.Millisecond
 	m := openMeter(t, o)
-	var open []*Start
+	var open []*record.Start
 	for i := range 20 {
 		s := newStart(i, "acme")
 		if err := m.Begin(s); err != nil {
@@ -51,4 +52,19 @@ func TestLateEnds(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	wantSame(t, l, journal.Dir(dir))
+}
+
+// dayWindow is the day of testDay in a time zone with a half hour.
+func dayWindow(tenant string, u record.Unit) record.Window {
+	start := testDay.Truncate(24 * time.Hour).Add(-330 * time.Minute)
+	return record.Window{Tenant: tenant, Unit: u, Period: "day", Start: start, End: start.Add(24 * time.Hour)}
+}
+
+func segmentsOf(t testing.TB, dir string) []uint64 {
+	t.Helper()
+	all, err := journal.Segments(journal.Dir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -1,10 +1,10 @@
 package meter
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Records says which records a journal has.
@@ -32,27 +32,27 @@ func ReadRecords(disk journal.Disk) (*Records, error) {
 	r := journal.NewReader(disk, journal.Position{})
 	defer r.Close()
 	for r.Next() {
-		id, err := all.record(r.Kind(), r.Payload())
+		id, err := all.add(r.Kind(), r.Payload())
 		if err != nil {
 			return nil, fmt.Errorf("journal record at %s: %w", r.At(), err)
 		}
-		if first := segments[0]; first > 1 && r.At().Segment == first && r.Kind() == kindStart {
+		if first := segments[0]; first > 1 && r.At().Segment == first && r.Kind() == record.KindStart {
 			all.Since = max(all.Since, id)
 		}
 	}
 	return all, r.Err()
 }
 
-func (all *Records) record(kind byte, payload []byte) (id string, err error) {
+func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 	switch kind {
-	case kindStart:
-		s, err := readStart(payload)
+	case record.KindStart:
+		s, err := record.ReadStart(payload)
 		if err != nil {
 			return "", err
 		}
 		id = s.ID
-	case kindEnd, kindUnknown:
-		p, e, err := readEnd(payload)
+	case record.KindEnd, record.KindUnknown:
+		p, e, err := record.ReadEnd(payload)
 		if err != nil {
 			return "", err
 		}
@@ -62,27 +62,21 @@ func (all *Records) record(kind byte, payload []byte) (id string, err error) {
 		if p.Add.Unknown == 0 {
 			all.Known[id] = true
 		}
-	case kindResolve:
-		var p Posting
-		r := &Resolution{}
-		c := reader(payload)
-		if c.resolve(&p, r); c.bad {
-			return "", c.err()
+	case record.KindResolve:
+		_, r, err := record.ReadResolve(payload)
+		if err != nil {
+			return "", err
 		}
 		id = r.End.ID
 		all.Known[id] = true
-	case kindRelease:
-		c := reader(payload)
-		c.version()
-		if c.str(&id); c.bad {
-			return "", c.err()
+	case record.KindRelease:
+		if id, err = record.ReadID(payload); err != nil {
+			return "", err
 		}
-	case kindAdjust:
-		var p Posting
-		a := &Adjustment{}
-		c := reader(payload)
-		if c.adjust(&p, a); c.bad {
-			return "", c.err()
+	case record.KindAdjust:
+		_, a, err := record.ReadAdjust(payload)
+		if err != nil {
+			return "", err
 		}
 		id = a.ID
 	default:
@@ -92,17 +86,7 @@ func (all *Records) record(kind byte, payload []byte) (id string, err error) {
 	return id, nil
 }
 
-// errNotEntered is for a call that nothing can be posted for.
-var errNotEntered = errors.New("its usage is not complete, or not possible")
-
-// Entry is the adjustment that enters a call of which no journal has a record,
-// under the id that its record had. s is what is known of how it began: id,
-// root, tenant, key, operation, model, SKU and path. It is priced by the price
-// of e's time. No hold is known, so that it charges no budget.
-func (m *Meter) Entry(s *Start, e *End) (*Adjustment, error) {
-	if e.Outcome != Completed || !believable(s.Op, &e.Usage) {
-		return nil, fmt.Errorf("record %s: %w", s.ID, errNotEntered)
-	}
-	p, _ := derive(s, e, m.prices.Load())
-	return &Adjustment{ID: s.ID, Root: p.Root, Row: p.Row, Add: p.Add, Charges: p.Charges, At: e.At}, nil
+// Entry is record.Entry by the price of e's time.
+func (m *Meter) Entry(s *record.Start, e *record.End) (*record.Adjustment, error) {
+	return record.Entry(s, e, m.prices.Load())
 }

@@ -3,7 +3,6 @@ package meter
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Options say how a meter works. Disk, Ledger and Prices are needed; the other
@@ -22,8 +23,8 @@ type Options struct {
 	Disk    journal.Disk
 	Journal journal.Options // its Stamper and Now are set by Open
 	Keep    time.Duration   // how long applied segments stay, default 72h
-	Ledger  Ledger
-	Prices  *PriceTable
+	Ledger  ledger.Ledger
+	Prices  *record.PriceBook
 	Now     func() time.Time
 	Log     *slog.Logger
 
@@ -45,7 +46,7 @@ type Options struct {
 type Meter struct {
 	opts   Options
 	log    *journal.Journal
-	prices atomic.Pointer[PriceTable]
+	prices atomic.Pointer[record.PriceBook]
 	seq    *sequence
 	pump   *pump
 	bufs   sync.Pool
@@ -82,7 +83,7 @@ type Gap struct {
 // Open recovers the journal and starts posting. The ledger may be away.
 func Open(ctx context.Context, opts Options) (*Meter, error) {
 	m := &Meter{opts: withDefaults(opts), seq: &sequence{}}
-	m.bufs.New = func() any { return new(coder) }
+	m.bufs.New = func() any { return new([]byte) }
 	m.prices.Store(opts.Prices)
 	jo := m.opts.Journal
 	jo.Stamper, jo.Now = m.seq, m.opts.Now
@@ -126,7 +127,7 @@ func (m *Meter) recover(ctx context.Context) error {
 	if err := h.loadCheckpoint(m.log.Disk()); err != nil {
 		return err
 	}
-	checkpoint := make(map[lane]uint64, len(h.heads))
+	checkpoint := make(map[record.Partition]uint64, len(h.heads))
 	for l, seq := range h.heads {
 		checkpoint[l] = seq
 	}
@@ -151,7 +152,8 @@ func (m *Meter) recover(ctx context.Context) error {
 		return err
 	}
 	if r := &m.recovered; r.TornBytes > 0 || r.Unknown > 0 || r.Lost > 0 {
-		m.opts.Log.Warn("the last run did not end in order", "torn_bytes", r.TornBytes, "unknown_attempts", r.Unknown, "lost_numbers", r.Lost)
+		m.opts.Log.Warn("the last run did not end in order",
+			"torn_bytes", r.TornBytes, "unknown_attempts", r.Unknown, "lost_numbers", r.Lost)
 	}
 	m.pump = newPump(m.opts, m.log, past{h, checkpoint, origins})
 	return nil
@@ -168,22 +170,23 @@ func (m *Meter) quarantine(d journal.Damage) error {
 // does. Nothing has to be done about it: no number of theirs is ever used again.
 func (m *Meter) findGaps(ctx context.Context, h *history) {
 	for l, head := range h.heads {
-		if h.retired[l.writer] != 0 || journal.IsEstate(l.writer) {
+		if h.retired[l.Writer] != 0 || journal.IsEstate(l.Writer) {
 			continue
 		}
 		askCtx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
-		applied, err := m.opts.Ledger.Watermark(askCtx, l.writer, l.root)
+		applied, err := m.opts.Ledger.Watermark(askCtx, l.Writer, l.Root)
 		cancel()
 		if err != nil {
 			m.opts.Log.Warn("ledger cannot be asked", "error", err)
 			return
 		}
 		if applied > head {
-			m.recovered.Gaps = append(m.recovered.Gaps, Gap{l.writer, l.root, head, applied})
+			m.recovered.Gaps = append(m.recovered.Gaps, Gap{l.Writer, l.Root, head, applied})
 		}
 	}
 	if len(m.recovered.Gaps) > 0 {
-		m.opts.Log.Error("the ledger has records that the journal lacks: the disk lost them, or the directory is a copy", "gaps", m.recovered.Gaps)
+		m.opts.Log.Error("the ledger has records that the journal lacks: the disk lost them, or the directory is a copy",
+			"gaps", m.recovered.Gaps)
 	}
 }
 
@@ -200,16 +203,13 @@ func (m *Meter) bookUnknown(h *history) error {
 	}
 	var records [][]byte
 	for _, id := range slices.Sorted(maps.Keys(h.open)) {
-		s, err := readStart(h.open[id])
+		s, err := record.ReadStart(h.open[id])
 		if err != nil {
 			return err
 		}
-		e := &End{ID: s.ID, Outcome: Unknown, At: s.At}
-		p, _ := derive(s, e, m.prices.Load())
-		c := new(coder)
-		appendEnd(c, &p, e)
-		c.str(&h.opener)
-		records = append(records, c.b)
+		e := &record.End{ID: s.ID, Outcome: record.Unknown, At: s.At}
+		p, _ := record.Derive(s, e, m.prices.Load())
+		records = append(records, record.AppendUnknown(nil, &p, e, h.opener))
 	}
 	estate := h.estate
 	if estate == (journal.Identity{}) {
@@ -224,14 +224,14 @@ func (m *Meter) writeEstate(h *history, estate journal.Identity, records [][]byt
 		return err
 	}
 	m.seq.reset(estate.Writer, h.heads)
-	for _, record := range records {
-		if _, err := m.log.Append(kindUnknown, record, journal.Reserved); err != nil {
+	for _, unknown := range records {
+		if _, err := m.log.Append(record.KindUnknown, unknown, journal.Reserved); err != nil {
 			return err
 		}
 		m.recovered.Unknown++
 	}
 	for root, head := range m.seq.all() {
-		h.heads[lane{estate.Writer, root}] = head
+		h.heads[record.Partition{Writer: estate.Writer, Root: root}] = head
 	}
 	return m.log.WriteAs(own)
 }
@@ -239,7 +239,7 @@ func (m *Meter) writeEstate(h *history, estate journal.Identity, records [][]byt
 // Begin journals a START. A zero At becomes now. The call may leave only when
 // Begin returns nil. A
 // *journal.RefusedError means that the disk is at fault: answer 503.
-func (m *Meter) Begin(s *Start) error {
+func (m *Meter) Begin(s *record.Start) error {
 	if s.ID == "" || s.Root == "" {
 		return fmt.Errorf("usage record %q names no id or root tenant", s.ID)
 	}
@@ -247,10 +247,10 @@ func (m *Meter) Begin(s *Start) error {
 		s.At = m.opts.Now()
 	}
 	m.opts.Crash.At(BeforeStart)
-	c := m.buffer()
-	c.start(s)
-	at, err := m.log.Append(kindStart, c.b, journal.Refusable)
-	m.bufs.Put(c)
+	buf := m.bufs.Get().(*[]byte)
+	*buf = record.AppendStart((*buf)[:0], s)
+	at, err := m.log.Append(record.KindStart, *buf, journal.Refusable)
+	m.bufs.Put(buf)
 	m.opts.Crash.At(AfterStart)
 	if err != nil && at != (journal.Position{}) {
 		_ = m.Release(s) // journalled but not durable: the call will not leave
@@ -260,54 +260,38 @@ func (m *Meter) Begin(s *Start) error {
 
 // Release journals that the call of a START provably never left. It posts
 // nothing. After an error the attempt becomes unknown at the next Open.
-func (m *Meter) Release(s *Start) error {
-	c := m.buffer()
-	defer m.bufs.Put(c)
-	c.version()
-	c.str(&s.ID)
-	_, err := m.log.Append(kindRelease, c.b, journal.Reserved)
+func (m *Meter) Release(s *record.Start) error {
+	_, err := m.log.Append(record.KindRelease, record.AppendRelease(nil, s.ID), journal.Reserved)
 	return err
 }
 
 // End journals an END, whose zero At becomes now, and returns what the attempt cost, zero when unknown. An
 // error means that the disk took the record not even from the reserve; it then
 // waits in memory and is stored as soon as the disk works.
-func (m *Meter) End(s *Start, e *End) (Costs, error) {
+func (m *Meter) End(s *record.Start, e *record.End) (record.Costs, error) {
 	if e.At.IsZero() {
 		e.At = m.opts.Now()
 	}
-	p, costs := derive(s, e, m.prices.Load())
-	c := m.buffer()
-	defer m.bufs.Put(c)
-	at, err := m.log.Append(kindEnd, appendEnd(c, &p, e), journal.Reserved)
+	p, costs := record.Derive(s, e, m.prices.Load())
+	buf := m.bufs.Get().(*[]byte)
+	defer m.bufs.Put(buf)
+	*buf = record.AppendEnd((*buf)[:0], &p, e)
+	at, err := m.log.Append(record.KindEnd, *buf, journal.Reserved)
 	if err != nil && at == (journal.Position{}) {
-		m.keepLate(c.b)
+		m.keepLate(*buf)
 	}
 	m.opts.Crash.At(AfterEnd)
 	return costs, err
 }
 
-func (m *Meter) buffer() *coder {
-	c := m.bufs.Get().(*coder)
-	c.b = c.b[:0]
-	return c
-}
-
-// appendEnd encodes an END or UNKNOWN record.
-func appendEnd(c *coder, p *Posting, e *End) []byte {
-	c.posting(p)
-	c.end(e)
-	return c.b
-}
-
-func (m *Meter) keepLate(record []byte) {
+func (m *Meter) keepLate(end []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.late) >= maxLate {
 		m.dropped++ // its START makes it unknown at the next Open
 		return
 	}
-	m.late = append(m.late, append([]byte(nil), record...))
+	m.late = append(m.late, append([]byte(nil), end...))
 }
 
 // storeLate tries again to journal the ENDs that found no room.
@@ -316,8 +300,8 @@ func (m *Meter) storeLate() {
 	late := m.late
 	m.late = nil
 	m.mu.Unlock()
-	for i, record := range late {
-		at, err := m.log.Append(kindEnd, record, journal.Reserved)
+	for i, end := range late {
+		at, err := m.log.Append(record.KindEnd, end, journal.Reserved)
 		if err != nil && at == (journal.Position{}) {
 			m.mu.Lock()
 			m.late = append(late[i:], m.late...)
@@ -328,7 +312,7 @@ func (m *Meter) storeLate() {
 }
 
 // SetPrices makes calls that end from now on cost what the table says.
-func (m *Meter) SetPrices(t *PriceTable) { m.prices.Store(t) }
+func (m *Meter) SetPrices(t *record.PriceBook) { m.prices.Store(t) }
 
 // Recovered returns what Open found.
 func (m *Meter) Recovered() Recovered { return m.recovered }
@@ -396,10 +380,10 @@ func (m *Meter) Status() Status {
 }
 
 // Numbers returns the last sequence number of a root tenant that was journalled
-// by this writer, and the last that the ledger has confirmed: what a Lender is
+// by this writer, and the last that the ledger has confirmed: what a Leaser is
 // told about losses.
 func (m *Meter) Numbers(root string) (head, applied uint64) {
-	return m.seq.head(root), m.pump.applied(lane{m.log.Identity().Writer, root})
+	return m.seq.head(root), m.pump.applied(record.Partition{Writer: m.log.Identity().Writer, Root: root})
 }
 
 // sequence numbers postings per root tenant as they are written.
@@ -411,23 +395,23 @@ type sequence struct {
 
 var _ journal.Stamper = (*sequence)(nil)
 
-func (q *sequence) reset(writer string, heads map[lane]uint64) {
+func (q *sequence) reset(writer string, heads map[record.Partition]uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.heads = make(map[string]*uint64)
 	for l, seq := range heads {
-		if l.writer == writer {
-			q.heads[l.root] = &seq
+		if l.Writer == writer {
+			q.heads[l.Root] = &seq
 		}
 	}
 }
 
 // Stamp implements journal.Stamper.
 func (q *sequence) Stamp(kind byte, payload []byte) {
-	if !posts(kind) {
+	if !record.Posts(kind) {
 		return
 	}
-	root := rootOf(payload)
+	root := record.PostingRoot(payload)
 	if len(root) == 0 {
 		return
 	}
@@ -440,7 +424,7 @@ func (q *sequence) Stamp(kind byte, payload []byte) {
 	}
 	*head++
 	q.undo = append(q.undo, head)
-	binary.LittleEndian.PutUint64(payload[seqAt:], *head)
+	record.SetSeq(payload, *head)
 }
 
 // Settle implements journal.Stamper.

@@ -25,19 +25,3 @@ func BenchmarkBeginEnd(b *testing.B) {
 		}
 	})
 }
-
-// BenchmarkEncode is Begin and End without the journal.
-func BenchmarkEncode(b *testing.B) {
-	prices := testPrices(b)
-	s := newStart(1, "acme")
-	e := newEnd(s, 10, 5)
-	c := new(coder)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.b = c.b[:0]
-		c.start(s)
-		c.b = c.b[:0]
-		p, _ := derive(s, e, prices)
-		appendEnd(c, &p, e)
-	}
-}

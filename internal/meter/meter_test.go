@@ -15,25 +15,27 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func sumOf(rows map[RowKey]Counters) Counters {
-	var sum Counters
+func sumOf(rows map[record.RowKey]record.Counters) record.Counters {
+	var sum record.Counters
 	for _, c := range rows {
 		sum, _ = sum.Plus(c)
 	}
 	return sum
 }
 
-func replayed(t testing.TB, disk journal.Disk) map[RowKey]Counters {
+func replayed(t testing.TB, disk journal.Disk) map[record.RowKey]record.Counters {
 	t.Helper()
-	all := map[RowKey]Counters{}
-	if _, err := Replay(disk, func(p Posting) error {
-		if p.Add == (Counters{}) {
+	all := map[record.RowKey]record.Counters{}
+	if _, err := Replay(disk, func(p record.Posting) error {
+		if p.Add == (record.Counters{}) {
 			return nil
 		}
 		all[p.Row], _ = all[p.Row].Plus(p.Add)
@@ -46,9 +48,9 @@ func replayed(t testing.TB, disk journal.Disk) map[RowKey]Counters {
 
 var testDay = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 
-func testPrices(t testing.TB) *PriceTable {
+func testPrices(t testing.TB) *record.PriceBook {
 	t.Helper()
-	table, problems := CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
+	table, problems := record.CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
 		Models: []string{"light"}, Effective: testDay.AddDate(0, -1, 0),
 		Input: 60_000 * 1_000_000, Output: 240_000 * 1_000_000, HasOutput: true,
 	}}}})
@@ -58,7 +60,7 @@ func testPrices(t testing.TB) *PriceTable {
 	return table
 }
 
-func testOptions(t testing.TB, dir string, l Ledger) Options {
+func testOptions(t testing.TB, dir string, l ledger.Ledger) Options {
 	return Options{
 		Disk: journal.Dir(dir), Journal: journal.Options{Every: time.Millisecond, ReserveBytes: 4096},
 		Ledger: l, Prices: testPrices(t), Now: func() time.Time { return testDay },
@@ -109,21 +111,21 @@ func kill(t testing.TB, m *Meter, dir string) string {
 	return to
 }
 
-func newStart(id int, root string) *Start {
-	return &Start{
+func newStart(id int, root string) *record.Start {
+	return &record.Start{
 		ID: fmt.Sprintf("01TEST%020d", id), RequestID: "r", Root: root, Tenant: root + "/team", Key: "key",
-		Op: wire.OpConverse, Model: "us.light", SKU: SKU{Model: "light", Scope: "geo"}, Path: "light",
+		Op: wire.OpConverse, Model: "us.light", SKU: record.SKU{Model: "light", Scope: "geo"}, Path: "light",
 		Attempt: 1, EstimatedInput: 100, MaxOutput: 50, At: testDay,
-		Charges: []Charge{
-			{Window: dayWindow(root, UnitUSD), Amount: 18_000}, {Window: dayWindow(root+"/team", UnitTokens), Amount: 150},
-			{Window: Window{Tenant: root, Unit: UnitConcurrent}, Amount: 1},
+		Charges: []record.Charge{
+			{Window: dayWindow(root, record.UnitUSD), Amount: 18_000}, {Window: dayWindow(root+"/team", record.UnitTokens), Amount: 150},
+			{Window: record.Window{Tenant: root, Unit: record.UnitConcurrent}, Amount: 1},
 		},
 	}
 }
 
-func newEnd(s *Start, in, out int64) *End {
-	return &End{
-		ID: s.ID, Outcome: Completed, Status: 200, Served: true, At: testDay.Add(time.Minute),
+func newEnd(s *record.Start, in, out int64) *record.End {
+	return &record.End{
+		ID: s.ID, Outcome: record.Completed, Status: 200, Served: true, At: testDay.Add(time.Minute),
 		Usage: wire.Usage{Input: wire.Known(in), Output: wire.Known(out)},
 	}
 }
@@ -163,7 +165,7 @@ func wantSame(t testing.TB, l *modelLedger, disk journal.Disk) {
 func replayedBudgets(t testing.TB, disk journal.Disk) map[chargeKey]int64 {
 	t.Helper()
 	all := map[chargeKey]int64{}
-	if _, err := Replay(disk, func(p Posting) error {
+	if _, err := Replay(disk, func(p record.Posting) error {
 		addCharges(all, p.Charges)
 		return nil
 	}); err != nil {
@@ -180,21 +182,21 @@ func TestBeginEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	costs, err := m.End(s, newEnd(s, 10, 5))
-	if want := (Costs{Input: 600_000, Output: 1_200_000}); costs != want || err != nil {
+	if want := (record.Costs{Input: 600_000, Output: 1_200_000}); costs != want || err != nil {
 		t.Errorf("costs %+v, %v, want %+v", costs, err, want)
 	}
 	eventually(t, "posted while open", func() bool { return sumOf(l.rows()).Legs == 1 && m.Status().Backlog == 0 })
 	wantSame(t, l, journal.Dir(dir))
 	closeMeter(t, m)
 	for key, c := range l.rows() {
-		want := RowKey{
+		want := record.RowKey{
 			Hour: testDay, Tenant: "acme/team", Key: "key", Model: "us.light", Scope: "geo", Path: "light",
 			PriceVersion: "2026-10-20-" + key.PriceVersion[11:19] + "+region",
 		}
 		if key != want {
 			t.Errorf("row %+v\nwant %+v", key, want)
 		}
-		if want := (Counters{Requests: 1, Legs: 1, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000}); c != want {
+		if want := (record.Counters{Requests: 1, Legs: 1, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000}); c != want {
 			t.Errorf("counters %+v", c)
 		}
 	}
@@ -219,7 +221,7 @@ func TestCrashMakesUnknown(t *testing.T) {
 	}
 	closeMeter(t, m)
 	got := sumOf(l.rows())
-	want := Counters{
+	want := record.Counters{
 		Requests: 1, Legs: 3, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000,
 		Unknown: 2, SuspenseTokens: 300, Suspense: 2 * (6_000_000 + 12_000_000),
 	}
@@ -292,7 +294,7 @@ type hangingLedger struct {
 	entered chan struct{}
 }
 
-func (l *hangingLedger) Apply(ctx context.Context, _ *Batch) (uint64, error) {
+func (l *hangingLedger) Apply(ctx context.Context, _ *ledger.Batch) (uint64, error) {
 	select {
 	case l.entered <- struct{}{}:
 	default:
@@ -330,15 +332,6 @@ func TestRegression(t *testing.T) {
 		closeMeter(t, m)
 		wantSame(t, l, journal.Dir(dir))
 	}
-}
-
-func segmentsOf(t testing.TB, dir string) []uint64 {
-	t.Helper()
-	all, err := journal.Segments(journal.Dir(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
 
 // TestRetire: a writer that has left leaves nothing to post or to give back, and
@@ -392,7 +385,7 @@ func TestRetireNotBeforeAllIsPosted(t *testing.T) {
 		t.Errorf("posted, and before it were %v", before)
 	}
 	l.set(func(l *modelLedger) { l.before = nil })
-	want := []Predecessor{{Identity: id, Heads: map[string]uint64{"acme": 1}, Here: true}}
+	want := []ledger.Predecessor{{Identity: id, Heads: map[string]uint64{"acme": 1}, Here: true}}
 	eventually(t, "a predecessor", func() bool {
 		before, posted := m.Predecessors()
 		return posted && cmp.Equal(before, want)
@@ -541,13 +534,13 @@ func TestBadBatchStopsOneRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := newEnd(s, 1, 1)
-	e.Outcome = Unknown
+	e.Outcome = record.Unknown
 	if _, err := m.End(s, e); err != nil {
 		t.Fatal(err)
 	}
 	call(t, m, 2, "good")
 	eventually(t, "good posted", func() bool { return sumOf(l.rows()).Legs == 1 })
-	eventually(t, "bad stopped", func() bool { return errors.Is(m.Status().Stopped["bad"], ErrBadBatch) })
+	eventually(t, "bad stopped", func() bool { return errors.Is(m.Status().Stopped["bad"], ledger.ErrBadBatch) })
 	closeMeter(t, m)
 }
 

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"maps"
 	"sync"
+
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 var errAway = errors.New("ledger is away")
@@ -20,32 +23,32 @@ type modelLedger struct {
 }
 
 type modelState struct {
-	marks map[lane]uint64
+	marks map[record.Partition]uint64
 	epoch map[string]uint64
-	rows  map[lane]map[RowKey]Counters
+	rows  map[record.Partition]map[record.RowKey]record.Counters
 	// windows are what was posted to budgets.
-	windows map[lane]map[chargeKey]int64
+	windows map[record.Partition]map[chargeKey]int64
 }
 
 func newModelLedger() *modelLedger {
 	return &modelLedger{state: modelState{
-		map[lane]uint64{}, map[string]uint64{}, map[lane]map[RowKey]Counters{}, map[lane]map[chargeKey]int64{},
+		map[record.Partition]uint64{}, map[string]uint64{}, map[record.Partition]map[record.RowKey]record.Counters{}, map[record.Partition]map[chargeKey]int64{},
 	}}
 }
 
 func (s modelState) clone() modelState {
-	rows := map[lane]map[RowKey]Counters{}
+	rows := map[record.Partition]map[record.RowKey]record.Counters{}
 	for l, r := range s.rows {
 		rows[l] = maps.Clone(r)
 	}
-	windows := map[lane]map[chargeKey]int64{}
+	windows := map[record.Partition]map[chargeKey]int64{}
 	for l, w := range s.windows {
 		windows[l] = maps.Clone(w)
 	}
 	return modelState{maps.Clone(s.marks), maps.Clone(s.epoch), rows, windows}
 }
 
-func (m *modelLedger) Apply(_ context.Context, b *Batch) (uint64, error) {
+func (m *modelLedger) Apply(_ context.Context, b *ledger.Batch) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
@@ -63,21 +66,21 @@ func (m *modelLedger) Apply(_ context.Context, b *Batch) (uint64, error) {
 	return wm, err
 }
 
-func (m *modelLedger) apply(b *Batch) (uint64, error) {
+func (m *modelLedger) apply(b *ledger.Batch) (uint64, error) {
 	sums, err := b.Sums()
 	if err != nil {
 		return 0, err
 	}
 	if b.Epoch < m.state.epoch[b.Writer] {
-		return 0, ErrFenced
+		return 0, ledger.ErrFenced
 	}
 	m.state.epoch[b.Writer] = b.Epoch
-	l := lane{b.Writer, b.Root}
+	l := record.Partition{Writer: b.Writer, Root: b.Root}
 	if b.From != m.state.marks[l]+1 {
 		return m.state.marks[l], nil
 	}
 	if m.state.rows[l] == nil {
-		m.state.rows[l] = map[RowKey]Counters{}
+		m.state.rows[l] = map[record.RowKey]record.Counters{}
 	}
 	for key, add := range sums {
 		sum, _ := m.state.rows[l][key].Plus(add)
@@ -102,7 +105,7 @@ func (m *modelLedger) Watermark(_ context.Context, writer, root string) (uint64,
 			return 0, err
 		}
 	}
-	return m.state.marks[lane{writer, root}], nil
+	return m.state.marks[record.Partition{Writer: writer, Root: root}], nil
 }
 
 func (m *modelLedger) Fingerprint(context.Context, string) error { return nil }
@@ -113,11 +116,11 @@ func (m *modelLedger) set(change func(*modelLedger)) {
 	change(m)
 }
 
-// total is the sum over all lanes and rows.
-func (m *modelLedger) rows() map[RowKey]Counters {
+// total is the sum over all partitions and rows.
+func (m *modelLedger) rows() map[record.RowKey]record.Counters {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := map[RowKey]Counters{}
+	all := map[record.RowKey]record.Counters{}
 	for _, rows := range m.state.rows {
 		for key, c := range rows {
 			all[key], _ = all[key].Plus(c)
@@ -126,13 +129,13 @@ func (m *modelLedger) rows() map[RowKey]Counters {
 	return all
 }
 
-func addCharges(to map[chargeKey]int64, charges []Charge) {
+func addCharges(to map[chargeKey]int64, charges []record.Charge) {
 	for _, c := range charges {
 		to[chargeKey{c.Window, c.Suspense}] += c.Amount
 	}
 }
 
-// budgets are the sums of windows over all lanes, without zeros.
+// budgets are the sums of windows over all partitions, without zeros.
 func (m *modelLedger) budgets() map[chargeKey]int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

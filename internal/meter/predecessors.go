@@ -1,21 +1,15 @@
 package meter
 
-import "github.com/sluice-gateway/sluice/internal/meter/journal"
+import (
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+)
 
-// Predecessor is a writer of this journal whose process has ended, or was one of
-// the directory that this one is a copy of, and has not said that it gave back
-// what it had borrowed.
-type Predecessor struct {
-	journal.Identity
-	Heads map[string]uint64 // its last numbers in this journal, by root tenant
-	// Here is whether it wrote in this very directory: this process holds the
-	// lock, so it is dead. Otherwise it may live on in the directory's original.
-	Here bool
-}
+import "github.com/sluice-gateway/sluice/internal/meter/journal"
 
 // Predecessors returns them, once the ledger has all that this journal has of
 // them and of the attempts that they left open; posted is false until then.
-func (m *Meter) Predecessors() (all []Predecessor, posted bool) {
+func (m *Meter) Predecessors() (all []ledger.Predecessor, posted bool) {
 	if !m.pump.pastPosted() {
 		return nil, false
 	}
@@ -25,7 +19,9 @@ func (m *Meter) Predecessors() (all []Predecessor, posted bool) {
 		if o.Writer == m.pump.writer || older || journal.IsEstate(o.Writer) || m.pump.ended(o.Writer) != 0 {
 			continue
 		}
-		all = append(all, Predecessor{o.Identity, m.pump.headsOf(o.Writer), o.Place == m.log.Place()})
+		all = append(all, ledger.Predecessor{
+			Identity: o.Identity, Heads: m.pump.headsOf(o.Writer), Here: o.Place == m.log.Place(),
+		})
 	}
 	return all, true
 }
@@ -33,7 +29,7 @@ func (m *Meter) Predecessors() (all []Predecessor, posted bool) {
 // Settled journals that nothing is left of a writer: its records are posted and
 // what it had borrowed is given back.
 func (m *Meter) Settled(writer string) error {
-	_, err := m.log.Append(kindRetire, retireRecord(writer, left), journal.Reserved)
+	_, err := m.log.Append(record.KindRetire, record.AppendRetire(nil, writer, record.Settled), journal.Reserved)
 	if err == nil {
 		m.pump.settled(writer)
 	}
@@ -46,14 +42,14 @@ func (p *pump) pastPosted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l, t := range p.lanes {
-		if l.writer != p.writer && t.stopped == nil && (!t.placed || t.head > t.applied) {
+		if l.Writer != p.writer && t.stopped == nil && (!t.placed || t.head > t.applied) {
 			return false
 		}
 	}
 	return true
 }
 
-func (p *pump) ended(writer string) ending {
+func (p *pump) ended(writer string) record.Ending {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.retired[writer]
@@ -62,7 +58,7 @@ func (p *pump) ended(writer string) ending {
 func (p *pump) settled(writer string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.retired[writer] = left
+	p.retired[writer] = record.Settled
 }
 
 func (p *pump) headsOf(writer string) map[string]uint64 {
@@ -70,8 +66,8 @@ func (p *pump) headsOf(writer string) map[string]uint64 {
 	defer p.mu.Unlock()
 	heads := make(map[string]uint64)
 	for l, t := range p.lanes {
-		if l.writer == writer {
-			heads[l.root] = t.head
+		if l.Writer == writer {
+			heads[l.Root] = t.head
 		}
 	}
 	return heads
@@ -94,14 +90,42 @@ func (m *Meter) Past(root string) Past {
 	defer p.mu.Unlock()
 	past := Past{Known: true, Posted: true}
 	for l, t := range p.lanes {
-		if l.root != root || t.stopped != nil {
+		if l.Root != root || t.stopped != nil {
 			continue
 		}
 		past.Lost = past.Lost || t.lost
-		if l.writer != p.writer {
-			past.Known = past.Known && (t.placed || !p.recent(l.writer))
+		if l.Writer != p.writer {
+			past.Known = past.Known && (t.placed || !p.recent(l.Writer))
 			past.Posted = past.Posted && t.placed && t.applied >= t.head
 		}
 	}
 	return past
+}
+
+// status fills in what the pump knows. heads are the numbers given out so far.
+func (p *pump) status(writer string, heads map[string]uint64) Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{LedgerErr: p.ledgerErr, Fenced: p.fenced, Regressions: p.regressions, Stopped: map[string]error{}}
+	for l, t := range p.lanes {
+		if t.stopped != nil && (l.Writer == writer || t.head > t.applied) {
+			s.Stopped[l.Root] = t.stopped
+		}
+		head := t.head
+		if l.Writer == writer {
+			head = max(head, heads[l.Root])
+		}
+		if head > t.applied && p.retired[l.Writer] != record.Fenced {
+			s.Backlog += head - t.applied
+		}
+	}
+	for root, head := range heads {
+		if p.lanes[record.Partition{Writer: writer, Root: root}] == nil {
+			s.Backlog += head
+		}
+	}
+	if s.Backlog > 0 {
+		s.Since = p.opts.Now().Sub(p.progressed)
+	}
+	return s
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // world is a meter, its ledger, and what must come out.
@@ -20,16 +21,16 @@ type world struct {
 	ledger *modelLedger
 	saved  modelState // an older state of the ledger
 	meter  *Meter
-	open   map[int]*Start
+	open   map[int]*record.Start
 	next   int
 	// want is what was told to End, unknown what was in flight at a crash.
-	want    map[string]Counters
+	want    map[string]record.Counters
 	budgets map[chargeKey]int64
 	unknown int64
 }
 
-func (w *world) expect(s *Start, e *End) {
-	p, _ := derive(s, e, w.opts.Prices)
+func (w *world) expect(s *record.Start, e *record.End) {
+	p, _ := record.Derive(s, e, w.opts.Prices)
 	w.want[s.Root], _ = w.want[s.Root].Plus(p.Add)
 	addCharges(w.budgets, p.Charges)
 }
@@ -57,10 +58,10 @@ func (w *world) end(id int, in, out int64) {
 func (w *world) crash() {
 	w.dir = kill(w.t, w.meter, w.dir)
 	for _, s := range w.open {
-		w.expect(s, &End{Outcome: Unknown, At: s.At})
+		w.expect(s, &record.End{Outcome: record.Unknown, At: s.At})
 		w.unknown++
 	}
-	w.open = map[int]*Start{}
+	w.open = map[int]*record.Start{}
 	w.reopen()
 }
 
@@ -81,7 +82,7 @@ func TestExactlyOnce(t *testing.T) {
 		l := newModelLedger()
 		w := &world{
 			t: t, dir: dir, ledger: l, saved: newModelLedger().state,
-			opts: testOptions(t, dir, l), open: map[int]*Start{}, want: map[string]Counters{}, budgets: map[chargeKey]int64{},
+			opts: testOptions(t, dir, l), open: map[int]*record.Start{}, want: map[string]record.Counters{}, budgets: map[chargeKey]int64{},
 		}
 		w.opts.Now = time.Now
 		w.opts.Keep = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), 1}).Draw(r, "keep"))
@@ -151,13 +152,13 @@ func (w *world) finish(r *rapid.T) {
 	for id := range w.open {
 		w.end(id, 1, 1)
 	}
-	// Old writers' lanes are looked at when a process starts or at a heartbeat.
+	// Old writers' partitions are looked at when a process starts or at a heartbeat.
 	closeMeter(w.t, w.meter)
 	w.reopen()
 	closeMeter(w.t, w.meter)
-	got, gotUnknown := map[string]Counters{}, int64(0)
+	got, gotUnknown := map[string]record.Counters{}, int64(0)
 	for key, c := range w.ledger.rows() {
-		root := RootOf(key.Tenant)
+		root := record.RootOf(key.Tenant)
 		got[root], _ = got[root].Plus(c)
 		gotUnknown += c.Unknown
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 const (
@@ -26,7 +28,7 @@ var (
 )
 
 // pump posts the journal to the ledger. One reader goes through the journal for
-// all lanes; a lane that the ledger could not take, or that it has forgotten
+// all partitions; a partition that the ledger could not take, or that it has forgotten
 // something of, lags behind and is read again from where it stood. So memory is
 // bounded whatever the ledger does: what waits, waits on disk.
 type pump struct {
@@ -42,12 +44,12 @@ type pump struct {
 	// cancel breaks off the calls of run, so that drain need not wait for them.
 	cancel context.CancelFunc
 
-	// checkpoint are the lanes' heads at the end of segment through.
-	checkpoint map[lane]uint64
+	// checkpoint are the partitions' heads at the end of segment through.
+	checkpoint map[record.Partition]uint64
 	through    uint64
 	index      []beginning
-	heads      map[lane]uint64 // as the main reader has seen them
-	retry      backoff         // of lanes that lag
+	heads      map[record.Partition]uint64 // as the main reader has seen them
+	retry      backoff                     // of lanes that lag
 	retryAt    time.Time
 	listened   int       // the root that had its turn
 	deafUntil  time.Time // after a ledger that did not answer
@@ -57,8 +59,8 @@ type pump struct {
 	mu sync.Mutex
 	// Guarded by mu. A track's other fields belong to the goroutine that works
 	// on it; run hands it over.
-	lanes       map[lane]*track
-	retired     map[string]ending
+	lanes       map[record.Partition]*track
+	retired     map[string]record.Ending
 	ledgerErr   error
 	fenced      bool
 	regressions int64
@@ -67,9 +69,9 @@ type pump struct {
 	heard       map[string]bool // roots of which the ledger answered in this round
 }
 
-// track is how far one lane is posted.
+// track is how far one partition is posted.
 type track struct {
-	lane
+	record.Partition
 	applied uint64 // the ledger's watermark as far as known; guarded by pump.mu
 	head    uint64 // highest number read from the journal; guarded by pump.mu
 	stopped error  // why it is no longer posted; guarded by pump.mu
@@ -83,22 +85,22 @@ type track struct {
 	exact bool
 }
 
-// beginning is how far each lane was when a segment began.
+// beginning is how far each partition was when a segment began.
 type beginning struct {
 	segment uint64
-	heads   map[lane]uint64
+	heads   map[record.Partition]uint64
 }
 
 type checkpointResult struct {
 	through uint64
-	heads   map[lane]uint64
+	heads   map[record.Partition]uint64
 	err     error
 }
 
 // past is what the journal held when it was opened.
 type past struct {
 	*history
-	checkpoint map[lane]uint64 // the lanes' heads in the checkpoint
+	checkpoint map[record.Partition]uint64 // the lanes' heads in the checkpoint
 	origins    []journal.Origin
 }
 
@@ -107,8 +109,9 @@ func newPump(opts Options, log *journal.Journal, h past) *pump {
 		opts: opts, log: log, stop: make(chan struct{}), done: make(chan struct{}),
 		writer: log.Identity().Writer, epochs: make(map[string]uint64), origins: h.origins,
 		checkpoint: h.checkpoint, through: h.through, retry: backoff{most: opts.MaxWait},
-		heads: make(map[lane]uint64), lanes: make(map[lane]*track), retired: h.retired, progressed: opts.Now(),
-		heard: make(map[string]bool),
+		heads: make(map[record.Partition]uint64), lanes: make(map[record.Partition]*track), retired: h.retired,
+		progressed: opts.Now(),
+		heard:      make(map[string]bool),
 	}
 	p.main = journal.NewReader(log.Disk(), journal.Position{})
 	if h.through > 0 {
@@ -122,9 +125,9 @@ func newPump(opts Options, log *journal.Journal, h past) *pump {
 	}
 	p.noteBeginning(h.through + 1)
 	for l, head := range h.heads {
-		p.lanes[l] = &track{lane: l, head: head}
-		if h.retired[l.writer] == fenced {
-			p.lanes[l].stopped = ErrFenced
+		p.lanes[l] = &track{Partition: l, head: head}
+		if h.retired[l.Writer] == record.Fenced {
+			p.lanes[l].stopped = ledger.ErrFenced
 		}
 	}
 	return p
@@ -210,7 +213,7 @@ func (p *pump) left() uint64 {
 	return n
 }
 
-func (p *pump) applied(l lane) uint64 {
+func (p *pump) applied(l record.Partition) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.lanes[l]; t != nil {
@@ -220,12 +223,12 @@ func (p *pump) applied(l lane) uint64 {
 }
 
 // allPosted reports whether the ledger has every number of every writer that
-// was not fenced; a lane that stopped counts too.
+// was not fenced; a partition that stopped counts too.
 func (p *pump) allPosted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.lanes {
-		if t.head > t.applied && p.retired[t.writer] != fenced {
+		if t.head > t.applied && p.retired[t.Writer] != record.Fenced {
 			return false
 		}
 	}
@@ -260,29 +263,29 @@ func (p *pump) pass(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// chunk is what was read for each lane.
+// chunk is what was read for each partition.
 type chunk struct {
 	runs    map[*track]*run
 	records int // read, wanted or not
 }
 
-// run is consecutive postings of a lane.
+// run is consecutive postings of a partition.
 type run struct {
 	at       journal.Position // of the first
-	postings []Posting
+	postings []record.Posting
 }
 
-// take reads the next postings of the lanes that are wanted.
+// take reads the next postings of the partitions that are wanted.
 func (p *pump) take(r *journal.Reader, want func(*track) bool) (chunk, error) {
 	c := chunk{runs: make(map[*track]*run)}
 	for kept := 0; kept < chunkSize && c.records < 8*chunkSize && r.Next(); c.records++ {
 		if r == p.main {
 			p.noteBeginning(r.At().Segment)
 		}
-		if !posts(r.Kind()) {
+		if !record.Posts(r.Kind()) {
 			continue
 		}
-		posting, _, err := readPosting(r.Payload())
+		posting, _, err := record.ReadPosting(r.Payload())
 		if err != nil {
 			return c, fmt.Errorf("journal record at %s: %w", r.At(), err)
 		}
@@ -290,13 +293,13 @@ func (p *pump) take(r *journal.Reader, want func(*track) bool) (chunk, error) {
 			continue
 		}
 		if journal.IsEstate(r.Writer()) {
-			if posting.Holder, err = readHolder(r.Payload()); err != nil {
+			if posting.Holder, err = record.ReadHolder(r.Payload()); err != nil {
 				return c, fmt.Errorf("journal record at %s: %w", r.At(), err)
 			}
 		}
-		t := p.track(lane{r.Writer(), posting.Root}, posting.Seq)
+		t := p.track(record.Partition{Writer: r.Writer(), Root: posting.Root}, posting.Seq)
 		if r == p.main {
-			p.heads[t.lane] = max(p.heads[t.lane], posting.Seq)
+			p.heads[t.Partition] = max(p.heads[t.Partition], posting.Seq)
 		}
 		if t.stopped != nil || !want(t) {
 			continue
@@ -310,20 +313,20 @@ func (p *pump) take(r *journal.Reader, want func(*track) bool) (chunk, error) {
 	return c, r.Err()
 }
 
-// track returns the lane's track, and makes it when this is its first posting.
-func (p *pump) track(l lane, seq uint64) *track {
+// track returns the partition's track, and makes it when this is its first posting.
+func (p *pump) track(l record.Partition, seq uint64) *track {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.lanes[l]
 	if t == nil {
-		t = &track{lane: l, placed: true, exact: true}
+		t = &track{Partition: l, placed: true, exact: true}
 		p.lanes[l] = t
 	}
 	t.head = max(t.head, seq)
 	return t
 }
 
-// post posts the lanes of a chunk. Those that fail lag from there on; when all
+// post posts the partitions of a chunk. Those that fail lag from there on; when all
 // fail, so does post.
 func (p *pump) post(ctx context.Context, c chunk) error {
 	if len(c.runs) == 0 {
@@ -341,9 +344,9 @@ func (p *pump) post(ctx context.Context, c chunk) error {
 	return nil
 }
 
-// apply posts a lane's postings in batches until the ledger has them. An error
+// apply posts a partition's postings in batches until the ledger has them. An error
 // means that the outcome is unknown and that the same should be tried again.
-func (p *pump) apply(ctx context.Context, t *track, postings []Posting) error {
+func (p *pump) apply(ctx context.Context, t *track, postings []record.Posting) error {
 	for {
 		for len(postings) > 0 && postings[0].Seq <= t.applied {
 			postings, t.exact = postings[1:], true
@@ -363,11 +366,11 @@ func (p *pump) apply(ctx context.Context, t *track, postings []Posting) error {
 		case applied < t.applied:
 			p.regress(t, applied)
 			return nil
-		case applied > max(t.head, b.To) && t.writer == p.writer:
+		case applied > max(t.head, b.To) && t.Writer == p.writer:
 			p.halt(t, errForeign)
 			return nil
 		case applied == t.applied:
-			return fmt.Errorf("ledger took nothing of numbers %d to %d of %s", b.From, b.To, t.root)
+			return fmt.Errorf("ledger took nothing of numbers %d to %d of %s", b.From, b.To, t.Root)
 		}
 		p.advance(t, applied)
 	}
@@ -375,8 +378,8 @@ func (p *pump) apply(ctx context.Context, t *track, postings []Posting) error {
 
 // nextBatch is the numbers behind the watermark, with those that are missing in
 // the journal filled up.
-func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
-	b := &Batch{Writer: t.writer, Epoch: p.epochOf(t.writer), Root: t.root, From: t.applied + 1}
+func (p *pump) nextBatch(t *track, postings []record.Posting) *ledger.Batch {
+	b := &ledger.Batch{Writer: t.Writer, Epoch: p.epochOf(t.Writer), Root: t.Root, From: t.applied + 1}
 	next := b.From
 	for i := 0; i < len(postings) && len(b.Postings) < batchSize; next++ {
 		if postings[i].Seq < next { // a copy
@@ -385,7 +388,7 @@ func (p *pump) nextBatch(t *track, postings []Posting) *Batch {
 			continue
 		}
 		if postings[i].Seq > next {
-			b.Postings = append(b.Postings, lost(t.root, next, postings[i].Row.Hour))
+			b.Postings = append(b.Postings, record.Lost(t.Root, next, postings[i].Row.Hour))
 			continue
 		}
 		b.Postings = append(b.Postings, postings[i])
@@ -401,7 +404,7 @@ func (p *pump) epochOf(writer string) uint64 {
 	return max(p.epochs[writer], p.log.Identity().Epoch)
 }
 
-func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
+func (p *pump) send(ctx context.Context, b *ledger.Batch) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
 	p.opts.Crash.At(ApplySent)
@@ -417,10 +420,10 @@ func (p *pump) send(ctx context.Context, b *Batch) (uint64, error) {
 // help.
 func (p *pump) refused(t *track, err error) error {
 	switch {
-	case errors.Is(err, ErrFenced) && t.writer == p.writer:
+	case errors.Is(err, ledger.ErrFenced) && t.Writer == p.writer:
 		p.fence(t)
 		return nil
-	case errors.Is(err, ErrFenced), errors.Is(err, ErrBadBatch):
+	case errors.Is(err, ledger.ErrFenced), errors.Is(err, ledger.ErrBadBatch):
 		p.halt(t, err)
 		return nil
 	}
@@ -434,9 +437,10 @@ func (p *pump) advance(t *track, applied uint64) {
 	p.progressed = p.opts.Now()
 }
 
-// halt stops a lane. Its records stay in the journal.
+// halt stops a partition. Its records stay in the journal.
 func (p *pump) halt(t *track, why error) {
-	p.opts.Log.Error("records are no longer posted", "root", t.root, "writer", t.writer, "applied", t.applied, "error", why)
+	p.opts.Log.Error("records are no longer posted",
+		"root", t.Root, "writer", t.Writer, "applied", t.applied, "error", why)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.stopped = why
@@ -453,8 +457,9 @@ func (p *pump) fence(t *track) {
 	if !first {
 		return
 	}
-	p.opts.Log.Error("fenced: another process posts as this writer; records stay in the journal", "writer", t.writer)
-	if _, err := p.log.Append(kindRetire, retireRecord(t.writer, fenced), journal.Reserved); err != nil {
+	p.opts.Log.Error("fenced: another process posts as this writer; records stay in the journal", "writer", t.Writer)
+	end := record.AppendRetire(nil, t.Writer, record.Fenced)
+	if _, err := p.log.Append(record.KindRetire, end, journal.Reserved); err != nil {
 		p.opts.Log.Error("fencing cannot be journalled", "error", err)
 	}
 }
@@ -469,32 +474,4 @@ func (p *pump) noteLedger(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ledgerErr = err
-}
-
-// status fills in what the pump knows. heads are the numbers given out so far.
-func (p *pump) status(writer string, heads map[string]uint64) Status {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := Status{LedgerErr: p.ledgerErr, Fenced: p.fenced, Regressions: p.regressions, Stopped: map[string]error{}}
-	for l, t := range p.lanes {
-		if t.stopped != nil && (l.writer == writer || t.head > t.applied) {
-			s.Stopped[l.root] = t.stopped
-		}
-		head := t.head
-		if l.writer == writer {
-			head = max(head, heads[l.root])
-		}
-		if head > t.applied && p.retired[l.writer] != fenced {
-			s.Backlog += head - t.applied
-		}
-	}
-	for root, head := range heads {
-		if p.lanes[lane{writer, root}] == nil {
-			s.Backlog += head
-		}
-	}
-	if s.Backlog > 0 {
-		s.Since = p.opts.Now().Sub(p.progressed)
-	}
-	return s
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -20,7 +20,7 @@ import (
 type Source interface {
 	// Rows yields every row of an hour at or after from and before to,
 	// in any order, and stops at the first error of yield.
-	Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error
+	Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error
 }
 
 // Query says what to report.
@@ -50,22 +50,22 @@ type Warning string
 // column is one thing to group by.
 type column struct {
 	name  string
-	value func(meter.RowKey) string
+	value func(record.RowKey) string
 }
 
 var columns = []column{
-	{"tenant", func(k meter.RowKey) string { return k.Tenant }},
-	{"root", func(k meter.RowKey) string { root, _, _ := strings.Cut(k.Tenant, "/"); return root }},
-	{"key", func(k meter.RowKey) string { return k.Key }},
-	{"model", func(k meter.RowKey) string { return k.Model }},
-	{"cascade", func(k meter.RowKey) string { return k.Cascade }},
-	{"path", func(k meter.RowKey) string { return k.Path }},
-	{"scope", func(k meter.RowKey) string { return k.Scope }},
-	{"tier", func(k meter.RowKey) string { return k.Tier }},
-	{"price_version", func(k meter.RowKey) string { return k.PriceVersion }},
-	{"day", func(k meter.RowKey) string { return k.Hour.UTC().Format(time.DateOnly) }},
-	{"hour", func(k meter.RowKey) string { return k.Hour.UTC().Format("2006-01-02T15:00:00Z") }},
-	{"month", func(k meter.RowKey) string { return k.Hour.UTC().Format("2006-01") }},
+	{"tenant", func(k record.RowKey) string { return k.Tenant }},
+	{"root", func(k record.RowKey) string { root, _, _ := strings.Cut(k.Tenant, "/"); return root }},
+	{"key", func(k record.RowKey) string { return k.Key }},
+	{"model", func(k record.RowKey) string { return k.Model }},
+	{"cascade", func(k record.RowKey) string { return k.Cascade }},
+	{"path", func(k record.RowKey) string { return k.Path }},
+	{"scope", func(k record.RowKey) string { return k.Scope }},
+	{"tier", func(k record.RowKey) string { return k.Tier }},
+	{"price_version", func(k record.RowKey) string { return k.PriceVersion }},
+	{"day", func(k record.RowKey) string { return k.Hour.UTC().Format(time.DateOnly) }},
+	{"hour", func(k record.RowKey) string { return k.Hour.UTC().Format("2006-01-02T15:00:00Z") }},
+	{"month", func(k record.RowKey) string { return k.Hour.UTC().Format("2006-01") }},
 }
 
 // Columns are the names that Query.By takes.
@@ -164,7 +164,7 @@ type totals struct {
 	suspenseTokens int64
 }
 
-func (t *totals) add(k meter.RowKey, c meter.Counters) error {
+func (t *totals) add(k record.RowKey, c record.Counters) error {
 	values := make([]string, len(t.by))
 	for i, col := range t.by {
 		values[i] = col.value(k)

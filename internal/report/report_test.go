@@ -16,21 +16,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 type row struct {
-	key meter.RowKey
-	add meter.Counters
+	key record.RowKey
+	add record.Counters
 }
 
 // rows is a source that ignores nothing: it yields what is in the range.
 type rows []row
 
-func (s rows) Rows(_ context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
+func (s rows) Rows(_ context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
 	for _, r := range s {
 		if r.key.Hour.Before(from) || !r.key.Hour.Before(to) {
 			continue
@@ -46,24 +46,24 @@ func at(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0
 
 var books = rows{
 	{
-		meter.RowKey{Hour: at(1, 0), Tenant: "acme/support", Key: "K1", Model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Scope: "geo", Cascade: "support", Path: "escalated", PriceVersion: "2026-10-01"},
-		meter.Counters{Requests: 2, Legs: 2, Escalated: 2, Input: 1000, Output: 200, CacheRead: 50, CacheWrite5m: 7, CacheWrite1h: 5, CostInput: 3_000_000_000, CostOutput: 3_000_000_000, CostCacheRead: 15_000_000, CostCacheWrite: 26_250_000},
+		record.RowKey{Hour: at(1, 0), Tenant: "acme/support", Key: "K1", Model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Scope: "geo", Cascade: "support", Path: "escalated", PriceVersion: "2026-10-01"},
+		record.Counters{Requests: 2, Legs: 2, Escalated: 2, Input: 1000, Output: 200, CacheRead: 50, CacheWrite5m: 7, CacheWrite1h: 5, CostInput: 3_000_000_000, CostOutput: 3_000_000_000, CostCacheRead: 15_000_000, CostCacheWrite: 26_250_000},
 	},
 	{
-		meter.RowKey{Hour: at(1, 5), Tenant: "acme/support", Key: "K1", Model: "amazon.nova-lite-v1:0", Cascade: "support", Path: "light", PriceVersion: "2026-10-01"},
-		meter.Counters{Requests: 8, Legs: 10, Input: 5000, Output: 900, CostInput: 300_000_000, CostOutput: 216_000_000, CostWasted: 51_600_000},
+		record.RowKey{Hour: at(1, 5), Tenant: "acme/support", Key: "K1", Model: "amazon.nova-lite-v1:0", Cascade: "support", Path: "light", PriceVersion: "2026-10-01"},
+		record.Counters{Requests: 8, Legs: 10, Input: 5000, Output: 900, CostInput: 300_000_000, CostOutput: 216_000_000, CostWasted: 51_600_000},
 	},
 	{
-		meter.RowKey{Hour: at(2, 5), Tenant: "acme/support", Key: "K2", Model: "amazon.nova-lite-v1:0", Path: "direct", PriceVersion: "2026-11-02"},
-		meter.Counters{Requests: 1, Legs: 1, Input: 1, Output: 1, CostInput: 60_000, CostOutput: 240_000, CostGuardrail: 1},
+		record.RowKey{Hour: at(2, 5), Tenant: "acme/support", Key: "K2", Model: "amazon.nova-lite-v1:0", Path: "direct", PriceVersion: "2026-11-02"},
+		record.Counters{Requests: 1, Legs: 1, Input: 1, Output: 1, CostInput: 60_000, CostOutput: 240_000, CostGuardrail: 1},
 	},
 	{
-		meter.RowKey{Hour: at(30, 23), Tenant: "other", Key: "K3", Model: "strange, \"model\"\x1b[2J", Path: "passthrough"},
-		meter.Counters{Requests: 1, Legs: 2, Input: 10, Output: 20, Unpriced: 2, Unknown: 1, SuspenseTokens: 4096, Suspense: 61_440_000_000},
+		record.RowKey{Hour: at(30, 23), Tenant: "other", Key: "K3", Model: "strange, \"model\"\x1b[2J", Path: "passthrough"},
+		record.Counters{Requests: 1, Legs: 2, Input: 10, Output: 20, Unpriced: 2, Unknown: 1, SuspenseTokens: 4096, Suspense: 61_440_000_000},
 	},
 	{
-		meter.RowKey{Hour: at(30, 24), Tenant: "other", Key: "K3", Model: "next month"},
-		meter.Counters{Requests: 1000},
+		record.RowKey{Hour: at(30, 24), Tenant: "other", Key: "K3", Model: "next month"},
+		record.Counters{Requests: 1000},
 	},
 }
 
@@ -227,11 +227,11 @@ func TestBadQueries(t *testing.T) {
 	bad("tenant", "tenant")
 	bad("")
 
-	huge := rows{{meter.RowKey{Hour: at(1, 0)}, meter.Counters{Input: 1 << 62}}, {meter.RowKey{Hour: at(1, 1)}, meter.Counters{Input: 1 << 62}}}
+	huge := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{Input: 1 << 62}}, {record.RowKey{Hour: at(1, 1)}, record.Counters{Input: 1 << 62}}}
 	if _, _, err := Build(t.Context(), huge, november()); err == nil {
 		t.Error("a sum that overflows is no error")
 	}
-	rich := rows{{meter.RowKey{Hour: at(1, 0)}, meter.Counters{CostInput: 9_000_000 * money.Dollar, CostOutput: 9_000_000 * money.Dollar}}}
+	rich := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{CostInput: 9_000_000 * money.Dollar, CostOutput: 9_000_000 * money.Dollar}}}
 	got, _, err := Build(t.Context(), rich, november())
 	if err != nil || got[0].Cost.String() != "18000000.00" {
 		t.Errorf("18 million dollars: %v, %v", got, err)
@@ -268,12 +268,12 @@ func TestRange(t *testing.T) {
 
 // TestEveryFigureIsSummed fails when a counter that a row shows is not added.
 func TestEveryFigureIsSummed(t *testing.T) {
-	var c meter.Counters
+	var c record.Counters
 	v := reflect.ValueOf(&c).Elem()
 	for i := range v.NumField() {
 		v.Field(i).SetInt(1)
 	}
-	got, warnings, err := Build(t.Context(), rows{{meter.RowKey{Hour: at(1, 0)}, c}}, november())
+	got, warnings, err := Build(t.Context(), rows{{record.RowKey{Hour: at(1, 0)}, c}}, november())
 	if err != nil || len(got) != 1 || len(warnings) != 2 {
 		t.Fatal(got, warnings, err)
 	}

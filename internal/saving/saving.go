@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -28,15 +28,15 @@ const BasisShadow = "shadow"
 type Source interface {
 	// Rows yields every row of an hour at or after from and before to,
 	// in any order, and stops at the first error of yield.
-	Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error
+	Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error
 }
 
 // Baseline is what a cascade's spend is compared with: its escalation model
 // answering every request.
 type Baseline struct {
 	Cascade string
-	Model   string    // escalation model, as it is sent
-	SKU     meter.SKU // what it is priced as; the tier is that of the light legs
+	Model   string     // escalation model, as it is sent
+	SKU     record.SKU // what it is priced as; the tier is that of the light legs
 	Quality Quality
 	// Judges is whether the escalation model judges samples as well. Its verdicts
 	// are a word long and stand in the rows of its shadows, so that those tell
@@ -72,7 +72,7 @@ func (q Quality) String() string {
 type Query struct {
 	From, To  time.Time // UTC; To is exclusive
 	Baselines []Baseline
-	Prices    *meter.PriceTable
+	Prices    *record.PriceBook
 }
 
 // Saving is what one cascade saved, or lost.
@@ -122,7 +122,7 @@ type Saving struct {
 // It fails with what the source fails with.
 func Of(ctx context.Context, source Source, q Query) ([]Saving, error) {
 	all := newBooks(&q)
-	err := source.Rows(ctx, q.From, q.To, func(k meter.RowKey, c meter.Counters) error {
+	err := source.Rows(ctx, q.From, q.To, func(k record.RowKey, c record.Counters) error {
 		all.add(&k, &c)
 		return nil
 	})
@@ -146,7 +146,7 @@ func newBooks(q *Query) *books {
 	return all
 }
 
-func (all *books) add(k *meter.RowKey, c *meter.Counters) {
+func (all *books) add(k *record.RowKey, c *record.Counters) {
 	if k.Cascade == "" {
 		return
 	}
@@ -175,7 +175,7 @@ func (all *books) settle() []Saving {
 type book struct {
 	Saving
 	base   Baseline
-	prices *meter.PriceTable
+	prices *record.PriceBook
 	// known is the part of the counterfactual that needs no estimate; perToken is
 	// what one output token more in the mean would cost over all light requests.
 	known, perToken *big.Rat
@@ -200,7 +200,7 @@ const (
 
 // charge counts what was spent, and what the escalation model would have cost
 // without the output that is estimated.
-func (b *book) charge(k *meter.RowKey, c *meter.Counters) {
+func (b *book) charge(k *record.RowKey, c *record.Counters) {
 	var cost money.Total
 	for _, class := range []money.Pico{c.CostInput, c.CostOutput, c.CostCacheRead, c.CostCacheWrite, c.CostGuardrail} {
 		cost.Add(class)
@@ -224,7 +224,7 @@ func (b *book) charge(k *meter.RowKey, c *meter.Counters) {
 }
 
 // measure counts how much the escalation model wrote.
-func (b *book) measure(k *meter.RowKey, c *meter.Counters) {
+func (b *book) measure(k *record.RowKey, c *record.Counters) {
 	if k.Model != b.base.Model {
 		return
 	}
@@ -241,7 +241,7 @@ func (b *book) measure(k *meter.RowKey, c *meter.Counters) {
 
 // chargeLight adds what the requests that light answered would have cost on the
 // escalation model, without their output.
-func (b *book) chargeLight(k *meter.RowKey, c *meter.Counters) {
+func (b *book) chargeLight(k *record.RowKey, c *record.Counters) {
 	answered := max(c.Legs-c.Unknown, c.Requests)
 	if c.Requests == 0 {
 		return

@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -26,10 +26,10 @@ const (
 
 // strongPrices has the escalation model at 3 and 15 dollars per million tokens,
 // cached reads at 0.75.
-func strongPrices(t testing.TB) *meter.PriceTable {
+func strongPrices(t testing.TB) *record.PriceBook {
 	t.Helper()
 	perMillion := func(cents int64) money.Price { return money.Price(cents) * money.Price(money.Dollar) / 100 }
-	table, problems := meter.CompilePrices([]config.PriceBook{{Prices: []config.Price{{
+	table, problems := record.CompilePrices([]config.PriceBook{{Prices: []config.Price{{
 		Models: []string{strong}, Input: perMillion(300), Output: perMillion(1500), HasOutput: true,
 		CacheRead: perMillion(75), HasCacheRead: true,
 	}}}})
@@ -60,7 +60,7 @@ func at(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0
 // rows is a ledger.
 type rows []Row
 
-func (s rows) Rows(_ context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
+func (s rows) Rows(_ context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
 	for _, r := range s {
 		if r.Key.Hour.Before(from) || !r.Key.Hour.Before(to) {
 			continue
@@ -81,22 +81,22 @@ func share(s *Saving) string {
 	return of.FloatString(4)
 }
 
-func counted(cascade, path, model string, hour int, c meter.Counters) Row {
-	return Row{meter.RowKey{Hour: at(1, hour), Tenant: "acme", Cascade: cascade, Path: path, Model: model}, c}
+func counted(cascade, path, model string, hour int, c record.Counters) Row {
+	return Row{record.RowKey{Hour: at(1, hour), Tenant: "acme", Cascade: cascade, Path: path, Model: model}, c}
 }
 
 const cent = money.Dollar / 100
 
 // lightHour is 80 requests answered by 100 light legs, for 3.84 cents.
 func lightHour(cascade string, hour int) Row {
-	return counted(cascade, "light", weak, hour, meter.Counters{
+	return counted(cascade, "light", weak, hour, record.Counters{
 		Requests: 80, Legs: 100, Input: 400_000, Output: 60_000, CostInput: 24 * cent / 10, CostOutput: 144 * cent / 100, CostWasted: cent,
 	})
 }
 
 // strongHour is 20 escalated requests with so many output tokens.
 func strongHour(cascade string, hour int, output int64) Row {
-	return counted(cascade, "escalated", strong, hour, meter.Counters{
+	return counted(cascade, "escalated", strong, hour, record.Counters{
 		Requests: 20, Legs: 20, Escalated: 20, Input: 100_000, Output: output,
 		CostInput: 30 * cent, CostOutput: money.Pico(output) * 15 * cent / 10_000,
 	})
@@ -107,7 +107,7 @@ func TestSavings(t *testing.T) {
 	got := savingsOf(t, rows{
 		lightHour("support", 0), strongHour("support", 0, 8_000),
 		lightHour("support", 1), strongHour("support", 1, 12_000),
-		counted("", "passthrough", strong, 0, meter.Counters{Requests: 1000, Legs: 1000, Output: 1, CostOutput: 1}),
+		counted("", "passthrough", strong, 0, record.Counters{Requests: 1000, Legs: 1000, Output: 1, CostOutput: 1}),
 	}, "support")
 	if len(got) != 1 {
 		t.Fatalf("%d rows", len(got))
@@ -141,8 +141,8 @@ func TestShadowsFirst(t *testing.T) {
 	sample := func(answers, output int64) rows {
 		return rows{
 			lightHour("c", 0), strongHour("c", 0, 10_000), strongHour("c", 1, 10_000),
-			counted("c", "shadow", strong, 0, meter.Counters{Legs: answers + 1, Unknown: 1, Output: output, CostOutput: cent}),
-			counted("c", "shadow", weak, 0, meter.Counters{Legs: 1000, Output: 9}),
+			counted("c", "shadow", strong, 0, record.Counters{Legs: answers + 1, Unknown: 1, Output: output, CostOutput: cent}),
+			counted("c", "shadow", weak, 0, record.Counters{Legs: 1000, Output: 9}),
 		}
 	}
 	f := func(source rows, basis string, answers int64, counterfactual string) {
@@ -161,7 +161,7 @@ func TestShadowsFirst(t *testing.T) {
 func TestJudgeIsNoShadow(t *testing.T) {
 	source := rows{
 		lightHour("c", 0), strongHour("c", 0, 10_000), strongHour("c", 1, 10_000),
-		counted("c", "shadow", strong, 0, meter.Counters{Legs: 100, Output: 100, CostOutput: cent}),
+		counted("c", "shadow", strong, 0, record.Counters{Legs: 100, Output: 100, CostOutput: cent}),
 	}
 	judge := baseline("c")
 	judge.Judges = true
@@ -198,7 +198,7 @@ func TestNotMeasured(t *testing.T) {
 // TestSpentHoldsAllLegs charges the cascade for everything done in its name.
 func TestSpentHoldsAllLegs(t *testing.T) {
 	for _, path := range []string{"light", "partner", "shadow", "judge", "direct", "escalated", "of tomorrow"} {
-		got := savingsOf(t, rows{counted("c", path, weak, 0, meter.Counters{
+		got := savingsOf(t, rows{counted("c", path, weak, 0, record.Counters{
 			Legs: 1, CostInput: 1, CostOutput: 2, CostCacheRead: 4, CostCacheWrite: 8, CostGuardrail: 16,
 		})}, "c")
 		if want := money.Pico(31).String(); got[0].Spent.String() != want {
@@ -216,7 +216,7 @@ func TestSavingsAddUp(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(rt, "rows") {
 			n := func(name string, most int64) int64 { return rapid.Int64Range(0, most).Draw(rt, name) }
 			legs := 1 + n("legs", 100)
-			c := meter.Counters{
+			c := record.Counters{
 				Legs: legs, Requests: n("requests", legs), Input: n("input", 1e6), Output: n("output", 1e6), CacheRead: n("cached", 1e6),
 				CostInput: money.Pico(n("cost", 1e13)), CostGuardrail: money.Pico(n("guardrail", 1e12)),
 			}
@@ -248,7 +248,7 @@ func TestSavingsAddUp(t *testing.T) {
 // away is a ledger that cannot be read.
 type away struct{}
 
-func (away) Rows(ctx context.Context, _, _ time.Time, _ func(meter.RowKey, meter.Counters) error) error {
+func (away) Rows(ctx context.Context, _, _ time.Time, _ func(record.RowKey, record.Counters) error) error {
 	return ctx.Err()
 }
 
@@ -305,7 +305,7 @@ func TestIntervalCovers(t *testing.T) {
 func TestEarlyLegs(t *testing.T) {
 	source := rows{lightHour("c", 0), strongHour("c", 0, 10_000), strongHour("c", 1, 10_000)}
 	before := savingsOf(t, source, "c")[0]
-	early := counted("c", "escalated", strong, 1, meter.Counters{Legs: 1, CostInput: cent, CostWasted: cent})
+	early := counted("c", "escalated", strong, 1, record.Counters{Legs: 1, CostInput: cent, CostWasted: cent})
 	after := savingsOf(t, append(source, early), "c")[0]
 	if got, want := after.Counterfactual.String(), before.Counterfactual.String(); got != want {
 		t.Errorf("the counterfactual rose from %s to %s", want, got)

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Window is how long a Tally remembers.
@@ -15,9 +15,9 @@ const Window = 7 * 24 * time.Hour
 // keys are one row, so it has a few per cascade and hour. The zero value is
 // ready; its methods may be called concurrently.
 type Tally struct {
-	mu     sync.Mutex                              // guards the following
-	rows   map[string]map[tallyKey]*meter.Counters // by cascade
-	oldest int64                                   // hours up to it are forgotten
+	mu     sync.Mutex                               // guards the following
+	rows   map[string]map[tallyKey]*record.Counters // by cascade
+	oldest int64                                    // hours up to it are forgotten
 }
 
 // tallyKey is what a row is told by within a cascade.
@@ -26,13 +26,13 @@ type tallyKey struct {
 	path, model, tier string
 }
 
-func (k *tallyKey) row(cascade string) meter.RowKey {
-	return meter.RowKey{Hour: time.Unix(k.hour, 0).UTC(), Cascade: cascade, Path: k.path, Model: k.model, Tier: k.tier}
+func (k *tallyKey) row(cascade string) record.RowKey {
+	return record.RowKey{Hour: time.Unix(k.hour, 0).UTC(), Cascade: cascade, Path: k.path, Model: k.model, Tier: k.tier}
 }
 
 // Add counts what one finished attempt added to a ledger. What belongs to no
 // cascade is left out.
-func (t *Tally) Add(k meter.RowKey, c meter.Counters) {
+func (t *Tally) Add(k record.RowKey, c record.Counters) {
 	if k.Cascade == "" {
 		return
 	}
@@ -41,16 +41,16 @@ func (t *Tally) Add(k meter.RowKey, c meter.Counters) {
 	defer t.mu.Unlock()
 	t.forget(k.Hour.Add(-Window).Unix())
 	if t.rows == nil {
-		t.rows = map[string]map[tallyKey]*meter.Counters{}
+		t.rows = map[string]map[tallyKey]*record.Counters{}
 	}
 	rows := t.rows[k.Cascade]
 	if rows == nil {
-		rows = map[tallyKey]*meter.Counters{}
+		rows = map[tallyKey]*record.Counters{}
 		t.rows[k.Cascade] = rows
 	}
 	row := rows[key]
 	if row == nil {
-		row = &meter.Counters{}
+		row = &record.Counters{}
 		rows[key] = row
 	}
 	if sum, fits := row.Plus(c); fits {
@@ -77,7 +77,7 @@ func (t *Tally) forget(upTo int64) {
 }
 
 // Savings works out the saving of each cascade over the rows that are left.
-func (t *Tally) Savings(baselines []Baseline, prices *meter.PriceTable, now time.Time) []Saving {
+func (t *Tally) Savings(baselines []Baseline, prices *record.PriceBook, now time.Time) []Saving {
 	all := newBooks(&Query{From: now.Add(-Window), To: now, Baselines: baselines, Prices: prices})
 	for _, r := range t.copied() {
 		all.add(&r.Key, &r.Add)
@@ -100,13 +100,13 @@ func (t *Tally) copied() []Row {
 
 // Row is what one attempt added to the counters.
 type Row struct {
-	Key meter.RowKey
-	Add meter.Counters
+	Key record.RowKey
+	Add record.Counters
 }
 
 // Request works out what one request saved: attempts are its rows, the
 // escalation model's length is that of the tally.
-func (t *Tally) Request(base Baseline, prices *meter.PriceTable, attempts []Row) *Saving {
+func (t *Tally) Request(base Baseline, prices *record.PriceBook, attempts []Row) *Saving {
 	b := newBook(base, &Query{Prices: prices})
 	for i := range attempts {
 		b.charge(&attempts[i].Key, &attempts[i].Add)

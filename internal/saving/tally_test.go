@@ -8,12 +8,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 func baseline(cascade string) Baseline {
-	return Baseline{Cascade: cascade, Model: strong, SKU: meter.SKU{Model: strong}, Quality: bound}
+	return Baseline{Cascade: cascade, Model: strong, SKU: record.SKU{Model: strong}, Quality: bound}
 }
 
 // TestTallyAgreesWithTheLedger gives a tally, attempt by attempt, what a ledger
@@ -28,7 +28,7 @@ func TestTallyAgreesWithTheLedger(t *testing.T) {
 				rapid.SampledFrom([]string{"light", "partner", "shadow", "direct", "escalated"}).Draw(rt, "path"),
 				rapid.SampledFrom([]string{strong, weak}).Draw(rt, "model"),
 				rapid.IntRange(0, 23).Draw(rt, "hour"),
-				meter.Counters{
+				record.Counters{
 					Requests: 1, Legs: 1, Input: rapid.Int64Range(0, 1e6).Draw(rt, "input"),
 					Output: rapid.Int64Range(0, 1e6).Draw(rt, "output"), CostInput: money.Pico(rapid.Int64Range(0, 1e13).Draw(rt, "cost")),
 				})
@@ -52,15 +52,15 @@ func TestTallyAgreesWithTheLedger(t *testing.T) {
 // TestTallyForgets keeps as many hours as Window has, whatever comes when.
 func TestTallyForgets(t *testing.T) {
 	var tally Tally
-	tally.Add(meter.RowKey{Hour: at(1, 0)}, meter.Counters{Legs: 1})
+	tally.Add(record.RowKey{Hour: at(1, 0)}, record.Counters{Legs: 1})
 	for hour := range 400 {
-		tally.Add(meter.RowKey{Hour: at(1, hour), Cascade: "c", Path: "light"}, meter.Counters{Legs: 1})
+		tally.Add(record.RowKey{Hour: at(1, hour), Cascade: "c", Path: "light"}, record.Counters{Legs: 1})
 	}
-	tally.Add(meter.RowKey{Hour: at(1, 399), Cascade: "other"}, meter.Counters{Legs: 1})
+	tally.Add(record.RowKey{Hour: at(1, 399), Cascade: "other"}, record.Counters{Legs: 1})
 	if n := len(tally.copied()); n != int(Window/time.Hour)+1 {
 		t.Errorf("%d rows", n)
 	}
-	tally.Add(meter.RowKey{Hour: at(200, 0), Cascade: "other"}, meter.Counters{Legs: 1})
+	tally.Add(record.RowKey{Hour: at(200, 0), Cascade: "other"}, record.Counters{Legs: 1})
 	if n := len(tally.copied()); n != 1 {
 		t.Errorf("%d rows after a pause", n)
 	}
@@ -71,7 +71,7 @@ func TestTallyForgets(t *testing.T) {
 func TestRequest(t *testing.T) {
 	prices := strongPrices(t)
 	var tally Tally
-	light := counted("c", "light", weak, 1, meter.Counters{Requests: 1, Legs: 1, Input: 1000, Output: 9000, CostInput: cent / 100})
+	light := counted("c", "light", weak, 1, record.Counters{Requests: 1, Legs: 1, Input: 1000, Output: 9000, CostInput: cent / 100})
 	f := func(what, saved, spent string, attempts ...Row) {
 		t.Helper()
 		s := tally.Request(baseline("c"), prices, attempts)
@@ -87,7 +87,7 @@ func TestRequest(t *testing.T) {
 		tally.Add(r.Key, r.Add)
 	}
 	f("light", "0.0104", "0.0001", light) // 0.003 + 0.0075 - 0.0001
-	wasted := counted("c", "light", weak, 1, meter.Counters{Legs: 1, Input: 1000, CostInput: cent, CostWasted: cent})
-	escalated := counted("c", "escalated", strong, 1, meter.Counters{Requests: 1, Legs: 1, Escalated: 1, Output: 500, CostOutput: 2 * cent})
+	wasted := counted("c", "light", weak, 1, record.Counters{Legs: 1, Input: 1000, CostInput: cent, CostWasted: cent})
+	escalated := counted("c", "escalated", strong, 1, record.Counters{Requests: 1, Legs: 1, Escalated: 1, Output: 500, CostOutput: 2 * cent})
 	f("escalated", "-0.01", "0.03", wasted, escalated)
 }

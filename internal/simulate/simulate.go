@@ -10,7 +10,7 @@ import (
 	"errors"
 	"math/big"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -20,7 +20,7 @@ type Workload struct{ Requests, Input, Output int64 }
 // Model is a model with its list prices.
 type Model struct {
 	ID    string
-	Rates meter.TokenRates
+	Rates record.TokenRates
 }
 
 // Setup is the cascade and the deal to simulate. Its shares lie in 0 to 1 and a

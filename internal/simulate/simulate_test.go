@@ -13,14 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 // rates are dollars per million tokens.
-func rates(input, output string) meter.TokenRates {
+func rates(input, output string) record.TokenRates {
 	price := func(s string) money.Price {
 		p, err := money.ParseDollars(s)
 		if err != nil {
@@ -28,7 +28,7 @@ func rates(input, output string) meter.TokenRates {
 		}
 		return money.Price(p)
 	}
-	return meter.TokenRates{Input: price(input), Output: price(output)}
+	return record.TokenRates{Input: price(input), Output: price(output)}
 }
 
 var (

@@ -2,15 +2,15 @@ package snapshot
 
 import (
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
 // SKU is what a model of the configuration is priced as, in a service tier. "" is
 // the default one.
-func (s *Snapshot) SKU(model, tier string) meter.SKU {
+func (s *Snapshot) SKU(model, tier string) record.SKU {
 	id := s.Router.Priced(model)
-	return meter.SKUOf(id.Foundation, id.Scope, tier)
+	return record.SKUOf(id.Foundation, id.Scope, tier)
 }
 
 // Baselines are what the spend of each cascade is compared with. Their bounds on

@@ -15,8 +15,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -34,7 +34,7 @@ type Snapshot struct {
 	Config  *config.Config
 	Tenants *tenant.Directory
 	Router  *router.Router
-	Prices  *meter.PriceTable
+	Prices  *record.PriceBook
 	Budgets *budget.Policies // nil: nobody is limited
 	// Artifacts are what the files of each cascade contain, by its name.
 	Artifacts map[string]*Artifacts
@@ -56,7 +56,7 @@ func Compile(cfg *config.Config, secrets *tenant.Secrets, now time.Time) (*Snaps
 	all = append(all, problems...)
 	s.Router, problems = router.Compile(cfg)
 	all = append(all, problems...)
-	s.Prices, problems = meter.CompilePrices(cfg.Prices)
+	s.Prices, problems = record.CompilePrices(cfg.Prices)
 	all = append(all, problems...)
 	var err error
 	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/test/harness"
@@ -79,7 +80,7 @@ func (a account) total() tokens {
 	return sum
 }
 
-func lineOf(c *meter.Counters) line {
+func lineOf(c *record.Counters) line {
 	cost := c.CostInput + c.CostOutput + c.CostCacheRead + c.CostCacheWrite + c.CostGuardrail
 	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.GuardrailUnits}, c.Requests, c.Legs, c.Unknown, big.NewInt(int64(cost))}
 }
@@ -124,7 +125,7 @@ func (g *gate) disks() []audit.Source {
 // copies of a directory share counts once: a lane as the journal says it that
 // has most of it.
 func (w *world) journals(v *view) (account, error) {
-	lanes, heads := map[meter.Lane]account{}, map[meter.Lane]uint64{}
+	lanes, heads := map[record.Partition]account{}, map[record.Partition]uint64{}
 	for _, g := range w.gates {
 		for _, source := range g.disks() {
 			books, err := meter.ReadBooks(source.Disk)
@@ -158,7 +159,7 @@ func (w *world) journals(v *view) (account, error) {
 	return sum, nil
 }
 
-func accountOf(rows map[meter.RowKey]meter.Counters) account {
+func accountOf(rows map[record.RowKey]record.Counters) account {
 	sum := account{}
 	for key, c := range rows {
 		sum.add(key.Tenant+" "+key.Model, lineOf(&c))
@@ -198,7 +199,7 @@ func (v *view) collect(disk journal.Disk) error {
 // rows adds up what the ledger has.
 func (w *world) rows(ctx context.Context) (account, error) {
 	sum := account{}
-	return sum, w.each(ctx, func(key meter.RowKey, c meter.Counters) error {
+	return sum, w.each(ctx, func(key record.RowKey, c record.Counters) error {
 		sum.add(key.Tenant+" "+key.Model, lineOf(&c))
 		return nil
 	})
@@ -206,10 +207,10 @@ func (w *world) rows(ctx context.Context) (account, error) {
 
 // each yields the rows of the case's ledger. The embedded one is what the
 // journals of its only gateway make.
-func (w *world) each(ctx context.Context, yield func(meter.RowKey, meter.Counters) error) error {
+func (w *world) each(ctx context.Context, yield func(record.RowKey, record.Counters) error) error {
 	from, to := w.span()
 	if w.redis == "" {
-		state, err := embedded.Load(func(yield func(meter.Posting) error) error {
+		state, err := embedded.Load(func(yield func(record.Posting) error) error {
 			for _, source := range w.gates[0].disks() {
 				if _, err := meter.Replay(source.Disk, yield); err != nil {
 					return err

@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
@@ -43,20 +44,20 @@ type limit struct {
 }
 
 // windows reads what the ledger has of each money window of acme.
-func (w *world) windows() map[string]meter.WindowBook {
+func (w *world) windows() map[string]ledger.WindowBook {
 	w.t.Helper()
-	ledger, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	store, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer ledger.Close()
-	books, err := ledger.Windows(context.Background(), "acme")
+	defer store.Close()
+	books, err := store.Windows(context.Background(), "acme")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	all := map[string]meter.WindowBook{}
+	all := map[string]ledger.WindowBook{}
 	for _, b := range books {
-		if b.Unit == meter.UnitUSD {
+		if b.Unit == record.UnitUSD {
 			all[b.Tenant+" "+b.Period] = b
 		}
 	}

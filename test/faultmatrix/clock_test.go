@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
@@ -116,15 +116,15 @@ func (w *world) chargedOnce() (n int) {
 	}
 	var spent int64
 	for _, s := range w.standIn.billed(w.t) {
-		if meter.RootOf(tenantOf(s.Model)) == "acme" {
+		if record.RootOf(tenantOf(s.Model)) == "acme" {
 			spent += billedFor(&s).cost().Int64() / 1000
 		}
 	}
 	for _, l := range w.caps {
 		var posted int64
-		var windows []meter.Window
+		var windows []record.Window
 		for _, b := range books {
-			if b.Unit != meter.UnitUSD || b.Tenant+" "+b.Period != l.window {
+			if b.Unit != record.UnitUSD || b.Tenant+" "+b.Period != l.window {
 				continue
 			}
 			posted += b.Posted

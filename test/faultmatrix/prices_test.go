@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -26,7 +26,7 @@ import (
 func (w *world) byVersion() map[string]line {
 	w.t.Helper()
 	sum := account{}
-	err := w.each(context.Background(), func(key meter.RowKey, c meter.Counters) error {
+	err := w.each(context.Background(), func(key record.RowKey, c record.Counters) error {
 		sum.add(key.PriceVersion, lineOf(&c))
 		return nil
 	})
@@ -207,7 +207,7 @@ func TestRow13Guardrail(t *testing.T) {
 		}
 		billed += one.Units
 	}
-	if err := w.each(context.Background(), func(_ meter.RowKey, c meter.Counters) error {
+	if err := w.each(context.Background(), func(_ record.RowKey, c record.Counters) error {
 		counted += c.GuardrailUnits
 		return nil
 	}); err != nil {

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -186,7 +186,7 @@ func (s *standIn) invoked(t testing.TB) string {
 }
 
 // recordOf is the id of the record that a billed call was tagged with.
-func recordOf(s *harness.Served) string { return s.Metadata[meter.TagKey] }
+func recordOf(s *harness.Served) string { return s.Metadata[record.TagKey] }
 
 // billed reads the truth of the current case.
 func (s *standIn) billed(t testing.TB) []harness.Served {

@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 )
 
@@ -23,12 +24,12 @@ func CorrectionsDir(cfg *config.Config) journal.Dir {
 
 // MeterOptions is how a command meters: into the journal and ledger of a
 // configuration, without a log.
-func MeterOptions(cfg *config.Config, ledger meter.Ledger) meter.Options {
+func MeterOptions(cfg *config.Config, store ledger.Ledger) meter.Options {
 	fsync := map[string]journal.Fsync{"always": journal.FsyncAlways, "os": journal.FsyncOS}[cfg.Journal.Fsync]
 	return meter.Options{
 		Disk:    JournalDir(cfg),
 		Journal: journal.Options{Fsync: fsync, Every: cfg.Journal.Every, SegmentBytes: cfg.Journal.SegmentBytes},
-		Keep:    cfg.Journal.Keep, Ledger: ledger, Now: time.Now, Log: quiet(),
+		Keep:    cfg.Journal.Keep, Ledger: store, Now: time.Now, Log: quiet(),
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 )
 
@@ -159,10 +161,10 @@ func journalsIn(dataDir string) ([]audit.Source, error) {
 
 // commandMeter is how a command posts: to the ledger and at the prices that the
 // gateway has.
-func commandMeter(cfg *config.Config, ledger meter.Ledger) (meter.Options, error) {
-	o := command.MeterOptions(cfg, ledger)
+func commandMeter(cfg *config.Config, store ledger.Ledger) (meter.Options, error) {
+	o := command.MeterOptions(cfg, store)
 	var problems []config.Problem
-	o.Prices, problems = meter.CompilePrices(cfg.Prices)
+	o.Prices, problems = record.CompilePrices(cfg.Prices)
 	if err := cfg.Report(problems); err != nil {
 		return o, command.Invalid(err)
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -25,7 +27,7 @@ import (
 // postingLedger is the ledger that corrections go to. The embedded one lives in
 // the gateway's memory: here an empty one stands for it, and what counts is the
 // journal of corrections, which reports read.
-func postingLedger(cfg *config.Config) (ledger meter.Ledger, shut func() error, err error) {
+func postingLedger(cfg *config.Config) (store ledger.Ledger, shut func() error, err error) {
 	if cfg.Ledger.Redis == "" {
 		return &embedded.State{}, func() error { return nil }, nil
 	}
@@ -88,7 +90,7 @@ func adjustCommand() *cobra.Command {
 	return cmd
 }
 
-func (f *adjustFlags) adjustment(now time.Time, cfg *config.Config) (*meter.Adjustment, error) {
+func (f *adjustFlags) adjustment(now time.Time, cfg *config.Config) (*record.Adjustment, error) {
 	for _, needed := range []struct{ name, value string }{{"tenant", f.tenant}, {"model", f.model}, {"reason", f.reason}} {
 		if needed.value == "" {
 			return nil, command.Invalidf("--%s is needed", needed.name)
@@ -115,16 +117,16 @@ func (f *adjustFlags) adjustment(now time.Time, cfg *config.Config) (*meter.Adju
 	if id == "" {
 		id = ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
 	}
-	return &meter.Adjustment{
-		ID: id, RefersTo: f.refersTo, Reason: f.reason, Actor: actor(), Root: meter.RootOf(f.tenant), At: now,
-		Row: meter.RowKey{Hour: of.UTC().Truncate(time.Hour), Tenant: f.tenant, Model: f.model, Scope: wire.ParseModelID(f.model).Scope},
-		Add: meter.Counters{Input: f.input, Output: f.output, CostInput: usd}, Charges: charges,
+	return &record.Adjustment{
+		ID: id, RefersTo: f.refersTo, Reason: f.reason, Actor: actor(), Root: record.RootOf(f.tenant), At: now,
+		Row: record.RowKey{Hour: of.UTC().Truncate(time.Hour), Tenant: f.tenant, Model: f.model, Scope: wire.ParseModelID(f.model).Scope},
+		Add: record.Counters{Input: f.input, Output: f.output, CostInput: usd}, Charges: charges,
 	}, nil
 }
 
 // budgetCharges is what an amount is to the budgets on a tenant's path, each in
 // its window of that time.
-func budgetCharges(cfg *config.Config, tenant string, at time.Time, usd money.Pico) ([]meter.Charge, error) {
+func budgetCharges(cfg *config.Config, tenant string, at time.Time, usd money.Pico) ([]record.Charge, error) {
 	policies, err := budget.Compile(cfg.Tenants)
 	if err != nil {
 		return nil, command.Invalid(err)
@@ -133,9 +135,9 @@ func budgetCharges(cfg *config.Config, tenant string, at time.Time, usd money.Pi
 	if nano == 0 {
 		return nil, nil
 	}
-	var charges []meter.Charge
+	var charges []record.Charge
 	for _, w := range policies.Budgets(tenant, at) {
-		charges = append(charges, meter.Charge{Window: w, Amount: nano})
+		charges = append(charges, record.Charge{Window: w, Amount: nano})
 	}
 	return charges, nil
 }
@@ -149,7 +151,7 @@ func signedDollars(text string) (money.Pico, error) {
 	return money.ParseDollars(text)
 }
 
-func (f *adjustFlags) run(cmd *cobra.Command, cfg *config.Config, a *meter.Adjustment) (err error) {
+func (f *adjustFlags) run(cmd *cobra.Command, cfg *config.Config, a *record.Adjustment) (err error) {
 	c, done, err := openCorrections(cmd.Context(), cfg)
 	if err != nil {
 		return err
@@ -252,7 +254,7 @@ func runResolve(cmd *cobra.Command, cfg *config.Config, f *truthFlags, args []st
 
 // listUnknown reads which were resolved from the journal of corrections, and
 // writes nothing.
-func listUnknown(cmd *cobra.Command, cfg *config.Config, all []meter.Suspended) error {
+func listUnknown(cmd *cobra.Command, cfg *config.Config, all []record.Suspended) error {
 	if _, err := os.Stat(string(command.CorrectionsDir(cfg))); err == nil {
 		made, err := meter.ReadCorrections(command.CorrectionsDir(cfg))
 		if err != nil {
@@ -269,16 +271,16 @@ func listUnknown(cmd *cobra.Command, cfg *config.Config, all []meter.Suspended) 
 	return audit.ListUnknown(all, cmd.OutOrStdout())
 }
 
-func (f *truthFlags) byHand(cmd *cobra.Command, c *audit.Corrections, all []meter.Suspended, id string) error {
+func (f *truthFlags) byHand(cmd *cobra.Command, c *audit.Corrections, all []record.Suspended, id string) error {
 	for i := range all {
 		if all[i].End.ID != id {
 			continue
 		}
-		made, err := c.Resolve(&all[i], &meter.Resolution{
-			End: &meter.End{ID: id, Outcome: meter.Completed, Usage: wire.Usage{
+		made, err := c.Resolve(&all[i], &record.Resolution{
+			End: &record.End{ID: id, Outcome: record.Completed, Usage: wire.Usage{
 				Input: wire.Known(f.input), Output: wire.Known(f.output),
 			}},
-			Source: meter.FromOperator, Actor: actor(), Note: f.note, At: time.Now().UTC(),
+			Source: record.FromOperator, Actor: actor(), Note: f.note, At: time.Now().UTC(),
 		})
 		if err != nil {
 			return err
@@ -293,7 +295,7 @@ func (f *truthFlags) byHand(cmd *cobra.Command, c *audit.Corrections, all []mete
 	return fmt.Errorf("no attempt %s of unknown outcome: `gateway resolve` lists them", id)
 }
 
-func (f *truthFlags) fromLogs(cmd *cobra.Command, cfg *config.Config, c *audit.Corrections, all []meter.Suspended) error {
+func (f *truthFlags) fromLogs(cmd *cobra.Command, cfg *config.Config, c *audit.Corrections, all []record.Suspended) error {
 	r := audit.LogReading{Suspended: all, All: f.all, By: audit.Signature{Actor: actor(), At: time.Now().UTC()}}
 	var err error
 	if r.Journals, err = f.journals(cfg); err != nil {
@@ -303,9 +305,9 @@ func (f *truthFlags) fromLogs(cmd *cobra.Command, cfg *config.Config, c *audit.C
 	if err := cfg.Report(problems); err != nil {
 		return command.Invalid(err)
 	}
-	r.SKU = func(model string) meter.SKU {
+	r.SKU = func(model string) record.SKU {
 		id := routes.Priced(model)
-		return meter.SKUOf(id.Foundation, id.Scope, "")
+		return record.SKUOf(id.Foundation, id.Scope, "")
 	}
 	for _, name := range f.logs {
 		file, err := os.Open(name)

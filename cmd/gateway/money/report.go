@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
@@ -89,7 +90,7 @@ func openSource(cfg *config.Config) (source report.Source, done func(), err erro
 		}
 		return ledger, func() { ledger.Close() }, nil //nolint:errcheck // it was only read
 	}
-	state, err := embedded.Load(func(yield func(meter.Posting) error) error {
+	state, err := embedded.Load(func(yield func(record.Posting) error) error {
 		if err := replay(command.JournalDir(cfg), yield); err != nil {
 			return err
 		}
@@ -104,7 +105,7 @@ func openSource(cfg *config.Config) (source report.Source, done func(), err erro
 	return state, func() {}, err
 }
 
-func replay(dir journal.Dir, yield func(meter.Posting) error) error {
+func replay(dir journal.Dir, yield func(record.Posting) error) error {
 	damage, err := meter.Replay(dir, yield)
 	for _, d := range damage {
 		fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)

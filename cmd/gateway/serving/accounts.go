@@ -20,15 +20,17 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/notify"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
 // lendingLedger is what both ledgers are: counters, and budgets to borrow from.
 type lendingLedger interface {
-	meter.Ledger
-	meter.Lender
+	ledger.Ledger
+	ledger.Leaser
 	// Rotate replaces the mark of the root secret.
 	Rotate(ctx context.Context, fp string) error
 }
@@ -97,7 +99,7 @@ func openBooks(ctx context.Context, s *snapshot.Snapshot, g *gate) (*books, erro
 	})
 	_, id := b.meter.Journal()
 	b.desk = budget.New(budget.Options{
-		Lender: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
+		Leaser: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: b.meter.Numbers, Log: g.log, Now: g.now,
 		Roots: limitedRoots(cfg.Tenants), Notice: b.notice, Past: b.pastOf(cfg.Ledger.Redis != ""),
 	})
 	b.wg.Go(func() { b.foldDaily(g.log) })
@@ -120,8 +122,8 @@ func limitedRoots(tenants []config.Tenant) []string {
 	return slices.Compact(roots)
 }
 
-func meterOptions(cfg *config.Config, ledger meter.Ledger, g *gate) meter.Options {
-	o := command.MeterOptions(cfg, ledger)
+func meterOptions(cfg *config.Config, store ledger.Ledger, g *gate) meter.Options {
+	o := command.MeterOptions(cfg, store)
 	o.Now, o.Log, o.Crash, o.Listen = g.now, g.log, g.crash, g.listens
 	return o
 }
@@ -136,19 +138,19 @@ func checkRedis(ctx context.Context, ledger *redis.Ledger) error {
 // checkFingerprint stops a start under another root secret than the ledger was
 // made with: its keys would belong to other tenants. A ledger that has the
 // previous secret's mark takes the current one's: the secret is being rotated.
-func checkFingerprint(ctx context.Context, ledger lendingLedger, g *gate) error {
+func checkFingerprint(ctx context.Context, store lendingLedger, g *gate) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	err := ledger.Fingerprint(ctx, g.secrets.Fingerprint())
-	if previous := g.secrets.PreviousFingerprint(); errors.Is(err, meter.ErrFingerprint) && previous != "" {
-		if err = ledger.Fingerprint(ctx, previous); err == nil {
-			err = ledger.Rotate(ctx, g.secrets.Fingerprint())
+	err := store.Fingerprint(ctx, g.secrets.Fingerprint())
+	if previous := g.secrets.PreviousFingerprint(); errors.Is(err, ledger.ErrFingerprint) && previous != "" {
+		if err = store.Fingerprint(ctx, previous); err == nil {
+			err = store.Rotate(ctx, g.secrets.Fingerprint())
 		}
 	}
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, meter.ErrFingerprint) {
+	if errors.Is(err, ledger.ErrFingerprint) {
 		return fmt.Errorf("%w: the root secret is not the one that this ledger's keys were derived from", err)
 	}
 	g.log.Warn("the ledger's fingerprint could not be checked", "err", err)
@@ -240,7 +242,9 @@ func takeCorrections(ctx context.Context, state *embedded.State, cfg *config.Con
 	if _, err := os.Stat(string(command.CorrectionsDir(cfg))); errors.Is(err, os.ErrNotExist) {
 		return nil // nothing was ever corrected
 	}
-	return state.Correct(ctx, command.CorrectionsDir(cfg))
+	return meter.EachCorrection(command.CorrectionsDir(cfg), func(writer string, p *record.Posting) error {
+		return state.Correct(ctx, writer, p)
+	})
 }
 
 // follow takes corrections in, at once and while the gateway runs.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/simulate"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -197,7 +197,7 @@ func decimal(flag, text string) (*big.Rat, error) {
 type priceList struct {
 	models []simulate.Model // as listed, the main book first
 	main   int              // how many of the first are of the main book and the user's files
-	find   func(meter.SKU) (meter.TokenRates, bool)
+	find   func(record.SKU) (record.TokenRates, bool)
 }
 
 // loadBooks reads the shipped books and the files, which override them.
@@ -206,7 +206,7 @@ func loadBooks(files []string, now time.Time) (*priceList, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, problems := meter.CompilePrices(cfg.Prices)
+	table, problems := record.CompilePrices(cfg.Prices)
 	if err := cfg.Report(problems); err != nil {
 		return nil, command.Invalid(err)
 	}
@@ -255,12 +255,12 @@ func priceConfig(files []string) (*config.Config, error) {
 
 // listPrices lists the models that the books name and price, the main book and
 // the user's files before the further shipped ones.
-func listPrices(books []config.PriceBook, table *meter.PriceTable, now time.Time) *priceList {
-	list := &priceList{find: func(sku meter.SKU) (meter.TokenRates, bool) { return table.Find(sku, now).TokenRates() }}
+func listPrices(books []config.PriceBook, table *record.PriceBook, now time.Time) *priceList {
+	list := &priceList{find: func(sku record.SKU) (record.TokenRates, bool) { return table.Find(sku, now).TokenRates() }}
 	add := func(book *config.PriceBook) {
 		for i := range book.Prices {
 			for _, id := range book.Prices[i].Models {
-				rates, ok := list.find(meter.SKU{Model: id})
+				rates, ok := list.find(record.SKU{Model: id})
 				if ok && !strings.Contains(id, "*") && !list.has(id) {
 					list.models = append(list.models, simulate.Model{ID: id, Rates: rates})
 				}
@@ -288,7 +288,7 @@ func (l *priceList) has(id string) bool {
 // of a profile has the profile's price.
 func (l *priceList) pick(name string) (simulate.Model, error) {
 	profile := wire.ParseModelID(name)
-	if rates, ok := l.find(meter.SKUOf(profile.Foundation, profile.Scope, "")); ok && profile.Foundation != "" {
+	if rates, ok := l.find(record.SKUOf(profile.Foundation, profile.Scope, "")); ok && profile.Foundation != "" {
 		return simulate.Model{ID: name, Rates: rates}, nil
 	}
 	ids := make([]string, len(l.models))

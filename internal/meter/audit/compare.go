@@ -11,17 +11,19 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // rows compares the rows of the roots whose lanes agree.
 func (v *verifier) rows(ctx context.Context, roots map[string]bool) error {
-	from := v.Now.Add(-meter.KeepDays).UTC().Truncate(24*time.Hour).AddDate(0, 0, 2) // both sides still have these
+	from := v.Now.Add(-record.KeepDays).UTC().Truncate(24*time.Hour).AddDate(0, 0, 2) // both sides still have these
 	want, err := v.journalRows(from)
 	if err != nil {
 		return err
 	}
-	got := map[meter.RowKey]meter.Counters{}
-	err = v.Ledger.Rows(ctx, from, v.Now.AddDate(10, 0, 0), func(key meter.RowKey, c meter.Counters) error {
+	got := map[record.RowKey]record.Counters{}
+	err = v.Ledger.Rows(ctx, from, v.Now.AddDate(10, 0, 0), func(key record.RowKey, c record.Counters) error {
 		return addRow(got, v.fold(key), c)
 	})
 	if err != nil {
@@ -32,7 +34,7 @@ func (v *verifier) rows(ctx context.Context, roots map[string]bool) error {
 	}
 	compared := 0
 	for _, key := range sortedRows(want, got) {
-		if !roots[meter.RootOf(key.Tenant)] {
+		if !roots[record.RootOf(key.Tenant)] {
 			continue
 		}
 		compared++
@@ -42,8 +44,8 @@ func (v *verifier) rows(ctx context.Context, roots map[string]bool) error {
 	return nil
 }
 
-func (v *verifier) journalRows(from time.Time) (map[meter.RowKey]meter.Counters, error) {
-	sums := map[meter.RowKey]meter.Counters{}
+func (v *verifier) journalRows(from time.Time) (map[record.RowKey]record.Counters, error) {
+	sums := map[record.RowKey]record.Counters{}
 	longest := v.longest()
 	for l, i := range longest {
 		if err := v.addRows(sums, v.books[i].Rows[l], from); err != nil {
@@ -55,8 +57,8 @@ func (v *verifier) journalRows(from time.Time) (map[meter.RowKey]meter.Counters,
 
 // longest returns which journal has most of each lane. Copies of a directory
 // share what was written before the copy, and it counts once.
-func (v *verifier) longest() map[meter.Lane]int {
-	longest := map[meter.Lane]int{}
+func (v *verifier) longest() map[record.Partition]int {
+	longest := map[record.Partition]int{}
 	for i, b := range v.books {
 		for l, head := range b.Heads {
 			if other, seen := longest[l]; !seen || head > v.books[other].Heads[l] {
@@ -69,7 +71,7 @@ func (v *verifier) longest() map[meter.Lane]int {
 
 // shared demands that journals which end a lane with the same number have the
 // same contents there.
-func (v *verifier) shared(longest map[meter.Lane]int, from time.Time) error {
+func (v *verifier) shared(longest map[record.Partition]int, from time.Time) error {
 	for i, b := range v.books {
 		for l, head := range b.Heads {
 			other := longest[l]
@@ -89,13 +91,13 @@ func (v *verifier) shared(longest map[meter.Lane]int, from time.Time) error {
 	return nil
 }
 
-func (v *verifier) sameRows(a, b map[meter.RowKey]meter.Counters, from time.Time) (bool, error) {
-	sumsA, sumsB := map[meter.RowKey]meter.Counters{}, map[meter.RowKey]meter.Counters{}
+func (v *verifier) sameRows(a, b map[record.RowKey]record.Counters, from time.Time) (bool, error) {
+	sumsA, sumsB := map[record.RowKey]record.Counters{}, map[record.RowKey]record.Counters{}
 	err := errors.Join(v.addRows(sumsA, a, from), v.addRows(sumsB, b, from))
 	return maps.Equal(sumsA, sumsB), err
 }
 
-func (v *verifier) addRows(to, rows map[meter.RowKey]meter.Counters, from time.Time) error {
+func (v *verifier) addRows(to, rows map[record.RowKey]record.Counters, from time.Time) error {
 	for key, c := range rows {
 		if key.Hour.Before(from) {
 			continue
@@ -108,15 +110,15 @@ func (v *verifier) addRows(to, rows map[meter.RowKey]meter.Counters, from time.T
 }
 
 // fold makes days of hours that either side may have folded.
-func (v *verifier) fold(key meter.RowKey) meter.RowKey {
+func (v *verifier) fold(key record.RowKey) record.RowKey {
 	key.Hour = key.Hour.UTC()
-	if key.Hour.Before(v.Now.Add(-meter.KeepHours).UTC().Truncate(24*time.Hour).AddDate(0, 0, 2)) {
+	if key.Hour.Before(v.Now.Add(-record.KeepHours).UTC().Truncate(24*time.Hour).AddDate(0, 0, 2)) {
 		key.Hour = key.Hour.Truncate(24 * time.Hour)
 	}
 	return key
 }
 
-func addRow(to map[meter.RowKey]meter.Counters, key meter.RowKey, c meter.Counters) error {
+func addRow(to map[record.RowKey]record.Counters, key record.RowKey, c record.Counters) error {
 	sum, ok := to[key].Plus(c)
 	if !ok {
 		return fmt.Errorf("the sums of tenant %s overflow", key.Tenant)
@@ -145,7 +147,7 @@ func (v *verifier) unmoved(ctx context.Context, roots map[string]bool) error {
 }
 
 // row prints every counter of a row that differs.
-func (v *verifier) row(key meter.RowKey, want, got meter.Counters) {
+func (v *verifier) row(key record.RowKey, want, got record.Counters) {
 	w, g := reflect.ValueOf(want), reflect.ValueOf(got)
 	for i := range w.NumField() {
 		if w.Field(i).Int() != g.Field(i).Int() {
@@ -161,10 +163,10 @@ func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 	if v.Windows == nil {
 		return nil
 	}
-	want := map[string]map[meter.Window]meter.WindowSums{}
+	want := map[string]map[record.Window]meter.WindowSums{}
 	for l, i := range v.longest() {
 		if want[l.Root] == nil {
-			want[l.Root] = map[meter.Window]meter.WindowSums{}
+			want[l.Root] = map[record.Window]meter.WindowSums{}
 		}
 		for w, sums := range v.books[i].Windows[l] {
 			sum := want[l.Root][w]
@@ -179,7 +181,7 @@ func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		got := make(map[meter.Window]meter.WindowState, len(books))
+		got := make(map[record.Window]ledger.WindowState, len(books))
 		for _, b := range books {
 			got[b.Window] = b.WindowState
 		}
@@ -188,7 +190,7 @@ func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 	return nil
 }
 
-func (v *verifier) windowsOf(root string, want map[meter.Window]meter.WindowSums, got map[meter.Window]meter.WindowState) {
+func (v *verifier) windowsOf(root string, want map[record.Window]meter.WindowSums, got map[record.Window]ledger.WindowState) {
 	for w, sums := range want {
 		state, there := got[w]
 		if !there && w.End.Before(v.Now) {
@@ -207,10 +209,10 @@ func (v *verifier) windowsOf(root string, want map[meter.Window]meter.WindowSums
 	}
 }
 
-func sortedRows(a, b map[meter.RowKey]meter.Counters) []meter.RowKey {
+func sortedRows(a, b map[record.RowKey]record.Counters) []record.RowKey {
 	all := maps.Clone(a)
 	maps.Copy(all, b)
-	return slices.SortedFunc(maps.Keys(all), func(x, y meter.RowKey) int {
+	return slices.SortedFunc(maps.Keys(all), func(x, y record.RowKey) int {
 		return cmp.Or(x.Hour.Compare(y.Hour), cmpText(x.Tenant, y.Tenant, x.Model, y.Model, x.Key, y.Key, x.Path, y.Path,
 			x.Scope, y.Scope, x.Tier, y.Tier, x.Cascade, y.Cascade, x.PriceVersion, y.PriceVersion))
 	})

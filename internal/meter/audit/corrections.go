@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -23,7 +24,7 @@ const forever = 100 * 365 * 24 * time.Hour
 // an identity of its own. It is not safe for concurrent use.
 type Corrections struct {
 	meter *meter.Meter
-	made  *meter.Corrections
+	made  *record.Corrections
 }
 
 // OpenCorrections opens the journal on o.Disk, by custom data_dir/corrections.
@@ -46,11 +47,11 @@ func OpenCorrections(ctx context.Context, o meter.Options) (*Corrections, error)
 func (c *Corrections) Close(ctx context.Context) error { return c.meter.Retire(ctx) }
 
 // Adjusted returns the adjustment that was made under an id, nil for none.
-func (c *Corrections) Adjusted(id string) *meter.Adjustment { return c.made.Adjusted[id] }
+func (c *Corrections) Adjusted(id string) *record.Adjustment { return c.made.Adjusted[id] }
 
 // Adjust makes a correction and reports whether it is new. The same one again
 // is not; another one under the same id fails with ErrOtherContents.
-func (c *Corrections) Adjust(a *meter.Adjustment) (made bool, err error) {
+func (c *Corrections) Adjust(a *record.Adjustment) (made bool, err error) {
 	if before := c.made.Adjusted[a.ID]; before != nil {
 		if !sameAdjustment(before, a) {
 			return false, fmt.Errorf("adjustment %s: %w", a.ID, ErrOtherContents)
@@ -64,11 +65,11 @@ func (c *Corrections) Adjust(a *meter.Adjustment) (made bool, err error) {
 	return true, nil
 }
 
-func sameAdjustment(a, b *meter.Adjustment) bool {
+func sameAdjustment(a, b *record.Adjustment) bool {
 	same := a.RefersTo == b.RefersTo && a.Reason == b.Reason && a.Root == b.Root && a.Add == b.Add && len(a.Charges) == len(b.Charges)
 	rowA, rowB := a.Row, b.Row
 	rowA.Hour, rowB.Hour = rowA.Hour.UTC(), rowB.Hour.UTC()
-	return same && rowA == rowB && slices.EqualFunc(a.Charges, b.Charges, func(x, y meter.Charge) bool {
+	return same && rowA == rowB && slices.EqualFunc(a.Charges, b.Charges, func(x, y record.Charge) bool {
 		sameTime := x.Window.Start.Equal(y.Window.Start) && x.Window.End.Equal(y.Window.End)
 		x.Window.Start, x.Window.End, y.Window.Start, y.Window.End = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 		return sameTime && x == y
@@ -77,7 +78,7 @@ func sameAdjustment(a, b *meter.Adjustment) bool {
 
 // Resolve posts the truth about a suspended attempt and reports whether it is
 // new. The same truth again is not; another one fails with ErrOtherContents.
-func (c *Corrections) Resolve(s *meter.Suspended, r *meter.Resolution) (made bool, err error) {
+func (c *Corrections) Resolve(s *record.Suspended, r *record.Resolution) (made bool, err error) {
 	if before := c.made.Resolved[r.End.ID]; before != nil {
 		if before.End.Outcome != r.End.Outcome || !sameUsage(&before.End.Usage, &r.End.Usage) {
 			return false, fmt.Errorf("record %s: %w", r.End.ID, ErrOtherContents)
@@ -98,6 +99,6 @@ func sameUsage(a, b *wire.Usage) bool {
 }
 
 // Unresolved returns those of the attempts that were not resolved yet.
-func (c *Corrections) Unresolved(all []meter.Suspended) []meter.Suspended {
-	return slices.DeleteFunc(slices.Clone(all), func(s meter.Suspended) bool { return c.made.Resolved[s.End.ID] != nil })
+func (c *Corrections) Unresolved(all []record.Suspended) []record.Suspended {
+	return slices.DeleteFunc(slices.Clone(all), func(s record.Suspended) bool { return c.made.Resolved[s.End.ID] != nil })
 }

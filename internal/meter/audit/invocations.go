@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -43,7 +43,7 @@ const maxLine = 1 << 20
 
 // Record is the id of the usage record that the call was tagged with, "" for
 // none.
-func (i *Invocation) Record() string { return i.RequestMetadata[meter.TagKey] }
+func (i *Invocation) Record() string { return i.RequestMetadata[record.TagKey] }
 
 // Model is the id that was sent upstream: Bedrock logs foundation models and
 // system profiles by their ARNs, of which the id is the last part.
@@ -57,16 +57,16 @@ func (i *Invocation) Model() string {
 
 // End is how the call ended by this line: failed and not billed when it names
 // an error and no tokens. It reports false when the line does not tell.
-func (i *Invocation) End(id string) (*meter.End, bool) {
-	e := &meter.End{ID: id, AWSRequestID: i.RequestID}
+func (i *Invocation) End(id string) (*record.End, bool) {
+	e := &record.End{ID: id, AWSRequestID: i.RequestID}
 	if i.Output.OutputTokenCount == nil && i.Input.InputTokenCount == nil || i.ErrorCode != "" && i.tokens() == 0 {
-		e.Outcome = meter.Failed
+		e.Outcome = record.Failed
 		return e, i.ErrorCode != ""
 	}
 	if i.Input.InputTokenCount == nil {
 		return nil, false
 	}
-	e.Outcome = meter.Completed
+	e.Outcome = record.Completed
 	u := &e.Usage
 	u.Input, u.CacheRead = wire.Known(*i.Input.InputTokenCount), wire.Known(i.Input.CacheReadInputTokenCount)
 	u.Output = wire.Known(0) // a guardrail may have blocked the input

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -36,8 +37,8 @@ func (s *search) read() error {
 
 // unknown returns those of the attempts whose outcome no journal knows. Copies of
 // a directory share what was open, and it is resolved in one of them.
-func (s *search) unknown(all []meter.Suspended) []meter.Suspended {
-	return slices.DeleteFunc(all, func(a meter.Suspended) bool {
+func (s *search) unknown(all []record.Suspended) []record.Suspended {
+	return slices.DeleteFunc(all, func(a record.Suspended) bool {
 		return slices.ContainsFunc(s.known, func(r *meter.Records) bool { return r.Known[a.End.ID] })
 	})
 }
@@ -129,23 +130,23 @@ func describe(i *Invocation) string {
 	if n := i.Output.OutputTokenCount; n != nil {
 		output = *n
 	}
-	owner, _ := meter.ParseOwner(i.RequestMetadata[meter.OwnerKey])
+	owner, _ := record.ParseOwner(i.RequestMetadata[record.OwnerKey])
 	return fmt.Sprintf("%s, tenant %q, %s, %d input and %d output tokens", i.Where, owner.Tenant, i.Model(), input, output)
 }
 
 // entry is the record of a lost call as far as the log tells it, or why there is
 // none.
-func (c *Corrections) entry(i *Invocation, r *LogReading) (a *meter.Adjustment, why string) {
+func (c *Corrections) entry(i *Invocation, r *LogReading) (a *record.Adjustment, why string) {
 	if !r.All {
 		return nil, "only part of the journals was read"
 	}
-	owner, ok := meter.ParseOwner(i.RequestMetadata[meter.OwnerKey])
+	owner, ok := record.ParseOwner(i.RequestMetadata[record.OwnerKey])
 	if !ok {
 		return nil, "its tenant is not known; adjust by hand under this id"
 	}
 	op, _ := wire.OperationOf(i.Operation)
 	end, ok := i.End(i.Record())
-	if !ok || end.Outcome != meter.Completed {
+	if !ok || end.Outcome != record.Completed {
 		return nil, "the log does not tell what it used"
 	}
 	end.At = i.Timestamp
@@ -153,8 +154,8 @@ func (c *Corrections) entry(i *Invocation, r *LogReading) (a *meter.Adjustment, 
 	// leg counts, the request does not.
 	end.Escalated = owner.Path == "escalated"
 	end.Served = end.Escalated || owner.Path == "direct" || owner.Path == "passthrough"
-	a, err := c.meter.Entry(&meter.Start{
-		ID: i.Record(), Root: meter.RootOf(owner.Tenant), Tenant: owner.Tenant, Key: owner.Key, Path: owner.Path,
+	a, err := c.meter.Entry(&record.Start{
+		ID: i.Record(), Root: record.RootOf(owner.Tenant), Tenant: owner.Tenant, Key: owner.Key, Path: owner.Path,
 		Op: op, Model: i.Model(), SKU: r.SKU(i.Model()), At: i.Timestamp,
 	}, end)
 	if err != nil {

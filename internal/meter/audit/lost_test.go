@@ -9,13 +9,14 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 func owned(text, owner string) string {
 	return strings.Replace(text, `{"team":"x"`, fmt.Sprintf(`{"sluice-owner":%q`, owner), 1)
 }
 
-func priced(string) meter.SKU { return meter.SKU{Model: "light", Scope: "geo"} }
+func priced(string) record.SKU { return record.SKU{Model: "light", Scope: "geo"} }
 
 // TestEnterLostCalls: tagged calls of which no journal has a record are entered
 // for their tenant, once, and only by whoever has all journals.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Rebuilding says what a ledger is made from.
@@ -52,7 +53,7 @@ func wipe(ctx context.Context, r Rebuilding, out io.Writer) (err error) {
 	if r.Writers == nil && !r.All {
 		return fmt.Errorf("%w, perhaps: nobody can tell whether these are all", ErrJournalMissing)
 	}
-	heads := map[meter.Lane]uint64{}
+	heads := map[record.Partition]uint64{}
 	for _, j := range r.Journals {
 		lock, err := j.Disk.Lock()
 		if err != nil {
@@ -86,7 +87,7 @@ func wipe(ctx context.Context, r Rebuilding, out io.Writer) (err error) {
 }
 
 // coversRoot fails when the journals lack a writer that the ledger knows.
-func (r *Rebuilding) coversRoot(ctx context.Context, root string, heads map[meter.Lane]uint64) error {
+func (r *Rebuilding) coversRoot(ctx context.Context, root string, heads map[record.Partition]uint64) error {
 	if r.Writers == nil {
 		return nil
 	}
@@ -95,7 +96,7 @@ func (r *Rebuilding) coversRoot(ctx context.Context, root string, heads map[mete
 		return err
 	}
 	for _, w := range writers {
-		if _, ok := heads[meter.Lane{Writer: w, Root: root}]; !ok && !slices.Contains(r.Abandon, w) {
+		if _, ok := heads[record.Partition{Writer: w, Root: root}]; !ok && !slices.Contains(r.Abandon, w) {
 			return fmt.Errorf("%w: root %s, writer %s", ErrJournalMissing, root, w)
 		}
 	}

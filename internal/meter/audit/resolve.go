@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // LogFile is one file of an invocation log.
@@ -20,7 +20,7 @@ type LogFile struct {
 
 // LogReading is what an invocation log is held against.
 type LogReading struct {
-	Suspended []meter.Suspended // attempts of unknown outcome
+	Suspended []record.Suspended // attempts of unknown outcome
 	Files     []LogFile
 	// Journals are those in which the record of a logged call is looked for. None:
 	// calls without a record are not looked for.
@@ -29,7 +29,7 @@ type LogReading struct {
 	// then is a tagged call that has no record a lost one, and entered.
 	All bool
 	// SKU says what a model id is priced as.
-	SKU func(model string) meter.SKU
+	SKU func(model string) record.SKU
 	By  Signature
 }
 
@@ -46,7 +46,7 @@ type Resolved struct {
 }
 
 // ListUnknown prints the attempts of unknown outcome that are not resolved.
-func ListUnknown(all []meter.Suspended, out io.Writer) error {
+func ListUnknown(all []record.Suspended, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RECORD\tSTARTED\tTENANT\tMODEL\tAWS REQUEST\tESTIMATE\tIN SUSPENSE")
 	for i := range all {
@@ -123,7 +123,7 @@ type Signature struct {
 }
 
 // resolveOne resolves an attempt by the lines that name it, if they agree.
-func (c *Corrections) resolveOne(s *meter.Suspended, lines []*Invocation, by Signature, out io.Writer) (bool, error) {
+func (c *Corrections) resolveOne(s *record.Suspended, lines []*Invocation, by Signature, out io.Writer) (bool, error) {
 	if len(lines) == 0 {
 		return false, nil
 	}
@@ -140,7 +140,7 @@ func (c *Corrections) resolveOne(s *meter.Suspended, lines []*Invocation, by Sig
 		return false, nil
 	}
 	end.Status = s.End.Status
-	r := &meter.Resolution{End: end, Source: meter.FromInvocationLog, Actor: by.Actor, Note: line.Where, At: by.At}
+	r := &record.Resolution{End: end, Source: record.FromInvocationLog, Actor: by.Actor, Note: line.Where, At: by.At}
 	made, err := c.Resolve(s, r)
 	if made {
 		fmt.Fprintf(out, "%s: resolved from %s: %d input, %d output tokens\n", s.End.ID, line.Where, end.Usage.Input.N, end.Usage.Output.N)
@@ -151,7 +151,7 @@ func (c *Corrections) resolveOne(s *meter.Suspended, lines []*Invocation, by Sig
 // matcher collects, for each unknown attempt, the lines that name it and the
 // best of those that could be its.
 type matcher struct {
-	open       []meter.Suspended
+	open       []record.Suspended
 	byRecord   map[string]bool
 	byRequest  map[string]string // AWS request id → record id
 	found      map[string][]*Invocation
@@ -172,7 +172,7 @@ const (
 	logSpan = 65 * time.Minute // the longest request, and some
 )
 
-func newMatcher(open []meter.Suspended) *matcher {
+func newMatcher(open []record.Suspended) *matcher {
 	m := &matcher{
 		open: open, byRecord: map[string]bool{}, byRequest: map[string]string{},
 		found: map[string][]*Invocation{}, candidates: map[string][]candidate{},
@@ -204,7 +204,7 @@ func (m *matcher) see(i *Invocation) bool {
 	return false
 }
 
-func (m *matcher) consider(s *meter.Suspended, i *Invocation) {
+func (m *matcher) consider(s *record.Suspended, i *Invocation) {
 	if s.Start == nil || s.End.AWSRequestID != "" || !couldBe(s.Start, i) {
 		return
 	}
@@ -218,7 +218,7 @@ func (m *matcher) consider(s *meter.Suspended, i *Invocation) {
 }
 
 // couldBe reports whether operation, model, time and cap fit.
-func couldBe(s *meter.Start, i *Invocation) bool {
+func couldBe(s *record.Start, i *Invocation) bool {
 	if i.Operation != s.Op.APIName() || i.ModelID != s.Model && !strings.HasSuffix(i.ModelID, "/"+s.Model) {
 		return false
 	}
@@ -229,7 +229,7 @@ func couldBe(s *meter.Start, i *Invocation) bool {
 	return n == nil || s.MaxOutput <= 0 || *n <= s.MaxOutput
 }
 
-func printCandidates(s *meter.Suspended, all []candidate, out io.Writer) {
+func printCandidates(s *record.Suspended, all []candidate, out io.Writer) {
 	if len(all) == 0 {
 		fmt.Fprintf(out, "%s: nothing in the log fits\n", s.End.ID)
 		return

@@ -14,13 +14,15 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // crashed runs a gateway that dies with calls 0 to n-1 in flight, and the next
 // one, which books them as unknown. Call n ends as unknown with its AWS request
 // id known.
-func crashed(t testing.TB, l meter.Ledger, n int) string {
+func crashed(t testing.TB, l ledger.Ledger, n int) string {
 	t.Helper()
 	dir, after := t.TempDir(), t.TempDir()
 	m := open(t, dir, l)
@@ -31,7 +33,7 @@ func crashed(t testing.TB, l meter.Ledger, n int) string {
 		}
 	}
 	s := start(n, "acme")
-	if _, err := m.End(s, &meter.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}); err != nil {
+	if _, err := m.End(s, &record.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return m.Status().Backlog == 0 })
@@ -57,7 +59,7 @@ func eventually(t testing.TB, ok func() bool) {
 	t.Fatal("never")
 }
 
-func unknown(t testing.TB, dir string) []meter.Suspended {
+func unknown(t testing.TB, dir string) []record.Suspended {
 	t.Helper()
 	all, err := meter.ReadSuspended(journal.Dir(dir))
 	if err != nil {
@@ -86,7 +88,7 @@ func line(request, tag string, in, out int64) string {
 		now.Add(time.Second).Format(time.RFC3339), request, in, out, metadata)
 }
 
-func resolveLog(t testing.TB, c *Corrections, all []meter.Suspended, log io.Reader) (Resolved, string) {
+func resolveLog(t testing.TB, c *Corrections, all []record.Suspended, log io.Reader) (Resolved, string) {
 	t.Helper()
 	var out strings.Builder
 	done, err := c.ResolveLog(LogReading{Suspended: all, Files: []LogFile{{"log.json", log}}, By: Signature{"ops", now}}, &out)
@@ -130,7 +132,7 @@ func TestResolveFromLog(t *testing.T) {
 	}
 	byHand(t, c, all)
 	shut(t, c)
-	want := meter.Counters{
+	want := record.Counters{
 		Requests: 1, Legs: 5, Input: 1000 + 70 + 40 + 11, Output: 5 + 30 + 20 + 7,
 		CostInput: (1000 + 70 + 40 + 11) * 60_000, CostOutput: (5 + 30 + 20 + 7) * 240_000,
 	}
@@ -138,7 +140,7 @@ func TestResolveFromLog(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	for w, s := range b.windows {
-		if want := map[meter.Unit]int64{meter.UnitUSD: int64(want.CostInput+want.CostOutput) / 1000, meter.UnitTokens: want.Input + want.Output}[w.Unit]; s.Posted != want || s.Suspense != 0 {
+		if want := map[record.Unit]int64{record.UnitUSD: int64(want.CostInput+want.CostOutput) / 1000, record.UnitTokens: want.Input + want.Output}[w.Unit]; s.Posted != want || s.Suspense != 0 {
 			t.Errorf("window %+v has %+v, want %d posted", w, s, want)
 		}
 	}
@@ -146,15 +148,15 @@ func TestResolveFromLog(t *testing.T) {
 }
 
 // byHand resolves the one that the log does not tell.
-func byHand(t testing.TB, c *Corrections, all []meter.Suspended) {
+func byHand(t testing.TB, c *Corrections, all []record.Suspended) {
 	t.Helper()
 	left := c.Unresolved(all)
 	if len(left) != 1 {
 		t.Fatalf("%d left", len(left))
 	}
-	truth := func(in int64) *meter.Resolution {
-		e := &meter.End{ID: left[0].End.ID, Outcome: meter.Completed, Usage: wire.Usage{Input: wire.Known(in), Output: wire.Known(7)}}
-		return &meter.Resolution{End: e, Source: meter.FromOperator, Actor: "me", At: now}
+	truth := func(in int64) *record.Resolution {
+		e := &record.End{ID: left[0].End.ID, Outcome: record.Completed, Usage: wire.Usage{Input: wire.Known(in), Output: wire.Known(7)}}
+		return &record.Resolution{End: e, Source: record.FromOperator, Actor: "me", At: now}
 	}
 	half := truth(1)
 	half.End.Usage.Output = wire.Count{}
@@ -196,11 +198,11 @@ func TestResolveNeverPicks(t *testing.T) {
 func TestAdjust(t *testing.T) {
 	b := newBooks()
 	dir, own := gateway(t, b, 10), t.TempDir()
-	a := &meter.Adjustment{
+	a := &record.Adjustment{
 		ID: "credit-7", RefersTo: start(3, "root1").ID, Reason: "billed twice by AWS", Actor: "ops", Root: "root1", At: now,
-		Row:     meter.RowKey{Hour: now, Tenant: "root1/team", Model: "us.light"},
-		Add:     meter.Counters{Input: -3, CostInput: -180_000},
-		Charges: []meter.Charge{{Window: month("root1", meter.UnitUSD), Amount: -180}},
+		Row:     record.RowKey{Hour: now, Tenant: "root1/team", Model: "us.light"},
+		Add:     record.Counters{Input: -3, CostInput: -180_000},
+		Charges: []record.Charge{{Window: month("root1", record.UnitUSD), Amount: -180}},
 	}
 	before := b.sum(t)
 	for i, want := range []bool{true, false} {
@@ -233,8 +235,8 @@ func TestCorrectionsDoNotForget(t *testing.T) {
 	for round := range 3 {
 		c := corrections(t, own, b)
 		for n := range 60 {
-			a := &meter.Adjustment{
-				ID: fmt.Sprint("a", n), Reason: strings.Repeat("r", 100), Root: "r", Row: meter.RowKey{Hour: now, Tenant: "r"}, Add: meter.Counters{Input: 1},
+			a := &record.Adjustment{
+				ID: fmt.Sprint("a", n), Reason: strings.Repeat("r", 100), Root: "r", Row: record.RowKey{Hour: now, Tenant: "r"}, Add: record.Counters{Input: 1},
 			}
 			if made, err := c.Adjust(a); made != (round == 0) || err != nil {
 				t.Fatalf("round %d: %v, %v", round, made, err)
@@ -256,7 +258,7 @@ func FuzzInvocation(f *testing.F) {
 	f.Add(`{"schemaType":"ModelInvocationLog","requestId":"x","input":{"cacheDetails":[{"ttl":"1h","inputTokens":9}]},"output":{"outputTokenCount":1}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		_ = readLog("f", strings.NewReader(text), func(i *Invocation) {
-			if e, ok := i.End("id"); ok && e.Outcome == meter.Completed && !e.Usage.Complete() {
+			if e, ok := i.End("id"); ok && e.Outcome == record.Completed && !e.Usage.Complete() {
 				t.Errorf("incomplete usage of %q", text)
 			}
 		})

@@ -17,6 +17,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -30,10 +32,10 @@ var now = time.Now().UTC().Truncate(time.Hour)
 type books struct {
 	mu      sync.Mutex
 	state   *embedded.State
-	writers map[meter.Lane]bool
-	windows map[meter.Window]meter.WindowState
+	writers map[record.Partition]bool
+	windows map[record.Window]ledger.WindowState
 	// tamper changes what Rows yields, until a wipe.
-	tamper func(meter.RowKey, *meter.Counters)
+	tamper func(record.RowKey, *record.Counters)
 }
 
 func newBooks() *books {
@@ -46,10 +48,10 @@ func (b *books) lose() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state, b.tamper = &embedded.State{}, nil
-	b.writers, b.windows = map[meter.Lane]bool{}, map[meter.Window]meter.WindowState{}
+	b.writers, b.windows = map[record.Partition]bool{}, map[record.Window]ledger.WindowState{}
 }
 
-func (b *books) Apply(ctx context.Context, batch *meter.Batch) (uint64, error) {
+func (b *books) Apply(ctx context.Context, batch *ledger.Batch) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before, _ := b.state.Watermark(ctx, batch.Writer, batch.Root)
@@ -57,7 +59,7 @@ func (b *books) Apply(ctx context.Context, batch *meter.Batch) (uint64, error) {
 	if err != nil {
 		return applied, err
 	}
-	b.writers[meter.Lane{Writer: batch.Writer, Root: batch.Root}] = true
+	b.writers[record.Partition{Writer: batch.Writer, Root: batch.Root}] = true
 	if applied == before {
 		return applied, nil
 	}
@@ -87,8 +89,8 @@ func (b *books) Watermark(ctx context.Context, writer, root string) (uint64, err
 
 func (b *books) Fingerprint(context.Context, string) error { return nil }
 
-func (b *books) Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
-	return b.current().Rows(ctx, from, to, func(key meter.RowKey, c meter.Counters) error {
+func (b *books) Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
+	return b.current().Rows(ctx, from, to, func(key record.RowKey, c record.Counters) error {
 		if b.tamper != nil {
 			b.tamper(key, &c)
 		}
@@ -107,20 +109,20 @@ func (b *books) Writers(_ context.Context, root string) (all []string, err error
 	return all, nil
 }
 
-func (b *books) Windows(_ context.Context, root string) (all []meter.WindowBook, err error) {
+func (b *books) Windows(_ context.Context, root string) (all []ledger.WindowBook, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for w, s := range b.windows {
-		if meter.RootOf(w.Tenant) == root {
-			all = append(all, meter.WindowBook{Window: w, WindowState: s})
+		if record.RootOf(w.Tenant) == root {
+			all = append(all, ledger.WindowBook{Window: w, WindowState: s})
 		}
 	}
 	return all, nil
 }
 
-func (b *books) sum(t testing.TB) (sum meter.Counters) {
+func (b *books) sum(t testing.TB) (sum record.Counters) {
 	t.Helper()
-	if err := b.Rows(t.Context(), time.Time{}, now.AddDate(1, 0, 0), func(_ meter.RowKey, c meter.Counters) error {
+	if err := b.Rows(t.Context(), time.Time{}, now.AddDate(1, 0, 0), func(_ record.RowKey, c record.Counters) error {
 		sum, _ = sum.Plus(c)
 		return nil
 	}); err != nil {
@@ -129,9 +131,9 @@ func (b *books) sum(t testing.TB) (sum meter.Counters) {
 	return sum
 }
 
-func prices(t testing.TB) *meter.PriceTable {
+func prices(t testing.TB) *record.PriceBook {
 	t.Helper()
-	table, problems := meter.CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
+	table, problems := record.CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
 		Models: []string{"light"}, Effective: now.AddDate(0, -1, 0), Input: 60_000_000_000, Output: 240_000_000_000, HasOutput: true,
 	}}}})
 	if len(problems) > 0 {
@@ -140,14 +142,14 @@ func prices(t testing.TB) *meter.PriceTable {
 	return table
 }
 
-func options(t testing.TB, dir string, l meter.Ledger) meter.Options {
+func options(t testing.TB, dir string, l ledger.Ledger) meter.Options {
 	return meter.Options{
 		Disk: journal.Dir(dir), Journal: journal.Options{Every: time.Millisecond, ReserveBytes: 4096, SegmentBytes: 4000},
 		Ledger: l, Prices: prices(t), Flush: time.Millisecond, Now: time.Now,
 	}
 }
 
-func open(t testing.TB, dir string, l meter.Ledger) *meter.Meter {
+func open(t testing.TB, dir string, l ledger.Ledger) *meter.Meter {
 	t.Helper()
 	m, err := meter.Open(t.Context(), options(t, dir, l))
 	if err != nil {
@@ -168,18 +170,18 @@ func shut(t testing.TB, c closer) {
 }
 
 // month is the month of now.
-func month(tenant string, u meter.Unit) meter.Window {
+func month(tenant string, u record.Unit) record.Window {
 	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	return meter.Window{Tenant: tenant, Unit: u, Period: "month", Start: start, End: start.AddDate(0, 1, 0)}
+	return record.Window{Tenant: tenant, Unit: u, Period: "month", Start: start, End: start.AddDate(0, 1, 0)}
 }
 
-func start(id int, root string) *meter.Start {
-	return &meter.Start{
+func start(id int, root string) *record.Start {
+	return &record.Start{
 		ID: fmt.Sprintf("01TEST%020d", id), RequestID: "r", Root: root, Tenant: root + "/team", Key: "key",
-		Op: wire.OpConverse, Model: "us.light", SKU: meter.SKU{Model: "light", Scope: "geo"}, Path: "light",
+		Op: wire.OpConverse, Model: "us.light", SKU: record.SKU{Model: "light", Scope: "geo"}, Path: "light",
 		Attempt: 1, EstimatedInput: 100, MaxOutput: 50, Hold: 18_000_000, At: now,
-		Charges: []meter.Charge{
-			{Window: month(root, meter.UnitUSD), Amount: 18_000}, {Window: month(root+"/team", meter.UnitTokens), Amount: 150},
+		Charges: []record.Charge{
+			{Window: month(root, record.UnitUSD), Amount: 18_000}, {Window: month(root+"/team", record.UnitTokens), Amount: 150},
 		},
 	}
 }
@@ -190,7 +192,7 @@ func call(t testing.TB, m *meter.Meter, id int, root string) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	e := &meter.End{ID: s.ID, Outcome: meter.Completed, Status: 200, Served: true, At: now}
+	e := &record.End{ID: s.ID, Outcome: record.Completed, Status: 200, Served: true, At: now}
 	e.Usage.Input, e.Usage.Output = wire.Known(int64(id)), wire.Known(5)
 	if _, err := m.End(s, e); err != nil {
 		t.Fatal(err)
@@ -198,7 +200,7 @@ func call(t testing.TB, m *meter.Meter, id int, root string) {
 }
 
 // gateway runs a gateway for n calls to its end and returns its directory.
-func gateway(t testing.TB, l meter.Ledger, n int) string {
+func gateway(t testing.TB, l ledger.Ledger, n int) string {
 	t.Helper()
 	dir := t.TempDir()
 	m := open(t, dir, l)

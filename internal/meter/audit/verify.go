@@ -9,6 +9,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Source is one journal and its name in reports: data_dir/journal of a gateway,
@@ -21,7 +23,7 @@ type Source struct {
 // Ledger is what an audit reads of a ledger.
 type Ledger interface {
 	Watermark(ctx context.Context, writer, root string) (uint64, error)
-	Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error
+	Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error
 }
 
 // Reading says which journals and which ledger are compared.
@@ -35,7 +37,7 @@ type Reading struct {
 	Writers func(ctx context.Context, root string) ([]string, error)
 	// Windows returns what a ledger has of each window of a root. Nil: windows are
 	// not compared.
-	Windows func(ctx context.Context, root string) ([]meter.WindowBook, error)
+	Windows func(ctx context.Context, root string) ([]ledger.WindowBook, error)
 	// All is whether Journals are of all gateways that ever posted.
 	All bool
 	Now time.Time
@@ -145,7 +147,7 @@ func (v *verifier) ledger(ctx context.Context) error {
 	return v.windows(ctx, roots)
 }
 
-func (v *verifier) lane(l meter.Lane, p progress) {
+func (v *verifier) lane(l record.Partition, p progress) {
 	switch {
 	case v.fenced(l.Writer):
 		v.say("root %s: writer %s was fenced; ledger has %d of %d", l.Root, l.Writer, p.applied, p.last)
@@ -161,7 +163,7 @@ func (v *verifier) lane(l meter.Lane, p progress) {
 }
 
 // settled asks until the ledger has what the journals say, or patience ends.
-func (v *verifier) settled(ctx context.Context) (map[meter.Lane]progress, error) {
+func (v *verifier) settled(ctx context.Context) (map[record.Partition]progress, error) {
 	deadline := time.NewTimer(v.Patience)
 	defer deadline.Stop()
 	first := v.heads()
@@ -180,8 +182,8 @@ func (v *verifier) settled(ctx context.Context) (map[meter.Lane]progress, error)
 	}
 }
 
-func (v *verifier) progress(ctx context.Context, first map[meter.Lane]uint64) (map[meter.Lane]progress, error) {
-	lanes := make(map[meter.Lane]progress, len(first))
+func (v *verifier) progress(ctx context.Context, first map[record.Partition]uint64) (map[record.Partition]progress, error) {
+	lanes := make(map[record.Partition]progress, len(first))
 	for l, head := range first {
 		applied, err := v.Ledger.Watermark(ctx, l.Writer, l.Root)
 		if err != nil {
@@ -200,7 +202,7 @@ func (v *verifier) progress(ctx context.Context, first map[meter.Lane]uint64) (m
 	return lanes, nil
 }
 
-func (v *verifier) allStill(lanes map[meter.Lane]progress) bool {
+func (v *verifier) allStill(lanes map[record.Partition]progress) bool {
 	for l, p := range lanes {
 		if !p.still() && !v.fenced(l.Writer) {
 			return false
@@ -220,8 +222,8 @@ func (v *verifier) readAgain() error {
 	return nil
 }
 
-func (v *verifier) heads() map[meter.Lane]uint64 {
-	heads := map[meter.Lane]uint64{}
+func (v *verifier) heads() map[record.Partition]uint64 {
+	heads := map[record.Partition]uint64{}
 	for _, b := range v.books {
 		for l, head := range b.Heads {
 			heads[l] = max(heads[l], head)
@@ -236,7 +238,7 @@ func (v *verifier) fenced(writer string) bool {
 
 // dropForeign takes roots out of the comparison to which somebody else posts,
 // too.
-func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes map[meter.Lane]progress) error {
+func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes map[record.Partition]progress) error {
 	for root := range roots {
 		if v.Writers == nil {
 			if !v.All {
@@ -250,7 +252,7 @@ func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes
 			return err
 		}
 		for _, w := range writers {
-			_, known := lanes[meter.Lane{Writer: w, Root: root}]
+			_, known := lanes[record.Partition{Writer: w, Root: root}]
 			switch {
 			case known:
 			case v.All:
@@ -264,12 +266,12 @@ func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes
 	return nil
 }
 
-func sortedLanes(lanes map[meter.Lane]progress) []meter.Lane {
-	all := make([]meter.Lane, 0, len(lanes))
+func sortedLanes(lanes map[record.Partition]progress) []record.Partition {
+	all := make([]record.Partition, 0, len(lanes))
 	for l := range lanes {
 		all = append(all, l)
 	}
-	slices.SortFunc(all, func(a, b meter.Lane) int {
+	slices.SortFunc(all, func(a, b record.Partition) int {
 		return cmpText(a.Root, b.Root, a.Writer, b.Writer)
 	})
 	return all

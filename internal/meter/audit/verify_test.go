@@ -12,6 +12,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 func TestVerifyFindsEachDamage(t *testing.T) {
@@ -44,18 +46,18 @@ func TestVerifyFindsEachDamage(t *testing.T) {
 		}
 	})
 	check("changed counter", "Input is", func(_ *testing.T, _ string, b *books) {
-		b.tamper = func(key meter.RowKey, c *meter.Counters) {
+		b.tamper = func(key record.RowKey, c *record.Counters) {
 			if key.Tenant == "root1/team" {
 				c.Input++
 			}
 		}
 	})
 	check("lost counter", "CostInput is", func(_ *testing.T, _ string, b *books) {
-		b.tamper = func(_ meter.RowKey, c *meter.Counters) { *c = meter.Counters{} }
+		b.tamper = func(_ record.RowKey, c *record.Counters) { *c = record.Counters{} }
 	})
 	check("changed budget", "budget of root1", func(_ *testing.T, _ string, b *books) {
-		w := month("root1", meter.UnitUSD)
-		b.windows[w] = meter.WindowState{Posted: b.windows[w].Posted - 1}
+		w := month("root1", record.UnitUSD)
+		b.windows[w] = ledger.WindowState{Posted: b.windows[w].Posted - 1}
 	})
 	check("ledger lost", "the ledger lacks numbers 1 to 50", func(_ *testing.T, _ string, b *books) { b.lose() })
 }
@@ -187,7 +189,7 @@ func TestRebuildAfterTotalLoss(t *testing.T) {
 func TestRebuildMendsCounters(t *testing.T) {
 	b := newBooks()
 	dir := gateway(t, b, 100)
-	b.tamper = func(_ meter.RowKey, c *meter.Counters) { c.Output-- }
+	b.tamper = func(_ record.RowKey, c *record.Counters) { c.Output-- }
 	r := Rebuilding{Reading: reading(b, dir), Meter: options(t, "", b)}
 	if n, _ := rebuild(t, r); n == 0 {
 		t.Error("mended without a wipe")

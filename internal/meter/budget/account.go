@@ -3,24 +3,25 @@ package budget
 import (
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // account is what this writer holds of one window. The root's lock guards it.
 type account struct {
-	window meter.Window
+	window record.Window
 	gauge  *gauge // the latest that names the window
 
-	// granted and returned are totals, as meter.Account has them.
+	// granted and returned are totals, as ledger.Account has them.
 	granted, returned int64
 	acked             int64        // how much of returned the ledger has confirmed
 	free              [lanes]int64 // lent and not held
 	held              int64        // by reservations and holds, of which
 	debt              int64        // so much is not covered: others spent more than they held
 
-	state  meter.WindowState // as the ledger had it last
-	known  bool              // whether it was ever told
-	unsure bool              // a grant's reply was lost: the ledger may have lent more
+	state  ledger.WindowState // as the ledger had it last
+	known  bool               // whether it was ever told
+	unsure bool               // a grant's reply was lost: the ledger may have lent more
 
 	lent    int64 // by the last grant ...
 	lentAt  time.Time
@@ -96,7 +97,7 @@ const nearPercent = 10
 // of what is left. Early refusals of a rate pass within its minute, so rates may
 // be cut into larger slices.
 var slicePercent = [...]int64{
-	meter.UnitUSD: 1, meter.UnitTokens: 5, meter.UnitRequests: 5, meter.UnitConcurrent: 5,
+	record.UnitUSD: 1, record.UnitTokens: 5, record.UnitRequests: 5, record.UnitConcurrent: 5,
 }
 
 const (

@@ -7,13 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Options say how a desk works. Lender, Writer and Epoch are needed; the other
+// Options say how a desk works. Leaser, Writer and Epoch are needed; the other
 // zero values take the defaults.
 type Options struct {
-	Lender meter.Lender
+	Leaser ledger.Leaser
 	Writer string
 	Epoch  uint64
 	// Roots are root tenants in which the writer may have slices of a life that
@@ -38,7 +39,7 @@ type Options struct {
 	Patience time.Duration // for slices called back, before a refusal, default 300ms
 	Pause    time.Duration // between asking again meanwhile, default 50ms
 	Timeout  time.Duration // of one ledger call, default 500ms
-	Term     time.Duration // of a slice, default 60s
+	TTL      time.Duration // of a slice, default 60s
 }
 
 func (o Options) withDefaults() Options {
@@ -52,7 +53,7 @@ func (o Options) withDefaults() Options {
 		{&o.Patience, 300 * time.Millisecond},
 		{&o.Pause, 50 * time.Millisecond},
 		{&o.Timeout, 500 * time.Millisecond},
-		{&o.Term, time.Minute},
+		{&o.TTL, time.Minute},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.or
@@ -89,7 +90,7 @@ type Desk struct {
 // Close ends it.
 func New(o Options) *Desk {
 	if o.Past != nil {
-		o.Lender = &mindful{Lender: o.Lender, past: o.Past, asked: make(map[string]bool)}
+		o.Leaser = &mindful{Leaser: o.Leaser, past: o.Past, asked: make(map[string]bool)}
 	}
 	d := &Desk{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
 	for _, name := range o.Roots {
@@ -183,13 +184,13 @@ func (d *Desk) Stats() Stats {
 }
 
 // overshoot counts what an attempt spent above its hold of one window.
-func (s *counters) overshoot(u meter.Unit, n int64) {
+func (s *counters) overshoot(u record.Unit, n int64) {
 	s.overshoots.Add(1)
 	switch u {
-	case meter.UnitUSD:
+	case record.UnitUSD:
 		s.overshootNano.Add(n)
-	case meter.UnitTokens:
+	case record.UnitTokens:
 		s.overshootTokens.Add(n)
-	case meter.UnitRequests, meter.UnitConcurrent:
+	case record.UnitRequests, record.UnitConcurrent:
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -25,7 +25,7 @@ func BenchmarkReserve(b *testing.B) {
 	claim := &Claim{Policy: p.For("acme/team/app"), Cost: usd(10_000)}
 	spent := Amounts{9_000, 9, 1, 1}
 	now := time.Now()
-	var charges []meter.Charge
+	var charges []record.Charge
 	b.ReportAllocs()
 	before := cpu(b)
 	for b.Loop() {

@@ -10,7 +10,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -42,9 +43,9 @@ func monthly(id string, usd money.Pico, onExceed string) config.Tenant {
 // usd is what a request may come to, in nano-dollars.
 func usd(nano int64) Amounts { return Amounts{nano, 10, 1, 1} }
 
-func newDesk(t testing.TB, lender meter.Lender, writer string) *Desk {
+func newDesk(t testing.TB, lender ledger.Leaser, writer string) *Desk {
 	t.Helper()
-	return New(Options{Lender: lender, Writer: writer, Epoch: 1})
+	return New(Options{Leaser: lender, Writer: writer, Epoch: 1})
 }
 
 func closeDesk(t testing.TB, d *Desk) {
@@ -68,7 +69,7 @@ func spend(d *Desk, m *modelLender, writer string, c *Claim, spent Amounts) *Ref
 }
 
 // charged is what a completed attempt posts.
-func charged(h *Hold, spent Amounts) []meter.Charge {
+func charged(h *Hold, spent Amounts) []record.Charge {
 	charges := h.Charges()
 	for i := range charges {
 		charges[i].Amount = spent[charges[i].Window.Unit]
@@ -128,7 +129,7 @@ func TestRefusalSaysWhat(t *testing.T) {
 		p := compile(t, monthly("acme", money.Dollar, "reject"), config.Tenant{ID: "acme/app", Limits: config.Limits{RequestsPerMinute: 2}})
 		d := newDesk(t, m, "a")
 		defer closeDesk(t, d)
-		f := func(cost Amounts, unit meter.Unit, tenant string, limit, posted int64) {
+		f := func(cost Amounts, unit record.Unit, tenant string, limit, posted int64) {
 			t.Helper()
 			refusal := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: cost}, cost)
 			if refusal == nil || refusal.Reason != UsedUp {
@@ -141,13 +142,13 @@ func TestRefusalSaysWhat(t *testing.T) {
 				t.Errorf("resets at %v", refusal.Until)
 			}
 		}
-		f(usd(2_000_000_000), meter.UnitUSD, "acme", 1_000_000_000, 0)
+		f(usd(2_000_000_000), record.UnitUSD, "acme", 1_000_000_000, 0)
 		for range 2 {
 			if r := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: usd(1000)}, usd(1000)); r != nil {
 				t.Fatalf("%+v", r)
 			}
 		}
-		f(usd(1000), meter.UnitRequests, "acme/app", 2, 2)
+		f(usd(1000), record.UnitRequests, "acme/app", 2, 2)
 		time.Sleep(time.Minute)
 		if r := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: usd(1000)}, usd(1000)); r != nil {
 			t.Errorf("the next minute: %+v", r)

@@ -1,7 +1,7 @@
 // Package budget holds tenants to their budgets and limits without asking the
 // ledger on the request path.
 //
-// A Desk borrows slices of windows from a meter.Lender ahead of need and decides
+// A Desk borrows slices of windows from a ledger.Leaser ahead of need and decides
 // locally: Reserve takes the worst case of a request out of the slices of every
 // window on the tenant's path, all or nothing; each attempt takes its part as a
 // Hold, and settling gives back what was not spent. Near a limit slices shrink

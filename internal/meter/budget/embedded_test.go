@@ -8,6 +8,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -15,7 +17,7 @@ import (
 // slowState takes its time to post, as one does that has a long journal to read.
 type slowState struct{ *embedded.State }
 
-func (s slowState) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
+func (s slowState) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
 	time.Sleep(100 * time.Millisecond)
 	return s.State.Apply(ctx, b)
 }
@@ -24,7 +26,7 @@ func (s slowState) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
 // nothing of what was spent before.
 func TestEmbeddedAtStart(t *testing.T) {
 	dir := journal.Dir(t.TempDir())
-	prices, _ := meter.CompilePrices(nil)
+	prices, _ := record.CompilePrices(nil)
 	open := func() (*meter.Meter, *Desk) {
 		state := slowState{&embedded.State{}}
 		m, err := meter.Open(t.Context(), meter.Options{Disk: dir, Ledger: state, Prices: prices, Flush: time.Millisecond})
@@ -33,7 +35,7 @@ func TestEmbeddedAtStart(t *testing.T) {
 		}
 		_, id := m.Journal()
 		return m, New(Options{
-			Lender: state, Writer: id.Writer, Epoch: id.Epoch, Numbers: m.Numbers,
+			Leaser: state, Writer: id.Writer, Epoch: id.Epoch, Numbers: m.Numbers,
 			Past: func(root string) (bool, bool) { return m.Past(root).Posted, false },
 		})
 	}
@@ -44,11 +46,11 @@ func TestEmbeddedAtStart(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	s := &meter.Start{ID: "01TEST", Root: "acme", Tenant: "acme", Op: wire.OpConverse, Model: "m", Charges: held.Attempt(claim.Cost).Charges()}
+	s := &record.Start{ID: "01TEST", Root: "acme", Tenant: "acme", Op: wire.OpConverse, Model: "m", Charges: held.Attempt(claim.Cost).Charges()}
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.End(s, &meter.End{ID: s.ID, Outcome: meter.Unknown}); err != nil {
+	if _, err := m.End(s, &record.End{ID: s.ID, Outcome: record.Unknown}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Close(t.Context()); err != nil {

@@ -3,19 +3,19 @@ package budget
 import (
 	"context"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
 // Inherit gives back what a writer before this one still has of the desk's roots
 // and reports whether nothing is left. While it may live, that is when its term
 // has passed. It may be repeated.
-func (d *Desk) Inherit(ctx context.Context, p *meter.Predecessor) (bool, error) {
+func (d *Desk) Inherit(ctx context.Context, p *ledger.Predecessor) (bool, error) {
 	done := true
 	for _, root := range d.opts.Roots {
 		ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
-		reply, err := d.opts.Lender.Settle(ctx, &meter.SettleRequest{
+		reply, err := d.opts.Leaser.Renew(ctx, &ledger.RenewRequest{
 			Writer: p.Writer, Epoch: p.Epoch, Root: root, Head: p.Heads[root],
-			Term: d.opts.Term, Retire: true, Lapsed: !p.Here,
+			TTL: d.opts.TTL, Retire: true, Lapsed: !p.Here,
 		})
 		cancel()
 		if err != nil {

@@ -5,9 +5,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -19,19 +19,19 @@ func TestInherit(t *testing.T) {
 			state := &embedded.State{}
 			p := compile(t, monthly("acme", money.Dollar, "reject"))
 			claim := &Claim{Policy: p.For("acme"), Cost: usd(900_000_000)}
-			died := New(Options{Lender: state, Writer: "a", Epoch: 1})
+			died := New(Options{Leaser: state, Writer: "a", Epoch: 1})
 			if _, refusal := died.Reserve(t.Context(), claim, time.Now()); refusal != nil {
 				t.Fatal(refusal)
 			}
 			close(died.stop)
 			died.calls.Wait()
-			d := New(Options{Lender: state, Writer: "b", Epoch: 1, Roots: []string{"acme"}})
+			d := New(Options{Leaser: state, Writer: "b", Epoch: 1, Roots: []string{"acme"}})
 			defer closeDesk(t, d)
-			before := &meter.Predecessor{Identity: journal.Identity{Writer: "a", Epoch: 1}, Here: here}
+			before := &ledger.Predecessor{Identity: journal.Identity{Writer: "a", Epoch: 1}, Here: here}
 			if done, err := d.Inherit(t.Context(), before); err != nil || done != here {
 				t.Errorf("known to be dead %t: done %t, %v", here, done, err)
 			}
-			time.Sleep(d.opts.Term + time.Second)
+			time.Sleep(d.opts.TTL + time.Second)
 			if done, err := d.Inherit(t.Context(), before); err != nil || !done {
 				t.Errorf("after its term: done %t, %v", done, err)
 			}

@@ -7,7 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 var errAway = errors.New("ledger is away")
@@ -16,7 +17,7 @@ var errAway = errors.New("ledger is away")
 // and in suspense, per writer what remains of what it was lent.
 type modelLender struct {
 	mu       sync.Mutex
-	windows  map[meter.Window]*modelWindow
+	windows  map[record.Window]*modelWindow
 	recalled map[string]time.Time // by root
 	frozen   time.Time
 	calls    int
@@ -25,8 +26,8 @@ type modelLender struct {
 	// before and after a grant may return an error: it is then not done, or done
 	// with the reply lost.
 	before, after func() error
-	limits        map[meter.Window]int64 // the highest limit asked for, for the invariant
-	broken        error                  // the first invariant that did not hold
+	limits        map[record.Window]int64 // the highest limit asked for, for the invariant
+	broken        error                   // the first invariant that did not hold
 }
 
 type modelWindow struct {
@@ -38,12 +39,12 @@ type modelAccount struct{ granted, returned, remains int64 }
 
 func newModelLender(now func() time.Time) *modelLender {
 	return &modelLender{
-		windows: map[meter.Window]*modelWindow{}, recalled: map[string]time.Time{}, now: now,
-		limits: map[meter.Window]int64{},
+		windows: map[record.Window]*modelWindow{}, recalled: map[string]time.Time{}, now: now,
+		limits: map[record.Window]int64{},
 	}
 }
 
-func (m *modelLender) window(w meter.Window) *modelWindow {
+func (m *modelLender) window(w record.Window) *modelWindow {
 	if m.windows[w] == nil {
 		m.windows[w] = &modelWindow{accounts: map[string]*modelAccount{}}
 	}
@@ -64,11 +65,11 @@ func (w *modelWindow) held() (sum int64) {
 	return sum
 }
 
-func (w *modelWindow) state() meter.WindowState {
-	return meter.WindowState{Posted: w.posted, Held: w.held(), Suspense: w.suspense}
+func (w *modelWindow) state() ledger.WindowState {
+	return ledger.WindowState{Posted: w.posted, Held: w.held(), Suspense: w.suspense}
 }
 
-func (m *modelLender) Grant(_ context.Context, r *meter.GrantRequest) (*meter.GrantReply, error) {
+func (m *modelLender) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	time.Sleep(m.delay)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -87,12 +88,12 @@ func (m *modelLender) Grant(_ context.Context, r *meter.GrantRequest) (*meter.Gr
 	return reply, nil
 }
 
-func (m *modelLender) grant(r *meter.GrantRequest) *meter.GrantReply {
-	reply := &meter.GrantReply{State: meter.Granted, Amounts: make([]int64, len(r.Wants))}
+func (m *modelLender) grant(r *ledger.GrantRequest) *ledger.GrantReply {
+	reply := &ledger.GrantReply{State: ledger.Granted, Amounts: make([]int64, len(r.Wants))}
 	if m.now().Before(m.frozen) {
-		return &meter.GrantReply{State: meter.Frozen, Until: m.frozen}
+		return &ledger.GrantReply{State: ledger.Frozen, Until: m.frozen}
 	}
-	seen := map[meter.Window]bool{}
+	seen := map[record.Window]bool{}
 	for i := range r.Wants {
 		want := &r.Wants[i]
 		if seen[want.Window] {
@@ -108,18 +109,18 @@ func (m *modelLender) grant(r *meter.GrantRequest) *meter.GrantReply {
 			m.fail("writer %s knows of %d, the ledger of %d", r.Writer, want.Granted, a.granted)
 		}
 		left := want.Limit - w.posted - w.held() - w.suspense
-		if left < want.Min-reply.Amounts[i] && reply.State == meter.Granted {
-			reply.State, reply.Refused = meter.Refused, i
+		if left < want.Min-reply.Amounts[i] && reply.State == ledger.Granted {
+			reply.State, reply.Refused = ledger.Refused, i
 		}
 	}
-	if reply.State == meter.Refused {
+	if reply.State == ledger.Refused {
 		m.recalled[r.Root] = m.now()
 	}
 	for i := range r.Wants {
 		want := &r.Wants[i]
 		w := m.window(want.Window)
 		a := w.account(r.Writer)
-		if reply.State == meter.Granted {
+		if reply.State == ledger.Granted {
 			left := want.Limit - w.posted - w.held() - w.suspense
 			n := max(0, min(want.Ask-reply.Amounts[i], left))
 			a.granted += n
@@ -145,7 +146,7 @@ func (m *modelLender) take(a *modelAccount, returned int64) {
 	a.returned, a.remains = returned, a.remains-n
 }
 
-func (m *modelLender) Settle(_ context.Context, r *meter.SettleRequest) (*meter.SettleReply, error) {
+func (m *modelLender) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	time.Sleep(m.delay)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -155,7 +156,7 @@ func (m *modelLender) Settle(_ context.Context, r *meter.SettleRequest) (*meter.
 			return nil, err
 		}
 	}
-	reply := &meter.SettleReply{Frozen: m.now().Before(m.frozen), Until: m.frozen}
+	reply := &ledger.RenewReply{Frozen: m.now().Before(m.frozen), Until: m.frozen}
 	for _, told := range r.Accounts {
 		w := m.window(told.Window)
 		a := w.account(r.Writer)
@@ -172,7 +173,7 @@ func (m *modelLender) Settle(_ context.Context, r *meter.SettleRequest) (*meter.
 }
 
 // post applies what an attempt charges, as a ledger does.
-func (m *modelLender) post(writer string, charges []meter.Charge) {
+func (m *modelLender) post(writer string, charges []record.Charge) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range charges {
@@ -188,7 +189,7 @@ func (m *modelLender) post(writer string, charges []meter.Charge) {
 	}
 }
 
-func (m *modelLender) check(w meter.Window) {
+func (m *modelLender) check(w record.Window) {
 	s := m.window(w).state()
 	if limit, known := m.limits[w]; known && limit != unlimited && s.Posted+s.Held+s.Suspense > limit {
 		m.fail("%v: %+v is above %d", w, s, limit)
@@ -201,7 +202,7 @@ func (m *modelLender) fail(format string, args ...any) {
 	}
 }
 
-func (m *modelLender) state(w meter.Window) meter.WindowState {
+func (m *modelLender) state(w record.Window) ledger.WindowState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.window(w).state()

@@ -12,9 +12,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -22,9 +23,9 @@ import (
 
 // books is a ledger as these tests need it. Both ledgers are one.
 type books interface {
-	meter.Ledger
-	meter.Lender
-	Windows(ctx context.Context, root string) ([]meter.WindowBook, error)
+	ledger.Ledger
+	ledger.Leaser
+	Windows(ctx context.Context, root string) ([]ledger.WindowBook, error)
 }
 
 // town is several gateways that share one ledger, and the requests under way.
@@ -33,7 +34,7 @@ type town struct {
 	books    books
 	root     string
 	policy   *budget.Policy
-	limits   map[meter.Unit]int64
+	limits   map[record.Unit]int64
 	gateways []*gatewayDesk
 	open     []*request
 }
@@ -65,12 +66,12 @@ func newTown(t testing.TB, b books, root string, usd, tokens int64, p pace) *tow
 	}
 	w := &town{
 		t: t, books: b, root: root, policy: policies.For(root),
-		limits: map[meter.Unit]int64{meter.UnitUSD: usd, meter.UnitTokens: tokens, meter.UnitConcurrent: 50},
+		limits: map[record.Unit]int64{record.UnitUSD: usd, record.UnitTokens: tokens, record.UnitConcurrent: 50},
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		post := &poster{ledger: b, root: root, writer: name}
 		w.gateways = append(w.gateways, &gatewayDesk{poster: post, Desk: budget.New(budget.Options{
-			Lender: b, Writer: name, Epoch: 1, Numbers: post.numbers, Timeout: 10 * time.Second,
+			Leaser: b, Writer: name, Epoch: 1, Numbers: post.numbers, Timeout: 10 * time.Second,
 			Every: p.every, Renew: p.renew, Idle: p.idle, Patience: p.patience, Pause: p.pause,
 		})})
 	}
@@ -102,7 +103,7 @@ func (w *town) live(rt *rapid.T, waits []time.Duration) {
 }
 
 // within wants every window inside its limit, and returns them all.
-func (w *town) within(rt *rapid.T) []meter.WindowBook {
+func (w *town) within(rt *rapid.T) []ledger.WindowBook {
 	all, err := w.books.Windows(context.Background(), w.root)
 	if err != nil {
 		rt.Fatal(err)
@@ -125,8 +126,8 @@ func (w *town) ask(g *gatewayDesk, bound budget.Amounts) (*request, *budget.Refu
 
 func anyBound(rt *rapid.T) budget.Amounts {
 	return budget.Amounts{
-		meter.UnitUSD: rapid.Int64Range(1, 400).Draw(rt, "usd"), meter.UnitTokens: rapid.Int64Range(1, 100).Draw(rt, "tokens"),
-		meter.UnitRequests: 1, meter.UnitConcurrent: 1,
+		record.UnitUSD: rapid.Int64Range(1, 400).Draw(rt, "usd"), record.UnitTokens: rapid.Int64Range(1, 100).Draw(rt, "tokens"),
+		record.UnitRequests: 1, record.UnitConcurrent: 1,
 	}
 }
 
@@ -152,7 +153,7 @@ func (w *town) fits(rt *rapid.T, g *gatewayDesk, bound budget.Amounts) bool {
 			own = own.Plus(r.bound)
 		}
 	}
-	left := map[meter.Unit]int64{}
+	left := map[record.Unit]int64{}
 	for _, b := range w.within(rt) {
 		if !b.End.IsZero() && !b.End.After(time.Now()) {
 			continue
@@ -218,7 +219,7 @@ func (w *town) end(rt *rapid.T) {
 		r.res.Release()
 	default:
 		spent := r.bound
-		for _, unit := range [...]meter.Unit{meter.UnitUSD, meter.UnitTokens} {
+		for _, unit := range [...]record.Unit{record.UnitUSD, record.UnitTokens} {
 			spent[unit] = rapid.Int64Range(0, r.bound[unit]).Draw(rt, "spent")
 		}
 		r.complete(w.t, spent)

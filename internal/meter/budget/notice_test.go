@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -15,7 +15,7 @@ func TestNotices(t *testing.T) {
 		m := newModelLender(time.Now)
 		var mu sync.Mutex
 		var got []int
-		d := New(Options{Lender: m, Writer: "a", Epoch: 1, Notice: func(n Notice) {
+		d := New(Options{Leaser: m, Writer: "a", Epoch: 1, Notice: func(n Notice) {
 			mu.Lock()
 			defer mu.Unlock()
 			got = append(got, n.Percent)
@@ -41,7 +41,7 @@ func TestNoticeOfARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModelLender(time.Now)
 		var got []int
-		d := New(Options{Lender: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
+		d := New(Options{Leaser: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
 		defer closeDesk(t, d)
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
 		refused := func(nano int64, told int) {
@@ -54,7 +54,7 @@ func TestNoticeOfARefusal(t *testing.T) {
 		res, _ := d.Reserve(t.Context(), &Claim{Policy: p.For("acme"), Cost: usd(900_000_000)}, time.Now())
 		refused(200_000_000, 0)
 		h := res.Attempt(usd(900_000_000))
-		spent := Amounts{meter.UnitUSD: 900_000_000}
+		spent := Amounts{record.UnitUSD: 900_000_000}
 		m.post("a", charged(h, spent))
 		h.Settle(spent)
 		res.Release()
@@ -67,7 +67,7 @@ func TestLastNotice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModelLender(time.Now)
 		var got []int
-		d := New(Options{Lender: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
+		d := New(Options{Leaser: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
 		if r := spend(d, m, "a", &Claim{Policy: p.For("acme"), Cost: usd(600_000_000)}, Amounts{600_000_000}); r != nil {
 			t.Fatal(r)

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
 // errPast is why nothing is borrowed of a root yet.
@@ -16,7 +16,7 @@ var errPast = errors.New("the ledger is not known to have what earlier processes
 // is known to have what earlier processes of this journal spent there, and that
 // is told with the first request when it had lost some of it.
 type mindful struct {
-	meter.Lender
+	ledger.Leaser
 	past func(root string) (known, lost bool)
 
 	mu    sync.Mutex
@@ -26,13 +26,13 @@ type mindful struct {
 // pastEvery is how often the past is looked at until it is known.
 const pastEvery = 5 * time.Millisecond
 
-// Grant implements meter.Lender.
-func (l *mindful) Grant(ctx context.Context, r *meter.GrantRequest) (*meter.GrantReply, error) {
+// Grant implements ledger.Leaser.
+func (l *mindful) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	l.mu.Lock()
 	asked := l.asked[r.Root]
 	l.mu.Unlock()
 	if asked {
-		return l.Lender.Grant(ctx, r)
+		return l.Leaser.Grant(ctx, r)
 	}
 	known, lost := l.past(r.Root)
 	for ; !known; known, lost = l.past(r.Root) {
@@ -42,7 +42,7 @@ func (l *mindful) Grant(ctx context.Context, r *meter.GrantRequest) (*meter.Gran
 	}
 	first := *r
 	first.Lost = lost
-	reply, err := l.Lender.Grant(ctx, &first)
+	reply, err := l.Leaser.Grant(ctx, &first)
 	if err == nil {
 		l.mu.Lock()
 		l.asked[r.Root] = true

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -17,7 +17,7 @@ type tellings struct {
 	told []bool
 }
 
-func (l *tellings) Grant(ctx context.Context, r *meter.GrantRequest) (*meter.GrantReply, error) {
+func (l *tellings) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	l.told = append(l.told, r.Lost)
 	return l.modelLender.Grant(ctx, r)
 }
@@ -28,7 +28,7 @@ func TestPast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var known atomic.Bool
 		l := &tellings{modelLender: newModelLender(time.Now)}
-		d := New(Options{Lender: l, Writer: "a", Past: func(string) (bool, bool) { return known.Load(), true }})
+		d := New(Options{Leaser: l, Writer: "a", Past: func(string) (bool, bool) { return known.Load(), true }})
 		defer d.Close(t.Context())
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(30_000_000)}

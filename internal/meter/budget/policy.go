@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // unlimited is the limit of a gauge that only counts.
@@ -61,7 +61,7 @@ type gauge struct {
 // one window and one account.
 type gaugeKey struct {
 	tenant string
-	unit   meter.Unit
+	unit   record.Unit
 	period string
 	zone   string
 }
@@ -78,13 +78,13 @@ func Compile(tenants []config.Tenant) (*Policies, error) {
 	p := &Policies{byTenant: make(map[string]*Policy, len(tenants)), hooks: hooksOf(tenants)}
 	for i := range tenants {
 		t := &tenants[i]
-		policy := &Policy{tenant: t.ID, root: meter.RootOf(t.ID), loss: losses[t.OnLedgerLoss]}
+		policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss]}
 		for _, id := range lineage(t.ID) {
 			policy.gauges = append(policy.gauges, c.own[id]...)
 		}
 		for i := range policy.gauges {
 			g := &policy.gauges[i]
-			policy.strict = policy.strict || g.unit == meter.UnitUSD && min(g.hard, g.light) != unlimited
+			policy.strict = policy.strict || g.unit == record.UnitUSD && min(g.hard, g.light) != unlimited
 		}
 		if len(policy.gauges) > 0 {
 			p.byTenant[t.ID] = policy
@@ -124,14 +124,14 @@ func (p *Policies) Hook(tenant string) Hook {
 
 // Budgets are the windows of all budgets that a tenant's spending at a time
 // counts against: its own and those of the tenants above it.
-func (p *Policies) Budgets(tenant string, at time.Time) []meter.Window {
+func (p *Policies) Budgets(tenant string, at time.Time) []record.Window {
 	policy := p.For(tenant)
 	if policy == nil {
 		return nil
 	}
-	var windows []meter.Window
+	var windows []record.Window
 	for i := range policy.gauges {
-		if g := &policy.gauges[i]; g.unit == meter.UnitUSD {
+		if g := &policy.gauges[i]; g.unit == record.UnitUSD {
 			windows = append(windows, g.windowOf(at))
 		}
 	}
@@ -164,14 +164,14 @@ func (c *compiler) add(t *config.Tenant) error {
 		if err != nil {
 			return err
 		}
-		g := c.gauge(gaugeKey{t.ID, meter.UnitUSD, b.Period, zone.String()}, zone)
-		limit := min(int64(b.USD)/picoPerNano, meter.MaxValue)
+		g := c.gauge(gaugeKey{t.ID, record.UnitUSD, b.Period, zone.String()}, zone)
+		limit := min(int64(b.USD)/picoPerNano, record.MaxValue)
 		g.alerts = append(g.alerts, limit)
 		switch b.OnExceed {
 		case "light_only":
 			g.light = min(g.light, limit)
 			if b.HardUSD > 0 {
-				g.hard = min(g.hard, int64(b.HardUSD)/picoPerNano, meter.MaxValue)
+				g.hard = min(g.hard, int64(b.HardUSD)/picoPerNano, record.MaxValue)
 			}
 		case "notify":
 		default:
@@ -179,16 +179,16 @@ func (c *compiler) add(t *config.Tenant) error {
 		}
 	}
 	for _, l := range [...]struct {
-		unit   meter.Unit
+		unit   record.Unit
 		period string
 		limit  int64
 	}{
-		{meter.UnitRequests, periodMinute, t.Limits.RequestsPerMinute},
-		{meter.UnitTokens, periodMinute, t.Limits.TokensPerMinute},
-		{meter.UnitConcurrent, periodNone, t.Limits.ConcurrentRequests},
+		{record.UnitRequests, periodMinute, t.Limits.RequestsPerMinute},
+		{record.UnitTokens, periodMinute, t.Limits.TokensPerMinute},
+		{record.UnitConcurrent, periodNone, t.Limits.ConcurrentRequests},
 	} {
 		if l.limit > 0 {
-			c.gauge(gaugeKey{t.ID, l.unit, l.period, time.UTC.String()}, time.UTC).hard = min(l.limit, meter.MaxValue)
+			c.gauge(gaugeKey{t.ID, l.unit, l.period, time.UTC.String()}, time.UTC).hard = min(l.limit, record.MaxValue)
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -136,8 +136,8 @@ func (w *world) pick(rt *rapid.T) *open {
 func (w *world) settle(rt *rapid.T) {
 	o := w.pick(rt)
 	spent := o.cost
-	spent[meter.UnitUSD] = rapid.Int64Range(0, o.cost[meter.UnitUSD]).Draw(rt, "spent")
-	spent[meter.UnitTokens] = rapid.Int64Range(0, o.cost[meter.UnitTokens]).Draw(rt, "used")
+	spent[record.UnitUSD] = rapid.Int64Range(0, o.cost[record.UnitUSD]).Draw(rt, "spent")
+	spent[record.UnitTokens] = rapid.Int64Range(0, o.cost[record.UnitTokens]).Draw(rt, "used")
 	w.lender.post(o.writer, charged(o.hold, spent))
 	o.hold.Settle(spent)
 	o.hold.Release() // changes nothing

@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -18,7 +19,7 @@ import (
 
 // poster posts what one writer charges, as the pump does, one record a batch.
 type poster struct {
-	ledger meter.Ledger
+	ledger ledger.Ledger
 	root   string
 	writer string
 
@@ -32,14 +33,14 @@ func (p *poster) numbers(string) (head, applied uint64) {
 	return p.seq, p.seq
 }
 
-func (p *poster) post(t testing.TB, charges []meter.Charge) {
+func (p *poster) post(t testing.TB, charges []record.Charge) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seq++
-	posting := meter.Posting{Seq: p.seq, Root: p.root, Row: meter.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: p.root}, Charges: charges}
-	wm, err := p.ledger.Apply(context.Background(), &meter.Batch{
-		Writer: p.writer, Epoch: 1, Root: p.root, From: p.seq, To: p.seq, Postings: []meter.Posting{posting},
+	posting := record.Posting{Seq: p.seq, Root: p.root, Row: record.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: p.root}, Charges: charges}
+	wm, err := p.ledger.Apply(context.Background(), &ledger.Batch{
+		Writer: p.writer, Epoch: 1, Root: p.root, From: p.seq, To: p.seq, Postings: []record.Posting{posting},
 	})
 	if err != nil || wm != p.seq {
 		t.Errorf("watermark %d of %d: %v", wm, p.seq, err)
@@ -53,11 +54,11 @@ func TestLastDollarOnRedis(t *testing.T) {
 		t.Skip("starts a redis-server; not with -short")
 	}
 	server := redistest.NewServer(t)
-	ledger, err := redis.New(redis.Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	store, err := redis.New(redis.Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ledger.Close()
+	defer store.Close()
 	policies, err := budget.Compile([]config.Tenant{
 		tenantOf("acme", 2*money.Dollar), tenantOf("acme/team", money.Dollar), tenantOf("acme/team/app", money.Dollar),
 	})
@@ -65,14 +66,14 @@ func TestLastDollarOnRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	const hold = 30_000_000
-	amounts := budget.Amounts{meter.UnitUSD: hold}
+	amounts := budget.Amounts{record.UnitUSD: hold}
 	claim := &budget.Claim{Policy: policies.For("acme/team/app"), Cost: amounts}
 	var served atomic.Int64
 	var all sync.WaitGroup
 	var desks []*budget.Desk
 	for _, writer := range []string{"a", "b", "c", "d"} {
-		p := &poster{ledger: ledger, root: "acme", writer: writer}
-		d := budget.New(budget.Options{Lender: ledger, Writer: writer, Epoch: 1, Numbers: p.numbers, Timeout: 5 * time.Second})
+		p := &poster{ledger: store, root: "acme", writer: writer}
+		d := budget.New(budget.Options{Leaser: store, Writer: writer, Epoch: 1, Numbers: p.numbers, Timeout: 5 * time.Second})
 		desks = append(desks, d)
 		for range 250 {
 			all.Go(func() {
@@ -100,12 +101,12 @@ func TestLastDollarOnRedis(t *testing.T) {
 	if served.Load() != 33 {
 		t.Errorf("%d served, want 33", served.Load())
 	}
-	books, err := ledger.Windows(context.Background(), "acme")
+	books, err := store.Windows(context.Background(), "acme")
 	if err != nil || len(books) != 3 {
 		t.Fatalf("%d windows: %v", len(books), err)
 	}
 	for _, b := range books {
-		if b.WindowState != (meter.WindowState{Posted: served.Load() * hold}) {
+		if b.WindowState != (ledger.WindowState{Posted: served.Load() * hold}) {
 			t.Errorf("%s: %+v", b.Tenant, b.WindowState)
 		}
 	}

@@ -3,7 +3,7 @@ package budget
 import (
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Reason is why a reservation is refused.
@@ -21,7 +21,7 @@ type Refusal struct {
 	Reason Reason
 	// Window is the one that has too little left; the numbers are its own, in its
 	// unit, as the ledger told them last. Need is what the claim asked for.
-	Window                              meter.Window
+	Window                              record.Window
 	Limit, Posted, Held, Suspense, Need int64
 	// LightOnly is whether the window is a light_only budget's, so that the light
 	// leg alone may still be served: claim that in the lane LightOnly.

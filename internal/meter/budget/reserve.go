@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Amounts is how much of each unit, by meter.Unit: nano-dollars, tokens,
+// Amounts is how much of each unit, by record.Unit: nano-dollars, tokens,
 // requests, open calls.
 type Amounts [4]int64
 
@@ -74,7 +74,7 @@ func (r *root) refused(refusal *Refusal) {
 		return
 	}
 	r.desk.stats.refused.Add(1)
-	if refusal.Window.Unit == meter.UnitUSD {
+	if refusal.Window.Unit == record.UnitUSD {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.tell(refusal.account.watch(refusal.Need))
@@ -106,7 +106,7 @@ func (r *Reservation) Attempt(cost Amounts) *Hold {
 	for i := range r.parts {
 		p := &r.parts[i]
 		n := min(p.left, cost[p.account.window.Unit])
-		if p.account.window.Unit == meter.UnitConcurrent {
+		if p.account.window.Unit == record.UnitConcurrent {
 			n = 0
 		}
 		p.left -= n
@@ -145,17 +145,17 @@ type Hold struct {
 
 // Charges are what the attempt's START names: each window with what is held of
 // it. A window of requests is named by the one attempt that counts the request.
-func (h *Hold) Charges() []meter.Charge {
+func (h *Hold) Charges() []record.Charge {
 	if h == nil {
 		return nil
 	}
-	charges := make([]meter.Charge, 0, len(h.parts))
+	charges := make([]record.Charge, 0, len(h.parts))
 	for i := range h.parts {
 		w := &h.parts[i].account.window
-		if w.Unit == meter.UnitConcurrent || w.Unit == meter.UnitRequests && h.amounts[i] == 0 {
+		if w.Unit == record.UnitConcurrent || w.Unit == record.UnitRequests && h.amounts[i] == 0 {
 			continue
 		}
-		charges = append(charges, meter.Charge{Window: *w, Amount: h.amounts[i]})
+		charges = append(charges, record.Charge{Window: *w, Amount: h.amounts[i]})
 	}
 	return charges
 }
@@ -165,11 +165,11 @@ func (h *Hold) Charges() []meter.Charge {
 func (h *Hold) Settle(spent Amounts) {
 	h.end(func(p *part, held int64) {
 		switch u := p.account.window.Unit; u {
-		case meter.UnitRequests:
+		case record.UnitRequests:
 			p.settle(held, held)
-		case meter.UnitConcurrent:
+		case record.UnitConcurrent:
 			p.settle(held, 0)
-		case meter.UnitUSD, meter.UnitTokens:
+		case record.UnitUSD, record.UnitTokens:
 			p.settle(held, spent[u])
 			if p.covered && spent[u] > held {
 				h.reservation.root.desk.stats.overshoot(u, spent[u]-held)
@@ -187,7 +187,7 @@ func (h *Hold) Unknown() { h.end(func(p *part, held int64) { p.settle(held, held
 // made and stays counted.
 func (h *Hold) Fail() {
 	h.end(func(p *part, held int64) {
-		if p.account.window.Unit == meter.UnitRequests {
+		if p.account.window.Unit == record.UnitRequests {
 			p.settle(held, held)
 			return
 		}

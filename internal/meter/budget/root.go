@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // maxWaiting bounds the reservations of one root that wait for a grant.
@@ -18,7 +18,7 @@ type root struct {
 	name string
 
 	mu       sync.Mutex // guards all below, and every account, reservation and hold of the root
-	accounts map[meter.Window]*account
+	accounts map[record.Window]*account
 	current  map[gaugeKey]*account // the newest window of each gauge
 	clock    time.Time             // the latest time seen, so that windows never come back
 	waiting  []*waiter
@@ -38,7 +38,7 @@ type root struct {
 
 func newRoot(d *Desk, name string) *root {
 	return &root{
-		desk: d, name: name, accounts: make(map[meter.Window]*account),
+		desk: d, name: name, accounts: make(map[record.Window]*account),
 		current: make(map[gaugeKey]*account), recalled: make(map[*account]time.Time),
 	}
 }

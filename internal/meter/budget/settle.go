@@ -4,7 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // tick gives back what is idle and decides whether the ledger must hear from
@@ -103,9 +104,9 @@ func (r *root) settle() {
 }
 
 // word is all that there is to tell about the root.
-func (r *root) word() ([]*account, *meter.SettleRequest) {
+func (r *root) word() ([]*account, *ledger.RenewRequest) {
 	o := &r.desk.opts
-	req := &meter.SettleRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, Term: o.Term}
+	req := &ledger.RenewRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, TTL: o.TTL}
 	var accounts []*account
 	for _, a := range r.accounts {
 		if !a.speaks() {
@@ -122,16 +123,16 @@ func (r *root) word() ([]*account, *meter.SettleRequest) {
 // send makes the call without the lock. The number journalled last is read
 // after Held was taken: a record between the two is then in both, and the
 // ledger holds too much for a while instead of too little.
-func (r *root) send(req *meter.SettleRequest) (*meter.SettleReply, error) {
+func (r *root) send(req *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	r.mu.Unlock()
 	defer r.mu.Lock()
 	req.Watermark, req.Head = r.numbers()
-	return call(r.desk, func(ctx context.Context) (*meter.SettleReply, error) {
-		return r.desk.opts.Lender.Settle(ctx, req)
+	return call(r.desk, func(ctx context.Context) (*ledger.RenewReply, error) {
+		return r.desk.opts.Leaser.Renew(ctx, req)
 	})
 }
 
-func (r *root) settled(accounts []*account, req *meter.SettleRequest, reply *meter.SettleReply) {
+func (r *root) settled(accounts []*account, req *ledger.RenewRequest, reply *ledger.RenewReply) {
 	for i, a := range accounts {
 		a.acked = max(a.acked, req.Accounts[i].Returned)
 		if i < len(reply.Windows) {
@@ -160,13 +161,13 @@ func (r *root) probe() bool {
 		return true
 	}
 	o := &r.desk.opts
-	req := &meter.GrantRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, Term: o.Term}
+	req := &ledger.GrantRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, TTL: o.TTL}
 	for _, w := range g.wants {
-		req.Wants = append(req.Wants, meter.Want{Account: w.account.told(), Limit: w.limit})
+		req.Wants = append(req.Wants, ledger.Want{Account: w.account.told(), Limit: w.limit})
 	}
 	r.mu.Unlock()
 	req.Watermark, _ = r.numbers()
-	reply, err := call(r.desk, func(ctx context.Context) (*meter.GrantReply, error) { return o.Lender.Grant(ctx, req) })
+	reply, err := call(r.desk, func(ctx context.Context) (*ledger.GrantReply, error) { return o.Leaser.Grant(ctx, req) })
 	r.mu.Lock()
 	now := o.Now()
 	if err != nil {
@@ -182,9 +183,9 @@ func (r *root) probe() bool {
 
 func (a *account) probeLimit() int64 {
 	if a.gauge == nil {
-		return meter.MaxValue
+		return record.MaxValue
 	}
-	return min(a.gauge.limit(Full), meter.MaxValue)
+	return min(a.gauge.limit(Full), record.MaxValue)
 }
 
 // retire closes all accounts of the root for good, those of the writer's earlier
@@ -201,7 +202,7 @@ func (r *root) retire(ctx context.Context) error {
 	req.Watermark, req.Head = r.numbers()
 	ctx, cancel := context.WithTimeout(ctx, max(r.desk.opts.Timeout, 2*time.Second))
 	defer cancel()
-	reply, err := r.desk.opts.Lender.Settle(ctx, req)
+	reply, err := r.desk.opts.Leaser.Renew(ctx, req)
 	if err != nil {
 		return err
 	}

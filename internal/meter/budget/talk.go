@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
 // talk makes ledger calls, one after another, until nothing is to be said.
@@ -59,8 +59,8 @@ func (r *root) lend() {
 	req := r.request(g)
 	r.mu.Unlock()
 	req.Watermark, _ = r.numbers()
-	reply, err := call(r.desk, func(ctx context.Context) (*meter.GrantReply, error) {
-		return r.desk.opts.Lender.Grant(ctx, req)
+	reply, err := call(r.desk, func(ctx context.Context) (*ledger.GrantReply, error) {
+		return r.desk.opts.Leaser.Grant(ctx, req)
 	})
 	r.mu.Lock()
 	now := r.desk.opts.Now()
@@ -149,27 +149,27 @@ func (r *root) want(g *group, w *waiter) {
 	}
 }
 
-func (r *root) request(g group) *meter.GrantRequest {
+func (r *root) request(g group) *ledger.GrantRequest {
 	o := &r.desk.opts
 	now := o.Now()
-	req := &meter.GrantRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, Term: o.Term}
+	req := &ledger.GrantRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, TTL: o.TTL}
 	for _, w := range g.wants {
 		ask := w.all - w.account.free[w.pool] + w.account.ahead(w.limit, w.all, now)
-		req.Wants = append(req.Wants, meter.Want{
+		req.Wants = append(req.Wants, ledger.Want{
 			Account: w.account.told(), Limit: w.limit, Min: w.first, Ask: max(w.first, ask),
 		})
 	}
 	return req
 }
 
-func (a *account) told() meter.Account {
-	return meter.Account{Window: a.window, Granted: a.granted, Returned: a.returned}
+func (a *account) told() ledger.Account {
+	return ledger.Account{Window: a.window, Granted: a.granted, Returned: a.returned}
 }
 
 // lost is for a call without an answer: it may have lent something, which the
 // next settlement finds out.
 func (r *root) lost(g group, now time.Time, err error) {
-	if errors.Is(err, meter.ErrFenced) {
+	if errors.Is(err, ledger.ErrFenced) {
 		r.fence()
 	}
 	if r.failed.IsZero() {
@@ -195,9 +195,9 @@ func (r *root) turnAway(now time.Time) {
 }
 
 // granted takes in a grant's answer.
-func (r *root) granted(g group, reply *meter.GrantReply, now time.Time) {
+func (r *root) granted(g group, reply *ledger.GrantReply, now time.Time) {
 	for i, w := range g.wants {
-		w.account.unsure = w.account.unsure && reply.State != meter.Granted
+		w.account.unsure = w.account.unsure && reply.State != ledger.Granted
 		if i < len(reply.Windows) {
 			w.account.state, w.account.known = reply.Windows[i], true
 		}
@@ -209,14 +209,14 @@ func (r *root) granted(g group, reply *meter.GrantReply, now time.Time) {
 	}
 	r.recall = r.recall || reply.Recall
 	switch reply.State {
-	case meter.Granted:
+	case ledger.Granted:
 		r.serve(g.waiters)
-	case meter.Refused:
+	case ledger.Refused:
 		r.refuse(g, reply.Refused)
-	case meter.Frozen:
+	case ledger.Frozen:
 		r.freeze(reply.Until, now)
 		r.turnAway(now)
-	case meter.Fenced:
+	case ledger.Fenced:
 		r.fence()
 		r.turnAway(now)
 	}

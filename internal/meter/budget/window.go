@@ -3,7 +3,7 @@ package budget
 import (
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // The periods of windows, as the configuration names them. The empty period is
@@ -75,7 +75,7 @@ func midnight(year int, month time.Month, day int, zone *time.Location) time.Tim
 }
 
 // windowOf is the window of a gauge at a time.
-func (g *gauge) windowOf(now time.Time) meter.Window {
+func (g *gauge) windowOf(now time.Time) record.Window {
 	start, end := bounds(g.period, now, g.place)
-	return meter.Window{Tenant: g.tenant, Unit: g.unit, Period: g.period, Start: start, End: end}
+	return record.Window{Tenant: g.tenant, Unit: g.unit, Period: g.period, Start: start, End: end}
 }

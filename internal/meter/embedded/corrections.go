@@ -3,15 +3,14 @@ package embedded
 import (
 	"context"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Correct takes in what a journal of corrections says and the state does not
-// have yet, each record once. It may be called again at any time.
-func (s *State) Correct(ctx context.Context, disk journal.Disk) error {
-	return meter.EachCorrection(disk, func(writer string, p *meter.Posting) error {
-		_, err := s.Apply(ctx, &meter.Batch{Writer: writer, Root: p.Root, From: p.Seq, To: p.Seq, Postings: []meter.Posting{*p}})
-		return err
-	})
+// Correct takes in a record of a journal of corrections, once: it may be called
+// again with all that a journal has.
+func (s *State) Correct(ctx context.Context, writer string, p *record.Posting) error {
+	b := &ledger.Batch{Writer: writer, Root: p.Root, From: p.Seq, To: p.Seq, Postings: []record.Posting{*p}}
+	_, err := s.Apply(ctx, b)
+	return err
 }

@@ -8,14 +8,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // TestCorrect: corrections count once however often they are read, also those
 // that are made meanwhile.
 func TestCorrect(t *testing.T) {
 	dir := journal.Dir(t.TempDir())
-	month := meter.Window{
-		Tenant: "acme", Unit: meter.UnitUSD, Period: "month",
+	month := record.Window{
+		Tenant: "acme", Unit: record.UnitUSD, Period: "month",
 		Start: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC),
 	}
 	adjust := func(id string) {
@@ -24,9 +25,9 @@ func TestCorrect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := c.Adjust(&meter.Adjustment{
-			ID: id, Root: "acme", Row: meter.RowKey{Hour: month.Start, Tenant: "acme/app"}, Add: meter.Counters{Input: -1},
-			Charges: []meter.Charge{{Window: month, Amount: -500}},
+		made, err := c.Adjust(&record.Adjustment{
+			ID: id, Root: "acme", Row: record.RowKey{Hour: month.Start, Tenant: "acme/app"}, Add: record.Counters{Input: -1},
+			Charges: []record.Charge{{Window: month, Amount: -500}},
 		})
 		if !made || err != nil {
 			t.Fatal(made, err)
@@ -39,7 +40,9 @@ func TestCorrect(t *testing.T) {
 	want := func(posted int64) {
 		t.Helper()
 		for range 2 {
-			if err := s.Correct(t.Context(), dir); err != nil {
+			if err := meter.EachCorrection(dir, func(writer string, p *record.Posting) error {
+				return s.Correct(t.Context(), writer, p)
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,10 +5,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-var _ meter.Lender = (*State)(nil)
+var _ ledger.Leaser = (*State)(nil)
 
 // How long a refusal calls idle slices back, and how long a writer that went
 // silent is remembered.
@@ -19,7 +20,7 @@ const (
 
 // lending is what the ledger lends of one root.
 type lending struct {
-	windows  map[meter.Window]*window
+	windows  map[record.Window]*window
 	writers  map[string]*borrower
 	begun    bool          // whether anybody has asked
 	longest  time.Duration // the longest term that was asked for
@@ -52,7 +53,7 @@ func (s *State) now() time.Time {
 func (s *State) lendingLocked(root string) *lending {
 	l := s.lending[root]
 	if l == nil {
-		l = &lending{windows: make(map[meter.Window]*window), writers: make(map[string]*borrower)}
+		l = &lending{windows: make(map[record.Window]*window), writers: make(map[string]*borrower)}
 		if s.lending == nil {
 			s.lending = make(map[string]*lending)
 		}
@@ -69,8 +70,8 @@ func (l *lending) writer(name string) *borrower {
 }
 
 // window returns a copy to work on; nothing changes before it is put back.
-func (l *lending) window(w meter.Window) *window {
-	out := &window{loose: w.Unit == meter.UnitConcurrent, accounts: make(map[string]*account)}
+func (l *lending) window(w record.Window) *window {
+	out := &window{loose: w.Unit == record.UnitConcurrent, accounts: make(map[string]*account)}
 	if kept := l.windows[w]; kept != nil {
 		out.WindowState = kept.WindowState
 		for who, a := range kept.accounts {
@@ -100,9 +101,9 @@ func (c *caller) frozen() bool { return c.freeze.until.After(c.now) }
 
 // forgotten reports whether the ledger granted more than it has, by what the
 // writer knows. Windows that are over may be gone for good.
-func (c *caller) forgotten(w meter.Window, a *account, granted int64) bool {
+func (c *caller) forgotten(w record.Window, a *account, granted int64) bool {
 	over := !w.End.IsZero() && !w.End.After(c.now)
-	gone := w.Unit == meter.UnitConcurrent && c.windows[w] == nil
+	gone := w.Unit == record.UnitConcurrent && c.windows[w] == nil
 	return granted > a.granted && !over && !gone
 }
 
@@ -154,12 +155,12 @@ func (c *caller) recalled() bool {
 	return true
 }
 
-// callLocked fails with meter.ErrFenced when a newer epoch of the writer posts.
+// callLocked fails with ledger.ErrFenced when a newer epoch of the writer posts.
 func (s *State) callLocked(writer, root string, epoch, claimed uint64, term time.Duration) (*caller, error) {
 	key := markKey{writer, root}
 	m := s.marks[key]
 	if m.epoch > epoch {
-		return nil, meter.ErrFenced
+		return nil, ledger.ErrFenced
 	}
 	m.epoch = epoch
 	if s.marks == nil {
@@ -172,16 +173,16 @@ func (s *State) callLocked(writer, root string, epoch, claimed uint64, term time
 	}, nil
 }
 
-// Grant implements meter.Lender.
-func (s *State) Grant(_ context.Context, r *meter.GrantRequest) (*meter.GrantReply, error) {
+// Grant implements ledger.Leaser.
+func (s *State) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, err := s.callLocked(r.Writer, r.Root, r.Epoch, r.Watermark, r.Term)
+	c, err := s.callLocked(r.Writer, r.Root, r.Epoch, r.Watermark, r.TTL)
 	if err != nil {
-		return &meter.GrantReply{State: meter.Fenced}, nil
+		return &ledger.GrantReply{State: ledger.Fenced}, nil
 	}
 	c.told = r.Lost
 	opened, forgotten := make([]*window, len(r.Wants)), false
@@ -197,27 +198,27 @@ func (s *State) Grant(_ context.Context, r *meter.GrantRequest) (*meter.GrantRep
 	s.thaw(c)
 	c.renew()
 	if c.frozen() {
-		return &meter.GrantReply{State: meter.Frozen, Until: c.freeze.until.UTC(), Amounts: make([]int64, len(opened)), Windows: states(opened)}, nil
+		return &ledger.GrantReply{State: ledger.Frozen, Until: c.freeze.until.UTC(), Amounts: make([]int64, len(opened)), Windows: states(opened)}, nil
 	}
 	return c.grant(r.Wants, opened), nil
 }
 
 // grant lends all or nothing.
-func (c *caller) grant(wants []meter.Want, opened []*window) *meter.GrantReply {
-	reply := &meter.GrantReply{State: meter.Granted, Amounts: make([]int64, len(wants))}
+func (c *caller) grant(wants []ledger.Want, opened []*window) *ledger.GrantReply {
+	reply := &ledger.GrantReply{State: ledger.Granted, Amounts: make([]int64, len(wants))}
 	more := make([]int64, len(wants))
 	for i, w := range opened {
 		a, want := w.accounts[c.writer], &wants[i]
 		w.takeBack(a, want.Returned)
 		found := max(0, a.granted-want.Granted) // granted before, its reply was lost
 		room := want.Limit - max(0, w.Posted) - w.Held - max(0, w.Suspense)
-		if want.Min-found > max(0, room) && reply.State == meter.Granted {
-			reply.State, reply.Refused = meter.Refused, i
+		if want.Min-found > max(0, room) && reply.State == ledger.Granted {
+			reply.State, reply.Refused = ledger.Refused, i
 		}
 		more[i] = max(0, min(want.Ask-found, room))
 		reply.Amounts[i] = found + more[i]
 	}
-	if reply.State == meter.Refused {
+	if reply.State == ledger.Refused {
 		c.refusals++
 		c.recall, c.me().recalled = c.now.Add(recallFor), c.refusals
 		clear(reply.Amounts)
@@ -237,20 +238,20 @@ func (c *caller) grant(wants []meter.Want, opened []*window) *meter.GrantReply {
 	return reply
 }
 
-// Settle implements meter.Lender. It fails with meter.ErrFenced when a newer
+// Renew implements ledger.Leaser. It fails with ledger.ErrFenced when a newer
 // epoch of the writer is known.
-func (s *State) Settle(_ context.Context, r *meter.SettleRequest) (*meter.SettleReply, error) {
+func (s *State) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, err := s.callLocked(r.Writer, r.Root, r.Epoch, r.Watermark, r.Term)
+	c, err := s.callLocked(r.Writer, r.Root, r.Epoch, r.Watermark, r.TTL)
 	if err != nil {
 		return nil, err
 	}
 	if r.Lapsed && !c.me().deadline.Before(c.now) {
-		return &meter.SettleReply{Open: true}, nil
+		return &ledger.RenewReply{Open: true}, nil
 	}
 	accounts := r.Accounts
 	if r.Retire {
@@ -267,7 +268,7 @@ func (s *State) Settle(_ context.Context, r *meter.SettleRequest) (*meter.Settle
 	c.lookForLoss(forgotten)
 	c.settle(r, accounts, opened)
 	s.thaw(c)
-	reply := &meter.SettleReply{
+	reply := &ledger.RenewReply{
 		Frozen: c.frozen(), Recall: c.recalled(), Windows: states(opened[:len(r.Accounts)]),
 		Open: r.Retire && headOf(r) > c.watermark,
 	}
@@ -282,28 +283,28 @@ func (s *State) Settle(_ context.Context, r *meter.SettleRequest) (*meter.Settle
 }
 
 // withAll adds the accounts of all other windows.
-func (c *caller) withAll(accounts []meter.Account) []meter.Account {
-	listed := make(map[meter.Window]bool, len(accounts))
+func (c *caller) withAll(accounts []ledger.Account) []ledger.Account {
+	listed := make(map[record.Window]bool, len(accounts))
 	for i := range accounts {
 		listed[accounts[i].Window.UTC()] = true
 	}
 	out := slices.Clone(accounts)
 	for w := range c.windows {
 		if !listed[w] {
-			out = append(out, meter.Account{Window: w})
+			out = append(out, ledger.Account{Window: w})
 		}
 	}
 	return out
 }
 
-func headOf(r *meter.SettleRequest) uint64 {
+func headOf(r *ledger.RenewRequest) uint64 {
 	if r.Head == 0 {
 		return r.Watermark
 	}
 	return r.Head
 }
 
-func (c *caller) settle(r *meter.SettleRequest, accounts []meter.Account, opened []*window) {
+func (c *caller) settle(r *ledger.RenewRequest, accounts []ledger.Account, opened []*window) {
 	head := headOf(r)
 	asserting := c.frozen() && !r.Retire && len(r.Held) == len(r.Accounts)
 	for i, w := range opened {
@@ -353,14 +354,14 @@ func (c *caller) forget() {
 	for w, kept := range c.windows {
 		expiry := w.Expiry()
 		old := !expiry.IsZero() && expiry.Before(c.now) && kept.Held == 0
-		if old || (kept.WindowState == meter.WindowState{} && len(kept.accounts) == 0) {
+		if old || (kept.WindowState == ledger.WindowState{} && len(kept.accounts) == 0) {
 			delete(c.windows, w)
 		}
 	}
 }
 
-func states(opened []*window) []meter.WindowState {
-	out := make([]meter.WindowState, len(opened))
+func states(opened []*window) []ledger.WindowState {
+	out := make([]ledger.WindowState, len(opened))
 	for i, w := range opened {
 		out[i] = w.WindowState
 	}

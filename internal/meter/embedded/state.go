@@ -15,7 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // State is the whole ledger. The zero value is empty and ready. It is safe for
@@ -30,7 +31,7 @@ type State struct {
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.
-	rows        map[meter.RowKey]meter.Counters
+	rows        map[record.RowKey]record.Counters
 	marks       map[markKey]mark
 	lending     map[string]*lending // by root
 	fingerprint string
@@ -40,24 +41,24 @@ type markKey struct{ writer, root string }
 
 type mark struct{ seq, epoch uint64 }
 
-var _ meter.Ledger = (*State)(nil)
+var _ ledger.Ledger = (*State)(nil)
 
 // Replayer yields every posting that a journal holds, in any order, each once;
 // a checkpoint may yield totals in place of the postings that it stands for. It
 // stops at the first error of yield and returns it.
-type Replayer func(yield func(meter.Posting) error) error
+type Replayer func(yield func(record.Posting) error) error
 
 // Load makes a state from a journal. Only Rows of it is of use: totals of a
 // checkpoint have no sequence numbers, so no watermark is set.
 func Load(replay Replayer) (*State, error) {
 	s := &State{}
-	err := replay(func(p meter.Posting) error {
+	err := replay(func(p record.Posting) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		key := p.Row
 		key.Hour = key.Hour.UTC().Truncate(time.Hour)
-		one := meter.Batch{Root: p.Root, Totals: true, Postings: []meter.Posting{p}}
-		return s.addAllLocked(&one, map[meter.RowKey]meter.Counters{key: p.Add})
+		one := ledger.Batch{Root: p.Root, Totals: true, Postings: []record.Posting{p}}
+		return s.addAllLocked(&one, map[record.RowKey]record.Counters{key: p.Add})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("replay of the journal: %w", err)
@@ -79,8 +80,8 @@ func Restore(writer string, watermarks map[string]uint64, replay Replayer) (*Sta
 	return s, nil
 }
 
-// Apply implements meter.Ledger.
-func (s *State) Apply(_ context.Context, b *meter.Batch) (uint64, error) {
+// Apply implements ledger.Ledger.
+func (s *State) Apply(_ context.Context, b *ledger.Batch) (uint64, error) {
 	sums, err := b.Sums()
 	if err == nil {
 		_, err = b.WindowSums(0) // a bad batch is bad for whoever sends it
@@ -93,7 +94,7 @@ func (s *State) Apply(_ context.Context, b *meter.Batch) (uint64, error) {
 		return m.seq, err
 	}
 	if m.epoch > b.Epoch {
-		return m.seq, meter.ErrFenced
+		return m.seq, ledger.ErrFenced
 	}
 	if b.From == m.seq+1 {
 		if err := s.addAllLocked(b, sums); err != nil {
@@ -110,7 +111,7 @@ func (s *State) Apply(_ context.Context, b *meter.Batch) (uint64, error) {
 }
 
 // addAllLocked adds the batch's rows and charges, or nothing.
-func (s *State) addAllLocked(b *meter.Batch, sums map[meter.RowKey]meter.Counters) error {
+func (s *State) addAllLocked(b *ledger.Batch, sums map[record.RowKey]record.Counters) error {
 	charged, err := s.chargedLocked(b)
 	if err != nil {
 		return err
@@ -125,31 +126,31 @@ func (s *State) addAllLocked(b *meter.Batch, sums map[meter.RowKey]meter.Counter
 }
 
 // addLocked adds all sums or none.
-func (s *State) addLocked(sums map[meter.RowKey]meter.Counters) error {
-	after := make(map[meter.RowKey]meter.Counters, len(sums))
+func (s *State) addLocked(sums map[record.RowKey]record.Counters) error {
+	after := make(map[record.RowKey]record.Counters, len(sums))
 	for key, add := range sums {
 		sum, ok := s.rows[key].Plus(add)
 		if !ok || !sum.Storable() {
 			return fmt.Errorf("%w: a counter of tenant %q in %s would be out of range",
-				meter.ErrBadBatch, key.Tenant, key.Hour.Format(time.RFC3339))
+				ledger.ErrBadBatch, key.Tenant, key.Hour.Format(time.RFC3339))
 		}
 		after[key] = sum
 	}
 	if s.rows == nil {
-		s.rows = make(map[meter.RowKey]meter.Counters)
+		s.rows = make(map[record.RowKey]record.Counters)
 	}
 	maps.Copy(s.rows, after)
 	return nil
 }
 
-// Watermark implements meter.Ledger.
+// Watermark implements ledger.Ledger.
 func (s *State) Watermark(_ context.Context, writer, root string) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.marks[markKey{writer, root}].seq, nil
 }
 
-// Fingerprint implements meter.Ledger. A mismatch is meter.ErrFingerprint.
+// Fingerprint implements ledger.Ledger. A mismatch is ledger.ErrFingerprint.
 func (s *State) Fingerprint(_ context.Context, fp string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +168,7 @@ func (s *State) Fingerprint(_ context.Context, fp string) error {
 		s.fingerprint = fp
 	}
 	if s.fingerprint != fp {
-		return meter.ErrFingerprint
+		return ledger.ErrFingerprint
 	}
 	return nil
 }
@@ -188,11 +189,11 @@ func (s *State) Rotate(_ context.Context, fp string) error {
 // Rows yields every row of an hour at or after from and before to, as
 // they stand at the call, in no order. It stops at the first error of yield and
 // returns it. Rows that were folded into days are of hour 0.
-func (s *State) Rows(_ context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
+func (s *State) Rows(_ context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
 	s.mu.Lock()
-	found := make(map[meter.RowKey]meter.Counters)
+	found := make(map[record.RowKey]record.Counters)
 	for key, c := range s.rows {
-		if !key.Hour.Before(from) && key.Hour.Before(to) && c != (meter.Counters{}) {
+		if !key.Hour.Before(from) && key.Hour.Before(to) && c != (record.Counters{}) {
 			found[key] = c
 		}
 	}
@@ -205,11 +206,11 @@ func (s *State) Rows(_ context.Context, from, to time.Time, yield func(meter.Row
 	return nil
 }
 
-// Fold turns hours that are older than meter.KeepHours into days and drops what
-// is older than meter.KeepDays. Hours whose day would be out of range stay.
+// Fold turns hours that are older than record.KeepHours into days and drops what
+// is older than record.KeepDays. Hours whose day would be out of range stay.
 func (s *State) Fold(_ context.Context, now time.Time) error {
-	oldestHour := now.Add(-meter.KeepHours).UTC().Truncate(24 * time.Hour)
-	oldestDay := now.Add(-meter.KeepDays).UTC().Truncate(24 * time.Hour)
+	oldestHour := now.Add(-record.KeepHours).UTC().Truncate(24 * time.Hour)
+	oldestDay := now.Add(-record.KeepDays).UTC().Truncate(24 * time.Hour)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, c := range maps.Clone(s.rows) {
@@ -219,7 +220,7 @@ func (s *State) Fold(_ context.Context, now time.Time) error {
 		case day.Hour.Before(oldestDay):
 			delete(s.rows, key)
 		case day.Hour.Before(oldestHour) && day != key:
-			if s.addLocked(map[meter.RowKey]meter.Counters{day: c}) == nil {
+			if s.addLocked(map[record.RowKey]record.Counters{day: c}) == nil {
 				delete(s.rows, key)
 			}
 		}

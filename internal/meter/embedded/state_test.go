@@ -8,9 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 func TestCases(t *testing.T) {
@@ -29,11 +30,11 @@ func TestHistories(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	at := time.Date(2026, 11, 23, 17, 45, 0, 0, time.FixedZone("", -3600))
-	postings := []meter.Posting{
-		{Root: "acme", Row: meter.RowKey{Hour: at, Tenant: "acme/a"}, Add: meter.Counters{Legs: 7}}, // totals of a checkpoint
-		{Seq: 8, Root: "acme", Row: meter.RowKey{Hour: at.Add(time.Minute), Tenant: "acme/a"}, Add: meter.Counters{Legs: 1}},
+	postings := []record.Posting{
+		{Root: "acme", Row: record.RowKey{Hour: at, Tenant: "acme/a"}, Add: record.Counters{Legs: 7}}, // totals of a checkpoint
+		{Seq: 8, Root: "acme", Row: record.RowKey{Hour: at.Add(time.Minute), Tenant: "acme/a"}, Add: record.Counters{Legs: 1}},
 	}
-	replay := func(yield func(meter.Posting) error) error {
+	replay := func(yield func(record.Posting) error) error {
 		for _, p := range postings {
 			if err := yield(p); err != nil {
 				return err
@@ -46,7 +47,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := ledgertest.Books(t.Context(), s)
-	want := map[meter.RowKey]meter.Counters{
+	want := map[record.RowKey]record.Counters{
 		{Hour: time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC), Tenant: "acme/a"}: {Legs: 8},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -57,11 +58,11 @@ func TestLoad(t *testing.T) {
 	}
 
 	broken := errors.New("broken")
-	if _, err := embedded.Load(func(func(meter.Posting) error) error { return broken }); !errors.Is(err, broken) {
+	if _, err := embedded.Load(func(func(record.Posting) error) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("a journal that cannot be read: %v", err)
 	}
-	postings[1].Add.Legs = meter.MaxValue
-	if _, err := embedded.Load(replay); !errors.Is(err, meter.ErrBadBatch) {
+	postings[1].Add.Legs = record.MaxValue
+	if _, err := embedded.Load(replay); !errors.Is(err, ledger.ErrBadBatch) {
 		t.Errorf("a sum out of range: %v", err)
 	}
 }
@@ -72,8 +73,8 @@ func TestFoldForgets(t *testing.T) {
 	s := &embedded.State{}
 	add := func(seq uint64, days int) {
 		t.Helper()
-		p := meter.Posting{Seq: seq, Root: "acme", Row: meter.RowKey{Hour: now.AddDate(0, 0, -days), Tenant: "acme"}, Add: meter.Counters{Legs: 1}}
-		b := meter.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []meter.Posting{p}}
+		p := record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: now.AddDate(0, 0, -days), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
+		b := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []record.Posting{p}}
 		if _, err := s.Apply(t.Context(), &b); err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func TestFoldForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := ledgertest.Books(t.Context(), s)
-	want := map[meter.RowKey]meter.Counters{
+	want := map[record.RowKey]record.Counters{
 		{Hour: now.AddDate(0, 0, -400).Truncate(24 * time.Hour), Tenant: "acme"}: {Legs: 1},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -94,7 +95,7 @@ func TestFoldForgets(t *testing.T) {
 }
 
 func TestLendingCases(t *testing.T) {
-	ledgertest.RunLending(t, func(*testing.T) ledgertest.Lender { return &embedded.State{} })
+	ledgertest.RunLending(t, func(*testing.T) ledgertest.Leaser { return &embedded.State{} })
 }
 
 func TestLendingHistories(t *testing.T) {
@@ -102,7 +103,7 @@ func TestLendingHistories(t *testing.T) {
 		now := time.Now()
 		s := &embedded.State{Now: func() time.Time { return now }}
 		subject := ledgertest.LendingSubject{
-			Gateways: []ledgertest.Lender{s}, Now: s.Now,
+			Gateways: []ledgertest.Leaser{s}, Now: s.Now,
 			Wait: func(d time.Duration) { now = now.Add(d) },
 		}
 		if err := ledgertest.ReplayLending(t.Context(), subject, ledgertest.LendingHistories().Draw(t, "history")); err != nil {

@@ -8,14 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // window is one budget or limit. Held is the sum of what remains in accounts
 // that have not expired; what remains in expired ones, and all that older epochs
 // left, is part of the suspense, but not where the window is loose.
 type window struct {
-	meter.WindowState
+	ledger.WindowState
 	loose    bool
 	accounts map[string]*account
 }
@@ -94,7 +95,7 @@ func (w *window) takeBack(a *account, returned int64) {
 }
 
 // charge adds a batch's sum, taking out of what older epochs left first.
-func (w *window) charge(a *account, sum meter.WindowSum) {
+func (w *window) charge(a *account, sum ledger.WindowSum) {
 	w.Posted += sum.Posted
 	w.Suspense += sum.Suspense
 	if a == nil {
@@ -113,7 +114,7 @@ func (w *window) charge(a *account, sum meter.WindowSum) {
 }
 
 // chargedLocked returns the batch's windows as they are after it.
-func (s *State) chargedLocked(b *meter.Batch) (map[meter.Window]*window, error) {
+func (s *State) chargedLocked(b *ledger.Batch) (map[record.Window]*window, error) {
 	none := &lending{}
 	l := cmp.Or(s.lending[b.Root], none)
 	after := uint64(0)
@@ -124,42 +125,42 @@ func (s *State) chargedLocked(b *meter.Batch) (map[meter.Window]*window, error) 
 	if err != nil {
 		return nil, err
 	}
-	charged := make(map[meter.Window]*window, len(sums))
+	charged := make(map[record.Window]*window, len(sums))
 	for at, sum := range sums {
-		if at.Unit == meter.UnitConcurrent || sum == (meter.WindowSum{}) {
+		if at.Unit == record.UnitConcurrent || sum == (ledger.WindowSum{}) {
 			continue
 		}
 		w := l.window(at)
 		w.charge(w.accounts[b.Account()], sum)
 		if tooMuch(w.Posted) || tooMuch(w.Suspense) {
-			return nil, fmt.Errorf("%w: a window of tenant %q would be out of range", meter.ErrBadBatch, at.Tenant)
+			return nil, fmt.Errorf("%w: a window of tenant %q would be out of range", ledger.ErrBadBatch, at.Tenant)
 		}
 		charged[at] = w
 	}
 	return charged, nil
 }
 
-func tooMuch(n int64) bool { return n > meter.MaxValue || n < -meter.MaxValue }
+func tooMuch(n int64) bool { return n > record.MaxValue || n < -record.MaxValue }
 
 // Windows returns every window of a root.
-func (s *State) Windows(_ context.Context, root string) ([]meter.WindowBook, error) {
+func (s *State) Windows(_ context.Context, root string) ([]ledger.WindowBook, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var books []meter.WindowBook
+	var books []ledger.WindowBook
 	for at, w := range s.lendingLocked(root).windows {
-		b := meter.WindowBook{Window: at, WindowState: w.WindowState}
+		b := ledger.WindowBook{Window: at, WindowState: w.WindowState}
 		for who, a := range w.accounts {
-			b.Accounts = append(b.Accounts, meter.AccountBook{
+			b.Accounts = append(b.Accounts, ledger.AccountBook{
 				Writer: who, Epoch: a.epoch, Granted: a.granted, Returned: a.returned,
 				Remains: a.remains, Expired: a.expired, Left: a.left,
 			})
 		}
-		slices.SortFunc(b.Accounts, func(a, b meter.AccountBook) int { return strings.Compare(a.Writer, b.Writer) })
-		if b.WindowState != (meter.WindowState{}) || len(b.Accounts) > 0 {
+		slices.SortFunc(b.Accounts, func(a, b ledger.AccountBook) int { return strings.Compare(a.Writer, b.Writer) })
+		if b.WindowState != (ledger.WindowState{}) || len(b.Accounts) > 0 {
 			books = append(books, b)
 		}
 	}
-	slices.SortFunc(books, func(a, b meter.WindowBook) int {
+	slices.SortFunc(books, func(a, b ledger.WindowBook) int {
 		return cmp.Or(
 			strings.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Unit, b.Unit),
 			strings.Compare(a.Period, b.Period), a.Start.Compare(b.Start), a.End.Compare(b.End),

@@ -3,12 +3,13 @@ package ledgertest
 import (
 	"fmt"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // check finds an overrun before it is spent, and accounts that do not add up.
 func (b *bank) check() error {
-	books, err := again(b, func() ([]meter.WindowBook, error) { return b.Gateways[0].Windows(b.ctx, "acme") })
+	books, err := again(b, func() ([]ledger.WindowBook, error) { return b.Gateways[0].Windows(b.ctx, "acme") })
 	if err != nil {
 		return err
 	}
@@ -21,7 +22,7 @@ func (b *bank) check() error {
 		return nil
 	}
 	for i, w := range b.windows {
-		if b.loose && w.Unit == meter.UnitConcurrent {
+		if b.loose && w.Unit == record.UnitConcurrent {
 			continue
 		}
 		if most := b.exposed(i); most > b.limits[i] {
@@ -51,8 +52,8 @@ func (b *bank) exposed(i int) int64 {
 	return sum
 }
 
-func (w *spender) journalled(in meter.Window) meter.WindowState {
-	var sum meter.WindowState
+func (w *spender) journalled(in record.Window) ledger.WindowState {
+	var sum ledger.WindowState
 	for i := range w.journal {
 		for _, c := range w.journal[i].Charges {
 			switch {
@@ -78,12 +79,12 @@ func (b *bank) end() error {
 	if err != nil {
 		return err
 	}
-	got := make(map[meter.Window]meter.WindowState)
+	got := make(map[record.Window]ledger.WindowState)
 	for _, book := range books {
 		got[book.Window] = book.WindowState
 	}
 	for i, window := range b.windows {
-		var want meter.WindowState
+		var want ledger.WindowState
 		for _, w := range b.writers {
 			sum := w.journalled(window)
 			want.Posted, want.Suspense = want.Posted+sum.Posted, want.Suspense+sum.Suspense

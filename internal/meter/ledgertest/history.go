@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -118,8 +119,8 @@ type writerKey struct{ writer, root int }
 type writer struct {
 	epoch   uint64
 	believe uint64 // the watermark that it last heard of
-	journal []meter.Posting
-	last    *meter.Batch
+	journal []record.Posting
+	last    *ledger.Batch
 }
 
 type world struct {
@@ -180,23 +181,23 @@ func (me *writer) append(key writerKey, posts []Post) {
 	hours := []int{0, 1, 30, 41 * 24, 41*24 + 1, 60 * 24}
 	models := []string{"amazon.nova-lite-v1:0", "us.meta.llama3-1-8b-instruct-v1:0", "a|b", "", "m1", "m2"}
 	for _, p := range posts {
-		me.journal = append(me.journal, meter.Posting{
+		me.journal = append(me.journal, record.Posting{
 			Seq: uint64(len(me.journal)) + 1, Root: root,
-			Row: meter.RowKey{
+			Row: record.RowKey{
 				Hour:   base().Add(-time.Duration(hours[p.Hour]) * time.Hour),
 				Tenant: fmt.Sprintf("%s/%d", root, p.Tenant), Key: "K", Model: models[p.Model], Path: "direct",
 			},
-			Add: meter.Counters{Requests: 1, Legs: 1, Input: p.Count, CostInput: p.Pico, CostWasted: -p.Pico},
+			Add: record.Counters{Requests: 1, Legs: 1, Input: p.Count, CostInput: p.Pico, CostWasted: -p.Pico},
 		})
 	}
 }
 
 // batch cuts the journal from a number to its head, nil when there is nothing.
-func (me *writer) batch(key writerKey, from, epoch uint64) *meter.Batch {
+func (me *writer) batch(key writerKey, from, epoch uint64) *ledger.Batch {
 	if from > uint64(len(me.journal)) {
 		return nil
 	}
-	return &meter.Batch{
+	return &ledger.Batch{
 		Writer: fmt.Sprintf("w%d", key.writer), Root: rootName(key.root), Epoch: epoch,
 		From: from, To: uint64(len(me.journal)), Postings: me.journal[from-1:],
 	}
@@ -206,13 +207,13 @@ func rootName(n int) string { return [...]string{"acme", "other"}[n] }
 
 // send applies a batch and believes the answer. A batch of an epoch that has
 // passed may be fenced.
-func (w *world) send(ctx context.Context, l Ledger, key writerKey, b *meter.Batch) error {
+func (w *world) send(ctx context.Context, l Ledger, key writerKey, b *ledger.Batch) error {
 	if b == nil {
 		return nil
 	}
 	me := w.writers[key]
 	got, err := l.Apply(ctx, b)
-	if errors.Is(err, meter.ErrFenced) && b.Epoch < me.epoch {
+	if errors.Is(err, ledger.ErrFenced) && b.Epoch < me.epoch {
 		return nil
 	}
 	if err != nil {
@@ -240,10 +241,10 @@ func (w *world) sendStale(ctx context.Context, l Ledger, key writerKey) error {
 		return err
 	}
 	zombie := *me
-	zombie.journal = append([]meter.Posting(nil), me.journal...)
+	zombie.journal = append([]record.Posting(nil), me.journal...)
 	zombie.append(key, []Post{{Count: 1_000_000_007}})
 	_, err := l.Apply(ctx, zombie.batch(key, me.believe+1, me.epoch-1))
-	if !errors.Is(err, meter.ErrFenced) {
+	if !errors.Is(err, ledger.ErrFenced) {
 		return fmt.Errorf("a process of epoch %d posted after epoch %d: %w", me.epoch-1, me.epoch, err)
 	}
 	return nil
@@ -291,7 +292,7 @@ func (w *world) catchUp(ctx context.Context, l Ledger, key writerKey) error {
 // compare reads the watermarks, adds up the journals to there, and wants the
 // books to be that.
 func (w *world) compare(ctx context.Context) error {
-	want := make(map[meter.RowKey]meter.Counters)
+	want := make(map[record.RowKey]record.Counters)
 	for key, me := range w.writers {
 		wm, err := w.Gateways[0].Watermark(ctx, fmt.Sprintf("w%d", key.writer), rootName(key.root))
 		if err != nil {
@@ -316,16 +317,16 @@ func (w *world) compare(ctx context.Context) error {
 
 // byDay adds the hours that may be folded, so that it does not matter whether
 // they are. Rows that come to nothing are left out.
-func byDay(books map[meter.RowKey]meter.Counters) map[meter.RowKey]meter.Counters {
-	out := make(map[meter.RowKey]meter.Counters)
+func byDay(books map[record.RowKey]record.Counters) map[record.RowKey]record.Counters {
+	out := make(map[record.RowKey]record.Counters)
 	for key, c := range books {
-		if key.Hour.Before(base().Add(-meter.KeepHours)) {
+		if key.Hour.Before(base().Add(-record.KeepHours)) {
 			key.Hour = key.Hour.Truncate(24 * time.Hour)
 		}
 		addTo(out, key, c)
 	}
 	for key, c := range out {
-		if c == (meter.Counters{}) {
+		if c == (record.Counters{}) {
 			delete(out, key)
 		}
 	}

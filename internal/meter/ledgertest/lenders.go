@@ -7,13 +7,14 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // LendingSubject is a lender with the faults that its surroundings can have. A
 // fault that is nil is left out of histories.
 type LendingSubject struct {
-	Gateways []Lender // of several processes on the same books
+	Gateways []Leaser // of several processes on the same books
 	// Now and Wait are the clock of the terms.
 	Now         func() time.Time
 	Wait        func(time.Duration)
@@ -86,7 +87,7 @@ const term = 200 * time.Millisecond
 type bank struct {
 	LendingSubject
 	ctx     context.Context
-	windows []meter.Window
+	windows []record.Window
 	limits  []int64
 	writers []*spender
 	saved   bool
@@ -99,9 +100,9 @@ type bank struct {
 // renewed, and journals what it spent.
 type spender struct {
 	name     string
-	ledger   Lender
+	ledger   Leaser
 	epoch    uint64
-	journal  []meter.Posting
+	journal  []record.Posting
 	believe  uint64
 	accounts []purse // by window
 	holds    []int64
@@ -117,7 +118,7 @@ type purse struct{ granted, returned, idle int64 }
 func ReplayLending(ctx context.Context, s LendingSubject, steps []LendingStep) error {
 	b := &bank{
 		LendingSubject: s, ctx: ctx,
-		windows: []meter.Window{month(), monthOf("acme"), slots()}, limits: []int64{100, 160, 8},
+		windows: []record.Window{month(), monthOf("acme"), slots()}, limits: []int64{100, 160, 8},
 	}
 	for i := range 3 {
 		w := &spender{name: fmt.Sprintf("w%d", i), ledger: s.Gateways[i%len(s.Gateways)], epoch: 1, accounts: make([]purse, 3)}
@@ -249,12 +250,12 @@ func amounts(hold int64) [3]int64 { return [3]int64{hold, hold, 1} }
 
 // reserve takes a hold, borrowing what is short with something on top.
 func (b *bank) reserve(w *spender, hold int64) error {
-	var wants []meter.Want
+	var wants []ledger.Want
 	need := amounts(hold)
 	live := b.Now().Sub(w.renewed) < term
 	for i, p := range w.accounts {
 		if !live || p.idle < need[i] {
-			wants = append(wants, meter.Want{
+			wants = append(wants, ledger.Want{
 				Account: w.account(b, i), Limit: b.limits[i], Min: max(0, need[i]-p.idle), Ask: max(0, need[i]-p.idle) + need[i]/2,
 			})
 		}
@@ -277,25 +278,25 @@ func (b *bank) reserve(w *spender, hold int64) error {
 	return nil
 }
 
-func (w *spender) account(b *bank, i int) meter.Account {
-	return meter.Account{Window: b.windows[i], Granted: w.accounts[i].granted, Returned: w.accounts[i].returned}
+func (w *spender) account(b *bank, i int) ledger.Account {
+	return ledger.Account{Window: b.windows[i], Granted: w.accounts[i].granted, Returned: w.accounts[i].returned}
 }
 
-func (b *bank) borrow(w *spender, wants []meter.Want) (bool, error) {
+func (b *bank) borrow(w *spender, wants []ledger.Want) (bool, error) {
 	sent := b.Now()
-	reply, err := again(b, func() (*meter.GrantReply, error) {
-		return w.ledger.Grant(b.ctx, &meter.GrantRequest{
-			Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Wants: wants, Term: term,
+	reply, err := again(b, func() (*ledger.GrantReply, error) {
+		return w.ledger.Grant(b.ctx, &ledger.GrantRequest{
+			Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Wants: wants, TTL: term,
 		})
 	})
-	if err != nil || reply.State == meter.Fenced {
+	if err != nil || reply.State == ledger.Fenced {
 		return false, fmt.Errorf("%s: grant: %+v: %w", w.name, reply, err)
 	}
-	if reply.State == meter.Frozen {
+	if reply.State == ledger.Frozen {
 		return false, nil
 	}
 	w.renewed = sent
-	if reply.State != meter.Granted {
+	if reply.State != ledger.Granted {
 		return false, nil
 	}
 	for i := range wants {
@@ -336,9 +337,9 @@ func (w *spender) finish(b *bank, cost int64) {
 	default:
 		cost = min(cost, hold)
 	}
-	p := meter.Posting{Seq: uint64(len(w.journal)) + 1, Root: "acme", Row: row("m"), Add: meter.Counters{Legs: 1}}
+	p := record.Posting{Seq: uint64(len(w.journal)) + 1, Root: "acme", Row: row("m"), Add: record.Counters{Legs: 1}}
 	for i := range 2 {
-		p.Charges = append(p.Charges, meter.Charge{Window: b.windows[i], Amount: cost, Suspense: suspense})
+		p.Charges = append(p.Charges, record.Charge{Window: b.windows[i], Amount: cost, Suspense: suspense})
 		w.accounts[i].idle = max(0, w.accounts[i].idle+hold-cost)
 	}
 	w.accounts[2].idle++
@@ -366,7 +367,7 @@ func (b *bank) send(w *spender) error {
 		if wm == head {
 			return nil
 		}
-		batch := &meter.Batch{Writer: w.name, Epoch: w.epoch, Root: "acme", From: wm + 1, To: head, Postings: w.journal[wm:]}
+		batch := &ledger.Batch{Writer: w.name, Epoch: w.epoch, Root: "acme", From: wm + 1, To: head, Postings: w.journal[wm:]}
 		if _, err := again(b, func() (uint64, error) { return w.ledger.Apply(b.ctx, batch) }); err != nil {
 			return fmt.Errorf("%s: apply: %w", w.name, err)
 		}
@@ -376,8 +377,8 @@ func (b *bank) send(w *spender) error {
 
 // settle gives back up to idle of each window and renews.
 func (b *bank) settle(w *spender, idle int64) error {
-	r := &meter.SettleRequest{
-		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: uint64(len(w.journal)), Term: term,
+	r := &ledger.RenewRequest{
+		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: uint64(len(w.journal)), TTL: term,
 	}
 	var open [3]int64
 	for _, hold := range w.holds {
@@ -393,7 +394,7 @@ func (b *bank) settle(w *spender, idle int64) error {
 		r.Held = append(r.Held, open[i]+p.idle)
 	}
 	sent := b.Now()
-	if _, err := again(b, func() (*meter.SettleReply, error) { return w.ledger.Settle(b.ctx, r) }); err != nil {
+	if _, err := again(b, func() (*ledger.RenewReply, error) { return w.ledger.Renew(b.ctx, r) }); err != nil {
 		return fmt.Errorf("%s: settle: %w", w.name, err)
 	}
 	w.renewed = sent
@@ -408,11 +409,11 @@ func (b *bank) leave(w *spender) error {
 	if err := b.send(w); err != nil {
 		return err
 	}
-	r := &meter.SettleRequest{Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, Term: term, Retire: true}
+	r := &ledger.RenewRequest{Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, TTL: term, Retire: true}
 	for i := range w.accounts {
 		r.Accounts = append(r.Accounts, w.account(b, i))
 	}
-	if _, err := again(b, func() (*meter.SettleReply, error) { return w.ledger.Settle(b.ctx, r) }); err != nil {
+	if _, err := again(b, func() (*ledger.RenewReply, error) { return w.ledger.Renew(b.ctx, r) }); err != nil {
 		return fmt.Errorf("%s: retire: %w", w.name, err)
 	}
 	w.epoch++

@@ -9,20 +9,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Lender is what is tested of lending: the seam to the meter, and reading.
-type Lender interface {
+// Leaser is what is tested of lending: the seam to the meter, and reading.
+type Leaser interface {
 	Ledger
-	meter.Lender
-	Windows(ctx context.Context, root string) ([]meter.WindowBook, error)
+	ledger.Leaser
+	Windows(ctx context.Context, root string) ([]ledger.WindowBook, error)
 }
 
 // LendingCase is one promise of lending. Check gets an empty ledger.
 type LendingCase struct {
 	Name  string
-	Check func(ctx context.Context, l Lender) error
+	Check func(ctx context.Context, l Leaser) error
 }
 
 // LendingCases are the promises that need no fault.
@@ -56,7 +57,7 @@ var LendingCases = []LendingCase{
 }
 
 // RunLending runs all cases as subtests. open returns an empty ledger.
-func RunLending(t *testing.T, open func(t *testing.T) Lender) {
+func RunLending(t *testing.T, open func(t *testing.T) Leaser) {
 	for _, c := range LendingCases {
 		t.Run(c.Name, func(t *testing.T) {
 			if err := c.Check(t.Context(), open(t)); err != nil {
@@ -75,19 +76,19 @@ const (
 func pause(d time.Duration) { time.Sleep(d) }
 
 // month and other are windows of now; slots is one of concurrency.
-func month() meter.Window { return monthOf("acme/support") }
+func month() record.Window { return monthOf("acme/support") }
 
-func monthOf(tenant string) meter.Window {
+func monthOf(tenant string) record.Window {
 	start := base().Truncate(24*time.Hour).AddDate(0, 0, -3)
-	return meter.Window{Tenant: tenant, Unit: meter.UnitUSD, Period: "month", Start: start, End: start.AddDate(0, 0, 30)}
+	return record.Window{Tenant: tenant, Unit: record.UnitUSD, Period: "month", Start: start, End: start.AddDate(0, 0, 30)}
 }
 
-func slots() meter.Window { return meter.Window{Tenant: "acme", Unit: meter.UnitConcurrent} }
+func slots() record.Window { return record.Window{Tenant: "acme", Unit: record.UnitConcurrent} }
 
 // lending is a ledger and a writer's view of it. The first error stays.
 type lending struct {
 	ctx context.Context
-	Lender
+	Leaser
 	err error
 }
 
@@ -97,70 +98,72 @@ func (l *lending) fail(format string, args ...any) {
 	}
 }
 
-func want(w meter.Window, granted, least, most int64) meter.Want {
-	return meter.Want{Account: meter.Account{Window: w, Granted: granted}, Limit: 100, Min: least, Ask: most}
+func want(w record.Window, granted, least, most int64) ledger.Want {
+	return ledger.Want{Account: ledger.Account{Window: w, Granted: granted}, Limit: 100, Min: least, Ask: most}
 }
 
-func request(writer string, term time.Duration, wants ...meter.Want) *meter.GrantRequest {
-	return &meter.GrantRequest{Writer: writer, Epoch: 1, Root: "acme", Wants: wants, Term: term}
+func request(writer string, term time.Duration, wants ...ledger.Want) *ledger.GrantRequest {
+	return &ledger.GrantRequest{Writer: writer, Epoch: 1, Root: "acme", Wants: wants, TTL: term}
 }
 
 // grant fails unless the reply has this state and these amounts.
-func (l *lending) grant(r *meter.GrantRequest, state meter.GrantState, amounts ...int64) *meter.GrantReply {
+func (l *lending) grant(r *ledger.GrantRequest, state ledger.GrantState, amounts ...int64) *ledger.GrantReply {
 	reply, err := l.Grant(l.ctx, r)
 	if err != nil {
 		l.fail("grant to %s: %w", r.Writer, err)
-		return &meter.GrantReply{}
+		return &ledger.GrantReply{}
 	}
 	if reply.State != state {
 		l.fail("grant to %s: state %d, want %d: %+v", r.Writer, reply.State, state, reply)
 	}
-	if diff := cmp.Diff(amounts, reply.Amounts); state == meter.Granted && diff != "" {
+	if diff := cmp.Diff(amounts, reply.Amounts); state == ledger.Granted && diff != "" {
 		l.fail("grant to %s: (-want +got)\n%s", r.Writer, diff)
 	}
 	return reply
 }
 
-func settlement(writer string, term time.Duration, accounts ...meter.Account) *meter.SettleRequest {
-	return &meter.SettleRequest{Writer: writer, Epoch: 1, Root: "acme", Accounts: accounts, Term: term}
+func settlement(writer string, term time.Duration, accounts ...ledger.Account) *ledger.RenewRequest {
+	return &ledger.RenewRequest{Writer: writer, Epoch: 1, Root: "acme", Accounts: accounts, TTL: term}
 }
 
-func (l *lending) settle(r *meter.SettleRequest) *meter.SettleReply {
-	reply, err := l.Settle(l.ctx, r)
+func (l *lending) settle(r *ledger.RenewRequest) *ledger.RenewReply {
+	reply, err := l.Renew(l.ctx, r)
 	if err != nil {
 		l.fail("settle of %s: %w", r.Writer, err)
-		return &meter.SettleReply{}
+		return &ledger.RenewReply{}
 	}
 	return reply
 }
 
 // charge applies a posting that charges windows.
-func (l *lending) charge(writer string, seq uint64, charges ...meter.Charge) {
+func (l *lending) charge(writer string, seq uint64, charges ...record.Charge) {
 	l.chargeOf(writer, 1, seq, charges...)
 }
 
-func (l *lending) chargeOf(writer string, epoch, seq uint64, charges ...meter.Charge) {
-	b := one(seq, row("m"), meter.Counters{Legs: 1})
+func (l *lending) chargeOf(writer string, epoch, seq uint64, charges ...record.Charge) {
+	b := one(seq, row("m"), record.Counters{Legs: 1})
 	b.Writer, b.Epoch, b.Postings[0].Charges = writer, epoch, charges
 	if got, err := l.Apply(l.ctx, b); err != nil || got != seq {
 		l.fail("charge %d of %s: watermark %d, %w", seq, writer, got, err)
 	}
 }
 
-func spent(w meter.Window, amount int64) meter.Charge { return meter.Charge{Window: w, Amount: amount} }
+func spent(w record.Window, amount int64) record.Charge {
+	return record.Charge{Window: w, Amount: amount}
+}
 
-func unknown(w meter.Window, amount int64) meter.Charge {
-	return meter.Charge{Window: w, Amount: amount, Suspense: true}
+func unknown(w record.Window, amount int64) record.Charge {
+	return record.Charge{Window: w, Amount: amount, Suspense: true}
 }
 
 // holds fails unless the window has these sums, and its accounts make them up.
-func (l *lending) holds(w meter.Window, posted, held, suspense int64) {
+func (l *lending) holds(w record.Window, posted, held, suspense int64) {
 	books, err := l.Windows(l.ctx, "acme")
 	if err != nil {
 		l.fail("windows: %w", err)
 		return
 	}
-	got := meter.WindowState{}
+	got := ledger.WindowState{}
 	for i := range books {
 		if err := Balanced(&books[i]); err != nil {
 			l.fail("%w", err)
@@ -169,14 +172,14 @@ func (l *lending) holds(w meter.Window, posted, held, suspense int64) {
 			got = books[i].WindowState
 		}
 	}
-	if want := (meter.WindowState{Posted: posted, Held: held, Suspense: suspense}); got != want {
+	if want := (ledger.WindowState{Posted: posted, Held: held, Suspense: suspense}); got != want {
 		l.fail("the window has %+v, want %+v", got, want)
 	}
 }
 
 // Balanced fails unless what the accounts of a window hold is what it says is
 // held, and no more is expired than is in suspense.
-func Balanced(b *meter.WindowBook) error {
+func Balanced(b *ledger.WindowBook) error {
 	var held, expired int64
 	for _, a := range b.Accounts {
 		if a.Remains < 0 || a.Left < 0 {
@@ -189,32 +192,32 @@ func Balanced(b *meter.WindowBook) error {
 		}
 		expired += a.Left
 	}
-	if held != b.Held || (expired > b.Suspense && b.Unit != meter.UnitConcurrent) {
+	if held != b.Held || (expired > b.Suspense && b.Unit != record.UnitConcurrent) {
 		return fmt.Errorf("window %+v: accounts hold %d and %d expired, the window says %+v", b.Window, held, expired, b.WindowState)
 	}
 	return nil
 }
 
-func lendsToLimit(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 1, 60)), meter.Granted, 60)
+func lendsToLimit(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 1, 60)), ledger.Granted, 60)
 	l.holds(month(), 0, 60, 0)
-	l.grant(request("w2", long, want(month(), 0, 10, 60)), meter.Granted, 40)
-	reply := l.grant(request("w1", long, want(month(), 60, 1, 60)), meter.Refused)
-	if got := (meter.WindowState{Held: 100}); len(reply.Windows) != 1 || reply.Windows[0] != got {
+	l.grant(request("w2", long, want(month(), 0, 10, 60)), ledger.Granted, 40)
+	reply := l.grant(request("w1", long, want(month(), 60, 1, 60)), ledger.Refused)
+	if got := (ledger.WindowState{Held: 100}); len(reply.Windows) != 1 || reply.Windows[0] != got {
 		l.fail("the refusal says %+v", reply)
 	}
-	l.grant(request("w1", long, want(month(), 60, 0, 60)), meter.Granted, 0)
+	l.grant(request("w1", long, want(month(), 60, 0, 60)), ledger.Granted, 0)
 	l.holds(month(), 0, 100, 0)
 	return l.err
 }
 
-func lendsAllOrNone(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func lendsAllOrNone(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	top, hour := monthOf("acme"), month()
 	hour.Period, hour.End = "hour", time.Now().Add(time.Hour).Truncate(time.Hour)
-	l.grant(request("w1", long, want(month(), 0, 5, 20), want(top, 0, 5, 90), want(slots(), 0, 1, 1)), meter.Granted, 20, 90, 1)
-	reply := l.grant(request("w2", long, want(month(), 0, 5, 20), want(top, 0, 11, 90), want(hour, 0, 200, 200)), meter.Refused)
+	l.grant(request("w1", long, want(month(), 0, 5, 20), want(top, 0, 5, 90), want(slots(), 0, 1, 1)), ledger.Granted, 20, 90, 1)
+	reply := l.grant(request("w2", long, want(month(), 0, 5, 20), want(top, 0, 11, 90), want(hour, 0, 200, 200)), ledger.Refused)
 	if reply.Refused != 1 {
 		l.fail("refused by want %d, want 1", reply.Refused)
 	}
@@ -225,41 +228,41 @@ func lendsAllOrNone(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
-func findsLostGrant(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func findsLostGrant(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	ask := request("w1", long, want(month(), 0, 10, 30))
-	l.grant(ask, meter.Granted, 30)
-	l.grant(ask, meter.Granted, 30) // the reply to the first was lost
+	l.grant(ask, ledger.Granted, 30)
+	l.grant(ask, ledger.Granted, 30) // the reply to the first was lost
 	l.holds(month(), 0, 30, 0)
-	l.grant(request("w1", long, want(month(), 10, 5, 30)), meter.Granted, 30)
+	l.grant(request("w1", long, want(month(), 10, 5, 30)), ledger.Granted, 30)
 	l.holds(month(), 0, 40, 0)
-	l.grant(request("w2", long, want(month(), 0, 5, 60)), meter.Granted, 60)
-	l.grant(request("w1", long, want(month(), 20, 20, 50)), meter.Granted, 20)
-	l.grant(request("w1", long, want(month(), 20, 21, 50)), meter.Refused)
+	l.grant(request("w2", long, want(month(), 0, 5, 60)), ledger.Granted, 60)
+	l.grant(request("w1", long, want(month(), 20, 20, 50)), ledger.Granted, 20)
+	l.grant(request("w1", long, want(month(), 20, 21, 50)), ledger.Refused)
 	l.holds(month(), 0, 100, 0)
 	return l.err
 }
 
-func takesReturnsOnce(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 80)), meter.Granted, 80)
-	back := settlement("w1", long, meter.Account{Window: month(), Granted: 80, Returned: 50})
+func takesReturnsOnce(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 80)), ledger.Granted, 80)
+	back := settlement("w1", long, ledger.Account{Window: month(), Granted: 80, Returned: 50})
 	l.settle(back)
 	l.settle(back)
 	l.holds(month(), 0, 30, 0)
-	l.settle(settlement("w1", long, meter.Account{Window: month(), Granted: 80, Returned: 20})) // comes late
+	l.settle(settlement("w1", long, ledger.Account{Window: month(), Granted: 80, Returned: 20})) // comes late
 	l.holds(month(), 0, 30, 0)
 	more := want(month(), 80, 10, 10)
 	more.Returned = 60
-	l.grant(request("w1", long, more), meter.Granted, 10)
+	l.grant(request("w1", long, more), ledger.Granted, 10)
 	l.holds(month(), 0, 30, 0)
 	return l.err
 }
 
-func chargesOnce(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
-	l.grant(request("w2", long, want(month(), 0, 10, 30)), meter.Granted, 30)
+func chargesOnce(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
+	l.grant(request("w2", long, want(month(), 0, 10, 30)), ledger.Granted, 30)
 	l.charge("w1", 1, spent(month(), 20))
 	l.holds(month(), 20, 60, 0)
 	l.charge("w1", 1, spent(month(), 20)) // again
@@ -267,28 +270,28 @@ func chargesOnce(ctx context.Context, ledger Lender) error {
 	l.charge("w1", 2, spent(month(), 30))
 	l.holds(month(), 50, 30, 0)
 	l.charge("w2", 1, spent(month(), 25))
-	l.settle(settlement("w2", long, meter.Account{Window: month(), Granted: 30, Returned: 5}))
+	l.settle(settlement("w2", long, ledger.Account{Window: month(), Granted: 30, Returned: 5}))
 	l.holds(month(), 75, 0, 0)
-	l.grant(request("w3", long, want(month(), 0, 25, 50)), meter.Granted, 25)
+	l.grant(request("w3", long, want(month(), 0, 25, 50)), ledger.Granted, 25)
 	return l.err
 }
 
-func postsOvershoot(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func postsOvershoot(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	l.charge("w1", 1, spent(month(), 7)) // without any account
 	l.holds(month(), 7, 0, 0)
-	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
-	l.grant(request("w2", long, want(month(), 0, 10, 40)), meter.Granted, 40)
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
+	l.grant(request("w2", long, want(month(), 0, 10, 40)), ledger.Granted, 40)
 	l.charge("w1", 2, spent(month(), 60))
 	l.holds(month(), 67, 40, 0)
-	l.grant(request("w3", long, want(month(), 0, 0, 10)), meter.Granted, 0)
-	l.grant(request("w3", long, want(month(), 0, 1, 10)), meter.Refused)
+	l.grant(request("w3", long, want(month(), 0, 0, 10)), ledger.Granted, 0)
+	l.grant(request("w3", long, want(month(), 0, 1, 10)), ledger.Refused)
 	return l.err
 }
 
-func resolvesUnknown(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+func resolvesUnknown(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	l.charge("w1", 1, unknown(month(), 30))
 	l.holds(month(), 0, 20, 30)
 	l.charge("w1", 2, unknown(month(), -30), spent(month(), 25)) // takes nothing of what is held
@@ -299,13 +302,13 @@ func resolvesUnknown(ctx context.Context, ledger Lender) error {
 }
 
 // chargesHolder charges what a dead writer held and nobody knows the cost of.
-func chargesHolder(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+func chargesHolder(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	l.charge("w1", 1, spent(month(), 10))
-	b := one(1, row("m"), meter.Counters{Unknown: 1})
+	b := one(1, row("m"), record.Counters{Unknown: 1})
 	b.Writer, b.Holder = "0state", "w1"
-	b.Postings[0].Charges = []meter.Charge{unknown(month(), 15)}
+	b.Postings[0].Charges = []record.Charge{unknown(month(), 15)}
 	for range 2 {
 		if _, err := l.Apply(ctx, b); err != nil {
 			l.fail("the estate's batch: %w", err)
@@ -315,15 +318,15 @@ func chargesHolder(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
-func refusesHugeCharge(ctx context.Context, ledger Lender) error {
+func refusesHugeCharge(ctx context.Context, store Leaser) error {
 	const most = 8_000_000_000_000_000 // twice is too much
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	l.charge("w1", 1, spent(monthOf("acme"), most))
-	for _, again := range []meter.Charge{spent(monthOf("acme"), most), spent(month(), 1<<60)} {
-		b := one(2, row("m"), meter.Counters{Legs: 1})
-		b.Postings[0].Charges = []meter.Charge{spent(month(), 5), again}
-		if _, err := l.Apply(ctx, b); !errors.Is(err, meter.ErrBadBatch) {
+	for _, again := range []record.Charge{spent(monthOf("acme"), most), spent(month(), 1<<60)} {
+		b := one(2, row("m"), record.Counters{Legs: 1})
+		b.Postings[0].Charges = []record.Charge{spent(month(), 5), again}
+		if _, err := l.Apply(ctx, b); !errors.Is(err, ledger.ErrBadBatch) {
 			l.fail("a charge out of range: %w", err)
 		}
 		l.holds(month(), 0, 50, 0)
@@ -331,5 +334,5 @@ func refusesHugeCharge(ctx context.Context, ledger Lender) error {
 	}
 	l.charge("w1", 2, spent(month(), 5), spent(monthOf("acme"), -most))
 	l.holds(month(), 5, 45, 0)
-	return errors.Join(l.err, hold(ctx, l, map[meter.RowKey]meter.Counters{row("m"): {Legs: 2}}))
+	return errors.Join(l.err, hold(ctx, l, map[record.RowKey]record.Counters{row("m"): {Legs: 2}}))
 }

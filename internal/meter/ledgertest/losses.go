@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
 // LendingLoss is one promise of lending after a loss. Check gets an empty ledger
@@ -26,33 +26,33 @@ var LendingLosses = []LendingLoss{
 
 // freezesOnServer forgets what another writer was granted.
 func freezesOnServer(ctx context.Context, s LendingSubject) error {
-	l := &lending{ctx: ctx, Lender: s.Gateways[0]}
-	l.grant(request("w1", long, want(month(), 0, 10, 10)), meter.Granted, 10)
+	l := &lending{ctx: ctx, Leaser: s.Gateways[0]}
+	l.grant(request("w1", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	err := s.Save()
-	l.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	l.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err = errors.Join(err, s.Restore())
-	l.grant(request("w1", long, want(month(), 10, 10, 10)), meter.Frozen)
+	l.grant(request("w1", long, want(month(), 10, 10, 10)), ledger.Frozen)
 	return errors.Join(l.err, err)
 }
 
 func freezesOnGeneration(ctx context.Context, s LendingSubject) error {
-	l, other := &lending{ctx: ctx, Lender: s.Gateways[0]}, &lending{ctx: ctx, Lender: s.Gateways[1]}
+	l, other := &lending{ctx: ctx, Leaser: s.Gateways[0]}, &lending{ctx: ctx, Leaser: s.Gateways[1]}
 	l.settle(settlement("w1", long))
-	other.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	other.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err := s.Wipe()
-	l.grant(request("w1", long, want(month(), 0, 50, 50)), meter.Frozen)
-	other.grant(request("w2", long, want(month(), 90, 10, 10)), meter.Frozen)
+	l.grant(request("w1", long, want(month(), 0, 50, 50)), ledger.Frozen)
+	other.grant(request("w2", long, want(month(), 90, 10, 10)), ledger.Frozen)
 	return errors.Join(l.err, other.err, err)
 }
 
 // freezesWholeTerm does not trust a list of writers that was begun anew.
 func freezesWholeTerm(ctx context.Context, s LendingSubject) error {
 	const term = 2 * time.Second
-	l := &lending{ctx: ctx, Lender: s.Gateways[0]}
-	l.grant(request("w1", term, want(month(), 0, 10, 10)), meter.Granted, 10)
-	l.grant(request("w2", term, want(month(), 0, 90, 90)), meter.Granted, 90)
+	l := &lending{ctx: ctx, Leaser: s.Gateways[0]}
+	l.grant(request("w1", term, want(month(), 0, 10, 10)), ledger.Granted, 10)
+	l.grant(request("w2", term, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err := s.Wipe()
-	word := settlement("w1", term, meter.Account{Window: month(), Granted: 10})
+	word := settlement("w1", term, ledger.Account{Window: month(), Granted: 10})
 	word.Held = []int64{10}
 	l.settle(word)
 	s.Wait(term * 6 / 10)
@@ -63,25 +63,25 @@ func freezesWholeTerm(ctx context.Context, s LendingSubject) error {
 }
 
 func freezesBehindBatch(ctx context.Context, s LendingSubject) error {
-	l, other := &lending{ctx: ctx, Lender: s.Gateways[0]}, &lending{ctx: ctx, Lender: s.Gateways[1]}
+	l, other := &lending{ctx: ctx, Leaser: s.Gateways[0]}, &lending{ctx: ctx, Leaser: s.Gateways[1]}
 	l.settle(settlement("w1", long))
 	l.charge("w1", 1, spent(month(), 5))
-	other.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	other.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err := s.Wipe()
 	l.charge("w1", 1, spent(month(), 5))
 	ask := request("w1", long, want(month(), 0, 50, 50))
 	ask.Watermark = 1
-	l.grant(ask, meter.Frozen)
+	l.grant(ask, ledger.Frozen)
 	return errors.Join(l.err, other.err, err)
 }
 
 // freezesUnheard lends nothing to a gateway that knows the ledger and not the
 // root, when it comes before those that have something of it.
 func freezesUnheard(ctx context.Context, s LendingSubject) error {
-	l, other := &lending{ctx: ctx, Lender: s.Gateways[0]}, &lending{ctx: ctx, Lender: s.Gateways[1]}
+	l, other := &lending{ctx: ctx, Leaser: s.Gateways[0]}, &lending{ctx: ctx, Leaser: s.Gateways[1]}
 	err := errors.Join(l.Fingerprint(ctx, "f"), other.Fingerprint(ctx, "f"))
-	other.grant(request("w2", long, want(month(), 0, 90, 90)), meter.Granted, 90)
+	other.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err = errors.Join(err, s.Wipe())
-	l.grant(request("w1", long, want(month(), 0, 50, 50)), meter.Frozen)
+	l.grant(request("w1", long, want(month(), 0, 50, 50)), ledger.Frozen)
 	return errors.Join(l.err, other.err, err)
 }

@@ -5,48 +5,49 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // expires lends again only what a silent writer did not hold.
-func expires(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", short, want(month(), 0, 10, 70)), meter.Granted, 70)
+func expires(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", short, want(month(), 0, 10, 70)), ledger.Granted, 70)
 	pause(2 * short)
-	l.grant(request("w2", long, want(month(), 0, 1, 50)), meter.Granted, 30)
+	l.grant(request("w2", long, want(month(), 0, 1, 50)), ledger.Granted, 30)
 	l.holds(month(), 0, 30, 70)
 	l.charge("w1", 1, spent(month(), 40)) // what it spent takes its slice along
 	l.holds(month(), 40, 30, 30)
 	l.charge("w1", 2, unknown(month(), 10))
 	l.holds(month(), 40, 30, 30)
-	l.grant(request("w2", long, want(month(), 30, 1, 50)), meter.Refused)
+	l.grant(request("w2", long, want(month(), 30, 1, 50)), ledger.Refused)
 	return l.err
 }
 
-func revives(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", short, want(month(), 0, 10, 70)), meter.Granted, 70)
+func revives(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", short, want(month(), 0, 10, 70)), ledger.Granted, 70)
 	pause(2 * short)
-	l.grant(request("w2", long, want(month(), 0, 1, 10)), meter.Granted, 10)
+	l.grant(request("w2", long, want(month(), 0, 1, 10)), ledger.Granted, 10)
 	l.holds(month(), 0, 10, 70)
-	if l.settle(settlement("w1", long, meter.Account{Window: month(), Granted: 70, Returned: 30})).Frozen {
+	if l.settle(settlement("w1", long, ledger.Account{Window: month(), Granted: 70, Returned: 30})).Frozen {
 		l.fail("a writer that was silent for a while freezes the root")
 	}
 	l.holds(month(), 0, 50, 0)
 	pause(2 * short)
-	l.grant(request("w2", long, want(month(), 10, 1, 10)), meter.Granted, 10)
+	l.grant(request("w2", long, want(month(), 10, 1, 10)), ledger.Granted, 10)
 	l.holds(month(), 0, 60, 0)
 	return l.err
 }
 
-func freesConcurrency(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", short, want(slots(), 0, 90, 90)), meter.Granted, 90)
-	l.grant(request("w2", long, want(slots(), 0, 90, 90)), meter.Refused)
+func freesConcurrency(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", short, want(slots(), 0, 90, 90)), ledger.Granted, 90)
+	l.grant(request("w2", long, want(slots(), 0, 90, 90)), ledger.Refused)
 	pause(2 * short)
-	l.grant(request("w2", long, want(slots(), 0, 20, 20)), meter.Granted, 20)
+	l.grant(request("w2", long, want(slots(), 0, 20, 20)), ledger.Granted, 20)
 	l.holds(slots(), 0, 20, 0)
-	if l.settle(settlement("w1", long, meter.Account{Window: slots(), Granted: 90, Returned: 60})).Frozen {
+	if l.settle(settlement("w1", long, ledger.Account{Window: slots(), Granted: 90, Returned: 60})).Frozen {
 		l.fail("a writer that was silent for a while freezes the root")
 	}
 	l.holds(slots(), 0, 50, 0)
@@ -55,25 +56,25 @@ func freesConcurrency(ctx context.Context, ledger Lender) error {
 
 // forgetsConcurrency takes a claim on a limit of open calls in which nobody has
 // anything any more for one of a writer that was silent, not for a loss.
-func forgetsConcurrency(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(slots(), 0, 1, 5)), meter.Granted, 5)
-	end := settlement("w1", long, meter.Account{Window: slots(), Granted: 5})
+func forgetsConcurrency(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(slots(), 0, 1, 5)), ledger.Granted, 5)
+	end := settlement("w1", long, ledger.Account{Window: slots(), Granted: 5})
 	end.Retire = true
 	l.settle(end)
-	if l.settle(settlement("w2", long, meter.Account{Window: slots(), Granted: 7})).Frozen {
+	if l.settle(settlement("w2", long, ledger.Account{Window: slots(), Granted: 7})).Frozen {
 		l.fail("a writer that was silent for long freezes the root")
 	}
-	l.grant(request("w3", long, want(month(), 0, 1, 5)), meter.Granted, 5)
+	l.grant(request("w3", long, want(month(), 0, 1, 5)), ledger.Granted, 5)
 	return l.err
 }
 
-func keepsOlderEpochs(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
+func keepsOlderEpochs(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	next := request("w1", long, want(month(), 0, 10, 30))
 	next.Epoch = 2
-	l.grant(next, meter.Granted, 30)
+	l.grant(next, ledger.Granted, 30)
 	l.holds(month(), 0, 30, 50)
 	l.chargeOf("w1", 2, 1, spent(month(), 20)) // of the older process
 	l.holds(month(), 20, 30, 30)
@@ -88,68 +89,68 @@ func keepsOlderEpochs(ctx context.Context, ledger Lender) error {
 
 // returnsOfOlder has a newer process tell the totals of an older one, of a window
 // that is over: its own begin at zero all the same.
-func returnsOfOlder(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func returnsOfOlder(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	today := time.Now().UTC().Truncate(24 * time.Hour)
-	over := meter.Window{Tenant: "acme", Unit: meter.UnitUSD, Period: "day", Start: today.AddDate(0, 0, -2), End: today.AddDate(0, 0, -1)}
-	l.grant(request("w1", long, want(over, 0, 10, 50)), meter.Granted, 50)
-	word := settlement("w1", long, meter.Account{Window: over, Granted: 50, Returned: 8})
+	over := record.Window{Tenant: "acme", Unit: record.UnitUSD, Period: "day", Start: today.AddDate(0, 0, -2), End: today.AddDate(0, 0, -1)}
+	l.grant(request("w1", long, want(over, 0, 10, 50)), ledger.Granted, 50)
+	word := settlement("w1", long, ledger.Account{Window: over, Granted: 50, Returned: 8})
 	word.Epoch = 2
 	l.settle(word)
 	next := request("w1", long, want(over, 0, 10, 40))
 	next.Epoch = 2
-	l.grant(next, meter.Granted, 40)
+	l.grant(next, ledger.Granted, 40)
 	word.Accounts[0].Granted, word.Accounts[0].Returned = 40, 5
 	l.settle(word)
 	l.holds(over, 0, 35, 50)
 	return l.err
 }
 
-func fencesLending(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func fencesLending(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	newer := request("w1", long, want(month(), 0, 10, 20))
 	newer.Epoch = 2
-	l.grant(newer, meter.Granted, 20)
-	l.grant(request("w1", long, want(month(), 0, 10, 20)), meter.Fenced)
-	if _, err := l.Settle(ctx, settlement("w1", long)); !errors.Is(err, meter.ErrFenced) {
+	l.grant(newer, ledger.Granted, 20)
+	l.grant(request("w1", long, want(month(), 0, 10, 20)), ledger.Fenced)
+	if _, err := l.Renew(ctx, settlement("w1", long)); !errors.Is(err, ledger.ErrFenced) {
 		l.fail("a settlement of an older process: %w", err)
 	}
-	b := one(1, row("m"), meter.Counters{Legs: 1})
-	if _, err := l.Apply(ctx, b); !errors.Is(err, meter.ErrFenced) {
+	b := one(1, row("m"), record.Counters{Legs: 1})
+	if _, err := l.Apply(ctx, b); !errors.Is(err, ledger.ErrFenced) {
 		l.fail("a batch of an older process: %w", err)
 	}
 	l.holds(month(), 0, 20, 0)
 	return l.err
 }
 
-func recalls(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	idle := meter.Account{Window: month(), Granted: 90}
-	l.grant(request("w1", long, want(month(), 0, 10, 90)), meter.Granted, 90)
-	l.grant(request("w3", long, want(month(), 0, 10, 10)), meter.Granted, 10)
-	told := func(writer string, a meter.Account, want bool) {
+func recalls(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	idle := ledger.Account{Window: month(), Granted: 90}
+	l.grant(request("w1", long, want(month(), 0, 10, 90)), ledger.Granted, 90)
+	l.grant(request("w3", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
+	told := func(writer string, a ledger.Account, want bool) {
 		if got := l.settle(settlement(writer, long, a)).Recall; got != want {
 			l.fail("recall of %s is %t, want %t", writer, got, want)
 		}
 	}
 	told("w1", idle, false)
-	l.grant(request("w2", long, want(month(), 0, 10, 20)), meter.Refused)
+	l.grant(request("w2", long, want(month(), 0, 10, 20)), ledger.Refused)
 	told("w1", idle, true)
 	told("w1", idle, false)
-	told("w2", meter.Account{Window: month()}, false)
-	told("w3", meter.Account{Window: month(), Granted: 10}, true)
+	told("w2", ledger.Account{Window: month()}, false)
+	told("w3", ledger.Account{Window: month(), Granted: 10}, true)
 	idle.Returned = 40
 	told("w1", idle, false)
-	l.grant(request("w2", long, want(month(), 0, 10, 20)), meter.Granted, 20)
+	l.grant(request("w2", long, want(month(), 0, 10, 20)), ledger.Granted, 20)
 	return l.err
 }
 
-func retires(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 50), want(monthOf("acme"), 0, 10, 50), want(slots(), 0, 3, 3)), meter.Granted, 50, 50, 3)
-	l.grant(request("w2", long, want(month(), 0, 10, 20)), meter.Granted, 20)
+func retires(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 50), want(monthOf("acme"), 0, 10, 50), want(slots(), 0, 3, 3)), ledger.Granted, 50, 50, 3)
+	l.grant(request("w2", long, want(month(), 0, 10, 20)), ledger.Granted, 20)
 	l.charge("w1", 1, spent(month(), 20), spent(monthOf("acme"), 20))
-	end := settlement("w1", long, meter.Account{Window: month(), Granted: 50})
+	end := settlement("w1", long, ledger.Account{Window: month(), Granted: 50})
 	end.Retire, end.Watermark, end.Head = true, 1, 1
 	l.settle(end)
 	l.settle(end)
@@ -161,10 +162,10 @@ func retires(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
-func retiresLate(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 50)), meter.Granted, 50)
-	end := settlement("w1", long, meter.Account{Window: month(), Granted: 50})
+func retiresLate(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
+	end := settlement("w1", long, ledger.Account{Window: month(), Granted: 50})
 	end.Retire, end.Head = true, 1
 	l.settle(end)
 	l.holds(month(), 0, 0, 50)
@@ -178,26 +179,26 @@ func retiresLate(ctx context.Context, ledger Lender) error {
 
 // freezesOnWord lends nothing to a borrower that it never heard of and that knows
 // of a loss, until a term has passed.
-func freezesOnWord(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func freezesOnWord(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	first := request("w1", 2*short, want(month(), 0, 10, 20))
 	first.Lost = true
-	until := l.grant(first, meter.Frozen).Until
-	if again := l.grant(first, meter.Frozen).Until; !again.Equal(until) {
+	until := l.grant(first, ledger.Frozen).Until
+	if again := l.grant(first, ledger.Frozen).Until; !again.Equal(until) {
 		l.fail("told again, it freezes until %s and not until %s", again, until)
 	}
-	l.grant(request("w2", 2*short, want(month(), 0, 10, 20)), meter.Frozen)
+	l.grant(request("w2", 2*short, want(month(), 0, 10, 20)), ledger.Frozen)
 	pause(3 * short)
-	l.grant(request("w1", long, want(month(), 0, 10, 20)), meter.Granted, 20)
+	l.grant(request("w1", long, want(month(), 0, 10, 20)), ledger.Granted, 20)
 	return l.err
 }
 
 // freezesOnGrant asks a ledger that never heard of what the writer has.
 // retiresLapsed lets somebody else end a writer that may live: not before its term
 // has passed, and not before its records are in.
-func retiresLapsed(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", short, want(month(), 0, 10, 50), want(slots(), 0, 3, 3)), meter.Granted, 50, 3)
+func retiresLapsed(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", short, want(month(), 0, 10, 50), want(slots(), 0, 3, 3)), ledger.Granted, 50, 3)
 	heir := settlement("w1", long)
 	heir.Retire, heir.Lapsed, heir.Head = true, true, 1
 	if !l.settle(heir).Open {
@@ -221,42 +222,42 @@ func retiresLapsed(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
-func freezesOnGrant(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)
-	reply := l.grant(request("w1", 12*short, want(month(), 40, 10, 10)), meter.Frozen)
+func freezesOnGrant(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
+	reply := l.grant(request("w1", 12*short, want(month(), 40, 10, 10)), ledger.Frozen)
 	if !reply.Until.After(time.Now()) {
 		l.fail("frozen until %s", reply.Until)
 	}
-	l.grant(request("w2", short, want(month(), 10, 10, 10)), meter.Frozen)
+	l.grant(request("w2", short, want(month(), 10, 10, 10)), ledger.Frozen)
 	pause(13 * short) // w1 does not assert
-	l.grant(request("w2", short, want(month(), 10, 10, 10)), meter.Granted, 10)
+	l.grant(request("w2", short, want(month(), 10, 10, 10)), ledger.Granted, 10)
 	return l.err
 }
 
-func freezesOnWatermark(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func freezesOnWatermark(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	l.charge("w1", 1, spent(month(), 5))
 	ask := request("w1", 12*short, want(month(), 0, 10, 10))
 	ask.Watermark = 2
-	l.grant(ask, meter.Frozen)
-	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Frozen)
+	l.grant(ask, ledger.Frozen)
+	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Frozen)
 	pause(13 * short)
-	l.grant(ask, meter.Frozen) // it is still behind, so the sums are too low
+	l.grant(ask, ledger.Frozen) // it is still behind, so the sums are too low
 	l.charge("w1", 2, spent(month(), 5))
 	pause(13 * short)
-	l.grant(ask, meter.Granted, 10)
+	l.grant(ask, ledger.Granted, 10)
 	l.holds(month(), 10, 10, 0)
 	return l.err
 }
 
 // thawsEarly forgets grants of two writers and a batch of one.
-func thawsEarly(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
+func thawsEarly(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
 	const term, freezing = 10 * time.Second, 2 * time.Second
-	l.grant(request("w1", short, want(month(), 0, 10, 10)), meter.Granted, 10)
-	l.grant(request("w2", short, want(month(), 0, 10, 10)), meter.Granted, 10)
-	first := settlement("w1", freezing, meter.Account{Window: month(), Granted: 40, Returned: 5})
+	l.grant(request("w1", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
+	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
+	first := settlement("w1", freezing, ledger.Account{Window: month(), Granted: 40, Returned: 5})
 	first.Watermark, first.Head, first.Held = 1, 1, []int64{30}
 	if !l.settle(first).Frozen {
 		l.fail("grants and a batch are forgotten and nothing is frozen")
@@ -264,22 +265,22 @@ func thawsEarly(ctx context.Context, ledger Lender) error {
 	pause(freezing * 6 / 10)
 	ask := request("w3", freezing, want(month(), 0, 10, 90))
 	l.settle(first)
-	l.grant(ask, meter.Frozen) // w1 has not posted again
+	l.grant(ask, ledger.Frozen) // w1 has not posted again
 	l.charge("w1", 1, spent(month(), 5))
-	second := settlement("w2", term, meter.Account{Window: month(), Granted: 25})
+	second := settlement("w2", term, ledger.Account{Window: month(), Granted: 25})
 	second.Held = []int64{25}
 	l.settle(second)
 	third := settlement("w3", term)
 	l.settle(third)
-	l.grant(ask, meter.Granted, 40)
+	l.grant(ask, ledger.Granted, 40)
 	l.holds(month(), 5, 95, 0)
 	return l.err
 }
 
-func takesNothingAgain(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	l.grant(request("w1", long, want(month(), 0, 10, 10)), meter.Granted, 10)
-	word := settlement("w1", long, meter.Account{Window: month(), Granted: 60})
+func takesNothingAgain(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	l.grant(request("w1", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
+	word := settlement("w1", long, ledger.Account{Window: month(), Granted: 60})
 	word.Watermark, word.Head, word.Held = 2, 3, []int64{25} // 1 to 3 cost 35
 	if !l.settle(word).Frozen {
 		l.fail("a batch is forgotten and nothing is frozen")
@@ -289,7 +290,7 @@ func takesNothingAgain(ctx context.Context, ledger Lender) error {
 	l.holds(month(), 20, 25, 0)
 	b := run("w1", 1, 2, 3)
 	for i := range b.Postings {
-		b.Postings[i].Charges = []meter.Charge{spent(month(), 5)}
+		b.Postings[i].Charges = []record.Charge{spent(month(), 5)}
 	}
 	if wm, err := l.Apply(ctx, b); err != nil || wm != 4 {
 		l.fail("watermark %d, %w", wm, err)
@@ -298,27 +299,27 @@ func takesNothingAgain(ctx context.Context, ledger Lender) error {
 	return l.err
 }
 
-func refusesBadRequests(ctx context.Context, ledger Lender) error {
-	l := &lending{ctx: ctx, Lender: ledger}
-	bad := func(change func(r *meter.GrantRequest)) {
+func refusesBadRequests(ctx context.Context, store Leaser) error {
+	l := &lending{ctx: ctx, Leaser: store}
+	bad := func(change func(r *ledger.GrantRequest)) {
 		r := request("w1", long, want(month(), 0, 5, 10))
 		change(r)
-		if _, err := l.Grant(ctx, r); !errors.Is(err, meter.ErrBadRequest) {
+		if _, err := l.Grant(ctx, r); !errors.Is(err, ledger.ErrBadRequest) {
 			l.fail("%+v: %w", r, err)
 		}
 	}
-	bad(func(r *meter.GrantRequest) { r.Wants = nil })
-	bad(func(r *meter.GrantRequest) { r.Writer = "" })
-	bad(func(r *meter.GrantRequest) { r.Term = 0 })
-	bad(func(r *meter.GrantRequest) { r.Wants[0].Min = 11 })
-	bad(func(r *meter.GrantRequest) { r.Wants[0].Limit = -1 })
-	bad(func(r *meter.GrantRequest) { r.Wants[0].Ask = 1 << 60 })
-	bad(func(r *meter.GrantRequest) { r.Wants[0].Returned = 1 })
-	bad(func(r *meter.GrantRequest) { r.Wants[0].Window.Unit = 9 })
-	bad(func(r *meter.GrantRequest) { r.Wants = append(r.Wants, r.Wants[0]) })
-	word := settlement("w1", long, meter.Account{Window: month()})
+	bad(func(r *ledger.GrantRequest) { r.Wants = nil })
+	bad(func(r *ledger.GrantRequest) { r.Writer = "" })
+	bad(func(r *ledger.GrantRequest) { r.TTL = 0 })
+	bad(func(r *ledger.GrantRequest) { r.Wants[0].Min = 11 })
+	bad(func(r *ledger.GrantRequest) { r.Wants[0].Limit = -1 })
+	bad(func(r *ledger.GrantRequest) { r.Wants[0].Ask = 1 << 60 })
+	bad(func(r *ledger.GrantRequest) { r.Wants[0].Returned = 1 })
+	bad(func(r *ledger.GrantRequest) { r.Wants[0].Window.Unit = 9 })
+	bad(func(r *ledger.GrantRequest) { r.Wants = append(r.Wants, r.Wants[0]) })
+	word := settlement("w1", long, ledger.Account{Window: month()})
 	word.Held = []int64{1, 2}
-	if _, err := l.Settle(ctx, word); !errors.Is(err, meter.ErrBadRequest) {
+	if _, err := l.Renew(ctx, word); !errors.Is(err, ledger.ErrBadRequest) {
 		l.fail("amounts of other accounts: %w", err)
 	}
 	l.holds(month(), 0, 0, 0)

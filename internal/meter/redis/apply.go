@@ -10,7 +10,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // errShapes says that ids which were known are not those in Redis: it lost
@@ -21,8 +22,8 @@ var errShapes = errors.New("the ids of shapes changed while a batch was applied"
 // accounts.
 var errAfter = errors.New("the writer has asserted its accounts")
 
-// Apply implements meter.Ledger. It may be repeated after any error.
-func (l *Ledger) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
+// Apply implements ledger.Ledger. It may be repeated after any error.
+func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
 	sums, err := b.Sums()
 	if err != nil {
 		return 0, err
@@ -57,9 +58,9 @@ func (l *Ledger) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
 
 // attempt is a batch as it is laid out for the script.
 type attempt struct {
-	*meter.Batch
-	rows    map[meter.RowKey]meter.Counters
-	windows map[meter.Window]meter.WindowSum
+	*ledger.Batch
+	rows    map[record.RowKey]record.Counters
+	windows map[record.Window]ledger.WindowSum
 	after   uint64 // up to this number nothing is taken out of accounts
 }
 
@@ -92,9 +93,9 @@ func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, 
 	case "NEXT":
 		return watermark, l.sawGeneration(ctx, client, b.Root, reply[2])
 	case "FENCED":
-		return watermark, meter.ErrFenced
+		return watermark, ledger.ErrFenced
 	case "BAD":
-		return watermark, fmt.Errorf("%w: a counter of root %q would be out of range", meter.ErrBadBatch, b.Root)
+		return watermark, fmt.Errorf("%w: a counter of root %q would be out of range", ledger.ErrBadBatch, b.Root)
 	case "SHAPES":
 		return watermark, errShapes
 	case "AFTER":
@@ -150,9 +151,9 @@ func newCall(b *attempt, ids map[string]string) (*call, error) {
 
 // addWindows lays out what the batch charges to budgets and limits.
 func (c *call) addWindows(k keys, b *attempt) {
-	named := make(map[string]meter.Window, len(b.windows))
+	named := make(map[string]record.Window, len(b.windows))
 	for w, sum := range b.windows {
-		if w.Unit != meter.UnitConcurrent && sum != (meter.WindowSum{}) {
+		if w.Unit != record.UnitConcurrent && sum != (ledger.WindowSum{}) {
 			named[windowName(w)] = w
 		}
 	}
@@ -187,10 +188,10 @@ type day struct {
 	groups map[member][]change
 }
 
-func layOut(sums map[meter.RowKey]meter.Counters, ids map[string]string) (map[string]*day, error) {
+func layOut(sums map[record.RowKey]record.Counters, ids map[string]string) (map[string]*day, error) {
 	days := make(map[string]*day)
 	for key, c := range sums {
-		if c == (meter.Counters{}) {
+		if c == (record.Counters{}) {
 			continue
 		}
 		id, err := strconv.Atoi(ids[shapeOf(key)])
@@ -234,7 +235,7 @@ func sortedMembers(m map[member][]change) []member {
 
 // shapeIDs returns the id of every shape in the sums, asking Redis for those
 // that are not known yet.
-func (l *Ledger) shapeIDs(ctx context.Context, client goredis.UniversalClient, root string, sums map[meter.RowKey]meter.Counters) (map[string]string, error) {
+func (l *Ledger) shapeIDs(ctx context.Context, client goredis.UniversalClient, root string, sums map[record.RowKey]record.Counters) (map[string]string, error) {
 	ids := make(map[string]string)
 	var missing []string
 	l.mu.Lock()

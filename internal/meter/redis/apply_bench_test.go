@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
 // BenchmarkApply adds batches of 500 postings to 50 rows.
 func BenchmarkApply(b *testing.B) {
 	l := newLedger(b, redistest.NewServer(b).URL())
-	batch := meter.Batch{Writer: "w", Epoch: 1, Root: "acme", To: 0}
+	batch := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", To: 0}
 	hour := time.Now()
 	for r := range 500 {
 		batch.Postings = append(batch.Postings, typical(hour, r%50))

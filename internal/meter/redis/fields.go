@@ -4,41 +4,41 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // field is one counter of a row. Exactly one of count and amount is set.
 type field struct {
 	name   string
-	count  func(*meter.Counters) *int64
-	amount func(*meter.Counters) *money.Pico
+	count  func(*record.Counters) *int64
+	amount func(*record.Counters) *money.Pico
 }
 
 // fields is the format of a row: an amount called x is stored as whole
 // nano-dollars in x and the remaining pico-dollars in xp, each simply added.
 var fields = [...]field{
-	{name: "req", count: func(c *meter.Counters) *int64 { return &c.Requests }},
-	{name: "leg", count: func(c *meter.Counters) *int64 { return &c.Legs }},
-	{name: "esc", count: func(c *meter.Counters) *int64 { return &c.Escalated }},
-	{name: "in", count: func(c *meter.Counters) *int64 { return &c.Input }},
-	{name: "out", count: func(c *meter.Counters) *int64 { return &c.Output }},
-	{name: "cr", count: func(c *meter.Counters) *int64 { return &c.CacheRead }},
-	{name: "cw5", count: func(c *meter.Counters) *int64 { return &c.CacheWrite5m }},
-	{name: "cw1", count: func(c *meter.Counters) *int64 { return &c.CacheWrite1h }},
-	{name: "gr", count: func(c *meter.Counters) *int64 { return &c.GuardrailUnits }},
-	{name: "cut", count: func(c *meter.Counters) *int64 { return &c.TokensCut }},
-	{name: "unp", count: func(c *meter.Counters) *int64 { return &c.Unpriced }},
-	{name: "unk", count: func(c *meter.Counters) *int64 { return &c.Unknown }},
-	{name: "dra", count: func(c *meter.Counters) *int64 { return &c.Drained }},
-	{name: "sus", count: func(c *meter.Counters) *int64 { return &c.SuspenseTokens }},
-	{name: "in$", amount: func(c *meter.Counters) *money.Pico { return &c.CostInput }},
-	{name: "out$", amount: func(c *meter.Counters) *money.Pico { return &c.CostOutput }},
-	{name: "cr$", amount: func(c *meter.Counters) *money.Pico { return &c.CostCacheRead }},
-	{name: "cw$", amount: func(c *meter.Counters) *money.Pico { return &c.CostCacheWrite }},
-	{name: "gr$", amount: func(c *meter.Counters) *money.Pico { return &c.CostGuardrail }},
-	{name: "was$", amount: func(c *meter.Counters) *money.Pico { return &c.CostWasted }},
-	{name: "sus$", amount: func(c *meter.Counters) *money.Pico { return &c.Suspense }},
+	{name: "req", count: func(c *record.Counters) *int64 { return &c.Requests }},
+	{name: "leg", count: func(c *record.Counters) *int64 { return &c.Legs }},
+	{name: "esc", count: func(c *record.Counters) *int64 { return &c.Escalated }},
+	{name: "in", count: func(c *record.Counters) *int64 { return &c.Input }},
+	{name: "out", count: func(c *record.Counters) *int64 { return &c.Output }},
+	{name: "cr", count: func(c *record.Counters) *int64 { return &c.CacheRead }},
+	{name: "cw5", count: func(c *record.Counters) *int64 { return &c.CacheWrite5m }},
+	{name: "cw1", count: func(c *record.Counters) *int64 { return &c.CacheWrite1h }},
+	{name: "gr", count: func(c *record.Counters) *int64 { return &c.GuardrailUnits }},
+	{name: "cut", count: func(c *record.Counters) *int64 { return &c.TokensCut }},
+	{name: "unp", count: func(c *record.Counters) *int64 { return &c.Unpriced }},
+	{name: "unk", count: func(c *record.Counters) *int64 { return &c.Unknown }},
+	{name: "dra", count: func(c *record.Counters) *int64 { return &c.Drained }},
+	{name: "sus", count: func(c *record.Counters) *int64 { return &c.SuspenseTokens }},
+	{name: "in$", amount: func(c *record.Counters) *money.Pico { return &c.CostInput }},
+	{name: "out$", amount: func(c *record.Counters) *money.Pico { return &c.CostOutput }},
+	{name: "cr$", amount: func(c *record.Counters) *money.Pico { return &c.CostCacheRead }},
+	{name: "cw$", amount: func(c *record.Counters) *money.Pico { return &c.CostCacheWrite }},
+	{name: "gr$", amount: func(c *record.Counters) *money.Pico { return &c.CostGuardrail }},
+	{name: "was$", amount: func(c *record.Counters) *money.Pico { return &c.CostWasted }},
+	{name: "sus$", amount: func(c *record.Counters) *money.Pico { return &c.Suspense }},
 }
 
 const picoPerNano = 1000
@@ -51,7 +51,7 @@ type change struct {
 
 // changesOf lists the fields that c adds to, under their names in a group's
 // hash: the row's place in the group and the field.
-func changesOf(place int, c meter.Counters) []change {
+func changesOf(place int, c record.Counters) []change {
 	var out []change
 	add := func(name string, delta int64) {
 		if delta != 0 {
@@ -71,8 +71,8 @@ func changesOf(place int, c meter.Counters) []change {
 }
 
 // decodeGroup returns the counters of the rows in a group's hash, by place.
-func decodeGroup(hash map[string]string) ([groupRows]meter.Counters, error) {
-	var rows [groupRows]meter.Counters
+func decodeGroup(hash map[string]string) ([groupRows]record.Counters, error) {
+	var rows [groupRows]record.Counters
 	for name, text := range hash {
 		value, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || len(name) < 2 || name[0] < '0' || name[0] >= '0'+groupRows {
@@ -90,7 +90,7 @@ func decodeGroup(hash map[string]string) ([groupRows]meter.Counters, error) {
 	return rows, nil
 }
 
-func decodeField(name string, value int64) (c meter.Counters, ok bool) {
+func decodeField(name string, value int64) (c record.Counters, ok bool) {
 	for _, f := range fields {
 		switch {
 		case f.count != nil && name == f.name:
@@ -101,7 +101,7 @@ func decodeField(name string, value int64) (c meter.Counters, ok bool) {
 			return c, true
 		case f.amount != nil && name == f.name:
 			*f.amount(&c) = money.Pico(value * picoPerNano)
-			return c, value <= meter.MaxValue && value >= -meter.MaxValue
+			return c, value <= record.MaxValue && value >= -record.MaxValue
 		}
 	}
 	return c, false

@@ -11,8 +11,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
@@ -140,7 +141,7 @@ func TestHistoriesWithCrashes(t *testing.T) {
 // patient calls again when a kept connection turns out to be dead.
 type patient struct{ ledgertest.Ledger }
 
-func (p patient) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
+func (p patient) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
 	return retry(func() (uint64, error) { return p.Ledger.Apply(ctx, b) })
 }
 
@@ -153,7 +154,7 @@ func (p patient) Fold(ctx context.Context, now time.Time) error {
 	return err
 }
 
-func (p patient) Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
+func (p patient) Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
 	_, err := retry(func() (int, error) {
 		return 0, p.Ledger.Rows(ctx, from, from, yield) // finds a dead connection before it yields
 	})
@@ -162,7 +163,7 @@ func (p patient) Rows(ctx context.Context, from, to time.Time, yield func(meter.
 
 func retry[T any](call func() (T, error)) (v T, err error) {
 	for range 20 {
-		if v, err = call(); err == nil || errors.Is(err, meter.ErrFenced) {
+		if v, err = call(); err == nil || errors.Is(err, ledger.ErrFenced) {
 			return v, err
 		}
 	}
@@ -222,7 +223,7 @@ func watermarkApart(l *Ledger) ledgertest.Ledger { return apart{l} }
 
 type apart struct{ *Ledger }
 
-func (a apart) Apply(ctx context.Context, b *meter.Batch) (uint64, error) {
+func (a apart) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
 	wm, err := a.Ledger.Apply(ctx, b)
 	if err != nil || wm != b.To {
 		return wm, err

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // The keys outside any root. docs/format/redis.md describes all keys.
@@ -67,20 +68,20 @@ func dayOf(hour time.Time) string { return hour.UTC().Format(dayLayout) }
 // expiry is when the rows of a day go, in Unix seconds. It depends on the day
 // alone, so that adding again does not make a row live longer.
 func expiry(day time.Time) string {
-	end := day.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + meter.KeepDays)
+	end := day.UTC().Truncate(24 * time.Hour).Add(24*time.Hour + record.KeepDays)
 	return strconv.FormatInt(end.Unix(), 10)
 }
 
 // validRoot refuses names that would break the hash tag.
 func validRoot(root string) error {
 	if root == "" || strings.ContainsAny(root, "{}") {
-		return fmt.Errorf("%w: root %q cannot be a key", meter.ErrBadBatch, root)
+		return fmt.Errorf("%w: root %q cannot be a key", ledger.ErrBadBatch, root)
 	}
 	return nil
 }
 
 // shapeOf writes what a row is about, all but its time, as one readable line.
-func shapeOf(k meter.RowKey) string {
+func shapeOf(k record.RowKey) string {
 	var b []byte
 	for i, part := range []string{k.Tenant, k.Key, k.Model, k.Scope, k.Tier, k.Cascade, k.Path, k.PriceVersion} {
 		if i > 0 {
@@ -107,19 +108,19 @@ func appendEscaped(b []byte, s string) []byte {
 }
 
 // parseShape is the inverse of shapeOf.
-func parseShape(s string) (meter.RowKey, error) {
+func parseShape(s string) (record.RowKey, error) {
 	parts := strings.Split(s, "|")
 	if len(parts) != 8 {
-		return meter.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
+		return record.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
 	}
 	for i, part := range parts {
 		plain, err := unescape(part)
 		if err != nil {
-			return meter.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
+			return record.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
 		}
 		parts[i] = plain
 	}
-	return meter.RowKey{
+	return record.RowKey{
 		Tenant: parts[0], Key: parts[1], Model: parts[2], Scope: parts[3], Tier: parts[4],
 		Cascade: parts[5], Path: parts[6], PriceVersion: parts[7],
 	}, nil

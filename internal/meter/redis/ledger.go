@@ -12,7 +12,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
@@ -76,7 +76,7 @@ type Ledger struct {
 	shapeCount int
 }
 
-var _ meter.Ledger = (*Ledger)(nil)
+var _ ledger.Ledger = (*Ledger)(nil)
 
 // sighting is what is known of a root.
 type sighting struct {
@@ -144,7 +144,7 @@ func (l *Ledger) connected(ctx context.Context) (goredis.UniversalClient, error)
 	return l.client, nil
 }
 
-// Fingerprint implements meter.Ledger. A mismatch is meter.ErrFingerprint.
+// Fingerprint implements ledger.Ledger. A mismatch is ledger.ErrFingerprint.
 func (l *Ledger) Fingerprint(ctx context.Context, fp string) error {
 	client, err := l.connected(ctx)
 	if err != nil {
@@ -158,7 +158,7 @@ func (l *Ledger) Fingerprint(ctx context.Context, fp string) error {
 		return fmt.Errorf("redis: %w", err)
 	}
 	if stored != fp {
-		return meter.ErrFingerprint
+		return ledger.ErrFingerprint
 	}
 	_, err = l.begunAnew(ctx, client, 0)
 	return err
@@ -173,7 +173,7 @@ func (l *Ledger) Rotate(ctx context.Context, fp string) error {
 	return client.HSet(ctx, metaKey, "fingerprint", fp).Err()
 }
 
-// Watermark implements meter.Ledger.
+// Watermark implements ledger.Ledger.
 func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, error) {
 	text, err := l.mark(ctx, root, func(client goredis.UniversalClient) (string, error) {
 		return l.markShared(ctx, client, writer, root)

@@ -39,7 +39,7 @@ func TestCases(t *testing.T) {
 
 func TestLendingCases(t *testing.T) {
 	server := redistest.NewServer(t)
-	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Lender {
+	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Leaser {
 		wipe(t, server)
 		return newLedger(t, server.URL())
 	})
@@ -56,7 +56,7 @@ func TestCasesOnCluster(t *testing.T) {
 				wipe(t, cluster.Nodes...)
 				return newLedger(t, url)
 			})
-			ledgertest.RunLending(t, func(t *testing.T) ledgertest.Lender {
+			ledgertest.RunLending(t, func(t *testing.T) ledgertest.Leaser {
 				wipe(t, cluster.Nodes...)
 				return newLedger(t, url)
 			})
@@ -99,7 +99,7 @@ func TestCasesOnSentinel(t *testing.T) {
 		}
 		return l
 	})
-	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Lender {
+	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Leaser {
 		if err := l.client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}

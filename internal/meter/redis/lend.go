@@ -10,7 +10,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 //go:embed scripts/lend.lua
@@ -25,18 +26,18 @@ var settleLua string
 // retireAtOnce bounds how many windows one call closes.
 const retireAtOnce = 200
 
-var _ meter.Lender = (*Ledger)(nil)
+var _ ledger.Leaser = (*Ledger)(nil)
 
-// Grant implements meter.Lender. It may be repeated after any error.
-func (l *Ledger) Grant(ctx context.Context, r *meter.GrantRequest) (*meter.GrantReply, error) {
+// Grant implements ledger.Leaser. It may be repeated after any error.
+func (l *Ledger) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	lost, err := l.lostUnheard(ctx, r.Root, r.Term)
+	lost, err := l.lostUnheard(ctx, r.Root, r.TTL)
 	if err != nil {
 		return nil, err
 	}
-	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, r.Lost || lost, r.Term})
+	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, r.Lost || lost, r.TTL})
 	c.addCount(len(r.Wants))
 	for i := range r.Wants {
 		w := &r.Wants[i]
@@ -47,23 +48,23 @@ func (l *Ledger) Grant(ctx context.Context, r *meter.GrantRequest) (*meter.Grant
 	if err != nil {
 		return nil, err
 	}
-	reply := &meter.GrantReply{Amounts: a.amounts, Windows: a.windows, Recall: a.recall}
+	reply := &ledger.GrantReply{Amounts: a.amounts, Windows: a.windows, Recall: a.recall}
 	switch a.word {
 	case "OK":
-		reply.State = meter.Granted
+		reply.State = ledger.Granted
 	case "REFUSED":
-		reply.State, reply.Refused = meter.Refused, int(a.detail)
+		reply.State, reply.Refused = ledger.Refused, int(a.detail)
 	case "FROZEN":
-		reply.State, reply.Until = meter.Frozen, time.UnixMilli(a.detail).UTC()
+		reply.State, reply.Until = ledger.Frozen, time.UnixMilli(a.detail).UTC()
 	case "FENCED":
-		reply.State = meter.Fenced
+		reply.State = ledger.Fenced
 	}
 	return reply, nil
 }
 
-// Settle implements meter.Lender. It may be repeated after any error. It fails
-// with meter.ErrFenced when a newer epoch of the writer is known.
-func (l *Ledger) Settle(ctx context.Context, r *meter.SettleRequest) (*meter.SettleReply, error) {
+// Renew implements ledger.Leaser. It may be repeated after any error. It fails
+// with ledger.ErrFenced when a newer epoch of the writer is known.
+func (l *Ledger) Renew(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
@@ -73,13 +74,13 @@ func (l *Ledger) Settle(ctx context.Context, r *meter.SettleRequest) (*meter.Set
 	return l.settleOnce(ctx, r)
 }
 
-func (l *Ledger) settleOnce(ctx context.Context, r *meter.SettleRequest) (*meter.SettleReply, error) {
+func (l *Ledger) settleOnce(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	head := r.Head
 	if head == 0 {
 		head = r.Watermark
 	}
 	asserts := !r.Retire && len(r.Held) == len(r.Accounts)
-	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, false, r.Term})
+	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, false, r.TTL})
 	c.add(strconv.FormatUint(head, 10), digit(asserts), digit(r.Retire), digit(r.Lapsed))
 	c.addCount(len(r.Accounts))
 	for i := range r.Accounts {
@@ -96,9 +97,9 @@ func (l *Ledger) settleOnce(ctx context.Context, r *meter.SettleRequest) (*meter
 		return nil, err
 	}
 	if a.word == "FENCED" {
-		return nil, meter.ErrFenced
+		return nil, ledger.ErrFenced
 	}
-	reply := &meter.SettleReply{Recall: a.recall, Open: a.word == "OPEN", Windows: a.windows}
+	reply := &ledger.RenewReply{Recall: a.recall, Open: a.word == "OPEN", Windows: a.windows}
 	if a.detail > 0 {
 		reply.Frozen, reply.Until = true, time.UnixMilli(a.detail).UTC()
 	}
@@ -107,12 +108,12 @@ func (l *Ledger) settleOnce(ctx context.Context, r *meter.SettleRequest) (*meter
 
 // retire closes the writer's accounts in all windows of the root, those of the
 // request first.
-func (l *Ledger) retire(ctx context.Context, r *meter.SettleRequest) (*meter.SettleReply, error) {
+func (l *Ledger) retire(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	all, err := l.windowsOf(ctx, r.Root)
 	if err != nil {
 		return nil, err
 	}
-	listed := make(map[meter.Window]bool, len(r.Accounts))
+	listed := make(map[record.Window]bool, len(r.Accounts))
 	for i := range r.Accounts {
 		listed[r.Accounts[i].Window.UTC()] = true
 	}
@@ -125,7 +126,7 @@ func (l *Ledger) retire(ctx context.Context, r *meter.SettleRequest) (*meter.Set
 	part.Accounts = nil
 	for i, w := range all {
 		if !listed[w] {
-			part.Accounts = append(part.Accounts, meter.Account{Window: w})
+			part.Accounts = append(part.Accounts, ledger.Account{Window: w})
 		}
 		if len(part.Accounts) == retireAtOnce || i == len(all)-1 && len(part.Accounts) > 0 {
 			more, err := l.settleOnce(ctx, &part)
@@ -158,7 +159,7 @@ func (l *Ledger) lendCall(root string, a asker) *call {
 	return c
 }
 
-func (c *call) addWindow(root string, w meter.Window) {
+func (c *call) addWindow(root string, w record.Window) {
 	w = w.UTC()
 	name := windowName(w)
 	c.keys = append(c.keys, keysOf(root).window(name))
@@ -166,7 +167,7 @@ func (c *call) addWindow(root string, w meter.Window) {
 	if !w.End.IsZero() {
 		end = w.End.UnixMilli()
 	}
-	c.add(name, digit(w.Unit == meter.UnitConcurrent), decimal(end), unix(w.Expiry()))
+	c.add(name, digit(w.Unit == record.UnitConcurrent), decimal(end), unix(w.Expiry()))
 }
 
 // answered is the reply of a script that lends.
@@ -175,7 +176,7 @@ type answered struct {
 	detail  int64
 	recall  bool
 	amounts []int64
-	windows []meter.WindowState
+	windows []ledger.WindowState
 }
 
 func (l *Ledger) lend(ctx context.Context, script *goredis.Script, root string, c *call) (*answered, error) {
@@ -228,7 +229,7 @@ func parseAnswer(reply []string) (*answered, error) {
 	a := &answered{word: reply[0], detail: detail, recall: reply[2] == "1"}
 	for i := 0; i < len(numbers); i += 4 {
 		a.amounts = append(a.amounts, numbers[i])
-		a.windows = append(a.windows, meter.WindowState{Posted: numbers[i+1], Held: numbers[i+2], Suspense: numbers[i+3]})
+		a.windows = append(a.windows, ledger.WindowState{Posted: numbers[i+1], Held: numbers[i+2], Suspense: numbers[i+3]})
 	}
 	return a, nil
 }

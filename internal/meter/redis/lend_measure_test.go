@@ -7,28 +7,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
 // budgets are what a typical tenant has: its own month and minute, its root's
 // month, and concurrency.
-func budgets(root string) []meter.Window {
+func budgets(root string) []record.Window {
 	now := time.Now().UTC().Truncate(time.Minute)
 	month := now.Truncate(24*time.Hour).AddDate(0, 0, -5)
-	return []meter.Window{
-		{Tenant: root, Unit: meter.UnitUSD, Period: "month", Start: month, End: month.AddDate(0, 1, 0)},
-		{Tenant: root + "/support", Unit: meter.UnitUSD, Period: "month", Start: month, End: month.AddDate(0, 1, 0)},
-		{Tenant: root + "/support", Unit: meter.UnitTokens, Period: "minute", Start: now, End: now.Add(time.Minute)},
-		{Tenant: root + "/support", Unit: meter.UnitConcurrent},
+	return []record.Window{
+		{Tenant: root, Unit: record.UnitUSD, Period: "month", Start: month, End: month.AddDate(0, 1, 0)},
+		{Tenant: root + "/support", Unit: record.UnitUSD, Period: "month", Start: month, End: month.AddDate(0, 1, 0)},
+		{Tenant: root + "/support", Unit: record.UnitTokens, Period: "minute", Start: now, End: now.Add(time.Minute)},
+		{Tenant: root + "/support", Unit: record.UnitConcurrent},
 	}
 }
 
-func asking(root, writer string, granted int64) *meter.GrantRequest {
-	r := &meter.GrantRequest{Writer: writer, Epoch: 3, Root: root, Term: 10 * time.Second}
+func asking(root, writer string, granted int64) *ledger.GrantRequest {
+	r := &ledger.GrantRequest{Writer: writer, Epoch: 3, Root: root, TTL: 10 * time.Second}
 	for _, w := range budgets(root) {
-		r.Wants = append(r.Wants, meter.Want{
-			Account: meter.Account{Window: w, Granted: granted}, Limit: 5_000_000_000_000, Min: 1, Ask: 2_000_000_000,
+		r.Wants = append(r.Wants, ledger.Want{
+			Account: ledger.Account{Window: w, Granted: granted}, Limit: 5_000_000_000_000, Min: 1, Ask: 2_000_000_000,
 		})
 	}
 	return r
@@ -48,7 +49,7 @@ func TestLendingMemory(t *testing.T) {
 		for root := range roots {
 			for writer := range writers {
 				name := fmt.Sprintf("01JD0000000000000000000%03d", writer)
-				if r, err := l.Grant(t.Context(), asking(fmt.Sprintf("root%03d", root), name, 0)); err != nil || r.State != meter.Granted {
+				if r, err := l.Grant(t.Context(), asking(fmt.Sprintf("root%03d", root), name, 0)); err != nil || r.State != ledger.Granted {
 					t.Fatal(r, err)
 				}
 			}
@@ -79,11 +80,11 @@ func BenchmarkGrant(b *testing.B) {
 
 func BenchmarkSettle(b *testing.B) {
 	benchLending(b, func(l *Ledger, writer string, _ int64) error {
-		r := &meter.SettleRequest{Writer: writer, Epoch: 3, Root: "acme", Term: 10 * time.Second}
+		r := &ledger.RenewRequest{Writer: writer, Epoch: 3, Root: "acme", TTL: 10 * time.Second}
 		for _, w := range budgets("acme") {
-			r.Accounts = append(r.Accounts, meter.Account{Window: w})
+			r.Accounts = append(r.Accounts, ledger.Account{Window: w})
 		}
-		_, err := l.Settle(b.Context(), r)
+		_, err := l.Renew(b.Context(), r)
 		return err
 	})
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // TestLendingAgainstModel sends any requests, honest or not, to this ledger and
@@ -40,34 +41,34 @@ func TestLendingAgainstModel(t *testing.T) {
 }
 
 func kindOf(err error) error {
-	if errors.Is(err, meter.ErrBadRequest) {
-		return meter.ErrBadRequest
+	if errors.Is(err, ledger.ErrBadRequest) {
+		return ledger.ErrBadRequest
 	}
 	return kind(err)
 }
 
 // compareWindows wants the same windows. Accounts that hold nothing may be kept
 // or not.
-func compareWindows(t *rapid.T, model, redis ledgertest.Lender) {
+func compareWindows(t *rapid.T, model, redis ledgertest.Leaser) {
 	t.Helper()
-	read := func(l ledgertest.Lender) map[meter.Window]meter.WindowBook {
+	read := func(l ledgertest.Leaser) map[record.Window]ledger.WindowBook {
 		all, err := l.Windows(t.Context(), "acme")
 		if err != nil {
 			t.Fatal(err)
 		}
-		out := make(map[meter.Window]meter.WindowBook)
+		out := make(map[record.Window]ledger.WindowBook)
 		for _, b := range all {
-			var kept []meter.AccountBook
+			var kept []ledger.AccountBook
 			for _, a := range b.Accounts {
 				if a.Granted == 0 && a.Remains == 0 {
 					a.Epoch, a.Returned, a.Expired = 0, 0, false
 				}
-				if a != (meter.AccountBook{Writer: a.Writer}) {
+				if a != (ledger.AccountBook{Writer: a.Writer}) {
 					kept = append(kept, a)
 				}
 			}
 			b.Accounts = kept
-			if b.WindowState != (meter.WindowState{}) || len(kept) > 0 {
+			if b.WindowState != (ledger.WindowState{}) || len(kept) > 0 {
 				out[b.Window] = b
 			}
 		}
@@ -79,7 +80,7 @@ func compareWindows(t *rapid.T, model, redis ledgertest.Lender) {
 }
 
 // anyRequest draws a call. Both ledgers get the same one.
-func anyRequest(t *rapid.T, model *embedded.State) func(context.Context, ledgertest.Lender) (any, error) {
+func anyRequest(t *rapid.T, model *embedded.State) func(context.Context, ledgertest.Leaser) (any, error) {
 	writer := rapid.SampledFrom([]string{"w1", "w2", "w 3"}).Draw(t, "writer")
 	epoch := rapid.SampledFrom([]uint64{1, 1, 1, 2}).Draw(t, "epoch")
 	windows := anyWindows(t)
@@ -88,31 +89,31 @@ func anyRequest(t *rapid.T, model *embedded.State) func(context.Context, ledgert
 	n := rapid.Int64Range(0, 40)
 	switch rapid.IntRange(0, 3).Draw(t, "call") {
 	case 0:
-		return anyBatch(t, meter.Batch{Writer: writer, Epoch: epoch, Root: "acme", From: wm + 1, To: wm + 1}, windows)
+		return anyBatch(t, ledger.Batch{Writer: writer, Epoch: epoch, Root: "acme", From: wm + 1, To: wm + 1}, windows)
 	case 1:
-		r := meter.SettleRequest{
-			Writer: writer, Epoch: epoch, Root: "acme", Watermark: wm, Head: claimed, Term: time.Hour,
+		r := ledger.RenewRequest{
+			Writer: writer, Epoch: epoch, Root: "acme", Watermark: wm, Head: claimed, TTL: time.Hour,
 			Retire: rapid.IntRange(0, 3).Draw(t, "retire") == 0,
 		}
 		for _, a := range anyAccounts(t, model, writer, windows) {
 			r.Accounts, r.Held = append(r.Accounts, a), append(r.Held, n.Draw(t, "held"))
 		}
 		r.Lapsed = r.Retire && rapid.Bool().Draw(t, "lapsed")
-		return func(ctx context.Context, l ledgertest.Lender) (any, error) {
-			reply, err := l.Settle(ctx, &r)
+		return func(ctx context.Context, l ledgertest.Leaser) (any, error) {
+			reply, err := l.Renew(ctx, &r)
 			if reply != nil {
 				reply.Until = time.Time{}
 			}
 			return reply, err
 		}
 	}
-	r := meter.GrantRequest{Writer: writer, Epoch: epoch, Root: "acme", Watermark: claimed, Term: time.Hour}
+	r := ledger.GrantRequest{Writer: writer, Epoch: epoch, Root: "acme", Watermark: claimed, TTL: time.Hour}
 	r.Lost = rapid.IntRange(0, 20).Draw(t, "lost") == 0
 	for _, a := range anyAccounts(t, model, writer, windows) {
 		least := n.Draw(t, "least")
-		r.Wants = append(r.Wants, meter.Want{Account: a, Limit: 100, Min: least, Ask: least + n.Draw(t, "more")})
+		r.Wants = append(r.Wants, ledger.Want{Account: a, Limit: 100, Min: least, Ask: least + n.Draw(t, "more")})
 	}
-	return func(ctx context.Context, l ledgertest.Lender) (any, error) {
+	return func(ctx context.Context, l ledgertest.Leaser) (any, error) {
 		reply, err := l.Grant(ctx, &r)
 		if reply != nil {
 			reply.Until = time.Time{}
@@ -121,22 +122,22 @@ func anyRequest(t *rapid.T, model *embedded.State) func(context.Context, ledgert
 	}
 }
 
-func anyWindows(t *rapid.T) []meter.Window {
+func anyWindows(t *rapid.T) []record.Window {
 	day := time.Now().UTC().Truncate(24 * time.Hour)
-	all := []meter.Window{
-		{Tenant: "acme", Unit: meter.UnitUSD, Period: "month", Start: day, End: day.AddDate(0, 1, 0)},
-		{Tenant: "acme/a|b", Unit: meter.UnitTokens, Period: "day", Start: day, End: day.AddDate(0, 0, 2)},
-		{Tenant: "acme", Unit: meter.UnitUSD, Period: "day", Start: day.AddDate(0, 0, -2), End: day.AddDate(0, 0, -1)},
-		{Tenant: "acme", Unit: meter.UnitConcurrent},
+	all := []record.Window{
+		{Tenant: "acme", Unit: record.UnitUSD, Period: "month", Start: day, End: day.AddDate(0, 1, 0)},
+		{Tenant: "acme/a|b", Unit: record.UnitTokens, Period: "day", Start: day, End: day.AddDate(0, 0, 2)},
+		{Tenant: "acme", Unit: record.UnitUSD, Period: "day", Start: day.AddDate(0, 0, -2), End: day.AddDate(0, 0, -1)},
+		{Tenant: "acme", Unit: record.UnitConcurrent},
 	}
 	some := rapid.Permutation(all).Draw(t, "windows")
 	return some[:rapid.IntRange(1, 3).Draw(t, "count")]
 }
 
 // anyAccounts are mostly what the ledger has, and sometimes anything.
-func anyAccounts(t *rapid.T, model *embedded.State, writer string, windows []meter.Window) []meter.Account {
+func anyAccounts(t *rapid.T, model *embedded.State, writer string, windows []record.Window) []ledger.Account {
 	known, _ := model.Windows(t.Context(), "acme")
-	out := make([]meter.Account, len(windows))
+	out := make([]ledger.Account, len(windows))
 	for i, w := range windows {
 		out[i].Window = w
 		for _, b := range known {
@@ -154,17 +155,17 @@ func anyAccounts(t *rapid.T, model *embedded.State, writer string, windows []met
 	return out
 }
 
-func anyBatch(t *rapid.T, b meter.Batch, windows []meter.Window) func(context.Context, ledgertest.Lender) (any, error) {
-	p := meter.Posting{Seq: b.From, Root: "acme", Row: meter.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: meter.Counters{Legs: 1}}
+func anyBatch(t *rapid.T, b ledger.Batch, windows []record.Window) func(context.Context, ledgertest.Leaser) (any, error) {
+	p := record.Posting{Seq: b.From, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
 	for _, w := range windows {
-		p.Charges = append(p.Charges, meter.Charge{
-			Window: w, Amount: rapid.OneOf(rapid.Int64Range(-5, 30), rapid.SampledFrom([]int64{-meter.MaxValue, meter.MaxValue, 1 << 60})).Draw(t, "amount"),
+		p.Charges = append(p.Charges, record.Charge{
+			Window: w, Amount: rapid.OneOf(rapid.Int64Range(-5, 30), rapid.SampledFrom([]int64{-record.MaxValue, record.MaxValue, 1 << 60})).Draw(t, "amount"),
 			Suspense: rapid.Bool().Draw(t, "suspense"),
 		})
 	}
-	b.Postings = []meter.Posting{p}
+	b.Postings = []record.Posting{p}
 	b.Holder = rapid.SampledFrom([]string{"", "", "w1", "w2"}).Draw(t, "holder")
-	return func(ctx context.Context, l ledgertest.Lender) (any, error) {
+	return func(ctx context.Context, l ledgertest.Leaser) (any, error) {
 		wm, err := l.Apply(ctx, &b)
 		if err != nil {
 			return nil, err

@@ -8,9 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -19,15 +20,15 @@ import (
 func TestAgainstModel(t *testing.T) {
 	f := newFaults(t)
 	hour := time.Now().UTC().Truncate(time.Hour)
-	posting := func(t *rapid.T, seq uint64) meter.Posting {
+	posting := func(t *rapid.T, seq uint64) record.Posting {
 		big := rapid.SampledFrom([]int64{0, 1, -1, 999, 8_000_000_000_000_000, -8_000_000_000_000_000, 1 << 60})
-		return meter.Posting{
+		return record.Posting{
 			Seq: seq, Root: "acme",
-			Row: meter.RowKey{
+			Row: record.RowKey{
 				Hour:   hour.Add(-time.Duration(rapid.IntRange(0, 3).Draw(t, "hour")) * time.Hour),
 				Tenant: "acme", Model: rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "model"),
 			},
-			Add: meter.Counters{Legs: 1, Output: big.Draw(t, "output"), CostOutput: money.Pico(big.Draw(t, "cost"))},
+			Add: record.Counters{Legs: 1, Output: big.Draw(t, "output"), CostOutput: money.Pico(big.Draw(t, "cost"))},
 		}
 	}
 	tb := t
@@ -36,7 +37,7 @@ func TestAgainstModel(t *testing.T) {
 		defer done()
 		model := &embedded.State{}
 		for range rapid.IntRange(1, 40).Draw(t, "batches") {
-			b := meter.Batch{
+			b := ledger.Batch{
 				Writer: rapid.SampledFrom([]string{"w1", "w2"}).Draw(t, "writer"), Root: "acme",
 				Epoch: rapid.Uint64Range(1, 3).Draw(t, "epoch"),
 			}
@@ -61,7 +62,7 @@ func TestAgainstModel(t *testing.T) {
 }
 
 func kind(err error) error {
-	for _, k := range []error{meter.ErrFenced, meter.ErrBadBatch} {
+	for _, k := range []error{ledger.ErrFenced, ledger.ErrBadBatch} {
 		if errors.Is(err, k) {
 			return k
 		}

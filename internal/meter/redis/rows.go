@@ -11,7 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 //go:embed scripts/fold.lua
@@ -20,7 +20,7 @@ var foldLua string
 // Rows yields every row of an hour at or after from and before to, of
 // all roots, in no order. It stops at the first error of yield and returns it.
 // Rows that were folded into days are of hour 0.
-func (l *Ledger) Rows(ctx context.Context, from, to time.Time, yield func(meter.RowKey, meter.Counters) error) error {
+func (l *Ledger) Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
 	client, roots, err := l.knownRoots(ctx)
 	if err != nil {
 		return err
@@ -54,8 +54,8 @@ type reader struct {
 	client   goredis.UniversalClient
 	keys     keys
 	from, to time.Time
-	yield    func(meter.RowKey, meter.Counters) error
-	shapes   map[int]meter.RowKey // by id
+	yield    func(record.RowKey, record.Counters) error
+	shapes   map[int]record.RowKey // by id
 }
 
 func (r *reader) root(ctx context.Context) error {
@@ -87,7 +87,7 @@ func (r *reader) readShapes(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	r.shapes = make(map[int]meter.RowKey, len(all))
+	r.shapes = make(map[int]record.RowKey, len(all))
 	for text, id := range all {
 		n, err := strconv.Atoi(id)
 		if err != nil {
@@ -167,7 +167,7 @@ func (r *reader) group(ctx context.Context, start time.Time, m member, hash map[
 		return err
 	}
 	for place, c := range rows {
-		if c == (meter.Counters{}) {
+		if c == (record.Counters{}) {
 			continue
 		}
 		key, err := r.shape(ctx, m.group*groupRows+place)
@@ -184,21 +184,21 @@ func (r *reader) group(ctx context.Context, start time.Time, m member, hash map[
 
 // shape returns what the rows with this id are about, reading the shapes once
 // more when the id is newer than they are.
-func (r *reader) shape(ctx context.Context, id int) (meter.RowKey, error) {
+func (r *reader) shape(ctx context.Context, id int) (record.RowKey, error) {
 	if key, ok := r.shapes[id]; ok {
 		return key, nil
 	}
 	if err := r.readShapes(ctx); err != nil {
-		return meter.RowKey{}, err
+		return record.RowKey{}, err
 	}
 	if key, ok := r.shapes[id]; ok {
 		return key, nil
 	}
-	return meter.RowKey{}, fmt.Errorf("%w: no shape has id %d", ErrDamaged, id)
+	return record.RowKey{}, fmt.Errorf("%w: no shape has id %d", ErrDamaged, id)
 }
 
-// Fold turns the hours of every root that are older than meter.KeepHours into
-// days and forgets days older than meter.KeepDays. It may be repeated, stopped,
+// Fold turns the hours of every root that are older than record.KeepHours into
+// days and forgets days older than record.KeepDays. It may be repeated, stopped,
 // and run by several gateways at once. Hours whose day would be out of range
 // stay hours.
 func (l *Ledger) Fold(ctx context.Context, now time.Time) error {
@@ -215,7 +215,7 @@ func (l *Ledger) Fold(ctx context.Context, now time.Time) error {
 }
 
 func (l *Ledger) foldRoot(ctx context.Context, client goredis.UniversalClient, k keys, now time.Time) error {
-	oldestHours, oldestDay := dayOf(now.Add(-meter.KeepHours)), dayOf(now.Add(-meter.KeepDays-24*time.Hour))
+	oldestHours, oldestDay := dayOf(now.Add(-record.KeepHours)), dayOf(now.Add(-record.KeepDays-24*time.Hour))
 	days, err := client.SMembers(ctx, k.days()).Result()
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)

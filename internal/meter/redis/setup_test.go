@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
@@ -87,7 +88,7 @@ func FuzzShape(f *testing.F) {
 	f.Add("acme/a", "us.x", "", "")
 	f.Add("|", "%", "\x00", "%7C")
 	f.Fuzz(func(t *testing.T, tenant, model, cascade, path string) {
-		key := meter.RowKey{Tenant: tenant, Model: model, Cascade: cascade, Path: path}
+		key := record.RowKey{Tenant: tenant, Model: model, Cascade: cascade, Path: path}
 		text := shapeOf(key)
 		got, err := parseShape(text)
 		if err != nil || got != key {
@@ -177,10 +178,10 @@ func TestExpiryIsAbsolute(t *testing.T) {
 	server := redistest.NewServer(t)
 	l := newLedger(t, server.URL())
 	day := time.Now().UTC().Truncate(24 * time.Hour)
-	want := day.Add(24*time.Hour + meter.KeepDays).Unix()
+	want := day.Add(24*time.Hour + record.KeepDays).Unix()
 	for seq := range uint64(2) {
-		p := meter.Posting{Seq: seq + 1, Root: "acme", Row: meter.RowKey{Hour: day.Add(7 * time.Hour), Tenant: "acme"}, Add: meter.Counters{Legs: 1}}
-		b := meter.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq + 1, To: seq + 1, Postings: []meter.Posting{p}}
+		p := record.Posting{Seq: seq + 1, Root: "acme", Row: record.RowKey{Hour: day.Add(7 * time.Hour), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
+		b := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq + 1, To: seq + 1, Postings: []record.Posting{p}}
 		if _, err := l.Apply(t.Context(), &b); err != nil {
 			t.Fatal(err)
 		}
@@ -203,8 +204,8 @@ func TestLostShapes(t *testing.T) {
 	l := newLedger(t, server.URL())
 	apply := func(seq uint64, model string) {
 		t.Helper()
-		p := meter.Posting{Seq: seq, Root: "acme", Row: meter.RowKey{Hour: time.Now(), Tenant: "acme", Model: model}, Add: meter.Counters{Legs: 1}}
-		b := meter.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []meter.Posting{p}}
+		p := record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme", Model: model}, Add: record.Counters{Legs: 1}}
+		b := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []record.Posting{p}}
 		if _, err := l.Apply(t.Context(), &b); err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +213,7 @@ func TestLostShapes(t *testing.T) {
 	apply(1, "first")
 	server.CLI("DEL", keysOf("acme").shapes())
 	apply(2, "second")
-	err := l.Rows(t.Context(), time.Unix(0, 0), time.Now().Add(time.Hour), func(k meter.RowKey, c meter.Counters) error {
+	err := l.Rows(t.Context(), time.Unix(0, 0), time.Now().Add(time.Hour), func(k record.RowKey, c record.Counters) error {
 		if k.Model != "second" || c.Legs != 1 {
 			t.Errorf("row %+v %+v", k, c)
 		}

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
@@ -69,9 +70,9 @@ func (g *gateway) hears(want map[string]string) {
 	clear(g.heard)
 }
 
-func one(writer string, seq uint64) *meter.Batch {
-	p := meter.Posting{Seq: seq, Root: "acme", Row: meter.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: meter.Counters{Legs: 1}}
-	return &meter.Batch{Writer: writer, Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []meter.Posting{p}}
+func one(writer string, seq uint64) *ledger.Batch {
+	p := record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
+	return &ledger.Batch{Writer: writer, Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []record.Posting{p}}
 }
 
 type told = map[string]string

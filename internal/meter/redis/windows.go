@@ -8,16 +8,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // unitNames are the units as window names have them, by unit.
 var unitNames = [...]string{
-	meter.UnitUSD: "usd", meter.UnitTokens: "tokens", meter.UnitRequests: "requests", meter.UnitConcurrent: "concurrent",
+	record.UnitUSD: "usd", record.UnitTokens: "tokens", record.UnitRequests: "requests", record.UnitConcurrent: "concurrent",
 }
 
 // windowName writes a window as one readable line, the end of its key.
-func windowName(w meter.Window) string {
+func windowName(w record.Window) string {
 	w = w.UTC()
 	b := appendEscaped(nil, w.Tenant)
 	b = append(append(b, '|'), unitNames[w.Unit]...)
@@ -26,11 +27,11 @@ func windowName(w meter.Window) string {
 }
 
 // parseWindow is the inverse of windowName.
-func parseWindow(name string) (meter.Window, error) {
+func parseWindow(name string) (record.Window, error) {
 	damaged := fmt.Errorf("%w: window %q", ErrDamaged, name)
 	parts := strings.Split(name, "|")
 	if len(parts) != 5 {
-		return meter.Window{}, damaged
+		return record.Window{}, damaged
 	}
 	tenant, err1 := unescape(parts[0])
 	period, err2 := unescape(parts[2])
@@ -38,17 +39,17 @@ func parseWindow(name string) (meter.Window, error) {
 	end, err4 := strconv.ParseInt(parts[4], 10, 64)
 	unit := slices.Index(unitNames[:], parts[1])
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || unit < 0 {
-		return meter.Window{}, damaged
+		return record.Window{}, damaged
 	}
-	w := meter.Window{Tenant: tenant, Unit: meter.Unit(unit), Period: period}
-	if w.Unit != meter.UnitConcurrent {
+	w := record.Window{Tenant: tenant, Unit: record.Unit(unit), Period: period}
+	if w.Unit != record.UnitConcurrent {
 		w.Start, w.End = time.Unix(start, 0).UTC(), time.Unix(end, 0).UTC()
 	}
 	return w, nil
 }
 
 // windowsOf lists the windows that a root has.
-func (l *Ledger) windowsOf(ctx context.Context, root string) ([]meter.Window, error) {
+func (l *Ledger) windowsOf(ctx context.Context, root string) ([]record.Window, error) {
 	if err := validRoot(root); err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (l *Ledger) windowsOf(ctx context.Context, root string) ([]meter.Window, er
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	slices.Sort(names)
-	all := make([]meter.Window, len(names))
+	all := make([]record.Window, len(names))
 	for i, name := range names {
 		if all[i], err = parseWindow(name); err != nil {
 			return nil, err
@@ -72,7 +73,7 @@ func (l *Ledger) windowsOf(ctx context.Context, root string) ([]meter.Window, er
 
 // Windows returns every window of a root that the ledger still has, by name. The
 // windows are read one after the other, so they are not of one moment.
-func (l *Ledger) Windows(ctx context.Context, root string) ([]meter.WindowBook, error) {
+func (l *Ledger) Windows(ctx context.Context, root string) ([]ledger.WindowBook, error) {
 	all, err := l.windowsOf(ctx, root)
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func (l *Ledger) Windows(ctx context.Context, root string) ([]meter.WindowBook, 
 	if err != nil {
 		return nil, err
 	}
-	var books []meter.WindowBook
+	var books []ledger.WindowBook
 	for _, w := range all {
 		hash, err := client.HGetAll(ctx, keysOf(root).window(windowName(w))).Result()
 		if err != nil {
@@ -91,7 +92,7 @@ func (l *Ledger) Windows(ctx context.Context, root string) ([]meter.WindowBook, 
 		if err != nil {
 			return nil, err
 		}
-		if book.WindowState == (meter.WindowState{}) && len(book.Accounts) == 0 {
+		if book.WindowState == (ledger.WindowState{}) && len(book.Accounts) == 0 {
 			continue // it has expired, or nothing came of it
 		}
 		book.Window = w
@@ -100,12 +101,12 @@ func (l *Ledger) Windows(ctx context.Context, root string) ([]meter.WindowBook, 
 	return books, nil
 }
 
-func decodeWindow(hash map[string]string) (meter.WindowBook, error) {
-	var b meter.WindowBook
-	accounts := make(map[string]*meter.AccountBook)
-	account := func(writer string) *meter.AccountBook {
+func decodeWindow(hash map[string]string) (ledger.WindowBook, error) {
+	var b ledger.WindowBook
+	accounts := make(map[string]*ledger.AccountBook)
+	account := func(writer string) *ledger.AccountBook {
 		if accounts[writer] == nil {
-			accounts[writer] = &meter.AccountBook{Writer: writer}
+			accounts[writer] = &ledger.AccountBook{Writer: writer}
 		}
 		return accounts[writer]
 	}
@@ -138,7 +139,7 @@ func decodeWindow(hash map[string]string) (meter.WindowBook, error) {
 
 // parseAccount reads "epoch granted returned remains", with " x" behind it when
 // expired.
-func parseAccount(text string, a *meter.AccountBook) error {
+func parseAccount(text string, a *ledger.AccountBook) error {
 	text, a.Expired = strings.CutSuffix(text, " x")
 	parts := strings.Split(text, " ")
 	if len(parts) != 4 {

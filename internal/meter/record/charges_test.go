@@ -1,4 +1,4 @@
-package meter
+package record
 
 import (
 	"testing"
@@ -17,11 +17,11 @@ func TestCharges(t *testing.T) {
 	prices := testPrices(t)
 	check := func(name string, op wire.Operation, e End, want []Charge) {
 		t.Helper()
-		s := newStart(1, "acme")
+		s := newStart()
 		s.Op = op
 		s.Charges = []Charge{{Window: usd, Amount: 18_000}, {Window: tokens, Amount: 150}, {Window: requests, Amount: 1}, {Window: open, Amount: 1}}
 		e.ID, e.At = s.ID, testDay
-		p, _ := derive(s, &e, prices)
+		p, _ := Derive(s, &e, prices)
 		if diff := cmp.Diff(want, p.Charges); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
@@ -46,27 +46,9 @@ func TestMoneyIsRoundedUp(t *testing.T) {
 
 // TestNoChargesNoAllocation: calls without budgets pay nothing for them.
 func TestNoChargesNoAllocation(t *testing.T) {
-	s := newStart(1, "acme")
+	s := newStart()
 	s.Charges = nil
 	if n := testing.AllocsPerRun(100, func() { chargesOf(s, Completed, spent{}) }); n > 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-// TestCrashPoints: a call and its posting pass the points in this order.
-func TestCrashPoints(t *testing.T) {
-	var passed []string
-	o := testOptions(t, t.TempDir(), newModelLedger())
-	o.Flush = 1 << 40 // the pump posts at Close, after the call
-	o.Crash = func(point string) { passed = append(passed, point) }
-	m := openMeter(t, o)
-	call(t, m, 1, "acme")
-	want := []string{BeforeStart, AfterStart, AfterEnd}
-	if diff := cmp.Diff(want, passed); diff != "" {
-		t.Error(diff)
-	}
-	closeMeter(t, m)
-	if diff := cmp.Diff(append(want, ApplySent, ApplyReply), passed); diff != "" {
-		t.Error(diff)
 	}
 }

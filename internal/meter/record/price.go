@@ -1,4 +1,4 @@
-package meter
+package record
 
 import (
 	"cmp"
@@ -68,8 +68,8 @@ type Price struct {
 	asGeo                                                *Price
 }
 
-// PriceTable finds prices. It does not change after CompilePrices.
-type PriceTable struct{ books []book }
+// PriceBook finds prices. It does not change after CompilePrices.
+type PriceBook struct{ books []book }
 
 // book is one file, by what its entries name.
 type book struct {
@@ -87,8 +87,8 @@ type globPrice struct {
 // earlier ones. Prices out of range are problems; one that differs a hundredfold
 // from what it overrides is a warning, because prices are quoted per thousand
 // and per million.
-func CompilePrices(books []config.PriceBook) (*PriceTable, []config.Problem) {
-	t := &PriceTable{}
+func CompilePrices(books []config.PriceBook) (*PriceBook, []config.Problem) {
+	t := &PriceBook{}
 	var problems []config.Problem
 	for i := range books {
 		b := book{exact: make(map[SKU][]*Price)}
@@ -150,7 +150,7 @@ func (p *Price) hash() string {
 }
 
 // jump says that an entry differs a hundredfold from the one it overrides.
-func (t *PriceTable) jump(e *config.Price, p *Price) string {
+func (t *PriceBook) jump(e *config.Price, p *Price) string {
 	for _, model := range e.Models {
 		old := t.find(SKU{model, e.Scope, e.Tier}, e.Effective)
 		if old == nil {
@@ -160,7 +160,8 @@ func (t *PriceTable) jump(e *config.Price, p *Price) string {
 			before := old.rates()[i]
 			low, high := min(r.price, before.price), max(r.price, before.price)
 			if low > 0 && high/low >= 100 {
-				return fmt.Sprintf("%s: a price is %d times off the one it overrides; is it per thousand or per million?", model, high/low)
+				return fmt.Sprintf("%s: a price is %d times off the one it overrides; is it per thousand or per million?",
+					model, high/low)
 			}
 		}
 	}
@@ -196,7 +197,7 @@ func (b *book) sort() {
 // exception: a geo profile without a price of its own takes the in-region
 // price, which is what AWS charged for all models before Claude 4.5, and its
 // version says so. A global profile needs its own price.
-func (t *PriceTable) Find(sku SKU, at time.Time) *Price {
+func (t *PriceBook) Find(sku SKU, at time.Time) *Price {
 	if p := t.find(sku, at); p != nil || sku.Scope != "geo" {
 		return p
 	}
@@ -207,7 +208,7 @@ func (t *PriceTable) Find(sku SKU, at time.Time) *Price {
 	return nil
 }
 
-func (t *PriceTable) find(sku SKU, at time.Time) *Price {
+func (t *PriceBook) find(sku SKU, at time.Time) *Price {
 	if t == nil || sku.Model == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package meter
+package record
 
 import (
 	"strings"
@@ -8,14 +8,40 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// derive returns what a finished attempt adds to the counters: a pure function
+// Posting is what one journal entry adds to the counters of one root tenant.
+// It is derived from a record when its END is journalled, so replays add the
+// same. Seq numbers are contiguous from 1 per writer and root.
+type Posting struct {
+	Seq  uint64
+	Root string
+	Row  RowKey
+	Add  Counters
+	// Charges go to budgets and limits. Each takes its amount out of what the
+	// writer holds of the window, in the same step.
+	Charges []Charge
+	// Holder is Batch.Holder. It stands in the records of estates only, and
+	// nothing but the pump reads it.
+	Holder string
+}
+
+// Charge is what one attempt holds of, or posts to, one window, in the unit of
+// the window.
+type Charge struct {
+	Window Window
+	Amount int64
+	// Suspense is whether Amount goes to the window's suspense, because the
+	// attempt's outcome is unknown, and not to what is posted.
+	Suspense bool
+}
+
+// Derive returns what a finished attempt adds to the counters: a pure function
 // of its record and the prices. The posting has no number yet; its root is
 // empty when it adds nothing.
 //
 // The price is that of the END's time and of the tier that served. A class of
 // tokens without a price makes the attempt unpriced; what the other classes
 // cost is posted all the same, so an unpriced row's cost is a lower bound.
-func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
+func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	if s.Op == wire.OpCountTokens {
 		return countTokens(s, e), Costs{}
 	}
@@ -55,8 +81,8 @@ func derive(s *Start, e *End, prices *PriceTable) (Posting, Costs) {
 
 // Counted is the counter row of a finished attempt and what it adds there, as
 // the ledger gets it. The row is the zero value when nothing is counted.
-func Counted(s *Start, e *End, prices *PriceTable) (RowKey, Counters) {
-	p, _ := derive(s, e, prices)
+func Counted(s *Start, e *End, prices *PriceBook) (RowKey, Counters) {
+	p, _ := Derive(s, e, prices)
 	return p.Row, p.Add
 }
 
@@ -212,9 +238,9 @@ func costOf(u *wire.Usage, model, guardrail *Price) (Costs, bool) {
 	return c, all
 }
 
-// lost stands for a number that the journal should hold and that a damaged disk
+// Lost stands for a number that the journal should hold and that a damaged disk
 // took away: one unknown attempt of the root, nothing else being known.
-func lost(root string, seq uint64, hour time.Time) Posting {
+func Lost(root string, seq uint64, hour time.Time) Posting {
 	return Posting{Seq: seq, Root: root, Row: RowKey{Hour: hour, Tenant: root}, Add: Counters{Unknown: 1}}
 }
 

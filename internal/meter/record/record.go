@@ -1,4 +1,9 @@
-package meter
+// Package record is the usage record of one upstream attempt: how it began and
+// ended (Start, End), what it cost by the price book (Derive), what that adds to
+// the counters and budgets (Posting), and the bytes of all this in a journal. It
+// is pure: it opens no file and asks no ledger. docs/format/usage-record.md has
+// the bytes.
+package record
 
 import (
 	"time"
@@ -81,55 +86,4 @@ type Costs struct {
 // Total is the sum of all classes.
 func (c Costs) Total() money.Pico {
 	return c.Input + c.Output + c.CacheRead + c.CacheWrite + c.Guardrail
-}
-
-// Posting is what one journal entry adds to the counters of one root tenant.
-// It is derived from a record when its END is journalled, so replays add the
-// same. Seq numbers are contiguous from 1 per writer and root.
-type Posting struct {
-	Seq  uint64
-	Root string
-	Row  RowKey
-	Add  Counters
-	// Charges go to budgets and limits. Each takes its amount out of what the
-	// writer holds of the window, in the same step.
-	Charges []Charge
-	// Holder is Batch.Holder. It stands in the records of estates only, and
-	// nothing but the pump reads it.
-	Holder string
-}
-
-// Charge is what one attempt holds of, or posts to, one window, in the unit of
-// the window.
-type Charge struct {
-	Window Window
-	Amount int64
-	// Suspense is whether Amount goes to the window's suspense, because the
-	// attempt's outcome is unknown, and not to what is posted.
-	Suspense bool
-}
-
-// RowKey is the counter row that a posting adds to: everything reports group by.
-type RowKey struct {
-	Hour         time.Time // UTC hour of the END
-	Tenant       string
-	Key          string
-	Model        string // id sent upstream
-	Scope, Tier  string
-	Cascade      string
-	Path         string
-	PriceVersion string
-}
-
-// Counters is one row's additive values. Amounts in Redis are two fields, whole
-// nano-dollars and the remaining pico-dollars, each simply added.
-type Counters struct {
-	Requests, Legs, Escalated                            int64
-	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h int64
-	GuardrailUnits                                       int64
-	TokensCut                                            int64
-	Unpriced, Unknown, Drained                           int64
-	SuspenseTokens                                       int64 // estimates of unknown attempts
-	CostInput, CostOutput, CostCacheRead, CostCacheWrite money.Pico
-	CostGuardrail, CostWasted, Suspense                  money.Pico
 }

@@ -1,28 +1,10 @@
-package meter
+package ledger
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/money"
-)
-
-// ErrFingerprint is returned by a ledger that was made with another root
-// secret. Its keys would belong to other tenants, so nothing may be posted.
-var ErrFingerprint = errors.New("the ledger was made with another root secret")
-
-// MaxValue bounds what a ledger stores in one counter of one row: counts, and
-// money in nano-dollars. It is below 2^53, so that a script whose numbers are
-// doubles still compares exactly; it is 9 million dollars per row.
-const MaxValue = 9_000_000_000_000_000
-
-// How long a ledger keeps counters, measured from the row's own day, so that a
-// replay does not make them live longer. Rows by the hour become rows by the
-// day, at hour 0, after KeepHours. Both are whole days.
-const (
-	KeepHours = 40 * 24 * time.Hour
-	KeepDays  = 400 * 24 * time.Hour
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // MaxSeq bounds sequence numbers and epochs, for the same reason as MaxValue.
@@ -30,14 +12,14 @@ const MaxSeq = 1 << 53
 
 // Sums checks the batch and returns what it adds to each row. The hours of the
 // keys are whole and in UTC. It fails with ErrBadBatch.
-func (b *Batch) Sums() (map[RowKey]Counters, error) {
+func (b *Batch) Sums() (map[record.RowKey]record.Counters, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	sums := make(map[RowKey]Counters)
+	sums := make(map[record.RowKey]record.Counters)
 	for i := range b.Postings {
 		p := &b.Postings[i]
-		if p.Add == (Counters{}) {
+		if p.Add == (record.Counters{}) {
 			continue // it only charges windows
 		}
 		key := p.Row
@@ -89,8 +71,8 @@ type WindowSum struct {
 //
 // A posting that gives something back in a window corrects an earlier one: the
 // writer holds nothing for it, so it takes nothing. Neither does a checkpoint.
-func (b *Batch) WindowSums(after uint64) (map[Window]WindowSum, error) {
-	sums := make(map[Window]WindowSum)
+func (b *Batch) WindowSums(after uint64) (map[record.Window]WindowSum, error) {
+	sums := make(map[record.Window]WindowSum)
 	for i := range b.Postings {
 		p := &b.Postings[i]
 		taking := !b.Totals && p.Seq > after
@@ -101,11 +83,12 @@ func (b *Batch) WindowSums(after uint64) (map[Window]WindowSum, error) {
 			if c.Suspense {
 				to = &sum.Suspense
 			}
-			ok := addTo(to, c.Amount)
+			ok := record.AddTo(to, c.Amount)
 			if taking && !corrects(p, w) {
-				ok = addTo(&sum.Taken, c.Amount) && ok
+				ok = record.AddTo(&sum.Taken, c.Amount) && ok
 			}
-			if w.Unit > UnitConcurrent || !ok || !storable(sum.Posted) || !storable(sum.Suspense) || !storable(sum.Taken) {
+			ok = ok && storable(sum.Posted) && storable(sum.Suspense) && storable(sum.Taken)
+			if w.Unit > record.UnitConcurrent || !ok {
 				return nil, fmt.Errorf("%w: number %d: a charge is out of range", ErrBadBatch, p.Seq)
 			}
 			sums[w] = sum
@@ -114,7 +97,7 @@ func (b *Batch) WindowSums(after uint64) (map[Window]WindowSum, error) {
 	return sums, nil
 }
 
-func corrects(p *Posting, w Window) bool {
+func corrects(p *record.Posting, w record.Window) bool {
 	for _, c := range p.Charges {
 		if c.Amount < 0 && c.Window.UTC() == w {
 			return true
@@ -123,55 +106,4 @@ func corrects(p *Posting, w Window) bool {
 	return false
 }
 
-func storable(n int64) bool { return n >= -MaxValue && n <= MaxValue }
-
-// Plus returns the sum of c and d, and false when a value overflows.
-func (c Counters) Plus(d Counters) (Counters, bool) {
-	ok := true
-	for i, n := range d.counts() {
-		ok = addTo(c.counts()[i], *n) && ok
-	}
-	for i, p := range d.amounts() {
-		ok = addTo(c.amounts()[i], *p) && ok
-	}
-	return c, ok
-}
-
-// Storable reports whether every value fits a ledger's counter: see MaxValue.
-func (c Counters) Storable() bool {
-	for _, n := range c.counts() {
-		if *n < -MaxValue || *n > MaxValue {
-			return false
-		}
-	}
-	for _, p := range c.amounts() {
-		if nano := *p / 1000; nano < -MaxValue || nano > MaxValue {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *Counters) counts() [14]*int64 {
-	return [...]*int64{
-		&c.Requests, &c.Legs, &c.Escalated,
-		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h,
-		&c.GuardrailUnits, &c.TokensCut, &c.Unpriced, &c.Unknown, &c.Drained,
-		&c.SuspenseTokens,
-	}
-}
-
-func (c *Counters) amounts() [7]*money.Pico {
-	return [...]*money.Pico{
-		&c.CostInput, &c.CostOutput, &c.CostCacheRead, &c.CostCacheWrite,
-		&c.CostGuardrail, &c.CostWasted, &c.Suspense,
-	}
-}
-
-// addTo adds n and reports whether the sum did not overflow.
-func addTo[T ~int64](to *T, n T) bool {
-	sum := *to + n
-	fits := n == 0 || (sum > *to) == (n > 0)
-	*to = sum
-	return fits
-}
+func storable(n int64) bool { return n >= -record.MaxValue && n <= record.MaxValue }

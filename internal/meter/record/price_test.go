@@ -1,4 +1,4 @@
-package meter
+package record
 
 import (
 	"strings"
@@ -72,7 +72,7 @@ func TestFind(t *testing.T) {
 	f(SKU{"d", "", ""}, "2026-11-30", 0, "")
 	f(SKU{"d", "", ""}, "2026-12-01", 1, "")
 	f(SKU{"", "", ""}, "2026-03-01", 0, "")
-	var none *PriceTable
+	var none *PriceBook
 	if none.Find(SKU{"a", "", ""}, testDay) != nil {
 		t.Error("a nil table has prices")
 	}
@@ -162,10 +162,10 @@ func TestDerive(t *testing.T) {
 	}
 	f := func(name string, change func(*Start, *End), want Counters) {
 		t.Helper()
-		s := newStart(1, "acme")
+		s := newStart()
 		e := &End{ID: s.ID, Outcome: Completed, Usage: wire.Usage{Input: wire.Known(100), Output: wire.Known(10)}, At: testDay}
 		change(s, e)
-		p, costs := derive(s, e, table)
+		p, costs := Derive(s, e, table)
 		if p.Add != want {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", name, p.Add, want)
 		}

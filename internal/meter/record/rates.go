@@ -1,4 +1,4 @@
-package meter
+package record
 
 import "github.com/sluice-gateway/sluice/internal/money"
 

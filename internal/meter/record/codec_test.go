@@ -1,4 +1,4 @@
-package meter
+package record
 
 import (
 	"bytes"
@@ -59,28 +59,26 @@ func sampleEnd() (*Posting, *End) {
 
 func TestCodecKeepsEverything(t *testing.T) {
 	s := sampleStart()
-	var c coder
-	c.start(s)
-	back, err := readStart(c.b)
+	back, err := ReadStart(AppendStart(nil, s))
 	if diff := cmp.Diff(s, back); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	p, e := sampleEnd()
-	b := appendEnd(new(coder), p, e)
-	pBack, eBack, err := readEnd(append(b, "a later field"...))
+	b := AppendEnd(nil, p, e)
+	pBack, eBack, err := ReadEnd(append(b, "a later field"...))
 	if diff := cmp.Diff([]any{p, e}, []any{pBack, eBack}); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	if string(rootOf(b)) != "acme" {
-		t.Errorf("root %q", rootOf(b))
+	if string(PostingRoot(b)) != "acme" {
+		t.Errorf("root %q", PostingRoot(b))
 	}
 	for n := range len(b) {
-		if _, _, err := readEnd(b[:n]); err == nil {
+		if _, _, err := ReadEnd(b[:n]); err == nil {
 			t.Errorf("read with %d of %d bytes", n, len(b))
 		}
 	}
 	b[0] = recordVersion + 1
-	if _, _, err := readEnd(b); err == nil {
+	if _, _, err := ReadEnd(b); err == nil {
 		t.Error("read a newer version")
 	}
 }
@@ -129,19 +127,19 @@ func TestVersion1(t *testing.T) {
 		}
 		switch name {
 		case "start":
-			s, err := readStart(b)
+			s, err := ReadStart(b)
 			if diff := cmp.Diff(wantStart, s); diff != "" || err != nil {
 				t.Errorf("%v\n%s", err, diff)
 			}
 		case "end":
-			p, e, err := readEnd(b)
+			p, e, err := ReadEnd(b)
 			if diff := cmp.Diff([]any{wantPosting, wantEnd}, []any{p, e}); diff != "" || err != nil {
 				t.Errorf("%v\n%s", err, diff)
 			}
 		case "retire":
-			h := newHistory()
-			if err := h.retire(b); err != nil || h.retired["abcdefghijklmnop"] != fenced {
-				t.Errorf("retired %v, %v", h.retired, err)
+			writer, how, err := ReadRetire(b)
+			if err != nil || writer != "abcdefghijklmnop" || how != Fenced {
+				t.Errorf("retired %s, %v, %v", writer, how, err)
 			}
 		}
 	}
@@ -181,16 +179,14 @@ func sampleAdjustment() *Adjustment {
 
 func TestCorrectionsKeepEverything(t *testing.T) {
 	p, _ := sampleEnd()
-	var resolve, adjust coder
-	resolve.resolve(p, sampleResolution())
-	adjust.adjust(p, sampleAdjustment())
-	got := newCorrections()
-	for kind, b := range map[byte][]byte{kindResolve: resolve.b, kindAdjust: adjust.b} {
-		if _, err := got.record(kind, b); err != nil {
+	resolve, adjust := AppendResolve(nil, p, sampleResolution()), AppendAdjust(nil, p, sampleAdjustment())
+	got := NewCorrections()
+	for kind, b := range map[byte][]byte{KindResolve: resolve, KindAdjust: adjust} {
+		if _, err := got.Add(kind, b); err != nil {
 			t.Fatal(err)
 		}
 		for n := range len(b) {
-			if _, err := got.record(kind, b[:n]); err == nil {
+			if _, err := got.Add(kind, b[:n]); err == nil {
 				t.Errorf("kind %d read with %d of %d bytes", kind, n, len(b))
 			}
 		}
@@ -206,24 +202,27 @@ func TestCorrectionsKeepEverything(t *testing.T) {
 
 // TestGoldenRecords pins the bytes that docs/format/usage-record.md describes.
 func TestGoldenRecords(t *testing.T) {
-	var start, head, total coder
-	start.start(sampleStart())
+	start := AppendStart(nil, sampleStart())
 	p, e := sampleEnd()
-	end := appendEnd(new(coder), p, e)
-	l, seq := lane{"abcdefghijklmnop", "acme"}, uint64(258)
-	head.lane(&l)
-	head.uint(&seq)
-	total.lane(&l)
-	total.row(&p.Row)
-	total.counters(&p.Add)
-	var resolve, adjust, charges coder
-	resolve.resolve(p, sampleResolution())
-	adjust.adjust(p, sampleAdjustment())
-	charges.lane(&l)
-	charges.charge(l.root, &p.Charges[0])
-	kept := suspended{l.writer, start.b, end}
-	got := fmt.Sprintf("start %x\nend %x\ncheckpoint %x\ntotal %x\nretire %x\nresolve %x\nadjust %x\ncharges %x\nsuspended %x\n",
-		start.b, end, head.b, total.b, retireRecord(l.writer, left), resolve.b, adjust.b, charges.b, kept.record())
+	end := AppendEnd(nil, p, e)
+	of := Partition{"abcdefghijklmnop", "acme"}
+	var got string
+	for _, line := range []struct {
+		name string
+		b    []byte
+	}{
+		{"start", start},
+		{"end", end},
+		{"checkpoint", AppendHead(nil, of, 258)},
+		{"total", AppendTotal(nil, of, p.Row, p.Add)},
+		{"retire", AppendRetire(nil, of.Writer, Settled)},
+		{"resolve", AppendResolve(nil, p, sampleResolution())},
+		{"adjust", AppendAdjust(nil, p, sampleAdjustment())},
+		{"charges", AppendCharges(nil, of, p.Charges[0])},
+		{"suspended", AppendSuspended(nil, of.Writer, start, end)},
+	} {
+		got += fmt.Sprintf("%s %x\n", line.name, line.b)
+	}
 	path := filepath.Join("testdata", "records.golden")
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -253,39 +252,34 @@ func TestNumbersOfTheFormat(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	var c coder
-	c.start(sampleStart())
 	p, e := sampleEnd()
-	f.Add(c.b)
-	f.Add(appendEnd(new(coder), p, e))
-	var resolve, adjust coder
-	resolve.resolve(p, sampleResolution())
-	adjust.adjust(p, sampleAdjustment())
-	f.Add(resolve.b)
-	f.Add(adjust.b)
+	f.Add(AppendStart(nil, sampleStart()))
+	f.Add(AppendEnd(nil, p, e))
+	resolve, adjust := AppendResolve(nil, p, sampleResolution()), AppendAdjust(nil, p, sampleAdjustment())
+	f.Add(resolve)
+	f.Add(adjust)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_ = rootOf(b)
-		all := newCorrections()
-		_, _ = all.record(kindResolve, b)
-		_, _ = all.record(kindAdjust, b)
-		if s, err := readStart(b); err == nil {
-			var c, d coder
-			c.start(s)
-			again, err := readStart(c.b)
+		_ = PostingRoot(b)
+		all := NewCorrections()
+		_, _ = all.Add(KindResolve, b)
+		_, _ = all.Add(KindAdjust, b)
+		if s, err := ReadStart(b); err == nil {
+			bytesOf := AppendStart(nil, s)
+			again, err := ReadStart(bytesOf)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d.start(again); !bytes.Equal(c.b, d.b) {
+			if !bytes.Equal(bytesOf, AppendStart(nil, again)) {
 				t.Error("START changes on the way")
 			}
 		}
-		p, e, err := readEnd(b)
+		p, e, err := ReadEnd(b)
 		if err != nil {
 			return
 		}
-		again := appendEnd(new(coder), p, e)
-		p2, e2, err := readEnd(again)
-		if err != nil || !bytes.Equal(again, appendEnd(new(coder), p2, e2)) {
+		again := AppendEnd(nil, p, e)
+		p2, e2, err := ReadEnd(again)
+		if err != nil || !bytes.Equal(again, AppendEnd(nil, p2, e2)) {
 			t.Errorf("END changes on the way: %v", err)
 		}
 	})

@@ -1,9 +1,15 @@
-package meter
+// Package ledger is the contract of the stores that hold the counters and the
+// budgets of all tenants: Ledger adds batches of postings exactly once, Leaser
+// leases parts of budgets to writers. meter/redis and meter/embedded implement
+// both, meter/ledgertest checks that they do.
+package ledger
 
 import (
 	"cmp"
 	"context"
 	"errors"
+
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Batch is a run of postings of one writer to one root tenant, the unit in
@@ -21,7 +27,7 @@ type Batch struct {
 	// Totals is whether the postings are a checkpoint's sums, which stand for
 	// the numbers From to To together and have none of their own. From is then 1.
 	Totals   bool
-	Postings []Posting
+	Postings []record.Posting
 }
 
 // Account returns whose accounts the batch's charges are taken out of.
@@ -47,6 +53,10 @@ type Ledger interface {
 // ErrFenced is returned by a ledger that has seen a higher epoch of the same
 // writer: another process owns its journal now, and this one must stop posting.
 var ErrFenced = errors.New("the ledger has seen a newer epoch of this writer")
+
+// ErrFingerprint is returned by a ledger that was made with another root
+// secret. Its keys would belong to other tenants, so nothing may be posted.
+var ErrFingerprint = errors.New("the ledger was made with another root secret")
 
 // ErrBadBatch is returned by a ledger that refuses a batch for its contents
 // (sequence numbers that do not fit, an amount out of range). Nothing was added

@@ -1,0 +1,131 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Source is where the truth about an unknown attempt comes from.
+type Source uint8
+
+// The sources. Numbers are part of the format.
+const (
+	_                 Source = iota
+	FromInvocationLog        // Bedrock's own
+	FromOperator             // by hand
+)
+
+// Resolution is the truth about an attempt that ended as unknown. It takes the
+// estimate out of suspense and posts what was used, in the row and the windows
+// of the attempt.
+type Resolution struct {
+	// End is how the attempt ended after all: Completed with complete usage, or
+	// Failed when nothing was billed.
+	End    *End
+	Source Source
+	Actor  string
+	// Note is where exactly it was found: a file and line, a ticket.
+	Note string
+	At   time.Time // of the resolution
+}
+
+// Adjustment is a correction of the books. Records are never changed; it adds
+// to what they say.
+type Adjustment struct {
+	ID       string // made by whoever asks for it, so that asking twice adds once
+	RefersTo string // id of a record or request, "" for none
+	Reason   string
+	Actor    string
+	Root     string
+	Row      RowKey
+	Add      Counters
+	Charges  []Charge
+	At       time.Time
+}
+
+// Suspended is an attempt of which nobody knows what it used, and what was
+// posted for it.
+type Suspended struct {
+	Writer  string
+	Start   *Start // nil when it was lost with a damaged disk
+	End     *End
+	Posting Posting
+}
+
+// Resolve returns what the truth adds to what was posted for the attempt when it
+// was unknown, priced by the price of the attempt's time. Start must be known.
+func (s *Suspended) Resolve(truth *End, prices *PriceBook) (*Posting, error) {
+	e := *truth
+	e.Served, e.Drained, e.Wasted, e.Escalated = s.End.Served, s.End.Drained, s.End.Wasted, s.End.Escalated
+	e.TokensCut, e.At = s.End.TokensCut, s.End.At
+	if e.Outcome == Unknown || e.Outcome == Completed && !believable(s.Start.Op, &e.Usage) {
+		return nil, fmt.Errorf("record %s: the usage is not complete, or not possible", e.ID)
+	}
+	p, _ := Derive(s.Start, &e, prices)
+	add, ok := p.Add.Plus(s.Posting.Add.negative())
+	if !ok {
+		return nil, fmt.Errorf("record %s: the amounts are out of range", e.ID)
+	}
+	p.Row, p.Add = s.Posting.Row, add
+	for _, c := range s.Posting.Charges {
+		c.Amount = -c.Amount
+		p.Charges = append(p.Charges, c)
+	}
+	return &p, nil
+}
+
+// negative is what takes c back.
+func (c Counters) negative() Counters {
+	for _, n := range c.counts() {
+		*n = -*n
+	}
+	for _, p := range c.amounts() {
+		*p = -*p
+	}
+	return c
+}
+
+// errNotEntered is for a call that nothing can be posted for.
+var errNotEntered = errors.New("its usage is not complete, or not possible")
+
+// Entry is the adjustment that enters a call of which no journal has a record,
+// under the id that its record had. s is what is known of how it began: id,
+// root, tenant, key, operation, model, SKU and path. It is priced by the price
+// of e's time. No hold is known, so that it charges no budget.
+func Entry(s *Start, e *End, prices *PriceBook) (*Adjustment, error) {
+	if e.Outcome != Completed || !believable(s.Op, &e.Usage) {
+		return nil, fmt.Errorf("record %s: %w", s.ID, errNotEntered)
+	}
+	p, _ := Derive(s, e, prices)
+	return &Adjustment{ID: s.ID, Root: p.Root, Row: p.Row, Add: p.Add, Charges: p.Charges, At: e.At}, nil
+}
+
+// Corrections are the resolutions and adjustments that a journal holds.
+type Corrections struct {
+	Resolved map[string]*Resolution // by the attempt's id
+	Adjusted map[string]*Adjustment // by the adjustment's id
+}
+
+// NewCorrections returns an empty collection.
+func NewCorrections() *Corrections {
+	return &Corrections{Resolved: map[string]*Resolution{}, Adjusted: map[string]*Adjustment{}}
+}
+
+// Add takes in one record and returns what it posts, which has no root when
+// it is no correction.
+func (all *Corrections) Add(kind byte, payload []byte) (p Posting, err error) {
+	switch kind {
+	case KindResolve:
+		var r *Resolution
+		if p, r, err = ReadResolve(payload); err == nil {
+			all.Resolved[r.End.ID] = r
+		}
+	case KindAdjust:
+		var a *Adjustment
+		if p, a, err = ReadAdjust(payload); err == nil {
+			all.Adjusted[a.ID] = a
+		}
+	}
+	return p, err
+}

@@ -1,0 +1,199 @@
+package record
+
+import (
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// The kinds of journal records. Numbers are part of the format and are never
+// used again. RESOLVE and ADJUST post like END.
+const (
+	KindStart      byte = 1
+	KindEnd        byte = 2
+	KindUnknown    byte = 3
+	KindResolve    byte = 4
+	KindAdjust     byte = 5
+	KindRelease    byte = 6  // a START whose call never left
+	KindCheckpoint byte = 7  // in a checkpoint: a partition and its last number
+	KindTotal      byte = 8  // in a checkpoint: one row's sums of a partition
+	KindRetire     byte = 9  // a writer id that posts no more
+	KindCharges    byte = 10 // in a checkpoint: one window's sums of a partition
+	KindSuspended  byte = 11 // in a checkpoint: an attempt that ended as unknown
+)
+
+// Posts reports whether records of the kind start with a posting.
+func Posts(kind byte) bool { return kind >= KindEnd && kind <= KindAdjust }
+
+// recordVersion is the first byte of every record. Fields are only ever added
+// at the end, and a reader ignores what it does not know, so it rises only when
+// an old program must not read a new record. Since 2 records have charges;
+// records of version 1 are read as having none.
+const recordVersion = 2
+
+// seqAt is where the sequence number of a posting record stands: behind the
+// version, eight bytes, little endian, so that it can be filled in on the way
+// to the disk. The root follows.
+const seqAt = 1
+
+func (c *coder) start(s *Start) {
+	c.version()
+	c.str(&s.ID)
+	c.str(&s.RequestID)
+	c.str(&s.Root)
+	c.str(&s.Tenant)
+	c.str(&s.Key)
+	op := uint8(s.Op)
+	c.byte(&op)
+	s.Op = wire.Operation(op)
+	c.str(&s.Model)
+	c.sku(&s.SKU)
+	c.str(&s.Cascade)
+	c.str(&s.Path)
+	c.str(&s.Reason)
+	c.small(&s.Leg)
+	c.small(&s.Attempt)
+	c.int(&s.EstimatedInput)
+	c.int(&s.MaxOutput)
+	c.pico(&s.Hold)
+	c.str(&s.PriceVersion)
+	c.time(&s.At)
+	if c.v >= 2 {
+		c.charges(s.Tenant, &s.Charges)
+	}
+}
+
+func (c *coder) sku(s *SKU) {
+	c.str(&s.Model)
+	c.str(&s.Scope)
+	c.str(&s.Tier)
+}
+
+// posting starts every record that posts. An empty root posts nothing.
+func (c *coder) posting(p *Posting) {
+	c.version()
+	c.fixed(&p.Seq)
+	c.str(&p.Root)
+	if p.Root == "" {
+		return
+	}
+	c.row(&p.Row)
+	c.counters(&p.Add)
+	if c.v >= 2 {
+		c.charges(p.Row.Tenant, &p.Charges)
+	}
+}
+
+func (c *coder) row(r *RowKey) {
+	c.time(&r.Hour)
+	c.str(&r.Tenant)
+	c.str(&r.Key)
+	c.str(&r.Model)
+	c.str(&r.Scope)
+	c.str(&r.Tier)
+	c.str(&r.Cascade)
+	c.str(&r.Path)
+	c.str(&r.PriceVersion)
+}
+
+// counters writes a bit per counter that is not zero, then those.
+func (c *coder) counters(a *Counters) {
+	counts, amounts := a.counts(), a.amounts()
+	var set uint64
+	for i, n := range counts {
+		if *n != 0 {
+			set |= 1 << i
+		}
+	}
+	for i, p := range amounts {
+		if *p != 0 {
+			set |= 1 << (len(counts) + i)
+		}
+	}
+	c.uint(&set)
+	for i, n := range counts {
+		if set&(1<<i) != 0 {
+			c.int(n)
+		}
+	}
+	for i, p := range amounts {
+		if set&(1<<(len(counts)+i)) != 0 {
+			c.pico(p)
+		}
+	}
+}
+
+// end follows the posting in END and UNKNOWN records.
+func (c *coder) end(e *End) {
+	c.str(&e.ID)
+	outcome := uint8(e.Outcome)
+	c.byte(&outcome)
+	e.Outcome = Outcome(outcome)
+	c.small(&e.Status)
+	c.usage(&e.Usage)
+	c.flags(&e.Drained, &e.Served, &e.Wasted, &e.Escalated)
+	c.int(&e.TokensCut)
+	c.str(&e.AWSRequestID)
+	c.time(&e.At)
+}
+
+func (c *coder) usage(u *wire.Usage) {
+	for _, n := range [...]*wire.Count{&u.Input, &u.Output, &u.CacheRead, &u.CacheWrite5m, &u.CacheWrite1h} {
+		c.count(n)
+	}
+	policies := uint64(len(u.GuardrailUnits))
+	c.uint(&policies)
+	for i := range policies {
+		var units int64
+		if i < uint64(len(u.GuardrailUnits)) {
+			units = u.GuardrailUnits[i]
+		}
+		c.int(&units)
+		if c.bad {
+			return
+		}
+		if i < uint64(len(u.GuardrailUnits)) {
+			u.GuardrailUnits[i] = units
+		}
+	}
+	c.str(&u.ServiceTier)
+	c.str(&u.InvokedModel)
+	c.str(&u.StopReason)
+}
+
+func (c *coder) flags(flags ...*bool) {
+	var set uint64
+	for i, f := range flags {
+		if *f {
+			set |= 1 << i
+		}
+	}
+	c.uint(&set)
+	for i, f := range flags {
+		*f = set&(1<<i) != 0
+	}
+}
+
+// resolve is a RESOLVE record.
+func (c *coder) resolve(p *Posting, r *Resolution) {
+	c.posting(p)
+	if c.reading {
+		r.End = &End{}
+	}
+	c.end(r.End)
+	c.byte((*uint8)(&r.Source))
+	c.str(&r.Actor)
+	c.str(&r.Note)
+	c.time(&r.At)
+}
+
+// adjust is an ADJUST record.
+func (c *coder) adjust(p *Posting, a *Adjustment) {
+	c.posting(p)
+	c.str(&a.ID)
+	c.str(&a.RefersTo)
+	c.str(&a.Reason)
+	c.str(&a.Actor)
+	c.time(&a.At)
+	if c.reading {
+		a.Root, a.Row, a.Add, a.Charges = p.Root, p.Row, p.Add, p.Charges
+	}
+}
