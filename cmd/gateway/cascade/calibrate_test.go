@@ -1,53 +1,188 @@
 package cascade
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// TestPairsAreRankedByOneOrder takes the risks of the score file that the
-// cascade names, or else the untrained ones, and never both; and the schemas of
-// those pairs alone that are taken.
-func TestPairsAreRankedByOneOrder(t *testing.T) {
-	risk := func(r float64) *float64 { return &r }
-	logged := []*pairs.Pair{
-		{Label: "same", Risk: risk(0.1), SchemaHash: "a"},
-		{Label: "same", Risk: risk(0.2), SchemaHash: "b", Scored: &pairs.Scored{File: "old", Risk: risk(0.3)}},
-		{Label: "same", Risk: risk(0.4), SchemaHash: "c", Scored: &pairs.Scored{File: "new", Risk: risk(0.5)}},
-		{Label: "same", Risk: risk(0.6), SchemaHash: "d", Scored: &pairs.Scored{File: "new"}},
-		{Label: "same", Risk: risk(0.7), SchemaHash: "e", Scored: &pairs.Scored{File: "new", Risk: risk(0.8)}, Veto: "empty"},
-		{Label: "unknown", Risk: risk(0.9), SchemaHash: "f", Scored: &pairs.Scored{File: "new", Risk: risk(0.9)}},
+const settings = `
+upstream: {region: us-east-1, endpoint: sandbox}
+tenants: [{id: acme}, {id: platform}]
+aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}
+cascades:
+  - name: support
+    match: request.model == "auto"
+    mode: observe
+    shadow: {tenant: platform, fraction: 1}
+    light: amazon.nova-micro-v1:0
+    partner: us.meta.llama3-1-8b-instruct-v1:0
+    escalation: us.anthropic.claude-sonnet-4-5-20250929-v1:0
+    target: {max_quality_loss: 0.02, confidence: 0.9}
+`
+
+// bench is a configuration and a log of pairs for it.
+type bench struct{ config, dir string }
+
+// newBench logs n pairs. Every fourth is one where the light models disagree and
+// are wrong. Changes are made to each.
+func newBench(t *testing.T, n int, changes ...func(i int, p *pairs.Pair)) *bench {
+	t.Helper()
+	b := &bench{config: harness.File(t, "sluice.yaml", settings)}
+	b.dir = filepath.Dir(b.config)
+	cfg, err := command.Load(b.config)
+	if err != nil {
+		t.Fatal(err)
 	}
-	f := func(file string, risks []float64, schemas []string, unscored int) {
-		t.Helper()
-		b := certify.Binding{Models: []string{"l", "", "e"}, Scores: map[string]string{}}
-		if file != "" {
-			b.Scores[certify.RoleScore] = file
+	snap, err := command.Compile(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := snap.Binding(&cfg.Cascades[0], time.Now())
+	var log bytes.Buffer
+	for i := range n {
+		p := pairOf(i, &bound)
+		for _, change := range changes {
+			change(i, p)
 		}
-		from, err := readLabels("")
+		line, err := json.Marshal(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var l pairLog
-		for _, p := range logged {
-			p.Light.Model, p.Escalation.Model = "l", "e"
-			l.take(p, &b, from)
+		log.Write(append(line, '\n'))
+	}
+	b.write(t, "pairs.jsonl", log.String())
+	return b
+}
+
+func pairOf(i int, bound *certify.Binding) *pairs.Pair {
+	prompt, label := fmt.Sprint("say hello to ", i), "same"
+	light, second := "the answer is 42", "I say the answer is 42"
+	if i%4 == 0 {
+		prompt, label = fmt.Sprint("prove the theorem ", i), "different"
+		light, second = "the answer is 41", "the answer is 43"
+	}
+	own, other := &answer.Answer{Text: light}, &answer.Answer{Text: second}
+	in := score.Input{
+		Light: own, Partner: other,
+		LightK: answer.KeyOf(&answer.Request{}, own), PartK: answer.KeyOf(&answer.Request{}, other),
+	}
+	risk := score.Untrained(&in)
+	return &pairs.Pair{
+		Version: pairs.Version, Time: time.Unix(int64(i), 0).UTC(), ID: fmt.Sprint(i),
+		Cascade: bound.Cascade, Route: "support acme 0",
+		PolicyHash: bound.PolicyHash, PricesHash: bound.PricesHash, TextBytes: len(prompt), Risk: &risk,
+		Partner: answer.Agree(in.LightK, in.PartK).String(), Label: label,
+		Light: pairs.Leg{Model: bound.Models[0], Cost: 6}, Second: &pairs.Leg{Model: bound.Models[1], Cost: 4},
+		Escalation: pairs.Leg{Model: bound.Models[2], Cost: 100},
+		Content:    &pairs.Content{Prompt: prompt, Light: light, Second: second},
+	}
+}
+
+func (b *bench) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(b.file(name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) file(name string) string { return filepath.Join(b.dir, name) }
+
+// calibrate runs the command and returns what it prints, without the directory.
+func (b *bench) calibrate(t *testing.T, more ...string) (string, error) {
+	t.Helper()
+	args := []string{"calibrate", "--config", b.config, "--cascade", "support", "--pairs", b.file("pairs.jsonl")}
+	out, err := harness.Execute(t, Commands(), append(args, more...)...)
+	return strings.ReplaceAll(out, b.dir+"/", ""), err
+}
+
+// TestCalibrate certifies the untrained order, and a pre-score and a score trained
+// on the earlier pairs. The golden files hold what it prints.
+func TestCalibrate(t *testing.T) {
+	b := newBench(t, 2000)
+	b.write(t, "labels.jsonl", `{"id":"3","winner":"tie"}`+"\n"+`{"id":"stray","winner":"light"}`+"\n")
+	f := func(golden string, files []string, more ...string) {
+		t.Helper()
+		out, err := b.calibrate(t, more...)
+		if err != nil {
+			t.Fatal(err)
 		}
-		var got []float64
-		r := rank(l.labelled, &order{file: file})
-		for _, p := range r.pairs {
-			got = append(got, p.Risk)
-		}
-		if diff := cmp.Diff(risks, got) + cmp.Diff(schemas, r.schemas); diff != "" || r.unscored != unscored || r.used[byKeys] != len(risks) {
-			t.Errorf("score %q: %d are not ranked, %v: %s", file, r.unscored, r.used, diff)
+		harness.Golden(t, golden, out)
+		for _, name := range files {
+			if data, err := os.ReadFile(b.file(name)); err != nil || len(data) == 0 {
+				t.Errorf("%s: %d bytes, %v", name, len(data), err)
+			}
 		}
 	}
-	f("", []float64{0.1, 0.2, 0.4, 0.6, score.Never}, []string{"a", "b", "c", "d", "e"}, 0)
-	f("new", []float64{0.5, score.Never, score.Never}, []string{"c", "d", "e"}, 2)
-	f("another", nil, nil, 5)
+	f("calibrate.txt", []string{"cert", "svg"},
+		"--labels", b.file("labels.jsonl"), "--out", b.file("cert"), "--svg", b.file("svg"))
+	f("calibrate-trained.txt", []string{"pre", "score", "cert2"},
+		"--train-pre-score", b.file("pre"), "--train-score", b.file("score"), "--out", b.file("cert2"))
+	f("calibrate-score.txt", nil, "--train-score", b.file("score2"))
+}
+
+// TestCalibrateRefuses has what is not proven fail without a certificate, and
+// mistakes of the user's as such.
+func TestCalibrateRefuses(t *testing.T) {
+	b := newBench(t, 90)
+	f := func(want string, users bool, more ...string) {
+		t.Helper()
+		_, err := b.calibrate(t, append(more, "--out", b.file("cert"))...)
+		var invalid command.InvalidError
+		if err == nil || !strings.Contains(err.Error(), want) || errors.As(err, &invalid) != users {
+			t.Errorf("%v: %v, want %q", more, err, want)
+		}
+		if _, err := os.Stat(b.file("cert")); err == nil {
+			t.Errorf("%v wrote a certificate", more)
+		}
+	}
+	f("more pairs needed", false)
+	f("cannot train", false, "--train-score", b.file("score"))
+	f("above the ceiling", false, "--min-saving", "0.999")
+	f("--min-saving", true, "--min-saving", "1.5")
+	f("--train-share", true, "--train-share", "0")
+	f("no cascade", true, "--cascade", "nobody")
+	f("no such file", true, "--labels", b.file("nothing"))
+	f("no such file", true, "--pairs", b.file("nothing"))
+	b.write(t, "labels.jsonl", `{"id":"x","winner":"nobody"}`)
+	f("labels.jsonl: line 1", true, "--labels", b.file("labels.jsonl"))
+}
+
+// TestJudgeIsReported says how often humans agree with a judge, or that too few of
+// them can tell.
+func TestJudgeIsReported(t *testing.T) {
+	f := func(agree, disagree int, want string) {
+		t.Helper()
+		b := newBench(t, agree+disagree+1, func(i int, p *pairs.Pair) {
+			p.Judge = pairs.Won("tie")
+			if i >= agree && i < agree+disagree {
+				p.Judge = pairs.Won("light")
+			}
+		})
+		labels := ""
+		for i := range agree + disagree {
+			labels += fmt.Sprintf("{\"id\":\"%d\",\"winner\":\"tie\"}\n", i)
+		}
+		b.write(t, "labels.jsonl", labels)
+		out, err := b.calibrate(t, "--labels", b.file("labels.jsonl"))
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("%d of %d: %v, %s, want %q", agree, agree+disagree, err, out, want)
+		}
+	}
+	f(40, 10, "on 80.0 % of 50 pairs; mean loss 0.00 points by humans, -20.00 by the judge")
+	f(39, 11, "on 78.0 %")
+	f(10, 10, "warning: the judge is checked on 20 pairs")
 }

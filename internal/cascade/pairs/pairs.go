@@ -71,6 +71,14 @@ type Pair struct {
 	Content *Content `json:"content,omitempty"`
 }
 
+// LightCost is the cost of the light and the partner call together.
+func (p *Pair) LightCost() money.Pico {
+	if p.Second == nil {
+		return p.Light.Cost
+	}
+	return p.Light.Cost + p.Second.Cost
+}
+
 // Scored is a risk by a trained score.
 type Scored struct {
 	File string   `json:"file"` // score.FileHash

@@ -67,11 +67,9 @@ func Examples(log []Labelled) []Example {
 		if !texts {
 			in.Prompt = ""
 		}
-		e := Example{Row: log[i].row(in), Escalated: escalated(p), LightCost: p.Light.Cost, FullCost: p.Escalation.Cost}
-		if p.Second != nil {
-			e.LightCost += p.Second.Cost
+		examples[i] = Example{
+			Row: log[i].row(in), Escalated: escalated(p), LightCost: p.LightCost(), FullCost: p.Escalation.Cost,
 		}
-		examples[i] = e
 	}
 	return examples
 }

@@ -1,0 +1,60 @@
+// Package calibrate turns the log of labelled pairs of a cascade into a
+// certificate: it reads the pairs that belong to the configuration, takes the best
+// label of each, trains what was asked for on the earlier pairs, and certifies
+// with the later ones (package certify).
+//
+// The package opens no files and has no clock; the same log gives the same bytes.
+package calibrate
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+)
+
+// seed of everything random here, so that the same log gives the same files.
+const seed = 1
+
+// Input is what to calibrate.
+type Input struct {
+	Log      *Log
+	Binding  certify.Binding // as configured: with the hash of the score file that the cascade names, without schemas
+	Options  certify.Options // without Seed and Labels
+	Training Training
+	Now      time.Time // of the certificate
+}
+
+// Result is what a calibration found.
+type Result struct {
+	Ranked      *Ranked              // the pairs that were certified with
+	Trained     *Trained             // nil when training failed
+	Report      *certify.Report      // nil when training failed
+	Comparison  *Comparison          // nil unless a score was trained
+	Certificate *certify.Certificate // nil when it was refused
+}
+
+// Run calibrates. The error says why there is no certificate: training failed
+// (*train.TooFewError, *train.NoContentError), the pairs do not prove the target
+// (as certify.Calibrate returns it), or the judge is not to be trusted
+// (*JudgeError). The result is there in each case.
+func Run(in Input) (*Result, error) {
+	log := in.Log.Pairs
+	in.Options.Seed = seed
+	trained, err := in.Training.fit(log, in.Options)
+	if err != nil {
+		return &Result{Ranked: (&order{}).rank(log)}, err
+	}
+	trained.order.file = in.Binding.Scores[certify.RoleScore]
+	r := &Result{Trained: trained, Ranked: trained.order.rank(log[trained.Pairs:])}
+	in.Options.Labels = r.Ranked.By
+	r.Report, err = certify.Calibrate(r.Ranked.Pairs, in.Options)
+	r.Comparison = trained.compare(log, in.Options)
+	if err = cmp.Or(err, in.Log.Judged.check(r.Ranked.By[ByJudge])); err != nil {
+		return r, err
+	}
+	in.Binding.Schemas = r.Ranked.Schemas
+	in.Binding.Scores = trained.bind(in.Binding.Scores)
+	r.Certificate = certify.Issue(r.Report, in.Options, in.Binding, in.Now)
+	return r, nil
+}

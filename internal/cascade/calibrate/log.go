@@ -1,0 +1,63 @@
+package calibrate
+
+import (
+	"io"
+	"slices"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/train"
+)
+
+// Log is the labelled pairs of a cascade, and how many lines were left out.
+type Log struct {
+	Pairs []Pair // the earliest first
+
+	Skipped      int // lines that are incomplete or of another version
+	OtherCascade int // pairs of another cascade
+	OtherPolicy  int // pairs of another policy, other models or other prices
+	Unlabelled   int // pairs whose label is unknown
+
+	Unmatched []string // ids of human labels without a pair in the log, in order
+	Judged    Agreement
+}
+
+// Pair is a pair of the log with its best label, and whose that is.
+type Pair struct {
+	train.Labelled
+	By string
+}
+
+// ReadLog reads the pairs that belong to a binding.
+func ReadLog(in io.Reader, b *certify.Binding, labels Labels) (*Log, error) {
+	l := &Log{}
+	var taken []Pair // of the binding, with and without a label
+	var err error
+	l.Skipped, err = pairs.Read(in, func(p *pairs.Pair) error {
+		switch {
+		case p.Cascade != b.Cascade:
+			l.OtherCascade++
+		case p.PolicyHash != b.PolicyHash || p.PricesHash != b.PricesHash || !sameModels(p, b.Models):
+			l.OtherPolicy++
+		default:
+			verdict, by := labels.of(p, &l.Judged)
+			taken = append(taken, Pair{train.Labelled{Pair: p, Verdict: verdict}, by})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.Unmatched = labels.unmatched(taken)
+	l.Pairs = slices.DeleteFunc(taken, func(p Pair) bool { return p.By == "" })
+	l.Unlabelled = len(taken) - len(l.Pairs)
+	slices.SortStableFunc(l.Pairs, func(a, b Pair) int { return a.Pair.Time.Compare(b.Pair.Time) })
+	return l, nil
+}
+
+// sameModels compares the models themselves: without prices the hash of the prices
+// is the same for any models.
+func sameModels(p *pairs.Pair, models []string) bool {
+	second := p.Second == nil || p.Second.Model == models[1]
+	return second && p.Light.Model == models[0] && p.Escalation.Model == models[2]
+}
