@@ -44,13 +44,12 @@ func quickstart(ctx context.Context, version string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	load := func() (*config.Config, error) { return command.Read(file) }
-	cfg, err := load()
+	cfg, err := command.Load(file)
 	if err != nil {
-		return command.Invalid(err)
+		return err
 	}
 	printTour(out, version, cfg, key)
-	return serve(ctx, options{version: version}, cfg, load)
+	return serve(ctx, options{version: version}, file)
 }
 
 // demoConfig writes the quickstart's configuration beside its data, for the

@@ -17,9 +17,9 @@ type readiness struct {
 	Backlog  uint64            `json:"ledger_backlog"`
 }
 
-func (g *gate) ready() (ok bool, state any) {
-	s := g.books.meter.Status()
-	r := readiness{Draining: g.draining.Load(), Degraded: map[string]string{}, Backlog: s.Backlog}
+func (a *app) ready() (ok bool, state any) {
+	s := a.accounts.meter.Status()
+	r := readiness{Draining: a.draining.Load(), Degraded: map[string]string{}, Backlog: s.Backlog}
 	r.Ready = s.Fault == nil && !r.Draining
 	note := func(part string, err error) {
 		if err != nil {
@@ -34,29 +34,25 @@ func (g *gate) ready() (ok bool, state any) {
 	for root, err := range s.Stopped {
 		note("ledger of "+root, err)
 	}
-	g.mu.Lock()
-	refused := g.refused
-	g.mu.Unlock()
-	if !refused.IsZero() {
+	if refused := a.refused.Load(); refused != nil {
 		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) + "; the log and gateway check say why"
 	}
 	return r.Ready, r
 }
 
 // watch gives the metrics their gauges.
-func (g *gate) watch() {
-	m := g.tel.Metrics()
-	m.Watch(telemetry.GaugeInFlight, func() float64 { return float64(g.edge.Stats().InFlight) })
-	m.Watch(telemetry.GaugeConnections, func() float64 { return float64(g.edge.Stats().Connections) })
-	m.Watch(telemetry.GaugePendingConnections, func() float64 { return float64(g.edge.Stats().Pending) })
-	m.Watch(telemetry.GaugeBufferedBytes, func() float64 { return float64(g.edge.Stats().BufferedBytes) })
-	m.Watch(telemetry.GaugeJournalBacklog, func() float64 { return float64(g.books.meter.Status().Backlog) })
-	m.Watch(telemetry.GaugeJournalAge, func() float64 { return g.books.meter.Status().Since.Seconds() })
-	m.WatchSavings(func() []saving.Saving { return g.line.Savings(time.Now()) })
-	m.Watch(telemetry.GaugeHintsWaiting, func() float64 { return float64(g.memory.Board().Stats().Waiting) })
-	m.Watch(telemetry.GaugeHintsDropped, func() float64 { return float64(g.memory.Board().Stats().Dropped) })
+func (a *app) watch(m *telemetry.Metrics) {
+	m.Watch(telemetry.GaugeInFlight, func() float64 { return float64(a.edge.Stats().InFlight) })
+	m.Watch(telemetry.GaugeConnections, func() float64 { return float64(a.edge.Stats().Connections) })
+	m.Watch(telemetry.GaugePendingConnections, func() float64 { return float64(a.edge.Stats().Pending) })
+	m.Watch(telemetry.GaugeBufferedBytes, func() float64 { return float64(a.edge.Stats().BufferedBytes) })
+	m.Watch(telemetry.GaugeJournalBacklog, func() float64 { return float64(a.accounts.meter.Status().Backlog) })
+	m.Watch(telemetry.GaugeJournalAge, func() float64 { return a.accounts.meter.Status().Since.Seconds() })
+	m.WatchSavings(func() []saving.Saving { return a.line.Savings(time.Now()) })
+	m.Watch(telemetry.GaugeHintsWaiting, func() float64 { return float64(a.memory.Board().Stats().Waiting) })
+	m.Watch(telemetry.GaugeHintsDropped, func() float64 { return float64(a.memory.Board().Stats().Dropped) })
 	m.Watch(telemetry.GaugeLedgerDegraded, func() float64 {
-		if s := g.books.meter.Status(); s.LedgerErr != nil || s.Fenced {
+		if s := a.accounts.meter.Status(); s.LedgerErr != nil || s.Fenced {
 			return 1
 		}
 		return 0

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -16,14 +18,22 @@ import (
 // revoked key goes on working.
 const reloadEvery = 2 * time.Second
 
-// reloader keeps the gateway on the newest good configuration. What changed is
-// told by contents, because mounted files change in ways that events miss.
+// reloader keeps the gateway on the newest good configuration. It compares
+// contents, because mounted files change in ways that events miss.
 type reloader struct {
-	gate    *gate
+	app     *app
 	load    func() (*config.Config, error)
 	current *config.Config
 	hash    [sha256.Size]byte
 	stamp   string // of the files that cascades name
+}
+
+// newReloader begins with the configuration in use. load reads it again.
+func newReloader(a *app, load func() (*config.Config, error)) *reloader {
+	r := &reloader{app: a, load: load, current: a.snapshots.Load().Config}
+	r.hash, r.stamp = r.contents(), r.stamps()
+	r.noteLoaded()
+	return r
 }
 
 // contents hashes all files of the configuration in use, and those that it would
@@ -41,25 +51,55 @@ func (r *reloader) contents() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// name is a short form of the hash, for people and metrics.
-func (r *reloader) name() string { return hex.EncodeToString(r.hash[:6]) }
+// stamps identifies the states of the files that cascades name, without reading
+// them: they may be large, and are written by programs.
+func (r *reloader) stamps() string {
+	var b strings.Builder
+	for i := range r.current.Cascades {
+		c := &r.current.Cascades[i]
+		for _, file := range []string{c.PreScore, c.Score, c.Certificate} {
+			if info, err := os.Stat(file); err == nil {
+				fmt.Fprintln(&b, file, info.ModTime().UnixNano(), info.Size())
+			}
+		}
+	}
+	return b.String()
+}
 
-// reload takes the configuration again. A bad one changes nothing and is said.
+// look reloads what changed: the whole configuration, or the files that its
+// cascades name.
+func (r *reloader) look(ctx context.Context) {
+	switch {
+	case r.contents() != r.hash:
+		r.reload(ctx)
+	case r.stamps() != r.stamp:
+		r.reloadArtifacts()
+	}
+}
+
+// reload reads the configuration again. A bad one changes nothing and is logged.
 func (r *reloader) reload(ctx context.Context) {
 	files := r.current.Files()
 	r.hash, r.stamp = r.contents(), r.stamps() // before reading, so that a change meanwhile is seen
 	if err := r.try(ctx); err != nil {
-		r.gate.log.Error("configuration refused, the last good one stays", "err", err)
-		r.gate.tel.Metrics().LoadFailed()
-		r.gate.reloaded(time.Now())
+		r.app.log.Error("configuration refused, the last good one stays", "err", err)
+		r.app.telemetry.Metrics().LoadFailed()
+		now := time.Now()
+		r.app.refused.Store(&now)
 		return
 	}
-	r.gate.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
-	r.gate.reloaded(time.Time{})
+	r.app.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
+	r.app.refused.Store(nil)
 	if !slices.Equal(files, r.current.Files()) {
 		r.hash = r.contents()
 	}
-	r.gate.tel.Metrics().Loaded(r.name(), time.Now())
+	r.noteLoaded()
+}
+
+// noteLoaded shows in the metrics which configuration is in use, by a short form
+// of its hash.
+func (r *reloader) noteLoaded() {
+	r.app.telemetry.Metrics().Loaded(hex.EncodeToString(r.hash[:6]), time.Now())
 }
 
 func (r *reloader) try(ctx context.Context) error {
@@ -67,25 +107,35 @@ func (r *reloader) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next, problems := snapshot.Compile(cfg, r.gate.secrets, time.Now())
+	next, problems := snapshot.Compile(cfg, r.app.secrets, time.Now())
 	if err := cfg.Report(problems); err != nil {
 		return err
 	}
 	if changed := config.Changed(r.current, cfg); len(changed) > 0 {
-		r.gate.log.Warn("these settings need a restart and keep their old values", "settings", changed)
+		r.app.log.Warn("these settings need a restart and keep their old values", "settings", changed)
 	}
-	if err := r.gate.connect(ctx, next); err != nil {
+	if err := r.app.connect(ctx, next); err != nil {
 		return err
 	}
-	r.gate.line.Use(next)
-	r.gate.books.meter.SetPrices(next.Prices)
+	r.app.line.Use(next)
+	r.app.accounts.meter.SetPrices(next.Prices)
 	r.current = cfg
 	return nil
 }
 
-// reloaded notes when the last reload was refused, the zero time when it was not.
-func (g *gate) reloaded(refused time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.refused = refused
+// reloadArtifacts reads changed certificates and score files. What does not fit
+// changes nothing and is logged.
+func (r *reloader) reloadArtifacts() {
+	r.stamp = r.stamps() // before reading, so that a change meanwhile is seen
+	next, problems := r.app.snapshots.Load().ReloadArtifacts(time.Now())
+	for _, p := range problems {
+		r.app.log.Error("file of a cascade refused, what it had stays", at(r.current, p)...)
+	}
+	r.app.line.Use(next)
+	for name, artifacts := range next.Artifacts {
+		if c := artifacts.Certificate; c != nil {
+			r.app.log.Info("files of a cascade looked at",
+				"cascade", name, "certificate", c.Hash, "score", artifacts.Score.Hash())
+		}
+	}
 }

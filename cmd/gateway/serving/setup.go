@@ -14,10 +14,16 @@ import (
 func warn(log *slog.Logger, cfg *config.Config, problems []config.Problem) {
 	for _, p := range problems {
 		if p.Warning {
-			at := cfg.At(p.Path)
-			log.Warn("configuration", "at", fmt.Sprintf("%s:%d:%d", at.File, at.Line, at.Column), "path", p.Path, "problem", p.Message)
+			log.Warn("configuration", at(cfg, p)...)
 		}
 	}
+}
+
+// at is a problem as attributes of a log line.
+func at(cfg *config.Config, p config.Problem) []any {
+	at := cfg.At(p.Path)
+	place := fmt.Sprintf("%s:%d:%d", at.File, at.Line, at.Column)
+	return []any{"at", place, "path", p.Path, "problem", p.Message}
 }
 
 // newLog writes JSON lines. Durations are text: a number would be nanoseconds,

@@ -101,6 +101,16 @@ func (p *Policies) For(tenant string) *Policy {
 	return p.byTenant[tenant]
 }
 
+// Roots are the root tenants with a budget or limit at or below them, in order.
+func (p *Policies) Roots() []string {
+	var roots []string
+	for _, policy := range p.byTenant {
+		roots = append(roots, policy.root)
+	}
+	slices.Sort(roots)
+	return slices.Compact(roots)
+}
+
 func hooksOf(tenants []config.Tenant) map[string]Hook {
 	hooks := make(map[string]Hook)
 	for i := range tenants {

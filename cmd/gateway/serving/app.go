@@ -1,0 +1,174 @@
+package serving
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
+	"github.com/sluice-gateway/sluice/internal/server"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+)
+
+// app is a running gateway: everything that lives as long as the process.
+type app struct {
+	log       *slog.Logger
+	secrets   *tenant.Secrets
+	telemetry *telemetry.Telemetry
+	snapshots snapshot.Store // from which everybody takes what a reload changes
+	upstreams *upstreams
+	memory    *memory.Store
+	accounts  *accounts
+	line      *gateway.Line
+	edge      *server.Server
+
+	draining atomic.Bool               // no new requests are taken
+	refused  atomic.Pointer[time.Time] // when the last reload was, nil when it was not
+}
+
+// start builds the gateway from the bottom up; closing takes it down again.
+func start(ctx context.Context, version string, cfg *config.Config, closing *closers) (*app, error) {
+	a := &app{log: newLog(os.Stderr)}
+	crash, now, err := faults()
+	if err != nil {
+		return nil, err
+	}
+	if a.secrets, err = command.Secrets(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	if a.telemetry, err = telemetry.New(ctx, telemetry.Options{
+		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: a.log,
+	}); err != nil {
+		return nil, err
+	}
+	closing.add(func(ctx context.Context) { a.telemetry.Close(ctx) }) //nolint:errcheck // spans that cannot be sent are lost
+	if a.upstreams, err = startUpstreams(cfg, a.telemetry.Metrics(), closing); err != nil {
+		return nil, err
+	}
+	if err := a.startSnapshot(ctx, cfg); err != nil {
+		return nil, err
+	}
+	closing.add(func(context.Context) { a.upstreams.Close() })
+	a.memory = newMemory(cfg)
+	if a.accounts, err = openAccounts(ctx, accountsOptions{
+		log: a.log, now: now, crash: crash, secrets: a.secrets, memory: a.memory, snapshots: &a.snapshots,
+	}); err != nil {
+		return nil, err
+	}
+	closing.add(a.accounts.close)
+	if err := a.startLine(cfg, now, crash, closing); err != nil {
+		return nil, err
+	}
+	return a, a.startEdge(cfg, closing)
+}
+
+// startSnapshot compiles the first snapshot and puts it into use.
+func (a *app) startSnapshot(ctx context.Context, cfg *config.Config) error {
+	first, problems := snapshot.Compile(cfg, a.secrets, time.Now())
+	if err := cfg.Report(problems); err != nil {
+		return command.Invalid(err)
+	}
+	warn(a.log, cfg, problems)
+	if err := a.connect(ctx, first); err != nil {
+		return err
+	}
+	a.snapshots.Use(first)
+	return nil
+}
+
+// connect gives a snapshot that is not in use yet the engine for its upstreams.
+func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
+	engine, err := a.upstreams.engine(ctx, s.Config)
+	if err != nil {
+		return err
+	}
+	s.Upstream = engine
+	return nil
+}
+
+// newMemory is the memory of cascades. A shared ledger carries it to other
+// gateways; a random name tells this process from all others, so that what it
+// counted before a restart still counts.
+func newMemory(cfg *config.Config) *memory.Store {
+	if cfg.Ledger.Redis == "" {
+		return &memory.Store{}
+	}
+	return memory.New(rand.Text()[:8], time.Now)
+}
+
+func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Crash, closing *closers) error {
+	a.accounts.meter.SetPrices(a.snapshots.Load().Prices)
+	a.line = gateway.New(gateway.Options{
+		Snapshots: &a.snapshots, Meter: a.accounts.meter, Budgets: a.accounts.desk, Estimates: &estimate.Table{},
+		Jobs: a.accounts.jobs, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash, Memory: a.memory,
+		PairsDir:  filepath.Join(cfg.DataDir, "pairs"),
+		Tightened: &memory.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
+		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
+	})
+	closing.add(a.line.Close)
+	return a.line.Restore()
+}
+
+// startEdge opens the two ports. Nothing is served yet on the one for callers.
+func (a *app) startEdge(cfg *config.Config, closing *closers) error {
+	admin, err := server.NewAdmin(server.AdminOptions{
+		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := admin.Serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("admin port", "err", err)
+		}
+	}()
+	closing.add(func(ctx context.Context) { admin.Shutdown(ctx) }) //nolint:errcheck // nothing of worth is cut off
+	metrics := a.telemetry.Metrics()
+	if a.edge, err = server.New(server.Options{
+		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,
+		OnGlitch: metrics.Glitch, OnRefusal: metrics.Refusal,
+	}); err != nil {
+		return err
+	}
+	a.watch(metrics)
+	return nil
+}
+
+// drain stops taking requests and waits for those under way.
+func (a *app) drain(ctx context.Context) {
+	a.draining.Store(true)
+	a.log.Info("draining", "at_most", a.snapshots.Load().Config.Timeouts.Drain)
+	if err := a.edge.Shutdown(ctx); err != nil {
+		a.log.Warn("requests were cut off", "err", err)
+	}
+}
+
+func (a *app) announce(version string, cfg *config.Config) {
+	ledger, upstream := "embedded", cfg.Upstream.Endpoint
+	if cfg.Ledger.Redis != "" {
+		ledger = "redis"
+	}
+	if upstream == "" {
+		upstream = "AWS " + cfg.Upstream.Region
+	}
+	a.log.Info("serving", "version", version, "listen", a.edge.Addr().String(), "admin", cfg.Admin.Listen,
+		"ledger", ledger, "upstream", upstream, "tenants", len(cfg.Tenants), "cascades", len(cfg.Cascades),
+		"data_dir", cfg.DataDir)
+}
+
+var _ gateway.Recorder = (*meter.Meter)(nil)
