@@ -47,7 +47,12 @@ func startScripted(t *testing.T, script, more string) (*harness.Sandbox, *harnes
 	t.Helper()
 	sandbox := harness.StartSandbox(t, script)
 	key := harness.NewKey(t, "acme/support")
-	return sandbox, harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+	return sandbox, harness.Start(t, harness.Config{YAML: cascadeYAML(sandbox, key, more)}), key
+}
+
+// cascadeYAML configures a cascade for a key of acme/support. What is added goes to the cascade, and below it.
+func cascadeYAML(sandbox *harness.Sandbox, key harness.Key, more string) string {
+	return fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q, retry: {max_attempts: 1}}
 aliases: {auto: %q}
 tenants: [{id: acme/support, keys: [%s]}, {id: acme/shadow}]
@@ -57,7 +62,7 @@ cascades:
     light: %q
     partner: %q
     escalation: %q
-%s`, sandbox.URL(), cascadeEscalation, key.KeyID, cascadeLight, cascadePartner, cascadeEscalation, more)}), key
+%s`, sandbox.URL(), cascadeEscalation, key.KeyID, cascadeLight, cascadePartner, cascadeEscalation, more)
 }
 
 // TestCascadeChecks runs each decision through the binary, for Converse and

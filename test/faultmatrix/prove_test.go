@@ -62,7 +62,12 @@ func (w *world) prove() outcome {
 // command runs the program with the gateway's configuration and returns what it
 // prints and its exit code.
 func (g *gate) command(name string, args ...string) (out string, code int) {
-	cmd := exec.Command(harness.Binary(g.w.t), append([]string{name, "--config", g.config()}, args...)...)
+	return g.commandOf(harness.Binary(g.w.t), name, args...)
+}
+
+// commandOf is command of another program.
+func (g *gate) commandOf(program, name string, args ...string) (out string, code int) {
+	cmd := exec.Command(program, append([]string{name, "--config", g.config()}, args...)...)
 	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+harness.RootSecret)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -78,12 +83,17 @@ func (g *gate) command(name string, args ...string) (out string, code int) {
 
 // audited is like command, over the journals of all gateways of the case.
 func (g *gate) audited(name string, args ...string) (out string, code int) {
+	return g.auditedBy(harness.Binary(g.w.t), name, args...)
+}
+
+// auditedBy is audited by another program.
+func (g *gate) auditedBy(program, name string, args ...string) (out string, code int) {
 	for _, other := range g.w.gates {
 		if other != g {
 			args = append(args, "--data-dir", other.data())
 		}
 	}
-	return g.command(name, append(args, "--all")...)
+	return g.commandOf(program, name, append(args, "--all")...)
 }
 
 // differencesIn reads what verify or rebuild printed.

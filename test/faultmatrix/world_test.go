@@ -115,9 +115,10 @@ func (w *world) span() (from, to time.Time) {
 // gate is one gateway: its directory, and its process while it runs.
 type gate struct {
 	*process
-	w      *world
-	dir    string
-	client *http.Client
+	w       *world
+	dir     string
+	program string // runs instead of the program under test; "" does not
+	client  *http.Client
 }
 
 // copied makes a gateway whose data directory is a copy of this one's.
@@ -190,7 +191,10 @@ func (g *gate) start(crashAt string) bool {
 	if !g.w.around.IsZero() {
 		env = append(env, "SLUICE_CLOCK="+g.clock())
 	}
-	if env != nil {
+	switch {
+	case g.program != "":
+		program = g.program
+	case env != nil:
 		program = harness.FaultsBinary(g.w.t)
 	}
 	g.process = spawn(g.w.t, program, env, "serve", "--config", g.config())

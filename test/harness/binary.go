@@ -103,12 +103,18 @@ func Run(t testing.TB, want int, env []string, args ...string) string {
 	return out
 }
 
-// RunBoth is Run that returns standard error too. It gives a program a minute.
+// RunBoth is Run that returns standard error too.
 func RunBoth(t testing.TB, want int, env []string, args ...string) (stdout, stderr string) {
+	t.Helper()
+	return RunProgram(t, Binary(t), want, env, args...)
+}
+
+// RunProgram is RunBoth with another program. It gives it a minute.
+func RunProgram(t testing.TB, program string, want int, env []string, args ...string) (stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = environment(env)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -54,6 +54,8 @@ type Config struct {
 	Dir string
 	// Listen is reused when set.
 	Listen string
+	// Program runs instead of the program under test when set.
+	Program string
 }
 
 // Gateway is a running gateway process.
@@ -79,7 +81,11 @@ func Start(t testing.TB, c Config) *Gateway {
 		g.Addr = FreeAddr(t)
 	}
 	g.Write(c.YAML)
-	g.cmd = exec.Command(Binary(t), "serve", "--config", g.ConfigFile())
+	program := c.Program
+	if program == "" {
+		program = Binary(t)
+	}
+	g.cmd = exec.Command(program, "serve", "--config", g.ConfigFile())
 	g.cmd.Env = environment(c.Env)
 	g.cmd.Stdout, g.cmd.Stderr = g.Log, g.Log
 	if err := g.cmd.Start(); err != nil {
@@ -213,12 +219,12 @@ func environment(extra []string) []string {
 	return append(env, extra...)
 }
 
-// FreeAddr returns a loopback address that was free a moment ago. Its port is below those that the system gives to
-// outgoing connections, so that none of them takes it before a server does.
+// FreeAddr returns a loopback address that was free a moment ago. Its port is one that neither the system gives to
+// outgoing connections nor redistest to servers, so that nothing takes it before the gateway does.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 3_000+rand.IntN(9_000)))
 		if err == nil {
 			defer ln.Close()
 			return ln.Addr().String()

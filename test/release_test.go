@@ -1,0 +1,146 @@
+package test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// TestCertificatesOfTheOtherProgram observes, trains and certifies with the program of the last release and enforces
+// with this one, and the other way round. Journals and ledgers are in the fault matrix, TestOldAndNew.
+func TestCertificatesOfTheOtherProgram(t *testing.T) {
+	before, now := harness.OldBinary(t), harness.Binary(t)
+	f := func(name, writer, reader string) {
+		t.Run(name, func(t *testing.T) {
+			sandbox, key := harness.StartSandbox(t, trainScript), harness.NewKey(t, "acme/support")
+			c := harness.Config{Dir: t.TempDir(), Program: writer, YAML: cascadeYAML(sandbox, key, trainObserve)}
+			gw := harness.Start(t, c)
+			easy, hard := loggedPair(t, gw, key, "say hello", 1), loggedPair(t, gw, key, "prove the theorem", 2)
+			gw.Stop()
+			many := filepath.Join(c.Dir, "many.jsonl")
+			writePairs(t, many, 2000, [][]byte{easy, easy, easy, hard}, "")
+			gate, ranks, cert := filepath.Join(c.Dir, "gate"), filepath.Join(c.Dir, "score"), filepath.Join(c.Dir, "cert")
+			harness.RunProgram(t, writer, 0, nil, "calibrate", "--config", gw.ConfigFile(), "--cascade", "support", "--pairs", many,
+				"--train-pre-score", gate, "--train-score", ranks, "--out", cert)
+
+			c.Program = reader
+			c.YAML = cascadeYAML(sandbox, key, fmt.Sprintf("    mode: enforce\n    pre_score: %q\n    score: %q\n    certificate: %q\n", gate, ranks, cert))
+			gw = harness.Start(t, c)
+			served := func(text, want string) {
+				t.Helper()
+				harness.Eventually(t, 20*time.Second, func() (bool, string) {
+					_, h, _ := postWith(t, http.DefaultClient, gw.URL()+"/model/auto/converse", converse(text), key)
+					got := h.Get("x-sluice-path") + " " + h.Get("x-sluice-reason")
+					return got == want, got
+				})
+			}
+			served("say hello", "light agree")
+			served("prove the theorem", "direct pre_score")
+		})
+	}
+	f("old-to-new", before, now)
+	f("new-to-old", now, before)
+}
+
+// TestOldProgramRefusesNewFormats gives the program of the last release what only a later one can have written. It must
+// end with an error that names it, and leave all that it found as it was. Only `identity`, which tells people who had the
+// journal last, is written before the journal is read.
+func TestOldProgramRefusesNewFormats(t *testing.T) {
+	old, redis := harness.OldBinary(t), redistest.NewServer(t)
+	f := func(name, ledger, want string, change func(t *testing.T, data string)) {
+		t.Run(name, func(t *testing.T) {
+			key := harness.NewKey(t, "acme")
+			gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\n"+
+				"tenants: [{id: acme, keys: [%s]}]\n%s", key.KeyID, ledger)})
+			gw.Post(t, key.BearerCredential, goodCall, ask)
+			gw.Stop()
+			data := filepath.Join(gw.Dir, "data")
+			change(t, data)
+			before := contents(t, data, redis)
+			_, said := harness.RunProgram(t, old, 1, nil, "serve", "--config", gw.ConfigFile())
+			if !strings.Contains(said, want) {
+				t.Errorf("the old program does not say %q:\n%s", want, said)
+			}
+			after := contents(t, data, redis)
+			for name, value := range before {
+				if after[name] != value && filepath.Base(name) != "identity" {
+					t.Errorf("the old program changed %s", name)
+				}
+			}
+		})
+	}
+	f("journal", "", "journal format 2 is newer than this program's 1", newerSegment)
+	f("record", "", "usage record cannot be read", newerRecord)
+	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redis.URL()), "its keys have format 2 and this program knows 1",
+		func(*testing.T, string) { redis.CLI("hset", "sl:meta", "format", "2") })
+}
+
+// newestSegment is the segment that grows.
+func newestSegment(t *testing.T, data string) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(data, "journal", "*.seg"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no segments: %v", err)
+	}
+	return slices.Max(all)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// newerSegment gives the newest segment's header the next format version.
+func newerSegment(t *testing.T, data string) {
+	t.Helper()
+	file := newestSegment(t, data)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint32(b[8:], 2)
+	binary.LittleEndian.PutUint32(b[76:], crc32.Checksum(b[:76], castagnoli))
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newerRecord appends an END record of the next version to the newest segment.
+func newerRecord(t *testing.T, data string) {
+	t.Helper()
+	payload := append([]byte{3}, make([]byte, 40)...)
+	frame := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
+	sum := crc32.Update(crc32.Checksum(frame, castagnoli), castagnoli, append([]byte{2}, payload...))
+	frame = append(append(binary.LittleEndian.AppendUint32(frame, sum), 2), payload...)
+	file, err := os.OpenFile(newestSegment(t, data), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents is every file below dir with a hash of it, and every key of Redis with its value.
+func contents(t *testing.T, dir string, redis *redistest.Server) map[string]string {
+	t.Helper()
+	files := map[string][]byte{}
+	readFiles(t, dir, files)
+	all := map[string]string{}
+	for name, data := range files {
+		all[name] = fmt.Sprintf("%x", sha256.Sum256(data))
+	}
+	for _, key := range strings.Fields(redis.CLI("keys", "*")) {
+		all[key] = redis.CLI("dump", key)
+	}
+	return all
+}
