@@ -48,7 +48,6 @@ var layers = map[string]int{
 	"internal/meter/budget":      38,
 	"internal/meter/ledger":      36,
 	"internal/meter/record":      34,
-	"internal/meter/share":       32, // is becoming gossip
 	"internal/meter/gossip":      32,
 	"internal/meter/notify":      32,
 	"internal/meter/journal":     30,

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter/share"
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 )
 
 // maxCascades bounds the cascades that facts of other gateways may add, which
@@ -28,8 +28,8 @@ func (m *Store) MarkSession(root, cascade string, s Mark) {
 		return
 	}
 	m.Of(cascade).Sessions.Mark(s.Session, s.At)
-	m.board.Put(root, share.Hint{
-		Kind: share.Session, Key: joined(cascade, string(s.Session[:])),
+	m.board.Put(root, gossip.Fact{
+		Kind: gossip.Session, Key: joined(cascade, string(s.Session[:])),
 		Value: millis(s.At), Until: s.At.Add(s.TTL),
 	})
 }
@@ -48,13 +48,13 @@ func (m *Store) ShareGuard(root, cascade, key string, now time.Time) {
 		return
 	}
 	rates, minute, count := m.Of(cascade).Guard.own(key, now)
-	m.board.Put(root, share.Hint{
-		Kind: share.Guard, Key: joined(m.self, cascade),
+	m.board.Put(root, gossip.Fact{
+		Kind: gossip.Guard, Key: joined(m.self, cascade),
 		Value: millis(now) + float(rates.requests.sum) + float(rates.escalations.sum), Until: now.Add(guardKept),
 	})
 	if count > 0 {
-		m.board.Put(root, share.Hint{
-			Kind: share.Guard, Key: joined(m.self, cascade, key),
+		m.board.Put(root, gossip.Fact{
+			Kind: gossip.Guard, Key: joined(m.self, cascade, key),
 			Value: number(minute) + number(count), Until: time.Unix(60*(minute+1), 0),
 		})
 	}
@@ -66,25 +66,25 @@ func (m *Store) ShareWatch(cascade string) {
 		return
 	}
 	for _, s := range m.Of(cascade).Watch.Stepped() {
-		m.board.Stand(share.Hint{
-			Kind: share.Watch, Key: joined(cascade, s.Certificate), Value: number(int64(s.Steps)), Until: m.now().Add(watchKept),
+		m.board.Stand(gossip.Fact{
+			Kind: gossip.Watch, Key: joined(cascade, s.Certificate), Value: number(int64(s.Steps)), Until: m.now().Add(watchKept),
 		})
 	}
 }
 
 // receive merges a fact of another gateway. One that makes no sense is ignored.
-func (m *Store) receive(h share.Hint) {
+func (m *Store) receive(h gossip.Fact) {
 	switch h.Kind {
-	case share.Session:
+	case gossip.Session:
 		m.receiveSession(h)
-	case share.Guard:
+	case gossip.Guard:
 		m.receiveGuard(h)
-	case share.Watch:
+	case gossip.Watch:
 		m.receiveWatch(h)
 	}
 }
 
-func (m *Store) receiveSession(h share.Hint) {
+func (m *Store) receiveSession(h gossip.Fact) {
 	cascade, session, ok := strings.Cut(h.Key, "\x00")
 	if s := m.named(cascade); ok && s != nil && len(session) == len(SessionKey{}) && len(h.Value) == 8 {
 		at := parseMillis(h.Value)
@@ -96,14 +96,14 @@ func (m *Store) receiveSession(h share.Hint) {
 }
 
 // receiveWatch steps back as far as another gateway did: the lowest threshold wins.
-func (m *Store) receiveWatch(h share.Hint) {
+func (m *Store) receiveWatch(h gossip.Fact) {
 	cascade, certificate, ok := strings.Cut(h.Key, "\x00")
 	if s := m.named(cascade); ok && s != nil && len(h.Value) == 8 {
 		s.Watch.StepBack(Stepped{certificate, int(parseNumber(h.Value))})
 	}
 }
 
-func (m *Store) receiveGuard(h share.Hint) {
+func (m *Store) receiveGuard(h gossip.Fact) {
 	parts := strings.Split(h.Key, "\x00")
 	if len(parts) < 2 || parts[0] == m.self {
 		return

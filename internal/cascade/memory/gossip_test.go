@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter/share"
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 )
 
 // cluster is gateways that share, on one clock.
@@ -31,11 +31,11 @@ func (c *cluster) exchange() {
 		from.Board().Carried("acme", sent)
 		for _, to := range c.gateways {
 			for _, h := range sent {
-				read, err := share.Parse(h.Kind, h.Text())
+				read, err := gossip.Parse(h.Kind, h.Text())
 				if err != nil {
 					panic(err)
 				}
-				to.Board().Take([]share.Hint{read})
+				to.Board().Receive([]gossip.Fact{read})
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestSessionsAreShared(t *testing.T) {
 	c.at = c.at.Add(time.Minute)
 	c.gateways[0].MarkSession("acme", "support", Mark{Session: key, At: c.at, TTL: time.Hour})
 	c.exchange()
-	c.gateways[0].Board().Take(late) // once more, and older than what is known
+	c.gateways[0].Board().Receive(late) // once more, and older than what is known
 	c.at = c.at.Add(time.Hour - time.Second)
 	reached(true)
 	if c.gateways[1].Of("other").Sessions.Reached(key, time.Hour, c.at) {
@@ -186,7 +186,7 @@ func TestCascadesByHint(t *testing.T) {
 	c := newCluster("a")
 	for i := range maxCascades + 1 {
 		key := joined(strings.Repeat("x", i%200)+string(rune('a'+i/200)), string(make([]byte, 16)))
-		c.gateways[0].Board().Take([]share.Hint{{Kind: share.Session, Key: key, Value: millis(noon), Until: noon.Add(time.Hour)}})
+		c.gateways[0].Board().Receive([]gossip.Fact{{Kind: gossip.Session, Key: key, Value: millis(noon), Until: noon.Add(time.Hour)}})
 	}
 	if n := len(c.gateways[0].states); n != maxCascades {
 		t.Errorf("facts made %d cascades known", n)
@@ -195,14 +195,14 @@ func TestCascadesByHint(t *testing.T) {
 
 // FuzzReceive receives facts that may say anything.
 func FuzzReceive(f *testing.F) {
-	f.Add(byte(share.Session), joined("support", "0123456789abcdef"), millis(noon))
-	f.Add(byte(share.Guard), joined("b", "support"), millis(noon)+float(3)+float(2))
-	f.Add(byte(share.Guard), joined("b", "support", "key"), number(noon.Unix()/60)+number(2))
-	f.Add(byte(share.Guard), joined("b", "support", "key"), number(-1)+number(-2))
-	f.Add(byte(share.Watch), "", "")
+	f.Add(byte(gossip.Session), joined("support", "0123456789abcdef"), millis(noon))
+	f.Add(byte(gossip.Guard), joined("b", "support"), millis(noon)+float(3)+float(2))
+	f.Add(byte(gossip.Guard), joined("b", "support", "key"), number(noon.Unix()/60)+number(2))
+	f.Add(byte(gossip.Guard), joined("b", "support", "key"), number(-1)+number(-2))
+	f.Add(byte(gossip.Watch), "", "")
 	f.Fuzz(func(t *testing.T, kind byte, key, value string) {
 		m := newCluster("a").gateways[0]
-		m.receive(share.Hint{Kind: share.Kind(kind), Key: key, Value: value})
+		m.receive(gossip.Fact{Kind: gossip.Kind(kind), Key: key, Value: value})
 		for name := range m.states {
 			g := &m.Of(name).Guard
 			if n, e := g.total(noon); !(n >= 0) || !(e >= 0) || g.sums["key"] < 0 {

@@ -11,15 +11,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/meter/share"
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 )
 
 // Store is the state of all cascades of this gateway, by name. It survives
 // reloads. The zero value is ready and shares nothing; it is safe for concurrent
 // use.
 type Store struct {
-	board *share.Board // nil shares nothing
-	self  string       // names this gateway in facts
+	board *gossip.Board // nil shares nothing
+	self  string        // names this gateway in facts
 	now   func() time.Time
 
 	mu     sync.Mutex // guards states
@@ -31,12 +31,12 @@ type Store struct {
 // earlier ones included; it must be short and without zero bytes.
 func New(self string, now func() time.Time) *Store {
 	m := &Store{self: self, now: now}
-	m.board = share.New(now, m.receive)
+	m.board = gossip.New(now, m.receive)
 	return m
 }
 
 // Board is what the ledger carries for this store, nil for the zero value.
-func (m *Store) Board() *share.Board { return m.board }
+func (m *Store) Board() *gossip.Board { return m.board }
 
 // State is what is remembered of one cascade. Sessions, Guard and Watch contain
 // what other gateways sent. Costs do not: they tell which of two calls is cheaper

@@ -12,8 +12,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
-	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
 // Options say where the ledger is.
@@ -33,7 +33,7 @@ type Options struct {
 	Now func() time.Time
 	// Board is what this gateway tells others and takes from them; nil shares
 	// nothing.
-	Board *share.Board
+	Board *gossip.Board
 }
 
 // registerEvery is how often a root in use is registered again, which mends the
@@ -65,7 +65,7 @@ type Ledger struct {
 
 	apply, intern, fold, grant, settle, watermark *goredis.Script
 
-	board *share.Board // nil shares nothing
+	board *gossip.Board // nil shares nothing
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.

@@ -8,7 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter/share"
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 )
 
 //go:embed scripts/share.lua
@@ -18,7 +18,7 @@ var shareLua string
 var markLua string
 
 // kept is how many hints of each kind a root's log keeps.
-var kept = [share.Kinds]int{share.Session: 8192, share.Guard: 1024, share.Watch: 256} //nolint:gochecknoglobals // a table
+var kept = [gossip.Kinds]int{gossip.Session: 8192, gossip.Guard: 1024, gossip.Watch: 256} //nolint:gochecknoglobals // a table
 
 // readAtOnce bounds the hints of a kind in one reply. Only a gateway that has just
 // started, or was away, finds so many.
@@ -26,12 +26,12 @@ const readAtOnce = 512
 
 // cursors are how far a root's logs were read, as the script told. The zero
 // value is their beginning.
-type cursors [share.Kinds]string
+type cursors [gossip.Kinds]string
 
-func (k keys) hints(kind share.Kind) string { return k.prefix + "h:" + strconv.Itoa(int(kind)) }
+func (k keys) hints(kind gossip.Kind) string { return k.prefix + "h:" + strconv.Itoa(int(kind)) }
 
 // addShared makes a call carry the root's hints, and returns those.
-func (l *Ledger) addShared(c *call, root string) []share.Hint {
+func (l *Ledger) addShared(c *call, root string) []gossip.Fact {
 	if l.board == nil {
 		c.add("0", "0")
 		return nil
@@ -39,16 +39,16 @@ func (l *Ledger) addShared(c *call, root string) []share.Hint {
 	before := len(c.args)
 	hints := l.board.Waiting(root)
 	at := l.cursorsOf(root)
-	for kind := range share.Kind(share.Kinds) {
+	for kind := range gossip.Kind(gossip.Kinds) {
 		c.keys = append(c.keys, keysOf(root).hints(kind))
 		c.add(strconv.Itoa(kept[kind]), at[kind], strconv.Itoa(readAtOnce))
 		c.addHints(kind, hints)
 	}
-	c.add(strconv.Itoa(share.Kinds), strconv.Itoa(len(c.args)-before))
+	c.add(strconv.Itoa(gossip.Kinds), strconv.Itoa(len(c.args)-before))
 	return hints
 }
 
-func (c *call) addHints(kind share.Kind, hints []share.Hint) {
+func (c *call) addHints(kind gossip.Kind, hints []gossip.Fact) {
 	var texts []string
 	expiry := int64(0)
 	for i := range hints {
@@ -64,7 +64,7 @@ func (c *call) addHints(kind share.Kind, hints []share.Hint) {
 
 // tookShared hands on what the reply to a call brought: part is what stands
 // behind the script's own words. Damage there is no matter of the books.
-func (l *Ledger) tookShared(root string, carried []share.Hint, part []string) {
+func (l *Ledger) tookShared(root string, carried []gossip.Fact, part []string) {
 	if l.board == nil {
 		return
 	}
@@ -79,7 +79,7 @@ func (l *Ledger) tookShared(root string, carried []share.Hint, part []string) {
 	l.roots[root] = last
 	l.mu.Unlock()
 	l.board.Carried(root, carried)
-	l.board.Take(hints)
+	l.board.Receive(hints)
 }
 
 // markShared reads a writer's watermark, "" when there is none, and exchanges
@@ -101,9 +101,9 @@ func (l *Ledger) markShared(ctx context.Context, client goredis.UniversalClient,
 
 // parseShared reads what share.lua adds to a reply. Hints that make no sense
 // are left out: another version may have written them.
-func parseShared(part []string) (cursors, []share.Hint, error) {
+func parseShared(part []string) (cursors, []gossip.Fact, error) {
 	var at cursors
-	var hints []share.Hint
+	var hints []gossip.Fact
 	for kind := range at {
 		if len(part) < 2 {
 			return at, nil, fmt.Errorf("%w: the script answered %d words of hints", ErrDamaged, len(part))
@@ -114,7 +114,7 @@ func parseShared(part []string) (cursors, []share.Hint, error) {
 		}
 		at[kind] = part[0]
 		for _, text := range part[2 : 2+n] {
-			if h, err := share.Parse(share.Kind(kind), text); err == nil { //nolint:gosec // one of three
+			if h, err := gossip.Parse(gossip.Kind(kind), text); err == nil { //nolint:gosec // one of three
 				hints = append(hints, h)
 			}
 		}

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
-	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
 // sizes are typical hints: a session, the rates of a gateway, and a tightened
 // certificate.
-var sizes = map[share.Kind]struct{ key, value int }{ //nolint:gochecknoglobals // a table
-	share.Session: {24, 8}, share.Guard: {16, 24}, share.Watch: {72, 8},
+var sizes = map[gossip.Kind]struct{ key, value int }{ //nolint:gochecknoglobals // a table
+	gossip.Session: {24, 8}, gossip.Guard: {16, 24}, gossip.Watch: {72, 8},
 }
 
 // TestHintMemory measures the figures of docs/format/redis.md. It runs when
@@ -66,7 +66,7 @@ func busy(s *redistest.Server) (us float64) {
 // and a log that is read from its beginning.
 func BenchmarkHints(b *testing.B) {
 	server := redistest.NewServer(b)
-	run := func(name string, board *share.Board, before func(i int, l *Ledger)) {
+	run := func(name string, board *gossip.Board, before func(i int, l *Ledger)) {
 		b.Run(name, func(b *testing.B) {
 			l := newLedger(b, server.URL())
 			l.board = board
@@ -80,13 +80,13 @@ func BenchmarkHints(b *testing.B) {
 			b.ReportMetric(busy(server)/float64(b.N), "server-µs/op")
 		})
 	}
-	hear := func(share.Hint) {}
-	board := share.New(time.Now, hear)
+	hear := func(gossip.Fact) {}
+	board := gossip.New(time.Now, hear)
 	put := func(i int, _ *Ledger) {
-		board.Put("acme", share.Hint{Kind: share.Session, Key: strconv.Itoa(i), Value: "12345678", Until: time.Now().Add(time.Hour)})
+		board.Put("acme", gossip.Fact{Kind: gossip.Session, Key: strconv.Itoa(i), Value: "12345678", Until: time.Now().Add(time.Hour)})
 	}
 	run("off", nil, func(int, *Ledger) {})
-	run("silent", share.New(time.Now, hear), func(int, *Ledger) {})
+	run("silent", gossip.New(time.Now, hear), func(int, *Ledger) {})
 	run("tells", board, put)
-	run("hears512", share.New(time.Now, hear), func(_ int, l *Ledger) { l.roots = map[string]sighting{} })
+	run("hears512", gossip.New(time.Now, hear), func(_ int, l *Ledger) { l.roots = map[string]sighting{} })
 }

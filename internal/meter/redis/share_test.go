@@ -11,10 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
-	"github.com/sluice-gateway/sluice/internal/meter/share"
 )
 
 // gateway is one that shares: its ledger, and what it heard.
@@ -22,7 +22,7 @@ type gateway struct {
 	*Ledger
 	t     *testing.T
 	name  string
-	board *share.Board
+	board *gossip.Board
 	seq   uint64
 	heard map[string]string // value by key, since it was last looked at
 }
@@ -30,7 +30,7 @@ type gateway struct {
 func newGateway(t *testing.T, url, name string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, name: name, heard: map[string]string{}}
-	g.board = share.New(time.Now, func(h share.Hint) { g.heard[h.Key] = h.Value })
+	g.board = gossip.New(time.Now, func(h gossip.Fact) { g.heard[h.Key] = h.Value })
 	l, err := New(Options{URL: url, Log: slog.New(slog.DiscardHandler), Now: time.Now, Board: g.board})
 	if err != nil {
 		t.Fatal(err)
@@ -40,8 +40,8 @@ func newGateway(t *testing.T, url, name string) *gateway {
 	return g
 }
 
-func (g *gateway) put(kind share.Kind, key, value string) {
-	g.board.Put("acme", share.Hint{Kind: kind, Key: key, Value: value, Until: time.Now().Add(time.Hour)})
+func (g *gateway) put(kind gossip.Kind, key, value string) {
+	g.board.Put("acme", gossip.Fact{Kind: kind, Key: key, Value: value, Until: time.Now().Add(time.Hour)})
 }
 
 // post applies a batch of one posting.
@@ -90,13 +90,13 @@ func TestHintsOnCluster(t *testing.T) {
 
 func hintsReachOthers(t *testing.T, url string) {
 	a, b := newGateway(t, url, "a"), newGateway(t, url, "b")
-	a.put(share.Session, "x", "1")
-	a.put(share.Watch, "cert", "2")
+	a.put(gossip.Session, "x", "1")
+	a.put(gossip.Watch, "cert", "2")
 	a.post()
 	a.hears(told{}) // not its own
 	b.post()
 	b.hears(told{"x": "1", "cert": "2"})
-	b.put(share.Guard, "rate", "3")
+	b.put(gossip.Guard, "rate", "3")
 	b.beat() // carries as well
 	a.beat()
 	a.hears(told{"rate": "3"})
@@ -114,7 +114,7 @@ func hintsReachOthers(t *testing.T, url string) {
 func TestHintsWaitForTheirBatch(t *testing.T) {
 	server := redistest.NewServer(t)
 	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
-	a.put(share.Session, "x", "1")
+	a.put(gossip.Session, "x", "1")
 	if at, err := a.Apply(t.Context(), one("a", 5)); err != nil || at != 0 {
 		t.Fatalf("a gap: %d, %v", at, err)
 	}
@@ -131,14 +131,14 @@ func TestHintsAreBounded(t *testing.T) {
 	const rounds, each = 48, 256
 	for round := range rounds {
 		for i := range each {
-			a.put(share.Session, fmt.Sprint(round*each+i), "")
+			a.put(gossip.Session, fmt.Sprint(round*each+i), "")
 		}
 		a.beat()
 	}
-	key := keysOf("acme").hints(share.Session)
+	key := keysOf("acme").hints(gossip.Session)
 	length, _ := strconv.Atoi(server.CLI("XLEN", key))
-	if length < kept[share.Session] || length > kept[share.Session]+100 {
-		t.Errorf("the log has %d entries, want %d and at most 100 more", length, kept[share.Session])
+	if length < kept[gossip.Session] || length > kept[gossip.Session]+100 {
+		t.Errorf("the log has %d entries, want %d and at most 100 more", length, kept[gossip.Session])
 	}
 	ttl, _ := strconv.Atoi(server.CLI("TTL", key))
 	if ttl < 3500 || ttl > 3600 {
@@ -162,10 +162,10 @@ func TestHintsAreBounded(t *testing.T) {
 func TestHintsAfterLoss(t *testing.T) {
 	server := redistest.NewServer(t)
 	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
-	key := keysOf("acme").hints(share.Session)
+	key := keysOf("acme").hints(gossip.Session)
 	exchange := func(what, key string) {
 		t.Helper()
-		a.put(share.Session, key, what)
+		a.put(gossip.Session, key, what)
 		a.post()
 		b.post()
 		b.hears(told{key: what})
@@ -179,8 +179,8 @@ func TestHintsAfterLoss(t *testing.T) {
 
 	server.CLI("DEL", key)
 	server.CLI("SET", key, "damage")
-	a.put(share.Session, "4", "")
-	a.put(share.Guard, "5", "still")
+	a.put(gossip.Session, "4", "")
+	a.put(gossip.Guard, "5", "still")
 	a.post()
 	b.post()
 	b.hears(told{"5": "still"})
@@ -194,7 +194,7 @@ func TestHintsAfterLoss(t *testing.T) {
 // TestHintsCostNoCall counts what the server is asked with and without hints.
 func TestHintsCostNoCall(t *testing.T) {
 	server := redistest.NewServer(t)
-	asked := func(board *share.Board) int {
+	asked := func(board *gossip.Board) int {
 		server.CLI("FLUSHALL")
 		l, err := New(Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Board: board})
 		if err != nil {
@@ -205,7 +205,7 @@ func TestHintsCostNoCall(t *testing.T) {
 		work := func(n int) {
 			for range n {
 				seq++
-				board.Put("acme", share.Hint{Kind: share.Session, Key: fmt.Sprint(seq), Until: time.Now().Add(time.Hour)})
+				board.Put("acme", gossip.Fact{Kind: gossip.Session, Key: fmt.Sprint(seq), Until: time.Now().Add(time.Hour)})
 				if _, err := l.Apply(t.Context(), one("w", seq)); err != nil {
 					t.Fatal(err)
 				}
@@ -220,7 +220,7 @@ func TestHintsCostNoCall(t *testing.T) {
 		work(50)
 		return count.n
 	}
-	without, with := asked(nil), asked(share.New(time.Now, func(share.Hint) {}))
+	without, with := asked(nil), asked(gossip.New(time.Now, func(gossip.Fact) {}))
 	if without != 100 || with != without {
 		t.Errorf("%d commands with hints, %d without, want 100", with, without)
 	}

@@ -1,4 +1,4 @@
-package share
+package gossip
 
 import (
 	"fmt"
@@ -14,13 +14,13 @@ type clock struct{ at time.Time }
 
 func (c *clock) now() time.Time { return c.at }
 
-func hint(kind Kind, key, value string) Hint {
-	return Hint{Kind: kind, Key: key, Value: value, Until: noon.Add(time.Hour)}
+func fact(kind Kind, key, value string) Fact {
+	return Fact{Kind: kind, Key: key, Value: value, Until: noon.Add(time.Hour)}
 }
 
-func waits(t *testing.T, b *Board, root string, want ...Hint) {
+func waits(t *testing.T, b *Board, root string, want ...Fact) {
 	t.Helper()
-	got := map[Hint]bool{}
+	got := map[Fact]bool{}
 	for _, h := range b.Waiting(root) {
 		got[h] = true
 	}
@@ -30,14 +30,14 @@ func waits(t *testing.T, b *Board, root string, want ...Hint) {
 		}
 	}
 	if len(got) != len(want) {
-		t.Errorf("%d hints wait for %s, want %d", len(got), root, len(want))
+		t.Errorf("%d facts wait for %s, want %d", len(got), root, len(want))
 	}
 }
 
 func TestPutAndCarry(t *testing.T) {
 	c := &clock{noon}
-	b := New(c.now, func(Hint) {})
-	old, latest, other := hint(Session, "a", "1"), hint(Session, "a", "2"), hint(Guard, "a", "3")
+	b := New(c.now, func(Fact) {})
+	old, latest, other := fact(Session, "a", "1"), fact(Session, "a", "2"), fact(Guard, "a", "3")
 	b.Put("acme", old)
 	b.Put("acme", latest)
 	b.Put("acme", other)
@@ -45,7 +45,7 @@ func TestPutAndCarry(t *testing.T) {
 	waits(t, b, "acme", latest, other) // until it is known to have arrived
 	waits(t, b, "beta")
 
-	later := hint(Guard, "a", "4")
+	later := fact(Guard, "a", "4")
 	sent := b.Waiting("acme")
 	b.Put("acme", later) // while the call is under way
 	b.Carried("acme", sent)
@@ -59,21 +59,21 @@ func TestPutAndCarry(t *testing.T) {
 }
 
 func TestBounds(t *testing.T) {
-	b := New((&clock{noon}).now, func(Hint) {})
+	b := New((&clock{noon}).now, func(Fact) {})
 	for i := range maxWaiting + 1 {
-		b.Put("acme", hint(Session, fmt.Sprint(i), ""))
+		b.Put("acme", fact(Session, fmt.Sprint(i), ""))
 	}
-	b.Put("acme", hint(Session, "7", "again")) // one that waits may change
-	b.Put("acme", hint(Guard, "7", ""))        // another kind has room
-	b.Put("acme", hint(Session, strings.Repeat("x", MaxBytes+1), ""))
-	b.Put("beta", Hint{Kind: Kinds, Key: "unknown", Until: noon.Add(time.Hour)})
+	b.Put("acme", fact(Session, "7", "again")) // one that waits may change
+	b.Put("acme", fact(Guard, "7", ""))        // another kind has room
+	b.Put("acme", fact(Session, strings.Repeat("x", MaxBytes+1), ""))
+	b.Put("beta", Fact{Kind: Kinds, Key: "unknown", Until: noon.Add(time.Hour)})
 	if s := b.Stats(); s != (Stats{Waiting: maxWaiting + 1, Dropped: 3}) {
 		t.Errorf("%+v", s)
 	}
 	total := 0
-	for range maxWaiting/maxTaken + 1 {
+	for range maxWaiting/maxPerCall + 1 {
 		sent := b.Waiting("acme")
-		if len(sent) > maxTaken+1 {
+		if len(sent) > maxPerCall+1 {
 			t.Fatalf("one call takes %d along", len(sent))
 		}
 		total += len(sent)
@@ -85,24 +85,24 @@ func TestBounds(t *testing.T) {
 }
 
 func TestBoundInAll(t *testing.T) {
-	b := New((&clock{noon}).now, func(Hint) {})
+	b := New((&clock{noon}).now, func(Fact) {})
 	for root := range maxInAll/maxWaiting + 1 {
 		for i := range maxWaiting {
-			b.Put(fmt.Sprint(root), hint(Session, fmt.Sprint(i), ""))
+			b.Put(fmt.Sprint(root), fact(Session, fmt.Sprint(i), ""))
 		}
 	}
 	if s := b.Stats(); s != (Stats{Waiting: maxInAll, Dropped: maxWaiting}) {
 		t.Errorf("%+v", s)
 	}
 	b.Carried("0", b.Waiting("0"))
-	b.Put("new", hint(Session, "1", ""))
-	waits(t, b, "new", hint(Session, "1", ""))
+	b.Put("new", fact(Session, "1", ""))
+	waits(t, b, "new", fact(Session, "1", ""))
 }
 
 func TestStand(t *testing.T) {
 	c := &clock{noon}
-	b := New(c.now, func(Hint) {})
-	first, second := hint(Watch, "cert", "1"), hint(Watch, "cert", "2")
+	b := New(c.now, func(Fact) {})
+	first, second := fact(Watch, "cert", "1"), fact(Watch, "cert", "2")
 	b.Stand(first)
 	b.Carried("acme", b.Waiting("acme"))
 	waits(t, b, "acme")
@@ -110,7 +110,7 @@ func TestStand(t *testing.T) {
 	b.Stand(second)
 	waits(t, b, "acme", second)
 	b.Carried("acme", b.Waiting("acme"))
-	c.at = noon.Add(standsAgain)
+	c.at = noon.Add(repeatAfter)
 	waits(t, b, "acme", second)
 	c.at = noon.Add(time.Hour)
 	waits(t, b, "acme")
@@ -118,10 +118,10 @@ func TestStand(t *testing.T) {
 
 func TestTake(t *testing.T) {
 	c := &clock{noon}
-	var got []Hint
-	b := New(c.now, func(h Hint) { got = append(got, h) })
-	ended := Hint{Kind: Session, Key: "old", Until: noon}
-	b.Take([]Hint{hint(Session, "a", "1"), ended, hint(Watch, "b", "2")})
+	var got []Fact
+	b := New(c.now, func(h Fact) { got = append(got, h) })
+	ended := Fact{Kind: Session, Key: "old", Until: noon}
+	b.Receive([]Fact{fact(Session, "a", "1"), ended, fact(Watch, "b", "2")})
 	if len(got) != 2 || got[0].Key != "a" || got[1].Key != "b" {
 		t.Errorf("taken: %q", got)
 	}
@@ -129,17 +129,17 @@ func TestTake(t *testing.T) {
 
 func TestAlone(t *testing.T) {
 	var b *Board
-	b.Put("acme", hint(Session, "a", ""))
-	b.Stand(hint(Session, "a", ""))
-	b.Carried("acme", []Hint{hint(Session, "a", "")})
-	b.Take([]Hint{hint(Session, "a", "")})
+	b.Put("acme", fact(Session, "a", ""))
+	b.Stand(fact(Session, "a", ""))
+	b.Carried("acme", []Fact{fact(Session, "a", "")})
+	b.Receive([]Fact{fact(Session, "a", "")})
 	if b.Waiting("acme") != nil || b.Stats() != (Stats{}) {
 		t.Error("a board that shares nothing holds something")
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	for _, h := range []Hint{hint(Session, "support\x00\x01\xff", "\x00"), hint(Watch, "", "x"), {}} {
+	for _, h := range []Fact{fact(Session, "support\x00\x01\xff", "\x00"), fact(Watch, "", "x"), {}} {
 		f.Add(h.Text())
 	}
 	f.Add("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
@@ -158,7 +158,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestText(t *testing.T) {
-	h := Hint{Kind: Session, Key: "key", Value: "value", Until: time.Unix(300, 0).UTC()}
+	h := Fact{Kind: Session, Key: "key", Value: "value", Until: time.Unix(300, 0).UTC()}
 	const want = "\xac\x02\x03keyvalue"
 	if got := h.Text(); got != want {
 		t.Errorf("%q, want %q", got, want)
