@@ -141,8 +141,7 @@ func (c *Claim) readNames(s string) bool {
 	}
 	c.SignedHeaders = strings.Split(s, ";")
 	for i, name := range c.SignedHeaders {
-		valid := wire.IsToken(name) && strings.ToLower(name) == name || name == nameAuthority
-		if !valid || i > 0 && name <= c.SignedHeaders[i-1] {
+		if name != nameAuthority && !wire.IsLowerToken(name) || i > 0 && name <= c.SignedHeaders[i-1] {
 			return false
 		}
 	}

@@ -72,14 +72,10 @@ func ParseHeader(block string) (Header, *Error) {
 }
 
 // IsToken reports whether s is a token, such as a field's name (RFC 9110, 5.6.2).
-func IsToken(s string) bool {
-	for i := range len(s) {
-		if !tokenBytes[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
+func IsToken(s string) bool { return s != "" && tokenBytes.hold(s) }
+
+// IsLowerToken reports whether s is a token without upper-case letters.
+func IsLowerToken(s string) bool { return s != "" && lowerTokenBytes.hold(s) }
 
 // IsFieldValue reports whether s may be a field's value: it has no control bytes
 // but tabs (RFC 9110, 5.5).
@@ -111,16 +107,29 @@ func ValidTarget(s string) bool {
 	return true
 }
 
+type byteSet [256]bool
+
 var (
-	tokenBytes  = unreservedAnd("!#$%&'*+^`|")
-	targetBytes = unreservedAnd(":@!$&'()*+,;=/?")
+	tokenBytes      = setOf(func(c byte) bool { return Unreserved(c) || strings.IndexByte("!#$%&'*+^`|", c) >= 0 })
+	lowerTokenBytes = setOf(func(c byte) bool { return tokenBytes[c] && (c < 'A' || c > 'Z') })
+	targetBytes     = setOf(func(c byte) bool { return Unreserved(c) || strings.IndexByte(":@!$&'()*+,;=/?", c) >= 0 })
 )
 
-func unreservedAnd(more string) (set [256]bool) {
+func setOf(member func(byte) bool) (set byteSet) {
 	for c := range set {
-		set[c] = Unreserved(byte(c)) || strings.IndexByte(more, byte(c)) >= 0
+		set[c] = member(byte(c))
 	}
 	return set
+}
+
+// hold reports whether all bytes of s are in the set.
+func (set *byteSet) hold(s string) bool {
+	for i := range len(s) {
+		if !set[s[i]] {
+			return false
+		}
+	}
+	return true
 }
 
 // Unreserved reports whether c never needs an escape in a URI (RFC 3986, 2.3).
