@@ -248,16 +248,19 @@ func (a *attributes) cost(cost money.Pico, state string) {
 	if state == "" {
 		return
 	}
-	*a = append(*a, attribute.String(AttrCostState, state), attribute.String(AttrCost, cost.String()))
+	a.text(AttrCostState, state)
+	a.text(AttrCost, cost.String())
 }
 
 func (a *attributes) saving(s *saving.Saving) {
 	if s == nil {
 		return
 	}
-	*a = append(*a, attribute.String(AttrAlone, s.Counterfactual.String()), attribute.String(AttrSaved, s.Saved.String()))
+	a.text(AttrAlone, s.Counterfactual.String())
+	a.text(AttrSaved, s.Saved.String())
 	if s.Interval {
-		*a = append(*a, attribute.String(AttrSavedLow, s.Low.String()), attribute.String(AttrSavedHigh, s.High.String()))
+		a.text(AttrSavedLow, s.Low.String())
+		a.text(AttrSavedHigh, s.High.String())
 	}
 	a.text(AttrQuality, s.Quality.String())
 }

@@ -77,7 +77,8 @@ func newWith(ctx context.Context, exporter sdktrace.SpanExporter, opts Options) 
 		return t, nil
 	}
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
-		resource.WithAttributes(attribute.String(AttrServiceName, "sluice"), attribute.String(AttrServiceVersion, opts.Version)),
+		resource.WithAttributes(
+			attribute.String(AttrServiceName, "sluice"), attribute.String(AttrServiceVersion, opts.Version)),
 		resource.WithFromEnv()) // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
@@ -92,7 +93,7 @@ func newWith(ctx context.Context, exporter sdktrace.SpanExporter, opts Options) 
 	// The SDK reports export failures to one hook per process, which prints to
 	// stderr by default.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		t.metrics.traceErrors.Inc()
+		t.metrics.add(traceErrors, 1)
 		if opts.Log != nil {
 			opts.Log.Warn("traces were not exported", "error", err)
 		}
