@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -157,10 +159,12 @@ func TestCatalogue(t *testing.T) {
 }
 
 func TestOwnPricesComeLast(t *testing.T) {
-	d := &decoder{env: testEnv, read: func(name string) ([]byte, error) {
-		return []byte("per: million\nprices: [{models: [m], effective: 2026-03-01, input: 1, output: 2, tiers: {flex: 0.5}}]"), nil
-	}}
-	c, err := load(d, "/x/sluice.yaml", []byte("prices: [own.yaml]"))
+	dir := t.TempDir()
+	const own = "per: million\nprices: [{models: [m], effective: 2026-03-01, input: 1, output: 2, tiers: {flex: 0.5}}]"
+	if err := os.WriteFile(filepath.Join(dir, "own.yaml"), []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(&decoder{env: testEnv}, filepath.Join(dir, "sluice.yaml"), []byte("prices: [own.yaml]"))
 	if err != nil {
 		t.Fatal(err)
 	}

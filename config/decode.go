@@ -17,8 +17,6 @@ type decoder struct {
 	faults []Fault
 	files  []*file
 	env    func(string) string
-	// read opens further files; nil when the configuration is not in a file.
-	read func(path string) ([]byte, error)
 	// includes are the globs of further files, absolute.
 	includes []string
 	// schema collects the path of every key that a section knows; nil unless a

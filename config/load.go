@@ -19,20 +19,37 @@ func Load(path string, env func(string) string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	return load(&decoder{env: env, read: os.ReadFile}, path, data)
+	return load(&decoder{env: env}, path, data)
 }
 
-// Parse is Load for a configuration that is not in a file, such as Quickstart:
-// it cannot name further files. Relative paths in it are relative to the
-// directory of name, which need not exist. Errors are of type *Error.
-func Parse(name string, data []byte, env func(string) string) (*Config, error) {
-	return load(&decoder{env: env}, name, data)
+// LoadPrices reads the price books in the program and then those in files, which
+// win. Nothing but Prices of the result is set. Errors are those of Load.
+func LoadPrices(files []string, env func(string) string) (*Config, error) {
+	d, c := &decoder{env: env}, &Config{}
+	main := d.newTree("", nil)
+	d.shippedPrices(main, c)
+	for _, name := range files {
+		name, err := filepath.Abs(name)
+		if err != nil {
+			return nil, err
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read the prices: %w", err)
+		}
+		if root, ok := d.parseFile(name, data); ok {
+			d.appendBook(c, main, root)
+		}
+	}
+	c.source = &source{files: d.files, at: main.at}
+	return d.result(c)
 }
 
 func load(d *decoder, name string, data []byte) (*Config, error) {
 	c := defaults()
 	main := d.newTree(name, data)
-	d.shipped(main, c)
+	d.shippedPrices(main, c)
+	d.shippedModels(c)
 	return d.settle(main, data, c)
 }
 
@@ -50,6 +67,11 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 			d.faults = append(d.faults, c.source.fault(p))
 		}
 	}
+	return d.result(c)
+}
+
+// result is c, or the mistakes in it.
+func (d *decoder) result(c *Config) (*Config, error) {
 	faults := onePerPlace(d.faults)
 	if faultError(faults) != nil {
 		return nil, &Error{Faults: faults, Partial: c}
@@ -78,7 +100,7 @@ func (d *decoder) include(main *tree, c *Config) {
 	for i, pattern := range d.includes {
 		at := main.at[fmt.Sprintf("include[%d]", i)]
 		for _, name := range d.matches(at, pattern) {
-			data, err := d.read(name)
+			data, err := os.ReadFile(name)
 			if err != nil {
 				d.faults = append(d.faults, newFault(at, "include", err.Error()))
 				continue
@@ -95,10 +117,6 @@ func (d *decoder) include(main *tree, c *Config) {
 // matches returns the files of a glob in order. A pattern without a star that
 // names no file is a fault; a directory may be empty.
 func (d *decoder) matches(at place, pattern string) []string {
-	if d.read == nil {
-		d.faults = append(d.faults, newFault(at, "include", onlyFromFile))
-		return nil
-	}
 	names, err := filepath.Glob(pattern)
 	if err == nil && len(names) == 0 && !strings.ContainsAny(pattern, "*?[") {
 		err = fmt.Errorf("there is no file %s", pattern)
@@ -109,8 +127,6 @@ func (d *decoder) matches(at place, pattern string) []string {
 	slices.Sort(names)
 	return names
 }
-
-const onlyFromFile = "further files can be named in a configuration file only"
 
 // path reads the name of a file and makes it absolute: relative names are
 // relative to the file that they stand in. "" stays empty.
@@ -133,11 +149,7 @@ func absolute(f *file, name string) string {
 
 // further parses the file that the scalar v names.
 func (d *decoder) further(v value, name string) (value, bool) {
-	if d.read == nil {
-		d.fault(v, onlyFromFile)
-		return value{}, false
-	}
-	data, err := d.read(name)
+	data, err := os.ReadFile(name)
 	if err != nil {
 		d.fault(v, "%v", err)
 		return value{}, false

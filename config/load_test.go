@@ -27,7 +27,7 @@ func testEnv(name string) string {
 // mustParse parses a configuration that is right.
 func mustParse(t *testing.T, text string) *Config {
 	t.Helper()
-	c, err := Parse("sluice.yaml", []byte(text), testEnv)
+	c, err := load(&decoder{env: testEnv}, "sluice.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestQuickstart(t *testing.T) {
 	if cascade.Match != `request.model == "auto"` || len(cascade.EscalateIf) == 0 || c.Aliases["auto"] != cascade.Escalation {
 		t.Errorf("%+v", cascade)
 	}
-	if _, err := Parse("quickstart.yaml", Quickstart(), func(string) string { return "" }); err == nil {
+	if _, err := load(&decoder{env: func(string) string { return "" }}, "quickstart.yaml", Quickstart()); err == nil {
 		t.Error("loads without its key")
 	}
 }
@@ -110,7 +110,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &decoder{env: testEnv, read: os.ReadFile, schema: map[string]bool{}}
+	d := &decoder{env: testEnv, schema: map[string]bool{}}
 	c, err := load(d, "example.yaml", data)
 	if err != nil {
 		t.Fatal(err)
@@ -279,11 +279,31 @@ func TestInclude(t *testing.T) {
 	}
 }
 
-func TestParseReadsNoFiles(t *testing.T) {
-	for _, text := range []string{"include: [a]", "prices: [a]", "models: [a]"} {
-		if _, err := Parse("x.yaml", []byte(text), testEnv); err == nil || !strings.Contains(err.Error(), onlyFromFile) {
-			t.Errorf("%s: %v", text, err)
+// TestLoadPrices puts the books of files after the shipped ones, and reports
+// their mistakes alone.
+func TestLoadPrices(t *testing.T) {
+	file := func(text string) string {
+		t.Helper()
+		name := filepath.Join(t.TempDir(), "own $HOME.yaml")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		return name
+	}
+	const own = "effective: 2026-01-01\nprices: [{models: [a], input: 0.1}]\n"
+	c, err := LoadPrices([]string{file(own)}, testEnv)
+	if err != nil || len(c.Prices) != 3 || c.Prices[2].Name != "own $HOME.yaml" || c.Prices[2].Prices[0].Models[0] != "a" {
+		t.Errorf("%+v %v", c, err)
+	}
+	if at := c.At("prices[2].prices[0]"); at.Line != 2 || at.Text == "" {
+		t.Errorf("%+v", at)
+	}
+	if _, err := LoadPrices([]string{file("prices: [{models: [a], input: x}]\n")}, testEnv); err == nil ||
+		!strings.HasSuffix(err.Error(), "2 errors") {
+		t.Error(err)
+	}
+	if _, err := LoadPrices([]string{"/nonexistent"}, testEnv); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
 	}
 }
 

@@ -20,19 +20,28 @@ var (
 // the variable SLUICE_DEMO_KEY, the id of the demo tenant's key.
 func Quickstart() []byte { return append([]byte(nil), quickstart...) }
 
-// shipped reads the price books and the catalogue in the program, which come
-// before what the operator names.
-func (d *decoder) shipped(main *tree, c *Config) {
-	for i, f := range []struct {
+// shippedPrices reads the price books in the program, which come before those that
+// the operator names.
+func (d *decoder) shippedPrices(main *tree, c *Config) {
+	for _, f := range []struct {
 		name string
 		data []byte
 	}{{"prices.yaml", pricesBook}, {"prices-more.yaml", pricesMoreBook}} {
 		if root, ok := d.parseFile(f.name, f.data); ok {
-			outer := value{main, root.node, fmt.Sprintf("prices[%d]", i)}
-			c.Prices = append(c.Prices, d.book(root, outer))
+			d.appendBook(c, main, root)
 		}
 	}
+}
+
+// shippedModels reads the catalogue in the program, likewise.
+func (d *decoder) shippedModels(c *Config) {
 	if root, ok := d.parseFile("models.yaml", modelsFile); ok {
 		catalogueSection(d, root, &c.Models)
 	}
+}
+
+// appendBook appends the price book at root, which no value of main names.
+func (d *decoder) appendBook(c *Config, main *tree, root value) {
+	outer := value{main, root.node, fmt.Sprintf("prices[%d]", len(c.Prices))}
+	c.Prices = append(c.Prices, d.book(root, outer))
 }

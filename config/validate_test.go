@@ -12,7 +12,7 @@ import (
 func TestForms(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
-		_, err := Parse("sluice.yaml", []byte(text), testEnv)
+		_, err := load(&decoder{env: testEnv}, "sluice.yaml", []byte(text))
 		if want == "" && err != nil {
 			t.Errorf("%s:\n%v", text, err)
 		}
@@ -83,7 +83,7 @@ func TestForms(t *testing.T) {
 func TestRegion(t *testing.T) {
 	f := func(text string, env map[string]string, want string) {
 		t.Helper()
-		c, err := Parse("sluice.yaml", []byte(text), func(n string) string { return env[n] })
+		c, err := load(&decoder{env: func(n string) string { return env[n] }}, "sluice.yaml", []byte(text))
 		switch {
 		case want == "" && err == nil:
 			t.Errorf("%s: region %q", text, c.Upstream.Region)

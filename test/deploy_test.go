@@ -21,6 +21,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/test/harness"
 )
 
 // repository returns the directory of go.mod.
@@ -133,7 +134,7 @@ func TestDeployConfigurationsLoad(t *testing.T) {
 	getenv := func(name string) string { return env[name] }
 	f := func(name string, data []byte) {
 		t.Helper()
-		if _, err := config.Parse(name, data, getenv); err != nil {
+		if _, err := config.Load(harness.File(t, filepath.Base(name), string(data)), getenv); err != nil {
 			t.Errorf("%s:\n%v", name, err)
 		}
 	}

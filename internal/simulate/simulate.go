@@ -17,6 +17,17 @@ import (
 // Workload is what is asked in the whole period, in requests and tokens.
 type Workload struct{ Requests, Input, Output int64 }
 
+// MaxCount bounds the tokens of a request, and the requests of a day.
+const MaxCount = 1 << 30
+
+// NewWorkload is so many requests of the same size. It fails with ErrTokens.
+func NewWorkload(requests, input, output int64) (Workload, error) {
+	if requests > (1<<62)/max(input, output, 1) {
+		return Workload{}, ErrTokens
+	}
+	return Workload{Requests: requests, Input: requests * input, Output: requests * output}, nil
+}
+
 // Model is a model with its list prices.
 type Model struct {
 	ID    string
@@ -71,6 +82,7 @@ type Result struct {
 var (
 	ErrShare  = errors.New("escalated and direct together must be a share from 0 to 1")
 	ErrFactor = errors.New("the discount must be a share from 0 to 1, the verbosity not negative")
+	ErrTokens = errors.New("the workload has more tokens than can be counted")
 	ErrNoCost = errors.New("on the escalation model this workload costs nothing, so there is nothing to save")
 )
 

@@ -150,12 +150,12 @@ func TestFormula(t *testing.T) {
 }
 
 func TestPick(t *testing.T) {
-	ids := []string{haiku.ID, sonnet.ID, "anthropic.claude-3-haiku-20240307-v1:0", "amazon.titan-text-premier-v1:0"}
+	models := []Model{haiku, sonnet, {ID: "anthropic.claude-3-haiku-20240307-v1:0"}, {ID: "amazon.titan-text-premier-v1:0"}}
 	f := func(name, want, fault string) {
 		t.Helper()
-		got, err := Pick(ids, name)
-		if got != want || (err == nil) != (fault == "") || err != nil && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), fault)) {
-			t.Errorf("%q: %q, %v", name, got, err)
+		got, err := pick(models, name)
+		if got.ID != want || (err == nil) != (fault == "") || err != nil && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), fault)) {
+			t.Errorf("%q: %q, %v", name, got.ID, err)
 		}
 	}
 	f("claude-3.5-haiku", haiku.ID, "")

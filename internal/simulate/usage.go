@@ -173,6 +173,11 @@ func parseBound(s string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
+// Covered is how many days the export covers, zero when it does not say.
+func (u *Usage) Covered() *big.Rat {
+	return big.NewRat(int64(u.To.Sub(u.From)/time.Second), 24*60*60)
+}
+
 // Over stretches the workload from the days that it covers to another number
 // of days. Both are positive.
 func (w Workload) Over(covered *big.Rat, days int64) Workload {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/test/harness"
 )
 
 // TestExampleIsRight compiles the example of every key. Nothing is wrong with it
@@ -36,7 +37,7 @@ func FuzzAllFaults(f *testing.F) {
 	f.Add("tenants: [{keys: [a]}, {id: 1}]\nprices: [x]\nmodels: [y]\n")
 	f.Add("cascades: [{light: a, escalation: [b], escalate_if: [{if: '1 +'}]}, 3]\naliases: {a: [b]}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		cfg, err := withAllFaults(config.Parse("sluice.yaml", []byte(text), func(string) string { return "" }))
+		cfg, err := withAllFaults(config.Load(harness.File(t, "sluice.yaml", text), func(string) string { return "" }))
 		var faulty *config.Error
 		switch {
 		case err == nil && cfg == nil:

@@ -86,7 +86,7 @@ func runExplain(cmd *cobra.Command, cfg *config.Config, f *explainFlags) error {
 	}
 	if f.escalated != "" {
 		if r.Escalated, err = decimal("escalated", f.escalated); err != nil {
-			return err
+			return command.Invalid(err)
 		}
 		if r.Escalated.Cmp(big.NewRat(1, 1)) > 0 {
 			return command.Invalidf("--escalated is a share from 0 to 1")
