@@ -34,7 +34,6 @@ var layers = map[string]int{
 	"internal/telemetry":         50,
 	"internal/cascade/memory":    48, // what decisions remember is above the decisions
 	"internal/cascade/calibrate": 48,
-	"internal/cascade/train":     47,
 	"internal/cascade":           46,
 	"internal/router":            46,
 	"internal/saving":            46,

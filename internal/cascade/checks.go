@@ -50,8 +50,8 @@ type Checks struct {
 
 // Threshold is the risk up to which a certificate lets light answers be served.
 type Threshold struct {
-	AtMost float64       // highest risk that is accepted, on the scale of Order
-	Order  *score.Served // the score that the certificate was tested with; nil is the untrained one
+	AtMost float64      // highest risk that is accepted, on the scale of Order
+	Order  *score.Model // the score that the certificate was tested with; nil is the untrained one
 	// Prompt and Route are the request's, in the form that Order was trained on.
 	// The untrained order reads neither.
 	Prompt, Route string

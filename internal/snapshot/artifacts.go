@@ -21,7 +21,7 @@ type Artifacts struct {
 	PreScore *score.PreScore // nil without one
 	// Score ranks light answers, where the certificate names it. It is nil without
 	// a score file, and when the file cannot be read.
-	Score       *score.Served
+	Score       *score.Model
 	Certificate *certify.Certificate // nil without one, and when it does not hold
 	Void        error                // why there is none where the mode needs one
 
@@ -104,7 +104,7 @@ func (a *Artifacts) readScore(file string) error {
 	if err != nil {
 		return err
 	}
-	a.Score, err = score.Load(data)
+	a.Score, err = score.DecodeModel(data)
 	return err
 }
 
@@ -136,7 +136,7 @@ func (a *Artifacts) readCertificate(settings *config.Cascade, binding certify.Bi
 
 // Order ranks light answers as the certificate was tested: by the score file that
 // it names, else in the untrained order, which is nil. There must be a certificate.
-func (a *Artifacts) Order() *score.Served {
+func (a *Artifacts) Order() *score.Model {
 	if _, scored := a.Certificate.Scores[certify.RoleScore]; scored {
 		return a.Score
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/calibrate"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
-	"github.com/sluice-gateway/sluice/internal/cascade/train"
 )
 
 // report prints what a calibration found in a file of pairs.
@@ -29,14 +28,14 @@ func report(out io.Writer, file string, in *calibrate.Input, r *calibrate.Result
 
 // leftOut says why pairs cannot be used with what was trained.
 var leftOut = [...]string{
-	train.Textless:  "without the texts that it reads (telemetry.content)",
-	train.Shaped:    "with a schema or tools, which cannot be rebuilt from texts",
-	train.Otherwise: "with texts that do not give the risk that was logged",
+	calibrate.Textless:  "without the texts that it reads (telemetry.content)",
+	calibrate.Shaped:    "with a schema or tools, which cannot be rebuilt from texts",
+	calibrate.Different: "with texts that do not give the risk that was logged",
 }
 
-func printLeft(out io.Writer, left map[train.Ranked]int) {
+func printLeft(out io.Writer, left map[calibrate.Rebuild]int) {
 	for why, text := range leftOut {
-		if n := left[train.Ranked(why)]; n > 0 && text != "" {
+		if n := left[calibrate.Rebuild(why)]; n > 0 && text != "" {
 			fmt.Fprintf(out, "  %d pairs left out: %s\n", n, text)
 		}
 	}
@@ -97,7 +96,7 @@ func printTrained(out io.Writer, t *calibrate.Trained) {
 	}
 	fmt.Fprintf(out, "trained on the %d pairs before those, until %s\n", t.Pairs, t.Until.Format(time.RFC3339))
 	if t.Score != nil {
-		fmt.Fprintf(out, "score: trained on %d of them\n", t.Left[train.Rebuilt])
+		fmt.Fprintf(out, "score: trained on %d of them\n", t.Left[calibrate.Rebuilt])
 		printLeft(out, t.Left)
 	}
 	if t.PreScore != nil {

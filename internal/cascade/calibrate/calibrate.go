@@ -3,7 +3,9 @@
 // label of each, trains what was asked for on the earlier pairs, and certifies
 // with the later ones (package certify).
 //
-// The package opens no files and has no clock; the same log gives the same bytes.
+// What is trained decides which answers are served, so the pairs that it was
+// trained on never certify. The package opens no files and has no clock; the same
+// log gives the same bytes.
 package calibrate
 
 import (
@@ -35,7 +37,7 @@ type Result struct {
 }
 
 // Run calibrates. The error says why there is no certificate: training failed
-// (*train.TooFewError, *train.NoContentError), the pairs do not prove the target
+// (*TooFewError, *NoContentError), the pairs do not prove the target
 // (as certify.Calibrate returns it), or the judge is not to be trusted
 // (*JudgeError). The result is there in each case.
 func Run(in Input) (*Result, error) {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
-	"github.com/sluice-gateway/sluice/internal/cascade/train"
 )
 
 // Log is the labelled pairs of a cascade, and how many lines were left out.
@@ -22,10 +21,11 @@ type Log struct {
 	Judged    Agreement
 }
 
-// Pair is a pair of the log with its best label, and whose that is.
+// Pair is a pair of the log with its best label.
 type Pair struct {
-	train.Labelled
-	By string
+	Pair    *pairs.Pair
+	Verdict pairs.Verdict
+	By      string // who labelled it
 }
 
 // ReadLog reads the pairs that belong to a binding.
@@ -41,7 +41,7 @@ func ReadLog(in io.Reader, b *certify.Binding, labels Labels) (*Log, error) {
 			l.OtherPolicy++
 		default:
 			verdict, by := labels.of(p, &l.Judged)
-			taken = append(taken, Pair{train.Labelled{Pair: p, Verdict: verdict}, by})
+			taken = append(taken, Pair{p, verdict, by})
 		}
 		return nil
 	})

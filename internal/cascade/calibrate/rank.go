@@ -7,7 +7,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
-	"github.com/sluice-gateway/sluice/internal/cascade/train"
 )
 
 // Ranked is the pairs that a certificate may rest on, in one order of risk.
@@ -17,8 +16,8 @@ type Ranked struct {
 	By       map[string]int // number of pairs by who labelled them
 	Unpriced int            // pairs without a price for a model
 
-	Unscored int                  // left out: not ranked by the score file that the cascade names
-	Left     map[train.Ranked]int // left out of the order that was trained, by why
+	Unscored int             // left out: not ranked by the score file that the cascade names
+	Left     map[Rebuild]int // left out of the order that was trained, by why
 
 	weight, direct float64 // of all pairs, and of those that bypass the light model
 }
@@ -30,14 +29,14 @@ func (r *Ranked) Direct() float64 { return r.direct / max(r.weight, 1e-9) }
 // order is what ranks light answers. The zero value is the untrained order.
 type order struct {
 	file     string          // hash of the score file whose risks the log has, "" for none
-	score    *score.Served   // a score just trained, which replaces file; nil for none
+	score    *score.Model    // a score just trained, which replaces file; nil for none
 	preScore *score.PreScore // one just trained, nil for none
 	texts    bool            // preScore was trained on texts
 }
 
 // rank gives pairs their risks.
 func (o *order) rank(log []Pair) *Ranked {
-	r := &Ranked{By: map[string]int{}, Left: map[train.Ranked]int{}}
+	r := &Ranked{By: map[string]int{}, Left: map[Rebuild]int{}}
 	for i := range log {
 		p := log[i].Pair
 		one := certify.Pair{
@@ -65,7 +64,7 @@ func (o *order) rank(log []Pair) *Ranked {
 func (o *order) place(one *certify.Pair, p *pairs.Pair, r *Ranked) bool {
 	switch {
 	case o.preScore != nil && o.texts && p.Content == nil:
-		r.Left[train.Textless]++
+		r.Left[Textless]++
 		return false
 	case o.direct(p):
 		// Whatever the threshold, the escalation model answers: nothing is lost, and
@@ -94,11 +93,11 @@ func (o *order) place(one *certify.Pair, p *pairs.Pair, r *Ranked) bool {
 
 // rescore gives a pair its risk by the score just trained.
 func (o *order) rescore(one *certify.Pair, p *pairs.Pair, r *Ranked) bool {
-	in, how := train.AnswerInput(p)
+	in, how := rebuild(p)
 	switch how {
-	case train.Rebuilt:
+	case Rebuilt:
 		one.Risk = o.score.Risk(&in)
-	case train.Unranked:
+	case Unranked:
 		one.Risk = score.Never
 	default:
 		r.Left[how]++
@@ -113,7 +112,7 @@ func (o *order) direct(p *pairs.Pair) bool {
 	if o.preScore == nil {
 		return false
 	}
-	in := train.PreScoreInput(p)
+	in := preScoreInput(p)
 	gain, _ := o.preScore.Score(&in, nil)
 	return o.preScore.Band(gain) == score.DirectBand
 }

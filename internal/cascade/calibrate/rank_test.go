@@ -9,17 +9,16 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
-	"github.com/sluice-gateway/sluice/internal/cascade/train"
 )
 
 // agreed is a labelled pair of which both light models said the same.
 func agreed(prompt string, v pairs.Verdict) Pair {
 	risk := 0.5
-	return Pair{By: ByKeys, Labelled: train.Labelled{Verdict: v, Pair: &pairs.Pair{
+	return Pair{By: ByKeys, Verdict: v, Pair: &pairs.Pair{
 		Route: "r", Risk: &risk, Partner: "same",
 		Light: pairs.Leg{Cost: 6}, Second: &pairs.Leg{Cost: 4}, Escalation: pairs.Leg{Cost: 100},
 		Content: &pairs.Content{Prompt: prompt, Light: "the answer is 1", Second: "the answer is 1"},
-	}}}
+	}}
 }
 
 // TestDirectPairs: what a pre-score sends direct costs an escalation call and
@@ -64,7 +63,7 @@ func TestTrainedOrder(t *testing.T) {
 	log[1].Pair.SchemaHash = "5c"
 	log[2].Pair.Veto = "empty"
 	log[3].Pair.Content = nil
-	served, err := score.Load(score.TrainModel(nil, 1).Encode())
+	served, err := score.DecodeModel(score.TrainModel(nil, 1).Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +71,7 @@ func TestTrainedOrder(t *testing.T) {
 	if len(r.Pairs) != 2 || r.Pairs[0].Risk != served.Risk(&in) || r.Pairs[1].Risk != score.Never {
 		t.Errorf("%+v", r.Pairs)
 	}
-	if diff := cmp.Diff(map[train.Ranked]int{train.Shaped: 1, train.Textless: 1}, r.Left); diff != "" {
+	if diff := cmp.Diff(map[Rebuild]int{Shaped: 1, Textless: 1}, r.Left); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -80,7 +79,7 @@ func TestTrainedOrder(t *testing.T) {
 // untrainedRisk is what a pre-scoreway logs of a pair.
 func untrainedRisk(t *testing.T, p *pairs.Pair) (*float64, score.Input) {
 	t.Helper()
-	in, _ := train.AnswerInput(p)
+	in, _ := rebuild(p)
 	risk := score.Untrained(&in)
 	if risk == score.Never {
 		t.Fatal("the pair cannot be compared")

@@ -6,7 +6,6 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
-	"github.com/sluice-gateway/sluice/internal/cascade/train"
 )
 
 // Training is what is fitted to the log before the rest of it certifies.
@@ -23,16 +22,15 @@ type Trained struct {
 	PreScore []byte // its file, nil for none
 	Texts    bool   // the pre-score was trained on texts
 	Bounds   score.Bounds
-	Report   *train.PreScoreReport
+	Report   *PreScoreReport
 
-	Score []byte               // its file, nil for none
-	Left  map[train.Ranked]int // pairs by whether the score was trained on them
+	Score []byte          // its file, nil for none
+	Left  map[Rebuild]int // pairs by whether the score was trained on them
 
 	order order
 }
 
-// fit trains on the earlier pairs of a log. It fails as train.PreScore and
-// train.Score do.
+// fit trains on the earlier pairs of a log. It fails as fitPreScore and fitScore do.
 func (t Training) fit(log []Pair, o certify.Options) (*Trained, error) {
 	out := &Trained{}
 	if !t.PreScore && !t.Score {
@@ -40,30 +38,26 @@ func (t Training) fit(log []Pair, o certify.Options) (*Trained, error) {
 	}
 	before, _ := certify.Split(log, t.Share)
 	out.Pairs = len(before)
-	earlier := make([]train.Labelled, len(before))
-	for i := range before {
-		earlier[i] = before[i].Labelled
-		out.Until = before[i].Pair.Time
+	if len(before) > 0 {
+		out.Until = before[len(before)-1].Pair.Time
 	}
 	if t.PreScore {
-		target := train.Target{MaxLoss: o.MaxLoss, Delta: o.Delta}
-		pre, report, err := train.PreScore(train.Examples(earlier), target, seed)
+		pre, report, err := fitPreScore(examplesOf(before), o)
 		if err != nil {
 			return nil, err
 		}
-		out.PreScore, out.Texts, out.Bounds, out.Report = pre.Encode(), train.Texts(earlier), pre.Bounds, report
+		out.PreScore, out.Texts, out.Bounds, out.Report = pre.Encode(), texts(before), pre.Bounds, report
 		out.order.preScore, out.order.texts = pre, out.Texts
 	}
 	if !t.Score {
 		return out, nil
 	}
-	model, left, err := train.Score(earlier, seed)
+	model, left, err := fitScore(before)
 	if err != nil {
 		return nil, err
 	}
-	out.Score, out.Left = model.Encode(), left
-	out.order.score, err = score.Load(out.Score)
-	return out, err
+	out.Score, out.Left, out.order.score = model.Encode(), left, model
+	return out, nil
 }
 
 // bind returns the score files of a certificate: those that the cascade names, and

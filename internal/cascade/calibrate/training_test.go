@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
-	"github.com/sluice-gateway/sluice/internal/cascade/train"
 )
 
 // trainable is a log of 400 pairs, a quarter of which gains from escalating.
@@ -77,7 +76,7 @@ func TestFit(t *testing.T) {
 	f(Training{Score: true}, 400, certify.RoleScore)
 	f(Training{PreScore: true, Score: true}, 400, certify.RolePreScore, certify.RoleScore)
 	for _, what := range []Training{{PreScore: true, Share: 0.2}, {Score: true, Share: 0.2}} {
-		var few *train.TooFewError
+		var few *TooFewError
 		if _, err := what.fit(trainable(t), certify.Options{}); !errors.As(err, &few) || few.Pairs != 80 {
 			t.Errorf("%+v: %v", what, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 )
@@ -24,6 +25,12 @@ var ErrFile = errors.New("score file")
 // maxFile bounds a file in bytes, so that counts in it cannot ask for more.
 const maxFile = 8 << 20
 
+// FileHash names the contents of a score file in certificates and logs.
+func FileHash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
 // Encode writes the model as a score file.
 func (m *Model) Encode() []byte {
 	w := newWriter(kindModel)
@@ -37,7 +44,7 @@ func (m *Model) Encode() []byte {
 // DecodeModel reads what Model.Encode wrote.
 func DecodeModel(data []byte) (*Model, error) {
 	r := newReader(data, kindModel)
-	m := &Model{}
+	m := &Model{hash: FileHash(data)}
 	for _, b := range []*blend{&m.light, &m.escalation} {
 		b.line = r.linear(denseCount)
 		r.get(&b.trees.Base)

@@ -19,10 +19,21 @@ func (r *Row) weight() float64 {
 
 // Model estimates, from request and answers, how likely each of the two models
 // is right. Each estimate is the mean log odds of a logistic regression and of
-// boosted trees: the one is steady, the other sees interactions. Train or read
-// it; the zero value says even odds. It is safe for concurrent use.
+// boosted trees: the one is steady, the other finds interactions. Train or decode
+// it; the zero value says even odds, and nil is the order of Untrained. It is safe
+// for concurrent use.
 type Model struct {
 	light, escalation blend
+	hash              string
+}
+
+// Hash returns the FileHash of the file that the model was decoded from, "" without
+// one.
+func (m *Model) Hash() string {
+	if m == nil {
+		return ""
+	}
+	return m.hash
 }
 
 type blend struct {
@@ -44,7 +55,7 @@ func TrainModel(rows []Row, seed uint64) *Model {
 		dense(&rows[i].Input, &d)
 		x[i], light[i], escalation[i], weights[i] = d[:], rows[i].Light, rows[i].Escalation, rows[i].weight()
 	}
-	return &Model{fitBlend(x, light, weights, seed), fitBlend(x, escalation, weights, seed)}
+	return &Model{light: fitBlend(x, light, weights, seed), escalation: fitBlend(x, escalation, weights, seed)}
 }
 
 var denseDescent = descent{epochs: 20, rate: 0.1, l2: 0.01}
@@ -71,14 +82,15 @@ const steady = 0.3
 
 // Risk places a light answer on the scale of Untrained: agreeing answers by
 // their score, the others by score per length, which stands for the cost of
-// the escalation call. Calibrate it on rows that Train has not seen.
+// the escalation call. It depends on the input alone. Calibrate it on rows that the
+// model was not trained on.
 func (m *Model) Risk(in *Input) float64 {
 	base := Untrained(in)
+	if m == nil || base == Never {
+		return base
+	}
 	harm := max(m.Score(in)+steady, 0)
-	switch {
-	case base == Never:
-		return Never
-	case base < 1:
+	if base < 1 {
 		return min(harm/(2*steady), 0.999)
 	}
 	words := math.Expm1(min(2-base, 1)*logRange) / 1024

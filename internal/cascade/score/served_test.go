@@ -11,14 +11,14 @@ func TestServed(t *testing.T) {
 	rows := madeRows(50)
 	model := TrainModel(rows, 1)
 	data := model.Encode()
-	loaded, err := Load(data)
+	loaded, err := DecodeModel(data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if loaded.Hash() != FileHash(data) || loaded.Hash() == FileHash(nil) {
 		t.Errorf("hash %q", loaded.Hash())
 	}
-	var none *Served
+	var none *Model
 	for i := range rows {
 		in := &rows[i].Input
 		if got, want := loaded.Risk(in), model.Risk(in); got != want {
@@ -31,7 +31,7 @@ func TestServed(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { loaded.Risk(&rows[0].Input) }); n != 0 {
 		t.Errorf("%v allocations for a risk", n)
 	}
-	if _, err := Load(TrainPreScore(rows, 1).Encode()); !errors.Is(err, ErrFile) {
-		t.Errorf("a gate as a score: %v", err)
+	if _, err := DecodeModel(TrainPreScore(rows, 1).Encode()); !errors.Is(err, ErrFile) {
+		t.Errorf("a pre-score as a score: %v", err)
 	}
 }

@@ -1,35 +1,26 @@
-package train
+package calibrate
 
 import (
 	"cmp"
 	"math"
 	"slices"
 
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// Example is a labelled pair as a pre-score is trained on it.
-type Example struct {
+// example is a labelled pair as a pre-score is trained on it.
+type example struct {
 	score.Row
-	Escalated bool       // what its light answer is by the checks of the cascade
-	LightCost money.Pico // of the light and the partner call together
-	FullCost  money.Pico // of the escalation call
+	escalated bool       // whether the checks of the cascade escalate its light answer
+	lightCost money.Pico // of the light and the partner call together
+	fullCost  money.Pico // of the escalation call
 }
 
-func (e *Example) weight() float64 {
-	if e.Weight == 0 {
-		return 1
-	}
-	return e.Weight
-}
-
-// Target is what the cascade is to keep.
-type Target struct {
-	MaxLoss float64 // mean loss of quality per request, 0 to 1
-	Delta   float64 // chance that a bound is wrong about that
-}
+func (e *example) weight() float64 { return cmp.Or(e.Weight, 1) }
 
 // PreScoreReport says what a pre-score is worth, by scores of pre-scores that were
 // trained on other requests (score.CrossPreScore).
@@ -56,14 +47,50 @@ const (
 	// The rest is for the answers that agree and are worse all the same.
 	lightPart = 0.5
 
-	// lightSteps is in how many steps Uncertain is looked for.
+	// lightSteps is in how many steps Uncertain is searched for.
 	lightSteps = 50
 )
 
-// PreScore fits a pre-score to examples in the order of time and finds its bounds. It
-// fails with *TooFewError.
-func PreScore(examples []Example, t Target, seed uint64) (*score.PreScore, *PreScoreReport, error) {
-	if len(examples) < least {
+// texts reports whether every pair has the text of its request. Pre-scores read it
+// only then: pairs with and without would differ in nothing else that it sees.
+func texts(log []Pair) bool {
+	textless := func(p Pair) bool { return p.Pair.Content == nil }
+	return len(log) > 0 && !slices.ContainsFunc(log, textless)
+}
+
+// preScoreInput is what a pre-score sees of a pair's request: its route and length,
+// and its text when the pair has one.
+func preScoreInput(p *pairs.Pair) score.Input {
+	in := score.Input{Route: p.Route, Bytes: p.TextBytes}
+	if p.Content != nil {
+		in.Prompt = p.Content.Prompt
+	}
+	return in
+}
+
+// examplesOf makes what a pre-score is trained on, with texts when all pairs have
+// them.
+func examplesOf(log []Pair) []example {
+	withTexts := texts(log)
+	examples := make([]example, len(log))
+	for i := range log {
+		p := log[i].Pair
+		in := preScoreInput(p)
+		if !withTexts {
+			in.Prompt = ""
+		}
+		examples[i] = example{
+			Row: log[i].row(in), lightCost: p.LightCost(), fullCost: p.Escalation.Cost,
+			escalated: p.Veto != "" || p.Second != nil && p.Partner != answer.Same.String(),
+		}
+	}
+	return examples
+}
+
+// fitPreScore fits a pre-score to examples in the order of time and finds its
+// bounds. It fails with *TooFewError.
+func fitPreScore(examples []example, o certify.Options) (*score.PreScore, *PreScoreReport, error) {
+	if len(examples) < minTraining {
 		return nil, nil, &TooFewError{len(examples)}
 	}
 	rows := make([]score.Row, len(examples))
@@ -74,7 +101,7 @@ func PreScore(examples []Example, t Target, seed uint64) (*score.PreScore, *PreS
 	}
 	scores := score.CrossPreScore(rows, folds, seed)
 	pre := score.TrainPreScore(rows, seed)
-	pre.Bounds = findBounds(examples, scores, t)
+	pre.Bounds = findBounds(examples, scores, o)
 	r := &PreScoreReport{N: len(rows), APGR: score.APGR(scores, light, escalation)}
 	if !math.IsNaN(r.APGR) {
 		r.Low, r.High = score.APGRInterval(scores, light, escalation, seed)
@@ -90,9 +117,9 @@ func PreScore(examples []Example, t Target, seed uint64) (*score.PreScore, *PreS
 	return pre, r, nil
 }
 
-func findBounds(examples []Example, scores []float64, t Target) score.Bounds {
+func findBounds(examples []example, scores []float64, o certify.Options) score.Bounds {
 	levels := levelsOf(scores)
-	b := score.Bounds{Uncertain: uncertain(examples, levels, t), Direct: direct(examples, levels)}
+	b := score.Bounds{Uncertain: uncertainBound(examples, levels, o), Direct: directBound(examples, levels)}
 	b.Uncertain = min(b.Uncertain, b.Direct)
 	return b
 }
@@ -134,21 +161,21 @@ func boundBelow(levels []level, i int) float64 {
 	return (levels[i-1].score + levels[i].score) / 2
 }
 
-// direct is the bound from which on asking the escalation model at once saves
+// directBound is the bound from which on asking the escalation model at once saves
 // the most: the light calls are spared, the light answers that would have been
 // served are lost. At each score above the bound the cascade then costs at least
 // as much as the escalation call, as far as costs that only rise with the score can
 // tell. +Inf where that saves nothing, or so little that it may be chance. No
 // quality is lost.
-func direct(examples []Example, levels []level) float64 {
+func directBound(examples []example, levels []level) float64 {
 	var saved, squares, most float64
 	above, bound := 0, math.Inf(1)
 	for i := len(levels) - 1; i >= 0; i-- {
 		for _, k := range levels[i].at {
 			e := &examples[k]
-			spared := float64(e.LightCost)
-			if !e.Escalated {
-				spared -= float64(e.FullCost)
+			spared := float64(e.lightCost)
+			if !e.escalated {
+				spared -= float64(e.fullCost)
 			}
 			saved += e.weight() * spared
 			squares += e.weight() * spared * e.weight() * spared
@@ -163,12 +190,12 @@ func direct(examples []Example, levels []level) float64 {
 	return bound
 }
 
-// uncertain is the highest bound below which the light model may answer alone:
+// uncertainBound is the highest bound below which the light model may answer alone:
 // the loss of quality that this adds to the mean of all requests is proven to be
 // at most a part of the target. The bounds that are tried stand in a fixed order
 // from low to high, and the first that fails ends the walk, so that the chance of a
 // bound that loses more is at most Delta. -Inf where none is proven.
-func uncertain(examples []Example, levels []level, t Target) float64 {
+func uncertainBound(examples []example, levels []level, o certify.Options) float64 {
 	s := newSample(examples)
 	bound := math.Inf(-1)
 	taken, next := 0, 1
@@ -181,7 +208,7 @@ func uncertain(examples []Example, levels []level, t Target) float64 {
 			continue
 		}
 		next = taken*lightSteps/len(examples) + 1
-		if certify.PValue(s.losses, lightPart*t.MaxLoss, s.largest) > t.Delta {
+		if certify.PValue(s.losses, lightPart*o.MaxLoss, s.largest) > o.Delta {
 			break
 		}
 		bound = boundBelow(levels, i+1)
@@ -192,13 +219,13 @@ func uncertain(examples []Example, levels []level, t Target) float64 {
 // sample is the loss that each request adds to the mean, 0 until the light model
 // serves it, in the order of time.
 type sample struct {
-	examples []Example
+	examples []example
 	losses   []float64
 	mean     float64 // weight
 	largest  float64 // loss that there can be
 }
 
-func newSample(examples []Example) *sample {
+func newSample(examples []example) *sample {
 	s := &sample{examples: examples, losses: make([]float64, len(examples))}
 	var most float64
 	for i := range examples {

@@ -1,4 +1,4 @@
-package train
+package calibrate
 
 import (
 	"math"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -27,23 +28,23 @@ var casts = []cast{
 	{"Gemini flash + Llama 8B to pro", "gemini-1.5-flash-002", "Meta-Llama-3_1-8B-Instruct", "gemini-1.5-pro-002", []string{"mmlu_pro"}, 120_000, 240_000, 800_000, 3_200_000},
 }
 
-func (c *cast) examples(t *testing.T) []Example {
+func (c *cast) examples(t *testing.T) []example {
 	t.Helper()
 	rows, err := recorded.Read(recorded.Dir(), c.tasks...)
 	if err != nil {
 		t.Skipf("SKIPPED: no recorded answers (%v); set SLUICE_SHARED", err)
 	}
 	var free answer.Request
-	examples := make([]Example, len(rows))
+	examples := make([]example, len(rows))
 	for i := range rows {
 		r := &rows[i]
 		light, partner, full := r.Answers[c.light], r.Answers[c.partner], r.Answers[c.escalation]
 		own, other := &answer.Answer{Text: light.Output}, &answer.Answer{Text: partner.Output}
-		e := Example{
+		e := example{
 			Row:       score.Row{Input: score.Input{Prompt: r.Prompt, Route: r.Task}, Light: light.Quality(), Escalation: full.Quality()},
-			Escalated: answer.Agree(answer.KeyOf(&free, own), answer.KeyOf(&free, other)) != answer.Same,
-			LightCost: money.Pico(r.InTokens*c.lightIn + (light.OutTokens+partner.OutTokens)*c.lightOut),
-			FullCost:  money.Pico(r.InTokens*c.fullIn + full.OutTokens*c.fullOut),
+			escalated: answer.Agree(answer.KeyOf(&free, own), answer.KeyOf(&free, other)) != answer.Same,
+			lightCost: money.Pico(r.InTokens*c.lightIn + (light.OutTokens+partner.OutTokens)*c.lightOut),
+			fullCost:  money.Pico(r.InTokens*c.fullIn + full.OutTokens*c.fullOut),
 		}
 		examples[i] = e
 	}
@@ -55,7 +56,7 @@ func (c *cast) examples(t *testing.T) []Example {
 // mean loss, and what going straight saves.
 func TestBoundsOnRecorded(t *testing.T) {
 	const splits = 10
-	target := Target{MaxLoss: 0.02, Delta: 0.1}
+	target := certify.Options{MaxLoss: 0.02, Delta: 0.1}
 	for _, c := range casts {
 		all := c.examples(t)
 		var low, straight, loss, saved float64
@@ -63,7 +64,7 @@ func TestBoundsOnRecorded(t *testing.T) {
 		for k := range splits {
 			rand.New(rand.NewPCG(uint64(k), 1)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			half := len(all) / 2
-			gate, _, err := PreScore(all[:half], target, 1)
+			gate, _, err := fitPreScore(all[:half], target)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,12 +91,12 @@ func TestBoundsOnRecorded(t *testing.T) {
 // held is what bounds do on requests that had no part in finding them.
 type held struct{ low, straight, loss, saved float64 }
 
-func hold(gate *score.PreScore, others []Example) (h held) {
+func hold(gate *score.PreScore, others []example) (h held) {
 	n := float64(len(others))
 	var full float64
 	for i := range others {
 		e := &others[i]
-		full += float64(e.FullCost)
+		full += float64(e.fullCost)
 		gain, _ := gate.Score(&e.Input, nil)
 		switch gate.Band(gain) {
 		case score.LightBand:
@@ -103,9 +104,9 @@ func hold(gate *score.PreScore, others []Example) (h held) {
 			h.loss += (e.Escalation - e.Light) / n
 		case score.DirectBand:
 			h.straight += 1 / n
-			h.saved += float64(e.LightCost)
-			if !e.Escalated {
-				h.saved -= float64(e.FullCost)
+			h.saved += float64(e.lightCost)
+			if !e.escalated {
+				h.saved -= float64(e.fullCost)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package train
+package calibrate
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
@@ -26,13 +27,13 @@ func pairOf(prompt, light, second string) *pairs.Pair {
 	return p
 }
 
-// TestAnswerInput rebuilds an answer as it was ranked, or says why it cannot.
-func TestAnswerInput(t *testing.T) {
-	f := func(what string, want Ranked, change func(p *pairs.Pair)) {
+// TestRebuild rebuilds an answer as it was ranked, or says why it cannot.
+func TestRebuild(t *testing.T) {
+	f := func(what string, want Rebuild, change func(p *pairs.Pair)) {
 		t.Helper()
 		p := pairOf("add one to 41", "the answer is 42", "I say the answer is 42")
 		change(p)
-		in, got := AnswerInput(p)
+		in, got := rebuild(p)
 		if got != want || got == Rebuilt && (in.Prompt != "add one to 41" || in.Route != p.Route) {
 			t.Errorf("%s: %v of %+v, want %v", what, got, in, want)
 		}
@@ -42,8 +43,8 @@ func TestAnswerInput(t *testing.T) {
 	f("not to be compared", Unranked, func(p *pairs.Pair) { p.Risk = nil })
 	f("without texts", Textless, func(p *pairs.Pair) { p.Content = nil })
 	f("with a schema", Shaped, func(p *pairs.Pair) { p.SchemaHash = "5c" })
-	f("with another text than was ranked", Otherwise, func(p *pairs.Pair) { p.Content.Second = "43" })
-	f("with a text of another length", Otherwise, func(p *pairs.Pair) { p.Content.Light += "!" })
+	f("with another text than was ranked", Different, func(p *pairs.Pair) { p.Content.Second = "43" })
+	f("with a text of another length", Different, func(p *pairs.Pair) { p.Content.Light += "!" })
 }
 
 // TestExamples has the costs of all light calls, what checks would escalate, and
@@ -53,21 +54,21 @@ func TestExamples(t *testing.T) {
 	vetoed, alone := pairOf("c", "the answer is 1", "the answer is 1"), pairOf("d", "the answer is 1", "")
 	vetoed.Veto, alone.Second = "refusal", nil
 	vetoed.Weight = 3
-	var log []Labelled
+	var log []Pair
 	for _, p := range []*pairs.Pair{same, different, vetoed, alone} {
-		log = append(log, Labelled{p, pairs.Verdict{Light: 0.25, Escalation: 1}})
+		log = append(log, Pair{p, pairs.Verdict{Light: 0.25, Escalation: 1}, ByKeys})
 	}
-	examples := Examples(log)
+	examples := examplesOf(log)
 	got := ""
 	for _, e := range examples {
-		got += fmt.Sprintln(e.Input.Prompt, e.Input.Bytes, e.Escalated, int64(e.LightCost), int64(e.FullCost), e.Light, e.Escalation, e.Weight)
+		got += fmt.Sprintln(e.Input.Prompt, e.Input.Bytes, e.escalated, int64(e.lightCost), int64(e.fullCost), e.Light, e.Escalation, e.Weight)
 	}
 	want := "a 1 false 10 100 0.25 1 0\nb 1 true 10 100 0.25 1 0\nc 1 true 10 100 0.25 1 3\nd 1 false 6 100 0.25 1 0\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	alone.Content = nil
-	for _, e := range Examples(log) {
+	for _, e := range examplesOf(log) {
 		if e.Input.Prompt != "" || e.Input.Bytes != 1 || e.Input.Route == "" {
 			t.Errorf("%+v", e.Input)
 		}
@@ -76,7 +77,7 @@ func TestExamples(t *testing.T) {
 
 // TestRoutesAlone has a pre-score that never saw a text serve requests that have one.
 func TestRoutesAlone(t *testing.T) {
-	var log []Labelled
+	var log []Pair
 	for i := range 1200 {
 		p, v := pairOf("", "the answer is 1", "the answer is 1"), pairs.Verdict{Light: 1, Escalation: 1}
 		if i%4 == 0 {
@@ -84,9 +85,9 @@ func TestRoutesAlone(t *testing.T) {
 			p.Route = "support acme 1"
 		}
 		p.TextBytes, p.Content = 900, nil
-		log = append(log, Labelled{p, v})
+		log = append(log, Pair{p, v, ByKeys})
 	}
-	pre, _, err := PreScore(Examples(log), Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	pre, _, err := fitPreScore(examplesOf(log), certify.Options{MaxLoss: 0.02, Delta: 0.1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestRoutesAlone(t *testing.T) {
 
 // TestScore trains on what can be rebuilt and counts what cannot.
 func TestScore(t *testing.T) {
-	var log []Labelled
+	var log []Pair
 	for i := range 300 {
 		p, v := pairOf(fmt.Sprint("add ", i), "the answer is 42", "I say the answer is 42"), pairs.Verdict{Light: 1, Escalation: 1}
 		switch i % 4 {
@@ -109,26 +110,26 @@ func TestScore(t *testing.T) {
 		case 1:
 			p.SchemaHash = "5c"
 		}
-		log = append(log, Labelled{p, v})
+		log = append(log, Pair{p, v, ByKeys})
 	}
-	model, counts, err := Score(log, 1)
+	model, counts, err := fitScore(log)
 	if err != nil || counts[Rebuilt] != 225 || counts[Shaped] != 75 {
 		t.Fatalf("%v %v", counts, err)
 	}
-	hard, _ := AnswerInput(log[0].Pair)
-	easy, _ := AnswerInput(log[2].Pair)
+	hard, _ := rebuild(log[0].Pair)
+	easy, _ := rebuild(log[2].Pair)
 	if model.Risk(&hard) <= model.Risk(&easy) {
 		t.Errorf("risk %v of a wrong answer, %v of a right one", model.Risk(&hard), model.Risk(&easy))
 	}
 	var few *TooFewError
-	if _, _, err := Score(log[:100], 1); !errors.As(err, &few) || few.Pairs != 75 {
+	if _, _, err := fitScore(log[:100]); !errors.As(err, &few) || few.Pairs != 75 {
 		t.Errorf("%v of too few", err)
 	}
 	for i := range log {
 		log[i].Pair.Content = nil
 	}
 	var textless *NoContentError
-	if _, _, err := Score(log, 1); !errors.As(err, &textless) || textless.Pairs != 225 {
+	if _, _, err := fitScore(log); !errors.As(err, &textless) || textless.Pairs != 225 {
 		t.Errorf("%v without texts", err)
 	}
 }

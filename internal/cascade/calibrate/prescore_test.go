@@ -1,4 +1,4 @@
-package train
+package calibrate
 
 import (
 	"errors"
@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
 
-// example is a request of which a light call costs 10 and an escalation call 100.
-func example(loss float64, escalated bool) Example {
-	return Example{Row: score.Row{Light: 1 - loss, Escalation: 1}, Escalated: escalated, LightCost: 10, FullCost: 100}
+// exampleOf is a request of which a light call costs 10 and an escalation call 100.
+func exampleOf(loss float64, escalated bool) example {
+	return example{Row: score.Row{Light: 1 - loss, Escalation: 1}, escalated: escalated, lightCost: 10, fullCost: 100}
 }
 
 // at makes n examples of one score.
@@ -23,10 +24,10 @@ type at struct {
 	escalated int // of the n
 }
 
-func made(groups ...at) (examples []Example, scores []float64) {
+func made(groups ...at) (examples []example, scores []float64) {
 	for _, g := range groups {
 		for i := range g.n {
-			examples, scores = append(examples, example(g.loss, i < g.escalated)), append(scores, g.score)
+			examples, scores = append(examples, exampleOf(g.loss, i < g.escalated)), append(scores, g.score)
 		}
 	}
 	return examples, scores
@@ -39,7 +40,7 @@ func TestDirect(t *testing.T) {
 	f := func(what string, want float64, groups ...at) {
 		t.Helper()
 		examples, scores := made(groups...)
-		if got := direct(examples, levelsOf(scores)); got != want {
+		if got := directBound(examples, levelsOf(scores)); got != want {
 			t.Errorf("%s: straight %v, want %v", what, got, want)
 		}
 	}
@@ -60,7 +61,7 @@ func TestDirect(t *testing.T) {
 // TestUncertain lets the light model answer alone where that is proven to lose
 // little.
 func TestUncertain(t *testing.T) {
-	target := Target{MaxLoss: 0.02, Delta: 0.1}
+	target := certify.Options{MaxLoss: 0.02, Delta: 0.1}
 	f := func(what string, want float64, groups ...at) {
 		t.Helper()
 		examples, scores := made(groups...)
@@ -68,7 +69,7 @@ func TestUncertain(t *testing.T) {
 			examples[i], examples[j] = examples[j], examples[i]
 			scores[i], scores[j] = scores[j], scores[i]
 		})
-		if got := uncertain(examples, levelsOf(scores), target); got != want {
+		if got := uncertainBound(examples, levelsOf(scores), target); got != want {
 			t.Errorf("%s: uncertain %v, want %v", what, got, want)
 		}
 	}
@@ -85,18 +86,18 @@ func TestUncertain(t *testing.T) {
 // allowed when it is served: at most one in ten may find a bound there.
 func TestUncertainHolds(t *testing.T) {
 	const logs, n = 200, 400
-	target := Target{MaxLoss: 0.1, Delta: 0.1}
+	target := certify.Options{MaxLoss: 0.1, Delta: 0.1}
 	rng := rand.New(rand.NewPCG(7, 7))
 	wrong := 0
 	for range logs {
-		examples, scores := make([]Example, n), make([]float64, n)
+		examples, scores := make([]example, n), make([]float64, n)
 		for i := range examples {
-			examples[i] = example(0, false)
+			examples[i] = exampleOf(0, false)
 			if rng.Float64() < lightPart*target.MaxLoss {
-				examples[i] = example(1, false)
+				examples[i] = exampleOf(1, false)
 			}
 		}
-		if uncertain(examples, levelsOf(scores), target) > -inf {
+		if uncertainBound(examples, levelsOf(scores), target) > -inf {
 			wrong++
 		}
 	}
@@ -105,18 +106,18 @@ func TestUncertainHolds(t *testing.T) {
 	}
 }
 
-// TestGate trains on two kinds of requests and finds them again.
-func TestGate(t *testing.T) {
-	var examples []Example
+// TestFitPreScore trains on two kinds of requests and finds them again.
+func TestFitPreScore(t *testing.T) {
+	var examples []example
 	for i := range 1200 {
-		e, prompt := example(0, false), fmt.Sprintf("say hello to %d", i)
+		e, prompt := exampleOf(0, false), fmt.Sprintf("say hello to %d", i)
 		if i%4 == 0 {
-			e, prompt = example(1, true), fmt.Sprintf("prove the theorem %d", i)
+			e, prompt = exampleOf(1, true), fmt.Sprintf("prove the theorem %d", i)
 		}
 		e.Input = score.Input{Prompt: prompt}
 		examples = append(examples, e)
 	}
-	pre, report, err := PreScore(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	pre, report, err := fitPreScore(examples, certify.Options{MaxLoss: 0.02, Delta: 0.1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,22 +135,22 @@ func TestGate(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	var few *TooFewError
-	if _, _, err := PreScore(examples[:least-1], Target{}, 1); !errors.As(err, &few) || few.Pairs != least-1 {
+	if _, _, err := fitPreScore(examples[:minTraining-1], certify.Options{}); !errors.As(err, &few) || few.Pairs != minTraining-1 {
 		t.Errorf("%v of too few", err)
 	}
 }
 
-// TestGateOfNoise has labels that no score tells: nothing is sent straight, and
+// TestPreScoreOfNoise has labels that no score tells: nothing is sent straight, and
 // no light answer stands alone.
-func TestGateOfNoise(t *testing.T) {
+func TestPreScoreOfNoise(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
-	examples := make([]Example, 600)
+	examples := make([]example, 600)
 	for i := range examples {
 		wrong := rng.IntN(3) == 0
-		examples[i] = example(map[bool]float64{true: 1}[wrong], wrong)
+		examples[i] = exampleOf(map[bool]float64{true: 1}[wrong], wrong)
 		examples[i].Input = score.Input{Prompt: fmt.Sprintf("word%d other%d", rng.IntN(1e6), rng.IntN(1e6))}
 	}
-	pre, report, err := PreScore(examples, Target{MaxLoss: 0.02, Delta: 0.1}, 1)
+	pre, report, err := fitPreScore(examples, certify.Options{MaxLoss: 0.02, Delta: 0.1})
 	if err != nil {
 		t.Fatal(err)
 	}
