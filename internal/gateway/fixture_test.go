@@ -316,7 +316,7 @@ func (m *fakeMeter) Begin(s *record.Start) error {
 	return nil
 }
 
-func (m *fakeMeter) End(_ *record.Start, e *record.End) (record.Costs, error) {
+func (m *fakeMeter) End(_ *record.Start, e *record.End, _ *record.PriceBook) (record.Costs, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ends == nil {

@@ -24,8 +24,8 @@ import (
 type Recorder interface {
 	// Begin journals that a call is about to leave. Without it no call leaves.
 	Begin(s *record.Start) error
-	// End journals how the call ended and posts it.
-	End(s *record.Start, e *record.End) (record.Costs, error)
+	// End journals how the call ended, priced by the book, and posts it.
+	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error)
 }
 
 // Jobs remembers which tenant started an asynchronous job.

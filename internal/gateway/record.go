@@ -83,7 +83,7 @@ func (l *Line) end(c *call, g *leg, end *record.End, how disposition) {
 		end.TokensCut = g.limit.Cut
 	}
 	l.passes(meter.UsageFrame)
-	costs, err := l.Meter.End(g.start, end)
+	costs, err := l.Meter.End(g.start, end, c.snap.Prices)
 	if err != nil {
 		l.Log.Error("usage record waits for the disk", "request", c.req.ID, "record", end.ID, "tenant", g.start.Tenant,
 			"model", g.start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)

@@ -139,7 +139,6 @@ func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets)
 		t.Fatal(err)
 	}
 	s.Upstream = f
-	f.meter.SetPrices(s.Prices)
 	f.line.Use(s)
 }
 

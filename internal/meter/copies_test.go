@@ -59,7 +59,7 @@ func (f *fleet) reopen(m *member) {
 }
 
 func (f *fleet) expect(s *record.Start, e *record.End) {
-	p, _ := record.Derive(s, e, f.opts.Prices)
+	p, _ := record.Derive(s, e, testPrices)
 	f.want[s.Root], _ = f.want[s.Root].Plus(p.Add)
 	addCharges(f.budgets, p.Charges)
 }
@@ -76,7 +76,7 @@ func (f *fleet) begin(m *member, root string) {
 func (f *fleet) endAll(m *member) {
 	for _, s := range m.open {
 		e := newEnd(s, int64(f.next), 3)
-		if _, err := m.meter.End(s, e); err != nil {
+		if _, err := m.meter.End(s, e, testPrices); err != nil {
 			f.t.Fatal(err)
 		}
 		f.expect(s, e)

@@ -13,13 +13,13 @@ import (
 var ErrNotSuspended = errors.New("the attempt is not one of unknown outcome, or its START is lost")
 
 // Resolve journals the truth about a suspended attempt, priced by the price of
-// its time. Whoever calls it knows that it was not resolved before: see
+// its time in the book. Whoever calls it knows that it was not resolved before: see
 // ReadCorrections.
-func (m *Meter) Resolve(s *record.Suspended, r *record.Resolution) error {
+func (m *Meter) Resolve(s *record.Suspended, r *record.Resolution, prices *record.PriceBook) error {
 	if s.Start == nil || s.Posting.Add.Unknown <= 0 || r.End.ID != s.Start.ID {
 		return ErrNotSuspended
 	}
-	p, err := s.Resolve(r.End, m.prices.Load())
+	p, err := s.Resolve(r.End, prices)
 	if err != nil {
 		return err
 	}

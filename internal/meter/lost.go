@@ -85,8 +85,3 @@ func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 	all.IDs[id] = true
 	return id, nil
 }
-
-// Entry is record.Entry by the price of e's time.
-func (m *Meter) Entry(s *record.Start, e *record.End) (*record.Adjustment, error) {
-	return record.Entry(s, e, m.prices.Load())
-}

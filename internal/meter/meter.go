@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
@@ -17,14 +16,13 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Options say how a meter works. Disk, Ledger and Prices are needed; the other
-// zero values take the defaults.
+// Options say how a meter works. Disk and Ledger are needed; the other zero
+// values take the defaults.
 type Options struct {
 	Disk    journal.Disk
 	Journal journal.Options // its Stamper and Now are set by Open
 	Keep    time.Duration   // how long applied segments stay, default 72h
 	Ledger  ledger.Ledger
-	Prices  *record.PriceBook
 	Now     func() time.Time
 	Log     *slog.Logger
 
@@ -44,12 +42,11 @@ type Options struct {
 // Meter journals usage records and posts them to a ledger. Its methods may be
 // called concurrently.
 type Meter struct {
-	opts   Options
-	log    *journal.Journal
-	prices atomic.Pointer[record.PriceBook]
-	seq    *sequence
-	pump   *pump
-	bufs   sync.Pool
+	opts Options
+	log  *journal.Journal
+	seq  *sequence
+	pump *pump
+	bufs sync.Pool
 
 	recovered Recovered
 
@@ -84,7 +81,6 @@ type Gap struct {
 func Open(ctx context.Context, opts Options) (*Meter, error) {
 	m := &Meter{opts: withDefaults(opts), seq: &sequence{}}
 	m.bufs.New = func() any { return new([]byte) }
-	m.prices.Store(opts.Prices)
 	jo := m.opts.Journal
 	jo.Stamper, jo.Now = m.seq, m.opts.Now
 	log, err := journal.Open(m.opts.Disk, jo)
@@ -195,7 +191,8 @@ func (m *Meter) findGaps(ctx context.Context, h *history) {
 //
 // They are the dead process's estate: processes on copies of the journal find
 // the same attempts and make the same records of them, in the same order, under
-// the same writer, so that the ledger takes them once. A process that dies over
+// the same writer, so that the ledger takes them once. So no price book is
+// asked, of which each process may have another. A process that dies over
 // this leaves the rest to the next one, which goes on under that writer.
 func (m *Meter) bookUnknown(h *history) error {
 	if len(h.open) == 0 {
@@ -208,7 +205,7 @@ func (m *Meter) bookUnknown(h *history) error {
 			return err
 		}
 		e := &record.End{ID: s.ID, Outcome: record.Unknown, At: s.At}
-		p, _ := record.Derive(s, e, m.prices.Load())
+		p, _ := record.Derive(s, e, nil)
 		records = append(records, record.AppendUnknown(nil, &p, e, h.opener))
 	}
 	estate := h.estate
@@ -265,14 +262,15 @@ func (m *Meter) Release(s *record.Start) error {
 	return err
 }
 
-// End journals an END, whose zero At becomes now, and returns what the attempt cost, zero when unknown. An
-// error means that the disk took the record not even from the reserve; it then
-// waits in memory and is stored as soon as the disk works.
-func (m *Meter) End(s *record.Start, e *record.End) (record.Costs, error) {
+// End journals an END, whose zero At becomes now, and returns what the attempt
+// cost by the prices, zero when unknown. An error means that the disk took the
+// record not even from the reserve; it then waits in memory and is stored as soon
+// as the disk works.
+func (m *Meter) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error) {
 	if e.At.IsZero() {
 		e.At = m.opts.Now()
 	}
-	p, costs := record.Derive(s, e, m.prices.Load())
+	p, costs := record.Derive(s, e, prices)
 	buf := m.bufs.Get().(*[]byte)
 	defer m.bufs.Put(buf)
 	*buf = record.AppendEnd((*buf)[:0], &p, e)
@@ -310,9 +308,6 @@ func (m *Meter) storeLate() {
 		}
 	}
 }
-
-// SetPrices makes calls that end from now on cost what the table says.
-func (m *Meter) SetPrices(t *record.PriceBook) { m.prices.Store(t) }
 
 // Recovered returns what Open found.
 func (m *Meter) Recovered() Recovered { return m.recovered }

@@ -48,22 +48,15 @@ func replayed(t testing.TB, disk journal.Disk) map[record.RowKey]record.Counters
 
 var testDay = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 
-func testPrices(t testing.TB) *record.PriceBook {
-	t.Helper()
-	table, problems := record.CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
-		Models: []string{"light"}, Effective: testDay.AddDate(0, -1, 0),
-		Input: 60_000 * 1_000_000, Output: 240_000 * 1_000_000, HasOutput: true,
-	}}}})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	return table
-}
+var testPrices, _ = record.CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
+	Models: []string{"light"}, Effective: testDay.AddDate(0, -1, 0),
+	Input: 60_000 * 1_000_000, Output: 240_000 * 1_000_000, HasOutput: true,
+}}}})
 
 func testOptions(t testing.TB, dir string, l ledger.Ledger) Options {
 	return Options{
 		Disk: journal.Dir(dir), Journal: journal.Options{Every: time.Millisecond, ReserveBytes: 4096},
-		Ledger: l, Prices: testPrices(t), Now: func() time.Time { return testDay },
+		Ledger: l, Now: func() time.Time { return testDay },
 		Flush: time.Millisecond, Heartbeat: time.Hour, MaxWait: 5 * time.Millisecond,
 	}
 }
@@ -115,7 +108,7 @@ func newStart(id int, root string) *record.Start {
 	return &record.Start{
 		ID: fmt.Sprintf("01TEST%020d", id), RequestID: "r", Root: root, Tenant: root + "/team", Key: "key",
 		Op: wire.OpConverse, Model: "us.light", SKU: record.SKU{Model: "light", Scope: "geo"}, Path: "light",
-		Attempt: 1, EstimatedInput: 100, MaxOutput: 50, At: testDay,
+		Attempt: 1, EstimatedInput: 100, MaxOutput: 50, Hold: 18_000_000, At: testDay,
 		Charges: []record.Charge{
 			{Window: dayWindow(root, record.UnitUSD), Amount: 18_000}, {Window: dayWindow(root+"/team", record.UnitTokens), Amount: 150},
 			{Window: record.Window{Tenant: root, Unit: record.UnitConcurrent}, Amount: 1},
@@ -136,7 +129,7 @@ func call(t testing.TB, m *Meter, id int, root string) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.End(s, newEnd(s, 10, 5)); err != nil {
+	if _, err := m.End(s, newEnd(s, 10, 5), testPrices); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -181,7 +174,7 @@ func TestBeginEnd(t *testing.T) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	costs, err := m.End(s, newEnd(s, 10, 5))
+	costs, err := m.End(s, newEnd(s, 10, 5), testPrices)
 	if want := (record.Costs{Input: 600_000, Output: 1_200_000}); costs != want || err != nil {
 		t.Errorf("costs %+v, %v, want %+v", costs, err, want)
 	}
@@ -535,7 +528,7 @@ func TestBadBatchStopsOneRoot(t *testing.T) {
 	}
 	e := newEnd(s, 1, 1)
 	e.Outcome = record.Unknown
-	if _, err := m.End(s, e); err != nil {
+	if _, err := m.End(s, e, testPrices); err != nil {
 		t.Fatal(err)
 	}
 	call(t, m, 2, "good")

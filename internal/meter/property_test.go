@@ -30,7 +30,7 @@ type world struct {
 }
 
 func (w *world) expect(s *record.Start, e *record.End) {
-	p, _ := record.Derive(s, e, w.opts.Prices)
+	p, _ := record.Derive(s, e, testPrices)
 	w.want[s.Root], _ = w.want[s.Root].Plus(p.Add)
 	addCharges(w.budgets, p.Charges)
 }
@@ -48,7 +48,7 @@ func (w *world) end(id int, in, out int64) {
 	s := w.open[id]
 	delete(w.open, id)
 	e := newEnd(s, in, out)
-	if _, err := w.meter.End(s, e); err != nil {
+	if _, err := w.meter.End(s, e, testPrices); err != nil {
 		w.t.Fatal(err)
 	}
 	w.expect(s, e)

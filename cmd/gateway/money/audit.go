@@ -12,10 +12,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
-	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 )
@@ -92,9 +90,7 @@ func rebuildCommand() *cobra.Command {
 		}
 		defer ledger.Close() //nolint:errcheck // all was posted, or the error told
 		r := audit.Rebuilding{Reading: reading, Abandon: *abandon}
-		if r.Meter, err = commandMeter(cfg, ledger); err != nil {
-			return err
-		}
+		r.Meter = command.MeterOptions(cfg, ledger)
 		if *wipe {
 			r.Wipe = ledger.Wipe
 		}
@@ -159,35 +155,24 @@ func journalsIn(dataDir string) ([]audit.Source, error) {
 	return sources, nil
 }
 
-// commandMeter is how a command posts: to the ledger and at the prices that the
-// gateway has.
-func commandMeter(cfg *config.Config, store ledger.Ledger) (meter.Options, error) {
-	o := command.MeterOptions(cfg, store)
-	var problems []config.Problem
-	o.Prices, problems = record.CompilePrices(cfg.Prices)
-	if err := cfg.Report(problems); err != nil {
-		return o, command.Invalid(err)
-	}
-	return o, nil
-}
-
 // openCorrections opens the journal of corrections. done closes it and waits
 // until the ledger has what was made.
 func openCorrections(ctx context.Context, cfg *config.Config) (c *audit.Corrections, done func() error, err error) {
+	prices, problems := record.CompilePrices(cfg.Prices)
+	if err := cfg.Report(problems); err != nil {
+		return nil, nil, command.Invalid(err)
+	}
 	ledger, shut, err := postingLedger(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := commandMeter(cfg, ledger)
-	if err != nil {
-		return nil, nil, errors.Join(err, shut())
-	}
+	o := command.MeterOptions(cfg, ledger)
 	dir := command.CorrectionsDir(cfg)
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {
 		return nil, nil, errors.Join(err, shut())
 	}
 	o.Disk = dir
-	if c, err = audit.OpenCorrections(ctx, o); err != nil {
+	if c, err = audit.OpenCorrections(ctx, o, prices); err != nil {
 		return nil, nil, errors.Join(err, shut())
 	}
 	return c, func() error {

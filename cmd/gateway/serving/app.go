@@ -112,7 +112,6 @@ func newMemory(cfg *config.Config) *memory.Store {
 }
 
 func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Crash, closing *closers) error {
-	a.accounts.meter.SetPrices(a.snapshots.Load().Prices)
 	a.line = gateway.New(gateway.Options{
 		Snapshots: &a.snapshots, Meter: a.accounts.meter, Budgets: a.accounts.desk, Estimates: &estimate.Table{},
 		Jobs: a.accounts.jobs, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash, Memory: a.memory,

@@ -118,7 +118,6 @@ func (r *reloader) try(ctx context.Context) error {
 		return err
 	}
 	r.app.line.Use(next)
-	r.app.accounts.meter.SetPrices(next.Prices)
 	r.current = cfg
 	return nil
 }

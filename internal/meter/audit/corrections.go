@@ -23,13 +23,14 @@ const forever = 100 * 365 * 24 * time.Hour
 // Corrections is an open journal of corrections. It posts like a gateway, under
 // an identity of its own. It is not safe for concurrent use.
 type Corrections struct {
-	meter *meter.Meter
-	made  *record.Corrections
+	meter  *meter.Meter
+	prices *record.PriceBook
+	made   *record.Corrections
 }
 
 // OpenCorrections opens the journal on o.Disk, by custom data_dir/corrections.
-// It fails with journal.ErrLocked while another command has it.
-func OpenCorrections(ctx context.Context, o meter.Options) (*Corrections, error) {
+// What is corrected costs what the prices say. It fails with journal.ErrLocked while another command has it.
+func OpenCorrections(ctx context.Context, o meter.Options, prices *record.PriceBook) (*Corrections, error) {
 	o.Keep = forever
 	m, err := meter.Open(ctx, o)
 	if err != nil {
@@ -39,7 +40,7 @@ func OpenCorrections(ctx context.Context, o meter.Options) (*Corrections, error)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("corrections: %w", err), m.Retire(ctx))
 	}
-	return &Corrections{m, made}, nil
+	return &Corrections{m, prices, made}, nil
 }
 
 // Close waits until the ledger has the corrections or the context ends. What it
@@ -85,7 +86,7 @@ func (c *Corrections) Resolve(s *record.Suspended, r *record.Resolution) (made b
 		}
 		return false, nil
 	}
-	if err := c.meter.Resolve(s, r); err != nil {
+	if err := c.meter.Resolve(s, r, c.prices); err != nil {
 		return false, err
 	}
 	c.made.Resolved[r.End.ID] = r

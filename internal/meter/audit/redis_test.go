@@ -27,7 +27,7 @@ func TestRedis(t *testing.T) {
 			Journals: []Source{{"gateway", journal.Dir(dir)}}, Ledger: l, Writers: l.Writers, Windows: l.Windows,
 			Now: now, Patience: 100 * time.Millisecond,
 		},
-		Meter: options(t, "", l), Wipe: l.Wipe,
+		Meter: options("", l), Wipe: l.Wipe,
 	}
 	wantClean(t, r.Reading)
 	keyOf := func(pattern string) string {

@@ -33,7 +33,7 @@ func crashed(t testing.TB, l ledger.Ledger, n int) string {
 		}
 	}
 	s := start(n, "acme")
-	if _, err := m.End(s, &record.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}); err != nil {
+	if _, err := m.End(s, &record.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}, nil); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return m.Status().Backlog == 0 })
@@ -70,7 +70,7 @@ func unknown(t testing.TB, dir string) []record.Suspended {
 
 func corrections(t testing.TB, dir string, b *books) *Corrections {
 	t.Helper()
-	c, err := OpenCorrections(t.Context(), options(t, dir, b))
+	c, err := OpenCorrections(t.Context(), options(dir, b), prices(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestCorrectionsDoNotForget(t *testing.T) {
 		t.Errorf("%d, want 60", got)
 	}
 	flip(t, segment(own, 1))
-	if _, err := OpenCorrections(t.Context(), options(t, own, b)); err == nil {
+	if _, err := OpenCorrections(t.Context(), options(own, b), prices(t)); err == nil {
 		t.Error("opened damaged corrections")
 	}
 }

@@ -142,16 +142,16 @@ func prices(t testing.TB) *record.PriceBook {
 	return table
 }
 
-func options(t testing.TB, dir string, l ledger.Ledger) meter.Options {
+func options(dir string, l ledger.Ledger) meter.Options {
 	return meter.Options{
 		Disk: journal.Dir(dir), Journal: journal.Options{Every: time.Millisecond, ReserveBytes: 4096, SegmentBytes: 4000},
-		Ledger: l, Prices: prices(t), Flush: time.Millisecond, Now: time.Now,
+		Ledger: l, Flush: time.Millisecond, Now: time.Now,
 	}
 }
 
 func open(t testing.TB, dir string, l ledger.Ledger) *meter.Meter {
 	t.Helper()
-	m, err := meter.Open(t.Context(), options(t, dir, l))
+	m, err := meter.Open(t.Context(), options(dir, l))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func call(t testing.TB, m *meter.Meter, id int, root string) {
 	}
 	e := &record.End{ID: s.ID, Outcome: record.Completed, Status: 200, Served: true, At: now}
 	e.Usage.Input, e.Usage.Output = wire.Known(int64(id)), wire.Known(5)
-	if _, err := m.End(s, e); err != nil {
+	if _, err := m.End(s, e, prices(t)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -98,7 +98,7 @@ func TestCopiedJournals(t *testing.T) {
 	r.All = true
 	wantClean(t, r)
 	want := b.sum(t)
-	rebuilding := Rebuilding{Reading: r, Meter: options(t, "", b), Wipe: func(context.Context, string) error {
+	rebuilding := Rebuilding{Reading: r, Meter: options("", b), Wipe: func(context.Context, string) error {
 		b.lose()
 		return nil
 	}}
@@ -112,7 +112,7 @@ func TestCopiedJournals(t *testing.T) {
 func TestVerifyOtherContents(t *testing.T) {
 	b, dirs := newBooks(), [2]string{t.TempDir(), t.TempDir()}
 	for id, dir := range dirs {
-		o := options(t, dir, b)
+		o := options(dir, b)
 		o.Journal.Random = strings.NewReader("the same ten letters for both")
 		m, err := meter.Open(t.Context(), o)
 		if err != nil {
@@ -174,7 +174,7 @@ func TestRebuildAfterTotalLoss(t *testing.T) {
 	first, second := gateway(t, b, 100), gateway(t, b, 60)
 	want := b.sum(t)
 	b.lose()
-	r := Rebuilding{Reading: reading(b, first, second), Meter: options(t, "", b)}
+	r := Rebuilding{Reading: reading(b, first, second), Meter: options("", b)}
 	for range 2 { // the second time changes nothing
 		if n, out := rebuild(t, r); n != 0 {
 			t.Fatalf("%d differences:\n%s", n, out)
@@ -190,7 +190,7 @@ func TestRebuildMendsCounters(t *testing.T) {
 	b := newBooks()
 	dir := gateway(t, b, 100)
 	b.tamper = func(_ record.RowKey, c *record.Counters) { c.Output-- }
-	r := Rebuilding{Reading: reading(b, dir), Meter: options(t, "", b)}
+	r := Rebuilding{Reading: reading(b, dir), Meter: options("", b)}
 	if n, _ := rebuild(t, r); n == 0 {
 		t.Error("mended without a wipe")
 	}
@@ -214,7 +214,7 @@ func TestRebuildLosesNobody(t *testing.T) {
 	gateway(t, b, 30)
 	wiped := false
 	r := Rebuilding{
-		Reading: reading(b, first), Meter: options(t, "", b),
+		Reading: reading(b, first), Meter: options("", b),
 		Wipe: func(context.Context, string) error { wiped = true; return nil },
 	}
 	if _, err := Rebuild(t.Context(), r, new(strings.Builder)); !errors.Is(err, ErrJournalMissing) || wiped {

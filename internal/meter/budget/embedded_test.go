@@ -26,10 +26,9 @@ func (s slowState) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
 // nothing of what was spent before.
 func TestEmbeddedAtStart(t *testing.T) {
 	dir := journal.Dir(t.TempDir())
-	prices, _ := record.CompilePrices(nil)
 	open := func() (*meter.Meter, *Desk) {
 		state := slowState{&embedded.State{}}
-		m, err := meter.Open(t.Context(), meter.Options{Disk: dir, Ledger: state, Prices: prices, Flush: time.Millisecond})
+		m, err := meter.Open(t.Context(), meter.Options{Disk: dir, Ledger: state, Flush: time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +49,7 @@ func TestEmbeddedAtStart(t *testing.T) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.End(s, &record.End{ID: s.ID, Outcome: record.Unknown}); err != nil {
+	if _, err := m.End(s, &record.End{ID: s.ID, Outcome: record.Unknown}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Close(t.Context()); err != nil {

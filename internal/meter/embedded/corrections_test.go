@@ -21,7 +21,7 @@ func TestCorrect(t *testing.T) {
 	}
 	adjust := func(id string) {
 		t.Helper()
-		c, err := audit.OpenCorrections(t.Context(), meter.Options{Disk: dir, Ledger: &embedded.State{}})
+		c, err := audit.OpenCorrections(t.Context(), meter.Options{Disk: dir, Ledger: &embedded.State{}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

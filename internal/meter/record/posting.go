@@ -171,10 +171,10 @@ func suspend(s *Start, price *Price, add *Counters) {
 	add.Unknown = 1
 	add.SuspenseTokens = clamp(s.EstimatedInput) + clamp(s.MaxOutput)
 	worst, priced := price.WorstCase(s.EstimatedInput, s.MaxOutput)
-	add.Suspense, add.Unpriced = worst, flag(!priced)
 	if s.Hold > 0 {
-		add.Suspense = s.Hold
+		worst, priced = s.Hold, true // it had a price when it left
 	}
+	add.Suspense, add.Unpriced = worst, flag(!priced)
 }
 
 // believable reports whether a usage can be posted: both token counts known,
