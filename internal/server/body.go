@@ -211,7 +211,8 @@ func (b *body) readAll() *wire.Error {
 
 func (b *body) end() *wire.Error {
 	if b.announced >= 0 && int64(len(b.buf)) != b.announced {
-		return wire.Errorf(wire.KindValidation, "The request body ended after %d of %d announced bytes.", len(b.buf), b.announced)
+		return wire.Errorf(wire.KindValidation, "The request body ended after %d of %d announced bytes.", len(b.buf),
+			b.announced)
 	}
 	b.complete = true
 	return nil

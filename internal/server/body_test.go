@@ -123,7 +123,8 @@ func TestAnnouncedBytesCostNothing(t *testing.T) {
 		},
 		"h2": func(t *testing.T, s *Server) func() {
 			h := dialH2(t, s)
-			h.framer.WriteHeaders(headers(1, ":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m", "content-length", "26214400"))
+			h.framer.WriteHeaders(headers(1, ":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m",
+				"content-length", "26214400"))
 			h.framer.WriteData(1, false, bytes.Repeat([]byte("a"), 1024))
 			return func() {}
 		},
@@ -227,7 +228,8 @@ func TestUnreadBodyClosesOrDrains(t *testing.T) {
 	f := func(size int, closed bool) {
 		t.Helper()
 		c := dial(t, s)
-		fmt.Fprintf(c, "POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("a", min(size, 200_000)))
+		fmt.Fprintf(c, "POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", size,
+			strings.Repeat("a", min(size, 200_000)))
 		res, _ := answer(t, newReader2(c))
 		if res.StatusCode != 403 || res.Close != closed {
 			t.Errorf("%d bytes: status %d, closed %v", size, res.StatusCode, res.Close)

@@ -125,7 +125,9 @@ var refusals = []refusal{
 
 // methods are those that reach the line, which knows what each path takes.
 // CONNECT and TRACE never do.
-var methods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
+var methods = map[string]bool{
+	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true,
+}
 
 // check completes h and returns the first refusal that applies, or nil.
 func (h *head) check() *wire.Error {

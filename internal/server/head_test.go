@@ -114,7 +114,8 @@ func TestStrictHTTP1(t *testing.T) {
 	f("GET with a chunked body", 400, "GET /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 	f("announced above the limit", 413, post("Content-Length: 26214401\r\n"))
 	f("expect, announced above the limit", 413, post("Expect: 100-continue\r\nContent-Length: 104857600\r\n"))
-	f("expect, two Authorizations", 400, post("Expect: 100-continue\r\nContent-Length: 3\r\nAuthorization: a\r\nAuthorization: b\r\n"))
+	f("expect, two Authorizations", 400, post("Expect: 100-continue\r\nContent-Length: 3\r\nAuthorization: "+
+		"a\r\nAuthorization: b\r\n"))
 }
 
 func TestLegalHTTP1(t *testing.T) {
@@ -180,7 +181,8 @@ func (h *h2conn) status(body string, fields ...string) string {
 	h.t.Helper()
 	id := h.next
 	h.next += 2
-	h.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields...), EndHeaders: true, EndStream: body == ""})
+	h.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields...), EndHeaders: true,
+		EndStream: body == ""})
 	if body != "" {
 		h.framer.WriteData(id, true, []byte(body))
 	}
@@ -204,7 +206,8 @@ func (h *h2conn) status(body string, fields ...string) string {
 
 func TestStrictHTTP2(t *testing.T) {
 	var reached atomic.Int64
-	s := start(t, Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response { reached.Add(1); return echo(r) })})
+	s := start(t,
+		Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response { reached.Add(1); return echo(r) })})
 	h := dialH2(t, s)
 	f := func(name, want, body, method, path string, more ...string) {
 		t.Helper()
@@ -289,7 +292,8 @@ func TestFloodCloses(t *testing.T) {
 		f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: request, EndHeaders: true, EndStream: true})
 		return f.WriteRSTStream(id, xhttp2.ErrCodeCancel)
 	})
-	bomb := append(bytes.Clone(block(":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m", "x-big", strings.Repeat("b", 3900))),
+	bomb := append(bytes.Clone(block(":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m", "x-big",
+		strings.Repeat("b", 3900))),
 		bytes.Repeat([]byte{0xbe}, 12000)...)
 	f("unserved_headers", func(f *xhttp2.Framer, id uint32) error {
 		return f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: bomb, EndHeaders: true, EndStream: true})

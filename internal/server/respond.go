@@ -75,7 +75,8 @@ func (s *Server) answer(req *gateway.Request) (res *gateway.Response) {
 		if v := recover(); v != nil {
 			s.logPanic(req.ID, v)
 			req.Body.Release()
-			res = errorResponse(wire.Errorf(wire.KindInternal, "The gateway failed on this request. Request id: %s", req.ID), req.ID)
+			e := wire.Errorf(wire.KindInternal, "The gateway failed on this request. Request id: %s", req.ID)
+			res = errorResponse(e, req.ID)
 			res.CloseConnection = true
 		}
 	}()

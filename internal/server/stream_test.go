@@ -202,10 +202,11 @@ func TestGoneBelongsToOneRequest(t *testing.T) {
 func TestSlowReaders(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	ended := make(chan struct{}, 4)
-	opts := Options{Timeouts: config.Timeouts{Write: timeout}, Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
-		r.Body.Release()
-		return &gateway.Response{Status: 200, Stream: &endless{left: 64 << 20, ended: ended}}
-	})}
+	opts := Options{Timeouts: config.Timeouts{Write: timeout},
+		Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+			r.Body.Release()
+			return &gateway.Response{Status: 200, Stream: &endless{left: 64 << 20, ended: ended}}
+		})}
 	everywhere(t, opts, func(t *testing.T, c *http.Client, url string, _ *Server) {
 		res, err := c.Post(url+"/m", "", nil)
 		if err != nil {
@@ -220,7 +221,8 @@ func TestSlowReaders(t *testing.T) {
 	})
 	t.Run("slow but alive", func(t *testing.T) {
 		f := newFrames(io.EOF)
-		s := start(t, Options{Timeouts: config.Timeouts{Write: timeout, Header: timeout, Body: timeout, KeepAlive: timeout}, Handler: streaming(f)})
+		s := start(t, Options{Timeouts: config.Timeouts{Write: timeout, Header: timeout, Body: timeout, KeepAlive: timeout},
+			Handler: streaming(f)})
 		res, err := clients(t, nil)["h1"].Post("http://"+s.Addr().String(), "", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -357,15 +359,16 @@ func TestDrain(t *testing.T) {
 		t.Run(proto, func(t *testing.T) {
 			release := make(chan struct{})
 			f := newFrames(io.EOF)
-			s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(), Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
-				switch r.Target {
-				case "/wait":
-					<-release
-				case "/stream":
-					return streaming(f).Serve(r)
-				}
-				return echo(r)
-			})})
+			s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(),
+				Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+					switch r.Target {
+					case "/wait":
+						<-release
+					case "/stream":
+						return streaming(f).Serve(r)
+					}
+					return echo(r)
+				})})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -438,11 +441,12 @@ func TestDrain(t *testing.T) {
 // When the time is up, handlers learn that their callers are gone.
 func TestForcedShutdown(t *testing.T) {
 	for _, proto := range []string{"h1", "h2"} {
-		s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(), Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
-			<-r.Caller.Done()
-			r.Body.Release()
-			return &gateway.Response{Status: 200}
-		})})
+		s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(),
+			Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+				<-r.Caller.Done()
+				r.Body.Release()
+				return &gateway.Response{Status: 200}
+			})})
 		if err != nil {
 			t.Fatal(err)
 		}

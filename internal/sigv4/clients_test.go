@@ -48,22 +48,26 @@ var testBody = []byte(`{"messages":[{"content":[{"text":"hi"}],"role":"user"}]}`
 // The lists of signed fields were taken from real clients with a dump server.
 func clients() []client {
 	json := wire.Field{Name: "Content-Type", Value: "application/json"}
-	sdk := wire.Header{{Name: "amz-sdk-invocation-id", Value: "0d5c7b0e"}, {Name: "amz-sdk-request", Value: "attempt=1; max=3"}}
+	sdk := wire.Header{{Name: "amz-sdk-invocation-id", Value: "0d5c7b0e"},
+		{Name: "amz-sdk-request", Value: "attempt=1; max=3"}}
 	js := wire.Header{json, sdk[0], sdk[1], {Name: "x-amz-user-agent", Value: "aws-sdk-js/3.1164.0"}}
 	return []client{
 		{name: "go", path: arnEscaped, length: true, signed: wire.Header{sdk[0], sdk[1], json},
-			unsigned: wire.Header{{Name: "User-Agent", Value: "aws-sdk-go-v2/1.47.7"}, {Name: "Accept-Encoding", Value: "gzip"}}},
+			unsigned: wire.Header{{Name: "User-Agent", Value: "aws-sdk-go-v2/1.47.7"},
+				{Name: "Accept-Encoding", Value: "gzip"}}},
 		{name: "go with session token", path: arnEscaped, length: true,
 			signed: wire.Header{sdk[0], sdk[1], json, {Name: "X-Amz-Security-Token", Value: "FwoGZXIvYXdzE//8="}}},
 		{name: "js http1", path: arnEscaped, length: true, hash: true, signed: js},
 		{name: "js http1 stream", path: arnEscaped, length: true, hash: true,
 			signed: append(wire.Header{{Name: "x-amzn-bedrock-accept", Value: "application/json"}}, js...)},
 		{name: "js http2", path: arnEscaped, length: true, hash: true, http2: true, signed: js},
-		{name: "boto3", path: arnEscaped, signed: wire.Header{json}, unsigned: append(wire.Header{{Name: "X-Amzn-Trace-Id", Value: "Root=1-2"}}, sdk...)},
+		{name: "boto3", path: arnEscaped, signed: wire.Header{json},
+			unsigned: append(wire.Header{{Name: "X-Amzn-Trace-Id", Value: "Root=1-2"}}, sdk...)},
 		{name: "boto3 invoke", path: nova, unsigned: sdk},
 		{name: "ai sdk", path: arnEscaped, unsigned: wire.Header{json}},
-		{name: "anthropic", path: arnColons, hash: true, signed: wire.Header{{Name: "accept", Value: "application/json"}, json,
-			{Name: "x-stainless-retry-count", Value: "0"}, {Name: "x-stainless-timeout", Value: "600"}}},
+		{name: "anthropic", path: arnColons, hash: true,
+			signed: wire.Header{{Name: "accept", Value: "application/json"}, json,
+				{Name: "x-stainless-retry-count", Value: "0"}, {Name: "x-stainless-timeout", Value: "600"}}},
 	}
 }
 
@@ -75,7 +79,8 @@ func (c client) request(t testing.TB, body []byte) *Request {
 	if c.hash {
 		h = append(h, wire.Field{Name: "x-amz-content-sha256", Value: hex.EncodeToString(hash[:])})
 	}
-	req := &Request{Method: "POST", Path: c.path, Authority: "gw.example.com:8080", HTTP2: c.http2, Header: h, BodyHash: hash}
+	req := &Request{Method: "POST", Path: c.path, Authority: "gw.example.com:8080", HTTP2: c.http2, Header: h,
+		BodyHash: hash}
 	if c.http2 {
 		h = append(h, wire.Field{Name: "content-length", Value: "56"})
 		req.Header = append(h, wire.Field{Name: "x-amz-date", Value: testTime.Format(stampLayout)})
@@ -104,7 +109,8 @@ func sdkSign(t testing.TB, req *Request, length int64) wire.Header {
 		r.Header[f.Name] = append(r.Header[f.Name], f.Value)
 	}
 	creds := aws.Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}
-	err := v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(req.BodyHash[:]), "bedrock", testRegion, testTime)
+	err := v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(req.BodyHash[:]), "bedrock",
+		testRegion, testTime)
 	if err != nil {
 		t.Fatal(err)
 	}

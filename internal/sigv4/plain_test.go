@@ -34,14 +34,16 @@ func plainSign(req *Request, names []string) string {
 	canonical := fmt.Sprintf("%s\n%s\n\n%s\n%s\n%x", req.Method, path.String(), fields.String(), signed, req.BodyHash)
 	day := testTime.Format("20060102")
 	scope := day + "/" + testRegion + "/bedrock/aws4_request"
-	text := fmt.Sprintf("AWS4-HMAC-SHA256\n%s\n%s\n%x", testTime.Format("20060102T150405Z"), scope, sha256.Sum256([]byte(canonical)))
+	text := fmt.Sprintf("AWS4-HMAC-SHA256\n%s\n%s\n%x", testTime.Format("20060102T150405Z"), scope,
+		sha256.Sum256([]byte(canonical)))
 	key := []byte("AWS4" + testSecret)
 	for _, part := range []string{day, testRegion, "bedrock", "aws4_request", text} {
 		h := hmac.New(sha256.New, key)
 		h.Write([]byte(part))
 		key = h.Sum(nil)
 	}
-	return "AWS4-HMAC-SHA256 Credential=" + testKeyID + "/" + scope + ", SignedHeaders=" + signed + ", Signature=" + hex.EncodeToString(key)
+	return "AWS4-HMAC-SHA256 Credential=" + testKeyID + "/" + scope + ", SignedHeaders=" + signed + ", Signature=" +
+		hex.EncodeToString(key)
 }
 
 // TestPlainSignIsTheSDKs makes sure that the second opinion is worth something.

@@ -125,7 +125,8 @@ func FuzzSignMatchesSDK(f *testing.F) {
 	f.Add("PUT", "//a/../b//", "%zz=1&&x=+", "h", "Accept", "*", "text/html", "\x00\xff", "")
 	f.Fuzz(func(t *testing.T, method, path, query, host, name, first, second, body, token string) {
 		if !plainSpaces(method, host, first, second, token) || !wire.IsToken(strings.ToLower(name)) ||
-			strings.Contains(path, "?") || strings.Contains(host, "/") || !strings.HasPrefix(path, "/") || token != strings.TrimSpace(token) {
+			strings.Contains(path, "?") || strings.Contains(host, "/") || !strings.HasPrefix(path, "/") ||
+			token != strings.TrimSpace(token) {
 			t.Skip()
 		}
 		switch strings.ToLower(name) {
@@ -137,7 +138,8 @@ func FuzzSignMatchesSDK(f *testing.F) {
 		r := &http.Request{Method: method, Host: host, Header: http.Header{name: {first, second}},
 			URL: &url.URL{Scheme: "https", Opaque: "//x" + path, RawQuery: query}}
 		creds := aws.Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret, SessionToken: token}
-		err := v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(hash[:]), "bedrock", testRegion, testTime)
+		err := v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(hash[:]), "bedrock", testRegion,
+			testTime)
 		if err != nil {
 			t.Skip(err)
 		}

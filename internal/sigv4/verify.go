@@ -196,7 +196,8 @@ func checkPayloadForm(h wire.Header) *wire.Error {
 	n := h.Count(fieldBodyHash)
 	var hash [sha256.Size]byte
 	if n > 1 || n == 1 && !readHash(&hash, h.Get(fieldBodyHash)) {
-		return refuse("X-Amz-Content-Sha256 must be the SHA-256 of the body. Unsigned and streamed payloads are not supported.")
+		return refuse("X-Amz-Content-Sha256 must be the SHA-256 of the body. Unsigned and streamed payloads are not " +
+			"supported.")
 	}
 	return nil
 }

@@ -229,7 +229,8 @@ func TestVerifyRefuses(t *testing.T) {
 	// A body hash that is signed and right, on another body than it names.
 	req := &Request{Method: "POST", Path: nova, Authority: "h", BodyHash: [32]byte{1}}
 	req.Header = wire.Header{{Name: "x-amz-content-sha256", Value: goodSignature}}
-	req.Header = append(req.Header, New(testRegion, Service).Sign(req, Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}, testTime)...)
+	req.Header = append(req.Header, New(testRegion, Service).Sign(req,
+		Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}, testTime)...)
 	claim, err := Parse(req.Header, "")
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +249,8 @@ func signEmpty(r *Request) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(goodHeader()[2].Value, "20261123T180001Z", goodSignature, "")
-	f.Add("AWS4-HMAC-SHA256 Credential=/////, SignedHeaders=;, Signature=", "20261123T180001Z", "UNSIGNED-PAYLOAD", "X-Amz-Date=%")
+	f.Add("AWS4-HMAC-SHA256 Credential=/////, SignedHeaders=;, Signature=", "20261123T180001Z", "UNSIGNED-PAYLOAD",
+		"X-Amz-Date=%")
 	f.Add(authorization("host;x-amz-content-sha256;x-amz-date"), "20261123T180001Z", goodSignature, "%zz&=&a=%2")
 	f.Fuzz(func(t *testing.T, auth, date, hash, query string) {
 		h := wire.Header{{Name: "Authorization", Value: auth}, {Name: "x-amz-date", Value: date}}

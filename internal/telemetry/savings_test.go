@@ -25,7 +25,8 @@ func TestSavings(t *testing.T) {
 	tel.Metrics().WatchSavings(func() []saving.Saving {
 		return []saving.Saving{
 			{
-				Cascade: "support", Spent: dollars(3), Counterfactual: dollars(2), Saved: dollars(-1), Low: dollars(-2), High: dollars(1), Interval: true, To: now,
+				Cascade: "support", Spent: dollars(3), Counterfactual: dollars(2), Saved: dollars(-1), Low: dollars(-2),
+				High: dollars(1), Interval: true, To: now,
 				Quality: saving.Quality{Bound: true, Loss: 0.018, Confidence: 0.9, Issued: now.Add(-time.Hour)},
 			},
 			{Cascade: "young", Spent: dollars(1), NotMeasured: "too few", To: now},
@@ -34,9 +35,11 @@ func TestSavings(t *testing.T) {
 	got := scrape(t, tel)
 	for _, want := range []string{
 		`sluice_cascade_spent_usd{cascade="support"} 3`, `sluice_cascade_escalation_alone_usd{cascade="support"} 2`,
-		`sluice_cascade_saved_usd{cascade="support"} -1`, `sluice_cascade_saved_low_usd{cascade="support"} -2`, `sluice_cascade_saved_high_usd{cascade="support"} 1`,
+		`sluice_cascade_saved_usd{cascade="support"} -1`, `sluice_cascade_saved_low_usd{cascade="support"} -2`,
+		`sluice_cascade_saved_high_usd{cascade="support"} 1`,
 		`sluice_cascade_certified{cascade="support"} 1`, `sluice_cascade_quality_loss_bound{cascade="support"} 0.018`,
-		`sluice_cascade_quality_confidence{cascade="support"} 0.9`, `sluice_cascade_certificate_age_seconds{cascade="support"} 3600`,
+		`sluice_cascade_quality_confidence{cascade="support"} 0.9`,
+		`sluice_cascade_certificate_age_seconds{cascade="support"} 3600`,
 		`sluice_cascade_spent_usd{cascade="young"} 1`, `sluice_cascade_certified{cascade="young"} 0`,
 	} {
 		if !strings.Contains(got, want+"\n") {

@@ -68,7 +68,8 @@ func serve(tel *Telemetry, h wire.Header) *LegSpan {
 		},
 	})
 	r.End(RequestEnd{
-		ID: "REQ", Method: "POST", Operation: "converse-stream", Status: 200, Tenant: "acme/support", Key: "K1", Asked: "auto",
+		ID: "REQ", Method: "POST", Operation: "converse-stream", Status: 200, Tenant: "acme/support", Key: "K1",
+		Asked:  "auto",
 		Served: "amazon.nova-lite-v1:0", Cascade: "support", Path: "light", Reason: "agreed", Cap: 500, Cut: 1500,
 		Cost: money.Dollar / 1000, CostState: "known",
 	})
@@ -84,7 +85,8 @@ func TestSpans(t *testing.T) {
 		t.Errorf("the leg is not a child of the request: %v", maps.Collect(maps.All(got)))
 	}
 	want := map[string]string{
-		AttrRequestID: "REQ", AttrHTTPMethod: "POST", AttrOperation: "converse-stream", AttrTenant: "acme/support", AttrKey: "K1",
+		AttrRequestID: "REQ", AttrHTTPMethod: "POST", AttrOperation: "converse-stream", AttrTenant: "acme/support",
+		AttrKey:               "K1",
 		AttrGenAIRequestModel: "auto", AttrGenAIModel: "amazon.nova-lite-v1:0", AttrCascade: "support", AttrPath: "light",
 		AttrReason: "agreed", AttrHTTPStatus: "200", AttrCapTokens: "500", AttrCapCut: "1500", AttrCostState: "known",
 		AttrCost: "0.001", AttrBuffered: "false",
@@ -95,8 +97,9 @@ func TestSpans(t *testing.T) {
 	want = map[string]string{
 		AttrGenAIOperation: "chat", AttrGenAIProvider: "aws.bedrock", AttrGenAISystem: "aws.bedrock", AttrGenAIStream: "true",
 		AttrLeg: "0", AttrAttempt: "1", AttrGenAIRequestModel: "amazon.nova-lite-v1:0", AttrServerAddress: "bedrock.example",
-		AttrServerPort: "443", AttrUpstream: "eu", AttrRecordID: "REC", AttrOperation: "converse-stream", AttrGenAIMaxTokens: "500",
-		AttrGenAIInput: "115", AttrGenAIOutput: "7", AttrGenAICacheRead: "100", AttrGenAICacheWrite: "5",
+		AttrServerPort: "443", AttrUpstream: "eu", AttrRecordID: "REC", AttrOperation: "converse-stream",
+		AttrGenAIMaxTokens: "500",
+		AttrGenAIInput:     "115", AttrGenAIOutput: "7", AttrGenAICacheRead: "100", AttrGenAICacheWrite: "5",
 		AttrGenAIFinish: `["end_turn"]`, AttrOutcome: "completed", AttrVerdict: "accept", AttrAWSRequestID: "aws-1",
 		AttrPriceBook: "v1", AttrHTTPStatus: "200", AttrCostState: "known", AttrCost: "0.001", AttrGenAIFirstChunk: "0.25",
 	}
@@ -178,7 +181,8 @@ func TestUsageCounts(t *testing.T) {
 	f(wire.Usage{}, wire.Count{})
 	f(wire.Usage{CacheRead: wire.Known(5)}, wire.Count{})
 	f(wire.Usage{Input: wire.Known(0)}, wire.Known(0))
-	f(wire.Usage{Input: wire.Known(1), CacheRead: wire.Known(2), CacheWrite5m: wire.Known(4), CacheWrite1h: wire.Known(8)}, wire.Known(15))
+	f(wire.Usage{Input: wire.Known(1), CacheRead: wire.Known(2), CacheWrite5m: wire.Known(4), CacheWrite1h: wire.Known(8)},
+		wire.Known(15))
 }
 
 func TestErrorsAndCuts(t *testing.T) {
@@ -245,7 +249,8 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := tel.Metrics()
-	m.Request(RequestCount{Operation: "converse", Path: "light", Status: 200, Added: 30 * time.Microsecond, FirstByte: time.Second, Duration: 2 * time.Second})
+	m.Request(RequestCount{Operation: "converse", Path: "light", Status: 200, Added: 30 * time.Microsecond,
+		FirstByte: time.Second, Duration: 2 * time.Second})
 	m.Request(RequestCount{Operation: "converse", Path: "light", Status: 204})
 	m.Request(RequestCount{Operation: "", Path: "", Status: 999})
 	m.Leg("eu", "completed")
@@ -270,12 +275,15 @@ func TestMetrics(t *testing.T) {
 		`sluice_first_byte_seconds_sum 1`, `sluice_request_duration_seconds_count 3`,
 		`sluice_legs_total{outcome="completed",upstream="eu"} 1`,
 		`sluice_tokens_total{class="input"} 10`, `sluice_tokens_total{class="cache_read"} 3`,
-		`sluice_tenant_tokens_total{tenant="acme"} 18`, `sluice_tenant_cost_usd_total{tenant="acme"} 0.5`, `sluice_cost_usd_total 0.5`,
+		`sluice_tenant_tokens_total{tenant="acme"} 18`, `sluice_tenant_cost_usd_total{tenant="acme"} 0.5`,
+		`sluice_cost_usd_total 0.5`,
 		`sluice_cap_cuts_total 1`, `sluice_cap_cut_tokens_total 100`,
 		`sluice_retries_total{reason="429",upstream="eu"} 1`, `sluice_breaker_state{model="m",upstream="eu"} 2`,
-		`sluice_rule_errors_total{cascade="support"} 1`, `sluice_h2_glitches_total{kind="ping"} 1`, `sluice_refusals_total{status="413"} 1`,
+		`sluice_rule_errors_total{cascade="support"} 1`, `sluice_h2_glitches_total{kind="ping"} 1`,
+		`sluice_refusals_total{status="413"} 1`,
 		`sluice_config_reloads_total{result="taken"} 2`, `sluice_config_reloads_total{result="refused"} 1`,
-		`sluice_config_last_reload_success 0`, `sluice_config_last_reload_timestamp_seconds 7`, `sluice_config_info{hash="h4sh"} 1`,
+		`sluice_config_last_reload_success 0`, `sluice_config_last_reload_timestamp_seconds 7`,
+		`sluice_config_info{hash="h4sh"} 1`,
 		`sluice_requests_in_flight 42`, `sluice_ledger_degraded 1`, `sluice_build_info{commit="abc",go="go1.`,
 	} {
 		if !strings.Contains(got, want) {

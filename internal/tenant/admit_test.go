@@ -107,7 +107,8 @@ func TestRefuses(t *testing.T) {
 
 	wrong := o.alice.Bearer[:len(o.alice.Bearer)-1] + "!"
 	for name, token := range map[string]string{
-		"empty": "", "wrong": wrong, "revoked": o.revoked.Bearer, "of AWS": "bedrock-api-key-YmVk", "only the id": "slk_" + o.alice.KeyID,
+		"empty": "", "wrong": wrong, "revoked": o.revoked.Bearer, "of AWS": "bedrock-api-key-YmVk", "only the id": "slk_" +
+			o.alice.KeyID,
 		"the secret access key": o.alice.SecretAccessKey, "another key's secret": "slk_" + o.alice.KeyID + o.bob.Bearer[28:],
 		"without prefix": o.alice.Bearer[4:], "longer": o.alice.Bearer + "a", "upper case": strings.ToUpper(o.alice.Bearer),
 		"stranger": o.secretsOfThem.generations[0].credentials("stranger").Bearer,
@@ -119,11 +120,15 @@ func TestRefuses(t *testing.T) {
 	f("another body", good, now, body[1:], wire.KindInvalidSignature, sigv4.Mismatch)
 	f("late", good, now.Add(sigv4.Window+time.Second), body, wire.KindInvalidSignature, "Signature expired")
 	f("early", good, now.Add(-sigv4.Window-time.Second), body, wire.KindInvalidSignature, "Signature not yet current")
-	f("another secret", signed(o.alice.AccessKeyID, o.bob.SecretAccessKey), now, body, wire.KindInvalidSignature, sigv4.Mismatch)
-	f("bearer as secret", signed(o.alice.AccessKeyID, o.alice.Bearer), now, body, wire.KindInvalidSignature, sigv4.Mismatch)
-	f("revoked", signed(o.revoked.AccessKeyID, o.revoked.SecretAccessKey), now, body, wire.KindInvalidSignature, sigv4.Mismatch)
+	f("another secret", signed(o.alice.AccessKeyID, o.bob.SecretAccessKey), now, body, wire.KindInvalidSignature,
+		sigv4.Mismatch)
+	f("bearer as secret", signed(o.alice.AccessKeyID, o.alice.Bearer), now, body, wire.KindInvalidSignature,
+		sigv4.Mismatch)
+	f("revoked", signed(o.revoked.AccessKeyID, o.revoked.SecretAccessKey), now, body, wire.KindInvalidSignature,
+		sigv4.Mismatch)
 	stranger := o.secretsOfThem.generations[0].credentials("stranger")
-	f("stranger", signed(stranger.AccessKeyID, stranger.SecretAccessKey), now, body, wire.KindInvalidSignature, sigv4.Mismatch)
+	f("stranger", signed(stranger.AccessKeyID, stranger.SecretAccessKey), now, body, wire.KindInvalidSignature,
+		sigv4.Mismatch)
 	f("AWS key", signed("AKIAIOSFODNN7EXAMPLE", "x"), now, body, wire.KindInvalidSignature, sigv4.Mismatch)
 }
 
@@ -172,7 +177,8 @@ func TestUnknownKeyIsRefusedBeforeALargeBody(t *testing.T) {
 // TestHeadersNameNoTenant: fields that look like an identity change nothing.
 func TestHeadersNameNoTenant(t *testing.T) {
 	o := newOffice(t)
-	for _, name := range []string{"x-tenant", "x-sluice-tenant", "x-sluice-key", "x-forwarded-for", "x-amzn-requestid", "x-api-key"} {
+	for _, name := range []string{"x-tenant", "x-sluice-tenant", "x-sluice-key", "x-forwarded-for", "x-amzn-requestid",
+		"x-api-key"} {
 		r := signed(o.alice.AccessKeyID, o.alice.SecretAccessKey)
 		r.Header = append(r.Header, wire.Field{Name: name, Value: o.bob.Bearer})
 		id, err := o.identify(r, now, body)
@@ -191,7 +197,8 @@ func TestHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := sigv4.Request{Method: "POST", Path: "/model/arn%3Aaws%2Fx/converse", Query: "a=1", Authority: "gw:8080", HTTP2: true, Header: r.Header}
+	want := sigv4.Request{Method: "POST", Path: "/model/arn%3Aaws%2Fx/converse", Query: "a=1", Authority: "gw:8080",
+		HTTP2: true, Header: r.Header}
 	if diff := cmp.Diff(want, a.request); diff != "" {
 		t.Error(diff)
 	}
@@ -221,7 +228,8 @@ func TestRotationAdmitsBoth(t *testing.T) {
 func TestWithoutSecretsNobodyIsAdmitted(t *testing.T) {
 	o := newOffice(t)
 	dir := mustBuild(t, nil, config.Tenant{ID: "acme/support", Keys: []string{o.alice.KeyID}})
-	for _, r := range []*AuthRequest{bearer(o.alice.Bearer), bearer(""), signed(o.alice.AccessKeyID, o.alice.SecretAccessKey), signed("x", "")} {
+	for _, r := range []*AuthRequest{bearer(o.alice.Bearer), bearer(""),
+		signed(o.alice.AccessKeyID, o.alice.SecretAccessKey), signed("x", "")} {
 		if id, err := (office{dir: dir}).identify(r, now, body); err == nil {
 			t.Errorf("admitted %v", id)
 		}
@@ -255,7 +263,8 @@ func FuzzAdmit(f *testing.F) {
 	f.Add(r.Header.Get("authorization"), r.Header.Get("x-amz-date"), r.Target, r.Authority, body)
 	f.Fuzz(func(t *testing.T, auth, date, target, host string, body []byte) {
 		req := &AuthRequest{Method: "POST", Target: target, Authority: host, Header: wire.Header{
-			{Name: "Content-Length", Value: fmt.Sprint(len(body))}, {Name: "x-amz-date", Value: date}, {Name: "authorization", Value: auth}}}
+			{Name: "Content-Length", Value: fmt.Sprint(len(body))}, {Name: "x-amz-date", Value: date},
+			{Name: "authorization", Value: auth}}}
 		if id, err := o.identify(req, now, body); err == nil {
 			t.Fatalf("admitted %v without a key", id)
 		}

@@ -31,14 +31,16 @@ func TestBuildCarriesTheTenant(t *testing.T) {
 		Limits:       config.Limits{RequestsPerMinute: 600},
 	}
 	got := mustBuild(t, nil, c).Lookup(c.ID)
-	if got.Root != "acme" || got.Upstream != c.Upstream || got.RoleARN != c.RoleARN || got.OnLedgerLoss != c.OnLedgerLoss ||
+	if got.Root != "acme" || got.Upstream != c.Upstream || got.RoleARN != c.RoleARN ||
+		got.OnLedgerLoss != c.OnLedgerLoss ||
 		got.Cap != c.OutputTokens || !slices.Equal(got.Budgets, c.Budgets) || got.Limits != c.Limits {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestAncestors(t *testing.T) {
-	d := mustBuild(t, nil, config.Tenant{ID: "acme/support/tier1"}, config.Tenant{ID: "acme"}, config.Tenant{ID: "acme/supp"},
+	d := mustBuild(t, nil, config.Tenant{ID: "acme/support/tier1"}, config.Tenant{ID: "acme"},
+		config.Tenant{ID: "acme/supp"},
 		config.Tenant{ID: "other/team"}, config.Tenant{ID: "acme/support/tier1/night"})
 	f := func(id string, want ...string) {
 		t.Helper()
@@ -102,14 +104,18 @@ func TestBuildProblems(t *testing.T) {
 			t.Error(diff, problems)
 		}
 	}
-	f([]config.Tenant{{ID: "a", Keys: []string{k1}}, {ID: "b"}, {ID: "c", Keys: []string{k2, k1}}}, "tenants[2].keys[1] false")
+	f([]config.Tenant{{ID: "a", Keys: []string{k1}}, {ID: "b"}, {ID: "c", Keys: []string{k2, k1}}},
+		"tenants[2].keys[1] false")
 	f([]config.Tenant{{ID: "a", Keys: []string{k1, k1}}}, "tenants[0].keys[1] false")
 	f([]config.Tenant{{ID: "a", Keys: []string{"", "KEY", k1}}}, "tenants[0].keys[0] false", "tenants[0].keys[1] false")
 	f([]config.Tenant{{ID: "a", Keys: []string{foreign, k1}}}, "tenants[0].keys[0] true")
 	f([]config.Tenant{{ID: "a"}, {ID: "a"}}, "tenants[1].id false")
-	f([]config.Tenant{{ID: "a", Operations: []string{"converse", "Converse", ""}}}, "tenants[0].operations[1] false", "tenants[0].operations[2] false")
-	f([]config.Tenant{{ID: "a", Models: []string{""}, DenyModels: []string{"x", ""}}}, "tenants[0].deny_models[1] false", "tenants[0].models[0] false")
-	for _, id := range []string{"", "/", "a/", "/a", "a//b", "a b", "a{b}", "a\n", "a\x00", "\xff", strings.Repeat("a", 257)} {
+	f([]config.Tenant{{ID: "a", Operations: []string{"converse", "Converse", ""}}}, "tenants[0].operations[1] false",
+		"tenants[0].operations[2] false")
+	f([]config.Tenant{{ID: "a", Models: []string{""}, DenyModels: []string{"x", ""}}}, "tenants[0].deny_models[1] false",
+		"tenants[0].models[0] false")
+	for _, id := range []string{"", "/", "a/", "/a", "a//b", "a b", "a{b}", "a\n", "a\x00", "\xff",
+		strings.Repeat("a", 257)} {
 		f([]config.Tenant{{ID: id}}, "tenants[0].id false")
 	}
 	for _, id := range []string{"a", "a/b/c", "Team-1_x.y", "büro", "<script>", "a:b@c"} {
@@ -119,7 +125,8 @@ func TestBuildProblems(t *testing.T) {
 
 func TestOneKeyInTwoTenantsWithoutSecrets(t *testing.T) {
 	id := mustKeyID(t, mustLoad(t, "", environ(newRoot, "")))
-	_, problems := Build(&config.Config{Tenants: []config.Tenant{{ID: "a", Keys: []string{id}}, {ID: "b", Keys: []string{id}}}}, nil)
+	_, problems := Build(&config.Config{Tenants: []config.Tenant{{ID: "a", Keys: []string{id}},
+		{ID: "b", Keys: []string{id}}}}, nil)
 	if len(problems) != 1 || problems[0].Path != "tenants[1].keys[0]" {
 		t.Error(problems)
 	}
@@ -182,7 +189,8 @@ func TestAllowsOperation(t *testing.T) {
 			}
 		}
 	}
-	f(nil, wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens, wire.OpApplyGuardrail)
+	f(nil, wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens,
+		wire.OpApplyGuardrail)
 	f([]string{})
 	f([]string{"start-async-invoke", "get-async-invoke"}, wire.OpStartAsyncInvoke, wire.OpGetAsyncInvoke)
 }

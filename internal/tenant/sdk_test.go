@@ -44,13 +44,15 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	id, refusal := office{dir: d.dir}.identify(req, now, body)
 	if refusal != nil {
-		kinds := map[wire.Kind]string{wire.KindInvalidSignature: "InvalidSignatureException", wire.KindAccessDenied: "AccessDeniedException"}
+		kinds := map[wire.Kind]string{wire.KindInvalidSignature: "InvalidSignatureException",
+			wire.KindAccessDenied: "AccessDeniedException"}
 		w.Header().Set("x-amzn-ErrorType", kinds[refusal.Kind])
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprintf(w, `{"message":%q}`, refusal.Message)
 		return
 	}
-	fmt.Fprintf(w, `{"output":{"message":{"role":"assistant","content":[{"text":%q}]}},"stopReason":"end_turn"}`, id.Tenant.ID)
+	fmt.Fprintf(w, `{"output":{"message":{"role":"assistant","content":[{"text":%q}]}},"stopReason":"end_turn"}`,
+		id.Tenant.ID)
 }
 
 // converse calls the door with the unmodified Go SDK and returns the tenant.

@@ -38,22 +38,39 @@ const (
 // Sources: AWS Bedrock user guide "Inference request parameters and response
 // fields", recorded traffic, and the adapters of LangChain and LiteLLM.
 var dialects = []*Dialect{
-	{Name: "anthropic", ids: []string{"anthropic."}, capName: "max_tokens", promptCapName: "max_tokens_to_sample", tree: anthropicTree},
+	{
+		Name: "anthropic", ids: []string{"anthropic."},
+		capName: "max_tokens", promptCapName: "max_tokens_to_sample", tree: anthropicTree,
+	},
 	{Name: "nova", ids: []string{"amazon.nova-"}, capParent: "inferenceConfig", capName: "maxTokens", tree: novaTree},
 	{Name: "nova-embed", ids: []string{"amazon.nova-2-multimodal-embeddings"}, output: uncounted, tree: embedTree},
-	{Name: "titan-text", ids: []string{"amazon.titan-text-", "amazon.titan-tg1-"}, capParent: "textGenerationConfig", capName: "maxTokenCount", ownDefault: 512, tree: titanTree},
+	{
+		Name: "titan-text", ids: []string{"amazon.titan-text-", "amazon.titan-tg1-"},
+		capParent: "textGenerationConfig", capName: "maxTokenCount", ownDefault: 512, tree: titanTree,
+	},
 	{Name: "titan-embed", ids: []string{"amazon.titan-embed-"}, output: uncounted, tree: embedTree},
 	{Name: "llama", ids: []string{"meta.llama"}, capName: "max_gen_len", ownDefault: 512, tree: llamaTree},
 	{Name: "mistral", ids: []string{"mistral."}, capName: "max_tokens", tree: chatTree},
-	{Name: "cohere-text", ids: []string{"cohere.command-text-", "cohere.command-light-"}, capName: "max_tokens", tree: cohereTextTree},
+	{
+		Name: "cohere-text", ids: []string{"cohere.command-text-", "cohere.command-light-"},
+		capName: "max_tokens", tree: cohereTextTree,
+	},
 	{Name: "cohere-chat", ids: []string{"cohere.command-r"}, capName: "max_tokens", tree: cohereChatTree},
 	{Name: "cohere-embed", ids: []string{"cohere.embed-"}, output: uncounted, tree: embedTree},
-	{Name: "rerank", ids: []string{"cohere.rerank-", "amazon.rerank-"}, output: uncounted, input: uncounted, tree: embedTree},
+	{
+		Name: "rerank", ids: []string{"cohere.rerank-", "amazon.rerank-"},
+		output: uncounted, input: uncounted, tree: embedTree,
+	},
 	{Name: "jamba", ids: []string{"ai21.jamba-"}, capName: "max_tokens", ownDefault: 4096, tree: chatTree},
 	{Name: "j2", ids: []string{"ai21.j2-"}, capName: "maxTokens", tree: j2Tree},
 	{Name: "deepseek-r1", ids: []string{"deepseek.r1"}, capName: "max_tokens", tree: deepSeekR1Tree},
 	{Name: "openai", ids: []string{"openai."}, capName: "max_completion_tokens", tree: openAITree},
-	{Name: "openai-compatible", ids: []string{"deepseek.", "qwen.", "moonshot", "zai.", "minimax.", "writer.", "xai.", "google.gemma", "nvidia."}, capName: "max_tokens", tree: openAITree},
+	{
+		Name: "openai-compatible", capName: "max_tokens", tree: openAITree,
+		ids: []string{
+			"deepseek.", "qwen.", "moonshot", "zai.", "minimax.", "writer.", "xai.", "google.gemma", "nvidia.",
+		},
+	},
 }
 
 // otherTasks are families under the prefixes above that make pictures, sound or

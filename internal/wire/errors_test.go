@@ -39,7 +39,8 @@ func TestOperationsAreThoseOfTheSDK(t *testing.T) {
 
 func TestErrorNamesAreThoseOfTheSDK(t *testing.T) {
 	modelled := []interface{ ErrorCode() string }{
-		&types.AccessDeniedException{}, &types.ConflictException{}, &types.InternalServerException{}, &types.ModelErrorException{},
+		&types.AccessDeniedException{}, &types.ConflictException{}, &types.InternalServerException{},
+		&types.ModelErrorException{},
 		&types.ModelNotReadyException{}, &types.ModelStreamErrorException{}, &types.ModelTimeoutException{},
 		&types.ResourceNotFoundException{}, &types.ServiceQuotaExceededException{}, &types.ServiceUnavailableException{},
 		&types.ThrottlingException{}, &types.ValidationException{},
@@ -59,7 +60,8 @@ func TestErrorNamesAreThoseOfTheSDK(t *testing.T) {
 // the SDK's exceptions that both streaming operations declare.
 func TestExceptionNamesAreModelled(t *testing.T) {
 	both := map[string]bool{}
-	for _, e := range []any{types.InternalServerException{}, types.ModelStreamErrorException{}, types.ValidationException{},
+	for _, e := range []any{types.InternalServerException{}, types.ModelStreamErrorException{},
+		types.ValidationException{},
 		types.ThrottlingException{}, types.ServiceUnavailableException{}} {
 		name := reflect.TypeOf(e).Name()
 		both[strings.ToLower(name[:1])+name[1:]] = true

@@ -182,7 +182,8 @@ func TestFrameBounds(t *testing.T) {
 }
 
 func FuzzFrameAgreesWithTheSDK(f *testing.F) {
-	f.Add(wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "chunk"}, {Name: "a", Value: ""}}, []byte(`{"bytes":""}`)))
+	f.Add(wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "chunk"}, {Name: "a", Value: ""}},
+		[]byte(`{"bytes":""}`)))
 	f.Add(wire.AppendFrame(nil, nil, nil))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) >= 16 { // give the fuzzer valid checksums
@@ -203,7 +204,8 @@ func FuzzFrameAgreesWithTheSDK(f *testing.F) {
 }
 
 func BenchmarkFrameReader(b *testing.B) {
-	one := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "contentBlockDelta"}, {Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "event"}},
+	one := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "contentBlockDelta"},
+		{Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "event"}},
 		[]byte(`{"contentBlockIndex":0,"delta":{"text":" of the"},"p":"abcdefghijkl"}`))
 	stream := bytes.Repeat(one, 1000)
 	b.ReportAllocs()

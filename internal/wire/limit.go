@@ -126,7 +126,8 @@ func (f *Facts) worstCase(c Cap) Count {
 // checkCap refuses what a cap could not be enforced on.
 func (f *Facts) checkCap(c Cap) *Error {
 	if f.at.foreignCap {
-		return Errorf(KindValidation, "An output token limit applies: set inferenceConfig.maxTokens instead of a limit in additionalModelRequestFields.")
+		return Errorf(KindValidation, "An output token limit applies: set inferenceConfig.maxTokens instead of a limit in "+
+			"additionalModelRequestFields.")
 	}
 	if f.at.multiplier.given() && !f.at.multiplier.n.Known {
 		return Errorf(KindValidation, "The number of completions must be a whole number of at least 1.")

@@ -24,7 +24,8 @@ func TestLimit(t *testing.T) {
 			return
 		}
 		got := string(wire.ApplySplices(nil, []byte(body), l.Splices))
-		if got != want || l.Tokens.N != tokens || l.Tokens.Known != (tokens > 0) || l.Changed != (got != body) || l.Changed != (l.Header != "") {
+		if got != want || l.Tokens.N != tokens || l.Tokens.Known != (tokens > 0) || l.Changed != (got != body) ||
+			l.Changed != (l.Header != "") {
 			t.Errorf("%s:\n got %s %+v\nwant %s %d", body, got, l, want, tokens)
 		}
 	}
@@ -47,24 +48,32 @@ func TestLimit(t *testing.T) {
 	f(`{}`, wire.Cap{ModelMax: 4096}, `{}`, 4096)
 	f(`{"inferenceConfig":{"maxTokens":1e3}}`, wire.Cap{}, `{"inferenceConfig":{"maxTokens":1e3}}`, 0)
 	f(`{"inferenceConfig":{"maxTokens":8}}`, wire.Cap{}, `{"inferenceConfig":{"maxTokens":8}}`, 8)
-	f(`{"additionalModelRequestFields":{"max_tokens":8}}`, wire.Cap{ModelMax: 9}, `{"additionalModelRequestFields":{"max_tokens":8}}`, 9)
-	f(`{"inferenceConfig":{"maxTokens":8000},"additionalModelRequestFields":{"thinking":{"budget_tokens":4000}}}`, wire.Cap{Max: 4000},
+	f(`{"additionalModelRequestFields":{"max_tokens":8}}`, wire.Cap{ModelMax: 9},
+		`{"additionalModelRequestFields":{"max_tokens":8}}`, 9)
+	f(`{"inferenceConfig":{"maxTokens":8000},"additionalModelRequestFields":{"thinking":{"budget_tokens":4000}}}`,
+		wire.Cap{Max: 4000},
 		`{"inferenceConfig":{"maxTokens":4000},"additionalModelRequestFields":{"thinking":{"budget_tokens":2000}}}`, 4000)
-	f(`{"inferenceConfig":{"maxTokens":8000},"additionalModelRequestFields":{"thinking":{"budget_tokens":7999}}}`, wire.Cap{Max: 1025},
+	f(`{"inferenceConfig":{"maxTokens":8000},"additionalModelRequestFields":{"thinking":{"budget_tokens":7999}}}`,
+		wire.Cap{Max: 1025},
 		`{"inferenceConfig":{"maxTokens":1025},"additionalModelRequestFields":{"thinking":{"budget_tokens":1024}}}`, 1025)
 	f(`{"additionalModelRequestFields":{"thinking":{"budget_tokens":2000}}}`, def,
 		`{"inferenceConfig":{"maxTokens":2500},"additionalModelRequestFields":{"thinking":{"budget_tokens":2000}}}`, 2500)
 	f(`{"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, def,
 		`{"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, 0)
-	f(`{"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, wire.Cap{Max: 9000, ModelMax: 8000},
+	f(`{"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`,
+		wire.Cap{Max: 9000, ModelMax: 8000},
 		`{"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, 8000)
 
 	op = wire.OpInvoke
 	for _, row := range []struct{ dialect, body, filled, asks, lowered string }{
 		{"anthropic", `{"messages":[]}`, `{"max_tokens":500,"messages":[]}`, `{"max_tokens":5000}`, `{"max_tokens":1000}`},
-		{"anthropic", `{"prompt":"x"}`, `{"max_tokens_to_sample":500,"prompt":"x"}`, `{"max_tokens_to_sample":5000}`, `{"max_tokens_to_sample":1000}`},
-		{"nova", `{"messages":[]}`, `{"inferenceConfig":{"maxTokens":500},"messages":[]}`, `{"inferenceConfig":{"max_new_tokens":5000,"maxTokens":2000}}`, `{"inferenceConfig":{"max_new_tokens":1000,"maxTokens":1000}}`},
-		{"titan-text", `{"inputText":"x"}`, `{"textGenerationConfig":{"maxTokenCount":500},"inputText":"x"}`, `{"textGenerationConfig":{"maxTokenCount":5000}}`, `{"textGenerationConfig":{"maxTokenCount":1000}}`},
+		{"anthropic", `{"prompt":"x"}`, `{"max_tokens_to_sample":500,"prompt":"x"}`, `{"max_tokens_to_sample":5000}`,
+			`{"max_tokens_to_sample":1000}`},
+		{"nova", `{"messages":[]}`, `{"inferenceConfig":{"maxTokens":500},"messages":[]}`,
+			`{"inferenceConfig":{"max_new_tokens":5000,"maxTokens":2000}}`,
+			`{"inferenceConfig":{"max_new_tokens":1000,"maxTokens":1000}}`},
+		{"titan-text", `{"inputText":"x"}`, `{"textGenerationConfig":{"maxTokenCount":500},"inputText":"x"}`,
+			`{"textGenerationConfig":{"maxTokenCount":5000}}`, `{"textGenerationConfig":{"maxTokenCount":1000}}`},
 		{"llama", `{"prompt":"x"}`, `{"max_gen_len":500,"prompt":"x"}`, `{"max_gen_len":5000}`, `{"max_gen_len":1000}`},
 		{"llama", `{"max_tokens":1}`, `{"max_gen_len":500,"max_tokens":1}`, `{"max_gen_len":1001}`, `{"max_gen_len":1000}`},
 		{"mistral", `{"prompt":"x"}`, `{"max_tokens":500,"prompt":"x"}`, `{"max_tokens":5000}`, `{"max_tokens":1000}`},
@@ -73,8 +82,10 @@ func TestLimit(t *testing.T) {
 		{"jamba", `{"messages":[]}`, `{"max_tokens":500,"messages":[]}`, `{"max_tokens":5000}`, `{"max_tokens":1000}`},
 		{"j2", `{"prompt":"x"}`, `{"maxTokens":500,"prompt":"x"}`, `{"maxTokens":5000}`, `{"maxTokens":1000}`},
 		{"deepseek-r1", `{"prompt":"x"}`, `{"max_tokens":500,"prompt":"x"}`, `{"max_tokens":5000}`, `{"max_tokens":1000}`},
-		{"openai", `{"messages":[]}`, `{"max_completion_tokens":500,"messages":[]}`, `{"max_tokens":5000}`, `{"max_tokens":1000}`},
-		{"openai-compatible", `{"messages":[]}`, `{"max_tokens":500,"messages":[]}`, `{"max_tokens":5000}`, `{"max_tokens":1000}`},
+		{"openai", `{"messages":[]}`, `{"max_completion_tokens":500,"messages":[]}`, `{"max_tokens":5000}`,
+			`{"max_tokens":1000}`},
+		{"openai-compatible", `{"messages":[]}`, `{"max_tokens":500,"messages":[]}`, `{"max_tokens":5000}`,
+			`{"max_tokens":1000}`},
 	} {
 		dialect = row.dialect
 		f(row.body, clamp, row.filled, 500)
@@ -103,18 +114,24 @@ func TestLimitRefuses(t *testing.T) {
 		}
 	}
 	top := wire.Cap{Max: 1000}
-	f(wire.OpConverse, "", `{"inferenceConfig":{"maxTokens":1001}}`, wire.Cap{Max: 1000, Reject: true}, "the limit is 1000")
-	for _, v := range []string{`1e3`, `100.0`, `0`, `-1`, `2147483648`, `99999999999999999999`, `"100"`, `[1]`, `{}`, `true`} {
+	f(wire.OpConverse, "", `{"inferenceConfig":{"maxTokens":1001}}`, wire.Cap{Max: 1000, Reject: true},
+		"the limit is 1000")
+	for _, v := range []string{`1e3`, `100.0`, `0`, `-1`, `2147483648`, `99999999999999999999`, `"100"`, `[1]`, `{}`,
+		`true`} {
 		f(wire.OpConverse, "", `{"inferenceConfig":{"maxTokens":`+v+`}}`, top, "whole number")
 		f(wire.OpConverse, "", `{"inferenceConfig":{"maxTokens":`+v+`}}`, wire.Cap{Default: 5}, "whole number")
 	}
-	for _, v := range []string{`{"max_tokens":9}`, `{"inferenceConfig":{"maxTokens":9}}`, `{"max_gen_len":1}`, `{"textGenerationConfig":{"maxTokenCount":1}}`} {
+	for _, v := range []string{`{"max_tokens":9}`, `{"inferenceConfig":{"maxTokens":9}}`, `{"max_gen_len":1}`,
+		`{"textGenerationConfig":{"maxTokenCount":1}}`} {
 		f(wire.OpConverse, "", `{"additionalModelRequestFields":`+v+`}`, top, "additionalModelRequestFields")
 	}
 	f(wire.OpConverse, "", `{"inferenceConfig":[]}`, top, "must be an object")
-	f(wire.OpConverse, "", `{"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, top, "reasoning effort")
-	f(wire.OpInvoke, "nova", `{"inferenceConfig":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, top, "reasoning effort")
-	f(wire.OpInvoke, "anthropic", `{"max_tokens":5000,"thinking":{"type":"enabled","budget_tokens":4000}}`, top, "no room for thinking")
+	f(wire.OpConverse, "", `{"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, top,
+		"reasoning effort")
+	f(wire.OpInvoke, "nova", `{"inferenceConfig":{"reasoningConfig":{"maxReasoningEffort":"high"}}}`, top,
+		"reasoning effort")
+	f(wire.OpInvoke, "anthropic", `{"max_tokens":5000,"thinking":{"type":"enabled","budget_tokens":4000}}`, top,
+		"no room for thinking")
 	f(wire.OpInvoke, "jamba", `{"n":1001}`, top, "cannot share")
 	f(wire.OpInvoke, "jamba", `{"n":"2"}`, top, "number of completions")
 	facts := read(t, wire.OpConverse, "", `{}`)
@@ -128,18 +145,22 @@ func TestLimitRefuses(t *testing.T) {
 }
 
 func TestLimitWithoutOutput(t *testing.T) {
-	for _, f := range []*wire.Facts{read(t, wire.OpInvoke, "cohere-embed", `{"texts":[]}`), read(t, wire.OpCountTokens, "", `{}`), read(t, wire.OpApplyGuardrail, "", `{}`)} {
+	for _, f := range []*wire.Facts{read(t, wire.OpInvoke, "cohere-embed", `{"texts":[]}`),
+		read(t, wire.OpCountTokens, "", `{}`), read(t, wire.OpApplyGuardrail, "", `{}`)} {
 		if l, err := f.Limit(wire.Cap{Default: 5, Max: 9}); err != nil || l.Changed || l.Tokens != wire.Known(0) {
 			t.Errorf("%s: %+v, %v", f.Op, l, err)
 		}
 	}
-	if l, err := read(t, wire.OpInvoke, "", `{}`).Limit(wire.Cap{Max: 9}); err != nil || !l.EnforceByCutting || l.Tokens.Known {
+	if l, err := read(t, wire.OpInvoke, "", `{}`).Limit(wire.Cap{Max: 9}); err != nil || !l.EnforceByCutting ||
+		l.Tokens.Known {
 		t.Errorf("unknown family: %+v, %v", l, err)
 	}
 	if l, err := read(t, wire.OpInvoke, "nova", ``).Limit(wire.Cap{Max: 9}); err != nil || l.Changed {
 		t.Errorf("empty body: %+v, %v", l, err)
 	}
-	if l, err := read(t, wire.OpConverse, "", `{"inferenceConfig":{"maxTokens":9000}}`).Limit(wire.Cap{Max: 1000}); err != nil || l.Cut != 8000 || l.Header != "1000" {
+	if l, err := read(t, wire.OpConverse, "",
+		`{"inferenceConfig":{"maxTokens":9000}}`).Limit(wire.Cap{Max: 1000}); err != nil || l.Cut != 8000 ||
+		l.Header != "1000" {
 		t.Errorf("cut: %+v, %v", l, err)
 	}
 }
@@ -155,8 +176,10 @@ type capped struct {
 func drawCapped(t *rapid.T) capped {
 	shape := rapid.SampledFrom([]capped{
 		{op: wire.OpConverse}, {op: wire.OpConverseStream},
-		{op: wire.OpInvoke, dialect: "anthropic"}, {op: wire.OpInvokeStream, dialect: "nova"}, {op: wire.OpInvoke, dialect: "titan-text"},
-		{op: wire.OpInvoke, dialect: "llama"}, {op: wire.OpInvoke, dialect: "jamba"}, {op: wire.OpInvoke, dialect: "cohere-text"},
+		{op: wire.OpInvoke, dialect: "anthropic"}, {op: wire.OpInvokeStream, dialect: "nova"},
+		{op: wire.OpInvoke, dialect: "titan-text"},
+		{op: wire.OpInvoke, dialect: "llama"}, {op: wire.OpInvoke, dialect: "jamba"},
+		{op: wire.OpInvoke, dialect: "cohere-text"},
 		{op: wire.OpInvoke, dialect: "j2"}, {op: wire.OpInvoke, dialect: "openai"},
 	}).Draw(t, "shape")
 	maybe := func(label string, low, high int64) int64 {
@@ -166,9 +189,12 @@ func drawCapped(t *rapid.T) capped {
 		return 0
 	}
 	shape.maxTokens = maybe("maxTokens", 1, 1<<31-1)
-	parents := map[string][2]string{"": {"inferenceConfig", "maxTokens"}, "nova": {"inferenceConfig", "maxTokens"}, "titan-text": {"textGenerationConfig", "maxTokenCount"}}
-	names := map[string]string{"anthropic": "max_tokens", "llama": "max_gen_len", "jamba": "max_tokens", "cohere-text": "max_tokens", "j2": "maxTokens", "openai": "max_completion_tokens"}
-	members := []string{`"big":123456789012345678901234567890`, `"x":{"maxTokens":99999,"max_tokens":[77777]}`, `"dup":1`, `"dup":2`, `"é\n":"ü"`}
+	parents := map[string][2]string{"": {"inferenceConfig", "maxTokens"}, "nova": {"inferenceConfig", "maxTokens"},
+		"titan-text": {"textGenerationConfig", "maxTokenCount"}}
+	names := map[string]string{"anthropic": "max_tokens", "llama": "max_gen_len", "jamba": "max_tokens",
+		"cohere-text": "max_tokens", "j2": "maxTokens", "openai": "max_completion_tokens"}
+	members := []string{`"big":123456789012345678901234567890`, `"x":{"maxTokens":99999,"max_tokens":[77777]}`, `"dup":1`,
+		`"dup":2`, `"é\n":"ü"`}
 	if p, ok := parents[shape.dialect]; ok && (shape.maxTokens > 0 || rapid.Bool().Draw(t, "parent")) {
 		inner := []string{`"topP":0.5`}[:rapid.IntRange(0, 1).Draw(t, "others")]
 		if shape.maxTokens > 0 {
@@ -178,12 +204,14 @@ func drawCapped(t *rapid.T) capped {
 	} else if !ok && shape.maxTokens > 0 {
 		members = append(members, fmt.Sprintf(`"%s" : %d`, names[shape.dialect], shape.maxTokens))
 	}
-	if many := map[string]string{"jamba": "n", "cohere-text": "num_generations", "j2": "numResults"}[shape.dialect]; many != "" {
+	if many := map[string]string{"jamba": "n", "cohere-text": "num_generations",
+		"j2": "numResults"}[shape.dialect]; many != "" {
 		if shape.many = maybe("many", 1, 5); shape.many > 0 {
 			members = append(members, fmt.Sprintf(`"%s":%d`, many, shape.many))
 		}
 	}
-	thinking := map[string]string{"": `"additionalModelRequestFields":{"thinking":{"budget_tokens":%d}}`, "anthropic": `"thinking":{"type":"enabled","budget_tokens":%d}`}[shape.dialect]
+	thinking := map[string]string{"": `"additionalModelRequestFields":{"thinking":{"budget_tokens":%d}}`,
+		"anthropic": `"thinking":{"type":"enabled","budget_tokens":%d}`}[shape.dialect]
 	if thinking != "" {
 		if shape.thinking = maybe("thinking", 1024, 30000); shape.thinking > 0 {
 			members = append(members, fmt.Sprintf(thinking, shape.thinking))
@@ -210,7 +238,8 @@ func TestLimitHolds(t *testing.T) {
 		if err := before.Read(in.op, d, []byte(in.body)); err != nil {
 			t.Fatalf("%s: %v", in.body, err)
 		}
-		if before.MaxTokens.N != in.maxTokens || before.ThinkingTokens.N != in.thinking || int64(before.Multiplier) != max(1, in.many) {
+		if before.MaxTokens.N != in.maxTokens || before.ThinkingTokens.N != in.thinking ||
+			int64(before.Multiplier) != max(1, in.many) {
 			t.Fatalf("%s: read as %+v", in.body, before)
 		}
 		l, err := before.Limit(c)
@@ -237,10 +266,12 @@ func TestLimitHolds(t *testing.T) {
 		if c.Default > 0 && in.maxTokens > 0 && c.Max == 0 && l.Changed {
 			t.Fatalf("%s: a default changed a request that has a cap", in.body)
 		}
-		if l.Changed && (strconv.FormatInt(after.MaxTokens.N, 10) != l.Header || l.Tokens.N != after.MaxTokens.N*int64(after.Multiplier)) {
+		if l.Changed && (strconv.FormatInt(after.MaxTokens.N, 10) != l.Header ||
+			l.Tokens.N != after.MaxTokens.N*int64(after.Multiplier)) {
 			t.Fatalf("%s → %s: limit %+v", in.body, out, l)
 		}
-		if l.Changed && after.ThinkingTokens.Known && (after.ThinkingTokens.N >= after.MaxTokens.N || after.ThinkingTokens.N < 1024) {
+		if l.Changed && after.ThinkingTokens.Known &&
+			(after.ThinkingTokens.N >= after.MaxTokens.N || after.ThinkingTokens.N < 1024) {
 			t.Fatalf("%s → %s: thinking does not fit", in.body, out)
 		}
 		again, err := after.Limit(c)
@@ -303,7 +334,8 @@ func TestModelAndMetadataSplices(t *testing.T) {
 	f(`{"requestMetadata":{`+strings.Join(pairs, ",")+`}}`, ``)
 	two := func(body, want string) {
 		t.Helper()
-		s, ok := read(t, wire.OpConverse, "", body).MetadataSplices([]byte(body), wire.Pair{Key: "a", Value: "1"}, wire.Pair{Key: "b", Value: "2"})
+		s, ok := read(t, wire.OpConverse, "", body).MetadataSplices([]byte(body), wire.Pair{Key: "a", Value: "1"},
+			wire.Pair{Key: "b", Value: "2"})
 		if got := apply(body, s...); ok != (want != "") || ok && got != want {
 			t.Errorf("%s: %t %s", body, ok, got)
 		}
@@ -312,7 +344,8 @@ func TestModelAndMetadataSplices(t *testing.T) {
 	two(`{"requestMetadata":{}}`, `{"requestMetadata":{"a":"1","b":"2"}}`)
 	two(`{"requestMetadata":{"b":"x"}}`, `{"requestMetadata":{"a":"1","b":"2"}}`)
 	two(`{"requestMetadata":{"b":"x","a":"y"}}`, `{"requestMetadata":{"b":"2","a":"1"}}`)
-	two(`{"requestMetadata":{`+strings.Join(pairs[:14], ",")+`}}`, `{"requestMetadata":{"a":"1","b":"2",`+strings.Join(pairs[:14], ",")+`}}`)
+	two(`{"requestMetadata":{`+strings.Join(pairs[:14], ",")+`}}`,
+		`{"requestMetadata":{"a":"1","b":"2",`+strings.Join(pairs[:14], ",")+`}}`)
 	two(`{"requestMetadata":{`+strings.Join(pairs[:15], ",")+`}}`, ``)
 	two(`{"requestMetadata":{"a":"y",`+strings.Join(pairs[:15], ",")+`}}`, ``)
 	if _, ok := read(t, wire.OpInvoke, "openai", oai).MetadataSplices([]byte(oai), wire.Pair{Key: "a", Value: "b"}); ok {

@@ -1,6 +1,9 @@
 package wire
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Operation is one operation of the Bedrock Runtime API. The zero value is
 // OpUnknown. Names and paths: AWS service model bedrock-runtime 2023-09-30.
@@ -22,24 +25,30 @@ const (
 	OpInvokeBidirectional
 )
 
-// operations is what each operation is called and how it is reached. name is
-// the name in configuration, api the one of AWS's service model.
-var operations = [...]struct {
-	name, api, method, verb string
-	streams                 bool
-}{
+// operation is what an operation is called and how it is reached.
+type operation struct {
+	name    string // in configuration, and at the end of a path that begins with /model/
+	api     string // in AWS's service model
+	method  string
+	onModel bool // the path begins with /model/
+	streams bool
+}
+
+var operations = [...]operation{
 	OpUnknown:               {name: "unknown"},
-	OpConverse:              {"converse", "Converse", "POST", "converse", false},
-	OpConverseStream:        {"converse-stream", "ConverseStream", "POST", "converse-stream", true},
-	OpInvoke:                {"invoke", "InvokeModel", "POST", "invoke", false},
-	OpInvokeStream:          {"invoke-with-response-stream", "InvokeModelWithResponseStream", "POST", "invoke-with-response-stream", true},
-	OpCountTokens:           {"count-tokens", "CountTokens", "POST", "count-tokens", false},
-	OpApplyGuardrail:        {"apply-guardrail", "ApplyGuardrail", "POST", "", false},
-	OpInvokeGuardrailChecks: {"invoke-guardrail-checks", "InvokeGuardrailChecks", "POST", "", false},
-	OpStartAsyncInvoke:      {"start-async-invoke", "StartAsyncInvoke", "POST", "", false},
-	OpGetAsyncInvoke:        {"get-async-invoke", "GetAsyncInvoke", "GET", "", false},
-	OpListAsyncInvokes:      {"list-async-invokes", "ListAsyncInvokes", "GET", "", false},
-	OpInvokeBidirectional:   {"invoke-with-bidirectional-stream", "InvokeModelWithBidirectionalStream", "POST", "invoke-with-bidirectional-stream", true},
+	OpConverse:              {"converse", "Converse", "POST", true, false},
+	OpConverseStream:        {"converse-stream", "ConverseStream", "POST", true, true},
+	OpInvoke:                {"invoke", "InvokeModel", "POST", true, false},
+	OpInvokeStream:          {"invoke-with-response-stream", "InvokeModelWithResponseStream", "POST", true, true},
+	OpCountTokens:           {"count-tokens", "CountTokens", "POST", true, false},
+	OpApplyGuardrail:        {"apply-guardrail", "ApplyGuardrail", "POST", false, false},
+	OpInvokeGuardrailChecks: {"invoke-guardrail-checks", "InvokeGuardrailChecks", "POST", false, false},
+	OpStartAsyncInvoke:      {"start-async-invoke", "StartAsyncInvoke", "POST", false, false},
+	OpGetAsyncInvoke:        {"get-async-invoke", "GetAsyncInvoke", "GET", false, false},
+	OpListAsyncInvokes:      {"list-async-invokes", "ListAsyncInvokes", "GET", false, false},
+	OpInvokeBidirectional: {
+		"invoke-with-bidirectional-stream", "InvokeModelWithBidirectionalStream", "POST", true, true,
+	},
 }
 
 // String returns the operation's name in configuration, "unknown" for OpUnknown.
@@ -56,32 +65,17 @@ func (o Operation) Streams() bool { return operations[o].streams }
 
 // ParseOperation finds an operation by its name in configuration.
 func ParseOperation(name string) (Operation, bool) {
-	for op, row := range operations {
-		if row.name == name && Operation(op) != OpUnknown {
-			return Operation(op), true
-		}
-	}
-	return OpUnknown, false
+	return find(func(o operation) bool { return o.name == name })
 }
 
 // OperationOf finds an operation by its name in AWS's service model.
 func OperationOf(apiName string) (Operation, bool) {
-	for op, row := range operations {
-		if row.api == apiName && Operation(op) != OpUnknown {
-			return Operation(op), true
-		}
-	}
-	return OpUnknown, false
+	return find(func(o operation) bool { return o.api == apiName })
 }
 
-// modelVerb finds the operation that ends a /model/ path.
-func modelVerb(verb string) Operation {
-	for op, row := range operations {
-		if row.verb == verb && verb != "" {
-			return Operation(op)
-		}
-	}
-	return OpUnknown
+func find(is func(operation) bool) (op Operation, ok bool) {
+	i := max(slices.IndexFunc(operations[:], is), int(OpUnknown))
+	return Operation(i), i != int(OpUnknown)
 }
 
 // MaxIDLength is how long a model id or ARN in a path may be (service model:
@@ -144,8 +138,8 @@ func route(method, path string) (Target, bool) {
 		if slash <= 0 {
 			return Target{}, false
 		}
-		op := modelVerb(rest[slash+1:])
-		return Target{Op: op, Model: rest[:slash]}, op != OpUnknown
+		op, _ := ParseOperation(rest[slash+1:])
+		return Target{Op: op, Model: rest[:slash]}, operations[op].onModel
 	case "guardrail":
 		id, tail, ok := cutLast(rest, "/version/")
 		version, found := strings.CutSuffix(tail, "/apply")
@@ -245,7 +239,7 @@ func (t Target) String() string {
 		b = AppendLabel(append(b, "/async-invoke/"...), t.Resource)
 	default:
 		b = AppendLabel(append(b, "/model/"...), t.Model)
-		b = append(append(b, '/'), operations[t.Op].verb...)
+		b = append(append(b, '/'), operations[t.Op].name...)
 	}
 	if t.Query != "" {
 		b = append(append(b, '?'), t.Query...)

@@ -28,20 +28,30 @@ func TestParseTarget(t *testing.T) {
 	}
 	const nova, arn = "amazon.nova-lite-v1:0", "arn:aws:bedrock:us-east-1:012345678901:inference-profile/us.x.y-v1:0"
 	const wireARN = "arn%3Aaws%3Abedrock%3Aus-east-1%3A012345678901%3Ainference-profile%2Fus.x.y-v1%3A0"
-	f("POST", "/model/amazon.nova-lite-v1%3A0/converse", wire.Target{Op: wire.OpConverse, Model: nova}, "/model/amazon.nova-lite-v1%3A0/converse")
-	f("POST", "/model/amazon.nova-lite-v1:0/invoke", wire.Target{Op: wire.OpInvoke, Model: nova}, "/model/amazon.nova-lite-v1%3A0/invoke")
-	f("POST", "/model/amazon.nova-lite-v1%3a0/invoke", wire.Target{Op: wire.OpInvoke, Model: nova}, "/model/amazon.nova-lite-v1%3A0/invoke")
-	f("POST", "/bedrock/model/team-fast/count-tokens", wire.Target{Op: wire.OpCountTokens, Model: "team-fast"}, "/model/team-fast/count-tokens")
-	f("POST", "/model/"+wireARN+"/converse-stream", wire.Target{Op: wire.OpConverseStream, Model: arn}, "/model/"+wireARN+"/converse-stream")
-	f("POST", "/model/"+arn+"/invoke-with-response-stream", wire.Target{Op: wire.OpInvokeStream, Model: arn}, "/model/"+wireARN+"/invoke-with-response-stream")
-	f("POST", "/model/a/invoke-with-bidirectional-stream", wire.Target{Op: wire.OpInvokeBidirectional, Model: "a"}, "/model/a/invoke-with-bidirectional-stream")
-	f("POST", "/guardrail/abc/version/DRAFT/apply", wire.Target{Op: wire.OpApplyGuardrail, Resource: "abc", Version: "DRAFT"}, "/guardrail/abc/version/DRAFT/apply")
+	f("POST", "/model/amazon.nova-lite-v1%3A0/converse", wire.Target{Op: wire.OpConverse, Model: nova},
+		"/model/amazon.nova-lite-v1%3A0/converse")
+	f("POST", "/model/amazon.nova-lite-v1:0/invoke", wire.Target{Op: wire.OpInvoke, Model: nova},
+		"/model/amazon.nova-lite-v1%3A0/invoke")
+	f("POST", "/model/amazon.nova-lite-v1%3a0/invoke", wire.Target{Op: wire.OpInvoke, Model: nova},
+		"/model/amazon.nova-lite-v1%3A0/invoke")
+	f("POST", "/bedrock/model/team-fast/count-tokens", wire.Target{Op: wire.OpCountTokens, Model: "team-fast"},
+		"/model/team-fast/count-tokens")
+	f("POST", "/model/"+wireARN+"/converse-stream", wire.Target{Op: wire.OpConverseStream, Model: arn},
+		"/model/"+wireARN+"/converse-stream")
+	f("POST", "/model/"+arn+"/invoke-with-response-stream", wire.Target{Op: wire.OpInvokeStream, Model: arn},
+		"/model/"+wireARN+"/invoke-with-response-stream")
+	f("POST", "/model/a/invoke-with-bidirectional-stream", wire.Target{Op: wire.OpInvokeBidirectional, Model: "a"},
+		"/model/a/invoke-with-bidirectional-stream")
+	f("POST", "/guardrail/abc/version/DRAFT/apply",
+		wire.Target{Op: wire.OpApplyGuardrail, Resource: "abc", Version: "DRAFT"}, "/guardrail/abc/version/DRAFT/apply")
 	f("POST", "/guardrail/arn:aws:bedrock:us-east-1:1:guardrail/abc/version/1/apply",
 		wire.Target{Op: wire.OpApplyGuardrail, Resource: "arn:aws:bedrock:us-east-1:1:guardrail/abc", Version: "1"},
 		"/guardrail/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aguardrail%2Fabc/version/1/apply")
 	f("POST", "/guardrail-checks/invoke", wire.Target{Op: wire.OpInvokeGuardrailChecks}, "/guardrail-checks/invoke")
 	f("POST", "/async-invoke", wire.Target{Op: wire.OpStartAsyncInvoke}, "/async-invoke")
-	f("GET", "/async-invoke?maxResults=5&nextToken=a%2Fb", wire.Target{Op: wire.OpListAsyncInvokes, Query: "maxResults=5&nextToken=a%2Fb"}, "/async-invoke?maxResults=5&nextToken=a%2Fb")
+	f("GET", "/async-invoke?maxResults=5&nextToken=a%2Fb",
+		wire.Target{Op: wire.OpListAsyncInvokes, Query: "maxResults=5&nextToken=a%2Fb"},
+		"/async-invoke?maxResults=5&nextToken=a%2Fb")
 	f("GET", "/async-invoke/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aasync-invoke%2Fx",
 		wire.Target{Op: wire.OpGetAsyncInvoke, Resource: "arn:aws:bedrock:us-east-1:1:async-invoke/x"},
 		"/async-invoke/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aasync-invoke%2Fx")
@@ -57,13 +67,18 @@ func TestParseTargetRefuses(t *testing.T) {
 	}
 	for _, raw := range []string{"", "*", "http://evil/model/a/converse", "model/a/converse", "/model/a/converse#x",
 		"/model/a b/converse", "/model/a%zz/converse", "/model/a/converse%2", "/model/a\\b/converse", "/model/a\x00/converse",
-		"/model/a%00/converse", "/model/ü/converse", "/model/../converse", "/model/a/../b/converse", "/model/%2e%2e/converse",
-		"/model/a%2F..%2Fb/converse", "/model/a%2F%2Fb/converse", "//model/a/converse", "/model//converse", "/model/a//converse",
-		"/model/a%253A0/converse", "/model/a%40b/converse", "/model/a%23/converse", "/model/%2Fa/converse", "/model/a~b/converse",
-		"/model/a/converse/", "/model/a/converse?x=\x01", "/model/a/converse?x=%q1", "/model/" + strings.Repeat("a", 2049) + "/converse"} {
+		"/model/a%00/converse", "/model/ü/converse", "/model/../converse",
+		"/model/a/../b/converse", "/model/%2e%2e/converse",
+		"/model/a%2F..%2Fb/converse", "/model/a%2F%2Fb/converse", "//model/a/converse", "/model//converse",
+		"/model/a//converse",
+		"/model/a%253A0/converse", "/model/a%40b/converse", "/model/a%23/converse", "/model/%2Fa/converse",
+		"/model/a~b/converse",
+		"/model/a/converse/", "/model/a/converse?x=\x01", "/model/a/converse?x=%q1", "/model/" + strings.Repeat("a", 2049) +
+			"/converse"} {
 		f("POST", raw, 400)
 	}
-	for _, raw := range []string{"/", "/model", "/model/a", "/model/converse", "/model/a/Converse", "/openai/v1/chat/completions",
+	for _, raw := range []string{"/", "/model", "/model/a", "/model/converse", "/model/a/Converse",
+		"/openai/v1/chat/completions",
 		"/guardrail/a/apply", "/guardrail/a/version/1", "/guardrail-checks", "/Model/a/converse"} {
 		f("POST", raw, 404)
 	}
@@ -94,7 +109,8 @@ func TestLabelVectors(t *testing.T) {
 }
 
 func FuzzParseTarget(f *testing.F) {
-	for _, s := range []string{"/model/amazon.nova-lite-v1%3A0/converse", "/model/arn:aws:bedrock:r:1:prompt/x/invoke?a=b", "/guardrail/a/version/1/apply", "/async-invoke/x", "/model/%2e%2e/converse"} {
+	for _, s := range []string{"/model/amazon.nova-lite-v1%3A0/converse", "/model/arn:aws:bedrock:r:1:prompt/x/invoke?a=b",
+		"/guardrail/a/version/1/apply", "/async-invoke/x", "/model/%2e%2e/converse"} {
 		f.Add("POST", s)
 		f.Add("GET", s)
 	}
@@ -135,7 +151,8 @@ func TestParseModelID(t *testing.T) {
 	f("openai.gpt-5.4", wire.ModelID{Foundation: "openai.gpt-5.4", Kind: wire.ModelFoundation})
 	f("anthropic.claude-opus-4-7", wire.ModelID{Foundation: "anthropic.claude-opus-4-7", Kind: wire.ModelFoundation})
 	f("team-fast", wire.ModelID{})
-	f("arn:aws:bedrock:eu-west-1::foundation-model/"+sonnet, wire.ModelID{Foundation: sonnet, Region: "eu-west-1", Kind: wire.ModelFoundation})
+	f("arn:aws:bedrock:eu-west-1::foundation-model/"+sonnet,
+		wire.ModelID{Foundation: sonnet, Region: "eu-west-1", Kind: wire.ModelFoundation})
 	f("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us."+sonnet,
 		wire.ModelID{Foundation: sonnet, Scope: "geo", Region: "us-east-1", Account: "123456789012", Kind: wire.ModelProfile})
 	opaque := func(resource string, kind wire.ModelKind) {
@@ -149,6 +166,7 @@ func TestParseModelID(t *testing.T) {
 	opaque("imported-model/abc", wire.ModelImported)
 	opaque("prompt/ABCDEFGHIJ:1", wire.ModelPrompt)
 	opaque("default-prompt-router/anthropic.claude:1", wire.ModelPromptRouter)
-	f("arn:aws:sagemaker:us-east-1:1:endpoint/x", wire.ModelID{Region: "us-east-1", Account: "1", Kind: wire.ModelEndpoint})
+	f("arn:aws:sagemaker:us-east-1:1:endpoint/x",
+		wire.ModelID{Region: "us-east-1", Account: "1", Kind: wire.ModelEndpoint})
 	f("arn:aws", wire.ModelID{})
 }

@@ -23,11 +23,15 @@ const converseBody = `{"inferenceConfig": {"maxTokens": 300, "topP": 1},
  "messages": [
   {"role": "user", "content": [{"text": "grüße\n"}, {"image": {"format": "png", "source": {"bytes": "aGVsbG8="}}},
     {"document": {"name": "d", "format": "txt", "source": {"bytes": "aGVsbG8gaGVsbG8="}}}]},
-  {"role": "assistant", "content": [{"reasoningContent": {"reasoningText": {"text": "hm", "signature": "x"}}}, {"toolUse": {"toolUseId": "1", "name": "t", "input": {"city": "Oslo", "n": [1, "two"]}}}]},
-  {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "rain"}, {"json": {"a": "wet"}}, {"image": {"format": "png", "source": {}}}]}}]}],
- "toolConfig": {"tools": [{"toolSpec": {"name": "t", "description": "weather", "inputSchema": {"json": {"type": "object"}}}}, {"cachePoint": {"type": "default"}}]},
+  {"role": "assistant", "content": [{"reasoningContent": {"reasoningText": {"text": "hm", "signature": "x"}}},
+{"toolUse": {"toolUseId": "1", "name": "t", "input": {"city": "Oslo", "n": [1, "two"]}}}]},
+  {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "rain"},
+{"json": {"a": "wet"}}, {"image": {"format": "png", "source": {}}}]}}]}],
+ "toolConfig": {"tools": [{"toolSpec": {"name": "t", "description": "weather",
+"inputSchema": {"json": {"type": "object"}}}}, {"cachePoint": {"type": "default"}}]},
  "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 2048}},
- "requestMetadata": {"team": "a\"b", "x": "y"}, "serviceTier": {"type": "flex"}, "performanceConfig": {"latency": "optimized"},
+ "requestMetadata": {"team": "a\"b", "x": "y"}, "serviceTier": {"type": "flex"},
+"performanceConfig": {"latency": "optimized"},
  "guardrailConfig": {"guardrailIdentifier": "g"},
  "outputConfig": {"textFormat": {"structure": {"jsonSchema": {"schema": "{}"}}}}}`
 
@@ -42,7 +46,8 @@ func TestConverseFacts(t *testing.T) {
 		"max tokens": f.MaxTokens == wire.Known(300), "span": at(f.MaxTokensSpan) == "300",
 		"thinking": f.ThinkingTokens == wire.Known(2048), "thinking span": at(f.ThinkingSpan) == "2048",
 		"multiplier": f.Multiplier == 1, "tier": f.ServiceTier == "flex", "latency": f.Latency == "optimized",
-		"schema": at(f.Schema) == `"{}"`, "metadata": strings.HasPrefix(at(f.Metadata), `{"team"`) && strings.HasSuffix(at(f.Metadata), `"y"}`),
+		"schema": at(f.Schema) == `"{}"`, "metadata": strings.HasPrefix(at(f.Metadata), `{"team"`) &&
+			strings.HasSuffix(at(f.Metadata), `"y"}`),
 		"guardrail": at(f.Guardrail) == `{"guardrailIdentifier": "g"}`, "cap allowed": !f.NoMaxTokens,
 		"input tokens": f.InputTokens > 2*1600+3000,
 	} {
@@ -68,41 +73,54 @@ func TestInvokeFacts(t *testing.T) {
 	f := func(dialect, body string, maxTokens int64, turns, images, tools, multiplier int, text string) {
 		t.Helper()
 		got := read(t, wire.OpInvoke, dialect, body)
-		if got.MaxTokens.N != maxTokens || got.Turns != turns || got.Images != images || got.Tools != tools || got.Multiplier != multiplier {
+		if got.MaxTokens.N != maxTokens || got.Turns != turns || got.Images != images || got.Tools != tools ||
+			got.Multiplier != multiplier {
 			t.Errorf("%s: %+v", dialect, got)
 		}
 		if have := strings.ReplaceAll(string(got.AppendText(nil, []byte(body))), "\n", "|"); have != text {
 			t.Errorf("%s: text %q, want %q", dialect, have, text)
 		}
 	}
-	f("anthropic", `{"anthropic_version":"v","max_tokens":9,"system":"be","messages":[{"role":"user","content":"hi"},{"role":"user","content":[{"type":"text","text":"yo"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}},{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":"res"}]},{"type":"tool_result","content":"str"}]}],"tools":[{"name":"n","input_schema":{"type":"object"}}]}`,
+	f("anthropic", `{"anthropic_version":"v","max_tokens":9,"system":"be","messages":[{"role":"user","content":"hi"},`+
+		`{"role":"user","content":[{"type":"text","text":"yo"},{"type":"image","source":{"type":"base64",`+
+		`"media_type":"image/png","data":"AAAA"}},{"type":"tool_result","tool_use_id":"1","content":[{"type":"text",`+
+		`"text":"res"}]},{"type":"tool_result","content":"str"}]}],"tools":[{"name":"n","input_schema":{"type":"object"}}]}`,
 		9, 2, 1, 1, 1, "be|hi|yo|res|str|n|object|")
 	f("anthropic", `{"prompt":"Human: hi","max_tokens_to_sample":7}`, 7, 0, 0, 0, 1, "Human: hi|")
-	f("nova", `{"messages":[{"role":"user","content":[{"text":"hi"},{"image":{"format":"png"}}]}],"inferenceConfig":{"max_new_tokens":3}}`, 3, 1, 1, 0, 1, "hi|")
+	f("nova", `{"messages":[{"role":"user","content":[{"text":"hi"},{"image":{"format":"png"}}]}],`+
+		`"inferenceConfig":{"max_new_tokens":3}}`, 3, 1, 1, 0, 1, "hi|")
 	f("titan-text", `{"inputText":"hi","textGenerationConfig":{"maxTokenCount":4}}`, 4, 0, 0, 0, 1, "hi|")
 	f("llama", `{"prompt":"hi","max_gen_len":5,"max_tokens":1}`, 5, 0, 0, 0, 1, "hi|")
 	f("mistral", `{"messages":[{"role":"user","content":"hi"}],"max_tokens":6}`, 6, 1, 0, 0, 1, "hi|")
 	f("cohere-text", `{"prompt":"hi","max_tokens":6,"num_generations":3}`, 6, 0, 0, 0, 3, "hi|")
-	f("cohere-chat", `{"message":"hi","chat_history":[{"role":"USER","message":"a"}],"preamble":"p","max_tokens":6,"documents":[{"t":"d"}]}`, 6, 1, 0, 0, 1, "hi|a|p|d|")
+	f("cohere-chat", `{"message":"hi","chat_history":[{"role":"USER","message":"a"}],"preamble":"p","max_tokens":6,`+
+		`"documents":[{"t":"d"}]}`, 6, 1, 0, 0, 1, "hi|a|p|d|")
 	f("cohere-embed", `{"texts":["a","b"],"input_type":"search_query"}`, 0, 0, 0, 0, 1, "a|b|")
 	f("rerank", `{"query":"q","documents":["a",{"text":"b"}]}`, 0, 0, 0, 0, 1, "q|a|b|")
 	f("jamba", `{"messages":[{"role":"user","content":"hi"}],"n":2,"max_tokens":6}`, 6, 1, 0, 0, 2, "hi|")
 	f("j2", `{"prompt":"hi","maxTokens":8,"numResults":4}`, 8, 0, 0, 0, 4, "hi|")
-	f("openai", `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"x"}}]}],"max_tokens":6,"max_completion_tokens":8}`, 8, 1, 1, 0, 1, "hi|")
+	f("openai", `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url",`+
+		`"image_url":{"url":"x"}}]}],"max_tokens":6,"max_completion_tokens":8}`, 8, 1, 1, 0, 1, "hi|")
 	f("", `{"weird":{"prompt":"hi"},"parameters":{"max_new_tokens":2}}`, 2, 0, 0, 0, 1, "hi|")
 }
 
 func TestOtherOperations(t *testing.T) {
-	if f := read(t, wire.OpStartAsyncInvoke, "", `{"modelId":"amazon.nova-reel-v1:\u0030","modelInput":{"x":{"text":"hi"}}}`); f.BodyModelID != "amazon.nova-reel-v1:0" || f.TextBytes != 2 {
+	async := read(t, wire.OpStartAsyncInvoke, "",
+		`{"modelId":"amazon.nova-reel-v1:\u0030","modelInput":{"x":{"text":"hi"}}}`)
+	if async.BodyModelID != "amazon.nova-reel-v1:0" || async.TextBytes != 2 {
+		t.Errorf("%+v", async)
+	}
+	if f := read(t, wire.OpApplyGuardrail, "",
+		`{"source":"INPUT","content":[{"text":{"text":"hello"}},{"image":{}}]}`); f.TextBytes != 5 || f.Images != 1 {
 		t.Errorf("%+v", f)
 	}
-	if f := read(t, wire.OpApplyGuardrail, "", `{"source":"INPUT","content":[{"text":{"text":"hello"}},{"image":{}}]}`); f.TextBytes != 5 || f.Images != 1 {
+	if f := read(t, wire.OpCountTokens, "",
+		`{"input":{"converse":{"messages":[{"role":"user","content":[{"text":"hello"}]}]}}}`); f.TextBytes != 5 ||
+		f.Turns != 1 {
 		t.Errorf("%+v", f)
 	}
-	if f := read(t, wire.OpCountTokens, "", `{"input":{"converse":{"messages":[{"role":"user","content":[{"text":"hello"}]}]}}}`); f.TextBytes != 5 || f.Turns != 1 {
-		t.Errorf("%+v", f)
-	}
-	if f := read(t, wire.OpCountTokens, "", `{"input":{"invokeModel":{"body":"`+strings.Repeat("AAAA", 100)+`"}}}`); f.InputTokens != 75 {
+	if f := read(t, wire.OpCountTokens, "", `{"input":{"invokeModel":{"body":"`+strings.Repeat("AAAA",
+		100)+`"}}}`); f.InputTokens != 75 {
 		t.Errorf("%+v", f)
 	}
 	if f := read(t, wire.OpInvoke, "nova", ``); f.InputTokens != 0 || f.BodyBytes != 0 {
@@ -114,7 +132,8 @@ func TestOtherOperations(t *testing.T) {
 }
 
 func TestEscapedWordsCount(t *testing.T) {
-	f := read(t, wire.OpConverse, "", `{"serviceTier":{"type":"fl\u0065x"},"performanceConfig":{"latency":"new\n"},"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"h\u0069gh"}}}`)
+	f := read(t, wire.OpConverse, "", `{"serviceTier":{"type":"fl\u0065x"},"performanceConfig":{"latency":"new\n"},`+
+		`"additionalModelRequestFields":{"reasoningConfig":{"maxReasoningEffort":"h\u0069gh"}}}`)
 	if f.ServiceTier != "flex" || f.Latency != "new\n" || !f.NoMaxTokens {
 		t.Errorf("%+v", f)
 	}
@@ -122,13 +141,16 @@ func TestEscapedWordsCount(t *testing.T) {
 
 // TestEveryCapIsLowered fills a body of an unknown family with all caps at once.
 func TestEveryCapIsLowered(t *testing.T) {
-	body := `{"max_tokens":9,"max_tokens_to_sample":9,"max_completion_tokens":9,"max_new_tokens":9,"max_gen_len":9,"maxTokens":9,` +
-		`"inferenceConfig":{"maxTokens":9,"max_new_tokens":9},"textGenerationConfig":{"maxTokenCount":9},"parameters":{"max_new_tokens":9}}`
+	body := `{"max_tokens":9,"max_tokens_to_sample":9,"max_completion_tokens":9,"max_new_tokens":9,"max_gen_len":9,` +
+		`"maxTokens":9,` +
+		`"inferenceConfig":{"maxTokens":9,"max_new_tokens":9},"textGenerationConfig":{"maxTokenCount":9},` +
+		`"parameters":{"max_new_tokens":9}}`
 	l, err := read(t, wire.OpInvoke, "", body).Limit(wire.Cap{Max: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(wire.ApplySplices(nil, []byte(body), l.Splices)), strings.ReplaceAll(body, "9", "5"); got != want {
+	if got, want := string(wire.ApplySplices(nil, []byte(body), l.Splices)),
+		strings.ReplaceAll(body, "9", "5"); got != want {
 		t.Errorf("%s", got)
 	}
 }
@@ -154,7 +176,8 @@ func TestReadRefuses(t *testing.T) {
 	f(wire.OpConverse, "", `{"inferenceConfig":{"maxTokens":1,"max\u0054okens":9}}`, `duplicate member "maxTokens"`)
 	f(wire.OpConverse, "", `{"inferenceConfig":{},"inferenceConfig":{"maxTokens":9}}`, `duplicate member`)
 	f(wire.OpConverse, "", `{"guardrailConfig":{},"guardrailConfig":{}}`, `duplicate member`)
-	f(wire.OpConverse, "", `{"additionalModelRequestFields":{"thinking":{"budget_tokens":1,"budget_tokens":2}}}`, `duplicate member`)
+	f(wire.OpConverse, "", `{"additionalModelRequestFields":{"thinking":{"budget_tokens":1,"budget_tokens":2}}}`,
+		`duplicate member`)
 	f(wire.OpInvoke, "anthropic", `{"max_tokens":1,"max_tokens":2}`, `duplicate member "max_tokens"`)
 	f(wire.OpInvoke, "openai", `{"model":"a","model":"b"}`, `duplicate member "model"`)
 	f(wire.OpInvoke, "", `{"max_tokens":1,"max_tokens":2}`, `duplicate member "max_tokens"`)
@@ -223,7 +246,8 @@ func TestSniffDialect(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(uint8(wire.OpConverse), uint8(0), []byte(converseBody))
-	f.Add(uint8(wire.OpInvoke), uint8(0), []byte(`{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"document","source":{"data":"AAAA"}}]}]}`))
+	f.Add(uint8(wire.OpInvoke), uint8(0), []byte(`{"max_tokens":5,"messages":[{"role":"user",`+
+		`"content":[{"type":"document","source":{"data":"AAAA"}}]}]}`))
 	f.Add(uint8(wire.OpCountTokens), uint8(1), []byte(`{"input":{"invokeModel":{"body":"AAAA"}}}`))
 	names := wire.DialectNames()
 	f.Fuzz(func(t *testing.T, op, dialect uint8, body []byte) {
@@ -251,7 +275,8 @@ func BenchmarkRead(b *testing.B) {
 		turns int
 	}{{"2KB", 8}, {"40KB", 160}, {"1MB", 4096}} {
 		turn := `{"role":"user","content":[{"text":"` + strings.Repeat("Tell me about the history of canals. ", 5) + `\n"}]},`
-		body := []byte(`{"messages":[` + strings.TrimSuffix(strings.Repeat(turn, size.turns), ",") + `],"inferenceConfig":{"maxTokens":500}}`)
+		body := []byte(`{"messages":[` + strings.TrimSuffix(strings.Repeat(turn, size.turns), ",") +
+			`],"inferenceConfig":{"maxTokens":500}}`)
 		b.Run(size.name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()

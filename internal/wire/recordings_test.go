@@ -170,7 +170,8 @@ func TestRecordedUsage(t *testing.T) {
 func wantFromHeaders(t *testing.T, e exchange) map[string]int64 {
 	t.Helper()
 	want := map[string]int64{}
-	for name, key := range map[string]string{"in": "input", "out": "output", "read": "cache-read-input", "write": "cache-write-input"} {
+	for name, key := range map[string]string{"in": "input", "out": "output", "read": "cache-read-input",
+		"write": "cache-write-input"} {
 		v, ok := e.ResponseHeaders["x-amzn-bedrock-"+key+"-token-count"]
 		if !ok {
 			continue
@@ -193,7 +194,8 @@ func wantFromUsage(t *testing.T, body []byte) map[string]int64 {
 		t.Fatal(err)
 	}
 	want := map[string]int64{}
-	for name, key := range map[string]string{"in": "inputTokens", "out": "outputTokens", "read": "cacheReadInputTokens", "write": "cacheWriteInputTokens"} {
+	for name, key := range map[string]string{"in": "inputTokens", "out": "outputTokens", "read": "cacheReadInputTokens",
+		"write": "cacheWriteInputTokens"} {
 		if raw, ok := answer.Usage[key]; ok {
 			var n float64
 			if err := json.Unmarshal(raw, &n); err != nil {
@@ -243,7 +245,8 @@ func wantFromStream(t *testing.T, body []byte) map[string]int64 {
 		}
 		if chunk.Metrics != nil {
 			want := map[string]int64{}
-			for name, key := range map[string]string{"in": "inputTokenCount", "out": "outputTokenCount", "read": "cacheReadInputTokenCount", "write": "cacheWriteInputTokenCount"} {
+			for name, key := range map[string]string{"in": "inputTokenCount", "out": "outputTokenCount",
+				"read": "cacheReadInputTokenCount", "write": "cacheWriteInputTokenCount"} {
 				if n, ok := chunk.Metrics[key]; ok {
 					want[name] = int64(n)
 				}
@@ -306,7 +309,8 @@ func wantUnits(body []byte, op wire.Operation, t *testing.T) [wire.GuardrailPoli
 
 func addUnits(v any, sum *[wire.GuardrailPolicies]int64) {
 	names := []string{"contentPolicyUnits", "topicPolicyUnits", "wordPolicyUnits", "sensitiveInformationPolicyUnits",
-		"sensitiveInformationPolicyFreeUnits", "contextualGroundingPolicyUnits", "contentPolicyImageUnits", "automatedReasoningPolicyUnits"}
+		"sensitiveInformationPolicyFreeUnits", "contextualGroundingPolicyUnits", "contentPolicyImageUnits",
+		"automatedReasoningPolicyUnits"}
 	switch v := v.(type) {
 	case []any:
 		for _, e := range v {

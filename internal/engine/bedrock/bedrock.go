@@ -132,7 +132,8 @@ func (e *Engine) Retries(upstream string, deadline time.Time) *engine.Retries {
 	if up := e.upstreams[upstream]; up != nil {
 		return up.retries.Begin(deadline)
 	}
-	return engine.NewRetryPolicy(engine.RetryOptions{Now: time.Now}).Begin(deadline) //nolint:forbidigo // never asked: nothing is repeated
+	//nolint:forbidigo // never asked: nothing is repeated
+	return engine.NewRetryPolicy(engine.RetryOptions{Now: time.Now}).Begin(deadline)
 }
 
 func misconfigured(err error) *engine.Error {

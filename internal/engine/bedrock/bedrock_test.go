@@ -143,7 +143,8 @@ func TestAnswerIsReturnedAsItCame(t *testing.T) {
 	f(200, "X-Odd: a  b\r\n", `{"ok":true}`)
 	f(200, "content-type: application/json\r\n", "")
 	f(200, "content-type: application/json\r\n", strings.Repeat("x", large))
-	f(400, "x-amzn-ErrorType: ValidationException:http://internal.amazon.com/coral/com.amazon.bedrock/\r\n", `{"message":"no"}`)
+	f(400, "x-amzn-ErrorType: ValidationException:http://internal.amazon.com/coral/com.amazon.bedrock/\r\n",
+		`{"message":"no"}`)
 	f(302, "Location: http://169.254.169.254/\r\n", "")
 }
 
@@ -192,7 +193,8 @@ func TestCallIsRepeated(t *testing.T) {
 		})))
 		status, attempts, err := call(t, e)
 		if status != wantStatus || attempts != wantAttempts {
-			t.Errorf("%.30q: status %d after %d attempts (%v), want %d after %d", answers, status, attempts, err, wantStatus, wantAttempts)
+			t.Errorf("%.30q: status %d after %d attempts (%v), want %d after %d", answers, status, attempts, err, wantStatus,
+				wantAttempts)
 		}
 		e.Close()
 	}
@@ -247,7 +249,8 @@ func TestSeveralUpstreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := <-seen
-	if auth := got.Header.Get("Authorization"); !strings.Contains(auth, "Credential=AKIDOTHER/") || !strings.Contains(auth, "/eu-west-1/bedrock/aws4_request") {
+	if auth := got.Header.Get("Authorization"); !strings.Contains(auth, "Credential=AKIDOTHER/") ||
+		!strings.Contains(auth, "/eu-west-1/bedrock/aws4_request") {
 		t.Errorf("authorization %q", auth)
 	}
 	verify(t, got, other.SecretAccessKey)
@@ -260,7 +263,10 @@ func TestSeveralUpstreams(t *testing.T) {
 }
 
 func TestPrivateAuthorityFromFile(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "tls") }))
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = io.WriteString(w, "tls")
+	}))
 	t.Cleanup(s.Close)
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})

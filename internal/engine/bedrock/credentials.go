@@ -63,7 +63,8 @@ func newIdentity(c aws.Config, s config.Upstream, o *Options, b *background) *id
 	c.Credentials = id.base
 	if s.Proxy != "" {
 		if proxy, err := parseURL("proxy", s.Proxy); err == nil {
-			c.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = http.ProxyURL(proxy) })
+			through := func(t *http.Transport) { t.Proxy = http.ProxyURL(proxy) }
+			c.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(through)
 		}
 	}
 	client := sts.NewFromConfig(c)
@@ -87,7 +88,9 @@ func newIdentity(c aws.Config, s config.Upstream, o *Options, b *background) *id
 // credentials know no roles and are used for all of them.
 func (id *identity) credentials(ctx context.Context, roleARN string) (sigv4.Credentials, error) {
 	c, err := id.of(roleARN).Retrieve(ctx)
-	return sigv4.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}, err
+	return sigv4.Credentials{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
+	}, err
 }
 
 func (id *identity) of(roleARN string) *source {

@@ -41,7 +41,8 @@ func (v *vault) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if v.fail.Load() {
 		return aws.Credentials{}, errors.New("vault is shut")
 	}
-	return aws.Credentials{AccessKeyID: fmt.Sprintf("AKID%d", n), CanExpire: true, Expires: v.expires().Add(-refreshWindow)}, nil
+	return aws.Credentials{AccessKeyID: fmt.Sprintf("AKID%d", n), CanExpire: true,
+		Expires: v.expires().Add(-refreshWindow)}, nil
 }
 
 // settle waits until no refresh runs.
@@ -137,8 +138,9 @@ func isolate(t *testing.T) {
 		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_PROFILE": "", "AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
 		"AWS_SESSION_TOKEN": "", "AWS_USE_FIPS_ENDPOINT": "", "AWS_USE_DUALSTACK_ENDPOINT": "",
-		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "", "AWS_WEB_IDENTITY_TOKEN_FILE": "",
-		"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_STS": "",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "",
+		"AWS_WEB_IDENTITY_TOKEN_FILE": "",
+		"AWS_ENDPOINT_URL":            "", "AWS_ENDPOINT_URL_STS": "",
 	} {
 		t.Setenv(name, value)
 	}
@@ -157,7 +159,8 @@ func TestDefaultChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := <-seen
-	if auth := got.Header.Get("Authorization"); !strings.Contains(auth, "Credential=AKIDENV/") || !strings.Contains(auth, "/ap-south-1/bedrock/") {
+	if auth := got.Header.Get("Authorization"); !strings.Contains(auth, "Credential=AKIDENV/") ||
+		!strings.Contains(auth, "/ap-south-1/bedrock/") {
 		t.Errorf("authorization %q", auth)
 	}
 	verify(t, got, "env-secret")
@@ -181,9 +184,11 @@ func securityTokenService(t *testing.T, asked chan<- url.Values) string {
 		role := r.PostForm.Get("RoleArn")
 		role = role[strings.LastIndexByte(role, '/')+1:]
 		w.Header().Set("Content-Type", "text/xml")
-		fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>`+
-			`<AccessKeyId>ASIA%s</AccessKeyId><SecretAccessKey>secret-%s</SecretAccessKey><SessionToken>token-%s</SessionToken>`+
-			`<Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
+		fmt.Fprintf(w,
+			`<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>`+
+				`<AccessKeyId>ASIA%s</AccessKeyId><SecretAccessKey>secret-%s</SecretAccessKey>`+
+				`<SessionToken>token-%s</SessionToken>`+
+				`<Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
 			role, role, role, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	}))
 	t.Cleanup(s.Close)
@@ -226,7 +231,8 @@ func TestRoles(t *testing.T) {
 	var roles []string
 	for form := range asked {
 		roles = append(roles, form.Get("RoleArn"))
-		if form.Get("Tags.member.1.Key") != "app" || form.Get("Tags.member.1.Value") != "sluice" || form.Get("RoleSessionName") != sessionName {
+		if form.Get("Tags.member.1.Key") != "app" || form.Get("Tags.member.1.Value") != "sluice" ||
+			form.Get("RoleSessionName") != sessionName {
 			t.Errorf("asked with %v", form)
 		}
 	}
@@ -240,7 +246,8 @@ func TestRoleThatIsDenied(t *testing.T) {
 	isolate(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(w, `<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>`)
+		_, _ = io.WriteString(w, `<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorRespo`+
+			`nse>`)
 	}))
 	t.Cleanup(s.Close)
 	t.Setenv("AWS_ENDPOINT_URL_STS", s.URL)

@@ -89,7 +89,8 @@ func configuredEndpoint(raw string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip == instanceMetadata) {
+	ip, err := netip.ParseAddr(u.Hostname())
+	if err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip == instanceMetadata) {
 		return nil, fmt.Errorf("endpoint %s is a link-local address", u.Hostname())
 	}
 	if u.RawQuery != "" || u.Fragment != "" || u.User != nil {

@@ -36,7 +36,8 @@ func TestGenerations(t *testing.T) {
 	if len(g.retired) != 0 {
 		t.Error("an engine that nobody uses was not closed")
 	}
-	bad := Options{Upstreams: map[string]config.Upstream{"": {Region: "r", Endpoint: "http://127.0.0.1:1", CAFile: "/nonexistent"}}}
+	bad := Options{Upstreams: map[string]config.Upstream{"": {Region: "r", Endpoint: "http://127.0.0.1:1",
+		CAFile: "/nonexistent"}}}
 	if _, err := g.Engine(t.Context(), bad, time.Minute, start); err == nil {
 		t.Error("an engine without its certificates")
 	}

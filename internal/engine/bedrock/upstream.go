@@ -44,7 +44,8 @@ func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options
 		return nil, err
 	}
 	up := &upstream{
-		client: client, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"), signer: sigv4.New(site.region, signingName),
+		client: client, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"),
+		signer:   sigv4.New(site.region, signingName),
 		breakers: newBreakers(s.Breaker), retries: newRetryPolicy(s.Retry, o), maxBody: o.MaxBody, now: o.Now,
 	}
 	up.breakers.onChange = func(model, state string) { o.OnBreaker(name, model, state) }
@@ -120,7 +121,9 @@ func loadRoots(file string) (*x509.CertPool, error) {
 // attempt authorizes and sends one request and reads its answer, of a stream
 // only the head.
 func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) (*engine.Response, *engine.Error) {
-	out := &http1.Request{Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(req.Header), Body: req.Body, Sent: req.Sent}
+	out := &http1.Request{
+		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(req.Header), Body: req.Body, Sent: req.Sent,
+	}
 	if err := u.authorize(ctx, out, req.RoleARN); err != nil {
 		return nil, err
 	}

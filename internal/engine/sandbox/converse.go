@@ -32,7 +32,8 @@ func converseBody(c *call, r *reply) object {
 		content = append(content, object{"text": r.text})
 	}
 	if r.tool != nil {
-		content = append(content, object{"toolUse": object{"toolUseId": r.toolID(), "name": r.tool.Name, "input": r.toolObject()}})
+		content = append(content, object{"toolUse": object{"toolUseId": r.toolID(), "name": r.tool.Name,
+			"input": r.toolObject()}})
 	}
 	if content == nil {
 		content = []any{}

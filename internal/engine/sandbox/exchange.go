@@ -13,10 +13,11 @@ import (
 
 // exchange is one call and its answer.
 type exchange struct {
-	s      *Server
-	w      http.ResponseWriter
-	r      *http.Request
-	ctx    context.Context //nolint:containedctx // lives as long as the exchange: ends when the client leaves or the server closes
+	s *Server
+	w http.ResponseWriter
+	r *http.Request
+	// ctx ends with the exchange: when the client leaves or the server closes.
+	ctx    context.Context //nolint:containedctx // see above
 	call   call
 	rule   *Rule
 	entry  Entry
@@ -122,7 +123,8 @@ func (x *exchange) billAs(note string) {
 }
 
 // noLog is the answer when usage cannot be logged and so must not be told.
-var noLog = &failure{http.StatusInternalServerError, "InternalServerException", "The sandbox cannot write its log.", modelsURI}
+var noLog = &failure{http.StatusInternalServerError, "InternalServerException", "The sandbox cannot write its log.",
+	modelsURI}
 
 func (x *exchange) head(contentType string) http.Header {
 	h := x.w.Header()

@@ -31,30 +31,45 @@ type family struct {
 
 // families are searched in order. The last row is for all that is not known.
 var families = []*family{
-	{name: "anthropic-text", ids: []string{"anthropic."}, need: "max_tokens_to_sample", caps: []string{"max_tokens_to_sample"},
+	{name: "anthropic-text", ids: []string{"anthropic."}, need: "max_tokens_to_sample",
+		caps: []string{"max_tokens_to_sample"},
 		body: anthropicTextBody, chunks: anthropicTextChunks, stops: map[string]string{"end_turn": "stop_sequence"}},
-	{name: "anthropic", ids: []string{"anthropic."}, mark: "anthropic_version", caps: []string{"max_tokens"}, capNeeded: true,
-		body: anthropicBody, chunks: anthropicChunks},
-	{name: "nova-embed", ids: []string{"amazon.nova-2-multimodal-embeddings"}, mark: "singleEmbeddingParams", noOutput: true, body: novaEmbedBody},
-	{name: "nova", ids: []string{"amazon.nova-"}, mark: "schemaVersion", caps: []string{"inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens"},
+	{name: "anthropic", ids: []string{"anthropic."}, mark: "anthropic_version", caps: []string{"max_tokens"},
+		capNeeded: true,
+		body:      anthropicBody, chunks: anthropicChunks},
+	{name: "nova-embed", ids: []string{"amazon.nova-2-multimodal-embeddings"}, mark: "singleEmbeddingParams",
+		noOutput: true, body: novaEmbedBody},
+	{name: "nova", ids: []string{"amazon.nova-"}, mark: "schemaVersion",
+		caps: []string{"inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens"},
 		body: converseBody, chunks: novaChunks},
-	{name: "titan-embed", ids: []string{"amazon.titan-embed-"}, mark: "embeddingConfig", noOutput: true, body: titanEmbedBody},
-	{name: "titan", ids: []string{"amazon.titan-"}, mark: "inputText", caps: []string{"textGenerationConfig.maxTokenCount"},
+	{name: "titan-embed", ids: []string{"amazon.titan-embed-"}, mark: "embeddingConfig", noOutput: true,
+		body: titanEmbedBody},
+	{name: "titan", ids: []string{"amazon.titan-"}, mark: "inputText",
+		caps: []string{"textGenerationConfig.maxTokenCount"},
 		body: titanBody, chunks: titanChunks, stops: upperStops("FINISH", "LENGTH")},
-	{name: "llama", ids: []string{"meta.llama"}, mark: "max_gen_len", caps: []string{"max_gen_len"}, body: llamaBody, chunks: llamaChunks, stops: chatStops},
-	{name: "mistral-text", ids: []string{"mistral."}, need: "prompt", caps: []string{"max_tokens"}, body: mistralBody, chunks: mistralChunks, stops: chatStops},
+	{name: "llama", ids: []string{"meta.llama"}, mark: "max_gen_len", caps: []string{"max_gen_len"}, body: llamaBody,
+		chunks: llamaChunks, stops: chatStops},
+	{name: "mistral-text", ids: []string{"mistral."}, need: "prompt", caps: []string{"max_tokens"}, body: mistralBody,
+		chunks: mistralChunks, stops: chatStops},
 	{name: "cohere-embed", ids: []string{"cohere.embed-"}, mark: "texts", noOutput: true, body: cohereEmbedBody},
 	{name: "rerank", ids: []string{"cohere.rerank-", "amazon.rerank-"}, mark: "query", noTokens: true, body: rerankBody},
-	{name: "cohere-chat", ids: []string{"cohere.command-r"}, mark: "message", caps: []string{"max_tokens"}, body: cohereChatBody, chunks: cohereChatChunks, stops: upperStops("COMPLETE", "MAX_TOKENS")},
-	{name: "cohere", ids: []string{"cohere.command-"}, mark: "num_generations", caps: []string{"max_tokens"}, copies: "num_generations",
-		body: cohereBody, chunks: cohereChunks, stops: upperStops("COMPLETE", "MAX_TOKENS")},
-	{name: "j2", ids: []string{"ai21.j2-"}, mark: "numResults", caps: []string{"maxTokens"}, copies: "numResults", body: j2Body, stops: map[string]string{"end_turn": "endoftext", "max_tokens": "length"}},
-	{name: "deepseek-r1", ids: []string{"deepseek.r1"}, need: "prompt", caps: []string{"max_tokens"}, body: completionBody, chunks: completionChunks, stops: chatStops},
-	{name: "openai", ids: []string{"openai."}, caps: []string{"max_tokens", "max_completion_tokens"}, copies: "n", namesModel: true, body: chatBody, chunks: chatChunks, stops: chatStops},
-	{name: "openai-like", ids: []string{""}, caps: []string{"max_tokens", "max_completion_tokens"}, copies: "n", body: chatBody, chunks: chatChunks, stops: chatStops},
+	{name: "cohere-chat", ids: []string{"cohere.command-r"}, mark: "message", caps: []string{"max_tokens"},
+		body: cohereChatBody, chunks: cohereChatChunks, stops: upperStops("COMPLETE", "MAX_TOKENS")},
+	{name: "cohere", ids: []string{"cohere.command-"}, mark: "num_generations", caps: []string{"max_tokens"},
+		copies: "num_generations",
+		body:   cohereBody, chunks: cohereChunks, stops: upperStops("COMPLETE", "MAX_TOKENS")},
+	{name: "j2", ids: []string{"ai21.j2-"}, mark: "numResults", caps: []string{"maxTokens"}, copies: "numResults",
+		body: j2Body, stops: map[string]string{"end_turn": "endoftext", "max_tokens": "length"}},
+	{name: "deepseek-r1", ids: []string{"deepseek.r1"}, need: "prompt", caps: []string{"max_tokens"}, body: completionBody,
+		chunks: completionChunks, stops: chatStops},
+	{name: "openai", ids: []string{"openai."}, caps: []string{"max_tokens", "max_completion_tokens"}, copies: "n",
+		namesModel: true, body: chatBody, chunks: chatChunks, stops: chatStops},
+	{name: "openai-like", ids: []string{""}, caps: []string{"max_tokens", "max_completion_tokens"}, copies: "n",
+		body: chatBody, chunks: chatChunks, stops: chatStops},
 }
 
-var chatStops = map[string]string{"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls", "content_filtered": "content_filter"}
+var chatStops = map[string]string{"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length",
+	"tool_use": "tool_calls", "content_filtered": "content_filter"}
 
 func upperStops(done, length string) map[string]string {
 	return map[string]string{"end_turn": done, "stop_sequence": done, "max_tokens": length}
@@ -90,7 +105,8 @@ const metricsMember = "amazon-bedrock-invocationMetrics"
 // has the metrics. Payloads are still to be wrapped in {"bytes": …}.
 func invokeEvents(c *call, r *reply) []event {
 	out := c.family.chunks(r)
-	m := object{"inputTokenCount": r.input, "outputTokenCount": r.output, "invocationLatency": r.latency, "firstByteLatency": r.latency}
+	m := object{"inputTokenCount": r.input, "outputTokenCount": r.output, "invocationLatency": r.latency,
+		"firstByteLatency": r.latency}
 	if r.cacheRead+r.write5m+r.write1h > 0 {
 		m["cacheReadInputTokenCount"], m["cacheWriteInputTokenCount"] = r.cacheRead, r.write5m+r.write1h
 	}
@@ -132,9 +148,11 @@ func anthropicChunks(r *reply) []event {
 	out := []event{chunk(object{"type": "message_start", "message": start})}
 	index := 0
 	if r.text != "" {
-		out = append(out, chunk(object{"type": "content_block_start", "index": index, "content_block": object{"type": "text", "text": ""}}))
+		out = append(out, chunk(object{"type": "content_block_start", "index": index,
+			"content_block": object{"type": "text", "text": ""}}))
 		for _, piece := range r.pieces() {
-			out = append(out, chunkOf(piece, object{"type": "content_block_delta", "index": index, "delta": object{"type": "text_delta", "text": piece}}))
+			out = append(out, chunkOf(piece, object{"type": "content_block_delta", "index": index,
+				"delta": object{"type": "text_delta", "text": piece}}))
 		}
 		out = append(out, chunk(object{"type": "content_block_stop", "index": index}))
 		index++
@@ -143,10 +161,12 @@ func anthropicChunks(r *reply) []event {
 		input := r.toolInput()
 		block := object{"type": "tool_use", "id": r.toolID(), "name": r.tool.Name, "input": object{}}
 		out = append(out, chunk(object{"type": "content_block_start", "index": index, "content_block": block}),
-			chunkOf(input, object{"type": "content_block_delta", "index": index, "delta": object{"type": "input_json_delta", "partial_json": input}}),
+			chunkOf(input, object{"type": "content_block_delta", "index": index,
+				"delta": object{"type": "input_json_delta", "partial_json": input}}),
 			chunk(object{"type": "content_block_stop", "index": index}))
 	}
-	delta := chunk(object{"type": "message_delta", "delta": object{"stop_reason": r.stop, "stop_sequence": nil}, "usage": object{"output_tokens": r.output}})
+	delta := chunk(object{"type": "message_delta", "delta": object{"stop_reason": r.stop, "stop_sequence": nil},
+		"usage": object{"output_tokens": r.output}})
 	delta.usage = true
 	return append(out, delta, chunk(object{"type": "message_stop"}))
 }
@@ -192,7 +212,8 @@ func titanChunks(r *reply) []event {
 }
 
 func llamaBody(_ *call, r *reply) object {
-	return object{"generation": r.text, "prompt_token_count": r.input, "generation_token_count": r.output, "stop_reason": r.word}
+	return object{"generation": r.text, "prompt_token_count": r.input, "generation_token_count": r.output,
+		"stop_reason": r.word}
 }
 
 func llamaChunks(r *reply) []event {
@@ -232,7 +253,8 @@ func cohereChunks(r *reply) []event {
 }
 
 func cohereChatBody(_ *call, r *reply) object {
-	return object{"response_id": r.id, "generation_id": r.id, "text": r.text, "chat_history": []any{}, "finish_reason": r.word}
+	return object{"response_id": r.id, "generation_id": r.id, "text": r.text, "chat_history": []any{},
+		"finish_reason": r.word}
 }
 
 func cohereChatChunks(r *reply) []event {
@@ -291,7 +313,8 @@ func chatBody(c *call, r *reply) object {
 	choices := repeat(r.copies, func(i int64) any {
 		return object{"index": i, "message": chatMessage(r), "finish_reason": r.word, "stop_reason": r.word}
 	})
-	return object{"id": "chatcmpl-" + r.id[:8], "object": "chat.completion", "created": c.start.Unix(), "model": r.model, "choices": choices, "usage": chatUsage(r)}
+	return object{"id": "chatcmpl-" + r.id[:8], "object": "chat.completion", "created": c.start.Unix(), "model": r.model,
+		"choices": choices, "usage": chatUsage(r)}
 }
 
 func chatChunks(r *reply) []event {
@@ -350,7 +373,8 @@ func repeat(n int64, row func(i int64) any) []any {
 // the text alone.
 func vector(c *call) []float64 {
 	size := int64(1024)
-	for _, path := range []string{"dimensions", "embeddingConfig.outputEmbeddingLength", "output_dimension", "singleEmbeddingParams.embeddingDimension"} {
+	for _, path := range []string{"dimensions", "embeddingConfig.outputEmbeddingLength", "output_dimension",
+		"singleEmbeddingParams.embeddingDimension"} {
 		if n := whole(lookup(c.body, path)); n > 0 {
 			size = min(n, 4096)
 		}

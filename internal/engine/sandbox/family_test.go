@@ -18,23 +18,33 @@ import (
 
 // bodies has a body for each family. text is where its answer's text stands.
 var bodies = []struct{ model, body, text string }{
-	{"anthropic.claude-3-haiku-20240307-v1:0", `{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`, "content.0.text"},
+	{"anthropic.claude-3-haiku-20240307-v1:0",
+		`{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`,
+		"content.0.text"},
 	{"anthropic.claude-v2", `{"prompt":"Human: hello","max_tokens_to_sample":9}`, "completion"},
-	{"us.amazon.nova-lite-v1:0", `{"schemaVersion":"messages-v1","messages":[{"role":"user","content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":9}}`, "output.message.content.0.text"},
-	{"amazon.titan-text-express-v1", `{"inputText":"hello","textGenerationConfig":{"maxTokenCount":9}}`, "results.0.outputText"},
+	{"us.amazon.nova-lite-v1:0", `{"schemaVersion":"messages-v1","messages":[{"role":"user",` +
+		`"content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":9}}`, "output.message.content.0.text"},
+	{"amazon.titan-text-express-v1", `{"inputText":"hello","textGenerationConfig":{"maxTokenCount":9}}`,
+		"results.0.outputText"},
 	{"meta.llama3-1-8b-instruct-v1:0", `{"prompt":"hello","max_gen_len":9}`, "generation"},
 	{"mistral.mistral-7b-instruct-v0:2", `{"prompt":"hello","max_tokens":9}`, "outputs.0.text"},
-	{"mistral.mistral-large-2407-v1:0", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":9}`, "choices.0.message.content"},
+	{"mistral.mistral-large-2407-v1:0", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":9}`,
+		"choices.0.message.content"},
 	{"cohere.command-text-v14", `{"prompt":"hello","max_tokens":9}`, "generations.0.text"},
 	{"cohere.command-r-plus-v1:0", `{"message":"hello","max_tokens":9}`, "text"},
-	{"ai21.jamba-1-5-large-v1:0", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":9}`, "choices.0.message.content"},
+	{"ai21.jamba-1-5-large-v1:0", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":9}`,
+		"choices.0.message.content"},
 	{"deepseek.r1-v1:0", `{"prompt":"hello","max_tokens":9}`, "choices.0.text"},
-	{"openai.gpt-oss-20b-1:0", `{"messages":[{"role":"user","content":"hello"}],"max_completion_tokens":9}`, "choices.0.message.content"},
-	{"qwen.qwen3-32b-v1:0", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":9}`, "choices.0.message.content"},
-	{"arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc", `{"anthropic_version":"x","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`, "content.0.text"},
+	{"openai.gpt-oss-20b-1:0", `{"messages":[{"role":"user","content":"hello"}],"max_completion_tokens":9}`,
+		"choices.0.message.content"},
+	{"qwen.qwen3-32b-v1:0", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":9}`,
+		"choices.0.message.content"},
+	{"arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
+		`{"anthropic_version":"x","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`, "content.0.text"},
 	{"ai21.j2-mid-v1", `{"prompt":"hello","maxTokens":9}`, "completions.0.data.text"},
 	{"amazon.titan-embed-text-v2:0", `{"inputText":"hello","dimensions":256}`, ""},
-	{"amazon.nova-2-multimodal-embeddings-v1:0", `{"taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"text":{"value":"hello"}}}`, ""},
+	{"amazon.nova-2-multimodal-embeddings-v1:0",
+		`{"taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"text":{"value":"hello"}}}`, ""},
 	{"cohere.embed-english-v3", `{"texts":["hello"],"input_type":"search_query"}`, ""},
 	{"cohere.rerank-v3-5:0", `{"query":"hello","documents":["a","b"],"api_version":2}`, ""},
 }
@@ -57,7 +67,8 @@ func TestInvokeEveryFamily(t *testing.T) {
 				t.Fatalf("%v %d %s", err, res.StatusCode, body)
 			}
 			e := b.only(t)
-			usage := wire.ResponseUsage(wire.OpInvoke, wire.DialectOf(wire.ParseModelID(c.model).Foundation), fields(res.Header), body)
+			usage := wire.ResponseUsage(wire.OpInvoke, wire.DialectOf(wire.ParseModelID(c.model).Foundation), fields(res.Header),
+				body)
 			if got := [2]wire.Count{usage.Input, usage.Output}; got != billed(e) {
 				t.Errorf("the answer tells %+v, the log %+v: %s", got, billed(e), body)
 			}
@@ -106,7 +117,8 @@ func TestInvokeStreamEveryFamily(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer res.Body.Close()
-			if res.Header.Get("X-Amzn-Bedrock-Content-Type") != "application/json" || res.Header.Get("Content-Type") != "application/vnd.amazon.eventstream" {
+			if res.Header.Get("X-Amzn-Bedrock-Content-Type") != "application/json" ||
+				res.Header.Get("Content-Type") != "application/vnd.amazon.eventstream" {
 				t.Errorf("head %v", res.Header)
 			}
 			usage := wire.StreamUsage{Op: wire.OpInvokeStream}
@@ -133,9 +145,11 @@ func TestInvokeStreamEveryFamily(t *testing.T) {
 }
 
 func TestInvokeStreamWithSDK(t *testing.T) {
-	b := newBench(t, `rules: [{answer: {input_tokens: 7, output_tokens: 8, cache_read_tokens: 3, tool: {name: f, input: {a: 1}}, text: Let me see.}}]`)
+	b := newBench(t, `rules: [{answer: {input_tokens: 7, output_tokens: 8, cache_read_tokens: 3, tool: {name: f, `+
+		`input: {a: 1}}, text: Let me see.}}]`)
 	out, err := b.InvokeModelWithResponseStream(context.Background(), &bedrockruntime.InvokeModelWithResponseStreamInput{
-		ModelId: aws.String("anthropic.claude-3-haiku-20240307-v1:0"), Body: []byte(bodies[0].body), RequestMetadata: aws.String(`{"record":"r-2"}`)})
+		ModelId: aws.String("anthropic.claude-3-haiku-20240307-v1:0"), Body: []byte(bodies[0].body),
+		RequestMetadata: aws.String(`{"record":"r-2"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +169,8 @@ func TestInvokeStreamWithSDK(t *testing.T) {
 	if diff := cmp.Diff(want, kinds); diff != "" || stream.Err() != nil {
 		t.Error(diff, stream.Err())
 	}
-	if m := metricsMember; whole(lookup(last, m+".inputTokenCount")) != 7 || whole(lookup(last, m+".outputTokenCount")) != 8 || whole(lookup(last, m+".cacheReadInputTokenCount")) != 3 {
+	if m := metricsMember; whole(lookup(last, m+".inputTokenCount")) != 7 ||
+		whole(lookup(last, m+".outputTokenCount")) != 8 || whole(lookup(last, m+".cacheReadInputTokenCount")) != 3 {
 		t.Errorf("metrics %v", last)
 	}
 	if e := b.only(t); e.Metadata["record"] != "r-2" || e.CacheRead != 3 {
@@ -165,7 +180,9 @@ func TestInvokeStreamWithSDK(t *testing.T) {
 
 func TestInvokeWithSDK(t *testing.T) {
 	b := newBench(t, "")
-	out, err := b.InvokeModel(context.Background(), &bedrockruntime.InvokeModelInput{ModelId: &bodies[0].model, Body: []byte(bodies[0].body), ServiceTier: types.ServiceTierTypeFlex})
+	out, err := b.InvokeModel(context.Background(),
+		&bedrockruntime.InvokeModelInput{ModelId: &bodies[0].model, Body: []byte(bodies[0].body),
+			ServiceTier: types.ServiceTierTypeFlex})
 	if err != nil || *out.ContentType != "application/json" || out.ServiceTier != types.ServiceTierTypeFlex {
 		t.Fatalf("%v %+v", err, out)
 	}
@@ -211,7 +228,8 @@ func TestRefusals(t *testing.T) {
 	f("/model/"+nova+"/converse", ``, 400, "ValidationException")
 	f("/model/"+nova+"/converse", `{"messages":[]}`, 400, "ValidationException")
 	f("/model/"+nova+"/converse", `{"messages":[1],"inferenceConfig":{"maxTokens":0}}`, 400, "ValidationException")
-	f("/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aprompt%2FABCDEFGHIJ/converse", `{"inferenceConfig":{}}`, 400, "ValidationException")
+	f("/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aprompt%2FABCDEFGHIJ/converse", `{"inferenceConfig":{}}`,
+		400, "ValidationException")
 	f("/model/anthropic.claude-3-haiku-20240307-v1%3A0/invoke", `{"messages":[]}`, 400, "ValidationException")
 	f("/model/openai.gpt-oss-20b-1%3A0/invoke", `{"model":"other"}`, 400, "ValidationException")
 	f("/model/amazon.titan-embed-text-v2%3A0/invoke-with-response-stream", `{"inputText":"x"}`, 400, "ValidationException")

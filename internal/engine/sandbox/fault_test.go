@@ -345,7 +345,8 @@ func TestInvocationLogHasWhatWasServed(t *testing.T) {
 		t.Fatal("a broken answer was taken")
 	}
 	got := readLines[invocation](t, path)
-	if len(got) != 1 || got[0].Output.Tokens != 9 || got[0].Input.CacheRead != 4 || got[0].RequestID != b.Log()[1].RequestID {
+	if len(got) != 1 || got[0].Output.Tokens != 9 || got[0].Input.CacheRead != 4 ||
+		got[0].RequestID != b.Log()[1].RequestID {
 		t.Errorf("invocations %+v", got)
 	}
 }

@@ -44,7 +44,8 @@ func (j *jobs) start(c *call) (*outcome, *failure) {
 		}
 	}
 	if len(j.all) == maxJobs {
-		return nil, &failure{http.StatusBadRequest, "ServiceQuotaExceededException", "Too many asynchronous invocations.", modelsURI}
+		return nil, &failure{http.StatusBadRequest, "ServiceQuotaExceededException", "Too many asynchronous invocations.",
+			modelsURI}
 	}
 	arn := fmt.Sprintf("arn:aws:bedrock:%s:%s:async-invoke/%s", c.region, account, strings.ReplaceAll(c.id, "-", "")[:12])
 	j.all = append(j.all, job{arn: arn, token: token, model: modelARN(c.region, model), s3: s3, started: c.start})

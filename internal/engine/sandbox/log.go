@@ -80,7 +80,8 @@ func newInvocation(c *call, e *Entry) *invocation {
 		RequestID: e.RequestID, Operation: c.op.APIName(), ModelID: e.Model,
 		RequestMetadata: e.Metadata,
 	}
-	in.Input = invocationInput{"application/json", e.Input, e.CacheRead, e.CacheWrite5m + e.CacheWrite1h, cacheWrites(e.CacheWrite5m, e.CacheWrite1h)}
+	in.Input = invocationInput{"application/json", e.Input, e.CacheRead, e.CacheWrite5m + e.CacheWrite1h,
+		cacheWrites(e.CacheWrite5m, e.CacheWrite1h)}
 	in.Output = invocationOutput{"application/json", e.Output}
 	return in
 }

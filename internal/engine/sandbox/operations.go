@@ -87,7 +87,8 @@ func (x *exchange) applyGuardrail() (*outcome, *failure) {
 	}
 	units := textUnits(object{"content": x.call.body["content"]})
 	x.entry.GuardrailUnits = units
-	body := object{"usage": policyUsage(units), "action": "NONE", "actionReason": "No action.", "outputs": []any{}, "assessments": []any{}}
+	body := object{"usage": policyUsage(units), "action": "NONE", "actionReason": "No action.", "outputs": []any{},
+		"assessments": []any{}}
 	if x.rule.Answer.StopReason == "guardrail_intervened" {
 		body["action"], body["actionReason"] = "GUARDRAIL_INTERVENED", "Guardrail blocked."
 		body["outputs"] = []any{object{"text": x.rule.Answer.Text}}

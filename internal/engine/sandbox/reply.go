@@ -22,7 +22,8 @@ type reply struct {
 }
 
 // canned is the default answer. The reference differs by seed, model and text.
-const canned = "This is a canned answer from the Sluice sandbox. No model was called and nothing was understood. Reference %016x."
+const canned = "This is a canned answer from the Sluice sandbox. No model was called and nothing was understood. " +
+	"Reference %016x."
 
 // newReply returns the answer that the rule gives to the call.
 func newReply(c *call, a *Answer, seed uint64) *reply {

@@ -105,10 +105,12 @@ func (c *call) checkConverse() *failure {
 		return nil
 	}
 	if list, _ := c.body["messages"].([]any); len(list) == 0 {
-		return invalid("A conversation must start with a user message. Try again with a conversation that starts with a user message.")
+		return invalid("A conversation must start with a user message. Try again with a conversation that starts with a " +
+			"user message.")
 	}
 	if v := lookup(c.body, "inferenceConfig.maxTokens"); v != nil && c.cap < 1 {
-		return invalid("Value at 'inferenceConfig.maxTokens' failed to satisfy constraint: Member must have value greater than or equal to 1")
+		return invalid("Value at 'inferenceConfig.maxTokens' failed to satisfy constraint: Member must have value greater " +
+			"than or equal to 1")
 	}
 	return nil
 }
@@ -143,7 +145,8 @@ const maxCopies = 16
 // the header of InvokeModel.
 func metadataOf(op wire.Operation, h http.Header, body object) map[string]string {
 	var pairs map[string]string
-	if text := h.Get("X-Amzn-Bedrock-Request-Metadata"); text != "" && op != wire.OpConverse && op != wire.OpConverseStream {
+	if text := h.Get("X-Amzn-Bedrock-Request-Metadata"); text != "" && op != wire.OpConverse &&
+		op != wire.OpConverseStream {
 		if json.Unmarshal([]byte(text), &pairs) != nil {
 			return nil
 		}
@@ -199,7 +202,8 @@ func lastText(body object) string {
 		}
 		return strings.Join(parts, "\n")
 	}
-	for _, member := range []string{"prompt", "inputText", "message", "query", "texts", "content", "singleEmbeddingParams", "modelInput"} {
+	for _, member := range []string{"prompt", "inputText", "message", "query", "texts", "content", "singleEmbeddingParams",
+		"modelInput"} {
 		eachText(body[member], member, visit)
 	}
 	return strings.Join(parts, "\n")

@@ -146,7 +146,8 @@ func (r *Rule) problems() (found []string) {
 	} {
 		check(n == nil || *n >= 0, "token counts must not be negative")
 	}
-	for _, n := range []*int{r.Fault.CutAfterFrames, r.Fault.ExceptionAfterFrames, &r.Fault.CutInFrame, &r.Fault.CorruptCRC} {
+	for _, n := range []*int{r.Fault.CutAfterFrames, r.Fault.ExceptionAfterFrames, &r.Fault.CutInFrame,
+		&r.Fault.CorruptCRC} {
 		check(n == nil || *n >= 0, "frame numbers must not be negative")
 	}
 	return found

@@ -18,9 +18,11 @@ rules:
     times: 2
     error: {status: 429, type: ThrottlingException, message: "Too many requests, please wait before trying again."}
   - match: {model: "*sonnet*"}
-    answer: {text: "x", input_tokens: 12, output_tokens: 34, cache_read_tokens: 0, cache_write_tokens: 0, stop_reason: end_turn, tool: {name: f, input: {a: 1}}}
+    answer: {text: "x", input_tokens: 12, output_tokens: 34, cache_read_tokens: 0, cache_write_tokens: 0,
+             stop_reason: end_turn, tool: {name: f, input: {a: 1}}}
     delay: {first_byte: 200ms, frame: 10ms}
-    fault: {cut_after_frames: 3, cut_in_frame: 2, cut_in_body: true, exception_after_frames: 2, exception: throttlingException, missing_usage: true, corrupt_crc: 2, hang: true, close_connection: true}
+    fault: {cut_after_frames: 3, cut_in_frame: 2, cut_in_body: true, exception_after_frames: 2,
+            exception: throttlingException, missing_usage: true, corrupt_crc: 2, hang: true, close_connection: true}
 `
 
 func TestLoadScript(t *testing.T) {
@@ -35,7 +37,8 @@ func TestLoadScript(t *testing.T) {
 			Answer: Answer{Text: "x", InputTokens: &twelve, OutputTokens: &thirtyFour, StopReason: "end_turn",
 				Tool: &Tool{Name: "f", Input: map[string]any{"a": uint64(1)}}},
 			Delay: Delay{FirstByte: 200 * time.Millisecond, Frame: 10 * time.Millisecond},
-			Fault: Fault{CutAfterFrames: &three, CutInFrame: 2, CutInBody: true, ExceptionAfterFrames: &two, Exception: "throttlingException",
+			Fault: Fault{CutAfterFrames: &three, CutInFrame: 2, CutInBody: true, ExceptionAfterFrames: &two,
+				Exception:    "throttlingException",
 				MissingUsage: true, CorruptCRC: 2, Hang: true, CloseConnection: true},
 		},
 	}}
@@ -59,8 +62,10 @@ func TestLoadScriptNamesAllMistakes(t *testing.T) {
 	}
 	f("rules: [{mach: {}}]", "mach")
 	f("rules: {", "sandbox script")
-	f(`rules: [{match: {operation: talk}}, {error: {status: 200}}]`, "rules[0]", "talk", "rules[1]", "status", "error.type")
-	f(`rules: [{times: -1, delay: {frame: -1s}, answer: {output_tokens: -1, tool: {}}, fault: {cut_in_frame: -1}}]`, "times", "delays", "token counts", "tool.name", "frame numbers")
+	f(`rules: [{match: {operation: talk}}, {error: {status: 200}}]`, "rules[0]", "talk", "rules[1]", "status",
+		"error.type")
+	f(`rules: [{times: -1, delay: {frame: -1s}, answer: {output_tokens: -1, tool: {}}, fault: {cut_in_frame: -1}}]`,
+		"times", "delays", "token counts", "tool.name", "frame numbers")
 	f(`rules: [{answer: {tool: {name: f, input: {a: .inf}}}}]`, "tool.input")
 }
 
@@ -177,7 +182,8 @@ func FuzzRead(f *testing.F) {
 	f.Add(nova, uint8(wire.OpConverse), []byte(helloBody))
 	f.Add(nova, uint8(wire.OpCountTokens), []byte(`{"input":{"invokeModel":{"body":"e30="}}}`))
 	f.Add("", uint8(wire.OpApplyGuardrail), []byte(`{"source":"INPUT","content":[{"text":{"text":"x"}}]}`))
-	f.Add("", uint8(wire.OpStartAsyncInvoke), []byte(`{"modelId":"m","modelInput":{},"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://b"}}}`))
+	f.Add("", uint8(wire.OpStartAsyncInvoke),
+		[]byte(`{"modelId":"m","modelInput":{},"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://b"}}}`))
 	s, err := New(Options{})
 	if err != nil {
 		f.Fatal(err)

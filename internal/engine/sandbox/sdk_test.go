@@ -70,7 +70,8 @@ func load(t *testing.T, text string) *Script {
 }
 
 func said(text string) []types.Message {
-	return []types.Message{{Role: types.ConversationRoleUser, Content: []types.ContentBlock{&types.ContentBlockMemberText{Value: text}}}}
+	return []types.Message{{Role: types.ConversationRoleUser,
+		Content: []types.ContentBlock{&types.ContentBlockMemberText{Value: text}}}}
 }
 
 func (b *bench) converse(text string) (*bedrockruntime.ConverseOutput, error) {
@@ -148,8 +149,9 @@ func TestConverseTellsWhatTheLogHas(t *testing.T) {
 	got := b.only(t)
 	got.Time, got.RequestID = got.Time.Truncate(0), ""
 	if diff := cmp.Diff(Entry{
-		Time: got.Time, Operation: "converse", Model: nova, Input: 11, Output: 236, CacheRead: 1028, CacheWrite5m: 7, CacheWrite1h: 5,
-		Status: 200, Metadata: map[string]string{"record": "r-1"}, Complete: true,
+		Time: got.Time, Operation: "converse", Model: nova, Input: 11, Output: 236, CacheRead: 1028, CacheWrite5m: 7,
+		CacheWrite1h: 5,
+		Status:       200, Metadata: map[string]string{"record": "r-1"}, Complete: true,
 	}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -177,7 +179,8 @@ func TestConverseStream(t *testing.T) {
 	b := newBench(t, "")
 	got := b.converseStream(t, &bedrockruntime.ConverseStreamInput{ModelId: aws.String(nova), Messages: said("hello")})
 	e := b.only(t)
-	if got.err != nil || got.usage == nil || got.stop != "end_turn" || !strings.HasPrefix(got.text, "This is a canned answer") {
+	if got.err != nil || got.usage == nil || got.stop != "end_turn" ||
+		!strings.HasPrefix(got.text, "This is a canned answer") {
 		t.Fatalf("stream %+v", got)
 	}
 	if int64(*got.usage.InputTokens) != e.Input || int64(*got.usage.OutputTokens) != e.Output || !e.Complete || !e.Stream {
@@ -207,7 +210,8 @@ func TestToolUse(t *testing.T) {
 	var input struct {
 		A int `document:"a"`
 	}
-	if err := use.Input.UnmarshalSmithyDocument(&input); err != nil || out.StopReason != types.StopReasonToolUse || *use.Name != "f" {
+	if err := use.Input.UnmarshalSmithyDocument(&input); err != nil || out.StopReason != types.StopReasonToolUse ||
+		*use.Name != "f" {
 		t.Fatalf("%v %v %v", err, out.StopReason, *use.Name)
 	}
 	if input.A != 1 {
@@ -227,19 +231,26 @@ func TestOtherOperations(t *testing.T) {
 		t.Fatalf("CountTokens of converse: %v %+v", err, count)
 	}
 	count, err = b.CountTokens(ctx, &bedrockruntime.CountTokensInput{ModelId: aws.String(nova),
-		Input: &types.CountTokensInputMemberInvokeModel{Value: types.InvokeModelTokensRequest{Body: []byte(`{"prompt":"123456789"}`)}}})
+		Input: &types.CountTokensInputMemberInvokeModel{Value: types.InvokeModelTokensRequest{Body: []byte(`{"prompt":"123` +
+			`456789"}`)}}})
 	if err != nil || *count.InputTokens != 3 {
 		t.Fatalf("CountTokens of invoke: %v %+v", err, count)
 	}
 	guard, err := b.ApplyGuardrail(ctx, &bedrockruntime.ApplyGuardrailInput{
-		GuardrailIdentifier: aws.String("arn:aws:bedrock:us-east-1:123456789012:guardrail/abc"), GuardrailVersion: aws.String("DRAFT"), Source: types.GuardrailContentSourceInput,
-		Content: []types.GuardrailContentBlock{&types.GuardrailContentBlockMemberText{Value: types.GuardrailTextBlock{Text: aws.String(strings.Repeat("x", 1001))}}}})
+		GuardrailIdentifier: aws.String("arn:aws:bedrock:us-east-1:123456789012:guardrail/abc"),
+		GuardrailVersion:    aws.String("DRAFT"), Source: types.GuardrailContentSourceInput,
+		Content: []types.GuardrailContentBlock{&types.GuardrailContentBlockMemberText{
+			Value: types.GuardrailTextBlock{Text: aws.String(strings.Repeat("x", 1001))},
+		}}})
 	if err != nil || *guard.Usage.ContentPolicyUnits != 2 || guard.Action != types.GuardrailActionNone {
 		t.Fatalf("ApplyGuardrail: %v %+v", err, guard)
 	}
 	checks, err := b.InvokeGuardrailChecks(ctx, &bedrockruntime.InvokeGuardrailChecksInput{
-		Checks:   &types.GuardrailChecksConfig{PromptAttack: &types.GuardrailChecksPromptAttackConfig{Categories: []types.GuardrailChecksPromptAttackCategoryConfig{{Category: "JAILBREAK"}}}},
-		Messages: []types.GuardrailChecksMessage{{Role: "user", Content: []types.GuardrailChecksContentBlock{&types.GuardrailChecksContentBlockMemberText{Value: "hi"}}}}})
+		Checks: &types.GuardrailChecksConfig{PromptAttack: &types.GuardrailChecksPromptAttackConfig{
+			Categories: []types.GuardrailChecksPromptAttackCategoryConfig{{Category: "JAILBREAK"}},
+		}},
+		Messages: []types.GuardrailChecksMessage{{Role: "user",
+			Content: []types.GuardrailChecksContentBlock{&types.GuardrailChecksContentBlockMemberText{Value: "hi"}}}}})
 	if err != nil || *checks.Usage.PromptAttack.TextUnits != 1 || checks.Results.PromptAttack == nil {
 		t.Fatalf("InvokeGuardrailChecks: %v %+v", err, checks)
 	}
@@ -254,8 +265,11 @@ func TestAsyncInvoke(t *testing.T) {
 	start := func(token string) string {
 		t.Helper()
 		out, err := b.StartAsyncInvoke(ctx, &bedrockruntime.StartAsyncInvokeInput{
-			ModelId: aws.String("amazon.nova-reel-v1:0"), ModelInput: document.NewLazyDocument(map[string]any{"taskType": "TEXT_VIDEO"}), ClientRequestToken: &token,
-			OutputDataConfig: &types.AsyncInvokeOutputDataConfigMemberS3OutputDataConfig{Value: types.AsyncInvokeS3OutputDataConfig{S3Uri: aws.String("s3://b/k")}}})
+			ModelId:    aws.String("amazon.nova-reel-v1:0"),
+			ModelInput: document.NewLazyDocument(map[string]any{"taskType": "TEXT_VIDEO"}), ClientRequestToken: &token,
+			OutputDataConfig: &types.AsyncInvokeOutputDataConfigMemberS3OutputDataConfig{
+				Value: types.AsyncInvokeS3OutputDataConfig{S3Uri: aws.String("s3://b/k")},
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,11 +280,13 @@ func TestAsyncInvoke(t *testing.T) {
 		t.Fatalf("jobs %s, %s, %s", first, same, second)
 	}
 	got, err := b.GetAsyncInvoke(ctx, &bedrockruntime.GetAsyncInvokeInput{InvocationArn: &first})
-	if err != nil || got.Status != types.AsyncInvokeStatusCompleted || *got.InvocationArn != first || got.SubmitTime == nil {
+	if err != nil || got.Status != types.AsyncInvokeStatusCompleted || *got.InvocationArn != first ||
+		got.SubmitTime == nil {
 		t.Fatalf("GetAsyncInvoke: %v %+v", err, got)
 	}
 	var listed []string
-	pages := bedrockruntime.NewListAsyncInvokesPaginator(b.Client, &bedrockruntime.ListAsyncInvokesInput{MaxResults: aws.Int32(1)})
+	pages := bedrockruntime.NewListAsyncInvokesPaginator(b.Client,
+		&bedrockruntime.ListAsyncInvokesInput{MaxResults: aws.Int32(1)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -289,11 +305,13 @@ func TestAsyncInvoke(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	b := newBench(t, "")
-	_, err := sdkClient(b.url, "wrong", http.DefaultTransport).Converse(context.Background(), &bedrockruntime.ConverseInput{ModelId: aws.String(nova), Messages: said("x")})
+	_, err := sdkClient(b.url, "wrong", http.DefaultTransport).Converse(context.Background(),
+		&bedrockruntime.ConverseInput{ModelId: aws.String(nova), Messages: said("x")})
 	wantCode(t, err, "InvalidSignatureException")
 	post := func(header, value string) (int, string) {
 		t.Helper()
-		req, _ := http.NewRequest("POST", b.url+"/model/"+nova+"/converse", strings.NewReader(`{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`))
+		req, _ := http.NewRequest("POST", b.url+"/model/"+nova+"/converse",
+			strings.NewReader(`{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`))
 		if header != "" {
 			req.Header.Set(header, value)
 		}
@@ -335,7 +353,9 @@ func TestLogFiles(t *testing.T) {
 	if _, err := b.converse("hello"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.GetAsyncInvoke(context.Background(), &bedrockruntime.GetAsyncInvokeInput{InvocationArn: aws.String("arn:aws:bedrock:us-east-1:123456789012:async-invoke/a")}); err == nil {
+	if _, err := b.GetAsyncInvoke(context.Background(),
+		&bedrockruntime.GetAsyncInvokeInput{InvocationArn: aws.String(
+			"arn:aws:bedrock:us-east-1:123456789012:async-invoke/a")}); err == nil {
 		t.Fatal("an unknown job was found")
 	}
 	served := readLines[Entry](t, o.LogPath)
@@ -343,8 +363,10 @@ func TestLogFiles(t *testing.T) {
 		t.Error(diff)
 	}
 	lines := readLines[invocation](t, o.InvocationLogPath)
-	if len(lines) != 1 || lines[0].SchemaType != "ModelInvocationLog" || lines[0].Operation != "Converse" || lines[0].RequestID != served[0].RequestID ||
-		lines[0].Input.Tokens != served[0].Input || lines[0].Output.Tokens != served[0].Output || lines[0].Region != "us-east-1" {
+	if len(lines) != 1 || lines[0].SchemaType != "ModelInvocationLog" || lines[0].Operation != "Converse" ||
+		lines[0].RequestID != served[0].RequestID ||
+		lines[0].Input.Tokens != served[0].Input || lines[0].Output.Tokens != served[0].Output ||
+		lines[0].Region != "us-east-1" {
 		t.Errorf("invocations %+v", lines)
 	}
 }
@@ -352,12 +374,14 @@ func TestLogFiles(t *testing.T) {
 // TestConverseWithGuardrail: the trace tells what the log has, and nothing when
 // it is not asked for.
 func TestConverseWithGuardrail(t *testing.T) {
-	b := newBench(t, `rules: [{match: {text: bad}, answer: {stop_reason: guardrail_intervened, text: "no", input_tokens: 0, output_tokens: 0}}]`)
+	b := newBench(t, `rules: [{match: {text: bad}, answer: {stop_reason: guardrail_intervened, text: "no", `+
+		`input_tokens: 0, output_tokens: 0}}]`)
 	check := func(text string, trace types.GuardrailTrace, input, output int32) {
 		t.Helper()
 		answer, err := b.Converse(t.Context(), &bedrockruntime.ConverseInput{
 			ModelId: aws.String(nova), Messages: said(text),
-			GuardrailConfig: &types.GuardrailConfiguration{GuardrailIdentifier: aws.String("g"), GuardrailVersion: aws.String("1"), Trace: trace},
+			GuardrailConfig: &types.GuardrailConfiguration{GuardrailIdentifier: aws.String("g"),
+				GuardrailVersion: aws.String("1"), Trace: trace},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -376,7 +400,8 @@ func TestConverseWithGuardrail(t *testing.T) {
 		if got := *g.InputAssessment["g"].InvocationMetrics.Usage.ContentPolicyUnits; got != input {
 			t.Errorf("%d units of input, want %d", got, input)
 		}
-		if looked := g.OutputAssessments["g"]; len(looked) != int(output) || output > 0 && *looked[0].InvocationMetrics.Usage.ContentPolicyUnits != output {
+		if looked := g.OutputAssessments["g"]; len(looked) != int(output) || output > 0 &&
+			*looked[0].InvocationMetrics.Usage.ContentPolicyUnits != output {
 			t.Errorf("output %+v", looked)
 		}
 	}

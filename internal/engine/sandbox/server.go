@@ -204,7 +204,8 @@ func (x *exchange) accept() ([]byte, *failure) {
 	x.entry.Operation, x.entry.Model, x.entry.Stream = c.op.String(), c.model, c.op.Streams()
 	body, readErr := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
-		return nil, &failure{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request body is too large.", coralURI}
+		return nil, &failure{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request body is too large.",
+			coralURI}
 	}
 	if readErr != nil {
 		return nil, invalid("The request body is shorter than its length.")

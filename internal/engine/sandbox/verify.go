@@ -61,7 +61,8 @@ func (v *verifier) checkSignature(r *http.Request, body []byte, now time.Time) (
 	if err := claim.CheckTime(now); err != nil {
 		return "", authFailure(err.Type(), err.Message)
 	}
-	req := &sigv4.Request{Method: r.Method, Path: path, Query: query, Authority: r.Host, Header: h, BodyHash: sha256.Sum256(body)}
+	req := &sigv4.Request{Method: r.Method, Path: path, Query: query, Authority: r.Host, Header: h,
+		BodyHash: sha256.Sum256(body)}
 	if err := claim.Verify(req, v.secret); err != nil {
 		return "", authFailure(err.Type(), err.Message)
 	}

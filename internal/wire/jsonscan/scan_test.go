@@ -61,7 +61,8 @@ func TestJSONTestSuite(t *testing.T) {
 			t.Fatal(err)
 		}
 		name := filepath.Base(file)
-		want := name[0] == 'y' || strings.Contains(acceptedOptional, " "+name+" ") || strings.Contains(acceptedOptional, " "+name+"\n")
+		want := name[0] == 'y' || strings.Contains(acceptedOptional, " "+name+" ") ||
+			strings.Contains(acceptedOptional, " "+name+"\n")
 		if got := jsonscan.Check(data); (got == nil) != want {
 			t.Errorf("%s: accepted %t, want %t (%v)", name, got == nil, want, got)
 		}
@@ -125,7 +126,8 @@ func TestStringLengthAndMeaning(t *testing.T) {
 }
 
 func FuzzCheckAgreesWithEncodingJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5e-3,null,true,false,"x\n"]}`, `[`, `"\u00e9"`, "\"\xff\"", `-0`, `01`, `{"a":1,"a":2}`, ` [] `, `[1e+]`} {
+	for _, s := range []string{`{"a":[1,2.5e-3,null,true,false,"x\n"]}`, `[`, `"\u00e9"`, "\"\xff\"", `-0`, `01`,
+		`{"a":1,"a":2}`, ` [] `, `[1e+]`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -160,7 +162,9 @@ func FuzzStringsAgreeWithEncodingJSON(f *testing.F) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	text := `{"messages":[{"role":"user","content":[{"text":"` + strings.Repeat(`What is the weather like in Seattle today?\n`, 40) + `"}]}],"inferenceConfig":{"maxTokens":512,"temperature":0.5}}`
+	text := `{"messages":[{"role":"user","content":[{"text":"` +
+		strings.Repeat(`What is the weather like in Seattle today?\n`, 40) +
+		`"}]}],"inferenceConfig":{"maxTokens":512,"temperature":0.5}}`
 	for _, n := range []int{1, 20} {
 		data := []byte("[" + strings.TrimSuffix(strings.Repeat(text+",", n), ",") + "]")
 		b.Run(map[int]string{1: "2KB", 20: "40KB"}[n], func(b *testing.B) {

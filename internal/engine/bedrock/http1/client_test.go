@@ -125,13 +125,17 @@ func TestAnswers(t *testing.T) {
 	f("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello", nil)
 	f("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, "", nil)
 	f("HTTP/1.1 200 \r\nB: 1\r\na:2\r\nB:\t3 \r\nContent-Length: 0\r\n\r\n", 200, "",
-		wire.Header{{Name: "B", Value: "1"}, {Name: "a", Value: "2"}, {Name: "B", Value: "3"}, {Name: "Content-Length", Value: "0"}})
+		wire.Header{{Name: "B", Value: "1"}, {Name: "a", Value: "2"}, {Name: "B", Value: "3"},
+			{Name: "Content-Length", Value: "0"}})
 	f("HTTP/1.1 429 Too Many\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 429, "{}", nil)
-	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;ext=\"x\"\r\n!\r\n0\r\n\r\n", 200, "hello!", nil)
-	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n00A\r\n0123456789\r\n0\r\nT: v\r\n\r\n", 200, "0123456789", nil)
+	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;ext=\"x\"\r\n!\r\n0\r\n\r\n", 200, "hello!",
+		nil)
+	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n00A\r\n0123456789\r\n0\r\nT: v\r\n\r\n", 200, "0123456789",
+		nil)
 	f("HTTP/1.1 200 OK\r\n\r\nuntil close", 200, "until close", nil)
 	f("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", nil)
-	f("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, "x", nil)
+	f("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+		200, "x", nil)
 	f("HTTP/1.1 204 No Content\r\n\r\n", 204, "", nil)
 	f("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n", 302, "", nil)
 }
@@ -182,26 +186,35 @@ func TestBrokenAnswers(t *testing.T) {
 
 	corrupt := engine.Error{Failure: engine.Corrupt, Sent: true, Answered: true}
 	for _, answer := range []string{
-		"\r\nHTTP/1.1 200 OK\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.2 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000\r\n\r\n",
-		"HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 200 O\x00K\r\n\r\n", "SSH-2.0-OpenSSH\r\n\r\n",
-		"HTTP/1.1 200 OK\n\n", "HTTP/1.1 200 OK\r\nA: b\n\r\n", "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n",
+		"\r\nHTTP/1.1 200 OK\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.2 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n",
+		"HTTP/1.1 2000\r\n\r\n",
+		"HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 200 O\x00K\r\n\r\n",
+		"SSH-2.0-OpenSSH\r\n\r\n",
+		"HTTP/1.1 200 OK\n\n", "HTTP/1.1 200 OK\r\nA: b\n\r\n", "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nA\r\n\r\n", "HTTP/1.1 200 OK\r\n: b\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\na", "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\na", "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\na", "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\na",
+		"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", readBuffer) + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("A: "+strings.Repeat("x", 1000)+"\r\n", 80) + "\r\n",
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxFields+1) + "\r\n",
 		strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", maxInterim+1),
-		chunkedHead + "x\r\n", chunkedHead + "\r\n", chunkedHead + "-1\r\n", chunkedHead + "0x5\r\nhello\r\n0\r\n\r\n", chunkedHead + "5\nhello\r\n0\r\n\r\n",
-		chunkedHead + "5\r\nhello!\r\n0\r\n\r\n", chunkedHead + "1000000000000000\r\n", chunkedHead + "0\r\nbad trailer\r\n\r\n",
+		chunkedHead + "x\r\n", chunkedHead + "\r\n", chunkedHead + "-1\r\n", chunkedHead + "0x5\r\nhello\r\n0\r\n\r\n",
+		chunkedHead + "5\nhello\r\n0\r\n\r\n",
+		chunkedHead + "5\r\nhello!\r\n0\r\n\r\n", chunkedHead + "1000000000000000\r\n", chunkedHead +
+			"0\r\nbad trailer\r\n\r\n",
 		chunkedHead + "5;" + strings.Repeat("x", readBuffer) + "\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n", chunkedHead + "100001\r\n" + strings.Repeat("x", 1<<20+1) + "\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n", chunkedHead + "100001\r\n" + strings.Repeat("x", 1<<20+1) +
+			"\r\n0\r\n\r\n",
 	} {
 		f(answer[:min(len(answer), 80)], corrupt, stays, answer)
 	}
@@ -253,7 +266,8 @@ func TestDialFailures(t *testing.T) {
 	}
 	f("refused", &url.URL{Scheme: "http", Host: "127.0.0.1:1"})
 	f("no such name", &url.URL{Scheme: "http", Host: "sluice.invalid"})
-	f("no TLS there", &url.URL{Scheme: "https", Host: serve(t, func(_ int, p *peer) { p.say("HTTP/1.1 400 x\r\n\r\n") }).Host})
+	f("no TLS there", &url.URL{Scheme: "https", Host: serve(t,
+		func(_ int, p *peer) { p.say("HTTP/1.1 400 x\r\n\r\n") }).Host})
 }
 
 func TestConnectBound(t *testing.T) {
@@ -299,9 +313,11 @@ func TestCancelCloses(t *testing.T) {
 	}
 	f("before the head", engine.Error{Failure: engine.Cancelled, Sent: true}, "", whole)
 	f("in the head", engine.Error{Failure: engine.Cancelled, Sent: true, Answered: true}, "HTTP/1.1 ", whole)
-	f("in the body", engine.Error{Failure: engine.Cancelled, Sent: true, Answered: true}, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", whole)
+	f("in the body", engine.Error{Failure: engine.Cancelled, Sent: true, Answered: true},
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", whole)
 	f("deadline before the head", engine.Error{Failure: engine.TimedOut, Sent: true}, "", whole)
-	f("deadline in the body", engine.Error{Failure: engine.TimedOut, Sent: true, Answered: true}, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", whole)
+	f("deadline in the body", engine.Error{Failure: engine.TimedOut, Sent: true, Answered: true},
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", whole)
 }
 
 func TestCancelBeforeAndWhileSending(t *testing.T) {

@@ -133,7 +133,8 @@ func TestPlainProxyGetsAbsoluteForm(t *testing.T) {
 		t.Errorf("%q %v", body, err)
 	}
 	req := <-heard
-	if req.RequestURI != "http://bedrock.internal/model/m/converse" || req.Host != "bedrock.internal" || req.Header.Get("Proxy-Authorization") == "" {
+	if req.RequestURI != "http://bedrock.internal/model/m/converse" || req.Host != "bedrock.internal" ||
+		req.Header.Get("Proxy-Authorization") == "" {
 		t.Errorf("asked the proxy for %q, host %q, with %v", req.RequestURI, req.Host, req.Header)
 	}
 }

@@ -133,24 +133,19 @@ func readBlock(r *bufio.Reader) (string, error) {
 
 // parseStatusLine reads "HTTP/1.x NNN reason"; the reason may be missing.
 func parseStatusLine(line string) (minor, status int, err error) {
-	const prefix = "HTTP/1."
-	if len(line) < len(prefix)+5 || line[:len(prefix)] != prefix {
+	const shape = "HTTP/1.x NNN"
+	if len(line) < len(shape) || line[:7] != shape[:7] || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
 		return 0, 0, malformed("not an HTTP/1 status line")
 	}
-	version, code, after := line[len(prefix)], line[len(prefix)+2:len(prefix)+5], line[len(prefix)+5:]
-	if version != '0' && version != '1' || line[len(prefix)+1] != ' ' || after != "" && after[0] != ' ' || !wire.IsFieldValue(after) {
+	code, reason := line[9:len(shape)], line[len(shape):]
+	if reason != "" && reason[0] != ' ' || !wire.IsFieldValue(reason) {
 		return 0, 0, malformed("bad status line")
 	}
-	for _, digit := range []byte(code) {
-		if digit < '0' || digit > '9' {
-			return 0, 0, malformed("bad status code")
-		}
-		status = status*10 + int(digit-'0')
-	}
-	if status < 100 {
+	if code[0] < '1' || code[0] > '9' || strings.Trim(code, "0123456789") != "" {
 		return 0, 0, malformed("bad status code")
 	}
-	return int(version - '0'), status, nil
+	status, err = strconv.Atoi(code)
+	return int(line[7] - '0'), status, err
 }
 
 func parseFields(block string) (wire.Header, error) {
