@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -142,7 +140,7 @@ func wordTable(words []string, f decode[*big.Rat]) decode[map[string]*big.Rat] {
 
 // rate reads a price, exactly. Zero is free.
 func rate(d *decoder, v value, dst **big.Rat) {
-	s, ok := d.number(v, "a price in dollars")
+	s, ok := d.number(v, form{wanted: "a price in dollars"})
 	if !ok {
 		return
 	}
@@ -262,20 +260,19 @@ func (d *decoder) price(v value, rate, unit *big.Rat) (money.Price, bool) {
 	return 0, true
 }
 
-// modelFiles reads the catalogues that a list names.
+// modelFiles reads the catalogues that a list names, and appends their models.
 func modelFiles(d *decoder, v value, dst *[]Model) {
-	n, ok := v.node.(*ast.SequenceNode)
-	if !ok {
-		d.fault(v, "must be a list, not %s", kindOf(v.node))
-		return
-	}
-	for i, node := range n.Values {
-		var file string
-		element := d.visit(v.child(node, fmt.Sprintf("%s[%d]", v.path, i)))
-		path(d, element, &file)
-		if root, ok := d.further(element, file); ok {
-			catalogueSection(d, root, dst)
-		}
+	var files [][]Model
+	list(modelFile)(d, v, &files)
+	*dst = append(*dst, slices.Concat(files...)...)
+}
+
+// modelFile reads the catalogue that a scalar names.
+func modelFile(d *decoder, v value, dst *[]Model) {
+	var file string
+	path(d, v, &file)
+	if root, ok := d.further(v, file); ok {
+		catalogueSection(d, root, dst)
 	}
 }
 

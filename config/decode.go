@@ -19,9 +19,8 @@ type decoder struct {
 	env    func(string) string
 	// includes are the globs of further files, absolute.
 	includes []string
-	// schema collects the path of every key that a section knows; nil unless a
-	// test asks.
-	schema map[string]bool
+	// shape gets the JSON Schema of what would be read; nil to read.
+	shape shape
 	// nodes is how many values were read, bounded because aliases multiply.
 	nodes int
 }
@@ -58,7 +57,12 @@ type field struct {
 
 // key is a row: the value of name is read by f into dst.
 func key[T any](name string, dst *T, f decode[T]) field {
-	return field{name: name, decode: func(d *decoder, v value) { f(d, v, dst) }}
+	return field{name: name, decode: func(d *decoder, v value) {
+		f(d, v, dst)
+		if d.shape != nil {
+			d.shape.preset(*dst)
+		}
+	}}
 }
 
 // need is a key that must be there.
@@ -70,10 +74,9 @@ func need[T any](name string, dst *T, f decode[T]) field {
 
 // section reads a mapping whose keys are the names of fields.
 func (d *decoder) section(v value, fields ...field) {
-	if d.schema != nil {
-		for _, f := range fields {
-			d.schema[joinPath(v.path, f.name)] = true
-		}
+	if d.shape != nil {
+		d.shape.section(fields)
+		return
 	}
 	entries, ok := d.entries(v)
 	if !ok {
@@ -175,6 +178,10 @@ func keyName(n ast.MapKeyNode) (string, bool) {
 // list reads a sequence, each element by f, and appends to what is there.
 func list[T any](f decode[T]) decode[[]T] {
 	return func(d *decoder, v value, dst *[]T) {
+		if d.shape != nil {
+			d.shape["type"], d.shape["items"] = "array", shapeOf(f)
+			return
+		}
 		n, ok := v.node.(*ast.SequenceNode)
 		if !ok {
 			d.fault(v, "must be a list, not %s", kindOf(v.node))
@@ -195,6 +202,10 @@ func list[T any](f decode[T]) decode[[]T] {
 // table reads a mapping with free keys, each value by f.
 func table[T any](f decode[T]) decode[map[string]T] {
 	return func(d *decoder, v value, dst *map[string]T) {
+		if d.shape != nil {
+			d.shape["type"], d.shape["additionalProperties"] = "object", shapeOf(f)
+			return
+		}
 		entries, _ := d.entries(v)
 		*dst = make(map[string]T, len(entries))
 		for _, e := range entries {

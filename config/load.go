@@ -132,7 +132,7 @@ func (d *decoder) matches(at place, pattern string) []string {
 // relative to the file that they stand in. "" stays empty.
 func path(d *decoder, v value, dst *string) {
 	text(d, v, dst)
-	if *dst != "" {
+	if *dst != "" && d.shape == nil {
 		*dst = absolute(v.file, *dst)
 	}
 }
@@ -149,6 +149,9 @@ func absolute(f *file, name string) string {
 
 // further parses the file that the scalar v names.
 func (d *decoder) further(v value, name string) (value, bool) {
+	if d.shape != nil {
+		return value{}, false
+	}
 	data, err := os.ReadFile(name)
 	if err != nil {
 		d.fault(v, "%v", err)

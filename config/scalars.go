@@ -19,8 +19,18 @@ type scalar struct {
 	isText bool
 }
 
-// scalar reads the text of v. What is wanted names it in messages.
-func (d *decoder) scalar(v value, wanted string) (scalar, bool) {
+// form is a kind of scalar: what messages call it, and its JSON Schema.
+type form struct {
+	wanted string
+	schema shape
+}
+
+// scalar reads the text of v, which should have a form.
+func (d *decoder) scalar(v value, f form) (scalar, bool) {
+	if d.shape != nil {
+		d.shape.scalar(f)
+		return scalar{}, false
+	}
 	var raw string
 	var isText bool
 	switch n := v.node.(type) {
@@ -31,7 +41,7 @@ func (d *decoder) scalar(v value, wanted string) (scalar, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		raw = n.GetToken().Value
 	default:
-		d.fault(v, "must be %s, not %s", wanted, kindOf(v.node))
+		d.fault(v, "must be %s, not %s", f.wanted, kindOf(v.node))
 		return scalar{}, false
 	}
 	expanded, gaps := expand(raw, d.env)
@@ -42,10 +52,10 @@ func (d *decoder) scalar(v value, wanted string) (scalar, bool) {
 }
 
 // number reads the text of a number, as it is written.
-func (d *decoder) number(v value, wanted string) (string, bool) {
-	s, ok := d.scalar(v, wanted)
+func (d *decoder) number(v value, f form) (string, bool) {
+	s, ok := d.scalar(v, f)
 	if ok && s.isText {
-		d.fault(v, "must be %s, not text: remove the quotes", wanted)
+		d.fault(v, "must be %s, not text: remove the quotes", f.wanted)
 		return "", false
 	}
 	return s.text, ok
@@ -58,7 +68,7 @@ func text(d *decoder, v value, dst *string) {
 		d.fault(v, "must be text, not %s: put it in quotes", kindOf(v.node))
 		return
 	}
-	if s, ok := d.scalar(v, "text"); ok {
+	if s, ok := d.scalar(v, form{"text", shape{"type": []string{"string", "number"}}}); ok {
 		*dst = s.text
 	}
 }
@@ -79,7 +89,7 @@ func oneOf[S ~string](words ...S) decode[S] {
 		for i, w := range words {
 			quoted[i] = string(w)
 		}
-		wanted := "one of " + strings.Join(quoted, ", ")
+		wanted := form{"one of " + strings.Join(quoted, ", "), shape{"enum": words}}
 		s, ok := d.scalar(v, wanted)
 		if !ok {
 			return
@@ -90,12 +100,16 @@ func oneOf[S ~string](words ...S) decode[S] {
 				return
 			}
 		}
-		d.fault(v, "must be %s, not %q", wanted, s.text)
+		d.fault(v, "must be %s, not %q", wanted.wanted, s.text)
 	}
 }
 
 // boolean reads true or false.
 func boolean(d *decoder, v value, dst *bool) {
+	if d.shape != nil {
+		d.shape.scalar(form{"", shape{"type": "boolean"}})
+		return
+	}
 	word := strconv.FormatBool(*dst)
 	oneOf("true", "false")(d, v, &word)
 	*dst = word == "true"
@@ -104,7 +118,7 @@ func boolean(d *decoder, v value, dst *bool) {
 // whole reads a whole number from low to high.
 func whole[I int | int64](low, high I) decode[I] {
 	return func(d *decoder, v value, dst *I) {
-		s, ok := d.number(v, "a whole number")
+		s, ok := d.number(v, form{"a whole number", shape{"type": "integer", "minimum": low, "maximum": high}})
 		if !ok {
 			return
 		}
@@ -128,7 +142,7 @@ var count = whole[int64](1, maxCount)
 
 // share reads a number from 0 to 1. It is no money, so a float is right.
 func share(d *decoder, v value, dst *float64) {
-	s, ok := d.number(v, "a number from 0 to 1")
+	s, ok := d.number(v, form{"a number from 0 to 1", shape{"type": "number", "minimum": 0, "maximum": 1}})
 	if !ok {
 		return
 	}
@@ -144,7 +158,7 @@ func share(d *decoder, v value, dst *float64) {
 func period(low time.Duration) decode[time.Duration] {
 	const high = 365 * 24 * time.Hour
 	return func(d *decoder, v value, dst *time.Duration) {
-		s, ok := d.scalar(v, "a duration such as 5ms or 60m")
+		s, ok := d.scalar(v, form{"a duration such as 5ms or 60m", shape{"type": "string", "pattern": durationPattern}})
 		if !ok {
 			return
 		}
@@ -160,9 +174,12 @@ func period(low time.Duration) decode[time.Duration] {
 	}
 }
 
+// durationPattern is what time.ParseDuration reads, without signs.
+const durationPattern = `^([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+$`
+
 // size reads a number of bytes: 1048576, 64MiB, 1GiB, 25MB.
 func size(d *decoder, v value, dst *int64) {
-	s, ok := d.scalar(v, "a size such as 64MiB")
+	s, ok := d.scalar(v, form{"a size such as 64MiB", shape{"type": []string{"integer", "string"}, "minimum": 1, "pattern": sizePattern}})
 	if !ok {
 		return
 	}
@@ -176,13 +193,15 @@ func size(d *decoder, v value, dst *int64) {
 	*dst = n * unit
 }
 
+const sizePattern = `^[0-9]+([KMG]i?)?B?$`
+
 var sizeUnits = map[string]int64{
 	"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
 }
 
 // dollars reads an amount above zero, exactly.
 func dollars(d *decoder, v value, dst *money.Pico) {
-	s, ok := d.number(v, "an amount in dollars")
+	s, ok := d.number(v, form{"an amount in dollars", shape{"type": "number", "exclusiveMinimum": 0}})
 	if !ok {
 		return
 	}
@@ -199,7 +218,7 @@ func dollars(d *decoder, v value, dst *money.Pico) {
 
 // day reads a UTC day, 2026-01-31.
 func day(d *decoder, v value, dst *time.Time) {
-	s, ok := d.scalar(v, "a day such as 2026-01-31")
+	s, ok := d.scalar(v, form{wanted: "a day such as 2026-01-31"})
 	if !ok {
 		return
 	}
@@ -213,7 +232,7 @@ func day(d *decoder, v value, dst *time.Time) {
 
 // factor reads a decimal number above zero, exactly.
 func factor(d *decoder, v value, dst **big.Rat) {
-	s, ok := d.number(v, "a factor such as 0.5")
+	s, ok := d.number(v, form{wanted: "a factor such as 0.5"})
 	if !ok {
 		return
 	}

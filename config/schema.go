@@ -132,6 +132,10 @@ func breakerSection(d *decoder, v value, b *Breaker) {
 // modelUpstreams reads a mapping whose order decides: the first glob that
 // matches wins.
 func modelUpstreams(d *decoder, v value, dst *[]ModelUpstream) {
+	if d.shape != nil {
+		table(name)(d, v, nil)
+		return
+	}
 	entries, _ := d.entries(v)
 	for _, e := range entries {
 		m := ModelUpstream{Glob: e.name}
