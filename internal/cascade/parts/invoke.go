@@ -11,19 +11,24 @@ import (
 // is read. Sources: AWS Bedrock user guide, "Inference request parameters and
 // response fields for foundation models".
 type invokeAnswer struct {
-	converseAnswer                      // Nova
-	Content        []anthropicBlock     `json:"content"`    // Claude
-	Completion     *string              `json:"completion"` // Claude, text completions
-	Results        []titanResult        `json:"results"`    // Titan
-	Generation     *string              `json:"generation"` // Llama
-	Outputs        []completion         `json:"outputs"`    // Mistral, text completions
-	Generations    []completion         `json:"generations"`
-	Text           *string              `json:"text"`        // Cohere Command R
-	Completions    []jurassicCompletion `json:"completions"` // Jurassic-2
-	Choices        []choice             `json:"choices"`     // OpenAI and followers, Jamba, DeepSeek
-	ToolCalls      []cohereCall         `json:"tool_calls"`
-	Stop           string               `json:"stop_reason"`
-	Finish         string               `json:"finish_reason"`
+	converseAnswer // Nova
+	common
+	Content     []anthropicBlock     `json:"content"` // Claude
+	Results     []titanResult        `json:"results"` // Titan
+	Generations []completion         `json:"generations"`
+	Completions []jurassicCompletion `json:"completions"` // Jurassic-2
+}
+
+// common are the members of whole answers and of chunks of streams alike.
+type common struct {
+	Completion *string      `json:"completion"` // Claude, text completions
+	Generation *string      `json:"generation"` // Llama
+	Text       *string      `json:"text"`       // Cohere Command R
+	Outputs    []completion `json:"outputs"`    // Mistral, text completions
+	Choices    []choice     `json:"choices"`    // OpenAI and followers, Jamba, DeepSeek
+	ToolCalls  []cohereCall `json:"tool_calls"`
+	Stop       string       `json:"stop_reason"`
+	Finish     string       `json:"finish_reason"`
 }
 
 type anthropicBlock struct {
@@ -59,11 +64,11 @@ type choice struct {
 	completion
 
 	Index   int
-	Message said
-	Delta   said
+	Message message
+	Delta   message
 }
 
-type said struct {
+type message struct {
 	Content   json.RawMessage
 	ToolCalls []openAICall `json:"tool_calls"`
 }
@@ -74,7 +79,7 @@ type openAICall struct {
 }
 
 // calls is where the blocks of tool calls begin in families that number them
-// apart from the text.
+// separately from the text.
 const calls = 1 << 10
 
 func (b *builder) invoke(a *invokeAnswer) bool {
@@ -82,11 +87,7 @@ func (b *builder) invoke(a *invokeAnswer) bool {
 	for i, part := range a.Content {
 		b.anthropic(i, &part)
 	}
-	for _, text := range []*string{a.Completion, a.Generation, a.Text} {
-		if text != nil {
-			b.say(0, *text)
-		}
-	}
+	b.texts(a.Completion, a.Generation, a.Text)
 	if len(a.Results) > 0 {
 		b.say(0, a.Results[0].OutputText)
 		b.stopped(a.Results[0].CompletionReason)
@@ -95,14 +96,31 @@ func (b *builder) invoke(a *invokeAnswer) bool {
 		b.say(0, a.Completions[0].Data.Text)
 		b.stopped(a.Completions[0].FinishReason.Reason)
 	}
-	b.completions(a.Outputs)
 	b.completions(a.Generations)
-	for i := range a.Choices {
-		b.choice(&a.Choices[i], i)
-	}
-	b.cohere(a.ToolCalls)
-	b.stopped(cmp.Or(a.Stop, a.Finish))
+	b.common(&a.common)
 	return b.read
+}
+
+// common takes all members but the texts.
+func (b *builder) common(c *common) {
+	b.completions(c.Outputs)
+	for i := range c.Choices {
+		b.choice(&c.Choices[i], i)
+	}
+	for i, call := range c.ToolCalls {
+		b.call(calls+i, call.Name)
+		b.say(calls+i, string(call.Parameters))
+	}
+	b.stopped(cmp.Or(c.Stop, c.Finish))
+}
+
+// texts takes those of the texts that are there.
+func (b *builder) texts(all ...*string) {
+	for _, text := range all {
+		if text != nil {
+			b.say(0, *text)
+		}
+	}
 }
 
 func (b *builder) anthropic(index int, part *anthropicBlock) {
@@ -111,7 +129,7 @@ func (b *builder) anthropic(index int, part *anthropicBlock) {
 		b.say(index, part.Text)
 	case "tool_use":
 		b.call(index, part.Name)
-		if !bytes.Equal(bytes.TrimSpace(part.Input), []byte("{}")) { // a stream starts with {} and tells the rest
+		if !bytes.Equal(bytes.TrimSpace(part.Input), []byte("{}")) { // a stream starts with {} and sends the rest
 			b.say(index, string(part.Input))
 		}
 	}
@@ -131,20 +149,17 @@ func (b *builder) choice(c *choice, position int) {
 	if c.Text != "" {
 		b.say(0, c.Text)
 	}
-	for _, part := range []*said{&c.Message, &c.Delta} {
+	for _, part := range []*message{&c.Message, &c.Delta} {
 		if text, ok := content(part.Content); ok {
 			b.say(0, text)
 		}
 		for i, call := range part.ToolCalls {
-			b.openAICall(calls+cmp.Or(call.Index, i), &call)
+			at := calls + cmp.Or(call.Index, i)
+			b.call(at, call.Function.Name)
+			b.say(at, call.Function.Arguments)
 		}
 	}
 	b.stopped(cmp.Or(c.Finish, c.Stop))
-}
-
-func (b *builder) openAICall(index int, call *openAICall) {
-	b.call(index, call.Function.Name)
-	b.say(index, call.Function.Arguments)
 }
 
 // content is a string, or blocks of which some have a text. It reports false
@@ -168,16 +183,10 @@ func content(raw json.RawMessage) (string, bool) {
 	return all.String(), true
 }
 
-func (b *builder) cohere(all []cohereCall) {
-	for i, call := range all {
-		b.call(calls+i, call.Name)
-		b.say(calls+i, string(call.Parameters))
-	}
-}
-
 // invokeChunk is one chunk of InvokeModelWithResponseStream: an event of
 // Claude's, a ConverseStream event as a member (Nova), or a part of the answer.
 type invokeChunk struct {
+	common
 	Type         string
 	Index        int
 	ContentBlock *anthropicBlock `json:"content_block"`
@@ -192,15 +201,6 @@ type invokeChunk struct {
 
 	OutputText       *string `json:"outputText"` // Titan
 	CompletionReason string  `json:"completionReason"`
-	Completion       *string
-	Generation       *string
-	Text             *string
-	Outputs          []completion
-	Choices          []choice
-	ToolCalls        []cohereCall `json:"tool_calls"`
-	EventType        string       `json:"event_type"`
-	Stop             string       `json:"stop_reason"`
-	Finish           string       `json:"finish_reason"`
 }
 
 func (b *builder) chunk(raw []byte) error {
@@ -218,29 +218,21 @@ func (b *builder) chunk(raw []byte) error {
 	case "message_delta":
 		b.stopped(c.Delta.Stop)
 	default:
-		b.plain(&c)
+		b.part(&c)
 	}
 	return nil
 }
 
-// plain takes the chunks that are parts of an answer rather than events.
-func (b *builder) plain(c *invokeChunk) {
+// part takes the chunks that are parts of an answer rather than events.
+func (b *builder) part(c *invokeChunk) {
 	for _, e := range []*converseEvent{c.ContentBlockStart, c.ContentBlockDelta, c.MessageStop} {
 		if e != nil {
 			b.take(e)
 		}
 	}
 	if c.Index == 0 { // Cohere and Titan number completions, not blocks
-		for _, text := range []*string{c.OutputText, c.Completion, c.Generation, c.Text} {
-			if text != nil {
-				b.say(0, *text)
-			}
-		}
+		b.texts(c.OutputText, c.Completion, c.Generation, c.Text)
 	}
-	b.completions(c.Outputs)
-	for i := range c.Choices {
-		b.choice(&c.Choices[i], i)
-	}
-	b.cohere(c.ToolCalls)
-	b.stopped(cmp.Or(c.CompletionReason, c.Stop, c.Finish))
+	b.common(&c.common)
+	b.stopped(c.CompletionReason)
 }
