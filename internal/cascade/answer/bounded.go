@@ -3,44 +3,27 @@ package answer
 import (
 	"crypto/sha256"
 	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// bounded keeps what was last made of some bytes, by their hash; when it is
-// full the oldest goes. The zero value is ready; it is safe for concurrent use.
+// bounded keeps what was made of some bytes, by their hash; when it is full, what
+// was used longest ago is dropped. The zero value is ready; it is safe for
+// concurrent use.
 type bounded[V any] struct {
-	mu    sync.Mutex // guards the following
-	byKey map[[sha256.Size]byte]V
-	order [][sha256.Size]byte // oldest first
+	once  sync.Once
+	cache *lru.Cache[[sha256.Size]byte, V]
 }
 
-// of returns what make makes of the bytes. It runs outside the lock: two
-// callers may make the same, none waits for it.
+// of returns what make makes of the bytes, of which the last most are kept. Two
+// callers may make the same at once; none waits for the other.
 func (b *bounded[V]) of(data []byte, most int, make func([]byte) V) V {
+	b.once.Do(func() { b.cache, _ = lru.New[[sha256.Size]byte, V](most) }) // it fails on sizes below 1 only
 	key := sha256.Sum256(data)
-	b.mu.Lock()
-	v, known := b.byKey[key]
-	b.mu.Unlock()
-	if known {
+	if v, known := b.cache.Get(key); known {
 		return v
 	}
-	v = make(data)
-	b.keep(key, v, most)
+	v := make(data)
+	b.cache.Add(key, v)
 	return v
-}
-
-func (b *bounded[V]) keep(key [sha256.Size]byte, v V, most int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, known := b.byKey[key]; known {
-		return
-	}
-	if b.byKey == nil {
-		b.byKey = map[[sha256.Size]byte]V{}
-	}
-	if len(b.order) == most {
-		delete(b.byKey, b.order[0])
-		b.order = b.order[1:]
-	}
-	b.byKey[key] = v
-	b.order = append(b.order, key)
 }

@@ -33,8 +33,7 @@ func expression(s string) value {
 	}
 	p := evaluator{rest: e}
 	if f, ok := p.sum(0); ok && p.rest == "" {
-		v := numberValue(f, -1)
-		return v
+		return numberValue(f, -1)
 	}
 	if lit, _, ok := literal(e); ok {
 		return value{text: lit}
@@ -66,6 +65,15 @@ func argument(s string) (arg, rest string) {
 	if s[0] != '{' {
 		return s[:1], s[1:]
 	}
+	if arg, rest, ok := group(s); ok {
+		return arg, rest
+	}
+	return s[1:], ""
+}
+
+// group takes the contents of the braces that s begins with. It reports false when
+// they are not closed.
+func group(s string) (contents, rest string, ok bool) {
 	depth := 0
 	for i := range len(s) {
 		switch s[i] {
@@ -73,11 +81,11 @@ func argument(s string) (arg, rest string) {
 			depth++
 		case '}':
 			if depth--; depth == 0 {
-				return s[1:i], s[i+1:]
+				return s[1:i], s[i+1:], true
 			}
 		}
 	}
-	return s[1:], ""
+	return "", "", false
 }
 
 // evaluator works out arithmetic with roots, powers and pi. Multiplication

@@ -1,21 +1,15 @@
 package answer
 
-import (
-	"strings"
-)
+import "strings"
 
 // finalAnswer finds the answer that a text marks as such. A member called
 // answer wins, because it is what a program reads; then \boxed{}; then a
 // phrase. Of each the last one counts: models correct themselves.
 func finalAnswer(text string) (value, bool) {
-	if raw, ok := lastMember(text); ok {
-		return normal(raw), true
-	}
-	if raw, ok := lastBoxed(text); ok {
-		return normal(raw), true
-	}
-	if raw, ok := lastPhrase(text); ok {
-		return normal(raw), true
+	for _, find := range []func(string) (string, bool){lastMember, lastBoxed, lastPhrase} {
+		if raw, ok := find(text); ok {
+			return normal(raw), true
+		}
 	}
 	return value{}, false
 }
@@ -185,19 +179,9 @@ func lastBoxed(text string) (string, bool) {
 	if i < 0 {
 		return "", false
 	}
-	depth := 0
 	rest := text[i+len("boxed"):]
-	for j := 0; j < min(len(rest), longestFinal); j++ {
-		switch rest[j] {
-		case '{':
-			depth++
-		case '}':
-			if depth--; depth == 0 {
-				return rest[1:j], true
-			}
-		}
-	}
-	return "", false
+	contents, _, ok := group(rest[:min(len(rest), longestFinal)])
+	return contents, ok
 }
 
 // afterAnswer are the words that make "answer" introduce one, and leads are

@@ -3,7 +3,9 @@ package answer
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -183,13 +185,8 @@ func canonical(doc []byte, prose int) (string, bool) {
 func appendCanonical(dst []byte, v any, prose int) []byte {
 	switch v := v.(type) {
 	case map[string]any:
-		names := make([]string, 0, len(v))
-		for name := range v {
-			names = append(names, name)
-		}
-		slices.Sort(names)
 		dst = append(dst, '{')
-		for _, name := range names {
+		for _, name := range slices.Sorted(maps.Keys(v)) {
 			dst = appendQuoted(dst, name)
 			dst = append(dst, ':')
 			dst = appendCanonical(dst, v[name], prose)
@@ -214,10 +211,7 @@ func appendCanonical(dst []byte, v any, prose int) []byte {
 		}
 		return append(dst, v...)
 	case bool:
-		if v {
-			return append(dst, "true"...)
-		}
-		return append(dst, "false"...)
+		return strconv.AppendBool(dst, v)
 	}
 	return append(dst, "null"...)
 }

@@ -97,49 +97,45 @@ func (p *literalReader) quoted() (string, bool) {
 
 // list reads a list or a tuple. One value in parentheses is that value.
 func (p *literalReader) list(open, shut byte, depth int) (string, bool) {
-	p.take(open)
-	var items []string
-	comma := true
-	for !p.take(shut) {
-		if !comma {
-			return "", false
-		}
-		item, ok := p.value(depth + 1)
-		if !ok {
-			return "", false
-		}
-		items = append(items, item)
-		comma = p.take(',')
-	}
+	items, comma, ok := p.items(open, shut, depth, p.value)
 	if open == '(' && len(items) == 1 && !comma {
-		return items[0], true
+		return items[0], ok
 	}
-	return string(open) + strings.Join(items, ",") + string(shut), true
+	return string(open) + strings.Join(items, ",") + string(shut), ok
 }
 
 // members reads a dict or a set.
 func (p *literalReader) members(depth int) (string, bool) {
-	p.take('{')
-	var items []string
-	comma := true
-	for !p.take('}') {
+	items, _, ok := p.items('{', '}', depth, p.member)
+	slices.Sort(items)
+	return "{" + strings.Join(items, ",") + "}", ok
+}
+
+// member reads a member of a dict or of a set.
+func (p *literalReader) member(depth int) (string, bool) {
+	item, ok := p.value(depth)
+	if !ok || !p.take(':') {
+		return item, ok
+	}
+	val, ok := p.value(depth)
+	return item + ":" + val, ok
+}
+
+// items reads what is between brackets, separated by commas. comma is whether one
+// follows the last item.
+func (p *literalReader) items(open, shut byte, depth int, read func(int) (string, bool)) (all []string, comma, ok bool) {
+	p.take(open)
+	comma = true
+	for !p.take(shut) {
 		if !comma {
-			return "", false
+			return nil, false, false
 		}
-		item, ok := p.value(depth + 1)
+		item, ok := read(depth + 1)
 		if !ok {
-			return "", false
+			return nil, false, false
 		}
-		if p.take(':') {
-			val, ok := p.value(depth + 1)
-			if !ok {
-				return "", false
-			}
-			item += ":" + val
-		}
-		items = append(items, item)
+		all = append(all, item)
 		comma = p.take(',')
 	}
-	slices.Sort(items)
-	return "{" + strings.Join(items, ",") + "}", true
+	return all, comma, true
 }

@@ -21,6 +21,16 @@ const watchKept = 90 * 24 * time.Hour
 // guardKept is how long escalation rates are useful: twelve half-lives.
 const guardKept = 12 * halfLife
 
+// The values of facts, as pack writes them. A session's is the time of its mark in
+// Unix milliseconds, a watch's is the number of its steps back; both are an int64.
+type (
+	ratesValue struct {
+		At                    int64 // Unix milliseconds
+		Requests, Escalations float64
+	}
+	countValue struct{ Minute, Count int64 }
+)
+
 // MarkSession notes that a session reached the escalation model, here and, with
 // root's next batch, on the other gateways, where it expires at the same time.
 func (m *Store) MarkSession(root, cascade string, s Mark) {
@@ -30,7 +40,7 @@ func (m *Store) MarkSession(root, cascade string, s Mark) {
 	m.Of(cascade).Sessions.Mark(s.Session, s.At)
 	m.board.Put(root, gossip.Fact{
 		Kind: gossip.Session, Key: joined(cascade, string(s.Session[:])),
-		Value: millis(s.At), Until: s.At.Add(s.TTL),
+		Value: pack(s.At.UnixMilli()), Until: s.At.Add(s.TTL),
 	})
 }
 
@@ -50,12 +60,12 @@ func (m *Store) ShareGuard(root, cascade, key string, now time.Time) {
 	rates, minute, count := m.Of(cascade).Guard.own(key, now)
 	m.board.Put(root, gossip.Fact{
 		Kind: gossip.Guard, Key: joined(m.self, cascade),
-		Value: millis(now) + float(rates.requests.sum) + float(rates.escalations.sum), Until: now.Add(guardKept),
+		Value: pack(ratesValue{now.UnixMilli(), rates.requests.sum, rates.escalations.sum}), Until: now.Add(guardKept),
 	})
 	if count > 0 {
 		m.board.Put(root, gossip.Fact{
 			Kind: gossip.Guard, Key: joined(m.self, cascade, key),
-			Value: number(minute) + number(count), Until: time.Unix(60*(minute+1), 0),
+			Value: pack(countValue{minute, count}), Until: time.Unix(60*(minute+1), 0),
 		})
 	}
 }
@@ -67,63 +77,79 @@ func (m *Store) ShareWatch(cascade string) {
 	}
 	for _, s := range m.Of(cascade).Watch.Stepped() {
 		m.board.Stand(gossip.Fact{
-			Kind: gossip.Watch, Key: joined(cascade, s.Certificate), Value: number(int64(s.Steps)), Until: m.now().Add(watchKept),
+			Kind: gossip.Watch, Key: joined(cascade, s.Certificate),
+			Value: pack(int64(s.Steps)), Until: m.now().Add(watchKept),
 		})
 	}
 }
 
 // receive merges a fact of another gateway. One that makes no sense is ignored.
-func (m *Store) receive(h gossip.Fact) {
-	switch h.Kind {
+func (m *Store) receive(f gossip.Fact) {
+	parts := strings.SplitN(f.Key, "\x00", 2)
+	if len(parts) < 2 {
+		return
+	}
+	switch f.Kind {
 	case gossip.Session:
-		m.receiveSession(h)
+		m.receiveSession(parts[0], parts[1], f.Value)
 	case gossip.Guard:
-		m.receiveGuard(h)
+		if parts[0] != m.self {
+			m.receiveGuard(parts[0], parts[1], f.Value)
+		}
 	case gossip.Watch:
-		m.receiveWatch(h)
+		m.receiveWatch(parts[0], parts[1], f.Value)
 	}
 }
 
-func (m *Store) receiveSession(h gossip.Fact) {
-	cascade, session, ok := strings.Cut(h.Key, "\x00")
-	if s := m.named(cascade); ok && s != nil && len(session) == len(SessionKey{}) && len(h.Value) == 8 {
-		at := parseMillis(h.Value)
-		if now := m.now(); at.After(now) {
-			at = now // its clock is ahead of ours
-		}
-		s.Sessions.Mark(SessionKey([]byte(session)), at)
+func (m *Store) receiveSession(cascade, session, value string) {
+	var at int64
+	if s := m.named(cascade); s != nil && len(session) == len(SessionKey{}) && unpack(value, &at) {
+		s.Sessions.Mark(SessionKey([]byte(session)), m.past(time.UnixMilli(at)))
 	}
 }
 
 // receiveWatch steps back as far as another gateway did: the lowest threshold wins.
-func (m *Store) receiveWatch(h gossip.Fact) {
-	cascade, certificate, ok := strings.Cut(h.Key, "\x00")
-	if s := m.named(cascade); ok && s != nil && len(h.Value) == 8 {
-		s.Watch.StepBack(Stepped{certificate, int(parseNumber(h.Value))})
+func (m *Store) receiveWatch(cascade, certificate, value string) {
+	var steps int64
+	if s := m.named(cascade); s != nil && unpack(value, &steps) {
+		s.Watch.StepBack(Stepped{certificate, int(steps)})
 	}
 }
 
-func (m *Store) receiveGuard(h gossip.Fact) {
-	parts := strings.Split(h.Key, "\x00")
-	if len(parts) < 2 || parts[0] == m.self {
+// receiveGuard takes what another gateway has counted for a cascade, or for a key
+// of it.
+func (m *Store) receiveGuard(gateway, rest, value string) {
+	cascade, key, ofKey := strings.Cut(rest, "\x00")
+	s := m.named(cascade)
+	if s == nil {
 		return
 	}
-	s := m.named(parts[1])
+	var r ratesValue
+	var c countValue
 	switch {
-	case s == nil:
-	case len(parts) == 2 && len(h.Value) == 24:
-		r := rates{sent: parseMillis(h.Value)}
-		at := r.sent
-		if now := m.now(); at.After(now) {
-			at = now
-		}
-		r.requests = fading{parseFloat(h.Value[8:]), at}
-		r.escalations = fading{parseFloat(h.Value[16:]), at}
-		s.Guard.receiveRates(parts[0], r)
-	case len(parts) == 3 && len(h.Value) == 16:
-		c := keyCount{key: parts[2], minute: parseNumber(h.Value), count: parseNumber(h.Value[8:])}
-		s.Guard.receiveKey(parts[0], c, m.now())
+	case ofKey && unpack(value, &c):
+		s.Guard.receiveKey(gateway, keyCount{key, c.Minute, c.Count}, m.now())
+	case !ofKey && unpack(value, &r):
+		sent := time.UnixMilli(r.At)
+		at := m.past(sent)
+		s.Guard.receiveRates(gateway, rates{fading{sane(r.Requests), at}, fading{sane(r.Escalations), at}, sent})
 	}
+}
+
+// past is a time by another gateway's clock, which may be ahead of ours.
+func (m *Store) past(at time.Time) time.Time {
+	if now := m.now(); at.After(now) {
+		return now
+	}
+	return at
+}
+
+// sane is a count that another gateway sent, 0 when it can be none.
+func sane(x float64) float64 {
+	if x >= 0 && !math.IsInf(x, 1) {
+		return x
+	}
+	return 0 // also for NaN
 }
 
 // named returns the state of a cascade that a fact names, nil when there are too
@@ -142,25 +168,17 @@ func (m *Store) named(cascade string) *State {
 // joined is the key of a fact. Only the last part may contain a zero byte.
 func joined(parts ...string) string { return strings.Join(parts, "\x00") }
 
-// number is n in 8 bytes, the most significant first.
-func number(n int64) string {
-	return string(binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // parseNumber turns it back
-}
-
-func parseNumber(s string) int64 {
-	return int64(binary.BigEndian.Uint64([]byte(s[:8]))) //nolint:gosec // see number
-}
-
-func millis(t time.Time) string { return number(t.UnixMilli()) }
-
-func parseMillis(s string) time.Time { return time.UnixMilli(parseNumber(s)) }
-
-func float(x float64) string { return number(int64(math.Float64bits(x))) } //nolint:gosec // bits
-
-func parseFloat(s string) float64 {
-	x := math.Float64frombits(binary.BigEndian.Uint64([]byte(s[:8])))
-	if x >= 0 && !math.IsInf(x, 1) {
-		return x
+// pack writes the value of a fact: numbers of fixed size, big-endian.
+func pack(v any) string {
+	data, err := binary.Append(nil, binary.BigEndian, v)
+	if err != nil {
+		panic("BUG: a fact does not encode: " + err.Error())
 	}
-	return 0 // not a number, too
+	return string(data)
+}
+
+// unpack reads what pack wrote. It reports false when the size is wrong.
+func unpack(value string, v any) bool {
+	n, err := binary.Decode([]byte(value), binary.BigEndian, v)
+	return err == nil && n == len(value)
 }

@@ -186,7 +186,7 @@ func TestCascadesByHint(t *testing.T) {
 	c := newCluster("a")
 	for i := range maxCascades + 1 {
 		key := joined(strings.Repeat("x", i%200)+string(rune('a'+i/200)), string(make([]byte, 16)))
-		c.gateways[0].Board().Receive([]gossip.Fact{{Kind: gossip.Session, Key: key, Value: millis(noon), Until: noon.Add(time.Hour)}})
+		c.gateways[0].Board().Receive([]gossip.Fact{{Kind: gossip.Session, Key: key, Value: pack(noon.UnixMilli()), Until: noon.Add(time.Hour)}})
 	}
 	if n := len(c.gateways[0].states); n != maxCascades {
 		t.Errorf("facts made %d cascades known", n)
@@ -195,10 +195,10 @@ func TestCascadesByHint(t *testing.T) {
 
 // FuzzReceive receives facts that may say anything.
 func FuzzReceive(f *testing.F) {
-	f.Add(byte(gossip.Session), joined("support", "0123456789abcdef"), millis(noon))
-	f.Add(byte(gossip.Guard), joined("b", "support"), millis(noon)+float(3)+float(2))
-	f.Add(byte(gossip.Guard), joined("b", "support", "key"), number(noon.Unix()/60)+number(2))
-	f.Add(byte(gossip.Guard), joined("b", "support", "key"), number(-1)+number(-2))
+	f.Add(byte(gossip.Session), joined("support", "0123456789abcdef"), pack(noon.UnixMilli()))
+	f.Add(byte(gossip.Guard), joined("b", "support"), pack(ratesValue{noon.UnixMilli(), 3, 2}))
+	f.Add(byte(gossip.Guard), joined("b", "support", "key"), pack(countValue{noon.Unix() / 60, 2}))
+	f.Add(byte(gossip.Guard), joined("b", "support", "key"), pack(countValue{-1, -2}))
 	f.Add(byte(gossip.Watch), "", "")
 	f.Fuzz(func(t *testing.T, kind byte, key, value string) {
 		m := newCluster("a").gateways[0]

@@ -56,8 +56,8 @@ func TestSessionsWearOffAndAreBounded(t *testing.T) {
 	s.Mark(key(0), noon.Add(time.Hour))
 	s.Mark(key(maxSessions), noon)
 	f(time.Hour, 90*time.Minute, true)
-	if len(s.entries) != maxSessions || s.order.Len() != maxSessions || s.Reached(key(1), time.Hour, noon) {
-		t.Errorf("%d sessions are kept, the oldest among them", len(s.entries))
+	if s.marks.Len() != maxSessions || s.Reached(key(1), time.Hour, noon) {
+		t.Errorf("%d sessions are kept, the oldest among them", s.marks.Len())
 	}
 }
 

@@ -1,11 +1,12 @@
 package memory
 
 import (
-	"container/list"
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -58,14 +59,8 @@ func sessionKey(credential, named string, f *wire.Facts) SessionKey {
 // other than the session decided. The zero value is ready; it is safe for
 // concurrent use.
 type Sessions struct {
-	mu      sync.Mutex // guards the following
-	entries map[SessionKey]*list.Element
-	order   list.List // of session, the latest mark in front
-}
-
-type session struct {
-	key SessionKey
-	at  time.Time
+	mu    sync.Mutex                            // guards the following
+	marks *simplelru.LRU[SessionKey, time.Time] // nil without any
 }
 
 // Reached reports whether the session reached the escalation model less than
@@ -76,8 +71,11 @@ func (s *Sessions) Reached(k SessionKey, ttl time.Duration, now time.Time) bool 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.entries[k]
-	return ok && now.Sub(e.Value.(session).at) < ttl
+	if s.marks == nil {
+		return false
+	}
+	at, ok := s.marks.Peek(k)
+	return ok && now.Sub(at) < ttl
 }
 
 // Mark notes when the session reached the escalation model. The latest time
@@ -88,19 +86,10 @@ func (s *Sessions) Mark(k SessionKey, at time.Time) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.entries == nil {
-		s.entries = map[SessionKey]*list.Element{}
+	if s.marks == nil {
+		s.marks, _ = simplelru.NewLRU[SessionKey, time.Time](maxSessions, nil) // it fails on sizes below 1 only
 	}
-	if e, ok := s.entries[k]; ok {
-		if at.After(e.Value.(session).at) {
-			e.Value = session{k, at}
-			s.order.MoveToFront(e)
-		}
-		return
+	if before, ok := s.marks.Peek(k); !ok || at.After(before) {
+		s.marks.Add(k, at)
 	}
-	if len(s.entries) == maxSessions {
-		oldest := s.order.Back()
-		delete(s.entries, s.order.Remove(oldest).(session).key)
-	}
-	s.entries[k] = s.order.PushFront(session{k, at})
 }
