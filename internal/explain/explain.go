@@ -1,17 +1,16 @@
 // Package explain says where a request would go, why, and what that would
 // reserve and cost, without sending anything.
 //
-// It asks the request line itself (gateway.NewPreview) and puts the answer
-// into words and amounts. It looks at no ledger: what is left of a budget, and
-// what a gateway has learned from its traffic, is not in it.
+// It takes the steps of the request line up to the reservation, for a gateway that
+// has seen no traffic, and puts what they find into words and amounts. It looks at
+// no ledger: what is left of a budget, and what a gateway has learned from its
+// traffic, is not in it.
 package explain
 
 import (
 	"math/big"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/gateway"
-	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -153,13 +152,10 @@ func Explain(s *snapshot.Snapshot, r *Request) *Explanation {
 		Operation: r.Op.String(), Model: r.Model, Resolved: s.Router.Resolve(r.Model),
 		Tenant: r.Tenant.ID, Key: r.Key, Output: r.Output, Legs: []Leg{},
 	}
-	p, err := gateway.NewPreview(s, &gateway.Inquiry{
-		Target: wire.Target{Op: r.Op, Model: r.Model}, Header: r.Header, Body: r.Body,
-		Tenant: r.Tenant, Key: r.Key, Now: r.Now, Input: r.Input,
-	})
-	e.takeFacts(p.Facts, r)
-	if p.Plan != nil {
-		e.takePlan(p)
+	p, err := preview(s, r)
+	e.takeFacts(&p.request.Facts, r)
+	if p.route != nil {
+		e.takeRoute(p)
 	}
 	if err != nil {
 		e.Refused = &Refusal{err.Type(), err.Message}
@@ -167,10 +163,10 @@ func Explain(s *snapshot.Snapshot, r *Request) *Explanation {
 		e.Path, e.Reason, e.Shadows = "", "", nil
 		return e
 	}
-	for i := range p.Legs {
-		e.Legs = append(e.Legs, explainLeg(p, i, r.Output))
+	for i := range p.legs {
+		e.Legs = append(e.Legs, p.explain(i, r.Output))
 	}
-	e.Held = p.Limited
+	e.Held = p.limited
 	e.sum(r)
 	return e
 }
@@ -183,58 +179,35 @@ func (e *Explanation) takeFacts(f *wire.Facts, r *Request) {
 	}
 }
 
-func (e *Explanation) takePlan(p *gateway.Preview) {
-	plan := p.Plan
-	e.Path, e.Reason = string(plan.Path), plan.Reason
-	if c := plan.Cascade; c != nil {
-		e.Cascade, e.Mode, e.Quality, e.Threshold = c.Name, c.Mode, p.Quality.String(), p.Threshold
-		shadow := &c.Settings.Shadow
-		for _, s := range p.Shadows {
+func (e *Explanation) takeRoute(p *previewed) {
+	route := p.route
+	e.Path, e.Reason = string(route.Path), route.Reason
+	if c := route.Cascade; c != nil {
+		e.Cascade, e.Mode = c.Name, c.Mode
+		e.takeCertificate(p.request.Snapshot.Artifacts[c.Name])
+		for _, s := range p.shadows() {
+			shadow := &c.Settings.Shadow
 			e.Shadows = append(e.Shadows, Shadow{roles[s.Role], s.Model, shadow.Fraction, shadow.Tenant})
 		}
-		if p.Judge != nil {
-			e.Shadows = append(e.Shadows, Shadow{roles[p.Judge.Role], p.Judge.Model, shadow.Fraction, shadow.Tenant})
-		}
 	}
-	for _, s := range plan.Skipped {
-		e.Skipped = append(e.Skipped, Skip{s.Model, s.Reason, s.Need, inWords(plan.Cascade, s.Reason, s.Need)})
+	for _, s := range route.Skipped {
+		e.Skipped = append(e.Skipped, Skip{s.Model, s.Reason, s.Need, inWords(route.Cascade, s.Reason, s.Need)})
 	}
-	for _, f := range plan.RuleErrors {
+	for _, f := range route.RuleErrors {
 		e.Faults = append(e.Faults, Fault{f.Cascade, f.Rule, f.Err.Error()})
 	}
-	e.Why = why(plan)
+	e.Why = why(route)
 }
 
-// explainLeg puts a leg of the preview into words and amounts.
-func explainLeg(p *gateway.Preview, i int, output int64) Leg {
-	planned := &p.Legs[i]
-	leg := Leg{
-		Role: roles[planned.Role], Model: planned.Model, Path: string(planned.Path), Upstream: planned.Upstream,
-		Capped: planned.Limit.Header, Cut: planned.Limit.Cut,
+func (e *Explanation) takeCertificate(a *snapshot.Artifacts) {
+	quality := a.Quality()
+	e.Quality = quality.String()
+	if quality.Bound {
+		e.Threshold = &a.Certificate.Threshold
 	}
-	if i == 0 {
-		leg.Reason = p.Plan.Reason
-	}
-	if planned.Limit.Tokens.Known {
-		leg.MaxOutput = &planned.Limit.Tokens.N
-		output = min(output, *leg.MaxOutput)
-	}
-	price, input := planned.Price, int64(p.Facts.InputTokens)
-	if price == nil {
-		return leg
-	}
-	leg.PriceVersion = price.Version
-	if leg.atEstimate.pico, leg.atEstimate.known = price.WorstCase(input, planned.Output); leg.atEstimate.known {
-		leg.reserved = amount{money.Pico(planned.Cost[record.UnitUSD]) * picoPerNano, true}
-	}
-	if rates, ok := price.TokenRates(); ok {
-		leg.expected = amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}
-	}
-	leg.Reserved, leg.AtEstimate, leg.Expected = leg.reserved.text(), leg.atEstimate.text(), leg.expected.text()
-	return leg
 }
 
-// picoPerNano converts what the desk counts in to money.
+// picoPerNano converts what budgets count in to money.
 const picoPerNano = 1000
 
 // sum adds the legs up.

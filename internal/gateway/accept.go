@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -13,38 +14,51 @@ import (
 // caller leaves, the deadline shrinks to the drain bound: the upstream bills the
 // whole answer anyway, so its usage is worth waiting for.
 func (l *Line) accept(req *Request) *call {
-	c := &call{req: req, snap: l.Snapshot()}
+	c := &call{exchange: req, Request: leg.Request{
+		ID: req.ID, Snapshot: l.snapshots.Load(), Method: req.Method, Header: req.Header, Received: req.Received,
+		Gone: req.Caller, Span: l.asker.Telemetry.Request(req.Header),
+	}}
+	c.Go = func(f func()) { l.beside(c, f) }
+	c.Ended = func(a *leg.Attempt) { l.ended(c, a) }
 	c.users.Store(1)
 	l.open.Add(1)
-	times := c.snap.Config.Timeouts
-	c.ctx, c.cancel = context.WithTimeout(l.stop, times.Request)
-	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(times.Drain, c.cancel) })
-	c.span = l.Telemetry.Request(req.Header)
+	bounds := c.Snapshot.Config.Timeouts
+	c.ctx, c.cancel = context.WithTimeout(l.stop, bounds.Request)
+	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(bounds.Drain, c.cancel) })
 	return c
+}
+
+// beside runs f in a goroutine of its own, which keeps the request open.
+func (l *Line) beside(c *call, f func()) {
+	c.users.Add(1)
+	l.drains.Go(func() {
+		defer l.release(c)
+		f()
+	})
 }
 
 // authenticate checks the credential on the headers alone, then reads the body
 // and confirms the signature over it. So nobody without a credential makes the
 // gateway hold a body.
 func (l *Line) authenticate(c *call) *wire.Error {
-	admission, err := c.snap.Tenants.Admit(&tenant.AuthRequest{
-		Method: c.req.Method, Target: c.req.Target, Authority: c.req.Authority,
-		HTTP2: c.req.HTTP2, Header: c.req.Header,
-	}, l.Now())
+	req := c.exchange
+	admission, err := c.Snapshot.Tenants.Admit(&tenant.AuthRequest{
+		Method: req.Method, Target: req.Target, Authority: req.Authority, HTTP2: req.HTTP2, Header: req.Header,
+	}, l.asker.Now())
 	if err != nil {
 		return err
 	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
-	c.caller, err = admission.Confirm(c.body)
+	c.Caller, err = admission.Confirm(c.Body)
 	return err
 }
 
 func (c *call) readBody() *wire.Error {
-	body, err := c.req.Body.ReadAll()
+	body, err := c.exchange.Body.ReadAll()
 	if err == nil {
-		c.body, c.bodyRead = body, true
+		c.Body, c.bodyRead = body, true
 		return nil
 	}
 	var refused *wire.Error
@@ -54,21 +68,11 @@ func (c *call) readBody() *wire.Error {
 	return &wire.Error{Kind: wire.KindValidation, Message: "the request's body could not be read", Cause: err}
 }
 
-// finish gives back what the request holds. It runs once, when its answer is
-// complete, or its caller has left, and every leg is drained.
-func (c *call) finish() {
-	c.unwatch()
-	c.cancel()
-	c.req.Body.Release()
-	c.giveBack()
-}
-
-// giveBack releases what no attempt holds of the reservations, the request's
-// place among the concurrent ones included. It may be called again.
-func (c *call) giveBack() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.reserved {
-		r.Release()
+// read finds the operation, the model and the facts of the body.
+func (l *Line) read(c *call) *wire.Error {
+	var err *wire.Error
+	if c.Target, err = wire.ParseTarget(c.exchange.Method, c.exchange.Target, c.Snapshot.Config.BasePath); err != nil {
+		return err
 	}
+	return c.ReadFacts()
 }

@@ -96,7 +96,7 @@ func TestSchemasAreCertified(t *testing.T) {
 			same := reply{text: `{"answer": 42, "reply": 42}`}
 			b := newBench(s, byModel(same, same, same))
 			var logged bytes.Buffer
-			b.line.Log = slog.New(slog.NewTextHandler(&logged, nil))
+			b.line.asker.Log = slog.New(slog.NewTextHandler(&logged, nil))
 			f := func(body, path, reason string) {
 				t.Helper()
 				got := b.do(b.ask(t.Context(), wire.OpConverse, body))
@@ -130,7 +130,7 @@ func schemaOf(t *testing.T, s *snapshot.Snapshot, body string) string {
 		if err := b.line.read(c); err != nil {
 			t.Fatal(err)
 		}
-		hash = b.line.schemas.Hash(c.request())
+		hash = b.line.cascades.schemas.Hash(c.request())
 		c.finish()
 	})
 	return hash

@@ -148,7 +148,7 @@ func TestWatchStepsBack(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(s, script)
-		b.line.Tightened = &memory.Tightened{File: kept}
+		b.line.shadows.Tightened = &memory.Tightened{File: kept}
 		n := 0
 		for ; asked(t, b).path == "light"; n++ {
 			if n == 100 {
@@ -162,7 +162,7 @@ func TestWatchStepsBack(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(s, script)
-		b.line.Tightened = &memory.Tightened{File: kept}
+		b.line.shadows.Tightened = &memory.Tightened{File: kept}
 		if err := b.line.Restore(); err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -102,10 +103,10 @@ func newBench(s *snapshot.Snapshot, script func(*engine.Request) reply) *bench {
 	served := *s
 	served.Upstream = b.upstream
 	var ids atomic.Int64
-	b.line = New(Options{
+	b.line = New(Options{Options: leg.Options{
 		Meter: b.books, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		NewID: func() string { return fmt.Sprintf("%026d", ids.Add(1)) },
-	})
+	}})
 	b.line.Use(&served)
 	return b
 }
@@ -347,7 +348,7 @@ func describe(ends []*record.End) string {
 		return "ENDS=" + strconv.Itoa(len(ends))
 	}
 	e := ends[0]
-	out := outcomeNames[e.Outcome]
+	out := [...]string{record.Unknown: "unknown", record.Completed: "completed", record.Failed: "failed"}[e.Outcome]
 	for _, f := range []struct {
 		name string
 		set  bool

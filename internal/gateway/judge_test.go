@@ -45,11 +45,10 @@ func TestJudgeLabels(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(27 * 366 * 24 * time.Hour)
 			b := newBench(s, judged("LIGHT: the answer is 41", strong, lightFirst, strongFirst))
-			b.line.PairsDir = t.TempDir()
-			b.line.pairs.Dir = b.line.PairsDir
+			b.line.shadows.Pairs.Dir = t.TempDir()
 			b.do(b.ask(t.Context(), wire.OpConverseStream, hello))
 			b.line.Close(t.Context())
-			p := onlyPair(t, b.line.PairsDir)
+			p := onlyPair(t, b.line.shadows.Pairs.Dir)
 			if diff := cmp.Diff(pairs.Won(want), p.Judge); diff != "" || p.Label != keys {
 				t.Errorf("%s: keys %s, want %s; judge %s", name, p.Label, keys, diff)
 			}
@@ -93,18 +92,17 @@ func TestJudgeIsHeldToThePolicy(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(27 * 366 * 24 * time.Hour)
 			b := newBench(s, judged("LIGHT: the answer is 41", "STRONG: the answer is 42", "SECOND", "FIRST"))
-			b.line.PairsDir = t.TempDir()
-			b.line.pairs.Dir = b.line.PairsDir
+			b.line.shadows.Pairs.Dir = t.TempDir()
 			b.do(b.ask(t.Context(), wire.OpConverse, body))
 			b.line.Close(t.Context())
-			if p := onlyPair(t, b.line.PairsDir); p.Label != "unknown" || p.Judge != nil {
+			if p := onlyPair(t, b.line.shadows.Pairs.Dir); p.Label != "unknown" || p.Judge != nil {
 				t.Errorf("%s: %s, %+v", name, p.Label, p.Judge)
 			}
 		})
 	}
 	f("denied", hello, "*nova-pro*")
 	f("an image", `{"messages":[{"role":"user","content":[{"text":"hello"},{"image":{"format":"png","source":{"bytes":"AAAA"}}}]}]}`, "none")
-	f("too long", `{"messages":[{"role":"user","content":[{"text":"`+string(bytes.Repeat([]byte("x"), maxJudged))+`"}]}]}`, "none")
+	f("too long", `{"messages":[{"role":"user","content":[{"text":"`+string(bytes.Repeat([]byte("x"), 64<<10))+`"}]}]}`, "none")
 }
 
 // TestJudgeWatches feeds the watch with what the judge says: light answers that

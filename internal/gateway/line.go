@@ -2,31 +2,19 @@ package gateway
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
-	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/estimate"
-	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/shadow"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
-	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
-
-// Recorder keeps the books. *meter.Meter is the real one.
-type Recorder interface {
-	// Begin journals that a call is about to leave. Without it no call leaves.
-	Begin(s *record.Start) error
-	// End journals how the call ended, priced by the book, and posts it.
-	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error)
-}
 
 // Jobs remembers which tenant started an asynchronous job.
 type Jobs interface {
@@ -36,19 +24,9 @@ type Jobs interface {
 
 // Options are what a Line needs.
 type Options struct {
+	leg.Options
 	Snapshots *snapshot.Store // nil: a new one
-	Meter     Recorder
 	Jobs      Jobs
-	Budgets   Budgets         // nil: nothing is reserved
-	Estimates *estimate.Table // nil: a new one
-	Telemetry *telemetry.Telemetry
-	Log       *slog.Logger
-	Now       func() time.Time
-	// NewID returns a ULID for an attempt's record.
-	NewID func() string
-	// Crash is called with the points of the line that fault tests kill at, named
-	// in package meter. Nil does nothing.
-	Crash func(point string)
 	// Random returns numbers in [0, 1) for samples; nil is that of math/rand/v2.
 	Random func() float64
 	// PairsDir is where labelled pairs are logged; "" logs none.
@@ -62,30 +40,26 @@ type Options struct {
 
 // Line is the request line. Make it with New, give it a snapshot with Use.
 type Line struct {
-	Options
-	drains  sync.WaitGroup // legs on the side, and answers still read after their caller has left
-	held    atomic.Int64   // bytes of streams that are held back
-	schemas answer.Schemas // of requests whose answers are checked
-	memory  *memory.Store
-	open    atomic.Int64 // requests that hold something
-	shadows atomic.Int64 // requests that are shadowed now
-	pairs   pairs.Log
-	tally   saving.Tally
-	stop    context.Context //nolint:containedctx // ends when Close cuts off what is left
-	halt    context.CancelFunc
+	asker     *leg.Asker
+	snapshots *snapshot.Store
+	jobs      Jobs
+	cascades  cascades
+	shadows   shadow.Shadows
+	tally     saving.Tally
+
+	drains sync.WaitGroup  // what runs beside requests, and answers still read after their caller has left
+	open   atomic.Int64    // requests that hold something
+	stop   context.Context //nolint:containedctx // ends when Close cuts off what is left
+	halt   context.CancelFunc
 }
 
 // New returns a line without a snapshot.
 func New(o Options) *Line {
-	if o.Estimates == nil {
-		o.Estimates = &estimate.Table{}
+	if o.Random == nil {
+		o.Random = rand.Float64
 	}
 	if o.Snapshots == nil {
 		o.Snapshots = &snapshot.Store{}
-	}
-	stop, halt := context.WithCancel(context.Background())
-	if o.Random == nil {
-		o.Random = rand.Float64
 	}
 	if o.Tightened == nil {
 		o.Tightened = &memory.Tightened{}
@@ -93,17 +67,24 @@ func New(o Options) *Line {
 	if o.Memory == nil {
 		o.Memory = &memory.Store{}
 	}
-	return &Line{Options: o, stop: stop, halt: halt, memory: o.Memory, pairs: pairs.Log{Dir: o.PairsDir}}
+	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs}
+	schemas := &answer.Schemas{} // of requests whose answers are checked
+	l.cascades = cascades{asker: l.asker, memory: o.Memory, schemas: schemas}
+	l.shadows.Asker, l.shadows.Memory, l.shadows.Schemas = l.asker, o.Memory, schemas
+	l.shadows.Tightened, l.shadows.Random, l.shadows.Pairs.Dir = o.Tightened, o.Random, o.PairsDir
+	l.stop, l.halt = context.WithCancel(context.Background())
+	return l
 }
 
 // Use makes s the configuration of all requests that come from now on.
 func (l *Line) Use(s *snapshot.Snapshot) {
-	l.Snapshots.Use(s)
-	l.showSteps(s)
+	l.snapshots.Use(s)
+	l.shadows.ShowSteps(s)
 }
 
-// Snapshot returns the configuration in use.
-func (l *Line) Snapshot() *snapshot.Snapshot { return l.Snapshots.Load() }
+// Restore steps certified thresholds back as far as they were before a restart.
+// It belongs before the first request.
+func (l *Line) Restore() error { return l.shadows.Restore(l.snapshots.Load()) }
 
 // Close waits until the last answer is drained, or until ctx ends: then the
 // remaining ones are cut off and recorded as unknown.
@@ -120,13 +101,6 @@ func (l *Line) Close(ctx context.Context) {
 		<-done
 	}
 	l.halt()
-}
-
-// passes tells a fault test where the line is.
-func (l *Line) passes(point string) {
-	if l.Crash != nil {
-		l.Crash(point)
-	}
 }
 
 // Serve takes one request down the line.
@@ -156,37 +130,55 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 	if err := l.reserve(c); err != nil {
 		return nil, err
 	}
-	l.passes(meter.AfterReserve)
-	if c.tried() {
+	l.asker.Crash.At(meter.AfterReserve)
+	if c.checked() {
 		return l.try(c)
 	}
-	for _, leg := range c.legs {
-		if err := l.ask(c, leg); err != nil {
+	for i, plan := range c.legs {
+		attempt, err := l.ask(c, plan)
+		if err != nil {
 			return nil, err
 		}
-		if l.check(c, leg) {
-			return l.respond(c, leg)
+		if l.check(c, attempt, i == len(c.legs)-1) {
+			return l.respond(c, attempt)
 		}
 	}
 	panic("BUG: the last leg was not accepted")
 }
 
-// ask shapes a leg and calls it while the caller waits.
-func (l *Line) ask(c *call, g *leg) *wire.Error {
-	g.path, g.reason = c.path, c.reason
-	l.shape(c, g)
-	err := l.call(c, g)
-	c.answered = l.Now()
-	c.waited += g.took
-	return err
+// ask asks a leg while the caller waits.
+func (l *Line) ask(c *call, p *leg.Plan) (*leg.Attempt, *wire.Error) {
+	a, err := l.asker.Ask(c.ctx, &c.Request, p.As(c.path, c.reason), c.funds)
+	c.answered = l.asker.Now()
+	if a != nil {
+		c.waited += a.Took
+	}
+	return a, err
 }
 
-// close notes how the answer ended, once.
+// close notes how the answer ended, once, and starts what follows it.
 func (l *Line) close(c *call, status int) {
-	c.status, c.over = status, l.Now()
-	l.learn(c)
+	c.status, c.over = status, l.asker.Now()
+	l.cascades.learn(c)
 	l.shadow(c)
 	l.release(c)
+}
+
+// shadow asks, beside the line, the models that did not serve a sampled request.
+func (l *Line) shadow(c *call) {
+	if c.sample == nil || c.served == nil || c.status != 200 {
+		return
+	}
+	crowded := l.open.Load() > int64(c.Snapshot.Config.Limits.MaxConnections)/2
+	ask := l.shadows.Follow(&shadow.Finished{
+		Request: &c.Request, Route: c.route, Sample: c.sample, Served: c.served, Checked: c.checked(),
+		Reason: c.reason, Risk: c.risk, At: c.over, Busy: crowded || l.asker.Crowded(),
+	})
+	if ask == nil {
+		return
+	}
+	c.funds.Release() // the caller's request is over, only its body is needed on
+	c.Go(func() { ask(l.stop) })
 }
 
 // release lets go of a request. The last one reports it and gives back what it

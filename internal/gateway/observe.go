@@ -1,121 +1,121 @@
 package gateway
 
 import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
-	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
 
-// costState says how far a cost can be trusted.
-const (
-	costKnown    = "known"
-	costUnpriced = "unpriced"
-	costUnknown  = "unknown"
-)
-
-// observe ends the request's span and counts it, all from what its steps noted.
-func (l *Line) observe(c *call) {
-	total := c.over.Sub(c.req.Received)
-	head := total
-	if !c.answered.IsZero() {
-		head = c.answered.Sub(c.req.Received)
+// ended adds an attempt that is in the books to its request. What somebody else
+// pays for is no part of the request's own cost.
+func (l *Line) ended(c *call, a *leg.Attempt) {
+	b := &c.bill
+	if c.Cascade != "" {
+		row := saving.Row{}
+		row.Key, row.Add = record.Counted(a.Start, &a.End, c.Snapshot.Prices)
+		l.tally.Add(row.Key, row.Add)
+		b.mu.Lock()
+		b.attempts = append(b.attempts, row)
+		b.mu.Unlock()
 	}
-	l.Telemetry.Metrics().Request(telemetry.RequestCount{
-		Operation: c.target.Op.String(), Path: string(c.path), Status: c.status,
-		Added: head - c.waited, FirstByte: head, Duration: total,
-	})
-	if c.served != nil && c.served.limit.Changed {
-		l.Telemetry.Metrics().CapCut(c.served.limit.Cut)
-	}
-	if !c.span.Sampled() {
+	if a.Payer != nil {
 		return
 	}
-	e := c.spanEnd()
-	e.Saving = l.saved(c)
-	c.span.End(e)
+	b.mu.Lock()
+	b.cost += a.Costs.Total()
+	b.state = worse(b.state, a.CostState())
+	b.mu.Unlock()
+	l.cascades.learnCost(c, a)
 }
 
-func (c *call) spanEnd() telemetry.RequestEnd {
-	e := telemetry.RequestEnd{
-		ID: c.req.ID, Method: c.req.Method, Operation: c.target.Op.String(), Status: c.status,
-		Asked: c.target.Model, Path: string(c.path), Reason: c.reason, Cost: c.cost, CostState: c.costState,
-		Error: c.refusal,
-	}
-	if e.Error == "" && c.served != nil && c.served.res != nil {
-		e.Error = c.served.res.ErrorType()
-	}
-	if c.caller != nil {
-		e.Tenant, e.Key = c.caller.Tenant.ID, c.caller.KeyID
-	}
-	if c.plan != nil && c.plan.Cascade != nil {
-		e.Cascade, e.Rule = c.plan.Cascade.Name, c.plan.Reason
-	}
-	if c.served != nil {
-		e.Served, e.Cap, e.Cut = c.served.Model, c.served.limit.Tokens.N, c.served.limit.Cut
-	}
-	return e
-}
-
-// observeLeg counts an attempt that has ended and ends its span.
-func (l *Line) observeLeg(c *call, g *leg, end *record.End, costs record.Costs) {
-	g.used, g.costs = *end, costs
-	if g.payer != nil {
-		l.observeShadow(g, end, costs)
-		return
-	}
-	c.mu.Lock()
-	c.cost += costs.Total()
-	c.costState = worse(c.costState, costState(g, end))
-	c.mu.Unlock()
-	l.learnLeg(c, g, end, costs)
-	m := l.Telemetry.Metrics()
-	m.Leg(g.upstream, g.outcomeName())
-	m.Usage(g.start.Root, &end.Usage, costs.Total())
-	g.endSpan(end, costs)
-}
-
-func (g *leg) endSpan(end *record.End, costs record.Costs) {
-	e := telemetry.LegEnd{
-		Status: end.Status, Usage: end.Usage, Outcome: outcomeNames[end.Outcome],
-		AWSRequestID: end.AWSRequestID, Cost: costs.Total(), CostState: costState(g, end),
-	}
-	if g.err != nil {
-		e.Error, e.FirstByte = g.err.Failure.String(), g.err.Timing.FirstByte
-	}
-	if g.res != nil {
-		e.Error, e.FirstByte = g.res.ErrorType(), g.res.Timing.FirstByte
-	}
-	switch {
-	case end.Wasted:
-		e.Verdict = "escalate"
-	case end.Served && g.Role == router.RoleLight:
-		e.Verdict = "accept"
-	}
-	if g.start != nil {
-		e.PriceBook = g.start.PriceVersion
-	}
-	g.span.End(e)
-}
-
-var outcomeNames = [...]string{record.Unknown: "unknown", record.Completed: "completed", record.Failed: "failed"}
-
-func costState(g *leg, end *record.End) string {
-	switch {
-	case end.Outcome == record.Unknown:
-		return costUnknown
-	case g.price == nil && end.Outcome == record.Completed:
-		return costUnpriced
-	default:
-		return costKnown
-	}
-}
-
-// worse keeps the less trusted of two states.
+// worse keeps the less trusted of two states of a cost.
 func worse(a, b string) string {
-	for _, state := range [...]string{costUnknown, costUnpriced, costKnown} {
+	for _, state := range [...]string{leg.CostUnknown, leg.CostUnpriced, leg.CostKnown} {
 		if a == state || b == state {
 			return state
 		}
 	}
 	return ""
+}
+
+// observe ends the request's span and counts it, all from what its steps noted.
+func (l *Line) observe(c *call) {
+	total := c.over.Sub(c.Received)
+	head := total
+	if !c.answered.IsZero() {
+		head = c.answered.Sub(c.Received)
+	}
+	l.asker.Telemetry.Metrics().Request(telemetry.RequestCount{
+		Operation: c.Target.Op.String(), Path: string(c.path), Status: c.status,
+		Added: head - c.waited, FirstByte: head, Duration: total,
+	})
+	if c.served != nil && c.served.Limit.Changed {
+		l.asker.Telemetry.Metrics().CapCut(c.served.Limit.Cut)
+	}
+	if !c.Span.Sampled() {
+		return
+	}
+	e := c.spanEnd()
+	e.Saving = l.saved(c)
+	c.Span.End(e)
+}
+
+func (c *call) spanEnd() telemetry.RequestEnd {
+	e := telemetry.RequestEnd{
+		ID: c.ID, Method: c.Method, Operation: c.Target.Op.String(), Status: c.status,
+		Asked: c.Target.Model, Path: string(c.path), Reason: c.reason, Cost: c.bill.cost, CostState: c.bill.state,
+		Error: c.bill.refusal,
+	}
+	if e.Error == "" && c.served != nil && c.served.Response != nil {
+		e.Error = c.served.Response.ErrorType()
+	}
+	if c.Caller != nil {
+		e.Tenant, e.Key = c.Caller.Tenant.ID, c.Caller.KeyID
+	}
+	if c.route != nil && c.route.Cascade != nil {
+		e.Cascade, e.Rule = c.Cascade, c.route.Reason
+	}
+	if c.served != nil {
+		e.Served, e.Cap, e.Cut = c.served.Model, c.served.Limit.Tokens.N, c.served.Limit.Cut
+	}
+	return e
+}
+
+// Savings is what each cascade saved on this gateway within saving.Window.
+func (l *Line) Savings(now time.Time) []saving.Saving {
+	s := l.snapshots.Load()
+	baselines := make([]saving.Baseline, len(s.Config.Cascades))
+	for i := range s.Config.Cascades {
+		baselines[i] = l.baseline(s, &s.Config.Cascades[i])
+	}
+	return l.tally.Savings(baselines, s.Prices, now)
+}
+
+// baseline is that of a cascade, with what service says of its certificate.
+func (l *Line) baseline(s *snapshot.Snapshot, c *config.Cascade) saving.Baseline {
+	b := s.Baseline(c)
+	if b.Quality.Bound && l.cascades.memory.Of(c.Name).Watch.Refuted(s.Artifacts[c.Name].Certificate) {
+		b.Quality = saving.Quality{Why: "service has refuted the certificate"}
+	}
+	return b
+}
+
+// saved is what a request saved, nil outside of cascades and when that is not
+// measured.
+func (l *Line) saved(c *call) *saving.Saving {
+	if c.route == nil || c.route.Cascade == nil {
+		return nil
+	}
+	c.bill.mu.Lock()
+	defer c.bill.mu.Unlock()
+	s := l.tally.Request(l.baseline(c.Snapshot, c.route.Cascade.Settings), c.Snapshot.Prices, c.bill.attempts)
+	if s.NotMeasured != "" || s.Requests == 0 {
+		return nil
+	}
+	return s
 }

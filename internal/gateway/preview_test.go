@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/explain"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
@@ -34,7 +35,7 @@ func limitedBench(t *testing.T, s *snapshot.Snapshot, script func(*engine.Reques
 	t.Cleanup(func() { m.Close(context.Background()) })
 	_, id := m.Journal()
 	b := newBench(s, script)
-	b.line.Budgets = budget.New(budget.Options{Leaser: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: m.Numbers})
+	b.line.asker.Limiter = budget.New(budget.Options{Leaser: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: m.Numbers})
 	return b
 }
 
@@ -51,15 +52,16 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 			certifiedAt(t, s, 1, asIs)
 		}
 		b := limitedBench(t, s, byModel(light, same, reply{text: "the answer is 42, too"}))
-		q := &Inquiry{Target: wire.Target{Op: op, Model: "auto"}, Body: []byte(body), Tenant: s.Tenants.Lookup("acme/support"), Now: time.Now()}
-		p, refused := NewPreview(b.line.Snapshot(), q)
-		if refused != nil || !p.Limited {
-			t.Fatalf("%s: %v", name, refused)
+		p := explain.Explain(b.line.snapshots.Load(), &explain.Request{
+			Op: op, Model: "auto", Body: []byte(body), Tenant: s.Tenants.Lookup("acme/support"), Now: time.Now(),
+		})
+		if p.Refused != nil || !p.Held {
+			t.Fatalf("%s: %+v", name, p.Refused)
 		}
 		got := b.do(b.ask(t.Context(), op, body))
 		b.line.Close(t.Context())
-		if got.path != string(p.Plan.Path) && got.path != "escalated" || got.path == "direct" && got.reason != p.Plan.Reason {
-			t.Errorf("%s: %s %q, the preview says %s %q", name, got.path, got.reason, p.Plan.Path, p.Plan.Reason)
+		if got.path != p.Path && got.path != "escalated" || got.path == "direct" && got.reason != p.Reason {
+			t.Errorf("%s: %s %q, the preview says %s %q", name, got.path, got.reason, p.Path, p.Reason)
 		}
 		if len(b.books.starts) != attempts {
 			t.Errorf("%s: %d attempts, want %d", name, len(b.books.starts), attempts)
@@ -69,12 +71,13 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 				continue // held of another tenant's budget
 			}
 			want := p.Legs[start.Leg]
-			if start.Model != want.Model || start.Path != string(want.Path) || len(start.Charges) == 0 {
+			if start.Model != want.Model || start.Path != want.Path || len(start.Charges) == 0 {
 				t.Errorf("%s: leg %d is %s, path %s; the preview says %s, path %s", name, start.Leg, start.Model, start.Path, want.Model, want.Path)
 			}
 			for _, c := range start.Charges {
-				if held := want.Cost[record.UnitUSD]; c.Window.Unit == record.UnitUSD && (c.Amount != held || held == 0) {
-					t.Errorf("%s: %s holds %d nano-dollars, the preview says %d", name, start.Model, c.Amount, held)
+				held := money.Pico(c.Amount * 1000).String()
+				if c.Window.Unit == record.UnitUSD && (want.Reserved == nil || held != *want.Reserved || held == "0") {
+					t.Errorf("%s: %s holds %s dollars, the preview says %v", name, start.Model, held, want.Reserved)
 				}
 			}
 		}

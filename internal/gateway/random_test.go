@@ -215,7 +215,7 @@ func wantBooks(t *testing.T, b *bench, seed int) {
 	if served != 1 {
 		t.Errorf("run %d: %d attempts count as served: %v", seed, served, b.books.rows())
 	}
-	if open, held := b.upstream.active.Load(), b.line.held.Load(); open != 0 || held != 0 {
+	if open, held := b.upstream.active.Load(), b.line.asker.Held(); open != 0 || held != 0 {
 		t.Errorf("run %d: %d calls open, %d bytes held", seed, open, held)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
@@ -126,10 +127,10 @@ func (f *fixture) open(t *testing.T, disk journal.Disk) {
 	}
 	_, id := f.meter.Journal()
 	f.desk = budget.New(budget.Options{Leaser: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers, Now: f.now})
-	f.line = New(Options{
-		Meter: f.meter, Budgets: f.desk, Log: slog.New(slog.DiscardHandler), Now: f.now,
+	f.line = New(Options{Options: leg.Options{
+		Meter: f.meter, Limiter: f.desk, Log: slog.New(slog.DiscardHandler), Now: f.now,
 		NewID: func() string { return fmt.Sprintf("%026d", f.ids.Add(1)) },
-	})
+	}})
 }
 
 func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets) {

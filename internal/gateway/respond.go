@@ -5,50 +5,72 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // respond turns the accepted leg's answer into the caller's. Its bytes are the
 // upstream's; only header fields are chosen.
-func (l *Line) respond(c *call, g *leg) (*Response, *wire.Error) {
-	if g.err != nil {
-		l.record(c, g, served)
-		return nil, unanswered(g.err)
+func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
+	if a.Err != nil {
+		a.Close(leg.Served)
+		return nil, unanswered(a.Err)
 	}
-	res := &Response{Status: g.res.Status, Header: c.answerHeader(g)}
-	if g.res.Frames != nil {
-		res.Stream = newStream(l, c, g)
+	res := &Response{Status: a.Response.Status, Header: c.answerHeader(a)}
+	if a.Streams() {
+		res.Stream = &stream{line: l, call: c, attempt: a, how: leg.Served}
 		return res, nil
 	}
-	l.record(c, g, c.servedOrDrained())
-	if err := l.ownJob(c, g); err != nil {
+	a.Close(c.servedOrDrained())
+	if err := l.ownJob(c, a); err != nil {
 		return nil, err
 	}
-	if unmodelled(g.res.Status, g.res.Header) {
-		return nil, wire.Errorf(wire.KindServiceUnavailable, "the upstream answered with status %d", g.res.Status)
+	if unmodelled(a.Response.Status, a.Response.Header) {
+		return nil, wire.Errorf(wire.KindServiceUnavailable, "the upstream answered with status %d", a.Response.Status)
 	}
-	res.Body = g.res.Body
+	res.Body = a.Response.Body
 	return res, nil
 }
 
 // servedOrDrained tells an answer that its caller waits for from one that
 // nobody waits for any more.
-func (c *call) servedOrDrained() disposition {
-	if c.req.Caller.Err() != nil {
-		return drained
+func (c *call) servedOrDrained() leg.Disposition {
+	if c.Gone.Err() != nil {
+		return leg.Drained
 	}
-	return served
+	return leg.Served
+}
+
+// unanswered is the error that the caller gets when the last leg brought no answer.
+func unanswered(err *engine.Error) *wire.Error {
+	e := &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err}
+	switch err.Failure {
+	case engine.TimedOut:
+		e.Message = "the model did not answer in time"
+	case engine.CircuitOpen:
+		e.Message = "the model's upstream is failing; it is left alone for a moment"
+	case engine.Misconfigured:
+		e.Kind, e.Message = wire.KindInternal, "the gateway's upstream is not configured correctly"
+	case engine.Corrupt:
+		e.Kind, e.Message = wire.KindInternal, "the upstream's answer was not valid"
+	case engine.LostInAnswer:
+		e.Message = "the upstream broke off its answer"
+	default:
+		e.Message = "the upstream cannot be reached"
+	}
+	return e
 }
 
 // ownJob remembers who started an asynchronous job before they learn its ARN.
-func (l *Line) ownJob(c *call, g *leg) *wire.Error {
-	if c.target.Op != wire.OpStartAsyncInvoke || g.res.Status >= 300 {
+func (l *Line) ownJob(c *call, a *leg.Attempt) *wire.Error {
+	if c.Target.Op != wire.OpStartAsyncInvoke || a.Response.Status >= 300 {
 		return nil
 	}
 	var job struct{ InvocationArn string }
-	err := json.Unmarshal(g.res.Body, &job)
+	err := json.Unmarshal(a.Response.Body, &job)
 	if err == nil {
-		err = l.Jobs.Own(c.ctx, job.InvocationArn, c.caller.Tenant.ID)
+		err = l.jobs.Own(c.ctx, job.InvocationArn, c.Caller.Tenant.ID)
 	}
 	if err != nil {
 		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,
@@ -65,14 +87,14 @@ func unmodelled(status int, h wire.Header) bool {
 
 // refuse is the gateway's own answer.
 func (l *Line) refuse(c *call, err *wire.Error) *Response {
-	c.refusal = err.Type()
+	c.bill.refusal = err.Type()
 	if err.Cause != nil {
-		l.Log.Warn("request refused", "request", c.req.ID, "type", err.Type(), "message", err.Message, "err", err.Cause)
+		l.asker.Log.Warn("request refused", "request", c.ID, "type", err.Type(), "message", err.Message, "err", err.Cause)
 	}
 	h := make(wire.Header, 0, 10)
 	h = append(h, wire.Field{Name: "content-type", Value: "application/json"},
 		wire.Field{Name: "x-amzn-errortype", Value: err.Type()},
-		wire.Field{Name: "x-amzn-requestid", Value: c.req.ID})
+		wire.Field{Name: "x-amzn-requestid", Value: c.ID})
 	if ms := err.RetryAfterMillis; ms > 0 {
 		h = append(h, wire.Field{Name: "retry-after", Value: strconv.FormatInt((ms+999)/1000, 10)},
 			wire.Field{Name: "x-amz-retry-after", Value: strconv.FormatInt(ms, 10)})
@@ -83,9 +105,9 @@ func (l *Line) refuse(c *call, err *wire.Error) *Response {
 
 // answerHeader is the upstream's header as far as it speaks of the answer, and
 // what the gateway decided.
-func (c *call) answerHeader(g *leg) wire.Header {
-	h := make(wire.Header, 0, len(g.res.Header)+6)
-	for _, f := range g.res.Header {
+func (c *call) answerHeader(a *leg.Attempt) wire.Header {
+	h := make(wire.Header, 0, len(a.Response.Header)+6)
+	for _, f := range a.Response.Header {
 		if answers(f.Name) {
 			h = append(h, f)
 		}
@@ -98,20 +120,24 @@ func answers(name string) bool {
 		hasPrefixFold(name, "x-amzn-") || hasPrefixFold(name, "x-amz-")
 }
 
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
 // appendDecision adds the x-sluice-* fields (design.md 4.3).
 func (c *call) appendDecision(h wire.Header) wire.Header {
-	h = append(h, wire.Field{Name: "x-sluice-request-id", Value: c.req.ID})
-	if c.plan == nil {
+	h = append(h, wire.Field{Name: "x-sluice-request-id", Value: c.ID})
+	if c.route == nil {
 		return h
 	}
 	h = append(h, wire.Field{Name: "x-sluice-path", Value: string(c.path)})
 	if c.reason != "" {
 		h = append(h, wire.Field{Name: "x-sluice-reason", Value: c.reason})
 	}
-	if g := c.served; g != nil {
-		h = append(h, wire.Field{Name: "x-sluice-model", Value: g.Model})
-		if g.limit.Changed {
-			h = append(h, wire.Field{Name: "x-sluice-capped", Value: g.limit.Header})
+	if a := c.served; a != nil {
+		h = append(h, wire.Field{Name: "x-sluice-model", Value: a.Model})
+		if a.Limit.Changed {
+			h = append(h, wire.Field{Name: "x-sluice-capped", Value: a.Limit.Header})
 		}
 	}
 	return h

@@ -42,7 +42,7 @@ func shadowed(t *testing.T, usd string, requests int) (windows map[string]ledger
 		t.Fatal(err)
 	}
 	defer tel.Close(context.Background())
-	f.line.Telemetry = tel
+	f.line.asker.Telemetry = tel
 	for n := range requests {
 		if status, text, _ := f.ask(t, "auto"); status != 200 {
 			t.Fatalf("request %d: %d %s", n, status, text)

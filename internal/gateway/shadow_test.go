@@ -28,8 +28,7 @@ func TestObserve(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(27 * 366 * 24 * time.Hour) // a bubble starts in 2000, when nothing had a price
 			b := newBench(s, byModel(light, partner, strong))
-			b.line.PairsDir = t.TempDir()
-			b.line.pairs.Dir = b.line.PairsDir
+			b.line.shadows.Pairs.Dir = t.TempDir()
 			b.books.cost = 7
 			began := time.Now()
 			got := b.do(b.ask(t.Context(), op, hello))
@@ -46,7 +45,7 @@ func TestObserve(t *testing.T) {
 					t.Errorf("%s is charged to %s", start.Path, start.Tenant)
 				}
 			}
-			wantPair(t, b.line.PairsDir)
+			wantPair(t, b.line.shadows.Pairs.Dir)
 		})
 	}
 }
@@ -81,11 +80,10 @@ func TestPairOfVetoedPartner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(27 * 366 * 24 * time.Hour)
 		b := newBench(s, byModel(reply{text: "the answer is 42"}, reply{text: "I'm sorry, but I can't help with that; the answer is 42"}, reply{text: "42"}))
-		b.line.PairsDir = t.TempDir()
-		b.line.pairs.Dir = b.line.PairsDir
+		b.line.shadows.Pairs.Dir = t.TempDir()
 		b.do(b.ask(t.Context(), wire.OpConverse, hello))
 		b.line.Close(t.Context())
-		f, err := os.Open(pairs.File(b.line.PairsDir, "support"))
+		f, err := os.Open(pairs.File(b.line.shadows.Pairs.Dir, "support"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +108,7 @@ func TestShadowsKeepToTheirBounds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(27 * 366 * 24 * time.Hour)
 			b := newBench(s, byModel(reply{text: "light"}, reply{text: "partner"}, reply{text: "strong"}))
-			b.line.Random = func() float64 { return sample }
+			b.line.shadows.Random = func() float64 { return sample }
 			b.do(b.ask(t.Context(), wire.OpConverse, hello))
 			b.line.Close(t.Context())
 			if got := len(b.books.starts) - 1; got != want {

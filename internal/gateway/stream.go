@@ -1,33 +1,23 @@
 package gateway
 
 import (
-	"errors"
 	"io"
 
-	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // stream is the accepted leg's event stream on its way to the caller. The edge
-// reads it, so a slow caller slows the upstream. Frames pass as they came;
-// usage is read from them on the way, and END is journalled before the frame
-// that told it leaves.
+// reads it, so a slow caller slows the upstream. Frames pass as they came, and
+// END is journalled before the frame that completes the usage leaves.
 type stream struct {
-	line  *Line
-	call  *call
-	leg   *leg
-	usage wire.StreamUsage
-	frame []byte // what is left of the current frame
-	ended bool   // no frame will follow
-	freed bool
-	how   disposition
-}
-
-func newStream(l *Line, c *call, g *leg) *stream {
-	s := &stream{line: l, call: c, leg: g, how: served}
-	s.usage.Op = c.target.Op
-	s.pass(g.head)
-	return s
+	line    *Line
+	call    *call
+	attempt *leg.Attempt
+	frame   []byte // what is left of the current frame
+	ended   bool   // no frame will follow
+	freed   bool
+	how     leg.Disposition
 }
 
 // Read returns bytes of one frame, waiting for it when none is left.
@@ -46,68 +36,35 @@ func (s *stream) Read(p []byte) (int, error) {
 // next takes the next frame, or ends the stream. When the upstream broke, the
 // caller gets an exception frame: without one, some SDKs report a clean end.
 func (s *stream) next() {
-	raw, err := s.leg.res.Frames.Next()
+	raw, err := s.attempt.Next()
 	if err == nil {
-		s.pass(raw)
+		s.frame = raw
+		s.call.sample.Keep(raw)
+		if s.attempt.Known() {
+			s.attempt.Close(s.how)
+		}
 		return
 	}
 	s.ended = true
-	whole := errors.Is(err, io.EOF) && (s.usage.End() || s.call.unfamiliar())
-	s.settle()
-	if !whole {
+	s.attempt.Close(s.how)
+	if !s.attempt.Whole() {
 		s.frame = wire.AppendException(nil, wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did"))
 	}
-}
-
-// unfamiliar reports whether the stream is of a family that the gateway does not
-// know, whose last event may look like any other.
-func (c *call) unfamiliar() bool {
-	return c.target.Op == wire.OpInvokeStream && c.facts.Dialect == nil
-}
-
-// pass makes raw the current frame and reads usage from it. The source has
-// checked it, so a frame that cannot be parsed cannot come.
-func (s *stream) pass(raw []byte) {
-	s.frame = raw
-	s.call.sample.keep(raw)
-	frame, err := wire.ParseFrame(raw)
-	if err == nil && s.usage.Observe(frame) {
-		s.settle()
-	}
-}
-
-// settle records how the leg ended, once.
-func (s *stream) settle() {
-	if s.leg.start == nil {
-		return
-	}
-	s.line.end(s.call, s.leg, s.leg.streamEnd(&s.usage), s.how)
-}
-
-// streamEnd is the END of a leg whose stream was read, as far as it went.
-func (g *leg) streamEnd(u *wire.StreamUsage) *record.End {
-	end := &record.End{Status: g.res.Status, Usage: u.Usage()}
-	end.AWSRequestID = g.res.Header.Get("x-amzn-requestid")
-	end.Outcome = known(&end.Usage)
-	if end.Outcome == record.Unknown && g.fault != "" {
-		end.Outcome = faultOutcome(g.fault)
-	}
-	return end
 }
 
 // Close ends the exchange. Closing before the end means that the caller has
 // left: the rest is read in the background, because it is billed and its usage
 // frame comes last.
 func (s *stream) Close() error {
-	if s.ended || s.leg.start == nil {
+	if s.ended || s.attempt.Closed() {
 		return s.free()
 	}
-	s.how = drained
+	s.how = leg.Drained
 	s.line.drains.Go(func() {
-		for !s.ended && s.leg.start != nil {
+		for !s.ended && !s.attempt.Closed() {
 			s.next()
 		}
-		s.free() //nolint:errcheck // nobody is left to tell
+		s.free() //nolint:errcheck // nobody is left to read it
 	})
 	return nil
 }
@@ -118,8 +75,54 @@ func (s *stream) free() error {
 		return nil
 	}
 	s.freed, s.ended = true, true
-	err := s.leg.res.Frames.Close()
-	s.settle()
-	s.line.close(s.call, s.leg.res.Status)
+	err := s.attempt.Response.Frames.Close()
+	s.attempt.Close(s.how)
+	s.line.close(s.call, s.attempt.Response.Status)
 	return err
+}
+
+// replay serves a stream that was held back. Its END is journalled before the
+// first frame leaves.
+func (l *Line) replay(c *call, s *leg.Side) *Response {
+	c.sample.KeepAll(s.Frames())
+	s.Close(c.servedOrDrained())
+	return &Response{
+		Status: s.Response.Status, Header: c.answerHeader(s.Attempt),
+		Stream: &replayed{line: l, call: c, side: s, frames: s.Frames()},
+	}
+}
+
+// replayed yields held frames at once, exactly as they came.
+type replayed struct {
+	line   *Line
+	call   *call
+	side   *leg.Side
+	frames [][]byte // that are left, behind frame
+	frame  []byte   // what is left of the current frame
+	freed  bool
+}
+
+// Read returns bytes of one frame.
+func (s *replayed) Read(p []byte) (int, error) {
+	for len(s.frame) == 0 {
+		if len(s.frames) == 0 {
+			return 0, io.EOF
+		}
+		s.frame, s.frames = s.frames[0], s.frames[1:]
+	}
+	n := copy(p, s.frame)
+	s.frame = s.frame[n:]
+	return n, nil
+}
+
+// Close ends the exchange.
+func (s *replayed) Close() error {
+	if s.freed {
+		return nil
+	}
+	s.freed = true
+	s.frames, s.frame = nil, nil
+	s.side.Release()
+	s.line.close(s.call, s.side.Response.Status)
+	return nil
 }

@@ -36,8 +36,8 @@ func TestDecisions(t *testing.T) {
 				if diff := cmp.Diff(rows, b.books.rows()); diff != "" {
 					t.Errorf("%s %s: books: %s", name, op, diff)
 				}
-				if n := b.upstream.active.Load(); n != 0 || b.line.held.Load() != 0 {
-					t.Errorf("%s %s: %d calls open, %d bytes held", name, op, n, b.line.held.Load())
+				if n := b.upstream.active.Load(); n != 0 || b.line.asker.Held() != 0 {
+					t.Errorf("%s %s: %d calls open, %d bytes held", name, op, n, b.line.asker.Held())
 				}
 			})
 		}
@@ -91,8 +91,8 @@ func TestStreams(t *testing.T) {
 			if diff := cmp.Diff(rows, b.books.rows()); diff != "" {
 				t.Errorf("%s: books: %s", name, diff)
 			}
-			if n := b.upstream.active.Load(); n != 0 || b.line.held.Load() != 0 {
-				t.Errorf("%s: %d calls open, %d bytes held", name, n, b.line.held.Load())
+			if n := b.upstream.active.Load(); n != 0 || b.line.asker.Held() != 0 {
+				t.Errorf("%s: %d calls open, %d bytes held", name, n, b.line.asker.Held())
 			}
 		})
 	}

@@ -105,6 +105,25 @@ func (p *Plan) Checked(stream bool) bool {
 	return checked && (!stream || p.Cascade.Settings.Stream != "pre_only")
 }
 
+// WantsPartner reports whether the partner is asked for a second opinion. sure is
+// whether a pre-score trusts the light model with the request; without a pre-score
+// every answer is uncertain.
+func (p *Plan) WantsPartner(stream, sure bool) bool {
+	if p.Partner == nil || !p.Checked(stream) {
+		return false
+	}
+	return p.Cascade.Mode == "enforce" || p.Cascade.Settings.PartnerWhen != "uncertain" || !sure
+}
+
+// Shadowed are the models that a sample of the request is asked of: those that do
+// not serve. checked is Checked.
+func (p *Plan) Shadowed(checked bool) []Leg {
+	if checked {
+		return []Leg{p.Cascade.Escalation}
+	}
+	return p.Shadows
+}
+
 // Unfit reports whether a model was left out because it cannot serve the request
 // or must not, and not because a rule or a mode prefers another one.
 func (p *Plan) Unfit(model string) bool {

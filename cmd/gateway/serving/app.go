@@ -17,8 +17,8 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -113,11 +113,13 @@ func newMemory(cfg *config.Config) *memory.Store {
 
 func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Crash, closing *closers) error {
 	a.line = gateway.New(gateway.Options{
-		Snapshots: &a.snapshots, Meter: a.accounts.meter, Budgets: a.accounts.desk, Estimates: &estimate.Table{},
-		Jobs: a.accounts.jobs, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash, Memory: a.memory,
+		Options: leg.Options{
+			Meter: a.accounts.meter, Limiter: a.accounts.desk, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
+			NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
+		},
+		Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,
 		PairsDir:  filepath.Join(cfg.DataDir, "pairs"),
 		Tightened: &memory.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
-		NewID:     func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 	})
 	closing.add(a.line.Close)
 	return a.line.Restore()
@@ -170,4 +172,4 @@ func (a *app) announce(version string, cfg *config.Config) {
 		"data_dir", cfg.DataDir)
 }
 
-var _ gateway.Recorder = (*meter.Meter)(nil)
+var _ leg.Recorder = (*meter.Meter)(nil)

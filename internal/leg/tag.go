@@ -1,4 +1,4 @@
-package gateway
+package leg
 
 import (
 	"encoding/json"

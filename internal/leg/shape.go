@@ -1,6 +1,7 @@
-package gateway
+package leg
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -9,26 +10,26 @@ import (
 )
 
 // shape makes the bytes that go to the leg's model: the caller's own, with the
-// model in the path, the cap spliced in, and headers from an allow-list.
-func (l *Line) shape(c *call, g *leg) {
-	target, splices := c.target, g.limit.Splices
-	if c.modelled() {
-		if s, ok := c.facts.ModelSplice(g.Model); ok && g.Model != c.target.Model {
+// model in the path, the cap spliced in, and headers from an allow-list. It
+// returns the splices too.
+func shape(r *Request, p *Plan) (engine.Request, []wire.Splice) {
+	target, splices := r.Target, slices.Clip(p.Limit.Splices)
+	if r.Modelled() {
+		if s, ok := r.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
 			splices = append(splices, s)
 		}
 		if target.Op != wire.OpStartAsyncInvoke {
-			target.Model = g.Model
+			target.Model = p.Model
 		}
 	}
-	g.splices = splices
-	body := c.body
+	body := r.Body
 	if len(splices) > 0 {
 		body = wire.ApplySplices(nil, body, splices)
 	}
-	g.out = &engine.Request{
-		Upstream: g.upstream, RoleARN: c.caller.Tenant.RoleARN, Model: g.Model, Op: target.Op,
-		Method: c.req.Method, Target: target.String(), Header: forwarded(c.req.Header), Body: body,
-	}
+	return engine.Request{
+		Upstream: p.Upstream, RoleARN: r.Caller.Tenant.RoleARN, Model: p.Model, Op: target.Op,
+		Method: r.Method, Target: target.String(), Header: forwarded(r.Header), Body: body,
+	}, splices
 }
 
 // forwarded is the caller's header as far as it may reach the upstream
@@ -53,15 +54,16 @@ func hasPrefixFold(s, prefix string) bool {
 }
 
 // tag puts the attempt's record id, and who pays for it, into the request when
-// its upstream is to be told.
-func (l *Line) tag(c *call, g *leg, out *engine.Request) {
-	if g.start == nil || !tags(c.snap.Config, g.upstream) {
+// the configuration of its upstream asks for that.
+func (a *Attempt) tag(out *engine.Request, splices []wire.Splice) {
+	r := a.request
+	if !tags(r.Snapshot.Config, a.Upstream) {
 		return
 	}
-	header, splices := tag(&c.facts, c.body, out.Header, g.start.Tags())
+	header, tagged := tag(&r.Facts, r.Body, out.Header, a.Start.Tags())
 	out.Header = header
-	if len(splices) > 0 {
-		out.Body = wire.ApplySplices(nil, c.body, append(splices, g.splices...))
+	if len(tagged) > 0 {
+		out.Body = wire.ApplySplices(nil, r.Body, append(tagged, splices...))
 	}
 }
 

@@ -1,0 +1,164 @@
+package leg
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Ask asks a leg, with retries, until an attempt brings an answer that is final or
+// the retry policy gives up. It returns that attempt still open: whoever knows
+// what becomes of its answer closes it. It fails only when the journal takes no
+// record.
+func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attempt, *wire.Error) {
+	return k.ask(ctx, r, p, f, func() bool { return true })
+}
+
+// ask is Ask, but makes no further attempt once the leg is not wanted any more.
+func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool) (*Attempt, *wire.Error) {
+	deadline, _ := ctx.Deadline()
+	retries := r.Snapshot.Upstream.Retries(p.Upstream, deadline)
+	out, splices := shape(r, p)
+	from := f.first()
+	var took time.Duration
+	for n := 1; ; n++ {
+		a := &Attempt{Plan: p, asker: k, request: r}
+		if err := a.begin(n, from); err != nil {
+			return nil, err
+		}
+		a.call(ctx, out, splices)
+		took += a.Took
+		a.Took = took
+		wait, again := retries.Next(a.Response, a.failure())
+		if !again || !a.repeats() || !wanted() || !pause(ctx, r.Gone, wait) || !wanted() {
+			return a, nil
+		}
+		if a.outcome() == record.Unknown {
+			more, ok := f.again(ctx, k, p.Cost)
+			if !ok {
+				return a, nil
+			}
+			from = cmp.Or(more, from)
+		}
+		k.Telemetry.Metrics().Retry(p.Upstream, a.outcomeName())
+		a.Close(Lost)
+	}
+}
+
+// repeats reports whether a further attempt is worth while. What somebody else
+// pays for must not take a throttled upstream's room from callers.
+func (a *Attempt) repeats() bool {
+	stale := a.Err != nil && a.Err.Failure == engine.StaleConn
+	return a.Payer == nil || stale
+}
+
+// pause waits before another attempt. It reports false when the leg ended, or the
+// caller left, meanwhile: then another attempt would serve nobody.
+func pause(ctx, gone context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-gone.Done():
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// begin journals that the attempt is about to leave, if it is billed, with its
+// part of what is held.
+func (a *Attempt) begin(n int, from *budget.Reservation) *wire.Error {
+	r, p := a.request, a.Plan
+	id := ""
+	if r.Metered() {
+		a.hold = from.Attempt(p.Cost.Plus(once))
+		a.Start = a.start(n)
+		if err := a.asker.Meter.Begin(a.Start); err != nil {
+			a.hold.Release()
+			return &wire.Error{
+				Kind: wire.KindServiceUnavailable, Cause: err,
+				Message: "the gateway cannot write its journal and takes no new requests",
+			}
+		}
+		id = a.Start.ID
+	}
+	a.span = r.Span.Leg(telemetry.LegStart{
+		Operation: r.Target.Op.String(), Model: p.Model, Upstream: p.Upstream, MaxTokens: p.Limit.Tokens.N,
+		Stream: r.Facts.Stream, RecordID: id, Leg: p.Index, Attempt: n, Path: string(p.Path), Reason: p.Reason,
+	})
+	return nil
+}
+
+func (a *Attempt) start(n int) *record.Start {
+	r, p := a.request, a.Plan
+	payer, key := r.Caller.Tenant, r.Caller.KeyID
+	if p.Payer != nil {
+		payer, key = p.Payer, ""
+	}
+	s := &record.Start{
+		ID: a.asker.NewID(), RequestID: r.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
+		Op: r.Target.Op, Model: p.Model, SKU: p.SKU, Cascade: r.Cascade, Path: string(p.Path), Reason: p.Reason,
+		Leg: p.Index, Attempt: n,
+		EstimatedInput: cmp.Or(p.Input, int64(r.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
+		Charges: a.hold.Charges(),
+	}
+	if p.Price != nil {
+		s.PriceVersion = p.Price.Version
+		s.Hold, _ = p.Price.WorstCase(s.EstimatedInput, s.MaxOutput)
+	}
+	return s
+}
+
+// call makes the call and reads the head of its answer.
+func (a *Attempt) call(ctx context.Context, out engine.Request, splices []wire.Splice) {
+	k := a.asker
+	if a.Start != nil {
+		a.tag(&out, splices)
+	}
+	if k.Crash != nil {
+		out.Sent = func() { k.Crash(meter.AfterDispatch) }
+	}
+	out.Header = append(out.Header[:len(out.Header):len(out.Header)], a.span.Header()...)
+	a.usage.Op = out.Op
+	sent := k.Now()
+	res, err := a.request.Snapshot.Upstream.Attempt(ctx, &out)
+	if err == nil {
+		a.Response = res
+		err = a.readHead()
+	}
+	k.Crash.At(meter.FirstByte)
+	a.Took = k.Now().Sub(sent)
+	if err != nil {
+		a.Err = asEngineError(err)
+	}
+}
+
+// readHead reads the first frame of a stream, so that a leg that fails at once
+// can still be left behind.
+func (a *Attempt) readHead() error {
+	frames := a.Response.Frames
+	if frames == nil {
+		return nil
+	}
+	raw, err := frames.Next()
+	if err == nil {
+		var frame wire.Frame
+		if frame, err = wire.ParseFrame(raw); err == nil {
+			a.head = append([]byte(nil), raw...)
+			a.Fault, _ = frame.Header(":exception-type")
+			return nil
+		}
+	}
+	frames.Close()
+	a.Response = nil
+	return err
+}

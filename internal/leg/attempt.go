@@ -1,0 +1,276 @@
+package leg
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Attempt is one call of a model and its record. Exactly one of Response and Err
+// is set. It belongs to one goroutine at a time.
+type Attempt struct {
+	*Plan
+	Response *engine.Response
+	Err      *engine.Error
+	Fault    string        // the exception that is the first frame of a stream, "" for none
+	Took     time.Duration // until the answer's head, with the earlier attempts at the leg
+
+	// The record: Start is nil when nothing is billed, End and Costs are there once
+	// the attempt is closed.
+	Start *record.Start
+	End   record.End
+	Costs record.Costs
+
+	asker   *Asker
+	request *Request
+	hold    *budget.Hold
+	span    *telemetry.LegSpan
+	head    []byte // the first frame of a stream, until Next returns it
+	usage   wire.StreamUsage
+	known   bool // usage is complete
+	whole   bool // the stream came to its proper end
+	closed  bool
+}
+
+// Disposition is what became of an attempt's answer.
+type Disposition uint8
+
+// The dispositions.
+const (
+	Lost       Disposition = iota // no answer, or one that is tried again
+	LeftBehind                    // an answer that the caller does not get
+	Consulted                     // a second opinion on the answer that the caller gets
+	Served                        // the caller's answer
+	Drained                       // the caller's answer, read to its end after they had left
+)
+
+// Result is how the attempt ended: the status of its answer, 500 for a stream
+// that began with an exception, or the failure.
+func (a *Attempt) Result() (status int, failure engine.Failure) {
+	switch {
+	case a.Err != nil:
+		return 0, a.Err.Failure
+	case a.Fault != "":
+		return 500, 0 // the status line said 200, but no answer followed
+	default:
+		return a.Response.Status, 0
+	}
+}
+
+// Streams reports whether the answer is a stream.
+func (a *Attempt) Streams() bool { return a.Response != nil && a.Response.Frames != nil }
+
+// Next returns the next frame of a stream, which stays valid until the following
+// call, and reads usage from it. It fails as engine.FrameSource does.
+func (a *Attempt) Next() ([]byte, error) {
+	raw := a.head
+	a.head = nil
+	if raw == nil {
+		var err error
+		if raw, err = a.Response.Frames.Next(); err != nil {
+			a.whole = errors.Is(err, io.EOF) && (a.usage.End() || a.unfamiliar())
+			return nil, err
+		}
+	}
+	// The source has checked the frame, so one that cannot be parsed cannot come.
+	if frame, err := wire.ParseFrame(raw); err == nil && a.usage.Observe(frame) {
+		a.known = true
+	}
+	return raw, nil
+}
+
+// unfamiliar reports whether the stream is of a family that the gateway does not
+// know, whose last event may look like any other.
+func (a *Attempt) unfamiliar() bool {
+	return a.request.Target.Op == wire.OpInvokeStream && a.request.Facts.Dialect == nil
+}
+
+// Known reports whether the frames so far contain the usage: the attempt can be
+// closed before the last of them goes on.
+func (a *Attempt) Known() bool { return a.known }
+
+// Whole reports whether the stream came to its proper end.
+func (a *Attempt) Whole() bool { return a.whole }
+
+// Closed reports whether the attempt is in the books.
+func (a *Attempt) Closed() bool { return a.closed }
+
+// Close ends the attempt: it journals END, settles what was held and reports both.
+// how is what became of the answer. Further calls do nothing.
+func (a *Attempt) Close(how Disposition) {
+	if a.closed {
+		return
+	}
+	a.closed = true
+	a.End = a.ending(how)
+	if a.Start != nil {
+		a.book()
+	}
+	a.endSpan()
+}
+
+// ending is what the books learn of the attempt.
+func (a *Attempt) ending(how Disposition) record.End {
+	end := record.End{Outcome: a.outcome(), At: a.asker.Now()}
+	end.Served = how == Served || how == Drained
+	end.Drained = how == Drained
+	end.Wasted = how == LeftBehind
+	end.Escalated = end.Served && a.Role == router.RoleEscalation
+	if end.Served {
+		end.TokensCut = a.Limit.Cut
+	}
+	res := a.Response
+	if res == nil {
+		return end
+	}
+	end.Status, end.AWSRequestID = res.Status, res.Header.Get("x-amzn-requestid")
+	switch {
+	case res.Frames != nil:
+		end.Usage = a.usage.Usage()
+	case res.Status < 300:
+		end.Usage = wire.ResponseUsage(a.request.Target.Op, a.request.Facts.Dialect, res.Header, res.Body)
+	default:
+		return end
+	}
+	if end.Usage.Complete() {
+		end.Outcome = record.Completed
+	}
+	return end
+}
+
+// book journals END, settles and counts.
+func (a *Attempt) book() {
+	k, end := a.asker, &a.End
+	end.ID = a.Start.ID
+	k.Crash.At(meter.UsageFrame)
+	var err error
+	if a.Costs, err = k.Meter.End(a.Start, end, a.request.Snapshot.Prices); err != nil {
+		k.Log.Error("usage record waits for the disk", "request", a.Start.RequestID, "record", end.ID, "tenant", a.Start.Tenant,
+			"model", a.Start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)
+	}
+	a.settle()
+	if a.request.Ended != nil {
+		a.request.Ended(a)
+	}
+	m := k.Telemetry.Metrics()
+	m.Leg(a.Upstream, a.outcomeName())
+	m.Usage(a.Start.Root, &end.Usage, a.Costs.Total())
+}
+
+// settle charges what was held with what END says.
+func (a *Attempt) settle() {
+	how, nanoUSD, tokens := a.End.Billed(a.Start.Op, a.Costs)
+	switch how {
+	case record.Completed:
+		a.hold.Settle(budget.Amounts{record.UnitUSD: nanoUSD, record.UnitTokens: tokens})
+	case record.Failed:
+		a.hold.Fail()
+	case record.Unknown:
+		a.hold.Unknown()
+	}
+	if u := &a.End.Usage; how == record.Completed && a.request.Modelled() && u.Complete() {
+		f := &a.request.Facts
+		a.asker.Estimates.Observe(a.Model, f.DialectName(), int64(f.InputTokens), tokens-u.Output.N)
+	}
+}
+
+// outcome is what an attempt without readable usage tells about its bill.
+// Bedrock answers errors instead of work, so they cost nothing; whatever broke
+// after the request was sent may have been billed.
+func (a *Attempt) outcome() record.Outcome {
+	switch {
+	case a.Err != nil && a.Err.Billable():
+		return record.Unknown
+	case a.Err != nil:
+		return record.Failed
+	case a.Fault == "throttlingException", a.Fault == "validationException", a.Fault == "serviceUnavailableException":
+		return record.Failed // a refusal costs nothing, a model that broke may
+	case a.Fault == "" && a.Response.Status >= 300:
+		return record.Failed
+	default:
+		return record.Unknown
+	}
+}
+
+// outcomeName is the outcome in words fit for a metric label.
+func (a *Attempt) outcomeName() string {
+	switch {
+	case a.Err != nil:
+		return a.Err.Failure.String()
+	case a.Fault != "":
+		return a.Fault
+	default:
+		return strconv.Itoa(a.Response.Status)
+	}
+}
+
+// failure is the attempt's error as an interface that is nil without one.
+func (a *Attempt) failure() error {
+	if a.Err == nil {
+		return nil
+	}
+	return a.Err
+}
+
+// asEngineError types what an attempt or a frame source returned. An end where
+// a frame was due is a corrupt answer.
+func asEngineError(err error) *engine.Error {
+	var e *engine.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &engine.Error{Failure: engine.Corrupt, Sent: true, Answered: true, Err: err}
+}
+
+// The states of a cost: how far it can be trusted.
+const (
+	CostKnown    = "known"
+	CostUnpriced = "unpriced"
+	CostUnknown  = "unknown"
+)
+
+// CostState is how far the cost of a closed attempt can be trusted.
+func (a *Attempt) CostState() string {
+	switch {
+	case a.End.Outcome == record.Unknown:
+		return CostUnknown
+	case a.Price == nil && a.End.Outcome == record.Completed:
+		return CostUnpriced
+	default:
+		return CostKnown
+	}
+}
+
+var outcomeNames = [...]string{record.Unknown: "unknown", record.Completed: "completed", record.Failed: "failed"}
+
+func (a *Attempt) endSpan() {
+	e := telemetry.LegEnd{
+		Status: a.End.Status, Usage: a.End.Usage, Outcome: outcomeNames[a.End.Outcome],
+		AWSRequestID: a.End.AWSRequestID, Cost: a.Costs.Total(), CostState: a.CostState(),
+	}
+	if a.Err != nil {
+		e.Error, e.FirstByte = a.Err.Failure.String(), a.Err.Timing.FirstByte
+	}
+	if a.Response != nil {
+		e.Error, e.FirstByte = a.Response.ErrorType(), a.Response.Timing.FirstByte
+	}
+	switch {
+	case a.End.Wasted:
+		e.Verdict = "escalate"
+	case a.End.Served && a.Role == router.RoleLight:
+		e.Verdict = "accept"
+	}
+	if a.Start != nil {
+		e.PriceBook = a.Start.PriceVersion
+	}
+	a.span.End(e)
+}

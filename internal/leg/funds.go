@@ -1,0 +1,98 @@
+package leg
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// once is the request itself, which is counted once for all its attempts.
+var once = budget.Amounts{record.UnitRequests: 1}
+
+// Funds are what a request, or one leg of it, holds of budgets and limits. nil is
+// nothing, because nothing limits who pays. It is safe for concurrent use.
+type Funds struct {
+	claim    *budget.Claim
+	mu       sync.Mutex // guards reserved
+	reserved []*budget.Reservation
+}
+
+// Reserve holds a claim, all or nothing, until Funds.Release.
+func (k *Asker) Reserve(ctx context.Context, claim *budget.Claim) (*Funds, *budget.Refusal) {
+	if k.Limiter == nil || claim.Policy == nil {
+		return nil, nil
+	}
+	f := &Funds{claim: claim}
+	_, refusal := f.hold(ctx, k, claim)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return f, nil
+}
+
+// Claim is the claim of several legs of one request: every leg may run, and the
+// request takes one open call. It returns the legs with what they may use.
+// What is not metered takes no more than its place.
+func (k *Asker) Claim(r *Request, legs []*Plan, policy *budget.Policy) (*budget.Claim, []*Plan, *wire.Error) {
+	claim := &budget.Claim{Policy: policy, Cost: budget.Amounts{record.UnitConcurrent: 1}}
+	if !r.Metered() {
+		return claim, legs, nil
+	}
+	claim.Cost = claim.Cost.Plus(once)
+	estimated := make([]*Plan, len(legs))
+	for i, p := range legs {
+		var err *wire.Error
+		if estimated[i], err = p.Estimated(r, k.Estimates, policy); err != nil {
+			return nil, nil, err
+		}
+		claim.Cost = claim.Cost.Plus(estimated[i].Cost)
+	}
+	return claim, estimated, nil
+}
+
+// again holds one attempt more, because an earlier one may have been billed and
+// keeps what it took. It reports false when there is no room.
+func (f *Funds) again(ctx context.Context, k *Asker, cost budget.Amounts) (*budget.Reservation, bool) {
+	if f == nil {
+		return nil, true
+	}
+	res, refusal := f.hold(ctx, k, &budget.Claim{Policy: f.claim.Policy, Lane: f.claim.Lane, Cost: cost})
+	return res, refusal == nil
+}
+
+func (f *Funds) hold(ctx context.Context, k *Asker, claim *budget.Claim) (*budget.Reservation, *budget.Refusal) {
+	res, refusal := k.Limiter.Reserve(ctx, claim, k.Now())
+	if refusal == nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.reserved = append(f.reserved, res)
+	}
+	return res, refusal
+}
+
+// first is the reservation that attempts are paid from unless one may have been
+// billed.
+func (f *Funds) first() *budget.Reservation {
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reserved[0]
+}
+
+// Release gives back what no attempt holds, the request's place among the
+// concurrent ones included. It may be called again.
+func (f *Funds) Release() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.reserved {
+		r.Release()
+	}
+}

@@ -1,0 +1,73 @@
+// Package leg asks one model once, and puts that into the books once: it shapes
+// the caller's bytes for the model, journals START, calls and retries, reads the
+// head of the answer and its usage, journals END and settles what was held.
+//
+// A Plan is what is known before the call and does not change once it is asked.
+// An Attempt is one call with its record. A Side is a leg that is asked in a
+// goroutine of its own. Which models are asked, and whose answer the caller gets,
+// is decided elsewhere.
+//
+// Invariants: no call leaves without a journalled START, and each START gets
+// exactly one END, which Attempt.Close alone writes.
+package leg
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+)
+
+// Recorder keeps the books. *meter.Meter is the real one.
+type Recorder interface {
+	// Begin journals that a call is about to leave. Without it no call leaves.
+	Begin(s *record.Start) error
+	// End journals how the call ended, priced by the book, and posts it.
+	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error)
+}
+
+// Limiter reserves. *budget.Desk is the real one.
+type Limiter interface {
+	// Reserve holds a claim against every budget and limit, all or nothing.
+	Reserve(ctx context.Context, c *budget.Claim, now time.Time) (*budget.Reservation, *budget.Refusal)
+}
+
+// Options are what legs are asked with.
+type Options struct {
+	Meter     Recorder
+	Limiter   Limiter         // nil: nothing is reserved
+	Estimates *estimate.Table // nil: a new one
+	Telemetry *telemetry.Telemetry
+	Log       *slog.Logger
+	Now       func() time.Time
+	// NewID returns a ULID for an attempt's record.
+	NewID func() string
+	Crash meter.Crash // for fault tests; nil does nothing
+}
+
+// Asker asks models. Make it with NewAsker; it is safe for concurrent use.
+type Asker struct {
+	Options
+	held atomic.Int64 // bytes of streams that are held back
+}
+
+// NewAsker returns an asker that holds nothing back yet.
+func NewAsker(o Options) *Asker {
+	if o.Estimates == nil {
+		o.Estimates = &estimate.Table{}
+	}
+	return &Asker{Options: o}
+}
+
+// Held returns how many bytes of streams are held back.
+func (k *Asker) Held() int64 { return k.held.Load() }
+
+// Crowded reports whether the streams that are held back take half of what they
+// may.
+func (k *Asker) Crowded() bool { return k.Held() > maxHeldAll/2 }

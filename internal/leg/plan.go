@@ -1,0 +1,170 @@
+package leg
+
+import (
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Plan is one model to ask, and what is known of that before it is asked. It is
+// not changed once made: As, PaidBy and Estimated return copies.
+type Plan struct {
+	router.Leg
+	Index    int         // in the records of the request, from 0
+	Path     router.Path // in its record, with Reason
+	Reason   string
+	Upstream string // configured name, "" for the default one
+	SKU      record.SKU
+	Price    *record.Price // nil: unpriced
+	Limit    wire.Limit    // of output tokens
+	// Payer is who is charged for it, nil for the caller. What others pay for is
+	// not repeated.
+	Payer *tenant.Tenant
+	// Input is tokens that the input will hardly exceed, and Cost what one attempt
+	// may come to at most. They are 0 where nothing is held.
+	Input int64
+	Cost  budget.Amounts
+}
+
+// NewPlan finds out where a leg goes, how its output is capped and what it is
+// priced as. It fails with the error that the caller gets.
+func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
+	p := &Plan{Leg: planned, Index: index, SKU: r.Snapshot.SKU(planned.Model, r.Facts.ServiceTier)}
+	var err *wire.Error
+	if p.Upstream, err = r.Snapshot.Router.Upstream(planned.Model, r.Caller.Tenant.Upstream); err != nil {
+		return nil, err
+	}
+	if p.Limit, err = r.Facts.Limit(r.outputCap(planned)); err != nil {
+		return nil, err
+	}
+	return p, p.price(r)
+}
+
+// NewPlans makes the plans of a route, in the order of their numbers. The partner
+// is between the light and the escalation leg. One that cannot be asked is left
+// out: that is no reason to refuse the request.
+func NewPlans(r *Request, route *router.Plan, partner bool) ([]*Plan, *wire.Error) {
+	plans := make([]*Plan, 0, len(route.Legs)+1)
+	for i, planned := range route.Legs {
+		if i == 1 && partner {
+			if p, err := NewPlan(r, *route.Partner, 1); err == nil {
+				plans = append(plans, p)
+			}
+		}
+		p, err := NewPlan(r, planned, len(plans))
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
+}
+
+// NewResourcePlan plans an operation that passes through without a model of its
+// own: guardrails, and looking after a job. A refusal for want of a price comes
+// with the plan.
+func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
+	upstream, err := r.Snapshot.Router.Upstream(r.Target.Resource, r.Caller.Tenant.Upstream)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Leg: router.Leg{Model: "guardrail/" + r.Target.Resource}, Upstream: upstream, SKU: record.SKU{Model: "guardrail"}}
+	return p, p.price(r)
+}
+
+// price finds the price, and refuses a model without one where that matters.
+func (p *Plan) price(r *Request) *wire.Error {
+	p.Price = r.Snapshot.Prices.Find(p.SKU, r.Received)
+	if p.Price != nil || !r.Metered() || r.Snapshot.Config.Unpriced != config.UnpricedRefuse {
+		return nil
+	}
+	return wire.Errorf(wire.KindAccessDenied, "model %s has no price and this gateway refuses unpriced models", p.Model)
+}
+
+// outputCap is the tenant's cap for one leg.
+func (r *Request) outputCap(planned router.Leg) wire.Cap {
+	var limit wire.Cap
+	if planned.Spec != nil {
+		limit.ModelMax = planned.Spec.MaxOutput
+	}
+	if t := r.Caller.Tenant.Cap; t != nil && r.Metered() {
+		limit.Default, limit.Max, limit.Reject = t.Default, t.Max, t.OnExceed == "reject"
+	}
+	return limit
+}
+
+// As returns the plan with the path and the reason of its record.
+func (p *Plan) As(path router.Path, reason string) *Plan {
+	q := *p
+	q.Path, q.Reason = path, reason
+	return &q
+}
+
+// PaidBy returns the plan as one that somebody else than the caller pays for.
+func (p *Plan) PaidBy(payer *tenant.Tenant) *Plan {
+	q := *p
+	q.Payer = payer
+	return &q
+}
+
+// vagueOutput is what is held of a token limit for a model whose maximum output
+// nobody knows. Under a budget such a model is refused.
+const vagueOutput = 4096
+
+// Estimated returns the plan with what it may use. Under a budget that refuses, a
+// model that cannot be accounted for cannot be used.
+func (p *Plan) Estimated(r *Request, table *estimate.Table, policy *budget.Policy) (*Plan, *wire.Error) {
+	var model estimate.Model
+	if p.Spec != nil {
+		model.Context = p.Spec.Context
+		if p.Spec.Dialect != nil {
+			model.Dialect = p.Spec.Dialect.Name
+		}
+	}
+	bound, _ := estimate.Bound(&r.Facts, model)
+	output := p.Limit.Tokens
+	if !r.Modelled() {
+		output = wire.Known(0)
+	}
+	if !output.Known {
+		if policy.Strict() {
+			return nil, wire.Errorf(wire.KindAccessDenied,
+				"model %s has no known maximum of output tokens, and a budget applies: set a maximum in the request", p.Model)
+		}
+		output.N = vagueOutput
+	}
+	worst, priced := p.worstCase(r, bound, output.N)
+	if !priced && policy.Strict() {
+		return nil, wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", p.Model)
+	}
+	q := *p
+	q.Input = table.Likely(p.Model, r.Facts.DialectName(), int64(r.Facts.InputTokens), bound)
+	q.Cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: bound + output.N}
+	return &q, nil
+}
+
+// textUnit is how many characters of text a guardrail bills as one unit (Amazon
+// Bedrock pricing, "Guardrails").
+const textUnit = 1000
+
+// worstCase prices a leg; a guardrail of its own is billed by text units.
+func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
+	if !r.Modelled() {
+		return p.Price.GuardrailWorstCase(int64(len(r.Body))/textUnit + 1)
+	}
+	return p.Price.WorstCase(input, output)
+}
+
+func nanos(p money.Pico) int64 { return (int64(p) + 999) / 1000 }
+
+// Worst is the most that an attempt may cost at the estimated input, 0 without a
+// price.
+func (p *Plan) Worst(r *Request) money.Pico {
+	most, _ := p.Price.WorstCase(int64(r.Facts.InputTokens), p.Limit.Tokens.N)
+	return most
+}

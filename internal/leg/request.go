@@ -1,0 +1,119 @@
+package leg
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Request is what all legs of one request have in common. Nothing of it changes
+// while a leg is asked.
+type Request struct {
+	ID       string // ULID, of the caller's request
+	Snapshot *snapshot.Snapshot
+	Caller   *tenant.Identity
+	Method   string
+	Header   wire.Header
+	Target   wire.Target
+	Body     []byte
+	Facts    wire.Facts
+	Received time.Time
+	Cascade  string          // its name in records, "" for none
+	Gone     context.Context //nolint:containedctx // ends when the caller has left
+	Span     *telemetry.RequestSpan
+	// Go runs f in a goroutine that keeps the request open until f returns.
+	Go func(f func())
+	// Ended is called with each attempt whose END is in the books, perhaps
+	// concurrently. Nil does nothing.
+	Ended func(a *Attempt)
+}
+
+// ReadFacts reads the facts of the body. It fails when the gateway or the tenant
+// does not allow the operation, and when the body is malformed.
+func (r *Request) ReadFacts() *wire.Error {
+	if err := r.permit(); err != nil {
+		return err
+	}
+	var dialect *wire.Dialect
+	if r.Target.Op == wire.OpInvoke || r.Target.Op == wire.OpInvokeStream {
+		dialect = r.Snapshot.Router.Dialect(r.Target.Model, r.Body)
+	}
+	if err := r.Facts.Read(r.Target.Op, dialect, r.Body); err != nil {
+		return err
+	}
+	if r.Target.Op == wire.OpStartAsyncInvoke {
+		r.Target.Model = r.Facts.BodyModelID
+	}
+	if wire.ParseModelID(r.Target.Model).Kind == wire.ModelPrompt {
+		r.Facts.NoMaxTokens = true // AWS: a prompt's settings cannot be given with the request
+	}
+	return nil
+}
+
+// permit refuses operations that the gateway or the tenant does not allow.
+func (r *Request) permit() *wire.Error {
+	switch r.Target.Op {
+	case wire.OpInvokeBidirectional:
+		return wire.Errorf(wire.KindValidation, "InvokeModelWithBidirectionalStream is not supported by this gateway")
+	case wire.OpListAsyncInvokes:
+		return wire.Errorf(wire.KindAccessDenied, "ListAsyncInvokes is not allowed: it would show the jobs of every tenant")
+	}
+	if !r.Caller.Tenant.AllowsOperation(r.Target.Op) {
+		return wire.Errorf(wire.KindAccessDenied, "operation %s is not allowed to this key", r.Target.Op)
+	}
+	return nil
+}
+
+// RouterInput is what the router plans by.
+func (r *Request) RouterInput() *router.Input {
+	in := &router.Input{
+		Facts: &r.Facts, Body: r.Body, Asked: r.Target.Model, Header: r.Header,
+		Tenant: r.Caller.Tenant.ID, Root: r.Caller.Tenant.Root, Key: r.Caller.KeyID,
+		Allowed: r.Caller.Tenant.AllowsModel, Now: r.Received,
+	}
+	if t := r.Caller.Tenant.Cap; t != nil {
+		in.MaxOutput = t.Max
+	}
+	return in
+}
+
+// Modelled reports whether the operation runs a model that policy, prices and
+// cascades know.
+func (r *Request) Modelled() bool {
+	switch r.Target.Op {
+	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens, wire.OpStartAsyncInvoke:
+		return true
+	default:
+		return false
+	}
+}
+
+// Metered reports whether the operation is billed. CountTokens is free of
+// charge (AWS Bedrock user guide, "Monitor your token usage by counting
+// tokens"), and looking after a job is too.
+func (r *Request) Metered() bool {
+	return r.Target.Op != wire.OpCountTokens && r.Target.Op != wire.OpGetAsyncInvoke
+}
+
+// maxPrompt bounds the text that scores and judges look at.
+const maxPrompt = 256 << 10
+
+// Prompt is the text of the request, "" when it is too long to be looked at.
+func (r *Request) Prompt() string {
+	if r.Facts.TextBytes > maxPrompt {
+		return ""
+	}
+	return string(r.Facts.AppendText(nil, r.Body))
+}
+
+// Route tells kinds of requests apart, for scores: whose they are, of which
+// cascade, and under which system prompt.
+func (r *Request) Route() string {
+	return fmt.Sprintf("%s %s %016x", r.Cascade, r.Caller.Tenant.ID, r.Facts.SystemHash)
+}

@@ -1,0 +1,102 @@
+package shadow
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/verdict"
+	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// maxJudged is how much text of a request and of two answers a judge is shown.
+const maxJudged = 64 << 10
+
+// label is what is known of a light answer beside the escalation model's.
+type label struct {
+	keys  answer.Agreement // what comparing keys tells
+	judge *pairs.Verdict   // nil when no judge was asked, or it gave no verdict
+}
+
+// labelled compares the two answers. Keys that are the same are enough. Otherwise
+// the cascade's judge is asked, when it has one, and then its word alone counts.
+func (j *job) labelled(ctx context.Context, light, strong *answer.Answer) label {
+	keys := answer.Agree(keyOf(j.asked, light), keyOf(j.asked, strong))
+	if keys == answer.Same || !j.Route.Cascade.Judged() {
+		return label{keys: keys}
+	}
+	v := j.judge(ctx, light, strong)
+	if v == nil {
+		keys = answer.Unknown
+	}
+	return label{keys, v}
+}
+
+// loss is the quality that serving the light answer cost, and whether that is
+// known.
+func (v label) loss() (loss float64, known bool) {
+	switch {
+	case v.judge != nil:
+		return v.judge.Loss(), true
+	case v.keys == answer.Different:
+		return 1, true
+	}
+	return 0, v.keys == answer.Same
+}
+
+// firstJudge is the leg number of the first question to a judge, behind those
+// of light and partner.
+const firstJudge = 3
+
+// judge asks in both orders. It returns nil when no judge can tell, when the
+// payer cannot afford it, and when the judge gives no verdict.
+func (j *job) judge(ctx context.Context, light, strong *answer.Answer) *pairs.Verdict {
+	if j.Route.Judge == nil || light == nil || strong == nil {
+		return nil
+	}
+	one, two := spoken(light), spoken(strong)
+	if !j.showsAll(one, two) {
+		return nil
+	}
+	prompt, model := j.Request.Prompt(), *j.Route.Judge
+	replies := j.ask(ctx, []question{
+		{j.judgeCall(verdict.Question(j.Request.ID, prompt, one, two)), model, firstJudge},
+		{j.judgeCall(verdict.Question(j.Request.ID, prompt, two, one)), model, firstJudge + 1},
+	})
+	if replies == nil {
+		return nil
+	}
+	first, second := verdict.Read(textOf(replies[0].Answer())), verdict.Read(textOf(replies[1].Answer()))
+	return pairs.Won(string(verdict.Of(first, second)))
+}
+
+// showsAll reports whether a judge sees everything that the models were asked
+// and answered.
+func (j *job) showsAll(light, strong string) bool {
+	f := &j.Request.Facts
+	return f.Images+f.Documents+f.Videos+f.Audios == 0 && f.TextBytes+len(light)+len(strong) <= maxJudged
+}
+
+// spoken is an answer as a judge reads it: its text, and the tools that it calls.
+func spoken(a *answer.Answer) string {
+	text := a.Text
+	for _, call := range a.ToolCalls {
+		text += "\n[calls the tool " + call.Name + " with " + string(call.Input) + "]"
+	}
+	return text
+}
+
+// judgeCall is a Converse request of the gateway's own, in the name of the request
+// that is judged.
+func (j *job) judgeCall(body []byte) *leg.Request {
+	r := *j.Request
+	r.Method, r.Target, r.Body = http.MethodPost, wire.Target{Op: wire.OpConverse, Model: j.Route.Judge.Model}, body
+	r.Header = wire.Header{{Name: "content-type", Value: "application/json"}, {Name: "accept", Value: "application/json"}}
+	r.Facts = wire.Facts{}
+	if err := r.Facts.Read(wire.OpConverse, nil, body); err != nil {
+		panic("BUG: a question of our own cannot be read: " + err.Error())
+	}
+	return &r
+}

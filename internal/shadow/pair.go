@@ -1,0 +1,76 @@
+package shadow
+
+import (
+	"context"
+
+	"github.com/sluice-gateway/sluice/internal/cascade"
+	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
+)
+
+// pair is the line of the log for a request that the light models answered too:
+// the light one, and perhaps its partner.
+func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
+	r, to := j.Request, j.Route.Cascade
+	binding := r.Snapshot.Binding(to.Settings, j.At)
+	p := &pairs.Pair{
+		Version: pairs.Version, Time: j.At.UTC(), ID: r.ID, Cascade: to.Name, Tenant: r.Caller.Tenant.ID, Route: r.Route(),
+		PolicyHash: binding.PolicyHash, PricesHash: binding.PricesHash,
+		Operation: r.Target.Op.String(), Turns: r.Facts.Turns, TextBytes: r.Facts.TextBytes,
+		Light: replies[0].used, Escalation: used(j.Served), SchemaHash: j.Schemas.Hash(j.asked),
+	}
+	in := score.Input{Route: p.Route, Light: replies[0].Answer()}
+	served := j.served()
+	if len(replies) > 1 {
+		p.Second, in.Partner = &replies[1].used, replies[1].Answer()
+	}
+	if in.Light != nil {
+		p.Veto = string(answer.Check(j.asked, in.Light, j.Schemas, answer.Options{}).Veto)
+	}
+	if r.Snapshot.Config.Telemetry.Content {
+		p.Content = &pairs.Content{Prompt: r.Prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
+	}
+	in.Partner = cascade.Opinion(j.asked, in.Partner, j.Schemas)
+	j.compareKeys(p, &in)
+	label := j.labelled(ctx, in.Light, served)
+	p.Label, p.Judge = label.keys.String(), label.judge
+	if a := r.Snapshot.Artifacts[to.Name]; a != nil && a.Score != nil && in.Light != nil {
+		in.Prompt = r.Prompt()
+		p.Scored = &pairs.Scored{File: a.Score.Hash(), Risk: logged(a.Score.Risk(&in))}
+	}
+	return p
+}
+
+// compareKeys notes whether the light models agree, and the risk of the light
+// answer.
+func (j *job) compareKeys(p *pairs.Pair, in *score.Input) {
+	in.LightK, in.PartK = keyOf(j.asked, in.Light), keyOf(j.asked, in.Partner)
+	p.KeyKind = in.LightK.Kind.String()
+	p.Partner = answer.Agree(in.LightK, in.PartK).String()
+	if in.Light != nil {
+		p.Risk = logged(score.Untrained(in))
+	}
+}
+
+// logged is a risk as the log has it, nil for Never.
+func logged(risk float64) *float64 {
+	if risk == score.Never {
+		return nil
+	}
+	return &risk
+}
+
+func keyOf(r *answer.Request, a *answer.Answer) answer.Key {
+	if a == nil {
+		return answer.Key{}
+	}
+	return answer.KeyOf(r, a)
+}
+
+func textOf(a *answer.Answer) string {
+	if a == nil {
+		return ""
+	}
+	return a.Text
+}
