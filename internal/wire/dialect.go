@@ -73,6 +73,13 @@ var dialects = []*Dialect{
 	},
 }
 
+// Two bodies that are of no family: Converse's, which is the same for all models,
+// and the body of a model whose family is not known.
+var (
+	converseDialect = &Dialect{Name: "converse", capParent: "inferenceConfig", capName: "maxTokens", tree: converseTree}
+	unknownDialect  = &Dialect{tree: unknownTree}
+)
+
 // otherTasks are families under the prefixes above that make pictures, sound or
 // video; their bodies have no tokens to cap.
 var otherTasks = []string{"amazon.nova-canvas", "amazon.nova-reel", "amazon.nova-sonic", "amazon.nova-2-sonic"}

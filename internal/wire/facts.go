@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+
 // Span is a half-open range of bytes [Start, End) in a body. The zero value
 // means absent (no value starts at byte 0 of an object).
 type Span struct{ Start, End int }
@@ -74,17 +76,28 @@ type Facts struct {
 	at editPoints
 }
 
+// form is the dialect in which the body is written.
+func (f *Facts) form() *Dialect {
+	switch {
+	case f.Op.IsConverse():
+		return converseDialect
+	case f.Dialect == nil:
+		return unknownDialect
+	}
+	return f.Dialect
+}
+
+// tree returns what to read in the body, nil for nothing.
+func (f *Facts) tree() *jsonscan.Tree {
+	if f.Op.IsConverse() || f.Op.IsInvoke() {
+		return f.form().tree
+	}
+	return otherTrees[f.Op]
+}
+
 // DialectName is the name of the body's dialect: "converse" for Converse, ""
 // when it is not known.
-func (f *Facts) DialectName() string {
-	switch {
-	case f.Op == OpConverse || f.Op == OpConverseStream:
-		return "converse"
-	case f.Dialect == nil:
-		return ""
-	}
-	return f.Dialect.Name
-}
+func (f *Facts) DialectName() string { return f.form().Name }
 
 // editPoints are the places in a body that the cap may have to change.
 type editPoints struct {

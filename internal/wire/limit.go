@@ -95,13 +95,7 @@ func (f *Facts) Limit(c Cap) (Limit, *Error) {
 
 // generates reports whether the operation and family produce output tokens.
 func (f *Facts) generates() bool {
-	switch f.Op {
-	case OpConverse, OpConverseStream:
-		return true
-	case OpInvoke, OpInvokeStream:
-		return f.Dialect == nil || f.Dialect.output == counted
-	}
-	return false
+	return f.Op.IsConverse() || f.Op.IsInvoke() && f.form().output == counted
 }
 
 // worstCase is what the request could produce as it came.
@@ -111,7 +105,7 @@ func (f *Facts) worstCase(c Cap) Count {
 	switch {
 	case vague, !per.Known:
 		per = Count{N: c.ModelMax, Known: c.ModelMax > 0}
-		if own := f.ownDefault(); !vague && own > 0 && (!per.Known || own < per.N) {
+		if own := f.form().ownDefault; !vague && own > 0 && (!per.Known || own < per.N) {
 			per = Known(own)
 		}
 	case c.ModelMax > 0:
@@ -136,7 +130,7 @@ func (f *Facts) checkCap(c Cap) *Error {
 		return Errorf(KindValidation, "%d completions cannot share the limit of %d output tokens.", f.Multiplier, c.Max)
 	}
 	if f.at.parent.other {
-		return Errorf(KindValidation, "The member %s must be an object.", f.capParent())
+		return Errorf(KindValidation, "The member %s must be an object.", f.form().capParent)
 	}
 	return f.malformedCap()
 }
@@ -207,7 +201,7 @@ func (f *Facts) fill(c Cap, l *Limit) int64 {
 		return 0
 	}
 	target, most := c.Default, f.most(c)
-	switch own := f.ownDefault(); {
+	switch own := f.form().ownDefault; {
 	case target > 0 && f.ThinkingTokens.Known:
 		target += f.ThinkingTokens.N
 	case target == 0 && own > 0:
@@ -231,7 +225,7 @@ func (f *Facts) insertCap(n int64) Splice {
 		}
 	}
 	member := fmt.Appendf(nil, `"%s":%d`, f.capName(), n)
-	parent := f.capParent()
+	parent := f.form().capParent
 	switch {
 	case parent == "":
 		return f.at.root.insert(member)
@@ -261,32 +255,9 @@ func (f *Facts) fitThinking(target int64, l *Limit) *Error {
 
 // capName is the member that caps output, "" when it is not known.
 func (f *Facts) capName() string {
-	switch {
-	case f.Op == OpConverse || f.Op == OpConverseStream:
-		return "maxTokens"
-	case f.Dialect == nil:
-		return ""
-	case f.at.prompt && f.Dialect.promptCapName != "":
-		return f.Dialect.promptCapName
+	d := f.form()
+	if f.at.prompt && d.promptCapName != "" {
+		return d.promptCapName
 	}
-	return f.Dialect.capName
-}
-
-// capParent is the object that holds it, "" for the body itself.
-func (f *Facts) capParent() string {
-	switch {
-	case f.Op == OpConverse || f.Op == OpConverseStream:
-		return "inferenceConfig"
-	case f.Dialect == nil:
-		return ""
-	}
-	return f.Dialect.capParent
-}
-
-// ownDefault is the cap that the model applies by itself, 0 when not known.
-func (f *Facts) ownDefault() int64 {
-	if f.Dialect == nil || f.Op == OpConverse || f.Op == OpConverseStream {
-		return 0
-	}
-	return f.Dialect.ownDefault
+	return d.capName
 }

@@ -63,6 +63,12 @@ func (o Operation) Method() string { return operations[o].method }
 // Streams reports whether the operation answers with an event stream.
 func (o Operation) Streams() bool { return operations[o].streams }
 
+// IsConverse reports whether the body has Converse's form, the same for all models.
+func (o Operation) IsConverse() bool { return o == OpConverse || o == OpConverseStream }
+
+// IsInvoke reports whether the body has the form of a model's own family.
+func (o Operation) IsInvoke() bool { return o == OpInvoke || o == OpInvokeStream }
+
 // ParseOperation finds an operation by its name in configuration.
 func ParseOperation(name string) (Operation, bool) {
 	return find(func(o operation) bool { return o.name == name })

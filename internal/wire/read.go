@@ -61,8 +61,8 @@ const (
 // It keeps nothing of body and allocates only for a model id in the body.
 func (f *Facts) Read(op Operation, d *Dialect, body []byte) *Error {
 	*f = Facts{Op: op, Dialect: d, Stream: op.Streams(), BodyBytes: len(body), Multiplier: 1}
-	t := treeOf(op, d)
-	if t == nil || len(body) == 0 && (op == OpInvoke || op == OpInvokeStream) {
+	t := f.tree()
+	if t == nil || len(body) == 0 && op.IsInvoke() {
 		return nil // an empty InvokeModel body goes upstream as it came
 	}
 	r := reader{f: f, body: body}
@@ -392,7 +392,7 @@ func (r *reader) word(m jsonscan.Match) string {
 // AppendText appends all text values of body, unescaped, each followed by a
 // line feed. body must be the one that f was read from.
 func (f *Facts) AppendText(dst, body []byte) []byte {
-	t := treeOf(f.Op, f.Dialect)
+	t := f.tree()
 	if t == nil || len(body) == 0 {
 		return dst
 	}
@@ -412,27 +412,5 @@ func (f *Facts) AppendText(dst, body []byte) []byte {
 // dialect d. Converse is the same for all; an InvokeModel body belongs to one
 // dialect, and nothing is known to fit an unknown one.
 func (f *Facts) Fits(d *Dialect) bool {
-	if f.Op != OpInvoke && f.Op != OpInvokeStream {
-		return true
-	}
-	return d != nil && f.Dialect == d
-}
-
-// Metadatas calls yield for each pair of Converse's requestMetadata in body.
-func (f *Facts) Metadatas(body []byte, yield func(key, value string)) {
-	if !f.Metadata.Present() {
-		return
-	}
-	var s jsonscan.Scanner
-	s.Reset(body[f.Metadata.Start:f.Metadata.End])
-	key := ""
-	for t := s.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = s.Next() {
-		text := body[f.Metadata.Start+t.Start : f.Metadata.Start+t.End]
-		switch {
-		case t.Kind == jsonscan.Key && s.Depth() == 1:
-			key = string(jsonscan.AppendString(nil, text))
-		case t.Kind == jsonscan.String && s.Depth() == 1:
-			yield(key, string(jsonscan.AppendString(nil, text)))
-		}
-	}
+	return !f.Op.IsInvoke() || d != nil && f.Dialect == d
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
@@ -60,15 +61,22 @@ type Pair struct{ Key, Value string }
 // pair of a key that is there is replaced. It reports false for other operations
 // and when there is no room for all. body must be the one that f was read from.
 func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
-	converse := f.Op == OpConverse || f.Op == OpConverseStream
-	if !converse || !f.at.root.Present() || !f.Metadata.Present() && f.at.metadataOther {
+	if !f.Op.IsConverse() || !f.at.root.Present() || !f.Metadata.Present() && f.at.metadataOther {
 		return nil, false
+	}
+	old := map[string]Span{}
+	there := 0
+	for key, value := range f.metadata(body) {
+		there++
+		if value.Present() {
+			old[key] = value
+		}
 	}
 	var splices []Splice
 	var members []byte
 	for _, p := range pairs {
-		if old := f.metadataValue(body, p.Key); old.Present() {
-			splices = append(splices, Splice{old.Start, old.End, appendJSONString(nil, p.Value)})
+		if value := old[p.Key]; value.Present() {
+			splices = append(splices, Splice{value.Start, value.End, appendJSONString(nil, p.Value)})
 			continue
 		}
 		if len(members) > 0 {
@@ -76,7 +84,6 @@ func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
 		}
 		members = appendJSONString(append(appendJSONString(members, p.Key), ':'), p.Value)
 	}
-	there := f.metadataPairs(body)
 	if there+len(pairs)-len(splices) > maxMetadata {
 		return nil, false
 	}
@@ -90,37 +97,37 @@ func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
 	return splices, true
 }
 
-// metadataPairs counts the pairs of requestMetadata.
-func (f *Facts) metadataPairs(body []byte) (n int) {
-	if !f.Metadata.Present() {
-		return 0
-	}
-	var s jsonscan.Scanner
-	s.Reset(body[f.Metadata.Start:f.Metadata.End])
-	for t := s.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = s.Next() {
-		if t.Kind == jsonscan.Key && s.Depth() == 1 {
-			n++
+// Metadatas calls yield for each pair of Converse's requestMetadata in body.
+func (f *Facts) Metadatas(body []byte, yield func(key, value string)) {
+	for key, value := range f.metadata(body) {
+		if value.Present() {
+			yield(key, string(jsonscan.AppendString(nil, body[value.Start:value.End])))
 		}
 	}
-	return n
 }
 
-// metadataValue finds the value of key in requestMetadata.
-func (f *Facts) metadataValue(body []byte, key string) (value Span) {
-	if !f.Metadata.Present() {
-		return Span{}
-	}
-	var s jsonscan.Scanner
-	start := f.Metadata.Start
-	s.Reset(body[start:f.Metadata.End])
-	hit := false
-	for t := s.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = s.Next() {
-		switch {
-		case t.Kind == jsonscan.Key && s.Depth() == 1:
-			hit = string(jsonscan.AppendString(nil, body[start+t.Start:start+t.End])) == key
-		case hit && t.Kind == jsonscan.String && s.Depth() == 1:
-			value, hit = Span{start + t.Start, start + t.End}, false
+// metadata returns the members of Converse's requestMetadata with the place of
+// each value, which is absent when it is not a string.
+func (f *Facts) metadata(body []byte) iter.Seq2[string, Span] {
+	return func(yield func(string, Span) bool) {
+		if !f.Metadata.Present() {
+			return
+		}
+		start := f.Metadata.Start
+		var s jsonscan.Scanner
+		s.Reset(body[start:f.Metadata.End])
+		for t := s.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = s.Next() {
+			if t.Kind != jsonscan.Key || s.Depth() != 1 {
+				continue
+			}
+			key := string(jsonscan.AppendString(nil, body[start+t.Start:start+t.End]))
+			value := Span{}
+			if t = s.Next(); t.Kind == jsonscan.String {
+				value = Span{start + t.Start, start + t.End}
+			}
+			if !yield(key, value) {
+				return
+			}
 		}
 	}
-	return value
 }

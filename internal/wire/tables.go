@@ -256,31 +256,13 @@ var (
 			"parameters.max_new_tokens"),
 		each(roleMultiplier, everyMultiplier...),
 	)
-
-	countTokensTree     = tree(converseRules.at("input.converse"), each(roleMediaBytes, "input.invokeModel.body"))
-	applyGuardrailTree  = tree(each(roleText, "content[].text.text"), each(roleImage, "content[].image"))
-	guardrailChecksTree = tree(each(roleText, "messages[].**"))
-	asyncTree           = tree(each(roleModel, "modelId"), each(roleText, "modelInput.**"))
 )
 
-// treeOf returns what to read in a body of op, nil when nothing.
-func treeOf(op Operation, d *Dialect) *jsonscan.Tree {
-	switch op {
-	case OpConverse, OpConverseStream:
-		return converseTree
-	case OpInvoke, OpInvokeStream:
-		if d == nil {
-			return unknownTree
-		}
-		return d.tree
-	case OpCountTokens:
-		return countTokensTree
-	case OpApplyGuardrail:
-		return applyGuardrailTree
-	case OpInvokeGuardrailChecks:
-		return guardrailChecksTree
-	case OpStartAsyncInvoke:
-		return asyncTree
-	}
-	return nil
+// otherTrees are what to read in the bodies that have neither Converse's form nor
+// that of a family.
+var otherTrees = map[Operation]*jsonscan.Tree{
+	OpCountTokens:           tree(converseRules.at("input.converse"), each(roleMediaBytes, "input.invokeModel.body")),
+	OpApplyGuardrail:        tree(each(roleText, "content[].text.text"), each(roleImage, "content[].image")),
+	OpInvokeGuardrailChecks: tree(each(roleText, "messages[].**")),
+	OpStartAsyncInvoke:      tree(each(roleModel, "modelId"), each(roleText, "modelInput.**")),
 }
