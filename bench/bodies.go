@@ -14,15 +14,17 @@ import (
 // words make texts with what costs in JSON: quotes, line ends, and characters
 // of two and three bytes.
 const words = `the committee asked for a "short" summary of last year, with numbers
- that add up, naïve assumptions marked, Größen in metres, 価格 in yen and nothing else; please keep to what the report says
- about suppliers, currency, staff and the plan for autumn`
+ that add up, naïve assumptions marked, Größen in metres, 価格 in yen and nothing else; please keep to what
+ the report says about suppliers, currency, staff and the plan for autumn`
 
 // writeBodies writes Converse bodies of about 2 KB, 40 KB and 1 MB, the same in
 // every run. It returns their files by name.
 func writeBodies(dir string) (map[string]string, error) {
 	out := map[string]string{}
 	for name, c := range map[string]conversation{
-		"2k": {turns: 3, textBytes: 330, tools: 2}, "40k": {turns: 11, textBytes: 3000, tools: 6}, "1m": {turns: 41, textBytes: 24000, tools: 8},
+		"2k":  {turns: 3, textBytes: 330, tools: 2},
+		"40k": {turns: 11, textBytes: 3000, tools: 6},
+		"1m":  {turns: 41, textBytes: 24000, tools: 8},
 	} {
 		body, err := json.Marshal(c.body(rand.New(rand.NewSource(1))))
 		if err != nil {
@@ -43,22 +45,27 @@ func (c conversation) body(r *rand.Rand) map[string]any {
 	roles := []string{"user", "assistant"}
 	var messages, tools []any
 	for i := range c.turns {
-		messages = append(messages, map[string]any{"role": roles[i%2], "content": []any{map[string]any{"text": prose(r, c.textBytes)}}})
+		messages = append(messages, map[string]any{"role": roles[i%2], "content": text(r, c.textBytes)})
 	}
 	for i := range c.tools {
 		schema := map[string]any{"type": "object", "required": []string{"q"}, "properties": map[string]any{
 			"q": map[string]string{"type": "string"}, "limit": map[string]string{"type": "integer"},
 		}}
 		tools = append(tools, map[string]any{"toolSpec": map[string]any{
-			"name": fmt.Sprintf("look_up_%d", i), "description": prose(r, 60), "inputSchema": map[string]any{"json": schema},
+			"name": fmt.Sprintf("look_up_%d", i), "description": prose(r, 60),
+			"inputSchema": map[string]any{"json": schema},
 		}})
 	}
 	return map[string]any{
-		"messages": messages, "system": []any{map[string]any{"text": prose(r, c.textBytes/2)}},
-		"inferenceConfig": map[string]any{"maxTokens": 4096, "temperature": 0.2, "topP": 0.9, "stopSequences": []string{"\n\nHuman:"}},
-		"toolConfig":      map[string]any{"tools": tools},
+		"messages": messages, "system": text(r, c.textBytes/2), "toolConfig": map[string]any{"tools": tools},
+		"inferenceConfig": map[string]any{
+			"maxTokens": 4096, "temperature": 0.2, "topP": 0.9, "stopSequences": []string{"\n\nHuman:"},
+		},
 	}
 }
+
+// text is a list with one block of text.
+func text(r *rand.Rand, bytes int) []any { return []any{map[string]any{"text": prose(r, bytes)}} }
 
 func prose(r *rand.Rand, bytes int) string {
 	list := strings.Split(words, " ")

@@ -31,20 +31,20 @@ type setting struct {
 func full() setting { return setting{everything: true, sample: 0.1} }
 
 // startGateway starts Sluice in a new folder.
-func (b *bench) startGateway(ctx context.Context, s setting) (*running, error) {
+func (g *rig) startGateway(ctx context.Context, s setting) (*running, error) {
 	if s.binary == "" {
-		s.binary = b.program("gateway")
+		s.binary = g.program("gateway")
 	}
 	if s.redis {
-		if err := b.needRedis(ctx); err != nil {
+		if err := g.needRedis(ctx); err != nil {
 			return nil, err
 		}
 	}
-	dir, err := os.MkdirTemp(b.dir, "gateway-")
+	dir, err := os.MkdirTemp(g.dir, "gateway-")
 	if err != nil {
 		return nil, err
 	}
-	key, err := b.secrets.Credentials(b.keyID(0))
+	key, err := g.secrets.Credentials(g.keyID(0))
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +54,10 @@ func (b *bench) startGateway(ctx context.Context, s setting) (*running, error) {
 			return nil, err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "sluice.yaml"), []byte(b.config(s, r)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "sluice.yaml"), []byte(g.config(s, r)), 0o600); err != nil {
 		return nil, err
 	}
-	if err := b.writeTenants(r, s.tenants); err != nil {
+	if err := g.writeTenants(r, s.tenants); err != nil {
 		return nil, err
 	}
 	args := []string{"serve", "--config", filepath.Join(dir, "sluice.yaml")}
@@ -67,8 +67,9 @@ func (b *bench) startGateway(ctx context.Context, s setting) (*running, error) {
 		r.pprof = ""
 	}
 	cmd := exec.Command(s.binary, args...)
-	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+rootSecret, "AWS_ACCESS_KEY_ID=AKIDBENCH", "AWS_SECRET_ACCESS_KEY=secret")
-	r.Process, err = b.start(ctx, cmd, b.subjectCPU, r.addr)
+	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+rootSecret,
+		"AWS_ACCESS_KEY_ID=AKIDBENCH", "AWS_SECRET_ACCESS_KEY=secret")
+	r.Process, err = g.start(ctx, cmd, g.subjectCPU, r.addr)
 	return r, err
 }
 
@@ -79,16 +80,20 @@ func profiles(ctx context.Context, binary string) bool {
 }
 
 // config is the configuration of the gateway.
-func (b *bench) config(s setting, r *running) string {
-	upstream := b.standIn
+func (g *rig) config(s setting, r *running) string {
+	upstream := g.standIn
 	if s.slow {
-		upstream = b.slow
+		upstream = g.slow
 	}
 	var y strings.Builder
-	fmt.Fprintf(&y, "listen: %s\nadmin: {listen: %s}\ndata_dir: ./data\nupstream: {region: us-east-1, endpoint: \"http://%s\"}\n", r.addr, r.admin, upstream)
-	y.WriteString("aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}\n")
+	fmt.Fprintf(&y, `listen: %s
+admin: {listen: %s}
+data_dir: ./data
+upstream: {region: us-east-1, endpoint: "http://%s"}
+aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}
+`, r.addr, r.admin, upstream)
 	if s.redis {
-		fmt.Fprintf(&y, "ledger: {redis: \"redis://%s/0\"}\n", b.redis)
+		fmt.Fprintf(&y, "ledger: {redis: \"redis://%s/0\"}\n", g.redis)
 	}
 	if s.tenants > 0 {
 		y.WriteString("include: [\"tenants.d/*.yaml\"]\n")
@@ -97,7 +102,7 @@ func (b *bench) config(s setting, r *running) string {
 		fmt.Fprintf(&y, "tenants:\n  - {id: acme/bench, keys: [%s]}\n", r.key.KeyID)
 		return y.String()
 	}
-	fmt.Fprintf(&y, "telemetry: {otlp: \"http://%s\", sample: %g}\n", b.standIn, s.sample)
+	fmt.Fprintf(&y, "telemetry: {otlp: \"http://%s\", sample: %g}\n", g.standIn, s.sample)
 	fmt.Fprintf(&y, `tenants:
   - {id: acme, budgets: [{period: month, usd: 9000000}]}
   - id: acme/bench

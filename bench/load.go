@@ -25,6 +25,8 @@ import (
 	"github.com/sluice-gateway/sluice/bench/proc"
 )
 
+const contentType = "Content-Type: application/json"
+
 //go:embed wrk.lua
 var wrkScript []byte
 
@@ -42,33 +44,34 @@ var errRefused = errors.New("requests failed")
 
 // send lets the callers send for a while. It returns how many requests were
 // answered.
-func (b *bench) send(ctx context.Context, r *running, l load, caller string, lasting time.Duration) (int, error) {
+func (g *rig) send(ctx context.Context, r *running, l load, caller string, lasting time.Duration) (int, error) {
 	switch caller {
 	case "h2":
-		return b.h2load(ctx, r, l, lasting)
+		return g.h2load(ctx, r, l, lasting)
 	case "sigv4":
-		headers, err := b.sign(ctx, r, l)
+		headers, err := g.sign(ctx, r, l)
 		if err != nil {
 			return 0, err
 		}
-		return b.wrk(ctx, r, l, headers, lasting)
+		return g.wrk(ctx, r, l, headers, lasting)
 	default:
-		return b.wrk(ctx, r, l, r.headers, lasting)
+		return g.wrk(ctx, r, l, r.headers, lasting)
 	}
 }
 
-func (b *bench) wrk(ctx context.Context, r *running, l load, headers []string, lasting time.Duration) (int, error) {
-	script := filepath.Join(b.dir, "wrk.lua")
+func (g *rig) wrk(ctx context.Context, r *running, l load, headers []string, lasting time.Duration) (int, error) {
+	script := filepath.Join(g.dir, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, "wrk", "-t1", "-c", strconv.Itoa(l.connections), "-d", fmt.Sprintf("%ds", int(lasting.Seconds())),
-		"--timeout", "20s", "-s", script, l.url(r))
-	cmd.Env = append(os.Environ(), "BODY="+b.bodies[l.body], "HEADERS=Content-Type: application/json\n"+strings.Join(headers, "\n"))
+	headers = append([]string{contentType}, headers...)
+	cmd := exec.CommandContext(ctx, "wrk", "-t1", "-c", strconv.Itoa(l.connections),
+		"-d", fmt.Sprintf("%ds", int(lasting.Seconds())), "--timeout", "20s", "-s", script, l.url(r))
+	cmd.Env = append(os.Environ(), "BODY="+g.bodies[l.body], "HEADERS="+strings.Join(headers, "\n"))
 	if r.keys != "" {
 		cmd.Env = append(cmd.Env, "KEYS="+r.keys)
 	}
-	out, err := proc.Output(cmd, b.loadCPU)
+	out, err := proc.Output(cmd, g.loadCPU)
 	if err != nil {
 		return 0, err
 	}
@@ -97,12 +100,13 @@ func within(all string, failed ...string) (int, error) {
 	return n, nil
 }
 
-func (b *bench) h2load(ctx context.Context, r *running, l load, lasting time.Duration) (int, error) {
-	args := []string{"-t1", "-c", strconv.Itoa(l.connections), "-m1", "-D", strconv.Itoa(int(lasting.Seconds())), "-d", b.bodies[l.body]}
-	for _, h := range append([]string{"Content-Type: application/json"}, r.headers...) {
+func (g *rig) h2load(ctx context.Context, r *running, l load, lasting time.Duration) (int, error) {
+	args := []string{"-t1", "-c", strconv.Itoa(l.connections), "-m1", "-D", strconv.Itoa(int(lasting.Seconds()))}
+	args = append(args, "-d", g.bodies[l.body])
+	for _, h := range append([]string{contentType}, r.headers...) {
 		args = append(args, "-H", h)
 	}
-	out, err := proc.Output(exec.CommandContext(ctx, "h2load", append(args, l.url(r))...), b.loadCPU)
+	out, err := proc.Output(exec.CommandContext(ctx, "h2load", append(args, l.url(r))...), g.loadCPU)
 	if err != nil {
 		return 0, err
 	}
@@ -121,8 +125,8 @@ func parseH2load(out string) (int, error) {
 
 // sign returns the headers of a request that is signed by Signature V4. The
 // same signature is good for all requests of a round.
-func (b *bench) sign(ctx context.Context, r *running, l load) ([]string, error) {
-	body, err := os.ReadFile(b.bodies[l.body])
+func (g *rig) sign(ctx context.Context, r *running, l load) ([]string, error) {
+	body, err := os.ReadFile(g.bodies[l.body])
 	if err != nil {
 		return nil, err
 	}
@@ -132,11 +136,14 @@ func (b *bench) sign(ctx context.Context, r *running, l load) ([]string, error) 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	sum := sha256.Sum256(body)
+	hash := hex.EncodeToString(sum[:])
 	key := aws.Credentials{AccessKeyID: r.key.AccessKeyID, SecretAccessKey: r.key.SecretAccessKey}
-	if err := v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(sum[:]), "bedrock", "us-east-1", time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, key, req, hash, "bedrock", "us-east-1", time.Now()); err != nil {
 		return nil, err
 	}
-	return []string{"Authorization: " + req.Header.Get("Authorization"), "X-Amz-Date: " + req.Header.Get("X-Amz-Date")}, nil
+	return []string{
+		"Authorization: " + req.Header.Get("Authorization"), "X-Amz-Date: " + req.Header.Get("X-Amz-Date"),
+	}, nil
 }
 
 // ours runs our own load program, for what wrk cannot do.
@@ -145,12 +152,12 @@ type ours struct {
 	P50                        float64 `json:"p50_us"`
 }
 
-func (b *bench) ours(ctx context.Context, r *running, l load, args ...string) (ours, error) {
-	args = append(args, "-url", l.url(r), "-body", b.bodies[l.body], "-H", "Content-Type: application/json")
+func (g *rig) ours(ctx context.Context, r *running, l load, args ...string) (ours, error) {
+	args = append(args, "-url", l.url(r), "-body", g.bodies[l.body], "-H", contentType)
 	for _, h := range r.headers {
 		args = append(args, "-H", h)
 	}
-	out, err := proc.Output(exec.CommandContext(ctx, b.program("load"), args...), b.loadCPU)
+	out, err := proc.Output(exec.CommandContext(ctx, g.program("load"), args...), g.loadCPU)
 	if err != nil {
 		return ours{}, err
 	}

@@ -48,7 +48,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "short rounds, and few of them: for a first look")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each row")
 	flags.DurationVar(&o.lasting, "for", 2*time.Second, "how long a round lasts")
-	flags.StringVar(&o.out, "out", "bench", "`FOLDER` for the results of a full run; those of others go to bin/bench")
+	flags.StringVar(&o.out, "out", "bench", "`FOLDER` for the results of a full run; others go to bin/bench")
 	flags.StringVar(&o.perf, "perf", "../shared/perf", "`FOLDER` with the source of the prototype")
 	flags.StringVar(&o.compare, "compare", "", "git `REF` to compare the gateway with, instead")
 	flags.IntVar(&o.subjectCPU, "subject-cpu", 0, "processor of what is measured")
@@ -72,11 +72,12 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := prepare(ctx, o)
+	g, err := newRig(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(err, g.close()) }()
+	b := newBench(g)
 	if o.compare != "" {
 		return b.compareWith(ctx, o.compare)
 	}

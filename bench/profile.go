@@ -35,7 +35,12 @@ func (r *running) profile(ctx context.Context, name string) string {
 	if r.pprof == "" {
 		return ""
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/%s?debug=1", r.pprof, name), nil)
+	return fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/%s?debug=1", r.pprof, name))
+}
+
+// fetch returns what is at url, "" when nothing is to be had.
+func fetch(ctx context.Context, url string) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return ""
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -28,7 +27,10 @@ type group struct {
 func groups() []group {
 	const converse, stream = "/model/auto/converse", "/model/auto/converse-stream"
 	return []group{
-		{load{"2k", "2k", converse, 64}, []string{"standin", "nginx", "reverse", "sdk", "prototype", "minimal", "full", "sigv4", "spans", "h2", "redis", "check"}},
+		{load{"2k", "2k", converse, 64}, []string{
+			"standin", "nginx", "reverse", "sdk", "prototype",
+			"minimal", "full", "sigv4", "spans", "h2", "redis", "check",
+		}},
 		{load{"40k", "40k", converse, 64}, []string{"nginx", "reverse", "sdk", "prototype", "minimal", "full"}},
 		{load{"1m", "1m", converse, 16}, []string{"nginx", "reverse", "prototype", "minimal", "full"}},
 		{load{"stream", "2k", stream, 64}, []string{"standin", "nginx", "reverse", "prototype", "minimal", "full"}},
@@ -74,11 +76,7 @@ func (b *bench) available(ctx context.Context, g group) []string {
 			continue
 		}
 		if _, err := b.get(ctx, name); err != nil {
-			log.Print(err)
-			b.missing[row] = err.Error()
-			if !errors.Is(err, errMissing) {
-				b.missing[row] = "failed: " + err.Error()
-			}
+			b.miss(row, err)
 			continue
 		}
 		out = append(out, name)
@@ -110,58 +108,84 @@ func (b *bench) stillNoisy(names []string, l load) []string {
 
 // round measures each subject once, the bare proxy before and after it.
 func (b *bench) round(ctx context.Context, l load, names []string, n int) error {
-	before, err := b.sample(ctx, yardstick, l)
+	all, err := beside(names, func(name string) (sample, error) {
+		r, err := b.get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		s, err := b.sample(ctx, r, l, name)
+		if err != nil {
+			return nil, fmt.Errorf("%s/%s: %w", name, l.name, err)
+		}
+		return s, nil
+	})
 	if err != nil {
 		return err
 	}
-	b.note(yardstick, l, n, before)
-	for _, name := range names {
-		s, err := b.sample(ctx, name, l)
-		if err != nil {
-			return err
-		}
-		after, err := b.sample(ctx, yardstick, l)
-		if err != nil {
-			return err
-		}
-		s[report.Times] = 2 * s[report.CPU] / (before[report.CPU] + after[report.CPU])
-		b.note(name, l, n, s)
-		log.Printf("%-16s round %2d  %6.2f × bare  %7.1f µs  %6.0f/s  load %.1f", name+"/"+l.name, n, s[report.Times], s[report.CPU], s[report.Rate], b.load[2])
-		before = after
+	b.note(yardstick+"/"+l.name, n, all[0].bare)
+	for _, m := range all {
+		m.sample[report.Times] = m.sample[report.CPU] / m.bare[report.CPU]
+		b.note(m.name+"/"+l.name, n, m.sample)
+		log.Printf("%-16s round %2d  %6.2f × bare  %7.1f µs  %6.0f/s  load %.1f", m.name+"/"+l.name, n,
+			m.sample[report.Times], m.sample[report.CPU], m.sample[report.Rate], b.load[2])
 	}
 	return nil
 }
 
-func (b *bench) note(name string, l load, round int, s sample) {
+// measured is a sample of a subject and what the bare proxy gave around it.
+type measured struct {
+	name         string
+	sample, bare sample
+}
+
+// beside takes a sample of each subject between two of the bare proxy.
+func beside(names []string, take func(name string) (sample, error)) ([]measured, error) {
+	var out []measured
+	before, err := take(yardstick)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		s, err := take(name)
+		if err != nil {
+			return nil, err
+		}
+		after, err := take(yardstick)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, measured{name, s, mean(before, after)})
+		before = after
+	}
+	return out, nil
+}
+
+func mean(a, b sample) sample {
+	out := sample{}
+	for measure := range a {
+		out[measure] = (a[measure] + b[measure]) / 2
+	}
+	return out
+}
+
+func (b *bench) note(row string, round int, s sample) {
 	for measure, v := range s {
-		b.found.Add(name+"/"+l.name, measure, round, v)
+		b.found.Add(row, measure, round, v)
 	}
 }
 
 // sample is the figures of one round, by measure.
 type sample map[string]float64
 
-func (b *bench) sample(ctx context.Context, name string, l load) (sample, error) {
-	r, err := b.get(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	s, err := b.sampleOf(ctx, r, l, name, b.lasting)
-	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", name, l.name, err)
-	}
-	return s, nil
-}
-
-// sampleOf sends for a while and returns what each request cost.
-func (b *bench) sampleOf(ctx context.Context, r *running, l load, caller string, lasting time.Duration) (sample, error) {
+// sample sends for a while and returns what each request cost.
+func (b *bench) sample(ctx context.Context, r *running, l load, caller string) (sample, error) {
 	b.lookAtLoad()
 	heap, journal := r.heap(ctx), r.journalBytes()
 	before, err := r.Usage()
 	if err != nil {
 		return nil, err
 	}
-	n, err := b.send(ctx, r, l, caller, lasting)
+	n, err := b.send(ctx, r, l, caller, b.lasting)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +195,7 @@ func (b *bench) sampleOf(ctx context.Context, r *running, l load, caller string,
 	}
 	used, requests := after.Minus(before), float64(n)
 	s := sample{
-		report.CPU: used.CPU.Seconds() * 1e6 / requests, report.Rate: requests / lasting.Seconds(),
+		report.CPU: used.CPU.Seconds() * 1e6 / requests, report.Rate: requests / b.lasting.Seconds(),
 		report.Reads: float64(used.Reads) / requests, report.Writes: float64(used.Writes) / requests,
 	}
 	if r.dir != "" {
@@ -190,13 +214,11 @@ func (r *running) journalBytes() int64 {
 	if r.dir == "" {
 		return 0
 	}
-	filepath.WalkDir(filepath.Join(r.dir, "data", "journal"), func(_ string, d os.DirEntry, err error) error { //nolint:errcheck // files come and go
-		if err == nil && !d.IsDir() {
-			if info, err := d.Info(); err == nil {
-				sum += info.Size()
-			}
+	files, _ := filepath.Glob(filepath.Join(r.dir, "data", "journal", "*"))
+	for _, name := range files {
+		if info, err := os.Stat(name); err == nil {
+			sum += info.Size()
 		}
-		return nil
-	})
+	}
 	return sum
 }

@@ -32,49 +32,53 @@ var errMissing = errors.New("missing")
 
 // get starts a subject, or returns it when it is running. Processes that do
 // nothing cost nothing, so all of them may run.
-func (b *bench) get(ctx context.Context, name string) (*running, error) {
-	if r := b.subjects[name]; r != nil {
+func (g *rig) get(ctx context.Context, name string) (*running, error) {
+	if r := g.subjects[name]; r != nil {
 		return r, nil
 	}
-	r, err := b.launch(ctx, name)
+	r, err := g.launch(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	b.subjects[name] = r
+	g.subjects[name] = r
 	return r, nil
 }
 
-func (b *bench) launch(ctx context.Context, name string) (*running, error) {
+func (g *rig) launch(ctx context.Context, name string) (*running, error) {
 	spans, redis, check := full(), full(), full()
 	spans.sample, redis.redis, check.partner = 1, true, true
 	switch name {
 	case "bare":
-		return b.startOther(ctx, b.program("proxy"), "-listen", "ADDR", "-upstream", b.standIn)
+		return g.startBare(ctx, g.standIn)
 	case "standin":
-		return b.startOther(ctx, b.program("standin"), "-listen", "ADDR")
+		return g.startOther(ctx, g.program("standin"), "-listen", "ADDR")
 	case "reverse", "sdk":
-		return b.startOther(ctx, b.program("subject"), "-kind", name, "-listen", "ADDR", "-upstream", b.standIn)
+		return g.startOther(ctx, g.program("subject"), "-kind", name, "-listen", "ADDR", "-upstream", g.standIn)
 	case "nginx":
-		return b.startNginx(ctx)
+		return g.startNginx(ctx)
 	case "prototype":
-		return b.startPrototype(ctx)
+		return g.startPrototype(ctx)
 	case "minimal":
-		return b.startGateway(ctx, setting{})
+		return g.startGateway(ctx, setting{})
 	case "full", "sigv4", "h2":
-		return b.startGateway(ctx, full())
+		return g.startGateway(ctx, full())
 	case "spans":
-		return b.startGateway(ctx, spans)
+		return g.startGateway(ctx, spans)
 	case "redis":
-		return b.startGateway(ctx, redis)
+		return g.startGateway(ctx, redis)
 	case "check":
-		return b.startGateway(ctx, check)
+		return g.startGateway(ctx, check)
 	}
 	return nil, fmt.Errorf("BUG: no subject %q", name)
 }
 
+func (g *rig) startBare(ctx context.Context, upstream string) (*running, error) {
+	return g.startOther(ctx, g.program("proxy"), "-listen", "ADDR", "-upstream", upstream)
+}
+
 // startOther starts a program that is not Sluice; ADDR in its arguments becomes
 // a free address.
-func (b *bench) startOther(ctx context.Context, program string, args ...string) (*running, error) {
+func (g *rig) startOther(ctx context.Context, program string, args ...string) (*running, error) {
 	addr, err := proc.FreeAddr()
 	if err != nil {
 		return nil, err
@@ -82,22 +86,27 @@ func (b *bench) startOther(ctx context.Context, program string, args ...string) 
 	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "ADDR", addr)
 	}
-	p, err := b.start(ctx, exec.Command(program, args...), b.subjectCPU, addr)
+	p, err := g.start(ctx, exec.Command(program, args...), g.subjectCPU, addr)
 	return &running{Process: p, addr: addr, headers: []string{"Authorization: Bearer nobody"}}, err
 }
 
-const nginxConf = `daemon off; pid DIR/nginx.pid; error_log DIR/nginx.err; worker_processes 1; worker_rlimit_nofile 8192;
+const nginxConf = `daemon off; pid DIR/nginx.pid; error_log DIR/nginx.err; worker_processes 1;
+worker_rlimit_nofile 8192;
 events { worker_connections 4096; }
 http {
-  access_log off; client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/f; uwsgi_temp_path DIR/u; scgi_temp_path DIR/s;
-  client_max_body_size 64m; client_body_buffer_size 2m; keepalive_requests 1000000000;
+  client_body_temp_path DIR/body; proxy_temp_path DIR/proxy;
+  fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
+  access_log off; client_max_body_size 64m; client_body_buffer_size 2m; keepalive_requests 1000000000;
   upstream up { server UPSTREAM; keepalive 128; keepalive_requests 1000000000; }
-  server { listen ADDR; location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; } 
-    location ~ -stream$ { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; } }
+  server {
+    listen ADDR; proxy_http_version 1.1; proxy_set_header Connection "";
+    location / { proxy_pass http://up; }
+    location ~ -stream$ { proxy_pass http://up; proxy_buffering off; }
+  }
 }
 `
 
-func (b *bench) startNginx(ctx context.Context) (*running, error) {
+func (g *rig) startNginx(ctx context.Context) (*running, error) {
 	if _, err := exec.LookPath("nginx"); err != nil {
 		return nil, fmt.Errorf("nginx: %w", errMissing)
 	}
@@ -105,35 +114,33 @@ func (b *bench) startNginx(ctx context.Context) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(b.dir, "nginx.conf")
-	text := strings.NewReplacer("DIR", b.dir, "UPSTREAM", b.standIn, "ADDR", addr).Replace(nginxConf)
+	file := filepath.Join(g.dir, "nginx.conf")
+	text := strings.NewReplacer("DIR", g.dir, "UPSTREAM", g.standIn, "ADDR", addr).Replace(nginxConf)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := b.start(ctx, exec.Command("nginx", "-p", b.dir, "-c", file, "-e", filepath.Join(b.dir, "nginx.err")), b.subjectCPU, addr)
+	cmd := exec.Command("nginx", "-p", g.dir, "-c", file, "-e", filepath.Join(g.dir, "nginx.err"))
+	p, err := g.start(ctx, cmd, g.subjectCPU, addr)
 	return &running{Process: p, addr: addr, headers: []string{"Authorization: Bearer nobody"}}, err
 }
 
 // startPrototype builds and starts the prototype gateway, which signs, routes,
 // meters and traces.
-func (b *bench) startPrototype(ctx context.Context) (*running, error) {
-	if _, err := os.Stat(filepath.Join(b.perf, "subj")); err != nil {
-		return nil, fmt.Errorf("prototype not found in %s: %w", b.perf, errMissing)
+func (g *rig) startPrototype(ctx context.Context) (*running, error) {
+	if _, err := os.Stat(filepath.Join(g.perf, "subj")); err != nil {
+		return nil, fmt.Errorf("prototype not found in %s: %w", g.perf, errMissing)
 	}
-	if err := b.needRedis(ctx); err != nil {
+	if err := g.needRedis(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.build(ctx, b.perf, b.dir, "./subj"); err != nil {
+	if err := g.build(ctx, g.perf, g.dir, "./subj"); err != nil {
 		return nil, err
 	}
-	r, err := b.startOther(ctx, b.program("subj"), "-mode", "gw", "-addr", "ADDR", "-up", b.standIn, "-redis", b.redis,
-		"-otlp", b.standIn, "-ratio", "0.1", "-stages", "auth,extract,rule,splice,sign,usage,batch,prom,otel")
+	r, err := g.startOther(ctx, g.program("subj"), "-mode", "gw", "-addr", "ADDR", "-up", g.standIn, "-redis", g.redis,
+		"-otlp", g.standIn, "-ratio", "0.1", "-stages", "auth,extract,rule,splice,sign,usage,batch,prom,otel")
 	if err != nil {
 		return nil, err
 	}
 	r.headers = []string{"Authorization: Bearer sk-test-tenant-0001"}
 	return r, nil
 }
-
-// cutAddr splits host:port.
-func cutAddr(addr string) (host, port string, ok bool) { return strings.Cut(addr, ":") }

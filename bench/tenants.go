@@ -4,11 +4,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/bench/report"
 )
 
 const (
@@ -18,7 +25,7 @@ const (
 
 // writeTenants writes n tenants in included files, each with a key, a cap and a
 // budget, and the credentials of one tenant of each file for the load.
-func (b *bench) writeTenants(r *running, n int) error {
+func (g *rig) writeTenants(r *running, n int) error {
 	if n == 0 {
 		return nil
 	}
@@ -27,10 +34,10 @@ func (b *bench) writeTenants(r *running, n int) error {
 	}
 	var bearers strings.Builder
 	for file := range n / perFile {
-		if err := os.WriteFile(r.tenantFile(file), []byte(b.tenantsOf(file)), 0o600); err != nil {
+		if err := os.WriteFile(r.tenantFile(file), []byte(g.tenantsOf(file)), 0o600); err != nil {
 			return err
 		}
-		c, err := b.secrets.Credentials(b.keyID(file*perFile + 1))
+		c, err := g.secrets.Credentials(g.keyID(file*perFile + 1))
 		if err != nil {
 			return err
 		}
@@ -44,24 +51,113 @@ func (r *running) tenantFile(n int) string {
 	return filepath.Join(r.dir, "tenants.d", fmt.Sprintf("%04d.yaml", n))
 }
 
-func (b *bench) tenantsOf(file int) string {
+func (g *rig) tenantsOf(file int) string {
 	var y strings.Builder
 	y.WriteString("tenants:\n")
 	for i := range perFile {
 		n := file*perFile + i
 		fmt.Fprintf(&y, "  - id: org%d/team%d\n    keys: [%s]\n    output_tokens: {default: 500, max: 1000}\n"+
-			"    budgets: [{period: month, usd: 9000}]\n", n/perRoot, n%perRoot, b.keyID(n+1))
+			"    budgets: [{period: month, usd: 9000}]\n", n/perRoot, n%perRoot, g.keyID(n+1))
 	}
 	return y.String()
 }
 
 // keyID is the n-th key id of the benchmark's root secret.
-func (b *bench) keyID(n int) string {
+func (g *rig) keyID(n int) string {
 	var random [10]byte
 	binary.BigEndian.PutUint64(random[2:], uint64(n))
-	id, err := b.secrets.NewKeyID(bytes.NewReader(random[:]))
+	id, err := g.secrets.NewKeyID(bytes.NewReader(random[:]))
 	if err != nil {
 		panic("BUG: ten bytes were given: " + err.Error())
 	}
 	return id
+}
+
+// manyTenants is how many tenants the largest configuration has.
+const manyTenants = 100_000
+
+// measureTenants starts Sluice with very many tenants, changes one file, and
+// sends requests.
+func (b *bench) measureTenants(ctx context.Context) error {
+	many := full()
+	many.tenants = manyTenants
+	log.Printf("starting with %d tenants", manyTenants)
+	r, err := b.startGateway(ctx, many)
+	if err != nil {
+		return err
+	}
+	defer r.Stop()
+	started, err := r.Usage()
+	if err != nil {
+		return err
+	}
+	for round := range b.rounds {
+		cpu, err := b.reload(ctx, r, round)
+		if err != nil {
+			return err
+		}
+		b.note("many/tenants", round+1, sample{report.ReloadCPU: cpu})
+		log.Printf("reload %d: %.2f s of CPU", round+1, cpu)
+	}
+	_, most, err := r.Resident()
+	if err != nil {
+		return err
+	}
+	b.note("many/tenants", 1, sample{report.StartCPU: started.CPU.Seconds(), report.Memory: float64(most) / 1e6})
+	log.Printf("%.1f s of CPU to start, %d MB at most", started.CPU.Seconds(), most/1e6)
+	return b.tenantRounds(ctx, r)
+}
+
+// reload changes one included file and waits until the gateway has taken it. It
+// returns the seconds of CPU that took, less what an idle gateway takes in that
+// time.
+func (b *bench) reload(ctx context.Context, r *running, round int) (float64, error) {
+	const idle = 4 * time.Second // at least two looks at the files
+	before := r.look(ctx)
+	time.Sleep(idle)
+	began, middle, reloads := time.Now(), r.look(ctx), r.reloads(ctx)
+	changed := strings.Replace(b.tenantsOf(7), "usd: 9000", fmt.Sprintf("usd: %d", 8000+round), 1)
+	if err := os.WriteFile(r.tenantFile(7), []byte(changed), 0o600); err != nil {
+		return 0, err
+	}
+	for r.reloads(ctx) == reloads {
+		if time.Since(began) > 3*time.Minute {
+			return 0, errors.New("the changed file was not taken")
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	after := r.look(ctx)
+	idleCPU := middle.used.Minus(before.used).CPU.Seconds() / idle.Seconds() * time.Since(began).Seconds()
+	return max(0, after.used.Minus(middle.used).CPU.Seconds()-idleCPU), errors.Join(before.err, middle.err, after.err)
+}
+
+var taken = regexp.MustCompile(`(?m)^sluice_config_reloads_total\{result="taken"\} (\d+)`)
+
+// reloads is how many configurations the gateway has taken.
+func (r *running) reloads(ctx context.Context) int64 {
+	return firstNumber(taken, fetch(ctx, "http://"+r.admin+"/metrics"))
+}
+
+// tenantRounds measures the same requests in a small configuration ("one") and
+// in the large one ("many"), and there requests of a thousand tenants in turn
+// ("spread").
+func (b *bench) tenantRounds(ctx context.Context, many *running) error {
+	l := load{name: "tenants", body: "2k", path: "/model/auto/converse", connections: 64}
+	one, err := b.get(ctx, "full")
+	if err != nil {
+		return err
+	}
+	alike := *many
+	alike.keys = ""
+	b.subjects["one"], b.subjects["many"], b.subjects["spread"] = one, &alike, many
+	names := []string{"one", "many", "spread"}
+	if err := b.warmUp(ctx, names, l); err != nil {
+		return err
+	}
+	for round := range b.rounds {
+		if err := b.round(ctx, l, names, round+1); err != nil {
+			return err
+		}
+	}
+	return nil
 }

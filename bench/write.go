@@ -34,7 +34,8 @@ func (b *bench) write(ctx context.Context, w io.Writer) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	for name, render := range map[string]func(io.Writer) error{"results.md": r.Markdown, "results.json": r.JSON, "results.svg": r.SVG} {
+	files := map[string]func(io.Writer) error{"results.md": r.Markdown, "results.json": r.JSON, "results.svg": r.SVG}
+	for name, render := range files {
 		if err := writeFile(filepath.Join(folder, name), render); err != nil {
 			return err
 		}

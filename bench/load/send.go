@@ -28,10 +28,11 @@ type caller struct {
 // openLoop sends at a fixed rate, whatever the answers take. Connections are
 // opened as they are needed.
 func openLoop(addr string, request []byte, rate int, lasting time.Duration, s *seen) {
-	runtime.LockOSThread()                                    // it sleeps in the kernel: Go's own timers are late by up to a millisecond
-	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)            //nolint:errcheck // it is late by 50 µs, then
-	var answered sync.WaitGroup                               // one for each request
-	idle := make(chan *caller, rate*int(lasting.Seconds()+1)) // room for as many as can ever be
+	// It sleeps in the kernel: Go's own timers are late by up to a millisecond.
+	runtime.LockOSThread()
+	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) //nolint:errcheck // it is late by 50 µs, then
+	var answered sync.WaitGroup                    // one for each request
+	idle := make(chan *caller, rate*int(lasting.Seconds()+1))
 	pause := time.Second / time.Duration(rate)
 	begin := time.Now()
 	for i := range int(lasting / pause) {

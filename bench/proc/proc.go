@@ -82,6 +82,9 @@ func (p *Process) Stop() {
 	}
 }
 
+// Wait waits until the process has ended.
+func (p *Process) Wait() { <-p.done }
+
 // Signal sends a signal to the process. One that has ended is left alone.
 func (p *Process) Signal(s syscall.Signal) { p.cmd.Process.Signal(s) } //nolint:errcheck // see above
 

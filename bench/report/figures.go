@@ -22,6 +22,7 @@ const (
 	Journal = "journal" // bytes that the journal grew by
 	// Of rows that are no load of requests.
 	P50        = "p50_us"       // µs from the moment that a request was due
+	Added      = "added_p50_us" // µs of it over the bare proxy's around it
 	KB         = "kb"           // KB of resident memory per stream
 	Goroutines = "goroutines"   // per stream
 	PerMessage = "cpu_us_msg"   // µs of CPU per message of a stream

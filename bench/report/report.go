@@ -71,7 +71,9 @@ func (r *Report) Markdown(w io.Writer) error {
 	} else {
 		b.WriteString("\n![multiples of the bare proxy](results.svg)\n")
 	}
-	b.WriteString("\n## Promises\n\n" + r.bars() + "\n## Rows\n\n" + r.loads() + "\n## Other measurements\n\n" + r.others())
+	b.WriteString("\n## Promises\n\n" + r.bars())
+	b.WriteString("\n## Rows\n\n" + r.loads())
+	b.WriteString("\n## Other measurements\n\n" + r.others())
 	for _, n := range r.Notes {
 		b.WriteString("\n* " + n)
 	}
@@ -96,9 +98,11 @@ func (r *Report) bars() string {
 
 // loads is the table of rows that were measured under a load of requests.
 func (r *Report) loads() string {
-	t := table{{"row", "× bare", "CPU µs", "requests/s", "reads", "writes", "calls", "allocations", "KB allocated", "journal B"}}
+	t := table{{
+		"row", "× bare", "CPU µs", "requests/s", "reads", "writes", "calls", "allocations", "KB allocated", "journal B",
+	}}
 	for _, row := range r.Rows {
-		if row.Measures[Rate].Rounds == 0 {
+		if row.Measures[Rate].Rounds+row.Measures[Calls].Rounds == 0 {
 			continue
 		}
 		line := []string{row.Name}
@@ -118,8 +122,9 @@ func (r *Report) loads() string {
 // others is the table of everything else.
 func (r *Report) others() string {
 	t := table{{"row", "measure", "figure"}}
+	measures := []string{P50, Added, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Memory}
 	for _, row := range r.Rows {
-		for _, m := range []string{P50, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Memory} {
+		for _, m := range measures {
 			if s := row.Measures[m]; s.Rounds > 0 {
 				t = append(t, []string{row.Name, m, show(s)})
 			}

@@ -17,6 +17,11 @@ const (
 	valueWidth = 130
 )
 
+const head = `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">
+<rect width="100%%" height="100%%" fill="white"/>
+%s</svg>
+`
+
 // SVG draws the multiples of the bare proxy's CPU, a bar for each row with a
 // line from quartile to quartile, and how far each promise is from its reach.
 func (r *Report) SVG(w io.Writer) error {
@@ -37,8 +42,7 @@ func (r *Report) SVG(w io.Writer) error {
 	var c canvas
 	c.chart("CPU per request, as a multiple of the bare proxy's", multiples)
 	c.chart("Figure as a share of its reach: right of the line is not met", promises)
-	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+
-		"\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n%s</svg>\n", labelWidth+plotWidth+valueWidth, c.y+lineHeight, c.b.String())
+	_, err := fmt.Fprintf(w, head, labelWidth+plotWidth+valueWidth, c.y+lineHeight, c.b.String())
 	return err
 }
 
@@ -56,6 +60,8 @@ type canvas struct {
 	y int
 }
 
+func (c *canvas) add(format string, args ...any) { fmt.Fprintf(&c.b, format+"\n", args...) }
+
 func (c *canvas) chart(title string, bars []drawn) {
 	if len(bars) == 0 {
 		return
@@ -66,7 +72,7 @@ func (c *canvas) chart(title string, bars []drawn) {
 	}
 	x := func(v float64) float64 { return labelWidth + v/most*plotWidth }
 	c.y += 2 * lineHeight
-	fmt.Fprintf(&c.b, "<text x=\"10\" y=\"%d\" font-weight=\"bold\">%s</text>\n", c.y, html.EscapeString(title))
+	c.add(`<text x="10" y="%d" font-weight="bold">%s</text>`, c.y, html.EscapeString(title))
 	top := c.y + lineHeight/2
 	for _, d := range bars {
 		c.y += lineHeight
@@ -75,10 +81,12 @@ func (c *canvas) chart(title string, bars []drawn) {
 		if d.figure.Median <= d.mark {
 			fill = "#5a9a5a"
 		}
-		fmt.Fprintf(&c.b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", labelWidth-8, c.y, html.EscapeString(d.label))
-		fmt.Fprintf(&c.b, "<rect x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"12\" fill=\"%s\"/>\n", labelWidth, middle-6, x(d.figure.Median)-labelWidth, fill)
-		fmt.Fprintf(&c.b, "<path d=\"M%.1f %.1fH%.1f\" stroke=\"black\"/>\n", x(d.figure.Low), middle, x(d.figure.High))
-		fmt.Fprintf(&c.b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", x(max(d.figure.High, d.figure.Median))+6, c.y, html.EscapeString(d.value))
+		c.add(`<text x="%d" y="%d" text-anchor="end">%s</text>`, labelWidth-8, c.y, html.EscapeString(d.label))
+		c.add(`<rect x="%d" y="%.1f" width="%.1f" height="12" fill="%s"/>`,
+			labelWidth, middle-6, x(d.figure.Median)-labelWidth, fill)
+		c.add(`<path d="M%.1f %.1fH%.1f" stroke="black"/>`, x(d.figure.Low), middle, x(d.figure.High))
+		end := x(max(d.figure.High, d.figure.Median))
+		c.add(`<text x="%.1f" y="%d">%s</text>`, end+6, c.y, html.EscapeString(d.value))
 	}
-	fmt.Fprintf(&c.b, "<path d=\"M%.1f %dV%d\" stroke=\"#a04040\" stroke-dasharray=\"3 3\"/>\n", x(1), top, c.y+4)
+	c.add(`<path d="M%.1f %dV%d" stroke="#a04040" stroke-dasharray="3 3"/>`, x(1), top, c.y+4)
 }

@@ -20,7 +20,8 @@ import (
 // makes 60 messages.
 const deltas = 56
 
-const usage = `"usage":{"inputTokens":512,"outputTokens":231,"totalTokens":743,"cacheReadInputTokens":0,"cacheWriteInputTokens":0}`
+const usage = `"usage":{"inputTokens":512,"outputTokens":231,"totalTokens":743,` +
+	`"cacheReadInputTokens":0,"cacheWriteInputTokens":0}`
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8200", "address to listen at")
@@ -28,7 +29,8 @@ func main() {
 	flag.Parse()
 	s := &standIn{answer: []byte(answer()), messages: messages(), pause: *over / time.Duration(deltas+4)}
 	server := &fasthttp.Server{
-		Handler: s.serve, MaxRequestBodySize: 64 << 20, ReadBufferSize: 16 << 10, NoDefaultServerHeader: true, IdleTimeout: 5 * time.Minute,
+		Handler: s.serve, MaxRequestBodySize: 64 << 20, ReadBufferSize: 16 << 10, NoDefaultServerHeader: true,
+		IdleTimeout: 5 * time.Minute,
 	}
 	log.Fatal(server.ListenAndServe(*listen))
 }
@@ -70,14 +72,17 @@ func (s *standIn) stream(w *bufio.Writer) {
 
 // answer is 1.3 KB and ends in a result that two models can agree on.
 func answer() string {
-	text := strings.Repeat(`Three risks stand out: one supplier, the currency, and the \"bus factor\" of a small team. `, 10) + `\n\nThe answer is 42.`
-	return `{"metrics":{"latencyMs":812},"output":{"message":{"role":"assistant","content":[{"text":"` + text + `"}]}},"stopReason":"end_turn",` + usage + `}`
+	const sentence = `Three risks stand out: one supplier, the currency, and the \"bus factor\" of a small team. `
+	text := strings.Repeat(sentence, 10) + `\n\nThe answer is 42.`
+	return `{"metrics":{"latencyMs":812},"output":{"message":{"role":"assistant","content":[{"text":"` + text +
+		`"}]}},"stopReason":"end_turn",` + usage + `}`
 }
 
 func messages() [][]byte {
 	out := [][]byte{message("messageStart", `{"p":"abcdefghijkl","role":"assistant"}`)}
 	for i := range deltas {
-		out = append(out, message("contentBlockDelta", fmt.Sprintf(`{"contentBlockIndex":0,"delta":{"text":" piece number %d"},"p":"abcdefghijklmnopqrstuvwxyz"}`, i)))
+		const delta = `{"contentBlockIndex":0,"delta":{"text":" piece number %d"},"p":"abcdefghijklmnopqrstuvwxyz"}`
+		out = append(out, message("contentBlockDelta", fmt.Sprintf(delta, i)))
 	}
 	return append(out,
 		message("contentBlockStop", `{"contentBlockIndex":0,"p":"abcdef"}`),

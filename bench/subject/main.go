@@ -17,7 +17,9 @@ func main() {
 	upstream := flag.String("upstream", "127.0.0.1:8200", "address to pass requests on to")
 	flag.Parse()
 	target := &url.URL{Scheme: "http", Host: *upstream}
-	pool := &http.Transport{MaxIdleConns: 4096, MaxIdleConnsPerHost: 4096, IdleConnTimeout: time.Minute, DisableCompression: true}
+	pool := &http.Transport{
+		MaxIdleConns: 4096, MaxIdleConnsPerHost: 4096, IdleConnTimeout: time.Minute, DisableCompression: true,
+	}
 	var handler http.Handler
 	switch *kind {
 	case "reverse":

@@ -1,0 +1,200 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"log"
+	"strconv"
+	"time"
+
+	"github.com/sluice-gateway/sluice/bench/proc"
+	"github.com/sluice-gateway/sluice/bench/report"
+)
+
+const (
+	slowStream  = 10 * time.Second // how long a slow stream lasts
+	slowStreams = 1000
+	slowRamp    = 2 * time.Second // over which they start
+	openRate    = 500             // requests per second of the open loop
+)
+
+// measureSlowStreams opens a thousand streams of ten seconds through fresh
+// processes of the bare proxy and of Sluice.
+func (b *bench) measureSlowStreams(ctx context.Context) error {
+	slow := full()
+	slow.slow = true
+	for round := range b.rounds {
+		all, err := beside([]string{"full"}, func(name string) (sample, error) {
+			if name == yardstick {
+				return b.slowStreams(ctx, func() (*running, error) { return b.startBare(ctx, b.slow) })
+			}
+			return b.slowStreams(ctx, func() (*running, error) { return b.startGateway(ctx, slow) })
+		})
+		if err != nil {
+			return err
+		}
+		s, bare := all[0].sample, all[0].bare
+		s[report.Times] = s[report.PerMessage] / bare[report.PerMessage]
+		b.note("full/slow", round+1, s)
+		b.note("bare/slow", round+1, bare)
+		log.Printf("full/slow        round %2d  %6.2f × bare  %.1f KB (bare %.1f), %.2f goroutines", round+1,
+			s[report.Times], s[report.KB], bare[report.KB], s[report.Goroutines])
+	}
+	return nil
+}
+
+// slowStreams starts a process, sends it the streams and looks at it when all of
+// them are open.
+func (b *bench) slowStreams(ctx context.Context, start func() (*running, error)) (sample, error) {
+	b.lookAtLoad()
+	r, err := start()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Stop()
+	time.Sleep(time.Second) // what starts up in the background is done
+	alone := r.look(ctx)
+	halfway := make(chan state, 1)
+	time.AfterFunc(slowRamp+slowStream/2, func() { halfway <- r.look(ctx) })
+	l := load{body: "2k", path: "/model/auto/converse-stream"}
+	seen, err := b.ours(ctx, r, l, "-streams", strconv.Itoa(slowStreams), "-ramp", slowRamp.String())
+	if err != nil {
+		return nil, err
+	}
+	open, end := <-halfway, r.look(ctx)
+	if err := errors.Join(alone.err, open.err, end.err); err != nil {
+		return nil, err
+	}
+	s := sample{
+		report.KB:         float64(open.resident-alone.resident) / slowStreams / 1e3,
+		report.PerMessage: end.used.Minus(alone.used).CPU.Seconds() * 1e6 / float64(seen.Messages),
+	}
+	if open.goroutines > 0 {
+		s[report.Goroutines] = float64(open.goroutines-alone.goroutines) / slowStreams
+	}
+	return s, nil
+}
+
+// state is what a process uses at one moment.
+type state struct {
+	used       proc.Usage
+	resident   int64
+	goroutines int64
+	err        error
+}
+
+func (r *running) look(ctx context.Context) state {
+	used, err := r.Usage()
+	resident, _, otherErr := r.Resident()
+	return state{used, resident, r.goroutines(ctx), errors.Join(err, otherErr)}
+}
+
+// measureOpenLoop sends at a fixed rate and looks at the median latency.
+func (b *bench) measureOpenLoop(ctx context.Context) error {
+	for round := range b.rounds {
+		all, err := beside([]string{"reverse", "full"}, func(name string) (sample, error) {
+			return b.openLoop(ctx, name)
+		})
+		if err != nil {
+			return err
+		}
+		b.note("bare/open", round+1, all[0].bare)
+		for _, m := range all {
+			m.sample[report.Added] = m.sample[report.P50] - m.bare[report.P50]
+			b.note(m.name+"/open", round+1, m.sample)
+			log.Printf("%-16s round %2d  p50 %.0f µs, %.0f over bare", m.name+"/open", round+1,
+				m.sample[report.P50], m.sample[report.Added])
+		}
+	}
+	return nil
+}
+
+func (b *bench) openLoop(ctx context.Context, name string) (sample, error) {
+	b.lookAtLoad()
+	r, err := b.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	before := r.look(ctx)
+	l := load{body: "2k", path: "/model/auto/converse"}
+	seen, err := b.ours(ctx, r, l, "-rate", strconv.Itoa(openRate), "-for", (b.lasting * 3 / 2).String())
+	if err != nil {
+		return nil, err
+	}
+	after := r.look(ctx)
+	cpu := after.used.Minus(before.used).CPU.Seconds() * 1e6 / float64(seen.Requests)
+	return sample{report.P50: seen.P50, report.CPU: cpu}, errors.Join(before.err, after.err)
+}
+
+// measureMemory looks at the resident memory of fresh gateways.
+func (b *bench) measureMemory(ctx context.Context) error {
+	for round := range min(b.rounds, 3) {
+		s, err := b.memory(ctx)
+		if err != nil {
+			return err
+		}
+		b.note("full/memory", round+1, s)
+		log.Printf("memory round %d: idle %.1f MB, saturated %.1f, after large bodies %.1f", round+1,
+			s[report.Idle], s[report.Saturated], s[report.After])
+	}
+	return nil
+}
+
+func (b *bench) memory(ctx context.Context) (sample, error) {
+	b.lookAtLoad()
+	r, err := b.startGateway(ctx, full())
+	if err != nil {
+		return nil, err
+	}
+	defer r.Stop()
+	time.Sleep(2 * time.Second)
+	idle, _, err := r.Resident()
+	if err != nil {
+		return nil, err
+	}
+	var most int64
+	for _, body := range []string{"2k", "40k"} {
+		l := load{body: body, path: "/model/auto/converse", connections: 64}
+		watched := r.watch()
+		_, err := b.wrk(ctx, r, l, r.headers, 2*b.lasting)
+		most = max(most, watched())
+		if err != nil {
+			return nil, err
+		}
+	}
+	large := load{body: "1m", path: "/model/auto/converse", connections: 64}
+	if _, err := b.wrk(ctx, r, large, r.headers, time.Second); err != nil {
+		return nil, err
+	}
+	time.Sleep(2 * time.Second)
+	after, _, err := r.Resident()
+	return sample{
+		report.Idle: float64(idle) / 1e6, report.Saturated: float64(most) / 1e6, report.After: float64(after) / 1e6,
+	}, err
+}
+
+// watch looks at the resident memory until the function that it returns is
+// called, which returns the most that it was.
+func (r *running) watch() func() int64 {
+	stop, most := make(chan struct{}), make(chan int64)
+	go func() {
+		var highest int64
+		for {
+			if now, _, err := r.Resident(); err == nil {
+				highest = max(highest, now)
+			}
+			select {
+			case <-stop:
+				most <- highest
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	return func() int64 {
+		close(stop)
+		return <-most
+	}
+}
