@@ -92,7 +92,8 @@ func (p *twins) spend(t *testing.T, tenant, target string) [2]int64 {
 					served[i%2].Add(1)
 					continue
 				case http.StatusBadRequest:
-					if got := a.Header.Get("x-amzn-errortype"); got != "ServiceQuotaExceededException" || !strings.Contains(string(a.Body), "is used up") {
+					if got := a.Header.Get("x-amzn-errortype"); got != "ServiceQuotaExceededException" ||
+						!strings.Contains(string(a.Body), "is used up") {
 						t.Errorf("%s: %s", got, a.Body)
 					}
 				default:
@@ -127,18 +128,21 @@ func TestTwoGatewaysOneBudget(t *testing.T) {
 	}
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := p.gateways[1].Report("tenant")
-		return len(rows) == 1 && rows[0].Requests == served && rows[0].Unknown == 0, fmt.Sprintf("%+v, want %d requests", rows, served)
+		return len(rows) == 1 && rows[0].Requests == served &&
+			rows[0].Unknown == 0, fmt.Sprintf("%+v, want %d requests", rows, served)
 	})
 }
 
 // TestTwoGatewaysLightOnly: above usd both gateways give the light leg alone to
 // what has a cascade, and refuse the rest.
 func TestTwoGatewaysLightOnly(t *testing.T) {
-	p := startTwins(t, map[string]string{"acme/app": "budgets: [{period: month, usd: 6, on_exceed: light_only, hard_usd: 12}]"})
+	p := startTwins(t, map[string]string{"acme/app": "budgets: [{period: month, usd: 6, on_exceed: light_only, " +
+		"hard_usd: 12}]"})
 	p.spend(t, "acme/app", heavyCall)
 	for i := range p.gateways {
 		a := p.ask(t, i, "acme/app", autoCall)
-		if a.Status != http.StatusOK || a.Header.Get("x-sluice-reason") != "light_only" || a.Header.Get("x-sluice-model") != "dear.light-v1:0" {
+		if a.Status != http.StatusOK || a.Header.Get("x-sluice-reason") != "light_only" ||
+			a.Header.Get("x-sluice-model") != "dear.light-v1:0" {
 			t.Errorf("gateway %d: %d %v %s", i, a.Status, a.Header, a.Body)
 		}
 		if a := p.ask(t, i, "acme/app", heavyCall); a.Status != http.StatusBadRequest {
@@ -167,7 +171,8 @@ func TestTwoGatewaysOneRate(t *testing.T) {
 			continue
 		}
 		wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
-		if a.Status != http.StatusTooManyRequests || a.Header.Get("x-amzn-errortype") != "ThrottlingException" || err != nil || wait < 1 || wait > 60 {
+		if a.Status != http.StatusTooManyRequests || a.Header.Get("x-amzn-errortype") != "ThrottlingException" ||
+			err != nil || wait < 1 || wait > 60 {
 			t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
 		}
 	}
@@ -249,7 +254,8 @@ func (h *webhook) want(percents ...int) {
 func TestThresholdsAreToldOnce(t *testing.T) {
 	hook := newWebhook(t)
 	p := startTwins(t, map[string]string{
-		"acme": fmt.Sprintf("webhook: %q, webhook_secret: %q, budgets: [{period: month, usd: 10, on_exceed: reject}]", hook.URL, hookSecret),
+		"acme": fmt.Sprintf("webhook: %q, webhook_secret: %q, budgets: [{period: month, usd: 10, on_exceed: reject}]",
+			hook.URL, hookSecret),
 	})
 	send := func(n int) {
 		t.Helper()
@@ -300,7 +306,10 @@ tenants:
 				harness.Run(t, 0, nil, "adjust", "--config", gw.ConfigFile(), "--tenant", "acme/app", "--model", "dear.light-v1:0",
 					"--usd=-1", "--reason", "credit note", "--id", id, "--at", at.UTC().Format(time.RFC3339))
 			}
-			harness.Eventually(t, 20*time.Second, func() (bool, string) { return send() == http.StatusBadRequest, "every request is served" })
+			harness.Eventually(t, 20*time.Second, func() (bool, string) {
+				return send() == http.StatusBadRequest,
+					"every request is served"
+			})
 			credit("past", time.Now().AddDate(0, -2, 0))
 			time.Sleep(3 * time.Second) // longer than the gateway takes to hear of it
 			if got := send(); got != http.StatusBadRequest {

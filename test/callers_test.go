@@ -90,7 +90,8 @@ const slow = `rules:
 func pair(t *testing.T, yaml string) (plain, secure *harness.Gateway, roots *x509.CertPool) {
 	cert, roots := certificate(t)
 	plain = harness.Start(t, harness.Config{YAML: yaml})
-	secure = harness.Start(t, harness.Config{YAML: yaml + fmt.Sprintf("tls: {cert: %q, key: %q}\n", cert+".pem", cert+".key")})
+	secure = harness.Start(t, harness.Config{YAML: yaml +
+		fmt.Sprintf("tls: {cert: %q, key: %q}\n", cert+".pem", cert+".key")})
 	return plain, secure, roots
 }
 
@@ -306,7 +307,8 @@ tenants: [{id: acme, keys: [%s]}]
 		harness.Eventually(t, 10*time.Second, func() (bool, string) {
 			rows := gw.Report("model")
 			for _, row := range rows {
-				got := harness.Row{Requests: row.Requests, Legs: row.Legs, Input: row.Input, Output: row.Output, Unknown: row.Unknown}
+				got := harness.Row{Requests: row.Requests, Legs: row.Legs, Input: row.Input, Output: row.Output,
+					Unknown: row.Unknown}
 				if got != want[row.Model] {
 					return false, fmt.Sprintf("%s: %+v, want %+v", row.Model, got, want[row.Model])
 				}
@@ -351,7 +353,8 @@ tenants: [{id: acme, keys: [%s]}]
 		})
 	}
 	for i := range requests {
-		work <- leaving{ways[i%len(ways)], [...]string{"converse", "converse-stream"}[random.IntN(2)], time.Duration(1+random.IntN(60)) * time.Millisecond}
+		work <- leaving{ways[i%len(ways)], [...]string{"converse", "converse-stream"}[random.IntN(2)],
+			time.Duration(1+random.IntN(60)) * time.Millisecond}
 	}
 	close(work)
 	all.Wait()
@@ -366,7 +369,8 @@ tenants: [{id: acme, keys: [%s]}]
 				return false, fmt.Sprintf("%v requests in flight", n)
 			}
 			for _, row := range gw.Report("model") {
-				got.Legs, got.Input, got.Output, got.Unknown = got.Legs+row.Legs, got.Input+row.Input, got.Output+row.Output, got.Unknown+row.Unknown
+				got.Legs, got.Unknown = got.Legs+row.Legs, got.Unknown+row.Unknown
+				got.Input, got.Output = got.Input+row.Input, got.Output+row.Output
 			}
 		}
 		return got == want && want.Legs > requests/2, fmt.Sprintf("%+v, the stand-in served %+v", got, want)

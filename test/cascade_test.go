@@ -82,7 +82,8 @@ func TestCascadeChecks(t *testing.T) {
 				target := wire.Target{Op: op, Model: "auto"}
 				status, h, raw := postWith(t, client, gw.URL()+target.String(), fmt.Sprintf(body, text), key)
 				if status != 200 || h.Get("x-sluice-path") != path || h.Get("x-sluice-reason") != reason {
-					t.Errorf("%s %s: %d %s %q, want %s %q", op, text, status, h.Get("x-sluice-path"), h.Get("x-sluice-reason"), path, reason)
+					t.Errorf("%s %s: %d %s %q, want %s %q", op, text, status, h.Get("x-sluice-path"), h.Get("x-sluice-reason"), path,
+						reason)
 				}
 				if got := textOf(op, raw); got != want {
 					t.Errorf("%s %s: the caller got %q, want %q", op, text, got, want)
@@ -156,7 +157,8 @@ cascades:
 			}
 		}
 		slices.Sort(all)
-		t.Logf("%s: upstream saw the partner's connection closed after the light answer within %v (median), %v (p99), %v (most)",
+		t.Logf("%s: upstream saw the partner's connection closed after the light answer within %v (median), %v (p99), %v "+
+			"(most)",
 			op, all[cancels/2], all[cancels*99/100-1], all[cancels-1])
 	}
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
@@ -180,7 +182,8 @@ type abandoned struct {
 func (u *abandoned) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, r.Body)
 	streamed := strings.HasSuffix(r.URL.Path, "-stream")
-	w.Header().Set("Content-Type", map[bool]string{false: "application/json", true: "application/vnd.amazon.eventstream"}[streamed])
+	w.Header().Set("Content-Type", map[bool]string{false: "application/json",
+		true: "application/vnd.amazon.eventstream"}[streamed])
 	switch {
 	case strings.Contains(r.URL.Path, "claude-3-5-haiku"):
 		if streamed {
@@ -207,7 +210,8 @@ func bedrockAnswer(streamed bool, text string) []byte {
 		if text != "" {
 			content = fmt.Sprintf(`{"text":%q}`, text)
 		}
-		return fmt.Appendf(nil, `{"output":{"message":{"role":"assistant","content":[%s]}},"stopReason":"end_turn",%s}`, content, usage)
+		return fmt.Appendf(nil, `{"output":{"message":{"role":"assistant","content":[%s]}},"stopReason":"end_turn",%s}`,
+			content, usage)
 	}
 	return slices.Concat(converseFrame("messageStart", `{"role":"assistant"}`),
 		converseFrame("contentBlockDelta", fmt.Sprintf(`{"contentBlockIndex":0,"delta":{"text":%q}}`, text)),
@@ -216,7 +220,8 @@ func bedrockAnswer(streamed bool, text string) []byte {
 
 func converseFrame(event, payload string) []byte {
 	return wire.AppendFrame(nil, []wire.Field{
-		{Name: ":event-type", Value: event}, {Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "event"},
+		{Name: ":event-type", Value: event}, {Name: ":content-type", Value: "application/json"},
+		{Name: ":message-type", Value: "event"},
 	}, []byte(payload))
 }
 

@@ -48,7 +48,8 @@ cascades:
 	gw := harness.Start(t, harness.Config{Dir: dir, YAML: settings("    mode: observe\n")})
 	asked := func(text string) string {
 		t.Helper()
-		_, h, _ := postWith(t, http.DefaultClient, gw.URL()+"/model/auto/converse", strings.Replace(ask, "hello", text, 1), key)
+		_, h, _ := postWith(t, http.DefaultClient, gw.URL()+"/model/auto/converse", strings.Replace(ask, "hello", text, 1),
+			key)
 		return h.Get("x-sluice-path") + " " + h.Get("x-sluice-reason")
 	}
 	if got := asked("good"); got != "direct mode_observe" {
@@ -97,6 +98,7 @@ func certifyFrom(t *testing.T, gw *harness.Gateway, cert string) {
 	if err := os.WriteFile(many, bytes.Repeat(line, 500), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, _ := harness.RunBoth(t, 0, nil, "calibrate", "--config", gw.ConfigFile(), "--cascade", "support", "--pairs", many, "--out", cert)
+	out, _ := harness.RunBoth(t, 0, nil, "calibrate", "--config", gw.ConfigFile(), "--cascade", "support", "--pairs", many,
+		"--out", cert)
 	wantText(t, out, "500 by a judge", "certificate written")
 }

@@ -148,19 +148,22 @@ func testCLI(t *testing.T, root string, gw *harness.Gateway, credential []string
 	}
 	const messages = `[{"role":"user","content":[{"text":"hello"}]}]`
 	converse := func(model string) (string, error) {
-		return aws("converse", "--model-id", model, "--messages", messages, "--query", "output.message.content[0].text", "--output", "text")
+		return aws("converse", "--model-id", model, "--messages", messages, "--query", "output.message.content[0].text",
+			"--output", "text")
 	}
 	if out, err := converse("amazon.nova-lite-v1:0"); err != nil || out != hello+"\n" {
 		t.Errorf("converse: %v\n%s", err, out)
 	}
 	file := filepath.Join(t.TempDir(), "out.json")
-	if out, err := aws("invoke-model", "--model-id", "amazon.nova-lite-v1:0", "--body", `{"messages":`+messages+`}`, file); err != nil {
+	if out, err := aws("invoke-model", "--model-id", "amazon.nova-lite-v1:0", "--body", `{"messages":`+messages+`}`,
+		file); err != nil {
 		t.Errorf("invoke-model: %v\n%s", err, out)
 	}
 	if body, err := os.ReadFile(file); err != nil || !bytes.Contains(body, []byte(hello)) {
 		t.Errorf("invoke-model: %v %s", err, body)
 	}
-	for model, want := range map[string]string{"does-not-exist": "ValidationException", "amazon.nova-micro-v1:0": "ThrottlingException"} {
+	for model, want := range map[string]string{"does-not-exist": "ValidationException",
+		"amazon.nova-micro-v1:0": "ThrottlingException"} {
 		if out, err := converse(model); err == nil || !bytes.Contains([]byte(out), []byte(want)) {
 			t.Errorf("converse %s: %v\n%s", model, err, out)
 		}

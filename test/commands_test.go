@@ -63,7 +63,8 @@ func TestResolveAndAdjust(t *testing.T) {
 			broken := `{"output":{"message":{"role":"assistant","content":[{"text":"ok"}]}},"stopReason":"end_turn"}`
 			upstream := harness.StartScripted(t, map[string]harness.Play{goodModel: writes(answerWith(200, jsonHeader, broken))})
 			key := harness.NewKey(t, "acme")
-			gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n%s", upstream.URL(), key.KeyID, ledger)})
+			gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: "+
+				"[{id: acme, keys: [%s]}]\n%s", upstream.URL(), key.KeyID, ledger)})
 			gw.Post(t, key.BearerCredential, goodCall, ask)
 			correct(t, gw)
 		})
@@ -92,7 +93,8 @@ func correct(t *testing.T, gw *harness.Gateway) {
 		t.Errorf("still listed:\n%s", left)
 	}
 
-	credit := []string{"--tenant", "acme", "--model", goodModel, "--input=-10", "--output", "1", "--usd=-1.5", "--reason", "credit note", "--id", "credit-7"}
+	credit := []string{"--tenant", "acme", "--model", goodModel, "--input=-10", "--output", "1", "--usd=-1.5", "--reason",
+		"credit note", "--id", "credit-7"}
 	wantText(t, command(0, "adjust", credit...), "credit-7 made", "$-1.50")
 	wantText(t, command(0, "adjust", credit...), "made before")
 	command(1, "adjust", append(credit, "--output", "2")...)
@@ -170,7 +172,8 @@ func TestCalibrate(t *testing.T) {
 	})
 	calibrate := func(want int, more ...string) (stdout, stderr string) {
 		t.Helper()
-		return harness.RunBoth(t, want, nil, append([]string{"calibrate", "--config", gw.ConfigFile(), "--cascade", "support"}, more...)...)
+		return harness.RunBoth(t, want, nil, append([]string{"calibrate", "--config", gw.ConfigFile(), "--cascade",
+			"support"}, more...)...)
 	}
 	cert, svg := filepath.Join(gw.Dir, "support.cert"), filepath.Join(gw.Dir, "curve.svg")
 	_, refusal := calibrate(1, "--out", cert)
@@ -199,11 +202,13 @@ func TestCalibrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	labels := filepath.Join(gw.Dir, "labels.jsonl")
-	if err := os.WriteFile(labels, fmt.Appendf(nil, "{\"id\":%q,\"winner\":\"tie\"}\n{\"id\":\"stray\",\"winner\":\"light\"}\n", pair.ID), 0o600); err != nil {
+	if err := os.WriteFile(labels, fmt.Appendf(nil,
+		"{\"id\":%q,\"winner\":\"tie\"}\n{\"id\":\"stray\",\"winner\":\"light\"}\n", pair.ID), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, _ = calibrate(0, "--pairs", many, "--labels", labels, "--out", cert)
-	wantText(t, out, "labels: 500 by humans, 0 by a judge, 0 by comparing keys", "1 human labels have no pair among those taken: stray")
+	wantText(t, out, "labels: 500 by humans, 0 by a judge, 0 by comparing keys",
+		"1 human labels have no pair among those taken: stray")
 	if contents, err := os.ReadFile(cert); err != nil || !bytes.Contains(contents, []byte(`"human": 500`)) {
 		t.Errorf("%v in %s", err, contents)
 	}
@@ -218,11 +223,13 @@ func TestCalibrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	enforcing := filepath.Join(gw.Dir, "enforce.yaml")
-	settings = bytes.Replace(settings, []byte(observe), fmt.Appendf(nil, "    mode: enforce\n    certificate: %q\n", cert), 1)
+	settings = bytes.Replace(settings, []byte(observe), fmt.Appendf(nil, "    mode: enforce\n    certificate: %q\n", cert),
+		1)
 	if err := os.WriteFile(enforcing, settings, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, warnings := harness.RunBoth(t, 0, nil, "check", "--config", enforcing); strings.Contains(warnings, "certificate") {
+	if _, warnings := harness.RunBoth(t, 0, nil, "check", "--config", enforcing); strings.Contains(warnings,
+		"certificate") {
 		t.Error(warnings)
 	}
 	wantTaken(t, gw, key, cert, bytes.Replace(settings, []byte(cert), []byte(cert+".late"), 1))

@@ -49,7 +49,8 @@ func TestCheckTellsEverything(t *testing.T) {
 			"10:19": `match: request.modl == "auto"`,
 			"14:10": "prices: [missing.yaml]",
 		} {
-			if !strings.Contains(said, file+":"+place+": error: ") || !strings.Contains(said, " | ") || !strings.Contains(said, line) {
+			if !strings.Contains(said, file+":"+place+": error: ") || !strings.Contains(said, " | ") ||
+				!strings.Contains(said, line) {
 				t.Errorf("%s does not tell of %s %q:\n%s", command, place, line, said)
 			}
 		}
@@ -89,7 +90,8 @@ func TestCompletion(t *testing.T) {
 	}
 	f := func(want string, typed ...string) {
 		t.Helper()
-		if out := harness.Run(t, 0, nil, append([]string{"__complete"}, typed...)...); !strings.Contains(out, want+"\n") && !strings.Contains(out, want+"\t") {
+		if out := harness.Run(t, 0, nil, append([]string{"__complete"}, typed...)...); !strings.Contains(out, want+"\n") &&
+			!strings.Contains(out, want+"\t") {
 			t.Errorf("%v completes to %s, want %s", typed, out, want)
 		}
 	}
@@ -126,7 +128,8 @@ func TestReload(t *testing.T) {
 	sandbox := harness.StartSandbox(t, script)
 	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "acme")
 	with := func(keys, more string) string {
-		return fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n%s", sandbox.URL(), keys, more)
+		return fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n%s",
+			sandbox.URL(), keys, more)
 	}
 	gw := harness.Start(t, harness.Config{YAML: with(first.KeyID, "")})
 	status := func(key harness.Key) int {
@@ -141,7 +144,8 @@ func TestReload(t *testing.T) {
 		})
 	}
 	want("at the start", 200, 403)
-	if gw.Metric("sluice_config_last_reload_success") != 1 || gw.Metric("sluice_config_last_reload_timestamp_seconds") == 0 {
+	if gw.Metric("sluice_config_last_reload_success") != 1 ||
+		gw.Metric("sluice_config_last_reload_timestamp_seconds") == 0 {
 		t.Error("the metrics do not show the configuration of the start")
 	}
 
@@ -154,12 +158,14 @@ func TestReload(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, func() (bool, string) {
 		code, r := gw.Readyz()
 		said := r.Degraded["configuration"]
-		return code == http.StatusOK && r.Ready && strings.HasPrefix(said, "refused at 20"), fmt.Sprintf("/readyz: %d %+v", code, r)
+		return code == http.StatusOK && r.Ready &&
+			strings.HasPrefix(said, "refused at 20"), fmt.Sprintf("/readyz: %d %+v", code, r)
 	})
 	if _, page := gw.Page("/readyz"); strings.Contains(page, "soon") || strings.Contains(page, "sluice.yaml") {
 		t.Errorf("/readyz shows the configuration: %s", page)
 	}
-	if log := gw.Log.String(); !strings.Contains(log, "the last good one stays") || !strings.Contains(log, "sluice.yaml:6:21") {
+	if log := gw.Log.String(); !strings.Contains(log, "the last good one stays") ||
+		!strings.Contains(log, "sluice.yaml:6:21") {
 		t.Errorf("the log does not tell of the bad configuration:\n%s", log)
 	}
 	if n := gw.Metric("sluice_config_last_reload_success"); n != 0 {
@@ -186,7 +192,8 @@ func TestReload(t *testing.T) {
 func TestReloadFindsNewFiles(t *testing.T) {
 	sandbox := harness.StartSandbox(t, script)
 	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "beta")
-	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\ninclude: [tenants/*.yaml]\n",
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: "+
+		"[{id: acme, keys: [%s]}]\ninclude: [tenants/*.yaml]\n",
 		sandbox.URL(), first.KeyID)})
 	want := func(what string, status int) {
 		t.Helper()
@@ -200,7 +207,8 @@ func TestReloadFindsNewFiles(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, fmt.Appendf(nil, "tenants: [{id: beta, keys: [%s]}]\n", second.KeyID), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, "tenants: [{id: beta, keys: [%s]}]\n", second.KeyID),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	want("with the file", 200)
@@ -215,7 +223,8 @@ func TestReloadFindsNewFiles(t *testing.T) {
 func TestReadyzWhileDraining(t *testing.T) {
 	sandbox := harness.StartSandbox(t, "rules: [{delay: {first_byte: 60s}}]\n")
 	key := harness.NewKey(t, "acme")
-	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n", sandbox.URL(), key.KeyID)})
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: "+
+		"[{id: acme, keys: [%s]}]\n", sandbox.URL(), key.KeyID)})
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -243,7 +252,8 @@ func TestReadyzWhileDraining(t *testing.T) {
 func TestReloadsUnderLoad(t *testing.T) {
 	sandbox := harness.StartSandbox(t, "rules: []\n")
 	key := harness.NewKey(t, "acme")
-	yaml := fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n", sandbox.URL(), key.KeyID)
+	yaml := fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n", sandbox.URL(),
+		key.KeyID)
 	gw := harness.Start(t, harness.Config{YAML: yaml})
 	stop, done, requests := make(chan struct{}), make(chan struct{}), 0
 	go func() {
@@ -262,14 +272,16 @@ func TestReloadsUnderLoad(t *testing.T) {
 	}()
 	const reloads = 48
 	for i := range reloads {
-		changed := strings.Replace(yaml, "us-east-1,", fmt.Sprintf("us-east-1, retry: {max_attempts: %d},", 1+i%4), 1) // another engine
+		// another engine
+		changed := strings.Replace(yaml, "us-east-1,", fmt.Sprintf("us-east-1, retry: {max_attempts: %d},", 1+i%4), 1)
 		if i%6 == 5 {
 			changed = yaml + "nonsense: 1\n"
 		}
 		gw.Write(changed)
 		gw.Signal(syscall.SIGHUP)
 		harness.Eventually(t, 5*time.Second, func() (bool, string) {
-			taken, refused := gw.Metric(`sluice_config_reloads_total{result="taken"}`), gw.Metric(`sluice_config_reloads_total{result="refused"}`)
+			taken := gw.Metric(`sluice_config_reloads_total{result="taken"}`)
+			refused := gw.Metric(`sluice_config_reloads_total{result="refused"}`)
 			return taken+refused >= float64(i+2), fmt.Sprintf("reload %d: %v taken, %v refused", i, taken, refused)
 		})
 	}
@@ -278,7 +290,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 	gw.Write(yaml)
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("model")
-		return len(rows) == 1 && rows[0].Requests == int64(requests) && rows[0].Unknown == 0, fmt.Sprintf("%d requests, report: %+v", requests, rows)
+		return len(rows) == 1 && rows[0].Requests == int64(requests) &&
+			rows[0].Unknown == 0, fmt.Sprintf("%d requests, report: %+v", requests, rows)
 	})
 }
 
@@ -288,7 +301,8 @@ func TestRootSecretOfLedger(t *testing.T) {
 	f := func(name, ledger string) {
 		t.Run(name, func(t *testing.T) {
 			key := harness.NewKey(t, "acme")
-			c := harness.Config{Dir: t.TempDir(), YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\ntenants: [{id: acme, keys: [%s]}]\n%s", key.KeyID, ledger)}
+			c := harness.Config{Dir: t.TempDir(), YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\n"+
+				"tenants: [{id: acme, keys: [%s]}]\n%s", key.KeyID, ledger)}
 			gw := harness.Start(t, c)
 			gw.Stop()
 			other := []string{"SLUICE_ROOT_SECRET=another root secret"}

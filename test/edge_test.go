@@ -57,13 +57,19 @@ tenants: [{id: acme, keys: [%s], deny_models: ["*opus*"]}]
 	f("unknown path", bearer, "/models", ask, 404, "UnknownOperationException")
 	f("unknown verb", bearer, "/model/amazon.nova-lite-v1%3A0/predict", ask, 404, "UnknownOperationException")
 	f("malformed", bearer, nova, `{"messages":[`, 400, "ValidationException")
-	f("duplicate", bearer, nova, `{"inferenceConfig":{"maxTokens":1,"maxTokens":9},"messages":[]}`, 400, "ValidationException")
-	f("escaped duplicate", bearer, nova, `{"inferenceConfig":{"maxTokens":1,"max\u0054okens":9},"messages":[]}`, 400, "ValidationException")
-	f("deep nesting", bearer, nova, `{"a":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}`, 400, "ValidationException")
-	f("invalid UTF-8", bearer, nova, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"\xff\"}]}]}", 400, "ValidationException")
+	f("duplicate", bearer, nova, `{"inferenceConfig":{"maxTokens":1,"maxTokens":9},"messages":[]}`, 400,
+		"ValidationException")
+	f("escaped duplicate", bearer, nova, `{"inferenceConfig":{"maxTokens":1,"max\u0054okens":9},"messages":[]}`, 400,
+		"ValidationException")
+	f("deep nesting", bearer, nova, `{"a":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}`, 400,
+		"ValidationException")
+	f("invalid UTF-8", bearer, nova, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"\xff\"}]}]}", 400,
+		"ValidationException")
 	f("denied model", bearer, "/model/anthropic.claude-3-opus-20240229-v1%3A0/converse", ask, 403, "AccessDeniedException")
-	f("bidirectional", bearer, "/model/amazon.nova-sonic-v1%3A0/invoke-with-bidirectional-stream", "", 400, "ValidationException")
-	f("too large", bearer, nova, `{"messages":[],"a":"`+strings.Repeat("x", 27<<20)+`"}`, 413, "RequestEntityTooLargeException")
+	f("bidirectional", bearer, "/model/amazon.nova-sonic-v1%3A0/invoke-with-bidirectional-stream", "", 400,
+		"ValidationException")
+	f("too large", bearer, nova, `{"messages":[],"a":"`+strings.Repeat("x", 27<<20)+`"}`, 413,
+		"RequestEntityTooLargeException")
 
 	denied := gw.Post(t, bearer, "/model/anthropic.claude-3-opus-20240229-v1%3A0/converse", ask)
 	if !bytes.Contains(denied.Body, []byte("anthropic.claude-3-opus-20240229-v1:0")) {
@@ -105,7 +111,8 @@ func wantShortBodyRefused(t *testing.T, gw *harness.Gateway, key harness.Key) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST /model/amazon.nova-lite-v1%%3A0/converse HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{\"messages\":", gw.Addr, key.Bearer)
+	fmt.Fprintf(conn, "POST /model/amazon.nova-lite-v1%%3A0/converse HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer "+
+		"%s\r\nContent-Length: 100\r\n\r\n{\"messages\":", gw.Addr, key.Bearer)
 	conn.(*net.TCPConn).CloseWrite()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {

@@ -16,7 +16,8 @@ func TestExplainIsWhatHappens(t *testing.T) {
 `)
 	f := func(model, text, path, reason string, roles ...string) {
 		t.Helper()
-		out := harness.Run(t, 0, nil, "explain", "--config", gw.ConfigFile(), "--key", key.KeyID, "--model", model, "--text", text, "--format", "json")
+		out := harness.Run(t, 0, nil, "explain", "--config", gw.ConfigFile(), "--key", key.KeyID, "--model", model, "--text",
+			text, "--format", "json")
 		var e struct {
 			Path, Reason string
 			Legs         []struct{ Role, Model string }
@@ -31,9 +32,11 @@ func TestExplainIsWhatHappens(t *testing.T) {
 		if e.Path != path || e.Reason != reason || fmt.Sprint(got) != fmt.Sprint(roles) {
 			t.Errorf("%s %s: explained as %s %q %v, want %s %q %v", model, text, e.Path, e.Reason, got, path, reason, roles)
 		}
-		sent := gw.Post(t, key.BearerCredential, "/model/"+model+"/converse", `{"messages":[{"role":"user","content":[{"text":"`+text+`"}]}]}`)
+		sent := gw.Post(t, key.BearerCredential, "/model/"+model+"/converse",
+			`{"messages":[{"role":"user","content":[{"text":"`+text+`"}]}]}`)
 		h := sent.Header
-		if h.Get("x-sluice-path") != path || h.Get("x-sluice-model") != e.Legs[0].Model || path == "direct" && h.Get("x-sluice-reason") != reason {
+		if h.Get("x-sluice-path") != path || h.Get("x-sluice-model") != e.Legs[0].Model || path == "direct" &&
+			h.Get("x-sluice-reason") != reason {
 			t.Errorf("%s %s: sent, it goes %s %q to %s; explained as %s %q to %s", model, text,
 				h.Get("x-sluice-path"), h.Get("x-sluice-reason"), h.Get("x-sluice-model"), path, reason, e.Legs[0].Model)
 		}

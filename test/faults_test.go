@@ -40,10 +40,12 @@ func answerWith(status int, header, body string) []byte {
 const jsonHeader = "Content-Type: application/json\r\n"
 
 func errorWith(status int, name string) []byte {
-	return answerWith(status, jsonHeader+"x-amzn-ErrorType: "+name+":http://internal.amazon.com/coral/com.amazon.bedrock/\r\n", `{"message":"no"}`)
+	return answerWith(status,
+		jsonHeader+"x-amzn-ErrorType: "+name+":http://internal.amazon.com/coral/com.amazon.bedrock/\r\n", `{"message":"no"}`)
 }
 
-var streamHead = []byte("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n")
+var streamHead = []byte("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n" +
+	"Transfer-Encoding: chunked\r\n\r\n")
 
 func chunk(b []byte) []byte { return fmt.Appendf(nil, "%x\r\n%s\r\n", len(b), b) }
 
@@ -81,7 +83,8 @@ func upstreamFaults(t *testing.T) []fault {
 	start := harness.EncodeFrame(t, "event", "messageStart", `{"role":"assistant"}`)
 	delta := harness.EncodeFrame(t, "event", "contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"ok"}}`)
 	stop := harness.EncodeFrame(t, "event", "messageStop", `{"stopReason":"end_turn"}`)
-	usage := harness.EncodeFrame(t, "event", "metadata", `{"metrics":{"latencyMs":1},"usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5}}`)
+	usage := harness.EncodeFrame(t, "event", "metadata",
+		`{"metrics":{"latencyMs":1},"usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5}}`)
 	spoilt := bytes.Clone(delta)
 	spoilt[len(spoilt)-1] ^= 0xff
 	exception := func(name string) []byte { return harness.EncodeFrame(t, "exception", name, `{"message":"no"}`) }
@@ -97,54 +100,91 @@ func upstreamFaults(t *testing.T) []fault {
 	const late = 1200 * time.Millisecond
 	return []fault{
 		{name: "reset-before-head", play: writes(late, nil), status: 503, errorType: gone, legs: 1, unknown: 1},
-		{name: "half-close", play: func(*net.TCPConn, int) bool { time.Sleep(late); return false }, status: 503, errorType: gone, legs: 1, unknown: 1},
-		{name: "reset-in-head", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Le"), nil), status: 503, errorType: gone, legs: 1, unknown: 1},
-		{name: "reset-in-body", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"+jsonHeader+"\r\n{\"output\""), late, nil),
+		{name: "half-close", play: func(*net.TCPConn, int) bool { time.Sleep(late); return false }, status: 503,
+			errorType: gone, legs: 1, unknown: 1},
+		{name: "reset-in-head", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Le"), late, nil), status: 503,
+			errorType: gone, legs: 1, unknown: 1},
+		{name: "reset-in-body",
+			play:   writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"+jsonHeader+"\r\n{\"output\""), late, nil),
 			status: 503, errorType: gone, legs: 1, unknown: 1},
 		{name: "body-too-short", play: func(c *net.TCPConn, _ int) bool {
 			c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n" + jsonHeader + "\r\n{}"))
 			return false
 		}, status: 503, errorType: gone, legs: 1, unknown: 1},
-		{name: "truncated-json", play: writes(answerWith(200, jsonHeader, `{"output":{"mess`)), status: 200, body: []byte(`{"output":{"mess`), legs: 1, unknown: 1},
-		{name: "no-usage", play: writes(answerWith(200, jsonHeader, `{"output":{}}`)), status: 200, body: []byte(`{"output":{}}`), legs: 1, unknown: 1},
-		{name: "not-http", play: writes([]byte("SSH-2.0-OpenSSH\r\n\r\n")), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
-		{name: "bare-newline-in-header", play: writes([]byte("HTTP/1.1 200 OK\r\nA: b\nContent-Length: 0\r\n\r\n")), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
-		{name: "two-lengths", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}")), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
-		{name: "endless-answer", play: writes([]byte("HTTP/1.1 200 OK\r\n" + jsonHeader + "Content-Length: 1099511627776\r\n\r\n{}")), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
-		{name: "continue-first", play: writes([]byte("HTTP/1.1 100 Continue\r\n\r\n"), answerWith(200, jsonHeader, okBody)), status: 200, body: okJSON, legs: 1, known: 3},
+		{name: "truncated-json", play: writes(answerWith(200, jsonHeader, `{"output":{"mess`)), status: 200,
+			body: []byte(`{"output":{"mess`), legs: 1, unknown: 1},
+		{name: "no-usage", play: writes(answerWith(200, jsonHeader, `{"output":{}}`)), status: 200,
+			body: []byte(`{"output":{}}`), legs: 1, unknown: 1},
+		{name: "not-http", play: writes([]byte("SSH-2.0-OpenSSH\r\n\r\n")), status: 500, errorType: "InternalServerException",
+			legs: 1, unknown: 1},
+		{name: "bare-newline-in-header", play: writes([]byte("HTTP/1.1 200 OK\r\nA: b\nContent-Length: 0\r\n\r\n")),
+			status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
+		{name: "two-lengths", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}")),
+			status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
+		{name: "endless-answer", play: writes([]byte("HTTP/1.1 200 OK\r\n" + jsonHeader +
+			"Content-Length: 1099511627776\r\n\r\n{}")), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
+		{name: "continue-first", play: writes([]byte("HTTP/1.1 100 Continue\r\n\r\n"), answerWith(200, jsonHeader, okBody)),
+			status: 200, body: okJSON, legs: 1, known: 3},
 		{name: "hang", play: hang, status: 503, errorType: gone, legs: 1, unknown: 1},
 
-		{name: "500-then-ok", play: inTurn(writes(errorWith(500, "InternalServerException")), ok), status: 200, body: okJSON, legs: 2, known: 3},
-		{name: "503-then-ok", play: inTurn(writes(errorWith(503, "ServiceUnavailableException")), ok), status: 200, body: okJSON, legs: 2, known: 3},
-		{name: "429-then-ok", play: inTurn(writes(errorWith(429, "ThrottlingException")), ok), status: 200, body: okJSON, legs: 2, known: 3},
-		{name: "not-ready-twice-then-ok", play: inTurn(writes(errorWith(429, "ModelNotReadyException")), writes(errorWith(429, "ModelNotReadyException")), ok),
+		{name: "500-then-ok", play: inTurn(writes(errorWith(500, "InternalServerException")), ok), status: 200, body: okJSON,
+			legs: 2, known: 3},
+		{name: "503-then-ok", play: inTurn(writes(errorWith(503, "ServiceUnavailableException")), ok), status: 200,
+			body: okJSON, legs: 2, known: 3},
+		{name: "429-then-ok", play: inTurn(writes(errorWith(429, "ThrottlingException")), ok), status: 200, body: okJSON,
+			legs: 2, known: 3},
+		{name: "not-ready-twice-then-ok", play: inTurn(writes(errorWith(429, "ModelNotReadyException")),
+			writes(errorWith(429, "ModelNotReadyException")), ok),
 			status: 200, body: okJSON, legs: 3, known: 3},
-		{name: "503-for-good", play: writes(errorWith(503, "ServiceUnavailableException")), status: 503, errorType: gone, body: []byte(`{"message":"no"}`), legs: 3},
-		{name: "408", play: writes(errorWith(408, "ModelTimeoutException")), status: 408, errorType: "ModelTimeoutException", body: []byte(`{"message":"no"}`), legs: 1},
-		{name: "400", play: writes(errorWith(400, "ValidationException")), status: 400, errorType: "ValidationException", body: []byte(`{"message":"no"}`), legs: 1},
-		{name: "proxy-page", play: writes(answerWith(502, "Content-Type: text/html\r\n", "<html>Bad Gateway</html>")), status: 503, errorType: gone, legs: 3},
+		{name: "503-for-good", play: writes(errorWith(503, "ServiceUnavailableException")), status: 503, errorType: gone,
+			body: []byte(`{"message":"no"}`), legs: 3},
+		{name: "408", play: writes(errorWith(408, "ModelTimeoutException")), status: 408, errorType: "ModelTimeoutException",
+			body: []byte(`{"message":"no"}`), legs: 1},
+		{name: "400", play: writes(errorWith(400, "ValidationException")), status: 400, errorType: "ValidationException",
+			body: []byte(`{"message":"no"}`), legs: 1},
+		{name: "proxy-page", play: writes(answerWith(502, "Content-Type: text/html\r\n", "<html>Bad Gateway</html>")),
+			status: 503, errorType: gone, legs: 3},
 
-		{name: "stream", stream: true, play: writes(streamHead, chunk(whole), lastChunk), status: 200, body: whole, legs: 1, known: 3},
-		{name: "slow-stream", stream: true, play: writes(streamHead, chunk(start), pause, chunk(delta[:9]), pause, chunk(delta[9:]), chunk(stop), pause, chunk(usage), lastChunk),
+		{name: "stream", stream: true, play: writes(streamHead, chunk(whole), lastChunk), status: 200, body: whole, legs: 1,
+			known: 3},
+		{name: "slow-stream", stream: true, play: writes(streamHead, chunk(start), pause, chunk(delta[:9]), pause,
+			chunk(delta[9:]), chunk(stop), pause, chunk(usage), lastChunk),
 			status: 200, body: whole, legs: 1, known: 3},
-		{name: "silent-stream", stream: true, play: writes(streamHead, chunk(start), 2*idle), status: 200, exceptions: broke, legs: 1, unknown: 1},
-		{name: "reset-before-frames", stream: true, play: writes(streamHead, late, nil), status: 503, errorType: gone, legs: 1, unknown: 1},
-		{name: "reset-in-frame", stream: true, play: writes(streamHead, chunk(start), chunk(delta[:20]), late, nil), status: 200, exceptions: broke, legs: 1, unknown: 1},
-		{name: "reset-between-frames", stream: true, play: writes(streamHead, chunk(start), chunk(delta), late, nil), status: 200, exceptions: broke, legs: 1, unknown: 1},
-		{name: "reset-after-usage", stream: true, play: writes(streamHead, chunk(whole), late, nil), status: 200, exceptions: broke, legs: 1, known: 3},
-		{name: "end-in-frame", stream: true, play: writes(streamHead, chunk(start), chunk(delta[:20]), lastChunk), status: 200, exceptions: broke, legs: 1, unknown: 1},
-		{name: "corrupt-frame", stream: true, play: writes(streamHead, chunk(start), chunk(spoilt), chunk(usage), lastChunk), status: 200, exceptions: broke, legs: 1, unknown: 1},
-		{name: "corrupt-first-frame", stream: true, play: writes(streamHead, chunk(spoilt), lastChunk), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
-		{name: "no-frames", stream: true, play: writes(streamHead, lastChunk), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
-		{name: "no-metadata", stream: true, play: writes(streamHead, chunk(start), chunk(delta), chunk(stop), lastChunk), status: 200, exceptions: broke, legs: 1, unknown: 1},
-		{name: "metadata-twice", stream: true, play: writes(streamHead, chunk(whole), chunk(usage), lastChunk), status: 200, body: append(bytes.Clone(whole), usage...), legs: 1, known: 3},
-		{name: "exception-first", stream: true, play: writes(streamHead, chunk(exception("throttlingException")), lastChunk), status: 200, exceptions: "throttlingException",
+		{name: "silent-stream", stream: true, play: writes(streamHead, chunk(start), 2*idle), status: 200, exceptions: broke,
+			legs: 1, unknown: 1},
+		{name: "reset-before-frames", stream: true, play: writes(streamHead, late, nil), status: 503,
+			errorType: gone, legs: 1, unknown: 1},
+		{name: "reset-in-frame", stream: true, play: writes(streamHead, chunk(start), chunk(delta[:20]), late, nil),
+			status: 200, exceptions: broke, legs: 1, unknown: 1},
+		{name: "reset-between-frames", stream: true, play: writes(streamHead, chunk(start), chunk(delta), late, nil),
+			status: 200, exceptions: broke, legs: 1, unknown: 1},
+		{name: "reset-after-usage", stream: true, play: writes(streamHead, chunk(whole), late, nil), status: 200,
+			exceptions: broke, legs: 1, known: 3},
+		{name: "end-in-frame", stream: true, play: writes(streamHead, chunk(start), chunk(delta[:20]), lastChunk),
+			status: 200, exceptions: broke, legs: 1, unknown: 1},
+		{name: "corrupt-frame", stream: true, play: writes(streamHead, chunk(start), chunk(spoilt), chunk(usage), lastChunk),
+			status: 200, exceptions: broke, legs: 1, unknown: 1},
+		{name: "corrupt-first-frame", stream: true, play: writes(streamHead, chunk(spoilt), lastChunk), status: 500,
+			errorType: "InternalServerException", legs: 1, unknown: 1},
+		{name: "no-frames", stream: true, play: writes(streamHead, lastChunk), status: 500,
+			errorType: "InternalServerException", legs: 1, unknown: 1},
+		{name: "no-metadata", stream: true, play: writes(streamHead, chunk(start), chunk(delta), chunk(stop), lastChunk),
+			status: 200, exceptions: broke, legs: 1, unknown: 1},
+		{name: "metadata-twice", stream: true, play: writes(streamHead, chunk(whole), chunk(usage), lastChunk), status: 200,
+			body: append(bytes.Clone(whole), usage...), legs: 1, known: 3},
+		{name: "exception-first", stream: true, play: writes(streamHead, chunk(exception("throttlingException")), lastChunk),
+			status: 200, exceptions: "throttlingException",
 			body: exception("throttlingException"), legs: 1},
-		{name: "broken-model-first", stream: true, play: writes(streamHead, chunk(exception("modelStreamErrorException")), lastChunk), status: 200, exceptions: broke,
+		{name: "broken-model-first", stream: true,
+			play: writes(streamHead, chunk(exception("modelStreamErrorException")), lastChunk), status: 200, exceptions: broke,
 			body: exception("modelStreamErrorException"), legs: 1, unknown: 1},
-		{name: "exception-in-the-middle", stream: true, play: writes(streamHead, chunk(start), chunk(delta), chunk(exception("internalServerException")), lastChunk), status: 200,
-			exceptions: "internalServerException", body: bytes.Join([][]byte{start, delta, exception("internalServerException")}, nil), legs: 1, unknown: 1},
-		{name: "stream-throttled", stream: true, play: inTurn(writes(errorWith(429, "ThrottlingException")), writes(streamHead, chunk(whole), lastChunk)),
+		{name: "exception-in-the-middle", stream: true,
+			play:       writes(streamHead, chunk(start), chunk(delta), chunk(exception("internalServerException")), lastChunk),
+			status:     200,
+			exceptions: "internalServerException", body: bytes.Join([][]byte{start, delta, exception("internalServerException")},
+				nil), legs: 1, unknown: 1},
+		{name: "stream-throttled", stream: true, play: inTurn(writes(errorWith(429, "ThrottlingException")),
+			writes(streamHead, chunk(whole), lastChunk)),
 			status: 200, body: whole, legs: 2, known: 3},
 	}
 }
@@ -206,7 +246,8 @@ tenants: [{id: acme, keys: [%[5]s]}]
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		now, inFlight := gw.Metric("go_goroutines"), gw.Metric("sluice_requests_in_flight")
 		// Kept connections to upstream and callers have a goroutine or two each.
-		return inFlight == 0 && now <= before+60, fmt.Sprintf("%v goroutines, %v before, %v requests in flight", now, before, inFlight)
+		return inFlight == 0 && now <= before+60, fmt.Sprintf("%v goroutines, %v before, %v requests in flight", now, before,
+			inFlight)
 	})
 }
 
@@ -239,13 +280,15 @@ func checkFaultReport(t *testing.T, gw *harness.Gateway, faults []fault, good in
 	t.Helper()
 	want := map[string]harness.Row{"good": {Requests: good, Legs: good, Input: 3 * good, Output: 2 * good}}
 	for _, f := range faults {
-		want["fault."+f.name] = harness.Row{Requests: 1, Legs: f.legs, Input: f.known, Output: f.known / 3 * 2, Unknown: f.unknown}
+		want["fault."+f.name] = harness.Row{Requests: 1, Legs: f.legs, Input: f.known, Output: f.known / 3 * 2,
+			Unknown: f.unknown}
 	}
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("model")
 		var wrong []string
 		for _, row := range rows {
-			got := harness.Row{Requests: row.Requests, Legs: row.Legs, Input: row.Input, Output: row.Output, Unknown: row.Unknown}
+			got := harness.Row{Requests: row.Requests, Legs: row.Legs, Input: row.Input, Output: row.Output,
+				Unknown: row.Unknown}
 			if got != want[row.Model] {
 				wrong = append(wrong, fmt.Sprintf("%s: %+v, want %+v", row.Model, got, want[row.Model]))
 			}
@@ -267,7 +310,8 @@ upstream: {region: us-east-1, endpoint: %q}
 tenants: [{id: acme, keys: [%s]}]
 `, upstream.URL(), key.KeyID)})
 	for range 2 {
-		if got := gw.Post(t, key.BearerCredential, "/model/stale/converse", ask); got.Status != 200 || string(got.Body) != okBody {
+		if got := gw.Post(t, key.BearerCredential, "/model/stale/converse", ask); got.Status != 200 ||
+			string(got.Body) != okBody {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
 	}
@@ -304,8 +348,10 @@ tenants: [{id: acme, keys: [%s]}]
 		ask("ill")
 	}
 	got := ask("ill")
-	if got.Status != 503 || !bytes.Contains(got.Body, []byte("left alone")) || upstream.Calls("ill") != failures || state() != 2 {
-		t.Errorf("an open breaker: %d %s after %d calls upstream, metric %v", got.Status, got.Body, upstream.Calls("ill"), state())
+	if got.Status != 503 || !bytes.Contains(got.Body, []byte("left alone")) || upstream.Calls("ill") != failures ||
+		state() != 2 {
+		t.Errorf("an open breaker: %d %s after %d calls upstream, metric %v", got.Status, got.Body, upstream.Calls("ill"),
+			state())
 	}
 	if got := ask("good"); got.Status != 200 {
 		t.Errorf("another model: %d %s", got.Status, got.Body)

@@ -112,7 +112,8 @@ func TestImportsPointOneWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		from := strings.TrimPrefix(p.ImportPath, module)
-		if strings.HasPrefix(from, "test/") || from == "test" || strings.HasPrefix(from, "bench") || strings.HasSuffix(from, "test") {
+		if strings.HasPrefix(from, "test/") || from == "test" || strings.HasPrefix(from, "bench") ||
+			strings.HasSuffix(from, "test") {
 			continue
 		}
 		for _, to := range p.Imports {

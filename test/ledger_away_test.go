@@ -51,7 +51,8 @@ func wantCounted(t *testing.T, gw *harness.Gateway, n int64) {
 			return false, fmt.Sprintf("%+v", rows)
 		}
 		r := rows[0]
-		return r.Requests == n && r.Legs == n && r.Input == 3*n && r.Output == 2*n && r.Unknown == 0, fmt.Sprintf("%+v, want %d requests", r, n)
+		return r.Requests == n && r.Legs == n && r.Input == 3*n && r.Output == 2*n &&
+			r.Unknown == 0, fmt.Sprintf("%+v, want %d requests", r, n)
 	})
 }
 
@@ -65,7 +66,8 @@ func wantDegraded(t *testing.T, gw *harness.Gateway, backlog uint64) {
 			fmt.Sprintf("/readyz: %d %+v, want a backlog of %d", code, ready, backlog)
 	})
 	if gw.Metric("sluice_ledger_degraded") != 1 || gw.Metric("sluice_journal_backlog_records") != float64(backlog) {
-		t.Errorf("metrics: degraded %v, backlog %v", gw.Metric("sluice_ledger_degraded"), gw.Metric("sluice_journal_backlog_records"))
+		t.Errorf("metrics: degraded %v, backlog %v", gw.Metric("sluice_ledger_degraded"),
+			gw.Metric("sluice_journal_backlog_records"))
 	}
 	if !strings.Contains(strings.ToLower(gw.Log.String()), "ledger") {
 		t.Errorf("the log says nothing of the ledger:\n%s", gw.Log)

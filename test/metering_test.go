@@ -21,7 +21,8 @@ func TestTenThousandRequests(t *testing.T) {
 	sandbox := harness.StartSandbox(t, "rules: []\n")
 	redis := redistest.NewServer(t)
 	keys := make([]harness.Key, tenants)
-	yaml := fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\nledger: {redis: \"redis://%s/0\"}\ntenants:\n", sandbox.URL(), redis.Addr)
+	yaml := fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\nledger: {redis: \"redis://%s/0\"}\ntenants:\n",
+		sandbox.URL(), redis.Addr)
 	for i := range keys {
 		keys[i] = harness.NewKey(t, fmt.Sprintf("team%d", i))
 		yaml += fmt.Sprintf("  - {id: team%d/app, keys: [%s]}\n", i, keys[i].KeyID)

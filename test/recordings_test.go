@@ -212,7 +212,8 @@ func (p *player) checkReport() {
 			if want == nil {
 				return false, "a row for " + row.Model
 			}
-			got := use{row.Requests, harness.Tokens{Input: row.Input, Output: row.Output, CacheRead: row.CacheRead, CacheWrite: row.CacheWrite}}
+			got := use{row.Requests, harness.Tokens{Input: row.Input, Output: row.Output, CacheRead: row.CacheRead,
+				CacheWrite: row.CacheWrite}}
 			if row.Tenant != "acme" || got != *want || row.Legs != want.requests || row.Unknown != 0 {
 				return false, fmt.Sprintf("%+v, want %+v", row, *want)
 			}

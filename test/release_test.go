@@ -31,11 +31,13 @@ func TestCertificatesOfTheOtherProgram(t *testing.T) {
 			many := filepath.Join(c.Dir, "many.jsonl")
 			writePairs(t, many, 2000, [][]byte{easy, easy, easy, hard}, "")
 			gate, ranks, cert := filepath.Join(c.Dir, "gate"), filepath.Join(c.Dir, "score"), filepath.Join(c.Dir, "cert")
-			harness.RunProgram(t, writer, 0, nil, "calibrate", "--config", gw.ConfigFile(), "--cascade", "support", "--pairs", many,
+			harness.RunProgram(t, writer, 0, nil, "calibrate", "--config", gw.ConfigFile(), "--cascade", "support", "--pairs",
+				many,
 				"--train-pre-score", gate, "--train-score", ranks, "--out", cert)
 
 			c.Program = reader
-			c.YAML = cascadeYAML(sandbox, key, fmt.Sprintf("    mode: enforce\n    pre_score: %q\n    score: %q\n    certificate: %q\n", gate, ranks, cert))
+			c.YAML = cascadeYAML(sandbox, key, fmt.Sprintf("    mode: enforce\n    pre_score: %q\n    score: %q\n    "+
+				"certificate: %q\n", gate, ranks, cert))
 			gw = harness.Start(t, c)
 			served := func(text, want string) {
 				t.Helper()
@@ -54,7 +56,8 @@ func TestCertificatesOfTheOtherProgram(t *testing.T) {
 }
 
 // TestOldProgramRefusesNewFormats gives the program of the last release what only a later one can have written. It must
-// end with an error that names it, and leave all that it found as it was. Only `identity`, which tells people who had the
+// end with an error that names it, and leave all that it found as it was. Only `identity`, which tells people who had
+// the
 // journal last, is written before the journal is read.
 func TestOldProgramRefusesNewFormats(t *testing.T) {
 	old, redis := harness.OldBinary(t), redistest.NewServer(t)

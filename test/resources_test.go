@@ -40,11 +40,13 @@ tenants:
 %[6]s`, sandbox.URL(), mine.KeyID, jobs, theirs.KeyID, plain.KeyID, ledger)}
 	gw := harness.Start(t, c)
 	body := func(model string) string {
-		return `{"modelId":"` + model + `","modelInput":{"taskType":"TEXT_VIDEO"},"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://bucket/"}}}`
+		return `{"modelId":"` + model +
+			`","modelInput":{"taskType":"TEXT_VIDEO"},"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://bucket/"}}}`
 	}
 	started := gw.Post(t, mine.BearerCredential, "/async-invoke", body("video"))
 	var job struct{ InvocationArn string }
-	if err := json.Unmarshal(started.Body, &job); err != nil || started.Status != http.StatusOK || job.InvocationArn == "" {
+	if err := json.Unmarshal(started.Body, &job); err != nil || started.Status != http.StatusOK ||
+		job.InvocationArn == "" {
 		t.Fatalf("start: %d %s", started.Status, started.Body)
 	}
 	if served := sandbox.Log(); len(served) != 1 || served[0].Operation != "start-async-invoke" {
@@ -54,7 +56,8 @@ tenants:
 	check := func(name string, key harness.Key, status int) {
 		t.Helper()
 		for _, cred := range []harness.Credential{key.BearerCredential, key.SigV4Credential} {
-			if got := gw.Get(t, cred, target); got.Status != status || status == http.StatusOK && !strings.Contains(string(got.Body), "amazon.nova-reel-v1:0") {
+			if got := gw.Get(t, cred, target); got.Status != status || status == http.StatusOK &&
+				!strings.Contains(string(got.Body), "amazon.nova-reel-v1:0") {
 				t.Errorf("%s: %d %s, want %d", name, got.Status, got.Body, status)
 			}
 		}
@@ -65,7 +68,8 @@ tenants:
 	if got := gw.Get(t, mine.BearerCredential, "/async-invoke"); got.Status != http.StatusForbidden {
 		t.Errorf("list: %d %s", got.Status, got.Body)
 	}
-	if got := gw.Post(t, mine.BearerCredential, "/async-invoke", body("luma.ray-v2:0")); got.Status != http.StatusForbidden || !strings.Contains(string(got.Body), "luma.ray-v2:0") {
+	if got := gw.Post(t, mine.BearerCredential, "/async-invoke",
+		body("luma.ray-v2:0")); got.Status != http.StatusForbidden || !strings.Contains(string(got.Body), "luma.ray-v2:0") {
 		t.Errorf("a denied model: %d %s", got.Status, got.Body)
 	}
 	gw.Stop()
@@ -92,14 +96,16 @@ tenants: [{id: acme, keys: [%s]}]
 `, sandbox.URL(), key.KeyID)})
 	text := strings.Repeat("word ", 700) // 3,500 characters: four units
 	for _, cred := range []harness.Credential{key.BearerCredential, key.SigV4Credential} {
-		got := gw.Post(t, cred, "/guardrail/abc123/version/1/apply", `{"source":"INPUT","content":[{"text":{"text":"`+text+`"}}]}`)
+		got := gw.Post(t, cred, "/guardrail/abc123/version/1/apply",
+			`{"source":"INPUT","content":[{"text":{"text":"`+text+`"}}]}`)
 		if got.Status != http.StatusOK || !strings.Contains(string(got.Body), `"contentPolicyUnits":4`) {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 	}
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("model")
-		return len(rows) == 1 && rows[0].Requests == 2 && rows[0].Cost == "0.006" && rows[0].Unpriced == 0 && rows[0].Unknown == 0 &&
+		return len(rows) == 1 && rows[0].Requests == 2 && rows[0].Cost == "0.006" && rows[0].Unpriced == 0 &&
+			rows[0].Unknown == 0 &&
 			strings.Contains(rows[0].Model, "abc123"), fmt.Sprintf("%+v, want a cost of 2 x 4 units at 0.00075 USD", rows)
 	})
 }

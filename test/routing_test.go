@@ -59,7 +59,8 @@ cascades:
 	f("light", "auto", say("hello", ""), light, "light", "", "500")
 	f("rule", "auto", say("read this contract", ""), escalation, "direct", "contract", "500")
 	f("light error", "auto", say("light fails", ""), escalation, "escalated", "light_error", "500")
-	f("unsupported", "auto", say("hello", `,"additionalModelRequestFields":{},"messages2":0,"system":[{"text":"s"},{"cachePoint":{"type":"default"}}]`), light, "light", "", "500")
+	f("unsupported", "auto", say("hello",
+		`,"additionalModelRequestFields":{},"messages2":0,"system":[{"text":"s"},{"cachePoint":{"type":"default"}}]`), light, "light", "", "500")
 	f("passthrough", light, say("hello", `,"inferenceConfig":{"maxTokens":64}`), light, "passthrough", "", "")
 	f("clamped", light, say("hello", `,"inferenceConfig":{"maxTokens":4096}`), light, "passthrough", "", "1000")
 
@@ -83,7 +84,8 @@ func checkRouted(t *testing.T, gw *harness.Gateway) {
 		}
 		for _, row := range rows {
 			w := want[row.Model]
-			got := harness.Row{Requests: row.Requests, Legs: row.Legs, Escalated: row.Escalated, Input: row.Input, Output: row.Output}
+			got := harness.Row{Requests: row.Requests, Legs: row.Legs, Escalated: row.Escalated, Input: row.Input,
+				Output: row.Output}
 			if got != w {
 				return false, fmt.Sprintf("%s: %+v, want %+v", row.Model, got, w)
 			}
@@ -117,13 +119,17 @@ tenants: [{id: acme, keys: [%s], output_tokens: {default: 20, max: 50}}]
 	f("/model/amazon.nova-lite-v1%3A0/converse", ask, 20)
 	f("/model/amazon.nova-lite-v1%3A0/converse", strings.TrimSuffix(ask, "}")+`,"inferenceConfig":{"maxTokens":4096}}`, 50)
 	f("/model/amazon.nova-lite-v1%3A0/converse-stream", strings.TrimSuffix(ask, "}")+`,"inferenceConfig":{}}`, 20)
-	f(claude, `{"anthropic_version":"bedrock-2023-05-31","max_tokens":4096,"messages":[{"role":"user","content":"hello"}]}`, 50)
-	f(claude, `{"anthropic_version":"bedrock-2023-05-31","max_tokens":30,"messages":[{"role":"user","content":"hello"}]}`, 30)
+	f(claude, `{"anthropic_version":"bedrock-2023-05-31","max_tokens":4096,"messages":[{"role":"user","content":"hello"}]}`,
+		50)
+	f(claude, `{"anthropic_version":"bedrock-2023-05-31","max_tokens":30,"messages":[{"role":"user","content":"hello"}]}`,
+		30)
 	f("/model/amazon.nova-lite-v1%3A0/invoke", ask, 20)
 	f("/model/amazon.titan-text-express-v1/invoke", `{"inputText":"hello"}`, 20)
-	f("/model/amazon.titan-text-express-v1/invoke", `{"inputText":"hello","textGenerationConfig":{"maxTokenCount":512}}`, 50)
+	f("/model/amazon.titan-text-express-v1/invoke", `{"inputText":"hello","textGenerationConfig":{"maxTokenCount":512}}`,
+		50)
 	f("/model/meta.llama3-1-8b-instruct-v1%3A0/invoke", `{"prompt":"hello","max_gen_len":512}`, 50)
-	f("/model/mistral.mistral-large-2407-v1%3A0/invoke", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":512}`, 50)
+	f("/model/mistral.mistral-large-2407-v1%3A0/invoke",
+		`{"messages":[{"role":"user","content":"hello"}],"max_tokens":512}`, 50)
 	f("/model/cohere.command-r-v1%3A0/invoke", `{"message":"hello"}`, 20)
 }
 

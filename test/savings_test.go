@@ -26,7 +26,8 @@ cascades: [{name: support, match: request.model == "auto", mode: rules, light: %
 `, sandbox.URL(), spans.URL, cascadeEscalation, key.KeyID, cascadeLight, cascadeEscalation)})
 	ask := func(text string, cred harness.Credential) {
 		t.Helper()
-		if got := gw.Post(t, cred, "/model/auto/converse", `{"messages":[{"role":"user","content":[{"text":"`+text+`"}]}]}`); got.Status != http.StatusOK {
+		if got := gw.Post(t, cred, "/model/auto/converse",
+			`{"messages":[{"role":"user","content":[{"text":"`+text+`"}]}]}`); got.Status != http.StatusOK {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 	}
@@ -77,7 +78,9 @@ cascades: [{name: support, match: request.model == "auto", mode: rules, light: %
 	}
 	// Alone: 10 * 3.30 + 6 * 16.50 = 132; spent 10 * 0.25 + 5 * 1.25 = 8.75.
 	wantAttributes(t, "request", request[0], map[string]string{
-		"sluice.escalation_alone.usd": "0.000132", "sluice.saved.usd": "0.00012325", "sluice.cost.usd": "0.00000875", "sluice.quality_loss": "uncertified",
+		"sluice.escalation_alone.usd": "0.000132", "sluice.saved.usd": "0.00012325",
+		"sluice.cost.usd":     "0.00000875",
+		"sluice.quality_loss": "uncertified",
 	})
 	wantAttributes(t, "attempt", attempts[0], map[string]string{"sluice.path": "light", "sluice.leg.verdict": "accept"})
 }

@@ -40,7 +40,8 @@ tenants: [{id: acme, keys: [%s]}]
 `, sandbox.URL(), key.KeyID)
 	plain := harness.Start(t, harness.Config{YAML: yaml})
 	cert, pool := certificate(t)
-	secure := harness.Start(t, harness.Config{YAML: yaml + fmt.Sprintf("tls: {cert: %q, key: %q}\n", cert+".pem", cert+".key")})
+	secure := harness.Start(t, harness.Config{YAML: yaml +
+		fmt.Sprintf("tls: {cert: %q, key: %q}\n", cert+".pem", cert+".key")})
 
 	base := bedrockruntime.Options{Region: "us-east-1", RetryMaxAttempts: 1}
 	pair := credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, "")
@@ -145,7 +146,8 @@ func certificate(t *testing.T) (name string, pool *x509.CertPool) {
 		t.Fatal(err)
 	}
 	name = filepath.Join(t.TempDir(), "cert")
-	for ending, block := range map[string]*pem.Block{".pem": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: key}} {
+	for ending, block := range map[string]*pem.Block{".pem": {Type: "CERTIFICATE", Bytes: der},
+		".key": {Type: "PRIVATE KEY", Bytes: key}} {
 		if err := os.WriteFile(name+ending, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}

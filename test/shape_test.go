@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"io/fs"
 	"maps"
@@ -30,18 +31,19 @@ type limit struct {
 // or struct by directory and name, and a file by its path.
 var (
 	filesPerPackage = limit{"files outside tests", 15, map[string]int{
-		"internal/gateway": 27, "internal/meter": 23,
+		"internal/gateway": 27,
 	}}
 	methodsPerType = limit{"methods", 30, map[string]int{
-		"internal/gateway.Line": 74, "internal/gateway.call": 31, "internal/meter.pump": 46,
+		"bench.bench": 34, "internal/gateway.Line": 74, "internal/gateway.call": 31, "internal/meter.pump": 46,
 		"internal/meter/budget.root": 37, "internal/meter/journal.Journal": 33, "internal/meter/redis.Ledger": 43,
 	}}
 	fieldsPerStruct  = limit{"fields", 20, map[string]int{"internal/gateway.call": 32, "internal/gateway.leg": 28}}
 	linesPerFunction = limit{"lines in a function", 62, map[string]int{}}
 	linesPerFile     = limit{"lines in a file", 500, map[string]int{
-		"internal/meter/journal/journal_test.go": 652, "internal/meter/meter_test.go": 585, "internal/server/stream_test.go": 515,
+		"internal/meter/journal/journal_test.go": 652, "internal/meter/meter_test.go": 585,
+		"internal/server/stream_test.go": 515,
 	}}
-	longLines = limit{"lines over 120 columns", 0, map[string]int{"code": 260, "tests": 710}}
+	longLines = limit{"lines over 120 columns", 0, map[string]int{"code": 260, "tests": 480}}
 )
 
 // line are the packages whose structs are part of a request: fieldsPerStruct
@@ -145,10 +147,21 @@ func measure(t *testing.T, root, file string, count func(l *limit, name string, 
 	}
 }
 
-// tooLong counts the lines of a file that are longer than columns.
+// tooLong counts the lines of a file that are longer than columns. A raw string, such as a body, is as long as it is.
 func tooLong(source []byte) (n int) {
-	for text := range bytes.Lines(source) {
-		if utf8.RuneCount(bytes.TrimRight(text, "\n")) > columns {
+	file := token.NewFileSet().AddFile("", -1, len(source))
+	var tokens scanner.Scanner
+	tokens.Init(file, source, nil, scanner.ScanComments)
+	raw := map[int]bool{} // lines with a part of a raw string
+	for pos, kind, text := tokens.Scan(); kind != token.EOF; pos, kind, text = tokens.Scan() {
+		if kind == token.STRING && text[0] == '`' && len(text) > 40 {
+			for i := range 1 + strings.Count(text, "\n") {
+				raw[file.Line(pos)+i] = true
+			}
+		}
+	}
+	for i, text := range bytes.Split(source, []byte("\n")) {
+		if utf8.RuneCount(text) > columns && !raw[i+1] {
 			n++
 		}
 	}

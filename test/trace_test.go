@@ -115,8 +115,10 @@ func TestTraces(t *testing.T) {
 		light:          inTurn(writes(errorWith(429, "ThrottlingException")), writes(refusal)),
 		"test.watched": writes(answerWith(200, jsonHeader, answer)),
 		escalation:     writes(answerWith(200, jsonHeader+"x-amzn-RequestId: upstream-1\r\n", answer)),
-		"test.stream": writes(streamHead, frame("messageStart", `{"role":"assistant"}`), frame("contentBlockDelta", `{"delta":{"text":"`+answerCanary+`"}}`),
-			frame("messageStop", `{"stopReason":"end_turn"}`), frame("metadata", `{"usage":{"inputTokens":3,"outputTokens":2}}`), lastChunk),
+		"test.stream": writes(streamHead, frame("messageStart", `{"role":"assistant"}`),
+			frame("contentBlockDelta", `{"delta":{"text":"`+answerCanary+`"}}`),
+			frame("messageStop", `{"stopReason":"end_turn"}`), frame("metadata", `{"usage":{"inputTokens":3,"outputTokens":2}}`),
+			lastChunk),
 		"test.broken": writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n" + jsonHeader + "\r\n" + answerCanary)),
 	})
 	key := harness.NewKey(t, "acme/support")
@@ -138,7 +140,8 @@ cascades: [{name: watch, match: request.model == "watched", mode: observe, light
 			return err
 		}
 	}
-	prompt := `{"system":[{"text":"` + systemCanary + `"}],"messages":[{"role":"user","content":[{"text":"` + promptCanary + `"}]}]}`
+	prompt := `{"system":[{"text":"` + systemCanary + `"}],"messages":[{"role":"user","content":[{"text":"` +
+		promptCanary + `"}]}]}`
 	got := gw.Post(t, traced(key.BearerCredential, "01"), "/model/auto/converse", prompt)
 	if got.Status != http.StatusOK || !bytes.Contains(got.Body, []byte(answerCanary)) {
 		t.Fatalf("%d %s", got.Status, got.Body)
@@ -169,28 +172,34 @@ cascades: [{name: watch, match: request.model == "watched", mode: observe, light
 
 	server, client := spans.of(callerTrace)
 	if len(server) != 1 || len(client) != 3 || len(spans.spans) != 6 {
-		t.Fatalf("%d request spans and %d attempt spans of %d, want 1 and 3 of 6: an unsampled caller is not traced", len(server), len(client), len(spans.spans))
+		t.Fatalf("%d request spans and %d attempt spans of %d, want 1 and 3 of 6: an unsampled caller is not traced",
+			len(server), len(client), len(spans.spans))
 	}
 	checkSpans(t, server[0], client, key)
 	server, failed := spans.of(failedTrace)
-	if len(server) != 1 || len(failed) != 1 || server[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || failed[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR {
+	if len(server) != 1 || len(failed) != 1 || server[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR ||
+		failed[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR {
 		t.Fatalf("the spans of a failed request: %v %v", server, failed)
 	}
-	wantAttributes(t, "failed request", server[0], map[string]string{"error.type": "ServiceUnavailableException", "sluice.cost.state": "unknown"})
+	wantAttributes(t, "failed request", server[0],
+		map[string]string{"error.type": "ServiceUnavailableException", "sluice.cost.state": "unknown"})
 	last := client[0]
 	for _, s := range client {
 		if s.StartTimeUnixNano > last.StartTimeUnixNano {
 			last = s
 		}
 	}
-	if want := fmt.Sprintf("00-%s-%x-01", callerTrace, last.SpanId); outward.Get("traceparent") != want || outward.Get("tracestate") != "vendor=1" {
-		t.Errorf("the upstream got traceparent %q, tracestate %q, want %q", outward.Get("traceparent"), outward.Get("tracestate"), want)
+	if want := fmt.Sprintf("00-%s-%x-01", callerTrace, last.SpanId); outward.Get("traceparent") != want ||
+		outward.Get("tracestate") != "vendor=1" {
+		t.Errorf("the upstream got traceparent %q, tracestate %q, want %q", outward.Get("traceparent"),
+			outward.Get("tracestate"), want)
 	}
 	places := map[string][]byte{"spans": spans.raw, "log": []byte(gw.Log.String()), "metrics": []byte(metrics)}
 	readFiles(t, filepath.Join(gw.Dir, "data"), places)
 	redis.Shutdown()
 	readFiles(t, redis.Dir, places)
-	wantNowhere(t, places, promptCanary, systemCanary, answerCanary, errorCanary, key.Bearer, key.SecretAccessKey, harness.UpstreamSecret, harness.RootSecret)
+	wantNowhere(t, places, promptCanary, systemCanary, answerCanary, errorCanary, key.Bearer, key.SecretAccessKey,
+		harness.UpstreamSecret, harness.RootSecret)
 	if !anyContains(places, "acme/support") {
 		t.Error("not even the tenant's name is in what was searched")
 	}
@@ -203,8 +212,12 @@ func checkSpans(t *testing.T, request *tracepb.Span, attempts []*tracepb.Span, k
 	}
 	wantAttributes(t, "request", request, map[string]string{
 		"sluice.tenant": "acme/support", "sluice.key": key.KeyID, "sluice.cascade": "support", "sluice.path": "escalated",
-		"sluice.reason": "light_error", "sluice.request.id": "*", "sluice.cap.tokens": "100", "sluice.cost.usd": "*", "sluice.cost.state": "known",
-		"gen_ai.request.model": "auto", "gen_ai.response.model": escalation, "http.request.method": "POST", "http.response.status_code": "200",
+		"sluice.reason": "light_error", "sluice.request.id": "*",
+		"sluice.cap.tokens": "100", "sluice.cost.usd": "*",
+		"sluice.cost.state":    "known",
+		"gen_ai.request.model": "auto", "gen_ai.response.model": escalation,
+		"http.request.method":       "POST",
+		"http.response.status_code": "200",
 	})
 	models := map[string]int{}
 	for _, s := range attempts {
@@ -219,8 +232,8 @@ func checkSpans(t *testing.T, request *tracepb.Span, attempts []*tracepb.Span, k
 		}
 		if model == escalation {
 			for name, value := range map[string]string{
-				"sluice.outcome": "completed", "gen_ai.usage.input_tokens": "3", "gen_ai.usage.output_tokens": "2", "gen_ai.request.max_tokens": "100",
-				"aws.request_id": "upstream-1", "sluice.cost.usd": "*", "gen_ai.response.finish_reasons": "*",
+				"sluice.outcome": "completed", "gen_ai.usage.input_tokens": "3", "gen_ai.usage.output_tokens": "2",
+				"gen_ai.request.max_tokens": "100", "aws.request_id": "upstream-1", "sluice.cost.usd": "*", "gen_ai.response.finish_reasons": "*",
 			} {
 				want[name] = value
 			}

@@ -36,12 +36,16 @@ func TestTrain(t *testing.T) {
 	writePairs(t, many, 2000, lines, "")
 	calibrate := func(want int, log string, more ...string) (stdout, stderr string) {
 		t.Helper()
-		return harness.RunBoth(t, want, nil, append([]string{"calibrate", "--config", gw.ConfigFile(), "--cascade", "support", "--pairs", log}, more...)...)
+		return harness.RunBoth(t, want, nil, append([]string{"calibrate", "--config", gw.ConfigFile(), "--cascade", "support",
+			"--pairs", log}, more...)...)
 	}
-	gate, ranks, cert := filepath.Join(gw.Dir, "support.gate"), filepath.Join(gw.Dir, "support.score"), filepath.Join(gw.Dir, "support.cert")
+	gate, ranks, cert := filepath.Join(gw.Dir, "support.gate"), filepath.Join(gw.Dir,
+		"support.score"), filepath.Join(gw.Dir, "support.cert")
 	out, _ := calibrate(0, many, "--train-pre-score", gate, "--train-score", ranks, "--out", cert)
-	wantText(t, out, "1340 pairs taken", "trained on the 660 pairs", "pre-score: from texts", "light alone below a gain of", "straight from a gain of",
-		"25.0 % straight to the escalation model", "the trained order does not pay", "pre-score written", "score written", "certificate written")
+	wantText(t, out, "1340 pairs taken", "trained on the 660 pairs", "pre-score: from texts",
+		"light alone below a gain of", "straight from a gain of",
+		"25.0 % straight to the escalation model", "the trained order does not pay",
+		"pre-score written", "score written", "certificate written")
 	for _, file := range []string{gate, ranks, cert} {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v of %s: %v", info, file, err)
@@ -53,7 +57,8 @@ func TestTrain(t *testing.T) {
 	wantText(t, refusal, "set telemetry.content: true")
 	out, _ = calibrate(0, textless, "--train-pre-score", gate+"2")
 	wantText(t, out, "lengths and routes alone")
-	enforceTrained(t, gw, fmt.Sprintf("    mode: enforce\n    pre_score: %q\n    score: %q\n    certificate: %q\n", gate, ranks, cert))
+	enforceTrained(t, gw, fmt.Sprintf("    mode: enforce\n    pre_score: %q\n    score: %q\n    certificate: %q\n", gate,
+		ranks, cert))
 	served := func(text, want string) {
 		t.Helper()
 		harness.Eventually(t, 20*time.Second, func() (bool, string) {
@@ -97,10 +102,12 @@ func enforceTrained(t *testing.T, gw *harness.Gateway, settings string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(gw.ConfigFile(), []byte(strings.Replace(string(data), trainObserve, settings, 1)), 0o600); err != nil {
+	if err := os.WriteFile(gw.ConfigFile(), []byte(strings.Replace(string(data), trainObserve, settings, 1)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, warnings := harness.RunBoth(t, 0, nil, "check", "--config", gw.ConfigFile()); strings.Contains(warnings, "cascades") {
+	if _, warnings := harness.RunBoth(t, 0, nil, "check", "--config", gw.ConfigFile()); strings.Contains(warnings,
+		"cascades") {
 		t.Error(warnings)
 	}
 }

@@ -26,7 +26,8 @@ import (
 type tokens struct{ Input, Output, Read, Write5m, Write1h, Units int64 }
 
 func (a tokens) plus(b tokens) tokens {
-	return tokens{a.Input + b.Input, a.Output + b.Output, a.Read + b.Read, a.Write5m + b.Write5m, a.Write1h + b.Write1h, a.Units + b.Units}
+	return tokens{a.Input + b.Input, a.Output + b.Output, a.Read + b.Read, a.Write5m + b.Write5m, a.Write1h + b.Write1h,
+		a.Units + b.Units}
 }
 
 // billedFor is what the stand-in says that a call used.
@@ -41,7 +42,8 @@ func (a tokens) total() int64 { return a.Input + a.Output + a.Read + a.Write5m +
 func (a tokens) cost() *big.Int {
 	sum := new(big.Int)
 	for _, part := range [][2]int64{
-		{a.Input, pico.Input}, {a.Output, pico.Output}, {a.Read, pico.Read}, {a.Write5m, pico.Write5m}, {a.Write1h, pico.Write1h}, {a.Units, pico.Units},
+		{a.Input, pico.Input}, {a.Output, pico.Output}, {a.Read, pico.Read}, {a.Write5m, pico.Write5m},
+		{a.Write1h, pico.Write1h}, {a.Units, pico.Units},
 	} {
 		sum.Add(sum, new(big.Int).Mul(big.NewInt(part[0]), big.NewInt(part[1])))
 	}
@@ -82,7 +84,8 @@ func (a account) total() tokens {
 
 func lineOf(c *record.Counters) line {
 	cost := c.CostInput + c.CostOutput + c.CostCacheRead + c.CostCacheWrite + c.CostGuardrail
-	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.GuardrailUnits}, c.Requests, c.Legs, c.Unknown, big.NewInt(int64(cost))}
+	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.GuardrailUnits}, c.Requests,
+		c.Legs, c.Unknown, big.NewInt(int64(cost))}
 }
 
 // view is the books as all sides tell them, at one moment.
@@ -98,7 +101,8 @@ type view struct {
 }
 
 func (w *world) look(ctx context.Context) (*view, error) {
-	v := &view{billed: w.standIn.billed(w.t), attempts: map[string]*meter.Attempt{}, resolved: map[string]bool{}, entered: map[string]bool{}, suspense: map[string]bool{}}
+	v := &view{billed: w.standIn.billed(w.t), attempts: map[string]*meter.Attempt{}, resolved: map[string]bool{},
+		entered: map[string]bool{}, suspense: map[string]bool{}}
 	var err error
 	if v.journal, err = w.journals(v); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -176,7 +180,8 @@ func (v *view) collect(disk journal.Disk) error {
 	}
 	for id, a := range attempts {
 		before := v.attempts[id]
-		if before != nil && before.End != nil && a.End != nil && (before.Writer != a.Writer || before.Posted.Seq != a.Posted.Seq) {
+		if before != nil && before.End != nil && a.End != nil &&
+			(before.Writer != a.Writer || before.Posted.Seq != a.Posted.Seq) {
 			return fmt.Errorf("record %s is in two journals", id)
 		}
 		if before == nil || before.End == nil {
@@ -234,7 +239,8 @@ func (w *world) each(ctx context.Context, yield func(record.RowKey, record.Count
 // reported runs `gateway report`.
 func (w *world) reported() (account, error) {
 	from, to := w.span()
-	out, code := w.gates[0].command("report", "--by", "tenant,model", "--format", "json", "--from", from.Format(time.DateOnly), "--to", to.Format(time.DateOnly))
+	out, code := w.gates[0].command("report", "--by", "tenant,model", "--format", "json", "--from",
+		from.Format(time.DateOnly), "--to", to.Format(time.DateOnly))
 	if code != 0 {
 		return nil, fmt.Errorf("exit code %d: %s", code, out)
 	}
@@ -254,7 +260,8 @@ func (w *world) reported() (account, error) {
 		}
 		// The report has one column for cache writes of both lifetimes, and none for
 		// the units of guardrails.
-		sum.add(r.Tenant+" "+r.Model, line{tokens{r.Input, r.Output, r.CacheRead, r.CacheWrite, 0, 0}, r.Requests, r.Legs, r.Unknown, new(big.Int).Set(cost.Num())})
+		sum.add(r.Tenant+" "+r.Model, line{tokens{r.Input, r.Output, r.CacheRead, r.CacheWrite, 0, 0}, r.Requests, r.Legs,
+			r.Unknown, new(big.Int).Set(cost.Num())})
 	}
 	return sum, nil
 }
@@ -302,7 +309,8 @@ func (w *world) problems(v *view) []string {
 		case v.resolved[id]:
 			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
 		default:
-			if u := &a.End.Usage; (tokens{u.Input.N, u.Output.N, u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N, unitsOf(u)}) != used {
+			if u := &a.End.Usage; (tokens{u.Input.N, u.Output.N, u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N,
+				unitsOf(u)}) != used {
 				differ("record %s: END says %+v, the upstream billed %+v", id, *u, used)
 			}
 			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
@@ -375,7 +383,8 @@ func (w *world) equal(within time.Duration) *view {
 		}
 		if time.Now().After(deadline) {
 			audited, _ := w.gates[0].audited("verify")
-			w.t.Fatalf("the books are not equal after %v: %v\n%s\nverify: %s\n%s", within, err, strings.Join(found, "\n"), audited, w.logs())
+			w.t.Fatalf("the books are not equal after %v: %v\n%s\nverify: %s\n%s", within, err, strings.Join(found, "\n"),
+				audited, w.logs())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -19,7 +19,8 @@ import (
 // in dollars.
 func (w *world) budgeted(month, day, own string) {
 	w.limits = map[string]string{
-		"acme":   fmt.Sprintf("budgets: [{period: month, usd: %s, on_exceed: reject}, {period: day, usd: %s, on_exceed: reject}]", month, day),
+		"acme": fmt.Sprintf("budgets: [{period: month, usd: %s, on_exceed: reject}, "+
+			"{period: day, usd: %s, on_exceed: reject}]", month, day),
 		"acme/a": fmt.Sprintf("budgets: [{period: month, usd: %s, on_exceed: reject}]", own),
 	}
 	for _, l := range []struct {

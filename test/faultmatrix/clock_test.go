@@ -96,7 +96,8 @@ func TestRow10Clocks(t *testing.T) {
 	check("month and year", "UTC", "2027-01-01T00:00:00Z", -91*s1, -s1/5, -95*s1, 0, -89*s1, 2*s1, -s1)
 	check("month of the zone", "Europe/Berlin", "2027-04-30T22:00:00Z", -91*s1, -s1/5, -95*s1, 0, -89*s1, 2*s1, -s1)
 	check("clocks go back", "Europe/Berlin", "2027-10-31T01:00:00Z", -91*s1, -s1/5, -95*s1, 0, -89*s1, 2*s1, -s1)
-	check("the second hour of that name begins", "Europe/Berlin", "2027-10-31T00:00:00Z", 0, h1-91*s1, h1, 2*h1-91*s1, 2*h1)
+	check("the second hour of that name begins", "Europe/Berlin", "2027-10-31T00:00:00Z", 0, h1-91*s1, h1, 2*h1-91*s1,
+		2*h1)
 	check("half an hour", "Australia/Lord_Howe", "2027-04-03T15:00:00Z", -91*s1, -s1/5, -95*s1, 0, 29*m1, 31*m1)
 }
 
@@ -129,7 +130,8 @@ func (w *world) chargedOnce() (n int) {
 			}
 			posted += b.Posted
 			if sum := b.Posted + b.Held + b.Suspense; sum > l.nanos {
-				w.t.Errorf("%s from %s: %d posted, %d held, %d in suspense of %d", l.window, b.Start, b.Posted, b.Held, b.Suspense, l.nanos)
+				w.t.Errorf("%s from %s: %d posted, %d held, %d in suspense of %d", l.window, b.Start, b.Posted, b.Held, b.Suspense,
+					l.nanos)
 			}
 			for _, other := range windows {
 				if b.Start.Before(other.End) && other.Start.Before(b.End) {

@@ -277,7 +277,8 @@ func (g *gate) serves() {
 // beyond it fail.
 func limitFiles(t *testing.T, g *gate, size int64) {
 	t.Helper()
-	out, err := exec.Command("prlimit", "--pid", fmt.Sprint(g.cmd.Process.Pid), fmt.Sprintf("--fsize=%d:%d", size, int64(1)<<40)).CombinedOutput()
+	out, err := exec.Command("prlimit", "--pid", fmt.Sprint(g.cmd.Process.Pid),
+		fmt.Sprintf("--fsize=%d:%d", size, int64(1)<<40)).CombinedOutput()
 	if err != nil {
 		t.Skipf("SKIPPED: prlimit: %v %s", err, out)
 	}

@@ -73,8 +73,10 @@ func (y *tally) String() string {
 		points = append(points, fmt.Sprintf("%s %d", p, n))
 	}
 	sort.Strings(points)
-	return fmt.Sprintf("%d cases, kills: %s; %d calls, %d tokens, %d unknown before and %d resolved, %d without a START and entered from the invocation log; lost 0, doubled 0; longest case %v",
-		y.cases, strings.Join(points, ", "), y.total.calls, y.total.used.total(), y.total.unknown, y.total.resolved, y.total.lost, y.longer.Round(time.Millisecond))
+	return fmt.Sprintf("%d cases, kills: %s; %d calls, %d tokens, %d unknown before and %d resolved, %d without a "+
+		"START and entered from the invocation log; lost 0, doubled 0; longest case %v",
+		y.cases, strings.Join(points, ", "), y.total.calls, y.total.used.total(), y.total.unknown,
+		y.total.resolved, y.total.lost, y.longer.Round(time.Millisecond))
 }
 
 // points are where gateways are killed.

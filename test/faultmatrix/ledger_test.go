@@ -73,7 +73,8 @@ func share(n int) int {
 // and none, which loses all.
 func TestRow2KillRedis(t *testing.T) {
 	modes := [...][]string{
-		{"--appendonly", "yes", "--appendfsync", "always"}, {"--appendonly", "yes", "--appendfsync", "everysec"}, {"--appendonly", "no"},
+		{"--appendonly", "yes", "--appendfsync", "always"}, {"--appendonly", "yes", "--appendfsync", "everysec"},
+		{"--appendonly", "no"},
 	}
 	const killsPerCase = 10
 	var y tally

@@ -38,9 +38,11 @@ func TestProofFindsLies(t *testing.T) {
 		}
 		return ""
 	}
-	check("a token more in the ledger", "ledger has", func(v *view) { v.ledger.add(some(v.ledger), line{tokens: tokens{Output: 1}}) })
+	check("a token more in the ledger", "ledger has",
+		func(v *view) { v.ledger.add(some(v.ledger), line{tokens: tokens{Output: 1}}) })
 	check("a request twice in the ledger", "ledger has", func(v *view) { v.ledger.add(some(v.ledger), line{requests: 1}) })
-	check("a token less in the report", "report has", func(v *view) { v.report.add(some(v.report), line{tokens: tokens{Read: -1}}) })
+	check("a token less in the report", "report has",
+		func(v *view) { v.report.add(some(v.report), line{tokens: tokens{Read: -1}}) })
 	check("money off in journal and ledger", "cost", func(v *view) {
 		key := some(v.journal)
 		one := line{cost: pico.cost()}
@@ -52,5 +54,6 @@ func TestProofFindsLies(t *testing.T) {
 	check("a call without a START", "without a START", func(v *view) { delete(v.attempts, recordOf(&v.billed[0])) })
 	check("one record for two calls", "stands for two calls", func(v *view) { v.billed = append(v.billed, v.billed[0]) })
 	check("an END with other tokens", "END says", func(v *view) { v.billed[0].Output++ })
-	check("unknown, and answered", "although its caller got the answer", func(v *view) { v.suspense[recordOf(&v.billed[0])] = true })
+	check("unknown, and answered", "although its caller got the answer",
+		func(v *view) { v.suspense[recordOf(&v.billed[0])] = true })
 }

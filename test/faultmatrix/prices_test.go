@@ -43,7 +43,8 @@ func TestRow18PricesChange(t *testing.T) {
 	w := newWorld(t, 18, s, r.URL())
 	w.run(1)
 	g := w.gates[0]
-	doubled := strings.NewReplacer("0.003\n", "0.006\n", "0.015", "0.03", "0.0003", "0.0006", "0.00375", "0.0075", "write_1h: 0.006", "write_1h: 0.012").Replace(priceBook)
+	doubled := strings.NewReplacer("0.003\n", "0.006\n", "0.015", "0.03", "0.0003", "0.0006", "0.00375", "0.0075",
+		"write_1h: 0.006", "write_1h: 0.012").Replace(priceBook)
 	w.during(func() {
 		for _, book := range []string{doubled, priceBook, doubled, priceBook, doubled} {
 			w.pause(100*time.Millisecond, 300*time.Millisecond)
@@ -89,7 +90,8 @@ func TestRow18UnknownModel(t *testing.T) {
 	w.limits = map[string]string{"acme/b": "budgets: [{period: month, usd: 1, on_exceed: reject}]"}
 	w.run(1)
 	call := func(tenant int) int {
-		req, err := http.NewRequest(http.MethodPost, "http://"+w.gates[0].listen+"/model/anthropic.claude-nobody-v1:0/converse",
+		req, err := http.NewRequest(http.MethodPost,
+			"http://"+w.gates[0].listen+"/model/anthropic.claude-nobody-v1:0/converse",
 			strings.NewReader(`{"messages":[{"role":"user","content":[{"text":"x"}]}],"inferenceConfig":{"maxTokens":20}}`))
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +108,8 @@ func TestRow18UnknownModel(t *testing.T) {
 		t.Errorf("status %d without a budget and %d with one", allowed, refused)
 	}
 	w.gates[0].stop()
-	cmd := exec.Command(harness.Binary(t), "report", "--config", w.gates[0].config(), "--by", "tenant,model", "--format", "json")
+	cmd := exec.Command(harness.Binary(t), "report", "--config", w.gates[0].config(), "--by", "tenant,model", "--format",
+		"json")
 	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+harness.RootSecret)
 	out, err := cmd.Output()
 	var rows []harness.Row
@@ -176,7 +179,8 @@ func TestRow13Guardrail(t *testing.T) {
 	for i := range 20 {
 		all.Go(func() {
 			text := strings.Repeat("x", 200*i)
-			path, body := "/guardrail/abcdefgh/version/1/apply", fmt.Sprintf(`{"source":"INPUT","content":[{"text":{"text":%q}}]}`, text)
+			path := "/guardrail/abcdefgh/version/1/apply"
+			body := fmt.Sprintf(`{"source":"INPUT","content":[{"text":{"text":%q}}]}`, text)
 			if i%2 == 0 {
 				path, body = "/guardrail-checks/invoke", fmt.Sprintf(`{"checks":{"contentFilter":{},"sensitiveInformation":{}},`+
 					`"messages":[{"role":"user","content":[{"text":%q}]}]}`, text)

@@ -142,12 +142,14 @@ const script = `rules:
 func startStandIn(t testing.TB) *standIn {
 	t.Helper()
 	dir, addr := t.TempDir(), harness.FreeAddr(t)
-	s := &standIn{url: "http://" + addr, served: filepath.Join(dir, "served.jsonl"), invocations: filepath.Join(dir, "invocations.jsonl")}
+	s := &standIn{url: "http://" + addr, served: filepath.Join(dir, "served.jsonl"),
+		invocations: filepath.Join(dir, "invocations.jsonl")}
 	file := filepath.Join(dir, "script.yaml")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.proc = spawn(t, harness.Binary(t), nil, "sandbox", "--listen", addr, "--script", file, "--log", s.served, "--invocation-log", s.invocations,
+	s.proc = spawn(t, harness.Binary(t), nil, "sandbox", "--listen", addr, "--script", file, "--log", s.served,
+		"--invocation-log", s.invocations,
 		"--access-key-id", harness.UpstreamKeyID, "--secret-access-key", harness.UpstreamSecret)
 	t.Cleanup(s.proc.kill)
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {

@@ -157,7 +157,8 @@ func (w *world) resolve() (made, entered int) {
 		out, code := g.audited("resolve", "--invocation-log", log)
 		sums := lastLines(out, 2)
 		var n, before, open, lost, left, untagged int
-		_, err := fmt.Sscanf(sums, "%d resolved, %d resolved before, %d still unknown\n%d lost calls entered, %d without a record not entered, %d untagged",
+		_, err := fmt.Sscanf(sums, "%d resolved, %d resolved before, %d still unknown\n%d lost calls entered, %d without "+
+			"a record not entered, %d untagged",
 			&n, &before, &open, &lost, &left, &untagged)
 		if code != 0 || err != nil || left+untagged > 0 {
 			w.t.Fatalf("resolve: exit code %d, %v\n%s", code, err, out)

@@ -39,7 +39,8 @@ func tenantOf(model string) string {
 
 // The prices of all models, in pico-dollars per token or unit, and the same as a
 // book. Units cost what the shipped book says.
-var pico = tokens{Input: 3_000_000, Output: 15_000_000, Read: 300_000, Write5m: 3_750_000, Write1h: 6_000_000, Units: 750_000_000}
+var pico = tokens{Input: 3_000_000, Output: 15_000_000, Read: 300_000, Write5m: 3_750_000, Write1h: 6_000_000,
+	Units: 750_000_000}
 
 const priceBook = `per: thousand
 effective: 2026-01-01
@@ -98,7 +99,8 @@ func newWorld(t testing.TB, seed uint64, s *standIn, redis string) *world {
 
 // fork begins a case on the same stand-in whose truth begins where w's did.
 func (w *world) fork(t testing.TB) *world {
-	f := newWorld(t, 1, &standIn{url: w.standIn.url, served: w.standIn.served, invocations: w.standIn.invocations}, w.redis)
+	f := newWorld(t, 1, &standIn{url: w.standIn.url, served: w.standIn.served, invocations: w.standIn.invocations},
+		w.redis)
 	f.standIn.offset, f.standIn.invocationsFrom = w.standIn.offset, w.standIn.invocationsFrom
 	return f
 }
@@ -156,7 +158,9 @@ func (g *gate) configure(yaml string) { g.w.write(g.config(), yaml) }
 func (w *world) yaml() string {
 	text := "listen: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\ndata_dir: ./data\n" +
 		"journal: " + w.journal + "\nprices: [prices.yaml]\n" +
-		"upstream: {region: us-east-1, endpoint: \"" + w.standIn.url + "\", tag_requests: true, retry: {max_attempts: 3, base_delay: 5ms, max_delay: 20ms, budget_percent: 100}, breaker: {failures: 1000}}\n"
+		"upstream: {region: us-east-1, endpoint: \"" + w.standIn.url +
+		"\", tag_requests: true, retry: {max_attempts: 3, base_delay: 5ms, max_delay: 20ms, budget_percent: 100}, " +
+		"breaker: {failures: 1000}}\n"
 	if w.redis != "" {
 		text += "ledger: {redis: \"" + w.redis + "\"}\n"
 	}
@@ -243,7 +247,8 @@ var operations = [...]string{"converse", "converse-stream", "invoke", "invoke-wi
 
 // anything is a request like any other.
 func anything(rng *rand.Rand) ask {
-	a := ask{tenant: rng.IntN(len(tenants)), family: rng.IntN(len(families)), op: operations[rng.IntN(len(operations))], leave: -1}
+	a := ask{tenant: rng.IntN(len(tenants)), family: rng.IntN(len(families)), op: operations[rng.IntN(len(operations))],
+		leave: -1}
 	a.text = strings.Repeat("word ", 1+rng.IntN(100))
 	switch rng.IntN(6) {
 	case 0:
@@ -271,11 +276,14 @@ func (a *ask) body() string {
 		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200},`+
 			`"guardrailConfig":{"guardrailIdentifier":"abcdefgh","guardrailVersion":"1","trace":"enabled"}}`, a.text)
 	case !strings.HasPrefix(a.op, "invoke"):
-		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200}}`, a.text)
+		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200}}`,
+			a.text)
 	case a.family == 0:
-		return fmt.Sprintf(`{"anthropic_version":"bedrock-2023-05-31","max_tokens":200,"messages":[{"role":"user","content":[{"type":"text","text":%q}]}]}`, a.text)
+		return fmt.Sprintf(`{"anthropic_version":"bedrock-2023-05-31","max_tokens":200,"messages":[{"role":"user","content":[{"type":"text","text":%q}]}]}`,
+			a.text)
 	default:
-		return fmt.Sprintf(`{"schemaVersion":"messages-v1","messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200}}`, a.text)
+		return fmt.Sprintf(`{"schemaVersion":"messages-v1","messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200}}`,
+			a.text)
 	}
 }
 
@@ -325,7 +333,8 @@ func (g *gate) sendAll(all []ask, callers int) map[int]int {
 func (g *gate) send(a *ask) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+g.listen+"/model/"+modelOf(a.tenant, a.family)+"/"+a.op, bytes.NewReader([]byte(a.body())))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"http://"+g.listen+"/model/"+modelOf(a.tenant, a.family)+"/"+a.op, bytes.NewReader([]byte(a.body())))
 	if err != nil {
 		panic(err)
 	}

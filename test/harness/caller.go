@@ -27,7 +27,8 @@ func (k Key) BearerCredential(req *http.Request, _ []byte) error {
 func (k Key) SigV4Credential(req *http.Request, body []byte) error {
 	sum := sha256.Sum256(body)
 	creds := aws.Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey}
-	return v4.NewSigner().SignHTTP(context.Background(), creds, req, hex.EncodeToString(sum[:]), "bedrock", "us-east-1", time.Now())
+	return v4.NewSigner().SignHTTP(context.Background(), creds, req, hex.EncodeToString(sum[:]), "bedrock", "us-east-1",
+		time.Now())
 }
 
 // Answer is a whole response.

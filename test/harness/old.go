@@ -31,7 +31,8 @@ func OldBinary(t testing.TB) string {
 		return cmd
 	}
 	if out, err := git("cat-file", "-e", lastRelease+"^{commit}").CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: the program of the last release, %s, cannot be built: %v %s; is this a shallow clone? (git fetch --unshallow)",
+		t.Skipf("SKIPPED: the program of the last release, %s, cannot be built: %v %s; is this a shallow clone? (git "+
+			"fetch --unshallow)",
 			lastRelease[:12], err, bytes.TrimSpace(out))
 	}
 	buildOld.Do(func() {

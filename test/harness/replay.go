@@ -173,7 +173,8 @@ func VerifySignature(req *http.Request, body []byte, keyID, secret string) error
 	}
 	sum := sha256.Sum256(body)
 	creds := aws.Credentials{AccessKeyID: keyID, SecretAccessKey: secret}
-	if err := v4.NewSigner().SignHTTP(context.Background(), creds, again, hex.EncodeToString(sum[:]), "bedrock", "us-east-1", at); err != nil {
+	if err := v4.NewSigner().SignHTTP(context.Background(), creds, again, hex.EncodeToString(sum[:]), "bedrock",
+		"us-east-1", at); err != nil {
 		return err
 	}
 	if want := again.Header.Get("Authorization"); want != auth {

@@ -29,7 +29,8 @@ type usageJSON struct {
 }
 
 func (u usageJSON) tokens() Tokens {
-	return Tokens{int64(u.InputTokens), int64(u.OutputTokens), int64(u.CacheReadInputTokens), int64(u.CacheWriteInputTokens)}
+	return Tokens{int64(u.InputTokens), int64(u.OutputTokens), int64(u.CacheReadInputTokens),
+		int64(u.CacheWriteInputTokens)}
 }
 
 // RecordedTokens returns what a recording's answer says that it used.
@@ -89,7 +90,8 @@ func streamTokens(t testing.TB, r *Recording) Tokens {
 			t.Fatalf("%s: %v", r.ID, err)
 		}
 		if m := chunk.Metrics; m != nil {
-			last = Tokens{int64(m.InputTokenCount), int64(m.OutputTokenCount), int64(m.CacheReadInputTokenCount), int64(m.CacheWriteInputTokenCount)}
+			last = Tokens{int64(m.InputTokenCount), int64(m.OutputTokenCount), int64(m.CacheReadInputTokenCount),
+				int64(m.CacheWriteInputTokenCount)}
 		}
 	}
 	return last
