@@ -23,7 +23,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint race fuzz bench microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint deadcode shape race fuzz bench microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

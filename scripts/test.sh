@@ -14,7 +14,7 @@ part() { # part N WHAT COMMAND...
 }
 
 part 1 "what the tests need" scripts/test-tools.sh
-part 2 "build" make --no-print-directory build
+part 2 "build the program, and the one for fault tests" make --no-print-directory build-faults
 PART=3/5 make --no-print-directory test-unit
 PART=4/5 make --no-print-directory test-fuzz
 PART=5/5 make --no-print-directory test-e2e

@@ -233,7 +233,8 @@ func checkSpans(t *testing.T, request *tracepb.Span, attempts []*tracepb.Span, k
 		if model == escalation {
 			for name, value := range map[string]string{
 				"sluice.outcome": "completed", "gen_ai.usage.input_tokens": "3", "gen_ai.usage.output_tokens": "2",
-				"gen_ai.request.max_tokens": "100", "aws.request_id": "upstream-1", "sluice.cost.usd": "*", "gen_ai.response.finish_reasons": "*",
+				"gen_ai.request.max_tokens": "100", "aws.request_id": "upstream-1", "sluice.cost.usd": "*",
+				"gen_ai.response.finish_reasons": "*",
 			} {
 				want[name] = value
 			}
