@@ -1,13 +1,17 @@
 package meter
 
-import "context"
+import (
+	"context"
+
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+)
 
 // listenAtOnce is how many roots a round of the pump listens to.
 const listenAtOnce = 2
 
-// listen asks for the watermarks of roots of which this round brought no answer,
-// in turn. How far they are posted is known; what a ledger brings with its answer
-// is not. When it does not answer, it is left alone until the next heartbeat.
+// listen sends empty batches for roots of which this round brought no answer, in
+// turn, for the facts in the reply. When the ledger does not answer, it is left
+// alone until the next heartbeat.
 func (p *pump) listen(ctx context.Context) {
 	if p.opts.Listen == nil || p.isFenced() || p.opts.Now().Before(p.deafUntil) {
 		return
@@ -15,7 +19,7 @@ func (p *pump) listen(ctx context.Context) {
 	_, err := forEach(p.turn(p.opts.Listen()), func(root string) error {
 		ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 		defer cancel()
-		_, err := p.opts.Ledger.Watermark(ctx, p.writer, root)
+		_, err := ledger.Exchange(ctx, p.opts.Ledger, p.opts.Board, &ledger.Batch{Writer: p.writer, Root: root})
 		return err
 	})
 	if err != nil {

@@ -6,9 +6,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
-// asking is a ledger that notes whose watermarks it is asked for.
+// asking is a ledger that notes of which roots it is asked.
 type asking struct {
 	*modelLedger
 	mu    sync.Mutex
@@ -16,15 +18,15 @@ type asking struct {
 	asked []string
 }
 
-func (a *asking) Watermark(ctx context.Context, writer, root string) (uint64, error) {
+func (a *asking) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
 	a.mu.Lock()
-	a.asked = append(a.asked, root)
+	a.asked = append(a.asked, b.Root)
 	fails := a.fails
 	a.mu.Unlock()
 	if fails != nil {
-		return 0, fails
+		return ledger.Reply{}, fails
 	}
-	return a.modelLedger.Watermark(ctx, writer, root)
+	return a.modelLedger.Apply(ctx, b)
 }
 
 func (a *asking) count() int {

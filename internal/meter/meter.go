@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -31,9 +32,12 @@ type Options struct {
 	Timeout   time.Duration // of one ledger call, default 2s
 	MaxWait   time.Duration // longest wait after a ledger failure, default 5s
 
+	// Board has the facts to send to other gateways and receives theirs; nil has no
+	// part in gossip.
+	Board *gossip.Board
 	// Listen returns root tenants of which the ledger is asked, two per Flush in
-	// turn, when nothing is posted to them: its answers bring what other gateways
-	// tell. The slice is not changed. Nil listens to none.
+	// turn, when nothing is posted to them: its replies bring facts. The slice is
+	// not changed. Nil listens to none.
 	Listen func() []string
 
 	Crash Crash // for fault tests; nil does nothing

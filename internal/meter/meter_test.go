@@ -287,13 +287,13 @@ type hangingLedger struct {
 	entered chan struct{}
 }
 
-func (l *hangingLedger) Apply(ctx context.Context, _ *ledger.Batch) (uint64, error) {
+func (l *hangingLedger) Apply(ctx context.Context, _ *ledger.Batch) (ledger.Reply, error) {
 	select {
 	case l.entered <- struct{}{}:
 	default:
 	}
 	<-ctx.Done()
-	return 0, ctx.Err()
+	return ledger.Reply{}, ctx.Err()
 }
 
 // TestRegression: the ledger forgets acknowledged batches and gets them again.

@@ -48,25 +48,28 @@ func (s modelState) clone() modelState {
 	return modelState{maps.Clone(s.marks), maps.Clone(s.epoch), rows, windows}
 }
 
-func (m *modelLedger) Apply(_ context.Context, b *ledger.Batch) (uint64, error) {
+func (m *modelLedger) Apply(_ context.Context, b *ledger.Batch) (ledger.Reply, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
 	if m.before != nil {
 		if err := m.before(m.calls); err != nil {
-			return 0, err
+			return ledger.Reply{}, err
 		}
 	}
 	wm, err := m.apply(b)
 	if m.after != nil && err == nil {
 		if err := m.after(m.calls); err != nil {
-			return 0, err
+			return ledger.Reply{}, err
 		}
 	}
-	return wm, err
+	return ledger.Reply{Watermark: wm}, err
 }
 
 func (m *modelLedger) apply(b *ledger.Batch) (uint64, error) {
+	if b.Empty() {
+		return m.state.marks[record.Partition{Writer: b.Writer, Root: b.Root}], nil
+	}
 	sums, err := b.Sums()
 	if err != nil {
 		return 0, err

@@ -408,7 +408,7 @@ func (p *pump) send(ctx context.Context, b *ledger.Batch) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
 	p.opts.Crash.At(ApplySent)
-	applied, err := p.opts.Ledger.Apply(ctx, b)
+	applied, err := ledger.Exchange(ctx, p.opts.Ledger, p.opts.Board, b)
 	if err == nil {
 		p.hear(b.Root)
 	}

@@ -89,6 +89,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	}
 	of := command.MeterOptions(s.Config, a.ledger)
 	of.Now, of.Log, of.Crash, of.Listen = o.now, o.log, o.crash, a.listens
+	of.Board = o.memory.Board()
 	if a.meter, err = meter.Open(ctx, of); err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	if cfg.Ledger.Redis == "" {
 		return openEmbedded(cfg)
 	}
-	shared, err := command.OpenRedisWith(cfg, redis.Options{Log: o.log, Now: o.now, Board: o.memory.Board()})
+	shared, err := command.OpenRedisWith(cfg, redis.Options{Log: o.log, Now: o.now})
 	if err != nil {
 		return store{}, err
 	}

@@ -51,7 +51,7 @@ func (b *books) lose() {
 	b.writers, b.windows = map[record.Partition]bool{}, map[record.Window]ledger.WindowState{}
 }
 
-func (b *books) Apply(ctx context.Context, batch *ledger.Batch) (uint64, error) {
+func (b *books) Apply(ctx context.Context, batch *ledger.Batch) (ledger.Reply, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before, _ := b.state.Watermark(ctx, batch.Writer, batch.Root)
@@ -60,7 +60,7 @@ func (b *books) Apply(ctx context.Context, batch *ledger.Batch) (uint64, error) 
 		return applied, err
 	}
 	b.writers[record.Partition{Writer: batch.Writer, Root: batch.Root}] = true
-	if applied == before {
+	if applied.Watermark == before {
 		return applied, nil
 	}
 	for _, p := range batch.Postings {

@@ -17,7 +17,7 @@ import (
 // slowState takes its time to post, as one does that has a long journal to read.
 type slowState struct{ *embedded.State }
 
-func (s slowState) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
+func (s slowState) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
 	time.Sleep(100 * time.Millisecond)
 	return s.State.Apply(ctx, b)
 }

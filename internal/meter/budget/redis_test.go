@@ -39,11 +39,11 @@ func (p *poster) post(t testing.TB, charges []record.Charge) {
 	defer p.mu.Unlock()
 	p.seq++
 	posting := record.Posting{Seq: p.seq, Root: p.root, Row: record.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: p.root}, Charges: charges}
-	wm, err := p.ledger.Apply(context.Background(), &ledger.Batch{
+	reply, err := p.ledger.Apply(context.Background(), &ledger.Batch{
 		Writer: p.writer, Epoch: 1, Root: p.root, From: p.seq, To: p.seq, Postings: []record.Posting{posting},
 	})
-	if err != nil || wm != p.seq {
-		t.Errorf("watermark %d of %d: %v", wm, p.seq, err)
+	if err != nil || reply.Watermark != p.seq {
+		t.Errorf("watermark %d of %d: %v", reply.Watermark, p.seq, err)
 	}
 }
 

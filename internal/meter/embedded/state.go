@@ -80,8 +80,17 @@ func Restore(writer string, watermarks map[string]uint64, replay Replayer) (*Sta
 	return s, nil
 }
 
-// Apply implements ledger.Ledger.
-func (s *State) Apply(_ context.Context, b *ledger.Batch) (uint64, error) {
+// Apply implements ledger.Ledger. There is no other gateway to carry facts to.
+func (s *State) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
+	if b.Empty() {
+		seq, err := s.Watermark(ctx, b.Writer, b.Root)
+		return ledger.Reply{Watermark: seq}, err
+	}
+	seq, err := s.post(b)
+	return ledger.Reply{Watermark: seq}, err
+}
+
+func (s *State) post(b *ledger.Batch) (watermark uint64, err error) {
 	sums, err := b.Sums()
 	if err == nil {
 		_, err = b.WindowSums(0) // a bad batch is bad for whoever sends it

@@ -45,6 +45,7 @@ var Cases = []Case{
 	{"keeps every pico-dollar", keepsPicos},
 	{"keeps odd names", keepsOddNames},
 	{"moves the watermark past nothing", movesPastNothing},
+	{"answers an empty batch", answersEmpty},
 	{"yields the hours asked for", yieldsRange},
 	{"stops at the reader's error", stopsAtError},
 	{"folds old hours into days, once", folds},
@@ -91,12 +92,12 @@ func one(seq uint64, key record.RowKey, add record.Counters) *ledger.Batch {
 
 // apply fails unless the batch is answered with this watermark and error.
 func apply(ctx context.Context, l Ledger, b *ledger.Batch, want uint64, wantErr error) error {
-	got, err := l.Apply(ctx, b)
+	reply, err := l.Apply(ctx, b)
 	if !errors.Is(err, wantErr) {
 		return fmt.Errorf("apply %d to %d of %s: error %v, want %v", b.From, b.To, b.Writer, err, wantErr)
 	}
-	if err == nil && got != want {
-		return fmt.Errorf("apply %d to %d of %s: watermark %d, want %d", b.From, b.To, b.Writer, got, want)
+	if err == nil && reply.Watermark != want {
+		return fmt.Errorf("apply %d to %d of %s: watermark %d, want %d", b.From, b.To, b.Writer, reply.Watermark, want)
 	}
 	stored, err := l.Watermark(ctx, b.Writer, b.Root)
 	if err != nil || stored != want {
@@ -151,6 +152,19 @@ func addsAndMoves(ctx context.Context, l Ledger) error {
 		hold(ctx, l, map[record.RowKey]record.Counters{}),
 		apply(ctx, l, run("w1", 1, 1, 3), 3, nil),
 		apply(ctx, l, run("w1", 1, 4, 5), 8, nil),
+		holdFirst(ctx, l, 8),
+	)
+}
+
+// answersEmpty sends batches without numbers: they add nothing, and an old epoch
+// does not matter.
+func answersEmpty(ctx context.Context, l Ledger) error {
+	empty := &ledger.Batch{Writer: "w1", Root: "acme"}
+	return errors.Join(
+		apply(ctx, l, empty, 0, nil),
+		apply(ctx, l, run("w1", 2, 1, 3), 3, nil),
+		apply(ctx, l, empty, 3, nil),
+		apply(ctx, l, run("w1", 2, 4, 5), 8, nil),
 		holdFirst(ctx, l, 8),
 	)
 }

@@ -212,13 +212,14 @@ func (w *world) send(ctx context.Context, l Ledger, key writerKey, b *ledger.Bat
 		return nil
 	}
 	me := w.writers[key]
-	got, err := l.Apply(ctx, b)
+	reply, err := l.Apply(ctx, b)
 	if errors.Is(err, ledger.ErrFenced) && b.Epoch < me.epoch {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("apply %d to %d of %v: %w", b.From, b.To, key, err)
 	}
+	got := reply.Watermark
 	if got > uint64(len(me.journal)) {
 		return fmt.Errorf("watermark %d of %v is above its journal's head %d", got, key, len(me.journal))
 	}

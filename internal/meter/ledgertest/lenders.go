@@ -368,7 +368,7 @@ func (b *bank) send(w *spender) error {
 			return nil
 		}
 		batch := &ledger.Batch{Writer: w.name, Epoch: w.epoch, Root: "acme", From: wm + 1, To: head, Postings: w.journal[wm:]}
-		if _, err := again(b, func() (uint64, error) { return w.ledger.Apply(b.ctx, batch) }); err != nil {
+		if _, err := again(b, func() (ledger.Reply, error) { return w.ledger.Apply(b.ctx, batch) }); err != nil {
 			return fmt.Errorf("%s: apply: %w", w.name, err)
 		}
 	}

@@ -143,8 +143,8 @@ func (l *lending) charge(writer string, seq uint64, charges ...record.Charge) {
 func (l *lending) chargeOf(writer string, epoch, seq uint64, charges ...record.Charge) {
 	b := one(seq, row("m"), record.Counters{Legs: 1})
 	b.Writer, b.Epoch, b.Postings[0].Charges = writer, epoch, charges
-	if got, err := l.Apply(l.ctx, b); err != nil || got != seq {
-		l.fail("charge %d of %s: watermark %d, %w", seq, writer, got, err)
+	if got, err := l.Apply(l.ctx, b); err != nil || got.Watermark != seq {
+		l.fail("charge %d of %s: watermark %d, %w", seq, writer, got.Watermark, err)
 	}
 }
 

@@ -292,8 +292,8 @@ func takesNothingAgain(ctx context.Context, store Leaser) error {
 	for i := range b.Postings {
 		b.Postings[i].Charges = []record.Charge{spent(month(), 5)}
 	}
-	if wm, err := l.Apply(ctx, b); err != nil || wm != 4 {
-		l.fail("watermark %d, %w", wm, err)
+	if got, err := l.Apply(ctx, b); err != nil || got.Watermark != 4 {
+		l.fail("watermark %d, %w", got.Watermark, err)
 	}
 	l.holds(month(), 35, 20, 0) // only number 4 takes
 	return l.err

@@ -23,37 +23,40 @@ var errShapes = errors.New("the ids of shapes changed while a batch was applied"
 var errAfter = errors.New("the writer has asserted its accounts")
 
 // Apply implements ledger.Ledger. It may be repeated after any error.
-func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
+func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
+	if b.Empty() {
+		return l.exchange(ctx, b)
+	}
 	sums, err := b.Sums()
 	if err != nil {
-		return 0, err
+		return ledger.Reply{}, err
 	}
 	if err := validRoot(b.Root); err != nil {
-		return 0, err
+		return ledger.Reply{}, err
 	}
 	client, err := l.connected(ctx)
 	if err != nil {
-		return 0, err
+		return ledger.Reply{}, err
 	}
 	if err := l.register(ctx, client, b.Root); err != nil {
-		return 0, err
+		return ledger.Reply{}, err
 	}
 	a := attempt{Batch: b, rows: sums}
 	for range 3 {
 		if a.windows, err = b.WindowSums(a.after); err != nil {
-			return 0, err
+			return ledger.Reply{}, err
 		}
-		watermark, err := l.applyOnce(ctx, client, &a)
+		reply, err := l.applyOnce(ctx, client, &a)
 		switch {
 		case errors.Is(err, errShapes):
 			l.forgetShapes(b.Root)
 		case errors.Is(err, errAfter):
-			a.after = watermark
+			a.after = reply.Watermark
 		default:
-			return watermark, err
+			return reply, err
 		}
 	}
-	return 0, fmt.Errorf("%w: it changes while a batch is applied", ErrDamaged)
+	return ledger.Reply{}, fmt.Errorf("%w: it changes while a batch is applied", ErrDamaged)
 }
 
 // attempt is a batch as it is laid out for the script.
@@ -64,44 +67,43 @@ type attempt struct {
 	after   uint64 // up to this number nothing is taken out of accounts
 }
 
-func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, b *attempt) (uint64, error) {
+func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, b *attempt) (of ledger.Reply, err error) {
 	sums := b.rows
 	ids, err := l.shapeIDs(ctx, client, b.Root, sums)
 	if err != nil {
-		return 0, err
+		return of, err
 	}
 	call, err := newCall(b, ids)
 	if err != nil {
-		return 0, err
+		return of, err
 	}
-	carried := l.addShared(call, b.Root)
+	l.addGossip(call, b.Batch)
 	reply, err := l.apply.Run(ctx, client, call.keys, call.args...).StringSlice()
 	if err != nil {
-		return 0, fmt.Errorf("redis: %w", err)
+		return of, fmt.Errorf("redis: %w", err)
 	}
 	if len(reply) < 3 {
-		return 0, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
+		return of, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
 	}
-	watermark, err := parseMark(reply[1])
-	if err != nil {
-		return 0, err
+	if of.Watermark, err = parseMark(reply[1]); err != nil {
+		return of, err
 	}
 	switch reply[0] {
 	case "OK":
-		l.tookShared(b.Root, carried, reply[3:])
-		return watermark, l.sawGeneration(ctx, client, b.Root, reply[2])
+		l.readGossip(b.Batch, reply[3:], &of)
+		return of, l.sawGeneration(ctx, client, b.Root, reply[2])
 	case "NEXT":
-		return watermark, l.sawGeneration(ctx, client, b.Root, reply[2])
+		return of, l.sawGeneration(ctx, client, b.Root, reply[2])
 	case "FENCED":
-		return watermark, ledger.ErrFenced
+		return of, ledger.ErrFenced
 	case "BAD":
-		return watermark, fmt.Errorf("%w: a counter of root %q would be out of range", ledger.ErrBadBatch, b.Root)
+		return of, fmt.Errorf("%w: a counter of root %q would be out of range", ledger.ErrBadBatch, b.Root)
 	case "SHAPES":
-		return watermark, errShapes
+		return of, errShapes
 	case "AFTER":
-		return watermark, errAfter
+		return of, errAfter
 	}
-	return 0, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
+	return of, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
 }
 
 // call is the keys and arguments of the script, in its order.

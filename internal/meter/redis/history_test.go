@@ -141,8 +141,8 @@ func TestHistoriesWithCrashes(t *testing.T) {
 // patient calls again when a kept connection turns out to be dead.
 type patient struct{ ledgertest.Ledger }
 
-func (p patient) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
-	return retry(func() (uint64, error) { return p.Ledger.Apply(ctx, b) })
+func (p patient) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
+	return retry(func() (ledger.Reply, error) { return p.Ledger.Apply(ctx, b) })
 }
 
 func (p patient) Watermark(ctx context.Context, writer, root string) (uint64, error) {
@@ -223,12 +223,12 @@ func watermarkApart(l *Ledger) ledgertest.Ledger { return apart{l} }
 
 type apart struct{ *Ledger }
 
-func (a apart) Apply(ctx context.Context, b *ledger.Batch) (uint64, error) {
-	wm, err := a.Ledger.Apply(ctx, b)
-	if err != nil || wm != b.To {
-		return wm, err
+func (a apart) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
+	reply, err := a.Ledger.Apply(ctx, b)
+	if err != nil || reply.Watermark != b.To {
+		return reply, err
 	}
-	return wm, a.client.HSet(ctx, keysOf(b.Root).marks(), "w:"+b.Writer, b.To).Err()
+	return reply, a.client.HSet(ctx, keysOf(b.Root).marks(), "w:"+b.Writer, b.To).Err()
 }
 
 func (m mutant) apply(t *testing.T) func(*Ledger) ledgertest.Ledger {

@@ -12,7 +12,6 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter/gossip"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
@@ -31,9 +30,6 @@ type Options struct {
 	URL string
 	Log *slog.Logger
 	Now func() time.Time
-	// Board is what this gateway tells others and takes from them; nil shares
-	// nothing.
-	Board *gossip.Board
 }
 
 // registerEvery is how often a root in use is registered again, which mends the
@@ -65,8 +61,6 @@ type Ledger struct {
 
 	apply, intern, fold, grant, settle, watermark *goredis.Script
 
-	board *gossip.Board // nil shares nothing
-
 	mu sync.Mutex
 	// The fields below are guarded by mu.
 	client     goredis.UniversalClient // nil until a server was found fit
@@ -97,7 +91,7 @@ func New(o Options) (*Ledger, error) {
 	}
 	goredis.SetLogger(clientLog{o.Log})
 	return &Ledger{
-		target: t, log: o.Log, now: o.Now, board: o.Board,
+		target: t, log: o.Log, now: o.Now,
 		apply:     goredis.NewScript(exactLua + windowLua + shareLua + applyLua),
 		intern:    goredis.NewScript(internLua),
 		fold:      goredis.NewScript(exactLua + foldLua),
@@ -176,7 +170,7 @@ func (l *Ledger) Rotate(ctx context.Context, fp string) error {
 // Watermark implements ledger.Ledger.
 func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, error) {
 	text, err := l.mark(ctx, root, func(client goredis.UniversalClient) (string, error) {
-		return l.markShared(ctx, client, writer, root)
+		return optional(client.HGet(ctx, keysOf(root).marks(), "w:"+writer).Result())
 	})
 	if err != nil || text == "" {
 		return 0, err
@@ -188,12 +182,16 @@ func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, er
 // "" before. Another one than before means that they were lost in between.
 func (l *Ledger) Generation(ctx context.Context, root string) (string, error) {
 	return l.mark(ctx, root, func(client goredis.UniversalClient) (string, error) {
-		text, err := client.HGet(ctx, keysOf(root).marks(), "gen").Result()
-		if errors.Is(err, goredis.Nil) {
-			return "", nil
-		}
-		return text, err
+		return optional(client.HGet(ctx, keysOf(root).marks(), "gen").Result())
 	})
+}
+
+// optional is a reply of Redis in which nothing is "".
+func optional(text string, err error) (string, error) {
+	if errors.Is(err, goredis.Nil) {
+		return "", nil
+	}
+	return text, err
 }
 
 // mark reads one of a root's marks, "" when there is none. A root that has one

@@ -166,10 +166,10 @@ func anyBatch(t *rapid.T, b ledger.Batch, windows []record.Window) func(context.
 	b.Postings = []record.Posting{p}
 	b.Holder = rapid.SampledFrom([]string{"", "", "w1", "w2"}).Draw(t, "holder")
 	return func(ctx context.Context, l ledgertest.Leaser) (any, error) {
-		wm, err := l.Apply(ctx, &b)
+		reply, err := l.Apply(ctx, &b)
 		if err != nil {
 			return nil, err
 		}
-		return wm, nil
+		return reply.Watermark, nil
 	}
 }

@@ -49,8 +49,8 @@ func TestAgainstModel(t *testing.T) {
 			}
 			want, wantErr := model.Apply(t.Context(), &b)
 			got, err := s.Gateways[rapid.IntRange(0, 1).Draw(t, "gateway")].Apply(t.Context(), &b)
-			if kind(err) != kind(wantErr) || (err == nil && got != want) {
-				t.Fatalf("%d to %d: watermark %d, %v; the model says %d, %v", b.From, b.To, got, err, want, wantErr)
+			if kind(err) != kind(wantErr) || (err == nil && got.Watermark != want.Watermark) {
+				t.Fatalf("%d to %d: watermark %d, %v; the model says %d, %v", b.From, b.To, got.Watermark, err, want.Watermark, wantErr)
 			}
 		}
 		want, _ := ledgertest.Books(t.Context(), model)

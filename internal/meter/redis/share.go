@@ -9,6 +9,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/sluice-gateway/sluice/internal/meter/gossip"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
 //go:embed scripts/share.lua
@@ -30,22 +31,20 @@ type cursors [gossip.Kinds]string
 
 func (k keys) hints(kind gossip.Kind) string { return k.prefix + "h:" + strconv.Itoa(int(kind)) }
 
-// addShared makes a call carry the root's hints, and returns those.
-func (l *Ledger) addShared(c *call, root string) []gossip.Fact {
-	if l.board == nil {
+// addGossip makes a call carry the batch's facts and bring those of others.
+func (l *Ledger) addGossip(c *call, b *ledger.Batch) {
+	if !b.Gossip {
 		c.add("0", "0")
-		return nil
+		return
 	}
 	before := len(c.args)
-	hints := l.board.Waiting(root)
-	at := l.cursorsOf(root)
+	at := l.cursorsOf(b.Root)
 	for kind := range gossip.Kind(gossip.Kinds) {
-		c.keys = append(c.keys, keysOf(root).hints(kind))
+		c.keys = append(c.keys, keysOf(b.Root).hints(kind))
 		c.add(strconv.Itoa(kept[kind]), at[kind], strconv.Itoa(readAtOnce))
-		c.addHints(kind, hints)
+		c.addHints(kind, b.Facts)
 	}
 	c.add(strconv.Itoa(gossip.Kinds), strconv.Itoa(len(c.args)-before))
-	return hints
 }
 
 func (c *call) addHints(kind gossip.Kind, hints []gossip.Fact) {
@@ -62,41 +61,45 @@ func (c *call) addHints(kind gossip.Kind, hints []gossip.Fact) {
 	c.add(texts...)
 }
 
-// tookShared hands on what the reply to a call brought: part is what stands
-// behind the script's own words. Damage there is no matter of the books.
-func (l *Ledger) tookShared(root string, carried []gossip.Fact, part []string) {
-	if l.board == nil {
+// readGossip reads the facts in the reply to a call: part is what follows the
+// script's own words. Damage there does not make the batch fail.
+func (l *Ledger) readGossip(b *ledger.Batch, part []string, reply *ledger.Reply) {
+	if !b.Gossip {
 		return
 	}
-	at, hints, err := parseShared(part)
+	at, facts, err := parseShared(part)
 	if err != nil {
-		l.log.Warn("hints of other gateways cannot be read", "root", root, "err", err)
+		l.log.Warn("facts of other gateways cannot be read", "root", b.Root, "err", err)
 		return
 	}
 	l.mu.Lock()
-	last := l.roots[root]
+	last := l.roots[b.Root]
 	last.read = at
-	l.roots[root] = last
+	l.roots[b.Root] = last
 	l.mu.Unlock()
-	l.board.Carried(root, carried)
-	l.board.Receive(hints)
+	reply.Carried, reply.Facts = true, facts
 }
 
-// markShared reads a writer's watermark, "" when there is none, and exchanges
-// hints on the way.
-func (l *Ledger) markShared(ctx context.Context, client goredis.UniversalClient, writer, root string) (string, error) {
-	c := &call{keys: []string{keysOf(root).marks()}}
-	c.add(writer)
-	carried := l.addShared(c, root)
-	reply, err := l.watermark.Run(ctx, client, c.keys, c.args...).StringSlice()
-	if err != nil {
-		return "", err
+// exchange carries facts both ways with an empty batch.
+func (l *Ledger) exchange(ctx context.Context, b *ledger.Batch) (reply ledger.Reply, err error) {
+	text, err := l.mark(ctx, b.Root, func(client goredis.UniversalClient) (string, error) {
+		c := &call{keys: []string{keysOf(b.Root).marks()}}
+		c.add(b.Writer)
+		l.addGossip(c, b)
+		words, err := l.watermark.Run(ctx, client, c.keys, c.args...).StringSlice()
+		if err != nil {
+			return "", err
+		}
+		if len(words) == 0 {
+			return "", fmt.Errorf("%w: the script answered nothing", ErrDamaged)
+		}
+		l.readGossip(b, words[1:], &reply)
+		return words[0], nil
+	})
+	if err == nil && text != "" {
+		reply.Watermark, err = parseMark(text)
 	}
-	if len(reply) == 0 {
-		return "", fmt.Errorf("%w: the script answered nothing", ErrDamaged)
-	}
-	l.tookShared(root, carried, reply[1:])
-	return reply[0], nil
+	return reply, err
 }
 
 // parseShared reads what share.lua adds to a reply. Hints that make no sense

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/gossip"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
@@ -69,11 +70,10 @@ func BenchmarkHints(b *testing.B) {
 	run := func(name string, board *gossip.Board, before func(i int, l *Ledger)) {
 		b.Run(name, func(b *testing.B) {
 			l := newLedger(b, server.URL())
-			l.board = board
 			server.CLI("CONFIG", "RESETSTAT")
 			for i := range b.N {
 				before(i, l)
-				if _, err := l.Watermark(b.Context(), "w", "acme"); err != nil {
+				if _, err := ledger.Exchange(b.Context(), l, board, &ledger.Batch{Writer: "w", Root: "acme"}); err != nil {
 					b.Fatal(err)
 				}
 			}

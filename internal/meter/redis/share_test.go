@@ -31,7 +31,7 @@ func newGateway(t *testing.T, url, name string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, name: name, heard: map[string]string{}}
 	g.board = gossip.New(time.Now, func(h gossip.Fact) { g.heard[h.Key] = h.Value })
-	l, err := New(Options{URL: url, Log: slog.New(slog.DiscardHandler), Now: time.Now, Board: g.board})
+	l, err := New(Options{URL: url, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,15 +48,19 @@ func (g *gateway) put(kind gossip.Kind, key, value string) {
 func (g *gateway) post() {
 	g.t.Helper()
 	g.seq++
-	if at, err := g.Apply(g.t.Context(), one(g.name, g.seq)); err != nil || at != g.seq {
+	if at, err := g.exchange(one(g.name, g.seq)); err != nil || at != g.seq {
 		g.t.Fatalf("%s: number %d: the watermark is %d, %v", g.name, g.seq, at, err)
 	}
 }
 
-// beat asks for the watermark, as a gateway does that has nothing to post.
+func (g *gateway) exchange(b *ledger.Batch) (uint64, error) {
+	return ledger.Exchange(g.t.Context(), g.Ledger, g.board, b)
+}
+
+// beat sends an empty batch, as a gateway does that has nothing to post.
 func (g *gateway) beat() {
 	g.t.Helper()
-	if at, err := g.Watermark(g.t.Context(), g.name, "acme"); err != nil || at != g.seq {
+	if at, err := g.exchange(&ledger.Batch{Writer: g.name, Root: "acme"}); err != nil || at != g.seq {
 		g.t.Fatalf("%s: the watermark is %d, %v, want %d", g.name, at, err, g.seq)
 	}
 }
@@ -115,7 +119,7 @@ func TestHintsWaitForTheirBatch(t *testing.T) {
 	server := redistest.NewServer(t)
 	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
 	a.put(gossip.Session, "x", "1")
-	if at, err := a.Apply(t.Context(), one("a", 5)); err != nil || at != 0 {
+	if at, err := a.exchange(one("a", 5)); err != nil || at != 0 {
 		t.Fatalf("a gap: %d, %v", at, err)
 	}
 	b.beat()
@@ -196,7 +200,7 @@ func TestHintsCostNoCall(t *testing.T) {
 	server := redistest.NewServer(t)
 	asked := func(board *gossip.Board) int {
 		server.CLI("FLUSHALL")
-		l, err := New(Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Board: board})
+		l, err := New(Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,11 +210,10 @@ func TestHintsCostNoCall(t *testing.T) {
 			for range n {
 				seq++
 				board.Put("acme", gossip.Fact{Kind: gossip.Session, Key: fmt.Sprint(seq), Until: time.Now().Add(time.Hour)})
-				if _, err := l.Apply(t.Context(), one("w", seq)); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := l.Watermark(t.Context(), "w", "acme"); err != nil {
-					t.Fatal(err)
+				for _, b := range []*ledger.Batch{one("w", seq), {Writer: "w", Root: "acme"}} {
+					if _, err := ledger.Exchange(t.Context(), l, board, b); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 		}
