@@ -10,13 +10,8 @@ import (
 // RetryPolicy is when one upstream may be asked again. The budget is shared by
 // all calls, so that an upstream in trouble is not buried under retries.
 type RetryPolicy struct {
-	maxAttempts int
-	baseDelay   time.Duration
-	maxDelay    time.Duration
-	onTimeout   bool
-	draw        func(int64) int64
-	now         func() time.Time
-	budget      budget
+	options RetryOptions
+	budget  budget
 }
 
 // RetryOptions make a RetryPolicy. The zero value allows no retry.
@@ -35,15 +30,7 @@ type RetryOptions struct {
 
 // NewRetryPolicy returns a policy with a full budget.
 func NewRetryPolicy(o RetryOptions) *RetryPolicy {
-	return &RetryPolicy{
-		maxAttempts: o.MaxAttempts,
-		baseDelay:   o.BaseDelay,
-		maxDelay:    o.MaxDelay,
-		onTimeout:   o.OnTimeout,
-		draw:        o.Draw,
-		now:         o.Now,
-		budget:      budget{earn: int64(o.BudgetPercent), cents: freeRetries * retryCost},
-	}
+	return &RetryPolicy{options: o, budget: budget{earn: int64(o.BudgetPercent), cents: freeRetries * retryCost}}
 }
 
 // Begin counts one call and returns what decides about its attempts. The
@@ -75,10 +62,10 @@ func (r *Retries) Next(res *Response, err error) (wait time.Duration, again bool
 		return 0, r.inTime(0)
 	}
 	r.attempts++
-	if cause == never || cause == afterTimeout && !r.policy.onTimeout {
+	if cause == never || cause == afterTimeout && !r.policy.options.OnTimeout {
 		return 0, false
 	}
-	if r.attempts >= r.policy.maxAttempts {
+	if r.attempts >= r.policy.options.MaxAttempts {
 		return 0, false
 	}
 	wait = r.policy.wait(r.attempts)
@@ -89,23 +76,23 @@ func (r *Retries) Next(res *Response, err error) (wait time.Duration, again bool
 }
 
 func (r *Retries) inTime(wait time.Duration) bool {
-	return r.deadline.IsZero() || r.policy.now().Add(wait).Before(r.deadline)
+	return r.deadline.IsZero() || r.policy.options.Now().Add(wait).Before(r.deadline)
 }
 
 // wait draws the pause after the n-th attempt, n from 1.
 func (p *RetryPolicy) wait(n int) time.Duration {
-	bound := p.baseDelay
+	bound := p.options.BaseDelay
 	for range n - 1 {
-		if bound >= p.maxDelay {
+		if bound >= p.options.MaxDelay {
 			break
 		}
 		bound *= 2
 	}
-	bound = min(bound, p.maxDelay)
+	bound = min(bound, p.options.MaxDelay)
 	if bound <= 0 {
 		return 0
 	}
-	return time.Duration(p.draw(int64(bound) + 1))
+	return time.Duration(p.options.Draw(int64(bound) + 1))
 }
 
 // cause is why an attempt may be repeated.

@@ -156,6 +156,14 @@ type body struct {
 	complete bool // the end was reached
 }
 
+// newBody returns the body that comes from source; nil is none.
+func (s *Server) newBody(hd *head, source bodySource) *body {
+	return &body{
+		source: source, budget: s.budget, announced: hd.length, max: s.opts.Limits.MaxBodyBytes,
+		idle: s.opts.Timeouts.Body, complete: source == nil,
+	}
+}
+
 // ReadAll returns the whole body. Calling it again returns the same.
 func (b *body) ReadAll() ([]byte, error) {
 	if !b.read {
@@ -179,7 +187,6 @@ func (b *body) Release() {
 
 func (b *body) readAll() *wire.Error {
 	if b.source == nil {
-		b.complete = true
 		return nil
 	}
 	started := time.Now()

@@ -310,7 +310,7 @@ func BenchmarkHTTP1(b *testing.B) { benchmark(b, "h1") }
 func BenchmarkHTTP2(b *testing.B) { benchmark(b, "h2") }
 
 func benchmark(b *testing.B, proto string) {
-	s, err := New(Options{Listen: "127.0.0.1:0", Handler: handlerFunc(echo), Log: discard()})
+	s, err := New(withDefaults(Options{Listen: "127.0.0.1:0", Handler: handlerFunc(echo), Log: discard()}))
 	if err != nil {
 		b.Fatal(err)
 	}

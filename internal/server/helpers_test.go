@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 
+	"time"
+
 	xhttp2 "golang.org/x/net/http2"
 )
 
@@ -26,4 +28,36 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func headers(id uint32, fields ...string) xhttp2.HeadersFrameParam {
 	return xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: block(fields...), EndHeaders: true}
+}
+
+// withDefaults fills in what a test does not set.
+func withDefaults(o Options) Options {
+	fallback := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	fallback(&o.Timeouts.Header, 5*time.Second)
+	fallback(&o.Timeouts.Body, 30*time.Second)
+	fallback(&o.Timeouts.KeepAlive, 75*time.Second)
+	fallback(&o.Timeouts.Write, 30*time.Second)
+	if o.Limits.MaxBodyBytes == 0 {
+		o.Limits.MaxBodyBytes = 25 << 20
+	}
+	if o.Limits.BufferedBytes == 0 {
+		o.Limits.BufferedBytes = 1 << 30
+	}
+	if o.Limits.MaxConnections == 0 {
+		o.Limits.MaxConnections = 10_000
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.OnGlitch == nil {
+		o.OnGlitch = func(string) {}
+	}
+	if o.OnRefusal == nil {
+		o.OnRefusal = func(int) {}
+	}
+	return o
 }

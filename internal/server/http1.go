@@ -203,14 +203,12 @@ func (h *http1) head(ctx *fasthttp.RequestCtx) (*head, *wire.Error) {
 }
 
 func (h *http1) body(ctx *fasthttp.RequestCtx, hd *head) *body {
-	s := h.server
-	b := &body{budget: s.budget, announced: hd.length, max: s.opts.Limits.MaxBodyBytes, idle: s.opts.Timeouts.Body}
-	if r := ctx.RequestBodyStream(); r != nil && hd.hasBody() {
-		b.source = &http1Body{stream: r, conn: connOf(ctx), chunked: hd.counts[fieldTransferEncoding].n > 0}
-	} else {
-		b.complete = true
+	r := ctx.RequestBodyStream()
+	if r == nil || !hd.hasBody() {
+		return h.server.newBody(hd, nil)
 	}
-	return b
+	chunked := hd.counts[fieldTransferEncoding].n > 0
+	return h.server.newBody(hd, &http1Body{stream: r, conn: connOf(ctx), chunked: chunked})
 }
 
 // http1Body bounds what chunked framing may cost beside the bytes that it

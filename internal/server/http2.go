@@ -125,14 +125,10 @@ func (h *http2) head(r *http.Request) (*head, *wire.Error) {
 }
 
 func (h *http2) body(r *http.Request, hd *head, out *http2Writer) *body {
-	s := h.server
-	b := &body{budget: s.budget, announced: hd.length, max: s.opts.Limits.MaxBodyBytes, idle: s.opts.Timeouts.Body}
 	if r.Body == http.NoBody {
-		b.complete = true
-	} else {
-		b.source = http2Body{r.Body, out.control}
+		return h.server.newBody(hd, nil)
 	}
-	return b
+	return h.server.newBody(hd, http2Body{r.Body, out.control})
 }
 
 type http2Body struct {

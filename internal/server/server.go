@@ -37,8 +37,8 @@ type Handler interface {
 	Serve(*gateway.Request) *gateway.Response
 }
 
-// Options is what a Server needs. Handler and Log must be set; zero time-outs
-// and limits take the defaults that package config documents.
+// Options is what a Server needs. All of it must be set but TLS; time-outs and
+// limits are those of a loaded configuration.
 type Options struct {
 	Listen   string      // host:port
 	TLS      *config.TLS // nil: cleartext
@@ -46,11 +46,11 @@ type Options struct {
 	Limits   config.EdgeLimits
 	Handler  Handler
 	Log      *slog.Logger
-	// Now is the clock that stamps requests; nil is time.Now. Deadlines on
-	// sockets always follow the real clock.
+	// Now is the clock that stamps requests. Deadlines on sockets always follow
+	// the real clock.
 	Now func() time.Time
-	// OnGlitch is told the kind of each HTTP/2 flood, OnRefusal the status of
-	// each request that never reached the handler. Both may be nil.
+	// OnGlitch gets the kind of each HTTP/2 flood, OnRefusal the status of each
+	// request that never reached the handler.
 	OnGlitch  func(kind string)
 	OnRefusal func(status int)
 }
@@ -94,7 +94,6 @@ type Server struct {
 
 // New opens the port and loads the certificate. Nothing is served before Serve.
 func New(opts Options) (*Server, error) {
-	opts = withDefaults(opts)
 	s := &Server{
 		opts:       opts,
 		budget:     newBudget(opts.Limits.BufferedBytes),
@@ -119,37 +118,6 @@ func New(opts Options) (*Server, error) {
 	s.h1 = newHTTP1(s)
 	s.h2 = newHTTP2(s)
 	return s, nil
-}
-
-func withDefaults(o Options) Options {
-	fallback := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	fallback(&o.Timeouts.Header, 5*time.Second)
-	fallback(&o.Timeouts.Body, 30*time.Second)
-	fallback(&o.Timeouts.KeepAlive, 75*time.Second)
-	fallback(&o.Timeouts.Write, 30*time.Second)
-	if o.Limits.MaxBodyBytes == 0 {
-		o.Limits.MaxBodyBytes = 25 << 20
-	}
-	if o.Limits.BufferedBytes == 0 {
-		o.Limits.BufferedBytes = 1 << 30
-	}
-	if o.Limits.MaxConnections == 0 {
-		o.Limits.MaxConnections = 10_000
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.OnGlitch == nil {
-		o.OnGlitch = func(string) {}
-	}
-	if o.OnRefusal == nil {
-		o.OnRefusal = func(int) {}
-	}
-	return o
 }
 
 // Addr is where the server listens, with the real port.

@@ -74,7 +74,7 @@ func start(t *testing.T, opts Options) *Server {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	opts.Listen = "127.0.0.1:0"
-	s, err := New(opts)
+	s, err := New(withDefaults(opts))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -359,7 +359,7 @@ func TestDrain(t *testing.T) {
 		t.Run(proto, func(t *testing.T) {
 			release := make(chan struct{})
 			f := newFrames(io.EOF)
-			s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(),
+			s, err := New(withDefaults(Options{Listen: "127.0.0.1:0", Log: discard(),
 				Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
 					switch r.Target {
 					case "/wait":
@@ -368,7 +368,7 @@ func TestDrain(t *testing.T) {
 						return streaming(f).Serve(r)
 					}
 					return echo(r)
-				})})
+				})}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -441,12 +441,12 @@ func TestDrain(t *testing.T) {
 // When the time is up, handlers learn that their callers are gone.
 func TestForcedShutdown(t *testing.T) {
 	for _, proto := range []string{"h1", "h2"} {
-		s, err := New(Options{Listen: "127.0.0.1:0", Log: discard(),
+		s, err := New(withDefaults(Options{Listen: "127.0.0.1:0", Log: discard(),
 			Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
 				<-r.Caller.Done()
 				r.Body.Release()
 				return &gateway.Response{Status: 200}
-			})})
+			})}))
 		if err != nil {
 			t.Fatal(err)
 		}

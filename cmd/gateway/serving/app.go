@@ -142,7 +142,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
 		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,
-		OnGlitch: metrics.Glitch, OnRefusal: metrics.Refusal,
+		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: metrics.Refusal,
 	}); err != nil {
 		return err
 	}
