@@ -2,8 +2,11 @@ package harness
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,12 +18,16 @@ import (
 func Execute(t testing.TB, commands []*cobra.Command, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
+	err := execute(t.Context(), &out, commands, args...)
+	return out.String(), err
+}
+
+func execute(ctx context.Context, out io.Writer, commands []*cobra.Command, args ...string) error {
 	root := &cobra.Command{Use: "gateway", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(commands...)
-	root.SetOut(&out)
+	root.SetOut(out)
 	root.SetArgs(args)
-	err := root.ExecuteContext(t.Context())
-	return out.String(), err
+	return root.ExecuteContext(ctx)
 }
 
 // File writes a file for a command to read and returns its path.
@@ -50,4 +57,30 @@ func Golden(t testing.TB, name, got string) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
+}
+
+// Serve runs `gateway serve` of the commands inside the test's own process, until
+// stop or the end of the test.
+func Serve(t testing.TB, commands []*cobra.Command, yaml string) (g *Gateway, stop func()) {
+	t.Helper()
+	g = &Gateway{t: t, Dir: t.TempDir(), Addr: FreeAddr(t), Admin: FreeAddr(t), Log: &Buffer{}}
+	g.Write(yaml)
+	return g, g.Restart(commands)
+}
+
+// Restart runs `gateway serve` again on the directory and the ports of g.
+func (g *Gateway) Restart(commands []*cobra.Command) (stop func()) {
+	g.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- execute(ctx, io.Discard, commands, "serve", "--config", g.ConfigFile()) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			g.t.Errorf("gateway serve: %v", err)
+		}
+	})
+	g.t.Cleanup(stop)
+	g.waitReady()
+	return stop
 }

@@ -1,0 +1,231 @@
+package money
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving"
+	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+const (
+	lite   = "amazon.nova-lite-v1:0"
+	sonnet = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+	settings = `upstream: {region: us-east-1, endpoint: %q}
+tenants:
+  - {id: acme, budgets: [{period: month, usd: 100}]}
+  - {id: acme/support, keys: [%s]}
+aliases: {auto: %[3]s}
+cascades:
+  - name: support
+    match: request.model == "auto"
+    mode: rules
+    light: %[4]s
+    escalation: %[3]s
+    escalate_if: [{id: long, if: request.text_bytes > 1000}]
+%[5]s`
+)
+
+// used is a gateway that has answered requests and was stopped: two light ones,
+// one escalated and one of which nobody knows what it used.
+type used struct {
+	t    *testing.T
+	gw   *harness.Gateway
+	stop func()
+}
+
+func use(t *testing.T, ledger string) *used {
+	t.Helper()
+	t.Setenv("SLUICE_ROOT_SECRET", harness.RootSecret)
+	var key harness.Key
+	out, err := harness.Execute(t, serving.Commands("test"), "keys", "new", "--tenant", "acme/support", "--json")
+	if err != nil || json.Unmarshal([]byte(out), &key) != nil {
+		t.Fatal(out, err)
+	}
+	script, err := sandbox.LoadScript([]byte("rules: [{match: {text: '#nousage'}, fault: {missing_usage: true}}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	standIn, err := sandbox.New(sandbox.Options{
+		Script: script, AccessKeyID: "AKIDTEST", SecretAccessKey: "secret",
+		InvocationLogPath: filepath.Join(t.TempDir(), "invocations.jsonl"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := standIn.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { standIn.Close() })
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	u := &used{t: t}
+	u.gw, u.stop = harness.Serve(t, serving.Commands("test"), fmt.Sprintf(settings, url, key.KeyID, sonnet, lite, ledger))
+	for _, text := range []string{"hello", "hello", strings.Repeat("long ", 300), "#nousage"} {
+		body := fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":50}}`, text)
+		if a := u.gw.Post(t, key.BearerCredential, "/model/auto/converse", body); a.Status != http.StatusOK {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	return u
+}
+
+// run runs a command on the gateway's configuration.
+func (u *used) run(name string, args ...string) (string, error) {
+	u.t.Helper()
+	return harness.Execute(u.t, Commands(), append([]string{name, "--config", u.gw.ConfigFile()}, args...)...)
+}
+
+// works demands that a command succeeds and prints these texts.
+func (u *used) works(texts []string, name string, args ...string) string {
+	u.t.Helper()
+	out, err := u.run(name, args...)
+	if err != nil {
+		u.t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	for _, text := range texts {
+		if !strings.Contains(out, text) {
+			u.t.Errorf("%s %q lacks %q:\n%s", name, args, text, out)
+		}
+	}
+	return out
+}
+
+// fails demands that a command fails with a text, as the user's mistake or not.
+func (u *used) fails(text string, invalid bool, name string, args ...string) {
+	u.t.Helper()
+	out, err := u.run(name, args...)
+	var bad command.InvalidError
+	if err == nil || !strings.Contains(err.Error(), text) || errors.As(err, &bad) != invalid {
+		u.t.Errorf("%s %q: %v, want %q\n%s", name, args, err, text, out)
+	}
+}
+
+// reports reads one line of a report grouped by nothing.
+func (u *used) reports() (row struct {
+	Requests, Legs, Escalated, Unknown int64
+	Input                              int64  `json:"input_tokens"`
+	Cost                               string `json:"cost_usd"`
+}) {
+	u.t.Helper()
+	var rows []json.RawMessage
+	out := u.works(nil, "report", "--by", "", "--format", "json")
+	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 {
+		u.t.Fatalf("%v in %s", err, out)
+	}
+	if err := json.Unmarshal(rows[0], &row); err != nil {
+		u.t.Fatal(err)
+	}
+	return row
+}
+
+func TestReport(t *testing.T) {
+	u := use(t, "")
+	u.stop()
+	row := u.reports()
+	if row.Requests != 4 || row.Escalated != 1 || row.Unknown != 1 {
+		t.Errorf("%+v", row)
+	}
+	u.works([]string{"acme/support", lite, "escalated"}, "report")
+	u.works([]string{"from,to,day,path,"}, "report", "--by", "day,path", "--format", "csv")
+	u.works([]string{"support", "saved"}, "report", "savings")
+	u.works([]string{`"cascade":"support"`}, "report", "savings", "--format", "json")
+	u.fails("no column", true, "report", "--by", "nonsense")
+	u.fails("neither a date", true, "report", "--from", "yesterday")
+	u.fails("format", true, "report", "--format", "xml")
+	u.fails("neither a date", true, "report", "savings", "--to", "tomorrow")
+	u.fails("format", true, "report", "savings", "--format", "xml")
+	if err := os.RemoveAll(filepath.Join(u.gw.Dir, "data")); err != nil {
+		t.Fatal(err)
+	}
+	u.fails("has this gateway been started", false, "report")
+	u.fails("has this gateway been started", false, "verify")
+	u.fails("has this gateway been started", false, "resolve")
+}
+
+// TestCorrections lists, resolves and adjusts on both ledgers, while the gateway
+// runs.
+func TestCorrections(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { corrections(t, use(t, "")) })
+	t.Run("redis", func(t *testing.T) {
+		corrections(t, use(t, fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL())))
+	})
+}
+
+func corrections(t *testing.T, u *used) {
+	list := strings.Split(strings.TrimSpace(u.works(nil, "resolve")), "\n")
+	if len(list) != 2 {
+		t.Fatalf("%q", list)
+	}
+	id := strings.Fields(list[1])[0]
+	u.fails("needs --input and --output", true, "resolve", id, "--input", "30")
+	u.fails("not both", true, "resolve", id, "--invocation-log", "x")
+	u.fails("need the ID", true, "resolve", "--input", "30")
+	u.fails("negative", true, "resolve", id, "--input", "-30", "--output", "1")
+	u.fails("need an --invocation-log", true, "resolve", "--all")
+	u.fails("no attempt nobody", false, "resolve", "nobody", "--input", "30", "--output", "20")
+	u.works([]string{"resolved: 30 input and 20 output"}, "resolve", id, "--input", "30", "--output", "20")
+	u.works([]string{"before in the same way"}, "resolve", id, "--input", "30", "--output", "20")
+	if left := u.works(nil, "resolve"); strings.Contains(left, id) {
+		t.Errorf("still listed:\n%s", left)
+	}
+	credit := []string{"--tenant", "acme/support", "--model", lite, "--usd=-1.5", "--input", "7", "--reason", "credit"}
+	before := u.reports()
+	u.works([]string{"adjustment c-7 made", "$-1.50"}, "adjust", append(credit, "--id", "c-7")...)
+	u.works([]string{"made before"}, "adjust", append(credit, "--id", "c-7")...)
+	u.fails("c-7", false, "adjust", append(credit, "--id", "c-7", "--output", "2")...)
+	u.works([]string{"made: acme/support"}, "adjust", append(credit, "--at", time.Now().UTC().Format(time.RFC3339))...)
+	u.fails("--reason is needed", true, "adjust", "--tenant", "acme", "--model", lite)
+	u.fails("nothing to adjust", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r")
+	u.fails("--usd", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r", "--usd", "much")
+	u.fails("--at", true, "adjust", append(credit, "--at", "noon")...)
+	if after := u.reports(); after.Input != before.Input+14 || after.Unknown != 0 || !strings.HasPrefix(after.Cost, "-2.99") {
+		t.Errorf("%+v, before %+v", after, before)
+	}
+	u.stop()
+	u.works([]string{"\n0 differences"}, "verify")
+}
+
+// TestResolveFromLog reads the stand-in's invocation log.
+func TestResolveFromLog(t *testing.T) {
+	u := use(t, "")
+	u.stop()
+	log := filepath.Join(t.TempDir(), "none.jsonl")
+	u.fails("no such file", true, "resolve", "--invocation-log", log)
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u.works([]string{"0 resolved"}, "resolve", "--invocation-log", log, "--all")
+}
+
+// TestRebuild mends a shared ledger that lost everything; the embedded one is made
+// from its journal.
+func TestRebuild(t *testing.T) {
+	redis := redistest.NewServer(t)
+	u := use(t, fmt.Sprintf("ledger: {redis: %q}\n", redis.URL()))
+	u.stop()
+	u.works([]string{"\n0 differences"}, "verify", "--all")
+	redis.CLI("FLUSHALL")
+	u.fails("differences", false, "verify")
+	u.works([]string{"posted", "\n0 differences"}, "rebuild")
+	u.works([]string{"wiped", "\n0 differences"}, "rebuild", "--wipe")
+	if row := u.reports(); row.Requests != 4 {
+		t.Errorf("%+v", row)
+	}
+	e := use(t, "")
+	e.stop()
+	e.works([]string{"\n0 differences"}, "verify")
+	e.fails("there is nothing to rebuild", true, "rebuild")
+}
