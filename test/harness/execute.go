@@ -71,16 +71,25 @@ func Serve(t testing.TB, commands []*cobra.Command, yaml string) (g *Gateway, st
 // Restart runs `gateway serve` again on the directory and the ports of g.
 func (g *Gateway) Restart(commands []*cobra.Command) (stop func()) {
 	g.t.Helper()
+	_, stop = Background(g.t, commands, "serve", "--config", g.ConfigFile())
+	g.waitReady()
+	return stop
+}
+
+// Background runs a command line inside the test's own process, until stop or the
+// end of the test. out gets what it prints.
+func Background(t testing.TB, commands []*cobra.Command, args ...string) (out *Buffer, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	out = &Buffer{}
 	ended := make(chan error, 1)
-	go func() { ended <- execute(ctx, io.Discard, commands, "serve", "--config", g.ConfigFile()) }()
+	go func() { ended <- execute(ctx, out, commands, args...) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			g.t.Errorf("gateway serve: %v", err)
+			t.Errorf("%q: %v", args, err)
 		}
 	})
-	g.t.Cleanup(stop)
-	g.waitReady()
-	return stop
+	t.Cleanup(stop)
+	return out, stop
 }

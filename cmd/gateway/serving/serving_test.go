@@ -1,0 +1,217 @@
+package serving
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+const (
+	model = "amazon.nova-lite-v1:0"
+	ask   = `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`
+)
+
+func output(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	return harness.Execute(t, Commands("test"), args...)
+}
+
+// refused demands that a command line is refused as the user's mistake.
+func refused(t *testing.T, text string, args ...string) {
+	t.Helper()
+	_, err := output(t, args...)
+	var bad command.InvalidError
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), text) {
+		t.Errorf("%q: %v, want %q", args, err, text)
+	}
+}
+
+func newKey(t *testing.T) (key harness.Key) {
+	t.Helper()
+	t.Setenv("SLUICE_ROOT_SECRET", harness.RootSecret)
+	out, err := output(t, "keys", "new", "--tenant", "acme", "--json")
+	if err != nil || json.Unmarshal([]byte(out), &key) != nil {
+		t.Fatal(out, err)
+	}
+	return key
+}
+
+func TestKeys(t *testing.T) {
+	t.Chdir(t.TempDir())
+	key := newKey(t)
+	out, err := output(t, "keys", "show", key.KeyID)
+	if err != nil || !strings.Contains(out, key.Bearer) || !strings.Contains(out, key.SecretAccessKey) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = output(t, "keys", "new", "--tenant", "acme")
+	if err != nil || !strings.Contains(out, "- id: acme\n      keys: [SLK") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	cfg := harness.File(t, "sluice.yaml", "upstream: {endpoint: sandbox}\ndata_dir: d\n")
+	if _, err := output(t, "keys", "show", key.KeyID, "--config", cfg); err != nil {
+		t.Error(err)
+	}
+	refused(t, "--tenant ID is needed", "keys", "new")
+	refused(t, "key id", "keys", "show", "nonsense")
+	refused(t, "accepts 1 arg", "keys", "show")
+	t.Setenv("SLUICE_ROOT_SECRET", "short")
+	refused(t, "16", "keys", "new", "--tenant", "acme")
+}
+
+func TestCheck(t *testing.T) {
+	good := "upstream: {endpoint: sandbox}\ntenants: [{id: acme}]\naliases: {auto: m}\n"
+	out, err := output(t, "check", "--config", harness.File(t, "sluice.yaml", good))
+	if err != nil || !strings.Contains(out, "is valid: 1 tenants, 0 cascades, 1 aliases") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	refused(t, "--config FILE is needed", "check")
+	refused(t, "no such file", "check", "--config", "/nonexistent")
+	refused(t, "unknown key", "check", "--config", harness.File(t, "sluice.yaml", good+"nonsense: 1\n"))
+	cascade := "cascades: [{name: c, match: request.x, light: l, escalation: e}]\n"
+	refused(t, "cascades[0].match", "check", "--config", harness.File(t, "sluice.yaml", good+cascade))
+	refused(t, "2 errors", "check", "--config", harness.File(t, "sluice.yaml", good+cascade+"nonsense: 1\n"))
+}
+
+// TestServe answers, reloads what changed, and keeps the last good configuration.
+func TestServe(t *testing.T) {
+	key := newKey(t)
+	yaml := func(tenants string) string {
+		return "upstream: {region: us-east-1, endpoint: sandbox}\nupstreams: {eu: {endpoint: sandbox}}\ntenants:\n" + tenants
+	}
+	acme := fmt.Sprintf("  - {id: acme, keys: [%s], budgets: [{period: day, usd: 5}]}\n", key.KeyID)
+	gw, stop := harness.Serve(t, Commands("test"), yaml(acme))
+	wantStatus := func(want int) {
+		t.Helper()
+		if a := gw.Post(t, key.BearerCredential, "/model/"+model+"/converse", ask); a.Status != want {
+			t.Fatalf("%d %s, want %d", a.Status, a.Body, want)
+		}
+	}
+	wantStatus(http.StatusOK)
+	gw.Write(yaml("  - {id: acme, nonsense: 1}\n"))
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		status, r := gw.Readyz()
+		return status == http.StatusOK && strings.Contains(r.Degraded["configuration"], "refused at"), fmt.Sprint(r)
+	})
+	wantStatus(http.StatusOK)
+	gw.Write(yaml("  - {id: acme}\n") + "journal: {fsync: always}\n")
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		_, r := gw.Readyz()
+		return r.Degraded["configuration"] == "", fmt.Sprint(r)
+	})
+	wantStatus(http.StatusForbidden)
+	if inFlight := gw.Metric("sluice_requests_in_flight"); inFlight != 0 {
+		t.Errorf("%v requests in flight", inFlight)
+	}
+	stop()
+	if _, err := http.Get(gw.URL()); err == nil {
+		t.Error("it still serves")
+	}
+	gw.Write(yaml(acme))
+	stop = gw.Restart(Commands("test"))
+	wantStatus(http.StatusOK)
+	stop()
+	t.Setenv("SLUICE_ROOT_SECRET", "another root secret of the test")
+	if _, err := output(t, "serve", "--config", gw.ConfigFile()); err == nil || !strings.Contains(err.Error(), "root secret") {
+		t.Errorf("another root secret: %v", err)
+	}
+	t.Setenv("SLUICE_ROOT_SECRET_PREVIOUS", harness.RootSecret)
+	stop = gw.Restart(Commands("test"))
+	stop()
+}
+
+// TestServeOnRedis shares counts and the memory of cascades over a ledger.
+func TestServeOnRedis(t *testing.T) {
+	key := newKey(t)
+	redis := redistest.NewServer(t)
+	gw, stop := harness.Serve(t, Commands("test"), fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\n"+
+		"ledger: {redis: %q}\ntenants: [{id: acme, keys: [%s]}]\n"+
+		"cascades: [{name: c, match: 'true', mode: rules, light: %s, escalation: amazon.nova-pro-v1:0}]\n", redis.URL(), key.KeyID, model))
+	if a := gw.Post(t, key.BearerCredential, "/model/"+model+"/converse", ask); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	stop()
+	if n := redis.CLI("DBSIZE"); strings.Contains(n, " 0") {
+		t.Errorf("the ledger has nothing: %s", n)
+	}
+	bad := strings.Replace(fmt.Sprintf("upstream: {endpoint: sandbox}\nledger: {redis: %q}\n", redis.URL()), "/0", "/x", 1)
+	refused(t, "ledger.redis", "serve", "--config", harness.File(t, "sluice.yaml", bad))
+}
+
+func TestServeRefuses(t *testing.T) {
+	refused(t, "--config FILE is needed", "serve")
+	refused(t, "loopback", "serve", "--pprof", ":6060", "--config", harness.File(t, "sluice.yaml", "upstream: {endpoint: sandbox}\n"))
+	taken := harness.File(t, "sluice.yaml", "upstream: {endpoint: sandbox}\nadmin: {listen: 127.0.0.1:0}\nlisten: 192.0.2.1:1\n")
+	if _, err := output(t, "serve", "--config", taken); err == nil {
+		t.Error("an address of another machine is served")
+	}
+}
+
+func TestSandbox(t *testing.T) {
+	addr := harness.FreeAddr(t)
+	script := harness.File(t, "script.yaml", "rules: [{match: {text: hello}, answer: {text: from the script}}]\n")
+	harness.Background(t, Commands("test"), "sandbox", "--listen", addr, "--script", script, "--bearer-token", "secret")
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		req, _ := http.NewRequest(http.MethodPost, "http://"+addr+"/model/"+model+"/converse", strings.NewReader(ask))
+		req.Header.Set("Authorization", "Bearer secret")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false, err.Error()
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return strings.Contains(string(body), "from the script"), string(body)
+	})
+	refused(t, "bad.yaml", "sandbox", "--script", harness.File(t, "bad.yaml", "nonsense: 1\n"))
+	if _, err := output(t, "sandbox", "--script", "/nonexistent"); err == nil {
+		t.Error("a script that is not there")
+	}
+}
+
+// TestQuickstart prints calls that work as they are, and keeps key and
+// configuration for the next start.
+func TestQuickstart(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("SLUICE_ROOT_SECRET", harness.RootSecret)
+	secrets, err := command.Secrets("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := demoKey("data", secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := demoKey("data", secrets); err != nil || again != key {
+		t.Errorf("another key: %v", err)
+	}
+	file, err := demoConfig("data", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := harness.FreeAddr(t)
+	own := strings.NewReplacer("127.0.0.1:8080", addr, "127.0.0.1:9090", harness.FreeAddr(t)).Replace(string(text))
+	if err := os.WriteFile(file, []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := harness.Background(t, Commands("test"), "quickstart")
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		return strings.Contains(out.String(), "http://"+addr+"/model/auto/converse") && strings.Contains(out.String(), key.Bearer), out.String()
+	})
+}
