@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A score file is a head of eight bytes (magic, kind, version), the body in
@@ -48,9 +49,12 @@ func DecodeModel(data []byte) (*Model, error) {
 	for _, b := range []*blend{&m.light, &m.escalation} {
 		b.line = r.linear(denseCount)
 		r.get(&b.trees.Base)
-		b.trees.Trees = make([]Tree, r.count(binary.Size(Tree{})))
-		r.get(b.trees.Trees)
-		r.checkTrees(b.trees.Trees)
+		b.trees.Trees = list[Tree](r)
+		for i := range b.trees.Trees {
+			if f := slices.Max(b.trees.Trees[i].Feature[:]); f >= denseCount {
+				r.fail("feature %d of %d", f, denseCount)
+			}
+		}
 	}
 	return m, r.done()
 }
@@ -68,11 +72,10 @@ func DecodePreScore(data []byte) (*PreScore, error) {
 	r := newReader(data, kindPreScore)
 	p := &PreScore{line: r.linear(preScoreCount)}
 	r.get(&p.mean)
-	p.routes = make([]route, r.count(binary.Size(route{})))
-	r.get(p.routes)
+	p.routes = list[route](r)
 	r.get(&p.Bounds)
-	if r.err == nil && !p.sound() {
-		r.err = fmt.Errorf("%w: bounds %g and %g", ErrFile, p.Uncertain, p.Direct)
+	if !p.sound() {
+		r.fail("bounds %g and %g", p.Uncertain, p.Direct)
 	}
 	return p, r.done()
 }
@@ -121,25 +124,35 @@ func (w *writer) seal() []byte {
 // reader keeps the first error; what it reads after that is empty.
 type reader struct {
 	rest []byte
-	err  error
+	err  error // nil, or wraps ErrFile
+}
+
+// fail notes an error, unless there is one already.
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %w", ErrFile, fmt.Errorf(format, args...))
+	}
 }
 
 func newReader(data []byte, kind byte) *reader {
 	const head = len(fileMagic) + 2
+	r := &reader{}
 	if len(data) < head+sha256.Size || len(data) > maxFile {
-		return &reader{err: fmt.Errorf("%w: %d bytes", ErrFile, len(data))}
+		r.fail("%d bytes", len(data))
+		return r
 	}
 	body, sum := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
-	if string(body[:len(fileMagic)]) != fileMagic || body[len(fileMagic)] != kind {
-		return &reader{err: fmt.Errorf("%w: head %q, want %s%c", ErrFile, body[:head], fileMagic, kind)}
+	want := sha256.Sum256(body)
+	switch version := body[head-1]; {
+	case string(body[:len(fileMagic)]) != fileMagic || body[len(fileMagic)] != kind:
+		r.fail("head %q, want %s%c", body[:head], fileMagic, kind)
+	case version != fileVersion:
+		r.fail("version %d, this program reads version %d: train it again", version, fileVersion)
+	case !bytes.Equal(sum, want[:]):
+		r.fail("the checksum does not match")
 	}
-	if version := body[head-1]; version != fileVersion {
-		return &reader{err: fmt.Errorf("%w: version %d, this program reads version %d: train it again", ErrFile, version, fileVersion)}
-	}
-	if want := sha256.Sum256(body); !bytes.Equal(sum, want[:]) {
-		return &reader{err: fmt.Errorf("%w: the checksum does not match", ErrFile)}
-	}
-	return &reader{rest: body[head:]}
+	r.rest = body[head:]
+	return r
 }
 
 func (r *reader) get(v any) {
@@ -148,7 +161,7 @@ func (r *reader) get(v any) {
 	}
 	n, err := binary.Decode(r.rest, binary.LittleEndian, v)
 	if err != nil {
-		r.err = fmt.Errorf("%w: %w", ErrFile, err)
+		r.fail("%w", err)
 		return
 	}
 	r.rest = r.rest[n:]
@@ -158,8 +171,8 @@ func (r *reader) get(v any) {
 func (r *reader) count(size int) int {
 	var n uint32
 	r.get(&n)
-	if r.err == nil && int64(n)*int64(size) > int64(len(r.rest)) {
-		r.err = fmt.Errorf("%w: %d elements in %d bytes", ErrFile, n, len(r.rest))
+	if int64(n)*int64(size) > int64(len(r.rest)) {
+		r.fail("%d elements in %d bytes", n, len(r.rest))
 	}
 	if r.err != nil {
 		return 0
@@ -167,13 +180,22 @@ func (r *reader) count(size int) int {
 	return int(n)
 }
 
+// list reads a count and as many elements.
+func list[T any](r *reader) []T {
+	var element T
+	all := make([]T, r.count(binary.Size(element)))
+	r.get(all)
+	return all
+}
+
+const maxBuckets = 1 << 20
+
 func (r *reader) linear(features int) Linear {
 	var l Linear
 	r.get(&l.Bias)
 	n := r.count(12)
-	if n != 0 && n != features && r.err == nil {
-		r.err = fmt.Errorf("%w: %d features, want %d", ErrFile, n, features)
-		return l
+	if n != 0 && n != features {
+		r.fail("%d features, want %d", n, features)
 	}
 	l.Weight, l.Mean, l.Scale = make([]float32, n), make([]float32, n), make([]float32, n)
 	r.get(l.Weight)
@@ -181,18 +203,16 @@ func (r *reader) linear(features int) Linear {
 	r.get(l.Scale)
 	var buckets uint32
 	r.get(&buckets)
-	words := make([]bucket, r.count(binary.Size(bucket{})))
-	r.get(words)
-	if r.err != nil || buckets > 1<<20 {
-		r.err = errors.Join(r.err, checkBuckets(buckets))
-		return l
+	if buckets > maxBuckets {
+		r.fail("%d buckets", buckets)
 	}
-	if buckets > 0 {
+	words := list[bucket](r)
+	if r.err == nil && buckets > 0 {
 		l.Words = make([]float32, buckets)
 	}
 	for _, w := range words {
-		if w.Index >= buckets {
-			r.err = fmt.Errorf("%w: bucket %d of %d", ErrFile, w.Index, buckets)
+		if int(w.Index) >= len(l.Words) {
+			r.fail("bucket %d of %d", w.Index, buckets)
 			return l
 		}
 		l.Words[w.Index] = w.Weight
@@ -200,27 +220,9 @@ func (r *reader) linear(features int) Linear {
 	return l
 }
 
-func checkBuckets(n uint32) error {
-	if n > 1<<20 {
-		return fmt.Errorf("%w: %d buckets", ErrFile, n)
-	}
-	return nil
-}
-
-// checkTrees makes sure that no tree reads a feature that is not there.
-func (r *reader) checkTrees(trees []Tree) {
-	for i := range trees {
-		for _, f := range trees[i].Feature {
-			if f >= denseCount && r.err == nil {
-				r.err = fmt.Errorf("%w: feature %d of %d", ErrFile, f, denseCount)
-			}
-		}
-	}
-}
-
 func (r *reader) done() error {
-	if r.err == nil && len(r.rest) > 0 {
-		r.err = fmt.Errorf("%w: %d bytes too many", ErrFile, len(r.rest))
+	if len(r.rest) > 0 {
+		r.fail("%d bytes too many", len(r.rest))
 	}
 	return r.err
 }
