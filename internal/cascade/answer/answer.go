@@ -1,13 +1,12 @@
-// Package answer says what a model's answer says: whether it is fit to be
-// served at all (the vetoes of Check) and whether two answers say the same
-// (KeyOf and Agree).
+// Package answer judges the contents of answers: whether one may be served at all
+// (the vetoes of Check) and whether two are the same (KeyOf and Agree).
 //
-// It sees plain values only, never a wire format, and it never guesses: an
-// answer from which no key can be taken is unknown, not different. The vetoes
-// are hygiene. They fire on what is broken, not on what looks unsure, because
-// hedging words and valid JSON tell nothing about being right.
+// It works on plain values, never on a wire format, and it never guesses: an answer
+// without a key is unknown, not different. The vetoes are hygiene. They fire on
+// what is broken, not on what looks uncertain, because hedging words and valid JSON
+// are no evidence about being right.
 //
-// All functions are pure, save for the bounded cache of compiled schemas in
+// All functions are pure, except for the bounded cache of compiled schemas in
 // Schemas.
 package answer
 

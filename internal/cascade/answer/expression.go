@@ -11,12 +11,13 @@ var latexWords = strings.NewReplacer(
 	`\dfrac`, `\frac`, `\tfrac`, `\frac`, `\left`, "", `\right`, "", `\!`, "", `\,`, "", `\;`, "", `\ `, "", `\:`, "",
 	`\cdot`, "*", `\times`, "*", "×", "*", "·", "*", `\pi`, "pi", "π", "pi", `\sqrt`, "sqrt", "√", "sqrt",
 	`^{\circ}`, "", `^\circ`, "", "°", "", `\%`, "", "%", "", `\$`, "", "$", "", `\infty`, "inf", "∞", "inf",
-	`\text`, "", `\mathrm`, "", `\mathbf`, "", `\textbf`, "", "−", "-", "–", "-", `\le`, "<=", "≤", "<=", `\ge`, ">=", "≥", ">=",
+	`\text`, "", `\mathrm`, "", `\mathbf`, "", `\textbf`, "", "−", "-", "–", "-",
+	`\le`, "<=", "≤", "<=", `\ge`, ">=", "≥", ">=",
 	`\cup`, "∪", `\in`, "∈", `\{`, "{", `\}`, "}", "²", "^2", "³", "^3", "**", "^",
 )
 
-// expression is the last resort: mathematics by value where it can be worked
-// out, else the text. A single leading variable ("x = 5") is left out.
+// expression is the last resort: mathematics by value where it can be evaluated,
+// otherwise the text. A single leading variable ("x = 5") is dropped.
 func expression(s string) value {
 	math := strings.ContainsAny(s, `\^√π/=`) || strings.Contains(s, "sqrt") || strings.Contains(s, "pi")
 	if !math {
@@ -57,7 +58,7 @@ func fractions(s string) string {
 	return s
 }
 
-// argument takes one argument of a LaTeX command: a group or one byte.
+// argument reads one argument of a LaTeX command: a group or one byte.
 func argument(s string) (arg, rest string) {
 	if s == "" {
 		return "", ""
@@ -71,7 +72,7 @@ func argument(s string) (arg, rest string) {
 	return s[1:], ""
 }
 
-// group takes the contents of the braces that s begins with. It reports false when
+// group reads the contents of the braces that s begins with. It reports false when
 // they are not closed.
 func group(s string) (contents, rest string, ok bool) {
 	depth := 0

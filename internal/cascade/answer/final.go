@@ -16,8 +16,9 @@ func finalAnswer(text string) (value, bool) {
 
 // answerNames are the member names under which answers are asked for.
 var answerNames = map[string]bool{
-	"answer": true, "Answer": true, "final_answer": true, "finalAnswer": true, "result": true, "output": true, "solution": true,
-	"label": true, "choice": true, "verdict": true, "prediction": true, "category": true, "classification": true,
+	"answer": true, "Answer": true, "final_answer": true, "finalAnswer": true, "result": true, "output": true,
+	"solution": true, "label": true, "choice": true, "verdict": true, "prediction": true, "category": true,
+	"classification": true,
 }
 
 // longestFinal bounds a final answer in bytes; more is an explanation.
@@ -131,7 +132,7 @@ func balanced(s string) (string, bool) {
 }
 
 // latexAfter are the rests of LaTeX commands whose first letters a strict JSON
-// reader would take for a control character: \text, \frac, \boxed, \right …
+// reader would read as a control character: \text, \frac, \boxed, \right …
 var latexAfter = map[byte][]string{
 	'b': {"oxed", "eta", "inom", "ar", "egin"},
 	'f': {"rac", "orall", "loor"},

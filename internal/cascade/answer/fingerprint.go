@@ -24,7 +24,8 @@ func (s *Schemas) Hash(r *Request) string {
 	for _, t := range r.Tools {
 		raw = append(raw, t.Name, string(t.Schema), string(t.Other))
 	}
-	return s.hashes.of([]byte(joined(append(raw, string(r.Schema))...)), maxSchemas, func([]byte) string { return hashForm(r) })
+	key := []byte(joined(append(raw, string(r.Schema))...))
+	return s.hashes.of(key, maxSchemas, func([]byte) string { return hashForm(r) })
 }
 
 func hashForm(r *Request) string {
@@ -45,7 +46,7 @@ func exact(doc []byte) string {
 	return string(doc)
 }
 
-// joined writes texts one after the other, so that no two lists give the same.
+// joined concatenates texts so that no two lists give the same.
 func joined(texts ...string) string {
 	var b strings.Builder
 	for _, t := range texts {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Kind is the rung of the ladder from which a key was taken.
+// Kind is where in an answer a key was found.
 type Kind int
 
-// The rungs, the most certain first; the zero value is no key.
+// The kinds, the most certain first; the zero value is no key.
 const (
 	NoKey     Kind = iota
 	CallKey        // tool calls: names and canonical arguments
@@ -28,7 +28,7 @@ var kindNames = [...]string{"none", "tool_call", "json_schema", "json", "final_a
 // String returns the name of the kind in records and metrics.
 func (k Kind) String() string { return kindNames[k] }
 
-// Key is what an answer comes down to. The zero value is unknown.
+// Key is the essence of an answer, for comparison. The zero value is unknown.
 type Key struct {
 	Kind  Kind
 	value value
@@ -52,8 +52,8 @@ var agreementNames = [...]string{"unknown", "same", "different"}
 // String returns the name in records and metrics.
 func (a Agreement) String() string { return agreementNames[a] }
 
-// Agree compares two keys. Tool calls and structured output agree only with
-// their like. A final answer, a number and a short answer are compared by
+// Agree compares two keys. Tool calls and structured output agree only with keys
+// of the same kind. A final answer, a number and a short answer are compared by
 // value, wherever each of them was found.
 func Agree(a, b Key) Agreement {
 	if a.Kind == NoKey || b.Kind == NoKey {
@@ -68,7 +68,7 @@ func Agree(a, b Key) Agreement {
 	return Different
 }
 
-// KeyOf takes the key from an answer, from the first rung that holds one.
+// KeyOf finds the key of an answer, of the most certain kind that it has.
 func KeyOf(r *Request, a *Answer) Key {
 	if len(a.ToolCalls) > 0 {
 		return callKey(a.ToolCalls)
@@ -101,20 +101,21 @@ func KeyOf(r *Request, a *Answer) Key {
 
 const (
 	maxWhole = 64 // bytes of an answer that is compared as a whole
-	longText = 60 // bytes from which a string in JSON is prose, which two models never write alike
+	longText = 60 // bytes from which a string in JSON is prose, which no two models write the same
 )
 
-// besides are members in which a model explains itself. They are no part of
-// what an answer says.
+// besides are members in which a model explains itself. They are not part of the
+// answer proper.
 var besides = map[string]bool{
-	"reasoning": true, "reason": true, "reasons": true, "explanation": true, "rationale": true, "thought": true, "thoughts": true,
-	"thinking": true, "analysis": true, "steps": true, "justification": true, "confidence": true, "certainty": true, "comment": true,
+	"reasoning": true, "reason": true, "reasons": true, "explanation": true, "rationale": true, "thought": true,
+	"thoughts": true, "thinking": true, "analysis": true, "steps": true, "justification": true, "confidence": true,
+	"certainty": true, "comment": true,
 }
 
 // lastDocument finds the JSON object that a text gives and returns it without
 // explanations, with the number of members that are left. An object of several
-// members says more than the one that is called answer. Text that is not
-// strictly JSON gives nothing here; finalAnswer reads it more tolerantly.
+// members is more than the one that is called answer. Text that is not strict JSON
+// is not found here; finalAnswer reads it more tolerantly.
 func lastDocument(text string) (doc string, members int) {
 	start := strings.IndexByte(text, '{')
 	if start < 0 || !strings.HasPrefix(strings.TrimLeft(text[start+1:], " \t\r\n"), `"`) {
@@ -167,7 +168,7 @@ func documentKey(kind Kind, doc string) Key {
 	return Key{kind, value{text: text, exact: true}}
 }
 
-// proseMark stands for a long string in a canonical document.
+// proseMark replaces a long string in a canonical document.
 const proseMark = "…"
 
 // canonical writes a JSON document with sorted members, no spaces and numbers
@@ -225,11 +226,11 @@ func appendQuoted(dst []byte, s string) []byte {
 }
 
 // onlyProse reports whether every value of a canonical document is prose, or
-// there is no value. Member names alone say nothing.
+// there is no value. Member names alone are no answer.
 func onlyProse(doc string) bool {
-	dec := json.NewDecoder(strings.NewReader(trailingCommas.Replace(strings.ReplaceAll(doc, proseMark, `"`+proseMark+`"`))))
+	quoted := strings.ReplaceAll(doc, proseMark, `"`+proseMark+`"`)
 	var v any
-	return dec.Decode(&v) != nil || !says(v)
+	return json.NewDecoder(strings.NewReader(trailingCommas.Replace(quoted))).Decode(&v) != nil || !says(v)
 }
 
 var trailingCommas = strings.NewReplacer(",}", "}", ",]", "]")

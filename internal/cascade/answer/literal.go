@@ -123,7 +123,9 @@ func (p *literalReader) member(depth int) (string, bool) {
 
 // items reads what is between brackets, separated by commas. comma is whether one
 // follows the last item.
-func (p *literalReader) items(open, shut byte, depth int, read func(int) (string, bool)) (all []string, comma, ok bool) {
+func (p *literalReader) items(
+	open, shut byte, depth int, read func(int) (string, bool),
+) (all []string, comma, ok bool) {
 	p.take(open)
 	comma = true
 	for !p.take(shut) {

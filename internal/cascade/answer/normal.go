@@ -42,7 +42,7 @@ func plainCase(s string) bool {
 }
 
 // sameNumber compares by value. When one side was rounded to two digits or
-// more, the other is rounded likewise: 3.33 is 10/3, but 3 is not.
+// more, the other is rounded to as many: 3.33 is 10/3, but 3 is not.
 func sameNumber(v, w value) bool {
 	if math.Abs(v.number-w.number) <= 1e-9*max(1, math.Abs(v.number), math.Abs(w.number)) {
 		return true
@@ -59,7 +59,7 @@ func sameNumber(v, w value) bool {
 }
 
 // normal brings a final answer to its canonical form: number, Python or JSON
-// literal, mathematics, choice letter, else text.
+// literal, mathematics, choice letter, otherwise text.
 func normal(raw string) value {
 	s := undress(raw)
 	if n, ok := plainNumber(s); ok {
@@ -90,7 +90,7 @@ var wrappers = [][2]string{
 	{`\textbf{`, "}"}, {`\mathrm{`, "}"}, {"<answer>", "</answer>"},
 }
 
-// undress takes off spaces, markup and a full stop, layer by layer.
+// undress removes spaces, markup and a full stop, layer by layer.
 func undress(s string) string {
 	s = strings.TrimSpace(s)
 	for again := true; again; {

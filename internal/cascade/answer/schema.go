@@ -22,7 +22,7 @@ type Schemas struct {
 	hashes   bounded[string]
 }
 
-// check holds tool arguments and structured output against their schemas.
+// check validates tool arguments and structured output against their schemas.
 func (s *Schemas) check(v Verdict, r *Request, a *Answer, text string) Verdict {
 	if s == nil {
 		return v
@@ -35,7 +35,7 @@ func (s *Schemas) check(v Verdict, r *Request, a *Answer, text string) Verdict {
 	if r.Schema == nil || len(a.ToolCalls) > 0 {
 		return v
 	}
-	return s.hold(v, r.Schema, []byte(unfenced(text)), Schema)
+	return s.validate(v, r.Schema, []byte(unfenced(text)), Schema)
 }
 
 func (s *Schemas) checkCall(v Verdict, r *Request, call *ToolCall) Verdict {
@@ -43,7 +43,7 @@ func (s *Schemas) checkCall(v Verdict, r *Request, call *ToolCall) Verdict {
 		if r.Tools[i].Name != call.Name {
 			continue
 		}
-		return s.hold(v, r.Tools[i].Schema, call.Input, ToolArgs)
+		return s.validate(v, r.Tools[i].Schema, call.Input, ToolArgs)
 	}
 	if len(r.Tools) > 0 {
 		v.Veto = ToolArgs
@@ -51,9 +51,9 @@ func (s *Schemas) checkCall(v Verdict, r *Request, call *ToolCall) Verdict {
 	return v
 }
 
-// hold validates a document and sets the veto when it does not satisfy schema.
+// validate sets the veto when a document does not satisfy schema.
 // Without a usable schema the document still has to be JSON.
-func (s *Schemas) hold(v Verdict, schema, doc []byte, veto Veto) Verdict {
+func (s *Schemas) validate(v Verdict, schema, doc []byte, veto Veto) Verdict {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
 	if err != nil {
 		v.Veto = veto
@@ -73,8 +73,8 @@ func (s *Schemas) hold(v Verdict, schema, doc []byte, veto Veto) Verdict {
 	return v
 }
 
-// nowhere refuses every reference that leaves the document: a caller's schema
-// must make the gateway read neither files nor the network.
+// nowhere refuses every reference that leaves the document: a caller's schema must
+// not make the gateway read files or the network.
 type nowhere struct{}
 
 var errNowhere = errors.New("references outside the schema are not followed")
@@ -102,8 +102,8 @@ func compile(schema []byte) *jsonschema.Schema {
 	return compiled
 }
 
-// unfenced returns the JSON document of a text: all of it, or what stands in
-// the one code fence around it.
+// unfenced returns the JSON document of a text: all of it, or the contents of the
+// code fence around it.
 func unfenced(text string) string {
 	body := unfence(text)
 	return strings.TrimSpace(strings.TrimSuffix(body, "```"))

@@ -5,13 +5,13 @@ import (
 	"unicode/utf8"
 )
 
-// Veto names the check that an answer failed. The values are stable: they
-// stand in records, metrics and the x-sluice-reason header.
+// Veto names the check that an answer failed. The values are stable: records,
+// metrics and the header x-sluice-reason contain them.
 type Veto string
 
 // The vetoes, in the order in which Check looks for them.
 const (
-	StopReason    Veto = "stop_reason"    // the upstream says that the answer is no answer
+	StopReason    Veto = "stop_reason"    // the upstream reports that this is no regular answer
 	Length        Veto = "length"         // cut by the token limit where that matters
 	Empty         Veto = "empty"          // neither text nor a tool call
 	ToolArgs      Veto = "tool_args"      // a tool that was not offered, or arguments against its schema
@@ -21,7 +21,7 @@ const (
 	Repetition    Veto = "repetition"     // a degenerate loop at the end
 )
 
-// OnLength says what a text answer cut by the token limit is worth.
+// OnLength is what to do with a text answer that the token limit cut.
 type OnLength int
 
 // The zero value accepts: another leg under the same limit would be cut too,
@@ -38,10 +38,10 @@ type Options struct {
 	NextHasRoom NextRoom
 }
 
-// NextRoom says whether the next leg may write more tokens than this one could.
+// NextRoom is whether the next leg may write more tokens than this one could.
 type NextRoom int
 
-// The zero value is the usual case: the same limit holds for every leg.
+// The zero value is the usual case: the same limit for every leg.
 const (
 	SameRoom NextRoom = iota
 	MoreRoom
@@ -51,7 +51,7 @@ const (
 type Verdict struct {
 	Veto      Veto // "" when the answer may be served
 	Cut       bool // the token limit ended the answer; to be counted when accepted
-	Unchecked bool // a schema could not be compiled, so nothing was held against it
+	Unchecked bool // a schema could not be compiled, so nothing was validated against it
 }
 
 // stop is what a stop reason means for an answer.
@@ -63,7 +63,7 @@ const (
 	stopBad
 )
 
-// stopReasons holds the reasons that are not a plain end, in the spelling of
+// stopReasons has the reasons that are not a plain end, in the spelling of
 // Converse (API reference, ConverseResponse.stopReason) and of the InvokeModel
 // dialects. A reason that is not here counts as a plain end: a new one must
 // not send every request to the escalation model.
@@ -86,8 +86,8 @@ var stopReasons = map[string]stop{
 	"ERROR_TOXIC":                   stopBad,
 }
 
-// Check holds an answer against the vetoes and returns the first that fires.
-// The schemas may be nil; then nothing is held against a schema.
+// Check returns the first veto that fires on an answer. The schemas may be nil; then
+// nothing is validated against a schema.
 func Check(r *Request, a *Answer, s *Schemas, o Options) Verdict {
 	v := Verdict{Cut: stopReasons[a.StopReason] == stopCut}
 	if stopReasons[a.StopReason] == stopBad {
@@ -156,7 +156,7 @@ func refuses(text string) bool {
 
 // truncatedJSON reports a document that opens as JSON and never closes. Text
 // after the closing bracket is allowed; text before the opening one is not,
-// because prose may hold any bracket.
+// because prose may contain any bracket.
 func truncatedJSON(text string) bool {
 	body := unfence(text)
 	if !strings.HasPrefix(body, "{") && !strings.HasPrefix(body, "[") {
@@ -184,7 +184,7 @@ func truncatedJSON(text string) bool {
 	return true
 }
 
-// opensArray tells a JSON array from a remark in brackets.
+// opensArray distinguishes a JSON array from a remark in brackets.
 func opensArray(rest string) bool {
 	rest = strings.TrimLeft(rest, " \t\r\n")
 	return rest != "" && strings.IndexByte(`{["-0123456789`, rest[0]) >= 0
@@ -197,7 +197,7 @@ func closesString(rest string) bool {
 	return rest == "" || strings.IndexByte(",:}]`", rest[0]) >= 0
 }
 
-// unfence returns what stands in a code fence that opens the text.
+// unfence returns the contents of a code fence that opens the text.
 func unfence(text string) string {
 	if !strings.HasPrefix(text, "```") {
 		return text
@@ -213,7 +213,7 @@ func unfence(text string) string {
 // that a person asks for: a table repeats its rules, not its words.
 const (
 	loopWindow  = 4096 // bytes of the tail that are looked at
-	loopRepeats = 8    // the unit stands at least this often
+	loopRepeats = 8    // the unit occurs at least this often
 	loopBytes   = 400  // and covers at least this much
 )
 
@@ -243,7 +243,7 @@ func loops(text string) bool {
 	return false
 }
 
-// spells reports whether a unit holds a letter. Rules of dashes, runs of
+// spells reports whether a unit contains a letter. Rules of dashes, runs of
 // spaces and rows of zeros are layout or data.
 func spells(unit string) bool {
 	for _, r := range unit {

@@ -26,11 +26,11 @@ const minAgreement = 0.8
 // Labels are the labels besides those that the log has. The zero value has none.
 type Labels struct {
 	Human   map[string]pairs.Verdict // by id of the pair
-	NoJudge bool                     // ignore what judges said
+	NoJudge bool                     // ignore judges' verdicts
 }
 
-// of returns the best verdict on a pair and whose it is, "" without any. It adds
-// pairs that both a human and a judge have labelled to both.
+// of returns the best verdict on a pair and who gave it, "" when there is none. A
+// pair that both a human and a judge have labelled is added to both.
 func (l *Labels) of(p *pairs.Pair, both *Agreement) (verdict pairs.Verdict, by string) {
 	judge := p.Judge
 	if l.NoJudge {

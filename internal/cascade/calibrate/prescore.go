@@ -35,8 +35,8 @@ type PreScoreReport struct {
 const (
 	folds = 5
 
-	// leastDirect is how many requests have to lie above Direct: fewer may all
-	// have been escalated by chance.
+	// leastDirect is how many requests must score above Direct: fewer may all have
+	// been escalated by chance.
 	leastDirect = 20
 
 	// sure is by how many standard errors going direct has to pay: one in ten
@@ -44,7 +44,7 @@ const (
 	sure = 1.28
 
 	// lightPart is the part of the target that serving below Uncertain may use up.
-	// The rest is for the answers that agree and are worse all the same.
+	// The rest is for answers that agree and are worse nevertheless.
 	lightPart = 0.5
 
 	// lightSteps is in how many steps Uncertain is searched for.
@@ -52,7 +52,7 @@ const (
 )
 
 // texts reports whether every pair has the text of its request. Pre-scores read it
-// only then: pairs with and without would differ in nothing else that it sees.
+// only then: otherwise it would learn whether a pair has a text.
 func texts(log []Pair) bool {
 	textless := func(p Pair) bool { return p.Pair.Content == nil }
 	return len(log) > 0 && !slices.ContainsFunc(log, textless)
@@ -148,8 +148,8 @@ func levelsOf(scores []float64) []level {
 	return levels
 }
 
-// boundBelow lies in the middle between a level and the one below it, because
-// the pre-score in service scores a little differently than those of the folds. Below
+// boundBelow is the middle between a level and the one below it, because the
+// pre-score in service scores a little differently than those of the folds. Below
 // the lowest and above the highest level it is the end of the scale.
 func boundBelow(levels []level, i int) float64 {
 	switch i {
@@ -162,10 +162,10 @@ func boundBelow(levels []level, i int) float64 {
 }
 
 // directBound is the bound from which on asking the escalation model at once saves
-// the most: the light calls are spared, the light answers that would have been
-// served are lost. At each score above the bound the cascade then costs at least
-// as much as the escalation call, as far as costs that only rise with the score can
-// tell. +Inf where that saves nothing, or so little that it may be chance. No
+// the most: it saves the light calls, but also loses the light answers that would
+// have been served. At each score above the bound the cascade costs at least as
+// much as the escalation call, assuming that its cost only rises with the score.
+// +Inf where going direct saves nothing, or so little that it may be chance. No
 // quality is lost.
 func directBound(examples []example, levels []level) float64 {
 	var saved, squares, most float64
@@ -192,9 +192,9 @@ func directBound(examples []example, levels []level) float64 {
 
 // uncertainBound is the highest bound below which the light model may answer alone:
 // the loss of quality that this adds to the mean of all requests is proven to be
-// at most a part of the target. The bounds that are tried stand in a fixed order
-// from low to high, and the first that fails ends the walk, so that the chance of a
-// bound that loses more is at most Delta. -Inf where none is proven.
+// at most lightPart of the target. Bounds are tried in a fixed order from low to
+// high, and the first that fails ends the search, so that the chance of a bound
+// that loses more is at most Delta. -Inf where none is proven.
 func uncertainBound(examples []example, levels []level, o certify.Options) float64 {
 	s := newSample(examples)
 	bound := math.Inf(-1)

@@ -44,14 +44,17 @@ type Bettor struct {
 
 // NewBettor bets that the mean loss is below eps, for losses of at most bound.
 func NewBettor(eps, bound float64) *Bettor {
-	b := &Bettor{eps: eps, largest: caution / (bound - eps), bound: bound, most: 1, n: priorWeight, squares: float64(priorWeight) / priorEvery}
+	b := &Bettor{
+		eps: eps, largest: caution / (bound - eps), bound: bound, most: 1,
+		n: priorWeight, squares: float64(priorWeight) / priorEvery,
+	}
 	for i := range b.capital {
 		b.capital[i] = 1
 	}
 	return b
 }
 
-// Observe takes the next loss. A loss above the bound counts as the bound.
+// Observe adds the next loss. A loss above the bound counts as the bound.
 func (b *Bettor) Observe(loss float64) {
 	loss = min(loss, b.bound)
 	win := b.eps - loss

@@ -17,17 +17,17 @@ const certificateVersion = 2
 // The roles of score files, named as the configuration names them.
 const (
 	RoleScore    = "score"     // ranks light answers; without it the order is score.Untrained's
-	RolePreScore = "pre_score" // sends requests past the light model
+	RolePreScore = "pre_score" // sends requests directly to the escalation model
 )
 
-// Binding is what a certificate is about. When any of it changes, the measured
-// loss says nothing any more.
+// Binding is what a certificate is valid for. When any of it changes, the measured
+// loss is no evidence any more.
 type Binding struct {
 	Cascade    string            `json:"cascade"`
 	Models     []string          `json:"models"`      // ids of light, partner ("" for none) and escalation
 	PricesHash string            `json:"prices_hash"` // of the prices of these models
 	PolicyHash string            `json:"policy_hash"` // of rules, vetoes, agreement and caps
-	Schemas    []string          `json:"schemas"`     // hashes of the response schemas of the pairs' requests; "" is a request without one
+	Schemas    []string          `json:"schemas"`     // of the pairs' requests, hashed; "" is a request without one
 	Scores     map[string]string `json:"scores"`      // hash per score file, by role; empty without a score
 }
 
@@ -37,7 +37,7 @@ type Certificate struct {
 	Version int `json:"version"`
 	Binding
 	Threshold float64   `json:"threshold"`
-	Steps     []float64 `json:"steps"` // certified thresholds from conservative to Threshold, for a watch that has to step back
+	Steps     []float64 `json:"steps"` // certified thresholds from conservative to Threshold, to step back to
 	N         int       `json:"n"`
 	MaxLoss   float64   `json:"max_loss"`
 	Bound     float64   `json:"bound"`
@@ -111,7 +111,7 @@ func ParseCertificate(data []byte) (*Certificate, error) {
 	return &c, nil
 }
 
-// Void says why a certificate no longer holds.
+// Void is why a certificate is not valid any more.
 type Void struct {
 	Reason string // version, contents, pairs, target, cascade, models, prices, policy or scores
 	Was    string
@@ -122,15 +122,15 @@ func (e *Void) Error() string {
 	return fmt.Sprintf("certificate is void: %s changed from %q to %q", e.Reason, e.Was, e.Is)
 }
 
-// Covers reports whether the pairs had requests with this response schema. One
-// that they had not is not certified.
+// Covers reports whether the pairs had requests with this response schema. A schema
+// that none of them had is not certified.
 func (c *Certificate) Covers(schema string) bool {
 	_, known := slices.BinarySearch(c.Schemas, schema)
 	return known
 }
 
-// Valid reports whether the certificate holds for what is configured now. The
-// schemas are a matter of each request: see Covers. The error is a *Void.
+// Valid reports whether the certificate is valid for what is configured now. The
+// schemas are checked with each request: see Covers. The error is a *Void.
 func (c *Certificate) Valid(now Binding) error {
 	if need := MinPairs(c.MaxLoss, c.Delta); c.N < need {
 		return &Void{"pairs", fmt.Sprint(c.N), fmt.Sprintf("at least %d", need)}

@@ -1,17 +1,17 @@
-// Package certify finds how far a cascade may go on the light model, and says
-// so with a bound: with confidence 1-δ the mean loss of quality against the
-// escalation model is at most ε on traffic like the log.
+// Package certify finds how many answers of the light model a cascade may serve,
+// and proves a bound for it: with confidence 1-δ the mean loss of quality against
+// the escalation model is at most ε on traffic like the log.
 //
 // The method is fixed-sequence testing (Angelopoulos et al., "Learn then Test",
-// 2021, section 3): the thresholds stand in an order that is fixed before the
-// labels are looked at, from conservative to liberal; each is tested at the
-// same level; the first that fails ends the walk. The chance of certifying any
-// threshold whose loss is above ε is then at most δ, whatever the shape of the
-// loss, because the first bad threshold of the order must pass for that.
+// 2021, section 3): the order of the thresholds, from conservative to liberal, is
+// fixed before the labels are looked at; each is tested at the same level; the
+// first that fails ends the walk. The chance of certifying any threshold whose loss
+// is above ε is then at most δ, whatever the shape of the loss, because the first
+// bad threshold of the order must pass for that.
 //
-// Two things void the guarantee, and nothing here can see them: risks that
-// were fitted on the pairs that they are tested on (use Split), and pairs that
-// do not look like the traffic to come (use Monitor).
+// Two things void the guarantee and cannot be detected here: risks that were fitted
+// on the pairs that they are tested on (use Split), and pairs that are not like the
+// traffic to come (use Monitor).
 //
 // The package is pure: no clock, no goroutines, no files.
 package certify
@@ -60,8 +60,7 @@ type Options struct {
 // DefaultGrid is made for score.Untrained and score.Model.Risk: up to 1 two
 // answers agree, above 1 they do not. Steps below 1 leave something to
 // certify when agreement as a whole is too much; above 1 the steps are fine
-// where answers of 100 to 10,000 bytes lie, because there every step costs
-// quality.
+// for answers of 100 to 10,000 bytes, because there every step costs quality.
 func DefaultGrid() []float64 {
 	var grid []float64
 	for k := 5; k < 20; k++ {
@@ -77,19 +76,18 @@ func DefaultGrid() []float64 {
 	return grid
 }
 
-// ease is the part of the most that could be certified which Calibrate gives
-// up to stay off the edge of what is proven. The last steps of a walk save
-// little and cost most of the quality.
+// ease is the part of the largest certified saving that Calibrate gives up to keep
+// a distance from the limit of what is proven. The last steps of a walk save little
+// and cost most of the quality.
 const ease = 0.015
 
-// tested is the share of δ that thresholds are tested at. The rest pays for the
-// worst rates of an exact test being searched for on a grid.
+// tested is the share of δ at which thresholds are tested. The rest covers that the
+// worst rates of an exact test are searched on a grid.
 const tested = 0.96
 
-// ahead is how many requests to come have to keep the target as well. The
-// certificate is about the mean loss; what is seen in service is the mean of a
-// sample, which comes above the target more often when the policy stands at the
-// very edge.
+// ahead is the number of future requests that have to keep the target as well. The
+// certificate is about the mean loss; service observes the mean of a sample, which
+// exceeds the target more often when the policy is at its very limit.
 const ahead = 1000
 
 // Report is what Calibrate found, also when it refuses.
@@ -114,7 +112,7 @@ type Point struct {
 	Loss      float64 // mean loss in the log
 }
 
-// CannotCertify says that the pairs do not prove the target.
+// CannotCertify is the error when the pairs do not prove the target.
 type CannotCertify struct {
 	MorePairs int     // estimate of how many more are needed; 0: more would not help
 	Loss      float64 // mean loss of the policy that failed
@@ -127,23 +125,24 @@ func (e *CannotCertify) Error() string {
 	return fmt.Sprintf("cannot certify: about %d more pairs needed", e.MorePairs)
 }
 
-// AboveCeiling says that prices do not allow the saving that was asked for,
+// AboveCeiling is the error when prices do not allow the saving that was asked for,
 // however good the checks are.
 type AboveCeiling struct{ Wanted, Ceiling float64 }
 
 func (e *AboveCeiling) Error() string {
-	return fmt.Sprintf("target above the ceiling: a saving of %.0f%% was asked for, light alone saves %.0f%%", 100*e.Wanted, 100*e.Ceiling)
+	return fmt.Sprintf("target above the ceiling: a saving of %.0f%% was asked for, light alone saves %.0f%%",
+		100*e.Wanted, 100*e.Ceiling)
 }
 
-// BelowTarget says that what could be certified saves less than was asked for.
+// BelowTarget is the error when what could be certified saves less than was asked for.
 type BelowTarget struct{ Wanted, Saving float64 }
 
 func (e *BelowTarget) Error() string {
 	return fmt.Sprintf("certified saving of %.1f%% is below the target of %.1f%%", 100*e.Saving, 100*e.Wanted)
 }
 
-// MinPairs returns how many pairs without any loss it takes to reach a
-// p-value of delta: (1-ε)^n ≤ δ.
+// MinPairs returns how many pairs without any loss a p-value of delta needs:
+// (1-ε)^n ≤ δ.
 func MinPairs(maxLoss, delta float64) int {
 	return int(math.Ceil(math.Log(delta) / math.Log1p(-maxLoss)))
 }
@@ -156,8 +155,9 @@ func Split[T any](log []T, share float64) (train, calibrate []T) {
 }
 
 // Calibrate walks the grid and returns, of the thresholds that are certified
-// and save 96.5 % of what the most liberal one saves, the one with the strongest
-// proof. All that the walk passed are certified together, so any may be taken.
+// and save nearly as much as the most liberal one (see ease), the one with the
+// strongest proof. All that the walk passed are certified together, so any may be
+// chosen.
 // The error is *CannotCertify, *AboveCeiling or *BelowTarget; the report is
 // there in each case.
 func Calibrate(pairs []Pair, o Options) (*Report, error) {
@@ -181,8 +181,8 @@ func Calibrate(pairs []Pair, o Options) (*Report, error) {
 	return r, r.conclude(s, pairs, o)
 }
 
-// choose takes one of the certified thresholds, the first of the grid, by
-// their p-values.
+// choose selects one of the certified thresholds, which are the first of the grid,
+// by their p-values.
 func (r *Report) choose(proven []float64) {
 	if len(proven) == 0 {
 		return
@@ -195,7 +195,7 @@ func (r *Report) choose(proven []float64) {
 	}
 }
 
-// conclude fills in what depends on the certified threshold.
+// conclude fills in the fields that depend on the certified threshold.
 func (r *Report) conclude(s *sample, pairs []Pair, o Options) error {
 	if r.Certified < 0 || r.Curve[r.Certified].Saving <= 0 {
 		r.Certified = -1

@@ -22,8 +22,8 @@ func count(losses []float64) Counts {
 	return c
 }
 
-// spareShare is the part of δ, as 1/spareShare, that pays for the bound on how
-// often the two models differ in quality.
+// 1/spareShare is the part of δ that the bound on how often the two models differ
+// in quality uses up.
 const spareShare = 50
 
 // ExactPValue tests "the mean loss is eps or more" for losses of -1, 0 and 1.

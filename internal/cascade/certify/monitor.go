@@ -15,10 +15,10 @@ func NewMonitor(maxLoss, delta float64) *Monitor {
 	return &Monitor{*NewBettor(-maxLoss, 1), delta}
 }
 
-// Observe takes the loss of one request sampled from all requests of the
+// Observe adds the loss of one request sampled from all requests of the
 // cascade, 0 when it was escalated. A sample of light answers only watches the
 // loss per light answer, which is larger.
 func (m *Monitor) Observe(loss float64) { m.bettor.Observe(-loss) }
 
-// Alarm reports that the certificate is refuted. It stays.
+// Alarm reports that the certificate is refuted. Once true, it stays true.
 func (m *Monitor) Alarm() bool { return m.bettor.most >= 1/m.delta }

@@ -24,7 +24,7 @@ func (r *Report) frame(maxLoss float64) frame {
 	return f
 }
 
-// place returns where a point stands, 0 to 1 in both directions.
+// place returns the position of a point, 0 to 1 in both directions.
 func (f frame) place(saving, loss float64) (x, y float64) {
 	x = (saving - f.x0) / (f.x1 - f.x0)
 	y = (loss - f.y0) / (f.y1 - f.y0)
@@ -73,7 +73,7 @@ const (
 	svgMargin           = 56
 )
 
-// SVG draws the same curve as a picture that needs nothing from outside.
+// SVG draws the same curve as a picture without external references.
 func (r *Report) SVG(maxLoss float64) string {
 	f := r.frame(maxLoss)
 	at := func(saving, loss float64) (x, y float64) {
@@ -81,7 +81,8 @@ func (r *Report) SVG(maxLoss float64) string {
 		return svgMargin + x*(svgWidth-2*svgMargin), svgHeight - svgMargin - y*(svgHeight-2*svgMargin)
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", svgWidth, svgHeight)
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
+		`font-family="sans-serif" font-size="12">`+"\n", svgWidth, svgHeight)
 	fmt.Fprintf(&out, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", svgWidth, svgHeight)
 	left, bottom := at(f.x0, f.y0)
 	right, top := at(f.x1, f.y1)
@@ -89,7 +90,8 @@ func (r *Report) SVG(maxLoss float64) string {
 	for k := 0; k <= 4; k++ {
 		share := float64(k) / 4
 		x, _ := at(f.x0+share*(f.x1-f.x0), f.y0)
-		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="middle">%.0f%%</text>`+"\n", x, bottom+18, 100*(f.x0+share*(f.x1-f.x0)))
+		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="middle">%.0f%%</text>`+"\n",
+			x, bottom+18, 100*(f.x0+share*(f.x1-f.x0)))
 		loss := f.y0 + share*(f.y1-f.y0)
 		_, y := at(f.x0, loss)
 		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">%.2f</text>`+"\n", left-6, y+4, 100*loss)
@@ -108,9 +110,12 @@ func (r *Report) SVG(maxLoss float64) string {
 		p := r.Curve[r.Certified]
 		x, y := at(p.Saving, p.Loss)
 		fmt.Fprintf(&out, `<circle cx="%.1f" cy="%.1f" r="5" fill="#26c"/>`+"\n", x, y)
-		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">certified: saving %.1f%%, loss ≤ %.2f points</text>`+"\n", x-8, y-8, 100*p.Saving, 100*r.Bound)
+		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">certified: saving %.1f%%, loss ≤ %.2f points</text>`+"\n",
+			x-8, y-8, 100*p.Saving, 100*r.Bound)
 	}
-	fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="middle">saving against the escalation model alone</text>`+"\n", svgWidth/2, svgHeight-14)
-	fmt.Fprintf(&out, `<text x="%d" y="22">loss of quality in points (target dashed), n = %d</text>`+"\n</svg>\n", svgMargin, r.N)
+	fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="middle">saving against the escalation model alone</text>`+"\n",
+		svgWidth/2, svgHeight-14)
+	fmt.Fprintf(&out, `<text x="%d" y="22">loss of quality in points (target dashed), n = %d</text>`+"\n</svg>\n",
+		svgMargin, r.N)
 	return out.String()
 }

@@ -20,10 +20,10 @@ type part struct {
 	pairs []Pair
 }
 
-// newSample takes pairs of the same weight for a stratum. Where there are more
-// than two, or losses are graded, it levels the weights by keeping each pair
-// with the chance weight / largest weight: what is left is a plain sample of
-// the weighted traffic.
+// newSample treats pairs of the same weight as a stratum. When there are more than
+// two, or losses are graded, it levels the weights by keeping each pair with the
+// chance weight / largest weight: the rest is a plain sample of the weighted
+// traffic.
 func newSample(pairs []Pair, seed uint64) *sample {
 	s := &sample{strata: parts(pairs), exact: true}
 	for i := range pairs {
@@ -37,8 +37,8 @@ func newSample(pairs []Pair, seed uint64) *sample {
 	return s
 }
 
-// parts splits pairs by weight, the heaviest first, whatever the order of the
-// log. Of more than two strata it returns three, without shares.
+// parts splits pairs by weight, the heaviest first, independent of the order of
+// the log. Of more than two strata it returns three, without shares.
 func parts(pairs []Pair) []part {
 	var out []part
 	var total float64
@@ -55,7 +55,8 @@ func parts(pairs []Pair) []part {
 			return out
 		}
 	}
-	// The p-value is searched for on a grid that is not the same for both.
+	// The order matters: the grid on which the p-value is searched is not the same
+	// for both strata.
 	slices.SortFunc(out, func(a, b part) int { return cmp.Compare(b.pairs[0].weight(), a.pairs[0].weight()) })
 	for i := range out {
 		out[i].share = out[i].pairs[0].weight() * float64(len(out[i].pairs)) / total
@@ -127,10 +128,10 @@ func (s *sample) moments(threshold float64) spread {
 	return all
 }
 
-// foreseen is the mean loss that the next requests, as many as ahead says, stay
-// below with chance 1-delta: the prediction interval of a mean from the mean of
-// another sample, by the normal approximation (Hahn and Meeker, Statistical
-// Intervals, 1991, section 4.6).
+// foreseen is the mean loss below which the next ahead requests stay with chance
+// 1-delta: the prediction interval of a mean from the mean of another sample, by
+// the normal approximation (Hahn and Meeker, Statistical Intervals, 1991, section
+// 4.6).
 func (s *sample) foreseen(threshold, delta float64) float64 {
 	m := s.moments(threshold)
 	return m.mean + normalQuantile(1-delta)*math.Sqrt(m.error+m.variance/ahead)
@@ -139,7 +140,7 @@ func (s *sample) foreseen(threshold, delta float64) float64 {
 func normalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
 // pValue tests "the mean loss is eps or more". Which test is used depends on
-// the kind of the labels, not on what they say.
+// the kind of the labels, not on their values.
 func (s *sample) pValue(threshold, eps, delta float64) float64 {
 	if !s.exact {
 		return PValue(s.strata[0].losses(threshold), eps, 1)

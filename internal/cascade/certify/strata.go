@@ -3,8 +3,8 @@ package certify
 import "math"
 
 // Stratum is a part of the traffic whose share is known, with the losses of
-// the pairs that were drawn from it. How many were drawn from each stratum was
-// set before, not left to chance.
+// the pairs that were sampled from it. How many were sampled from each stratum was
+// fixed in advance, not left to chance.
 type Stratum struct {
 	Share float64 // of the traffic; the shares add up to 1
 	Counts
@@ -59,8 +59,8 @@ const (
 // as small as the observed one at the worst rates that keep the mean at eps and
 // lie in a confidence box of level spare, plus spare (Berger and Boos 1994).
 //
-// A plain sample of the same traffic would have to throw pairs of the stratum
-// that was drawn too often away.
+// A plain sample of the same traffic would have to discard pairs of the stratum
+// that was sampled too often.
 func StratifiedPValue(a, b Stratum, eps, spare float64) float64 {
 	// Four rates are bounded from both sides.
 	boxA, boxB := boxOf(a.Counts, spare/8), boxOf(b.Counts, spare/8)

@@ -22,8 +22,8 @@ func (v Verdict) valid() bool {
 	return min(v.Light, v.Escalation) >= 0 && max(v.Light, v.Escalation) <= 1
 }
 
-// Won is the verdict of somebody who prefers one answer, or neither: "light",
-// "escalation" or "tie". It is nil for anything else.
+// Won is the verdict that prefers the named answer: "light", "escalation", or "tie"
+// for neither. It is nil for any other name.
 func Won(winner string) *Verdict {
 	v, known := winners[winner]
 	if !known {
@@ -35,7 +35,7 @@ func Won(winner string) *Verdict {
 // winners are the verdicts that a label may name instead of two qualities.
 var winners = map[string]Verdict{"light": {1, 0}, "escalation": {0, 1}, "tie": {1, 1}}
 
-// LabelError is a line of a file of labels that cannot be taken.
+// LabelError is an invalid line in a file of labels.
 type LabelError struct {
 	Line    int // from 1
 	Problem string
@@ -45,7 +45,7 @@ func (e *LabelError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, 
 
 // ReadLabels reads a file of labels: a JSON object on each line, with the id of
 // a pair and either "winner" (light, escalation, tie) or both "light" and
-// "escalation", from 0 to 1. Empty lines are passed over. It fails with a
+// "escalation", from 0 to 1. Empty lines are skipped. It fails with a
 // *LabelError, also when an id is named twice.
 func ReadLabels(r io.Reader) (map[string]Verdict, error) {
 	labels := map[string]Verdict{}

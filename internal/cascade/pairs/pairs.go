@@ -2,9 +2,9 @@
 // and the escalation model answered. `gateway calibrate` reads what a gateway
 // that observes wrote. docs/format/pairs.md describes the lines.
 //
-// A line holds no text of a request or an answer, and no hash of one either,
-// because the hash of a short answer is as good as the answer. Content is there
-// only when the operator switched it on.
+// A line contains no text of a request or an answer, and no hash of one either,
+// because the hash of a short answer reveals the answer. Content is there only when
+// the operator switched it on.
 package pairs
 
 import (
@@ -32,8 +32,8 @@ type Pair struct {
 	Cascade string    `json:"cascade"`
 	Tenant  string    `json:"tenant"` // whose request it was
 	Route   string    `json:"route"`  // as score.Input has it
-	// PolicyHash and PricesHash are those of the certificate that pairs like
-	// this one can give.
+	// PolicyHash and PricesHash are those of a certify.Binding: a certificate
+	// can be made only from pairs that have the same.
 	PolicyHash string `json:"policy_hash"`
 	PricesHash string `json:"prices_hash"`
 	// SchemaHash is that of the request's response schema and tools, "" without
@@ -46,22 +46,22 @@ type Pair struct {
 	// Veto is the check that keeps the light answer from being served whatever
 	// the threshold, "" for none.
 	Veto string `json:"veto,omitempty"`
-	// Risk is the light answer's by score.Untrained; nil is Never: it cannot be
-	// compared with a second opinion.
+	// Risk is the light answer's risk by score.Untrained; nil is score.Never: it
+	// cannot be compared with a second opinion.
 	Risk *float64 `json:"risk"`
 	// Scored is the risk by the score file that the cascade names, nil without one.
 	Scored *Scored `json:"scored,omitempty"`
-	// Partner says whether light answer and second opinion agree, Label whether
-	// light and escalation answer do: same, different, unknown.
+	// Partner is whether light answer and second opinion agree, Label whether light
+	// and escalation answer do: same, different, unknown.
 	Partner string `json:"partner"`
 	Label   string `json:"label"`
 	KeyKind string `json:"key_kind"` // of the light answer, answer.Kind
-	// Weight is for how many requests the pair stands, relative to the others of
-	// the log; 0 counts as 1. Gateways write none: who joins logs that were
-	// sampled at different fractions sets it.
+	// Weight is how many requests the pair represents, relative to the others of
+	// the log; 0 counts as 1. Gateways write none: it is for logs that were joined
+	// after sampling at different fractions.
 	Weight float64 `json:"weight,omitempty"`
-	// Judge is what a judge model said of light and escalation answer, nil when
-	// none was asked or its answer could not be read.
+	// Judge is a judge model's verdict on light and escalation answer, nil when none
+	// was asked or its reply could not be read.
 	Judge *Verdict `json:"judge,omitempty"`
 
 	Light      Leg  `json:"light"`
@@ -109,8 +109,8 @@ type Log struct {
 	mu sync.Mutex // one line at a time
 }
 
-// File returns where the pairs of a cascade stand. The name is escaped, so that
-// it is one file whatever the cascade is called.
+// File returns the path of a cascade's log. The name is escaped, so that it is one
+// file name whatever the cascade is called.
 func File(dir, cascade string) string {
 	name := make([]byte, 0, len(cascade))
 	for i := range len(cascade) {
@@ -124,8 +124,7 @@ func File(dir, cascade string) string {
 	return filepath.Join(dir, string(name)+".jsonl")
 }
 
-// Append writes one line. A pair that a crash cuts in the middle is skipped by
-// Read.
+// Append writes one line. Read skips a line that a crash left incomplete.
 func (l *Log) Append(p *Pair) error {
 	line, err := json.Marshal(p)
 	if err != nil {
@@ -144,14 +143,14 @@ func (l *Log) Append(p *Pair) error {
 	return errors.Join(err, f.Close())
 }
 
-// sound reports whether every number is within its range.
+// sound reports whether every number is in its range.
 func (p *Pair) sound() bool { return p.Weight >= 0 && (p.Judge == nil || p.Judge.valid()) }
 
 // maxLine bounds a line: prompt and three answers, escaped.
 const maxLine = 32 << 20
 
-// Read calls each with the pairs in the order of the log. Lines that are not
-// whole, of another version, of negative weight, or with a judge's verdict out
+// Read calls each with the pairs in the order of the log. Lines that are
+// incomplete, of another version, of negative weight, or with a judge's verdict out
 // of range are counted as skipped.
 func Read(r io.Reader, each func(*Pair) error) (skipped int, err error) {
 	lines := bufio.NewScanner(r)

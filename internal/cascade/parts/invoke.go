@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 )
 
-// invokeAnswer holds the members of the InvokeModel answers of all families; no
+// invokeAnswer has the members of the InvokeModel answers of all families; no
 // two give the same name different meanings. Of several completions the first
 // is read. Sources: AWS Bedrock user guide, "Inference request parameters and
 // response fields for foundation models".
@@ -101,7 +101,7 @@ func (b *builder) invoke(a *invokeAnswer) bool {
 	return b.read
 }
 
-// common takes all members but the texts.
+// common reads all members but the texts.
 func (b *builder) common(c *common) {
 	b.completions(c.Outputs)
 	for i := range c.Choices {
@@ -114,7 +114,7 @@ func (b *builder) common(c *common) {
 	b.stopped(cmp.Or(c.Stop, c.Finish))
 }
 
-// texts takes those of the texts that are there.
+// texts reads the texts that are there.
 func (b *builder) texts(all ...*string) {
 	for _, text := range all {
 		if text != nil {
@@ -223,7 +223,7 @@ func (b *builder) chunk(raw []byte) error {
 	return nil
 }
 
-// part takes the chunks that are parts of an answer rather than events.
+// part reads a chunk that is a part of an answer rather than an event.
 func (b *builder) part(c *invokeChunk) {
 	for _, e := range []*converseEvent{c.ContentBlockStart, c.ContentBlockDelta, c.MessageStop} {
 		if e != nil {

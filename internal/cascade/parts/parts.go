@@ -1,11 +1,11 @@
-// Package parts takes from Bedrock bodies and frames the plain parts that the
-// checks of a cascade look at: text, stop reason and tool calls of an answer,
-// tools and schema of a request.
+// Package parts extracts from Bedrock bodies and frames what the checks of a cascade
+// look at: text, stop reason and tool calls of an answer, tools and schema of a
+// request.
 //
 // It serves Converse and the InvokeModel bodies of every dialect that package
 // wire knows. It runs only for legs whose answer is checked, so it decodes with
-// encoding/json. It never fails on what it does not know: an answer that it
-// cannot read is unreadable, which the cascade treats as unknown.
+// encoding/json. It never fails on unknown content: an answer that it cannot read
+// is reported as unreadable, which the cascade treats as unknown.
 package parts
 
 import (
@@ -17,8 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Answer reads a whole answer of op. It reports false when the body is not one
-// that it can read.
+// Answer reads a whole answer of op. It reports false when it cannot read the body.
 func Answer(op wire.Operation, body []byte) (*answer.Answer, bool) {
 	var (
 		b  builder
@@ -36,7 +35,7 @@ func Answer(op wire.Operation, body []byte) (*answer.Answer, bool) {
 }
 
 // Stream assembles the answer of op from the frames of its stream. It reports
-// false when a frame is none that it can read, or when nothing was said at all.
+// false when it cannot read a frame, or when they contain nothing of an answer.
 func Stream(op wire.Operation, frames [][]byte) (*answer.Answer, bool) {
 	var (
 		b     builder
@@ -61,8 +60,8 @@ func Stream(op wire.Operation, frames [][]byte) (*answer.Answer, bool) {
 	return b.answer(), b.read
 }
 
-// builder puts an answer together from its blocks, in the order in which they
-// first came.
+// builder assembles an answer from its blocks, in the order of their first
+// appearance.
 type builder struct {
 	blocks []block
 	stop   string
@@ -88,7 +87,7 @@ func (b *builder) at(index int) *block {
 	return &b.blocks[len(b.blocks)-1]
 }
 
-// say appends text to a block. Text that goes nowhere else has index 0.
+// say appends text to a block. Text without a block of its own has index 0.
 func (b *builder) say(index int, text string) {
 	b.read = true
 	b.at(index).text.WriteString(text)
@@ -102,7 +101,7 @@ func (b *builder) call(index int, name string) {
 	at.name += name
 }
 
-// stopped notes why the answer ended; "" leaves it.
+// stopped notes why the answer ended; "" changes nothing.
 func (b *builder) stopped(reason string) {
 	if reason != "" {
 		b.stop, b.read = reason, true
@@ -125,7 +124,7 @@ func (b *builder) answer() *answer.Answer {
 	return a
 }
 
-// arguments are those of a call; a stream that says none means an empty object.
+// arguments are those of a call; a stream without any means an empty object.
 func arguments(raw []byte) json.RawMessage {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return json.RawMessage("{}")

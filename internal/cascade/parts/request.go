@@ -7,9 +7,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// requestTools holds the members under which the families name the tools that
-// a model may call. Cohere describes arguments in a way of its own, which is no
-// JSON Schema: no answer is held against it.
+// requestTools has the members under which the families name the tools that a model
+// may call. Cohere describes arguments in its own way, which is no JSON Schema:
+// answers are not validated against it.
 type requestTools struct {
 	ToolConfig struct {
 		Tools []struct {
@@ -33,7 +33,7 @@ type requestTools struct {
 }
 
 // Request reads what the checks need to know about a request. What cannot be
-// read is absent: the checks then hold the answer against less.
+// read is absent: the checks then validate less.
 func Request(f *wire.Facts, body []byte) *answer.Request {
 	r := &answer.Request{Schema: schema(f.Schema, body)}
 	if f.Tools == 0 {

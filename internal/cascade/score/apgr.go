@@ -58,7 +58,7 @@ func APGRInterval(scores, light, escalation []float64, seed uint64) (low, high f
 }
 
 // CrossPreScore scores each row by a pre-score that was trained on the other folds,
-// so that no row is scored by one that has seen it. Folds are drawn from seed.
+// so that no row is scored by one that has seen it. seed determines the folds.
 func CrossPreScore(rows []Row, folds int, seed uint64) []float64 {
 	scores := make([]float64, len(rows))
 	fold := rand.New(rand.NewPCG(seed, 3)).Perm(len(rows))

@@ -9,10 +9,10 @@ type Bounds struct {
 	Direct    float64 // from it on the escalation model is asked at once; +Inf: that pays for no score
 }
 
-// Unbounded says nothing of any request.
+// Unbounded bounds decide nothing about any request.
 func Unbounded() Bounds { return Bounds{math.Inf(-1), math.Inf(1)} }
 
-// Band is where a score lies between bounds.
+// Band is where a score is between bounds.
 type Band uint8
 
 // The zero value is that nothing is known.
@@ -23,8 +23,8 @@ const (
 	DirectBand                // asking the light model first does not pay
 )
 
-// Band returns where a score lies. Without a bound for what is safe, a score
-// below Direct tells nothing.
+// Band returns the band of a score. Without a bound for what is safe, a score below
+// Direct is in NoBand.
 func (b Bounds) Band(score float64) Band {
 	switch {
 	case score >= b.Direct:

@@ -14,14 +14,14 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 )
 
-// Input is what is known of one request when its light answer is judged.
+// Input is what is known of one request when its light answer is scored.
 type Input struct {
 	Prompt  string         // all text of the request
 	Bytes   int            // length of that text for pre-scores, where Prompt may be missing; 0 means that of Prompt
 	Route   string         // what kind of request it is: cascade, tenant, hash of system prompt and tools; may be ""
 	Light   *answer.Answer // the light answer
 	Partner *answer.Answer // the second opinion, nil without one
-	LightK  answer.Key     // the keys of both, so that they are taken once
+	LightK  answer.Key     // the keys of both, so that they are computed once
 	PartK   answer.Key
 }
 
@@ -43,9 +43,9 @@ const (
 	fKeyLength
 	fKeyLengthRatio
 	fMagnitude   // how far two different numbers are apart
-	fSelfMention // the key stands in the answer before its end
-	fCrossLight  // the light key stands in the partner's answer
-	fCrossPart   // the partner's key stands in the light answer
+	fSelfMention // how often the key occurs in the answer
+	fCrossLight  // how often the light key occurs in the partner's answer
+	fCrossPart   // how often the partner's key occurs in the light answer
 	fLightLength
 	fLengthRatio // light to partner
 	fToPrompt    // light to prompt
@@ -64,7 +64,7 @@ const (
 )
 
 // scanned bounds the bytes of a text that are looked at, from its end where
-// answers conclude and from its start where requests are put.
+// answers conclude, and from its start where requests ask.
 const scanned = 8 << 10
 
 // dense fills the features that do not depend on words.
@@ -156,8 +156,13 @@ func requestFeatures(text string, x *[denseCount]float32) {
 
 var (
 	codeWords  = []string{"def ", "return", "function", "assert", "```", "SELECT ", "class ", "import ", "();", "for ("}
-	quantWords = []string{" each", " every", "twice", "half", "percent", "%", "remain", "total", " more ", " less ", "times", "average", "per "}
-	doubtWords = []string{"Wait", "wait,", "However, ", "mistake", "re-evaluate", "reconsider", "Actually", "incorrect", "not possible", "error in", "approximat", "assum"}
+	quantWords = []string{
+		" each", " every", "twice", "half", "percent", "%", "remain", "total", " more ", " less ", "times", "average", "per ",
+	}
+	doubtWords = []string{
+		"Wait", "wait,", "However, ", "mistake", "re-evaluate", "reconsider", "Actually", "incorrect", "not possible",
+		"error in", "approximat", "assum",
+	}
 )
 
 func count(text string, words []string) int {
@@ -177,8 +182,8 @@ func doubts(text string) bool {
 	return false
 }
 
-// mentions counts, on a log scale, how often a key of some length stands in a
-// text. Short keys stand everywhere by chance.
+// mentions counts, on a log scale, how often a key occurs in a text. A long key is
+// not searched for.
 func mentions(text, key string) float32 {
 	if key == "" || len(key) > 64 {
 		return 0

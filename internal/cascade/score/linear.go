@@ -39,7 +39,7 @@ func standard(x, mean, scale float32) float32 {
 // wordScale makes the words of a text a unit vector.
 func wordScale(n int) float64 { return 1 / math.Sqrt(float64(n)) }
 
-// descent holds what is fixed about fitting a Linear.
+// descent has the parameters of fitting a Linear.
 type descent struct {
 	epochs  int
 	rate    float64

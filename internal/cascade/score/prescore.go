@@ -1,16 +1,19 @@
 package score
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // PreScore estimates, before any call, what escalating would gain: the chance that
 // the escalation model is right where the light one is wrong, less the reverse.
 // That is not how hard a request is; where both fail there is nothing to gain.
 //
-// Texts of one domain tell little (see docs/cascade.md); the route tells most,
-// so the mean gain of each known route is a feature. Train or read it. It is
+// Texts of one domain give little information (see docs/cascade.md); the route gives
+// most, so the mean gain of each known route is a feature. Train or decode it. It is
 // safe for concurrent use.
 type PreScore struct {
-	// Bounds say what a score means; TrainPreScore leaves them unbounded, and they are
+	// Bounds give scores a meaning; TrainPreScore leaves them unbounded, and they are
 	// set before it is in use.
 	Bounds
 
@@ -19,7 +22,7 @@ type PreScore struct {
 	routes []route // ascending by key
 }
 
-// route is the mean gain of one route, drawn to the overall mean.
+// route is the mean gain of one route, shrunk towards the overall mean.
 type route struct {
 	Key  uint32
 	Gain float32
@@ -51,7 +54,7 @@ func TrainPreScore(rows []Row, seed uint64) *PreScore {
 	for key, s := range sums {
 		p.routes = append(p.routes, route{key, float32((s[0] + pull*mean) / (s[1] + pull))})
 	}
-	slices.SortFunc(p.routes, func(a, b route) int { return int(int64(a.Key) - int64(b.Key)) })
+	slices.SortFunc(p.routes, func(a, b route) int { return cmp.Compare(a.Key, b.Key) })
 	examples := make([]example, len(rows))
 	for i := range rows {
 		r := &rows[i]
@@ -92,7 +95,7 @@ func (p *PreScore) Score(in *Input, buffer []uint32) (float64, []uint32) {
 
 func (p *PreScore) routeGain(name string) float32 {
 	key := routeKey(name)
-	i, known := slices.BinarySearchFunc(p.routes, key, func(r route, k uint32) int { return int(int64(r.Key) - int64(k)) })
+	i, known := slices.BinarySearchFunc(p.routes, key, func(r route, k uint32) int { return cmp.Compare(r.Key, k) })
 	if !known {
 		return p.mean
 	}

@@ -44,7 +44,7 @@ func (f *Forest) Score(x []float32) float64 {
 	return sum
 }
 
-// growth holds what is fixed about fitting. The values are for a few hundred
+// growth has the parameters of fitting. The values are for a few hundred
 // to a few thousand rows, where the danger is to fit noise.
 type growth struct {
 	rounds    int

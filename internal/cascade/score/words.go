@@ -34,7 +34,7 @@ func wordByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80 || c == '\\' || c == '_'
 }
 
-// fold lowers letters and takes all digits for one.
+// fold lowers letters and maps all digits to one.
 func fold(c byte) byte {
 	switch {
 	case c >= 'A' && c <= 'Z':
