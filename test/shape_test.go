@@ -30,14 +30,12 @@ type limit struct {
 // The limits of the house. A package is named by its directory, a type, function
 // or struct by directory and name, and a file by its path.
 var (
-	filesPerPackage = limit{"files outside tests", 15, map[string]int{
-		"internal/gateway": 27,
-	}}
-	methodsPerType = limit{"methods", 30, map[string]int{
-		"bench.bench": 34, "internal/gateway.Line": 74, "internal/gateway.call": 31, "internal/meter.pump": 46,
+	filesPerPackage = limit{"files outside tests", 15, map[string]int{}}
+	methodsPerType  = limit{"methods", 30, map[string]int{
+		"bench.bench": 34, "internal/meter.pump": 46,
 		"internal/meter/budget.root": 37, "internal/meter/journal.Journal": 33, "internal/meter/redis.Ledger": 43,
 	}}
-	fieldsPerStruct  = limit{"fields", 20, map[string]int{"internal/gateway.call": 32, "internal/gateway.leg": 28}}
+	fieldsPerStruct  = limit{"fields", 20, map[string]int{}}
 	linesPerFunction = limit{"lines in a function", 62, map[string]int{}}
 	linesPerFile     = limit{"lines in a file", 500, map[string]int{
 		"internal/meter/journal/journal_test.go": 652, "internal/meter/meter_test.go": 585,
