@@ -19,11 +19,13 @@ REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
 SPLITS ?= 5
 QUICK ?=
 ROWS ?=
+REF ?=
+MICRO ?=
 RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal/meter internal/server
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint deadcode shape race fuzz bench microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,6 +94,10 @@ race: test-tools ## the packages where goroutines meet, under the race detector
 bench: ## what a request costs, in one run beside a bare proxy and others: QUICK=1, ROWS=REGEXP (bench/README.md)
 	@scripts/bench-tools.sh
 	@$(GO) run ./bench $(if $(QUICK),-quick) -rows '$(ROWS)'
+
+bench-compare: ## the gateway at REF against the working tree, measured in turn: QUICK=1, ROWS=REGEXP, MICRO=0
+	@scripts/bench-tools.sh
+	@$(GO) run ./bench $(if $(QUICK),-quick) -rows '$(ROWS)' -compare '$(or $(REF),main)' $(if $(filter 0,$(MICRO)),-micro=false)
 
 microbench: ## benchmarks beside the code, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...

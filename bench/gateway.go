@@ -23,18 +23,26 @@ type setting struct {
 	partner    bool    // check the light answer with a second light model
 	redis      bool    // ledger in Redis
 	tenants    int     // further tenants, a hundred in each included file
-	binary     string  // "" for the one that was built from the working tree
-	slow       bool    // upstream that takes ten seconds for a stream
+	binary     string
+	slow       bool // upstream that takes ten seconds for a stream
 }
 
 // full has everything on.
-func full() setting { return setting{everything: true, sample: 0.1} }
+func full(binary string) setting { return setting{binary: binary, everything: true, sample: 0.1} }
+
+// gateways are the settings that rows compare, by the first half of their names.
+func gateways(binary string) map[string]setting {
+	all := full(binary)
+	spans, redis, check := all, all, all
+	spans.sample, redis.redis, check.partner = 1, true, true
+	return map[string]setting{
+		"minimal": {binary: binary}, "full": all, "spans": spans, "redis": redis, "check": check,
+		"sigv4": all, "h2": all, // these differ in the caller
+	}
+}
 
 // startGateway starts Sluice in a new folder.
 func (g *rig) startGateway(ctx context.Context, s setting) (*running, error) {
-	if s.binary == "" {
-		s.binary = g.program("gateway")
-	}
 	if s.redis {
 		if err := g.needRedis(ctx); err != nil {
 			return nil, err

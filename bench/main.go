@@ -37,6 +37,7 @@ type options struct {
 	out        string // folder of the results
 	perf       string // folder of the prototype
 	compare    string // git ref to compare with, "" measures all rows
+	micro      bool   // compare the benchmarks beside the code too
 	subjectCPU int
 	loadCPU    int
 }
@@ -51,6 +52,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.out, "out", "bench", "`FOLDER` for the results of a full run; others go to bin/bench")
 	flags.StringVar(&o.perf, "perf", "../shared/perf", "`FOLDER` with the source of the prototype")
 	flags.StringVar(&o.compare, "compare", "", "git `REF` to compare the gateway with, instead")
+	flags.BoolVar(&o.micro, "micro", true, "with -compare: compare the benchmarks beside the code too")
 	flags.IntVar(&o.subjectCPU, "subject-cpu", 0, "processor of what is measured")
 	flags.IntVar(&o.loadCPU, "load-cpu", 1, "processor of the load and the stand-in")
 	if err := flags.Parse(args); err != nil {
@@ -79,7 +81,7 @@ func run(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, g.close()) }()
 	b := newBench(g)
 	if o.compare != "" {
-		return b.compareWith(ctx, o.compare)
+		return b.compareWith(ctx, o.compare, os.Stdout)
 	}
 	if err := b.measureAll(ctx); err != nil {
 		return err

@@ -23,7 +23,7 @@ const (
 // measureSlowStreams opens a thousand streams of ten seconds through fresh
 // processes of the bare proxy and of Sluice.
 func (b *bench) measureSlowStreams(ctx context.Context) error {
-	slow := full()
+	slow := full(b.program("gateway"))
 	slow.slow = true
 	for round := range b.rounds {
 		all, err := beside([]string{"full"}, func(name string) (sample, error) {
@@ -144,7 +144,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 
 func (b *bench) memory(ctx context.Context) (sample, error) {
 	b.lookAtLoad()
-	r, err := b.startGateway(ctx, full())
+	r, err := b.startGateway(ctx, full(b.program("gateway")))
 	if err != nil {
 		return nil, err
 	}

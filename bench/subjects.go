@@ -45,10 +45,11 @@ func (g *rig) get(ctx context.Context, name string) (*running, error) {
 }
 
 func (g *rig) launch(ctx context.Context, name string) (*running, error) {
-	spans, redis, check := full(), full(), full()
-	spans.sample, redis.redis, check.partner = 1, true, true
+	if s, ok := gateways(g.program("gateway"))[name]; ok {
+		return g.startGateway(ctx, s)
+	}
 	switch name {
-	case "bare":
+	case yardstick:
 		return g.startBare(ctx, g.standIn)
 	case "standin":
 		return g.startOther(ctx, g.program("standin"), "-listen", "ADDR")
@@ -58,16 +59,6 @@ func (g *rig) launch(ctx context.Context, name string) (*running, error) {
 		return g.startNginx(ctx)
 	case "prototype":
 		return g.startPrototype(ctx)
-	case "minimal":
-		return g.startGateway(ctx, setting{})
-	case "full", "sigv4", "h2":
-		return g.startGateway(ctx, full())
-	case "spans":
-		return g.startGateway(ctx, spans)
-	case "redis":
-		return g.startGateway(ctx, redis)
-	case "check":
-		return g.startGateway(ctx, check)
 	}
 	return nil, fmt.Errorf("BUG: no subject %q", name)
 }

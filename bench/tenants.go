@@ -79,7 +79,7 @@ const manyTenants = 100_000
 // measureTenants starts Sluice with very many tenants, changes one file, and
 // sends requests.
 func (b *bench) measureTenants(ctx context.Context) error {
-	many := full()
+	many := full(b.program("gateway"))
 	many.tenants = manyTenants
 	log.Printf("starting with %d tenants", manyTenants)
 	r, err := b.startGateway(ctx, many)

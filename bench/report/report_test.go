@@ -41,7 +41,8 @@ func TestBars(t *testing.T) {
 			t.Errorf("%s: %s, want %s", measure, b.Verdict(), verdict)
 		}
 	}
-	f("CPU per request 2 KB, everything on / bare proxy", stats.Summary{Median: 2.7, Low: 2.6, High: 2.8, Rounds: 5}, "met")
+	f("CPU per request 2 KB, everything on / bare proxy",
+		stats.Summary{Median: 2.7, Low: 2.6, High: 2.8, Rounds: 5}, "met")
 	f("the same / ReverseProxy", stats.Summary{Median: 0.54, Low: 0.52, High: 0.5599999999999999, Rounds: 5}, "NOT MET")
 	f("the same / the prototype", stats.Summary{}, "prototype not found")
 	f("resident: idle", stats.Summary{Median: 31, Low: 31, High: 31, Rounds: 5}, "NOT MET")
