@@ -19,7 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// limitedBench has a tenant with a budget, and a desk that holds it.
+// limitedBench has a tenant with a budget, and a limiter that holds it.
 func limitedBench(t *testing.T, s *snapshot.Snapshot, script func(*engine.Request) reply) *bench {
 	t.Helper()
 	s.Config.Tenants[0].Budgets = []config.Budget{{Period: "month", USD: 1000 * money.Dollar, OnExceed: "reject"}}

@@ -24,7 +24,7 @@ func (l *Line) reserve(c *call) *wire.Error {
 	if policy == nil || l.asker.Limiter == nil {
 		return nil
 	}
-	refusal, err := l.hold(c, policy, budget.Full)
+	refusal, err := l.hold(c, policy, budget.Normal)
 	if refusal != nil && refusal.LightOnly && c.lightAlone() {
 		refusal, err = l.hold(c, policy, budget.LightOnly)
 	}
@@ -35,12 +35,12 @@ func (l *Line) reserve(c *call) *wire.Error {
 }
 
 // hold makes the reservation of all legs.
-func (l *Line) hold(c *call, policy *budget.Policy, lane budget.Lane) (*budget.Refusal, *wire.Error) {
+func (l *Line) hold(c *call, policy *budget.Policy, lane budget.Class) (*budget.Refusal, *wire.Error) {
 	claim, legs, err := l.asker.Claim(&c.Request, c.legs, policy)
 	if err != nil {
 		return nil, err
 	}
-	c.legs, claim.Lane = legs, lane
+	c.legs, claim.Class = legs, lane
 	var refusal *budget.Refusal
 	c.funds, refusal = l.asker.Reserve(c.ctx, claim)
 	return refusal, nil

@@ -57,7 +57,7 @@ prices:
 type fixture struct {
 	line   *Line
 	ledger *embedded.State
-	desk   *budget.Desk
+	desk   *budget.Limiter
 	meter  *meter.Meter
 	bearer string
 	answer func(model string, n int64) (*engine.Response, error)

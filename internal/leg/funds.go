@@ -59,7 +59,7 @@ func (f *Funds) again(ctx context.Context, k *Asker, cost budget.Amounts) (*budg
 	if f == nil {
 		return nil, true
 	}
-	res, refusal := f.hold(ctx, k, &budget.Claim{Policy: f.claim.Policy, Lane: f.claim.Lane, Cost: cost})
+	res, refusal := f.hold(ctx, k, &budget.Claim{Policy: f.claim.Policy, Class: f.claim.Class, Cost: cost})
 	return res, refusal == nil
 }
 

@@ -32,7 +32,7 @@ type Recorder interface {
 	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error)
 }
 
-// Limiter reserves. *budget.Desk is the real one.
+// Limiter reserves. *budget.Limiter is the real one.
 type Limiter interface {
 	// Reserve holds a claim against every budget and limit, all or nothing.
 	Reserve(ctx context.Context, c *budget.Claim, now time.Time) (*budget.Reservation, *budget.Refusal)

@@ -41,8 +41,8 @@ type leasingLedger interface {
 // below, budgets and their notices, and the jobs that it started.
 type accounts struct {
 	accountsOptions
-	meter *meter.Meter
-	desk  *budget.Desk
+	meter   *meter.Meter
+	limiter *budget.Limiter
 	store
 	notices *notify.Outbox
 
@@ -97,7 +97,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 		Store: a.kept, Sender: notify.New(notify.Options{Log: o.log, Now: o.now}), Hook: a.hook, Log: o.log, Now: o.now,
 	})
 	_, id := a.meter.Journal()
-	a.desk = budget.New(budget.Options{
+	a.limiter = budget.New(budget.Options{
 		Leaser: a.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: a.meter.Numbers, Log: o.log, Now: o.now,
 		Roots: s.Budgets.Roots(), Notice: a.notice, Past: a.past(s.Config.Ledger.Redis != ""),
 	})
@@ -131,7 +131,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	} else if err != nil {
 		o.log.Warn("the ledger is away; records wait in the journal", "err", err)
 	}
-	return store{ledger: shared, kept: shared, jobs: shared, closers: []io.Closer{shared}}, nil
+	return store{ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), closers: []io.Closer{shared}}, nil
 }
 
 func openEmbedded(cfg *config.Config) (store, error) {
@@ -261,7 +261,7 @@ func (a *accounts) inherit(ctx context.Context) (left int, failed error) {
 		return 1, nil
 	}
 	for i := range before {
-		done, err := a.desk.Inherit(ctx, &before[i])
+		done, err := a.limiter.Inherit(ctx, &before[i])
 		if err == nil && done {
 			err = a.meter.Settled(before[i].Writer)
 		} else {
@@ -296,9 +296,9 @@ const lastNotices = 5 * time.Second
 func (a *accounts) close(ctx context.Context) {
 	close(a.stop)
 	a.wg.Wait()
-	a.meter.Retire(ctx) //nolint:errcheck // what the ledger lacks waits in the journal for the next start
-	a.inherit(ctx)      //nolint:errcheck // the next start tries again
-	a.desk.Close(ctx)   //nolint:errcheck // leases that were not given back expire
+	a.meter.Retire(ctx)  //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	a.inherit(ctx)       //nolint:errcheck // the next start tries again
+	a.limiter.Close(ctx) //nolint:errcheck // leases that were not given back expire
 	last, cancel := context.WithTimeout(ctx, lastNotices)
 	defer cancel()
 	a.notices.Close(last)

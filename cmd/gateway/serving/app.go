@@ -114,7 +114,7 @@ func newMemory(cfg *config.Config) *memory.Store {
 func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Crash, closing *closers) error {
 	a.line = gateway.New(gateway.Options{
 		Options: leg.Options{
-			Meter: a.accounts.meter, Limiter: a.accounts.desk, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
+			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
 			NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
 		},
 		Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,

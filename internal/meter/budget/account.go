@@ -10,43 +10,44 @@ import (
 // account is what this writer holds of one window. The root's lock guards it.
 type account struct {
 	window record.Window
-	gauge  *gauge // the latest that names the window
+	limit  *limit // the newest that names the window; nil: none was met yet
 
 	// granted and returned are totals, as ledger.Account has them.
 	granted, returned int64
-	acked             int64        // how much of returned the ledger has confirmed
-	free              [lanes]int64 // lent and not held
-	held              int64        // by reservations and holds, of which
-	debt              int64        // so much is not covered: others spent more than they held
+	confirmed         int64          // how much of returned the ledger has confirmed
+	free              [classes]int64 // leased and not held
+	held              int64          // by reservations and holds, of which
+	debt              int64          // so much is not covered: others spent more than they held
 
 	state  ledger.WindowState // as the ledger had it last
-	known  bool               // whether it was ever told
-	unsure bool               // a grant's reply was lost: the ledger may have lent more
+	known  bool               // whether the ledger has reported a state
+	unsure bool               // a grant's reply was lost: the ledger may have granted more
 
-	lent    int64 // by the last grant ...
-	lentAt  time.Time
-	taken   int64 // net, since the last tick
-	rate    int64 // net, per second
-	last    time.Time
-	touched bool // used since the ledger told its state
-	noticed map[notch]bool
+	leased   int64 // by the last grant ...
+	leasedAt time.Time
+	taken    int64 // net, since the last measurement
+	rate     int64 // net, per second
+	used     time.Time
+	recalled time.Time // when idle leases of others were last recalled for it
+	touched  bool      // used since the ledger reported its state
+	noticed  map[notch]bool
 }
 
-// idle is what is lent and not held, in all pools.
-func (a *account) idle() int64 { return a.free[Full] + a.free[LightOnly] }
+// idle is what is leased and not held, in all pools.
+func (a *account) idle() int64 { return a.free[Normal] + a.free[LightOnly] }
 
 // hold moves n out of a pool into held. The caller has checked the pool.
-func (a *account) hold(pool Lane, n int64, now time.Time) {
+func (a *account) hold(pool Class, n int64, now time.Time) {
 	a.free[pool] -= n
 	a.held += n
 	a.taken += n
-	a.last, a.touched = now, true
+	a.used, a.touched = now, true
 }
 
 // settle ends a hold of n of which spent was charged to the window. What was
 // spent above the hold comes out of what is free, as it does in the ledger, and
-// beyond that out of what others hold.
-func (a *account) settle(pool Lane, n, spent int64) {
+// beyond that out of what others hold. A hold of 0 charges what nothing held.
+func (a *account) settle(pool Class, n, spent int64) {
 	a.held -= n
 	a.taken -= n - spent
 	a.touched = true
@@ -54,22 +55,15 @@ func (a *account) settle(pool Lane, n, spent int64) {
 	a.debt = min(a.debt, a.held)
 }
 
-// charge takes what was spent without a hold.
-func (a *account) charge(pool Lane, spent int64) {
-	a.touched = true
-	a.give(pool, -spent)
-	a.debt = min(a.debt, a.held)
-}
-
 // give adds n, which may be negative, to what is free; debts are paid first.
-func (a *account) give(pool Lane, n int64) {
+func (a *account) give(pool Class, n int64) {
 	if n >= 0 {
 		paid := min(n, a.debt)
 		a.debt -= paid
 		a.free[pool] += n - paid
 		return
 	}
-	for _, p := range [...]Lane{pool, Full, LightOnly} {
+	for _, p := range [...]Class{pool, Normal, LightOnly} {
 		taken := min(-n, a.free[p])
 		a.free[p] -= taken
 		n += taken
@@ -80,63 +74,71 @@ func (a *account) give(pool Lane, n int64) {
 // giveBack makes all that is free a return to the ledger.
 func (a *account) giveBack() {
 	a.returned += a.idle()
-	a.free = [lanes]int64{}
+	a.free = [classes]int64{}
 }
 
-// remaining is how much of a limit nobody has spent or borrowed, as far as is
+// totals are what the ledger is asked to compare its own account with.
+func (a *account) totals() ledger.Account {
+	return ledger.Account{Window: a.window, Granted: a.granted, Returned: a.returned}
+}
+
+// saw takes the window's state from a reply.
+func (a *account) saw(state ledger.WindowState) { a.state, a.known = state, true }
+
+// remaining is how much of a limit nobody has spent or leased, as far as is
 // known; never negative.
 func (a *account) remaining(limit int64) int64 {
 	return max(0, limit-a.state.Posted-a.state.Held-a.state.Suspense)
 }
 
-// nearPercent of a limit left is close to it: the ledger is then told and asked
-// more often.
+// nearPercent of a limit left is close to it: the leases are then renewed more
+// often.
 const nearPercent = 10
 
-// What a slice is at most: a share of the limit in percent, by unit, and a share
+// What a lease is at most: a share of the limit in percent, by unit, and a share
 // of what is left. Early refusals of a rate pass within its minute, so rates may
-// be cut into larger slices.
-var slicePercent = [...]int64{
+// be cut into larger leases.
+var leasePercent = [...]int64{
 	record.UnitUSD: 1, record.UnitTokens: 5, record.UnitRequests: 5, record.UnitConcurrent: 5,
 }
 
 const (
-	// sliceShare is 4 × the number of writers, taken as 4 because nobody knows it.
-	sliceShare = 16
-	// sliceHolds is how many times the present need is lent ahead before a rate is
-	// known; sliceSeconds how far ahead after that.
-	sliceHolds   = 8
-	sliceSeconds = 2
+	// leaseShare is 4 × the number of writers, taken as 4 because nobody knows it.
+	leaseShare = 16
+	// leaseHolds is how many times the present need is leased ahead before a rate
+	// is known; leaseSeconds how far ahead after that.
+	leaseHolds   = 8
+	leaseSeconds = 2
 )
 
-// ahead is how much to borrow beyond the need: some seconds' spending, twice the
-// last slice when that was gone at once, shrinking to nothing as the window fills.
+// ahead is how much to lease beyond the need: some seconds' spending, twice the
+// last lease when that was gone at once, shrinking to nothing as the window fills.
 func (a *account) ahead(limit, need int64, now time.Time) int64 {
 	if !a.known {
 		return 0
 	}
-	want := max(a.rate*sliceSeconds, need*sliceHolds)
-	if now.Sub(a.lentAt) < time.Second {
-		want = max(want, 2*a.lent)
+	want := max(a.rate*leaseSeconds, need*leaseHolds)
+	if now.Sub(a.leasedAt) < time.Second {
+		want = max(want, 2*a.leased)
 	}
-	return min(want, a.most(limit))
+	return min(want, a.largest(limit))
 }
 
-// most is the largest slice of a limit; of a limit below a hundred it is nothing.
-func (a *account) most(limit int64) int64 {
-	return min(limit/100*slicePercent[a.window.Unit], a.remaining(limit)/sliceShare)
+// largest is the largest lease of a limit; of a limit below a hundred it is 0.
+func (a *account) largest(limit int64) int64 {
+	return min(limit/100*leasePercent[a.window.Unit], a.remaining(limit)/leaseShare)
 }
 
 // trim returns what holds gave back above one and a half times the largest
-// slice, and reports whether there was any: calls that hold much and cost little
-// would else gather a large one.
+// lease, and reports whether there was any: calls that hold much and cost little
+// would otherwise gather a large one.
 func (a *account) trim(limit int64) bool {
-	most := a.most(limit)
-	excess := a.free[Full] - most
-	if !a.known || excess <= most/2 {
+	largest := a.largest(limit)
+	excess := a.free[Normal] - largest
+	if !a.known || excess <= largest/2 {
 		return false
 	}
-	a.free[Full] -= excess
+	a.free[Normal] -= excess
 	a.returned += excess
 	return true
 }
@@ -153,7 +155,28 @@ func (a *account) over(now time.Time) bool {
 	return !a.window.End.IsZero() && !now.Before(a.window.End)
 }
 
-// done reports whether nothing is left to say about the account.
+// done reports whether nothing of the account is left to report.
 func (a *account) done() bool {
-	return a.held == 0 && a.idle() == 0 && a.acked == a.returned && !a.unsure
+	return a.held == 0 && a.idle() == 0 && a.confirmed == a.returned && !a.unsure
+}
+
+// hasNews reports whether a renewal should name the account.
+func (a *account) hasNews() bool { return a.touched || !a.done() }
+
+// tend returns what is idle of a window that is over or that nobody used for a
+// while, and of others what is too much. It reports whether the ledger should get
+// it soon.
+func (a *account) tend(now time.Time, while time.Duration) (urgent bool) {
+	if a.idle() > 0 && (a.over(now) || now.Sub(a.used) >= while) {
+		a.giveBack()
+		urgent = true
+	}
+	if a.limit == nil || a.idle()+a.held == 0 {
+		return urgent
+	}
+	most := a.limit.of(Normal)
+	if most == unlimited {
+		return urgent
+	}
+	return a.trim(most) || urgent || a.remaining(most) < most/100*nearPercent
 }

@@ -1,10 +1,10 @@
 // Package budget holds tenants to their budgets and limits without asking the
 // ledger on the request path.
 //
-// A Desk borrows slices of windows from a ledger.Leaser ahead of need and decides
-// locally: Reserve takes the worst case of a request out of the slices of every
+// A Limiter leases parts of windows from a ledger.Leaser ahead of need and decides
+// locally: Reserve takes the worst case of a request out of the leases of every
 // window on the tenant's path, all or nothing; each attempt takes its part as a
-// Hold, and settling gives back what was not spent. Near a limit slices shrink
+// Hold, and settling gives back what was not spent. Near a limit leases shrink
 // to what is held, and each reservation asks the ledger, several in one call.
 //
 // It does not post: what was spent reaches the ledger through the charges of a

@@ -12,25 +12,25 @@ import (
 // measures what the others then hold and do not use.
 func TestEarlyRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		const limit = 1_000_000_000_000 // 1,000 dollars
 		p := compile(t, monthly("acme", 1000*money.Dollar, "reject"))
-		desks := []*Desk{newDesk(t, m, "a"), newDesk(t, m, "b"), newDesk(t, m, "c"), newDesk(t, m, "d")}
+		limiters := []*Limiter{newLimiter(t, m, "a"), newLimiter(t, m, "b"), newLimiter(t, m, "c"), newLimiter(t, m, "d")}
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(20_000_000)} // 2 cents
 		var most, unused int64
 		for refused := false; !refused; {
-			for i, d := range desks {
-				before := elsewhere(desks, i)
+			for i, d := range limiters {
+				before := elsewhere(limiters, i)
 				most = max(most, before)
 				if spend(d, m, d.opts.Writer, claim, Amounts{15_000_000}) != nil {
-					unused, refused = elsewhere(desks, i), true
+					unused, refused = elsewhere(limiters, i), true
 					break
 				}
 			}
 			time.Sleep(time.Millisecond)
 		}
-		for _, d := range desks {
-			closeDesk(t, d)
+		for _, d := range limiters {
+			closeLimiter(t, d)
 		}
 		if m.broken != nil {
 			t.Error(m.broken)
@@ -45,15 +45,15 @@ func TestEarlyRefusal(t *testing.T) {
 	})
 }
 
-// elsewhere is what all desks but one have free.
-func elsewhere(desks []*Desk, but int) (sum int64) {
-	for i, d := range desks {
+// elsewhere is what all limiters but one have free.
+func elsewhere(limiters []*Limiter, but int) (sum int64) {
+	for i, d := range limiters {
 		if i == but {
 			continue
 		}
 		r := d.root("acme")
 		r.mu.Lock()
-		for _, a := range r.accounts {
+		for _, a := range r.accounts.byWindow {
 			sum += a.idle()
 		}
 		r.mu.Unlock()

@@ -26,7 +26,7 @@ func (s slowState) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, er
 // nothing of what was spent before.
 func TestEmbeddedAtStart(t *testing.T) {
 	dir := journal.Dir(t.TempDir())
-	open := func() (*meter.Meter, *Desk) {
+	open := func() (*meter.Meter, *Limiter) {
 		state := slowState{&embedded.State{}}
 		m, err := meter.Open(t.Context(), meter.Options{Disk: dir, Ledger: state, Flush: time.Millisecond})
 		if err != nil {

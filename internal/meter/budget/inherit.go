@@ -6,16 +6,16 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
-// Inherit gives back what a writer before this one still has of the desk's roots
+// Inherit gives back what a writer before this one still has of the limiter's roots
 // and reports whether nothing is left. While it may live, that is when its term
 // has passed. It may be repeated.
-func (d *Desk) Inherit(ctx context.Context, p *ledger.Predecessor) (bool, error) {
+func (l *Limiter) Inherit(ctx context.Context, p *ledger.Predecessor) (bool, error) {
 	done := true
-	for _, root := range d.opts.Roots {
-		ctx, cancel := context.WithTimeout(ctx, d.opts.Timeout)
-		reply, err := d.opts.Leaser.Renew(ctx, &ledger.RenewRequest{
+	for _, root := range l.opts.Roots {
+		ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+		reply, err := l.opts.Leaser.Renew(ctx, &ledger.RenewRequest{
 			Writer: p.Writer, Epoch: p.Epoch, Root: root, Head: p.Heads[root],
-			TTL: d.opts.TTL, Retire: true, Lapsed: !p.Here,
+			TTL: l.opts.TTL, Retire: true, Lapsed: !p.Here,
 		})
 		cancel()
 		if err != nil {

@@ -26,7 +26,7 @@ func TestInherit(t *testing.T) {
 			close(died.stop)
 			died.calls.Wait()
 			d := New(Options{Leaser: state, Writer: "b", Epoch: 1, Roots: []string{"acme"}})
-			defer closeDesk(t, d)
+			defer closeLimiter(t, d)
 			before := &ledger.Predecessor{Identity: journal.Identity{Writer: "a", Epoch: 1}, Here: here}
 			if done, err := d.Inherit(t.Context(), before); err != nil || done != here {
 				t.Errorf("known to be dead %t: done %t, %v", here, done, err)

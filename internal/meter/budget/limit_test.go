@@ -35,24 +35,24 @@ type town struct {
 	root     string
 	policy   *budget.Policy
 	limits   map[record.Unit]int64
-	gateways []*gatewayDesk
+	gateways []*gateway
 	open     []*request
 }
 
-type gatewayDesk struct {
-	*budget.Desk
+type gateway struct {
+	*budget.Limiter
 	poster *poster
 }
 
 // request is one that was let in. It may come to anything up to its bound.
 type request struct {
-	from  *gatewayDesk
+	from  *gateway
 	res   *budget.Reservation
 	hold  *budget.Hold
 	bound budget.Amounts
 }
 
-// pace is how fast desks tend their slices.
+// pace is how fast limiters tend their slices.
 type pace struct{ every, renew, idle, patience, pause time.Duration }
 
 func newTown(t testing.TB, b books, root string, usd, tokens int64, p pace) *town {
@@ -70,7 +70,7 @@ func newTown(t testing.TB, b books, root string, usd, tokens int64, p pace) *tow
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		post := &poster{ledger: b, root: root, writer: name}
-		w.gateways = append(w.gateways, &gatewayDesk{poster: post, Desk: budget.New(budget.Options{
+		w.gateways = append(w.gateways, &gateway{poster: post, Limiter: budget.New(budget.Options{
 			Leaser: b, Writer: name, Epoch: 1, Numbers: post.numbers, Timeout: 10 * time.Second,
 			Every: p.every, Renew: p.renew, Idle: p.idle, Patience: p.patience, Pause: p.pause,
 		})})
@@ -116,7 +116,7 @@ func (w *town) within(rt *rapid.T) []ledger.WindowBook {
 	return all
 }
 
-func (w *town) ask(g *gatewayDesk, bound budget.Amounts) (*request, *budget.Refusal) {
+func (w *town) ask(g *gateway, bound budget.Amounts) (*request, *budget.Refusal) {
 	res, refusal := g.Reserve(context.Background(), &budget.Claim{Policy: w.policy, Cost: bound}, time.Now())
 	if refusal != nil {
 		return nil, refusal
@@ -146,7 +146,7 @@ func (w *town) reserve(rt *rapid.T) {
 
 // fits is whether what nobody borrowed, and what the gateway borrowed and does
 // not hold, cover a bound in every window.
-func (w *town) fits(rt *rapid.T, g *gatewayDesk, bound budget.Amounts) bool {
+func (w *town) fits(rt *rapid.T, g *gateway, bound budget.Amounts) bool {
 	own := budget.Amounts{}
 	for _, r := range w.open {
 		if r.from == g {

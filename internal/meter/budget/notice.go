@@ -51,14 +51,14 @@ type notch struct {
 // a budget that holds is never spent to the last cent, so it counts as 100
 // percent when what is spent, not what is held for a while, left too little.
 func (a *account) watch(refused int64) []Notice {
-	if a.gauge == nil {
+	if a.limit == nil {
 		return nil
 	}
 	var notices []Notice
 	spent := a.state.Posted + a.state.Suspense
-	for _, limit := range a.gauge.alerts {
+	for _, limit := range a.limit.alerts {
 		for _, percent := range thresholds {
-			full := percent == 100 && limit <= a.gauge.limit(Full) && refused <= limit && spent+refused > limit
+			full := percent == 100 && limit <= a.limit.of(Normal) && refused <= limit && spent+refused > limit
 			at := notch{limit, percent}
 			if a.noticed[at] || !full && (!a.known || spent < share(limit, percent)) {
 				continue

@@ -12,7 +12,7 @@ import (
 
 func TestNotices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		var mu sync.Mutex
 		var got []int
 		d := New(Options{Leaser: m, Writer: "a", Epoch: 1, Notice: func(n Notice) {
@@ -28,7 +28,7 @@ func TestNotices(t *testing.T) {
 			}
 			time.Sleep(1100 * time.Millisecond)
 		}
-		closeDesk(t, d)
+		closeLimiter(t, d)
 		if len(got) != 3 || got[0] != 50 || got[1] != 80 || got[2] != 100 {
 			t.Errorf("notices at %v", got)
 		}
@@ -39,10 +39,10 @@ func TestNotices(t *testing.T) {
 // held for a while, nor by a request that is larger than it.
 func TestNoticeOfARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		var got []int
 		d := New(Options{Leaser: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
-		defer closeDesk(t, d)
+		defer closeLimiter(t, d)
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
 		refused := func(nano int64, told int) {
 			t.Helper()
@@ -62,17 +62,17 @@ func TestNoticeOfARefusal(t *testing.T) {
 	})
 }
 
-// TestLastNotice: what the last requests passed is told when the desk closes.
+// TestLastNotice: what the last requests passed is told when the limiter closes.
 func TestLastNotice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		var got []int
 		d := New(Options{Leaser: m, Writer: "a", Epoch: 1, Notice: func(n Notice) { got = append(got, n.Percent) }})
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
 		if r := spend(d, m, "a", &Claim{Policy: p.For("acme"), Cost: usd(600_000_000)}, Amounts{600_000_000}); r != nil {
 			t.Fatal(r)
 		}
-		closeDesk(t, d)
+		closeLimiter(t, d)
 		if len(got) != 1 || got[0] != 50 {
 			t.Errorf("notices at %v", got)
 		}

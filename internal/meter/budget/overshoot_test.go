@@ -10,9 +10,9 @@ import (
 
 func TestOvershootComesOutOfTheSlice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(100_000_000)}
 		one, _ := d.Reserve(t.Context(), claim, time.Now())
 		two, _ := d.Reserve(t.Context(), claim, time.Now())
@@ -22,7 +22,7 @@ func TestOvershootComesOutOfTheSlice(t *testing.T) {
 		h.Settle(spent)
 		one.Release()
 		two.Release()
-		closeDesk(t, d)
+		closeLimiter(t, d)
 		if m.broken != nil {
 			t.Error(m.broken) // more would have been returned than there was
 		}
@@ -34,17 +34,17 @@ func TestOvershootComesOutOfTheSlice(t *testing.T) {
 
 func TestLightSlicesServeNoFullRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		tenant := monthly("acme", money.Dollar, "light_only")
 		tenant.Budgets[0].HardUSD = 2 * money.Dollar
 		p := compile(t, tenant)
-		d := newDesk(t, m, "a")
-		defer closeDesk(t, d)
+		d := newLimiter(t, m, "a")
+		defer closeLimiter(t, d)
 		full := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000_000)}
 		if r := spend(d, m, "a", full, full.Cost); r != nil {
 			t.Fatalf("%+v", r)
 		}
-		light, r := d.Reserve(t.Context(), &Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Lane: LightOnly}, time.Now())
+		light, r := d.Reserve(t.Context(), &Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Class: LightOnly}, time.Now())
 		if r != nil {
 			t.Fatalf("%+v", r)
 		}

@@ -12,10 +12,10 @@ import (
 // errPast is why nothing is borrowed of a root yet.
 var errPast = errors.New("the ledger is not known to have what earlier processes spent")
 
-// mindful is a lender that is not asked for slices of a root before the ledger
+// afterPast is a lender that is not asked for slices of a root before the ledger
 // is known to have what earlier processes of this journal spent there, and that
 // is told with the first request when it had lost some of it.
-type mindful struct {
+type afterPast struct {
 	ledger.Leaser
 	past func(root string) (known, lost bool)
 
@@ -27,7 +27,7 @@ type mindful struct {
 const pastEvery = 5 * time.Millisecond
 
 // Grant implements ledger.Leaser.
-func (l *mindful) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
+func (l *afterPast) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	l.mu.Lock()
 	asked := l.asked[r.Root]
 	l.mu.Unlock()

@@ -13,13 +13,13 @@ import (
 
 // tellings notes which grants told of a loss.
 type tellings struct {
-	*modelLender
+	*modelLeaser
 	told []bool
 }
 
 func (l *tellings) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	l.told = append(l.told, r.Lost)
-	return l.modelLender.Grant(ctx, r)
+	return l.modelLeaser.Grant(ctx, r)
 }
 
 // TestPast: nothing is borrowed before the past of the root is known, and a loss
@@ -27,7 +27,7 @@ func (l *tellings) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.G
 func TestPast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var known atomic.Bool
-		l := &tellings{modelLender: newModelLender(time.Now)}
+		l := &tellings{modelLeaser: newModelLeaser(time.Now)}
 		d := New(Options{Leaser: l, Writer: "a", Past: func(string) (bool, bool) { return known.Load(), true }})
 		defer d.Close(t.Context())
 		p := compile(t, monthly("acme", money.Dollar, "reject"))

@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// unlimited is the limit of a gauge that only counts.
+// unlimited is how far a limit goes that only counts.
 const unlimited = math.MaxInt64
 
 // picoPerNano converts money to the unit of windows.
@@ -23,13 +23,13 @@ type Policies struct {
 	hooks    map[string]Hook // by tenant; those above one are not in it
 }
 
-// Policy is what one tenant is held to: its own budgets and limits and those of
+// Policy is what limits one tenant: its own budgets and limits and those of
 // the tenants above it.
 type Policy struct {
 	tenant, root string
 	loss         Loss
 	strict       bool
-	gauges       []gauge
+	limits       []limit
 }
 
 // Loss is what happens to a request that needs the ledger while it is away.
@@ -37,9 +37,9 @@ type Loss uint8
 
 // The ways to take a loss of the ledger. The zero value is the default.
 const (
-	LeaseOnly Loss = iota // served as far as slices held before last
+	LeaseOnly Loss = iota // served as far as leases from before last
 	Allow                 // served, counted and not limited
-	Deny                  // refused, also when a slice is held
+	Deny                  // refused, also when a lease would cover it
 )
 
 var losses = map[string]Loss{"lease_only": LeaseOnly, "allow": Allow, "deny": Deny}
@@ -47,9 +47,9 @@ var losses = map[string]Loss{"lease_only": LeaseOnly, "allow": Allow, "deny": De
 // Hook is where notices about a budget go. The zero value is nowhere.
 type Hook struct{ URL, Secret string }
 
-// gauge is one window of one tenant with all that its limits say.
-type gauge struct {
-	gaugeKey
+// limit is one window of one tenant and how far it goes.
+type limit struct {
+	limitKey
 	hard  int64 // no reservation goes above it
 	light int64 // above it only light ones; unlimited: no such limit
 	// alerts are the budgets whose thresholds are watched.
@@ -57,9 +57,9 @@ type gauge struct {
 	place  *time.Location // of the zone
 }
 
-// gaugeKey tells gauges apart. Two budgets of a tenant with the same key share
+// limitKey tells limits apart. Two budgets of a tenant with the same key share
 // one window and one account.
-type gaugeKey struct {
+type limitKey struct {
 	tenant string
 	unit   record.Unit
 	period string
@@ -69,7 +69,7 @@ type gaugeKey struct {
 // Compile reads the budgets and limits of all tenants. It fails on time zones
 // that are not known, which validation has found before.
 func Compile(tenants []config.Tenant) (*Policies, error) {
-	c := compiler{zones: map[string]*time.Location{}, own: map[string][]gauge{}}
+	c := compiler{zones: map[string]*time.Location{}, own: map[string][]limit{}}
 	for i := range tenants {
 		if err := c.add(&tenants[i]); err != nil {
 			return nil, err
@@ -80,20 +80,20 @@ func Compile(tenants []config.Tenant) (*Policies, error) {
 		t := &tenants[i]
 		policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss]}
 		for _, id := range lineage(t.ID) {
-			policy.gauges = append(policy.gauges, c.own[id]...)
+			policy.limits = append(policy.limits, c.own[id]...)
 		}
-		for i := range policy.gauges {
-			g := &policy.gauges[i]
-			policy.strict = policy.strict || g.unit == record.UnitUSD && min(g.hard, g.light) != unlimited
+		for i := range policy.limits {
+			l := &policy.limits[i]
+			policy.strict = policy.strict || l.unit == record.UnitUSD && l.of(Normal) != unlimited
 		}
-		if len(policy.gauges) > 0 {
+		if len(policy.limits) > 0 {
 			p.byTenant[t.ID] = policy
 		}
 	}
 	return p, nil
 }
 
-// For returns what a tenant is held to, nil for nothing.
+// For returns what limits a tenant, nil for nothing.
 func (p *Policies) For(tenant string) *Policy {
 	if p == nil {
 		return nil
@@ -140,9 +140,9 @@ func (p *Policies) Budgets(tenant string, at time.Time) []record.Window {
 		return nil
 	}
 	var windows []record.Window
-	for i := range policy.gauges {
-		if g := &policy.gauges[i]; g.unit == record.UnitUSD {
-			windows = append(windows, g.windowOf(at))
+	for i := range policy.limits {
+		if l := &policy.limits[i]; l.unit == record.UnitUSD {
+			windows = append(windows, l.windowOf(at))
 		}
 	}
 	return windows
@@ -164,7 +164,7 @@ func lineage(id string) []string {
 
 type compiler struct {
 	zones map[string]*time.Location
-	own   map[string][]gauge // by tenant
+	own   map[string][]limit // by tenant
 }
 
 func (c *compiler) add(t *config.Tenant) error {
@@ -174,43 +174,44 @@ func (c *compiler) add(t *config.Tenant) error {
 		if err != nil {
 			return err
 		}
-		g := c.gauge(gaugeKey{t.ID, record.UnitUSD, b.Period, zone.String()}, zone)
-		limit := min(int64(b.USD)/picoPerNano, record.MaxValue)
-		g.alerts = append(g.alerts, limit)
+		l := c.limit(limitKey{t.ID, record.UnitUSD, b.Period, zone.String()}, zone)
+		usd := min(int64(b.USD)/picoPerNano, record.MaxValue)
+		l.alerts = append(l.alerts, usd)
 		switch b.OnExceed {
 		case "light_only":
-			g.light = min(g.light, limit)
+			l.light = min(l.light, usd)
 			if b.HardUSD > 0 {
-				g.hard = min(g.hard, int64(b.HardUSD)/picoPerNano, record.MaxValue)
+				l.hard = min(l.hard, int64(b.HardUSD)/picoPerNano, record.MaxValue)
 			}
 		case "notify":
 		default:
-			g.hard = min(g.hard, limit)
+			l.hard = min(l.hard, usd)
 		}
 	}
-	for _, l := range [...]struct {
+	for _, rate := range [...]struct {
 		unit   record.Unit
 		period string
-		limit  int64
+		most   int64
 	}{
 		{record.UnitRequests, periodMinute, t.Limits.RequestsPerMinute},
 		{record.UnitTokens, periodMinute, t.Limits.TokensPerMinute},
 		{record.UnitConcurrent, periodNone, t.Limits.ConcurrentRequests},
 	} {
-		if l.limit > 0 {
-			c.gauge(gaugeKey{t.ID, l.unit, l.period, time.UTC.String()}, time.UTC).hard = min(l.limit, record.MaxValue)
+		if rate.most > 0 {
+			l := c.limit(limitKey{t.ID, rate.unit, rate.period, time.UTC.String()}, time.UTC)
+			l.hard = min(rate.most, record.MaxValue)
 		}
 	}
 	return nil
 }
 
-// gauge returns the gauge of a key, a new one when there is none yet.
-func (c *compiler) gauge(key gaugeKey, zone *time.Location) *gauge {
+// limit returns the limit of a key, a new one when there is none yet.
+func (c *compiler) limit(key limitKey, zone *time.Location) *limit {
 	own := c.own[key.tenant]
-	i := slices.IndexFunc(own, func(g gauge) bool { return g.gaugeKey == key })
+	i := slices.IndexFunc(own, func(l limit) bool { return l.limitKey == key })
 	if i < 0 {
 		i = len(own)
-		own = append(own, gauge{gaugeKey: key, hard: unlimited, light: unlimited, place: zone})
+		own = append(own, limit{limitKey: key, hard: unlimited, light: unlimited, place: zone})
 		c.own[key.tenant] = own
 	}
 	return &own[i]
@@ -227,30 +228,30 @@ func (c *compiler) zone(name string) (*time.Location, error) {
 	return z, err
 }
 
-// Lane is which of a budget's two limits a request counts against.
-type Lane uint8
+// Class is which of a budget's two limits a request counts against.
+type Class uint8
 
-// The lanes. A light_only budget stops full requests at usd and light ones at
+// The classes. A light_only budget stops normal requests at usd and light ones at
 // hard_usd; every other budget and limit stops both at the same.
 const (
-	Full Lane = iota
+	Normal Class = iota
 	LightOnly
-	lanes
+	classes
 )
 
-// limit is how far a lane may go.
-func (g *gauge) limit(lane Lane) int64 {
-	if lane == LightOnly {
-		return g.hard
+// of is how far a class may go.
+func (l *limit) of(class Class) int64 {
+	if class == LightOnly {
+		return l.hard
 	}
-	return min(g.hard, g.light)
+	return min(l.hard, l.light)
 }
 
-// pool is which part of an account a lane takes from: what was lent above the
-// light limit must not serve full requests.
-func (g *gauge) pool(lane Lane) Lane {
-	if g.light == unlimited {
-		return Full
+// pool is which part of an account a class takes from: what was leased above the
+// light limit must not serve normal requests.
+func (l *limit) pool(class Class) Class {
+	if l.light == unlimited {
+		return Normal
 	}
-	return lane
+	return class
 }

@@ -15,19 +15,19 @@ import (
 
 // open is one request of the property test.
 type open struct {
-	desk   *Desk
-	writer string
-	res    *Reservation
-	hold   *Hold
-	cost   Amounts
+	limiter *Limiter
+	writer  string
+	res     *Reservation
+	hold    *Hold
+	cost    Amounts
 }
 
 // world is several gateways, one ledger, and the requests under way.
 type world struct {
-	lender *modelLender
-	desks  map[string]*Desk
-	policy *Policies
-	open   []*open
+	lender   *modelLeaser
+	limiters map[string]*Limiter
+	policy   *Policies
+	open     []*open
 }
 
 var writers = []string{"a", "b", "c"}
@@ -43,7 +43,7 @@ func TestNeverOverTheLimit(t *testing.T) {
 }
 
 func history(t *testing.T, rt *rapid.T) {
-	w := &world{lender: newModelLender(time.Now), desks: map[string]*Desk{}}
+	w := &world{lender: newModelLeaser(time.Now), limiters: map[string]*Limiter{}}
 	small := monthly("acme", money.Pico(rapid.Int64Range(1, 3000).Draw(rt, "limit"))*picoPerNano, "reject")
 	w.policy = compile(t, small, config.Tenant{
 		ID: "acme/app", OnLedgerLoss: "lease_only",
@@ -51,7 +51,7 @@ func history(t *testing.T, rt *rapid.T) {
 		Limits:  config.Limits{TokensPerMinute: 500, ConcurrentRequests: 4},
 	})
 	for _, name := range writers {
-		w.desks[name] = newDesk(t, w.lender, name)
+		w.limiters[name] = newLimiter(t, w.lender, name)
 	}
 	rt.Repeat(map[string]func(*rapid.T){
 		"reserve": w.reserve, "settle": w.settle, "release": w.release, "unknown": w.unknown, "wait": w.wait, "fault": w.fault,
@@ -71,7 +71,7 @@ func history(t *testing.T, rt *rapid.T) {
 		o.res.Release()
 	}
 	time.Sleep(5 * time.Second)
-	for _, d := range w.desks {
+	for _, d := range w.limiters {
 		if err := d.Close(context.Background()); err != nil {
 			rt.Error(err)
 		}
@@ -88,10 +88,10 @@ func history(t *testing.T, rt *rapid.T) {
 
 func (w *world) reserve(rt *rapid.T) {
 	name := rapid.SampledFrom(writers).Draw(rt, "writer")
-	lane := rapid.SampledFrom([]Lane{Full, LightOnly}).Draw(rt, "lane")
+	class := rapid.SampledFrom([]Class{Normal, LightOnly}).Draw(rt, "class")
 	most := Amounts{rapid.Int64Range(1, 400).Draw(rt, "usd"), rapid.Int64Range(1, 100).Draw(rt, "tokens"), 1, 1}
-	claim := &Claim{Policy: w.policy.For("acme/app"), Lane: lane, Cost: most}
-	d := w.desks[name]
+	claim := &Claim{Policy: w.policy.For("acme/app"), Class: class, Cost: most}
+	d := w.limiters[name]
 	fits := w.fits(d, claim)
 	res, refusal := d.Reserve(context.Background(), claim, time.Now())
 	if refusal != nil {
@@ -103,17 +103,17 @@ func (w *world) reserve(rt *rapid.T) {
 	w.open = append(w.open, &open{d, name, res, res.Attempt(claim.Cost), most})
 }
 
-// fits is whether the ledger's remainder and the desk's own slice cover a claim.
-func (w *world) fits(d *Desk, c *Claim) bool {
+// fits is whether the ledger's remainder and the limiter's own slice cover a claim.
+func (w *world) fits(d *Limiter, c *Claim) bool {
 	r := d.root("acme")
-	for i := range c.Policy.gauges {
-		g := &c.Policy.gauges[i]
+	for i := range c.Policy.limits {
+		g := &c.Policy.limits[i]
 		win := g.windowOf(time.Now())
 		s := w.lender.state(win)
-		left := g.limit(c.Lane) - s.Posted - s.Held - s.Suspense
+		left := g.of(c.Class) - s.Posted - s.Held - s.Suspense
 		r.mu.Lock()
-		if a := r.accounts[win]; a != nil {
-			left += a.free[g.pool(c.Lane)]
+		if a := r.accounts.byWindow[win]; a != nil {
+			left += a.free[g.pool(c.Class)]
 		}
 		r.mu.Unlock()
 		if left < c.Cost[g.unit] {

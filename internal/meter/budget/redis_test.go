@@ -70,11 +70,11 @@ func TestLastDollarOnRedis(t *testing.T) {
 	claim := &budget.Claim{Policy: policies.For("acme/team/app"), Cost: amounts}
 	var served atomic.Int64
 	var all sync.WaitGroup
-	var desks []*budget.Desk
+	var limiters []*budget.Limiter
 	for _, writer := range []string{"a", "b", "c", "d"} {
 		p := &poster{ledger: store, root: "acme", writer: writer}
 		d := budget.New(budget.Options{Leaser: store, Writer: writer, Epoch: 1, Numbers: p.numbers, Timeout: 5 * time.Second})
-		desks = append(desks, d)
+		limiters = append(limiters, d)
 		for range 250 {
 			all.Go(func() {
 				res, refusal := d.Reserve(context.Background(), claim, time.Now())
@@ -93,7 +93,7 @@ func TestLastDollarOnRedis(t *testing.T) {
 		}
 	}
 	all.Wait()
-	for _, d := range desks {
+	for _, d := range limiters {
 		if err := d.Close(context.Background()); err != nil {
 			t.Error(err)
 		}

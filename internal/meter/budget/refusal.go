@@ -20,11 +20,11 @@ const (
 type Refusal struct {
 	Reason Reason
 	// Window is the one that has too little left; the numbers are its own, in its
-	// unit, as the ledger told them last. Need is what the claim asked for.
+	// unit, as the ledger reported them last. Need is what the claim asked for.
 	Window                              record.Window
 	Limit, Posted, Held, Suspense, Need int64
 	// LightOnly is whether the window is a light_only budget's, so that the light
-	// leg alone may still be served: claim that in the lane LightOnly.
+	// leg alone may still be served: claim that in class LightOnly.
 	LightOnly bool
 	// Until is when it may be worth asking again; zero when nobody knows.
 	Until time.Time
@@ -32,11 +32,11 @@ type Refusal struct {
 	account *account
 }
 
-func usedUp(a *account, lane Lane, need int64) *Refusal {
+func usedUp(a *account, class Class, need int64) *Refusal {
 	return &Refusal{
-		Reason: UsedUp, Window: a.window, Limit: a.gauge.limit(lane), Need: need, Until: a.window.End,
+		Reason: UsedUp, Window: a.window, Limit: a.limit.of(class), Need: need, Until: a.window.End,
 		Posted: a.state.Posted, Held: a.state.Held, Suspense: a.state.Suspense,
-		LightOnly: lane == Full && a.gauge.light < a.gauge.hard,
+		LightOnly: class == Normal && a.limit.light < a.limit.hard,
 		account:   a,
 	}
 }

@@ -22,7 +22,7 @@ func (a Amounts) Plus(b Amounts) Amounts {
 // Claim is what a request asks for.
 type Claim struct {
 	Policy *Policy // nil: nothing limits the tenant
-	Lane   Lane
+	Class  Class
 	// Cost is the most that the request can come to. Limits hold as far as it is
 	// never exceeded; an estimate will not do, however far the limit is: whoever
 	// is let in on one stays open while others use up what is left.
@@ -41,43 +41,29 @@ type Reservation struct {
 // part is a reservation's share in one account.
 type part struct {
 	account *account
-	pool    Lane
-	covered bool  // taken out of a slice; else only counted
+	pool    Class
+	covered bool  // taken out of a lease; else only counted
 	left    int64 // not yet given to an attempt
 }
 
 // Reserve takes the claim out of every window on the tenant's path, all or
-// nothing. Where this writer's slices cover it no ledger is asked; otherwise it
-// waits for a grant, and before a refusal once for the idle slices of others.
-func (d *Desk) Reserve(ctx context.Context, c *Claim, now time.Time) (*Reservation, *Refusal) {
+// nothing. Where this writer's leases cover it no ledger is asked; otherwise it
+// waits for a grant, and before a refusal once for the idle leases of others.
+func (l *Limiter) Reserve(ctx context.Context, c *Claim, now time.Time) (*Reservation, *Refusal) {
 	if c.Policy == nil {
 		return nil, nil
 	}
-	r := d.root(c.Policy.root)
+	r := l.root(c.Policy.root)
 	for {
 		res, refusal := r.reserve(ctx, c, now)
 		if refusal == nil {
 			return res, nil
 		}
-		if !r.waits(refusal) || !pause(ctx, d.opts.Pause) {
+		if !r.waits(refusal) || !pause(ctx, l.opts.Pause) {
 			r.refused(refusal)
 			return nil, refusal
 		}
-		now = d.opts.Now()
-	}
-}
-
-// refused counts a refusal that stands, and tells of a budget that is used up.
-func (r *root) refused(refusal *Refusal) {
-	if refusal.Reason != UsedUp {
-		r.desk.stats.lost.Add(1)
-		return
-	}
-	r.desk.stats.refused.Add(1)
-	if refusal.Window.Unit == record.UnitUSD {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.tell(refusal.account.watch(refusal.Need))
+		now = l.opts.Now()
 	}
 }
 
@@ -127,7 +113,7 @@ func (r *Reservation) Release() {
 	for i := range r.parts {
 		p := &r.parts[i]
 		if p.covered {
-			p.account.settle(p.pool, p.left, 0)
+			p.settle(p.left, 0)
 		}
 		p.left = 0
 	}
@@ -172,7 +158,7 @@ func (h *Hold) Settle(spent Amounts) {
 		case record.UnitUSD, record.UnitTokens:
 			p.settle(held, spent[u])
 			if p.covered && spent[u] > held {
-				h.reservation.root.desk.stats.overshoot(u, spent[u]-held)
+				h.reservation.root.limiter.stats.overshoot(u, spent[u]-held)
 			}
 		}
 	})
@@ -227,11 +213,10 @@ func (h *Hold) end(part func(p *part, held int64)) {
 }
 
 // settle ends a hold of the part's account of which spent is charged. What is
-// only counted was never taken out of a slice.
+// only counted was never taken out of a lease.
 func (p *part) settle(held, spent int64) {
 	if !p.covered {
-		p.account.charge(p.pool, spent)
-		return
+		held = 0
 	}
 	p.account.settle(p.pool, held, spent)
 }

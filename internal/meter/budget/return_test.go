@@ -23,7 +23,7 @@ func TestReturnAfterCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := New(Options{Leaser: store, Writer: "w", Epoch: 2, Roots: []string{"acme"}})
-	closeDesk(t, d)
+	closeLimiter(t, d)
 	books, err := store.Windows(context.Background(), "acme")
 	if err != nil {
 		t.Fatal(err)

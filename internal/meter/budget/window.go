@@ -74,8 +74,8 @@ func midnight(year int, month time.Month, day int, zone *time.Location) time.Tim
 	return t.UTC()
 }
 
-// windowOf is the window of a gauge at a time.
-func (g *gauge) windowOf(now time.Time) record.Window {
-	start, end := bounds(g.period, now, g.place)
-	return record.Window{Tenant: g.tenant, Unit: g.unit, Period: g.period, Start: start, End: end}
+// windowOf is the window of a limit at a time.
+func (l *limit) windowOf(now time.Time) record.Window {
+	start, end := bounds(l.period, now, l.place)
+	return record.Window{Tenant: l.tenant, Unit: l.unit, Period: l.period, Start: start, End: end}
 }

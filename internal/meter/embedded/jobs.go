@@ -1,11 +1,7 @@
 package embedded
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"os"
 	"sync"
 )
@@ -21,45 +17,22 @@ type Jobs struct {
 type job struct{ ARN, Tenant string }
 
 // OpenJobs reads the file, or makes it. A line that a crash cut short is passed
-// over: its job was never told to its caller.
+// over: its caller never got the job's name.
 func OpenJobs(path string) (*Jobs, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	j := &Jobs{owners: map[string]string{}}
+	err := readLines(path, func(one *job) { j.owners[one.ARN] = one.Tenant })
 	if err != nil {
 		return nil, err
 	}
-	j := &Jobs{file: f, owners: map[string]string{}}
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var entry job
-		if json.Unmarshal(lines.Bytes(), &entry) == nil {
-			j.owners[entry.ARN] = entry.Tenant
-		}
-	}
-	return j, errors.Join(lines.Err(), j.endLine())
-}
-
-// endLine makes the next entry begin on a line of its own.
-func (j *Jobs) endLine() error {
-	size, err := j.file.Seek(0, io.SeekEnd)
-	if err != nil || size == 0 {
-		return err
-	}
-	_, err = j.file.WriteString("\n")
-	return err
+	j.file, err = openLines(path)
+	return j, err
 }
 
 // Own remembers, durably, that tenant started the job.
 func (j *Jobs) Own(_ context.Context, invocationARN, tenant string) error {
-	line, err := json.Marshal(job{invocationARN, tenant})
-	if err != nil {
-		return err
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	if err := j.file.Sync(); err != nil {
+	if err := addLine(j.file, job{invocationARN, tenant}); err != nil {
 		return err
 	}
 	j.owners[invocationARN] = tenant

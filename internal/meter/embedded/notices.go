@@ -1,11 +1,8 @@
 package embedded
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -35,51 +32,35 @@ type notice struct {
 	claimed time.Time // until when; of this process only
 }
 
-// OpenNotices reads the file, or makes it, and writes it anew without what
-// nobody needs to know any more. A line that a crash cut short is passed over:
-// its notice is told again.
+// OpenNotices reads the file, or makes it, and writes it again without what is
+// of no use any more. A line that a crash cut short is passed over: its notice is
+// sent again.
 func OpenNotices(path string, now func() time.Time) (*Notices, error) {
-	all, err := readNotices(path, now())
+	n := &Notices{now: now, all: map[string]*notice{}}
+	err := readLines(path, func(one *notice) {
+		if one.Until.After(now()) {
+			n.all[one.ID] = one
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	next, err := os.OpenFile(path+".new", os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600)
+	n.file, err = os.OpenFile(path+".new", os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	n := &Notices{now: now, file: next, all: all}
-	for _, one := range all {
+	for _, one := range n.all {
 		if err == nil {
-			err = n.write(one)
+			err = addLine(n.file, one)
 		}
 	}
 	if err == nil {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
-		return nil, errors.Join(err, next.Close())
+		return nil, errors.Join(err, n.file.Close())
 	}
 	return n, nil
-}
-
-func readNotices(path string, now time.Time) (map[string]*notice, error) {
-	all := map[string]*notice{}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		one := &notice{}
-		if json.Unmarshal(lines.Bytes(), one) == nil && one.Until.After(now) {
-			all[one.ID] = one
-		}
-	}
-	return all, lines.Err()
 }
 
 // Claim implements notify.Store.
@@ -89,7 +70,7 @@ func (n *Notices) Claim(_ context.Context, wanted *notify.Notice, term time.Dura
 	one := n.all[wanted.ID]
 	if one == nil {
 		one = &notice{Notice: *wanted}
-		if err := n.write(one); err != nil {
+		if err := addLine(n.file, one); err != nil {
 			return false, err
 		}
 		n.all[wanted.ID] = one
@@ -114,7 +95,7 @@ func (n *Notices) End(_ context.Context, ended *notify.Notice, how notify.Outcom
 	if how != notify.Delivered {
 		return nil
 	}
-	return n.write(one)
+	return addLine(n.file, one)
 }
 
 // Pending implements notify.Store. What nobody needs to know any more is
@@ -134,17 +115,6 @@ func (n *Notices) Pending(context.Context) ([]notify.Notice, error) {
 	}
 	slices.SortFunc(pending, func(a, b notify.Notice) int { return strings.Compare(a.ID, b.ID) })
 	return pending, nil
-}
-
-func (n *Notices) write(one *notice) error {
-	line, err := json.Marshal(one)
-	if err != nil {
-		return err
-	}
-	if _, err := n.file.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	return n.file.Sync()
 }
 
 // Close closes the file.

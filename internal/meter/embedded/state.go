@@ -32,14 +32,12 @@ type State struct {
 	mu sync.Mutex
 	// The fields below are guarded by mu.
 	rows        map[record.RowKey]record.Counters
-	marks       map[markKey]mark
-	lending     map[string]*lending // by root
+	marks       map[markKey]uint64 // the last numbers applied
+	leases      map[string]*leases // by root
 	fingerprint string
 }
 
 type markKey struct{ writer, root string }
-
-type mark struct{ seq, epoch uint64 }
 
 var _ ledger.Ledger = (*State)(nil)
 
@@ -58,7 +56,11 @@ func Load(replay Replayer) (*State, error) {
 		key := p.Row
 		key.Hour = key.Hour.UTC().Truncate(time.Hour)
 		one := ledger.Batch{Root: p.Root, Totals: true, Postings: []record.Posting{p}}
-		return s.addAllLocked(&one, map[record.RowKey]record.Counters{key: p.Add})
+		windows, err := one.WindowSums(0)
+		if err != nil {
+			return err
+		}
+		return s.addAllLocked(&one, map[record.RowKey]record.Counters{key: p.Add}, windows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("replay of the journal: %w", err)
@@ -66,97 +68,79 @@ func Load(replay Replayer) (*State, error) {
 	return s, nil
 }
 
-// Restore is Load for the ledger of a running gateway: it also sets the
-// writer's watermarks, by root, so that posting goes on behind them.
-func Restore(writer string, watermarks map[string]uint64, replay Replayer) (*State, error) {
-	s, err := Load(replay)
-	if err != nil {
-		return nil, err
-	}
-	s.marks = make(map[markKey]mark, len(watermarks))
-	for root, seq := range watermarks {
-		s.marks[markKey{writer, root}] = mark{seq: seq}
-	}
-	return s, nil
-}
-
-// Apply implements ledger.Ledger. There is no other gateway to carry facts to.
-func (s *State) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
+// Apply implements ledger.Ledger. Epochs say nothing here, since the postings of
+// a writer come from the one process that has its journal; and there is no other
+// gateway to carry facts to.
+func (s *State) Apply(ctx context.Context, b *ledger.Batch) (r ledger.Reply, err error) {
 	if b.Empty() {
-		seq, err := s.Watermark(ctx, b.Writer, b.Root)
-		return ledger.Reply{Watermark: seq}, err
+		r.Watermark, err = s.Watermark(ctx, b.Writer, b.Root)
+		return r, err
 	}
-	seq, err := s.post(b)
-	return ledger.Reply{Watermark: seq}, err
+	r.Watermark, err = s.post(b)
+	return r, err
 }
 
 func (s *State) post(b *ledger.Batch) (watermark uint64, err error) {
-	sums, err := b.Sums()
+	rows, err := b.Sums()
+	var windows map[record.Window]ledger.WindowSum
 	if err == nil {
-		_, err = b.WindowSums(0) // a bad batch is bad for whoever sends it
+		windows, err = b.WindowSums(0)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := markKey{b.Writer, b.Root}
-	m := s.marks[key]
-	if err != nil {
-		return m.seq, err
+	if err != nil || b.From != s.marks[key]+1 {
+		return s.marks[key], err
 	}
-	if m.epoch > b.Epoch {
-		return m.seq, ledger.ErrFenced
+	if err := s.addAllLocked(b, rows, windows); err != nil {
+		return s.marks[key], err
 	}
-	if b.From == m.seq+1 {
-		if err := s.addAllLocked(b, sums); err != nil {
-			return m.seq, err
-		}
-		m.seq = b.To
-	}
-	m.epoch = b.Epoch
 	if s.marks == nil {
-		s.marks = make(map[markKey]mark)
+		s.marks = make(map[markKey]uint64)
 	}
-	s.marks[key] = m
-	return m.seq, nil
+	s.marks[key] = b.To
+	return b.To, nil
 }
 
 // addAllLocked adds the batch's rows and charges, or nothing.
-func (s *State) addAllLocked(b *ledger.Batch, sums map[record.RowKey]record.Counters) error {
-	charged, err := s.chargedLocked(b)
+func (s *State) addAllLocked(b *ledger.Batch, sums map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum) error {
+	rows, err := s.addedLocked(sums)
 	if err != nil {
 		return err
 	}
-	if err := s.addLocked(sums); err != nil {
+	if err := s.leasesLocked(b.Root).charge(b.Account(), windows); err != nil {
 		return err
 	}
-	if len(charged) > 0 {
-		maps.Copy(s.lendingLocked(b.Root).windows, charged)
-	}
+	s.keepLocked(rows)
 	return nil
 }
 
-// addLocked adds all sums or none.
-func (s *State) addLocked(sums map[record.RowKey]record.Counters) error {
+// addedLocked returns the rows as they are with the sums.
+func (s *State) addedLocked(sums map[record.RowKey]record.Counters) (map[record.RowKey]record.Counters, error) {
 	after := make(map[record.RowKey]record.Counters, len(sums))
 	for key, add := range sums {
 		sum, ok := s.rows[key].Plus(add)
 		if !ok || !sum.Storable() {
-			return fmt.Errorf("%w: a counter of tenant %q in %s would be out of range",
+			return nil, fmt.Errorf("%w: a counter of tenant %q in %s would be out of range",
 				ledger.ErrBadBatch, key.Tenant, key.Hour.Format(time.RFC3339))
 		}
 		after[key] = sum
 	}
+	return after, nil
+}
+
+func (s *State) keepLocked(rows map[record.RowKey]record.Counters) {
 	if s.rows == nil {
 		s.rows = make(map[record.RowKey]record.Counters)
 	}
-	maps.Copy(s.rows, after)
-	return nil
+	maps.Copy(s.rows, rows)
 }
 
 // Watermark implements ledger.Ledger.
 func (s *State) Watermark(_ context.Context, writer, root string) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.marks[markKey{writer, root}].seq, nil
+	return s.marks[markKey{writer, root}], nil
 }
 
 // Fingerprint implements ledger.Ledger. A mismatch is ledger.ErrFingerprint.
@@ -229,10 +213,19 @@ func (s *State) Fold(_ context.Context, now time.Time) error {
 		case day.Hour.Before(oldestDay):
 			delete(s.rows, key)
 		case day.Hour.Before(oldestHour) && day != key:
-			if s.addLocked(map[record.RowKey]record.Counters{day: c}) == nil {
+			if sum, err := s.addedLocked(map[record.RowKey]record.Counters{day: c}); err == nil {
+				s.keepLocked(sum)
 				delete(s.rows, key)
 			}
 		}
 	}
 	return nil
+}
+
+// Correct applies a record of a journal of corrections, once: it may be called
+// again with all that a journal has.
+func (s *State) Correct(ctx context.Context, writer string, p *record.Posting) error {
+	b := &ledger.Batch{Writer: writer, Root: p.Root, From: p.Seq, To: p.Seq, Postings: []record.Posting{*p}}
+	_, err := s.Apply(ctx, b)
+	return err
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func TestCases(t *testing.T) {
-	ledgertest.Run(t, func(*testing.T) ledgertest.Ledger { return &embedded.State{} })
+	ledgertest.Run(t, ledgertest.Cases, func(*testing.T) ledgertest.Ledger { return &embedded.State{} })
 }
 
 func TestHistories(t *testing.T) {
@@ -42,7 +42,7 @@ func TestLoad(t *testing.T) {
 		}
 		return nil
 	}
-	s, err := embedded.Restore("w", map[string]uint64{"acme": 8}, replay)
+	s, err := embedded.Load(replay)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,9 +52,6 @@ func TestLoad(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
-	}
-	if wm, _ := s.Watermark(t.Context(), "w", "acme"); wm != 8 {
-		t.Errorf("watermark %d", wm)
 	}
 
 	broken := errors.New("broken")
@@ -94,19 +91,20 @@ func TestFoldForgets(t *testing.T) {
 	}
 }
 
-func TestLendingCases(t *testing.T) {
-	ledgertest.RunLending(t, func(*testing.T) ledgertest.Leaser { return &embedded.State{} })
+func leaseSubject() ledgertest.LeaseSubject {
+	clock := ledgertest.NewClock(nil)
+	return ledgertest.LeaseSubject{
+		Gateways: []ledgertest.Leaser{&embedded.State{Now: clock.Now}}, Now: clock.Now, Wait: clock.Wait,
+	}
 }
 
-func TestLendingHistories(t *testing.T) {
+func TestLeaseCases(t *testing.T) {
+	ledgertest.RunLeases(t, ledgertest.LeaseCases, func(*testing.T) ledgertest.LeaseSubject { return leaseSubject() })
+}
+
+func TestLeaseHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		now := time.Now()
-		s := &embedded.State{Now: func() time.Time { return now }}
-		subject := ledgertest.LendingSubject{
-			Gateways: []ledgertest.Leaser{s}, Now: s.Now,
-			Wait: func(d time.Duration) { now = now.Add(d) },
-		}
-		if err := ledgertest.ReplayLending(t.Context(), subject, ledgertest.LendingHistories().Draw(t, "history")); err != nil {
+		if err := ledgertest.ReplayLeases(t.Context(), leaseSubject(), ledgertest.LeaseHistories().Draw(t, "history")); err != nil {
 			t.Fatal(err)
 		}
 	})

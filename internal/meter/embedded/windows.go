@@ -4,84 +4,50 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// window is one budget or limit. Held is the sum of what remains in accounts
-// that have not expired; what remains in expired ones, and all that older epochs
-// left, is part of the suspense, but not where the window is loose.
+// window is one budget or limit. Held is the sum of what remains of leases that
+// have not expired; what remains of expired ones is part of the suspense, but not
+// where the window is loose: a limit of open calls.
 type window struct {
 	ledger.WindowState
 	loose    bool
-	accounts map[string]*account
+	accounts map[string]*account // by writer
 }
 
+// account is what one writer was granted of a window, what it returned, both as
+// totals, and what remains: neither returned nor spent.
 type account struct {
-	epoch                      uint64
 	granted, returned, remains int64
 	expired                    bool
-	left                       int64 // by older epochs
 }
 
 func (w *window) expire(a *account) {
-	if a.expired {
-		return
+	if !a.expired {
+		w.move(-a.remains)
 	}
 	a.expired = true
-	w.Held -= a.remains
-	if !w.loose {
-		w.Suspense += a.remains
-	}
 }
 
 func (w *window) revive(a *account) {
-	if !a.expired {
-		return
+	if a.expired {
+		w.move(a.remains)
 	}
 	a.expired = false
-	w.Held += a.remains
+}
+
+// move makes n of what was in suspense held.
+func (w *window) move(n int64) {
+	w.Held += n
 	if !w.loose {
-		w.Suspense -= a.remains
+		w.Suspense -= n
 	}
-}
-
-// sweep expires the accounts of writers other than me that were not renewed.
-func (w *window) sweep(l *lending, me string, now time.Time) {
-	for who, a := range w.accounts {
-		b := l.writers[who]
-		if who == me || (b != nil && !b.deadline.Before(now)) {
-			continue
-		}
-		w.expire(a)
-		if w.loose && (b == nil || b.deadline.IsZero()) {
-			delete(w.accounts, who)
-		}
-	}
-}
-
-// own returns the writer's account. What an older process of it left is set
-// apart: the records that spent it may still come.
-func (w *window) own(writer string, epoch uint64) *account {
-	a := w.accounts[writer]
-	if a == nil {
-		a = &account{epoch: epoch}
-		w.accounts[writer] = a
-	}
-	if a.epoch < epoch {
-		w.expire(a)
-		left := a.left
-		if !w.loose {
-			left += a.remains
-		}
-		*a = account{epoch: epoch, left: left}
-	}
-	w.revive(a)
-	return a
 }
 
 func (w *window) takeBack(a *account, returned int64) {
@@ -94,50 +60,40 @@ func (w *window) takeBack(a *account, returned int64) {
 	w.Held -= back
 }
 
-// charge adds a batch's sum, taking out of what older epochs left first.
-func (w *window) charge(a *account, sum ledger.WindowSum) {
-	w.Posted += sum.Posted
-	w.Suspense += sum.Suspense
+// charged returns the window's sums, and what remains of an account, as they are
+// after a batch. Without an account nothing is taken out of it.
+func (w *window) charged(a *account, sum ledger.WindowSum) (after ledger.WindowState, remains int64) {
+	after = ledger.WindowState{Posted: w.Posted + sum.Posted, Held: w.Held, Suspense: w.Suspense + sum.Suspense}
 	if a == nil {
-		return
+		return after, 0
 	}
-	left := min(sum.Taken, a.left)
-	a.left -= left
-	w.Suspense -= left
-	out := min(sum.Taken-left, a.remains)
-	a.remains -= out
+	out := min(sum.Taken, a.remains)
 	if a.expired {
-		w.Suspense -= out
+		after.Suspense -= out
 	} else {
-		w.Held -= out
+		after.Held -= out
 	}
+	return after, a.remains - out
 }
 
-// chargedLocked returns the batch's windows as they are after it.
-func (s *State) chargedLocked(b *ledger.Batch) (map[record.Window]*window, error) {
-	none := &lending{}
-	l := cmp.Or(s.lending[b.Root], none)
-	after := uint64(0)
-	if me := l.writers[b.Writer]; me != nil && b.Account() == b.Writer {
-		after = me.after
-	}
-	sums, err := b.WindowSums(after)
-	if err != nil {
-		return nil, err
-	}
-	charged := make(map[record.Window]*window, len(sums))
+// charge adds a batch's sums to the windows and takes them out of the accounts of
+// a writer, or changes nothing.
+func (l *leases) charge(holder string, sums map[record.Window]ledger.WindowSum) error {
+	maps.DeleteFunc(sums, func(at record.Window, sum ledger.WindowSum) bool {
+		return at.Unit == record.UnitConcurrent || sum == (ledger.WindowSum{})
+	})
 	for at, sum := range sums {
-		if at.Unit == record.UnitConcurrent || sum == (ledger.WindowSum{}) {
-			continue
+		w := cmp.Or(l.windows[at], &window{})
+		if after, _ := w.charged(w.accounts[holder], sum); tooMuch(after.Posted) || tooMuch(after.Suspense) {
+			return fmt.Errorf("%w: a window of tenant %q would be out of range", ledger.ErrBadBatch, at.Tenant)
 		}
-		w := l.window(at)
-		w.charge(w.accounts[b.Account()], sum)
-		if tooMuch(w.Posted) || tooMuch(w.Suspense) {
-			return nil, fmt.Errorf("%w: a window of tenant %q would be out of range", ledger.ErrBadBatch, at.Tenant)
-		}
-		charged[at] = w
 	}
-	return charged, nil
+	for at, sum := range sums {
+		w := l.window(at)
+		a := cmp.Or(w.accounts[holder], &account{})
+		w.WindowState, a.remains = w.charged(a, sum)
+	}
+	return nil
 }
 
 func tooMuch(n int64) bool { return n > record.MaxValue || n < -record.MaxValue }
@@ -147,12 +103,11 @@ func (s *State) Windows(_ context.Context, root string) ([]ledger.WindowBook, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var books []ledger.WindowBook
-	for at, w := range s.lendingLocked(root).windows {
+	for at, w := range s.leasesLocked(root).windows {
 		b := ledger.WindowBook{Window: at, WindowState: w.WindowState}
 		for who, a := range w.accounts {
 			b.Accounts = append(b.Accounts, ledger.AccountBook{
-				Writer: who, Epoch: a.epoch, Granted: a.granted, Returned: a.returned,
-				Remains: a.remains, Expired: a.expired, Left: a.left,
+				Writer: who, Granted: a.granted, Returned: a.returned, Remains: a.remains, Expired: a.expired,
 			})
 		}
 		slices.SortFunc(b.Accounts, func(a, b ledger.AccountBook) int { return strings.Compare(a.Writer, b.Writer) })

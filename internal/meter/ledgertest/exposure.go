@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -40,7 +41,7 @@ func (b *bank) check() error {
 // exposed is what was spent, may have been, and may yet be without asking.
 func (b *bank) exposed(i int) int64 {
 	var sum int64
-	for _, w := range b.writers {
+	for _, w := range slices.Concat(b.past, b.writers) {
 		sum += w.journalled(b.windows[i]).Posted + w.journalled(b.windows[i]).Suspense
 		for _, hold := range w.holds {
 			sum += amounts(hold)[i]
@@ -85,7 +86,7 @@ func (b *bank) end() error {
 	}
 	for i, window := range b.windows {
 		var want ledger.WindowState
-		for _, w := range b.writers {
+		for _, w := range slices.Concat(b.past, b.writers) {
 			sum := w.journalled(window)
 			want.Posted, want.Suspense = want.Posted+sum.Posted, want.Suspense+sum.Suspense
 		}

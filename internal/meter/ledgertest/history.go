@@ -19,6 +19,8 @@ import (
 type Subject struct {
 	// Gateways are ledgers of several processes on the same books.
 	Gateways []Ledger
+	// Fences is whether the ledger refuses a process of an older epoch.
+	Fences bool
 	// LoseReplies lets some more replies through and then loses them, so that
 	// calls take effect and fail, until Heal.
 	LoseReplies func(after int)
@@ -151,7 +153,9 @@ func (w *world) do(ctx context.Context, s Step) error {
 		me.append(key, s.Posts)
 		return w.send(ctx, l, key, me.batch(key, me.believe+2, me.epoch))
 	case stale:
-		return w.sendStale(ctx, l, key)
+		if w.Fences {
+			return w.sendStale(ctx, l, key)
+		}
 	case reopen:
 		me.epoch++
 	case lose:

@@ -8,15 +8,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
-// LendingLoss is one promise of lending after a loss. Check gets an empty ledger
+// LeaseLoss is one promise of lending after a loss. Check gets an empty ledger
 // with at least two gateways, Save, Restore and Wipe.
-type LendingLoss struct {
+type LeaseLoss struct {
 	Name  string
-	Check func(ctx context.Context, s LendingSubject) error
+	Check func(ctx context.Context, s LeaseSubject) error
 }
 
-// LendingLosses are losses that the caller's own totals do not show.
-var LendingLosses = []LendingLoss{
+// LeaseLosses are losses that the caller's own totals do not show.
+var LeaseLosses = []LeaseLoss{
 	{"freezes on another server", freezesOnServer},
 	{"freezes on another generation", freezesOnGeneration},
 	{"freezes the whole term when the writers are forgotten", freezesWholeTerm},
@@ -25,8 +25,8 @@ var LendingLosses = []LendingLoss{
 }
 
 // freezesOnServer forgets what another writer was granted.
-func freezesOnServer(ctx context.Context, s LendingSubject) error {
-	l := &lending{ctx: ctx, Leaser: s.Gateways[0]}
+func freezesOnServer(ctx context.Context, s LeaseSubject) error {
+	l := s.on(ctx, 0)
 	l.grant(request("w1", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	err := s.Save()
 	l.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
@@ -35,9 +35,9 @@ func freezesOnServer(ctx context.Context, s LendingSubject) error {
 	return errors.Join(l.err, err)
 }
 
-func freezesOnGeneration(ctx context.Context, s LendingSubject) error {
-	l, other := &lending{ctx: ctx, Leaser: s.Gateways[0]}, &lending{ctx: ctx, Leaser: s.Gateways[1]}
-	l.settle(settlement("w1", long))
+func freezesOnGeneration(ctx context.Context, s LeaseSubject) error {
+	l, other := s.on(ctx, 0), s.on(ctx, 1)
+	l.renew(renewal("w1", long))
 	other.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err := s.Wipe()
 	l.grant(request("w1", long, want(month(), 0, 50, 50)), ledger.Frozen)
@@ -46,25 +46,25 @@ func freezesOnGeneration(ctx context.Context, s LendingSubject) error {
 }
 
 // freezesWholeTerm does not trust a list of writers that was begun anew.
-func freezesWholeTerm(ctx context.Context, s LendingSubject) error {
+func freezesWholeTerm(ctx context.Context, s LeaseSubject) error {
 	const term = 2 * time.Second
-	l := &lending{ctx: ctx, Leaser: s.Gateways[0]}
+	l := s.on(ctx, 0)
 	l.grant(request("w1", term, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	l.grant(request("w2", term, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err := s.Wipe()
-	word := settlement("w1", term, ledger.Account{Window: month(), Granted: 10})
+	word := renewal("w1", term, ledger.Account{Window: month(), Granted: 10})
 	word.Held = []int64{10}
-	l.settle(word)
+	l.renew(word)
 	s.Wait(term * 6 / 10)
-	if reply := l.settle(word); !reply.Frozen {
+	if reply := l.renew(word); !reply.Frozen {
 		l.fail("thawed before a writer that nobody remembers could speak")
 	}
 	return errors.Join(l.err, err)
 }
 
-func freezesBehindBatch(ctx context.Context, s LendingSubject) error {
-	l, other := &lending{ctx: ctx, Leaser: s.Gateways[0]}, &lending{ctx: ctx, Leaser: s.Gateways[1]}
-	l.settle(settlement("w1", long))
+func freezesBehindBatch(ctx context.Context, s LeaseSubject) error {
+	l, other := s.on(ctx, 0), s.on(ctx, 1)
+	l.renew(renewal("w1", long))
 	l.charge("w1", 1, spent(month(), 5))
 	other.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err := s.Wipe()
@@ -77,8 +77,8 @@ func freezesBehindBatch(ctx context.Context, s LendingSubject) error {
 
 // freezesUnheard lends nothing to a gateway that knows the ledger and not the
 // root, when it comes before those that have something of it.
-func freezesUnheard(ctx context.Context, s LendingSubject) error {
-	l, other := &lending{ctx: ctx, Leaser: s.Gateways[0]}, &lending{ctx: ctx, Leaser: s.Gateways[1]}
+func freezesUnheard(ctx context.Context, s LeaseSubject) error {
+	l, other := s.on(ctx, 0), s.on(ctx, 1)
 	err := errors.Join(l.Fingerprint(ctx, "f"), other.Fingerprint(ctx, "f"))
 	other.grant(request("w2", long, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err = errors.Join(err, s.Wipe())

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -31,14 +32,11 @@ func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, erro
 	if err != nil {
 		return ledger.Reply{}, err
 	}
-	if err := validRoot(b.Root); err != nil {
-		return ledger.Reply{}, err
-	}
-	client, err := l.connected(ctx)
+	client, _, err := l.server.of(ctx, b.Root)
 	if err != nil {
 		return ledger.Reply{}, err
 	}
-	if err := l.register(ctx, client, b.Root); err != nil {
+	if err := l.roots.register(ctx, client, b.Root); err != nil {
 		return ledger.Reply{}, err
 	}
 	a := attempt{Batch: b, rows: sums}
@@ -49,7 +47,7 @@ func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, erro
 		reply, err := l.applyOnce(ctx, client, &a)
 		switch {
 		case errors.Is(err, errShapes):
-			l.forgetShapes(b.Root)
+			l.shapes.forget(b.Root)
 		case errors.Is(err, errAfter):
 			a.after = reply.Watermark
 		default:
@@ -67,43 +65,64 @@ type attempt struct {
 	after   uint64 // up to this number nothing is taken out of accounts
 }
 
-func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, b *attempt) (of ledger.Reply, err error) {
-	sums := b.rows
-	ids, err := l.shapeIDs(ctx, client, b.Root, sums)
+func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, b *attempt) (r ledger.Reply, err error) {
+	ids, err := l.shapes.of(ctx, client, b.Root, b.rows)
 	if err != nil {
-		return of, err
+		return r, err
 	}
 	call, err := newCall(b, ids)
 	if err != nil {
-		return of, err
+		return r, err
 	}
-	l.addGossip(call, b.Batch)
-	reply, err := l.apply.Run(ctx, client, call.keys, call.args...).StringSlice()
+	l.facts.add(call, b.Batch)
+	words, err := l.apply.Run(ctx, client, call.keys, call.args...).StringSlice()
 	if err != nil {
-		return of, fmt.Errorf("redis: %w", err)
+		return r, failed(err)
 	}
-	if len(reply) < 3 {
-		return of, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
+	if len(words) < 3 {
+		return r, fmt.Errorf("%w: the script answered %q", ErrDamaged, words)
 	}
-	if of.Watermark, err = parseMark(reply[1]); err != nil {
-		return of, err
+	if r.Watermark, err = parseMark(words[1]); err != nil {
+		return r, err
 	}
-	switch reply[0] {
+	switch words[0] {
 	case "OK":
-		l.readGossip(b.Batch, reply[3:], &of)
-		return of, l.sawGeneration(ctx, client, b.Root, reply[2])
+		l.facts.read(b.Batch, words[3:], &r)
+		return r, l.roots.sawGeneration(ctx, client, b.Root, words[2])
 	case "NEXT":
-		return of, l.sawGeneration(ctx, client, b.Root, reply[2])
+		return r, l.roots.sawGeneration(ctx, client, b.Root, words[2])
 	case "FENCED":
-		return of, ledger.ErrFenced
+		return r, ledger.ErrFenced
 	case "BAD":
-		return of, fmt.Errorf("%w: a counter of root %q would be out of range", ledger.ErrBadBatch, b.Root)
+		return r, fmt.Errorf("%w: a counter of root %q would be out of range", ledger.ErrBadBatch, b.Root)
 	case "SHAPES":
-		return of, errShapes
+		return r, errShapes
 	case "AFTER":
-		return of, errAfter
+		return r, errAfter
 	}
-	return of, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
+	return r, fmt.Errorf("%w: the script answered %q", ErrDamaged, words)
+}
+
+// exchange carries facts both ways with an empty batch.
+func (l *Ledger) exchange(ctx context.Context, b *ledger.Batch) (r ledger.Reply, err error) {
+	text, err := l.mark(ctx, b.Root, func(client goredis.UniversalClient, k keys) (string, error) {
+		c := &call{keys: []string{k.marks()}}
+		c.add(b.Writer)
+		l.facts.add(c, b)
+		words, err := l.watermark.Run(ctx, client, c.keys, c.args...).StringSlice()
+		if err != nil {
+			return "", err
+		}
+		if len(words) == 0 {
+			return "", fmt.Errorf("%w: the script answered nothing", ErrDamaged)
+		}
+		l.facts.read(b, words[1:], &r)
+		return words[0], nil
+	})
+	if err == nil && text != "" {
+		r.Watermark, err = parseMark(text)
+	}
+	return r, err
 }
 
 // call is the keys and arguments of the script, in its order.
@@ -117,9 +136,9 @@ type call struct {
 func newCall(b *attempt, ids map[string]string) (*call, error) {
 	k := keysOf(b.Root)
 	c := &call{keys: []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows()}}
-	c.add(b.Writer, b.Account(), strconv.FormatUint(b.Epoch, 10), strconv.FormatUint(b.From, 10), strconv.FormatUint(b.To, 10), rand.Text())
+	c.add(b.Writer, b.Account(), number(b.Epoch), number(b.From), number(b.To), rand.Text())
 	c.addCount(len(ids))
-	for _, text := range sortedKeys(ids) {
+	for _, text := range slices.Sorted(maps.Keys(ids)) {
 		c.add(text, ids[text])
 	}
 	days, err := layOut(b.rows, ids)
@@ -128,20 +147,20 @@ func newCall(b *attempt, ids map[string]string) (*call, error) {
 	}
 	groups := 0
 	c.addCount(len(days))
-	for _, day := range sortedKeys(days) {
+	for _, day := range slices.Sorted(maps.Keys(days)) {
 		d := days[day]
 		groups += len(d.groups)
 		c.keys = append(c.keys, k.index(day))
 		c.add(day, d.expiry)
 		c.addCount(len(d.groups))
-		for _, m := range sortedMembers(d.groups) {
+		for _, m := range slices.SortedFunc(maps.Keys(d.groups), member.compare) {
 			c.add(m.String())
 		}
 	}
 	c.addCount(groups)
-	for _, day := range sortedKeys(days) {
+	for _, day := range slices.Sorted(maps.Keys(days)) {
 		d := days[day]
-		for _, m := range sortedMembers(d.groups) {
+		for _, m := range slices.SortedFunc(maps.Keys(d.groups), member.compare) {
 			c.keys = append(c.keys, k.group(day, m))
 			c.add(d.expiry)
 			c.addChanges(d.groups[m])
@@ -159,9 +178,9 @@ func (c *call) addWindows(k keys, b *attempt) {
 			named[windowName(w)] = w
 		}
 	}
-	c.add(strconv.FormatUint(b.after, 10))
+	c.add(number(b.after))
 	c.addCount(len(named))
-	for _, name := range sortedKeys(named) {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
 		w := named[name]
 		sum := b.windows[w]
 		c.keys = append(c.keys, k.window(name))
@@ -210,100 +229,4 @@ func layOut(sums map[record.RowKey]record.Counters, ids map[string]string) (map[
 		d.groups[m] = append(d.groups[m], changesOf(id%groupRows, c)...)
 	}
 	return days, nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}
-
-func sortedMembers(m map[member][]change) []member {
-	out := make([]member, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.SortFunc(out, func(a, b member) int {
-		if a.group != b.group {
-			return a.group - b.group
-		}
-		return a.hour - b.hour
-	})
-	return out
-}
-
-// shapeIDs returns the id of every shape in the sums, asking Redis for those
-// that are not known yet.
-func (l *Ledger) shapeIDs(ctx context.Context, client goredis.UniversalClient, root string, sums map[record.RowKey]record.Counters) (map[string]string, error) {
-	ids := make(map[string]string)
-	var missing []string
-	l.mu.Lock()
-	for key := range sums {
-		text := shapeOf(key)
-		if _, seen := ids[text]; seen {
-			continue
-		}
-		id, known := l.shapes[root][text]
-		ids[text] = id
-		if !known {
-			missing = append(missing, text)
-		}
-	}
-	l.mu.Unlock()
-	if len(missing) == 0 {
-		return ids, nil
-	}
-	slices.Sort(missing)
-	found, err := l.internShapes(ctx, client, root, missing)
-	if err != nil {
-		return nil, err
-	}
-	for i, text := range missing {
-		ids[text] = found[i]
-	}
-	l.keepShapes(root, missing, found)
-	return ids, nil
-}
-
-func (l *Ledger) internShapes(ctx context.Context, client goredis.UniversalClient, root string, texts []string) ([]string, error) {
-	args := make([]any, len(texts))
-	for i, text := range texts {
-		args[i] = text
-	}
-	k := keysOf(root)
-	found, err := l.intern.Run(ctx, client, []string{k.marks(), k.shapes()}, args...).StringSlice()
-	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
-	}
-	if len(found) != len(texts) {
-		return nil, fmt.Errorf("%w: the script answered %d ids for %d", ErrDamaged, len(found), len(texts))
-	}
-	return found, nil
-}
-
-func (l *Ledger) keepShapes(root string, texts, ids []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.shapeCount+len(texts) > maxShapes {
-		clear(l.shapes)
-		l.shapeCount = 0
-	}
-	if l.shapes[root] == nil {
-		l.shapes[root] = make(map[string]string)
-	}
-	before := len(l.shapes[root])
-	for i, text := range texts {
-		l.shapes[root][text] = ids[i]
-	}
-	l.shapeCount += len(l.shapes[root]) - before
-}
-
-func (l *Ledger) forgetShapes(root string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.shapeCount -= len(l.shapes[root])
-	delete(l.shapes, root)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -23,16 +24,59 @@ var ErrDamaged = errors.New("the ledger in Redis is damaged")
 // formatVersion is the key format that docs/format/redis.md describes.
 const formatVersion = "1"
 
-// connect opens a client and checks every master behind it.
-func connect(ctx context.Context, t *target, log *slog.Logger) (goredis.UniversalClient, error) {
-	client, err := open(ctx, t)
+// server is the Redis that a URL names: one server, a sentinel set or a cluster.
+// It connects when it is first used.
+type server struct {
+	target *target
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	client goredis.UniversalClient // nil until it was found fit; guarded by mu
+}
+
+// connected returns the client. Nothing is written through it before its
+// servers were found fit.
+func (s *server) connected(ctx context.Context) (goredis.UniversalClient, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		return s.client, nil
+	}
+	client, err := open(ctx, s.target)
 	if err != nil {
 		return nil, err
 	}
-	if err := check(ctx, client, log); err != nil {
+	if err := check(ctx, client, s.log); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
+	s.client = client
 	return client, nil
+}
+
+// of returns the client and the keys of a root.
+func (s *server) of(ctx context.Context, root string) (goredis.UniversalClient, keys, error) {
+	if err := validRoot(root); err != nil {
+		return nil, keys{}, err
+	}
+	client, err := s.connected(ctx)
+	return client, keysOf(root), err
+}
+
+func (s *server) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil {
+		return nil
+	}
+	return s.client.Close()
+}
+
+// failed says that an error is of a call to Redis; nil stays nil.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("redis: %w", err)
 }
 
 func open(ctx context.Context, t *target) (goredis.UniversalClient, error) {
@@ -81,17 +125,24 @@ func check(ctx context.Context, client goredis.UniversalClient, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	if err := client.HSetNX(ctx, metaKey, "format", formatVersion).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	format, err := client.HGet(ctx, metaKey, "format").Result()
+	format, err := setOnce(ctx, client, "format", formatVersion)
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return err
 	}
 	if format != formatVersion {
 		return fmt.Errorf("%w: its keys have format %s and this program knows %s", ErrUnfit, format, formatVersion)
 	}
 	return nil
+}
+
+// setOnce sets a field of the ledger as a whole when it has none, and returns what
+// it then has.
+func setOnce(ctx context.Context, client goredis.UniversalClient, field, value string) (string, error) {
+	pipe := client.Pipeline()
+	pipe.HSetNX(ctx, metaKey, field, value)
+	stored := pipe.HGet(ctx, metaKey, field)
+	_, err := pipe.Exec(ctx)
+	return stored.Val(), failed(err)
 }
 
 func checkServer(ctx context.Context, c *goredis.Client, log *slog.Logger) error {
@@ -101,7 +152,7 @@ func checkServer(ctx context.Context, c *goredis.Client, log *slog.Logger) error
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return failed(err)
 	}
 	info := parseInfo(text)
 	version := info["redis_version"] // Valkey names the version that it is compatible with here

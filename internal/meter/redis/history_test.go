@@ -46,7 +46,7 @@ func (f *faults) subject(t testing.TB, change func(*Ledger) ledgertest.Ledger) (
 		t.Fatal(err)
 	}
 	s := ledgertest.Subject{
-		LoseReplies: f.proxy.LoseReplies, Heal: f.proxy.Heal,
+		Fences: true, LoseReplies: f.proxy.LoseReplies, Heal: f.proxy.Heal,
 		Save: f.save, Restore: f.restore, Wipe: f.wipe,
 	}
 	var open []*Ledger
@@ -180,8 +180,8 @@ func TestHistoriesOnCluster(t *testing.T) {
 		wipe(t, cluster.Nodes...)
 		l, other := newLedger(t, cluster.URL()), newLedger(t, cluster.Nodes[seed%3].URL())
 		s := ledgertest.Subject{
-			Gateways: []ledgertest.Ledger{l, other},
-			Wipe:     func() error { wipe(t, cluster.Nodes...); return nil },
+			Gateways: []ledgertest.Ledger{l, other}, Fences: true,
+			Wipe: func() error { wipe(t, cluster.Nodes...); return nil },
 		}
 		if err := ledgertest.Replay(t.Context(), s, ledgertest.Histories().Example(seed)); err != nil {
 			t.Fatalf("history %d: %v", seed, err)
@@ -228,22 +228,18 @@ func (a apart) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error)
 	if err != nil || reply.Watermark != b.To {
 		return reply, err
 	}
-	return reply, a.client.HSet(ctx, keysOf(b.Root).marks(), "w:"+b.Writer, b.To).Err()
+	return reply, a.server.client.HSet(ctx, keysOf(b.Root).marks(), "w:"+b.Writer, b.To).Err()
 }
 
 func (m mutant) apply(t *testing.T) func(*Ledger) ledgertest.Ledger {
 	t.Helper()
-	wrap := m.wrap
-	if wrap == nil {
-		wrap = unchanged
-	}
-	if strings.Count(applyLua+foldLua, m.old) != 1 {
-		t.Fatalf("the script has no single %q", m.old)
-	}
+	broken := theScripts().replace(t, m.old, m.with)
 	return func(l *Ledger) ledgertest.Ledger {
-		l.apply = goredis.NewScript(exactLua + strings.Replace(applyLua, m.old, m.with, 1))
-		l.fold = goredis.NewScript(exactLua + strings.Replace(foldLua, m.old, m.with, 1))
-		return wrap(l)
+		broken.in(l)
+		if m.wrap != nil {
+			return m.wrap(l)
+		}
+		return l
 	}
 }
 
@@ -268,7 +264,7 @@ func TestMutants(t *testing.T) {
 
 // suite returns the first failure of all cases and of some histories.
 func (f *faults) suite(t *testing.T, change func(*Ledger) ledgertest.Ledger) error {
-	for _, c := range ledgertest.Cases {
+	for _, c := range allCases {
 		s, done := f.subject(t, change)
 		err := c.Check(t.Context(), s.Gateways[0])
 		done()

@@ -14,9 +14,15 @@ const jobsKeep = 90 * 24 * time.Hour
 
 func jobKey(invocationARN string) string { return "sl:job:" + invocationARN }
 
+// Jobs remembers which tenant started which asynchronous job.
+type Jobs struct{ server *server }
+
+// Jobs returns the jobs that are kept beside the ledger.
+func (l *Ledger) Jobs() *Jobs { return &Jobs{l.server} }
+
 // Own remembers that tenant started the job. Repeating it changes nothing.
-func (l *Ledger) Own(ctx context.Context, invocationARN, tenant string) error {
-	c, err := l.connected(ctx)
+func (j *Jobs) Own(ctx context.Context, invocationARN, tenant string) error {
+	c, err := j.server.connected(ctx)
 	if err != nil {
 		return err
 	}
@@ -24,8 +30,8 @@ func (l *Ledger) Own(ctx context.Context, invocationARN, tenant string) error {
 }
 
 // Owner returns the tenant that started the job, "" when nobody did.
-func (l *Ledger) Owner(ctx context.Context, invocationARN string) (string, error) {
-	c, err := l.connected(ctx)
+func (j *Jobs) Owner(ctx context.Context, invocationARN string) (string, error) {
+	c, err := j.server.connected(ctx)
 	if err != nil {
 		return "", err
 	}

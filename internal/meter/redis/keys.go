@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +54,11 @@ func (k keys) group(day string, m member) string {
 type member struct{ group, hour int }
 
 func (m member) String() string { return strconv.Itoa(m.group*100 + m.hour) }
+
+// compare orders members by group, then hour.
+func (m member) compare(n member) int {
+	return cmp.Or(cmp.Compare(m.group, n.group), cmp.Compare(m.hour, n.hour))
+}
 
 func parseMember(s string) (member, error) {
 	n, err := strconv.Atoi(s)
@@ -114,7 +121,7 @@ func parseShape(s string) (record.RowKey, error) {
 		return record.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
 	}
 	for i, part := range parts {
-		plain, err := unescape(part)
+		plain, err := url.PathUnescape(part)
 		if err != nil {
 			return record.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
 		}
@@ -124,27 +131,4 @@ func parseShape(s string) (record.RowKey, error) {
 		Tenant: parts[0], Key: parts[1], Model: parts[2], Scope: parts[3], Tier: parts[4],
 		Cascade: parts[5], Path: parts[6], PriceVersion: parts[7],
 	}, nil
-}
-
-func unescape(s string) (string, error) {
-	if !strings.Contains(s, "%") {
-		return s, nil
-	}
-	var b []byte
-	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			b = append(b, s[i])
-			continue
-		}
-		if i+2 >= len(s) {
-			return "", strconv.ErrSyntax
-		}
-		c, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", err
-		}
-		b = append(b, byte(c))
-		i += 2
-	}
-	return string(b), nil
 }

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -32,14 +33,6 @@ type Options struct {
 	Now func() time.Time
 }
 
-// registerEvery is how often a root in use is registered again, which mends the
-// registry after a loss.
-const registerEvery = 10 * time.Second
-
-// maxShapes bounds the memory for ids of shapes; at the bound they are asked
-// for again.
-const maxShapes = 100_000
-
 //go:embed scripts/exact.lua
 var exactLua string
 
@@ -49,38 +42,21 @@ var windowLua string
 //go:embed scripts/apply.lua
 var applyLua string
 
-//go:embed scripts/intern.lua
-var internLua string
+//go:embed scripts/wipe.lua
+var wipeLua string
 
 // Ledger is the counters in Redis. It is safe for use by several goroutines,
 // and connects when it is first used.
 type Ledger struct {
-	target *target
-	log    *slog.Logger
-	now    func() time.Time
+	server *server
+	roots  *roots
+	shapes *shapes
+	facts  *facts
 
-	apply, intern, fold, grant, settle, watermark *goredis.Script
-
-	mu sync.Mutex
-	// The fields below are guarded by mu.
-	client     goredis.UniversalClient // nil until a server was found fit
-	begun      begun
-	roots      map[string]sighting          // by root
-	shapes     map[string]map[string]string // ids by text, by root
-	shapeCount int
+	apply, fold, grant, renew, watermark, wipe *goredis.Script
 }
 
 var _ ledger.Ledger = (*Ledger)(nil)
-
-// sighting is what is known of a root.
-type sighting struct {
-	registered time.Time
-	generation string // "" until its first batch
-	// lent is the generation that lending has heard of. Batches do not change it:
-	// one that begins the counters anew must not hide that slices were lost.
-	lent string
-	read cursors // of the logs of hints
-}
 
 // New reads the options. It does not connect: a Redis that is away at the start
 // is found later. See Check.
@@ -90,77 +66,53 @@ func New(o Options) (*Ledger, error) {
 		return nil, err
 	}
 	goredis.SetLogger(clientLog{o.Log})
+	seen := &roots{now: o.Now, seen: make(map[string]sighting)}
 	return &Ledger{
-		target: t, log: o.Log, now: o.Now,
-		apply:     goredis.NewScript(exactLua + windowLua + shareLua + applyLua),
-		intern:    goredis.NewScript(internLua),
+		server: &server{target: t, log: o.Log}, roots: seen,
+		shapes:    &shapes{intern: goredis.NewScript(internLua), ids: make(map[string]map[string]string)},
+		facts:     &facts{roots: seen, log: o.Log},
+		apply:     goredis.NewScript(exactLua + windowLua + factsLua + applyLua),
 		fold:      goredis.NewScript(exactLua + foldLua),
-		grant:     goredis.NewScript(windowLua + lendLua + grantLua),
-		settle:    goredis.NewScript(windowLua + lendLua + settleLua),
-		watermark: goredis.NewScript(shareLua + markLua),
-		roots:     make(map[string]sighting),
-		shapes:    make(map[string]map[string]string),
+		grant:     goredis.NewScript(windowLua + leaseLua + grantLua),
+		renew:     goredis.NewScript(windowLua + leaseLua + renewLua),
+		watermark: goredis.NewScript(factsLua + markLua),
+		wipe:      goredis.NewScript(wipeLua),
 	}, nil
 }
 
 // Close closes all connections.
-func (l *Ledger) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.client == nil {
-		return nil
-	}
-	return l.client.Close()
-}
+func (l *Ledger) Close() error { return l.server.close() }
 
 // Check connects and fails when Redis is away, or with ErrUnfit when it must
 // not be used. Later it is a health check.
 func (l *Ledger) Check(ctx context.Context) error {
-	client, err := l.connected(ctx)
+	client, err := l.server.connected(ctx)
 	if err != nil {
 		return err
 	}
 	return client.HLen(ctx, metaKey).Err()
 }
 
-// connected returns the client. Nothing is written through it before its
-// servers were found fit.
-func (l *Ledger) connected(ctx context.Context) (goredis.UniversalClient, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.client == nil {
-		client, err := connect(ctx, l.target, l.log)
-		if err != nil {
-			return nil, err
-		}
-		l.client = client
-	}
-	return l.client, nil
-}
-
 // Fingerprint implements ledger.Ledger. A mismatch is ledger.ErrFingerprint.
 func (l *Ledger) Fingerprint(ctx context.Context, fp string) error {
-	client, err := l.connected(ctx)
+	client, err := l.server.connected(ctx)
 	if err != nil {
 		return err
 	}
-	if err := client.HSetNX(ctx, metaKey, "fingerprint", fp).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	stored, err := client.HGet(ctx, metaKey, "fingerprint").Result()
+	stored, err := setOnce(ctx, client, "fingerprint", fp)
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return err
 	}
 	if stored != fp {
 		return ledger.ErrFingerprint
 	}
-	_, err = l.begunAnew(ctx, client, 0)
+	_, err = l.roots.begunAnew(ctx, client, 0)
 	return err
 }
 
 // Rotate replaces the mark of the root secret.
 func (l *Ledger) Rotate(ctx context.Context, fp string) error {
-	client, err := l.connected(ctx)
+	client, err := l.server.connected(ctx)
 	if err != nil {
 		return err
 	}
@@ -169,9 +121,7 @@ func (l *Ledger) Rotate(ctx context.Context, fp string) error {
 
 // Watermark implements ledger.Ledger.
 func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, error) {
-	text, err := l.mark(ctx, root, func(client goredis.UniversalClient) (string, error) {
-		return optional(client.HGet(ctx, keysOf(root).marks(), "w:"+writer).Result())
-	})
+	text, err := l.readMark(ctx, root, "w:"+writer)
 	if err != nil || text == "" {
 		return 0, err
 	}
@@ -181,77 +131,65 @@ func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, er
 // Generation returns the mark that a root's counters got when they were begun,
 // "" before. Another one than before means that they were lost in between.
 func (l *Ledger) Generation(ctx context.Context, root string) (string, error) {
-	return l.mark(ctx, root, func(client goredis.UniversalClient) (string, error) {
-		return optional(client.HGet(ctx, keysOf(root).marks(), "gen").Result())
+	return l.readMark(ctx, root, "gen")
+}
+
+func (l *Ledger) readMark(ctx context.Context, root, field string) (string, error) {
+	return l.mark(ctx, root, func(client goredis.UniversalClient, k keys) (string, error) {
+		text, err := client.HGet(ctx, k.marks(), field).Result()
+		if errors.Is(err, goredis.Nil) {
+			return "", nil
+		}
+		return text, err
 	})
 }
 
-// optional is a reply of Redis in which nothing is "".
-func optional(text string, err error) (string, error) {
-	if errors.Is(err, goredis.Nil) {
-		return "", nil
-	}
-	return text, err
-}
-
-// mark reads one of a root's marks, "" when there is none. A root that has one
-// is registered, so that a lost registry mends itself.
-func (l *Ledger) mark(ctx context.Context, root string, read func(goredis.UniversalClient) (string, error)) (string, error) {
-	if err := validRoot(root); err != nil {
-		return "", err
-	}
-	client, err := l.connected(ctx)
+// mark gets one of a root's marks, "" when there is none. A root that has one is
+// registered, so that a lost registry mends itself.
+func (l *Ledger) mark(
+	ctx context.Context, root string, read func(goredis.UniversalClient, keys) (string, error),
+) (string, error) {
+	client, k, err := l.server.of(ctx, root)
 	if err != nil {
 		return "", err
 	}
-	text, err := read(client)
-	if err != nil {
-		return "", fmt.Errorf("redis: %w", err)
+	text, err := read(client, k)
+	if err != nil || text == "" {
+		return "", failed(err)
 	}
-	if text == "" {
-		return "", nil
-	}
-	return text, l.register(ctx, client, root)
+	return text, l.roots.register(ctx, client, root)
 }
 
-// register puts the root where readers find it. It comes before the root's
-// first posting, so that no counter is ever out of sight.
-func (l *Ledger) register(ctx context.Context, client goredis.UniversalClient, root string) error {
-	now := l.now()
-	l.mu.Lock()
-	last := l.roots[root]
-	l.mu.Unlock()
-	if now.Sub(last.registered) < registerEvery {
-		return nil
-	}
-	err := client.SAdd(ctx, rootsKey, root).Err()
-	if err != nil && !last.registered.IsZero() {
-		return nil // it was there; in a cluster its shard may be away alone
-	}
+// Writers returns the ids of all writers that a root has numbers of, sorted.
+func (l *Ledger) Writers(ctx context.Context, root string) ([]string, error) {
+	client, k, err := l.server.of(ctx, root)
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return nil, err
 	}
-	last.registered = now
-	l.mu.Lock()
-	l.roots[root] = last
-	l.mu.Unlock()
-	return nil
+	names, err := client.HKeys(ctx, k.marks()).Result()
+	var writers []string
+	for _, name := range names {
+		if id, ok := strings.CutPrefix(name, "w:"); ok {
+			writers = append(writers, id)
+		}
+	}
+	slices.Sort(writers)
+	return writers, failed(err)
 }
 
-// sawGeneration registers the root anew when its counters were begun since the
-// last batch: what lost them has probably lost the registry too.
-func (l *Ledger) sawGeneration(ctx context.Context, client goredis.UniversalClient, root, generation string) error {
-	l.mu.Lock()
-	last := l.roots[root]
-	if last.generation != generation {
-		last = sighting{generation: generation, lent: last.lent, read: last.read}
+// Wipe removes all that the ledger has of a root, in one step: counters,
+// watermarks, budgets and leases. Whoever has the journals can post them again;
+// nothing is leased meanwhile, as after any loss.
+func (l *Ledger) Wipe(ctx context.Context, root string) error {
+	client, k, err := l.server.of(ctx, root)
+	if err != nil {
+		return err
 	}
-	if last.lent == "" {
-		last.lent = generation
+	err = l.wipe.Run(ctx, client, []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows()}, k.prefix).Err()
+	if err == nil {
+		l.shapes.forget(root)
 	}
-	l.roots[root] = last
-	l.mu.Unlock()
-	return l.register(ctx, client, root)
+	return failed(err)
 }
 
 func parseMark(text string) (uint64, error) {

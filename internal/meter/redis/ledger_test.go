@@ -4,11 +4,17 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+)
+
+var (
+	allCases      = slices.Concat(ledgertest.Cases, ledgertest.SharedCases)
+	allLeaseCases = slices.Concat(ledgertest.LeaseCases, ledgertest.SharedLeaseCases)
 )
 
 func newLedger(t testing.TB, url string) *Ledger {
@@ -31,17 +37,17 @@ func wipe(t testing.TB, servers ...*redistest.Server) {
 
 func TestCases(t *testing.T) {
 	server := redistest.NewServer(t)
-	ledgertest.Run(t, func(t *testing.T) ledgertest.Ledger {
+	ledgertest.Run(t, allCases, func(t *testing.T) ledgertest.Ledger {
 		wipe(t, server)
 		return newLedger(t, server.URL())
 	})
 }
 
-func TestLendingCases(t *testing.T) {
+func TestLeaseCases(t *testing.T) {
 	server := redistest.NewServer(t)
-	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Leaser {
+	ledgertest.RunLeases(t, allLeaseCases, func(t *testing.T) ledgertest.LeaseSubject {
 		wipe(t, server)
-		return newLedger(t, server.URL())
+		return leaseSubject(theScripts(), newLedger(t, server.URL()))
 	})
 }
 
@@ -52,13 +58,13 @@ func TestCasesOnCluster(t *testing.T) {
 	cluster := redistest.NewCluster(t, 3)
 	for name, url := range map[string]string{"named": cluster.URL(), "found": cluster.Nodes[0].URL()} {
 		t.Run(name, func(t *testing.T) {
-			ledgertest.Run(t, func(t *testing.T) ledgertest.Ledger {
+			ledgertest.Run(t, allCases, func(t *testing.T) ledgertest.Ledger {
 				wipe(t, cluster.Nodes...)
 				return newLedger(t, url)
 			})
-			ledgertest.RunLending(t, func(t *testing.T) ledgertest.Leaser {
+			ledgertest.RunLeases(t, allLeaseCases, func(t *testing.T) ledgertest.LeaseSubject {
 				wipe(t, cluster.Nodes...)
-				return newLedger(t, url)
+				return leaseSubject(theScripts(), newLedger(t, url))
 			})
 		})
 	}
@@ -74,12 +80,12 @@ func TestCasesOnSentinel(t *testing.T) {
 		if err := l.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.client.FlushAll(t.Context()).Err(); err != nil {
+		if err := l.server.client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		return newLedger(t, set.URL())
 	}
-	ledgertest.Run(t, open)
+	ledgertest.Run(t, allCases, open)
 	l := newLedger(t, set.URL())
 	if err := l.Check(t.Context()); err != nil {
 		t.Fatal(err)
@@ -93,16 +99,16 @@ func TestCasesOnSentinel(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	ledgertest.Run(t, func(t *testing.T) ledgertest.Ledger {
-		if err := l.client.FlushAll(t.Context()).Err(); err != nil {
+	ledgertest.Run(t, allCases, func(t *testing.T) ledgertest.Ledger {
+		if err := l.server.client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		return l
 	})
-	ledgertest.RunLending(t, func(t *testing.T) ledgertest.Leaser {
-		if err := l.client.FlushAll(t.Context()).Err(); err != nil {
+	ledgertest.RunLeases(t, allLeaseCases, func(t *testing.T) ledgertest.LeaseSubject {
+		if err := l.server.client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		return newLedger(t, set.URL())
+		return leaseSubject(theScripts(), newLedger(t, set.URL()))
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -16,7 +15,7 @@ import (
 )
 
 // TestAgainstModel feeds any batches, good and bad, to this ledger and to the
-// embedded one, and wants the same answers and the same books.
+// reference, and wants the same answers and the same books.
 func TestAgainstModel(t *testing.T) {
 	f := newFaults(t)
 	hour := time.Now().UTC().Truncate(time.Hour)
@@ -35,7 +34,7 @@ func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, done := f.subject(tb, unchanged)
 		defer done()
-		model := &embedded.State{}
+		model := newReference(time.Now)
 		for range rapid.IntRange(1, 40).Draw(t, "batches") {
 			b := ledger.Batch{
 				Writer: rapid.SampledFrom([]string{"w1", "w2"}).Draw(t, "writer"), Root: "acme",

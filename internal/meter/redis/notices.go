@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -12,7 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/notify"
 )
 
-var _ notify.Store = (*Ledger)(nil)
+var _ notify.Store = (*Notices)(nil)
 
 // noticesKey holds the notices that were claimed and are not delivered, by id.
 const noticesKey = "sl:notices"
@@ -25,10 +26,19 @@ const (
 
 func noticeKey(id string) string { return "sl:notice:" + id }
 
+// Notices remembers which notices were claimed and which were delivered.
+type Notices struct {
+	server *server
+	now    func() time.Time
+}
+
+// Notices returns the notices that are kept beside the ledger.
+func (l *Ledger) Notices() *Notices { return &Notices{l.server, l.roots.now} }
+
 // Claim implements notify.Store. The claim comes before the list of what is
-// pending: whoever dies between the two leaves a claim that lapses.
-func (l *Ledger) Claim(ctx context.Context, n *notify.Notice, term time.Duration) (bool, error) {
-	c, err := l.connected(ctx)
+// pending: a gateway that dies between the two leaves a claim that lapses.
+func (s *Notices) Claim(ctx context.Context, n *notify.Notice, term time.Duration) (bool, error) {
+	c, err := s.server.connected(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -38,7 +48,7 @@ func (l *Ledger) Claim(ctx context.Context, n *notify.Notice, term time.Duration
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("redis: %w", err)
+		return false, failed(err)
 	}
 	text, err := json.Marshal(n)
 	if err != nil {
@@ -56,8 +66,8 @@ func forgetDelivered(ctx context.Context, c goredis.UniversalClient, id string) 
 }
 
 // End implements notify.Store.
-func (l *Ledger) End(ctx context.Context, n *notify.Notice, how notify.Outcome) error {
-	c, err := l.connected(ctx)
+func (s *Notices) End(ctx context.Context, n *notify.Notice, how notify.Outcome) error {
+	c, err := s.server.connected(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,31 +75,31 @@ func (l *Ledger) End(ctx context.Context, n *notify.Notice, how notify.Outcome) 
 		return c.Del(ctx, noticeKey(n.ID)).Err()
 	}
 	if err := c.SetArgs(ctx, noticeKey(n.ID), noticeDelivered, goredis.SetArgs{ExpireAt: n.Until}).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return failed(err)
 	}
 	return c.HDel(ctx, noticesKey, n.ID).Err()
 }
 
 // Pending implements notify.Store. What nobody needs to know any more is
 // removed on the way.
-func (l *Ledger) Pending(ctx context.Context) ([]notify.Notice, error) {
-	c, err := l.connected(ctx)
+func (s *Notices) Pending(ctx context.Context) ([]notify.Notice, error) {
+	c, err := s.server.connected(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all, err := c.HGetAll(ctx, noticesKey).Result()
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, failed(err)
 	}
 	var pending []notify.Notice
-	for _, id := range sortedKeys(all) {
+	for _, id := range slices.Sorted(maps.Keys(all)) {
 		var n notify.Notice
-		if json.Unmarshal([]byte(all[id]), &n) == nil && n.ID == id && n.Until.After(l.now()) {
+		if json.Unmarshal([]byte(all[id]), &n) == nil && n.ID == id && n.Until.After(s.now()) {
 			pending = append(pending, n)
 			continue
 		}
 		if err := c.HDel(ctx, noticesKey, id).Err(); err != nil {
-			return nil, fmt.Errorf("redis: %w", err)
+			return nil, failed(err)
 		}
 	}
 	return pending, nil

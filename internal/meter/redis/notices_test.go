@@ -21,15 +21,15 @@ func TestNotices(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = l.Close() })
-		return l
+		return l.Notices()
 	}
 	ledgertest.Notices(t, open)
 
 	// Whoever dies between the delivery's two writes leaves the notice pending.
 	t.Run("a death after the delivery", func(t *testing.T) {
-		l := open(t).(*Ledger)
+		l := open(t).(*Notices)
 		n := &notify.Notice{ID: "dead", Body: json.RawMessage(`1`), Until: time.Now().Add(time.Hour)}
-		client, err := l.connected(t.Context())
+		client, err := l.server.connected(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,13 +37,13 @@ func (l *Ledger) Rows(ctx context.Context, from, to time.Time, yield func(record
 // knownRoots returns the root tenants that the ledger knows, in order, and the client
 // that was asked.
 func (l *Ledger) knownRoots(ctx context.Context) (goredis.UniversalClient, []string, error) {
-	client, err := l.connected(ctx)
+	client, err := l.server.connected(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	roots, err := client.SMembers(ctx, rootsKey).Result()
 	if err != nil {
-		return nil, nil, fmt.Errorf("redis: %w", err)
+		return nil, nil, failed(err)
 	}
 	slices.Sort(roots)
 	return client, roots, nil
@@ -64,7 +64,7 @@ func (r *reader) root(ctx context.Context) error {
 	}
 	days, err := r.client.SMembers(ctx, r.keys.days()).Result()
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return failed(err)
 	}
 	slices.Sort(days)
 	for _, name := range days {
@@ -85,7 +85,7 @@ func (r *reader) root(ctx context.Context) error {
 func (r *reader) readShapes(ctx context.Context) error {
 	all, err := r.client.HGetAll(ctx, r.keys.shapes()).Result()
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return failed(err)
 	}
 	r.shapes = make(map[int]record.RowKey, len(all))
 	for text, id := range all {
@@ -126,7 +126,7 @@ var errMoved = errors.New("rows moved while they were read")
 func (r *reader) readDay(ctx context.Context, name string) ([]member, []map[string]string, error) {
 	texts, err := r.client.SMembers(ctx, r.keys.index(name)).Result()
 	if err != nil {
-		return nil, nil, fmt.Errorf("redis: %w", err)
+		return nil, nil, failed(err)
 	}
 	members := make([]member, len(texts))
 	for i, text := range texts {
@@ -141,7 +141,7 @@ func (r *reader) readDay(ctx context.Context, name string) ([]member, []map[stri
 	}
 	after := pipe.SMembersMap(ctx, r.keys.index(name))
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, nil, fmt.Errorf("redis: %w", err)
+		return nil, nil, failed(err)
 	}
 	hashes := make([]map[string]string, len(members))
 	for i := range members {
@@ -218,12 +218,12 @@ func (l *Ledger) foldRoot(ctx context.Context, client goredis.UniversalClient, k
 	oldestHours, oldestDay := dayOf(now.Add(-record.KeepHours)), dayOf(now.Add(-record.KeepDays-24*time.Hour))
 	days, err := client.SMembers(ctx, k.days()).Result()
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return failed(err)
 	}
 	for _, name := range days {
 		if name < oldestDay { // its rows have expired
 			if err := client.SRem(ctx, k.days(), name).Err(); err != nil {
-				return fmt.Errorf("redis: %w", err)
+				return failed(err)
 			}
 			continue
 		}
@@ -244,7 +244,7 @@ func (l *Ledger) foldDay(ctx context.Context, client goredis.UniversalClient, k 
 	}
 	texts, err := client.SMembers(ctx, k.index(name)).Result()
 	if err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return failed(err)
 	}
 	hours := make(map[int]*call)
 	for _, text := range texts {
@@ -266,10 +266,10 @@ func (l *Ledger) foldDay(ctx context.Context, client goredis.UniversalClient, k 
 	for hour, c := range hours {
 		moved, err := l.fold.Run(ctx, client, c.keys, c.args...).Int()
 		if err != nil {
-			return fmt.Errorf("redis: %w", err)
+			return failed(err)
 		}
 		if moved == 0 {
-			l.log.WarnContext(ctx, "hour stays: its day would be out of range", "key", k.index(name), "hour", hour)
+			l.server.log.WarnContext(ctx, "hour stays: its day would be out of range", "key", k.index(name), "hour", hour)
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,8 +35,8 @@ func parseWindow(name string) (record.Window, error) {
 	if len(parts) != 5 {
 		return record.Window{}, damaged
 	}
-	tenant, err1 := unescape(parts[0])
-	period, err2 := unescape(parts[2])
+	tenant, err1 := url.PathUnescape(parts[0])
+	period, err2 := url.PathUnescape(parts[2])
 	start, err3 := strconv.ParseInt(parts[3], 10, 64)
 	end, err4 := strconv.ParseInt(parts[4], 10, 64)
 	unit := slices.Index(unitNames[:], parts[1])
@@ -50,16 +52,13 @@ func parseWindow(name string) (record.Window, error) {
 
 // windowsOf lists the windows that a root has.
 func (l *Ledger) windowsOf(ctx context.Context, root string) ([]record.Window, error) {
-	if err := validRoot(root); err != nil {
-		return nil, err
-	}
-	client, err := l.connected(ctx)
+	client, k, err := l.server.of(ctx, root)
 	if err != nil {
 		return nil, err
 	}
-	names, err := client.ZRange(ctx, keysOf(root).windows(), 0, -1).Result()
+	names, err := client.ZRange(ctx, k.windows(), 0, -1).Result()
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, failed(err)
 	}
 	slices.Sort(names)
 	all := make([]record.Window, len(names))
@@ -78,15 +77,15 @@ func (l *Ledger) Windows(ctx context.Context, root string) ([]ledger.WindowBook,
 	if err != nil {
 		return nil, err
 	}
-	client, err := l.connected(ctx)
+	client, k, err := l.server.of(ctx, root)
 	if err != nil {
 		return nil, err
 	}
 	var books []ledger.WindowBook
 	for _, w := range all {
-		hash, err := client.HGetAll(ctx, keysOf(root).window(windowName(w))).Result()
+		hash, err := client.HGetAll(ctx, k.window(windowName(w))).Result()
 		if err != nil {
-			return nil, fmt.Errorf("redis: %w", err)
+			return nil, failed(err)
 		}
 		book, err := decodeWindow(hash)
 		if err != nil {
@@ -131,7 +130,7 @@ func decodeWindow(hash map[string]string) (ledger.WindowBook, error) {
 			return b, fmt.Errorf("%w: field %q of a window holds %q", ErrDamaged, name, text)
 		}
 	}
-	for _, writer := range sortedKeys(accounts) {
+	for _, writer := range slices.Sorted(maps.Keys(accounts)) {
 		b.Accounts = append(b.Accounts, *accounts[writer])
 	}
 	return b, nil

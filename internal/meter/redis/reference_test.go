@@ -1,15 +1,81 @@
-package embedded
+package redis
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-var _ ledger.Leaser = (*State)(nil)
+// reference is what the scripts must do, written a second time and in memory:
+// rows as the embedded ledger has them, and leases with all that gateways which
+// share a ledger need: epochs, recalls, and freezes after a loss.
+type reference struct {
+	embedded.State
+	now     func() time.Time
+	marks   map[markKey]mark
+	lending map[string]*lending // by root
+}
+
+type markKey struct{ writer, root string }
+
+type mark struct{ seq, epoch uint64 }
+
+func newReference(now func() time.Time) *reference {
+	return &reference{now: now, marks: make(map[markKey]mark), lending: make(map[string]*lending)}
+}
+
+// Apply implements ledger.Ledger.
+func (s *reference) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, error) {
+	seq, err := s.post(ctx, b)
+	return ledger.Reply{Watermark: seq}, err
+}
+
+func (s *reference) post(ctx context.Context, b *ledger.Batch) (uint64, error) {
+	key := markKey{b.Writer, b.Root}
+	m := s.marks[key]
+	_, err := b.Sums()
+	if err == nil {
+		_, err = b.WindowSums(0)
+	}
+	if err != nil {
+		return m.seq, err
+	}
+	if m.epoch > b.Epoch {
+		return m.seq, ledger.ErrFenced
+	}
+	if b.From == m.seq+1 {
+		charged, err := s.charged(b)
+		if err != nil {
+			return m.seq, err
+		}
+		if m.seq, err = s.addRows(ctx, b); err != nil {
+			return m.seq, err
+		}
+		for w, after := range charged {
+			s.leases(b.Root).windows[w] = after
+		}
+	}
+	m.epoch = b.Epoch
+	s.marks[key] = m
+	return m.seq, nil
+}
+
+func (s *reference) addRows(ctx context.Context, b *ledger.Batch) (uint64, error) {
+	rows := *b
+	rows.Postings = slices.Clone(b.Postings)
+	for i := range rows.Postings {
+		rows.Postings[i].Charges = nil
+	}
+	reply, err := s.State.Apply(ctx, &rows)
+	return reply.Watermark, err
+}
 
 // How long a refusal calls idle slices back, and how long a writer that went
 // silent is remembered.
@@ -43,20 +109,10 @@ type borrower struct {
 	after    uint64    // postings up to this number take nothing
 }
 
-func (s *State) now() time.Time {
-	if s.Now == nil {
-		return time.Now() //nolint:forbidigo // the default of a clock that is an option
-	}
-	return s.Now()
-}
-
-func (s *State) lendingLocked(root string) *lending {
+func (s *reference) leases(root string) *lending {
 	l := s.lending[root]
 	if l == nil {
 		l = &lending{windows: make(map[record.Window]*window), writers: make(map[string]*borrower)}
-		if s.lending == nil {
-			s.lending = make(map[string]*lending)
-		}
 		s.lending[root] = l
 	}
 	return l
@@ -121,7 +177,7 @@ func (c *caller) lookForLoss(forgotten bool) {
 // thaw ends a freeze before its time, when the list of writers was not lost,
 // each has had the time to speak, has asserted, and has posted again what it had
 // posted.
-func (s *State) thaw(c *caller) {
+func (s *reference) thaw(c *caller) {
 	half := c.freeze.until.Sub(c.freeze.since) / 2
 	if !c.frozen() || !c.freeze.early || c.now.Before(c.freeze.since.Add(half)) {
 		return
@@ -155,32 +211,27 @@ func (c *caller) recalled() bool {
 	return true
 }
 
-// callLocked fails with ledger.ErrFenced when a newer epoch of the writer posts.
-func (s *State) callLocked(writer, root string, epoch, claimed uint64, term time.Duration) (*caller, error) {
+// call fails with ledger.ErrFenced when a newer epoch of the writer posts.
+func (s *reference) call(writer, root string, epoch, claimed uint64, term time.Duration) (*caller, error) {
 	key := markKey{writer, root}
 	m := s.marks[key]
 	if m.epoch > epoch {
 		return nil, ledger.ErrFenced
 	}
 	m.epoch = epoch
-	if s.marks == nil {
-		s.marks = make(map[markKey]mark)
-	}
 	s.marks[key] = m
 	return &caller{
-		lending: s.lendingLocked(root), root: root, writer: writer, epoch: epoch, claimed: claimed,
+		lending: s.leases(root), root: root, writer: writer, epoch: epoch, claimed: claimed,
 		watermark: m.seq, term: term.Truncate(time.Millisecond), now: s.now().Truncate(time.Millisecond),
 	}, nil
 }
 
 // Grant implements ledger.Leaser.
-func (s *State) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
+func (s *reference) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, err := s.callLocked(r.Writer, r.Root, r.Epoch, r.Watermark, r.TTL)
+	c, err := s.call(r.Writer, r.Root, r.Epoch, r.Watermark, r.TTL)
 	if err != nil {
 		return &ledger.GrantReply{State: ledger.Fenced}, nil
 	}
@@ -240,13 +291,11 @@ func (c *caller) grant(wants []ledger.Want, opened []*window) *ledger.GrantReply
 
 // Renew implements ledger.Leaser. It fails with ledger.ErrFenced when a newer
 // epoch of the writer is known.
-func (s *State) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
+func (s *reference) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, err := s.callLocked(r.Writer, r.Root, r.Epoch, r.Watermark, r.TTL)
+	c, err := s.call(r.Writer, r.Root, r.Epoch, r.Watermark, r.TTL)
 	if err != nil {
 		return nil, err
 	}
@@ -366,4 +415,158 @@ func states(opened []*window) []ledger.WindowState {
 		out[i] = w.WindowState
 	}
 	return out
+}
+
+// window is one budget or limit. Held is the sum of what remains in accounts
+// that have not expired; what remains in expired ones, and all that older epochs
+// left, is part of the suspense, but not where the window is loose.
+type window struct {
+	ledger.WindowState
+	loose    bool
+	accounts map[string]*account
+}
+
+type account struct {
+	epoch                      uint64
+	granted, returned, remains int64
+	expired                    bool
+	left                       int64 // by older epochs
+}
+
+func (w *window) expire(a *account) {
+	if a.expired {
+		return
+	}
+	a.expired = true
+	w.Held -= a.remains
+	if !w.loose {
+		w.Suspense += a.remains
+	}
+}
+
+func (w *window) revive(a *account) {
+	if !a.expired {
+		return
+	}
+	a.expired = false
+	w.Held += a.remains
+	if !w.loose {
+		w.Suspense -= a.remains
+	}
+}
+
+// sweep expires the accounts of writers other than me that were not renewed.
+func (w *window) sweep(l *lending, me string, now time.Time) {
+	for who, a := range w.accounts {
+		b := l.writers[who]
+		if who == me || (b != nil && !b.deadline.Before(now)) {
+			continue
+		}
+		w.expire(a)
+		if w.loose && (b == nil || b.deadline.IsZero()) {
+			delete(w.accounts, who)
+		}
+	}
+}
+
+// own returns the writer's account. What an older process of it left is set
+// apart: the records that spent it may still come.
+func (w *window) own(writer string, epoch uint64) *account {
+	a := w.accounts[writer]
+	if a == nil {
+		a = &account{epoch: epoch}
+		w.accounts[writer] = a
+	}
+	if a.epoch < epoch {
+		w.expire(a)
+		left := a.left
+		if !w.loose {
+			left += a.remains
+		}
+		*a = account{epoch: epoch, left: left}
+	}
+	w.revive(a)
+	return a
+}
+
+func (w *window) takeBack(a *account, returned int64) {
+	if returned <= a.returned {
+		return
+	}
+	back := min(returned-a.returned, a.remains)
+	a.returned = returned
+	a.remains -= back
+	w.Held -= back
+}
+
+// charge adds a batch's sum, taking out of what older epochs left first.
+func (w *window) charge(a *account, sum ledger.WindowSum) {
+	w.Posted += sum.Posted
+	w.Suspense += sum.Suspense
+	if a == nil {
+		return
+	}
+	left := min(sum.Taken, a.left)
+	a.left -= left
+	w.Suspense -= left
+	out := min(sum.Taken-left, a.remains)
+	a.remains -= out
+	if a.expired {
+		w.Suspense -= out
+	} else {
+		w.Held -= out
+	}
+}
+
+// charged returns the batch's windows as they are after it.
+func (s *reference) charged(b *ledger.Batch) (map[record.Window]*window, error) {
+	l := s.leases(b.Root)
+	after := uint64(0)
+	if me := l.writers[b.Writer]; me != nil && b.Account() == b.Writer {
+		after = me.after
+	}
+	sums, err := b.WindowSums(after)
+	if err != nil {
+		return nil, err
+	}
+	charged := make(map[record.Window]*window, len(sums))
+	for at, sum := range sums {
+		if at.Unit == record.UnitConcurrent || sum == (ledger.WindowSum{}) {
+			continue
+		}
+		w := l.window(at)
+		w.charge(w.accounts[b.Account()], sum)
+		if tooMuch(w.Posted) || tooMuch(w.Suspense) {
+			return nil, fmt.Errorf("%w: a window of tenant %q would be out of range", ledger.ErrBadBatch, at.Tenant)
+		}
+		charged[at] = w
+	}
+	return charged, nil
+}
+
+func tooMuch(n int64) bool { return n > record.MaxValue || n < -record.MaxValue }
+
+// Windows returns every window of a root.
+func (s *reference) Windows(_ context.Context, root string) ([]ledger.WindowBook, error) {
+	var books []ledger.WindowBook
+	for at, w := range s.leases(root).windows {
+		b := ledger.WindowBook{Window: at, WindowState: w.WindowState}
+		for who, a := range w.accounts {
+			b.Accounts = append(b.Accounts, ledger.AccountBook{
+				Writer: who, Epoch: a.epoch, Granted: a.granted, Returned: a.returned,
+				Remains: a.remains, Expired: a.expired, Left: a.left,
+			})
+		}
+		slices.SortFunc(b.Accounts, func(a, b ledger.AccountBook) int { return strings.Compare(a.Writer, b.Writer) })
+		if b.WindowState != (ledger.WindowState{}) || len(b.Accounts) > 0 {
+			books = append(books, b)
+		}
+	}
+	slices.SortFunc(books, func(a, b ledger.WindowBook) int {
+		return cmp.Or(
+			strings.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Unit, b.Unit),
+			strings.Compare(a.Period, b.Period), a.Start.Compare(b.Start), a.End.Compare(b.End),
+		)
+	})
+	return books, nil
 }

@@ -3,6 +3,8 @@ package budget
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,13 +13,13 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Options say how a desk works. Leaser, Writer and Epoch are needed; the other
+// Options say how a limiter works. Leaser, Writer and Epoch are needed; the other
 // zero values take the defaults.
 type Options struct {
 	Leaser ledger.Leaser
 	Writer string
 	Epoch  uint64
-	// Roots are root tenants in which the writer may have slices of a life that
+	// Roots are root tenants in which the writer may have leases of a life that
 	// did not end in order. Close gives them back too.
 	Roots []string
 	// Numbers returns, for a root tenant, the last number that the writer has
@@ -28,18 +30,18 @@ type Options struct {
 	// of a root, and whether it had lost some of it: see meter.Past. Nil: there were
 	// none.
 	Past func(root string) (known, lost bool)
-	// Notice takes what a budget's thresholds tell. It must not block.
+	// Notice gets each threshold that a budget's spending passes. It must not block.
 	Notice func(Notice)
 	Log    *slog.Logger
 	Now    func() time.Time
 
-	Every    time.Duration // between looks at slices near a limit, default 100ms
+	Every    time.Duration // between looks at leases near a limit, default 100ms
 	Renew    time.Duration // between renewals of the others, default 1s
-	Idle     time.Duration // after which an unused slice goes back, default 1s
-	Patience time.Duration // for slices called back, before a refusal, default 300ms
+	Idle     time.Duration // after which an unused lease goes back, default 1s
+	Patience time.Duration // for leases that were recalled, before a refusal, default 300ms
 	Pause    time.Duration // between asking again meanwhile, default 50ms
 	Timeout  time.Duration // of one ledger call, default 500ms
-	TTL      time.Duration // of a slice, default 60s
+	TTL      time.Duration // of a lease, default 60s
 }
 
 func (o Options) withDefaults() Options {
@@ -74,40 +76,40 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Desk reserves. Make it with New; its methods may be called concurrently.
-type Desk struct {
+// Limiter reserves. Make it with New; its methods may be called concurrently.
+type Limiter struct {
 	opts  Options
 	stats counters
 
 	mu     sync.RWMutex     // guards roots
 	roots  map[string]*root // one per root tenant that was ever seen
-	calls  sync.WaitGroup   // goroutines that talk to the ledger
+	calls  sync.WaitGroup   // goroutines that call the ledger
 	stop   chan struct{}
 	closed sync.Once
 }
 
-// New returns a desk and starts the goroutine that renews and returns slices.
+// New returns a limiter and starts the goroutine that renews and returns leases.
 // Close ends it.
-func New(o Options) *Desk {
+func New(o Options) *Limiter {
 	if o.Past != nil {
-		o.Leaser = &mindful{Leaser: o.Leaser, past: o.Past, asked: make(map[string]bool)}
+		o.Leaser = &afterPast{Leaser: o.Leaser, past: o.Past, asked: make(map[string]bool)}
 	}
-	d := &Desk{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
+	l := &Limiter{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
 	for _, name := range o.Roots {
-		d.root(name)
+		l.root(name)
 	}
-	d.calls.Go(d.run)
-	return d
+	l.calls.Go(l.run)
+	return l
 }
 
 // Close gives everything back and tells the ledger that the writer ends. No
 // reservation may be open, and all records must have been posted: what the
 // ledger has not seen spent by then it takes as not spent.
-func (d *Desk) Close(ctx context.Context) error {
-	d.closed.Do(func() { close(d.stop) })
-	d.calls.Wait()
+func (l *Limiter) Close(ctx context.Context) error {
+	l.closed.Do(func() { close(l.stop) })
+	l.calls.Wait()
 	var failed error
-	for _, r := range d.all() {
+	for _, r := range l.all() {
 		if err := r.retire(ctx); err != nil {
 			failed = err
 		}
@@ -115,45 +117,41 @@ func (d *Desk) Close(ctx context.Context) error {
 	return failed
 }
 
-// run looks after all roots until the desk closes.
-func (d *Desk) run() {
-	tick := time.NewTicker(d.opts.Every)
+// run looks after all roots until the limiter closes.
+func (l *Limiter) run() {
+	tick := time.NewTicker(l.opts.Every)
 	defer tick.Stop()
 	for {
 		select {
-		case <-d.stop:
+		case <-l.stop:
 			return
 		case <-tick.C:
-			now := d.opts.Now()
-			for _, r := range d.all() {
+			now := l.opts.Now()
+			for _, r := range l.all() {
 				r.tick(now)
 			}
 		}
 	}
 }
 
-func (d *Desk) all() []*root {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	all := make([]*root, 0, len(d.roots))
-	for _, r := range d.roots {
-		all = append(all, r)
-	}
-	return all
+func (l *Limiter) all() []*root {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Collect(maps.Values(l.roots))
 }
 
-func (d *Desk) root(name string) *root {
-	d.mu.RLock()
-	r := d.roots[name]
-	d.mu.RUnlock()
+func (l *Limiter) root(name string) *root {
+	l.mu.RLock()
+	r := l.roots[name]
+	l.mu.RUnlock()
 	if r != nil {
 		return r
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r = d.roots[name]; r == nil {
-		r = newRoot(d, name)
-		d.roots[name] = r
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r = l.roots[name]; r == nil {
+		r = &root{limiter: l, name: name, accounts: newAccounts()}
+		l.roots[name] = r
 	}
 	return r
 }
@@ -163,9 +161,9 @@ type counters struct {
 	overshoots, overshootNano, overshootTokens atomic.Int64
 }
 
-// Stats are totals since the desk was made, for metrics.
+// Stats are totals since the limiter was made, for metrics.
 type Stats struct {
-	LedgerCalls int64 // grants, settlements and probes
+	LedgerCalls int64 // grants and renewals
 	Refused     int64 // reservations refused for a limit
 	Lost        int64 // reservations refused because the ledger is away
 	Uncovered   int64 // served without a hold, by on_ledger_loss: allow
@@ -175,8 +173,8 @@ type Stats struct {
 }
 
 // Stats returns the totals.
-func (d *Desk) Stats() Stats {
-	s := &d.stats
+func (l *Limiter) Stats() Stats {
+	s := &l.stats
 	return Stats{
 		LedgerCalls: s.calls.Load(), Refused: s.refused.Load(), Lost: s.lost.Load(), Uncovered: s.uncovered.Load(),
 		Overshoots: s.overshoots.Load(), OvershootNanoUSD: s.overshootNano.Load(), OvershootTokens: s.overshootTokens.Load(),

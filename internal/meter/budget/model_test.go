@@ -13,9 +13,9 @@ import (
 
 var errAway = errors.New("ledger is away")
 
-// modelLender is the contract of a ledger in memory: per window what is posted
+// modelLeaser is the contract of a ledger in memory: per window what is posted
 // and in suspense, per writer what remains of what it was lent.
-type modelLender struct {
+type modelLeaser struct {
 	mu       sync.Mutex
 	windows  map[record.Window]*modelWindow
 	recalled map[string]time.Time // by root
@@ -37,14 +37,14 @@ type modelWindow struct {
 
 type modelAccount struct{ granted, returned, remains int64 }
 
-func newModelLender(now func() time.Time) *modelLender {
-	return &modelLender{
+func newModelLeaser(now func() time.Time) *modelLeaser {
+	return &modelLeaser{
 		windows: map[record.Window]*modelWindow{}, recalled: map[string]time.Time{}, now: now,
 		limits: map[record.Window]int64{},
 	}
 }
 
-func (m *modelLender) window(w record.Window) *modelWindow {
+func (m *modelLeaser) window(w record.Window) *modelWindow {
 	if m.windows[w] == nil {
 		m.windows[w] = &modelWindow{accounts: map[string]*modelAccount{}}
 	}
@@ -69,7 +69,7 @@ func (w *modelWindow) state() ledger.WindowState {
 	return ledger.WindowState{Posted: w.posted, Held: w.held(), Suspense: w.suspense}
 }
 
-func (m *modelLender) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
+func (m *modelLeaser) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.GrantReply, error) {
 	time.Sleep(m.delay)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -88,7 +88,7 @@ func (m *modelLender) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.
 	return reply, nil
 }
 
-func (m *modelLender) grant(r *ledger.GrantRequest) *ledger.GrantReply {
+func (m *modelLeaser) grant(r *ledger.GrantRequest) *ledger.GrantReply {
 	reply := &ledger.GrantReply{State: ledger.Granted, Amounts: make([]int64, len(r.Wants))}
 	if m.now().Before(m.frozen) {
 		return &ledger.GrantReply{State: ledger.Frozen, Until: m.frozen}
@@ -134,7 +134,7 @@ func (m *modelLender) grant(r *ledger.GrantRequest) *ledger.GrantReply {
 }
 
 // take hands in a total of returns.
-func (m *modelLender) take(a *modelAccount, returned int64) {
+func (m *modelLeaser) take(a *modelAccount, returned int64) {
 	n := returned - a.returned
 	if n < 0 {
 		return // an older word
@@ -146,7 +146,7 @@ func (m *modelLender) take(a *modelAccount, returned int64) {
 	a.returned, a.remains = returned, a.remains-n
 }
 
-func (m *modelLender) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
+func (m *modelLeaser) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	time.Sleep(m.delay)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -173,7 +173,7 @@ func (m *modelLender) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.
 }
 
 // post applies what an attempt charges, as a ledger does.
-func (m *modelLender) post(writer string, charges []record.Charge) {
+func (m *modelLeaser) post(writer string, charges []record.Charge) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range charges {
@@ -189,26 +189,26 @@ func (m *modelLender) post(writer string, charges []record.Charge) {
 	}
 }
 
-func (m *modelLender) check(w record.Window) {
+func (m *modelLeaser) check(w record.Window) {
 	s := m.window(w).state()
 	if limit, known := m.limits[w]; known && limit != unlimited && s.Posted+s.Held+s.Suspense > limit {
 		m.fail("%v: %+v is above %d", w, s, limit)
 	}
 }
 
-func (m *modelLender) fail(format string, args ...any) {
+func (m *modelLeaser) fail(format string, args ...any) {
 	if m.broken == nil {
 		m.broken = fmt.Errorf(format, args...)
 	}
 }
 
-func (m *modelLender) state(w record.Window) ledger.WindowState {
+func (m *modelLeaser) state(w record.Window) ledger.WindowState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.window(w).state()
 }
 
-func (m *modelLender) count() int {
+func (m *modelLeaser) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.calls

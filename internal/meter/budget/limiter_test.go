@@ -43,12 +43,12 @@ func monthly(id string, usd money.Pico, onExceed string) config.Tenant {
 // usd is what a request may come to, in nano-dollars.
 func usd(nano int64) Amounts { return Amounts{nano, 10, 1, 1} }
 
-func newDesk(t testing.TB, lender ledger.Leaser, writer string) *Desk {
+func newLimiter(t testing.TB, lender ledger.Leaser, writer string) *Limiter {
 	t.Helper()
 	return New(Options{Leaser: lender, Writer: writer, Epoch: 1})
 }
 
-func closeDesk(t testing.TB, d *Desk) {
+func closeLimiter(t testing.TB, d *Limiter) {
 	t.Helper()
 	if err := d.Close(context.Background()); err != nil {
 		t.Error(err)
@@ -56,7 +56,7 @@ func closeDesk(t testing.TB, d *Desk) {
 }
 
 // spend is one request: reserved, attempted, posted and settled.
-func spend(d *Desk, m *modelLender, writer string, c *Claim, spent Amounts) *Refusal {
+func spend(d *Limiter, m *modelLeaser, writer string, c *Claim, spent Amounts) *Refusal {
 	res, refusal := d.Reserve(context.Background(), c, d.opts.Now())
 	if refusal != nil {
 		return refusal
@@ -79,13 +79,13 @@ func charged(h *Hold, spent Amounts) []record.Charge {
 
 func TestLastDollar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		m.delay = time.Millisecond
 		p := compile(t, monthly("acme", money.Dollar, "reject"), monthly("acme/team", 2*money.Dollar, "reject"),
 			monthly("acme/team/app", money.Dollar, "reject"))
-		var desks []*Desk
+		var limiters []*Limiter
 		for _, w := range []string{"a", "b", "c", "d"} {
-			desks = append(desks, newDesk(t, m, w))
+			limiters = append(limiters, newLimiter(t, m, w))
 		}
 		var served, refused int
 		var mu sync.Mutex
@@ -93,7 +93,7 @@ func TestLastDollar(t *testing.T) {
 		claim := &Claim{Policy: p.For("acme/team/app"), Cost: usd(30_000_000)}
 		for i := range 1000 {
 			all.Go(func() {
-				d := desks[i%4]
+				d := limiters[i%4]
 				refusal := spend(d, m, d.opts.Writer, claim, claim.Cost)
 				mu.Lock()
 				defer mu.Unlock()
@@ -105,8 +105,8 @@ func TestLastDollar(t *testing.T) {
 			})
 		}
 		all.Wait()
-		for _, d := range desks {
-			closeDesk(t, d)
+		for _, d := range limiters {
+			closeLimiter(t, d)
 		}
 		if served != 33 || refused != 967 {
 			t.Errorf("%d served and %d refused, want 33 and 967", served, refused)
@@ -125,10 +125,10 @@ func TestLastDollar(t *testing.T) {
 
 func TestRefusalSaysWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", money.Dollar, "reject"), config.Tenant{ID: "acme/app", Limits: config.Limits{RequestsPerMinute: 2}})
-		d := newDesk(t, m, "a")
-		defer closeDesk(t, d)
+		d := newLimiter(t, m, "a")
+		defer closeLimiter(t, d)
 		f := func(cost Amounts, unit record.Unit, tenant string, limit, posted int64) {
 			t.Helper()
 			refusal := spend(d, m, "a", &Claim{Policy: p.For("acme/app"), Cost: cost}, cost)
@@ -158,10 +158,10 @@ func TestRefusalSaysWhat(t *testing.T) {
 
 func TestConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, config.Tenant{ID: "acme", Limits: config.Limits{ConcurrentRequests: 2}})
-		d := newDesk(t, m, "a")
-		defer closeDesk(t, d)
+		d := newLimiter(t, m, "a")
+		defer closeLimiter(t, d)
 		reserve := func() (*Reservation, *Refusal) {
 			return d.Reserve(t.Context(), &Claim{Policy: p.For("acme"), Cost: usd(1)}, time.Now())
 		}
@@ -188,9 +188,9 @@ func TestConcurrency(t *testing.T) {
 
 func TestIdleSlicesGoBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", 1000*money.Dollar, "reject"))
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000)}
 		for range 100 {
 			if r := spend(d, m, "a", claim, claim.Cost); r != nil {
@@ -198,7 +198,7 @@ func TestIdleSlicesGoBack(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		w := p.For("acme").gauges[0].windowOf(time.Now())
+		w := p.For("acme").limits[0].windowOf(time.Now())
 		if m.state(w).Held == 0 {
 			t.Error("no slice was borrowed")
 		}
@@ -206,15 +206,15 @@ func TestIdleSlicesGoBack(t *testing.T) {
 		if s := m.state(w); s.Held != 0 || s.Posted != 100_000_000 {
 			t.Errorf("after a while: %+v", s)
 		}
-		closeDesk(t, d)
+		closeLimiter(t, d)
 	})
 }
 
 func TestRecallBeforeRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
-		a, b := newDesk(t, m, "a"), newDesk(t, m, "b")
+		a, b := newLimiter(t, m, "a"), newLimiter(t, m, "b")
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(700_000_000)}
 		res, refusal := a.Reserve(t.Context(), claim, time.Now())
 		if refusal != nil {
@@ -224,22 +224,22 @@ func TestRecallBeforeRefusal(t *testing.T) {
 		if r := spend(b, m, "b", claim, claim.Cost); r != nil {
 			t.Errorf("refused while another gateway held an idle slice: %+v", r)
 		}
-		closeDesk(t, a)
-		closeDesk(t, b)
+		closeLimiter(t, a)
+		closeLimiter(t, b)
 	})
 }
 
 func TestWindowRolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, config.Tenant{ID: "acme", Limits: config.Limits{TokensPerMinute: 100}})
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(1)} // 10 tokens
 		res, refusal := d.Reserve(t.Context(), claim, time.Now())
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		before := p.For("acme").gauges[0].windowOf(time.Now())
+		before := p.For("acme").limits[0].windowOf(time.Now())
 		h := res.Attempt(claim.Cost)
 		time.Sleep(90 * time.Second)
 		m.post("a", charged(h, Amounts{0, 7, 1, 1}))
@@ -254,19 +254,19 @@ func TestWindowRolls(t *testing.T) {
 		}
 		r := d.root("acme")
 		r.mu.Lock()
-		if len(r.accounts) != 0 {
-			t.Errorf("%d accounts are kept", len(r.accounts))
+		if len(r.accounts.byWindow) != 0 {
+			t.Errorf("%d accounts are kept", len(r.accounts.byWindow))
 		}
 		r.mu.Unlock()
-		closeDesk(t, d)
+		closeLimiter(t, d)
 	})
 }
 
 func TestUnknownStaysHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(600_000_000)}
 		res, _ := d.Reserve(t.Context(), claim, time.Now())
 		h := res.Attempt(claim.Cost)
@@ -281,7 +281,7 @@ func TestUnknownStaysHeld(t *testing.T) {
 			t.Errorf("a retry after an unknown attempt: %+v", refusal)
 		}
 		res.Release()
-		closeDesk(t, d)
+		closeLimiter(t, d)
 		if m.broken != nil {
 			t.Error(m.broken)
 		}
@@ -290,9 +290,9 @@ func TestUnknownStaysHeld(t *testing.T) {
 
 func TestReleasedAttemptIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(900_000_000)}
 		res, _ := d.Reserve(t.Context(), claim, time.Now())
 		first := res.Attempt(claim.Cost)
@@ -304,7 +304,7 @@ func TestReleasedAttemptIsTriedAgain(t *testing.T) {
 		m.post("a", charged(second, Amounts{1}))
 		second.Settle(Amounts{1})
 		res.Release()
-		closeDesk(t, d)
+		closeLimiter(t, d)
 		if m.broken != nil {
 			t.Error(m.broken)
 		}
@@ -313,14 +313,14 @@ func TestReleasedAttemptIsTriedAgain(t *testing.T) {
 
 func TestLightOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		tenant := monthly("acme", money.Dollar, "light_only")
 		tenant.Budgets[0].HardUSD = 2 * money.Dollar
 		p := compile(t, tenant)
-		d := newDesk(t, m, "a")
-		defer closeDesk(t, d)
+		d := newLimiter(t, m, "a")
+		defer closeLimiter(t, d)
 		full := &Claim{Policy: p.For("acme"), Cost: usd(500_000_000)}
-		light := &Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Lane: LightOnly}
+		light := &Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Class: LightOnly}
 		f := func(c *Claim, refused, lightOnly bool) {
 			t.Helper()
 			r := spend(d, m, "a", c, c.Cost)
@@ -342,11 +342,11 @@ func TestLedgerLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := func(loss string, held, short bool) {
 			t.Helper()
-			m := newModelLender(time.Now)
+			m := newModelLeaser(time.Now)
 			tenant := monthly("acme", 1000*money.Dollar, "reject")
 			tenant.OnLedgerLoss = loss
 			p := compile(t, tenant)
-			d := newDesk(t, m, "a")
+			d := newLimiter(t, m, "a")
 			small := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000)}
 			large := &Claim{Policy: p.For("acme"), Cost: usd(100_000_000_000)}
 			for range 20 {
@@ -370,7 +370,7 @@ func TestLedgerLoss(t *testing.T) {
 			if r := spend(d, m, "a", large, Amounts{1}); r != nil {
 				t.Errorf("%s, ledger back: %+v", loss, r)
 			}
-			closeDesk(t, d)
+			closeLimiter(t, d)
 			if m.broken != nil {
 				t.Error(m.broken)
 			}
@@ -383,9 +383,9 @@ func TestLedgerLoss(t *testing.T) {
 
 func TestLostReplyIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		lost := true
 		m.after = func() error {
 			if lost {
@@ -402,7 +402,7 @@ func TestLostReplyIsFound(t *testing.T) {
 		if r := spend(d, m, "a", claim, claim.Cost); r != nil {
 			t.Errorf("what the lost reply lent is not used: %+v", r)
 		}
-		closeDesk(t, d)
+		closeLimiter(t, d)
 		if m.broken != nil {
 			t.Error(m.broken)
 		}
@@ -411,9 +411,9 @@ func TestLostReplyIsFound(t *testing.T) {
 
 func TestFrozenLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", 1000*money.Dollar, "reject"))
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		small := &Claim{Policy: p.For("acme"), Cost: usd(1_000_000)}
 		large := &Claim{Policy: p.For("acme"), Cost: usd(100_000_000_000)}
 		spend(d, m, "a", small, small.Cost)
@@ -431,17 +431,17 @@ func TestFrozenLedger(t *testing.T) {
 		if r := spend(d, m, "a", large, Amounts{1}); r != nil {
 			t.Errorf("thawed: %+v", r)
 		}
-		closeDesk(t, d)
+		closeLimiter(t, d)
 	})
 }
 
 func TestLeasesSpareTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModelLender(time.Now)
+		m := newModelLeaser(time.Now)
 		p := compile(t, monthly("acme", 10_000*money.Dollar, "reject"), config.Tenant{ID: "acme/app", Limits: config.Limits{
 			RequestsPerMinute: 60_000, TokensPerMinute: 10_000_000, ConcurrentRequests: 500,
 		}})
-		d := newDesk(t, m, "a")
+		d := newLimiter(t, m, "a")
 		claim := &Claim{Policy: p.For("acme/app"), Cost: usd(1_000_000)}
 		const requests = 10_000
 		for range requests {
@@ -450,7 +450,7 @@ func TestLeasesSpareTheLedger(t *testing.T) {
 			}
 			time.Sleep(2 * time.Millisecond)
 		}
-		closeDesk(t, d)
+		closeLimiter(t, d)
 		if calls := m.count(); calls > requests/50 {
 			t.Errorf("%d ledger calls for %d requests", calls, requests)
 		} else {

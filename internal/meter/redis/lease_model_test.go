@@ -9,21 +9,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// TestLendingAgainstModel sends any requests, honest or not, to this ledger and
-// to the embedded one, and wants the same answers and the same windows.
-func TestLendingAgainstModel(t *testing.T) {
+// TestLeasesAgainstReference sends any requests, honest or not, to this ledger and
+// to the reference, and wants the same answers and the same windows.
+func TestLeasesAgainstReference(t *testing.T) {
 	f := newFaults(t)
 	tb := t
 	rapid.Check(t, func(t *rapid.T) {
-		s, done := f.lenders(tb, asItIs)
+		s, done := f.leases(tb, theScripts())
 		defer done()
-		model := &embedded.State{}
+		model := newReference(s.Now)
 		for range rapid.IntRange(1, 40).Draw(t, "requests") {
 			gateway := s.Gateways[rapid.IntRange(0, 2).Draw(t, "gateway")]
 			ask := anyRequest(t, model)
@@ -80,7 +79,7 @@ func compareWindows(t *rapid.T, model, redis ledgertest.Leaser) {
 }
 
 // anyRequest draws a call. Both ledgers get the same one.
-func anyRequest(t *rapid.T, model *embedded.State) func(context.Context, ledgertest.Leaser) (any, error) {
+func anyRequest(t *rapid.T, model *reference) func(context.Context, ledgertest.Leaser) (any, error) {
 	writer := rapid.SampledFrom([]string{"w1", "w2", "w 3"}).Draw(t, "writer")
 	epoch := rapid.SampledFrom([]uint64{1, 1, 1, 2}).Draw(t, "epoch")
 	windows := anyWindows(t)
@@ -135,7 +134,7 @@ func anyWindows(t *rapid.T) []record.Window {
 }
 
 // anyAccounts are mostly what the ledger has, and sometimes anything.
-func anyAccounts(t *rapid.T, model *embedded.State, writer string, windows []record.Window) []ledger.Account {
+func anyAccounts(t *rapid.T, model *reference, writer string, windows []record.Window) []ledger.Account {
 	known, _ := model.Windows(t.Context(), "acme")
 	out := make([]ledger.Account, len(windows))
 	for i, w := range windows {

@@ -1,7 +1,6 @@
 package ledgertest
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -10,10 +9,9 @@ import (
 )
 
 // expires lends again only what a silent writer did not hold.
-func expires(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func expires(l *writers) error {
 	l.grant(request("w1", short, want(month(), 0, 10, 70)), ledger.Granted, 70)
-	pause(2 * short)
+	l.Wait(2 * short)
 	l.grant(request("w2", long, want(month(), 0, 1, 50)), ledger.Granted, 30)
 	l.holds(month(), 0, 30, 70)
 	l.charge("w1", 1, spent(month(), 40)) // what it spent takes its slice along
@@ -24,30 +22,28 @@ func expires(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func revives(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func revives(l *writers) error {
 	l.grant(request("w1", short, want(month(), 0, 10, 70)), ledger.Granted, 70)
-	pause(2 * short)
+	l.Wait(2 * short)
 	l.grant(request("w2", long, want(month(), 0, 1, 10)), ledger.Granted, 10)
 	l.holds(month(), 0, 10, 70)
-	if l.settle(settlement("w1", long, ledger.Account{Window: month(), Granted: 70, Returned: 30})).Frozen {
+	if l.renew(renewal("w1", long, ledger.Account{Window: month(), Granted: 70, Returned: 30})).Frozen {
 		l.fail("a writer that was silent for a while freezes the root")
 	}
 	l.holds(month(), 0, 50, 0)
-	pause(2 * short)
+	l.Wait(2 * short)
 	l.grant(request("w2", long, want(month(), 10, 1, 10)), ledger.Granted, 10)
 	l.holds(month(), 0, 60, 0)
 	return l.err
 }
 
-func freesConcurrency(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func freesConcurrency(l *writers) error {
 	l.grant(request("w1", short, want(slots(), 0, 90, 90)), ledger.Granted, 90)
 	l.grant(request("w2", long, want(slots(), 0, 90, 90)), ledger.Refused)
-	pause(2 * short)
+	l.Wait(2 * short)
 	l.grant(request("w2", long, want(slots(), 0, 20, 20)), ledger.Granted, 20)
 	l.holds(slots(), 0, 20, 0)
-	if l.settle(settlement("w1", long, ledger.Account{Window: slots(), Granted: 90, Returned: 60})).Frozen {
+	if l.renew(renewal("w1", long, ledger.Account{Window: slots(), Granted: 90, Returned: 60})).Frozen {
 		l.fail("a writer that was silent for a while freezes the root")
 	}
 	l.holds(slots(), 0, 50, 0)
@@ -56,21 +52,19 @@ func freesConcurrency(ctx context.Context, store Leaser) error {
 
 // forgetsConcurrency takes a claim on a limit of open calls in which nobody has
 // anything any more for one of a writer that was silent, not for a loss.
-func forgetsConcurrency(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func forgetsConcurrency(l *writers) error {
 	l.grant(request("w1", long, want(slots(), 0, 1, 5)), ledger.Granted, 5)
-	end := settlement("w1", long, ledger.Account{Window: slots(), Granted: 5})
+	end := renewal("w1", long, ledger.Account{Window: slots(), Granted: 5})
 	end.Retire = true
-	l.settle(end)
-	if l.settle(settlement("w2", long, ledger.Account{Window: slots(), Granted: 7})).Frozen {
+	l.renew(end)
+	if l.renew(renewal("w2", long, ledger.Account{Window: slots(), Granted: 7})).Frozen {
 		l.fail("a writer that was silent for long freezes the root")
 	}
 	l.grant(request("w3", long, want(month(), 0, 1, 5)), ledger.Granted, 5)
 	return l.err
 }
 
-func keepsOlderEpochs(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func keepsOlderEpochs(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	next := request("w1", long, want(month(), 0, 10, 30))
 	next.Epoch = 2
@@ -80,56 +74,53 @@ func keepsOlderEpochs(ctx context.Context, store Leaser) error {
 	l.holds(month(), 20, 30, 30)
 	l.chargeOf("w1", 2, 2, unknown(month(), 25))
 	l.holds(month(), 20, 30, 30)
-	end := settlement("w1", long)
+	end := renewal("w1", long)
 	end.Epoch, end.Retire, end.Watermark = 2, true, 2
-	l.settle(end)
+	l.renew(end)
 	l.holds(month(), 20, 0, 25) // what nobody knows stays
 	return l.err
 }
 
 // returnsOfOlder has a newer process tell the totals of an older one, of a window
 // that is over: its own begin at zero all the same.
-func returnsOfOlder(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func returnsOfOlder(l *writers) error {
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	over := record.Window{Tenant: "acme", Unit: record.UnitUSD, Period: "day", Start: today.AddDate(0, 0, -2), End: today.AddDate(0, 0, -1)}
 	l.grant(request("w1", long, want(over, 0, 10, 50)), ledger.Granted, 50)
-	word := settlement("w1", long, ledger.Account{Window: over, Granted: 50, Returned: 8})
+	word := renewal("w1", long, ledger.Account{Window: over, Granted: 50, Returned: 8})
 	word.Epoch = 2
-	l.settle(word)
+	l.renew(word)
 	next := request("w1", long, want(over, 0, 10, 40))
 	next.Epoch = 2
 	l.grant(next, ledger.Granted, 40)
 	word.Accounts[0].Granted, word.Accounts[0].Returned = 40, 5
-	l.settle(word)
+	l.renew(word)
 	l.holds(over, 0, 35, 50)
 	return l.err
 }
 
-func fencesLending(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func fencesLending(l *writers) error {
 	newer := request("w1", long, want(month(), 0, 10, 20))
 	newer.Epoch = 2
 	l.grant(newer, ledger.Granted, 20)
 	l.grant(request("w1", long, want(month(), 0, 10, 20)), ledger.Fenced)
-	if _, err := l.Renew(ctx, settlement("w1", long)); !errors.Is(err, ledger.ErrFenced) {
+	if _, err := l.Renew(l.ctx, renewal("w1", long)); !errors.Is(err, ledger.ErrFenced) {
 		l.fail("a settlement of an older process: %w", err)
 	}
 	b := one(1, row("m"), record.Counters{Legs: 1})
-	if _, err := l.Apply(ctx, b); !errors.Is(err, ledger.ErrFenced) {
+	if _, err := l.Apply(l.ctx, b); !errors.Is(err, ledger.ErrFenced) {
 		l.fail("a batch of an older process: %w", err)
 	}
 	l.holds(month(), 0, 20, 0)
 	return l.err
 }
 
-func recalls(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func recalls(l *writers) error {
 	idle := ledger.Account{Window: month(), Granted: 90}
 	l.grant(request("w1", long, want(month(), 0, 10, 90)), ledger.Granted, 90)
 	l.grant(request("w3", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	told := func(writer string, a ledger.Account, want bool) {
-		if got := l.settle(settlement(writer, long, a)).Recall; got != want {
+		if got := l.renew(renewal(writer, long, a)).Recall; got != want {
 			l.fail("recall of %s is %t, want %t", writer, got, want)
 		}
 	}
@@ -145,15 +136,14 @@ func recalls(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func retires(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func retires(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 50), want(monthOf("acme"), 0, 10, 50), want(slots(), 0, 3, 3)), ledger.Granted, 50, 50, 3)
 	l.grant(request("w2", long, want(month(), 0, 10, 20)), ledger.Granted, 20)
 	l.charge("w1", 1, spent(month(), 20), spent(monthOf("acme"), 20))
-	end := settlement("w1", long, ledger.Account{Window: month(), Granted: 50})
+	end := renewal("w1", long, ledger.Account{Window: month(), Granted: 50})
 	end.Retire, end.Watermark, end.Head = true, 1, 1
-	l.settle(end)
-	l.settle(end)
+	l.renew(end)
+	l.renew(end)
 	l.holds(month(), 20, 20, 0)
 	l.holds(monthOf("acme"), 20, 0, 0)
 	l.holds(slots(), 0, 0, 0)
@@ -162,25 +152,23 @@ func retires(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func retiresLate(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func retiresLate(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
-	end := settlement("w1", long, ledger.Account{Window: month(), Granted: 50})
+	end := renewal("w1", long, ledger.Account{Window: month(), Granted: 50})
 	end.Retire, end.Head = true, 1
-	l.settle(end)
+	l.renew(end)
 	l.holds(month(), 0, 0, 50)
 	l.charge("w1", 1, spent(month(), 20))
 	l.holds(month(), 20, 0, 30)
 	end.Watermark = 1
-	l.settle(end)
+	l.renew(end)
 	l.holds(month(), 20, 0, 0)
 	return l.err
 }
 
 // freezesOnWord lends nothing to a borrower that it never heard of and that knows
 // of a loss, until a term has passed.
-func freezesOnWord(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func freezesOnWord(l *writers) error {
 	first := request("w1", 2*short, want(month(), 0, 10, 20))
 	first.Lost = true
 	until := l.grant(first, ledger.Frozen).Until
@@ -188,32 +176,30 @@ func freezesOnWord(ctx context.Context, store Leaser) error {
 		l.fail("told again, it freezes until %s and not until %s", again, until)
 	}
 	l.grant(request("w2", 2*short, want(month(), 0, 10, 20)), ledger.Frozen)
-	pause(3 * short)
+	l.Wait(3 * short)
 	l.grant(request("w1", long, want(month(), 0, 10, 20)), ledger.Granted, 20)
 	return l.err
 }
 
-// freezesOnGrant asks a ledger that never heard of what the writer has.
 // retiresLapsed lets somebody else end a writer that may live: not before its term
 // has passed, and not before its records are in.
-func retiresLapsed(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func retiresLapsed(l *writers) error {
 	l.grant(request("w1", short, want(month(), 0, 10, 50), want(slots(), 0, 3, 3)), ledger.Granted, 50, 3)
-	heir := settlement("w1", long)
+	heir := renewal("w1", long)
 	heir.Retire, heir.Lapsed, heir.Head = true, true, 1
-	if !l.settle(heir).Open {
+	if !l.renew(heir).Open {
 		l.fail("it ended a writer that may live")
 	}
 	l.holds(month(), 0, 50, 0)
-	pause(2 * short)
-	if !l.settle(heir).Open {
+	l.Wait(2 * short)
+	if !l.renew(heir).Open {
 		l.fail("it ended a writer whose records are awaited")
 	}
 	l.holds(month(), 0, 0, 50)
 	l.charge("w1", 1, spent(month(), 20))
 	l.holds(month(), 20, 0, 30)
 	for range 2 {
-		if l.settle(heir).Open {
+		if l.renew(heir).Open {
 			l.fail("a writer whose records are in has accounts")
 		}
 		l.holds(month(), 20, 0, 0)
@@ -222,67 +208,64 @@ func retiresLapsed(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func freezesOnGrant(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+// freezesOnGrant asks a ledger that never heard of what the writer has.
+func freezesOnGrant(l *writers) error {
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	reply := l.grant(request("w1", 12*short, want(month(), 40, 10, 10)), ledger.Frozen)
-	if !reply.Until.After(time.Now()) {
+	if !reply.Until.After(l.Now()) {
 		l.fail("frozen until %s", reply.Until)
 	}
 	l.grant(request("w2", short, want(month(), 10, 10, 10)), ledger.Frozen)
-	pause(13 * short) // w1 does not assert
+	l.Wait(13 * short) // w1 does not assert
 	l.grant(request("w2", short, want(month(), 10, 10, 10)), ledger.Granted, 10)
 	return l.err
 }
 
-func freezesOnWatermark(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func freezesOnWatermark(l *writers) error {
 	l.charge("w1", 1, spent(month(), 5))
 	ask := request("w1", 12*short, want(month(), 0, 10, 10))
 	ask.Watermark = 2
 	l.grant(ask, ledger.Frozen)
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Frozen)
-	pause(13 * short)
+	l.Wait(13 * short)
 	l.grant(ask, ledger.Frozen) // it is still behind, so the sums are too low
 	l.charge("w1", 2, spent(month(), 5))
-	pause(13 * short)
+	l.Wait(13 * short)
 	l.grant(ask, ledger.Granted, 10)
 	l.holds(month(), 10, 10, 0)
 	return l.err
 }
 
 // thawsEarly forgets grants of two writers and a batch of one.
-func thawsEarly(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
-	const term, freezing = 10 * time.Second, 2 * time.Second
+func thawsEarly(l *writers) error {
+	const term, freezing = 100 * short, 30 * short
 	l.grant(request("w1", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
-	first := settlement("w1", freezing, ledger.Account{Window: month(), Granted: 40, Returned: 5})
+	first := renewal("w1", freezing, ledger.Account{Window: month(), Granted: 40, Returned: 5})
 	first.Watermark, first.Head, first.Held = 1, 1, []int64{30}
-	if !l.settle(first).Frozen {
+	if !l.renew(first).Frozen {
 		l.fail("grants and a batch are forgotten and nothing is frozen")
 	}
-	pause(freezing * 6 / 10)
+	l.Wait(freezing * 6 / 10)
 	ask := request("w3", freezing, want(month(), 0, 10, 90))
-	l.settle(first)
+	l.renew(first)
 	l.grant(ask, ledger.Frozen) // w1 has not posted again
 	l.charge("w1", 1, spent(month(), 5))
-	second := settlement("w2", term, ledger.Account{Window: month(), Granted: 25})
+	second := renewal("w2", term, ledger.Account{Window: month(), Granted: 25})
 	second.Held = []int64{25}
-	l.settle(second)
-	third := settlement("w3", term)
-	l.settle(third)
+	l.renew(second)
+	third := renewal("w3", term)
+	l.renew(third)
 	l.grant(ask, ledger.Granted, 40)
 	l.holds(month(), 5, 95, 0)
 	return l.err
 }
 
-func takesNothingAgain(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func takesNothingAgain(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
-	word := settlement("w1", long, ledger.Account{Window: month(), Granted: 60})
+	word := renewal("w1", long, ledger.Account{Window: month(), Granted: 60})
 	word.Watermark, word.Head, word.Held = 2, 3, []int64{25} // 1 to 3 cost 35
-	if !l.settle(word).Frozen {
+	if !l.renew(word).Frozen {
 		l.fail("a batch is forgotten and nothing is frozen")
 	}
 	l.holds(month(), 0, 25, 0)
@@ -292,19 +275,18 @@ func takesNothingAgain(ctx context.Context, store Leaser) error {
 	for i := range b.Postings {
 		b.Postings[i].Charges = []record.Charge{spent(month(), 5)}
 	}
-	if got, err := l.Apply(ctx, b); err != nil || got.Watermark != 4 {
+	if got, err := l.Apply(l.ctx, b); err != nil || got.Watermark != 4 {
 		l.fail("watermark %d, %w", got.Watermark, err)
 	}
 	l.holds(month(), 35, 20, 0) // only number 4 takes
 	return l.err
 }
 
-func refusesBadRequests(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func refusesBadRequests(l *writers) error {
 	bad := func(change func(r *ledger.GrantRequest)) {
 		r := request("w1", long, want(month(), 0, 5, 10))
 		change(r)
-		if _, err := l.Grant(ctx, r); !errors.Is(err, ledger.ErrBadRequest) {
+		if _, err := l.Grant(l.ctx, r); !errors.Is(err, ledger.ErrBadRequest) {
 			l.fail("%+v: %w", r, err)
 		}
 	}
@@ -317,9 +299,9 @@ func refusesBadRequests(ctx context.Context, store Leaser) error {
 	bad(func(r *ledger.GrantRequest) { r.Wants[0].Returned = 1 })
 	bad(func(r *ledger.GrantRequest) { r.Wants[0].Window.Unit = 9 })
 	bad(func(r *ledger.GrantRequest) { r.Wants = append(r.Wants, r.Wants[0]) })
-	word := settlement("w1", long, ledger.Account{Window: month()})
+	word := renewal("w1", long, ledger.Account{Window: month()})
 	word.Held = []int64{1, 2}
-	if _, err := l.Renew(ctx, word); !errors.Is(err, ledger.ErrBadRequest) {
+	if _, err := l.Renew(l.ctx, word); !errors.Is(err, ledger.ErrBadRequest) {
 		l.fail("amounts of other accounts: %w", err)
 	}
 	l.holds(month(), 0, 0, 0)

@@ -1,10 +1,12 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,14 +16,14 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-//go:embed scripts/lend.lua
-var lendLua string
+//go:embed scripts/lease.lua
+var leaseLua string
 
 //go:embed scripts/grant.lua
 var grantLua string
 
-//go:embed scripts/settle.lua
-var settleLua string
+//go:embed scripts/renew.lua
+var renewLua string
 
 // retireAtOnce bounds how many windows one call closes.
 const retireAtOnce = 200
@@ -37,14 +39,14 @@ func (l *Ledger) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.Gra
 	if err != nil {
 		return nil, err
 	}
-	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, r.Lost || lost, r.TTL})
+	c := l.leaseCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, r.Lost || lost, r.TTL})
 	c.addCount(len(r.Wants))
 	for i := range r.Wants {
 		w := &r.Wants[i]
 		c.addWindow(r.Root, w.Window)
 		c.add(decimal(w.Limit), decimal(w.Granted), decimal(w.Returned), decimal(w.Min), decimal(w.Ask))
 	}
-	a, err := l.lend(ctx, l.grant, r.Root, c)
+	a, err := l.lease(ctx, l.grant, r.Root, c)
 	if err != nil {
 		return nil, err
 	}
@@ -71,17 +73,13 @@ func (l *Ledger) Renew(ctx context.Context, r *ledger.RenewRequest) (*ledger.Ren
 	if r.Retire {
 		return l.retire(ctx, r)
 	}
-	return l.settleOnce(ctx, r)
+	return l.renewOnce(ctx, r)
 }
 
-func (l *Ledger) settleOnce(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
-	head := r.Head
-	if head == 0 {
-		head = r.Watermark
-	}
+func (l *Ledger) renewOnce(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	asserts := !r.Retire && len(r.Held) == len(r.Accounts)
-	c := l.lendCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, false, r.TTL})
-	c.add(strconv.FormatUint(head, 10), digit(asserts), digit(r.Retire), digit(r.Lapsed))
+	c := l.leaseCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, false, r.TTL})
+	c.add(number(cmp.Or(r.Head, r.Watermark)), digit(asserts), digit(r.Retire), digit(r.Lapsed))
 	c.addCount(len(r.Accounts))
 	for i := range r.Accounts {
 		a := &r.Accounts[i]
@@ -92,7 +90,7 @@ func (l *Ledger) settleOnce(ctx context.Context, r *ledger.RenewRequest) (*ledge
 		}
 		c.add(decimal(a.Granted), decimal(a.Returned), decimal(held))
 	}
-	a, err := l.lend(ctx, l.settle, r.Root, c)
+	a, err := l.lease(ctx, l.renew, r.Root, c)
 	if err != nil {
 		return nil, err
 	}
@@ -107,35 +105,31 @@ func (l *Ledger) settleOnce(ctx context.Context, r *ledger.RenewRequest) (*ledge
 }
 
 // retire closes the writer's accounts in all windows of the root, those of the
-// request first.
+// request first and all others in further calls.
 func (l *Ledger) retire(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
-	all, err := l.windowsOf(ctx, r.Root)
+	others, err := l.windowsOf(ctx, r.Root)
 	if err != nil {
 		return nil, err
 	}
-	listed := make(map[record.Window]bool, len(r.Accounts))
-	for i := range r.Accounts {
-		listed[r.Accounts[i].Window.UTC()] = true
-	}
+	others = slices.DeleteFunc(others, func(w record.Window) bool {
+		return slices.ContainsFunc(r.Accounts, func(a ledger.Account) bool { return a.Window.UTC() == w })
+	})
 	part := *r
 	part.Held = nil
-	reply, err := l.settleOnce(ctx, &part)
+	reply, err := l.renewOnce(ctx, &part)
 	if err != nil {
 		return nil, err
 	}
-	part.Accounts = nil
-	for i, w := range all {
-		if !listed[w] {
+	for some := range slices.Chunk(others, retireAtOnce) {
+		part.Accounts = nil
+		for _, w := range some {
 			part.Accounts = append(part.Accounts, ledger.Account{Window: w})
 		}
-		if len(part.Accounts) == retireAtOnce || i == len(all)-1 && len(part.Accounts) > 0 {
-			more, err := l.settleOnce(ctx, &part)
-			if err != nil {
-				return nil, err
-			}
-			reply.Open = reply.Open || more.Open
-			part.Accounts = nil
+		more, err := l.renewOnce(ctx, &part)
+		if err != nil {
+			return nil, err
 		}
+		reply.Open = reply.Open || more.Open
 	}
 	return reply, nil
 }
@@ -148,15 +142,26 @@ type asker struct {
 	term             time.Duration
 }
 
-// lendCall begins the call of a script that lends.
-func (l *Ledger) lendCall(root string, a asker) *call {
+// leaseCall begins the call of a script that changes leases.
+func (l *Ledger) leaseCall(root string, a asker) *call {
 	k := keysOf(root)
-	l.mu.Lock()
-	known := l.roots[root].lent
-	l.mu.Unlock()
 	c := &call{keys: []string{k.marks(), k.state(), k.windows()}}
-	c.add(a.writer, strconv.FormatUint(a.epoch, 10), strconv.FormatUint(a.watermark, 10), digit(a.lost), decimal(a.term.Milliseconds()), known, rand.Text())
+	c.add(a.writer, number(a.epoch), number(a.watermark), digit(a.lost), decimal(a.term.Milliseconds()))
+	c.add(l.roots.of(root).leased, rand.Text())
 	return c
+}
+
+// lostUnheard reports whether the ledger may have lost a root that this gateway
+// asks for leases of for the first time.
+func (l *Ledger) lostUnheard(ctx context.Context, root string, ttl time.Duration) (bool, error) {
+	if l.roots.of(root).leased != "" {
+		return false, nil
+	}
+	client, err := l.server.connected(ctx)
+	if err != nil {
+		return false, err
+	}
+	return l.roots.begunAnew(ctx, client, ttl)
 }
 
 func (c *call) addWindow(root string, w record.Window) {
@@ -170,7 +175,7 @@ func (c *call) addWindow(root string, w record.Window) {
 	c.add(name, digit(w.Unit == record.UnitConcurrent), decimal(end), unix(w.Expiry()))
 }
 
-// answered is the reply of a script that lends.
+// answered is the reply of a script that changes leases.
 type answered struct {
 	word    string
 	detail  int64
@@ -179,62 +184,54 @@ type answered struct {
 	windows []ledger.WindowState
 }
 
-func (l *Ledger) lend(ctx context.Context, script *goredis.Script, root string, c *call) (*answered, error) {
-	if err := validRoot(root); err != nil {
-		return nil, err
-	}
-	client, err := l.connected(ctx)
+func (l *Ledger) lease(ctx context.Context, script *goredis.Script, root string, c *call) (*answered, error) {
+	client, _, err := l.server.of(ctx, root)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.register(ctx, client, root); err != nil {
+	if err := l.roots.register(ctx, client, root); err != nil {
 		return nil, err
 	}
 	reply, err := script.Run(ctx, client, c.keys, c.args...).StringSlice()
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, failed(err)
 	}
 	a, err := parseAnswer(reply)
 	if err != nil || a.word == "FENCED" {
 		return a, err
 	}
-	l.sawLent(root, reply[3])
-	return a, l.sawGeneration(ctx, client, root, reply[3])
+	l.roots.change(root, func(s *sighting) { s.leased = reply[3] })
+	return a, l.roots.sawGeneration(ctx, client, root, reply[3])
 }
 
-func (l *Ledger) sawLent(root, generation string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	last := l.roots[root]
-	last.lent = generation
-	l.roots[root] = last
-}
-
+// parseAnswer reads a word, its detail, whether to recall, the generation, and
+// four numbers for each window.
 func parseAnswer(reply []string) (*answered, error) {
+	damaged := fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
 	if len(reply) < 4 || len(reply)%4 != 0 {
-		return nil, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply)
-	}
-	numbers := make([]int64, len(reply)-4)
-	for i, text := range reply[4:] {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the script answered %q", ErrDamaged, text)
-		}
-		numbers[i] = n
+		return nil, damaged
 	}
 	detail, err := strconv.ParseInt(reply[1], 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the script answered %q", ErrDamaged, reply[1])
+		return nil, damaged
 	}
 	a := &answered{word: reply[0], detail: detail, recall: reply[2] == "1"}
-	for i := 0; i < len(numbers); i += 4 {
-		a.amounts = append(a.amounts, numbers[i])
-		a.windows = append(a.windows, ledger.WindowState{Posted: numbers[i+1], Held: numbers[i+2], Suspense: numbers[i+3]})
+	for window := range slices.Chunk(reply[4:], 4) {
+		var numbers [4]int64
+		for i, text := range window {
+			if numbers[i], err = strconv.ParseInt(text, 10, 64); err != nil {
+				return nil, damaged
+			}
+		}
+		a.amounts = append(a.amounts, numbers[0])
+		a.windows = append(a.windows, ledger.WindowState{Posted: numbers[1], Held: numbers[2], Suspense: numbers[3]})
 	}
 	return a, nil
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // unix writes a time in seconds, 0 for the zero time.
 func unix(t time.Time) string {

@@ -13,15 +13,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
-// sizes are typical hints: a session, the rates of a gateway, and a tightened
+// sizes are typical facts: a session, the rates of a gateway, and a tightened
 // certificate.
 var sizes = map[gossip.Kind]struct{ key, value int }{ //nolint:gochecknoglobals // a table
 	gossip.Session: {24, 8}, gossip.Guard: {16, 24}, gossip.Watch: {72, 8},
 }
 
-// TestHintMemory measures the figures of docs/format/redis.md. It runs when
+// TestFactMemory measures the figures of docs/format/redis.md. It runs when
 // asked for, since it proves nothing.
-func TestHintMemory(t *testing.T) {
+func TestFactMemory(t *testing.T) {
 	if os.Getenv("SLUICE_MEASURE") == "" {
 		t.Skip("SKIPPED: set SLUICE_MEASURE=1 to measure")
 	}
@@ -35,8 +35,8 @@ func TestHintMemory(t *testing.T) {
 					g.beat()
 				}
 			}
-			log := keysOf("acme").hints(kind)
-			t.Logf("kind %d, %5d hints put: %s entries take %s bytes", kind, n, server.CLI("XLEN", log), server.CLI("MEMORY", "USAGE", log, "SAMPLES", "0"))
+			log := keysOf("acme").log(kind)
+			t.Logf("kind %d, %5d facts put: %s entries take %s bytes", kind, n, server.CLI("XLEN", log), server.CLI("MEMORY", "USAGE", log, "SAMPLES", "0"))
 		}
 	}
 }
@@ -63,9 +63,9 @@ func busy(s *redistest.Server) (us float64) {
 	return 0
 }
 
-// BenchmarkHints is what an exchange costs: nothing to say, one hint each way,
+// BenchmarkFacts is what an exchange costs: nothing to say, one fact each way,
 // and a log that is read from its beginning.
-func BenchmarkHints(b *testing.B) {
+func BenchmarkFacts(b *testing.B) {
 	server := redistest.NewServer(b)
 	run := func(name string, board *gossip.Board, before func(i int, l *Ledger)) {
 		b.Run(name, func(b *testing.B) {
@@ -88,5 +88,5 @@ func BenchmarkHints(b *testing.B) {
 	run("off", nil, func(int, *Ledger) {})
 	run("silent", gossip.New(time.Now, hear), func(int, *Ledger) {})
 	run("tells", board, put)
-	run("hears512", gossip.New(time.Now, hear), func(_ int, l *Ledger) { l.roots = map[string]sighting{} })
+	run("hears512", gossip.New(time.Now, hear), func(_ int, l *Ledger) { l.roots.seen = map[string]sighting{} })
 }

@@ -6,34 +6,28 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
-	goredis "github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
 )
 
-// lenders wipes the server and returns three gateways on it. A restored state is
+// leases wipes the server and returns three gateways on it. A restored state is
 // that of another server, as after a failover.
-func (f *faults) lenders(t testing.TB, change func(*Ledger)) (ledgertest.LendingSubject, func()) {
+func (f *faults) leases(t testing.TB, use scripts) (ledgertest.LeaseSubject, func()) {
 	t.Helper()
 	if err := f.wipe(); err != nil {
 		t.Fatal(err)
 	}
 	f.proxy.Heal()
-	s := ledgertest.LendingSubject{
-		Now: time.Now, Wait: time.Sleep, LoseReplies: f.proxy.LoseReplies, Heal: f.proxy.Heal,
-		Save: f.save, Wipe: f.wipe,
-		Restore: func() error { return errors.Join(f.restore(), f.moved()) },
-	}
 	var open []*Ledger
 	for range 3 {
-		l := newLedger(t, f.proxy.URL())
-		change(l)
-		open = append(open, l)
-		s.Gateways = append(s.Gateways, l)
+		open = append(open, newLedger(t, f.proxy.URL()))
 	}
+	s := leaseSubject(use, open...)
+	s.LoseReplies, s.Heal = f.proxy.LoseReplies, f.proxy.Heal
+	s.Save, s.Wipe = f.save, f.wipe
+	s.Restore = func() error { return errors.Join(f.restore(), f.moved()) }
 	return s, func() {
 		for _, l := range open {
 			_ = l.Close()
@@ -50,20 +44,15 @@ func (f *faults) moved() error {
 	return f.direct.HSet(ctx, key, "run", "another").Err()
 }
 
-func asItIs(*Ledger) {}
-
-// TestLendingHistories runs random histories with lost replies, failovers to an
+// TestLeaseHistories runs random histories with lost replies, failovers to an
 // older state and total losses.
-func TestLendingHistories(t *testing.T) {
-	if testing.Short() {
-		t.Skip("SKIPPED: terms pass in real time")
-	}
+func TestLeaseHistories(t *testing.T) {
 	f := newFaults(t)
 	before := f.proxy.Lost()
 	rapid.Check(t, func(rt *rapid.T) {
-		s, done := f.lenders(t, asItIs)
+		s, done := f.leases(t, theScripts())
 		defer done()
-		if err := ledgertest.ReplayLending(rt.Context(), s, ledgertest.LendingHistories().Draw(rt, "history")); err != nil {
+		if err := ledgertest.ReplayLeases(rt.Context(), s, ledgertest.LeaseHistories().Draw(rt, "history")); err != nil {
 			rt.Fatal(err)
 		}
 	})
@@ -73,11 +62,11 @@ func TestLendingHistories(t *testing.T) {
 	t.Logf("%d replies were lost", f.proxy.Lost()-before)
 }
 
-func TestLendingLosses(t *testing.T) {
+func TestLeaseLosses(t *testing.T) {
 	f := newFaults(t)
-	for _, c := range ledgertest.LendingLosses {
+	for _, c := range ledgertest.LeaseLosses {
 		t.Run(c.Name, func(t *testing.T) {
-			s, done := f.lenders(t, asItIs)
+			s, done := f.leases(t, theScripts())
 			defer done()
 			if err := c.Check(t.Context(), s); err != nil {
 				t.Error(err)
@@ -86,8 +75,8 @@ func TestLendingLosses(t *testing.T) {
 	}
 }
 
-// lendingMutants are the scripts with one mistake each.
-var lendingMutants = []struct{ name, old, with string }{
+// leaseMutants are the scripts with one mistake each.
+var leaseMutants = []struct{ name, old, with string }{
 	{"no watermark check in apply", "if tonumber(from) ~= tonumber(watermark) + 1 then", "if false then"},
 	{"no watermark check in grants", "claimed > watermark", "false"},
 	{"accounts are not compared", "return granted > a.granted and", "return false and"},
@@ -122,22 +111,11 @@ var lendingMutants = []struct{ name, old, with string }{
 	{"no fencing", "if last_epoch > epoch then return answer('FENCED', '0', '0', {}) end\n\nlocal windows", "local windows"},
 }
 
-func TestLendingMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("SKIPPED: terms pass in real time")
-	}
+func TestLeaseMutants(t *testing.T) {
 	f := newFaults(t)
-	for _, m := range lendingMutants {
+	for _, m := range leaseMutants {
 		t.Run(m.name, func(t *testing.T) {
-			if n := strings.Count(windowLua+applyLua+lendLua+grantLua+settleLua, m.old); n == 0 {
-				t.Fatalf("the scripts have no %q", m.old)
-			}
-			mutate := func(text string) string { return strings.Replace(text, m.old, m.with, 1) }
-			err := f.lendingSuite(t, func(l *Ledger) {
-				l.apply = goredis.NewScript(exactLua + windowLua + mutate(applyLua))
-				l.grant = goredis.NewScript(windowLua + mutate(lendLua) + mutate(grantLua))
-				l.settle = goredis.NewScript(windowLua + mutate(lendLua) + mutate(settleLua))
-			})
+			err := f.leaseSuite(t, theScripts().replace(t, m.old, m.with))
 			if err == nil {
 				t.Error("the suite does not notice")
 				return
@@ -147,30 +125,28 @@ func TestLendingMutants(t *testing.T) {
 		})
 	}
 	t.Run("watermark in a step of its own", func(t *testing.T) {
-		err := f.lendingSuite(t, func(l *Ledger) {
-			l.apply = goredis.NewScript(exactLua + windowLua + strings.Replace(applyLua, "'w:' .. writer, to, ", "", 1))
-		})
+		err := f.leaseSuite(t, theScripts().replace(t, "'w:' .. writer, to, ", ""))
 		if err == nil {
 			t.Error("the suite does not notice")
 		}
 	})
-	if err := f.lendingSuite(t, asItIs); err != nil {
+	if err := f.leaseSuite(t, theScripts()); err != nil {
 		t.Errorf("the scripts as they are: %v", err)
 	}
 }
 
-// lendingSuite returns the first failure of all cases and of some histories.
-func (f *faults) lendingSuite(t *testing.T, change func(*Ledger)) error {
-	for _, c := range ledgertest.LendingCases {
-		s, done := f.lenders(t, change)
-		err := c.Check(t.Context(), s.Gateways[0])
+// leaseSuite returns the first failure of all cases and of some histories.
+func (f *faults) leaseSuite(t *testing.T, use scripts) error {
+	for _, c := range allLeaseCases {
+		s, done := f.leases(t, use)
+		err := c.Check(t.Context(), s)
 		done()
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
 	}
-	for _, c := range ledgertest.LendingLosses {
-		s, done := f.lenders(t, change)
+	for _, c := range ledgertest.LeaseLosses {
+		s, done := f.leases(t, use)
 		err := c.Check(t.Context(), s)
 		done()
 		if err != nil {
@@ -178,8 +154,8 @@ func (f *faults) lendingSuite(t *testing.T, change func(*Ledger)) error {
 		}
 	}
 	for seed := range 12 {
-		s, done := f.lenders(t, change)
-		err := ledgertest.ReplayLending(t.Context(), s, ledgertest.LendingHistories().Example(seed))
+		s, done := f.leases(t, use)
+		err := ledgertest.ReplayLeases(t.Context(), s, ledgertest.LeaseHistories().Example(seed))
 		done()
 		if err != nil {
 			return fmt.Errorf("history %d: %w", seed, err)

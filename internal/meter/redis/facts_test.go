@@ -81,18 +81,18 @@ func one(writer string, seq uint64) *ledger.Batch {
 
 type told = map[string]string
 
-func TestHintsReachOthers(t *testing.T) {
-	hintsReachOthers(t, redistest.NewServer(t).URL())
+func TestFactsReachOthers(t *testing.T) {
+	factsReachOthers(t, redistest.NewServer(t).URL())
 }
 
-func TestHintsOnCluster(t *testing.T) {
+func TestFactsOnCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: a cluster takes seconds to form")
 	}
-	hintsReachOthers(t, redistest.NewCluster(t, 3).URL())
+	factsReachOthers(t, redistest.NewCluster(t, 3).URL())
 }
 
-func hintsReachOthers(t *testing.T, url string) {
+func factsReachOthers(t *testing.T, url string) {
 	a, b := newGateway(t, url, "a"), newGateway(t, url, "b")
 	a.put(gossip.Session, "x", "1")
 	a.put(gossip.Watch, "cert", "2")
@@ -114,8 +114,8 @@ func hintsReachOthers(t *testing.T, url string) {
 	late.hears(told{"x": "1", "cert": "2", "rate": "3"})
 }
 
-// TestHintsWaitForTheirBatch refuses a batch: its hints go with the next one.
-func TestHintsWaitForTheirBatch(t *testing.T) {
+// TestFactsWaitForTheirBatch refuses a batch: its facts go with the next one.
+func TestFactsWaitForTheirBatch(t *testing.T) {
 	server := redistest.NewServer(t)
 	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
 	a.put(gossip.Session, "x", "1")
@@ -129,7 +129,7 @@ func TestHintsWaitForTheirBatch(t *testing.T) {
 	b.hears(told{"x": "1"})
 }
 
-func TestHintsAreBounded(t *testing.T) {
+func TestFactsAreBounded(t *testing.T) {
 	server := redistest.NewServer(t)
 	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
 	const rounds, each = 48, 256
@@ -139,7 +139,7 @@ func TestHintsAreBounded(t *testing.T) {
 		}
 		a.beat()
 	}
-	key := keysOf("acme").hints(gossip.Session)
+	key := keysOf("acme").log(gossip.Session)
 	length, _ := strconv.Atoi(server.CLI("XLEN", key))
 	if length < kept[gossip.Session] || length > kept[gossip.Session]+100 {
 		t.Errorf("the log has %d entries, want %d and at most 100 more", length, kept[gossip.Session])
@@ -150,23 +150,23 @@ func TestHintsAreBounded(t *testing.T) {
 	}
 	b.beat()
 	if len(b.heard) != readAtOnce {
-		t.Errorf("one reply brought %d hints, want %d", len(b.heard), readAtOnce)
+		t.Errorf("one reply brought %d facts, want %d", len(b.heard), readAtOnce)
 	}
 	for range rounds {
 		b.beat()
 	}
 	newest := fmt.Sprint(rounds*each - 1)
 	if _, ok := b.heard[newest]; !ok || len(b.heard) != length {
-		t.Errorf("%d hints came, want %d and the newest among them", len(b.heard), length)
+		t.Errorf("%d facts came, want %d and the newest among them", len(b.heard), length)
 	}
 }
 
-// TestHintsAfterLoss loses the logs in several ways: gateways go on, and the
+// TestFactsAfterLoss loses the logs in several ways: gateways go on, and the
 // books never notice.
-func TestHintsAfterLoss(t *testing.T) {
+func TestFactsAfterLoss(t *testing.T) {
 	server := redistest.NewServer(t)
 	a, b := newGateway(t, server.URL(), "a"), newGateway(t, server.URL(), "b")
-	key := keysOf("acme").hints(gossip.Session)
+	key := keysOf("acme").log(gossip.Session)
 	exchange := func(what, key string) {
 		t.Helper()
 		a.put(gossip.Session, key, what)
@@ -191,12 +191,12 @@ func TestHintsAfterLoss(t *testing.T) {
 	server.CLI("DEL", key)
 	exchange("mended", "6")
 
-	server.CLI("XADD", key, "*", "h", "no hint")
+	server.CLI("XADD", key, "*", "h", "no fact")
 	exchange("with an entry that says nothing", "7")
 }
 
-// TestHintsCostNoCall counts what the server is asked with and without hints.
-func TestHintsCostNoCall(t *testing.T) {
+// TestFactsCostNoCall counts what the server is asked with and without facts.
+func TestFactsCostNoCall(t *testing.T) {
 	server := redistest.NewServer(t)
 	asked := func(board *gossip.Board) int {
 		server.CLI("FLUSHALL")
@@ -219,13 +219,13 @@ func TestHintsCostNoCall(t *testing.T) {
 		}
 		work(1) // scripts and shapes are known then
 		count := new(commands)
-		l.client.AddHook(count)
+		l.server.client.AddHook(count)
 		work(50)
 		return count.n
 	}
 	without, with := asked(nil), asked(gossip.New(time.Now, func(gossip.Fact) {}))
 	if without != 100 || with != without {
-		t.Errorf("%d commands with hints, %d without, want 100", with, without)
+		t.Errorf("%d commands with facts, %d without, want 100", with, without)
 	}
 }
 
@@ -248,9 +248,9 @@ func (c *commands) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis
 	}
 }
 
-func FuzzParseShared(f *testing.F) {
+func FuzzParseFacts(f *testing.F) {
 	f.Add("0-0", "1", "x", "0-0", "0", "2-1")
 	f.Fuzz(func(_ *testing.T, a, b, c, d, e, g string) {
-		_, _, _ = parseShared([]string{a, b, c, d, e, g, "0"})
+		_, _, _ = parseFacts([]string{a, b, c, d, e, g, "0"})
 	})
 }

@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,13 +12,16 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// LendingSubject is a lender with the faults that its surroundings can have. A
+// LeaseSubject is a lender with the faults that its surroundings can have. A
 // fault that is nil is left out of histories.
-type LendingSubject struct {
+type LeaseSubject struct {
 	Gateways []Leaser // of several processes on the same books
-	// Now and Wait are the clock of the terms.
-	Now         func() time.Time
-	Wait        func(time.Duration)
+	// Now and Wait are the clock of the terms: see Clock.
+	Now  func() time.Time
+	Wait func(time.Duration)
+	// Fences is whether the ledger tells processes of one writer apart by their
+	// epochs. Elsewhere a process that follows another one is another writer.
+	Fences      bool
 	LoseReplies func(after int)
 	Heal        func()
 	// Save remembers the books and Restore puts them back, as a failover to a
@@ -25,16 +29,16 @@ type LendingSubject struct {
 	Save, Restore, Wipe func() error
 }
 
-// LendingKind is what a step of a history of lending does.
-type LendingKind int
+// LeaseKind is what a step of a history of lending does.
+type LeaseKind int
 
 // The steps.
 const (
-	reserve     LendingKind = iota // take holds, borrowing what is short
-	reserveMore                    // the same
-	finish                         // the oldest call ends: journal its cost, give the rest back
-	finishOver                     // it cost more than was held
-	finishBlind                    // nobody knows what it cost
+	reserve     LeaseKind = iota // take holds, borrowing what is short
+	reserveMore                  // the same
+	finish                       // the oldest call ends: journal its cost, give the rest back
+	finishOver                   // it cost more than was held
+	finishBlind                  // nobody knows what it cost
 	sendCharges
 	renewAll // settle, giving idle slices back
 	crash    // the process dies and another one goes on with its journal
@@ -43,53 +47,57 @@ const (
 	saveBooks
 	restoreBooks
 	wipeBooks
-	lendingKinds
+	leaseKinds
 )
 
-// LendingStep is one event of a history of lending.
-type LendingStep struct {
-	Kind   LendingKind
+// LeaseStep is one event of a history of lending.
+type LeaseStep struct {
+	Kind   LeaseKind
 	Writer int
 	Amount int64
 	Lose   bool // the reply to the step's first call
 }
 
-// LendingHistories generates lists of steps. Few histories overshoot, since what
+// LeaseHistories generates lists of steps. Few histories overshoot, since what
 // may be spent then has no bound to check.
-func LendingHistories() *rapid.Generator[[]LendingStep] {
-	return rapid.Custom(func(t *rapid.T) []LendingStep {
+func LeaseHistories() *rapid.Generator[[]LeaseStep] {
+	return rapid.Custom(func(t *rapid.T) []LeaseStep {
 		over := rapid.IntRange(0, 4).Draw(t, "over") == 0
-		var kinds []LendingKind
-		for k := range lendingKinds {
+		var kinds []LeaseKind
+		for k := range leaseKinds {
 			if k != silence && (k != finishOver || over) {
 				kinds = append(kinds, k)
 			}
 		}
-		step := rapid.Custom(func(t *rapid.T) LendingStep {
-			return LendingStep{
+		step := rapid.Custom(func(t *rapid.T) LeaseStep {
+			return LeaseStep{
 				Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Writer: rapid.IntRange(0, 2).Draw(t, "writer"),
 				Amount: rapid.Int64Range(1, 30).Draw(t, "amount"), Lose: rapid.IntRange(0, 5).Draw(t, "lose") == 0,
 			}
 		})
 		steps := rapid.SliceOfN(step, 20, 60).Draw(t, "steps")
-		if rapid.IntRange(0, 2).Draw(t, "silent") == 0 { // time passes for real, so once
+		if rapid.IntRange(0, 2).Draw(t, "silent") == 0 {
 			steps[len(steps)/2].Kind = silence
 		}
 		return steps
 	})
 }
 
-// term is long for a machine that does other things too: a writer must settle
-// three times in it.
-const term = 200 * time.Millisecond
+// term is that of all leases. Each step of a history takes some of it, and a
+// writer must settle three times in it.
+const (
+	term     = time.Minute
+	stepTime = term / 100
+)
 
 // bank is one root, its windows with their limits, and its writers.
 type bank struct {
-	LendingSubject
+	LeaseSubject
 	ctx     context.Context
 	windows []record.Window
 	limits  []int64
 	writers []*spender
+	past    []*spender // whose processes were followed by another writer's
 	saved   bool
 	lost    bool // writes were lost at some time
 	over    bool // a call cost more than was held
@@ -111,23 +119,24 @@ type spender struct {
 
 type purse struct{ granted, returned, idle int64 }
 
-// ReplayLending runs a history and ends it in order: all calls finish, all is
+// ReplayLeases runs a history and ends it in order: all calls finish, all is
 // posted, all writers retire. It fails when more may be spent than a limit says,
 // when an account and its window differ, or when the books do not end as the
 // journals say.
-func ReplayLending(ctx context.Context, s LendingSubject, steps []LendingStep) error {
+func ReplayLeases(ctx context.Context, s LeaseSubject, steps []LeaseStep) error {
 	b := &bank{
-		LendingSubject: s, ctx: ctx,
+		LeaseSubject: s, ctx: ctx,
 		windows: []record.Window{month(), monthOf("acme"), slots()}, limits: []int64{100, 160, 8},
 	}
 	for i := range 3 {
 		w := &spender{name: fmt.Sprintf("w%d", i), ledger: s.Gateways[i%len(s.Gateways)], epoch: 1, accounts: make([]purse, 3)}
 		b.writers = append(b.writers, w)
-		if err := b.settle(w, 0); err != nil {
+		if err := b.renew(w, 0); err != nil {
 			return err
 		}
 	}
 	for i, step := range steps {
+		b.Wait(stepTime)
 		if err := b.beat(); err != nil {
 			return fmt.Errorf("step %d: %w", i, err)
 		}
@@ -158,10 +167,10 @@ func (b *bank) speak(w *spender) error {
 	if err := b.send(w); err != nil {
 		return err
 	}
-	return b.settle(w, 0)
+	return b.renew(w, 0)
 }
 
-func (b *bank) do(w *spender, s LendingStep) error {
+func (b *bank) do(w *spender, s LeaseStep) error {
 	if s.Lose && b.LoseReplies != nil {
 		b.LoseReplies(0)
 		defer b.Heal()
@@ -179,9 +188,9 @@ func (b *bank) do(w *spender, s LendingStep) error {
 	case sendCharges:
 		return b.send(w)
 	case renewAll:
-		return b.settle(w, s.Amount)
+		return b.renew(w, s.Amount)
 	case crash:
-		w.crash(b)
+		return b.crash(w)
 	case leave:
 		return b.leave(w)
 	case silence:
@@ -192,7 +201,7 @@ func (b *bank) do(w *spender, s LendingStep) error {
 	return nil
 }
 
-func (b *bank) disaster(k LendingKind) error {
+func (b *bank) disaster(k LeaseKind) error {
 	switch {
 	case k == saveBooks && b.Save != nil:
 		b.saved = true
@@ -347,12 +356,21 @@ func (w *spender) finish(b *bank, cost int64) {
 }
 
 // crash loses what is in memory. Calls that were open are found in the journal.
-func (w *spender) crash(b *bank) {
+func (b *bank) crash(w *spender) error {
 	for len(w.holds) > 0 {
 		w.finish(b, -1)
 	}
-	w.epoch++
-	w.accounts = make([]purse, 3)
+	if b.Fences {
+		w.epoch++
+		w.accounts = make([]purse, 3)
+		return nil
+	}
+	died := *w
+	*w = spender{name: w.name + "'", ledger: w.ledger, epoch: 1, accounts: make([]purse, 3)}
+	b.past = append(b.past, &died)
+	err := errors.Join(b.send(&died), b.retire(&died), b.renew(w, 0))
+	died.accounts = make([]purse, 3)
+	return err
 }
 
 // send posts the journal behind the watermark.
@@ -376,7 +394,7 @@ func (b *bank) send(w *spender) error {
 }
 
 // settle gives back up to idle of each window and renews.
-func (b *bank) settle(w *spender, idle int64) error {
+func (b *bank) renew(w *spender, idle int64) error {
 	r := &ledger.RenewRequest{
 		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: uint64(len(w.journal)), TTL: term,
 	}
@@ -409,14 +427,24 @@ func (b *bank) leave(w *spender) error {
 	if err := b.send(w); err != nil {
 		return err
 	}
-	r := &ledger.RenewRequest{Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, TTL: term, Retire: true}
+	if err := b.retire(w); err != nil {
+		return err
+	}
+	w.epoch++
+	w.accounts = make([]purse, 3)
+	return nil
+}
+
+// retire closes the accounts of a writer whose journal is posted.
+func (b *bank) retire(w *spender) error {
+	r := &ledger.RenewRequest{
+		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, TTL: term, Retire: true,
+	}
 	for i := range w.accounts {
 		r.Accounts = append(r.Accounts, w.account(b, i))
 	}
 	if _, err := again(b, func() (*ledger.RenewReply, error) { return w.ledger.Renew(b.ctx, r) }); err != nil {
 		return fmt.Errorf("%s: retire: %w", w.name, err)
 	}
-	w.epoch++
-	w.accounts = make([]purse, 3)
 	return nil
 }

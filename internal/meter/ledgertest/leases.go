@@ -20,14 +20,17 @@ type Leaser interface {
 	Windows(ctx context.Context, root string) ([]ledger.WindowBook, error)
 }
 
-// LendingCase is one promise of lending. Check gets an empty ledger.
-type LendingCase struct {
+// LeaseCase is one promise about leases.
+type LeaseCase struct {
 	Name  string
-	Check func(ctx context.Context, l Leaser) error
+	check func(*writers) error
 }
 
-// LendingCases are the promises that need no fault.
-var LendingCases = []LendingCase{
+// Check gets a subject with an empty ledger.
+func (c LeaseCase) Check(ctx context.Context, s LeaseSubject) error { return c.check(s.on(ctx, 0)) }
+
+// LeaseCases are the promises of every ledger that need no fault.
+var LeaseCases = []LeaseCase{
 	{"lends up to the limit and no further", lendsToLimit},
 	{"lends in all windows or in none", lendsAllOrNone},
 	{"finds a grant whose reply was lost", findsLostGrant},
@@ -41,24 +44,29 @@ var LendingCases = []LendingCase{
 	{"gives an account back to a writer that returns", revives},
 	{"frees the concurrency of a silent writer", freesConcurrency},
 	{"takes a forgotten claim on concurrency for no loss", forgetsConcurrency},
+	{"closes the accounts of a writer that ends", retires},
+	{"keeps an account whose records have not come", retiresLate},
+	{"retires a writer for another when its term has passed", retiresLapsed},
+	{"refuses what cannot be", refusesBadRequests},
+}
+
+// SharedLeaseCases are the further promises of a ledger that several gateways use
+// and that can lose writes.
+var SharedLeaseCases = []LeaseCase{
 	{"keeps what an older process left until its records come", keepsOlderEpochs},
 	{"does not take an older process's returns for a newer one's", returnsOfOlder},
 	{"fences an older process", fencesLending},
 	{"recalls idle slices once for a refusal", recalls},
-	{"closes the accounts of a writer that ends", retires},
-	{"keeps an account whose records have not come", retiresLate},
-	{"retires a writer for another when its term has passed", retiresLapsed},
 	{"freezes on a grant that it has forgotten", freezesOnGrant},
 	{"freezes on a watermark that it has forgotten", freezesOnWatermark},
 	{"freezes once for a loss that it is told of", freezesOnWord},
 	{"thaws when all have asserted and caught up", thawsEarly},
 	{"does not take asserted records out of the account again", takesNothingAgain},
-	{"refuses what cannot be", refusesBadRequests},
 }
 
-// RunLending runs all cases as subtests. open returns an empty ledger.
-func RunLending(t *testing.T, open func(t *testing.T) Leaser) {
-	for _, c := range LendingCases {
+// RunLeases runs cases as subtests. open returns a subject with an empty ledger.
+func RunLeases(t *testing.T, cases []LeaseCase, open func(t *testing.T) LeaseSubject) {
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			if err := c.Check(t.Context(), open(t)); err != nil {
 				t.Error(err)
@@ -70,10 +78,8 @@ func RunLending(t *testing.T, open func(t *testing.T) Leaser) {
 // The terms of the cases: one that does not end in a case, and one that does.
 const (
 	long  = time.Hour
-	short = 60 * time.Millisecond
+	short = time.Minute
 )
-
-func pause(d time.Duration) { time.Sleep(d) }
 
 // month and other are windows of now; slots is one of concurrency.
 func month() record.Window { return monthOf("acme/support") }
@@ -85,14 +91,20 @@ func monthOf(tenant string) record.Window {
 
 func slots() record.Window { return record.Window{Tenant: "acme", Unit: record.UnitConcurrent} }
 
-// lending is a ledger and a writer's view of it. The first error stays.
-type lending struct {
+// writers call a ledger. The first error stays.
+type writers struct {
 	ctx context.Context
 	Leaser
+	LeaseSubject
 	err error
 }
 
-func (l *lending) fail(format string, args ...any) {
+// on returns writers behind one of the subject's gateways.
+func (s LeaseSubject) on(ctx context.Context, gateway int) *writers {
+	return &writers{ctx: ctx, Leaser: s.Gateways[gateway], LeaseSubject: s}
+}
+
+func (l *writers) fail(format string, args ...any) {
 	if l.err == nil {
 		l.err = fmt.Errorf(format, args...)
 	}
@@ -107,7 +119,7 @@ func request(writer string, term time.Duration, wants ...ledger.Want) *ledger.Gr
 }
 
 // grant fails unless the reply has this state and these amounts.
-func (l *lending) grant(r *ledger.GrantRequest, state ledger.GrantState, amounts ...int64) *ledger.GrantReply {
+func (l *writers) grant(r *ledger.GrantRequest, state ledger.GrantState, amounts ...int64) *ledger.GrantReply {
 	reply, err := l.Grant(l.ctx, r)
 	if err != nil {
 		l.fail("grant to %s: %w", r.Writer, err)
@@ -122,25 +134,25 @@ func (l *lending) grant(r *ledger.GrantRequest, state ledger.GrantState, amounts
 	return reply
 }
 
-func settlement(writer string, term time.Duration, accounts ...ledger.Account) *ledger.RenewRequest {
+func renewal(writer string, term time.Duration, accounts ...ledger.Account) *ledger.RenewRequest {
 	return &ledger.RenewRequest{Writer: writer, Epoch: 1, Root: "acme", Accounts: accounts, TTL: term}
 }
 
-func (l *lending) settle(r *ledger.RenewRequest) *ledger.RenewReply {
+func (l *writers) renew(r *ledger.RenewRequest) *ledger.RenewReply {
 	reply, err := l.Renew(l.ctx, r)
 	if err != nil {
-		l.fail("settle of %s: %w", r.Writer, err)
+		l.fail("renewal of %s: %w", r.Writer, err)
 		return &ledger.RenewReply{}
 	}
 	return reply
 }
 
 // charge applies a posting that charges windows.
-func (l *lending) charge(writer string, seq uint64, charges ...record.Charge) {
+func (l *writers) charge(writer string, seq uint64, charges ...record.Charge) {
 	l.chargeOf(writer, 1, seq, charges...)
 }
 
-func (l *lending) chargeOf(writer string, epoch, seq uint64, charges ...record.Charge) {
+func (l *writers) chargeOf(writer string, epoch, seq uint64, charges ...record.Charge) {
 	b := one(seq, row("m"), record.Counters{Legs: 1})
 	b.Writer, b.Epoch, b.Postings[0].Charges = writer, epoch, charges
 	if got, err := l.Apply(l.ctx, b); err != nil || got.Watermark != seq {
@@ -157,7 +169,7 @@ func unknown(w record.Window, amount int64) record.Charge {
 }
 
 // holds fails unless the window has these sums, and its accounts make them up.
-func (l *lending) holds(w record.Window, posted, held, suspense int64) {
+func (l *writers) holds(w record.Window, posted, held, suspense int64) {
 	books, err := l.Windows(l.ctx, "acme")
 	if err != nil {
 		l.fail("windows: %w", err)
@@ -198,8 +210,7 @@ func Balanced(b *ledger.WindowBook) error {
 	return nil
 }
 
-func lendsToLimit(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func lendsToLimit(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 1, 60)), ledger.Granted, 60)
 	l.holds(month(), 0, 60, 0)
 	l.grant(request("w2", long, want(month(), 0, 10, 60)), ledger.Granted, 40)
@@ -212,8 +223,7 @@ func lendsToLimit(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func lendsAllOrNone(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func lendsAllOrNone(l *writers) error {
 	top, hour := monthOf("acme"), month()
 	hour.Period, hour.End = "hour", time.Now().Add(time.Hour).Truncate(time.Hour)
 	l.grant(request("w1", long, want(month(), 0, 5, 20), want(top, 0, 5, 90), want(slots(), 0, 1, 1)), ledger.Granted, 20, 90, 1)
@@ -228,8 +238,7 @@ func lendsAllOrNone(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func findsLostGrant(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func findsLostGrant(l *writers) error {
 	ask := request("w1", long, want(month(), 0, 10, 30))
 	l.grant(ask, ledger.Granted, 30)
 	l.grant(ask, ledger.Granted, 30) // the reply to the first was lost
@@ -243,14 +252,13 @@ func findsLostGrant(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func takesReturnsOnce(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func takesReturnsOnce(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 80)), ledger.Granted, 80)
-	back := settlement("w1", long, ledger.Account{Window: month(), Granted: 80, Returned: 50})
-	l.settle(back)
-	l.settle(back)
+	back := renewal("w1", long, ledger.Account{Window: month(), Granted: 80, Returned: 50})
+	l.renew(back)
+	l.renew(back)
 	l.holds(month(), 0, 30, 0)
-	l.settle(settlement("w1", long, ledger.Account{Window: month(), Granted: 80, Returned: 20})) // comes late
+	l.renew(renewal("w1", long, ledger.Account{Window: month(), Granted: 80, Returned: 20})) // comes late
 	l.holds(month(), 0, 30, 0)
 	more := want(month(), 80, 10, 10)
 	more.Returned = 60
@@ -259,8 +267,7 @@ func takesReturnsOnce(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func chargesOnce(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func chargesOnce(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	l.grant(request("w2", long, want(month(), 0, 10, 30)), ledger.Granted, 30)
 	l.charge("w1", 1, spent(month(), 20))
@@ -270,14 +277,13 @@ func chargesOnce(ctx context.Context, store Leaser) error {
 	l.charge("w1", 2, spent(month(), 30))
 	l.holds(month(), 50, 30, 0)
 	l.charge("w2", 1, spent(month(), 25))
-	l.settle(settlement("w2", long, ledger.Account{Window: month(), Granted: 30, Returned: 5}))
+	l.renew(renewal("w2", long, ledger.Account{Window: month(), Granted: 30, Returned: 5}))
 	l.holds(month(), 75, 0, 0)
 	l.grant(request("w3", long, want(month(), 0, 25, 50)), ledger.Granted, 25)
 	return l.err
 }
 
-func postsOvershoot(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func postsOvershoot(l *writers) error {
 	l.charge("w1", 1, spent(month(), 7)) // without any account
 	l.holds(month(), 7, 0, 0)
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
@@ -289,8 +295,7 @@ func postsOvershoot(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func resolvesUnknown(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func resolvesUnknown(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	l.charge("w1", 1, unknown(month(), 30))
 	l.holds(month(), 0, 20, 30)
@@ -302,15 +307,14 @@ func resolvesUnknown(ctx context.Context, store Leaser) error {
 }
 
 // chargesHolder charges what a dead writer held and nobody knows the cost of.
-func chargesHolder(ctx context.Context, store Leaser) error {
-	l := &lending{ctx: ctx, Leaser: store}
+func chargesHolder(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	l.charge("w1", 1, spent(month(), 10))
 	b := one(1, row("m"), record.Counters{Unknown: 1})
 	b.Writer, b.Holder = "0state", "w1"
 	b.Postings[0].Charges = []record.Charge{unknown(month(), 15)}
 	for range 2 {
-		if _, err := l.Apply(ctx, b); err != nil {
+		if _, err := l.Apply(l.ctx, b); err != nil {
 			l.fail("the estate's batch: %w", err)
 		}
 		l.holds(month(), 10, 25, 15)
@@ -318,15 +322,14 @@ func chargesHolder(ctx context.Context, store Leaser) error {
 	return l.err
 }
 
-func refusesHugeCharge(ctx context.Context, store Leaser) error {
+func refusesHugeCharge(l *writers) error {
 	const most = 8_000_000_000_000_000 // twice is too much
-	l := &lending{ctx: ctx, Leaser: store}
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	l.charge("w1", 1, spent(monthOf("acme"), most))
 	for _, again := range []record.Charge{spent(monthOf("acme"), most), spent(month(), 1<<60)} {
 		b := one(2, row("m"), record.Counters{Legs: 1})
 		b.Postings[0].Charges = []record.Charge{spent(month(), 5), again}
-		if _, err := l.Apply(ctx, b); !errors.Is(err, ledger.ErrBadBatch) {
+		if _, err := l.Apply(l.ctx, b); !errors.Is(err, ledger.ErrBadBatch) {
 			l.fail("a charge out of range: %w", err)
 		}
 		l.holds(month(), 0, 50, 0)
@@ -334,5 +337,5 @@ func refusesHugeCharge(ctx context.Context, store Leaser) error {
 	}
 	l.charge("w1", 2, spent(month(), 5), spent(monthOf("acme"), -most))
 	l.holds(month(), 5, 45, 0)
-	return errors.Join(l.err, hold(ctx, l, map[record.RowKey]record.Counters{row("m"): {Legs: 2}}))
+	return errors.Join(l.err, hold(l.ctx, l, map[record.RowKey]record.Counters{row("m"): {Legs: 2}}))
 }

@@ -1,0 +1,130 @@
+package budget
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+)
+
+// accounts are what this writer holds of one root's windows. The root's lock
+// guards them.
+type accounts struct {
+	byWindow map[record.Window]*account
+	current  map[limitKey]*account // the newest window of each limit
+	clock    time.Time             // the latest time seen, so that windows never come back
+	measured time.Time
+}
+
+func newAccounts() accounts {
+	return accounts{byWindow: make(map[record.Window]*account), current: make(map[limitKey]*account)}
+}
+
+// at moves the clock and returns the latest time seen. Time does not go back: a
+// window that has ended and was forgotten must not be opened again, because its
+// totals would start from nothing.
+func (s *accounts) at(now time.Time) time.Time {
+	if now.After(s.clock) {
+		s.clock = now
+	}
+	return s.clock
+}
+
+// of returns the account of a limit's window at a time.
+func (s *accounts) of(l *limit, now time.Time) *account {
+	now = s.at(now)
+	a := s.current[l.limitKey]
+	if a == nil || a.over(now) {
+		w := l.windowOf(now)
+		if a = s.byWindow[w]; a == nil {
+			a = &account{window: w, used: now}
+			s.byWindow[w] = a
+		}
+		s.current[l.limitKey] = a
+	}
+	a.limit = l
+	return a
+}
+
+// part returns what a claim needs of one limit; its left is 0 when that is nothing.
+func (s *accounts) part(l *limit, c *Claim, now time.Time) part {
+	need := c.Cost[l.unit]
+	if need == 0 {
+		return part{}
+	}
+	return part{account: s.of(l, now), pool: l.pool(c.Class), covered: l.of(c.Class) != unlimited, left: need}
+}
+
+// take takes a claim out of the leases, or reports false and changes nothing.
+func (s *accounts) take(parts []part, c *Claim, now time.Time) ([]part, bool) {
+	for i := range c.Policy.limits {
+		p := s.part(&c.Policy.limits[i], c, now)
+		if p.left == 0 {
+			continue
+		}
+		if p.covered && p.account.free[p.pool] < p.left {
+			return nil, false
+		}
+		parts = append(parts, p)
+	}
+	for i := range parts {
+		if p := &parts[i]; p.covered {
+			p.account.hold(p.pool, p.left, now)
+		}
+	}
+	return parts, true
+}
+
+// uncovered lists what a claim needs, without taking it out of any lease.
+func (s *accounts) uncovered(parts []part, c *Claim, now time.Time) []part {
+	for i := range c.Policy.limits {
+		if p := s.part(&c.Policy.limits[i], c, now); p.left > 0 {
+			p.covered = false
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// tend measures all accounts twice a second, gives back what nobody used for a
+// while, and forgets windows that are over and done with. It reports whether the
+// ledger should get it soon.
+func (s *accounts) tend(now time.Time, while time.Duration) (urgent bool) {
+	now = s.at(now)
+	elapsed := now.Sub(s.measured)
+	measure := elapsed >= time.Second/2
+	if measure {
+		s.measured = now
+	}
+	for w, a := range s.byWindow {
+		if measure {
+			a.measure(elapsed)
+		}
+		urgent = a.tend(now, while) || urgent
+		if a.over(now) && a.done() {
+			delete(s.byWindow, w)
+			if a.limit != nil && s.current[a.limit.limitKey] == a {
+				delete(s.current, a.limit.limitKey)
+			}
+		}
+	}
+	return urgent
+}
+
+// withNews lists the accounts that a renewal should name.
+func (s *accounts) withNews() []*account {
+	var all []*account
+	for _, a := range s.byWindow {
+		if a.hasNews() {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// giveBack returns all that is idle, for good.
+func (s *accounts) giveBack() {
+	for _, a := range s.byWindow {
+		a.giveBack()
+		a.touched = true
+	}
+}

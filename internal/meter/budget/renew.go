@@ -1,0 +1,101 @@
+package budget
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+)
+
+// renew renews the root's leases and hands in returns.
+func (r *root) renew() {
+	if !r.probe() {
+		return
+	}
+	accounts, req := r.news()
+	if len(accounts) == 0 {
+		return
+	}
+	reply, err := call(r, func(ctx context.Context, watermark, head uint64) (*ledger.RenewReply, error) {
+		req.Watermark, req.Head = watermark, head
+		return r.limiter.opts.Leaser.Renew(ctx, req)
+	})
+	if err != nil {
+		r.unanswered(err)
+		r.due = false // the next tick asks again
+		for _, a := range accounts {
+			a.touched = true
+		}
+		return
+	}
+	r.ledger.failed = time.Time{}
+	r.renewedAll(accounts, req, reply)
+}
+
+// probe finds out what a grant without an answer has granted, by asking for
+// nothing more. It reports whether the ledger answered.
+func (r *root) probe() bool {
+	var g group
+	for _, a := range r.accounts.byWindow {
+		if a.unsure {
+			limit := int64(unlimited)
+			if a.limit != nil {
+				limit = a.limit.of(Normal)
+			}
+			g.wants = append(g.wants, want{account: a, limit: min(limit, record.MaxValue)})
+		}
+	}
+	if len(g.wants) == 0 {
+		return true
+	}
+	answered := r.grant(g)
+	r.due = false
+	return answered
+}
+
+// news is what the ledger should learn about the root's accounts.
+func (r *root) news() ([]*account, *ledger.RenewRequest) {
+	o := &r.limiter.opts
+	req := &ledger.RenewRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, TTL: o.TTL}
+	accounts := r.accounts.withNews()
+	for _, a := range accounts {
+		a.touched = false
+		req.Accounts = append(req.Accounts, a.totals())
+		req.Held = append(req.Held, a.idle()+a.held)
+	}
+	return accounts, req
+}
+
+func (r *root) renewedAll(accounts []*account, req *ledger.RenewRequest, reply *ledger.RenewReply) {
+	for i, a := range accounts {
+		a.confirmed = max(a.confirmed, req.Accounts[i].Returned)
+		if i < len(reply.Windows) {
+			a.saw(reply.Windows[i])
+			r.notify(a, 0)
+		}
+	}
+	r.recall = r.recall || reply.Recall
+	r.ledger.frozen = time.Time{}
+	if reply.Frozen {
+		r.ledger.frozen = reply.Until
+	}
+}
+
+// retire closes all accounts of the root for good, those of the writer's earlier
+// lives too: without any of its own it still has to say so.
+func (r *root) retire(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.accounts.giveBack()
+	accounts, req := r.news()
+	req.Retire = true
+	req.Watermark, req.Head = r.numbers()
+	ctx, cancel := context.WithTimeout(ctx, max(r.limiter.opts.Timeout, 2*time.Second))
+	defer cancel()
+	reply, err := r.limiter.opts.Leaser.Renew(ctx, req)
+	if err == nil {
+		r.renewedAll(accounts, req, reply) // the last records may have passed a threshold
+	}
+	return err
+}
