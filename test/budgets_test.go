@@ -159,7 +159,7 @@ func TestTwoGatewaysLightOnly(t *testing.T) {
 	}
 }
 
-// TestTwoGatewaysOneRate: a rate is one for both gateways, and says when to come
+// TestTwoGatewaysOneRate: both gateways share a rate, and its refusal says when to try
 // again.
 func TestTwoGatewaysOneRate(t *testing.T) {
 	p := startTwins(t, map[string]string{"acme/app": "limits: {requests_per_minute: 10}"})
@@ -181,17 +181,17 @@ func TestTwoGatewaysOneRate(t *testing.T) {
 	}
 }
 
-// webhook keeps what it was told, after it has refused the first message.
+// webhook keeps the messages that it received, after it has refused the first message.
 type webhook struct {
 	*httptest.Server
 	t     *testing.T
 	calls atomic.Int64
 
-	mu   sync.Mutex
-	told []told
+	mu       sync.Mutex
+	received []message
 }
 
-type told struct {
+type message struct {
 	ID      string `json:"id"`
 	Tenant  string `json:"tenant"`
 	Percent int    `json:"percent"`
@@ -220,28 +220,28 @@ func (h *webhook) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil || r.Header.Get(notify.SignatureHeader) != notify.Sign(hookSecret, time.Unix(seconds, 0), body) {
 		h.t.Errorf("signature %q of %s: %v", r.Header.Get(notify.SignatureHeader), body, err)
 	}
-	var m told
+	var m message
 	if err := json.Unmarshal(body, &m); err != nil {
 		h.t.Error(err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.told = append(h.told, m)
+	h.received = append(h.received, m)
 }
 
-// want waits until the webhook was told of these thresholds, each once.
+// want waits until the webhook has received a message for each of these thresholds, each once.
 func (h *webhook) want(percents ...int) {
 	h.t.Helper()
 	harness.Eventually(h.t, 20*time.Second, func() (bool, string) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if len(h.told) != len(percents) {
-			return len(h.told) == len(percents), fmt.Sprintf("%+v, want %v", h.told, percents)
+		if len(h.received) != len(percents) {
+			return len(h.received) == len(percents), fmt.Sprintf("%+v, want %v", h.received, percents)
 		}
 		ids := map[string]bool{}
-		for i, m := range h.told {
+		for i, m := range h.received {
 			if m.Percent != percents[i] || m.Tenant != "acme" || m.Limit != "10.00" || m.ID == "" || ids[m.ID] {
-				h.t.Fatalf("%+v, want %v", h.told, percents)
+				h.t.Fatalf("%+v, want %v", h.received, percents)
 			}
 			ids[m.ID] = true
 		}
@@ -249,9 +249,9 @@ func (h *webhook) want(percents ...int) {
 	})
 }
 
-// TestThresholdsAreToldOnce: two gateways tell each threshold once, with retries,
+// TestThresholdsAreSentOnce: two gateways report each threshold once, with retries,
 // also when both are stopped at once and when one comes back.
-func TestThresholdsAreToldOnce(t *testing.T) {
+func TestThresholdsAreSentOnce(t *testing.T) {
 	hook := newWebhook(t)
 	p := startTwins(t, map[string]string{
 		"acme": fmt.Sprintf("webhook: %q, webhook_secret: %q, budgets: [{period: month, usd: 10, on_exceed: reject}]",
@@ -260,7 +260,7 @@ func TestThresholdsAreToldOnce(t *testing.T) {
 	send := func(n int) {
 		t.Helper()
 		for i := range n {
-			harness.Eventually(t, 20*time.Second, func() (bool, string) { // the other's slice may be on its way back
+			harness.Eventually(t, 20*time.Second, func() (bool, string) { // the other's lease may be on its way back
 				a := p.ask(t, i%2, "acme", lightCall)
 				return a.Status == http.StatusOK, fmt.Sprintf("%d %s", a.Status, a.Body)
 			})

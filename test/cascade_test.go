@@ -128,7 +128,7 @@ func wantCascadeRows(t *testing.T, gw *harness.Gateway) {
 const cancels = 100
 
 // TestCascadeCancel rejects light answers while the partner has not answered
-// yet: its connection is closed, and the leg is unknown in the books. The test
+// yet: its connection is closed, and the leg is unknown in the ledger. The test
 // measures how long that takes after the light answer was sent.
 func TestCascadeCancel(t *testing.T) {
 	up := &abandoned{under: make(chan struct{}), closed: make(chan time.Duration, 1)}
@@ -167,7 +167,7 @@ cascades:
 				return r.Legs == 2*cancels && r.Unknown == 2*cancels, fmt.Sprintf("%+v", r)
 			}
 		}
-		return false, "no partner leg in the books"
+		return false, "no partner leg in the ledger"
 	})
 }
 
@@ -274,7 +274,7 @@ func postWith(t *testing.T, client *http.Client, url, body string, key harness.K
 	return res.StatusCode, res.Header, raw
 }
 
-// textOf is the text of an answer, or what stands in its place.
+// textOf is the text of an answer, or a note that there is none.
 func textOf(op wire.Operation, raw []byte) string {
 	a, ok := parts.Answer(op, raw)
 	if op == wire.OpConverseStream || op == wire.OpInvokeStream {

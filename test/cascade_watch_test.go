@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// watchScript has two light models that agree and say something else than the
+// watchScript has two light models that agree and answer differently from the
 // escalation model. The judge finds that as good for prompts with "good", and
 // worse for all others, in whichever order it is asked.
 const watchScript = `rules:

@@ -56,7 +56,7 @@ func TestVerifyAndRebuild(t *testing.T) {
 	}
 }
 
-// TestResolveAndAdjust corrects the books of a running gateway.
+// TestResolveAndAdjust corrects the records of a running gateway.
 func TestResolveAndAdjust(t *testing.T) {
 	f := func(name, ledger string) {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +110,7 @@ func correct(t *testing.T, gw *harness.Gateway) {
 	wantText(t, command(0, "verify"), "\n0 differences")
 }
 
-// TestWebhook: passing a threshold of a budget is told to the tenant's webhook,
+// TestWebhook: passing a threshold of a budget is sent to the tenant's webhook,
 // signed.
 func TestWebhook(t *testing.T) {
 	type message struct {

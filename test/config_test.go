@@ -40,7 +40,7 @@ func TestCheckTellsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, command := range []string{"check", "serve", "report"} {
-		_, said := harness.RunBoth(t, 2, nil, command, "--config", file)
+		_, stderr := harness.RunBoth(t, 2, nil, command, "--config", file)
 		for place, line := range map[string]string{
 			"1:1":   "nonsense: 1",
 			"3:21":  "timeouts: {request: soon}",
@@ -49,13 +49,13 @@ func TestCheckTellsEverything(t *testing.T) {
 			"10:19": `match: request.modl == "auto"`,
 			"14:10": "prices: [missing.yaml]",
 		} {
-			if !strings.Contains(said, file+":"+place+": error: ") || !strings.Contains(said, " | ") ||
-				!strings.Contains(said, line) {
-				t.Errorf("%s does not tell of %s %q:\n%s", command, place, line, said)
+			if !strings.Contains(stderr, file+":"+place+": error: ") || !strings.Contains(stderr, " | ") ||
+				!strings.Contains(stderr, line) {
+				t.Errorf("%s does not show %s %q:\n%s", command, place, line, stderr)
 			}
 		}
-		if !strings.HasSuffix(said, "6 errors\n") {
-			t.Errorf("%s: want 6 errors:\n%s", command, said)
+		if !strings.HasSuffix(stderr, "6 errors\n") {
+			t.Errorf("%s: want 6 errors:\n%s", command, stderr)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestCheckTellsEverything(t *testing.T) {
 func TestUsage(t *testing.T) {
 	f := func(args ...string) {
 		t.Helper()
-		if _, said := harness.RunBoth(t, 2, nil, args...); said == "" {
+		if _, stderr := harness.RunBoth(t, 2, nil, args...); stderr == "" {
 			t.Errorf("gateway %v says nothing", args)
 		}
 	}
@@ -157,16 +157,16 @@ func TestReload(t *testing.T) {
 	gw.Write(with(first.KeyID, "timeouts: {request: soon}\n"))
 	harness.Eventually(t, 5*time.Second, func() (bool, string) {
 		code, r := gw.Readyz()
-		said := r.Degraded["configuration"]
+		stderr := r.Degraded["configuration"]
 		return code == http.StatusOK && r.Ready &&
-			strings.HasPrefix(said, "refused at 20"), fmt.Sprintf("/readyz: %d %+v", code, r)
+			strings.HasPrefix(stderr, "refused at 20"), fmt.Sprintf("/readyz: %d %+v", code, r)
 	})
 	if _, page := gw.Page("/readyz"); strings.Contains(page, "soon") || strings.Contains(page, "sluice.yaml") {
 		t.Errorf("/readyz shows the configuration: %s", page)
 	}
 	if log := gw.Log.String(); !strings.Contains(log, "the last good one stays") ||
 		!strings.Contains(log, "sluice.yaml:6:21") {
-		t.Errorf("the log does not tell of the bad configuration:\n%s", log)
+		t.Errorf("the log does not show the bad configuration:\n%s", log)
 	}
 	if n := gw.Metric("sluice_config_last_reload_success"); n != 0 {
 		t.Errorf("the metric of a bad reload is %v", n)
@@ -306,9 +306,9 @@ func TestRootSecretOfLedger(t *testing.T) {
 			gw := harness.Start(t, c)
 			gw.Stop()
 			other := []string{"SLUICE_ROOT_SECRET=another root secret"}
-			_, said := harness.RunBoth(t, 1, other, "serve", "--config", gw.ConfigFile())
-			if !strings.Contains(said, "root secret") {
-				t.Errorf("the reason is not told:\n%s", said)
+			_, stderr := harness.RunBoth(t, 1, other, "serve", "--config", gw.ConfigFile())
+			if !strings.Contains(stderr, "root secret") {
+				t.Errorf("the reason is missing:\n%s", stderr)
 			}
 			harness.Start(t, c).Stop() // the right one still opens it
 		})

@@ -111,7 +111,7 @@ func TestDeployFilesParse(t *testing.T) {
 	}
 }
 
-// valuesOf yields the strings that stand under key, at any depth.
+// valuesOf yields the strings under a key, at any depth.
 func valuesOf(v any, key string, yield func(string)) {
 	switch v := v.(type) {
 	case map[string]any:

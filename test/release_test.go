@@ -71,9 +71,9 @@ func TestOldProgramRefusesNewFormats(t *testing.T) {
 			data := filepath.Join(gw.Dir, "data")
 			change(t, data)
 			before := contents(t, data, redis)
-			_, said := harness.RunProgram(t, old, 1, nil, "serve", "--config", gw.ConfigFile())
-			if !strings.Contains(said, want) {
-				t.Errorf("the old program does not say %q:\n%s", want, said)
+			_, stderr := harness.RunProgram(t, old, 1, nil, "serve", "--config", gw.ConfigFile())
+			if !strings.Contains(stderr, want) {
+				t.Errorf("the old program does not say %q:\n%s", want, stderr)
 			}
 			after := contents(t, data, redis)
 			for name, value := range before {

@@ -77,7 +77,7 @@ tenants:
 	check("my job after a restart", mine, 200)
 	check("another tenant's job after a restart", theirs, 404)
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
-		for _, row := range gw.Report("tenant,model") { // what a video costs, no answer tells
+		for _, row := range gw.Report("tenant,model") { // no answer says what a video costs
 			if row.Tenant == "acme" && row.Model == "amazon.nova-reel-v1:0" {
 				return row.Requests == 1 && row.Unknown == 1, fmt.Sprintf("%+v", row)
 			}
@@ -86,7 +86,7 @@ tenants:
 	})
 }
 
-// TestGuardrail meters ApplyGuardrail by text units, at the rate of the shipped book.
+// TestGuardrail meters ApplyGuardrail by text units, at the rate of the shipped price book.
 func TestGuardrail(t *testing.T) {
 	sandbox := harness.StartSandbox(t, "rules: []\n")
 	key := harness.NewKey(t, "acme")

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// TestSavingsAgree has the report, the metrics and the spans tell the same of
+// TestSavingsAgree has the report, the metrics and the spans show the same for
 // one cascade: 20 requests that the light model answers and 40 that go straight
 // to the escalation model, whose answers have 6 tokens.
 func TestSavingsAgree(t *testing.T) {

@@ -134,7 +134,7 @@ func TestGuardHoldsForAll(t *testing.T) {
 	t.Error("15 escalations by the other gateway, beyond the rate of both")
 }
 
-// TestSessionsWithoutRedis: a gateway goes on with what it knows, and tells it
+// TestSessionsWithoutRedis: a gateway goes on with what it knows, and shares it
 // when Redis is back.
 func TestSessionsWithoutRedis(t *testing.T) {
 	t.Parallel()

@@ -104,8 +104,8 @@ const (
 )
 
 // TestTraces follows requests to a collector: a span per request, one per
-// attempt, linked to the caller's and the upstream's; and nothing that was said
-// in a prompt, an answer or a secret is anywhere but with caller and upstream.
+// attempt, linked to those of caller and upstream; and no text of a prompt, an
+// answer or a secret is anywhere but with caller and upstream.
 func TestTraces(t *testing.T) {
 	spans, redis := startCollector(t), redistest.NewServer(t, "--appendonly", "yes", "--aof-use-rdb-preamble", "no")
 	answer := strings.Replace(okBody, `"ok"`, `"`+answerCanary+`"`, 1)

@@ -88,7 +88,7 @@ func lineOf(c *record.Counters) line {
 		c.Legs, c.Unknown, big.NewInt(int64(cost))}
 }
 
-// view is the books as all sides tell them, at one moment.
+// view is what each side has recorded, at one moment.
 type view struct {
 	billed   []harness.Served
 	attempts map[string]*meter.Attempt
@@ -126,7 +126,7 @@ func (g *gate) disks() []audit.Source {
 }
 
 // journals adds up what the gateways' journals say, and collects attempts. What
-// copies of a directory share counts once: a lane as the journal says it that
+// copies of a directory share counts once: a sequence from the journal that
 // has most of it.
 func (w *world) journals(v *view) (account, error) {
 	lanes, heads := map[record.Partition]account{}, map[record.Partition]uint64{}

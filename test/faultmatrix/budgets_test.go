@@ -155,7 +155,7 @@ func TestRow16LastDollar(t *testing.T) {
 	t.Logf("row 16: largest rest of the tightest budget %.4f dollars; %s", float64(early.Load())/1e9, &y)
 }
 
-// TestRow17LeaseHolderDies kills gateways that hold slices, at the points of the
+// TestRow17LeaseHolderDies kills gateways that hold leases, at the points of the
 // request line and at random, while others spend on.
 func TestRow17LeaseHolderDies(t *testing.T) {
 	var y tally
@@ -181,12 +181,12 @@ func TestRow17LeaseHolderDies(t *testing.T) {
 	t.Logf("row 17: %s", &y)
 }
 
-// TestRow17NeverReturns kills a gateway with slices for good: they expire into
+// TestRow17NeverReturns kills a gateway that holds leases, for good: they expire into
 // suspense, and what it spent is charged when its journal is found again.
 func TestRow17NeverReturns(t *testing.T) {
 	t.Parallel() // it mostly waits
 	if _, long := seeds(); !long {
-		t.Skip("SKIPPED: waits for a slice to expire, over a minute; make test-faults runs it")
+		t.Skip("SKIPPED: waits for a lease to expire, over a minute; make test-faults runs it")
 	}
 	s, r := startStandIn(t), redistest.NewServer(t)
 	w := newWorld(t, 17, s, r.URL())

@@ -200,7 +200,7 @@ func TestRow4LostLedger(t *testing.T) {
 }
 
 // lostKey: a counter that vanishes leaves the watermark as it is, so nothing
-// heals by itself. The audit names it and a rebuild mends it.
+// recovers by itself. The audit names it and a rebuild restores it.
 func lostKey(t *testing.T, s *standIn) {
 	r := redistest.NewServer(t)
 	w := newWorld(t, 5, s, r.URL())
@@ -265,7 +265,7 @@ func TestRow5Cut(t *testing.T) {
 
 // TestRow6Batches sends what gateways asked Redis again, late, in another order
 // and over another connection: batches twice, batches that overlap, grants and
-// returns of slices that are long over. Others it holds back until the gateways
+// returns of leases that are long over. Others it holds back until the gateways
 // have given up on them.
 func TestRow6Batches(t *testing.T) {
 	var y tally

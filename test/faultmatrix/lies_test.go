@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 )
 
-// TestProofFindsLies changes one side of equal books at a time: the proof must
+// TestProofFindsLies changes one of the equal accounts at a time: the proof must
 // see each, or every other test here proves nothing.
 func TestProofFindsLies(t *testing.T) {
 	s, r := startStandIn(t), redistest.NewServer(t)

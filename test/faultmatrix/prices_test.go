@@ -118,7 +118,7 @@ func TestRow18UnknownModel(t *testing.T) {
 	}
 }
 
-// TestRow18WrongUnit: a book that is a thousand times off the one it overrides
+// TestRow18WrongUnit: a price book that is a thousand times off the one that it overrides
 // is named by `gateway check`.
 func TestRow18WrongUnit(t *testing.T) {
 	s := startStandIn(t)
@@ -128,7 +128,7 @@ func TestRow18WrongUnit(t *testing.T) {
 	g.configure(strings.Replace(w.yaml(), "prices: [prices.yaml]", "prices: [prices.yaml, off.yaml]", 1))
 	cmd := exec.Command(harness.Binary(t), "check", "--config", g.config())
 	cmd.Env = append(os.Environ(), "SLUICE_ROOT_SECRET="+harness.RootSecret)
-	out, _ := cmd.CombinedOutput() // a warning or a mistake: that it is said counts
+	out, _ := cmd.CombinedOutput() // a warning or a mistake: either will do
 	if !bytes.Contains(out, []byte("per thousand or per million?")) {
 		t.Errorf("check says %s", out)
 	}

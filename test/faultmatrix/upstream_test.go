@@ -62,7 +62,7 @@ func TestRow12UpstreamFaults(t *testing.T) {
 			if got := len(v.suspense) > 0; got != unknown {
 				t.Errorf("%d attempts are unknown", len(v.suspense))
 			}
-			w.broken = len(v.billed) // each of them was told that the answer broke
+			w.broken = len(v.billed) // each caller learned that the answer broke
 			o := w.prove()
 			if o.resolved != o.unknown {
 				t.Errorf("%d of %d unknown attempts resolved", o.resolved, o.unknown)

@@ -38,7 +38,7 @@ func tenantOf(model string) string {
 }
 
 // The prices of all models, in pico-dollars per token or unit, and the same as a
-// book. Units cost what the shipped book says.
+// book. Units cost what the shipped price book says.
 var pico = tokens{Input: 3_000_000, Output: 15_000_000, Read: 300_000, Write5m: 3_750_000, Write1h: 6_000_000,
 	Units: 750_000_000}
 
@@ -297,7 +297,7 @@ func (w *world) load(n int, next func(*rand.Rand) ask) []ask {
 }
 
 // traffic sends n requests from so many callers at once and returns how many of
-// each status came; 0 stands for those without a whole answer.
+// each status came; 0 is for those without a whole answer.
 func (g *gate) traffic(n, callers int, next func(*rand.Rand) ask) map[int]int {
 	return g.sendAll(g.w.load(n, next), callers)
 }

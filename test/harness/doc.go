@@ -1,3 +1,3 @@
 // Package harness runs the built gateway as its users do: a process with a
-// configuration file, real sockets, real Redis. The end-to-end tests stand on it.
+// configuration file, real sockets, real Redis. The end-to-end tests use it.
 package harness

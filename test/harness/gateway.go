@@ -235,7 +235,7 @@ func FreeAddr(t testing.TB) string {
 }
 
 // Eventually calls f every 20 ms until it reports true, and fails the test
-// with what f last said when that takes longer than within.
+// with the state that f last reported when that takes longer than within.
 func Eventually(t testing.TB, within time.Duration, f func() (ok bool, state string)) {
 	t.Helper()
 	deadline := time.Now().Add(within)

@@ -30,7 +30,7 @@ type Replay struct {
 
 type replayed struct {
 	rec *Recording
-	// received is told each frame that reached the caller; nil plays at once.
+	// received gets each frame that reached the caller; nil plays at once.
 	received chan int
 }
 

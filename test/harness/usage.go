@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 )
 
-// Tokens are the counts that a recording tells, read without the gateway's code.
+// Tokens are the counts in a recording, read without the gateway's code.
 type Tokens struct{ Input, Output, CacheRead, CacheWrite int64 }
 
 // Add adds u.

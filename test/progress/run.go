@@ -124,7 +124,7 @@ func (r *run) handleTest(p *pkg, e event) {
 
 // reason is what a skipped test printed, without the testing package's own lines.
 func reason(output string) string {
-	var said []string
+	var reasons []string
 	for line := range strings.Lines(output) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
@@ -135,9 +135,9 @@ func reason(output string) string {
 				line = after
 			}
 		}
-		said = append(said, strings.TrimPrefix(line, "SKIPPED: "))
+		reasons = append(reasons, strings.TrimPrefix(line, "SKIPPED: "))
 	}
-	return cmp.Or(strings.Join(said, " "), "no reason given")
+	return cmp.Or(strings.Join(reasons, " "), "no reason given")
 }
 
 // beat prints what runs when nothing was printed for a while.
