@@ -198,7 +198,11 @@ func instruments(t *testing.T) map[string][]string {
 					add(literals(n.Args), s.Sel.Name)
 				}
 			case *ast.CompositeLit:
-				add(literals(n.Elts), "")
+				row := literals(n.Elts)
+				if len(row) == 3 { // name, labels, help
+					row = append([]string{row[0], row[2]}, strings.Fields(row[1])...)
+				}
+				add(row, "")
 			}
 			return true
 		})

@@ -1,5 +1,5 @@
-// Package engine says what one attempt at one upstream is. The real upstream
-// is engine/bedrock; engine/sandbox is a stand-in that speaks the same wire.
+// Package engine defines one attempt at one upstream. The real upstream is
+// engine/bedrock; engine/sandbox is a stand-in with the same wire.
 package engine
 
 import (
@@ -56,7 +56,7 @@ func (s *FrameSource) Next() ([]byte, error) { return s.next() }
 // at once with an *Error of failure Cancelled.
 func (s *FrameSource) Close() error { return s.close() }
 
-// Failure is why an attempt brought no answer.
+// Failure is why an attempt returned no answer.
 type Failure uint8
 
 // The failures. The zero value is not used.
@@ -65,8 +65,8 @@ const (
 	// NotSent: refused or lost before the request was fully handed to the
 	// network; certainly not billed.
 	NotSent
-	// StaleConn: a kept connection was closed before any byte of the answer and
-	// at once, as a server does that had already given the connection up.
+	// StaleConn: a kept connection was closed at once and before any byte of the
+	// answer, as happens when the server had already dropped the connection.
 	StaleConn
 	// LostInAnswer: sent, then lost before the end of the answer; may be billed.
 	LostInAnswer
@@ -85,7 +85,7 @@ const (
 	Cancelled
 )
 
-// Error is an attempt without an answer, or a stream that broke.
+// Error is an attempt without an answer, or a stream that broke off.
 type Error struct {
 	Failure Failure
 	// Sent is whether the whole request had been handed to the network.
@@ -119,11 +119,11 @@ func (f Failure) Billable() bool {
 }
 
 // Timing is what one attempt took, for traces. Each value counts from the start
-// of the attempt; zero is not reached.
+// of the attempt; zero means that it was not reached.
 type Timing struct {
-	Connected time.Duration // a connection was there, new or kept
-	FirstByte time.Duration // the first byte of the answer was there
-	Done      time.Duration // the whole answer was there; zero for a stream
+	Connected time.Duration // there was a connection, new or kept
+	FirstByte time.Duration // the first byte of the answer arrived
+	Done      time.Duration // the whole answer arrived; zero for a stream
 	// Reused is whether the connection had served an earlier attempt.
 	Reused bool
 }

@@ -49,15 +49,15 @@ type Retries struct {
 	stale    bool // the one repetition after a stale connection is used up
 }
 
-// Next takes what an attempt brought, either an answer or an error, and says
-// whether to try again and after which wait. The wait is drawn evenly from zero
+// Next gets the result of an attempt, an answer or an error, and decides whether
+// to try again and after which wait. The wait is drawn evenly from zero
 // to the doubling bound ("full jitter", AWS Architecture Blog, "Exponential
 // Backoff And Jitter").
 func (r *Retries) Next(res *Response, err error) (wait time.Duration, again bool) {
 	cause := why(res, err)
 	if cause == afterStale && !r.stale {
-		// The server gave the connection up before our request reached it: not
-		// an attempt at the model, so it costs neither an attempt nor budget.
+		// The server closed the connection before our request reached it: that is
+		// no attempt at the model, so it costs neither an attempt nor budget.
 		r.stale = true
 		return 0, r.inTime(0)
 	}
@@ -102,10 +102,10 @@ const (
 	never cause = iota
 	afterStale
 	afterTimeout
-	afterTrouble // nothing was billed and the trouble may pass
+	afterTrouble // nothing was billed and it may work the next time
 )
 
-// failureCauses says which failures may be repeated. What is not listed is not:
+// failureCauses lists the failures that may be repeated. What is not listed is not:
 // it may be billed (LostInAnswer, Corrupt), or another try changes nothing.
 var failureCauses = map[Failure]cause{
 	NotSent:   afterTrouble,
@@ -113,8 +113,7 @@ var failureCauses = map[Failure]cause{
 	TimedOut:  afterTimeout,
 }
 
-// typeCauses says which error types of Bedrock may be repeated, whatever their
-// status. Source: AWS service model bedrock-runtime 2023-09-30, retryable traits.
+// typeCauses decides for error types of Bedrock, whatever their status. Source: AWS service model bedrock-runtime 2023-09-30, retryable traits.
 var typeCauses = map[string]cause{
 	"ThrottlingException":           afterTrouble,
 	"ModelNotReadyException":        afterTrouble,
@@ -155,7 +154,7 @@ func (r *Response) ErrorType() string {
 }
 
 const (
-	retryCost   = 100 // cents that one retry takes out of the budget
+	retryCost   = 100 // cents that one retry costs
 	freeRetries = 10  // how many retries a full budget holds
 )
 

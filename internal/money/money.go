@@ -1,4 +1,4 @@
-// Package money holds the one unit and the one rounding rule of the gateway.
+// Package money has the one unit and the one rounding rule of the gateway.
 //
 // The unit is the pico-dollar (1e-12 US dollars) in an int64, which is exact
 // for every price per token that Bedrock lists: the smallest, a cached or
@@ -28,8 +28,7 @@ type Price int64
 
 const perPrice = 1_000_000
 
-// Cost returns n units at price p, rounded half to even. This is the only
-// place where money is rounded. It panics when n or p is negative or the
+// Cost returns n units at price p, rounded half to even. It panics when n or p is negative or the
 // product exceeds an int64, which no validated price and count can reach.
 func Cost(n int64, p Price) Pico {
 	if n < 0 || p < 0 {
@@ -83,7 +82,7 @@ func (t *Total) Add(p Pico) { t.v.Add(&t.v, big.NewInt(int64(p))) }
 // AddTotal adds u.
 func (t *Total) AddTotal(u *Total) { t.v.Add(&t.v, &u.v) }
 
-// SubTotal takes u off; the sum may become negative.
+// SubTotal subtracts u; the sum may become negative.
 func (t *Total) SubTotal(u *Total) { t.v.Sub(&t.v, &u.v) }
 
 // Sign is -1, 0 or 1.

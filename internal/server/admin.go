@@ -16,8 +16,8 @@ import (
 // AdminOptions is what the admin port shows. Ready and Log must be set.
 type AdminOptions struct {
 	Listen string
-	// Token is asked for as a bearer token on everything but the health checks;
-	// "" asks for none.
+	// Token is required as a bearer token for everything but the health checks;
+	// "" requires none.
 	Token string
 	// Ready reports whether new requests would be served, with a value that is
 	// shown as JSON.
@@ -103,8 +103,8 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(body, '\n'))
 }
 
-// withToken asks for the token. Digests are compared, so that neither the
-// token's bytes nor its length show in the time that it takes.
+// withToken requires the token. Digests are compared, so that the time that it
+// takes shows neither the token's bytes nor its length.
 func withToken(token string, next http.Handler) http.Handler {
 	if token == "" {
 		return next

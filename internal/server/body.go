@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// firstBuffer is taken before anything has come; a request that announces
-	// more proves it by sending.
+	// firstBuffer is reserved before anything has arrived; a request that
+	// announces more gets more as it sends.
 	firstBuffer = 16 << 10
-	// A body up to smallBody may use the part of the budget that large ones may not, so that
-	// a flood of documents does not stop short questions.
+	// A body up to smallBody may use a part of the budget that large ones may not,
+	// so that a flood of documents does not stop short questions.
 	smallBody      = 64 << 10
 	reservedShare  = 8 // one part in 8 of the budget is for small bodies
 	budgetPatience = time.Second
-	// slowestBytesPerSecond is what a body must reach on average after the first
+	// slowestBytesPerSecond is the least average speed of a body after the first
 	// body time-out: a byte now and then is not progress.
 	slowestBytesPerSecond = 16 << 10
 )
@@ -31,13 +31,13 @@ type budget struct {
 
 	mu    sync.Mutex // guards the following fields
 	used  int64
-	freed chan struct{} // closed at the next give, nil when nobody waits
+	freed chan struct{} // closed at the next give, nil when nothing waits
 }
 
 func newBudget(limit int64) *budget { return &budget{limit: limit} }
 
 // take takes n bytes, waiting for at most budgetPatience. announced is how large
-// the whole body will be; one that does not say counts as large.
+// the whole body will be; -1, not known, counts as large.
 func (b *budget) take(n, announced int64) bool {
 	limit := b.limit
 	if announced < 0 || announced > smallBody {
@@ -92,8 +92,8 @@ func (b *budget) inUse() int64 {
 	return b.used
 }
 
-// Buffers are pooled in powers of two up to maxPooled; a larger one is left to
-// the collector.
+// Buffers are pooled in powers of two up to 1<<maxPooledBits; a larger one is left
+// to the garbage collector.
 const (
 	minPooledBits = 10
 	maxPooledBits = 20
@@ -177,7 +177,7 @@ func (b *body) ReadAll() ([]byte, error) {
 	return b.buf, nil
 }
 
-// Release gives the memory back; what ReadAll returned is not valid any more.
+// Release frees the memory; what ReadAll returned is no longer valid.
 func (b *body) Release() {
 	b.read = true
 	if b.buf != nil {
@@ -225,7 +225,7 @@ func (b *body) end() *wire.Error {
 	return nil
 }
 
-// deadline is the idle limit from now, or earlier for a caller who trickles.
+// deadline is the idle limit from now, or earlier for a caller who is too slow.
 func (b *body) deadline(started time.Time) time.Time {
 	earned := time.Duration(len(b.buf)) * time.Second / slowestBytesPerSecond
 	slowest := started.Add(b.idle + earned)
@@ -236,9 +236,9 @@ func (b *body) deadline(started time.Time) time.Time {
 	return idle
 }
 
-// grow makes room, paid from the budget. Room doubles with what really came;
-// only when half of the announced size is here, the rest of it is believed. One
-// byte more than announced is asked for, so that the end shows without growing.
+// grow makes room, taken from the budget. Room doubles with what has arrived; once
+// half of the announced size is there, room is made for the rest. One byte more
+// than announced lets the end show without growing.
 func (b *body) grow() *wire.Error {
 	want := int64(max(2*cap(b.buf), firstBuffer))
 	if b.announced >= 0 && (b.announced < want || 2*int64(len(b.buf)) >= b.announced) {

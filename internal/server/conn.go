@@ -15,7 +15,7 @@ import (
 )
 
 // conn is one connection between the socket (or TLS) and the HTTP servers. It
-// gives back the bytes that the sniffer read, renews the write deadline while
+// returns the bytes that the sniffer read, renews the write deadline while
 // there is progress, counts HTTP/2 frames, and closes in a way that lets a
 // caller read the answer to a body that was not read.
 type conn struct {
@@ -24,7 +24,7 @@ type conn struct {
 	server   *Server
 	from     netip.Addr
 	watch    hangup.Watch
-	// guard is nil on HTTP/1.1. It is set before the connection is handed on.
+	// guard is nil on HTTP/1.1. It is set before a server gets the connection.
 	guard *h2guard.Guard
 
 	peeked  [len(h2guard.Preface)]byte
@@ -47,8 +47,8 @@ const (
 	// answer to a slow but living reader is not cut.
 	writeSlice = 256 << 10
 	// A lingering close reads at most this much for at most this long: enough
-	// for a body somewhat above the limit, from a caller who does not look for
-	// an answer before all is sent.
+	// for a body somewhat above the limit, from a caller who reads no answer
+	// before all is sent.
 	lingerBytes = 32 << 20
 	lingerTime  = time.Second
 )
@@ -71,7 +71,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return c
 }
 
-// Read gives what the sniffer read first, then what comes.
+// Read returns what the sniffer read, then what comes.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	if c.guard == nil {
@@ -124,7 +124,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// renewWriteDeadline skips renewals that would move the deadline by little: a
+// renewWriteDeadline skips renewals that would change the deadline by little: a
 // timer costs more than a small frame.
 func (c *conn) renewWriteDeadline() error {
 	timeout := c.server.opts.Timeouts.Write
@@ -136,7 +136,7 @@ func (c *conn) renewWriteDeadline() error {
 	return c.SetWriteDeadline(now.Add(timeout))
 }
 
-// dropTail makes the kernel forget what a caller who does not read was sent;
+// dropTail makes the kernel discard what was sent to a caller who does not read;
 // it would keep it for minutes otherwise.
 func (c *conn) dropTail(err error) {
 	if tcp, ok := c.raw.(*net.TCPConn); ok && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -144,8 +144,7 @@ func (c *conn) dropTail(err error) {
 	}
 }
 
-// limitBody bounds what a chunked body may take with its framing; 0 lifts the
-// bound. Bytes that were read before the body's first limit do not count.
+// limitBody bounds the bytes of a chunked body with its framing; 0 is no bound. Bytes that were read before the body's first limit do not count.
 func (c *conn) limitBody(n int64) {
 	if c.bodyLimit == 0 {
 		c.bodyRead = 0

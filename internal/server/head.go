@@ -16,8 +16,7 @@ const (
 	unreadLimit = 64 << 10
 )
 
-// head is a request's head as it stood on the wire, before anything is believed
-// of it.
+// head is a request's head as it was on the wire, before it has been checked.
 type head struct {
 	http2     bool
 	proto     string // HTTP/1.0, HTTP/1.1; not looked at for HTTP/2
@@ -64,7 +63,7 @@ func (c *headCounts) count(h wire.Header) {
 
 func (h *head) hasBody() bool { return h.length > 0 || h.counts[fieldTransferEncoding].n > 0 }
 
-// refusal is one thing that a strict server does not accept although the HTTP
+// refusal is something that a strict server does not accept although the HTTP
 // parsers below it do, or may in some version.
 type refusal struct {
 	name    string
@@ -123,8 +122,8 @@ var refusals = []refusal{
 		wire.KindTooLarge, "The request body is too large."},
 }
 
-// methods are those that reach the line, which knows what each path takes.
-// CONNECT and TRACE never do.
+// methods are those that reach the request line, which knows the method of each
+// path. CONNECT and TRACE never do.
 var methods = map[string]bool{
 	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true,
 }

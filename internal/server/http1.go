@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// http1 serves HTTP/1.1 (and 1.0) by fasthttp. Of fasthttp's reading only the
-// framing is used; it decodes and normalises targets and hosts otherwise.
+// http1 serves HTTP/1.1 (and 1.0) by fasthttp. Only fasthttp's framing is used: its
+// own targets and hosts are decoded and normalised.
 type http1 struct {
 	server *Server
 	fast   *fasthttp.Server
@@ -41,8 +41,8 @@ func newHTTP1(s *Server) *http1 {
 		Logger:             quiet{},
 		ConnState:          h.trackState,
 
-		StreamRequestBody:             true, // else it allocates what is announced
-		DisablePreParseMultipartForm:  true, // else it writes temporary files
+		StreamRequestBody:             true, // without it, it allocates what is announced
+		DisablePreParseMultipartForm:  true, // without it, it writes temporary files
 		DisableHeaderNamesNormalizing: true,
 		NoDefaultServerHeader:         true,
 		NoDefaultContentType:          true,
@@ -80,8 +80,8 @@ var errParked = errors.New("parked")
 
 // parkable is a connection as fasthttp sees it. fasthttp keeps a reader of 64 KB
 // for as long as it serves a connection; one that is idle for a while therefore
-// makes fasthttp believe that it has ended, waits for its next request without
-// buffers, and is then served anew.
+// reports its end to fasthttp, waits for its next request without buffers, and is
+// then served anew.
 type parkable struct {
 	*conn
 	parked bool // the serving goroutine's
@@ -171,7 +171,8 @@ func (h *http1) done(c *conn) {
 	h.server.inFlight.Add(-1)
 }
 
-// mustClose is whether what is left of a body is not worth reading.
+// mustClose reports whether the connection must close because too much of the body
+// is unread.
 func mustClose(b *body) bool {
 	return !b.complete && (b.read || b.announced < 0 || b.announced > unreadLimit)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// http2 serves HTTP/2 by net/http. It is fed connections whose preface has been
-// seen, decrypted already when there is TLS, so that frames can be counted
+// http2 serves HTTP/2 by net/http. It gets connections that began with the
+// preface, decrypted already when there is TLS, so that frames can be counted
 // (package h2guard); to net/http all of them are HTTP/2 with prior knowledge.
 type http2 struct {
 	server *Server
@@ -33,7 +33,7 @@ func newHTTP2(s *Server) *http2 {
 		Handler:        h,
 		Protocols:      protocols,
 		MaxHeaderBytes: maxHeaderBytes,
-		// else "OPTIONS *" is answered without being checked
+		// otherwise "OPTIONS *" is answered without being checked
 		DisableGeneralOptionsHandler: true,
 		IdleTimeout:                  s.opts.Timeouts.KeepAlive,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -54,7 +54,7 @@ func newHTTP2(s *Server) *http2 {
 // none but closing.
 func (h *http2) run() { _ = h.std.Serve(h.ln) }
 
-// serve hands c to net/http, whose goroutine it is then.
+// serve gives c to net/http, which serves it in a goroutine of its own.
 func (h *http2) serve(c *conn) {
 	if !h.ln.put(c) {
 		_ = c.Close()
@@ -99,7 +99,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := out.stream(res, id, in)
 	_ = in.Close()
 	if err != nil {
-		// The caller must not take a cut stream for a whole one.
+		// The caller must not mistake a cut stream for a whole one.
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -166,7 +166,7 @@ func (o *http2Writer) head(res *gateway.Response, id string) {
 }
 
 // whole writes an answer that is complete. An error means that the caller has
-// left, which the handler has no use for any more.
+// left, which no longer matters to the handler.
 func (o *http2Writer) whole(res *gateway.Response, id string) {
 	o.head(res, id)
 	_ = o.write(res.Body)

@@ -69,7 +69,7 @@ func (s *Server) refuse(e *wire.Error, id string) *gateway.Response {
 	return res
 }
 
-// answer calls the handler. A panic in it costs this request and no other.
+// answer calls the handler. A panic in it fails this request only.
 func (s *Server) answer(req *gateway.Request) (res *gateway.Response) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -86,8 +86,8 @@ func (s *Server) answer(req *gateway.Request) (res *gateway.Response) {
 	return res
 }
 
-// logPanic never prints the value itself, which may quote a request; only the
-// runtime's own errors are known not to.
+// logPanic does not print the value itself, which may quote a request; only errors
+// of the Go runtime are known not to.
 func (s *Server) logPanic(id string, v any) {
 	what := fmt.Sprintf("%T", v)
 	var fault runtime.Error
@@ -97,8 +97,8 @@ func (s *Server) logPanic(id string, v any) {
 	s.opts.Log.Error("panic while serving a request", "request_id", id, "panic", what, "stack", string(debug.Stack()))
 }
 
-// edgeFields are fields of an answer that are the edge's own: framing,
-// connection, date. The handler's, or an upstream's, are left out.
+// edgeFields are fields of an answer that only the edge sets: framing, connection,
+// date. Those of the handler or of an upstream are dropped.
 var edgeFields = []string{
 	"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "upgrade", "trailer", "te",
 	"date", "server", requestIDHeader,

@@ -1,12 +1,11 @@
-// Package server is the edge: it takes connections and turns HTTP/1.1 and
+// Package server is the edge: it accepts connections and turns HTTP/1.1 and
 // HTTP/2 on one port, cleartext or TLS, into gateway requests.
 //
 // HTTP/1.1 is fasthttp's work, HTTP/2 that of net/http; the first bytes of a
-// connection, or ALPN, decide. Neither parser is trusted with what the rest of
-// the gateway relies on: the raw request target, the raw authority and the raw
-// header fields are read here and pass one table of refusals (head.go). Bodies
-// are read as they come, never as they are announced, inside one budget of
-// bytes. The edge knows nothing of tenants, models or Bedrock beyond the shape
+// connection, or ALPN, decide. The rest of the gateway does not rely on either
+// parser: the raw request target, the raw authority and the raw header fields are
+// read here and checked by one table of refusals (head.go). Memory for bodies
+// grows with what arrives, not with what is announced, inside one budget of bytes. The edge knows nothing of tenants, models or Bedrock beyond the shape
 // of an error.
 //
 // Every connection has a goroutine that New's Server waits for; after Shutdown
@@ -32,7 +31,7 @@ import (
 )
 
 // Handler answers one request. Its Response's Body must not alias the request's
-// body, which is gone when the handler has released it.
+// body, which is invalid once the handler has released it.
 type Handler interface {
 	Serve(*gateway.Request) *gateway.Response
 }
@@ -55,7 +54,7 @@ type Options struct {
 	OnRefusal func(status int)
 }
 
-// Stats is what the edge holds at one moment.
+// Stats is what the edge has open at one moment.
 type Stats struct {
 	Connections   int64 // open, all protocols
 	Pending       int64 // of them: protocol not known yet
@@ -67,7 +66,7 @@ type Stats struct {
 // handshake: a flood of silent connections must leave room for the others.
 const pendingShare = 3.0 / 4
 
-// goneInterval is how often sockets of waiting requests are looked at.
+// goneInterval is how often sockets of waiting requests are checked.
 const goneInterval = 50 * time.Millisecond
 
 // Server serves one port. Make it with New.
@@ -136,7 +135,7 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// Serve takes connections until Shutdown, then returns nil. When ctx ends first
+// Serve accepts connections until Shutdown, then returns nil. When ctx ends first
 // it closes everything at once and returns ctx's error. It must be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	s.work.Go(s.h2.run)
@@ -160,10 +159,10 @@ func (s *Server) Serve(ctx context.Context) error {
 // have been closed under them.
 const forcedGrace = 5 * time.Second
 
-// Shutdown stops listening, tells callers to go (GOAWAY, Connection: close),
+// Shutdown stops listening, asks callers to leave (GOAWAY, Connection: close),
 // waits for the requests in flight, and closes what is left when ctx ends,
 // returning its error then. After it no goroutine of the server is left but
-// those of handlers that do not return when their caller is gone.
+// those of handlers that do not return although their caller has left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopped) })
 	_ = s.ln.Close()
@@ -222,8 +221,8 @@ func (s *Server) accept() {
 	}
 }
 
-// admit applies the limits on connections. One over a limit is closed without a
-// word: whoever opens thousands does not read answers.
+// admit applies the limits on connections. One over a limit is closed without an
+// answer: a caller who opens thousands does not read answers.
 func (s *Server) admit(raw net.Conn) {
 	c := newConn(s, raw)
 	if !s.remember(c) {
@@ -279,7 +278,7 @@ func (s *Server) draining() bool {
 }
 
 // closeIdle closes connections that wait for a request, the first or the next,
-// so that no silent caller holds up a shutdown.
+// so that no silent caller delays a shutdown.
 func (s *Server) closeIdle() {
 	for _, c := range s.connections() {
 		if !c.busy.Load() {
@@ -288,8 +287,7 @@ func (s *Server) closeIdle() {
 	}
 }
 
-// closeAll closes every connection and tells handlers that their callers are
-// gone.
+// closeAll closes every connection and ends the contexts of their callers.
 func (s *Server) closeAll() {
 	for _, c := range s.connections() {
 		s.watcher.Hangup(&c.watch)

@@ -10,10 +10,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 )
 
-// protocolOf finds what serves a connection, which is drop when it told nothing
-// in time. All of it, TLS handshake included, must happen within the header
-// time-out: a connection that says nothing costs a few kilobytes and no more
-// than that time.
+// protocolOf finds what serves a connection; it is drop when the caller sent
+// nothing in time. All of it, the TLS handshake included, must happen within the
+// header time-out: a silent connection costs a few kilobytes for that time.
 func (s *Server) protocolOf(c *conn) func(*conn) {
 	deadline := time.Now().Add(s.opts.Timeouts.Header)
 	if err := c.raw.SetDeadline(deadline); err != nil {
@@ -75,7 +74,7 @@ func newHandover(addr net.Addr) *handover {
 	return &handover{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-// put waits until the server takes the connection, or returns false because the
+// put waits until the server accepts the connection, or returns false because the
 // listener is closed.
 func (h *handover) put(c net.Conn) bool {
 	select {

@@ -28,7 +28,7 @@ const (
 // Request is what a signature covers.
 type Request struct {
 	Method string
-	// Path is the path as on the wire, escapes and all. Empty stands for "/".
+	// Path is the path as on the wire, escapes included. Empty means "/".
 	Path string
 	// Query is the raw query without its question mark.
 	Query string
@@ -46,7 +46,7 @@ type Request struct {
 	SendBodyHash bool
 }
 
-// scope is what a signing key is good for.
+// scope is what a signing key is valid for.
 type scope struct{ day, region, service string }
 
 func (s scope) appendTo(dst []byte) []byte {
@@ -71,7 +71,7 @@ func mac(key, data []byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// draft is a request with what its signature says of it.
+// draft is a request with the parts of its signature.
 type draft struct {
 	req    *Request
 	fields wire.Header

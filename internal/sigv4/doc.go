@@ -8,7 +8,7 @@
 // nothing normalised; whoever builds a path keeps dot segments out of it.
 //
 // It does not do presigned queries, unsigned or streamed payloads, Signature
-// V4A, or the path rule of S3, and refuses a caller that tries. It knows no
+// V4A, or the path rule of S3, and refuses callers that use them. It knows no
 // tenants and stores no secrets; the time comes in as an argument.
 //
 // Source: AWS Identity and Access Management user guide, "Create a signed AWS

@@ -23,7 +23,7 @@ const (
 	maxNames = 100 // signed fields; real clients sign up to twelve
 )
 
-// Claim is what a caller's Authorization field says, before it is proven.
+// Claim is what a caller's Authorization field claims, before it is verified.
 type Claim struct {
 	AccessKeyID string
 	// Date is the day of the credential scope, as yyyymmdd.
@@ -191,7 +191,8 @@ func (c *Claim) signs(name string) bool {
 	return found
 }
 
-// checkPayloadForm refuses UNSIGNED-PAYLOAD, STREAMING- and what else is not a hash.
+// checkPayloadForm refuses UNSIGNED-PAYLOAD, STREAMING- and all else that is not
+// a hash.
 func checkPayloadForm(h wire.Header) *wire.Error {
 	n := h.Count(fieldBodyHash)
 	var hash [sha256.Size]byte
@@ -239,12 +240,12 @@ func (c *Claim) Verify(req *Request, secret string) *wire.Error {
 	return nil
 }
 
-// Mismatch is what a caller is told whose signature or key is wrong.
+// Mismatch is the message for a caller whose signature or key is wrong.
 const Mismatch = "The request signature does not match, or its access key is not valid. " +
 	"Check the access key, the secret access key and the signing method."
 
-// fits reports whether the request is the kind that the claim speaks of: all
-// signed fields are there, one authority, and the body hash that it names.
+// fits reports whether the request matches the claim: it has all signed fields,
+// one authority, and the body hash that it names.
 func (c *Claim) fits(req *Request) bool {
 	if c.signs(nameAuthority) && !req.HTTP2 {
 		return false

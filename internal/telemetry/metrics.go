@@ -64,7 +64,7 @@ var counters = [...]struct{ name, labels, help string }{
 	guarded:    {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},
 	cutAccepted: {"sluice_cascade_cut_accepted_total", "cascade",
 		"Light answers that were served although the token limit cut them."},
-	shadowsDropped: {"sluice_cascade_shadows_dropped_total", "cascade reason", "Shadow samples that were not taken."},
+	shadowsDropped: {"sluice_cascade_shadows_dropped_total", "cascade reason", "Shadow samples that were dropped."},
 	refuted: {"sluice_cascade_certificates_refuted_total", "cascade",
 		"Times that samples refuted the threshold in use."},
 	uncertifiedSchemas: {"sluice_cascade_uncertified_schemas_total", "cascade",
@@ -113,7 +113,7 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 		breakers:   r.gauges("sluice_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", "upstream", "model"),
 		configInfo: r.gauges("sluice_config_info", "The configuration in use.", "hash"),
 		stepsBack: r.gauges("sluice_cascade_steps_back",
-			"Steps of the certificate that its watch has taken back.", "cascade"),
+			"Steps of the certificate that its watch has undone.", "cascade"),
 		reloadOK:   r.gauge("sluice_config_last_reload_success", "Whether the last reload was accepted."),
 		reloadTime: r.gauge("sluice_config_last_reload_timestamp_seconds", "When the last good configuration was loaded."),
 		tenants:    labels{max: maxLabels},
@@ -240,7 +240,7 @@ func (m *Metrics) CutAccepted(cascade string) { m.add(cutAccepted, 1, cascade) }
 // Refuted counts that samples refuted the threshold in use.
 func (m *Metrics) Refuted(cascade string) { m.add(refuted, 1, cascade) }
 
-// StepsBack shows how many steps of its certificate a watch has taken back.
+// StepsBack shows how many steps of its certificate a watch has undone.
 func (m *Metrics) StepsBack(cascade string, steps int) {
 	if m != nil {
 		m.stepsBack.WithLabelValues(cascade).Set(float64(steps))
@@ -251,13 +251,13 @@ func (m *Metrics) StepsBack(cascade string, steps int) {
 // not about.
 func (m *Metrics) UncertifiedSchema(cascade string) { m.add(uncertifiedSchemas, 1, cascade) }
 
-// ShadowDropped counts a shadow sample that was not taken.
+// ShadowDropped counts a shadow sample that was dropped.
 func (m *Metrics) ShadowDropped(cascade, reason string) { m.add(shadowsDropped, 1, cascade, reason) }
 
 // Glitch counts an HTTP/2 flood of this kind.
 func (m *Metrics) Glitch(kind string) { m.add(glitches, 1, kind) }
 
-// Refusal counts a request that the edge answered itself.
+// Refusal counts a request that the edge refused itself.
 func (m *Metrics) Refusal(status int) { m.add(refusals, 1, strconv.Itoa(status)) }
 
 // Loaded shows the configuration with this hash as the one in use since at.
@@ -305,8 +305,8 @@ var gaugeNames = [...][2]string{
 		"Journalled records that the ledger does not have yet."},
 	GaugeJournalAge:     {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},
 	GaugeLedgerDegraded: {"sluice_ledger_degraded", "1 while the ledger cannot be reached."},
-	GaugeHintsWaiting:   {"sluice_hints_waiting", "Hints for other gateways that no batch has taken along yet."},
-	GaugeHintsDropped:   {"sluice_hints_dropped", "Hints that found no room since the start."},
+	GaugeHintsWaiting:   {"sluice_hints_waiting", "Facts for other gateways that no batch has carried yet."},
+	GaugeHintsDropped:   {"sluice_hints_dropped", "Facts for other gateways that were dropped for want of room since the start."},
 }
 
 // Watch reads g from read at each scrape. It must be called once per gauge.

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"math/big"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,34 +13,35 @@ import (
 // savingGauge is one figure of a cascade. It is left out where it is not known:
 // zero would be a claim.
 type savingGauge struct {
-	name, help string
-	value      func(*saving.Saving) (x float64, known bool)
+	name, labels, help string
+	value              func(*saving.Saving) (x float64, known bool)
 }
 
 // They are gauges, because a saving falls as well as rises.
 var savingGauges = []savingGauge{
-	{"sluice_cascade_spent_usd", "What a cascade spent on all legs, of the last 7 days of this process.",
+	{"sluice_cascade_spent_usd", "cascade", "What a cascade spent on all legs, of the last 7 days of this process.",
 		func(s *saving.Saving) (float64, bool) { return usd(&s.Spent), true }},
-	{"sluice_cascade_escalation_alone_usd", "What its escalation model alone would have cost.",
+	{"sluice_cascade_escalation_alone_usd", "cascade", "What its escalation model alone would have cost.",
 		func(s *saving.Saving) (float64, bool) { return usd(&s.Counterfactual), s.NotMeasured == "" }},
-	{"sluice_cascade_saved_usd", "The difference, negative when the cascade cost more.",
+	{"sluice_cascade_saved_usd", "cascade", "The difference, negative when the cascade cost more.",
 		func(s *saving.Saving) (float64, bool) { return usd(&s.Saved), s.NotMeasured == "" }},
-	{"sluice_cascade_saved_low_usd", "Lower end of its 95 % interval.",
+	{"sluice_cascade_saved_low_usd", "cascade", "Lower end of its 95 % interval.",
 		func(s *saving.Saving) (float64, bool) { return usd(&s.Low), s.Interval }},
-	{"sluice_cascade_saved_high_usd", "Upper end of its 95 % interval.",
+	{"sluice_cascade_saved_high_usd", "cascade", "Upper end of its 95 % interval.",
 		func(s *saving.Saving) (float64, bool) { return usd(&s.High), s.Interval }},
-	{"sluice_cascade_certified", "Whether a certificate bounds the loss of quality.",
+	{"sluice_cascade_certified", "cascade", "Whether a certificate bounds the loss of quality.",
 		func(s *saving.Saving) (float64, bool) {
 			if s.Quality.Bound {
 				return 1, true
 			}
 			return 0, true
 		}},
-	{"sluice_cascade_quality_loss_bound", "The most that the mean quality loses, from 0 to 1, by the certificate.",
+	{"sluice_cascade_quality_loss_bound", "cascade",
+		"The most that the mean quality loses, from 0 to 1, by the certificate.",
 		func(s *saving.Saving) (float64, bool) { return s.Quality.Loss, s.Quality.Bound }},
-	{"sluice_cascade_quality_confidence", "How sure the bound is, from 0 to 1.",
+	{"sluice_cascade_quality_confidence", "cascade", "How sure the bound is, from 0 to 1.",
 		func(s *saving.Saving) (float64, bool) { return s.Quality.Confidence, s.Quality.Bound }},
-	{"sluice_cascade_certificate_age_seconds", "Age of the certificate.",
+	{"sluice_cascade_certificate_age_seconds", "cascade", "Age of the certificate.",
 		func(s *saving.Saving) (float64, bool) { return s.To.Sub(s.Quality.Issued).Seconds(), s.Quality.Bound }},
 }
 
@@ -62,7 +64,7 @@ func (m *Metrics) WatchSavings(read func() []saving.Saving) {
 	}
 	s := &savings{read: read}
 	for _, g := range savingGauges {
-		s.descs = append(s.descs, prometheus.NewDesc(g.name, g.help, []string{"cascade"}, nil))
+		s.descs = append(s.descs, prometheus.NewDesc(g.name, g.help, strings.Fields(g.labels), nil))
 	}
 	m.registry.MustRegister(s)
 }

@@ -19,7 +19,7 @@ type RequestSpan struct {
 	tel  *Telemetry
 	ctx  context.Context //nolint:containedctx // carries the span to its legs; never leaves this package
 	span trace.Span
-	// unsampled stands for every leg of a request that is not recorded: it only
+	// unsampled is used for every leg of a request that is not recorded: it only
 	// passes the decision on.
 	unsampled LegSpan
 }
@@ -215,8 +215,8 @@ func (l *LegSpan) End(e LegEnd) {
 	l.span.End()
 }
 
-// setStatus marks errors of ours and of the upstream; a caller's mistake (4xx)
-// is not an error of the server span.
+// setStatus marks errors of the gateway and of the upstream; a caller's mistake
+// (4xx) is not an error of the server span.
 func setStatus(span trace.Span, failure string, status int) {
 	if failure != "" && (status == 0 || status >= 500) {
 		span.SetStatus(codes.Error, failure)

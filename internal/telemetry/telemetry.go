@@ -1,9 +1,8 @@
-// Package telemetry makes traces and metrics of what the request line did.
+// Package telemetry records what the request line did as traces and metrics.
 //
 // Traces are OpenTelemetry spans, one per request and one per leg, sent as
 // OTLP over HTTP; metrics are Prometheus instruments of our own registry. It is
-// the only package that knows the OpenTelemetry SDK. Prompts and answers never
-// get into either. Labels come from bounded sets only; keys are never labels.
+// the only package that knows the OpenTelemetry SDK. Neither ever holds prompts or answers. Labels come from bounded sets only; keys are never labels.
 //
 // A nil *Telemetry and everything that it returns are safe to use and do
 // nothing, so that the request line has no branches for it.
@@ -34,7 +33,7 @@ type Options struct {
 	// has no path. "" sends no traces.
 	OTLP string
 	// Sample is the share of requests that are traced when the caller does not
-	// say; a caller's sampled traceparent is followed.
+	// decide; the decision in a caller's traceparent is followed.
 	Sample float64
 	// Version and Commit describe this build.
 	Version, Commit string

@@ -29,7 +29,7 @@ type AuthRequest struct {
 	Header wire.Header
 }
 
-// Admission is a caller who may send a body. Only Confirm says who it is.
+// Admission is a caller who may send a body. Only Confirm returns who it is.
 type Admission struct {
 	key     *key
 	claim   *sigv4.Claim // nil: a bearer key, proven already
@@ -40,8 +40,8 @@ type Admission struct {
 // and of Signature V4 the form, the time and the key id. It fails with
 // KindMissingAuthentication without any credential, KindAccessDenied for a
 // bearer key and KindInvalidSignature for a signature. An unknown key id fails
-// here only when the body is large or of unknown length; else Confirm refuses
-// it in the words and the time of a wrong signature.
+// here only when the body is large or of unknown length; otherwise Confirm refuses
+// it with the message and in the time of a wrong signature.
 func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Error) {
 	if r.Header.Count("authorization") == 1 {
 		if token, ok := bearerToken(r.Header.Get("authorization")); ok {
@@ -85,7 +85,7 @@ func (d *Directory) admitBearer(token string) (*Admission, *wire.Error) {
 	return &Admission{key: k}, nil
 }
 
-// Confirm proves the caller with the whole body, or nil for none, and returns
+// Confirm verifies the caller with the whole body, or nil for none, and returns
 // who it is. It fails with KindInvalidSignature.
 func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
 	if a.claim == nil {

@@ -16,8 +16,8 @@ import (
 type Directory struct {
 	tenants map[string]*Tenant
 	keys    map[string]*key
-	// stranger stands in for a key id that nobody has, so that checking it
-	// takes the same steps. Nothing it is asked for ever succeeds.
+	// stranger replaces a key id that does not exist, so that checking one takes
+	// the same steps. No check against it succeeds.
 	stranger *key
 }
 
@@ -87,7 +87,7 @@ func (b *builder) add(c *config.Tenant, path string) {
 		return
 	}
 	if b.dir.tenants[c.ID] != nil {
-		b.fail(path+".id", "tenant %q stands here a second time", c.ID)
+		b.fail(path+".id", "tenant %q is defined a second time here", c.ID)
 		return
 	}
 	root, _, _ := strings.Cut(c.ID, "/")
@@ -147,10 +147,10 @@ func (b *builder) addKey(t *Tenant, id, path string) {
 	}
 	c, err := b.secrets.Credentials(id)
 	if errors.Is(err, ErrGeneration) {
-		// The key cannot be used, but the gateway can run: after a rotation, ids
-		// of the old generation may still stand in the configuration.
+		// The key cannot be used, but the gateway can run: after a rotation the
+		// configuration may still have ids of the old generation.
 		b.problems = append(b.problems, config.Problem{Path: path, Warning: true,
-			Message: fmt.Sprintf("key %s is of another root secret and will be refused; issue a new one", id)})
+			Message: fmt.Sprintf("key %s was issued under another root secret and will be refused; issue a new one", id)})
 		return
 	}
 	b.dir.keys[id] = newKey(c, &Identity{Tenant: t, KeyID: id})

@@ -31,10 +31,10 @@ type SecretError struct {
 // Error names the source and says what is wrong with it.
 func (e *SecretError) Error() string { return e.Source + ": " + e.Reason }
 
-// LoadSecrets returns the root secret of SLUICE_ROOT_SECRET, or else the one in
+// LoadSecrets returns the root secret of SLUICE_ROOT_SECRET, or otherwise the one in
 // dataDir/root.secret, which it makes from 32 bytes of random when there is
 // none. SLUICE_ROOT_SECRET_PREVIOUS stays valid beside it. A secret has at least
-// 16 bytes; white space at the end of the file does not count. It fails with
+// 16 bytes; white space at the end of the file is ignored. It fails with
 // *SecretError when a secret is too short, when the group or others can read
 // the file, and when two secrets cannot be told apart by their key ids.
 func LoadSecrets(dataDir string, env func(string) string, random io.Reader) (*Secrets, error) {
@@ -59,7 +59,7 @@ func LoadSecrets(dataDir string, env func(string) string, random io.Reader) (*Se
 	}
 	s := &Secrets{generations: []generation{newGeneration(current), newGeneration(previous)}}
 	if s.generations[0].version == s.generations[1].version {
-		return nil, &SecretError{envPrevious, "by chance has the version of the current secret; choose another current one"}
+		return nil, &SecretError{envPrevious, "has by chance the same version as the current secret; choose another current secret"}
 	}
 	return s, nil
 }
@@ -99,7 +99,7 @@ func readSecret(path string) ([]byte, error) {
 }
 
 // makeSecret puts a new secret at path, whole and on disk or not at all. When
-// two processes start at once, the first one's secret stands.
+// two processes start at once, the secret of the first one is kept.
 func makeSecret(path string, random io.Reader) (err error) {
 	var secret [secretBytes]byte
 	if _, err := io.ReadFull(random, secret[:]); err != nil {

@@ -48,7 +48,7 @@ type Secrets struct {
 // generation is one root secret.
 type generation struct {
 	root    []byte
-	version string // as it stands in key ids
+	version string // as part of key ids
 }
 
 func newGeneration(root []byte) generation {
@@ -58,7 +58,7 @@ func newGeneration(root []byte) generation {
 }
 
 // derive returns 32 bytes by HKDF-SHA256 (RFC 5869), without a salt. The purpose
-// keeps what derives for one use apart from what derives for another.
+// separates the uses.
 func (g *generation) derive(purpose, keyID string) []byte {
 	out, err := hkdf.Key(sha256.New, g.root, nil, "sluice v1 "+purpose+" "+keyID, secretBytes)
 	if err != nil {
@@ -76,14 +76,14 @@ func (g *generation) credentials(keyID string) Credentials {
 	}
 }
 
-// encodeSecret spells a secret in characters that no shell, URL or header minds.
+// encodeSecret encodes a secret in characters that are safe in shells, URLs and
+// headers.
 func encodeSecret(b []byte) string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
 }
 
 // Fingerprint identifies the current root secret and is safe to store: 32
-// hexadecimal digits, from which the secret cannot be told unless it can be
-// guessed.
+// hexadecimal digits, which do not reveal the secret unless it can be guessed.
 func (s *Secrets) Fingerprint() string { return s.generations[0].fingerprint() }
 
 // PreviousFingerprint identifies the previous root secret during a rotation, ""

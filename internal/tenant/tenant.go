@@ -11,7 +11,7 @@ type Tenant struct {
 	ID   string // path, "acme/support"
 	Root string // "acme"
 	// Ancestors are the tenant and all above it that are configured, nearest
-	// first: their budgets and limits hold as well.
+	// first: their budgets and limits apply as well.
 	Ancestors []*Tenant
 	Upstream  string
 	RoleARN   string

@@ -113,7 +113,7 @@ func DialectNamed(name string) *Dialect {
 	return nil
 }
 
-// sniffs says which members at the top of a body give its family away. The first
+// sniffs lists the members at the top of a body that reveal its family. The first
 // row wins whose members are all there; the first of its families is the
 // likeliest. An Anthropic body has no shared row: on Bedrock it names its version.
 var sniffs = []struct{ members, dialects string }{

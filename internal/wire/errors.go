@@ -47,7 +47,7 @@ const (
 
 // kinds is what a caller sees of each kind. Modelled statuses and names are
 // those of the service model bedrock-runtime 2023-09-30. Go, JavaScript and
-// Python SDKs retry 429 and 5xx and take every other status as final; 405, 413,
+// Python SDKs retry 429 and 5xx and treat every other status as final; 405, 413,
 // 415, 431 and 505 are not in the model, and any name is final for them.
 var kinds = [...]struct {
 	status int

@@ -9,8 +9,8 @@ type Span struct{ Start, End int }
 // Present reports whether the span names any bytes.
 func (s Span) Present() bool { return s.End > s.Start }
 
-// Facts are what one pass over a request body tells. Rules, the cap and the
-// estimates work on facts alone. Nothing in it points into the body but spans.
+// Facts are what one pass over a request body finds. Rules, the cap and the
+// estimates use facts alone. Only its spans refer to the body.
 type Facts struct {
 	Op      Operation
 	Dialect *Dialect // nil: unknown family, passed through
@@ -18,8 +18,8 @@ type Facts struct {
 	// BodyBytes is the length of the body, TextBytes that of its text values
 	// (prompt, messages, system, tool descriptions), unescaped.
 	BodyBytes, TextBytes int
-	// MediaBytes is how much of the body is images, documents, videos and audio, as
-	// they stand in it. What is not known to be media counts as text.
+	// MediaBytes is how much of the body is images, documents, videos and audio, in
+	// their encoded form. What is not known to be media counts as text.
 	MediaBytes int
 	// InputTokens is an estimate from text bytes, images and documents.
 	InputTokens int
@@ -36,43 +36,41 @@ type Facts struct {
 	CachePoints   int
 	// System is whether the body has a system prompt.
 	System bool
-	// SystemSpan is where the value of its member stands (system, preamble),
-	// quotes or brackets included; absent where it is one of the messages.
+	// SystemSpan is the place of the member's value (system, preamble), with its
+	// quotes or brackets; absent where the prompt is one of the messages.
 	SystemSpan Span
 	// ReasoningHistory is whether a message carries reasoning content with a
 	// signature, which only the family that wrote it can read.
 	ReasoningHistory bool
 	// MaxTokens is the output cap that the body asks for.
 	MaxTokens Count
-	// MaxTokensSpan is where its number stands. When absent, InsertAt says
-	// where the dialect's member belongs.
+	// MaxTokensSpan is the place of its number, absent when the body has none.
 	MaxTokensSpan Span
-	// ThinkingTokens is the thinking budget, ThinkingSpan where it stands.
+	// ThinkingTokens is the thinking budget, ThinkingSpan its place.
 	ThinkingTokens Count
 	ThinkingSpan   Span
 	// NoMaxTokens is whether this request forbids a cap of its own. Read sets it
-	// for Nova 2's reasoning effort "high"; for a managed prompt (ModelPrompt)
-	// whoever knows the model id sets it before Limit.
+	// for Nova 2's reasoning effort "high"; for a managed prompt (ModelPrompt) the
+	// caller, who knows the model id, must set it before Limit.
 	NoMaxTokens bool
 	// Multiplier is how many completions are asked for (n, num_generations,
 	// numResults); at least 1.
 	Multiplier int
 	// ServiceTier is the tier asked for in the body, "" when absent.
 	ServiceTier string
-	// BodyModel is where a "model" member stands (OpenAI dialects, async
-	// invoke), with its value decoded in BodyModelID.
+	// BodyModel is the place of a "model" member (OpenAI dialects, async
+	// invoke), and BodyModelID its decoded value.
 	BodyModel   Span
 	BodyModelID string
-	// Schema is where a JSON schema for structured output stands.
+	// Schema is the place of a JSON schema for structured output.
 	Schema Span
-	// Metadata is where Converse's requestMetadata object stands, braces
-	// included.
+	// Metadata is the place of Converse's requestMetadata object with its braces.
 	Metadata Span
-	// Guardrail is where Converse's guardrailConfig stands.
+	// Guardrail is the place of Converse's guardrailConfig.
 	Guardrail Span
 	// Latency is performanceConfig.latency of a Converse body, "" when absent.
 	Latency string
-	// at holds the edit points that shape needs; the scanner fills it.
+	// at holds the places that an edit may need; Read fills it.
 	at editPoints
 }
 
@@ -108,7 +106,7 @@ type editPoints struct {
 	multiplier   capValue
 	thinking     capValue
 	prompt       bool // the body has a prompt instead of messages
-	// metadataOther is whether requestMetadata stands there but is no object.
+	// metadataOther is whether requestMetadata is present but is not an object.
 	metadataOther bool
 }
 
@@ -126,7 +124,7 @@ type object struct {
 	other bool
 }
 
-// capValue is a number that the cap depends on, as it stands in the body.
+// capValue is a number in the body that the cap depends on.
 type capValue struct {
 	Span
 	n Count // unknown when it is not a whole number from 1 to 2³¹-1

@@ -76,7 +76,7 @@ func frameLength(prelude []byte) (int, error) {
 // header is one header of a frame. value is set for strings only.
 type header struct{ name, value []byte }
 
-// Types of header values whose length stands before them.
+// Types of header values that begin with their length.
 const (
 	headerBytes  = 6
 	headerString = 7
@@ -114,7 +114,7 @@ func nextHeader(b []byte) (h header, rest []byte, ok bool) {
 }
 
 // Header returns the value of the string header called name. It allocates only
-// for values that it has not been told of.
+// for values that are not among words.
 func (f Frame) Header(name string) (string, bool) {
 	v, ok := f.header(name)
 	return intern(v), ok
@@ -134,12 +134,12 @@ func (f Frame) header(name string) ([]byte, bool) {
 	return nil, false
 }
 
-// FrameReader takes frames off a stream of bytes. Its buffer grows to the
-// largest frame and is used again for each.
+// FrameReader reads frames from a stream of bytes. Its buffer grows to the
+// largest frame and is reused.
 type FrameReader struct {
 	r          io.Reader
 	buf        []byte
-	start, end int // bytes that are read but not taken
+	start, end int // bytes that were read but not returned
 	err        error
 }
 
@@ -147,9 +147,9 @@ type FrameReader struct {
 func NewFrameReader(r io.Reader) *FrameReader { return &FrameReader{r: r} }
 
 // Next returns the next whole frame, its checksums verified, as soon as its
-// last byte is there. It stays valid until the following call. Next returns
+// last byte has arrived. It stays valid until the following call. Next returns
 // io.EOF after the last frame, io.ErrUnexpectedEOF when the stream ends inside
-// one, an ErrFrame… for bad bytes, else the reader's error.
+// one, an ErrFrame… for bad bytes, or the reader's error.
 func (fr *FrameReader) Next() ([]byte, error) {
 	if err := fr.fill(12); err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (fr *FrameReader) Next() ([]byte, error) {
 	return raw, nil
 }
 
-// fill reads until n bytes are there. Nothing is read while they already are.
+// fill reads until the buffer has n bytes. It reads nothing when it has them.
 func (fr *FrameReader) fill(n int) error {
 	for empty := 0; fr.end-fr.start < n; {
 		if fr.err != nil {
@@ -196,8 +196,8 @@ func (fr *FrameReader) failure() error {
 	return fr.err
 }
 
-// room makes space for a frame of n bytes. A large frame gets its space as its
-// bytes come, not as they are announced.
+// room makes space for a frame of n bytes. The buffer grows with the bytes that
+// arrive, not with the length that a frame announces.
 func (fr *FrameReader) room(n int) {
 	if fr.start > 0 && (fr.start == fr.end || fr.start+n > len(fr.buf)) {
 		fr.end = copy(fr.buf, fr.buf[fr.start:fr.end])

@@ -122,7 +122,7 @@ func setOf(member func(byte) bool) (set byteSet) {
 	return set
 }
 
-// hold reports whether all bytes of s are in the set.
+// hold reports whether the set has all bytes of s.
 func (set *byteSet) hold(s string) bool {
 	for i := range len(s) {
 		if !set[s[i]] {

@@ -15,14 +15,15 @@ type Cap struct {
 	Max int64
 	// ModelMax is the most that the model can produce in one completion.
 	ModelMax int64
-	// Reject refuses a request that asks for more than Max, which is else lowered.
+	// Reject refuses a request that asks for more than Max; otherwise its cap is
+	// lowered.
 	Reject bool
 }
 
 // applies reports whether there is anything to enforce.
 func (c Cap) applies() bool { return c.Default > 0 || c.Max > 0 }
 
-// Limit is how a cap works out for one request.
+// Limit is the effect of a cap on one request.
 type Limit struct {
 	// Tokens is the worst case of output tokens, all completions together.
 	Tokens Count
@@ -31,7 +32,7 @@ type Limit struct {
 	// Header is the value of x-sluice-capped: the cap per completion, when the
 	// request was changed.
 	Header string
-	// Cut is how many tokens the cap took off what the caller asked for.
+	// Cut is by how many tokens the cap lowered what the caller asked for.
 	Cut     int64
 	Splices []Splice
 	// EnforceByCutting is whether the body's family is unknown, so that a Max
@@ -39,7 +40,7 @@ type Limit struct {
 	EnforceByCutting bool
 }
 
-// minThinking is the smallest thinking budget that Claude takes (Anthropic
+// minThinking is the smallest thinking budget that Claude accepts (Anthropic
 // docs, "Extended thinking": at least 1,024 and less than max_tokens).
 const minThinking = 1024
 
@@ -56,7 +57,7 @@ const minThinking = 1024
 //   - A request that forbids a cap (NoMaxTokens) gets no default, and is refused
 //     when a Max applies that the model could exceed.
 //   - A second cap inside additionalModelRequestFields is refused when a policy
-//     applies, because nobody can know which of the two the model obeys.
+//     applies, because it is not known which of the two the model obeys.
 //
 // Refusals are KindValidation. Without a policy everything passes as it came.
 func (f *Facts) Limit(c Cap) (Limit, *Error) {
@@ -117,7 +118,7 @@ func (f *Facts) worstCase(c Cap) Count {
 	return Known(per.N * int64(f.Multiplier))
 }
 
-// checkCap refuses what a cap could not be enforced on.
+// checkCap refuses requests on which a cap could not be enforced.
 func (f *Facts) checkCap(c Cap) *Error {
 	if f.at.foreignCap {
 		return Errorf(KindValidation, "An output token limit applies: set inferenceConfig.maxTokens instead of a limit in "+
@@ -164,8 +165,8 @@ func (f *Facts) most(c Cap) int64 {
 	return most
 }
 
-// lower brings every cap of the body down to what c allows and returns the cap
-// that holds then.
+// lower reduces every cap of the body to what c allows and returns the cap that
+// then applies.
 func (f *Facts) lower(c Cap, l *Limit) (int64, *Error) {
 	asked := f.MaxTokens.N
 	if c.Max == 0 || asked*int64(f.Multiplier) <= c.Max {

@@ -28,11 +28,11 @@ const (
 	ScopeGlobal = "global" // anywhere
 )
 
-// ModelID is what a model id says about itself.
+// ModelID is what can be read from a model id.
 type ModelID struct {
 	ID string // as it was given
 	// Foundation is the foundation model's id, without ARN, region prefix and
-	// context suffix; "" when the id does not tell.
+	// context suffix; "" when the id does not name it.
 	Foundation string
 	Scope      string // ScopeRegion, ScopeGeo or ScopeGlobal
 	Region     string // of an ARN, "" otherwise
@@ -87,7 +87,7 @@ func ParseModelID(id string) ModelID {
 	return m
 }
 
-// scopeOf tells what the first label of a dotted id says. Model makers' names
+// scopeOf returns the scope that the first label of a dotted id names. Model makers' names
 // are longer than two letters, so a new geography needs no new release.
 func scopeOf(label, rest string) string {
 	switch {
@@ -101,7 +101,7 @@ func scopeOf(label, rest string) string {
 	return ScopeRegion
 }
 
-// trimContext takes a context size such as :24k off a foundation id.
+// trimContext removes a context size such as :24k from a foundation id.
 func trimContext(id string) string {
 	i := strings.LastIndexByte(id, ':')
 	if i > 0 && i+2 < len(id) && strings.HasSuffix(id, "k") && strings.Trim(id[i+1:len(id)-1], "0123456789") == "" {

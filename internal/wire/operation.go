@@ -102,12 +102,12 @@ type Target struct {
 	Query string
 }
 
-// ParseTarget reads a raw request target, as it stood on the wire. basePath is
-// a prefix that may stand before the path, "" for none.
+// ParseTarget reads a raw request target, as it was on the wire. basePath is an
+// optional prefix of the path, "" for none.
 //
 // Ids are percent-decoded once. Slashes in an ARN may be raw, because some
 // clients send them so, and everything between the fixed parts of the path is
-// the id. Whatever two hops could read differently is refused: bad escapes,
+// the id. Whatever two servers could read differently is refused: bad escapes,
 // control bytes, empty and dotted segments, fragments, absolute targets.
 func ParseTarget(method, raw, basePath string) (Target, *Error) {
 	if raw == "" || raw[0] != '/' {

@@ -6,9 +6,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
 
-// What is added to the estimate of input tokens beside the text. They are
-// deliberately on the high side: an estimate is held against a budget before
-// the call and corrected by the reported count after it.
+// What is added to the estimate of input tokens beside the text. They are high on
+// purpose: an estimate is reserved in a budget before the call and corrected by
+// the reported count after it.
 const (
 	// bytesPerToken is the usual rule of thumb for English text (Anthropic and
 	// Amazon both give about four characters a token).
@@ -68,7 +68,7 @@ func (f *Facts) Read(op Operation, d *Dialect, body []byte) *Error {
 	r := reader{f: f, body: body}
 	r.walk.Reset(t, body)
 	for m := r.walk.Next(); m.Role != 0; m = r.walk.Next() {
-		r.take(m)
+		r.value(m)
 	}
 	return r.finish()
 }
@@ -95,25 +95,25 @@ func (r *reader) estimate() int {
 	return n
 }
 
-// take notes what one value tells.
-func (r *reader) take(m jsonscan.Match) {
+// value adds one value to the facts.
+func (r *reader) value(m jsonscan.Match) {
 	switch m.Role {
 	case roleText, roleSystem, rolePrompt:
-		r.takeText(m)
+		r.readText(m)
 	case roleMessage, roleSpeaker, roleBlock, roleBlockType:
-		r.takeTurn(m)
+		r.readTurn(m)
 	case roleImage, roleDocument, roleVideo, roleAudio, roleMediaFormat, roleMediaBytes:
-		r.takeMedia(m)
+		r.readMedia(m)
 	case roleTool, roleCachePoint, roleSignature:
 		r.count(m)
 	case roleRoot, roleCapParent, roleCap, roleForeignCap, roleThinking, roleMultiplier, roleEffort:
-		r.takeCap(m)
+		r.readCap(m)
 	default:
-		r.takeSetting(m)
+		r.readSetting(m)
 	}
 }
 
-func (r *reader) takeText(m jsonscan.Match) {
+func (r *reader) readText(m jsonscan.Match) {
 	f := r.f
 	if m.Kind == jsonscan.String {
 		f.TextBytes += m.TextLen()
@@ -135,7 +135,7 @@ func (r *reader) takeText(m jsonscan.Match) {
 
 func (r *reader) hash(m jsonscan.Match) uint64 { return xxhash.Sum64(r.body[m.Start:m.End]) }
 
-func (r *reader) takeTurn(m jsonscan.Match) {
+func (r *reader) readTurn(m jsonscan.Match) {
 	f := r.f
 	switch {
 	case m.Role == roleMessage && m.Kind == jsonscan.BeginObject:
@@ -148,13 +148,13 @@ func (r *reader) takeTurn(m jsonscan.Match) {
 	case m.Role == roleSpeaker:
 		r.speaker = r.is(m, "user") || r.is(m, "USER")
 	case m.Role == roleBlock:
-		r.settle()
+		r.endBlock()
 	case m.Role == roleBlockType:
-		r.takeBlockType(m)
+		r.readBlockType(m)
 	}
 }
 
-func (r *reader) takeBlockType(m jsonscan.Match) {
+func (r *reader) readBlockType(m jsonscan.Match) {
 	switch {
 	case r.is(m, "image"), r.is(m, "image_url"):
 		r.f.Images++
@@ -168,8 +168,8 @@ func (r *reader) takeBlockType(m jsonscan.Match) {
 	}
 }
 
-// settle ends a block or document, whose parts come in any order.
-func (r *reader) settle() {
+// endBlock ends a block or document, whose parts may be in any order.
+func (r *reader) endBlock() {
 	r.f.MediaBytes += r.mediaBytes
 	if r.block == blockDocument {
 		bytes := r.mediaBytes / 4 * 3
@@ -182,7 +182,7 @@ func (r *reader) settle() {
 	r.block, r.plain, r.mediaBytes = blockOther, false, 0
 }
 
-func (r *reader) takeMedia(m jsonscan.Match) {
+func (r *reader) readMedia(m jsonscan.Match) {
 	f := r.f
 	switch m.Role {
 	case roleMediaFormat:
@@ -197,7 +197,7 @@ func (r *reader) takeMedia(m jsonscan.Match) {
 		}
 		return
 	case roleDocument:
-		r.settle()
+		r.endBlock()
 		if m.Kind == jsonscan.BeginObject {
 			r.block = blockDocument
 			f.Documents++
@@ -220,7 +220,7 @@ func (r *reader) takeMedia(m jsonscan.Match) {
 	}
 }
 
-// given reports whether m is a value that is there, counting a container once.
+// given reports whether m is a value other than null; a container counts once.
 func given(m jsonscan.Match) bool {
 	return m.Kind != jsonscan.Null && m.Kind != jsonscan.EndObject && m.Kind != jsonscan.EndArray
 }
@@ -245,13 +245,13 @@ func (r *reader) count(m jsonscan.Match) {
 	}
 }
 
-func (r *reader) takeCap(m jsonscan.Match) {
+func (r *reader) readCap(m jsonscan.Match) {
 	at := &r.f.at
 	switch m.Role {
 	case roleRoot:
-		r.takeObject(&at.root, m)
+		r.readObject(&at.root, m)
 	case roleCapParent:
-		r.takeObject(&at.parent, m)
+		r.readObject(&at.parent, m)
 	case roleCap:
 		r.addCap(m)
 	case roleForeignCap:
@@ -293,7 +293,7 @@ func (r *reader) addCap(m jsonscan.Match) {
 	}
 }
 
-func (r *reader) takeObject(o *object, m jsonscan.Match) {
+func (r *reader) readObject(o *object, m jsonscan.Match) {
 	switch m.Kind {
 	case jsonscan.BeginObject:
 		o.empty = r.nextByte(m.End) == '}'
@@ -338,7 +338,7 @@ func (r *reader) number(m jsonscan.Match) capValue {
 	return c
 }
 
-func (r *reader) takeSetting(m jsonscan.Match) {
+func (r *reader) readSetting(m jsonscan.Match) {
 	f := r.f
 	switch m.Role {
 	case roleTier:

@@ -18,7 +18,7 @@ type Splice struct {
 // ApplySplices appends body with the splices done. They refer to body as it is
 // and may come in any order but must not overlap; the slice gets sorted. Members
 // inserted at one point of an empty object get their comma here, because each
-// was made without knowing of the other.
+// was made on its own.
 func ApplySplices(dst, body []byte, splices []Splice) []byte {
 	slices.SortStableFunc(splices, func(a, b Splice) int { return cmp.Compare(a.Start, b.Start) })
 	at := 0
@@ -57,8 +57,8 @@ const maxMetadata = 16
 // Pair is one entry of request metadata.
 type Pair struct{ Key, Value string }
 
-// MetadataSplices put pairs of different keys into Converse's requestMetadata; a
-// pair of a key that is there is replaced. It reports false for other operations
+// MetadataSplices put pairs of different keys into Converse's requestMetadata and
+// replace the value of a key that it has. It reports false for other operations
 // and when there is no room for all. body must be the one that f was read from.
 func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
 	if !f.Op.IsConverse() || !f.at.root.Present() || !f.Metadata.Present() && f.at.metadataOther {

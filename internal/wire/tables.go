@@ -83,7 +83,7 @@ func turns(list string) rules {
 
 // caps are the members that one family takes as its output cap. Only those that
 // it is known to obey are listed: another family's member must not pass for a
-// cap, or a caller could ask for everything beside a small number nobody reads.
+// cap, or a caller could ask for everything beside a small number that is ignored.
 func caps(names ...string) rules { return each(roleCap, names...) }
 
 // Service model bedrock-runtime 2023-09-30: ConverseRequest.
@@ -181,7 +181,7 @@ var anthropicBlock = join(
 	each(roleMediaBytes, "source.data"),
 )
 
-// InvokeModel bodies of Nova, schema messages-v1: Converse in another coat.
+// InvokeModel bodies of Nova, schema messages-v1: close to Converse.
 var novaRules = join(
 	converseTurns,
 	caps("inferenceConfig.max_new_tokens"),
@@ -244,8 +244,8 @@ var (
 	openAITree     = tree(openAIRules, caps("max_completion_tokens", "max_tokens"))
 	embedTree      = tree(embedRules)
 
-	// unknownTree reads a family that nobody knows: any string is text, and
-	// every spelling of a cap is seen, so that a cap that stands there holds.
+	// unknownTree reads a family that is not known: any string is text, and every
+	// spelling of a cap counts.
 	unknownTree = tree(
 		turns("messages[]"),
 		each(roleText, "**"),

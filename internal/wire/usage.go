@@ -146,8 +146,8 @@ type StreamUsage struct {
 	chunk     []byte
 }
 
-// Observe takes in one frame and reports whether it is the one that carries
-// the whole usage, or an exception, after which nothing of interest comes.
+// Observe reads one frame and reports whether it is the last of interest: the one
+// with the whole usage, or an exception.
 func (s *StreamUsage) Observe(f Frame) (final bool) {
 	kind, _ := f.header(":message-type")
 	switch string(kind) {
@@ -174,7 +174,7 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 	return false
 }
 
-// End tells that the stream ended properly, and reports whether it was whole. A
+// End is called when the stream ended properly, and reports whether it was whole. A
 // stream of chunks without invocation metrics is, when a guardrail intervened:
 // it blocked the request, so no model ran and the counts in the chunk are of the
 // guardrail's own message, which nobody bills (AWS Bedrock pricing, guardrails).

@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
 
-// words are strings that answers and streams hold again and again, so that
+// words are strings that are frequent in answers and streams, kept so that
 // reading one does not allocate.
 var words = func() map[string]string {
 	m := map[string]string{}

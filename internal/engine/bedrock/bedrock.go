@@ -27,15 +27,15 @@ type Options struct {
 	// been replaced by its URL.
 	Upstreams map[string]config.Upstream
 	// Credentials are fixed keys by upstream name. They win over a bearer token
-	// and over roles; an upstream without an entry takes the AWS default chain.
+	// and over roles; an upstream without an entry uses the AWS default chain.
 	Credentials map[string]sigv4.Credentials
-	// Timeouts of zero take the defaults of package config.
+	// Timeouts of zero are the defaults of package config.
 	Timeouts config.Timeouts
 	MaxBody  int64               // bytes of an answer that is not a stream; 0: 64 MiB
 	Draw     func(n int64) int64 // random numbers in [0, n); nil: math/rand/v2
 	Now      func() time.Time    // runs with real time, socket deadlines use it; nil: time.Now
 	Getenv   func(string) string // for proxy variables; nil: os.Getenv
-	// OnBreaker is told the new state of a breaker: closed, half-open or open.
+	// OnBreaker gets the new state of a breaker: closed, half-open or open.
 	// It must not call the engine. May be nil.
 	OnBreaker func(upstream, model, state string)
 }
@@ -132,7 +132,7 @@ func (e *Engine) Retries(upstream string, deadline time.Time) *engine.Retries {
 	if up := e.upstreams[upstream]; up != nil {
 		return up.retries.Begin(deadline)
 	}
-	//nolint:forbidigo // never asked: nothing is repeated
+	//nolint:forbidigo // never called: nothing is repeated
 	return engine.NewRetryPolicy(engine.RetryOptions{Now: time.Now}).Begin(deadline)
 }
 

@@ -21,13 +21,13 @@ type breaker = *gobreaker.TwoStepCircuitBreaker[struct{}]
 type breakers struct {
 	settings gobreaker.Settings
 	byModel  *lru.Cache[string, breaker]
-	onChange func(model, state string) // nil: nobody is told
+	onChange func(model, state string) // may be nil
 }
 
-// What an attempt says about the health of a model; nil is healthy.
+// What an attempt shows about the health of a model; nil is healthy.
 var (
 	errUnhealthy = errors.New("unhealthy")
-	errNeutral   = errors.New("says nothing")
+	errNeutral   = errors.New("shows nothing")
 )
 
 // newBreakers returns breakers that open after consecutive failures and let one
@@ -68,7 +68,7 @@ func note(b breaker, failed *engine.Error) {
 	}
 }
 
-// health judges an attempt: server errors, lost connections and time-outs speak
+// health judges an attempt: server errors, lost connections and time-outs count
 // against a model; throttling and other refusals do not, they are answers.
 func health(res *engine.Response, failed *engine.Error) error {
 	if failed == nil {

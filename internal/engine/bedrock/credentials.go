@@ -26,8 +26,8 @@ const (
 	// clockSlack is how long before they expire credentials are not used.
 	clockSlack = 10 * time.Second
 	// retryRefresh is the pause after a refresh, so that a machine without
-	// credentials, or whose provider still hands out the old ones, does not ask
-	// with every request.
+	// credentials, or whose provider still returns the old ones, does not ask with
+	// every request.
 	retryRefresh   = time.Second
 	refreshTimeout = 30 * time.Second
 	maxRoles       = 256 // roles per upstream whose credentials are kept
@@ -47,12 +47,12 @@ type identity struct {
 
 func fixedIdentity(c sigv4.Credentials) *identity {
 	fixed := credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
-	own := &source{provider: fixed, now: time.Now} //nolint:forbidigo // never asked: fixed keys do not expire
+	own := &source{provider: fixed, now: time.Now} //nolint:forbidigo // never called: fixed keys do not expire
 	own.current.Store(&fixed.Value)
 	return &identity{own: own}
 }
 
-// newIdentity takes the AWS default chain. The role of a tenant is assumed in
+// newIdentity uses the AWS default chain. The role of a tenant is assumed in
 // place of the upstream's own, not on top of it.
 func newIdentity(c aws.Config, s config.Upstream, o *Options, b *background) *identity {
 	roles, err := lru.New[string, *source](maxRoles)
@@ -107,8 +107,8 @@ func (id *identity) of(roleARN string) *source {
 	return fresh
 }
 
-// source hands out credentials. While it has valid ones no request waits: they
-// are renewed behind its back. The provider must report an expiry that is
+// source returns credentials. While it has valid ones no request waits: they
+// are renewed in the background. The provider must report an expiry that is
 // refreshWindow earlier than the true one.
 type source struct {
 	provider   aws.CredentialsProvider
@@ -188,9 +188,9 @@ func (s *source) fetch(ctx context.Context) {
 	s.pending = nil
 }
 
-// background runs what must not hold up a request and ends it with the engine.
+// background runs what must not delay a request and ends it with the engine.
 type background struct {
-	ctx    context.Context //nolint:containedctx // its life is the engine's
+	ctx    context.Context //nolint:containedctx // it lasts as long as the engine
 	cancel context.CancelFunc
 
 	mu      sync.Mutex

@@ -82,8 +82,8 @@ func endpointVariant(ctx context.Context, c aws.Config) (fips, dualStack bool) {
 // instanceMetadata is the IPv6 address of the EC2 instance metadata service.
 var instanceMetadata = netip.MustParseAddr("fd00:ec2::254")
 
-// configuredEndpoint refuses link-local addresses: what answers there gives out
-// the machine's credentials.
+// configuredEndpoint refuses link-local addresses: what answers there returns the
+// machine's credentials.
 func configuredEndpoint(raw string) (*url.URL, error) {
 	u, err := parseURL("endpoint", raw)
 	if err != nil {
@@ -99,7 +99,7 @@ func configuredEndpoint(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// parseURL keeps the URL out of its error: it may hold a password.
+// parseURL does not quote the URL in its error: it may contain a password.
 func parseURL(what, raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {

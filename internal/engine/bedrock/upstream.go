@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// upstream is one Bedrock endpoint with what it takes to call it.
+// upstream is one Bedrock endpoint with all that is needed to call it.
 type upstream struct {
 	client   *http1.Client
 	basePath string // before each target, "" mostly
@@ -83,8 +83,8 @@ func newRetryPolicy(r config.Retry, o *Options) *engine.RetryPolicy {
 	})
 }
 
-// proxyFor returns the configured proxy, else what the usual variables say for
-// this endpoint (HTTPS_PROXY, HTTP_PROXY, NO_PROXY, and lower case), else nil.
+// proxyFor returns the configured proxy, or the one that the usual variables name
+// for this endpoint (HTTPS_PROXY, HTTP_PROXY, NO_PROXY, and lower case), or nil.
 func proxyFor(endpoint *url.URL, configured string, getenv func(string) string) (*url.URL, error) {
 	if configured != "" {
 		return parseURL("proxy", configured)
@@ -178,9 +178,9 @@ func credentialsError(ctx context.Context, err error) *engine.Error {
 	return &engine.Error{Failure: failure, Err: fmt.Errorf("credentials: %w", err)}
 }
 
-// neverForwarded are fields of a caller that must not leave: its credentials,
-// which are ours to replace, and what would make an answer unreadable. The
-// gateway's allow-list lets none through; this is the second lock.
+// neverForwarded are fields of a caller that must not go upstream: its
+// credentials, which the gateway replaces, and what would make an answer
+// unreadable. The gateway's allow-list has none of them; this is a second check.
 var neverForwarded = []string{
 	"Authorization", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256", "Cookie",
 	"Accept-Encoding", "Proxy-Authorization",

@@ -1,5 +1,4 @@
-// Package h2guard counts cheap HTTP/2 frames on one connection and says when a
-// caller floods.
+// Package h2guard counts cheap HTTP/2 frames on one connection and detects floods.
 //
 // Go's HTTP/2 server answers SETTINGS, PING, PRIORITY, empty DATA and empty
 // CONTINUATION frames for as long as they come, and refuses oversized header
@@ -76,7 +75,7 @@ type Guard struct {
 	served        atomic.Int64
 }
 
-// Received takes bytes that came from the caller. It returns the kind of flood
+// Received reads bytes that came from the caller. It returns the kind of flood
 // that they complete, or "".
 func (g *Guard) Received(p []byte, now time.Time) (flood string) {
 	if skip := min(len(Preface)-g.prefaceSeen, len(p)); skip > 0 {
@@ -99,7 +98,7 @@ func (g *Guard) Received(p []byte, now time.Time) (flood string) {
 	return flood
 }
 
-// Sent takes bytes that go to the caller.
+// Sent reads bytes that go to the caller.
 func (g *Guard) Sent(p []byte) {
 	for len(p) > 0 {
 		var head frameHead
@@ -110,7 +109,7 @@ func (g *Guard) Sent(p []byte) {
 	}
 }
 
-// Served says that a header block became a request.
+// Served notes that a header block became a request.
 func (g *Guard) Served() { g.served.Add(1) }
 
 func (g *Guard) count(h frameHead) string {

@@ -1,12 +1,11 @@
-// Package hangup tells when the other end of a socket has left while nobody
-// reads from it.
+// Package hangup detects that the other end of a socket has closed it while
+// nothing reads from it.
 //
 // A server that answers slowly does not read the connection meanwhile, so it
-// cannot see a caller leave. One goroutine asks the kernel about all watched
+// does not notice when a caller leaves. One goroutine asks the kernel about all watched
 // sockets at once, a few times a second; there is no goroutine per request and
 // no byte is read. It looks at the socket itself, so it works under TLS. A
-// caller that has shut down only its sending half counts as gone, as in
-// net/http. Where the kernel cannot be asked (see poll_other.go) it never fires
+// caller that has closed only its sending half counts as gone, as in net/http. Where the kernel cannot be asked (see poll_other.go) it never fires
 // and a caller's leaving shows at the next write.
 package hangup
 
@@ -120,7 +119,7 @@ func (w *Watcher) run(interval time.Duration) {
 }
 
 // look asks the kernel once about every socket that is watched for longer than
-// a round. It holds the lock meanwhile, because a descriptor must not be closed
+// a round. It holds the lock, because a descriptor must not be closed
 // and reused between the question and the answer; the call does not block.
 func (w *Watcher) look() {
 	w.mu.Lock()

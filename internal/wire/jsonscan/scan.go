@@ -4,8 +4,8 @@
 //
 // It is strict: RFC 8259 grammar, valid UTF-8, one value and nothing after it,
 // at most MaxDepth containers inside one another. Numbers are checked for form,
-// never for range, and escaped lone surrogates are let through, as
-// encoding/json does. It knows nothing of Bedrock.
+// never for range, and escaped lone surrogates are accepted, as in
+// encoding/json. It knows nothing of Bedrock.
 package jsonscan
 
 import (
@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is how many containers may stand inside one another.
+// MaxDepth is how many containers may be nested.
 const MaxDepth = 512
 
 // Kind is what a token is. The zero value is Invalid.
@@ -42,7 +42,7 @@ const (
 type Token struct {
 	Kind       Kind
 	Start, End int
-	// Shrink is how many bytes unescaping takes away from a key or string.
+	// Shrink is by how many bytes unescaping shortens a key or string.
 	Shrink int
 }
 
@@ -59,7 +59,7 @@ const (
 	BadUTF8            // a string is not valid UTF-8
 	TooDeep            // more than MaxDepth containers
 	Truncated          // the text ends in the middle of a value
-	DuplicateKey       // a member that the tree names stands twice in one object
+	DuplicateKey       // a member that the tree names occurs twice in one object
 )
 
 // Error says what is wrong and where.
@@ -306,7 +306,7 @@ const (
 
 // str reads a key or string from its opening quote. It looks at eight bytes at
 // a time for what needs care: a quote, a backslash, a control byte. UTF-8 is
-// checked in a second pass, only when a byte above 0x7f was met.
+// checked in a second pass, only when there is a byte above 0x7f.
 func (s *Scanner) str(k Kind) Token {
 	start, pos, shrink, seen := s.pos, s.pos+1, 0, uint64(0)
 	data := s.data
@@ -413,8 +413,8 @@ func hex4(b []byte) (rune, bool) {
 	return r, true
 }
 
-// AppendString appends the meaning of quoted, a key or string as it stands in
-// a text that was scanned, quotes included.
+// AppendString appends quoted without its quotes and escapes. It must be a key or
+// string of a text that was scanned.
 func AppendString(dst, quoted []byte) []byte {
 	b := quoted[1 : len(quoted)-1]
 	for len(b) > 0 {

@@ -12,7 +12,7 @@ const maxPath = 20
 const maxNames = 64
 
 // Rule gives the value at a path a role. A path is member names joined by
-// dots; `[]` after a name stands for the elements of an array, `*` for a
+// dots; `[]` after a name means the elements of an array, `*` a
 // member of any name, and a last step `**` for every string below that no
 // other rule reaches. The empty path is the whole text.
 type Rule struct {
@@ -107,7 +107,7 @@ type Match struct {
 // open is a container that the walker is in and the tree has a node for.
 type open struct {
 	*node
-	seen  uint64 // names that have stood in this object
+	seen  uint64 // names that occurred in this object
 	start int
 	deep  uint8
 }
@@ -122,8 +122,8 @@ type Walker struct {
 	lost int
 	next *node // node of the value to come
 	deep uint8 // deep role of the value to come
-	// AllowDuplicates lets named members stand twice; the walker then matches
-	// each. It is for answers, where refusing helps nobody.
+	// AllowDuplicates accepts named members that occur twice and matches each. It
+	// is for answers, where refusing would help nobody.
 	AllowDuplicates bool
 }
 
@@ -175,7 +175,7 @@ func (w *Walker) Next() Match {
 	}
 }
 
-// roleOf is the role of a scalar where the walker stands.
+// roleOf is the role of a scalar at the walker's place.
 func (w *Walker) roleOf(k Kind) uint8 {
 	if w.next != nil && w.next.role != 0 {
 		return w.next.role

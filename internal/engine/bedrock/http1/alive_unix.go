@@ -9,7 +9,7 @@ import (
 )
 
 // alive reports whether an idle connection is open and silent. Bytes that come
-// without a request make it unusable too, so reading one away does no harm.
+// without a request make it unusable too, so losing one does no harm.
 func alive(c net.Conn) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {

@@ -24,7 +24,7 @@ func newBody(x *exchange, h head) *Body {
 	return &Body{x: x, head: h, left: h.framing.length}
 }
 
-// Read returns what is there, at the latest when the silence bound has passed.
+// Read returns what has arrived, at the latest when the silence bound has passed.
 // It returns io.EOF after a body that ended as its framing says, and the
 // connection is then kept; every other error is an *engine.Error.
 func (b *Body) Read(p []byte) (int, error) {
@@ -45,7 +45,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
-// Fail ends the exchange because what was read makes no sense to the reader.
+// Fail ends the exchange because the reader cannot make sense of the body.
 func (b *Body) Fail(why engine.Failure, cause error) *engine.Error {
 	failed := b.x.fail(why, cause)
 	b.err = failed
@@ -76,8 +76,8 @@ func (b *Body) ReadAll(limit int64) ([]byte, error) {
 	}
 }
 
-// firstSize is what to allocate before the body comes: an announced length is
-// believed up to a bound only. The byte more lets the last Read see the end.
+// firstSize is what to allocate before the body comes: an announced length
+// counts up to a bound only. One byte more lets the last Read see the end.
 func (b *Body) firstSize() int64 {
 	const most = 256 << 10
 	if b.head.framing.kind != sized {
@@ -109,7 +109,7 @@ func (b *Body) read(p []byte) (int, error) {
 	}
 }
 
-// readLeft reads of the bytes that are announced; io.EOF is their end.
+// readLeft reads from the announced bytes; io.EOF is their end.
 func (b *Body) readLeft(r *bufio.Reader, p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, io.EOF
@@ -119,8 +119,8 @@ func (b *Body) readLeft(r *bufio.Reader, p []byte) (int, error) {
 	return n, cutShort(err)
 }
 
-// readChunked reads of the current chunk. The line after a chunk is read only
-// when more is asked for, so that a chunk's bytes never wait for it.
+// readChunked reads from the current chunk. The line after a chunk is read only
+// with the next Read, so that a chunk's bytes never wait for it.
 func (b *Body) readChunked(r *bufio.Reader, p []byte) (int, error) {
 	if b.left == 0 {
 		if b.begun {
@@ -146,7 +146,7 @@ func readChunkSize(r *bufio.Reader) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	digits, _, _ := bytes.Cut(line, []byte(";")) // extensions mean nothing to us
+	digits, _, _ := bytes.Cut(line, []byte(";")) // extensions are ignored
 	digits = bytes.TrimRight(digits, " \t")
 	if len(digits) == 0 || len(digits) > 15 || bytes.IndexByte(line, '\r') >= 0 {
 		return 0, malformed("bad chunk size")

@@ -9,7 +9,7 @@
 // nor event streams.
 //
 // Invariants: an exchange ends exactly once, by release, failure or abort, and
-// whoever ends it decides what becomes of its connection. A connection is kept
+// what ends it decides what becomes of its connection. A connection is kept
 // only when its answer was read to the end and nothing came after it.
 package http1
 
@@ -86,7 +86,7 @@ type Request struct {
 	Target string // path and query, sent exactly as given
 	Header wire.Header
 	Body   []byte
-	Sent   func() // called once the whole request was written; nil: nobody asks
+	Sent   func() // called once the whole request was written; may be nil
 }
 
 // Answer is an answer whose body has not been read.
@@ -117,21 +117,21 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Answer, error) {
 	}
 	failed := x.fail(x.lostBeforeAnswer(err), err)
 	if failed.Failure == engine.StaleConn {
-		c.pool.purge() // its idle neighbours were most likely given up too
+		c.pool.purge() // the server has most likely closed its idle neighbours too
 	}
 	return nil, failed
 }
 
-// earlyAnswer is how long an answer may take that came before the whole request.
+// earlyAnswer is how long to wait for an answer after sending has failed.
 const earlyAnswer = time.Second
 
-// staleWindow is how soon a server that had given a connection up shows it: a
-// round trip. A connection that is lost later was lost while the model worked.
+// staleWindow is how soon it shows that a server had closed a connection: a round
+// trip. A connection that is lost later was lost while the model worked.
 const staleWindow = time.Second
 
-// readHead reads heads up to the final one. After a failed send it only looks
-// for an answer that is already there: a server may refuse a request early and
-// close, and its reason is worth more than our write error.
+// readHead reads heads up to the final one. After a failed send it waits
+// only briefly: a server may refuse a request early and close, and its reason is
+// worth more than our write error.
 func (x *exchange) readHead(sendErr error) (head, error) {
 	first := x.client.options.FirstByte
 	if sendErr != nil {
@@ -190,14 +190,13 @@ func failureOf(err error) engine.Failure {
 	}
 }
 
-// malformed is an answer that is not HTTP as we accept it. It never quotes the
-// answer, which may hold a caller's text.
+// malformed is an answer that is not HTTP as this client accepts it. It never
+// quotes the answer, which may contain a caller's text.
 type malformed string
 
 func (m malformed) Error() string { return "malformed answer: " + string(m) }
 
-// cutShort turns the end of the connection into the error that it is inside a
-// message.
+// cutShort turns io.EOF into the error that it is inside a message.
 func cutShort(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

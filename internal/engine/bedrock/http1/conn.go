@@ -11,8 +11,8 @@ const (
 	// maxJoined is the largest body that is copied behind its head, to go in
 	// one packet and one TLS record.
 	maxJoined = 16 << 10
-	// writePiece is how much must be taken within the write bound: slow links
-	// need minutes for 25 MB, but they make progress.
+	// writePiece is how much must be sent within the write bound: slow links need
+	// minutes for 25 MB, but they make progress.
 	writePiece = 256 << 10
 )
 
@@ -24,7 +24,7 @@ type conn struct {
 	now func() time.Time
 
 	silence   time.Duration // how long the next read may wait
-	scratch   []byte        // holds the head while it is sent
+	scratch   []byte        // the head while it is sent
 	idleSince time.Time
 	reused    bool
 }

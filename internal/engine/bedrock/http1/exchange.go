@@ -22,7 +22,7 @@ type exchange struct {
 	timing   engine.Timing
 
 	// ending is open, released or the engine.Failure that ended the exchange.
-	// Who moves it away from open owns the connection's fate.
+	// Whoever changes it from open decides what becomes of the connection.
 	ending atomic.Uint32
 }
 
@@ -31,7 +31,7 @@ const (
 	released uint32 = 1 << 16
 )
 
-// connect takes a kept connection or makes one, and has the end of ctx close it.
+// connect uses a kept connection or makes one, and lets the end of ctx close it.
 func (x *exchange) connect(ctx context.Context) error {
 	c, err := x.client.connection(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (x *exchange) connect(ctx context.Context) error {
 	return nil
 }
 
-// dialFailure tells the caller's own end from trouble with the upstream.
+// dialFailure distinguishes the end of ctx from trouble with the upstream.
 func dialFailure(ctx context.Context) engine.Failure {
 	if ctx.Err() != nil {
 		return contextFailure(ctx)
@@ -108,9 +108,9 @@ func (x *exchange) release(keep keepAlive) bool {
 	return true
 }
 
-// fail ends the exchange and describes why; an earlier end by the context or by
-// Close is the reason that counts, the error is only its consequence. An answer
-// that was read whole can still turn out to make no sense.
+// fail ends the exchange and describes why. When the context or Close ended it
+// before, that is the reason, and err only its consequence. An answer that was
+// read whole can still prove to be corrupt.
 func (x *exchange) fail(why engine.Failure, err error) *engine.Error {
 	x.unhook()
 	if !x.end(why) && x.ending.Load() != released {

@@ -17,14 +17,14 @@ const (
 	maxInterim = 8 // 1xx answers before the final one
 )
 
-// ours are the fields that say how a message travels. They are the connection's
-// business, so a request must not bring its own.
+// ours are the fields that describe the connection or the framing. This client
+// sets them, so a request must not have its own.
 var ours = []string{
 	"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
 	"Proxy-Connection", "Proxy-Authorization", "TE", "Trailer", "Upgrade", "Expect",
 }
 
-// validate refuses what would break out of its place in the head.
+// validate refuses what could change the meaning of the head.
 func validate(req *Request) error {
 	if !wire.IsToken(req.Method) || !isTarget(req.Target) {
 		return errors.New("request line with bytes that it cannot hold")
@@ -106,8 +106,8 @@ func readHead(r *bufio.Reader) (head, error) {
 	return h, nil
 }
 
-// readBlock returns the lines up to the empty one, each with its CRLF, the empty
-// one left out. One string holds them all, so that fields cost no copies.
+// readBlock returns the lines before the empty one, each with its CRLF, as one
+// string, so that fields need no copies.
 func readBlock(r *bufio.Reader) (string, error) {
 	var block []byte
 	for {
@@ -160,8 +160,8 @@ func parseFields(block string) (wire.Header, error) {
 }
 
 // bodyKind is how the end of a body is known. A body that lasts until the end
-// of the connection cannot be told from one that was cut, not even inside TLS
-// (crypto/tls accepts an end without a farewell); Bedrock sends none.
+// of the connection cannot be distinguished from one that was cut, not even inside
+// TLS (crypto/tls accepts an end without close_notify); Bedrock sends none.
 type bodyKind uint8
 
 const (

@@ -67,7 +67,7 @@ func (p *pool) put(c *conn) {
 	if cap(c.scratch) > 4*maxJoined {
 		c.scratch = nil
 	}
-	_ = c.net.SetReadDeadline(time.Time{}) // alive must not meet an old deadline
+	_ = c.net.SetReadDeadline(time.Time{}) // alive must not fail on an old deadline
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.idle) >= p.maxIdle {
@@ -89,7 +89,7 @@ func (p *pool) discard(c *conn) {
 	p.closeLocked(c)
 }
 
-// forget uncounts a connection that could not be made.
+// forget stops counting a connection that could not be made.
 func (p *pool) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -146,8 +146,8 @@ func (p *pool) closeOldestLocked(n int) {
 	p.idle = p.idle[:kept]
 }
 
-// closeLocked closes the TCP connection under any TLS: a farewell in TLS could
-// wait for a peer that no longer reads, and no one waits for it.
+// closeLocked closes the TCP connection under any TLS: close_notify could block on
+// a peer that no longer reads, and nobody needs it.
 func (p *pool) closeLocked(c *conn) {
 	_ = c.raw.Close()
 	p.open--
