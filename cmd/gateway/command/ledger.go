@@ -2,6 +2,7 @@ package command
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -20,6 +21,13 @@ func JournalDir(cfg *config.Config) journal.Dir {
 // CorrectionsDir is the journal of what commands resolve and adjust.
 func CorrectionsDir(cfg *config.Config) journal.Dir {
 	return journal.Dir(filepath.Join(cfg.DataDir, "corrections"))
+}
+
+// Corrected returns CorrectionsDir and whether anything was ever corrected.
+func Corrected(cfg *config.Config) (dir journal.Dir, ever bool) {
+	dir = CorrectionsDir(cfg)
+	_, err := os.Stat(string(dir))
+	return dir, err == nil
 }
 
 // MeterOptions is how a command meters: into the journal and ledger of a

@@ -1,11 +1,7 @@
 package money
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,8 +9,6 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
-	"github.com/sluice-gateway/sluice/internal/meter/journal"
-	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 )
 
@@ -28,8 +22,21 @@ type auditFlags struct {
 }
 
 func (f *auditFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.others, "data-dir", nil, "data `DIR` of a further gateway of the same ledger; may be repeated")
+	cmd.Flags().StringArrayVar(&f.others, "data-dir", nil,
+		"data `DIR` of a further gateway of the same ledger; may be repeated")
 	cmd.Flags().BoolVar(&f.all, "all", false, "the journals are of all gateways that ever posted to the ledger")
+}
+
+// journals are those of the configuration's own data directory and the others.
+func (f *auditFlags) journals(cfg *config.Config) (all []audit.Source, err error) {
+	for _, dir := range append([]string{cfg.DataDir}, f.others...) {
+		sources, err := audit.SourcesIn(dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, sources...)
+	}
+	return all, nil
 }
 
 func verifyCommand() *cobra.Command {
@@ -41,14 +48,9 @@ func verifyCommand() *cobra.Command {
 			"from the journal at each start, so that the journal alone is checked.",
 		Args: command.Args(cobra.NoArgs),
 	}
-	file := command.ConfigFlag(cmd)
 	var f auditFlags
 	f.add(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := command.Load(*file)
-		if err != nil {
-			return err
-		}
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
 		reading, ledger, err := f.reading(cfg)
 		if err != nil {
 			return err
@@ -57,8 +59,7 @@ func verifyCommand() *cobra.Command {
 			defer ledger.Close() //nolint:errcheck // it was only read
 		}
 		return differ(audit.Verify(cmd.Context(), reading, cmd.OutOrStdout()))
-	}
-	return cmd
+	})
 }
 
 func rebuildCommand() *cobra.Command {
@@ -66,43 +67,38 @@ func rebuildCommand() *cobra.Command {
 		Use:   "rebuild --config FILE",
 		Short: "Post to the ledger what it lacks of the journals; exit 1 if differences remain",
 		Long: "Post to the ledger what it lacks of the journals, then verify. No gateway may\n" +
-			"have one of the journals open. It may be broken off and run again. Counters that\n" +
+			"have one of the journals open. It may be interrupted and run again. Counters that\n" +
 			"were changed or deleted one by one need --wipe, which removes all that the ledger\n" +
 			"has of the journals' tenants first.",
 		Args: command.Args(cobra.NoArgs),
 	}
-	file := command.ConfigFlag(cmd)
 	var f auditFlags
 	f.add(cmd)
 	wipe := cmd.Flags().Bool("wipe", false, "remove what the ledger has of the tenants first")
-	abandon := cmd.Flags().StringArray("abandon", nil, "`WRITER` whose journal is lost, and whose counts a wipe may lose; may be repeated")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := command.Load(*file)
-		if err != nil {
-			return err
-		}
+	abandon := cmd.Flags().StringArray("abandon", nil,
+		"`WRITER` whose journal is lost, and whose counts a wipe may lose; may be repeated")
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
 		reading, ledger, err := f.reading(cfg)
 		if err != nil {
 			return err
 		}
 		if ledger == nil {
-			return command.Invalidf("there is nothing to rebuild: the embedded ledger is made from the journal at each start")
+			return command.Invalidf("there is nothing to rebuild: " +
+				"the embedded ledger is made from the journal at each start")
 		}
-		defer ledger.Close() //nolint:errcheck // all was posted, or the error told
-		r := audit.Rebuilding{Reading: reading, Abandon: *abandon}
-		r.Meter = command.MeterOptions(cfg, ledger)
+		defer ledger.Close() //nolint:errcheck // all was posted, or the error returned
+		r := audit.Rebuilding{Reading: reading, Meter: command.MeterOptions(cfg, ledger), Abandon: *abandon}
 		if *wipe {
 			r.Wipe = ledger.Wipe
 		}
 		return differ(audit.Rebuild(cmd.Context(), r, cmd.OutOrStdout()))
-	}
-	return cmd
+	})
 }
 
 // differ is the outcome of an audit as an error.
 func differ(differences int, err error) error {
 	if err == nil && differences > 0 {
-		return fmt.Errorf("the books have %d differences", differences)
+		return fmt.Errorf("there are %d differences", differences)
 	}
 	return err
 }
@@ -111,77 +107,12 @@ func differ(differences int, err error) error {
 // the embedded one; the caller closes it.
 func (f *auditFlags) reading(cfg *config.Config) (r audit.Reading, ledger *redis.Ledger, err error) {
 	r = audit.Reading{All: f.all, Now: time.Now(), Patience: patience}
-	if r.Journals, err = f.journals(cfg); err != nil {
+	if r.Journals, err = f.journals(cfg); err != nil || cfg.Ledger.Redis == "" {
 		return r, nil, err
-	}
-	if cfg.Ledger.Redis == "" {
-		return r, nil, nil
 	}
 	if ledger, err = command.OpenRedis(cfg); err != nil {
 		return r, nil, err
 	}
 	r.Ledger, r.Writers, r.Windows = ledger, ledger.Writers, ledger.Windows
 	return r, ledger, nil
-}
-
-// journals are those of the configuration's own data directory and the others.
-func (f *auditFlags) journals(cfg *config.Config) (all []audit.Source, err error) {
-	for _, dir := range append([]string{cfg.DataDir}, f.others...) {
-		sources, err := journalsIn(dir)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, sources...)
-	}
-	return all, nil
-}
-
-// journalsIn are the journals of a data directory. Corrections have one only
-// once there were any.
-func journalsIn(dataDir string) ([]audit.Source, error) {
-	var sources []audit.Source
-	for _, name := range []string{"journal", "corrections"} {
-		dir := filepath.Join(dataDir, name)
-		_, err := os.Stat(dir)
-		switch {
-		case err == nil:
-			sources = append(sources, audit.Source{Name: dir, Disk: journal.Dir(dir)})
-		case !errors.Is(err, os.ErrNotExist):
-			return nil, err
-		case name == "journal":
-			return nil, fmt.Errorf("no journal in %s: has this gateway been started?", dataDir)
-		}
-	}
-	return sources, nil
-}
-
-// openCorrections opens the journal of corrections. done closes it and waits
-// until the ledger has what was made.
-func openCorrections(ctx context.Context, cfg *config.Config) (c *audit.Corrections, done func() error, err error) {
-	prices, problems := record.CompilePrices(cfg.Prices)
-	if err := cfg.Report(problems); err != nil {
-		return nil, nil, command.Invalid(err)
-	}
-	ledger, shut, err := postingLedger(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	o := command.MeterOptions(cfg, ledger)
-	dir := command.CorrectionsDir(cfg)
-	if err := os.MkdirAll(string(dir), 0o700); err != nil {
-		return nil, nil, errors.Join(err, shut())
-	}
-	o.Disk = dir
-	if c, err = audit.OpenCorrections(ctx, o, prices); err != nil {
-		return nil, nil, errors.Join(err, shut())
-	}
-	return c, func() error {
-		ctx, cancel := context.WithTimeout(ctx, 2*patience)
-		defer cancel()
-		err := c.Close(ctx)
-		if err != nil {
-			err = fmt.Errorf("what was made is in %s, and the next command posts it; the ledger does not have it yet: %w", dir, err)
-		}
-		return errors.Join(err, shut())
-	}, nil
 }

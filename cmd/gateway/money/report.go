@@ -20,35 +20,56 @@ import (
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
+// reportFlags are the flags of both reports as they were given.
+type reportFlags struct{ from, to, format string }
+
+// add adds the flags to cmd.
+func (f *reportFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.from, "from", "", "first `DAY`, UTC; default the first of this month")
+	cmd.Flags().StringVar(&f.to, "to", "", "`DAY` to stop before, UTC; default the first of next month")
+	cmd.Flags().StringVar(&f.format, "format", string(report.Table), "table, csv or json")
+	formats := cobra.FixedCompletions([]cobra.Completion{"table", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp)
+	command.Complete(cmd, "format", formats)
+}
+
+// query is what the flags ask for, and the ledger to ask; the caller calls done.
+func (f *reportFlags) query(cfg *config.Config) (q report.Query, source report.Source, done func(), err error) {
+	if q, err = report.Range(f.from, f.to, time.Now()); err != nil {
+		return q, nil, nil, command.Invalid(err)
+	}
+	source, done, err = openSource(cfg)
+	return q, source, done, err
+}
+
 func reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report --config FILE",
 		Short: "Print who used how much of which model, and what it cost",
 		Args:  command.Args(cobra.NoArgs),
 	}
-	file := command.ConfigFlag(cmd)
-	from := cmd.Flags().String("from", "", "first `DAY`, UTC; default the first of this month")
-	to := cmd.Flags().String("to", "", "`DAY` to stop before, UTC; default the first of next month")
-	by := cmd.Flags().String("by", strings.Join(report.DefaultBy, ","), "`COLUMNS` to group by: "+strings.Join(report.Columns(), ", "))
-	format := cmd.Flags().String("format", string(report.Table), "table, csv or json")
-	command.Complete(cmd, "format", cobra.FixedCompletions([]cobra.Completion{"table", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	var f reportFlags
+	f.add(cmd)
+	by := cmd.Flags().String("by", strings.Join(report.DefaultBy, ","),
+		"`COLUMNS` to group by: "+strings.Join(report.Columns(), ", "))
 	command.Complete(cmd, "by", completeColumns)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := command.Load(*file)
+	cmd.AddCommand(savingsCommand())
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		query, source, done, err := f.query(cfg)
 		if err != nil {
 			return err
 		}
-		query, err := report.Range(*from, *to, time.Now())
-		if err != nil {
-			return command.Invalid(err)
-		}
+		defer done()
 		if *by != "" {
 			query.By = strings.Split(*by, ",")
 		}
-		return runReport(cmd, cfg, query, report.Format(*format))
-	}
-	cmd.AddCommand(savingsCommand())
-	return cmd
+		rows, warnings, err := report.Build(cmd.Context(), source, query)
+		warn(warnings)
+		if err != nil {
+			return command.InvalidIf(err, report.ErrQuery)
+		}
+		layout := report.Layout{Format: report.Format(f.format), By: query.By, Width: report.TerminalWidth(os.Stdout)}
+		return command.InvalidIf(report.Write(cmd.OutOrStdout(), layout, rows), report.ErrQuery)
+	})
 }
 
 // completeColumns offers the columns that a list of them does not have yet.
@@ -63,21 +84,39 @@ func completeColumns(_ *cobra.Command, _ []string, typed string) ([]cobra.Comple
 	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
-func runReport(cmd *cobra.Command, cfg *config.Config, query report.Query, format report.Format) error {
-	source, done, err := openSource(cfg)
-	if err != nil {
-		return err
+func savingsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "savings --config FILE",
+		Short: "Print what each cascade saved against its escalation model alone",
+		Args:  command.Args(cobra.NoArgs),
 	}
-	defer done()
-	rows, warnings, err := report.Build(cmd.Context(), source, query)
+	var f reportFlags
+	f.add(cmd)
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		snap, err := command.Compile(cfg)
+		if err != nil {
+			return err
+		}
+		span, source, done, err := f.query(cfg)
+		if err != nil {
+			return err
+		}
+		defer done()
+		rows, err := saving.Of(cmd.Context(), source, saving.Query{
+			From: span.From, To: span.To, Baselines: snap.Baselines(), Prices: snap.Prices,
+		})
+		if err != nil {
+			return err
+		}
+		warn(report.SavingWarnings(rows))
+		return command.InvalidIf(report.WriteSavings(cmd.OutOrStdout(), report.Format(f.format), rows), report.ErrQuery)
+	})
+}
+
+func warn(warnings []report.Warning) {
 	for _, w := range warnings {
 		fmt.Fprintln(os.Stderr, "warning:", w)
 	}
-	if err != nil {
-		return command.InvalidIf(err, report.ErrQuery)
-	}
-	layout := report.Layout{Format: format, By: query.By, Width: report.TerminalWidth(os.Stdout)}
-	return command.InvalidIf(report.Write(cmd.OutOrStdout(), layout, rows), report.ErrQuery)
 }
 
 // openSource opens the ledger for reading. The embedded one is read from its
@@ -94,10 +133,10 @@ func openSource(cfg *config.Config) (source report.Source, done func(), err erro
 		if err := replay(command.JournalDir(cfg), yield); err != nil {
 			return err
 		}
-		if _, err := os.Stat(string(command.CorrectionsDir(cfg))); errors.Is(err, os.ErrNotExist) {
-			return nil // nothing was ever corrected
+		if dir, ever := command.Corrected(cfg); ever {
+			return replay(dir, yield)
 		}
-		return replay(command.CorrectionsDir(cfg), yield)
+		return nil
 	})
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
@@ -111,50 +150,4 @@ func replay(dir journal.Dir, yield func(record.Posting) error) error {
 		fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)
 	}
 	return err
-}
-
-func savingsCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "savings --config FILE",
-		Short: "Print what each cascade saved against its escalation model alone",
-		Args:  command.Args(cobra.NoArgs),
-	}
-	file := command.ConfigFlag(cmd)
-	from := cmd.Flags().String("from", "", "first `DAY`, UTC; default the first of this month")
-	to := cmd.Flags().String("to", "", "`DAY` to stop before, UTC; default the first of next month")
-	format := cmd.Flags().String("format", string(report.Table), "table, csv or json")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := command.Load(*file)
-		if err != nil {
-			return err
-		}
-		span, err := report.Range(*from, *to, time.Now())
-		if err != nil {
-			return command.Invalid(err)
-		}
-		return runSavings(cmd, cfg, span, report.Format(*format))
-	}
-	return cmd
-}
-
-func runSavings(cmd *cobra.Command, cfg *config.Config, span report.Query, format report.Format) error {
-	snap, err := command.Compile(cfg)
-	if err != nil {
-		return err
-	}
-	source, done, err := openSource(cfg)
-	if err != nil {
-		return err
-	}
-	defer done()
-	rows, err := saving.Of(cmd.Context(), source, saving.Query{
-		From: span.From, To: span.To, Baselines: snap.Baselines(), Prices: snap.Prices,
-	})
-	if err != nil {
-		return err
-	}
-	for _, w := range report.SavingWarnings(rows) {
-		fmt.Fprintln(os.Stderr, "warning:", w)
-	}
-	return command.InvalidIf(report.WriteSavings(cmd.OutOrStdout(), format, rows), report.ErrQuery)
 }

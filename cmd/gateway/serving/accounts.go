@@ -144,10 +144,10 @@ func openEmbedded(cfg *config.Config) (store, error) {
 	if err != nil {
 		return store{}, err
 	}
-	dir := command.CorrectionsDir(cfg)
 	correct := func(ctx context.Context) error {
-		if _, err := os.Stat(string(dir)); errors.Is(err, os.ErrNotExist) {
-			return nil // nothing was ever corrected
+		dir, ever := command.Corrected(cfg)
+		if !ever {
+			return nil
 		}
 		return meter.EachCorrection(dir, func(writer string, p *record.Posting) error {
 			return state.Correct(ctx, writer, p)

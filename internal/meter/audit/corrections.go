@@ -47,9 +47,6 @@ func OpenCorrections(ctx context.Context, o meter.Options, prices *record.PriceB
 // has not waits in the journal for the next command.
 func (c *Corrections) Close(ctx context.Context) error { return c.meter.Retire(ctx) }
 
-// Adjusted returns the adjustment that was made under an id, nil for none.
-func (c *Corrections) Adjusted(id string) *record.Adjustment { return c.made.Adjusted[id] }
-
 // Adjust makes a correction and reports whether it is new. The same one again
 // is not; another one under the same id fails with ErrOtherContents.
 func (c *Corrections) Adjust(a *record.Adjustment) (made bool, err error) {
@@ -101,5 +98,10 @@ func sameUsage(a, b *wire.Usage) bool {
 
 // Unresolved returns those of the attempts that were not resolved yet.
 func (c *Corrections) Unresolved(all []record.Suspended) []record.Suspended {
-	return slices.DeleteFunc(slices.Clone(all), func(s record.Suspended) bool { return c.made.Resolved[s.End.ID] != nil })
+	return Unresolved(all, c.made)
+}
+
+// Unresolved returns those of the attempts that corrections do not resolve.
+func Unresolved(all []record.Suspended, made *record.Corrections) []record.Suspended {
+	return slices.DeleteFunc(slices.Clone(all), func(s record.Suspended) bool { return made.Resolved[s.End.ID] != nil })
 }

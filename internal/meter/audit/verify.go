@@ -2,8 +2,11 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -18,6 +21,25 @@ import (
 type Source struct {
 	Name string
 	Disk journal.Disk
+}
+
+// SourcesIn are the journals of a gateway's data directory. There is one of
+// corrections once anything was corrected.
+func SourcesIn(dataDir string) ([]Source, error) {
+	var sources []Source
+	for _, name := range []string{"journal", "corrections"} {
+		dir := filepath.Join(dataDir, name)
+		_, err := os.Stat(dir)
+		switch {
+		case err == nil:
+			sources = append(sources, Source{Name: dir, Disk: journal.Dir(dir)})
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, err
+		case name == "journal":
+			return nil, fmt.Errorf("no journal in %s: has this gateway been started?", dataDir)
+		}
+	}
+	return sources, nil
 }
 
 // Ledger is what an audit reads of a ledger.

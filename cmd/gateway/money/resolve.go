@@ -1,0 +1,144 @@
+package money
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/router"
+)
+
+// truthFlags are what an operator or an invocation log says about attempts.
+type truthFlags struct {
+	auditFlags
+	logs          []string
+	id            string // "" for none
+	input, output int64
+	given         [2]bool // input, output
+	note          string
+}
+
+func resolveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "resolve --config FILE [ID --input N --output N | --invocation-log FILE …]",
+		Short: "List attempts of unknown outcome, or post what they really used",
+		Long: "Without more, list the attempts of which nobody knows what they used. With files\n" +
+			"of Bedrock's model invocation log, post what it says of those that it names for\n" +
+			"certain, and with --all enter the tagged calls of which no journal has a record: a\n" +
+			"machine or disk died before it was synced. With an ID, post what an operator knows.\n" +
+			"The gateway may run.",
+		Args: command.Args(cobra.MaximumNArgs(1)),
+	}
+	var f truthFlags
+	f.add(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.logs, "invocation-log", nil,
+		"`FILE` of Bedrock's model invocation log, JSON lines, may be gzipped; may be repeated")
+	flags.Int64Var(&f.input, "input", 0, "input `TOKENS` that the attempt used")
+	flags.Int64Var(&f.output, "output", 0, "output `TOKENS` that the attempt used")
+	flags.StringVar(&f.note, "note", "", "`TEXT`: where this was found")
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		f.id = cmd.Flags().Arg(0)
+		f.given = [...]bool{flags.Changed("input"), flags.Changed("output")}
+		if err := f.check(); err != nil {
+			return command.Invalid(err)
+		}
+		return f.run(cmd, cfg)
+	})
+}
+
+func (f *truthFlags) check() error {
+	switch {
+	case f.id != "" && len(f.logs) > 0:
+		return errors.New("give an ID or --invocation-log, not both")
+	case f.id != "" && f.given != [2]bool{true, true}:
+		return errors.New("an ID needs --input and --output")
+	case f.id == "" && f.given != [2]bool{}:
+		return errors.New("--input and --output need the ID of an attempt")
+	case f.input < 0 || f.output < 0:
+		return errors.New("--input and --output must not be negative")
+	case len(f.logs) == 0 && (f.all || len(f.others) > 0):
+		return errors.New("--all and --data-dir need an --invocation-log")
+	}
+	return nil
+}
+
+func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
+	if _, err := audit.SourcesIn(cfg.DataDir); err != nil {
+		return err
+	}
+	all, err := meter.ReadSuspended(command.JournalDir(cfg))
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if f.id == "" && len(f.logs) == 0 {
+		return listUnknown(cfg, all, out)
+	}
+	return correct(cmd, cfg, func(c *audit.Corrections) error {
+		if f.id != "" {
+			return f.byHand(c, all, out)
+		}
+		return f.fromLogs(cfg, c, all, out)
+	})
+}
+
+// listUnknown reads which were resolved from the journal of corrections, and
+// writes nothing.
+func listUnknown(cfg *config.Config, all []record.Suspended, out io.Writer) error {
+	if dir, ever := command.Corrected(cfg); ever {
+		made, err := meter.ReadCorrections(dir)
+		if err != nil {
+			return err
+		}
+		all = audit.Unresolved(all, made)
+	}
+	return audit.ListUnknown(all, out)
+}
+
+func (f *truthFlags) byHand(c *audit.Corrections, all []record.Suspended, out io.Writer) error {
+	made, err := c.ResolveByHand(all, f.id, f.input, f.output, f.note, signature())
+	if err != nil {
+		return err
+	}
+	if !made {
+		fmt.Fprintf(out, "%s was resolved before in the same way; nothing added\n", f.id)
+		return nil
+	}
+	fmt.Fprintf(out, "%s resolved: %d input and %d output tokens\n", f.id, f.input, f.output)
+	return nil
+}
+
+func (f *truthFlags) fromLogs(cfg *config.Config, c *audit.Corrections, all []record.Suspended, out io.Writer) error {
+	r := audit.LogReading{Suspended: all, All: f.all, By: signature()}
+	var err error
+	if r.Journals, err = f.journals(cfg); err != nil {
+		return err
+	}
+	routes, problems := router.Compile(cfg)
+	if err := cfg.Report(problems); err != nil {
+		return command.Invalid(err)
+	}
+	r.SKU = func(model string) record.SKU {
+		id := routes.Priced(model)
+		return record.SKUOf(id.Foundation, id.Scope, "")
+	}
+	for _, name := range f.logs {
+		file, err := os.Open(name)
+		if err != nil {
+			return command.Invalid(err)
+		}
+		defer file.Close() //nolint:errcheck // it was only read
+		r.Files = append(r.Files, audit.LogFile{Name: name, Data: file})
+	}
+	_, err = c.ResolveLog(r, out)
+	return err
+}
