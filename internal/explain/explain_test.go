@@ -98,7 +98,8 @@ func TestCertified(t *testing.T) {
 		t.Helper()
 		e := Explain(s.Snapshot, s.ask("free", "sure", "hello"))
 		if e.Path != path || e.Reason != reason || len(e.Legs) != legs || !strings.Contains(e.Quality, quality) {
-			t.Errorf("%s %q, %d legs, %q; want %s %q, %d, %q", e.Path, e.Reason, len(e.Legs), e.Quality, path, reason, legs, quality)
+			t.Errorf("%s %q, %d legs, %q; want %s %q, %d, %q", e.Path, e.Reason, len(e.Legs), e.Quality, path, reason, legs,
+				quality)
 		}
 		var b bytes.Buffer
 		if err := e.WriteText(&b); err != nil || !strings.Contains(b.String(), quality) {
@@ -107,7 +108,8 @@ func TestCertified(t *testing.T) {
 	}
 	f("direct", "uncertified", 1, "uncertified: open ")
 	s.Artifacts["sure"] = &snapshot.Artifacts{Certificate: &certify.Certificate{
-		Binding: certify.Binding{Schemas: []string{""}}, Threshold: 1.25, Steps: []float64{1, 1.25}, Bound: 0.015, Delta: 0.1, N: 600, Hash: "of it",
+		Binding: certify.Binding{Schemas: []string{""}}, Threshold: 1.25, Steps: []float64{1, 1.25}, Bound: 0.015,
+		Delta: 0.1, N: 600, Hash: "of it",
 	}}
 	f("light", "", 3, "at most 1.5 points, 90 % sure, n = 600")
 	if e := Explain(s.Snapshot, s.ask("free", "sure", "hello")); e.Threshold == nil || *e.Threshold != 1.25 {
@@ -137,7 +139,8 @@ func TestRefusals(t *testing.T) {
 	f := func(r *Request, kind, message string) {
 		t.Helper()
 		e := Explain(s.Snapshot, r)
-		if e.Refused == nil || e.Refused.Type != kind || !strings.Contains(e.Refused.Message, message) || len(e.Legs) != 0 || e.Reserved != nil {
+		if e.Refused == nil || e.Refused.Type != kind || !strings.Contains(e.Refused.Message, message) ||
+			len(e.Legs) != 0 || e.Reserved != nil {
 			t.Errorf("%+v, want %s %s", e.Refused, kind, message)
 		}
 	}
@@ -150,7 +153,8 @@ func TestRefusals(t *testing.T) {
 	much := s.ask("strict", "auto", "")
 	much.Body = ConverseBody("x", 2000)
 	f(much, "ValidationException", "1000")
-	f(s.ask("free", "arn:aws:bedrock:ap-south-1::foundation-model/amazon.nova-lite-v1:0", "x"), "ValidationException", "ap-south-1")
+	f(s.ask("free", "arn:aws:bedrock:ap-south-1::foundation-model/amazon.nova-lite-v1:0", "x"), "ValidationException",
+		"ap-south-1")
 	f(s.ask("budget/below", "strange", "x"), "AccessDeniedException", "no known maximum of output tokens")
 	bounded := s.ask("budget/below", "strange", "")
 	bounded.Body = ConverseBody("x", 100)

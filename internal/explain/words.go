@@ -7,7 +7,8 @@ import (
 )
 
 var roles = map[router.Role]string{
-	router.RoleSole: "sole", router.RoleLight: "light", router.RolePartner: "partner", router.RoleEscalation: "escalation", router.RoleJudge: "judge",
+	router.RoleSole: "sole", router.RoleLight: "light", router.RolePartner: "partner",
+	router.RoleEscalation: "escalation", router.RoleJudge: "judge",
 }
 
 // reasons say in words what the router's own reasons mean.

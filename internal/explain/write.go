@@ -49,7 +49,8 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		line("shadow", "%s %s, for %g of the requests, paid by %s", s.Role, s.Model, s.Fraction, s.Tenant)
 	}
 	if e.Refused == nil {
-		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", dollars(e.Reserved), dollars(e.AtEstimate), e.holder())
+		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", dollars(e.Reserved),
+			dollars(e.AtEstimate), e.holder())
 		line("expected", "%s", e.expectation())
 	}
 	_, err := io.WriteString(w, b.String())
@@ -108,7 +109,8 @@ func (e *Explanation) expectation() string {
 	if len(e.Legs) == 1 {
 		return dollars(e.Expected) + " " + assumed
 	}
-	text := fmt.Sprintf("%s if the first answer stands, %s if every leg is asked, %s", dollars(e.First), dollars(e.All), assumed)
+	text := fmt.Sprintf("%s if the first answer stands, %s if every leg is asked, %s", dollars(e.First), dollars(e.All),
+		assumed)
 	if e.Expected != nil {
 		text = dollars(e.Expected) + " in the mean: " + text
 	}

@@ -22,7 +22,7 @@ type call struct {
 
 	exchange *Request
 	bodyRead bool
-	ctx      context.Context //nolint:containedctx // lives exactly as long as the request: its deadline, or the drain bound
+	ctx      context.Context //nolint:containedctx // as long as the request: its deadline, or the drain bound
 	cancel   context.CancelFunc
 	unwatch  func() bool // stops watching the caller
 

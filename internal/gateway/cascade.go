@@ -65,7 +65,8 @@ func (s *cascades) certified(c *call, to *router.Cascade) bool {
 	hash := artifacts.Certificate.Hash
 	s.asker.Telemetry.Metrics().UncertifiedSchema(to.Name)
 	if state.Strangers.New(hash + schema) {
-		s.asker.Log.Warn("requests with this response schema are not certified: no pair of the certificate had it; the escalation model serves them",
+		s.asker.Log.Warn("requests with this response schema are not certified: no pair of the certificate had it; "+
+			"the escalation model serves them",
 			"cascade", to.Name, "schema", schema, "certificate", hash, "request", c.ID)
 	}
 	return false

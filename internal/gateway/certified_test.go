@@ -30,7 +30,8 @@ func trained(t *testing.T, file string) string {
 	key := answer.KeyOf(&answer.Request{}, a)
 	rows := make([]score.Row, 200)
 	for i := range rows {
-		rows[i] = score.Row{Input: score.Input{Prompt: easyPrompt, Light: a, Partner: a, LightK: key, PartK: key}, Light: 1, Escalation: 1}
+		rows[i] = score.Row{Input: score.Input{Prompt: easyPrompt, Light: a, Partner: a, LightK: key, PartK: key}, Light: 1,
+			Escalation: 1}
 		if i%2 == 0 {
 			rows[i].Input.Prompt, rows[i].Light = hardPrompt, 0
 		}
@@ -85,7 +86,8 @@ func demanding(form, schema string) string {
 // TestSchemasAreCertified serves requests whose schema the pairs had, however it
 // is written, and leaves all others to the escalation model.
 func TestSchemasAreCertified(t *testing.T) {
-	const schema, respelt, other = `{"type":"object","required":["answer"]}`, `{ "required": ["answer"], "type": "object" }`, `{"type":"object","required":["reply"]}`
+	const schema, respelt, other = `{"type":"object","required":["answer"]}`,
+		`{ "required": ["answer"], "type": "object" }`, `{"type":"object","required":["reply"]}`
 	for _, form := range []string{structured, withTool} {
 		s := compiled(t, enforcing)
 		hash := schemaOf(t, s, demanding(form, schema))

@@ -163,7 +163,9 @@ func (t *legCheck) accept(d cascade.Decision) (*Response, *wire.Error) {
 	t.discard(t.partner, leg.Consulted)
 	t.discardEarly()
 	if t.light.Streams() {
-		return t.line.replay(c, t.light), nil
+		res := &Response{Status: c.served.Response.Status, Header: c.answerHeader(c.served)}
+		res.Stream = newReplay(t.line, c, t.light)
+		return res, nil
 	}
 	return t.line.respond(c, c.served)
 }

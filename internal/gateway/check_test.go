@@ -55,21 +55,31 @@ func TestDecisions(t *testing.T) {
 
 	f("whole", "", byModel(light, same, strong), "light", "", "light completed served")
 	f("empty", "", byModel(reply{}, same, strong), "escalated", "empty", two("empty")...)
-	f("filtered", "", byModel(reply{text: "light", stop: "content_filtered"}, same, strong), "escalated", "stop_reason", two("stop_reason")...)
-	f("refusal", "", byModel(reply{text: "I'm sorry, but I can't help the light"}, same, strong), "escalated", "refusal", two("refusal")...)
-	f("cut where the next has room", "", byModel(reply{text: "light", stop: "max_tokens"}, same, strong), "escalated", "length", two("length")...)
+	f("filtered", "", byModel(reply{text: "light", stop: "content_filtered"}, same, strong), "escalated", "stop_reason",
+		two("stop_reason")...)
+	f("refusal", "", byModel(reply{text: "I'm sorry, but I can't help the light"}, same, strong), "escalated", "refusal",
+		two("refusal")...)
+	f("cut where the next has room", "", byModel(reply{text: "light", stop: "max_tokens"}, same, strong), "escalated",
+		"length", two("length")...)
 	f("light error", "", byModel(reply{status: 400}, same, strong), "escalated", "light_error",
 		"light failed wasted", "escalated light_error completed served escalated")
 
 	f("agree", partnered, byModel(light, same, strong), "light", "agree", "light completed served", "partner completed")
-	f("disagree", partnered, byModel(light, other, strong), "escalated", "disagree", three("disagree", "completed wasted")...)
+	f("disagree", partnered, byModel(light, other, strong), "escalated", "disagree",
+		three("disagree", "completed wasted")...)
 	f("unknown", partnered, byModel(long, mute, strong), "escalated", "unknown", three("unknown", "completed wasted")...)
-	f("unknown accepted", partnered+"    unknown: accept\n", byModel(long, mute, strong), "light", "unknown", "light completed served", "partner completed")
-	f("partner refuses", partnered, byModel(light, reply{text: "I cannot help"}, strong), "escalated", "unknown", three("unknown", "completed wasted")...)
-	f("partner fails", partnered, byModel(light, reply{status: 400}, strong), "escalated", "unknown", three("unknown", "failed wasted")...)
-	f("partner late and not needed", partnered, byModel(reply{}, reply{text: "partner", after: 2 * time.Second}, strong), "escalated", "empty", three("empty", "completed wasted")...)
-	f("partner hangs and is cut off", partnered, byModel(reply{}, reply{hang: true}, strong), "escalated", "empty", three("empty", "unknown wasted")...)
-	f("rules do not look", "    mode: rules\n", byModel(reply{text: "light", stop: "content_filtered"}, same, strong), "light", "", "light completed served")
+	f("unknown accepted", partnered+"    unknown: accept\n", byModel(long, mute, strong), "light", "unknown",
+		"light completed served", "partner completed")
+	f("partner refuses", partnered, byModel(light, reply{text: "I cannot help"}, strong), "escalated", "unknown",
+		three("unknown", "completed wasted")...)
+	f("partner fails", partnered, byModel(light, reply{status: 400}, strong), "escalated", "unknown",
+		three("unknown", "failed wasted")...)
+	f("partner late and not needed", partnered, byModel(reply{}, reply{text: "partner", after: 2 * time.Second}, strong),
+		"escalated", "empty", three("empty", "completed wasted")...)
+	f("partner hangs and is cut off", partnered, byModel(reply{}, reply{hang: true}, strong), "escalated", "empty",
+		three("empty", "unknown wasted")...)
+	f("rules do not look", "    mode: rules\n", byModel(reply{text: "light", stop: "content_filtered"}, same, strong),
+		"light", "", "light completed served")
 }
 
 // TestStreams has what only streams can do: break, be too large, and be decided
@@ -105,7 +115,8 @@ func TestStreams(t *testing.T) {
 	faulty.fault = 4
 	f("light ends in an exception", "", byModel(faulty, reply{}, strong), "escalated", "light_error",
 		"light unknown wasted", "escalated light_error completed served escalated")
-	f("broken tool call", "", byModel(reply{tool: "look", input: `["half"`, text: "light"}, reply{}, strong), "escalated", "tool_args",
+	f("broken tool call", "", byModel(reply{tool: "look", input: `["half"`, text: "light"}, reply{}, strong),
+		"escalated", "tool_args",
 		"light completed wasted", "escalated tool_args completed served escalated")
 	large := reply{text: "light" + strings.Repeat("x", 5<<20)}
 	f("too large", "", byModel(large, reply{}, strong), "escalated", "buffer",
@@ -113,7 +124,8 @@ func TestStreams(t *testing.T) {
 	large.pause = time.Second
 	f("too large, cancelled", "    on_abandon: cancel\n", byModel(large, reply{}, strong), "escalated", "buffer",
 		"light unknown wasted", "escalated buffer completed served escalated")
-	f("pre_only", "    stream: pre_only\n", byModel(reply{text: "light", stop: "content_filtered"}, reply{}, strong), "light", "",
+	f("pre_only", "    stream: pre_only\n", byModel(reply{text: "light", stop: "content_filtered"}, reply{}, strong),
+		"light", "",
 		"light completed served")
 }
 
@@ -157,7 +169,8 @@ func TestCancelClosesAtOnce(t *testing.T) {
 func TestCallerLeaves(t *testing.T) {
 	s := compiled(t, "")
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(s, byModel(reply{text: "light", stop: "content_filtered", after: 2 * time.Second}, reply{}, reply{text: "strong"}))
+		b := newBench(s, byModel(reply{text: "light", stop: "content_filtered", after: 2 * time.Second}, reply{},
+			reply{text: "strong"}))
 		caller, leave := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, leave)
 		got := b.do(b.ask(caller, wire.OpConverse, hello))

@@ -46,7 +46,8 @@ func writeCertificate(t *testing.T, s *snapshot.Snapshot, threshold float64, edi
 	binding := s.Binding(settings, now)
 	binding.Schemas = []string{""}
 	edit(&binding)
-	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Certified: 1, Curve: []certify.Point{{Threshold: threshold / 2, Saving: 0.1}, {Threshold: threshold, Saving: 0.2}}},
+	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Certified: 1,
+		Curve: []certify.Point{{Threshold: threshold / 2, Saving: 0.1}, {Threshold: threshold, Saving: 0.2}}},
 		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
 	if err := os.WriteFile(settings.Certificate, c.Encode(), 0o600); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,8 @@ type family struct {
 var (
 	mixed  = family{lightModel, partnerModel, escalationModel, ""}
 	nova   = family{"amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0", "us.amazon.nova-pro-v1:0", hello}
-	claude = family{"anthropic.claude-3-haiku-20240307-v1:0", "us.anthropic.claude-3-5-haiku-20241022-v1:0", escalationModel,
+	claude = family{"anthropic.claude-3-haiku-20240307-v1:0", "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+		escalationModel,
 		`{"anthropic_version":"bedrock-2023-05-31","max_tokens":100,"messages":[{"role":"user","content":"hello"}]}`}
 )
 
@@ -86,7 +87,8 @@ func (p *reply) events(r *engine.Request) []event {
 // chunks are events as InvokeModelWithResponseStream wraps them. The last one
 // has the bill.
 func chunks(all []event) []event {
-	all[len(all)-1].payload["amazon-bedrock-invocationMetrics"] = map[string]any{"inputTokenCount": 10, "outputTokenCount": 5}
+	all[len(all)-1].payload["amazon-bedrock-invocationMetrics"] = map[string]any{"inputTokenCount": 10,
+		"outputTokenCount": 5}
 	for i, e := range all {
 		raw, _ := json.Marshal(e.payload)
 		all[i] = event{"chunk", map[string]any{"bytes": raw}}
@@ -99,30 +101,40 @@ func (p *reply) pieces() []string { return []string{p.text[:len(p.text)/2], p.te
 func (p *reply) converseEvents() []event {
 	all := []event{{"messageStart", map[string]any{"role": "assistant"}}}
 	for _, piece := range p.pieces() {
-		all = append(all, event{"contentBlockDelta", map[string]any{"contentBlockIndex": 0, "delta": map[string]any{"text": piece}}})
+		all = append(all, event{"contentBlockDelta", map[string]any{"contentBlockIndex": 0,
+			"delta": map[string]any{"text": piece}}})
 	}
 	if p.tool != "" {
 		all = append(all,
-			event{"contentBlockStart", map[string]any{"contentBlockIndex": 1, "start": map[string]any{"toolUse": map[string]any{"toolUseId": "t", "name": p.tool}}}},
-			event{"contentBlockDelta", map[string]any{"contentBlockIndex": 1, "delta": map[string]any{"toolUse": map[string]any{"input": p.input}}}})
+			event{"contentBlockStart", map[string]any{"contentBlockIndex": 1,
+				"start": map[string]any{"toolUse": map[string]any{"toolUseId": "t", "name": p.tool}}}},
+			event{"contentBlockDelta", map[string]any{"contentBlockIndex": 1,
+				"delta": map[string]any{"toolUse": map[string]any{"input": p.input}}}})
 	}
-	return append(all, event{"messageStop", map[string]any{"stopReason": p.stopReason()}}, event{"metadata", map[string]any{"usage": p.usage()}})
+	return append(all, event{"messageStop", map[string]any{"stopReason": p.stopReason()}},
+		event{"metadata", map[string]any{"usage": p.usage()}})
 }
 
 func (p *reply) claudeEvents() []event {
 	var all []event
 	say := func(payload map[string]any) { all = append(all, event{"chunk", payload}) }
-	say(map[string]any{"type": "message_start", "message": map[string]any{"role": "assistant", "usage": map[string]any{"input_tokens": 10, "output_tokens": 1}}})
-	say(map[string]any{"type": "content_block_start", "index": 0, "content_block": map[string]any{"type": "text", "text": ""}})
+	say(map[string]any{"type": "message_start", "message": map[string]any{"role": "assistant",
+		"usage": map[string]any{"input_tokens": 10, "output_tokens": 1}}})
+	say(map[string]any{"type": "content_block_start", "index": 0,
+		"content_block": map[string]any{"type": "text", "text": ""}})
 	for _, piece := range p.pieces() {
-		say(map[string]any{"type": "content_block_delta", "index": 0, "delta": map[string]any{"type": "text_delta", "text": piece}})
+		say(map[string]any{"type": "content_block_delta", "index": 0,
+			"delta": map[string]any{"type": "text_delta", "text": piece}})
 	}
 	say(map[string]any{"type": "content_block_stop", "index": 0})
 	if p.tool != "" {
-		say(map[string]any{"type": "content_block_start", "index": 1, "content_block": map[string]any{"type": "tool_use", "name": p.tool, "input": map[string]any{}}})
-		say(map[string]any{"type": "content_block_delta", "index": 1, "delta": map[string]any{"type": "input_json_delta", "partial_json": p.input}})
+		say(map[string]any{"type": "content_block_start", "index": 1,
+			"content_block": map[string]any{"type": "tool_use", "name": p.tool, "input": map[string]any{}}})
+		say(map[string]any{"type": "content_block_delta", "index": 1,
+			"delta": map[string]any{"type": "input_json_delta", "partial_json": p.input}})
 	}
-	say(map[string]any{"type": "message_delta", "delta": map[string]any{"stop_reason": p.stopReason()}, "usage": map[string]any{"output_tokens": max(p.output, 5)}})
+	say(map[string]any{"type": "message_delta", "delta": map[string]any{"stop_reason": p.stopReason()},
+		"usage": map[string]any{"output_tokens": max(p.output, 5)}})
 	say(map[string]any{"type": "message_stop"})
 	return all
 }
@@ -148,7 +160,8 @@ func visible(body []byte) []byte {
 func TestVisible(t *testing.T) {
 	p := reply{text: "MARK: and more of it"}
 	for _, r := range []*engine.Request{
-		{Op: wire.OpConverseStream, Model: nova.light}, {Op: wire.OpInvokeStream, Model: nova.light}, {Op: wire.OpInvokeStream, Model: claude.light},
+		{Op: wire.OpConverseStream, Model: nova.light}, {Op: wire.OpInvokeStream, Model: nova.light},
+		{Op: wire.OpInvokeStream, Model: claude.light},
 	} {
 		var body []byte
 		for _, frame := range p.frames(r) {

@@ -116,7 +116,8 @@ func (b *bench) ask(caller context.Context, op wire.Operation, body string, more
 	target := wire.Target{Op: op, Model: "auto"}
 	return &Request{
 		ID: "01", Method: "POST", Target: target.String(), Authority: "gateway", Caller: caller, Received: time.Now(),
-		Header:        append(wire.Header{{Name: "Authorization", Value: "Bearer " + b.bearer}, {Name: "Content-Type", Value: "application/json"}}, more...),
+		Header: append(wire.Header{{Name: "Authorization", Value: "Bearer " + b.bearer},
+			{Name: "Content-Type", Value: "application/json"}}, more...),
 		ContentLength: int64(len(body)), Body: text(body),
 	}
 }
@@ -272,7 +273,8 @@ func (p *reply) converse() []byte {
 		content = append(content, map[string]any{"text": p.text})
 	}
 	if p.tool != "" {
-		content = append(content, map[string]any{"toolUse": map[string]any{"toolUseId": "t", "name": p.tool, "input": json.RawMessage(p.input)}})
+		content = append(content, map[string]any{"toolUse": map[string]any{"toolUseId": "t", "name": p.tool,
+			"input": json.RawMessage(p.input)}})
 	}
 	body, _ := json.Marshal(map[string]any{
 		"output":     map[string]any{"message": map[string]any{"role": "assistant", "content": content}},
@@ -289,7 +291,8 @@ func (p *reply) frames(r *engine.Request) [][]byte {
 			return append(out, wire.AppendException(nil, wire.Errorf(wire.KindInternal, "scripted")))
 		}
 		raw, _ := json.Marshal(e.payload)
-		headers := []wire.Field{{Name: ":event-type", Value: e.name}, {Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "event"}}
+		headers := []wire.Field{{Name: ":event-type", Value: e.name}, {Name: ":content-type", Value: "application/json"},
+			{Name: ":message-type", Value: "event"}}
 		if p.pad > 0 {
 			headers = append(headers, wire.Field{Name: "pad", Value: strings.Repeat("x", p.pad)})
 		}

@@ -17,7 +17,8 @@ import (
 
 const (
 	judgeModel = "us.amazon.nova-pro-v1:0"
-	judging    = partnered + "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1, judge: \"" + judgeModel + "\"}\n"
+	judging    = partnered + "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1, judge: \"" +
+		judgeModel + "\"}\n"
 )
 
 // judged scripts a judge that says lightFirst where the answer of the light
@@ -58,7 +59,8 @@ func TestJudgeLabels(t *testing.T) {
 					continue
 				}
 				n++
-				if start.Tenant != "platform/shadow" || start.Path != "shadow" || start.RequestID != "01" || start.Cascade != "support" || start.Op != wire.OpConverse {
+				if start.Tenant != "platform/shadow" || start.Path != "shadow" || start.RequestID != "01" ||
+					start.Cascade != "support" || start.Op != wire.OpConverse {
 					t.Errorf("%s: %+v", name, start)
 				}
 			}
@@ -102,7 +104,8 @@ func TestJudgeIsHeldToThePolicy(t *testing.T) {
 	}
 	f("denied", hello, "*nova-pro*")
 	f("an image", `{"messages":[{"role":"user","content":[{"text":"hello"},{"image":{"format":"png","source":{"bytes":"AAAA"}}}]}]}`, "none")
-	f("too long", `{"messages":[{"role":"user","content":[{"text":"`+string(bytes.Repeat([]byte("x"), 64<<10))+`"}]}]}`, "none")
+	f("too long", `{"messages":[{"role":"user","content":[{"text":"`+string(bytes.Repeat([]byte("x"), 64<<10))+`"}]}]}`,
+		"none")
 }
 
 // TestJudgeWatches feeds the watch with what the judge says: light answers that
@@ -139,7 +142,11 @@ func onlyPair(t *testing.T, dir string) *pairs.Pair {
 		t.Fatal(err)
 	}
 	var all []*pairs.Pair
-	if _, err := pairs.Read(bytes.NewReader(data), func(p *pairs.Pair) error { all = append(all, p); return nil }); err != nil || len(all) != 1 {
+	_, err = pairs.Read(bytes.NewReader(data), func(p *pairs.Pair) error {
+		all = append(all, p)
+		return nil
+	})
+	if err != nil || len(all) != 1 {
 		t.Fatalf("%d pairs, %v", len(all), err)
 	}
 	return all[0]

@@ -81,7 +81,8 @@ func TestWarmGoesStraight(t *testing.T) {
 			if i >= 10 {
 				want = "direct" // every light answer was thrown away
 			}
-			if got := b.do(b.ask(t.Context(), wire.OpConverse, body)); got.path != want || want == "direct" && got.reason != "warm" {
+			got := b.do(b.ask(t.Context(), wire.OpConverse, body))
+			if got.path != want || want == "direct" && got.reason != "warm" {
 				t.Errorf("request %d: %s %q, want %s", i, got.path, got.reason, want)
 			}
 		}
@@ -115,7 +116,8 @@ func TestPreScore(t *testing.T) {
 		f := func(text, path, reason string, legs int) {
 			t.Helper()
 			before := len(b.books.starts)
-			got := b.do(b.ask(t.Context(), wire.OpConverse, fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}]}`, text)))
+			got := b.do(b.ask(t.Context(), wire.OpConverse,
+				fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}]}`, text)))
 			if n := len(b.books.starts) - before; got.path != path || got.reason != reason || n != legs {
 				t.Errorf("%s: %s %q in %d legs, want %s %q in %d", text, got.path, got.reason, n, path, reason, legs)
 			}
@@ -156,6 +158,8 @@ func TestParallel(t *testing.T) {
 			}
 		})
 	}
-	f(reply{text: "light", after: 2 * time.Second}, "light", "", "light completed served", "escalated parallel unknown wasted")
-	f(reply{text: "light", stop: "content_filtered"}, "escalated", "stop_reason", "light completed wasted", "escalated parallel completed served escalated")
+	f(reply{text: "light", after: 2 * time.Second}, "light", "", "light completed served",
+		"escalated parallel unknown wasted")
+	f(reply{text: "light", stop: "content_filtered"}, "escalated", "stop_reason", "light completed wasted",
+		"escalated parallel completed served escalated")
 }

@@ -28,7 +28,8 @@ func (l *Line) plan(c *call) *wire.Error {
 		return err
 	}
 	c.follow(route)
-	if c.legs, err = leg.NewPlans(&c.Request, route, route.WantsPartner(c.Facts.Stream, c.prior == score.LightBand)); err != nil {
+	partner := route.WantsPartner(c.Facts.Stream, c.prior == score.LightBand)
+	if c.legs, err = leg.NewPlans(&c.Request, route, partner); err != nil {
 		return err
 	}
 	c.sample = l.shadows.Pick(&c.Request, route, c.checked())
@@ -45,7 +46,9 @@ func (l *Line) planResource(c *call) *wire.Error {
 	if c.Target.Op == wire.OpGetAsyncInvoke {
 		owner, err := l.jobs.Owner(c.ctx, c.Target.Resource)
 		if err != nil {
-			return &wire.Error{Kind: wire.KindServiceUnavailable, Message: "the ledger cannot be asked who started this job", Cause: err}
+			return &wire.Error{
+				Kind: wire.KindServiceUnavailable, Cause: err, Message: "the ledger cannot be asked who started this job",
+			}
 		}
 		if owner != c.Caller.Tenant.ID {
 			return wire.Errorf(wire.KindResourceNotFound, "there is no job %s of yours", c.Target.Resource)

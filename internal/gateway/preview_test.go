@@ -35,7 +35,8 @@ func limitedBench(t *testing.T, s *snapshot.Snapshot, script func(*engine.Reques
 	t.Cleanup(func() { m.Close(context.Background()) })
 	_, id := m.Journal()
 	b := newBench(s, script)
-	b.line.asker.Limiter = budget.New(budget.Options{Leaser: ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: m.Numbers})
+	b.line.asker.Limiter = budget.New(budget.Options{Leaser: ledger, Writer: id.Writer, Epoch: id.Epoch,
+		Numbers: m.Numbers})
 	return b
 }
 
@@ -72,7 +73,8 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 			}
 			want := p.Legs[start.Leg]
 			if start.Model != want.Model || start.Path != want.Path || len(start.Charges) == 0 {
-				t.Errorf("%s: leg %d is %s, path %s; the preview says %s, path %s", name, start.Leg, start.Model, start.Path, want.Model, want.Path)
+				t.Errorf("%s: leg %d is %s, path %s; the preview says %s, path %s", name, start.Leg, start.Model, start.Path,
+					want.Model, want.Path)
 			}
 			for _, c := range start.Charges {
 				held := money.Pico(c.Amount * 1000).String()
@@ -84,7 +86,8 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 	}
 	f("rules", "    mode: rules\n", wire.OpConverse, hello, same, 1)
 	f("rules, light fails", "    mode: rules\n", wire.OpConverse, hello, reply{status: 500}, 3) // light twice
-	f("rule", "    escalate_if: [{id: words, if: 'request.text.contains(\"hello\")'}]\n", wire.OpConverseStream, hello, same, 1)
+	f("rule", "    escalate_if: [{id: words, if: 'request.text.contains(\"hello\")'}]\n", wire.OpConverseStream, hello,
+		same, 1)
 	f("check", "    mode: check\n", wire.OpConverse, tools, same, 1)
 	f("partner agrees", partnered+"    mode: check\n", wire.OpConverse, hello, same, 2)
 	f("partner disagrees", partnered+"    mode: check\n", wire.OpConverseStream, hello, reply{text: "the answer is 41"}, 3)

@@ -64,8 +64,10 @@ func TestNothingRejectedLeaks(t *testing.T) {
 var wantKinds = []string{
 	"mixed converse", "mixed converse-stream", "nova invoke", "nova invoke-with-response-stream", "claude converse-stream",
 	"claude invoke", "claude invoke-with-response-stream", "check parallel gated escalated", "check cancel buffer light",
-	"check uncertain buffer gated light", "observe buffer direct", "observe judged pre_only direct", "enforce buffer light",
-	"enforce buffer escalated", "enforce cancel parallel gated light", "enforce cancel parallel gated escalated", "enforce pre_only light",
+	"check uncertain buffer gated light", "observe buffer direct", "observe judged pre_only direct",
+	"enforce buffer light",
+	"enforce buffer escalated", "enforce cancel parallel gated light", "enforce cancel parallel gated escalated",
+	"enforce pre_only light",
 }
 
 // world is a configuration that runs are drawn for.
@@ -98,7 +100,8 @@ func randomWorlds(t *testing.T) []world {
 	hash := trained(t, file)
 	unsure := gateUnsure()
 	converse := []wire.Operation{wire.OpConverse, wire.OpConverseStream}
-	all := []wire.Operation{wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpInvokeStream}
+	all := []wire.Operation{wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream,
+		wire.OpInvokeStream}
 	var worlds []world
 	for name, models := range map[string]family{"mixed": mixed, "nova": nova, "claude": claude} {
 		ops := all
@@ -144,7 +147,8 @@ type randomAsk struct {
 // randomRun makes one request and returns its path, "" when the caller left.
 func randomRun(t *testing.T, random *rand.Rand, w *world, ask randomAsk) string {
 	t.Helper()
-	script := w.family.script(drawReply(random, "LIGHT"), drawReply(random, "PARTNER"), drawReply(random, "STRONG"), drawReply(random, "JUDGE"))
+	script := w.family.script(drawReply(random, "LIGHT"), drawReply(random, "PARTNER"), drawReply(random, "STRONG"),
+		drawReply(random, "JUDGE"))
 	b := newBench(w.snapshot, script)
 	caller, leave := context.WithCancel(t.Context())
 	stays := random.IntN(3) > 0
@@ -163,10 +167,13 @@ func randomRun(t *testing.T, random *rand.Rand, w *world, ask randomAsk) string 
 
 	path := res.Header.Get("x-sluice-path")
 	if bytes.Contains(answer, []byte("PARTNER")) || bytes.Contains(answer, []byte("JUDGE")) {
-		t.Errorf("run %d, %s %s: an answer that is nobody's reached the caller: %q", ask.seed, w.models+" "+w.mode, ask.op, answer)
+		t.Errorf("run %d, %s %s: an answer that is nobody's reached the caller: %q", ask.seed, w.models+" "+w.mode, ask.op,
+			answer)
 	}
-	if (path == "escalated" || path == "direct") && bytes.Contains(answer, []byte("LIGHT")) || path == "light" && bytes.Contains(answer, []byte("STRONG")) {
-		t.Errorf("run %d, %s %s: path %s %s, but the caller got %q", ask.seed, w.models+" "+w.mode, ask.op, path, res.Header.Get("x-sluice-reason"), answer)
+	if (path == "escalated" || path == "direct") && bytes.Contains(answer, []byte("LIGHT")) || path == "light" &&
+		bytes.Contains(answer, []byte("STRONG")) {
+		t.Errorf("run %d, %s %s: path %s %s, but the caller got %q", ask.seed, w.models+" "+w.mode, ask.op, path,
+			res.Header.Get("x-sluice-reason"), answer)
 	}
 	wantBooks(t, b, ask.seed)
 	if !stays {

@@ -70,7 +70,8 @@ func (c *call) lightAlone() bool {
 
 // unitNames are how limits are called towards callers.
 var unitNames = [...]string{
-	record.UnitUSD: "dollars", record.UnitTokens: "tokens", record.UnitRequests: "requests", record.UnitConcurrent: "concurrent requests",
+	record.UnitUSD: "dollars", record.UnitTokens: "tokens", record.UnitRequests: "requests",
+	record.UnitConcurrent: "concurrent requests",
 }
 
 // exceeded is the answer to a request that a budget or limit refuses. Money is

@@ -86,7 +86,8 @@ func (f *fixture) Retries(string, time.Time) *engine.Retries {
 
 func completed(string, int64) (*engine.Response, error) {
 	return &engine.Response{Status: 200, Header: wire.Header{{Name: "content-type", Value: "application/json"}},
-		Body: []byte(`{"output":{},"stopReason":"end_turn","usage":{"inputTokens":10,"outputTokens":5,"totalTokens":15}}`)}, nil
+			Body: []byte(`{"output":{},"stopReason":"end_turn","usage":{"inputTokens":10,"outputTokens":5,"totalTokens":15}}`)},
+		nil
 }
 
 func newFixture(t *testing.T, parentUSD, own string) *fixture {
@@ -121,12 +122,14 @@ func newFixtureOf(t *testing.T, parentUSD, own, rest string) *fixture {
 func (f *fixture) open(t *testing.T, disk journal.Disk) {
 	t.Helper()
 	var err error
-	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond, Now: f.now})
+	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond,
+		Now: f.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, id := f.meter.Journal()
-	f.desk = budget.New(budget.Options{Leaser: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers, Now: f.now})
+	f.desk = budget.New(budget.Options{Leaser: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers,
+		Now: f.now})
 	f.line = New(Options{Options: leg.Options{
 		Meter: f.meter, Limiter: f.desk, Log: slog.New(slog.DiscardHandler), Now: f.now,
 		NewID: func() string { return fmt.Sprintf("%026d", f.ids.Add(1)) },
@@ -273,7 +276,8 @@ func TestEstimatesAreNotHeld(t *testing.T) {
 	}
 	callers.Wait()
 	if posted := f.end(t)["acme dollars"].Posted; posted > 100_000_000_000 || served.Load() < 80 {
-		t.Errorf("%d nano-dollars posted under a limit of 100 dollars, %d served, %d refused", posted, served.Load(), refused.Load())
+		t.Errorf("%d nano-dollars posted under a limit of 100 dollars, %d served, %d refused", posted, served.Load(),
+			refused.Load())
 	}
 	if over := f.desk.Stats().Overshoots; over != 0 {
 		t.Errorf("%d attempts spent more than they held", over)
@@ -298,7 +302,8 @@ func TestRefusals(t *testing.T) {
 		}
 		f.end(t)
 	}
-	check(`budgets: [{period: day, usd: 1.15, on_exceed: reject}]`, "dear.light-v1:0", 400, "ServiceQuotaExceededException",
+	check(`budgets: [{period: day, usd: 1.15, on_exceed: reject}]`, "dear.light-v1:0", 400,
+		"ServiceQuotaExceededException",
 		`budget \"acme/app day\" is used up: $0.0`, "held of $1.15; this request could take $1.122.", "Request 01REQUEST", "Resets ")
 	check(`limits: {requests_per_minute: 3}`, "dear.light-v1:0", 429, "ThrottlingException",
 		`limit \"acme/app requests per minute\" is used up: `, " held of 3; this request could take 1.")
@@ -309,7 +314,8 @@ func TestRefusals(t *testing.T) {
 func TestLightAlone(t *testing.T) {
 	f := newFixture(t, "1000", `budgets: [{period: day, usd: 2.2, on_exceed: light_only, hard_usd: 100}]`)
 	status, text, header := f.ask(t, "auto") // both legs together are above the budget
-	if status != 200 || header.Get("x-sluice-model") != "dear.light-v1:0" || header.Get("x-sluice-reason") != "light_only" {
+	if status != 200 || header.Get("x-sluice-model") != "dear.light-v1:0" ||
+		header.Get("x-sluice-reason") != "light_only" {
 		t.Errorf("%d %s %v", status, text, header)
 	}
 	for range 200 {
@@ -360,7 +366,8 @@ func TestFailedAttemptGivesBack(t *testing.T) {
 	f := newFixture(t, "2", "")
 	f.answer = func(_ string, n int64) (*engine.Response, error) {
 		if n < 3 {
-			return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype", Value: "ServiceUnavailableException"}}}, nil
+			return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype",
+				Value: "ServiceUnavailableException"}}}, nil
 		}
 		return completed("", 0)
 	}
@@ -377,7 +384,8 @@ func TestFailedAttemptGivesBack(t *testing.T) {
 func TestFailedRequestsCount(t *testing.T) {
 	f := newFixture(t, "1000", "limits: {requests_per_minute: 3}")
 	f.answer = func(string, int64) (*engine.Response, error) {
-		return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype", Value: "ServiceUnavailableException"}}}, nil
+		return &engine.Response{Status: 503, Header: wire.Header{{Name: "x-amzn-errortype",
+			Value: "ServiceUnavailableException"}}}, nil
 	}
 	// Seven are too many for two minutes too, should one end meanwhile.
 	refused := 0

@@ -19,7 +19,7 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 	}
 	res := &Response{Status: a.Response.Status, Header: c.answerHeader(a)}
 	if a.Streams() {
-		res.Stream = &stream{line: l, call: c, attempt: a, how: leg.Served}
+		res.Stream = newStream(l, c, a)
 		return res, nil
 	}
 	a.Close(c.servedOrDrained())

@@ -43,7 +43,8 @@ func TestQuality(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, got, want)
 		}
 	}
-	again("forged", "uncertified: certificate is void: contents", []byte(strings.Replace(string(data), `"n": 1000`, `"n": 9000`, 1)))
+	again("forged", "uncertified: certificate is void: contents",
+		[]byte(strings.Replace(string(data), `"n": 1000`, `"n": 9000`, 1)))
 	again("broken", "uncertified: certificate", data[:len(data)/2])
 	s.Config.Cascades[0].Mode = "check"
 	if recompile(s, time.Now()); s.Baselines()[0].Quality != (saving.Quality{}) {

@@ -36,12 +36,14 @@ func TestObserve(t *testing.T) {
 				t.Errorf("%s %q after %v", got.path, got.reason, time.Since(began))
 			}
 			b.line.Close(t.Context())
-			want := []string{"direct mode_observe completed served escalated", "shadow shadow completed", "shadow shadow completed"}
+			want := []string{"direct mode_observe completed served escalated", "shadow shadow completed",
+				"shadow shadow completed"}
 			if diff := cmp.Diff(want, b.books.rows()); diff != "" {
 				t.Error(diff)
 			}
 			for _, start := range b.books.starts {
-				if tenant := map[bool]string{true: "platform/shadow", false: "acme/support"}[start.Path == "shadow"]; start.Tenant != tenant {
+				if tenant := map[bool]string{true: "platform/shadow",
+					false: "acme/support"}[start.Path == "shadow"]; start.Tenant != tenant {
 					t.Errorf("%s is charged to %s", start.Path, start.Tenant)
 				}
 			}
@@ -56,13 +58,15 @@ func wantPair(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(data, []byte("secret")) || bytes.Contains(data, []byte("hello")) || bytes.Contains(data, []byte("42")) && strings.Contains(string(data), "answer is") {
+	if bytes.Contains(data, []byte("secret")) || bytes.Contains(data, []byte("hello")) ||
+		bytes.Contains(data, []byte("42")) && strings.Contains(string(data), "answer is") {
 		t.Errorf("the log holds content: %s", data)
 	}
 	n := 0
 	_, err = pairs.Read(bytes.NewReader(data), func(p *pairs.Pair) error {
 		n++
-		if p.Partner != "same" || p.Label != "different" || p.Risk == nil || *p.Risk >= 1 || p.Veto != "" || p.Second == nil ||
+		if p.Partner != "same" || p.Label != "different" || p.Risk == nil || *p.Risk >= 1 || p.Veto != "" ||
+			p.Second == nil ||
 			p.Light != (pairs.Leg{Model: lightModel, Input: 10, Output: 5, Cost: 7}) || p.Escalation.Model != escalationModel {
 			t.Errorf("%s", data)
 		}
@@ -79,7 +83,8 @@ func TestPairOfVetoedPartner(t *testing.T) {
 	s := compiled(t, observing)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(27 * 366 * 24 * time.Hour)
-		b := newBench(s, byModel(reply{text: "the answer is 42"}, reply{text: "I'm sorry, but I can't help with that; the answer is 42"}, reply{text: "42"}))
+		b := newBench(s, byModel(reply{text: "the answer is 42"},
+			reply{text: "I'm sorry, but I can't help with that; the answer is 42"}, reply{text: "42"}))
 		b.line.shadows.Pairs.Dir = t.TempDir()
 		b.do(b.ask(t.Context(), wire.OpConverse, hello))
 		b.line.Close(t.Context())

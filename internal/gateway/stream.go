@@ -7,17 +7,32 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// stream is the accepted leg's event stream on its way to the caller. The edge
-// reads it, so a slow caller slows the upstream. Frames pass as they came, and
-// END is journalled before the frame that completes the usage leaves.
+// stream is the event stream of the accepted leg on its way to the caller. The
+// edge reads it, so a slow caller slows the upstream. Frames pass as they came,
+// and END is journalled before the frame that completes the usage leaves.
 type stream struct {
 	line    *Line
 	call    *call
 	attempt *leg.Attempt
-	frame   []byte // what is left of the current frame
-	ended   bool   // no frame will follow
+	held    *leg.Side // the answer was held back and is in the books; nil when it is read as it comes
+	frames  [][]byte  // of held, that are left
+	frame   []byte    // what is left of the current frame
+	ended   bool      // no frame will follow
 	freed   bool
 	how     leg.Disposition
+}
+
+// newStream serves a stream as it comes.
+func newStream(l *Line, c *call, a *leg.Attempt) *stream {
+	return &stream{line: l, call: c, attempt: a, how: leg.Served}
+}
+
+// newReplay serves a stream that was held back. Its END is journalled before the
+// first frame leaves.
+func newReplay(l *Line, c *call, held *leg.Side) *stream {
+	c.sample.KeepAll(held.Frames())
+	held.Close(c.servedOrDrained())
+	return &stream{line: l, call: c, attempt: held.Attempt, held: held, frames: held.Frames()}
 }
 
 // Read returns bytes of one frame, waiting for it when none is left.
@@ -36,6 +51,12 @@ func (s *stream) Read(p []byte) (int, error) {
 // next takes the next frame, or ends the stream. When the upstream broke, the
 // caller gets an exception frame: without one, some SDKs report a clean end.
 func (s *stream) next() {
+	if s.held != nil {
+		if s.ended = len(s.frames) == 0; !s.ended {
+			s.frame, s.frames = s.frames[0], s.frames[1:]
+		}
+		return
+	}
 	raw, err := s.attempt.Next()
 	if err == nil {
 		s.frame = raw
@@ -48,7 +69,8 @@ func (s *stream) next() {
 	s.ended = true
 	s.attempt.Close(s.how)
 	if !s.attempt.Whole() {
-		s.frame = wire.AppendException(nil, wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did"))
+		broken := wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did")
+		s.frame = wire.AppendException(nil, broken)
 	}
 }
 
@@ -70,59 +92,18 @@ func (s *stream) Close() error {
 }
 
 // free gives back what the exchange holds and reports it, once.
-func (s *stream) free() error {
+func (s *stream) free() (err error) {
 	if s.freed {
 		return nil
 	}
 	s.freed, s.ended = true, true
-	err := s.attempt.Response.Frames.Close()
-	s.attempt.Close(s.how)
+	s.frames, s.frame = nil, nil
+	if s.held != nil {
+		s.held.Release()
+	} else {
+		err = s.attempt.Response.Frames.Close()
+		s.attempt.Close(s.how)
+	}
 	s.line.close(s.call, s.attempt.Response.Status)
 	return err
-}
-
-// replay serves a stream that was held back. Its END is journalled before the
-// first frame leaves.
-func (l *Line) replay(c *call, s *leg.Side) *Response {
-	c.sample.KeepAll(s.Frames())
-	s.Close(c.servedOrDrained())
-	return &Response{
-		Status: s.Response.Status, Header: c.answerHeader(s.Attempt),
-		Stream: &replayed{line: l, call: c, side: s, frames: s.Frames()},
-	}
-}
-
-// replayed yields held frames at once, exactly as they came.
-type replayed struct {
-	line   *Line
-	call   *call
-	side   *leg.Side
-	frames [][]byte // that are left, behind frame
-	frame  []byte   // what is left of the current frame
-	freed  bool
-}
-
-// Read returns bytes of one frame.
-func (s *replayed) Read(p []byte) (int, error) {
-	for len(s.frame) == 0 {
-		if len(s.frames) == 0 {
-			return 0, io.EOF
-		}
-		s.frame, s.frames = s.frames[0], s.frames[1:]
-	}
-	n := copy(p, s.frame)
-	s.frame = s.frame[n:]
-	return n, nil
-}
-
-// Close ends the exchange.
-func (s *replayed) Close() error {
-	if s.freed {
-		return nil
-	}
-	s.freed = true
-	s.frames, s.frame = nil, nil
-	s.side.Release()
-	s.line.close(s.call, s.side.Response.Status)
-	return nil
 }

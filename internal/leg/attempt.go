@@ -154,7 +154,8 @@ func (a *Attempt) book() {
 	k.Crash.At(meter.UsageFrame)
 	var err error
 	if a.Costs, err = k.Meter.End(a.Start, end, a.request.Snapshot.Prices); err != nil {
-		k.Log.Error("usage record waits for the disk", "request", a.Start.RequestID, "record", end.ID, "tenant", a.Start.Tenant,
+		k.Log.Error("usage record waits for the disk", "request", a.Start.RequestID, "record", end.ID, "tenant",
+			a.Start.Tenant,
 			"model", a.Start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)
 	}
 	a.settle()

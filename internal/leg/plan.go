@@ -73,7 +73,8 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Leg: router.Leg{Model: "guardrail/" + r.Target.Resource}, Upstream: upstream, SKU: record.SKU{Model: "guardrail"}}
+	p := &Plan{Leg: router.Leg{Model: "guardrail/" + r.Target.Resource}, Upstream: upstream,
+		SKU: record.SKU{Model: "guardrail"}}
 	return p, p.price(r)
 }
 

@@ -87,7 +87,8 @@ func (r *Request) RouterInput() *router.Input {
 // cascades know.
 func (r *Request) Modelled() bool {
 	switch r.Target.Op {
-	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens, wire.OpStartAsyncInvoke:
+	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens,
+		wire.OpStartAsyncInvoke:
 		return true
 	default:
 		return false

@@ -53,7 +53,9 @@ func TestTagBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		h, splices := tag(&f, []byte(body), nil, recordTags)
-		if got := string(wire.ApplySplices(nil, []byte(body), splices)); got != `{"requestMetadata":{"sluice-record":"01JD","sluice-owner":"acme k direct"},"messages":[]}` || h != nil {
+		if got := string(wire.ApplySplices(nil, []byte(body),
+			splices)); got != `{"requestMetadata":{"sluice-record":"01JD","sluice-owner":"acme k direct"},"messages":[]}` ||
+			h != nil {
 			t.Errorf("%s %v", got, h)
 		}
 	}

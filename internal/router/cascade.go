@@ -30,7 +30,8 @@ func (c *Cascade) Checks() bool { return c.Mode == "check" || c.Mode == "enforce
 // Judged reports whether a judge model labels samples.
 func (c *Cascade) Judged() bool { return c.Judge.Model != "" }
 
-func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade, index int) (*Cascade, []config.Problem) {
+func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade, index int) (*Cascade,
+	[]config.Problem) {
 	path := fmt.Sprintf("cascades[%d]", index)
 	c := &Cascade{
 		Name: settings.Name, Mode: settings.Mode, Settings: settings,

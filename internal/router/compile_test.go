@@ -44,7 +44,8 @@ func TestProblems(t *testing.T) {
 		cfg.Cascades[0].EscalateIf = append(cfg.Cascades[0].EscalateIf, rule)
 	}
 	cfg.Cascades = append(cfg.Cascades, config.Cascade{
-		Name: "d", Mode: "check", Match: "request.turns", Light: "us." + lite, Escalation: "us.meta.llama3-3-70b-instruct-v1:0",
+		Name: "d", Mode: "check", Match: "request.turns", Light: "us." + lite,
+		Escalation: "us.meta.llama3-3-70b-instruct-v1:0",
 	})
 	_, problems := Compile(cfg)
 	compareGolden(t, "testdata/problems.golden", render(cfg, problems))

@@ -23,7 +23,8 @@ func TestVocabulary(t *testing.T) {
 		MaxTokens: wire.Known(17), ThinkingTokens: wire.Known(18), System: true,
 		SystemSpan: span(body, `[{"text":"You`, `kind."}]`), Metadata: span(body, `{"team"`, `"red"}`),
 	}
-	in.Header = wire.Header{{Name: "X-Team", Value: "a"}, {Name: "x-team", Value: "b"}, {Name: "Authorization", Value: "s"}}
+	in.Header = wire.Header{{Name: "X-Team", Value: "a"}, {Name: "x-team", Value: "b"},
+		{Name: "Authorization", Value: "s"}}
 	v := &view{in: in}
 	f := func(source string) {
 		t.Helper()

@@ -183,7 +183,8 @@ func (p *Plan) lastResort(in *Input, light, escalation string) *wire.Error {
 		return denied(c.Light.Model)
 	default:
 		return wire.Errorf(wire.KindValidation,
-			"The request body is written for another model family than %s offers (%s, %s). Use Converse or the body of one of them.",
+			"The request body is written for another model family than %s offers (%s, %s). "+
+				"Use Converse or the body of one of them.",
 			in.Asked, c.Light.Model, c.Escalation.Model)
 	}
 	return nil

@@ -20,7 +20,8 @@ func TestPlanProperties(t *testing.T) {
 		cfg := drawConfig(t)
 		r, _ := Compile(cfg)
 		in := drawInput(t)
-		deny := rapid.SliceOfDistinct(rapid.SampledFrom([]string{lite, haiku, sonnet, nobody, "auto"}), rapid.ID).Draw(t, "deny")
+		deny := rapid.SliceOfDistinct(rapid.SampledFrom([]string{lite, haiku, sonnet, nobody, "auto"}), rapid.ID).Draw(t,
+			"deny")
 		in.Allowed = func(ids ...string) bool {
 			return !slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(deny, id) })
 		}
@@ -86,7 +87,8 @@ func drawConfig(t *rapid.T) *config.Config {
 func drawInput(t *rapid.T) *Input {
 	in := converse(rapid.SampledFrom([]string{"auto", lite, haiku, sonnet, nobody}).Draw(t, "asked"))
 	in.Facts.Op = rapid.SampledFrom([]wire.Operation{
-		wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens, wire.OpStartAsyncInvoke,
+		wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens,
+		wire.OpStartAsyncInvoke,
 	}).Draw(t, "op")
 	in.Facts.Dialect = wire.DialectNamed(rapid.SampledFrom([]string{"", "nova", claude.Name, "llama"}).Draw(t, "dialect"))
 	in.Facts.InputTokens = rapid.SampledFrom([]int{1, 5000, 40_000}).Draw(t, "input")

@@ -29,7 +29,8 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 		p.Veto = string(answer.Check(j.asked, in.Light, j.Schemas, answer.Options{}).Veto)
 	}
 	if r.Snapshot.Config.Telemetry.Content {
-		p.Content = &pairs.Content{Prompt: r.Prompt(), Light: textOf(in.Light), Second: textOf(in.Partner), Escalation: textOf(served)}
+		p.Content = &pairs.Content{Prompt: r.Prompt(), Light: textOf(in.Light), Second: textOf(in.Partner),
+			Escalation: textOf(served)}
 	}
 	in.Partner = cascade.Opinion(j.asked, in.Partner, j.Schemas)
 	j.compareKeys(p, &in)

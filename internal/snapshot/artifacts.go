@@ -66,7 +66,8 @@ func (s *Snapshot) read(index int, now time.Time) (*Artifacts, []config.Problem)
 	a := &Artifacts{}
 	var problems []config.Problem
 	wrong := func(key string, warning bool, message string) {
-		problems = append(problems, config.Problem{Path: fmt.Sprintf("cascades[%d].%s", index, key), Warning: warning, Message: message})
+		problems = append(problems, config.Problem{Path: fmt.Sprintf("cascades[%d].%s", index, key), Warning: warning,
+			Message: message})
 	}
 	if err := a.readPreScore(settings.PreScore); err != nil {
 		wrong("pre_score", false, err.Error())
@@ -181,7 +182,8 @@ func (s *Snapshot) binding(a *Artifacts, settings *config.Cascade, now time.Time
 // program's own order is in it, and the judge: a certificate is about the labels
 // of one judge.
 func policyHash(c *config.Cascade) string {
-	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge, score.Order})
+	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge,
+		score.Order})
 	if err != nil {
 		panic("BUG: a policy does not marshal: " + err.Error())
 	}
