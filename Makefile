@@ -60,7 +60,7 @@ test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth 
 	@$(BINARIES) SEEDS=$(SEEDS) scripts/faults.sh
 
 eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, OUT (docs/cascade-evaluation.md)
-	@$(GO) run ./test/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)' -splits '$(SPLITS)'
+	@$(GO) run ./bench/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)' -splits '$(SPLITS)'
 
 fuzz: ## each fuzz target for 60 s
 	@FUZZTIME=60s scripts/fuzz.sh

@@ -41,7 +41,7 @@ func newRig(ctx context.Context, o options) (*rig, error) {
 	}
 	g := &rig{options: o, dir: dir, subjects: map[string]*running{}}
 	if err := g.startShared(ctx); err != nil {
-		g.close() //nolint:errcheck // the first error counts
+		g.close() // the first error counts
 		return nil, err
 	}
 	return g, nil

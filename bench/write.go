@@ -50,7 +50,7 @@ func writeFile(name string, render func(io.Writer) error) error {
 		return err
 	}
 	if err := render(f); err != nil {
-		f.Close() //nolint:errcheck // the first error counts
+		f.Close() // the first error counts
 		return err
 	}
 	return f.Close()

@@ -52,7 +52,7 @@ func main() {
 	} else {
 		openLoop(u.Host, request, *rate, *lasting, s)
 	}
-	json.NewEncoder(os.Stdout).Encode(s.result()) //nolint:errcheck // stdout
+	json.NewEncoder(os.Stdout).Encode(s.result()) // stdout
 }
 
 type multi []string

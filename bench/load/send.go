@@ -30,7 +30,7 @@ type caller struct {
 func openLoop(addr string, request []byte, rate int, lasting time.Duration, s *seen) {
 	// It sleeps in the kernel: Go's own timers are late by up to a millisecond.
 	runtime.LockOSThread()
-	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) //nolint:errcheck // it is late by 50 µs, then
+	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // it is late by 50 µs, then
 	var answered sync.WaitGroup                    // one for each request
 	idle := make(chan *caller, rate*int(lasting.Seconds()+1))
 	pause := time.Second / time.Duration(rate)
@@ -60,7 +60,7 @@ func openLoop(addr string, request []byte, rate int, lasting time.Duration, s *s
 func sleepUntil(due time.Time) {
 	if left := time.Until(due); left > 0 {
 		t := unix.NsecToTimespec(int64(left))
-		unix.Nanosleep(&t, nil) //nolint:errcheck // woken early, it is early
+		unix.Nanosleep(&t, nil) // woken early, it is early
 	}
 }
 

@@ -33,7 +33,7 @@ func Start(cmd *exec.Cmd, cpu int) (*Process, error) {
 	}
 	p := &Process{Pid: cmd.Process.Pid, cmd: cmd, done: make(chan struct{})}
 	go func() {
-		cmd.Wait() //nolint:errcheck // who asks for it sees that it has ended
+		cmd.Wait() // who asks for it sees that it has ended
 		close(p.done)
 	}()
 	return p, nil
@@ -67,7 +67,7 @@ func onCPU(cpu int, f func() error) error {
 	if err := unix.SchedSetaffinity(0, &wanted); err != nil {
 		return fmt.Errorf("processor %d: %w", cpu, err)
 	}
-	defer unix.SchedSetaffinity(0, &before) //nolint:errcheck // it was so before
+	defer unix.SchedSetaffinity(0, &before) // it was so before
 	return f()
 }
 
@@ -77,7 +77,7 @@ func (p *Process) Stop() {
 	select {
 	case <-p.done:
 	case <-time.After(5 * time.Second):
-		p.cmd.Process.Kill() //nolint:errcheck // it has ended by itself, then
+		p.cmd.Process.Kill() // it has ended by itself, then
 		<-p.done
 	}
 }
@@ -86,7 +86,7 @@ func (p *Process) Stop() {
 func (p *Process) Wait() { <-p.done }
 
 // Signal sends a signal to the process. One that has ended is left alone.
-func (p *Process) Signal(s syscall.Signal) { p.cmd.Process.Signal(s) } //nolint:errcheck // see above
+func (p *Process) Signal(s syscall.Signal) { p.cmd.Process.Signal(s) } // see above
 
 // Await waits until the process listens at addr.
 func (p *Process) Await(ctx context.Context, addr string) error {

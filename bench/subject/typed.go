@@ -84,7 +84,7 @@ func (t *typed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out["usage"] = usage{*u.InputTokens, *u.OutputTokens, *u.TotalTokens}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(out) //nolint:errcheck // a caller that is gone gets no answer
+	json.NewEncoder(w).Encode(out) // a caller that is gone gets no answer
 }
 
 func (b *request) input(model string) *bedrockruntime.ConverseInput {

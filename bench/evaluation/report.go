@@ -177,7 +177,7 @@ Written by ` + "`make eval`" + `, which replays recorded answers of real models 
 %d requests went through bin/gateway to an upstream that serves the recorded answer of each model with the recorded tokens:
 Converse, ConverseStream, InvokeModel and InvokeModelWithResponseStream, over HTTP/1.1 and HTTP/2. Models were renamed, ids
 shuffled. The answer that each caller got was compared, byte for byte, with the recorded answer of the model that the gateway
-says has served. [test/evaluation/README.md](../test/evaluation/README.md) says how to recompute the figures from its output.
+says has served. [bench/evaluation/README.md](../bench/evaluation/README.md) says how to recompute the figures from its output.
 
 **Stand-ins: gpt-4o-mini and Gemini 1.5 flash take the place of a pair of the class of Nova Lite, at Nova Lite's price.** Every
 row marked so rests on that. Escalation is Claude 3.5 Sonnet v2. Llama 3.1 8B and 70B are charged at $0.22 and $0.72 per

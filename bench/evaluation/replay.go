@@ -121,7 +121,7 @@ func (g *gateway) ask(j *job) (line, error) {
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != http.StatusOK {
-		return line{}, fmt.Errorf("%s: status %d, %v: %.300s", j.question.id, res.StatusCode, err, raw)
+		return line{}, fmt.Errorf("%s: status %d, %w: %.300s", j.question.id, res.StatusCode, err, raw)
 	}
 	text, err := textOf(j.op, raw)
 	if err != nil {
