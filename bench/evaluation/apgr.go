@@ -79,10 +79,6 @@ func (p *preScore) score(train, fresh, all []score.Row) (rows []score.Row, score
 }
 
 func apgrOf(rows []score.Row, scores []float64) string {
-	light, escalation := make([]float64, len(rows)), make([]float64, len(rows))
-	for i := range rows {
-		light[i], escalation[i] = rows[i].Light, rows[i].Escalation
-	}
-	low, high := score.APGRInterval(scores, light, escalation, 1)
-	return fmt.Sprintf("%.3f [%.3f, %.3f], n = %d", score.APGR(scores, light, escalation), low, high, len(rows))
+	low, high := score.APGRInterval(scores, rows, 1)
+	return fmt.Sprintf("%.3f [%.3f, %.3f], n = %d", score.APGR(scores, rows), low, high, len(rows))
 }

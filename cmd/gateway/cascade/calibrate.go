@@ -30,21 +30,23 @@ type calibrateFlags struct {
 	trainShare                       float64
 }
 
+const calibrateHelp = "Find the most liberal threshold at which the log of labelled pairs proves the\n" +
+	"cascade's target, and write its certificate. A target that is not proven is an\n" +
+	"error, exit 1. A pair is labelled by its line in --labels, otherwise by the judge's\n" +
+	"verdict in the log, otherwise by comparing the keys of both answers; the\n" +
+	"certificate has the number of each. Pairs without a label are left out, and so are\n" +
+	"those of another policy, other models or other prices; the report counts them.\n\n" +
+	"--train-pre-score and --train-score first train these files on the earlier pairs\n" +
+	"of the log. The certificate then rests on the later pairs alone, and is valid\n" +
+	"where the cascade names the files. A pre-score is written even when nothing could\n" +
+	"be certified, so do not give it the name of a file in use."
+
 func calibrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "calibrate --config FILE --cascade NAME",
 		Short: "Find how far a cascade may trust its light model, and certify it",
-		Long: "Find the most liberal threshold at which the log of labelled pairs proves the\n" +
-			"cascade's target, and write its certificate. A target that is not proven is an\n" +
-			"error, exit 1. A pair is labelled by a line of --labels, else by the judge that\n" +
-			"the log has, else by comparing the keys of both answers; the certificate says how\n" +
-			"many by whom. Pairs whose label is unknown are left out, and so are those of\n" +
-			"another policy, other models or other prices: the report says how many.\n\n" +
-			"--train-pre-score and --train-score fit those files to the earlier pairs of the\n" +
-			"log first; the certificate is then about the later ones alone, and holds where\n" +
-			"the cascade names these files. A pre-score is written also when nothing could be\n" +
-			"certified, so give it another name than that of a file in use.",
-		Args: command.Args(cobra.NoArgs),
+		Long:  calibrateHelp,
+		Args:  command.Args(cobra.NoArgs),
 	}
 	var f calibrateFlags
 	file := command.ConfigFlag(cmd)
@@ -53,7 +55,7 @@ func calibrateCommand() *cobra.Command {
 	flags.StringVar(&f.pairs, "pairs", "", "`FILE` of pairs; default the log in the data directory")
 	flags.StringVar(&f.labels, "labels", "",
 		"`FILE` of human labels, a JSON object on each line: {\"id\": PAIR, \"winner\": \"light\"}")
-	flags.BoolVar(&f.noJudge, "no-judge", false, "leave out what a judge model said")
+	flags.BoolVar(&f.noJudge, "no-judge", false, "ignore the verdicts of judge models")
 	flags.StringVar(&f.out, "out", "", "`FILE` for the certificate; default none is written")
 	flags.StringVar(&f.svg, "svg", "", "`FILE` for a picture of the curve")
 	flags.Float64Var(&f.minSaving, "min-saving", 0, "`SHARE` of the escalation spend that must be saved, 0 to 1")
@@ -138,15 +140,10 @@ func (f *calibrateFlags) read(cfg *config.Config, now time.Time) (*calibrate.Inp
 	if f.pairs == "" {
 		f.pairs = pairs.File(filepath.Join(cfg.DataDir, "pairs"), f.cascade)
 	}
-	log, err := os.Open(f.pairs)
-	if err != nil {
-		return nil, command.Invalid(err)
-	}
-	defer log.Close() //nolint:errcheck // it was only read
-	if in.Log, err = calibrate.ReadLog(log, &in.Binding, labels); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.pairs, err)
-	}
-	return in, nil
+	in.Log, err = readFile(f.pairs, func(r io.Reader) (*calibrate.Log, error) {
+		return calibrate.ReadLog(r, &in.Binding, labels)
+	})
+	return in, err
 }
 
 // readLabels reads a file of human labels; "" is none.
@@ -154,16 +151,21 @@ func readLabels(file string) (map[string]pairs.Verdict, error) {
 	if file == "" {
 		return nil, nil
 	}
+	labels, err := readFile(file, pairs.ReadLabels)
+	return labels, command.Invalid(err)
+}
+
+// readFile opens a file to read it. That it cannot be opened is the user's mistake.
+func readFile[T any](file string, read func(io.Reader) (T, error)) (t T, err error) {
 	in, err := os.Open(file)
 	if err != nil {
-		return nil, command.Invalid(err)
+		return t, command.Invalid(err)
 	}
 	defer in.Close() //nolint:errcheck // it was only read
-	labels, err := pairs.ReadLabels(in)
-	if err != nil {
-		return nil, command.Invalidf("%s: %w", file, err)
+	if t, err = read(in); err != nil {
+		return t, fmt.Errorf("%s: %w", file, err)
 	}
-	return labels, nil
+	return t, nil
 }
 
 // write replaces a file at once, because a running gateway may read it at any

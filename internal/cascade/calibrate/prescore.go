@@ -94,17 +94,15 @@ func fitPreScore(examples []example, o certify.Options) (*score.PreScore, *PreSc
 		return nil, nil, &TooFewError{len(examples)}
 	}
 	rows := make([]score.Row, len(examples))
-	light, escalation := make([]float64, len(rows)), make([]float64, len(rows))
 	for i := range examples {
 		rows[i] = examples[i].Row
-		light[i], escalation[i] = rows[i].Light, rows[i].Escalation
 	}
 	scores := score.CrossPreScore(rows, folds, seed)
 	pre := score.TrainPreScore(rows, seed)
 	pre.Bounds = findBounds(examples, scores, o)
-	r := &PreScoreReport{N: len(rows), APGR: score.APGR(scores, light, escalation)}
+	r := &PreScoreReport{N: len(rows), APGR: score.APGR(scores, rows)}
 	if !math.IsNaN(r.APGR) {
-		r.Low, r.High = score.APGRInterval(scores, light, escalation, seed)
+		r.Low, r.High = score.APGRInterval(scores, rows, seed)
 	}
 	var total float64
 	for i := range examples {

@@ -17,6 +17,7 @@
 package certify
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -38,12 +39,7 @@ type Pair struct {
 // loss is the quality given up when the light answer is served, -1 to 1.
 func (p *Pair) loss() float64 { return p.Escalation - p.Light }
 
-func (p *Pair) weight() float64 {
-	if p.Weight == 0 {
-		return 1
-	}
-	return p.Weight
-}
+func (p *Pair) weight() float64 { return cmp.Or(p.Weight, 1) }
 
 // Options are what the operator asks for.
 type Options struct {

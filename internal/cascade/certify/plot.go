@@ -76,39 +76,25 @@ const (
 // SVG draws the same curve as a picture without external references.
 func (r *Report) SVG(maxLoss float64) string {
 	f := r.frame(maxLoss)
-	at := func(saving, loss float64) (x, y float64) {
-		x, y = f.place(saving, loss)
-		return svgMargin + x*(svgWidth-2*svgMargin), svgHeight - svgMargin - y*(svgHeight-2*svgMargin)
-	}
 	var out strings.Builder
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
 		`font-family="sans-serif" font-size="12">`+"\n", svgWidth, svgHeight)
 	fmt.Fprintf(&out, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", svgWidth, svgHeight)
-	left, bottom := at(f.x0, f.y0)
-	right, top := at(f.x1, f.y1)
-	fmt.Fprintf(&out, `<path d="M%.1f %.1fV%.1fH%.1f" fill="none" stroke="#333"/>`+"\n", left, top, bottom, right)
-	for k := 0; k <= 4; k++ {
-		share := float64(k) / 4
-		x, _ := at(f.x0+share*(f.x1-f.x0), f.y0)
-		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="middle">%.0f%%</text>`+"\n",
-			x, bottom+18, 100*(f.x0+share*(f.x1-f.x0)))
-		loss := f.y0 + share*(f.y1-f.y0)
-		_, y := at(f.x0, loss)
-		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">%.2f</text>`+"\n", left-6, y+4, 100*loss)
-	}
-	_, target := at(0, maxLoss)
+	f.axes(&out)
+	left, target := f.pixel(0, maxLoss)
+	right, _ := f.pixel(f.x1, maxLoss)
 	fmt.Fprintf(&out, `<path d="M%.1f %.1fH%.1f" stroke="#c33" stroke-dasharray="6 4"/>`+"\n", left, target, right)
 	out.WriteString(`<polyline fill="none" stroke="#26c" stroke-width="2" points="`)
 	for _, p := range r.Curve {
 		if p.Saving > 0 {
-			x, y := at(p.Saving, p.Loss)
+			x, y := f.pixel(p.Saving, p.Loss)
 			fmt.Fprintf(&out, "%.1f,%.1f ", x, y)
 		}
 	}
 	out.WriteString("\"/>\n")
 	if r.Certified >= 0 {
 		p := r.Curve[r.Certified]
-		x, y := at(p.Saving, p.Loss)
+		x, y := f.pixel(p.Saving, p.Loss)
 		fmt.Fprintf(&out, `<circle cx="%.1f" cy="%.1f" r="5" fill="#26c"/>`+"\n", x, y)
 		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">certified: saving %.1f%%, loss ≤ %.2f points</text>`+"\n",
 			x-8, y-8, 100*p.Saving, 100*r.Bound)
@@ -118,4 +104,24 @@ func (r *Report) SVG(maxLoss float64) string {
 	fmt.Fprintf(&out, `<text x="%d" y="22">loss of quality in points (target dashed), n = %d</text>`+"\n</svg>\n",
 		svgMargin, r.N)
 	return out.String()
+}
+
+// pixel returns where a point is in the SVG.
+func (f frame) pixel(saving, loss float64) (x, y float64) {
+	x, y = f.place(saving, loss)
+	return svgMargin + x*(svgWidth-2*svgMargin), svgHeight - svgMargin - y*(svgHeight-2*svgMargin)
+}
+
+// axes draws the axes of the SVG with five labels each.
+func (f frame) axes(out *strings.Builder) {
+	left, bottom := f.pixel(f.x0, f.y0)
+	right, top := f.pixel(f.x1, f.y1)
+	fmt.Fprintf(out, `<path d="M%.1f %.1fV%.1fH%.1f" fill="none" stroke="#333"/>`+"\n", left, top, bottom, right)
+	for k := range 5 {
+		share := float64(k) / 4
+		saving, loss := f.x0+share*(f.x1-f.x0), f.y0+share*(f.y1-f.y0)
+		x, y := f.pixel(saving, loss)
+		fmt.Fprintf(out, `<text x="%.1f" y="%.1f" text-anchor="middle">%.0f%%</text>`+"\n", x, bottom+18, 100*saving)
+		fmt.Fprintf(out, `<text x="%.1f" y="%.1f" text-anchor="end">%.2f</text>`+"\n", left-6, y+4, 100*loss)
+	}
 }

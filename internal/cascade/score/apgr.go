@@ -1,6 +1,7 @@
 package score
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -11,28 +12,27 @@ import (
 // is won when the requests of the highest scores are escalated, averaged over
 // all shares of escalated requests. 0.5 is a random order; above 1 is possible
 // where the models complement each other.
-func APGR(scores, light, escalation []float64) float64 {
-	order := make([]int, len(scores))
-	var gap float64
+func APGR(scores []float64, rows []Row) float64 {
+	order := make([]int, len(rows))
 	for i := range order {
 		order[i] = i
-		gap += escalation[i] - light[i]
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case scores[a] > scores[b]:
-			return -1
-		case scores[a] < scores[b]:
-			return 1
-		}
-		return 0
-	})
+	return apgr(scores, rows, order)
+}
+
+// apgr is APGR of the rows with the given indices, which it sorts.
+func apgr(scores []float64, rows []Row, order []int) float64 {
+	var gap float64
+	for _, i := range order {
+		gap += rows[i].Escalation - rows[i].Light
+	}
 	if gap == 0 {
 		return math.NaN()
 	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
 	var won, area float64
 	for _, i := range order {
-		step := escalation[i] - light[i]
+		step := rows[i].Escalation - rows[i].Light
 		area += won + step/2
 		won += step
 	}
@@ -40,18 +40,15 @@ func APGR(scores, light, escalation []float64) float64 {
 }
 
 // APGRInterval is the 95 % percentile bootstrap of APGR over requests.
-func APGRInterval(scores, light, escalation []float64, seed uint64) (low, high float64) {
+func APGRInterval(scores []float64, rows []Row, seed uint64) (low, high float64) {
 	const draws = 400
 	rng := rand.New(rand.NewPCG(seed, 0xa96a))
-	n := len(scores)
-	s, l, e := make([]float64, n), make([]float64, n), make([]float64, n)
-	found := make([]float64, draws)
+	drawn, found := make([]int, len(rows)), make([]float64, draws)
 	for k := range found {
-		for i := range n {
-			j := rng.IntN(n)
-			s[i], l[i], e[i] = scores[j], light[j], escalation[j]
+		for i := range drawn {
+			drawn[i] = rng.IntN(len(rows))
 		}
-		found[k] = APGR(s, l, e)
+		found[k] = apgr(scores, rows, drawn)
 	}
 	slices.Sort(found)
 	return found[draws/40], found[draws-1-draws/40]

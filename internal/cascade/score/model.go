@@ -1,6 +1,9 @@
 package score
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // Row is one labelled request for training.
 type Row struct {
@@ -10,12 +13,7 @@ type Row struct {
 	Weight     float64 // 0 counts as 1
 }
 
-func (r *Row) weight() float64 {
-	if r.Weight == 0 {
-		return 1
-	}
-	return r.Weight
-}
+func (r *Row) weight() float64 { return cmp.Or(r.Weight, 1) }
 
 // Model estimates, from request and answers, how likely each of the two models
 // is right. Each estimate is the mean log odds of a logistic regression and of

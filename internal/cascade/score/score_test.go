@@ -204,10 +204,10 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestAPGR(t *testing.T) {
-	light, escalation := []float64{0, 0, 1, 1}, []float64{1, 1, 1, 1}
+	rows := []Row{{Escalation: 1}, {Escalation: 1}, {Light: 1, Escalation: 1}, {Light: 1, Escalation: 1}}
 	f := func(scores []float64, want float64) {
 		t.Helper()
-		if got := APGR(scores, light, escalation); math.Abs(got-want) > 1e-12 {
+		if got := APGR(scores, rows); math.Abs(got-want) > 1e-12 {
 			t.Errorf("APGR(%v) = %v, want %v", scores, got, want)
 		}
 	}
@@ -215,17 +215,16 @@ func TestAPGR(t *testing.T) {
 	f([]float64{1, 2, 3, 4}, 0.25)
 }
 
-// TestGateOnRecorded reports APGR by five-fold cross-validation with the 95 %
+// TestPreScoreOnRecorded reports APGR by five-fold cross-validation with the 95 %
 // bootstrap interval over prompts. The bars are what was reached, less noise.
-func TestGateOnRecorded(t *testing.T) {
+func TestPreScoreOnRecorded(t *testing.T) {
 	const llama, sonnet = "Meta-Llama-3.1-8B-Instruct", "claude-3-5-sonnet-20241022"
 	const flash, pro = "gemini-1.5-flash-002", "gemini-1.5-pro-002"
 	f := func(name string, rows []Row, bar float64) {
 		t.Helper()
-		light, escalation := qualities(rows)
 		scores := CrossPreScore(rows, 5, 1)
-		got := APGR(scores, light, escalation)
-		low, high := APGRInterval(scores, light, escalation, 5)
+		got := APGR(scores, rows)
+		low, high := APGRInterval(scores, rows, 5)
 		t.Logf("%-44s n %d: APGR %.3f [%.3f, %.3f]", name, len(rows), got, low, high)
 		if got < bar {
 			t.Errorf("%s: APGR %.3f, bar %.2f", name, got, bar)
@@ -240,28 +239,19 @@ func TestGateOnRecorded(t *testing.T) {
 	f("Gemini flash to pro, MMLU-Pro, text only", mmlu, 0.55)
 }
 
-// qualities are those of the light and the escalation answers.
-func qualities(rows []Row) (light, escalation []float64) {
-	for i := range rows {
-		light, escalation = append(light, rows[i].Light), append(escalation, rows[i].Escalation)
-	}
-	return light, escalation
-}
-
-// TestCrossGateSeesNoRowTwice: labels that follow no rule are not predicted, as
-// they would be by a gate that has seen them.
-func TestCrossGateSeesNoRowTwice(t *testing.T) {
+// TestCrossPreScoreSeesNoRowTwice: labels that follow no rule are not predicted, as
+// they would be by a pre-score that has seen them.
+func TestCrossPreScoreSeesNoRowTwice(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	rows := make([]Row, 300)
 	for i := range rows {
 		in := input(fmt.Sprintf("word%d other%d", rng.IntN(1e6), rng.IntN(1e6)), "1", "1")
 		rows[i] = Row{Input: in, Light: float64(rng.IntN(2)), Escalation: 1}
 	}
-	light, escalation := qualities(rows)
 	scores := CrossPreScore(rows, 5, 1)
-	low, high := APGRInterval(scores, light, escalation, 1)
+	low, high := APGRInterval(scores, rows, 1)
 	// A fold that gained much leaves a rest that gained little, so a little below 0.5.
-	if got := APGR(scores, light, escalation); low > got || high < got || got > 0.55 {
+	if got := APGR(scores, rows); low > got || high < got || got > 0.55 {
 		t.Errorf("APGR of noise %.3f in [%.3f, %.3f]", got, low, high)
 	}
 }
@@ -277,7 +267,7 @@ func BenchmarkModelRisk(b *testing.B) {
 	}
 }
 
-func BenchmarkGate(b *testing.B) {
+func BenchmarkPreScore(b *testing.B) {
 	rows := rowsOf(b, "gpt-4o-mini-2024-07-18", "gemini-1.5-flash", "claude-3-5-sonnet-20241022", "gsm", "crux", "math-l5")
 	g := TrainPreScore(rows, 1)
 	var buffer []uint32
