@@ -10,7 +10,7 @@ import (
 func TestCrashPoints(t *testing.T) {
 	var passed []string
 	o := testOptions(t, t.TempDir(), newModelLedger())
-	o.Flush = 1 << 40 // the pump posts at Close, after the call
+	o.Flush = 1 << 40 // the shipper posts at Close, after the call
 	o.Crash = func(point string) { passed = append(passed, point) }
 	m := openMeter(t, o)
 	call(t, m, 1, "acme")

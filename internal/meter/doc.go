@@ -1,9 +1,9 @@
 // Package meter turns calls into money that cannot get lost: it writes usage
-// records (meter/record) to a journal (meter/journal), and its pump adds them to
+// records (meter/record) to a journal (meter/journal), and its shipper adds them to
 // a ledger (meter/ledger) exactly once.
 //
 // Begin journals a START before a call leaves, End its END with all that the
-// call adds to the counters. The pump sends these postings to the ledger in
+// call adds to the counters. The shipper sends these postings to the ledger in
 // batches, in order, only from bytes that are as durable as the journal's
 // setting promises; the ledger's watermark decides where it goes on, so lost
 // replies, failovers and restarts change nothing. A START without END becomes

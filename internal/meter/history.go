@@ -115,13 +115,18 @@ func (h *history) checkpointRecord(kind byte, payload []byte) error {
 	return nil
 }
 
+// behindCheckpoint is where the records begin that a checkpoint does not cover.
+func behindCheckpoint(through uint64) journal.Position {
+	if through == 0 {
+		return journal.Position{} // there is none
+	}
+	return journal.Position{Segment: through + 1}
+}
+
 // read takes in the records from the checkpoint to the given place; the zero
 // place means to the end.
 func (h *history) read(disk journal.Disk, to journal.Position) error {
-	r := journal.NewReader(disk, journal.Position{Segment: h.through + 1})
-	if h.through == 0 {
-		r = journal.NewReader(disk, journal.Position{})
-	}
+	r := journal.NewReader(disk, behindCheckpoint(h.through))
 	defer r.Close()
 	r.Limit(to)
 	for r.Next() {
@@ -364,7 +369,7 @@ func (h *history) write(c *journal.Checkpoint) error {
 
 // totals returns the rows of the partitions asked for out of the newest checkpoint,
 // and how far its partitions are. Both must be of one file: a newer one may have been
-// written since the pump last looked.
+// written since the shipper last looked.
 func totals(disk journal.Disk, wanted map[record.Partition]bool) (
 	rows map[record.Partition][]record.Posting, heads map[record.Partition]uint64, err error,
 ) {

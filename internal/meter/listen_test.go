@@ -71,13 +71,13 @@ func TestListen(t *testing.T) {
 
 // TestTurn picks no root that was heard of.
 func TestTurn(t *testing.T) {
-	p := &pump{heard: map[string]bool{}}
+	l := &listener{}
 	f := func(roots []string, heard []string, want ...string) {
 		t.Helper()
 		for _, root := range heard {
-			p.hear(root)
+			l.hear(root)
 		}
-		if got := p.turn(roots); fmt.Sprint(got) != fmt.Sprint(want) {
+		if got := l.turn(roots); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 	}

@@ -49,7 +49,7 @@ type Meter struct {
 	opts Options
 	log  *journal.Journal
 	seq  *sequence
-	pump *pump
+	ship *shipper
 	bufs sync.Pool
 
 	recovered Recovered
@@ -95,8 +95,8 @@ func Open(ctx context.Context, opts Options) (*Meter, error) {
 	if err := m.recover(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("recover the journal: %w", err), log.Close())
 	}
-	ctx, m.pump.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go m.pump.run(ctx, m.storeLate)
+	ctx, m.ship.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go m.ship.run(ctx, m.storeLate)
 	return m, nil
 }
 
@@ -155,7 +155,7 @@ func (m *Meter) recover(ctx context.Context) error {
 		m.opts.Log.Warn("the last run did not end in order",
 			"torn_bytes", r.TornBytes, "unknown_attempts", r.Unknown, "lost_numbers", r.Lost)
 	}
-	m.pump = newPump(m.opts, m.log, past{h, checkpoint, origins})
+	m.ship = newShipper(m.opts, m.log, past{h, checkpoint, origins})
 	return nil
 }
 
@@ -330,7 +330,7 @@ func (m *Meter) Close(ctx context.Context) error {
 // When something is left to post, the next Open posts it.
 func (m *Meter) Retire(ctx context.Context) error {
 	err := m.finish(ctx)
-	if err == nil && !m.pump.isFenced() && m.pump.allPosted() {
+	if err == nil && !m.ship.parts.isFenced() && m.ship.parts.allPosted() {
 		err = m.Settled(m.log.Identity().Writer)
 	}
 	return errors.Join(err, m.log.Close())
@@ -342,7 +342,7 @@ func (m *Meter) finish(ctx context.Context) error {
 	if err := m.log.Sync(); err != nil {
 		m.opts.Log.Warn("the disk is at fault at the end; waiting for it", "error", err)
 	}
-	err := m.pump.drain(ctx)
+	err := m.ship.drain(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if n := len(m.late); n > 0 {
@@ -369,7 +369,7 @@ type Status struct {
 
 // Status returns how the meter is doing, for /readyz and metrics.
 func (m *Meter) Status() Status {
-	s := m.pump.status(m.log.Identity().Writer, m.seq.all())
+	s := m.ship.parts.status(m.seq.all())
 	s.Fault = m.log.Fault()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -382,7 +382,7 @@ func (m *Meter) Status() Status {
 // by this writer, and the last that the ledger has confirmed: what a Leaser is
 // told about losses.
 func (m *Meter) Numbers(root string) (head, applied uint64) {
-	return m.seq.head(root), m.pump.applied(record.Partition{Writer: m.log.Identity().Writer, Root: root})
+	return m.seq.head(root), m.ship.parts.applied(record.Partition{Writer: m.log.Identity().Writer, Root: root})
 }
 
 // sequence numbers postings per root tenant as they are written.

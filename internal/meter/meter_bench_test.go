@@ -7,7 +7,7 @@ import (
 
 func BenchmarkBeginEnd(b *testing.B) {
 	o := testOptions(b, b.TempDir(), newModelLedger())
-	o.Flush, o.Journal.Every = time.Hour, 5*time.Millisecond // without the pump
+	o.Flush, o.Journal.Every = time.Hour, 5*time.Millisecond // without the shipper
 	m := openMeter(b, o)
 	defer closeMeter(b, m)
 	defer b.StopTimer()
