@@ -110,15 +110,25 @@ aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}
 		fmt.Fprintf(&y, "tenants:\n  - {id: acme/bench, keys: [%s]}\n", r.key.KeyID)
 		return y.String()
 	}
-	fmt.Fprintf(&y, "telemetry: {otlp: \"http://%s\", sample: %g}\n", g.standIn, s.sample)
-	fmt.Fprintf(&y, `tenants:
+	fmt.Fprintf(&y, everything, g.standIn, s.sample, r.key.KeyID)
+	if s.partner {
+		y.WriteString("    mode: check\n    partner: us.meta.llama3-1-8b-instruct-v1:0\n    unknown: accept\n")
+	} else {
+		y.WriteString("    mode: rules\n")
+	}
+	return y.String()
+}
+
+// everything is on in it. The verbs are for the sink of spans, the share of
+// requests that are traced, and the key.
+const everything = `telemetry: {otlp: "http://%s", sample: %g}
+tenants:
   - {id: acme, budgets: [{period: month, usd: 9000000}]}
   - id: acme/bench
     keys: [%s]
     output_tokens: {default: 500, max: 1000}
     budgets: [{period: day, usd: 9000000}]
-`, r.key.KeyID)
-	y.WriteString(`cascades:
+cascades:
   - name: bench
     match: request.model == "auto"
     light: amazon.nova-lite-v1:0
@@ -127,11 +137,4 @@ aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}
       - {id: long, if: request.input_tokens > 500000}
       - {id: tools, if: request.tools > 20}
       - {id: proof, if: 'request.text.contains("prove this theorem")'}
-`)
-	if s.partner {
-		y.WriteString("    mode: check\n    partner: us.meta.llama3-1-8b-instruct-v1:0\n    unknown: accept\n")
-	} else {
-		y.WriteString("    mode: rules\n")
-	}
-	return y.String()
-}
+`

@@ -80,11 +80,15 @@ func asked(raw []byte) (prompt, dialect string, err error) {
 func answerBody(operation, dialect string, r reply) []byte {
 	switch {
 	case operation == converse:
-		return fmt.Appendf(nil, `{"output":{"message":{"role":"assistant","content":[{"text":%s}]}},"stopReason":"end_turn","usage":%s,"metrics":{"latencyMs":1}}`, encoded(r.text), usage(r))
+		return fmt.Appendf(nil, `{"output":{"message":{"role":"assistant","content":[{"text":%s}]}},`+
+			`"stopReason":"end_turn","usage":%s,"metrics":{"latencyMs":1}}`, encoded(r.text), usage(r))
 	case dialect == anthropic:
-		return fmt.Appendf(nil, `{"type":"message","role":"assistant","content":[{"type":"text","text":%s}],"stop_reason":"end_turn","usage":{"input_tokens":%d,"output_tokens":%d}}`, encoded(r.text), r.in, r.out)
+		return fmt.Appendf(nil, `{"type":"message","role":"assistant","content":[{"type":"text","text":%s}],`+
+			`"stop_reason":"end_turn","usage":{"input_tokens":%d,"output_tokens":%d}}`, encoded(r.text), r.in, r.out)
 	default:
-		return fmt.Appendf(nil, `{"choices":[{"index":0,"message":{"role":"assistant","content":%s},"finish_reason":"stop"}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`, encoded(r.text), r.in, r.out, r.in+r.out)
+		return fmt.Appendf(nil, `{"choices":[{"index":0,"message":{"role":"assistant","content":%s},`+
+			`"finish_reason":"stop"}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`,
+			encoded(r.text), r.in, r.out, r.in+r.out)
 	}
 }
 
@@ -101,7 +105,8 @@ func answerFrames(operation, dialect string, r reply) []byte {
 	chunk := func(payload string) {
 		frame(&out, "chunk", string(encoded(map[string][]byte{"bytes": []byte(payload)})))
 	}
-	metrics := fmt.Sprintf(`"amazon-bedrock-invocationMetrics":{"inputTokenCount":%d,"outputTokenCount":%d,"invocationLatency":1,"firstByteLatency":1}`, r.in, r.out)
+	metrics := fmt.Sprintf(`"amazon-bedrock-invocationMetrics":{"inputTokenCount":%d,"outputTokenCount":%d,`+
+		`"invocationLatency":1,"firstByteLatency":1}`, r.in, r.out)
 	switch {
 	case operation == converseStream:
 		frame(&out, "messageStart", `{"role":"assistant"}`)
@@ -112,7 +117,8 @@ func answerFrames(operation, dialect string, r reply) []byte {
 		frame(&out, "messageStop", `{"stopReason":"end_turn"}`)
 		frame(&out, "metadata", `{"usage":`+usage(r)+`,"metrics":{"latencyMs":1}}`)
 	case dialect == anthropic:
-		chunk(fmt.Sprintf(`{"type":"message_start","message":{"role":"assistant","content":[],"usage":{"input_tokens":%d,"output_tokens":1}}}`, r.in))
+		chunk(fmt.Sprintf(`{"type":"message_start","message":{"role":"assistant","content":[],`+
+			`"usage":{"input_tokens":%d,"output_tokens":1}}}`, r.in))
 		chunk(`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`)
 		for _, part := range cut(r.text) {
 			chunk(fmt.Sprintf(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":%s}}`, encoded(part)))

@@ -104,7 +104,8 @@ func booksBar(b bar, a audited, score scorer) bar {
 		b.got, b.verdict = "the gateway does not claim a saving", notRunnable
 		return b
 	}
-	b.got = fmt.Sprintf("%.2f points apart: reported %.2f %% (mean length of %d %s answers), replayed %.2f %%; spend %.4f points apart",
+	b.got = fmt.Sprintf("%.2f points apart: reported %.2f %% (mean length of %d %s answers), "+
+		"replayed %.2f %%; spend %.4f points apart",
 		100*(said-truth), 100*said, a.saving.Answers, a.saving.Basis, 100*truth, 100*spend)
 	b.verdict = judged(said-truth <= 0.01 && truth-said <= 0.01)
 	return b

@@ -13,9 +13,11 @@ import (
 // TestNothingSentKnowsWhatIsRight: questions, and what the stand-in knows, are
 // the same whatever the recordings say is right, and have no room for it.
 func TestNothingSentKnowsWhatIsRight(t *testing.T) {
+	right := map[string]recorded.Answer{mini: {Output: "2", Correct: true, OutTokens: 1}}
+	wrong := map[string]recorded.Answer{mini: {Output: "7", OutTokens: 1}}
 	rows := []recorded.Row{
-		{ID: "a", Task: "gsm", Prompt: "1 + 1?", InTokens: 3, Answers: map[string]recorded.Answer{mini: {Output: "2", Correct: true, OutTokens: 1}}},
-		{ID: "b", Task: "crux", Prompt: "f(2)?", InTokens: 4, Answers: map[string]recorded.Answer{mini: {Output: "7", OutTokens: 1}}},
+		{ID: "a", Task: "gsm", Prompt: "1 + 1?", InTokens: 3, Answers: right},
+		{ID: "b", Task: "crux", Prompt: "f(2)?", InTokens: 4, Answers: wrong},
 	}
 	pointers := func() []*recorded.Row { return []*recorded.Row{&rows[0], &rows[1]} }
 	questions, script := questionsOf(pointers()), scriptOf(rows)

@@ -82,7 +82,8 @@ func (s scorer) outcomes(lines []line, p policy) []outcome {
 			continue
 		}
 		r := s[l.ID]
-		o := outcome{easy: easy(r.Task), full: s.full(l), gain: r.Answers[l.served].Quality() - r.Answers[p.escalation].Quality()}
+		gain := r.Answers[l.served].Quality() - r.Answers[p.escalation].Quality()
+		o := outcome{easy: easy(r.Task), full: s.full(l), gain: gain}
 		for _, g := range l.Legs {
 			o.spent += float64(g.cost)
 		}
@@ -360,8 +361,9 @@ func certifiedBar(b bar, c certified, ok bool, reach float64) bar {
 		b.got, b.verdict = "too few pairs", notRunnable
 		return b
 	}
-	b.got = fmt.Sprintf("%.1f %%, a refusal as 0 (batches of %d: %.1f to %.1f); %d of %d issued; %d broken", 100*c.saving/splits,
-		batch, 100*slices.Min(c.batches[:])/batch, 100*slices.Max(c.batches[:])/batch, c.issued, splits, c.broken)
+	b.got = fmt.Sprintf("%.1f %%, a refusal as 0 (batches of %d: %.1f to %.1f); %d of %d issued; %d broken",
+		100*c.saving/splits, batch, 100*slices.Min(c.batches[:])/batch, 100*slices.Max(c.batches[:])/batch,
+		c.issued, splits, c.broken)
 	if c.issued > 0 {
 		b.got += fmt.Sprintf("; loss %.2f points", 100*c.loss/float64(c.issued))
 	}

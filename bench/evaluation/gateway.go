@@ -52,7 +52,8 @@ func (b *bench) configure(s setting, upstream *standIn) (*gateway, error) {
 	addr := freeAddr()
 	g.url = "https://" + addr
 	files := s.files(b.ids, upstream.URL, key.KeyID)
-	files["sluice.yaml"] = fmt.Sprintf("listen: %s\ntls: {cert: cert.pem, key: key.pem}\nadmin: {listen: %s}\ndata_dir: ./data\n", addr, freeAddr()) + files["sluice.yaml"]
+	const where = "listen: %s\ntls: {cert: cert.pem, key: key.pem}\nadmin: {listen: %s}\ndata_dir: ./data\n"
+	files["sluice.yaml"] = fmt.Sprintf(where, addr, freeAddr()) + files["sluice.yaml"]
 	cert, pemKey, err := selfSigned()
 	if err != nil {
 		return nil, err
@@ -141,7 +142,8 @@ func clients(cert []byte) map[string]*http.Client {
 		protocols := new(http.Protocols)
 		set(protocols)
 		return &http.Client{Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, Protocols: protocols, MaxIdleConnsPerHost: callers,
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			Protocols:       protocols, MaxIdleConnsPerHost: callers,
 		}}
 	}
 	return map[string]*http.Client{
@@ -169,5 +171,6 @@ func selfSigned() (cert, key []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bare}), nil
+	block := func(kind string, b []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}) }
+	return block("CERTIFICATE", der), block("PRIVATE KEY", bare), nil
 }

@@ -115,7 +115,8 @@ func (s *setting) files(ids renamed, upstream, keyID string) map[string]string {
 	var cascades, aliases, prices, models strings.Builder
 	for _, p := range s.policies {
 		fmt.Fprintf(&aliases, "  ask-%s: %q\n", p.name, ids.of(p, p.escalation))
-		fmt.Fprintf(&cascades, "  - name: %s\n    match: request.model == \"ask-%s\"\n    mode: %s\n    session: {off: true}\n    check_timeout: 30s\n    light: %q\n    partner: %q\n    escalation: %q\n",
+		fmt.Fprintf(&cascades, "  - name: %s\n    match: request.model == \"ask-%s\"\n    mode: %s\n"+
+			"    session: {off: true}\n    check_timeout: 30s\n    light: %q\n    partner: %q\n    escalation: %q\n",
 			p.name, p.name, s.mode, ids.of(p, p.light), ids.of(p, p.partner), ids.of(p, p.escalation))
 		if s.certificate != "" {
 			fmt.Fprintf(&cascades, "    certificate: %q\n", s.certificate)
@@ -129,8 +130,8 @@ func (s *setting) files(ids renamed, upstream, keyID string) map[string]string {
 		}
 	}
 	return map[string]string{
-		"sluice.yaml": fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q, bearer_token: stand-in, retry: {max_attempts: 1}}\n"+
-			"prices: [prices.yaml]\nmodels: [models.yaml]\naliases:\n%stenants: [{id: %s, keys: [%s]}, {id: %s}]\ncascades:\n%s",
+		"sluice.yaml": fmt.Sprintf("upstream:\n"+
+			"  {region: us-east-1, endpoint: %q, bearer_token: stand-in, retry: {max_attempts: 1}}\nprices: [prices.yaml]\nmodels: [models.yaml]\naliases:\n%stenants: [{id: %s, keys: [%s]}, {id: %s}]\ncascades:\n%s",
 			upstream, aliases.String(), tenant, keyID, shadowTenant, cascades.String()),
 		"prices.yaml": "per: thousand\neffective: 2026-01-01\nsource: \"evaluation\"\nprices:\n" + prices.String(),
 		"models.yaml": "source: evaluation\nmodels:\n" + models.String(),

@@ -129,9 +129,10 @@ func (g *gateway) ask(j *job) (line, error) {
 	}
 	sum := sha256.Sum256([]byte(text))
 	return line{
-		ID: j.question.id, Task: j.question.task, Cascade: j.policy.name, Tag: j.tag, Operation: j.op, HTTP: res.Proto, policy: j.policy,
-		Path: res.Header.Get("x-sluice-path"), Reason: res.Header.Get("x-sluice-reason"), ServedModel: res.Header.Get("x-sluice-model"),
-		SHA256: hex.EncodeToString(sum[:]), requestID: res.Header.Get("x-sluice-request-id"),
+		ID: j.question.id, Task: j.question.task, Cascade: j.policy.name, Tag: j.tag, Operation: j.op, HTTP: res.Proto,
+		policy: j.policy, Path: res.Header.Get("x-sluice-path"), Reason: res.Header.Get("x-sluice-reason"),
+		ServedModel: res.Header.Get("x-sluice-model"),
+		SHA256:      hex.EncodeToString(sum[:]), requestID: res.Header.Get("x-sluice-request-id"),
 	}, nil
 }
 

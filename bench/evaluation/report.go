@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,10 +25,18 @@ func bars(r *result, data, train []recorded.Row) []bar {
 	score := scorerOf(data)
 	offline, from := pairsOf(data, nova), pairsOf(train, nova)
 	all := []bar{
-		agreementBar(bar{task: "Nova-class pair, 80/20, untrained agreement (stand-ins)", reach: "71 %", aim: "75 %"}, score.outcomes(r.untrained, nova), easyShare, 0.71),
-		agreementBar(bar{task: "Nova-class pair, natural mix, untrained agreement (stand-ins)", reach: "54 %", aim: "60 %"}, score.outcomes(r.untrained, nova), natural, 0.54),
-		agreementBar(bar{task: "Llama 3.1 8B + 70B, 80/20, untrained agreement", reach: "50 %", aim: "58 %"}, score.outcomes(r.untrained, llama), easyShare, 0.50),
-		agreementBar(bar{task: "Gemini 1.5 flash + Llama 3.1 70B to pro, MMLU-Pro, untrained agreement", reach: "report"}, score.outcomes(r.untrained, choices), natural, noBar),
+		agreementBar(
+			bar{task: "Nova-class pair, 80/20, untrained agreement (stand-ins)", reach: "71 %", aim: "75 %"},
+			score.outcomes(r.untrained, nova), easyShare, 0.71),
+		agreementBar(
+			bar{task: "Nova-class pair, natural mix, untrained agreement (stand-ins)", reach: "54 %", aim: "60 %"},
+			score.outcomes(r.untrained, nova), natural, 0.54),
+		agreementBar(
+			bar{task: "Llama 3.1 8B + 70B, 80/20, untrained agreement", reach: "50 %", aim: "58 %"},
+			score.outcomes(r.untrained, llama), easyShare, 0.50),
+		agreementBar(
+			bar{task: "Gemini 1.5 flash + Llama 3.1 70B to pro, MMLU-Pro, untrained agreement", reach: "report"},
+			score.outcomes(r.untrained, choices), natural, noBar),
 	}
 	for i := range certifiedRows {
 		all = append(all, score.servedBar(&certifiedRows[i], r.trials))
@@ -35,20 +44,28 @@ func bars(r *result, data, train []recorded.Row) []bar {
 	all = append(all, sameBar(offline, r.trials))
 	all = append(all, offlineBars(offline, from)...)
 	all = append(all, preScoreBars(data, train)...)
-	all = append(all,
-		booksBar(bar{task: "saving reported against the replayed ledger (`gateway report savings`)", reach: "within 1 point", aim: "0.1 point"}, r.books, score),
-		unsampledBar(bar{task: "the same without a sample of what light answered, of which the command warns", reach: "report"}, r.unsampled, score))
-	p99 := checksP99(usable(data, nova), nova)
-	checks := bar{"time of all checks of a request, p99 (offline)", "< 1 ms", "< 200 µs", p99.Round(time.Microsecond).String(), judged(p99 < time.Millisecond)}
-	if p99 == 0 {
-		checks.got, checks.verdict = "", notRunnable
+	reported := bar{task: "saving reported against the replayed ledger (`gateway report savings`)"}
+	reported.reach, reported.aim = "within 1 point", "0.1 point"
+	alone := bar{task: "the same without a sample of what light answered, of which the command warns", reach: "report"}
+	all = append(all, booksBar(reported, r.books, score), unsampledBar(alone, r.unsampled, score))
+	return append(all, checksBar(checksP99(usable(data, nova), nova)))
+}
+
+func checksBar(p99 time.Duration) bar {
+	b := bar{task: "time of all checks of a request, p99 (offline)", reach: "< 1 ms", aim: "< 200 µs"}
+	b.verdict = notRunnable
+	if p99 > 0 {
+		b.got, b.verdict = p99.Round(time.Microsecond).String(), judged(p99 < time.Millisecond)
 	}
-	return append(all, checks)
+	return b
 }
 
 // servedBar is a certified row as the gateway served it.
 func (s scorer) servedBar(r *row, trials []*trial) bar {
-	b := bar{task: fmt.Sprintf("Nova-class pair, %s, certified 2 points, n = %d (stand-ins)", r.mix, r.n), reach: percent(r.reach), aim: percent(r.aim)}
+	b := bar{
+		task:  fmt.Sprintf("Nova-class pair, %s, certified 2 points, n = %d (stand-ins)", r.mix, r.n),
+		reach: percent(r.reach), aim: percent(r.aim),
+	}
 	var savings []float64
 	var loss float64
 	issued, broken := 0, 0
@@ -76,7 +93,8 @@ func (s scorer) servedBar(r *row, trials []*trial) bar {
 		sum += x
 	}
 	mean := sum / float64(len(savings))
-	b.got = fmt.Sprintf("%.1f %% (%.1f to %.1f in %d draws); %d issued; %d broken", 100*mean, 100*slices.Min(savings), 100*slices.Max(savings), len(savings), issued, broken)
+	b.got = fmt.Sprintf("%.1f %% (%.1f to %.1f in %d draws); %d issued; %d broken",
+		100*mean, 100*slices.Min(savings), 100*slices.Max(savings), len(savings), issued, broken)
 	if issued > 0 {
 		b.got += fmt.Sprintf("; loss %.2f points", 100*loss/float64(issued))
 	}
@@ -124,7 +142,8 @@ func offlineBars(pairs, from []pair) []bar {
 		task := fmt.Sprintf("Nova-class pair, %s, certified 2 points, n = %d (stand-ins, offline)", r.mix, r.n)
 		all = append(all, certifiedBar(bar{task: task, reach: percent(r.reach), aim: percent(r.aim)}, c, ok, r.reach))
 	}
-	kept := bar{task: "certificates broken, over those issued, all rows above (offline)", reach: "≤ 10 %", aim: "≤ 10 %", verdict: notRunnable}
+	kept := bar{task: "certificates broken, over those issued, all rows above (offline)", verdict: notRunnable}
+	kept.reach, kept.aim = "≤ 10 %", "≤ 10 %"
 	if issued > 0 {
 		kept.got, kept.verdict = fmt.Sprintf("%d of %d", broken, issued), judged(complete && broken*10 <= issued)
 	}
@@ -155,7 +174,8 @@ func (r *result) document() string {
 func reasonTable(counts map[[3]string]int) string {
 	var b strings.Builder
 	b.WriteString("\n| row | cascade | reason | requests |\n|---|---|---|---|\n")
-	for _, k := range slices.SortedFunc(maps.Keys(counts), func(a, b [3]string) int { return slices.Compare(a[:], b[:]) }) {
+	byName := func(a, b [3]string) int { return slices.Compare(a[:], b[:]) }
+	for _, k := range slices.SortedFunc(maps.Keys(counts), byName) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d |\n", k[0], k[1], k[2], counts[k])
 	}
 	return b.String()
@@ -170,38 +190,11 @@ func shapeTable(counts map[string]int) string {
 	return b.String()
 }
 
-const head = `# The cascade, evaluated
-
-Written by ` + "`make eval`" + `, which replays recorded answers of real models through the built gateway. Do not edit.
-
-%d requests went through bin/gateway to an upstream that serves the recorded answer of each model with the recorded tokens:
-Converse, ConverseStream, InvokeModel and InvokeModelWithResponseStream, over HTTP/1.1 and HTTP/2. Models were renamed, ids
-shuffled. The answer that each caller got was compared, byte for byte, with the recorded answer of the model that the gateway
-says has served. [bench/evaluation/README.md](../bench/evaluation/README.md) says how to recompute the figures from its output.
-
-**Stand-ins: gpt-4o-mini and Gemini 1.5 flash take the place of a pair of the class of Nova Lite, at Nova Lite's price.** Every
-row marked so rests on that. Escalation is Claude 3.5 Sonnet v2. Llama 3.1 8B and 70B are charged at $0.22 and $0.72 per
-million tokens. On MMLU-Pro, Gemini 1.5 flash and pro are charged like Claude 3.5 Haiku and Sonnet. Tokens are estimated as
-bytes / 4. Brackets are 95 %% paired bootstrap intervals. "80/20" weighs GSM8K 80 %%. A row passes when it reaches the saving
-and, for agreement, the lower bound of the accuracy difference is at least -1.5 points.
-
-`
-
-const tail = `
-Certified rows: a gateway in mode observe answered the prompts of TRAIN; n of the pairs in its log were drawn and labelled, the
-command calibrate made a certificate of them, and a gateway in mode enforce answered all prompts of DATA that were not drawn.
-That was done with several draws. The rows marked offline do the same in one process for 200 draws, of which those are the
-first: one batch of 50 says little, its mean moves by points with the seed, so the mean of four batches is held against the
-bar. That the gateway decides like the offline rows is a row of its own. Where TRAIN and DATA are one folder the two parts
-mirror each other, and at 80/20 few easy prompts are left, so that more certificates count as broken than are;
-[cascade.md](cascade.md) has the measure against the true loss. The order of risk was chosen on these prompts; on others,
-savings may be a little lower.
-
-The row on the reported saving compares what the gateway says it saved with what the recorded answers of the escalation model to
-the same prompts would have cost, less what the upstream was asked for. The gateway knows the length of the escalation model's
-answers from a sample alone: how far it is off depends on the sample.
-
-` + "`make eval DATA=DIR TRAIN=DIR OUT=FILE`" + ` does the same for other prompts.
-
-Why the answers were served, or escalated:
-`
+// head and tail are the text around the tables. Head has a verb for the number
+// of requests.
+var (
+	//go:embed head.md
+	head string
+	//go:embed tail.md
+	tail string
+)
