@@ -21,13 +21,17 @@ import (
 )
 
 func TestBadBodies(t *testing.T) {
-	opts := Options{
-		Timeouts: config.Timeouts{Body: 200 * time.Millisecond, Header: 200 * time.Millisecond},
-		Limits:   config.EdgeLimits{MaxBodyBytes: 100_000},
-	}
-	s := start(t, opts)
+	limits := config.EdgeLimits{MaxBodyBytes: 100_000}
+	patient := start(t, Options{Limits: limits})
+	hasty := start(t, Options{
+		Timeouts: config.Timeouts{Body: 200 * time.Millisecond, Header: 200 * time.Millisecond}, Limits: limits,
+	})
 	f := func(name string, status int, request string, then func(io.Writer, func())) {
 		t.Helper()
+		s := patient
+		if status == 408 {
+			s = hasty
+		}
 		c := dial(t, s)
 		io.WriteString(c, request)
 		then(c, func() { c.(interface{ CloseWrite() error }).CloseWrite() })

@@ -181,18 +181,17 @@ func TestStreamKeepsConnection(t *testing.T) {
 // A silence longer than the first-byte bound, or than any total, is no failure
 // while it is shorter than the idle bound.
 func TestStreamMayLastLongerThanAnyBound(t *testing.T) {
-	const pauses = 8
+	const pauses, bound = 4, time.Second
 	e := newEngine(t, settings(serve(t, func(_ int, p *peer) {
 		p.request()
 		p.say(streamHead)
 		for range pauses {
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(bound * 3 / 10)
 			p.say(chunk(frame(t, "x")))
 		}
 		p.say("0\r\n\r\n")
 	})), func(o *Options) {
-		o.Timeouts.Idle = 300 * time.Millisecond
-		o.Timeouts.FirstByte = 300 * time.Millisecond
+		o.Timeouts.Idle, o.Timeouts.FirstByte = bound, bound
 	})
 	_, frames, err := attempt(t.Context(), e, request())
 	if err != nil || len(frames) != pauses {

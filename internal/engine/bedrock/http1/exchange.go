@@ -59,20 +59,11 @@ func contextFailure(ctx context.Context) engine.Failure {
 	return engine.Cancelled
 }
 
-// send writes the request. A small body shares the head's packet.
+// send writes the request and notes when that ended.
 func (x *exchange) send(req *Request) error {
-	defer func() { x.sentAt = x.sinceStart() }()
-	c := x.conn
-	c.scratch = x.client.appendHead(c.scratch[:0], req)
-	body := req.Body
-	if len(body) <= maxJoined {
-		c.scratch = append(c.scratch, body...)
-		body = nil
-	}
-	if err := c.write(c.scratch, x.client.options.Write); err != nil {
-		return err
-	}
-	if err := c.write(body, x.client.options.Write); err != nil {
+	err := x.write(req)
+	x.sentAt = x.sinceStart()
+	if err != nil {
 		return err
 	}
 	x.sent = true
@@ -80,6 +71,20 @@ func (x *exchange) send(req *Request) error {
 		req.Sent()
 	}
 	return nil
+}
+
+// write writes the request. A small body shares the head's packet.
+func (x *exchange) write(req *Request) error {
+	c, bound, body := x.conn, x.client.options.Write, req.Body
+	c.scratch = x.client.appendHead(c.scratch[:0], req)
+	if len(body) <= maxJoined {
+		c.scratch = append(c.scratch, body...)
+		body = nil
+	}
+	if err := c.write(c.scratch, bound); err != nil {
+		return err
+	}
+	return c.write(body, bound)
 }
 
 // end closes the connection if the exchange is still open. It may be called

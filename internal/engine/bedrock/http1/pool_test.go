@@ -98,7 +98,7 @@ func TestStaleConnection(t *testing.T) {
 	var arrived sync.WaitGroup
 	arrived.Add(2)
 	go func() { arrived.Wait(); close(both) }()
-	c := newClient(t, defaults(serve(t, func(n int, p *peer) {
+	o := defaults(serve(t, func(n int, p *peer) {
 		p.request()
 		if n <= 2 {
 			arrived.Done()
@@ -111,7 +111,10 @@ func TestStaleConnection(t *testing.T) {
 		}
 		p.request()
 		p.reset()
-	})))
+	}))
+	start := time.Now()
+	o.Now = func() time.Time { return start } // however long it takes, no time passes between request and reset
+	c := newClient(t, o)
 	var first sync.WaitGroup
 	for range 2 {
 		first.Go(func() { _, _, _ = call(t.Context(), c, post("{}")) })
@@ -127,18 +130,21 @@ func TestStaleConnection(t *testing.T) {
 // A kept connection that is lost late was lost while the model worked.
 func TestLateLossIsNotStale(t *testing.T) {
 	var clock clock
+	sent := make(chan struct{})
 	o := defaults(serve(t, func(_ int, p *peer) {
 		p.request()
 		p.say(ok(""))
 		p.request()
-		time.Sleep(100 * time.Millisecond) // the client must have noted when it had sent
+		<-sent
 		clock.advance(2 * staleWindow)
 		p.reset()
 	}))
 	o.Now = clock.now
 	c := newClient(t, o)
 	ask(t, c)
-	_, _, err := call(t.Context(), c, post("{}"))
+	late := post("{}")
+	late.Sent = func() { close(sent) }
+	_, _, err := call(t.Context(), c, late)
 	mustFail(t, "late", err, engine.Error{Failure: engine.LostInAnswer, Sent: true})
 }
 
@@ -161,10 +167,10 @@ func TestIdleConnectionExpires(t *testing.T) {
 // The bound of silence inside an answer does not count between two requests.
 func TestIdleConnectionOutlivesSilenceBound(t *testing.T) {
 	o := defaults(serve(t, echo))
-	o.FirstByte, o.Idle = 200*time.Millisecond, 200*time.Millisecond
+	o.FirstByte, o.Idle = time.Second, time.Second
 	c := newClient(t, o)
 	ask(t, c)
-	time.Sleep(250 * time.Millisecond)
+	time.Sleep(o.Idle + 50*time.Millisecond)
 	if got := ask(t, c); got != "1" {
 		t.Errorf("connection %s, want 1", got)
 	}
