@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
@@ -136,39 +135,4 @@ func schemaOf(t *testing.T, s *snapshot.Snapshot, body string) string {
 		c.finish()
 	})
 	return hash
-}
-
-// TestRelearn takes new files of a cascade together, and keeps the old ones
-// while the new ones do not belong together.
-func TestRelearn(t *testing.T) {
-	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	file := filepath.Join(t.TempDir(), "support.score")
-	s := compiled(t, enforcing+"    score: "+file+"\n")
-	if problem := certifiedAt(t, s, 1, asIs); !strings.Contains(problem, "support.score") {
-		t.Errorf("without its score file: %q", problem)
-	}
-	if s.Artifacts["support"].Certificate == nil {
-		t.Fatal("a certificate about the untrained order needs no score")
-	}
-	f := func(name, want string, kept bool) {
-		t.Helper()
-		next, problems := s.ReloadArtifacts(now)
-		if (want == "") != (len(problems) == 0) || len(problems) > 0 && !strings.Contains(problems[0].Message, want) {
-			t.Errorf("%s: %v", name, problems)
-		}
-		if got := next.Artifacts["support"] == s.Artifacts["support"]; got != kept {
-			t.Errorf("%s: the old files are kept: %v", name, got)
-		}
-	}
-	f("still no score", "no such file", true)
-	hash := trained(t, file)
-	f("whole files", "", false)
-	writeCertificate(t, s, 1, func(b *certify.Binding) { b.Scores[certify.RoleScore] = "another" })
-	f("a certificate about another score", "scores", true)
-	writeCertificate(t, s, 1, func(b *certify.Binding) { b.Scores[certify.RoleScore] = hash })
-	f("one about this score", "", false)
-	if err := os.WriteFile(s.Config.Cascades[0].Certificate, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f("half a certificate", "certificate", true)
 }

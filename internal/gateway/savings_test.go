@@ -1,56 +1,12 @@
 package gateway
 
 import (
-	"os"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
-
-// TestQuality shows a bound only for a certificate that the line obeys, and else
-// says what is wrong with it.
-func TestQuality(t *testing.T) {
-	f := func(what string, want string, edit func(*certify.Binding)) {
-		t.Helper()
-		s := compiled(t, enforcing)
-		certifiedAt(t, s, 1, edit)
-		if got := s.Baselines()[0].Quality.String(); !strings.Contains(got, want) {
-			t.Errorf("%s: %q, want %q", what, got, want)
-		}
-	}
-	f("as it is", "at most 1 points, 90 % sure, n = 1000", asIs)
-	f("prices", "uncertified: certificate is void: prices changed", func(b *certify.Binding) { b.PricesHash = "another" })
-	f("models", "uncertified: certificate is void: models changed", func(b *certify.Binding) { b.Models[0] = "another" })
-
-	s := compiled(t, enforcing)
-	certifiedAt(t, s, 1, asIs)
-	file := s.Config.Cascades[0].Certificate
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again := func(what, want string, contents []byte) {
-		t.Helper()
-		if err := os.WriteFile(file, contents, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		recompile(s, time.Now())
-		if got := s.Baselines()[0].Quality.String(); !strings.Contains(got, want) {
-			t.Errorf("%s: %q, want %q", what, got, want)
-		}
-	}
-	again("forged", "uncertified: certificate is void: contents",
-		[]byte(strings.Replace(string(data), `"n": 1000`, `"n": 9000`, 1)))
-	again("broken", "uncertified: certificate", data[:len(data)/2])
-	s.Config.Cascades[0].Mode = "check"
-	if recompile(s, time.Now()); s.Baselines()[0].Quality != (saving.Quality{}) {
-		t.Errorf("a mode that obeys no certificate: %q", s.Baselines()[0].Quality)
-	}
-}
 
 // TestSavingsOfLine takes requests down the line until the escalation model's
 // length is known, and works the figures out from the price books: Nova Lite at

@@ -191,7 +191,8 @@ func TestCountTokensIsNotRecorded(t *testing.T) {
 }
 
 func frame(event, payload string) []byte {
-	return wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: event}, {Name: ":message-type", Value: "event"}},
+	return wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: event},
+		{Name: ":message-type", Value: "event"}},
 		[]byte(payload))
 }
 
