@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
@@ -43,7 +44,7 @@ func call[T any](r *root, do func(ctx context.Context, watermark, head uint64) (
 	watermark, head := r.numbers()
 	ctx, cancel := context.WithTimeout(context.Background(), l.opts.Timeout)
 	defer cancel()
-	l.stats.calls.Add(1)
+	l.counters.add(&l.counters.stats.LedgerCalls, 1)
 	return do(ctx, watermark, head)
 }
 
@@ -74,8 +75,11 @@ func (r *root) grant(g group) bool {
 	for _, w := range g.wants {
 		req.Wants = append(req.Wants, ledger.Want{Account: w.account.totals(), Limit: w.limit, Min: w.first, Ask: w.ask})
 	}
-	reply, err := call(r, func(ctx context.Context, watermark, _ uint64) (*ledger.GrantReply, error) {
+	reply, err := call(r, func(ctx context.Context, watermark, _ uint64) (_ *ledger.GrantReply, err error) {
 		req.Watermark = watermark
+		if req.Lost, err = r.past(ctx); err != nil {
+			return nil, err
+		}
 		return o.Leaser.Grant(ctx, req)
 	})
 	if err == nil && reply.State == ledger.Fenced {
@@ -88,9 +92,27 @@ func (r *root) grant(g group) bool {
 		}
 		return false
 	}
-	r.ledger.failed = time.Time{}
+	r.ledger.failed, r.asked = time.Time{}, true
 	r.granted(g, reply, o.Now())
 	return true
+}
+
+// errPast is why nothing is leased of a root yet.
+var errPast = errors.New("the ledger is not known to have what earlier processes spent")
+
+// pastEvery is how often the past is looked at until it is known.
+const pastEvery = 5 * time.Millisecond
+
+// past waits until the ledger is known to have what earlier processes of this
+// journal spent of the root. The first grant says whether some of it was lost.
+func (r *root) past(ctx context.Context) (lost bool, err error) {
+	known := r.asked
+	for !known {
+		if known, lost = r.limiter.opts.Past(r.name); !known && !pause(ctx, pastEvery) {
+			return false, errPast
+		}
+	}
+	return lost, nil
 }
 
 // unanswered is for a call without an answer: it may have granted something,

@@ -1,12 +1,12 @@
 package budget
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
@@ -45,27 +45,16 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	for _, d := range [...]struct {
-		value *time.Duration
-		or    time.Duration
-	}{
-		{&o.Every, 100 * time.Millisecond},
-		{&o.Renew, time.Second},
-		{&o.Idle, time.Second},
-		{&o.Patience, 300 * time.Millisecond},
-		{&o.Pause, 50 * time.Millisecond},
-		{&o.Timeout, 500 * time.Millisecond},
-		{&o.TTL, time.Minute},
-	} {
-		if *d.value <= 0 {
-			*d.value = d.or
-		}
-	}
+	o.Every = cmp.Or(o.Every, 100*time.Millisecond)
+	o.Renew = cmp.Or(o.Renew, time.Second)
+	o.Idle = cmp.Or(o.Idle, time.Second)
+	o.Patience = cmp.Or(o.Patience, 300*time.Millisecond)
+	o.Pause = cmp.Or(o.Pause, 50*time.Millisecond)
+	o.Timeout = cmp.Or(o.Timeout, 500*time.Millisecond)
+	o.TTL = cmp.Or(o.TTL, time.Minute)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Notice == nil {
 		o.Notice = func(Notice) {}
@@ -73,13 +62,16 @@ func (o Options) withDefaults() Options {
 	if o.Numbers == nil {
 		o.Numbers = func(string) (uint64, uint64) { return 0, 0 }
 	}
+	if o.Past == nil {
+		o.Past = func(string) (bool, bool) { return true, false }
+	}
 	return o
 }
 
 // Limiter reserves. Make it with New; its methods may be called concurrently.
 type Limiter struct {
-	opts  Options
-	stats counters
+	opts     Options
+	counters counters
 
 	mu     sync.RWMutex     // guards roots
 	roots  map[string]*root // one per root tenant that was ever seen
@@ -91,9 +83,6 @@ type Limiter struct {
 // New returns a limiter and starts the goroutine that renews and returns leases.
 // Close ends it.
 func New(o Options) *Limiter {
-	if o.Past != nil {
-		o.Leaser = &afterPast{Leaser: o.Leaser, past: o.Past, asked: make(map[string]bool)}
-	}
 	l := &Limiter{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
 	for _, name := range o.Roots {
 		l.root(name)
@@ -156,9 +145,28 @@ func (l *Limiter) root(name string) *root {
 	return r
 }
 
+// counters are Stats that are added to.
 type counters struct {
-	calls, refused, uncovered, lost            atomic.Int64
-	overshoots, overshootNano, overshootTokens atomic.Int64
+	mu    sync.Mutex
+	stats Stats // guarded by mu
+}
+
+func (c *counters) add(what *int64, n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*what += n
+}
+
+// overshoot counts what an attempt spent above its hold of one window.
+func (c *counters) overshoot(u record.Unit, n int64) {
+	c.add(&c.stats.Overshoots, 1)
+	switch u {
+	case record.UnitUSD:
+		c.add(&c.stats.OvershootNanoUSD, n)
+	case record.UnitTokens:
+		c.add(&c.stats.OvershootTokens, n)
+	case record.UnitRequests, record.UnitConcurrent:
+	}
 }
 
 // Stats are totals since the limiter was made, for metrics.
@@ -174,21 +182,7 @@ type Stats struct {
 
 // Stats returns the totals.
 func (l *Limiter) Stats() Stats {
-	s := &l.stats
-	return Stats{
-		LedgerCalls: s.calls.Load(), Refused: s.refused.Load(), Lost: s.lost.Load(), Uncovered: s.uncovered.Load(),
-		Overshoots: s.overshoots.Load(), OvershootNanoUSD: s.overshootNano.Load(), OvershootTokens: s.overshootTokens.Load(),
-	}
-}
-
-// overshoot counts what an attempt spent above its hold of one window.
-func (s *counters) overshoot(u record.Unit, n int64) {
-	s.overshoots.Add(1)
-	switch u {
-	case record.UnitUSD:
-		s.overshootNano.Add(n)
-	case record.UnitTokens:
-		s.overshootTokens.Add(n)
-	case record.UnitRequests, record.UnitConcurrent:
-	}
+	l.counters.mu.Lock()
+	defer l.counters.mu.Unlock()
+	return l.counters.stats
 }

@@ -158,7 +158,7 @@ func (h *Hold) Settle(spent Amounts) {
 		case record.UnitUSD, record.UnitTokens:
 			p.settle(held, spent[u])
 			if p.covered && spent[u] > held {
-				h.reservation.root.limiter.stats.overshoot(u, spent[u]-held)
+				h.reservation.root.limiter.counters.overshoot(u, spent[u]-held)
 			}
 		}
 	})

@@ -21,6 +21,7 @@ type root struct {
 	calling  bool // a goroutine calls the ledger for this root
 	due      bool // a renewal is due
 	recall   bool // another writer is short
+	asked    bool // the ledger has answered a grant since the past was known
 	renewed  time.Time
 }
 
@@ -97,7 +98,8 @@ func (r *root) without(c *Claim, now time.Time) (*Reservation, *Refusal) {
 	if c.Policy.loss != Allow {
 		return nil, ledgerAway(now)
 	}
-	r.limiter.stats.uncovered.Add(1)
+	count := &r.limiter.counters
+	count.add(&count.stats.Uncovered, 1)
 	res := &Reservation{root: r}
 	res.parts = r.accounts.uncovered(res.space[:0], c, now)
 	return res, nil
@@ -126,12 +128,12 @@ func (r *root) waits(refusal *Refusal) bool {
 
 // refused counts a refusal that is final, and notifies of a budget that is used up.
 func (r *root) refused(refusal *Refusal) {
-	stats := &r.limiter.stats
+	count := &r.limiter.counters
 	if refusal.Reason != UsedUp {
-		stats.lost.Add(1)
+		count.add(&count.stats.Lost, 1)
 		return
 	}
-	stats.refused.Add(1)
+	count.add(&count.stats.Refused, 1)
 	if refusal.Window.Unit == record.UnitUSD {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -145,27 +145,24 @@ func newCall(b *attempt, ids map[string]string) (*call, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups := 0
+	var groups call
+	count := 0
 	c.addCount(len(days))
 	for _, day := range slices.Sorted(maps.Keys(days)) {
 		d := days[day]
-		groups += len(d.groups)
+		count += len(d.groups)
 		c.keys = append(c.keys, k.index(day))
 		c.add(day, d.expiry)
 		c.addCount(len(d.groups))
 		for _, m := range slices.SortedFunc(maps.Keys(d.groups), member.compare) {
 			c.add(m.String())
+			groups.keys = append(groups.keys, k.group(day, m))
+			groups.add(d.expiry)
+			groups.addChanges(d.groups[m])
 		}
 	}
-	c.addCount(groups)
-	for _, day := range slices.Sorted(maps.Keys(days)) {
-		d := days[day]
-		for _, m := range slices.SortedFunc(maps.Keys(d.groups), member.compare) {
-			c.keys = append(c.keys, k.group(day, m))
-			c.add(d.expiry)
-			c.addChanges(d.groups[m])
-		}
-	}
+	c.addCount(count)
+	c.keys, c.args = append(c.keys, groups.keys...), append(c.args, groups.args...)
 	c.addWindows(k, b)
 	return c, nil
 }

@@ -5,40 +5,39 @@ import (
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
-	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// field is one counter of a row. Exactly one of count and amount is set.
+// field is one counter of a row, a count or an amount of money.
 type field struct {
-	name   string
-	count  func(*record.Counters) *int64
-	amount func(*record.Counters) *money.Pico
+	name  string
+	of    func(*record.Counters) *int64
+	money bool
 }
 
 // fields is the format of a row: an amount called x is stored as whole
 // nano-dollars in x and the remaining pico-dollars in xp, each simply added.
 var fields = [...]field{
-	{name: "req", count: func(c *record.Counters) *int64 { return &c.Requests }},
-	{name: "leg", count: func(c *record.Counters) *int64 { return &c.Legs }},
-	{name: "esc", count: func(c *record.Counters) *int64 { return &c.Escalated }},
-	{name: "in", count: func(c *record.Counters) *int64 { return &c.Input }},
-	{name: "out", count: func(c *record.Counters) *int64 { return &c.Output }},
-	{name: "cr", count: func(c *record.Counters) *int64 { return &c.CacheRead }},
-	{name: "cw5", count: func(c *record.Counters) *int64 { return &c.CacheWrite5m }},
-	{name: "cw1", count: func(c *record.Counters) *int64 { return &c.CacheWrite1h }},
-	{name: "gr", count: func(c *record.Counters) *int64 { return &c.GuardrailUnits }},
-	{name: "cut", count: func(c *record.Counters) *int64 { return &c.TokensCut }},
-	{name: "unp", count: func(c *record.Counters) *int64 { return &c.Unpriced }},
-	{name: "unk", count: func(c *record.Counters) *int64 { return &c.Unknown }},
-	{name: "dra", count: func(c *record.Counters) *int64 { return &c.Drained }},
-	{name: "sus", count: func(c *record.Counters) *int64 { return &c.SuspenseTokens }},
-	{name: "in$", amount: func(c *record.Counters) *money.Pico { return &c.CostInput }},
-	{name: "out$", amount: func(c *record.Counters) *money.Pico { return &c.CostOutput }},
-	{name: "cr$", amount: func(c *record.Counters) *money.Pico { return &c.CostCacheRead }},
-	{name: "cw$", amount: func(c *record.Counters) *money.Pico { return &c.CostCacheWrite }},
-	{name: "gr$", amount: func(c *record.Counters) *money.Pico { return &c.CostGuardrail }},
-	{name: "was$", amount: func(c *record.Counters) *money.Pico { return &c.CostWasted }},
-	{name: "sus$", amount: func(c *record.Counters) *money.Pico { return &c.Suspense }},
+	{name: "req", of: func(c *record.Counters) *int64 { return &c.Requests }},
+	{name: "leg", of: func(c *record.Counters) *int64 { return &c.Legs }},
+	{name: "esc", of: func(c *record.Counters) *int64 { return &c.Escalated }},
+	{name: "in", of: func(c *record.Counters) *int64 { return &c.Input }},
+	{name: "out", of: func(c *record.Counters) *int64 { return &c.Output }},
+	{name: "cr", of: func(c *record.Counters) *int64 { return &c.CacheRead }},
+	{name: "cw5", of: func(c *record.Counters) *int64 { return &c.CacheWrite5m }},
+	{name: "cw1", of: func(c *record.Counters) *int64 { return &c.CacheWrite1h }},
+	{name: "gr", of: func(c *record.Counters) *int64 { return &c.GuardrailUnits }},
+	{name: "cut", of: func(c *record.Counters) *int64 { return &c.TokensCut }},
+	{name: "unp", of: func(c *record.Counters) *int64 { return &c.Unpriced }},
+	{name: "unk", of: func(c *record.Counters) *int64 { return &c.Unknown }},
+	{name: "dra", of: func(c *record.Counters) *int64 { return &c.Drained }},
+	{name: "sus", of: func(c *record.Counters) *int64 { return &c.SuspenseTokens }},
+	{name: "in$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostInput) }, money: true},
+	{name: "out$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostOutput) }, money: true},
+	{name: "cr$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostCacheRead) }, money: true},
+	{name: "cw$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostCacheWrite) }, money: true},
+	{name: "gr$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostGuardrail) }, money: true},
+	{name: "was$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostWasted) }, money: true},
+	{name: "sus$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Suspense) }, money: true},
 }
 
 const picoPerNano = 1000
@@ -59,13 +58,12 @@ func changesOf(place int, c record.Counters) []change {
 		}
 	}
 	for _, f := range fields {
-		if f.count != nil {
-			add(f.name, *f.count(&c))
-			continue
+		value := *f.of(&c)
+		if f.money {
+			add(f.name+"p", value%picoPerNano)
+			value /= picoPerNano
 		}
-		amount := int64(*f.amount(&c))
-		add(f.name, amount/picoPerNano)
-		add(f.name+"p", amount%picoPerNano)
+		add(f.name, value)
 	}
 	return out
 }
@@ -93,15 +91,12 @@ func decodeGroup(hash map[string]string) ([groupRows]record.Counters, error) {
 func decodeField(name string, value int64) (c record.Counters, ok bool) {
 	for _, f := range fields {
 		switch {
-		case f.count != nil && name == f.name:
-			*f.count(&c) = value
-			return c, true
-		case f.amount != nil && name == f.name+"p":
-			*f.amount(&c) = money.Pico(value)
-			return c, true
-		case f.amount != nil && name == f.name:
-			*f.amount(&c) = money.Pico(value * picoPerNano)
+		case name == f.name && f.money:
+			*f.of(&c) = value * picoPerNano
 			return c, value <= record.MaxValue && value >= -record.MaxValue
+		case name == f.name, name == f.name+"p" && f.money:
+			*f.of(&c) = value
+			return c, true
 		}
 	}
 	return c, false

@@ -21,38 +21,71 @@ var foldLua string
 // all roots, in no order. It stops at the first error of yield and returns it.
 // Rows that were folded into days are of hour 0.
 func (l *Ledger) Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
-	client, roots, err := l.knownRoots(ctx)
+	return l.eachRoot(ctx, func(of rootRows) error {
+		r := reader{rootRows: of, from: from, to: to, yield: yield}
+		return r.root(ctx)
+	})
+}
+
+// eachRoot calls do with each root tenant that the ledger knows, in order.
+func (l *Ledger) eachRoot(ctx context.Context, do func(rootRows) error) error {
+	client, err := l.server.connected(ctx)
 	if err != nil {
 		return err
 	}
+	roots, err := client.SMembers(ctx, rootsKey).Result()
+	if err != nil {
+		return failed(err)
+	}
+	slices.Sort(roots)
 	for _, root := range roots {
-		r := reader{client: client, keys: keysOf(root), from: from, to: to, yield: yield}
-		if err := r.root(ctx); err != nil {
+		if err := do(rootRows{client, keysOf(root)}); err != nil {
 			return fmt.Errorf("root %q: %w", root, err)
 		}
 	}
 	return nil
 }
 
-// knownRoots returns the root tenants that the ledger knows, in order, and the client
-// that was asked.
-func (l *Ledger) knownRoots(ctx context.Context) (goredis.UniversalClient, []string, error) {
-	client, err := l.server.connected(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	roots, err := client.SMembers(ctx, rootsKey).Result()
-	if err != nil {
-		return nil, nil, failed(err)
-	}
-	slices.Sort(roots)
-	return client, roots, nil
+// rootRows are the rows of one root.
+type rootRows struct {
+	client goredis.UniversalClient
+	keys   keys
 }
 
-// reader reads the rows of one root.
+// listDays returns the days of which there are rows, in order.
+func (r *rootRows) listDays(ctx context.Context) ([]time.Time, error) {
+	names, err := r.client.SMembers(ctx, r.keys.days()).Result()
+	if err != nil {
+		return nil, failed(err)
+	}
+	slices.Sort(names)
+	days := make([]time.Time, len(names))
+	for i, name := range names {
+		if days[i], err = time.Parse(dayLayout, name); err != nil {
+			return nil, fmt.Errorf("%w: day %q", ErrDamaged, name)
+		}
+	}
+	return days, nil
+}
+
+// members reads the index of a day.
+func (r *rootRows) members(ctx context.Context, day string) ([]member, error) {
+	texts, err := r.client.SMembers(ctx, r.keys.index(day)).Result()
+	if err != nil {
+		return nil, failed(err)
+	}
+	members := make([]member, len(texts))
+	for i, text := range texts {
+		if members[i], err = parseMember(text); err != nil {
+			return nil, err
+		}
+	}
+	return members, nil
+}
+
+// reader yields the rows of one root in a range of time.
 type reader struct {
-	client   goredis.UniversalClient
-	keys     keys
+	rootRows
 	from, to time.Time
 	yield    func(record.RowKey, record.Counters) error
 	shapes   map[int]record.RowKey // by id
@@ -62,20 +95,15 @@ func (r *reader) root(ctx context.Context) error {
 	if err := r.readShapes(ctx); err != nil {
 		return err
 	}
-	days, err := r.client.SMembers(ctx, r.keys.days()).Result()
+	days, err := r.listDays(ctx)
 	if err != nil {
-		return failed(err)
+		return err
 	}
-	slices.Sort(days)
-	for _, name := range days {
-		start, err := time.Parse(dayLayout, name)
-		if err != nil {
-			return fmt.Errorf("%w: day %q", ErrDamaged, name)
-		}
-		if !start.Before(r.to) || !start.Add(24*time.Hour).After(r.from) {
+	for _, day := range days {
+		if !day.Before(r.to) || !day.Add(24*time.Hour).After(r.from) {
 			continue
 		}
-		if err := r.day(ctx, name, start); err != nil {
+		if err := r.day(ctx, day); err != nil {
 			return err
 		}
 	}
@@ -102,9 +130,9 @@ func (r *reader) readShapes(ctx context.Context) error {
 
 // day yields the rows of one day. A fold at the same time moves rows while they
 // are read: then the index has lost an entry at the end, and all is read again.
-func (r *reader) day(ctx context.Context, name string, start time.Time) error {
+func (r *reader) day(ctx context.Context, day time.Time) error {
 	for range 10 {
-		members, hashes, err := r.readDay(ctx, name)
+		members, hashes, err := r.readDay(ctx, dayOf(day))
 		if errors.Is(err, errMoved) {
 			continue
 		}
@@ -112,27 +140,21 @@ func (r *reader) day(ctx context.Context, name string, start time.Time) error {
 			return err
 		}
 		for i, m := range members {
-			if err := r.group(ctx, start, m, hashes[i]); err != nil {
+			if err := r.group(ctx, day, m, hashes[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return fmt.Errorf("day %s: %w", name, errMoved)
+	return fmt.Errorf("day %s: %w", dayOf(day), errMoved)
 }
 
 var errMoved = errors.New("rows moved while they were read")
 
 func (r *reader) readDay(ctx context.Context, name string) ([]member, []map[string]string, error) {
-	texts, err := r.client.SMembers(ctx, r.keys.index(name)).Result()
+	members, err := r.members(ctx, name)
 	if err != nil {
-		return nil, nil, failed(err)
-	}
-	members := make([]member, len(texts))
-	for i, text := range texts {
-		if members[i], err = parseMember(text); err != nil {
-			return nil, nil, err
-		}
+		return nil, nil, err
 	}
 	pipe := r.client.Pipeline()
 	replies := make([]*goredis.MapStringStringCmd, len(members))
@@ -144,8 +166,8 @@ func (r *reader) readDay(ctx context.Context, name string) ([]member, []map[stri
 		return nil, nil, failed(err)
 	}
 	hashes := make([]map[string]string, len(members))
-	for i := range members {
-		if _, still := after.Val()[texts[i]]; !still {
+	for i, m := range members {
+		if _, still := after.Val()[m.String()]; !still {
 			return nil, nil, errMoved
 		}
 		hashes[i] = replies[i].Val()
@@ -202,74 +224,54 @@ func (r *reader) shape(ctx context.Context, id int) (record.RowKey, error) {
 // and run by several gateways at once. Hours whose day would be out of range
 // stay hours.
 func (l *Ledger) Fold(ctx context.Context, now time.Time) error {
-	client, roots, err := l.knownRoots(ctx)
-	if err != nil {
-		return err
-	}
-	for _, root := range roots {
-		if err := l.foldRoot(ctx, client, keysOf(root), now); err != nil {
-			return fmt.Errorf("fold of root %q: %w", root, err)
-		}
-	}
-	return nil
-}
-
-func (l *Ledger) foldRoot(ctx context.Context, client goredis.UniversalClient, k keys, now time.Time) error {
 	oldestHours, oldestDay := dayOf(now.Add(-record.KeepHours)), dayOf(now.Add(-record.KeepDays-24*time.Hour))
-	days, err := client.SMembers(ctx, k.days()).Result()
-	if err != nil {
-		return failed(err)
-	}
-	for _, name := range days {
-		if name < oldestDay { // its rows have expired
-			if err := client.SRem(ctx, k.days(), name).Err(); err != nil {
-				return failed(err)
-			}
-			continue
-		}
-		if name >= oldestHours {
-			continue
-		}
-		if err := l.foldDay(ctx, client, k, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *Ledger) foldDay(ctx context.Context, client goredis.UniversalClient, k keys, name string) error {
-	start, err := time.Parse(dayLayout, name)
-	if err != nil {
-		return fmt.Errorf("%w: day %q", ErrDamaged, name)
-	}
-	texts, err := client.SMembers(ctx, k.index(name)).Result()
-	if err != nil {
-		return failed(err)
-	}
-	hours := make(map[int]*call)
-	for _, text := range texts {
-		m, err := parseMember(text)
+	return l.eachRoot(ctx, func(of rootRows) error {
+		days, err := of.listDays(ctx)
 		if err != nil {
 			return err
 		}
+		for _, day := range days {
+			switch name := dayOf(day); {
+			case name < oldestDay: // its rows have expired
+				err = failed(of.client.SRem(ctx, of.keys.days(), name).Err())
+			case name < oldestHours:
+				err = l.foldDay(ctx, of, day)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l *Ledger) foldDay(ctx context.Context, of rootRows, day time.Time) error {
+	name := dayOf(day)
+	members, err := of.members(ctx, name)
+	if err != nil {
+		return err
+	}
+	index, hours := of.keys.index(name), make(map[int]*call)
+	for _, m := range members {
 		if m.hour == hourOfDay {
 			continue
 		}
-		if hours[m.hour] == nil {
-			hours[m.hour] = &call{keys: []string{k.index(name)}, args: []any{expiry(start)}}
+		c := hours[m.hour]
+		if c == nil {
+			c = &call{keys: []string{index}, args: []any{expiry(day)}}
+			hours[m.hour] = c
 		}
 		whole := member{m.group, hourOfDay}
-		c := hours[m.hour]
-		c.keys = append(c.keys, k.group(name, m), k.group(name, whole))
-		c.add(text, whole.String())
+		c.keys = append(c.keys, of.keys.group(name, m), of.keys.group(name, whole))
+		c.add(m.String(), whole.String())
 	}
 	for hour, c := range hours {
-		moved, err := l.fold.Run(ctx, client, c.keys, c.args...).Int()
+		moved, err := l.fold.Run(ctx, of.client, c.keys, c.args...).Int()
 		if err != nil {
 			return failed(err)
 		}
 		if moved == 0 {
-			l.server.log.WarnContext(ctx, "hour stays: its day would be out of range", "key", k.index(name), "hour", hour)
+			l.server.log.WarnContext(ctx, "hour stays: its day would be out of range", "key", index, "hour", hour)
 		}
 	}
 	return nil
