@@ -85,8 +85,8 @@ func (a *account) totals() ledger.Account {
 // saw takes the window's state from a reply.
 func (a *account) saw(state ledger.WindowState) { a.state, a.known = state, true }
 
-// remaining is how much of a limit nobody has spent or leased, as far as is
-// known; never negative.
+// remaining is how much of a limit is neither spent nor leased, as far as is known;
+// never negative.
 func (a *account) remaining(limit int64) int64 {
 	return max(0, limit-a.state.Posted-a.state.Held-a.state.Suspense)
 }
@@ -103,7 +103,7 @@ var leasePercent = [...]int64{
 }
 
 const (
-	// leaseShare is 4 × the number of writers, taken as 4 because nobody knows it.
+	// leaseShare is 4 × the number of writers, taken as 4, which is not known.
 	leaseShare = 16
 	// leaseHolds is how many times the present need is leased ahead before a rate
 	// is known; leaseSeconds how far ahead after that.
@@ -163,8 +163,8 @@ func (a *account) done() bool {
 // hasNews reports whether a renewal should name the account.
 func (a *account) hasNews() bool { return a.touched || !a.done() }
 
-// tend returns what is idle of a window that is over or that nobody used for a
-// while, and of others what is too much. It reports whether the ledger should get
+// tend returns what is idle of a window that is over or was not used for a while,
+// and of others what is too much. It reports whether the ledger should get
 // it soon.
 func (a *account) tend(now time.Time, while time.Duration) (urgent bool) {
 	if a.idle() > 0 && (a.over(now) || now.Sub(a.used) >= while) {

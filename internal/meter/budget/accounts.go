@@ -85,7 +85,7 @@ func (s *accounts) uncovered(parts []part, c *Claim, now time.Time) []part {
 	return parts
 }
 
-// tend measures all accounts twice a second, gives back what nobody used for a
+// tend measures all accounts twice a second, gives back what was not used for a
 // while, and forgets windows that are over and done with. It reports whether the
 // ledger should get it soon.
 func (s *accounts) tend(now time.Time, while time.Duration) (urgent bool) {

@@ -36,12 +36,12 @@ func TestEarlyRefusal(t *testing.T) {
 			t.Error(m.broken)
 		}
 		if most > 3*limit/100*3/2 {
-			t.Errorf("the others' slices had %d, above 3 × 1.5 %% of the limit", most)
+			t.Errorf("the others' leases had %d, above 3 × 1.5 %% of the limit", most)
 		}
 		if unused > 3*claim.Cost[0] {
 			t.Errorf("a request was refused while others had %d unused", unused)
 		}
-		t.Logf("others' slices: at most %d of %d nano-dollars, %d at the first refusal", most, int64(limit), unused)
+		t.Logf("others' leases: at most %d of %d nano-dollars, %d at the first refusal", most, int64(limit), unused)
 	})
 }
 

@@ -22,7 +22,7 @@ func (s slowState) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, er
 	return s.State.Apply(ctx, b)
 }
 
-// TestEmbeddedAtStart: a ledger that is made from the journal at each start lends
+// TestEmbeddedAtStart: a ledger that is made from the journal at each start leases
 // nothing of what was spent before.
 func TestEmbeddedAtStart(t *testing.T) {
 	dir := journal.Dir(t.TempDir())
@@ -45,7 +45,14 @@ func TestEmbeddedAtStart(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	s := &record.Start{ID: "01TEST", Root: "acme", Tenant: "acme", Op: wire.OpConverse, Model: "m", Charges: held.Attempt(claim.Cost).Charges()}
+	s := &record.Start{
+		ID:      "01TEST",
+		Root:    "acme",
+		Tenant:  "acme",
+		Op:      wire.OpConverse,
+		Model:   "m",
+		Charges: held.Attempt(claim.Cost).Charges(),
+	}
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +65,7 @@ func TestEmbeddedAtStart(t *testing.T) {
 	d.Close(t.Context())
 	m, d = open()
 	if _, refusal = d.Reserve(t.Context(), claim, time.Now()); refusal == nil || refusal.Reason != UsedUp {
-		t.Errorf("lent again what was spent before: %v", refusal)
+		t.Errorf("leased again what was spent before: %v", refusal)
 	}
 	d.Close(t.Context())
 	if err := m.Close(t.Context()); err != nil {

@@ -166,7 +166,7 @@ func (r *root) granted(g group, reply *ledger.GrantReply, now time.Time) {
 	}
 }
 
-// serve ends all waiters that leases cover by now, and forgets those who left.
+// serve ends all waiters that leases cover by now, and forgets those whose callers left.
 func (r *root) serve(waiters []*waiter) {
 	for _, w := range waiters {
 		if w.ended() {

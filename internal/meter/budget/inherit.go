@@ -6,9 +6,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
-// Inherit gives back what a writer before this one still has of the limiter's roots
-// and reports whether nothing is left. While it may live, that is when its term
-// has passed. It may be repeated.
+// Inherit gives back what a writer before this one still has of the limiter's
+// roots, and reports whether nothing is left. If that writer may still run, its TTL
+// has to pass first. It may be repeated.
 func (l *Limiter) Inherit(ctx context.Context, p *ledger.Predecessor) (bool, error) {
 	done := true
 	for _, root := range l.opts.Roots {

@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// TestInherit: the slices of a process that died go back at once when it is known
+// TestInherit: the leases of a process that died go back at once when it is known
 // to be dead, and else when its term has passed.
 func TestInherit(t *testing.T) {
 	for _, here := range []bool{true, false} {
@@ -37,7 +37,7 @@ func TestInherit(t *testing.T) {
 			}
 			held, refusal := d.Reserve(t.Context(), claim, time.Now())
 			if refusal != nil {
-				t.Errorf("its slices are still held: %v", refusal)
+				t.Errorf("its leases are still held: %v", refusal)
 			}
 			held.Release()
 		})

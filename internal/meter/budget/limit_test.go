@@ -52,7 +52,7 @@ type request struct {
 	bound budget.Amounts
 }
 
-// pace is how fast limiters tend their slices.
+// pace is how fast limiters tend their leases.
 type pace struct{ every, renew, idle, patience, pause time.Duration }
 
 func newTown(t testing.TB, b books, root string, usd, tokens int64, p pace) *town {
@@ -126,7 +126,9 @@ func (w *town) ask(g *gateway, bound budget.Amounts) (*request, *budget.Refusal)
 
 func anyBound(rt *rapid.T) budget.Amounts {
 	return budget.Amounts{
-		record.UnitUSD: rapid.Int64Range(1, 400).Draw(rt, "usd"), record.UnitTokens: rapid.Int64Range(1, 100).Draw(rt, "tokens"),
+		record.UnitUSD: rapid.Int64Range(1, 400).
+			Draw(rt, "usd"),
+		record.UnitTokens:   rapid.Int64Range(1, 100).Draw(rt, "tokens"),
 		record.UnitRequests: 1, record.UnitConcurrent: 1,
 	}
 }
@@ -144,7 +146,7 @@ func (w *town) reserve(rt *rapid.T) {
 	}
 }
 
-// fits is whether what nobody borrowed, and what the gateway borrowed and does
+// fits is whether what nobody leased, and what the gateway leased and does
 // not hold, cover a bound in every window.
 func (w *town) fits(rt *rapid.T, g *gateway, bound budget.Amounts) bool {
 	own := budget.Amounts{}
@@ -256,18 +258,37 @@ func TestLimitHoldsOnRedis(t *testing.T) {
 		t.Skip("starts a redis-server; not with -short")
 	}
 	server := redistest.NewServer(t)
-	ledger, err := redis.New(redis.Options{URL: server.URL() + "?read_timeout=30s&pool_timeout=30s", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	ledger, err := redis.New(
+		redis.Options{
+			URL: server.URL() + "?read_timeout=30s&pool_timeout=30s",
+			Log: slog.New(slog.DiscardHandler),
+			Now: time.Now,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ledger.Close()
-	fast := pace{5 * time.Millisecond, 20 * time.Millisecond, 20 * time.Millisecond, 5 * time.Millisecond, time.Millisecond}
+	fast := pace{
+		5 * time.Millisecond,
+		20 * time.Millisecond,
+		20 * time.Millisecond,
+		5 * time.Millisecond,
+		time.Millisecond,
+	}
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		if n++; n > 25 { // each takes as long as it lasts
 			return
 		}
 		usd, tokens := rapid.Int64Range(1, 20_000).Draw(rt, "usd limit"), rapid.Int64Range(1, 4000).Draw(rt, "tokens limit")
-		newTown(t, ledger, fmt.Sprint("acme", n), usd, tokens, fast).live(rt, []time.Duration{time.Millisecond, 30 * time.Millisecond})
+		newTown(
+			t,
+			ledger,
+			fmt.Sprint("acme", n),
+			usd,
+			tokens,
+			fast,
+		).live(rt, []time.Duration{time.Millisecond, 30 * time.Millisecond})
 	})
 }

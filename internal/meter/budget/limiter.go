@@ -19,8 +19,8 @@ type Options struct {
 	Leaser ledger.Leaser
 	Writer string
 	Epoch  uint64
-	// Roots are root tenants in which the writer may have leases of a life that
-	// did not end in order. Close gives them back too.
+	// Roots are root tenants in which the writer may still have leases. Close gives
+	// them back even if no request of theirs came.
 	Roots []string
 	// Numbers returns, for a root tenant, the last number that the writer has
 	// journalled and the last that the ledger has confirmed: meter.Meter.Numbers. A
@@ -92,8 +92,8 @@ func New(o Options) *Limiter {
 }
 
 // Close gives everything back and tells the ledger that the writer ends. No
-// reservation may be open, and all records must have been posted: what the
-// ledger has not seen spent by then it takes as not spent.
+// reservation may be open, and all records must have been posted: what is not
+// posted by then counts as not spent.
 func (l *Limiter) Close(ctx context.Context) error {
 	l.closed.Do(func() { close(l.stop) })
 	l.calls.Wait()

@@ -14,12 +14,16 @@ import (
 )
 
 // BenchmarkReserve is a whole request against three budgets and three limits,
-// all from slices: reserve, one attempt with its charges, settle, release.
+// all from leases: reserve, one attempt with its charges, settle, release.
 func BenchmarkReserve(b *testing.B) {
 	m := newModelLeaser(time.Now)
-	p := compile(b, monthly("acme", 1_000_000*money.Dollar, "reject"), monthly("acme/team", 1_000_000*money.Dollar, "light_only"),
+	p := compile(
+		b,
+		monthly("acme", 1_000_000*money.Dollar, "reject"),
+		monthly("acme/team", 1_000_000*money.Dollar, "light_only"),
 		config.Tenant{ID: "acme/team/app", Budgets: []config.Budget{{Period: "day", USD: 1_000_000 * money.Dollar}},
-			Limits: config.Limits{RequestsPerMinute: 1e12, TokensPerMinute: 1e14, ConcurrentRequests: 1e6}})
+			Limits: config.Limits{RequestsPerMinute: 1e12, TokensPerMinute: 1e14, ConcurrentRequests: 1e6}},
+	)
 	d := newLimiter(b, m, "a")
 	defer func() { _ = d.Close(context.Background()) }()
 	claim := &Claim{Policy: p.For("acme/team/app"), Cost: usd(10_000)}

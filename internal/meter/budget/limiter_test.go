@@ -43,9 +43,9 @@ func monthly(id string, usd money.Pico, onExceed string) config.Tenant {
 // usd is what a request may come to, in nano-dollars.
 func usd(nano int64) Amounts { return Amounts{nano, 10, 1, 1} }
 
-func newLimiter(t testing.TB, lender ledger.Leaser, writer string) *Limiter {
+func newLimiter(t testing.TB, leaser ledger.Leaser, writer string) *Limiter {
 	t.Helper()
-	return New(Options{Leaser: lender, Writer: writer, Epoch: 1})
+	return New(Options{Leaser: leaser, Writer: writer, Epoch: 1})
 }
 
 func closeLimiter(t testing.TB, d *Limiter) {
@@ -126,7 +126,11 @@ func TestLastDollar(t *testing.T) {
 func TestRefusalSaysWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModelLeaser(time.Now)
-		p := compile(t, monthly("acme", money.Dollar, "reject"), config.Tenant{ID: "acme/app", Limits: config.Limits{RequestsPerMinute: 2}})
+		p := compile(
+			t,
+			monthly("acme", money.Dollar, "reject"),
+			config.Tenant{ID: "acme/app", Limits: config.Limits{RequestsPerMinute: 2}},
+		)
 		d := newLimiter(t, m, "a")
 		defer closeLimiter(t, d)
 		f := func(cost Amounts, unit record.Unit, tenant string, limit, posted int64) {
@@ -135,7 +139,8 @@ func TestRefusalSaysWhat(t *testing.T) {
 			if refusal == nil || refusal.Reason != UsedUp {
 				t.Fatalf("got %+v", refusal)
 			}
-			if refusal.Window.Unit != unit || refusal.Window.Tenant != tenant || refusal.Limit != limit || refusal.Posted != posted {
+			if refusal.Window.Unit != unit || refusal.Window.Tenant != tenant || refusal.Limit != limit ||
+				refusal.Posted != posted {
 				t.Errorf("got %+v", refusal)
 			}
 			if !refusal.Until.Equal(refusal.Window.End) {
@@ -200,7 +205,7 @@ func TestIdleSlicesGoBack(t *testing.T) {
 		}
 		w := p.For("acme").limits[0].windowOf(time.Now())
 		if m.state(w).Held == 0 {
-			t.Error("no slice was borrowed")
+			t.Error("nothing was leased")
 		}
 		time.Sleep(2500 * time.Millisecond)
 		if s := m.state(w); s.Held != 0 || s.Posted != 100_000_000 {
@@ -222,7 +227,7 @@ func TestRecallBeforeRefusal(t *testing.T) {
 		}
 		res.Release() // 0.7 of 1 dollar is idle at a now
 		if r := spend(b, m, "b", claim, claim.Cost); r != nil {
-			t.Errorf("refused while another gateway held an idle slice: %+v", r)
+			t.Errorf("refused while another gateway held an idle lease: %+v", r)
 		}
 		closeLimiter(t, a)
 		closeLimiter(t, b)
@@ -361,7 +366,7 @@ func TestLedgerLoss(t *testing.T) {
 				t.Errorf("%s, short: %+v", loss, r)
 			}
 			if r := spend(d, m, "a", small, small.Cost); (r == nil) != held {
-				t.Errorf("%s, with a slice: %+v", loss, r)
+				t.Errorf("%s, with a lease: %+v", loss, r)
 			}
 			m.mu.Lock()
 			m.before = nil
@@ -400,7 +405,7 @@ func TestLostReplyIsFound(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		if r := spend(d, m, "a", claim, claim.Cost); r != nil {
-			t.Errorf("what the lost reply lent is not used: %+v", r)
+			t.Errorf("what the lost reply granted is not used: %+v", r)
 		}
 		closeLimiter(t, d)
 		if m.broken != nil {
@@ -425,7 +430,7 @@ func TestFrozenLedger(t *testing.T) {
 			t.Errorf("frozen: %+v", r)
 		}
 		if r := spend(d, m, "a", small, small.Cost); r != nil {
-			t.Errorf("frozen, with a slice: %+v", r)
+			t.Errorf("frozen, with a lease: %+v", r)
 		}
 		time.Sleep(11 * time.Second)
 		if r := spend(d, m, "a", large, Amounts{1}); r != nil {

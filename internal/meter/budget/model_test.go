@@ -14,7 +14,7 @@ import (
 var errAway = errors.New("ledger is away")
 
 // modelLeaser is the contract of a ledger in memory: per window what is posted
-// and in suspense, per writer what remains of what it was lent.
+// and in suspense, per writer what remains of what it was granted.
 type modelLeaser struct {
 	mu       sync.Mutex
 	windows  map[record.Window]*modelWindow

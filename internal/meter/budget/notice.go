@@ -11,7 +11,7 @@ import (
 
 // Notice is that a budget's spending has passed a threshold. It comes once per
 // window, threshold and process; its ID is the same from every gateway, so that
-// whoever passes it on can tell it once.
+// it can be sent once.
 type Notice struct {
 	ID         string
 	Tenant     string // whose budget it is

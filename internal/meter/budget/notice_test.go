@@ -46,7 +46,8 @@ func TestNoticeOfARefusal(t *testing.T) {
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
 		refused := func(nano int64, told int) {
 			t.Helper()
-			if r := spend(d, m, "a", &Claim{Policy: p.For("acme"), Cost: usd(nano)}, Amounts{nano}); r == nil || len(got) != told {
+			if r := spend(d, m, "a", &Claim{Policy: p.For("acme"), Cost: usd(nano)}, Amounts{nano}); r == nil ||
+				len(got) != told {
 				t.Errorf("%+v, notices at %v", r, got)
 			}
 		}

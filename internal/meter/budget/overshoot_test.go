@@ -44,7 +44,11 @@ func TestLightSlicesServeNoFullRequest(t *testing.T) {
 		if r := spend(d, m, "a", full, full.Cost); r != nil {
 			t.Fatalf("%+v", r)
 		}
-		light, r := d.Reserve(t.Context(), &Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Class: LightOnly}, time.Now())
+		light, r := d.Reserve(
+			t.Context(),
+			&Claim{Policy: p.For("acme"), Cost: usd(500_000_000), Class: LightOnly},
+			time.Now(),
+		)
 		if r != nil {
 			t.Fatalf("%+v", r)
 		}

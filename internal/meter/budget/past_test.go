@@ -22,7 +22,7 @@ func (l *tellings) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.G
 	return l.modelLeaser.Grant(ctx, r)
 }
 
-// TestPast: nothing is borrowed before the past of the root is known, and a loss
+// TestPast: nothing is leased before the past of the root is known, and a loss
 // is told once, with the first request.
 func TestPast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -32,8 +32,9 @@ func TestPast(t *testing.T) {
 		defer d.Close(t.Context())
 		p := compile(t, monthly("acme", money.Dollar, "reject"))
 		claim := &Claim{Policy: p.For("acme"), Cost: usd(30_000_000)}
-		if _, refusal := d.Reserve(t.Context(), claim, time.Now()); refusal == nil || refusal.Reason != LedgerAway || len(l.told) > 0 {
-			t.Fatalf("borrowed before the past was known: %v, %v", refusal, l.told)
+		if _, refusal := d.Reserve(t.Context(), claim, time.Now()); refusal == nil || refusal.Reason != LedgerAway ||
+			len(l.told) > 0 {
+			t.Fatalf("leased before the past was known: %v, %v", refusal, l.told)
 		}
 		known.Store(true)
 		time.Sleep(2 * retryAfter)

@@ -24,7 +24,7 @@ type open struct {
 
 // world is several gateways, one ledger, and the requests under way.
 type world struct {
-	lender   *modelLeaser
+	leaser   *modelLeaser
 	limiters map[string]*Limiter
 	policy   *Policies
 	open     []*open
@@ -43,29 +43,32 @@ func TestNeverOverTheLimit(t *testing.T) {
 }
 
 func history(t *testing.T, rt *rapid.T) {
-	w := &world{lender: newModelLeaser(time.Now), limiters: map[string]*Limiter{}}
+	w := &world{leaser: newModelLeaser(time.Now), limiters: map[string]*Limiter{}}
 	small := monthly("acme", money.Pico(rapid.Int64Range(1, 3000).Draw(rt, "limit"))*picoPerNano, "reject")
 	w.policy = compile(t, small, config.Tenant{
 		ID: "acme/app", OnLedgerLoss: "lease_only",
-		Budgets: []config.Budget{{Period: "hour", USD: 700 * picoPerNano, OnExceed: "light_only", HardUSD: 900 * picoPerNano}},
-		Limits:  config.Limits{TokensPerMinute: 500, ConcurrentRequests: 4},
+		Budgets: []config.Budget{
+			{Period: "hour", USD: 700 * picoPerNano, OnExceed: "light_only", HardUSD: 900 * picoPerNano},
+		},
+		Limits: config.Limits{TokensPerMinute: 500, ConcurrentRequests: 4},
 	})
 	for _, name := range writers {
-		w.limiters[name] = newLimiter(t, w.lender, name)
+		w.limiters[name] = newLimiter(t, w.leaser, name)
 	}
 	rt.Repeat(map[string]func(*rapid.T){
-		"reserve": w.reserve, "settle": w.settle, "release": w.release, "unknown": w.unknown, "wait": w.wait, "fault": w.fault,
+		"reserve": w.reserve, "settle": w.settle, "release": w.release, "unknown": w.unknown,
+		"wait": w.wait, "fault": w.fault,
 		"": func(rt *rapid.T) {
-			w.lender.mu.Lock()
-			defer w.lender.mu.Unlock()
-			if w.lender.broken != nil {
-				rt.Fatal(w.lender.broken)
+			w.leaser.mu.Lock()
+			defer w.leaser.mu.Unlock()
+			if w.leaser.broken != nil {
+				rt.Fatal(w.leaser.broken)
 			}
 		},
 	})
-	w.lender.mu.Lock()
-	w.lender.before, w.lender.after = nil, nil
-	w.lender.mu.Unlock()
+	w.leaser.mu.Lock()
+	w.leaser.before, w.leaser.after = nil, nil
+	w.leaser.mu.Unlock()
 	for _, o := range w.open {
 		o.hold.Release()
 		o.res.Release()
@@ -76,13 +79,13 @@ func history(t *testing.T, rt *rapid.T) {
 			rt.Error(err)
 		}
 	}
-	for win := range w.lender.windows {
-		if s := w.lender.state(win); s.Held != 0 {
+	for win := range w.leaser.windows {
+		if s := w.leaser.state(win); s.Held != 0 {
 			rt.Errorf("%+v is held of %v", s, win)
 		}
 	}
-	if w.lender.broken != nil {
-		rt.Error(w.lender.broken)
+	if w.leaser.broken != nil {
+		rt.Error(w.leaser.broken)
 	}
 }
 
@@ -103,13 +106,13 @@ func (w *world) reserve(rt *rapid.T) {
 	w.open = append(w.open, &open{d, name, res, res.Attempt(claim.Cost), most})
 }
 
-// fits is whether the ledger's remainder and the limiter's own slice cover a claim.
+// fits is whether the ledger's remainder and the limiter's own lease cover a claim.
 func (w *world) fits(d *Limiter, c *Claim) bool {
 	r := d.root("acme")
 	for i := range c.Policy.limits {
 		g := &c.Policy.limits[i]
 		win := g.windowOf(time.Now())
-		s := w.lender.state(win)
+		s := w.leaser.state(win)
 		left := g.of(c.Class) - s.Posted - s.Held - s.Suspense
 		r.mu.Lock()
 		if a := r.accounts.byWindow[win]; a != nil {
@@ -138,7 +141,7 @@ func (w *world) settle(rt *rapid.T) {
 	spent := o.cost
 	spent[record.UnitUSD] = rapid.Int64Range(0, o.cost[record.UnitUSD]).Draw(rt, "spent")
 	spent[record.UnitTokens] = rapid.Int64Range(0, o.cost[record.UnitTokens]).Draw(rt, "used")
-	w.lender.post(o.writer, charged(o.hold, spent))
+	w.leaser.post(o.writer, charged(o.hold, spent))
 	o.hold.Settle(spent)
 	o.hold.Release() // changes nothing
 	o.res.Release()
@@ -159,7 +162,7 @@ func (w *world) unknown(rt *rapid.T) {
 	for i := range charges {
 		charges[i].Suspense = true
 	}
-	w.lender.post(o.writer, charges)
+	w.leaser.post(o.writer, charges)
 	o.hold.Unknown()
 	o.res.Release()
 }
@@ -172,14 +175,14 @@ func (w *world) wait(rt *rapid.T) {
 // fault takes the ledger away, loses its next replies, or brings it back.
 func (w *world) fault(rt *rapid.T) {
 	kind := rapid.SampledFrom([]string{"back", "back", "away", "lost"}).Draw(rt, "fault")
-	w.lender.mu.Lock()
-	defer w.lender.mu.Unlock()
-	w.lender.before, w.lender.after = nil, nil
+	w.leaser.mu.Lock()
+	defer w.leaser.mu.Unlock()
+	w.leaser.before, w.leaser.after = nil, nil
 	fail := func() error { return errAway }
 	switch kind {
 	case "away":
-		w.lender.before = fail
+		w.leaser.before = fail
 	case "lost":
-		w.lender.after = fail
+		w.leaser.after = fail
 	}
 }

@@ -19,7 +19,7 @@ type waiter struct {
 	res     *Reservation
 	refusal *Refusal
 	done    chan struct{} // closed when either is set
-	gone    bool          // nobody waits any more
+	gone    bool          // its caller has left
 }
 
 func (w *waiter) ended() bool { return w.gone || w.res != nil || w.refusal != nil }

@@ -38,7 +38,12 @@ func (p *poster) post(t testing.TB, charges []record.Charge) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seq++
-	posting := record.Posting{Seq: p.seq, Root: p.root, Row: record.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: p.root}, Charges: charges}
+	posting := record.Posting{
+		Seq:     p.seq,
+		Root:    p.root,
+		Row:     record.RowKey{Hour: time.Now().UTC().Truncate(time.Hour), Tenant: p.root},
+		Charges: charges,
+	}
 	reply, err := p.ledger.Apply(context.Background(), &ledger.Batch{
 		Writer: p.writer, Epoch: 1, Root: p.root, From: p.seq, To: p.seq, Postings: []record.Posting{posting},
 	})
@@ -113,5 +118,8 @@ func TestLastDollarOnRedis(t *testing.T) {
 }
 
 func tenantOf(id string, usd money.Pico) config.Tenant {
-	return config.Tenant{ID: id, Budgets: []config.Budget{{Period: "month", USD: usd, OnExceed: "reject", TimeZone: "UTC"}}}
+	return config.Tenant{
+		ID:      id,
+		Budgets: []config.Budget{{Period: "month", USD: usd, OnExceed: "reject", TimeZone: "UTC"}},
+	}
 }

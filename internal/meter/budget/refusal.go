@@ -26,7 +26,7 @@ type Refusal struct {
 	// LightOnly is whether the window is a light_only budget's, so that the light
 	// leg alone may still be served: claim that in class LightOnly.
 	LightOnly bool
-	// Until is when it may be worth asking again; zero when nobody knows.
+	// Until is when it may be worth asking again; zero when that is not known.
 	Until time.Time
 
 	account *account

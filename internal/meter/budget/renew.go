@@ -82,8 +82,8 @@ func (r *root) renewedAll(accounts []*account, req *ledger.RenewRequest, reply *
 	}
 }
 
-// retire closes all accounts of the root for good, those of the writer's earlier
-// lives too: without any of its own it still has to say so.
+// retire closes all accounts of the root for good, also those that only the
+// ledger knows of.
 func (r *root) retire(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

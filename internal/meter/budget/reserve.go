@@ -24,8 +24,8 @@ type Claim struct {
 	Policy *Policy // nil: nothing limits the tenant
 	Class  Class
 	// Cost is the most that the request can come to. Limits hold as far as it is
-	// never exceeded; an estimate will not do, however far the limit is: whoever
-	// is let in on one stays open while others use up what is left.
+	// never exceeded; an estimate is not enough, however far the limit is: a request
+	// that is let in on one stays open while others use up what is left.
 	Cost Amounts
 }
 
@@ -42,7 +42,7 @@ type Reservation struct {
 type part struct {
 	account *account
 	pool    Class
-	covered bool  // taken out of a lease; else only counted
+	covered bool  // taken out of a lease; otherwise only counted
 	left    int64 // not yet given to an attempt
 }
 
@@ -164,8 +164,8 @@ func (h *Hold) Settle(spent Amounts) {
 	})
 }
 
-// Unknown ends a hold of whose attempt nobody knows what it was billed: all of
-// it is charged, as suspense.
+// Unknown ends a hold whose attempt may or may not have been billed: all of it is
+// charged, as suspense.
 func (h *Hold) Unknown() { h.end(func(p *part, held int64) { p.settle(held, held) }) }
 
 // Fail ends a hold whose attempt was journalled and provably not billed. Its

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// TestReturnAfterCrash: a writer that died with a slice comes back, serves
-// nobody of that root, and ends. Its slice must not stay in suspense.
+// TestReturnAfterCrash: a writer that died with a lease comes back, serves
+// nobody of that root, and ends. Its lease must not stay in suspense.
 func TestReturnAfterCrash(t *testing.T) {
 	store := &embedded.State{}
 	start := time.Now().UTC().Truncate(time.Hour)

@@ -149,7 +149,7 @@ func (r *root) notify(a *account, refused int64) {
 }
 
 // tick gives back what is idle and decides whether a renewal is due: soon when a
-// window is near its limit, else every Renew.
+// window is near its limit, otherwise every Renew.
 func (r *root) tick(now time.Time) {
 	o := &r.limiter.opts
 	r.mu.Lock()

@@ -39,7 +39,7 @@ func (j *Jobs) Own(_ context.Context, invocationARN, tenant string) error {
 	return nil
 }
 
-// Owner returns the tenant that started the job, "" when nobody did.
+// Owner returns the tenant that started the job, "" when none did.
 func (j *Jobs) Owner(_ context.Context, invocationARN string) (string, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

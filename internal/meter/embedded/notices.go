@@ -64,7 +64,7 @@ func OpenNotices(path string, now func() time.Time) (*Notices, error) {
 }
 
 // Claim implements notify.Store.
-func (n *Notices) Claim(_ context.Context, wanted *notify.Notice, term time.Duration) (bool, error) {
+func (n *Notices) Claim(_ context.Context, wanted *notify.Notice, ttl time.Duration) (bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	one := n.all[wanted.ID]
@@ -79,7 +79,7 @@ func (n *Notices) Claim(_ context.Context, wanted *notify.Notice, term time.Dura
 	if one.Delivered || now.Before(one.claimed) {
 		return false, nil
 	}
-	one.claimed = now.Add(term)
+	one.claimed = now.Add(ttl)
 	return true, nil
 }
 
@@ -89,7 +89,7 @@ func (n *Notices) End(_ context.Context, ended *notify.Notice, how notify.Outcom
 	defer n.mu.Unlock()
 	one := n.all[ended.ID]
 	if one == nil {
-		return nil // it was told without a claim
+		return nil // it was sent without a claim
 	}
 	one.claimed, one.Delivered = time.Time{}, one.Delivered || how == notify.Delivered
 	if how != notify.Delivered {
@@ -98,8 +98,8 @@ func (n *Notices) End(_ context.Context, ended *notify.Notice, how notify.Outcom
 	return addLine(n.file, one)
 }
 
-// Pending implements notify.Store. What nobody needs to know any more is
-// forgotten on the way.
+// Pending implements notify.Store. What is past its time is forgotten on
+// the way.
 func (n *Notices) Pending(context.Context) ([]notify.Notice, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

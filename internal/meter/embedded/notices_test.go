@@ -28,7 +28,7 @@ func TestNotices(t *testing.T) {
 	ledgertest.Notices(t, func(*testing.T) notify.Store { return n })
 }
 
-// TestNoticesSurvive: what was delivered is not told again after a crash, what
+// TestNoticesSurvive: what was delivered is not sent again after a crash, what
 // was only claimed is, and a line that a crash cut short is passed over.
 func TestNoticesSurvive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notices")
@@ -36,11 +36,12 @@ func TestNoticesSurvive(t *testing.T) {
 	notice := func(id string, until time.Duration) *notify.Notice {
 		return &notify.Notice{ID: id, Body: json.RawMessage(`1`), Until: time.Now().Add(until)}
 	}
-	for _, n := range []*notify.Notice{notice("told", time.Hour), notice("open", time.Hour), notice("stale", time.Millisecond)} {
+	for id, until := range map[string]time.Duration{"sent": time.Hour, "open": time.Hour, "stale": time.Millisecond} {
+		n := notice(id, until)
 		if mine, err := first.Claim(t.Context(), n, time.Hour); !mine || err != nil {
 			t.Fatal(mine, err)
 		}
-		if n.ID == "told" {
+		if n.ID == "sent" {
 			if err := first.End(t.Context(), n, notify.Delivered); err != nil {
 				t.Fatal(err)
 			}
@@ -61,11 +62,11 @@ func TestNoticesSurvive(t *testing.T) {
 	if err != nil || len(pending) != 1 || pending[0].ID != "open" {
 		t.Errorf("%v: %v", pending, err)
 	}
-	if mine, _ := second.Claim(t.Context(), notice("told", time.Hour), time.Hour); mine {
-		t.Error("told twice")
+	if mine, _ := second.Claim(t.Context(), notice("sent", time.Hour), time.Hour); mine {
+		t.Error("sent twice")
 	}
 	if mine, _ := second.Claim(t.Context(), notice("open", time.Hour), time.Hour); !mine {
-		t.Error("a claim of the process before stands")
+		t.Error("a claim of the process before is still there")
 	}
 	text, err := os.ReadFile(path)
 	if err != nil || strings.Contains(string(text), "stale") || strings.Contains(string(text), "torn") {

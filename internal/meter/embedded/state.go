@@ -25,7 +25,7 @@ type State struct {
 	// FingerprintFile is where the root secret's mark is kept between starts; ""
 	// keeps it in memory only. It must be set before the first call.
 	FingerprintFile string
-	// Now is the clock of the terms of accounts; nil is time.Now. It must be set
+	// Now is the clock of the TTLs of leases; nil is time.Now. It must be set
 	// before the first call.
 	Now func() time.Time
 
@@ -42,7 +42,7 @@ type markKey struct{ writer, root string }
 var _ ledger.Ledger = (*State)(nil)
 
 // Replayer yields every posting that a journal holds, in any order, each once;
-// a checkpoint may yield totals in place of the postings that it stands for. It
+// a checkpoint may yield totals in place of the postings that it sums up. It
 // stops at the first error of yield and returns it.
 type Replayer func(yield func(record.Posting) error) error
 
@@ -68,8 +68,8 @@ func Load(replay Replayer) (*State, error) {
 	return s, nil
 }
 
-// Apply implements ledger.Ledger. Epochs say nothing here, since the postings of
-// a writer come from the one process that has its journal; and there is no other
+// Apply implements ledger.Ledger. Epochs do not matter here, since the postings
+// of a writer come from the one process that has its journal; and there is no other
 // gateway to carry facts to.
 func (s *State) Apply(ctx context.Context, b *ledger.Batch) (r ledger.Reply, err error) {
 	if b.Empty() {
@@ -103,7 +103,9 @@ func (s *State) post(b *ledger.Batch) (watermark uint64, err error) {
 }
 
 // addAllLocked adds the batch's rows and charges, or nothing.
-func (s *State) addAllLocked(b *ledger.Batch, sums map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum) error {
+func (s *State) addAllLocked(
+	b *ledger.Batch, sums map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum,
+) error {
 	rows, err := s.addedLocked(sums)
 	if err != nil {
 		return err

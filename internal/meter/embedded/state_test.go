@@ -31,8 +31,14 @@ func TestHistories(t *testing.T) {
 func TestLoad(t *testing.T) {
 	at := time.Date(2026, 11, 23, 17, 45, 0, 0, time.FixedZone("", -3600))
 	postings := []record.Posting{
-		{Root: "acme", Row: record.RowKey{Hour: at, Tenant: "acme/a"}, Add: record.Counters{Legs: 7}}, // totals of a checkpoint
-		{Seq: 8, Root: "acme", Row: record.RowKey{Hour: at.Add(time.Minute), Tenant: "acme/a"}, Add: record.Counters{Legs: 1}},
+		// Totals of a checkpoint.
+		{Root: "acme", Row: record.RowKey{Hour: at, Tenant: "acme/a"}, Add: record.Counters{Legs: 7}},
+		{
+			Seq:  8,
+			Root: "acme",
+			Row:  record.RowKey{Hour: at.Add(time.Minute), Tenant: "acme/a"},
+			Add:  record.Counters{Legs: 1},
+		},
 	}
 	replay := func(yield func(record.Posting) error) error {
 		for _, p := range postings {
@@ -70,7 +76,12 @@ func TestFoldForgets(t *testing.T) {
 	s := &embedded.State{}
 	add := func(seq uint64, days int) {
 		t.Helper()
-		p := record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: now.AddDate(0, 0, -days), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
+		p := record.Posting{
+			Seq:  seq,
+			Root: "acme",
+			Row:  record.RowKey{Hour: now.AddDate(0, 0, -days), Tenant: "acme"},
+			Add:  record.Counters{Legs: 1},
+		}
 		b := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []record.Posting{p}}
 		if _, err := s.Apply(t.Context(), &b); err != nil {
 			t.Fatal(err)
@@ -104,7 +115,8 @@ func TestLeaseCases(t *testing.T) {
 
 func TestLeaseHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		if err := ledgertest.ReplayLeases(t.Context(), leaseSubject(), ledgertest.LeaseHistories().Draw(t, "history")); err != nil {
+		steps := ledgertest.LeaseHistories().Draw(t, "history")
+		if err := ledgertest.ReplayLeases(t.Context(), leaseSubject(), steps); err != nil {
 			t.Fatal(err)
 		}
 	})

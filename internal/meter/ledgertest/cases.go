@@ -71,7 +71,10 @@ func Run(t *testing.T, cases []Case, open func(t *testing.T) Ledger) {
 func base() time.Time { return time.Now().UTC().Truncate(24 * time.Hour).Add(10 * time.Hour) }
 
 func row(model string) record.RowKey {
-	return record.RowKey{Hour: base(), Tenant: "acme/support", Key: "K1", Model: model, Scope: "geo", Path: "direct", PriceVersion: "2026-10-01"}
+	return record.RowKey{
+		Hour: base(), Tenant: "acme/support", Key: "K1", Model: model, Scope: "geo", Path: "direct",
+		PriceVersion: "2026-10-01",
+	}
 }
 
 // run returns a batch of root acme with n postings from number from on. Each
@@ -278,7 +281,11 @@ func keepsApart(ctx context.Context, l Ledger) error {
 	)
 }
 
-func addTo(books map[record.RowKey]record.Counters, key record.RowKey, add record.Counters) map[record.RowKey]record.Counters {
+func addTo(
+	books map[record.RowKey]record.Counters,
+	key record.RowKey,
+	add record.Counters,
+) map[record.RowKey]record.Counters {
 	sum, _ := books[key].Plus(add)
 	books[key] = sum
 	return books
@@ -301,7 +308,10 @@ func keepsPicos(ctx context.Context, l Ledger) error {
 func keepsOddNames(ctx context.Context, l Ledger) error {
 	var errs []error
 	want := make(map[record.RowKey]record.Counters)
-	names := []string{"", "|", "%", "%41", "a|b", "{x}", "two words", "line\nbreak", "\x00\xff", "ü", "arn:aws:bedrock:us-east-1::x/y"}
+	names := []string{
+		"", "|", "%", "%41", "a|b", "{x}", "two words", "line\nbreak", "\x00\xff", "ü",
+		"arn:aws:bedrock:us-east-1::x/y",
+	}
 	for i, name := range names {
 		for j, key := range []record.RowKey{row(name), {Hour: base(), Tenant: name, Key: name, Cascade: name}} {
 			seq := uint64(2*i + j + 1)

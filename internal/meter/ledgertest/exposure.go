@@ -46,7 +46,7 @@ func (b *bank) exposed(i int) int64 {
 		for _, hold := range w.holds {
 			sum += amounts(hold)[i]
 		}
-		if b.Now().Sub(w.renewed) < term {
+		if b.Now().Sub(w.renewed) < ttl {
 			sum += w.accounts[i].idle
 		}
 	}

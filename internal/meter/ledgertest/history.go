@@ -120,7 +120,7 @@ type writerKey struct{ writer, root int }
 // writer is a journal as the oracle keeps it.
 type writer struct {
 	epoch   uint64
-	believe uint64 // the watermark that it last heard of
+	believe uint64 // the last watermark that it got
 	journal []record.Posting
 	last    *ledger.Batch
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// LeaseSubject is a lender with the faults that its surroundings can have. A
+// LeaseSubject is a ledger with the faults that its surroundings can have. A
 // fault that is nil is left out of histories.
 type LeaseSubject struct {
 	Gateways []Leaser // of several processes on the same books
-	// Now and Wait are the clock of the terms: see Clock.
+	// Now and Wait are the clock of the TTLs: see Clock.
 	Now  func() time.Time
 	Wait func(time.Duration)
-	// Fences is whether the ledger tells processes of one writer apart by their
+	// Fences is whether the ledger distinguishes processes of one writer by their
 	// epochs. Elsewhere a process that follows another one is another writer.
 	Fences      bool
 	LoseReplies func(after int)
@@ -29,28 +29,28 @@ type LeaseSubject struct {
 	Save, Restore, Wipe func() error
 }
 
-// LeaseKind is what a step of a history of lending does.
+// LeaseKind is what a step of a history of leases does.
 type LeaseKind int
 
 // The steps.
 const (
-	reserve     LeaseKind = iota // take holds, borrowing what is short
+	reserve     LeaseKind = iota // take holds, leasing what is short
 	reserveMore                  // the same
 	finish                       // the oldest call ends: journal its cost, give the rest back
 	finishOver                   // it cost more than was held
 	finishBlind                  // nobody knows what it cost
 	sendCharges
-	renewAll // settle, giving idle slices back
+	renewAll // renew, giving idle leases back
 	crash    // the process dies and another one goes on with its journal
 	leave    // finish, post and retire
-	silence  // hear nothing of the writer for longer than its term
+	silence  // the writer does not renew for longer than its TTL
 	saveBooks
 	restoreBooks
 	wipeBooks
 	leaseKinds
 )
 
-// LeaseStep is one event of a history of lending.
+// LeaseStep is one event of a history of leases.
 type LeaseStep struct {
 	Kind   LeaseKind
 	Writer int
@@ -83,11 +83,11 @@ func LeaseHistories() *rapid.Generator[[]LeaseStep] {
 	})
 }
 
-// term is that of all leases. Each step of a history takes some of it, and a
-// writer must settle three times in it.
+// ttl is that of all leases. Each step of a history takes some of it, and a
+// writer must renew three times in it.
 const (
-	term     = time.Minute
-	stepTime = term / 100
+	ttl      = time.Minute
+	stepTime = ttl / 100
 )
 
 // bank is one root, its windows with their limits, and its writers.
@@ -104,7 +104,7 @@ type bank struct {
 	loose   bool // a writer with open calls was given up, which frees its concurrency
 }
 
-// spender is a gateway that keeps the rules: it spends what it borrowed and has
+// spender is a gateway that keeps the rules: it spends what it leased and has
 // renewed, and journals what it spent.
 type spender struct {
 	name     string
@@ -129,7 +129,12 @@ func ReplayLeases(ctx context.Context, s LeaseSubject, steps []LeaseStep) error 
 		windows: []record.Window{month(), monthOf("acme"), slots()}, limits: []int64{100, 160, 8},
 	}
 	for i := range 3 {
-		w := &spender{name: fmt.Sprintf("w%d", i), ledger: s.Gateways[i%len(s.Gateways)], epoch: 1, accounts: make([]purse, 3)}
+		w := &spender{
+			name:     fmt.Sprintf("w%d", i),
+			ledger:   s.Gateways[i%len(s.Gateways)],
+			epoch:    1,
+			accounts: make([]purse, 3),
+		}
 		b.writers = append(b.writers, w)
 		if err := b.renew(w, 0); err != nil {
 			return err
@@ -150,10 +155,10 @@ func ReplayLeases(ctx context.Context, s LeaseSubject, steps []LeaseStep) error 
 	return b.end()
 }
 
-// beat lets every writer post and settle often enough for its term.
+// beat lets every writer post and renew often enough for its TTL.
 func (b *bank) beat() error {
 	for _, w := range b.writers {
-		if b.Now().Sub(w.renewed) < term/4 {
+		if b.Now().Sub(w.renewed) < ttl/4 {
 			continue
 		}
 		if err := b.speak(w); err != nil {
@@ -216,7 +221,7 @@ func (b *bank) disaster(k LeaseKind) error {
 	return nil
 }
 
-// silence lets a term pass without a word of one writer. What was lost before is
+// silence lets a TTL pass without a call of one writer. What was lost before is
 // reported first: nobody can account for calls that outlive a loss unheard.
 func (b *bank) silence(silent *spender) error {
 	b.healAll()
@@ -230,7 +235,7 @@ func (b *bank) silence(silent *spender) error {
 				return err
 			}
 		}
-		b.Wait(term / 4)
+		b.Wait(ttl / 4)
 	}
 	if b.lost {
 		return nil
@@ -257,11 +262,11 @@ func (b *bank) index(of *spender) int {
 // amounts is what a hold takes of each window.
 func amounts(hold int64) [3]int64 { return [3]int64{hold, hold, 1} }
 
-// reserve takes a hold, borrowing what is short with something on top.
+// reserve takes a hold, leasing what is short with something on top.
 func (b *bank) reserve(w *spender, hold int64) error {
 	var wants []ledger.Want
 	need := amounts(hold)
-	live := b.Now().Sub(w.renewed) < term
+	live := b.Now().Sub(w.renewed) < ttl
 	for i, p := range w.accounts {
 		if !live || p.idle < need[i] {
 			wants = append(wants, ledger.Want{
@@ -270,7 +275,7 @@ func (b *bank) reserve(w *spender, hold int64) error {
 		}
 	}
 	if len(wants) > 0 {
-		granted, err := b.borrow(w, wants)
+		granted, err := b.lease(w, wants)
 		if err != nil || !granted {
 			return err
 		}
@@ -291,11 +296,11 @@ func (w *spender) account(b *bank, i int) ledger.Account {
 	return ledger.Account{Window: b.windows[i], Granted: w.accounts[i].granted, Returned: w.accounts[i].returned}
 }
 
-func (b *bank) borrow(w *spender, wants []ledger.Want) (bool, error) {
+func (b *bank) lease(w *spender, wants []ledger.Want) (bool, error) {
 	sent := b.Now()
 	reply, err := again(b, func() (*ledger.GrantReply, error) {
 		return w.ledger.Grant(b.ctx, &ledger.GrantRequest{
-			Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Wants: wants, TTL: term,
+			Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Wants: wants, TTL: ttl,
 		})
 	})
 	if err != nil || reply.State == ledger.Fenced {
@@ -393,10 +398,10 @@ func (b *bank) send(w *spender) error {
 	return fmt.Errorf("%s: the watermark does not reach the journal's head", w.name)
 }
 
-// settle gives back up to idle of each window and renews.
+// renew gives back up to idle of each window and renews.
 func (b *bank) renew(w *spender, idle int64) error {
 	r := &ledger.RenewRequest{
-		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: uint64(len(w.journal)), TTL: term,
+		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: uint64(len(w.journal)), TTL: ttl,
 	}
 	var open [3]int64
 	for _, hold := range w.holds {
@@ -413,7 +418,7 @@ func (b *bank) renew(w *spender, idle int64) error {
 	}
 	sent := b.Now()
 	if _, err := again(b, func() (*ledger.RenewReply, error) { return w.ledger.Renew(b.ctx, r) }); err != nil {
-		return fmt.Errorf("%s: settle: %w", w.name, err)
+		return fmt.Errorf("%s: renew: %w", w.name, err)
 	}
 	w.renewed = sent
 	return nil
@@ -438,7 +443,7 @@ func (b *bank) leave(w *spender) error {
 // retire closes the accounts of a writer whose journal is posted.
 func (b *bank) retire(w *spender) error {
 	r := &ledger.RenewRequest{
-		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, TTL: term, Retire: true,
+		Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Head: w.believe, TTL: ttl, Retire: true,
 	}
 	for i := range w.accounts {
 		r.Accounts = append(r.Accounts, w.account(b, i))

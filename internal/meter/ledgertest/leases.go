@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Leaser is what is tested of lending: the seam to the meter, and reading.
+// Leaser is what is tested of leases: the seam to the meter, and reading.
 type Leaser interface {
 	Ledger
 	ledger.Leaser
@@ -31,8 +31,8 @@ func (c LeaseCase) Check(ctx context.Context, s LeaseSubject) error { return c.c
 
 // LeaseCases are the promises of every ledger that need no fault.
 var LeaseCases = []LeaseCase{
-	{"lends up to the limit and no further", lendsToLimit},
-	{"lends in all windows or in none", lendsAllOrNone},
+	{"grants up to the limit and no further", grantsToLimit},
+	{"grants in all windows or in none", grantsAllOrNone},
 	{"finds a grant whose reply was lost", findsLostGrant},
 	{"takes returns once", takesReturnsOnce},
 	{"takes a charge out of the account once", chargesOnce},
@@ -40,13 +40,13 @@ var LeaseCases = []LeaseCase{
 	{"moves an unknown cost to suspense and resolves it", resolvesUnknown},
 	{"takes what an estate charges out of its holder's account", chargesHolder},
 	{"refuses a charge out of range whole", refusesHugeCharge},
-	{"moves the slices of a silent writer to suspense", expires},
+	{"moves the leases of a silent writer to suspense", expires},
 	{"gives an account back to a writer that returns", revives},
 	{"frees the concurrency of a silent writer", freesConcurrency},
 	{"takes a forgotten claim on concurrency for no loss", forgetsConcurrency},
 	{"closes the accounts of a writer that ends", retires},
 	{"keeps an account whose records have not come", retiresLate},
-	{"retires a writer for another when its term has passed", retiresLapsed},
+	{"retires a writer for another when its TTL has passed", retiresLapsed},
 	{"refuses what cannot be", refusesBadRequests},
 }
 
@@ -55,11 +55,11 @@ var LeaseCases = []LeaseCase{
 var SharedLeaseCases = []LeaseCase{
 	{"keeps what an older process left until its records come", keepsOlderEpochs},
 	{"does not take an older process's returns for a newer one's", returnsOfOlder},
-	{"fences an older process", fencesLending},
-	{"recalls idle slices once for a refusal", recalls},
+	{"fences an older process", fencesLeases},
+	{"recalls idle leases once for a refusal", recalls},
 	{"freezes on a grant that it has forgotten", freezesOnGrant},
 	{"freezes on a watermark that it has forgotten", freezesOnWatermark},
-	{"freezes once for a loss that it is told of", freezesOnWord},
+	{"freezes once for a loss that a writer reports", freezesOnReport},
 	{"thaws when all have asserted and caught up", thawsEarly},
 	{"does not take asserted records out of the account again", takesNothingAgain},
 }
@@ -75,7 +75,7 @@ func RunLeases(t *testing.T, cases []LeaseCase, open func(t *testing.T) LeaseSub
 	}
 }
 
-// The terms of the cases: one that does not end in a case, and one that does.
+// The TTLs of the cases: one that does not end in a case, and one that does.
 const (
 	long  = time.Hour
 	short = time.Minute
@@ -114,8 +114,8 @@ func want(w record.Window, granted, least, most int64) ledger.Want {
 	return ledger.Want{Account: ledger.Account{Window: w, Granted: granted}, Limit: 100, Min: least, Ask: most}
 }
 
-func request(writer string, term time.Duration, wants ...ledger.Want) *ledger.GrantRequest {
-	return &ledger.GrantRequest{Writer: writer, Epoch: 1, Root: "acme", Wants: wants, TTL: term}
+func request(writer string, ttl time.Duration, wants ...ledger.Want) *ledger.GrantRequest {
+	return &ledger.GrantRequest{Writer: writer, Epoch: 1, Root: "acme", Wants: wants, TTL: ttl}
 }
 
 // grant fails unless the reply has this state and these amounts.
@@ -134,8 +134,8 @@ func (l *writers) grant(r *ledger.GrantRequest, state ledger.GrantState, amounts
 	return reply
 }
 
-func renewal(writer string, term time.Duration, accounts ...ledger.Account) *ledger.RenewRequest {
-	return &ledger.RenewRequest{Writer: writer, Epoch: 1, Root: "acme", Accounts: accounts, TTL: term}
+func renewal(writer string, ttl time.Duration, accounts ...ledger.Account) *ledger.RenewRequest {
+	return &ledger.RenewRequest{Writer: writer, Epoch: 1, Root: "acme", Accounts: accounts, TTL: ttl}
 }
 
 func (l *writers) renew(r *ledger.RenewRequest) *ledger.RenewReply {
@@ -205,12 +205,18 @@ func Balanced(b *ledger.WindowBook) error {
 		expired += a.Left
 	}
 	if held != b.Held || (expired > b.Suspense && b.Unit != record.UnitConcurrent) {
-		return fmt.Errorf("window %+v: accounts hold %d and %d expired, the window says %+v", b.Window, held, expired, b.WindowState)
+		return fmt.Errorf(
+			"window %+v: accounts hold %d and %d expired, the window says %+v",
+			b.Window,
+			held,
+			expired,
+			b.WindowState,
+		)
 	}
 	return nil
 }
 
-func lendsToLimit(l *writers) error {
+func grantsToLimit(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 1, 60)), ledger.Granted, 60)
 	l.holds(month(), 0, 60, 0)
 	l.grant(request("w2", long, want(month(), 0, 10, 60)), ledger.Granted, 40)
@@ -223,11 +229,20 @@ func lendsToLimit(l *writers) error {
 	return l.err
 }
 
-func lendsAllOrNone(l *writers) error {
+func grantsAllOrNone(l *writers) error {
 	top, hour := monthOf("acme"), month()
 	hour.Period, hour.End = "hour", time.Now().Add(time.Hour).Truncate(time.Hour)
-	l.grant(request("w1", long, want(month(), 0, 5, 20), want(top, 0, 5, 90), want(slots(), 0, 1, 1)), ledger.Granted, 20, 90, 1)
-	reply := l.grant(request("w2", long, want(month(), 0, 5, 20), want(top, 0, 11, 90), want(hour, 0, 200, 200)), ledger.Refused)
+	l.grant(
+		request("w1", long, want(month(), 0, 5, 20), want(top, 0, 5, 90), want(slots(), 0, 1, 1)),
+		ledger.Granted,
+		20,
+		90,
+		1,
+	)
+	reply := l.grant(
+		request("w2", long, want(month(), 0, 5, 20), want(top, 0, 11, 90), want(hour, 0, 200, 200)),
+		ledger.Refused,
+	)
 	if reply.Refused != 1 {
 		l.fail("refused by want %d, want 1", reply.Refused)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 )
 
-// LeaseLoss is one promise of lending after a loss. Check gets an empty ledger
+// LeaseLoss is one promise about leases after a loss. Check gets an empty ledger
 // with at least two gateways, Save, Restore and Wipe.
 type LeaseLoss struct {
 	Name  string
@@ -19,7 +19,7 @@ type LeaseLoss struct {
 var LeaseLosses = []LeaseLoss{
 	{"freezes on another server", freezesOnServer},
 	{"freezes on another generation", freezesOnGeneration},
-	{"freezes the whole term when the writers are forgotten", freezesWholeTerm},
+	{"freezes the whole TTL when the writers are forgotten", freezesWholeTerm},
 	{"freezes though a batch came first", freezesBehindBatch},
 	{"freezes for a gateway that asks first and never asked before", freezesUnheard},
 }
@@ -47,16 +47,16 @@ func freezesOnGeneration(ctx context.Context, s LeaseSubject) error {
 
 // freezesWholeTerm does not trust a list of writers that was begun anew.
 func freezesWholeTerm(ctx context.Context, s LeaseSubject) error {
-	const term = 2 * time.Second
+	const ttl = 2 * time.Second
 	l := s.on(ctx, 0)
-	l.grant(request("w1", term, want(month(), 0, 10, 10)), ledger.Granted, 10)
-	l.grant(request("w2", term, want(month(), 0, 90, 90)), ledger.Granted, 90)
+	l.grant(request("w1", ttl, want(month(), 0, 10, 10)), ledger.Granted, 10)
+	l.grant(request("w2", ttl, want(month(), 0, 90, 90)), ledger.Granted, 90)
 	err := s.Wipe()
-	word := renewal("w1", term, ledger.Account{Window: month(), Granted: 10})
-	word.Held = []int64{10}
-	l.renew(word)
-	s.Wait(term * 6 / 10)
-	if reply := l.renew(word); !reply.Frozen {
+	assertion := renewal("w1", ttl, ledger.Account{Window: month(), Granted: 10})
+	assertion.Held = []int64{10}
+	l.renew(assertion)
+	s.Wait(ttl * 6 / 10)
+	if reply := l.renew(assertion); !reply.Frozen {
 		l.fail("thawed before a writer that nobody remembers could speak")
 	}
 	return errors.Join(l.err, err)
@@ -75,7 +75,7 @@ func freezesBehindBatch(ctx context.Context, s LeaseSubject) error {
 	return errors.Join(l.err, other.err, err)
 }
 
-// freezesUnheard lends nothing to a gateway that knows the ledger and not the
+// freezesUnheard grants nothing to a gateway that knows the ledger and not the
 // root, when it comes before those that have something of it.
 func freezesUnheard(ctx context.Context, s LeaseSubject) error {
 	l, other := s.on(ctx, 0), s.on(ctx, 1)

@@ -16,11 +16,16 @@ import (
 func Notices(t *testing.T, open func(t *testing.T) notify.Store) {
 	notice := func(t *testing.T) *notify.Notice {
 		t.Helper()
-		return &notify.Notice{ID: t.Name(), Tenant: "acme/app", Body: json.RawMessage(`{"percent":50}`), Until: time.Now().Add(time.Hour).UTC().Truncate(time.Second)}
+		return &notify.Notice{
+			ID:     t.Name(),
+			Tenant: "acme/app",
+			Body:   json.RawMessage(`{"percent":50}`),
+			Until:  time.Now().Add(time.Hour).UTC().Truncate(time.Second),
+		}
 	}
-	claim := func(t *testing.T, s notify.Store, n *notify.Notice, term time.Duration, want bool) {
+	claim := func(t *testing.T, s notify.Store, n *notify.Notice, ttl time.Duration, want bool) {
 		t.Helper()
-		got, err := s.Claim(t.Context(), n, term)
+		got, err := s.Claim(t.Context(), n, ttl)
 		if err != nil || got != want {
 			t.Errorf("claimed: %v, want %v: %v", got, want, err)
 		}

@@ -8,13 +8,13 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// expires lends again only what a silent writer did not hold.
+// expires grants again only what a silent writer did not hold.
 func expires(l *writers) error {
 	l.grant(request("w1", short, want(month(), 0, 10, 70)), ledger.Granted, 70)
 	l.Wait(2 * short)
 	l.grant(request("w2", long, want(month(), 0, 1, 50)), ledger.Granted, 30)
 	l.holds(month(), 0, 30, 70)
-	l.charge("w1", 1, spent(month(), 40)) // what it spent takes its slice along
+	l.charge("w1", 1, spent(month(), 40)) // what it spent takes its lease along
 	l.holds(month(), 40, 30, 30)
 	l.charge("w1", 2, unknown(month(), 10))
 	l.holds(month(), 40, 30, 30)
@@ -81,31 +81,37 @@ func keepsOlderEpochs(l *writers) error {
 	return l.err
 }
 
-// returnsOfOlder has a newer process tell the totals of an older one, of a window
+// returnsOfOlder has a newer process send the totals of an older one, of a window
 // that is over: its own begin at zero all the same.
 func returnsOfOlder(l *writers) error {
 	today := time.Now().UTC().Truncate(24 * time.Hour)
-	over := record.Window{Tenant: "acme", Unit: record.UnitUSD, Period: "day", Start: today.AddDate(0, 0, -2), End: today.AddDate(0, 0, -1)}
+	over := record.Window{
+		Tenant: "acme",
+		Unit:   record.UnitUSD,
+		Period: "day",
+		Start:  today.AddDate(0, 0, -2),
+		End:    today.AddDate(0, 0, -1),
+	}
 	l.grant(request("w1", long, want(over, 0, 10, 50)), ledger.Granted, 50)
-	word := renewal("w1", long, ledger.Account{Window: over, Granted: 50, Returned: 8})
-	word.Epoch = 2
-	l.renew(word)
+	assertion := renewal("w1", long, ledger.Account{Window: over, Granted: 50, Returned: 8})
+	assertion.Epoch = 2
+	l.renew(assertion)
 	next := request("w1", long, want(over, 0, 10, 40))
 	next.Epoch = 2
 	l.grant(next, ledger.Granted, 40)
-	word.Accounts[0].Granted, word.Accounts[0].Returned = 40, 5
-	l.renew(word)
+	assertion.Accounts[0].Granted, assertion.Accounts[0].Returned = 40, 5
+	l.renew(assertion)
 	l.holds(over, 0, 35, 50)
 	return l.err
 }
 
-func fencesLending(l *writers) error {
+func fencesLeases(l *writers) error {
 	newer := request("w1", long, want(month(), 0, 10, 20))
 	newer.Epoch = 2
 	l.grant(newer, ledger.Granted, 20)
 	l.grant(request("w1", long, want(month(), 0, 10, 20)), ledger.Fenced)
 	if _, err := l.Renew(l.ctx, renewal("w1", long)); !errors.Is(err, ledger.ErrFenced) {
-		l.fail("a settlement of an older process: %w", err)
+		l.fail("a renewal of an older process: %w", err)
 	}
 	b := one(1, row("m"), record.Counters{Legs: 1})
 	if _, err := l.Apply(l.ctx, b); !errors.Is(err, ledger.ErrFenced) {
@@ -119,25 +125,31 @@ func recalls(l *writers) error {
 	idle := ledger.Account{Window: month(), Granted: 90}
 	l.grant(request("w1", long, want(month(), 0, 10, 90)), ledger.Granted, 90)
 	l.grant(request("w3", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
-	told := func(writer string, a ledger.Account, want bool) {
+	recalled := func(writer string, a ledger.Account, want bool) {
 		if got := l.renew(renewal(writer, long, a)).Recall; got != want {
 			l.fail("recall of %s is %t, want %t", writer, got, want)
 		}
 	}
-	told("w1", idle, false)
+	recalled("w1", idle, false)
 	l.grant(request("w2", long, want(month(), 0, 10, 20)), ledger.Refused)
-	told("w1", idle, true)
-	told("w1", idle, false)
-	told("w2", ledger.Account{Window: month()}, false)
-	told("w3", ledger.Account{Window: month(), Granted: 10}, true)
+	recalled("w1", idle, true)
+	recalled("w1", idle, false)
+	recalled("w2", ledger.Account{Window: month()}, false)
+	recalled("w3", ledger.Account{Window: month(), Granted: 10}, true)
 	idle.Returned = 40
-	told("w1", idle, false)
+	recalled("w1", idle, false)
 	l.grant(request("w2", long, want(month(), 0, 10, 20)), ledger.Granted, 20)
 	return l.err
 }
 
 func retires(l *writers) error {
-	l.grant(request("w1", long, want(month(), 0, 10, 50), want(monthOf("acme"), 0, 10, 50), want(slots(), 0, 3, 3)), ledger.Granted, 50, 50, 3)
+	l.grant(
+		request("w1", long, want(month(), 0, 10, 50), want(monthOf("acme"), 0, 10, 50), want(slots(), 0, 3, 3)),
+		ledger.Granted,
+		50,
+		50,
+		3,
+	)
 	l.grant(request("w2", long, want(month(), 0, 10, 20)), ledger.Granted, 20)
 	l.charge("w1", 1, spent(month(), 20), spent(monthOf("acme"), 20))
 	end := renewal("w1", long, ledger.Account{Window: month(), Granted: 50})
@@ -166,14 +178,14 @@ func retiresLate(l *writers) error {
 	return l.err
 }
 
-// freezesOnWord lends nothing to a borrower that it never heard of and that knows
-// of a loss, until a term has passed.
-func freezesOnWord(l *writers) error {
+// freezesOnReport grants nothing to a writer that it does not know and that knows
+// of a loss, until a TTL has passed.
+func freezesOnReport(l *writers) error {
 	first := request("w1", 2*short, want(month(), 0, 10, 20))
 	first.Lost = true
 	until := l.grant(first, ledger.Frozen).Until
 	if again := l.grant(first, ledger.Frozen).Until; !again.Equal(until) {
-		l.fail("told again, it freezes until %s and not until %s", again, until)
+		l.fail("reported again, it freezes until %s and not until %s", again, until)
 	}
 	l.grant(request("w2", 2*short, want(month(), 0, 10, 20)), ledger.Frozen)
 	l.Wait(3 * short)
@@ -181,7 +193,7 @@ func freezesOnWord(l *writers) error {
 	return l.err
 }
 
-// retiresLapsed lets somebody else end a writer that may live: not before its term
+// retiresLapsed lets somebody else end a writer that may live: not before its TTL
 // has passed, and not before its records are in.
 func retiresLapsed(l *writers) error {
 	l.grant(request("w1", short, want(month(), 0, 10, 50), want(slots(), 0, 3, 3)), ledger.Granted, 50, 3)
@@ -208,7 +220,7 @@ func retiresLapsed(l *writers) error {
 	return l.err
 }
 
-// freezesOnGrant asks a ledger that never heard of what the writer has.
+// freezesOnGrant asks a ledger that does not know what the writer has.
 func freezesOnGrant(l *writers) error {
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	reply := l.grant(request("w1", 12*short, want(month(), 40, 10, 10)), ledger.Frozen)
@@ -238,7 +250,7 @@ func freezesOnWatermark(l *writers) error {
 
 // thawsEarly forgets grants of two writers and a batch of one.
 func thawsEarly(l *writers) error {
-	const term, freezing = 100 * short, 30 * short
+	const ttl, freezing = 100 * short, 30 * short
 	l.grant(request("w1", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	l.grant(request("w2", short, want(month(), 0, 10, 10)), ledger.Granted, 10)
 	first := renewal("w1", freezing, ledger.Account{Window: month(), Granted: 40, Returned: 5})
@@ -251,10 +263,10 @@ func thawsEarly(l *writers) error {
 	l.renew(first)
 	l.grant(ask, ledger.Frozen) // w1 has not posted again
 	l.charge("w1", 1, spent(month(), 5))
-	second := renewal("w2", term, ledger.Account{Window: month(), Granted: 25})
+	second := renewal("w2", ttl, ledger.Account{Window: month(), Granted: 25})
 	second.Held = []int64{25}
 	l.renew(second)
-	third := renewal("w3", term)
+	third := renewal("w3", ttl)
 	l.renew(third)
 	l.grant(ask, ledger.Granted, 40)
 	l.holds(month(), 5, 95, 0)
@@ -263,9 +275,9 @@ func thawsEarly(l *writers) error {
 
 func takesNothingAgain(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 10)), ledger.Granted, 10)
-	word := renewal("w1", long, ledger.Account{Window: month(), Granted: 60})
-	word.Watermark, word.Head, word.Held = 2, 3, []int64{25} // 1 to 3 cost 35
-	if !l.renew(word).Frozen {
+	assertion := renewal("w1", long, ledger.Account{Window: month(), Granted: 60})
+	assertion.Watermark, assertion.Head, assertion.Held = 2, 3, []int64{25} // 1 to 3 cost 35
+	if !l.renew(assertion).Frozen {
 		l.fail("a batch is forgotten and nothing is frozen")
 	}
 	l.holds(month(), 0, 25, 0)
@@ -299,9 +311,9 @@ func refusesBadRequests(l *writers) error {
 	bad(func(r *ledger.GrantRequest) { r.Wants[0].Returned = 1 })
 	bad(func(r *ledger.GrantRequest) { r.Wants[0].Window.Unit = 9 })
 	bad(func(r *ledger.GrantRequest) { r.Wants = append(r.Wants, r.Wants[0]) })
-	word := renewal("w1", long, ledger.Account{Window: month()})
-	word.Held = []int64{1, 2}
-	if _, err := l.Renew(l.ctx, word); !errors.Is(err, ledger.ErrBadRequest) {
+	assertion := renewal("w1", long, ledger.Account{Window: month()})
+	assertion.Held = []int64{1, 2}
+	if _, err := l.Renew(l.ctx, assertion); !errors.Is(err, ledger.ErrBadRequest) {
 		l.fail("amounts of other accounts: %w", err)
 	}
 	l.holds(month(), 0, 0, 0)

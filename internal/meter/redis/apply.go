@@ -15,12 +15,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// errShapes says that ids which were known are not those in Redis: it lost
-// what it had.
+// errShapes is that the ids that this gateway knows are not those in Redis: it
+// lost what it had.
 var errShapes = errors.New("the ids of shapes changed while a batch was applied")
 
-// errAfter says up to which number the writer's postings take nothing out of its
-// accounts.
+// errAfter comes with the number up to which the writer's postings take nothing
+// out of its accounts.
 var errAfter = errors.New("the writer has asserted its accounts")
 
 // Apply implements ledger.Ledger. It may be repeated after any error.
@@ -65,7 +65,9 @@ type attempt struct {
 	after   uint64 // up to this number nothing is taken out of accounts
 }
 
-func (l *Ledger) applyOnce(ctx context.Context, client goredis.UniversalClient, b *attempt) (r ledger.Reply, err error) {
+func (l *Ledger) applyOnce(
+	ctx context.Context, client goredis.UniversalClient, b *attempt,
+) (r ledger.Reply, err error) {
 	ids, err := l.shapes.of(ctx, client, b.Root, b.rows)
 	if err != nil {
 		return r, err

@@ -71,7 +71,7 @@ func (s *server) close() error {
 	return s.client.Close()
 }
 
-// failed says that an error is of a call to Redis; nil stays nil.
+// failed marks an error as one of a call to Redis; nil stays nil.
 func failed(err error) error {
 	if err == nil {
 		return nil
@@ -101,8 +101,8 @@ func open(ctx context.Context, t *target) (goredis.UniversalClient, error) {
 }
 
 // slotsEvery is how often a client of a cluster asks anew which node has which
-// slot. A node that lost a slot says so, but a dead master says nothing, and with
-// retries off no failure makes the client ask for who took its place.
+// slot. A node that lost a slot answers with its new owner, but a dead master does
+// not answer, and with retries off no failure makes the client look for another.
 const slotsEvery = 2 * time.Second
 
 func clusterClient(t *target) *goredis.ClusterClient {
@@ -146,9 +146,10 @@ func setOnce(ctx context.Context, client goredis.UniversalClient, field, value s
 }
 
 func checkServer(ctx context.Context, c *goredis.Client, log *slog.Logger) error {
+	addr := c.Options().Addr
 	text, err := c.Info(ctx).Result()
 	if isReply(err) {
-		log.Warn("redis denies INFO: its version and eviction policy are not checked", "server", c.Options().Addr, "error", err)
+		log.Warn("redis denies INFO: its version and eviction policy are not checked", "server", addr, "error", err)
 		return nil
 	}
 	if err != nil {
@@ -158,15 +159,15 @@ func checkServer(ctx context.Context, c *goredis.Client, log *slog.Logger) error
 	version := info["redis_version"] // Valkey names the version that it is compatible with here
 	major, _, _ := strings.Cut(version, ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 7 {
-		return fmt.Errorf("%w: %s has version %q, 7.0 is needed", ErrUnfit, c.Options().Addr, version)
+		return fmt.Errorf("%w: %s has version %q, 7.0 is needed", ErrUnfit, addr, version)
 	}
 	policy, known := info["maxmemory_policy"]
 	if !known {
-		log.Warn("redis does not tell its maxmemory-policy: it must be noeviction", "server", c.Options().Addr)
+		log.Warn("redis does not report its maxmemory-policy: it must be noeviction", "server", addr)
 		return nil
 	}
 	if policy != "noeviction" {
-		return fmt.Errorf("%w: %s has maxmemory-policy %s, which drops counters; set noeviction", ErrUnfit, c.Options().Addr, policy)
+		return fmt.Errorf("%w: %s has maxmemory-policy %s, which drops counters; set noeviction", ErrUnfit, addr, policy)
 	}
 	return nil
 }
@@ -182,7 +183,8 @@ func parseInfo(text string) map[string]string {
 	return out
 }
 
-// isReply tells an error that Redis answered from one of the way to it.
+// isReply reports whether Redis answered with the error, as opposed to a failure on
+// the way.
 func isReply(err error) bool {
 	_, ok := errors.AsType[goredis.Error](err)
 	return ok
@@ -195,6 +197,6 @@ func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
 	l.log.WarnContext(ctx, "redis client", "text", fmt.Sprintf(format, v...))
 }
 
-// Refused reports whether err says that this server must not hold the books, as
+// Refused reports whether err means that this server must not hold the books, as
 // opposed to being away for a while.
 func Refused(err error) bool { return errors.Is(err, ErrUnfit) || errors.Is(err, ErrDamaged) }

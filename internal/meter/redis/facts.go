@@ -18,13 +18,15 @@ var factsLua string
 var markLua string
 
 // kept is how many facts of each kind a root's log keeps.
-var kept = [gossip.Kinds]int{gossip.Session: 8192, gossip.Guard: 1024, gossip.Watch: 256} //nolint:gochecknoglobals // a table
+var kept = [gossip.Kinds]int{ //nolint:gochecknoglobals // a table
+	gossip.Session: 8192, gossip.Guard: 1024, gossip.Watch: 256,
+}
 
 // readAtOnce bounds the facts of a kind in one reply. Only a gateway that has just
 // started, or was away, finds so many.
 const readAtOnce = 512
 
-// cursors are how far a root's logs were read, as the script says. The zero
+// cursors are how far a root's logs were read, as the script returned it. The zero
 // value is their beginning.
 type cursors [gossip.Kinds]string
 

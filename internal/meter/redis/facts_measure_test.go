@@ -36,7 +36,13 @@ func TestFactMemory(t *testing.T) {
 				}
 			}
 			log := keysOf("acme").log(kind)
-			t.Logf("kind %d, %5d facts put: %s entries take %s bytes", kind, n, server.CLI("XLEN", log), server.CLI("MEMORY", "USAGE", log, "SAMPLES", "0"))
+			t.Logf(
+				"kind %d, %5d facts put: %s entries take %s bytes",
+				kind,
+				n,
+				server.CLI("XLEN", log),
+				server.CLI("MEMORY", "USAGE", log, "SAMPLES", "0"),
+			)
 		}
 	}
 }
@@ -83,7 +89,10 @@ func BenchmarkFacts(b *testing.B) {
 	hear := func(gossip.Fact) {}
 	board := gossip.New(time.Now, hear)
 	put := func(i int, _ *Ledger) {
-		board.Put("acme", gossip.Fact{Kind: gossip.Session, Key: strconv.Itoa(i), Value: "12345678", Until: time.Now().Add(time.Hour)})
+		board.Put(
+			"acme",
+			gossip.Fact{Kind: gossip.Session, Key: strconv.Itoa(i), Value: "12345678", Until: time.Now().Add(time.Hour)},
+		)
 	}
 	run("off", nil, func(int, *Ledger) {})
 	run("silent", gossip.New(time.Now, hear), func(int, *Ledger) {})

@@ -75,7 +75,12 @@ func (g *gateway) hears(want map[string]string) {
 }
 
 func one(writer string, seq uint64) *ledger.Batch {
-	p := record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
+	p := record.Posting{
+		Seq:  seq,
+		Root: "acme",
+		Row:  record.RowKey{Hour: time.Now(), Tenant: "acme"},
+		Add:  record.Counters{Legs: 1},
+	}
 	return &ledger.Batch{Writer: writer, Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []record.Posting{p}}
 }
 

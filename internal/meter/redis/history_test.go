@@ -198,8 +198,16 @@ type mutant struct {
 
 var mutants = []mutant{
 	{name: "no watermark check", old: "if tonumber(from) ~= tonumber(watermark) + 1 then", with: "if false then"},
-	{name: "gaps pass", old: "if tonumber(from) ~= tonumber(watermark) + 1 then", with: "if tonumber(from) <= tonumber(watermark) then"},
-	{name: "overlaps pass", old: "if tonumber(from) ~= tonumber(watermark) + 1 then", with: "if tonumber(to) <= tonumber(watermark) then"},
+	{
+		name: "gaps pass",
+		old:  "if tonumber(from) ~= tonumber(watermark) + 1 then",
+		with: "if tonumber(from) <= tonumber(watermark) then",
+	},
+	{
+		name: "overlaps pass",
+		old:  "if tonumber(from) ~= tonumber(watermark) + 1 then",
+		with: "if tonumber(to) <= tonumber(watermark) then",
+	},
 	{name: "no fencing", old: "if known[1] and tonumber(known[1]) > tonumber(epoch) then", with: "if false then"},
 	{name: "no ids check", old: "if redis.call('HGET', shapes, text) ~= id then", with: "if false then"},
 	{name: "no range check", old: "if not fits(stored, group.deltas) then", with: "if false then"},
@@ -209,12 +217,20 @@ var mutants = []mutant{
 		with: "  for j, name in ipairs(group.names) do redis.call('HINCRBY', group.key, name, group.deltas[j]) end\n" +
 			"  group.names = {}\n  if not fits(stored, group.deltas) then",
 	},
-	{name: "amounts through doubles", old: "group.deltas[j])\n  end\n  redis.call('EXPIREAT'", with: "string.format('%.14g', group.deltas[j]))\n  end\n  redis.call('EXPIREAT'"},
+	{
+		name: "amounts through doubles",
+		old:  "group.deltas[j])\n  end\n  redis.call('EXPIREAT'",
+		with: "string.format('%.14g', group.deltas[j]))\n  end\n  redis.call('EXPIREAT'",
+	},
 	{name: "watermark in a step of its own", old: "'w:' .. writer, to, ", with: "", wrap: watermarkApart},
 	{name: "watermark not kept", old: "'w:' .. writer, to, ", with: ""},
 	{name: "index forgotten", old: "if #index.members > 0 then", with: "if false then"},
 	{name: "fold copies", old: "redis.call('DEL', move.hour)", with: "redis.call('EXISTS', move.hour)"},
-	{name: "fold forgets", old: "redis.call('HINCRBY', move.day, name, move.deltas[j])", with: "redis.call('EXISTS', move.day)"},
+	{
+		name: "fold forgets",
+		old:  "redis.call('HINCRBY', move.day, name, move.deltas[j])",
+		with: "redis.call('EXISTS', move.day)",
+	},
 }
 
 // watermarkApart moves the watermark in a second command, as if it stood in

@@ -29,7 +29,7 @@ func (j *Jobs) Own(ctx context.Context, invocationARN, tenant string) error {
 	return c.Set(ctx, jobKey(invocationARN), tenant, jobsKeep).Err()
 }
 
-// Owner returns the tenant that started the job, "" when nobody did.
+// Owner returns the tenant that started the job, "" when none did.
 func (j *Jobs) Owner(ctx context.Context, invocationARN string) (string, error) {
 	c, err := j.server.connected(ctx)
 	if err != nil {

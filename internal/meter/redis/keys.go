@@ -22,7 +22,7 @@ const (
 // Redis's compact encoding of up to 128 fields, and the cost of a key is shared.
 const groupRows = 4
 
-// hourOfDay marks a folded row where an hour would stand.
+// hourOfDay is in place of the hour of a folded row.
 const hourOfDay = 24
 
 // keys names the keys of one root. The braces keep them in one cluster slot.

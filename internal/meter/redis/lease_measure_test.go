@@ -49,7 +49,8 @@ func TestLendingMemory(t *testing.T) {
 		for root := range roots {
 			for writer := range writers {
 				name := fmt.Sprintf("01JD0000000000000000000%03d", writer)
-				if r, err := l.Grant(t.Context(), asking(fmt.Sprintf("root%03d", root), name, 0)); err != nil || r.State != ledger.Granted {
+				if r, err := l.Grant(t.Context(), asking(fmt.Sprintf("root%03d", root), name, 0)); err != nil ||
+					r.State != ledger.Granted {
 					t.Fatal(r, err)
 				}
 			}

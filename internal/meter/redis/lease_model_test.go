@@ -154,11 +154,21 @@ func anyAccounts(t *rapid.T, model *reference, writer string, windows []record.W
 	return out
 }
 
-func anyBatch(t *rapid.T, b ledger.Batch, windows []record.Window) func(context.Context, ledgertest.Leaser) (any, error) {
-	p := record.Posting{Seq: b.From, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
+func anyBatch(
+	t *rapid.T,
+	b ledger.Batch,
+	windows []record.Window,
+) func(context.Context, ledgertest.Leaser) (any, error) {
+	p := record.Posting{
+		Seq:  b.From,
+		Root: "acme",
+		Row:  record.RowKey{Hour: time.Now(), Tenant: "acme"},
+		Add:  record.Counters{Legs: 1},
+	}
+	extremes := rapid.SampledFrom([]int64{-record.MaxValue, record.MaxValue, 1 << 60})
 	for _, w := range windows {
 		p.Charges = append(p.Charges, record.Charge{
-			Window: w, Amount: rapid.OneOf(rapid.Int64Range(-5, 30), rapid.SampledFrom([]int64{-record.MaxValue, record.MaxValue, 1 << 60})).Draw(t, "amount"),
+			Window: w, Amount: rapid.OneOf(rapid.Int64Range(-5, 30), extremes).Draw(t, "amount"),
 			Suspense: rapid.Bool().Draw(t, "suspense"),
 		})
 	}

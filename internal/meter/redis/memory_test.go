@@ -47,7 +47,13 @@ func TestMemory(t *testing.T) {
 	empty := used(t, server)
 	for root := range 1000 {
 		for writer := range 16 {
-			b := ledger.Batch{Writer: fmt.Sprintf("01JD0000000000000000000%03d", writer), Epoch: 3, Root: fmt.Sprintf("root%03d", root), From: 1, To: 1}
+			b := ledger.Batch{
+				Writer: fmt.Sprintf("01JD0000000000000000000%03d", writer),
+				Epoch:  3,
+				Root:   fmt.Sprintf("root%03d", root),
+				From:   1,
+				To:     1,
+			}
 			b.Postings = []record.Posting{{Seq: 1, Root: b.Root, Row: record.RowKey{Hour: old}}}
 			if _, err := l.Apply(t.Context(), &b); err != nil {
 				t.Fatal(err)
@@ -62,7 +68,10 @@ func typical(hour time.Time, r int) record.Posting {
 	return record.Posting{
 		Row: record.RowKey{
 			Hour: hour, Tenant: fmt.Sprintf("acme/team%d", r/10), Key: fmt.Sprintf("SLU1ABCDEFGHIJKLM%03d", r/10),
-			Model: fmt.Sprintf("us.anthropic.claude-model-%d-20250929-v1:0", r%10), Scope: "geo", Path: "direct", PriceVersion: "2026-10-01",
+			Model: fmt.Sprintf(
+				"us.anthropic.claude-model-%d-20250929-v1:0",
+				r%10,
+			), Scope: "geo", Path: "direct", PriceVersion: "2026-10-01",
 		},
 		Add: record.Counters{
 			Requests: 120, Legs: 121, Input: 180_000 + n, Output: 60_000 + n, CacheRead: 20_000 + n,
@@ -75,7 +84,14 @@ func fill(t *testing.T, l *Ledger, root string, postings []record.Posting) {
 	t.Helper()
 	for from := 0; from < len(postings); from += 500 {
 		part := postings[from:min(from+500, len(postings))]
-		b := ledger.Batch{Writer: "w", Epoch: 1, Root: root, From: uint64(from) + 1, To: uint64(from + len(part)), Postings: part}
+		b := ledger.Batch{
+			Writer:   "w",
+			Epoch:    1,
+			Root:     root,
+			From:     uint64(from) + 1,
+			To:       uint64(from + len(part)),
+			Postings: part,
+		}
 		for i := range part {
 			part[i].Seq, part[i].Root = uint64(from+i)+1, root
 		}

@@ -49,7 +49,15 @@ func TestAgainstModel(t *testing.T) {
 			want, wantErr := model.Apply(t.Context(), &b)
 			got, err := s.Gateways[rapid.IntRange(0, 1).Draw(t, "gateway")].Apply(t.Context(), &b)
 			if kind(err) != kind(wantErr) || (err == nil && got.Watermark != want.Watermark) {
-				t.Fatalf("%d to %d: watermark %d, %v; the model says %d, %v", b.From, b.To, got.Watermark, err, want.Watermark, wantErr)
+				t.Fatalf(
+					"%d to %d: watermark %d, %v; the model says %d, %v",
+					b.From,
+					b.To,
+					got.Watermark,
+					err,
+					want.Watermark,
+					wantErr,
+				)
 			}
 		}
 		want, _ := ledgertest.Books(t.Context(), model)

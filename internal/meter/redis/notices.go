@@ -37,12 +37,12 @@ func (l *Ledger) Notices() *Notices { return &Notices{l.server, l.roots.now} }
 
 // Claim implements notify.Store. The claim comes before the list of what is
 // pending: a gateway that dies between the two leaves a claim that lapses.
-func (s *Notices) Claim(ctx context.Context, n *notify.Notice, term time.Duration) (bool, error) {
+func (s *Notices) Claim(ctx context.Context, n *notify.Notice, ttl time.Duration) (bool, error) {
 	c, err := s.server.connected(ctx)
 	if err != nil {
 		return false, err
 	}
-	err = c.SetArgs(ctx, noticeKey(n.ID), noticeClaimed, goredis.SetArgs{Mode: "NX", TTL: term}).Err()
+	err = c.SetArgs(ctx, noticeKey(n.ID), noticeClaimed, goredis.SetArgs{Mode: "NX", TTL: ttl}).Err()
 	if errors.Is(err, goredis.Nil) {
 		forgetDelivered(ctx, c, n.ID)
 		return false, nil
@@ -80,8 +80,8 @@ func (s *Notices) End(ctx context.Context, n *notify.Notice, how notify.Outcome)
 	return c.HDel(ctx, noticesKey, n.ID).Err()
 }
 
-// Pending implements notify.Store. What nobody needs to know any more is
-// removed on the way.
+// Pending implements notify.Store. What is past its time is removed on
+// the way.
 func (s *Notices) Pending(ctx context.Context) ([]notify.Notice, error) {
 	c, err := s.server.connected(ctx)
 	if err != nil {

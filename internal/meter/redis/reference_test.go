@@ -20,7 +20,7 @@ type reference struct {
 	embedded.State
 	now     func() time.Time
 	marks   map[markKey]mark
-	lending map[string]*lending // by root
+	refRoot map[string]*refRoot // by root
 }
 
 type markKey struct{ writer, root string }
@@ -28,7 +28,7 @@ type markKey struct{ writer, root string }
 type mark struct{ seq, epoch uint64 }
 
 func newReference(now func() time.Time) *reference {
-	return &reference{now: now, marks: make(map[markKey]mark), lending: make(map[string]*lending)}
+	return &reference{now: now, marks: make(map[markKey]mark), refRoot: make(map[string]*refRoot)}
 }
 
 // Apply implements ledger.Ledger.
@@ -77,22 +77,22 @@ func (s *reference) addRows(ctx context.Context, b *ledger.Batch) (uint64, error
 	return reply.Watermark, err
 }
 
-// How long a refusal calls idle slices back, and how long a writer that went
+// How long a refusal calls idle leases back, and how long a writer that went
 // silent is remembered.
 const (
 	recallFor   = 2 * time.Second
 	rememberFor = time.Hour
 )
 
-// lending is what the ledger lends of one root.
-type lending struct {
+// refRoot is what is leased of one root.
+type refRoot struct {
 	windows  map[record.Window]*window
-	writers  map[string]*borrower
-	begun    bool          // whether anybody has asked
-	longest  time.Duration // the longest term that was asked for
+	writers  map[string]*refWriter
+	begun    bool          // whether there was any request
+	longest  time.Duration // the longest ttl that was asked for
 	freeze   freeze
 	refusals uint64
-	recall   time.Time // until then the last refusal is told
+	recall   time.Time // until then the last refusal is answered
 }
 
 // freeze is the time in which nothing is granted, since writes were lost.
@@ -101,32 +101,32 @@ type freeze struct {
 	early        bool // whether it may end before its time
 }
 
-// borrower is a writer that has or had accounts.
-type borrower struct {
+// refWriter is a writer that has or had accounts.
+type refWriter struct {
 	deadline time.Time // zero when it is gone
-	recalled uint64    // the last refusal that it was told
+	recalled uint64    // the last refusal that it got
 	asserted time.Time // the freeze in which it asserted
 	after    uint64    // postings up to this number take nothing
 }
 
-func (s *reference) leases(root string) *lending {
-	l := s.lending[root]
+func (s *reference) leases(root string) *refRoot {
+	l := s.refRoot[root]
 	if l == nil {
-		l = &lending{windows: make(map[record.Window]*window), writers: make(map[string]*borrower)}
-		s.lending[root] = l
+		l = &refRoot{windows: make(map[record.Window]*window), writers: make(map[string]*refWriter)}
+		s.refRoot[root] = l
 	}
 	return l
 }
 
-func (l *lending) writer(name string) *borrower {
+func (l *refRoot) writer(name string) *refWriter {
 	if l.writers[name] == nil {
-		l.writers[name] = &borrower{}
+		l.writers[name] = &refWriter{}
 	}
 	return l.writers[name]
 }
 
 // window returns a copy to work on; nothing changes before it is put back.
-func (l *lending) window(w record.Window) *window {
+func (l *refRoot) window(w record.Window) *window {
 	out := &window{loose: w.Unit == record.UnitConcurrent, accounts: make(map[string]*account)}
 	if kept := l.windows[w]; kept != nil {
 		out.WindowState = kept.WindowState
@@ -140,18 +140,18 @@ func (l *lending) window(w record.Window) *window {
 
 // caller is the writer of a request and the root as it finds it.
 type caller struct {
-	*lending
+	*refRoot
 	root      string
 	writer    string
 	epoch     uint64
 	claimed   uint64 // the watermark that it knows of
-	told      bool   // that writes were lost
+	reported  bool   // that writes were lost
 	watermark uint64
-	term      time.Duration
+	ttl       time.Duration
 	now       time.Time
 }
 
-func (c *caller) me() *borrower { return c.lending.writer(c.writer) }
+func (c *caller) me() *refWriter { return c.refRoot.writer(c.writer) }
 
 func (c *caller) frozen() bool { return c.freeze.until.After(c.now) }
 
@@ -166,9 +166,9 @@ func (c *caller) forgotten(w record.Window, a *account, granted int64) bool {
 // lookForLoss freezes the root when writes were lost. An incident freezes once:
 // who has not asserted yet reports the same one.
 func (c *caller) lookForLoss(forgotten bool) {
-	longest := max(c.longest, c.term)
+	longest := max(c.longest, c.ttl)
 	asserted := !c.freeze.since.IsZero() && c.me().asserted.Equal(c.freeze.since)
-	if (c.frozen() && asserted && forgotten) || (!c.frozen() && (forgotten || c.told || c.claimed > c.watermark)) {
+	if (c.frozen() && asserted && forgotten) || (!c.frozen() && (forgotten || c.reported || c.claimed > c.watermark)) {
 		c.freeze = freeze{since: c.now, until: c.now.Add(longest), early: c.begun}
 	}
 	c.begun, c.longest = true, longest
@@ -194,10 +194,10 @@ func (s *reference) thaw(c *caller) {
 }
 
 func (c *caller) renew() {
-	c.me().deadline = c.now.Add(c.term)
+	c.me().deadline = c.now.Add(c.ttl)
 	for _, b := range c.writers {
 		if b.deadline.Before(c.now.Add(-rememberFor)) {
-			*b = borrower{after: b.after}
+			*b = refWriter{after: b.after}
 		}
 	}
 }
@@ -212,7 +212,7 @@ func (c *caller) recalled() bool {
 }
 
 // call fails with ledger.ErrFenced when a newer epoch of the writer posts.
-func (s *reference) call(writer, root string, epoch, claimed uint64, term time.Duration) (*caller, error) {
+func (s *reference) call(writer, root string, epoch, claimed uint64, ttl time.Duration) (*caller, error) {
 	key := markKey{writer, root}
 	m := s.marks[key]
 	if m.epoch > epoch {
@@ -221,8 +221,8 @@ func (s *reference) call(writer, root string, epoch, claimed uint64, term time.D
 	m.epoch = epoch
 	s.marks[key] = m
 	return &caller{
-		lending: s.leases(root), root: root, writer: writer, epoch: epoch, claimed: claimed,
-		watermark: m.seq, term: term.Truncate(time.Millisecond), now: s.now().Truncate(time.Millisecond),
+		refRoot: s.leases(root), root: root, writer: writer, epoch: epoch, claimed: claimed,
+		watermark: m.seq, ttl: ttl.Truncate(time.Millisecond), now: s.now().Truncate(time.Millisecond),
 	}, nil
 }
 
@@ -235,12 +235,12 @@ func (s *reference) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.Gr
 	if err != nil {
 		return &ledger.GrantReply{State: ledger.Fenced}, nil
 	}
-	c.told = r.Lost
+	c.reported = r.Lost
 	opened, forgotten := make([]*window, len(r.Wants)), false
 	for i := range r.Wants {
 		want := &r.Wants[i]
 		w := c.window(want.Window.UTC())
-		w.sweep(c.lending, c.writer, c.now)
+		w.sweep(c.refRoot, c.writer, c.now)
 		a := w.own(c.writer, c.epoch)
 		forgotten = forgotten || c.forgotten(want.Window.UTC(), a, want.Granted)
 		opened[i] = w
@@ -249,12 +249,17 @@ func (s *reference) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.Gr
 	s.thaw(c)
 	c.renew()
 	if c.frozen() {
-		return &ledger.GrantReply{State: ledger.Frozen, Until: c.freeze.until.UTC(), Amounts: make([]int64, len(opened)), Windows: states(opened)}, nil
+		return &ledger.GrantReply{
+			State:   ledger.Frozen,
+			Until:   c.freeze.until.UTC(),
+			Amounts: make([]int64, len(opened)),
+			Windows: states(opened),
+		}, nil
 	}
 	return c.grant(r.Wants, opened), nil
 }
 
-// grant lends all or nothing.
+// grant grants all or nothing.
 func (c *caller) grant(wants []ledger.Want, opened []*window) *ledger.GrantReply {
 	reply := &ledger.GrantReply{State: ledger.Granted, Amounts: make([]int64, len(wants))}
 	more := make([]int64, len(wants))
@@ -309,7 +314,7 @@ func (s *reference) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.Re
 	opened, forgotten := make([]*window, len(accounts)), false
 	for i := range accounts {
 		w := c.window(accounts[i].Window.UTC())
-		w.sweep(c.lending, c.writer, c.now)
+		w.sweep(c.refRoot, c.writer, c.now)
 		a := w.own(c.writer, c.epoch)
 		forgotten = forgotten || (!r.Retire && c.forgotten(accounts[i].Window.UTC(), a, accounts[i].Granted))
 		opened[i] = w
@@ -357,12 +362,12 @@ func (c *caller) settle(r *ledger.RenewRequest, accounts []ledger.Account, opene
 	head := headOf(r)
 	asserting := c.frozen() && !r.Retire && len(r.Held) == len(r.Accounts)
 	for i, w := range opened {
-		word, a := &accounts[i], w.accounts[c.writer]
-		if end := word.Window.UTC().End; asserting && (end.IsZero() || end.After(c.now)) {
+		named, a := &accounts[i], w.accounts[c.writer]
+		if end := named.Window.UTC().End; asserting && (end.IsZero() || end.After(c.now)) {
 			w.Held += r.Held[i] - a.remains
-			a.granted, a.returned, a.remains = word.Granted, word.Returned, r.Held[i]
+			a.granted, a.returned, a.remains = named.Granted, named.Returned, r.Held[i]
 		}
-		w.takeBack(a, word.Returned)
+		w.takeBack(a, named.Returned)
 		if r.Retire {
 			w.close(c.writer, head <= c.watermark)
 		}
@@ -372,14 +377,14 @@ func (c *caller) settle(r *ledger.RenewRequest, accounts []ledger.Account, opene
 		if *a == (account{epoch: a.epoch}) {
 			delete(w.accounts, c.writer)
 		}
-		c.windows[word.Window.UTC()] = w
+		c.windows[named.Window.UTC()] = w
 	}
 	if asserting {
 		c.me().asserted, c.me().after = c.freeze.since, head
 	}
 	c.renew()
 	if r.Retire {
-		*c.me() = borrower{recalled: c.refusals}
+		*c.me() = refWriter{recalled: c.refusals}
 	}
 }
 
@@ -456,7 +461,7 @@ func (w *window) revive(a *account) {
 }
 
 // sweep expires the accounts of writers other than me that were not renewed.
-func (w *window) sweep(l *lending, me string, now time.Time) {
+func (w *window) sweep(l *refRoot, me string, now time.Time) {
 	for who, a := range w.accounts {
 		b := l.writers[who]
 		if who == me || (b != nil && !b.deadline.Before(now)) {

@@ -43,7 +43,10 @@ func TestParseTarget(t *testing.T) {
 	ok("redis://h:1?max_retries=9", want{addrs: "h:1"})
 	ok("rediss://:secret@h/1", want{addrs: "h:6379", password: "secret", db: 1, tls: true})
 	ok("redis-sentinel://a,b:2,c/books/3", want{mode: sentinel, addrs: "a:26379,b:2,c:26379", master: "books", db: 3})
-	ok("rediss-sentinel://u:p@a:1/books", want{mode: sentinel, addrs: "a:1", master: "books", user: "u", password: "p", tls: true})
+	ok(
+		"rediss-sentinel://u:p@a:1/books",
+		want{mode: sentinel, addrs: "a:1", master: "books", user: "u", password: "p", tls: true},
+	)
 	ok("redis-cluster://a:1,b:2", want{mode: cluster, addrs: "a:1,b:2"})
 	ok("rediss-cluster://a/0", want{mode: cluster, addrs: "a:6379", tls: true})
 	ok("redis://[::1]:7/0", want{addrs: "[::1]:7"})
@@ -73,7 +76,10 @@ func TestParseTarget(t *testing.T) {
 }
 
 func FuzzParseTarget(f *testing.F) {
-	for _, seed := range []string{"redis://h:1/0", "rediss-sentinel://u:p@a,b:2/m/1?read_timeout=2s", "redis-cluster://a:1,b", "redis://[::1]:1?ca_file=x"} {
+	for _, seed := range []string{
+		"redis://h:1/0", "rediss-sentinel://u:p@a,b:2/m/1?read_timeout=2s", "redis-cluster://a:1,b",
+		"redis://[::1]:1?ca_file=x",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, url string) {
@@ -180,7 +186,12 @@ func TestExpiryIsAbsolute(t *testing.T) {
 	day := time.Now().UTC().Truncate(24 * time.Hour)
 	want := day.Add(24*time.Hour + record.KeepDays).Unix()
 	for seq := range uint64(2) {
-		p := record.Posting{Seq: seq + 1, Root: "acme", Row: record.RowKey{Hour: day.Add(7 * time.Hour), Tenant: "acme"}, Add: record.Counters{Legs: 1}}
+		p := record.Posting{
+			Seq:  seq + 1,
+			Root: "acme",
+			Row:  record.RowKey{Hour: day.Add(7 * time.Hour), Tenant: "acme"},
+			Add:  record.Counters{Legs: 1},
+		}
 		b := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq + 1, To: seq + 1, Postings: []record.Posting{p}}
 		if _, err := l.Apply(t.Context(), &b); err != nil {
 			t.Fatal(err)
@@ -204,7 +215,12 @@ func TestLostShapes(t *testing.T) {
 	l := newLedger(t, server.URL())
 	apply := func(seq uint64, model string) {
 		t.Helper()
-		p := record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme", Model: model}, Add: record.Counters{Legs: 1}}
+		p := record.Posting{
+			Seq:  seq,
+			Root: "acme",
+			Row:  record.RowKey{Hour: time.Now(), Tenant: "acme", Model: model},
+			Add:  record.Counters{Legs: 1},
+		}
 		b := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []record.Posting{p}}
 		if _, err := l.Apply(t.Context(), &b); err != nil {
 			t.Fatal(err)

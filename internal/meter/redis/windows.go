@@ -16,7 +16,8 @@ import (
 
 // unitNames are the units as window names have them, by unit.
 var unitNames = [...]string{
-	record.UnitUSD: "usd", record.UnitTokens: "tokens", record.UnitRequests: "requests", record.UnitConcurrent: "concurrent",
+	record.UnitUSD: "usd", record.UnitTokens: "tokens", record.UnitRequests: "requests",
+	record.UnitConcurrent: "concurrent",
 }
 
 // windowName writes a window as one readable line, the end of its key.

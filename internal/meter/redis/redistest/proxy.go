@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Proxy stands before a server. When told to it loses replies, so that the
-// server does what it was asked and the client never hears of it; holds requests
+// Proxy is between clients and a server. When asked to, it loses replies, so that
+// the server does what it was asked and the client never gets the answer; holds requests
 // back, so that the client has given up on them when they arrive; and sends
 // requests again.
 type Proxy struct {

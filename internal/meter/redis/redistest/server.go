@@ -35,7 +35,7 @@ type Server struct {
 }
 
 // NewServer starts a server with further arguments ("--appendonly", "yes") and
-// waits until it answers. It does not persist unless the arguments say so.
+// waits until it answers. It does not persist unless the arguments ask for it.
 func NewServer(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	return start(tb, append([]string{"--save", "", "--appendonly", "no"}, args...))
@@ -179,7 +179,7 @@ func lookUp(tb testing.TB) string {
 
 // freePort finds a port below the range that the system gives to clients, so
 // that no dialler takes it, with the cluster's second port free as well. It is
-// this test's until the test ends: while a server is down nobody else may get
+// this test's until the test ends: while a server is down no other test may get
 // its port, or those who wait for it would write into another test's books.
 func freePort(tb testing.TB) int {
 	tb.Helper()

@@ -1,4 +1,4 @@
--- share lets a call on a root carry what gateways tell each other, in one log
+-- share lets a call on a root carry facts between gateways, in one log
 -- per kind. It runs after all else that the script does, and nothing that goes
 -- wrong in it is an error: the books do not depend on it.
 --

@@ -1,9 +1,9 @@
--- grant lends slices of windows, all or nothing.
+-- grant leases parts of windows, all or nothing.
 --
--- KEYS, ARGV: see lend.lua; then a count, and per window: name, 1 when loose,
+-- KEYS, ARGV: see lease.lua; then a count, and per window: name, 1 when loose,
 --   end in ms (0 for never), expiry, limit, and the writer's granted, returned,
 --   least and welcome amounts.
--- Returns a word, its detail, whether slices are recalled, the generation, and
+-- Returns a word, its detail, whether idle leases are recalled, the generation, and
 -- per window: the amount granted, posted, held, suspense.
 if last_epoch > epoch then return answer('FENCED', '0', '0', {}) end
 

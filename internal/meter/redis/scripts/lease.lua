@@ -1,9 +1,9 @@
--- Common to grant and settle: the root's state, its windows, and whether the
+-- Common to grant and renew: the root's state, its windows, and whether the
 -- ledger has lost writes. Nothing is written before the functions save_*.
 --
 -- KEYS: marks, state, index, then a hash per window.
 -- ARGV: writer, epoch, watermark, 1 when the gateway knows otherwise that writes
---   were lost, term in ms, the generation that it knows, one to use when there is
+--   were lost, ttl in ms, the generation that it knows, one to use when there is
 --   none; what follows is the script's own.
 local marks, state_key, index = KEYS[1], KEYS[2], KEYS[3]
 local arg = 0
@@ -17,7 +17,7 @@ local function fields(key)
   return out
 end
 
-local writer, epoch, claimed, told, term = take(), tonumber(take()), tonumber(take()), take() == '1', tonumber(take())
+local writer, epoch, claimed, reported, ttl = take(), tonumber(take()), tonumber(take()), take() == '1', tonumber(take())
 local known, fresh = take(), take()
 local clock = redis.call('TIME')
 local seconds = tonumber(clock[1])
@@ -94,9 +94,9 @@ local function take_back(w, a, returned)
   a.returned, a.remains, w.h = returned, a.remains - back, w.h - back
 end
 
--- lent reports whether anybody has an account in the window. Its sums stay
--- behind when the last one goes, and say nothing.
-local function lent(w)
+-- leased reports whether any writer has an account in the window. Its sums stay
+-- behind when the last one goes, and mean nothing.
+local function leased(w)
   for name in pairs(w.hash) do
     if string.match(name, '^a:') then return true end
   end
@@ -105,9 +105,9 @@ end
 
 -- forgotten reports whether the ledger granted more than it has, by what the
 -- writer knows. Windows that are over may be gone for good, and so may what was
--- lent of a loose one to writers that were silent.
+-- leased of a loose one to writers that were silent.
 local function forgotten(w, a, granted)
-  return granted > a.granted and not w.over and not (w.loose and not lent(w))
+  return granted > a.granted and not w.over and not (w.loose and not leased(w))
 end
 
 local function run_id()
@@ -125,14 +125,14 @@ local function look_for_loss(accounts_forgotten)
   local reborn = known ~= '' and known ~= generation
   local asserted = state['f:' .. writer] == state.since
   local lost = moved or (is_frozen() and asserted and (accounts_forgotten or reborn))
-    or (not is_frozen() and (accounts_forgotten or reborn or told or claimed > watermark))
+    or (not is_frozen() and (accounts_forgotten or reborn or reported or claimed > watermark))
   put('run', run)
   if lost then
     put('early', state.longest and '1' or '0')
     put('since', whole(now))
-    put('until', whole(now + math.max(number('longest'), term)))
+    put('until', whole(now + math.max(number('longest'), ttl)))
   end
-  put('longest', whole(math.max(number('longest'), term)))
+  put('longest', whole(math.max(number('longest'), ttl)))
 end
 
 -- settled reports whether every writer that lives has asserted what it holds and
@@ -158,7 +158,7 @@ end
 
 -- renew keeps the writer's accounts, and forgets writers long gone.
 local function renew()
-  put('d:' .. writer, whole(now + term))
+  put('d:' .. writer, whole(now + ttl))
   for name, deadline in pairs(state) do
     local who = string.match(name, '^d:(.*)$')
     if who and tonumber(deadline) < now - 3600000 then

@@ -1,4 +1,4 @@
--- mark reads a writer's watermark, and carries hints on the way.
+-- mark reads a writer's watermark, and carries facts on the way.
 --
 -- KEYS: marks, and what share adds. ARGV: writer, and what share adds.
 -- Returns the watermark, '' for none, and what share adds.

@@ -1,8 +1,8 @@
--- settle renews a writer, takes returns, takes its word after a loss, and closes
--- its accounts when it ends.
+-- renew renews the leases of a writer, takes returns and, after a loss, what it
+-- asserts, and closes its accounts when it ends.
 --
--- KEYS, ARGV: see lend.lua; then the writer's head, 1 when it asserts, 1 when it
---   retires, 1 when it may live and retires only if its term has passed, a count,
+-- KEYS, ARGV: see lease.lua; then the writer's head, 1 when it asserts, 1 when it
+--   retires, 1 when it may live and retires only if its ttl has passed, a count,
 --   and per window: name, 1 when loose, end in ms (0 for never), expiry, and the
 --   writer's granted, returned and held amounts.
 -- Returns what grant returns; the word is OK, FENCED, or OPEN when the accounts
