@@ -16,15 +16,6 @@ import "github.com/sluice-gateway/sluice/internal/engine"
 // ReasonLightError is the reason when a leg failed or refused the request.
 const ReasonLightError = "light_error"
 
-// Verdict is what follows an attempt. The zero value accepts it.
-type Verdict struct {
-	// Reason is why the next leg is asked, "" when the answer is served.
-	Reason string
-}
-
-// Accepted reports whether the answer, or the failure, goes to the caller.
-func (v Verdict) Accepted() bool { return v.Reason == "" }
-
 // Outcome is how a leg ended, after the retries of its engine.
 type Outcome struct {
 	Status  int            // HTTP status, 0 without an answer
@@ -32,30 +23,19 @@ type Outcome struct {
 	Last    bool           // no leg follows
 }
 
-// Check decides after a leg. A leg that failed is discarded unless it is the
-// last, also for a 4xx: that a light model cannot take a request is not the
-// caller's fault. Callers' own mistakes never come here, because the gateway
-// refuses bad credentials and malformed bodies before any leg.
+// Check returns why the next leg is asked after this one, "" when its answer or
+// failure goes to the caller. A leg that failed is discarded unless it is the last,
+// also for a 4xx: that a light model cannot take a request is not the caller's
+// fault. Callers' own mistakes never come here, because the gateway refuses bad
+// credentials and malformed bodies before any leg. When the caller has left, no
+// other model needs to be asked.
 //
 // An answer with status 200 is accepted whatever it says: its contents are for
 // Checks, which the modes check and enforce apply.
-func Check(o Outcome) Verdict {
-	if o.Last {
-		return Verdict{}
-	}
-	return afterFailure(o)
-}
-
-// Answered reports whether there is an answer to look at, or the caller has left
-// and no other model needs to be asked.
-func (o Outcome) Answered() bool { return afterFailure(o).Accepted() }
-
-// afterFailure discards a failed leg, unless the caller has left: then no other
-// model needs to be asked.
-func afterFailure(o Outcome) Verdict {
+func Check(o Outcome) (reason string) {
 	succeeded := o.Failure == 0 && o.Status >= 200 && o.Status < 300
-	if succeeded || o.Failure == engine.Cancelled {
-		return Verdict{}
+	if o.Last || succeeded || o.Failure == engine.Cancelled {
+		return ""
 	}
-	return Verdict{Reason: ReasonLightError}
+	return ReasonLightError
 }

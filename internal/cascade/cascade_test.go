@@ -9,9 +9,8 @@ import (
 func TestCheck(t *testing.T) {
 	f := func(o Outcome, want string) {
 		t.Helper()
-		v := Check(o)
-		if v.Reason != want || v.Accepted() != (want == "") {
-			t.Errorf("Check(%+v) = %+v, want reason %q", o, v, want)
+		if got := Check(o); got != want {
+			t.Errorf("Check(%+v) = %q, want %q", o, got, want)
 		}
 	}
 	f(Outcome{Status: 200}, "")

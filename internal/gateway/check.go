@@ -16,12 +16,12 @@ import (
 // last leg's always is. A leg left behind is recorded as it ended.
 func (l *Line) check(c *call, a *leg.Attempt, last bool) (accepted bool) {
 	status, failure := a.Result()
-	verdict := cascade.Check(cascade.Outcome{Status: status, Failure: failure, Last: last})
-	if verdict.Accepted() {
+	reason := cascade.Check(cascade.Outcome{Status: status, Failure: failure, Last: last})
+	if reason == "" {
 		c.served = a
 		return true
 	}
-	c.path, c.reason = router.Escalated, verdict.Reason
+	c.path, c.reason = router.Escalated, reason
 	if a.Streams() {
 		a.Response.Frames.Close()
 	}
@@ -69,11 +69,9 @@ func (l *Line) startCheck(c *call) *legCheck {
 	t := &legCheck{line: l, call: c, settings: settings, next: c.legs[len(c.legs)-1]}
 	t.checks = cascade.Checks{Schemas: l.cascades.schemas, Certified: l.cascades.threshold(c)}
 	t.checks.AcceptUnknown = settings.Unknown == "accept" && t.checks.Certified == nil // no certificate covers the unknown
-	if settings.OnLength == "escalate" {
-		t.checks.Options.OnLength = answer.EscalateCut
-	}
+	t.checks.Options.EscalateCut = settings.OnLength == "escalate"
 	if own, next := c.legs[0].Limit.Tokens, t.next.Limit.Tokens; own.Known && next.Known && next.N > own.N {
-		t.checks.Options.NextHasRoom = answer.MoreRoom
+		t.checks.Options.NextHasRoom = true
 	}
 	t.light = t.start(c.legs[0].As(router.Light, ""), leg.ToEnd)
 	if len(c.legs) > 2 {
@@ -136,7 +134,7 @@ func brokeBy(s *leg.Side) string {
 		return cascade.ReasonBuffer
 	}
 	status, failure := s.Result()
-	return cascade.Check(cascade.Outcome{Status: status, Failure: failure}).Reason
+	return cascade.Check(cascade.Outcome{Status: status, Failure: failure})
 }
 
 // timed bounds the checks. Those that do not end in time end by themselves, and

@@ -32,8 +32,8 @@ func TestCheck(t *testing.T) {
 
 	cut := Answer{Text: "It was a dark and", StopReason: "max_tokens"}
 	f(plain, cut, Options{}, "")
-	f(plain, cut, Options{OnLength: EscalateCut}, Length)
-	f(plain, cut, Options{NextHasRoom: MoreRoom}, Length)
+	f(plain, cut, Options{EscalateCut: true}, Length)
+	f(plain, cut, Options{NextHasRoom: true}, Length)
 	f(Request{Schema: schema}, cut, Options{}, Length)
 	f(plain, Answer{ToolCalls: []ToolCall{{"add", json.RawMessage(`{"n":`)}}, StopReason: "max_tokens"}, Options{}, Length)
 	f(plain, Answer{Text: `{"a": 1, "b"`, StopReason: "max_tokens"}, Options{}, "")

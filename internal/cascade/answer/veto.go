@@ -21,31 +21,13 @@ const (
 	Repetition    Veto = "repetition"     // a degenerate loop at the end
 )
 
-// OnLength is what to do with a text answer that the token limit cut.
-type OnLength int
-
-// The zero value accepts: another leg under the same limit would be cut too,
-// and the caller would pay twice for it.
-const (
-	AcceptCut OnLength = iota
-	EscalateCut
-)
-
-// Options are what the cascade, not the request, decides about the checks.
-// The zero value is the default.
+// Options are what the cascade, not the request, decides about the checks. The zero
+// value accepts a text that the token limit cut: another leg under the same limit
+// would be cut too, and the caller would pay twice for it.
 type Options struct {
-	OnLength    OnLength
-	NextHasRoom NextRoom
+	EscalateCut bool // do not accept it
+	NextHasRoom bool // the next leg may write more tokens than this one could
 }
-
-// NextRoom is whether the next leg may write more tokens than this one could.
-type NextRoom int
-
-// The zero value is the usual case: the same limit for every leg.
-const (
-	SameRoom NextRoom = iota
-	MoreRoom
-)
 
 // Verdict is what the checks found. The zero value is a whole answer.
 type Verdict struct {
@@ -94,7 +76,7 @@ func Check(r *Request, a *Answer, s *Schemas, o Options) Verdict {
 		v.Veto = StopReason
 		return v
 	}
-	if v.Cut && (o.OnLength == EscalateCut || o.NextHasRoom == MoreRoom || r.structured(a)) {
+	if v.Cut && (o.EscalateCut || o.NextHasRoom || r.structured(a)) {
 		v.Veto = Length
 		return v
 	}
