@@ -14,15 +14,17 @@ import (
 // bench is one run and what it found.
 type bench struct {
 	*rig
+	commit  string // that the programs were built from
 	found   report.Figures
 	missing map[string]string // rows that cannot be measured, and why
 	load    [3]float64        // load average before, at most, now
 }
 
-func newBench(g *rig) *bench {
+func newBench(ctx context.Context, g *rig) *bench {
 	load := proc.Load()
 	return &bench{
-		rig: g, found: report.Figures{}, missing: map[string]string{}, load: [3]float64{load, load, load},
+		rig: g, commit: commit(ctx), found: report.Figures{}, missing: map[string]string{},
+		load: [3]float64{load, load, load},
 	}
 }
 

@@ -33,7 +33,7 @@ func (b *bench) compareWith(ctx context.Context, ref string, w io.Writer) (err e
 	if err := b.compareGateways(ctx, filepath.Join(old, "gateway")); err != nil {
 		return err
 	}
-	if err := b.comparison(ctx, ref).Markdown(w); err != nil || !b.micro {
+	if err := b.comparison(ref).Markdown(w); err != nil || !b.micro {
 		return err
 	}
 	return b.compareMicro(ctx, tree, w)
@@ -101,8 +101,8 @@ func (b *bench) compareRow(ctx context.Context, row string, s setting, l load) e
 	return nil
 }
 
-func (b *bench) comparison(ctx context.Context, ref string) *report.Comparison {
-	c := &report.Comparison{Old: ref, New: commit(ctx), Load: b.load}
+func (b *bench) comparison(ref string) *report.Comparison {
+	c := &report.Comparison{Old: ref, New: b.commit, Load: b.load}
 	for _, name := range b.found.Rows() {
 		if row, ok := strings.CutPrefix(name, "new "); ok {
 			c.Add(row, b.found["old "+row], b.found[name])

@@ -79,12 +79,12 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
-	b := newBench(g)
+	b := newBench(ctx, g)
 	if o.compare != "" {
 		return b.compareWith(ctx, o.compare, os.Stdout)
 	}
 	if err := b.measureAll(ctx); err != nil {
 		return err
 	}
-	return b.write(ctx, os.Stdout)
+	return b.write(os.Stdout)
 }

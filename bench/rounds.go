@@ -50,18 +50,23 @@ func (b *bench) measureGroup(ctx context.Context, g group) error {
 	if err := b.warmUp(ctx, append(slices.Clone(wanted), yardstick), g.load); err != nil {
 		return err
 	}
+	return b.repeat(ctx, g.load, wanted)
+}
+
+// repeat runs the rounds of the subjects, and those of noisy ones again.
+func (b *bench) repeat(ctx context.Context, l load, names []string) error {
 	round := 0
-	for attempt := 0; attempt <= repeats && len(wanted) > 0; attempt++ {
+	for attempt := 0; attempt <= repeats && len(names) > 0; attempt++ {
 		for range b.rounds {
 			round++
-			if err := b.round(ctx, g.load, wanted, round); err != nil {
+			if err := b.round(ctx, l, names, round); err != nil {
 				return err
 			}
 		}
-		wanted = b.stillNoisy(wanted, g.load)
 		if b.quick {
-			break
+			return nil
 		}
+		names = b.stillNoisy(names, l)
 	}
 	return nil
 }

@@ -154,10 +154,5 @@ func (b *bench) tenantRounds(ctx context.Context, many *running) error {
 	if err := b.warmUp(ctx, names, l); err != nil {
 		return err
 	}
-	for round := range b.rounds {
-		if err := b.round(ctx, l, names, round+1); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.repeat(ctx, l, names)
 }

@@ -18,9 +18,9 @@ import (
 
 // write prints the report and writes it as results.md, .json and .svg: those of
 // a full run into the folder of the repository, others into bin/bench.
-func (b *bench) write(ctx context.Context, w io.Writer) error {
+func (b *bench) write(w io.Writer) error {
 	r := &report.Report{
-		Commit: commit(ctx), Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(),
+		Commit: b.commit, Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(),
 		Load: b.load, Rounds: b.rounds, Seconds: b.lasting.Seconds(), Partial: b.quick || b.rows.String() != "",
 	}
 	r.Fill(b.found, b.missing)

@@ -131,7 +131,8 @@ func (s *setting) files(ids renamed, upstream, keyID string) map[string]string {
 	}
 	return map[string]string{
 		"sluice.yaml": fmt.Sprintf("upstream:\n"+
-			"  {region: us-east-1, endpoint: %q, bearer_token: stand-in, retry: {max_attempts: 1}}\nprices: [prices.yaml]\nmodels: [models.yaml]\naliases:\n%stenants: [{id: %s, keys: [%s]}, {id: %s}]\ncascades:\n%s",
+			"  {region: us-east-1, endpoint: %q, bearer_token: stand-in, retry: {max_attempts: 1}}\n"+
+			"prices: [prices.yaml]\nmodels: [models.yaml]\naliases:\n%stenants: [{id: %s, keys: [%s]}, {id: %s}]\ncascades:\n%s",
 			upstream, aliases.String(), tenant, keyID, shadowTenant, cascades.String()),
 		"prices.yaml": "per: thousand\neffective: 2026-01-01\nsource: \"evaluation\"\nprices:\n" + prices.String(),
 		"models.yaml": "source: evaluation\nmodels:\n" + models.String(),

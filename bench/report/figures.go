@@ -3,8 +3,10 @@
 package report
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/bench/stats"
 )
@@ -51,5 +53,18 @@ func (f Figures) Add(row, measure string, round int, v float64) {
 // Summary condenses a measure of a row; its zero value where there is none.
 func (f Figures) Summary(row, measure string) stats.Summary { return f[row][measure].Summary() }
 
-// Rows are the rows that have figures, sorted.
-func (f Figures) Rows() []string { return slices.Sorted(maps.Keys(f)) }
+// loads is the order in which the loads are shown: the second half of a row's
+// name.
+var loads = []string{"2k", "40k", "1m", "stream", "slow", "open", "memory", "tenants"}
+
+// Rows are the rows that have figures, by load and then by what they cost.
+func (f Figures) Rows() []string {
+	return slices.SortedFunc(maps.Keys(f), func(a, b string) int {
+		_, loadA, _ := strings.Cut(a, "/")
+		_, loadB, _ := strings.Cut(b, "/")
+		return cmp.Or(
+			cmp.Compare(slices.Index(loads, loadA), slices.Index(loads, loadB)),
+			cmp.Compare(f.Summary(a, Times).Median, f.Summary(b, Times).Median),
+			cmp.Compare(a, b))
+	})
+}

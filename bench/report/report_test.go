@@ -137,3 +137,14 @@ func TestSVG(t *testing.T) {
 		t.Error("a bar without a figure is drawn")
 	}
 }
+
+func TestRowsAreInOrder(t *testing.T) {
+	f := Figures{}
+	for row, times := range map[string]float64{"full/2k": 3, "bare/2k": 1, "check/2k": 9, "full/40k": 2, "full/memory": 0} {
+		f.Add(row, Times, 1, times)
+	}
+	want := []string{"bare/2k", "full/2k", "check/2k", "full/40k", "full/memory"}
+	if diff := cmp.Diff(want, f.Rows()); diff != "" {
+		t.Error(diff)
+	}
+}
