@@ -138,23 +138,6 @@ func wordTable(words []string, f decode[*big.Rat]) decode[map[string]*big.Rat] {
 	}
 }
 
-// rate reads a price, exactly. Zero is free.
-func rate(d *decoder, v value, dst **big.Rat) {
-	s, ok := d.number(v, form{wanted: "a price in dollars"})
-	if !ok {
-		return
-	}
-	amount, err := money.ParseDollars(s)
-	switch {
-	case err != nil:
-		d.fault(v, "must be a price in dollars: %v", err)
-	case amount < 0:
-		d.fault(v, "must not be negative")
-	default:
-		*dst = big.NewRat(int64(amount), 1)
-	}
-}
-
 // expandEntry appends a row per scope and tier of e.
 func (d *decoder) expandEntry(rows []Price, b *book, e *bookEntry) []Price {
 	row, ok := d.entryRow(b, e)
