@@ -113,7 +113,8 @@ func TestMorePrices(t *testing.T) {
 	sonnet := "anthropic.claude-sonnet-4-5-20250929-v1:0"
 	for scope, want := range map[string]string{"": "0.003", "geo": "0.0033", "global": "0.003"} {
 		p := find(t, c, sonnet, scope, "")
-		if p.Input != thousand(t, want) || p.CacheWrite1h != 2*p.Input || p.CacheRead*10 != p.Input || p.CacheWrite5m*4 != p.Input*5 {
+		if p.Input != thousand(t, want) || p.CacheWrite1h != 2*p.Input || p.CacheRead*10 != p.Input ||
+			p.CacheWrite5m*4 != p.Input*5 {
 			t.Errorf("%q: %+v", scope, p)
 		}
 	}

@@ -144,7 +144,8 @@ func TestNearest(t *testing.T) {
 // What other packages find is told beside the loader's own mistakes, unless it
 // follows from one.
 func TestWith(t *testing.T) {
-	_, err := load(&decoder{env: func(string) string { return "" }}, "a.yaml", []byte("upstream: {region: r}\ntenants:\n  - id: 5/\n    keys: [k]\nnonsense: 1\n"))
+	_, err := load(&decoder{env: func(string) string { return "" }}, "a.yaml",
+		[]byte("upstream: {region: r}\ntenants:\n  - id: 5/\n    keys: [k]\nnonsense: 1\n"))
 	var faulty *Error
 	if !errors.As(err, &faulty) {
 		t.Fatal(err)

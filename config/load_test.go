@@ -92,11 +92,13 @@ func TestQuickstart(t *testing.T) {
 	if got := c.Tenants[0].Keys; !slices.Equal(got, []string{"demo-key"}) {
 		t.Error(got)
 	}
-	if c.Upstream.Endpoint != "sandbox" || c.Ledger.Redis != "" || c.Listen != "127.0.0.1:8080" || c.Admin.Listen != "127.0.0.1:9090" {
+	if c.Upstream.Endpoint != "sandbox" || c.Ledger.Redis != "" || c.Listen != "127.0.0.1:8080" ||
+		c.Admin.Listen != "127.0.0.1:9090" {
 		t.Errorf("%+v", c)
 	}
 	cascade := c.Cascades[0]
-	if cascade.Match != `request.model == "auto"` || len(cascade.EscalateIf) == 0 || c.Aliases["auto"] != cascade.Escalation {
+	if cascade.Match != `request.model == "auto"` || len(cascade.EscalateIf) == 0 ||
+		c.Aliases["auto"] != cascade.Escalation {
 		t.Errorf("%+v", cascade)
 	}
 	if _, err := load(&decoder{env: func(string) string { return "" }}, "quickstart.yaml", Quickstart()); err == nil {
@@ -173,10 +175,12 @@ cascades:
     session: {off: true}
     shadow: {tenant: one}
 `)
-	if c.Listen != "127.0.0.1:8099" || c.Journal.Every != 1500*time.Millisecond || c.Journal.SegmentBytes != 2_000_000_000 {
+	if c.Listen != "127.0.0.1:8099" || c.Journal.Every != 1500*time.Millisecond ||
+		c.Journal.SegmentBytes != 2_000_000_000 {
 		t.Errorf("%+v", c)
 	}
-	if c.Limits.MaxBodyBytes != 1<<20 || c.Upstreams["a"].Region != "eu-west-1" || c.Upstreams["a"].Retry.MaxAttempts != 3 {
+	if c.Limits.MaxBodyBytes != 1<<20 || c.Upstreams["a"].Region != "eu-west-1" ||
+		c.Upstreams["a"].Retry.MaxAttempts != 3 {
 		t.Errorf("%+v", c)
 	}
 	want := []ModelUpstream{{"z*", "b"}, {"a*", "a"}, {"*", "b"}}
@@ -245,7 +249,8 @@ func TestInclude(t *testing.T) {
 	}
 	write("sluice.yaml", "include: [d/*.yaml, none/*.yaml]\ndata_dir: x\nprices: [p/own.yaml]\ntenants: [{id: zero}]\n")
 	write("d/b.yaml", "tenants: [{id: two}]\n")
-	write("d/a.yaml", "tenants:\n  - id: one\ncascades: [{name: c, match: m, light: a, escalation: b, certificate: c.json}]\n")
+	write("d/a.yaml", "tenants:\n  - id: one\ncascades: [{name: c, match: m, light: a, escalation: b, certificate: "+
+		"c.json}]\n")
 	write("d/empty.yaml", "")
 	write("p/own.yaml", "effective: 2026-02-01\nprices: [{models: [x], input: 1}]\n")
 	c, err := Load(filepath.Join(dir, "sluice.yaml"), testEnv)
@@ -324,7 +329,8 @@ func TestChanged(t *testing.T) {
 // FuzzParse reads a file as configuration, as prices and as catalogue, without
 // the shipped ones, which take most of the time and do not change.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"quickstart.yaml", "example.yaml", "prices.yaml", "models.yaml", "testdata/bad/everything.yaml"} {
+	for _, name := range []string{"quickstart.yaml", "example.yaml", "prices.yaml", "models.yaml",
+		"testdata/bad/everything.yaml"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)

@@ -116,12 +116,13 @@ func oneOf[S ~string](words ...S) decode[S] {
 }
 
 // boolean reads true or false.
-var boolean = parsed(form{wanted: "one of true, false", schema: shape{"type": "boolean"}}, func(text string) (bool, error) {
-	if text != "true" && text != "false" {
-		return false, errForm
-	}
-	return text == "true", nil
-})
+var boolean = parsed(form{wanted: "one of true, false", schema: shape{"type": "boolean"}},
+	func(text string) (bool, error) {
+		if text != "true" && text != "false" {
+			return false, errForm
+		}
+		return text == "true", nil
+	})
 
 // whole reads a whole number from low to high.
 func whole[I int | int64](low, high I) decode[I] {

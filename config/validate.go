@@ -240,6 +240,7 @@ func (v *validator) shadow(path string, c *Cascade) {
 	s := &c.Shadow
 	v.require(s.Tenant != "" || s.USDPerDay == 0, path, "needs a tenant, who pays for it")
 	for _, model := range []string{c.Light, c.Partner, c.Escalation} {
-		v.require(model == "" || v.resolve(s.Judge) != v.resolve(model), path+".judge", "is a model of the cascade, which cannot judge itself")
+		v.require(model == "" || v.resolve(s.Judge) != v.resolve(model), path+".judge",
+			"is a model of the cascade, which cannot judge itself")
 	}
 }

@@ -91,6 +91,16 @@ func (t *Total) Sign() int { return t.v.Sign() }
 // String formats like Pico.String.
 func (t *Total) String() string { return format(&t.v) }
 
+// Rounded formats for people: two decimals, and six below a dollar, so that a
+// small amount does not look like none.
+func (t *Total) Rounded() string {
+	amount := new(big.Rat).SetFrac(&t.v, big.NewInt(int64(Dollar)))
+	if t.Sign() != 0 && new(big.Rat).Abs(amount).Cmp(big.NewRat(1, 1)) < 0 {
+		return amount.FloatString(6)
+	}
+	return amount.FloatString(2)
+}
+
 // Pico returns the sum as an amount, and whether it fits.
 func (t *Total) Pico() (Pico, bool) { return Pico(t.v.Int64()), t.v.IsInt64() }
 

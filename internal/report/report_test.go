@@ -46,20 +46,28 @@ func at(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0
 
 var books = rows{
 	{
-		record.RowKey{Hour: at(1, 0), Tenant: "acme/support", Key: "K1", Model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Scope: "geo", Cascade: "support", Path: "escalated", PriceVersion: "2026-10-01"},
-		record.Counters{Requests: 2, Legs: 2, Escalated: 2, Input: 1000, Output: 200, CacheRead: 50, CacheWrite5m: 7, CacheWrite1h: 5, CostInput: 3_000_000_000, CostOutput: 3_000_000_000, CostCacheRead: 15_000_000, CostCacheWrite: 26_250_000},
+		record.RowKey{Hour: at(1, 0), Tenant: "acme/support", Key: "K1",
+			Model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Scope: "geo", Cascade: "support", Path: "escalated",
+			PriceVersion: "2026-10-01"},
+		record.Counters{Requests: 2, Legs: 2, Escalated: 2, Input: 1000, Output: 200, CacheRead: 50, CacheWrite5m: 7,
+			CacheWrite1h: 5, CostInput: 3_000_000_000, CostOutput: 3_000_000_000, CostCacheRead: 15_000_000,
+			CostCacheWrite: 26_250_000},
 	},
 	{
-		record.RowKey{Hour: at(1, 5), Tenant: "acme/support", Key: "K1", Model: "amazon.nova-lite-v1:0", Cascade: "support", Path: "light", PriceVersion: "2026-10-01"},
-		record.Counters{Requests: 8, Legs: 10, Input: 5000, Output: 900, CostInput: 300_000_000, CostOutput: 216_000_000, CostWasted: 51_600_000},
+		record.RowKey{Hour: at(1, 5), Tenant: "acme/support", Key: "K1", Model: "amazon.nova-lite-v1:0", Cascade: "support",
+			Path: "light", PriceVersion: "2026-10-01"},
+		record.Counters{Requests: 8, Legs: 10, Input: 5000, Output: 900, CostInput: 300_000_000, CostOutput: 216_000_000,
+			CostWasted: 51_600_000},
 	},
 	{
-		record.RowKey{Hour: at(2, 5), Tenant: "acme/support", Key: "K2", Model: "amazon.nova-lite-v1:0", Path: "direct", PriceVersion: "2026-11-02"},
+		record.RowKey{Hour: at(2, 5), Tenant: "acme/support", Key: "K2", Model: "amazon.nova-lite-v1:0", Path: "direct",
+			PriceVersion: "2026-11-02"},
 		record.Counters{Requests: 1, Legs: 1, Input: 1, Output: 1, CostInput: 60_000, CostOutput: 240_000, CostGuardrail: 1},
 	},
 	{
 		record.RowKey{Hour: at(30, 23), Tenant: "other", Key: "K3", Model: "strange, \"model\"\x1b[2J", Path: "passthrough"},
-		record.Counters{Requests: 1, Legs: 2, Input: 10, Output: 20, Unpriced: 2, Unknown: 1, SuspenseTokens: 4096, Suspense: 61_440_000_000},
+		record.Counters{Requests: 1, Legs: 2, Input: 10, Output: 20, Unpriced: 2, Unknown: 1, SuspenseTokens: 4096,
+			Suspense: 61_440_000_000},
 	},
 	{
 		record.RowKey{Hour: at(30, 24), Tenant: "other", Key: "K3", Model: "next month"},
@@ -185,7 +193,8 @@ func TestEmpty(t *testing.T) {
 		}
 	}
 	write(JSON, "[]\n")
-	const names = "requests,legs,escalated,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,cost_usd,unpriced,unknown"
+	const names = "requests,legs,escalated,input_tokens,output_tokens," +
+		"cache_read_tokens,cache_write_tokens,cost_usd,unpriced,unknown"
 	write(CSV, "from,to,tenant,"+names+"\n")
 	var b bytes.Buffer
 	if err := Write(&b, Layout{Format: "yaml"}, nil); !errors.Is(err, ErrQuery) {
@@ -227,11 +236,13 @@ func TestBadQueries(t *testing.T) {
 	bad("tenant", "tenant")
 	bad("")
 
-	huge := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{Input: 1 << 62}}, {record.RowKey{Hour: at(1, 1)}, record.Counters{Input: 1 << 62}}}
+	huge := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{Input: 1 << 62}},
+		{record.RowKey{Hour: at(1, 1)}, record.Counters{Input: 1 << 62}}}
 	if _, _, err := Build(t.Context(), huge, november()); err == nil {
 		t.Error("a sum that overflows is no error")
 	}
-	rich := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{CostInput: 9_000_000 * money.Dollar, CostOutput: 9_000_000 * money.Dollar}}}
+	rich := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{CostInput: 9_000_000 * money.Dollar,
+		CostOutput: 9_000_000 * money.Dollar}}}
 	got, _, err := Build(t.Context(), rich, november())
 	if err != nil || got[0].Cost.String() != "18000000.00" {
 		t.Errorf("18 million dollars: %v, %v", got, err)

@@ -28,14 +28,20 @@ func savings() []saving.Saving {
 			Counterfactual: total(237 * cent), Saved: total(147 * cent), Quality: bound,
 		},
 		{
-			Cascade: "support", Requests: 300, Light: 240, Answers: 60, Basis: "shadow", Spent: total(146 * cent), Counterfactual: total(603 * cent),
-			Saved: total(457 * cent), Low: total(452*cent + 1), High: total(461*cent + 1), Interval: true, Quality: bound, Drained: 3,
+			Cascade: "support", Requests: 300, Light: 240, Answers: 60, Basis: "shadow", Spent: total(146 * cent),
+			Counterfactual: total(603 * cent),
+			Saved:          total(457 * cent), Low: total(452*cent + 1), High: total(461*cent +
+				1), Interval: true, Quality: bound, Drained: 3,
 		},
 		{
-			Cascade: "watch", Requests: 40, Answers: 40, Basis: "served", Spent: total(2 * cent), Counterfactual: total(cent), Saved: total(-cent),
-			Low: total(-cent), High: total(-cent), Interval: true, Quality: saving.Quality{Why: "certificate is void: prices changed"}, Unpriced: 1,
+			Cascade: "watch", Requests: 40, Answers: 40, Basis: "served", Spent: total(2 * cent), Counterfactual: total(cent),
+			Saved: total(-cent),
+			Low:   total(-cent), High: total(-cent), Interval: true,
+			Quality: saving.Quality{Why: "certificate is void: prices " +
+				"changed"}, Unpriced: 1,
 		},
-		{Cascade: "young", Requests: 80, Light: 80, Spent: total(4 * cent), NotMeasured: "the escalation model has 0 answers here", Unknown: 1, Suspense: total(cent)},
+		{Cascade: "young", Requests: 80, Light: 80, Spent: total(4 * cent),
+			NotMeasured: "the escalation model has 0 answers here", Unknown: 1, Suspense: total(cent)},
 	}
 	for i := range rows {
 		rows[i].Escalation, rows[i].From, rows[i].To = "anthropic.strong", at(1, 0), at(31, 0)

@@ -10,77 +10,75 @@ import (
 	"unicode/utf8"
 )
 
-// sheet is rows of named columns, for programs.
-type sheet struct {
-	names []string
-	rows  [][]value // each as long as names
+// figure is one column of a report about T.
+type figure[T any] struct {
+	name string
+	text func(*T) string
+	kind kind
 }
 
-// value is one cell.
-type value struct {
-	text    string
-	literal bool // a number or null, in JSON without quotes
+// kind is how a figure is written.
+type kind uint8
+
+const (
+	words   kind = iota
+	number       // in JSON without quotes
+	claimed      // null in JSON when it is not known, which is ""
+)
+
+// count is a figure that is a whole number.
+func count[T any](name string, get func(*T) int64) figure[T] {
+	return figure[T]{name, func(r *T) string { return strconv.FormatInt(get(r), 10) }, number}
 }
 
-func texts(all ...string) []value {
-	values := make([]value, len(all))
-	for i, s := range all {
-		values[i].text = s
-	}
-	return values
-}
-
-// write writes the sheet as JSON or CSV.
-func (s *sheet) write(w io.Writer, format Format) error {
+// writeSheet writes rows for programs, as JSON or CSV.
+func writeSheet[T any](w io.Writer, format Format, figures []figure[T], rows []T) error {
 	if format == CSV {
-		return s.writeCSV(w)
+		return csv.NewWriter(w).WriteAll(lines(figures, rows))
 	}
 	out := bufio.NewWriter(w)
-	s.writeJSON(out)
+	writeJSON(out, figures, rows)
 	return out.Flush()
 }
 
+// lines are the cells of rows, below a header.
+func lines[T any](figures []figure[T], rows []T) [][]string {
+	all := make([][]string, len(rows)+1)
+	for _, f := range figures {
+		all[0] = append(all[0], f.name)
+		for i := range rows {
+			all[i+1] = append(all[i+1], f.text(&rows[i]))
+		}
+	}
+	return all
+}
+
 // writeJSON writes the members in their documented order, which a map would lose.
-func (s *sheet) writeJSON(out *bufio.Writer) {
+func writeJSON[T any](out *bufio.Writer, figures []figure[T], rows []T) {
 	out.WriteString("[")
-	for i, row := range s.rows {
+	for i := range rows {
 		if i > 0 {
 			out.WriteString(",")
 		}
 		open := "\n  {"
-		for j, v := range row {
-			text := v.text
-			if !v.literal {
+		for _, f := range figures {
+			text := f.text(&rows[i])
+			switch {
+			case f.kind == claimed && text == "":
+				text = "null"
+			case f.kind != number:
 				text = quoted(text)
 			}
-			out.WriteString(open + quoted(s.names[j]) + ":" + text)
+			out.WriteString(open + quoted(f.name) + ":" + text)
 			open = ","
 		}
 		out.WriteString("}")
 	}
-	if len(s.rows) > 0 {
+	if len(rows) > 0 {
 		out.WriteString("\n")
 	}
 	out.WriteString("]\n")
 }
-
-// writeCSV leaves the cell of a null empty.
-func (s *sheet) writeCSV(w io.Writer) error {
-	lines := [][]string{s.names}
-	for _, row := range s.rows {
-		line := make([]string, len(row))
-		for j, v := range row {
-			if v != null {
-				line[j] = v.text
-			}
-		}
-		lines = append(lines, line)
-	}
-	return csv.NewWriter(w).WriteAll(lines)
-}
-
-// null is what is not known.
-var null = value{"null", true}
 
 // quoted is s as a JSON string.
 func quoted(s string) string {

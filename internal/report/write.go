@@ -3,7 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
-	"strconv"
+	"slices"
 )
 
 // Format is how a report is written.
@@ -25,18 +25,8 @@ type Layout struct {
 	Width int
 }
 
-// figure is one column behind those that were grouped by.
-type figure struct {
-	name   string
-	text   func(*Row) string
-	number bool // in JSON without quotes
-}
-
-func count(name string, get func(*Row) int64) figure {
-	return figure{name, func(r *Row) string { return strconv.FormatInt(get(r), 10) }, true}
-}
-
-var figures = []figure{
+// figures are the columns behind those that were grouped by.
+var figures = []figure[Row]{
 	count("requests", func(r *Row) int64 { return r.Requests }),
 	count("legs", func(r *Row) int64 { return r.Legs }),
 	count("escalated", func(r *Row) int64 { return r.Escalated }),
@@ -44,7 +34,7 @@ var figures = []figure{
 	count("output_tokens", func(r *Row) int64 { return r.OutputTokens }),
 	count("cache_read_tokens", func(r *Row) int64 { return r.CacheReadTokens }),
 	count("cache_write_tokens", func(r *Row) int64 { return r.CacheWriteTokens }),
-	{name: "cost_usd", text: func(r *Row) string { return r.Cost.String() }},
+	{"cost_usd", func(r *Row) string { return r.Cost.String() }, words},
 	count("unpriced", func(r *Row) int64 { return r.Unpriced }),
 	count("unknown", func(r *Row) int64 { return r.Unknown }),
 }
@@ -54,46 +44,32 @@ var figures = []figure{
 func Write(w io.Writer, layout Layout, rows []Row) error {
 	switch layout.Format {
 	case JSON, CSV:
-		return newSheet(layout.By, rows).write(w, layout.Format)
+		return writeSheet(w, layout.Format, columnsOf(layout.By, spanFigures...), rows)
 	case Table:
-		t := table{names: len(layout.By), width: layout.Width, left: func(column int) bool { return column < len(layout.By) }}
-		t.lines = append(t.lines, header(append([]string{}, layout.By...)))
-		for i := range rows {
-			t.lines = append(t.lines, cells(append([]string{}, rows[i].By...), &rows[i]))
-		}
+		by := len(layout.By)
+		t := table{names: by, width: layout.Width, left: func(column int) bool { return column < by }}
+		t.lines = lines(columnsOf(layout.By), rows)
 		return t.write(w)
 	default:
 		return errFormat(layout.Format)
 	}
 }
 
+// spanFigures are the bounds of the query.
+var spanFigures = []figure[Row]{
+	{"from", func(r *Row) string { return stamp(r.from) }, words},
+	{"to", func(r *Row) string { return stamp(r.to) }, words},
+}
+
+// columnsOf are all columns: the first ones, those grouped by, and the figures.
+func columnsOf(by []string, first ...figure[Row]) []figure[Row] {
+	all := slices.Clone(first)
+	for i, name := range by {
+		all = append(all, figure[Row]{name, func(r *Row) string { return r.By[i] }, words})
+	}
+	return append(all, figures...)
+}
+
 func errFormat(f Format) error {
 	return fmt.Errorf("%w: there is no format %q; there are table, csv and json", ErrQuery, f)
-}
-
-func newSheet(by []string, rows []Row) *sheet {
-	s := &sheet{names: header(append([]string{"from", "to"}, by...))}
-	for i := range rows {
-		r := &rows[i]
-		line := texts(append([]string{stamp(r.from), stamp(r.to)}, r.By...)...)
-		for _, f := range figures {
-			line = append(line, value{f.text(r), f.number})
-		}
-		s.rows = append(s.rows, line)
-	}
-	return s
-}
-
-func header(first []string) []string {
-	for _, f := range figures {
-		first = append(first, f.name)
-	}
-	return first
-}
-
-func cells(first []string, r *Row) []string {
-	for _, f := range figures {
-		first = append(first, f.text(r))
-	}
-	return first
 }

@@ -258,7 +258,8 @@ func (b *book) chargeLight(k *record.RowKey, c *record.Counters) {
 	for _, class := range []struct {
 		tokens int64
 		price  money.Price
-	}{{c.Input, rates.Input}, {c.CacheRead, rates.CacheRead}, {c.CacheWrite5m, rates.CacheWrite5m}, {c.CacheWrite1h, rates.CacheWrite1h}} {
+	}{{c.Input, rates.Input}, {c.CacheRead, rates.CacheRead}, {c.CacheWrite5m, rates.CacheWrite5m}, {c.CacheWrite1h,
+		rates.CacheWrite1h}} {
 		input.Add(input, product(class.tokens, int64(class.price)))
 	}
 	input.Mul(input, big.NewInt(c.Requests))
@@ -282,7 +283,8 @@ func (b *book) settle() {
 		b.Basis, b.Answers = "served and shadow", b.Answers+n
 	}
 	if b.NotMeasured == "" && b.Answers < MinAnswers {
-		b.NotMeasured = fmt.Sprintf("the escalation model has %d answers here, of the %d that its mean length needs", b.Answers, MinAnswers)
+		b.NotMeasured = fmt.Sprintf("the escalation model has %d answers here, of the %d that its mean length needs",
+			b.Answers, MinAnswers)
 	}
 	if b.NotMeasured != "" {
 		return

@@ -90,7 +90,8 @@ const cent = money.Dollar / 100
 // lightHour is 80 requests answered by 100 light legs, for 3.84 cents.
 func lightHour(cascade string, hour int) Row {
 	return counted(cascade, "light", weak, hour, record.Counters{
-		Requests: 80, Legs: 100, Input: 400_000, Output: 60_000, CostInput: 24 * cent / 10, CostOutput: 144 * cent / 100, CostWasted: cent,
+		Requests: 80, Legs: 100, Input: 400_000, Output: 60_000, CostInput: 24 * cent / 10, CostOutput: 144 * cent / 100,
+		CostWasted: cent,
 	})
 }
 
@@ -150,7 +151,8 @@ func TestShadowsFirst(t *testing.T) {
 		got := savingsOf(t, source, "c")
 		s := &got[0]
 		if s.Basis != basis || s.Answers != answers || s.Counterfactual.String() != counterfactual {
-			t.Errorf("%s, %d answers, %s; want %s, %d, %s", s.Basis, s.Answers, s.Counterfactual.String(), basis, answers, counterfactual)
+			t.Errorf("%s, %d answers, %s; want %s, %d, %s", s.Basis, s.Answers, s.Counterfactual.String(), basis, answers,
+				counterfactual)
 		}
 	}
 	f(sample(30, 6_000), "shadow", 30, "2.10")            // 0.90 + 0.96 + 80 * 200 tokens
@@ -165,7 +167,8 @@ func TestJudgeIsNoShadow(t *testing.T) {
 	}
 	judge := baseline("c")
 	judge.Judges = true
-	got, err := Of(t.Context(), source, Query{From: at(1, 0), To: at(2, 0), Prices: strongPrices(t), Baselines: []Baseline{judge}})
+	got, err := Of(t.Context(), source, Query{From: at(1, 0), To: at(2, 0), Prices: strongPrices(t),
+		Baselines: []Baseline{judge}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +220,8 @@ func TestSavingsAddUp(t *testing.T) {
 			n := func(name string, most int64) int64 { return rapid.Int64Range(0, most).Draw(rt, name) }
 			legs := 1 + n("legs", 100)
 			c := record.Counters{
-				Legs: legs, Requests: n("requests", legs), Input: n("input", 1e6), Output: n("output", 1e6), CacheRead: n("cached", 1e6),
+				Legs: legs, Requests: n("requests", legs), Input: n("input", 1e6), Output: n("output", 1e6), CacheRead: n("cached",
+					1e6),
 				CostInput: money.Pico(n("cost", 1e13)), CostGuardrail: money.Pico(n("guardrail", 1e12)),
 			}
 			source = append(source, counted("c", rapid.SampledFrom(paths).Draw(rt, "path"),

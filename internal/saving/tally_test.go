@@ -30,7 +30,8 @@ func TestTallyAgreesWithTheLedger(t *testing.T) {
 				rapid.IntRange(0, 23).Draw(rt, "hour"),
 				record.Counters{
 					Requests: 1, Legs: 1, Input: rapid.Int64Range(0, 1e6).Draw(rt, "input"),
-					Output: rapid.Int64Range(0, 1e6).Draw(rt, "output"), CostInput: money.Pico(rapid.Int64Range(0, 1e13).Draw(rt, "cost")),
+					Output: rapid.Int64Range(0, 1e6).Draw(rt, "output"), CostInput: money.Pico(rapid.Int64Range(0, 1e13).Draw(rt,
+						"cost")),
 				})
 			r.Key.Key, r.Key.PriceVersion = fmt.Sprint(n), "1"
 			ledger = append(ledger, r)
@@ -71,7 +72,8 @@ func TestTallyForgets(t *testing.T) {
 func TestRequest(t *testing.T) {
 	prices := strongPrices(t)
 	var tally Tally
-	light := counted("c", "light", weak, 1, record.Counters{Requests: 1, Legs: 1, Input: 1000, Output: 9000, CostInput: cent / 100})
+	light := counted("c", "light", weak, 1, record.Counters{Requests: 1, Legs: 1, Input: 1000, Output: 9000,
+		CostInput: cent / 100})
 	f := func(what, saved, spent string, attempts ...Row) {
 		t.Helper()
 		s := tally.Request(baseline("c"), prices, attempts)
@@ -88,6 +90,7 @@ func TestRequest(t *testing.T) {
 	}
 	f("light", "0.0104", "0.0001", light) // 0.003 + 0.0075 - 0.0001
 	wasted := counted("c", "light", weak, 1, record.Counters{Legs: 1, Input: 1000, CostInput: cent, CostWasted: cent})
-	escalated := counted("c", "escalated", strong, 1, record.Counters{Requests: 1, Legs: 1, Escalated: 1, Output: 500, CostOutput: 2 * cent})
+	escalated := counted("c", "escalated", strong, 1, record.Counters{Requests: 1, Legs: 1, Escalated: 1, Output: 500,
+		CostOutput: 2 * cent})
 	f("escalated", "-0.01", "0.03", wasted, escalated)
 }

@@ -53,19 +53,22 @@ func share(s string) *big.Rat {
 func TestDocument(t *testing.T) {
 	f := func(discount, light, escalation, mix, cascade string) {
 		t.Helper()
-		r, err := Run(document, nil, Setup{Light: haiku, Escalation: sonnet, Escalated: share("0.2"), Discount: share(discount)})
+		r, err := Run(document, nil, Setup{Light: haiku, Escalation: sonnet, Escalated: share("0.2"),
+			Discount: share(discount)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range []struct {
 			name, want string
 			spend      *Spend
-		}{{"light", light, &r.Light}, {"escalation", escalation, &r.Escalation}, {"mix", mix, &r.Mix}, {"cascade", cascade, &r.Cascade}} {
+		}{{"light", light, &r.Light}, {"escalation", escalation, &r.Escalation}, {"mix", mix, &r.Mix}, {"cascade", cascade,
+			&r.Cascade}} {
 			if got := c.spend.Cost.String(); got != c.want {
 				t.Errorf("discount %s: %s costs %s, want %s", discount, c.name, got, c.want)
 			}
 		}
-		if got := r.Mix.Saving.RatString() + " " + r.Cascade.Saving.RatString() + " " + r.Ratio.RatString(); got != "44/75 8/15 4/15" {
+		if got := r.Mix.Saving.RatString() + " " + r.Cascade.Saving.RatString() + " " +
+			r.Ratio.RatString(); got != "44/75 8/15 4/15" {
 			t.Errorf("discount %s: savings and ratio %s", discount, got)
 		}
 	}
@@ -143,18 +146,21 @@ func TestFormula(t *testing.T) {
 			t.Fatalf("saving %s, formula %s", r.Cascade.Saving, want)
 		}
 		paid := new(big.Rat).Quo(r.Cascade.Cost.Rat(), r.Escalation.Cost.Rat())
-		if off := less(less(one, paid), want); off.Abs(off).Cmp(big.NewRat(1, 1e6)) > 0 && r.Escalation.Cost.Rat().Cmp(big.NewRat(1e7, 1)) > 0 {
+		if off := less(less(one, paid), want); off.Abs(off).Cmp(big.NewRat(1, 1e6)) > 0 &&
+			r.Escalation.Cost.Rat().Cmp(big.NewRat(1e7, 1)) > 0 {
 			t.Fatalf("the amounts give a saving that is %s off", off.FloatString(9))
 		}
 	})
 }
 
 func TestPick(t *testing.T) {
-	models := []Model{haiku, sonnet, {ID: "anthropic.claude-3-haiku-20240307-v1:0"}, {ID: "amazon.titan-text-premier-v1:0"}}
+	models := []Model{haiku, sonnet, {ID: "anthropic.claude-3-haiku-20240307-v1:0"},
+		{ID: "amazon.titan-text-premier-v1:0"}}
 	f := func(name, want, fault string) {
 		t.Helper()
 		got, err := pick(models, name)
-		if got.ID != want || (err == nil) != (fault == "") || err != nil && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), fault)) {
+		if got.ID != want || (err == nil) != (fault == "") || err != nil &&
+			(!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), fault)) {
 			t.Errorf("%q: %q, %v", name, got.ID, err)
 		}
 	}
@@ -185,8 +191,10 @@ func TestGolden(t *testing.T) {
 		golden(t, name, b.Bytes())
 	}
 	f("list.txt", Setup{Light: haiku, Escalation: sonnet, Escalated: share("0.2")})
-	f("discount.txt", Setup{Light: haiku, Escalation: sonnet, Escalated: share("0.2"), Discount: share("0.35"), Target: share("0.5")})
-	f("partner.txt", Setup{Light: haiku, Partner: &micro, Escalation: sonnet, Escalated: share("0.2"), Direct: share("0.1"), Target: share("0.8")})
+	f("discount.txt", Setup{Light: haiku, Escalation: sonnet, Escalated: share("0.2"), Discount: share("0.35"),
+		Target: share("0.5")})
+	f("partner.txt", Setup{Light: haiku, Partner: &micro, Escalation: sonnet, Escalated: share("0.2"),
+		Direct: share("0.1"), Target: share("0.8")})
 	f("loss.txt", Setup{Light: sonnet, Escalation: haiku, Escalated: share("0.2")})
 }
 
@@ -212,7 +220,7 @@ func TestDollars(t *testing.T) {
 		t.Helper()
 		var total money.Total
 		total.Add(p)
-		if got := Dollars(&total); got != want {
+		if got := dollars(&total); got != want {
 			t.Errorf("%d: %s, want %s", p, got, want)
 		}
 	}

@@ -8,14 +8,19 @@ import (
 	"time"
 )
 
-const exportCSV = `from,to,tenant,model,requests,legs,escalated,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,cost_usd,unpriced,unknown
+const exportCSV = "from,to,tenant,model,requests,legs,escalated,input_tokens,output_tokens," +
+	"cache_read_tokens,cache_write_tokens,cost_usd,unpriced,unknown" + `
 2026-10-01,2026-11-01,acme,light,80,101,0,400000,60000,0,0,1.00,0,1
 2026-10-01,2026-11-01,acme,strong,20,20,20,70000,12000,10000,0,1.00,0,0
 `
 
 const exportJSON = `[
-  {"from":"2026-10-01","to":"2026-11-01","tenant":"acme","model":"light","requests":80,"legs":101,"escalated":0,"input_tokens":400000,"output_tokens":60000,"cache_read_tokens":0,"cache_write_tokens":0,"cost_usd":"1.00","unpriced":0,"unknown":1},
-  {"from":"2026-10-01","to":"2026-11-01","tenant":"acme","model":"strong","requests":20,"legs":20,"escalated":20,"input_tokens":70000,"output_tokens":12000,"cache_read_tokens":10000,"cache_write_tokens":0,"cost_usd":"1.00","unpriced":0,"unknown":0}
+  {"from":"2026-10-01","to":"2026-11-01","tenant":"acme","model":"light","requests":80,"legs":101,"escalated":0,
+    "input_tokens":400000,"output_tokens":60000,"cache_read_tokens":0,"cache_write_tokens":0,
+    "cost_usd":"1.00","unpriced":0,"unknown":1},
+  {"from":"2026-10-01","to":"2026-11-01","tenant":"acme","model":"strong","requests":20,"legs":20,"escalated":20,
+    "input_tokens":70000,"output_tokens":12000,"cache_read_tokens":10000,"cache_write_tokens":0,
+    "cost_usd":"1.00","unpriced":0,"unknown":0}
 ]`
 
 // TestParseUsage counts each request once, though twenty were answered twice.

@@ -18,10 +18,12 @@ func (r *Result) Warnings() []string {
 	case target == nil || r.Cascade.Saving.Cmp(target) >= 0:
 		return nil
 	case r.Ceiling.Cmp(target) < 0:
-		return []string{fmt.Sprintf("a saving of %s is out of reach for this pair: with nothing escalated it saves %s; take a cheaper light model",
+		return []string{fmt.Sprintf("a saving of %s is out of reach for this pair: with nothing escalated it saves %s; "+
+			"take a cheaper light model",
 			percent(target), percent(r.Ceiling))}
 	case r.Allowed.Sign() < 0:
-		return []string{fmt.Sprintf("a saving of %s is out of reach while %s of the requests go to the escalation model at once",
+		return []string{fmt.Sprintf("a saving of %s is out of reach while %s of the requests go to the escalation model "+
+			"at once",
 			percent(target), percent(r.Setup.Direct))}
 	default:
 		return []string{fmt.Sprintf("a saving of %s allows %s of the requests to escalate, not %s",
@@ -51,7 +53,8 @@ func (r *Result) WriteTable(w io.Writer) error {
 	writeLines(&b, models, name, cost)
 	b.WriteString("\n")
 	writeLines(&b, ways, name, cost)
-	fmt.Fprintf(&b, "\nprice ratio %s: %s; ceiling %s with nothing escalated\n", r.ratioName(), r.Ratio.FloatString(4), percent(r.Ceiling))
+	fmt.Fprintf(&b, "\nprice ratio %s: %s; ceiling %s with nothing escalated\n", r.ratioName(), r.Ratio.FloatString(4),
+		percent(r.Ceiling))
 	if r.Allowed != nil && r.Allowed.Sign() >= 0 {
 		fmt.Fprintf(&b, "target %s: up to %s of the requests may escalate\n", percent(r.Setup.Target), percent(r.Allowed))
 	}
@@ -88,7 +91,8 @@ func (r *Result) ways() []line {
 	return []line{
 		{"escalation alone", &r.Escalation, s.Escalation.ID},
 		{"light alone", &r.Light, s.Light.ID},
-		{"weighted mix", &r.Mix, fmt.Sprintf("%s light, %s escalation, as if known beforehand", percent(less(big.NewRat(1, 1), strong)), percent(strong))},
+		{"weighted mix", &r.Mix, fmt.Sprintf("%s light, %s escalation, as if known beforehand",
+			percent(less(big.NewRat(1, 1), strong)), percent(strong))},
 		{"true cascade", &r.Cascade, fmt.Sprintf("%s, %s the escalation model as well", asked, percent(s.Escalated))},
 	}
 }
@@ -96,28 +100,22 @@ func (r *Result) ways() []line {
 func widths(lines []line) (name, cost int) {
 	for _, l := range lines {
 		name = max(name, utf8.RuneCountInString(l.name))
-		cost = max(cost, len(Dollars(&l.spend.Cost)))
+		cost = max(cost, len(dollars(&l.spend.Cost)))
 	}
 	return name, cost
 }
 
 func writeLines(b *strings.Builder, lines []line, name, cost int) {
 	for _, l := range lines {
-		text := fmt.Sprintf("%-*s  %*s  %10s  %s", name, l.name, cost, Dollars(&l.spend.Cost), percent(l.spend.Saving), l.remark)
+		text := fmt.Sprintf("%-*s  %*s  %10s  %s", name, l.name, cost, dollars(&l.spend.Cost), percent(l.spend.Saving),
+			l.remark)
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
 }
 
-// Dollars writes an amount for people: thousands grouped, cents, and six
-// decimals below a dollar, so that a small amount does not look like none.
-func Dollars(t *money.Total) string {
-	amount := new(big.Rat).Quo(t.Rat(), new(big.Rat).SetInt64(int64(money.Dollar)))
-	decimals := 2
-	if one := big.NewRat(1, 1); t.Sign() != 0 && new(big.Rat).Abs(amount).Cmp(one) < 0 {
-		decimals = 6
-	}
-	text := amount.FloatString(decimals)
-	digits, negative := strings.CutPrefix(text, "-")
+// dollars writes a rounded amount with its thousands grouped.
+func dollars(t *money.Total) string {
+	digits, negative := strings.CutPrefix(t.Rounded(), "-")
 	if negative {
 		return "-$" + grouped(digits)
 	}

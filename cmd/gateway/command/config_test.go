@@ -15,7 +15,8 @@ import (
 // but that the files are missing that a cascade learns from.
 func TestExampleIsRight(t *testing.T) {
 	env := func(name string) string {
-		return map[string]string{"SLUICE_SUPPORT_KEY": "SLKAAAAAAAAAAAAAAAAAAAAA", "SLUICE_WEBHOOK_SECRET": "a secret of the test"}[name]
+		return map[string]string{"SLUICE_SUPPORT_KEY": "SLKAAAAAAAAAAAAAAAAAAAAA",
+			"SLUICE_WEBHOOK_SECRET": "a secret of the test"}[name]
 	}
 	cfg, err := config.Load(filepath.Join("..", "..", "..", "config", "example.yaml"), env)
 	if err != nil {

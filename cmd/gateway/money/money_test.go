@@ -191,7 +191,8 @@ func corrections(t *testing.T, u *used) {
 	u.fails("nothing to adjust", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r")
 	u.fails("--usd", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r", "--usd", "much")
 	u.fails("--at", true, "adjust", append(credit, "--at", "noon")...)
-	if after := u.reports(); after.Input != before.Input+14 || after.Unknown != 0 || !strings.HasPrefix(after.Cost, "-2.99") {
+	if after := u.reports(); after.Input != before.Input+14 || after.Unknown != 0 ||
+		!strings.HasPrefix(after.Cost, "-2.99") {
 		t.Errorf("%+v, before %+v", after, before)
 	}
 	u.stop()

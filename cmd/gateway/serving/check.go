@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
@@ -17,21 +18,14 @@ func checkCommand() *cobra.Command {
 		Short: "Check configuration, rules and prices; print every mistake with its place",
 		Args:  command.Args(cobra.NoArgs),
 	}
-	file := command.ConfigFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := command.Load(*file)
-		if err != nil {
-			return err
-		}
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
 		_, problems := snapshot.Compile(cfg, nil, time.Now())
 		if err := cfg.Report(problems); err != nil {
 			return command.Invalid(err)
 		}
-		if len(problems) > 0 {
-			fmt.Fprint(os.Stderr, cfg.Render(problems))
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d tenants, %d cascades, %d aliases\n", *file, len(cfg.Tenants), len(cfg.Cascades), len(cfg.Aliases))
+		fmt.Fprint(os.Stderr, cfg.Render(problems))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d tenants, %d cascades, %d aliases\n",
+			cmd.Flag("config").Value, len(cfg.Tenants), len(cfg.Cascades), len(cfg.Aliases))
 		return nil
-	}
-	return cmd
+	})
 }

@@ -58,7 +58,8 @@ func crashAt(spec string, kill func()) (meter.Crash, error) {
 	name, number, _ := strings.Cut(spec, ":")
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || !slices.Contains(points, name) {
-		return nil, command.Invalidf("%s=%q: want NAME:N with NAME one of %s", crashVariable, spec, strings.Join(points, ", "))
+		return nil, command.Invalidf("%s=%q: want NAME:N with NAME one of %s", crashVariable, spec,
+			strings.Join(points, ", "))
 	}
 	var passed atomic.Int64
 	return func(point string) {

@@ -60,7 +60,8 @@ func demoConfig(dir string, key tenant.Credentials) (string, error) {
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
-	text := strings.NewReplacer("data_dir: ./data", "data_dir: .", "${SLUICE_DEMO_KEY}", key.KeyID).Replace(string(config.Quickstart()))
+	text := strings.NewReplacer("data_dir: ./data", "data_dir: .", "${SLUICE_DEMO_KEY}",
+		key.KeyID).Replace(string(config.Quickstart()))
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 
@@ -92,7 +93,8 @@ curl:
 
 boto3:
   export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=http://%[2]s AWS_BEARER_TOKEN_BEDROCK=%[3]s AWS_DEFAULT_REGION=us-east-1
-  python3 -c 'import boto3; print(boto3.client("bedrock-runtime").converse(modelId="auto", messages=[{"role":"user","content":[{"text":"hello"}]}])["output"])'
+  python3 -c 'import boto3; print(boto3.client("bedrock-runtime").converse(modelId="auto",
+    messages=[{"role":"user","content":[{"text":"hello"}]}])["output"])'
 
 AWS CLI (the same variables, or a key pair: AWS_ACCESS_KEY_ID=%[6]s AWS_SECRET_ACCESS_KEY=%[7]s):
   aws bedrock-runtime converse --model-id auto --messages '[{"role":"user","content":[{"text":"hello"}]}]'

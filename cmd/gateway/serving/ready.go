@@ -35,7 +35,8 @@ func (a *app) ready() (ok bool, state any) {
 		note("ledger of "+root, err)
 	}
 	if refused := a.refused.Load(); refused != nil {
-		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) + "; the log and gateway check say why"
+		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) +
+			"; the log and gateway check say why"
 	}
 	return r.Ready, r
 }

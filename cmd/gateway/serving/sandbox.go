@@ -21,7 +21,8 @@ func sandboxCommand() *cobra.Command {
 	listen := cmd.Flags().String("listen", "127.0.0.1:8081", "`ADDR` to listen on")
 	script := cmd.Flags().String("script", "", "`FILE` of rules: answers, delays, errors, faults")
 	cmd.Flags().StringVar(&o.LogPath, "log", "", "`FILE` that gets a line for each call with the tokens that it billed")
-	cmd.Flags().StringVar(&o.InvocationLogPath, "invocation-log", "", "`FILE` in the form of Bedrock's model invocation log")
+	cmd.Flags().StringVar(&o.InvocationLogPath, "invocation-log", "",
+		"`FILE` in the form of Bedrock's model invocation log")
 	cmd.Flags().StringVar(&o.AccessKeyID, "access-key-id", "", "access key `ID` that callers sign with")
 	cmd.Flags().StringVar(&o.SecretAccessKey, "secret-access-key", "", "its `SECRET`")
 	cmd.Flags().StringVar(&o.BearerToken, "bearer-token", "", "`TOKEN` that callers may send instead")

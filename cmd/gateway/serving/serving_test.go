@@ -125,7 +125,8 @@ func TestServe(t *testing.T) {
 	wantStatus(http.StatusOK)
 	stop()
 	t.Setenv("SLUICE_ROOT_SECRET", "another root secret of the test")
-	if _, err := output(t, "serve", "--config", gw.ConfigFile()); err == nil || !strings.Contains(err.Error(), "root secret") {
+	if _, err := output(t, "serve", "--config", gw.ConfigFile()); err == nil ||
+		!strings.Contains(err.Error(), "root secret") {
 		t.Errorf("another root secret: %v", err)
 	}
 	t.Setenv("SLUICE_ROOT_SECRET_PREVIOUS", harness.RootSecret)
@@ -139,7 +140,8 @@ func TestServeOnRedis(t *testing.T) {
 	redis := redistest.NewServer(t)
 	gw, stop := harness.Serve(t, Commands("test"), fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\n"+
 		"ledger: {redis: %q}\ntenants: [{id: acme, keys: [%s]}]\n"+
-		"cascades: [{name: c, match: 'true', mode: rules, light: %s, escalation: amazon.nova-pro-v1:0}]\n", redis.URL(), key.KeyID, model))
+		"cascades: [{name: c, match: 'true', mode: rules, light: %s, escalation: "+
+		"amazon.nova-pro-v1:0}]\n", redis.URL(), key.KeyID, model))
 	if a := gw.Post(t, key.BearerCredential, "/model/"+model+"/converse", ask); a.Status != http.StatusOK {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
@@ -153,8 +155,10 @@ func TestServeOnRedis(t *testing.T) {
 
 func TestServeRefuses(t *testing.T) {
 	refused(t, "--config FILE is needed", "serve")
-	refused(t, "loopback", "serve", "--pprof", ":6060", "--config", harness.File(t, "sluice.yaml", "upstream: {endpoint: sandbox}\n"))
-	taken := harness.File(t, "sluice.yaml", "upstream: {endpoint: sandbox}\nadmin: {listen: 127.0.0.1:0}\nlisten: 192.0.2.1:1\n")
+	refused(t, "loopback", "serve", "--pprof", ":6060", "--config", harness.File(t, "sluice.yaml",
+		"upstream: {endpoint: sandbox}\n"))
+	taken := harness.File(t, "sluice.yaml",
+		"upstream: {endpoint: sandbox}\nadmin: {listen: 127.0.0.1:0}\nlisten: 192.0.2.1:1\n")
 	if _, err := output(t, "serve", "--config", taken); err == nil {
 		t.Error("an address of another machine is served")
 	}
@@ -212,6 +216,7 @@ func TestQuickstart(t *testing.T) {
 	}
 	out, _ := harness.Background(t, Commands("test"), "quickstart")
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
-		return strings.Contains(out.String(), "http://"+addr+"/model/auto/converse") && strings.Contains(out.String(), key.Bearer), out.String()
+		return strings.Contains(out.String(), "http://"+addr+"/model/auto/converse") &&
+			strings.Contains(out.String(), key.Bearer), out.String()
 	})
 }

@@ -45,11 +45,11 @@ func explainCommand() *cobra.Command {
 		Args: command.Args(cobra.NoArgs),
 	}
 	var f explainFlags
-	file := command.ConfigFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.request, "request", "", "request `FILE`: HTTP or a body alone")
 	flags.StringVar(&f.model, "model", "", "`MODEL` id or alias that the caller asks for")
-	flags.StringVar(&f.operation, "operation", "converse", "`OPERATION`: converse, converse-stream, invoke, invoke-with-response-stream")
+	flags.StringVar(&f.operation, "operation", "converse",
+		"`OPERATION`: converse, converse-stream, invoke, invoke-with-response-stream")
 	flags.StringVar(&f.text, "text", "", "user's `TEXT`, instead of a request file")
 	flags.IntVar(&f.input, "input", 0, "input `TOKENS`, instead of the estimate")
 	flags.Int64Var(&f.output, "output", 500, "output `TOKENS` that an answer is expected to have")
@@ -59,17 +59,10 @@ func explainCommand() *cobra.Command {
 	flags.StringArrayVar(&f.header, "header", nil, "a header `FIELD`, \"name: value\"; repeatable")
 	flags.StringVar(&f.escalated, "escalated", "", "`SHARE` of such requests that escalate after a first answer")
 	flags.StringVar(&f.format, "format", "text", "text or json")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := command.Load(*file)
-		if err != nil {
-			return err
-		}
-		return runExplain(cmd, cfg, &f)
-	}
-	return cmd
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error { return f.run(cmd, cfg) })
 }
 
-func runExplain(cmd *cobra.Command, cfg *config.Config, f *explainFlags) error {
+func (f *explainFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 	if f.format != "text" && f.format != "json" {
 		return command.Invalidf("there is no format %q; there are text and json", f.format)
 	}
@@ -109,7 +102,8 @@ func (f *explainFlags) read(stdin io.Reader, basePath string) (*explain.Request,
 	switch r.Op {
 	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream:
 	default:
-		return nil, fmt.Errorf("%s is not routed; explain knows converse, converse-stream, invoke and invoke-with-response-stream", r.Op)
+		return nil, fmt.Errorf("%s is not routed; explain knows converse, converse-stream, invoke and "+
+			"invoke-with-response-stream", r.Op)
 	}
 	if r.Model = cmp.Or(f.model, r.Model); r.Model == "" {
 		return nil, errors.New("--model MODEL is needed")

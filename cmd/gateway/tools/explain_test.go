@@ -33,7 +33,8 @@ cascades:
 func TestExplain(t *testing.T) {
 	cfg := harness.File(t, "sluice.yaml", explainConfig)
 	http := harness.File(t, "request.http", "POST /model/auto/converse-stream HTTP/1.1\nx-team: a\n\n"+`{"messages":[]}`)
-	body := harness.File(t, "body.json", `{"messages":[{"role":"user","content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":4096}}`)
+	body := harness.File(t, "body.json",
+		`{"messages":[{"role":"user","content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":4096}}`)
 	f := func(operation, tenant, path, reason string, legs int, args ...string) {
 		t.Helper()
 		out, err := output(t, append([]string{"explain", "--config", cfg, "--format", "json"}, args...)...)
@@ -54,9 +55,11 @@ func TestExplain(t *testing.T) {
 	f("converse", "other", "light", "", 2, "--tenant", "other", "--model", "auto", "--text", "hello")
 	f("converse", "acme/support", "direct", "long", 1, "--key", explainKey, "--model", "auto", "--input", "40000")
 	f("converse-stream", "other", "direct", "team", 1, "--tenant", "other", "--request", http)
-	f("converse-stream", "other", "passthrough", "", 1, "--tenant", "other", "--request", http, "--model", "amazon.nova-lite-v1:0")
+	f("converse-stream", "other", "passthrough", "", 1, "--tenant", "other", "--request", http, "--model",
+		"amazon.nova-lite-v1:0")
 	f("converse", "other", "direct", "team", 1, "--tenant", "other", "--model", "auto", "--header", "X-Team: b")
-	f("invoke", "other", "passthrough", "", 1, "--tenant", "other", "--operation", "invoke", "--model", "amazon.nova-lite-v1:0", "--request", body)
+	f("invoke", "other", "passthrough", "", 1, "--tenant", "other", "--operation", "invoke", "--model",
+		"amazon.nova-lite-v1:0", "--request", body)
 	text, err := output(t, "explain", "--config", cfg, "--tenant", "acme/support", "--model", "auto", "--request", body)
 	if err != nil || !strings.Contains(text, "max tokens 4096") || !strings.Contains(text, "capped at 1000") {
 		t.Errorf("%v\n%s", err, text)

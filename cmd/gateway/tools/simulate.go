@@ -49,16 +49,17 @@ func simulateCommand() *cobra.Command {
 	flags.StringVar(&f.escalated, "escalated", "0.2", "`SHARE` of requests escalated after a light call")
 	flags.StringVar(&f.direct, "direct", "0", "`SHARE` of requests sent to the escalation model at once")
 	flags.StringVar(&f.discount, "discount", "0", "`SHARE` off every list price")
-	flags.StringVar(&f.verbosity, "verbosity", "1", "output tokens of light for each of the escalation model's, a `FACTOR`")
+	flags.StringVar(&f.verbosity, "verbosity", "1",
+		"output tokens of light for each of the escalation model's, a `FACTOR`")
 	flags.StringVar(&f.target, "target", "", "saving hoped for, a `SHARE`: warns when it is out of reach")
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books")
 	flags.BoolVar(&f.all, "all", false, "show every model with a price, not only the main book's")
 	flags.StringVar(&f.format, "format", "table", "table or json")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runSimulate(cmd, &f, time.Now()) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd, time.Now()) }
 	return cmd
 }
 
-func runSimulate(cmd *cobra.Command, f *simulateFlags, now time.Time) error {
+func (f *simulateFlags) run(cmd *cobra.Command, now time.Time) error {
 	if f.format != "table" && f.format != "json" {
 		return command.Invalidf("there is no format %q; there are table and json", f.format)
 	}
@@ -112,7 +113,8 @@ func (f *simulateFlags) workload(now time.Time) (simulate.Workload, error) {
 	}
 	for _, n := range []int64{f.perDay, f.input, f.output} {
 		if n < 0 || n > simulate.MaxCount {
-			return simulate.Workload{}, fmt.Errorf("%d is out of range: --requests-per-day, --input and --output go up to %d", n, simulate.MaxCount)
+			return simulate.Workload{}, fmt.Errorf("%d is out of range: --requests-per-day, --input and --output go up to %d", n,
+				simulate.MaxCount)
 		}
 	}
 	if f.perDay == 0 {
@@ -132,10 +134,12 @@ func (f *simulateFlags) exported(now time.Time) (simulate.Workload, error) {
 		return simulate.Workload{}, fmt.Errorf("%s: %w", f.usage, err)
 	}
 	if u.Unknown > 0 {
-		fmt.Fprintf(os.Stderr, "warning: %d attempts of %s have no known usage; they get the mean of the others\n", u.Unknown, f.usage)
+		fmt.Fprintf(os.Stderr, "warning: %d attempts of %s have no known usage; they get the mean of the others\n", u.Unknown,
+			f.usage)
 	}
 	if u.Repeated > 0 {
-		fmt.Fprintf(os.Stderr, "warning: %d legs of %s answered no request of their own; their tokens are left out\n", u.Repeated, f.usage)
+		fmt.Fprintf(os.Stderr, "warning: %d legs of %s answered no request of their own; their tokens are left out\n",
+			u.Repeated, f.usage)
 	}
 	covered := u.Covered()
 	switch {
@@ -144,7 +148,8 @@ func (f *simulateFlags) exported(now time.Time) (simulate.Workload, error) {
 			return simulate.Workload{}, err
 		}
 	case u.To.After(now):
-		return simulate.Workload{}, fmt.Errorf("%s runs until %s, which is not over: give --usage-days, how many days it covers",
+		return simulate.Workload{}, fmt.Errorf("%s runs until %s, which is not over: give --usage-days, how many days it "+
+			"covers",
 			f.usage, u.To.Format(time.DateOnly))
 	}
 	if covered.Sign() <= 0 {

@@ -39,11 +39,14 @@ func TestSimulateDocument(t *testing.T) {
 	f("simulate-list.txt", []string{"$31,500.00", "$8,400.00", "$13,020.00", "58.7 %", "$14,700.00", "53.3 %"})
 	f("simulate-discount.txt", []string{"$20,475.00", "$5,460.00", "$8,463.00", "58.7 %", "53.3 %"},
 		"--escalated", "0.2", "--discount", "0.35", "--days", "30", "--target", "0.55")
-	f("simulate-list.json", []string{`"31500.00"`, `"8400.00"`, `"13020.00"`, `"44/75"`, `"14700.00"`, `"8/15"`}, "--format", "json")
+	f("simulate-list.json", []string{`"31500.00"`, `"8400.00"`, `"13020.00"`, `"44/75"`, `"14700.00"`, `"8/15"`},
+		"--format", "json")
 }
 
 func TestSimulatePrices(t *testing.T) {
-	book := harness.File(t, "cheaper $book.yaml", "prices:\n  - models: [anthropic.claude-3-5-haiku-20241022-v1:0]\n    effective: 2026-02-01\n    input: 0.0004\n    output: 0.002\n")
+	book := harness.File(t, "cheaper $book.yaml",
+		"prices:\n  - models: [anthropic.claude-3-5-haiku-20241022-v1:0]\n    effective: 2026-02-01\n    input: 0.0004\n  "+
+			"  output: 0.002\n")
 	got, err := output(t, append(document[:len(document):len(document)], "--prices", book)...)
 	if err != nil || !strings.Contains(got, "$4,200.00") {
 		t.Errorf("%v\n%s", err, got)
@@ -53,7 +56,8 @@ func TestSimulatePrices(t *testing.T) {
 func TestSimulateUsage(t *testing.T) {
 	export := harness.File(t, "usage.csv", "from,to,model,requests,legs,input_tokens,output_tokens,unknown\n"+
 		"2026-04-01,2026-05-01,a,1500000,1500000,6000000000,900000000,0\n")
-	got, err := output(t, "simulate", "--usage", export, "--light", "claude-3.5-haiku", "--escalation", "claude-3.5-sonnet")
+	got, err := output(t, "simulate", "--usage", export, "--light", "claude-3.5-haiku", "--escalation",
+		"claude-3.5-sonnet")
 	if err != nil {
 		t.Fatal(err)
 	}
