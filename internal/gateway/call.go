@@ -46,7 +46,7 @@ type decision struct {
 	risk   float64 // of the light answer that is served, by the certificate's order
 
 	asked  *answer.Request // what the checks need to know, nil until somebody asked
-	prior  score.Band      // of the light leg, when a pre-score told one
+	prior  score.Band      // of the request, by a pre-score
 	sample *shadow.Sample  // nil when no shadow will follow
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/router"
 )
 
-// cascades are what the line asks, and tells, about cascades: what is remembered
-// of earlier requests, and what certificates say.
+// cascades answer what the line asks about cascades: from what is remembered of
+// earlier requests, and from certificates. They remember its requests in turn.
 type cascades struct {
 	asker   *leg.Asker
 	memory  *memory.Store
@@ -102,7 +102,7 @@ func (s *cascades) allow(c *call, to *router.Cascade, now time.Time) bool {
 	return true
 }
 
-// shareGuard tells other gateways what was counted, when a budget needs it.
+// shareGuard sends other gateways what was counted, when a budget needs it.
 func (s *cascades) shareGuard(c *call, to *router.Cascade, now time.Time) {
 	if limitsOf(to) != (memory.Limits{}) {
 		s.memory.ShareGuard(c.Caller.Tenant.Root, to.Name, c.Caller.KeyID, now)

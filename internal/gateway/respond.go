@@ -33,8 +33,8 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 	return res, nil
 }
 
-// servedOrDrained tells an answer that its caller waits for from one that
-// nobody waits for any more.
+// servedOrDrained is Served while the caller waits for the answer, and Drained
+// once they have left.
 func (c *call) servedOrDrained() leg.Disposition {
 	if c.Gone.Err() != nil {
 		return leg.Drained

@@ -184,7 +184,7 @@ func (a *Attempt) settle() {
 	}
 }
 
-// outcome is what an attempt without readable usage tells about its bill.
+// outcome is what can be said of an attempt's bill without readable usage.
 // Bedrock answers errors instead of work, so they cost nothing; whatever broke
 // after the request was sent may have been billed.
 func (a *Attempt) outcome() record.Outcome {

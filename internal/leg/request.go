@@ -41,7 +41,7 @@ func (r *Request) ReadFacts() *wire.Error {
 		return err
 	}
 	var dialect *wire.Dialect
-	if r.Target.Op == wire.OpInvoke || r.Target.Op == wire.OpInvokeStream {
+	if r.Target.Op.IsInvoke() {
 		dialect = r.Snapshot.Router.Dialect(r.Target.Model, r.Body)
 	}
 	if err := r.Facts.Read(r.Target.Op, dialect, r.Body); err != nil {
@@ -86,13 +86,8 @@ func (r *Request) RouterInput() *router.Input {
 // Modelled reports whether the operation runs a model that policy, prices and
 // cascades know.
 func (r *Request) Modelled() bool {
-	switch r.Target.Op {
-	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpCountTokens,
-		wire.OpStartAsyncInvoke:
-		return true
-	default:
-		return false
-	}
+	op := r.Target.Op
+	return op.IsConverse() || op.IsInvoke() || op == wire.OpCountTokens || op == wire.OpStartAsyncInvoke
 }
 
 // Metered reports whether the operation is billed. CountTokens is free of
@@ -113,8 +108,8 @@ func (r *Request) Prompt() string {
 	return string(r.Facts.AppendText(nil, r.Body))
 }
 
-// Route tells kinds of requests apart, for scores: whose they are, of which
-// cascade, and under which system prompt.
+// Route names the kind of a request, for scores: its cascade, its tenant and its
+// system prompt.
 func (r *Request) Route() string {
 	return fmt.Sprintf("%s %s %016x", r.Cascade, r.Caller.Tenant.ID, r.Facts.SystemHash)
 }

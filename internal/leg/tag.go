@@ -18,24 +18,19 @@ const (
 )
 
 // tag puts pairs into the request metadata of one attempt, so that Bedrock's
-// invocation log tells whose it is (upstream.tag_requests). For Converse they are
+// invocation log names them (upstream.tag_requests). For Converse they are
 // splices of body, the caller's body that f was read from; for InvokeModel the
 // header comes back with them. What the caller put there stays. Where there is no
 // room for all, the first goes alone; without room for that, or for other
 // operations, nothing changes and the call goes untagged.
 func tag(f *wire.Facts, body []byte, h wire.Header, pairs []wire.Pair) (wire.Header, []wire.Splice) {
-	switch f.Op {
-	case wire.OpConverse, wire.OpConverseStream:
-		for _, some := range [...][]wire.Pair{pairs, pairs[:1]} {
-			if s, ok := f.MetadataSplices(body, some...); ok {
-				return h, s
-			}
-		}
-	case wire.OpInvoke, wire.OpInvokeStream:
-		for _, some := range [...][]wire.Pair{pairs, pairs[:1]} {
+	for _, some := range [...][]wire.Pair{pairs, pairs[:1]} {
+		if f.Op.IsInvoke() {
 			if tagged, ok := tagHeader(h, some); ok {
 				return tagged, nil
 			}
+		} else if s, ok := f.MetadataSplices(body, some...); ok { // never for operations but Converse
+			return h, s
 		}
 	}
 	return h, nil

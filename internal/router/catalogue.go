@@ -10,13 +10,9 @@ import (
 // not listed: it is assumed to take everything, because refusing what Bedrock
 // would have answered is worse than passing on its refusal.
 type Model struct {
-	Dialect   *wire.Dialect // of its InvokeModel body, nil when not known
-	Context   int64         // tokens, 0 unknown
-	MaxOutput int64         // tokens, 0 unknown
-
-	Converse, System, Tools, Images, Documents, CachePoints, Reasoning bool
-
-	ids glob.List
+	config.Model
+	Dialect *wire.Dialect // of its InvokeModel body, nil when not known
+	ids     glob.List
 }
 
 // needs are what a request may ask of a model, in the order in which they are
@@ -26,7 +22,7 @@ var needs = [...]struct {
 	asked func(*wire.Facts) bool
 	met   func(*Model) bool
 }{
-	{"converse", func(f *wire.Facts) bool { return isConverse(f.Op) }, func(m *Model) bool { return m.Converse }},
+	{"converse", func(f *wire.Facts) bool { return f.Op.IsConverse() }, func(m *Model) bool { return m.Converse }},
 	{"system", func(f *wire.Facts) bool { return f.System }, func(m *Model) bool { return m.System }},
 	{"tools", func(f *wire.Facts) bool { return f.Tools > 0 }, func(m *Model) bool { return m.Tools }},
 	{"images", func(f *wire.Facts) bool { return f.Images > 0 }, func(m *Model) bool { return m.Images }},
@@ -72,27 +68,21 @@ func outputAsked(f *wire.Facts, maxOutput int64) int64 {
 // catalogue is the models in the order of the configuration.
 type catalogue struct {
 	models []Model
-	// stands maps opaque ARNs to the model behind them.
-	stands map[string]string
+	// behind maps opaque ARNs to the models that they are for.
+	behind map[string]string
 }
 
-func newCatalogue(models []config.Model, stands map[string]string) catalogue {
-	c := catalogue{make([]Model, len(models)), stands}
-	for i := range models {
-		m := &models[i]
-		c.models[i] = Model{
-			Dialect: wire.DialectNamed(m.Dialect), Context: m.Context, MaxOutput: m.MaxOutput,
-			Converse: m.Converse, System: m.System, Tools: m.Tools, Images: m.Images,
-			Documents: m.Documents, CachePoints: m.CachePoints, Reasoning: m.Reasoning,
-			ids: glob.CompileList(m.IDs),
-		}
+func newCatalogue(models []config.Model, behind map[string]string) catalogue {
+	c := catalogue{make([]Model, len(models)), behind}
+	for i, m := range models {
+		c.models[i] = Model{m, wire.DialectNamed(m.Dialect), glob.CompileList(m.IDs)}
 	}
 	return c
 }
 
 // foundation is the foundation id behind any form of model id, "" when opaque.
 func (c *catalogue) foundation(model string) string {
-	if known, ok := c.stands[model]; ok {
+	if known, ok := c.behind[model]; ok {
 		model = known
 	}
 	return wire.ParseModelID(model).Foundation

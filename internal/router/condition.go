@@ -61,8 +61,8 @@ func newConditions() *conditions {
 	return &conditions{env, samples()}
 }
 
-// compile checks source, which stands at path in the configuration, and runs it
-// once on sample requests.
+// compile checks source, which is at path in the configuration, and runs it once
+// on sample requests.
 func (c *conditions) compile(id, path, source string) (condition, []config.Problem) {
 	if strings.TrimSpace(source) == "" {
 		return condition{}, []config.Problem{{Path: path, Message: "the condition is empty"}}
@@ -147,7 +147,7 @@ func offset(source string, at common.Location) int {
 	return start
 }
 
-// bounds tells CEL's cost model how long the values of a request can get.
+// bounds gives CEL's cost model the longest values that a request can have.
 type bounds struct{}
 
 var _ cost.Estimator = bounds{}

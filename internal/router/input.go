@@ -23,11 +23,3 @@ type Input struct {
 	MaxOutput int64
 	Now       time.Time
 }
-
-func isConverse(op wire.Operation) bool {
-	return op == wire.OpConverse || op == wire.OpConverseStream
-}
-
-func isInvoke(op wire.Operation) bool {
-	return op == wire.OpInvoke || op == wire.OpInvokeStream
-}

@@ -15,7 +15,7 @@ import (
 // that its caller named. A rule that fails counts as matched.
 func (r *Router) Match(in *Input) Match {
 	var m Match
-	if !cascades(in.Facts.Op) || len(r.cascades) == 0 {
+	if op := in.Facts.Op; !op.IsConverse() && !op.IsInvoke() || len(r.cascades) == 0 {
 		return m
 	}
 	v := &view{in: in}
@@ -47,8 +47,6 @@ func (r *Router) Legs(in *Input, m Match) (*Plan, *wire.Error) {
 	return plan, r.cascade(in, plan)
 }
 
-func cascades(op wire.Operation) bool { return isConverse(op) || isInvoke(op) }
-
 func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 	leg := r.leg(RoleSole, in.Asked)
 	plan.Legs = []Leg{leg}
@@ -60,9 +58,9 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 }
 
 // allowed asks the policy about the id asked for, the model that is sent, and
-// the model that an opaque ARN stands for.
+// the model behind an opaque ARN.
 func (r *Router) allowed(in *Input, model string) bool {
-	behind, opaque := r.catalogue.stands[model]
+	behind, opaque := r.catalogue.behind[model]
 	if !opaque {
 		behind = model
 	}
@@ -141,7 +139,7 @@ func (r *Router) fit(in *Input, leg Leg) unfit {
 		return unfit{reason: ReasonDenied}
 	}
 	f := in.Facts
-	if isInvoke(f.Op) && f.Dialect != nil && leg.Dialect != nil && !f.Fits(leg.Dialect) {
+	if f.Op.IsInvoke() && f.Dialect != nil && leg.Dialect != nil && !f.Fits(leg.Dialect) {
 		return unfit{reason: ReasonDialect}
 	}
 	if need := leg.Spec.unmet(f, in.MaxOutput); need != "" {

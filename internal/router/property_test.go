@@ -62,7 +62,7 @@ func checkPlan(t *rapid.T, in *Input, plan *Plan) {
 	}
 	for _, leg := range plan.Legs {
 		d := leg.Dialect
-		if isInvoke(in.Facts.Op) && d != nil && in.Facts.Dialect != nil && !in.Facts.Fits(d) {
+		if in.Facts.Op.IsInvoke() && d != nil && in.Facts.Dialect != nil && !in.Facts.Fits(d) {
 			t.Fatalf("leg %s does not fit the body", leg.Model)
 		}
 	}

@@ -112,7 +112,7 @@ func (r *Router) upstreamOf(model, tenantUpstream string) string {
 // Priced returns what a model id says about the model that is billed: of an
 // opaque ARN, that of the model which the configuration maps it to.
 func (r *Router) Priced(model string) wire.ModelID {
-	if known, ok := r.catalogue.stands[model]; ok {
+	if known, ok := r.catalogue.behind[model]; ok {
 		model = known
 	}
 	return wire.ParseModelID(model)

@@ -77,7 +77,7 @@ func (v *view) readSystem() (any, error) {
 	return v.system.once(func() (any, error) {
 		raw := v.span(v.in.Facts.SystemSpan)
 		if v.in.Facts.System && len(raw) == 0 {
-			return nil, errors.New("request.system stands among the messages of this dialect")
+			return nil, errors.New("request.system is among the messages of this dialect")
 		}
 		if len(raw) > maxTextBytes {
 			return nil, fmt.Errorf("request.system has %d bytes, conditions read at most %d", len(raw), maxTextBytes)
@@ -137,7 +137,7 @@ const metadataHeader = "X-Amzn-Bedrock-Request-Metadata"
 func (v *view) readMetadata() (any, error) {
 	return v.metadata.once(func() (any, error) {
 		raw := v.span(v.in.Facts.Metadata)
-		if isInvoke(v.in.Facts.Op) {
+		if v.in.Facts.Op.IsInvoke() {
 			raw = []byte(v.in.Header.Get(metadataHeader))
 		}
 		pairs := map[string]string{}

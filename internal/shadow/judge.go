@@ -16,7 +16,7 @@ const maxJudged = 64 << 10
 
 // label is what is known of a light answer beside the escalation model's.
 type label struct {
-	keys  answer.Agreement // what comparing keys tells
+	keys  answer.Agreement // the result of comparing keys
 	judge *pairs.Verdict   // nil when no judge was asked, or it gave no verdict
 }
 
