@@ -18,17 +18,19 @@ func TestChecks(t *testing.T) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
+	unsure := Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true}
 	same, different, unknown := say("the answer is 1"), say("the answer is 2"), (*answer.Answer)(nil)
 	f(Checks{}, same, same, Decision{Reason: ReasonAgree})
 	f(Checks{}, same, different, Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true})
-	f(Checks{}, same, unknown, Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true})
+	f(Checks{}, same, unknown, unsure)
 	f(Checks{AcceptUnknown: true}, same, unknown, Decision{Reason: ReasonUnknown})
 	f(Checks{Certified: &Threshold{AtMost: 1}}, same, same, Decision{Reason: ReasonAgree})
 	f(Checks{Certified: &Threshold{AtMost: 0}}, same, same, Decision{Escalate: true, Reason: ReasonScore, Uncertain: true})
 	f(Checks{Certified: &Threshold{AtMost: 2}}, same, different, Decision{Reason: ReasonScore})
-	f(Checks{Certified: &Threshold{AtMost: 1}}, same, different, Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true})
-	f(Checks{Certified: &Threshold{AtMost: 2}}, same, unknown, Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true})
-	if d := new(Checks).Alone(&answer.Request{}, nil); d != (Decision{Escalate: true, Reason: ReasonUnknown, Uncertain: true}) {
+	f(Checks{Certified: &Threshold{AtMost: 1}}, same, different,
+		Decision{Escalate: true, Reason: ReasonDisagree, Uncertain: true})
+	f(Checks{Certified: &Threshold{AtMost: 2}}, same, unknown, unsure)
+	if d := new(Checks).Alone(&answer.Request{}, nil); d != unsure {
 		t.Errorf("an unreadable answer: %+v", d)
 	}
 }

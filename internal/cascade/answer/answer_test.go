@@ -9,7 +9,8 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	schema := json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"],"additionalProperties":false}`)
+	schema := json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}},` +
+		`"required":["n"],"additionalProperties":false}`)
 	tools := []Tool{{Name: "add", Schema: schema}, {Name: "free"}}
 	var schemas Schemas
 	f := func(r Request, a Answer, o Options, want Veto) {
@@ -26,7 +27,10 @@ func TestCheck(t *testing.T) {
 	f(plain, Answer{Text: "Paris.", StopReason: "end_turn"}, Options{}, "")
 	f(plain, Answer{Text: "Paris.", StopReason: "a_new_reason"}, Options{}, "")
 	f(plain, Answer{Text: " \n "}, Options{}, Empty)
-	for _, reason := range []string{"content_filtered", "guardrail_intervened", "malformed_tool_use", "malformed_model_output", "refusal"} {
+	reasons := []string{
+		"content_filtered", "guardrail_intervened", "malformed_tool_use", "malformed_model_output", "refusal",
+	}
+	for _, reason := range reasons {
 		f(plain, Answer{Text: "Paris.", StopReason: reason}, Options{}, StopReason)
 	}
 
@@ -72,7 +76,8 @@ func TestCheck(t *testing.T) {
 }
 
 func TestUncheckedIsSaid(t *testing.T) {
-	v := Check(&Request{Schema: json.RawMessage(`{"$ref": "http://example.com/s"}`)}, &Answer{Text: "{}"}, &Schemas{}, Options{})
+	remote := &Request{Schema: json.RawMessage(`{"$ref": "http://example.com/s"}`)}
+	v := Check(remote, &Answer{Text: "{}"}, &Schemas{}, Options{})
 	if v.Veto != "" || !v.Unchecked {
 		t.Errorf("a schema that cannot be compiled: %+v", v)
 	}
@@ -128,16 +133,19 @@ func TestAgree(t *testing.T) {
 	}
 	for _, pair := range [][2]string{
 		{"1,000", "1000.0"}, {"$18", "18"}, {"18 dollars", "$18.00"}, {"20%", "20"}, {"-3", "−3"}, {"0", "-0"},
-		{"3.33", `\frac{10}{3}`}, {`\frac12`, "1/2"}, {"0.5", "1/2"}, {`10\sqrt{2}`, "10√2"}, {`x = 5`, "5"}, {`\text{B}`, "(B)"},
+		{"3.33", `\frac{10}{3}`}, {`\frac12`, "1/2"}, {"0.5", "1/2"}, {`10\sqrt{2}`, "10√2"},
+		{`x = 5`, "5"}, {`\text{B}`, "(B)"},
 		{"B. because", "B"}, {"'a b'", `"a b"`}, {"'a'", "a"}, {"[1, 2]", "[1,2]"}, {"{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}"},
 		{"{2, 1}", "{1, 2}"}, {"True", "true"}, {"(5)", "5"}, {"Yes", "yes"}, {"YES.", "yes"}, {"  a  b ", "a b"},
-		{`90^\circ`, "90"}, {`2\pi`, "2π"}, {`(\frac{1}{2}, 3)`, "(1/2,3)"}, {"12 cm^2", "12"}, {"'89'", "89"}, {"**7**", "7"},
+		{`90^\circ`, "90"}, {`2\pi`, "2π"}, {`(\frac{1}{2}, 3)`, "(1/2,3)"},
+		{"12 cm^2", "12"}, {"'89'", "89"}, {"**7**", "7"},
 		{`\$5`, "5"}, {"10{,}000", "10000"}, {"2^{10}", "1024"},
 	} {
 		f(pair[0], pair[1], Same)
 	}
 	for _, pair := range [][2]string{
-		{"1,000", "1001"}, {"3", "3.33"}, {"007", "7"}, {"5 PM", "5 AM"}, {"usAr", "USar"}, {"'a '", "'a'"}, {"[1, 2]", "(1, 2)"},
+		{"1,000", "1001"}, {"3", "3.33"}, {"007", "7"}, {"5 PM", "5 AM"}, {"usAr", "USar"},
+		{"'a '", "'a'"}, {"[1, 2]", "(1, 2)"},
 		{"[1, 2]", "[2, 1]"}, {"A", "B"}, {"1,00", "100"}, {"5 million", "5"}, {"A dog", "A cat"}, {"2 - 1", "21"}, {"", "x"},
 		{"{'a': 1}", "{'a': 2}"}, {"10 or 12", "10"}, {`\sqrt{2}`, `\sqrt{3}`}, {"1/0", "0"},
 	} {
@@ -172,7 +180,8 @@ func TestAgreeOnToolCallsAndDocuments(t *testing.T) {
 	doc := func(text string) Key {
 		return KeyOf(&Request{Schema: json.RawMessage(`{}`)}, &Answer{Text: text})
 	}
-	f(doc(`{"why": "`+strings.Repeat("a", 80)+`", "ok": true}`), doc(`{"ok":true,"why":"`+strings.Repeat("b", 90)+`"}`), Same)
+	f(doc(`{"why": "`+strings.Repeat("a", 80)+`", "ok": true}`),
+		doc(`{"ok":true,"why":"`+strings.Repeat("b", 90)+`"}`), Same)
 	f(doc(`{"ok": true}`), doc(`{"ok": false}`), Different)
 	f(doc(`{"why": "`+strings.Repeat("a", 80)+`"}`), doc(`{"why": "`+strings.Repeat("a", 80)+`"}`), Unknown)
 	f(doc("no JSON"), doc(`{"ok": false}`), Unknown)
@@ -182,7 +191,8 @@ func TestAgreeOnToolCallsAndDocuments(t *testing.T) {
 func FuzzKeyOf(f *testing.F) {
 	for _, seed := range []string{
 		`{"answer": "1"}`, `\boxed{\frac{1}{2}}`, "the answer is (B).", `{"answer": {"a": [1, (2,)], 'b'`, `"answer": "\`,
-		"answer: 1 1/2", "```json\n{\"a\": 1}\n```", `{"answer": "\frac"}`, "#### -1,234.50", `answer: ((((((1))))))`, "answer: {1:2,}",
+		"answer: 1 1/2", "```json\n{\"a\": 1}\n```", `{"answer": "\frac"}`,
+		"#### -1,234.50", `answer: ((((((1))))))`, "answer: {1:2,}",
 	} {
 		f.Add(seed)
 	}

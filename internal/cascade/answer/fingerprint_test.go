@@ -25,7 +25,8 @@ func TestSchemaHash(t *testing.T) {
 	f("spaces and order", plain, structured("{ \"maxItems\": 10.0,\n\"required\": [ \"a\" ], \"type\":\"object\" }"), true)
 	f("another member", plain, structured(`{"type":"object","required":["b"],"maxItems":10}`), false)
 	f("an order that counts", structured(`{"enum":[1,2]}`), structured(`{"enum":[2,1]}`), false)
-	f("a long text", structured(`{"a":"`+strings.Repeat("x", 999)+`"}`), structured(`{"a":"`+strings.Repeat("x", 998)+`y"}`), false)
+	f("a long text", structured(`{"a":"`+strings.Repeat("x", 999)+`"}`),
+		structured(`{"a":"`+strings.Repeat("x", 998)+`y"}`), false)
 	f("not JSON", structured(`{`), structured(`[`), false)
 	f("no schema", Request{}, plain, false)
 	one, two := tool("a", `{"type":"object"}`), tool("b", `{}`)
@@ -34,7 +35,9 @@ func TestSchemaHash(t *testing.T) {
 	f("another name", tools(one), tools(tool("c", `{"type":"object"}`)), false)
 	f("schemas that swap", tools(one, two), tools(tool("b", `{"type":"object"}`), tool("a", `{}`)), false)
 	f("a tool is no structured output", tools(tool("", `{}`)), structured(`{}`), false)
-	f("what is no JSON Schema", tools(Tool{Name: "a", Other: json.RawMessage(`{"x":1}`)}), tools(Tool{Name: "a", Other: json.RawMessage(`{"x":2}`)}), false)
+	f("what is no JSON Schema",
+		tools(Tool{Name: "a", Other: json.RawMessage(`{"x":1}`)}),
+		tools(Tool{Name: "a", Other: json.RawMessage(`{"x":2}`)}), false)
 	free := Request{}
 	if kept.Hash(&free) != "" || len(kept.Hash(&plain)) != 32 {
 		t.Errorf("%q, %q", kept.Hash(&free), kept.Hash(&plain))
@@ -45,9 +48,11 @@ func TestSchemaHash(t *testing.T) {
 func BenchmarkSchemaHash(b *testing.B) {
 	var members []string
 	for i := range 10 {
-		members = append(members, fmt.Sprintf(`"argument%d": {"type": "string", "description": "what the tool is to do with this argument"}`, i))
+		members = append(members, fmt.Sprintf(
+			`"argument%d": {"type": "string", "description": "what the tool is to do with this argument"}`, i))
 	}
-	schema := json.RawMessage(`{"type": "object", "properties": {` + strings.Join(members, ", ") + `}, "required": ["argument1"]}`)
+	schema := json.RawMessage(`{"type": "object", "properties": {` +
+		strings.Join(members, ", ") + `}, "required": ["argument1"]}`)
 	var r Request
 	for i := range 5 {
 		r.Tools = append(r.Tools, Tool{Name: fmt.Sprint("tool", i), Schema: schema})

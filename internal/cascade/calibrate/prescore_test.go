@@ -54,7 +54,8 @@ func TestDirect(t *testing.T) {
 	f("the higher ones", 0.5, at{n: 100, score: 0.2, escalated: 20}, at{n: 100, score: 0.8, escalated: 100})
 	f("what pays ends where it does not, though both together do", 0.5,
 		at{n: 100, score: 0.2, escalated: 89}, at{n: 100, score: 0.8, escalated: 100})
-	f("a better one below", 0.2, at{n: 100, score: 0.1}, at{n: 100, score: 0.3, escalated: 100}, at{n: 20, score: 0.8, escalated: 17})
+	f("a better one below", 0.2,
+		at{n: 100, score: 0.1}, at{n: 100, score: 0.3, escalated: 100}, at{n: 20, score: 0.8, escalated: 17})
 	f("too few to tell", inf, at{n: 100, score: 0.2}, at{n: 19, score: 0.8, escalated: 19})
 }
 
@@ -135,7 +136,8 @@ func TestFitPreScore(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	var few *TooFewError
-	if _, _, err := fitPreScore(examples[:minTraining-1], certify.Options{}); !errors.As(err, &few) || few.Pairs != minTraining-1 {
+	_, _, err = fitPreScore(examples[:minTraining-1], certify.Options{})
+	if !errors.As(err, &few) || few.Pairs != minTraining-1 {
 		t.Errorf("%v of too few", err)
 	}
 }

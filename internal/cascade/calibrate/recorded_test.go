@@ -23,9 +23,18 @@ type cast struct {
 // The stand-in pair and Gemini flash are priced as Nova Lite, Gemini pro as Nova
 // Pro, the others as on Bedrock.
 var casts = []cast{
-	{"stand-in pair to Sonnet", "gpt-4o-mini-2024-07-18", "gemini-1.5-flash", "claude-3-5-sonnet-20241022", []string{"gsm", "crux", "math-l5"}, 120_000, 240_000, 3_000_000, 15_000_000},
-	{"Llama 8B + 70B to Sonnet", "Meta-Llama-3.1-8B-Instruct", "Meta-Llama-3.1-70B-Instruct", "claude-3-5-sonnet-20241022", []string{"gsm", "crux", "math-l5"}, 940_000, 940_000, 3_000_000, 15_000_000},
-	{"Gemini flash + Llama 8B to pro", "gemini-1.5-flash-002", "Meta-Llama-3_1-8B-Instruct", "gemini-1.5-pro-002", []string{"mmlu_pro"}, 120_000, 240_000, 800_000, 3_200_000},
+	{
+		"stand-in pair to Sonnet", "gpt-4o-mini-2024-07-18", "gemini-1.5-flash", "claude-3-5-sonnet-20241022",
+		[]string{"gsm", "crux", "math-l5"}, 120_000, 240_000, 3_000_000, 15_000_000,
+	},
+	{
+		"Llama 8B + 70B to Sonnet", "Meta-Llama-3.1-8B-Instruct", "Meta-Llama-3.1-70B-Instruct", "claude-3-5-sonnet-20241022",
+		[]string{"gsm", "crux", "math-l5"}, 940_000, 940_000, 3_000_000, 15_000_000,
+	},
+	{
+		"Gemini flash + Llama 8B to pro", "gemini-1.5-flash-002", "Meta-Llama-3_1-8B-Instruct", "gemini-1.5-pro-002",
+		[]string{"mmlu_pro"}, 120_000, 240_000, 800_000, 3_200_000,
+	},
 }
 
 func (c *cast) examples(t *testing.T) []example {
@@ -41,7 +50,9 @@ func (c *cast) examples(t *testing.T) []example {
 		light, partner, full := r.Answers[c.light], r.Answers[c.partner], r.Answers[c.escalation]
 		own, other := &answer.Answer{Text: light.Output}, &answer.Answer{Text: partner.Output}
 		e := example{
-			Row:       score.Row{Input: score.Input{Prompt: r.Prompt, Route: r.Task}, Light: light.Quality(), Escalation: full.Quality()},
+			Row: score.Row{
+				Input: score.Input{Prompt: r.Prompt, Route: r.Task}, Light: light.Quality(), Escalation: full.Quality(),
+			},
 			escalated: answer.Agree(answer.KeyOf(&free, own), answer.KeyOf(&free, other)) != answer.Same,
 			lightCost: money.Pico(r.InTokens*c.lightIn + (light.OutTokens+partner.OutTokens)*c.lightOut),
 			fullCost:  money.Pico(r.InTokens*c.fullIn + full.OutTokens*c.fullOut),
@@ -53,13 +64,13 @@ func (c *cast) examples(t *testing.T) []example {
 
 // TestBoundsOnRecorded finds bounds on halves of the recorded prompts and holds
 // them against the others: what serving light alone below Uncertain adds to the
-// mean loss, and what going straight saves.
+// mean loss, and what going direct saves.
 func TestBoundsOnRecorded(t *testing.T) {
 	const splits = 10
 	target := certify.Options{MaxLoss: 0.02, Delta: 0.1}
 	for _, c := range casts {
 		all := c.examples(t)
-		var low, straight, loss, saved float64
+		var low, direct, loss, saved float64
 		found, broken, pays := 0, 0, 0
 		for k := range splits {
 			rand.New(rand.NewPCG(uint64(k), 1)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -69,7 +80,7 @@ func TestBoundsOnRecorded(t *testing.T) {
 				t.Fatal(err)
 			}
 			h := hold(gate, all[half:])
-			low, straight, loss, saved = low+h.low/splits, straight+h.straight/splits, loss+h.loss/splits, saved+h.saved/splits
+			low, direct, loss, saved = low+h.low/splits, direct+h.direct/splits, loss+h.loss/splits, saved+h.saved/splits
 			if !math.IsInf(gate.Uncertain, -1) {
 				found++
 			}
@@ -80,16 +91,18 @@ func TestBoundsOnRecorded(t *testing.T) {
 				pays++
 			}
 		}
-		t.Logf("%-32s n %d: uncertain in %d of %d, below it %.1f %% of the others, which lose %.2f points, %d broken; straight in %d, %.1f %%, saves %.2f points",
-			c.name, len(all)/2, found, splits, 100*low, 100*loss, broken, pays, 100*straight, 100*saved)
+		t.Logf("%-32s n %d: uncertain in %d of %d, below it %.1f %% of the others, "+
+			"which lose %.2f points, %d broken; direct in %d, %.1f %%, saves %.2f points",
+			c.name, len(all)/2, found, splits, 100*low, 100*loss, broken, pays, 100*direct, 100*saved)
 		if broken > splits/5 || saved < -0.001 {
-			t.Errorf("%s: %d bounds of %d lose more than was proven, going straight saves %.2f points", c.name, broken, splits, 100*saved)
+			t.Errorf("%s: %d bounds of %d lose more than was proven, going direct saves %.2f points",
+				c.name, broken, splits, 100*saved)
 		}
 	}
 }
 
 // held is what bounds do on requests that had no part in finding them.
-type held struct{ low, straight, loss, saved float64 }
+type held struct{ low, direct, loss, saved float64 }
 
 func hold(gate *score.PreScore, others []example) (h held) {
 	n := float64(len(others))
@@ -103,7 +116,7 @@ func hold(gate *score.PreScore, others []example) (h held) {
 			h.low += 1 / n
 			h.loss += (e.Escalation - e.Light) / n
 		case score.DirectBand:
-			h.straight += 1 / n
+			h.direct += 1 / n
 			h.saved += float64(e.lightCost)
 			if !e.escalated {
 				h.saved -= float64(e.fullCost)

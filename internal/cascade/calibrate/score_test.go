@@ -19,7 +19,8 @@ func pairOf(prompt, light, second string) *pairs.Pair {
 		Content: &pairs.Content{Prompt: prompt, Light: light, Second: second},
 	}
 	a, b := &answer.Answer{Text: light}, &answer.Answer{Text: second}
-	in := score.Input{Light: a, Partner: b, LightK: answer.KeyOf(&answer.Request{}, a), PartK: answer.KeyOf(&answer.Request{}, b)}
+	free := &answer.Request{}
+	in := score.Input{Light: a, Partner: b, LightK: answer.KeyOf(free, a), PartK: answer.KeyOf(free, b)}
 	p.Partner = answer.Agree(in.LightK, in.PartK).String()
 	if risk := score.Untrained(&in); risk != score.Never {
 		p.Risk = &risk
@@ -61,7 +62,8 @@ func TestExamples(t *testing.T) {
 	examples := examplesOf(log)
 	got := ""
 	for _, e := range examples {
-		got += fmt.Sprintln(e.Input.Prompt, e.Input.Bytes, e.escalated, int64(e.lightCost), int64(e.fullCost), e.Light, e.Escalation, e.Weight)
+		got += fmt.Sprintln(e.Input.Prompt, e.Input.Bytes, e.escalated, int64(e.lightCost), int64(e.fullCost),
+			e.Light, e.Escalation, e.Weight)
 	}
 	want := "a 1 false 10 100 0.25 1 0\nb 1 true 10 100 0.25 1 0\nc 1 true 10 100 0.25 1 3\nd 1 false 6 100 0.25 1 0\n"
 	if got != want {
@@ -103,7 +105,7 @@ func TestRoutesAlone(t *testing.T) {
 func TestScore(t *testing.T) {
 	var log []Pair
 	for i := range 300 {
-		p, v := pairOf(fmt.Sprint("add ", i), "the answer is 42", "I say the answer is 42"), pairs.Verdict{Light: 1, Escalation: 1}
+		p, v := pairOf(fmt.Sprint("add ", i), "the answer is 42", "I say the answer is 42"), tie
 		switch i % 4 {
 		case 0:
 			p, v = pairOf("1 2 3 4 5 6 7 8 9 10", "the answer is 42", "I say the answer is 42"), pairs.Verdict{Escalation: 1}

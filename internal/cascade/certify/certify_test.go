@@ -39,7 +39,8 @@ func TestCalibrate(t *testing.T) {
 	if _, err = Calibrate(nil, o); !errors.As(err, &short) || short.MorePairs != MinPairs(0.02, tested*0.1) {
 		t.Errorf("no pairs: %v", err)
 	}
-	if _, err = Calibrate(made(500, 10), Options{MaxLoss: 0.02, Delta: 0.1, Grid: []float64{2}}); !errors.As(err, &short) || short.MorePairs != 0 {
+	_, err = Calibrate(made(500, 10), Options{MaxLoss: 0.02, Delta: 0.1, Grid: []float64{2}})
+	if !errors.As(err, &short) || short.MorePairs != 0 {
 		t.Errorf("a loss of ten points: %v, want that more pairs would not help", err)
 	}
 
@@ -50,7 +51,8 @@ func TestCalibrate(t *testing.T) {
 	}
 	var below *BelowTarget
 	o.MinSaving = 0.9
-	if r, err = Calibrate(made(500, 0), Options{MaxLoss: 0.02, Delta: 0.1, MinSaving: 0.9, Grid: []float64{0.95}}); !errors.As(err, &below) || r.Certified != 0 {
+	r, err = Calibrate(made(500, 0), Options{MaxLoss: 0.02, Delta: 0.1, MinSaving: 0.9, Grid: []float64{0.95}})
+	if !errors.As(err, &below) || r.Certified != 0 {
 		t.Errorf("a saving below the target: %v", err)
 	}
 	for _, e := range []error{short, above, below} {
@@ -175,7 +177,8 @@ func TestStrataAgainstEnumeration(t *testing.T) {
 func outcomes(c Counts, at rates, each func(Counts, float64)) {
 	for worse := range c.N + 1 {
 		for better := range c.N - worse + 1 {
-			ways := math.Exp(logBinomial(worse, c.N, 0.5)+logBinomial(better, c.N-worse, 0.5)) * math.Pow(2, float64(2*c.N-worse))
+			ways := math.Exp(logBinomial(worse, c.N, 0.5)+logBinomial(better, c.N-worse, 0.5)) *
+				math.Pow(2, float64(2*c.N-worse))
 			each(Counts{c.N, worse, better}, ways*math.Pow(at.worse, float64(worse))*math.Pow(at.better, float64(better))*
 				math.Pow(1-at.any(), float64(c.N-worse-better)))
 		}
@@ -251,7 +254,8 @@ func TestExactAgainstEnumeration(t *testing.T) {
 		for w := range n + 1 {
 			for b := range n - w + 1 {
 				if studentised(w-b, w+b, n, eps) <= observed+1e-9 {
-					want += choose(n, w) * choose(n-w, b) * math.Pow(q*theta, float64(w)) * math.Pow(q*(1-theta), float64(b)) * math.Pow(1-q, float64(n-w-b))
+					want += choose(n, w) * choose(n-w, b) * math.Pow(q*theta, float64(w)) *
+						math.Pow(q*(1-theta), float64(b)) * math.Pow(1-q, float64(n-w-b))
 				}
 			}
 		}
@@ -337,7 +341,10 @@ func TestMonitorAlarmsAndStays(t *testing.T) {
 }
 
 func binding() Binding {
-	return Binding{Cascade: "support", Models: []string{"light", "partner", "full"}, PricesHash: "p", PolicyHash: "q", Schemas: []string{"", "s"}, Scores: map[string]string{"gate": "g"}}
+	return Binding{
+		Cascade: "support", Models: []string{"light", "partner", "full"}, PricesHash: "p", PolicyHash: "q",
+		Schemas: []string{"", "s"}, Scores: map[string]string{"pre_score": "g"},
+	}
 }
 
 func issued(t *testing.T) *Certificate {
@@ -400,7 +407,7 @@ func TestCertificateIsVoid(t *testing.T) {
 	f("cascade", func(_ *Certificate, now *Binding) { now.Cascade = "other" })
 	f("prices", func(_ *Certificate, now *Binding) { now.PricesHash = "other" })
 	f("policy", func(_ *Certificate, now *Binding) { now.PolicyHash = "other" })
-	f("scores", func(_ *Certificate, now *Binding) { now.Scores = map[string]string{"gate": "other"} })
+	f("scores", func(_ *Certificate, now *Binding) { now.Scores = map[string]string{"pre_score": "other"} })
 }
 
 func TestPlots(t *testing.T) {

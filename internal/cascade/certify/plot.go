@@ -96,8 +96,8 @@ func (r *Report) SVG(maxLoss float64) string {
 		p := r.Curve[r.Certified]
 		x, y := f.pixel(p.Saving, p.Loss)
 		fmt.Fprintf(&out, `<circle cx="%.1f" cy="%.1f" r="5" fill="#26c"/>`+"\n", x, y)
-		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">certified: saving %.1f%%, loss ≤ %.2f points</text>`+"\n",
-			x-8, y-8, 100*p.Saving, 100*r.Bound)
+		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">certified: saving %.1f%%, `+
+			"loss ≤ %.2f points</text>\n", x-8, y-8, 100*p.Saving, 100*r.Bound)
 	}
 	fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="middle">saving against the escalation model alone</text>`+"\n",
 		svgWidth/2, svgHeight-14)

@@ -101,7 +101,8 @@ func (o *outcome) add(r *Report, err error, truth []Pair) {
 func (o *outcome) log(t *testing.T, name string) {
 	t.Helper()
 	t.Logf("%-34s issued %d of %d, saving %.1f%% (refusals as 0: %.1f%%), loss %.2f points, broken %d",
-		name, o.issued, o.runs, 100*o.saving/float64(o.issued), 100*o.saving/float64(o.runs), 100*o.loss/float64(o.issued), o.broken)
+		name, o.issued, o.runs, 100*o.saving/float64(o.issued), 100*o.saving/float64(o.runs),
+		100*o.loss/float64(o.issued), o.broken)
 }
 
 var twoPoints = Options{MaxLoss: 0.02, Delta: 0.1}
@@ -277,7 +278,8 @@ func TestReportOnRecorded(t *testing.T) {
 	}
 	at := r.Curve[r.Certified]
 	t.Logf("n %d, ceiling %.1f%%, threshold %.3f: saving %.1f%% [%.1f, %.1f], loss %.2f, bound %.2f points (%s)\n%s",
-		r.N, 100*r.Ceiling, at.Threshold, 100*at.Saving, 100*r.SavingLow, 100*r.SavingHigh, 100*at.Loss, 100*r.Bound, r.Test, r.Plot(0.02))
+		r.N, 100*r.Ceiling, at.Threshold, 100*at.Saving, 100*r.SavingLow, 100*r.SavingHigh,
+		100*at.Loss, 100*r.Bound, r.Test, r.Plot(0.02))
 	if r.Bound > 0.02 || at.Saving < r.SavingLow || at.Saving > r.SavingHigh {
 		t.Errorf("%+v", r)
 	}

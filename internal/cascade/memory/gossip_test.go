@@ -84,7 +84,8 @@ func TestClockAhead(t *testing.T) {
 	key := SessionKey{1}
 	c.gateways[0].MarkSession("acme", "support", Mark{Session: key, At: c.at.Add(24 * time.Hour), TTL: time.Hour})
 	c.exchange()
-	if s := &c.gateways[1].Of("support").Sessions; !s.Reached(key, time.Hour, c.at) || s.Reached(key, time.Hour, c.at.Add(time.Hour)) {
+	s := &c.gateways[1].Of("support").Sessions
+	if !s.Reached(key, time.Hour, c.at) || s.Reached(key, time.Hour, c.at.Add(time.Hour)) {
 		t.Error("it does not wear off within the hour")
 	}
 }
@@ -147,7 +148,8 @@ func TestKeyBudgetIsShared(t *testing.T) {
 		unknown := int64(burst * (len(c.gateways) - 1))
 		for minute, n := range minutes {
 			if n > limits.PerKeyPerMinute+unknown {
-				t.Fatalf("%d escalations in minute %d, the limit is %d and %d could not be known", n, minute, limits.PerKeyPerMinute, unknown)
+				t.Fatalf("%d escalations in minute %d, the limit is %d and %d could not be known",
+					n, minute, limits.PerKeyPerMinute, unknown)
 			}
 		}
 	})
@@ -186,7 +188,9 @@ func TestCascadesByHint(t *testing.T) {
 	c := newCluster("a")
 	for i := range maxCascades + 1 {
 		key := joined(strings.Repeat("x", i%200)+string(rune('a'+i/200)), string(make([]byte, 16)))
-		c.gateways[0].Board().Receive([]gossip.Fact{{Kind: gossip.Session, Key: key, Value: pack(noon.UnixMilli()), Until: noon.Add(time.Hour)}})
+		c.gateways[0].Board().Receive([]gossip.Fact{{
+			Kind: gossip.Session, Key: key, Value: pack(noon.UnixMilli()), Until: noon.Add(time.Hour),
+		}})
 	}
 	if n := len(c.gateways[0].states); n != maxCascades {
 		t.Errorf("facts made %d cascades known", n)

@@ -23,7 +23,11 @@ func TestSessionKeys(t *testing.T) {
 	}
 	other := next
 	other.SystemHash = 4
-	for _, k := range []SessionKey{SessionOf("key 2", "", &next), SessionOf("key", "", &other), SessionOf("key", "a", &next), SessionOf("key", "b", &next)} {
+	others := []SessionKey{
+		SessionOf("key 2", "", &next), SessionOf("key", "", &other),
+		SessionOf("key", "a", &next), SessionOf("key", "b", &next),
+	}
+	for _, k := range others {
 		if k == SessionOf("key", "", &next) {
 			t.Error("two sessions have one key")
 		}

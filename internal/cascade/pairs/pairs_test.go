@@ -15,8 +15,14 @@ func TestLog(t *testing.T) {
 	l := Log{Dir: filepath.Join(t.TempDir(), "pairs")}
 	risk := 0.5
 	want := []*Pair{
-		{Version: Version, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), ID: "a", Cascade: "../x y", Risk: &risk, Label: "same", Light: Leg{Model: "m", Input: 1, Output: 2, Cost: 1 << 60}},
-		{Version: Version, ID: "b", Cascade: "../x y", Second: &Leg{Model: "p"}, Weight: 2.5, Content: &Content{Prompt: "line\nline"}},
+		{
+			Version: Version, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), ID: "a", Cascade: "../x y", Risk: &risk,
+			Label: "same", Light: Leg{Model: "m", Input: 1, Output: 2, Cost: 1 << 60},
+		},
+		{
+			Version: Version, ID: "b", Cascade: "../x y", Second: &Leg{Model: "p"}, Weight: 2.5,
+			Content: &Content{Prompt: "line\nline"},
+		},
 	}
 	for _, p := range want {
 		if err := l.Append(p); err != nil {

@@ -56,7 +56,8 @@ func TestEveryDialect(t *testing.T) {
 	f("amazon.nova-lite-v1:0", converse, "tool_use", true)
 	f("anthropic.claude-3-5-haiku-20241022-v1:0", claude, "end_turn", false)
 	f("anthropic.claude-3-5-haiku-20241022-v1:0", claude, "tool_use", true)
-	f("anthropic.claude-v2:1", `{"prompt":"\n\nHuman: hi\n\nAssistant:","max_tokens_to_sample":500}`, "stop_sequence", false)
+	f("anthropic.claude-v2:1",
+		`{"prompt":"\n\nHuman: hi\n\nAssistant:","max_tokens_to_sample":500}`, "stop_sequence", false)
 	f("amazon.nova-pro-v1:0", converse+" ", "end_turn", false)
 	f("amazon.nova-pro-v1:0", converse+" ", "tool_use", true)
 	f("amazon.titan-text-express-v1", `{"inputText":"hi"}`, "FINISH", false)
@@ -146,16 +147,30 @@ func TestRequest(t *testing.T) {
 	object := json.RawMessage(`{"type":"object"}`)
 	look := []answer.Tool{{Name: "look", Schema: object}}
 	f(wire.OpConverse, "", `{"messages":[]}`, answer.Request{})
-	f(wire.OpConverse, "", `{"messages":[],"toolConfig":{"tools":[{"toolSpec":{"name":"look","inputSchema":{"json":{"type":"object"}}}},{"cachePoint":{"type":"default"}}]}}`, answer.Request{Tools: look})
-	f(wire.OpConverse, "", `{"messages":[],"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":"{\"type\":\"object\"}"}}}}}`, answer.Request{Schema: object})
-	f(wire.OpInvoke, "anthropic", `{"anthropic_version":"x","max_tokens":9,"messages":[],"tools":[{"name":"look","input_schema":{"type":"object"}}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}`, answer.Request{Schema: object, Tools: look})
-	f(wire.OpInvoke, "openai", `{"messages":[],"tools":[{"type":"function","function":{"name":"look","parameters":{"type":"object"}}}],"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"object"}}}}`, answer.Request{Schema: object, Tools: look})
-	f(wire.OpInvoke, "cohere-chat", `{"message":"hi","tools":[{"name":"look","parameter_definitions":{}}]}`, answer.Request{Tools: []answer.Tool{{Name: "look", Other: json.RawMessage(`{}`)}}})
+	f(wire.OpConverse, "",
+		`{"messages":[],"toolConfig":{"tools":[{"toolSpec":{"name":"look","inputSchema":{"json":{"type":"object"}}}},`+
+			`{"cachePoint":{"type":"default"}}]}}`, answer.Request{Tools: look})
+	f(wire.OpConverse, "",
+		`{"messages":[],"outputConfig":{"textFormat":{"type":"json_schema",`+
+			`"structure":{"jsonSchema":{"schema":"{\"type\":\"object\"}"}}}}}`, answer.Request{Schema: object})
+	f(wire.OpInvoke, "anthropic",
+		`{"anthropic_version":"x","max_tokens":9,"messages":[],"tools":[{"name":"look","input_schema":{"type":"object"}}],`+
+			`"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}`,
+		answer.Request{Schema: object, Tools: look})
+	f(wire.OpInvoke, "openai",
+		`{"messages":[],"tools":[{"type":"function","function":{"name":"look","parameters":{"type":"object"}}}],`+
+			`"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"object"}}}}`,
+		answer.Request{Schema: object, Tools: look})
+	f(wire.OpInvoke, "cohere-chat",
+		`{"message":"hi","tools":[{"name":"look","parameter_definitions":{}}]}`,
+		answer.Request{Tools: []answer.Tool{{Name: "look", Other: json.RawMessage(`{}`)}}})
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(`{"output":{"message":{"content":[{"text":"a"},{"toolUse":{"name":"t","input":{}}}]}},"stopReason":"end_turn"}`))
-	f.Add([]byte(`{"choices":[{"message":{"content":[{"text":"a"}],"tool_calls":[{"function":{"name":"t","arguments":"{}"}}]}}]}`))
+	f.Add([]byte(`{"output":{"message":{"content":[{"text":"a"},{"toolUse":{"name":"t","input":{}}}]}},` +
+		`"stopReason":"end_turn"}`))
+	f.Add([]byte(
+		`{"choices":[{"message":{"content":[{"text":"a"}],"tool_calls":[{"function":{"name":"t","arguments":"{}"}}]}}]}`))
 	f.Add([]byte(`{"type":"content_block_delta","index":3,"delta":{"partial_json":"{"}}`))
 	f.Fuzz(func(_ *testing.T, body []byte) {
 		parts.Answer(wire.OpConverse, body)

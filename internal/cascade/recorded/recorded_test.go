@@ -14,7 +14,8 @@ func TestRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("a.jsonl", `{"id":"1","task":"a","prompt":"p","in_tokens":3,"answers":{"m":{"output":"o","correct":true,"out_tokens":2}}}`+"\n")
+	write("a.jsonl",
+		`{"id":"1","task":"a","prompt":"p","in_tokens":3,"answers":{"m":{"output":"o","correct":true,"out_tokens":2}}}`+"\n")
 	write("b.jsonl", "{\n")
 	rows, err := Read(dir, "a")
 	if err != nil || len(rows) != 1 || rows[0].Answers["m"].Quality() != 1 || rows[0].Answers["none"].Quality() != 0 {

@@ -66,7 +66,8 @@ func TestUntrained(t *testing.T) {
 	f(`{"answer": 1}`, `{"answer": 1.0}`, 0, 0.999)
 	f(`{"answer": 1}`, `{"answer": 2}`, 1, 2)
 	f("prose without any key\nthat goes on for long and longer", `{"answer": 2}`, Never, Never)
-	long, short := input("q", `{"why": "because of this", "answer": 1}`, `{"answer": 2}`), input("q", `{"answer": 1}`, `{"answer": 2}`)
+	long, short := input("q", `{"why": "because of this", "answer": 1}`, `{"answer": 2}`),
+		input("q", `{"answer": 1}`, `{"answer": 2}`)
 	if Untrained(&long) >= Untrained(&short) {
 		t.Error("of two disagreements the longer answer has to come first")
 	}

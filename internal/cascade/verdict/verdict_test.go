@@ -55,10 +55,12 @@ func TestQuestion(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := body.Messages[0].Content[0].Text
-	if body.Messages[0].Role != "user" || body.InferenceConfig.MaxTokens != replyTokens || *body.InferenceConfig.Temperature != 0 {
+	if body.Messages[0].Role != "user" || body.InferenceConfig.MaxTokens != replyTokens ||
+		*body.InferenceConfig.Temperature != 0 {
 		t.Errorf("%s", raw)
 	}
-	want := "\n--- REQUEST MARK\nwhat is 6 × 7?\n--- FIRST ANSWER MARK\n42\n--- END\n--- SECOND ANSWER MARK\n\"41\"\n--- END MARK\n"
+	want := "\n--- REQUEST MARK\nwhat is 6 × 7?\n" +
+		"--- FIRST ANSWER MARK\n42\n--- END\n--- SECOND ANSWER MARK\n\"41\"\n--- END MARK\n"
 	if !strings.HasSuffix(text, want) {
 		t.Errorf("%s", text)
 	}
