@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -176,7 +177,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 // decoded decodes the ids and refuses those that no Bedrock id looks like.
 func (t Target) decoded() (Target, *Error) {
 	for _, id := range []*string{&t.Model, &t.Resource, &t.Version} {
-		*id = percentDecode(*id)
+		*id = unescape(*id)
 		if !ValidID(*id) && *id != "" {
 			return Target{}, Errorf(KindValidation, "The provided identifier in the path is invalid.")
 		}
@@ -203,7 +204,7 @@ func ValidID(id string) bool {
 // Dots that are percent-encoded count as dots.
 func cleanSegments(path string) bool {
 	for segment := range strings.SplitSeq(path[1:], "/") {
-		switch percentDecode(segment) {
+		switch unescape(segment) {
 		case "", ".", "..":
 			return false
 		}
@@ -211,21 +212,13 @@ func cleanSegments(path string) bool {
 	return true
 }
 
-// percentDecode decodes a string whose escapes are known to be complete.
-func percentDecode(s string) string {
-	if strings.IndexByte(s, '%') < 0 {
-		return s
+// unescape decodes a string whose escapes are known to be complete.
+func unescape(s string) string {
+	decoded, err := url.PathUnescape(s)
+	if err != nil {
+		panic("BUG: an escape that was not checked")
 	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' {
-			c, _ = Unescape(s[i:])
-			i += 2
-		}
-		b = append(b, c)
-	}
-	return string(b)
+	return decoded
 }
 
 // String returns the target in its one canonical spelling for the upstream:

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"strconv"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
@@ -322,18 +324,12 @@ func (r *reader) nextByte(i int) byte {
 // number reads a whole number from 1 to 2³¹-1; anything else is unknown.
 func (r *reader) number(m jsonscan.Match) capValue {
 	c := capValue{Span: Span{m.Start, m.End}, null: m.Kind == jsonscan.Null}
-	if m.Kind != jsonscan.Number || m.End-m.Start > 10 {
+	if m.Kind != jsonscan.Number {
 		return c
 	}
-	n := int64(0)
-	for _, b := range r.body[m.Start:m.End] {
-		if b-'0' > 9 {
-			return c
-		}
-		n = n*10 + int64(b-'0')
-	}
-	if n >= 1 && n <= 1<<31-1 {
-		c.n = Known(n)
+	n, err := strconv.ParseUint(string(r.body[m.Start:m.End]), 10, 31)
+	if err == nil && n > 0 {
+		c.n = Known(int64(n))
 	}
 	return c
 }

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
+	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
@@ -115,25 +117,12 @@ const maxDigits = 15
 // zeros allowed (Bedrock writes 28.0 when a guardrail ran). Anything else, and
 // what does not fit, is unknown.
 func wholeNumber(b []byte) Count {
-	n, digits := int64(0), 0
-	for len(b) > 0 && b[0]-'0' <= 9 && digits < maxDigits {
-		n = n*10 + int64(b[0]-'0')
-		b = b[1:]
-		digits++
-	}
-	if digits == 0 {
+	whole, fraction, found := bytes.Cut(b, []byte("."))
+	if found && (len(fraction) == 0 || len(bytes.Trim(fraction, "0")) > 0) || len(whole) > maxDigits {
 		return Count{}
 	}
-	if len(b) > 1 && b[0] == '.' {
-		b = b[1:]
-		for len(b) > 0 && b[0] == '0' {
-			b = b[1:]
-		}
-	}
-	if len(b) > 0 {
-		return Count{}
-	}
-	return Known(n)
+	n, err := strconv.ParseUint(string(whole), 10, 63)
+	return Count{int64(n), err == nil}
 }
 
 // StreamUsage reads the usage of a stream from a copy of its frames. Set Op

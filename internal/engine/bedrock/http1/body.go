@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"strings"
+	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 )
@@ -148,25 +148,11 @@ func readChunkSize(r *bufio.Reader) (int64, error) {
 	}
 	digits, _, _ := bytes.Cut(line, []byte(";")) // extensions are ignored
 	digits = bytes.TrimRight(digits, " \t")
-	if len(digits) == 0 || len(digits) > 15 || bytes.IndexByte(line, '\r') >= 0 {
+	size, err := strconv.ParseUint(string(digits), 16, 60)
+	if err != nil || len(digits) > 15 || bytes.IndexByte(line, '\r') >= 0 {
 		return 0, malformed("bad chunk size")
 	}
-	var size int64
-	for _, c := range digits {
-		d := strings.IndexByte("0123456789abcdef", lower(c))
-		if d < 0 {
-			return 0, malformed("bad chunk size")
-		}
-		size = size<<4 | int64(d)
-	}
-	return size, nil
-}
-
-func lower(c byte) byte {
-	if c >= 'A' && c <= 'F' {
-		return c | 0x20
-	}
-	return c
+	return int64(size), nil
 }
 
 // skipTrailers reads to the end of a chunked body and returns io.EOF. Trailers

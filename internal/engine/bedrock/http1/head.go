@@ -109,25 +109,18 @@ func readHead(r *bufio.Reader) (head, error) {
 // readBlock returns the lines before the empty one, each with its CRLF, as one
 // string, so that fields need no copies.
 func readBlock(r *bufio.Reader) (string, error) {
-	var block []byte
+	block := make([]byte, 0, 1024)
 	for {
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) || len(block)+len(line) > maxHead {
-			return "", malformed("head too large")
-		}
+		line, err := readLine(r)
 		if err != nil {
-			return "", cutShort(err)
+			return "", err
 		}
-		if len(line) < 2 || line[len(line)-2] != '\r' {
-			return "", malformed("line without CRLF")
-		}
-		if len(line) == 2 {
+		if len(line) == 0 {
 			return string(block), nil
 		}
-		if block == nil {
-			block = make([]byte, 0, 1024)
+		if block = append(append(block, line...), "\r\n"...); len(block) > maxHead {
+			return "", malformed("head too large")
 		}
-		block = append(block, line...)
 	}
 }
 
