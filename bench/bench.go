@@ -38,7 +38,12 @@ func (b *bench) lookAtLoad() {
 func (b *bench) measureAll(ctx context.Context) error {
 	for _, g := range groups() {
 		if err := b.measureGroup(ctx, g); err != nil {
-			return err
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			for _, name := range g.subjects {
+				b.miss(name+"/"+g.load.name, err)
+			}
 		}
 	}
 	for _, special := range []struct {

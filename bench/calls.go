@@ -22,7 +22,7 @@ import (
 // them down: only the counts are of use.
 func (b *bench) measureCalls(ctx context.Context) error {
 	if _, err := exec.LookPath("strace"); err != nil {
-		return fmt.Errorf("strace: %w", errMissing)
+		return fmt.Errorf("%w: strace", errMissing)
 	}
 	l := load{body: "2k", path: "/model/auto/converse", connections: 64}
 	for _, name := range []string{yardstick, "reverse", "minimal", "full"} {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -57,19 +58,24 @@ func TestParseStrace(t *testing.T) {
 func TestBesideTakesTheYardstickAround(t *testing.T) {
 	bare := 0.0
 	var order []string
-	all, err := beside([]string{"a", "b"}, func(name string) (sample, error) {
+	var failed string
+	all, err := beside([]string{"a", "broken", "b"}, func(name string) (sample, error) {
 		order = append(order, name)
 		if name == yardstick {
 			bare++
 			return sample{"x": bare}, nil
 		}
+		if name == "broken" {
+			return nil, errRefused
+		}
 		return sample{"x": 10 * bare}, nil
-	})
+	}, func(name string, _ error) { failed = name })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(order) != 5 || order[0] != yardstick || order[2] != yardstick || order[4] != yardstick {
-		t.Errorf("taken in the order %v", order)
+	want := []string{yardstick, "a", yardstick, "broken", "b", yardstick}
+	if !slices.Equal(order, want) || failed != "broken" || len(all) != 2 {
+		t.Fatalf("taken in the order %v, %q failed", order, failed)
 	}
 	for i, want := range []struct{ x, bare float64 }{{10, 1.5}, {20, 2.5}} {
 		if all[i].sample["x"] != want.x || all[i].bare["x"] != want.bare {

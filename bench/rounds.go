@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -47,7 +48,8 @@ func (b *bench) measureGroup(ctx context.Context, g group) error {
 	if len(wanted) == 0 {
 		return ctx.Err()
 	}
-	if err := b.warmUp(ctx, append(slices.Clone(wanted), yardstick), g.load); err != nil {
+	wanted, err := b.warmUp(ctx, wanted, g.load)
+	if err != nil {
 		return err
 	}
 	return b.repeat(ctx, g.load, wanted)
@@ -89,18 +91,25 @@ func (b *bench) available(ctx context.Context, g group) []string {
 	return out
 }
 
-// warmUp lets each subject open its connections and fill its pools.
-func (b *bench) warmUp(ctx context.Context, names []string, l load) error {
-	for _, name := range names {
+// warmUp lets each subject open its connections and fill its pools. It returns
+// those that answer.
+func (b *bench) warmUp(ctx context.Context, names []string, l load) ([]string, error) {
+	var out []string
+	for _, name := range append([]string{yardstick}, names...) {
 		r, err := b.get(ctx, name)
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = b.send(ctx, r, l, name, time.Second)
 		}
-		if _, err := b.send(ctx, r, l, name, time.Second); err != nil {
-			return fmt.Errorf("%s/%s: %w", name, l.name, err)
+		switch {
+		case err != nil && name == yardstick:
+			return nil, fmt.Errorf("%s/%s: %w", name, l.name, err)
+		case err != nil:
+			b.miss(name+"/"+l.name, err)
+		case name != yardstick:
+			out = append(out, name)
 		}
 	}
-	return nil
+	return out, ctx.Err()
 }
 
 // stillNoisy are the subjects whose quartiles lie too far apart. Rounds that
@@ -118,14 +127,10 @@ func (b *bench) round(ctx context.Context, l load, names []string, n int) error 
 		if err != nil {
 			return nil, err
 		}
-		s, err := b.sample(ctx, r, l, name)
-		if err != nil {
-			return nil, fmt.Errorf("%s/%s: %w", name, l.name, err)
-		}
-		return s, nil
-	})
-	if err != nil {
-		return err
+		return b.sample(ctx, r, l, name)
+	}, func(name string, err error) { b.miss(name+"/"+l.name, err) })
+	if err != nil || len(all) == 0 {
+		return errors.Join(err, ctx.Err())
 	}
 	b.note(yardstick+"/"+l.name, n, all[0].bare)
 	for _, m := range all {
@@ -143,8 +148,9 @@ type measured struct {
 	sample, bare sample
 }
 
-// beside takes a sample of each subject between two of the bare proxy.
-func beside(names []string, take func(name string) (sample, error)) ([]measured, error) {
+// beside takes a sample of each subject between two of the bare proxy. A subject
+// that fails is left out, and failed is told why.
+func beside(names []string, take func(string) (sample, error), failed func(string, error)) ([]measured, error) {
 	var out []measured
 	before, err := take(yardstick)
 	if err != nil {
@@ -153,7 +159,8 @@ func beside(names []string, take func(name string) (sample, error)) ([]measured,
 	for _, name := range names {
 		s, err := take(name)
 		if err != nil {
-			return nil, err
+			failed(name, err)
+			continue
 		}
 		after, err := take(yardstick)
 		if err != nil {

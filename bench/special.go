@@ -31,9 +31,12 @@ func (b *bench) measureSlowStreams(ctx context.Context) error {
 				return b.slowStreams(ctx, func() (*running, error) { return b.startBare(ctx, b.slow) })
 			}
 			return b.slowStreams(ctx, func() (*running, error) { return b.startGateway(ctx, slow) })
-		})
+		}, func(name string, err error) { b.miss(name+"/slow", err) })
 		if err != nil {
 			return err
+		}
+		if len(all) == 0 {
+			continue
 		}
 		s, bare := all[0].sample, all[0].bare
 		s[report.Times] = s[report.PerMessage] / bare[report.PerMessage]
@@ -96,9 +99,12 @@ func (b *bench) measureOpenLoop(ctx context.Context) error {
 	for round := range b.rounds {
 		all, err := beside([]string{"reverse", "full"}, func(name string) (sample, error) {
 			return b.openLoop(ctx, name)
-		})
+		}, func(name string, err error) { b.miss(name+"/open", err) })
 		if err != nil {
 			return err
+		}
+		if len(all) == 0 {
+			continue
 		}
 		b.note("bare/open", round+1, all[0].bare)
 		for _, m := range all {

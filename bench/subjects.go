@@ -38,7 +38,7 @@ func (g *rig) get(ctx context.Context, name string) (*running, error) {
 	}
 	r, err := g.launch(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	g.subjects[name] = r
 	return r, nil
@@ -99,7 +99,7 @@ http {
 
 func (g *rig) startNginx(ctx context.Context) (*running, error) {
 	if _, err := exec.LookPath("nginx"); err != nil {
-		return nil, fmt.Errorf("nginx: %w", errMissing)
+		return nil, fmt.Errorf("%w: nginx", errMissing)
 	}
 	addr, err := proc.FreeAddr()
 	if err != nil {
@@ -119,7 +119,7 @@ func (g *rig) startNginx(ctx context.Context) (*running, error) {
 // meters and traces.
 func (g *rig) startPrototype(ctx context.Context) (*running, error) {
 	if _, err := os.Stat(filepath.Join(g.perf, "subj")); err != nil {
-		return nil, fmt.Errorf("prototype not found in %s: %w", g.perf, errMissing)
+		return nil, fmt.Errorf("%w: no prototype in %s", errMissing, g.perf)
 	}
 	if err := g.needRedis(ctx); err != nil {
 		return nil, err

@@ -150,8 +150,8 @@ func (b *bench) tenantRounds(ctx context.Context, many *running) error {
 	alike := *many
 	alike.keys = ""
 	b.subjects["one"], b.subjects["many"], b.subjects["spread"] = one, &alike, many
-	names := []string{"one", "many", "spread"}
-	if err := b.warmUp(ctx, names, l); err != nil {
+	names, err := b.warmUp(ctx, []string{"one", "many", "spread"}, l)
+	if err != nil {
 		return err
 	}
 	return b.repeat(ctx, l, names)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/bench/stats"
@@ -50,6 +52,9 @@ func (r *Report) Fill(f Figures, missing map[string]string) {
 		}
 		r.Rows = append(r.Rows, row)
 	}
+	for _, row := range slices.Sorted(maps.Keys(missing)) {
+		r.Notes = append(r.Notes, row+": "+missing[row])
+	}
 }
 
 // JSON writes the report for programs.
@@ -71,9 +76,14 @@ func (r *Report) Markdown(w io.Writer) error {
 	} else {
 		b.WriteString("\n![multiples of the bare proxy](results.svg)\n")
 	}
-	b.WriteString("\n## Promises\n\n" + r.bars())
-	b.WriteString("\n## Rows\n\n" + r.loads())
-	b.WriteString("\n## Other measurements\n\n" + r.others())
+	for _, part := range []struct {
+		title string
+		table table
+	}{{"Promises", r.bars()}, {"Rows", r.loads()}, {"Other measurements", r.others()}} {
+		if len(part.table) > 1 {
+			b.WriteString("\n## " + part.title + "\n\n" + part.table.markdown())
+		}
+	}
 	for _, n := range r.Notes {
 		b.WriteString("\n* " + n)
 	}
@@ -81,7 +91,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	return err
 }
 
-func (r *Report) bars() string {
+func (r *Report) bars() table {
 	t := table{{"measure", "figure", "reach", "aim", "verdict"}}
 	for _, b := range r.Bars {
 		if r.Partial && b.Missing == notRun {
@@ -93,11 +103,11 @@ func (r *Report) bars() string {
 		}
 		t = append(t, []string{b.Measure, figure, "≤ " + number(b.Reach), "≤ " + number(b.Aim), b.Verdict()})
 	}
-	return t.markdown()
+	return t
 }
 
 // loads is the table of rows that were measured under a load of requests.
-func (r *Report) loads() string {
+func (r *Report) loads() table {
 	t := table{{
 		"row", "× bare", "CPU µs", "requests/s", "reads", "writes", "calls", "allocations", "KB allocated", "journal B",
 	}}
@@ -116,11 +126,11 @@ func (r *Report) loads() string {
 		kb.Median /= 1 << 10
 		t = append(t, append(line, orDash(kb, median), orDash(row.Measures[Journal], median)))
 	}
-	return t.markdown()
+	return t
 }
 
 // others is the table of everything else.
-func (r *Report) others() string {
+func (r *Report) others() table {
 	t := table{{"row", "measure", "figure"}}
 	measures := []string{P50, Added, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Memory}
 	for _, row := range r.Rows {
@@ -130,7 +140,7 @@ func (r *Report) others() string {
 			}
 		}
 	}
-	return t.markdown()
+	return t
 }
 
 func orDash(s stats.Summary, f func(stats.Summary) string) string {
