@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -19,14 +17,14 @@ type history struct {
 	open    map[string][]byte        // id → START payload
 	retired map[string]record.Ending // writers that post no more
 	sums    map[record.Partition]map[record.RowKey]record.Counters
-	charges map[record.Partition]map[chargeKey]int64
+	windows map[record.Partition]map[record.Window]WindowSums
 	// suspended are the newest attempts that ended as unknown, oldest first.
 	suspended []suspended
 	// through is the last segment that the checkpoint covers.
 	through uint64
-	// estate is who wrote last, when that was the estate of a dead process and
+	// recovery is who wrote last, when that was the recovery writer of a dead process and
 	// nothing was begun since: there may be more to write of it.
-	estate journal.Identity
+	recovery journal.Identity
 	// opener is who began the open attempts: each process ends those of the one
 	// before when it opens the journal.
 	opener string
@@ -35,12 +33,6 @@ type history struct {
 	gaps   []SeqGap
 	// each, when not nil, is called with every posting, once.
 	each func(record.Partition, *record.Posting) error
-}
-
-// chargeKey is one of the two sums of a window.
-type chargeKey struct {
-	record.Window
-	suspense bool
 }
 
 // suspended is an attempt of unknown outcome as its records say it.
@@ -53,6 +45,17 @@ type suspended struct {
 // bytes each.
 const maxSuspended = 20_000
 
+// readHistory reads a journal: its checkpoint and all behind it. prepare says
+// what is kept of it.
+func readHistory(disk journal.Disk, prepare func(*history)) (*history, error) {
+	h := newHistory()
+	prepare(h)
+	if err := h.loadCheckpoint(disk); err != nil {
+		return nil, err
+	}
+	return h, h.read(disk, journal.Position{})
+}
+
 func newHistory() *history {
 	return &history{heads: map[record.Partition]uint64{}, open: map[string][]byte{}, retired: map[string]record.Ending{}}
 }
@@ -60,7 +63,7 @@ func newHistory() *history {
 // keepSums makes the history add up rows and windows.
 func (h *history) keepSums() {
 	h.sums = map[record.Partition]map[record.RowKey]record.Counters{}
-	h.charges = map[record.Partition]map[chargeKey]int64{}
+	h.windows = map[record.Partition]map[record.Window]WindowSums{}
 }
 
 // loadCheckpoint reads the newest checkpoint, if there is one.
@@ -136,9 +139,9 @@ func (h *history) read(disk journal.Disk, to journal.Position) error {
 		if r.Kind() == record.KindStart {
 			h.opener = r.Writer()
 		}
-		h.estate = journal.Identity{}
-		if journal.IsEstate(r.Writer()) {
-			h.estate = journal.Identity{Writer: r.Writer(), Epoch: r.Epoch()}
+		h.recovery = journal.Identity{}
+		if journal.IsRecovery(r.Writer()) {
+			h.recovery = journal.Identity{Writer: r.Writer(), Epoch: r.Epoch()}
 		}
 	}
 	h.damage = append(h.damage, r.Damage()...)
@@ -226,18 +229,22 @@ func (h *history) add(l record.Partition, p *record.Posting) error {
 	return nil
 }
 
-func (h *history) charge(l record.Partition, charges []record.Charge) error {
-	windows := h.charges[l]
+func (h *history) charge(of record.Partition, charges []record.Charge) error {
+	windows := h.windows[of]
 	if windows == nil && len(charges) > 0 {
-		windows = make(map[chargeKey]int64)
-		h.charges[l] = windows
+		windows = make(map[record.Window]WindowSums)
+		h.windows[of] = windows
 	}
-	for _, ch := range charges {
-		sum := windows[chargeKey{ch.Window, ch.Suspense}]
-		if !record.AddTo(&sum, ch.Amount) {
+	for _, c := range charges {
+		sums := windows[c.Window]
+		to := &sums.Posted
+		if c.Suspense {
+			to = &sums.Suspense
+		}
+		if !record.AddTo(to, c.Amount) {
 			return fmt.Errorf("%w: charges overflow", record.ErrRecord)
 		}
-		windows[chargeKey{ch.Window, ch.Suspense}] = sum
+		windows[c.Window] = sums
 	}
 	return nil
 }
@@ -256,145 +263,4 @@ func (h *history) retire(payload []byte) error {
 		h.retired[writer] = how
 	}
 	return err
-}
-
-// fold turns rows of hours that are older than KeepHours into days and leaves
-// out those older than KeepDays, as the ledgers do.
-func (h *history) fold(now time.Time) error {
-	hours := now.Add(-record.KeepHours).UTC().Truncate(24 * time.Hour)
-	days := now.Add(-record.KeepDays).UTC().Truncate(24 * time.Hour)
-	for l, rows := range h.sums {
-		h.sums[l] = make(map[record.RowKey]record.Counters, len(rows))
-		for key, sum := range rows {
-			day := key.Hour.Truncate(24 * time.Hour)
-			if day.Before(days) {
-				continue
-			}
-			if day.Before(hours) {
-				key.Hour = day
-			}
-			if err := h.add(l, &record.Posting{Row: key, Add: sum}); err != nil {
-				return err
-			}
-		}
-	}
-	h.suspended = slices.DeleteFunc(h.suspended, func(s suspended) bool {
-		p, _, err := record.ReadPosting(s.end)
-		return err != nil || p.Row.Hour.Before(hours)
-	})
-	for _, windows := range h.charges {
-		for key := range windows {
-			if !key.End.IsZero() && now.After(key.End.Add(keepWindow(key.Period))) {
-				delete(windows, key)
-			}
-		}
-	}
-	return nil
-}
-
-// keepWindow is how long after its end the sums of a window stay: a late
-// record may still charge it, and a rebuilt ledger needs it.
-func keepWindow(period string) time.Duration {
-	switch period {
-	case "minute":
-		return 2 * time.Hour
-	case "hour":
-		return record.KeepHours
-	}
-	return record.KeepDays
-}
-
-// writeCheckpoint makes the checkpoint that covers the segments up to through
-// out of the one before and the segments between.
-func writeCheckpoint(log *journal.Journal, through uint64, now time.Time) (map[record.Partition]uint64, error) {
-	h := newHistory()
-	h.keepSums()
-	if err := h.loadCheckpoint(log.Disk()); err != nil {
-		return nil, err
-	}
-	if err := h.read(log.Disk(), journal.Position{Segment: through + 1}); err != nil {
-		return nil, err
-	}
-	if err := h.fold(now); err != nil {
-		return nil, err
-	}
-	c, err := log.CreateCheckpoint(through)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.write(c); err != nil {
-		return nil, errors.Join(err, c.Abort())
-	}
-	return h.heads, c.Commit()
-}
-
-func (h *history) write(c *journal.Checkpoint) error {
-	for _, payload := range h.open {
-		if err := c.Add(record.KindStart, payload); err != nil {
-			return err
-		}
-	}
-	for writer, how := range h.retired {
-		if err := c.Add(record.KindRetire, record.AppendRetire(nil, writer, how)); err != nil {
-			return err
-		}
-	}
-	for _, s := range h.suspended {
-		if err := c.Add(record.KindSuspended, record.AppendSuspended(nil, s.writer, s.start, s.end)); err != nil {
-			return err
-		}
-	}
-	for l, seq := range h.heads {
-		if err := c.Add(record.KindCheckpoint, record.AppendHead(nil, l, seq)); err != nil {
-			return err
-		}
-	}
-	for l, windows := range h.charges {
-		for key, sum := range windows {
-			charge := record.Charge{Window: key.Window, Amount: sum, Suspense: key.suspense}
-			if err := c.Add(record.KindCharges, record.AppendCharges(nil, l, charge)); err != nil {
-				return err
-			}
-		}
-	}
-	for l, rows := range h.sums {
-		for key, sum := range rows {
-			if err := c.Add(record.KindTotal, record.AppendTotal(nil, l, key, sum)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// totals returns the rows of the partitions asked for out of the newest checkpoint,
-// and how far its partitions are. Both must be of one file: a newer one may have been
-// written since the shipper last looked.
-func totals(disk journal.Disk, wanted map[record.Partition]bool) (
-	rows map[record.Partition][]record.Posting, heads map[record.Partition]uint64, err error,
-) {
-	h := newHistory()
-	found := make(map[record.Partition][]record.Posting)
-	h.each = func(l record.Partition, p *record.Posting) error {
-		if wanted[l] {
-			found[l] = append(found[l], *p)
-		}
-		return nil
-	}
-	err = h.loadCheckpoint(disk)
-	return found, h.heads, err
-}
-
-// Replay yields what the journal in the directory says, each posting once; a
-// checkpoint yields its sums, without numbers, for the postings that it stands
-// for. It can be read while a gateway writes it. Damage is returned, and its
-// numbers are yielded as unknown attempts.
-func Replay(disk journal.Disk, yield func(record.Posting) error) ([]journal.Damage, error) {
-	h := newHistory()
-	h.each = func(_ record.Partition, p *record.Posting) error { return yield(*p) }
-	if err := h.loadCheckpoint(disk); err != nil {
-		return nil, err
-	}
-	err := h.read(disk, journal.Position{})
-	return h.damage, err
 }

@@ -1,13 +1,28 @@
+// Package meter turns calls into money that cannot get lost: it writes usage
+// records (meter/record) to a journal (meter/journal), and its shipper adds them to
+// a ledger (meter/ledger) exactly once.
+//
+// Begin journals a START before a call leaves, End its END with all that the
+// call adds to the counters. The shipper sends these postings to the ledger in
+// batches, in order, only from bytes that are as durable as the journal's
+// setting promises; the ledger's watermark decides where it goes on, so lost
+// replies, failovers and restarts change nothing. A START without END becomes
+// an UNKNOWN record at the next Open, its estimate in suspense.
+//
+// A START carries what the attempt holds of budgets, its END what became of it.
+// Records are never changed: RESOLVE posts the truth about an unknown attempt,
+// ADJUST a correction, both in a journal of their own (meter/audit). RETIRE ends
+// a writer.
+//
+// It does not reserve budgets, and it does not read reports: meter/redis and
+// meter/embedded hold the counters.
 package meter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -63,179 +78,6 @@ type Meter struct {
 // maxLate bounds the ENDs that wait in memory for a disk. While the journal is
 // at fault no call starts, so it bounds calls in flight.
 const maxLate = 50_000
-
-// Recovered is what Open found.
-type Recovered struct {
-	TornBytes int64            // of a record that was being written
-	Damage    []journal.Damage // of what should have been whole
-	Lost      int64            // numbers of damaged records, posted as unknown
-	Unknown   int              // STARTs without END, now in suspense
-	// Gaps are what the ledger has of dead processes and this journal has not.
-	Gaps []Gap
-}
-
-// Gap is numbers of a writer that a ledger has and this journal does not: the
-// disk lost them, or the directory is an older copy.
-type Gap struct {
-	Writer, Root     string
-	Journal, Applied uint64 // last sequence numbers
-}
-
-// Open recovers the journal and starts posting. The ledger may be away.
-func Open(ctx context.Context, opts Options) (*Meter, error) {
-	m := &Meter{opts: withDefaults(opts), seq: &sequence{}}
-	m.bufs.New = func() any { return new([]byte) }
-	jo := m.opts.Journal
-	jo.Stamper, jo.Now = m.seq, m.opts.Now
-	log, err := journal.Open(m.opts.Disk, jo)
-	if err != nil {
-		return nil, err
-	}
-	m.log = log
-	if err := m.recover(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("recover the journal: %w", err), log.Close())
-	}
-	ctx, m.ship.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	go m.ship.run(ctx, m.storeLate)
-	return m, nil
-}
-
-func withDefaults(o Options) Options {
-	for _, d := range []struct {
-		value *time.Duration
-		or    time.Duration
-	}{
-		{&o.Keep, 72 * time.Hour}, {&o.Flush, 50 * time.Millisecond}, {&o.Heartbeat, 2 * time.Second},
-		{&o.Timeout, 2 * time.Second}, {&o.MaxWait, 5 * time.Second},
-	} {
-		if *d.value <= 0 {
-			*d.value = d.or
-		}
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return o
-}
-
-// recover replays the journal and books what was in flight as unknown.
-func (m *Meter) recover(ctx context.Context) error {
-	h := newHistory()
-	if err := h.loadCheckpoint(m.log.Disk()); err != nil {
-		return err
-	}
-	checkpoint := make(map[record.Partition]uint64, len(h.heads))
-	for l, seq := range h.heads {
-		checkpoint[l] = seq
-	}
-	if err := h.read(m.log.Disk(), journal.Position{}); err != nil {
-		return err
-	}
-	found := m.log.Recovered()
-	m.recovered = Recovered{TornBytes: found.TornBytes, Damage: h.damage, Lost: h.lost}
-	for _, d := range h.damage {
-		m.opts.Log.Error("journal is damaged", "damage", d.String())
-		if err := m.quarantine(d); err != nil {
-			return err
-		}
-	}
-	m.findGaps(ctx, h)
-	if err := m.bookUnknown(h); err != nil {
-		return err
-	}
-	m.seq.reset(m.log.Identity().Writer, h.heads)
-	origins, err := journal.Origins(m.log.Disk())
-	if err != nil {
-		return err
-	}
-	if r := &m.recovered; r.TornBytes > 0 || r.Unknown > 0 || r.Lost > 0 {
-		m.opts.Log.Warn("the last run did not end in order",
-			"torn_bytes", r.TornBytes, "unknown_attempts", r.Unknown, "lost_numbers", r.Lost)
-	}
-	m.ship = newShipper(m.opts, m.log, past{h, checkpoint, origins})
-	return nil
-}
-
-func (m *Meter) quarantine(d journal.Damage) error {
-	if d.Missing {
-		return nil
-	}
-	return m.log.Quarantine(d.At.Segment)
-}
-
-// findGaps says of which dead processes the ledger knows more than the journal
-// does. Nothing has to be done about it: no number of theirs is ever used again.
-func (m *Meter) findGaps(ctx context.Context, h *history) {
-	for l, head := range h.heads {
-		if h.retired[l.Writer] != 0 || journal.IsEstate(l.Writer) {
-			continue
-		}
-		askCtx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
-		applied, err := m.opts.Ledger.Watermark(askCtx, l.Writer, l.Root)
-		cancel()
-		if err != nil {
-			m.opts.Log.Warn("ledger cannot be asked", "error", err)
-			return
-		}
-		if applied > head {
-			m.recovered.Gaps = append(m.recovered.Gaps, Gap{l.Writer, l.Root, head, applied})
-		}
-	}
-	if len(m.recovered.Gaps) > 0 {
-		m.opts.Log.Error("the ledger has records that the journal lacks: the disk lost them, or the directory is a copy",
-			"gaps", m.recovered.Gaps)
-	}
-}
-
-// bookUnknown ends the attempts that were in flight when the process died. They
-// count in the hour in which they began.
-//
-// They are the dead process's estate: processes on copies of the journal find
-// the same attempts and make the same records of them, in the same order, under
-// the same writer, so that the ledger takes them once. So no price book is
-// asked, of which each process may have another. A process that dies over
-// this leaves the rest to the next one, which goes on under that writer.
-func (m *Meter) bookUnknown(h *history) error {
-	if len(h.open) == 0 {
-		return nil
-	}
-	var records [][]byte
-	for _, id := range slices.Sorted(maps.Keys(h.open)) {
-		s, err := record.ReadStart(h.open[id])
-		if err != nil {
-			return err
-		}
-		e := &record.End{ID: s.ID, Outcome: record.Unknown, At: s.At}
-		p, _ := record.Derive(s, e, nil)
-		records = append(records, record.AppendUnknown(nil, &p, e, h.opener))
-	}
-	estate := h.estate
-	if estate == (journal.Identity{}) {
-		estate = journal.Estate(bytes.Join(records, nil))
-	}
-	return m.writeEstate(h, estate, records)
-}
-
-func (m *Meter) writeEstate(h *history, estate journal.Identity, records [][]byte) error {
-	own := m.log.Identity()
-	if err := m.log.WriteAs(estate); err != nil {
-		return err
-	}
-	m.seq.reset(estate.Writer, h.heads)
-	for _, unknown := range records {
-		if _, err := m.log.Append(record.KindUnknown, unknown, journal.Reserved); err != nil {
-			return err
-		}
-		m.recovered.Unknown++
-	}
-	for root, head := range m.seq.all() {
-		h.heads[record.Partition{Writer: estate.Writer, Root: root}] = head
-	}
-	return m.log.WriteAs(own)
-}
 
 // Begin journals a START. A zero At becomes now. The call may leave only when
 // Begin returns nil. A
@@ -383,76 +225,4 @@ func (m *Meter) Status() Status {
 // told about losses.
 func (m *Meter) Numbers(root string) (head, applied uint64) {
 	return m.seq.head(root), m.ship.parts.applied(record.Partition{Writer: m.log.Identity().Writer, Root: root})
-}
-
-// sequence numbers postings per root tenant as they are written.
-type sequence struct {
-	mu    sync.Mutex
-	heads map[string]*uint64
-	undo  []*uint64
-}
-
-var _ journal.Stamper = (*sequence)(nil)
-
-func (q *sequence) reset(writer string, heads map[record.Partition]uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.heads = make(map[string]*uint64)
-	for l, seq := range heads {
-		if l.Writer == writer {
-			q.heads[l.Root] = &seq
-		}
-	}
-}
-
-// Stamp implements journal.Stamper.
-func (q *sequence) Stamp(kind byte, payload []byte) {
-	if !record.Posts(kind) {
-		return
-	}
-	root := record.PostingRoot(payload)
-	if len(root) == 0 {
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	head := q.heads[string(root)]
-	if head == nil {
-		head = new(uint64)
-		q.heads[string(root)] = head
-	}
-	*head++
-	q.undo = append(q.undo, head)
-	record.SetSeq(payload, *head)
-}
-
-// Settle implements journal.Stamper.
-func (q *sequence) Settle(written bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !written {
-		for _, head := range q.undo {
-			*head--
-		}
-	}
-	q.undo = q.undo[:0]
-}
-
-func (q *sequence) head(root string) uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if head := q.heads[root]; head != nil {
-		return *head
-	}
-	return 0
-}
-
-func (q *sequence) all() map[string]uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	all := make(map[string]uint64, len(q.heads))
-	for root, head := range q.heads {
-		all[root] = *head
-	}
-	return all
 }

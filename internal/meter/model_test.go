@@ -132,6 +132,12 @@ func (m *modelLedger) rows() map[record.RowKey]record.Counters {
 	return all
 }
 
+// chargeKey is one of the two sums of a window.
+type chargeKey struct {
+	record.Window
+	suspense bool
+}
+
 func addCharges(to map[chargeKey]int64, charges []record.Charge) {
 	for _, c := range charges {
 		to[chargeKey{c.Window, c.Suspense}] += c.Amount

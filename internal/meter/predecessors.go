@@ -16,7 +16,7 @@ func (m *Meter) Predecessors() (all []ledger.Predecessor, posted bool) {
 	for _, o := range m.ship.origins {
 		// Before a writer was one process it had several epochs; the last one counts.
 		older := o.Epoch < m.ship.epochOf(o.Writer)
-		if o.Writer == m.ship.parts.writer || older || journal.IsEstate(o.Writer) || m.ship.parts.ended(o.Writer) != 0 {
+		if o.Writer == m.ship.parts.writer || older || journal.IsRecovery(o.Writer) || m.ship.parts.ended(o.Writer) != 0 {
 			continue
 		}
 		all = append(all, ledger.Predecessor{

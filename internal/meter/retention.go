@@ -111,7 +111,7 @@ func (r *retention) take(c checkpointed) bool {
 // drop removes the old segments below one and returns the oldest that is left,
 // 0 when none was removed.
 func (r *retention) drop(below uint64) (oldest uint64) {
-	n, err := r.journal.Drop(below, r.opts.Now().Add(-r.opts.Keep))
+	n, err := journal.Drop(r.journal.Disk(), below, r.opts.Now().Add(-r.opts.Keep))
 	if err != nil {
 		r.opts.Log.Error("old segments cannot be removed", "error", err)
 	}

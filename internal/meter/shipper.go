@@ -216,7 +216,7 @@ func postingOf(r *journal.Reader) (p record.Posting, err error) {
 	if !record.Posts(r.Kind()) {
 		return p, nil
 	}
-	if p, _, err = record.ReadPosting(r.Payload()); err == nil && p.Root != "" && journal.IsEstate(r.Writer()) {
+	if p, _, err = record.ReadPosting(r.Payload()); err == nil && p.Root != "" && journal.IsRecovery(r.Writer()) {
 		p.Holder, err = record.ReadHolder(r.Payload())
 	}
 	return p, err

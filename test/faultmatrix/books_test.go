@@ -91,7 +91,7 @@ func lineOf(c *record.Counters) line {
 // view is what each side has recorded, at one moment.
 type view struct {
 	billed   []harness.Served
-	attempts map[string]*meter.Attempt
+	attempts map[string]*attempt
 	resolved map[string]bool // by the invocation log
 	entered  map[string]bool // from the invocation log, no journal having them
 	suspense map[string]bool // ids of unknown outcome, not resolved
@@ -101,7 +101,7 @@ type view struct {
 }
 
 func (w *world) look(ctx context.Context) (*view, error) {
-	v := &view{billed: w.standIn.billed(w.t), attempts: map[string]*meter.Attempt{}, resolved: map[string]bool{},
+	v := &view{billed: w.standIn.billed(w.t), attempts: map[string]*attempt{}, resolved: map[string]bool{},
 		entered: map[string]bool{}, suspense: map[string]bool{}}
 	var err error
 	if v.journal, err = w.journals(v); err != nil {
@@ -132,7 +132,7 @@ func (w *world) journals(v *view) (account, error) {
 	lanes, heads := map[record.Partition]account{}, map[record.Partition]uint64{}
 	for _, g := range w.gates {
 		for _, source := range g.disks() {
-			books, err := meter.ReadBooks(source.Disk)
+			books, err := meter.ReadSums(source.Disk)
 			if err != nil {
 				return nil, err
 			}
@@ -174,7 +174,7 @@ func accountOf(rows map[record.RowKey]record.Counters) account {
 // collect takes in a journal's attempts and resolutions. Two journals may hold
 // the same record, but not end one attempt in two ways.
 func (v *view) collect(disk journal.Disk) error {
-	attempts, err := meter.ReadAttempts(disk)
+	attempts, err := readAttempts(disk)
 	if err != nil {
 		return err
 	}

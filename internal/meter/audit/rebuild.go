@@ -60,7 +60,7 @@ func wipe(ctx context.Context, r Rebuilding, out io.Writer) (err error) {
 			return fmt.Errorf("%s: %w", j.Name, err)
 		}
 		defer lock.Close() //nolint:errcheck // the kernel drops the lock in any case
-		b, err := meter.ReadBooks(j.Disk)
+		b, err := meter.ReadSums(j.Disk)
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.Name, err)
 		}

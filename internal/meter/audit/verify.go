@@ -73,7 +73,7 @@ type verifier struct {
 	Reading
 	out         io.Writer
 	differences int
-	books       []*meter.Books // of Journals, in their order
+	books       []*meter.JournalSums // of Journals, in their order
 }
 
 // Verify checks checksums, chain and numbers of every journal, and compares
@@ -112,7 +112,7 @@ func (v *verifier) journal(j Source) error {
 	if err != nil {
 		return err
 	}
-	b, err := meter.ReadBooks(j.Disk)
+	b, err := meter.ReadSums(j.Disk)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (v *verifier) allStill(lanes map[record.Partition]progress) bool {
 
 func (v *verifier) readAgain() error {
 	for i, j := range v.Journals {
-		b, err := meter.ReadBooks(j.Disk)
+		b, err := meter.ReadSums(j.Disk)
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.Name, err)
 		}
@@ -255,7 +255,7 @@ func (v *verifier) heads() map[record.Partition]uint64 {
 }
 
 func (v *verifier) fenced(writer string) bool {
-	return slices.ContainsFunc(v.books, func(b *meter.Books) bool { return b.Fenced[writer] })
+	return slices.ContainsFunc(v.books, func(b *meter.JournalSums) bool { return b.Fenced[writer] })
 }
 
 // dropForeign takes roots out of the comparison to which somebody else posts,

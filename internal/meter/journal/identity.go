@@ -22,20 +22,22 @@ type Identity struct {
 
 const onlyEpoch = 1
 
-// estateMark is the first letter of estates' ids. Drawn ids do not have it.
-const estateMark = "0"
+// recoveryMark is the first letter of recovery writers' ids. Drawn ids do not
+// have it.
+const recoveryMark = "0"
 
-// Estate is who writes what follows from a journal alone, such as the end of
-// attempts that a dead process left open. Its id is a digest of that, so every
-// process that finds the same finds the same writer, and it counts once.
-func Estate(contents []byte) Identity {
+// RecoveryWriter is who writes what follows from a journal alone, such as the end
+// of attempts that a dead process left open. Its id is a digest of that, so every
+// process that finds the same contents writes them as the same writer, and they
+// count once.
+func RecoveryWriter(contents []byte) Identity {
 	sum := sha256.Sum256(contents)
 	text := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))
-	return Identity{Writer: estateMark + text[:writerSize-1], Epoch: onlyEpoch}
+	return Identity{Writer: recoveryMark + text[:writerSize-1], Epoch: onlyEpoch}
 }
 
-// IsEstate reports whether a writer is no process but an Estate.
-func IsEstate(writer string) bool { return strings.HasPrefix(writer, estateMark) }
+// IsRecovery reports whether a writer is no process but a RecoveryWriter.
+func IsRecovery(writer string) bool { return strings.HasPrefix(writer, recoveryMark) }
 
 // Origin is where a writer's records come from.
 type Origin struct {

@@ -25,19 +25,6 @@ const (
 	FsyncOS
 )
 
-// ParseFsync reads a setting's name in configuration: group, always or os.
-func ParseFsync(name string) (Fsync, bool) {
-	switch name {
-	case "group":
-		return FsyncGroup, true
-	case "always":
-		return FsyncAlways, true
-	case "os":
-		return FsyncOS, true
-	}
-	return 0, false
-}
-
 // Options say how a journal is kept. Zero values take the defaults.
 type Options struct {
 	Fsync        Fsync
@@ -212,26 +199,26 @@ func (j *Journal) recoverNewest() (mark, error) {
 			r.pos.Offset = next
 			continue
 		}
-		if err := j.cut(r, size); err != nil {
+		if err := j.recovery.cut(j.disk, r, size); err != nil {
 			return mark{}, err
 		}
 		break
 	}
 	j.recovery.Damage = r.damage
 	if len(r.damage) > 0 && r.err == nil {
-		err = j.Quarantine(newest)
+		err = Quarantine(j.disk, newest)
 	}
 	return mark{Position{newest, r.pos.Offset}, r.chain}, errors.Join(r.Err(), err)
 }
 
 // cut removes the torn tail of a reader's segment. The next header says where
 // the segment ends, so a quarantined one can keep its bytes.
-func (j *Journal) cut(r *Reader, size int64) error {
-	j.recovery.TornBytes = size - r.pos.Offset
-	if j.recovery.TornBytes <= 0 || len(r.damage) > 0 {
+func (found *Recovery) cut(disk Disk, r *Reader, size int64) error {
+	found.TornBytes = size - r.pos.Offset
+	if found.TornBytes <= 0 || len(r.damage) > 0 {
 		return nil
 	}
-	f, err := j.disk.Edit(segmentName(r.pos.Segment))
+	f, err := disk.Edit(segmentName(r.pos.Segment))
 	if err != nil {
 		return err
 	}

@@ -99,12 +99,12 @@ func TestIdentity(t *testing.T) {
 	j.Close()
 	j = open(t, d, Options{})
 	second := j.Identity()
-	if first.Writer == second.Writer || IsEstate(first.Writer) || first.Epoch != 1 || second.Epoch != 1 {
+	if first.Writer == second.Writer || IsRecovery(first.Writer) || first.Epoch != 1 || second.Epoch != 1 {
 		t.Errorf("%v then %v", first, second)
 	}
 	add(t, j, "a")
-	estate := Estate([]byte("what a dead process left"))
-	if err := j.WriteAs(estate); err != nil {
+	recovery := RecoveryWriter([]byte("what a dead process left"))
+	if err := j.WriteAs(recovery); err != nil {
 		t.Fatal(err)
 	}
 	add(t, j, "b")
@@ -119,23 +119,23 @@ func TestIdentity(t *testing.T) {
 	for r.Next() {
 		writers = append(writers, r.Writer())
 	}
-	if want := []string{second.Writer, estate.Writer, second.Writer}; !slices.Equal(writers, want) {
+	if want := []string{second.Writer, recovery.Writer, second.Writer}; !slices.Equal(writers, want) {
 		t.Errorf("writers %v, want %v", writers, want)
 	}
 	place, err := d.Place()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Origin{{first, place}, {second, place}, {estate, place}}
+	want := []Origin{{first, place}, {second, place}, {recovery, place}}
 	if got, err := Origins(d); err != nil || !slices.Equal(got, want) {
 		t.Errorf("origins %v, %v, want %v", got, err, want)
 	}
 }
 
-// TestEstate: the same contents are the same writer, others are another one.
-func TestEstate(t *testing.T) {
-	a, b := Estate([]byte("a")), Estate([]byte("b"))
-	if a != Estate([]byte("a")) || a == b || !IsEstate(a.Writer) || len(a.Writer) != writerSize {
+// TestRecoveryWriter: the same contents are the same writer, others are another one.
+func TestRecoveryWriter(t *testing.T) {
+	a, b := RecoveryWriter([]byte("a")), RecoveryWriter([]byte("b"))
+	if a != RecoveryWriter([]byte("a")) || a == b || !IsRecovery(a.Writer) || len(a.Writer) != writerSize {
 		t.Errorf("%v and %v", a, b)
 	}
 }
@@ -372,7 +372,7 @@ func TestQuarantine(t *testing.T) {
 	}
 	j = open(t, d, Options{})
 	defer j.Close()
-	if n, err := j.Drop(100, time.Now().Add(time.Hour)); n != 1 || err != nil { // 2, but neither 1 nor the newest
+	if n, err := Drop(j.Disk(), 100, time.Now().Add(time.Hour)); n != 1 || err != nil { // 2, but neither 1 nor the newest
 		t.Errorf("dropped %d, %v", n, err)
 	}
 	if all, _ := Segments(d); !slices.Equal(all, []uint64{1, 3}) {

@@ -8,31 +8,31 @@ import (
 
 // Quarantine sets a damaged segment aside under another name. It stays
 // readable where it is good, and is never removed.
-func (j *Journal) Quarantine(segment uint64) error {
+func Quarantine(disk Disk, segment uint64) error {
 	name := segmentName(segment)
-	err := j.disk.Rename(name, name+damagedSuffix)
+	err := disk.Rename(name, name+damagedSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // done before
 	}
 	if err != nil {
 		return err
 	}
-	return j.disk.SyncDir()
+	return disk.SyncDir()
 }
 
 // Drop removes the segments below the given one that were closed before the
 // given time, oldest first, and returns how many. Quarantined ones stay.
-func (j *Journal) Drop(below uint64, before time.Time) (int, error) {
-	all, err := Segments(j.disk)
+func Drop(disk Disk, below uint64, before time.Time) (int, error) {
+	all, err := Segments(disk)
 	if err != nil {
 		return 0, err
 	}
 	dropped := 0
 	for i, n := range all {
-		if n >= below || i+1 == len(all) || !j.createdBefore(all[i+1], before) {
+		if n >= below || i+1 == len(all) || !createdBefore(disk, all[i+1], before) {
 			break
 		}
-		err := j.disk.Remove(segmentName(n))
+		err := disk.Remove(segmentName(n))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // quarantined
 		}
@@ -44,8 +44,8 @@ func (j *Journal) Drop(below uint64, before time.Time) (int, error) {
 	return dropped, nil
 }
 
-func (j *Journal) createdBefore(segment uint64, t time.Time) bool {
-	h, err := headerOf(j.disk, segment)
+func createdBefore(disk Disk, segment uint64, t time.Time) bool {
+	h, err := headerOf(disk, segment)
 	return err == nil && h.Created.Before(t)
 }
 

@@ -21,7 +21,7 @@ type Batch struct {
 	Epoch  uint64 // raised each time the journal is opened
 	Root   string // root tenant: the ledger's slot
 	// Holder is whose accounts the charges are taken out of; "" is Writer's own.
-	// An estate charges what the dead writer held.
+	// A recovery writer charges what the dead writer held.
 	Holder string
 	// From and To are the sequence numbers of the first and the last posting.
 	From, To uint64

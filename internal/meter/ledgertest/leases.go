@@ -38,7 +38,7 @@ var LeaseCases = []LeaseCase{
 	{"takes a charge out of the account once", chargesOnce},
 	{"posts what exceeds the account", postsOvershoot},
 	{"moves an unknown cost to suspense and resolves it", resolvesUnknown},
-	{"takes what an estate charges out of its holder's account", chargesHolder},
+	{"takes what a recovery writer charges out of its holder's account", chargesHolder},
 	{"refuses a charge out of range whole", refusesHugeCharge},
 	{"moves the leases of a silent writer to suspense", expires},
 	{"gives an account back to a writer that returns", revives},
@@ -330,7 +330,7 @@ func chargesHolder(l *writers) error {
 	b.Postings[0].Charges = []record.Charge{unknown(month(), 15)}
 	for range 2 {
 		if _, err := l.Apply(l.ctx, b); err != nil {
-			l.fail("the estate's batch: %w", err)
+			l.fail("the recovery writer's batch: %w", err)
 		}
 		l.holds(month(), 10, 25, 15)
 	}

@@ -1,10 +1,10 @@
-// Package notify tells webhooks what they ask to know: a Sender posts JSON
-// messages, signed and with retries; an Outbox before it sees to it that of
-// several gateways one tells, and that what a gateway leaves another takes over.
+// Package notify posts messages to webhooks: a Sender posts JSON, signed and with
+// retries; an Outbox in front of it makes sure that one of several gateways posts
+// each message, and that another one posts what a dead gateway left.
 //
-// Delivery is at least once as long as the Store keeps what it was told; a
-// receiver drops repetitions by the id in the message. The package does not know
-// what it tells.
+// Delivery is at least once as long as the Store keeps its contents; a receiver
+// drops repetitions by the id in the message. The package does not look into the
+// messages.
 package notify
 
 import (
@@ -19,7 +19,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -55,7 +54,6 @@ type Sender struct {
 	workers sync.WaitGroup
 	stop    context.Context //nolint:containedctx // ends when Close cuts off what is left
 	halt    context.CancelFunc
-	dropped atomic.Int64
 
 	mu     sync.RWMutex // guards closed, so that nothing is sent to a closed queue
 	closed bool
@@ -94,8 +92,7 @@ func New(o Options) *Sender {
 	return s
 }
 
-// Post queues a message. It never blocks; without room the message is dropped
-// and counted.
+// Post queues a message. It never blocks; without room the message is given up.
 func (s *Sender) Post(m Message) {
 	if !s.enqueue(m) {
 		s.drop(m, "the queue is full or closed")
@@ -115,9 +112,6 @@ func (s *Sender) enqueue(m Message) bool {
 		return false
 	}
 }
-
-// Dropped is how many messages could not be delivered.
-func (s *Sender) Dropped() int64 { return s.dropped.Load() }
 
 // Close delivers what is queued, until ctx ends, and stops.
 func (s *Sender) Close(ctx context.Context) {
@@ -161,7 +155,6 @@ func (s *Sender) deliver(m Message) {
 }
 
 func (s *Sender) drop(m Message, why string) {
-	s.dropped.Add(1)
 	s.opts.Log.Warn("webhook message is not delivered", "url", m.URL, "why", why)
 	m.end(GivenUp)
 }

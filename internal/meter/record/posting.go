@@ -19,7 +19,7 @@ type Posting struct {
 	// Charges go to budgets and limits. Each takes its amount out of what the
 	// writer holds of the window, in the same step.
 	Charges []Charge
-	// Holder is Batch.Holder. It stands in the records of estates only, and
+	// Holder is Batch.Holder. It stands in the records of recovery writers only, and
 	// nothing but the pump reads it.
 	Holder string
 }

@@ -44,7 +44,7 @@ func TestSuspendedOutlivesSegments(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	closeMeter(t, m)
-	b, err := ReadBooks(journal.Dir(dir))
+	b, err := ReadSums(journal.Dir(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package meter
+package faultmatrix
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// Attempt is one upstream call as a journal tells it.
-type Attempt struct {
+// attempt is one upstream call as a journal tells it.
+type attempt struct {
 	Writer string
 	Start  *record.Start   // nil when its segment is gone or damaged
 	End    *record.End     // nil while it is in flight, and when it never left
@@ -17,11 +17,10 @@ type Attempt struct {
 	Released bool
 }
 
-// ReadAttempts returns every attempt that the segments of a journal still have,
-// by record id. It keeps them all in memory: it is for proofs and for looking
-// into one gateway's books, not for reports.
-func ReadAttempts(disk journal.Disk) (map[string]*Attempt, error) {
-	all := map[string]*Attempt{}
+// readAttempts returns every attempt that the segments of a journal still have,
+// by record id.
+func readAttempts(disk journal.Disk) (map[string]*attempt, error) {
+	all := map[string]*attempt{}
 	r := journal.NewReader(disk, journal.Position{})
 	defer r.Close()
 	for r.Next() {
@@ -32,10 +31,10 @@ func ReadAttempts(disk journal.Disk) (map[string]*Attempt, error) {
 	return all, r.Err()
 }
 
-func readAttempt(all map[string]*Attempt, r *journal.Reader) error {
-	of := func(id string) *Attempt {
+func readAttempt(all map[string]*attempt, r *journal.Reader) error {
+	of := func(id string) *attempt {
 		if all[id] == nil {
-			all[id] = &Attempt{}
+			all[id] = &attempt{}
 		}
 		return all[id]
 	}

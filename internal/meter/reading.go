@@ -1,0 +1,172 @@
+package meter
+
+import (
+	"fmt"
+
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+)
+
+// SeqGap is numbers of a partition that the journal should hold and does not.
+type SeqGap struct {
+	Writer, Root string
+	From, To     uint64
+}
+
+// WindowSums is what a journal has posted to one window.
+type WindowSums struct{ Posted, Suspense int64 }
+
+// JournalSums is what a journal says in sum. It can be read while a gateway
+// writes.
+type JournalSums struct {
+	// Heads are the last numbers of each partition.
+	Heads map[record.Partition]uint64
+	// Rows and Windows are the sums of each partition. Hours that a checkpoint covers
+	// may be days.
+	Rows    map[record.Partition]map[record.RowKey]record.Counters
+	Windows map[record.Partition]map[record.Window]WindowSums
+	// Fenced are writers whose id another process used: the ledger need not have
+	// what they wrote.
+	Fenced map[string]bool
+	Open   int // STARTs without an END: in flight, or cut off by a crash
+	Gaps   []SeqGap
+	// Damage is of segments that the checkpoint does not cover.
+	Damage []journal.Damage
+	// Through is the last segment that the checkpoint covers, 0 without one.
+	Through uint64
+}
+
+// ReadSums adds up a journal: its checkpoint and everything behind it.
+func ReadSums(disk journal.Disk) (*JournalSums, error) {
+	h, err := readHistory(disk, (*history).keepSums)
+	if err != nil {
+		return nil, err
+	}
+	sums := &JournalSums{
+		Heads: h.heads, Rows: h.sums, Windows: h.windows,
+		Fenced: make(map[string]bool), Open: len(h.open), Gaps: h.gaps, Damage: h.damage, Through: h.through,
+	}
+	for writer, how := range h.retired {
+		sums.Fenced[writer] = how == record.Fenced
+	}
+	return sums, nil
+}
+
+// ReadSuspended returns the attempts that a journal ended as unknown, oldest
+// first: the newest 20,000 of the last 40 days.
+func ReadSuspended(disk journal.Disk) ([]record.Suspended, error) {
+	h, err := readHistory(disk, func(*history) {})
+	if err != nil {
+		return nil, err
+	}
+	kept := h.suspended[max(0, len(h.suspended)-maxSuspended):]
+	all := make([]record.Suspended, 0, len(kept))
+	for _, s := range kept {
+		one := record.Suspended{Writer: s.writer}
+		p, e, err := record.ReadEnd(s.end)
+		if err != nil {
+			return nil, err
+		}
+		one.Posting, one.End = *p, e
+		if s.start != nil {
+			if one.Start, err = record.ReadStart(s.start); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// Replay yields what the journal in the directory says, each posting once; a
+// checkpoint yields its sums, without numbers, for the postings that it stands
+// for. It can be read while a gateway writes it. Damage is returned, and its
+// numbers are yielded as unknown attempts.
+func Replay(disk journal.Disk, yield func(record.Posting) error) ([]journal.Damage, error) {
+	h, err := readHistory(disk, func(h *history) {
+		h.each = func(_ record.Partition, p *record.Posting) error { return yield(*p) }
+	})
+	if h == nil {
+		return nil, err
+	}
+	return h.damage, err
+}
+
+// Records says which records a journal has.
+type Records struct {
+	// IDs are those of all attempts and adjustments that the segments have.
+	IDs map[string]bool
+	// Known are those of attempts whose outcome their END or a resolution tells.
+	Known map[string]bool
+	// AWSRequests are Bedrock's ids of the calls whose answer began.
+	AWSRequests map[string]bool
+	// Since is the id after which IDs are complete, "" when they are from the
+	// journal's beginning on. Ids are ULIDs, which sort by time.
+	Since string
+}
+
+// ReadRecords reads the segments of a journal. Those that are gone after their
+// time held older ids: Since is then the newest of the first segment left, so
+// that attempts which began at about one time are on one side of it.
+func ReadRecords(disk journal.Disk) (*Records, error) {
+	all := &Records{IDs: map[string]bool{}, Known: map[string]bool{}, AWSRequests: map[string]bool{}}
+	segments, err := journal.Segments(disk)
+	if err != nil || len(segments) == 0 {
+		return all, err
+	}
+	r := journal.NewReader(disk, journal.Position{})
+	defer r.Close()
+	for r.Next() {
+		id, err := all.add(r.Kind(), r.Payload())
+		if err != nil {
+			return nil, fmt.Errorf("journal record at %s: %w", r.At(), err)
+		}
+		if first := segments[0]; first > 1 && r.At().Segment == first && r.Kind() == record.KindStart {
+			all.Since = max(all.Since, id)
+		}
+	}
+	return all, r.Err()
+}
+
+func (all *Records) add(kind byte, payload []byte) (id string, err error) {
+	switch kind {
+	case record.KindStart:
+		s, err := record.ReadStart(payload)
+		if err != nil {
+			return "", err
+		}
+		id = s.ID
+	case record.KindEnd, record.KindUnknown:
+		p, e, err := record.ReadEnd(payload)
+		if err != nil {
+			return "", err
+		}
+		if id = e.ID; e.AWSRequestID != "" {
+			all.AWSRequests[e.AWSRequestID] = true
+		}
+		if p.Add.Unknown == 0 {
+			all.Known[id] = true
+		}
+	case record.KindResolve:
+		_, r, err := record.ReadResolve(payload)
+		if err != nil {
+			return "", err
+		}
+		id = r.End.ID
+		all.Known[id] = true
+	case record.KindRelease:
+		if id, err = record.ReadID(payload); err != nil {
+			return "", err
+		}
+	case record.KindAdjust:
+		_, a, err := record.ReadAdjust(payload)
+		if err != nil {
+			return "", err
+		}
+		id = a.ID
+	default:
+		return "", nil
+	}
+	all.IDs[id] = true
+	return id, nil
+}
