@@ -124,10 +124,16 @@ func (s *SentinelSet) URL() string {
 	return "redis-sentinel://" + strings.Join(addrs, ",") + "/" + masterName + "/0"
 }
 
-// Failover kills the master and waits until the replica has taken its place.
+// Failover kills the master and waits until the replica has taken its place, and
+// every sentinel sends clients there.
 func (s *SentinelSet) Failover() {
 	s.Master.Kill()
 	s.Replica.wait("promotion", func() bool {
 		return strings.Contains(s.Replica.CLI("info", "replication"), "role:master")
 	})
+	for _, one := range s.Sentinels {
+		one.wait("new master", func() bool {
+			return strings.HasSuffix(one.CLI("sentinel", "get-master-addr-by-name", masterName), strconv.Itoa(s.Replica.Port))
+		})
+	}
 }
