@@ -82,9 +82,6 @@ func (r *root) grant(g group) bool {
 		}
 		return o.Leaser.Grant(ctx, req)
 	})
-	if err == nil && reply.State == ledger.Fenced {
-		err = ledger.ErrFenced
-	}
 	if err != nil {
 		r.unanswered(err)
 		for _, w := range g.wants {
@@ -162,7 +159,6 @@ func (r *root) granted(g group, reply *ledger.GrantReply, now time.Time) {
 		}
 		r.ledger.frozen = reply.Until
 		r.endAll(now)
-	case ledger.Fenced: // grant has made an error of it
 	}
 }
 

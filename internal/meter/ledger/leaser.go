@@ -53,7 +53,6 @@ const (
 	Granted            // every want got at least its Min
 	Refused            // the window Reply.Refused has too little left
 	Frozen             // the ledger has lost writes; nothing is granted until Reply.Until
-	Fenced             // a newer epoch of this writer posts
 )
 
 // WindowState is what the ledger has of one window.
@@ -71,12 +70,13 @@ type GrantReply struct {
 
 // Leaser leases parts of budgets to writers. Both ledgers do.
 type Leaser interface {
-	// Grant leases more. Its outcome after an error is unknown; asking again with
-	// the same totals finds out, because Granted in each want says what the writer
-	// knows to have.
+	// Grant leases more. It fails with ErrFenced when a newer epoch of the writer is
+	// known. After any other error its outcome is unknown; asking again with the same
+	// totals finds out, because Granted in each want is what the writer knows to have.
 	Grant(ctx context.Context, r *GrantRequest) (*GrantReply, error)
 	// Renew extends the writer's accounts of a root, takes returns and, after a
-	// loss, lets the writer assert what it holds. Totals never go back.
+	// loss, lets the writer assert what it holds. Totals never go back. It fails with
+	// ErrFenced as Grant does.
 	Renew(ctx context.Context, r *RenewRequest) (*RenewReply, error)
 }
 

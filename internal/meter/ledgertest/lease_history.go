@@ -303,7 +303,7 @@ func (b *bank) lease(w *spender, wants []ledger.Want) (bool, error) {
 			Writer: w.name, Epoch: w.epoch, Root: "acme", Watermark: w.believe, Wants: wants, TTL: ttl,
 		})
 	})
-	if err != nil || reply.State == ledger.Fenced {
+	if err != nil {
 		return false, fmt.Errorf("%s: grant: %+v: %w", w.name, reply, err)
 	}
 	if reply.State == ledger.Frozen {

@@ -109,7 +109,9 @@ func fencesLeases(l *writers) error {
 	newer := request("w1", long, want(month(), 0, 10, 20))
 	newer.Epoch = 2
 	l.grant(newer, ledger.Granted, 20)
-	l.grant(request("w1", long, want(month(), 0, 10, 20)), ledger.Fenced)
+	if _, err := l.Grant(l.ctx, request("w1", long, want(month(), 0, 10, 20))); !errors.Is(err, ledger.ErrFenced) {
+		l.fail("a grant to an older process: %w", err)
+	}
 	if _, err := l.Renew(l.ctx, renewal("w1", long)); !errors.Is(err, ledger.ErrFenced) {
 		l.fail("a renewal of an older process: %w", err)
 	}

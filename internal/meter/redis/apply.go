@@ -107,7 +107,7 @@ func (l *Ledger) applyOnce(
 
 // exchange carries facts both ways with an empty batch.
 func (l *Ledger) exchange(ctx context.Context, b *ledger.Batch) (r ledger.Reply, err error) {
-	text, err := l.mark(ctx, b.Root, func(client goredis.UniversalClient, k keys) (string, error) {
+	r.Watermark, err = l.mark(ctx, b.Root, func(client goredis.UniversalClient, k keys) (string, error) {
 		c := &call{keys: []string{k.marks()}}
 		c.add(b.Writer)
 		l.facts.add(c, b)
@@ -121,9 +121,6 @@ func (l *Ledger) exchange(ctx context.Context, b *ledger.Batch) (r ledger.Reply,
 		l.facts.read(b, words[1:], &r)
 		return words[0], nil
 	})
-	if err == nil && text != "" {
-		r.Watermark, err = parseMark(text)
-	}
 	return r, err
 }
 

@@ -58,14 +58,11 @@ func (l *Ledger) Grant(ctx context.Context, r *ledger.GrantRequest) (*ledger.Gra
 		reply.State, reply.Refused = ledger.Refused, int(a.detail)
 	case "FROZEN":
 		reply.State, reply.Until = ledger.Frozen, time.UnixMilli(a.detail).UTC()
-	case "FENCED":
-		reply.State = ledger.Fenced
 	}
 	return reply, nil
 }
 
-// Renew implements ledger.Leaser. It may be repeated after any error. It fails
-// with ledger.ErrFenced when a newer epoch of the writer is known.
+// Renew implements ledger.Leaser. It may be repeated after any error.
 func (l *Ledger) Renew(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
@@ -93,9 +90,6 @@ func (l *Ledger) renewOnce(ctx context.Context, r *ledger.RenewRequest) (*ledger
 	a, err := l.lease(ctx, l.renew, r.Root, c)
 	if err != nil {
 		return nil, err
-	}
-	if a.word == "FENCED" {
-		return nil, ledger.ErrFenced
 	}
 	reply := &ledger.RenewReply{Recall: a.recall, Open: a.word == "OPEN", Windows: a.windows}
 	if a.detail > 0 {
@@ -197,8 +191,11 @@ func (l *Ledger) lease(ctx context.Context, script *goredis.Script, root string,
 		return nil, failed(err)
 	}
 	a, err := parseAnswer(reply)
-	if err != nil || a.word == "FENCED" {
-		return a, err
+	if err != nil {
+		return nil, err
+	}
+	if a.word == "FENCED" {
+		return nil, ledger.ErrFenced
 	}
 	l.roots.change(root, func(s *sighting) { s.leased = reply[3] })
 	return a, l.roots.sawGeneration(ctx, client, root, reply[3])

@@ -121,22 +121,8 @@ func (l *Ledger) Rotate(ctx context.Context, fp string) error {
 
 // Watermark implements ledger.Ledger.
 func (l *Ledger) Watermark(ctx context.Context, writer, root string) (uint64, error) {
-	text, err := l.readMark(ctx, root, "w:"+writer)
-	if err != nil || text == "" {
-		return 0, err
-	}
-	return parseMark(text)
-}
-
-// Generation returns the mark that a root's counters got when they were begun,
-// "" before. Another one than before means that they were lost in between.
-func (l *Ledger) Generation(ctx context.Context, root string) (string, error) {
-	return l.readMark(ctx, root, "gen")
-}
-
-func (l *Ledger) readMark(ctx context.Context, root, field string) (string, error) {
 	return l.mark(ctx, root, func(client goredis.UniversalClient, k keys) (string, error) {
-		text, err := client.HGet(ctx, k.marks(), field).Result()
+		text, err := client.HGet(ctx, k.marks(), "w:"+writer).Result()
 		if errors.Is(err, goredis.Nil) {
 			return "", nil
 		}
@@ -144,20 +130,23 @@ func (l *Ledger) readMark(ctx context.Context, root, field string) (string, erro
 	})
 }
 
-// mark gets one of a root's marks, "" when there is none. A root that has one is
+// mark parses the watermark that read returns, "" for none. A root that has one is
 // registered, so that a lost registry mends itself.
 func (l *Ledger) mark(
 	ctx context.Context, root string, read func(goredis.UniversalClient, keys) (string, error),
-) (string, error) {
+) (uint64, error) {
 	client, k, err := l.server.of(ctx, root)
 	if err != nil {
-		return "", err
+		return 0, err
 	}
 	text, err := read(client, k)
 	if err != nil || text == "" {
-		return "", failed(err)
+		return 0, failed(err)
 	}
-	return text, l.roots.register(ctx, client, root)
+	if err := l.roots.register(ctx, client, root); err != nil {
+		return 0, err
+	}
+	return parseMark(text)
 }
 
 // Writers returns the ids of all writers that a root has numbers of, sorted.

@@ -233,7 +233,7 @@ func (s *reference) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.Gr
 	}
 	c, err := s.call(r.Writer, r.Root, r.Epoch, r.Watermark, r.TTL)
 	if err != nil {
-		return &ledger.GrantReply{State: ledger.Fenced}, nil
+		return nil, err
 	}
 	c.reported = r.Lost
 	opened, forgotten := make([]*window, len(r.Wants)), false
