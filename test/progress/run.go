@@ -77,17 +77,17 @@ func (r *run) handlePackage(p *pkg, e event) {
 	switch e.Action {
 	case "output":
 		p.output.WriteString(e.Output)
-	case "pass", "fail", "skip":
+	case "skip": // no test files
 		p.done = e.Action
-	}
-	switch {
-	case e.Action == "pass":
+	case "pass":
+		p.done = e.Action
 		cached := ""
 		if strings.Contains(p.output.String(), "(cached)") {
 			cached = " (cached)"
 		}
 		r.print("ok    %-36s %6.1fs  %d tests%s%s", p.name, e.Elapsed, p.passed, count(p.skipped, " skipped"), cached)
-	case e.Action == "fail":
+	case "fail":
+		p.done = e.Action
 		for _, name := range slices.Sorted(maps.Keys(p.tests)) { // a crash ended them
 			fmt.Fprint(r.out, p.tests[name].output.String())
 		}
