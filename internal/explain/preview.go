@@ -61,7 +61,7 @@ func (p *previewed) direct(to *router.Cascade) string {
 		return router.ReasonUncertified
 	}
 	p.prior = artifacts.Band(func() *score.Input {
-		return &score.Input{Prompt: r.Prompt(), Bytes: r.Facts.TextBytes, Route: r.Route()}
+		return &score.Input{Prompt: r.Prompt(), Bytes: r.Facts.TextBytes, Route: r.Kind()}
 	})
 	if p.prior == score.DirectBand {
 		return cascade.ReasonPreScore

@@ -28,7 +28,7 @@ func (s *cascades) direct(c *call, to *router.Cascade) string {
 	}
 	now, state := c.Received, s.memory.Of(to.Name)
 	c.prior = c.Snapshot.Artifacts[to.Name].Band(func() *score.Input {
-		return &score.Input{Prompt: c.Prompt(), Bytes: c.Facts.TextBytes, Route: c.Request.Route()}
+		return &score.Input{Prompt: c.Prompt(), Bytes: c.Facts.TextBytes, Route: c.Kind()}
 	})
 	session := memory.SessionOf(c.Caller.KeyID, c.Header.Get(memory.SessionHeader), &c.Facts)
 	reason := ""
@@ -82,7 +82,7 @@ func (s *cascades) threshold(c *call) *cascade.Threshold {
 	artifacts := c.Snapshot.Artifacts[to.Name]
 	t := &cascade.Threshold{AtMost: s.memory.Of(to.Name).Watch.Threshold(artifacts.Certificate), Order: artifacts.Order()}
 	if t.Order != nil {
-		t.Prompt, t.Route = c.Prompt(), c.Request.Route()
+		t.Prompt, t.Route = c.Prompt(), c.Kind()
 	}
 	return t
 }

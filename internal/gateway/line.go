@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
+	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -44,7 +45,7 @@ type Line struct {
 	snapshots *snapshot.Store
 	jobs      Jobs
 	cascades  cascades
-	shadows   shadow.Shadows
+	shadows   *shadow.Shadows
 	tally     saving.Tally
 
 	drains sync.WaitGroup  // what runs beside requests, and answers still read after their caller has left
@@ -70,8 +71,10 @@ func New(o Options) *Line {
 	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs}
 	schemas := &answer.Schemas{} // of requests whose answers are checked
 	l.cascades = cascades{asker: l.asker, memory: o.Memory, schemas: schemas}
-	l.shadows.Asker, l.shadows.Memory, l.shadows.Schemas = l.asker, o.Memory, schemas
-	l.shadows.Tightened, l.shadows.Random, l.shadows.Pairs.Dir = o.Tightened, o.Random, o.PairsDir
+	l.shadows = &shadow.Shadows{
+		Asker: l.asker, Memory: o.Memory, Tightened: o.Tightened, Schemas: schemas, Random: o.Random,
+		Pairs: pairs.Log{Dir: o.PairsDir},
+	}
 	l.stop, l.halt = context.WithCancel(context.Background())
 	return l
 }

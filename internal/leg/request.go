@@ -108,8 +108,8 @@ func (r *Request) Prompt() string {
 	return string(r.Facts.AppendText(nil, r.Body))
 }
 
-// Route names the kind of a request, for scores: its cascade, its tenant and its
+// Kind names the kind of a request, for scores: its cascade, its tenant and its
 // system prompt.
-func (r *Request) Route() string {
+func (r *Request) Kind() string {
 	return fmt.Sprintf("%s %s %016x", r.Cascade, r.Caller.Tenant.ID, r.Facts.SystemHash)
 }

@@ -15,7 +15,7 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 	r, to := j.Request, j.Route.Cascade
 	binding := r.Snapshot.Binding(to.Settings, j.At)
 	p := &pairs.Pair{
-		Version: pairs.Version, Time: j.At.UTC(), ID: r.ID, Cascade: to.Name, Tenant: r.Caller.Tenant.ID, Route: r.Route(),
+		Version: pairs.Version, Time: j.At.UTC(), ID: r.ID, Cascade: to.Name, Tenant: r.Caller.Tenant.ID, Route: r.Kind(),
 		PolicyHash: binding.PolicyHash, PricesHash: binding.PricesHash,
 		Operation: r.Target.Op.String(), Turns: r.Facts.Turns, TextBytes: r.Facts.TextBytes,
 		Light: replies[0].used, Escalation: used(j.Served), SchemaHash: j.Schemas.Hash(j.asked),

@@ -171,7 +171,7 @@ func (s *Snapshot) binding(a *Artifacts, settings *config.Cascade, now time.Time
 		model := s.Router.Resolve(name)
 		b.Models = append(b.Models, model)
 		if p := s.Prices.Find(s.SKU(model, ""), now); p != nil {
-			fmt.Fprintln(prices, model, p.Version)
+			prices.Write(fmt.Appendln(nil, model, p.Version))
 		}
 	}
 	b.PricesHash = hex.EncodeToString(prices.Sum(nil))
