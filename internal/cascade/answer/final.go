@@ -1,6 +1,9 @@
 package answer
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // finalAnswer finds the answer that a text marks as such. A member called
 // answer wins, because it is what a program reads; then \boxed{}; then a
@@ -166,12 +169,7 @@ func unescape(s string) string {
 }
 
 func opensLatex(s string) bool {
-	for _, rest := range latexAfter[s[0]] {
-		if strings.HasPrefix(s[1:], rest) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(latexAfter[s[0]], func(rest string) bool { return strings.HasPrefix(s[1:], rest) })
 }
 
 // lastBoxed returns the contents of the last \boxed{}.

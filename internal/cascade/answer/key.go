@@ -238,12 +238,7 @@ var trailingCommas = strings.NewReplacer(",}", "}", ",]", "]")
 func says(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, e := range v {
-			if says(e) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), says)
 	case []any:
 		return slices.ContainsFunc(v, says)
 	case string:

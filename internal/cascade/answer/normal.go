@@ -168,14 +168,7 @@ func ungroup(s string) (digits string, decimals int, ok bool) {
 	return whole + "." + fraction + "0", len(fraction), true
 }
 
-func allDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
-}
+func allDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // choice reads a choice letter: B, (B), B., "B) text", "option B".
 func choice(s string) (string, bool) {
@@ -226,13 +219,11 @@ func quantity(s string) (value, bool) {
 	return plainNumber(strings.TrimSpace(number))
 }
 
+// letter reports a letter of ASCII, or anything beyond it.
+func letter(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= utf8.RuneSelf }
+
 func unitWord(word string) bool {
 	word = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(word, "^2"), "^3"), ".")
-	for _, r := range word {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= utf8.RuneSelf || r == '/' || r == '%'
-		if !letter {
-			return false
-		}
-	}
-	return word != ""
+	other := func(r rune) bool { return !letter(r) && r != '/' && r != '%' }
+	return word != "" && !strings.ContainsFunc(word, other)
 }

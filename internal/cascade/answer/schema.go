@@ -3,6 +3,7 @@ package answer
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -39,10 +40,7 @@ func (s *Schemas) check(v Verdict, r *Request, a *Answer, text string) Verdict {
 }
 
 func (s *Schemas) checkCall(v Verdict, r *Request, call *ToolCall) Verdict {
-	for i := range r.Tools {
-		if r.Tools[i].Name != call.Name {
-			continue
-		}
+	if i := slices.IndexFunc(r.Tools, func(t Tool) bool { return t.Name == call.Name }); i >= 0 {
 		return s.validate(v, r.Tools[i].Schema, call.Input, ToolArgs)
 	}
 	if len(r.Tools) > 0 {

@@ -1,8 +1,8 @@
 package answer
 
 import (
+	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // Veto names the check that an answer failed. The values are stable: records,
@@ -128,12 +128,7 @@ func refuses(text string) bool {
 	}
 	head := text[:min(len(text), 80)]
 	head = strings.ToLower(strings.ReplaceAll(head, "’", "'"))
-	for _, opening := range refusals {
-		if strings.HasPrefix(head, opening) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(refusals, func(opening string) bool { return strings.HasPrefix(head, opening) })
 }
 
 // truncatedJSON reports a document that opens as JSON and never closes. Text
@@ -227,11 +222,4 @@ func loops(text string) bool {
 
 // spells reports whether a unit contains a letter. Rules of dashes, runs of
 // spaces and rows of zeros are layout or data.
-func spells(unit string) bool {
-	for _, r := range unit {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= utf8.RuneSelf {
-			return true
-		}
-	}
-	return false
-}
+func spells(unit string) bool { return strings.ContainsFunc(unit, letter) }

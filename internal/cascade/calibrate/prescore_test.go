@@ -41,7 +41,7 @@ func TestDirect(t *testing.T) {
 		t.Helper()
 		examples, scores := made(groups...)
 		if got := directBound(examples, levelsOf(scores)); got != want {
-			t.Errorf("%s: straight %v, want %v", what, got, want)
+			t.Errorf("%s: direct %v, want %v", what, got, want)
 		}
 	}
 	f("nothing is known", inf)
@@ -142,7 +142,7 @@ func TestFitPreScore(t *testing.T) {
 	}
 }
 
-// TestPreScoreOfNoise has labels that no score tells: nothing is sent straight, and
+// TestPreScoreOfNoise has labels that no score tells: nothing is sent direct, and
 // no light answer stands alone.
 func TestPreScoreOfNoise(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))

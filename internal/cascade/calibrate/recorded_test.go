@@ -75,19 +75,19 @@ func TestBoundsOnRecorded(t *testing.T) {
 		for k := range splits {
 			rand.New(rand.NewPCG(uint64(k), 1)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			half := len(all) / 2
-			gate, _, err := fitPreScore(all[:half], target)
+			pre, _, err := fitPreScore(all[:half], target)
 			if err != nil {
 				t.Fatal(err)
 			}
-			h := hold(gate, all[half:])
+			h := hold(pre, all[half:])
 			low, direct, loss, saved = low+h.low/splits, direct+h.direct/splits, loss+h.loss/splits, saved+h.saved/splits
-			if !math.IsInf(gate.Uncertain, -1) {
+			if !math.IsInf(pre.Uncertain, -1) {
 				found++
 			}
 			if h.loss > lightPart*target.MaxLoss {
 				broken++
 			}
-			if !math.IsInf(gate.Direct, 1) {
+			if !math.IsInf(pre.Direct, 1) {
 				pays++
 			}
 		}
@@ -104,14 +104,14 @@ func TestBoundsOnRecorded(t *testing.T) {
 // held is what bounds do on requests that had no part in finding them.
 type held struct{ low, direct, loss, saved float64 }
 
-func hold(gate *score.PreScore, others []example) (h held) {
+func hold(pre *score.PreScore, others []example) (h held) {
 	n := float64(len(others))
 	var full float64
 	for i := range others {
 		e := &others[i]
 		full += float64(e.fullCost)
-		gain, _ := gate.Score(&e.Input, nil)
-		switch gate.Band(gain) {
+		gain, _ := pre.Score(&e.Input, nil)
+		switch pre.Band(gain) {
 		case score.LightBand:
 			h.low += 1 / n
 			h.loss += (e.Escalation - e.Light) / n

@@ -120,8 +120,11 @@ func binomialBelow(k, n int, p float64) float64 {
 	if k >= n {
 		return 1
 	}
-	if p <= 0 || p >= 1 {
-		return flagBelow(p)
+	if p <= 0 {
+		return 1
+	}
+	if p >= 1 {
+		return 0
 	}
 	term := math.Exp(logBinomial(k, n, p))
 	if float64(k) > float64(n)*p {
@@ -144,12 +147,4 @@ func tailAbove(k, n int, p float64) float64 {
 		term *= float64(n-i) * p / (float64(i+1) * (1 - p))
 	}
 	return min(total, 1)
-}
-
-// flagBelow is binomialBelow for a certain outcome and k < n.
-func flagBelow(p float64) float64 {
-	if p <= 0 {
-		return 1
-	}
-	return 0
 }

@@ -9,6 +9,7 @@ package score
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
@@ -174,12 +175,7 @@ func count(text string, words []string) int {
 }
 
 func doubts(text string) bool {
-	for _, w := range doubtWords {
-		if strings.Contains(text, w) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(doubtWords, func(w string) bool { return strings.Contains(text, w) })
 }
 
 // mentions counts, on a log scale, how often a key occurs in a text. A long key is

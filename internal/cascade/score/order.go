@@ -31,7 +31,10 @@ var logRange = math.Log1p(1 << 16)
 // No label goes into this order, so every labelled pair is left for the
 // certificate. An answer that cannot be compared is Never.
 func Untrained(in *Input) float64 {
-	switch agreement(in) {
+	if in.Partner == nil {
+		return Never
+	}
+	switch answer.Agree(in.LightK, in.PartK) {
 	case answer.Same:
 		return keyRisk(in)
 	case answer.Different:
@@ -55,11 +58,4 @@ func keyRisk(in *Input) float64 {
 // length is that of an answer from 0 to 1, on the log scale.
 func length(a *answer.Answer) float64 {
 	return min(math.Log1p(float64(len(a.Text)))/logRange, 0.999)
-}
-
-func agreement(in *Input) answer.Agreement {
-	if in.Partner == nil {
-		return answer.Unknown
-	}
-	return answer.Agree(in.LightK, in.PartK)
 }

@@ -129,7 +129,7 @@ func TestGateLearnsGain(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	model, gate := TrainModel(madeRows(50), 1).Encode(), TrainPreScore(madeRows(50), 1).Encode()
+	model, pre := TrainModel(madeRows(50), 1).Encode(), TrainPreScore(madeRows(50), 1).Encode()
 	f := func(what string, data []byte) {
 		t.Helper()
 		if _, err := DecodeModel(data); !errors.Is(err, ErrFile) {
@@ -137,26 +137,26 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 	f("nothing", nil)
-	f("a gate", gate)
+	f("a pre-score", pre)
 	f("a cut file", model[:len(model)-1])
 	flipped := slices.Clone(model)
 	flipped[len(flipped)/2] ^= 1
 	f("a flipped bit", flipped)
 	if _, err := DecodePreScore(model); !errors.Is(err, ErrFile) {
-		t.Errorf("a model as a gate: %v", err)
+		t.Errorf("a model as a pre-score: %v", err)
 	}
 	g := func(what string, bounds Bounds) {
 		t.Helper()
-		gate := TrainPreScore(nil, 1)
-		gate.Bounds = bounds
-		if _, err := DecodePreScore(gate.Encode()); !errors.Is(err, ErrFile) {
+		pre := TrainPreScore(nil, 1)
+		pre.Bounds = bounds
+		if _, err := DecodePreScore(pre.Encode()); !errors.Is(err, ErrFile) {
 			t.Errorf("%s: %v, want ErrFile", what, err)
 		}
 	}
 	g("bounds in the wrong order", Bounds{0.5, 0.4})
 	g("no number", Bounds{math.NaN(), 1})
 	w := &writer{}
-	w.Write(gate[:len(gate)-32])
+	w.Write(pre[:len(pre)-32])
 	w.Bytes()[len(fileMagic)+1] = 1
 	if _, err := DecodePreScore(w.seal()); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "version 1") {
 		t.Errorf("a file of the version before: %v", err)
