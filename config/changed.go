@@ -1,7 +1,7 @@
 package config
 
 // Changed returns the keys that differ and need a restart, in the order of the
-// documentation. A reload takes over everything else.
+// documentation. A reload applies everything else.
 func Changed(old, new *Config) []string {
 	var keys []string
 	for _, k := range []struct {

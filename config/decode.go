@@ -32,7 +32,7 @@ const maxNodes = 10_000_000
 type tree struct {
 	file    *file
 	anchors map[string]ast.Node
-	at      map[string]place // where each path stands
+	at      map[string]place // where each path is
 }
 
 // value is one node of a tree and its path from the root.
@@ -156,7 +156,7 @@ func (d *decoder) entries(v value) ([]entry, bool) {
 			continue
 		}
 		if line, twice := first[name]; twice {
-			d.faults = append(d.faults, newFault(at, v.path, fmt.Sprintf("key %q stands in line %d already", name, line)))
+			d.faults = append(d.faults, newFault(at, v.path, fmt.Sprintf("key %q is already in line %d", name, line)))
 			continue
 		}
 		first[name] = at.line
@@ -231,7 +231,7 @@ func optional[T any](f decode[T]) decode[*T] {
 	}
 }
 
-// visit resolves anchors and aliases and remembers where the value stands.
+// visit resolves anchors and aliases and remembers where the value is.
 func (d *decoder) visit(v value) value {
 	if d.nodes++; d.nodes > maxNodes {
 		if d.nodes == maxNodes+1 {

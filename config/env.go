@@ -8,7 +8,7 @@ type gap struct {
 	message string
 }
 
-// expand replaces ${NAME} and ${NAME:-default} by what env says and $$ by a
+// expand replaces ${NAME} and ${NAME:-default} by their values in env and $$ by a
 // dollar. A dollar before anything else is itself, so that patterns can end in
 // one. As in the shell, :- also replaces a name that is set but empty. A name
 // without value and without default is a gap.

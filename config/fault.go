@@ -31,7 +31,7 @@ type Error struct {
 }
 
 // With returns the error with the mistakes among the problems added. Those that
-// stand where there is one already are left out: they follow from it.
+// are where there is one already are left out: they follow from it.
 func (e *Error) With(problems []Problem) *Error {
 	taken := map[Position]bool{}
 	for _, f := range e.Faults {
@@ -147,7 +147,7 @@ func (f Fault) render(b *strings.Builder, kind string) {
 }
 
 // caret underlines width characters from column on, inside the line. Tabs stay
-// tabs, so that the caret stands below what it means.
+// tabs, so that the caret is below what it means.
 func caret(text string, column, width int) string {
 	pad := strings.Map(func(r rune) rune {
 		if r == '\t' {

@@ -141,7 +141,7 @@ func TestNearest(t *testing.T) {
 	f("", "")
 }
 
-// What other packages find is told beside the loader's own mistakes, unless it
+// What other packages find is reported beside the loader's own mistakes, unless it
 // follows from one.
 func TestWith(t *testing.T) {
 	_, err := load(&decoder{env: func(string) string { return "" }}, "a.yaml",

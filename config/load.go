@@ -11,7 +11,7 @@ import (
 )
 
 // Load reads the configuration file at path and the files that it names. An
-// error of type *Error lists every mistake; another one says that path itself
+// error of type *Error lists every mistake; another one means that path itself
 // cannot be read. The value of an environment variable comes from env, where
 // "" is unset.
 func Load(path string, env func(string) string) (*Config, error) {
@@ -129,7 +129,7 @@ func (d *decoder) matches(at place, pattern string) []string {
 }
 
 // path reads the name of a file and makes it absolute: relative names are
-// relative to the file that they stand in. "" stays empty.
+// relative to the file that has them. "" stays empty.
 func path(d *decoder, v value, dst *string) {
 	text(d, v, dst)
 	if *dst != "" && d.shape == nil {

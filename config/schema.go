@@ -6,7 +6,7 @@ import (
 )
 
 // The tables below are the whole schema: one row per key, in the order of the
-// documentation. Defaults stand at the head of each section.
+// documentation. Defaults are at the head of each section.
 
 func rootSection(d *decoder, v value, c *Config) {
 	d.section(v,

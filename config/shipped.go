@@ -33,7 +33,8 @@ func (d *decoder) shippedPrices(main *tree, c *Config) {
 	}
 }
 
-// shippedModels reads the catalogue in the program, likewise.
+// shippedModels reads the catalogue in the program, which comes before the files
+// that the operator names.
 func (d *decoder) shippedModels(c *Config) {
 	if root, ok := d.parseFile("models.yaml", modelsFile); ok {
 		catalogueSection(d, root, &c.Models)

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// source keeps where each value stood, for messages. The zero value knows no
+// source keeps where each value is, for messages. The zero value knows no
 // positions. It is read only once the configuration is loaded.
 type source struct {
 	files []*file
@@ -20,7 +20,7 @@ type file struct {
 	order int // of reading, to sort messages by
 }
 
-// byteOrderMark is what some editors put before a file. It is no part of it.
+// byteOrderMark is what some editors put before a file. It is not part of it.
 const byteOrderMark = "\ufeff"
 
 func newFile(name string, data []byte) *file {
@@ -37,7 +37,7 @@ func (f *file) line(n int) string {
 	return f.lines[n-1]
 }
 
-// style is how a scalar is written, which decides where its bytes stand.
+// style is how a scalar is written, which decides where its bytes are.
 type style uint8
 
 const (
@@ -48,7 +48,7 @@ const (
 	styleBlock
 )
 
-// place is where a value stands. Line and col count from 1, col and width in
+// place is where a value is. Line and col count from 1, col and width in
 // characters.
 type place struct {
 	file      *file
@@ -66,7 +66,7 @@ func (p place) position() Position {
 	return pos
 }
 
-// into returns the place of the byte that stands offset bytes into the scalar
+// into returns the place of the byte that is offset bytes into the scalar
 // at p, which is exact for scalars on one line and for literal blocks, and the
 // start of the scalar for what was folded. It does not follow ${NAME} and the
 // numeric escapes of double quotes: behind them it points too far left or right.
@@ -125,7 +125,7 @@ func (p place) rest() string {
 }
 
 // find returns the place of path, or of the nearest value around it that is
-// written down: a default stands nowhere.
+// written down: a default has no place.
 func (s *source) find(path string) place {
 	if s == nil {
 		return place{}
@@ -147,7 +147,7 @@ func (s *source) find(path string) place {
 }
 
 // At maps the path of a value, "cascades[0].match" or `aliases["auto"]`, to
-// where it stands. A value that is not written down has the position of what
+// where it is. A value that is not written down has the position of what
 // is nearest around it, at last the start of the file.
 func (c *Config) At(path string) Position { return c.source.find(path).position() }
 

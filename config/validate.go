@@ -192,7 +192,7 @@ func (v *validator) tenants() {
 	}
 }
 
-// unique reports a name that stands at another path already.
+// unique reports a name that is at another path already.
 func (v *validator) unique(seen map[string]string, path, what, name string) {
 	before, twice := seen[name]
 	if !twice || name == "" {
@@ -200,7 +200,7 @@ func (v *validator) unique(seen map[string]string, path, what, name string) {
 		return
 	}
 	at := v.c.At(before)
-	v.require(false, path, "%s %q stands in %s:%d already", what, name, at.File, at.Line)
+	v.require(false, path, "%s %q is already in %s:%d", what, name, at.File, at.Line)
 }
 
 func (v *validator) budget(path string, b *Budget) {

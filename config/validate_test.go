@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestForms states for single values which are right ("") and what is said of
+// TestForms states for single values which are right ("") and the message for
 // those that are not.
 func TestForms(t *testing.T) {
 	f := func(text, want string) {

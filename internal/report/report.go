@@ -44,7 +44,7 @@ type Row struct {
 	from, to                          time.Time
 }
 
-// Warning says that the rows are not the whole truth, and why.
+// Warning is why the rows are not the whole truth.
 type Warning string
 
 // column is one thing to group by.

@@ -1,7 +1,7 @@
 // Package saving works out what cascades saved: what their escalation models
 // alone would have cost, less all that was spent. It is the one implementation
 // behind the report, the metrics and the spans. It reads counter rows, those of
-// a ledger or of a Tally; it keeps no books of its own.
+// a ledger or of a Tally; it stores nothing of its own.
 package saving
 
 import (
@@ -39,7 +39,7 @@ type Baseline struct {
 	SKU     record.SKU // what it is priced as; the tier is that of the light legs
 	Quality Quality
 	// Judges is whether the escalation model judges samples as well. Its verdicts
-	// are a word long and stand in the rows of its shadows, so that those tell
+	// are a word long and are in the rows of its shadows, so that those say
 	// nothing about the length of its answers.
 	Judges bool
 }

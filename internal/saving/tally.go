@@ -20,7 +20,7 @@ type Tally struct {
 	oldest int64                                    // hours up to it are forgotten
 }
 
-// tallyKey is what a row is told by within a cascade.
+// tallyKey identifies a row within a cascade.
 type tallyKey struct {
 	hour              int64 // in seconds since 1970
 	path, model, tier string

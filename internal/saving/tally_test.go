@@ -17,7 +17,7 @@ func baseline(cascade string) Baseline {
 }
 
 // TestTallyAgreesWithTheLedger gives a tally, attempt by attempt, what a ledger
-// has, and holds both against each other.
+// has, and compares both.
 func TestTallyAgreesWithTheLedger(t *testing.T) {
 	prices := strongPrices(t)
 	rapid.Check(t, func(rt *rapid.T) {

@@ -1,4 +1,4 @@
-// Package simulate says what a workload would cost on each model, on a mix of
+// Package simulate computes what a workload would cost on each model, on a mix of
 // two models, and on a cascade of them, before anything is switched.
 //
 // It is arithmetic over token counts and listed prices: it knows nothing of
@@ -20,7 +20,7 @@ type Workload struct{ Requests, Input, Output int64 }
 // MaxCount bounds the tokens of a request, and the requests of a day.
 const MaxCount = 1 << 30
 
-// NewWorkload is so many requests of the same size. It fails with ErrTokens.
+// NewWorkload is a number of requests of the same size. It fails with ErrTokens.
 func NewWorkload(requests, input, output int64) (Workload, error) {
 	if requests > (1<<62)/max(input, output, 1) {
 		return Workload{}, ErrTokens

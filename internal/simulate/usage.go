@@ -61,7 +61,7 @@ func ParseUsage(data []byte) (*Usage, error) {
 		}
 	}
 	if u.Requests == 0 {
-		return nil, fmt.Errorf("%w: there is no request in it", ErrUsage)
+		return nil, fmt.Errorf("%w: it has no request", ErrUsage)
 	}
 	return u, nil
 }
@@ -116,7 +116,7 @@ const maxUsage = 1 << 53
 func (u *Usage) add(r *usageRow) error {
 	for _, n := range []int64{r.Requests, r.Legs, r.Unknown, r.Input, r.Output, r.CacheRead, r.CacheWrite} {
 		if n < 0 || n > maxUsage {
-			return fmt.Errorf("%d is no count", n)
+			return fmt.Errorf("%d is not a count", n)
 		}
 	}
 	if err := u.span(r); err != nil {

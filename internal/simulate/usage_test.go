@@ -53,7 +53,7 @@ func TestParseUsageRefuses(t *testing.T) {
 	f("[{]", "invalid character")
 	f("requests,legs\n1,2,3\n", "wrong number of fields")
 	f("requests,legs\nx,2\n", `column requests: "x"`)
-	f("requests,legs\n-1,2\n", "-1 is no count")
+	f("requests,legs\n-1,2\n", "-1 is not a count")
 	f("requests,legs,unknown\n1,2,2\n", "no leg with known usage")
 	f("requests,legs,from,to\n1,2,today,never\n", `"today" is neither`)
 	f(`[{"requests":9007199254740000,"legs":1},{"requests":9007199254740000,"legs":1}]`, "out of range")

@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/router"
 )
 
-// truthFlags are what an operator or an invocation log says about attempts.
+// truthFlags are what an operator or an invocation log knows about attempts.
 type truthFlags struct {
 	auditFlags
 	logs          []string
@@ -31,7 +31,7 @@ func resolveCommand() *cobra.Command {
 		Use:   "resolve --config FILE [ID --input N --output N | --invocation-log FILE …]",
 		Short: "List attempts of unknown outcome, or post what they really used",
 		Long: "Without more, list the attempts of which nobody knows what they used. With files\n" +
-			"of Bedrock's model invocation log, post what it says of those that it names for\n" +
+			"of Bedrock's model invocation log, post what it has on those that it identifies for\n" +
 			"certain, and with --all enter the tagged calls of which no journal has a record: a\n" +
 			"machine or disk died before it was synced. With an ID, post what an operator knows.\n" +
 			"The gateway may run.",

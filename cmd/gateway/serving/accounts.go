@@ -229,7 +229,7 @@ func (a *accounts) takeCorrections() (more bool) {
 
 // past is what must be known of a root before anything is leased for it. The
 // embedded ledger is made from the journal at each start: all must be posted, and
-// nothing is lost. Redis may have lost what the journal says it had, and then
+// nothing is lost. Redis may have lost what it had according to the journal, and then
 // other gateways may have leased what it does not know of.
 func (a *accounts) past(shared bool) func(root string) (known, lost bool) {
 	if !shared {

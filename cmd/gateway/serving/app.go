@@ -102,7 +102,7 @@ func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
 }
 
 // newMemory is the memory of cascades. A shared ledger carries it to other
-// gateways; a random name tells this process from all others, so that what it
+// gateways; a random name distinguishes this process from all others, so that what it
 // counted before a restart still counts.
 func newMemory(cfg *config.Config) *memory.Store {
 	if cfg.Ledger.Redis == "" {
@@ -138,7 +138,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 			a.log.Error("admin port", "err", err)
 		}
 	}()
-	closing.add(func(ctx context.Context) { admin.Shutdown(ctx) }) //nolint:errcheck // nothing of worth is cut off
+	closing.add(func(ctx context.Context) { admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
 		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,

@@ -8,8 +8,8 @@ import (
 )
 
 // readiness is what /readyz shows. Only what would refuse new requests makes
-// the gateway unready; everything else is degraded and named. Nobody is asked who
-// they are here, so nothing of the configuration is in it.
+// the gateway unready; everything else is degraded and listed. Callers are not
+// authenticated here, so nothing of the configuration is in it.
 type readiness struct {
 	Ready    bool              `json:"ready"`
 	Draining bool              `json:"draining,omitempty"`
