@@ -1,5 +1,7 @@
 package telemetry
 
+import "github.com/sluice-gateway/sluice/internal/wire"
+
 // SemconvVersion is the version of the OpenTelemetry semantic conventions that
 // the names below follow. The generative AI part is in development and changes;
 // a new version changes this file and nothing else.
@@ -74,18 +76,11 @@ const (
 	spanNameServer = "sluice.request"
 )
 
-// genAIOperations maps our operation names to the convention's well-known
-// values; what it does not name keeps its own name.
-var genAIOperations = map[string]string{
-	"converse":                    "chat",
-	"converse-stream":             "chat",
-	"invoke":                      "chat",
-	"invoke-with-response-stream": "chat",
-}
-
+// genAIOperation is the convention's well-known value for one of our operations;
+// what it does not name keeps its own name.
 func genAIOperation(operation string) string {
-	if name, ok := genAIOperations[operation]; ok {
-		return name
+	if op, _ := wire.ParseOperation(operation); op.IsConverse() || op.IsInvoke() {
+		return "chat"
 	}
 	return operation
 }

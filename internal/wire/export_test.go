@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+
 // DialectNames returns the names of all dialects.
 func DialectNames() []string {
 	names := make([]string, len(dialects))
@@ -7,4 +9,13 @@ func DialectNames() []string {
 		names[i] = d.Name
 	}
 	return names
+}
+
+// Metadatas calls yield for each pair of Converse's requestMetadata in body.
+func (f *Facts) Metadatas(body []byte, yield func(key, value string)) {
+	for key, value := range f.metadata(body) {
+		if value.Present() {
+			yield(key, string(jsonscan.AppendString(nil, body[value.Start:value.End])))
+		}
+	}
 }

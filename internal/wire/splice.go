@@ -97,15 +97,6 @@ func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
 	return splices, true
 }
 
-// Metadatas calls yield for each pair of Converse's requestMetadata in body.
-func (f *Facts) Metadatas(body []byte, yield func(key, value string)) {
-	for key, value := range f.metadata(body) {
-		if value.Present() {
-			yield(key, string(jsonscan.AppendString(nil, body[value.Start:value.End])))
-		}
-	}
-}
-
 // metadata returns the members of Converse's requestMetadata with the place of
 // each value, which is absent when it is not a string.
 func (f *Facts) metadata(body []byte) iter.Seq2[string, Span] {
