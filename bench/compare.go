@@ -149,7 +149,8 @@ func (b *bench) compareMicro(ctx context.Context, tree string, w io.Writer) erro
 			slices.Reverse(trees)
 		}
 	}
-	out, err := exec.CommandContext(ctx, "go", "run", benchstat, files["old"].Name(), files["new"].Name()).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "go", "run", benchstat, "old="+files["old"].Name(), "new="+files["new"].Name())
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("benchstat: %w\n%s", err, out)
 	}
