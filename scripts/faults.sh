@@ -14,7 +14,7 @@ if ! go test -count=1 -timeout 90m -parallel 2 -v -run "${RUN:-.}" ./test/faultm
 fi
 grep -E '^(---|ok)|row |last dollar|old data_dir|SKIPPED' "$log" | grep -vE '^===' | sed 's/^ *//'
 echo "faults: rows 6, 10, 22, power loss and the long outage, beside the code"
-SLUICE_LONG=1 go test -count=1 -timeout 20m -v -run 'TestHistories|TestCases|TestMutants|TestLendingMutants' ./internal/meter/redis >>"$log" 2>&1 ||
+SLUICE_LONG=1 go test -count=1 -timeout 20m -v -run 'TestHistories|TestCases|TestMutants|TestLeaseMutants' ./internal/meter/redis >>"$log" 2>&1 ||
 	{ tail -n 100 "$log"; exit 1; }
 go test -count=1 -timeout 20m -run 'TestUnplugged|TestTornTail|TestBitFlips|TestDiskFaults|TestRollFaults' ./internal/meter/journal
 go test -count=1 -timeout 20m ./internal/meter ./internal/meter/budget

@@ -160,14 +160,14 @@ func (a *account) done() bool {
 	return a.held == 0 && a.idle() == 0 && a.confirmed == a.returned && !a.unsure
 }
 
-// hasNews reports whether a renewal should name the account.
-func (a *account) hasNews() bool { return a.touched || !a.done() }
+// needsRenewal reports whether a renewal should name the account.
+func (a *account) needsRenewal() bool { return a.touched || !a.done() }
 
 // tend returns what is idle of a window that is over or was not used for a while,
 // and of others what is too much. It reports whether the ledger should get
 // it soon.
-func (a *account) tend(now time.Time, while time.Duration) (urgent bool) {
-	if a.idle() > 0 && (a.over(now) || now.Sub(a.used) >= while) {
+func (a *account) tend(now time.Time, idleFor time.Duration) (urgent bool) {
+	if a.idle() > 0 && (a.over(now) || now.Sub(a.used) >= idleFor) {
 		a.giveBack()
 		urgent = true
 	}

@@ -88,7 +88,7 @@ func (s *accounts) uncovered(parts []part, c *Claim, now time.Time) []part {
 // tend measures all accounts twice a second, gives back what was not used for a
 // while, and forgets windows that are over and done with. It reports whether the
 // ledger should get it soon.
-func (s *accounts) tend(now time.Time, while time.Duration) (urgent bool) {
+func (s *accounts) tend(now time.Time, idleFor time.Duration) (urgent bool) {
 	now = s.at(now)
 	elapsed := now.Sub(s.measured)
 	measure := elapsed >= time.Second/2
@@ -99,7 +99,7 @@ func (s *accounts) tend(now time.Time, while time.Duration) (urgent bool) {
 		if measure {
 			a.measure(elapsed)
 		}
-		urgent = a.tend(now, while) || urgent
+		urgent = a.tend(now, idleFor) || urgent
 		if a.over(now) && a.done() {
 			delete(s.byWindow, w)
 			if a.limit != nil && s.current[a.limit.limitKey] == a {
@@ -110,11 +110,11 @@ func (s *accounts) tend(now time.Time, while time.Duration) (urgent bool) {
 	return urgent
 }
 
-// withNews lists the accounts that a renewal should name.
-func (s *accounts) withNews() []*account {
+// toRenew lists the accounts that a renewal should name.
+func (s *accounts) toRenew() []*account {
 	var all []*account
 	for _, a := range s.byWindow {
-		if a.hasNews() {
+		if a.needsRenewal() {
 			all = append(all, a)
 		}
 	}

@@ -13,7 +13,7 @@ func (r *root) renew() {
 	if !r.probe() {
 		return
 	}
-	accounts, req := r.news()
+	accounts, req := r.renewal()
 	if len(accounts) == 0 {
 		return
 	}
@@ -30,7 +30,7 @@ func (r *root) renew() {
 		return
 	}
 	r.ledger.failed = time.Time{}
-	r.renewedAll(accounts, req, reply)
+	r.tookRenewal(accounts, req, reply)
 }
 
 // probe finds out what a grant without an answer has granted, by asking for
@@ -54,11 +54,11 @@ func (r *root) probe() bool {
 	return answered
 }
 
-// news is what the ledger should learn about the root's accounts.
-func (r *root) news() ([]*account, *ledger.RenewRequest) {
+// renewal is the request that renews the root's accounts, and which these are.
+func (r *root) renewal() ([]*account, *ledger.RenewRequest) {
 	o := &r.limiter.opts
 	req := &ledger.RenewRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, TTL: o.TTL}
-	accounts := r.accounts.withNews()
+	accounts := r.accounts.toRenew()
 	for _, a := range accounts {
 		a.touched = false
 		req.Accounts = append(req.Accounts, a.totals())
@@ -67,7 +67,7 @@ func (r *root) news() ([]*account, *ledger.RenewRequest) {
 	return accounts, req
 }
 
-func (r *root) renewedAll(accounts []*account, req *ledger.RenewRequest, reply *ledger.RenewReply) {
+func (r *root) tookRenewal(accounts []*account, req *ledger.RenewRequest, reply *ledger.RenewReply) {
 	for i, a := range accounts {
 		a.confirmed = max(a.confirmed, req.Accounts[i].Returned)
 		if i < len(reply.Windows) {
@@ -88,14 +88,14 @@ func (r *root) retire(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.accounts.giveBack()
-	accounts, req := r.news()
+	accounts, req := r.renewal()
 	req.Retire = true
 	req.Watermark, req.Head = r.numbers()
 	ctx, cancel := context.WithTimeout(ctx, max(r.limiter.opts.Timeout, 2*time.Second))
 	defer cancel()
 	reply, err := r.limiter.opts.Leaser.Renew(ctx, req)
 	if err == nil {
-		r.renewedAll(accounts, req, reply) // the last records may have passed a threshold
+		r.tookRenewal(accounts, req, reply) // the last records may have passed a threshold
 	}
 	return err
 }

@@ -155,17 +155,17 @@ func (r *root) tick(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now = r.accounts.at(now)
-	while := o.Idle
+	idleFor := o.Idle
 	if r.recall {
-		while = 0
+		idleFor = 0
 	}
-	urgent := r.accounts.tend(now, while) || r.recall
+	urgent := r.accounts.tend(now, idleFor) || r.recall
 	r.recall = false
 	if !urgent && now.Sub(r.renewed) < o.Renew {
 		return
 	}
 	r.renewed = now
-	if len(r.accounts.withNews()) > 0 {
+	if len(r.accounts.toRenew()) > 0 {
 		r.due = true
 		r.wake()
 	}

@@ -35,9 +35,9 @@ func asking(root, writer string, granted int64) *ledger.GrantRequest {
 	return r
 }
 
-// TestLendingMemory measures figures of docs/format/redis.md. It runs when asked
+// TestLeaseMemory measures figures of docs/format/redis.md. It runs when asked
 // for, since it proves nothing.
-func TestLendingMemory(t *testing.T) {
+func TestLeaseMemory(t *testing.T) {
 	if os.Getenv("SLUICE_MEASURE") == "" {
 		t.Skip("SKIPPED: set SLUICE_MEASURE=1 to measure")
 	}
@@ -70,17 +70,17 @@ func TestLendingMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkGrant and BenchmarkSettle have 16 writers and four windows; they
+// BenchmarkGrant and BenchmarkRenew have 16 writers and four windows; they
 // report the time that the script keeps the server.
 func BenchmarkGrant(b *testing.B) {
-	benchLending(b, func(l *Ledger, writer string, granted int64) error {
+	benchLeases(b, func(l *Ledger, writer string, granted int64) error {
 		_, err := l.Grant(b.Context(), asking("acme", writer, granted))
 		return err
 	})
 }
 
-func BenchmarkSettle(b *testing.B) {
-	benchLending(b, func(l *Ledger, writer string, _ int64) error {
+func BenchmarkRenew(b *testing.B) {
+	benchLeases(b, func(l *Ledger, writer string, _ int64) error {
 		r := &ledger.RenewRequest{Writer: writer, Epoch: 3, Root: "acme", TTL: 10 * time.Second}
 		for _, w := range budgets("acme") {
 			r.Accounts = append(r.Accounts, ledger.Account{Window: w})
@@ -90,7 +90,7 @@ func BenchmarkSettle(b *testing.B) {
 	})
 }
 
-func benchLending(b *testing.B, call func(l *Ledger, writer string, granted int64) error) {
+func benchLeases(b *testing.B, call func(l *Ledger, writer string, granted int64) error) {
 	server := redistest.NewServer(b)
 	l := newLedger(b, server.URL())
 	for writer := range 16 {
