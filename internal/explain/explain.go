@@ -35,8 +35,8 @@ type Request struct {
 	Escalated *big.Rat
 }
 
-// Explanation is what would happen. Amounts are decimal dollars, nil when they
-// are not known: a model without a price, an answer without a bound.
+// Explanation is what would happen. Amounts are not known for a model without a
+// price and an answer without a bound.
 type Explanation struct {
 	Operation   string `json:"operation"`
 	Model       string `json:"model"`
@@ -72,34 +72,32 @@ type Explanation struct {
 	// case. Held reports whether there is a budget or limit to hold it of.
 	// AtEstimate is the same at the input tokens above, which is about what an
 	// attempt of unknown outcome puts into suspense.
-	Reserved   *string `json:"reserved_usd"`
-	AtEstimate *string `json:"reserved_at_estimate_usd"`
-	Held       bool    `json:"held"`
+	Reserved   Amount `json:"reserved_usd"`
+	AtEstimate Amount `json:"reserved_at_estimate_usd"`
+	Held       bool   `json:"held"`
 	// First is what to expect when the first answer stands, All when every leg is
 	// asked, Expected the mean over Request.Escalated.
-	First    *string `json:"expected_first_usd"`
-	All      *string `json:"expected_all_usd"`
-	Expected *string `json:"expected_usd"`
+	First    Amount `json:"expected_first_usd"`
+	All      Amount `json:"expected_all_usd"`
+	Expected Amount `json:"expected_usd"`
 	// Output is the length of an answer that the expectation assumes.
 	Output int64 `json:"expected_output_tokens"`
 }
 
 // Leg is one model that would be tried.
 type Leg struct {
-	Role         string  `json:"role"`
-	Model        string  `json:"model"`
-	Path         string  `json:"path"`             // of its record
-	Reason       string  `json:"reason,omitempty"` // known before the call
-	Upstream     string  `json:"upstream"`
-	MaxOutput    *int64  `json:"max_output_tokens"` // after the cap; nil: no bound
-	Capped       string  `json:"capped,omitempty"`  // the cap, when it changes the request
-	Cut          int64   `json:"tokens_cut,omitempty"`
-	PriceVersion string  `json:"price_version,omitempty"`
-	Reserved     *string `json:"reserved_usd"`
-	AtEstimate   *string `json:"reserved_at_estimate_usd"`
-	Expected     *string `json:"expected_usd"`
-
-	reserved, atEstimate, expected amount
+	Role         string `json:"role"`
+	Model        string `json:"model"`
+	Path         string `json:"path"`             // of its record
+	Reason       string `json:"reason,omitempty"` // known before the call
+	Upstream     string `json:"upstream"`
+	MaxOutput    *int64 `json:"max_output_tokens"` // after the cap; nil: no bound
+	Capped       string `json:"capped,omitempty"`  // the cap, when it changes the request
+	Cut          int64  `json:"tokens_cut,omitempty"`
+	PriceVersion string `json:"price_version,omitempty"`
+	Reserved     Amount `json:"reserved_usd"`
+	AtEstimate   Amount `json:"reserved_at_estimate_usd"`
+	Expected     Amount `json:"expected_usd"`
 }
 
 // Shadow is a model that is asked after the answer.
@@ -110,19 +108,29 @@ type Shadow struct {
 	Tenant   string  `json:"tenant"`   // who pays
 }
 
-// amount is money that may be unknown.
-type amount struct {
-	pico  money.Pico
-	known bool
+// Amount is money that may be unknown, as in the zero value.
+type Amount struct {
+	Pico  money.Pico
+	Known bool
 }
 
-func (a amount) text() *string {
-	if !a.known {
-		return nil
+// String is the amount in dollars: "$0.0105", or "unknown".
+func (a Amount) String() string {
+	if !a.Known {
+		return "unknown"
 	}
-	s := a.pico.String()
-	return &s
+	return "$" + a.Pico.String()
 }
+
+// MarshalJSON writes decimal dollars as a string, null when they are not known.
+func (a Amount) MarshalJSON() ([]byte, error) {
+	if !a.Known {
+		return []byte("null"), nil
+	}
+	return []byte(`"` + a.Pico.String() + `"`), nil
+}
+
+func (a Amount) plus(b Amount) Amount { return Amount{a.Pico + b.Pico, a.Known && b.Known} }
 
 // Skip is a model that would not be tried.
 type Skip struct {
@@ -212,30 +220,24 @@ const picoPerNano = 1000
 
 // sum adds the legs up.
 func (e *Explanation) sum(r *Request) {
-	reserved, estimated, first, all := amount{known: true}, amount{known: true}, amount{known: true}, amount{known: true}
+	nothing := Amount{Known: true}
+	e.Reserved, e.AtEstimate, e.All = nothing, nothing, nothing
 	for i := range e.Legs {
 		if i > 0 && i == len(e.Legs)-1 {
-			first = all // the last one is asked when the others' answers do not stand
+			e.First = e.All // the last one is asked when the others' answers do not serve
 		}
-		reserved = reserved.plus(e.Legs[i].reserved)
-		estimated = estimated.plus(e.Legs[i].atEstimate)
-		all = all.plus(e.Legs[i].expected)
+		e.Reserved = e.Reserved.plus(e.Legs[i].Reserved)
+		e.AtEstimate = e.AtEstimate.plus(e.Legs[i].AtEstimate)
+		e.All = e.All.plus(e.Legs[i].Expected)
 	}
-	if len(e.Legs) == 1 {
-		first = all
-	}
-	e.Reserved, e.AtEstimate, e.First, e.All = reserved.text(), estimated.text(), first.text(), all.text()
 	switch {
 	case len(e.Legs) == 1:
-		e.Expected = e.First
-	case r.Escalated != nil && all.known:
-		further := new(big.Rat).SetInt64(int64(all.pico - first.pico))
+		e.First, e.Expected = e.All, e.All
+	case r.Escalated != nil && e.All.Known:
+		further := new(big.Rat).SetInt64(int64(e.All.Pico - e.First.Pico))
 		var mean money.Total
-		mean.Add(first.pico)
+		mean.Add(e.First.Pico)
 		mean.AddRat(further.Mul(further, r.Escalated))
-		text := mean.String()
-		e.Expected = &text
+		e.Expected.Pico, e.Expected.Known = mean.Pico()
 	}
 }
-
-func (a amount) plus(b amount) amount { return amount{a.pico + b.pico, a.known && b.known} }

@@ -140,7 +140,7 @@ func TestRefusals(t *testing.T) {
 		t.Helper()
 		e := Explain(s.Snapshot, r)
 		if e.Refused == nil || e.Refused.Type != kind || !strings.Contains(e.Refused.Message, message) ||
-			len(e.Legs) != 0 || e.Reserved != nil {
+			len(e.Legs) != 0 || e.Reserved.Known {
 			t.Errorf("%+v, want %s %s", e.Refused, kind, message)
 		}
 	}
@@ -173,10 +173,10 @@ func TestAmounts(t *testing.T) {
 	r := s.ask("acme", "auto", "x")
 	r.Input, r.Escalated = 1000, big.NewRat(1, 4)
 	e := Explain(s.Snapshot, r)
-	f := func(what string, got *string, want string) {
+	f := func(what string, got Amount, want string) {
 		t.Helper()
-		if got == nil || *got != want {
-			t.Errorf("%s: %s, want %s", what, dollars(got), want)
+		if got.String() != "$"+want {
+			t.Errorf("%s: %s, want %s", what, got, want)
 		}
 	}
 	f("light expected", e.Legs[0].Expected, "0.000091")          // 1000 * 0.035 + 400 * 0.14

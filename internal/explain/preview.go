@@ -135,12 +135,11 @@ func (p *previewed) explain(i int, output int64) Leg {
 	}
 	l.PriceVersion = price.Version
 	reserved := planned.Cost[record.UnitTokens] - planned.Input // of output; a guess when there is no maximum
-	if l.atEstimate.pico, l.atEstimate.known = price.WorstCase(input, reserved); l.atEstimate.known {
-		l.reserved = amount{money.Pico(planned.Cost[record.UnitUSD]) * picoPerNano, true}
+	if l.AtEstimate.Pico, l.AtEstimate.Known = price.WorstCase(input, reserved); l.AtEstimate.Known {
+		l.Reserved = Amount{money.Pico(planned.Cost[record.UnitUSD]) * picoPerNano, true}
 	}
 	if rates, ok := price.TokenRates(); ok {
-		l.expected = amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}
+		l.Expected = Amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}
 	}
-	l.Reserved, l.AtEstimate, l.Expected = l.reserved.text(), l.atEstimate.text(), l.expected.text()
 	return l
 }

@@ -43,14 +43,14 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		l := &e.Legs[i]
 		line(fmt.Sprintf("leg %d", i+1), "%s %s, upstream %s, %s", l.Role, l.Model, orDefault(l.Upstream), l.output())
 		line("", "path %s%s, reserves %s (%s at the estimate), expects %s",
-			l.Path, after(l.Reason, ", reason "), dollars(l.Reserved), dollars(l.AtEstimate), dollars(l.Expected))
+			l.Path, after(l.Reason, ", reason "), l.Reserved, l.AtEstimate, l.Expected)
 	}
 	for _, s := range e.Shadows {
 		line("shadow", "%s %s, for %g of the requests, paid by %s", s.Role, s.Model, s.Fraction, s.Tenant)
 	}
 	if e.Refused == nil {
-		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", dollars(e.Reserved),
-			dollars(e.AtEstimate), e.holder())
+		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", e.Reserved,
+			e.AtEstimate, e.holder())
 		line("expected", "%s", e.expectation())
 	}
 	_, err := io.WriteString(w, b.String())
@@ -107,21 +107,14 @@ func (l *Leg) output() string {
 func (e *Explanation) expectation() string {
 	assumed := fmt.Sprintf("at %d output tokens", e.Output)
 	if len(e.Legs) == 1 {
-		return dollars(e.Expected) + " " + assumed
+		return e.Expected.String() + " " + assumed
 	}
-	text := fmt.Sprintf("%s if the first answer stands, %s if every leg is asked, %s", dollars(e.First), dollars(e.All),
+	text := fmt.Sprintf("%s if the first answer stands, %s if every leg is asked, %s", e.First, e.All,
 		assumed)
-	if e.Expected != nil {
-		text = dollars(e.Expected) + " in the mean: " + text
+	if e.Expected.Known {
+		text = e.Expected.String() + " in the mean: " + text
 	}
 	return text
-}
-
-func dollars(amount *string) string {
-	if amount == nil {
-		return "unknown"
-	}
-	return "$" + *amount
 }
 
 func after(s, prefix string) string {
