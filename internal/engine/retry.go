@@ -113,7 +113,8 @@ var failureCauses = map[Failure]cause{
 	TimedOut:  afterTimeout,
 }
 
-// typeCauses decides for error types of Bedrock, whatever their status. Source: AWS service model bedrock-runtime 2023-09-30, retryable traits.
+// typeCauses decides for error types of Bedrock, whatever their status. Source:
+// AWS service model bedrock-runtime 2023-09-30, retryable traits.
 var typeCauses = map[string]cause{
 	"ThrottlingException":           afterTrouble,
 	"ModelNotReadyException":        afterTrouble,

@@ -87,7 +87,8 @@ func TestTotal(t *testing.T) {
 
 func TestRounded(t *testing.T) {
 	for amount, want := range map[Pico]string{
-		0: "0.00", 1: "0.000000", Dollar / 2: "0.500000", Dollar: "1.00", -Dollar / 4: "-0.250000", 1234567 * Dollar / 1000: "1234.57",
+		0: "0.00", 1: "0.000000", Dollar / 2: "0.500000", Dollar: "1.00", -Dollar / 4: "-0.250000",
+		1234567 * Dollar / 1000: "1234.57",
 	} {
 		var total Total
 		total.Add(amount)

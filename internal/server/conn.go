@@ -144,7 +144,8 @@ func (c *conn) dropTail(err error) {
 	}
 }
 
-// limitBody bounds the bytes of a chunked body with its framing; 0 is no bound. Bytes that were read before the body's first limit do not count.
+// limitBody bounds the bytes of a chunked body with its framing; 0 is no bound.
+// Bytes that were read before the body's first limit do not count.
 func (c *conn) limitBody(n int64) {
 	if c.bodyLimit == 0 {
 		c.bodyRead = 0

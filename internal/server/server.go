@@ -3,10 +3,11 @@
 //
 // HTTP/1.1 is fasthttp's work, HTTP/2 that of net/http; the first bytes of a
 // connection, or ALPN, decide. The rest of the gateway does not rely on either
-// parser: the raw request target, the raw authority and the raw header fields are
-// read here and checked by one table of refusals (head.go). Memory for bodies
-// grows with what arrives, not with what is announced, inside one budget of bytes. The edge knows nothing of tenants, models or Bedrock beyond the shape
-// of an error.
+// parser: the raw request target, the raw authority and the raw header fields
+// are read here and checked by one table of refusals (head.go). Memory for
+// bodies grows with what arrives, not with what is announced, inside one budget
+// of bytes. The edge knows nothing of tenants, models or Bedrock beyond the
+// shape of an error.
 //
 // Every connection has a goroutine that New's Server waits for; after Shutdown
 // none is left.

@@ -292,8 +292,8 @@ const (
 	GaugeJournalBacklog
 	GaugeJournalAge
 	GaugeLedgerDegraded
-	GaugeHintsWaiting
-	GaugeHintsDropped
+	GaugeFactsWaiting
+	GaugeFactsDropped
 )
 
 var gaugeNames = [...][2]string{
@@ -305,8 +305,9 @@ var gaugeNames = [...][2]string{
 		"Journalled records that the ledger does not have yet."},
 	GaugeJournalAge:     {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},
 	GaugeLedgerDegraded: {"sluice_ledger_degraded", "1 while the ledger cannot be reached."},
-	GaugeHintsWaiting:   {"sluice_hints_waiting", "Facts for other gateways that no batch has carried yet."},
-	GaugeHintsDropped:   {"sluice_hints_dropped", "Facts for other gateways that were dropped for want of room since the start."},
+	GaugeFactsWaiting:   {"sluice_hints_waiting", "Facts for other gateways that no batch has carried yet."},
+	GaugeFactsDropped: {"sluice_hints_dropped",
+		"Facts for other gateways that were dropped for want of room since the start."},
 }
 
 // Watch reads g from read at each scrape. It must be called once per gauge.

@@ -1,8 +1,9 @@
 // Package telemetry records what the request line did as traces and metrics.
 //
-// Traces are OpenTelemetry spans, one per request and one per leg, sent as
-// OTLP over HTTP; metrics are Prometheus instruments of our own registry. It is
-// the only package that knows the OpenTelemetry SDK. Neither ever holds prompts or answers. Labels come from bounded sets only; keys are never labels.
+// Traces are OpenTelemetry spans, one per request and one per leg, sent as OTLP
+// over HTTP; metrics are Prometheus instruments of our own registry. It is the
+// only package that knows the OpenTelemetry SDK. Neither ever holds prompts or
+// answers. Labels come from bounded sets only; keys are never labels.
 //
 // A nil *Telemetry and everything that it returns are safe to use and do
 // nothing, so that the request line has no branches for it.

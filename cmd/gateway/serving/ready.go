@@ -50,8 +50,8 @@ func (a *app) watch(m *telemetry.Metrics) {
 	m.Watch(telemetry.GaugeJournalBacklog, func() float64 { return float64(a.accounts.meter.Status().Backlog) })
 	m.Watch(telemetry.GaugeJournalAge, func() float64 { return a.accounts.meter.Status().Since.Seconds() })
 	m.WatchSavings(func() []saving.Saving { return a.line.Savings(time.Now()) })
-	m.Watch(telemetry.GaugeHintsWaiting, func() float64 { return float64(a.memory.Board().Stats().Waiting) })
-	m.Watch(telemetry.GaugeHintsDropped, func() float64 { return float64(a.memory.Board().Stats().Dropped) })
+	m.Watch(telemetry.GaugeFactsWaiting, func() float64 { return float64(a.memory.Board().Stats().Waiting) })
+	m.Watch(telemetry.GaugeFactsDropped, func() float64 { return float64(a.memory.Board().Stats().Dropped) })
 	m.Watch(telemetry.GaugeLedgerDegraded, func() float64 {
 		if s := a.accounts.meter.Status(); s.LedgerErr != nil || s.Fenced {
 			return 1

@@ -2,10 +2,11 @@
 // nothing reads from it.
 //
 // A server that answers slowly does not read the connection meanwhile, so it
-// does not notice when a caller leaves. One goroutine asks the kernel about all watched
-// sockets at once, a few times a second; there is no goroutine per request and
-// no byte is read. It looks at the socket itself, so it works under TLS. A
-// caller that has closed only its sending half counts as gone, as in net/http. Where the kernel cannot be asked (see poll_other.go) it never fires
+// does not notice when a caller leaves. One goroutine asks the kernel about all
+// watched sockets at once, a few times a second; there is no goroutine per
+// request and no byte is read. It looks at the socket itself, so it works under
+// TLS. A caller that has closed only its sending half counts as gone, as in
+// net/http. Where the kernel cannot be asked (see poll_other.go) it never fires
 // and a caller's leaving shows at the next write.
 package hangup
 
