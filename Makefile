@@ -70,11 +70,11 @@ check: lint deadcode shape race ## format, vet, lint, dead code, import and shap
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'not formatted: run gofmt -w'; exit 1; }
 	@$(ALIVE) 'go vet' $(GO) vet ./...
-	@$(ALIVE) 'golangci-lint $(LINT_VERSION)' $(MAKE) --no-print-directory $(TOOLS)/golangci-lint-$(LINT_VERSION)
+	@$(ALIVE) 'golangci-lint $(LINT_VERSION)' $(MAKE) -s --no-print-directory $(TOOLS)/golangci-lint-$(LINT_VERSION)
 	@$(ALIVE) 'lint' $(TOOLS)/golangci-lint-$(LINT_VERSION) run ./...
 
 deadcode:
-	@$(ALIVE) 'deadcode $(DEADCODE_VERSION)' $(MAKE) --no-print-directory $(TOOLS)/deadcode-$(DEADCODE_VERSION)
+	@$(ALIVE) 'deadcode $(DEADCODE_VERSION)' $(MAKE) -s --no-print-directory $(TOOLS)/deadcode-$(DEADCODE_VERSION)
 	@$(ALIVE) 'functions that nothing calls' scripts/deadcode.sh $(TOOLS)/deadcode-$(DEADCODE_VERSION)
 
 $(TOOLS)/golangci-lint-$(LINT_VERSION):

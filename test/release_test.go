@@ -55,13 +55,13 @@ func TestCertificatesOfTheOtherProgram(t *testing.T) {
 	f("new-to-old", now, before)
 }
 
-// TestOldProgramRefusesNewFormats gives the program of the last release what only a later one can have written. It must
-// end with an error that names it, and leave all that it found as it was. Only `identity`, which tells people who had
-// the
-// journal last, is written before the journal is read.
-func TestOldProgramRefusesNewFormats(t *testing.T) {
-	old, redis := harness.OldBinary(t), redistest.NewServer(t)
-	f := func(name, ledger, want string, change func(t *testing.T, data string)) {
+// TestNewFormatsAreRefused gives the program of the last release, and this one, what only a later one can have written.
+// Both must end with an error that names it, and leave all that they found as it was. The old program writes `identity`,
+// which is for people, before it reads the journal; both do so before they read its records.
+func TestNewFormatsAreRefused(t *testing.T) {
+	programs := map[string]string{"old": harness.OldBinary(t), "new": harness.Binary(t)}
+	redis := redistest.NewServer(t)
+	f := func(name, ledger string, change func(t *testing.T, data string), want map[string]string) {
 		t.Run(name, func(t *testing.T) {
 			key := harness.NewKey(t, "acme")
 			gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\n"+
@@ -70,23 +70,30 @@ func TestOldProgramRefusesNewFormats(t *testing.T) {
 			gw.Stop()
 			data := filepath.Join(gw.Dir, "data")
 			change(t, data)
-			before := contents(t, data, redis)
-			_, stderr := harness.RunProgram(t, old, 1, nil, "serve", "--config", gw.ConfigFile())
-			if !strings.Contains(stderr, want) {
-				t.Errorf("the old program does not say %q:\n%s", want, stderr)
-			}
-			after := contents(t, data, redis)
-			for name, value := range before {
-				if after[name] != value && filepath.Base(name) != "identity" {
-					t.Errorf("the old program changed %s", name)
+			for _, program := range []string{"new", "old"} {
+				before := contents(t, data, redis)
+				_, stderr := harness.RunProgram(t, programs[program], 1, nil, "serve", "--config", gw.ConfigFile())
+				if !strings.Contains(stderr, want[program]) {
+					t.Errorf("the %s program does not say %q:\n%s", program, want[program], stderr)
+				}
+				after := contents(t, data, redis)
+				for file, value := range before {
+					forPeople := filepath.Base(file) == "identity" && (program == "old" || name == "record")
+					if after[file] != value && !forPeople {
+						t.Errorf("the %s program changed %s", program, file)
+					}
 				}
 			}
 		})
 	}
-	f("journal", "", "journal format 2 is newer than this program's 1", newerSegment)
-	f("record", "", "usage record cannot be read", newerRecord)
-	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redis.URL()), "its keys have format 2 and this program knows 1",
-		func(*testing.T, string) { redis.CLI("hset", "sl:meta", "format", "2") })
+	both := func(text string) map[string]string { return map[string]string{"old": text, "new": text} }
+	f("journal", "", newerSegment, both("journal format 2 is newer than this program's 1"))
+	f("record", "", newerRecord, map[string]string{
+		"old": "usage record cannot be read", "new": "it has version 3 and this program knows 2",
+	})
+	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redis.URL()),
+		func(*testing.T, string) { redis.CLI("hset", "sl:meta", "format", "2") },
+		both("its keys have format 2 and this program knows 1"))
 }
 
 // newestSegment is the segment that grows.

@@ -152,16 +152,14 @@ func (j *Journal) start() error {
 	if err := removeParts(j.disk); err != nil {
 		return err
 	}
-	id, err := nextIdentity(j.disk, j.opts.Random)
+	last, err := j.recoverNewest() // first: a journal of a later format is left as it is
 	if err != nil {
 		return err
 	}
-	j.id = id
+	if j.id, err = nextIdentity(j.disk, j.opts.Random); err != nil {
+		return err
+	}
 	if j.place, err = j.disk.Place(); err != nil {
-		return err
-	}
-	last, err := j.recoverNewest()
-	if err != nil {
 		return err
 	}
 	if err := j.fillReserve(); err != nil {

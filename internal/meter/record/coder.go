@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -24,10 +25,14 @@ type coder struct {
 func reader(b []byte) coder { return coder{b: b, reading: true} }
 
 func (c *coder) err() error {
-	if c.bad {
+	switch {
+	case !c.bad:
+		return nil
+	case c.v > recordVersion:
+		return fmt.Errorf("%w: it has version %d and this program knows %d", ErrRecord, c.v, recordVersion)
+	default:
 		return ErrRecord
 	}
-	return nil
 }
 
 func (c *coder) version() {

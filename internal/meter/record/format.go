@@ -95,8 +95,8 @@ func ReadPosting(b []byte) (Posting, string, error) {
 	var id string
 	c.posting(&p)
 	c.str(&id)
-	if c.bad {
-		return p, "", fmt.Errorf("posting: %w", ErrRecord)
+	if err := c.err(); err != nil {
+		return p, "", fmt.Errorf("posting: %w", err)
 	}
 	return p, id, nil
 }
