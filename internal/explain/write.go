@@ -49,8 +49,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		line("shadow", "%s %s, for %g of the requests, paid by %s", s.Role, s.Model, s.Fraction, s.Tenant)
 	}
 	if e.Refused == nil {
-		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", e.Reserved,
-			e.AtEstimate, e.holder())
+		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", e.Reserved, e.AtEstimate, e.holder())
 		line("expected", "%s", e.expectation())
 	}
 	_, err := io.WriteString(w, b.String())
@@ -109,8 +108,7 @@ func (e *Explanation) expectation() string {
 	if len(e.Legs) == 1 {
 		return e.Expected.String() + " " + assumed
 	}
-	text := fmt.Sprintf("%s if the first answer stands, %s if every leg is asked, %s", e.First, e.All,
-		assumed)
+	text := fmt.Sprintf("%s if the first answer stands, %s if every leg is asked, %s", e.First, e.All, assumed)
 	if e.Expected.Known {
 		text = e.Expected.String() + " in the mean: " + text
 	}

@@ -16,31 +16,39 @@ import (
 
 const partnered = "    partner: " + partnerModel + "\n"
 
-// TestDecisions sends requests through every check, plain and as a stream, and
-// looks at who answered, why, and what the books say.
+// wantDecision sends a request, plain and as a stream, and looks at who answered,
+// why, and what the books say.
+func wantDecision(t *testing.T, name, settings string, script func(*engine.Request) reply,
+	path, reason string, rows []string,
+) {
+	t.Helper()
+	s := compiled(t, settings)
+	for _, op := range []wire.Operation{wire.OpConverse, wire.OpConverseStream} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(s, script)
+			got := b.do(b.ask(t.Context(), op, hello))
+			b.line.Close(t.Context())
+			if got.status != 200 || got.path != path || got.reason != reason {
+				t.Errorf("%s %s: %d %s %q, want %s %q\n%s", name, op, got.status, got.path, got.reason, path, reason, got.body)
+			}
+			if holds(got.body, "light") && path != "light" || path == "light" && !holds(got.body, "li") {
+				t.Errorf("%s %s: the caller got %q", name, op, got.body)
+			}
+			if diff := cmp.Diff(rows, b.books.rows()); diff != "" {
+				t.Errorf("%s %s: books: %s", name, op, diff)
+			}
+			if n := b.upstream.active.Load(); n != 0 || b.line.asker.Held() != 0 {
+				t.Errorf("%s %s: %d calls open, %d bytes held", name, op, n, b.line.asker.Held())
+			}
+		})
+	}
+}
+
+// TestDecisions sends requests through every check.
 func TestDecisions(t *testing.T) {
 	f := func(name, settings string, script func(*engine.Request) reply, path, reason string, rows ...string) {
 		t.Helper()
-		s := compiled(t, settings)
-		for _, op := range []wire.Operation{wire.OpConverse, wire.OpConverseStream} {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(s, script)
-				got := b.do(b.ask(t.Context(), op, hello))
-				b.line.Close(t.Context())
-				if got.status != 200 || got.path != path || got.reason != reason {
-					t.Errorf("%s %s: %d %s %q, want %s %q\n%s", name, op, got.status, got.path, got.reason, path, reason, got.body)
-				}
-				if holds(got.body, "light") && path != "light" || path == "light" && !holds(got.body, "li") {
-					t.Errorf("%s %s: the caller got %q", name, op, got.body)
-				}
-				if diff := cmp.Diff(rows, b.books.rows()); diff != "" {
-					t.Errorf("%s %s: books: %s", name, op, diff)
-				}
-				if n := b.upstream.active.Load(); n != 0 || b.line.asker.Held() != 0 {
-					t.Errorf("%s %s: %d calls open, %d bytes held", name, op, n, b.line.asker.Held())
-				}
-			})
-		}
+		wantDecision(t, name, settings, script, path, reason, rows)
 	}
 	light, strong := reply{text: "light: the answer is 42"}, reply{text: "strong: the answer is 42"}
 	same, other := reply{text: "partner: the answer is 42.0"}, reply{text: "partner: the answer is 41"}
