@@ -59,7 +59,8 @@ func LoadSecrets(dataDir string, env func(string) string, random io.Reader) (*Se
 	}
 	s := &Secrets{generations: []generation{newGeneration(current), newGeneration(previous)}}
 	if s.generations[0].version == s.generations[1].version {
-		return nil, &SecretError{envPrevious, "has the version of the current secret by chance; choose another current secret"}
+		const same = "has the version of the current secret by chance; choose another current secret"
+		return nil, &SecretError{envPrevious, same}
 	}
 	return s, nil
 }

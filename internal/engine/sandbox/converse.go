@@ -5,7 +5,7 @@ type event struct {
 	kind    string // :event-type
 	payload object
 	text    int  // bytes of the answer's text that it carries
-	usage   bool // tells the caller the last of the usage
+	usage   bool // carries the last of the usage
 }
 
 // cacheDetails is one row of usage.cacheDetails: what was written, by lifetime.

@@ -1,7 +1,7 @@
 // Package sandbox is a stand-in for Amazon Bedrock Runtime: the real wire, canned
 // answers. It is there to try a gateway out without an AWS account, and for
 // tests, which script its models (latency, throttling, errors, broken streams)
-// and take its log as the truth about what was served.
+// and use its log as the record of what was served.
 //
 // It calls no model. Every default answer says so. Token counts are made up, one
 // per four bytes of text, and the same for the same text.

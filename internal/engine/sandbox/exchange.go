@@ -63,7 +63,7 @@ func (x *exchange) answer() {
 	}
 	if fault.Hang {
 		x.entry.Note = noteHang
-		_ = x.bill() // nobody is told anything more, logged or not
+		_ = x.bill() // nothing more is sent, logged or not
 		<-x.ctx.Done()
 		x.sever()
 		return
@@ -119,10 +119,10 @@ func (x *exchange) bill() error {
 // billAs bills what was not served whole.
 func (x *exchange) billAs(note string) {
 	x.entry.Note, x.entry.Complete = note, false
-	_ = x.bill() // the client is not told the usage, so nothing hangs on it
+	_ = x.bill() // the client does not get the usage, so nothing depends on it
 }
 
-// noLog is the answer when usage cannot be logged and so must not be told.
+// noLog is the answer when usage cannot be logged and so must not be reported.
 var noLog = &failure{http.StatusInternalServerError, "InternalServerException", "The sandbox cannot write its log.",
 	modelsURI}
 
@@ -178,7 +178,7 @@ func (x *exchange) plain(out *outcome) {
 	_, _ = x.w.Write(body) // what the client missed is billed all the same
 }
 
-// stream sends the events, broken where the rule says so.
+// stream sends the events, broken where the rule demands it.
 func (x *exchange) stream(out *outcome) {
 	h := x.head("application/vnd.amazon.eventstream")
 	for name, value := range out.header {
@@ -295,7 +295,7 @@ func exceptionFrame(name string) []byte {
 // filler is what the member "p" of real events is cut from.
 const filler = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// frame encodes one event, spoilt or cut where the rule says so.
+// frame encodes one event, corrupted or cut where the rule demands it.
 func (x *exchange) frame(dst []byte, i int, e *event) []byte {
 	payload := e.payload
 	if e.kind == "chunk" {

@@ -15,7 +15,7 @@ type family struct {
 	need string
 	// mark is a member that gives the family away when the id does not.
 	mark string
-	// caps are where an output cap may stand.
+	// caps are the members that may hold an output cap.
 	caps      []string
 	capNeeded bool
 	copies    string // the member that asks for several answers
@@ -98,7 +98,7 @@ func (f *family) speaks(foundation string, body object) bool {
 	return false
 }
 
-// metricsMember stands in the last chunk of a stream and reports its usage.
+// metricsMember is in the last chunk of a stream and reports its usage.
 const metricsMember = "amazon-bedrock-invocationMetrics"
 
 // invokeEvents is the answer of InvokeModelWithResponseStream: chunks whose last
@@ -181,7 +181,7 @@ func anthropicTextChunks(r *reply) []event {
 	})
 }
 
-// novaChunks is ConverseStream in another coat: each event is one member.
+// novaChunks is close to ConverseStream: each event is one member.
 func novaChunks(r *reply) []event {
 	out := converseEvents(&call{}, r)
 	for i, e := range out {

@@ -9,7 +9,7 @@ import (
 type guarding struct {
 	id            string
 	input, output int64 // text units
-	shown         bool  // whether the answer tells of it
+	shown         bool  // whether the answer reports it
 	intervened    bool
 }
 

@@ -37,7 +37,7 @@ type Entry struct {
 	// Complete is whether the answer was sent whole, usage and all, as far as
 	// the stand-in could tell before it sent the last of it.
 	Complete bool `json:"complete"`
-	// Note says what was odd: client_gone, or the fault of the script.
+	// Note names what was unusual: client_gone, or the fault of the script.
 	Note string `json:"note,omitempty"`
 }
 

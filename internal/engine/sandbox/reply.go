@@ -134,7 +134,7 @@ var usageMembers = map[string]bool{
 	"totalOutputTextTokenCount": true, "prompt_token_count": true, "generation_token_count": true,
 }
 
-// dropUsage takes all that reports usage out of an answer.
+// dropUsage removes all that reports usage from an answer.
 func dropUsage(v any) {
 	switch v := v.(type) {
 	case []any:

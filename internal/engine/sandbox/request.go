@@ -43,7 +43,7 @@ func invalid(message string) *failure {
 	return &failure{http.StatusBadRequest, "ValidationException", message, modelsURI}
 }
 
-// read fills in what the body says.
+// read fills in what the body contains.
 func (c *call) read(raw []byte) *failure {
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &c.body); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Script says how the stand-in answers. The first rule that matches a call wins;
+// Script defines how the stand-in answers. The first rule that matches a call wins;
 // a call that none matches gets the canned answer. The zero value has no rules.
 type Script struct {
 	Rules []Rule `yaml:"rules"`
@@ -32,12 +32,12 @@ type Rule struct {
 	Fault  Fault       `yaml:"fault"`
 }
 
-// Match is a condition on a call; all of what is set must hold.
+// Match is a condition on a call; all that is set must match.
 type Match struct {
 	Model     string `yaml:"model"`     // glob on the model id as it was asked for
 	Text      string `yaml:"text"`      // substring of the last user text
 	Operation string `yaml:"operation"` // wire.Operation's name
-	Every     int    `yaml:"every"`     // only each n-th call for which the rest holds
+	Every     int    `yaml:"every"`     // only each n-th call that matches otherwise
 }
 
 // ErrorReply is an answer with an error status.

@@ -101,7 +101,7 @@ func (s *Server) Log() []Entry {
 }
 
 // Start listens on addr, such as 127.0.0.1:0, and serves until Close. It returns
-// the URL that clients take as their endpoint.
+// the URL that clients use as their endpoint.
 func (s *Server) Start(addr string) (url string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +160,7 @@ func reused(r *http.Request) bool {
 	return ok && n.Add(1) > 1
 }
 
-// maxBody is above what Bedrock takes: 25,000,000 bytes.
+// maxBody is above what Bedrock accepts: 25,000,000 bytes.
 const maxBody = 32 << 20
 
 // ServeHTTP answers one call. It needs the raw request target, so nothing that

@@ -18,7 +18,7 @@ const (
 	DefaultBearerToken     = "sandbox"
 )
 
-// verifier tells who may call.
+// verifier decides who may call.
 type verifier struct {
 	keyID, secret, bearer string
 }
