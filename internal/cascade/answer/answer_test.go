@@ -8,18 +8,22 @@ import (
 	"testing"
 )
 
-func TestCheck(t *testing.T) {
-	schema := json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}},` +
-		`"required":["n"],"additionalProperties":false}`)
-	tools := []Tool{{Name: "add", Schema: schema}, {Name: "free"}}
+var integer = json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}},` +
+	`"required":["n"],"additionalProperties":false}`)
+
+// vetoes checks the veto of an answer.
+func vetoes(t *testing.T) func(r Request, a Answer, o Options, want Veto) {
 	var schemas Schemas
-	f := func(r Request, a Answer, o Options, want Veto) {
+	return func(r Request, a Answer, o Options, want Veto) {
 		t.Helper()
 		if got := Check(&r, &a, &schemas, o).Veto; got != want {
 			t.Errorf("Check(%+v) = %q, want %q", a, got, want)
 		}
 	}
-	plain := Request{}
+}
+
+func TestCheckText(t *testing.T) {
+	f, schema, plain := vetoes(t), integer, Request{}
 	var essay string
 	for i := range 200 {
 		essay += fmt.Sprintf("point %d ", i)
@@ -52,6 +56,15 @@ func TestCheck(t *testing.T) {
 	f(plain, Answer{Text: `{"a": "x } y"} and more`}, Options{}, "")
 	f(plain, Answer{Text: `[citation needed`}, Options{}, "")
 
+	loop := "The driver looked. " + strings.Repeat("He had the last clear chance. ", 20)
+	f(plain, Answer{Text: loop}, Options{}, Repetition)
+	f(plain, Answer{Text: strings.Repeat("-", 2000)}, Options{}, "")
+	f(plain, Answer{Text: "Ha" + strings.Repeat("ha", 30)}, Options{}, "")
+}
+
+func TestCheckForm(t *testing.T) {
+	f, schema := vetoes(t), integer
+	tools := []Tool{{Name: "add", Schema: schema}, {Name: "free"}}
 	f(Request{Schema: schema}, Answer{Text: `{"n": 3}`}, Options{}, "")
 	f(Request{Schema: schema}, Answer{Text: "```json\n{\"n\": 3}\n```"}, Options{}, "")
 	f(Request{Schema: schema}, Answer{Text: `{"n": "3"}`}, Options{}, Schema)
@@ -68,11 +81,6 @@ func TestCheck(t *testing.T) {
 	f(Request{Tools: tools}, call("add", `{"n": `), Options{}, ToolArgs)
 	f(Request{Tools: tools}, call("free", `{"x": 1}`), Options{}, "")
 	f(Request{Tools: tools}, call("unknown", `{}`), Options{}, ToolArgs)
-
-	loop := "The driver looked. " + strings.Repeat("He had the last clear chance. ", 20)
-	f(plain, Answer{Text: loop}, Options{}, Repetition)
-	f(plain, Answer{Text: strings.Repeat("-", 2000)}, Options{}, "")
-	f(plain, Answer{Text: "Ha" + strings.Repeat("ha", 30)}, Options{}, "")
 }
 
 func TestUncheckedIsSaid(t *testing.T) {

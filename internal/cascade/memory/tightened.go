@@ -68,7 +68,7 @@ func (t *Tightened) read() (map[string][]Stepped, error) {
 		err = json.Unmarshal(data, &all)
 	}
 	if err != nil {
-		return all, fmt.Errorf("how far cascades were tightened cannot be read from %s: %w", t.File, err)
+		return all, fmt.Errorf("cannot read from %s how far certificates were stepped back from: %w", t.File, err)
 	}
 	return all, nil
 }
