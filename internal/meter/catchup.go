@@ -29,7 +29,7 @@ const maxProbes = 16
 // heartbeat looks whether the ledger still has what it once confirmed: after a
 // failover or a restore it may not.
 func (s *shipper) heartbeat(ctx context.Context) {
-	if s.parts.isFenced() {
+	if s.parts.fenced.Load() {
 		return
 	}
 	probes := 0
@@ -155,7 +155,7 @@ func (s *shipper) catchUp(ctx context.Context) error {
 	defer r.Close()
 	r.Limit(s.main.Offset())
 	s.retryAt = s.opts.Now().Add(s.retry.next())
-	for ctx.Err() == nil && len(active) > 0 && !s.parts.isFenced() {
+	for ctx.Err() == nil && len(active) > 0 && !s.parts.fenced.Load() {
 		c, err := s.read(r, func(p *partition, _ state) bool { _, is := active[p]; return is })
 		if err != nil {
 			return err

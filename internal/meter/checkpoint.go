@@ -29,8 +29,8 @@ func (h *history) fold(now time.Time) error {
 			}
 		}
 	}
-	h.suspended = slices.DeleteFunc(h.suspended, func(s suspended) bool {
-		p, _, err := record.ReadPosting(s.end)
+	h.suspended = slices.DeleteFunc(h.suspended, func(s record.SuspendedEntry) bool {
+		p, _, err := record.ReadPosting(s.End)
 		return err != nil || p.Row.Hour.Before(hours)
 	})
 	for _, windows := range h.windows {
@@ -80,46 +80,40 @@ func writeCheckpoint(log *journal.Journal, through uint64, now time.Time) (map[r
 }
 
 func (h *history) write(c *journal.Checkpoint) error {
-	for _, payload := range h.open {
-		if err := c.Add(record.KindStart, payload); err != nil {
-			return err
+	var err error
+	add := func(e record.Entry) {
+		if err == nil {
+			err = c.Add(record.Encode(e))
 		}
+	}
+	for _, payload := range h.open {
+		err = errors.Join(err, c.Add(record.KindStart, payload))
 	}
 	for writer, how := range h.retired {
-		if err := c.Add(record.KindRetire, record.AppendRetire(nil, writer, how)); err != nil {
-			return err
-		}
+		add(&record.Retirement{Writer: writer, How: how})
 	}
-	for _, s := range h.suspended {
-		if err := c.Add(record.KindSuspended, record.AppendSuspended(nil, s.writer, s.start, s.end)); err != nil {
-			return err
-		}
+	for i := range h.suspended {
+		add(&h.suspended[i])
 	}
-	for l, seq := range h.heads {
-		if err := c.Add(record.KindCheckpoint, record.AppendHead(nil, l, seq)); err != nil {
-			return err
-		}
+	for of, seq := range h.heads {
+		add(&record.Head{Partition: of, Seq: seq})
 	}
 	for of, windows := range h.windows {
 		for w, sums := range windows {
-			for _, sum := range []record.Charge{{Window: w, Amount: sums.Posted}, {Window: w, Amount: sums.Suspense, Suspense: true}} {
-				if sum.Amount == 0 {
-					continue
-				}
-				if err := c.Add(record.KindCharges, record.AppendCharges(nil, of, sum)); err != nil {
-					return err
-				}
+			if sums.Posted != 0 {
+				add(&record.WindowTotal{Partition: of, Sum: record.Charge{Window: w, Amount: sums.Posted}})
+			}
+			if sums.Suspense != 0 {
+				add(&record.WindowTotal{Partition: of, Sum: record.Charge{Window: w, Amount: sums.Suspense, Suspense: true}})
 			}
 		}
 	}
-	for l, rows := range h.sums {
-		for key, sum := range rows {
-			if err := c.Add(record.KindTotal, record.AppendTotal(nil, l, key, sum)); err != nil {
-				return err
-			}
+	for of, rows := range h.sums {
+		for row, sum := range rows {
+			add(&record.RowTotal{Partition: of, Row: row, Add: sum})
 		}
 	}
-	return nil
+	return err
 }
 
 // totals returns the rows of the partitions asked for out of the newest checkpoint,

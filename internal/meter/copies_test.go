@@ -247,7 +247,8 @@ func endedIn(t testing.TB, dir string) int {
 func TestCopiesExactlyOnce(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		f := newFleet(t)
-		f.opts.Heartbeat = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), int64(time.Millisecond)}).Draw(r, "heartbeat"))
+		f.opts.Heartbeat = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), int64(time.Millisecond)}).Draw(r,
+			"heartbeat"))
 		f.opts.Journal.SegmentBytes = rapid.SampledFrom([]int64{500, 3000, 1 << 20}).Draw(r, "segment")
 		for range rapid.IntRange(3, 20).Draw(r, "steps") {
 			f.step(r, rapid.SampledFrom(f.members).Draw(r, "member"))

@@ -23,8 +23,7 @@ func (m *Meter) Resolve(s *record.Suspended, r *record.Resolution, prices *recor
 	if err != nil {
 		return err
 	}
-	_, err = m.log.Append(record.KindResolve, record.AppendResolve(nil, p, r), journal.Refusable)
-	return err
+	return m.append(&record.ResolveEntry{Posting: *p, Resolution: *r}, journal.Refusable)
 }
 
 // Adjust journals a correction. Whoever calls it knows that its id was not used
@@ -33,13 +32,12 @@ func (m *Meter) Adjust(a *record.Adjustment) error {
 	if a.ID == "" || a.Root == "" || record.RootOf(a.Row.Tenant) != a.Root {
 		return fmt.Errorf("adjustment %q names no id, or a tenant that is not below its root", a.ID)
 	}
-	p := &record.Posting{Root: a.Root, Row: a.Row, Add: a.Add, Charges: a.Charges}
-	b := ledger.Batch{Writer: "w", Root: a.Root, From: 1, To: 1, Totals: true, Postings: []record.Posting{*p}}
+	p := record.Posting{Root: a.Root, Row: a.Row, Add: a.Add, Charges: a.Charges}
+	b := ledger.Batch{Writer: "w", Root: a.Root, From: 1, To: 1, Totals: true, Postings: []record.Posting{p}}
 	if _, err := b.Sums(); err != nil {
 		return err
 	}
-	_, err := m.log.Append(record.KindAdjust, record.AppendAdjust(nil, p, a), journal.Refusable)
-	return err
+	return m.append(&record.AdjustEntry{Posting: p, Adjustment: *a}, journal.Refusable)
 }
 
 // ReadCorrections reads every segment of a journal of corrections, which are

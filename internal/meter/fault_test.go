@@ -67,7 +67,8 @@ func TestPowerLoss(t *testing.T) {
 		closeMeter(t, m)
 		wantSame(t, l, o.Disk)
 		legs := sumOf(l.rows()).Legs
-		if setting == journal.FsyncAlways && legs != calls+2 || setting == journal.FsyncGroup && (legs >= calls+2 || legs < 50) {
+		if setting == journal.FsyncAlways && legs != calls+2 || setting == journal.FsyncGroup &&
+			(legs >= calls+2 || legs < 50) {
 			t.Errorf("setting %d: %d legs", setting, legs)
 		}
 	}

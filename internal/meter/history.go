@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -19,7 +20,7 @@ type history struct {
 	sums    map[record.Partition]map[record.RowKey]record.Counters
 	windows map[record.Partition]map[record.Window]WindowSums
 	// suspended are the newest attempts that ended as unknown, oldest first.
-	suspended []suspended
+	suspended []record.SuspendedEntry
 	// through is the last segment that the checkpoint covers.
 	through uint64
 	// recovery is who wrote last, when that was the recovery writer of a dead process and
@@ -33,12 +34,6 @@ type history struct {
 	gaps   []SeqGap
 	// each, when not nil, is called with every posting, once.
 	each func(record.Partition, *record.Posting) error
-}
-
-// suspended is an attempt of unknown outcome as its records say it.
-type suspended struct {
-	writer     string
-	start, end []byte // start is nil when it was damaged
 }
 
 // maxSuspended bounds the attempts that are kept for resolving, of about 600
@@ -95,25 +90,27 @@ func (h *history) checkpointRecord(kind byte, payload []byte) error {
 	case record.KindRetire:
 		return h.retire(payload)
 	case record.KindSuspended:
-		var s suspended
-		var err error
-		s.writer, s.start, s.end, err = record.ReadSuspended(payload)
-		h.suspend(s)
+		var e record.SuspendedEntry
+		err := record.Read(payload, &e)
+		h.suspend(e)
 		return err
 	case record.KindCheckpoint:
-		of, seq, err := record.ReadHead(payload)
-		h.heads[of] = seq
+		var e record.Head
+		err := record.Read(payload, &e)
+		h.heads[e.Partition] = e.Seq
 		return err
-	case record.KindTotal, record.KindCharges:
-		read := record.ReadTotal
-		if kind == record.KindCharges {
-			read = record.ReadCharges
-		}
-		of, p, err := read(payload)
-		if err != nil {
+	case record.KindTotal:
+		var e record.RowTotal
+		if err := record.Read(payload, &e); err != nil {
 			return err
 		}
-		return h.add(of, &p)
+		return h.add(e.Partition, e.Posting())
+	case record.KindCharges:
+		var e record.WindowTotal
+		if err := record.Read(payload, &e); err != nil {
+			return err
+		}
+		return h.add(e.Partition, e.Posting())
 	}
 	return nil
 }
@@ -166,7 +163,7 @@ func (h *history) record(writer string, kind byte, payload []byte) error {
 		return err
 	}
 	if kind < record.KindResolve && p.Add.Unknown > 0 && p.Seq > h.heads[record.Partition{Writer: writer, Root: p.Root}] {
-		h.suspend(suspended{writer, h.open[id], bytes.Clone(payload)})
+		h.suspend(record.SuspendedEntry{Writer: writer, Start: h.open[id], End: bytes.Clone(payload)})
 	}
 	delete(h.open, id)
 	if p.Root == "" {
@@ -175,13 +172,13 @@ func (h *history) record(writer string, kind byte, payload []byte) error {
 	return h.post(record.Partition{Writer: writer, Root: p.Root}, &p)
 }
 
-func (h *history) suspend(s suspended) {
-	if len(s.start)+len(s.end) > journal.MaxRecord/2 {
-		s.start = nil // both must fit one record of a checkpoint
+func (h *history) suspend(s record.SuspendedEntry) {
+	if len(s.Start)+len(s.End) > journal.MaxRecord/2 {
+		s.Start = nil // both must fit one record of a checkpoint
 	}
 	h.suspended = append(h.suspended, s)
 	if len(h.suspended) > 2*maxSuspended {
-		h.suspended = append([]suspended(nil), h.suspended[maxSuspended:]...)
+		h.suspended = slices.Clone(h.suspended[maxSuspended:])
 	}
 }
 
@@ -258,9 +255,10 @@ func (h *history) start(payload []byte) error {
 }
 
 func (h *history) retire(payload []byte) error {
-	writer, how, err := record.ReadRetire(payload)
+	var e record.Retirement
+	err := record.Read(payload, &e)
 	if err == nil {
-		h.retired[writer] = how
+		h.retired[e.Writer] = e.How
 	}
 	return err
 }

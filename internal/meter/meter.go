@@ -104,7 +104,12 @@ func (m *Meter) Begin(s *record.Start) error {
 // Release journals that the call of a START provably never left. It posts
 // nothing. After an error the attempt becomes unknown at the next Open.
 func (m *Meter) Release(s *record.Start) error {
-	_, err := m.log.Append(record.KindRelease, record.AppendRelease(nil, s.ID), journal.Reserved)
+	return m.append(&record.Release{ID: s.ID}, journal.Reserved)
+}
+
+func (m *Meter) append(e record.Entry, p journal.Priority) error {
+	kind, payload := record.Encode(e)
+	_, err := m.log.Append(kind, payload, p)
 	return err
 }
 
@@ -172,7 +177,7 @@ func (m *Meter) Close(ctx context.Context) error {
 // When something is left to post, the next Open posts it.
 func (m *Meter) Retire(ctx context.Context) error {
 	err := m.finish(ctx)
-	if err == nil && !m.ship.parts.isFenced() && m.ship.parts.allPosted() {
+	if err == nil && !m.ship.parts.fenced.Load() && m.ship.parts.allPosted() {
 		err = m.Settled(m.log.Identity().Writer)
 	}
 	return errors.Join(err, m.log.Close())

@@ -110,7 +110,8 @@ func newStart(id int, root string) *record.Start {
 		Op: wire.OpConverse, Model: "us.light", SKU: record.SKU{Model: "light", Scope: "geo"}, Path: "light",
 		Attempt: 1, EstimatedInput: 100, MaxOutput: 50, Hold: 18_000_000, At: testDay,
 		Charges: []record.Charge{
-			{Window: dayWindow(root, record.UnitUSD), Amount: 18_000}, {Window: dayWindow(root+"/team", record.UnitTokens), Amount: 150},
+			{Window: dayWindow(root, record.UnitUSD), Amount: 18_000},
+			{Window: dayWindow(root+"/team", record.UnitTokens), Amount: 150},
 			{Window: record.Window{Tenant: root, Unit: record.UnitConcurrent}, Amount: 1},
 		},
 	}
@@ -189,7 +190,8 @@ func TestBeginEnd(t *testing.T) {
 		if key != want {
 			t.Errorf("row %+v\nwant %+v", key, want)
 		}
-		if want := (record.Counters{Requests: 1, Legs: 1, Input: 10, Output: 5, CostInput: 600_000, CostOutput: 1_200_000}); c != want {
+		if want := (record.Counters{Requests: 1, Legs: 1, Input: 10, Output: 5, CostInput: 600_000,
+			CostOutput: 1_200_000}); c != want {
 			t.Errorf("counters %+v", c)
 		}
 	}

@@ -32,7 +32,8 @@ type modelState struct {
 
 func newModelLedger() *modelLedger {
 	return &modelLedger{state: modelState{
-		map[record.Partition]uint64{}, map[string]uint64{}, map[record.Partition]map[record.RowKey]record.Counters{}, map[record.Partition]map[chargeKey]int64{},
+		map[record.Partition]uint64{}, map[string]uint64{}, map[record.Partition]map[record.RowKey]record.Counters{},
+		map[record.Partition]map[chargeKey]int64{},
 	}}
 }
 

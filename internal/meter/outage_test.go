@@ -35,7 +35,8 @@ func TestLongOutage(t *testing.T) {
 		}
 	}
 	late := heap()
-	t.Logf("heap %d KiB after %d calls, %d KiB after %d; backlog %d", early>>10, calls/10, late>>10, calls, m.Status().Backlog)
+	t.Logf("heap %d KiB after %d calls, %d KiB after %d; backlog %d", early>>10, calls/10, late>>10, calls,
+		m.Status().Backlog)
 	if late > early+16<<20 {
 		t.Errorf("heap grew from %d to %d KiB", early>>10, late>>10)
 	}

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
@@ -14,11 +15,11 @@ import (
 type partitions struct {
 	writer string // this process; the others are past, and only read
 	now    func() time.Time
+	fenced atomic.Bool // another process posts as this writer: nothing is posted
 
 	mu         sync.Mutex // guards the following
 	all        map[record.Partition]*partition
 	retired    map[string]record.Ending
-	fenced     bool
 	ledgerErr  error
 	losses     int64 // times the ledger had forgotten something
 	asked      int64 // how many of them the past partitions were asked about for
@@ -164,21 +165,6 @@ func (ps *partitions) doubtPast() {
 	}
 }
 
-// fence stops everything, and reports whether it was the first to do so.
-func (ps *partitions) fence() bool {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	first := !ps.fenced
-	ps.fenced = true
-	return first
-}
-
-func (ps *partitions) isFenced() bool {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	return ps.fenced
-}
-
 func (ps *partitions) noteLedger(err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -198,7 +184,7 @@ func (ps *partitions) applied(of record.Partition) uint64 {
 // left is how many records can still be posted.
 func (ps *partitions) left() (n uint64) {
 	ps.where(func(p *partition) bool {
-		if !ps.fenced && p.waits() {
+		if !ps.fenced.Load() && p.waits() {
 			n += p.head - p.applied
 		}
 		return false
@@ -299,7 +285,7 @@ func (ps *partitions) past(root string, recent func(writer string) bool) Past {
 func (ps *partitions) status(heads map[string]uint64) Status {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	s := Status{LedgerErr: ps.ledgerErr, Fenced: ps.fenced, Regressions: ps.losses, Stopped: map[string]error{}}
+	s := Status{LedgerErr: ps.ledgerErr, Fenced: ps.fenced.Load(), Regressions: ps.losses, Stopped: map[string]error{}}
 	for of, p := range ps.all {
 		if p.state == stopped && (of.Writer == ps.writer || p.waits()) {
 			s.Stopped[of.Root] = p.why

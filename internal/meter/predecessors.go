@@ -1,11 +1,10 @@
 package meter
 
 import (
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
-
-import "github.com/sluice-gateway/sluice/internal/meter/journal"
 
 // Predecessors returns them, once the ledger has all that this journal has of
 // them and of the attempts that they left open; posted is false until then.
@@ -29,7 +28,7 @@ func (m *Meter) Predecessors() (all []ledger.Predecessor, posted bool) {
 // Settled journals that nothing is left of a writer: its records are posted and
 // what it had borrowed is given back.
 func (m *Meter) Settled(writer string) error {
-	_, err := m.log.Append(record.KindRetire, record.AppendRetire(nil, writer, record.Settled), journal.Reserved)
+	err := m.append(&record.Retirement{Writer: writer, How: record.Settled}, journal.Reserved)
 	if err == nil {
 		m.ship.parts.settled(writer)
 	}

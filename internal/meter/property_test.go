@@ -82,13 +82,16 @@ func TestExactlyOnce(t *testing.T) {
 		l := newModelLedger()
 		w := &world{
 			t: t, dir: dir, ledger: l, saved: newModelLedger().state,
-			opts: testOptions(t, dir, l), open: map[int]*record.Start{}, want: map[string]record.Counters{}, budgets: map[chargeKey]int64{},
+			opts: testOptions(t, dir, l), open: map[int]*record.Start{}, want: map[string]record.Counters{},
+			budgets: map[chargeKey]int64{},
 		}
 		w.opts.Now = time.Now
 		w.opts.Keep = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), 1}).Draw(r, "keep"))
-		w.opts.Heartbeat = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), int64(time.Millisecond)}).Draw(r, "heartbeat"))
+		w.opts.Heartbeat = time.Duration(rapid.SampledFrom([]int64{int64(time.Hour), int64(time.Millisecond)}).Draw(r,
+			"heartbeat"))
 		w.opts.Journal.SegmentBytes = rapid.SampledFrom([]int64{500, 3000, 1 << 20}).Draw(r, "segment")
-		w.opts.Journal.Fsync = rapid.SampledFrom([]journal.Fsync{journal.FsyncGroup, journal.FsyncOS, journal.FsyncAlways}).Draw(r, "fsync")
+		w.opts.Journal.Fsync = rapid.SampledFrom([]journal.Fsync{journal.FsyncGroup, journal.FsyncOS,
+			journal.FsyncAlways}).Draw(r, "fsync")
 		w.reopen()
 		for range rapid.IntRange(5, 40).Draw(r, "steps") {
 			w.step(r)

@@ -62,14 +62,14 @@ func ReadSuspended(disk journal.Disk) ([]record.Suspended, error) {
 	kept := h.suspended[max(0, len(h.suspended)-maxSuspended):]
 	all := make([]record.Suspended, 0, len(kept))
 	for _, s := range kept {
-		one := record.Suspended{Writer: s.writer}
-		p, e, err := record.ReadEnd(s.end)
+		one := record.Suspended{Writer: s.Writer}
+		p, e, err := record.ReadEnd(s.End)
 		if err != nil {
 			return nil, err
 		}
 		one.Posting, one.End = *p, e
-		if s.start != nil {
-			if one.Start, err = record.ReadStart(s.start); err != nil {
+		if s.Start != nil {
+			if one.Start, err = record.ReadStart(s.Start); err != nil {
 				return nil, err
 			}
 		}
@@ -148,22 +148,22 @@ func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 			all.Known[id] = true
 		}
 	case record.KindResolve:
-		_, r, err := record.ReadResolve(payload)
-		if err != nil {
+		var e record.ResolveEntry
+		if err := record.Read(payload, &e); err != nil {
 			return "", err
 		}
-		id = r.End.ID
+		id = e.End.ID
 		all.Known[id] = true
 	case record.KindRelease:
 		if id, err = record.ReadID(payload); err != nil {
 			return "", err
 		}
 	case record.KindAdjust:
-		_, a, err := record.ReadAdjust(payload)
-		if err != nil {
+		var e record.AdjustEntry
+		if err := record.Read(payload, &e); err != nil {
 			return "", err
 		}
-		id = a.ID
+		id = e.ID
 	default:
 		return "", nil
 	}

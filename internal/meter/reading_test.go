@@ -41,7 +41,8 @@ func TestSuspendedOutlivesSegments(t *testing.T) {
 	if diff := cmp.Diff(early, read()); diff != "" {
 		t.Error(diff)
 	}
-	if got := early[0]; cmp.Diff(s, got.Start) != "" || got.Posting.Add.Unknown != 1 || got.End.AWSRequestID != "aws" || got.Writer == "" {
+	if got := early[0]; cmp.Diff(s, got.Start) != "" || got.Posting.Add.Unknown != 1 ||
+		got.End.AWSRequestID != "aws" || got.Writer == "" {
 		t.Errorf("%+v", got)
 	}
 	closeMeter(t, m)
@@ -49,7 +50,8 @@ func TestSuspendedOutlivesSegments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Heads[record.Partition{Writer: early[0].Writer, Root: "acme"}]; got != posted || b.Through == 0 || len(b.Gaps) > 0 || b.Open > 0 {
+	if got := b.Heads[record.Partition{Writer: early[0].Writer, Root: "acme"}]; got != posted || b.Through == 0 ||
+		len(b.Gaps) > 0 || b.Open > 0 {
 		t.Errorf("head %d, want %d, through %d, gaps %v, %d open", got, posted, b.Through, b.Gaps, b.Open)
 	}
 	want := WindowSums{Suspense: 18_000}

@@ -120,7 +120,7 @@ func (s *shipper) drain(ctx context.Context) error {
 		if err == nil {
 			failing.reset()
 		}
-		if s.parts.isFenced() || s.parts.left() == 0 && s.parts.allAsked() && !s.main.Offset().Before(target) {
+		if s.parts.fenced.Load() || s.parts.left() == 0 && s.parts.allAsked() && !s.main.Offset().Before(target) {
 			return nil
 		}
 		select {
@@ -146,7 +146,7 @@ func (s *shipper) dropSegments() {
 
 // pass posts all that is durable. It fails when nothing could be posted.
 func (s *shipper) pass(ctx context.Context) error {
-	if s.parts.isFenced() {
+	if s.parts.fenced.Load() {
 		return nil
 	}
 	s.parts.doubtPast()
@@ -156,7 +156,7 @@ func (s *shipper) pass(ctx context.Context) error {
 		}
 	}
 	s.main.Limit(s.log.Synced())
-	for ctx.Err() == nil && !s.parts.isFenced() {
+	for ctx.Err() == nil && !s.parts.fenced.Load() {
 		c, err := s.read(s.main, func(_ *partition, is state) bool { return is == following })
 		if err != nil || c.records == 0 {
 			return err
@@ -318,7 +318,7 @@ func (s *shipper) send(ctx context.Context, b *ledger.Batch) (uint64, error) {
 // turn, for the facts in the reply. When the ledger does not answer, it is left
 // alone until the next heartbeat.
 func (s *shipper) listen(ctx context.Context) {
-	if s.opts.Listen == nil || s.parts.isFenced() || s.opts.Now().Before(s.roots.deafUntil) {
+	if s.opts.Listen == nil || s.parts.fenced.Load() || s.opts.Now().Before(s.roots.deafUntil) {
 		return
 	}
 	_, err := forEach(s.roots.turn(s.opts.Listen()), func(root string) error {
@@ -359,13 +359,13 @@ func (s *shipper) halt(p *partition, why error) {
 // draws an identity of its own. The record of it keeps the next start from
 // posting what may have the other's numbers.
 func (s *shipper) fence() {
-	if !s.parts.fence() {
+	if s.parts.fenced.Swap(true) {
 		return
 	}
 	writer := s.parts.writer
 	s.opts.Log.Error("fenced: another process posts as this writer; records stay in the journal", "writer", writer)
-	end := record.AppendRetire(nil, writer, record.Fenced)
-	if _, err := s.log.Append(record.KindRetire, end, journal.Reserved); err != nil {
+	kind, end := record.Encode(&record.Retirement{Writer: writer, How: record.Fenced})
+	if _, err := s.log.Append(kind, end, journal.Reserved); err != nil {
 		s.opts.Log.Error("fencing cannot be journalled", "error", err)
 	}
 }

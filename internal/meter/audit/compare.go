@@ -151,7 +151,8 @@ func (v *verifier) row(key record.RowKey, want, got record.Counters) {
 	w, g := reflect.ValueOf(want), reflect.ValueOf(got)
 	for i := range w.NumField() {
 		if w.Field(i).Int() != g.Field(i).Int() {
-			v.differ("tenant %s, key %s, model %s, %s, %s: %s is %v in the journals and %v in the ledger", key.Tenant, key.Key, key.Model,
+			v.differ("tenant %s, key %s, model %s, %s, %s: %s is %v in the journals and %v in the ledger", key.Tenant,
+				key.Key, key.Model,
 				key.Path, key.Hour.Format("2006-01-02T15"), w.Type().Field(i).Name, w.Field(i).Interface(), g.Field(i).Interface())
 		}
 	}
@@ -190,7 +191,9 @@ func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 	return nil
 }
 
-func (v *verifier) windowsOf(root string, want map[record.Window]meter.WindowSums, got map[record.Window]ledger.WindowState) {
+func (v *verifier) windowsOf(
+	root string, want map[record.Window]meter.WindowSums, got map[record.Window]ledger.WindowState,
+) {
 	for w, sums := range want {
 		state, there := got[w]
 		if !there && w.End.Before(v.Now) {

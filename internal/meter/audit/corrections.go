@@ -64,7 +64,8 @@ func (c *Corrections) Adjust(a *record.Adjustment) (made bool, err error) {
 }
 
 func sameAdjustment(a, b *record.Adjustment) bool {
-	same := a.RefersTo == b.RefersTo && a.Reason == b.Reason && a.Root == b.Root && a.Add == b.Add && len(a.Charges) == len(b.Charges)
+	same := a.RefersTo == b.RefersTo && a.Reason == b.Reason && a.Root == b.Root && a.Add == b.Add &&
+		len(a.Charges) == len(b.Charges)
 	rowA, rowB := a.Row, b.Row
 	rowA.Hour, rowB.Hour = rowA.Hour.UTC(), rowB.Hour.UTC()
 	return same && rowA == rowB && slices.EqualFunc(a.Charges, b.Charges, func(x, y record.Charge) bool {

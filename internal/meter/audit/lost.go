@@ -154,7 +154,7 @@ func (c *Corrections) entry(i *Invocation, r *LogReading) (a *record.Adjustment,
 	// leg counts, the request does not.
 	end.Escalated = owner.Path == "escalated"
 	end.Served = end.Escalated || owner.Path == "direct" || owner.Path == "passthrough"
-	a, err := record.Entry(&record.Start{
+	a, err := record.EnterLost(&record.Start{
 		ID: i.Record(), Root: record.RootOf(owner.Tenant), Tenant: owner.Tenant, Key: owner.Key, Path: owner.Path,
 		Op: op, Model: i.Model(), SKU: r.SKU(i.Model()), At: i.Timestamp,
 	}, end, c.prices)

@@ -16,7 +16,8 @@ import (
 // budget or everything, and rebuild mends it.
 func TestRedis(t *testing.T) {
 	server := redistest.NewServer(t)
-	l, err := redis.New(redis.Options{URL: server.URL(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now})
+	l, err := redis.New(redis.Options{URL: server.URL(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,8 @@ func (c *Corrections) ResolveLog(r LogReading, out io.Writer) (Resolved, error) 
 	}
 	fmt.Fprintf(out, "%d resolved, %d resolved before, %d still unknown\n", done.Made, done.Before, done.Open)
 	if len(r.Journals) > 0 {
-		fmt.Fprintf(out, "%d lost calls entered, %d without a record not entered, %d untagged that fit no record\n", done.Entered, done.Listed, done.Untagged)
+		fmt.Fprintf(out, "%d lost calls entered, %d without a record not entered, %d untagged that fit no record\n",
+			done.Entered, done.Listed, done.Untagged)
 	}
 	return done, nil
 }
@@ -130,20 +131,23 @@ func (c *Corrections) resolveOne(s *record.Suspended, lines []*Invocation, by Si
 	line := lines[0]
 	for _, other := range lines[1:] {
 		if other.RequestID != line.RequestID {
-			fmt.Fprintf(out, "%s: two calls carry this record id (%s, %s); resolve it by hand\n", s.End.ID, line.Where, other.Where)
+			fmt.Fprintf(out, "%s: two calls carry this record id (%s, %s); resolve it by hand\n", s.End.ID, line.Where,
+				other.Where)
 			return false, nil
 		}
 	}
 	end, ok := line.End(s.End.ID)
 	if !ok || s.Start == nil {
-		fmt.Fprintf(out, "%s: %s does not tell what was used, or the START is lost; resolve it by hand or adjust\n", s.End.ID, line.Where)
+		fmt.Fprintf(out, "%s: %s does not tell what was used, or the START is lost; resolve it by hand or adjust\n",
+			s.End.ID, line.Where)
 		return false, nil
 	}
 	end.Status = s.End.Status
 	r := &record.Resolution{End: end, Source: record.FromInvocationLog, Actor: by.Actor, Note: line.Where, At: by.At}
 	made, err := c.Resolve(s, r)
 	if made {
-		fmt.Fprintf(out, "%s: resolved from %s: %d input, %d output tokens\n", s.End.ID, line.Where, end.Usage.Input.N, end.Usage.Output.N)
+		fmt.Fprintf(out, "%s: resolved from %s: %d input, %d output tokens\n", s.End.ID, line.Where, end.Usage.Input.N,
+			end.Usage.Output.N)
 	}
 	return made, err
 }

@@ -91,7 +91,8 @@ func line(request, tag string, in, out int64) string {
 func resolveLog(t testing.TB, c *Corrections, all []record.Suspended, log io.Reader) (Resolved, string) {
 	t.Helper()
 	var out strings.Builder
-	done, err := c.ResolveLog(LogReading{Suspended: all, Files: []LogFile{{"log.json", log}}, By: Signature{"ops", now}}, &out)
+	done, err := c.ResolveLog(LogReading{Suspended: all, Files: []LogFile{{"log.json", log}},
+		By: Signature{"ops", now}}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,10 +107,12 @@ func TestResolveFromLog(t *testing.T) {
 	if got := b.sum(t); got.Unknown != 4 || got.Suspense != 4*18_000_000 || got.SuspenseTokens != 600 {
 		t.Fatalf("before: %+v", got)
 	}
-	log := line("other", "01TESTSOMEBODYELSE", 9, 9) + line("aws-0", start(0, "acme").ID, 70, 30) + line("aws-0", start(0, "acme").ID, 70, 30) +
+	log := line("other", "01TESTSOMEBODYELSE", 9, 9) + line("aws-0", start(0, "acme").ID, 70, 30) +
+		line("aws-0", start(0, "acme").ID, 70, 30) +
 		line("aws-known", "", 40, 20) + line("untagged", "", 98, 10) + line("far", "", 5000, 10) +
 		`{"schemaType":"ModelInvocationLog","timestamp":"2026-01-01T00:00:00Z","requestId":"e","operation":"Converse","modelId":"us.light",` +
-		`"errorCode":"ThrottlingException","input":{},"output":{},"requestMetadata":{"sluice-record":"` + start(1, "acme").ID + `"}}` + "\n"
+		`"errorCode":"ThrottlingException","input":{},"output":{},"requestMetadata":{"sluice-record":"` +
+		start(1, "acme").ID + `"}}` + "\n"
 	all := unknown(t, dir)
 	c := corrections(t, own, b)
 	done, out := resolveLog(t, c, all, strings.NewReader(log))
@@ -140,7 +143,8 @@ func TestResolveFromLog(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	for w, s := range b.windows {
-		if want := map[record.Unit]int64{record.UnitUSD: int64(want.CostInput+want.CostOutput) / 1000, record.UnitTokens: want.Input + want.Output}[w.Unit]; s.Posted != want || s.Suspense != 0 {
+		if want := map[record.Unit]int64{record.UnitUSD: int64(want.CostInput+want.CostOutput) / 1000,
+			record.UnitTokens: want.Input + want.Output}[w.Unit]; s.Posted != want || s.Suspense != 0 {
 			t.Errorf("window %+v has %+v, want %d posted", w, s, want)
 		}
 	}
@@ -155,7 +159,8 @@ func byHand(t testing.TB, c *Corrections, all []record.Suspended) {
 		t.Fatalf("%d left", len(left))
 	}
 	truth := func(in int64) *record.Resolution {
-		e := &record.End{ID: left[0].End.ID, Outcome: record.Completed, Usage: wire.Usage{Input: wire.Known(in), Output: wire.Known(7)}}
+		e := &record.End{ID: left[0].End.ID, Outcome: record.Completed,
+			Usage: wire.Usage{Input: wire.Known(in), Output: wire.Known(7)}}
 		return &record.Resolution{End: e, Source: record.FromOperator, Actor: "me", At: now}
 	}
 	half := truth(1)
@@ -236,7 +241,8 @@ func TestCorrectionsDoNotForget(t *testing.T) {
 		c := corrections(t, own, b)
 		for n := range 60 {
 			a := &record.Adjustment{
-				ID: fmt.Sprint("a", n), Reason: strings.Repeat("r", 100), Root: "r", Row: record.RowKey{Hour: now, Tenant: "r"}, Add: record.Counters{Input: 1},
+				ID: fmt.Sprint("a", n), Reason: strings.Repeat("r", 100), Root: "r", Row: record.RowKey{Hour: now, Tenant: "r"},
+				Add: record.Counters{Input: 1},
 			}
 			if made, err := c.Adjust(a); made != (round == 0) || err != nil {
 				t.Fatalf("round %d: %v, %v", round, made, err)

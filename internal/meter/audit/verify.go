@@ -117,7 +117,8 @@ func (v *verifier) journal(j Source) error {
 		return err
 	}
 	v.books = append(v.books, b)
-	v.say("%s: %d segments, %d records, checkpoint through segment %d, %d attempts open", j.Name, len(segments), records, b.Through, b.Open)
+	v.say("%s: %d segments, %d records, checkpoint through segment %d, %d attempts open", j.Name, len(segments),
+		records, b.Through, b.Open)
 	if len(segments) > 0 && segments[0] > b.Through+1 {
 		v.differ("%s: segments %d to %d are missing and no checkpoint covers them", j.Name, b.Through+1, segments[0]-1)
 	}
@@ -174,7 +175,8 @@ func (v *verifier) lane(l record.Partition, p progress) {
 	case v.fenced(l.Writer):
 		v.say("root %s: writer %s was fenced; ledger has %d of %d", l.Root, l.Writer, p.applied, p.last)
 	case p.applied > p.last:
-		v.differ("root %s: the ledger has numbers up to %d of writer %s, the journal up to %d", l.Root, p.applied, l.Writer, p.last)
+		v.differ("root %s: the ledger has numbers up to %d of writer %s, the journal up to %d", l.Root, p.applied,
+			l.Writer, p.last)
 	case p.applied < p.first:
 		v.differ("root %s: the ledger lacks numbers %d to %d of writer %s", l.Root, p.applied+1, p.first, l.Writer)
 	case !p.still():
@@ -204,7 +206,9 @@ func (v *verifier) settled(ctx context.Context) (map[record.Partition]progress, 
 	}
 }
 
-func (v *verifier) progress(ctx context.Context, first map[record.Partition]uint64) (map[record.Partition]progress, error) {
+func (v *verifier) progress(
+	ctx context.Context, first map[record.Partition]uint64,
+) (map[record.Partition]progress, error) {
 	lanes := make(map[record.Partition]progress, len(first))
 	for l, head := range first {
 		applied, err := v.Ledger.Watermark(ctx, l.Writer, l.Root)

@@ -28,8 +28,14 @@ func TestVerifyFindsEachDamage(t *testing.T) {
 		})
 	}
 	check("flipped bit", "damaged", func(t *testing.T, dir string, _ *books) { flip(t, segment(dir, newest(t, dir)-1)) })
-	check("flipped bit behind a checkpoint", "damaged", func(t *testing.T, dir string, _ *books) { flip(t, segment(dir, 1)) })
-	check("segment deleted in the middle", "missing", func(t *testing.T, dir string, _ *books) { remove(t, segment(dir, newest(t, dir)-1)) })
+	check("flipped bit behind a checkpoint", "damaged", func(t *testing.T, dir string,
+		_ *books) {
+		flip(t, segment(dir, 1))
+	})
+	check("segment deleted in the middle", "missing", func(t *testing.T, dir string,
+		_ *books) {
+		remove(t, segment(dir, newest(t, dir)-1))
+	})
 	check("newest segments deleted", "the ledger has numbers up to", func(t *testing.T, dir string, _ *books) {
 		last := newest(t, dir)
 		remove(t, segment(dir, last))
@@ -102,7 +108,8 @@ func TestCopiedJournals(t *testing.T) {
 		b.lose()
 		return nil
 	}}
-	if n, err := Rebuild(t.Context(), rebuilding, io.Discard); n != 0 || err != nil || b.sum(t) != want || want.Legs != 34 {
+	if n, err := Rebuild(t.Context(), rebuilding, io.Discard); n != 0 || err != nil || b.sum(t) != want ||
+		want.Legs != 34 {
 		t.Errorf("%d differences, %v: %+v, before %+v", n, err, b.sum(t), want)
 	}
 }

@@ -91,7 +91,8 @@ func TestBound(t *testing.T) {
 	f(text, Model{Context: 500}, 500, true)
 	tools := `{"messages":[],"toolConfig":{"tools":[{"toolSpec":{"name":"a"}},{"toolSpec":{"name":"b"}}]}}`
 	f(tools, Model{}, int64(len(tools))+2*64+1024+3072, true)
-	image := `{"messages":[{"role":"user","content":[{"image":{"source":{"bytes":"` + strings.Repeat("A", 50_000) + `"}}}]}]}`
+	image := `{"messages":[{"role":"user","content":[{"image":{"source":{"bytes":"` + strings.Repeat("A", 50_000) +
+		`"}}}]}]}`
 	around := int64(len(image)-len(`{"source":{"bytes":""}}`)-50_000) + 32 + 1024
 	f(image, Model{Dialect: "anthropic"}, around+4784, true)
 	f(image, Model{Dialect: "llama"}, around+6404, true)

@@ -35,7 +35,8 @@ func Parse(kind Kind, text string) (Fact, error) {
 		return Fact{}, ErrMalformed
 	}
 	b = b[n:]
-	f := Fact{Kind: kind, Key: string(b[:length]), Value: string(b[length:]), Until: time.Unix(int64(until), 0).UTC()} //nolint:gosec // bounded
+	f := Fact{Kind: kind, Key: string(b[:length]), Value: string(b[length:]),
+		Until: time.Unix(int64(until), 0).UTC()} //nolint:gosec // bounded
 	if !f.fits() {
 		return Fact{}, ErrMalformed
 	}

@@ -166,7 +166,8 @@ func TestText(t *testing.T) {
 	if got, err := Parse(Session, want); err != nil || got != h {
 		t.Errorf("%q, %v", got, err)
 	}
-	for _, bad := range []string{"", "\xac", "\xac\x02", "\xac\x02\x04key", "\x00\x00", "\xac\x02\x01" + strings.Repeat("x", MaxBytes+1)} {
+	for _, bad := range []string{"", "\xac", "\xac\x02", "\xac\x02\x04key", "\x00\x00", "\xac\x02\x01" +
+		strings.Repeat("x", MaxBytes+1)} {
 		if h, err := Parse(Session, bad); err == nil {
 			t.Errorf("%q is %q", bad, h)
 		}

@@ -14,9 +14,11 @@ import (
 func TestSums(t *testing.T) {
 	at := time.Date(2026, 11, 23, 17, 30, 0, 0, time.FixedZone("", 3600))
 	post := func(seq uint64, model string, in int64) record.Posting {
-		return record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: at, Tenant: "acme/a", Model: model}, Add: record.Counters{Legs: 1, Input: in}}
+		return record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{Hour: at, Tenant: "acme/a", Model: model},
+			Add: record.Counters{Legs: 1, Input: in}}
 	}
-	good := Batch{Writer: "w", Epoch: 1, Root: "acme", From: 4, To: 6, Postings: []record.Posting{post(4, "a", 10), post(5, "b", 20), post(6, "a", 30)}}
+	good := Batch{Writer: "w", Epoch: 1, Root: "acme", From: 4, To: 6,
+		Postings: []record.Posting{post(4, "a", 10), post(5, "b", 20), post(6, "a", 30)}}
 	hour := time.Date(2026, 11, 23, 16, 0, 0, 0, time.UTC)
 	want := map[record.RowKey]record.Counters{
 		{Hour: hour, Tenant: "acme/a", Model: "a"}: {Legs: 2, Input: 40},

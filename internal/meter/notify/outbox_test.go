@@ -96,7 +96,8 @@ func TestTakenOver(t *testing.T) {
 	s, h := newStore(t), newHook(t)
 	h.answer(http.StatusBadGateway)
 	first := notify.NewOutbox(notify.OutboxOptions{
-		Store: s, Sender: notify.New(notify.Options{Wait: time.Hour}), Hook: func(string) (string, string) { return h.URL, "" },
+		Store: s, Sender: notify.New(notify.Options{Wait: time.Hour}),
+		Hook: func(string) (string, string) { return h.URL, "" },
 	})
 	first.Tell(budgetNotice("half"))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -13,27 +13,32 @@ import (
 // TestCharges: what becomes of each hold, by outcome and unit.
 func TestCharges(t *testing.T) {
 	usd, tokens := dayWindow("acme", UnitUSD), dayWindow("acme/team", UnitTokens)
-	requests, open := Window{Tenant: "acme", Unit: UnitRequests, Period: "minute", Start: testDay, End: testDay.Add(time.Minute)}, Window{Tenant: "acme", Unit: UnitConcurrent}
+	requests, open := Window{Tenant: "acme", Unit: UnitRequests, Period: "minute", Start: testDay,
+		End: testDay.Add(time.Minute)}, Window{Tenant: "acme", Unit: UnitConcurrent}
 	prices := testPrices(t)
 	check := func(name string, op wire.Operation, e End, want []Charge) {
 		t.Helper()
 		s := newStart()
 		s.Op = op
-		s.Charges = []Charge{{Window: usd, Amount: 18_000}, {Window: tokens, Amount: 150}, {Window: requests, Amount: 1}, {Window: open, Amount: 1}}
+		s.Charges = []Charge{{Window: usd, Amount: 18_000}, {Window: tokens, Amount: 150}, {Window: requests, Amount: 1},
+			{Window: open, Amount: 1}}
 		e.ID, e.At = s.ID, testDay
 		p, _ := Derive(s, &e, prices)
 		if diff := cmp.Diff(want, p.Charges); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
-	used := wire.Usage{Input: wire.Known(10), Output: wire.Known(5), CacheRead: wire.Known(3), CacheWrite5m: wire.Known(2), CacheWrite1h: wire.Known(1)}
+	used := wire.Usage{Input: wire.Known(10), Output: wire.Known(5), CacheRead: wire.Known(3),
+		CacheWrite5m: wire.Known(2), CacheWrite1h: wire.Known(1)}
 	suspense := []Charge{{usd, 18_000, true}, {tokens, 150, true}, {requests, 1, false}}
 	nothing := []Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 1, false}}
-	check("completed", wire.OpConverse, End{Outcome: Completed, Usage: used}, []Charge{{usd, 1_800, false}, {tokens, 21, false}, {requests, 1, false}})
+	check("completed", wire.OpConverse, End{Outcome: Completed, Usage: used},
+		[]Charge{{usd, 1_800, false}, {tokens, 21, false}, {requests, 1, false}})
 	check("failed", wire.OpConverse, End{Outcome: Failed}, nothing)
 	check("unknown", wire.OpConverse, End{Outcome: Unknown}, suspense)
 	check("half a usage", wire.OpConverse, End{Outcome: Completed, Usage: wire.Usage{Input: wire.Known(1)}}, suspense)
-	check("tokens counted", wire.OpCountTokens, End{Outcome: Completed}, []Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 1, false}})
+	check("tokens counted", wire.OpCountTokens, End{Outcome: Completed},
+		[]Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 1, false}})
 }
 
 func TestMoneyIsRoundedUp(t *testing.T) {

@@ -137,9 +137,9 @@ func TestVersion1(t *testing.T) {
 				t.Errorf("%v\n%s", err, diff)
 			}
 		case "retire":
-			writer, how, err := ReadRetire(b)
-			if err != nil || writer != "abcdefghijklmnop" || how != Fenced {
-				t.Errorf("retired %s, %v, %v", writer, how, err)
+			var e Retirement
+			if err := Read(b, &e); err != nil || e != (Retirement{"abcdefghijklmnop", Fenced}) {
+				t.Errorf("retired %v, %v", e, err)
 			}
 		}
 	}
@@ -179,7 +179,7 @@ func sampleAdjustment() *Adjustment {
 
 func TestCorrectionsKeepEverything(t *testing.T) {
 	p, _ := sampleEnd()
-	resolve, adjust := AppendResolve(nil, p, sampleResolution()), AppendAdjust(nil, p, sampleAdjustment())
+	resolve, adjust := bytesOf(&ResolveEntry{*p, *sampleResolution()}), bytesOf(&AdjustEntry{*p, *sampleAdjustment()})
 	got := NewCorrections()
 	for kind, b := range map[byte][]byte{KindResolve: resolve, KindAdjust: adjust} {
 		if _, err := got.Add(kind, b); err != nil {
@@ -200,6 +200,11 @@ func TestCorrectionsKeepEverything(t *testing.T) {
 	}
 }
 
+func bytesOf(e Entry) []byte {
+	_, b := Encode(e)
+	return b
+}
+
 // TestGoldenRecords pins the bytes that docs/format/usage-record.md describes.
 func TestGoldenRecords(t *testing.T) {
 	start := AppendStart(nil, sampleStart())
@@ -213,13 +218,13 @@ func TestGoldenRecords(t *testing.T) {
 	}{
 		{"start", start},
 		{"end", end},
-		{"checkpoint", AppendHead(nil, of, 258)},
-		{"total", AppendTotal(nil, of, p.Row, p.Add)},
-		{"retire", AppendRetire(nil, of.Writer, Settled)},
-		{"resolve", AppendResolve(nil, p, sampleResolution())},
-		{"adjust", AppendAdjust(nil, p, sampleAdjustment())},
-		{"charges", AppendCharges(nil, of, p.Charges[0])},
-		{"suspended", AppendSuspended(nil, of.Writer, start, end)},
+		{"checkpoint", bytesOf(&Head{of, 258})},
+		{"total", bytesOf(&RowTotal{of, p.Row, p.Add})},
+		{"retire", bytesOf(&Retirement{of.Writer, Settled})},
+		{"resolve", bytesOf(&ResolveEntry{*p, *sampleResolution()})},
+		{"adjust", bytesOf(&AdjustEntry{*p, *sampleAdjustment()})},
+		{"charges", bytesOf(&WindowTotal{of, p.Charges[0]})},
+		{"suspended", bytesOf(&SuspendedEntry{of.Writer, start, end})},
 	} {
 		got += fmt.Sprintf("%s %x\n", line.name, line.b)
 	}
@@ -241,8 +246,10 @@ func TestGoldenRecords(t *testing.T) {
 // TestNumbersOfTheFormat: these are on disks and must never change.
 func TestNumbersOfTheFormat(t *testing.T) {
 	got := []int{
-		int(wire.OpConverse), int(wire.OpConverseStream), int(wire.OpInvoke), int(wire.OpInvokeStream), int(wire.OpCountTokens),
-		int(wire.OpApplyGuardrail), int(wire.OpInvokeGuardrailChecks), int(wire.OpStartAsyncInvoke), int(wire.OpGetAsyncInvoke),
+		int(wire.OpConverse), int(wire.OpConverseStream), int(wire.OpInvoke), int(wire.OpInvokeStream),
+		int(wire.OpCountTokens),
+		int(wire.OpApplyGuardrail), int(wire.OpInvokeGuardrailChecks), int(wire.OpStartAsyncInvoke),
+		int(wire.OpGetAsyncInvoke),
 		int(wire.OpListAsyncInvokes), int(wire.OpInvokeBidirectional), int(Unknown), int(Completed), int(Failed),
 	}
 	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2}
@@ -255,7 +262,7 @@ func FuzzRecord(f *testing.F) {
 	p, e := sampleEnd()
 	f.Add(AppendStart(nil, sampleStart()))
 	f.Add(AppendEnd(nil, p, e))
-	resolve, adjust := AppendResolve(nil, p, sampleResolution()), AppendAdjust(nil, p, sampleAdjustment())
+	resolve, adjust := bytesOf(&ResolveEntry{*p, *sampleResolution()}), bytesOf(&AdjustEntry{*p, *sampleAdjustment()})
 	f.Add(resolve)
 	f.Add(adjust)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -264,12 +271,12 @@ func FuzzRecord(f *testing.F) {
 		_, _ = all.Add(KindResolve, b)
 		_, _ = all.Add(KindAdjust, b)
 		if s, err := ReadStart(b); err == nil {
-			bytesOf := AppendStart(nil, s)
-			again, err := ReadStart(bytesOf)
+			once := AppendStart(nil, s)
+			again, err := ReadStart(once)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(bytesOf, AppendStart(nil, again)) {
+			if !bytes.Equal(once, AppendStart(nil, again)) {
 				t.Error("START changes on the way")
 			}
 		}

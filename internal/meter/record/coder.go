@@ -56,26 +56,18 @@ func (c *coder) fixed(v *uint64) {
 	*v, c.b = binary.LittleEndian.Uint64(c.b), c.b[8:]
 }
 
-func (c *coder) uint(v *uint64) {
-	if !c.reading {
-		c.b = binary.AppendUvarint(c.b, *v)
-		return
-	}
-	n := 0
-	if *v, n = binary.Uvarint(c.b); n <= 0 {
-		c.bad, c.b = true, nil
-		return
-	}
-	c.b = c.b[n:]
-}
+func (c *coder) uint(v *uint64) { number(c, v, binary.AppendUvarint, binary.Uvarint) }
 
-func (c *coder) int(v *int64) {
+func (c *coder) int(v *int64) { number(c, v, binary.AppendVarint, binary.Varint) }
+
+// number writes or reads a varint.
+func number[T any](c *coder, v *T, write func([]byte, T) []byte, read func([]byte) (T, int)) {
 	if !c.reading {
-		c.b = binary.AppendVarint(c.b, *v)
+		c.b = write(c.b, *v)
 		return
 	}
 	n := 0
-	if *v, n = binary.Varint(c.b); n <= 0 {
+	if *v, n = read(c.b); n <= 0 {
 		c.bad, c.b = true, nil
 		return
 	}

@@ -89,11 +89,11 @@ func (c Counters) negative() Counters {
 // errNotEntered is for a call that nothing can be posted for.
 var errNotEntered = errors.New("its usage is not complete, or not possible")
 
-// Entry is the adjustment that enters a call of which no journal has a record,
+// EnterLost is the adjustment that enters a call of which no journal has a record,
 // under the id that its record had. s is what is known of how it began: id,
 // root, tenant, key, operation, model, SKU and path. It is priced by the price
 // of e's time. No hold is known, so that it charges no budget.
-func Entry(s *Start, e *End, prices *PriceBook) (*Adjustment, error) {
+func EnterLost(s *Start, e *End, prices *PriceBook) (*Adjustment, error) {
 	if e.Outcome != Completed || !believable(s.Op, &e.Usage) {
 		return nil, fmt.Errorf("record %s: %w", s.ID, errNotEntered)
 	}
@@ -117,14 +117,14 @@ func NewCorrections() *Corrections {
 func (all *Corrections) Add(kind byte, payload []byte) (p Posting, err error) {
 	switch kind {
 	case KindResolve:
-		var r *Resolution
-		if p, r, err = ReadResolve(payload); err == nil {
-			all.Resolved[r.End.ID] = r
+		var e ResolveEntry
+		if err = Read(payload, &e); err == nil {
+			p, all.Resolved[e.End.ID] = e.Posting, &e.Resolution
 		}
 	case KindAdjust:
-		var a *Adjustment
-		if p, a, err = ReadAdjust(payload); err == nil {
-			all.Adjusted[a.ID] = a
+		var e AdjustEntry
+		if err = Read(payload, &e); err == nil {
+			p, all.Adjusted[e.ID] = e.Posting, &e.Adjustment
 		}
 	}
 	return p, err

@@ -171,29 +171,3 @@ func (c *coder) flags(flags ...*bool) {
 		*f = set&(1<<i) != 0
 	}
 }
-
-// resolve is a RESOLVE record.
-func (c *coder) resolve(p *Posting, r *Resolution) {
-	c.posting(p)
-	if c.reading {
-		r.End = &End{}
-	}
-	c.end(r.End)
-	c.byte((*uint8)(&r.Source))
-	c.str(&r.Actor)
-	c.str(&r.Note)
-	c.time(&r.At)
-}
-
-// adjust is an ADJUST record.
-func (c *coder) adjust(p *Posting, a *Adjustment) {
-	c.posting(p)
-	c.str(&a.ID)
-	c.str(&a.RefersTo)
-	c.str(&a.Reason)
-	c.str(&a.Actor)
-	c.time(&a.At)
-	if c.reading {
-		a.Root, a.Row, a.Add, a.Charges = p.Root, p.Row, p.Add, p.Charges
-	}
-}

@@ -155,7 +155,8 @@ func TestDerive(t *testing.T) {
 	model := entry("light", "", "", "2026-01-01", 10)
 	model.CacheRead, model.HasCacheRead = 1*perMillion, true
 	flex := entry("light", "", "flex", "2026-01-01", 5)
-	guard := config.Price{Models: []string{"guardrail"}, Guardrail: map[string]money.Price{"topic": 100 * perMillion, "word": 0}}
+	guard := config.Price{Models: []string{"guardrail"}, Guardrail: map[string]money.Price{"topic": 100 * perMillion,
+		"word": 0}}
 	table, problems := CompilePrices([]config.PriceBook{{Prices: []config.Price{model, flex, guard}}})
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -163,7 +164,8 @@ func TestDerive(t *testing.T) {
 	f := func(name string, change func(*Start, *End), want Counters) {
 		t.Helper()
 		s := newStart()
-		e := &End{ID: s.ID, Outcome: Completed, Usage: wire.Usage{Input: wire.Known(100), Output: wire.Known(10)}, At: testDay}
+		e := &End{ID: s.ID, Outcome: Completed, Usage: wire.Usage{Input: wire.Known(100), Output: wire.Known(10)},
+			At: testDay}
 		change(s, e)
 		p, costs := Derive(s, e, table)
 		if p.Add != want {
