@@ -72,7 +72,7 @@ func compiled(t testing.TB, cascade string) *snapshot.Snapshot {
 func compiledFor(t testing.TB, models family, cascade string) *snapshot.Snapshot {
 	t.Helper()
 	secrets, key := credentials()
-	cfg, err := config.Load(harness.File(t, "test.yaml", fmt.Sprintf(`
+	file := harness.File(t, "test.yaml", fmt.Sprintf(`
 listen: 127.0.0.1:0
 data_dir: %s
 upstream: {region: us-east-1, endpoint: "http://127.0.0.1:1"}
@@ -86,7 +86,8 @@ cascades:
     match: request.model == "auto"
     light: %q
     escalation: %q
-%s`, t.TempDir(), escalationModel, key.KeyID, models.light, models.escalation, cascade)), func(string) string { return "" })
+%s`, t.TempDir(), escalationModel, key.KeyID, models.light, models.escalation, cascade))
+	cfg, err := config.Load(file, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

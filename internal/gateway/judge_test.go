@@ -17,8 +17,9 @@ import (
 
 const (
 	judgeModel = "us.amazon.nova-pro-v1:0"
-	judging    = partnered + "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1, judge: \"" +
-		judgeModel + "\"}\n"
+	judging    = partnered + "    mode: observe\n" + judgedShadow
+
+	judgedShadow = "    shadow: {tenant: platform/shadow, fraction: 1, judge: \"" + judgeModel + "\"}\n"
 )
 
 // judged scripts a judge that says lightFirst where the answer of the light
@@ -113,7 +114,7 @@ func TestJudgeIsHeldToThePolicy(t *testing.T) {
 func TestJudgeWatches(t *testing.T) {
 	f := func(lightFirst, strongFirst, want string) {
 		t.Helper()
-		s := compiled(t, partnered+"    mode: enforce\n    shadow: {tenant: platform/shadow, fraction: 1, judge: \""+judgeModel+"\"}\n")
+		s := compiled(t, partnered+"    mode: enforce\n"+judgedShadow)
 		if problem := certifiedAt(t, s, 1, asIs); problem != "" {
 			t.Fatal(problem)
 		}

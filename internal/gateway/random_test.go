@@ -79,6 +79,8 @@ type world struct {
 	snapshot *snapshot.Snapshot
 }
 
+const deepseekJudges = "    shadow: {tenant: platform/shadow, fraction: 1, judge: us.deepseek.r1-v1:0}\n"
+
 // modes are the further settings of the worlds; each comes with every stream
 // setting, with and without a partner.
 var modes = []struct{ name, settings string }{
@@ -89,9 +91,9 @@ var modes = []struct{ name, settings string }{
 	{"check uncertain", "    partner_when: uncertain\n"},
 	{"rules", "    mode: rules\n"},
 	{"observe", "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1}\n"},
-	{"observe judged", "    mode: observe\n    shadow: {tenant: platform/shadow, fraction: 1, judge: us.deepseek.r1-v1:0}\n"},
+	{"observe judged", "    mode: observe\n" + deepseekJudges},
 	{"enforce", "    mode: enforce\n    shadow: {tenant: platform/shadow, fraction: 1}\n"},
-	{"enforce cancel", "    mode: enforce\n    on_abandon: cancel\n    shadow: {tenant: platform/shadow, fraction: 1, judge: us.deepseek.r1-v1:0}\n"},
+	{"enforce cancel", "    mode: enforce\n    on_abandon: cancel\n" + deepseekJudges},
 }
 
 func randomWorlds(t *testing.T) []world {

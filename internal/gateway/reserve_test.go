@@ -204,7 +204,8 @@ func (f *fixture) ask(t *testing.T, model string) (int, string, wire.Header) {
 }
 
 func TestBudgetHolds(t *testing.T) {
-	f := newFixture(t, "20", "limits: {requests_per_minute: 100000, tokens_per_minute: 100000000, concurrent_requests: 200}")
+	f := newFixture(t, "20",
+		"limits: {requests_per_minute: 100000, tokens_per_minute: 100000000, concurrent_requests: 200}")
 	var all sync.WaitGroup
 	var served, refused atomic.Int64
 	for range 40 {
