@@ -24,7 +24,7 @@ type Schemas struct {
 }
 
 // check validates tool arguments and structured output against their schemas.
-func (s *Schemas) check(v Verdict, r *Request, a *Answer, text string) Verdict {
+func (s *Schemas) check(v Finding, r *Request, a *Answer, text string) Finding {
 	if s == nil {
 		return v
 	}
@@ -39,7 +39,7 @@ func (s *Schemas) check(v Verdict, r *Request, a *Answer, text string) Verdict {
 	return s.validate(v, r.Schema, []byte(unfenced(text)), Schema)
 }
 
-func (s *Schemas) checkCall(v Verdict, r *Request, call *ToolCall) Verdict {
+func (s *Schemas) checkCall(v Finding, r *Request, call *ToolCall) Finding {
 	if i := slices.IndexFunc(r.Tools, func(t Tool) bool { return t.Name == call.Name }); i >= 0 {
 		return s.validate(v, r.Tools[i].Schema, call.Input, ToolArgs)
 	}
@@ -51,7 +51,7 @@ func (s *Schemas) checkCall(v Verdict, r *Request, call *ToolCall) Verdict {
 
 // validate sets the veto when a document does not satisfy schema.
 // Without a usable schema the document still has to be JSON.
-func (s *Schemas) validate(v Verdict, schema, doc []byte, veto Veto) Verdict {
+func (s *Schemas) validate(v Finding, schema, doc []byte, veto Veto) Finding {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
 	if err != nil {
 		v.Veto = veto

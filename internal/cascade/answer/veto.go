@@ -29,8 +29,8 @@ type Options struct {
 	NextHasRoom bool // the next leg may write more tokens than this one could
 }
 
-// Verdict is what the checks found. The zero value is a whole answer.
-type Verdict struct {
+// Finding is what the checks found. The zero value is a whole answer.
+type Finding struct {
 	Veto      Veto // "" when the answer may be served
 	Cut       bool // the token limit ended the answer; to be counted when accepted
 	Unchecked bool // a schema could not be compiled, so nothing was validated against it
@@ -70,8 +70,8 @@ var stopReasons = map[string]stop{
 
 // Check returns the first veto that fires on an answer. The schemas may be nil; then
 // nothing is validated against a schema.
-func Check(r *Request, a *Answer, s *Schemas, o Options) Verdict {
-	v := Verdict{Cut: stopReasons[a.StopReason] == stopCut}
+func Check(r *Request, a *Answer, s *Schemas, o Options) Finding {
+	v := Finding{Cut: stopReasons[a.StopReason] == stopCut}
 	if stopReasons[a.StopReason] == stopBad {
 		v.Veto = StopReason
 		return v
