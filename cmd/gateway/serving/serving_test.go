@@ -113,9 +113,10 @@ func TestServe(t *testing.T) {
 		return r.Degraded["configuration"] == "", fmt.Sprint(r)
 	})
 	wantStatus(http.StatusForbidden)
-	if inFlight := gw.Metric("sluice_requests_in_flight"); inFlight != 0 {
-		t.Errorf("%v requests in flight", inFlight)
-	}
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		n := gw.Metric("sluice_requests_in_flight")
+		return n == 0, fmt.Sprint(n, " requests in flight")
+	})
 	stop()
 	if _, err := http.Get(gw.URL()); err == nil {
 		t.Error("it still serves")
