@@ -133,14 +133,14 @@ type asker struct {
 	writer           string
 	epoch, watermark uint64
 	lost             bool
-	term             time.Duration
+	ttl              time.Duration
 }
 
 // leaseCall begins the call of a script that changes leases.
 func (l *Ledger) leaseCall(root string, a asker) *call {
 	k := keysOf(root)
 	c := &call{keys: []string{k.marks(), k.state(), k.windows()}}
-	c.add(a.writer, number(a.epoch), number(a.watermark), digit(a.lost), decimal(a.term.Milliseconds()))
+	c.add(a.writer, number(a.epoch), number(a.watermark), digit(a.lost), decimal(a.ttl.Milliseconds()))
 	c.add(l.roots.of(root).leased, rand.Text())
 	return c
 }

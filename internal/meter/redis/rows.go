@@ -207,16 +207,17 @@ func (r *reader) group(ctx context.Context, start time.Time, m member, hash map[
 // shape returns what the rows with this id are about, reading the shapes once
 // more when the id is newer than they are.
 func (r *reader) shape(ctx context.Context, id int) (record.RowKey, error) {
-	if key, ok := r.shapes[id]; ok {
+	key, known := r.shapes[id]
+	if known {
 		return key, nil
 	}
 	if err := r.readShapes(ctx); err != nil {
-		return record.RowKey{}, err
+		return key, err
 	}
-	if key, ok := r.shapes[id]; ok {
-		return key, nil
+	if key, known = r.shapes[id]; !known {
+		return key, fmt.Errorf("%w: no shape has id %d", ErrDamaged, id)
 	}
-	return record.RowKey{}, fmt.Errorf("%w: no shape has id %d", ErrDamaged, id)
+	return key, nil
 }
 
 // Fold turns the hours of every root that are older than record.KeepHours into

@@ -80,17 +80,19 @@ func parseTarget(raw string) (*target, error) {
 		return nil, err
 	}
 	options.MasterName = master
-	options.SentinelUsername, options.SentinelPassword = own.Get("sentinel_username"), own.Get("sentinel_password")
 	if options.Addrs, err = addresses(addrs, known.mode); err != nil {
 		return nil, err
 	}
-	if options.TLSConfig != nil {
-		options.TLSConfig.ServerName = "" // each server is asked for its own name
+	return &target{known.mode, options}, applyOwn(options, own)
+}
+
+// applyOwn applies the parameters that the client does not know.
+func applyOwn(o *goredis.UniversalOptions, own url.Values) error {
+	o.SentinelUsername, o.SentinelPassword = own.Get("sentinel_username"), own.Get("sentinel_password")
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = "" // each server is asked for its own name
 	}
-	if err := trust(options.TLSConfig, own.Get("ca_file")); err != nil {
-		return nil, err
-	}
-	return &target{known.mode, options}, nil
+	return trust(o.TLSConfig, own.Get("ca_file"))
 }
 
 // cutOwn takes the parameters out of a query that the client does not know.
