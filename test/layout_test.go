@@ -2,7 +2,9 @@ package test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -166,3 +168,25 @@ func entry(t *testing.T, pkg string) string {
 
 // within reports whether pkg is dir or a package below it.
 func within(pkg, dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }
+
+// TestOneWriterOfEnd finds the calls that journal how an attempt ended. There is
+// one, in leg.Attempt.Close: so each START has one END.
+func TestOneWriterOfEnd(t *testing.T) {
+	root := harness.Root(t)
+	var found []string
+	for _, file := range goFiles(t, root) {
+		if strings.HasSuffix(file, "_test.go") || !within(file, "internal") && !within(file, "cmd") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range strings.Count(string(text), "Meter.End(") {
+			found = append(found, file)
+		}
+	}
+	if want := []string{"internal/leg/attempt.go"}; !slices.Equal(found, want) {
+		t.Errorf("END is written in %q, want %q", found, want)
+	}
+}
