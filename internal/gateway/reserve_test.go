@@ -55,15 +55,15 @@ prices:
 // fixture is a gateway without its edge: a real meter, journal and ledger, and
 // an upstream that answers as the test says.
 type fixture struct {
-	line   *Line
-	ledger *embedded.State
-	desk   *budget.Limiter
-	meter  *meter.Meter
-	bearer string
-	answer func(model string, n int64) (*engine.Response, error)
-	calls  atomic.Int64
-	ids    atomic.Int64
-	now    func() time.Time
+	line    *Line
+	ledger  *embedded.State
+	limiter *budget.Limiter
+	meter   *meter.Meter
+	bearer  string
+	answer  func(model string, n int64) (*engine.Response, error)
+	calls   atomic.Int64
+	ids     atomic.Int64
+	now     func() time.Time
 }
 
 // earlyInMinute is a running clock that begins a second after a full minute, so
@@ -128,10 +128,10 @@ func (f *fixture) open(t *testing.T, disk journal.Disk) {
 		t.Fatal(err)
 	}
 	_, id := f.meter.Journal()
-	f.desk = budget.New(budget.Options{Leaser: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers,
+	f.limiter = budget.New(budget.Options{Leaser: f.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: f.meter.Numbers,
 		Now: f.now})
 	f.line = New(Options{Options: leg.Options{
-		Meter: f.meter, Limiter: f.desk, Log: slog.New(slog.DiscardHandler), Now: f.now,
+		Meter: f.meter, Limiter: f.limiter, Log: slog.New(slog.DiscardHandler), Now: f.now,
 		NewID: func() string { return fmt.Sprintf("%026d", f.ids.Add(1)) },
 	}})
 }
@@ -155,7 +155,7 @@ func (f *fixture) end(t *testing.T, others ...string) map[string]ledger.WindowSt
 	for deadline := time.Now().Add(10 * time.Second); f.meter.Status().Backlog > 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
-	if err := f.desk.Close(ctx); err != nil {
+	if err := f.limiter.Close(ctx); err != nil {
 		t.Error(err)
 	}
 	if err := f.meter.Close(ctx); err != nil {
@@ -240,7 +240,7 @@ func TestBudgetHolds(t *testing.T) {
 	if f.calls.Load() != served.Load() || served.Load() < 1000 {
 		t.Errorf("%d calls upstream, %d served, %d refused", f.calls.Load(), served.Load(), refused.Load())
 	}
-	t.Logf("%d served, %d refused, %+v", served.Load(), refused.Load(), f.desk.Stats())
+	t.Logf("%d served, %d refused, %+v", served.Load(), refused.Load(), f.limiter.Stats())
 }
 
 // TestEstimatesAreNotHeld teaches the gateway that inputs are tiny and then asks
@@ -280,7 +280,7 @@ func TestEstimatesAreNotHeld(t *testing.T) {
 		t.Errorf("%d nano-dollars posted under a limit of 100 dollars, %d served, %d refused", posted, served.Load(),
 			refused.Load())
 	}
-	if over := f.desk.Stats().Overshoots; over != 0 {
+	if over := f.limiter.Stats().Overshoots; over != 0 {
 		t.Errorf("%d attempts spent more than they held", over)
 	}
 }
