@@ -17,8 +17,9 @@ func Schema() []byte {
 	root := shape{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",
 		"title":   "Configuration of Sluice",
-		"$defs": shape{"variable": shape{"type": "string", "pattern": `\$\{`,
-			"description": "${NAME} or ${NAME:-default}"}},
+		"$defs": shape{"variable": shape{
+			"type": "string", "pattern": `\$\{`, "description": "${NAME} or ${NAME:-default}",
+		}},
 	}
 	d := &decoder{shape: root}
 	rootSection(d, value{}, defaults())

@@ -143,8 +143,8 @@ func resolve(names []string) ([]column, error) {
 	for i, name := range names {
 		at := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
 		if at < 0 {
-			return nil, fmt.Errorf("%w: there is no column %q to group by; there are %s", ErrQuery, name,
-				strings.Join(Columns(), ", "))
+			return nil, fmt.Errorf("%w: there is no column %q to group by; there are %s",
+				ErrQuery, name, strings.Join(Columns(), ", "))
 		}
 		if slices.Contains(names[:i], name) {
 			return nil, fmt.Errorf("%w: column %q is named twice", ErrQuery, name)
@@ -209,12 +209,12 @@ func (t *totals) add(k record.RowKey, c record.Counters) error {
 func (t *totals) warnings() []Warning {
 	var out []Warning
 	if t.unpriced != 0 {
-		out = append(out, Warning(fmt.Sprintf("%d legs were served by models without a price: the cost is too low; see "+
-			"column unpriced", t.unpriced)))
+		out = append(out, Warning(fmt.Sprintf("%d legs were served by models without a price: "+
+			"the cost is too low; see column unpriced", t.unpriced)))
 	}
 	if t.unknown != 0 {
-		out = append(out, Warning(fmt.Sprintf("%d attempts ended without known usage and may have been billed: up to %d "+
-			"tokens and %s USD are in suspense, in no row",
+		out = append(out, Warning(fmt.Sprintf("%d attempts ended without known usage and may have been billed: "+
+			"up to %d tokens and %s USD are in suspense, in no row",
 			t.unknown, t.suspenseTokens, t.suspense.String())))
 	}
 	return out

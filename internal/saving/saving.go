@@ -258,8 +258,10 @@ func (b *book) chargeLight(k *record.RowKey, c *record.Counters) {
 	for _, class := range []struct {
 		tokens int64
 		price  money.Price
-	}{{c.Input, rates.Input}, {c.CacheRead, rates.CacheRead}, {c.CacheWrite5m, rates.CacheWrite5m}, {c.CacheWrite1h,
-		rates.CacheWrite1h}} {
+	}{
+		{c.Input, rates.Input}, {c.CacheRead, rates.CacheRead},
+		{c.CacheWrite5m, rates.CacheWrite5m}, {c.CacheWrite1h, rates.CacheWrite1h},
+	} {
 		input.Add(input, product(class.tokens, int64(class.price)))
 	}
 	input.Mul(input, big.NewInt(c.Requests))

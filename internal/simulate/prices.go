@@ -97,8 +97,8 @@ func pick(models []Model, name string) (Model, error) {
 	case 1:
 		return last, nil
 	case 0:
-		return Model{}, fmt.Errorf("%w no model with a price is called %q; there are %s", ErrModel, name,
-			strings.Join(all, ", "))
+		return Model{}, fmt.Errorf("%w no model with a price is called %q; there are %s",
+			ErrModel, name, strings.Join(all, ", "))
 	default:
 		return Model{}, fmt.Errorf("%w %q fits %s", ErrModel, name, strings.Join(found, ", "))
 	}

@@ -18,12 +18,12 @@ func (r *Result) Warnings() []string {
 	case target == nil || r.Cascade.Saving.Cmp(target) >= 0:
 		return nil
 	case r.Ceiling.Cmp(target) < 0:
-		return []string{fmt.Sprintf("a saving of %s is out of reach for this pair: with nothing escalated it saves %s; "+
-			"take a cheaper light model",
+		return []string{fmt.Sprintf("a saving of %s is out of reach for this pair: "+
+			"with nothing escalated it saves %s; take a cheaper light model",
 			percent(target), percent(r.Ceiling))}
 	case r.Allowed.Sign() < 0:
-		return []string{fmt.Sprintf("a saving of %s is out of reach while %s of the requests go to the escalation model "+
-			"at once",
+		return []string{fmt.Sprintf("a saving of %s is out of reach "+
+			"while %s of the requests go to the escalation model at once",
 			percent(target), percent(r.Setup.Direct))}
 	default:
 		return []string{fmt.Sprintf("a saving of %s allows %s of the requests to escalate, not %s",
@@ -53,8 +53,8 @@ func (r *Result) WriteTable(w io.Writer) error {
 	writeLines(&b, models, name, cost)
 	b.WriteString("\n")
 	writeLines(&b, ways, name, cost)
-	fmt.Fprintf(&b, "\nprice ratio %s: %s; ceiling %s with nothing escalated\n", r.ratioName(), r.Ratio.FloatString(4),
-		percent(r.Ceiling))
+	fmt.Fprintf(&b, "\nprice ratio %s: %s; ceiling %s with nothing escalated\n",
+		r.ratioName(), r.Ratio.FloatString(4), percent(r.Ceiling))
 	if r.Allowed != nil && r.Allowed.Sign() >= 0 {
 		fmt.Fprintf(&b, "target %s: up to %s of the requests may escalate\n", percent(r.Setup.Target), percent(r.Allowed))
 	}
@@ -107,8 +107,8 @@ func widths(lines []line) (name, cost int) {
 
 func writeLines(b *strings.Builder, lines []line, name, cost int) {
 	for _, l := range lines {
-		text := fmt.Sprintf("%-*s  %*s  %10s  %s", name, l.name, cost, dollars(&l.spend.Cost), percent(l.spend.Saving),
-			l.remark)
+		text := fmt.Sprintf("%-*s  %*s  %10s  %s",
+			name, l.name, cost, dollars(&l.spend.Cost), percent(l.spend.Saving), l.remark)
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
 	}
 }

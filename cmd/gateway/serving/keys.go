@@ -90,8 +90,8 @@ func printKey(w io.Writer, secrets *tenant.Secrets, id string, format keyFormat)
 			"key_id": c.KeyID, "bearer": c.Bearer, "access_key_id": c.AccessKeyID, "secret_access_key": c.SecretAccessKey,
 		})
 	}
-	fmt.Fprintf(w, "key id             %s\nbearer             %s\naccess key id      %s\nsecret access key  %s\n", c.KeyID,
-		c.Bearer, c.AccessKeyID, c.SecretAccessKey)
+	fmt.Fprintf(w, "key id             %s\nbearer             %s\naccess key id      %s\nsecret access key  %s\n",
+		c.KeyID, c.Bearer, c.AccessKeyID, c.SecretAccessKey)
 	if format.tenant != "" {
 		fmt.Fprintf(w, "\nThe key is valid once the configuration names it:\n  tenants:\n    - id: %s\n      keys: [%s]\n",
 			format.tenant, c.KeyID)

@@ -60,9 +60,8 @@ func demoConfig(dir string, key tenant.Credentials) (string, error) {
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
-	text := strings.NewReplacer("data_dir: ./data", "data_dir: .", "${SLUICE_DEMO_KEY}",
-		key.KeyID).Replace(string(config.Quickstart()))
-	return file, os.WriteFile(file, []byte(text), 0o600)
+	here := strings.NewReplacer("data_dir: ./data", "data_dir: .", "${SLUICE_DEMO_KEY}", key.KeyID)
+	return file, os.WriteFile(file, []byte(here.Replace(string(config.Quickstart()))), 0o600)
 }
 
 // demoKey is the demo tenant's key, the same at each start.

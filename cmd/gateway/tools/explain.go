@@ -102,8 +102,8 @@ func (f *explainFlags) read(stdin io.Reader, basePath string) (*explain.Request,
 	switch r.Op {
 	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream:
 	default:
-		return nil, fmt.Errorf("%s is not routed; explain knows converse, converse-stream, invoke and "+
-			"invoke-with-response-stream", r.Op)
+		return nil, fmt.Errorf("%s is not routed; "+
+			"explain knows converse, converse-stream, invoke and invoke-with-response-stream", r.Op)
 	}
 	if r.Model = cmp.Or(f.model, r.Model); r.Model == "" {
 		return nil, errors.New("--model MODEL is needed")

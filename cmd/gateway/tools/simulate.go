@@ -113,8 +113,8 @@ func (f *simulateFlags) workload(now time.Time) (simulate.Workload, error) {
 	}
 	for _, n := range []int64{f.perDay, f.input, f.output} {
 		if n < 0 || n > simulate.MaxCount {
-			return simulate.Workload{}, fmt.Errorf("%d is out of range: --requests-per-day, --input and --output go up to %d", n,
-				simulate.MaxCount)
+			return simulate.Workload{}, fmt.Errorf("%d is out of range: "+
+				"--requests-per-day, --input and --output go up to %d", n, simulate.MaxCount)
 		}
 	}
 	if f.perDay == 0 {
@@ -134,8 +134,8 @@ func (f *simulateFlags) exported(now time.Time) (simulate.Workload, error) {
 		return simulate.Workload{}, fmt.Errorf("%s: %w", f.usage, err)
 	}
 	if u.Unknown > 0 {
-		fmt.Fprintf(os.Stderr, "warning: %d attempts of %s have no known usage; they get the mean of the others\n", u.Unknown,
-			f.usage)
+		fmt.Fprintf(os.Stderr, "warning: %d attempts of %s have no known usage; they get the mean of the others\n",
+			u.Unknown, f.usage)
 	}
 	if u.Repeated > 0 {
 		fmt.Fprintf(os.Stderr, "warning: %d legs of %s answered no request of their own; their tokens are left out\n",
@@ -148,9 +148,8 @@ func (f *simulateFlags) exported(now time.Time) (simulate.Workload, error) {
 			return simulate.Workload{}, err
 		}
 	case u.To.After(now):
-		return simulate.Workload{}, fmt.Errorf("%s runs until %s, which is not over: give --usage-days, how many days it "+
-			"covers",
-			f.usage, u.To.Format(time.DateOnly))
+		return simulate.Workload{}, fmt.Errorf("%s runs until %s, which is not over: "+
+			"give --usage-days, how many days it covers", f.usage, u.To.Format(time.DateOnly))
 	}
 	if covered.Sign() <= 0 {
 		return simulate.Workload{}, fmt.Errorf("%s does not say how many days it covers: give --usage-days", f.usage)
