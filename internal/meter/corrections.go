@@ -52,7 +52,7 @@ func ReadCorrections(disk journal.Disk) (*record.Corrections, error) {
 
 // EachCorrection yields what the records of a journal of corrections post, in
 // order and with their writer. It can be read while a command writes it. Damage
-// is an error, after what stands before it.
+// is an error, after what precedes it.
 func EachCorrection(disk journal.Disk, yield func(writer string, p *record.Posting) error) error {
 	return eachCorrection(disk, record.NewCorrections(), yield)
 }

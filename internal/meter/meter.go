@@ -172,7 +172,7 @@ func (m *Meter) Close(ctx context.Context) error {
 	return errors.Join(m.finish(ctx), m.log.Close())
 }
 
-// Retire is Close for a process that gives back what it has borrowed: once the
+// Retire is Close for a process that gives back what it has leased: once the
 // ledger has everything, the journal says that nothing of the writer is left.
 // When something is left to post, the next Open posts it.
 func (m *Meter) Retire(ctx context.Context) error {
@@ -226,8 +226,8 @@ func (m *Meter) Status() Status {
 }
 
 // Numbers returns the last sequence number of a root tenant that was journalled
-// by this writer, and the last that the ledger has confirmed: what a Leaser is
-// told about losses.
+// by this writer, and the last that the ledger has confirmed: what a Leaser
+// must know to notice losses.
 func (m *Meter) Numbers(root string) (head, applied uint64) {
 	return m.seq.head(root), m.ship.parts.applied(record.Partition{Writer: m.log.Identity().Writer, Root: root})
 }

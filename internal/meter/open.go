@@ -2,6 +2,7 @@ package meter
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,27 +52,17 @@ func Open(ctx context.Context, opts Options) (*Meter, error) {
 }
 
 func withDefaults(o Options) Options {
-	for _, d := range []struct {
-		value *time.Duration
-		or    time.Duration
-	}{
-		{&o.Keep, 72 * time.Hour}, {&o.Flush, 50 * time.Millisecond}, {&o.Heartbeat, 2 * time.Second},
-		{&o.Timeout, 2 * time.Second}, {&o.MaxWait, 5 * time.Second},
-	} {
-		if *d.value <= 0 {
-			*d.value = d.or
-		}
-	}
+	o.Keep = cmp.Or(o.Keep, 72*time.Hour)
+	o.Flush, o.Heartbeat = cmp.Or(o.Flush, 50*time.Millisecond), cmp.Or(o.Heartbeat, 2*time.Second)
+	o.Timeout, o.MaxWait = cmp.Or(o.Timeout, 2*time.Second), cmp.Or(o.MaxWait, 5*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
 
-// recover replays the journal and books what was in flight as unknown.
+// recover replays the journal and records what was in flight as unknown.
 func (m *Meter) recover(ctx context.Context) error {
 	h := newHistory()
 	if err := h.loadCheckpoint(m.log.Disk()); err != nil {
@@ -102,7 +93,7 @@ func (m *Meter) recover(ctx context.Context) error {
 		return err
 	}
 	if r := &m.recovered; r.TornBytes > 0 || r.Unknown > 0 || r.Lost > 0 {
-		m.opts.Log.Warn("the last run did not end in order",
+		m.opts.Log.Warn("the last run did not end cleanly",
 			"torn_bytes", r.TornBytes, "unknown_attempts", r.Unknown, "lost_numbers", r.Lost)
 	}
 	m.ship = newShipper(m.opts, m.log, past{h, checkpoint, origins})
@@ -140,7 +131,7 @@ func (m *Meter) findGaps(ctx context.Context, h *history) {
 // the same attempts and make the same records of them, in the same order, under
 // the same writer, so that the ledger takes them once. So no price book is
 // asked, of which each process may have another. A process that dies over
-// this leaves the rest to the next one, which goes on under that writer.
+// this leaves the rest to the next one, which continues as that writer.
 func (m *Meter) recordUnknown(h *history) error {
 	if len(h.open) == 0 {
 		return nil

@@ -26,7 +26,7 @@ func (m *Meter) Predecessors() (all []ledger.Predecessor, posted bool) {
 }
 
 // Settled journals that nothing is left of a writer: its records are posted and
-// what it had borrowed is given back.
+// what it had leased is given back.
 func (m *Meter) Settled(writer string) error {
 	err := m.append(&record.Retirement{Writer: writer, How: record.Settled}, journal.Reserved)
 	if err == nil {

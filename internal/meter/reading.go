@@ -79,8 +79,8 @@ func ReadSuspended(disk journal.Disk) ([]record.Suspended, error) {
 }
 
 // Replay yields what the journal in the directory says, each posting once; a
-// checkpoint yields its sums, without numbers, for the postings that it stands
-// for. It can be read while a gateway writes it. Damage is returned, and its
+// checkpoint yields its sums, without numbers, for the postings that it
+// replaces. It can be read while a gateway writes it. Damage is returned, and its
 // numbers are yielded as unknown attempts.
 func Replay(disk journal.Disk, yield func(record.Posting) error) ([]journal.Damage, error) {
 	h, err := readHistory(disk, func(h *history) {
@@ -96,7 +96,7 @@ func Replay(disk journal.Disk, yield func(record.Posting) error) ([]journal.Dama
 type Records struct {
 	// IDs are those of all attempts and adjustments that the segments have.
 	IDs map[string]bool
-	// Known are those of attempts whose outcome their END or a resolution tells.
+	// Known are those of attempts whose outcome their END or a resolution has.
 	Known map[string]bool
 	// AWSRequests are Bedrock's ids of the calls whose answer began.
 	AWSRequests map[string]bool

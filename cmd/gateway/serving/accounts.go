@@ -281,7 +281,7 @@ func (a *accounts) notice(n budget.Notice) {
 	if err != nil {
 		panic("BUG: a notice has no JSON: " + err.Error())
 	}
-	a.notices.Tell(notify.Notice{ID: n.ID, Tenant: n.Tenant, Body: body, Until: n.End.Add(noticeKeep)})
+	a.notices.Add(notify.Notice{ID: n.ID, Tenant: n.Tenant, Body: body, Until: n.End.Add(noticeKeep)})
 }
 
 // hook is where the notices of a tenant go.

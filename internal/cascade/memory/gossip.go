@@ -76,7 +76,7 @@ func (m *Store) ShareWatch(cascade string) {
 		return
 	}
 	for _, s := range m.Of(cascade).Watch.Stepped() {
-		m.board.Stand(gossip.Fact{
+		m.board.Repeat(gossip.Fact{
 			Kind: gossip.Watch, Key: joined(cascade, s.Certificate),
 			Value: pack(int64(s.Steps)), Until: m.now().Add(watchKept),
 		})

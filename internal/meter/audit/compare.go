@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
-// rows compares the rows of the roots whose lanes agree.
+// rows compares the rows of the roots whose partitions agree.
 func (v *verifier) rows(ctx context.Context, roots map[string]bool) error {
 	from := v.Now.Add(-record.KeepDays).UTC().Truncate(24*time.Hour).AddDate(0, 0, 2) // both sides still have these
 	want, err := v.journalRows(from)
@@ -48,20 +48,20 @@ func (v *verifier) journalRows(from time.Time) (map[record.RowKey]record.Counter
 	sums := map[record.RowKey]record.Counters{}
 	longest := v.longest()
 	for l, i := range longest {
-		if err := v.addRows(sums, v.books[i].Rows[l], from); err != nil {
+		if err := v.addRows(sums, v.sums[i].Rows[l], from); err != nil {
 			return nil, err
 		}
 	}
 	return sums, v.shared(longest, from)
 }
 
-// longest returns which journal has most of each lane. Copies of a directory
+// longest returns which journal has most of each partition. Copies of a directory
 // share what was written before the copy, and it counts once.
 func (v *verifier) longest() map[record.Partition]int {
 	longest := map[record.Partition]int{}
-	for i, b := range v.books {
+	for i, b := range v.sums {
 		for l, head := range b.Heads {
-			if other, seen := longest[l]; !seen || head > v.books[other].Heads[l] {
+			if other, seen := longest[l]; !seen || head > v.sums[other].Heads[l] {
 				longest[l] = i
 			}
 		}
@@ -69,16 +69,16 @@ func (v *verifier) longest() map[record.Partition]int {
 	return longest
 }
 
-// shared demands that journals which end a lane with the same number have the
+// shared demands that journals which end a partition with the same number have the
 // same contents there.
 func (v *verifier) shared(longest map[record.Partition]int, from time.Time) error {
-	for i, b := range v.books {
+	for i, b := range v.sums {
 		for l, head := range b.Heads {
 			other := longest[l]
-			if i == other || head < v.books[other].Heads[l] {
+			if i == other || head < v.sums[other].Heads[l] {
 				continue
 			}
-			same, err := v.sameRows(b.Rows[l], v.books[other].Rows[l], from)
+			same, err := v.sameRows(b.Rows[l], v.sums[other].Rows[l], from)
 			if err != nil {
 				return err
 			}
@@ -159,7 +159,7 @@ func (v *verifier) row(key record.RowKey, want, got record.Counters) {
 }
 
 // windows compares what was posted to budgets and limits. A ledger's suspense
-// may be larger than the journals': it holds the slices of dead gateways, too.
+// may be larger than the journals': it has the leases of dead gateways, too.
 func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 	if v.Windows == nil {
 		return nil
@@ -169,7 +169,7 @@ func (v *verifier) windows(ctx context.Context, roots map[string]bool) error {
 		if want[l.Root] == nil {
 			want[l.Root] = map[record.Window]meter.WindowSums{}
 		}
-		for w, sums := range v.books[i].Windows[l] {
+		for w, sums := range v.sums[i].Windows[l] {
 			sum := want[l.Root][w]
 			want[l.Root][w] = meter.WindowSums{Posted: sum.Posted + sums.Posted, Suspense: sum.Suspense + sums.Suspense}
 		}
@@ -197,7 +197,7 @@ func (v *verifier) windowsOf(
 	for w, sums := range want {
 		state, there := got[w]
 		if !there && w.End.Before(v.Now) {
-			continue // the ledger lets go of windows some time after their end
+			continue // the ledger forgets windows some time after their end
 		}
 		if state.Posted != sums.Posted || state.Suspense < sums.Suspense {
 			v.differ("budget of %s, %s from %s: %d posted and %d in suspense by the journals, %d and %d by the ledger", w.Tenant,

@@ -1,4 +1,4 @@
-// Package audit proves and mends the books: it compares journals with the
+// Package audit proves and corrects what was counted: it compares journals with the
 // ledger (Verify), makes a ledger's counters again (Rebuild), and corrects them
 // (Corrections), where the truth about an unknown attempt comes from an
 // operator or from Bedrock's invocation log (ResolveLog).

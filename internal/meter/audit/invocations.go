@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Invocation is a line of Bedrock's model invocation log, as far as it tells
+// Invocation is a line of Bedrock's model invocation log, as far as it says
 // what was billed (Bedrock user guide, "Monitor model invocation using
 // CloudWatch Logs and Amazon S3"). Bodies and identities are not read.
 type Invocation struct {
@@ -56,7 +56,7 @@ func (i *Invocation) Model() string {
 }
 
 // End is how the call ended by this line: failed and not billed when it names
-// an error and no tokens. It reports false when the line does not tell.
+// an error and no tokens. It reports false when the line does not say.
 func (i *Invocation) End(id string) (*record.End, bool) {
 	e := &record.End{ID: id, AWSRequestID: i.RequestID}
 	if i.Output.OutputTokenCount == nil && i.Input.InputTokenCount == nil || i.ErrorCode != "" && i.tokens() == 0 {

@@ -121,7 +121,7 @@ func (c *Corrections) enterLost(s *search, r *LogReading, done *Resolved, out io
 	return nil
 }
 
-// describe is what a line tells of its call.
+// describe is what a line says about its call.
 func describe(i *Invocation) string {
 	var input, output int64
 	if n := i.Input.InputTokenCount; n != nil {
@@ -134,7 +134,7 @@ func describe(i *Invocation) string {
 	return fmt.Sprintf("%s, tenant %q, %s, %d input and %d output tokens", i.Where, owner.Tenant, i.Model(), input, output)
 }
 
-// entry is the record of a lost call as far as the log tells it, or why there is
+// entry is the record of a lost call as far as the log has it, or why there is
 // none.
 func (c *Corrections) entry(i *Invocation, r *LogReading) (a *record.Adjustment, why string) {
 	if !r.All {
@@ -147,7 +147,7 @@ func (c *Corrections) entry(i *Invocation, r *LogReading) (a *record.Adjustment,
 	op, _ := wire.OperationOf(i.Operation)
 	end, ok := i.End(i.Record())
 	if !ok || end.Outcome != record.Completed {
-		return nil, "the log does not tell what it used"
+		return nil, "the log does not say what it used"
 	}
 	end.At = i.Timestamp
 	// Whether the caller got the answer of a light or shadow leg is not known: the

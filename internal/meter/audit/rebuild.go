@@ -51,7 +51,7 @@ func Rebuild(ctx context.Context, r Rebuilding, out io.Writer) (differences int,
 // journals' locks.
 func wipe(ctx context.Context, r Rebuilding, out io.Writer) (err error) {
 	if r.Writers == nil && !r.All {
-		return fmt.Errorf("%w, perhaps: nobody can tell whether these are all", ErrJournalMissing)
+		return fmt.Errorf("%w, perhaps: it is not known whether these are all", ErrJournalMissing)
 	}
 	heads := map[record.Partition]uint64{}
 	for _, j := range r.Journals {

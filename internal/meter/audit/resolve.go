@@ -18,7 +18,7 @@ type LogFile struct {
 	Data io.Reader
 }
 
-// LogReading is what an invocation log is held against.
+// LogReading is an invocation log and what it is compared with.
 type LogReading struct {
 	Suspended []record.Suspended // attempts of unknown outcome
 	Files     []LogFile
@@ -138,7 +138,7 @@ func (c *Corrections) resolveOne(s *record.Suspended, lines []*Invocation, by Si
 	}
 	end, ok := line.End(s.End.ID)
 	if !ok || s.Start == nil {
-		fmt.Fprintf(out, "%s: %s does not tell what was used, or the START is lost; resolve it by hand or adjust\n",
+		fmt.Fprintf(out, "%s: %s does not say what was used, or the START is lost; resolve it by hand or adjust\n",
 			s.End.ID, line.Where)
 		return false, nil
 	}

@@ -73,7 +73,7 @@ type verifier struct {
 	Reading
 	out         io.Writer
 	differences int
-	books       []*meter.JournalSums // of Journals, in their order
+	sums        []*meter.JournalSums // of Journals, in their order
 }
 
 // Verify checks checksums, chain and numbers of every journal, and compares
@@ -116,7 +116,7 @@ func (v *verifier) journal(j Source) error {
 	if err != nil {
 		return err
 	}
-	v.books = append(v.books, b)
+	v.sums = append(v.sums, b)
 	v.say("%s: %d segments, %d records, checkpoint through segment %d, %d attempts open", j.Name, len(segments),
 		records, b.Through, b.Open)
 	if len(segments) > 0 && segments[0] > b.Through+1 {
@@ -142,26 +142,26 @@ func (v *verifier) scan(j Source) (records int, err error) {
 	return records, r.Err()
 }
 
-// progress is how far a lane is, read in this order: the journal, the ledger,
+// progress is how far a partition is, read in this order: the journal, the ledger,
 // the journal again. A gateway that runs moves all three.
 type progress struct{ first, applied, last uint64 }
 
 // still reports whether nothing moved or waits.
 func (p progress) still() bool { return p.applied == p.last }
 
-// ledger compares lanes, and where nothing moves meanwhile, sums.
+// ledger compares partitions, and where nothing moves meanwhile, sums.
 func (v *verifier) ledger(ctx context.Context) error {
-	lanes, err := v.settled(ctx)
+	parts, err := v.settled(ctx)
 	if err != nil {
 		return err
 	}
 	roots := map[string]bool{} // value: whether its sums can be compared
-	for _, l := range sortedLanes(lanes) {
-		v.lane(l, lanes[l])
+	for _, l := range sortedPartitions(parts) {
+		v.partition(l, parts[l])
 		equal, seen := roots[l.Root]
-		roots[l.Root] = (equal || !seen) && lanes[l].still()
+		roots[l.Root] = (equal || !seen) && parts[l].still()
 	}
-	if err := v.dropForeign(ctx, roots, lanes); err != nil {
+	if err := v.dropForeign(ctx, roots, parts); err != nil {
 		return err
 	}
 	if err := v.rows(ctx, roots); err != nil {
@@ -170,7 +170,7 @@ func (v *verifier) ledger(ctx context.Context) error {
 	return v.windows(ctx, roots)
 }
 
-func (v *verifier) lane(l record.Partition, p progress) {
+func (v *verifier) partition(l record.Partition, p progress) {
 	switch {
 	case v.fenced(l.Writer):
 		v.say("root %s: writer %s was fenced; ledger has %d of %d", l.Root, l.Writer, p.applied, p.last)
@@ -192,13 +192,13 @@ func (v *verifier) settled(ctx context.Context) (map[record.Partition]progress, 
 	defer deadline.Stop()
 	first := v.heads()
 	for {
-		lanes, err := v.progress(ctx, first)
-		if err != nil || v.allStill(lanes) {
-			return lanes, err
+		parts, err := v.progress(ctx, first)
+		if err != nil || v.allStill(parts) {
+			return parts, err
 		}
 		select {
 		case <-deadline.C:
-			return lanes, nil
+			return parts, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(50 * time.Millisecond):
@@ -209,27 +209,27 @@ func (v *verifier) settled(ctx context.Context) (map[record.Partition]progress, 
 func (v *verifier) progress(
 	ctx context.Context, first map[record.Partition]uint64,
 ) (map[record.Partition]progress, error) {
-	lanes := make(map[record.Partition]progress, len(first))
+	parts := make(map[record.Partition]progress, len(first))
 	for l, head := range first {
 		applied, err := v.Ledger.Watermark(ctx, l.Writer, l.Root)
 		if err != nil {
 			return nil, err
 		}
-		lanes[l] = progress{first: head, applied: applied}
+		parts[l] = progress{first: head, applied: applied}
 	}
 	if err := v.readAgain(); err != nil {
 		return nil, err
 	}
 	for l, head := range v.heads() {
-		p := lanes[l] // a lane that has just begun has nothing in first
+		p := parts[l] // a partition that has just begun has nothing in first
 		p.last = head
-		lanes[l] = p
+		parts[l] = p
 	}
-	return lanes, nil
+	return parts, nil
 }
 
-func (v *verifier) allStill(lanes map[record.Partition]progress) bool {
-	for l, p := range lanes {
+func (v *verifier) allStill(parts map[record.Partition]progress) bool {
+	for l, p := range parts {
 		if !p.still() && !v.fenced(l.Writer) {
 			return false
 		}
@@ -243,14 +243,14 @@ func (v *verifier) readAgain() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.Name, err)
 		}
-		v.books[i] = b
+		v.sums[i] = b
 	}
 	return nil
 }
 
 func (v *verifier) heads() map[record.Partition]uint64 {
 	heads := map[record.Partition]uint64{}
-	for _, b := range v.books {
+	for _, b := range v.sums {
 		for l, head := range b.Heads {
 			heads[l] = max(heads[l], head)
 		}
@@ -259,12 +259,12 @@ func (v *verifier) heads() map[record.Partition]uint64 {
 }
 
 func (v *verifier) fenced(writer string) bool {
-	return slices.ContainsFunc(v.books, func(b *meter.JournalSums) bool { return b.Fenced[writer] })
+	return slices.ContainsFunc(v.sums, func(b *meter.JournalSums) bool { return b.Fenced[writer] })
 }
 
 // dropForeign takes roots out of the comparison to which somebody else posts,
 // too.
-func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes map[record.Partition]progress) error {
+func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, parts map[record.Partition]progress) error {
 	for root := range roots {
 		if v.Writers == nil {
 			if !v.All {
@@ -278,7 +278,7 @@ func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes
 			return err
 		}
 		for _, w := range writers {
-			_, known := lanes[record.Partition{Writer: w, Root: root}]
+			_, known := parts[record.Partition{Writer: w, Root: root}]
 			switch {
 			case known:
 			case v.All:
@@ -292,9 +292,9 @@ func (v *verifier) dropForeign(ctx context.Context, roots map[string]bool, lanes
 	return nil
 }
 
-func sortedLanes(lanes map[record.Partition]progress) []record.Partition {
-	all := make([]record.Partition, 0, len(lanes))
-	for l := range lanes {
+func sortedPartitions(parts map[record.Partition]progress) []record.Partition {
+	all := make([]record.Partition, 0, len(parts))
+	for l := range parts {
 		all = append(all, l)
 	}
 	slices.SortFunc(all, func(a, b record.Partition) int {

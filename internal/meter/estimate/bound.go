@@ -69,7 +69,7 @@ func Bound(f *wire.Facts, m Model) (tokens int64, proven bool) {
 }
 
 // imageIn is the most that one image of the request takes. A body that only one
-// family has tells the dialect of a model that is not listed.
+// family has is the dialect of a model that is not listed.
 func imageIn(f *wire.Facts, m Model) int64 {
 	dialect := m.Dialect
 	if dialect == "" {

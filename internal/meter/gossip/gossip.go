@@ -38,13 +38,13 @@ const (
 	maxWaiting  = 4096             // facts of a root and kind
 	maxInAll    = 65_536           // facts of all roots: some 20 MB when they are as long as may be
 	maxPerCall  = 256              // facts of a kind in one call
-	repeatAfter = 10 * time.Minute // after which a standing fact is sent again
+	repeatAfter = 10 * time.Minute // after which a repeated fact is sent again
 )
 
 // Fact is one fact. The zero value is none.
 type Fact struct {
 	Kind Kind
-	// Key tells what the fact is about. A fact that waits is replaced by a later
+	// Key says what the fact is about. A fact that waits is replaced by a later
 	// one with its kind and key.
 	Key   string
 	Value string
@@ -68,7 +68,7 @@ type Board struct {
 
 	mu       sync.Mutex // guards the following
 	roots    map[string]*waiting
-	standing map[id]Fact
+	repeated map[id]Fact
 	total    int // of the roots' facts
 	dropped  int64
 }
@@ -77,7 +77,7 @@ type Board struct {
 type waiting struct {
 	facts map[id]Fact
 	count [Kinds]int
-	sent  map[id]sending // standing facts that the root's log has
+	sent  map[id]sending // repeated facts that the root's log has
 }
 
 type sending struct {
@@ -88,7 +88,7 @@ type sending struct {
 // New returns a board. received is called with every fact that arrives, also with
 // this gateway's own when it reads them again; it must not block.
 func New(now func() time.Time, received func(Fact)) *Board {
-	return &Board{received: received, now: now, roots: map[string]*waiting{}, standing: map[id]Fact{}}
+	return &Board{received: received, now: now, roots: map[string]*waiting{}, repeated: map[id]Fact{}}
 }
 
 // Put lets the root's next call take a fact along. One that is too long, or for
@@ -113,21 +113,21 @@ func (b *Board) Put(root string, f Fact) {
 	w.facts[f.id()] = f
 }
 
-// Stand sends a fact to every root that this gateway serves, and again every ten
+// Repeat sends a fact to every root that this gateway serves, and again every ten
 // minutes until it ends. A later one of its kind and key
 // replaces it. It is meant for the few facts that must outlast a log.
-func (b *Board) Stand(f Fact) {
+func (b *Board) Repeat(f Fact) {
 	if b == nil {
 		return
 	}
 	f.Until = f.Until.UTC().Truncate(time.Second)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, known := b.standing[f.id()]; !f.fits() || !known && len(b.standing) >= maxPerCall {
+	if _, known := b.repeated[f.id()]; !f.fits() || !known && len(b.repeated) >= maxPerCall {
 		b.dropped++
 		return
 	}
-	b.standing[f.id()] = f
+	b.repeated[f.id()] = f
 }
 
 // Waiting returns what a call on the root should take along. It goes on waiting
@@ -155,8 +155,8 @@ func (b *Board) Waiting(root string) []Fact {
 		}
 		take(f)
 	}
-	maps.DeleteFunc(b.standing, func(_ id, f Fact) bool { return !f.Until.After(now) })
-	for i, f := range b.standing {
+	maps.DeleteFunc(b.repeated, func(_ id, f Fact) bool { return !f.Until.After(now) })
+	for i, f := range b.repeated {
 		if last := w.sent[i]; last.fact != f || now.Sub(last.at) >= repeatAfter {
 			take(f)
 		}
@@ -177,11 +177,11 @@ func (b *Board) Carried(root string, facts []Fact) {
 		if w.facts[f.id()] == f {
 			b.drop(w, f.id())
 		}
-		if b.standing[f.id()] == f {
+		if b.repeated[f.id()] == f {
 			w.sent[f.id()] = sending{f, now}
 		}
 	}
-	maps.DeleteFunc(w.sent, func(i id, _ sending) bool { _, stands := b.standing[i]; return !stands })
+	maps.DeleteFunc(w.sent, func(i id, _ sending) bool { _, still := b.repeated[i]; return !still })
 }
 
 // Receive hands on the facts of other gateways, but not those that have ended

@@ -103,11 +103,11 @@ func TestStand(t *testing.T) {
 	c := &clock{noon}
 	b := New(c.now, func(Fact) {})
 	first, second := fact(Watch, "cert", "1"), fact(Watch, "cert", "2")
-	b.Stand(first)
+	b.Repeat(first)
 	b.Carried("acme", b.Waiting("acme"))
 	waits(t, b, "acme")
 	waits(t, b, "beta", first)
-	b.Stand(second)
+	b.Repeat(second)
 	waits(t, b, "acme", second)
 	b.Carried("acme", b.Waiting("acme"))
 	c.at = noon.Add(repeatAfter)
@@ -130,7 +130,7 @@ func TestTake(t *testing.T) {
 func TestAlone(t *testing.T) {
 	var b *Board
 	b.Put("acme", fact(Session, "a", ""))
-	b.Stand(fact(Session, "a", ""))
+	b.Repeat(fact(Session, "a", ""))
 	b.Carried("acme", []Fact{fact(Session, "a", "")})
 	b.Receive([]Fact{fact(Session, "a", "")})
 	if b.Waiting("acme") != nil || b.Stats() != (Stats{}) {

@@ -102,7 +102,7 @@ func (b *batch) fail(least Priority, err error) (reserved int) {
 }
 
 // writeItems writes the items of at least that priority in one call, and fills
-// in where they stand.
+// in where they are.
 func (j *Journal) writeItems(b *batch, least Priority) error {
 	t := &j.tail
 	if t.spoilt || t.size >= j.opts.SegmentBytes {

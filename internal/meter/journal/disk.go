@@ -21,7 +21,7 @@ type Disk interface {
 	List() ([]string, error)
 	SyncDir() error           // makes creations and renames durable
 	Lock() (io.Closer, error) // ErrLocked when another process has it
-	// Place tells the directory from its copies: it stays the same while the
+	// Place distinguishes the directory from its copies: it stays the same while the
 	// directory is not copied, and a copy has another one. Never 0.
 	Place() (uint64, error)
 }
@@ -112,8 +112,8 @@ func (d Dir) Lock() (io.Closer, error) {
 }
 
 // Place is made of the device and inode of the lock, which must exist: a copy
-// has another inode. A copy of a whole device has not; nothing there tells them
-// apart.
+// has another inode. A copy of a whole device has not; nothing distinguishes
+// those.
 func (d Dir) Place() (uint64, error) {
 	var st syscall.Stat_t
 	if err := syscall.Stat(d.path("lock"), &st); err != nil {

@@ -48,7 +48,7 @@ type header struct {
 
 var errHeader = errors.New("segment header is damaged")
 
-// encode returns the header as it stands at the head of a segment.
+// encode returns the header as it is at the head of a segment.
 func (h *header) encode() []byte {
 	dst := append([]byte(nil), magic...)
 	dst = binary.LittleEndian.AppendUint32(dst, version)
@@ -84,7 +84,7 @@ func parseHeader(b []byte) (header, error) {
 	}, nil
 }
 
-// sealFrame fills in the head of a frame whose kind and payload stand behind
+// sealFrame fills in the head of a frame whose kind and payload follow
 // it, and returns its checksum.
 func sealFrame(frame []byte) uint32 {
 	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-frameHead))

@@ -126,6 +126,11 @@ func replace(disk Disk, name string, fill func(File) error) error {
 	if err := errors.Join(fill(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
+	return publish(disk, name)
+}
+
+// publish gives a finished part file its name, durably.
+func publish(disk Disk, name string) error {
 	if err := disk.Rename(name+partSuffix, name); err != nil {
 		return err
 	}

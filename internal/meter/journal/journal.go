@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -42,7 +43,7 @@ type Options struct {
 type Stamper interface {
 	// Stamp may overwrite bytes of a payload that is about to be written.
 	Stamp(kind byte, payload []byte)
-	// Settle tells whether the payloads stamped since the last Settle were
+	// Settle says whether the payloads stamped since the last Settle were
 	// written; if not, they never will be and their numbers are free again.
 	Settle(written bool)
 }
@@ -127,21 +128,9 @@ func Open(disk Disk, opts Options) (*Journal, error) {
 }
 
 func withDefaults(o Options) Options {
-	if o.Every <= 0 {
-		o.Every = 5 * time.Millisecond
-	}
-	if o.SegmentBytes <= 0 {
-		o.SegmentBytes = 64 << 20
-	}
-	if o.ReserveBytes <= 0 {
-		o.ReserveBytes = 1 << 20
-	}
-	if o.HealEvery <= 0 {
-		o.HealEvery = time.Second
-	}
-	if o.Random == nil {
-		o.Random = rand.Reader
-	}
+	o.Every, o.HealEvery = cmp.Or(o.Every, 5*time.Millisecond), cmp.Or(o.HealEvery, time.Second)
+	o.SegmentBytes, o.ReserveBytes = cmp.Or(o.SegmentBytes, 64<<20), cmp.Or(o.ReserveBytes, 1<<20)
+	o.Random = cmp.Or(o.Random, rand.Reader)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -238,7 +227,7 @@ func removeParts(disk Disk) error {
 	return nil
 }
 
-// Append adds a record and returns where it stands. It fails with a
+// Append adds a record and returns where it is. It fails with a
 // *RefusedError while the disk is at fault, and with the disk's error when even
 // a Reserved record finds no room; the record is then not in the journal. An
 // error together with a position means that it is there but not durable.

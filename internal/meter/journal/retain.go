@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Quarantine sets a damaged segment aside under another name. It stays
+// Quarantine renames a damaged segment. It stays
 // readable where it is good, and is never removed.
 func Quarantine(disk Disk, segment uint64) error {
 	name := segmentName(segment)
@@ -98,11 +98,7 @@ func (c *Checkpoint) Commit() error {
 	if err := errors.Join(c.flush(), c.file.Sync(), c.file.Close()); err != nil {
 		return err
 	}
-	name := checkpointName(c.seg)
-	if err := c.disk.Rename(name+partSuffix, name); err != nil {
-		return err
-	}
-	if err := c.disk.SyncDir(); err != nil {
+	if err := publish(c.disk, checkpointName(c.seg)); err != nil {
 		return err
 	}
 	names, err := c.disk.List()

@@ -121,7 +121,7 @@ func (j *Journal) heal() {
 }
 
 // roll starts the next segment. It says that the current one ends at from and
-// begins with a copy of what stands behind that. The caller holds writing.
+// begins with a copy of what follows that. The caller holds writing.
 func (j *Journal) roll(from mark) error {
 	j.syncing.Lock()
 	defer j.syncing.Unlock()

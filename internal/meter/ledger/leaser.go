@@ -90,7 +90,7 @@ type RenewRequest struct {
 	Watermark uint64
 	// Head is the last sequence number that the writer had journalled for the
 	// root when it took Held. Postings up to it are not in Held, so after a loss
-	// they take nothing out of the account again. 0 stands for Watermark: Held
+	// they take nothing out of the account again. 0 means Watermark: Held
 	// then includes what was journalled behind it.
 	Head     uint64
 	Accounts []Account
@@ -101,7 +101,7 @@ type RenewRequest struct {
 	// Retire closes the accounts: the writer ends, everything not spent is back.
 	// TTL is needed all the same: a writer that leaves may be the first to find a
 	// loss, and the freeze that follows lasts a TTL.
-	// No accounts stand for all that the writer ever had in this root, also in
+	// No accounts mean all that the writer ever had in this root, also in
 	// older epochs. What the ledger has not seen spent yet, because Head is above
 	// its watermark, stays in suspense.
 	Retire bool
@@ -110,7 +110,7 @@ type RenewRequest struct {
 	Lapsed bool
 }
 
-// RenewReply tells the writer about the root.
+// RenewReply is the state of the root.
 type RenewReply struct {
 	Frozen bool
 	Until  time.Time

@@ -9,6 +9,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -67,23 +68,12 @@ func New(o Options) *Sender {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	for _, n := range [...]struct {
-		value *int
-		or    int
-	}{{&o.Queue, 256}, {&o.Workers, 4}, {&o.Attempts, 8}} {
-		if *n.value <= 0 {
-			*n.value = n.or
-		}
-	}
-	if o.Wait <= 0 {
-		o.Wait = time.Second
-	}
+	o.Queue, o.Workers, o.Attempts = cmp.Or(o.Queue, 256), cmp.Or(o.Workers, 4), cmp.Or(o.Attempts, 8)
+	o.Wait = cmp.Or(o.Wait, time.Second)
 	s := &Sender{opts: o, queue: make(chan Message, o.Queue)}
 	s.stop, s.halt = context.WithCancel(context.Background())
 	for range o.Workers {

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -8,7 +9,7 @@ import (
 	"time"
 )
 
-// Notice is something that a tenant's webhook is to be told once, by whichever
+// Notice is something that is to be posted once to a tenant's webhook, by whichever
 // gateway finds out first.
 type Notice struct {
 	ID     string          `json:"id"`     // the same from every gateway that finds out
@@ -23,16 +24,16 @@ type Outcome uint8
 // The outcomes. The zero value is not used.
 const (
 	_         Outcome = iota
-	Delivered         // nobody tells it again before its Until
+	Delivered         // nobody posts it again before its Until
 	GivenUp           // anybody may claim it at once
 )
 
 // Store keeps what is claimed and what is delivered for all gateways. Both
 // ledgers are one.
 type Store interface {
-	// Claim reports whether the caller is the one to tell the notice: it is not
-	// delivered, and nobody else has claimed it within the last term.
-	Claim(ctx context.Context, n *Notice, term time.Duration) (bool, error)
+	// Claim reports whether the caller is the one to post the notice: it is not
+	// delivered, and nobody else has claimed it within the last TTL.
+	Claim(ctx context.Context, n *Notice, ttl time.Duration) (bool, error)
 	// End ends a claim of the caller's.
 	End(ctx context.Context, n *Notice, how Outcome) error
 	// Pending returns what was claimed and is not delivered, by anybody.
@@ -48,9 +49,9 @@ type OutboxOptions struct {
 	Hook func(tenant string) (url, secret string)
 	Log  *slog.Logger
 	Now  func() time.Time
-	// Term is how long a claim lasts: longer than all attempts of the sender.
+	// TTL is how long a claim lasts: longer than all attempts of the sender.
 	// Default 5m.
-	Term  time.Duration
+	TTL   time.Duration
 	Every time.Duration // between looks for what others left undelivered, default 30s
 	Queue int           // notices that wait to be claimed, default 256
 }
@@ -58,7 +59,7 @@ type OutboxOptions struct {
 // storeTimeout bounds each call of the store.
 const storeTimeout = 2 * time.Second
 
-// Outbox tells each notice once in a cluster, as long as nothing fails, and at
+// Outbox posts each notice once in a cluster, as long as nothing fails, and at
 // least once when gateways die: a claim that is not ended lapses, and any gateway
 // takes the notice over. Make it with NewOutbox.
 type Outbox struct {
@@ -75,30 +76,20 @@ type Outbox struct {
 
 // NewOutbox returns an outbox and starts its goroutine. Close ends it.
 func NewOutbox(o OutboxOptions) *Outbox {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Term <= 0 {
-		o.Term = 5 * time.Minute
-	}
-	if o.Every <= 0 {
-		o.Every = 30 * time.Second
-	}
-	if o.Queue <= 0 {
-		o.Queue = 256
-	}
+	o.TTL, o.Every, o.Queue = cmp.Or(o.TTL, 5*time.Minute), cmp.Or(o.Every, 30*time.Second), cmp.Or(o.Queue, 256)
 	b := &Outbox{opts: o, queue: make(chan Notice, o.Queue), busy: make(map[string]bool)}
 	b.life, b.halt = context.WithCancel(context.Background())
 	b.done.Go(b.run)
 	return b
 }
 
-// Tell takes a notice. It never blocks: without room the notice is left to the
+// Add takes a notice. It never blocks: without room the notice is left to the
 // other gateways, which find out too.
-func (b *Outbox) Tell(n Notice) {
+func (b *Outbox) Add(n Notice) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.busy[n.ID] {
@@ -132,7 +123,7 @@ func (b *Outbox) Close(ctx context.Context) {
 	b.halt()
 }
 
-// run claims what is told, and looks now and then for what others left.
+// run claims what is added, and looks now and then for what others left.
 func (b *Outbox) run() {
 	b.adopt()
 	look := time.NewTicker(b.opts.Every)
@@ -143,14 +134,14 @@ func (b *Outbox) run() {
 			if !open {
 				return
 			}
-			b.tell(&n)
+			b.send(&n)
 		case <-look.C:
 			b.adopt()
 		}
 	}
 }
 
-// adopt tells what is pending and claimed by nobody any more.
+// adopt posts what is pending and claimed by nobody any more.
 func (b *Outbox) adopt() {
 	ctx, cancel := context.WithTimeout(b.life, storeTimeout)
 	defer cancel()
@@ -161,7 +152,7 @@ func (b *Outbox) adopt() {
 	}
 	for i := range left {
 		if b.take(left[i].ID) {
-			b.tell(&left[i])
+			b.send(&left[i])
 		}
 	}
 }
@@ -183,18 +174,18 @@ func (b *Outbox) drop(id string) {
 	delete(b.busy, id)
 }
 
-// tell claims a notice and hands it to the sender. When the store does not
-// answer it is told all the same: twice is better than never.
-func (b *Outbox) tell(n *Notice) {
+// send claims a notice and hands it to the sender. When the store does not
+// answer it is posted all the same: twice is better than never.
+func (b *Outbox) send(n *Notice) {
 	ctx, cancel := context.WithTimeout(b.life, storeTimeout)
 	defer cancel()
-	mine, err := b.opts.Store.Claim(ctx, n, b.opts.Term)
+	mine, err := b.opts.Store.Claim(ctx, n, b.opts.TTL)
 	if err == nil && !mine || b.life.Err() != nil {
 		b.drop(n.ID)
 		return
 	}
 	if err != nil {
-		b.opts.Log.Warn("notice is told without a claim", "id", n.ID, "err", err)
+		b.opts.Log.Warn("notice is posted without a claim", "id", n.ID, "err", err)
 	}
 	b.opts.Log.Warn("telling a notice", "id", n.ID, "tenant", n.Tenant, "body", string(n.Body))
 	url, secret := b.opts.Hook(n.Tenant)
@@ -209,7 +200,7 @@ func (b *Outbox) end(n *Notice, how Outcome) {
 	ctx, cancel := context.WithTimeout(b.life, storeTimeout)
 	defer cancel()
 	if err := b.opts.Store.End(ctx, n, how); err != nil {
-		b.opts.Log.Warn("a notice's end is not stored; it may be told again", "id", n.ID, "err", err)
+		b.opts.Log.Warn("a notice's end is not stored; it may be posted again", "id", n.ID, "err", err)
 	}
 	b.drop(n.ID)
 }

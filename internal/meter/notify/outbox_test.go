@@ -78,12 +78,12 @@ func TestOneOfManyTells(t *testing.T) {
 	for range 3 { // one after the other, and told twice by each
 		boxes := []*notify.Outbox{newOutbox(s, h.URL), newOutbox(s, h.URL)}
 		for _, b := range boxes {
-			b.Tell(budgetNotice("half"))
-			b.Tell(budgetNotice("half"))
+			b.Add(budgetNotice("half"))
+			b.Add(budgetNotice("half"))
 		}
 		for _, b := range boxes {
 			b.Close(t.Context())
-			b.Tell(budgetNotice("late")) // changes nothing
+			b.Add(budgetNotice("late")) // changes nothing
 		}
 	}
 	if got := h.got(); len(got) != 1 || got[0] != `"half"` {
@@ -99,7 +99,7 @@ func TestTakenOver(t *testing.T) {
 		Store: s, Sender: notify.New(notify.Options{Wait: time.Hour}),
 		Hook: func(string) (string, string) { return h.URL, "" },
 	})
-	first.Tell(budgetNotice("half"))
+	first.Add(budgetNotice("half"))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	first.Close(ctx)
@@ -118,7 +118,7 @@ func TestTakenOver(t *testing.T) {
 func TestNobodyToTell(t *testing.T) {
 	s := newStore(t)
 	b := newOutbox(s, "")
-	b.Tell(budgetNotice("half"))
+	b.Add(budgetNotice("half"))
 	b.Close(t.Context())
 	if pending, err := s.Pending(t.Context()); err != nil || len(pending) != 0 {
 		t.Errorf("%v pending: %v", pending, err)
@@ -139,7 +139,7 @@ func (away) Pending(context.Context) ([]notify.Notice, error)          { return 
 func TestToldWithoutAStore(t *testing.T) {
 	h := newHook(t)
 	b := newOutbox(away{}, h.URL)
-	b.Tell(budgetNotice("half"))
+	b.Add(budgetNotice("half"))
 	b.Close(t.Context())
 	if got := h.got(); len(got) != 1 {
 		t.Errorf("told %v", got)

@@ -30,7 +30,7 @@ type Resolution struct {
 	At   time.Time // of the resolution
 }
 
-// Adjustment is a correction of the books. Records are never changed; it adds
+// Adjustment is a correction. Records are never changed; it adds
 // to what they say.
 type Adjustment struct {
 	ID       string // made by whoever asks for it, so that asking twice adds once

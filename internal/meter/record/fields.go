@@ -29,7 +29,7 @@ func Posts(kind byte) bool { return kind >= KindEnd && kind <= KindAdjust }
 // records of version 1 are read as having none.
 const recordVersion = 2
 
-// seqAt is where the sequence number of a posting record stands: behind the
+// seqAt is where the sequence number of a posting record is: behind the
 // version, eight bytes, little endian, so that it can be filled in on the way
 // to the disk. The root follows.
 const seqAt = 1

@@ -19,8 +19,8 @@ type Posting struct {
 	// Charges go to budgets and limits. Each takes its amount out of what the
 	// writer holds of the window, in the same step.
 	Charges []Charge
-	// Holder is Batch.Holder. It stands in the records of recovery writers only, and
-	// nothing but the pump reads it.
+	// Holder is Batch.Holder. Only the records of recovery writers have it, and
+	// only the shipper reads it.
 	Holder string
 }
 
@@ -166,7 +166,7 @@ func rowOf(s *Start, sku SKU, at time.Time) RowKey {
 	}
 }
 
-// suspend books the estimate of an attempt of which nobody knows what it used.
+// suspend puts the estimate of an attempt with unknown usage into suspense.
 func suspend(s *Start, price *Price, add *Counters) {
 	add.Unknown = 1
 	add.SuspenseTokens = clamp(s.EstimatedInput) + clamp(s.MaxOutput)
@@ -238,7 +238,7 @@ func costOf(u *wire.Usage, model, guardrail *Price) (Costs, bool) {
 	return c, all
 }
 
-// Lost stands for a number that the journal should hold and that a damaged disk
+// Lost replaces a number that the journal should hold and that a damaged disk
 // took away: one unknown attempt of the root, nothing else being known.
 func Lost(root string, seq uint64, hour time.Time) Posting {
 	return Posting{Seq: seq, Root: root, Row: RowKey{Hour: hour, Tenant: root}, Add: Counters{Unknown: 1}}

@@ -68,11 +68,11 @@ type Price struct {
 	asGeo                                                *Price
 }
 
-// PriceBook finds prices. It does not change after CompilePrices.
-type PriceBook struct{ books []book }
+// PriceBook has the prices. It does not change after CompilePrices.
+type PriceBook struct{ files []priceFile }
 
-// book is one file, by what its entries name.
-type book struct {
+// priceFile is one file, by what its entries name.
+type priceFile struct {
 	exact map[SKU][]*Price // newest first
 	globs []globPrice      // longest pattern first, then newest
 }
@@ -83,7 +83,7 @@ type globPrice struct {
 	price       *Price
 }
 
-// CompilePrices makes a table of price books, of which later ones override
+// CompilePrices makes one price book of several files, of which later ones override
 // earlier ones. Prices out of range are problems; one that differs a hundredfold
 // from what it overrides is a warning, because prices are quoted per thousand
 // and per million.
@@ -91,7 +91,7 @@ func CompilePrices(books []config.PriceBook) (*PriceBook, []config.Problem) {
 	t := &PriceBook{}
 	var problems []config.Problem
 	for i := range books {
-		b := book{exact: make(map[SKU][]*Price)}
+		b := priceFile{exact: make(map[SKU][]*Price)}
 		for k := range books[i].Prices {
 			entry := &books[i].Prices[k]
 			path := fmt.Sprintf("prices[%d].prices[%d]", i, k)
@@ -106,7 +106,7 @@ func CompilePrices(books []config.PriceBook) (*PriceBook, []config.Problem) {
 			b.add(entry, p)
 		}
 		b.sort()
-		t.books = append(t.books, b)
+		t.files = append(t.files, b)
 	}
 	return t, problems
 }
@@ -168,7 +168,7 @@ func (t *PriceBook) jump(e *config.Price, p *Price) string {
 	return ""
 }
 
-func (b *book) add(e *config.Price, p *Price) {
+func (b *priceFile) add(e *config.Price, p *Price) {
 	for _, model := range e.Models {
 		if !strings.Contains(model, "*") {
 			sku := SKU{model, e.Scope, e.Tier}
@@ -179,7 +179,7 @@ func (b *book) add(e *config.Price, p *Price) {
 	}
 }
 
-func (b *book) sort() {
+func (b *priceFile) sort() {
 	newest := func(x, y *Price) int { return y.effective.Compare(x.effective) }
 	for _, prices := range b.exact {
 		slices.SortStableFunc(prices, newest)
@@ -212,8 +212,8 @@ func (t *PriceBook) find(sku SKU, at time.Time) *Price {
 	if t == nil || sku.Model == "" {
 		return nil
 	}
-	for i := len(t.books) - 1; i >= 0; i-- {
-		b := &t.books[i]
+	for i := len(t.files) - 1; i >= 0; i-- {
+		b := &t.files[i]
 		for _, p := range b.exact[sku] {
 			if !p.effective.After(at) {
 				return p
@@ -267,7 +267,7 @@ func (p *Price) GuardrailWorstCase(units int64) (money.Pico, bool) {
 func clamp(n int64) int64 { return min(max(n, 0), maxCount) }
 
 // SKUOf says what a call is priced as: the foundation model id and the scope
-// that the model's id tells, and the tier asked for. For a model behind an
+// that the model's id has, and the tier asked for. For a model behind an
 // opaque ARN the caller gives those of the model that the ARN is mapped to.
 func SKUOf(foundation, scope, tier string) SKU {
 	return SKU{Model: foundation, Scope: scope, Tier: tierName(tier)}

@@ -13,7 +13,7 @@ const (
 	OwnerKey = "sluice-owner"
 )
 
-// Owner is what must be known of a call to enter it into the books when its
+// Owner is what must be known of a call to record it when its
 // START was lost.
 type Owner struct {
 	Tenant string // whole path
@@ -21,7 +21,7 @@ type Owner struct {
 	Path   string // as in Start
 }
 
-// noKey stands for a key that there is none of.
+// noKey is written where there is no key.
 const noKey = "-"
 
 // String is the owner as a tag: tenant, key and path with a space between.
@@ -45,7 +45,8 @@ func ParseOwner(text string) (Owner, bool) {
 	return o, true
 }
 
-// Tags are what tells Bedrock's invocation log which record a call has. The
+// Tags are the request metadata from which Bedrock's invocation log knows the
+// record of a call. The
 // owner is left out where Bedrock would refuse it: tenants may have names of
 // characters that request metadata may not hold.
 func (s *Start) Tags() []wire.Pair {
@@ -56,7 +57,7 @@ func (s *Start) Tags() []wire.Pair {
 	return tags
 }
 
-// fitsMetadata reports whether a value may stand in request metadata (service
+// fitsMetadata reports whether a value is allowed in request metadata (service
 // model, RequestMetadataValueString).
 func fitsMetadata(value string) bool {
 	const longest, others = 256, " :_@$#=/+,-."
