@@ -122,7 +122,7 @@ func (d *decoder) unknownKey(v value, e entry, fields []field) string {
 	if near != "" {
 		message += fmt.Sprintf("; did you mean %q?", near)
 	}
-	d.faults = append(d.faults, newFault(e.place, v.path, message))
+	d.faultAt(e.place, v.path, "%s", message)
 	return near
 }
 
@@ -152,11 +152,11 @@ func (d *decoder) entries(v value) ([]entry, bool) {
 		at := placeOf(v.file, pair.Key)
 		name, ok := keyName(pair.Key)
 		if !ok {
-			d.faults = append(d.faults, newFault(at, v.path, "a key must be plain or quoted text"))
+			d.faultAt(at, v.path, "a key must be plain or quoted text")
 			continue
 		}
 		if line, twice := first[name]; twice {
-			d.faults = append(d.faults, newFault(at, v.path, fmt.Sprintf("key %q is already in line %d", name, line)))
+			d.faultAt(at, v.path, "key %q is already in line %d", name, line)
 			continue
 		}
 		first[name] = at.line
@@ -269,7 +269,12 @@ func (d *decoder) fault(v value, format string, args ...any) {
 	if v.node == nil {
 		return // an alias without anchor, say: reported there
 	}
-	d.faults = append(d.faults, newFault(placeOf(v.file, v.node), v.path, fmt.Sprintf(format, args...)))
+	d.faultAt(placeOf(v.file, v.node), v.path, format, args...)
+}
+
+// faultAt reports a mistake at a place, in the value at path.
+func (d *decoder) faultAt(at place, path, format string, args ...any) {
+	d.faults = append(d.faults, newFault(at, path, fmt.Sprintf(format, args...)))
 }
 
 // parseYAML returns the one document of a file, nil for an empty one.
@@ -277,7 +282,7 @@ func (d *decoder) parseYAML(f *file, data []byte) ast.Node {
 	tree, err := parseGuarded(data)
 	if err != nil {
 		at, message := syntaxError(f, err)
-		d.faults = append(d.faults, newFault(at, "", message))
+		d.faultAt(at, "", "%s", message)
 		return nil
 	}
 	var body ast.Node
@@ -286,7 +291,7 @@ func (d *decoder) parseYAML(f *file, data []byte) ast.Node {
 			continue
 		}
 		if body != nil {
-			d.faults = append(d.faults, newFault(placeOf(f, doc.Body), "", "a second document; a file is one"))
+			d.faultAt(placeOf(f, doc.Body), "", "a second document; a file is one")
 			break
 		}
 		body = doc.Body

@@ -102,7 +102,7 @@ func (d *decoder) include(main *tree, c *Config) {
 		for _, name := range d.matches(at, pattern) {
 			data, err := os.ReadFile(name)
 			if err != nil {
-				d.faults = append(d.faults, newFault(at, "include", err.Error()))
+				d.faultAt(at, "include", "%v", err)
 				continue
 			}
 			further := d.newTree(name, data)
@@ -122,7 +122,7 @@ func (d *decoder) matches(at place, pattern string) []string {
 		err = fmt.Errorf("there is no file %s", pattern)
 	}
 	if err != nil {
-		d.faults = append(d.faults, newFault(at, "include", err.Error()))
+		d.faultAt(at, "include", "%v", err)
 	}
 	slices.Sort(names)
 	return names

@@ -41,7 +41,7 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 	}
 	expanded, gaps := expand(raw, d.env)
 	for _, g := range gaps {
-		d.faults = append(d.faults, newFault(placeOf(v.file, v.node).into(g.offset), v.path, g.message))
+		d.faultAt(placeOf(v.file, v.node).into(g.offset), v.path, "%s", g.message)
 	}
 	if len(gaps) > 0 {
 		return "", false
