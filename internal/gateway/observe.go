@@ -16,8 +16,8 @@ import (
 func (l *Line) ended(c *call, a *leg.Attempt) {
 	b := &c.bill
 	if c.Cascade != "" {
-		row := saving.Row{}
-		row.Key, row.Add = record.Counted(a.Start, &a.End, c.Snapshot.Prices)
+		p, _ := record.Derive(a.Start, &a.End, c.Snapshot.Prices)
+		row := saving.Row{Key: p.Row, Add: p.Add}
 		l.tally.Add(row.Key, row.Add)
 		b.mu.Lock()
 		b.attempts = append(b.attempts, row)

@@ -130,12 +130,12 @@ func ReadRecords(disk journal.Disk) (*Records, error) {
 
 func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 	switch kind {
-	case record.KindStart:
-		s, err := record.ReadStart(payload)
-		if err != nil {
-			return "", err
+	case record.KindStart, record.KindRelease:
+		id, err = record.ReadID(payload)
+	case record.KindResolve, record.KindAdjust:
+		if _, id, err = record.ReadPosting(payload); err == nil && kind == record.KindResolve {
+			all.Known[id] = true
 		}
-		id = s.ID
 	case record.KindEnd, record.KindUnknown:
 		p, e, err := record.ReadEnd(payload)
 		if err != nil {
@@ -147,26 +147,11 @@ func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 		if p.Add.Unknown == 0 {
 			all.Known[id] = true
 		}
-	case record.KindResolve:
-		var e record.ResolveEntry
-		if err := record.Read(payload, &e); err != nil {
-			return "", err
-		}
-		id = e.End.ID
-		all.Known[id] = true
-	case record.KindRelease:
-		if id, err = record.ReadID(payload); err != nil {
-			return "", err
-		}
-	case record.KindAdjust:
-		var e record.AdjustEntry
-		if err := record.Read(payload, &e); err != nil {
-			return "", err
-		}
-		id = e.ID
 	default:
 		return "", nil
 	}
-	all.IDs[id] = true
-	return id, nil
+	if err == nil {
+		all.IDs[id] = true
+	}
+	return id, err
 }

@@ -128,19 +128,14 @@ var ErrBadRequest = errors.New("the ledger refuses the request")
 
 // Check fails with ErrBadRequest when the request's amounts or names cannot be.
 func (r *GrantRequest) Check() error {
-	seen := make(map[record.Window]bool, len(r.Wants))
 	for i := range r.Wants {
 		w := &r.Wants[i]
-		if seen[w.Window.UTC()] {
-			return fmt.Errorf("%w: it names a window twice", ErrBadRequest)
-		}
-		seen[w.Window.UTC()] = true
 		if w.Limit < 0 || w.Limit > record.MaxValue || w.Min < 0 || w.Min > w.Ask || w.Ask > record.MaxValue {
 			return fmt.Errorf("%w: limit %d, at least %d, at most %d", ErrBadRequest, w.Limit, w.Min, w.Ask)
 		}
-		if err := w.check(); err != nil {
-			return err
-		}
+	}
+	if err := checkAccounts(len(r.Wants), func(i int) *Account { return &r.Wants[i].Account }); err != nil {
+		return err
 	}
 	if len(r.Wants) == 0 || r.TTL < time.Millisecond {
 		return fmt.Errorf("%w: %d wants for %s", ErrBadRequest, len(r.Wants), r.TTL)
@@ -153,15 +148,8 @@ func (r *RenewRequest) Check() error {
 	if len(r.Held) != 0 && len(r.Held) != len(r.Accounts) {
 		return fmt.Errorf("%w: %d amounts held of %d accounts", ErrBadRequest, len(r.Held), len(r.Accounts))
 	}
-	seen := make(map[record.Window]bool, len(r.Accounts))
-	for i := range r.Accounts {
-		if err := r.Accounts[i].check(); err != nil {
-			return err
-		}
-		if seen[r.Accounts[i].Window.UTC()] {
-			return fmt.Errorf("%w: it names a window twice", ErrBadRequest)
-		}
-		seen[r.Accounts[i].Window.UTC()] = true
+	if err := checkAccounts(len(r.Accounts), func(i int) *Account { return &r.Accounts[i] }); err != nil {
+		return err
 	}
 	for i, held := range r.Held {
 		if held < 0 || held > record.MaxValue {
@@ -174,12 +162,19 @@ func (r *RenewRequest) Check() error {
 	return checkWriter(r.Writer, r.Root, r.Epoch, max(r.Watermark, r.Head))
 }
 
-func (a *Account) check() error {
-	if a.Window.Unit > record.UnitConcurrent {
-		return fmt.Errorf("%w: unit %d", ErrBadRequest, a.Window.Unit)
-	}
-	if a.Granted < 0 || a.Granted > record.MaxValue || a.Returned < 0 || a.Returned > a.Granted {
-		return fmt.Errorf("%w: granted %d, returned %d", ErrBadRequest, a.Granted, a.Returned)
+func checkAccounts(n int, at func(i int) *Account) error {
+	seen := make(map[record.Window]bool, n)
+	for i := range n {
+		a, w := at(i), at(i).Window.UTC()
+		switch {
+		case w.Unit > record.UnitConcurrent:
+			return fmt.Errorf("%w: unit %d", ErrBadRequest, w.Unit)
+		case seen[w]:
+			return fmt.Errorf("%w: it names a window twice", ErrBadRequest)
+		case a.Granted < 0 || a.Granted > record.MaxValue || a.Returned < 0 || a.Returned > a.Granted:
+			return fmt.Errorf("%w: granted %d, returned %d", ErrBadRequest, a.Granted, a.Returned)
+		}
+		seen[w] = true
 	}
 	return nil
 }

@@ -73,8 +73,8 @@ func ReadHolder(b []byte) (string, error) {
 	return holder, c.err()
 }
 
-// ReadPosting reads the posting of any record that posts, and of an END or
-// UNKNOWN the id behind it.
+// ReadPosting reads the posting of any record that posts, and the id behind it: of
+// the attempt, or of an ADJUST its own.
 func ReadPosting(b []byte) (Posting, string, error) {
 	c := reader(b)
 	var p Posting

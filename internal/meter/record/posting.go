@@ -79,13 +79,6 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	return p, costs
 }
 
-// Counted is the counter row of a finished attempt and what it adds there, as
-// the ledger gets it. The row is the zero value when nothing is counted.
-func Counted(s *Start, e *End, prices *PriceBook) (RowKey, Counters) {
-	p, _ := Derive(s, e, prices)
-	return p.Row, p.Add
-}
-
 // Billed is what an END's charges say, for whoever keeps the holds: how the
 // attempt counts, and when it counts as completed what it took of budgets (in
 // nano-dollars, rounded up) and of token limits. costs are those of the END.
