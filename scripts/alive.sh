@@ -11,9 +11,12 @@ echo "$what"
 		sleep 9 &
 		nap=$!
 		wait "$nap"
+		kill -0 $$ 2>/dev/null || exit # the command's shell is gone
 		echo "... $what: $(($(date +%s) - start)) s"
 	done
 ) &
 beat=$!
-trap 'kill "$beat" 2>/dev/null' EXIT
+stop() { kill "$beat" 2>/dev/null || true; }
+trap stop EXIT
+trap 'stop; exit 130' INT TERM
 "$@"
