@@ -209,8 +209,8 @@ func instruments(t *testing.T) map[string][]string {
 	return found
 }
 
-// tableRow reads name, help and labels of a row in one of the tables of instruments: {name, labels, help} of a counter or
-// of a gauge per cascade, {name, help} of any other gauge.
+// tableRow reads name, help and labels of a row in one of the tables of instruments: {name, labels, help} of a counter
+// or of a gauge per cascade, {name, help} of any other gauge.
 func tableRow(row []ast.Expr) []string {
 	texts := literals(row)
 	if len(row) < 3 || len(texts) < 2 {

@@ -140,7 +140,9 @@ func TestSVG(t *testing.T) {
 
 func TestRowsAreInOrder(t *testing.T) {
 	f := Figures{}
-	for row, times := range map[string]float64{"full/2k": 3, "bare/2k": 1, "check/2k": 9, "full/40k": 2, "full/memory": 0} {
+	for row, times := range map[string]float64{
+		"full/2k": 3, "bare/2k": 1, "check/2k": 9, "full/40k": 2, "full/memory": 0,
+	} {
 		f.Add(row, Times, 1, times)
 	}
 	want := []string{"bare/2k", "full/2k", "check/2k", "full/40k", "full/memory"}

@@ -29,7 +29,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Certificate.Valid(binding); err != nil || !r.Certificate.Covers("") || r.Certificate.Labels[ByKeys] != 2000 {
+	if err := r.Certificate.Valid(binding); err != nil || !r.Certificate.Covers("") ||
+		r.Certificate.Labels[ByKeys] != 2000 {
 		t.Errorf("%v of %+v", err, r.Certificate)
 	}
 	if r.Comparison != nil || r.Trained.Pairs != 0 || len(r.Ranked.Pairs) != 2000 {
