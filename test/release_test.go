@@ -56,8 +56,8 @@ func TestCertificatesOfTheOtherProgram(t *testing.T) {
 }
 
 // TestNewFormatsAreRefused gives the program of the last release, and this one, what only a later one can have written.
-// Both must end with an error that names it, and leave all that they found as it was. The old program writes `identity`,
-// which is for people, before it reads the journal; both do so before they read its records.
+// Both must end with an error that names it, and leave all that they found as it was. The old program writes
+// `identity`, which is for people, before it reads the journal; both do so before they read its records.
 func TestNewFormatsAreRefused(t *testing.T) {
 	programs := map[string]string{"old": harness.OldBinary(t), "new": harness.Binary(t)}
 	redis := redistest.NewServer(t)
