@@ -133,11 +133,6 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		if err := admin.Serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("admin port", "err", err)
-		}
-	}()
 	closing.add(func(ctx context.Context) { admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
@@ -147,6 +142,11 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 		return err
 	}
 	a.watch(metrics)
+	go func() { // after the main port listens: /readyz must not say ready before
+		if err := admin.Serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("admin port", "err", err)
+		}
+	}()
 	return nil
 }
 
