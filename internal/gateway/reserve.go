@@ -35,12 +35,12 @@ func (l *Line) reserve(c *call) *wire.Error {
 }
 
 // hold makes the reservation of all legs.
-func (l *Line) hold(c *call, policy *budget.Policy, lane budget.Class) (*budget.Refusal, *wire.Error) {
+func (l *Line) hold(c *call, policy *budget.Policy, class budget.Class) (*budget.Refusal, *wire.Error) {
 	claim, legs, err := l.asker.Claim(&c.Request, c.legs, policy)
 	if err != nil {
 		return nil, err
 	}
-	c.legs, claim.Class = legs, lane
+	c.legs, claim.Class = legs, class
 	var refusal *budget.Refusal
 	c.funds, refusal = l.asker.Reserve(c.ctx, claim)
 	return refusal, nil
