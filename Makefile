@@ -57,7 +57,7 @@ test-e2e: build-faults ## the built binary against the stand-in, real Redis and 
 	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=20m ./test/...
 
 test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
-	@$(BINARIES) SEEDS=$(SEEDS) scripts/faults.sh
+	@$(BINARIES) SEEDS=$(SEEDS) $(ALIVE) "fault matrix, $(SEEDS) seeds" scripts/faults.sh
 
 eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, OUT (docs/cascade-evaluation.md)
 	@$(GO) run ./bench/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)' -splits '$(SPLITS)'
