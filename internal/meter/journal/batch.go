@@ -61,7 +61,6 @@ type tail struct {
 	// spoilt is whether a failed write left bytes behind size that could not be
 	// cut; the next write must start a new segment.
 	spoilt bool
-	out    []byte
 }
 
 func (t *tail) mark() mark { return mark{Position{t.seg, t.size}, t.chain} }
@@ -110,7 +109,7 @@ func (j *Journal) writeItems(b *batch, least Priority) error {
 			return err
 		}
 	}
-	chain, out := t.chain, t.out[:0]
+	chain, size := t.chain, 0
 	for i := range b.items {
 		it := &b.items[i]
 		if it.priority < least {
@@ -120,11 +119,15 @@ func (j *Journal) writeItems(b *batch, least Priority) error {
 		if j.opts.Stamper != nil {
 			j.opts.Stamper.Stamp(frame[8], frame[frameHead:])
 		}
-		chain = extendChain(chain, sealFrame(frame))
-		it.at, it.err = Position{t.seg, t.size + int64(len(out))}, nil
-		out = append(out, frame...)
+		sealFrame(frame)
+		chain = extendChain(chain, frame)
+		it.at, it.err = Position{t.seg, t.size + int64(size)}, nil
+		if size < it.start {
+			copy(b.buf[size:], frame) // over records that were refused
+		}
+		size += len(frame)
 	}
-	t.out = out
+	out := b.buf[:size]
 	err := t.write(out)
 	if j.opts.Stamper != nil {
 		j.opts.Stamper.Settle(err == nil)

@@ -84,13 +84,10 @@ func parseHeader(b []byte) (header, error) {
 	}, nil
 }
 
-// sealFrame fills in the head of a frame whose kind and payload follow
-// it, and returns its checksum.
-func sealFrame(frame []byte) uint32 {
+// sealFrame fills in the head of a frame whose kind and payload follow it.
+func sealFrame(frame []byte) {
 	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-frameHead))
-	sum := frameSum(frame)
-	binary.LittleEndian.PutUint32(frame[4:], sum)
-	return sum
+	binary.LittleEndian.PutUint32(frame[4:], frameSum(frame))
 }
 
 func frameSum(frame []byte) uint32 {
@@ -125,11 +122,9 @@ func parseFrame(b []byte) (int, frameState) {
 	return n, frameGood
 }
 
-// extendChain adds one frame's checksum to a chain.
-func extendChain(chain, sum uint32) uint32 {
-	var b [4]byte
-	binary.LittleEndian.PutUint32(b[:], sum)
-	return crc32.Update(chain, castagnoli, b[:])
+// extendChain adds the checksum of a sealed frame to a chain.
+func extendChain(chain uint32, frame []byte) uint32 {
+	return crc32.Update(chain, castagnoli, frame[4:8])
 }
 
 func segmentName(n uint64) string    { return fmt.Sprintf("%020d", n) + segmentSuffix }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -264,9 +265,14 @@ func (j *Journal) Append(kind byte, payload []byte, p Priority) (Position, error
 	return at, err
 }
 
-// lead writes a batch for everybody who waits in it. The caller holds mu.
+// lead writes a batch for everybody who waits in it. Before that it lets those
+// run who can: whoever has a record by then is in the same write. The caller
+// holds mu.
 func (j *Journal) lead(b *batch) {
 	j.leading = true
+	j.mu.Unlock()
+	runtime.Gosched()
+	j.mu.Lock()
 	j.pending, j.free = j.free, nil
 	if j.pending == nil {
 		j.pending = newBatch(&j.mu)

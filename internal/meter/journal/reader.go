@@ -216,7 +216,7 @@ func (r *Reader) take() bool {
 		return false
 	}
 	r.frame, r.at = b[:n], r.pos
-	r.chain = extendChain(r.chain, le32(b[4:]))
+	r.chain = extendChain(r.chain, b)
 	r.pos.Offset += int64(n)
 	return true
 }
@@ -317,8 +317,4 @@ func readHeader(f File) (header, error) {
 		return header{}, err
 	}
 	return parseHeader(b[:])
-}
-
-func le32(b []byte) uint32 {
-	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }

@@ -147,7 +147,7 @@ func (j *Journal) roll(from mark) error {
 		_ = t.file.Close() // synced, or given up
 	}
 	*t = tail{
-		file: file, seg: h.Segment, size: headerSize + int64(len(rest)), chain: chain, out: t.out,
+		file: file, seg: h.Segment, size: headerSize + int64(len(rest)), chain: chain,
 		first: mark{Position{h.Segment, headerSize}, from.chain},
 	}
 	j.mu.Lock()
