@@ -38,18 +38,23 @@ type Response struct {
 // It must be closed. It is not safe for concurrent use, except Close.
 type FrameSource struct {
 	next  func() ([]byte, error)
+	ready func() bool
 	close func() error
 }
 
 // NewFrameSource returns a source that reads with next and is closed by close.
-func NewFrameSource(next func() ([]byte, error), close func() error) *FrameSource {
-	return &FrameSource{next, close}
+// ready is what Ready returns; nil is never.
+func NewFrameSource(next func() ([]byte, error), ready func() bool, close func() error) *FrameSource {
+	return &FrameSource{next, ready, close}
 }
 
 // Next returns the next whole frame, checksums verified; it stays valid until
 // the following call. It returns io.EOF after the last frame of a properly
 // ended body and an *Error otherwise.
 func (s *FrameSource) Next() ([]byte, error) { return s.next() }
+
+// Ready reports whether Next returns without waiting for the upstream.
+func (s *FrameSource) Ready() bool { return s.ready != nil && s.ready() }
 
 // Close ends the stream and frees its connection, which is reused only when
 // the body was read to its end. A Next that waits in another goroutine returns

@@ -41,10 +41,13 @@ type Response struct {
 	Status int
 	Header wire.Header
 	Body   []byte
-	// Stream yields whole event-stream frames, at most one per Read when the
-	// buffer is large enough; the edge flushes after each Read. It must be
+	// Stream yields event-stream frames. A Read waits for one and also takes those
+	// that are there already; the edge flushes after each Read. It must be
 	// closed; closing before io.EOF means that the caller has left.
 	Stream io.ReadCloser
+	// Begun is whether the first Read of Stream does not wait, so that the head
+	// can leave with what it returns.
+	Begun bool
 	// CloseConnection asks the edge to close an HTTP/1.1 connection, because
 	// its request body was not read.
 	CloseConnection bool

@@ -149,20 +149,21 @@ func (b *bench) do(req *Request) got {
 
 // reply is what the scripted upstream does with one attempt.
 type reply struct {
-	text   string
-	stop   string // "" is end_turn
-	tool   string // the name of a tool to call
-	input  string // its arguments
-	status int    // 0 is 200
-	fail   engine.Failure
-	after  time.Duration // before the head of the answer
-	hang   bool          // never answers; of a stream, after its first frame
-	pause  time.Duration // before each frame
-	cut    int           // the stream breaks after so many frames, 0 never
-	fault  int           // an exception comes as this frame, counted from 1
-	read   int64         // tokens read from a cache
-	pad    int           // bytes more in every frame
-	output int64         // tokens, 0 is 5
+	text     string
+	stop     string // "" is end_turn
+	tool     string // the name of a tool to call
+	input    string // its arguments
+	status   int    // 0 is 200
+	fail     engine.Failure
+	after    time.Duration // before the head of the answer
+	hang     bool          // never answers; of a stream, after its first frame
+	pause    time.Duration // before each frame
+	together bool          // all frames come at once
+	cut      int           // the stream breaks after so many frames, 0 never
+	fault    int           // an exception comes as this frame, counted from 1
+	read     int64         // tokens read from a cache
+	pad      int           // bytes more in every frame
+	output   int64         // tokens, 0 is 5
 }
 
 // scripted is an upstream that does what script says.
@@ -251,7 +252,8 @@ func (u *scripted) stream(ctx context.Context, r *engine.Request, p reply) *engi
 		n++
 		return frames[n-1], nil
 	}
-	return engine.NewFrameSource(next, func() error { end(); return nil })
+	ready := func() bool { return p.together && open }
+	return engine.NewFrameSource(next, ready, func() error { end(); return nil })
 }
 
 func (p *reply) stopReason() string {

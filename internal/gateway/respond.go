@@ -19,7 +19,7 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 	}
 	res := &Response{Status: a.Response.Status, Header: c.answerHeader(a)}
 	if a.Streams() {
-		res.Stream = newStream(l, c, a)
+		res.Stream, res.Begun = newStream(l, c, a), true // ask has read the first frame
 		return res, nil
 	}
 	a.Close(c.servedOrDrained())

@@ -35,18 +35,25 @@ func newReplay(l *Line, c *call, held *leg.Side) *stream {
 	return &stream{line: l, call: c, attempt: held.Attempt, held: held, frames: held.Frames()}
 }
 
-// Read returns bytes of one frame, waiting for it when none is left.
+// Read waits for a frame when none is left, and returns it with those behind it
+// that are there already, as far as p has room for them.
 func (s *stream) Read(p []byte) (int, error) {
-	for len(s.frame) == 0 {
-		if s.ended {
+	n := 0
+	for {
+		copied := copy(p[n:], s.frame)
+		n, s.frame = n+copied, s.frame[copied:]
+		switch {
+		case n == len(p), n > 0 && (s.ended || !s.ready()):
+			return n, nil
+		case s.ended:
 			return 0, io.EOF
 		}
 		s.next()
 	}
-	n := copy(p, s.frame)
-	s.frame = s.frame[n:]
-	return n, nil
 }
+
+// ready reports whether next does not wait.
+func (s *stream) ready() bool { return s.held != nil || s.attempt.Ready() }
 
 // next takes the next frame, or ends the stream. When the upstream broke, the
 // caller gets an exception frame: without one, some SDKs report a clean end.

@@ -153,7 +153,7 @@ func (a *Attempt) readHead() error {
 	if err == nil {
 		var frame wire.Frame
 		if frame, err = wire.ParseFrame(raw); err == nil {
-			a.head = append([]byte(nil), raw...)
+			a.head = raw
 			a.Fault, _ = frame.Header(":exception-type")
 			return nil
 		}

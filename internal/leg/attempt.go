@@ -88,6 +88,9 @@ func (a *Attempt) Next() ([]byte, error) {
 	return raw, nil
 }
 
+// Ready reports whether Next returns without waiting for the upstream.
+func (a *Attempt) Ready() bool { return a.head != nil || a.Response.Frames.Ready() }
+
 // unfamiliar reports whether the stream is of a family that the gateway does not
 // know, whose last event may look like any other.
 func (a *Attempt) unfamiliar() bool {

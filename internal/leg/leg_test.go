@@ -67,7 +67,7 @@ func (w *world) Attempt(context.Context, *engine.Request) (*engine.Response, err
 			frame := left[0]
 			left = left[1:]
 			return frame, nil
-		}, func() error { return nil })
+		}, nil, func() error { return nil })
 	}
 	return res, nil
 }

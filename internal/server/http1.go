@@ -33,6 +33,8 @@ func newHTTP1(s *Server) *http1 {
 		ReadTimeout:    timeouts.Header,
 		IdleTimeout:    timeouts.KeepAlive,
 		ReadBufferSize: maxHeaderBytes,
+		// A stream is read 4 KB at a time: one read, framed, leaves in one write.
+		WriteBufferSize: 5 << 10,
 		// With StreamRequestBody a larger body is not refused but left to the
 		// stream; this only bounds what fasthttp reads before the handler runs.
 		// The real limit is in body.go.
@@ -258,7 +260,7 @@ func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string
 		out.SetBodyRaw(res.Body)
 		return
 	}
-	out.ImmediateHeaderFlush = true
+	out.ImmediateHeaderFlush = !res.Begun
 	out.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: func() { h.done(c) }}, -1)
 }
 

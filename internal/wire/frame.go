@@ -169,6 +169,17 @@ func (fr *FrameReader) Next() ([]byte, error) {
 	return raw, nil
 }
 
+// Ready reports whether Next returns without reading: the next frame, or what is
+// wrong with it, is in the buffer.
+func (fr *FrameReader) Ready() bool {
+	have := fr.buf[fr.start:fr.end]
+	if len(have) < 12 {
+		return false
+	}
+	n, err := frameLength(have)
+	return err != nil || n <= len(have)
+}
+
 // fill reads until the buffer has n bytes. It reads nothing when it has them.
 func (fr *FrameReader) fill(n int) error {
 	for empty := 0; fr.end-fr.start < n; {

@@ -25,7 +25,7 @@ type stream struct {
 
 func newFrameSource(body *http1.Body, b breaker) *engine.FrameSource {
 	s := &stream{body: body, frames: wire.NewFrameReader(body), breaker: b}
-	return engine.NewFrameSource(s.next, body.Close)
+	return engine.NewFrameSource(s.next, s.frames.Ready, body.Close)
 }
 
 func (s *stream) next() ([]byte, error) {

@@ -104,6 +104,54 @@ func TestFrameIsNotHeldBack(t *testing.T) {
 	}
 }
 
+// Frames that came together are there together: only the first is waited for.
+func TestFramesThatAreThere(t *testing.T) {
+	whole, cut := frame(t, "whole"), frame(t, "cut")
+	proceed := make(chan struct{})
+	f := func(name, first, rest string, ready ...bool) {
+		t.Helper()
+		e := newEngine(t, settings(serve(t, func(_ int, p *peer) {
+			p.request()
+			p.say(streamHead + first)
+			<-proceed
+			p.say(rest)
+			p.gone()
+		})))
+		defer e.Close()
+		res, err := e.Attempt(t.Context(), request())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Frames.Close()
+		var got []bool
+		for range ready {
+			if raw, err := res.Frames.Next(); err != nil || !bytes.Equal(raw, whole) {
+				t.Errorf("%s: %q, %v", name, raw, err)
+			}
+			got = append(got, res.Frames.Ready())
+		}
+		proceed <- struct{}{}
+		if diff := cmp.Diff(ready, got); diff != "" {
+			t.Errorf("%s: ready %s", name, diff)
+		}
+		for err == nil {
+			_, err = res.Frames.Next()
+		}
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	three, end := strings.Repeat(chunk(whole), 3), "0\r\n\r\n"
+	f("a chunk for each", three, end, true, true, false)
+	f("one chunk", chunk(bytes.Repeat(whole, 3)), end, true, true, false)
+	f("a part of a fourth", three+chunk(cut[:20]), chunk(cut[20:])+end, true, true, false)
+	f("a part of its chunk", three+chunk(cut)[:20], chunk(cut)[20:]+end, true, true, false)
+	f("the end", three+end, "", true, true, false)
+	f("a part of the end", three+"0\r\n", "\r\n", true, true, false)
+	f("trailers that are late", three+"0\r\nTrailer: x", "\r\n\r\n", true, true, false)
+	f("a size that is late", three+"000", end[1:], true, true, false)
+}
+
 // prelude announces a frame, with a right checksum.
 func prelude(total, headers uint32) []byte {
 	b := binary.BigEndian.AppendUint32(nil, total)

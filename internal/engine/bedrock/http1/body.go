@@ -119,26 +119,52 @@ func (b *Body) readLeft(r *bufio.Reader, p []byte) (int, error) {
 	return n, cutShort(err)
 }
 
-// readChunked reads from the current chunk. The line after a chunk is read only
-// with the next Read, so that a chunk's bytes never wait for it.
-func (b *Body) readChunked(r *bufio.Reader, p []byte) (int, error) {
-	if b.left == 0 {
-		if b.begun {
-			if line, err := readLine(r); err != nil || len(line) > 0 {
-				return 0, orMalformed(err, "chunk longer than announced")
+// readChunked reads from the current chunk, and from those behind it that are
+// buffered. A chunk's bytes never wait for the line after it.
+func (b *Body) readChunked(r *bufio.Reader, p []byte) (n int, err error) {
+	for err == nil && n < len(p) && (n == 0 || b.chunkBuffered(r)) {
+		if b.left == 0 {
+			if err = b.nextChunk(r); err != nil {
+				break
 			}
 		}
-		b.begun = true
-		size, err := readChunkSize(r)
-		if err != nil {
-			return 0, err
-		}
-		if size == 0 {
-			return 0, skipTrailers(r)
-		}
-		b.left = size
+		var got int
+		got, err = b.readLeft(r, p[n:])
+		n += got
 	}
-	return b.readLeft(r, p)
+	return n, err
+}
+
+// nextChunk reads the line that ends a chunk and the one that begins the next.
+// It returns io.EOF after the last chunk.
+func (b *Body) nextChunk(r *bufio.Reader) error {
+	if b.begun {
+		if line, err := readLine(r); err != nil || len(line) > 0 {
+			return orMalformed(err, "chunk longer than announced")
+		}
+	}
+	b.begun = true
+	size, err := readChunkSize(r)
+	if err == nil && size == 0 {
+		return skipTrailers(r)
+	}
+	b.left = size
+	return err
+}
+
+// chunkBuffered reports whether there is more of the body, or its end, that can
+// be read without waiting.
+func (b *Body) chunkBuffered(r *bufio.Reader) bool {
+	buffered, _ := r.Peek(r.Buffered())
+	if b.left > 0 || len(buffered) < 2 {
+		return len(buffered) > 0 && b.left > 0
+	}
+	next := buffered[2:] // behind CR LF
+	if len(next) > 0 && next[0] == '0' {
+		return bytes.HasPrefix(next, []byte("0\r\n\r\n")) // trailers would be waited for
+	}
+	line := bytes.IndexByte(next, '\n')
+	return line >= 0 && line+1 < len(next)
 }
 
 func readChunkSize(r *bufio.Reader) (int64, error) {
