@@ -90,13 +90,13 @@ func completed(string, int64) (*engine.Response, error) {
 		nil
 }
 
-func newFixture(t *testing.T, parentUSD, own string) *fixture {
+func newFixture(t testing.TB, parentUSD, own string) *fixture {
 	t.Helper()
 	return newFixtureOf(t, parentUSD, own, ruled)
 }
 
 // newFixtureOf has rest behind the settings: further tenants and cascades.
-func newFixtureOf(t *testing.T, parentUSD, own, rest string) *fixture {
+func newFixtureOf(t testing.TB, parentUSD, own, rest string) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	secrets, err := tenant.LoadSecrets(dir, func(string) string { return "" }, rand.Reader)
@@ -119,7 +119,7 @@ func newFixtureOf(t *testing.T, parentUSD, own, rest string) *fixture {
 	return f
 }
 
-func (f *fixture) open(t *testing.T, disk journal.Disk) {
+func (f *fixture) open(t testing.TB, disk journal.Disk) {
 	t.Helper()
 	var err error
 	f.meter, err = meter.Open(t.Context(), meter.Options{Disk: disk, Ledger: f.ledger, Flush: time.Millisecond,
@@ -136,7 +136,7 @@ func (f *fixture) open(t *testing.T, disk journal.Disk) {
 	}})
 }
 
-func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets) {
+func (f *fixture) use(t testing.TB, cfg *config.Config, secrets *tenant.Secrets) {
 	t.Helper()
 	s, problems := snapshot.Compile(cfg, secrets, f.now())
 	if err := cfg.Report(problems); err != nil {
@@ -148,7 +148,7 @@ func (f *fixture) use(t *testing.T, cfg *config.Config, secrets *tenant.Secrets)
 
 // end closes everything and returns what the ledger has of each window of acme
 // and the other roots.
-func (f *fixture) end(t *testing.T, others ...string) map[string]ledger.WindowState {
+func (f *fixture) end(t testing.TB, others ...string) map[string]ledger.WindowState {
 	t.Helper()
 	ctx := context.Background()
 	f.line.Close(ctx)
@@ -181,7 +181,7 @@ func (f *fixture) end(t *testing.T, others ...string) map[string]ledger.WindowSt
 
 type body struct{ text string }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -407,7 +407,7 @@ func TestFailedRequestsCount(t *testing.T) {
 }
 
 // load reads settings and the price book beside them.
-func load(t *testing.T, text string) *config.Config {
+func load(t testing.TB, text string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir+"/books.yaml", priceBook)

@@ -28,6 +28,7 @@ type condition struct {
 
 // eval reports whether the request matches.
 func (c condition) eval(v *view) (bool, error) {
+	v.searched = 0
 	out, _, err := c.program.Eval(v)
 	if err != nil {
 		return false, err
@@ -88,6 +89,9 @@ func (c *conditions) compile(id, path, source string) (condition, []config.Probl
 // uncounted.
 func (c *conditions) options(checked *cel.Ast) []cel.ProgramOption {
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if found := literalsOf(checked); len(found) > 0 {
+		options = append(options, cel.CustomDecoratorV2(found.decorate))
+	}
 	worst, err := c.env.EstimateCost(checked, bounds{})
 	if err != nil || worst.Max > costLimit {
 		options = append(options, cel.CostLimit(costLimit))

@@ -4,17 +4,14 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 func BenchmarkCondition(b *testing.B) {
 	text := strings.Repeat("the quick brown fox jumps over it. ", 56) // 1.95 KB
 	in := &Input{
-		Facts: &wire.Facts{Op: wire.OpConverse, InputTokens: 900, TextBytes: len(text), Tools: 1},
-		Body:  []byte(`{"messages":[{"role":"user","content":[{"text":"` + text + `"}]}]}`),
 		Asked: "auto", Now: time.Unix(0, 0),
 	}
+	in.says(`{"messages":[{"role":"user","content":[{"text":"` + text + `"}]}]}`)
 	for name, source := range map[string]string{
 		"model":   `request.model == "auto"`,
 		"number":  `request.input_tokens > 3000`,
@@ -27,8 +24,8 @@ func BenchmarkCondition(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			v := &view{in: in}
 			for b.Loop() {
+				v := &view{in: in}
 				if matched, err := cond.eval(v); err != nil || matched != (name == "model") {
 					b.Fatal(matched, err)
 				}

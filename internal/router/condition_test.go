@@ -1,6 +1,7 @@
 package router
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -16,13 +17,11 @@ func TestVocabulary(t *testing.T) {
 	const body = `{"system":[{"text":"You are \"brief\"."},{"cachePoint":{"type":"default"}},{"text":"Be kind."}],` +
 		`"messages":[{"role":"user","content":[{"text":"prove it"}]}],"requestMetadata":{"team":"red"}}`
 	in := converse("auto")
-	in.Body = []byte(body)
-	in.Facts = &wire.Facts{
-		Op: wire.OpConverseStream, Stream: true, Dialect: wire.DialectNamed("nova"),
-		InputTokens: 11, TextBytes: 12, Turns: 13, Images: 14, Documents: 15, Tools: 16,
-		MaxTokens: wire.Known(17), ThinkingTokens: wire.Known(18), System: true,
-		SystemSpan: span(body, `[{"text":"You`, `kind."}]`), Metadata: span(body, `{"team"`, `"red"}`),
-	}
+	in.says(body)
+	facts := in.Facts
+	facts.Op, facts.Stream, facts.Dialect = wire.OpConverseStream, true, wire.DialectNamed("nova")
+	facts.InputTokens, facts.TextBytes, facts.Turns, facts.Images = 11, 12, 13, 14
+	facts.Documents, facts.Tools, facts.MaxTokens, facts.ThinkingTokens = 15, 16, wire.Known(17), wire.Known(18)
 	in.Header = wire.Header{{Name: "X-Team", Value: "a"}, {Name: "x-team", Value: "b"},
 		{Name: "Authorization", Value: "s"}}
 	v := &view{in: in}
@@ -53,11 +52,6 @@ func TestVocabulary(t *testing.T) {
 	f(`now < timestamp("2026-04-01T00:00:00Z") && now.getHours() == 12`)
 	f(`request.input_tokens > 10.5 && request.input_tokens < 1e3`)
 	f(`request.text.matches("(?i)PROVE")`)
-}
-
-func span(body, from, to string) wire.Span {
-	start := strings.Index(body, from)
-	return wire.Span{Start: start, End: start + strings.Index(body[start:], to) + len(to)}
 }
 
 func TestSystemText(t *testing.T) {
@@ -110,9 +104,13 @@ func TestTextIsReadOnce(t *testing.T) {
 	v := &view{in: converse("auto")}
 	conditions := newConditions()
 	number, _ := conditions.compile("n", "n", `request.input_tokens > 5 || request.text == ""`)
-	text, _ := conditions.compile("t", "t", `request.text.contains("time")`)
+	text, _ := conditions.compile("t", "t", `request.text.matches("time")`)
+	literal, _ := conditions.compile("l", "l", `request.text.contains("time")`)
 	if matched, err := number.eval(v); !matched || err != nil || v.text.value != nil {
 		t.Errorf("number: %t, %v, text %v; want true and no text read", matched, err, v.text.value)
+	}
+	if matched, err := literal.eval(v); !matched || err != nil || v.text.value != nil {
+		t.Errorf("literal: %t, %v, text %v; want true and no text copied", matched, err, v.text.value)
 	}
 	if matched, err := text.eval(v); !matched || err != nil || v.text.value == nil {
 		t.Errorf("text: %t, %v; want true and the text kept", matched, err)
@@ -132,12 +130,59 @@ func TestCostLimit(t *testing.T) {
 		t.Fatal(problems)
 	}
 	in := converse("auto")
-	in.Body = []byte(`{"messages":[{"role":"user","content":[{"text":"` + strings.Repeat(" ", 2<<20) + `"}]}]}`)
+	in.says(`{"messages":[{"role":"user","content":[{"text":"` + strings.Repeat(" ", 2<<20) + `"}]}]}`)
+	exceeds(t, cond, in)
+	many := strings.Repeat(`|| request.text.contains("x")`, 5)
+	cond, problems = newConditions().compile("c", "c", many[3:])
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	exceeds(t, cond, in)
+}
+
+func exceeds(t *testing.T, cond condition, in *Input) {
+	t.Helper()
 	matched, err := cond.eval(&view{in: in})
 	cancelled := interpreter.EvalCancelledError{}
 	if matched || !errors.As(err, &cancelled) || cancelled.Cause != interpreter.CostLimitExceeded {
 		t.Errorf("matched %t, %v; want the cost limit", matched, err)
 	}
+}
+
+// TestLiterals finds the same as CEL does in the text.
+func TestLiterals(t *testing.T) {
+	in := converse("auto")
+	in.says(`{"system":[{"text":"caf\u00e9 \"au lait\""}],"messages":[{"role":"user","content":[{"text":"a\need"},` +
+		`{"text":"` + strings.Repeat("x\\t", 3000) + `end"}]}]}`)
+	f := func(literal string, want bool) {
+		t.Helper()
+		quoted, _ := json.Marshal(literal)
+		for _, source := range []string{
+			`request.text.contains(` + string(quoted) + `)`, `request.text.contains(request.model != "" ? ` + string(quoted) + ` : "")`,
+		} {
+			cond, problems := newConditions().compile("c", "c", source)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			v := &view{in: in}
+			if matched, err := cond.eval(v); matched != want || err != nil {
+				t.Errorf("%s: %t, %v; want %t", source, matched, err, want)
+			}
+		}
+	}
+	f("café", true)
+	f("caf\\u00e9", false)
+	f(`"au lait"`, true)
+	f("need", false)
+	f("eed", true)
+	f("a\need", true)
+	f("eed\nx\tx", true)
+	f("\tx\tend", true)
+	f("\t\t", false)
+	f("", true)
+	f(strings.Repeat("x\t", 500), true)
+	f(strings.Repeat("x\t", 3001), false)
+	f(strings.Repeat("x\t", 3000)+"end", true)
 }
 
 // FuzzCondition finds no source that crashes the compiler or a program.

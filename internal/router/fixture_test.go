@@ -54,11 +54,19 @@ func baseConfig() *config.Config {
 func everything(...string) bool { return true }
 
 func converse(asked string) *Input {
-	return &Input{
-		Facts: &wire.Facts{Op: wire.OpConverse, InputTokens: 10, TextBytes: 40, Turns: 1},
-		Body:  []byte(`{"messages":[{"role":"user","content":[{"text":"what is the time"}]}]}`),
+	in := &Input{
 		Asked: asked, Tenant: "acme/support", Root: "acme", Key: "KEY1",
 		Allowed: everything, Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	}
+	in.says(`{"messages":[{"role":"user","content":[{"text":"what is the time"}]}]}`)
+	return in
+}
+
+// says makes body that of a Converse request.
+func (in *Input) says(body string) {
+	in.Body, in.Facts = []byte(body), new(wire.Facts)
+	if err := in.Facts.Read(wire.OpConverse, nil, in.Body); err != nil {
+		panic(err)
 	}
 }
 

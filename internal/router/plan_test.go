@@ -75,7 +75,7 @@ func TestPlanConverse(t *testing.T) {
 	f("rule on a number", "auto", "escalation sonnet; direct long; skipped lite=long",
 		func(in *Input) { in.Facts.InputTokens = 30001 })
 	f("rule on text", "auto", "escalation sonnet; direct proof; skipped lite=proof",
-		func(in *Input) { in.Body = []byte(`{"messages":[{"role":"user","content":[{"text":"prove it"}]}]}`) })
+		func(in *Input) { in.says(`{"messages":[{"role":"user","content":[{"text":"prove it"}]}]}`) })
 	f("text too long to look at", "auto", "escalation sonnet; direct proof; skipped lite=proof; failed support/proof",
 		func(in *Input) { in.Facts.TextBytes = maxTextBytes + 1 })
 	f("system and tools", "auto", both, func(in *Input) { in.Facts.System, in.Facts.Tools = true, 2 })

@@ -24,6 +24,7 @@ type view struct {
 
 	text, system      extract
 	headers, metadata extract
+	searched          int // bytes of text in which this evaluation looked for literals
 }
 
 // extract is a value that was read, or why it could not be.
@@ -65,12 +66,20 @@ func (e *extract) once(read func() (any, error)) (any, error) {
 
 func (v *view) readText() (any, error) {
 	return v.text.once(func() (any, error) {
-		if n := v.in.Facts.TextBytes; n > maxTextBytes {
-			return nil, fmt.Errorf("request.text has %d bytes, conditions read at most %d", n, maxTextBytes)
+		if err := v.checkText(); err != nil {
+			return nil, err
 		}
 		dst := make([]byte, 0, v.in.Facts.TextBytes+v.in.Facts.TextBytes/16)
 		return types.String(v.in.Facts.AppendText(dst, v.in.Body)), nil
 	})
+}
+
+// checkText refuses a text that is too long to be looked at.
+func (v *view) checkText() error {
+	if n := v.in.Facts.TextBytes; n > maxTextBytes {
+		return fmt.Errorf("request.text has %d bytes, conditions read at most %d", n, maxTextBytes)
+	}
+	return nil
 }
 
 func (v *view) readSystem() (any, error) {

@@ -72,6 +72,8 @@ type Facts struct {
 	Latency string
 	// at holds the places that an edit may need; Read fills it.
 	at editPoints
+	// texts are the places of the text values in their order; Read fills it.
+	texts textSpans
 }
 
 // form is the dialect in which the body is written.
@@ -134,3 +136,47 @@ type capValue struct {
 
 // given reports whether the body gives the value at all.
 func (c capValue) given() bool { return c.Present() && !c.null }
+
+// textSpans are places of text values. The first need no memory of their own.
+type textSpans struct {
+	first [16]Span
+	n     int // of first
+	rest  []Span
+}
+
+func (t *textSpans) add(s Span) {
+	if t.n < len(t.first) {
+		t.first[t.n] = s
+		t.n++
+		return
+	}
+	t.rest = append(t.rest, s)
+}
+
+// AppendText appends all text values of body, unescaped, each followed by a
+// line feed. body must be the one that f was read from.
+func (f *Facts) AppendText(dst, body []byte) []byte {
+	for _, spans := range [...][]Span{f.texts.first[:f.texts.n], f.texts.rest} {
+		for _, s := range spans {
+			dst = append(jsonscan.AppendString(dst, body[s.Start:s.End]), '\n')
+		}
+	}
+	return dst
+}
+
+// MaxLiteral is how long a literal TextContains takes.
+const MaxLiteral = jsonscan.MaxLiteral
+
+// TextContains reports whether the text that AppendText returns has literal in
+// it, without copying that text. The literal has no line feed and at most
+// MaxLiteral bytes. body must be the one that f was read from.
+func (f *Facts) TextContains(body, literal []byte) bool {
+	for _, spans := range [...][]Span{f.texts.first[:f.texts.n], f.texts.rest} {
+		for _, s := range spans {
+			if jsonscan.Contains(body[s.Start:s.End], literal) {
+				return true
+			}
+		}
+	}
+	return len(literal) == 0
+}

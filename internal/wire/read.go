@@ -60,7 +60,8 @@ const (
 // Read fills f from one pass over the body of a request for op in dialect d
 // (nil: unknown). It refuses what is not well-formed and a repeated member of
 // those that it reads, with a KindValidation error; f is then not to be used.
-// It keeps nothing of body and allocates only for a model id in the body.
+// It keeps nothing of body and allocates only for a model id in the body and for
+// the places of more than a few texts.
 func (f *Facts) Read(op Operation, d *Dialect, body []byte) *Error {
 	*f = Facts{Op: op, Dialect: d, Stream: op.Streams(), BodyBytes: len(body), Multiplier: 1}
 	t := f.tree()
@@ -119,6 +120,7 @@ func (r *reader) readText(m jsonscan.Match) {
 	f := r.f
 	if m.Kind == jsonscan.String {
 		f.TextBytes += m.TextLen()
+		f.texts.add(Span{m.Start, m.End})
 	}
 	switch m.Role {
 	case rolePrompt:
@@ -383,25 +385,6 @@ func (r *reader) word(m jsonscan.Match) string {
 		return ""
 	}
 	return textOf(r.body[m.Start:m.End], m.Shrink)
-}
-
-// AppendText appends all text values of body, unescaped, each followed by a
-// line feed. body must be the one that f was read from.
-func (f *Facts) AppendText(dst, body []byte) []byte {
-	t := f.tree()
-	if t == nil || len(body) == 0 {
-		return dst
-	}
-	var w jsonscan.Walker
-	w.AllowDuplicates = true
-	w.Reset(t, body)
-	for m := w.Next(); m.Role != 0; m = w.Next() {
-		isText := m.Role == roleText || m.Role == roleSystem || m.Role == rolePrompt
-		if isText && m.Kind == jsonscan.String {
-			dst = append(jsonscan.AppendString(dst, body[m.Start:m.End]), '\n')
-		}
-	}
-	return dst
 }
 
 // Fits reports whether the body that f was read from can be sent to a model of

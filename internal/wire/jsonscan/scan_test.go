@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"pgregory.net/rapid"
+
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
 
@@ -187,5 +189,53 @@ func BenchmarkCheckPlainText(b *testing.B) {
 		if err := jsonscan.Check(data); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestContains agrees with a search in the unescaped text, wherever the literal
+// lies in a text that is longer than what is unescaped at a time.
+func TestContains(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		part := rapid.SampledFrom([]string{"a", "n", "ab", "é", `\n`, `\\`, `\"`, `\/`, `\u0061`, `\u00e9`, `\ud83d\ude00`, `\ud83d`})
+		list := rapid.SliceOfN(part, 1, 40).Draw(t, "parts")
+		pad := strings.Repeat(list[0], rapid.IntRange(0, 2500).Draw(t, "pad"))
+		quoted := []byte(`"` + pad + strings.Join(list, "") + `"`)
+		text := jsonscan.AppendString(nil, quoted)
+		from := rapid.IntRange(0, len(text)-1).Draw(t, "from")
+		literal := bytes.Clone(text[from:min(len(text), from+rapid.IntRange(0, jsonscan.MaxLiteral).Draw(t, "length"))])
+		if !jsonscan.Contains(quoted, literal) {
+			t.Fatalf("%s: %q is not found", quoted, literal)
+		}
+		literal = append(literal, rapid.SampledFrom([]string{"a", "n", "\n", "é", "\ufffd", `\`}).Draw(t, "more")...)
+		if len(literal) > jsonscan.MaxLiteral {
+			return
+		}
+		if got, want := jsonscan.Contains(quoted, literal), bytes.Contains(text, literal); got != want {
+			t.Fatalf("%s: %q: %t, want %t", quoted, literal, got, want)
+		}
+	})
+}
+
+func TestContainsAllocatesNothing(t *testing.T) {
+	quoted, literal := []byte(`"`+strings.Repeat(`caf\u00e9 \n`, 1000)+`"`), []byte("no such")
+	if n := testing.AllocsPerRun(10, func() { jsonscan.Contains(quoted, literal) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkContains looks for what is not there: a search, and unescaping first
+// where an escape could stand for any character.
+func BenchmarkContains(b *testing.B) {
+	literal := []byte("prove this theorem")
+	for name, line := range map[string]string{"plain": "lorem ipsum dolor", "short": `lorem ipsum\n`, "unicode": `caf\u00e9 lorem\n`} {
+		quoted := []byte(`"` + strings.Repeat(line, 40<<10/len(line)) + `"`)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(quoted)))
+			for b.Loop() {
+				if jsonscan.Contains(quoted, literal) {
+					b.Fatal("found")
+				}
+			}
+		})
 	}
 }

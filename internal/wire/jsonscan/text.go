@@ -1,0 +1,134 @@
+package jsonscan
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// escape measures the escape sequence at the start of b: its length and how
+// many bytes shorter its meaning is. A surrogate pair is one sequence. The
+// length is 0 when the sequence is not valid.
+func escape(b []byte) (length, shrink int) {
+	if len(b) < 2 {
+		return 0, 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2, 1
+	case 'u':
+		r, n := unicodeEscape(b)
+		return n, n - utf8.RuneLen(r)
+	}
+	return 0, 0
+}
+
+// unicodeEscape reads \uXXXX, or two of them that form a surrogate pair. A lone
+// surrogate reads as U+FFFD. n is 0 when the digits are not hexadecimal.
+func unicodeEscape(b []byte) (r rune, n int) {
+	r, ok := hex4(b)
+	if !ok {
+		return utf8.RuneError, 0
+	}
+	if r < 0xd800 || r > 0xdfff {
+		return r, 6
+	}
+	if low, ok := hex4(b[6:]); ok && r < 0xdc00 && low >= 0xdc00 && low <= 0xdfff {
+		return (r-0xd800)<<10 + (low - 0xdc00) + 0x10000, 12
+	}
+	return utf8.RuneError, 6
+}
+
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[2:6] {
+		switch {
+		case c-'0' <= 9:
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// AppendString appends quoted without its quotes and escapes. It must be a key or
+// string of a text that was scanned.
+func AppendString(dst, quoted []byte) []byte {
+	b := quoted[1 : len(quoted)-1]
+	for len(b) > 0 {
+		dst, b = appendPiece(dst, b, len(b))
+	}
+	return dst
+}
+
+// appendPiece appends what b begins with, one escape or plain text of at most so
+// many bytes, and returns what is left of b.
+func appendPiece(dst, b []byte, most int) (out, rest []byte) {
+	if b[0] != '\\' {
+		plain := b[:min(len(b), most)]
+		if n := bytes.IndexByte(plain, '\\'); n >= 0 {
+			plain = plain[:n]
+		}
+		return append(dst, plain...), b[len(plain):]
+	}
+	if b[1] == 'u' {
+		r, n := unicodeEscape(b)
+		return utf8.AppendRune(dst, r), b[n:]
+	}
+	return append(dst, shortEscape(b[1])), b[2:]
+}
+
+// MaxLiteral is how long a text may be that Contains looks for.
+const MaxLiteral = 1024
+
+// Contains reports whether the text of a key or string, without its escapes, has
+// literal in it, which has at most MaxLiteral bytes. quoted must be of a text that
+// was scanned. It allocates nothing.
+func Contains(quoted, literal []byte) bool {
+	b := quoted[1 : len(quoted)-1]
+	asWritten := bytes.Contains(b, literal)
+	switch {
+	case bytes.IndexByte(b, '\\') < 0:
+		return asWritten
+	case !asWritten && !bytes.Contains(b, []byte(`\u`)) && !bytes.ContainsAny(literal, shortEscapes):
+		return false // nothing of literal can be written as an escape here
+	}
+	var room [2 * MaxLiteral]byte
+	text := room[:0]
+	for len(b) > 0 {
+		for len(b) > 0 && len(text) <= cap(text)-utf8.UTFMax {
+			text, b = appendPiece(text, b, cap(text)-len(text))
+		}
+		if bytes.Contains(text, literal) {
+			return true
+		}
+		seam := text[max(0, len(text)-len(literal)+1):] // literal may begin in it
+		text = room[:copy(room[:], seam)]
+	}
+	return false
+}
+
+// shortEscapes are the characters that have an escape of two bytes.
+const shortEscapes = "\"\\/\b\f\n\r\t"
+
+func shortEscape(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}
