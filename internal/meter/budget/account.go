@@ -160,6 +160,9 @@ func (a *account) done() bool {
 	return a.held == 0 && a.idle() == 0 && a.confirmed == a.returned && !a.unsure
 }
 
+// has reports whether anything is leased, as far as is known.
+func (a *account) has() bool { return a.held != 0 || a.idle() != 0 || a.unsure }
+
 // needsRenewal reports whether a renewal should name the account.
 func (a *account) needsRenewal() bool { return a.touched || !a.done() }
 

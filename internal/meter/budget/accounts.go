@@ -1,6 +1,8 @@
 package budget
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -110,15 +112,17 @@ func (s *accounts) tend(now time.Time, idleFor time.Duration) (urgent bool) {
 	return urgent
 }
 
-// toRenew lists the accounts that a renewal should name.
-func (s *accounts) toRenew() []*account {
-	var all []*account
+// all lists the accounts, in no order.
+func (s *accounts) all() []*account { return slices.Collect(maps.Values(s.byWindow)) }
+
+// any reports whether one of the accounts is so.
+func (s *accounts) any(is func(*account) bool) bool {
 	for _, a := range s.byWindow {
-		if a.needsRenewal() {
-			all = append(all, a)
+		if is(a) {
+			return true
 		}
 	}
-	return all
+	return false
 }
 
 // giveBack returns all that is idle, for good.

@@ -150,16 +150,30 @@ func (r *root) granted(g group, reply *ledger.GrantReply, now time.Time) {
 	r.recall = r.recall || reply.Recall
 	switch reply.State {
 	case ledger.Granted:
+		r.listed = true
 		r.serve(g.waiters)
 	case ledger.Refused:
 		r.refuse(g, reply.Refused)
 	case ledger.Frozen:
-		if r.due = true; !now.Before(r.ledger.frozen) {
-			r.limiter.opts.Log.Warn("ledger has lost writes and grants no leases for now", "root", r.name, "until", reply.Until)
-		}
-		r.ledger.frozen = reply.Until
-		r.endAll(now)
+		r.froze(reply.Until, now)
 	}
+}
+
+// froze is for a ledger that wants to hear of all accounts before it grants
+// anything: because it has lost writes, or may have. One that waits for this writer
+// alone is told at once, and then asked again.
+func (r *root) froze(until, now time.Time) {
+	again := !r.whole && !until.After(now)
+	r.due, r.whole = true, true
+	if again {
+		return
+	}
+	if !now.Before(r.ledger.frozen) {
+		r.limiter.opts.Log.Warn("ledger has lost writes, or may have, and grants no leases for now",
+			"root", r.name, "at_most_until", until)
+	}
+	r.ledger.frozen = until
+	r.endAll(now)
 }
 
 // serve ends all waiters that leases cover by now, and forgets those whose callers left.

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
@@ -13,10 +14,10 @@ func (r *root) renew() {
 	if !r.probe() {
 		return
 	}
-	accounts, req := r.renewal()
-	if len(accounts) == 0 {
+	if !r.speaks() {
 		return
 	}
+	accounts, req := r.renewal()
 	reply, err := call(r, func(ctx context.Context, watermark, head uint64) (*ledger.RenewReply, error) {
 		req.Watermark, req.Head = watermark, head
 		return r.limiter.opts.Leaser.Renew(ctx, req)
@@ -58,7 +59,13 @@ func (r *root) probe() bool {
 func (r *root) renewal() ([]*account, *ledger.RenewRequest) {
 	o := &r.limiter.opts
 	req := &ledger.RenewRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, TTL: o.TTL}
-	accounts := r.accounts.toRenew()
+	accounts := r.accounts.all()
+	if !r.whole {
+		all := len(accounts)
+		accounts = slices.DeleteFunc(accounts, func(a *account) bool { return !a.needsRenewal() })
+		req.Part = len(accounts) < all
+	}
+	req.Leaves = !r.accounts.any((*account).has)
 	for _, a := range accounts {
 		a.touched = false
 		req.Accounts = append(req.Accounts, a.totals())
@@ -76,6 +83,7 @@ func (r *root) tookRenewal(accounts []*account, req *ledger.RenewRequest, reply 
 		}
 	}
 	r.recall = r.recall || reply.Recall
+	r.listed, r.whole = !req.Leaves, reply.Frozen
 	r.ledger.frozen = time.Time{}
 	if reply.Frozen {
 		r.ledger.frozen = reply.Until

@@ -22,11 +22,17 @@ type root struct {
 	due      bool // a renewal is due
 	recall   bool // another writer is short
 	asked    bool // the ledger has answered a grant since the past was known
+	listed   bool // the ledger waits for this writer after a loss
+	whole    bool // the ledger wants to hear of all accounts
 	renewed  time.Time
 }
 
-// retryAfter is how long a ledger that did not answer is not asked again.
-const retryAfter = time.Second
+// retryAfter is how long a ledger that did not answer is not asked for leases
+// again; soon is how often it is asked meanwhile whether it is back.
+const (
+	retryAfter = time.Second
+	soon       = 250 * time.Millisecond
+)
 
 // contact is how the ledger answered of late.
 type contact struct {
@@ -148,8 +154,16 @@ func (r *root) notify(a *account, refused int64) {
 	}
 }
 
+// troubled reports whether the ledger is away, or frozen as far as is known.
+func (r *root) troubled() bool { return r.whole || !r.ledger.failed.IsZero() }
+
+// speaks reports whether there is something to say in a renewal.
+func (r *root) speaks() bool {
+	return r.listed || r.troubled() || r.accounts.any((*account).needsRenewal)
+}
+
 // tick gives back what is idle and decides whether a renewal is due: soon when a
-// window is near its limit, otherwise every Renew.
+// window is near its limit or the ledger in trouble, otherwise every Renew.
 func (r *root) tick(now time.Time) {
 	o := &r.limiter.opts
 	r.mu.Lock()
@@ -161,11 +175,15 @@ func (r *root) tick(now time.Time) {
 	}
 	urgent := r.accounts.tend(now, idleFor) || r.recall
 	r.recall = false
-	if !urgent && now.Sub(r.renewed) < o.Renew {
+	every := o.Renew
+	if r.troubled() {
+		every = min(every, soon)
+	}
+	if !urgent && now.Sub(r.renewed) < every {
 		return
 	}
 	r.renewed = now
-	if len(r.accounts.toRenew()) > 0 {
+	if r.speaks() {
 		r.due = true
 		r.wake()
 	}

@@ -105,6 +105,13 @@ type RenewRequest struct {
 	// older epochs. What the ledger has not seen spent yet, because Head is above
 	// its watermark, stays in suspense.
 	Retire bool
+	// Part is whether the writer has more accounts than it names. Its word counts for
+	// none of them then when something was lost: it is asked for all by Frozen, maybe
+	// until now only.
+	Part bool
+	// Leaves is whether the writer has nothing leased of the root after this, so that
+	// nobody waits for it after a loss. It may come back at any time.
+	Leaves bool
 	// Lapsed is for who retires another writer that may live: nothing changes
 	// before that one's TTL has passed.
 	Lapsed bool
@@ -112,6 +119,8 @@ type RenewRequest struct {
 
 // RenewReply is the state of the root.
 type RenewReply struct {
+	// Frozen is whether the writer should name all its accounts and what it holds,
+	// because the ledger has lost writes or may have; it grants nothing until Until.
 	Frozen bool
 	Until  time.Time
 	// Recall asks for idle leases, because another writer was short.

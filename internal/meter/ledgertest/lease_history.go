@@ -84,7 +84,7 @@ func LeaseHistories() *rapid.Generator[[]LeaseStep] {
 }
 
 // ttl is that of all leases. Each step of a history takes some of it, and a
-// writer must renew three times in it.
+// writer with leases must renew fifty times in it.
 const (
 	ttl      = time.Minute
 	stepTime = ttl / 100
@@ -158,7 +158,7 @@ func ReplayLeases(ctx context.Context, s LeaseSubject, steps []LeaseStep) error 
 // beat lets every writer post and renew often enough for its TTL.
 func (b *bank) beat() error {
 	for _, w := range b.writers {
-		if b.Now().Sub(w.renewed) < ttl/4 {
+		if b.Now().Sub(w.renewed) < ttl/60 {
 			continue
 		}
 		if err := b.speak(w); err != nil {

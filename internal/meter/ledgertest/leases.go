@@ -61,6 +61,7 @@ var SharedLeaseCases = []LeaseCase{
 	{"freezes on a watermark that it has forgotten", freezesOnWatermark},
 	{"freezes once for a loss that a writer reports", freezesOnReport},
 	{"thaws when all have asserted and caught up", thawsEarly},
+	{"has a silent writer's concurrency again as it says", idleConcurrency},
 	{"does not take asserted records out of the account again", takesNothingAgain},
 }
 

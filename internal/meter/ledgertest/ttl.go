@@ -64,6 +64,23 @@ func forgetsConcurrency(l *writers) error {
 	return l.err
 }
 
+// idleConcurrency lets a writer be idle for so long that the ledger forgets it, while
+// another one uses the same limit.
+func idleConcurrency(l *writers) error {
+	l.grant(request("w1", short, want(slots(), 0, 1, 5)), ledger.Granted, 5)
+	l.renew(renewal("w1", short, ledger.Account{Window: slots(), Granted: 5, Returned: 5}))
+	l.Wait(2 * time.Hour)
+	for n := range int64(3) {
+		l.grant(request("w2", short, want(slots(), n, 1, 1)), ledger.Granted, 1)
+	}
+	for n := range int64(3) {
+		ask := want(slots(), 5+n, 1, 1)
+		ask.Returned = 5
+		l.grant(request("w1", short, ask), ledger.Granted, 1)
+	}
+	return l.err
+}
+
 func keepsOlderEpochs(l *writers) error {
 	l.grant(request("w1", long, want(month(), 0, 10, 50)), ledger.Granted, 50)
 	next := request("w1", long, want(month(), 0, 10, 30))

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/ledgertest"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // leases wipes the server and returns three gateways on it. A restored state is
@@ -75,13 +78,68 @@ func TestLeaseLosses(t *testing.T) {
 	}
 }
 
+// TestLostWindow deletes the key of a budget's window. M17
+func TestLostWindow(t *testing.T) {
+	f := newFaults(t)
+	for _, c := range f.lostWindows() {
+		t.Run(c.Name, func(t *testing.T) {
+			s, done := f.leases(t, theScripts())
+			defer done()
+			if err := c.Check(t.Context(), s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// lostWindows delete a window that nobody who asks has an account of.
+func (f *faults) lostWindows() []ledgertest.LeaseLoss {
+	check := func(between func(context.Context, ledgertest.Leaser) error) func(context.Context, ledgertest.LeaseSubject) error {
+		return func(ctx context.Context, s ledgertest.LeaseSubject) error {
+			l := s.Gateways[0]
+			err := grantOf(ctx, l, "w1", ledger.Granted)
+			err = errors.Join(err, f.direct.Del(ctx, keysOf("acme").window(windowName(lostMonth()))).Err())
+			err = errors.Join(err, between(ctx, l), grantOf(ctx, l, "w2", ledger.Frozen))
+			s.Wait(time.Minute + time.Second)
+			return errors.Join(err, grantOf(ctx, l, "w2", ledger.Granted), grantOf(ctx, l, "w3", ledger.Granted))
+		}
+	}
+	return []ledgertest.LeaseLoss{
+		{Name: "by its entry in the index", Check: check(func(context.Context, ledgertest.Leaser) error { return nil })},
+		{Name: "though a batch made it again", Check: check(func(ctx context.Context, l ledgertest.Leaser) error {
+			_, err := l.Apply(ctx, &ledger.Batch{Writer: "w4", Epoch: 1, Root: "acme", From: 1, To: 1, Postings: []record.Posting{{
+				Seq: 1, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: record.Counters{Legs: 1},
+				Charges: []record.Charge{{Window: lostMonth(), Amount: 5}},
+			}}})
+			return err
+		})},
+	}
+}
+
+func lostMonth() record.Window {
+	start := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -3)
+	return record.Window{Tenant: "acme", Unit: record.UnitUSD, Period: "month", Start: start, End: start.AddDate(0, 0, 30)}
+}
+
+// grantOf asks for a little of lostMonth, as one that never had any.
+func grantOf(ctx context.Context, l ledgertest.Leaser, writer string, want ledger.GrantState) error {
+	reply, err := l.Grant(ctx, &ledger.GrantRequest{
+		Writer: writer, Epoch: 1, Root: "acme", TTL: time.Minute,
+		Wants: []ledger.Want{{Account: ledger.Account{Window: lostMonth()}, Limit: 100, Min: 1, Ask: 1}},
+	})
+	if err == nil && reply.State != want {
+		err = fmt.Errorf("grant to %s: state %d, want %d", writer, reply.State, want)
+	}
+	return err
+}
+
 // leaseMutants are the scripts with one mistake each.
 var leaseMutants = []struct{ name, old, with string }{
 	{"no watermark check in apply", "if tonumber(from) ~= tonumber(watermark) + 1 then", "if false then"},
 	{"no watermark check in grants", "claimed > watermark", "false"},
-	{"accounts are not compared", "return granted > a.granted and", "return false and"},
+	{"accounts are not compared", "if granted <= a.granted or w.over then", "if true then"},
 	{"run id is not compared", "local moved = run ~= ''", "local moved = false"},
-	{"generation is not compared", "local reborn = known ~= ''", "local reborn = false"},
+	{"generation is not compared", " or known ~= '' and known ~= generation", ""},
 	{
 		"no freeze",
 		"local function is_frozen() return number('until') > now end",
@@ -89,7 +147,7 @@ var leaseMutants = []struct{ name, old, with string }{
 	},
 	{"thaws unheard", "if state['f:' .. who] ~= state.since or has < number('n:' .. who) then return false end", ""},
 	{"thaws behind", " or has < number('n:' .. who)", ""},
-	{"thaws a list that was lost", "state.early == '1'", "true"},
+	{"thaws a list that was lost", " or state.early ~= '1'", ""},
 	{
 		"write before validation",
 		"  if math.abs(w.p) > LIMIT",
@@ -130,7 +188,17 @@ var leaseMutants = []struct{ name, old, with string }{
 	{"retires keep", "if retires and not open then", "if false then"},
 	{"retires before its records come", "if retires and not open then", "if retires then"},
 	{"ends a writer that lives", "if lapsed and", "if false and"},
-	{"takes an empty window for a loss", "w.loose and not leased(w)", "false"},
+	{"takes an empty window for a loss", "not w.loose or leased(w)", "true or leased(w)"},
+	{"forgets a silent writer's concurrency for good", "a.granted, a.returned, a.remains = granted, returned,", "local _ ="},
+	{"another server is a loss", "elseif moved then freeze(true) end", "elseif moved then freeze(false) end"},
+	{"another server is nothing", "elseif moved then freeze(true) end", "end"},
+	{"a doubt ends at once", "if doubtful() then least =", "if doubtful() then least = 0 *"},
+	{"a doubt outlasts proof", "if is_frozen() and not doubtful() then\n    proof", "if is_frozen() then\n    proof"},
+	{"who was silent in a freeze makes another", "accounts_forgotten and not late", "accounts_forgotten"},
+	{"a part of the accounts stands for all", "if take() == '1' then asserts = false end", "take()"},
+	{"waits for who has left", "whole(leaves and now - 1 or now + ttl)", "whole(now + ttl)"},
+	{"a lost window is none", "if not next(w.hash) and not w.over", "if false and not w.over"},
+	{"a batch hides a lost window", "if w.lost then redis.call('HSET', state, 'lost', '1') end", ""},
 	{"a reported loss is ignored", " or reported", ""},
 	{
 		"no fencing",
@@ -174,6 +242,14 @@ func (f *faults) leaseSuite(t *testing.T, use scripts) error {
 		}
 	}
 	for _, c := range ledgertest.LeaseLosses {
+		s, done := f.leases(t, use)
+		err := c.Check(t.Context(), s)
+		done()
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+	}
+	for _, c := range f.lostWindows() {
 		s, done := f.leases(t, use)
 		err := c.Check(t.Context(), s)
 		done()

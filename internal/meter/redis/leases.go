@@ -76,7 +76,7 @@ func (l *Ledger) Renew(ctx context.Context, r *ledger.RenewRequest) (*ledger.Ren
 func (l *Ledger) renewOnce(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	asserts := !r.Retire && len(r.Held) == len(r.Accounts)
 	c := l.leaseCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, false, r.TTL})
-	c.add(number(cmp.Or(r.Head, r.Watermark)), digit(asserts), digit(r.Retire), digit(r.Lapsed))
+	c.add(number(cmp.Or(r.Head, r.Watermark)), digit(asserts), digit(r.Retire), digit(r.Lapsed), digit(r.Leaves), digit(r.Part))
 	c.addCount(len(r.Accounts))
 	for i := range r.Accounts {
 		a := &r.Accounts[i]

@@ -156,11 +156,20 @@ func (c *caller) me() *refWriter { return c.refRoot.writer(c.writer) }
 func (c *caller) frozen() bool { return c.freeze.until.After(c.now) }
 
 // forgotten reports whether the ledger granted more than it has, by what the
-// writer knows. Windows that are over may be gone for good.
-func (c *caller) forgotten(w record.Window, a *account, granted int64) bool {
-	over := !w.End.IsZero() && !w.End.After(c.now)
-	gone := w.Unit == record.UnitConcurrent && c.windows[w] == nil
-	return granted > a.granted && !over && !gone
+// writer knows. Windows that are over may be gone for good, and so may what a silent
+// writer had of a loose one, which it then has again.
+func (c *caller) forgotten(w *window, told ledger.Account) bool {
+	a, end := w.accounts[c.writer], told.Window.UTC().End
+	over := !end.IsZero() && !end.After(c.now)
+	if told.Granted <= a.granted || over {
+		return false
+	}
+	if !w.loose || c.windows[told.Window.UTC()] != nil && !c.me().deadline.IsZero() {
+		return true
+	}
+	a.granted, a.returned, a.remains = told.Granted, told.Returned, told.Granted-told.Returned
+	w.Held += a.remains
+	return false
 }
 
 // lookForLoss freezes the root when writes were lost. An incident freezes once:
@@ -241,13 +250,12 @@ func (s *reference) Grant(_ context.Context, r *ledger.GrantRequest) (*ledger.Gr
 		want := &r.Wants[i]
 		w := c.window(want.Window.UTC())
 		w.sweep(c.refRoot, c.writer, c.now)
-		a := w.own(c.writer, c.epoch)
-		forgotten = forgotten || c.forgotten(want.Window.UTC(), a, want.Granted)
+		w.own(c.writer, c.epoch)
+		forgotten = c.forgotten(w, want.Account) || forgotten
 		opened[i] = w
 	}
 	c.lookForLoss(forgotten)
 	s.thaw(c)
-	c.renew()
 	if c.frozen() {
 		return &ledger.GrantReply{
 			State:   ledger.Frozen,
@@ -282,6 +290,7 @@ func (c *caller) grant(wants []ledger.Want, opened []*window) *ledger.GrantReply
 		return reply
 	}
 	reply.Recall = c.recalled()
+	c.renew()
 	for i, w := range opened {
 		a := w.accounts[c.writer]
 		a.granted += more[i]
@@ -315,8 +324,8 @@ func (s *reference) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.Re
 	for i := range accounts {
 		w := c.window(accounts[i].Window.UTC())
 		w.sweep(c.refRoot, c.writer, c.now)
-		a := w.own(c.writer, c.epoch)
-		forgotten = forgotten || (!r.Retire && c.forgotten(accounts[i].Window.UTC(), a, accounts[i].Granted))
+		w.own(c.writer, c.epoch)
+		forgotten = !r.Retire && c.forgotten(w, accounts[i]) || forgotten
 		opened[i] = w
 	}
 	c.lookForLoss(forgotten)

@@ -122,6 +122,12 @@ func (s *Server) CLI(args ...string) string {
 	return cli(s.tb, append([]string{"-p", strconv.Itoa(s.Port)}, args...)...)
 }
 
+// Keys returns the keys that match the pattern.
+func (s *Server) Keys(pattern string) []string {
+	s.tb.Helper()
+	return strings.Fields(s.CLI("keys", pattern))
+}
+
 func cli(tb testing.TB, args ...string) string {
 	tb.Helper()
 	out, err := exec.Command("redis-cli", args...).CombinedOutput()

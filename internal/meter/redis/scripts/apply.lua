@@ -83,7 +83,7 @@ local function charge(w, taken)
   if w.account.expired then w.s = w.s - out else w.h = w.h - out end
 end
 
-local windows = {}
+local windows, seconds = {}, tonumber(redis.call('TIME')[1])
 for i = 1, count do
   key = key + 1
   local w = {key = KEYS[key], name = take(), expiry = take()}
@@ -91,6 +91,7 @@ for i = 1, count do
   local stored = redis.call('HMGET', w.key, 'p', 'h', 's', 'o:' .. holder, 'a:' .. holder)
   w.p, w.h, w.s, w.left = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), tonumber(stored[3] or '0'), tonumber(stored[4] or '0')
   w.account = stored[5] and parse_account(stored[5])
+  w.lost = not stored[1] and not stored[2] and is_lost(windows_index, w.key, w.name, seconds)
   charge(w, taken)
   w.p, w.s = w.p + posted, w.s + suspended
   if math.abs(w.p) > LIMIT or math.abs(w.s) > LIMIT then return {'BAD', watermark, generation} end
@@ -98,10 +99,11 @@ for i = 1, count do
 end
 
 for _, w in ipairs(windows) do
+  if w.lost then redis.call('HSET', state, 'lost', '1') end -- what comes now must not hide it
   redis.call('HSET', w.key, 'p', whole(w.p), 'h', whole(w.h), 's', whole(w.s))
   if w.account then redis.call('HSET', w.key, 'a:' .. holder, account_text(w.account)) end
   if w.left > 0 then redis.call('HSET', w.key, 'o:' .. holder, whole(w.left)) else redis.call('HDEL', w.key, 'o:' .. holder) end
-  keep(windows_index, w.key, w.name, w.expiry, tonumber(redis.call('TIME')[1]))
+  keep(windows_index, w.key, w.name, w.expiry, seconds)
 end
 for _, index in ipairs(indexes) do
   redis.call('SADD', days, index.day)

@@ -13,15 +13,14 @@ for i = 1, tonumber(take()) do
   w.limit, w.granted, w.returned, w.least, w.welcome = tonumber(take()), tonumber(take()), tonumber(take()), tonumber(take()), tonumber(take())
   sweep(w)
   w.account = own(w)
-  forgot = forgot or forgotten(w, w.account, w.granted)
+  forgot = forgotten(w, w.account, w.granted, w.returned) or forgot
   windows[i] = w
 end
 look_for_loss(forgot)
 thaw()
-renew()
-if is_frozen() then
+if is_frozen() or late and forgot then
   save_state()
-  return answer('FROZEN', state['until'], '0', windows)
+  return answer('FROZEN', is_frozen() and state['until'] or whole(now), '0', windows)
 end
 
 local refused
@@ -46,6 +45,7 @@ if refused then
 end
 
 local recall = recalled()
+renew() -- only who gets something must be heard after a loss
 save_state()
 for _, w in ipairs(windows) do
   local a = w.account

@@ -31,12 +31,17 @@ local function put(name, value) -- false removes
   state[name], set_state[name] = value or nil, value
 end
 
--- open_window reads the window whose arguments are next.
+-- open_window reads the window whose arguments are next. One that the index names
+-- and that is not there was lost: nothing that is in use ends before its entry.
+local lost_windows = {}
 local function open_window(i)
   local w = {key = KEYS[3 + i], name = take(), loose = take() == '1', ends = tonumber(take()), expiry = take(), set = {}, gone = {}}
   w.hash = fields(w.key)
   w.p, w.h, w.s = tonumber(w.hash.p or '0'), tonumber(w.hash.h or '0'), tonumber(w.hash.s or '0')
   w.over = w.ends ~= 0 and w.ends <= now
+  if not next(w.hash) and not w.over and not w.loose and is_lost(index, w.key, w.name, seconds) then
+    table.insert(lost_windows, w)
+  end
   return w
 end
 
@@ -105,9 +110,14 @@ end
 
 -- forgotten reports whether the ledger granted more than it has, by what the
 -- writer knows. Windows that are over may be gone for good, and so may what was
--- leased of a loose one to writers that were silent.
-local function forgotten(w, a, granted)
-  return granted > a.granted and not w.over and not (w.loose and not leased(w))
+-- leased of a loose one to a writer that was silent: it then has again what it
+-- says, all of which it still holds.
+local function forgotten(w, a, granted, returned)
+  if granted <= a.granted or w.over then return false end
+  if not w.loose or leased(w) and state['d:' .. writer] then return true end
+  a.granted, a.returned, a.remains = granted, returned, granted - returned
+  w.h = w.h + a.remains
+  return false
 end
 
 local function run_id()
@@ -117,26 +127,47 @@ end
 
 local function is_frozen() return number('until') > now end
 
+-- doubtful reports whether the root is frozen only because another server answers
+-- than before: nobody has shown that it lacks anything.
+local function doubtful() return is_frozen() and state.doubt == state.since end
+
+-- freeze stops grants for the longest ttl that was asked for.
+local function freeze(doubt)
+  local since = math.max(now, number('since') + 1)
+  put('early', state.longest and '1' or '0')
+  put('since', whole(since))
+  put('until', whole(now + math.max(number('longest'), ttl)))
+  put('doubt', doubt and whole(since))
+end
+
 -- look_for_loss freezes the root when writes were lost. An incident freezes
--- once: who has not asserted yet reports the same one.
+-- once: who has not asserted yet reports the same one. A server that is another
+-- one is no loss, but a reason to ask all writers. A writer that was silent during
+-- the last freeze is late: what it misses was lost then.
+local late = false
 local function look_for_loss(accounts_forgotten)
   local run = run_id()
   local moved = run ~= '' and state.run and state.run ~= run
-  local reborn = known ~= '' and known ~= generation
-  local asserted = state['f:' .. writer] == state.since
-  local lost = moved or (is_frozen() and asserted and (accounts_forgotten or reborn))
-    or (not is_frozen() and (accounts_forgotten or reborn or reported or claimed > watermark))
-  put('run', run)
-  if lost then
-    put('early', state.longest and '1' or '0')
-    put('since', whole(now))
-    put('until', whole(now + math.max(number('longest'), ttl)))
+  local last = state['f:' .. writer]
+  local asserted = last == state.since
+  late = not is_frozen() and state.since and last and not asserted
+  local forgot = accounts_forgotten and not late or known ~= '' and known ~= generation
+  local window = #lost_windows > 0 or state.lost
+  local proof = forgot or window or reported or claimed > watermark
+  if is_frozen() and not doubtful() then
+    proof = moved or asserted and (forgot or window)
   end
+  put('run', run)
+  if window then put('lost', false) end
+  if proof then freeze(false) elseif moved then freeze(true) end
+  late = late and not is_frozen()
+  if not last and not is_frozen() then put('f:' .. writer, state.since or '0') end
   put('longest', whole(math.max(number('longest'), ttl)))
 end
 
--- settled reports whether every writer that lives has asserted what it holds and
--- has posted again what it had posted.
+-- settled reports whether every writer that lives has confirmed that the ledger
+-- has what it knows of, or has asserted what it holds and has posted again what it
+-- had posted.
 local function settled()
   for name, deadline in pairs(state) do
     local who = string.match(name, '^d:(.*)$')
@@ -148,17 +179,23 @@ local function settled()
   return true
 end
 
+-- SPEAK is how many times in a ttl writers that have leases speak. One that the
+-- ledger has forgotten whole shows it then.
+local SPEAK = 50
+
 -- thaw ends a freeze before its time, when the list of writers was not lost and
 -- each has had the time to speak.
 local function thaw()
-  if is_frozen() and state.early == '1' and now >= (number('since') + number('until')) / 2 and settled() then
-    put('until', '0')
-  end
+  if not is_frozen() or state.early ~= '1' then return end
+  local least = (number('until') - number('since')) / 2
+  if doubtful() then least = (number('until') - number('since')) / SPEAK end
+  if now >= number('since') + least and settled() then put('until', '0') end
 end
 
--- renew keeps the writer's accounts, and forgets writers long gone.
-local function renew()
-  put('d:' .. writer, whole(now + ttl))
+-- renew keeps the writer's accounts, or takes the writer off the list of those that
+-- have any, and forgets writers long gone.
+local function renew(leaves)
+  put('d:' .. writer, whole(leaves and now - 1 or now + ttl))
   for name, deadline in pairs(state) do
     local who = string.match(name, '^d:(.*)$')
     if who and tonumber(deadline) < now - 3600000 then
@@ -175,6 +212,10 @@ local function recalled()
 end
 
 local function save_state()
+  for _, w in ipairs(lost_windows) do -- found once
+    redis.call('HSETNX', w.key, 'p', '0')
+    keep(index, w.key, w.name, w.expiry, seconds)
+  end
   for name, value in pairs(set_state) do
     if value then redis.call('HSET', state_key, name, value) else redis.call('HDEL', state_key, name) end
   end

@@ -21,6 +21,13 @@ local function account_text(a)
   return text
 end
 
+-- is_lost reports whether a window that is not there should be: its entry in the
+-- index has not ended.
+local function is_lost(index, key, name, now)
+  local ends = redis.call('ZSCORE', index, name)
+  return ends and tonumber(ends) > now and redis.call('EXISTS', key) == 0
+end
+
 -- keep makes a window live until its expiry, and while it is in use.
 local function keep(index, key, name, expiry, now)
   local at = whole(math.max(tonumber(expiry), now + 7200))
