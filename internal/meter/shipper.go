@@ -37,6 +37,7 @@ type shipper struct {
 	index   index
 	keep    retention
 	roots   listener
+	chunk   chunk             // what was read last; its memory is used again
 	epochs  map[string]uint64 // of the writers that segments name
 	origins []journal.Origin
 
@@ -60,7 +61,7 @@ func newShipper(opts Options, log *journal.Journal, h past) *shipper {
 		opts: opts, log: log, parts: newPartitions(log.Identity().Writer, opts.Now, h.history),
 		index:  newIndex(h.through, h.checkpoint),
 		keep:   retention{opts: opts, journal: log, heads: h.checkpoint, through: h.through},
-		epochs: make(map[string]uint64), origins: h.origins,
+		epochs: make(map[string]uint64), origins: h.origins, chunk: chunk{runs: make(map[*partition]*run)},
 		retry: backoff{most: opts.MaxWait}, stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.main = journal.NewReader(log.Disk(), behindCheckpoint(h.through))
@@ -171,7 +172,9 @@ func (s *shipper) pass(ctx context.Context) error {
 // chunk is what was read for each partition.
 type chunk struct {
 	runs    map[*partition]*run
-	records int // read, wanted or not
+	records int    // read, wanted or not
+	spare   []*run // emptied, with room for so many postings in all
+	room    int
 }
 
 // run is consecutive postings of a partition.
@@ -180,9 +183,45 @@ type run struct {
 	postings []record.Posting
 }
 
-// read reads the next postings of the partitions that are wanted.
-func (s *shipper) read(r *journal.Reader, want func(*partition, state) bool) (chunk, error) {
-	c := chunk{runs: make(map[*partition]*run)}
+// maxSpare is for how many postings a chunk keeps memory, about a megabyte.
+const maxSpare = 4 * batchSize
+
+// clear empties the chunk. The ledger has answered or failed by then, so nobody
+// else has what was in it.
+func (c *chunk) clear() {
+	for p, r := range c.runs {
+		if c.room+cap(r.postings) <= maxSpare {
+			clear(r.postings)
+			r.postings = r.postings[:0]
+			c.spare = append(c.spare, r)
+			c.room += cap(r.postings)
+		}
+		delete(c.runs, p)
+	}
+	c.records = 0
+}
+
+// add adds a posting that was read at a place to those of its partition.
+func (c *chunk) add(p *partition, at journal.Position, posting record.Posting) {
+	r := c.runs[p]
+	if r == nil {
+		if n := len(c.spare); n > 0 {
+			r, c.spare = c.spare[n-1], c.spare[:n-1]
+			c.room -= cap(r.postings)
+		} else {
+			r = &run{}
+		}
+		r.at = at
+		c.runs[p] = r
+	}
+	r.postings = append(r.postings, posting)
+}
+
+// read reads the next postings of the partitions that are wanted. They are valid
+// until the next call.
+func (s *shipper) read(r *journal.Reader, want func(*partition, state) bool) (*chunk, error) {
+	c := &s.chunk
+	c.clear()
 	for kept := 0; kept < chunkSize && c.records < 8*chunkSize && r.Next(); c.records++ {
 		if r == s.main {
 			s.index.begin(r.At().Segment)
@@ -201,10 +240,7 @@ func (s *shipper) read(r *journal.Reader, want func(*partition, state) bool) (ch
 		if is == stopped || !want(p, is) {
 			continue
 		}
-		if c.runs[p] == nil {
-			c.runs[p] = &run{at: r.At()}
-		}
-		c.runs[p].postings = append(c.runs[p].postings, posting)
+		c.add(p, r.At(), posting)
 		kept++
 	}
 	return c, r.Err()
@@ -224,7 +260,7 @@ func postingOf(r *journal.Reader) (p record.Posting, err error) {
 
 // post posts a chunk. Partitions that fail are read again from there on; when all
 // fail, so does post.
-func (s *shipper) post(ctx context.Context, c chunk) error {
+func (s *shipper) post(ctx context.Context, c *chunk) error {
 	if len(c.runs) == 0 {
 		return nil
 	}
@@ -275,25 +311,39 @@ func (s *shipper) apply(ctx context.Context, p *partition, postings []record.Pos
 }
 
 // nextBatch is the numbers behind the watermark, with those that are missing in
-// the journal filled up.
+// the journal filled up. Where none is, it is a part of the postings.
 func (s *shipper) nextBatch(p *partition, postings []record.Posting) *ledger.Batch {
 	b := &ledger.Batch{Writer: p.Writer, Epoch: s.epochOf(p.Writer), Root: p.Root, From: p.applied + 1}
-	next := b.From
-	for i := 0; i < len(postings) && len(b.Postings) < batchSize; {
+	n := 0
+	for n < min(len(postings), batchSize) && postings[n].Seq == b.From+uint64(n) {
+		n++
+	}
+	b.Postings = postings[:n:n]
+	if n < min(len(postings), batchSize) {
+		b.Postings = filled(p.Root, b.From, postings)
+	}
+	b.To, b.Holder = p.applied+uint64(len(b.Postings)), b.Postings[0].Holder
+	return b
+}
+
+// filled is the postings of a batch from a number on, without copies, and with
+// what is missing counted as lost.
+func filled(root string, next uint64, postings []record.Posting) []record.Posting {
+	var batch []record.Posting
+	for i := 0; i < len(postings) && len(batch) < batchSize; {
 		switch one := postings[i]; {
 		case one.Seq < next: // a copy
 			i++
 			continue
 		case one.Seq > next:
-			b.Postings = append(b.Postings, record.Lost(p.Root, next, one.Row.Hour))
+			batch = append(batch, record.Lost(root, next, one.Row.Hour))
 		default:
-			b.Postings = append(b.Postings, one)
+			batch = append(batch, one)
 			i++
 		}
 		next++
 	}
-	b.To, b.Holder = next-1, b.Postings[0].Holder
-	return b
+	return batch
 }
 
 // epochOf is the epoch that a writer wrote under. Whoever posts its records does
