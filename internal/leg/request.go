@@ -49,6 +49,9 @@ func (r *Request) ReadFacts() *wire.Error {
 	}
 	if r.Target.Op == wire.OpStartAsyncInvoke {
 		r.Target.Model = r.Facts.BodyModelID
+		if r.Target.Model != "" && !wire.ValidID(r.Target.Model) {
+			return wire.Errorf(wire.KindValidation, "The provided model identifier is invalid.")
+		}
 	}
 	if wire.ParseModelID(r.Target.Model).Kind == wire.ModelPrompt {
 		r.Facts.NoMaxTokens = true // AWS: a prompt's settings cannot be given with the request

@@ -176,7 +176,7 @@ func (t *totals) add(k record.RowKey, c record.Counters) error {
 		r = &Row{By: values, from: t.query.From, to: t.query.To}
 		t.rows[id] = r
 	}
-	for _, cost := range []money.Pico{c.CostInput, c.CostOutput, c.CostCacheRead, c.CostCacheWrite, c.CostGuardrail} {
+	for _, cost := range c.CostClasses() {
 		r.Cost.Add(cost)
 	}
 	t.suspense.Add(c.Suspense)

@@ -289,7 +289,7 @@ func TestEveryFigureIsSummed(t *testing.T) {
 		t.Fatal(got, warnings, err)
 	}
 	for _, f := range figures {
-		want := map[string]string{"cache_write_tokens": "2", "cost_usd": "0.000000000005"}[f.name]
+		want := map[string]string{"cache_write_tokens": "2", "cost_usd": "0.00000000001"}[f.name]
 		if want == "" {
 			want = "1"
 		}

@@ -202,7 +202,7 @@ const (
 // without the output that is estimated.
 func (b *book) charge(k *record.RowKey, c *record.Counters) {
 	var cost money.Total
-	for _, class := range []money.Pico{c.CostInput, c.CostOutput, c.CostCacheRead, c.CostCacheWrite, c.CostGuardrail} {
+	for _, class := range c.CostClasses() {
 		cost.Add(class)
 	}
 	b.Spent.AddTotal(&cost)

@@ -85,9 +85,10 @@ func find(is func(operation) bool) (op Operation, ok bool) {
 	return Operation(i), i != int(OpUnknown)
 }
 
-// MaxIDLength is how long a model id or ARN in a path may be (service model:
-// ConversationalModelId, InvokeModelIdentifier).
-const MaxIDLength = 2048
+// MaxIDLength is how long a model id or ARN may be, in bytes. The service model
+// allows 2,048, but the longest ids that AWS gives have fewer than 200, and each
+// stays in ledgers as long as what it cost.
+const MaxIDLength = 256
 
 // Target is where a request goes, read from its method and raw request target.
 type Target struct {

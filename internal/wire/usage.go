@@ -27,10 +27,16 @@ type Usage struct {
 	CacheRead    Count
 	CacheWrite5m Count // written with the five-minute lifetime, or with none named
 	CacheWrite1h Count
+	// Queries are search units (rerank), Images what was made, Milliseconds the length
+	// of video or sound. Known is what an answer reports; few do.
+	Queries, Images, Milliseconds Count
 	// GuardrailUnits are billed text units per guardrail policy.
 	GuardrailUnits [GuardrailPolicies]int64
 	// ServiceTier is the tier that served, when the answer names it.
 	ServiceTier string
+	// Latency is the latency that served, "optimized" or standard, when the answer
+	// names it.
+	Latency string
 	// InvokedModel is the model behind a prompt router, when the answer names it.
 	InvokedModel string
 	// StopReason is the model's own word for why it stopped.

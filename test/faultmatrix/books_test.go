@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -83,7 +84,10 @@ func (a account) total() tokens {
 }
 
 func lineOf(c *record.Counters) line {
-	cost := c.CostInput + c.CostOutput + c.CostCacheRead + c.CostCacheWrite + c.CostGuardrail
+	var cost money.Pico
+	for _, class := range c.CostClasses() {
+		cost += class
+	}
 	return line{tokens{c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.GuardrailUnits}, c.Requests,
 		c.Legs, c.Unknown, big.NewInt(int64(cost))}
 }

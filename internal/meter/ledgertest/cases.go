@@ -297,7 +297,8 @@ func keepsPicos(ctx context.Context, l Ledger) error {
 	for i, pico := range []money.Pico{999, 1, 1_999, -1_500, 123_456_789_012_345, -999, 7, 1_000_000_000_000_001} {
 		add := record.Counters{
 			CostInput: pico, CostOutput: -pico, CostCacheRead: 2 * pico, CostCacheWrite: 3 * pico,
-			CostGuardrail: pico + 1, CostWasted: pico - 1, Suspense: 999,
+			CostGuardrail: pico + 1, CostWasted: pico - 1, Suspense: 999, CostCacheWrite5m: -2 * pico,
+			CostCacheWrite1h: 1, CostQuery: -1, CostImage: pico, CostSecond: 2, Discount: -pico, Milliseconds: 3, Queries: 5,
 		}
 		want, _ = want.Plus(add)
 		errs = append(errs, apply(ctx, l, one(uint64(i)+1, row("m"), add), uint64(i)+1, nil))
@@ -313,8 +314,11 @@ func keepsOddNames(ctx context.Context, l Ledger) error {
 		"arn:aws:bedrock:us-east-1::x/y",
 	}
 	for i, name := range names {
-		for j, key := range []record.RowKey{row(name), {Hour: base(), Tenant: name, Key: name, Cascade: name}} {
-			seq := uint64(2*i + j + 1)
+		for j, key := range []record.RowKey{
+			row(name), {Hour: base(), Tenant: name, Key: name, Cascade: name}, {Hour: base(), Region: name, Latency: "x"},
+			{Hour: base(), Tenant: name, Context: name, User: name},
+		} {
+			seq := uint64(4*i + j + 1)
 			add := record.Counters{Legs: int64(seq)}
 			addTo(want, key, add)
 			errs = append(errs, apply(ctx, l, one(seq, key, add), seq, nil))

@@ -77,11 +77,8 @@ func (s *Suspended) Resolve(truth *End, prices *PriceBook) (*Posting, error) {
 
 // negative is what takes c back.
 func (c Counters) negative() Counters {
-	for _, n := range c.counts() {
-		*n = -*n
-	}
-	for _, p := range c.amounts() {
-		*p = -*p
+	for _, v := range c.values() {
+		*v = -*v
 	}
 	return c
 }

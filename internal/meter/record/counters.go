@@ -29,6 +29,10 @@ type RowKey struct {
 	Cascade      string
 	Path         string
 	PriceVersion string
+	Region       string // AWS region of the upstream
+	Latency      string // "" standard, "optimized"
+	Context      string // "" or "long"
+	User         string // whom it is attributed to, "" for none
 }
 
 // Counters is one row's additive values. Amounts in Redis are two fields, whole
@@ -40,50 +44,71 @@ type Counters struct {
 	TokensCut                                            int64
 	Unpriced, Unknown, Drained                           int64
 	SuspenseTokens                                       int64 // estimates of unknown attempts
-	CostInput, CostOutput, CostCacheRead, CostCacheWrite money.Pico
-	CostGuardrail, CostWasted, Suspense                  money.Pico
+	Queries, Images, Milliseconds                        int64 // search units, images made, length of video or sound
+	CostInput, CostOutput, CostCacheRead                 money.Pico
+	// CostCacheWrite is from records of before version 3, which did not tell the two
+	// lifetimes apart.
+	CostCacheWrite, CostCacheWrite5m, CostCacheWrite1h money.Pico
+	CostGuardrail, CostQuery, CostImage, CostSecond    money.Pico
+	CostWasted                                         money.Pico // light answers thrown away; part of the above
+	Suspense                                           money.Pico // estimates of unknown attempts; in none of the above
+	// Discount is how much more the same would cost at list price: list price is
+	// cost and Discount. It is 0 where nothing is discounted, and before version 3.
+	Discount money.Pico
+}
+
+// CostClasses are the classes that the cost of a row is the sum of.
+func (c *Counters) CostClasses() [10]money.Pico {
+	return [...]money.Pico{
+		c.CostInput, c.CostOutput, c.CostCacheRead, c.CostCacheWrite, c.CostCacheWrite5m, c.CostCacheWrite1h,
+		c.CostGuardrail, c.CostQuery, c.CostImage, c.CostSecond,
+	}
 }
 
 // Plus returns the sum of c and d, and false when a value overflows.
 func (c Counters) Plus(d Counters) (Counters, bool) {
 	ok := true
-	for i, n := range d.counts() {
-		ok = AddTo(c.counts()[i], *n) && ok
-	}
-	for i, p := range d.amounts() {
-		ok = AddTo(c.amounts()[i], *p) && ok
+	sums := c.values()
+	for i, v := range d.values() {
+		ok = AddTo(sums[i], *v) && ok
 	}
 	return c, ok
 }
 
 // Storable reports whether every value fits a ledger's counter: see MaxValue.
 func (c Counters) Storable() bool {
-	for _, n := range c.counts() {
-		if *n < -MaxValue || *n > MaxValue {
-			return false
+	for i, v := range c.values() {
+		n := *v
+		if isMoney(i) {
+			n /= 1000
 		}
-	}
-	for _, p := range c.amounts() {
-		if nano := *p / 1000; nano < -MaxValue || nano > MaxValue {
+		if n < -MaxValue || n > MaxValue {
 			return false
 		}
 	}
 	return true
 }
 
-func (c *Counters) counts() [14]*int64 {
+// The places of money among the counters: those of versions 1 and 2 and, behind
+// the newer counts, those of version 3.
+const oldMoney, newCounts, newMoney = 14, 21, 24
+
+func isMoney(i int) bool { return i >= oldMoney && i < newCounts || i >= newMoney }
+
+// values are the counters in the order of their bits in a record. New ones come
+// at the end.
+func (c *Counters) values() [30]*int64 {
+	pico := func(p *money.Pico) *int64 { return (*int64)(p) }
 	return [...]*int64{
 		&c.Requests, &c.Legs, &c.Escalated,
 		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h,
 		&c.GuardrailUnits, &c.TokensCut, &c.Unpriced, &c.Unknown, &c.Drained,
 		&c.SuspenseTokens,
-	}
-}
-
-func (c *Counters) amounts() [7]*money.Pico {
-	return [...]*money.Pico{
-		&c.CostInput, &c.CostOutput, &c.CostCacheRead, &c.CostCacheWrite,
-		&c.CostGuardrail, &c.CostWasted, &c.Suspense,
+		pico(&c.CostInput), pico(&c.CostOutput), pico(&c.CostCacheRead), pico(&c.CostCacheWrite),
+		pico(&c.CostGuardrail), pico(&c.CostWasted), pico(&c.Suspense),
+		&c.Queries, &c.Images, &c.Milliseconds,
+		pico(&c.CostCacheWrite5m), pico(&c.CostCacheWrite1h),
+		pico(&c.CostQuery), pico(&c.CostImage), pico(&c.CostSecond), pico(&c.Discount),
 	}
 }
 

@@ -26,8 +26,10 @@ func Posts(kind byte) bool { return kind >= KindEnd && kind <= KindAdjust }
 // recordVersion is the first byte of every record. Fields are only ever added
 // at the end, and a reader ignores what it does not know, so it rises only when
 // an old program must not read a new record. Since 2 records have charges;
-// records of version 1 are read as having none.
-const recordVersion = 2
+// records of version 1 are read as having none. Since 3 they tell region,
+// latency, long context, user, and units other than tokens; in older ones these
+// are empty and zero.
+const recordVersion = 3
 
 // seqAt is where the sequence number of a posting record is: behind the
 // version, eight bytes, little endian, so that it can be filled in on the way
@@ -59,12 +61,22 @@ func (c *coder) start(s *Start) {
 	if c.v >= 2 {
 		c.charges(s.Tenant, &s.Charges)
 	}
+	if c.v >= 3 {
+		c.str(&s.User)
+		c.str(&s.AskedTier)
+		c.str(&s.AskedLatency)
+	}
 }
 
 func (c *coder) sku(s *SKU) {
 	c.str(&s.Model)
 	c.str(&s.Scope)
 	c.str(&s.Tier)
+	if c.v >= 3 {
+		c.str(&s.Region)
+		c.str(&s.Latency)
+		c.str(&s.Context)
+	}
 }
 
 // posting starts every record that posts. An empty root posts nothing.
@@ -92,31 +104,31 @@ func (c *coder) row(r *RowKey) {
 	c.str(&r.Cascade)
 	c.str(&r.Path)
 	c.str(&r.PriceVersion)
+	if c.v >= 3 {
+		c.str(&r.Region)
+		c.str(&r.Latency)
+		c.str(&r.Context)
+		c.str(&r.User)
+	}
 }
 
 // counters writes a bit per counter that is not zero, then those.
 func (c *coder) counters(a *Counters) {
-	counts, amounts := a.counts(), a.amounts()
+	values := a.values()
 	var set uint64
-	for i, n := range counts {
-		if *n != 0 {
+	for i, v := range values {
+		if *v != 0 {
 			set |= 1 << i
 		}
 	}
-	for i, p := range amounts {
-		if *p != 0 {
-			set |= 1 << (len(counts) + i)
-		}
-	}
 	c.uint(&set)
-	for i, n := range counts {
-		if set&(1<<i) != 0 {
-			c.int(n)
-		}
+	if set >= 1<<len(values) {
+		c.bad = true
+		return
 	}
-	for i, p := range amounts {
-		if set&(1<<(len(counts)+i)) != 0 {
-			c.pico(p)
+	for i, v := range values {
+		if set&(1<<i) != 0 {
+			c.int(v)
 		}
 	}
 }
@@ -157,6 +169,13 @@ func (c *coder) usage(u *wire.Usage) {
 	c.str(&u.ServiceTier)
 	c.str(&u.InvokedModel)
 	c.str(&u.StopReason)
+	if c.v < 3 {
+		return
+	}
+	for _, n := range [...]*wire.Count{&u.Queries, &u.Images, &u.Milliseconds} {
+		c.count(n)
+	}
+	c.str(&u.Latency)
 }
 
 func (c *coder) flags(flags ...*bool) {

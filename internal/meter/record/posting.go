@@ -49,6 +49,9 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	if e.Usage.ServiceTier != "" {
 		sku.Tier = tierName(e.Usage.ServiceTier)
 	}
+	if e.Usage.Latency != "" {
+		sku.Latency = latencyName(e.Usage.Latency)
+	}
 	price := prices.Find(sku, e.At)
 	p := Posting{Root: s.Root, Row: rowOf(s, sku, e.At)}
 	if price != nil {
@@ -70,8 +73,9 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	addUsage(add, &e.Usage)
 	add.Unpriced = flag(!priced)
 	add.CostInput, add.CostOutput = costs.Input, costs.Output
-	add.CostCacheRead, add.CostCacheWrite = costs.CacheRead, costs.CacheWrite
-	add.CostGuardrail = costs.Guardrail
+	add.CostCacheRead, add.CostCacheWrite5m, add.CostCacheWrite1h = costs.CacheRead, costs.CacheWrite5m, costs.CacheWrite1h
+	add.CostGuardrail, add.CostQuery, add.CostImage, add.CostSecond = costs.Guardrail, costs.Query, costs.Image, costs.Second
+	add.Discount = costs.Discount
 	if e.Wasted {
 		add.CostWasted = costs.Total()
 	}
@@ -155,11 +159,19 @@ func tokensOf(u *wire.Usage) int64 {
 func rowOf(s *Start, sku SKU, at time.Time) RowKey {
 	return RowKey{
 		Hour: at.UTC().Truncate(time.Hour), Tenant: s.Tenant, Key: s.Key, Model: s.Model,
-		Scope: sku.Scope, Tier: sku.Tier, Cascade: s.Cascade, Path: s.Path,
+		Scope: sku.Scope, Tier: short(sku.Tier), Cascade: s.Cascade, Path: s.Path,
+		Region: sku.Region, Latency: short(sku.Latency), Context: sku.Context, User: short(s.User),
 	}
 }
 
-// suspend puts the estimate of an attempt with unknown usage into suspense.
+// short cuts a text that comes from outside to what a row's key may hold of it,
+// so that nobody makes long keys in a ledger.
+func short(s string) string {
+	const longest = 64
+	return s[:min(len(s), longest)]
+}
+
+// suspend books the estimate of an attempt of which nobody knows what it used.
 func suspend(s *Start, price *Price, add *Counters) {
 	add.Unknown = 1
 	add.SuspenseTokens = clamp(s.EstimatedInput) + clamp(s.MaxOutput)
@@ -176,7 +188,9 @@ func believable(op wire.Operation, u *wire.Usage) bool {
 	if !u.Complete() && op != wire.OpApplyGuardrail && op != wire.OpInvokeGuardrailChecks && op != wire.OpGetAsyncInvoke {
 		return false
 	}
-	for _, n := range [...]wire.Count{u.Input, u.Output, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h} {
+	for _, n := range [...]wire.Count{
+		u.Input, u.Output, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Queries, u.Images, u.Milliseconds,
+	} {
 		if n.N < 0 || n.N > maxCount {
 			return false
 		}
@@ -192,6 +206,7 @@ func believable(op wire.Operation, u *wire.Usage) bool {
 func addUsage(add *Counters, u *wire.Usage) {
 	add.Input, add.Output = u.Input.N, u.Output.N
 	add.CacheRead, add.CacheWrite5m, add.CacheWrite1h = u.CacheRead.N, u.CacheWrite5m.N, u.CacheWrite1h.N
+	add.Queries, add.Images, add.Milliseconds = u.Queries.N, u.Images.N, u.Milliseconds.N
 	for _, units := range u.GuardrailUnits {
 		add.GuardrailUnits += units
 	}
@@ -216,8 +231,11 @@ func costOf(u *wire.Usage, model, guardrail *Price) (Costs, bool) {
 		{&c.Input, model.input, u.Input.N},
 		{&c.Output, model.output, u.Output.N},
 		{&c.CacheRead, model.cacheRead, u.CacheRead.N},
-		{&c.CacheWrite, model.cacheWrite5m, u.CacheWrite5m.N},
-		{&c.CacheWrite, model.cacheWrite1h, u.CacheWrite1h.N},
+		{&c.CacheWrite5m, model.cacheWrite5m, u.CacheWrite5m.N},
+		{&c.CacheWrite1h, model.cacheWrite1h, u.CacheWrite1h.N},
+		{&c.Query, model.query, u.Queries.N},
+		{&c.Image, model.image, u.Images.N},
+		{&c.Second, model.millisecond, u.Milliseconds.N},
 	} {
 		cost, priced := class.rate.cost(class.n)
 		*class.to += cost

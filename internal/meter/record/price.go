@@ -64,6 +64,7 @@ type Price struct {
 
 	effective                                            time.Time
 	input, output, cacheRead, cacheWrite5m, cacheWrite1h rate
+	query, image, millisecond                            rate
 	guardrail                                            [wire.GuardrailPolicies]rate
 	asGeo                                                *Price
 }
@@ -152,7 +153,7 @@ func (p *Price) hash() string {
 // jump says that an entry differs a hundredfold from the one it overrides.
 func (t *PriceBook) jump(e *config.Price, p *Price) string {
 	for _, model := range e.Models {
-		old := t.find(SKU{model, e.Scope, e.Tier}, e.Effective)
+		old := t.find(SKU{Model: model, Scope: e.Scope, Tier: e.Tier}, e.Effective)
 		if old == nil {
 			continue
 		}
@@ -171,7 +172,7 @@ func (t *PriceBook) jump(e *config.Price, p *Price) string {
 func (b *priceFile) add(e *config.Price, p *Price) {
 	for _, model := range e.Models {
 		if !strings.Contains(model, "*") {
-			sku := SKU{model, e.Scope, e.Tier}
+			sku := SKU{Model: model, Scope: e.Scope, Tier: e.Tier}
 			b.exact[sku] = append(b.exact[sku], p)
 			continue
 		}
@@ -212,6 +213,7 @@ func (t *PriceBook) find(sku SKU, at time.Time) *Price {
 	if t == nil || sku.Model == "" {
 		return nil
 	}
+	sku.Region, sku.Context = "", ""
 	for i := len(t.files) - 1; i >= 0; i-- {
 		b := &t.files[i]
 		for _, p := range b.exact[sku] {
@@ -221,7 +223,8 @@ func (t *PriceBook) find(sku SKU, at time.Time) *Price {
 		}
 		for k := range b.globs {
 			g := &b.globs[k]
-			if g.scope == sku.Scope && g.tier == sku.Tier && !g.price.effective.After(at) && g.pattern.Match(sku.Model) {
+			same := g.scope == sku.Scope && g.tier == sku.Tier && sku.Latency == ""
+			if same && !g.price.effective.After(at) && g.pattern.Match(sku.Model) {
 				return g.price
 			}
 		}
@@ -280,4 +283,12 @@ func tierName(tier string) string {
 		return ""
 	}
 	return tier
+}
+
+// latencyName maps Bedrock's name of the ordinary latency to "".
+func latencyName(latency string) string {
+	if latency == "standard" {
+		return ""
+	}
+	return latency
 }

@@ -58,22 +58,22 @@ func TestFind(t *testing.T) {
 			t.Errorf("%v on %s: %d (%s), want %d%s", sku, at, p.input.price/perMillion, p.Version, want, suffix)
 		}
 	}
-	f(SKU{"a", "", ""}, "2026-03-01", 7, "") // the later book wins, whatever its day
-	f(SKU{"a", "", ""}, "2024-12-31", 0, "") // before any price
-	f(SKU{"a", "", "flex"}, "2026-03-01", 5, "")
-	f(SKU{"a", "", "priority"}, "2026-03-01", 0, "") // a tier is never guessed
-	f(SKU{"a", "geo", ""}, "2026-03-01", 7, "+region")
-	f(SKU{"a", "global", ""}, "2026-03-01", 9, "")
-	f(SKU{"b", "geo", ""}, "2026-03-01", 30, "")
-	f(SKU{"b", "global", ""}, "2026-03-01", 0, "") // nor a global price
-	f(SKU{"c-9", "", ""}, "2026-03-01", 40, "")
-	f(SKU{"c-1-y", "", ""}, "2026-03-01", 41, "")
-	f(SKU{"c-1-x", "", ""}, "2026-03-01", 42, "")
-	f(SKU{"d", "", ""}, "2026-11-30", 0, "")
-	f(SKU{"d", "", ""}, "2026-12-01", 1, "")
-	f(SKU{"", "", ""}, "2026-03-01", 0, "")
+	f(SKU{Model: "a", Scope: "", Tier: ""}, "2026-03-01", 7, "") // the later book wins, whatever its day
+	f(SKU{Model: "a", Scope: "", Tier: ""}, "2024-12-31", 0, "") // before any price
+	f(SKU{Model: "a", Scope: "", Tier: "flex"}, "2026-03-01", 5, "")
+	f(SKU{Model: "a", Scope: "", Tier: "priority"}, "2026-03-01", 0, "") // a tier is never guessed
+	f(SKU{Model: "a", Scope: "geo", Tier: ""}, "2026-03-01", 7, "+region")
+	f(SKU{Model: "a", Scope: "global", Tier: ""}, "2026-03-01", 9, "")
+	f(SKU{Model: "b", Scope: "geo", Tier: ""}, "2026-03-01", 30, "")
+	f(SKU{Model: "b", Scope: "global", Tier: ""}, "2026-03-01", 0, "") // nor a global price
+	f(SKU{Model: "c-9", Scope: "", Tier: ""}, "2026-03-01", 40, "")
+	f(SKU{Model: "c-1-y", Scope: "", Tier: ""}, "2026-03-01", 41, "")
+	f(SKU{Model: "c-1-x", Scope: "", Tier: ""}, "2026-03-01", 42, "")
+	f(SKU{Model: "d", Scope: "", Tier: ""}, "2026-11-30", 0, "")
+	f(SKU{Model: "d", Scope: "", Tier: ""}, "2026-12-01", 1, "")
+	f(SKU{Model: "", Scope: "", Tier: ""}, "2026-03-01", 0, "")
 	var none *PriceBook
-	if none.Find(SKU{"a", "", ""}, testDay) != nil {
+	if none.Find(SKU{Model: "a", Scope: "", Tier: ""}, testDay) != nil {
 		t.Error("a nil table has prices")
 	}
 }

@@ -23,6 +23,7 @@ type Start struct {
 	Op        wire.Operation
 	Model     string // id sent upstream, decoded
 	SKU       SKU    // what it is priced as
+	User      string // who the caller says it is for, as reports name them; "" for none
 	Cascade   string // "" when none
 	Path      string // passthrough, direct, light, escalated, partner, shadow, judge
 	Reason    string
@@ -36,6 +37,9 @@ type Start struct {
 	Charges      []Charge
 	PriceVersion string // "" when unpriced
 	At           time.Time
+	// AskedTier and AskedLatency are what the caller asked for, in its own words and
+	// wherever AWS reads them; "" where it asked for nothing. SKU has what they mean.
+	AskedTier, AskedLatency string
 }
 
 // SKU is what a call is priced as, resolved before it leaves because the answer
@@ -43,7 +47,13 @@ type Start struct {
 type SKU struct {
 	Model string // foundation model id without region prefix
 	Scope string // "" in region, "geo" for us. eu. …, "global"
-	Tier  string // "" default, flex, priority, reserved, optimized
+	Tier  string // "" default, flex, priority, reserved
+	// Region is the AWS region of the upstream that is called, "" for none known.
+	Region  string
+	Latency string // "" standard, "optimized"
+	// Context is "long" for a call whose whole price is that of a long input, else
+	// "". It is known when the usage is.
+	Context string
 }
 
 // Outcome is how an attempt ended.
@@ -80,10 +90,15 @@ type End struct {
 
 // Costs is money per token class. The zero value is nothing.
 type Costs struct {
-	Input, Output, CacheRead, CacheWrite, Guardrail money.Pico
+	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h money.Pico
+	Guardrail, Query, Image, Second                      money.Pico
+	// Discount is how much more the call costs at list price. It is no part of the
+	// total, which is what is charged.
+	Discount money.Pico
 }
 
 // Total is the sum of all classes.
 func (c Costs) Total() money.Pico {
-	return c.Input + c.Output + c.CacheRead + c.CacheWrite + c.Guardrail
+	return c.Input + c.Output + c.CacheRead + c.CacheWrite5m + c.CacheWrite1h +
+		c.Guardrail + c.Query + c.Image + c.Second
 }

@@ -18,3 +18,12 @@ func everyCounter() record.Counters {
 	}
 	return c
 }
+
+// tokenCounters are the counters that a row of a model billed by tokens can have: no other units, and no cost of before
+// version 3 of usage records.
+func tokenCounters() record.Counters {
+	c := everyCounter()
+	c.Queries, c.Images, c.Milliseconds = 0, 0, 0
+	c.CostQuery, c.CostImage, c.CostSecond, c.CostCacheWrite = 0, 0, 0, 0
+	return c
+}

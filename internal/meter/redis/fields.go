@@ -38,6 +38,15 @@ var fields = [...]field{
 	{name: "gr$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostGuardrail) }, money: true},
 	{name: "was$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostWasted) }, money: true},
 	{name: "sus$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Suspense) }, money: true},
+	{name: "qu", of: func(c *record.Counters) *int64 { return &c.Queries }},
+	{name: "img", of: func(c *record.Counters) *int64 { return &c.Images }},
+	{name: "ms", of: func(c *record.Counters) *int64 { return &c.Milliseconds }},
+	{name: "cw5$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostCacheWrite5m) }, money: true},
+	{name: "cw1$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostCacheWrite1h) }, money: true},
+	{name: "qu$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostQuery) }, money: true},
+	{name: "img$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostImage) }, money: true},
+	{name: "ms$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostSecond) }, money: true},
+	{name: "dis$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Discount) }, money: true},
 }
 
 const picoPerNano = 1000

@@ -87,14 +87,32 @@ func validRoot(root string) error {
 	return nil
 }
 
+// shapeParts are what a shape is made of, in its order. Shapes of before version 3
+// of usage records have the first oldParts of them.
+func shapeParts(k *record.RowKey) [12]*string {
+	return [...]*string{
+		&k.Tenant, &k.Key, &k.Model, &k.Scope, &k.Tier, &k.Cascade, &k.Path, &k.PriceVersion,
+		&k.Region, &k.Latency, &k.Context, &k.User,
+	}
+}
+
+const oldParts = 8
+
 // shapeOf writes what a row is about, all but its time, as one readable line.
+// Empty parts at the end are left out, so that a row of an older record keeps its
+// shape.
 func shapeOf(k record.RowKey) string {
+	parts := shapeParts(&k)
+	n := len(parts)
+	for n > oldParts && *parts[n-1] == "" {
+		n--
+	}
 	var b []byte
-	for i, part := range []string{k.Tenant, k.Key, k.Model, k.Scope, k.Tier, k.Cascade, k.Path, k.PriceVersion} {
+	for i, part := range parts[:n] {
 		if i > 0 {
 			b = append(b, '|')
 		}
-		b = appendEscaped(b, part)
+		b = appendEscaped(b, *part)
 	}
 	return string(b)
 }
@@ -115,20 +133,15 @@ func appendEscaped(b []byte, s string) []byte {
 }
 
 // parseShape is the inverse of shapeOf.
-func parseShape(s string) (record.RowKey, error) {
-	parts := strings.Split(s, "|")
-	if len(parts) != 8 {
+func parseShape(s string) (k record.RowKey, err error) {
+	texts, parts := strings.Split(s, "|"), shapeParts(&k)
+	if len(texts) < oldParts || len(texts) > len(parts) {
 		return record.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
 	}
-	for i, part := range parts {
-		plain, err := url.PathUnescape(part)
-		if err != nil {
+	for i, text := range texts {
+		if *parts[i], err = url.PathUnescape(text); err != nil {
 			return record.RowKey{}, fmt.Errorf("%w: shape %q", ErrDamaged, s)
 		}
-		parts[i] = plain
 	}
-	return record.RowKey{
-		Tenant: parts[0], Key: parts[1], Model: parts[2], Scope: parts[3], Tier: parts[4],
-		Cascade: parts[5], Path: parts[6], PriceVersion: parts[7],
-	}, nil
+	return k, nil
 }

@@ -91,10 +91,10 @@ func FuzzParseTarget(f *testing.F) {
 }
 
 func FuzzShape(f *testing.F) {
-	f.Add("acme/a", "us.x", "", "")
-	f.Add("|", "%", "\x00", "%7C")
-	f.Fuzz(func(t *testing.T, tenant, model, cascade, path string) {
-		key := record.RowKey{Tenant: tenant, Model: model, Cascade: cascade, Path: path}
+	f.Add("acme/a", "us.x", "", "", "", "")
+	f.Add("|", "%", "\x00", "%7C", "|", "")
+	f.Fuzz(func(t *testing.T, tenant, model, cascade, path, latency, user string) {
+		key := record.RowKey{Tenant: tenant, Model: model, Cascade: cascade, Path: path, Latency: latency, User: user}
 		text := shapeOf(key)
 		got, err := parseShape(text)
 		if err != nil || got != key {
@@ -127,8 +127,8 @@ func TestFieldsCoverCounters(t *testing.T) {
 		if diff := cmp.Diff(want, rows[place]); diff != "" {
 			t.Errorf("place %d: %s", place, diff)
 		}
-		if len(hash)*groupRows > 128 {
-			t.Errorf("a group may have %d fields, more than the compact encoding takes", len(hash)*groupRows)
+		if n := len(changesOf(place, tokenCounters())) * groupRows; n > 128 {
+			t.Errorf("a group may have %d fields, more than the compact encoding takes", n)
 		}
 	}
 }
@@ -237,5 +237,21 @@ func TestLostShapes(t *testing.T) {
 	})
 	if !errors.Is(err, ErrDamaged) {
 		t.Errorf("rows without a name: %v", err)
+	}
+}
+
+// TestShapesOfOlderRows: a row of a record before version 3 keeps the shape, and so the id, that older programs gave it.
+func TestShapesOfOlderRows(t *testing.T) {
+	old := record.RowKey{Tenant: "acme/a", Key: "k", Model: "us.x", Scope: "geo", Path: "light", PriceVersion: "v"}
+	if got := shapeOf(old); got != "acme/a|k|us.x|geo|||light|v" {
+		t.Errorf("the old shape is %q", got)
+	}
+	now := old
+	now.Region = "us-east-1"
+	if got := shapeOf(now); got != "acme/a|k|us.x|geo|||light|v|us-east-1" {
+		t.Errorf("the new shape is %q", got)
+	}
+	if got, err := parseShape("acme/a|k|us.x|geo|||light|v"); err != nil || got != old {
+		t.Errorf("read %+v, %v", got, err)
 	}
 }
