@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // TestHeartbeatFindsLossOfRetired: a ledger that loses everything while a
@@ -143,7 +144,7 @@ func TestBadBatchStopsOneRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := newEnd(s, 1, 1)
-	e.Outcome = record.Unknown
+	e.Outcome, e.Usage = record.Unknown, wire.Usage{} // so that the whole hold is suspense
 	if _, err := m.End(s, e, testPrices); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,8 @@ func TestCharges(t *testing.T) {
 		[]Charge{{usd, 1_800, false}, {tokens, 21, false}, {requests, 1, false}})
 	check("failed", wire.OpConverse, End{Outcome: Failed}, nothing)
 	check("unknown", wire.OpConverse, End{Outcome: Unknown}, suspense)
-	check("half a usage", wire.OpConverse, End{Outcome: Completed, Usage: wire.Usage{Input: wire.Known(1)}}, suspense)
+	check("M8: half a usage", wire.OpConverse, End{Outcome: Completed, Usage: wire.Usage{Input: wire.Known(1)}},
+		[]Charge{{usd, 60, false}, {usd, 17_940, true}, {tokens, 1, false}, {tokens, 149, true}, {requests, 1, false}})
 	check("tokens counted", wire.OpCountTokens, End{Outcome: Completed},
 		[]Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 1, false}})
 }

@@ -60,27 +60,33 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	add := &p.Add
 	add.Legs, add.Requests, add.Escalated = 1, flag(e.Served), flag(e.Escalated)
 	add.Drained, add.TokensCut = flag(e.Drained), e.TokensCut
-	switch {
-	case e.Outcome == Failed:
+	if e.Outcome == Failed {
 		p.Charges = chargesOf(s, Failed, spent{})
 		return p, Costs{}
-	case e.Outcome == Unknown || !believable(s.Op, &e.Usage):
-		suspend(s, price, add)
-		p.Charges = chargesOf(s, Unknown, spent{})
-		return p, Costs{}
 	}
-	costs, priced := costOf(&e.Usage, price, prices.Find(SKU{Model: guardrailModel}, e.At))
-	addUsage(add, &e.Usage)
+	used, how := reported(e), e.Outcome
+	costs, priced := costOf(used, price, prices.Find(SKU{Model: guardrailModel}, e.At))
+	addUsage(add, used)
+	addCosts(add, &costs)
+	if how == Unknown || !believable(s.Op, &e.Usage) {
+		how = Unknown
+		priced = suspend(s, used, price, costs.Total(), add) && priced
+	}
 	add.Unpriced = flag(!priced)
-	add.CostInput, add.CostOutput = costs.Input, costs.Output
-	add.CostCacheRead, add.CostCacheWrite5m, add.CostCacheWrite1h = costs.CacheRead, costs.CacheWrite5m, costs.CacheWrite1h
-	add.CostGuardrail, add.CostQuery, add.CostImage, add.CostSecond = costs.Guardrail, costs.Query, costs.Image, costs.Second
-	add.Discount = costs.Discount
 	if e.Wasted {
 		add.CostWasted = costs.Total()
 	}
-	p.Charges = chargesOf(s, Completed, spent{costs.Total(), tokensOf(&e.Usage)})
+	p.Charges = chargesOf(s, how, spent{costs.Total(), tokensOf(used)})
 	return p, costs
+}
+
+// reported is what can be booked of an END's usage: all that is known, also when
+// the other half is not; nothing when a number is impossible.
+func reported(e *End) *wire.Usage {
+	if !possible(&e.Usage) {
+		return &wire.Usage{}
+	}
+	return &e.Usage
 }
 
 // Billed is what an END's charges say, for whoever keeps the holds: how the
@@ -111,8 +117,20 @@ type spent struct {
 	tokens int64
 }
 
+// of returns what a window of the unit is charged.
+func (s spent) of(u Unit) int64 {
+	switch u {
+	case UnitUSD:
+		return nanosUp(s.cost)
+	case UnitTokens:
+		return s.tokens
+	}
+	return 0
+}
+
 // chargesOf is what becomes of the holds of an attempt: the truth for a
-// completed one, zero for a failed one, the hold as suspense for an unknown one.
+// completed one, zero for a failed one. For an unknown one what is known is
+// posted, and the rest of the hold is suspense.
 // A request is counted by the attempt that holds one, however that ends: it was
 // made. Concurrency is only held.
 func chargesOf(s *Start, how Outcome, used spent) []Charge {
@@ -129,12 +147,14 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 		case held.Window.Unit == UnitRequests:
 			c.Amount = held.Amount
 		case how == Unknown:
-			c.Amount, c.Suspense = held.Amount, true
+			known := used.of(c.Window.Unit)
+			if known > 0 {
+				charges = append(charges, Charge{Window: c.Window, Amount: known})
+			}
+			c.Amount, c.Suspense = max(0, held.Amount-known), true
 		case how == Failed:
-		case held.Window.Unit == UnitUSD:
-			c.Amount = nanosUp(used.cost)
-		case held.Window.Unit == UnitTokens:
-			c.Amount = used.tokens
+		default:
+			c.Amount = used.of(c.Window.Unit)
 		}
 		charges = append(charges, c)
 	}
@@ -171,23 +191,35 @@ func short(s string) string {
 	return s[:min(len(s), longest)]
 }
 
-// suspend books the estimate of an attempt of which nobody knows what it used.
-func suspend(s *Start, price *Price, add *Counters) {
-	add.Unknown = 1
-	add.SuspenseTokens = clamp(s.EstimatedInput) + clamp(s.MaxOutput)
-	worst, priced := price.WorstCase(s.EstimatedInput, s.MaxOutput)
-	if s.Hold > 0 {
-		worst, priced = s.Hold, true // it had a price when it left
+// suspend books the estimate of what an attempt used that nobody knows: all of
+// it, or the half that was not reported. It reports whether that has a price.
+func suspend(s *Start, used *wire.Usage, price *Price, cost money.Pico, add *Counters) (priced bool) {
+	input, output := s.EstimatedInput, max(0, s.MaxOutput-used.Output.N) // output may be a running count
+	if used.Input.Known {
+		input = 0
 	}
-	add.Suspense, add.Unpriced = worst, flag(!priced)
+	add.Unknown = 1
+	add.SuspenseTokens = clamp(input) + clamp(output)
+	add.Suspense, priced = price.WorstCase(input, output)
+	nothing := !used.Input.Known && !used.Output.Known
+	if s.Hold > 0 && (nothing || !priced) {
+		add.Suspense, priced = max(0, s.Hold-cost), true // it had a price when it left
+	}
+	return priced
 }
 
-// believable reports whether a usage can be posted: both token counts known,
-// unless the operation has no tokens, and every number in range.
+// believable reports whether a usage can be posted as all that there is: both
+// token counts known, unless the operation has no tokens, and every number
+// possible.
 func believable(op wire.Operation, u *wire.Usage) bool {
 	if !u.Complete() && op != wire.OpApplyGuardrail && op != wire.OpInvokeGuardrailChecks && op != wire.OpGetAsyncInvoke {
 		return false
 	}
+	return possible(u)
+}
+
+// possible reports whether every number of a usage is in range.
+func possible(u *wire.Usage) bool {
 	for _, n := range [...]wire.Count{
 		u.Input, u.Output, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Queries, u.Images, u.Milliseconds,
 	} {
@@ -201,6 +233,13 @@ func believable(op wire.Operation, u *wire.Usage) bool {
 		}
 	}
 	return true
+}
+
+func addCosts(add *Counters, c *Costs) {
+	add.CostInput, add.CostOutput, add.CostCacheRead = c.Input, c.Output, c.CacheRead
+	add.CostCacheWrite5m, add.CostCacheWrite1h = c.CacheWrite5m, c.CacheWrite1h
+	add.CostGuardrail, add.CostQuery, add.CostImage, add.CostSecond = c.Guardrail, c.Query, c.Image, c.Second
+	add.Discount = c.Discount
 }
 
 func addUsage(add *Counters, u *wire.Usage) {

@@ -171,7 +171,10 @@ func TestDerive(t *testing.T) {
 		if p.Add != want {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", name, p.Add, want)
 		}
-		sum := p.Add.CostInput + p.Add.CostOutput + p.Add.CostCacheRead + p.Add.CostCacheWrite + p.Add.CostGuardrail
+		var sum money.Pico
+		for _, class := range p.Add.CostClasses() {
+			sum += class
+		}
 		if costs.Total() != sum {
 			t.Errorf("%s: costs %+v", name, costs)
 		}
@@ -201,11 +204,29 @@ func TestDerive(t *testing.T) {
 		with(func(c *Counters) { c.GuardrailUnits, c.Unpriced = 1, 1 }))
 	f("failed", func(_ *Start, e *End) { e.Outcome, e.Usage = Failed, wire.Usage{} }, Counters{Legs: 1})
 	suspense := Counters{Legs: 1, Unknown: 1, SuspenseTokens: 150, Suspense: 100*10 + 50*20}
-	f("unknown", func(_ *Start, e *End) { e.Outcome = Unknown }, suspense)
-	f("completed without usage", func(_ *Start, e *End) { e.Usage.Output = wire.Count{} }, suspense)
+	f("unknown", func(_ *Start, e *End) { e.Outcome, e.Usage = Unknown, wire.Usage{} }, suspense)
+	f("M8: input alone is known", func(_ *Start, e *End) { e.Usage.Output = wire.Count{} },
+		Counters{Legs: 1, Unknown: 1, Input: 100, CostInput: 1000, SuspenseTokens: 50, Suspense: 50 * 20})
+	f("M8: output alone is known", func(_ *Start, e *End) { e.Usage.Input = wire.Count{} },
+		Counters{Legs: 1, Unknown: 1, Output: 10, CostOutput: 200, SuspenseTokens: 140, Suspense: 100*10 + 40*20})
+	f("M8: input alone is known, with a hold and without output", func(s *Start, e *End) {
+		s.Hold, s.MaxOutput, e.Usage.Output = 1500, 0, wire.Count{}
+	}, Counters{Legs: 1, Unknown: 1, Input: 100, CostInput: 1000})
+	f("M8: half known of what has no price any more", func(s *Start, e *End) {
+		s.Hold, s.SKU.Model, e.Usage.Output = 1500, "other", wire.Count{}
+	}, Counters{Legs: 1, Unknown: 1, Input: 100, SuspenseTokens: 50, Suspense: 1500, Unpriced: 1})
+	f("M8: a stream that was cut behind a running count", func(_ *Start, e *End) { e.Outcome = Unknown },
+		Counters{Legs: 1, Unknown: 1, Input: 100, Output: 10, CostInput: 1000, CostOutput: 200, SuspenseTokens: 40,
+			Suspense: 40 * 20})
+	f("M8: cache alone is known", func(_ *Start, e *End) {
+		e.Usage = wire.Usage{CacheRead: wire.Known(50)}
+	}, Counters{Legs: 1, Unknown: 1, CacheRead: 50, CostCacheRead: 50, SuspenseTokens: 150, Suspense: 100*10 + 50*20})
 	f("absurd usage", func(_ *Start, e *End) { e.Usage.Input = wire.Known(1 << 60) }, suspense)
-	f("unknown with a hold", func(s *Start, e *End) { s.Hold, e.Outcome = 9, Unknown },
+	f("unknown with a hold", func(s *Start, e *End) { s.Hold, e.Outcome, e.Usage = 9, Unknown, wire.Usage{} },
 		Counters{Legs: 1, Unknown: 1, SuspenseTokens: 150, Suspense: 9})
+	f("search units, images and time without a price", func(_ *Start, e *End) {
+		e.Usage.Queries, e.Usage.Images, e.Usage.Milliseconds = wire.Known(2), wire.Known(3), wire.Known(4)
+	}, with(func(c *Counters) { c.Queries, c.Images, c.Milliseconds, c.Unpriced = 2, 3, 4, 1 }))
 	f("guardrail call", func(s *Start, e *End) {
 		s.Op, s.SKU, e.Usage = wire.OpApplyGuardrail, SKU{}, wire.Usage{}
 		e.Usage.GuardrailUnits[wire.GuardrailTopic] = 4
