@@ -157,8 +157,8 @@ type body struct {
 }
 
 // newBody returns the body that comes from source; nil is none.
-func (s *Server) newBody(hd *head, source bodySource) *body {
-	return &body{
+func (s *Server) newBody(hd *head, source bodySource) body {
+	return body{
 		source: source, budget: s.budget, announced: hd.length, max: s.opts.Limits.MaxBodyBytes,
 		idle: s.opts.Timeouts.Body, complete: source == nil,
 	}

@@ -84,18 +84,45 @@ var errParked = errors.New("parked")
 // for as long as it serves a connection; one that is idle for a while therefore
 // reports its end to fasthttp, waits for its next request without buffers, and is
 // then served anew.
+//
+// A read deadline is set at the socket only when there is a read that may wait: a
+// request sets five, and mostly comes in one packet.
 type parkable struct {
 	*conn
-	parked bool // the serving goroutine's
+	parked bool      // the serving goroutine's, as the following
+	due    time.Time // the read deadline that was asked for
+	armed  time.Time // and that of the socket
 }
 
-// Read ends with errParked when nothing comes on an idle connection.
+// SetReadDeadline bounds the reads that follow.
+func (p *parkable) SetReadDeadline(t time.Time) error {
+	p.due = t
+	return nil
+}
+
+// arm sets the socket's read deadline.
+func (p *parkable) arm(t time.Time) error {
+	if p.armed == t { //nolint:staticcheck // the same value, not only the same time
+		return nil
+	}
+	p.armed = t
+	return p.conn.SetReadDeadline(t)
+}
+
+// Read ends with errParked when nothing comes on an idle connection for parkAfter,
+// or for half of that.
 func (p *parkable) Read(b []byte) (int, error) {
 	if p.busy.Load() {
+		if err := p.arm(p.due); err != nil {
+			return 0, err
+		}
 		return p.conn.Read(b)
 	}
-	if err := p.SetReadDeadline(time.Now().Add(parkAfter)); err != nil {
-		return 0, err
+	now := time.Now()
+	if left := p.armed.Sub(now); left < parkAfter/2 || left > parkAfter {
+		if err := p.arm(now.Add(parkAfter)); err != nil {
+			return 0, err
+		}
 	}
 	n, err := p.conn.Read(b)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -116,7 +143,7 @@ func (p *parkable) Close() error {
 // wait waits for the first bytes of the next request and reports whether there
 // are any.
 func (p *parkable) wait() bool {
-	if err := p.SetReadDeadline(time.Now().Add(p.server.opts.Timeouts.KeepAlive)); err != nil {
+	if err := p.arm(time.Now().Add(p.server.opts.Timeouts.KeepAlive)); err != nil {
 		return false
 	}
 	n, err := p.Conn.Read(p.peeked[:])
@@ -144,19 +171,21 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	c := connOf(ctx)
 	received := s.opts.Now()
 	id := s.ids.next(received)
-	hd, refused := h.head(ctx)
-	if refused != nil {
+	r := &http1Request{} // all of it at once
+	if refused := h.readHead(ctx, &r.head); refused != nil {
 		h.write(ctx, s.refuse(refused, id), id)
 		return
 	}
 	s.inFlight.Add(1)
-	b := h.body(ctx, hd)
-	res := s.answer(&gateway.Request{
+	h.openBody(ctx, r)
+	hd := &r.head
+	r.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority,
-		Header: hd.header, ContentLength: hd.length, Body: b,
+		Header: hd.header, ContentLength: hd.length, Body: &r.body,
 		Caller: s.watcher.Add(&c.watch), Received: received,
-	})
-	if mustClose(b) {
+	}
+	res := s.answer(&r.request)
+	if mustClose(&r.body) {
 		res.CloseConnection = true
 	}
 	if s.draining() {
@@ -164,8 +193,16 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	}
 	h.write(ctx, res, id)
 	if res.Stream == nil {
-		h.done(c)
+		h.done(c.conn)
 	}
+}
+
+// http1Request is what a request needs while it is served.
+type http1Request struct {
+	head    head
+	body    body
+	source  http1Body
+	request gateway.Request
 }
 
 func (h *http1) done(c *conn) {
@@ -179,46 +216,58 @@ func mustClose(b *body) bool {
 	return !b.complete && (b.read || b.announced < 0 || b.announced > unreadLimit)
 }
 
-func connOf(ctx *fasthttp.RequestCtx) *conn {
+func connOf(ctx *fasthttp.RequestCtx) *parkable {
 	p, ok := ctx.Conn().(*parkable)
 	if !ok {
 		panic("BUG: a connection that did not come from the sniffer")
 	}
-	return p.conn
+	return p
 }
 
-// head reads and checks the head of the current request.
-func (h *http1) head(ctx *fasthttp.RequestCtx) (*head, *wire.Error) {
+// readHead reads and checks the head of the current request.
+func (h *http1) readHead(ctx *fasthttp.RequestCtx, hd *head) *wire.Error {
 	raw := &ctx.Request.Header
 	header, err := wire.ParseHeader(string(raw.RawHeaders()))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	hd := &head{
-		proto:     string(raw.Protocol()),
-		method:    string(raw.Method()),
+	*hd = head{
+		proto:     known(raw.Protocol()),
+		method:    known(raw.Method()),
 		target:    string(raw.RequestURI()),
 		authority: header.Get("host"),
 		header:    header,
 		maxBody:   h.server.opts.Limits.MaxBodyBytes,
 	}
-	return hd, hd.check()
+	return hd.check()
 }
 
-func (h *http1) body(ctx *fasthttp.RequestCtx, hd *head) *body {
-	r := ctx.RequestBodyStream()
-	if r == nil || !hd.hasBody() {
-		return h.server.newBody(hd, nil)
+// known is string(b), without a copy for what almost every request has.
+func known(b []byte) string {
+	for _, s := range [...]string{"POST", "HTTP/1.1", "GET"} {
+		if string(b) == s {
+			return s
+		}
 	}
-	chunked := hd.counts[fieldTransferEncoding].n > 0
-	return h.server.newBody(hd, &http1Body{stream: r, conn: connOf(ctx), chunked: chunked})
+	return string(b)
+}
+
+func (h *http1) openBody(ctx *fasthttp.RequestCtx, r *http1Request) {
+	stream := ctx.RequestBodyStream()
+	if stream == nil || !r.head.hasBody() {
+		r.body = h.server.newBody(&r.head, nil)
+		return
+	}
+	chunked := r.head.counts[fieldTransferEncoding].n > 0
+	r.source = http1Body{stream: stream, conn: connOf(ctx), chunked: chunked}
+	r.body = h.server.newBody(&r.head, &r.source)
 }
 
 // http1Body bounds what chunked framing may cost beside the bytes that it
 // brings: an extension of a chunk may have any length by the rules.
 type http1Body struct {
 	stream  io.Reader
-	conn    *conn
+	conn    *parkable
 	chunked bool
 	payload int64
 }
@@ -261,7 +310,7 @@ func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string
 		return
 	}
 	out.ImmediateHeaderFlush = !res.Begun
-	out.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: func() { h.done(c) }}, -1)
+	out.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: func() { h.done(c.conn) }}, -1)
 }
 
 // handleError answers what fasthttp could not parse or read. It closes the
@@ -286,7 +335,7 @@ func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 // expect decides on Expect: 100-continue before the caller sends a body: a
 // request that would be refused anyway is refused now.
 func (h *http1) expect(ctx *fasthttp.RequestCtx) int {
-	_, refused := h.head(ctx)
+	refused := h.readHead(ctx, &head{})
 	if refused == nil {
 		return fasthttp.StatusContinue
 	}

@@ -126,9 +126,11 @@ func (h *http2) head(r *http.Request) (*head, *wire.Error) {
 
 func (h *http2) body(r *http.Request, hd *head, out *http2Writer) *body {
 	if r.Body == http.NoBody {
-		return h.server.newBody(hd, nil)
+		b := h.server.newBody(hd, nil)
+		return &b
 	}
-	return h.server.newBody(hd, http2Body{r.Body, out.control})
+	b := h.server.newBody(hd, http2Body{r.Body, out.control})
+	return &b
 }
 
 type http2Body struct {

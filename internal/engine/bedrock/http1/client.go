@@ -108,6 +108,12 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Answer, error) {
 		return nil, err
 	}
 	sendErr := x.send(req)
+	for errors.Is(sendErr, errNotQuiet) {
+		if err := x.reconnect(ctx); err != nil {
+			return nil, err
+		}
+		sendErr = x.send(req)
+	}
 	h, err := x.readHead(sendErr)
 	if err == nil {
 		return &Answer{Status: h.status, Header: h.header, Body: newBody(x, h)}, nil
@@ -139,6 +145,9 @@ func (x *exchange) readHead(sendErr error) (head, error) {
 	}
 	for range maxInterim {
 		x.conn.silence = first
+		if x.unanswered != nil {
+			return head{}, x.unanswered
+		}
 		if _, err := x.conn.r.Peek(1); err != nil {
 			return head{}, err
 		}

@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -22,15 +23,19 @@ type conn struct {
 	net net.Conn // raw, or TLS over it
 	r   *bufio.Reader
 	now func() time.Time
+	// poll waits for bytes at raw; nil where that cannot be done
+	poll syscall.RawConn
 
 	silence   time.Duration // how long the next read may wait
-	scratch   []byte        // the head while it is sent
+	readDue   time.Time     // the deadlines that are set
+	writeDue  time.Time
+	scratch   []byte // the head while it is sent
 	idleSince time.Time
 	reused    bool
 }
 
 func newConn(raw, secured net.Conn, now func() time.Time) *conn {
-	c := &conn{raw: raw, net: secured, now: now}
+	c := &conn{raw: raw, net: secured, now: now, poll: pollable(raw)}
 	c.r = bufio.NewReaderSize(deadlineReader{c}, readBuffer)
 	return c
 }
@@ -40,17 +45,48 @@ func newConn(raw, secured net.Conn, now func() time.Time) *conn {
 type deadlineReader struct{ c *conn }
 
 func (d deadlineReader) Read(p []byte) (int, error) {
-	if err := d.c.net.SetReadDeadline(d.c.now().Add(d.c.silence)); err != nil {
+	if err := d.c.boundRead(); err != nil {
 		return 0, err
 	}
 	return d.c.net.Read(p)
+}
+
+// boundRead bounds the next read by silence.
+func (c *conn) boundRead() error {
+	due, renewed := renew(c.readDue, c.now(), c.silence)
+	if !renewed {
+		return nil
+	}
+	c.readDue = due
+	return c.net.SetReadDeadline(due)
+}
+
+// boundWrite bounds the next write.
+func (c *conn) boundWrite(bound time.Duration) error {
+	due, renewed := renew(c.writeDue, c.now(), bound)
+	if !renewed {
+		return nil
+	}
+	c.writeDue = due
+	return c.net.SetWriteDeadline(due)
+}
+
+// renew returns a deadline that is bound from now, or up to an eighth later, and
+// whether it differs from the one that is set: setting a timer costs more than a
+// small read.
+func renew(due, now time.Time, bound time.Duration) (time.Time, bool) {
+	slack := bound / 8
+	if left := due.Sub(now); left >= bound && left <= bound+slack {
+		return due, false
+	}
+	return now.Add(bound + slack), true
 }
 
 // write sends p in pieces, each within bound.
 func (c *conn) write(p []byte, bound time.Duration) error {
 	for len(p) > 0 {
 		piece := p[:min(len(p), writePiece)]
-		if err := c.net.SetWriteDeadline(c.now().Add(bound)); err != nil {
+		if err := c.boundWrite(bound); err != nil {
 			return err
 		}
 		if _, err := c.net.Write(piece); err != nil {

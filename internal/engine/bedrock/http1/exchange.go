@@ -19,7 +19,9 @@ type exchange struct {
 
 	sent     bool // the whole request was written
 	answered bool // a byte of the answer came
-	timing   engine.Timing
+	// unanswered is how waiting for that byte ended without it
+	unanswered error
+	timing     engine.Timing
 
 	// ending is open, released or the engine.Failure that ended the exchange.
 	// Whoever changes it from open decides what becomes of the connection.
@@ -59,8 +61,48 @@ func contextFailure(ctx context.Context) engine.Failure {
 	return engine.Cancelled
 }
 
-// send writes the request and notes when that ended.
+// reconnect replaces a kept connection on which nothing was sent.
+func (x *exchange) reconnect(ctx context.Context) error {
+	if !x.unhook() {
+		return x.fail(contextFailure(ctx), ctx.Err())
+	}
+	x.client.pool.discard(x.conn)
+	return x.connect(ctx)
+}
+
+// errNotQuiet is a kept connection that the server has closed, or on which it has
+// spoken unasked. Nothing was sent on it.
+var errNotQuiet = errors.New("the connection is not quiet")
+
+// send sends the request. On a kept connection it also waits for the first byte of
+// the answer: the read that proves the connection quiet, before the request
+// leaves, is at the same time the one after which the poller may wait, so no
+// further read has to find out that nothing is there.
 func (x *exchange) send(req *Request) error {
+	c := x.conn
+	if !c.reused || c.poll == nil {
+		return x.transmit(req)
+	}
+	c.silence = x.client.options.FirstByte
+	if err := c.boundRead(); err != nil {
+		return errNotQuiet
+	}
+	begun, err := false, errNotQuiet
+	waitErr := c.poll.Read(func(fd uintptr) bool {
+		if begun || !quiet(fd) {
+			return true
+		}
+		begun, err = true, x.transmit(req)
+		return err != nil
+	})
+	if begun && err == nil {
+		x.unanswered = waitErr
+	}
+	return err
+}
+
+// transmit writes the request and notes when that ended.
+func (x *exchange) transmit(req *Request) error {
 	err := x.write(req)
 	x.sentAt = x.sinceStart()
 	if err != nil {

@@ -26,23 +26,9 @@ type pool struct {
 	reaper *time.Timer // guarded by mu, nil while nothing is idle
 }
 
-// take returns a kept connection that is still alive, or nil after it has
-// counted a new one that the caller must dial and in the end give back.
+// take returns a kept connection, which the server may have closed, or nil after
+// it has counted a new one that the caller must dial and in the end give back.
 func (p *pool) take() (*conn, error) {
-	for {
-		c, err := p.pop()
-		if c == nil || err != nil {
-			return nil, err
-		}
-		if alive(c.raw) {
-			c.reused = true
-			return c, nil
-		}
-		p.discard(c)
-	}
-}
-
-func (p *pool) pop() (*conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -53,6 +39,7 @@ func (p *pool) pop() (*conn, error) {
 		c := p.idle[n-1]
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
+		c.reused = true
 		return c, nil
 	}
 	if p.open >= p.maxOpen {
@@ -67,7 +54,6 @@ func (p *pool) put(c *conn) {
 	if cap(c.scratch) > 4*maxJoined {
 		c.scratch = nil
 	}
-	_ = c.net.SetReadDeadline(time.Time{}) // alive must not fail on an old deadline
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.idle) >= p.maxIdle {

@@ -250,3 +250,24 @@ func TestCloseDuringExchange(t *testing.T) {
 		t.Errorf("%d open", c.pool.open)
 	}
 }
+
+// A kept connection gives an answer as long as a new one does, and no longer.
+func TestSilenceOnKeptConnection(t *testing.T) {
+	const bound = 200 * time.Millisecond
+	o := defaults(serve(t, func(_ int, p *peer) {
+		p.request()
+		p.say(ok("first"))
+		p.request()
+		p.gone()
+	}))
+	o.FirstByte, o.Idle = bound, bound
+	c := newClient(t, o)
+	ask(t, c)
+	time.Sleep(2 * bound) // what bounded the first answer is over
+	begun := time.Now()
+	_, _, err := call(t.Context(), c, post("{}"))
+	mustFail(t, "silent", err, engine.Error{Failure: engine.TimedOut, Sent: true})
+	if took := time.Since(begun); took < bound || took > 2*bound {
+		t.Errorf("gave up after %v, want about %v", took, bound)
+	}
+}
