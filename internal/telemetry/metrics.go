@@ -292,6 +292,7 @@ const (
 	GaugeJournalBacklog
 	GaugeJournalAge
 	GaugeLedgerDegraded
+	GaugeClockBehind
 	GaugeFactsWaiting
 	GaugeFactsDropped
 )
@@ -303,9 +304,11 @@ var gaugeNames = [...][2]string{
 	GaugeBufferedBytes:      {"sluice_buffered_bytes", "Bytes of request bodies held."},
 	GaugeJournalBacklog: {"sluice_journal_backlog_records",
 		"Journalled records that the ledger does not have yet."},
-	GaugeJournalAge:     {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},
-	GaugeLedgerDegraded: {"sluice_ledger_degraded", "1 while the ledger cannot be reached."},
-	GaugeFactsWaiting:   {"sluice_hints_waiting", "Facts for other gateways that no batch has carried yet."},
+	GaugeJournalAge: {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},
+	GaugeLedgerDegraded: {"sluice_ledger_degraded",
+		"1 while the ledger cannot be reached, must not be used, or grants nothing."},
+	GaugeClockBehind:  {"sluice_clock_behind_seconds", "How far this machine's clock is behind the ledger's."},
+	GaugeFactsWaiting: {"sluice_hints_waiting", "Facts for other gateways that no batch has carried yet."},
 	GaugeFactsDropped: {"sluice_hints_dropped",
 		"Facts for other gateways that were dropped for want of room since the start."},
 }

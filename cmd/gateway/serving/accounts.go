@@ -45,6 +45,7 @@ type accounts struct {
 	limiter *budget.Limiter
 	store
 	notices *notify.Outbox
+	health  health
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -69,6 +70,8 @@ type store struct {
 	// correct gives the ledger what commands have corrected; nil for a shared one,
 	// to which they post themselves.
 	correct func(context.Context) error
+	// look asks a shared ledger how it is; nil for one of this process.
+	look    func(context.Context) (redis.Health, error)
 	closers []io.Closer
 }
 
@@ -100,8 +103,10 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a.limiter = budget.New(budget.Options{
 		Leaser: a.ledger, Writer: id.Writer, Epoch: id.Epoch, Numbers: a.meter.Numbers, Log: o.log, Now: o.now,
 		Roots: s.Budgets.Roots(), Notice: a.notice, Past: a.past(s.Config.Ledger.Redis != ""),
+		Ahead: a.health.ahead,
 	})
 	a.wg.Go(func() { a.repeat(time.Hour, a.fold) })
+	a.wg.Go(func() { a.atOnceAndEvery(lookEvery, a.lookAt) })
 	a.wg.Go(func() { a.atOnceAndEvery(correctionsEvery, a.takeCorrections) })
 	a.wg.Go(func() { a.atOnceAndEvery(inheritEvery, a.inheritOrWarn) })
 	return a, nil
@@ -128,10 +133,10 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	defer cancel()
 	if err := shared.Check(ctx); redis.Refused(err) {
 		return store{}, err
-	} else if err != nil {
-		o.log.Warn("the ledger is away; records wait in the journal", "err", err)
 	}
-	return store{ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), closers: []io.Closer{shared}}, nil
+	return store{
+		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, closers: []io.Closer{shared},
+	}, nil
 }
 
 func openEmbedded(cfg *config.Config) (store, error) {

@@ -19,20 +19,10 @@ type readiness struct {
 
 func (a *app) ready() (ok bool, state any) {
 	s := a.accounts.meter.Status()
-	r := readiness{Draining: a.draining.Load(), Degraded: map[string]string{}, Backlog: s.Backlog}
+	r := readiness{Draining: a.draining.Load(), Degraded: a.accounts.ledgerTrouble(), Backlog: s.Backlog}
 	r.Ready = s.Fault == nil && !r.Draining
-	note := func(part string, err error) {
-		if err != nil {
-			r.Degraded[part] = err.Error()
-		}
-	}
-	note("journal", s.Fault)
-	note("ledger", s.LedgerErr)
-	if s.Fenced {
-		r.Degraded["ledger"] = "another process posts as this writer"
-	}
-	for root, err := range s.Stopped {
-		note("ledger of "+root, err)
+	if s.Fault != nil {
+		r.Degraded["journal"] = s.Fault.Error()
 	}
 	if refused := a.refused.Load(); refused != nil {
 		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) +
@@ -53,9 +43,13 @@ func (a *app) watch(m *telemetry.Metrics) {
 	m.Watch(telemetry.GaugeFactsWaiting, func() float64 { return float64(a.memory.Board().Stats().Waiting) })
 	m.Watch(telemetry.GaugeFactsDropped, func() float64 { return float64(a.memory.Board().Stats().Dropped) })
 	m.Watch(telemetry.GaugeLedgerDegraded, func() float64 {
-		if s := a.accounts.meter.Status(); s.LedgerErr != nil || s.Fenced {
+		if t := a.accounts.ledgerTrouble(); t["ledger"] != "" || t["budgets"] != "" {
 			return 1
 		}
 		return 0
+	})
+	m.Watch(telemetry.GaugeClockBehind, func() float64 {
+		behind, _ := a.accounts.health.state()
+		return behind.Seconds()
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -35,6 +36,26 @@ func refused(t *testing.T, text string, args ...string) {
 	if !errors.As(err, &bad) || !strings.Contains(err.Error(), text) {
 		t.Errorf("%q: %v, want %q", args, err, text)
 	}
+}
+
+// TestSkew goes by the ledger's clock where this machine's differs. M25
+func TestSkew(t *testing.T) {
+	var log strings.Builder
+	a := &accounts{accountsOptions: accountsOptions{log: newLog(&log)}}
+	f := func(behind, corrected time.Duration, told bool) {
+		t.Helper()
+		log.Reset()
+		a.health = health{}
+		a.took(redis.Health{Ahead: behind}, nil)
+		if got := a.health.ahead(); got != corrected || strings.Contains(log.String(), "clock differs") != told {
+			t.Errorf("%s behind: corrected by %s\n%s", behind, got, &log)
+		}
+	}
+	f(0, 0, false)
+	f(300*time.Millisecond, 0, false)
+	f(-10*time.Minute, -10*time.Minute, true)
+	f(10*time.Minute, 10*time.Minute, true)
+	f(25*time.Hour, 0, true)
 }
 
 func newKey(t *testing.T) (key harness.Key) {

@@ -63,7 +63,7 @@ func (r *root) numbers() (watermark, head uint64) {
 // shows that there is not enough for them either.
 func (r *root) lease() {
 	r.serve(r.waiting)
-	if g := r.waiting.group(&r.accounts, r.limiter.opts.Now()); len(g.wants) > 0 {
+	if g := r.waiting.group(&r.accounts, r.limiter.now()); len(g.wants) > 0 {
 		r.grant(g)
 	}
 }
@@ -90,7 +90,7 @@ func (r *root) grant(g group) bool {
 		return false
 	}
 	r.ledger.failed, r.asked = time.Time{}, true
-	r.granted(g, reply, o.Now())
+	r.granted(g, reply, r.limiter.now())
 	return true
 }
 
@@ -119,7 +119,7 @@ func (r *root) unanswered(err error) {
 	if r.ledger.failed.IsZero() {
 		o.Log.Warn("ledger grants no leases", "root", r.name, "err", err)
 	}
-	r.ledger.failed, r.due = o.Now(), true
+	r.ledger.failed, r.ledger.why, r.due = r.limiter.now(), err, true
 	r.endAll(r.ledger.failed)
 }
 

@@ -34,6 +34,9 @@ type Options struct {
 	Notice func(Notice)
 	Log    *slog.Logger
 	Now    func() time.Time
+	// Ahead is how far the ledger's clock is ahead of Now. Windows go by the ledger's
+	// clock, so that gateways whose clocks differ charge the same ones. Nil: not at all.
+	Ahead func() time.Duration
 
 	Every    time.Duration // between looks at leases near a limit, default 100ms
 	Renew    time.Duration // between renewals of the others, default 1s
@@ -55,6 +58,9 @@ func (o Options) withDefaults() Options {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Ahead == nil {
+		o.Ahead = func() time.Duration { return 0 }
 	}
 	if o.Notice == nil {
 		o.Notice = func(Notice) {}
@@ -115,7 +121,7 @@ func (l *Limiter) run() {
 		case <-l.stop:
 			return
 		case <-tick.C:
-			now := l.opts.Now()
+			now := l.now()
 			for _, r := range l.all() {
 				r.tick(now)
 			}
@@ -179,6 +185,35 @@ type Stats struct {
 	// much, in nano-dollars and tokens.
 	Overshoots, OvershootNanoUSD, OvershootTokens int64
 }
+
+// Trouble is what keeps requests from being reserved. The zero value is nothing.
+type Trouble struct {
+	Away   error     // of the last ledger call of a root that brought no answer
+	Frozen int       // root tenants of which the ledger grants nothing
+	Until  time.Time // at most, when Frozen
+}
+
+// Trouble returns what keeps requests from being reserved now.
+func (l *Limiter) Trouble() (t Trouble) {
+	now := l.now()
+	for _, r := range l.all() {
+		r.mu.Lock()
+		if !r.ledger.failed.IsZero() {
+			t.Away = r.ledger.why
+		}
+		if now.Before(r.ledger.frozen) {
+			t.Frozen++
+			if r.ledger.frozen.After(t.Until) {
+				t.Until = r.ledger.frozen
+			}
+		}
+		r.mu.Unlock()
+	}
+	return t
+}
+
+// now is the time by the ledger's clock.
+func (l *Limiter) now() time.Time { return l.opts.Now().Add(l.opts.Ahead()) }
 
 // Stats returns the totals.
 func (l *Limiter) Stats() Stats {

@@ -54,6 +54,7 @@ func (l *Limiter) Reserve(ctx context.Context, c *Claim, now time.Time) (*Reserv
 		return nil, nil
 	}
 	r := l.root(c.Policy.root)
+	now = now.Add(l.opts.Ahead())
 	for {
 		res, refusal := r.reserve(ctx, c, now)
 		if refusal == nil {
@@ -63,7 +64,7 @@ func (l *Limiter) Reserve(ctx context.Context, c *Claim, now time.Time) (*Reserv
 			r.refused(refusal)
 			return nil, refusal
 		}
-		now = l.opts.Now()
+		now = l.now()
 	}
 }
 

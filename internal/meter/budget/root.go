@@ -38,6 +38,7 @@ const (
 type contact struct {
 	confirmed uint64    // the highest watermark that it ever confirmed
 	failed    time.Time // of the last call that brought no answer; zero when it did
+	why       error     // that call's
 	frozen    time.Time // it grants nothing until then
 }
 
@@ -122,7 +123,7 @@ func (r *root) waits(refusal *Refusal) bool {
 	if refusal.Reason != UsedUp || refusal.Need > refusal.Limit {
 		return false
 	}
-	now := r.limiter.opts.Now()
+	now := r.limiter.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if since := now.Sub(a.recalled); since <= recallEvery {

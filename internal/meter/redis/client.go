@@ -73,8 +73,13 @@ func (s *server) close() error {
 
 // failed marks an error as one of a call to Redis; nil stays nil.
 func failed(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case goredis.HasErrorPrefix(err, "WRONGPASS"):
+		return fmt.Errorf("redis refuses the user or the password of ledger.redis: %w", err)
+	case goredis.HasErrorPrefix(err, "NOAUTH"):
+		return fmt.Errorf("redis wants a password and ledger.redis has none: %w", err)
 	}
 	return fmt.Errorf("redis: %w", err)
 }
@@ -88,8 +93,8 @@ func open(ctx context.Context, t *target) (goredis.UniversalClient, error) {
 	}
 	single := goredis.NewClient(t.options.Simple())
 	info, err := single.Info(ctx, "cluster").Result()
-	if err != nil && !isReply(err) {
-		return nil, errors.Join(fmt.Errorf("redis: %w", err), single.Close())
+	if err != nil && !denied(err) {
+		return nil, errors.Join(failed(err), single.Close())
 	}
 	if parseInfo(info)["cluster_enabled"] != "1" {
 		return single, nil
@@ -114,14 +119,10 @@ func clusterClient(t *target) *goredis.ClusterClient {
 // check refuses servers that are too old or would evict counters, and a ledger
 // in another format.
 func check(ctx context.Context, client goredis.UniversalClient, log *slog.Logger) error {
-	each := func(ctx context.Context, one *goredis.Client) error { return checkServer(ctx, one, log) }
-	var err error
-	switch c := client.(type) {
-	case *goredis.ClusterClient:
-		err = c.ForEachMaster(ctx, each)
-	case *goredis.Client:
-		err = each(ctx, c)
-	}
+	err := eachServer(ctx, client, func(ctx context.Context, one *goredis.Client) error {
+		_, err := checkServer(ctx, one, log)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -145,31 +146,86 @@ func setOnce(ctx context.Context, client goredis.UniversalClient, field, value s
 	return stored.Val(), failed(err)
 }
 
-func checkServer(ctx context.Context, c *goredis.Client, log *slog.Logger) error {
+// eachServer calls do for each server that takes writes, maybe at once.
+func eachServer(
+	ctx context.Context, client goredis.UniversalClient, do func(context.Context, *goredis.Client) error,
+) error {
+	switch c := client.(type) {
+	case *goredis.ClusterClient:
+		return c.ForEachMaster(ctx, do)
+	case *goredis.Client:
+		return do(ctx, c)
+	}
+	return nil
+}
+
+// Health is how the servers of a ledger are.
+type Health struct {
+	Ahead time.Duration // how far the ledger's clock is ahead of this machine's
+	// Evicted is how many keys the servers have dropped for want of memory since they
+	// started.
+	Evicted int64
+}
+
+// Look asks every server of the ledger how it is. It fails when one is away, with
+// ErrUnfit when one must not hold the ledger, as after a change of its settings.
+func (l *Ledger) Look(ctx context.Context) (h Health, err error) {
+	client, err := l.server.connected(ctx)
+	if err != nil {
+		return h, err
+	}
+	var mu sync.Mutex
+	return h, eachServer(ctx, client, func(ctx context.Context, c *goredis.Client) error {
+		info, err := checkServer(ctx, c, nil)
+		if err != nil {
+			return err
+		}
+		evicted, _ := strconv.ParseInt(info["evicted_keys"], 10, 64) // absent where INFO is denied
+		sent := l.roots.now()
+		at, err := c.Time(ctx).Result()
+		if err != nil && !denied(err) {
+			return failed(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		h.Evicted += evicted
+		if err == nil {
+			h.Ahead = at.Sub(sent.Add(l.roots.now().Sub(sent) / 2))
+		}
+		return nil
+	})
+}
+
+// checkServer returns what the server says of itself; nothing when it denies that,
+// which log, if not nil, gets to know.
+func checkServer(ctx context.Context, c *goredis.Client, log *slog.Logger) (map[string]string, error) {
 	addr := c.Options().Addr
 	text, err := c.Info(ctx).Result()
-	if isReply(err) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if denied(err) {
 		log.Warn("redis denies INFO: its version and eviction policy are not checked", "server", addr, "error", err)
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return failed(err)
+		return nil, failed(err)
 	}
 	info := parseInfo(text)
 	version := info["redis_version"] // Valkey names the version that it is compatible with here
 	major, _, _ := strings.Cut(version, ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 7 {
-		return fmt.Errorf("%w: %s has version %q, 7.0 is needed", ErrUnfit, addr, version)
+		return nil, fmt.Errorf("%w: %s has version %q, 7.0 is needed", ErrUnfit, addr, version)
 	}
 	policy, known := info["maxmemory_policy"]
 	if !known {
 		log.Warn("redis does not report its maxmemory-policy: it must be noeviction", "server", addr)
-		return nil
+		return info, nil
 	}
 	if policy != "noeviction" {
-		return fmt.Errorf("%w: %s has maxmemory-policy %s, which drops counters; set noeviction", ErrUnfit, addr, policy)
+		return nil, fmt.Errorf("%w: %s has maxmemory-policy %s, which drops counters; set noeviction", ErrUnfit, addr, policy)
 	}
-	return nil
+	return info, nil
 }
 
 // parseInfo reads the reply of INFO.
@@ -183,11 +239,10 @@ func parseInfo(text string) map[string]string {
 	return out
 }
 
-// isReply reports whether Redis answered with the error, as opposed to a failure on
-// the way.
-func isReply(err error) bool {
-	_, ok := errors.AsType[goredis.Error](err)
-	return ok
+// denied reports whether Redis does not let this user run the command, or does not
+// have it.
+func denied(err error) bool {
+	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "ERR unknown command")
 }
 
 // clientLog passes what go-redis logs on to slog.
