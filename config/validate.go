@@ -163,12 +163,15 @@ func names[T any](m map[string]T) string {
 
 var tenantForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
 
+// ValidTenant reports whether id can be the path of a tenant.
+func ValidTenant(id string) bool { return len(id) <= 200 && tenantForm.MatchString(id) }
+
 func (v *validator) tenants() {
 	ids, keys := map[string]string{}, map[string]string{}
 	for i := range v.c.Tenants {
 		t := &v.c.Tenants[i]
 		path := fmt.Sprintf("tenants[%d]", i)
-		v.require(t.ID == "" || tenantForm.MatchString(t.ID) && len(t.ID) <= 200, path+".id",
+		v.require(t.ID == "" || ValidTenant(t.ID), path+".id",
 			"must be a path of letters, digits, dot, dash and underscore, as acme/support is, of at most 200 bytes")
 		v.unique(ids, path+".id", "tenant", t.ID)
 		for j, k := range t.Keys {

@@ -304,7 +304,7 @@ tenants:
 			credit := func(id string, at time.Time) {
 				t.Helper()
 				harness.Run(t, 0, nil, "adjust", "--config", gw.ConfigFile(), "--tenant", "acme/app", "--model", "dear.light-v1:0",
-					"--usd=-1", "--reason", "credit note", "--id", id, "--at", at.UTC().Format(time.RFC3339))
+					"--usd=-1", "--reason", "credit note", "--force", "--id", id, "--at", at.UTC().Format(time.RFC3339))
 			}
 			harness.Eventually(t, 20*time.Second, func() (bool, string) {
 				return send() == http.StatusBadRequest,

@@ -94,7 +94,7 @@ func correct(t *testing.T, gw *harness.Gateway) {
 	}
 
 	credit := []string{"--tenant", "acme", "--model", goodModel, "--input=-10", "--output", "1", "--usd=-1.5", "--reason",
-		"credit note", "--id", "credit-7"}
+		"credit note", "--id", "credit-7", "--force"}
 	wantText(t, command(0, "adjust", credit...), "credit-7 made", "$-1.50")
 	wantText(t, command(0, "adjust", credit...), "made before")
 	command(1, "adjust", append(credit, "--output", "2")...)

@@ -3,7 +3,10 @@ package money
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -11,73 +14,88 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
+
+// adjustFlags are the flags that are not of an order's types.
+type adjustFlags struct {
+	usd, at string
+	set     []string
+}
 
 func adjustCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "adjust --config FILE --tenant TENANT --model MODEL --reason TEXT",
 		Short: "Add a correction to what was metered; amounts may be negative",
-		Long: "Add a correction: tokens and money that a tenant's row gets beside what was\n" +
-			"metered. No record is changed. Amounts may be negative; money counts as cost of\n" +
-			"input, and against the tenant's budgets and those above it, in the windows of now\n" +
-			"or of --at: a credit in a running window gives room again. With --id the same\n" +
-			"correction made again adds nothing. The gateway may run.",
+		Long: "Add a correction: tokens, money and whatever else a tenant's row has, beside what\n" +
+			"was metered. No record is changed. Amounts may be negative; money counts against\n" +
+			"the tenant's budgets and those above it, in the windows of now or of --at: a credit\n" +
+			"in a running window gives room again. An unknown tenant, a time that ledgers do not\n" +
+			"keep, and an amount beyond what its tenant and model have in that month are refused\n" +
+			"unless --force is given. With --id the same correction made again adds nothing. The\n" +
+			"gateway may run.",
 		Example: "  gateway adjust --config sluice.yaml --tenant acme/support --model amazon.nova-lite-v1:0 \\\n" +
-			"    --usd=-12.50 --reason 'credit note 7' --id credit-7",
+			"    --usd=-12.50 --reason 'credit note 7' --id credit-7\n" +
+			"  gateway adjust --config sluice.yaml --tenant acme/support --model amazon.nova-lite-v1:0 \\\n" +
+			"    --set key=K7 --set cache_read_tokens=-5000 --set cache_read_usd=-0.01 --reason 'counted twice'",
 		Args: command.Args(cobra.NoArgs),
 	}
 	var o audit.Order
-	var usd, at string
+	var f adjustFlags
 	flags := cmd.Flags()
 	flags.StringVar(&o.ID, "id", "", "`ID` of the correction; default a new one")
 	flags.StringVar(&o.RefersTo, "refers-to", "", "`ID` of a record or request that is corrected")
-	flags.StringVar(&o.Tenant, "tenant", "", "`TENANT`, whole path")
-	flags.StringVar(&o.Model, "model", "", "`MODEL` id that was sent upstream")
-	flags.Int64Var(&o.Input, "input", 0, "input `TOKENS` to add")
-	flags.Int64Var(&o.Output, "output", 0, "output `TOKENS` to add")
-	flags.StringVar(&usd, "usd", "0", "`DOLLARS` to add")
-	flags.StringVar(&at, "at", "", "`TIME` that the correction is of, as 2026-11-23T10:00:00Z; default now")
+	flags.StringVar(&o.Row.Tenant, "tenant", "", "`TENANT`, whole path")
+	flags.StringVar(&o.Row.Model, "model", "", "`MODEL` id that was sent upstream")
+	flags.Int64Var(&o.Add.Input, "input", 0, "input `TOKENS` to add")
+	flags.Int64Var(&o.Add.Output, "output", 0, "output `TOKENS` to add")
+	flags.StringVar(&f.usd, "usd", "0", "`DOLLARS` to add, as cost of input")
+	flags.StringArrayVar(&f.set, "set", nil, "`COLUMN=VALUE` of the row; may be repeated: "+
+		strings.Join(record.Columns(), ", "))
+	flags.StringVar(&f.at, "at", "", "`TIME` that the correction is of, as 2026-11-23T10:00:00Z; default now")
 	flags.StringVar(&o.Reason, "reason", "", "`TEXT` for whoever reads the records")
+	flags.BoolVar(&o.Force, "force", false, "make it although something seems wrong with it")
+	cmd.AddCommand(adjustListCommand())
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
-		if err := completeOrder(&o, usd, at); err != nil {
+		if err := f.complete(&o); err != nil {
 			return command.Invalid(err)
 		}
 		return carryOut(cmd, cfg, &o)
 	})
 }
 
-// completeOrder reads the flags that are not of an order's types.
-func completeOrder(o *audit.Order, usd, at string) (err error) {
+// complete reads what is not of an order's types, and refuses what no order may
+// hold.
+func (f *adjustFlags) complete(o *audit.Order) (err error) {
 	for _, needed := range []struct{ name, value string }{
-		{"tenant", o.Tenant}, {"model", o.Model}, {"reason", o.Reason},
+		{"tenant", o.Row.Tenant}, {"model", o.Row.Model}, {"reason", strings.TrimSpace(o.Reason)},
 	} {
 		if needed.value == "" {
 			return fmt.Errorf("--%s is needed", needed.name)
 		}
 	}
-	amount, negative := strings.CutPrefix(usd, "-")
-	if o.Cost, err = money.ParseDollars(amount); err != nil {
+	if o.Add.CostInput, err = money.ParseDollars(f.usd); err != nil {
 		return fmt.Errorf("--usd: %w", err)
 	}
-	if negative {
-		o.Cost = -o.Cost
-	}
-	if at != "" {
-		if o.Of, err = time.Parse(time.RFC3339, at); err != nil {
-			return fmt.Errorf("--at: %w", err)
+	for _, setting := range f.set {
+		if err := record.SetColumn(&o.Row, &o.Add, setting); err != nil {
+			return fmt.Errorf("--set: %w", err)
 		}
 	}
-	if o.Input == 0 && o.Output == 0 && o.Cost == 0 {
-		return fmt.Errorf("nothing to adjust: give --input, --output or --usd")
+	if f.at != "" {
+		if o.Of, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return fmt.Errorf("--at: %w", err)
+		}
 	}
 	o.By = signature()
 	if o.ID == "" {
 		o.ID = ulid.MustNew(ulid.Timestamp(o.By.At), rand.Reader).String()
 	}
-	return nil
+	return o.Check()
 }
 
 func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
@@ -86,6 +104,11 @@ func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
 		return command.Invalid(err)
 	}
 	return correct(cmd, cfg, func(c *audit.Corrections) error {
+		if !o.Force && !c.Made(o.ID) {
+			if err := refuseDoubts(cmd, cfg, o); err != nil {
+				return err
+			}
+		}
 		a, made, err := c.CarryOut(o, policies.Budgets)
 		if err != nil {
 			return err
@@ -94,8 +117,74 @@ func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
 			fmt.Fprintf(cmd.OutOrStdout(), "adjustment %s was made before; nothing added\n", a.ID)
 			return nil
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "adjustment %s made: %s, %s, %d input and %d output tokens, $%s\n",
-			a.ID, a.Row.Tenant, a.Row.Model, a.Add.Input, a.Add.Output, a.Add.CostInput)
+		fmt.Fprintf(cmd.OutOrStdout(), "adjustment %s made: %s, %s, %s\n", a.ID, a.Row.Tenant, a.Row.Model, amountsOf(a))
 		return nil
 	})
+}
+
+// refuseDoubts fails with what speaks against an order.
+func refuseDoubts(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
+	source, done, err := openSource(cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	known := func(tenant string) bool {
+		return slices.ContainsFunc(cfg.Tenants, func(t config.Tenant) bool { return t.ID == tenant })
+	}
+	doubts, err := o.Doubts(cmd.Context(), source, known)
+	if err != nil {
+		return err
+	}
+	if len(doubts) > 0 {
+		return command.Invalidf("%s; if it is right all the same, give --force, and say in --reason why",
+			strings.Join(doubts, "; "))
+	}
+	return nil
+}
+
+// amountsOf is what an adjustment adds: tokens and dollars as sums, and every
+// other column that changes.
+func amountsOf(a *record.Adjustment) string {
+	text := fmt.Sprintf("%d input and %d output tokens, $%s", a.Add.Input, a.Add.Output, a.Add.CostInput)
+	for _, v := range a.Add.Values() {
+		if v.Column != "input_tokens" && v.Column != "output_tokens" && v.Column != "input_usd" {
+			text += ", " + v.Column + " " + v.Text
+		}
+	}
+	return text
+}
+
+func adjustListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list --config FILE",
+		Short: "List the corrections that were made here: what, by whom, why",
+		Long: "List the adjustments in the journal of corrections of this data directory, the\n" +
+			"oldest first: when, by whom, for what and why each was made, and what it added.",
+		Args: command.Args(cobra.NoArgs),
+	}
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		all := record.NewCorrections()
+		if dir, ever := command.Corrected(cfg); ever {
+			var err error
+			if all, err = meter.ReadCorrections(dir); err != nil {
+				return err
+			}
+		}
+		return listAdjustments(cmd.OutOrStdout(), all)
+	})
+}
+
+func listAdjustments(out io.Writer, all *record.Corrections) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "MADE\tID\tACTOR\tHOUR\tTENANT\tMODEL\tADDS\tREASON\tREFERS TO")
+	for _, a := range all.InOrder() {
+		adds := make([]string, 0, 4)
+		for _, v := range a.Add.Values() {
+			adds = append(adds, v.Column+"="+v.Text)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%q\t%s\n", a.At.UTC().Format(time.RFC3339), a.ID, a.Actor,
+			a.Row.Hour.UTC().Format("2006-01-02T15Z"), a.Row.Tenant, a.Row.Model, strings.Join(adds, " "), a.Reason, a.RefersTo)
+	}
+	return w.Flush()
 }

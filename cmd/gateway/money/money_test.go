@@ -185,18 +185,33 @@ func corrections(t *testing.T, u *used) {
 	if left := u.works(nil, "resolve"); strings.Contains(left, id) {
 		t.Errorf("still listed:\n%s", left)
 	}
-	credit := []string{"--tenant", "acme/support", "--model", lite, "--usd=-1.5", "--input", "7", "--reason", "credit"}
+	credit := []string{"--tenant", "acme/support", "--model", lite, "--usd=-1.5", "--input", "7", "--reason", "credit",
+		"--force"}
 	before := u.reports()
 	u.works([]string{"adjustment c-7 made", "$-1.50"}, "adjust", append(credit, "--id", "c-7")...)
 	u.works([]string{"made before"}, "adjust", append(credit, "--id", "c-7")...)
 	u.fails("c-7", false, "adjust", append(credit, "--id", "c-7", "--output", "2")...)
 	u.works([]string{"made: acme/support"}, "adjust", append(credit, "--at", time.Now().UTC().Format(time.RFC3339))...)
 	u.fails("--reason is needed", true, "adjust", "--tenant", "acme", "--model", lite)
+	for want, args := range map[string][]string{ // M23
+		"no tenant \"acme/suport\"": {"--tenant", "acme/suport", "--input", "1"},
+		"cannot be a tenant":        {"--tenant", "=cmd|x", "--input", "1", "--force"},
+		"takes back more":           {"--tenant", "acme/support", "--usd=-8000000"},
+		"before the 400 days":       {"--tenant", "acme/support", "--input", "1", "--at", "2006-01-02T00:00:00Z"},
+		"has not come yet":          {"--tenant", "acme/support", "--input", "1", "--at", "2062-01-02T00:00:00Z"},
+		"is not COLUMN=VALUE":       {"--tenant", "acme/support", "--set", "nonsense=1"},
+	} {
+		u.fails(want, true, "adjust", append(args, "--model", lite, "--reason", "r")...)
+	}
+	u.works([]string{"queries 5"}, "adjust", "--tenant", "acme/support", "--model", lite, "--reason", "search units of 11-23",
+		"--id", "q-1", "--refers-to", "01REQ", "--set", "queries=5", "--set", "key=K7", "--set", "query_usd=0.01")
+	u.works([]string{"q-1", "queries=5 query_usd=0.01", `"search units of 11-23"`, "01REQ", signature().Actor, "c-7"},
+		"adjust", "list")
 	u.fails("nothing to adjust", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r")
 	u.fails("--usd", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r", "--usd", "much")
 	u.fails("--at", true, "adjust", append(credit, "--at", "noon")...)
 	if after := u.reports(); after.Input != before.Input+14 || after.Unknown != 0 ||
-		!strings.HasPrefix(after.Cost, "-2.99") {
+		!strings.HasPrefix(after.Cost, "-2.98") {
 		t.Errorf("%+v, before %+v", after, before)
 	}
 	u.stop()

@@ -12,13 +12,18 @@ import (
 
 // Order is an adjustment as an operator asks for it. The amounts may be negative.
 type Order struct {
-	ID                              string // the same order with the same id is carried out once
-	RefersTo, Tenant, Model, Reason string
-	Input, Output                   int64      // tokens
-	Cost                            money.Pico // of input
-	Of                              time.Time  // when what it corrects happened; zero: when the order is made
-	By                              Signature
+	ID               string // the same order with the same id is carried out once
+	RefersTo, Reason string
+	Row              record.RowKey   // its hour is that of Of
+	Add              record.Counters // what the row gets
+	Of               time.Time       // when what it corrects happened; zero: when the order is made
+	By               Signature
+	// Force carries out an order that Doubts finds something wrong with.
+	Force bool
 }
+
+// time is when what the order corrects happened.
+func (o *Order) time() time.Time { return cmp.Or(o.Of, o.By.At).UTC() }
 
 // CarryOut makes the adjustment that an order asks for and reports whether it is
 // new. It charges the windows that budgets returns for its tenant and time. An
@@ -27,16 +32,16 @@ type Order struct {
 func (c *Corrections) CarryOut(
 	o *Order, budgets func(tenant string, at time.Time) []record.Window,
 ) (a *record.Adjustment, made bool, err error) {
-	of := cmp.Or(o.Of, o.By.At).UTC()
+	row := o.Row
+	row.Hour = o.time().Truncate(time.Hour)
+	row.Scope = cmp.Or(row.Scope, wire.ParseModelID(row.Model).Scope)
 	a = &record.Adjustment{
-		ID: o.ID, RefersTo: o.RefersTo, Reason: o.Reason, Actor: o.By.Actor, Root: record.RootOf(o.Tenant), At: o.By.At,
-		Row: record.RowKey{
-			Hour: of.Truncate(time.Hour), Tenant: o.Tenant, Model: o.Model, Scope: wire.ParseModelID(o.Model).Scope,
-		},
-		Add: record.Counters{Input: o.Input, Output: o.Output, CostInput: o.Cost},
+		ID: o.ID, RefersTo: o.RefersTo, Reason: o.Reason, Actor: o.By.Actor, Root: record.RootOf(row.Tenant), At: o.By.At,
+		Row: row, Add: o.Add,
 	}
-	if nano := int64(o.Cost / 1000); nano != 0 {
-		for _, w := range budgets(o.Tenant, of) {
+	cost := costOf(&o.Add)
+	if nano := int64(cost / 1000); nano != 0 {
+		for _, w := range budgets(row.Tenant, o.time()) {
 			a.Charges = append(a.Charges, record.Charge{Window: w, Amount: nano})
 		}
 	}
@@ -46,6 +51,17 @@ func (c *Corrections) CarryOut(
 	made, err = c.Adjust(a)
 	return a, made, err
 }
+
+// costOf is the cost of all classes.
+func costOf(c *record.Counters) (sum money.Pico) {
+	for _, class := range c.CostClasses() {
+		sum += class
+	}
+	return sum
+}
+
+// Made reports whether an adjustment with this id was made before.
+func (c *Corrections) Made(id string) bool { return c.made.Adjusted[id] != nil }
 
 // ResolveByHand posts what an operator knows that a suspended attempt used, in
 // tokens, and reports whether it is new. It fails like Resolve, and when none of

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,14 +24,15 @@ func TestCarryOut(t *testing.T) {
 	}
 	f := func(o Order, at time.Time, want bool, refused error) *record.Adjustment {
 		t.Helper()
-		o.ID, o.Tenant, o.Model, o.Reason, o.By = "credit", "acme/a", "us.meta.m-v1:0", "r", Signature{"who", at}
+		o.Row.Tenant, o.Row.Model = "acme/a", "us.meta.m-v1:0"
+		o.ID, o.Reason, o.By = "credit", "r", Signature{"who", at}
 		a, made, err := c.CarryOut(&o, budgets)
 		if made != want || !errors.Is(err, refused) {
 			t.Errorf("%+v: %v %v", o, made, err)
 		}
 		return a
 	}
-	credit := Order{Cost: -3 * money.Dollar / 2}
+	credit := Order{Add: record.Counters{CostInput: -3 * money.Dollar / 2}}
 	a := f(credit, now, true, nil)
 	if a.Root != "acme" || a.Row.Scope != "geo" || !a.Row.Hour.Equal(now.Truncate(time.Hour)) || a.Actor != "who" ||
 		len(a.Charges) != 1 || a.Charges[0].Amount != -1_500_000_000 {
@@ -42,9 +44,9 @@ func TestCarryOut(t *testing.T) {
 	of := credit
 	of.Of = now.AddDate(0, 1, 0)
 	f(of, now, false, ErrOtherContents)
-	f(Order{Input: 1}, now, false, ErrOtherContents)
+	f(Order{Add: record.Counters{Input: 1}}, now, false, ErrOtherContents)
 	shut(t, c)
-	if sum := b.sum(t); sum.CostInput != credit.Cost {
+	if sum := b.sum(t); sum != credit.Add {
 		t.Errorf("%+v", sum)
 	}
 }
@@ -56,5 +58,95 @@ func TestResolveByHand(t *testing.T) {
 	defer shut(t, c)
 	if _, err := c.ResolveByHand(nil, "nobody", 1, 2, "", Signature{"who", now}); err == nil {
 		t.Error("an attempt that nobody knows was resolved")
+	}
+}
+
+// spent is what acme/support spent on model m this month: a dollar and a half, a third of it on output.
+func spent(t *testing.T) *books {
+	t.Helper()
+	b := newBooks()
+	c := corrections(t, t.TempDir(), b)
+	for i, row := range []record.RowKey{{Key: "K1", Path: "light"}, {Key: "K2"}} {
+		row.Hour, row.Tenant, row.Model = now, "acme/support", "m"
+		o := &Order{ID: "o" + string(rune('a'+i)), Row: row, By: Signature{"who", now},
+			Add: record.Counters{Input: 50, Output: 5, CostInput: money.Dollar / 2, CostOutput: money.Dollar / 4}}
+		if _, _, err := c.CarryOut(o, func(string, time.Time) []record.Window { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shut(t, c)
+	return b
+}
+
+// TestDoubts: M23, an adjustment refuses what is not there.
+func TestDoubts(t *testing.T) {
+	b := spent(t)
+	known := func(tenant string) bool { return tenant == "acme/support" || tenant == "acme" }
+	f := func(change func(*Order), want ...string) {
+		t.Helper()
+		o := &Order{ID: "x", Reason: "r", By: Signature{"who", now},
+			Row: record.RowKey{Tenant: "acme/support", Model: "m"}, Add: record.Counters{CostInput: -money.Dollar}}
+		change(o)
+		if err := o.Check(); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+		doubts, err := o.Doubts(t.Context(), b, known)
+		if err != nil || len(doubts) != len(want) {
+			t.Errorf("%+v: %q, %v, want %q", o, doubts, err, want)
+			return
+		}
+		for i := range want {
+			if !strings.Contains(doubts[i], want[i]) {
+				t.Errorf("%q lacks %q", doubts[i], want[i])
+			}
+		}
+	}
+	f(func(*Order) {})
+	f(func(o *Order) { o.Add.CostInput = -3 * money.Dollar / 2 }) // all that was spent, as cost of input
+	f(func(o *Order) { o.Add.CostInput = -3*money.Dollar/2 - 1 }, "the cost of acme/support and m")
+	f(func(o *Order) { o.Add.CostInput = -8_000_000 * money.Dollar }, "is 1.50 USD")
+	f(func(o *Order) { o.Add = record.Counters{Input: -100, Output: -10} })
+	f(func(o *Order) { o.Add = record.Counters{Input: -101, Output: -11} }, "input_tokens", "output_tokens")
+	f(func(o *Order) { o.Add = record.Counters{Requests: -1} }, "requests of acme/support and m")
+	f(func(o *Order) { o.Add = record.Counters{Suspense: -1} }, "suspense_usd")
+	f(func(o *Order) { o.Add = record.Counters{CostInput: 200_000 * money.Dollar} }, "more than one correction")
+	f(func(o *Order) { o.Add = record.Counters{Input: 1 << 60} }, "more than one correction")
+	f(func(o *Order) { o.Row.Tenant, o.Add.CostInput = "acme/suport", 1 }, `no tenant "acme/suport"`)
+	f(func(o *Order) { o.Row.Tenant = "acme" }, "the cost of acme and m")
+	f(func(o *Order) { o.Row.Model = "other" }, "the cost of acme/support and other")
+	f(func(o *Order) { o.Of = now.AddDate(0, 0, -401) }, "before the 400 days", "the cost")
+	f(func(o *Order) { o.Of = time.Date(2006, 1, 2, 0, 0, 0, 0, time.UTC) }, "before the 400 days", "the cost")
+	f(func(o *Order) { o.Of = now.AddDate(36, 0, 0) }, "has not come yet", "the cost")
+}
+
+// TestOrderCheck: M23, what no order may hold, forced or not.
+func TestOrderCheck(t *testing.T) {
+	f := func(setting string) {
+		t.Helper()
+		o := &Order{ID: "x", Row: record.RowKey{Tenant: "acme", Model: "m"}, Add: record.Counters{Input: 1}, Force: true}
+		name, value, _ := strings.Cut(setting, " ")
+		switch name {
+		case "id":
+			o.ID = value
+		case "reference":
+			o.RefersTo = value
+		case "reason":
+			o.Reason = value
+		case "nothing":
+			o.Add = record.Counters{}
+		default:
+			if err := record.SetColumn(&o.Row, &o.Add, name+"="+value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := o.Check(); err == nil {
+			t.Errorf("%q passes", setting)
+		}
+	}
+	for _, setting := range []string{"tenant =cmd|x", "tenant acme//a", "tenant ", "tenant a b", "model ", "model a b",
+		"model =m", "model " + strings.Repeat("m", 257), "key =1+1", "key a\tb", "scope @x", "tier a|b", "user -x",
+		"price_version +1", "region ü", "id =x", "id a b", "id " + strings.Repeat("x", 201), "reference \"", "reason a\nb",
+		"reason " + strings.Repeat("x", 1001), "nothing"} {
+		f(setting)
 	}
 }

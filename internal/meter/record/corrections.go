@@ -1,8 +1,11 @@
 package record
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -125,4 +128,11 @@ func (all *Corrections) Add(kind byte, payload []byte) (p Posting, err error) {
 		}
 	}
 	return p, err
+}
+
+// InOrder returns the adjustments, the oldest first.
+func (all *Corrections) InOrder() []*Adjustment {
+	return slices.SortedFunc(maps.Values(all.Adjusted), func(a, b *Adjustment) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
+	})
 }

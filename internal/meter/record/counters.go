@@ -1,6 +1,10 @@
 package record
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -118,4 +122,139 @@ func AddTo[T ~int64](to *T, n T) bool {
 	fits := n == 0 || (sum > *to) == (n > 0)
 	*to = sum
 	return fits
+}
+
+// column is one thing that a row holds, under the name that commands know it by:
+// a part of its key, or one of its counters.
+type column struct {
+	name string
+	key  func(*RowKey) *string  // nil for a counter
+	of   func(*Counters) *int64 // nil for a part of the key
+	unit func(string) (int64, error)
+	show func(int64) string
+}
+
+func part(name string, key func(*RowKey) *string) column { return column{name: name, key: key} }
+
+func count(name string, of func(*Counters) *int64) column {
+	return column{name: name, of: of, unit: parseCount, show: showCount}
+}
+
+func dollars(name string, of func(*Counters) *money.Pico) column {
+	return column{name: name, unit: parsePico, show: showPico, of: func(c *Counters) *int64 { return (*int64)(of(c)) }}
+}
+
+// columns are all that a row holds but its hour. TestColumnsCoverRows fails when
+// one is missing.
+var columns = [...]column{
+	part("tenant", func(k *RowKey) *string { return &k.Tenant }),
+	part("key", func(k *RowKey) *string { return &k.Key }),
+	part("model", func(k *RowKey) *string { return &k.Model }),
+	part("scope", func(k *RowKey) *string { return &k.Scope }),
+	part("tier", func(k *RowKey) *string { return &k.Tier }),
+	part("cascade", func(k *RowKey) *string { return &k.Cascade }),
+	part("path", func(k *RowKey) *string { return &k.Path }),
+	part("price_version", func(k *RowKey) *string { return &k.PriceVersion }),
+	part("region", func(k *RowKey) *string { return &k.Region }),
+	part("latency", func(k *RowKey) *string { return &k.Latency }),
+	part("context", func(k *RowKey) *string { return &k.Context }),
+	part("user", func(k *RowKey) *string { return &k.User }),
+	count("requests", func(c *Counters) *int64 { return &c.Requests }),
+	count("legs", func(c *Counters) *int64 { return &c.Legs }),
+	count("escalated", func(c *Counters) *int64 { return &c.Escalated }),
+	count("input_tokens", func(c *Counters) *int64 { return &c.Input }),
+	count("output_tokens", func(c *Counters) *int64 { return &c.Output }),
+	count("cache_read_tokens", func(c *Counters) *int64 { return &c.CacheRead }),
+	count("cache_write_5m_tokens", func(c *Counters) *int64 { return &c.CacheWrite5m }),
+	count("cache_write_1h_tokens", func(c *Counters) *int64 { return &c.CacheWrite1h }),
+	count("guardrail_units", func(c *Counters) *int64 { return &c.GuardrailUnits }),
+	count("queries", func(c *Counters) *int64 { return &c.Queries }),
+	count("images", func(c *Counters) *int64 { return &c.Images }),
+	count("milliseconds", func(c *Counters) *int64 { return &c.Milliseconds }),
+	count("tokens_cut", func(c *Counters) *int64 { return &c.TokensCut }),
+	count("unpriced", func(c *Counters) *int64 { return &c.Unpriced }),
+	count("unknown", func(c *Counters) *int64 { return &c.Unknown }),
+	count("drained", func(c *Counters) *int64 { return &c.Drained }),
+	count("suspense_tokens", func(c *Counters) *int64 { return &c.SuspenseTokens }),
+	dollars("input_usd", func(c *Counters) *money.Pico { return &c.CostInput }),
+	dollars("output_usd", func(c *Counters) *money.Pico { return &c.CostOutput }),
+	dollars("cache_read_usd", func(c *Counters) *money.Pico { return &c.CostCacheRead }),
+	dollars("cache_write_usd", func(c *Counters) *money.Pico { return &c.CostCacheWrite }),
+	dollars("cache_write_5m_usd", func(c *Counters) *money.Pico { return &c.CostCacheWrite5m }),
+	dollars("cache_write_1h_usd", func(c *Counters) *money.Pico { return &c.CostCacheWrite1h }),
+	dollars("guardrail_usd", func(c *Counters) *money.Pico { return &c.CostGuardrail }),
+	dollars("query_usd", func(c *Counters) *money.Pico { return &c.CostQuery }),
+	dollars("image_usd", func(c *Counters) *money.Pico { return &c.CostImage }),
+	dollars("second_usd", func(c *Counters) *money.Pico { return &c.CostSecond }),
+	dollars("wasted_usd", func(c *Counters) *money.Pico { return &c.CostWasted }),
+	dollars("suspense_usd", func(c *Counters) *money.Pico { return &c.Suspense }),
+	dollars("discount_usd", func(c *Counters) *money.Pico { return &c.Discount }),
+}
+
+func parseCount(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a whole number, or out of range", s)
+	}
+	return n, nil
+}
+
+func showCount(n int64) string { return strconv.FormatInt(n, 10) }
+
+func parsePico(s string) (int64, error) {
+	p, err := money.ParseDollars(s)
+	return int64(p), err
+}
+
+func showPico(n int64) string { return money.Pico(n).String() }
+
+// Columns are the names of all that a row holds but its hour.
+func Columns() []string {
+	names := make([]string, len(columns))
+	for i := range columns {
+		names[i] = columns[i].name
+	}
+	return names
+}
+
+// SetColumn sets what COLUMN=VALUE says, in a row or in what is added to it. It
+// fails when there is no such column or the value is not of its kind.
+func SetColumn(key *RowKey, add *Counters, setting string) error {
+	name, value, found := strings.Cut(setting, "=")
+	i := slices.IndexFunc(columns[:], func(c column) bool { return c.name == name })
+	if !found || i < 0 {
+		return fmt.Errorf("%q is not COLUMN=VALUE of one of %s", setting, strings.Join(Columns(), ", "))
+	}
+	c := &columns[i]
+	if c.key != nil {
+		*c.key(key) = value
+		return nil
+	}
+	n, err := c.unit(value)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	*c.of(add) = n
+	return nil
+}
+
+// Value is one counter of a row that is not zero.
+type Value struct {
+	Column, Text string
+	N            int64 // a count, or pico-dollars
+	Money        bool
+}
+
+// Values are the counters that are not zero, in the order of Columns.
+func (c *Counters) Values() []Value {
+	var all []Value
+	for i := range columns {
+		of := columns[i].of
+		if of == nil || *of(c) == 0 {
+			continue
+		}
+		n := *of(c)
+		all = append(all, Value{columns[i].name, columns[i].show(n), n, strings.HasSuffix(columns[i].name, "_usd")})
+	}
+	return all
 }

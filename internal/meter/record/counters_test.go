@@ -3,6 +3,7 @@ package record
 import (
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -26,6 +27,35 @@ func TestPlusCoversEveryField(t *testing.T) {
 		}
 		if c.Storable() {
 			t.Errorf("field %d is storable at %d", i, math.MaxInt64)
+		}
+	}
+}
+
+// TestColumnsCoverRows: a correction can set every column that a row has (M23).
+func TestColumnsCoverRows(t *testing.T) {
+	var key RowKey
+	var add Counters
+	for _, name := range Columns() {
+		if err := SetColumn(&key, &add, name+"=-7"); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, v := range []reflect.Value{reflect.ValueOf(key), reflect.ValueOf(add)} {
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Hour" {
+				t.Errorf("no column sets %s", name)
+			}
+		}
+	}
+	if got := len(add.Values()); got != len(add.values()) {
+		t.Errorf("%d values of %d", got, len(add.values()))
+	}
+	if key.Tenant != "-7" || add.Input != -7 || add.CostInput != -7_000_000_000_000 {
+		t.Errorf("%+v %+v", key, add)
+	}
+	for _, bad := range []string{"", "input_tokens", "nonsense=1", "input_tokens=1.5", "input_usd=much", "requests="} {
+		if err := SetColumn(&key, &add, bad); err == nil || !strings.Contains(err.Error(), strings.SplitN(bad, "=", 2)[0]) {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
