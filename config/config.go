@@ -24,17 +24,20 @@ type Config struct {
 	// ModelUpstreams maps model globs to upstream names, in the file's order.
 	ModelUpstreams []ModelUpstream
 	// ModelMap maps opaque ARNs to the model that they stand for.
-	ModelMap  map[string]string
-	Ledger    Ledger
-	Prices    []PriceBook // the shipped books first; a later book wins
-	Models    []Model     // catalogue, the shipped one first; a later entry wins
-	Unpriced  Unpriced
-	Timeouts  Timeouts
-	Limits    EdgeLimits
-	Telemetry Telemetry
-	Tenants   []Tenant
-	Aliases   map[string]string
-	Cascades  []Cascade
+	ModelMap map[string]string
+	Ledger   Ledger
+	Prices   []PriceBook // the shipped books first; a later book wins
+	Models   []Model     // catalogue, the shipped one first; a later entry wins
+	Unpriced Unpriced
+	// UnknownFamily is what happens under an output cap to a body of a family that
+	// the gateway does not know: refuse (default), cut, allow.
+	UnknownFamily string
+	Timeouts      Timeouts
+	Limits        EdgeLimits
+	Telemetry     Telemetry
+	Tenants       []Tenant
+	Aliases       map[string]string
+	Cascades      []Cascade
 
 	source *source // positions, for At
 }
@@ -156,6 +159,8 @@ type OutputTokens struct {
 	Default  int64  // when the request names none; 0: Max
 	Max      int64  // 0: no maximum
 	OnExceed string // clamp (default), reject
+	// UnknownFamily overrides that of the gateway; "" does not.
+	UnknownFamily string
 }
 
 // Budget is money per window.

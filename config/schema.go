@@ -24,6 +24,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("prices", &c.Prices, list(priceFile)),
 		key("models", &c.Models, modelFiles),
 		key("unpriced", &c.Unpriced, oneOf(UnpricedAllow, UnpricedRefuse)),
+		key("unknown_family", &c.UnknownFamily, oneOf("refuse", "cut", "allow")),
 		key("timeouts", &c.Timeouts, timeoutsSection),
 		key("limits", &c.Limits, edgeSection),
 		key("telemetry", &c.Telemetry, telemetrySection),
@@ -53,7 +54,7 @@ func defaults() *Config {
 			SegmentBytes: 64 << 20, Keep: 72 * time.Hour,
 		},
 		Upstream: defaultUpstream(),
-		Unpriced: UnpricedAllow,
+		Unpriced: UnpricedAllow, UnknownFamily: "refuse",
 		Timeouts: Timeouts{
 			Request: time.Hour, FirstByte: 10 * time.Minute, Idle: 5 * time.Minute, Drain: 5 * time.Minute,
 			Header: 5 * time.Second, Body: 30 * time.Second, KeepAlive: 75 * time.Second, Write: 30 * time.Second,
@@ -211,6 +212,7 @@ func outputSection(d *decoder, v value, o *OutputTokens) {
 		key("default", &o.Default, count),
 		key("max", &o.Max, count),
 		key("on_exceed", &o.OnExceed, oneOf("clamp", "reject")),
+		key("unknown_family", &o.UnknownFamily, oneOf("refuse", "cut", "allow")),
 	)
 }
 

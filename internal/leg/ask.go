@@ -108,7 +108,7 @@ func (a *Attempt) start(n int) *record.Start {
 		ID: a.asker.NewID(), RequestID: r.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
 		Op: r.Target.Op, Model: p.Model, SKU: p.SKU, Cascade: r.Cascade, Path: string(p.Path), Reason: p.Reason,
 		Leg: p.Index, Attempt: n,
-		EstimatedInput: cmp.Or(p.Input, int64(r.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
+		EstimatedInput: cmp.Or(p.Input, int64(p.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
 		Charges: a.hold.Charges(),
 	}
 	if p.Price != nil {
@@ -133,6 +133,7 @@ func (a *Attempt) call(ctx context.Context, out engine.Request, splices []wire.S
 	res, err := a.request.Snapshot.Upstream.Attempt(ctx, &out)
 	if err == nil {
 		a.Response = res
+		a.usage.ReadHeader(res.Header)
 		err = a.readHead()
 	}
 	k.Crash.At(meter.FirstByte)

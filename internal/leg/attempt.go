@@ -94,7 +94,7 @@ func (a *Attempt) Ready() bool { return a.head != nil || a.Response.Frames.Ready
 // unfamiliar reports whether the stream is of a family that the gateway does not
 // know, whose last event may look like any other.
 func (a *Attempt) unfamiliar() bool {
-	return a.request.Target.Op == wire.OpInvokeStream && a.request.Facts.Dialect == nil
+	return a.request.Target.Op == wire.OpInvokeStream && a.Facts.Dialect == nil
 }
 
 // Known reports whether the frames so far contain the usage: the attempt can be
@@ -140,7 +140,7 @@ func (a *Attempt) ending(how Disposition) record.End {
 	case res.Frames != nil:
 		end.Usage = a.usage.Usage()
 	case res.Status < 300:
-		end.Usage = wire.ResponseUsage(a.request.Target.Op, a.request.Facts.Dialect, res.Header, res.Body)
+		end.Usage = wire.ResponseUsage(a.request.Target.Op, a.Facts.Dialect, res.Header, res.Body)
 	default:
 		return end
 	}
@@ -182,7 +182,7 @@ func (a *Attempt) settle() {
 		a.hold.Unknown()
 	}
 	if u := &a.End.Usage; how == record.Completed && a.request.Modelled() && u.Complete() {
-		f := &a.request.Facts
+		f := a.Facts
 		a.asker.Estimates.Observe(a.Model, f.DialectName(), int64(f.InputTokens), tokens-u.Output.N)
 	}
 }

@@ -1,6 +1,8 @@
 package leg
 
 import (
+	"cmp"
+
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
@@ -22,6 +24,7 @@ type Plan struct {
 	SKU      record.SKU
 	Price    *record.Price // nil: unpriced
 	Limit    wire.Limit    // of output tokens
+	Facts    *wire.Facts   // of the body, as this model reads it
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant
@@ -34,15 +37,44 @@ type Plan struct {
 // NewPlan finds out where a leg goes, how its output is capped and what it is
 // priced as. It fails with the error that the caller gets.
 func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
-	p := &Plan{Leg: planned, Index: index, SKU: r.Snapshot.SKU(planned.Model, r.Facts.ServiceTier)}
+	p := &Plan{Leg: planned, Index: index}
 	var err *wire.Error
+	if p.Facts, err = r.factsFor(planned.Dialect); err != nil {
+		return nil, err
+	}
+	p.SKU = r.Snapshot.SKU(planned.Model, p.Facts.ServiceTier)
 	if p.Upstream, err = r.Snapshot.Router.Upstream(planned.Model, r.Caller.Tenant.Upstream); err != nil {
 		return nil, err
 	}
-	if p.Limit, err = r.Facts.Limit(r.outputCap(planned)); err != nil {
+	if p.Limit, err = p.Facts.Limit(r.outputCap(planned)); err != nil {
+		return nil, err
+	}
+	if err = p.bound(r); err != nil {
 		return nil, err
 	}
 	return p, p.price(r)
+}
+
+// bound decides about a body of an unknown family under a cap, which nothing in
+// the body can be trusted to enforce.
+func (p *Plan) bound(r *Request) *wire.Error {
+	if p.Limit.CutAt == 0 {
+		return nil
+	}
+	switch cmp.Or(r.Caller.Tenant.Cap.UnknownFamily, r.Snapshot.Config.UnknownFamily) {
+	case "allow":
+		p.Limit.CutAt = 0
+		return nil
+	case "cut":
+		if r.Target.Op.Streams() {
+			return nil
+		}
+		return wire.Errorf(wire.KindAccessDenied, "A limit of %d output tokens applies, and the gateway does not know how "+
+			"the family of model %s spells one: ask for a stream, which can be cut there. %s",
+			p.Limit.CutAt, p.Model, router.MapHint(p.Model))
+	}
+	return wire.Errorf(wire.KindAccessDenied, "A limit of %d output tokens applies, and the gateway does not know how "+
+		"the family of model %s spells one. %s", p.Limit.CutAt, p.Model, router.MapHint(p.Model))
 }
 
 // NewPlans makes the plans of a route, in the order of their numbers. The partner
@@ -74,7 +106,7 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 		return nil, err
 	}
 	p := &Plan{Leg: router.Leg{Model: "guardrail/" + r.Target.Resource}, Upstream: upstream,
-		SKU: record.SKU{Model: "guardrail"}}
+		SKU: record.SKU{Model: "guardrail"}, Facts: &r.Facts}
 	return p, p.price(r)
 }
 
@@ -127,7 +159,7 @@ func (p *Plan) Estimated(r *Request, table *estimate.Table, policy *budget.Polic
 			model.Dialect = p.Spec.Dialect.Name
 		}
 	}
-	bound, _ := estimate.Bound(&r.Facts, model)
+	bound, _ := estimate.Bound(p.Facts, model)
 	output := p.Limit.Tokens
 	if !r.Modelled() {
 		output = wire.Known(0)
@@ -139,13 +171,17 @@ func (p *Plan) Estimated(r *Request, table *estimate.Table, policy *budget.Polic
 		}
 		output.N = vagueOutput
 	}
-	worst, priced := p.worstCase(r, bound, output.N)
+	input := bound
+	if p.Limit.Beside > 0 {
+		input, output.N = 2*bound, output.N+p.Limit.Beside
+	}
+	worst, priced := p.worstCase(r, input, output.N)
 	if !priced && policy.Strict() {
 		return nil, wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", p.Model)
 	}
 	q := *p
-	q.Input = table.Likely(p.Model, r.Facts.DialectName(), int64(r.Facts.InputTokens), bound)
-	q.Cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: bound + output.N}
+	q.Input = table.Likely(p.Model, p.Facts.DialectName(), int64(p.Facts.InputTokens), bound)
+	q.Cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: input + output.N}
 	return &q, nil
 }
 
@@ -166,6 +202,6 @@ func nanos(p money.Pico) int64 { return (int64(p) + 999) / 1000 }
 // Worst is the most that an attempt may cost at the estimated input, 0 without a
 // price.
 func (p *Plan) Worst(r *Request) money.Pico {
-	most, _ := p.Price.WorstCase(int64(r.Facts.InputTokens), p.Limit.Tokens.N)
+	most, _ := p.Price.WorstCase(int64(p.Facts.InputTokens), p.Limit.Tokens.N)
 	return most
 }

@@ -47,16 +47,36 @@ func (r *Request) ReadFacts() *wire.Error {
 	if err := r.Facts.Read(r.Target.Op, dialect, r.Body); err != nil {
 		return err
 	}
+	r.Facts.ReadHeader(r.Header)
 	if r.Target.Op == wire.OpStartAsyncInvoke {
 		r.Target.Model = r.Facts.BodyModelID
 		if r.Target.Model != "" && !wire.ValidID(r.Target.Model) {
 			return wire.Errorf(wire.KindValidation, "The provided model identifier is invalid.")
 		}
 	}
-	if wire.ParseModelID(r.Target.Model).Kind == wire.ModelPrompt {
-		r.Facts.NoMaxTokens = true // AWS: a prompt's settings cannot be given with the request
-	}
+	r.forbidCap(&r.Facts)
 	return nil
+}
+
+// forbidCap notes that a managed prompt takes no cap: its settings cannot be given
+// with the request (AWS).
+func (r *Request) forbidCap(f *wire.Facts) {
+	f.NoMaxTokens = f.NoMaxTokens || wire.ParseModelID(r.Target.Model).Kind == wire.ModelPrompt
+}
+
+// factsFor are the facts of the body as a model reads it that spells bodies in
+// dialect d, whatever the body looks like.
+func (r *Request) factsFor(d *wire.Dialect) (*wire.Facts, *wire.Error) {
+	if !r.Target.Op.IsInvoke() || r.Facts.Dialect == d {
+		return &r.Facts, nil
+	}
+	f := &wire.Facts{}
+	if err := f.Read(r.Target.Op, d, r.Body); err != nil {
+		return nil, err
+	}
+	f.ReadHeader(r.Header)
+	r.forbidCap(f)
+	return f, nil
 }
 
 // permit refuses operations that the gateway or the tenant does not allow.
@@ -78,7 +98,7 @@ func (r *Request) RouterInput() *router.Input {
 	in := &router.Input{
 		Facts: &r.Facts, Body: r.Body, Asked: r.Target.Model, Header: r.Header,
 		Tenant: r.Caller.Tenant.ID, Root: r.Caller.Tenant.Root, Key: r.Caller.KeyID,
-		Allowed: r.Caller.Tenant.AllowsModel, Now: r.Received,
+		Allowed: r.Caller.Tenant.AllowsModel, DeniesModels: r.Caller.Tenant.DeniesModels(), Now: r.Received,
 	}
 	if t := r.Caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max

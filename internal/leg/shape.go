@@ -15,7 +15,7 @@ import (
 func shape(r *Request, p *Plan) (engine.Request, []wire.Splice) {
 	target, splices := r.Target, slices.Clip(p.Limit.Splices)
 	if r.Modelled() {
-		if s, ok := r.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
+		if s, ok := p.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
 			splices = append(splices, s)
 		}
 		if target.Op != wire.OpStartAsyncInvoke {
@@ -60,7 +60,7 @@ func (a *Attempt) tag(out *engine.Request, splices []wire.Splice) {
 	if !tags(r.Snapshot.Config, a.Upstream) {
 		return
 	}
-	header, tagged := tag(&r.Facts, r.Body, out.Header, a.Start.Tags())
+	header, tagged := tag(a.Facts, r.Body, out.Header, a.Start.Tags())
 	out.Header = header
 	if len(tagged) > 0 {
 		out.Body = wire.ApplySplices(nil, r.Body, append(tagged, splices...))

@@ -80,12 +80,18 @@ func newCatalogue(models []config.Model, behind map[string]string) catalogue {
 	return c
 }
 
+// named is the model that an opaque ARN is for, as far as that is known, and any
+// other id as it is.
+func (c *catalogue) named(model string) string {
+	if known, ok := c.behind[model]; ok {
+		return known
+	}
+	return model
+}
+
 // foundation is the foundation id behind any form of model id, "" when opaque.
 func (c *catalogue) foundation(model string) string {
-	if known, ok := c.behind[model]; ok {
-		model = known
-	}
-	return wire.ParseModelID(model).Foundation
+	return wire.ParseModelID(c.named(model)).Foundation
 }
 
 // find returns the entry of a model in any form, nil when it is not listed.

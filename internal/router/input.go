@@ -19,6 +19,9 @@ type Input struct {
 	Key    string // key id
 	// Allowed is the tenant's model policy: whether every id may be used.
 	Allowed func(ids ...string) bool
+	// DeniesModels is whether that policy names models that must not be used. Then
+	// no model may be used of which nobody knows the name.
+	DeniesModels bool
 	// MaxOutput is the tenant's cap in tokens, 0 without one.
 	MaxOutput int64
 	Now       time.Time

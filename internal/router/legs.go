@@ -2,6 +2,7 @@ package router
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -54,17 +55,30 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 		return nil
 	}
 	plan.Legs = nil
+	if in.DeniesModels && r.hidden(leg.Model) {
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s: a policy denies models, and "+
+			"nobody knows which one this is. %s", in.Asked, MapHint(leg.Model))
+	}
 	return denied(in.Asked)
 }
 
 // allowed asks the policy about the id asked for, the model that is sent, and
 // the model behind an opaque ARN.
 func (r *Router) allowed(in *Input, model string) bool {
-	behind, opaque := r.catalogue.behind[model]
-	if !opaque {
-		behind = model
+	return in.Allowed(in.Asked, model, r.catalogue.named(model)) && !(in.DeniesModels && r.hidden(model))
+}
+
+// hidden reports whether nobody knows which model an ARN is for.
+func (r *Router) hidden(model string) bool {
+	return wire.ParseModelID(r.catalogue.named(model)).Opaque()
+}
+
+// MapHint is the line of configuration that says which model an id is for.
+func MapHint(model string) string {
+	if strings.HasPrefix(model, "arn:") {
+		return fmt.Sprintf("Add to the configuration: model_map: {%q: MODEL-ID}.", model)
 	}
-	return in.Allowed(in.Asked, model, behind)
+	return fmt.Sprintf("Add to a file of models: - {ids: [%q], dialect: NAME}.", model)
 }
 
 func denied(models ...string) *wire.Error {

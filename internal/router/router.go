@@ -73,12 +73,13 @@ func (r *Router) Resolve(asked string) string {
 func (r *Router) Catalogue(model string) *Model { return r.catalogue.find(r.Resolve(model)) }
 
 // Dialect returns how the InvokeModel body of a request is spelt, nil when that
-// is not known. The model asked for decides. Behind an alias the caller may
-// write for any leg of a cascade, so the shape of the body does; a shape that
-// several families share is taken for the alias's model or a cascade's leg.
+// is not known: as the model asked for spells it. Behind an alias a caller may
+// write for any leg of a cascade, and only then the shape of the body says for
+// which. It decides no more than which leg the body fits: how a leg's cap and usage
+// are read is always decided by the leg's own model.
 func (r *Router) Dialect(asked string, body []byte) *wire.Dialect {
 	own := r.leg(RoleSole, asked).Dialect
-	if _, aliased := r.aliases[asked]; !aliased {
+	if _, aliased := r.aliases[asked]; !aliased || len(r.spoken) == 0 {
 		return own
 	}
 	among := append([]*wire.Dialect{own}, r.spoken...)
@@ -112,8 +113,5 @@ func (r *Router) upstreamOf(model, tenantUpstream string) string {
 // Priced returns what a model id says about the model that is billed: of an
 // opaque ARN, that of the model which the configuration maps it to.
 func (r *Router) Priced(model string) wire.ModelID {
-	if known, ok := r.catalogue.behind[model]; ok {
-		model = known
-	}
-	return wire.ParseModelID(model)
+	return wire.ParseModelID(r.catalogue.named(model))
 }

@@ -57,7 +57,8 @@ func TestDialect(t *testing.T) {
 	f(lite, body, "nova")
 	f(sonnet, `{}`, claude.Name)
 	f("auto", body, claude.Name)
-	f("auto", `{"prompt":"hi","max_gen_len":5}`, "llama")                         // nobody's here, and that is clear
+	f("auto", `{"prompt":"hi","max_gen_len":5}`, claude.Name)                     // nobody's here
+	f("auto", `{"messages":[],"query":"x","documents":[]}`, claude.Name)          // M4: no leg speaks that
 	f("auto", `{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`, "nova") // could be many, and the light leg's
 	f("auto", `{}`, claude.Name)                                                  // nothing to go by but the alias's model
 	f(nobody, `{}`, "")

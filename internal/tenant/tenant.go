@@ -1,6 +1,8 @@
 package tenant
 
 import (
+	"slices"
+
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -39,15 +41,24 @@ var defaultOperations = []string{
 
 // AllowsModel reports whether the tenant may use a model, given by every id
 // that it goes by: as it was asked for and as it resolved. Each must match
-// models and none may match deny_models. Without any id it reports false.
+// models, and none may match deny_models in any spelling: with a region prefix,
+// as an ARN, as the foundation model. Without any id it reports false.
 func (t *Tenant) AllowsModel(ids ...string) bool {
 	for _, id := range ids {
-		if t.deny.Match(id) || !t.models.Match(id) {
+		if !t.models.Match(id) || len(t.deny) > 0 && t.denies(id) {
 			return false
 		}
 	}
 	return len(ids) > 0
 }
+
+func (t *Tenant) denies(id string) bool {
+	return slices.ContainsFunc(wire.ParseModelID(id).Names(), t.deny.Match)
+}
+
+// DeniesModels reports whether there are models that the tenant may not use by
+// name: then it may use none of which nobody knows the name.
+func (t *Tenant) DeniesModels() bool { return len(t.deny) > 0 }
 
 // AllowsOperation reports whether the tenant may call the operation.
 func (t *Tenant) AllowsOperation(op wire.Operation) bool { return t.operations[op] }

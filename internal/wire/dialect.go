@@ -64,6 +64,9 @@ var dialects = []*Dialect{
 	{Name: "jamba", ids: []string{"ai21.jamba-"}, capName: "max_tokens", ownDefault: 4096, tree: chatTree},
 	{Name: "j2", ids: []string{"ai21.j2-"}, capName: "maxTokens", tree: j2Tree},
 	{Name: "deepseek-r1", ids: []string{"deepseek.r1"}, capName: "max_tokens", tree: deepSeekR1Tree},
+	{Name: "pegasus", ids: []string{"twelvelabs.pegasus-"}, capName: "maxOutputTokens", ownDefault: 4096, tree: pegasusTree},
+	{Name: "marengo", ids: []string{"twelvelabs.marengo-"}, output: uncounted, tree: embedTree},
+	{Name: "picture", ids: pictures, output: uncounted, tree: pictureTree},
 	{Name: "openai", ids: []string{"openai."}, capName: "max_completion_tokens", tree: openAITree},
 	{
 		Name: "openai-compatible", capName: "max_tokens", tree: openAITree,
@@ -80,9 +83,14 @@ var (
 	unknownDialect  = &Dialect{tree: unknownTree}
 )
 
-// otherTasks are families under the prefixes above that make pictures, sound or
-// video; their bodies have no tokens to cap.
-var otherTasks = []string{"amazon.nova-canvas", "amazon.nova-reel", "amazon.nova-sonic", "amazon.nova-2-sonic"}
+// pictures are families under the prefixes above, and others, that make pictures
+// or video. Their bodies have no tokens to cap, and their answers none to bill.
+var pictures = []string{
+	"amazon.nova-canvas", "amazon.nova-reel", "amazon.titan-image-", "stability.", "luma.",
+}
+
+// otherTasks are families under the prefixes above whose bodies are not known.
+var otherTasks = []string{"amazon.nova-sonic", "amazon.nova-2-sonic"}
 
 // DialectOf returns the dialect of a foundation id, nil when it is not known.
 func DialectOf(foundation string) *Dialect {
@@ -114,8 +122,7 @@ func DialectNamed(name string) *Dialect {
 }
 
 // sniffs lists the members at the top of a body that reveal its family. The first
-// row wins whose members are all there; the first of its families is the
-// likeliest. An Anthropic body has no shared row: on Bedrock it names its version.
+// row wins whose members are all there. An Anthropic body has no shared row: on Bedrock it names its version.
 var sniffs = []struct{ members, dialects string }{
 	{"anthropic_version", "anthropic"},
 	{"max_tokens_to_sample", "anthropic"},
@@ -167,10 +174,9 @@ func compileSniffs() (*jsonscan.Tree, []shape) {
 	return jsonscan.NewTree(members), compiled
 }
 
-// SniffDialect guesses the family from the shape of a body, for ids that hide
-// it (aliases, application profiles, provisioned and imported models). A shape
-// that several families share counts as the first of among that has it, or else
-// as the likeliest. It returns nil when nothing fits or the body is not JSON.
+// SniffDialect guesses for which of these families a body is written, from its
+// shape: nil when for none of them, or when the body is not JSON. It is a hint for
+// routing alone. How a body is read is decided by the model that gets it.
 func SniffDialect(body []byte, among ...*Dialect) *Dialect {
 	var w jsonscan.Walker
 	w.AllowDuplicates = true
@@ -191,7 +197,7 @@ func SniffDialect(body []byte, among ...*Dialect) *Dialect {
 				return d
 			}
 		}
-		return s.dialects[0]
+		return nil
 	}
 	return nil
 }

@@ -56,8 +56,14 @@ type Facts struct {
 	// Multiplier is how many completions are asked for (n, num_generations,
 	// numResults); at least 1.
 	Multiplier int
-	// ServiceTier is the tier asked for in the body, "" when absent.
+	// ServiceTier is the tier asked for in body and headers, in lower case, "" when
+	// absent. Several that differ are joined by "+", which no price book lists.
 	ServiceTier string
+	// Compaction is whether the model may sum up its context before it answers,
+	// which it reads and writes beside the cap.
+	Compaction bool
+	// Guarded is whether a guardrail is asked for, in body or headers.
+	Guarded bool
 	// BodyModel is the place of a "model" member (OpenAI dialects, async
 	// invoke), and BodyModelID its decoded value.
 	BodyModel   Span
@@ -68,7 +74,8 @@ type Facts struct {
 	Metadata Span
 	// Guardrail is the place of Converse's guardrailConfig.
 	Guardrail Span
-	// Latency is performanceConfig.latency of a Converse body, "" when absent.
+	// Latency is the latency asked for in body and headers, in lower case, "" when
+	// absent.
 	Latency string
 	// at holds the places that an edit may need; Read fills it.
 	at editPoints
@@ -104,6 +111,8 @@ type editPoints struct {
 	root, parent object
 	caps         [maxCaps]capValue
 	ncaps        int
+	otherCap     int64 // the largest of another family's caps, 0 without one
+	tooManyCaps  bool  // more than fit into caps
 	foreignCap   bool
 	multiplier   capValue
 	thinking     capValue
@@ -132,6 +141,8 @@ type capValue struct {
 	n Count // unknown when it is not a whole number from 1 to 2³¹-1
 	// null is whether the value is null, which counts as absent.
 	null bool
+	// other is whether the body's own family does not obey it.
+	other bool
 }
 
 // given reports whether the body gives the value at all.

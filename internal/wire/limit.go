@@ -35,9 +35,13 @@ type Limit struct {
 	// Cut is by how many tokens the cap lowered what the caller asked for.
 	Cut     int64
 	Splices []Splice
-	// EnforceByCutting is whether the body's family is unknown, so that a Max
-	// could not be put into it or may not be obeyed.
-	EnforceByCutting bool
+	// CutAt is where the answer has to be cut off, in output tokens, because the
+	// body's family is unknown: a Max could not be put into it or may not be
+	// obeyed. 0 elsewhere.
+	CutAt int64
+	// Beside is how many tokens the model may write beside Tokens, which no cap
+	// bounds: a summary of its context. It reads all input for that once more.
+	Beside int64
 }
 
 // minThinking is the smallest thinking budget that Claude accepts (Anthropic
@@ -56,6 +60,8 @@ const minThinking = 1024
 //     request is refused.
 //   - A request that forbids a cap (NoMaxTokens) gets no default, and is refused
 //     when a Max applies that the model could exceed.
+//   - What only another family obeys as a cap is lowered too, and counts for the
+//     worst case, but the family's own is put in beside it.
 //   - A second cap inside additionalModelRequestFields is refused when a policy
 //     applies, because it is not known which of the two the model obeys.
 //
@@ -65,25 +71,18 @@ func (f *Facts) Limit(c Cap) (Limit, *Error) {
 		return Limit{Tokens: Known(0)}, nil
 	}
 	if !c.applies() || f.BodyBytes == 0 {
-		return Limit{Tokens: f.worstCase(c)}, nil
+		l := Limit{Tokens: f.worstCase(c)}
+		return f.beside(c, l), nil
 	}
 	if err := f.checkCap(c); err != nil {
 		return Limit{}, err
 	}
 	if f.NoMaxTokens {
-		return f.limitForbidden(c)
+		l, err := f.limitForbidden(c)
+		return f.beside(c, l), err
 	}
-	l := Limit{EnforceByCutting: c.Max > 0 && f.capName() == ""}
-	var err *Error
-	var target int64
-	if f.MaxTokens.Known {
-		target, err = f.lower(c, &l)
-	} else {
-		target = f.fill(c, &l)
-	}
-	if err == nil && l.Changed {
-		err = f.fitThinking(target, &l)
-	}
+	var l Limit
+	target, err := f.enforce(c, &l)
 	if err != nil {
 		return Limit{}, err
 	}
@@ -91,7 +90,44 @@ func (f *Facts) Limit(c Cap) (Limit, *Error) {
 	if f.capName() == "" || target == 0 {
 		l.Tokens = f.worstCase(c)
 	}
-	return l, nil
+	if f.capName() == "" {
+		l.CutAt = c.Max
+	}
+	return f.beside(c, l), nil
+}
+
+// enforce lowers what the body asks for, or puts the cap in, and returns the most
+// that one completion can then have.
+func (f *Facts) enforce(c Cap, l *Limit) (int64, *Error) {
+	if err := f.lower(c, l); err != nil {
+		return 0, err
+	}
+	target := f.MaxTokens.N
+	if !f.MaxTokens.Known {
+		target = f.fill(c, l)
+	}
+	most := max(f.MaxTokens.N, f.at.otherCap)
+	if c.Max > 0 && most*int64(f.Multiplier) > c.Max {
+		most = f.most(c)
+		target = min(target, most)
+	}
+	if l.Changed {
+		if err := f.fitThinking(target, l); err != nil {
+			return 0, err
+		}
+	}
+	if f.capName() == "" {
+		return target, nil
+	}
+	return max(target, min(f.at.otherCap, most)), nil
+}
+
+// beside adds what compaction may write.
+func (f *Facts) beside(c Cap, l Limit) Limit {
+	if f.Compaction {
+		l.Beside = max(c.ModelMax, l.Tokens.N)
+	}
+	return l
 }
 
 // generates reports whether the operation and family produce output tokens.
@@ -102,7 +138,11 @@ func (f *Facts) generates() bool {
 // worstCase is what the request could produce as it came.
 func (f *Facts) worstCase(c Cap) Count {
 	per := f.MaxTokens
-	vague := f.at.foreignCap || f.NoMaxTokens || f.capName() == "" || f.malformedCap() != nil
+	if per.Known {
+		per.N = max(per.N, f.at.otherCap)
+	}
+	vague := f.at.foreignCap || f.at.otherCap > 0 && !per.Known || f.NoMaxTokens || f.capName() == "" ||
+		f.malformedCap() != nil
 	switch {
 	case vague, !per.Known:
 		per = Count{N: c.ModelMax, Known: c.ModelMax > 0}
@@ -137,6 +177,9 @@ func (f *Facts) checkCap(c Cap) *Error {
 }
 
 func (f *Facts) malformedCap() *Error {
+	if f.at.tooManyCaps {
+		return Errorf(KindValidation, "The body has more than %d maximums of output tokens.", maxCaps)
+	}
 	for _, v := range f.at.caps[:f.at.ncaps] {
 		if v.given() && !v.n.Known {
 			return Errorf(KindValidation, "The maximum of output tokens must be a whole number from 1 to 2147483647.")
@@ -165,15 +208,14 @@ func (f *Facts) most(c Cap) int64 {
 	return most
 }
 
-// lower reduces every cap of the body to what c allows and returns the cap that
-// then applies.
-func (f *Facts) lower(c Cap, l *Limit) (int64, *Error) {
-	asked := f.MaxTokens.N
+// lower reduces every cap of the body, also another family's, to what c allows.
+func (f *Facts) lower(c Cap, l *Limit) *Error {
+	asked := max(f.MaxTokens.N, f.at.otherCap)
 	if c.Max == 0 || asked*int64(f.Multiplier) <= c.Max {
-		return asked, nil
+		return nil
 	}
 	if c.Reject {
-		return 0, Errorf(KindValidation, "The request asks for up to %d output tokens; the limit is %d.",
+		return Errorf(KindValidation, "The request asks for up to %d output tokens; the limit is %d.",
 			asked*int64(f.Multiplier), c.Max)
 	}
 	target := f.most(c)
@@ -184,7 +226,7 @@ func (f *Facts) lower(c Cap, l *Limit) (int64, *Error) {
 	}
 	l.Cut = (asked - target) * int64(f.Multiplier)
 	l.changed(target)
-	return target, nil
+	return nil
 }
 
 func (v capValue) replace(n int64) Splice {
@@ -221,7 +263,7 @@ func (f *Facts) fill(c Cap, l *Limit) int64 {
 // insertCap writes n where the family's cap belongs. A null there is replaced.
 func (f *Facts) insertCap(n int64) Splice {
 	for _, v := range f.at.caps[:f.at.ncaps] {
-		if v.null {
+		if v.null && !v.other {
 			return v.replace(n)
 		}
 	}
@@ -248,7 +290,7 @@ func (f *Facts) fitThinking(target int64, l *Limit) *Error {
 		return Errorf(KindValidation, "The limit of %d output tokens leaves no room for thinking, which takes at least %d: "+
 			"turn thinking off or ask for a higher limit.", target, minThinking)
 	}
-	asked := max(f.MaxTokens.N, budget.N+1)
+	asked := max(f.MaxTokens.N, f.at.otherCap, budget.N+1)
 	fitted := min(max(budget.N*target/asked, minThinking), target-1)
 	l.Splices = append(l.Splices, f.at.thinking.replace(fitted))
 	return nil

@@ -151,7 +151,7 @@ func TestLimitWithoutOutput(t *testing.T) {
 			t.Errorf("%s: %+v, %v", f.Op, l, err)
 		}
 	}
-	if l, err := read(t, wire.OpInvoke, "", `{}`).Limit(wire.Cap{Max: 9}); err != nil || !l.EnforceByCutting ||
+	if l, err := read(t, wire.OpInvoke, "", `{}`).Limit(wire.Cap{Max: 9}); err != nil || l.CutAt != 9 ||
 		l.Tokens.Known {
 		t.Errorf("unknown family: %+v, %v", l, err)
 	}

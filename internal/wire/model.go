@@ -87,6 +87,26 @@ func ParseModelID(id string) ModelID {
 	return m
 }
 
+// Names are the spellings by which a policy may name the model of an id: as it was
+// given, what an ARN names, the foundation id, and that without its version.
+func (m ModelID) Names() []string {
+	names := append(make([]string, 0, 4), m.ID)
+	if m.Foundation == "" {
+		return names
+	}
+	if i := strings.IndexByte(m.ID, '/'); i >= 0 {
+		names = append(names, m.ID[i+1:])
+	}
+	names = append(names, m.Foundation)
+	if bare, version, ok := cutLast(m.Foundation, ":"); ok && strings.Trim(version, "0123456789") == "" {
+		names = append(names, bare)
+	}
+	return names
+}
+
+// Opaque reports whether the id is an ARN that does not say which model it is for.
+func (m ModelID) Opaque() bool { return m.Foundation == "" && m.Kind != ModelOther }
+
 // scopeOf returns the scope that the first label of a dotted id names. Model makers' names
 // are longer than two letters, so a new geography needs no new release.
 func scopeOf(label, rest string) string {

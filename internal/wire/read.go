@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -109,7 +110,7 @@ func (r *reader) value(m jsonscan.Match) {
 		r.readMedia(m)
 	case roleTool, roleCachePoint, roleSignature:
 		r.count(m)
-	case roleRoot, roleCapParent, roleCap, roleForeignCap, roleThinking, roleMultiplier, roleEffort:
+	case roleRoot, roleCapParent, roleCap, roleOtherCap, roleForeignCap, roleThinking, roleMultiplier, roleEffort:
 		r.readCap(m)
 	default:
 		r.readSetting(m)
@@ -256,7 +257,7 @@ func (r *reader) readCap(m jsonscan.Match) {
 		r.readObject(&at.root, m)
 	case roleCapParent:
 		r.readObject(&at.parent, m)
-	case roleCap:
+	case roleCap, roleOtherCap:
 		r.addCap(m)
 	case roleForeignCap:
 		at.foreignCap = at.foreignCap || given(m)
@@ -269,9 +270,11 @@ func (r *reader) readCap(m jsonscan.Match) {
 		if !whole(m) {
 			return
 		}
-		at.multiplier = r.number(m)
-		if at.multiplier.n.Known {
-			r.f.Multiplier = int(at.multiplier.n.N)
+		if n := r.number(m); !at.multiplier.given() || n.given() && !n.n.Known {
+			at.multiplier = n
+		}
+		if n := r.number(m).n; n.Known {
+			r.f.Multiplier = max(r.f.Multiplier, int(n.N))
 		}
 	case roleEffort:
 		r.f.NoMaxTokens = r.f.NoMaxTokens || r.is(m, "high")
@@ -280,13 +283,22 @@ func (r *reader) readCap(m jsonscan.Match) {
 
 func (r *reader) addCap(m jsonscan.Match) {
 	at := &r.f.at
-	if !whole(m) || at.ncaps == maxCaps {
+	if !whole(m) {
 		return
 	}
 	c := r.number(m)
+	c.other = m.Role == roleOtherCap
+	if at.ncaps == maxCaps {
+		at.tooManyCaps = at.tooManyCaps || !c.null
+		return
+	}
 	at.caps[at.ncaps] = c
 	at.ncaps++
-	if c.null {
+	switch {
+	case c.null:
+		return
+	case c.other:
+		at.otherCap = max(at.otherCap, c.n.N)
 		return
 	}
 	if !r.f.MaxTokensSpan.Present() {
@@ -340,9 +352,11 @@ func (r *reader) readSetting(m jsonscan.Match) {
 	f := r.f
 	switch m.Role {
 	case roleTier:
-		f.ServiceTier = r.word(m)
+		f.ServiceTier = joinWords(f.ServiceTier, r.word(m), isDefaultTier)
 	case roleLatency:
-		f.Latency = r.word(m)
+		f.Latency = joinWords(f.Latency, r.word(m), isDefaultLatency)
+	case roleCompaction:
+		f.Compaction = f.Compaction || strings.HasPrefix(r.word(m), "compact")
 	case roleModel:
 		if m.Kind == jsonscan.String {
 			f.BodyModel = Span{m.Start, m.End}
@@ -362,7 +376,7 @@ func (r *reader) readSetting(m jsonscan.Match) {
 		}
 	case roleGuardrail:
 		if whole(m) && m.Kind != jsonscan.Null {
-			f.Guardrail = Span{m.Start, m.End}
+			f.Guardrail, f.Guarded = Span{m.Start, m.End}, true
 		}
 	}
 }

@@ -196,10 +196,12 @@ func TestDialectOf(t *testing.T) {
 	f("anthropic.claude-opus-4-7", "anthropic")
 	f("amazon.nova-2-lite-v1:0", "nova")
 	f("amazon.nova-2-multimodal-embeddings-v1:0", "nova-embed")
-	f("amazon.nova-canvas-v1:0", "")
+	f("amazon.nova-canvas-v1:0", "picture")
+	f("amazon.nova-2-sonic-v1:0", "")
+	f("twelvelabs.pegasus-1-2-v1:0", "pegasus")
 	f("amazon.titan-text-premier-v1:0", "titan-text")
 	f("amazon.titan-embed-text-v2:0", "titan-embed")
-	f("amazon.titan-image-generator-v2:0", "")
+	f("amazon.titan-image-generator-v2:0", "picture")
 	f("meta.llama3-3-70b-instruct-v1:0", "llama")
 	f("mistral.mistral-large-2407-v1:0", "mistral")
 	f("cohere.command-r-plus-v1:0", "cohere-chat")
@@ -212,7 +214,8 @@ func TestDialectOf(t *testing.T) {
 	f("deepseek.v3.2", "openai-compatible")
 	f("openai.gpt-oss-120b-1:0", "openai")
 	f("qwen.qwen3-32b-v1:0", "openai-compatible")
-	f("stability.sd3-large-v1:0", "")
+	f("stability.sd3-large-v1:0", "picture")
+	f("liquid.lfm2-8b", "")
 	f("", "")
 	for _, name := range wire.DialectNames() {
 		if wire.DialectNamed(name) == nil {
@@ -222,12 +225,19 @@ func TestDialectOf(t *testing.T) {
 }
 
 func TestSniffDialect(t *testing.T) {
+	var all []*wire.Dialect
+	for _, name := range wire.DialectNames() {
+		all = append(all, wire.DialectNamed(name))
+	}
 	f := func(body, want string) {
 		t.Helper()
-		got := wire.SniffDialect([]byte(body))
+		got := wire.SniffDialect([]byte(body), all...)
 		if got == nil && want != "" || got != nil && got.Name != want {
 			t.Errorf("%s: %v, want %q", body, got, want)
 		}
+	}
+	if got := wire.SniffDialect([]byte(`{"query":"x","documents":[],"messages":[]}`), wire.DialectNamed("openai")); got != nil {
+		t.Errorf("M4: %s is none of the families asked about", got.Name)
 	}
 	f(`{"messages":[],"anthropic_version":"x"}`, "anthropic")
 	f(`{"schemaVersion":"messages-v1","messages":[]}`, "nova")
@@ -238,7 +248,7 @@ func TestSniffDialect(t *testing.T) {
 	f(`{"texts":["x"],"input_type":"y"}`, "cohere-embed")
 	f(`{"query":"x","documents":[]}`, "rerank")
 	f(`{"message":"x"}`, "cohere-chat")
-	f(`{"messages":[]}`, "openai-compatible")
+	f(`{"messages":[]}`, "nova")
 	f(`{"unheard":1}`, "")
 	f(`{"messages":`, "")
 	f(``, "")

@@ -112,7 +112,7 @@ func TestRecordedRequestsRead(t *testing.T) {
 			!strings.Contains(string(body), `"text"`) {
 			t.Errorf("%s: no cap found in %s", e.ID, body)
 		}
-		if sniffed := wire.SniffDialect(body); target.Op == wire.OpInvoke && sniffed == nil {
+		if sniffed := wire.SniffDialect(body, d); target.Op == wire.OpInvoke && sniffed == nil {
 			t.Errorf("%s: %s not sniffed", e.ID, d.Name)
 		}
 	}

@@ -27,13 +27,15 @@ const (
 	roleMediaBytes  // base64
 	roleTool
 	roleCachePoint
-	roleSignature // signed or redacted reasoning
-	roleCap       // an output cap
-	roleCapParent // the object where a cap belongs
-	roleForeignCap
+	roleSignature  // signed or redacted reasoning
+	roleCap        // an output cap that the family obeys
+	roleOtherCap   // an output cap that another family obeys
+	roleCapParent  // the object where a cap belongs
+	roleForeignCap // an output cap beside Converse's own
 	roleThinking
 	roleMultiplier
 	roleEffort
+	roleCompaction
 	roleTier
 	roleLatency
 	roleModel
@@ -86,9 +88,33 @@ func turns(list string) rules {
 // cap, or a caller could ask for everything beside a small number that is ignored.
 func caps(names ...string) rules { return each(roleCap, names...) }
 
+// everyCap is every member that any family obeys as its output cap.
+var everyCap = []string{
+	"max_tokens", "max_tokens_to_sample", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len",
+	"max_length", "maxTokens", "maxTokenCount", "maxOutputTokens", "maxNewTokens", "num_predict", "n_predict",
+	"inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens", "inferenceConfig.max_tokens",
+	"textGenerationConfig.maxTokenCount",
+	"parameters.max_new_tokens", "parameters.max_tokens", "parameters.max_length",
+	"generationConfig.maxOutputTokens", "generation_config.max_output_tokens", "generation_config.max_new_tokens",
+	"options.num_predict", "sampling_params.max_tokens", "sampling_params.max_new_tokens",
+}
+
+// ofFamily are the rules that the InvokeModel bodies of all families that write
+// text share, whatever AWS documents of them: what asks for more output, and what
+// changes its price. own are the caps that the family obeys.
+func ofFamily(own ...string) rules {
+	others := slices.DeleteFunc(slices.Clone(everyCap), func(name string) bool { return slices.Contains(own, name) })
+	return join(caps(own...), each(roleOtherCap, others...), each(roleMultiplier, everyMultiplier...),
+		each(roleTier, "service_tier", "serviceTier", "serviceTier.type"), each(roleLatency, "performanceConfig.latency"))
+}
+
+// compaction is where a body asks Claude to sum up its context before it answers.
+const compaction = "context_management.edits[].type"
+
 // Service model bedrock-runtime 2023-09-30: ConverseRequest.
 var converseRules = join(
 	converseTurns,
+	caps("inferenceConfig.maxTokens"),
 	each(roleText, "system[].guardContent.text.text", "promptVariables.*.text"),
 	each(roleCachePoint, "toolConfig.tools[].cachePoint"),
 	each(roleGuardrail, "guardrailConfig"),
@@ -107,7 +133,6 @@ var converseTurns = join(
 	each(roleCachePoint, "system[].cachePoint"),
 	each(roleTool, "toolConfig.tools[].toolSpec", "toolConfig.tools[].systemTool"),
 	each(roleCapParent, "inferenceConfig"),
-	caps("inferenceConfig.maxTokens"),
 	converseBlock.at("messages[].content[]"),
 )
 
@@ -139,19 +164,23 @@ var converseMedia = join(
 // every spelling of a cap, a multiplier or a thinking budget that any family
 // knows.
 var additionalFields = join(
-	each(roleForeignCap, "max_tokens", "max_tokens_to_sample", "max_completion_tokens", "max_output_tokens",
-		"max_new_tokens", "max_gen_len", "maxTokens", "maxTokenCount", "inferenceConfig.maxTokens",
-		"inferenceConfig.max_new_tokens", "textGenerationConfig.maxTokenCount"),
+	each(roleForeignCap, everyCap...),
 	each(roleMultiplier, everyMultiplier...),
-	each(roleThinking, "thinking.budget_tokens", "reasoning_config.budget_tokens", "reasoningConfig.budgetTokens"),
+	each(roleThinking, everyThinking...),
 	each(roleEffort, everyEffort...),
+	each(roleCompaction, compaction),
+	each(roleTier, "service_tier"),
 	each(roleSchema, "output_format.schema"),
 )
 
-// Every spelling of the number of completions and of the reasoning effort.
+// Every spelling of the number of completions, of the thinking budget and of the
+// reasoning effort.
 var (
-	everyMultiplier = []string{"n", "num_generations", "numResults"}
-	everyEffort     = []string{
+	everyMultiplier = []string{"n", "num_generations", "numResults", "num_return_sequences", "best_of"}
+	everyThinking   = []string{
+		"thinking.budget_tokens", "reasoning_config.budget_tokens", "reasoningConfig.budgetTokens",
+	}
+	everyEffort = []string{
 		"reasoningConfig.maxReasoningEffort", "inferenceConfig.reasoningConfig.maxReasoningEffort",
 	}
 )
@@ -164,8 +193,9 @@ var anthropicRules = join(
 	each(roleText, "messages[].content", "messages[].content[].content", "system[].text", "tools[].**"),
 	each(roleTool, "tools[]"),
 	each(roleCachePoint, "system[].cache_control", "tools[].cache_control"),
-	caps("max_tokens", "max_tokens_to_sample"),
+	ofFamily("max_tokens", "max_tokens_to_sample"),
 	each(roleThinking, "thinking.budget_tokens"),
+	each(roleCompaction, compaction),
 	each(roleSchema, "output_format.schema", "output_config.format.schema"),
 	anthropicBlock.at("messages[].content[]"),
 	anthropicBlock.at("messages[].content[].content[]"),
@@ -184,14 +214,14 @@ var anthropicBlock = join(
 // InvokeModel bodies of Nova, schema messages-v1: close to Converse.
 var novaRules = join(
 	converseTurns,
-	caps("inferenceConfig.max_new_tokens"),
+	ofFamily("inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens"),
 	each(roleEffort, everyEffort...),
 )
 
 var titanRules = join(
 	each(rolePrompt, "inputText"),
 	each(roleCapParent, "textGenerationConfig"),
-	caps("textGenerationConfig.maxTokenCount"),
+	ofFamily("textGenerationConfig.maxTokenCount"),
 )
 
 // promptRules serve every family whose body is one prompt and flat parameters.
@@ -215,9 +245,7 @@ var openAIRules = join(
 	each(roleMediaBytes, "messages[].content[].file.file_data"),
 	each(rolePrompt, "prompt"),
 	each(roleTool, "tools[]"),
-	each(roleMultiplier, "n"),
 	each(roleModel, "model"),
-	each(roleTier, "service_tier"),
 	each(roleSchema, "response_format.json_schema.schema"),
 )
 
@@ -235,14 +263,16 @@ var (
 	anthropicTree  = tree(anthropicRules)
 	novaTree       = tree(novaRules)
 	titanTree      = tree(titanRules)
-	llamaTree      = tree(promptRules, caps("max_gen_len"))
-	cohereTextTree = tree(promptRules, caps("max_tokens"), each(roleMultiplier, "num_generations"))
-	j2Tree         = tree(promptRules, caps("maxTokens"), each(roleMultiplier, "numResults"))
-	deepSeekR1Tree = tree(promptRules, caps("max_tokens"))
-	cohereChatTree = tree(cohereChatRules, caps("max_tokens"))
-	chatTree       = tree(openAIRules, caps("max_tokens"))
-	openAITree     = tree(openAIRules, caps("max_completion_tokens", "max_tokens"))
+	llamaTree      = tree(promptRules, ofFamily("max_gen_len"))
+	cohereTextTree = tree(promptRules, ofFamily("max_tokens"))
+	j2Tree         = tree(promptRules, ofFamily("maxTokens"))
+	deepSeekR1Tree = tree(promptRules, ofFamily("max_tokens"))
+	cohereChatTree = tree(cohereChatRules, ofFamily("max_tokens"))
+	chatTree       = tree(openAIRules, ofFamily("max_tokens"))
+	openAITree     = tree(openAIRules, ofFamily("max_completion_tokens", "max_tokens"))
+	pegasusTree    = tree(each(rolePrompt, "inputPrompt"), each(roleVideo, "mediaSource"), ofFamily("maxOutputTokens"))
 	embedTree      = tree(embedRules)
+	pictureTree    = tree(each(roleText, "**"))
 
 	// unknownTree reads a family that is not known: any string is text, and every
 	// spelling of a cap counts.
@@ -251,10 +281,10 @@ var (
 		each(roleText, "**"),
 		each(roleSystem, "system"),
 		each(roleTool, "tools[]"),
-		caps("max_tokens", "max_tokens_to_sample", "max_completion_tokens", "max_new_tokens", "max_gen_len", "maxTokens",
-			"inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens", "textGenerationConfig.maxTokenCount",
-			"parameters.max_new_tokens"),
-		each(roleMultiplier, everyMultiplier...),
+		ofFamily(everyCap...),
+		each(roleThinking, everyThinking...),
+		each(roleEffort, everyEffort...),
+		each(roleCompaction, compaction),
 	)
 )
 

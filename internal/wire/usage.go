@@ -62,7 +62,8 @@ func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known }
 // ResponseUsage reads what a successful answer without a stream reports. For
 // InvokeModel the headers come first and the body fills what they lack. What is
 // reported nowhere stays unknown; operations that use no tokens, and classes
-// that the family d never uses, are known zeros. d may be nil.
+// that the family d never uses, are known zeros. Of a guardrail both are, unless
+// its units are missing or are not numbers of units. d may be nil.
 func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 	var r usageReader
 	switch op {
@@ -70,7 +71,9 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
 		r.read(answerTreeOf(op), body)
-		r.noTokens()
+		if r.metered && !r.odd {
+			r.noTokens()
+		}
 		return r.usage()
 	case OpStartAsyncInvoke:
 		return Usage{} // billed per image or second, which no answer reports
@@ -78,8 +81,9 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 	r.read(answerTreeOf(op), body)
 	r.stopped = true
 	if op == OpInvoke {
-		r.readHeaders(h)
+		r.readCounts(h)
 	}
+	r.readServed(h)
 	u := r.usage()
 	if op == OpInvoke && d != nil {
 		u.zeroUncounted(d)
@@ -89,17 +93,27 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 
 // zeroUncounted makes zeros of what the family never reports because it has none.
 func (u *Usage) zeroUncounted(d *Dialect) {
-	if d.output == uncounted {
+	if d.output == uncounted && !u.Output.Known {
 		u.Output = Known(0)
 	}
-	if d.input == uncounted {
+	if d.input == uncounted && !u.Input.Known {
 		u.Input = Known(0)
 	}
 }
 
-// readHeaders reads the fields in which InvokeModel reports usage, the same for
+// readServed reads the fields that name what served the call.
+func (r *usageReader) readServed(h Header) {
+	if tier := h.Get(headerTier); tier != "" {
+		r.tier = tier
+	}
+	if latency := h.Get(headerLatency); latency != "" {
+		r.latency = latency
+	}
+}
+
+// readCounts reads the fields in which InvokeModel reports usage, the same for
 // every family.
-func (r *usageReader) readHeaders(h Header) {
+func (r *usageReader) readCounts(h Header) {
 	for _, f := range [...]struct {
 		name string
 		what role
@@ -110,9 +124,6 @@ func (r *usageReader) readHeaders(h Header) {
 		{"X-Amzn-Bedrock-Cache-Write-Input-Token-Count", gotMetricsCacheWrite},
 	} {
 		r.readNumber(f.what, wholeNumber([]byte(h.Get(f.name))))
-	}
-	if tier := h.Get("X-Amzn-Bedrock-Service-Tier"); tier != "" {
-		r.tier = tier
 	}
 }
 
@@ -183,8 +194,21 @@ func (s *StreamUsage) End() (whole bool) {
 	return s.reader.intervened
 }
 
-// Usage returns what the frames observed so far reported.
-func (s *StreamUsage) Usage() Usage { return s.reader.usage() }
+// ReadHeader reads what the head of the answer says of the tier and the latency.
+// What frames say goes before it.
+func (s *StreamUsage) ReadHeader(h Header) { s.reader.readServed(h) }
+
+// Usage returns what the frames observed so far reported. The output of a stream
+// of chunks is unknown until the model has stopped: what was reported before is a
+// running count.
+func (s *StreamUsage) Usage() Usage {
+	u := s.reader.usage()
+	r := &s.reader
+	if s.Op == OpInvokeStream && !r.final && !r.stopped && !r.intervened {
+		u.Output = Count{}
+	}
+	return u
+}
 
 // Exception returns the name of the exception that ended the stream, "" when
 // none did.

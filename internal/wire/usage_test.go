@@ -120,8 +120,13 @@ func TestStreamUsage(t *testing.T) {
 	llama := `{"generation":"a","prompt_token_count":5,"generation_token_count":3,"stop_reason":`
 	f(wire.OpInvokeStream, wire.Usage{Input: k(5)}, "", -1, chunk(llama+`null}`))
 	f(wire.OpInvokeStream, wire.Usage{Input: k(5), Output: k(3), StopReason: "length"}, "", -1, chunk(llama+`"length"}`))
-	f(wire.OpInvokeStream, wire.Usage{Input: k(6), Output: k(3)}, "", -1,
-		chunk(`{"outputText":"Input blocked","index":0.0,"totalOutputTextTokenCount":3.0,"inputTextTokenCount":6.0}`))
+	titan := `{"outputText":"hi","index":0.0,"totalOutputTextTokenCount":3.0,"inputTextTokenCount":6.0,"completionReason":`
+	f(wire.OpInvokeStream, wire.Usage{Input: k(6)}, "", -1, chunk(titan+`null}`)) // M31: it was cut here
+	f(wire.OpInvokeStream, wire.Usage{Input: k(6), Output: k(3), StopReason: "FINISH"}, "", -1, chunk(titan+`"FINISH"}`))
+	running := `{"usage":{"prompt_tokens":5,"completion_tokens":2},"choices":[{"finish_reason":`
+	f(wire.OpInvokeStream, wire.Usage{Input: k(5)}, "", -1, chunk(running+`null}]}`)) // M31: a running count
+	f(wire.OpInvokeStream, wire.Usage{Input: k(16), CacheWrite5m: k(0), CacheWrite1h: k(10)}, "", -1, start, text,
+		chunk(`{"type":"message_delta","delta":{},"usage":{"output_tokens":9}}`)) // M31: no stop reason
 	f(wire.OpInvokeStream, wire.Usage{}, "", -1, event("chunk", `{"bytes":"!"}`), event("chunk", `{}`),
 		event("new", `{"usage":{"inputTokens":1}}`))
 

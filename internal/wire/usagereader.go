@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+import (
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+)
 
 // Roles of values in answers.
 const (
@@ -22,8 +26,15 @@ const (
 	gotMetricsOutput
 	gotMetricsCacheRead
 	gotMetricsCacheWrite
+	gotIterations // the whole list
+	gotIterationInput
+	gotIterationOutput
+	gotIterationCacheRead
+	gotIterationCacheWrite
+	gotIterationCacheWrite1h
 	gotStop
 	gotTier
+	gotLatency
 	gotInvokedModel
 	gotGuardrailAction
 	gotGuardrail // gotGuardrail + policy
@@ -66,6 +77,7 @@ var converseAnswer = join(
 	converseUsage.at("usage"),
 	each(gotStop, "stopReason"),
 	each(gotTier, "serviceTier.type"),
+	each(gotLatency, "performanceConfig.latency"),
 	each(gotInvokedModel, "trace.promptRouter.invokedModelId"),
 	guardrailUsage.at("trace.guardrail.inputAssessment.*.invocationMetrics.usage"),
 	guardrailUsage.at("trace.guardrail.outputAssessments.*[].invocationMetrics.usage"),
@@ -81,10 +93,22 @@ var claudeInput = join(
 	each(gotCacheWrite1h, "cache_creation.ephemeral_1h_input_tokens"),
 )
 
+// iterations are the runs of which one answer of Claude is made, such as a summary
+// of the context before it. The members beside the list may leave some of them out.
+var iterations = join(
+	each(gotIterations, "iterations"),
+	each(gotIterationInput, "iterations[].input_tokens"),
+	each(gotIterationOutput, "iterations[].output_tokens"),
+	each(gotIterationCacheRead, "iterations[].cache_read_input_tokens"),
+	each(gotIterationCacheWrite, "iterations[].cache_creation_input_tokens"),
+	each(gotIterationCacheWrite1h, "iterations[].cache_creation.ephemeral_1h_input_tokens"),
+)
+
 // modelUsage are the members of every family's usage object: Claude's, Nova's,
 // and those of OpenAI and the families that followed it.
 var modelUsage = join(
 	claudeInput,
+	iterations,
 	each(gotInput, "inputTokens"),
 	each(gotInputWithCached, "prompt_tokens"),
 	each(gotCached, "prompt_tokens_details.cached_tokens"),
@@ -120,6 +144,7 @@ var invokeChunk = join(
 	each(gotOutput, "totalOutputTextTokenCount"),                                     // Titan
 	each(gotStop, "completionReason", "delta.stop_reason", "messageStop.stopReason"), // Titan, Claude, Nova
 	claudeInput.at("message.usage"),
+	iterations.at("message.usage"),
 	modelUsage.at("metadata.usage"),
 )
 
@@ -151,6 +176,9 @@ type usageReader struct {
 	stop       string
 	tier       string
 	model      string
+	latency    string
+	odd        bool // a number of units is there and is no number of units
+	metered    bool // units of a guardrail are there
 	hour       bool // the entry of cacheDetails being read is for an hour
 	stopped    bool
 	final      bool // invocationMetrics or the metadata event came
@@ -169,6 +197,10 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 			r.final = true
 		case m.Role == gotCacheDetail:
 			r.readDetail(m)
+		case m.Role == gotIterations:
+			r.beginIterations(m)
+		case m.Role >= gotGuardrail:
+			r.readUnits(m.Role, m.Kind, text)
 		case m.Kind == jsonscan.Number:
 			r.readNumber(m.Role, wholeNumber(text))
 		case m.Kind == jsonscan.String:
@@ -180,12 +212,34 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 func (r *usageReader) readNumber(what role, n Count) {
 	switch {
 	case !n.Known:
-	case what >= gotGuardrail:
-		r.units[what-gotGuardrail] += n.N
 	case what == gotOutputPart:
 		r.add(gotOutput, n)
+	case what >= gotIterationInput && what <= gotIterationCacheWrite1h:
+		r.add(what, n)
 	default:
 		r.counts[what] = n
+	}
+}
+
+// readUnits adds the units of a guardrail policy. null is none.
+func (r *usageReader) readUnits(what role, kind jsonscan.Kind, text []byte) {
+	n := wholeNumber(text)
+	switch {
+	case kind == jsonscan.Number && n.Known:
+		r.units[what-gotGuardrail] += n.N
+		r.metered = true
+	case kind != jsonscan.Null:
+		r.odd = true
+	}
+}
+
+// beginIterations forgets an earlier list: each report of a stream has all of it.
+func (r *usageReader) beginIterations(m jsonscan.Match) {
+	if m.Kind != jsonscan.BeginArray {
+		return
+	}
+	for what := gotIterationInput; what <= gotIterationCacheWrite1h; what++ {
+		r.counts[what] = Count{}
 	}
 }
 
@@ -197,6 +251,8 @@ func (r *usageReader) readWord(what role, word string) {
 		r.stop, r.stopped = word, true
 	case gotTier:
 		r.tier = word
+	case gotLatency:
+		r.latency = word
 	case gotInvokedModel:
 		r.model = word
 	case gotDetailTTL:
@@ -234,18 +290,28 @@ func (r *usageReader) usage() Usage {
 		output = first(output, n[gotOutputSoFar])
 	}
 	u := Usage{
-		Input:          first(n[gotMetricsInput], input),
-		Output:         first(n[gotMetricsOutput], output),
-		CacheRead:      first(n[gotMetricsCacheRead], cacheRead),
+		Input:          larger(first(n[gotMetricsInput], input), n[gotIterationInput]),
+		Output:         larger(first(n[gotMetricsOutput], output), n[gotIterationOutput]),
+		CacheRead:      larger(first(n[gotMetricsCacheRead], cacheRead), n[gotIterationCacheRead]),
 		CacheWrite5m:   n[gotCacheWrite5m],
-		CacheWrite1h:   n[gotCacheWrite1h],
+		CacheWrite1h:   larger(n[gotCacheWrite1h], n[gotIterationCacheWrite1h]),
 		GuardrailUnits: r.units,
-		ServiceTier:    r.tier,
+		ServiceTier:    strings.ToLower(r.tier),
+		Latency:        strings.ToLower(r.latency),
 		InvokedModel:   r.model,
 		StopReason:     r.stop,
 	}
-	u.splitWrites(first(n[gotMetricsCacheWrite], n[gotCacheWrite]))
+	u.splitWrites(larger(first(n[gotMetricsCacheWrite], n[gotCacheWrite]), n[gotIterationCacheWrite]))
 	return u
+}
+
+// larger is the larger of two reports of one class. Which of them leaves something
+// out differs from place to place; none counts anything twice.
+func larger(a, b Count) Count {
+	if !a.Known || b.Known && b.N > a.N {
+		return b
+	}
+	return a
 }
 
 // splitWrites makes the two lifetimes add up to all writes: what no lifetime is
