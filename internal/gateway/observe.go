@@ -82,6 +82,7 @@ func (c *call) spanEnd() telemetry.RequestEnd {
 	}
 	if c.served != nil {
 		e.Served, e.Cap, e.Cut = c.served.Model, c.served.Limit.Tokens.N, c.served.Limit.Cut
+		e.CutAt = c.served.Limit.CutAt
 	}
 	return e
 }

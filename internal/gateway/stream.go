@@ -18,6 +18,7 @@ type stream struct {
 	frames  [][]byte  // of held, that are left
 	frame   []byte    // what is left of the current frame
 	ended   bool      // no frame will follow
+	over    bool      // the caller gets no more frames: the answer has passed its cap
 	freed   bool
 	how     leg.Disposition
 }
@@ -43,9 +44,9 @@ func (s *stream) Read(p []byte) (int, error) {
 		copied := copy(p[n:], s.frame)
 		n, s.frame = n+copied, s.frame[copied:]
 		switch {
-		case n == len(p), n > 0 && (s.ended || !s.ready()):
+		case n == len(p), n > 0 && (s.ended || s.over || !s.ready()):
 			return n, nil
-		case s.ended:
+		case s.ended, s.over && len(s.frame) == 0:
 			return 0, io.EOF
 		}
 		s.next()
@@ -71,6 +72,11 @@ func (s *stream) next() {
 		if s.attempt.Known() {
 			s.attempt.Close(s.how)
 		}
+		if s.attempt.Over() && !s.over {
+			s.over = true
+			s.frame = wire.AppendException(nil, wire.Errorf(wire.KindModelStream,
+				"the answer was cut off at the limit of %d output tokens", s.attempt.Limit.CutAt))
+		}
 		return
 	}
 	s.ended = true
@@ -82,13 +88,15 @@ func (s *stream) next() {
 }
 
 // Close ends the exchange. Closing before the end means that the caller has
-// left: the rest is read in the background, because it is billed and its usage
-// frame comes last.
+// left, or that the answer was cut off: the rest is read in the background, because
+// it is billed and its usage frame comes last.
 func (s *stream) Close() error {
 	if s.ended || s.attempt.Closed() {
 		return s.free()
 	}
-	s.how = leg.Drained
+	if !s.over {
+		s.how = leg.Drained
+	}
 	s.line.drains.Go(func() {
 		for !s.ended && !s.attempt.Closed() {
 			s.next()

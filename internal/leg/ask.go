@@ -128,7 +128,7 @@ func (a *Attempt) call(ctx context.Context, out engine.Request, splices []wire.S
 		out.Sent = func() { k.Crash(meter.AfterDispatch) }
 	}
 	out.Header = append(out.Header[:len(out.Header):len(out.Header)], a.span.Header()...)
-	a.usage.Op = out.Op
+	a.usage.Op, a.usage.Measure = out.Op, a.Limit.CutAt > 0
 	sent := k.Now()
 	res, err := a.request.Snapshot.Upstream.Attempt(ctx, &out)
 	if err == nil {

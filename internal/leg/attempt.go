@@ -101,6 +101,10 @@ func (a *Attempt) unfamiliar() bool {
 // closed before the last of them goes on.
 func (a *Attempt) Known() bool { return a.known }
 
+// Over reports whether the answer has passed the cap of a family that nothing else
+// keeps to it: no more of it may reach the caller.
+func (a *Attempt) Over() bool { return a.Limit.CutAt > 0 && a.usage.Spoken > a.Limit.CutAt }
+
 // Whole reports whether the stream came to its proper end.
 func (a *Attempt) Whole() bool { return a.whole }
 
@@ -175,7 +179,12 @@ func (a *Attempt) settle() {
 	how, nanoUSD, tokens := a.End.Billed(a.Start.Op, a.Costs)
 	switch how {
 	case record.Completed:
-		a.hold.Settle(budget.Amounts{record.UnitUSD: nanoUSD, record.UnitTokens: tokens})
+		spent := budget.Amounts{record.UnitUSD: nanoUSD, record.UnitTokens: tokens}
+		if a.Costs.Unpriced {
+			a.hold.SettleUnpriced(spent)
+		} else {
+			a.hold.Settle(spent)
+		}
 	case record.Failed:
 		a.hold.Fail()
 	case record.Unknown:
@@ -247,7 +256,7 @@ func (a *Attempt) CostState() string {
 	switch {
 	case a.End.Outcome == record.Unknown:
 		return CostUnknown
-	case a.Price == nil && a.End.Outcome == record.Completed:
+	case a.End.Outcome == record.Completed && (a.Price == nil || a.Costs.Unpriced):
 		return CostUnpriced
 	default:
 		return CostKnown

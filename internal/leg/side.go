@@ -25,7 +25,7 @@ const (
 type Side struct {
 	*Attempt             // nil when the journal took no record
 	Refused  *wire.Error // why there is no attempt
-	Overflow bool        // the stream is too large to be held back
+	Overflow bool        // the stream is too large to be held back, or longer than its cap
 
 	asker  *Asker
 	broken *engine.Error // the stream failed after its first frame
@@ -146,7 +146,7 @@ func (s *Side) keep(raw []byte) {
 	switch {
 	case s.Overflow || s.discards.Load():
 		return
-	case s.size+n > MaxHeld || !s.asker.room(n):
+	case s.Over() || s.size+n > MaxHeld || !s.asker.room(n):
 		s.Overflow = true
 		s.free()
 		s.show()

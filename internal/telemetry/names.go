@@ -56,6 +56,7 @@ const (
 	AttrReason     = "sluice.reason"
 	AttrCapTokens  = "sluice.cap.tokens"
 	AttrCapCut     = "sluice.cap.cut_tokens"
+	AttrCapCutAt   = "sluice.cap.cut_at_tokens"
 	AttrCost       = "sluice.cost.usd"             // decimal string: money is never a float
 	AttrAlone      = "sluice.escalation_alone.usd" // what the escalation model alone would have cost
 	AttrSaved      = "sluice.saved.usd"

@@ -48,6 +48,7 @@ type RequestEnd struct {
 	Reason    string
 	Cap       int64 // output tokens allowed, 0 without a cap
 	Cut       int64 // how far the cap lowered what was asked for
+	CutAt     int64 // where an answer of an unknown family is cut off, 0 elsewhere
 	Cost      money.Pico
 	CostState string // known, unpriced, unknown
 	Buffered  bool   // the stream was held back for a check
@@ -175,6 +176,7 @@ func (e *RequestEnd) attributes() attributes {
 	attrs.positive(AttrHTTPStatus, int64(e.Status))
 	attrs.positive(AttrCapTokens, e.Cap)
 	attrs.positive(AttrCapCut, e.Cut)
+	attrs.positive(AttrCapCutAt, e.CutAt)
 	attrs.cost(e.Cost, e.CostState)
 	attrs.saving(e.Saving)
 	return append(attrs, attribute.Bool(AttrBuffered, e.Buffered))

@@ -146,7 +146,12 @@ func wholeNumber(b []byte) Count {
 // before the first frame; the zero value reads nothing. A stream that ends
 // before its usage was reported leaves it unknown.
 type StreamUsage struct {
-	Op        Operation
+	Op Operation
+	// Measure has Spoken counted.
+	Measure bool
+	// Spoken is an upper bound of the output tokens that passed, as far as they are
+	// text: its bytes.
+	Spoken    int64
 	reader    usageReader
 	exception string
 	chunk     []byte
@@ -174,6 +179,9 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 		return true
 	case "chunk":
 		s.chunk = AppendChunk(s.chunk[:0], f)
+		if s.Measure {
+			s.Spoken += spokenBytes(s.chunk)
+		}
 		s.reader.read(invokeChunkTree, s.chunk)
 		return s.reader.final
 	}

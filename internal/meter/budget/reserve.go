@@ -149,7 +149,13 @@ func (h *Hold) Charges() []record.Charge {
 
 // Settle ends a hold whose attempt was billed: spent is what its END charges.
 // What is left goes back; what was spent above the hold is counted as overshoot.
-func (h *Hold) Settle(spent Amounts) {
+func (h *Hold) Settle(spent Amounts) { h.settle(spent, false) }
+
+// SettleUnpriced is Settle for an attempt that used something without a price:
+// dollars are charged at least as held, because spent lacks a part.
+func (h *Hold) SettleUnpriced(spent Amounts) { h.settle(spent, true) }
+
+func (h *Hold) settle(spent Amounts, unpriced bool) {
 	h.end(func(p *part, held int64) {
 		switch u := p.account.window.Unit; u {
 		case record.UnitRequests:
@@ -157,6 +163,10 @@ func (h *Hold) Settle(spent Amounts) {
 		case record.UnitConcurrent:
 			p.settle(held, 0)
 		case record.UnitUSD, record.UnitTokens:
+			if unpriced && u == record.UnitUSD && spent[u] < held {
+				p.settle(held, held)
+				return
+			}
 			p.settle(held, spent[u])
 			if p.covered && spent[u] > held {
 				h.reservation.root.limiter.counters.overshoot(u, spent[u]-held)

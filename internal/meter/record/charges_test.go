@@ -28,12 +28,22 @@ func TestCharges(t *testing.T) {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
-	used := wire.Usage{Input: wire.Known(10), Output: wire.Known(5), CacheRead: wire.Known(3),
+	used := wire.Usage{Input: wire.Known(10), Output: wire.Known(5)}
+	cached := wire.Usage{Input: wire.Known(10), Output: wire.Known(5), CacheRead: wire.Known(3),
 		CacheWrite5m: wire.Known(2), CacheWrite1h: wire.Known(1)}
 	suspense := []Charge{{usd, 18_000, true}, {tokens, 150, true}, {requests, 1, false}}
 	nothing := []Charge{{usd, 0, false}, {tokens, 0, false}, {requests, 1, false}}
 	check("completed", wire.OpConverse, End{Outcome: Completed, Usage: used},
-		[]Charge{{usd, 1_800, false}, {tokens, 21, false}, {requests, 1, false}})
+		[]Charge{{usd, 1_800, false}, {tokens, 15, false}, {requests, 1, false}})
+	check("M29: the caches have no price", wire.OpConverse, End{Outcome: Completed, Usage: cached},
+		[]Charge{{usd, 18_000, true}, {tokens, 21, false}, {requests, 1, false}})
+	dear := wire.Usage{Input: wire.Known(1000), Output: wire.Known(5), CacheRead: wire.Known(3)}
+	check("M29: what has a price is above the hold", wire.OpConverse, End{Outcome: Completed, Usage: dear},
+		[]Charge{{usd, 61_200, true}, {tokens, 1008, false}, {requests, 1, false}})
+	flex := used
+	flex.ServiceTier = "flex"
+	check("M2: the tier that served has no price", wire.OpConverse, End{Outcome: Completed, Usage: flex},
+		[]Charge{{usd, 18_000, true}, {tokens, 15, false}, {requests, 1, false}})
 	check("failed", wire.OpConverse, End{Outcome: Failed}, nothing)
 	check("unknown", wire.OpConverse, End{Outcome: Unknown}, suspense)
 	check("M8: half a usage", wire.OpConverse, End{Outcome: Completed, Usage: wire.Usage{Input: wire.Known(1)}},

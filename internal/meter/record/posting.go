@@ -76,7 +76,8 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	if e.Wasted {
 		add.CostWasted = costs.Total()
 	}
-	p.Charges = chargesOf(s, how, spent{costs.Total(), tokensOf(used)})
+	costs.Unpriced = !priced
+	p.Charges = chargesOf(s, how, spent{costs.Total(), tokensOf(used), !priced})
 	return p, costs
 }
 
@@ -113,8 +114,9 @@ func countTokens(s *Start, e *End) Posting {
 
 // spent is what a completed attempt takes from budgets and limits.
 type spent struct {
-	cost   money.Pico
-	tokens int64
+	cost     money.Pico
+	tokens   int64
+	unpriced bool // cost is a lower bound
 }
 
 // of returns what a window of the unit is charged.
@@ -130,7 +132,8 @@ func (s spent) of(u Unit) int64 {
 
 // chargesOf is what becomes of the holds of an attempt: the truth for a
 // completed one, zero for a failed one. For an unknown one what is known is
-// posted, and the rest of the hold is suspense.
+// posted, and the rest of the hold is suspense; so are the dollars of one that used
+// something without a price, because what has no price is not free.
 // A request is counted by the attempt that holds one, however that ends: it was
 // made. Concurrency is only held.
 func chargesOf(s *Start, how Outcome, used spent) []Charge {
@@ -146,7 +149,7 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 		switch {
 		case held.Window.Unit == UnitRequests:
 			c.Amount = held.Amount
-		case how == Unknown:
+		case how == Unknown || used.unpriced && held.Window.Unit == UnitUSD && how == Completed:
 			known := used.of(c.Window.Unit)
 			if known > 0 {
 				charges = append(charges, Charge{Window: c.Window, Amount: known})

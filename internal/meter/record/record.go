@@ -95,6 +95,9 @@ type Costs struct {
 	// Discount is how much more the call costs at list price. It is no part of the
 	// total, which is what is charged.
 	Discount money.Pico
+	// Unpriced is whether something was used that has no price: the total is then a
+	// lower bound.
+	Unpriced bool
 }
 
 // Total is the sum of all classes.
