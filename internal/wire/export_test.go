@@ -19,3 +19,6 @@ func (f *Facts) Metadatas(body []byte, yield func(key, value string)) {
 		}
 	}
 }
+
+// EveryCap is every member that any family obeys as its output cap.
+func EveryCap() []string { return everyCap }
