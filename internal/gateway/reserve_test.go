@@ -61,6 +61,7 @@ type fixture struct {
 	meter   *meter.Meter
 	bearer  string
 	answer  func(model string, n int64) (*engine.Response, error)
+	reply   func(*engine.Request) (*engine.Response, error) // goes before answer, when it is set
 	calls   atomic.Int64
 	ids     atomic.Int64
 	now     func() time.Time
@@ -75,7 +76,11 @@ func earlyInMinute() func() time.Time {
 }
 
 func (f *fixture) Attempt(_ context.Context, r *engine.Request) (*engine.Response, error) {
-	return f.answer(r.Model, f.calls.Add(1))
+	n := f.calls.Add(1)
+	if f.reply != nil {
+		return f.reply(r)
+	}
+	return f.answer(r.Model, n)
 }
 
 func (f *fixture) Retries(string, time.Time) *engine.Retries {
@@ -98,6 +103,12 @@ func newFixture(t testing.TB, parentUSD, own string) *fixture {
 // newFixtureOf has rest behind the settings: further tenants and cascades.
 func newFixtureOf(t testing.TB, parentUSD, own, rest string) *fixture {
 	t.Helper()
+	return newFixtureFrom(t, fmt.Sprintf(settings, parentUSD, own)+rest)
+}
+
+// newFixtureFrom takes the whole configuration, in which KEY is the caller's key.
+func newFixtureFrom(t testing.TB, text string) *fixture {
+	t.Helper()
 	dir := t.TempDir()
 	secrets, err := tenant.LoadSecrets(dir, func(string) string { return "" }, rand.Reader)
 	if err != nil {
@@ -113,7 +124,7 @@ func newFixtureOf(t testing.TB, parentUSD, own, rest string) *fixture {
 	}
 	f := &fixture{bearer: creds.Bearer, answer: completed, now: earlyInMinute()}
 	f.ledger = &embedded.State{Now: f.now}
-	cfg := load(t, strings.ReplaceAll(fmt.Sprintf(settings, parentUSD, own)+rest, "KEY", keyID))
+	cfg := load(t, strings.ReplaceAll(text, "KEY", keyID))
 	f.open(t, journal.Dir(dir))
 	f.use(t, cfg, secrets)
 	return f

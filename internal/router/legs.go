@@ -55,7 +55,7 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 		return nil
 	}
 	plan.Legs = nil
-	if in.DeniesModels && r.hidden(leg.Model) {
+	if in.DeniesModels && r.Hidden(leg.Model) {
 		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s: a policy denies models, and "+
 			"nobody knows which one this is. %s", in.Asked, MapHint(leg.Model))
 	}
@@ -65,11 +65,11 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 // allowed asks the policy about the id asked for, the model that is sent, and
 // the model behind an opaque ARN.
 func (r *Router) allowed(in *Input, model string) bool {
-	return in.Allowed(in.Asked, model, r.catalogue.named(model)) && !(in.DeniesModels && r.hidden(model))
+	return in.Allowed(in.Asked, model, r.catalogue.named(model)) && !(in.DeniesModels && r.Hidden(model))
 }
 
-// hidden reports whether nobody knows which model an ARN is for.
-func (r *Router) hidden(model string) bool {
+// Hidden reports whether nobody knows which model an ARN is for.
+func (r *Router) Hidden(model string) bool {
 	return wire.ParseModelID(r.catalogue.named(model)).Opaque()
 }
 

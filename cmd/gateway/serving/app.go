@@ -84,6 +84,9 @@ func (a *app) startSnapshot(ctx context.Context, cfg *config.Config) error {
 		return command.Invalid(err)
 	}
 	warn(a.log, cfg, problems)
+	for _, refusal := range first.Refusals() {
+		a.log.Info("refused by this configuration", "what", refusal)
+	}
 	if err := a.connect(ctx, first); err != nil {
 		return err
 	}

@@ -19,13 +19,16 @@ func checkCommand() *cobra.Command {
 		Args:  command.Args(cobra.NoArgs),
 	}
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
-		_, problems := snapshot.Compile(cfg, nil, time.Now())
+		s, problems := snapshot.Compile(cfg, nil, time.Now())
 		if err := cfg.Report(problems); err != nil {
 			return command.Invalid(err)
 		}
 		fmt.Fprint(os.Stderr, cfg.Render(problems))
 		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d tenants, %d cascades, %d aliases\n",
 			cmd.Flag("config").Value, len(cfg.Tenants), len(cfg.Cascades), len(cfg.Aliases))
+		for _, refusal := range s.Refusals() {
+			fmt.Fprintln(cmd.OutOrStdout(), "note:", refusal)
+		}
 		return nil
 	})
 }
