@@ -69,8 +69,8 @@ func streamed(header wire.Header, chunks ...string) *engine.Response {
 		}
 		n++
 		payload, _ := json.Marshal(map[string][]byte{"bytes": []byte(chunks[n-1])})
-		return wire.AppendFrame(nil, []wire.Field{{Name: ":message-type", Value: "event"}, {Name: ":event-type", Value: "chunk"}},
-			payload), nil
+		kind := []wire.Field{{Name: ":message-type", Value: "event"}, {Name: ":event-type", Value: "chunk"}}
+		return wire.AppendFrame(nil, kind, payload), nil
 	}
 	return &engine.Response{Status: 200, Header: header, Frames: engine.NewFrameSource(next, func() error { return nil })}
 }
@@ -245,7 +245,8 @@ func TestUnknownFamilyIsCut(t *testing.T) {
 	f.end(t)
 	f = capsFixture(t, "output_tokens: {max: 10, unknown_family: allow}")
 	f.reply = func(*engine.Request) (*engine.Response, error) { return streamed(nil, chunks...), nil }
-	if got := visible([]byte(readAll(f.post(t, wire.OpInvokeStream, unknownIDs[0], `{"prompt":"x"}`)))); !holds(got, "SECRET") {
+	res = f.post(t, wire.OpInvokeStream, unknownIDs[0], `{"prompt":"x"}`)
+	if got := visible([]byte(readAll(res))); !holds(got, "SECRET") {
 		t.Errorf("M5: allow: %q", got)
 	}
 	f.end(t)
@@ -337,4 +338,3 @@ func TestEmbeddingsHoldNoOutput(t *testing.T) {
 		t.Errorf("M8: %+v", got)
 	}
 }
-

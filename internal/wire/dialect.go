@@ -64,7 +64,10 @@ var dialects = []*Dialect{
 	{Name: "jamba", ids: []string{"ai21.jamba-"}, capName: "max_tokens", ownDefault: 4096, tree: chatTree},
 	{Name: "j2", ids: []string{"ai21.j2-"}, capName: "maxTokens", tree: j2Tree},
 	{Name: "deepseek-r1", ids: []string{"deepseek.r1"}, capName: "max_tokens", tree: deepSeekR1Tree},
-	{Name: "pegasus", ids: []string{"twelvelabs.pegasus-"}, capName: "maxOutputTokens", ownDefault: 4096, tree: pegasusTree},
+	{
+		Name: "pegasus", ids: []string{"twelvelabs.pegasus-"},
+		capName: "maxOutputTokens", ownDefault: 4096, tree: pegasusTree,
+	},
 	{Name: "marengo", ids: []string{"twelvelabs.marengo-"}, output: uncounted, tree: embedTree},
 	{Name: "picture", ids: pictures, output: uncounted, tree: pictureTree},
 	{Name: "openai", ids: []string{"openai."}, capName: "max_completion_tokens", tree: openAITree},
