@@ -109,7 +109,7 @@ func (a *Attempt) start(n int) *record.Start {
 		Op: r.Target.Op, Model: p.Model, SKU: p.SKU, Cascade: r.Cascade, Path: string(p.Path), Reason: p.Reason,
 		Leg: p.Index, Attempt: n,
 		EstimatedInput: cmp.Or(p.Input, int64(p.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
-		Charges: a.hold.Charges(),
+		Charges: a.hold.Charges(), AskedTier: p.Facts.ServiceTier, AskedLatency: p.Facts.Latency,
 	}
 	if p.Price != nil {
 		s.PriceVersion = p.Price.Version

@@ -43,6 +43,9 @@ func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
 		return nil, err
 	}
 	p.SKU = r.Snapshot.SKU(planned.Model, p.Facts.ServiceTier)
+	if p.Facts.Latency != "standard" {
+		p.SKU.Latency = p.Facts.Latency
+	}
 	if p.Upstream, err = r.Snapshot.Router.Upstream(planned.Model, r.Caller.Tenant.Upstream); err != nil {
 		return nil, err
 	}

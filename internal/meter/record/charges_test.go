@@ -36,10 +36,10 @@ func TestCharges(t *testing.T) {
 	check("completed", wire.OpConverse, End{Outcome: Completed, Usage: used},
 		[]Charge{{usd, 1_800, false}, {tokens, 15, false}, {requests, 1, false}})
 	check("M29: the caches have no price", wire.OpConverse, End{Outcome: Completed, Usage: cached},
-		[]Charge{{usd, 18_000, true}, {tokens, 21, false}, {requests, 1, false}})
+		[]Charge{{usd, 1_800, false}, {usd, 16_200, true}, {tokens, 21, false}, {requests, 1, false}})
 	dear := wire.Usage{Input: wire.Known(1000), Output: wire.Known(5), CacheRead: wire.Known(3)}
 	check("M29: what has a price is above the hold", wire.OpConverse, End{Outcome: Completed, Usage: dear},
-		[]Charge{{usd, 61_200, true}, {tokens, 1008, false}, {requests, 1, false}})
+		[]Charge{{usd, 61_200, false}, {usd, 0, true}, {tokens, 1008, false}, {requests, 1, false}})
 	flex := used
 	flex.ServiceTier = "flex"
 	check("M2: the tier that served has no price", wire.OpConverse, End{Outcome: Completed, Usage: flex},

@@ -279,7 +279,7 @@ func SKUOf(foundation, scope, tier string) SKU {
 // tierName maps Bedrock's names of the default tier to "".
 func tierName(tier string) string {
 	switch tier {
-	case "default", "standard":
+	case "default", "standard", "auto":
 		return ""
 	}
 	return tier
