@@ -130,11 +130,16 @@ func (s *Server) Keys(pattern string) []string {
 
 func cli(tb testing.TB, args ...string) string {
 	tb.Helper()
-	out, err := exec.Command("redis-cli", args...).CombinedOutput()
+	out, err := redisCLI(args...)
 	if err != nil {
 		tb.Fatalf("redis-cli %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return strings.TrimSpace(string(out))
+	return out
+}
+
+func redisCLI(args ...string) (string, error) {
+	out, err := exec.Command("redis-cli", args...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
 }
 
 // ask sends one inline command and returns the first line of the reply, "" on
@@ -157,6 +162,17 @@ func (s *Server) wait(what string, ready func() bool) {
 		log, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
 		s.tb.Fatalf("no %s from %s\n%s", what, s.Addr, log)
 	}
+}
+
+// waitFor asks by redis-cli until the reply is as wanted. A server that changes
+// its role closes connections (replicationSetMaster), so a question that fails is
+// asked again like one that was answered too early.
+func (s *Server) waitFor(what string, wanted func(reply string) bool, command ...string) {
+	s.tb.Helper()
+	s.wait(what, func() bool {
+		reply, err := redisCLI(append([]string{"-p", strconv.Itoa(s.Port)}, command...)...)
+		return err == nil && wanted(reply)
+	})
 }
 
 // eventually polls ready for up to 20 seconds.

@@ -25,10 +25,9 @@ func NewReplicatedCluster(tb testing.TB, n int) *Cluster {
 	tb.Helper()
 	c := newCluster(tb, 2*n, 1)
 	for _, s := range c.Nodes {
-		s.wait("replication", func() bool {
-			state := s.CLI("info", "replication")
+		s.waitFor("replication", func(state string) bool {
 			return strings.Contains(state, "connected_slaves:1") || strings.Contains(state, "master_link_status:up")
-		})
+		}, "info", "replication")
 	}
 	return c
 }
@@ -55,9 +54,9 @@ func newCluster(tb testing.TB, n, replicas int) *Cluster {
 	}
 	cli(tb, append(create, "--cluster-yes")...)
 	for _, s := range c.Nodes {
-		s.wait("complete cluster", func() bool {
-			return strings.Contains(s.CLI("cluster", "info"), "cluster_state:ok")
-		})
+		s.waitFor("complete cluster", func(state string) bool {
+			return strings.Contains(state, "cluster_state:ok")
+		}, "cluster", "info")
 	}
 	return c
 }
@@ -85,17 +84,16 @@ func NewSentinelSet(tb testing.TB) *SentinelSet {
 	tb.Helper()
 	set := &SentinelSet{Master: NewServer(tb)}
 	set.Replica = NewServer(tb, "--replicaof", "127.0.0.1", strconv.Itoa(set.Master.Port))
-	set.Replica.wait("replication", func() bool {
-		return strings.Contains(set.Replica.CLI("info", "replication"), "master_link_status:up")
-	})
+	set.Replica.waitFor("replication", func(state string) bool {
+		return strings.Contains(state, "master_link_status:up")
+	}, "info", "replication")
 	for range 3 {
 		set.Sentinels = append(set.Sentinels, startSentinel(tb, set.Master.Port))
 	}
 	for _, s := range set.Sentinels {
-		s.wait("complete sentinel set", func() bool {
-			state := s.CLI("sentinel", "master", masterName)
+		s.waitFor("complete sentinel set", func(state string) bool {
 			return strings.Contains(state, "num-slaves\n1\n") && strings.Contains(state, "num-other-sentinels\n2\n")
-		})
+		}, "sentinel", "master", masterName)
 	}
 	return set
 }
@@ -128,12 +126,12 @@ func (s *SentinelSet) URL() string {
 // every sentinel sends clients there.
 func (s *SentinelSet) Failover() {
 	s.Master.Kill()
-	s.Replica.wait("promotion", func() bool {
-		return strings.Contains(s.Replica.CLI("info", "replication"), "role:master")
-	})
+	s.Replica.waitFor("promotion", func(state string) bool {
+		return strings.Contains(state, "role:master")
+	}, "info", "replication")
 	for _, one := range s.Sentinels {
-		one.wait("new master", func() bool {
-			return strings.HasSuffix(one.CLI("sentinel", "get-master-addr-by-name", masterName), strconv.Itoa(s.Replica.Port))
-		})
+		one.waitFor("new master", func(addr string) bool {
+			return strings.HasSuffix(addr, strconv.Itoa(s.Replica.Port))
+		}, "sentinel", "get-master-addr-by-name", masterName)
 	}
 }
