@@ -19,6 +19,10 @@ type decoder struct {
 	env    func(string) string
 	// includes are the globs of further files, absolute.
 	includes []string
+	// previous is an earlier configuration whose included files may be the same;
+	// nil for none.
+	previous *Config
+	parts    []part // included so far
 	// shape gets the JSON Schema of what would be read; nil to read.
 	shape shape
 	// nodes is how many values were read, bounded because aliases multiply.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,11 +16,19 @@ import (
 // cannot be read. The value of an environment variable comes from env, where
 // "" is unset.
 func Load(path string, env func(string) string) (*Config, error) {
+	return Reload(nil, path, env)
+}
+
+// Reload is Load for a configuration that was loaded before, in the same
+// environment: of included files it decodes only those whose contents are not
+// those of previous. Both share the values of the others, which nobody may change.
+// Without previous it is Load.
+func Reload(previous *Config, path string, env func(string) string) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	return load(&decoder{env: env}, path, data)
+	return load(&decoder{env: env, previous: previous}, path, data)
 }
 
 // LoadPrices reads the price books in the program and then those in files, which
@@ -60,7 +69,7 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 	}
 	c.DataDir = absolute(main.file, c.DataDir)
 	d.include(main, c)
-	c.source = &source{files: d.files, globs: d.includes, at: main.at}
+	c.source = &source{files: d.files, parts: d.parts, globs: d.includes, at: main.at}
 	known := faultPaths(d.faults)
 	for _, p := range validate(c, d.env) {
 		if !known[p.Path] { // else the value was not read
@@ -95,8 +104,17 @@ func (d *decoder) newTree(name string, data []byte) *tree {
 	return &tree{file: f, anchors: map[string]ast.Node{}, at: map[string]place{}}
 }
 
-// include reads the tenants and cascades of further files.
+// include reads the tenants and cascades of further files. Those that d.previous
+// read from the same text are not decoded again.
 func (d *decoder) include(main *tree, c *Config) {
+	known := map[string]*part{}
+	if d.previous != nil {
+		for i := range d.previous.source.parts {
+			p := &d.previous.source.parts[i]
+			known[p.file.name] = p
+		}
+		c.Tenants = slices.Grow(c.Tenants, len(d.previous.Tenants))
+	}
 	for i, pattern := range d.includes {
 		at := main.at[fmt.Sprintf("include[%d]", i)]
 		for _, name := range d.matches(at, pattern) {
@@ -105,11 +123,59 @@ func (d *decoder) include(main *tree, c *Config) {
 				d.faultAt(at, "include", "%v", err)
 				continue
 			}
-			further := d.newTree(name, data)
-			further.at = main.at
-			if body := d.parseYAML(further.file, data); body != nil {
-				includedSection(d, value{further, body, ""}, c)
+			p := part{hash: sha256.Sum256(data)}
+			p.tenants.from, p.cascades.from = len(c.Tenants), len(c.Cascades)
+			if before := known[name]; before != nil && before.hash == p.hash {
+				d.takeOver(&p, before, c)
+			} else {
+				d.decodePart(&p, name, data, c)
 			}
+			p.tenants.to, p.cascades.to = len(c.Tenants), len(c.Cascades)
+			d.parts = append(d.parts, p)
+			keepFirst(main, p, data)
+		}
+	}
+}
+
+// keepFirst remembers the lists of p when they are the first, and drops the text
+// of its file otherwise.
+func keepFirst(main *tree, p part, data []byte) {
+	p.file.lines = nil
+	for list, at := range p.lists {
+		if _, has := main.at[list]; !has {
+			main.at[list], p.file.lines = at, newFile(p.file.name, data).lines
+		}
+	}
+}
+
+// takeOver makes p what before was in the previous configuration.
+func (d *decoder) takeOver(p, before *part, c *Config) {
+	p.file = &file{name: before.file.name, order: len(d.files)}
+	d.files = append(d.files, p.file)
+	p.nodes, p.lists = before.nodes, make(map[string]place, len(before.lists))
+	for list, at := range before.lists {
+		at.file = p.file
+		p.lists[list] = at
+	}
+	if d.nodes += p.nodes; d.nodes > maxNodes {
+		d.faultAt(place{file: p.file, line: 1, col: 1, width: 1}, "", "more than %d values", maxNodes)
+	}
+	old := d.previous
+	c.Tenants = append(c.Tenants, old.Tenants[before.tenants.from:before.tenants.to]...)
+	c.Cascades = append(c.Cascades, old.Cascades[before.cascades.from:before.cascades.to]...)
+}
+
+// decodePart reads an included file.
+func (d *decoder) decodePart(p *part, name string, data []byte, c *Config) {
+	further, before := d.newTree(name, data), d.nodes
+	p.file, p.lists = further.file, map[string]place{}
+	if body := d.parseYAML(further.file, data); body != nil {
+		includedSection(d, value{further, body, ""}, c)
+	}
+	p.nodes = d.nodes - before
+	for _, list := range []string{"tenants", "cascades"} {
+		if at, has := further.at[list]; has {
+			p.lists[list] = at
 		}
 	}
 }

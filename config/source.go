@@ -1,7 +1,13 @@
 package config
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -9,8 +15,11 @@ import (
 // positions. It is read only once the configuration is loaded.
 type source struct {
 	files []*file
-	globs []string // of include
-	at    map[string]place
+	parts []part           // the included ones of files
+	globs []string         // of include
+	at    map[string]place // without what is in tenants and cascades of parts
+
+	reopened reopened
 }
 
 // file is one file that took part.
@@ -19,6 +28,23 @@ type file struct {
 	lines []string
 	order int // of reading, to sort messages by
 }
+
+// part is an included file and what it added to a configuration. It keeps neither
+// the text (but for the first lists) nor the syntax tree: there may be thousands of files, and positions
+// are needed for messages only. A later configuration takes its tenants and
+// cascades over when the file's contents are the same.
+type part struct {
+	file  *file // without lines
+	hash  [sha256.Size]byte
+	nodes int // values in the file
+	// tenants and cascades are those of the configuration that are in the file.
+	tenants, cascades span
+	// lists are the places of the keys tenants and cascades.
+	lists map[string]place
+}
+
+// span is a range of a list; to is not in it.
+type span struct{ from, to int }
 
 // byteOrderMark is what some editors put before a file. It is not part of it.
 const byteOrderMark = "\ufeff"
@@ -134,6 +160,9 @@ func (s *source) find(path string) place {
 		if p, ok := s.at[path]; ok {
 			return p
 		}
+		if p, ok := s.inPart(path); ok {
+			return p
+		}
 		cut := strings.LastIndexAny(path, ".[")
 		if cut < 0 {
 			break
@@ -144,6 +173,97 @@ func (s *source) find(path string) place {
 		return place{}
 	}
 	return place{file: s.files[0], line: 1, col: 1, width: 1}
+}
+
+// opened is a part that was read again for the positions in it. Its paths begin
+// with the file's own tenants[0] and cascades[0].
+type opened struct {
+	part *part
+	at   map[string]place
+}
+
+// reopened are the parts that were read again last: problems come in the order of
+// the files, or point back to one of them. The zero value is empty. It is safe for
+// concurrent use.
+type reopened struct {
+	mu   sync.Mutex
+	last []opened
+}
+
+const maxReopened = 8
+
+// at are the places of what is in p.
+func (r *reopened) at(p *part) map[string]place {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, o := range r.last {
+		if o.part == p {
+			return o.at
+		}
+	}
+	if len(r.last) == maxReopened {
+		r.last = slices.Delete(r.last, 0, 1)
+	}
+	at := p.read()
+	r.last = append(r.last, opened{p, at})
+	return at
+}
+
+// read decodes p again for its positions. A file that has changed in the meantime
+// has none but its beginning.
+func (p *part) read() map[string]place {
+	f := &file{name: p.file.name, order: p.file.order}
+	begin := map[string]place{"tenants": {file: f, line: 1, col: 1, width: 1}}
+	begin["cascades"] = begin["tenants"]
+	data, err := os.ReadFile(p.file.name)
+	if err != nil || sha256.Sum256(data) != p.hash {
+		return begin
+	}
+	d := &decoder{env: func(string) string { return "" }} // values do not matter here
+	t := d.newTree(p.file.name, data)
+	t.file.order = f.order
+	if body := d.parseYAML(t.file, data); body != nil {
+		includedSection(d, value{t, body, ""}, &Config{})
+	}
+	return t.at
+}
+
+// inPart returns the place of a path below tenants[N] or cascades[N] that is in an
+// included file.
+func (s *source) inPart(path string) (place, bool) {
+	list, rest, _ := strings.Cut(path, "[")
+	index, below, closed := strings.Cut(rest, "]")
+	n, err := strconv.Atoi(index)
+	if !closed || err != nil || list != "tenants" && list != "cascades" {
+		return place{}, false
+	}
+	of := func(p *part) span {
+		if list == "tenants" {
+			return p.tenants
+		}
+		return p.cascades
+	}
+	i, has := slices.BinarySearchFunc(s.parts, n, func(p part, n int) int {
+		switch in := of(&p); {
+		case in.to <= n:
+			return -1
+		case in.from > n:
+			return 1
+		}
+		return 0
+	})
+	if !has {
+		return place{}, false
+	}
+	p := &s.parts[i]
+	at, known := s.reopened.at(p), fmt.Sprintf("%s[%d]%s", list, n-of(p).from, below)
+	if place, has := at[known]; has {
+		return place, true
+	}
+	if begin, changed := at[list]; changed && below == "" {
+		return begin, true
+	}
+	return place{}, false
 }
 
 // At maps the path of a value, "cascades[0].match" or `aliases["auto"]`, to

@@ -19,7 +19,7 @@ import (
 // defaults come from the environment, as the AWS SDKs take them. Every problem
 // is returned.
 func validate(c *Config, env func(string) string) []Problem {
-	v := &validator{c: c}
+	v := &validator{c: c, zones: map[string]bool{}}
 	v.edge()
 	v.upstream("upstream", &c.Upstream, env)
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
@@ -36,6 +36,7 @@ func validate(c *Config, env func(string) string) []Problem {
 type validator struct {
 	c        *Config
 	problems []Problem
+	zones    map[string]bool // time zones by name: whether there is one
 }
 
 // require reports a problem at path unless ok.
@@ -166,32 +167,57 @@ var tenantForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-
 // ValidTenant reports whether id can be the path of a tenant.
 func ValidTenant(id string) bool { return len(id) <= 200 && tenantForm.MatchString(id) }
 
+// tenants checks each tenant, and that no two have the same id or key. There may
+// be very many, so a path is written only for a message.
 func (v *validator) tenants() {
-	ids, keys := map[string]string{}, map[string]string{}
+	ids, keys := map[string]int{}, map[string]keyIndex{}
 	for i := range v.c.Tenants {
 		t := &v.c.Tenants[i]
-		path := fmt.Sprintf("tenants[%d]", i)
-		v.require(t.ID == "" || ValidTenant(t.ID), path+".id",
-			"must be a path of letters, digits, dot, dash and underscore, as acme/support is, of at most 200 bytes")
-		v.unique(ids, path+".id", "tenant", t.ID)
+		at := func(below string) string { return fmt.Sprintf("tenants[%d].%s", i, below) }
+		v.tenant(t, at)
+		if first, twice := ids[t.ID]; twice && t.ID != "" {
+			v.twice(at("id"), "tenant", t.ID, fmt.Sprintf("tenants[%d].id", first))
+		} else {
+			ids[t.ID] = i
+		}
 		for j, k := range t.Keys {
-			v.unique(keys, fmt.Sprintf("%s.keys[%d]", path, j), "key", k)
+			if first, twice := keys[k]; twice && k != "" {
+				v.twice(at(fmt.Sprintf("keys[%d]", j)), "key", k, fmt.Sprintf("tenants[%d].keys[%d]", first.tenant, first.key))
+			} else {
+				keys[k] = keyIndex{i, j}
+			}
 		}
-		if t.Upstream != "" {
-			v.upstreamName(path+".upstream", t.Upstream)
+	}
+}
+
+// keyIndex is a place in the list of tenants.
+type keyIndex struct{ tenant, key int }
+
+// tenant checks what one tenant says by itself. at makes a path below it.
+func (v *validator) tenant(t *Tenant, at func(below string) string) {
+	require := func(ok bool, below, format string, args ...any) {
+		if !ok {
+			v.require(false, at(below), format, args...)
 		}
-		v.role(path+".role_arn", t.RoleARN)
-		if t.Webhook != "" {
-			v.url(path+".webhook", t.Webhook, "http", "https")
-			v.require(t.WebhookSecret != "", path+".webhook", "needs webhook_secret, which signs what is sent")
-		}
-		if o := t.OutputTokens; o != nil {
-			v.require(o.Default != 0 || o.Max != 0, path+".output_tokens", "needs default or max")
-			v.require(o.Max == 0 || o.Default <= o.Max, path+".output_tokens.default", "must not be above max")
-		}
-		for j := range t.Budgets {
-			v.budget(fmt.Sprintf("%s.budgets[%d]", path, j), &t.Budgets[j])
-		}
+	}
+	require(t.ID == "" || ValidTenant(t.ID), "id",
+		"must be a path of letters, digits, dot, dash and underscore, as acme/support is, of at most 200 bytes")
+	if t.Upstream != "" {
+		v.upstreamName(at("upstream"), t.Upstream)
+	}
+	if t.RoleARN != "" {
+		v.role(at("role_arn"), t.RoleARN)
+	}
+	if t.Webhook != "" {
+		v.url(at("webhook"), t.Webhook, "http", "https")
+		require(t.WebhookSecret != "", "webhook", "needs webhook_secret, which signs what is sent")
+	}
+	if o := t.OutputTokens; o != nil {
+		require(o.Default != 0 || o.Max != 0, "output_tokens", "needs default or max")
+		require(o.Max == 0 || o.Default <= o.Max, "output_tokens.default", "must not be above max")
+	}
+	for j := range t.Budgets {
+		v.budget(&t.Budgets[j], func(below string) string { return at(fmt.Sprintf("budgets[%d].%s", j, below)) })
 	}
 }
 
@@ -202,18 +228,35 @@ func (v *validator) unique(seen map[string]string, path, what, name string) {
 		seen[name] = path
 		return
 	}
+	v.twice(path, what, name, before)
+}
+
+// twice reports a name that is at the path before already.
+func (v *validator) twice(path, what, name, before string) {
 	at := v.c.At(before)
 	v.require(false, path, "%s %q is already in %s:%d", what, name, at.File, at.Line)
 }
 
-func (v *validator) budget(path string, b *Budget) {
-	_, err := time.LoadLocation(b.TimeZone)
-	v.require(err == nil && b.TimeZone != "Local", path+".time_zone",
-		"there is no time zone %q; names are such as UTC and Europe/Berlin", b.TimeZone)
-	if b.HardUSD != 0 {
-		v.require(b.OnExceed == "light_only", path+".hard_usd", "has an effect with on_exceed: light_only only")
-		v.require(b.HardUSD >= b.USD, path+".hard_usd", "must not be below usd")
+func (v *validator) budget(b *Budget, at func(below string) string) {
+	if !v.zone(b.TimeZone) {
+		v.require(false, at("time_zone"), "there is no time zone %q; names are such as UTC and Europe/Berlin", b.TimeZone)
 	}
+	if b.HardUSD == 0 {
+		return
+	}
+	v.require(b.OnExceed == "light_only", at("hard_usd"), "has an effect with on_exceed: light_only only")
+	v.require(b.HardUSD >= b.USD, at("hard_usd"), "must not be below usd")
+}
+
+// zone reports whether there is a time zone of this name.
+func (v *validator) zone(name string) bool {
+	known, seen := v.zones[name]
+	if !seen {
+		_, err := time.LoadLocation(name)
+		known = err == nil && name != "Local"
+		v.zones[name] = known
+	}
+	return known
 }
 
 func (v *validator) cascades() {

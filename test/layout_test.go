@@ -66,6 +66,7 @@ var layers = map[string]int{
 	"config":                     10,
 	"internal/money":             0,
 	"internal/glob":              0,
+	"internal/watch":             0,
 }
 
 // owners is who alone may import an outside library.

@@ -38,7 +38,13 @@ func Load(path string) (*config.Config, error) {
 // Read reads a configuration. An error lists all mistakes, those too that only
 // the packages find that compile it.
 func Read(path string) (*config.Config, error) {
-	return withAllFaults(config.Load(path, os.Getenv))
+	return Reread(nil, path)
+}
+
+// Reread is Read with what has not changed taken from the previous configuration,
+// nil for none.
+func Reread(previous *config.Config, path string) (*config.Config, error) {
+	return withAllFaults(config.Reload(previous, path, os.Getenv))
 }
 
 // withAllFaults takes what the loader returned. When there are mistakes, the

@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/watch"
 )
 
 // reloadEvery is how often the files are looked at. It bounds how long a
@@ -22,14 +22,16 @@ const reloadEvery = 2 * time.Second
 // contents, because mounted files change in ways that events miss.
 type reloader struct {
 	app     *app
-	load    func() (*config.Config, error)
+	load    func(previous *config.Config) (*config.Config, error)
 	current *config.Config
-	hash    [sha256.Size]byte
+	files   watch.Files
+	hash    watch.Hash
 	stamp   string // of the files that cascades name
 }
 
-// newReloader begins with the configuration in use. load reads it again.
-func newReloader(a *app, load func() (*config.Config, error)) *reloader {
+// newReloader begins with the configuration in use. load reads it again,
+// and may take from the previous one what has not changed.
+func newReloader(a *app, load func(previous *config.Config) (*config.Config, error)) *reloader {
 	r := &reloader{app: a, load: load, current: a.snapshots.Load().Config}
 	r.hash, r.stamp = r.contents(), r.stamps()
 	r.noteLoaded()
@@ -38,17 +40,8 @@ func newReloader(a *app, load func() (*config.Config, error)) *reloader {
 
 // contents hashes all files of the configuration in use, and those that it would
 // include by now.
-func (r *reloader) contents() [sha256.Size]byte {
-	h := sha256.New()
-	for _, file := range append(r.current.Files(), r.current.Included()...) {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			data = []byte(err.Error())
-		}
-		h.Write([]byte(file))
-		h.Write(data)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
+func (r *reloader) contents() watch.Hash {
+	return r.files.Hash(append(r.current.Files(), r.current.Included()...), time.Now())
 }
 
 // stamps identifies the states of the files that cascades name, without reading
@@ -103,7 +96,7 @@ func (r *reloader) noteLoaded() {
 }
 
 func (r *reloader) try(ctx context.Context) error {
-	cfg, err := r.load()
+	cfg, err := r.load(r.current)
 	if err != nil {
 		return err
 	}

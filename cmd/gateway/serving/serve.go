@@ -51,7 +51,9 @@ func serve(ctx context.Context, o options, file string) error {
 	go func() { served <- a.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(a.drain)
 	a.announce(o.version, cfg)
-	r := newReloader(a, func() (*config.Config, error) { return command.Read(file) })
+	r := newReloader(a, func(previous *config.Config) (*config.Config, error) {
+		return command.Reread(previous, file)
+	})
 	return r.run(ctx, served)
 }
 
