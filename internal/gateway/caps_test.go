@@ -62,18 +62,27 @@ func invoked(in, out int64, header ...wire.Field) *engine.Response {
 
 // streamed answers with chunks.
 func streamed(header wire.Header, chunks ...string) *engine.Response {
+	frames := make([][]byte, len(chunks))
+	for i, text := range chunks {
+		payload, _ := json.Marshal(map[string][]byte{"bytes": []byte(text)})
+		frames[i] = wire.AppendFrame(nil, []wire.Field{{Name: ":message-type", Value: "event"},
+			{Name: ":event-type", Value: "chunk"}}, payload)
+	}
+	return framed(header, frames...)
+}
+
+// framed answers with frames.
+func framed(header wire.Header, frames ...[]byte) *engine.Response {
 	n := 0
 	next := func() ([]byte, error) {
-		if n == len(chunks) {
+		if n == len(frames) {
 			return nil, io.EOF
 		}
 		n++
-		payload, _ := json.Marshal(map[string][]byte{"bytes": []byte(chunks[n-1])})
-		kind := []wire.Field{{Name: ":message-type", Value: "event"}, {Name: ":event-type", Value: "chunk"}}
-		return wire.AppendFrame(nil, kind, payload), nil
+		return frames[n-1], nil
 	}
 	return &engine.Response{Status: 200, Header: header, Frames: engine.NewFrameSource(next,
-		func() bool { return n < len(chunks) }, func() error { return nil })}
+		func() bool { return n < len(frames) }, func() error { return nil })}
 }
 
 // readAll reads a stream to its end.
