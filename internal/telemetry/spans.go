@@ -26,8 +26,11 @@ type RequestSpan struct {
 
 // LegSpan is the span of one upstream attempt. A nil one does nothing.
 type LegSpan struct {
+	tel  *Telemetry
 	ctx  context.Context //nolint:containedctx // carries the span, nothing else
 	span trace.Span
+	// attrs are those known at its start; the span gets them with the others.
+	attrs *attributes
 }
 
 // RequestEnd is what is known of a request when it is over. Empty fields are
@@ -99,7 +102,7 @@ func (t *Telemetry) Request(h wire.Header) *RequestSpan {
 		ctx = propagator.Extract(ctx, carrier{&h})
 	}
 	ctx, span := t.tracer.Start(ctx, spanNameServer, t.requestKind...)
-	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{ctx, span}}
+	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{ctx: ctx, span: span}}
 }
 
 // Sampled reports whether the span is recorded. Callers need not ask: it is for
@@ -124,14 +127,15 @@ func (r *RequestSpan) Leg(s LegStart) *LegSpan {
 		return &r.unsampled
 	}
 	operation := genAIOperation(s.Operation)
-	attrs := attributes{
+	attrs := r.tel.lists.Get().(*attributes)
+	*attrs = append(*attrs,
 		attribute.String(AttrGenAIOperation, operation),
 		attribute.String(AttrGenAIProvider, ProviderBedrock),
 		attribute.String(AttrGenAISystem, ProviderBedrock),
 		attribute.Bool(AttrGenAIStream, s.Stream),
 		attribute.Int(AttrLeg, s.Leg),
 		attribute.Int(AttrAttempt, s.Attempt),
-	}
+	)
 	attrs.text(AttrGenAIRequestModel, s.Model)
 	attrs.text(AttrServerAddress, s.Address)
 	attrs.text(AttrUpstream, s.Upstream)
@@ -141,9 +145,8 @@ func (r *RequestSpan) Leg(s LegStart) *LegSpan {
 	attrs.text(AttrReason, s.Reason)
 	attrs.positive(AttrServerPort, int64(s.Port))
 	attrs.positive(AttrGenAIMaxTokens, s.MaxTokens)
-	ctx, span := r.tel.tracer.Start(r.ctx, strings.TrimSpace(operation+" "+s.Model),
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
-	return &LegSpan{ctx, span}
+	ctx, span := r.tel.tracer.Start(r.ctx, strings.TrimSpace(operation+" "+s.Model), r.tel.legKind...)
+	return &LegSpan{r.tel, ctx, span, attrs}
 }
 
 // End ends the span.
@@ -153,14 +156,15 @@ func (r *RequestSpan) End(e RequestEnd) {
 	}
 	if r.span.IsRecording() {
 		r.span.SetName(strings.TrimSpace(e.Operation + " " + e.Asked))
-		r.span.SetAttributes(e.attributes()...)
+		attrs := r.tel.lists.Get().(*attributes)
+		e.attributes(attrs)
+		r.tel.set(r.span, attrs)
 		setStatus(r.span, e.Error, e.Status)
 	}
 	r.span.End()
 }
 
-func (e *RequestEnd) attributes() attributes {
-	var attrs attributes
+func (e *RequestEnd) attributes(attrs *attributes) {
 	attrs.text(AttrRequestID, e.ID)
 	attrs.text(AttrHTTPMethod, e.Method)
 	attrs.text(AttrOperation, e.Operation)
@@ -179,7 +183,7 @@ func (e *RequestEnd) attributes() attributes {
 	attrs.positive(AttrCapCutAt, e.CutAt)
 	attrs.cost(e.Cost, e.CostState)
 	attrs.saving(e.Saving)
-	return append(attrs, attribute.Bool(AttrBuffered, e.Buffered))
+	*attrs = append(*attrs, attribute.Bool(AttrBuffered, e.Buffered))
 }
 
 // Header returns the fields that carry the trace to the upstream, none when
@@ -195,10 +199,10 @@ func (l *LegSpan) Header() wire.Header {
 
 // End ends the span.
 func (l *LegSpan) End(e LegEnd) {
-	if l == nil || !l.span.IsRecording() {
+	if l == nil || l.attrs == nil || !l.span.IsRecording() {
 		return
 	}
-	var attrs attributes
+	attrs := l.attrs
 	attrs.usage(&e.Usage)
 	attrs.finish(e.Usage.StopReason, e.CutStream)
 	attrs.text(AttrGenAIModel, e.Usage.InvokedModel)
@@ -210,9 +214,10 @@ func (l *LegSpan) End(e LegEnd) {
 	attrs.positive(AttrHTTPStatus, int64(e.Status))
 	attrs.cost(e.Cost, e.CostState)
 	if e.FirstByte > 0 {
-		attrs = append(attrs, attribute.Float64(AttrGenAIFirstChunk, e.FirstByte.Seconds()))
+		*attrs = append(*attrs, attribute.Float64(AttrGenAIFirstChunk, e.FirstByte.Seconds()))
 	}
-	l.span.SetAttributes(attrs...)
+	l.attrs = nil
+	l.tel.set(l.span, attrs)
 	setStatus(l.span, e.Error, e.Status)
 	l.span.End()
 }
@@ -227,6 +232,18 @@ func setStatus(span trace.Span, failure string, status int) {
 
 // attributes is a list that leaves out what is empty.
 type attributes []attribute.KeyValue
+
+// mostAttributes is how many a span of a leg has at most.
+const mostAttributes = 28
+
+// set gives a span all its attributes at once. The list goes back: the span
+// has a copy.
+func (t *Telemetry) set(span trace.Span, attrs *attributes) {
+	span.SetAttributes(*attrs...)
+	clear(*attrs)
+	*attrs = (*attrs)[:0]
+	t.lists.Put(attrs)
+}
 
 func (a *attributes) text(name, value string) {
 	if value != "" {

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -47,8 +48,9 @@ type Telemetry struct {
 	registry *prometheus.Registry
 	provider *sdktrace.TracerProvider // nil: no traces
 	tracer   trace.Tracer
-	// requestKind is made once: the SDK's options allocate.
-	requestKind []trace.SpanStartOption
+	// requestKind and legKind are made once: the SDK's options allocate.
+	requestKind, legKind []trace.SpanStartOption
+	lists                sync.Pool // of *attributes, empty
 }
 
 // New starts the exporter. It does not wait for the collector.
@@ -89,6 +91,8 @@ func newWith(ctx context.Context, exporter sdktrace.SpanExporter, opts Options) 
 		sdktrace.WithResource(res),
 	)
 	t.requestKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+	t.legKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+	t.lists.New = func() any { list := make(attributes, 0, mostAttributes); return &list }
 	t.tracer = t.provider.Tracer(scopeName, trace.WithSchemaURL(SchemaURL))
 	// The SDK reports export failures to one hook per process, which prints to
 	// stderr by default.
