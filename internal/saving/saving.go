@@ -179,14 +179,14 @@ type book struct {
 	// known is the part of the counterfactual that needs no estimate; perToken is
 	// what one output token more in the mean would cost over all light requests.
 	known, perToken *big.Rat
-	served, shadow  lengths
+	measured        *measured
 }
 
 func newBook(b Baseline, q *Query) *book {
 	return &book{
 		Saving: Saving{Cascade: b.Cascade, Escalation: b.Model, Quality: b.Quality, From: q.From, To: q.To},
 		base:   b, prices: q.Prices, known: new(big.Rat), perToken: new(big.Rat),
-		served: lengths{}, shadow: lengths{},
+		measured: &measured{},
 	}
 }
 
@@ -225,17 +225,8 @@ func (b *book) charge(k *record.RowKey, c *record.Counters) {
 
 // measure counts how much the escalation model wrote.
 func (b *book) measure(k *record.RowKey, c *record.Counters) {
-	if k.Model != b.base.Model {
-		return
-	}
-	switch k.Path {
-	case pathDirect, pathEscalated:
-		b.served.add(k.Hour.Unix(), c.Requests, c.Output)
-	case pathShadow:
-		if b.base.Judges {
-			return
-		}
-		b.shadow.add(k.Hour.Unix(), c.Legs-c.Unknown, c.Output)
+	if k.Model == b.base.Model {
+		b.measured.add(k.Path, k.Hour.Unix(), &record.Counters{}, c)
 	}
 }
 
@@ -276,13 +267,13 @@ func product(a, b int64) *big.Int { return new(big.Int).Mul(big.NewInt(a), big.N
 
 // settle makes the sums a saving.
 func (b *book) settle() {
-	from := b.served
-	b.Basis, b.Answers = "served", b.served.answers()
-	if n := b.shadow.answers(); n >= MinAnswers {
-		from, b.Basis, b.Answers = b.shadow, BasisShadow, n
-	} else if n > 0 {
-		from = b.served.with(b.shadow)
-		b.Basis, b.Answers = "served and shadow", b.Answers+n
+	from := &b.measured.served
+	b.Basis, b.Answers = "served", from.answers
+	if n := b.measured.shadow.answers; n > 0 && !b.base.Judges {
+		from, b.Basis, b.Answers = &b.measured.both, "served and shadow", b.Answers+n
+		if n >= MinAnswers {
+			from, b.Basis, b.Answers = &b.measured.shadow, BasisShadow, n
+		}
 	}
 	if b.NotMeasured == "" && b.Answers < MinAnswers {
 		b.NotMeasured = fmt.Sprintf("the escalation model has %d answers here, of the %d that its mean length needs",

@@ -15,9 +15,10 @@ const Window = 7 * 24 * time.Hour
 // keys are one row, so it has a few per cascade and hour. The zero value is
 // ready; its methods may be called concurrently.
 type Tally struct {
-	mu     sync.Mutex                               // guards the following
-	rows   map[string]map[tallyKey]*record.Counters // by cascade
-	oldest int64                                    // hours up to it are forgotten
+	mu     sync.Mutex // guards the following
+	rows   map[string]map[tallyKey]*record.Counters
+	wrote  map[string]map[string]*measured // by cascade and model: sums of rows
+	oldest int64                           // hours up to it are forgotten
 }
 
 // tallyKey identifies a row within a cascade.
@@ -41,12 +42,12 @@ func (t *Tally) Add(k record.RowKey, c record.Counters) {
 	defer t.mu.Unlock()
 	t.forget(k.Hour.Add(-Window).Unix())
 	if t.rows == nil {
-		t.rows = map[string]map[tallyKey]*record.Counters{}
+		t.rows, t.wrote = map[string]map[tallyKey]*record.Counters{}, map[string]map[string]*measured{}
 	}
 	rows := t.rows[k.Cascade]
 	if rows == nil {
 		rows = map[tallyKey]*record.Counters{}
-		t.rows[k.Cascade] = rows
+		t.rows[k.Cascade], t.wrote[k.Cascade] = rows, map[string]*measured{}
 	}
 	row := rows[key]
 	if row == nil {
@@ -54,8 +55,18 @@ func (t *Tally) Add(k record.RowKey, c record.Counters) {
 		rows[key] = row
 	}
 	if sum, fits := row.Plus(c); fits {
+		t.measured(k.Cascade, k.Model).add(k.Path, key.hour, row, &sum)
 		*row = sum
 	}
+}
+
+func (t *Tally) measured(cascade, model string) *measured {
+	m := t.wrote[cascade][model]
+	if m == nil {
+		m = &measured{}
+		t.wrote[cascade][model] = m
+	}
+	return m
 }
 
 // forget drops the hours up to one that is newer than what was dropped last.
@@ -70,8 +81,12 @@ func (t *Tally) forget(upTo int64) {
 				delete(rows, k)
 			}
 		}
+		for _, m := range t.wrote[name] {
+			m.drop(upTo)
+		}
 		if len(rows) == 0 {
 			delete(t.rows, name)
+			delete(t.wrote, name)
 		}
 	}
 }
@@ -112,13 +127,10 @@ func (t *Tally) Request(base Baseline, prices *record.PriceBook, attempts []Row)
 		b.charge(&attempts[i].Key, &attempts[i].Add)
 	}
 	t.mu.Lock()
-	for k, c := range t.rows[base.Cascade] {
-		if k.model == base.Model { // nobody else is measured
-			row := k.row(base.Cascade)
-			b.measure(&row, c)
-		}
+	defer t.mu.Unlock()
+	if m := t.wrote[base.Cascade][base.Model]; m != nil { // nobody else is measured
+		b.measured = m
 	}
-	t.mu.Unlock()
 	b.settle()
 	return &b.Saving
 }
