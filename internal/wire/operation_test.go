@@ -73,8 +73,8 @@ func TestParseTargetRefuses(t *testing.T) {
 		"/model/a//converse",
 		"/model/a%253A0/converse", "/model/a%40b/converse", "/model/a%23/converse", "/model/%2Fa/converse",
 		"/model/a~b/converse",
-		"/model/a/converse/", "/model/a/converse?x=\x01", "/model/a/converse?x=%q1", "/model/" + strings.Repeat("a", wire.MaxIDLength+1) +
-			"/converse"} { // M15: ids are in ledgers for as long as what they cost
+		"/model/a/converse/", "/model/a/converse?x=\x01", "/model/a/converse?x=%q1",
+		"/model/" + strings.Repeat("a", wire.MaxIDLength+1) + "/converse"} { // M15: ids stay in ledgers
 		f("POST", raw, 400)
 	}
 	for _, raw := range []string{"/", "/model", "/model/a", "/model/converse", "/model/a/Converse",
