@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Source is where the truth about an unknown attempt comes from.
@@ -66,7 +68,7 @@ func (s *Suspended) Resolve(truth *End, prices *PriceBook) (*Posting, error) {
 		return nil, fmt.Errorf("record %s: the usage is not complete, or not possible", e.ID)
 	}
 	p, _ := Derive(s.Start, &e, prices)
-	add, ok := p.Add.Plus(s.Posting.Add.negative())
+	add, ok := p.Add.Plus(s.Posting.Add.Negative())
 	if !ok {
 		return nil, fmt.Errorf("record %s: the amounts are out of range", e.ID)
 	}
@@ -78,8 +80,8 @@ func (s *Suspended) Resolve(truth *End, prices *PriceBook) (*Posting, error) {
 	return &p, nil
 }
 
-// negative is what takes c back.
-func (c Counters) negative() Counters {
+// Negative is what takes c back.
+func (c Counters) Negative() Counters {
 	for _, v := range c.values() {
 		*v = -*v
 	}
@@ -135,4 +137,47 @@ func (all *Corrections) InOrder() []*Adjustment {
 	return slices.SortedFunc(maps.Values(all.Adjusted), func(a, b *Adjustment) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
 	})
+}
+
+// Reprice returns what the tokens and other units of a row cost by the price of
+// a SKU at a time, and that price's version. Guardrails are left out: a row has
+// the sum of their units and not the policies. It is false when something that
+// was used has no price, or the amounts are out of range.
+func (t *PriceBook) Reprice(sku SKU, at time.Time, c *Counters) (version string, add Counters, ok bool) {
+	price := t.Find(sku, at)
+	if price == nil {
+		return "", Counters{}, false
+	}
+	rest := *c
+	for {
+		u, any := rest.part()
+		if !any {
+			return price.Version, add, true
+		}
+		costs, priced := costOf(&u, price, nil)
+		var sum Counters
+		addCosts(&sum, &costs)
+		if add, ok = add.Plus(sum); !ok || !priced {
+			return "", Counters{}, false
+		}
+	}
+}
+
+// part takes out of c as much as one usage can hold, and reports whether that is
+// anything. Counts below zero are none.
+func (c *Counters) part() (u wire.Usage, any bool) {
+	for _, class := range [...]struct {
+		from *int64
+		to   *wire.Count
+	}{
+		{&c.Input, &u.Input}, {&c.Output, &u.Output}, {&c.CacheRead, &u.CacheRead},
+		{&c.CacheWrite5m, &u.CacheWrite5m}, {&c.CacheWrite1h, &u.CacheWrite1h},
+		{&c.Queries, &u.Queries}, {&c.Images, &u.Images}, {&c.Milliseconds, &u.Milliseconds},
+	} {
+		n := clamp(*class.from)
+		*class.from -= n
+		*class.to = wire.Known(n)
+		any = any || n > 0
+	}
+	return u, any
 }

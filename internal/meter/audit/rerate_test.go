@@ -1,0 +1,175 @@
+package audit
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// hourBefore is an hour that is over.
+var hourBefore = now.Add(-time.Hour)
+
+func unpricedKey(tenant string) record.RowKey {
+	return record.RowKey{Hour: hourBefore, Tenant: tenant, Key: "K1", Model: "us.light", Scope: "geo", Path: "direct"}
+}
+
+// unpricedBooks have a row of 1,000,010 input and 5 output tokens without a price, a request of unknown outcome and a
+// credit in the same row, and a row of another model.
+func unpricedBooks(t *testing.T) *books {
+	t.Helper()
+	b := newBooks()
+	other := unpricedKey("acme/a")
+	other.Model = "us.other"
+	rows := []record.Posting{
+		{Row: unpricedKey("acme/a"), Add: record.Counters{Requests: 4, Legs: 4, Input: 1_000_010, Output: 5, Unpriced: 3,
+			Unknown: 1, SuspenseTokens: 77, Suspense: 7, CostInput: -500, GuardrailUnits: 2, CostGuardrail: 9}},
+		{Row: other, Add: record.Counters{Requests: 1, Legs: 1, Input: 7, Unpriced: 1}},
+	}
+	for i := range rows {
+		rows[i].Seq, rows[i].Root = uint64(i+1), "acme"
+	}
+	if _, err := b.Apply(t.Context(), &ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: 1, To: 2,
+		Postings: rows}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func rerating() *Rerating {
+	return &Rerating{
+		From: now.AddDate(0, 0, -1), To: now, Reason: "the price came late", By: Signature{"ops", now},
+		SKU: func(model string) record.SKU {
+			return record.SKU{Model: strings.TrimPrefix(model, "us."), Scope: "geo"}
+		},
+		Budgets: func(tenant string, _ time.Time) []record.Window {
+			return []record.Window{month(record.RootOf(tenant), record.UnitUSD)}
+		},
+	}
+}
+
+// rows are those of the ledger by tenant and price version.
+func (b *books) versions(t *testing.T) map[string]record.Counters {
+	t.Helper()
+	all := map[string]record.Counters{}
+	err := b.Rows(t.Context(), time.Time{}, now.AddDate(1, 0, 0), func(k record.RowKey, c record.Counters) error {
+		all[k.Model+" "+k.PriceVersion] = c
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestRerate: M13, a price that comes after the calls. What was used moves to the row of its version, what is unknown
+// and what other corrections did stays; a second run does nothing.
+func TestRerate(t *testing.T) {
+	b, own := unpricedBooks(t), t.TempDir()
+	version, _, ok := prices(t).Reprice(record.SKU{Model: "light", Scope: "geo"}, hourBefore, &record.Counters{Input: 1})
+	if !ok {
+		t.Fatal("no price")
+	}
+	want := map[string]record.Counters{
+		"us.light ": {Legs: 1, Unknown: 1, SuspenseTokens: 77, Suspense: 7, CostInput: -500, GuardrailUnits: 2,
+			CostGuardrail: 9},
+		"us.light " + version: {Requests: 4, Legs: 3, Input: 1_000_010, Output: 5, CostInput: 1_000_010 * 60_000,
+			CostOutput: 5 * 240_000},
+		"us.other ": {Requests: 1, Legs: 1, Input: 7, Unpriced: 1},
+	}
+	for round, rows := range []int{1, 0} {
+		c := corrections(t, own, b)
+		done, err := c.Rerate(t.Context(), b, rerating())
+		if err != nil || done.Rows != rows || done.StillUnpriced != 1 {
+			t.Errorf("round %d: %+v, %v", round, done, err)
+		}
+		if cost, _ := done.After.Pico(); rows > 0 && cost != 1_000_010*60_000+5*240_000 {
+			t.Errorf("it costs %s after", done.After.String())
+		}
+		shut(t, c)
+		got := b.versions(t)
+		for key, add := range want {
+			if got[key] != add {
+				t.Errorf("round %d: %s has %+v, want %+v", round, key, got[key], add)
+			}
+		}
+	}
+	windows, err := b.Windows(t.Context(), "acme")
+	if err != nil || len(windows) != 1 || windows[0].Posted != (1_000_010*60_000+5*240_000)/1000 {
+		t.Errorf("%+v, %v", windows, err)
+	}
+	c := corrections(t, own, b)
+	defer shut(t, c)
+	for _, a := range c.made.Adjusted {
+		if !strings.Contains(a.Reason, `price version "" to "`+version+`": the price came late`) || a.Actor != "ops" {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+// TestRerateAfterKill: a command that was killed between the two corrections of a row is finished by the next one.
+func TestRerateAfterKill(t *testing.T) {
+	b, own := unpricedBooks(t), t.TempDir()
+	before := b.sum(t)
+	c := corrections(t, own, b)
+	r := rerating()
+	key := unpricedKey("acme/a")
+	row := b.versions(t)["us.light "]
+	if made, err := c.Adjust(r.takeOut(key, row)); !made || err != nil {
+		t.Fatal(made, err)
+	}
+	shut(t, c)
+	if got := b.sum(t); got.Input != before.Input-1_000_010 {
+		t.Fatalf("%+v", got)
+	}
+	c = corrections(t, own, b)
+	if done, err := c.Rerate(t.Context(), b, r); err != nil || done.Rows != 1 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	shut(t, c)
+	got := b.sum(t)
+	before.Unpriced, before.CostInput, before.CostOutput = 1, before.CostInput+1_000_010*60_000, 5*240_000
+	if got != before {
+		t.Errorf("got  %+v\nwant %+v", got, before)
+	}
+}
+
+// TestRerateRefusesTheRunningHour: its rows may still change.
+func TestRerateRefusesTheRunningHour(t *testing.T) {
+	b := newBooks()
+	c := corrections(t, t.TempDir(), b)
+	defer shut(t, c)
+	r := rerating()
+	r.To = now.Add(time.Hour)
+	if _, err := c.Rerate(t.Context(), b, r); err == nil {
+		t.Error("rerated an hour that is not over")
+	}
+}
+
+// TestReprice: rows of more tokens than one answer can have, and those that have no price or overflow.
+func TestReprice(t *testing.T) {
+	table := prices(t)
+	light := record.SKU{Model: "light"}
+	_, costs, ok := table.Reprice(light, now, &record.Counters{Input: 3 << 28, Output: 1<<28 + 1})
+	if !ok || costs.CostInput != 3<<28*60_000 || costs.CostOutput != (1<<28+1)*240_000 {
+		t.Errorf("%+v, %v", costs, ok)
+	}
+	for name, c := range map[string]record.Counters{"class": {CacheRead: 1}, "range": {Output: 1 << 50}} {
+		if _, _, ok := table.Reprice(light, now, &c); ok {
+			t.Errorf("%s: it has a price", name)
+		}
+	}
+	if _, _, ok := table.Reprice(record.SKU{Model: "none"}, now, &record.Counters{Input: 1}); ok {
+		t.Error("an unknown model has a price")
+	}
+	dear, _ := record.CompilePrices([]config.PriceBook{{Prices: []config.Price{{Models: []string{"m"},
+		Effective: now.AddDate(-1, 0, 0), Input: record.MaxPrice}}}})
+	if _, costs, ok := dear.Reprice(record.SKU{Model: "m"}, now, &record.Counters{Input: 1}); !ok ||
+		costs.CostInput != money.Pico(4_000_000_000) {
+		t.Errorf("%+v, %v", costs, ok)
+	}
+}
