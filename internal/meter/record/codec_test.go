@@ -52,7 +52,9 @@ func sampleEnd() (*Posting, *End) {
 		Hour: testDay, Tenant: "acme/support", Key: "k1", Model: "us.amazon.nova-lite-v1:0", Scope: "geo",
 		Tier: "flex", Cascade: "support", Path: "light", PriceVersion: "2026-01-01-0011aabb",
 		Region: "eu-west-1", Latency: "optimized", Context: "long", User: "u-17",
-	}, Add: Counters{Requests: 1, Legs: 1, Input: 10, CostInput: 600_000, Suspense: -1, Queries: 2, Discount: 3}, Charges: []Charge{
+	}, Add: Counters{
+		Requests: 1, Legs: 1, Input: 10, CostInput: 600_000, Suspense: -1, Queries: 2, Discount: 3,
+	}, Charges: []Charge{
 		{Window: dayWindow("acme/support", UnitUSD), Amount: 600},
 		{Window: dayWindow("another/tenant", UnitTokens), Amount: -10, Suspense: true},
 	}}
