@@ -13,7 +13,8 @@ const (
 	maxFramePayload = 24 << 20
 	// frameOverhead is the prelude of twelve bytes and the last checksum.
 	frameOverhead = 16
-	frameBuffer   = 16 << 10
+	frameBuffer   = 1 << 10 // at first
+	mostBatched   = 8 << 10 // of frames that come faster than they are read
 )
 
 // What can be wrong with a frame.
@@ -208,13 +209,15 @@ func (fr *FrameReader) failure() error {
 }
 
 // room makes space for a frame of n bytes. The buffer grows with the bytes that
-// arrive, not with the length that a frame announces.
+// arrive, not with the length that a frame announces: when a frame does not fit,
+// and a little when a read has filled it, for then more is waiting.
 func (fr *FrameReader) room(n int) {
+	full := fr.end == len(fr.buf) && fr.end < mostBatched
 	if fr.start > 0 && (fr.start == fr.end || fr.start+n > len(fr.buf)) {
 		fr.end = copy(fr.buf, fr.buf[fr.start:fr.end])
 		fr.start = 0
 	}
-	if fr.end < len(fr.buf) {
+	if fr.end < len(fr.buf) && !full {
 		return
 	}
 	grown := make([]byte, max(frameBuffer, 2*len(fr.buf)))

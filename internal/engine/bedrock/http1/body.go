@@ -198,7 +198,7 @@ func skipTrailers(r *bufio.Reader) error {
 func readLine(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
-		return nil, malformed("line too long")
+		line, err = readLongLine(r, line)
 	}
 	if err != nil {
 		return nil, cutShort(err)
@@ -207,6 +207,19 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		return nil, malformed("line without CRLF")
 	}
 	return line[:len(line)-2], nil
+}
+
+// readLongLine reads on in a line that does not fit into the buffer.
+func readLongLine(r *bufio.Reader, begun []byte) ([]byte, error) {
+	line := bytes.Clone(begun)
+	for len(line) < maxLine {
+		more, err := r.ReadSlice('\n')
+		line = append(line, more...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+	return nil, malformed("line too long")
 }
 
 func orMalformed(err error, what string) error {

@@ -208,7 +208,7 @@ func TestBrokenAnswers(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", readBuffer) + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", maxLine) + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("A: "+strings.Repeat("x", 1000)+"\r\n", 80) + "\r\n",
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxFields+1) + "\r\n",
 		strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", maxInterim+1),
@@ -216,7 +216,7 @@ func TestBrokenAnswers(t *testing.T) {
 		chunkedHead + "5\nhello\r\n0\r\n\r\n",
 		chunkedHead + "5\r\nhello!\r\n0\r\n\r\n", chunkedHead + "1000000000000000\r\n", chunkedHead +
 			"0\r\nbad trailer\r\n\r\n",
-		chunkedHead + "5;" + strings.Repeat("x", readBuffer) + "\r\n",
+		chunkedHead + "5;" + strings.Repeat("x", maxLine) + "\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n", chunkedHead + "100001\r\n" + strings.Repeat("x", 1<<20+1) +
 			"\r\n0\r\n\r\n",
 	} {

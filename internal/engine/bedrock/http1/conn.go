@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	readBuffer = 16 << 10
+	readBuffer = 4 << 10 // a large body is read past it
 	// maxJoined is the largest body that is copied behind its head, to go in
 	// one packet and one TLS record.
 	maxJoined = 16 << 10
@@ -29,7 +29,6 @@ type conn struct {
 	silence   time.Duration // how long the next read may wait
 	readDue   time.Time     // the deadlines that are set
 	writeDue  time.Time
-	scratch   []byte // the head while it is sent
 	idleSince time.Time
 	reused    bool
 }

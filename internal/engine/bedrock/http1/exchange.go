@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -117,17 +118,26 @@ func (x *exchange) transmit(req *Request) error {
 
 // write writes the request. A small body shares the head's packet.
 func (x *exchange) write(req *Request) error {
+	scratch, ok := scratches.Get().(*[]byte)
+	if !ok {
+		scratch = new([]byte)
+	}
+	defer scratches.Put(scratch)
 	c, bound, body := x.conn, x.client.options.Write, req.Body
-	c.scratch = x.client.appendHead(c.scratch[:0], req)
+	head := x.client.appendHead((*scratch)[:0], req)
 	if len(body) <= maxJoined {
-		c.scratch = append(c.scratch, body...)
+		head = append(head, body...)
 		body = nil
 	}
-	if err := c.write(c.scratch, bound); err != nil {
+	*scratch = head
+	if err := c.write(head, bound); err != nil {
 		return err
 	}
 	return c.write(body, bound)
 }
+
+// scratches are heads, with small bodies, that were sent.
+var scratches sync.Pool // of *[]byte
 
 // end closes the connection if the exchange is still open. It may be called
 // from any goroutine and reports whether it was this call that ended it.

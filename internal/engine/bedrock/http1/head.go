@@ -13,6 +13,7 @@ import (
 
 const (
 	maxHead    = 64 << 10 // bytes of one head, or of all trailers
+	maxLine    = 16 << 10
 	maxFields  = 256
 	maxInterim = 8 // 1xx answers before the final one
 )

@@ -51,9 +51,6 @@ func (p *pool) take() (*conn, error) {
 
 // put keeps a connection for the next exchange.
 func (p *pool) put(c *conn) {
-	if cap(c.scratch) > 4*maxJoined {
-		c.scratch = nil
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.idle) >= p.maxIdle {
