@@ -127,7 +127,7 @@ var typeCauses = map[string]cause{
 }
 
 func why(res *Response, err error) cause {
-	if failed := (*Error)(nil); errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*Error](err); ok {
 		return failureCauses[failed.Failure]
 	}
 	if res == nil || res.Status < 400 {

@@ -83,12 +83,18 @@ type draft struct {
 
 // sign returns the signature under a signing key.
 func (d *draft) sign(key [sha256.Size]byte) [sha256.Size]byte {
+	return mac(key[:], d.appendToSign(make([]byte, 0, 192)))
+}
+
+// appendToSign appends the text that is signed, which names the canonical request
+// by its hash.
+func (d *draft) appendToSign(dst []byte) []byte {
 	var room [2048]byte // on the stack, enough for what SDKs send
 	sum := sha256.Sum256(d.appendCanonical(room[:0]))
-	text := append(make([]byte, 0, 192), algorithm...)
-	text = append(append(append(text, '\n'), d.stamp...), '\n')
-	text = append(d.scope.appendTo(text), '\n')
-	return mac(key[:], hex.AppendEncode(text, sum[:]))
+	dst = append(append(dst, algorithm...), '\n')
+	dst = append(append(dst, d.stamp...), '\n')
+	dst = append(d.scope.appendTo(dst), '\n')
+	return hex.AppendEncode(dst, sum[:])
 }
 
 // appendCanonical appends the canonical request.

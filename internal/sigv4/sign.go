@@ -1,8 +1,10 @@
 package sigv4
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +24,25 @@ type Credentials struct {
 type Signer struct {
 	region, service string
 
-	mu   sync.Mutex
-	keys map[keyOf][sha256.Size]byte // at most maxKeys
+	mu     sync.Mutex            // guards the following
+	keys   map[keyOf]*signingKey // at most maxKeys
+	second int64                 // of stamp
+	stamp  string
+}
+
+// signingKey is a derived key. Its HMACs are kept, because making one costs more
+// than the signature.
+type signingKey struct{ macs sync.Pool }
+
+func newSigningKey(key [sha256.Size]byte) *signingKey {
+	return &signingKey{sync.Pool{New: func() any { return &keyedMAC{Hash: hmac.New(sha256.New, key[:])} }}}
+}
+
+// keyedMAC is an HMAC of one key with the memory that a signature takes.
+type keyedMAC struct {
+	hash.Hash
+	sum  [sha256.Size]byte
+	text []byte
 }
 
 // keyOf is what a signing key depends on beside region and service.
@@ -35,7 +54,7 @@ const maxKeys = 64
 
 // New returns a signer for the region and service.
 func New(region, service string) *Signer {
-	return &Signer{region: region, service: service, keys: make(map[keyOf][sha256.Size]byte)}
+	return &Signer{region: region, service: service, keys: make(map[keyOf]*signingKey)}
 }
 
 // Sign returns the fields to add to the request: x-amz-date, authorization,
@@ -43,63 +62,80 @@ func New(region, service string) *Signer {
 // when asked for. It signs every field of the request's header but those that
 // something on the way may change.
 func (s *Signer) Sign(req *Request, creds Credentials, now time.Time) wire.Header {
-	stamp := now.UTC().Format(stampLayout)
-	fields := make(wire.Header, 0, len(req.Header)+4)
-	fields = append(fields, wire.Field{Name: fieldDate, Value: stamp})
+	stamp, key := s.prepared(creds.SecretAccessKey, now.UTC())
+	added := append(make(wire.Header, 0, 4), wire.Field{Name: fieldDate, Value: stamp})
 	if creds.SessionToken != "" {
-		fields = append(fields, wire.Field{Name: fieldToken, Value: creds.SessionToken})
+		added = append(added, wire.Field{Name: fieldToken, Value: creds.SessionToken})
 	}
 	if req.SendBodyHash {
-		fields = append(fields, wire.Field{Name: fieldBodyHash, Value: hex.EncodeToString(req.BodyHash[:])})
+		added = append(added, wire.Field{Name: fieldBodyHash, Value: hex.EncodeToString(req.BodyHash[:])})
 	}
-	added := len(fields)
-	fields = append(fields, req.Header...)
-	d := draft{
-		req:    req,
-		fields: fields,
-		names:  namesToSign(fields),
-		stamp:  stamp,
-		scope:  scope{stamp[:dayLength], s.region, s.service},
-	}
-	signature := d.sign(s.key(creds.SecretAccessKey, d.scope))
-	value := d.authorization(creds.AccessKeyID, signature)
-	return append(fields[:added], wire.Field{Name: fieldAuthorization, Value: value})
+	var fields [32]wire.Field // on the stack, enough for what is forwarded
+	var names [33]string
+	d := draft{req: req, stamp: stamp, scope: scope{stamp[:dayLength], s.region, s.service}}
+	d.fields = append(append(fields[:0], added...), req.Header...)
+	d.names = appendNamesToSign(names[:0], d.fields)
+	m, _ := key.macs.Get().(*keyedMAC)
+	defer key.macs.Put(m)
+	m.Reset()
+	m.text = d.appendToSign(m.text[:0])
+	m.Write(m.text)
+	value := d.authorization(creds.AccessKeyID, m.Sum(m.sum[:0]))
+	return append(added, wire.Field{Name: fieldAuthorization, Value: value})
 }
 
-func (d *draft) authorization(keyID string, signature [sha256.Size]byte) string {
+func (d *draft) authorization(keyID string, signature []byte) string {
 	var room [512]byte
 	b := append(append(room[:0], algorithm...), " Credential="...)
 	b = append(append(b, keyID...), '/')
 	b = append(d.scope.appendTo(b), ", SignedHeaders="...)
 	b = append(appendJoined(b, d.names), ", Signature="...)
-	return string(hex.AppendEncode(b, signature[:]))
+	return string(hex.AppendEncode(b, signature))
 }
 
-func (s *Signer) key(secret string, sc scope) [sha256.Size]byte {
-	of := keyOf{secret, sc.day}
+// prepared returns the time as requests have it and the key of its day.
+func (s *Signer) prepared(secret string, now time.Time) (string, *signingKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if second := now.Unix(); s.stamp == "" || second != s.second {
+		s.second, s.stamp = second, now.Format(stampLayout)
+	}
+	of := keyOf{secret, s.stamp[:dayLength]}
 	if key, ok := s.keys[of]; ok {
-		return key
+		return s.stamp, key
 	}
 	if len(s.keys) >= maxKeys {
 		clear(s.keys)
 	}
-	key := sc.key(secret)
+	key := newSigningKey(scope{of.day, s.region, s.service}.key(secret))
 	s.keys[of] = key
-	return key
+	return s.stamp, key
 }
 
-func namesToSign(fields wire.Header) []string {
-	names := make([]string, 1, len(fields)+1)
-	names[0] = nameHost
+// appendNamesToSign appends the names of the fields to sign, and host's, as they
+// are signed: in lower case, sorted, each once.
+func appendNamesToSign(names []string, fields wire.Header) []string {
+	names = append(names, nameHost)
 	for _, f := range fields {
-		if name := strings.ToLower(f.Name); !changesOnTheWay(name) {
+		if name := lowerName(f.Name); !changesOnTheWay(name) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// usual are the names that need no copy in lower case.
+var usual = []string{"content-type", "accept", fieldDate, fieldToken, "traceparent", "x-amzn-trace-id", "tracestate",
+	"x-amzn-bedrock-request-metadata", "x-amzn-bedrock-service-tier"}
+
+func lowerName(name string) string {
+	for _, lower := range usual {
+		if len(lower) == len(name) && strings.EqualFold(lower, name) {
+			return lower
+		}
+	}
+	return strings.ToLower(name)
 }
 
 // changesOnTheWay reports whether a proxy or the connection itself may set the

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -98,22 +99,36 @@ func TestSignLeavesTheRequestAlone(t *testing.T) {
 	}
 }
 
+// macOf is the HMAC of a text under the key that s has for a secret and a day.
+func macOf(s *Signer, secret string, day time.Time) [sha256.Size]byte {
+	_, key := s.prepared(secret, day)
+	m, _ := key.macs.Get().(*keyedMAC)
+	defer key.macs.Put(m)
+	m.Reset()
+	m.Write([]byte("text"))
+	return [sha256.Size]byte(m.Sum(nil))
+}
+
 func TestKeysAreBounded(t *testing.T) {
 	s := New("r", "bedrock")
+	today := time.Date(2026, 11, 23, 23, 59, 59, 0, time.UTC)
+	tomorrow := today.Add(time.Second)
 	for i := range 3 * maxKeys {
-		sc := scope{"20261123", "r", "bedrock"}
 		secret := fmt.Sprint(i)
-		fresh, cached := s.key(secret, sc), s.key(secret, sc)
-		if want := sc.key(secret); fresh != want || cached != want {
+		key := scope{"20261123", "r", "bedrock"}.key(secret)
+		fresh, cached := macOf(s, secret, today), macOf(s, secret, today)
+		if want := mac(key[:], []byte("text")); fresh != want || cached != want {
 			t.Fatal("another key out of the cache")
 		}
 		if len(s.keys) > maxKeys {
 			t.Fatalf("%d keys", len(s.keys))
 		}
 	}
-	today, tomorrow := scope{"20261123", "r", "bedrock"}, scope{"20261124", "r", "bedrock"}
-	if s.key("a", today) == s.key("a", tomorrow) {
+	if macOf(s, "a", today) == macOf(s, "a", tomorrow) {
 		t.Error("one key for two days")
+	}
+	if stamp, _ := s.prepared("a", today); stamp != "20261123T235959Z" {
+		t.Errorf("%s after a later one", stamp)
 	}
 }
 
