@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -19,6 +20,8 @@ type Request struct {
 	Target   string // encoded path and query, as it goes on the wire
 	Header   wire.Header
 	Body     []byte
+	// BodyHash is the SHA-256 of Body when it is known, else nil.
+	BodyHash *[sha256.Size]byte
 	// Sent, when not nil, is called once the whole request was written.
 	Sent func()
 }

@@ -18,8 +18,7 @@ func (l *Line) accept(req *Request) *call {
 		ID: req.ID, Snapshot: l.snapshots.Load(), Method: req.Method, Header: req.Header, Received: req.Received,
 		Gone: req.Caller, Span: l.asker.Telemetry.Request(req.Header),
 	}}
-	c.Go = func(f func()) { l.beside(c, f) }
-	c.Ended = func(a *leg.Attempt) { l.ended(c, a) }
+	c.line, c.Host = l, c
 	c.users.Store(1)
 	l.open.Add(1)
 	bounds := c.Snapshot.Config.Timeouts
@@ -28,11 +27,12 @@ func (l *Line) accept(req *Request) *call {
 	return c
 }
 
-// beside runs f in a goroutine of its own, which keeps the request open.
-func (l *Line) beside(c *call, f func()) {
+// Go implements leg.Host: it runs f in a goroutine of its own, which keeps the
+// request open.
+func (c *call) Go(f func()) {
 	c.users.Add(1)
-	l.drains.Go(func() {
-		defer l.release(c)
+	c.line.drains.Go(func() {
+		defer c.line.release(c)
 		f()
 	})
 }
@@ -52,6 +52,7 @@ func (l *Line) authenticate(c *call) *wire.Error {
 		return err
 	}
 	c.Caller, err = admission.Confirm(c.Body)
+	c.BodyHash = admission.BodyHash()
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 type call struct {
 	leg.Request // what its legs see of it
 
+	line     *Line
 	exchange *Request
 	bodyRead bool
 	ctx      context.Context //nolint:containedctx // as long as the request: its deadline, or the drain bound
@@ -61,9 +62,9 @@ type times struct {
 type bill struct {
 	mu       sync.Mutex // guards the following
 	cost     money.Pico
-	state    string // how far cost can be trusted
-	refusal  string // AWS error type of the gateway's own answer, "" for the upstream's
-	attempts []saving.Row
+	state    string       // how far cost can be trusted
+	refusal  string       // AWS error type of the gateway's own answer, "" for the upstream's
+	attempts []saving.Row // kept when the span is recorded
 }
 
 // checked reports whether the answer of the first leg is looked at before the

@@ -323,14 +323,15 @@ func (m *fakeMeter) Begin(s *record.Start) error {
 	return nil
 }
 
-func (m *fakeMeter) End(_ *record.Start, e *record.End, _ *record.PriceBook) (record.Costs, error) {
+func (m *fakeMeter) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ends == nil {
 		m.ends = map[string][]*record.End{}
 	}
 	m.ends[e.ID] = append(m.ends[e.ID], e)
-	return record.Costs{Input: m.cost}, nil
+	p, _ := record.Derive(s, e, prices)
+	return p, record.Costs{Input: m.cost}, nil
 }
 
 // rows shows each attempt on a line: path, reason, outcome and what became of

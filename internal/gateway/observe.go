@@ -5,23 +5,23 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/leg"
-	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
 
-// ended adds an attempt that is in the books to its request. What somebody else
-// pays for is no part of the request's own cost.
-func (l *Line) ended(c *call, a *leg.Attempt) {
-	b := &c.bill
+// Ended implements leg.Host: it adds an attempt that is in the books to its request.
+// What somebody else pays for is no part of the request's own cost.
+func (c *call) Ended(a *leg.Attempt) {
+	l, b := c.line, &c.bill
 	if c.Cascade != "" {
-		p, _ := record.Derive(a.Start, &a.End, c.Snapshot.Prices)
-		row := saving.Row{Key: p.Row, Add: p.Add}
+		row := saving.Row{Key: a.Posting.Row, Add: a.Posting.Add}
 		l.tally.Add(row.Key, row.Add)
-		b.mu.Lock()
-		b.attempts = append(b.attempts, row)
-		b.mu.Unlock()
+		if c.Span.Sampled() {
+			b.mu.Lock()
+			b.attempts = append(b.attempts, row)
+			b.mu.Unlock()
+		}
 	}
 	if a.Payer != nil {
 		return

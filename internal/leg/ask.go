@@ -25,7 +25,9 @@ func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attemp
 func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool) (*Attempt, *wire.Error) {
 	deadline, _ := ctx.Deadline()
 	retries := r.Snapshot.Upstream.Retries(p.Upstream, deadline)
-	out, splices := shape(r, p)
+	buffer := k.buffer()
+	defer k.keep(buffer)
+	out, splices := shape(r, p, buffer)
 	from := f.first()
 	var took time.Duration
 	for n := 1; ; n++ {

@@ -24,11 +24,12 @@ type Attempt struct {
 	Fault    string        // the exception that is the first frame of a stream, "" for none
 	Took     time.Duration // until the answer's head, with the earlier attempts at the leg
 
-	// The record: Start is nil when nothing is billed, End and Costs are there once
-	// the attempt is closed.
-	Start *record.Start
-	End   record.End
-	Costs record.Costs
+	// The record: Start is nil when nothing is billed, the rest is there once the
+	// attempt is closed.
+	Start   *record.Start
+	End     record.End
+	Posting record.Posting
+	Costs   record.Costs
 
 	asker   *Asker
 	request *Request
@@ -160,15 +161,13 @@ func (a *Attempt) book() {
 	end.ID = a.Start.ID
 	k.Crash.At(meter.UsageFrame)
 	var err error
-	if a.Costs, err = k.Meter.End(a.Start, end, a.request.Snapshot.Prices); err != nil {
+	if a.Posting, a.Costs, err = k.Meter.End(a.Start, end, a.request.Snapshot.Prices); err != nil {
 		k.Log.Error("usage record waits for the disk", "request", a.Start.RequestID, "record", end.ID, "tenant",
 			a.Start.Tenant,
 			"model", a.Start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)
 	}
 	a.settle()
-	if a.request.Ended != nil {
-		a.request.Ended(a)
-	}
+	a.request.Host.Ended(a)
 	m := k.Telemetry.Metrics()
 	m.Leg(a.Upstream, a.outcomeName())
 	m.Usage(a.Start.Root, &end.Usage, a.Costs.Total())

@@ -14,6 +14,7 @@ package leg
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,7 @@ type Recorder interface {
 	// Begin journals that a call is about to leave. Without it no call leaves.
 	Begin(s *record.Start) error
 	// End journals how the call ended, priced by the book, and posts it.
-	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error)
+	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error)
 }
 
 // Limiter reserves. *budget.Limiter is the real one.
@@ -54,7 +55,8 @@ type Options struct {
 // Asker asks models. Make it with NewAsker; it is safe for concurrent use.
 type Asker struct {
 	Options
-	held atomic.Int64 // bytes of streams that are held back
+	held   atomic.Int64 // bytes of streams that are held back
+	bodies sync.Pool    // of *[]byte, for shaped bodies
 }
 
 // NewAsker returns an asker that holds nothing back yet.

@@ -88,13 +88,17 @@ func (w *world) Begin(s *record.Start) error {
 	return nil
 }
 
-func (w *world) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error) {
+func (w *world) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rows = append(w.rows, fmt.Sprintf("END %d outcome %d served %v wasted %v", s.Attempt, e.Outcome, e.Served, e.Wasted))
-	_, costs := record.Derive(s, e, prices)
-	return costs, nil
+	p, costs := record.Derive(s, e, prices)
+	return p, costs, nil
 }
+
+func (w *world) Go(f func()) { w.beside.Go(f) }
+
+func (*world) Ended(*Attempt) {}
 
 func newWorld(t *testing.T, op wire.Operation, answers ...scripted) *world {
 	t.Helper()
@@ -117,7 +121,7 @@ tenants: [{id: acme}]
 	w.request = &Request{
 		ID: "01", Snapshot: s, Caller: &tenant.Identity{Tenant: s.Tenants.Lookup("acme")}, Method: "POST",
 		Target: wire.Target{Op: op, Model: model}, Body: []byte(question), Received: time.Now(), Gone: t.Context(),
-		Go: w.beside.Go,
+		Host: w,
 	}
 	if err := w.request.ReadFacts(); err != nil {
 		t.Fatal(err)

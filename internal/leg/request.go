@@ -2,6 +2,7 @@ package leg
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -22,16 +23,22 @@ type Request struct {
 	Header   wire.Header
 	Target   wire.Target
 	Body     []byte
+	BodyHash *[sha256.Size]byte // of Body; nil when nobody needed it yet
 	Facts    wire.Facts
 	Received time.Time
 	Cascade  string          // its name in records, "" for none
 	Gone     context.Context //nolint:containedctx // ends when the caller has left
 	Span     *telemetry.RequestSpan
+	Host     Host
+}
+
+// Host is who asks the legs of a request.
+type Host interface {
 	// Go runs f in a goroutine that keeps the request open until f returns.
-	Go func(f func())
+	Go(f func())
 	// Ended is called with each attempt whose END is in the books, perhaps
-	// concurrently. Nil does nothing.
-	Ended func(a *Attempt)
+	// concurrently.
+	Ended(a *Attempt)
 }
 
 // ReadFacts reads the facts of the body. It fails when the gateway or the tenant

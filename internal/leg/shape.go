@@ -11,8 +11,8 @@ import (
 
 // shape makes the bytes that go to the leg's model: the caller's own, with the
 // model in the path, the cap spliced in, and headers from an allow-list. It
-// returns the splices too.
-func shape(r *Request, p *Plan) (engine.Request, []wire.Splice) {
+// returns the splices too. A body that differs from the caller's is in buffer.
+func shape(r *Request, p *Plan, buffer *[]byte) (engine.Request, []wire.Splice) {
 	target, splices := r.Target, slices.Clip(p.Limit.Splices)
 	if r.Modelled() {
 		if s, ok := p.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
@@ -22,13 +22,14 @@ func shape(r *Request, p *Plan) (engine.Request, []wire.Splice) {
 			target.Model = p.Model
 		}
 	}
-	body := r.Body
+	body, hash := r.Body, r.BodyHash
 	if len(splices) > 0 {
-		body = wire.ApplySplices(nil, body, splices)
+		*buffer = wire.ApplySplices((*buffer)[:0], body, splices)
+		body, hash = *buffer, nil
 	}
 	return engine.Request{
 		Upstream: p.Upstream, RoleARN: r.Caller.Tenant.RoleARN, Model: p.Model, Op: target.Op,
-		Method: r.Method, Target: target.String(), Header: forwarded(r.Header), Body: body,
+		Method: r.Method, Target: target.String(), Header: forwarded(r.Header), Body: body, BodyHash: hash,
 	}, splices
 }
 
@@ -63,7 +64,7 @@ func (a *Attempt) tag(out *engine.Request, splices []wire.Splice) {
 	header, tagged := tag(a.Facts, r.Body, out.Header, a.Start.Tags())
 	out.Header = header
 	if len(tagged) > 0 {
-		out.Body = wire.ApplySplices(nil, r.Body, append(tagged, splices...))
+		out.Body, out.BodyHash = wire.ApplySplices(nil, r.Body, append(tagged, splices...)), nil
 	}
 }
 
@@ -72,4 +73,22 @@ func tags(cfg *config.Config, upstream string) bool {
 		return cfg.Upstream.TagRequests
 	}
 	return cfg.Upstreams[upstream].TagRequests
+}
+
+// maxKeptBody is how large a shaped body may be whose memory is kept for others.
+const maxKeptBody = 64 << 10
+
+// buffer is memory for a shaped body.
+func (k *Asker) buffer() *[]byte {
+	if b, ok := k.bodies.Get().(*[]byte); ok {
+		return b
+	}
+	return new([]byte)
+}
+
+// keep takes a buffer back that no upstream reads any more.
+func (k *Asker) keep(buffer *[]byte) {
+	if cap(*buffer) <= maxKeptBody {
+		k.bodies.Put(buffer)
+	}
 }

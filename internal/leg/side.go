@@ -57,7 +57,7 @@ func (k *Asker) Beside(ctx context.Context, r *Request, p *Plan, f *Funds, far R
 		asker: k, ready: make(chan struct{}), ended: make(chan struct{}), decision: make(chan Disposition, 1),
 	}
 	ctx, s.cancel = context.WithCancel(ctx)
-	r.Go(func() {
+	r.Host.Go(func() {
 		defer close(s.ended)
 		s.Attempt, s.Refused = k.ask(ctx, r, p, f, func() bool { return !s.discards.Load() })
 		if far == ToEnd && s.Streams() {

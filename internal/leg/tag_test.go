@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -61,5 +63,23 @@ func TestTagBody(t *testing.T) {
 	}
 	if h, splices := tag(&wire.Facts{Op: wire.OpCountTokens}, []byte(body), nil, recordTags); h != nil || splices != nil {
 		t.Errorf("%v %v", h, splices)
+	}
+}
+
+// TestBodyHash gives the hash of the caller's body on only while that is what is
+// sent.
+func TestBodyHash(t *testing.T) {
+	sum := sha256.Sum256([]byte(`{"a":1}`))
+	r := &Request{
+		Caller: &tenant.Identity{Tenant: &tenant.Tenant{}}, Body: []byte(`{"a":1}`), BodyHash: &sum,
+		Target: wire.Target{Op: wire.OpGetAsyncInvoke},
+	}
+	var buffer []byte
+	if out, _ := shape(r, &Plan{}, &buffer); out.BodyHash != &sum || string(out.Body) != `{"a":1}` {
+		t.Errorf("unchanged: %s, hash %p, want %p", out.Body, out.BodyHash, &sum)
+	}
+	p := &Plan{Limit: wire.Limit{Splices: []wire.Splice{{Start: 5, End: 6, Text: []byte("2")}}}}
+	if out, _ := shape(r, p, &buffer); out.BodyHash != nil || string(out.Body) != `{"a":2}` {
+		t.Errorf("changed: %s, hash %p, want none", out.Body, out.BodyHash)
 	}
 }

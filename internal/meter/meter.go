@@ -113,11 +113,11 @@ func (m *Meter) append(e record.Entry, p journal.Priority) error {
 	return err
 }
 
-// End journals an END, whose zero At becomes now, and returns what the attempt
-// cost by the prices, zero when unknown. An error means that the disk took the
+// End journals an END, whose zero At becomes now, and returns its posting and what
+// the attempt cost by the prices, zero when unknown. An error means that the disk took the
 // record not even from the reserve; it then waits in memory and is stored as soon
 // as the disk works.
-func (m *Meter) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error) {
+func (m *Meter) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
 	if e.At.IsZero() {
 		e.At = m.opts.Now()
 	}
@@ -130,7 +130,7 @@ func (m *Meter) End(s *record.Start, e *record.End, prices *record.PriceBook) (r
 		m.keepLate(*buf)
 	}
 	m.opts.Crash.At(AfterEnd)
-	return costs, err
+	return p, costs, err
 }
 
 func (m *Meter) keepLate(end []byte) {

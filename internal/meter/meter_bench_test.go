@@ -19,7 +19,7 @@ func BenchmarkBeginEnd(b *testing.B) {
 			if err := m.Begin(s); err != nil {
 				b.Fatal(err)
 			}
-			if _, err := m.End(s, e, testPrices); err != nil {
+			if _, _, err := m.End(s, e, testPrices); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -94,7 +94,7 @@ func (j *job) judgeCall(body []byte) *leg.Request {
 	r := *j.Request
 	r.Method, r.Target, r.Body = http.MethodPost, wire.Target{Op: wire.OpConverse, Model: j.Route.Judge.Model}, body
 	r.Header = wire.Header{{Name: "content-type", Value: "application/json"}, {Name: "accept", Value: "application/json"}}
-	r.Facts = wire.Facts{}
+	r.Facts, r.BodyHash = wire.Facts{}, nil
 	if err := r.Facts.Read(wire.OpConverse, nil, body); err != nil {
 		panic("BUG: a question of our own cannot be read: " + err.Error())
 	}

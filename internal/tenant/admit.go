@@ -101,6 +101,15 @@ func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
 	return a.key.identity, nil
 }
 
+// BodyHash is the SHA-256 of the body that Confirm got, nil when the credential is
+// not about the body.
+func (a *Admission) BodyHash() *[sha256.Size]byte {
+	if a.claim == nil {
+		return nil
+	}
+	return &a.request.BodyHash
+}
+
 // bearerToken reads "Bearer TOKEN"; the scheme's case does not matter (RFC 9110).
 func bearerToken(value string) (string, bool) {
 	scheme, token, ok := strings.Cut(value, " ")

@@ -225,7 +225,8 @@ func unescape(s string) string {
 // String returns the target in its one canonical spelling for the upstream:
 // the ids as Smithy labels, the query as it came.
 func (t Target) String() string {
-	b := make([]byte, 0, 64+len(t.Model)+len(t.Resource)+len(t.Query))
+	var room [256]byte // on the stack, enough for most
+	b := room[:0]
 	switch t.Op {
 	case OpApplyGuardrail:
 		b = AppendLabel(append(b, "/guardrail/"...), t.Resource)

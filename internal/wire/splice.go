@@ -21,6 +21,11 @@ type Splice struct {
 // was made on its own.
 func ApplySplices(dst, body []byte, splices []Splice) []byte {
 	slices.SortStableFunc(splices, func(a, b Splice) int { return cmp.Compare(a.Start, b.Start) })
+	size := len(body)
+	for _, s := range splices {
+		size += len(s.Text) - (s.End - s.Start) + 1
+	}
+	dst = slices.Grow(dst, size)
 	at := 0
 	for i, s := range splices {
 		dst = append(dst, body[at:s.Start]...)

@@ -124,7 +124,7 @@ func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) 
 	out := &http1.Request{
 		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(req.Header), Body: req.Body, Sent: req.Sent,
 	}
-	if err := u.authorize(ctx, out, req.RoleARN); err != nil {
+	if err := u.authorize(ctx, out, req); err != nil {
 		return nil, err
 	}
 	answer, err := u.client.Do(ctx, out)
@@ -146,24 +146,28 @@ func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) 
 }
 
 // authorize adds the fields that prove who we are.
-func (u *upstream) authorize(ctx context.Context, req *http1.Request, roleARN string) *engine.Error {
+func (u *upstream) authorize(ctx context.Context, out *http1.Request, req *engine.Request) *engine.Error {
 	if u.identity == nil {
-		if roleARN != "" {
+		if req.RoleARN != "" {
 			return misconfigured(errors.New("a role cannot be assumed at an upstream with a bearer token"))
 		}
-		req.Header = append(req.Header, wire.Field{Name: "Authorization", Value: u.bearer})
+		out.Header = append(out.Header, wire.Field{Name: "Authorization", Value: u.bearer})
 		return nil
 	}
-	creds, err := u.identity.credentials(ctx, roleARN)
+	creds, err := u.identity.credentials(ctx, req.RoleARN)
 	if err != nil {
 		return credentialsError(ctx, err)
 	}
-	path, query, _ := strings.Cut(req.Target, "?")
-	fields := u.signer.Sign(&sigv4.Request{
-		Method: req.Method, Path: path, Query: query, Authority: u.client.Authority(),
-		Header: req.Header, BodyHash: sha256.Sum256(req.Body),
-	}, creds, u.now())
-	req.Header = append(req.Header, fields...)
+	path, query, _ := strings.Cut(out.Target, "?")
+	signed := sigv4.Request{
+		Method: out.Method, Path: path, Query: query, Authority: u.client.Authority(), Header: out.Header,
+	}
+	if req.BodyHash != nil {
+		signed.BodyHash = *req.BodyHash
+	} else {
+		signed.BodyHash = sha256.Sum256(out.Body)
+	}
+	out.Header = append(out.Header, u.signer.Sign(&signed, creds, u.now())...)
 	return nil
 }
 

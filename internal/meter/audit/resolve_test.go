@@ -33,7 +33,7 @@ func crashed(t testing.TB, l ledger.Ledger, n int) string {
 		}
 	}
 	s := start(n, "acme")
-	if _, err := m.End(s, &record.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}, nil); err != nil {
+	if _, _, err := m.End(s, &record.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}, nil); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return m.Status().Backlog == 0 })
