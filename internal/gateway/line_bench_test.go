@@ -77,7 +77,7 @@ func BenchmarkLine(b *testing.B) {
 	}})
 	f.line.Use(&served)
 	for _, n := range []int{3, 100} {
-		sent := turns(n)
+		sent := []byte(turns(n))
 		b.Run(fmt.Sprintf("%dKB", len(sent)/1000), func(b *testing.B) {
 			caller, leave := context.WithCancel(context.Background())
 			defer leave()

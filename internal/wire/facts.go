@@ -157,6 +157,7 @@ type textSpans struct {
 	first [16]Span
 	n     int // of first
 	rest  []Span
+	coded bool // whether the body has an escape by number
 }
 
 func (t *textSpans) add(s Span) {
@@ -164,6 +165,9 @@ func (t *textSpans) add(s Span) {
 		t.first[t.n] = s
 		t.n++
 		return
+	}
+	if t.rest == nil {
+		t.rest = make([]Span, 0, 4*len(t.first))
 	}
 	t.rest = append(t.rest, s)
 }
@@ -188,7 +192,7 @@ const MaxLiteral = jsonscan.MaxLiteral
 func (f *Facts) TextContains(body, literal []byte) bool {
 	for _, spans := range [...][]Span{f.texts.first[:f.texts.n], f.texts.rest} {
 		for _, s := range spans {
-			if jsonscan.Contains(body[s.Start:s.End], literal) {
+			if jsonscan.Contains(body[s.Start:s.End], literal, f.texts.coded) {
 				return true
 			}
 		}

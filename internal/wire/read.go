@@ -85,6 +85,7 @@ func (r *reader) finish() *Error {
 		return Errorf(KindValidation, "Malformed request body: it is not a JSON object.")
 	}
 	r.f.InputTokens = r.estimate()
+	r.f.texts.coded = r.walk.Coded()
 	return nil
 }
 

@@ -103,6 +103,7 @@ type Scanner struct {
 	pos    int
 	depth  int
 	expect expectation
+	coded  bool
 	// objects has a bit per open container, set for an object.
 	objects [MaxDepth/64 + 1]uint64
 	err     *Error
@@ -110,8 +111,12 @@ type Scanner struct {
 
 // Reset makes s ready to scan data from its beginning.
 func (s *Scanner) Reset(data []byte) {
-	s.data, s.pos, s.depth, s.expect, s.err = data, 0, 0, expectValue, nil
+	s.data, s.pos, s.depth, s.expect, s.coded, s.err = data, 0, 0, expectValue, false, nil
 }
+
+// Coded reports whether any key or string so far has an escape by number, like
+// \u00e9, which may stand for any character.
+func (s *Scanner) Coded() bool { return s.coded }
 
 // Depth is how many containers are open.
 func (s *Scanner) Depth() int { return s.depth }
@@ -343,6 +348,7 @@ func (s *Scanner) str(k Kind) Token {
 				return s.fail(BadSyntax)
 			}
 			pos, shrink = pos+n, shrink+cut
+			s.coded = s.coded || n > 2
 		case c < ' ':
 			s.pos = pos
 			return s.fail(BadSyntax)

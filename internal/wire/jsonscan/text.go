@@ -89,14 +89,14 @@ const MaxLiteral = 1024
 
 // Contains reports whether the text of a key or string, without its escapes, has
 // literal in it, which has at most MaxLiteral bytes. quoted must be of a text that
-// was scanned. It allocates nothing.
-func Contains(quoted, literal []byte) bool {
+// was scanned, and coded whether its scanner was Coded after it. It allocates nothing.
+func Contains(quoted, literal []byte, coded bool) bool {
 	b := quoted[1 : len(quoted)-1]
 	asWritten := bytes.Contains(b, literal)
 	switch {
 	case bytes.IndexByte(b, '\\') < 0:
 		return asWritten
-	case !asWritten && !bytes.Contains(b, []byte(`\u`)) && !bytes.ContainsAny(literal, shortEscapes):
+	case !asWritten && !coded && !bytes.ContainsAny(literal, shortEscapes):
 		return false // nothing of literal can be written as an escape here
 	}
 	var room [2 * MaxLiteral]byte

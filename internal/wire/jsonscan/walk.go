@@ -133,6 +133,9 @@ func (w *Walker) Reset(t *Tree, data []byte) {
 	w.top, w.lost, w.next, w.deep = 0, 0, &t.root, t.root.deep
 }
 
+// Coded is that of the Scanner.
+func (w *Walker) Coded() bool { return w.scan.coded }
+
 // Err is why the walk ended, nil when the text was well-formed.
 func (w *Walker) Err() *Error { return w.scan.err }
 
