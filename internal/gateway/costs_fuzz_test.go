@@ -197,7 +197,7 @@ type watch struct {
 
 func (w *watch) Begin(s *record.Start) error { return w.meter.Begin(s) }
 
-func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Costs, error) {
+func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
 	p, _ := record.Derive(s, e, prices)
 	charged, dollars := int64(0), false
 	for _, c := range p.Charges {

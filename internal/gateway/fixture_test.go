@@ -323,7 +323,9 @@ func (m *fakeMeter) Begin(s *record.Start) error {
 	return nil
 }
 
-func (m *fakeMeter) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
+func (m *fakeMeter) End(
+	s *record.Start, e *record.End, prices *record.PriceBook,
+) (record.Posting, record.Costs, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ends == nil {

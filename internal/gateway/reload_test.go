@@ -38,7 +38,9 @@ type bookkeeper struct {
 
 func (b *bookkeeper) Begin(*record.Start) error { return nil }
 
-func (b *bookkeeper) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
+func (b *bookkeeper) End(
+	s *record.Start, e *record.End, prices *record.PriceBook,
+) (record.Posting, record.Costs, error) {
 	p, costs := record.Derive(s, e, prices)
 	if p.Row.PriceVersion != s.PriceVersion || costs.Total() == 0 {
 		b.t.Errorf("START of %s is priced by %q, its END by %q, and costs %s", s.Model, s.PriceVersion, p.Row.PriceVersion,

@@ -158,7 +158,8 @@ func TestLiterals(t *testing.T) {
 		t.Helper()
 		quoted, _ := json.Marshal(literal)
 		for _, source := range []string{
-			`request.text.contains(` + string(quoted) + `)`, `request.text.contains(request.model != "" ? ` + string(quoted) + ` : "")`,
+			`request.text.contains(` + string(quoted) + `)`,
+			`request.text.contains(request.model != "" ? ` + string(quoted) + ` : "")`,
 		} {
 			cond, problems := newConditions().compile("c", "c", source)
 			if len(problems) > 0 {

@@ -196,7 +196,8 @@ func BenchmarkCheckPlainText(b *testing.B) {
 // lies in a text that is longer than what is unescaped at a time.
 func TestContains(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		part := rapid.SampledFrom([]string{"a", "n", "ab", "é", `\n`, `\\`, `\"`, `\/`, `\u0061`, `\u00e9`, `\ud83d\ude00`, `\ud83d`})
+		part := rapid.SampledFrom([]string{"a", "n", "ab", "é", `\n`, `\\`, `\"`, `\/`,
+			`\u0061`, `\u00e9`, `\ud83d\ude00`, `\ud83d`})
 		list := rapid.SliceOfN(part, 1, 40).Draw(t, "parts")
 		pad := strings.Repeat(list[0], rapid.IntRange(0, 2500).Draw(t, "pad"))
 		quoted := []byte(`"` + pad + strings.Join(list, "") + `"`)
@@ -234,7 +235,9 @@ func TestContainsAllocatesNothing(t *testing.T) {
 // where an escape could stand for any character.
 func BenchmarkContains(b *testing.B) {
 	literal := []byte("prove this theorem")
-	for name, line := range map[string]string{"plain": "lorem ipsum dolor", "short": `lorem ipsum\n`, "unicode": `caf\u00e9 lorem\n`} {
+	for name, line := range map[string]string{
+		"plain": "lorem ipsum dolor", "short": `lorem ipsum\n`, "unicode": `caf\u00e9 lorem\n`,
+	} {
 		quoted := []byte(`"` + strings.Repeat(line, 40<<10/len(line)) + `"`)
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(quoted)))
