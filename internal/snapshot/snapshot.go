@@ -71,9 +71,12 @@ func roots(cfg *config.Config) []string {
 	if len(cfg.Cascades) == 0 {
 		return nil
 	}
-	all := make([]string, len(cfg.Tenants))
+	var all []string
 	for i := range cfg.Tenants {
-		all[i], _, _ = strings.Cut(cfg.Tenants[i].ID, "/")
+		root, _, _ := strings.Cut(cfg.Tenants[i].ID, "/")
+		if len(all) == 0 || all[len(all)-1] != root { // there may be very many tenants of few roots
+			all = append(all, root)
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -66,13 +66,6 @@ func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Erro
 	return a, nil
 }
 
-func (d *Directory) find(keyID string) *key {
-	if k, ok := d.keys[keyID]; ok {
-		return k
-	}
-	return d.stranger
-}
-
 func (d *Directory) admitBearer(token string) (*Admission, *wire.Error) {
 	rest, _ := strings.CutPrefix(token, bearerPrefix)
 	keyID, _, _ := strings.Cut(rest, "_")

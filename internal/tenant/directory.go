@@ -2,9 +2,9 @@ package tenant
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -12,13 +12,29 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Directory knows all tenants and their keys. Make it with Build.
+// Directory knows all tenants and their keys. Make it with Build. There may be very
+// many of both, most of them never asked for, so each is compiled on its first use.
+// It is safe for concurrent use.
 type Directory struct {
-	tenants map[string]*Tenant
-	keys    map[string]*key
+	config  []config.Tenant
+	secrets *Secrets // nil: nobody is admitted
+	// tenants and keys are positions in slots and keySlots.
+	tenants  map[string]int32
+	keys     map[string]int32
+	slots    []atomic.Pointer[Tenant] // as config
+	keySlots []keySlot
 	// stranger replaces a key id that does not exist, so that checking one takes
-	// the same steps. No check against it succeeds.
+	// the same steps, but for the first use of a key. No check against it succeeds.
 	stranger *key
+
+	everyModel        glob.List
+	defaultOperations map[wire.Operation]bool
+}
+
+// keySlot is where a key is in the configuration, and the key once it was used.
+type keySlot struct {
+	tenant, index int32
+	compiled      atomic.Pointer[key]
 }
 
 // key is one key with what is needed to prove it.
@@ -32,128 +48,169 @@ func newKey(c Credentials, identity *Identity) *key {
 	return &key{identity: identity, bearer: sha256.Sum256([]byte(c.Bearer)), secret: c.SecretAccessKey}
 }
 
-// Build compiles the tenants of a configuration. Problems carry paths like
-// "tenants[2].keys[0]"; without errors among them the directory is usable. With
-// nil secrets it checks everything but the generation of keys, and the
-// directory admits nobody.
+// Build compiles the tenants of a configuration, which must not change any more.
+// Problems carry paths like "tenants[2].keys[0]"; without errors among them the
+// directory is usable. With nil secrets it checks everything but the generation of
+// keys, and the directory admits nobody.
 func Build(cfg *config.Config, s *Secrets) (*Directory, []config.Problem) {
-	b := builder{
-		secrets: s,
-		owner:   make(map[string]string),
-		dir:     &Directory{tenants: make(map[string]*Tenant), keys: make(map[string]*key), stranger: new(key)},
+	n := len(cfg.Tenants)
+	d := &Directory{
+		config: cfg.Tenants, secrets: s, stranger: new(key),
+		tenants: make(map[string]int32, n), keys: make(map[string]int32, n),
+		slots: make([]atomic.Pointer[Tenant], n), keySlots: make([]keySlot, 0, countKeys(cfg.Tenants)),
+		everyModel: glob.CompileList([]string{"*"}), defaultOperations: operations(defaultOperations),
 	}
 	if s != nil {
-		b.dir.stranger = newKey(s.generations[0].credentials("stranger"), nil)
+		d.stranger = newKey(s.generations[0].credentials("stranger"), nil)
 	}
+	b := builder{dir: d}
 	for i := range cfg.Tenants {
-		b.add(&cfg.Tenants[i], fmt.Sprintf("tenants[%d]", i))
+		b.add(i)
 	}
-	for _, t := range b.dir.tenants {
-		t.Ancestors = b.dir.ancestors(t.ID)
+	return d, b.problems
+}
+
+func countKeys(tenants []config.Tenant) int {
+	n := 0
+	for i := range tenants {
+		n += len(tenants[i].Keys)
 	}
-	return b.dir, b.problems
+	return n
 }
 
 // Lookup returns the configured tenant with this id, or nil.
-func (d *Directory) Lookup(id string) *Tenant { return d.tenants[id] }
-
-// ancestors returns the configured tenants on the path of id, nearest first and
-// with the tenant itself. Parents that are not configured are left out.
-func (d *Directory) ancestors(id string) []*Tenant {
-	var line []*Tenant
-	for id != "" {
-		if t := d.tenants[id]; t != nil {
-			line = append(line, t)
-		}
-		id = id[:max(0, strings.LastIndexByte(id, '/'))]
+func (d *Directory) Lookup(id string) *Tenant {
+	i, ok := d.tenants[id]
+	if !ok {
+		return nil
 	}
-	return line
+	if t := d.slots[i].Load(); t != nil {
+		return t
+	}
+	d.slots[i].CompareAndSwap(nil, d.compile(&d.config[i]))
+	return d.slots[i].Load()
 }
 
-type builder struct {
-	secrets  *Secrets
-	dir      *Directory
-	owner    map[string]string // key id → tenant id
-	problems []config.Problem
-}
-
-func (b *builder) fail(path, format string, args ...any) {
-	b.problems = append(b.problems, config.Problem{Path: path, Message: fmt.Sprintf(format, args...)})
-}
-
-func (b *builder) add(c *config.Tenant, path string) {
-	if reason := badID(c.ID); reason != "" {
-		b.fail(path+".id", "a tenant id %s", reason)
-		return
-	}
-	if b.dir.tenants[c.ID] != nil {
-		b.fail(path+".id", "tenant %q is defined a second time here", c.ID)
-		return
-	}
+// compile makes a tenant, and those above it.
+func (d *Directory) compile(c *config.Tenant) *Tenant {
 	root, _, _ := strings.Cut(c.ID, "/")
 	t := &Tenant{
 		ID: c.ID, Root: root, Upstream: c.Upstream, RoleARN: c.RoleARN, Cap: c.OutputTokens,
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss,
-		models:     glob.CompileList([]string{"*"}),
-		deny:       b.globs(c.DenyModels, path+".deny_models"),
-		operations: b.operations(c.Operations, path+".operations"),
+		models: d.everyModel, deny: glob.CompileList(c.DenyModels), operations: d.defaultOperations,
 	}
 	if c.Models != nil {
-		t.models = b.globs(c.Models, path+".models")
+		t.models = glob.CompileList(c.Models)
 	}
-	b.dir.tenants[t.ID] = t
-	for i, id := range c.Keys {
-		b.addKey(t, id, fmt.Sprintf("%s.keys[%d]", path, i))
+	if c.Operations != nil {
+		t.operations = operations(c.Operations)
 	}
-}
-
-func (b *builder) globs(patterns []string, path string) glob.List {
-	for i, p := range patterns {
-		if p == "" {
-			b.fail(fmt.Sprintf("%s[%d]", path, i), "an empty pattern matches no model")
+	t.Ancestors = []*Tenant{t}
+	for id := parent(c.ID); id != ""; id = parent(id) {
+		if above := d.Lookup(id); above != nil { // parents that are not configured are left out
+			t.Ancestors = append(t.Ancestors, above.Ancestors...)
+			break
 		}
 	}
-	return glob.CompileList(patterns)
+	return t
 }
 
-func (b *builder) operations(names []string, path string) map[wire.Operation]bool {
-	if names == nil {
-		names = defaultOperations
-	}
+// parent is the path above id, "" above a root.
+func parent(id string) string { return id[:max(0, strings.LastIndexByte(id, '/'))] }
+
+// operations are the operations with these names.
+func operations(names []string) map[wire.Operation]bool {
 	allowed := make(map[wire.Operation]bool, len(names))
-	for i, name := range names {
-		op, ok := wire.ParseOperation(name)
-		if !ok {
-			b.fail(fmt.Sprintf("%s[%d]", path, i), "%q is not an operation", name)
-			continue
+	for _, name := range names {
+		if op, ok := wire.ParseOperation(name); ok {
+			allowed[op] = true
 		}
-		allowed[op] = true
 	}
 	return allowed
 }
 
-func (b *builder) addKey(t *Tenant, id, path string) {
+// find returns the key with this id, or the stranger.
+func (d *Directory) find(keyID string) *key {
+	i, ok := d.keys[keyID]
+	if !ok || d.secrets == nil {
+		return d.stranger
+	}
+	slot := &d.keySlots[i]
+	if k := slot.compiled.Load(); k != nil {
+		return k
+	}
+	t := &d.config[slot.tenant]
+	k, id := d.stranger, t.Keys[slot.index] // keyID may be a part of the request
+	if c, err := d.secrets.Credentials(id); err == nil {
+		k = newKey(c, &Identity{Tenant: d.Lookup(t.ID), KeyID: id})
+	}
+	slot.compiled.CompareAndSwap(nil, k)
+	return slot.compiled.Load()
+}
+
+// builder fills a directory and collects what is wrong with the tenants.
+type builder struct {
+	dir      *Directory
+	problems []config.Problem
+}
+
+// fail reports a problem below tenant i.
+func (b *builder) fail(i int, below, format string, args ...any) {
+	b.problems = append(b.problems, config.Problem{
+		Path: fmt.Sprintf("tenants[%d].%s", i, below), Message: fmt.Sprintf(format, args...),
+	})
+}
+
+func (b *builder) add(i int) {
+	c := &b.dir.config[i]
+	if reason := badID(c.ID); reason != "" {
+		b.fail(i, "id", "a tenant id %s", reason)
+		return
+	}
+	if _, twice := b.dir.tenants[c.ID]; twice {
+		b.fail(i, "id", "tenant %q is defined a second time here", c.ID)
+		return
+	}
+	b.dir.tenants[c.ID] = int32(i)
+	b.checkGlobs(i, "deny_models", c.DenyModels)
+	for j, name := range c.Operations {
+		if _, ok := wire.ParseOperation(name); !ok {
+			b.fail(i, fmt.Sprintf("operations[%d]", j), "%q is not an operation", name)
+		}
+	}
+	b.checkGlobs(i, "models", c.Models)
+	for j, id := range c.Keys {
+		b.addKey(i, j, id)
+	}
+}
+
+func (b *builder) checkGlobs(i int, key string, patterns []string) {
+	for j, p := range patterns {
+		if p == "" {
+			b.fail(i, fmt.Sprintf("%s[%d]", key, j), "an empty pattern matches no model")
+		}
+	}
+}
+
+func (b *builder) addKey(i, j int, id string) {
+	below := func() string { return fmt.Sprintf("keys[%d]", j) }
 	if !isKeyID(id) {
-		b.fail(path, "%q is not a key id; issue one with: gateway keys new", id)
+		b.fail(i, below(), "%q is not a key id; issue one with: gateway keys new", id)
 		return
 	}
-	if owner, taken := b.owner[id]; taken {
-		b.fail(path, "key %s already belongs to tenant %q", id, owner)
+	d := b.dir
+	if slot, taken := d.keys[id]; taken {
+		b.fail(i, below(), "key %s already belongs to tenant %q", id, d.config[d.keySlots[slot].tenant].ID)
 		return
 	}
-	b.owner[id] = t.ID
-	if b.secrets == nil {
-		return
-	}
-	c, err := b.secrets.Credentials(id)
-	if errors.Is(err, ErrGeneration) {
+	d.keys[id] = int32(len(d.keySlots))
+	d.keySlots = append(d.keySlots, keySlot{tenant: int32(i), index: int32(j)})
+	if d.secrets != nil && d.secrets.generation(id) == nil {
 		// The key cannot be used, but the gateway can run: after a rotation the
 		// configuration may still have ids of the old generation.
-		b.problems = append(b.problems, config.Problem{Path: path, Warning: true,
-			Message: fmt.Sprintf("key %s was issued under another root secret and will be refused; issue a new one", id)})
-		return
+		b.fail(i, below(), "key %s was issued under another root secret and will be refused; issue a new one", id)
+		b.problems[len(b.problems)-1].Warning = true
 	}
-	b.dir.keys[id] = newKey(c, &Identity{Tenant: t, KeyID: id})
 }
 
 // badID says what is wrong with a tenant id, "" for nothing. Braces are kept

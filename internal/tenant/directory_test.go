@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,6 +88,37 @@ func TestAncestorsModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFirstUse compiles a tenant and a key once, whoever asks first and however many
+// at the same time, and keeps nothing of the request that asked.
+func TestFirstUse(t *testing.T) {
+	s := mustLoad(t, "", environ(newRoot, ""))
+	id := mustKeyID(t, s)
+	d := mustBuild(t, s, config.Tenant{ID: "a"}, config.Tenant{ID: "a/b", Keys: []string{id}})
+	if d.keySlots[0].compiled.Load() != nil || d.slots[1].Load() != nil {
+		t.Error("compiled before the first use")
+	}
+	const callers = 16
+	keys, tenants := make([]*key, callers), make([]*Tenant, callers)
+	asked := []byte(id)
+	var done sync.WaitGroup
+	for i := range callers {
+		done.Go(func() { keys[i], tenants[i] = d.find(string(asked)), d.Lookup("a/b") })
+	}
+	done.Wait()
+	clear(asked)
+	for i := range callers {
+		if keys[i] != keys[0] || tenants[i] != tenants[0] {
+			t.Fatal("two callers got different ones")
+		}
+	}
+	if k := keys[0]; k == d.stranger || k.identity.Tenant != tenants[0] || k.identity.KeyID != id {
+		t.Errorf("%+v", k)
+	}
+	if tenants[0].Ancestors[1] != d.Lookup("a") {
+		t.Error("the tenant above is another one")
+	}
 }
 
 func TestBuildProblems(t *testing.T) {

@@ -114,12 +114,22 @@ func (s *Secrets) Credentials(keyID string) (Credentials, error) {
 	if !isKeyID(keyID) {
 		return Credentials{}, ErrKeyID
 	}
+	g := s.generation(keyID)
+	if g == nil {
+		return Credentials{}, ErrGeneration
+	}
+	return g.credentials(keyID), nil
+}
+
+// generation is the one that a key id was issued under, nil when it is neither the
+// current nor the previous one.
+func (s *Secrets) generation(keyID string) *generation {
 	version := keyID[len(keyIDPrefix):][:versionLength]
 	i := slices.IndexFunc(s.generations, func(g generation) bool { return g.version == version })
 	if i < 0 {
-		return Credentials{}, ErrGeneration
+		return nil
 	}
-	return s.generations[i].credentials(keyID), nil
+	return &s.generations[i]
 }
 
 func isKeyID(s string) bool {

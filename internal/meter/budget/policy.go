@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -16,10 +17,14 @@ const unlimited = math.MaxInt64
 // picoPerNano converts money to the unit of windows.
 const picoPerNano = 1000
 
-// Policies are the budgets and limits of all tenants, compiled. They do not
-// change after Compile.
+// Policies are the budgets and limits of all tenants. There may be very many
+// tenants, so what limits one is compiled on its first use. They are safe for
+// concurrent use.
 type Policies struct {
-	byTenant map[string]*Policy
+	tenants  []config.Tenant
+	byID     map[string]int32         // positions in tenants
+	compiled []atomic.Pointer[Policy] // as tenants
+	zones    map[string]*time.Location
 	hooks    map[string]Hook // by tenant; those above one are not in it
 }
 
@@ -66,31 +71,35 @@ type limitKey struct {
 	zone   string
 }
 
-// Compile reads the budgets and limits of all tenants. It fails on time zones
-// that are not known, which validation has found before.
+// Compile reads the budgets and limits of all tenants, which must not change any
+// more. It fails on time zones that are not known, which validation has found before.
 func Compile(tenants []config.Tenant) (*Policies, error) {
-	c := compiler{zones: map[string]*time.Location{}, own: map[string][]limit{}}
-	for i := range tenants {
-		if err := c.add(&tenants[i]); err != nil {
-			return nil, err
-		}
+	p := &Policies{
+		tenants: tenants, byID: make(map[string]int32, len(tenants)),
+		compiled: make([]atomic.Pointer[Policy], len(tenants)),
+		zones:    map[string]*time.Location{}, hooks: hooksOf(tenants),
 	}
-	p := &Policies{byTenant: make(map[string]*Policy, len(tenants)), hooks: hooksOf(tenants)}
 	for i := range tenants {
 		t := &tenants[i]
-		policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss]}
-		for _, id := range lineage(t.ID) {
-			policy.limits = append(policy.limits, c.own[id]...)
-		}
-		for i := range policy.limits {
-			l := &policy.limits[i]
-			policy.strict = policy.strict || l.unit == record.UnitUSD && l.of(Normal) != unlimited
-		}
-		if len(policy.limits) > 0 {
-			p.byTenant[t.ID] = policy
+		p.byID[t.ID] = int32(i)
+		for j := range t.Budgets {
+			if err := p.addZone(t.Budgets[j].TimeZone); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return p, nil
+}
+
+func (p *Policies) addZone(name string) error {
+	if p.zones[name] != nil {
+		return nil
+	}
+	z, err := time.LoadLocation(name)
+	if err == nil {
+		p.zones[name] = z
+	}
+	return err
 }
 
 // For returns what limits a tenant, nil for nothing.
@@ -98,14 +107,46 @@ func (p *Policies) For(tenant string) *Policy {
 	if p == nil {
 		return nil
 	}
-	return p.byTenant[tenant]
+	i, ok := p.byID[tenant]
+	if !ok {
+		return nil
+	}
+	policy := p.compiled[i].Load()
+	if policy == nil {
+		p.compiled[i].CompareAndSwap(nil, p.compile(&p.tenants[i]))
+		policy = p.compiled[i].Load()
+	}
+	if len(policy.limits) == 0 {
+		return nil
+	}
+	return policy
+}
+
+// compile makes the policy of a tenant, without limits when it has none.
+func (p *Policies) compile(t *config.Tenant) *Policy {
+	policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss]}
+	for _, id := range lineage(t.ID) {
+		if i, ok := p.byID[id]; ok {
+			policy.limits = append(policy.limits, p.limitsOf(&p.tenants[i])...)
+		}
+	}
+	for i := range policy.limits {
+		l := &policy.limits[i]
+		policy.strict = policy.strict || l.unit == record.UnitUSD && l.of(Normal) != unlimited
+	}
+	return policy
 }
 
 // Roots are the root tenants with a budget or limit at or below them, in order.
 func (p *Policies) Roots() []string {
 	var roots []string
-	for _, policy := range p.byTenant {
-		roots = append(roots, policy.root)
+	for i := range p.tenants {
+		t := &p.tenants[i]
+		if len(t.Budgets) > 0 || t.Limits != (config.Limits{}) {
+			if root := record.RootOf(t.ID); len(roots) == 0 || roots[len(roots)-1] != root {
+				roots = append(roots, root)
+			}
+		}
 	}
 	slices.Sort(roots)
 	return slices.Compact(roots)
@@ -162,19 +203,13 @@ func lineage(id string) []string {
 	return line
 }
 
-type compiler struct {
-	zones map[string]*time.Location
-	own   map[string][]limit // by tenant
-}
-
-func (c *compiler) add(t *config.Tenant) error {
+// limitsOf are the limits of a tenant's own.
+func (p *Policies) limitsOf(t *config.Tenant) []limit {
+	var own limits
 	for i := range t.Budgets {
 		b := &t.Budgets[i]
-		zone, err := c.zone(b.TimeZone)
-		if err != nil {
-			return err
-		}
-		l := c.limit(limitKey{t.ID, record.UnitUSD, b.Period, zone.String()}, zone)
+		zone := p.zones[b.TimeZone]
+		l := own.of(limitKey{t.ID, record.UnitUSD, b.Period, zone.String()}, zone)
 		usd := min(int64(b.USD)/picoPerNano, record.MaxValue)
 		l.alerts = append(l.alerts, usd)
 		switch b.OnExceed {
@@ -198,34 +233,23 @@ func (c *compiler) add(t *config.Tenant) error {
 		{record.UnitConcurrent, periodNone, t.Limits.ConcurrentRequests},
 	} {
 		if rate.most > 0 {
-			l := c.limit(limitKey{t.ID, rate.unit, rate.period, time.UTC.String()}, time.UTC)
+			l := own.of(limitKey{t.ID, rate.unit, rate.period, time.UTC.String()}, time.UTC)
 			l.hard = min(rate.most, record.MaxValue)
 		}
 	}
-	return nil
+	return own
 }
 
-// limit returns the limit of a key, a new one when there is none yet.
-func (c *compiler) limit(key limitKey, zone *time.Location) *limit {
-	own := c.own[key.tenant]
-	i := slices.IndexFunc(own, func(l limit) bool { return l.limitKey == key })
+type limits []limit
+
+// of returns the limit of a key, a new one when there is none yet.
+func (l *limits) of(key limitKey, zone *time.Location) *limit {
+	i := slices.IndexFunc(*l, func(l limit) bool { return l.limitKey == key })
 	if i < 0 {
-		i = len(own)
-		own = append(own, limit{limitKey: key, hard: unlimited, light: unlimited, place: zone})
-		c.own[key.tenant] = own
+		i = len(*l)
+		*l = append(*l, limit{limitKey: key, hard: unlimited, light: unlimited, place: zone})
 	}
-	return &own[i]
-}
-
-func (c *compiler) zone(name string) (*time.Location, error) {
-	if z := c.zones[name]; z != nil {
-		return z, nil
-	}
-	z, err := time.LoadLocation(name)
-	if err == nil {
-		c.zones[name] = z
-	}
-	return z, err
+	return &(*l)[i]
 }
 
 // Class is which of a budget's two limits a request counts against.
