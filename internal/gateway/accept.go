@@ -75,5 +75,49 @@ func (l *Line) read(c *call) *wire.Error {
 	if c.Target, err = wire.ParseTarget(c.exchange.Method, c.exchange.Target, c.Snapshot.Config.BasePath); err != nil {
 		return err
 	}
+	l.resolve(c)
 	return c.ReadFacts()
+}
+
+// profileSource finds the model behind an inference profile. *bedrock.Engine is
+// the real one.
+type profileSource interface {
+	InferenceProfile(ctx context.Context, upstream, roleARN, profile string) (model string, err error)
+}
+
+// Bounds of asking for profiles: how long one may take, and how many requests may
+// wait for one. A caller who makes up profiles must not keep others waiting.
+const (
+	profileTimeout = 2 * time.Second
+	profileQueue   = 8
+)
+
+// resolve finds out, once, which model an application inference profile is for
+// that no model_map has. When that fails, the profile stays unknown.
+func (l *Line) resolve(c *call) {
+	router := c.Snapshot.Router
+	model := router.Resolve(c.Target.Model)
+	source, ok := c.Snapshot.Upstream.(profileSource)
+	if !ok || !router.Unresolved(model, l.asker.Now()) {
+		return
+	}
+	if l.profiles.waiting.Add(1); l.profiles.waiting.Load() > profileQueue {
+		l.profiles.waiting.Add(-1)
+		return
+	}
+	defer l.profiles.waiting.Add(-1)
+	l.profiles.mu.Lock()
+	defer l.profiles.mu.Unlock()
+	upstream, refused := router.Upstream(model, c.Caller.Tenant.Upstream)
+	if refused != nil || !router.Unresolved(model, l.asker.Now()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, profileTimeout)
+	defer cancel()
+	found, err := source.InferenceProfile(ctx, upstream, c.Caller.Tenant.RoleARN, model)
+	if err != nil {
+		l.asker.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
+			"profile", model, "err", err)
+	}
+	router.Learn(model, found, l.asker.Now())
 }

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -330,6 +333,51 @@ func TestCutStreams(t *testing.T) {
 			t.Errorf("M31: %s: %+v", name, got)
 		}
 	}
+}
+
+// profiled is an upstream whose control plane knows profiles.
+type profiled struct {
+	*fixture
+	models map[string]string
+	asked  atomic.Int64
+}
+
+func (p *profiled) InferenceProfile(_ context.Context, _, _, arn string) (string, error) {
+	p.asked.Add(1)
+	if model, ok := p.models[arn]; ok {
+		return model, nil
+	}
+	return "", errors.New("no such profile")
+}
+
+// TestProfilesAreResolvedOnce (M5, M33): a profile that no model_map has is read,
+// priced and denied as the model that the control plane names, and asked for once.
+func TestProfilesAreResolvedOnce(t *testing.T) {
+	f := capsFixture(t, capped, `deny_models: ["`+opus+`"]`)
+	f.reply = func(*engine.Request) (*engine.Response, error) { return invoked(1, 1), nil }
+	p := &profiled{fixture: f, models: map[string]string{profiles + "found": "us.amazon.nova-lite-v1:0",
+		profiles + "denied": "us." + opus}}
+	s := *f.line.snapshots.Load()
+	s.Upstream = p
+	f.line.Use(&s)
+	for range 3 {
+		for id, want := range map[string]int{profiles + "found": 200, profiles + "denied": 403, profiles + "lost": 403} {
+			if res := f.post(t, wire.OpInvoke, id, `{"inferenceConfig":{"maxTokens":9000}}`); res.Status != want ||
+				want == 200 && res.Header.Get("x-sluice-capped") != "1000" {
+				t.Errorf("%s: %d %s", id, res.Status, res.Body)
+			}
+		}
+	}
+	if n := p.asked.Load(); n != 3 {
+		t.Errorf("asked %d times for 3 profiles", n)
+	}
+	for i := range 1100 { // what is kept is bounded
+		f.post(t, wire.OpInvoke, profiles+fmt.Sprint("made", "up", i), `{}`)
+	}
+	if res := f.post(t, wire.OpInvoke, profiles+"found", `{}`); res.Status != 200 {
+		t.Errorf("after many others: %d %s", res.Status, res.Body)
+	}
+	f.end(t)
 }
 
 // TestEmbeddingsHoldNoOutput (M8): nor are they capped.

@@ -39,6 +39,12 @@ type Options struct {
 	Memory *memory.Store
 }
 
+// profileQueries are the questions for inference profiles, one at a time.
+type profileQueries struct {
+	mu      sync.Mutex // held while one is asked
+	waiting atomic.Int64
+}
+
 // Line is the request line. Make it with New, give it a snapshot with Use.
 type Line struct {
 	asker     *leg.Asker
@@ -47,6 +53,7 @@ type Line struct {
 	cascades  cascades
 	shadows   *shadow.Shadows
 	tally     saving.Tally
+	profiles  profileQueries
 
 	drains sync.WaitGroup  // what runs beside requests, and answers still read after their caller has left
 	open   atomic.Int64    // requests that hold something

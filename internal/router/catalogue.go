@@ -1,6 +1,9 @@
 package router
 
 import (
+	"cmp"
+	"strings"
+
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -70,10 +73,12 @@ type catalogue struct {
 	models []Model
 	// behind maps opaque ARNs to the models that they are for.
 	behind map[string]string
+	// profiles are what was found out about the ARNs that behind lacks.
+	profiles *profiles
 }
 
 func newCatalogue(models []config.Model, behind map[string]string) catalogue {
-	c := catalogue{make([]Model, len(models)), behind}
+	c := catalogue{make([]Model, len(models)), behind, &profiles{}}
 	for i, m := range models {
 		c.models[i] = Model{m, wire.DialectNamed(m.Dialect), glob.CompileList(m.IDs)}
 	}
@@ -85,6 +90,9 @@ func newCatalogue(models []config.Model, behind map[string]string) catalogue {
 func (c *catalogue) named(model string) string {
 	if known, ok := c.behind[model]; ok {
 		return known
+	}
+	if strings.HasPrefix(model, "arn:") {
+		return cmp.Or(c.profiles.model(model), model)
 	}
 	return model
 }

@@ -4,9 +4,9 @@
 // and picks the upstream.
 //
 // It sends nothing, reads no body beyond the facts (but for the texts that a
-// condition names) and holds no state: a Router is compiled once from a
-// configuration, is immutable, and the same input gives the same plan. A plan
-// never has a leg that the tenant may not use.
+// condition names) and holds no state but what Learn notes of inference profiles:
+// a Router is compiled once from a configuration, and the same input gives the
+// same plan. A plan never has a leg that the tenant may not use.
 package router
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Router is the compiled routing part of a configuration. It is immutable and
-// safe for concurrent use.
+// Router is the compiled routing part of a configuration. It is immutable, but for
+// Learn, and safe for concurrent use.
 type Router struct {
 	aliases   map[string]string
 	catalogue catalogue

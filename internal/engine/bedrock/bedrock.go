@@ -101,6 +101,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 func (e *Engine) Close() {
 	for _, up := range e.upstreams {
 		up.client.Close()
+		up.control.Close()
 	}
 	e.background.close()
 }

@@ -23,8 +23,9 @@ import (
 // upstream is one Bedrock endpoint with all that is needed to call it.
 type upstream struct {
 	client   *http1.Client
-	basePath string // before each target, "" mostly
-	bearer   string // value of the Authorization field, "" signs
+	control  *http1.Client // of the control plane
+	basePath string        // before each target, "" mostly
+	bearer   string        // value of the Authorization field, "" signs
 	signer   *sigv4.Signer
 	identity *identity // nil with a bearer token
 	breakers *breakers
@@ -43,8 +44,12 @@ func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options
 	if err != nil {
 		return nil, err
 	}
+	control, err := newClient(controlEndpoint(site.endpoint), s, o)
+	if err != nil {
+		return nil, err
+	}
 	up := &upstream{
-		client: client, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"),
+		client: client, control: control, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"),
 		signer:   sigv4.New(site.region, signingName),
 		breakers: newBreakers(s.Breaker), retries: newRetryPolicy(s.Retry, o), maxBody: o.MaxBody, now: o.Now,
 	}
@@ -124,7 +129,7 @@ func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) 
 	out := &http1.Request{
 		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(req.Header), Body: req.Body, Sent: req.Sent,
 	}
-	if err := u.authorize(ctx, out, req); err != nil {
+	if err := u.authorize(ctx, u.client, out, req); err != nil {
 		return nil, err
 	}
 	answer, err := u.client.Do(ctx, out)
@@ -146,7 +151,8 @@ func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) 
 }
 
 // authorize adds the fields that prove who we are.
-func (u *upstream) authorize(ctx context.Context, out *http1.Request, req *engine.Request) *engine.Error {
+func (u *upstream) authorize(ctx context.Context, to *http1.Client, out *http1.Request,
+	req *engine.Request) *engine.Error {
 	if u.identity == nil {
 		if req.RoleARN != "" {
 			return misconfigured(errors.New("a role cannot be assumed at an upstream with a bearer token"))
@@ -160,7 +166,7 @@ func (u *upstream) authorize(ctx context.Context, out *http1.Request, req *engin
 	}
 	path, query, _ := strings.Cut(out.Target, "?")
 	signed := sigv4.Request{
-		Method: out.Method, Path: path, Query: query, Authority: u.client.Authority(), Header: out.Header,
+		Method: out.Method, Path: path, Query: query, Authority: to.Authority(), Header: out.Header,
 	}
 	if req.BodyHash != nil {
 		signed.BodyHash = *req.BodyHash

@@ -1,0 +1,111 @@
+package bedrock
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/engine/bedrock/http1"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// controlEndpoint is where the control plane of a runtime endpoint is: the same
+// host name with bedrock in place of bedrock-runtime, in every partition. Any
+// other endpoint is asked itself.
+func controlEndpoint(runtime *url.URL) *url.URL {
+	control := *runtime
+	if rest, ok := strings.CutPrefix(runtime.Host, "bedrock-runtime"); ok {
+		control.Host = "bedrock" + rest
+	}
+	return &control
+}
+
+// InferenceProfile asks the control plane (GetInferenceProfile) which model an
+// inference profile is for, and returns its id with the region prefix of the
+// profile's scope. It fails when the role may not ask, and when there is no such
+// profile.
+func (e *Engine) InferenceProfile(ctx context.Context, upstream, roleARN, profile string) (model string, err error) {
+	up := e.upstreams[upstream]
+	if up == nil {
+		return "", misconfigured(fmt.Errorf("no upstream %q", upstream))
+	}
+	out := &http1.Request{
+		Method: "GET", Target: up.basePath + string(wire.AppendLabel([]byte("/inference-profiles/"), profile)),
+	}
+	if failed := up.authorize(ctx, up.control, out, &engine.Request{RoleARN: roleARN}); failed != nil {
+		return "", failed
+	}
+	answer, err := up.control.Do(ctx, out)
+	if err != nil {
+		return "", asError(err)
+	}
+	body, err := answer.Body.ReadAll(up.maxBody)
+	if err != nil {
+		return "", asError(err)
+	}
+	if answer.Status != 200 {
+		return "", fmt.Errorf("GetInferenceProfile answered with status %d", answer.Status)
+	}
+	return profiledModel(body)
+}
+
+// profiledModel reads an answer of GetInferenceProfile.
+func profiledModel(body []byte) (string, error) {
+	var p struct {
+		Models []struct{ ModelArn string }
+	}
+	if err := json.Unmarshal(body, &p); err != nil {
+		return "", err
+	}
+	foundation := ""
+	var regions []string
+	for _, m := range p.Models {
+		id := wire.ParseModelID(m.ModelArn)
+		if id.Foundation == "" || foundation != "" && id.Foundation != foundation {
+			return "", fmt.Errorf("the profile is for %s, which is not one foundation model", m.ModelArn)
+		}
+		foundation = id.Foundation
+		regions = append(regions, id.Region)
+	}
+	if foundation == "" {
+		return "", errors.New("the profile names no model")
+	}
+	return geography(regions) + foundation, nil
+}
+
+// geographies are the regions of each region prefix, the narrow ones first.
+var geographies = []struct{ prefix, regions string }{
+	{"jp.", "ap-northeast-1 ap-northeast-3"}, {"au.", "ap-southeast-2 ap-southeast-4 ap-southeast-6"},
+	{"us-gov.", "us-gov-"}, {"us.", "us-"}, {"ca.", "ca-"}, {"eu.", "eu-"}, {"apac.", "ap-"},
+}
+
+// geography is the region prefix of a profile over these regions, "" for one of a
+// single region.
+func geography(regions []string) string {
+	if len(regions) == 1 && regions[0] != "" {
+		return ""
+	}
+	for _, g := range geographies {
+		if allWithin(regions, strings.Fields(g.regions)) {
+			return g.prefix
+		}
+	}
+	return "global."
+}
+
+func allWithin(regions, beginnings []string) bool {
+	for _, region := range regions {
+		within := false
+		for _, b := range beginnings {
+			within = within || strings.HasPrefix(region, b)
+		}
+		if !within {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,74 @@
+package router
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// How long a model found behind an application inference profile counts before it
+// is asked for again, how long a failure does, and how many are kept.
+const (
+	profileKept, profileFailed = time.Hour, time.Minute
+	maxProfiles                = 1024
+)
+
+// profiles are the models behind the application inference profiles that callers
+// named and no model_map has. It is safe for concurrent use.
+type profiles struct {
+	mu    sync.RWMutex // guards known
+	known map[string]profile
+}
+
+// profile is the model behind one, "" when that could not be found out.
+type profile struct {
+	model string
+	until time.Time
+}
+
+func (p *profiles) model(arn string) string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.known[arn].model
+}
+
+func (p *profiles) fresh(arn string, now time.Time) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	found, ok := p.known[arn]
+	return ok && now.Before(found.until)
+}
+
+// Unresolved reports whether a model id, which is no alias, is an application
+// inference profile of which it has to be found out, or found out again, which
+// model it is for.
+func (r *Router) Unresolved(model string, now time.Time) bool {
+	if _, mapped := r.catalogue.behind[model]; mapped {
+		return false
+	}
+	return wire.ParseModelID(model).Kind == wire.ModelApplicationProfile && !r.catalogue.profiles.fresh(model, now)
+}
+
+// Learn notes which model an application inference profile is for, "" when that
+// could not be found out: what was known before then stays.
+func (r *Router) Learn(arn, model string, now time.Time) {
+	p := r.catalogue.profiles
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.known) >= maxProfiles {
+		maps.DeleteFunc(p.known, func(_ string, old profile) bool { return !now.Before(old.until) })
+	}
+	if len(p.known) >= maxProfiles {
+		clear(p.known)
+	}
+	if p.known == nil {
+		p.known = make(map[string]profile)
+	}
+	if model == "" {
+		p.known[arn] = profile{p.known[arn].model, now.Add(profileFailed)}
+		return
+	}
+	p.known[arn] = profile{model, now.Add(profileKept)}
+}
