@@ -31,6 +31,7 @@ type budget struct {
 
 	mu    sync.Mutex // guards the following fields
 	used  int64
+	most  int64         // that used was, since peak was called
 	freed chan struct{} // closed at the next give, nil when nothing waits
 }
 
@@ -68,6 +69,7 @@ func (b *budget) try(n, limit int64) <-chan struct{} {
 	defer b.mu.Unlock()
 	if b.used+n <= limit {
 		b.used += n
+		b.most = max(b.most, b.used)
 		return nil
 	}
 	if b.freed == nil {
@@ -84,6 +86,15 @@ func (b *budget) give(n int64) {
 		close(b.freed)
 		b.freed = nil
 	}
+}
+
+// peak returns how many bytes were held at most since it was called last.
+func (b *budget) peak() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	most := b.most
+	b.most = b.used
+	return most
 }
 
 func (b *budget) inUse() int64 {

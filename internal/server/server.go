@@ -140,6 +140,7 @@ func (s *Server) Stats() Stats {
 // it closes everything at once and returns ctx's error. It must be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	s.work.Go(s.h2.run)
+	s.work.Go(s.returnMemory)
 	if s.certs != nil {
 		s.work.Go(func() { s.certs.watch(s.stopped, s.opts.Log) })
 	}
