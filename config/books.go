@@ -1,15 +1,12 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"math/big"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
-
-	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // Books are written by people from price pages, so they say things once: an
@@ -22,21 +19,38 @@ type book struct {
 	Effective time.Time
 	Source    string
 	Per       string // thousand or million: the tokens that a rate is for
+	Regions   []string
+	Scopes    map[string]*big.Rat
 	Tiers     map[string]*big.Rat
 	Entries   []bookEntry
+	Lifecycle []Lifecycle
+	Unpriced  []Unlisted
 }
 
-// bookEntry is one entry of a book. A nil rate is not listed.
+// bookEntry is one entry of a book.
 type bookEntry struct {
 	at               value
 	Models           []string
-	Effective        time.Time
+	Effective, Until time.Time
 	Source           string
+	Regions          []string
 	Scopes, Tiers    map[string]*big.Rat
-	Input, Output    *big.Rat
-	CacheRead        *big.Rat
-	Write5m, Write1h *big.Rat
-	Guardrail        map[string]*big.Rat
+	Tier             string // the only one that the rates are of, "" for the default one
+	Rates            writtenRates
+	Long             *longContext
+}
+
+// writtenRates are rates as they are written. A nil one is not listed.
+type writtenRates struct {
+	Input, Output, CacheRead, Write5m, Write1h *big.Rat
+	Query, Image, Second                       *big.Rat
+	Guardrail                                  map[string]*big.Rat
+}
+
+// longContext has the rates of a request with more than so many input tokens.
+type longContext struct {
+	Above int64
+	Rates writtenRates
 }
 
 // priceFile reads the price book that a scalar names.
@@ -52,23 +66,24 @@ func priceFile(d *decoder, v value, dst *PriceBook) {
 func (d *decoder) book(root, outer value) PriceBook {
 	b := book{Per: "thousand"}
 	bookSection(d, root, &b)
-	rows := PriceBook{Name: filepath.Base(root.file.name)}
+	rows := PriceBook{Name: filepath.Base(root.file.name), Lifecycle: b.Lifecycle, Unpriced: b.Unpriced}
 	seen := map[string]bool{}
-	for _, e := range b.Entries {
+	for i := range b.Entries {
+		e := &b.Entries[i]
 		first := len(rows.Prices)
-		rows.Prices = d.expandEntry(rows.Prices, &b, &e)
-		for i, row := range rows.Prices[first:] {
+		rows.Prices = d.expandEntry(rows.Prices, &b, e)
+		for i := range rows.Prices[first:] {
 			outer.at[fmt.Sprintf("%s.prices[%d]", outer.path, first+i)] = placeOf(e.at.file, e.at.node)
-			d.once(seen, e.at, row)
+			d.once(seen, e.at, &rows.Prices[first+i])
 		}
 	}
 	return rows
 }
 
 // once reports a price that the same book has twice.
-func (d *decoder) once(seen map[string]bool, v value, row Price) {
+func (d *decoder) once(seen map[string]bool, v value, row *Price) {
 	for _, m := range row.Models {
-		id := fmt.Sprintf("%s|%s|%s|%s", m, row.Scope, row.Tier, row.Effective)
+		id := row.sku(m) + "|" + row.Effective.Format(time.DateOnly)
 		if seen[id] {
 			d.fault(v, "has a second price of %s for the same day", m)
 			return
@@ -82,38 +97,86 @@ func bookSection(d *decoder, v value, b *book) {
 		key("effective", &b.Effective, day),
 		key("source", &b.Source, name),
 		key("per", &b.Per, oneOf("thousand", "million")),
+		key("regions", &b.Regions, list(region)),
+		key("scopes", &b.Scopes, factors(scopes)),
 		key("tiers", &b.Tiers, factors(tiers)),
 		need("prices", &b.Entries, list(entrySection)),
+		key("lifecycle", &b.Lifecycle, list(lifecycleSection)),
+		key("unpriced", &b.Unpriced, list(unlistedSection)),
 	)
 }
 
 func entrySection(d *decoder, v value, e *bookEntry) {
 	e.at = v
-	d.section(v,
+	d.section(v, append([]field{
 		need("models", &e.Models, list(name)),
 		key("effective", &e.Effective, day),
+		key("until", &e.Until, day),
 		key("source", &e.Source, name),
+		key("regions", &e.Regions, list(region)),
 		key("scopes", &e.Scopes, factors(scopes)),
+		key("tier", &e.Tier, oneOf(tiers...)),
 		key("tiers", &e.Tiers, factors(tiers)),
-		key("input", &e.Input, rate),
-		key("output", &e.Output, rate),
-		key("cache_read", &e.CacheRead, rate),
-		key("cache_write_5m", &e.Write5m, rate),
-		key("cache_write_1h", &e.Write1h, rate),
-		key("guardrail", &e.Guardrail, guardrailRates),
+		key("query", &e.Rates.Query, rate),
+		key("image", &e.Rates.Image, rate),
+		key("second", &e.Rates.Second, rate),
+		key("guardrail", &e.Rates.Guardrail, guardrailRates),
+		key("long", &e.Long, optional(longSection)),
+	}, tokenRates(&e.Rates)...)...)
+}
+
+func longSection(d *decoder, v value, l *longContext) {
+	d.section(v, append(tokenRates(&l.Rates), need("above", &l.Above, count))...)
+}
+
+func tokenRates(r *writtenRates) []field {
+	return []field{
+		key("input", &r.Input, rate),
+		key("output", &r.Output, rate),
+		key("cache_read", &r.CacheRead, rate),
+		key("cache_write_5m", &r.Write5m, rate),
+		key("cache_write_1h", &r.Write1h, rate),
+	}
+}
+
+func lifecycleSection(d *decoder, v value, l *Lifecycle) {
+	d.section(v,
+		need("models", &l.Models, list(name)),
+		need("ends", &l.Ends, day),
+		key("successor", &l.Successor, name),
+	)
+}
+
+func unlistedSection(d *decoder, v value, u *Unlisted) {
+	d.section(v,
+		need("models", &u.Models, list(name)),
+		need("reason", &u.Reason, name),
 	)
 }
 
 // The words of the books. A region is the scope of a plain model id, geo that
-// of us., eu. and the like, global that of global.
+// of us., eu. and the like where the book has no row of its own for them, global
+// that of global.
 var (
-	scopes   = []string{"region", "geo", "global"}
+	scopes = []string{
+		"region", "geo", "us", "eu", "apac", "jp", "au", "ca", "in", "us-gov", "global",
+	}
 	tiers    = []string{"flex", "priority", "optimized", "reserved", "batch"}
 	policies = []string{
 		"content", "topic", "word", "sensitive", "sensitive_free",
 		"grounding", "content_image", "automated_reasoning",
 	}
 )
+
+var regionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+
+// region reads the name of an AWS region.
+var region = parsed(form{wanted: "a region such as eu-central-1"}, func(text string) (string, error) {
+	if !regionForm.MatchString(text) {
+		return "", errForm
+	}
+	return text, nil
+})
 
 // factors reads a mapping from some of the words to factors.
 func factors(words []string) decode[map[string]*big.Rat] { return wordTable(words, factor) }
@@ -136,111 +199,6 @@ func wordTable(words []string, f decode[*big.Rat]) decode[map[string]*big.Rat] {
 			}
 		}
 	}
-}
-
-// expandEntry appends a row per scope and tier of e.
-func (d *decoder) expandEntry(rows []Price, b *book, e *bookEntry) []Price {
-	row, ok := d.entryRow(b, e)
-	if !ok {
-		return rows
-	}
-	inScope, inTier := e.Scopes, e.Tiers
-	if inScope == nil {
-		inScope = map[string]*big.Rat{"region": one, "geo": one, "global": one}
-	}
-	if inTier == nil {
-		inTier = b.Tiers
-	}
-	for _, scope := range scopes {
-		byScope, ok := inScope[scope]
-		if !ok {
-			continue
-		}
-		row.Scope, row.Tier = scope, ""
-		if scope == "region" {
-			row.Scope = ""
-		}
-		rows = append(rows, d.priceRow(row, e, rateUnit(b.Per, byScope)))
-		for _, tier := range slices.Sorted(maps.Keys(inTier)) {
-			row.Tier = tier
-			by := new(big.Rat).Mul(byScope, inTier[tier])
-			rows = append(rows, d.priceRow(row, e, rateUnit(b.Per, by)))
-		}
-	}
-	return rows
-}
-
-// entryRow is what all rows of e share, and whether e is one at all.
-func (d *decoder) entryRow(b *book, e *bookEntry) (Price, bool) {
-	row := Price{Models: e.Models, Effective: e.Effective, Source: cmp.Or(e.Source, b.Source)}
-	if row.Effective.IsZero() {
-		row.Effective = b.Effective
-	}
-	if row.Effective.IsZero() {
-		d.fault(e.at, "needs the key %q, here or for the whole book", "effective")
-		return row, false
-	}
-	if e.Input == nil && e.Guardrail == nil {
-		d.fault(e.at, "needs the key %q", "input")
-		return row, false
-	}
-	return row, true
-}
-
-var one = big.NewRat(1, 1)
-
-// units turn a rate into pico-dollars per million.
-type units struct{ token, guardrail *big.Rat }
-
-// rateUnit returns the units of a book whose rates are multiplied by factor.
-// Tiers do not change what a guardrail costs, nor do scopes.
-func rateUnit(per string, factor *big.Rat) units {
-	tokens := map[string]int64{"thousand": 1000, "million": 1}[per]
-	return units{
-		token:     new(big.Rat).Mul(factor, big.NewRat(tokens, 1)),
-		guardrail: big.NewRat(1_000_000, 1),
-	}
-}
-
-// priceRow fills in the rates of e.
-func (d *decoder) priceRow(row Price, e *bookEntry, u units) Price {
-	row.Input, _ = d.price(e.at, e.Input, u.token)
-	row.Output, row.HasOutput = d.price(e.at, e.Output, u.token)
-	row.CacheRead, row.HasCacheRead = d.price(e.at, e.CacheRead, u.token)
-	row.CacheWrite5m, row.HasCacheWrite5m = d.price(e.at, e.Write5m, u.token)
-	row.CacheWrite1h, row.HasCacheWrite1h = d.price(e.at, e.Write1h, u.token)
-	for _, policy := range policies {
-		amount, ok := d.price(e.at, e.Guardrail[policy], u.guardrail)
-		if !ok {
-			continue
-		}
-		if row.Guardrail == nil {
-			row.Guardrail = map[string]money.Price{}
-		}
-		row.Guardrail[policy] = amount
-	}
-	return row
-}
-
-// maxPrice is a dollar per thousand. It catches a rate in the wrong unit and
-// keeps any cost far inside an int64.
-const maxPrice = 1_000_000_000_000_000
-
-// price returns rate in pico-dollars per million, and whether there is one.
-func (d *decoder) price(v value, rate, unit *big.Rat) (money.Price, bool) {
-	if rate == nil {
-		return 0, false
-	}
-	amount := new(big.Rat).Mul(rate, unit)
-	switch {
-	case !amount.IsInt():
-		d.fault(v, "has a price with more decimals than a pico-dollar per million tokens")
-	case amount.Cmp(big.NewRat(maxPrice, 1)) > 0:
-		d.fault(v, "has a price of more than a dollar per thousand: is it in the unit that %q names?", "per")
-	default:
-		return money.Price(amount.Num().Int64()), true
-	}
-	return 0, true
 }
 
 // modelFiles reads the catalogues that a list names, and appends their models.
@@ -299,4 +257,5 @@ var abilities = []string{
 var dialects = []string{
 	"anthropic", "nova", "nova-embed", "titan-text", "titan-embed", "llama", "mistral", "cohere-text",
 	"cohere-chat", "cohere-embed", "rerank", "jamba", "j2", "deepseek-r1", "openai", "openai-compatible",
+	"pegasus", "marengo",
 }

@@ -28,7 +28,8 @@ func find(t *testing.T, c *Config, id, scope, tier string) Price {
 	var found []Price
 	for _, b := range c.Prices {
 		for _, p := range b.Prices {
-			if p.Scope == scope && p.Tier == tier && glob.CompileList(p.Models).Match(id) {
+			home := p.Region == "" || p.Region == "us-east-1"
+			if p.Scope == scope && p.Tier == tier && p.Above == 0 && home && glob.CompileList(p.Models).Match(id) {
 				found = append(found, p)
 			}
 		}
@@ -60,7 +61,7 @@ func TestDocumentPrices(t *testing.T) {
 	var listed []string
 	for _, row := range table {
 		listed = append(listed, row.id)
-		for _, scope := range []string{"", "geo", "global"} {
+		for _, scope := range []string{"", "us"} { // M10: the document is of us-east-1
 			p := find(t, c, row.id, scope, "")
 			if p.Input != thousand(t, row.input) || p.Output != thousand(t, row.output) || !p.HasOutput {
 				t.Errorf("%s in %q: %+v", row.id, scope, p)
@@ -84,7 +85,7 @@ func TestDocumentOtherRates(t *testing.T) {
 	c := mustParse(t, "")
 	read := func(id, want string) {
 		t.Helper()
-		if p := find(t, c, id, "geo", ""); !p.HasCacheRead || p.CacheRead != thousand(t, want) {
+		if p := find(t, c, id, "us", ""); !p.HasCacheRead || p.CacheRead != thousand(t, want) {
 			t.Errorf("%s: %+v", id, p)
 		}
 	}
@@ -96,7 +97,7 @@ func TestDocumentOtherRates(t *testing.T) {
 			t.Errorf("%s: %+v", id, p)
 		}
 	}
-	guardrail := find(t, c, "guardrail", "", "")
+	guardrail := find(t, &Config{Prices: c.Prices[:1]}, "guardrail", "", "")
 	if got := money.Cost(4, guardrail.Guardrail["content"]).String(); got != "0.003" {
 		t.Errorf("four text units cost %s", got)
 	}
@@ -111,7 +112,7 @@ func TestDocumentOtherRates(t *testing.T) {
 func TestMorePrices(t *testing.T) {
 	c := mustParse(t, "")
 	sonnet := "anthropic.claude-sonnet-4-5-20250929-v1:0"
-	for scope, want := range map[string]string{"": "0.003", "geo": "0.0033", "global": "0.003"} {
+	for scope, want := range map[string]string{"": "0.0033", "us": "0.0033", "eu": "0.0033", "global": "0.003"} {
 		p := find(t, c, sonnet, scope, "")
 		if p.Input != thousand(t, want) || p.CacheWrite1h != 2*p.Input || p.CacheRead*10 != p.Input ||
 			p.CacheWrite5m*4 != p.Input*5 {

@@ -27,8 +27,12 @@ type Config struct {
 	ModelMap map[string]string
 	Ledger   Ledger
 	Prices   []PriceBook // the shipped books first; a later book wins
-	Models   []Model     // catalogue, the shipped one first; a later entry wins
-	Unpriced Unpriced
+	// Locks are books of prices that a contract guarantees: what is charged is the
+	// lower of these and the list price.
+	Locks     []PriceBook
+	Discounts []Discount
+	Models    []Model // catalogue, the shipped one first; a later entry wins
+	Unpriced  Unpriced
 	// UnknownFamily is what happens under an output cap to a body of a family that
 	// the gateway does not know: refuse (default), cut, allow.
 	UnknownFamily string
@@ -237,24 +241,60 @@ const JudgeKeys = "key_disagreement"
 
 // PriceBook is one file of prices.
 type PriceBook struct {
-	Name   string // file name
-	Prices []Price
+	Name      string // file name
+	Prices    []Price
+	Lifecycle []Lifecycle
+	Unpriced  []Unlisted
 }
 
-// Price is what its models cost from a day on, in one scope and one tier: the
-// loader expands entries that hold for several. The row with the guardrail
-// rates has the model "guardrail".
+// Price is what its models cost from a day on, in one scope, region, tier and
+// latency: the loader expands entries that hold for several. The row with the
+// guardrail rates has the model "guardrail".
 type Price struct {
-	Models                                               []string  // foundation ids, or globs
-	Scope                                                string    // "" in region, geo, global
-	Tier                                                 string    // "" default, flex, priority, optimized, batch
-	Effective                                            time.Time // UTC day
-	Source                                               string
-	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h money.Price
-	// Has says which of the classes are listed; the others are unknown, not free.
-	HasOutput, HasCacheRead, HasCacheWrite5m, HasCacheWrite1h bool
-	// Guardrail is per million text units, by policy name.
-	Guardrail map[string]money.Price
+	Models           []string  // foundation ids, or globs
+	Scope            string    // "" in region, a geography (us, eu, …), geo for any of them, global
+	Region           string    // of scope "": the region whose rates they are, "" for any
+	Tier             string    // "" default, flex, priority, reserved, batch
+	Latency          string    // "" standard, optimized
+	Above            int64     // 0, or: the rates of a request with more input tokens than this
+	Effective, Until time.Time // UTC days; Until, the last one, is zero without an end
+	Source           string
+	Rates
+}
+
+// Rates are what a million of each class cost. Has says which of them are listed;
+// the others are unknown, not free. Guardrail is per million text units, by policy.
+type Rates struct {
+	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h                money.Price
+	Query, Image                                                        money.Price
+	Second                                                              money.Price // per million milliseconds
+	HasInput, HasOutput, HasCacheRead, HasCacheWrite5m, HasCacheWrite1h bool
+	HasQuery, HasImage, HasSecond                                       bool
+	Guardrail                                                           map[string]money.Price
+}
+
+// Lifecycle says when models end, and what follows them.
+type Lifecycle struct {
+	Models    []string
+	Ends      time.Time // UTC day from which they are not served
+	Successor string    // "" where none is named
+}
+
+// Unlisted names models that a book has no price for on purpose.
+type Unlisted struct {
+	Models []string
+	Reason string
+}
+
+// Discount lowers the list price of what it names, from a day to a day, by a
+// percentage: an enterprise agreement, or a sleeve for Bedrock in it.
+type Discount struct {
+	Services []string // bedrock, marketplace; nil: both
+	Models   []string // foundation ids, or globs; nil: all
+	Tiers    []string // default and the rest; nil: all
+	// PPM is the discount in millionths of the list price.
+	PPM      int64
+	From, To time.Time // UTC days, both included; To is zero without an end
 }
 
 // Model is a catalogue entry: what a model accepts.

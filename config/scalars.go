@@ -208,7 +208,9 @@ var dollars = parsed(
 	})
 
 // day reads a UTC day, 2026-01-31.
-var day = parsed(form{wanted: "a day such as 2026-01-31"}, func(text string) (time.Time, error) {
+var day = parsed(form{wanted: "a day such as 2026-01-31", schema: shape{
+	"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}$`,
+}}, func(text string) (time.Time, error) {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {
 		return t, errForm

@@ -22,6 +22,8 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("model_map", &c.ModelMap, table(name)),
 		key("ledger", &c.Ledger, ledgerSection),
 		key("prices", &c.Prices, list(priceFile)),
+		key("price_locks", &c.Locks, list(priceFile)),
+		key("discounts", &c.Discounts, list(discountSection)),
 		key("models", &c.Models, modelFiles),
 		key("unpriced", &c.Unpriced, oneOf(UnpricedAllow, UnpricedRefuse)),
 		key("unknown_family", &c.UnknownFamily, oneOf("refuse", "cut", "allow")),

@@ -30,6 +30,7 @@ func validate(c *Config, env func(string) string) []Problem {
 	v.references()
 	v.tenants()
 	v.cascades()
+	v.discounts()
 	return v.problems
 }
 

@@ -101,7 +101,8 @@ func reloaded(t *testing.T, s *snapshot.Snapshot, u snapshot.Upstream, n int) *s
 	cfg := *s.Config
 	unit := money.Price(money.Dollar) * money.Price(1+n) / 100
 	price := func(model string, unit money.Price) config.Price {
-		return config.Price{Models: []string{model}, Effective: time.Unix(0, 0), Input: unit, Output: unit, HasOutput: true}
+		return config.Price{Models: []string{model}, Effective: time.Unix(0, 0),
+			Rates: config.Rates{Input: unit, HasInput: true, Output: unit, HasOutput: true}}
 	}
 	cfg.Prices = []config.PriceBook{{Prices: []config.Price{
 		price(lightModel, unit), price("anthropic.claude-sonnet-4-5-20250929-v1:0", 2*unit),

@@ -42,13 +42,10 @@ func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
 	if p.Facts, err = r.factsFor(planned.Dialect); err != nil {
 		return nil, err
 	}
-	p.SKU = r.Snapshot.SKU(planned.Model, p.Facts.ServiceTier)
-	if p.Facts.Latency != "standard" {
-		p.SKU.Latency = p.Facts.Latency
-	}
 	if p.Upstream, err = r.Snapshot.Router.Upstream(planned.Model, r.Caller.Tenant.Upstream); err != nil {
 		return nil, err
 	}
+	p.SKU = r.Snapshot.SKU(planned.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
 	if p.Limit, err = p.Facts.Limit(r.outputCap(planned)); err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ var testDay = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 
 var testPrices, _ = record.CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
 	Models: []string{"light"}, Effective: testDay.AddDate(0, -1, 0),
-	Input: 60_000 * 1_000_000, Output: 240_000 * 1_000_000, HasOutput: true,
+	Rates: config.Rates{Input: 60_000 * 1_000_000, HasInput: true, Output: 240_000 * 1_000_000, HasOutput: true},
 }}}})
 
 func testOptions(t testing.TB, dir string, l ledger.Ledger) Options {

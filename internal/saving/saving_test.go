@@ -30,8 +30,10 @@ func strongPrices(t testing.TB) *record.PriceBook {
 	t.Helper()
 	perMillion := func(cents int64) money.Price { return money.Price(cents) * money.Price(money.Dollar) / 100 }
 	table, problems := record.CompilePrices([]config.PriceBook{{Prices: []config.Price{{
-		Models: []string{strong}, Input: perMillion(300), Output: perMillion(1500), HasOutput: true,
-		CacheRead: perMillion(75), HasCacheRead: true,
+		Models: []string{strong}, Rates: config.Rates{
+			Input: perMillion(300), HasInput: true, Output: perMillion(1500), HasOutput: true,
+			CacheRead: perMillion(75), HasCacheRead: true,
+		},
 	}}}})
 	if len(problems) > 0 {
 		t.Fatal(problems)

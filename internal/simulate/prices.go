@@ -53,7 +53,7 @@ func ListPrices(books []config.PriceBook, table *record.PriceBook, at time.Time)
 // the others. It fails with ErrModel.
 func (l *PriceList) Find(name string) (Model, error) {
 	profile := wire.ParseModelID(name)
-	if rates, ok := l.rates(record.SKUOf(profile.Foundation, profile.Scope, "")); ok && profile.Foundation != "" {
+	if rates, ok := l.rates(record.SKUOf(profile.Foundation, profile.Scope, "", "")); ok && profile.Foundation != "" {
 		return Model{ID: name, Rates: rates}, nil
 	}
 	m, err := pick(l.models[:l.main], name)

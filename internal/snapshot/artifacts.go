@@ -170,7 +170,7 @@ func (s *Snapshot) binding(a *Artifacts, settings *config.Cascade, now time.Time
 	for _, name := range []string{settings.Light, settings.Partner, settings.Escalation} {
 		model := s.Router.Resolve(name)
 		b.Models = append(b.Models, model)
-		if p := s.Prices.Find(s.SKU(model, ""), now); p != nil {
+		if p := s.Prices.Find(s.SKU(model, "", "", ""), now); p != nil {
 			prices.Write(fmt.Appendln(nil, model, p.Version))
 		}
 	}

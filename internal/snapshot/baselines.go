@@ -1,16 +1,25 @@
 package snapshot
 
 import (
+	"cmp"
+
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
-// SKU is what a model of the configuration is priced as, in a service tier. "" is
-// the default one.
-func (s *Snapshot) SKU(model, tier string) record.SKU {
+// SKU is what a model of the configuration is priced as, in a service tier and with
+// a latency, "" for the ordinary ones, and called at an upstream, "" for the default
+// one. An ARN names its region itself.
+func (s *Snapshot) SKU(model, tier, latency, upstream string) record.SKU {
 	id := s.Router.Priced(model)
-	return record.SKUOf(id.Foundation, id.Scope, tier)
+	sku := record.SKUOf(id.Foundation, id.Scope, tier, latency)
+	at := s.Config.Upstream.Region
+	if upstream != "" {
+		at = s.Config.Upstreams[upstream].Region
+	}
+	sku.Region = cmp.Or(id.Region, at)
+	return sku
 }
 
 // Baselines are what the spend of each cascade is compared with. Their bounds on
@@ -27,7 +36,7 @@ func (s *Snapshot) Baselines() []saving.Baseline {
 func (s *Snapshot) Baseline(c *config.Cascade) saving.Baseline {
 	model := s.Router.Resolve(c.Escalation)
 	return saving.Baseline{
-		Cascade: c.Name, Model: model, SKU: s.SKU(model, ""), Quality: s.Artifacts[c.Name].Quality(),
+		Cascade: c.Name, Model: model, SKU: s.SKU(model, "", "", ""), Quality: s.Artifacts[c.Name].Quality(),
 		Judges: s.Router.Resolve(c.Shadow.Judge) == model,
 	}
 }

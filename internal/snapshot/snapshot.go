@@ -56,7 +56,7 @@ func Compile(cfg *config.Config, secrets *tenant.Secrets, now time.Time) (*Snaps
 	all = append(all, problems...)
 	s.Router, problems = router.Compile(cfg)
 	all = append(all, problems...)
-	s.Prices, problems = record.CompilePrices(cfg.Prices)
+	s.Prices, problems = record.Compile(cfg)
 	all = append(all, problems...)
 	var err error
 	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {

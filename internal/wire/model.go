@@ -24,8 +24,7 @@ const (
 // The scopes of a model id.
 const (
 	ScopeRegion = ""       // in one region
-	ScopeGeo    = "geo"    // a geography: us., eu., apac. and the like
-	ScopeGlobal = "global" // anywhere
+	ScopeGlobal = "global" // anywhere; the others are geographies: us, eu, apac and the like
 )
 
 // ModelID is what can be read from a model id.
@@ -34,7 +33,7 @@ type ModelID struct {
 	// Foundation is the foundation model's id, without ARN, region prefix and
 	// context suffix; "" when the id does not name it.
 	Foundation string
-	Scope      string // ScopeRegion, ScopeGeo or ScopeGlobal
+	Scope      string // ScopeRegion, ScopeGlobal, or the geography that a profile is of: us, eu, apac
 	Region     string // of an ARN, "" otherwise
 	Account    string // of an ARN, "" otherwise
 	Kind       ModelKind
@@ -113,10 +112,8 @@ func scopeOf(label, rest string) string {
 	switch {
 	case !strings.Contains(rest, "."):
 		return ScopeRegion
-	case label == "global":
-		return ScopeGlobal
-	case len(label) == 2, label == "apac", label == "us-gov":
-		return ScopeGeo
+	case len(label) == 2, label == "apac", label == "us-gov", label == ScopeGlobal:
+		return label
 	}
 	return ScopeRegion
 }

@@ -143,9 +143,9 @@ func TestParseModelID(t *testing.T) {
 	const sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 	f(sonnet, wire.ModelID{Foundation: sonnet, Kind: wire.ModelFoundation})
 	f("amazon.nova-lite-v1:0:24k", wire.ModelID{Foundation: "amazon.nova-lite-v1:0", Kind: wire.ModelFoundation})
-	f("us."+sonnet, wire.ModelID{Foundation: sonnet, Scope: "geo", Kind: wire.ModelProfile})
-	f("us-gov."+sonnet, wire.ModelID{Foundation: sonnet, Scope: "geo", Kind: wire.ModelProfile})
-	f("apac."+sonnet, wire.ModelID{Foundation: sonnet, Scope: "geo", Kind: wire.ModelProfile})
+	f("us."+sonnet, wire.ModelID{Foundation: sonnet, Scope: "us", Kind: wire.ModelProfile})
+	f("us-gov."+sonnet, wire.ModelID{Foundation: sonnet, Scope: "us-gov", Kind: wire.ModelProfile})
+	f("apac."+sonnet, wire.ModelID{Foundation: sonnet, Scope: "apac", Kind: wire.ModelProfile})
 	f("global."+sonnet, wire.ModelID{Foundation: sonnet, Scope: "global", Kind: wire.ModelProfile})
 	f("deepseek.v3.2", wire.ModelID{Foundation: "deepseek.v3.2", Kind: wire.ModelFoundation})
 	f("openai.gpt-5.4", wire.ModelID{Foundation: "openai.gpt-5.4", Kind: wire.ModelFoundation})
@@ -154,7 +154,7 @@ func TestParseModelID(t *testing.T) {
 	f("arn:aws:bedrock:eu-west-1::foundation-model/"+sonnet,
 		wire.ModelID{Foundation: sonnet, Region: "eu-west-1", Kind: wire.ModelFoundation})
 	f("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us."+sonnet,
-		wire.ModelID{Foundation: sonnet, Scope: "geo", Region: "us-east-1", Account: "123456789012", Kind: wire.ModelProfile})
+		wire.ModelID{Foundation: sonnet, Scope: "us", Region: "us-east-1", Account: "123456789012", Kind: wire.ModelProfile})
 	opaque := func(resource string, kind wire.ModelKind) {
 		t.Helper()
 		f("arn:aws:bedrock:us-east-1:1:"+resource, wire.ModelID{Region: "us-east-1", Account: "1", Kind: kind})

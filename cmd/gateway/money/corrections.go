@@ -30,7 +30,7 @@ func signature() audit.Signature {
 // correct opens the journal of corrections, calls f with it, and waits until the
 // ledger has what was made.
 func correct(cmd *cobra.Command, cfg *config.Config, f func(c *audit.Corrections) error) (err error) {
-	prices, problems := record.CompilePrices(cfg.Prices)
+	prices, problems := record.Compile(cfg)
 	if err := cfg.Report(problems); err != nil {
 		return command.Invalid(err)
 	}

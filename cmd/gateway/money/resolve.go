@@ -1,6 +1,7 @@
 package money
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -129,7 +130,9 @@ func (f *truthFlags) fromLogs(cfg *config.Config, c *audit.Corrections, all []re
 	}
 	r.SKU = func(model string) record.SKU {
 		id := routes.Priced(model)
-		return record.SKUOf(id.Foundation, id.Scope, "")
+		sku := record.SKUOf(id.Foundation, id.Scope, "", "")
+		sku.Region = cmp.Or(id.Region, cfg.Upstream.Region)
+		return sku
 	}
 	for _, name := range f.logs {
 		file, err := os.Open(name)

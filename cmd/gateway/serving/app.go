@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -96,6 +98,9 @@ func (a *app) startSnapshot(ctx context.Context, cfg *config.Config) error {
 
 // connect gives a snapshot that is not in use yet the engine for its upstreams.
 func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
+	if err := prices.Keep(s.Config.DataDir, s.Prices); err != nil {
+		return fmt.Errorf("keep the price versions: %w", err)
+	}
 	engine, err := a.upstreams.engine(ctx, s.Config)
 	if err != nil {
 		return err

@@ -94,7 +94,7 @@ func loadPrices(files []string, now time.Time) (*simulate.PriceList, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, problems := record.CompilePrices(cfg.Prices)
+	table, problems := record.Compile(cfg)
 	if err := cfg.Report(problems); err != nil {
 		return nil, err
 	}

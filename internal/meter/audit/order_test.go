@@ -34,7 +34,7 @@ func TestCarryOut(t *testing.T) {
 	}
 	credit := Order{Add: record.Counters{CostInput: -3 * money.Dollar / 2}}
 	a := f(credit, now, true, nil)
-	if a.Root != "acme" || a.Row.Scope != "geo" || !a.Row.Hour.Equal(now.Truncate(time.Hour)) || a.Actor != "who" ||
+	if a.Root != "acme" || a.Row.Scope != "us" || !a.Row.Hour.Equal(now.Truncate(time.Hour)) || a.Actor != "who" ||
 		len(a.Charges) != 1 || a.Charges[0].Amount != -1_500_000_000 {
 		t.Errorf("%+v", a)
 	}

@@ -167,7 +167,7 @@ func TestReprice(t *testing.T) {
 		t.Error("an unknown model has a price")
 	}
 	dear, _ := record.CompilePrices([]config.PriceBook{{Prices: []config.Price{{Models: []string{"m"},
-		Effective: now.AddDate(-1, 0, 0), Input: record.MaxPrice}}}})
+		Effective: now.AddDate(-1, 0, 0), Rates: config.Rates{Input: record.MaxPrice, HasInput: true}}}}})
 	if _, costs, ok := dear.Reprice(record.SKU{Model: "m"}, now, &record.Counters{Input: 1}); !ok ||
 		costs.CostInput != money.Pico(4_000_000_000) {
 		t.Errorf("%+v, %v", costs, ok)

@@ -134,8 +134,8 @@ func (b *books) sum(t testing.TB) (sum record.Counters) {
 func prices(t testing.TB) *record.PriceBook {
 	t.Helper()
 	table, problems := record.CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
-		Models: []string{"light"}, Effective: now.AddDate(0, -1, 0), Input: 60_000_000_000, Output: 240_000_000_000,
-		HasOutput: true,
+		Models: []string{"light"}, Effective: now.AddDate(0, -1, 0),
+		Rates: config.Rates{Input: 60_000_000_000, HasInput: true, Output: 240_000_000_000, HasOutput: true},
 	}}}})
 	if len(problems) > 0 {
 		t.Fatal(problems)

@@ -148,6 +148,9 @@ func (t *PriceBook) Reprice(sku SKU, at time.Time, c *Counters) (version string,
 	if price == nil {
 		return "", Counters{}, false
 	}
+	if sku.Context == longContext && price.long != nil {
+		price = price.long
+	}
 	rest := *c
 	for {
 		u, any := rest.part()

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // TestList lists each model once, at the price of the last book, and leaves out
@@ -14,14 +15,14 @@ import (
 func TestList(t *testing.T) {
 	day := func(d int) time.Time { return time.Date(2026, 1, d, 0, 0, 0, 0, time.UTC) }
 	first := config.PriceBook{Prices: []config.Price{
-		{Models: []string{"b", "a"}, Effective: day(1), Input: 10, Output: 20, HasOutput: true},
-		{Models: []string{"a"}, Effective: day(2), Input: 11, Output: 21, HasOutput: true},
-		{Models: []string{"silent"}, Effective: day(1), Input: 10},
-		{Models: []string{"x*"}, Effective: day(1), Input: 1, Output: 1, HasOutput: true},
-		{Models: []string{"later"}, Effective: day(9), Input: 1, Output: 1, HasOutput: true},
+		{Models: []string{"b", "a"}, Effective: day(1), Rates: listed(10, 20)},
+		{Models: []string{"a"}, Effective: day(2), Rates: listed(11, 21)},
+		{Models: []string{"silent"}, Effective: day(1), Rates: config.Rates{Input: 10, HasInput: true}},
+		{Models: []string{"x*"}, Effective: day(1), Rates: listed(1, 1)},
+		{Models: []string{"later"}, Effective: day(9), Rates: listed(1, 1)},
 	}}
 	second := config.PriceBook{Prices: []config.Price{
-		{Models: []string{"b"}, Effective: day(1), Input: 12, Output: 22, HasOutput: true},
+		{Models: []string{"b"}, Effective: day(1), Rates: listed(12, 22)},
 	}}
 	book, problems := CompilePrices([]config.PriceBook{first, second})
 	if len(problems) > 0 {
@@ -34,4 +35,8 @@ func TestList(t *testing.T) {
 	if diff := cmp.Diff(want, book.List(&first, day(3))); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func listed(input, output money.Price) config.Rates {
+	return config.Rates{Input: input, HasInput: true, Output: output, HasOutput: true}
 }

@@ -52,7 +52,11 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	if e.Usage.Latency != "" {
 		sku.Latency = latencyName(e.Usage.Latency)
 	}
-	price := prices.Find(sku, e.At)
+	sku = s.answered(sku, e.Usage.InvokedModel)
+	price, long := prices.Find(sku, e.At).forUsage(&e.Usage)
+	if long {
+		sku.Context = longContext
+	}
 	p := Posting{Root: s.Root, Row: rowOf(s, sku, e.At)}
 	if price != nil {
 		p.Row.PriceVersion = price.Version
@@ -179,6 +183,21 @@ func tokensOf(u *wire.Usage) int64 {
 	return u.Input.N + u.Output.N + u.CacheRead.N + u.CacheWrite5m.N + u.CacheWrite1h.N
 }
 
+// answered is what a call is priced as when the answer names the model behind a
+// prompt router. Records of before version 3 did not say which geography a profile
+// is of; the model's id does.
+func (s *Start) answered(sku SKU, invoked string) SKU {
+	if id := wire.ParseModelID(invoked); id.Foundation != "" {
+		sku.Model, sku.Scope = id.Foundation, id.Scope
+	}
+	if sku.Scope == "geo" {
+		if id := wire.ParseModelID(s.Model); id.Foundation == sku.Model {
+			sku.Scope = id.Scope
+		}
+	}
+	return sku
+}
+
 func rowOf(s *Start, sku SKU, at time.Time) RowKey {
 	return RowKey{
 		Hour: at.UTC().Truncate(time.Hour), Tenant: s.Tenant, Key: s.Key, Model: s.Model,
@@ -257,12 +276,36 @@ func addUsage(add *Counters, u *wire.Usage) {
 // costOf prices a usage class by class, and reports whether every class that
 // was used has a price. Either price may be nil.
 func costOf(u *wire.Usage, model, guardrail *Price) (Costs, bool) {
-	if model == nil {
-		model = &Price{}
+	c, all := ratesOf(model).cost(u, ratesOf(guardrail))
+	if model.discounted() || guardrail.discounted() {
+		list, _ := ratesOf(model.listed()).cost(u, ratesOf(guardrail.listed()))
+		c.Discount = list.Total() - c.Total()
 	}
-	if guardrail == nil {
-		guardrail = &Price{}
+	return c, all
+}
+
+// ratesOf are the rates of a price, none of which is listed when it is nil.
+func ratesOf(p *Price) *rates {
+	if p == nil {
+		return &rates{}
 	}
+	return &p.rates
+}
+
+// discounted reports whether what is charged is not the list price.
+func (p *Price) discounted() bool { return p != nil && p.list != nil }
+
+// listed is the list price of what is charged.
+func (p *Price) listed() *Price {
+	if p.discounted() {
+		return p.list
+	}
+	return p
+}
+
+// cost prices a usage class by class, its guardrails by their own rates, and reports
+// whether every class that was used has a price.
+func (r *rates) cost(u *wire.Usage, guardrail *rates) (Costs, bool) {
 	var c Costs
 	all := true
 	for _, class := range [...]struct {
@@ -270,14 +313,14 @@ func costOf(u *wire.Usage, model, guardrail *Price) (Costs, bool) {
 		rate rate
 		n    int64
 	}{
-		{&c.Input, model.input, u.Input.N},
-		{&c.Output, model.output, u.Output.N},
-		{&c.CacheRead, model.cacheRead, u.CacheRead.N},
-		{&c.CacheWrite5m, model.cacheWrite5m, u.CacheWrite5m.N},
-		{&c.CacheWrite1h, model.cacheWrite1h, u.CacheWrite1h.N},
-		{&c.Query, model.query, u.Queries.N},
-		{&c.Image, model.image, u.Images.N},
-		{&c.Second, model.millisecond, u.Milliseconds.N},
+		{&c.Input, r.input, u.Input.N},
+		{&c.Output, r.output, u.Output.N},
+		{&c.CacheRead, r.cacheRead, u.CacheRead.N},
+		{&c.CacheWrite5m, r.cacheWrite5m, u.CacheWrite5m.N},
+		{&c.CacheWrite1h, r.cacheWrite1h, u.CacheWrite1h.N},
+		{&c.Query, r.query, u.Queries.N},
+		{&c.Image, r.image, u.Images.N},
+		{&c.Second, r.millisecond, u.Milliseconds.N},
 	} {
 		cost, priced := class.rate.cost(class.n)
 		*class.to += cost

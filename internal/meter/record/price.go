@@ -19,6 +19,12 @@ import (
 // keeps the cost of one call inside an int64.
 const MaxPrice money.Price = 4_000 * money.Price(money.Dollar)
 
+// maxPiecePrice bounds the price of a million searches or images: a dollar for one.
+const maxPiecePrice = 1_000_000 * money.Price(money.Dollar)
+
+// longContext is the context of a request that has the rates of a long one.
+const longContext = "long"
+
 // maxCount and maxUnits bound what one answer can be believed to report, in
 // tokens and in text units. More makes the usage unknown.
 const (
@@ -56,21 +62,43 @@ func (r rate) cost(n int64) (money.Pico, bool) {
 	return money.Cost(n, r.price), r.listed
 }
 
-// Price is what one SKU costs from a day on.
-type Price struct {
-	// Version names the rates: the day they hold from and a hash of them. It ends
-	// in "+region" when a geo profile takes the in-region price.
-	Version string
-
-	effective                                            time.Time
+// rates are the prices of all classes, per million of each.
+type rates struct {
 	input, output, cacheRead, cacheWrite5m, cacheWrite1h rate
 	query, image, millisecond                            rate
 	guardrail                                            [wire.GuardrailPolicies]rate
-	asGeo                                                *Price
 }
 
-// PriceBook has the prices. It does not change after CompilePrices.
-type PriceBook struct{ files []priceFile }
+// Price is what one SKU costs from a day on.
+type Price struct {
+	// Version names the rates: the day they hold from and a hash of them, and where
+	// they are not the list price of the SKU itself why. "+region" is a profile that
+	// takes the in-region price, "+us-east-1" a call that takes the price of that
+	// region, "-10%" a discount, "~" and another version the lower price that a
+	// contract guarantees.
+	Version string
+
+	rates
+	effective, until time.Time // until is the moment from which it no longer holds, zero without one
+	region           string    // whose in-region rates they are, "" for any
+	source           string
+	above            int64  // input tokens from which long has the rates
+	long             *Price // nil when there is one price for any length
+	asGeo, elsewhere *Price // the same rates, marked
+	terms            []term // what is charged when it is not these rates
+	list             *Price // of what is charged: the list price
+}
+
+// holds reports whether the price is in effect.
+func (p *Price) holds(at time.Time) bool {
+	return !p.effective.After(at) && (p.until.IsZero() || at.Before(p.until))
+}
+
+// PriceBook finds prices. It does not change after CompilePrices.
+type PriceBook struct {
+	files []priceFile
+	terms terms
+}
 
 // priceFile is one file, by what its entries name.
 type priceFile struct {
@@ -79,32 +107,48 @@ type priceFile struct {
 }
 
 type globPrice struct {
-	pattern     glob.Pattern
-	scope, tier string
-	price       *Price
+	pattern glob.Pattern
+	sku     SKU // without a model
+	price   *Price
 }
 
-// CompilePrices makes one price book of several files, of which later ones override
-// earlier ones. Prices out of range are problems; one that differs a hundredfold
+// Compile makes a table of the price books of a configuration, with its discounts
+// and guaranteed prices: see CompilePrices.
+func Compile(c *config.Config) (*PriceBook, []config.Problem) {
+	t, problems := compileBooks("prices", c.Prices)
+	locks, wrong := compileBooks("price_locks", c.Locks)
+	t.terms = terms{locks: locks, discounts: c.Discounts}
+	for i := range t.files {
+		t.terms.settle(&t.files[i])
+	}
+	return t, append(problems, wrong...)
+}
+
+// CompilePrices makes a table of price books, of which later ones override
+// earlier ones. A class of tokens that a later one does not name keeps the rate of
+// the earlier. Prices out of range are problems; one that differs a hundredfold
 // from what it overrides is a warning, because prices are quoted per thousand
 // and per million.
 func CompilePrices(books []config.PriceBook) (*PriceBook, []config.Problem) {
+	return compileBooks("prices", books)
+}
+
+func compileBooks(section string, books []config.PriceBook) (*PriceBook, []config.Problem) {
 	t := &PriceBook{}
 	var problems []config.Problem
 	for i := range books {
 		b := priceFile{exact: make(map[SKU][]*Price)}
 		for k := range books[i].Prices {
 			entry := &books[i].Prices[k]
-			path := fmt.Sprintf("prices[%d].prices[%d]", i, k)
-			p, wrong := compilePrice(entry)
+			path := fmt.Sprintf("%s[%d].prices[%d]", section, i, k)
+			r, wrong := compileRates(entry)
 			if wrong != "" {
 				problems = append(problems, config.Problem{Path: path, Message: wrong})
 				continue
 			}
-			if jump := t.jump(entry, p); jump != "" {
-				problems = append(problems, config.Problem{Path: path, Message: jump, Warning: true})
+			for _, doubt := range t.add(&b, entry, r) {
+				problems = append(problems, config.Problem{Path: path, Message: doubt, Warning: true})
 			}
-			b.add(entry, p)
 		}
 		b.sort()
 		t.files = append(t.files, b)
@@ -112,125 +156,232 @@ func CompilePrices(books []config.PriceBook) (*PriceBook, []config.Problem) {
 	return t, problems
 }
 
-func compilePrice(e *config.Price) (*Price, string) {
-	p := &Price{
-		effective:    e.Effective.UTC(),
-		input:        rate{e.Input, len(e.Guardrail) == 0},
+func compileRates(e *config.Price) (rates, string) {
+	r := rates{
+		input:        rate{e.Input, e.HasInput},
 		output:       rate{e.Output, e.HasOutput},
 		cacheRead:    rate{e.CacheRead, e.HasCacheRead},
 		cacheWrite5m: rate{e.CacheWrite5m, e.HasCacheWrite5m},
 		cacheWrite1h: rate{e.CacheWrite1h, e.HasCacheWrite1h},
+		query:        rate{e.Query, e.HasQuery},
+		image:        rate{e.Image, e.HasImage},
+		millisecond:  rate{e.Second, e.HasSecond},
 	}
 	for name, price := range e.Guardrail {
 		i := slices.Index(guardrailNames[:], name)
 		if i < 0 {
-			return nil, fmt.Sprintf("there is no guardrail policy %q", name)
+			return r, fmt.Sprintf("there is no guardrail policy %q", name)
 		}
-		p.guardrail[i] = rate{price, true}
+		r.guardrail[i] = rate{price, true}
 	}
-	for _, r := range p.rates() {
-		if r.price < 0 || r.price > MaxPrice {
-			return nil, "a price is negative or above 4,000 dollars per million"
+	for _, one := range r.all() {
+		most := MaxPrice
+		if one == &r.query || one == &r.image {
+			most = maxPiecePrice
+		}
+		if one.price < 0 || one.price > most {
+			return r, "a price is negative or above 4,000 dollars per million"
 		}
 	}
-	p.Version = p.effective.Format(time.DateOnly) + "-" + p.hash()
-	geo := *p
-	geo.Version += "+region"
-	p.asGeo = &geo
-	return p, ""
+	return r, ""
 }
 
-func (p *Price) rates() []rate {
-	return append([]rate{p.input, p.output, p.cacheRead, p.cacheWrite5m, p.cacheWrite1h}, p.guardrail[:]...)
+// all are the rates in the order of their hash.
+func (r *rates) all() []*rate {
+	all := []*rate{
+		&r.input, &r.output, &r.cacheRead, &r.cacheWrite5m, &r.cacheWrite1h, &r.query, &r.image, &r.millisecond,
+	}
+	for i := range r.guardrail {
+		all = append(all, &r.guardrail[i])
+	}
+	return all
+}
+
+// keep takes what r does not list from what it overrides.
+func (r *rates) keep(old *rates) {
+	before := old.all()
+	for i, one := range r.all() {
+		if !one.listed {
+			*one = *before[i]
+		}
+	}
+}
+
+// newPrice is the price of an entry with the rates, which may be more than those
+// that it lists itself.
+func newPrice(e *config.Price, r rates) *Price {
+	p := &Price{rates: r, effective: e.Effective.UTC(), region: e.Region, source: e.Source}
+	if !e.Until.IsZero() {
+		p.until = e.Until.UTC().AddDate(0, 0, 1)
+	}
+	p.Version = p.effective.Format(time.DateOnly) + "-" + p.hash()
+	p.mark()
+	return p
+}
+
+// mark makes the prices that say whose rates they are.
+func (p *Price) mark() {
+	p.asGeo, p.elsewhere = nil, nil
+	geo, elsewhere := *p, *p
+	geo.Version += "+region"
+	elsewhere.Version += "+" + p.region
+	if p.long != nil {
+		geo.long, elsewhere.long = p.long.asGeo, p.long.elsewhere
+	}
+	p.asGeo, p.elsewhere = &geo, &elsewhere
 }
 
 // hash is 32 bits of what the price says; equal rates from a day have one version.
+// Classes that later versions of this program added count only where listed, so
+// that the versions of before stay what they were.
 func (p *Price) hash() string {
-	sum := sha256.Sum256(fmt.Append(nil, p.rates()))
+	old := []rate{p.input, p.output, p.cacheRead, p.cacheWrite5m, p.cacheWrite1h}
+	text := fmt.Append(nil, append(old, p.guardrail[:]...))
+	if added := [...]rate{p.query, p.image, p.millisecond}; added != [3]rate{} {
+		text = fmt.Append(text, added)
+	}
+	sum := sha256.Sum256(text)
 	return fmt.Sprintf("%x", sum[:4])
 }
 
-// jump says that an entry differs a hundredfold from the one it overrides.
-func (t *PriceBook) jump(e *config.Price, p *Price) string {
+// skuOf is what an entry is the price of, for one of its models.
+func skuOf(e *config.Price, model string) SKU {
+	return SKU{Model: model, Scope: e.Scope, Region: e.Region, Tier: e.Tier, Latency: e.Latency}
+}
+
+// add adds an entry to a book that comes after those of t, and says what may be
+// meant otherwise.
+func (t *PriceBook) add(b *priceFile, e *config.Price, r rates) (doubts []string) {
 	for _, model := range e.Models {
-		old := t.find(SKU{Model: model, Scope: e.Scope, Tier: e.Tier}, e.Effective)
-		if old == nil {
+		sku := skuOf(e, model)
+		if strings.Contains(model, "*") {
+			p := newPrice(e, r)
+			p.above = e.Above
+			sku.Model = ""
+			b.globs = append(b.globs, globPrice{glob.Compile(model), sku, p})
 			continue
 		}
-		for i, r := range p.rates() {
-			before := old.rates()[i]
-			low, high := min(r.price, before.price), max(r.price, before.price)
-			if low > 0 && high/low >= 100 {
-				return fmt.Sprintf("%s: a price is %d times off the one it overrides; is it per thousand or per million?",
-					model, high/low)
+		full := r
+		old := t.overridden(sku, e)
+		if old != nil {
+			if jump := jump(&full, &old.rates); jump > 0 {
+				doubts = append(doubts, fmt.Sprintf(
+					"%s: a price is %d times off the one it overrides; is it per thousand or per million?", model, jump))
 			}
+			full.keep(&old.rates)
 		}
+		p := newPrice(e, full)
+		p.above = e.Above
+		if old != nil && e.Above == 0 {
+			p.keepLong(old)
+		}
+		b.exact[sku] = append(b.exact[sku], p)
 	}
-	return ""
+	return doubts
 }
 
-func (b *priceFile) add(e *config.Price, p *Price) {
-	for _, model := range e.Models {
-		if !strings.Contains(model, "*") {
-			sku := SKU{Model: model, Scope: e.Scope, Tier: e.Tier}
-			b.exact[sku] = append(b.exact[sku], p)
-			continue
-		}
-		b.globs = append(b.globs, globPrice{glob.Compile(model), e.Scope, e.Tier, p})
+// overridden is what an entry takes the place of: the price of the same SKU and
+// context step in the books before, on the day of the entry or else on the first.
+func (t *PriceBook) overridden(sku SKU, e *config.Price) *Price {
+	old := t.find(sku, e.Effective)
+	if old == nil {
+		old = t.find(sku, time.Unix(1<<40, 0))
 	}
+	if old == nil || e.Above == 0 {
+		return old
+	}
+	if old.long != nil && old.above == e.Above {
+		return old.long
+	}
+	return nil
 }
 
+// keepLong keeps the long context of what p overrides.
+func (p *Price) keepLong(old *Price) {
+	if old.long == nil {
+		return
+	}
+	p.above, p.long = old.above, old.long
+	p.mark()
+}
+
+// jump is how many times a rate is off the one before, 0 when less than a
+// hundredfold.
+func jump(r, old *rates) money.Price {
+	before := old.all()
+	for i, one := range r.all() {
+		low, high := min(one.price, before[i].price), max(one.price, before[i].price)
+		if low > 0 && high/low >= 100 {
+			return high / low
+		}
+	}
+	return 0
+}
+
+// sort brings the newest first, and joins the prices of long contexts with those
+// that they are a step of.
 func (b *priceFile) sort() {
 	newest := func(x, y *Price) int { return y.effective.Compare(x.effective) }
-	for _, prices := range b.exact {
+	for sku, prices := range b.exact {
 		slices.SortStableFunc(prices, newest)
+		b.exact[sku] = joinSteps(prices)
 	}
+	b.globs = joinGlobs(b.globs)
 	slices.SortStableFunc(b.globs, func(x, y globPrice) int {
 		return cmp.Or(len(y.pattern.String())-len(x.pattern.String()), newest(x.price, y.price))
 	})
 }
 
-// Find returns the price of a SKU at a time, nil when it is unpriced.
-//
-// The last book that has a price from that day or before decides; in it an
-// exact id goes before a pattern, a longer pattern before a shorter one, and a
-// later day before an earlier one. Tier and scope must match, with one
-// exception: a geo profile without a price of its own takes the in-region
-// price, which is what AWS charged for all models before Claude 4.5, and its
-// version says so. A global profile needs its own price.
-func (t *PriceBook) Find(sku SKU, at time.Time) *Price {
-	if p := t.find(sku, at); p != nil || sku.Scope != "geo" {
-		return p
-	}
-	sku.Scope = ""
-	if p := t.find(sku, at); p != nil {
-		return p.asGeo
-	}
-	return nil
+// isStep reports whether p is the price of a long context alone.
+func (p *Price) isStep() bool { return p.above != 0 && p.long == nil }
+
+// setLong makes step the long context of p.
+func (p *Price) setLong(step *Price) {
+	p.above, p.long = step.above, step
+	p.mark()
 }
 
-func (t *PriceBook) find(sku SKU, at time.Time) *Price {
-	if t == nil || sku.Model == "" {
-		return nil
-	}
-	sku.Region, sku.Context = "", ""
-	for i := len(t.files) - 1; i >= 0; i-- {
-		b := &t.files[i]
-		for _, p := range b.exact[sku] {
-			if !p.effective.After(at) {
-				return p
-			}
+func joinSteps(prices []*Price) []*Price {
+	var all []*Price
+	for _, p := range prices {
+		if !p.isStep() {
+			all = append(all, p)
 		}
-		for k := range b.globs {
-			g := &b.globs[k]
-			same := g.scope == sku.Scope && g.tier == sku.Tier && sku.Latency == ""
-			if same && !g.price.effective.After(at) && g.pattern.Match(sku.Model) {
-				return g.price
+	}
+	for _, step := range prices {
+		if !step.isStep() {
+			continue
+		}
+		for _, p := range all {
+			if p.effective.Equal(step.effective) {
+				p.setLong(step)
 			}
 		}
 	}
-	return nil
+	return all
 }
+
+func joinGlobs(globs []globPrice) []globPrice {
+	var all []globPrice
+	for _, g := range globs {
+		if !g.price.isStep() {
+			all = append(all, g)
+		}
+	}
+	for _, step := range globs {
+		for _, g := range all {
+			if step.price.isStep() && g.sku == step.sku && g.pattern.String() == step.pattern.String() &&
+				g.price.effective.Equal(step.price.effective) {
+				g.price.setLong(step.price)
+			}
+		}
+	}
+	return all
+}
+
+// homeRegion is the region whose prices are taken where a region has none: the one
+// that lists of prices quote.
+const homeRegion = "us-east-1"
 
 // WorstCase is the most that a call of so many tokens can cost, with all input
 // written to the dearest cache that the model lists. It is false when the model
@@ -239,6 +390,7 @@ func (p *Price) WorstCase(input, output int64) (money.Pico, bool) {
 	if p == nil {
 		return 0, false
 	}
+	p = p.forInput(input)
 	dearest := p.input
 	for _, r := range []rate{p.cacheWrite5m, p.cacheWrite1h} {
 		if r.listed && r.price > dearest.price {
@@ -248,6 +400,25 @@ func (p *Price) WorstCase(input, output int64) (money.Pico, bool) {
 	in, inOK := dearest.cost(clamp(input))
 	out, outOK := p.output.cost(clamp(output))
 	return in + out, inOK && outOK
+}
+
+// forInput is the price of a request with so much input: all of a long one has the
+// rates of a long context.
+func (p *Price) forInput(tokens int64) *Price {
+	if p.long != nil && tokens > p.above {
+		return p.long
+	}
+	return p
+}
+
+// forUsage is the price of a usage, and whether it is that of a long context. What
+// is read from a cache and written to it is input, too.
+func (p *Price) forUsage(u *wire.Usage) (_ *Price, long bool) {
+	if p == nil || p.long == nil {
+		return p, false
+	}
+	q := p.forInput(u.Input.N + u.CacheRead.N + u.CacheWrite5m.N + u.CacheWrite1h.N)
+	return q, q != p
 }
 
 // GuardrailWorstCase is the most that a guardrail can cost for so many text
@@ -270,13 +441,14 @@ func (p *Price) GuardrailWorstCase(units int64) (money.Pico, bool) {
 func clamp(n int64) int64 { return min(max(n, 0), maxCount) }
 
 // SKUOf says what a call is priced as: the foundation model id and the scope
-// that the model's id has, and the tier asked for. For a model behind an
-// opaque ARN the caller gives those of the model that the ARN is mapped to.
-func SKUOf(foundation, scope, tier string) SKU {
-	return SKU{Model: foundation, Scope: scope, Tier: tierName(tier)}
+// that the model's id tells, and the tier and latency asked for. For a model behind
+// an opaque ARN the caller gives those of the model that the ARN is mapped to.
+func SKUOf(foundation, scope, tier, latency string) SKU {
+	return SKU{Model: foundation, Scope: scope, Tier: tierName(tier), Latency: latencyName(latency)}
 }
 
-// tierName maps Bedrock's names of the default tier to "".
+// tierName maps Bedrock's names of the default tier to "". OpenAI's "auto" is the
+// default tier, too.
 func tierName(tier string) string {
 	switch tier {
 	case "default", "standard", "auto":

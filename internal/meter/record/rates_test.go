@@ -9,8 +9,10 @@ import (
 
 func TestTokenRates(t *testing.T) {
 	table, problems := CompilePrices([]config.PriceBook{{Prices: []config.Price{
-		{Models: []string{"whole"}, Input: 8, Output: 40, HasOutput: true, CacheRead: 2, HasCacheRead: true},
-		{Models: []string{"embedding"}, Input: 1},
+		{Models: []string{"whole"}, Rates: config.Rates{
+			Input: 8, HasInput: true, Output: 40, HasOutput: true, CacheRead: 2, HasCacheRead: true,
+		}},
+		{Models: []string{"embedding"}, Rates: config.Rates{Input: 1, HasInput: true}},
 	}}})
 	if len(problems) > 0 {
 		t.Fatal(problems)

@@ -14,7 +14,7 @@ func testPrices(t testing.TB) *PriceBook {
 	t.Helper()
 	book, problems := CompilePrices([]config.PriceBook{{Name: "test.yaml", Prices: []config.Price{{
 		Models: []string{"light"}, Effective: testDay.AddDate(0, -1, 0),
-		Input: 60_000 * 1_000_000, Output: 240_000 * 1_000_000, HasOutput: true,
+		Rates: config.Rates{Input: 60_000 * 1_000_000, HasInput: true, Output: 240_000 * 1_000_000, HasOutput: true},
 	}}}})
 	if len(problems) > 0 {
 		t.Fatal(problems)

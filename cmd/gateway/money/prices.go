@@ -1,0 +1,185 @@
+package money
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/prices"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+)
+
+func pricesCommand() *cobra.Command {
+	cmd := command.Group(&cobra.Command{
+		Use:   "prices",
+		Short: "Look at the prices of models, import them, and apply new ones to what was metered",
+	})
+	cmd.AddCommand(pricesList(), pricesShow(), pricesDiff(), pricesImport())
+	return cmd
+}
+
+// priced runs a command with the configuration that --config names, or without one
+// with the prices that ship with the program.
+func priced(
+	cmd *cobra.Command, run func(*cobra.Command, *config.Config, *record.PriceBook, []string) error,
+) *cobra.Command {
+	path := cmd.Flags().String("config", "", "configuration `FILE`; default the prices in the program alone")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var cfg *config.Config
+		var err error
+		if *path == "" {
+			cfg, err = config.LoadPrices(nil, os.Getenv)
+		} else {
+			cfg, err = command.Load(*path)
+		}
+		if err != nil {
+			return command.Invalid(err)
+		}
+		table, problems := record.Compile(cfg)
+		if err := cfg.Report(problems); err != nil {
+			return command.Invalid(err)
+		}
+		return run(cmd, cfg, table, args)
+	}
+	return cmd
+}
+
+func pricesList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list [MODEL...]",
+		Short: "Print what is charged for each model, scope, region, tier and length, and which have no price",
+		Long: "Print what is charged now: dollars per million tokens, and for one query, image and\n" +
+			"second of video. MODEL is a part of an id; without one all are printed.",
+	}
+	format := cmd.Flags().String("format", "table", "table or csv")
+	return priced(cmd, func(cmd *cobra.Command, cfg *config.Config, table *record.PriceBook, args []string) error {
+		lines := slices.DeleteFunc(prices.Lines(cfg, table, time.Now()), func(l prices.Line) bool {
+			return len(args) > 0 && !slices.ContainsFunc(args, func(part string) bool { return strings.Contains(l.Model, part) })
+		})
+		switch *format {
+		case "table":
+			return prices.WriteTable(cmd.OutOrStdout(), lines)
+		case "csv":
+			return prices.WriteCSV(cmd.OutOrStdout(), lines)
+		}
+		return command.Invalidf("--format must be table or csv, not %q", *format)
+	})
+}
+
+func pricesShow() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show VERSION",
+		Short: "Print the rates of a price version that a record or report names",
+		Args:  command.Args(cobra.ExactArgs(1)),
+	}
+	return priced(cmd, func(cmd *cobra.Command, cfg *config.Config, table *record.PriceBook, args []string) error {
+		m, err := prices.Show(cfg.DataDir, table, args[0])
+		if err != nil {
+			return command.InvalidIf(err, prices.ErrNoVersion)
+		}
+		w := cmd.OutOrStdout()
+		fmt.Fprintf(w, "version    %s\neffective  %s\nsource     %s\n", m.Version, m.Effective, m.Source)
+		writeRates(w, "", m.Rates)
+		if m.List != nil {
+			fmt.Fprintln(w, "list price")
+			writeRates(w, "  ", m.List)
+		}
+		return nil
+	})
+}
+
+func writeRates(w io.Writer, indent string, r *config.Rates) {
+	line := prices.Line{Rates: r}
+	for i, c := range r.Classes() {
+		if c.Listed {
+			fmt.Fprintf(w, "%s%-15s %s\n", indent, c.Name, line.Cells()[5+i])
+		}
+	}
+	for _, policy := range slices.Sorted(maps.Keys(r.Guardrail)) {
+		fmt.Fprintf(w, "%sguardrail %s: %s for a million text units\n", indent, policy, prices.Dollars(r.Guardrail[policy]))
+	}
+}
+
+func pricesDiff() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "diff FILE...",
+		Short: "Print what would change if the price files were added to those in use",
+		Args:  command.Args(cobra.MinimumNArgs(1)),
+	}
+	return priced(cmd, func(cmd *cobra.Command, cfg *config.Config, table *record.PriceBook, args []string) error {
+		added, err := config.LoadPrices(args, os.Getenv)
+		if err != nil {
+			return command.Invalid(err)
+		}
+		next := *cfg
+		next.Prices = append(slices.Clip(cfg.Prices), added.Prices[len(added.Prices)-len(args):]...)
+		after, problems := record.Compile(&next)
+		if err := next.Report(problems); err != nil {
+			return command.Invalid(err)
+		}
+		now := time.Now()
+		changes := prices.Diff(prices.Lines(cfg, table, now), prices.Lines(&next, after, now))
+		for i := range changes {
+			fmt.Fprintln(cmd.OutOrStdout(), changes[i].String())
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%d prices change\n", len(changes))
+		return nil
+	})
+}
+
+func pricesImport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Make a price file from LiteLLM's price map",
+		Long: "Make a price file from LiteLLM's model_prices_and_context_window, as JSON or in the\n" +
+			"wheel of its package. What is no price of tokens is left out and counted. A rate that is more than\n" +
+			"ten times off the one in use is refused, because lists are per thousand and per\n" +
+			"million. The file is printed; name it in `prices:` to use it.",
+		Args: command.Args(cobra.ExactArgs(1)),
+	}
+	flags := cmd.Flags()
+	version := flags.String("list-version", "", "`VERSION` of LiteLLM, where the file does not say it")
+	effective := flags.String("effective", "", "`DAY` from which the prices hold; default today")
+	force := flags.Bool("force", false, "take also what is more than ten times off the prices in use")
+	all := flags.Bool("all", false, "also what the first book in the program has a price for")
+	return priced(cmd, func(cmd *cobra.Command, cfg *config.Config, table *record.PriceBook, args []string) error {
+		day, now := time.Now().UTC(), time.Now()
+		if *effective != "" {
+			var err error
+			if day, err = time.Parse(time.DateOnly, *effective); err != nil {
+				return command.Invalidf("--effective: %w", err)
+			}
+		}
+		list, err := prices.ReadFile(args[0], *version)
+		if err != nil {
+			return command.Invalid(err)
+		}
+		if err := list.CheckJumps(table, now); err != nil && !*force {
+			return command.Invalid(fmt.Errorf("%w\n--force takes them all the same", err))
+		}
+		if !*all {
+			first, _ := record.CompilePrices(cfg.Prices[:1])
+			list.Without(first, now)
+		}
+		if _, err := cmd.OutOrStdout().Write(list.Book(day)); err != nil {
+			return err
+		}
+		summarize(cmd.ErrOrStderr(), list)
+		return nil
+	})
+}
+
+func summarize(w io.Writer, l *prices.List) {
+	fmt.Fprintf(w, "%d prices from %s\n", len(l.Prices), l.Source)
+	for _, reason := range slices.Sorted(maps.Keys(l.Skipped)) {
+		fmt.Fprintf(w, "%d left out: %s\n", l.Skipped[reason], reason)
+	}
+}
