@@ -36,6 +36,7 @@ type Reservation struct {
 	root  *root
 	parts []part // empty after Release
 	space [8]part
+	first Hold // most requests make one attempt
 }
 
 // part is a reservation's share in one account.
@@ -86,10 +87,13 @@ func (r *Reservation) Attempt(cost Amounts) *Hold {
 	if r == nil {
 		return nil
 	}
-	h := &Hold{reservation: r}
-	h.amounts = h.space[:0]
 	r.root.mu.Lock()
 	defer r.root.mu.Unlock()
+	h := &r.first
+	if h.reservation != nil {
+		h = &Hold{}
+	}
+	h.reservation, h.amounts = r, h.space[:0]
 	for i := range r.parts {
 		p := &r.parts[i]
 		n := min(p.left, cost[p.account.window.Unit])
