@@ -65,9 +65,9 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	if strings.Trim(collector.Path, "/") == "" {
 		collector.Path = "/v1/traces" // OTLP specification, section OTLP/HTTP request
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(collector.String()))
+	exporter, err := newExporter(ctx, otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(collector.String())))
 	if err != nil {
-		return nil, fmt.Errorf("telemetry: %w", err)
+		return nil, err
 	}
 	return newWith(ctx, exporter, opts)
 }
