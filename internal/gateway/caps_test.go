@@ -380,6 +380,35 @@ func TestProfilesAreResolvedOnce(t *testing.T) {
 	f.end(t)
 }
 
+// TestCompactionIsHeld (M28): what the model may read and write beside the cap is
+// held, and what it reports of it is booked.
+func TestCompactionIsHeld(t *testing.T) {
+	const usage = `{"usage":{"input_tokens":23000,"output_tokens":1000,"iterations":[` +
+		`{"type":"compaction","input_tokens":180000,"output_tokens":3500},` +
+		`{"type":"message","input_tokens":23000,"output_tokens":1000}]}}`
+	held := map[string]int64{}
+	for name, more := range map[string]string{"plain": "",
+		"compacts": `,"context_management":{"edits":[{"type":"compact_20260112"}]}`} {
+		f := capsFixture(t, "budgets: [{period: month, usd: 900, on_exceed: reject}]", capped)
+		f.reply = func(*engine.Request) (*engine.Response, error) {
+			return &engine.Response{Status: 200, Body: []byte(usage)}, nil
+		}
+		w := &watch{fixture: f, t: t}
+		f.line.asker.Meter = w
+		if res := f.post(t, wire.OpInvoke, opus, `{"max_tokens":1000,"messages":[]`+more+`}`); res.Status != 200 {
+			t.Errorf("M28: %d %s", res.Status, res.Body)
+		}
+		held[name] = w.start.Charges[0].Amount
+		// 5.50 dollars a million in and 27.50 out would be a profile's; in the region they are 5 and 25 or above.
+		if got := f.end(t)["acme/app dollars"]; got.Posted < (203_000*5_000 + 4_500*25_000) {
+			t.Errorf("M28: %s: iterations are not all booked: %+v", name, got)
+		}
+	}
+	if held["compacts"] < held["plain"]+32_000*25_000 {
+		t.Errorf("M28: held %v", held)
+	}
+}
+
 // TestEmbeddingsHoldNoOutput (M8): nor are they capped.
 func TestEmbeddingsHoldNoOutput(t *testing.T) {
 	f := capsFixture(t, "limits: {tokens_per_minute: 3000}", capped)

@@ -191,11 +191,17 @@ func written(op wire.Operation, model string, sent []byte) int64 {
 type watch struct {
 	*fixture
 	t      testing.TB
-	mu     sync.Mutex // guards served
+	mu     sync.Mutex // guards the following
 	served int
+	start  *record.Start // the last one
 }
 
-func (w *watch) Begin(s *record.Start) error { return w.meter.Begin(s) }
+func (w *watch) Begin(s *record.Start) error {
+	w.mu.Lock()
+	w.start = s
+	w.mu.Unlock()
+	return w.meter.Begin(s)
+}
 
 func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
 	p, _ := record.Derive(s, e, prices)

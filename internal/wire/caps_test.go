@@ -248,7 +248,7 @@ func TestSpoken(t *testing.T) {
 func TestModelNames(t *testing.T) {
 	const opus = "anthropic.claude-opus-4-6-v1"
 	spellings := []string{opus, opus + ":0", "arn:aws:bedrock:us-east-1::foundation-model/" + opus}
-	for _, geo := range []string{"us", "eu", "apac", "jp", "au", "ca", "us-gov", "global"} {
+	for _, geo := range []string{"us", "eu", "apac", "jp", "au", "ca", "us-gov", "global", "latam"} {
 		spellings = append(spellings, geo+"."+opus,
 			fmt.Sprintf("arn:aws:bedrock:us-east-1:1:inference-profile/%s.%s", geo, opus))
 	}

@@ -87,9 +87,10 @@ func ParseModelID(id string) ModelID {
 }
 
 // Names are the spellings by which a policy may name the model of an id: as it was
-// given, what an ARN names, the foundation id, and that without its version.
+// given, what an ARN names, the foundation id, and that without its version or
+// without what may be a region prefix of a geography yet to come.
 func (m ModelID) Names() []string {
-	names := append(make([]string, 0, 4), m.ID)
+	names := append(make([]string, 0, 5), m.ID)
 	if m.Foundation == "" {
 		return names
 	}
@@ -99,6 +100,9 @@ func (m ModelID) Names() []string {
 	names = append(names, m.Foundation)
 	if bare, version, ok := cutLast(m.Foundation, ":"); ok && strings.Trim(version, "0123456789") == "" {
 		names = append(names, bare)
+	}
+	if _, rest, _ := strings.Cut(m.Foundation, "."); strings.Contains(rest, ".") {
+		names = append(names, rest)
 	}
 	return names
 }
