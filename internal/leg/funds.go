@@ -18,6 +18,7 @@ type Funds struct {
 	claim    *budget.Claim
 	mu       sync.Mutex // guards reserved
 	reserved []*budget.Reservation
+	room     [1]*budget.Reservation // memory of reserved, enough for most
 }
 
 // Reserve holds a claim, all or nothing, until Funds.Release.
@@ -26,6 +27,7 @@ func (k *Asker) Reserve(ctx context.Context, claim *budget.Claim) (*Funds, *budg
 		return nil, nil
 	}
 	f := &Funds{claim: claim}
+	f.reserved = f.room[:0]
 	_, refusal := f.hold(ctx, k, claim)
 	if refusal != nil {
 		return nil, refusal
@@ -34,7 +36,7 @@ func (k *Asker) Reserve(ctx context.Context, claim *budget.Claim) (*Funds, *budg
 }
 
 // Claim is the claim of several legs of one request: every leg may run, and the
-// request takes one open call. It returns the legs with what they may use.
+// request takes one open call. It puts into legs what they may use, and returns them.
 // What is not metered takes no more than its place.
 func (k *Asker) Claim(r *Request, legs []*Plan, policy *budget.Policy) (*budget.Claim, []*Plan, *wire.Error) {
 	claim := &budget.Claim{Policy: policy, Cost: budget.Amounts{record.UnitConcurrent: 1}}
@@ -42,15 +44,15 @@ func (k *Asker) Claim(r *Request, legs []*Plan, policy *budget.Policy) (*budget.
 		return claim, legs, nil
 	}
 	claim.Cost = claim.Cost.Plus(once)
-	estimated := make([]*Plan, len(legs))
 	for i, p := range legs {
-		var err *wire.Error
-		if estimated[i], err = p.Estimated(r, k.Estimates, policy); err != nil {
+		estimated, err := p.Estimated(r, k.Estimates, policy)
+		if err != nil {
 			return nil, nil, err
 		}
-		claim.Cost = claim.Cost.Plus(estimated[i].Cost)
+		legs[i] = estimated
+		claim.Cost = claim.Cost.Plus(estimated.Cost)
 	}
-	return claim, estimated, nil
+	return claim, legs, nil
 }
 
 // again holds one attempt more, because an earlier one may have been billed and

@@ -94,6 +94,7 @@ func NewPlans(r *Request, route *router.Plan, partner bool) ([]*Plan, *wire.Erro
 		}
 		plans = append(plans, p)
 	}
+	plans[0].Path, plans[0].Reason = route.Path, route.Reason
 	return plans, nil
 }
 
@@ -133,6 +134,9 @@ func (r *Request) outputCap(planned router.Leg) wire.Cap {
 
 // As returns the plan with the path and the reason of its record.
 func (p *Plan) As(path router.Path, reason string) *Plan {
+	if p.Path == path && p.Reason == reason {
+		return p
+	}
 	q := *p
 	q.Path, q.Reason = path, reason
 	return &q

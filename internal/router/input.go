@@ -25,4 +25,7 @@ type Input struct {
 	// MaxOutput is the tenant's cap in tokens, 0 without one.
 	MaxOutput int64
 	Now       time.Time
+
+	view view      // of the last Match
+	ids  [3]string // that Allowed was asked about
 }

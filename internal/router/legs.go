@@ -19,7 +19,8 @@ func (r *Router) Match(in *Input) Match {
 	if op := in.Facts.Op; !op.IsConverse() && !op.IsInvoke() || len(r.cascades) == 0 {
 		return m
 	}
-	v := &view{in: in}
+	in.view = view{in: in}
+	v := &in.view
 	for _, c := range r.cascades {
 		matched, err := c.match.eval(v)
 		if err != nil {
@@ -65,7 +66,8 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 // allowed asks the policy about the id asked for, the model that is sent, and
 // the model behind an opaque ARN.
 func (r *Router) allowed(in *Input, model string) bool {
-	return in.Allowed(in.Asked, model, r.catalogue.named(model)) && !(in.DeniesModels && r.Hidden(model))
+	in.ids = [...]string{in.Asked, model, r.catalogue.named(model)}
+	return in.Allowed(in.ids[:]...) && !(in.DeniesModels && r.Hidden(model))
 }
 
 // Hidden reports whether nobody knows which model an ARN is for.
@@ -87,7 +89,8 @@ func denied(models ...string) *wire.Error {
 
 // cascade puts the legs that can serve into the plan.
 func (r *Router) cascade(in *Input, plan *Plan) *wire.Error {
-	if !in.Allowed(in.Asked) {
+	in.ids[0] = in.Asked
+	if !in.Allowed(in.ids[:1]...) {
 		return denied(in.Asked)
 	}
 	c := plan.Cascade

@@ -29,9 +29,6 @@ type Limit struct {
 	Tokens Count
 	// Changed is whether Splices change the body.
 	Changed bool
-	// Header is the value of x-sluice-capped: the cap per completion, when the
-	// request was changed.
-	Header string
 	// Cut is by how many tokens the cap lowered what the caller asked for.
 	Cut     int64
 	Splices []Splice
@@ -42,6 +39,17 @@ type Limit struct {
 	// Beside is how many tokens the model may write beside Tokens, which no cap
 	// bounds: a summary of its context. It reads all input for that once more.
 	Beside int64
+
+	target int64 // the cap per completion when Changed
+}
+
+// Header is the value of x-sluice-capped: the cap per completion, "" when the
+// request was not changed.
+func (l *Limit) Header() string {
+	if !l.Changed {
+		return ""
+	}
+	return strconv.FormatInt(l.target, 10)
 }
 
 // minThinking is the smallest thinking budget that Claude accepts (Anthropic
@@ -234,7 +242,7 @@ func (v capValue) replace(n int64) Splice {
 }
 
 func (l *Limit) changed(target int64) {
-	l.Changed, l.Header = true, strconv.FormatInt(target, 10)
+	l.Changed, l.target = true, target
 }
 
 // fill puts a cap into a body without one and returns it. It is 0 when the

@@ -25,7 +25,7 @@ func TestLimit(t *testing.T) {
 		}
 		got := string(wire.ApplySplices(nil, []byte(body), l.Splices))
 		if got != want || l.Tokens.N != tokens || l.Tokens.Known != (tokens > 0) || l.Changed != (got != body) ||
-			l.Changed != (l.Header != "") {
+			l.Changed != (l.Header() != "") {
 			t.Errorf("%s:\n got %s %+v\nwant %s %d", body, got, l, want, tokens)
 		}
 	}
@@ -160,7 +160,7 @@ func TestLimitWithoutOutput(t *testing.T) {
 	}
 	if l, err := read(t, wire.OpConverse, "",
 		`{"inferenceConfig":{"maxTokens":9000}}`).Limit(wire.Cap{Max: 1000}); err != nil || l.Cut != 8000 ||
-		l.Header != "1000" {
+		l.Header() != "1000" {
 		t.Errorf("cut: %+v, %v", l, err)
 	}
 }
@@ -266,7 +266,7 @@ func TestLimitHolds(t *testing.T) {
 		if c.Default > 0 && in.maxTokens > 0 && c.Max == 0 && l.Changed {
 			t.Fatalf("%s: a default changed a request that has a cap", in.body)
 		}
-		if l.Changed && (strconv.FormatInt(after.MaxTokens.N, 10) != l.Header ||
+		if l.Changed && (strconv.FormatInt(after.MaxTokens.N, 10) != l.Header() ||
 			l.Tokens.N != after.MaxTokens.N*int64(after.Multiplier)) {
 			t.Fatalf("%s → %s: limit %+v", in.body, out, l)
 		}
