@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"errors"
 	"net"
 	"net/netip"
@@ -24,8 +25,10 @@ type conn struct {
 	server   *Server
 	from     netip.Addr
 	watch    hangup.Watch
-	// guard is nil on HTTP/1.1. It is set before a server gets the connection.
-	guard *h2guard.Guard
+	// guard and frames are nil on HTTP/1.1. They are set before a server gets the
+	// connection.
+	guard  *h2guard.Guard
+	frames *bufio.Reader
 
 	peeked  [len(h2guard.Preface)]byte
 	nPeeked int
@@ -71,12 +74,29 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return c
 }
 
-// Read returns what the sniffer read, then what comes.
+// Read returns what the sniffer read, then what comes. On HTTP/2 it is buffered:
+// net/http asks for each head of a frame, of nine bytes, and for each payload.
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.read(p)
-	if c.guard == nil {
-		return n, err
+	if c.frames != nil {
+		return c.frames.Read(p)
 	}
+	return c.read(p)
+}
+
+// frameBuffer is how much of HTTP/2 is read ahead; longer payloads are read past it.
+const frameBuffer = 4 << 10
+
+// guardFrames begins to buffer and to count frames.
+func (c *conn) guardFrames() {
+	c.guard = &h2guard.Guard{}
+	c.frames = bufio.NewReaderSize(guarded{c}, frameBuffer)
+}
+
+// guarded reads HTTP/2 from a connection and ends it when there is a flood.
+type guarded struct{ *conn }
+
+func (c guarded) Read(p []byte) (int, error) {
+	n, err := c.read(p)
 	if flood := c.guard.Received(p[:n], time.Now()); flood != "" {
 		c.server.opts.OnGlitch(flood)
 		c.server.opts.Log.Warn("closing a flooding connection", "kind", flood, "from", c.from)

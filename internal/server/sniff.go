@@ -42,7 +42,7 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 	if !isHTTP2 {
 		return s.h1.serve
 	}
-	c.guard = &h2guard.Guard{}
+	c.guardFrames()
 	return s.h2.serve
 }
 

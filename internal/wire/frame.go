@@ -45,8 +45,7 @@ func ParseFrame(raw []byte) (Frame, error) {
 	if crc32.ChecksumIEEE(raw[:end]) != binary.BigEndian.Uint32(raw[end:]) {
 		return Frame{}, ErrFrameChecksum
 	}
-	headers := int(binary.BigEndian.Uint32(raw[4:])) + 12
-	f := Frame{Raw: raw, Headers: raw[12:headers], Payload: raw[headers:end]}
+	f := SplitFrame(raw)
 	for rest := f.Headers; len(rest) > 0; {
 		var ok bool
 		if _, rest, ok = nextHeader(rest); !ok {
@@ -54,6 +53,13 @@ func ParseFrame(raw []byte) (Frame, error) {
 		}
 	}
 	return f, nil
+}
+
+// SplitFrame splits a frame that was checked before: by ParseFrame, or by the
+// FrameReader that returned it.
+func SplitFrame(raw []byte) Frame {
+	headers, end := 12+int(binary.BigEndian.Uint32(raw[4:])), len(raw)-4
+	return Frame{Raw: raw, Headers: raw[12:headers], Payload: raw[headers:end]}
 }
 
 // frameLength reads the length of the frame whose first twelve bytes begin
