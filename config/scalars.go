@@ -193,15 +193,22 @@ var sizeUnits = map[string]int64{
 	"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
 }
 
+// MaxDollars is the largest amount that a setting can name, in whole dollars: the
+// counters of a ledger hold no more.
+const MaxDollars = 9_000_000
+
 // dollars reads an amount above zero, exactly.
 var dollars = parsed(
-	form{"an amount in dollars", shape{"type": "number", "exclusiveMinimum": 0}, true},
+	form{"an amount in dollars", shape{"type": "number", "exclusiveMinimum": 0, "maximum": MaxDollars}, true},
 	func(text string) (money.Pico, error) {
 		amount, err := money.ParseDollars(text)
-		if err != nil {
+		tooLarge := errors.Is(err, money.ErrRange) && !strings.HasPrefix(text, "-")
+		switch {
+		case tooLarge || amount > MaxDollars*money.Dollar:
+			return 0, fmt.Errorf("must be at most %d dollars, which is what a ledger counts, not %s", MaxDollars, text)
+		case err != nil:
 			return 0, fmt.Errorf("must be an amount in dollars: %w", err)
-		}
-		if amount <= 0 {
+		case amount <= 0:
 			return 0, fmt.Errorf("must be more than nothing, not %s", text)
 		}
 		return amount, nil

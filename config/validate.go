@@ -171,7 +171,7 @@ func ValidTenant(id string) bool { return len(id) <= 200 && tenantForm.MatchStri
 // tenants checks each tenant, and that no two have the same id or key. There may
 // be very many, so a path is written only for a message.
 func (v *validator) tenants() {
-	ids, keys := map[string]int{}, map[string]keyIndex{}
+	ids, keys := make(map[string]int, len(v.c.Tenants)), make(map[string]keyIndex, len(v.c.Tenants))
 	for i := range v.c.Tenants {
 		t := &v.c.Tenants[i]
 		at := func(below string) string { return fmt.Sprintf("tenants[%d].%s", i, below) }

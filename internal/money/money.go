@@ -8,6 +8,7 @@
 package money
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"math/bits"
@@ -55,6 +56,10 @@ func (p Pico) String() string { return format(big.NewInt(int64(p))) }
 // decimals is how many decimals of a dollar a pico-dollar is.
 const decimals = 12
 
+// ErrRange is wrapped by what ParseDollars returns for a number of dollars that no
+// Pico holds.
+var ErrRange = errors.New("out of range")
+
 // ParseDollars reads a decimal number of dollars ("5000", "0.00075") exactly.
 // It fails on more than twelve decimals, on exponents and on overflow.
 func ParseDollars(s string) (Pico, error) {
@@ -68,7 +73,7 @@ func ParseDollars(s string) (Pico, error) {
 	}
 	v, err := strconv.ParseInt(whole+frac+strings.Repeat("0", decimals-len(frac)), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is out of range", s)
+		return 0, fmt.Errorf("%q is %w", s, ErrRange)
 	}
 	return Pico(v), nil
 }

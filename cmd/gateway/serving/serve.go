@@ -39,7 +39,8 @@ func serve(ctx context.Context, o options, file string) error {
 		return err
 	}
 	var closing closers
-	defer func() { closing.run(cfg.Timeouts.Drain) }()
+	drain := cfg.Timeouts.Drain // nothing here keeps cfg, which may be large, when a reload has replaced it
+	defer func() { closing.run(drain) }()
 	if err := startProfile(o.profile, newLog(os.Stderr), &closing); err != nil {
 		return err
 	}

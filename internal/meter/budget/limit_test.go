@@ -292,3 +292,11 @@ func TestLimitHoldsOnRedis(t *testing.T) {
 		).live(rt, []time.Duration{time.Millisecond, 30 * time.Millisecond})
 	})
 }
+
+// TestMaxDollars holds the largest budget that the configuration takes to what the
+// counters of a ledger hold.
+func TestMaxDollars(t *testing.T) {
+	if most := int64(config.MaxDollars*money.Dollar) / 1000; most != record.MaxValue {
+		t.Errorf("%d, want %d", most, int64(record.MaxValue))
+	}
+}
