@@ -136,7 +136,7 @@ func appendAttribute(b []byte, field protowire.Number, kv attribute.KeyValue) []
 	case attribute.STRING:
 		b = appendString(b, 1, v.AsString())
 	default: // none of ours
-		b = appendString(b, 1, v.Emit())
+		b = appendString(b, 1, v.String())
 	}
 	return finish(finish(b, value), pair)
 }

@@ -20,7 +20,7 @@ func BenchmarkRequests(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer j.Close() //nolint:errcheck // nothing is read
+			defer j.Close()
 			payload := make([]byte, 400)
 			b.SetParallelism(requests)
 			b.ReportAllocs()

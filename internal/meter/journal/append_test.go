@@ -15,7 +15,7 @@ func TestRecordsDueTogetherAreOneWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.Close() //nolint:errcheck // nothing is read
+	defer j.Close()
 	before := disk.n
 	var all sync.WaitGroup
 	for range 64 {
