@@ -34,7 +34,8 @@ func TestLedgerTrouble(t *testing.T) {
 	}
 	nothing := func() {}
 	f("M19: nobody listens at the start", away.URL(), "ledger", nothing, "connection refused")
-	f("M19: a wrong password", "redis://sluice:wrong@"+redis.Addr+"/0", "ledger", nothing, "refuses the user or the password")
+	f("M19: a wrong password", "redis://sluice:wrong@"+redis.Addr+"/0", "ledger", nothing,
+		"refuses the user or the password")
 	f("M19: it dies while idle", redis.URL(), "ledger", func() { redis.Kill() }, "connection refused")
 	redis.Start()
 	f("M16: a policy that evicts, set later", redis.URL(), "ledger", func() {

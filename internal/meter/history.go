@@ -32,6 +32,8 @@ type history struct {
 	damage []journal.Damage
 	lost   int64 // numbers that were filled up for damaged records
 	gaps   []SeqGap
+	// upTo, when not nil, are the numbers up to which partitions are added up.
+	upTo map[record.Partition]uint64
 	// each, when not nil, is called with every posting, once.
 	each func(record.Partition, *record.Posting) error
 }
@@ -207,7 +209,7 @@ func (h *history) add(l record.Partition, p *record.Posting) error {
 	if h.each != nil {
 		return h.each(l, p)
 	}
-	if h.sums == nil {
+	if h.sums == nil || h.upTo != nil && p.Seq > h.upTo[l] {
 		return nil
 	}
 	if err := h.charge(l, p.Charges); err != nil || p.Add == (record.Counters{}) {

@@ -2,6 +2,7 @@ package meter
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -50,6 +51,28 @@ func ReadSums(disk journal.Disk) (*JournalSums, error) {
 		sums.Fenced[writer] = how == record.Fenced
 	}
 	return sums, nil
+}
+
+// ReadPosted adds up what a journal had posted when its partitions were at these
+// numbers; others are left out, and so are those of which a checkpoint has gone further
+// or which it does not have that far.
+func ReadPosted(disk journal.Disk, upTo map[record.Partition]uint64) (*JournalSums, error) {
+	h := newHistory()
+	h.keepSums()
+	h.upTo = upTo
+	if err := h.loadCheckpoint(disk); err != nil {
+		return nil, err
+	}
+	further := maps.Clone(h.heads)
+	if err := h.read(disk, journal.Position{}); err != nil {
+		return nil, err
+	}
+	for of := range h.heads {
+		if upTo[of] == 0 || further[of] > upTo[of] || h.heads[of] < upTo[of] {
+			delete(h.heads, of)
+		}
+	}
+	return &JournalSums{Heads: h.heads, Rows: h.sums, Windows: h.windows}, nil
 }
 
 // ReadSuspended returns the attempts that a journal ended as unknown, oldest

@@ -1,6 +1,7 @@
 package money
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
@@ -59,6 +61,9 @@ func reportCommand() *cobra.Command {
 			return err
 		}
 		defer done()
+		if err := warnLost(cmd.Context(), source); err != nil {
+			return err
+		}
 		if *by != "" {
 			query.By = strings.Split(*by, ",")
 		}
@@ -111,6 +116,26 @@ func savingsCommand() *cobra.Command {
 		warn(report.SavingWarnings(rows))
 		return command.InvalidIf(report.WriteSavings(cmd.OutOrStdout(), report.Format(f.format), rows), report.ErrQuery)
 	})
+}
+
+// warnLost warns of counters that a shared ledger has lost, and that no gateway has
+// restored yet.
+func warnLost(ctx context.Context, source report.Source) error {
+	shared, is := source.(*redis.Ledger)
+	if !is {
+		return nil
+	}
+	lost, err := shared.Damaged(ctx, time.Now(), true)
+	for i := range lost {
+		d := &lost[i]
+		what := "counters of " + d.Hour.Format("2006-01-02 15:04")
+		if d.Hour.IsZero() {
+			what = "a budget of " + d.Window.Tenant
+		}
+		fmt.Fprintf(os.Stderr, "warning: the ledger lost %s of root %s; parts of %d writers are missing: gateways restore "+
+			"theirs while they run, gateway rebuild all\n", what, d.Root, len(d.UpTo))
+	}
+	return err
 }
 
 func warn(warnings []report.Warning) {

@@ -72,6 +72,7 @@ type store struct {
 	correct func(context.Context) error
 	// look asks a shared ledger how it is; nil for one of this process.
 	look    func(context.Context) (redis.Health, error)
+	mends   mender // nil for one of this process
 	closers []io.Closer
 }
 
@@ -107,6 +108,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	})
 	a.wg.Go(func() { a.repeat(time.Hour, a.fold) })
 	a.wg.Go(func() { a.atOnceAndEvery(lookEvery, a.lookAt) })
+	a.wg.Go(func() { a.repeat(lookEvery, a.mend) })
 	a.wg.Go(func() { a.atOnceAndEvery(correctionsEvery, a.takeCorrections) })
 	a.wg.Go(func() { a.atOnceAndEvery(inheritEvery, a.inheritOrWarn) })
 	return a, nil
@@ -135,7 +137,8 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 		return store{}, err
 	}
 	return store{
-		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, closers: []io.Closer{shared},
+		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: shared,
+		closers: []io.Closer{shared},
 	}, nil
 }
 

@@ -2,19 +2,28 @@ package serving
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 )
 
 // health is how a shared ledger was when it was last looked at. The zero value is
 // well. It is safe for concurrent use.
 type health struct {
-	mu     sync.Mutex // guards the following
-	err    error
-	behind time.Duration // how far this machine's clock is behind the ledger's
+	mu      sync.Mutex // guards the following
+	err     error
+	behind  time.Duration // how far this machine's clock is behind the ledger's
+	evicted int64         // keys that it had dropped
+	doubted bool          // it may have lost keys of any day
+	lost    int           // keys that it is known to have lost
 }
 
 const (
@@ -50,9 +59,11 @@ func (a *accounts) took(now redis.Health, err error) {
 	case err == nil && h.err != nil:
 		a.log.Info("the ledger is well again")
 	}
+	h.doubted = h.doubted || errors.Is(err, redis.ErrUnfit) || now.Evicted > h.evicted
 	if h.err = err; err != nil {
 		return
 	}
+	h.evicted = now.Evicted
 	if bad := skewed(now.Ahead); bad != skewed(h.behind) && bad {
 		a.log.Warn("this machine's clock differs from the ledger's; budgets go by the ledger's", "behind_by", now.Ahead)
 	}
@@ -101,8 +112,114 @@ func (a *accounts) ledgerTrouble() map[string]string {
 	if skewed(behind) {
 		all["clock"] = fmt.Sprintf("this machine's clock is %s behind the ledger's", behind.Round(time.Millisecond))
 	}
+	if n := a.health.missing(); n > 0 {
+		all["rows"] = fmt.Sprintf("the ledger lost %d keys with counters; gateways restore them from their journals, each "+
+			"its part", n)
+	}
 	for root, err := range s.Stopped {
 		all["ledger of "+root] = err.Error()
 	}
 	return all
+}
+
+// mender is a shared ledger that can lose single keys, and gets them back from the
+// journals of those who had posted to them.
+type mender interface {
+	Damaged(ctx context.Context, now time.Time, everywhere bool) ([]redis.Damage, error)
+	Heal(ctx context.Context, d *redis.Damage, writer string,
+		rows map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum) error
+}
+
+// mended is how long one look for lost keys, and their restoring, may take.
+const mended = time.Minute
+
+// mend looks for keys that the ledger has lost, and adds again what the journals here
+// had posted to them.
+func (a *accounts) mend() (more bool) {
+	if a.mends == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), mended)
+	defer cancel()
+	lost, err := a.mends.Damaged(ctx, a.now(), a.health.doubts())
+	if err != nil {
+		return true // lookAt says so
+	}
+	if a.health.misses(len(lost)) {
+		a.log.Error("the ledger lost keys with counters; restoring what the journals here have of them", "keys", len(lost))
+	}
+	if err := a.restore(ctx, lost); err != nil {
+		a.log.Warn("keys that the ledger lost are not restored yet", "err", err)
+	}
+	return true
+}
+
+// restore adds the parts of all writers in the journals here.
+func (a *accounts) restore(ctx context.Context, lost []redis.Damage) error {
+	disks := []journal.Disk{command.JournalDir(a.snapshots.Load().Config)}
+	if dir, ever := command.Corrected(a.snapshots.Load().Config); ever {
+		disks = append(disks, dir)
+	}
+	read := map[string][]*meter.JournalSums{} // by what was asked for: mostly the same
+	for i := range lost {
+		d := &lost[i]
+		asked := fmt.Sprint(d.Root, d.UpTo)
+		if read[asked] == nil {
+			for _, disk := range disks {
+				sums, err := meter.ReadPosted(disk, upTo(d))
+				if err != nil {
+					return err
+				}
+				read[asked] = append(read[asked], sums)
+			}
+		}
+		for _, sums := range read[asked] {
+			if err := a.heal(ctx, d, sums); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func upTo(d *redis.Damage) map[record.Partition]uint64 {
+	numbers := make(map[record.Partition]uint64, len(d.UpTo))
+	for writer, n := range d.UpTo {
+		numbers[record.Partition{Writer: writer, Root: d.Root}] = n
+	}
+	return numbers
+}
+
+func (a *accounts) heal(ctx context.Context, d *redis.Damage, sums *meter.JournalSums) (failed error) {
+	for of := range sums.Heads {
+		windows := map[record.Window]ledger.WindowSum{}
+		for w, s := range sums.Windows[of] {
+			windows[w.UTC()] = ledger.WindowSum{Posted: s.Posted, Suspense: s.Suspense}
+		}
+		failed = errors.Join(failed, a.mends.Heal(ctx, d, of.Writer, sums.Rows[of], windows))
+	}
+	return failed
+}
+
+// doubts reports, once, whether keys of any day may be lost.
+func (h *health) doubts() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	defer func() { h.doubted = false }()
+	return h.doubted
+}
+
+// misses notes how many keys are lost, and reports whether there are more than before.
+func (h *health) misses(n int) (more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	more = n > h.lost
+	h.lost = n
+	return more
+}
+
+func (h *health) missing() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost
 }

@@ -43,7 +43,7 @@ func (a *app) watch(m *telemetry.Metrics) {
 	m.Watch(telemetry.GaugeFactsWaiting, func() float64 { return float64(a.memory.Board().Stats().Waiting) })
 	m.Watch(telemetry.GaugeFactsDropped, func() float64 { return float64(a.memory.Board().Stats().Dropped) })
 	m.Watch(telemetry.GaugeLedgerDegraded, func() float64 {
-		if t := a.accounts.ledgerTrouble(); t["ledger"] != "" || t["budgets"] != "" {
+		if t := a.accounts.ledgerTrouble(); t["ledger"] != "" || t["budgets"] != "" || t["rows"] != "" {
 			return 1
 		}
 		return 0

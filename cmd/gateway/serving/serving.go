@@ -2,11 +2,62 @@
 // and a stand-in for Bedrock to try them on.
 package serving
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/config"
+)
 
 // Commands are the commands of the package. They show version as the program's.
 func Commands(version string) []*cobra.Command {
 	return []*cobra.Command{
 		serveCommand(version), checkCommand(), keysCommand(), sandboxCommand(), quickstartCommand(version),
+	}
+}
+
+// warn logs the problems that do not stop the start.
+func warn(log *slog.Logger, cfg *config.Config, problems []config.Problem) {
+	for _, p := range problems {
+		if p.Warning {
+			log.Warn("configuration", at(cfg, p)...)
+		}
+	}
+}
+
+// at is a problem as attributes of a log line.
+func at(cfg *config.Config, p config.Problem) []any {
+	at := cfg.At(p.Path)
+	place := fmt.Sprintf("%s:%d:%d", at.File, at.Line, at.Column)
+	return []any{"at", place, "path", p.Path, "problem", p.Message}
+}
+
+// newLog writes JSON lines. Durations are text: a number would be nanoseconds,
+// which nobody reads.
+func newLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}))
+}
+
+// closers run in the reverse of the order in which they were added, within one
+// deadline each.
+type closers []func(context.Context)
+
+func (c *closers) add(f func(context.Context)) { *c = append(*c, f) }
+
+func (c closers) run(within time.Duration) {
+	for i := len(c) - 1; i >= 0; i-- {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		c[i](ctx)
+		cancel()
 	}
 }

@@ -70,7 +70,8 @@ func claimsOf(t testing.TB) (a, b *budget.Claim) {
 		t.Fatal(err)
 	}
 	cost := budget.Amounts{record.UnitUSD: 30_000_000}
-	return &budget.Claim{Policy: policies.For("acme/a"), Cost: cost}, &budget.Claim{Policy: policies.For("acme/b"), Cost: cost}
+	claim := func(tenant string) *budget.Claim { return &budget.Claim{Policy: policies.For(tenant), Cost: cost} }
+	return claim("acme/a"), claim("acme/b")
 }
 
 // TestRestartWithoutLoss restarts a Redis that loses nothing under a busy gateway and

@@ -134,7 +134,7 @@ type call struct {
 // a fixed order, so that the same batch is always the same call.
 func newCall(b *attempt, ids map[string]string) (*call, error) {
 	k := keysOf(b.Root)
-	c := &call{keys: []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows()}}
+	c := &call{keys: []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows(), k.damage()}}
 	c.add(b.Writer, b.Account(), number(b.Epoch), number(b.From), number(b.To), rand.Text())
 	c.addCount(len(ids))
 	for _, text := range slices.Sorted(maps.Keys(ids)) {

@@ -38,6 +38,8 @@ func (k keys) state() string             { return k.prefix + "l" }
 func (k keys) windows() string           { return k.prefix + "b" }
 func (k keys) window(name string) string { return k.prefix + "b:" + name }
 
+func (k keys) damage() string { return k.prefix + "x" }
+
 func (k keys) index(day string) string { return k.prefix + "i:" + day }
 
 // group names the hash of a group of rows in an hour of the day, or in the

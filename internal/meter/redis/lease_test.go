@@ -94,7 +94,8 @@ func TestLostWindow(t *testing.T) {
 
 // lostWindows delete a window that nobody who asks has an account of.
 func (f *faults) lostWindows() []ledgertest.LeaseLoss {
-	check := func(between func(context.Context, ledgertest.Leaser) error) func(context.Context, ledgertest.LeaseSubject) error {
+	type step = func(context.Context, ledgertest.Leaser) error
+	check := func(between step) func(context.Context, ledgertest.LeaseSubject) error {
 		return func(ctx context.Context, s ledgertest.LeaseSubject) error {
 			l := s.Gateways[0]
 			err := grantOf(ctx, l, "w1", ledger.Granted)
@@ -107,10 +108,12 @@ func (f *faults) lostWindows() []ledgertest.LeaseLoss {
 	return []ledgertest.LeaseLoss{
 		{Name: "by its entry in the index", Check: check(func(context.Context, ledgertest.Leaser) error { return nil })},
 		{Name: "though a batch made it again", Check: check(func(ctx context.Context, l ledgertest.Leaser) error {
-			_, err := l.Apply(ctx, &ledger.Batch{Writer: "w4", Epoch: 1, Root: "acme", From: 1, To: 1, Postings: []record.Posting{{
+			p := record.Posting{
 				Seq: 1, Root: "acme", Row: record.RowKey{Hour: time.Now(), Tenant: "acme"}, Add: record.Counters{Legs: 1},
 				Charges: []record.Charge{{Window: lostMonth(), Amount: 5}},
-			}}})
+			}
+			b := &ledger.Batch{Writer: "w4", Epoch: 1, Root: "acme", From: 1, To: 1, Postings: []record.Posting{p}}
+			_, err := l.Apply(ctx, b)
 			return err
 		})},
 	}
@@ -189,7 +192,10 @@ var leaseMutants = []struct{ name, old, with string }{
 	{"retires before its records come", "if retires and not open then", "if retires then"},
 	{"ends a writer that lives", "if lapsed and", "if false and"},
 	{"takes an empty window for a loss", "not w.loose or leased(w)", "true or leased(w)"},
-	{"forgets a silent writer's concurrency for good", "a.granted, a.returned, a.remains = granted, returned,", "local _ ="},
+	{
+		"forgets a silent writer's concurrency for good",
+		"a.granted, a.returned, a.remains = granted, returned,", "local _ =",
+	},
 	{"another server is a loss", "elseif moved then freeze(true) end", "elseif moved then freeze(false) end"},
 	{"another server is nothing", "elseif moved then freeze(true) end", "end"},
 	{"a doubt ends at once", "if doubtful() then least =", "if doubtful() then least = 0 *"},

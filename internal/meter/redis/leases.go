@@ -76,7 +76,8 @@ func (l *Ledger) Renew(ctx context.Context, r *ledger.RenewRequest) (*ledger.Ren
 func (l *Ledger) renewOnce(ctx context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
 	asserts := !r.Retire && len(r.Held) == len(r.Accounts)
 	c := l.leaseCall(r.Root, asker{r.Writer, r.Epoch, r.Watermark, false, r.TTL})
-	c.add(number(cmp.Or(r.Head, r.Watermark)), digit(asserts), digit(r.Retire), digit(r.Lapsed), digit(r.Leaves), digit(r.Part))
+	c.add(number(cmp.Or(r.Head, r.Watermark)), digit(asserts), digit(r.Retire), digit(r.Lapsed))
+	c.add(digit(r.Leaves), digit(r.Part))
 	c.addCount(len(r.Accounts))
 	for i := range r.Accounts {
 		a := &r.Accounts[i]
@@ -139,7 +140,7 @@ type asker struct {
 // leaseCall begins the call of a script that changes leases.
 func (l *Ledger) leaseCall(root string, a asker) *call {
 	k := keysOf(root)
-	c := &call{keys: []string{k.marks(), k.state(), k.windows()}}
+	c := &call{keys: []string{k.marks(), k.state(), k.windows(), k.damage()}}
 	c.add(a.writer, number(a.epoch), number(a.watermark), digit(a.lost), decimal(a.ttl.Milliseconds()))
 	c.add(l.roots.of(root).leased, rand.Text())
 	return c

@@ -53,7 +53,7 @@ type Ledger struct {
 	shapes *shapes
 	facts  *facts
 
-	apply, fold, grant, renew, watermark, wipe *goredis.Script
+	apply, fold, grant, renew, watermark, wipe, inspect, heal *goredis.Script
 }
 
 var _ ledger.Ledger = (*Ledger)(nil)
@@ -71,12 +71,14 @@ func New(o Options) (*Ledger, error) {
 		server: &server{target: t, log: o.Log}, roots: seen,
 		shapes:    &shapes{intern: goredis.NewScript(internLua), ids: make(map[string]map[string]string)},
 		facts:     &facts{roots: seen, log: o.Log},
-		apply:     goredis.NewScript(exactLua + windowLua + factsLua + applyLua),
+		apply:     goredis.NewScript(exactLua + windowLua + damageLua + factsLua + applyLua),
 		fold:      goredis.NewScript(exactLua + foldLua),
-		grant:     goredis.NewScript(windowLua + leaseLua + grantLua),
-		renew:     goredis.NewScript(windowLua + leaseLua + renewLua),
+		grant:     goredis.NewScript(windowLua + damageLua + leaseLua + grantLua),
+		renew:     goredis.NewScript(windowLua + damageLua + leaseLua + renewLua),
 		watermark: goredis.NewScript(factsLua + markLua),
 		wipe:      goredis.NewScript(wipeLua),
+		inspect:   goredis.NewScript(damageLua + inspectLua),
+		heal:      goredis.NewScript(exactLua + windowLua + healLua),
 	}, nil
 }
 
@@ -174,7 +176,8 @@ func (l *Ledger) Wipe(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	err = l.wipe.Run(ctx, client, []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows()}, k.prefix).Err()
+	keys := []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows(), k.damage()}
+	err = l.wipe.Run(ctx, client, keys, k.prefix).Err()
 	if err == nil {
 		l.shapes.forget(root)
 	}

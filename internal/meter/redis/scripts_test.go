@@ -17,8 +17,8 @@ type scripts struct{ apply, fold, grant, renew string }
 
 func theScripts() scripts {
 	return scripts{
-		apply: exactLua + windowLua + factsLua + applyLua, fold: exactLua + foldLua,
-		grant: windowLua + leaseLua + grantLua, renew: windowLua + leaseLua + renewLua,
+		apply: exactLua + windowLua + damageLua + factsLua + applyLua, fold: exactLua + foldLua,
+		grant: windowLua + damageLua + leaseLua + grantLua, renew: windowLua + damageLua + leaseLua + renewLua,
 	}
 }
 

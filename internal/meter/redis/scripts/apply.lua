@@ -2,7 +2,7 @@
 -- watermark, all or nothing. Redis keeps what a script wrote before an error,
 -- so every check, of types too, comes before the first write.
 --
--- KEYS: marks, shapes, days, state, index of windows, an index per day, a hash
+-- KEYS: marks, shapes, days, state, index of windows, damage, an index per day, a hash
 --   per group of rows, a hash per window.
 -- ARGV: writer, whose accounts are charged, epoch, from, to, a generation to use
 --   when there is none, then
@@ -13,8 +13,8 @@
 --   count, and per window: name, expiry, and what is posted, suspended and taken
 --   what share adds, as well as to KEYS
 -- Returns a word, the watermark and the generation; with OK also what share adds.
-local marks, shapes, days, state, windows_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local key, arg = 5, 0
+local marks, shapes, days, state, windows_index, damage = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local key, arg = 6, 0
 local function take()
   arg = arg + 1
   return ARGV[arg]
@@ -40,14 +40,16 @@ for _ = 1, tonumber(take()) do
   if redis.call('HGET', shapes, text) ~= id then return {'SHAPES', watermark, generation} end
 end
 
-local indexes = {}
+local indexes, had = {}, {} -- had: whether a group should be there, in their order
 redis.call('SISMEMBER', days, '0')
 for i = 1, tonumber(take()) do
   key = key + 1
   local index = {key = KEYS[key], day = take(), expiry = take(), members = {}}
   for _ = 1, tonumber(take()) do
     local member = take()
-    if redis.call('SISMEMBER', index.key, member) == 0 then table.insert(index.members, member) end
+    local is = redis.call('SISMEMBER', index.key, member) == 1
+    table.insert(had, is)
+    if not is then table.insert(index.members, member) end
   end
   indexes[i] = index
 end
@@ -61,6 +63,7 @@ for i = 1, tonumber(take()) do
   end
   local stored = redis.call('HMGET', group.key, unpack(group.names))
   if not fits(stored, group.deltas) then return {'BAD', watermark, generation} end
+  group.lost = had[i] and redis.call('EXISTS', group.key) == 0
   groups[i] = group
 end
 
@@ -99,7 +102,10 @@ for i = 1, count do
 end
 
 for _, w in ipairs(windows) do
-  if w.lost then redis.call('HSET', state, 'lost', '1') end -- what comes now must not hide it
+  if w.lost then -- what comes now must not hide it
+    redis.call('HSET', state, 'lost', '1')
+    note_lost(damage, marks, w.key)
+  end
   redis.call('HSET', w.key, 'p', whole(w.p), 'h', whole(w.h), 's', whole(w.s))
   if w.account then redis.call('HSET', w.key, 'a:' .. holder, account_text(w.account)) end
   if w.left > 0 then redis.call('HSET', w.key, 'o:' .. holder, whole(w.left)) else redis.call('HDEL', w.key, 'o:' .. holder) end
@@ -111,6 +117,7 @@ for _, index in ipairs(indexes) do
   redis.call('EXPIREAT', index.key, index.expiry)
 end
 for _, group in ipairs(groups) do
+  if group.lost then note_lost(damage, marks, group.key) end
   for j, name in ipairs(group.names) do
     redis.call('HINCRBY', group.key, name, group.deltas[j])
   end

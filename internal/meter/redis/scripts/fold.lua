@@ -19,17 +19,15 @@ for i = 2, #KEYS, 2 do
   if #move.names > 0 and not fits(redis.call('HMGET', move.day, unpack(move.names)), move.deltas) then
     return 0
   end
-  table.insert(moves, move)
+  if #move.names > 0 then table.insert(moves, move) end -- what was lost is not over
 end
 
 for _, move in ipairs(moves) do
   for j, name in ipairs(move.names) do
     redis.call('HINCRBY', move.day, name, move.deltas[j])
   end
-  if #move.names > 0 then
-    redis.call('EXPIREAT', move.day, expiry)
-    redis.call('SADD', index, move.to)
-  end
+  redis.call('EXPIREAT', move.day, expiry)
+  redis.call('SADD', index, move.to)
   redis.call('DEL', move.hour)
   redis.call('SREM', index, move.from)
 end

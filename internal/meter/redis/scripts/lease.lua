@@ -1,11 +1,11 @@
 -- Common to grant and renew: the root's state, its windows, and whether the
 -- ledger has lost writes. Nothing is written before the functions save_*.
 --
--- KEYS: marks, state, index, then a hash per window.
+-- KEYS: marks, state, index, damage, then a hash per window.
 -- ARGV: writer, epoch, watermark, 1 when the gateway knows otherwise that writes
 --   were lost, ttl in ms, the generation that it knows, one to use when there is
 --   none; what follows is the script's own.
-local marks, state_key, index = KEYS[1], KEYS[2], KEYS[3]
+local marks, state_key, index, damage = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local arg = 0
 local function take()
   arg = arg + 1
@@ -35,7 +35,7 @@ end
 -- and that is not there was lost: nothing that is in use ends before its entry.
 local lost_windows = {}
 local function open_window(i)
-  local w = {key = KEYS[3 + i], name = take(), loose = take() == '1', ends = tonumber(take()), expiry = take(), set = {}, gone = {}}
+  local w = {key = KEYS[4 + i], name = take(), loose = take() == '1', ends = tonumber(take()), expiry = take(), set = {}, gone = {}}
   w.hash = fields(w.key)
   w.p, w.h, w.s = tonumber(w.hash.p or '0'), tonumber(w.hash.h or '0'), tonumber(w.hash.s or '0')
   w.over = w.ends ~= 0 and w.ends <= now
@@ -213,6 +213,7 @@ end
 
 local function save_state()
   for _, w in ipairs(lost_windows) do -- found once
+    note_lost(damage, marks, w.key)
     redis.call('HSETNX', w.key, 'p', '0')
     keep(index, w.key, w.name, w.expiry, seconds)
   end

@@ -1,0 +1,92 @@
+package faultmatrix
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// served is how long it takes from now until each gateway has served a budgeted
+// tenant.
+func (w *world) served() time.Duration {
+	w.t.Helper()
+	began := time.Now()
+	for _, g := range w.gates {
+		harness.Eventually(w.t, 70*time.Second, func() (bool, string) {
+			a := anything(w.rng)
+			a.tenant, a.text = 0, "a request of a tenant with budgets"
+			return g.send(&a) == 200, g.log()
+		})
+	}
+	return time.Since(began)
+}
+
+// TestRow23Restart restarts a Redis that keeps all. M18
+func TestRow23Restart(t *testing.T) {
+	var y tally
+	s := startStandIn(t)
+	began := time.Now()
+	r := redistest.NewServer(t, "--appendonly", "yes", "--appendfsync", "always")
+	w := newWorld(t, 23, s, r.URL())
+	w.budgeted("500", "400", "300")
+	w.run(2)
+	for range 3 {
+		for _, g := range w.gates {
+			g.traffic(20, 4, anything)
+		}
+		time.Sleep(1200 * time.Millisecond) // what is idle goes back: no lease covers the next request
+		r.Kill()
+		r.Start()
+		y.kill("restart")
+		took := w.served()
+		t.Logf("served %s after the end of the fault", took)
+		if took > 2*time.Second {
+			t.Errorf("a budgeted tenant is served %s after a restart that lost nothing", took)
+		}
+	}
+	w.healed(&y, began)
+	t.Logf("row 23: %s", &y)
+}
+
+// TestRow24LostKeys takes single keys out of the ledger while gateways run: rows and a
+// budget's window, as eviction does. They are restored from the journals. M16 M17
+func TestRow24LostKeys(t *testing.T) {
+	t.Parallel() // it mostly waits
+	var y tally
+	s := startStandIn(t)
+	began := time.Now()
+	r := redistest.NewServer(t)
+	w := newWorld(t, 24, s, r.URL())
+	w.budgeted("500", "400", "300")
+	w.run(2)
+	for _, g := range w.gates {
+		g.traffic(30, 4, anything)
+	}
+	w.equal(10 * time.Second)
+	for _, key := range append(r.Keys("sl:{acme}:r:*"), r.Keys("sl:{beta}:r:*")...) {
+		r.CLI("del", key)
+		y.kill("row")
+	}
+	w.gates[0].traffic(5, 1, anything) // rows come back with less than they had
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		log := w.gates[0].log()
+		return strings.Contains(log, "the ledger lost keys"), log
+	})
+	w.equal(20 * time.Second)
+	if _, long := seeds(); long {
+		for _, key := range r.Keys("sl:{acme}:b:acme|usd|*") {
+			r.CLI("del", key)
+			y.kill("window")
+		}
+		took := w.served()
+		t.Logf("served %s after the end of the fault", took)
+		if took > time.Minute {
+			t.Errorf("a budgeted tenant is served %s after a window was lost", took)
+		}
+	}
+	w.healed(&y, began)
+	t.Logf("row 24: %s", &y)
+}
