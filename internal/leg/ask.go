@@ -115,7 +115,7 @@ func (a *Attempt) start(n int) *record.Start {
 	}
 	if p.Price != nil {
 		s.PriceVersion = p.Price.Version
-		s.Hold, _ = p.Price.WorstCase(s.EstimatedInput, s.MaxOutput)
+		s.Hold, _ = p.most(s.EstimatedInput, s.MaxOutput)
 	}
 	return s
 }

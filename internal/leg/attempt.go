@@ -148,6 +148,9 @@ func (a *Attempt) ending(how Disposition) record.End {
 	default:
 		return end
 	}
+	if !end.Usage.Queries.Known && a.Queries > 0 {
+		end.Usage.Queries = wire.Known(a.Queries)
+	}
 	if end.Usage.Complete() {
 		end.Outcome = record.Completed
 	}

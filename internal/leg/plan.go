@@ -24,7 +24,9 @@ type Plan struct {
 	SKU      record.SKU
 	Price    *record.Price // nil: unpriced
 	Limit    wire.Limit    // of output tokens
-	Facts    *wire.Facts   // of the body, as this model reads it
+	// Queries are the search units that a rerank is billed by, 0 for other calls.
+	Queries int64
+	Facts   *wire.Facts // of the body, as this model reads it
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant
@@ -46,6 +48,9 @@ func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
 		return nil, err
 	}
 	p.SKU = r.Snapshot.SKU(planned.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
+	if d := p.Facts.Dialect; d != nil && d.Name == "rerank" {
+		p.Queries = wire.SearchUnits(r.Body)
+	}
 	if p.Limit, err = p.Facts.Limit(r.outputCap(planned)); err != nil {
 		return nil, err
 	}
@@ -198,7 +203,14 @@ func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
 	if !r.Modelled() {
 		return p.Price.GuardrailWorstCase(int64(len(r.Body))/textUnit + 1)
 	}
-	return p.Price.WorstCase(input, output)
+	return p.most(input, output)
+}
+
+// most is what so many tokens, and the search units, can cost.
+func (p *Plan) most(input, output int64) (money.Pico, bool) {
+	tokens, priced := p.Price.WorstCase(input, output)
+	queries, listed := p.Price.QueryCost(p.Queries)
+	return tokens + queries, priced && listed
 }
 
 func nanos(p money.Pico) int64 { return (int64(p) + 999) / 1000 }

@@ -279,3 +279,26 @@ func spokenBytes(chunk []byte) int64 {
 		}
 	}
 }
+
+// A search unit of rerank is a query with up to so many documents, of which those
+// that are longer than a chunk count once for each (Amazon Bedrock pricing,
+// "Rerank": 100 documents, 512 tokens, which is about 2,048 bytes of text).
+const (
+	unitDocuments = 100
+	documentBytes = 2048
+)
+
+var documentsTree = jsonscan.NewTree(rules{{Path: "documents[]", Role: roleText}})
+
+// SearchUnits are the search units that a rerank of this body is billed as, at
+// least one. No answer of InvokeModel reports them.
+func SearchUnits(body []byte) int64 {
+	var w jsonscan.Walker
+	w.AllowDuplicates = true
+	w.Reset(documentsTree, body)
+	var chunks int64
+	for m := w.Next(); m.Role != 0; m = w.Next() {
+		chunks += max(1, (int64(m.End-m.Start)+documentBytes-1)/documentBytes)
+	}
+	return max(1, (chunks+unitDocuments-1)/unitDocuments)
+}

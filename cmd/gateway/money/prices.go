@@ -13,8 +13,11 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 func pricesCommand() *cobra.Command {
@@ -22,7 +25,7 @@ func pricesCommand() *cobra.Command {
 		Use:   "prices",
 		Short: "Look at the prices of models, import them, and apply new ones to what was metered",
 	})
-	cmd.AddCommand(pricesList(), pricesShow(), pricesDiff(), pricesImport())
+	cmd.AddCommand(pricesList(), pricesShow(), pricesDiff(), pricesImport(), pricesRerate())
 	return cmd
 }
 
@@ -174,6 +177,60 @@ func pricesImport() *cobra.Command {
 		}
 		summarize(cmd.ErrOrStderr(), list)
 		return nil
+	})
+}
+
+func pricesRerate() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rerate --config FILE",
+		Short: "Price anew what was metered without a price, as corrections",
+		Long: "Price anew the rows of which something had no price, by the prices of their time as\n" +
+			"they are now. No record is changed: each row gets two corrections, which name the\n" +
+			"price versions before and after. It may be repeated. The gateway may run.",
+		Args: command.Args(cobra.NoArgs),
+	}
+	var from, to string
+	r := audit.Rerating{}
+	flags := cmd.Flags()
+	flags.StringVar(&from, "from", "", "first `DAY`, UTC; default the first of this month")
+	flags.StringVar(&to, "to", "", "`DAY` to stop before, UTC; default the hour that runs")
+	flags.BoolVar(&r.All, "all", false, "also rows whose price has another version now")
+	flags.StringVar(&r.Reason, "reason", "", "`TEXT` for whoever reads the records")
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		now := time.Now().UTC()
+		span, err := report.Range(from, to, now)
+		if err != nil {
+			return command.Invalid(err)
+		}
+		r.From, r.To, r.By = span.From, span.To, signature()
+		if hour := now.Truncate(time.Hour); r.To.After(hour) {
+			r.To = hour
+		}
+		return rerate(cmd, cfg, &r)
+	})
+}
+
+func rerate(cmd *cobra.Command, cfg *config.Config, r *audit.Rerating) error {
+	policies, err := budget.Compile(cfg.Tenants)
+	if err != nil {
+		return command.Invalid(err)
+	}
+	snap, err := command.Compile(cfg)
+	if err != nil {
+		return err
+	}
+	source, done, err := openSource(cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	r.Budgets = policies.Budgets
+	r.SKU = func(model string) record.SKU { return snap.SKU(model, "", "", "") }
+	return correct(cmd, cfg, func(c *audit.Corrections) error {
+		made, err := c.Rerate(cmd.Context(), source, r)
+		fmt.Fprintf(cmd.OutOrStdout(), "%d rows priced anew: $%s before, $%s now; %d rows still without a price\n",
+			made.Rows, made.Before.String(), made.After.String(), made.StillUnpriced)
+		return err
 	})
 }
 

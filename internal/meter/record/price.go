@@ -421,6 +421,15 @@ func (p *Price) forUsage(u *wire.Usage) (_ *Price, long bool) {
 	return q, q != p
 }
 
+// QueryCost is what so many search units cost. It is false when there are some and
+// they have no price, or p is nil.
+func (p *Price) QueryCost(units int64) (money.Pico, bool) {
+	if p == nil {
+		return 0, units == 0
+	}
+	return p.query.cost(clamp(units))
+}
+
 // GuardrailWorstCase is the most that a guardrail can cost for so many text
 // units: every policy that the price lists counts each of them. It is false when
 // p is nil or lists none.
