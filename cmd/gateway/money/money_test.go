@@ -187,6 +187,7 @@ func corrections(t *testing.T, u *used) {
 	}
 	credit := []string{"--tenant", "acme/support", "--model", lite, "--usd=-1.5", "--input", "7", "--reason", "credit",
 		"--force"}
+	u.works([]string{"rows priced anew"}, "prices", "rerate")
 	before := u.reports()
 	u.works([]string{"adjustment c-7 made", "$-1.50"}, "adjust", append(credit, "--id", "c-7")...)
 	u.works([]string{"made before"}, "adjust", append(credit, "--id", "c-7")...)

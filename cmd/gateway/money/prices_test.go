@@ -45,7 +45,10 @@ func TestEveryIDIsListed(t *testing.T) {
 	}
 	priced, unpriced := 0, 0
 	for _, id := range strings.Split(strings.TrimSpace(string(data)), "\n")[1:] {
-		short := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(id, "bedrock/us-east-1/"), "bedrock/invoke/"), "bedrock/")
+		short := id
+		for _, prefix := range []string{"bedrock/us-east-1/", "bedrock/invoke/", "bedrock/"} {
+			short = strings.TrimPrefix(short, prefix)
+		}
 		price := listed[id]
 		if price == "" {
 			price = listed[short]
