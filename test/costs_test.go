@@ -24,6 +24,10 @@ type billing struct {
 }
 
 func (b *billing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet { // GetInferenceProfile: this one is nobody's
+		http.NotFound(w, r)
+		return
+	}
 	text, _ := io.ReadAll(r.Body)
 	var body struct {
 		MaxCompletionTokens *int64 `json:"max_completion_tokens"`

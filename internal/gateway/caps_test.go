@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -378,6 +379,24 @@ func TestProfilesAreResolvedOnce(t *testing.T) {
 		t.Errorf("after many others: %d %s", res.Status, res.Body)
 	}
 	f.end(t)
+}
+
+// TestPriceRemovedInMidStream (M29): a reload that takes the price away does not
+// reach a request that has begun.
+func TestPriceRemovedInMidStream(t *testing.T) {
+	f := capsFixture(t, hardCents, capped)
+	f.reply = func(*engine.Request) (*engine.Response, error) {
+		return streamed(nil, `{"type":"message_start"}`,
+			`{"amazon-bedrock-invocationMetrics":{"inputTokenCount":1000,"outputTokenCount":5}}`), nil
+	}
+	res := f.post(t, wire.OpInvokeStream, "anthropic.claude-sonnet-4-6", `{"max_tokens":1000,"messages":[]}`)
+	without := *f.line.snapshots.Load()
+	without.Prices = &record.PriceBook{}
+	f.line.Use(&without)
+	readAll(res)
+	if got := f.end(t)["acme/app dollars"]; got.Posted == 0 || got.Suspense != 0 || got.Held != 0 {
+		t.Errorf("M29: %+v", got)
+	}
 }
 
 // TestCompactionIsHeld (M28): what the model may read and write beside the cap is
