@@ -15,7 +15,7 @@ import (
 
 // literals are the calls request.text.contains("literal") of a condition, by their
 // ids in its tree. They need no copy of the text: they look into the body.
-type literals map[int64][]byte
+type literals map[int64]*textContains
 
 // literalsOf finds them. A literal with a line feed could be found across two
 // texts, so it is left to CEL.
@@ -31,8 +31,8 @@ func literalsOf(checked *cel.Ast) literals {
 		}
 		if arg := call.Args()[0]; arg.Kind() == ast.LiteralKind {
 			text, ok := arg.AsLiteral().(types.String)
-			if ok && len(text) <= wire.MaxLiteral && !strings.Contains(string(text), "\n") {
-				found[e.ID()] = []byte(text)
+			if ok && text != "" && len(text) <= wire.MaxLiteral && !strings.Contains(string(text), "\n") {
+				found[e.ID()] = &textContains{e.ID(), string(text), wire.NewLiteral(string(text))}
 			}
 		}
 	}
@@ -51,8 +51,8 @@ func isText(e ast.Expr) bool {
 
 // decorate replaces the calls in the plan of the condition.
 func (l literals) decorate(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
-	if literal, ok := l[i.ID()]; ok {
-		return &textContains{i.ID(), literal}, nil
+	if call, ok := l[i.ID()]; ok {
+		return call, nil
 	}
 	return i, nil
 }
@@ -60,7 +60,8 @@ func (l literals) decorate(i interpreter.InterpretableV2) (interpreter.Interpret
 // textContains is request.text.contains("literal").
 type textContains struct {
 	id      int64
-	literal []byte
+	text    string
+	literal wire.Literal
 }
 
 var _ interpreter.InterpretableV2 = (*textContains)(nil)
@@ -71,7 +72,7 @@ func (c *textContains) ID() int64 { return c.id }
 // Eval implements interpreter.Interpretable.
 func (c *textContains) Eval(vars interpreter.Activation) ref.Val {
 	request, _ := vars.ResolveName("request")
-	found, err := viewOf(request).textContains(c.literal)
+	found, err := viewOf(request).textContains(c)
 	if err != nil {
 		return types.WrapErr(err)
 	}
@@ -81,10 +82,10 @@ func (c *textContains) Eval(vars interpreter.Activation) ref.Val {
 // Exec implements interpreter.InterpretableV2.
 func (c *textContains) Exec(frame *interpreter.ExecutionFrame) ref.Val { return c.Eval(frame) }
 
-// textContains looks for literal in the text where that is: in the body, or in
+// textContains looks for the literal of c in the text where that is: in the body, or in
 // the copy that another condition needed. It costs what CEL counts for a literal
 // of up to ten bytes.
-func (v *view) textContains(literal []byte) (bool, error) {
+func (v *view) textContains(c *textContains) (bool, error) {
 	if err := v.checkText(); err != nil {
 		return false, err
 	}
@@ -94,7 +95,7 @@ func (v *view) textContains(literal []byte) (bool, error) {
 		}
 	}
 	if text, ok := v.text.value.(types.String); ok {
-		return strings.Contains(string(text), string(literal)), nil
+		return strings.Contains(string(text), c.text), nil
 	}
-	return v.in.Facts.TextContains(v.in.Body, literal), nil
+	return v.in.Facts.TextContains(v.in.Body, &c.literal), nil
 }

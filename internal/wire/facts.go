@@ -183,21 +183,27 @@ func (f *Facts) AppendText(dst, body []byte) []byte {
 	return dst
 }
 
-// MaxLiteral is how long a literal TextContains takes.
+// Literal is a text to look for, of at most MaxLiteral bytes.
+type Literal = jsonscan.Literal
+
+// MaxLiteral is how long a Literal may be.
 const MaxLiteral = jsonscan.MaxLiteral
 
-// TextContains reports whether the text that AppendText returns has literal in
-// it, without copying that text. The literal has no line feed and at most
-// MaxLiteral bytes. body must be the one that f was read from.
-func (f *Facts) TextContains(body, literal []byte) bool {
+// NewLiteral prepares a text to be looked for.
+func NewLiteral(text string) Literal { return jsonscan.NewLiteral(text) }
+
+// TextContains reports whether the text that AppendText returns has a literal in
+// it, without copying that text. The literal has no line feed and is not empty.
+// body must be the one that f was read from.
+func (f *Facts) TextContains(body []byte, literal *Literal) bool {
 	for _, spans := range [...][]Span{f.texts.first[:f.texts.n], f.texts.rest} {
 		for _, s := range spans {
-			if jsonscan.Contains(body[s.Start:s.End], literal, f.texts.coded) {
+			if literal.Contains(body[s.Start:s.End], f.texts.coded) {
 				return true
 			}
 		}
 	}
-	return len(literal) == 0
+	return false
 }
 
 // The header fields that change what a call costs. Bedrock reads them with

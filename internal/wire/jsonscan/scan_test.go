@@ -192,6 +192,11 @@ func BenchmarkCheckPlainText(b *testing.B) {
 	}
 }
 
+func contains(quoted, text []byte, coded bool) bool {
+	l := jsonscan.NewLiteral(string(text))
+	return l.Contains(quoted, coded)
+}
+
 // TestContains agrees with a search in the unescaped text, wherever the literal
 // lies in a text that is longer than what is unescaped at a time.
 func TestContains(t *testing.T) {
@@ -211,22 +216,22 @@ func TestContains(t *testing.T) {
 		if coded != bytes.Contains(bytes.ReplaceAll(quoted, []byte(`\\\\`), nil), []byte(`\u`)) {
 			t.Fatalf("%s: coded %t", quoted, coded)
 		}
-		if !jsonscan.Contains(quoted, literal, coded) {
+		if !contains(quoted, literal, coded) {
 			t.Fatalf("%s: %q is not found", quoted, literal)
 		}
 		literal = append(literal, rapid.SampledFrom([]string{"a", "n", "\n", "é", "\ufffd", `\`}).Draw(t, "more")...)
 		if len(literal) > jsonscan.MaxLiteral {
 			return
 		}
-		if got, want := jsonscan.Contains(quoted, literal, coded), bytes.Contains(text, literal); got != want {
+		if got, want := contains(quoted, literal, coded), bytes.Contains(text, literal); got != want {
 			t.Fatalf("%s: %q: %t, want %t", quoted, literal, got, want)
 		}
 	})
 }
 
 func TestContainsAllocatesNothing(t *testing.T) {
-	quoted, literal := []byte(`"`+strings.Repeat(`caf\u00e9 \n`, 1000)+`"`), []byte("no such")
-	if n := testing.AllocsPerRun(10, func() { jsonscan.Contains(quoted, literal, true) }); n != 0 {
+	quoted, literal := []byte(`"`+strings.Repeat(`caf\u00e9 \n`, 1000)+`"`), jsonscan.NewLiteral("no such")
+	if n := testing.AllocsPerRun(10, func() { literal.Contains(quoted, true) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -234,7 +239,7 @@ func TestContainsAllocatesNothing(t *testing.T) {
 // BenchmarkContains looks for what is not there: a search, and unescaping first
 // where an escape could stand for any character.
 func BenchmarkContains(b *testing.B) {
-	literal := []byte("prove this theorem")
+	literal := jsonscan.NewLiteral("prove this theorem")
 	for name, line := range map[string]string{
 		"plain": "lorem ipsum dolor", "short": `lorem ipsum\n`, "unicode": `caf\u00e9 lorem\n`,
 	} {
@@ -242,7 +247,7 @@ func BenchmarkContains(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(quoted)))
 			for b.Loop() {
-				if jsonscan.Contains(quoted, literal, name == "unicode") {
+				if literal.Contains(quoted, name == "unicode") {
 					b.Fatal("found")
 				}
 			}

@@ -2,6 +2,7 @@ package jsonscan
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -84,20 +85,70 @@ func appendPiece(dst, b []byte, most int) (out, rest []byte) {
 	return append(dst, shortEscape(b[1])), b[2:]
 }
 
-// MaxLiteral is how long a text may be that Contains looks for.
+// MaxLiteral is how long a Literal may be.
 const MaxLiteral = 1024
 
+// Literal is a text of at most MaxLiteral bytes to look for, with the place of the
+// byte in it that is rarest in prose. The zero value is the empty text.
+type Literal struct {
+	text []byte
+	rare int
+}
+
+// frequent are the most frequent bytes of English prose, the most frequent first.
+const frequent = " etaoinshrdlucmfwgypbvkxjqz"
+
+// NewLiteral prepares a text to be looked for. Bytes beyond ASCII count as the most
+// frequent: there are languages of nothing else.
+func NewLiteral(text string) Literal {
+	l := Literal{text: []byte(text)}
+	rarest := -1
+	for i, c := range l.text {
+		rank := strings.IndexByte(frequent, c)
+		if rank < 0 && c < utf8.RuneSelf {
+			rank = len(frequent)
+		}
+		if rank > rarest {
+			l.rare, rarest = i, rank
+		}
+	}
+	return l
+}
+
+// in reports whether b has the text. Where its rarest byte is frequent after all,
+// the search of the standard library is faster.
+func (l *Literal) in(b []byte) bool {
+	if len(l.text) == 0 {
+		return true
+	}
+	for at, misses := l.rare, 0; at < len(b); misses++ {
+		next := bytes.IndexByte(b[at:], l.text[l.rare])
+		if next < 0 {
+			return false
+		}
+		start := at + next - l.rare
+		if misses > 8+at/16 {
+			return bytes.Contains(b[start:], l.text)
+		}
+		if bytes.HasPrefix(b[start:], l.text) {
+			return true
+		}
+		at += next + 1
+	}
+	return false
+}
+
 // Contains reports whether the text of a key or string, without its escapes, has
-// literal in it, which has at most MaxLiteral bytes. quoted must be of a text that
-// was scanned, and coded whether its scanner was Coded after it. It allocates nothing.
-func Contains(quoted, literal []byte, coded bool) bool {
+// the literal in it. quoted must be of a text that was scanned, and coded whether
+// its scanner was Coded after it. It allocates nothing.
+func (l *Literal) Contains(quoted []byte, coded bool) bool {
 	b := quoted[1 : len(quoted)-1]
-	asWritten := bytes.Contains(b, literal)
+	asWritten := l.in(b)
 	switch {
 	case bytes.IndexByte(b, '\\') < 0:
 		return asWritten
-	case !asWritten && !coded && !bytes.ContainsAny(literal, shortEscapes):
-		return false // nothing of literal can be written as an escape here
+	case !asWritten && !coded && !bytes.ContainsAny(l.text, shortEscapes):
+		return false // nothing of the literal can be written as an escape here
 	}
 	var room [2 * MaxLiteral]byte
 	text := room[:0]
@@ -105,10 +156,10 @@ func Contains(quoted, literal []byte, coded bool) bool {
 		for len(b) > 0 && len(text) <= cap(text)-utf8.UTFMax {
 			text, b = appendPiece(text, b, cap(text)-len(text))
 		}
-		if bytes.Contains(text, literal) {
+		if l.in(text) {
 			return true
 		}
-		seam := text[max(0, len(text)-len(literal)+1):] // literal may begin in it
+		seam := text[max(0, len(text)-len(l.text)+1):] // it may begin in it
 		text = room[:copy(room[:], seam)]
 	}
 	return false
