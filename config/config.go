@@ -144,6 +144,7 @@ type Telemetry struct {
 // Tenant is who pays.
 type Tenant struct {
 	ID           string
+	RenamedFrom  string // what it was called before, "" for nothing else: its budgets count that too
 	Keys         []string
 	Models       []string // nil: all
 	DenyModels   []string

@@ -186,6 +186,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 	*t = Tenant{OnLedgerLoss: "lease_only"}
 	d.section(v,
 		need("id", &t.ID, name),
+		key("renamed_from", &t.RenamedFrom, name),
 		key("keys", &t.Keys, list(name)),
 		key("models", &t.Models, list(name)),
 		key("deny_models", &t.DenyModels, list(name)),

@@ -203,6 +203,8 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 	}
 	require(t.ID == "" || ValidTenant(t.ID), "id",
 		"must be a path of letters, digits, dot, dash and underscore, as acme/support is, of at most 200 bytes")
+	require(t.RenamedFrom == "" || ValidTenant(t.RenamedFrom) && t.RenamedFrom != t.ID, "renamed_from",
+		"must be the path that the tenant had before")
 	if t.Upstream != "" {
 		v.upstreamName(at("upstream"), t.Upstream)
 	}

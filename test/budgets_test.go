@@ -324,3 +324,56 @@ tenants:
 	f("embedded", "")
 	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
 }
+
+// TestNewBudgetCountsItsPeriod: M21, a budget that is added to a running gateway counts what its period already holds,
+// also under the name that the tenant had before; a tenant that vanishes with its budget is named.
+func TestNewBudgetCountsItsPeriod(t *testing.T) {
+	f := func(name, ledger string) {
+		t.Run(name, func(t *testing.T) {
+			sandbox, acme, corp := harness.StartSandbox(t, budgetScript), harness.NewKey(t, "acme"), harness.NewKey(t, "corp/a")
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "books.yaml"), []byte(budgetPrices), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			yaml := func(tenants string) string {
+				return fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\nprices: [books.yaml]\n%stenants:\n%s",
+					sandbox.URL(), ledger, tenants)
+			}
+			const budget = "output_tokens: {max: 10}, budgets: [{period: month, usd: 2.5}]"
+			ofAcme := fmt.Sprintf("  - {id: acme, keys: [%s], ", acme.KeyID)
+			gw := harness.Start(t, harness.Config{Dir: dir, YAML: yaml(ofAcme + "output_tokens: {max: 10}}\n")})
+			for range 20 { // two dollars
+				if a := gw.Post(t, acme.BearerCredential, lightCall, ask); a.Status != http.StatusOK {
+					t.Fatalf("%d %s", a.Status, a.Body)
+				}
+			}
+			refuses := func(key harness.Key) {
+				t.Helper()
+				for range 12 { // 14 calls alone would use the budget up
+					time.Sleep(time.Second)
+					if a := gw.Post(t, key.BearerCredential, lightCall, ask); a.Status == http.StatusBadRequest {
+						return
+					}
+				}
+				t.Error("the budget does not count what was spent before")
+			}
+			gw.Write(yaml(ofAcme + budget + "}\n"))
+			refuses(acme)
+			gw.Write(yaml(fmt.Sprintf("  - {id: corp}\n  - {id: corp/a, renamed_from: acme, keys: [%s], %s}\n", corp.KeyID,
+				budget)))
+			refuses(corp)
+			_, ready := gw.Readyz()
+			if ready.Degraded["tenants"] != "" {
+				t.Error(ready)
+			}
+			gw.Write(yaml("  - {id: corp}\n"))
+			harness.Eventually(t, 20*time.Second, func() (bool, string) {
+				_, r := gw.Readyz()
+				return strings.Contains(r.Degraded["tenants"], "1 with budgets are gone"), fmt.Sprint(r)
+			})
+			wantText(t, harness.Run(t, 0, nil, "verify", "--config", gw.ConfigFile()), "\n0 differences")
+		})
+	}
+	f("embedded", "")
+	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
+}

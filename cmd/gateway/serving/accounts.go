@@ -2,6 +2,7 @@ package serving
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
@@ -35,6 +38,9 @@ type leasingLedger interface {
 	Rotate(ctx context.Context, fp string) error
 	// Fold turns hours that are old enough into days.
 	Fold(ctx context.Context, now time.Time) error
+	// Claim reports whether this gateway may do what only one should for a root.
+	Claim(ctx context.Context, root, what string, ttl time.Duration) (bool, error)
+	budget.Books
 }
 
 // accounts is what a gateway counts with: the meter with its journal, the ledger
@@ -111,6 +117,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a.wg.Go(func() { a.repeat(lookEvery, a.mend) })
 	a.wg.Go(func() { a.atOnceAndEvery(correctionsEvery, a.takeCorrections) })
 	a.wg.Go(func() { a.atOnceAndEvery(inheritEvery, a.inheritOrWarn) })
+	a.wg.Go(func() { a.repeat(arrearsEvery, a.arrears().look) })
 	return a, nil
 }
 
@@ -313,4 +320,95 @@ func (a *accounts) close(ctx context.Context) {
 	for _, c := range a.closers {
 		c.Close() //nolint:errcheck // nothing is written here
 	}
+}
+
+// How often new budgets are looked for, and how long the gateways of a root leave
+// them to the one that looks: longer than it takes to post what it finds.
+const (
+	arrearsEvery = time.Second
+	arrearsClaim = 4 * time.Minute
+)
+
+// arrears makes budgets that are newer than their period's spending count it.
+type arrears struct {
+	*accounts
+	of    *budget.Policies  // what was looked at last
+	marks map[string]string // its budgets, by root
+	turns map[string]turn   // roots that are to be looked at
+}
+
+// turn is when to look at a root. It has two after each change: what its gateways
+// had open under the old configuration is in the rows by the second.
+type turn struct {
+	at     time.Time
+	second bool
+}
+
+func (a *accounts) arrears() *arrears {
+	return &arrears{accounts: a, marks: map[string]string{}, turns: map[string]turn{}}
+}
+
+// look takes in what a reload changed and looks at the roots whose turn it is.
+func (a *arrears) look() (more bool) {
+	now := a.now()
+	if current := a.snapshots.Load().Budgets; current != a.of {
+		a.of = current
+		marks := current.Marks()
+		for root, mark := range marks {
+			if a.marks[root] != mark {
+				a.turns[root] = turn{at: now}
+			}
+		}
+		a.marks = marks
+	}
+	known, roots := a.past(a.correct == nil), map[string]bool{}
+	for root, t := range a.turns {
+		if posted, _ := known(root); posted && !now.Before(t.at) {
+			roots[root] = true
+		}
+	}
+	if len(roots) > 0 {
+		if err := a.settle(roots, now); err != nil {
+			a.log.Warn("what new budgets must count is not known yet", "err", err)
+		}
+	}
+	return true
+}
+
+// settle posts what the windows of the roots lack.
+func (a *arrears) settle(roots map[string]bool, now time.Time) error {
+	ctx, cancel := context.WithTimeout(context.Background(), arrearsClaim)
+	defer cancel()
+	for root := range roots {
+		before := a.turns[root]
+		a.turns[root] = turn{at: now.Add(arrearsClaim), second: before.second}
+		mine, err := a.ledger.Claim(ctx, root, "arrears:"+a.marks[root], arrearsClaim-time.Second)
+		if err != nil {
+			return err
+		}
+		if !mine {
+			delete(roots, root)
+		}
+	}
+	all, err := a.of.Arrears(ctx, a.ledger, roots, now)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		w := &all[i].Window
+		id := ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
+		if err := a.meter.Adjust(all[i].Charge(id, now)); err != nil {
+			return err
+		}
+		a.log.Info("a budget counts what its period already holds", "tenant", w.Tenant, "period", w.Period,
+			"nano_usd", all[i].Nanos)
+	}
+	for root := range roots {
+		if a.turns[root].second {
+			delete(a.turns, root)
+			continue
+		}
+		a.turns[root] = turn{at: a.turns[root].at, second: true}
+	}
+	return nil
 }

@@ -41,6 +41,7 @@ type app struct {
 
 	draining atomic.Bool               // no new requests are taken
 	refused  atomic.Pointer[time.Time] // when the last reload was, nil when it was not
+	gone     atomic.Int64              // tenants with budgets that the last reload took away
 }
 
 // start builds the gateway from the bottom up; closing takes it down again.

@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -27,6 +28,10 @@ func (a *app) ready() (ok bool, state any) {
 	if refused := a.refused.Load(); refused != nil {
 		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) +
 			"; the log and gateway check say why"
+	}
+	if gone := a.gone.Load(); gone > 0 {
+		r.Degraded["tenants"] = fmt.Sprintf("%d with budgets are gone since the last reload; the log names them, and "+
+			"renamed_from carries what they spent", gone)
 	}
 	return r.Ready, r
 }

@@ -111,8 +111,27 @@ func (r *reloader) try(ctx context.Context) error {
 		return err
 	}
 	r.app.line.Use(next)
+	r.noteGone(cfg)
 	r.current = cfg
 	return nil
+}
+
+// noteGone names tenants with budgets that are not in the next configuration, by
+// their name or as what another one is renamed from.
+func (r *reloader) noteGone(next *config.Config) {
+	kept := map[string]bool{}
+	for i := range next.Tenants {
+		kept[next.Tenants[i].ID], kept[next.Tenants[i].RenamedFrom] = true, true
+	}
+	gone := int64(0)
+	for i := range r.current.Tenants {
+		if t := &r.current.Tenants[i]; len(t.Budgets) > 0 && !kept[t.ID] {
+			gone++
+			r.app.log.Warn("a tenant with open budgets is gone; renamed_from at the one that it is now carries what it spent",
+				"tenant", t.ID)
+		}
+	}
+	r.app.gone.Store(gone)
 }
 
 // reloadArtifacts reads changed certificates and score files. What does not fit

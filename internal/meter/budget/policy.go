@@ -25,7 +25,8 @@ type Policies struct {
 	byID     map[string]int32         // positions in tenants
 	compiled []atomic.Pointer[Policy] // as tenants
 	zones    map[string]*time.Location
-	hooks    map[string]Hook // by tenant; those above one are not in it
+	hooks    map[string]Hook   // by tenant; those above one are not in it
+	renames  map[string]string // what tenants are called now, by what they were called
 }
 
 // Policy is what limits one tenant: its own budgets and limits and those of
@@ -78,6 +79,7 @@ func Compile(tenants []config.Tenant) (*Policies, error) {
 		tenants: tenants, byID: make(map[string]int32, len(tenants)),
 		compiled: make([]atomic.Pointer[Policy], len(tenants)),
 		zones:    map[string]*time.Location{}, hooks: hooksOf(tenants),
+		renames: renamesOf(tenants),
 	}
 	for i := range tenants {
 		t := &tenants[i]
@@ -150,6 +152,16 @@ func (p *Policies) Roots() []string {
 	}
 	slices.Sort(roots)
 	return slices.Compact(roots)
+}
+
+func renamesOf(tenants []config.Tenant) map[string]string {
+	renames := make(map[string]string)
+	for i := range tenants {
+		if t := &tenants[i]; t.RenamedFrom != "" {
+			renames[t.RenamedFrom] = t.ID
+		}
+	}
+	return renames
 }
 
 func hooksOf(tenants []config.Tenant) map[string]Hook {

@@ -231,3 +231,7 @@ func (s *State) Correct(ctx context.Context, writer string, p *record.Posting) e
 	_, err := s.Apply(ctx, b)
 	return err
 }
+
+// Claim reports whether this gateway may do what only one should. There is no
+// other.
+func (s *State) Claim(context.Context, string, string, time.Duration) (bool, error) { return true, nil }

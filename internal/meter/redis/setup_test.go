@@ -240,7 +240,7 @@ func TestLostShapes(t *testing.T) {
 	}
 }
 
-// TestShapesOfOlderRows: a row of a record before version 3 keeps the shape, and so the id, that older programs gave it.
+// TestShapesOfOlderRows: a row of a record before version 3 keeps the shape, and so the id, that older programs gave.
 func TestShapesOfOlderRows(t *testing.T) {
 	old := record.RowKey{Tenant: "acme/a", Key: "k", Model: "us.x", Scope: "geo", Path: "light", PriceVersion: "v"}
 	if got := shapeOf(old); got != "acme/a|k|us.x|geo|||light|v" {
