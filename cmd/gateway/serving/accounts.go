@@ -159,8 +159,9 @@ func openEmbedded(cfg *config.Config) (store, error) {
 	if err != nil {
 		return store{}, err
 	}
+	where := &config.Config{DataDir: cfg.DataDir} // all of cfg may be large, and a reload replaces it
 	correct := func(ctx context.Context) error {
-		dir, ever := command.Corrected(cfg)
+		dir, ever := command.Corrected(where)
 		if !ever {
 			return nil
 		}
