@@ -62,6 +62,9 @@ func (c *Discount) Holds(at time.Time) bool {
 	return !at.Before(c.From) && (c.To.IsZero() || at.Before(c.To.AddDate(0, 0, 1)))
 }
 
+// whole reports whether the discount could be read: what is wrong with it was said.
+func (c *Discount) whole() bool { return c.PPM > 0 && (c.To.IsZero() || !c.To.Before(c.From)) }
+
 func within(words []string, word string) bool {
 	if words == nil {
 		return true
@@ -118,7 +121,7 @@ func (v *validator) pricedModels() []string {
 
 func (v *validator) bothApply(a, b *Discount, models []string) (model string, both bool) {
 	apart := !a.To.IsZero() && b.From.After(a.To) || !b.To.IsZero() && a.From.After(b.To)
-	if apart {
+	if apart || !a.whole() || !b.whole() {
 		return "", false
 	}
 	for _, tier := range discountTiers {

@@ -23,7 +23,7 @@ func checkCommand() *cobra.Command {
 		if err := cfg.Report(problems); err != nil {
 			return command.Invalid(err)
 		}
-		fmt.Fprint(os.Stderr, cfg.Render(problems))
+		fmt.Fprint(os.Stderr, cfg.Render(append(problems, s.Endings(time.Now())...)))
 		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %d tenants, %d cascades, %d aliases\n",
 			cmd.Flag("config").Value, len(cfg.Tenants), len(cfg.Cascades), len(cfg.Aliases))
 		for _, refusal := range s.Refusals() {
