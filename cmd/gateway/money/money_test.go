@@ -205,7 +205,8 @@ func corrections(t *testing.T, u *used) {
 		u.fails(want, true, "adjust", append(args, "--model", lite, "--reason", "r")...)
 	}
 	u.works([]string{"queries 5"}, "adjust", "--tenant", "acme/support", "--model", lite, "--reason",
-		"search units of 11-23", "--id", "q-1", "--refers-to", "01REQ", "--set", "queries=5", "--set", "key=K7", "--set", "query_usd=0.01")
+		"search units of 11-23", "--id", "q-1", "--refers-to", "01REQ", "--set", "queries=5", "--set", "key=K7",
+		"--set", "query_usd=0.01")
 	u.works([]string{"q-1", "queries=5 query_usd=0.01", `"search units of 11-23"`, "01REQ", signature().Actor, "c-7"},
 		"adjust", "list")
 	u.fails("nothing to adjust", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r")
