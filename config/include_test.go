@@ -30,7 +30,8 @@ func TestReload(t *testing.T) {
 	}
 	const head = "upstream: {region: r}\ninclude: [\"*.d.yaml\"]\n"
 	const first = "# one\ntenants:\n  - {id: a, keys: [ka], budgets: [{period: day, usd: 1}]}\n  - {id: a/b}\n"
-	const second = "cascades: [{name: c, match: m, light: l, escalation: e}]\ntenants:\n  - id: b\n    models: [\"x*\"]\n"
+	const second = "cascades: [{name: c, match: m, light: l, escalation: e}]\n" +
+		"tenants:\n  - id: b\n    models: [\"x*\"]\n"
 	write("sluice.yaml", head)
 	write("1.d.yaml", first)
 	write("2.d.yaml", second)
@@ -75,7 +76,9 @@ func TestReload(t *testing.T) {
 // comparePlaces compares where two configurations say that things are.
 func comparePlaces(t *testing.T, want, got *Config) {
 	t.Helper()
-	paths := []string{"", "tenants", "cascades", "tenants[99].id", "tenants[x]", "tenants[0", "cascades[1]", "upstream.region"}
+	paths := []string{
+		"", "tenants", "cascades", "tenants[99].id", "tenants[x]", "tenants[0", "cascades[1]", "upstream.region",
+	}
 	for i := range want.Tenants {
 		for _, below := range []string{"", ".id", ".keys[0]", ".budgets[0].usd", ".webhook", ".models"} {
 			paths = append(paths, fmt.Sprintf("tenants[%d]%s", i, below))

@@ -57,10 +57,13 @@ func TestForms(t *testing.T) {
 	f(tenant("budgets: [{period: month, usd: 1, on_exceed: light_only, hard_usd: 0.99}]"), "must not be below usd")
 	f(tenant("budgets: [{period: month, usd: -1}]"), "must be more than nothing")
 	f(tenant("budgets: [{period: month, usd: 9000000}]"), "")
-	for _, amount := range []string{"9000000.000000000001", "9200000", "9223372.036854775808", "1" + strings.Repeat("0", 40)} {
+	for _, amount := range []string{
+		"9000000.000000000001", "9200000", "9223372.036854775808", "1" + strings.Repeat("0", 40),
+	} {
 		f(tenant("budgets: [{period: month, usd: "+amount+"}]"),
 			"must be at most 9000000 dollars, which is what a ledger counts, not "+amount)
-		f(tenant("budgets: [{period: month, usd: 1, on_exceed: light_only, hard_usd: "+amount+"}]"), "must be at most 9000000")
+		f(tenant("budgets: [{period: month, usd: 1, on_exceed: light_only, hard_usd: "+amount+"}]"),
+			"must be at most 9000000")
 	}
 	f(tenant("budgets: [{period: month, usd: -1"+strings.Repeat("0", 40)+"}]"), "is out of range")
 	f(tenant("budgets: [{period: month, usd: '1'}]"), "remove the quotes")

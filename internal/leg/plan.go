@@ -74,12 +74,14 @@ func (p *Plan) bound(r *Request) *wire.Error {
 		if r.Target.Op.Streams() {
 			return nil
 		}
-		return wire.Errorf(wire.KindAccessDenied, "A limit of %d output tokens applies, and the gateway does not know how "+
-			"the family of model %s spells one: ask for a stream, which can be cut there. %s",
+		return wire.Errorf(wire.KindAccessDenied, "A limit of %d"+
+			" output tokens applies, and the gateway does not know how the family of model %s spells one"+
+			": ask for a stream, which can be cut there. %s",
 			p.Limit.CutAt, p.Model, router.MapHint(p.Model))
 	}
-	return wire.Errorf(wire.KindAccessDenied, "A limit of %d output tokens applies, and the gateway does not know how "+
-		"the family of model %s spells one. %s", p.Limit.CutAt, p.Model, router.MapHint(p.Model))
+	return wire.Errorf(wire.KindAccessDenied, "A limit of %d"+
+		" output tokens applies, and the gateway does not know how the family of model %s spells one. %s",
+		p.Limit.CutAt, p.Model, router.MapHint(p.Model))
 }
 
 // NewPlans makes the plans of a route, in the order of their numbers. The partner

@@ -57,8 +57,8 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 	}
 	plan.Legs = nil
 	if in.DeniesModels && r.Hidden(leg.Model) {
-		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s: a policy denies models, and "+
-			"nobody knows which one this is. %s", in.Asked, MapHint(leg.Model))
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s"+
+			": a policy denies models, and nobody knows which one this is. %s", in.Asked, MapHint(leg.Model))
 	}
 	return denied(in.Asked)
 }
