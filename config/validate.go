@@ -196,9 +196,9 @@ type keyIndex struct{ tenant, key int }
 
 // tenant checks what one tenant says by itself. at makes a path below it.
 func (v *validator) tenant(t *Tenant, at func(below string) string) {
-	require := func(ok bool, below, format string, args ...any) {
+	require := func(ok bool, below, message string) {
 		if !ok {
-			v.require(false, at(below), format, args...)
+			v.require(false, at(below), "%s", message)
 		}
 	}
 	require(t.ID == "" || ValidTenant(t.ID), "id",

@@ -67,7 +67,7 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 // the model behind an opaque ARN.
 func (r *Router) allowed(in *Input, model string) bool {
 	in.ids = [...]string{in.Asked, model, r.catalogue.named(model)}
-	return in.Allowed(in.ids[:]...) && !(in.DeniesModels && r.Hidden(model))
+	return in.Allowed(in.ids[:]...) && (!in.DeniesModels || !r.Hidden(model))
 }
 
 // Hidden reports whether nobody knows which model an ARN is for.

@@ -195,12 +195,12 @@ func corrections(t *testing.T, u *used) {
 	u.works([]string{"made: acme/support"}, "adjust", append(credit, "--at", time.Now().UTC().Format(time.RFC3339))...)
 	u.fails("--reason is needed", true, "adjust", "--tenant", "acme", "--model", lite)
 	for want, args := range map[string][]string{ // M23
-		"no tenant \"acme/suport\"": {"--tenant", "acme/suport", "--input", "1"},
-		"cannot be a tenant":        {"--tenant", "=cmd|x", "--input", "1", "--force"},
-		"takes back more":           {"--tenant", "acme/support", "--usd=-8000000"},
-		"before the 400 days":       {"--tenant", "acme/support", "--input", "1", "--at", "2006-01-02T00:00:00Z"},
-		"has not come yet":          {"--tenant", "acme/support", "--input", "1", "--at", "2062-01-02T00:00:00Z"},
-		"is not COLUMN=VALUE":       {"--tenant", "acme/support", "--set", "nonsense=1"},
+		"no tenant \"acme/suppport\"": {"--tenant", "acme/suppport", "--input", "1"},
+		"cannot be a tenant":          {"--tenant", "=cmd|x", "--input", "1", "--force"},
+		"takes back more":             {"--tenant", "acme/support", "--usd=-8000000"},
+		"before the 400 days":         {"--tenant", "acme/support", "--input", "1", "--at", "2006-01-02T00:00:00Z"},
+		"has not come yet":            {"--tenant", "acme/support", "--input", "1", "--at", "2062-01-02T00:00:00Z"},
+		"is not COLUMN=VALUE":         {"--tenant", "acme/support", "--set", "nonsense=1"},
 	} {
 		u.fails(want, true, "adjust", append(args, "--model", lite, "--reason", "r")...)
 	}

@@ -111,7 +111,7 @@ func TestDoubts(t *testing.T) {
 	f(func(o *Order) { o.Add = record.Counters{Suspense: -1} }, "suspense_usd")
 	f(func(o *Order) { o.Add = record.Counters{CostInput: 200_000 * money.Dollar} }, "more than one correction")
 	f(func(o *Order) { o.Add = record.Counters{Input: 1 << 60} }, "more than one correction")
-	f(func(o *Order) { o.Row.Tenant, o.Add.CostInput = "acme/suport", 1 }, `no tenant "acme/suport"`)
+	f(func(o *Order) { o.Row.Tenant, o.Add.CostInput = "acme/suppport", 1 }, `no tenant "acme/suppport"`)
 	f(func(o *Order) { o.Row.Tenant = "acme" }, "the cost of acme and m")
 	f(func(o *Order) { o.Row.Model = "other" }, "the cost of acme/support and other")
 	f(func(o *Order) { o.Of = now.AddDate(0, 0, -401) }, "before the 400 days", "the cost")

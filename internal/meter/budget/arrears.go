@@ -53,7 +53,7 @@ func (p *Policies) Arrears(ctx context.Context, books Books, roots map[string]bo
 			return nil, err
 		}
 		for i := range windows {
-			counted[windows[i].Window.UTC()] = windows[i].Posted + windows[i].Suspense
+			counted[windows[i].UTC()] = windows[i].Posted + windows[i].Suspense
 		}
 	}
 	var all []Arrears

@@ -257,13 +257,13 @@ func (t *terms) charged(sku SKU, p *Price, at time.Time) *Price {
 func (t *terms) net(sku SKU, p *Price, at time.Time) *Price {
 	q := *p
 	q.list, q.terms = p, nil
-	if lock := t.locks.find(sku, at); lock != nil && q.rates.lower(&lock.rates) {
+	if lock := t.locks.find(sku, at); lock != nil && q.lower(&lock.rates) {
 		q.Version += "~" + lock.Version
 	}
 	for i := range t.discounts {
 		d := &t.discounts[i]
 		if d.Holds(at) && d.Applies(sku.Model, sku.Tier) {
-			q.rates.discount(d.PPM)
+			q.discount(d.PPM)
 			q.Version += "-" + strconv.FormatFloat(float64(d.PPM)/10_000, 'f', -1, 64) + "%"
 			break
 		}

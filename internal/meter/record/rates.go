@@ -97,8 +97,10 @@ func (p *Price) List() *config.Rates { return p.listed().Rates() }
 // length makes no difference.
 func (p *Price) Long() (_ *Price, above int64) { return p.long, p.above }
 
-// Source is where the price comes from, and Effective the day it holds from.
-func (p *Price) Source() string       { return p.source }
+// Source is where the price comes from.
+func (p *Price) Source() string { return p.source }
+
+// Effective is the day from which the price holds, in UTC.
 func (p *Price) Effective() time.Time { return p.effective }
 
 // Discounted reports whether what is charged is not the list price.
