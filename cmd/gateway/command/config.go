@@ -38,11 +38,10 @@ func Load(path string) (*config.Config, error) {
 // Read reads a configuration. An error lists all mistakes, those too that only
 // the packages find that compile it.
 func Read(path string) (*config.Config, error) {
-	return Reread(nil, path)
+	return withAllFaults(config.Load(path, os.Getenv))
 }
 
-// Reread is Read with what has not changed taken from the previous configuration,
-// nil for none.
+// Reread is Read with what has not changed taken from the previous configuration.
 func Reread(previous *config.Config, path string) (*config.Config, error) {
 	return withAllFaults(config.Reload(previous, path, os.Getenv))
 }

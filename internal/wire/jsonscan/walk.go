@@ -133,8 +133,9 @@ func (w *Walker) Reset(t *Tree, data []byte) {
 	w.top, w.lost, w.next, w.deep = 0, 0, &t.root, t.root.deep
 }
 
-// Coded is that of the Scanner.
-func (w *Walker) Coded() bool { return w.scan.coded }
+// Coded reports whether any key or string so far has an escape by number, like
+// \u00e9, which may stand for any character.
+func (w *Walker) Coded() bool { return w.scan.Coded() }
 
 // Err is why the walk ended, nil when the text was well-formed.
 func (w *Walker) Err() *Error { return w.scan.err }
