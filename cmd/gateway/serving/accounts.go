@@ -117,7 +117,8 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a.wg.Go(func() { a.repeat(lookEvery, a.mend) })
 	a.wg.Go(func() { a.atOnceAndEvery(correctionsEvery, a.takeCorrections) })
 	a.wg.Go(func() { a.atOnceAndEvery(inheritEvery, a.inheritOrWarn) })
-	a.wg.Go(func() { a.repeat(arrearsEvery, a.arrears().look) })
+	arrears := a.arrears()
+	a.wg.Go(func() { a.repeat(arrearsEvery, arrears.look) })
 	return a, nil
 }
 
@@ -339,50 +340,65 @@ type arrears struct {
 }
 
 // turn is when to look at a root. It has two after each change: what its gateways
-// had open under the old configuration is in the rows by the second.
+// had open under the old configuration is in the rows by the second. Both look at
+// the periods of the change: in a later one the budgets are not new, and what its
+// rows have beyond its windows began in the period before.
 type turn struct {
-	at     time.Time
-	second bool
+	at, changed time.Time
+	second      bool
 }
 
+// arrears takes in the budgets that the gateway starts with.
 func (a *accounts) arrears() *arrears {
-	return &arrears{accounts: a, marks: map[string]string{}, turns: map[string]turn{}}
+	all := &arrears{accounts: a, marks: map[string]string{}, turns: map[string]turn{}}
+	all.take(a.now())
+	return all
+}
+
+// take gives the roots whose budgets a reload changed their turns.
+func (a *arrears) take(now time.Time) {
+	current := a.snapshots.Load().Budgets
+	if current == a.of {
+		return
+	}
+	a.of = current
+	marks := current.Marks()
+	for root, mark := range marks {
+		if a.marks[root] != mark {
+			a.turns[root] = turn{at: now, changed: now}
+		}
+	}
+	a.marks = marks
 }
 
 // look takes in what a reload changed and looks at the roots whose turn it is.
 func (a *arrears) look() (more bool) {
 	now := a.now()
-	if current := a.snapshots.Load().Budgets; current != a.of {
-		a.of = current
-		marks := current.Marks()
-		for root, mark := range marks {
-			if a.marks[root] != mark {
-				a.turns[root] = turn{at: now}
-			}
-		}
-		a.marks = marks
-	}
-	known, roots := a.past(a.correct == nil), map[string]bool{}
+	a.take(now)
+	known, due := a.past(a.correct == nil), map[time.Time]map[string]bool{}
 	for root, t := range a.turns {
 		if posted, _ := known(root); posted && !now.Before(t.at) {
-			roots[root] = true
+			if due[t.changed] == nil {
+				due[t.changed] = map[string]bool{}
+			}
+			due[t.changed][root] = true
 		}
 	}
-	if len(roots) > 0 {
-		if err := a.settle(roots, now); err != nil {
+	for changed, roots := range due {
+		if err := a.settle(roots, changed, now); err != nil {
 			a.log.Warn("what new budgets must count is not known yet", "err", err)
 		}
 	}
 	return true
 }
 
-// settle posts what the windows of the roots lack.
-func (a *arrears) settle(roots map[string]bool, now time.Time) error {
+// settle posts what the windows of the roots lack in the periods of a change.
+func (a *arrears) settle(roots map[string]bool, changed, now time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), arrearsClaim)
 	defer cancel()
 	for root := range roots {
 		before := a.turns[root]
-		a.turns[root] = turn{at: now.Add(arrearsClaim), second: before.second}
+		a.turns[root] = turn{now.Add(arrearsClaim), changed, before.second}
 		mine, err := a.ledger.Claim(ctx, root, "arrears:"+a.marks[root], arrearsClaim-time.Second)
 		if err != nil {
 			return err
@@ -391,7 +407,7 @@ func (a *arrears) settle(roots map[string]bool, now time.Time) error {
 			delete(roots, root)
 		}
 	}
-	all, err := a.of.Arrears(ctx, a.ledger, roots, now)
+	all, err := a.of.Arrears(ctx, a.ledger, roots, changed)
 	if err != nil {
 		return err
 	}
@@ -409,7 +425,7 @@ func (a *arrears) settle(roots map[string]bool, now time.Time) error {
 			delete(a.turns, root)
 			continue
 		}
-		a.turns[root] = turn{at: a.turns[root].at, second: true}
+		a.turns[root] = turn{a.turns[root].at, changed, true}
 	}
 	return nil
 }

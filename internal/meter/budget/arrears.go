@@ -62,7 +62,7 @@ func (p *Policies) Arrears(ctx context.Context, books Books, roots map[string]bo
 			pico, ok := s.cost.Pico()
 			has := counted[s.window.UTC()]
 			lacks := int64(pico)/picoPerNano - has
-			if first, _ := s.first.Pico(); !ok || lacks <= 0 || has > 0 && lacks <= int64(first)/picoPerNano {
+			if edges, _ := s.edges.Pico(); !ok || lacks <= 0 || has > 0 && lacks <= int64(edges)/picoPerNano {
 				continue
 			}
 			all = append(all, Arrears{s.window, min(lacks, record.MaxValue)})
@@ -71,11 +71,12 @@ func (p *Policies) Arrears(ctx context.Context, books Books, roots map[string]bo
 	return all, nil
 }
 
-// period is a window and what its rows cost, and those of its first hour: a call
-// that began before the window is in its rows and was charged to the one before.
+// period is a window and what its rows cost, and those of its first and last hour:
+// a call that began before the window is in its rows and was charged to the one
+// before, and where a clock was set back, to the one after.
 type period struct {
 	window      record.Window
-	cost, first money.Total
+	cost, edges money.Total
 }
 
 // periods are the windows of the roots' budgets, by tenant, and the times that
@@ -128,17 +129,17 @@ func (p *Policies) count(spent map[string][]*period, key *record.RowKey, c *reco
 				if key.Hour.Before(s.window.Start) || !key.Hour.Before(s.window.End) {
 					continue
 				}
-				s.add(c, key.Hour.Before(s.window.Start.Add(time.Hour)))
+				s.add(c, key.Hour.Before(s.window.Start.Add(time.Hour)) || !key.Hour.Before(s.window.End.Add(-time.Hour)))
 			}
 		}
 	}
 }
 
-func (s *period) add(c *record.Counters, first bool) {
+func (s *period) add(c *record.Counters, edge bool) {
 	for _, class := range c.CostClasses() {
 		s.cost.Add(class)
-		if first {
-			s.first.Add(class)
+		if edge {
+			s.edges.Add(class)
 		}
 	}
 }

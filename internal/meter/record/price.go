@@ -254,6 +254,13 @@ func skuOf(e *config.Price, model string) SKU {
 func (t *PriceBook) add(b *priceFile, e *config.Price, r rates) (doubts []string) {
 	for _, model := range e.Models {
 		sku := skuOf(e, model)
+		old := t.overridden(sku, e) // a pattern matches itself
+		if old != nil {
+			if jump := jump(&r, &old.rates); jump > 0 {
+				doubts = append(doubts, fmt.Sprintf(
+					"%s: a price is %d times off the one it overrides; is it per thousand or per million?", model, jump))
+			}
+		}
 		if strings.Contains(model, "*") {
 			p := newPrice(e, r)
 			p.above = e.Above
@@ -262,12 +269,7 @@ func (t *PriceBook) add(b *priceFile, e *config.Price, r rates) (doubts []string
 			continue
 		}
 		full := r
-		old := t.overridden(sku, e)
 		if old != nil {
-			if jump := jump(&full, &old.rates); jump > 0 {
-				doubts = append(doubts, fmt.Sprintf(
-					"%s: a price is %d times off the one it overrides; is it per thousand or per million?", model, jump))
-			}
 			full.keep(&old.rates)
 		}
 		p := newPrice(e, full)
