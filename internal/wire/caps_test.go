@@ -138,6 +138,20 @@ func TestTiersOfBodyAndHeader(t *testing.T) {
 	f(`{}`, "flex+priority", "flex", "priority")
 }
 
+// TestSpeedIsATier: Claude's fast mode has a price of its own, wherever it is asked
+// for.
+func TestSpeedIsATier(t *testing.T) {
+	for speed, want := range map[string]string{"fast": "fast", "standard": "standard", "FAST": "fast"} {
+		body := `{"speed":"` + speed + `"}`
+		for _, f := range []*wire.Facts{read(t, wire.OpInvoke, "anthropic", body),
+			read(t, wire.OpConverse, "", `{"additionalModelRequestFields":`+body+`}`)} {
+			if f.ServiceTier != want {
+				t.Errorf("%s: %q", body, f.ServiceTier)
+			}
+		}
+	}
+}
+
 // TestServedTier (M1, M3): the head of an answer names the tier, streamed or not.
 func TestServedTier(t *testing.T) {
 	h := wire.Header{{Name: "x-amzn-bedrock-service-tier", Value: "FLEX"},

@@ -169,7 +169,7 @@ var additionalFields = join(
 	each(roleThinking, everyThinking...),
 	each(roleEffort, everyEffort...),
 	each(roleCompaction, compaction),
-	each(roleTier, "service_tier"),
+	each(roleTier, "service_tier", "speed"),
 	each(roleSchema, "output_format.schema"),
 )
 
@@ -196,6 +196,7 @@ var anthropicRules = join(
 	ofFamily("max_tokens", "max_tokens_to_sample"),
 	each(roleThinking, "thinking.budget_tokens"),
 	each(roleCompaction, compaction),
+	each(roleTier, "speed"), // "fast" has a price of its own
 	each(roleSchema, "output_format.schema", "output_config.format.schema"),
 	anthropicBlock.at("messages[].content[]"),
 	anthropicBlock.at("messages[].content[].content[]"),

@@ -33,6 +33,9 @@ type Usage struct {
 	Queries, Images, Milliseconds Count
 	// GuardrailUnits are billed text units per guardrail policy.
 	GuardrailUnits [GuardrailPolicies]int64
+	// Odd is whether a class was reported that is no count: text, a fraction, less
+	// than nothing. What is known of the others is then not all.
+	Odd bool
 	// ServiceTier is the tier that served, when the answer names it.
 	ServiceTier string
 	// Latency is the latency that served, "optimized" or standard, when the answer
@@ -57,8 +60,8 @@ const (
 	GuardrailPolicies // how many there are
 )
 
-// Complete reports whether input and output are both known.
-func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known }
+// Complete reports whether input and output are both known, and nothing is odd.
+func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known && !u.Odd }
 
 // ResponseUsage reads what a successful answer without a stream reports. For
 // InvokeModel the headers come first and the body fills what they lack. What is
@@ -72,7 +75,7 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
 		r.read(answerTreeOf(op), body)
-		if r.metered && !r.odd {
+		if r.metered && r.odd == 0 {
 			r.noTokens()
 		}
 		return r.usage()
@@ -104,12 +107,8 @@ func (u *Usage) zeroUncounted(d *Dialect) {
 
 // readServed reads the fields that name what served the call.
 func (r *usageReader) readServed(h Header) {
-	if tier := h.Get(headerTier); tier != "" {
-		r.tier = tier
-	}
-	if latency := h.Get(headerLatency); latency != "" {
-		r.latency = latency
-	}
+	r.served(&r.tier, h.Get(headerTier), isDefaultTier)
+	r.served(&r.latency, h.Get(headerLatency), isDefaultLatency)
 }
 
 // readCounts reads the fields in which InvokeModel reports usage, the same for
@@ -124,7 +123,9 @@ func (r *usageReader) readCounts(h Header) {
 		{"X-Amzn-Bedrock-Cache-Read-Input-Token-Count", gotMetricsCacheRead},
 		{"X-Amzn-Bedrock-Cache-Write-Input-Token-Count", gotMetricsCacheWrite},
 	} {
-		r.readNumber(f.what, wholeNumber([]byte(h.Get(f.name))))
+		if value := h.Get(f.name); value != "" {
+			r.readNumber(f.what, wholeNumber([]byte(value)))
+		}
 	}
 }
 
@@ -213,7 +214,7 @@ func (s *StreamUsage) ReadHeader(h Header) { s.reader.readServed(h) }
 func (s *StreamUsage) Usage() Usage {
 	u := s.reader.usage()
 	r := &s.reader
-	if s.Op == OpInvokeStream && !r.final && !r.stopped && !r.intervened {
+	if s.Op == OpInvokeStream && !r.counts[gotMetricsOutput].Known && !r.stopped && !r.intervened {
 		u.Output = Count{}
 	}
 	return u

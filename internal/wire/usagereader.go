@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
@@ -10,7 +11,8 @@ import (
 const (
 	gotInput role = iota + 1
 	gotInputWithCached
-	gotCached // a share of gotInputWithCached
+	gotCached        // a share of gotInputWithCached
+	gotCachedWritten // another one
 	gotOutput
 	gotOutputSoFar // counts only when the model has stopped
 	gotOutputPart  // one of several results, added up
@@ -26,6 +28,10 @@ const (
 	gotMetricsOutput
 	gotMetricsCacheRead
 	gotMetricsCacheWrite
+	gotQueries
+	gotTool   // one class of what a tool of the provider did, added up
+	gotImages // the whole list
+	gotImage
 	gotIterations // the whole list
 	gotIterationInput
 	gotIterationOutput
@@ -34,6 +40,7 @@ const (
 	gotIterationCacheWrite1h
 	gotStop
 	gotTier
+	gotOwnTier // of a model's maker, whose default says nothing of Bedrock's
 	gotLatency
 	gotInvokedModel
 	gotGuardrailAction
@@ -60,12 +67,14 @@ var checksUsage = join(
 )
 
 // converseUsage are the members of TokenUsage. Real answers repeat the cache
-// counts under names that end in Count; only one pair is read.
+// counts under names that end in Count, with the same numbers.
 var converseUsage = join(
 	each(gotInput, "inputTokens"),
 	each(gotOutput, "outputTokens"),
 	each(gotCacheRead, "cacheReadInputTokens"),
 	each(gotCacheWrite, "cacheWriteInputTokens"),
+	each(gotMetricsCacheRead, "cacheReadInputTokenCount"),
+	each(gotMetricsCacheWrite, "cacheWriteInputTokenCount"),
 	each(gotCacheDetail, "cacheDetails[]"),
 	each(gotDetailTTL, "cacheDetails[].ttl"),
 	each(gotDetailTokens, "cacheDetails[].inputTokens"),
@@ -91,6 +100,7 @@ var claudeInput = join(
 	each(gotCacheWrite, "cache_creation_input_tokens"),
 	each(gotCacheWrite5m, "cache_creation.ephemeral_5m_input_tokens"),
 	each(gotCacheWrite1h, "cache_creation.ephemeral_1h_input_tokens"),
+	each(gotOwnTier, "service_tier", "speed"),
 )
 
 // iterations are the runs of which one answer of Claude is made, such as a summary
@@ -105,27 +115,40 @@ var iterations = join(
 )
 
 // modelUsage are the members of every family's usage object: Claude's, Nova's,
-// and those of OpenAI and the families that followed it.
+// and those of OpenAI and the families that followed it, of which DeepSeek, Kimi
+// and Qwen spell what came from a cache in their own ways.
 var modelUsage = join(
 	claudeInput,
 	iterations,
+	each(gotTool, "server_tool_use.*"),
 	each(gotInput, "inputTokens"),
 	each(gotInputWithCached, "prompt_tokens"),
-	each(gotCached, "prompt_tokens_details.cached_tokens"),
+	each(gotCached, "prompt_tokens_details.cached_tokens", "prompt_cache_hit_tokens", "cached_tokens"),
+	each(gotCachedWritten, "prompt_tokens_details.cache_creation_input_tokens"),
 	each(gotOutput, "output_tokens", "outputTokens", "completion_tokens"),
-	each(gotCacheRead, "cacheReadInputTokenCount"),
-	each(gotCacheWrite, "cacheWriteInputTokenCount"),
+	each(gotCacheRead, "cacheReadInputTokenCount", "cacheReadInputTokens"),
+	each(gotCacheWrite, "cacheWriteInputTokenCount", "cacheWriteInputTokens"),
+)
+
+// cohereMeta are the members of Cohere's meta object.
+var cohereMeta = join(
+	each(gotInput, "billed_units.input_tokens"),
+	each(gotOutput, "billed_units.output_tokens"),
+	each(gotQueries, "billed_units.search_units"),
 )
 
 // invokeAnswer serves the InvokeModel answers of all families; no two give the
 // same name different meanings.
 var invokeAnswer = join(
 	modelUsage.at("usage"),
+	cohereMeta.at("meta"),
+	each(gotImages, "images", "artifacts"), // Nova Canvas, Titan and Stability; the latter's old form
+	each(gotImage, "images[]", "artifacts[]"),
 	each(gotInput, "inputTextTokenCount", "inputTokenCount", "prompt_token_count"), // Titan, Nova embeddings, Llama
 	each(gotOutputPart, "results[].tokenCount"),
 	each(gotOutputSoFar, "generation_token_count"),
-	each(gotStop, "stop_reason", "stopReason", "finish_reason", "results[].completionReason", "outputs[].stop_reason",
-		"choices[].stop_reason", "choices[].finish_reason", "generations[].finish_reason",
+	each(gotStop, "stop_reason", "stopReason", "finish_reason", "finishReason", "results[].completionReason",
+		"outputs[].stop_reason", "choices[].stop_reason", "choices[].finish_reason", "generations[].finish_reason",
 		"completions[].finishReason.reason"),
 	each(gotTier, "service_tier"),
 	guardrailUsage.at("amazon-bedrock-trace.guardrail.input.*.invocationMetrics.usage"),
@@ -145,6 +168,7 @@ var invokeChunk = join(
 	each(gotStop, "completionReason", "delta.stop_reason", "messageStop.stopReason"), // Titan, Claude, Nova
 	claudeInput.at("message.usage"),
 	iterations.at("message.usage"),
+	cohereMeta.at("response.meta"), // of the last event of Command R
 	modelUsage.at("metadata.usage"),
 )
 
@@ -177,9 +201,9 @@ type usageReader struct {
 	tier       string
 	model      string
 	latency    string
-	odd        bool // a number of units is there and is no number of units
-	metered    bool // units of a guardrail are there
-	hour       bool // the entry of cacheDetails being read is for an hour
+	odd        roles // what is there and is no count
+	metered    bool  // units of a guardrail are there
+	hour       bool  // the entry of cacheDetails being read is for an hour
 	stopped    bool
 	final      bool // invocationMetrics or the metadata event came
 	intervened bool // a guardrail changed or blocked something
@@ -192,19 +216,43 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 	w.Reset(t, body)
 	for m := w.Next(); m.Role != 0; m = w.Next() {
 		text := body[m.Start:m.End]
-		switch {
-		case m.Role == gotMetrics:
-			r.final = true
-		case m.Role == gotCacheDetail:
-			r.readDetail(m)
-		case m.Role == gotIterations:
-			r.beginIterations(m)
-		case m.Role >= gotGuardrail:
-			r.readUnits(m.Role, m.Kind, text)
+		switch what := m.Role; {
+		case what == gotMetrics, what == gotImages, what == gotImage, what == gotIterations, what == gotCacheDetail:
+			r.readList(m)
+		case what >= gotGuardrail:
+			r.readUnits(what, m.Kind, text)
+		case isWord(what):
+			if m.Kind == jsonscan.String {
+				r.readWord(what, textOf(text, m.Shrink))
+			}
 		case m.Kind == jsonscan.Number:
-			r.readNumber(m.Role, wholeNumber(text))
-		case m.Kind == jsonscan.String:
-			r.readWord(m.Role, textOf(text, m.Shrink))
+			r.readNumber(what, wholeNumber(text))
+		case m.Kind != jsonscan.Null:
+			r.odd.add(what)
+		}
+	}
+}
+
+func isWord(what role) bool {
+	return what >= gotStop && what <= gotGuardrailAction || what == gotDetailTTL
+}
+
+// readList reads what is no count itself, but holds or is a part of some.
+func (r *usageReader) readList(m jsonscan.Match) {
+	switch m.Role {
+	case gotMetrics:
+		r.final = true
+	case gotCacheDetail:
+		r.readDetail(m)
+	case gotIterations:
+		r.beginIterations(m)
+	case gotImages:
+		if m.Kind == jsonscan.BeginArray {
+			r.counts[gotImages] = Known(0)
+		}
+	case gotImage:
+		if given(m) {
+			r.add(gotImages, Known(1))
 		}
 	}
 }
@@ -212,13 +260,22 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 func (r *usageReader) readNumber(what role, n Count) {
 	switch {
 	case !n.Known:
+		r.odd.add(what)
 	case what == gotOutputPart:
 		r.add(gotOutput, n)
-	case what >= gotIterationInput && what <= gotIterationCacheWrite1h:
+	case what == gotTool, what >= gotIterationInput && what <= gotIterationCacheWrite1h:
 		r.add(what, n)
 	default:
 		r.counts[what] = n
 	}
+}
+
+// roles is a set of roles.
+type roles uint64
+
+func (s *roles) add(r role) { *s |= 1 << r }
+func (s *roles) any(some ...role) bool {
+	return slices.ContainsFunc(some, func(r role) bool { return *s>>r&1 != 0 })
 }
 
 // readUnits adds the units of a guardrail policy. null is none.
@@ -229,7 +286,7 @@ func (r *usageReader) readUnits(what role, kind jsonscan.Kind, text []byte) {
 		r.units[what-gotGuardrail] += n.N
 		r.metered = true
 	case kind != jsonscan.Null:
-		r.odd = true
+		r.odd.add(gotGuardrail)
 	}
 }
 
@@ -248,17 +305,31 @@ func (r *usageReader) add(what role, n Count) { r.counts[what] = Known(r.counts[
 func (r *usageReader) readWord(what role, word string) {
 	switch what {
 	case gotStop:
-		r.stop, r.stopped = word, true
+		if word != "" { // which some families write before the end
+			r.stop, r.stopped = word, true
+		}
 	case gotTier:
-		r.tier = word
+		r.served(&r.tier, word, isDefaultTier)
+	case gotOwnTier:
+		if !isDefaultTier(strings.ToLower(word)) {
+			r.tier = strings.ToLower(word)
+		}
 	case gotLatency:
-		r.latency = word
+		r.served(&r.latency, word, isDefaultLatency)
 	case gotInvokedModel:
 		r.model = word
 	case gotDetailTTL:
 		r.hour = word == "1h"
 	case gotGuardrailAction:
 		r.intervened = word == "INTERVENED"
+	}
+}
+
+// served notes what served. A default does not take the place of anything else:
+// it may be of another place, which does not know better.
+func (r *usageReader) served(so *string, word string, isDefault func(string) bool) {
+	if word = strings.ToLower(word); *so == "" || !isDefault(word) {
+		*so = word
 	}
 }
 
@@ -282,9 +353,11 @@ func (r *usageReader) noTokens() { r.counts[gotInput], r.counts[gotOutput] = Kno
 func (r *usageReader) usage() Usage {
 	n := &r.counts
 	input, output, cacheRead := n[gotInput], n[gotOutput], n[gotCacheRead]
+	cacheWrite := n[gotCacheWrite]
 	if all := n[gotInputWithCached]; all.Known && !input.Known {
-		input = Known(max(0, all.N-n[gotCached].N))
+		input = Known(max(0, all.N-n[gotCached].N-n[gotCachedWritten].N))
 		cacheRead = first(cacheRead, n[gotCached])
+		cacheWrite = first(cacheWrite, n[gotCachedWritten])
 	}
 	if r.stopped {
 		output = first(output, n[gotOutputSoFar])
@@ -295,13 +368,19 @@ func (r *usageReader) usage() Usage {
 		CacheRead:      larger(first(n[gotMetricsCacheRead], cacheRead), n[gotIterationCacheRead]),
 		CacheWrite5m:   n[gotCacheWrite5m],
 		CacheWrite1h:   larger(n[gotCacheWrite1h], n[gotIterationCacheWrite1h]),
+		Queries:        first(n[gotQueries], n[gotTool]),
 		GuardrailUnits: r.units,
-		ServiceTier:    strings.ToLower(r.tier),
-		Latency:        strings.ToLower(r.latency),
+		ServiceTier:    r.tier,
+		Latency:        r.latency,
 		InvokedModel:   r.model,
 		StopReason:     r.stop,
 	}
-	u.splitWrites(larger(first(n[gotMetricsCacheWrite], n[gotCacheWrite]), n[gotIterationCacheWrite]))
+	writes := larger(first(n[gotMetricsCacheWrite], cacheWrite), n[gotIterationCacheWrite])
+	u.splitWrites(writes)
+	u.Odd = r.odd.any(gotGuardrail, gotTool, gotQueries, gotCacheWrite5m, gotCacheWrite1h, gotDetailTokens,
+		gotIterationInput, gotIterationOutput, gotIterationCacheRead, gotIterationCacheWrite, gotIterationCacheWrite1h) ||
+		!u.CacheRead.Known && r.odd.any(gotCacheRead, gotCached, gotMetricsCacheRead) ||
+		!writes.Known && r.odd.any(gotCacheWrite, gotCachedWritten, gotMetricsCacheWrite)
 	return u
 }
 

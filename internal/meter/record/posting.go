@@ -223,8 +223,8 @@ func suspend(s *Start, used *wire.Usage, price *Price, cost money.Pico, add *Cou
 	add.Unknown = 1
 	add.SuspenseTokens = clamp(input) + clamp(output)
 	add.Suspense, priced = price.WorstCase(input, output)
-	nothing := !used.Input.Known && !used.Output.Known
-	if s.Hold > 0 && (nothing || !priced) {
+	other := used.Input.Known == used.Output.Known // nothing is known, or what is unknown is no half
+	if s.Hold > 0 && (other || !priced) {
 		add.Suspense, priced = max(0, s.Hold-cost), true // it had a price when it left
 	}
 	return priced
