@@ -271,7 +271,11 @@ func TestUnknownFamilyIsCut(t *testing.T) {
 func TestDeniedModels(t *testing.T) {
 	spellings := []string{opus, "best", profiles + "best", "arn:aws:bedrock:us-east-1::foundation-model/" + opus,
 		profiles + "unmapped", "arn:aws:bedrock:us-east-1:1:provisioned-model/abcdefghijkl",
-		"arn:aws:bedrock:us-east-1:1:default-prompt-router/anthropic.claude:1"}
+		"arn:aws:bedrock:us-east-1:1:default-prompt-router/anthropic.claude:1", opus + ":0", opus + ":0:200k",
+		strings.ToUpper(opus), "US." + opus, "arn:aws:bedrock:us-east-1:1:marketplace/model-endpoint/all-access",
+		"arn:aws:bedrock:us-east-1:1:prompt/ABCDEFGHIJ:1", "arn:aws:sagemaker:us-east-1:1:endpoint/claude",
+		"arn:aws:bedrock:us-east-1:1:custom-model/" + opus + "/abc", "arn:aws:bedrock:us-east-1:1:imported-model/abc",
+		"arn:aws:bedrock:us-east-1:1:custom-model-deployment/abc", "our-provisioned-claude", "arn:short"}
 	for _, geo := range []string{"us", "eu", "apac", "global", "jp", "au", "ca", "us-gov"} {
 		spellings = append(spellings, geo+"."+opus, "arn:aws:bedrock:us-east-1:1:inference-profile/"+geo+"."+opus)
 	}

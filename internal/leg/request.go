@@ -57,7 +57,7 @@ func (r *Request) ReadFacts() *wire.Error {
 	r.Facts.ReadHeader(r.Header)
 	if r.Target.Op == wire.OpStartAsyncInvoke {
 		r.Target.Model = r.Facts.BodyModelID
-		if r.Target.Model != "" && !wire.ValidID(r.Target.Model) {
+		if !wire.ValidID(r.Target.Model) { // nor may it be absent: a policy has to see it
 			return wire.Errorf(wire.KindValidation, "The provided model identifier is invalid.")
 		}
 	}

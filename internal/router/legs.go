@@ -70,15 +70,19 @@ func (r *Router) allowed(in *Input, model string) bool {
 	return in.Allowed(in.ids[:]...) && (!in.DeniesModels || !r.Hidden(model))
 }
 
-// Hidden reports whether nobody knows which model an ARN is for.
+// Hidden reports whether nobody knows which model an ARN is for, or a name that
+// is no model's id: provisioned throughput may be called by its name.
 func (r *Router) Hidden(model string) bool {
-	return wire.ParseModelID(r.catalogue.named(model)).Opaque()
+	return r.catalogue.foundation(model) == ""
 }
 
 // MapHint is the line of configuration that says which model an id is for.
 func MapHint(model string) string {
 	if strings.HasPrefix(model, "arn:") {
 		return fmt.Sprintf("Add to the configuration: model_map: {%q: MODEL-ID}.", model)
+	}
+	if wire.ParseModelID(model).Foundation == "" {
+		return fmt.Sprintf("Add to the configuration: aliases: {%q: MODEL-ID}.", model)
 	}
 	return fmt.Sprintf("Add to a file of models: - {ids: [%q], dialect: NAME}.", model)
 }

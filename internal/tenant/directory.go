@@ -3,6 +3,7 @@ package tenant
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -97,7 +98,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 	t := &Tenant{
 		ID: c.ID, Root: root, Upstream: c.Upstream, RoleARN: c.RoleARN, Cap: c.OutputTokens,
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss,
-		models: d.everyModel, deny: glob.CompileList(c.DenyModels), operations: d.defaultOperations,
+		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}
 	if c.Models != nil {
 		t.models = glob.CompileList(c.Models)
@@ -113,6 +114,17 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 		}
 	}
 	return t
+}
+
+// denied are patterns with those in lower case, in which the ids of models are.
+func denied(patterns []string) []string {
+	both := slices.Clone(patterns)
+	for _, p := range patterns {
+		if lower := strings.ToLower(p); lower != p {
+			both = append(both, lower)
+		}
+	}
+	return both
 }
 
 // parent is the path above id, "" above a root.

@@ -42,7 +42,7 @@ var defaultOperations = []string{
 // AllowsModel reports whether the tenant may use a model, given by every id
 // that it goes by: as it was asked for and as it resolved. Each must match
 // models, and none may match deny_models in any spelling: with a region prefix,
-// as an ARN, as the foundation model. Without any id it reports false.
+// as an ARN, as the foundation model, in capitals. Without any id it reports false.
 func (t *Tenant) AllowsModel(ids ...string) bool {
 	for _, id := range ids {
 		if !t.models.Match(id) || len(t.deny) > 0 && t.denies(id) {

@@ -261,7 +261,9 @@ func TestSpoken(t *testing.T) {
 // TestModelNames (M33): every spelling of an id names the foundation model.
 func TestModelNames(t *testing.T) {
 	const opus = "anthropic.claude-opus-4-6-v1"
-	spellings := []string{opus, opus + ":0", "arn:aws:bedrock:us-east-1::foundation-model/" + opus}
+	spellings := []string{opus, opus + ":0", "arn:aws:bedrock:us-east-1::foundation-model/" + opus,
+		opus + ":0:200k", opus + ":0:200K", opus + ":mm", opus + ":", strings.ToUpper(opus), "US.Anthropic." + opus[10:],
+		"ARN:aws:bedrock:us-east-1::foundation-model/" + opus, "us.eu." + opus}
 	for _, geo := range []string{"us", "eu", "apac", "jp", "au", "ca", "us-gov", "global", "latam"} {
 		spellings = append(spellings, geo+"."+opus,
 			fmt.Sprintf("arn:aws:bedrock:us-east-1:1:inference-profile/%s.%s", geo, opus))
@@ -269,6 +271,16 @@ func TestModelNames(t *testing.T) {
 	for _, id := range spellings {
 		if names := wire.ParseModelID(id).Names(); !slices.Contains(names, opus) || names[0] != id {
 			t.Errorf("%s: %v", id, names)
+		}
+	}
+	if names := wire.ParseModelID("us.amazon.nova-lite-v1").Names(); !slices.Contains(names, "amazon.nova-lite-v1:0") {
+		t.Errorf("without a version: %v", names)
+	}
+	for _, id := range []string{"arn:aws:bedrock:us-east-1:1:marketplace/model-endpoint/all", "arn:aws:new:::thing/x",
+		"arn:short", "arn:aws:sagemaker:us-east-1:1:endpoint/x", "arn:aws:bedrock:us-east-1:1:prompt/ABC:1",
+		"arn:aws:bedrock:us-east-1:1:custom-model/" + opus + "/abc", "arn:aws:bedrock:us-east-1:1:imported-model/abc"} {
+		if !wire.ParseModelID(id).Opaque() {
+			t.Errorf("%s does not count as opaque", id)
 		}
 	}
 }

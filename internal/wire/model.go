@@ -87,28 +87,40 @@ func ParseModelID(id string) ModelID {
 }
 
 // Names are the spellings by which a policy may name the model of an id: as it was
-// given, what an ARN names, the foundation id, and that without its version or
-// without what may be a region prefix of a geography yet to come.
+// given, what an ARN names, the foundation id, that without its version or with
+// the usual one, and without what may be a region prefix of a geography yet to
+// come; each in lower case too.
 func (m ModelID) Names() []string {
-	names := append(make([]string, 0, 5), m.ID)
-	if m.Foundation == "" {
-		return names
-	}
-	if i := strings.IndexByte(m.ID, '/'); i >= 0 {
-		names = append(names, m.ID[i+1:])
-	}
-	names = append(names, m.Foundation)
-	if bare, version, ok := cutLast(m.Foundation, ":"); ok && strings.Trim(version, "0123456789") == "" {
-		names = append(names, bare)
-	}
-	if _, rest, _ := strings.Cut(m.Foundation, "."); strings.Contains(rest, ".") {
+	names := append(make([]string, 0, 12), m.ID)
+	for rest := m.ID; strings.Contains(rest, "/"); {
+		_, rest, _ = strings.Cut(rest, "/")
 		names = append(names, rest)
+	}
+	id := m.Foundation
+	for more := id != ""; more; more = strings.Contains(id, ".") {
+		names = append(names, id)
+		if !strings.Contains(id, ":") {
+			names = append(names, id+":0")
+		}
+		for bare := id; strings.Contains(bare, ":"); {
+			bare, _, _ = cutLast(bare, ":")
+			names = append(names, bare)
+		}
+		_, id, _ = strings.Cut(id, ".")
+	}
+	for _, name := range names[:len(names):len(names)] {
+		if lower := strings.ToLower(name); lower != name {
+			names = append(names, lower)
+		}
 	}
 	return names
 }
 
-// Opaque reports whether the id is an ARN that does not say which model it is for.
-func (m ModelID) Opaque() bool { return m.Foundation == "" && m.Kind != ModelOther }
+// Opaque reports whether the id is an ARN, of whatever kind, that does not say
+// which model it is for.
+func (m ModelID) Opaque() bool {
+	return m.Foundation == "" && (m.Kind != ModelOther || strings.HasPrefix(m.ID, "arn:"))
+}
 
 // scopeOf returns the scope that the first label of a dotted id names. Model makers' names
 // are longer than two letters, so a new geography needs no new release.
