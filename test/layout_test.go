@@ -52,6 +52,7 @@ var layers = map[string]int{
 	"internal/cascade/score":     40,
 	"internal/cascade/pairs":     40,
 	"internal/meter/budget":      38,
+	"internal/meter/peers":       36,
 	"internal/meter/ledger":      36,
 	"internal/meter/record":      34,
 	"internal/meter/gossip":      32,

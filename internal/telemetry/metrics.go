@@ -292,6 +292,7 @@ const (
 	GaugeJournalBacklog
 	GaugeJournalAge
 	GaugeLedgerDegraded
+	GaugeLimitsDiffering
 	GaugeClockBehind
 	GaugeFactsWaiting
 	GaugeFactsDropped
@@ -307,6 +308,8 @@ var gaugeNames = [...][2]string{
 	GaugeJournalAge: {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},
 	GaugeLedgerDegraded: {"sluice_ledger_degraded",
 		"1 while the ledger cannot be reached, must not be used, or grants nothing."},
+	GaugeLimitsDiffering: {"sluice_limits_differing",
+		"Tenants and gateways whose files have other budgets or limits than this gateway's."},
 	GaugeClockBehind:  {"sluice_clock_behind_seconds", "How far this machine's clock is behind the ledger's."},
 	GaugeFactsWaiting: {"sluice_hints_waiting", "Facts for other gateways that no batch has carried yet."},
 	GaugeFactsDropped: {"sluice_hints_dropped",

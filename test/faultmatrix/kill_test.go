@@ -32,6 +32,25 @@ type tally struct {
 	cases  int
 	total  outcome
 	longer time.Duration // of the longest case
+	back   map[string]recovery
+}
+
+// recovery is how long it took from the end of faults of one kind until a budgeted
+// tenant was served.
+type recovery struct {
+	n       int
+	longest time.Duration
+}
+
+// recovered notes that a budgeted tenant was served so long after the end of a fault.
+func (y *tally) recovered(from string, took time.Duration) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.back == nil {
+		y.back = map[string]recovery{}
+	}
+	b := y.back[from]
+	y.back[from] = recovery{b.n + 1, max(b.longest, took)}
 }
 
 func (y *tally) kill(point string) {
@@ -73,10 +92,15 @@ func (y *tally) String() string {
 		points = append(points, fmt.Sprintf("%s %d", p, n))
 	}
 	sort.Strings(points)
+	var back []string
+	for from, b := range y.back {
+		back = append(back, fmt.Sprintf("%v after %s (of %d)", b.longest.Round(time.Millisecond), from, b.n))
+	}
+	sort.Strings(back)
 	return fmt.Sprintf("%d cases, kills: %s; %d calls, %d tokens, %d unknown before and %d resolved, %d without a "+
-		"START and entered from the invocation log; lost 0, doubled 0; longest case %v",
+		"START and entered from the invocation log; lost 0, doubled 0; longest case %v; served again at most: %s",
 		y.cases, strings.Join(points, ", "), y.total.calls, y.total.used.total(), y.total.unknown,
-		y.total.resolved, y.total.lost, y.longer.Round(time.Millisecond))
+		y.total.resolved, y.total.lost, y.longer.Round(time.Millisecond), strings.Join(back, ", "))
 }
 
 // points are where gateways are killed.

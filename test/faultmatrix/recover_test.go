@@ -1,6 +1,7 @@
 package faultmatrix
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -89,4 +90,48 @@ func TestRow24LostKeys(t *testing.T) {
 	}
 	w.healed(&y, began)
 	t.Logf("row 24: %s", &y)
+}
+
+// TestRow27StricterFile kills a gateway while its file limits a tenant that the other
+// gateway's file does not: the other goes on to hold the limit for the dead one's lease,
+// and no longer. M20
+func TestRow27StricterFile(t *testing.T) {
+	t.Parallel() // it mostly waits
+	const lease = 30 * time.Second
+	var y tally
+	began := time.Now()
+	w := newWorld(t, 27, startStandIn(t), redistest.NewServer(t).URL())
+	w.budgeted("500", "400", "0.4")
+	strict := w.gate()
+	strict.start("")
+	w.limits = nil
+	other := w.gate()
+	other.start("")
+	mine := func(rng *rand.Rand) ask {
+		a := anything(rng)
+		a.tenant, a.text = 0, "a request of the limited tenant"
+		return a
+	}
+	w.during(func() { w.pause(time.Second, 2*time.Second) })
+	usedUp := func() bool { return other.traffic(20, 4, mine)[200] == 0 }
+	harness.Eventually(t, 20*time.Second, func() (bool, string) { return usedUp(), other.log() })
+	var killed time.Time
+	w.during(func() {
+		w.pause(100*time.Millisecond, 300*time.Millisecond)
+		strict.kill()
+		killed = time.Now()
+		y.kill("with a stricter file")
+		w.pause(lease/3, lease/2)
+	})
+	if !usedUp() {
+		t.Error("the limit of a gateway that died is not held for its lease")
+	}
+	w.within()
+	ask := mine(w.rng)
+	harness.Eventually(t, lease, func() (bool, string) { return other.send(&ask) == 200, other.log() })
+	y.recovered("the dead gateway's limit", time.Since(killed))
+	strict.start("")
+	harness.Eventually(t, 5*time.Second, func() (bool, string) { return usedUp(), other.log() })
+	w.healed(&y, began)
+	t.Logf("row 27: %s", &y)
 }

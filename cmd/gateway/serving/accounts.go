@@ -24,6 +24,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/notify"
+	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -49,6 +50,7 @@ type accounts struct {
 	accountsOptions
 	meter   *meter.Meter
 	limiter *budget.Limiter
+	peers   *peers.Peers // nil with a ledger of this process alone
 	store
 	notices *notify.Outbox
 	health  health
@@ -78,7 +80,8 @@ type store struct {
 	correct func(context.Context) error
 	// look asks a shared ledger how it is; nil for one of this process.
 	look    func(context.Context) (redis.Health, error)
-	mends   mender // nil for one of this process
+	board   peers.Board // where gateways declare their limits; nil for one of this process
+	mends   mender      // nil for one of this process
 	closers []io.Closer
 }
 
@@ -112,6 +115,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 		Roots: s.Budgets.Roots(), Notice: a.notice, Past: a.past(s.Config.Ledger.Redis != ""),
 		Ahead: a.health.ahead,
 	})
+	a.openPeers(s, id.Writer)
 	a.wg.Go(func() { a.repeat(time.Hour, a.fold) })
 	a.wg.Go(func() { a.atOnceAndEvery(lookEvery, a.lookAt) })
 	a.wg.Go(func() { a.repeat(lookEvery, a.mend) })
@@ -146,7 +150,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	}
 	return store{
 		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: shared,
-		closers: []io.Closer{shared},
+		board: redis.NewBoard(shared), closers: []io.Closer{shared},
 	}, nil
 }
 
@@ -316,6 +320,7 @@ func (a *accounts) close(ctx context.Context) {
 	a.meter.Retire(ctx)  //nolint:errcheck // what the ledger lacks waits in the journal for the next start
 	a.inherit(ctx)       //nolint:errcheck // the next start tries again
 	a.limiter.Close(ctx) //nolint:errcheck // leases that were not given back expire
+	a.peers.Leave(ctx)   //nolint:errcheck // what this gateway declared expires
 	last, cancel := context.WithTimeout(ctx, lastNotices)
 	defer cancel()
 	a.notices.Close(last)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,8 +13,10 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
 
 // health is how a shared ledger was when it was last looked at. The zero value is
@@ -115,6 +119,11 @@ func (a *accounts) ledgerTrouble() map[string]string {
 	if n := a.health.missing(); n > 0 {
 		all["rows"] = fmt.Sprintf("the ledger lost %d keys with counters; gateways restore them from their journals, each "+
 			"its part", n)
+	}
+	if of := a.peers.State(); of.Err != nil && all["ledger"] == "" {
+		all["limits"] = "not all limits of other gateways are known here: " + of.Err.Error()
+	} else if of.Total > 0 {
+		all["limits"] = differing(&of)
 	}
 	for root, err := range s.Stopped {
 		all["ledger of "+root] = err.Error()
@@ -222,4 +231,37 @@ func (h *health) missing() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.lost
+}
+
+// peersTimeout is how long one exchange with the ledger may take.
+const peersTimeout = 2 * time.Second
+
+// openPeers makes this gateway heed the limits of others on its ledger. It has heard of
+// them before it serves the first request, if the ledger answers at all.
+func (a *accounts) openPeers(s *snapshot.Snapshot, writer string) {
+	if a.board == nil {
+		return
+	}
+	a.peers = peers.New(peers.Options{
+		Board: a.board, Gateway: gatewayName(writer), Log: a.log, Now: time.Now,
+	}, s.Budgets)
+	a.declare()
+	a.wg.Go(func() { a.repeat(peers.Every, a.declare) })
+}
+
+// gatewayName names this process so that people find it and no other has its name.
+func gatewayName(writer string) string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "gateway"
+	}
+	const tail = 6
+	return host + "-" + strings.ToLower(writer[max(0, len(writer)-tail):])
+}
+
+func (a *accounts) declare() (more bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), peersTimeout)
+	defer cancel()
+	a.peers.Refresh(ctx)
+	return true
 }

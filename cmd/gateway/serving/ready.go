@@ -2,8 +2,10 @@ package serving
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
@@ -53,8 +55,36 @@ func (a *app) watch(m *telemetry.Metrics) {
 		}
 		return 0
 	})
+	m.Watch(telemetry.GaugeLimitsDiffering, func() float64 { return float64(a.accounts.peers.State().Total) })
+	m.WatchDiffering(a.differing)
 	m.Watch(telemetry.GaugeClockBehind, func() float64 {
 		behind, _ := a.accounts.health.state()
 		return behind.Seconds()
 	})
+}
+
+// differing lists the tenants whose limits differ, for the metrics.
+func (a *app) differing() []telemetry.Differing {
+	var all []telemetry.Differing
+	for _, d := range a.accounts.peers.State().Differ {
+		all = append(all, telemetry.Differing(d))
+	}
+	return all
+}
+
+// differing is the text for /readyz on limits that differ between gateways, "" for none.
+func differing(s *peers.State) string {
+	if s.Total == 0 {
+		return ""
+	}
+	const most = 5
+	var named []string
+	for _, d := range s.Differ[:min(most, len(s.Differ))] {
+		named = append(named, fmt.Sprintf("%s at gateway %s", d.Tenant, d.Gateway))
+	}
+	text := "budgets or limits differ, and the strictest hold: " + strings.Join(named, ", ")
+	if more := s.Total - len(named); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

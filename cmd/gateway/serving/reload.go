@@ -110,6 +110,7 @@ func (r *reloader) try(ctx context.Context) error {
 	if err := r.app.connect(ctx, next); err != nil {
 		return err
 	}
+	r.app.accounts.peers.Use(next.Budgets)
 	r.app.line.Use(next)
 	r.noteGone(cfg)
 	r.current = cfg

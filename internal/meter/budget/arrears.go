@@ -99,17 +99,18 @@ func (p *Policies) periods(roots map[string]bool, now time.Time) (all map[string
 	return all, from, to
 }
 
-// eachBudget calls do with every budget, at the tenant whose it is.
+// eachBudget calls do with every budget of the configuration, at the tenant whose it is.
+// Those of other gateways' files are for these gateways to look after.
 func (p *Policies) eachBudget(do func(root string, l *limit)) {
 	for i := range p.tenants {
 		t := &p.tenants[i]
 		if len(t.Budgets) == 0 {
 			continue
 		}
-		policy := p.For(t.ID)
-		for k := range policy.limits {
-			if l := &policy.limits[k]; l.tenant == t.ID && l.unit == record.UnitUSD {
-				do(policy.root, l)
+		own := p.limitsOf(t)
+		for k := range own {
+			if own[k].unit == record.UnitUSD {
+				do(record.RootOf(t.ID), &own[k])
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
@@ -24,6 +26,7 @@ type Policies struct {
 	tenants  []config.Tenant
 	byID     map[string]int32         // positions in tenants
 	compiled []atomic.Pointer[Policy] // as tenants
+	heeded   atomic.Pointer[heeded]   // nil: nothing
 	zones    map[string]*time.Location
 	hooks    map[string]Hook   // by tenant; those above one are not in it
 	renames  map[string]string // what tenants are called now, by what they were called
@@ -36,6 +39,13 @@ type Policy struct {
 	loss         Loss
 	strict       bool
 	limits       []limit
+	heeds        *heeded // what it was compiled with
+}
+
+// heeded is what other gateways' files demand of tenants here: see peers.
+type heeded struct {
+	rules map[string][]peers.Rule
+	zones map[string]*time.Location
 }
 
 // Loss is what happens to a request that needs the ledger while it is away.
@@ -113,10 +123,10 @@ func (p *Policies) For(tenant string) *Policy {
 	if !ok {
 		return nil
 	}
-	policy := p.compiled[i].Load()
-	if policy == nil {
-		p.compiled[i].CompareAndSwap(nil, p.compile(&p.tenants[i]))
-		policy = p.compiled[i].Load()
+	policy, heeds := p.compiled[i].Load(), p.heeded.Load()
+	if policy == nil || policy.heeds != heeds {
+		policy = p.compile(&p.tenants[i], heeds)
+		p.compiled[i].Store(policy)
 	}
 	if len(policy.limits) == 0 {
 		return nil
@@ -125,18 +135,71 @@ func (p *Policies) For(tenant string) *Policy {
 }
 
 // compile makes the policy of a tenant, without limits when it has none.
-func (p *Policies) compile(t *config.Tenant) *Policy {
-	policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss]}
+func (p *Policies) compile(t *config.Tenant, heeds *heeded) *Policy {
+	policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss], heeds: heeds}
 	for _, id := range lineage(t.ID) {
+		var own limits
 		if i, ok := p.byID[id]; ok {
-			policy.limits = append(policy.limits, p.limitsOf(&p.tenants[i])...)
+			own = p.limitsOf(&p.tenants[i])
 		}
+		policy.limits = append(policy.limits, own.heed(id, heeds)...)
 	}
 	for i := range policy.limits {
 		l := &policy.limits[i]
 		policy.strict = policy.strict || l.unit == record.UnitUSD && l.of(Normal) != unlimited
 	}
 	return policy
+}
+
+// heed adds what other gateways demand of a tenant to its own limits.
+func (l limits) heed(tenant string, heeds *heeded) limits {
+	if heeds == nil {
+		return l
+	}
+	for i := range heeds.rules[tenant] {
+		r := &heeds.rules[tenant][i]
+		if zone := heeds.zones[r.Zone]; zone != nil {
+			to := l.of(limitKey{tenant, r.Unit, r.Period, r.Zone}, zone)
+			to.hard, to.light = min(to.hard, r.Hard), min(to.light, r.Light)
+		}
+	}
+	return l
+}
+
+// Heed implements peers.Limits. Requests that are under way keep what they hold.
+func (p *Policies) Heed(rules map[string][]peers.Rule) (failed error) {
+	if len(rules) == 0 {
+		p.heeded.Store(nil)
+		return nil
+	}
+	h := &heeded{rules, map[string]*time.Location{}}
+	for _, all := range rules {
+		for i := range all {
+			name := all[i].Zone
+			if _, known := h.zones[name]; known {
+				continue
+			}
+			zone, err := time.LoadLocation(name)
+			h.zones[name], failed = zone, errors.Join(failed, err)
+		}
+	}
+	p.heeded.Store(h)
+	return failed
+}
+
+// Rules implements peers.Limits.
+func (p *Policies) Rules() peers.File {
+	return func(yield func(string, []peers.Rule) bool) {
+		for i := range p.tenants {
+			var rules []peers.Rule
+			for _, l := range p.limitsOf(&p.tenants[i]) {
+				rules = append(rules, peers.Rule{Unit: l.unit, Period: l.period, Zone: l.zone, Hard: l.hard, Light: l.light})
+			}
+			if !yield(p.tenants[i].ID, rules) {
+				return
+			}
+		}
+	}
 }
 
 // Roots are the root tenants with a budget or limit at or below them, in order.
