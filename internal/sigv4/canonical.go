@@ -56,6 +56,10 @@ func (s scope) appendTo(dst []byte) []byte {
 	return append(dst, terminator...)
 }
 
+func (s scope) clone() scope {
+	return scope{strings.Clone(s.day), strings.Clone(s.region), strings.Clone(s.service)}
+}
+
 // key derives the signing key: a chain of HMACs over day, region and service.
 func (s scope) key(secret string) [sha256.Size]byte {
 	k := mac(append([]byte("AWS4"), secret...), []byte(s.day))
@@ -81,17 +85,13 @@ type draft struct {
 	scope scope
 }
 
-// sign returns the signature under a signing key.
-func (d *draft) sign(key [sha256.Size]byte) [sha256.Size]byte {
-	return mac(key[:], d.appendToSign(make([]byte, 0, 192)))
-}
-
 // appendToSign appends the text that is signed, which names the canonical request
-// by its hash.
+// by its hash. It makes the canonical request in dst's spare room.
 func (d *draft) appendToSign(dst []byte) []byte {
-	var room [2048]byte // on the stack, enough for what SDKs send
-	sum := sha256.Sum256(d.appendCanonical(room[:0]))
-	dst = append(append(dst, algorithm...), '\n')
+	start := len(dst)
+	dst = d.appendCanonical(dst)
+	sum := sha256.Sum256(dst[start:])
+	dst = append(append(dst[:start], algorithm...), '\n')
 	dst = append(append(dst, d.stamp...), '\n')
 	dst = append(d.scope.appendTo(dst), '\n')
 	return hex.AppendEncode(dst, sum[:])

@@ -9,7 +9,7 @@
 //
 // It does not do presigned queries, unsigned or streamed payloads, Signature
 // V4A, or the path rule of S3, and refuses callers that use them. It knows no
-// tenants and stores no secrets; the time comes in as an argument.
+// tenants; secrets and the time come in as arguments.
 //
 // Source: AWS Identity and Access Management user guide, "Create a signed AWS
 // API request".

@@ -126,8 +126,8 @@ func appendNamesToSign(names []string, fields wire.Header) []string {
 }
 
 // usual are the names that need no copy in lower case.
-var usual = []string{"content-type", "accept", fieldDate, fieldToken, "traceparent", "x-amzn-trace-id", "tracestate",
-	"x-amzn-bedrock-request-metadata", "x-amzn-bedrock-service-tier"}
+var usual = []string{"content-type", "accept", fieldDate, fieldToken, fieldBodyHash, "traceparent", "x-amzn-trace-id",
+	"tracestate", "x-amzn-bedrock-request-metadata", "x-amzn-bedrock-service-tier"}
 
 func lowerName(name string) string {
 	for _, lower := range usual {

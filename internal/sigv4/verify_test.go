@@ -35,6 +35,7 @@ func TestParse(t *testing.T) {
 	want := &Claim{
 		AccessKeyID: "SLKTESTTESTTESTTEST", Date: "20261123", Region: "eu-central-1", Service: "bedrock",
 		SignedHeaders: []string{"content-type", "host", "x-amz-date"}, Signature: claim.Signature, Time: testTime,
+		Stamp: "20261123T180001Z",
 	}
 	if diff := cmp.Diff(want, claim); diff != "" {
 		t.Error(diff)

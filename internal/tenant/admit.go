@@ -85,7 +85,7 @@ func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
 		return a.key.identity, nil
 	}
 	a.request.BodyHash = sha256.Sum256(body)
-	if err := a.claim.Verify(&a.request, a.key.secret); err != nil {
+	if err := a.key.secret.Verify(a.claim, &a.request); err != nil {
 		return nil, err
 	}
 	if a.key.identity == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/sigv4"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -42,11 +43,11 @@ type keySlot struct {
 type key struct {
 	identity *Identity // nil for the stranger
 	bearer   [sha256.Size]byte
-	secret   string // secret access key
+	secret   *sigv4.Secret
 }
 
 func newKey(c Credentials, identity *Identity) *key {
-	return &key{identity: identity, bearer: sha256.Sum256([]byte(c.Bearer)), secret: c.SecretAccessKey}
+	return &key{identity: identity, bearer: sha256.Sum256([]byte(c.Bearer)), secret: sigv4.NewSecret(c.SecretAccessKey)}
 }
 
 // Build compiles the tenants of a configuration, which must not change any more.
@@ -56,7 +57,7 @@ func newKey(c Credentials, identity *Identity) *key {
 func Build(cfg *config.Config, s *Secrets) (*Directory, []config.Problem) {
 	n := len(cfg.Tenants)
 	d := &Directory{
-		config: cfg.Tenants, secrets: s, stranger: new(key),
+		config: cfg.Tenants, secrets: s, stranger: &key{secret: sigv4.NewSecret("")},
 		tenants: make(map[string]int32, n), keys: make(map[string]int32, n),
 		slots: make([]atomic.Pointer[Tenant], n), keySlots: make([]keySlot, 0, countKeys(cfg.Tenants)),
 		everyModel: glob.CompileList([]string{"*"}), defaultOperations: operations(defaultOperations),
