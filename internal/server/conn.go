@@ -25,10 +25,11 @@ type conn struct {
 	server   *Server
 	from     netip.Addr
 	watch    hangup.Watch
-	// guard and frames are nil on HTTP/1.1. They are set before a server gets the
-	// connection.
+	// guard, frames and held are nil on HTTP/1.1. They are set before a server gets
+	// the connection.
 	guard  *h2guard.Guard
 	frames *bufio.Reader
+	held   *held
 
 	peeked  [len(h2guard.Preface)]byte
 	nPeeked int
@@ -38,7 +39,7 @@ type conn struct {
 	// bodyLimit; 0 is no limit. Both belong to the reading goroutine.
 	bodyRead, bodyLimit int64
 
-	renewed   time.Time   // when the write deadline was set, for the writing goroutine
+	renewed   time.Time   // when the write deadline was set, for who sends
 	busy      atomic.Bool // a request has begun; on HTTP/2 net/http knows better
 	linger    atomic.Bool // close gently: the caller may still be sending
 	closeOnce sync.Once
@@ -90,6 +91,7 @@ const frameBuffer = 4 << 10
 func (c *conn) guardFrames() {
 	c.guard = &h2guard.Guard{}
 	c.frames = bufio.NewReaderSize(guarded{c}, frameBuffer)
+	c.held = &held{send: c.send}
 }
 
 // guarded reads HTTP/2 from a connection and ends it when there is a flood.
@@ -120,12 +122,17 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes p in slices, each of which must make progress in time. There is
-// no deadline for the whole: a stream may last for an hour.
+// Write writes p; of HTTP/2, it may keep a little back for the next write.
 func (c *conn) Write(p []byte) (int, error) {
-	if c.guard != nil {
-		c.guard.Sent(p)
+	if c.held != nil {
+		return c.held.write(p, c.guard.Sent(p))
 	}
+	return c.send(p)
+}
+
+// send writes p in slices, each of which must make progress in time. There is no
+// deadline for the whole: a stream may last for an hour.
+func (c *conn) send(p []byte) (int, error) {
 	written := 0
 	for {
 		if err := c.renewWriteDeadline(); err != nil {

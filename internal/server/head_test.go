@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -159,6 +160,12 @@ func dialH2(t *testing.T, s *Server) *h2conn {
 	t.Helper()
 	c := dial(t, s)
 	io.WriteString(c, xhttp2.ClientPreface)
+	return newH2(t, c)
+}
+
+// newH2 speaks on a connection that has had the preface.
+func newH2(t *testing.T, c net.Conn) *h2conn {
+	t.Helper()
 	h := &h2conn{t: t, framer: xhttp2.NewFramer(c, c), next: 1}
 	h.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	if err := h.framer.WriteSettings(); err != nil {

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,30 +75,35 @@ func (h *http2) shutdown(ctx context.Context) error {
 // ServeHTTP is one request: read the head, ask the handler, write the answer.
 func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := h.server
-	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
-		c.guard.Served()
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok {
+		panic("BUG: a connection that did not come from the sniffer")
 	}
+	c.guard.Served()
 	received := s.opts.Now()
 	id := s.ids.next(received)
-	out := &http2Writer{w: w, control: http.NewResponseController(w), timeout: s.opts.Timeouts.Write}
-	hd, refused := h.head(r)
-	if refused != nil {
-		out.whole(s.refuse(refused, id), id)
+	e := &http2Request{} // all of it at once
+	e.out = http2Writer{w: deadlinesOf(w), conn: c, timeout: s.opts.Timeouts.Write}
+	if refused := h.readHead(r, &e.head); refused != nil {
+		e.out.whole(s.refuse(refused, id), id)
 		return
 	}
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
-	res := s.answer(&gateway.Request{
+	h.openBody(r, e)
+	defer e.source.close()
+	hd := &e.head
+	e.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, HTTP2: true,
-		Header: hd.header, ContentLength: hd.length, Body: h.body(r, hd, out),
-		Caller: r.Context(), Received: received,
-	})
+		Header: hd.header, ContentLength: hd.length, Body: &e.body, Caller: r.Context(), Received: received,
+	}
+	res := s.answer(&e.request)
 	if res.Stream == nil {
-		out.whole(res, id)
+		e.out.whole(res, id)
 		return
 	}
 	in := &stream{server: s, id: id, inner: res.Stream, after: func() {}}
-	err := out.stream(res, id, in)
+	err := e.out.stream(res, id, in)
 	_ = in.Close()
 	if err != nil {
 		// The caller must not mistake a cut stream for a whole one.
@@ -104,16 +111,41 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// head reads and checks the head of a request. net/http has checked names and
+// http2Request is what a request needs while it is served.
+type http2Request struct {
+	head    head
+	body    body
+	source  http2Body
+	out     http2Writer
+	request gateway.Request
+}
+
+// deadlines is what net/http's writers of HTTP/2 have beside http.ResponseWriter.
+type deadlines interface {
+	http.ResponseWriter
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	FlushError() error
+}
+
+func deadlinesOf(w http.ResponseWriter) deadlines {
+	d, ok := w.(deadlines)
+	if !ok {
+		panic("BUG: a writer that is not one of net/http's HTTP/2")
+	}
+	return d
+}
+
+// readHead reads and checks the head of a request. net/http has checked names and
 // values but neither the target nor whether fields contradict each other.
-func (h *http2) head(r *http.Request) (*head, *wire.Error) {
+func (h *http2) readHead(r *http.Request, hd *head) *wire.Error {
 	header := make(wire.Header, 0, len(r.Header)+2)
 	for name, values := range r.Header {
 		for _, v := range values {
 			header = append(header, wire.Field{Name: name, Value: v})
 		}
 	}
-	hd := &head{
+	*hd = head{
 		http2:     true,
 		method:    r.Method,
 		target:    r.RequestURI,
@@ -121,48 +153,113 @@ func (h *http2) head(r *http.Request) (*head, *wire.Error) {
 		header:    header,
 		maxBody:   h.server.opts.Limits.MaxBodyBytes,
 	}
-	return hd, hd.check()
+	return hd.check()
 }
 
-func (h *http2) body(r *http.Request, hd *head, out *http2Writer) *body {
+func (h *http2) openBody(r *http.Request, e *http2Request) {
 	if r.Body == http.NoBody {
-		b := h.server.newBody(hd, nil)
-		return &b
+		e.body = h.server.newBody(&e.head, nil)
+		return
 	}
-	b := h.server.newBody(hd, http2Body{r.Body, out.control})
-	return &b
+	e.source.Reader, e.source.out = r.Body, &e.out
+	e.body = h.server.newBody(&e.head, &e.source)
 }
 
+// http2Body is the body of one request. net/http's own deadlines cost a message to
+// the connection's goroutine and a timer each; here one timer does for a body.
 type http2Body struct {
 	io.Reader
-	control *http.ResponseController
+	out *http2Writer
+
+	mu     sync.Mutex // guards the following
+	timer  *time.Timer
+	due    time.Time
+	closed bool // the writer may no longer be used
+}
+
+// Read reads the body, for which net/http may have to ask the caller by
+// 100 (Continue).
+func (b *http2Body) Read(p []byte) (int, error) {
+	prompt := &b.out.conn.held.prompt
+	prompt.Add(1)
+	defer prompt.Add(-1)
+	return b.Reader.Read(p)
 }
 
 // SetReadDeadline bounds the next reads of this stream.
-func (b http2Body) SetReadDeadline(t time.Time) error { return b.control.SetReadDeadline(t) }
+func (b *http2Body) SetReadDeadline(t time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sooner := t.Before(b.due)
+	b.due = t
+	switch {
+	case b.timer == nil:
+		b.timer = time.AfterFunc(time.Until(t), b.expire)
+	case sooner:
+		b.timer.Reset(time.Until(t))
+	}
+	return nil
+}
+
+// expire ends the reading when it is due, which may have become later.
+func (b *http2Body) expire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	if left := time.Until(b.due); left > 0 {
+		b.timer.Reset(left)
+		return
+	}
+	_ = b.out.w.SetReadDeadline(time.Unix(1, 0)) // HTTP/2 streams always have one
+}
+
+func (b *http2Body) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+}
 
 // http2Writer writes one answer. A stream whose caller does not read ends after
 // the write time-out; the connection's own deadline cannot see it, because other
 // streams go on.
 type http2Writer struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
+	w       deadlines
+	conn    *conn
 	timeout time.Duration
 	renewed time.Time
 }
 
+// head writes the head. Names that net/http does not look for are left as they
+// are: it sends all in lower case.
 func (o *http2Writer) head(res *gateway.Response, id string) {
 	header := o.w.Header()
 	header["Content-Type"] = nil // no guess from the body
-	for _, f := range res.Header {
-		if wire.NameIn(f.Name, edgeFields) {
-			continue
-		}
-		header.Add(f.Name, f.Value)
+	values := make([]string, 0, len(res.Header)+2)
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = slices.Clip(values[len(values)-1:])
 	}
-	header.Set(requestIDHeader, id)
+	for _, f := range res.Header {
+		name := f.Name
+		if strings.EqualFold(name, "content-type") {
+			name = "Content-Type"
+		}
+		switch {
+		case wire.NameIn(name, edgeFields):
+		case header[name] != nil:
+			header[name] = append(header[name], f.Value)
+		default:
+			set(name, f.Value)
+		}
+	}
+	set(requestIDHeader, id)
 	if res.Stream == nil {
-		header.Set("content-length", strconv.Itoa(len(res.Body)))
+		set("Content-Length", strconv.Itoa(len(res.Body)))
 	}
 	o.w.WriteHeader(res.Status)
 }
@@ -174,23 +271,28 @@ func (o *http2Writer) whole(res *gateway.Response, id string) {
 	_ = o.write(res.Body)
 }
 
-// stream writes an answer as it comes, head first.
+// stream writes an answer as it comes. Its head leaves at once, or with the body
+// that is already there.
 func (o *http2Writer) stream(res *gateway.Response, id string, in io.Reader) error {
+	prompt := &o.conn.held.prompt
+	prompt.Add(1)
+	leave := sync.OnceFunc(func() { prompt.Add(-1) })
+	defer leave()
 	o.head(res, id)
-	if err := o.flush(); err != nil {
-		return err
+	if !res.Begun {
+		if err := o.flush(); err != nil {
+			return err
+		}
 	}
 	buf := streamBuffers.Get().(*[]byte)
 	defer streamBuffers.Put(buf)
 	for {
 		n, err := in.Read(*buf)
 		if n > 0 {
-			if err := o.write((*buf)[:n]); err != nil {
+			if err := o.writeNow((*buf)[:n]); err != nil {
 				return err
 			}
-			if err := o.flush(); err != nil {
-				return err
-			}
+			leave() // the head has left, with what followed it if not before
 		}
 		if err == io.EOF {
 			return nil
@@ -199,6 +301,13 @@ func (o *http2Writer) stream(res *gateway.Response, id string, in io.Reader) err
 			return err
 		}
 	}
+}
+
+func (o *http2Writer) writeNow(p []byte) error {
+	if err := o.write(p); err != nil {
+		return err
+	}
+	return o.flush()
 }
 
 var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
@@ -218,7 +327,7 @@ func (o *http2Writer) write(p []byte) error {
 
 func (o *http2Writer) flush() error {
 	o.renewDeadline()
-	return o.control.Flush()
+	return o.w.FlushError()
 }
 
 func (o *http2Writer) renewDeadline() {
@@ -227,5 +336,5 @@ func (o *http2Writer) renewDeadline() {
 		return
 	}
 	o.renewed = now
-	_ = o.control.SetWriteDeadline(now.Add(o.timeout)) // HTTP/2 streams always have one
+	_ = o.w.SetWriteDeadline(now.Add(o.timeout)) // HTTP/2 streams always have one
 }

@@ -3,11 +3,13 @@
 // Go's HTTP/2 server answers SETTINGS, PING, PRIORITY, empty DATA and empty
 // CONTINUATION frames for as long as they come, and refuses oversized header
 // blocks one by one. A guard sees the bytes of a connection as they pass, reads
-// nothing but the nine-byte frame heads, and never changes or keeps a byte. The
-// limits are Envoy's flood defaults with slack for callers that ping often.
+// nothing but the nine-byte frame heads and by how much windows grow, and never
+// changes or keeps a byte. The limits are Envoy's flood defaults with slack for
+// callers that ping often.
 package h2guard
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"time"
 )
@@ -98,15 +100,39 @@ func (g *Guard) Received(p []byte, now time.Time) (flood string) {
 	return flood
 }
 
+// Sent is what bytes for the caller are.
+type Sent struct {
+	// Heads is how many frames are heads of answers whose bodies are to follow.
+	Heads int
+	// Credit is how many bytes the connection's window grows by.
+	Credit int64
+	// Other is whether there is anything else, or a part of a frame.
+	Other bool
+}
+
 // Sent reads bytes that go to the caller.
-func (g *Guard) Sent(p []byte) {
+func (g *Guard) Sent(p []byte) Sent {
+	sent := Sent{Other: g.out.inFrame()}
 	for len(p) > 0 {
 		var head frameHead
 		var whole bool
-		if p, head, whole = g.out.next(p); whole && head.typ == frameData {
+		if p, head, whole = g.out.next(p); !whole {
+			continue
+		}
+		switch {
+		case head.typ == frameHeaders && head.flags&(flagEndStream|flagEndHeaders) == flagEndHeaders:
+			sent.Heads++
+		case head.typ == frameWindowUpdate && head.stream == 0 && len(p) >= 4:
+			sent.Credit += int64(binary.BigEndian.Uint32(p))
+		case head.typ == frameData:
 			g.dataSent.Add(1)
+			sent.Other = true
+		default:
+			sent.Other = true
 		}
 	}
+	sent.Other = sent.Other || g.out.inFrame()
+	return sent
 }
 
 // Served notes that a header block became a request.
@@ -164,6 +190,7 @@ type frameHead struct {
 	length int
 	typ    byte
 	flags  byte
+	stream uint32
 }
 
 func (h frameHead) ends() bool {
@@ -193,5 +220,8 @@ func (f *frames) next(p []byte) (rest []byte, head frameHead, whole bool) {
 	}
 	f.have = 0
 	f.payload = int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
-	return p[n:], frameHead{f.payload, f.head[3], f.head[4]}, true
+	return p[n:], frameHead{f.payload, f.head[3], f.head[4], binary.BigEndian.Uint32(f.head[5:])}, true
 }
+
+// inFrame is whether the bytes so far end within a frame.
+func (f *frames) inFrame() bool { return f.have > 0 || f.payload > 0 }

@@ -119,3 +119,41 @@ func FuzzReceived(f *testing.F) {
 		}
 	})
 }
+
+// TestSent: what goes to the caller is known for what it is, in pieces too.
+func TestSent(t *testing.T) {
+	credit := frame(frameWindowUpdate, 0, 4)
+	credit[8], credit[12] = 0, 200 // of the connection
+	head := frame(frameHeaders, flagEndHeaders, 30)
+	f := func(want Sent, p ...[]byte) {
+		t.Helper()
+		g := &Guard{}
+		if got := g.Sent(bytes.Join(p, nil)); got != want {
+			t.Errorf("%x: %+v, want %+v", p, got, want)
+		}
+	}
+	f(Sent{Heads: 1}, head)
+	f(Sent{Credit: 200}, credit)
+	f(Sent{Heads: 2, Credit: 400}, head, credit, credit, head)
+	f(Sent{Other: true}, frame(frameHeaders, flagEndHeaders|flagEndStream, 30))
+	f(Sent{Other: true}, frame(frameHeaders, 0, 30))
+	f(Sent{Other: true}, frame(frameWindowUpdate, 0, 4)) // of a stream
+	f(Sent{Heads: 1, Other: true}, head, frame(frameData, 0, 2))
+	f(Sent{Other: true}, frame(frameSettings, 0, 0))
+	f(Sent{Heads: 1, Other: true}, head, head[:8])
+	f(Sent{Heads: 1, Other: true}, head[:38])
+
+	// What looks like a frame may be a part of one.
+	g := &Guard{}
+	data := frame(frameData, 0, len(credit))
+	copy(data[headSize:], credit)
+	for i := range data {
+		if i == 0 {
+			continue
+		}
+		*g = Guard{}
+		if a, b := g.Sent(data[:i]), g.Sent(data[i:]); !a.Other || !b.Other {
+			t.Errorf("cut at %d: %+v and %+v", i, a, b)
+		}
+	}
+}
