@@ -89,7 +89,7 @@ func (p *previewed) plan() *wire.Error {
 	policy := r.Snapshot.Budgets.For(r.Caller.Tenant.ID)
 	p.limited = policy != nil
 	for i, plan := range plans {
-		if plan, err = plan.Estimated(r, &estimate.Table{}, policy); err != nil {
+		if err = plan.Estimate(r, &estimate.Table{}, policy); err != nil {
 			return err
 		}
 		path := p.route.PathOf(i)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -14,16 +13,19 @@ import (
 // caller leaves, the deadline shrinks to the drain bound: the upstream bills the
 // whole answer anyway, so its usage is worth waiting for.
 func (l *Line) accept(req *Request) *call {
-	c := &call{exchange: req, Request: leg.Request{
-		ID: req.ID, Snapshot: l.snapshots.Load(), Method: req.Method, Header: req.Header, Received: req.Received,
-		Gone: req.Caller, Span: l.asker.Telemetry.Request(req.Header),
-	}}
-	c.line, c.Host = l, c
+	c, ok := l.calls.Get().(*call)
+	if !ok {
+		c = new(call)
+	}
+	c.line, c.Host, c.exchange = l, c, req
+	c.ID, c.Method, c.Header, c.Received, c.Gone = req.ID, req.Method, req.Header, req.Received, req.Caller
+	c.Snapshot, c.Span = l.snapshots.Load(), l.asker.Telemetry.Request(req.Header)
 	c.users.Store(1)
 	l.open.Add(1)
-	bounds := c.Snapshot.Config.Timeouts
-	c.ctx, c.cancel = context.WithTimeout(l.stop, bounds.Request)
-	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(bounds.Drain, c.cancel) })
+	bounds := &c.Snapshot.Config.Timeouts
+	ctx, cancel := context.WithTimeout(l.stop, bounds.Request)
+	c.ctx, c.cancel = ctx, cancel
+	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(bounds.Drain, cancel) })
 	return c
 }
 

@@ -16,7 +16,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/shadow"
 )
 
-// call is the state of one request, passed by hand from step to step.
+// call is the state of one request, passed by hand from step to step. Its memory
+// is used again once the last of its users has let go of it, so nobody else may
+// keep it, or anything that it has by value.
 type call struct {
 	leg.Request // what its legs see of it
 
@@ -29,7 +31,7 @@ type call struct {
 
 	route *router.Plan
 	legs  []*leg.Plan
-	funds *leg.Funds // of all legs together
+	funds leg.Funds // of all legs together
 
 	decision
 	served *leg.Attempt // whose answer the caller gets; nil when the gateway answers itself

@@ -84,7 +84,7 @@ func (l *Line) startCheck(c *call) *legCheck {
 }
 
 func (t *legCheck) start(p *leg.Plan, far leg.Reading) *leg.Side {
-	return t.line.asker.Beside(t.call.ctx, &t.call.Request, p, t.call.funds, far)
+	return t.line.asker.Beside(t.call.ctx, &t.call.Request, p, &t.call.funds, far)
 }
 
 // startsEarly reports whether the escalation leg is asked at once: for streams,
@@ -161,7 +161,7 @@ func (t *legCheck) accept(d cascade.Decision) (*Response, *wire.Error) {
 	t.discard(t.partner, leg.Consulted)
 	t.discardEarly()
 	if t.light.Streams() {
-		res := &Response{Status: c.served.Response.Status, Header: c.answerHeader(c.served)}
+		res := c.answer(c.served)
 		res.Stream = newReplay(t.line, c, t.light)
 		return res, nil
 	}

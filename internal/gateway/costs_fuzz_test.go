@@ -198,7 +198,9 @@ type watch struct {
 
 func (w *watch) Begin(s *record.Start) error {
 	w.mu.Lock()
-	w.start = s
+	kept := *s
+	kept.Charges = slices.Clone(s.Charges)
+	w.start = &kept
 	w.mu.Unlock()
 	return w.meter.Begin(s)
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // Request is one request as the edge hands it over, the same for HTTP/1.1 and
-// HTTP/2. It belongs to the line until the response's Body is closed.
+// HTTP/2. It belongs to the line until its Body is released; the answer is in it
+// and belongs to the edge.
 type Request struct {
 	ID        string // ULID, x-sluice-request-id
 	Method    string
@@ -25,6 +26,15 @@ type Request struct {
 	// Caller ends when the caller has left.
 	Caller   context.Context //nolint:containedctx // the one signal that the edge has for the line
 	Received time.Time
+
+	response Response       // what Serve returns
+	fields   [12]wire.Field // memory of its header
+}
+
+// respond is an answer without header fields, in memory of the request.
+func (r *Request) respond(status int) *Response {
+	r.response = Response{Status: status, Header: r.fields[:0]}
+	return &r.response
 }
 
 // BodyReader reads request bodies inside the edge's memory budget.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type bench struct {
 	upstream *scripted
 	books    *fakeMeter
 	bearer   string
+	ended    ended
 }
 
 // credentials are made once: deriving them is slow and the same for all tests.
@@ -106,8 +108,9 @@ func newBench(s *snapshot.Snapshot, script func(*engine.Request) reply) *bench {
 	var ids atomic.Int64
 	b.line = New(Options{Options: leg.Options{
 		Meter: b.books, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		NewID: func() string { return fmt.Sprintf("%026d", ids.Add(1)) },
+		NewID: func() string { return fmt.Sprintf("%026d", ids.Add(1)) }, Ended: b.ended.attempt,
 	}})
+	b.ended.keep(b.line)
 	b.line.Use(&served)
 	return b
 }
@@ -319,7 +322,9 @@ func (m *fakeMeter) Begin(s *record.Start) error {
 	if m.fail {
 		return errors.New("no disk")
 	}
-	m.starts = append(m.starts, s)
+	kept := *s
+	kept.Charges = slices.Clone(s.Charges)
+	m.starts = append(m.starts, &kept)
 	return nil
 }
 
@@ -331,7 +336,8 @@ func (m *fakeMeter) End(
 	if m.ends == nil {
 		m.ends = map[string][]*record.End{}
 	}
-	m.ends[e.ID] = append(m.ends[e.ID], e)
+	kept := *e
+	m.ends[e.ID] = append(m.ends[e.ID], &kept)
 	p, _ := record.Derive(s, e, prices)
 	return p, record.Costs{Input: m.cost}, nil
 }

@@ -55,6 +55,9 @@ type Line struct {
 	tally     saving.Tally
 	profiles  profileQueries
 
+	calls   sync.Pool   // of *call, for those to come
+	recycle func(*call) // takes those whose request has ended; for tests that look whether anybody still has them
+
 	drains sync.WaitGroup  // what runs beside requests, and answers still read after their caller has left
 	open   atomic.Int64    // requests that hold something
 	stop   context.Context //nolint:containedctx // ends when Close cuts off what is left
@@ -82,6 +85,7 @@ func New(o Options) *Line {
 		Asker: l.asker, Memory: o.Memory, Tightened: o.Tightened, Schemas: schemas, Random: o.Random,
 		Pairs: pairs.Log{Dir: o.PairsDir},
 	}
+	l.recycle = func(c *call) { l.calls.Put(c) }
 	l.stop, l.halt = context.WithCancel(context.Background())
 	return l
 }
@@ -158,7 +162,7 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 
 // ask asks a leg while the caller waits.
 func (l *Line) ask(c *call, p *leg.Plan) (*leg.Attempt, *wire.Error) {
-	a, err := l.asker.Ask(c.ctx, &c.Request, p.As(c.path, c.reason), c.funds)
+	a, err := l.asker.Ask(c.ctx, &c.Request, p.As(c.path, c.reason), &c.funds)
 	c.answered = l.asker.Now()
 	if a != nil {
 		c.waited += a.Took
@@ -199,5 +203,8 @@ func (l *Line) release(c *call) {
 	}
 	l.observe(c)
 	c.finish()
+	l.asker.Recycle(&c.Request)
+	*c = call{}
+	l.recycle(c)
 	l.open.Add(-1)
 }

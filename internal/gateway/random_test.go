@@ -178,6 +178,7 @@ func randomRun(t *testing.T, random *rand.Rand, w *world, ask randomAsk) string 
 			res.Header.Get("x-sluice-reason"), answer)
 	}
 	wantBooks(t, b, ask.seed)
+	b.ended.want(t, 1)
 	if !stays {
 		return ""
 	}

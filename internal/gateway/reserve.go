@@ -36,14 +36,12 @@ func (l *Line) reserve(c *call) *wire.Error {
 
 // hold makes the reservation of all legs.
 func (l *Line) hold(c *call, policy *budget.Policy, class budget.Class) (*budget.Refusal, *wire.Error) {
-	claim, legs, err := l.asker.Claim(&c.Request, c.legs, policy)
+	claim, err := l.asker.Claim(&c.Request, c.legs, policy)
 	if err != nil {
 		return nil, err
 	}
-	c.legs, claim.Class = legs, class
-	var refusal *budget.Refusal
-	c.funds, refusal = l.asker.Reserve(c.ctx, claim)
-	return refusal, nil
+	claim.Class = class
+	return l.asker.Reserve(c.ctx, &c.funds, claim), nil
 }
 
 // lightAlone leaves nothing of the plan but the light leg of its cascade, and

@@ -17,7 +17,7 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 		a.Close(leg.Served)
 		return nil, unanswered(a.Err)
 	}
-	res := &Response{Status: a.Response.Status, Header: c.answerHeader(a)}
+	res := c.answer(a)
 	if a.Streams() {
 		res.Stream, res.Begun = newStream(l, c, a), true // ask has read the first frame
 		return res, nil
@@ -91,28 +91,30 @@ func (l *Line) refuse(c *call, err *wire.Error) *Response {
 	if err.Cause != nil {
 		l.asker.Log.Warn("request refused", "request", c.ID, "type", err.Type(), "message", err.Message, "err", err.Cause)
 	}
-	h := make(wire.Header, 0, 10)
-	h = append(h, wire.Field{Name: "content-type", Value: "application/json"},
+	res := c.exchange.respond(err.Status())
+	h := append(res.Header, wire.Field{Name: "content-type", Value: "application/json"},
 		wire.Field{Name: "x-amzn-errortype", Value: err.Type()},
 		wire.Field{Name: "x-amzn-requestid", Value: c.ID})
 	if ms := err.RetryAfterMillis; ms > 0 {
 		h = append(h, wire.Field{Name: "retry-after", Value: strconv.FormatInt((ms+999)/1000, 10)},
 			wire.Field{Name: "x-amz-retry-after", Value: strconv.FormatInt(ms, 10)})
 	}
-	h = c.appendDecision(h)
-	return &Response{Status: err.Status(), Header: h, Body: err.AppendJSON(nil), CloseConnection: !c.bodyRead}
+	res.Header = c.appendDecision(h)
+	res.Body, res.CloseConnection = err.AppendJSON(nil), !c.bodyRead
+	return res
 }
 
-// answerHeader is the upstream's header as far as it speaks of the answer, and
-// what the gateway decided.
-func (c *call) answerHeader(a *leg.Attempt) wire.Header {
-	h := make(wire.Header, 0, len(a.Response.Header)+6)
+// answer is an answer without its body: the upstream's status, its header as far as
+// it speaks of the answer, and what the gateway decided.
+func (c *call) answer(a *leg.Attempt) *Response {
+	res := c.exchange.respond(a.Response.Status)
 	for _, f := range a.Response.Header {
 		if answers(f.Name) {
-			h = append(h, f)
+			res.Header = append(res.Header, f)
 		}
 	}
-	return c.appendDecision(h)
+	res.Header = c.appendDecision(res.Header)
+	return res
 }
 
 func answers(name string) bool {

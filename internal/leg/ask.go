@@ -25,17 +25,16 @@ func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attemp
 func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool) (*Attempt, *wire.Error) {
 	deadline, _ := ctx.Deadline()
 	retries := r.Snapshot.Upstream.Retries(p.Upstream, deadline)
-	buffer := k.buffer()
-	defer k.keep(buffer)
-	out, splices := shape(r, p, buffer)
+	out := k.shaped(r, p)
+	defer k.sent(out)
 	from := f.first()
 	var took time.Duration
 	for n := 1; ; n++ {
-		a := &Attempt{Plan: p, asker: k, request: r}
+		a := k.attempt(r, p)
 		if err := a.begin(n, from); err != nil {
 			return nil, err
 		}
-		a.call(ctx, out, splices)
+		a.call(ctx, out)
 		took += a.Took
 		a.Took = took
 		wait, again := retries.Next(a.Response, a.failure())
@@ -83,7 +82,7 @@ func (a *Attempt) begin(n int, from *budget.Reservation) *wire.Error {
 	id := ""
 	if r.Metered() {
 		a.hold = from.Attempt(p.Cost.Plus(once))
-		a.Start = a.start(n)
+		a.start(n)
 		if err := a.asker.Meter.Begin(a.Start); err != nil {
 			a.hold.Release()
 			return &wire.Error{
@@ -100,39 +99,43 @@ func (a *Attempt) begin(n int, from *budget.Reservation) *wire.Error {
 	return nil
 }
 
-func (a *Attempt) start(n int) *record.Start {
+// start makes the first half of the record.
+func (a *Attempt) start(n int) {
 	r, p := a.request, a.Plan
 	payer, key := r.Caller.Tenant, r.Caller.KeyID
 	if p.Payer != nil {
 		payer, key = p.Payer, ""
 	}
-	s := &record.Start{
+	a.charges = a.hold.AppendCharges(a.charges)
+	a.Start = &a.half
+	s := a.Start
+	*s = record.Start{
 		ID: a.asker.NewID(), RequestID: r.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
 		Op: r.Target.Op, Model: p.Model, SKU: p.SKU, Cascade: r.Cascade, Path: string(p.Path), Reason: p.Reason,
 		Leg: p.Index, Attempt: n,
 		EstimatedInput: cmp.Or(p.Input, int64(p.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
-		Charges: a.hold.Charges(), AskedTier: p.Facts.ServiceTier, AskedLatency: p.Facts.Latency,
+		Charges: a.charges, AskedTier: p.Facts.ServiceTier, AskedLatency: p.Facts.Latency,
 	}
 	if p.Price != nil {
 		s.PriceVersion = p.Price.Version
 		s.Hold, _ = p.most(s.EstimatedInput, s.MaxOutput)
 	}
-	return s
 }
 
 // call makes the call and reads the head of its answer.
-func (a *Attempt) call(ctx context.Context, out engine.Request, splices []wire.Splice) {
+func (a *Attempt) call(ctx context.Context, out *outgoing) {
 	k := a.asker
+	out.Request = out.shaped
 	if a.Start != nil {
-		a.tag(&out, splices)
+		a.tag(out)
 	}
 	if k.Crash != nil {
 		out.Sent = func() { k.Crash(meter.AfterDispatch) }
 	}
-	out.Header = append(out.Header[:len(out.Header):len(out.Header)], a.span.Header()...)
+	out.Header = append(out.Header, a.span.Header()...)
 	a.usage.Op, a.usage.Measure = out.Op, a.Limit.CutAt > 0
 	sent := k.Now()
-	res, err := a.request.Snapshot.Upstream.Attempt(ctx, &out)
+	res, err := a.request.Snapshot.Upstream.Attempt(ctx, &out.Request)
 	if err == nil {
 		a.Response = res
 		a.usage.ReadHeader(res.Header)

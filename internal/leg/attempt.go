@@ -40,6 +40,8 @@ type Attempt struct {
 	known   bool // usage is complete
 	whole   bool // the stream came to its proper end
 	closed  bool
+	half    record.Start    // memory of Start
+	charges []record.Charge // memory of its charges
 }
 
 // Disposition is what became of an attempt's answer.

@@ -12,53 +12,49 @@ import (
 // once is the request itself, which is counted once for all its attempts.
 var once = budget.Amounts{record.UnitRequests: 1}
 
-// Funds are what a request, or one leg of it, holds of budgets and limits. nil is
-// nothing, because nothing limits who pays. It is safe for concurrent use.
+// Funds are what a request, or one leg of it, holds of budgets and limits. The zero
+// value, and nil, is nothing, because nothing limits who pays. They are safe for
+// concurrent use.
 type Funds struct {
-	claim    *budget.Claim
+	claim    budget.Claim
 	mu       sync.Mutex // guards reserved
 	reserved []*budget.Reservation
 	room     [1]*budget.Reservation // memory of reserved, enough for most
 }
 
-// Reserve holds a claim, all or nothing, until Funds.Release.
-func (k *Asker) Reserve(ctx context.Context, claim *budget.Claim) (*Funds, *budget.Refusal) {
+// Reserve has f, which holds nothing yet, hold a claim, all or nothing, until
+// Funds.Release.
+func (k *Asker) Reserve(ctx context.Context, f *Funds, claim budget.Claim) *budget.Refusal {
 	if k.Limiter == nil || claim.Policy == nil {
-		return nil, nil
+		return nil
 	}
-	f := &Funds{claim: claim}
-	f.reserved = f.room[:0]
-	_, refusal := f.hold(ctx, k, claim)
-	if refusal != nil {
-		return nil, refusal
-	}
-	return f, nil
+	f.claim, f.reserved = claim, f.room[:0]
+	_, refusal := f.hold(ctx, k, &f.claim)
+	return refusal
 }
 
 // Claim is the claim of several legs of one request: every leg may run, and the
-// request takes one open call. It puts into legs what they may use, and returns them.
-// What is not metered takes no more than its place.
-func (k *Asker) Claim(r *Request, legs []*Plan, policy *budget.Policy) (*budget.Claim, []*Plan, *wire.Error) {
-	claim := &budget.Claim{Policy: policy, Cost: budget.Amounts{record.UnitConcurrent: 1}}
+// request takes one open call. It puts into legs what they may use. What is not
+// metered takes no more than its place.
+func (k *Asker) Claim(r *Request, legs []*Plan, policy *budget.Policy) (budget.Claim, *wire.Error) {
+	claim := budget.Claim{Policy: policy, Cost: budget.Amounts{record.UnitConcurrent: 1}}
 	if !r.Metered() {
-		return claim, legs, nil
+		return claim, nil
 	}
 	claim.Cost = claim.Cost.Plus(once)
-	for i, p := range legs {
-		estimated, err := p.Estimated(r, k.Estimates, policy)
-		if err != nil {
-			return nil, nil, err
+	for _, p := range legs {
+		if err := p.Estimate(r, k.Estimates, policy); err != nil {
+			return budget.Claim{}, err
 		}
-		legs[i] = estimated
-		claim.Cost = claim.Cost.Plus(estimated.Cost)
+		claim.Cost = claim.Cost.Plus(p.Cost)
 	}
-	return claim, legs, nil
+	return claim, nil
 }
 
 // again holds one attempt more, because an earlier one may have been billed and
 // keeps what it took. It reports false when there is no room.
 func (f *Funds) again(ctx context.Context, k *Asker, cost budget.Amounts) (*budget.Reservation, bool) {
-	if f == nil {
+	if f == nil || f.claim.Policy == nil {
 		return nil, true
 	}
 	res, refusal := f.hold(ctx, k, &budget.Claim{Policy: f.claim.Policy, Class: f.claim.Class, Cost: cost})
@@ -76,22 +72,22 @@ func (f *Funds) hold(ctx context.Context, k *Asker, claim *budget.Claim) (*budge
 }
 
 // first is the reservation that attempts are paid from unless one may have been
-// billed.
+// billed, nil when nothing is held.
 func (f *Funds) first() *budget.Reservation {
 	if f == nil {
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.reserved) == 0 {
+		return nil
+	}
 	return f.reserved[0]
 }
 
 // Release gives back what no attempt holds, the request's place among the
 // concurrent ones included. It may be called again.
 func (f *Funds) Release() {
-	if f == nil {
-		return
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range f.reserved {

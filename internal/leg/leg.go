@@ -27,9 +27,11 @@ import (
 
 // Recorder keeps the books. *meter.Meter is the real one.
 type Recorder interface {
-	// Begin journals that a call is about to leave. Without it no call leaves.
+	// Begin journals that a call is about to leave. Without it no call leaves. It
+	// keeps nothing of s.
 	Begin(s *record.Start) error
-	// End journals how the call ended, priced by the book, and posts it.
+	// End journals how the call ended, priced by the book, and posts it. It keeps
+	// nothing of s and e.
 	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error)
 }
 
@@ -50,13 +52,17 @@ type Options struct {
 	// NewID returns a ULID for an attempt's record.
 	NewID func() string
 	Crash meter.Crash // for fault tests; nil does nothing
+	// Ended gets, in place of the next request, each attempt whose request is over;
+	// for tests, which look whether anybody still touches it. nil in service.
+	Ended func(*Attempt)
 }
 
 // Asker asks models. Make it with NewAsker; it is safe for concurrent use.
 type Asker struct {
 	Options
-	held   atomic.Int64 // bytes of streams that are held back
-	bodies sync.Pool    // of *[]byte, for shaped bodies
+	held     atomic.Int64 // bytes of streams that are held back
+	outgoing sync.Pool    // of *outgoing
+	attempts sync.Pool    // of *Attempt
 }
 
 // NewAsker returns an asker that holds nothing back yet.

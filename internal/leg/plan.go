@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Plan is one model to ask, and what is known of that before it is asked. It is
-// not changed once made: As, PaidBy and Estimated return copies.
+// Plan is one model to ask, and what is known of that before it is asked. It does
+// not change once it is asked: As and PaidBy return copies.
 type Plan struct {
 	router.Leg
 	Index    int         // in the records of the request, from 0
@@ -40,24 +40,32 @@ type Plan struct {
 // priced as. It fails with the error that the caller gets.
 func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
 	p := &Plan{Leg: planned, Index: index}
+	if err := p.make(r); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// make finds out what is not known of a plan yet.
+func (p *Plan) make(r *Request) *wire.Error {
 	var err *wire.Error
-	if p.Facts, err = r.factsFor(planned.Dialect); err != nil {
-		return nil, err
+	if p.Facts, err = r.factsFor(p.Dialect); err != nil {
+		return err
 	}
-	if p.Upstream, err = r.Snapshot.Router.Upstream(planned.Model, r.Caller.Tenant.Upstream); err != nil {
-		return nil, err
+	if p.Upstream, err = r.Snapshot.Router.Upstream(p.Model, r.Caller.Tenant.Upstream); err != nil {
+		return err
 	}
-	p.SKU = r.Snapshot.SKU(planned.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
+	p.SKU = r.Snapshot.SKU(p.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
 	if d := p.Facts.Dialect; d != nil && d.Name == "rerank" {
 		p.Queries = wire.SearchUnits(r.Body)
 	}
-	if p.Limit, err = p.Facts.Limit(r.outputCap(planned)); err != nil {
-		return nil, err
+	if p.Limit, err = p.Facts.Limit(r.outputCap(p.Spec)); err != nil {
+		return err
 	}
 	if err = p.bound(r); err != nil {
-		return nil, err
+		return err
 	}
-	return p, p.price(r)
+	return p.price(r)
 }
 
 // bound decides about a body of an unknown family under a cap, which nothing in
@@ -88,15 +96,17 @@ func (p *Plan) bound(r *Request) *wire.Error {
 // is between the light and the escalation leg. One that cannot be asked is left
 // out: that is no reason to refuse the request.
 func NewPlans(r *Request, route *router.Plan, partner bool) ([]*Plan, *wire.Error) {
-	plans := make([]*Plan, 0, len(route.Legs)+1)
+	plans := r.room.list[:0]
 	for i, planned := range route.Legs {
 		if i == 1 && partner {
 			if p, err := NewPlan(r, *route.Partner, 1); err == nil {
+				p.Path = router.Partner
 				plans = append(plans, p)
 			}
 		}
-		p, err := NewPlan(r, planned, len(plans))
-		if err != nil {
+		p := r.room.plan(i)
+		*p = Plan{Leg: planned, Index: len(plans)}
+		if err := p.make(r); err != nil {
 			return nil, err
 		}
 		plans = append(plans, p)
@@ -128,10 +138,10 @@ func (p *Plan) price(r *Request) *wire.Error {
 }
 
 // outputCap is the tenant's cap for one leg.
-func (r *Request) outputCap(planned router.Leg) wire.Cap {
+func (r *Request) outputCap(model *router.Model) wire.Cap {
 	var limit wire.Cap
-	if planned.Spec != nil {
-		limit.ModelMax = planned.Spec.MaxOutput
+	if model != nil {
+		limit.ModelMax = model.MaxOutput
 	}
 	if t := r.Caller.Tenant.Cap; t != nil && r.Metered() {
 		limit.Default, limit.Max, limit.Reject = t.Default, t.Max, t.OnExceed == "reject"
@@ -160,9 +170,9 @@ func (p *Plan) PaidBy(payer *tenant.Tenant) *Plan {
 // nobody knows. Under a budget such a model is refused.
 const vagueOutput = 4096
 
-// Estimated returns the plan with what it may use. Under a budget that refuses, a
-// model that cannot be accounted for cannot be used.
-func (p *Plan) Estimated(r *Request, table *estimate.Table, policy *budget.Policy) (*Plan, *wire.Error) {
+// Estimate finds out what the plan may use. Under a budget that refuses, a model
+// that cannot be accounted for cannot be used.
+func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy) *wire.Error {
 	var model estimate.Model
 	if p.Spec != nil {
 		model.Context = p.Spec.Context
@@ -177,7 +187,7 @@ func (p *Plan) Estimated(r *Request, table *estimate.Table, policy *budget.Polic
 	}
 	if !output.Known {
 		if policy.Strict() {
-			return nil, wire.Errorf(wire.KindAccessDenied,
+			return wire.Errorf(wire.KindAccessDenied,
 				"model %s has no known maximum of output tokens, and a budget applies: set a maximum in the request", p.Model)
 		}
 		output.N = vagueOutput
@@ -188,12 +198,11 @@ func (p *Plan) Estimated(r *Request, table *estimate.Table, policy *budget.Polic
 	}
 	worst, priced := p.worstCase(r, input, output.N)
 	if !priced && policy.Strict() {
-		return nil, wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", p.Model)
+		return wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", p.Model)
 	}
-	q := *p
-	q.Input = table.Likely(p.Model, p.Facts.DialectName(), int64(p.Facts.InputTokens), bound)
-	q.Cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: input + output.N}
-	return &q, nil
+	p.Input = table.Likely(p.Model, p.Facts.DialectName(), int64(p.Facts.InputTokens), bound)
+	p.Cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: input + output.N}
+	return nil
 }
 
 // textUnit is how many characters of text a guardrail bills as one unit (Amazon

@@ -30,6 +30,8 @@ type Request struct {
 	Gone     context.Context //nolint:containedctx // ends when the caller has left
 	Span     *telemetry.RequestSpan
 	Host     Host
+
+	room room
 }
 
 // Host is who asks the legs of a request.
@@ -100,12 +102,13 @@ func (r *Request) permit() *wire.Error {
 	return nil
 }
 
-// RouterInput is what the router plans by.
+// RouterInput is what the router plans by, the same for all plans of the request.
 func (r *Request) RouterInput() *router.Input {
-	in := &router.Input{
+	in := &r.room.input
+	*in = router.Input{
 		Facts: &r.Facts, Body: r.Body, Asked: r.Target.Model, Header: r.Header,
 		Tenant: r.Caller.Tenant.ID, Root: r.Caller.Tenant.Root, Key: r.Caller.KeyID,
-		Allowed: r.Caller.Tenant.AllowsModel, DeniesModels: r.Caller.Tenant.DeniesModels(), Now: r.Received,
+		Policy: r.Caller.Tenant, Now: r.Received,
 	}
 	if t := r.Caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max

@@ -9,10 +9,21 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
+// outgoing is what a leg sends, in memory that the next leg uses again: nothing of
+// it is read once the head of the answer is there.
+type outgoing struct {
+	engine.Request                // of the current attempt
+	shaped         engine.Request // what is the same for all of them
+	splices        []wire.Splice  // of the caller's body
+	body           []byte         // memory of a body that differs from the caller's
+	header         wire.Header    // memory of the header
+	spelt          wire.Target    // what path spells
+	path           string
+}
+
 // shape makes the bytes that go to the leg's model: the caller's own, with the
-// model in the path, the cap spliced in, and headers from an allow-list. It
-// returns the splices too. A body that differs from the caller's is in buffer.
-func shape(r *Request, p *Plan, buffer *[]byte) (engine.Request, []wire.Splice) {
+// model in the path, the cap spliced in, and headers from an allow-list.
+func (o *outgoing) shape(r *Request, p *Plan) {
 	target, splices := r.Target, slices.Clip(p.Limit.Splices)
 	if r.Modelled() {
 		if s, ok := p.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
@@ -24,19 +35,22 @@ func shape(r *Request, p *Plan, buffer *[]byte) (engine.Request, []wire.Splice) 
 	}
 	body, hash := r.Body, r.BodyHash
 	if len(splices) > 0 {
-		*buffer = wire.ApplySplices((*buffer)[:0], body, splices)
-		body, hash = *buffer, nil
+		o.body = wire.ApplySplices(o.body[:0], body, splices)
+		body, hash = o.body, nil
 	}
-	return engine.Request{
+	if target != o.spelt { // else the last leg in this memory had the same
+		o.spelt, o.path = target, target.String()
+	}
+	o.splices, o.header = splices, appendForwarded(o.header[:0], r.Header)
+	o.shaped = engine.Request{
 		Upstream: p.Upstream, RoleARN: r.Caller.Tenant.RoleARN, Model: p.Model, Op: target.Op,
-		Method: r.Method, Target: target.String(), Header: forwarded(r.Header), Body: body, BodyHash: hash,
-	}, splices
+		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
+	}
 }
 
-// forwarded is the caller's header as far as it may reach the upstream
+// appendForwarded appends the caller's header as far as it may reach the upstream
 // (design.md 4.3). Credentials, hop-by-hop fields and everything unknown stay.
-func forwarded(h wire.Header) wire.Header {
-	out := make(wire.Header, 0, 6)
+func appendForwarded(out, h wire.Header) wire.Header {
 	for _, f := range h {
 		if forwards(f.Name) {
 			out = append(out, f)
@@ -56,7 +70,7 @@ func hasPrefixFold(s, prefix string) bool {
 
 // tag puts the attempt's record id, and who pays for it, into the request when
 // the configuration of its upstream asks for that.
-func (a *Attempt) tag(out *engine.Request, splices []wire.Splice) {
+func (a *Attempt) tag(out *outgoing) {
 	r := a.request
 	if !tags(r.Snapshot.Config, a.Upstream) {
 		return
@@ -64,7 +78,7 @@ func (a *Attempt) tag(out *engine.Request, splices []wire.Splice) {
 	header, tagged := tag(a.Facts, r.Body, out.Header, a.Start.Tags())
 	out.Header = header
 	if len(tagged) > 0 {
-		out.Body, out.BodyHash = wire.ApplySplices(nil, r.Body, append(tagged, splices...)), nil
+		out.Body, out.BodyHash = wire.ApplySplices(nil, r.Body, append(tagged, out.splices...)), nil
 	}
 }
 
@@ -78,17 +92,22 @@ func tags(cfg *config.Config, upstream string) bool {
 // maxKeptBody is how large a shaped body may be whose memory is kept for others.
 const maxKeptBody = 64 << 10
 
-// buffer is memory for a shaped body.
-func (k *Asker) buffer() *[]byte {
-	if b, ok := k.bodies.Get().(*[]byte); ok {
-		return b
+// shaped is what a leg sends. It goes back with sent.
+func (k *Asker) shaped(r *Request, p *Plan) *outgoing {
+	o, ok := k.outgoing.Get().(*outgoing)
+	if !ok {
+		o = &outgoing{header: make(wire.Header, 0, 8)}
 	}
-	return new([]byte)
+	o.shape(r, p)
+	return o
 }
 
-// keep takes a buffer back that no upstream reads any more.
-func (k *Asker) keep(buffer *[]byte) {
-	if cap(*buffer) <= maxKeptBody {
-		k.bodies.Put(buffer)
+// sent takes the memory back that no upstream reads any more.
+func (k *Asker) sent(o *outgoing) {
+	clear(o.header[:cap(o.header)])
+	*o = outgoing{header: o.header, body: o.body, spelt: o.spelt, path: o.path}
+	if cap(o.body) > maxKeptBody {
+		o.body = nil
 	}
+	k.outgoing.Put(o)
 }

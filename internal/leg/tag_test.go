@@ -74,12 +74,13 @@ func TestBodyHash(t *testing.T) {
 		Caller: &tenant.Identity{Tenant: &tenant.Tenant{}}, Body: []byte(`{"a":1}`), BodyHash: &sum,
 		Target: wire.Target{Op: wire.OpGetAsyncInvoke},
 	}
-	var buffer []byte
-	if out, _ := shape(r, &Plan{}, &buffer); out.BodyHash != &sum || string(out.Body) != `{"a":1}` {
+	var shaped outgoing
+	out := &shaped.shaped
+	if shaped.shape(r, &Plan{}); out.BodyHash != &sum || string(out.Body) != `{"a":1}` {
 		t.Errorf("unchanged: %s, hash %p, want %p", out.Body, out.BodyHash, &sum)
 	}
 	p := &Plan{Limit: wire.Limit{Splices: []wire.Splice{{Start: 5, End: 6, Text: []byte("2")}}}}
-	if out, _ := shape(r, p, &buffer); out.BodyHash != nil || string(out.Body) != `{"a":2}` {
+	if shaped.shape(r, p); out.BodyHash != nil || string(out.Body) != `{"a":2}` {
 		t.Errorf("changed: %s, hash %p, want none", out.Body, out.BodyHash)
 	}
 }

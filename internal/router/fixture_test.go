@@ -51,12 +51,18 @@ func baseConfig() *config.Config {
 	}
 }
 
+// policy is a tenant's that denies no model by name.
+type policy func(ids ...string) bool
+
+func (p policy) AllowsModel(ids ...string) bool { return p(ids...) }
+func (p policy) DeniesModels() bool             { return false }
+
 func everything(...string) bool { return true }
 
 func converse(asked string) *Input {
 	in := &Input{
 		Asked: asked, Tenant: "acme/support", Root: "acme", Key: "KEY1",
-		Allowed: everything, Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		Policy: policy(everything), Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
 	in.says(`{"messages":[{"role":"user","content":[{"text":"what is the time"}]}]}`)
 	return in

@@ -6,7 +6,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Input is what a plan depends on.
+// Input is what a plan depends on. It also has the memory of the plan, so the plan
+// is valid for as long as its input and until the next one is made of that.
 type Input struct {
 	Facts *wire.Facts
 	// Body is read only when a condition names a text.
@@ -17,15 +18,24 @@ type Input struct {
 	Tenant string // path, "acme/support"
 	Root   string // "acme"
 	Key    string // key id
-	// Allowed is the tenant's model policy: whether every id may be used.
-	Allowed func(ids ...string) bool
-	// DeniesModels is whether that policy names models that must not be used. Then
-	// no model may be used of which nobody knows the name.
-	DeniesModels bool
+	Policy Policy // of the tenant
 	// MaxOutput is the tenant's cap in tokens, 0 without one.
 	MaxOutput int64
 	Now       time.Time
 
 	view view      // of the last Match
-	ids  [3]string // that Allowed was asked about
+	ids  [3]string // that the policy was asked about
+
+	plan    Plan
+	legs    [2]Leg // of plan, with the following
+	skipped [2]Skip
+}
+
+// Policy says which models a tenant may use. *tenant.Tenant is the real one.
+type Policy interface {
+	// AllowsModel reports whether every one of the ids may be used.
+	AllowsModel(ids ...string) bool
+	// DeniesModels reports whether there are models that must not be used. Then no
+	// model may be used of which nobody knows the name.
+	DeniesModels() bool
 }

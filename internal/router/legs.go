@@ -42,7 +42,8 @@ func (r *Router) Match(in *Input) Match {
 // validation error when an InvokeModel body fits no leg. The plan then has no
 // legs, but still its match.
 func (r *Router) Legs(in *Input, m Match) (*Plan, *wire.Error) {
-	plan := &Plan{Match: m, Path: Passthrough}
+	plan := &in.plan
+	*plan = Plan{Match: m, Path: Passthrough, Legs: in.legs[:0], Skipped: in.skipped[:0]}
 	if m.Cascade == nil {
 		return plan, r.passthrough(in, plan)
 	}
@@ -51,12 +52,12 @@ func (r *Router) Legs(in *Input, m Match) (*Plan, *wire.Error) {
 
 func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 	leg := r.leg(RoleSole, in.Asked)
-	plan.Legs = []Leg{leg}
+	plan.Legs = append(plan.Legs, leg)
 	if in.Asked == "" || r.allowed(in, leg.Model) {
 		return nil
 	}
-	plan.Legs = nil
-	if in.DeniesModels && r.Hidden(leg.Model) {
+	plan.Legs = plan.Legs[:0]
+	if in.Policy.DeniesModels() && r.Hidden(leg.Model) {
 		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s"+
 			": a policy denies models, and nobody knows which one this is. %s", in.Asked, MapHint(leg.Model))
 	}
@@ -67,7 +68,7 @@ func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
 // the model behind an opaque ARN.
 func (r *Router) allowed(in *Input, model string) bool {
 	in.ids = [...]string{in.Asked, model, r.catalogue.named(model)}
-	return in.Allowed(in.ids[:]...) && (!in.DeniesModels || !r.Hidden(model))
+	return in.Policy.AllowsModel(in.ids[:]...) && (!in.Policy.DeniesModels() || !r.Hidden(model))
 }
 
 // Hidden reports whether nobody knows which model an ARN is for, or a name that
@@ -94,7 +95,7 @@ func denied(models ...string) *wire.Error {
 // cascade puts the legs that can serve into the plan.
 func (r *Router) cascade(in *Input, plan *Plan) *wire.Error {
 	in.ids[0] = in.Asked
-	if !in.Allowed(in.ids[:1]...) {
+	if !in.Policy.AllowsModel(in.ids[:1]...) {
 		return denied(in.Asked)
 	}
 	c := plan.Cascade
@@ -109,7 +110,7 @@ func (r *Router) cascade(in *Input, plan *Plan) *wire.Error {
 	case light.reason != "":
 		plan.skip(c.Light, light)
 	default:
-		plan.Legs = append(make([]Leg, 0, 2), c.Light)
+		plan.Legs = append(plan.Legs, c.Light)
 	}
 	if escalation.reason == "" {
 		plan.Legs = append(plan.Legs, c.Escalation)
@@ -227,5 +228,5 @@ func (p *Plan) serve(leg Leg, path Path, reason string) {
 		}
 	}
 	p.Skipped = kept
-	p.Legs, p.Path, p.Reason = []Leg{leg}, path, reason
+	p.Legs, p.Path, p.Reason = append(p.Legs[:0], leg), path, reason
 }

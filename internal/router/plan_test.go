@@ -107,9 +107,9 @@ func TestPlanDenied(t *testing.T) {
 	f := func(name, asked, want string, deny ...string) {
 		t.Helper()
 		in := converse(asked)
-		in.Allowed = func(ids ...string) bool {
+		in.Policy = policy(func(ids ...string) bool {
 			return !slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(deny, id) })
-		}
+		})
 		if got := show(planOf(r, in)); got != want {
 			t.Errorf("%s\n got %s\nwant %s", name, got, want)
 		}
@@ -220,7 +220,7 @@ func TestOpaqueARN(t *testing.T) {
 	if err != nil || p.Legs[0].Model != arn || p.Legs[0].Spec != r.Catalogue(sonnet) {
 		t.Errorf("plan %+v, %v; want the ARN itself with the entry of its model", p, err)
 	}
-	in.Allowed = func(ids ...string) bool { return !slices.Contains(ids, sonnet) }
+	in.Policy = policy(func(ids ...string) bool { return !slices.Contains(ids, sonnet) })
 	if _, err := planOf(r, in); err == nil || err.Kind != wire.KindAccessDenied {
 		t.Errorf("with its model denied: %v, want access denied", err)
 	}

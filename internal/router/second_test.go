@@ -33,7 +33,7 @@ func TestSecondLegs(t *testing.T) {
 	}
 	deny := func(model string) func(*Input) {
 		return func(in *Input) {
-			in.Allowed = func(ids ...string) bool { return !slices.Contains(ids, model) }
+			in.Policy = policy(func(ids ...string) bool { return !slices.Contains(ids, model) })
 		}
 	}
 	asIs := func(*Input) {}

@@ -91,12 +91,15 @@ func spoken(a *answer.Answer) string {
 // judgeCall is a Converse request of the gateway's own, in the name of the request
 // that is judged.
 func (j *job) judgeCall(body []byte) *leg.Request {
-	r := *j.Request
-	r.Method, r.Target, r.Body = http.MethodPost, wire.Target{Op: wire.OpConverse, Model: j.Route.Judge.Model}, body
-	r.Header = wire.Header{{Name: "content-type", Value: "application/json"}, {Name: "accept", Value: "application/json"}}
-	r.Facts, r.BodyHash = wire.Facts{}, nil
+	of := j.Request
+	r := &leg.Request{
+		ID: of.ID, Snapshot: of.Snapshot, Caller: of.Caller, Received: of.Received, Cascade: of.Cascade, Gone: of.Gone,
+		Span: of.Span, Host: of.Host,
+		Method: http.MethodPost, Target: wire.Target{Op: wire.OpConverse, Model: j.Route.Judge.Model}, Body: body,
+		Header: wire.Header{{Name: "content-type", Value: "application/json"}, {Name: "accept", Value: "application/json"}},
+	}
 	if err := r.Facts.Read(wire.OpConverse, nil, body); err != nil {
 		panic("BUG: a question of our own cannot be read: " + err.Error())
 	}
-	return &r
+	return r
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/leg"
-	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -192,7 +191,7 @@ type reply struct {
 type sideLeg struct {
 	question
 	plan  *leg.Plan
-	funds *leg.Funds
+	funds leg.Funds
 }
 
 // ask asks all questions side by side and returns when everything is in the
@@ -213,7 +212,7 @@ func (j *job) ask(ctx context.Context, questions []question) []reply {
 	}
 	sides := make([]*leg.Side, len(legs))
 	for i, l := range legs {
-		sides[i] = j.Asker.Beside(ctx, l.request, l.plan, l.funds, leg.ToEnd)
+		sides[i] = j.Asker.Beside(ctx, l.request, l.plan, &l.funds, leg.ToEnd)
 	}
 	replies := make([]reply, len(legs))
 	for i, side := range sides {
@@ -249,14 +248,8 @@ func (l *sideLeg) reserve(ctx context.Context, k *leg.Asker) bool {
 	if policy == nil {
 		return true
 	}
-	claim, plans, err := k.Claim(l.request, []*leg.Plan{l.plan}, policy)
-	if err != nil {
-		return false
-	}
-	l.plan = plans[0]
-	var refusal *budget.Refusal
-	l.funds, refusal = k.Reserve(ctx, claim)
-	return refusal == nil
+	claim, err := k.Claim(l.request, []*leg.Plan{l.plan}, policy)
+	return err == nil && k.Reserve(ctx, &l.funds, claim) == nil
 }
 
 // settle gives back what a leg holds, and charges the day's allowance with what

@@ -42,15 +42,16 @@ func BegunBy(credential, named string, f *wire.Facts) SessionKey {
 }
 
 func sessionKey(credential, named string, f *wire.Facts) SessionKey {
-	h := sha256.New()
-	h.Write([]byte(credential))
-	h.Write([]byte{0})
+	var room [256]byte // on the stack, enough for most
+	text := append(append(room[:0], credential...), 0)
 	if named != "" {
-		h.Write([]byte(named))
+		text = append(text, named...)
 	} else {
-		h.Write(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{0}, f.SystemHash), f.FirstUserHash))
+		text = binary.BigEndian.AppendUint64(append(text, 0), f.SystemHash)
+		text = binary.BigEndian.AppendUint64(text, f.FirstUserHash)
 	}
-	return SessionKey(h.Sum(nil)[:len(SessionKey{})])
+	hash := sha256.Sum256(text)
+	return SessionKey(hash[:len(SessionKey{})])
 }
 
 // Sessions remembers which conversations reached the escalation model, so that

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -134,13 +135,17 @@ type Hold struct {
 	open        bool
 }
 
-// Charges are what the attempt's START names: each window with what is held of
-// it. A window of requests is named by the one attempt that counts the request.
-func (h *Hold) Charges() []record.Charge {
+// Charges are those of AppendCharges.
+func (h *Hold) Charges() []record.Charge { return h.AppendCharges(nil) }
+
+// AppendCharges appends what the attempt's START names: each window with what is
+// held of it. A window of requests is named by the one attempt that counts the
+// request.
+func (h *Hold) AppendCharges(charges []record.Charge) []record.Charge {
 	if h == nil {
-		return nil
+		return charges
 	}
-	charges := make([]record.Charge, 0, len(h.parts))
+	charges = slices.Grow(charges, len(h.parts))
 	for i := range h.parts {
 		w := &h.parts[i].account.window
 		if w.Unit == record.UnitConcurrent || w.Unit == record.UnitRequests && h.amounts[i] == 0 {
