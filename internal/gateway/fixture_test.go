@@ -187,6 +187,8 @@ func (u *scripted) Retries(_ string, deadline time.Time) *engine.Retries {
 
 func (u *scripted) Attempt(ctx context.Context, r *engine.Request) (*engine.Response, error) {
 	u.active.Add(1)
+	kept := *r // the frames are read when r is no more
+	r = &kept
 	p := u.script(r)
 	if p.fail != 0 {
 		u.active.Add(-1)

@@ -23,7 +23,8 @@ import (
 
 // Upstream makes attempts and decides about further ones. *bedrock.Engine is the real one.
 type Upstream interface {
-	// Attempt makes one call. Its error is always an *engine.Error.
+	// Attempt makes one call and keeps nothing of r. Its error is always an
+	// *engine.Error.
 	Attempt(ctx context.Context, r *engine.Request) (*engine.Response, error)
 	// Retries decides about the attempts of one leg.
 	Retries(upstream string, deadline time.Time) *engine.Retries
