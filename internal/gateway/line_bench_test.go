@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -59,16 +60,18 @@ func turns(n int) string {
 		tool + `,` + tool + `]},"inferenceConfig":{"maxTokens":4096,"temperature":0.2}}`
 }
 
-// BenchmarkLine is a request without its edge, its journal and its upstream:
-// bearer, three rules of which one reads text, cap, budgets, a span that is not recorded.
-func BenchmarkLine(b *testing.B) {
-	f := newFixtureOf(b, "1000000", "budgets: [{period: day, usd: 1000000}]", everything)
-	defer f.end(b)
+const answered = `"output":{"message":{"role":"assistant","content":[{"text":"The answer is 42."}]}}`
+
+// benched is a line without its edge, its journal and its upstream: bearer, a cap,
+// budgets, a span that is not recorded.
+func benched(b *testing.B, cascade string) *fixture {
+	f := newFixtureOf(b, "1000000", "budgets: [{period: day, usd: 1000000}]", cascade)
 	tel, err := telemetry.New(b.Context(), telemetry.Options{OTLP: "http://127.0.0.1:1", Sample: 1e-9})
 	if err != nil {
 		b.Fatal(err)
 	}
 	res, _ := completed("", 0)
+	res.Body = bytes.Replace(res.Body, []byte(`"output":{}`), []byte(answered), 1)
 	served := *f.line.snapshots.Load()
 	served.Upstream = &instant{f, *res}
 	f.line = New(Options{Options: leg.Options{
@@ -76,25 +79,43 @@ func BenchmarkLine(b *testing.B) {
 		NewID: func() string { return "01ARZ3NDEKTSV4RRFFQ69G5FAV" },
 	}})
 	f.line.Use(&served)
+	return f
+}
+
+// serve serves body over and over.
+func (f *fixture) serve(b *testing.B, body []byte) {
+	caller, leave := context.WithCancel(context.Background())
+	defer leave()
+	b.ReportAllocs()
+	for b.Loop() {
+		req := &Request{
+			ID: "01REQUEST", Method: "POST", Target: "/model/auto/converse", Authority: "gateway", Caller: caller,
+			Header: wire.Header{{Name: "authorization", Value: "Bearer " + f.bearer},
+				{Name: "content-type", Value: "application/json"}},
+			Body: read(body), Received: time.Now(),
+		}
+		if res := f.line.Serve(req); res.Status != 200 {
+			b.Fatal(string(res.Body))
+		}
+	}
+}
+
+// BenchmarkLine is a request with three rules, of which one reads text.
+func BenchmarkLine(b *testing.B) {
+	f := benched(b, everything)
+	defer f.end(b)
 	for _, n := range []int{3, 100} {
 		sent := []byte(turns(n))
-		b.Run(fmt.Sprintf("%dKB", len(sent)/1000), func(b *testing.B) {
-			caller, leave := context.WithCancel(context.Background())
-			defer leave()
-			b.ReportAllocs()
-			for b.Loop() {
-				req := &Request{
-					ID: "01REQUEST", Method: "POST", Target: "/model/auto/converse", Authority: "gateway", Caller: caller,
-					Header: wire.Header{{Name: "authorization", Value: "Bearer " + f.bearer},
-						{Name: "content-type", Value: "application/json"}},
-					Body: read(sent), Received: time.Now(),
-				}
-				if res := f.line.Serve(req); res.Status != 200 {
-					b.Fatal(string(res.Body))
-				}
-			}
-		})
+		b.Run(fmt.Sprintf("%dKB", len(sent)/1000), func(b *testing.B) { f.serve(b, sent) })
 	}
+}
+
+// BenchmarkCheck is one whose light answer is compared with a partner's.
+func BenchmarkCheck(b *testing.B) {
+	const checked = "mode: check\n    partner: dear.second-v1:0\n    unknown: accept"
+	f := benched(b, strings.ReplaceAll(everything, "mode: rules", checked))
+	defer f.end(b)
+	f.serve(b, []byte(turns(3)))
 }
 
 // read is a body that is in memory.
