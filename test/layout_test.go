@@ -68,6 +68,7 @@ var layers = map[string]int{
 	"internal/money":             0,
 	"internal/glob":              0,
 	"internal/watch":             0,
+	"internal/heap":              0,
 }
 
 // owners is who alone may import an outside library.

@@ -110,7 +110,7 @@ func TestHTTP2BadBodies(t *testing.T) {
 	f("as large as may be", 200, io.MultiReader(strings.NewReader(strings.Repeat("a", 100_000))))
 }
 
-func heap() int64 {
+func heapInUse() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -140,7 +140,7 @@ func TestAnnouncedBytesCostNothing(t *testing.T) {
 				Timeouts: config.Timeouts{Body: time.Second},
 				Handler:  handlerFunc(func(r *gateway.Request) *gateway.Response { reading.Add(1); return echo(r) }),
 			})
-			before := heap()
+			before := heapInUse()
 			for range 40 {
 				defer open(t, s)()
 			}
@@ -148,7 +148,7 @@ func TestAnnouncedBytesCostNothing(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			time.Sleep(50 * time.Millisecond)
-			if grown := heap() - before; grown > 8<<20 {
+			if grown := heapInUse() - before; grown > 8<<20 {
 				t.Errorf("the heap grew by %d MB", grown>>20)
 			} else {
 				t.Logf("40 callers: %d KB", grown>>10)

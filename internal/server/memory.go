@@ -1,9 +1,9 @@
 package server
 
 import (
-	"runtime"
-	"runtime/debug"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/heap"
 )
 
 const (
@@ -32,8 +32,7 @@ func (s *Server) returnMemory() {
 		owed = max(owed, lately)
 		if owed >= worthReturning && lately <= calmBytes {
 			owed = 0
-			runtime.GC() // pools keep what they hold over one collection
-			debug.FreeOSMemory()
+			_ = heap.Trim() // an error leaves pages of the program where they are
 		}
 	}
 }

@@ -308,7 +308,7 @@ func TestParkedConnections(t *testing.T) {
 			t.Fatalf("connection %d, round %d: %d %q", i, round, res.StatusCode, got)
 		}
 	}
-	before := heap()
+	before := heapInUse()
 	for i := range conns {
 		conns[i] = dial(t, s)
 		readers[i] = bufio.NewReaderSize(conns[i], 16)
@@ -318,8 +318,8 @@ func TestParkedConnections(t *testing.T) {
 	each := int64(most + 1)
 	for late := time.Now().Add(20 * time.Second); each > most && time.Now().Before(late); {
 		time.Sleep(3 * parkAfter)
-		heap() // empties the pools
-		each = (heap() - before) / n
+		heapInUse() // empties the pools
+		each = (heapInUse() - before) / n
 	}
 	t.Logf("%d bytes of heap per idle connection, both ends", each)
 	if each > most {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/heap"
 )
 
 // options are what the program and its flags say beside the configuration.
@@ -52,6 +53,10 @@ func serve(ctx context.Context, o options, file string) error {
 	go func() { served <- a.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(a.drain)
 	a.announce(o.version, cfg)
+	heap.KeepFloor(heap.Floor)
+	if err := heap.Trim(); err != nil { // what only the start needed
+		a.log.Debug("the program keeps its pages", "err", err)
+	}
 	r := newReloader(a, func(previous *config.Config) (*config.Config, error) {
 		return command.Reread(previous, file)
 	})
