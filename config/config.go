@@ -243,6 +243,7 @@ const JudgeKeys = "key_disagreement"
 // PriceBook is one file of prices.
 type PriceBook struct {
 	Name      string // file name
+	Shipped   bool   // with the program
 	Prices    []Price
 	Lifecycle []Lifecycle
 	Unpriced  []Unlisted
@@ -260,6 +261,9 @@ type Price struct {
 	Above            int64     // 0, or: the rates of a request with more input tokens than this
 	Effective, Until time.Time // UTC days; Until, the last one, is zero without an end
 	Source           string
+	// Everywhere is whether the entry named no scopes, so that its rates are those of
+	// every one.
+	Everywhere bool
 	Rates
 }
 

@@ -21,6 +21,7 @@ func (d *decoder) expandEntry(rows []Price, b *book, e *bookEntry) []Price {
 		regions = b.Regions
 	}
 	inScope := e.scopes(b)
+	row.Everywhere = e.Scopes == nil && b.Scopes == nil && len(e.Regions) == 0
 	for _, scope := range scopes {
 		factor, ok := inScope[scope]
 		if !ok {

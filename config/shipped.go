@@ -29,6 +29,7 @@ func (d *decoder) shippedPrices(main *tree, c *Config) {
 	}{{"prices.yaml", pricesBook}, {"prices-more.yaml", pricesMoreBook}} {
 		if root, ok := d.parseFile(f.name, f.data); ok {
 			d.appendBook(c, main, root)
+			c.Prices[len(c.Prices)-1].Shipped = true
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -44,9 +43,9 @@ func Keep(dataDir string, table *record.PriceBook) error {
 	}
 	var lines []byte
 	for _, p := range table.Prices() {
-		if version := unmarked(p.Version); !known[version] {
-			known[version] = true
-			line, err := json.Marshal(meaning(version, p))
+		if !known[p.Version] {
+			known[p.Version] = true
+			line, err := json.Marshal(meaning(p.Version, p))
 			if err != nil {
 				return err
 			}
@@ -67,25 +66,35 @@ func meaning(version string, p *record.Price) *Meaning {
 	return m
 }
 
-// unmarked is a version without what it says about who else's price it is.
-func unmarked(version string) string {
-	version, _, _ = strings.Cut(version, "+")
-	return version
-}
-
 func appendTo(name string, lines []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if cut, err := isCut(f); err != nil {
+		return err
+	} else if cut {
+		lines = append([]byte{'\n'}, lines...)
+	}
 	if _, err := f.Write(lines); err != nil {
 		return err
 	}
 	return f.Sync()
+}
+
+// isCut reports whether a crash cut off the last line of a file.
+func isCut(f *os.File) (bool, error) {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return false, err
+	}
+	last := make([]byte, 1)
+	_, err = f.ReadAt(last, info.Size()-1)
+	return last[0] != '\n', err
 }
 
 // each calls f for every version in an archive. A line that a crash cut off is
@@ -107,26 +116,74 @@ func each(dataDir string, f func(m *Meaning)) error {
 	return lines.Err()
 }
 
-// Show finds what a version says in the archive of a data directory, or in a table.
-// It fails with ErrNoVersion.
+// Show finds what a version says in the archive of a data directory, or in a table:
+// as it is there, or worked out of the list price and the guaranteed price that it
+// names. It fails with ErrNoVersion.
 func Show(dataDir string, table *record.PriceBook, version string) (*Meaning, error) {
-	wanted := unmarked(version)
-	for _, p := range table.Prices() {
-		if unmarked(p.Version) == wanted {
-			return meaning(wanted, p), nil
-		}
-	}
-	var found *Meaning
-	err := each(dataDir, func(m *Meaning) {
-		if m.Version == wanted {
-			found = m
-		}
-	})
-	switch {
-	case found != nil:
-		return found, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	all, err := known(dataDir, table)
+	if err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("%w: %s is neither in the price files nor in %s", ErrNoVersion, version, archiveFile(dataDir))
+	m, missing, err := all.find(version)
+	if missing {
+		err = fmt.Errorf("%w: %w, nor in %s", ErrNoVersion, err, archiveFile(dataDir))
+	}
+	return m, err
+}
+
+// meanings are what is known of versions. A list price is there without what its
+// version says about whose price it is, too.
+type meanings map[string]*Meaning
+
+func known(dataDir string, table *record.PriceBook) (meanings, error) {
+	all := meanings{}
+	add := func(m *Meaning) {
+		all[m.Version] = m
+		if t, ok := record.ParseVersion(m.Version); ok && t.Lock == "" && t.PPM == 0 {
+			all[t.List] = m
+		}
+	}
+	if err := each(dataDir, add); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, p := range table.Prices() {
+		add(meaning(p.Version, p))
+	}
+	return all, nil
+}
+
+func (all meanings) find(version string) (_ *Meaning, missing bool, _ error) {
+	if found := all[version]; found != nil {
+		m := *found
+		m.Version = version
+		return &m, false, nil
+	}
+	terms, ok := record.ParseVersion(version)
+	if !ok {
+		return nil, true, fmt.Errorf("%q is in no price file", version)
+	}
+	for _, needed := range []string{terms.List, terms.Lock} {
+		if needed != "" && all[needed] == nil {
+			return nil, true, fmt.Errorf("%s is in no price file", needed)
+		}
+	}
+	m, err := charged(version, all[terms.List], all[terms.Lock], &terms)
+	return m, false, err
+}
+
+// charged is a version of a list price, and of what is charged instead of it.
+func charged(version string, list, lock *Meaning, terms *record.Terms) (*Meaning, error) {
+	m := *list
+	m.Version = version
+	if terms.PPM == 0 && lock == nil {
+		return &m, nil
+	}
+	var guaranteed *config.Rates
+	if lock != nil {
+		guaranteed = lock.Rates
+	}
+	var err error
+	m.List = list.Rates
+	m.Rates, err = terms.Charged(list.Rates, guaranteed)
+	return &m, err
 }

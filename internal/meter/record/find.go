@@ -89,13 +89,13 @@ func (b *priceFile) find(sku *SKU, at time.Time) *Price {
 	}
 	if wider, ok := widened(sku); ok {
 		if p := holding(b.exact[wider], at); p != nil {
-			return p
+			return p.of(sku)
 		}
 	}
 	for k := range b.globs {
 		g := &b.globs[k]
 		if g.covers(sku) && g.price.holds(at) && g.pattern.Match(sku.Model) {
-			return g.price
+			return g.price.of(sku)
 		}
 	}
 	return nil
@@ -164,13 +164,34 @@ func (t *terms) settle(b *priceFile) {
 	for sku, prices := range b.exact {
 		own := make([]*Price, len(prices))
 		for i, p := range prices {
-			own[i] = t.withTerms(sku, p)
-			for _, marked := range []**Price{&own[i].asGeo, &own[i].elsewhere} {
-				*marked = t.withTerms(sku, *marked)
-			}
+			own[i] = t.settled(sku, p)
 		}
 		b.exact[sku] = own
 	}
+	for i := range b.globs {
+		p := *b.globs[i].price
+		p.narrow = t.narrowed(p.narrow)
+		b.globs[i].price = &p
+	}
+}
+
+// settled is p with what is charged for a SKU instead of it, and instead of the
+// prices that are made of it.
+func (t *terms) settled(sku SKU, p *Price) *Price {
+	own := t.withTerms(sku, p)
+	for _, marked := range []**Price{&own.asGeo, &own.elsewhere} {
+		*marked = t.withTerms(sku, *marked)
+	}
+	own.narrow = t.narrowed(own.narrow)
+	return own
+}
+
+func (t *terms) narrowed(narrow map[SKU]*Price) map[SKU]*Price {
+	settled := make(map[SKU]*Price, len(narrow))
+	for sku, p := range narrow {
+		settled[sku] = t.settled(sku, p)
+	}
+	return settled
 }
 
 // withTerms is p with what is charged instead of it.
@@ -256,7 +277,7 @@ func (t *terms) charged(sku SKU, p *Price, at time.Time) *Price {
 // net is what is charged at a time instead of the list price p, nil when p is.
 func (t *terms) net(sku SKU, p *Price, at time.Time) *Price {
 	q := *p
-	q.list, q.terms = p, nil
+	q.list, q.terms, q.narrow = p, nil, nil
 	if lock := t.locks.find(sku, at); lock != nil && q.lower(&lock.rates) {
 		q.Version += "~" + lock.Version
 	}
@@ -315,4 +336,29 @@ func share(p money.Price, ppm int64) money.Price {
 		n++
 	}
 	return money.Price(n)
+}
+
+// SKUOf says what a call is priced as: the foundation model id and the scope
+// that the model's id tells, and the tier and latency asked for. For a model behind
+// an opaque ARN the caller gives those of the model that the ARN is mapped to.
+func SKUOf(foundation, scope, tier, latency string) SKU {
+	return SKU{Model: foundation, Scope: scope, Tier: tierName(tier), Latency: latencyName(latency)}
+}
+
+// tierName maps Bedrock's names of the default tier to "". OpenAI's "auto" is the
+// default tier, too.
+func tierName(tier string) string {
+	switch tier {
+	case "default", "standard", "auto":
+		return ""
+	}
+	return tier
+}
+
+// latencyName maps Bedrock's name of the ordinary latency to "".
+func latencyName(latency string) string {
+	if latency == "standard" {
+		return ""
+	}
+	return latency
 }

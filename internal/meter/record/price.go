@@ -87,6 +87,23 @@ type Price struct {
 	asGeo, elsewhere *Price // the same rates, marked
 	terms            []term // what is charged when it is not these rates
 	list             *Price // of what is charged: the list price
+	// narrow is the price for those of its SKUs that keep other rates of the books
+	// before than p does.
+	narrow map[SKU]*Price
+}
+
+// of is the price for one of the SKUs that p holds for.
+func (p *Price) of(sku *SKU) *Price {
+	if len(p.narrow) == 0 {
+		return p
+	}
+	if own := p.narrow[*sku]; own != nil {
+		return own
+	}
+	if wider, ok := widened(sku); ok && p.narrow[wider] != nil {
+		return p.narrow[wider]
+	}
+	return p
 }
 
 // holds reports whether the price is in effect.
@@ -138,6 +155,7 @@ func compileBooks(section string, books []config.PriceBook) (*PriceBook, []confi
 	var problems []config.Problem
 	for i := range books {
 		b := priceFile{exact: make(map[SKU][]*Price)}
+		o := overriding{t, t.byModel(), books[i].Shipped}
 		for k := range books[i].Prices {
 			entry := &books[i].Prices[k]
 			path := fmt.Sprintf("%s[%d].prices[%d]", section, i, k)
@@ -146,7 +164,7 @@ func compileBooks(section string, books []config.PriceBook) (*PriceBook, []confi
 				problems = append(problems, config.Problem{Path: path, Message: wrong})
 				continue
 			}
-			for _, doubt := range t.add(&b, entry, r) {
+			for _, doubt := range append(r.doubts(), o.add(&b, entry, r)...) {
 				problems = append(problems, config.Problem{Path: path, Message: doubt, Warning: true})
 			}
 		}
@@ -207,14 +225,27 @@ func (r *rates) keep(old *rates) {
 	}
 }
 
-// newPrice is the price of an entry with the rates, which may be more than those
-// that it lists itself.
-func newPrice(e *config.Price, r rates) *Price {
-	p := &Price{rates: r, effective: e.Effective.UTC(), region: e.Region, source: e.Source}
+// newPrice is the price of an entry that takes the place of old, which may be nil:
+// it keeps what the entry does not name. Where old has the rates of something else,
+// what is kept of them is marked as they are.
+func newPrice(e *config.Price, r rates, old *Price) *Price {
+	full := r
+	if old != nil {
+		full.keep(&old.rates)
+	}
+	p := &Price{rates: full, effective: e.Effective.UTC(), region: e.Region, source: e.Source, above: e.Above}
 	if !e.Until.IsZero() {
 		p.until = e.Until.UTC().AddDate(0, 0, 1)
 	}
 	p.Version = p.effective.Format(time.DateOnly) + "-" + p.hash()
+	if old != nil {
+		if _, whose, marked := strings.Cut(old.Version, "+"); marked && full != r {
+			p.Version += "+" + whose
+		}
+		if e.Above == 0 && old.long != nil {
+			p.above, p.long = old.above, old.long
+		}
+	}
 	p.mark()
 	return p
 }
@@ -223,6 +254,7 @@ func newPrice(e *config.Price, r rates) *Price {
 func (p *Price) mark() {
 	p.asGeo, p.elsewhere = nil, nil
 	geo, elsewhere := *p, *p
+	geo.narrow, elsewhere.narrow = nil, nil
 	geo.Version += "+region"
 	elsewhere.Version += "+" + p.region
 	if p.long != nil {
@@ -249,45 +281,103 @@ func skuOf(e *config.Price, model string) SKU {
 	return SKU{Model: model, Scope: e.Scope, Region: e.Region, Tier: e.Tier, Latency: e.Latency}
 }
 
-// add adds an entry to a book that comes after those of t, and says what may be
-// meant otherwise.
-func (t *PriceBook) add(b *priceFile, e *config.Price, r rates) (doubts []string) {
+// overriding is a book that comes after others.
+type overriding struct {
+	before  *PriceBook
+	models  map[string][]SKU // of the exact entries before
+	shipped bool             // with the program
+}
+
+// add adds an entry to the book, and says what may be meant otherwise.
+func (o *overriding) add(b *priceFile, e *config.Price, r rates) (doubts []string) {
 	for _, model := range e.Models {
 		sku := skuOf(e, model)
-		old := t.overridden(sku, e) // a pattern matches itself
+		old := o.overridden(sku, e) // a pattern matches itself
 		if old != nil {
 			if jump := jump(&r, &old.rates); jump > 0 {
 				doubts = append(doubts, fmt.Sprintf(
 					"%s: a price is %d times off the one it overrides; is it per thousand or per million?", model, jump))
 			}
 		}
-		if strings.Contains(model, "*") {
-			p := newPrice(e, r)
-			p.above = e.Above
-			sku.Model = ""
-			b.globs = append(b.globs, globPrice{glob.Compile(model), sku, p})
+		if doubt := o.leveled(e, model); doubt != "" {
+			doubts = append(doubts, doubt)
+		}
+		p := newPrice(e, r, old)
+		o.narrow(p, e, r, sku)
+		if !strings.Contains(model, "*") {
+			b.exact[sku] = append(b.exact[sku], p)
 			continue
 		}
-		full := r
-		if old != nil {
-			full.keep(&old.rates)
-		}
-		p := newPrice(e, full)
-		p.above = e.Above
-		if old != nil && e.Above == 0 {
-			p.keepLong(old)
-		}
-		b.exact[sku] = append(b.exact[sku], p)
+		sku.Model = ""
+		b.globs = append(b.globs, globPrice{glob.Compile(model), sku, p})
 	}
 	return doubts
 }
 
-// overridden is what an entry takes the place of: the price of the same SKU and
-// context step in the books before, on the day of the entry or else on the first.
-func (t *PriceBook) overridden(sku SKU, e *config.Price) *Price {
-	old := t.find(sku, e.Effective)
+// byModel are the SKUs of the exact entries.
+func (t *PriceBook) byModel() map[string][]SKU {
+	all := map[string][]SKU{}
+	for _, sku := range t.SKUs() {
+		all[sku.Model] = append(all[sku.Model], sku)
+	}
+	return all
+}
+
+// narrow finds the SKUs for which p keeps other rates than for the widest that it
+// holds for: a price of any geography takes the place of one of us and one of eu,
+// and a price of a pattern that of each model, which differ in what they name.
+func (o *overriding) narrow(p *Price, e *config.Price, r rates, wide SKU) {
+	if !strings.Contains(wide.Model, "*") && (wide.Region != "" || wide.Scope != "" && wide.Scope != "geo") {
+		return // as narrow as can be
+	}
+	for _, model := range o.matching(wide.Model) {
+		anywhere := wide
+		anywhere.Model = model
+		for _, sku := range append(slices.Clip(o.models[model]), anywhere) {
+			g := globPrice{sku: wide}
+			if g.sku.Model = ""; sku == wide || !g.covers(&sku) {
+				continue
+			}
+			own := newPrice(e, r, o.overridden(sku, e))
+			if own.rates == p.rates && own.long == p.long {
+				continue
+			}
+			if p.narrow == nil {
+				p.narrow = map[SKU]*Price{}
+			}
+			p.narrow[sku] = own
+		}
+	}
+}
+
+// matching are the models that a model of an entry stands for.
+func (o *overriding) matching(model string) []string {
+	if !strings.Contains(model, "*") {
+		return []string{model}
+	}
+	var all []string
+	pattern := glob.Compile(model)
+	for m := range o.models {
+		if pattern.Match(m) {
+			all = append(all, m)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// overridden is what an entry takes the place of: the price that the books before
+// have for the SKU and context step, on the day of the entry or else on the first.
+// For a book of the operator that may be the price of something else, which Find
+// would take. Those that ship name what they have, and leave the rest unpriced.
+func (o *overriding) overridden(sku SKU, e *config.Price) *Price {
+	find := o.before.listPrice
+	if o.shipped {
+		find = o.before.find
+	}
+	old := find(sku, e.Effective)
 	if old == nil {
-		old = t.find(sku, time.Unix(1<<40, 0))
+		old = find(sku, time.Unix(1<<40, 0))
 	}
 	if old == nil || e.Above == 0 {
 		return old
@@ -296,28 +386,6 @@ func (t *PriceBook) overridden(sku SKU, e *config.Price) *Price {
 		return old.long
 	}
 	return nil
-}
-
-// keepLong keeps the long context of what p overrides.
-func (p *Price) keepLong(old *Price) {
-	if old.long == nil {
-		return
-	}
-	p.above, p.long = old.above, old.long
-	p.mark()
-}
-
-// jump is how many times a rate is off the one before, 0 when less than a
-// hundredfold.
-func jump(r, old *rates) money.Price {
-	before := old.all()
-	for i, one := range r.all() {
-		low, high := min(one.price, before[i].price), max(one.price, before[i].price)
-		if low > 0 && high/low >= 100 {
-			return high / low
-		}
-	}
-	return 0
 }
 
 // sort brings the newest first, and joins the prices of long contexts with those
@@ -337,8 +405,21 @@ func (b *priceFile) sort() {
 // isStep reports whether p is the price of a long context alone.
 func (p *Price) isStep() bool { return p.above != 0 && p.long == nil }
 
-// setLong makes step the long context of p.
+// setLong makes step the long context of p, for each SKU that of its own.
 func (p *Price) setLong(step *Price) {
+	for sku, long := range step.narrow {
+		if p.narrow[sku] == nil {
+			if p.narrow == nil {
+				p.narrow = map[SKU]*Price{}
+			}
+			own := *p
+			own.narrow, own.long = nil, long
+			p.narrow[sku] = &own
+		}
+	}
+	for sku, own := range p.narrow {
+		own.setLong(step.of(&sku))
+	}
 	p.above, p.long = step.above, step
 	p.mark()
 }
@@ -385,25 +466,6 @@ func joinGlobs(globs []globPrice) []globPrice {
 // that lists of prices quote.
 const homeRegion = "us-east-1"
 
-// WorstCase is the most that a call of so many tokens can cost, with all input
-// written to the dearest cache that the model lists. It is false when the model
-// has no price for output and output is asked for, or p is nil.
-func (p *Price) WorstCase(input, output int64) (money.Pico, bool) {
-	if p == nil {
-		return 0, false
-	}
-	p = p.forInput(input)
-	dearest := p.input
-	for _, r := range []rate{p.cacheWrite5m, p.cacheWrite1h} {
-		if r.listed && r.price > dearest.price {
-			dearest = r
-		}
-	}
-	in, inOK := dearest.cost(clamp(input))
-	out, outOK := p.output.cost(clamp(output))
-	return in + out, inOK && outOK
-}
-
 // forInput is the price of a request with so much input: all of a long one has the
 // rates of a long context.
 func (p *Price) forInput(tokens int64) *Price {
@@ -423,55 +485,4 @@ func (p *Price) forUsage(u *wire.Usage) (_ *Price, long bool) {
 	return q, q != p
 }
 
-// QueryCost is what so many search units cost. It is false when there are some and
-// they have no price, or p is nil.
-func (p *Price) QueryCost(units int64) (money.Pico, bool) {
-	if p == nil {
-		return 0, units == 0
-	}
-	return p.query.cost(clamp(units))
-}
-
-// GuardrailWorstCase is the most that a guardrail can cost for so many text
-// units: every policy that the price lists counts each of them. It is false when
-// p is nil or lists none.
-func (p *Price) GuardrailWorstCase(units int64) (money.Pico, bool) {
-	if p == nil {
-		return 0, false
-	}
-	var sum money.Pico
-	listed := false
-	for _, r := range p.guardrail {
-		cost, _ := r.cost(min(max(units, 0), maxUnits))
-		sum += cost
-		listed = listed || r.listed
-	}
-	return sum, listed
-}
-
 func clamp(n int64) int64 { return min(max(n, 0), maxCount) }
-
-// SKUOf says what a call is priced as: the foundation model id and the scope
-// that the model's id tells, and the tier and latency asked for. For a model behind
-// an opaque ARN the caller gives those of the model that the ARN is mapped to.
-func SKUOf(foundation, scope, tier, latency string) SKU {
-	return SKU{Model: foundation, Scope: scope, Tier: tierName(tier), Latency: latencyName(latency)}
-}
-
-// tierName maps Bedrock's names of the default tier to "". OpenAI's "auto" is the
-// default tier, too.
-func tierName(tier string) string {
-	switch tier {
-	case "default", "standard", "auto":
-		return ""
-	}
-	return tier
-}
-
-// latencyName maps Bedrock's name of the ordinary latency to "".
-func latencyName(latency string) string {
-	if latency == "standard" {
-		return ""
-	}
-	return latency
-}

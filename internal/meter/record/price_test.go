@@ -136,7 +136,7 @@ func priceOf(t *testing.T, e *config.Price) *Price {
 	if wrong != "" {
 		t.Fatal(wrong)
 	}
-	return newPrice(e, r)
+	return newPrice(e, r, nil)
 }
 
 func TestWorstCase(t *testing.T) {

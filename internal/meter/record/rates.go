@@ -2,6 +2,9 @@ package record
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -106,31 +109,83 @@ func (p *Price) Effective() time.Time { return p.effective }
 // Discounted reports whether what is charged is not the list price.
 func (p *Price) Discounted() bool { return p.discounted() }
 
-// Prices are all prices of a table: the list prices, what is charged instead, and
-// those of long contexts. Prices of patterns come without what is charged instead.
+// Prices are all prices of a table: the list prices, what is charged instead, those
+// of long contexts, and guaranteed ones. What is charged for a pattern, and for a SKU
+// that takes the price of another, is not among them: see Terms.
 func (t *PriceBook) Prices() []*Price {
 	var all []*Price
-	add := func(p *Price) {
+	var add func(p *Price)
+	add = func(p *Price) {
 		all = append(all, p)
 		if p.long != nil {
-			all = append(all, p.long)
+			add(p.long)
+		}
+		for k := range p.terms {
+			add(p.terms[k].price)
+		}
+		for _, own := range p.narrow {
+			add(own)
 		}
 	}
 	for i := range t.files {
 		for _, prices := range t.files[i].exact {
 			for _, p := range prices {
 				add(p)
-				for k := range p.terms {
-					add(p.terms[k].price)
-				}
 			}
 		}
 		for k := range t.files[i].globs {
 			add(t.files[i].globs[k].price)
 		}
 	}
+	if t.terms.locks != nil {
+		all = append(all, t.terms.locks.Prices()...)
+	}
 	slices.SortStableFunc(all, func(a, b *Price) int { return strings.Compare(a.Version, b.Version) })
 	return all
+}
+
+// Terms are what a version says of what is charged instead of a list price.
+type Terms struct {
+	List string // version of the list price
+	Lock string // version of the guaranteed price, "" without one
+	PPM  int64  // discount in millionths
+}
+
+var versionForm = regexp.MustCompile(
+	`^(\d{4}-\d\d-\d\d-[0-9a-f]+)(?:\+[a-z0-9-]+?)*(?:~(\d{4}-\d\d-\d\d-[0-9a-f]+)(?:\+[a-z0-9-]+?)*)?(?:-([0-9.]+)%)?$`)
+
+// ParseVersion reads the version of a price. It leaves out whose price was taken, which
+// changes no rate, and is false for what is no version.
+func ParseVersion(version string) (Terms, bool) {
+	m := versionForm.FindStringSubmatch(version)
+	if m == nil {
+		return Terms{}, false
+	}
+	terms := Terms{List: m[1], Lock: m[2]}
+	if m[3] != "" {
+		percent, err := money.ParseDollars(m[3])
+		if err != nil || percent > 100*money.Dollar {
+			return Terms{}, false
+		}
+		terms.PPM = int64(percent / (money.Dollar / 10_000))
+	}
+	return terms, true
+}
+
+// Charged is what is charged by the terms for list rates, and for guaranteed ones
+// where lock is not nil.
+func (t *Terms) Charged(list, lock *config.Rates) (*config.Rates, error) {
+	r, wrong := compileRates(&config.Price{Rates: *list})
+	if lock != nil && wrong == "" {
+		var guaranteed rates
+		guaranteed, wrong = compileRates(&config.Price{Rates: *lock})
+		r.lower(&guaranteed)
+	}
+	if wrong != "" {
+		return nil, errors.New(wrong)
+	}
+	r.discount(t.PPM)
+	return (&Price{rates: r}).Rates(), nil
 }
 
 // SKUs are what the exact entries of the books are the prices of, each once, in
@@ -151,4 +206,127 @@ func (t *PriceBook) SKUs() []SKU {
 			strings.Compare(a.Region, b.Region), strings.Compare(a.Tier, b.Tier), strings.Compare(a.Latency, b.Latency))
 	})
 	return all
+}
+
+// WorstCase is the most that a call of so many tokens can cost, with all input
+// written to the dearest cache that the model lists. It is false when the model
+// has no price for output and output is asked for, or p is nil.
+func (p *Price) WorstCase(input, output int64) (money.Pico, bool) {
+	if p == nil {
+		return 0, false
+	}
+	p = p.forInput(input)
+	dearest := p.input
+	for _, r := range []rate{p.cacheWrite5m, p.cacheWrite1h} {
+		if r.listed && r.price > dearest.price {
+			dearest = r
+		}
+	}
+	in, inOK := dearest.cost(clamp(input))
+	out, outOK := p.output.cost(clamp(output))
+	return in + out, inOK && outOK
+}
+
+// QueryCost is what so many search units cost. It is false when there are some and
+// they have no price, or p is nil.
+func (p *Price) QueryCost(units int64) (money.Pico, bool) {
+	if p == nil {
+		return 0, units == 0
+	}
+	return p.query.cost(clamp(units))
+}
+
+// GuardrailWorstCase is the most that a guardrail can cost for so many text
+// units: every policy that the price lists counts each of them. It is false when
+// p is nil or lists none.
+func (p *Price) GuardrailWorstCase(units int64) (money.Pico, bool) {
+	if p == nil {
+		return 0, false
+	}
+	var sum money.Pico
+	listed := false
+	for _, r := range p.guardrail {
+		cost, _ := r.cost(min(max(units, 0), maxUnits))
+		sum += cost
+		listed = listed || r.listed
+	}
+	return sum, listed
+}
+
+// leveled says when an entry that names no scopes takes away that some of them cost
+// more in the books before.
+func (o *overriding) leveled(e *config.Price, model string) string {
+	if !e.Everywhere || e.Scope != "global" || e.Tier != "" || e.Latency != "" || e.Above != 0 {
+		return "" // it is said once for all rows of an entry
+	}
+	for _, m := range o.matching(model) {
+		var low, high *Price
+		var cheap, dear SKU
+		for _, sku := range o.models[m] {
+			p := o.overridden(sku, e)
+			if p == nil || sku.Tier != "" || sku.Latency != "" || ofGovernment(&sku) || !p.input.listed {
+				continue
+			}
+			if low == nil || p.input.price < low.input.price {
+				low, cheap = p, sku
+			}
+			if high == nil || p.input.price > high.input.price {
+				high, dear = p, sku
+			}
+		}
+		if low != nil && low.input.price < high.input.price {
+			return fmt.Sprintf("names no scopes, so that %s costs the same everywhere; "+
+				"today its input is %s %s and %s %s: name scopes, "+
+				"such as {region: 1.1, geo: 1.1, global: 1}, or put what you save under discounts",
+				m, perMillionText(low.input.price), cheap.where(), perMillionText(high.input.price), dear.where())
+		}
+	}
+	return ""
+}
+
+// where is where a SKU is asked, for people.
+func (s *SKU) where() string {
+	switch {
+	case s.Scope != "":
+		return "as " + s.Scope
+	case s.Region != "":
+		return "in " + s.Region
+	}
+	return "in a region"
+}
+
+func perMillionText(p money.Price) string { return "$" + money.Pico(p).String() }
+
+// mixed is how many times a class of tokens can be off the input before its unit is
+// doubted: cached reads go down to a fortieth, output up to some ten times of it.
+const mixed = 200
+
+// doubts say when rates of one entry cannot be in one unit.
+func (r *rates) doubts() []string {
+	var doubts []string
+	for name, one := range map[string]*rate{
+		"output": &r.output, "cache_read": &r.cacheRead,
+		"cache_write_5m": &r.cacheWrite5m, "cache_write_1h": &r.cacheWrite1h,
+	} {
+		low, high := min(one.price, r.input.price), max(one.price, r.input.price)
+		if low > 0 && high/low >= mixed {
+			doubts = append(doubts, fmt.Sprintf(
+				"%s is %d times off input: are both in the unit that per names?", name, high/low))
+		}
+	}
+	slices.Sort(doubts)
+	return doubts
+}
+
+// jump is how many times a rate is off the one before, 0 when less than a
+// hundredfold.
+func jump(r, old *rates) money.Price {
+	before := old.all()
+	for i, one := range r.all() {
+		low, high := min(one.price, before[i].price), max(one.price, before[i].price)
+		if low > 0 && high/low >= 100 {
+			return high / low
+		}
+	}
+	return 0
 }

@@ -2,6 +2,7 @@ package record
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,6 +144,129 @@ prices:
 	if eu := table.Find(SKU{Model: sonnet45, Scope: "eu"}, testDay); eu.input.price != 3_300_000_000_000 {
 		t.Errorf("eu: %+v", eu.rates)
 	}
+}
+
+// TestOverrideKeepsEveryClass: M12, whatever an own price names, no class of any shipped price becomes unpriced by it,
+// and what it does not name stays what it was in each scope.
+func TestOverrideKeepsEveryClass(t *testing.T) {
+	before := shipped(t)
+	for name, entry := range map[string]string{
+		"one model":      `{models: ["` + sonnet45 + `"], effective: 2026-01-02, input: 2.5, output: 12}`,
+		"geo and region": `{models: ["` + sonnet45 + `"], effective: 2026-01-02, scopes: {geo: 1, region: 1}, input: 2.5}`,
+		"a pattern":      `{models: ["anthropic.claude-*"], effective: 2026-01-02, input: 2.5, output: 12}`,
+		"all":            `{models: ["*"], effective: 2026-01-02, scopes: {region: 1, geo: 1, global: 1}, input: 2.5}`,
+		"before all":     `{models: ["anthropic.*"], effective: 2020-01-01, input: 2.5, tiers: {batch: 0.5}}`,
+		"a region":       `{models: ["amazon.nova-pro-v1:0"], effective: 2026-01-02, regions: [eu-west-1], input: 1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			table := shipped(t, "per: million\nprices: ["+entry+"]")
+			for _, sku := range askedSKUs(before) {
+				was, is := before.Find(sku, testDay), table.Find(sku, testDay)
+				switch {
+				case was == nil:
+					continue
+				case is == nil:
+					t.Errorf("%+v is unpriced", sku)
+					continue
+				}
+				keepsClasses(t, sku, was, is)
+				if (was.long == nil) != (is.long == nil) {
+					t.Errorf("%+v: its long context is %v, was %v", sku, is.long, was.long)
+				} else if was.long != nil {
+					keepsClasses(t, sku, was.long, is.long)
+				}
+			}
+		})
+	}
+}
+
+// keepsClasses compares what an own price of input and output alone did not name.
+func keepsClasses(t *testing.T, sku SKU, was, is *Price) {
+	t.Helper()
+	after := is.all()
+	for i, r := range was.all() {
+		if r.listed && !after[i].listed {
+			t.Errorf("%+v: class %d is unpriced", sku, i)
+		}
+		if i >= 2 && r.listed && after[i].price != r.price {
+			t.Errorf("%+v: class %d costs %d, before %d", sku, i, after[i].price, r.price)
+		}
+	}
+}
+
+// askedSKUs are what a table lists, and the same in places that it does not list.
+func askedSKUs(table *PriceBook) (all []SKU) {
+	for _, sku := range table.SKUs() {
+		all = append(all, sku)
+		for _, elsewhere := range []SKU{
+			{Region: "eu-west-1"}, {Scope: "ca"}, {Scope: "eu", Region: "eu-west-1"}, {Scope: "global"},
+		} {
+			elsewhere.Model, elsewhere.Tier, elsewhere.Latency = sku.Model, sku.Tier, sku.Latency
+			all = append(all, elsewhere)
+		}
+	}
+	return all
+}
+
+// TestPatternsInherit: M12, a pattern keeps of each model what that model had, and of a wider pattern what no model
+// says.
+func TestPatternsInherit(t *testing.T) {
+	cached := func(p config.Price, read int64) config.Price {
+		p.CacheRead, p.HasCacheRead = money.Price(read)*perMillion, true
+		return p
+	}
+	table, problems := CompilePrices([]config.PriceBook{
+		{Prices: []config.Price{
+			cached(entry("m-1", "", "", "2026-01-01", 10), 1), cached(entry("m-2", "", "", "2026-01-01", 20), 2),
+			cached(entry("m-*", "", "", "2026-01-01", 30), 3), entry("n", "", "", "2026-01-01", 10),
+		}},
+		{Prices: []config.Price{entry("m-*", "", "", "2026-01-01", 7), cached(entry("m-3", "", "", "2026-01-01", 8), 5)}},
+		{Prices: []config.Price{entry("*", "", "", "2026-01-01", 6)}},
+	})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for model, want := range map[string]int64{"m-1": 1, "m-2": 2, "m-3": 5, "m-9": 3} {
+		p := table.Find(SKU{Model: model}, testDay)
+		if model == "m-9" { // only patterns know it: the last one keeps what no model says of the one before
+			p = table.files[1].globs[0].price
+		}
+		if p.cacheRead.price != money.Price(want)*perMillion || !p.cacheRead.listed {
+			t.Errorf("%s: %+v", model, p.rates)
+		}
+	}
+	if p := table.Find(SKU{Model: "n"}, testDay); p.cacheRead.listed || p.input.price != 6*perMillion {
+		t.Errorf("%+v", p.rates)
+	}
+}
+
+// TestLeveled: M12, an own price that names no scopes takes away what geographies cost more, and check says so.
+func TestLeveled(t *testing.T) {
+	f := func(entry, want string) {
+		t.Helper()
+		name := t.TempDir() + "/own.yaml"
+		if err := os.WriteFile(name, []byte("per: million\nprices: ["+entry+"]"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.LoadPrices([]string{name}, os.Getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, problems := Compile(cfg)
+		if want == "" && len(problems) > 0 || want != "" && (len(problems) != 1 || !problems[0].Warning) {
+			t.Fatalf("%s: %+v", entry, problems)
+		}
+		if text := cfg.Render(problems); !strings.Contains(text, want) {
+			t.Errorf("%s: want %q, got\n%s", entry, want, text)
+		}
+	}
+	const sonnet = `models: ["` + sonnet45 + `"], effective: 2026-06-01, `
+	f("{"+sonnet+"input: 2.5, output: 12}", "own.yaml:2:10: warning: prices[2].prices[2]: names no scopes, so that "+
+		sonnet45+" costs the same everywhere; today its input is $3.00 as global and $3.30 ")
+	f("{"+sonnet+"scopes: {region: 1.1, geo: 1.1, global: 1}, input: 2.5, output: 12}", "")
+	f("{"+sonnet+"regions: [eu-west-1], input: 2.5, output: 12}", "")
+	f(`{models: ["anthropic.claude-sonnet-*"], effective: 2026-06-01, input: 2.5, output: 12}`, "names no scopes")
+	f(`{models: ["meta.llama3-3-70b-instruct-v1:0"], effective: 2026-06-01, input: 0.7, output: 0.7}`, "")
 }
 
 // TestTerms charges the lower of a guaranteed and the list price, less the
