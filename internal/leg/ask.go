@@ -119,6 +119,10 @@ func (a *Attempt) start(n int) {
 	if p.Price != nil {
 		s.PriceVersion = p.Price.Version
 		s.Hold, _ = p.most(s.EstimatedInput, s.MaxOutput)
+		if p.Guardrail != nil {
+			units, _ := p.guardrail(s.MaxOutput)
+			s.Hold += units
+		}
 	}
 }
 

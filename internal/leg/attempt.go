@@ -156,6 +156,7 @@ func (a *Attempt) ending(how Disposition) record.End {
 	if end.Usage.Complete() {
 		end.Outcome = record.Completed
 	}
+	end.GuardrailUnknown = a.guarded(a.request) && !end.Usage.UnitsKnown
 	return end
 }
 
@@ -257,7 +258,7 @@ const (
 // CostState is how far the cost of a closed attempt can be trusted.
 func (a *Attempt) CostState() string {
 	switch {
-	case a.End.Outcome == record.Unknown:
+	case a.End.Outcome == record.Unknown, a.End.GuardrailUnknown:
 		return CostUnknown
 	case a.End.Outcome == record.Completed && (a.Price == nil || a.Costs.Unpriced):
 		return CostUnpriced

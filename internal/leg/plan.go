@@ -23,7 +23,10 @@ type Plan struct {
 	Upstream string // configured name, "" for the default one
 	SKU      record.SKU
 	Price    *record.Price // nil: unpriced
-	Limit    wire.Limit    // of output tokens
+	// Guardrail is what the units of a guardrail cost that works on the model's input
+	// and output; nil for none.
+	Guardrail *record.Price
+	Limit     wire.Limit // of output tokens
 	// Queries are the search units that a rerank is billed by, 0 for other calls.
 	Queries int64
 	Facts   *wire.Facts // of the body, as this model reads it
@@ -131,6 +134,9 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 // price finds the price, and refuses a model without one where that matters.
 func (p *Plan) price(r *Request) *wire.Error {
 	p.Price = r.Snapshot.Prices.Find(p.SKU, r.Received)
+	if p.guarded(r) {
+		p.Guardrail = r.Snapshot.Prices.Find(record.SKU{Model: "guardrail"}, r.Received)
+	}
 	if p.Price != nil || !r.Metered() || r.Snapshot.Config.Unpriced != config.UnpricedRefuse {
 		return nil
 	}
@@ -206,15 +212,35 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 }
 
 // textUnit is how many characters of text a guardrail bills as one unit (Amazon
-// Bedrock pricing, "Guardrails").
-const textUnit = 1000
+// Bedrock pricing, "Guardrails"), and tokenBytes how long a token of an answer may
+// be on average.
+const (
+	textUnit   = 1000
+	tokenBytes = 8
+)
+
+// guarded reports whether a guardrail works on what the model reads and writes.
+func (p *Plan) guarded(r *Request) bool {
+	return p.Facts.Guarded && (r.Target.Op.IsConverse() || r.Target.Op.IsInvoke())
+}
 
 // worstCase prices a leg; a guardrail of its own is billed by text units.
 func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
 	if !r.Modelled() {
-		return p.Price.GuardrailWorstCase(int64(len(r.Body))/textUnit + 1)
+		return p.Price.GuardrailWorstCase(int64(len(r.Body))/textUnit+1, int64(p.Facts.Images))
 	}
-	return p.most(input, output)
+	most, priced := p.most(input, output)
+	if p.guarded(r) {
+		units, listed := p.guardrail(output)
+		return most + units, priced && listed
+	}
+	return most, priced
+}
+
+// guardrail is the most that the guardrail can cost when so much is written.
+func (p *Plan) guardrail(output int64) (money.Pico, bool) {
+	text := int64(p.Facts.BodyBytes - p.Facts.MediaBytes)
+	return p.Guardrail.GuardrailWorstCase(text/textUnit+1+output*tokenBytes/textUnit+1, int64(p.Facts.Images))
 }
 
 // most is what so many tokens, and the search units, can cost.

@@ -33,6 +33,8 @@ type Usage struct {
 	Queries, Images, Milliseconds Count
 	// GuardrailUnits are billed text units per guardrail policy.
 	GuardrailUnits [GuardrailPolicies]int64
+	// UnitsKnown is whether the answer reports units of a guardrail, be they none.
+	UnitsKnown bool
 	// Odd is whether a class was reported that is no count: text, a fraction, less
 	// than nothing. What is known of the others is then not all.
 	Odd bool

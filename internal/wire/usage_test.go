@@ -61,10 +61,11 @@ func TestResponseUsage(t *testing.T) {
 
 	var units wire.Usage
 	units.Input, units.Output = k(0), k(0)
+	units.UnitsKnown = true
 	units.GuardrailUnits[wire.GuardrailTopic], units.GuardrailUnits[wire.GuardrailContentImage] = 2, 3
 	f(wire.OpApplyGuardrail, "", nil, `{"usage":{"topicPolicyUnits":2,"contentPolicyUnits":0,`+
 		`"contentPolicyImageUnits":3,"automatedReasoningPolicies":1},"action":"NONE"}`, units)
-	checks := wire.Usage{Input: k(0), Output: k(0)}
+	checks := wire.Usage{Input: k(0), Output: k(0), UnitsKnown: true}
 	checks.GuardrailUnits[wire.GuardrailContent], checks.GuardrailUnits[wire.GuardrailSensitive] = 4+2, 1
 	f(wire.OpInvokeGuardrailChecks, "", nil,
 		`{"results":{},"usage":{"contentFilter":{"textUnits":4},"promptAttack":{"textUnits":2},`+

@@ -370,6 +370,7 @@ func (r *usageReader) usage() Usage {
 		CacheWrite1h:   larger(n[gotCacheWrite1h], n[gotIterationCacheWrite1h]),
 		Queries:        first(n[gotQueries], n[gotTool]),
 		GuardrailUnits: r.units,
+		UnitsKnown:     r.metered,
 		ServiceTier:    r.tier,
 		Latency:        r.latency,
 		InvokedModel:   r.model,

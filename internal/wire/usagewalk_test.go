@@ -38,7 +38,7 @@ func full(classes string) wire.Usage {
 		case "query":
 			u.Queries = k(7)
 		case "unit":
-			u.GuardrailUnits[wire.GuardrailContent] = 7
+			u.GuardrailUnits[wire.GuardrailContent], u.UnitsKnown = 7, true
 		}
 	}
 	return u

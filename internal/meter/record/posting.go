@@ -69,19 +69,22 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 		return p, Costs{}
 	}
 	used, how := reported(e), e.Outcome
-	costs, priced := costOf(used, price, prices.Find(SKU{Model: guardrailModel}, e.At))
+	guardrail := prices.Find(SKU{Model: guardrailModel}, e.At)
+	costs, priced := costOf(used, price, guardrail)
 	addUsage(add, used)
 	addCosts(add, &costs)
 	if how == Unknown || !believable(s.Op, &e.Usage) {
 		how = Unknown
 		priced = suspend(s, used, price, costs.Total(), add) && priced
+	} else if e.GuardrailUnknown {
+		priced = costs.open(s, used, guardrail, add) && priced
 	}
 	add.Unpriced = flag(!priced)
 	if e.Wasted {
 		add.CostWasted = costs.Total()
 	}
 	costs.Unpriced = !priced
-	p.Charges = chargesOf(s, how, spent{costs.Total(), tokensOf(used), !priced})
+	p.Charges = chargesOf(s, how, spent{costs.Total(), costs.Open, tokensOf(used), !priced})
 	return p, costs
 }
 
@@ -104,7 +107,7 @@ func (e *End) Billed(op wire.Operation, costs Costs) (how Outcome, nanoUSD, toke
 	case e.Outcome == Unknown || !believable(op, &e.Usage):
 		return Unknown, 0, 0
 	}
-	return Completed, nanosUp(costs.Total()), tokensOf(&e.Usage)
+	return Completed, nanosUp(costs.Total()) + nanosUp(costs.Open), tokensOf(&e.Usage)
 }
 
 // countTokens is free and counted in no row. Only limits may have held it.
@@ -119,6 +122,7 @@ func countTokens(s *Start, e *End) Posting {
 // spent is what a completed attempt takes from budgets and limits.
 type spent struct {
 	cost     money.Pico
+	open     money.Pico // in suspense beside cost
 	tokens   int64
 	unpriced bool // cost is a lower bound
 }
@@ -162,6 +166,9 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 		case how == Failed:
 		default:
 			c.Amount = used.of(c.Window.Unit)
+			if used.open > 0 && held.Window.Unit == UnitUSD {
+				charges = append(charges, Charge{Window: c.Window, Amount: nanosUp(used.open), Suspense: true})
+			}
 		}
 		charges = append(charges, c)
 	}
@@ -227,6 +234,26 @@ func suspend(s *Start, used *wire.Usage, price *Price, cost money.Pico, add *Cou
 	if s.Hold > 0 && (other || !priced) {
 		add.Suspense, priced = max(0, s.Hold-cost), true // it had a price when it left
 	}
+	return priced
+}
+
+// A text unit of a guardrail is up to so many characters (Amazon Bedrock pricing,
+// "Guardrails"), and a token is about so many of them.
+const (
+	unitChars  = 1000
+	tokenChars = 4
+)
+
+// open books what a guardrail of which nobody reported the units can have cost for
+// a text of so many tokens, and no more than was held. It reports whether that has
+// a price.
+func (c *Costs) open(s *Start, used *wire.Usage, guardrail *Price, add *Counters) (priced bool) {
+	in, out := tokensOf(used)-used.Output.N, used.Output.N
+	c.Open, priced = guardrail.GuardrailWorstCase(in*tokenChars/unitChars+1+out*tokenChars/unitChars+1, 0)
+	if s.Hold > 0 {
+		c.Open = min(c.Open, max(0, s.Hold-c.Total()))
+	}
+	add.Unknown, add.Suspense = 1, c.Open
 	return priced
 }
 

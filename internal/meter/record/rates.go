@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // TokenRates are what a million tokens of each class cost. A cache class that
@@ -236,17 +237,21 @@ func (p *Price) QueryCost(units int64) (money.Pico, bool) {
 	return p.query.cost(clamp(units))
 }
 
-// GuardrailWorstCase is the most that a guardrail can cost for so many text
-// units: every policy that the price lists counts each of them. It is false when
-// p is nil or lists none.
-func (p *Price) GuardrailWorstCase(units int64) (money.Pico, bool) {
+// GuardrailWorstCase is the most that a guardrail can cost for so many text units
+// and images: every policy that the price lists counts each of them. It is false
+// when p is nil or lists none.
+func (p *Price) GuardrailWorstCase(units, images int64) (money.Pico, bool) {
 	if p == nil {
 		return 0, false
 	}
 	var sum money.Pico
 	listed := false
-	for _, r := range p.guardrail {
-		cost, _ := r.cost(min(max(units, 0), maxUnits))
+	for i, r := range p.guardrail {
+		n := units
+		if i == wire.GuardrailContentImage {
+			n = images
+		}
+		cost, _ := r.cost(min(max(n, 0), maxUnits))
 		sum += cost
 		listed = listed || r.listed
 	}

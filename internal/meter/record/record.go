@@ -82,6 +82,9 @@ type End struct {
 	// Escalated marks the served leg of a request that left a light one behind
 	// or skipped it by rule.
 	Escalated bool
+	// GuardrailUnknown is whether a guardrail was asked for and the answer reports no
+	// units of it: what it cost is not known.
+	GuardrailUnknown bool
 	// TokensCut is how far the cap lowered what the caller asked for.
 	TokensCut    int64
 	AWSRequestID string
@@ -95,6 +98,9 @@ type Costs struct {
 	// Discount is how much more the call costs at list price. It is no part of the
 	// total, which is what is charged.
 	Discount money.Pico
+	// Open is what the attempt may have cost beside the total: a guardrail whose units
+	// nobody reported. It goes into suspense.
+	Open money.Pico
 	// Unpriced is whether something was used that has no price: the total is then a
 	// lower bound.
 	Unpriced bool
