@@ -94,7 +94,7 @@ func TestNewFormatsAreRefused(t *testing.T) {
 	both := func(text string) map[string]string { return map[string]string{"old": text, "new": text} }
 	f("journal", "", newerSegment, both("journal format 2 is newer than this program's 1"))
 	f("record", "", newerRecord, map[string]string{
-		"old": "usage record cannot be read", "new": "it has version 4 and this program knows 3",
+		"old": "usage record cannot be read", "new": "it has version 5 and this program knows 4",
 	})
 	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redis.URL()),
 		func(*testing.T, string) { redis.CLI("hset", "sl:meta", "format", "2") },
@@ -131,7 +131,7 @@ func newerSegment(t *testing.T, data string) {
 // newerRecord appends an END record of the next version to the newest segment.
 func newerRecord(t *testing.T, data string) {
 	t.Helper()
-	payload := append([]byte{4}, make([]byte, 40)...)
+	payload := append([]byte{5}, make([]byte, 40)...)
 	frame := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
 	sum := crc32.Update(crc32.Checksum(frame, castagnoli), castagnoli, append([]byte{2}, payload...))
 	frame = append(append(binary.LittleEndian.AppendUint32(frame, sum), 2), payload...)

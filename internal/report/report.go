@@ -166,6 +166,9 @@ type totals struct {
 }
 
 func (t *totals) add(k record.RowKey, c record.Counters) error {
+	if c.Late = 0; c == (record.Counters{}) {
+		return nil // it only says what a budget counted of other rows
+	}
 	values := make([]string, len(t.by))
 	for i, col := range t.by {
 		values[i] = col.value(k)

@@ -2,7 +2,6 @@ package serving
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
@@ -327,110 +324,4 @@ func (a *accounts) close(ctx context.Context) {
 	for _, c := range a.closers {
 		c.Close() //nolint:errcheck // nothing is written here
 	}
-}
-
-// How often new budgets are looked for, and how long the gateways of a root leave
-// them to the one that looks: longer than it takes to post what it finds.
-const (
-	arrearsEvery = time.Second
-	arrearsClaim = 4 * time.Minute
-)
-
-// arrears makes budgets that are newer than their period's spending count it.
-type arrears struct {
-	*accounts
-	of    *budget.Policies  // what was looked at last
-	marks map[string]string // its budgets, by root
-	turns map[string]turn   // roots that are to be looked at
-}
-
-// turn is when to look at a root. It has two after each change: what its gateways
-// had open under the old configuration is in the rows by the second. Both look at
-// the periods of the change: in a later one the budgets are not new, and what its
-// rows have beyond its windows began in the period before.
-type turn struct {
-	at, changed time.Time
-	second      bool
-}
-
-// arrears takes in the budgets that the gateway starts with.
-func (a *accounts) arrears() *arrears {
-	all := &arrears{accounts: a, marks: map[string]string{}, turns: map[string]turn{}}
-	all.take(a.now())
-	return all
-}
-
-// take gives the roots whose budgets a reload changed their turns.
-func (a *arrears) take(now time.Time) {
-	current := a.snapshots.Load().Budgets
-	if current == a.of {
-		return
-	}
-	a.of = current
-	marks := current.Marks()
-	for root, mark := range marks {
-		if a.marks[root] != mark {
-			a.turns[root] = turn{at: now, changed: now}
-		}
-	}
-	a.marks = marks
-}
-
-// look takes in what a reload changed and looks at the roots whose turn it is.
-func (a *arrears) look() (more bool) {
-	now := a.now()
-	a.take(now)
-	known, due := a.past(a.correct == nil), map[time.Time]map[string]bool{}
-	for root, t := range a.turns {
-		if posted, _ := known(root); posted && !now.Before(t.at) {
-			if due[t.changed] == nil {
-				due[t.changed] = map[string]bool{}
-			}
-			due[t.changed][root] = true
-		}
-	}
-	for changed, roots := range due {
-		if err := a.settle(roots, changed, now); err != nil {
-			a.log.Warn("what new budgets must count is not known yet", "err", err)
-		}
-	}
-	return true
-}
-
-// settle posts what the windows of the roots lack in the periods of a change.
-func (a *arrears) settle(roots map[string]bool, changed, now time.Time) error {
-	ctx, cancel := context.WithTimeout(context.Background(), arrearsClaim)
-	defer cancel()
-	for root := range roots {
-		before := a.turns[root]
-		a.turns[root] = turn{now.Add(arrearsClaim), changed, before.second}
-		mine, err := a.ledger.Claim(ctx, root, "arrears:"+a.marks[root], arrearsClaim-time.Second)
-		if err != nil {
-			return err
-		}
-		if !mine {
-			delete(roots, root)
-		}
-	}
-	all, err := a.of.Arrears(ctx, a.ledger, roots, changed)
-	if err != nil {
-		return err
-	}
-	for i := range all {
-		w := &all[i].Window
-		id := ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
-		if err := a.meter.Adjust(all[i].Charge(id, now)); err != nil {
-			return err
-		}
-		a.log.Info("a budget counts what its period already holds", "tenant", w.Tenant, "period", w.Period,
-			"nano_usd", all[i].Nanos)
-	}
-	for root := range roots {
-		if a.turns[root].second {
-			delete(a.turns, root)
-			continue
-		}
-		a.turns[root] = turn{a.turns[root].at, changed, true}
-	}
-	return nil
 }

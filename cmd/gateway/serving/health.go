@@ -218,6 +218,13 @@ func (h *health) doubts() bool {
 	return h.doubted
 }
 
+// whole reports whether the ledger is not known to lack anything.
+func (h *health) whole() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost == 0 && !h.doubted
+}
+
 // misses notes how many keys are lost, and reports whether there are more than before.
 func (h *health) misses(n int) (more bool) {
 	h.mu.Lock()

@@ -48,6 +48,7 @@ func (c *Corrections) CarryOut(
 	if before := c.made.Adjusted[o.ID]; before != nil && o.Of.IsZero() {
 		a.Row.Hour, a.Charges = before.Row.Hour, before.Charges
 	}
+	a.Row.Held = record.HeldBy(row.Tenant, a.Charges)
 	made, err = c.Adjust(a)
 	return a, made, err
 }

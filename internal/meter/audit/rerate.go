@@ -142,7 +142,7 @@ func (r *Rerating) takeOut(key record.RowKey, row record.Counters) *record.Adjus
 	moved := row
 	moved.Legs = max(0, row.Legs-row.Unknown)
 	moved.Unknown, moved.SuspenseTokens, moved.Suspense = 0, 0, 0
-	moved.GuardrailUnits, moved.CostGuardrail = 0, 0
+	moved.GuardrailUnits, moved.CostGuardrail, moved.Late = 0, 0, 0
 	if key.PriceVersion == "" {
 		withoutCosts(&moved)
 	}

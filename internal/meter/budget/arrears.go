@@ -23,19 +23,26 @@ type Books interface {
 // Arrears is what a window lacks of what its period's rows hold.
 type Arrears struct {
 	Window record.Window
-	Nanos  int64 // dollars, in nano-dollars
+	Nanos  int64 // dollars, in nano-dollars; below zero: it counts that much twice
 }
 
-// Arrears returns the windows of budgets of the roots that count less than the
-// rows of their period, at a time: those of budgets that are newer than that
+// Arrears returns the windows of the roots' budgets that do not count what they
+// should, in the periods of these times: those of budgets that are newer than that
 // spending, and of tenants that had another name (see config.Tenant.RenamedFrom).
-// A budget that was there all the time has none: it counts every row, rounded up.
 // Budgets of a minute are left out. It fails with what reading fails with.
 //
-// Rows are read before windows, so that what is posted meanwhile is at worst
-// missing and never counted twice.
-func (p *Policies) Arrears(ctx context.Context, books Books, roots map[string]bool, now time.Time) ([]Arrears, error) {
-	spent, from, to := p.periods(roots, now)
+// A call counts in the window in which it was held, and one that the budget did not
+// hold in the window of its row. Rows say which budgets held their calls, and what
+// was counted late, so that a budget that was there all the time has no arrears, and
+// another look at a new one finds none either.
+//
+// Rows of records of before version 4 do not say so. What the windows count of them
+// is then the rest of what they count, and the rows of the first and last hour of a
+// window that counts anything may belong to the one before or after it.
+func (p *Policies) Arrears(
+	ctx context.Context, books Books, roots map[string]bool, times ...time.Time,
+) ([]Arrears, error) {
+	spent, from, to := p.periods(roots, times)
 	if len(spent) == 0 {
 		return nil, nil
 	}
@@ -47,7 +54,7 @@ func (p *Policies) Arrears(ctx context.Context, books Books, roots map[string]bo
 		return nil, err
 	}
 	counted := map[record.Window]int64{}
-	for root := range roots {
+	for root := range roots { // after the rows: what is posted meanwhile is at worst missing
 		windows, err := books.Windows(ctx, root)
 		if err != nil {
 			return nil, err
@@ -59,44 +66,60 @@ func (p *Policies) Arrears(ctx context.Context, books Books, roots map[string]bo
 	var all []Arrears
 	for _, windows := range spent {
 		for _, s := range windows {
-			pico, ok := s.cost.Pico()
-			has := counted[s.window.UTC()]
-			lacks := int64(pico)/picoPerNano - has
-			if edges, _ := s.edges.Pico(); !ok || lacks <= 0 || has > 0 && lacks <= int64(edges)/picoPerNano {
-				continue
+			if lacks, ok := s.lacks(counted[s.window]); ok && lacks != 0 {
+				all = append(all, Arrears{s.window, max(-record.MaxValue, min(lacks, record.MaxValue))})
 			}
-			all = append(all, Arrears{s.window, min(lacks, record.MaxValue)})
 		}
 	}
 	return all, nil
 }
 
-// period is a window and what its rows cost, and those of its first and last hour:
-// a call that began before the window is in its rows and was charged to the one
-// before, and where a clock was set back, to the one after.
+// period is a window and what its rows say.
 type period struct {
-	window      record.Window
-	cost, edges money.Total
+	window record.Window // in UTC
+	// marks are what rows say that the budget held: see record.Window.Mark. They are
+	// those of the window and its neighbours, which differ where clocks change.
+	marks []string
+
+	missed, held, late money.Total // calls that it did not hold, that it held, and what was counted late
+	unmarked, edges    money.Total // of rows that do not say, and of those in the first and last hour
 }
 
 // periods are the windows of the roots' budgets, by tenant, and the times that
 // they are in.
-func (p *Policies) periods(roots map[string]bool, now time.Time) (all map[string][]*period, from, to time.Time) {
+func (p *Policies) periods(roots map[string]bool, times []time.Time) (all map[string][]*period, from, to time.Time) {
 	all = map[string][]*period{}
 	p.eachBudget(func(root string, l *limit) {
 		if !roots[root] || l.period == periodMinute {
 			return
 		}
-		w := l.windowOf(now)
-		all[l.tenant] = append(all[l.tenant], &period{window: w})
-		if from.IsZero() || w.Start.Before(from) {
-			from = w.Start
-		}
-		if w.End.After(to) {
-			to = w.End
+		for _, at := range times {
+			s := periodOf(l, at)
+			same := func(other *period) bool { return other.window == s.window }
+			if slices.ContainsFunc(all[l.tenant], same) {
+				continue // zones may have one midnight
+			}
+			all[l.tenant] = append(all[l.tenant], s)
+			if from.IsZero() || s.window.Start.Before(from) {
+				from = s.window.Start
+			}
+			if s.window.End.After(to) {
+				to = s.window.End
+			}
 		}
 	})
 	return all, from, to
+}
+
+func periodOf(l *limit, at time.Time) *period {
+	w := l.windowOf(at).UTC()
+	s := &period{window: w}
+	for _, t := range [...]time.Time{w.Start, w.Start.Add(-1), w.End} {
+		if near := l.windowOf(t); !slices.Contains(s.marks, near.Mark(near.Tenant)) {
+			s.marks = append(s.marks, near.Mark(near.Tenant))
+		}
+	}
+	return s
 }
 
 // eachBudget calls do with every budget of the configuration, at the tenant whose it is.
@@ -127,22 +150,80 @@ func (p *Policies) count(spent map[string][]*period, key *record.RowKey, c *reco
 			}
 			seen[tenant] = true
 			for _, s := range spent[tenant] {
-				if key.Hour.Before(s.window.Start) || !key.Hour.Before(s.window.End) {
-					continue
+				if !key.Hour.Before(s.window.Start) && key.Hour.Before(s.window.End) {
+					s.add(key, c)
 				}
-				s.add(c, key.Hour.Before(s.window.Start.Add(time.Hour)) || !key.Hour.Before(s.window.End.Add(-time.Hour)))
 			}
 		}
 	}
 }
 
-func (s *period) add(c *record.Counters, edge bool) {
+// add adds a row of the period.
+func (s *period) add(key *record.RowKey, c *record.Counters) {
+	if key.Tenant == s.window.Tenant && key.Held == s.marks[0] {
+		s.late.Add(c.Late)
+	}
+	var cost money.Total
 	for _, class := range c.CostClasses() {
-		s.cost.Add(class)
-		if edge {
-			s.edges.Add(class)
+		cost.Add(class)
+	}
+	switch {
+	case key.Held == "":
+		s.unmarked.AddTotal(&cost)
+		if key.Hour.Before(s.window.Start.Add(time.Hour)) || !key.Hour.Before(s.window.End.Add(-time.Hour)) {
+			s.edges.AddTotal(&cost)
+		}
+	case s.holds(key):
+		s.held.AddTotal(&cost)
+	default:
+		s.missed.AddTotal(&cost)
+	}
+}
+
+// holds reports whether the row's calls were held by the budget, in this window or
+// the one before or after it. One on another path, under another name, did not.
+func (s *period) holds(key *record.RowKey) bool {
+	if rest, below := strings.CutPrefix(key.Tenant, s.window.Tenant); !below || rest != "" && rest[0] != '/' {
+		return false
+	}
+	for _, mark := range s.marks {
+		if record.Holds(key.Held, mark) {
+			return true
 		}
 	}
+	return false
+}
+
+// lacks is what the window, which counts so much, should count more, in nano-dollars;
+// it is false when that is out of range.
+func (s *period) lacks(counted int64) (nanos int64, ok bool) {
+	var sums [4]int64
+	for i, sum := range [...]*money.Total{&s.missed, &s.late, &s.held, &s.unmarked} {
+		if sums[i], ok = nanosUp(sum); !ok {
+			return 0, false
+		}
+	}
+	missed, late, held, unmarked := sums[0], sums[1], sums[2], sums[3]
+	nanos = missed - late
+	if unmarked == 0 {
+		return nanos, true
+	}
+	has := max(0, counted-held-late)
+	more := max(0, unmarked-has)
+	if edges, _ := s.edges.Pico(); has > 0 && more <= int64(edges)/picoPerNano {
+		more = 0
+	}
+	return max(0, nanos+more), true
+}
+
+// nanosUp is a sum in nano-dollars, rounded up; it is false when that is out of range.
+func nanosUp(sum *money.Total) (nanos int64, ok bool) {
+	pico, ok := sum.Pico()
+	nanos = int64(pico) / picoPerNano
+	if pico%picoPerNano > 0 {
+		nanos++
+	}
+	return nanos, ok
 }
 
 // renamed is the name that a tenant has by now.
@@ -176,13 +257,9 @@ func (p *Policies) Marks() map[string]string {
 	return marks
 }
 
-// Charge is the correction that makes the window count what it lacks. A writer
-// that has leased of the window does not pay for it out of its leases: that is
-// what the pair of charges says (see ledger.Batch.WindowSums).
+// Charge is the correction that makes the window count what it lacks.
 func (a *Arrears) Charge(id string, at time.Time) *record.Adjustment {
-	return &record.Adjustment{
-		ID: id, Actor: "gateway", Reason: "spent in the period before the budget counted it", At: at,
-		Root: record.RootOf(a.Window.Tenant), Row: record.RowKey{Hour: at.UTC().Truncate(time.Hour), Tenant: a.Window.Tenant},
-		Charges: []record.Charge{{Window: a.Window, Amount: a.Nanos + 1}, {Window: a.Window, Amount: -1}},
-	}
+	c := record.CountLate(a.Window, a.Nanos)
+	c.ID, c.Actor, c.Reason, c.At = id, "gateway", "spent in the period before the budget counted it", at
+	return c
 }

@@ -100,6 +100,7 @@ func EnterLost(s *Start, e *End, prices *PriceBook) (*Adjustment, error) {
 		return nil, fmt.Errorf("record %s: %w", s.ID, errNotEntered)
 	}
 	p, _ := Derive(s, e, prices)
+	p.Row.Held = HeldBy(p.Row.Tenant, p.Charges)
 	return &Adjustment{ID: s.ID, Root: p.Root, Row: p.Row, Add: p.Add, Charges: p.Charges, At: e.At}, nil
 }
 

@@ -37,6 +37,9 @@ type RowKey struct {
 	Latency      string // "" standard, "optimized"
 	Context      string // "" or "long"
 	User         string // whom it is attributed to, "" for none
+	// Held is which budgets count what is in the row: see HeldBy. It is "" in rows of
+	// records of before version 4, of which that is not known. Reports do not tell it.
+	Held string
 }
 
 // Counters is one row's additive values. Amounts in Redis are two fields, whole
@@ -59,6 +62,9 @@ type Counters struct {
 	// Discount is how much more the same would cost at list price: list price is
 	// cost and Discount. It is 0 where nothing is discounted, and before version 3.
 	Discount money.Pico
+	// Late is what a budget counted later than it was spent, of the spending of other
+	// rows: see CountLate. It is part of no cost.
+	Late money.Pico
 }
 
 // CostClasses are the classes that the cost of a row is the sum of.
@@ -94,14 +100,14 @@ func (c Counters) Storable() bool {
 }
 
 // The places of money among the counters: those of versions 1 and 2 and, behind
-// the newer counts, those of version 3.
+// the newer counts, those of versions 3 and 4.
 const oldMoney, newCounts, newMoney = 14, 21, 24
 
 func isMoney(i int) bool { return i >= oldMoney && i < newCounts || i >= newMoney }
 
 // values are the counters in the order of their bits in a record. New ones come
 // at the end.
-func (c *Counters) values() [30]*int64 {
+func (c *Counters) values() [31]*int64 {
 	pico := func(p *money.Pico) *int64 { return (*int64)(p) }
 	return [...]*int64{
 		&c.Requests, &c.Legs, &c.Escalated,
@@ -112,7 +118,7 @@ func (c *Counters) values() [30]*int64 {
 		pico(&c.CostGuardrail), pico(&c.CostWasted), pico(&c.Suspense),
 		&c.Queries, &c.Images, &c.Milliseconds,
 		pico(&c.CostCacheWrite5m), pico(&c.CostCacheWrite1h),
-		pico(&c.CostQuery), pico(&c.CostImage), pico(&c.CostSecond), pico(&c.Discount),
+		pico(&c.CostQuery), pico(&c.CostImage), pico(&c.CostSecond), pico(&c.Discount), pico(&c.Late),
 	}
 }
 
@@ -144,8 +150,8 @@ func dollars(name string, of func(*Counters) *money.Pico) column {
 	return column{name: name, unit: parsePico, show: showPico, of: func(c *Counters) *int64 { return (*int64)(of(c)) }}
 }
 
-// columns are all that a row holds but its hour. TestColumnsCoverRows fails when
-// one is missing.
+// columns are all that a row holds but its hour, and what only the gateway writes:
+// Held and Late. TestColumnsCoverRows fails when another is missing.
 var columns = [...]column{
 	part("tenant", func(k *RowKey) *string { return &k.Tenant }),
 	part("key", func(k *RowKey) *string { return &k.Key }),

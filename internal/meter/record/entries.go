@@ -29,8 +29,21 @@ type ResolveEntry struct {
 	Resolution
 }
 
+// correction is the posting of a record that corrects a row: one without a mark has
+// none.
+func (c *coder) correction(p *Posting) {
+	marked := *p
+	if !c.reading && p.Row.Held == "" {
+		marked.Row.Held = heldUnknown
+	}
+	c.posting(&marked)
+	if c.reading {
+		*p = marked
+	}
+}
+
 func (e *ResolveEntry) code(c *coder) byte {
-	c.posting(&e.Posting)
+	c.correction(&e.Posting)
 	if c.reading {
 		e.End = &End{}
 	}
@@ -50,7 +63,7 @@ type AdjustEntry struct {
 
 func (e *AdjustEntry) code(c *coder) byte {
 	p, a := &e.Posting, &e.Adjustment
-	c.posting(p)
+	c.correction(p)
 	c.str(&a.ID)
 	c.str(&a.RefersTo)
 	c.str(&a.Reason)

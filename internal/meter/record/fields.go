@@ -28,8 +28,9 @@ func Posts(kind byte) bool { return kind >= KindEnd && kind <= KindAdjust }
 // an old program must not read a new record. Since 2 records have charges;
 // records of version 1 are read as having none. Since 3 they tell region,
 // latency, long context, user, and units other than tokens; in older ones these
-// are empty and zero.
-const recordVersion = 3
+// are empty and zero. Since 4 rows say which budgets count them, and what budgets
+// counted late.
+const recordVersion = 4
 
 // seqAt is where the sequence number of a posting record is: behind the
 // version, eight bytes, little endian, so that it can be filled in on the way
@@ -92,6 +93,14 @@ func (c *coder) posting(p *Posting) {
 	if c.v >= 2 {
 		c.charges(p.Row.Tenant, &p.Charges)
 	}
+	if c.reading && c.v >= 4 {
+		switch p.Row.Held {
+		case "":
+			p.Row.Held = HeldBy(p.Row.Tenant, p.Charges)
+		case heldUnknown:
+			p.Row.Held = ""
+		}
+	}
 }
 
 func (c *coder) row(r *RowKey) {
@@ -109,6 +118,9 @@ func (c *coder) row(r *RowKey) {
 		c.str(&r.Latency)
 		c.str(&r.Context)
 		c.str(&r.User)
+	}
+	if c.v >= 4 {
+		c.str(&r.Held)
 	}
 }
 

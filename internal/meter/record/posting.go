@@ -364,7 +364,7 @@ func (r *rates) cost(u *wire.Usage, guardrail *rates) (Costs, bool) {
 // Lost replaces a number that the journal should hold and that a damaged disk
 // took away: one unknown attempt of the root, nothing else being known.
 func Lost(root string, seq uint64, hour time.Time) Posting {
-	return Posting{Seq: seq, Root: root, Row: RowKey{Hour: hour, Tenant: root}, Add: Counters{Unknown: 1}}
+	return Posting{Seq: seq, Root: root, Row: RowKey{Hour: hour, Tenant: root, Held: heldNone}, Add: Counters{Unknown: 1}}
 }
 
 func flag(b bool) int64 {

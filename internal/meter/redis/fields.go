@@ -47,6 +47,7 @@ var fields = [...]field{
 	{name: "img$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostImage) }, money: true},
 	{name: "ms$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostSecond) }, money: true},
 	{name: "dis$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Discount) }, money: true},
+	{name: "late$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Late) }, money: true},
 }
 
 const picoPerNano = 1000

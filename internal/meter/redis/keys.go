@@ -91,10 +91,10 @@ func validRoot(root string) error {
 
 // shapeParts are what a shape is made of, in its order. Shapes of before version 3
 // of usage records have the first oldParts of them.
-func shapeParts(k *record.RowKey) [12]*string {
+func shapeParts(k *record.RowKey) [13]*string {
 	return [...]*string{
 		&k.Tenant, &k.Key, &k.Model, &k.Scope, &k.Tier, &k.Cascade, &k.Path, &k.PriceVersion,
-		&k.Region, &k.Latency, &k.Context, &k.User,
+		&k.Region, &k.Latency, &k.Context, &k.User, &k.Held,
 	}
 }
 
