@@ -183,7 +183,7 @@ func TestBeginEnd(t *testing.T) {
 	for key, c := range l.rows() {
 		want := record.RowKey{
 			Hour: testDay, Tenant: "acme/team", Key: "key", Model: "us.light", Scope: "geo", Path: "light",
-			PriceVersion: "2026-10-20-" + key.PriceVersion[11:19] + "+region",
+			PriceVersion: "2026-10-20-" + key.PriceVersion[11:19] + "+region", Held: "1d-19800",
 		}
 		if key != want {
 			t.Errorf("row %+v\nwant %+v", key, want)

@@ -120,19 +120,36 @@ func (c *Corrections) putIn(r *Rerating, out *record.Adjustment, done *Rerated) 
 		in.Add.Unpriced, in.Row.PriceVersion = 0, version
 	}
 	after := costOf(&in.Add)
-	in.Charges = nil
-	if nano := int64((after - before) / 1000); nano != 0 {
-		for _, w := range r.Budgets(in.Row.Tenant, in.Row.Hour) {
-			in.Charges = append(in.Charges, record.Charge{Window: w, Amount: nano})
+	late := r.charge(&in, int64((after-before)/1000))
+	for _, a := range append([]*record.Adjustment{&in}, late...) {
+		if _, err := c.Adjust(a); err != nil {
+			return err
 		}
-	}
-	if _, err := c.Adjust(&in); err != nil {
-		return err
 	}
 	done.Rows++
 	done.Before.Add(before)
 	done.After.Add(after)
 	return nil
+}
+
+// charge makes the budgets that held a row's calls count what it costs more now, in
+// nano-dollars, and returns the corrections by which newer ones do.
+func (r *Rerating) charge(in *record.Adjustment, nanos int64) (late []*record.Adjustment) {
+	in.Charges = nil
+	if nanos == 0 {
+		return nil
+	}
+	for _, w := range r.Budgets(in.Row.Tenant, in.Row.Hour) {
+		if in.Row.Held == "" || record.Holds(in.Row.Held, w.Mark(in.Row.Tenant)) {
+			in.Charges = append(in.Charges, record.Charge{Window: w, Amount: nanos})
+			continue
+		}
+		a := record.CountLate(w, nanos)
+		a.ID, a.RefersTo = fmt.Sprintf("%s-late%d", in.ID, len(late)), in.ID
+		a.Actor, a.Reason, a.At = in.Actor, in.Reason, in.At
+		late = append(late, a)
+	}
+	return late
 }
 
 // takeOut is the correction that takes out of a row what can be priced anew: all

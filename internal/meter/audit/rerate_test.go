@@ -111,6 +111,33 @@ func TestRerate(t *testing.T) {
 	}
 }
 
+// TestRerateCountsLate: M21, a budget that is newer than a rerated call counts it late, so that it is counted once when
+// the budget is seeded; one that held the call counts what it costs more.
+func TestRerateCountsLate(t *testing.T) {
+	for held, late := range map[string]money.Pico{"-": 1_000_010 * 60_000, "2d": 1_000_010 * 60_000, "1m": 0, "": 0} {
+		b := newBooks()
+		key := unpricedKey("acme/a")
+		key.Held = held
+		if _, err := b.Apply(t.Context(), &ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: 1, To: 1, Postings: []record.Posting{
+			{Seq: 1, Root: "acme", Row: key, Add: record.Counters{Legs: 1, Input: 1_000_010, Unpriced: 1}},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		c := corrections(t, t.TempDir(), b)
+		if done, err := c.Rerate(t.Context(), b, rerating()); err != nil || done.Rows != 1 {
+			t.Errorf("%q: %+v, %v", held, done, err)
+		}
+		shut(t, c)
+		windows, err := b.Windows(t.Context(), "acme")
+		if err != nil || len(windows) != 1 || windows[0].Posted != 1_000_010*60 {
+			t.Errorf("%q: %+v, %v", held, windows, err)
+		}
+		if got := b.sum(t); got.Late != late || got.CostInput != 1_000_010*60_000 || got.Unpriced != 0 {
+			t.Errorf("%q: %+v", held, got)
+		}
+	}
+}
+
 // TestRerateAfterKill: a command that was killed between the two corrections of a row is finished by the next one.
 func TestRerateAfterKill(t *testing.T) {
 	b, own := unpricedBooks(t), t.TempDir()
