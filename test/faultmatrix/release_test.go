@@ -13,7 +13,7 @@ import (
 
 // TestOldAndNew upgrades from the program of the last release to this one, on one data directory, after a stop or after
 // a kill under load. On Redis a second gateway runs the old program for two rounds more, as in a rolling upgrade. The
-// way back is closed: the old program refuses records of version 3 and changes none of them. The books must be equal at
+// way back is closed: the old program refuses records of version 4 and changes none of them. The books must be equal at
 // the end.
 func TestOldAndNew(t *testing.T) {
 	before, now := harness.OldBinary(t), harness.Binary(t)
