@@ -118,9 +118,9 @@ func TestRerateCountsLate(t *testing.T) {
 		b := newBooks()
 		key := unpricedKey("acme/a")
 		key.Held = held
-		if _, err := b.Apply(t.Context(), &ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: 1, To: 1, Postings: []record.Posting{
-			{Seq: 1, Root: "acme", Row: key, Add: record.Counters{Legs: 1, Input: 1_000_010, Unpriced: 1}},
-		}}); err != nil {
+		add := record.Counters{Legs: 1, Input: 1_000_010, Unpriced: 1}
+		if _, err := b.Apply(t.Context(), &ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: 1, To: 1,
+			Postings: []record.Posting{{Seq: 1, Root: "acme", Row: key, Add: add}}}); err != nil {
 			t.Fatal(err)
 		}
 		c := corrections(t, t.TempDir(), b)

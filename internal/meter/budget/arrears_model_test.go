@@ -125,7 +125,8 @@ func (m *seeding) post(payload []byte) {
 	}
 	m.applied++
 	p.Seq = m.applied
-	b := &ledger.Batch{Writer: fmt.Sprint("w", m.loads), Root: "acme", From: p.Seq, To: p.Seq, Postings: []record.Posting{p}}
+	b := &ledger.Batch{Writer: fmt.Sprint("w", m.loads), Root: "acme", From: p.Seq, To: p.Seq,
+		Postings: []record.Posting{p}}
 	if _, err := m.books.Apply(m.t.Context(), b); err != nil {
 		m.t.Fatal(err)
 	}
@@ -139,7 +140,8 @@ func (m *seeding) restart() {
 			p, _, err := record.ReadPosting(payload)
 			if err == nil && i < folded {
 				var total record.RowTotal
-				_, b := record.Encode(&record.RowTotal{Partition: record.Partition{Writer: "w", Root: "acme"}, Row: p.Row, Add: p.Add})
+				of := record.Partition{Writer: "w", Root: "acme"}
+				_, b := record.Encode(&record.RowTotal{Partition: of, Row: p.Row, Add: p.Add})
 				if err = record.Read(b, &total); err == nil {
 					charges := p.Charges
 					p = *total.Posting()

@@ -1,6 +1,12 @@
 package record
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+)
 
 // Unit is what a budget or limit counts.
 type Unit uint8
@@ -48,4 +54,100 @@ func (w Window) Expiry() time.Time {
 		return time.Time{}
 	}
 	return w.End.AddDate(0, 13, 0)
+}
+
+const (
+	// heldNone is the mark of a row whose calls no budget counts.
+	heldNone = "-"
+	// heldUnknown is in the corrections of a row without a mark, which records of an
+	// older version made: in other records an empty mark means that the charges say it.
+	heldUnknown = "="
+)
+
+// HeldBy is RowKey.Held of what has these charges: the budgets of an hour and longer
+// that count it, each once, with a comma between; "-" for none.
+func HeldBy(tenant string, charges []Charge) string {
+	var space [64]byte
+	held := space[:0]
+	for i := range charges {
+		mark := charges[i].Window.Mark(tenant)
+		if mark == "" || Holds(string(held), mark) {
+			continue
+		}
+		if len(held) > 0 {
+			held = append(held, ',')
+		}
+		held = append(held, mark...)
+	}
+	if len(held) == 0 {
+		return heldNone
+	}
+	return string(held)
+}
+
+// Holds reports whether a mark of a row is one of those in held.
+func Holds(held, mark string) bool {
+	for more := true; more; {
+		var one string
+		one, held, more = strings.Cut(held, ",")
+		if one == mark {
+			return true
+		}
+	}
+	return false
+}
+
+// Mark is what a row of a tenant says of a budget that counts it: whose of the
+// tenants on the path it is, its period, and by how many seconds its windows begin
+// after those of UTC. Windows that follow each other have the same mark, except
+// where clocks change: that a call is counted is what matters, and not in which of
+// them. It is "" for limits and for budgets of a minute, which no row tells.
+func (w Window) Mark(tenant string) string {
+	if w.Unit != UnitUSD || w.Start.IsZero() {
+		return ""
+	}
+	start, shift := w.Start.Unix(), int64(0)
+	switch w.Period {
+	case "hour":
+		shift = start % 3600
+	case "day":
+		const day = 24 * 3600
+		if shift = start % day; shift > day/2 {
+			shift -= day
+		}
+	case "month":
+		near := w.Start.UTC().Add(16 * time.Hour) // no zone begins its months earlier
+		shift = start - time.Date(near.Year(), near.Month(), 1, 0, 0, 0, 0, time.UTC).Unix()
+	default:
+		return ""
+	}
+	whose := strconv.FormatUint(depthOn(tenant, w.Tenant), 10)
+	if whose == "0" {
+		whose += w.Tenant // it is not on the path
+	}
+	if shift == 0 {
+		return whose + w.Period[:1]
+	}
+	return whose + w.Period[:1] + strconv.FormatInt(shift, 10)
+}
+
+// CountLate is the correction by which a budget's window counts dollars that were
+// spent before it could, in nano-dollars, or takes back some of that. Its row says
+// so beside the spending that is counted. A writer that has leased of the window does
+// not pay for it out of its leases: that is what the pair of charges says (see
+// ledger.Batch.WindowSums). Its id, actor, reason and time are the caller's.
+func CountLate(w Window, nanos int64) *Adjustment {
+	hour := w.Start.UTC().Truncate(time.Hour)
+	if hour.Before(w.Start) {
+		hour = hour.Add(time.Hour)
+	}
+	charges := []Charge{{Window: w, Amount: nanos}}
+	if nanos > 0 {
+		charges = []Charge{{Window: w, Amount: nanos + 1}, {Window: w, Amount: -1}}
+	}
+	return &Adjustment{
+		Root: RootOf(w.Tenant), Charges: charges,
+		Row: RowKey{Hour: hour, Tenant: w.Tenant, Held: w.Mark(w.Tenant)},
+		Add: Counters{Late: money.Pico(nanos) * 1000},
+	}
 }

@@ -51,7 +51,8 @@ func TestCorrectionsOfUnmarkedRows(t *testing.T) {
 		p, _ := sampleEnd()
 		p.Row.Held = held
 		for kind, b := range map[byte][]byte{
-			KindResolve: bytesOf(&ResolveEntry{*p, *sampleResolution()}), KindAdjust: bytesOf(&AdjustEntry{*p, *sampleAdjustment()}),
+			KindResolve: bytesOf(&ResolveEntry{*p, *sampleResolution()}),
+			KindAdjust:  bytesOf(&AdjustEntry{*p, *sampleAdjustment()}),
 		} {
 			if got, err := NewCorrections().Add(kind, b); err != nil || got.Row.Held != held {
 				t.Errorf("kind %d: %q is read as %q, %v", kind, held, got.Row.Held, err)
