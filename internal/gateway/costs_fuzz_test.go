@@ -1,13 +1,17 @@
 package gateway
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/schemas"
 	smithy "github.com/aws/smithy-go"
@@ -192,7 +196,8 @@ type watch struct {
 	*fixture
 	t      testing.TB
 	mu     sync.Mutex // guards the following
-	served int
+	served map[wire.Operation]int
+	units  int           // how many calls reported units of a guardrail beside a model's tokens
 	start  *record.Start // the last one
 }
 
@@ -215,76 +220,162 @@ func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook) (r
 		}
 	}
 	used := e.Usage.Input.N + e.Usage.Output.N + e.Usage.CacheRead.N + e.Usage.CacheWrite5m.N + e.Usage.CacheWrite1h.N
+	for i, units := range e.Usage.GuardrailUnits {
+		if i != wire.GuardrailWord && i != wire.GuardrailSensitiveFree { // which cost nothing
+			used += units
+		}
+	}
 	if used > 0 && dollars && charged == 0 && s.Op != wire.OpCountTokens {
-		w.t.Errorf("%s of %s used %d tokens and settles at zero", s.Op, s.Model, used)
+		w.t.Errorf("%s of %s used %d tokens and units and settles at zero", s.Op, s.Model, used)
 	}
 	w.mu.Lock()
-	w.served++
+	if w.served == nil {
+		w.served = map[wire.Operation]int{}
+	}
+	w.served[s.Op]++
+	if e.Usage.UnitsKnown && e.Usage.Output.N > 0 {
+		w.units++
+	}
 	w.mu.Unlock()
 	return w.meter.End(s, e, prices)
 }
 
-// spend is one random request, and what it may do. cap is the tenant's.
-func spend(t testing.TB, g shapes, f *fixture, limit int64) {
+// drawn is a request as a caller may send it. model is who gets it.
+type drawn struct {
+	target wire.Target
+	model  string
+	text   []byte
+	header wire.Header
+}
+
+// bodies are the shapes of the requests whose bodies are JSON of AWS's own form.
+var bodies = map[wire.Operation]*smithy.Schema{
+	wire.OpConverse: schemas.ConverseRequest, wire.OpConverseStream: schemas.ConverseStreamRequest,
+	wire.OpCountTokens: schemas.CountTokensRequest, wire.OpApplyGuardrail: schemas.ApplyGuardrailRequest,
+	wire.OpInvokeGuardrailChecks: schemas.InvokeGuardrailChecksRequest,
+	wire.OpStartAsyncInvoke:      schemas.StartAsyncInvokeRequest,
+}
+
+// draw is a request for any operation of the service.
+func (g shapes) draw() drawn {
 	ids := slices.Sorted(maps.Keys(obeyed))
 	ids = append(ids, "oss", "best", profiles+"oss", profiles+"best", profiles+"embed", profiles+"unmapped", "us."+opus,
-		"arn:aws:bedrock:us-east-1::foundation-model/"+opus, "liquid.lfm2-8b")
-	id := ids[g.IntN(len(ids))]
-	ops := []wire.Operation{wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpInvoke,
-		wire.OpCountTokens}
-	op := ops[g.IntN(len(ops))]
-	var text []byte
-	var header wire.Header
-	switch {
-	case op.IsConverse():
-		text, _ = json.Marshal(g.object(schemas.ConverseStreamRequest, 0))
-	case op == wire.OpCountTokens:
-		text, _ = json.Marshal(g.object(schemas.CountTokensRequest, 0))
+		"arn:aws:bedrock:us-east-1::foundation-model/"+opus, "liquid.lfm2-8b", "amazon.nova-reel-v1:1")
+	d := drawn{model: ids[g.IntN(len(ids))]}
+	d.target.Op = wire.Operation(1 + g.IntN(int(wire.OpInvokeBidirectional)))
+	op := d.target.Op
+	switch op {
+	case wire.OpApplyGuardrail:
+		d.target.Resource, d.target.Version = "g", "1"
+	case wire.OpGetAsyncInvoke:
+		d.target.Resource = "arn:aws:bedrock:us-east-1:1:async-invoke/abc"
+	case wire.OpInvokeGuardrailChecks, wire.OpStartAsyncInvoke, wire.OpListAsyncInvokes:
 	default:
-		text, _ = json.Marshal(g.document())
-		header = g.header(schemas.InvokeModelWithResponseStreamRequest)
+		d.target.Model = d.model
 	}
+	body := g.document()
+	if s := bodies[op]; s != nil {
+		body = g.object(s, 0)
+	}
+	if op == wire.OpStartAsyncInvoke && g.IntN(4) > 0 {
+		body["modelId"] = d.model
+	}
+	d.text, _ = json.Marshal(body)
+	if op.IsInvoke() || g.IntN(3) == 0 { // some send the header fields with other operations
+		d.header = g.header(schemas.InvokeModelWithResponseStreamRequest)
+	}
+	return d
+}
+
+func (d *drawn) guarded() bool {
+	return d.header.Get("X-Amzn-Bedrock-GuardrailIdentifier") != "" || d.target.Op.IsConverse() &&
+		strings.Contains(string(d.text), `"guardrailConfig":{`)
+}
+
+// spend is one random request, and what it may do. limit is the tenant's.
+func spend(t testing.TB, g shapes, f *fixture, limit int64) {
+	d := g.draw()
 	f.reply = func(r *engine.Request) (*engine.Response, error) {
-		n := written(r.Op, behind(id), r.Body)
-		if n > limit && op != wire.OpCountTokens {
-			t.Errorf("%s of %s reached the model with a cap of %d: %s\nfrom %s", op, id, n, r.Body, text)
+		n := written(r.Op, behind(d.model), r.Body)
+		if n > limit && (r.Op.IsConverse() || r.Op.IsInvoke()) {
+			t.Errorf("%s of %s reached the model with a cap of %d: %s\nfrom %s", r.Op, d.model, n, r.Body, d.text)
+		}
+		if r.Op == wire.OpInvokeBidirectional || r.Op == wire.OpListAsyncInvokes {
+			t.Errorf("%s reached the upstream", r.Op)
 		}
 		tier := r.Header.Get("X-Amzn-Bedrock-Service-Tier")
 		if g.IntN(4) == 0 {
 			tier = []string{"", "default", "flex"}[g.IntN(3)]
 		}
-		return used(g, r.Op, tier, int64(len(r.Body))/4+1, n), nil
+		return used(g, r, tier, n, d.guarded()), nil
 	}
-	readAll(f.post(t, op, id, string(text), header...))
+	readAll(f.line.Serve(&Request{
+		ID: "01REQUEST", Method: d.target.Op.Method(), Target: d.target.String(), Authority: "gateway",
+		Header: append(wire.Header{{Name: "authorization", Value: "Bearer " + f.bearer}}, d.header...),
+		Body:   body{string(d.text)}, Caller: t.Context(), Received: time.Now(),
+	}))
 }
 
-// used is an answer that reports a tier and so many tokens.
-func used(g shapes, op wire.Operation, tier string, in, out int64) *engine.Response {
+// units are what a guardrail may report for so much text, "" for nothing at all.
+func (g shapes) units(characters int64) string {
+	if g.IntN(3) == 0 {
+		return []string{``, `{}`, `{"contentPolicyUnits":"3"}`, `{"topicPolicyUnits":-1}`}[g.IntN(4)]
+	}
+	n := g.Int64N(characters/1000 + 2)
+	return fmt.Sprintf(`{"contentPolicyUnits":%d,"topicPolicyUnits":%d,"wordPolicyUnits":%d}`, n, n, n)
+}
+
+// used is an answer that reports a tier, so many tokens, and the units of a guardrail.
+func used(g shapes, r *engine.Request, tier string, out int64, guarded bool) *engine.Response {
 	var h wire.Header
 	if tier != "" {
 		h = wire.Header{{Name: "X-Amzn-Bedrock-Service-Tier", Value: tier}}
 	}
+	in := int64(len(r.Body))/4 + 1
 	usage, _ := json.Marshal(map[string]any{"inputTokens": in, "outputTokens": out, "cacheWriteInputTokens": g.IntN(2)})
-	switch op {
+	converse, invoke := "", ""
+	if units := g.units(int64(len(r.Body)) + 4*out); guarded && units != "" {
+		assessed := `{"g":{"invocationMetrics":{"usage":` + units + `}}}`
+		converse = `,"trace":{"guardrail":{"inputAssessment":` + assessed + `}}`
+		invoke = `,"amazon-bedrock-trace":{"guardrail":{"input":` + assessed + `}}`
+	}
+	body := []byte(`{"usage":` + string(usage) + converse + `}`)
+	switch r.Op {
 	case wire.OpInvoke:
 		res := invoked(in, out)
-		res.Header = append(res.Header, h...)
+		res.Header, res.Body = append(res.Header, h...), []byte(`{"x":1`+invoke+`}`)
 		return res
 	case wire.OpInvokeStream:
 		metrics, _ := json.Marshal(map[string]any{"inputTokenCount": in, "outputTokenCount": out})
-		return streamed(h, `{"amazon-bedrock-invocationMetrics":`+string(metrics)+`}`)
+		return streamed(h, `{"amazon-bedrock-invocationMetrics":`+string(metrics)+invoke+`}`)
 	case wire.OpConverseStream:
-		frame := wire.AppendFrame(nil, []wire.Field{{Name: ":message-type", Value: "event"},
-			{Name: ":event-type", Value: "metadata"}}, []byte(`{"usage":`+string(usage)+`}`))
-		return framed(h, frame)
+		return framed(h, wire.AppendFrame(nil, []wire.Field{{Name: ":message-type", Value: "event"},
+			{Name: ":event-type", Value: "metadata"}}, body))
+	case wire.OpApplyGuardrail, wire.OpInvokeGuardrailChecks:
+		units := cmp.Or(g.units(int64(len(r.Body))), "null")
+		if r.Op == wire.OpInvokeGuardrailChecks {
+			units = fmt.Sprintf(`{"contentFilter":{"textUnits":%d}}`, g.IntN(2))
+		}
+		body = []byte(`{"usage":` + units + `}`)
+	case wire.OpStartAsyncInvoke:
+		body = []byte(`{"invocationArn":"arn:aws:bedrock:us-east-1:1:async-invoke/abc"}`)
 	}
-	return &engine.Response{Status: 200, Header: h, Body: []byte(`{"usage":` + string(usage) + `}`)}
+	return &engine.Response{Status: 200, Header: h, Body: body}
 }
 
+// someJobs knows whose the jobs are: everybody's.
+type someJobs struct{}
+
+func (someJobs) Own(context.Context, string, string) error              { return nil }
+func (someJobs) Owner(context.Context, string) (tenant string, _ error) { return "acme/app", nil }
+
 // spree is many random requests under a cap and a hard budget.
-func spree(t testing.TB, seed uint64, requests int) (served int) {
+func spree(t testing.TB, seed uint64, requests int) *watch {
 	const limit, budget = 1000, 500_000_000 // tokens, nano-dollars
-	f := capsFixture(t, "output_tokens: {max: 1000}", "budgets: [{period: month, usd: 0.5, on_exceed: reject}]")
+	f := newFixtureFrom(t, strings.Replace(capsText, "apply-guardrail]", "apply-guardrail, invoke-guardrail-checks, "+
+		"start-async-invoke, get-async-invoke]", 1)+"    "+capped+
+		"\n    budgets: [{period: month, usd: 0.5, on_exceed: reject}]\n")
+	f.line.jobs = someJobs{}
 	w := &watch{fixture: f, t: t}
 	f.line.asker.Meter = w
 	g := shapes{rand.New(rand.NewPCG(seed, 10))}
@@ -294,7 +385,7 @@ func spree(t testing.TB, seed uint64, requests int) (served int) {
 	if got := f.end(t)["acme/app dollars"]; got.Posted+got.Suspense > budget || got.Held != 0 {
 		t.Errorf("seed %d: %+v of %d", seed, got, budget)
 	}
-	return w.served
+	return w
 }
 
 // FuzzNothingIsFree draws requests from the SDK's own shapes, with all operations
@@ -307,14 +398,26 @@ func FuzzNothingIsFree(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { spree(t, seed, 100) })
 }
 
-// TestNothingIsFree makes sure that the fuzzer's requests are not all refused.
+// TestNothingIsFree makes sure that the fuzzer's requests are not all refused, of
+// whatever operation that is billed.
 func TestNothingIsFree(t *testing.T) {
-	served := 0
-	for seed := range uint64(6) {
-		served += spree(t, 1000+seed, 300)
+	served, units := map[wire.Operation]int{}, 0
+	for seed := range uint64(8) {
+		w := spree(t, 1000+seed, 300)
+		for op, n := range w.served {
+			served[op] += n
+		}
+		units += w.units
 	}
-	if served < 300 {
-		t.Errorf("%d of 1800 requests were served: the shapes are refused", served)
+	t.Logf("of 2400 were served %v; %d with a guardrail's units", served, units)
+	for op := wire.OpConverse; op <= wire.OpInvokeBidirectional; op++ {
+		billed := op != wire.OpInvokeBidirectional && op != wire.OpListAsyncInvokes && op != wire.OpGetAsyncInvoke &&
+			op != wire.OpCountTokens
+		if billed != (served[op] > 10) {
+			t.Errorf("%s was served %d times", op, served[op])
+		}
 	}
-	t.Logf("%d of 1800 served", served)
+	if units < 10 {
+		t.Errorf("a guardrail's units came with %d answers", units)
+	}
 }
