@@ -68,7 +68,7 @@ type Meter struct {
 	bufs sync.Pool
 
 	recovered Recovered
-	models    record.Models // bounds the rows of ids that callers make up
+	shapes    record.Shapes // bounds the rows that callers can make
 
 	mu   sync.Mutex
 	late [][]byte // ENDs that found no room on the disk yet
@@ -123,7 +123,7 @@ func (m *Meter) End(s *record.Start, e *record.End, prices *record.PriceBook) (r
 		e.At = m.opts.Now()
 	}
 	p, costs := record.Derive(s, e, prices)
-	m.models.Bound(&p, e.Outcome)
+	m.shapes.Bound(&p, e.Outcome)
 	buf := m.bufs.Get().(*[]byte)
 	defer m.bufs.Put(buf)
 	*buf = record.AppendEnd((*buf)[:0], &p, e)
