@@ -35,9 +35,9 @@ func NewRetryPolicy(o RetryOptions) *RetryPolicy {
 
 // Begin counts one call and returns what decides about its attempts. The
 // deadline is that of the call; the zero time is none.
-func (p *RetryPolicy) Begin(deadline time.Time) *Retries {
+func (p *RetryPolicy) Begin(deadline time.Time) Retries {
 	p.budget.deposit()
-	return &Retries{policy: p, deadline: deadline}
+	return Retries{policy: p, deadline: deadline}
 }
 
 // Retries decides about the attempts of one call. It is not safe for

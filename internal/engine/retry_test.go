@@ -12,6 +12,9 @@ import (
 // epoch is an arbitrary instant.
 var epoch = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+// next asks about the first attempt of a call.
+func next(r Retries, res *Response, err error) (time.Duration, bool) { return r.Next(res, err) }
+
 func largest(n int64) int64 { return n - 1 }
 
 func options() RetryOptions {
@@ -28,7 +31,7 @@ func answer(status int, errorType string) *Response {
 func TestRetryDecision(t *testing.T) {
 	f := func(name string, res *Response, err error, want bool) {
 		t.Helper()
-		_, again := NewRetryPolicy(options()).Begin(time.Time{}).Next(res, err)
+		_, again := next(NewRetryPolicy(options()).Begin(time.Time{}), res, err)
 		if again != want {
 			t.Errorf("%s: again = %v, want %v", name, again, want)
 		}
@@ -67,7 +70,7 @@ func TestRetryDecision(t *testing.T) {
 func TestRetryTimeoutWhenConfigured(t *testing.T) {
 	o := options()
 	o.OnTimeout = true
-	_, again := NewRetryPolicy(o).Begin(time.Time{}).Next(nil, &Error{Failure: TimedOut, Err: errors.New("x")})
+	_, again := next(NewRetryPolicy(o).Begin(time.Time{}), nil, &Error{Failure: TimedOut, Err: errors.New("x")})
 	if !again {
 		t.Error("a time-out was not repeated although configured")
 	}
@@ -108,7 +111,7 @@ func TestRetryWaitDoublesUpToTheBound(t *testing.T) {
 		}
 	}
 	o.Draw = func(int64) int64 { return 0 }
-	if wait, again := NewRetryPolicy(o).Begin(time.Time{}).Next(answer(503, ""), nil); !again || wait != 0 {
+	if wait, again := next(NewRetryPolicy(o).Begin(time.Time{}), answer(503, ""), nil); !again || wait != 0 {
 		t.Errorf("smallest draw: %v %v, want 0 true", wait, again)
 	}
 }
@@ -116,7 +119,7 @@ func TestRetryWaitDoublesUpToTheBound(t *testing.T) {
 func TestRetryStaysInsideTheDeadline(t *testing.T) {
 	f := func(left time.Duration, want bool) {
 		t.Helper()
-		_, again := NewRetryPolicy(options()).Begin(epoch.Add(left)).Next(answer(503, ""), nil)
+		_, again := next(NewRetryPolicy(options()).Begin(epoch.Add(left)), answer(503, ""), nil)
 		if again != want {
 			t.Errorf("with %v left: again = %v, want %v", left, again, want)
 		}
@@ -131,7 +134,7 @@ func TestRetryBudget(t *testing.T) {
 	p := NewRetryPolicy(options())
 	retried := 0
 	for range 1000 {
-		if _, again := p.Begin(time.Time{}).Next(answer(503, ""), nil); again {
+		if _, again := next(p.Begin(time.Time{}), answer(503, ""), nil); again {
 			retried++
 		}
 	}
@@ -139,7 +142,7 @@ func TestRetryBudget(t *testing.T) {
 		t.Errorf("%d retries, want %d", retried, want)
 	}
 	for range 1000 {
-		p.Begin(time.Time{}).Next(answer(200, ""), nil)
+		next(p.Begin(time.Time{}), answer(200, ""), nil)
 	}
 	if p.budget.cents != freeRetries*retryCost {
 		t.Errorf("budget after a quiet time = %d, want full", p.budget.cents)

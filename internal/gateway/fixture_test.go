@@ -178,7 +178,7 @@ type scripted struct {
 	closed []string   // models whose calls were cut off from our side
 }
 
-func (u *scripted) Retries(_ string, deadline time.Time) *engine.Retries {
+func (u *scripted) Retries(_ string, deadline time.Time) engine.Retries {
 	return engine.NewRetryPolicy(engine.RetryOptions{
 		MaxAttempts: 2, BudgetPercent: 100, BaseDelay: time.Millisecond, MaxDelay: time.Millisecond,
 		Draw: func(n int64) int64 { return n / 2 }, Now: time.Now,

@@ -83,7 +83,7 @@ func (f *fixture) Attempt(_ context.Context, r *engine.Request) (*engine.Respons
 	return f.answer(r.Model, n)
 }
 
-func (f *fixture) Retries(string, time.Time) *engine.Retries {
+func (f *fixture) Retries(string, time.Time) engine.Retries {
 	return engine.NewRetryPolicy(engine.RetryOptions{
 		MaxAttempts: 3, BudgetPercent: 100, OnTimeout: true, Draw: func(int64) int64 { return 0 }, Now: time.Now,
 	}).Begin(time.Time{})

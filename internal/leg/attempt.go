@@ -225,6 +225,8 @@ func (a *Attempt) outcomeName() string {
 		return a.Err.Failure.String()
 	case a.Fault != "":
 		return a.Fault
+	case a.Response.Status == 200:
+		return "200" // nearly all are
 	default:
 		return strconv.Itoa(a.Response.Status)
 	}

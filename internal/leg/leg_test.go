@@ -72,7 +72,7 @@ func (w *world) Attempt(context.Context, *engine.Request) (*engine.Response, err
 	return res, nil
 }
 
-func (w *world) Retries(_ string, deadline time.Time) *engine.Retries {
+func (w *world) Retries(_ string, deadline time.Time) engine.Retries {
 	return engine.NewRetryPolicy(engine.RetryOptions{
 		MaxAttempts: 3, BudgetPercent: 100, Draw: func(int64) int64 { return 0 }, Now: time.Now,
 	}).Begin(deadline)

@@ -62,7 +62,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if d := p.Facts.Dialect; d != nil && d.Name == "rerank" {
 		p.Queries = wire.SearchUnits(r.Body)
 	}
-	if p.Limit, err = p.Facts.Limit(r.outputCap(p.Spec)); err != nil {
+	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {
 		return err
 	}
 	if err = p.bound(r); err != nil {

@@ -27,7 +27,7 @@ type Upstream interface {
 	// *engine.Error.
 	Attempt(ctx context.Context, r *engine.Request) (*engine.Response, error)
 	// Retries decides about the attempts of one leg.
-	Retries(upstream string, deadline time.Time) *engine.Retries
+	Retries(upstream string, deadline time.Time) engine.Retries
 }
 
 // Snapshot is one compiled configuration.

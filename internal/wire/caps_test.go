@@ -37,7 +37,7 @@ func TestEveryCapIsEnforced(t *testing.T) {
 		for _, name := range wire.EveryCap() {
 			body, _ := json.Marshal(nested(name, 50_000))
 			f := read(t, wire.OpInvoke, dialect, string(body))
-			l, err := f.Limit(wire.Cap{Max: 1000, ModelMax: 64_000})
+			l, err := f.LimitOf(wire.Cap{Max: 1000, ModelMax: 64_000})
 			if err != nil {
 				t.Errorf("%s %s: %v", dialect, name, err)
 				continue
@@ -77,13 +77,13 @@ func TestOthersCapsCountForTheHold(t *testing.T) {
 			own = "max_tokens"
 		}
 		f := read(t, wire.OpInvoke, dialect, `{"`+own+`":10,"max_completion_tokens":50000}`)
-		if l, err := f.Limit(wire.Cap{}); err != nil || l.Tokens != wire.Known(50_000) {
+		if l, err := f.LimitOf(wire.Cap{}); err != nil || l.Tokens != wire.Known(50_000) {
 			t.Errorf("%s: %+v, %v", dialect, l, err)
 		}
-		if l, err := f.Limit(wire.Cap{Max: 1000}); err != nil || l.Tokens != wire.Known(1000) || l.Cut != 49_000 {
+		if l, err := f.LimitOf(wire.Cap{Max: 1000}); err != nil || l.Tokens != wire.Known(1000) || l.Cut != 49_000 {
 			t.Errorf("%s under a cap: %+v, %v", dialect, l, err)
 		}
-		if _, err := f.Limit(wire.Cap{Max: 1000, Reject: true}); err == nil {
+		if _, err := f.LimitOf(wire.Cap{Max: 1000, Reject: true}); err == nil {
 			t.Errorf("%s: not refused", dialect)
 		}
 	}
@@ -92,7 +92,7 @@ func TestOthersCapsCountForTheHold(t *testing.T) {
 		many[name] = 10 + i
 	}
 	body, _ := json.Marshal(many)
-	if _, err := read(t, wire.OpInvoke, "mistral", string(body)).Limit(wire.Cap{Max: 9000}); err == nil {
+	if _, err := read(t, wire.OpInvoke, "mistral", string(body)).LimitOf(wire.Cap{Max: 9000}); err == nil {
 		t.Error("more caps than are looked at were let through")
 	}
 }
@@ -101,15 +101,15 @@ func TestOthersCapsCountForTheHold(t *testing.T) {
 func TestUnknownFamilies(t *testing.T) {
 	body := `{"max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":8000}}`
 	f := read(t, wire.OpInvoke, "", body)
-	if _, err := f.Limit(wire.Cap{Max: 1000}); err == nil || !strings.Contains(err.Message, "no room for thinking") {
+	if _, err := f.LimitOf(wire.Cap{Max: 1000}); err == nil || !strings.Contains(err.Message, "no room for thinking") {
 		t.Errorf("M6: %v", err)
 	}
-	l, err := f.Limit(wire.Cap{Max: 4500})
+	l, err := f.LimitOf(wire.Cap{Max: 4500})
 	want := `{"max_tokens":4500,"thinking":{"type":"enabled","budget_tokens":4000}}`
 	if got := string(wire.ApplySplices(nil, []byte(body), l.Splices)); err != nil || got != want {
 		t.Errorf("M6: %s, %v", got, err)
 	}
-	if _, err := read(t, wire.OpInvoke, "", `{"reasoningConfig":{"maxReasoningEffort":"high"}}`).Limit(
+	if _, err := read(t, wire.OpInvoke, "", `{"reasoningConfig":{"maxReasoningEffort":"high"}}`).LimitOf(
 		wire.Cap{Max: 1000}); err == nil {
 		t.Error("a request that forbids a cap was let through")
 	}
@@ -200,7 +200,7 @@ func TestIterations(t *testing.T) {
 	}
 	f := read(t, wire.OpInvoke, "anthropic",
 		`{"max_tokens":900,"context_management":{"edits":[{"type":"compact_20260112"}]}}`)
-	if l, err := f.Limit(wire.Cap{Max: 1000, ModelMax: 64_000}); err != nil || l.Beside != 64_000 ||
+	if l, err := f.LimitOf(wire.Cap{Max: 1000, ModelMax: 64_000}); err != nil || l.Beside != 64_000 ||
 		l.Tokens != wire.Known(900) {
 		t.Errorf("what compaction can write beside the cap is not held: %+v, %v", l, err)
 	}

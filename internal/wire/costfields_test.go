@@ -306,7 +306,7 @@ func isOptimized(f *wire.Facts) bool { return f.Latency == "optimized" }
 func isStandard(f *wire.Facts) bool  { return f.Latency == "standard" }
 func cached(f *wire.Facts) bool      { return f.CachePoints == 1 }
 func refused(f *wire.Facts) bool {
-	_, err := f.Limit(wire.Cap{Max: 1000})
+	_, err := f.LimitOf(wire.Cap{Max: 1000})
 	return err != nil
 }
 

@@ -22,3 +22,10 @@ func (f *Facts) Metadatas(body []byte, yield func(key, value string)) {
 
 // EveryCap is every member that any family obeys as its output cap.
 func EveryCap() []string { return everyCap }
+
+// LimitOf returns what Limit fills in.
+func (f *Facts) LimitOf(c Cap) (Limit, *Error) {
+	var l Limit
+	err := f.Limit(c, &l)
+	return l, err
+}

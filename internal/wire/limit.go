@@ -41,6 +41,10 @@ type Limit struct {
 	Beside int64
 
 	target int64 // the cap per completion when Changed
+
+	// Memory of the first of Splices and of its text.
+	first  [1]Splice
+	digits [10]byte
 }
 
 // Header is the value of x-sluice-capped: the cap per completion, "" when the
@@ -56,7 +60,8 @@ func (l *Limit) Header() string {
 // docs, "Extended thinking": at least 1,024 and less than max_tokens).
 const minThinking = 1024
 
-// Limit applies c to the request that f was read from.
+// Limit applies c to the request that f was read from; l is of use unless that
+// fails.
 //
 //   - Without a cap of its own the request gets Default, or Max when there is
 //     no Default; a thinking budget comes on top, because it counts as output.
@@ -74,25 +79,26 @@ const minThinking = 1024
 //     applies, because it is not known which of the two the model obeys.
 //
 // Refusals are KindValidation. Without a policy everything passes as it came.
-func (f *Facts) Limit(c Cap) (Limit, *Error) {
+func (f *Facts) Limit(c Cap, l *Limit) *Error {
+	*l = Limit{}
 	if !f.generates() {
-		return Limit{Tokens: Known(0)}, nil
+		l.Tokens = Known(0)
+		return nil
 	}
 	if !c.applies() || f.BodyBytes == 0 {
-		l := Limit{Tokens: f.worstCase(c)}
-		return f.beside(c, l), nil
+		l.Tokens = f.worstCase(c)
+		f.beside(c, l)
+		return nil
 	}
 	if err := f.checkCap(c); err != nil {
-		return Limit{}, err
+		return err
 	}
 	if f.NoMaxTokens {
-		l, err := f.limitForbidden(c)
-		return f.beside(c, l), err
+		return f.limitForbidden(c, l)
 	}
-	var l Limit
-	target, err := f.enforce(c, &l)
+	target, err := f.enforce(c, l)
 	if err != nil {
-		return Limit{}, err
+		return err
 	}
 	l.Tokens = Known(target * int64(f.Multiplier))
 	if f.capName() == "" || target == 0 {
@@ -101,7 +107,8 @@ func (f *Facts) Limit(c Cap) (Limit, *Error) {
 	if f.capName() == "" {
 		l.CutAt = c.Max
 	}
-	return f.beside(c, l), nil
+	f.beside(c, l)
+	return nil
 }
 
 // enforce lowers what the body asks for, or puts the cap in, and returns the most
@@ -131,11 +138,10 @@ func (f *Facts) enforce(c Cap, l *Limit) (int64, *Error) {
 }
 
 // beside adds what compaction may write.
-func (f *Facts) beside(c Cap, l Limit) Limit {
+func (f *Facts) beside(c Cap, l *Limit) {
 	if f.Compaction {
 		l.Beside = max(c.ModelMax, l.Tokens.N)
 	}
-	return l
 }
 
 // generates reports whether the operation and family produce output tokens.
@@ -198,13 +204,14 @@ func (f *Facts) malformedCap() *Error {
 
 // limitForbidden is Limit for a request that must not carry a cap: Nova 2 with
 // reasoning effort "high", and managed prompts.
-func (f *Facts) limitForbidden(c Cap) (Limit, *Error) {
-	worst := f.worstCase(c)
-	if c.Max > 0 && (!worst.Known || worst.N > c.Max) {
-		return Limit{}, Errorf(KindValidation, "A limit of %d output tokens applies, and this request forbids one: "+
+func (f *Facts) limitForbidden(c Cap, l *Limit) *Error {
+	l.Tokens = f.worstCase(c)
+	if c.Max > 0 && (!l.Tokens.Known || l.Tokens.N > c.Max) {
+		return Errorf(KindValidation, "A limit of %d output tokens applies, and this request forbids one: "+
 			"lower the reasoning effort, or do not use a managed prompt.", c.Max)
 	}
-	return Limit{Tokens: worst}, nil
+	f.beside(c, l)
+	return nil
 }
 
 // most is what one completion may have, 0 for no bound.
@@ -229,7 +236,7 @@ func (f *Facts) lower(c Cap, l *Limit) *Error {
 	target := f.most(c)
 	for _, v := range f.at.caps[:f.at.ncaps] {
 		if v.n.Known && v.n.N > target {
-			l.Splices = append(l.Splices, v.replace(target))
+			l.replace(v, target)
 		}
 	}
 	l.Cut = (asked - target) * int64(f.Multiplier)
@@ -237,8 +244,13 @@ func (f *Facts) lower(c Cap, l *Limit) *Error {
 	return nil
 }
 
-func (v capValue) replace(n int64) Splice {
-	return Splice{v.Start, v.End, strconv.AppendInt(nil, n, 10)}
+// replace has the body say n for v.
+func (l *Limit) replace(v capValue, n int64) {
+	var text []byte
+	if len(l.Splices) == 0 {
+		l.Splices, text = l.first[:0], l.digits[:0]
+	}
+	l.Splices = append(l.Splices, Splice{v.Start, v.End, strconv.AppendInt(text, n, 10)})
 }
 
 func (l *Limit) changed(target int64) {
@@ -263,19 +275,26 @@ func (f *Facts) fill(c Cap, l *Limit) int64 {
 	if most > 0 {
 		target = min(target, most)
 	}
-	l.Splices = append(l.Splices, f.insertCap(target))
+	f.insertCap(target, l)
 	l.changed(target)
 	return target
 }
 
 // insertCap writes n where the family's cap belongs. A null there is replaced.
-func (f *Facts) insertCap(n int64) Splice {
+func (f *Facts) insertCap(n int64, l *Limit) {
 	for _, v := range f.at.caps[:f.at.ncaps] {
 		if v.null && !v.other {
-			return v.replace(n)
+			l.replace(v, n)
+			return
 		}
 	}
-	member := fmt.Appendf(nil, `"%s":%d`, f.capName(), n)
+	l.Splices = append(l.Splices, f.capMember(n))
+}
+
+// capMember puts the family's cap into a body that has none.
+func (f *Facts) capMember(n int64) Splice {
+	member := append(make([]byte, 0, 64), '"')
+	member = strconv.AppendInt(append(append(member, f.capName()...), `":`...), n, 10)
 	parent := f.form().capParent
 	switch {
 	case parent == "":
@@ -300,7 +319,7 @@ func (f *Facts) fitThinking(target int64, l *Limit) *Error {
 	}
 	asked := max(f.MaxTokens.N, f.at.otherCap, budget.N+1)
 	fitted := min(max(budget.N*target/asked, minThinking), target-1)
-	l.Splices = append(l.Splices, f.at.thinking.replace(fitted))
+	l.replace(f.at.thinking, fitted)
 	return nil
 }
 

@@ -18,7 +18,7 @@ func TestLimit(t *testing.T) {
 	f := func(body string, c wire.Cap, want string, tokens int64) {
 		t.Helper()
 		facts := read(t, op, dialect, body)
-		l, err := facts.Limit(c)
+		l, err := facts.LimitOf(c)
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			return
@@ -108,7 +108,7 @@ func TestLimit(t *testing.T) {
 func TestLimitRefuses(t *testing.T) {
 	f := func(op wire.Operation, dialect, body string, c wire.Cap, want string) {
 		t.Helper()
-		l, err := read(t, op, dialect, body).Limit(c)
+		l, err := read(t, op, dialect, body).LimitOf(c)
 		if err == nil || err.Kind != wire.KindValidation || !strings.Contains(err.Message, want) {
 			t.Errorf("%s: %+v, %v", body, l, err)
 		}
@@ -136,10 +136,10 @@ func TestLimitRefuses(t *testing.T) {
 	f(wire.OpInvoke, "jamba", `{"n":"2"}`, top, "number of completions")
 	facts := read(t, wire.OpConverse, "", `{}`)
 	facts.NoMaxTokens = true // a prompt ARN
-	if _, err := facts.Limit(top); err == nil {
+	if _, err := facts.LimitOf(top); err == nil {
 		t.Error("a prompt ARN under a maximum was let through")
 	}
-	if l, err := facts.Limit(wire.Cap{Default: 5}); err != nil || l.Changed {
+	if l, err := facts.LimitOf(wire.Cap{Default: 5}); err != nil || l.Changed {
 		t.Errorf("a prompt ARN got a default: %+v, %v", l, err)
 	}
 }
@@ -147,19 +147,19 @@ func TestLimitRefuses(t *testing.T) {
 func TestLimitWithoutOutput(t *testing.T) {
 	for _, f := range []*wire.Facts{read(t, wire.OpInvoke, "cohere-embed", `{"texts":[]}`),
 		read(t, wire.OpCountTokens, "", `{}`), read(t, wire.OpApplyGuardrail, "", `{}`)} {
-		if l, err := f.Limit(wire.Cap{Default: 5, Max: 9}); err != nil || l.Changed || l.Tokens != wire.Known(0) {
+		if l, err := f.LimitOf(wire.Cap{Default: 5, Max: 9}); err != nil || l.Changed || l.Tokens != wire.Known(0) {
 			t.Errorf("%s: %+v, %v", f.Op, l, err)
 		}
 	}
-	if l, err := read(t, wire.OpInvoke, "", `{}`).Limit(wire.Cap{Max: 9}); err != nil || l.CutAt != 9 ||
+	if l, err := read(t, wire.OpInvoke, "", `{}`).LimitOf(wire.Cap{Max: 9}); err != nil || l.CutAt != 9 ||
 		l.Tokens.Known {
 		t.Errorf("unknown family: %+v, %v", l, err)
 	}
-	if l, err := read(t, wire.OpInvoke, "nova", ``).Limit(wire.Cap{Max: 9}); err != nil || l.Changed {
+	if l, err := read(t, wire.OpInvoke, "nova", ``).LimitOf(wire.Cap{Max: 9}); err != nil || l.Changed {
 		t.Errorf("empty body: %+v, %v", l, err)
 	}
 	if l, err := read(t, wire.OpConverse, "",
-		`{"inferenceConfig":{"maxTokens":9000}}`).Limit(wire.Cap{Max: 1000}); err != nil || l.Cut != 8000 ||
+		`{"inferenceConfig":{"maxTokens":9000}}`).LimitOf(wire.Cap{Max: 1000}); err != nil || l.Cut != 8000 ||
 		l.Header() != "1000" {
 		t.Errorf("cut: %+v, %v", l, err)
 	}
@@ -242,7 +242,7 @@ func TestLimitHolds(t *testing.T) {
 			int64(before.Multiplier) != max(1, in.many) {
 			t.Fatalf("%s: read as %+v", in.body, before)
 		}
-		l, err := before.Limit(c)
+		l, err := before.LimitOf(c)
 		if err != nil {
 			if in.thinking == 0 {
 				t.Fatalf("%s: %v", in.body, err)
@@ -274,7 +274,7 @@ func TestLimitHolds(t *testing.T) {
 			(after.ThinkingTokens.N >= after.MaxTokens.N || after.ThinkingTokens.N < 1024) {
 			t.Fatalf("%s → %s: thinking does not fit", in.body, out)
 		}
-		again, err := after.Limit(c)
+		again, err := after.LimitOf(c)
 		if err != nil || again.Changed {
 			t.Fatalf("%s → %s: limited again: %+v, %v", in.body, out, again, err)
 		}
@@ -313,7 +313,7 @@ func TestModelAndMetadataSplices(t *testing.T) {
 		if got := apply(body, s...); ok != (want != "") || ok && got != want {
 			t.Errorf("%s: %t %s", body, ok, got)
 		}
-		l, err := facts.Limit(wire.Cap{Default: 5})
+		l, err := facts.LimitOf(wire.Cap{Default: 5})
 		if err != nil {
 			t.Fatal(err)
 		}

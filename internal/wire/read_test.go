@@ -145,7 +145,7 @@ func TestEveryCapIsLowered(t *testing.T) {
 		`"maxTokens":9,` +
 		`"inferenceConfig":{"maxTokens":9,"max_new_tokens":9},"textGenerationConfig":{"maxTokenCount":9},` +
 		`"parameters":{"max_new_tokens":9}}`
-	l, err := read(t, wire.OpInvoke, "", body).Limit(wire.Cap{Max: 5})
+	l, err := read(t, wire.OpInvoke, "", body).LimitOf(wire.Cap{Max: 5})
 	if err != nil {
 		t.Fatal(err)
 	}

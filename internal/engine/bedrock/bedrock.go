@@ -129,7 +129,7 @@ func (e *Engine) Attempt(ctx context.Context, req *engine.Request) (*engine.Resp
 
 // Retries begins a call at an upstream and returns what decides about its
 // attempts. Nothing is repeated at an upstream that is not configured.
-func (e *Engine) Retries(upstream string, deadline time.Time) *engine.Retries {
+func (e *Engine) Retries(upstream string, deadline time.Time) engine.Retries {
 	if up := e.upstreams[upstream]; up != nil {
 		return up.retries.Begin(deadline)
 	}

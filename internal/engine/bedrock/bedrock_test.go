@@ -257,7 +257,8 @@ func TestSeveralUpstreams(t *testing.T) {
 	req.Upstream = "mars"
 	_, err := e.Attempt(t.Context(), req)
 	mustFail(t, "unknown upstream", err, engine.Misconfigured)
-	if _, again := e.Retries("mars", time.Time{}).Next(nil, err); again {
+	retries := e.Retries("mars", time.Time{})
+	if _, again := retries.Next(nil, err); again {
 		t.Error("repeated at an unknown upstream")
 	}
 }
