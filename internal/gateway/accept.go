@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -35,8 +36,18 @@ func (c *call) Go(f func()) {
 	c.users.Add(1)
 	c.line.drains.Go(func() {
 		defer c.line.release(c)
+		grow()
 		f()
 	})
+}
+
+// grow makes the stack of a new goroutine as large as a leg needs it. Grown on the
+// way, it would be copied several times.
+//
+//go:noinline
+func grow() {
+	var room [12 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // authenticate checks the credential on the headers alone, then reads the body

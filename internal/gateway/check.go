@@ -73,7 +73,12 @@ func (l *Line) startCheck(c *call) *legCheck {
 	if own, next := c.legs[0].Limit.Tokens, t.next.Limit.Tokens; own.Known && next.Known && next.N > own.N {
 		t.checks.Options.NextHasRoom = true
 	}
-	t.light = t.start(c.legs[0].As(router.Light, ""), leg.ToEnd)
+	light := c.legs[0].As(router.Light, "")
+	if c.Facts.Stream {
+		t.light = t.start(light, leg.ToEnd)
+	} else { // asked when somebody waits for it, which is after the partner has begun
+		t.light = l.asker.Here(c.ctx, &c.Request, light, &c.funds)
+	}
 	if len(c.legs) > 2 {
 		t.partner = t.start(c.legs[1].As(router.Partner, ""), leg.ToEnd)
 	}

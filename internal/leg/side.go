@@ -17,8 +17,9 @@ const (
 	maxHeldAll = 256 << 20
 )
 
-// Side is one leg that is asked in a goroutine of its own. That goroutine closes
-// the attempt too, unless somebody accepts the answer.
+// Side is one leg of several. It is asked in a goroutine of its own, which closes
+// the attempt too, unless somebody accepts the answer; or, with Here, by whoever
+// waits for it.
 //
 // Whoever starts it reads it only after Wait, and then decides once what becomes
 // of it, by Accept or by Discard.
@@ -28,6 +29,7 @@ type Side struct {
 	Overflow bool        // the stream is too large to be held back, or longer than its cap
 
 	asker  *Asker
+	here   func()        // asks it, once, when there is no goroutine for that
 	broken *engine.Error // the stream failed after its first frame
 	frames [][]byte      // of a stream that is held back
 	size   int64         // of frames
@@ -69,6 +71,19 @@ func (k *Asker) Beside(ctx context.Context, r *Request, p *Plan, f *Funds, far R
 	return s
 }
 
+// Here is a leg that the first Wait asks, and reads to its end. It suits answers
+// that are no streams, which need nobody to read on when they are discarded.
+func (k *Asker) Here(ctx context.Context, r *Request, p *Plan, f *Funds) *Side {
+	s := &Side{asker: k, shown: true, cancel: func() {}}
+	s.here = func() {
+		s.Attempt, s.Refused = k.Ask(ctx, r, p, f)
+		if s.Streams() {
+			s.hold()
+		}
+	}
+	return s
+}
+
 // show closes ready, once. It is called by the leg's own goroutine alone.
 func (s *Side) show() {
 	if !s.shown {
@@ -78,18 +93,32 @@ func (s *Side) show() {
 }
 
 // Wait returns when the leg can be looked at.
-func (s *Side) Wait() { <-s.ready }
+func (s *Side) Wait() {
+	switch {
+	case s.ready != nil:
+		<-s.ready
+	case s.here != nil:
+		s.here()
+		s.here = nil
+	}
+}
 
 // Accept waits for the leg and hands its attempt to the caller, who then has to
 // close it, and to Release what is held.
 func (s *Side) Accept() {
-	<-s.ready
-	s.decision <- Served
+	s.Wait()
+	if s.decision != nil {
+		s.decision <- Served
+	}
 }
 
 // Discard gives the answer up. What still comes is read for its usage, within the
 // time given; then the connection is closed, and the outcome is unknown.
 func (s *Side) Discard(how Disposition, within time.Duration) {
+	if s.decision == nil {
+		s.end(how)
+		return
+	}
 	s.discards.Store(true)
 	if within <= 0 {
 		s.cancel()

@@ -38,6 +38,8 @@ type Facts struct {
 	Audios        int
 	Tools         int
 	CachePoints   int
+	// ToolList is the place of the list of tools, with its brackets.
+	ToolList Span
 	// System is whether the body has a system prompt.
 	System bool
 	// SystemSpan is the place of the member's value (system, preamble), with its

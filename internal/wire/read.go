@@ -109,7 +109,7 @@ func (r *reader) value(m jsonscan.Match) {
 		r.readTurn(m)
 	case roleImage, roleDocument, roleVideo, roleAudio, roleMediaFormat, roleMediaBytes:
 		r.readMedia(m)
-	case roleTool, roleCachePoint, roleSignature:
+	case roleTool, roleToolList, roleCachePoint, roleSignature:
 		r.count(m)
 	case roleRoot, roleCapParent, roleCap, roleOtherCap, roleForeignCap, roleThinking, roleMultiplier, roleEffort:
 		r.readCap(m)
@@ -238,6 +238,9 @@ func whole(m jsonscan.Match) bool {
 }
 
 func (r *reader) count(m jsonscan.Match) {
+	if m.Role == roleToolList && m.Kind == jsonscan.EndArray {
+		r.f.ToolList = Span{m.Start, m.End}
+	}
 	if !given(m) {
 		return
 	}

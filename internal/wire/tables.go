@@ -26,6 +26,7 @@ const (
 	roleMediaFormat // of a document
 	roleMediaBytes  // base64
 	roleTool
+	roleToolList
 	roleCachePoint
 	roleSignature  // signed or redacted reasoning
 	roleCap        // an output cap that the family obeys
@@ -132,6 +133,7 @@ var converseTurns = join(
 	each(roleText, "system[].text", "toolConfig.tools[].toolSpec.**"),
 	each(roleCachePoint, "system[].cachePoint"),
 	each(roleTool, "toolConfig.tools[].toolSpec", "toolConfig.tools[].systemTool"),
+	each(roleToolList, "toolConfig.tools"),
 	each(roleCapParent, "inferenceConfig"),
 	converseBlock.at("messages[].content[]"),
 )
@@ -191,7 +193,7 @@ var anthropicRules = join(
 	each(roleSystem, "system"),
 	each(rolePrompt, "prompt"),
 	each(roleText, "messages[].content", "messages[].content[].content", "system[].text", "tools[].**"),
-	each(roleTool, "tools[]"),
+	each(roleTool, "tools[]"), each(roleToolList, "tools"),
 	each(roleCachePoint, "system[].cache_control", "tools[].cache_control"),
 	ofFamily("max_tokens", "max_tokens_to_sample"),
 	each(roleThinking, "thinking.budget_tokens"),
@@ -233,7 +235,7 @@ var cohereChatRules = join(
 	each(roleSystem, "preamble"),
 	turns("chat_history[]"),
 	each(roleText, "chat_history[].message", "documents[].**", "tools[].**", "tool_results[].**"),
-	each(roleTool, "tools[]"),
+	each(roleTool, "tools[]"), each(roleToolList, "tools"),
 )
 
 // openAIRules serve the families that speak OpenAI's chat completions.
@@ -245,7 +247,7 @@ var openAIRules = join(
 	each(roleBlockType, "messages[].content[].type"),
 	each(roleMediaBytes, "messages[].content[].file.file_data"),
 	each(rolePrompt, "prompt"),
-	each(roleTool, "tools[]"),
+	each(roleTool, "tools[]"), each(roleToolList, "tools"),
 	each(roleModel, "model"),
 	each(roleSchema, "response_format.json_schema.schema"),
 )
@@ -281,7 +283,7 @@ var (
 		turns("messages[]"),
 		each(roleText, "**"),
 		each(roleSystem, "system"),
-		each(roleTool, "tools[]"),
+		each(roleTool, "tools[]"), each(roleToolList, "tools"),
 		ofFamily(everyCap...),
 		each(roleThinking, everyThinking...),
 		each(roleEffort, everyEffort...),

@@ -7,28 +7,22 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// requestTools has the members under which the families name the tools that a model
-// may call. Cohere describes arguments in its own way, which is no JSON Schema:
-// answers are not validated against it.
-type requestTools struct {
-	ToolConfig struct {
-		Tools []struct {
-			ToolSpec *struct {
-				Name        string
-				InputSchema struct {
-					JSON json.RawMessage `json:"json"`
-				} `json:"inputSchema"`
-			} `json:"toolSpec"`
-		}
-	} `json:"toolConfig"`
-	Tools []struct {
+// requestTool has the members by which the families describe a tool that a model may
+// call. Cohere describes arguments in its own way, which is no JSON Schema: answers
+// are not validated against it.
+type requestTool struct {
+	ToolSpec *struct {
 		Name        string
-		InputSchema json.RawMessage `json:"input_schema"`
-		Definitions json.RawMessage `json:"parameter_definitions"`
-		Function    *struct {
-			Name       string
-			Parameters json.RawMessage
-		}
+		InputSchema struct {
+			JSON json.RawMessage `json:"json"`
+		} `json:"inputSchema"`
+	} `json:"toolSpec"`
+	Name        string
+	InputSchema json.RawMessage `json:"input_schema"`
+	Definitions json.RawMessage `json:"parameter_definitions"`
+	Function    *struct {
+		Name       string
+		Parameters json.RawMessage
 	}
 }
 
@@ -36,20 +30,17 @@ type requestTools struct {
 // read is absent: the checks then validate less.
 func Request(f *wire.Facts, body []byte) *answer.Request {
 	r := &answer.Request{Schema: schema(f.Schema, body)}
-	if f.Tools == 0 {
+	if f.Tools == 0 || f.ToolList.End > len(body) {
 		return r
 	}
-	var all requestTools
-	if json.Unmarshal(body, &all) != nil {
+	var tools []requestTool
+	if json.Unmarshal(body[f.ToolList.Start:f.ToolList.End], &tools) != nil {
 		return r
 	}
-	for _, t := range all.ToolConfig.Tools {
-		if t.ToolSpec != nil {
-			r.Tools = append(r.Tools, answer.Tool{Name: t.ToolSpec.Name, Schema: t.ToolSpec.InputSchema.JSON})
-		}
-	}
-	for _, t := range all.Tools {
+	for _, t := range tools {
 		switch {
+		case t.ToolSpec != nil:
+			r.Tools = append(r.Tools, answer.Tool{Name: t.ToolSpec.Name, Schema: t.ToolSpec.InputSchema.JSON})
 		case t.Function != nil:
 			r.Tools = append(r.Tools, answer.Tool{Name: t.Function.Name, Schema: t.Function.Parameters})
 		case t.Name != "":
