@@ -54,6 +54,20 @@ func LoadPrices(files []string, env func(string) string) (*Config, error) {
 	return d.result(c)
 }
 
+// ParseBook reads a price book that is in no file yet. Errors are those of Load.
+func ParseBook(name string, data []byte) (*PriceBook, error) {
+	d, c := &decoder{env: func(string) string { return "" }}, &Config{}
+	main := d.newTree("", nil)
+	if root, ok := d.parseFile(name, data); ok {
+		d.appendBook(c, main, root)
+	}
+	c.source = &source{files: d.files, at: main.at}
+	if _, err := d.result(c); err != nil {
+		return nil, err
+	}
+	return &c.Prices[0], nil
+}
+
 func load(d *decoder, name string, data []byte) (*Config, error) {
 	c := defaults()
 	main := d.newTree(name, data)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -73,4 +74,10 @@ func Secrets(dataDir string) (*tenant.Secrets, error) {
 func Compile(cfg *config.Config) (*snapshot.Snapshot, error) {
 	s, problems := snapshot.Compile(cfg, nil, time.Now())
 	return s, Invalid(cfg.Report(problems))
+}
+
+// Prices compiles the price books of a configuration.
+func Prices(cfg *config.Config) (*record.PriceBook, error) {
+	table, problems := record.Compile(cfg)
+	return table, Invalid(cfg.Report(problems))
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
-	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // signature is who runs the command, for the record.
@@ -30,9 +29,9 @@ func signature() audit.Signature {
 // correct opens the journal of corrections, calls f with it, and waits until the
 // ledger has what was made.
 func correct(cmd *cobra.Command, cfg *config.Config, f func(c *audit.Corrections) error) (err error) {
-	prices, problems := record.Compile(cfg)
-	if err := cfg.Report(problems); err != nil {
-		return command.Invalid(err)
+	prices, err := command.Prices(cfg)
+	if err != nil {
+		return err
 	}
 	store, closeStore, err := postingLedger(cfg)
 	if err != nil {

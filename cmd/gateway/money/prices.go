@@ -36,19 +36,16 @@ func priced(
 ) *cobra.Command {
 	path := cmd.Flags().String("config", "", "configuration `FILE`; default the prices in the program alone")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var cfg *config.Config
-		var err error
-		if *path == "" {
-			cfg, err = config.LoadPrices(nil, os.Getenv)
-		} else {
-			cfg, err = command.Load(*path)
+		cfg, err := config.LoadPrices(nil, os.Getenv)
+		if *path != "" {
+			cfg, err = command.Read(*path)
 		}
 		if err != nil {
 			return command.Invalid(err)
 		}
-		table, problems := record.Compile(cfg)
-		if err := cfg.Report(problems); err != nil {
-			return command.Invalid(err)
+		table, err := command.Prices(cfg)
+		if err != nil {
+			return err
 		}
 		return run(cmd, cfg, table, args)
 	}
@@ -122,62 +119,95 @@ func pricesDiff() *cobra.Command {
 		if err != nil {
 			return command.Invalid(err)
 		}
-		next := *cfg
-		next.Prices = append(slices.Clip(cfg.Prices), added.Prices[len(added.Prices)-len(args):]...)
-		after, problems := record.Compile(&next)
-		if err := next.Report(problems); err != nil {
-			return command.Invalid(err)
-		}
-		now := time.Now()
-		changes := prices.Diff(prices.Lines(cfg, table, now), prices.Lines(&next, after, now))
-		for i := range changes {
-			fmt.Fprintln(cmd.OutOrStdout(), changes[i].String())
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%d prices change\n", len(changes))
-		return nil
+		return writeChanges(cmd.OutOrStdout(), cfg, table, added.Prices[len(added.Prices)-len(args):])
 	})
+}
+
+// writeChanges prints what would change if books were added to those in use.
+func writeChanges(w io.Writer, cfg *config.Config, table *record.PriceBook, added []config.PriceBook) error {
+	next := *cfg
+	next.Prices = append(slices.Clip(cfg.Prices), added...)
+	after, err := command.Prices(&next)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	changes := prices.Diff(prices.Lines(cfg, table, now), prices.Lines(&next, after, now))
+	for i := range changes {
+		fmt.Fprintln(w, changes[i].String())
+	}
+	_, err = fmt.Fprintf(w, "%d prices change\n", len(changes))
+	return err
+}
+
+// importFlags are the flags of prices import as they were given.
+type importFlags struct {
+	version, effective, out string
+	force, all              bool
 }
 
 func pricesImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Make a price file from LiteLLM's price map",
+		Short: "Make a price file from LiteLLM's price map or an offer of AWS's price list",
 		Long: "Make a price file from LiteLLM's model_prices_and_context_window, as JSON or in the\n" +
-			"wheel of its package. What is no price of tokens is left out and counted. A rate that is more than\n" +
-			"ten times off the one in use is refused, because lists are per thousand and per\n" +
-			"million. The file is printed; name it in `prices:` to use it.",
+			"wheel of its package, or from an offer of AWS's price list: index.json of AmazonBedrock,\n" +
+			"AmazonBedrockFoundationModels or AmazonBedrockService. What is no price of tokens is left\n" +
+			"out and counted. A rate that is more than ten times off the one in use is refused, because\n" +
+			"lists are per thousand and per million. What would change is printed before the file is\n" +
+			"written; name it in `prices:` to use it.",
 		Args: command.Args(cobra.ExactArgs(1)),
 	}
+	var f importFlags
 	flags := cmd.Flags()
-	version := flags.String("list-version", "", "`VERSION` of LiteLLM, where the file does not say it")
-	effective := flags.String("effective", "", "`DAY` from which the prices hold; default today")
-	force := flags.Bool("force", false, "take also what is more than ten times off the prices in use")
-	all := flags.Bool("all", false, "also what the first book in the program has a price for")
+	flags.StringVar(&f.version, "list-version", "", "`VERSION` of LiteLLM, where the file does not say it")
+	flags.StringVar(&f.effective, "effective", "", "`DAY` from which the prices hold; default today")
+	flags.StringVar(&f.out, "out", "", "`FILE` to write; default the price file is printed, and what changes to stderr")
+	flags.BoolVar(&f.force, "force", false, "take also what is more than ten times off the prices in use")
+	flags.BoolVar(&f.all, "all", false, "also what the first book in the program has a price for")
 	return priced(cmd, func(cmd *cobra.Command, cfg *config.Config, table *record.PriceBook, args []string) error {
-		day, now := time.Now().UTC(), time.Now()
-		if *effective != "" {
-			var err error
-			if day, err = time.Parse(time.DateOnly, *effective); err != nil {
-				return command.Invalidf("--effective: %w", err)
-			}
+		return f.run(cmd, cfg, table, args[0])
+	})
+}
+
+func (f *importFlags) run(cmd *cobra.Command, cfg *config.Config, table *record.PriceBook, file string) error {
+	now := time.Now()
+	day := now.UTC()
+	if f.effective != "" {
+		var err error
+		if day, err = time.Parse(time.DateOnly, f.effective); err != nil {
+			return command.Invalidf("--effective: %w", err)
 		}
-		list, err := prices.ReadFile(args[0], *version)
-		if err != nil {
-			return command.Invalid(err)
-		}
-		if err := list.CheckJumps(table, now); err != nil && !*force {
-			return command.Invalid(fmt.Errorf("%w\n--force takes them all the same", err))
-		}
-		if !*all {
-			first, _ := record.CompilePrices(cfg.Prices[:1])
-			list.Without(first, now)
-		}
-		if _, err := cmd.OutOrStdout().Write(list.Book(day)); err != nil {
+	}
+	list, err := prices.Read(&prices.Reading{File: file, Version: f.version, Day: day, IDs: prices.IDs(cfg, table)})
+	if err != nil {
+		return command.Invalid(err)
+	}
+	if err := list.Check(table, now); err != nil && !f.force {
+		return command.Invalid(fmt.Errorf("%w\n--force takes them all the same", err))
+	}
+	if !f.all {
+		first, _ := record.CompilePrices(cfg.Prices[:1])
+		list.Without(first, now)
+	}
+	text := list.Book(day)
+	book, err := config.ParseBook("the price file", text)
+	if err != nil {
+		return fmt.Errorf("what was read makes no price file: %w", err)
+	}
+	if f.out == "" {
+		if err := writeChanges(cmd.ErrOrStderr(), cfg, table, []config.PriceBook{*book}); err != nil {
 			return err
 		}
-		summarize(cmd.ErrOrStderr(), list)
-		return nil
-	})
+		_, err = cmd.OutOrStdout().Write(text)
+	} else {
+		if err := writeChanges(cmd.OutOrStdout(), cfg, table, []config.PriceBook{*book}); err != nil {
+			return err
+		}
+		err = os.WriteFile(f.out, text, 0o644)
+	}
+	summarize(cmd.ErrOrStderr(), list)
+	return err
 }
 
 func pricesRerate() *cobra.Command {
@@ -238,5 +268,11 @@ func summarize(w io.Writer, l *prices.List) {
 	fmt.Fprintf(w, "%d prices from %s\n", len(l.Prices), l.Source)
 	for _, reason := range slices.Sorted(maps.Keys(l.Skipped)) {
 		fmt.Fprintf(w, "%d left out: %s\n", l.Skipped[reason], reason)
+	}
+	if len(l.Unnamed) > 0 {
+		fmt.Fprintf(w, "names without an id: %s\n", strings.Join(l.Unnamed, ", "))
+	}
+	if len(l.Doubts) > 0 {
+		fmt.Fprintln(w, (&config.Error{Faults: l.Doubts}).Error())
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"math/big"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,48 +20,68 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// maxFile bounds the files that are read.
-const maxFile = 1 << 30
+// Reading is what is read, and what must be known for it.
+type Reading struct {
+	File string
+	// Version is that of LiteLLM, where the file does not say it.
+	Version string
+	// Day is the one on which the prices of an offer are to hold.
+	Day time.Time
+	// IDs are the models that the names in an offer may mean.
+	IDs []string
+}
 
-// ReadFile reads LiteLLM's price map, as a file or in the wheel of its package,
-// whose name has the version.
-func ReadFile(name, version string) (*List, error) {
-	data, version, err := contents(name, version)
+// Read reads LiteLLM's price map, as a file or in the wheel of its package, whose
+// name has the version, or an offer of AWS's price list. What is wrong in the file is
+// a *config.Error.
+func Read(r *Reading) (*List, error) {
+	if filepath.Ext(r.File) == ".whl" {
+		return readWheel(r)
+	}
+	d, err := openDocument(r.File)
 	if err != nil {
 		return nil, err
 	}
-	if version == "" {
-		return nil, fmt.Errorf("%s does not say of which version of LiteLLM it is: name it", name)
+	isOffer := false
+	if err := d.members(d.whole(), func(name string, _, _ span) error {
+		isOffer = isOffer || name == "offerCode" || name == "products"
+		return nil
+	}); err != nil {
+		return nil, err
 	}
-	return readLiteLLM(data, version)
+	if isOffer {
+		d.faults = nil // it finds them again
+		return readOffer(d, r.IDs, r.Day)
+	}
+	if r.Version == "" {
+		return nil, fmt.Errorf("%s does not say of which version of LiteLLM it is: name it", r.File)
+	}
+	d.faults = nil
+	return readLiteLLM(d, r.Version)
 }
 
-// contents reads a file, or the price map in a wheel, whose name has the version.
-func contents(name, version string) ([]byte, string, error) {
-	if filepath.Ext(name) != ".whl" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, "", err
-		}
-		defer f.Close() //nolint:errcheck // only read
-		data, err := io.ReadAll(io.LimitReader(f, maxFile))
-		return data, version, err
-	}
-	wheel, err := zip.OpenReader(name)
+// readWheel reads the price map in a wheel.
+func readWheel(r *Reading) (*List, error) {
+	wheel, err := zip.OpenReader(r.File)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", r.File, err)
 	}
 	defer wheel.Close() //nolint:errcheck // only read
-	if parts := strings.Split(filepath.Base(name), "-"); version == "" && len(parts) > 1 {
+	version := r.Version
+	if parts := strings.Split(filepath.Base(r.File), "-"); version == "" && len(parts) > 1 {
 		version = parts[1]
 	}
-	f, err := wheel.Open("litellm/model_prices_and_context_window_backup.json")
+	const member = "litellm/model_prices_and_context_window_backup.json"
+	f, err := wheel.Open(member)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", r.File, err)
 	}
 	defer f.Close() //nolint:errcheck // only read
 	data, err := io.ReadAll(io.LimitReader(f, maxFile))
-	return data, version, err
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.File, err)
+	}
+	return readLiteLLM(&document{name: r.File + "/" + member, data: data}, version)
 }
 
 // fields are one entry of LiteLLM's map. Numbers stay text: as floats they would
@@ -79,76 +98,101 @@ func (f fields) text(name string) string {
 
 // readLiteLLM reads the entries of Bedrock in LiteLLM's price map that are for
 // text, embeddings, rerank and guardrails.
-func readLiteLLM(data []byte, version string) (*List, error) {
-	var all map[string]fields
-	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, fmt.Errorf("read LiteLLM's price map: %w", err)
+func readLiteLLM(d *document, version string) (*List, error) {
+	r := liteLLM{document: d, all: map[string]fields{}, where: map[string]span{}, seen: map[string]bool{}, list: &List{
+		Source: "BerriAI/litellm " + version + ", model_prices_and_context_window", doc: d}}
+	err := d.members(d.whole(), func(id string, key, value span) error {
+		var f fields
+		if err := d.decode(value, &f); err != nil {
+			d.fault(key, "%s is no entry of a price map: %v", id, err)
+		}
+		r.all[id], r.where[id] = f, value
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	r := liteLLM{all: all, list: &List{Source: "BerriAI/litellm " + version + ", model_prices_and_context_window"},
-		seen: map[string]bool{}}
-	ids := slices.Sorted(maps.Keys(all))
+	ids := slices.Sorted(maps.Keys(r.all))
 	slices.SortStableFunc(ids, func(a, b string) int { return strings.Count(b, "/") - strings.Count(a, "/") })
 	for _, id := range ids { // those that name their region come first
-		if err := r.entry(id, all[id]); err != nil {
-			return nil, fmt.Errorf("%s: %w", id, err)
-		}
+		r.entry(id, r.all[id])
 	}
 	r.lifecycles()
 	slices.SortStableFunc(r.list.Prices, func(a, b config.Price) int { return cmp.Compare(a.Models[0], b.Models[0]) })
 	if len(r.list.Prices) == 0 {
-		return nil, fmt.Errorf("LiteLLM's price map has no prices of Bedrock")
+		d.fault(d.whole(), "LiteLLM's price map has no prices of Bedrock")
 	}
-	return r.list, nil
+	return r.list, d.err()
 }
 
 type liteLLM struct {
-	all  map[string]fields
-	list *List
-	ends []config.Lifecycle // one for each model
-	seen map[string]bool    // by the names of prices
+	*document
+	all   map[string]fields
+	where map[string]span
+	list  *List
+	ends  []config.Lifecycle // one for each model
+	seen  map[string]bool    // by the names of prices
 }
 
 // modes are what is read; pictures and speech are not.
 var modes = []string{"chat", "embedding", "rerank", "responses", "guardrail"}
 
-func (r *liteLLM) entry(id string, f fields) error {
+func (r *liteLLM) entry(id string, f fields) {
 	if !strings.HasPrefix(f.text("litellm_provider"), "bedrock") {
-		return nil
+		return
 	}
 	mode := f.text("mode")
 	if !slices.Contains(modes, mode) {
 		r.list.skip("", "it is for "+strings.ReplaceAll(mode, "_", " "))
-		return nil
+		return
 	}
 	if mode == "guardrail" {
 		r.list.skip("", "guardrails have the prices of the first book")
-		return nil
+		return
 	}
 	p, reason := r.place(id)
 	switch {
 	case reason == sameModel:
 		r.list.skip("", reason)
-		return nil
+		return
 	case reason != "":
 		r.list.skip(id, reason)
-		return nil
+		return
 	}
+	r.unknown(id, f)
 	if p.Scope != "us-gov" && !strings.HasPrefix(p.Region, "us-gov-") { // those have dates of their own
 		r.end(p.Models[0], f)
 	}
+	at := r.where[id]
 	if p.Scope == "" && p.Region == "us-east-1" {
-		f = r.inRegion(p.Models[0], f)
+		if geo := r.inRegion(p.Models[0], f); geo != "" {
+			f, at = r.all[geo], r.where[geo]
+		}
 	}
 	before := len(r.list.Prices)
 	for _, t := range liteLLMTiers {
-		if err := r.tier(p, f, t.name, t.suffix, mode); err != nil {
-			return err
-		}
+		r.tier(p, f, at, t.name, t.suffix, mode)
 	}
-	if len(r.list.Prices) == before {
+	if len(r.list.Prices) == before && len(r.faults) == 0 {
 		r.list.skip(id, "the list has no price for it")
 	}
-	return nil
+}
+
+// liteLLMOther are the prices that no call of text, embeddings or rerank has, and the
+// tier ultrafast, which Bedrock's API does not have.
+var liteLLMOther = regexp.MustCompile(`_ultrafast$|audio|_image_token|per_second|search_context|` +
+	`code_interpreter|file_search|output_cost_per_(image|pixel|reasoning)|per_character|guardrail_cost`)
+
+var liteLLMKnown = regexp.MustCompile(`^(input_cost_per_(token|query|image|video_per_second)|output_cost_per_token|` +
+	`cache_(read|creation)_input_token_cost(_above_1hr)?)(_above_[0-9]+k_tokens)?(_flex|_priority|_batches)?$`)
+
+// unknown warns of a price that is not read.
+func (r *liteLLM) unknown(id string, f fields) {
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if strings.Contains(name, "cost") && !liteLLMKnown.MatchString(name) && !liteLLMOther.MatchString(name) {
+			r.list.doubt(r.inside(r.where[id], name), id+": "+name+" is not known, and not read")
+		}
+	}
 }
 
 var (
@@ -192,54 +236,52 @@ func (r *liteLLM) place(id string) (config.Price, string) {
 	return p, ""
 }
 
-// inRegion are the fields of a plain id. Where they have the price of its global
-// profile, and geographic profiles cost more, they are those of a geographic one: a
-// call in a region costs what that costs (Anthropic, "regional endpoints carry 10
-// percent over global"; BerriAI/litellm#42679).
-func (r *liteLLM) inRegion(model string, f fields) fields {
+// inRegion is the id whose fields a plain id has, "" for its own. Where those have the
+// price of its global profile, and geographic profiles cost more, it is a geographic
+// one: a call in a region costs what that costs (Anthropic, "regional endpoints carry
+// 10 percent over global"; BerriAI/litellm#42679).
+func (r *liteLLM) inRegion(model string, f fields) string {
 	const input = "input_cost_per_token"
 	global, geo := r.all["global."+model], r.all["us."+model]
 	if global == nil || geo == nil || string(global[input]) != string(f[input]) {
-		return f
+		return ""
 	}
-	return geo
+	return "us." + model
 }
 
 var liteLLMTiers = []struct{ name, suffix string }{
 	{"", ""}, {"flex", "_flex"}, {"priority", "_priority"}, {"batch", "_batches"},
 }
 
-// tier adds the prices of one tier, and of its long context.
-func (r *liteLLM) tier(p config.Price, f fields, tier, suffix, mode string) error {
+// tier adds the prices of one tier, and of its long context. at is where the fields
+// are.
+func (r *liteLLM) tier(p config.Price, f fields, at span, tier, suffix, mode string) {
 	p.Tier = tier
-	rates, err := liteLLMRates(f, "", suffix, mode)
-	if err != nil || !rates.HasInput && !rates.HasQuery && !rates.HasSecond {
-		return err
+	p.Rates = r.rates(&p, f, at, "", suffix, mode)
+	if !p.HasInput && !p.HasQuery && !p.HasSecond {
+		return
 	}
-	p.Rates = rates
 	r.list.Prices = append(r.list.Prices, p)
-	steps, err := liteLLMSteps(f)
-	if err != nil {
-		return err
+	steps := liteLLMSteps(f)
+	if len(steps) > 1 {
+		r.fault(at, "%s has rates above %v thousand tokens; a price has one step", Name(&p), steps)
+		return
 	}
 	for _, step := range steps {
 		long := p
 		long.Above = step * 1000
-		if long.Rates, err = liteLLMRates(f, fmt.Sprintf("_above_%dk_tokens", step), suffix, mode); err != nil {
-			return err
-		}
+		long.Rates = r.rates(&long, f, at, fmt.Sprintf("_above_%dk_tokens", step), suffix, mode)
 		if long.HasInput {
 			r.list.Prices = append(r.list.Prices, long)
 		}
 	}
-	return nil
 }
 
 var liteLLMStep = regexp.MustCompile(`^input_cost_per_token_above_([0-9]+)k_tokens$`)
 
 // liteLLMSteps are the lengths, in thousands of tokens, above which an entry has
-// other rates. There is one at most.
-func liteLLMSteps(f fields) ([]int64, error) {
+// other rates.
+func liteLLMSteps(f fields) []int64 {
 	var steps []int64
 	for name := range f {
 		if m := liteLLMStep.FindStringSubmatch(name); m != nil {
@@ -247,40 +289,40 @@ func liteLLMSteps(f fields) ([]int64, error) {
 			steps = append(steps, n)
 		}
 	}
-	if len(steps) > 1 {
-		return nil, fmt.Errorf("has rates above %v thousand tokens; a price has one step", steps)
-	}
-	return steps, nil
+	slices.Sort(steps)
+	return steps
 }
 
-// liteLLMRates reads the rates of a step and tier.
-func liteLLMRates(f fields, step, tier, mode string) (config.Rates, error) {
-	var r config.Rates
-	for _, c := range []struct {
-		name  string
-		units int64 // of the field's unit in a million of ours
-		to    *money.Price
-		has   *bool
-	}{
-		{"input_cost_per_token" + step, 1_000_000, &r.Input, &r.HasInput},
-		{"output_cost_per_token" + step, 1_000_000, &r.Output, &r.HasOutput},
-		{"cache_read_input_token_cost" + step, 1_000_000, &r.CacheRead, &r.HasCacheRead},
-		{"cache_creation_input_token_cost" + step, 1_000_000, &r.CacheWrite5m, &r.HasCacheWrite5m},
-		{"cache_creation_input_token_cost_above_1hr" + step, 1_000_000, &r.CacheWrite1h, &r.HasCacheWrite1h},
-		{"input_cost_per_query" + step, 1_000_000, &r.Query, &r.HasQuery},
-		{"input_cost_per_image" + step, 1_000_000, &r.Image, &r.HasImage},
-		{"input_cost_per_video_per_second" + step, 1000, &r.Second, &r.HasSecond},
+// rates reads the rates of a step and tier.
+func (r *liteLLM) rates(p *config.Price, f fields, at span, step, tier, mode string) config.Rates {
+	var rates config.Rates
+	for _, c := range []struct{ field, class string }{
+		{"input_cost_per_token", "input"},
+		{"output_cost_per_token", "output"},
+		{"cache_read_input_token_cost", "cache_read"},
+		{"cache_creation_input_token_cost", "cache_write_5m"},
+		{"cache_creation_input_token_cost_above_1hr", "cache_write_1h"},
+		{"input_cost_per_query", "query"},
+		{"input_cost_per_image", "image"},
+		{"input_cost_per_video_per_second", "second"},
 	} {
-		price, ok, err := decimal(f[c.name+tier], c.units)
-		if err != nil {
-			return r, fmt.Errorf("%s: %w", c.name+tier, err)
+		name, units := c.field+step+tier, int64(1_000_000)
+		if c.class == "second" {
+			units = 1000
 		}
-		*c.to, *c.has = price, ok
+		price, ok, err := decimal(f[name], units)
+		if err != nil {
+			r.fault(r.inside(at, name), "%s: %s %v", Name(p), name, err)
+		}
+		to, has := classOf(&rates, c.class)
+		if *to, *has = price, ok; ok {
+			r.list.note(p, c.class, r.inside(at, name))
+		}
 	}
-	if mode != "chat" && mode != "responses" && r.Output == 0 {
-		r.HasOutput = false // vectors and scores are no tokens
+	if mode != "chat" && mode != "responses" && rates.Output == 0 {
+		rates.HasOutput = false // vectors and scores are no tokens
 	}
-	return r, nil
+	return rates
 }
 
 // decimal reads a JSON number of dollars for one unit as a price for so many units,

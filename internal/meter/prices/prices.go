@@ -3,7 +3,6 @@
 package prices
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +22,13 @@ type List struct {
 	Unpriced []config.Unlisted
 	// Skipped are entries that are no prices of tokens, by why.
 	Skipped map[string]int
+	// Unnamed are the names of models for which no id is known.
+	Unnamed []string
+	// Doubts are warnings about what may be a price and is not read.
+	Doubts []config.Fault
+
+	doc    *document
+	places map[string]span // of classes, by the name of the price
 }
 
 // skip notes an entry that is not read, and names its model as unpriced unless it
@@ -56,34 +62,70 @@ func SKU(p *config.Price) record.SKU {
 	return record.SKU{Model: p.Models[0], Scope: p.Scope, Region: p.Region, Tier: p.Tier, Latency: p.Latency}
 }
 
-// ErrJump is wrapped by the error about prices that changed too much to be
-// believed.
-var ErrJump = errors.New("differs too much from the books to be believed")
-
 // maxJump is how many times a price may be off the one in the books: below the
 // factor of a thousand between the units of price lists, above any real change.
 const maxJump = 10
 
-// CheckJumps fails with ErrJump when a rate is more than ten times off the one that
-// a table has for the same SKU.
-func (l *List) CheckJumps(table *record.PriceBook, at time.Time) error {
-	var errs []error
+// Check fails with a *config.Error that names what cannot be believed: rates more than
+// ten times off those that a table finds for the same SKU, and classes of one price
+// that cannot be in one unit.
+func (l *List) Check(table *record.PriceBook, at time.Time) error {
 	for i := range l.Prices {
 		p := &l.Prices[i]
-		if p.Above != 0 || !table.Lists(SKU(p), at) {
+		for _, doubt := range record.Doubts(&p.Rates) {
+			class, _, _ := strings.Cut(doubt, " ")
+			l.doc.fault(l.at(p, class), "%s: %s", Name(p), doubt)
+		}
+		before := priceBefore(table, p, at)
+		if before == nil {
 			continue
 		}
-		before := table.Find(SKU(p), at).List()
 		for k, c := range p.Classes() {
 			was := before.Classes()[k]
 			low, high := min(c.Price, was.Price), max(c.Price, was.Price)
-			if low > 0 && high/low >= maxJump && (high/low > maxJump || high%low > 0) {
-				errs = append(errs, fmt.Errorf("%s: %s is %s, %s before: %w",
-					Name(p), c.Name, Dollars(c.Price), Dollars(was.Price), ErrJump))
+			if low > 0 && (high/low > maxJump || high/low == maxJump && high%low > 0) {
+				l.doc.fault(l.at(p, c.Name), "%s: %s is %s, %s before: it differs too much from the books to be believed",
+					Name(p), c.Name, exact(c.Price, unitsOf(c.Name)), exact(was.Price, unitsOf(c.Name)))
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return l.doc.err()
+}
+
+// priceBefore is the list price that a table finds for what p is the price of.
+func priceBefore(table *record.PriceBook, p *config.Price, at time.Time) *config.Rates {
+	found := table.Find(SKU(p), at)
+	if found == nil {
+		return nil
+	}
+	if long, _ := found.Long(); p.Above != 0 && long != nil {
+		found = long
+	}
+	return found.List()
+}
+
+// note keeps where a class of a price comes from.
+func (l *List) note(p *config.Price, class string, at span) {
+	if l.places == nil {
+		l.places = map[string]span{}
+	}
+	l.places[Name(p)+"|"+class] = at
+}
+
+// at is where a class of a price comes from.
+func (l *List) at(p *config.Price, class string) span { return l.places[Name(p)+"|"+class] }
+
+// doubt notes what is not read and may be a price.
+func (l *List) doubt(at span, message string) {
+	l.Doubts = append(l.Doubts, config.Fault{Position: l.doc.position(at.from), Message: message, Warning: true})
+}
+
+// unnamed notes that a price is not read because its model's name is of no known id.
+func (l *List) unnamed(name string) {
+	l.skip("", "no id is known for its name")
+	if !slices.Contains(l.Unnamed, name) {
+		l.Unnamed = append(l.Unnamed, name)
+	}
 }
 
 // Name is a price for people: the id as it is called, and where, in which tier and
@@ -111,4 +153,17 @@ func Dollars(p money.Price) string {
 		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}
 	return text
+}
+
+// IDs are the models that a configuration knows: of its prices, of its catalogue, and
+// those that it has no price for on purpose.
+func IDs(cfg *config.Config, table *record.PriceBook) []string {
+	var ids []string
+	for _, sku := range table.SKUs() {
+		ids = append(ids, sku.Model)
+	}
+	for i := range cfg.Models {
+		ids = append(ids, cfg.Models[i].IDs...)
+	}
+	return ids
 }

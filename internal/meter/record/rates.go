@@ -302,6 +302,15 @@ func (s *SKU) where() string {
 
 func perMillionText(p money.Price) string { return "$" + money.Pico(p).String() }
 
+// Doubts say when rates of one price cannot be in one unit. Each begins with the class.
+func Doubts(of *config.Rates) []string {
+	r, wrong := compileRates(&config.Price{Rates: *of})
+	if wrong != "" {
+		return []string{"input and the rest: " + wrong}
+	}
+	return r.doubts()
+}
+
 // mixed is how many times a class of tokens can be off the input before its unit is
 // doubted: cached reads go down to a fortieth, output up to some ten times of it.
 const mixed = 200
