@@ -109,6 +109,11 @@ func (c *call) exceededText(r *budget.Refusal) string {
 	if !r.Window.End.IsZero() {
 		what += " Resets " + r.Window.End.Format(time.RFC3339) + "."
 	}
+	for _, p := range c.legs {
+		if r.Need > r.Limit {
+			what += p.Vague()
+		}
+	}
 	return what + " Request " + c.ID
 }
 

@@ -2,6 +2,7 @@ package leg
 
 import (
 	"cmp"
+	"fmt"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -77,6 +78,7 @@ func (p *Plan) bound(r *Request) *wire.Error {
 	if p.Limit.CutAt == 0 {
 		return nil
 	}
+	stream := ""
 	switch cmp.Or(r.Caller.Tenant.Cap.UnknownFamily, r.Snapshot.Config.UnknownFamily) {
 	case "allow":
 		p.Limit.CutAt = 0
@@ -85,14 +87,11 @@ func (p *Plan) bound(r *Request) *wire.Error {
 		if r.Target.Op.Streams() {
 			return nil
 		}
-		return wire.Errorf(wire.KindAccessDenied, "A limit of %d"+
-			" output tokens applies, and the gateway does not know how the family of model %s spells one"+
-			": ask for a stream, which can be cut there. %s",
-			p.Limit.CutAt, p.Model, router.MapHint(p.Model))
+		stream = ": ask for a stream, which can be cut there"
 	}
 	return wire.Errorf(wire.KindAccessDenied, "A limit of %d"+
-		" output tokens applies, and the gateway does not know how the family of model %s spells one. %s",
-		p.Limit.CutAt, p.Model, router.MapHint(p.Model))
+		" output tokens applies, and the gateway does not know how the family of model %s spells one%s. %s",
+		p.Limit.CutAt, p.Model, stream, router.MapHint(p.Model))
 }
 
 // NewPlans makes the plans of a route, in the order of their numbers. The partner
@@ -194,7 +193,8 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 	if !output.Known {
 		if policy.Strict() {
 			return wire.Errorf(wire.KindAccessDenied,
-				"model %s has no known maximum of output tokens, and a budget applies: set a maximum in the request", p.Model)
+				"model %s has no known maximum of output tokens, and a budget applies: set a maximum in the request.%s",
+				p.Model, p.Vague())
 		}
 		output.N = vagueOutput
 	}
@@ -209,6 +209,16 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 	p.Input = table.Likely(p.Model, p.Facts.DialectName(), int64(p.Facts.InputTokens), bound)
 	p.Cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: input + output.N}
 	return nil
+}
+
+// Vague says what to add to the configuration where nobody knows whether the model has
+// output at all, which is held: an embedding has none. It is "" for other plans.
+func (p *Plan) Vague() string {
+	if p.Limit.Tokens.Known || !p.Facts.Op.IsInvoke() || p.Facts.DialectName() != "" {
+		return ""
+	}
+	return fmt.Sprintf(" The gateway does not know the family of model %s, nor whether it has output at all. %s", p.Model,
+		router.MapHint(p.Model))
 }
 
 // textUnit is how many characters of text a guardrail bills as one unit (Amazon

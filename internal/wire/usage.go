@@ -68,7 +68,8 @@ func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known && !u.O
 // ResponseUsage reads what a successful answer without a stream reports. For
 // InvokeModel the headers come first and the body fills what they lack. What is
 // reported nowhere stays unknown; operations that use no tokens, and classes
-// that the family d never uses, are known zeros. Of a guardrail both are, unless
+// that the family d never uses, are known zeros, and so is the output where the
+// answer of an unknown family is an embedding. Of a guardrail both are, unless
 // its units are missing or are not numbers of units. d may be nil.
 func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 	var r usageReader
@@ -91,8 +92,11 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 	}
 	r.readServed(h)
 	u := r.usage()
-	if op == OpInvoke && d != nil {
+	switch {
+	case op == OpInvoke && d != nil:
 		u.zeroUncounted(d)
+	case op == OpInvoke && r.vectors && u.Input.Known && !u.Output.Known:
+		u.Output = Known(0) // it is the provider who says so, and not the caller
 	}
 	return u
 }

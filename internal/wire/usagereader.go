@@ -32,6 +32,7 @@ const (
 	gotTool   // one class of what a tool of the provider did, added up
 	gotImages // the whole list
 	gotImage
+	gotVectors    // all that an embedding is
 	gotIterations // the whole list
 	gotIterationInput
 	gotIterationOutput
@@ -144,6 +145,7 @@ var invokeAnswer = join(
 	cohereMeta.at("meta"),
 	each(gotImages, "images", "artifacts"), // Nova Canvas, Titan and Stability; the latter's old form
 	each(gotImage, "images[]", "artifacts[]"),
+	each(gotVectors, "embedding", "embeddings", "embeddingsByType"),
 	each(gotInput, "inputTextTokenCount", "inputTokenCount", "prompt_token_count"), // Titan, Nova embeddings, Llama
 	each(gotOutputPart, "results[].tokenCount"),
 	each(gotOutputSoFar, "generation_token_count"),
@@ -205,6 +207,7 @@ type usageReader struct {
 	metered    bool  // units of a guardrail are there
 	hour       bool  // the entry of cacheDetails being read is for an hour
 	stopped    bool
+	vectors    bool // it is an embedding
 	final      bool // invocationMetrics or the metadata event came
 	intervened bool // a guardrail changed or blocked something
 }
@@ -217,7 +220,7 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 	for m := w.Next(); m.Role != 0; m = w.Next() {
 		text := body[m.Start:m.End]
 		switch what := m.Role; {
-		case what == gotMetrics, what == gotImages, what == gotImage, what == gotIterations, what == gotCacheDetail:
+		case isPart(what):
 			r.readList(m)
 		case what >= gotGuardrail:
 			r.readUnits(what, m.Kind, text)
@@ -233,11 +236,17 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 	}
 }
 
+// isPart reports whether a role is of what is no count itself, but holds or is a part
+// of some.
+func isPart(what role) bool {
+	return what == gotMetrics || what >= gotImages && what <= gotIterations || what == gotCacheDetail
+}
+
 func isWord(what role) bool {
 	return what >= gotStop && what <= gotGuardrailAction || what == gotDetailTTL
 }
 
-// readList reads what is no count itself, but holds or is a part of some.
+// readList reads what isPart.
 func (r *usageReader) readList(m jsonscan.Match) {
 	switch m.Role {
 	case gotMetrics:
@@ -254,6 +263,8 @@ func (r *usageReader) readList(m jsonscan.Match) {
 		if given(m) {
 			r.add(gotImages, Known(1))
 		}
+	case gotVectors:
+		r.vectors = r.vectors || given(m)
 	}
 }
 
