@@ -136,7 +136,7 @@ func (a *Attempt) call(ctx context.Context, out *outgoing) {
 	if k.Crash != nil {
 		out.Sent = func() { k.Crash(meter.AfterDispatch) }
 	}
-	out.Header = append(out.Header, a.span.Header()...)
+	out.Header = a.span.AppendHeader(out.Header)
 	a.usage.Op, a.usage.Measure = out.Op, a.Limit.CutAt > 0
 	sent := k.Now()
 	res, err := a.request.Snapshot.Upstream.Attempt(ctx, &out.Request)

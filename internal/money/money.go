@@ -51,7 +51,27 @@ func Cost(n int64, p Price) Pico {
 
 // String returns the amount in dollars with as many decimals as it needs and
 // at least two: 1.50, 0.000000035.
-func (p Pico) String() string { return format(big.NewInt(int64(p))) }
+func (p Pico) String() string {
+	var text [32]byte
+	return string(p.Append(text[:0]))
+}
+
+// Append appends the amount as String has it.
+func (p Pico) Append(b []byte) []byte {
+	n := uint64(p)
+	if p < 0 {
+		b, n = append(b, '-'), -n
+	}
+	b = append(strconv.AppendUint(b, n/uint64(Dollar), 10), '.')
+	least := len(b) + 2
+	for unit, rest := uint64(Dollar)/10, n%uint64(Dollar); unit > 0; unit /= 10 {
+		b = append(b, '0'+byte(rest/unit%10))
+	}
+	for len(b) > least && b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
 
 // decimals is how many decimals of a dollar a pico-dollar is.
 const decimals = 12

@@ -1,8 +1,11 @@
 package money
 
 import (
+	"math"
 	"math/big"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestCost(t *testing.T) {
@@ -96,4 +99,14 @@ func TestRounded(t *testing.T) {
 			t.Errorf("%d: %s, want %s", amount, got, want)
 		}
 	}
+}
+
+func TestStringAgainstBig(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		whole, small, least := rapid.Int64(), rapid.Int64Range(-1000, 1000), rapid.Just(int64(math.MinInt64))
+		p := Pico(rapid.OneOf(whole, small, least).Draw(rt, "pico"))
+		if got, want := p.String(), format(big.NewInt(int64(p))); got != want {
+			rt.Fatalf("%d: got %s, want %s", p, got, want)
+		}
+	})
 }

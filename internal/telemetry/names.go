@@ -47,34 +47,33 @@ const (
 // Attributes of our own. The conventions have only proposals for gateways and
 // cost.
 const (
-	AttrRequestID  = "sluice.request.id"
-	AttrTenant     = "sluice.tenant"
-	AttrKey        = "sluice.key"
-	AttrCascade    = "sluice.cascade"
-	AttrRule       = "sluice.rule.id"
-	AttrPath       = "sluice.path"
-	AttrReason     = "sluice.reason"
-	AttrCapTokens  = "sluice.cap.tokens"
-	AttrCapCut     = "sluice.cap.cut_tokens"
-	AttrCapCutAt   = "sluice.cap.cut_at_tokens"
-	AttrCost       = "sluice.cost.usd"             // decimal string: money is never a float
-	AttrAlone      = "sluice.escalation_alone.usd" // what the escalation model alone would have cost
-	AttrSaved      = "sluice.saved.usd"
-	AttrSavedLow   = "sluice.saved.low.usd" // 95 % interval
-	AttrSavedHigh  = "sluice.saved.high.usd"
-	AttrQuality    = "sluice.quality_loss" // the bound in words; never a saving without it
-	AttrCostState  = "sluice.cost.state"
-	AttrRecordID   = "sluice.record.id"
-	AttrLeg        = "sluice.leg"
-	AttrAttempt    = "sluice.attempt"
-	AttrUpstream   = "sluice.upstream"
-	AttrOutcome    = "sluice.outcome"
-	AttrVerdict    = "sluice.leg.verdict"
-	AttrPriceBook  = "sluice.price_book"
-	AttrBuffered   = "sluice.stream.buffered"
-	AttrOperation  = "sluice.operation"
-	scopeName      = "github.com/sluice-gateway/sluice"
-	spanNameServer = "sluice.request"
+	AttrRequestID = "sluice.request.id"
+	AttrTenant    = "sluice.tenant"
+	AttrKey       = "sluice.key"
+	AttrCascade   = "sluice.cascade"
+	AttrRule      = "sluice.rule.id"
+	AttrPath      = "sluice.path"
+	AttrReason    = "sluice.reason"
+	AttrCapTokens = "sluice.cap.tokens"
+	AttrCapCut    = "sluice.cap.cut_tokens"
+	AttrCapCutAt  = "sluice.cap.cut_at_tokens"
+	AttrCost      = "sluice.cost.usd"             // decimal string: money is never a float
+	AttrAlone     = "sluice.escalation_alone.usd" // what the escalation model alone would have cost
+	AttrSaved     = "sluice.saved.usd"
+	AttrSavedLow  = "sluice.saved.low.usd" // 95 % interval
+	AttrSavedHigh = "sluice.saved.high.usd"
+	AttrQuality   = "sluice.quality_loss" // the bound in words; never a saving without it
+	AttrCostState = "sluice.cost.state"
+	AttrRecordID  = "sluice.record.id"
+	AttrLeg       = "sluice.leg"
+	AttrAttempt   = "sluice.attempt"
+	AttrUpstream  = "sluice.upstream"
+	AttrOutcome   = "sluice.outcome"
+	AttrVerdict   = "sluice.leg.verdict"
+	AttrPriceBook = "sluice.price_book"
+	AttrBuffered  = "sluice.stream.buffered"
+	AttrOperation = "sluice.operation"
+	scopeName     = "github.com/sluice-gateway/sluice"
 )
 
 // genAIOperation is the convention's well-known value for one of our operations;

@@ -1,13 +1,12 @@
 package telemetry
 
 import (
-	"context"
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -16,21 +15,27 @@ import (
 
 // RequestSpan is the span of one request. A nil one does nothing.
 type RequestSpan struct {
-	tel  *Telemetry
-	ctx  context.Context //nolint:containedctx // carries the span to its legs; never leaves this package
-	span trace.Span
-	// unsampled is used for every leg of a request that is not recorded: it only
+	tel   *Telemetry
+	at    place
+	began time.Time
+	// unrecorded is used for every leg of a request that is not recorded: it only
 	// passes the decision on.
-	unsampled LegSpan
+	unrecorded LegSpan
 }
 
 // LegSpan is the span of one upstream attempt. A nil one does nothing.
 type LegSpan struct {
-	tel  *Telemetry
-	ctx  context.Context //nolint:containedctx // carries the span, nothing else
-	span trace.Span
-	// attrs are those known at its start; the span gets them with the others.
-	attrs *attributes
+	request *RequestSpan
+	open    *openLeg // nil when it is not recorded, or has ended
+	span    trace.SpanID
+}
+
+// openLeg is what a recorded span of a leg keeps until it ends.
+type openLeg struct {
+	LegSpan
+
+	began time.Time
+	start LegStart
 }
 
 // RequestEnd is what is known of a request when it is over. Empty fields are
@@ -94,20 +99,20 @@ type LegEnd struct {
 // Request starts the span of a request as a child of the caller's, when its
 // traceparent names one. It returns nil when nothing is traced.
 func (t *Telemetry) Request(h wire.Header) *RequestSpan {
-	if t == nil || t.tracer == nil {
+	if t == nil || t.batches == nil {
 		return nil
 	}
-	ctx := context.Background() // cancellation plays no part in a span
-	if h.Get("traceparent") != "" {
-		ctx = propagator.Extract(ctx, carrier{&h})
+	r := &RequestSpan{tel: t, at: t.root(h)}
+	r.unrecorded = LegSpan{request: r, span: r.at.span}
+	if r.Sampled() {
+		r.began = t.now()
 	}
-	ctx, span := t.tracer.Start(ctx, spanNameServer, t.requestKind...)
-	return &RequestSpan{tel: t, ctx: ctx, span: span, unsampled: LegSpan{ctx: ctx, span: span}}
+	return r
 }
 
 // Sampled reports whether the span is recorded. Callers need not ask: it is for
 // work that only a recorded span justifies.
-func (r *RequestSpan) Sampled() bool { return r != nil && r.span.IsRecording() }
+func (r *RequestSpan) Sampled() bool { return r != nil && r.at.flags.IsSampled() }
 
 // TraceID returns the trace's id in hexadecimal for logs and exemplars, "" when
 // nothing is traced.
@@ -115,189 +120,199 @@ func (r *RequestSpan) TraceID() string {
 	if r == nil {
 		return ""
 	}
-	return r.span.SpanContext().TraceID().String()
+	return r.at.trace.String()
 }
 
 // Leg starts the span of an attempt.
 func (r *RequestSpan) Leg(s LegStart) *LegSpan {
+	if !r.Sampled() {
+		return r.relay()
+	}
+	l := &openLeg{LegSpan: LegSpan{request: r, span: newSpanID()}, began: r.tel.now(), start: s}
+	l.open = l
+	return &l.LegSpan
+}
+
+func (r *RequestSpan) relay() *LegSpan {
 	if r == nil {
 		return nil
 	}
-	if !r.span.IsRecording() {
-		return &r.unsampled
-	}
-	operation := genAIOperation(s.Operation)
-	attrs := r.tel.lists.Get().(*attributes)
-	*attrs = append(*attrs,
-		attribute.String(AttrGenAIOperation, operation),
-		attribute.String(AttrGenAIProvider, ProviderBedrock),
-		attribute.String(AttrGenAISystem, ProviderBedrock),
-		attribute.Bool(AttrGenAIStream, s.Stream),
-		attribute.Int(AttrLeg, s.Leg),
-		attribute.Int(AttrAttempt, s.Attempt),
-	)
-	attrs.text(AttrGenAIRequestModel, s.Model)
-	attrs.text(AttrServerAddress, s.Address)
-	attrs.text(AttrUpstream, s.Upstream)
-	attrs.text(AttrRecordID, s.RecordID)
-	attrs.text(AttrOperation, s.Operation)
-	attrs.text(AttrPath, s.Path)
-	attrs.text(AttrReason, s.Reason)
-	attrs.positive(AttrServerPort, int64(s.Port))
-	attrs.positive(AttrGenAIMaxTokens, s.MaxTokens)
-	ctx, span := r.tel.tracer.Start(r.ctx, strings.TrimSpace(operation+" "+s.Model), r.tel.legKind...)
-	return &LegSpan{r.tel, ctx, span, attrs}
+	return &r.unrecorded
 }
 
 // End ends the span.
 func (r *RequestSpan) End(e RequestEnd) {
-	if r == nil {
+	if !r.Sampled() {
 		return
 	}
-	if r.span.IsRecording() {
-		r.span.SetName(strings.TrimSpace(e.Operation + " " + e.Asked))
-		attrs := r.tel.lists.Get().(*attributes)
-		e.attributes(attrs)
-		r.tel.set(r.span, attrs)
-		setStatus(r.span, e.Error, e.Status)
-	}
-	r.span.End()
+	m := r.tel.message()
+	span := m.beginSpan(&r.at, join(e.Operation, e.Asked), tracepb.Span_SPAN_KIND_SERVER, r.began, r.tel.now())
+	e.attributes(m)
+	m.status(e.Error, e.Status)
+	m.finish(span)
+	r.tel.send(m)
 }
 
-func (e *RequestEnd) attributes(attrs *attributes) {
-	attrs.text(AttrRequestID, e.ID)
-	attrs.text(AttrHTTPMethod, e.Method)
-	attrs.text(AttrOperation, e.Operation)
-	attrs.text(AttrTenant, e.Tenant)
-	attrs.text(AttrKey, e.Key)
-	attrs.text(AttrGenAIRequestModel, e.Asked)
-	attrs.text(AttrGenAIModel, e.Served)
-	attrs.text(AttrCascade, e.Cascade)
-	attrs.text(AttrRule, e.Rule)
-	attrs.text(AttrPath, e.Path)
-	attrs.text(AttrReason, e.Reason)
-	attrs.text(AttrErrorType, e.Error)
-	attrs.positive(AttrHTTPStatus, int64(e.Status))
-	attrs.positive(AttrCapTokens, e.Cap)
-	attrs.positive(AttrCapCut, e.Cut)
-	attrs.positive(AttrCapCutAt, e.CutAt)
-	attrs.cost(e.Cost, e.CostState)
-	attrs.saving(e.Saving)
-	*attrs = append(*attrs, attribute.Bool(AttrBuffered, e.Buffered))
+func (e *RequestEnd) attributes(m *message) {
+	m.text(AttrRequestID, e.ID)
+	m.text(AttrHTTPMethod, e.Method)
+	m.text(AttrOperation, e.Operation)
+	m.text(AttrTenant, e.Tenant)
+	m.text(AttrKey, e.Key)
+	m.text(AttrGenAIRequestModel, e.Asked)
+	m.text(AttrGenAIModel, e.Served)
+	m.text(AttrCascade, e.Cascade)
+	m.text(AttrRule, e.Rule)
+	m.text(AttrPath, e.Path)
+	m.text(AttrReason, e.Reason)
+	m.text(AttrErrorType, e.Error)
+	m.positive(AttrHTTPStatus, int64(e.Status))
+	m.positive(AttrCapTokens, e.Cap)
+	m.positive(AttrCapCut, e.Cut)
+	m.positive(AttrCapCutAt, e.CutAt)
+	m.cost(e.Cost, e.CostState)
+	m.saving(e.Saving)
+	m.bool(AttrBuffered, e.Buffered)
 }
 
-// Header returns the fields that carry the trace to the upstream, none when
+// AppendHeader appends the fields that carry the trace to the upstream, none when
 // nothing is traced. tracestate is the caller's, as it came.
-func (l *LegSpan) Header() wire.Header {
+func (l *LegSpan) AppendHeader(h wire.Header) wire.Header {
 	if l == nil {
-		return nil
+		return h
 	}
-	var h wire.Header
-	propagator.Inject(l.ctx, carrier{&h})
-	return h
+	at := l.request.at
+	at.span = l.span
+	return at.appendTo(h)
 }
 
-// End ends the span.
+// End ends the span. Further calls do nothing.
 func (l *LegSpan) End(e LegEnd) {
-	if l == nil || l.attrs == nil || !l.span.IsRecording() {
+	if l == nil || l.open == nil {
 		return
 	}
-	attrs := l.attrs
-	attrs.usage(&e.Usage)
-	attrs.finish(e.Usage.StopReason, e.CutStream)
-	attrs.text(AttrGenAIModel, e.Usage.InvokedModel)
-	attrs.text(AttrOutcome, e.Outcome)
-	attrs.text(AttrVerdict, e.Verdict)
-	attrs.text(AttrErrorType, e.Error)
-	attrs.text(AttrAWSRequestID, e.AWSRequestID)
-	attrs.text(AttrPriceBook, e.PriceBook)
-	attrs.positive(AttrHTTPStatus, int64(e.Status))
-	attrs.cost(e.Cost, e.CostState)
+	open := l.open
+	l.open = nil
+	at := l.request.at.child()
+	at.span = l.span
+	m := l.request.tel.message()
+	operation := genAIOperation(open.start.Operation)
+	name := join(operation, open.start.Model)
+	span := m.beginSpan(&at, name, tracepb.Span_SPAN_KIND_CLIENT, open.began, l.request.tel.now())
+	m.text(AttrGenAIOperation, operation)
+	open.start.attributes(m)
+	e.attributes(m)
+	m.status(e.Error, e.Status)
+	m.finish(span)
+	l.request.tel.send(m)
+}
+
+func (s *LegStart) attributes(m *message) {
+	m.text(AttrGenAIProvider, ProviderBedrock)
+	m.text(AttrGenAISystem, ProviderBedrock)
+	m.bool(AttrGenAIStream, s.Stream)
+	m.int(AttrLeg, int64(s.Leg))
+	m.int(AttrAttempt, int64(s.Attempt))
+	m.text(AttrGenAIRequestModel, s.Model)
+	m.text(AttrServerAddress, s.Address)
+	m.text(AttrUpstream, s.Upstream)
+	m.text(AttrRecordID, s.RecordID)
+	m.text(AttrOperation, s.Operation)
+	m.text(AttrPath, s.Path)
+	m.text(AttrReason, s.Reason)
+	m.positive(AttrServerPort, int64(s.Port))
+	m.positive(AttrGenAIMaxTokens, s.MaxTokens)
+}
+
+func (e *LegEnd) attributes(m *message) {
+	m.usage(&e.Usage)
+	if e.CutStream {
+		m.list(AttrGenAIFinish, FinishError)
+	} else if e.Usage.StopReason != "" {
+		m.list(AttrGenAIFinish, e.Usage.StopReason)
+	}
+	m.text(AttrGenAIModel, e.Usage.InvokedModel)
+	m.text(AttrOutcome, e.Outcome)
+	m.text(AttrVerdict, e.Verdict)
+	m.text(AttrErrorType, e.Error)
+	m.text(AttrAWSRequestID, e.AWSRequestID)
+	m.text(AttrPriceBook, e.PriceBook)
+	m.positive(AttrHTTPStatus, int64(e.Status))
+	m.cost(e.Cost, e.CostState)
 	if e.FirstByte > 0 {
-		*attrs = append(*attrs, attribute.Float64(AttrGenAIFirstChunk, e.FirstByte.Seconds()))
+		m.seconds(AttrGenAIFirstChunk, e.FirstByte.Seconds())
 	}
-	l.attrs = nil
-	l.tel.set(l.span, attrs)
-	setStatus(l.span, e.Error, e.Status)
-	l.span.End()
 }
 
-// setStatus marks errors of the gateway and of the upstream; a caller's mistake
+// join is the name of a span: what is done, and with which model.
+func join(operation, model string) string { return strings.TrimSpace(operation + " " + model) }
+
+// beginSpan opens a span up to its attributes. A clock that was set in between plays
+// no part in how long it took.
+func (m *message) beginSpan(at *place, name string, kind tracepb.Span_SpanKind, began, ended time.Time) (span int) {
+	span = m.begin(2)
+	m.bytes(1, at.trace[:])
+	m.bytes(2, at.span[:])
+	m.field(3, at.state)
+	if at.parent.IsValid() {
+		m.bytes(4, at.parent[:])
+	}
+	m.field(5, name)
+	m.varint(6, uint64(kind))
+	m.fixed(7, uint64(began.UnixNano()))
+	m.fixed(8, uint64(began.Add(ended.Sub(began)).UnixNano()))
+	flags := uint32(at.flags) | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+	if at.remote {
+		flags |= uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
+	}
+	*m = protowire.AppendFixed32(protowire.AppendTag(*m, 16, protowire.Fixed32Type), flags)
+	return span
+}
+
+// status marks errors of the gateway and of the upstream; a caller's mistake
 // (4xx) is not an error of the server span.
-func setStatus(span trace.Span, failure string, status int) {
+func (m *message) status(failure string, status int) {
+	of := m.begin(15)
 	if failure != "" && (status == 0 || status >= 500) {
-		span.SetStatus(codes.Error, failure)
+		m.field(2, failure)
+		m.varint(3, uint64(tracepb.Status_STATUS_CODE_ERROR))
 	}
+	m.finish(of)
 }
 
-// attributes is a list that leaves out what is empty.
-type attributes []attribute.KeyValue
-
-// mostAttributes is how many a span of a leg has at most.
-const mostAttributes = 28
-
-// set gives a span all its attributes at once. The list goes back: the span
-// has a copy.
-func (t *Telemetry) set(span trace.Span, attrs *attributes) {
-	span.SetAttributes(*attrs...)
-	clear(*attrs)
-	*attrs = (*attrs)[:0]
-	t.lists.Put(attrs)
-}
-
-func (a *attributes) text(name, value string) {
-	if value != "" {
-		*a = append(*a, attribute.String(name, value))
-	}
-}
-
-func (a *attributes) positive(name string, n int64) {
-	if n > 0 {
-		*a = append(*a, attribute.Int64(name, n))
-	}
-}
-
-func (a *attributes) count(name string, c wire.Count) {
-	if c.Known {
-		*a = append(*a, attribute.Int64(name, c.N))
-	}
-}
-
-func (a *attributes) cost(cost money.Pico, state string) {
-	if state == "" {
-		return
-	}
-	a.text(AttrCostState, state)
-	a.text(AttrCost, cost.String())
-}
-
-func (a *attributes) saving(s *saving.Saving) {
+func (m *message) saving(s *saving.Saving) {
 	if s == nil {
 		return
 	}
-	a.text(AttrAlone, s.Counterfactual.String())
-	a.text(AttrSaved, s.Saved.String())
+	m.text(AttrAlone, s.Counterfactual.String())
+	m.text(AttrSaved, s.Saved.String())
 	if s.Interval {
-		a.text(AttrSavedLow, s.Low.String())
-		a.text(AttrSavedHigh, s.High.String())
+		m.text(AttrSavedLow, s.Low.String())
+		m.text(AttrSavedHigh, s.High.String())
 	}
-	a.text(AttrQuality, s.Quality.String())
+	m.text(AttrQuality, s.Quality.String())
 }
 
-func (a *attributes) usage(u *wire.Usage) {
-	a.count(AttrGenAIInput, allInput(u))
-	a.count(AttrGenAIOutput, u.Output)
-	a.count(AttrGenAICacheRead, u.CacheRead)
-	a.count(AttrGenAICacheWrite, sum(u.CacheWrite5m, u.CacheWrite1h))
+func (m *message) usage(u *wire.Usage) {
+	m.count(AttrGenAIInput, allInput(u))
+	m.count(AttrGenAIOutput, u.Output)
+	m.count(AttrGenAICacheRead, u.CacheRead)
+	m.count(AttrGenAICacheWrite, sum(u.CacheWrite5m, u.CacheWrite1h))
 }
 
-func (a *attributes) finish(reason string, cut bool) {
-	if cut {
-		reason = FinishError
+// message is an empty one; send gives it back.
+func (t *Telemetry) message() *message {
+	m, ok := t.scratch.Get().(*message)
+	if !ok {
+		return new(message)
 	}
-	if reason != "" {
-		*a = append(*a, attribute.StringSlice(AttrGenAIFinish, []string{reason}))
-	}
+	*m = (*m)[:0]
+	return m
+}
+
+func (t *Telemetry) send(m *message) {
+	t.batches.add(*m)
+	t.scratch.Put(m)
 }
 
 // allInput is the convention's count of input tokens, which includes those read
@@ -318,22 +333,4 @@ func sum(counts ...wire.Count) (total wire.Count) {
 		}
 	}
 	return total
-}
-
-// carrier lets the propagator read and write our header fields.
-type carrier struct{ h *wire.Header }
-
-// Get returns the value of a field.
-func (c carrier) Get(name string) string { return c.h.Get(name) }
-
-// Set appends a field.
-func (c carrier) Set(name, value string) { *c.h = append(*c.h, wire.Field{Name: name, Value: value}) }
-
-// Keys names the fields.
-func (c carrier) Keys() []string {
-	var names []string
-	for _, f := range *c.h {
-		names = append(names, f.Name)
-	}
-	return names
 }

@@ -17,16 +17,15 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Options is what to observe. The zero value keeps metrics and sends no traces.
@@ -39,18 +38,18 @@ type Options struct {
 	Sample float64
 	// Version and Commit describe this build.
 	Version, Commit string
-	Log             *slog.Logger // nil: errors of the exporter are only counted
+	Log             *slog.Logger     // nil: errors of the exporter are only counted
+	Now             func() time.Time // nil: the system's clock
 }
 
 // Telemetry is the tracer and the instruments. Close it.
 type Telemetry struct {
 	metrics  *Metrics
 	registry *prometheus.Registry
-	provider *sdktrace.TracerProvider // nil: no traces
-	tracer   trace.Tracer
-	// requestKind and legKind are made once: the SDK's options allocate.
-	requestKind, legKind []trace.SpanStartOption
-	lists                sync.Pool // of *attributes, empty
+	batches  *batches // nil: no traces
+	now      func() time.Time
+	below    uint64    // the part of trace ids that is recorded: shareBelow
+	scratch  sync.Pool // of *message: a span at a time
 }
 
 // New starts the exporter. It does not wait for the collector.
@@ -65,43 +64,38 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	if strings.Trim(collector.Path, "/") == "" {
 		collector.Path = "/v1/traces" // OTLP specification, section OTLP/HTTP request
 	}
-	exporter, err := newExporter(ctx, otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(collector.String())))
-	if err != nil {
-		return nil, err
-	}
-	return newWith(ctx, exporter, opts)
+	return newWith(ctx, otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(collector.String())), opts)
 }
 
-func newWith(ctx context.Context, exporter sdktrace.SpanExporter, opts Options) (*Telemetry, error) {
+// newWith sends spans by a client, nil for none.
+func newWith(ctx context.Context, client otlptrace.Client, o Options) (*Telemetry, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	registry := prometheus.NewRegistry()
-	t := &Telemetry{registry: registry, metrics: newMetrics(registry, opts)}
-	if exporter == nil {
+	t := &Telemetry{registry: registry, metrics: newMetrics(registry, o), now: o.Now, below: shareBelow(o.Sample)}
+	if client == nil {
 		return t, nil
 	}
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(
-			attribute.String(AttrServiceName, "sluice"), attribute.String(AttrServiceVersion, opts.Version)),
+			attribute.String(AttrServiceName, "sluice"), attribute.String(AttrServiceVersion, o.Version)),
 		resource.WithFromEnv()) // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	t.provider = sdktrace.NewTracerProvider(
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(opts.Sample))),
-		sdktrace.WithBatcher(exporter), // bounded; a full queue drops spans
-		sdktrace.WithResource(res),
-	)
-	t.requestKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
-	t.legKind = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
-	t.lists.New = func() any { list := make(attributes, 0, mostAttributes); return &list }
-	t.tracer = t.provider.Tracer(scopeName, trace.WithSchemaURL(SchemaURL))
-	// The SDK reports export failures to one hook per process, which prints to
-	// stderr by default.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+	failed := func(err error) {
 		t.metrics.add(traceErrors, 1)
-		if opts.Log != nil {
-			opts.Log.Warn("traces were not exported", "error", err)
+		if o.Log != nil {
+			o.Log.Warn("traces were not exported", "error", err)
 		}
-	}))
+	}
+	// The client reports what a collector refused of a batch to one hook per process,
+	// which prints to stderr by default.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(failed))
+	if t.batches, err = newBatches(ctx, client, res, failed); err != nil {
+		return nil, err
+	}
 	return t, nil
 }
 
@@ -123,10 +117,8 @@ func (t *Telemetry) Handler() http.Handler {
 
 // Close sends the spans that are left, until ctx ends.
 func (t *Telemetry) Close(ctx context.Context) error {
-	if t == nil || t.provider == nil {
+	if t == nil || t.batches == nil {
 		return nil
 	}
-	return t.provider.Shutdown(ctx)
+	return t.batches.close(ctx)
 }
-
-var propagator = propagation.TraceContext{}

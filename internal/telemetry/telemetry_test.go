@@ -1,20 +1,25 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -22,33 +27,69 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func traced(t testing.TB, opts Options) (*Telemetry, *tracetest.InMemoryExporter) {
+// sink is a client that keeps what it is to send.
+type sink struct {
+	mu   sync.Mutex
+	sent []byte // of the last batch
+	all  []*tracepb.Span
+	fail error
+}
+
+func (s *sink) Start(context.Context) error { return nil }
+func (s *sink) Stop(context.Context) error  { return nil }
+
+func (s *sink) UploadTraces(_ context.Context, batches []*tracepb.ResourceSpans) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	s.sent, err = proto.MarshalOptions{Deterministic: true}.Marshal(batches[0])
+	var read tracepb.ResourceSpans
+	if err = errors.Join(err, proto.Unmarshal(s.sent, &read)); err == nil {
+		for _, scope := range read.GetScopeSpans() {
+			s.all = append(s.all, scope.GetSpans()...)
+		}
+	}
+	return err
+}
+
+func traced(t testing.TB, opts Options) (*Telemetry, *sink) {
 	t.Helper()
-	exporter := tracetest.NewInMemoryExporter()
-	tel, err := newWith(t.Context(), exporter, opts)
+	e := &sink{}
+	tel, err := newWith(t.Context(), e, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tel.Close(context.Background()) })
-	return tel, exporter
+	return tel, e
 }
 
-func spans(t *testing.T, tel *Telemetry, e *tracetest.InMemoryExporter) map[string]tracetest.SpanStub {
+func spans(t *testing.T, tel *Telemetry, e *sink) map[string]*tracepb.Span {
 	t.Helper()
-	if err := tel.provider.ForceFlush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	byName := map[string]tracetest.SpanStub{}
-	for _, s := range e.GetSpans() {
+	tel.batches.export(t.Context())
+	byName := map[string]*tracepb.Span{}
+	for _, s := range e.all {
 		byName[s.Name] = s
 	}
 	return byName
 }
 
-func attrsOf(s tracetest.SpanStub) map[string]string {
+func attrsOf(s *tracepb.Span) map[string]string {
 	m := map[string]string{}
-	for _, a := range s.Attributes {
-		m[string(a.Key)] = a.Value.String()
+	for _, a := range s.GetAttributes() {
+		switch v := a.GetValue().GetValue().(type) {
+		case *commonpb.AnyValue_StringValue:
+			m[a.Key] = v.StringValue
+		case *commonpb.AnyValue_BoolValue:
+			m[a.Key] = strconv.FormatBool(v.BoolValue)
+		case *commonpb.AnyValue_IntValue:
+			m[a.Key] = strconv.FormatInt(v.IntValue, 10)
+		case *commonpb.AnyValue_DoubleValue:
+			m[a.Key] = strconv.FormatFloat(v.DoubleValue, 'g', -1, 64)
+		case *commonpb.AnyValue_ArrayValue:
+			m[a.Key] = fmt.Sprintf("[%q]", v.ArrayValue.GetValues()[0].GetStringValue())
+		}
 	}
 	return m
 }
@@ -81,7 +122,7 @@ func TestSpans(t *testing.T) {
 	serve(tel, nil)
 	got := spans(t, tel, e)
 	request, leg := got["converse-stream auto"], got["chat amazon.nova-lite-v1:0"]
-	if leg.Parent.SpanID() != request.SpanContext.SpanID() || !request.SpanContext.IsValid() {
+	if !bytes.Equal(leg.GetParentSpanId(), request.GetSpanId()) || len(request.GetSpanId()) == 0 {
 		t.Errorf("the leg is not a child of the request: %v", maps.Collect(maps.All(got)))
 	}
 	want := map[string]string{
@@ -123,7 +164,7 @@ func TestSamplingAndPropagation(t *testing.T) {
 		if parent != "" {
 			h = wire.Header{{Name: "Traceparent", Value: parent}, {Name: "tracestate", Value: "a=b"}}
 		}
-		out := serve(tel, h).Header()
+		out := serve(tel, h).AppendHeader(nil)
 		got := spans(t, tel, e)
 		if (len(got) == 2) != recorded || (len(got) == 0) == recorded {
 			t.Errorf("%q at %v: %d spans, want recorded %v", parent, sample, len(got), recorded)
@@ -159,7 +200,7 @@ func TestNothingIsTracedWithoutACollector(t *testing.T) {
 	}
 	for _, tel := range []*Telemetry{nil, off} {
 		leg := serve(tel, wire.Header{{Name: "traceparent", Value: sampledParent}})
-		if h := leg.Header(); h != nil {
+		if h := leg.AppendHeader(nil); h != nil {
 			t.Errorf("fields %v", h)
 		}
 		if r := tel.Request(nil); r.Sampled() || r.TraceID() != "" {
@@ -186,22 +227,23 @@ func TestUsageCounts(t *testing.T) {
 }
 
 func TestErrorsAndCuts(t *testing.T) {
-	f := func(end LegEnd, status, finish string) {
+	f := func(end LegEnd, status tracepb.Status_StatusCode, finish string) {
 		t.Helper()
 		tel, e := traced(t, Options{Sample: 1})
 		r := tel.Request(nil)
 		r.Leg(LegStart{Operation: "count-tokens", Model: "m"}).End(end)
 		r.End(RequestEnd{Operation: "x"})
 		leg, ok := spans(t, tel, e)["count-tokens m"]
-		if !ok || leg.Status.Code.String() != status || attrsOf(leg)[AttrGenAIFinish] != finish {
-			t.Errorf("%+v: %v, finish %s", end, leg.Status, attrsOf(leg)[AttrGenAIFinish])
+		if !ok || leg.GetStatus().GetCode() != status || attrsOf(leg)[AttrGenAIFinish] != finish {
+			t.Errorf("%+v: %v, finish %s", end, leg.GetStatus(), attrsOf(leg)[AttrGenAIFinish])
 		}
 	}
-	f(LegEnd{Status: 200}, "Unset", "")
-	f(LegEnd{Status: 400, Error: "ValidationException"}, "Unset", "")
-	f(LegEnd{Status: 503, Error: "ServiceUnavailableException"}, "Error", "")
-	f(LegEnd{Error: "timed_out"}, "Error", "")
-	f(LegEnd{Status: 200, CutStream: true, Usage: wire.Usage{StopReason: "end_turn"}}, "Unset", `["error"]`)
+	f(LegEnd{Status: 200}, tracepb.Status_STATUS_CODE_UNSET, "")
+	f(LegEnd{Status: 400, Error: "ValidationException"}, tracepb.Status_STATUS_CODE_UNSET, "")
+	f(LegEnd{Status: 503, Error: "ServiceUnavailableException"}, tracepb.Status_STATUS_CODE_ERROR, "")
+	f(LegEnd{Error: "timed_out"}, tracepb.Status_STATUS_CODE_ERROR, "")
+	cut := LegEnd{Status: 200, CutStream: true, Usage: wire.Usage{StopReason: "end_turn"}}
+	f(cut, tracepb.Status_STATUS_CODE_UNSET, `["error"]`)
 }
 
 // The real exporter reaches a collector, and its errors are counted.
@@ -358,8 +400,9 @@ func BenchmarkSampled(b *testing.B) {
 
 type discard struct{}
 
-func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }
-func (discard) Shutdown(context.Context) error                             { return nil }
+func (discard) Start(context.Context) error                                  { return nil }
+func (discard) Stop(context.Context) error                                   { return nil }
+func (discard) UploadTraces(context.Context, []*tracepb.ResourceSpans) error { return nil }
 
 func BenchmarkMetrics(b *testing.B) {
 	tel, _ := New(b.Context(), Options{})

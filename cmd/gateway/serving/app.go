@@ -55,7 +55,7 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 		return nil, err
 	}
 	if a.telemetry, err = telemetry.New(ctx, telemetry.Options{
-		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: a.log,
+		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: a.log, Now: now,
 	}); err != nil {
 		return nil, err
 	}
