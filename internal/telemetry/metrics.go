@@ -292,6 +292,7 @@ const (
 	GaugeJournalBacklog
 	GaugeJournalAge
 	GaugeLedgerDegraded
+	GaugeBudgetsFrozen
 	GaugeLimitsDiffering
 	GaugeClockBehind
 	GaugeFactsWaiting
@@ -308,6 +309,8 @@ var gaugeNames = [...][2]string{
 	GaugeJournalAge: {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},
 	GaugeLedgerDegraded: {"sluice_ledger_degraded",
 		"1 while the ledger cannot be reached, must not be used, or grants nothing."},
+	GaugeBudgetsFrozen: {"sluice_budgets_frozen",
+		"Root tenants to which the ledger grants no leases, because it has lost writes or may have."},
 	GaugeLimitsDiffering: {"sluice_limits_differing",
 		"Tenants and gateways whose files have other budgets or limits than this gateway's."},
 	GaugeClockBehind:  {"sluice_clock_behind_seconds", "How far this machine's clock is behind the ledger's."},

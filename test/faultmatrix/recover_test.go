@@ -1,6 +1,7 @@
 package faultmatrix
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -134,4 +135,84 @@ func TestRow27StricterFile(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, func() (bool, string) { return usedUp(), other.log() })
 	w.healed(&y, began)
 	t.Logf("row 27: %s", &y)
+}
+
+// keyKinds are the kinds of keys that a ledger has, as docs/format/redis.md lists them,
+// those of a root for one with budgets. loud is whether people are told that one is gone;
+// a window, as the only one, is never free for less than half a TTL.
+var keyKinds = []struct {
+	pattern string
+	loud    bool
+	within  time.Duration // from the loss to the first served request
+}{
+	{"sl:{acme}:w", true, 2 * time.Second}, {"sl:{acme}:s", true, 2 * time.Second},
+	{"sl:{acme}:d", true, 2 * time.Second}, {"sl:{acme}:i:*", true, 2 * time.Second},
+	{"sl:{acme}:b", true, 2 * time.Second}, {"sl:{acme}:r:*", true, 2 * time.Second},
+	{"sl:{acme}:l", false, 2 * time.Second}, {"sl:{acme}:x", false, 2 * time.Second},
+	{"sl:{acme}:k:*", false, 2 * time.Second}, {"sl:{acme}:h:*", false, 2 * time.Second},
+	{"sl:{acme}:c:*", false, 2 * time.Second}, {"sl:meta", false, time.Minute},
+	{"sl:roots", false, 2 * time.Second}, {"sl:{[*]}:*", false, 2 * time.Second},
+	{"sl:{acme}:b:acme|usd|*", true, time.Minute},
+}
+
+// TestRow28EachKey deletes each kind of key, one kind after the other, under load and
+// while nobody asks for anything. M16 M17
+func TestRow28EachKey(t *testing.T) {
+	t.Parallel() // it mostly waits
+	var y tally
+	_, long := seeds()
+	began := time.Now()
+	r := redistest.NewServer(t)
+	w := newWorld(t, 28, startStandIn(t), r.URL())
+	w.budgeted("5000", "4000", "3000")
+	w.run(2)
+	for _, g := range w.gates {
+		g.traffic(30, 4, anything)
+	}
+	for _, kind := range keyKinds {
+		for _, idle := range []bool{false, true} {
+			if !long && (idle || kind.within > 2*time.Second) {
+				continue
+			}
+			told := w.told()
+			gone := func() {
+				for _, key := range r.Keys(kind.pattern) {
+					r.CLI("del", key)
+					y.kill(kind.pattern)
+				}
+			}
+			if idle {
+				w.equal(10 * time.Second)
+				time.Sleep(5 * time.Second) // leases go back, and all have seen that nothing is lost any more
+				gone()
+			} else {
+				w.during(func() {
+					w.pause(300*time.Millisecond, 600*time.Millisecond)
+					gone()
+					w.pause(300*time.Millisecond, 600*time.Millisecond)
+				})
+			}
+			took := w.served()
+			y.recovered(fmt.Sprintf("%s, idle %t", kind.pattern, idle), took)
+			if took > kind.within {
+				t.Errorf("%s, idle %t: served again %s after the loss", kind.pattern, idle, took)
+			}
+			if kind.loud {
+				harness.Eventually(t, 10*time.Second, func() (bool, string) {
+					return w.told() > told, kind.pattern + " is gone and nobody says so"
+				})
+			}
+			w.equal(20 * time.Second)
+		}
+	}
+	w.healed(&y, began)
+	t.Logf("row 28: %s", &y)
+}
+
+// told counts how often gateways said that keys are gone.
+func (w *world) told() (n int) {
+	for _, g := range w.gates {
+		n += strings.Count(g.log(), "the ledger lost keys")
+	}
+	return n
 }

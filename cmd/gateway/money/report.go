@@ -125,9 +125,9 @@ func warnLost(ctx context.Context, source report.Source) error {
 	if !is {
 		return nil
 	}
-	lost, err := shared.Damaged(ctx, time.Now(), true)
-	for i := range lost {
-		d := &lost[i]
+	found, err := shared.Inspect(ctx, time.Now(), true)
+	for i := range found.Lost {
+		d := &found.Lost[i]
 		what := "counters of " + d.Hour.Format("2006-01-02 15:04")
 		if d.Hour.IsZero() {
 			what = "a budget of " + d.Window.Tenant

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
@@ -24,10 +26,12 @@ import (
 type health struct {
 	mu      sync.Mutex // guards the following
 	err     error
-	behind  time.Duration // how far this machine's clock is behind the ledger's
-	evicted int64         // keys that it had dropped
-	doubted bool          // it may have lost keys of any day
-	lost    int           // keys that it is known to have lost
+	behind  time.Duration   // how far this machine's clock is behind the ledger's
+	evicted int64           // keys that it had dropped
+	doubted bool            // it may have lost keys of any day
+	lost    map[string]bool // keys that it is known to have lost
+	frozen  int             // root tenants of which nothing is leased
+	until   time.Time       // at most
 }
 
 const (
@@ -109,9 +113,9 @@ func (a *accounts) ledgerTrouble() map[string]string {
 	if s.Fenced {
 		all["ledger"] = "another process posts as this writer"
 	}
-	if t.Frozen > 0 {
+	if roots, until := a.freeze(&t); roots > 0 {
 		all["budgets"] = fmt.Sprintf("the ledger has lost writes, or may have: it grants nothing to %d root tenants, "+
-			"at most until %s", t.Frozen, t.Until.UTC().Format(time.RFC3339))
+			"at most until %s", roots, until.UTC().Format(time.RFC3339))
 	}
 	if skewed(behind) {
 		all["clock"] = fmt.Sprintf("this machine's clock is %s behind the ledger's", behind.Round(time.Millisecond))
@@ -134,7 +138,7 @@ func (a *accounts) ledgerTrouble() map[string]string {
 // mender is a shared ledger that can lose single keys, and gets them back from the
 // journals of those who had posted to them.
 type mender interface {
-	Damaged(ctx context.Context, now time.Time, everywhere bool) ([]redis.Damage, error)
+	Inspect(ctx context.Context, now time.Time, everywhere bool) (*redis.Found, error)
 	Heal(ctx context.Context, d *redis.Damage, writer string,
 		rows map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum) error
 }
@@ -150,14 +154,18 @@ func (a *accounts) mend() (more bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), mended)
 	defer cancel()
-	lost, err := a.mends.Damaged(ctx, a.now(), a.health.doubts())
+	found, err := a.mends.Inspect(ctx, a.now(), a.health.doubts())
 	if err != nil {
 		return true // lookAt says so
 	}
-	if a.health.misses(len(lost)) {
-		a.log.Error("the ledger lost keys with counters; restoring what the journals here have of them", "keys", len(lost))
+	if len(found.Restored) > 0 {
+		a.log.Error("the ledger lost keys that list others; they are there again", "keys", found.Restored)
 	}
-	if err := a.restore(ctx, lost); err != nil {
+	if a.health.found(a.log, found) {
+		a.log.Error("the ledger lost keys with counters; restoring what the journals here have of them",
+			"keys", len(found.Lost))
+	}
+	if err := a.restore(ctx, found.Lost); err != nil {
 		a.log.Warn("keys that the ledger lost are not restored yet", "err", err)
 	}
 	return true
@@ -222,22 +230,51 @@ func (h *health) doubts() bool {
 func (h *health) whole() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.lost == 0 && !h.doubted
+	return len(h.lost) == 0 && !h.doubted
 }
 
-// misses notes how many keys are lost, and reports whether there are more than before.
-func (h *health) misses(n int) (more bool) {
+// found notes what is wrong with the ledger's keys, and reports whether some are lost that
+// were not before.
+func (h *health) found(log *slog.Logger, f *redis.Found) (more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	more = n > h.lost
-	h.lost = n
+	lost := make(map[string]bool, len(f.Lost))
+	for i := range f.Lost {
+		lost[f.Lost[i].Key()] = true
+		more = more || !h.lost[f.Lost[i].Key()]
+	}
+	h.logFreeze(log, f)
+	h.lost, h.frozen, h.until = lost, f.Frozen, f.Until
 	return more
+}
+
+// logFreeze logs that leases began or ceased to be frozen, for gateways that ask for none.
+func (h *health) logFreeze(log *slog.Logger, f *redis.Found) {
+	switch {
+	case f.Frozen > 0 && h.frozen == 0:
+		log.Warn("ledger has lost writes, or may have, and grants no leases for now", "roots", f.Frozen,
+			"at_most_until", f.Until)
+	case f.Frozen == 0 && h.frozen > 0:
+		log.Info("ledger grants leases again")
+	}
+}
+
+// freeze returns of how many root tenants the ledger grants nothing, and until when at
+// most: as this gateway's leases met with it, or as it was when last looked at.
+func (a *accounts) freeze(t *budget.Trouble) (roots int, until time.Time) {
+	h := &a.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t.Frozen >= h.frozen || !a.now().Before(h.until) {
+		return t.Frozen, t.Until
+	}
+	return h.frozen, h.until
 }
 
 func (h *health) missing() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.lost
+	return len(h.lost)
 }
 
 // peersTimeout is how long one exchange with the ledger may take.

@@ -55,6 +55,11 @@ func (a *app) watch(m *telemetry.Metrics) {
 		}
 		return 0
 	})
+	m.Watch(telemetry.GaugeBudgetsFrozen, func() float64 {
+		t := a.accounts.limiter.Trouble()
+		roots, _ := a.accounts.freeze(&t)
+		return float64(roots)
+	})
 	m.Watch(telemetry.GaugeLimitsDiffering, func() float64 { return float64(a.accounts.peers.State().Total) })
 	m.WatchDiffering(a.differing)
 	m.Watch(telemetry.GaugeClockBehind, func() float64 {

@@ -84,6 +84,9 @@ func (r *root) tookRenewal(accounts []*account, req *ledger.RenewRequest, reply 
 	}
 	r.recall = r.recall || reply.Recall
 	r.listed, r.whole = !req.Leaves, reply.Frozen
+	if !reply.Frozen && !r.ledger.frozen.IsZero() {
+		r.limiter.opts.Log.Info("ledger grants leases again", "root", r.name)
+	}
 	r.ledger.frozen = time.Time{}
 	if reply.Frozen {
 		r.ledger.frozen = reply.Until

@@ -135,6 +135,7 @@ type call struct {
 func newCall(b *attempt, ids map[string]string) (*call, error) {
 	k := keysOf(b.Root)
 	c := &call{keys: []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows(), k.damage()}}
+	c.keys = append(c.keys, k.copyOf(k.marks()), k.copyOf(k.windows()))
 	c.add(b.Writer, b.Account(), number(b.Epoch), number(b.From), number(b.To), rand.Text())
 	c.addCount(len(ids))
 	for _, text := range slices.Sorted(maps.Keys(ids)) {

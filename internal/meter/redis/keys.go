@@ -40,6 +40,11 @@ func (k keys) window(name string) string { return k.prefix + "b:" + name }
 
 func (k keys) damage() string { return k.prefix + "x" }
 
+// copyOf names the copy of a register, which brings it back when it is lost alone.
+func (k keys) copyOf(register string) string {
+	return k.prefix + "k:" + strings.TrimPrefix(register, k.prefix)
+}
+
 func (k keys) index(day string) string { return k.prefix + "i:" + day }
 
 // group names the hash of a group of rows in an hour of the day, or in the

@@ -140,7 +140,7 @@ type asker struct {
 // leaseCall begins the call of a script that changes leases.
 func (l *Ledger) leaseCall(root string, a asker) *call {
 	k := keysOf(root)
-	c := &call{keys: []string{k.marks(), k.state(), k.windows(), k.damage()}}
+	c := &call{keys: []string{k.marks(), k.state(), k.windows(), k.damage(), k.copyOf(k.marks()), k.copyOf(k.windows())}}
 	c.add(a.writer, number(a.epoch), number(a.watermark), digit(a.lost), decimal(a.ttl.Milliseconds()))
 	c.add(l.roots.of(root).leased, rand.Text())
 	return c

@@ -54,6 +54,9 @@ var exactLua string
 //go:embed scripts/window.lua
 var windowLua string
 
+//go:embed scripts/copy.lua
+var copyLua string
+
 //go:embed scripts/apply.lua
 var applyLua string
 
@@ -68,7 +71,7 @@ type Ledger struct {
 	shapes *shapes
 	facts  *facts
 
-	apply, fold, grant, renew, watermark, wipe, inspect, heal *goredis.Script
+	apply, fold, grant, renew, watermark, wipe, inspect, missing, refill, heal *goredis.Script
 }
 
 var _ ledger.Ledger = (*Ledger)(nil)
@@ -84,15 +87,17 @@ func New(o Options) (*Ledger, error) {
 	seen := &roots{now: o.Now, seen: make(map[string]sighting)}
 	return &Ledger{
 		server: &server{target: t, log: o.Log}, roots: seen,
-		shapes:    &shapes{intern: goredis.NewScript(internLua), ids: make(map[string]map[string]string)},
+		shapes:    &shapes{intern: goredis.NewScript(copyLua + internLua), ids: make(map[string]map[string]string)},
 		facts:     &facts{roots: seen, log: o.Log},
-		apply:     goredis.NewScript(exactLua + windowLua + damageLua + factsLua + applyLua),
+		apply:     goredis.NewScript(exactLua + windowLua + damageLua + copyLua + factsLua + applyLua),
 		fold:      goredis.NewScript(exactLua + foldLua),
-		grant:     goredis.NewScript(windowLua + damageLua + leaseLua + grantLua),
-		renew:     goredis.NewScript(windowLua + damageLua + leaseLua + renewLua),
+		grant:     goredis.NewScript(windowLua + damageLua + copyLua + leaseLua + grantLua),
+		renew:     goredis.NewScript(windowLua + damageLua + copyLua + leaseLua + renewLua),
 		watermark: goredis.NewScript(factsLua + markLua),
 		wipe:      goredis.NewScript(wipeLua),
-		inspect:   goredis.NewScript(damageLua + inspectLua),
+		inspect:   goredis.NewScript(copyLua + inspectLua),
+		missing:   goredis.NewScript(damageLua + missingLua),
+		refill:    goredis.NewScript(refillLua),
 		heal:      goredis.NewScript(exactLua + windowLua + healLua),
 	}, nil
 }
@@ -191,7 +196,8 @@ func (l *Ledger) Wipe(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	keys := []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows(), k.damage()}
+	keys := []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows(), k.damage(),
+		k.copyOf(k.marks()), k.copyOf(k.shapes()), k.copyOf(k.windows())}
 	err = l.wipe.Run(ctx, client, keys, k.prefix).Err()
 	if err == nil {
 		l.shapes.forget(root)

@@ -7,26 +7,15 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 //go:embed scripts/fold.lua
 var foldLua string
-
-//go:embed scripts/damage.lua
-var damageLua string
-
-//go:embed scripts/inspect.lua
-var inspectLua string
-
-//go:embed scripts/heal.lua
-var healLua string
 
 // Rows yields every row of an hour at or after from and before to, of
 // all roots, in no order. It stops at the first error of yield and returns it.
@@ -288,143 +277,4 @@ func (l *Ledger) foldDay(ctx context.Context, of rootRows, day time.Time) error 
 		}
 	}
 	return nil
-}
-
-// Damage is a key of a root that is gone although an index names it: rows of an hour
-// or a day, or a budget's window. Every writer has a part in it.
-type Damage struct {
-	Root string
-	// Hour is that of the rows, the beginning of the day for a folded one; zero for a
-	// window, which Window is.
-	Hour   time.Time
-	Window record.Window
-	// UpTo is by writer the number up to which it had posted, and whose part is
-	// missing; writers that have added theirs are not in it.
-	UpTo map[string]uint64
-
-	what   string // the key, without the root's prefix
-	member member // of the rows
-}
-
-// Damaged looks for rows of today and yesterday that are gone, or of all days when
-// everywhere, and returns all damage that is known.
-func (l *Ledger) Damaged(ctx context.Context, now time.Time, everywhere bool) (all []Damage, err error) {
-	err = l.eachRoot(ctx, func(of rootRows) error {
-		days := []time.Time{now, now.Add(-24 * time.Hour)}
-		if everywhere {
-			if days, err = of.listDays(ctx); err != nil {
-				return err
-			}
-		}
-		var noted []string
-		for _, day := range days {
-			keys := []string{of.keys.damage(), of.keys.marks(), of.keys.index(dayOf(day))}
-			if noted, err = l.inspect.Run(ctx, of.client, keys, of.keys.prefix, dayOf(day)).StringSlice(); err != nil {
-				return failed(err)
-			}
-		}
-		some, err := parseDamage(of.root, noted)
-		all = append(all, some...)
-		return err
-	})
-	return all, err
-}
-
-// parseDamage reads fields and values: a key and "WRITER=NUMBER|…", or c:WRITER|KEY
-// of a writer that has added its part.
-func parseDamage(root string, noted []string) (all []Damage, err error) {
-	given := make(map[string]bool)
-	for pair := range slices.Chunk(noted, 2) {
-		given[pair[0]] = true
-	}
-	for pair := range slices.Chunk(noted, 2) {
-		if strings.HasPrefix(pair[0], "c:") {
-			continue
-		}
-		d := Damage{Root: root, what: pair[0], UpTo: make(map[string]uint64)}
-		for _, part := range strings.Split(pair[1], "|") {
-			writer, number, _ := cutLast(part, "=")
-			if writer == "" || given["c:"+writer+"|"+d.what] {
-				continue
-			}
-			if d.UpTo[writer], err = parseMark(number); err != nil {
-				return nil, err
-			}
-		}
-		if err := d.parseKey(); err != nil {
-			return nil, err
-		}
-		all = append(all, d)
-	}
-	return all, nil
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return "", s, false
-	}
-	return s[:i], s[i+len(sep):], true
-}
-
-func (d *Damage) parseKey() (err error) {
-	if name, is := strings.CutPrefix(d.what, "b:"); is {
-		d.Window, err = parseWindow(name)
-		return err
-	}
-	when, group, _ := strings.Cut(strings.TrimPrefix(d.what, "r:"), ":")
-	layout := dayLayout + "15"
-	if len(when) == len(dayLayout) {
-		layout = dayLayout
-	}
-	if d.Hour, err = time.Parse(layout, when); err == nil {
-		d.member.group, err = strconv.Atoi(group)
-	}
-	if d.member.hour = d.Hour.Hour(); layout == dayLayout {
-		d.member.hour = hourOfDay
-	}
-	if err != nil {
-		err = fmt.Errorf("%w: %q is noted as lost", ErrDamaged, d.what)
-	}
-	return err
-}
-
-// Heal adds a writer's part again: its sums of rows and windows up to the number that
-// the damage names. Repeating it changes nothing.
-func (l *Ledger) Heal(
-	ctx context.Context, d *Damage, writer string,
-	rows map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum,
-) error {
-	client, k, err := l.server.of(ctx, d.Root)
-	if err != nil {
-		return err
-	}
-	c := &call{keys: []string{k.damage(), k.prefix + d.what}}
-	if d.Hour.IsZero() {
-		sum := windows[d.Window]
-		c.keys = append(c.keys, k.windows())
-		c.add(d.what, writer, unix(d.Window.Expiry()), windowName(d.Window), "p")
-		c.addChanges([]change{{"p", sum.Posted}, {"s", sum.Suspense}})
-		return failed(l.heal.Run(ctx, client, c.keys, c.args...).Err())
-	}
-	some := make(map[record.RowKey]record.Counters)
-	for key, sum := range rows {
-		if key.Hour.Equal(d.Hour) {
-			some[key] = sum
-		}
-	}
-	ids, err := l.shapes.of(ctx, client, d.Root, some)
-	if err != nil {
-		return err
-	}
-	var changes []change
-	for key, sum := range some {
-		if id, err := strconv.Atoi(ids[shapeOf(key)]); err == nil && id/groupRows == d.member.group {
-			changes = append(changes, changesOf(id%groupRows, sum)...)
-		}
-	}
-	c.keys = append(c.keys, k.index(dayOf(d.Hour)))
-	c.add(d.what, writer, expiry(d.Hour), d.member.String(), "0leg")
-	c.addChanges(changes)
-	return failed(l.heal.Run(ctx, client, c.keys, c.args...).Err())
 }

@@ -208,8 +208,8 @@ func TestExpiryIsAbsolute(t *testing.T) {
 	}
 }
 
-// TestLostShapes deletes one key: rows must be missing with an error, and never
-// be shown under another name.
+// TestLostShapes deletes the names of rows with their copy: rows must be missing with an
+// error, and never be shown under another name.
 func TestLostShapes(t *testing.T) {
 	server := redistest.NewServer(t)
 	l := newLedger(t, server.URL())
@@ -227,7 +227,7 @@ func TestLostShapes(t *testing.T) {
 		}
 	}
 	apply(1, "first")
-	server.CLI("DEL", keysOf("acme").shapes())
+	server.CLI("DEL", keysOf("acme").shapes(), keysOf("acme").copyOf(keysOf("acme").shapes()))
 	apply(2, "second")
 	err := l.Rows(t.Context(), time.Unix(0, 0), time.Now().Add(time.Hour), func(k record.RowKey, c record.Counters) error {
 		if k.Model != "second" || c.Legs != 1 {

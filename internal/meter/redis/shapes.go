@@ -43,7 +43,9 @@ func (s *shapes) of(
 		args[i] = text
 	}
 	k := keysOf(root)
-	found, err := s.intern.Run(ctx, client, []string{k.marks(), k.shapes()}, args...).StringSlice()
+	found, err := s.intern.Run(ctx, client, []string{
+		k.marks(), k.shapes(), k.damage(), k.copyOf(k.marks()), k.copyOf(k.shapes()),
+	}, args...).StringSlice()
 	if err != nil {
 		return nil, failed(err)
 	}

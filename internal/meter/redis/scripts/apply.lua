@@ -2,8 +2,8 @@
 -- watermark, all or nothing. Redis keeps what a script wrote before an error,
 -- so every check, of types too, comes before the first write.
 --
--- KEYS: marks, shapes, days, state, index of windows, damage, an index per day, a hash
---   per group of rows, a hash per window.
+-- KEYS: marks, shapes, days, state, index of windows, damage, the copies of marks and of
+--   the index of windows, an index per day, a hash per group of rows, a hash per window.
 -- ARGV: writer, whose accounts are charged, epoch, from, to, a generation to use
 --   when there is none, then
 --   count, and per shape: text, id
@@ -14,13 +14,16 @@
 --   what share adds, as well as to KEYS
 -- Returns a word, the watermark and the generation; with OK also what share adds.
 local marks, shapes, days, state, windows_index, damage = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local key, arg = 6, 0
+local marks_copy, windows_copy = KEYS[7], KEYS[8]
+local key, arg = 8, 0
 local function take()
   arg = arg + 1
   return ARGV[arg]
 end
 
 local writer, holder, epoch, from, to, new = take(), take(), take(), take(), take(), take()
+same(marks, marks_copy, damage)
+same(windows_index, windows_copy, damage)
 local known = redis.call('HMGET', marks, 'e:' .. writer, 'w:' .. writer, 'gen')
 local watermark = known[2] or '0'
 local generation = known[3] or ''
@@ -41,10 +44,17 @@ for _ = 1, tonumber(take()) do
 end
 
 local indexes, had = {}, {} -- had: whether a group should be there, in their order
-redis.call('SISMEMBER', days, '0')
+if redis.call('EXISTS', days) == 0 then -- gone, if anything was ever posted
+  for _, name in ipairs(redis.call('HKEYS', marks)) do
+    if string.sub(name, 1, 2) == 'w:' then redis.call('HSET', damage, 'c:gone|d', '1') end
+  end
+end
 for i = 1, tonumber(take()) do
   key = key + 1
   local index = {key = KEYS[key], day = take(), expiry = take(), members = {}}
+  if redis.call('SISMEMBER', days, index.day) == 1 and redis.call('EXISTS', index.key) == 0 then
+    redis.call('HSET', damage, 'c:gone|i:' .. index.day, '1')
+  end
   for _ = 1, tonumber(take()) do
     local member = take()
     local is = redis.call('SISMEMBER', index.key, member) == 1
@@ -109,7 +119,7 @@ for _, w in ipairs(windows) do
   redis.call('HSET', w.key, 'p', whole(w.p), 'h', whole(w.h), 's', whole(w.s))
   if w.account then redis.call('HSET', w.key, 'a:' .. holder, account_text(w.account)) end
   if w.left > 0 then redis.call('HSET', w.key, 'o:' .. holder, whole(w.left)) else redis.call('HDEL', w.key, 'o:' .. holder) end
-  keep(windows_index, w.key, w.name, w.expiry, seconds)
+  keep({windows_index, windows_copy}, w.key, w.name, w.expiry, seconds)
 end
 for _, index in ipairs(indexes) do
   redis.call('SADD', days, index.day)
@@ -124,5 +134,7 @@ for _, group in ipairs(groups) do
   redis.call('EXPIREAT', group.key, group.expiry)
 end
 if generation == '' then generation = new end
-redis.call('HSET', marks, 'w:' .. writer, to, 'e:' .. writer, epoch, 'gen', generation)
+for _, kept in ipairs({marks, marks_copy}) do
+  redis.call('HSET', kept, 'w:' .. writer, to, 'e:' .. writer, epoch, 'gen', generation)
+end
 return share({'OK', to, generation})

@@ -1,6 +1,6 @@
 -- heal adds one writer's part to a key that was lost, once.
 --
--- KEYS: damage, the key, its index.
+-- KEYS: damage, the key, its index; for a window also the copy of that.
 -- ARGV: the key without the root's prefix, writer, expiry, entry in the index, a
 --   field that it always has, count, and per field: name, delta.
 -- Returns whether damage was noted and this writer's part was missing.
@@ -17,7 +17,7 @@ end
 if not fits(redis.call('HMGET', key, unpack(names)), deltas) then return 0 end
 for i, name in ipairs(names) do redis.call('HINCRBY', key, name, deltas[i]) end
 if string.sub(what, 1, 2) == 'b:' then
-  keep(index, key, entry, expiry, tonumber(redis.call('TIME')[1]))
+  keep({index, KEYS[4]}, key, entry, expiry, tonumber(redis.call('TIME')[1]))
 else
   redis.call('SADD', index, entry)
   redis.call('EXPIREAT', key, expiry)

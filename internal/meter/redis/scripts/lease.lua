@@ -1,11 +1,15 @@
 -- Common to grant and renew: the root's state, its windows, and whether the
--- ledger has lost writes. Nothing is written before the functions save_*.
+-- ledger has lost writes. Nothing but registers that are gone is written before the
+-- functions save_*.
 --
--- KEYS: marks, state, index, damage, then a hash per window.
+-- KEYS: marks, state, index, damage, the copies of marks and index, then a hash per window.
 -- ARGV: writer, epoch, watermark, 1 when the gateway knows otherwise that writes
 --   were lost, ttl in ms, the generation that it knows, one to use when there is
 --   none; what follows is the script's own.
 local marks, state_key, index, damage = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local marks_copy, indexes = KEYS[5], {KEYS[3], KEYS[6]}
+same(marks, marks_copy, damage)
+same(index, KEYS[6], damage)
 local arg = 0
 local function take()
   arg = arg + 1
@@ -35,7 +39,7 @@ end
 -- and that is not there was lost: nothing that is in use ends before its entry.
 local lost_windows = {}
 local function open_window(i)
-  local w = {key = KEYS[4 + i], name = take(), loose = take() == '1', ends = tonumber(take()), expiry = take(), set = {}, gone = {}}
+  local w = {key = KEYS[6 + i], name = take(), loose = take() == '1', ends = tonumber(take()), expiry = take(), set = {}, gone = {}}
   w.hash = fields(w.key)
   w.p, w.h, w.s = tonumber(w.hash.p or '0'), tonumber(w.hash.h or '0'), tonumber(w.hash.s or '0')
   w.over = w.ends ~= 0 and w.ends <= now
@@ -215,16 +219,18 @@ local function save_state()
   for _, w in ipairs(lost_windows) do -- found once
     note_lost(damage, marks, w.key)
     redis.call('HSETNX', w.key, 'p', '0')
-    keep(index, w.key, w.name, w.expiry, seconds)
+    keep(indexes, w.key, w.name, w.expiry, seconds)
   end
   for name, value in pairs(set_state) do
     if value then redis.call('HSET', state_key, name, value) else redis.call('HDEL', state_key, name) end
   end
   if generation == '' then
     generation = fresh
-    redis.call('HSET', marks, 'gen', generation)
   end
-  if last_epoch < epoch then redis.call('HSET', marks, 'e:' .. writer, whole(epoch)) end
+  for _, kept in ipairs({marks, marks_copy}) do
+    redis.call('HSET', kept, 'gen', generation)
+    if last_epoch < epoch then redis.call('HSET', kept, 'e:' .. writer, whole(epoch)) end
+  end
 end
 
 local function save_window(w)
@@ -239,7 +245,7 @@ local function save_window(w)
   if #w.gone > 0 then redis.call('HDEL', w.key, unpack(w.gone)) end
   if #changes > 0 then redis.call('HSET', w.key, unpack(changes)) end
   if #changes > 0 or redis.call('TTL', w.key) < 3600 then
-    if redis.call('EXISTS', w.key) == 1 then keep(index, w.key, w.name, w.expiry, seconds) end
+    if redis.call('EXISTS', w.key) == 1 then keep(indexes, w.key, w.name, w.expiry, seconds) end
   end
 end
 

@@ -28,11 +28,14 @@ local function is_lost(index, key, name, now)
   return ends and tonumber(ends) > now and redis.call('EXISTS', key) == 0
 end
 
--- keep makes a window live until its expiry, and while it is in use.
-local function keep(index, key, name, expiry, now)
+-- keep makes a window live until its expiry, and while it is in use. indexes are the
+-- index of windows and its copy.
+local function keep(indexes, key, name, expiry, now)
   local at = whole(math.max(tonumber(expiry), now + 7200))
   redis.call('EXPIREAT', key, at)
-  if redis.call('ZADD', index, at, name) == 1 then
-    redis.call('ZREMRANGEBYSCORE', index, '-inf', whole(now))
+  for _, index in ipairs(indexes) do
+    if redis.call('ZADD', index, at, name) == 1 then
+      redis.call('ZREMRANGEBYSCORE', index, '-inf', whole(now))
+    end
   end
 end

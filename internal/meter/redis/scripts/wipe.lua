@@ -2,7 +2,8 @@
 -- slot of those that it is given. Whatever it is cut off by, it ran whole or
 -- not at all, because deleting cannot fail.
 --
--- KEYS: marks, shapes, days, state, index of windows, damage.
+-- KEYS: marks, shapes, days, state, index of windows, damage, the copies of marks, shapes
+--   and index of windows.
 -- ARGV: what the names of the root's keys begin with.
 local prefix = ARGV[1]
 for _, day in ipairs(redis.call('SMEMBERS', KEYS[3])) do
