@@ -109,7 +109,8 @@ func TestFreezeAgrees(t *testing.T) {
 	for name, gw := range map[string]*harness.Gateway{"asked": asked, "idle": idle, "late": late} {
 		harness.Eventually(t, 10*time.Second, func() (bool, string) {
 			code, ready := gw.Readyz()
-			ok := code == http.StatusOK && ready.Ready && strings.Contains(ready.Degraded["budgets"], "grants nothing to 1 root") &&
+			ok := code == http.StatusOK && ready.Ready &&
+				strings.Contains(ready.Degraded["budgets"], "grants nothing to 1 root") &&
 				gw.Metric("sluice_budgets_frozen") == 1 && gw.Metric("sluice_ledger_degraded") == 1 &&
 				strings.Contains(gw.Log.String(), "grants no leases for now") &&
 				firing(t, gw, "SluiceBudgetsFrozen") && firing(t, gw, "SluiceLedgerAway")

@@ -125,7 +125,7 @@ func warnLost(ctx context.Context, source report.Source) error {
 	if !is {
 		return nil
 	}
-	found, err := shared.Inspect(ctx, time.Now(), true)
+	found, err := redis.NewMender(shared).Inspect(ctx, time.Now(), true)
 	for i := range found.Lost {
 		d := &found.Lost[i]
 		what := "counters of " + d.Hour.Format("2006-01-02 15:04")

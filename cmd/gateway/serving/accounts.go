@@ -149,7 +149,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 		return store{}, err
 	}
 	return store{
-		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: shared,
+		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: redis.NewMender(shared),
 		board: redis.NewBoard(shared), closers: []io.Closer{shared},
 	}, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
@@ -44,6 +46,24 @@ type Damage struct {
 	member member // of the rows
 }
 
+// Mender looks for keys that a ledger has lost, and restores them.
+type Mender struct {
+	ledger *Ledger
+
+	inspect, missing, refill, heal *goredis.Script
+}
+
+// NewMender returns the mender of a ledger, which has to stay open.
+func NewMender(l *Ledger) *Mender {
+	return &Mender{
+		ledger:  l,
+		inspect: goredis.NewScript(copyLua + inspectLua),
+		missing: goredis.NewScript(damageLua + missingLua),
+		refill:  goredis.NewScript(refillLua),
+		heal:    goredis.NewScript(exactLua + windowLua + healLua),
+	}
+}
+
 // Key names the key.
 func (d *Damage) Key() string { return keysOf(d.Root).prefix + d.what }
 
@@ -59,9 +79,9 @@ type Found struct {
 // Inspect looks for rows of today and yesterday that are gone, or of all days when
 // everywhere, and for what lists them, which it restores. It returns all damage that is
 // known.
-func (l *Ledger) Inspect(ctx context.Context, now time.Time, everywhere bool) (*Found, error) {
+func (m *Mender) Inspect(ctx context.Context, now time.Time, everywhere bool) (*Found, error) {
 	found := &Found{}
-	return found, l.eachRoot(ctx, func(of rootRows) error {
+	return found, m.ledger.eachRoot(ctx, func(of rootRows) error {
 		days := []time.Time{now.Add(-24 * time.Hour), now}
 		if everywhere {
 			listed, err := of.listDays(ctx)
@@ -71,9 +91,9 @@ func (l *Ledger) Inspect(ctx context.Context, now time.Time, everywhere bool) (*
 			days = append(days, listed...)
 		}
 		for i, day := range days {
-			seen, err := l.inspectDay(ctx, of, dayOf(day))
+			seen, err := m.inspectDay(ctx, of, dayOf(day))
 			if err == nil && i == len(days)-1 {
-				err = l.take(ctx, of, seen, now, found)
+				err = m.take(ctx, of, seen, now, found)
 			}
 			if err != nil {
 				return err
@@ -92,24 +112,24 @@ type inspection struct {
 
 // inspectDay runs the script on a day of a root, and once more when rows turned out to
 // be gone, for what is noted then.
-func (l *Ledger) inspectDay(ctx context.Context, of rootRows, day string) (*inspection, error) {
-	seen, err := l.inspectOnce(ctx, of, day)
+func (m *Mender) inspectDay(ctx context.Context, of rootRows, day string) (*inspection, error) {
+	seen, err := m.inspectOnce(ctx, of, day)
 	if err != nil || len(seen.missing) == 0 {
 		return seen, err
 	}
 	k := of.keys
 	for row := range slices.Chunk(seen.missing, 2) {
 		keys := []string{k.damage(), k.marks(), k.index(day), row[0]}
-		if err := l.missing.Run(ctx, of.client, keys, row[1]).Err(); err != nil {
+		if err := m.missing.Run(ctx, of.client, keys, row[1]).Err(); err != nil {
 			return nil, failed(err)
 		}
 	}
-	return l.inspectOnce(ctx, of, day)
+	return m.inspectOnce(ctx, of, day)
 }
 
-func (l *Ledger) inspectOnce(ctx context.Context, of rootRows, day string) (*inspection, error) {
+func (m *Mender) inspectOnce(ctx context.Context, of rootRows, day string) (*inspection, error) {
 	k := of.keys
-	words, err := l.inspect.Run(ctx, of.client, []string{
+	words, err := m.inspect.Run(ctx, of.client, []string{
 		k.damage(), k.marks(), k.shapes(), k.windows(), k.copyOf(k.marks()), k.copyOf(k.shapes()), k.copyOf(k.windows()),
 		k.state(), k.days(), k.index(day),
 	}, k.prefix, day).StringSlice()
@@ -135,7 +155,7 @@ func (l *Ledger) inspectOnce(ctx context.Context, of rootRows, day string) (*ins
 
 // take adds what the script says of a root to what was found, and fills again what lists
 // its rows.
-func (l *Ledger) take(ctx context.Context, of rootRows, seen *inspection, now time.Time, found *Found) error {
+func (m *Mender) take(ctx context.Context, of rootRows, seen *inspection, now time.Time, found *Found) error {
 	if !seen.frozen.IsZero() {
 		found.Frozen++
 		if seen.frozen.After(found.Until) {
@@ -152,7 +172,7 @@ func (l *Ledger) take(ctx context.Context, of rootRows, seen *inspection, now ti
 		if !gone {
 			continue
 		}
-		if err := l.refillKey(ctx, of, what, now); err != nil {
+		if err := m.refillKey(ctx, of, what, now); err != nil {
 			return err
 		}
 		if err := of.client.HDel(ctx, of.keys.damage(), pair[0]).Err(); err != nil {
@@ -165,7 +185,7 @@ func (l *Ledger) take(ctx context.Context, of rootRows, seen *inspection, now ti
 
 // refillKey fills the set of days, or the index of a day, from the keys that are there.
 // Registers have come back from their copies already.
-func (l *Ledger) refillKey(ctx context.Context, of rootRows, what string, now time.Time) error {
+func (m *Mender) refillKey(ctx context.Context, of rootRows, what string, now time.Time) error {
 	k := of.keys
 	if what == "d" {
 		const days = int(record.KeepDays/(24*time.Hour)) + 2
@@ -175,7 +195,7 @@ func (l *Ledger) refillKey(ctx context.Context, of rootRows, what string, now ti
 			c.keys = append(c.keys, k.index(day))
 			c.add(day)
 		}
-		return l.refillSet(ctx, of, k.days(), "0", c)
+		return m.refillSet(ctx, of, k.days(), "0", c)
 	}
 	day, isIndex := strings.CutPrefix(what, "i:")
 	if !isIndex {
@@ -197,18 +217,18 @@ func (l *Ledger) refillKey(ctx context.Context, of rootRows, what string, now ti
 			c.add(m.String())
 		}
 	}
-	return l.refillSet(ctx, of, k.index(day), expiry(date), c)
+	return m.refillSet(ctx, of, k.index(day), expiry(date), c)
 }
 
 // refillAtOnce bounds how many keys one call looks at.
 const refillAtOnce = 500
 
 // refillSet puts those keys that are there into a set, under the names of the call.
-func (l *Ledger) refillSet(ctx context.Context, of rootRows, set, expires string, c *call) error {
+func (m *Mender) refillSet(ctx context.Context, of rootRows, set, expires string, c *call) error {
 	for i := 0; i < len(c.keys); i += refillAtOnce {
 		end := min(i+refillAtOnce, len(c.keys))
 		keys, args := append([]string{set}, c.keys[i:end]...), append([]any{expires}, c.args[i:end]...)
-		if err := l.refill.Run(ctx, of.client, keys, args...).Err(); err != nil {
+		if err := m.refill.Run(ctx, of.client, keys, args...).Err(); err != nil {
 			return failed(err)
 		}
 	}
@@ -276,11 +296,11 @@ func (d *Damage) parseKey() (err error) {
 
 // Heal adds a writer's part again: its sums of rows and windows up to the number that
 // the damage names. Repeating it changes nothing.
-func (l *Ledger) Heal(
+func (m *Mender) Heal(
 	ctx context.Context, d *Damage, writer string,
 	rows map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum,
 ) error {
-	client, k, err := l.server.of(ctx, d.Root)
+	client, k, err := m.ledger.server.of(ctx, d.Root)
 	if err != nil {
 		return err
 	}
@@ -290,7 +310,7 @@ func (l *Ledger) Heal(
 		c.keys = append(c.keys, k.windows(), k.copyOf(k.windows()))
 		c.add(d.what, writer, unix(d.Window.Expiry()), windowName(d.Window), "p")
 		c.addChanges([]change{{"p", sum.Posted}, {"s", sum.Suspense}})
-		return failed(l.heal.Run(ctx, client, c.keys, c.args...).Err())
+		return failed(m.heal.Run(ctx, client, c.keys, c.args...).Err())
 	}
 	some := make(map[record.RowKey]record.Counters)
 	for key, sum := range rows {
@@ -298,7 +318,7 @@ func (l *Ledger) Heal(
 			some[key] = sum
 		}
 	}
-	ids, err := l.shapes.of(ctx, client, d.Root, some)
+	ids, err := m.ledger.shapes.of(ctx, client, d.Root, some)
 	if err != nil {
 		return err
 	}
@@ -311,5 +331,5 @@ func (l *Ledger) Heal(
 	c.keys = append(c.keys, k.index(dayOf(d.Hour)))
 	c.add(d.what, writer, expiry(d.Hour), d.member.String(), "0leg")
 	c.addChanges(changes)
-	return failed(l.heal.Run(ctx, client, c.keys, c.args...).Err())
+	return failed(m.heal.Run(ctx, client, c.keys, c.args...).Err())
 }

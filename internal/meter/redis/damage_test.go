@@ -89,7 +89,7 @@ func TestLostRegisters(t *testing.T) {
 					p.l = newLedger(t, server.URL()) // as another gateway, which knows no ids
 					p.post(2)
 				}
-				found, err := p.l.Inspect(t.Context(), now, false)
+				found, err := NewMender(p.l).Inspect(t.Context(), now, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -131,7 +131,7 @@ func TestMovingRowIsNotLost(t *testing.T) {
 	from.CLI("cluster", "setslot", slot, "migrating", to.CLI("cluster", "myid"))
 	row := strings.Fields(from.CLI("keys", "sl:{acme}:r:*"))[0]
 	from.CLI("migrate", "127.0.0.1", fmt.Sprint(to.Port), row, "0", "1000")
-	found, err := p.l.Inspect(t.Context(), time.Now(), false)
+	found, err := NewMender(p.l).Inspect(t.Context(), time.Now(), false)
 	if err == nil && len(found.Lost) > 0 {
 		t.Errorf("found %+v", found)
 	}

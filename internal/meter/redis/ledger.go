@@ -71,7 +71,7 @@ type Ledger struct {
 	shapes *shapes
 	facts  *facts
 
-	apply, fold, grant, renew, watermark, wipe, inspect, missing, refill, heal *goredis.Script
+	apply, fold, grant, renew, watermark, wipe *goredis.Script
 }
 
 var _ ledger.Ledger = (*Ledger)(nil)
@@ -95,10 +95,6 @@ func New(o Options) (*Ledger, error) {
 		renew:     goredis.NewScript(windowLua + damageLua + copyLua + leaseLua + renewLua),
 		watermark: goredis.NewScript(factsLua + markLua),
 		wipe:      goredis.NewScript(wipeLua),
-		inspect:   goredis.NewScript(copyLua + inspectLua),
-		missing:   goredis.NewScript(damageLua + missingLua),
-		refill:    goredis.NewScript(refillLua),
-		heal:      goredis.NewScript(exactLua + windowLua + healLua),
 	}, nil
 }
 

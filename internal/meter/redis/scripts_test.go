@@ -18,7 +18,8 @@ type scripts struct{ apply, fold, grant, renew string }
 func theScripts() scripts {
 	return scripts{
 		apply: exactLua + windowLua + damageLua + copyLua + factsLua + applyLua, fold: exactLua + foldLua,
-		grant: windowLua + damageLua + copyLua + leaseLua + grantLua, renew: windowLua + damageLua + copyLua + leaseLua + renewLua,
+		grant: windowLua + damageLua + copyLua + leaseLua + grantLua,
+		renew: windowLua + damageLua + copyLua + leaseLua + renewLua,
 	}
 }
 
