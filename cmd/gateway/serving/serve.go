@@ -49,17 +49,17 @@ func serve(ctx context.Context, o options, file string) error {
 	if err != nil {
 		return err
 	}
+	r := newReloader(a, func(previous *config.Config) (*config.Config, error) {
+		return command.Reread(previous, file)
+	})
+	heap.KeepFloor(heap.Floor)
+	if err := heap.Trim(); err != nil { // what only the start needed; before anybody is served or changes a file
+		a.log.Debug("the program keeps its pages", "err", err)
+	}
 	served := make(chan error, 1)
 	go func() { served <- a.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(a.drain)
 	a.announce(o.version, cfg)
-	heap.KeepFloor(heap.Floor)
-	if err := heap.Trim(); err != nil { // what only the start needed
-		a.log.Debug("the program keeps its pages", "err", err)
-	}
-	r := newReloader(a, func(previous *config.Config) (*config.Config, error) {
-		return command.Reread(previous, file)
-	})
 	return r.run(ctx, served)
 }
 
