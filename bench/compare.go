@@ -18,9 +18,12 @@ import (
 	"github.com/sluice-gateway/sluice/bench/report"
 )
 
+// comparing is a run that compares two gateways.
+type comparing struct{ *bench }
+
 // compareWith measures the gateway of a git ref and that of the working tree in
 // turn, and prints what the second costs as a multiple of the first.
-func (b *bench) compareWith(ctx context.Context, ref string, w io.Writer) (err error) {
+func (b comparing) compareWith(ctx context.Context, ref string, w io.Writer) (err error) {
 	tree := filepath.Join(b.dir, "ref")
 	if err := git(ctx, "worktree", "add", "--detach", tree, ref); err != nil {
 		return err
@@ -46,7 +49,7 @@ func git(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func (b *bench) compareGateways(ctx context.Context, old string) error {
+func (b comparing) compareGateways(ctx context.Context, old string) error {
 	for _, g := range groups() {
 		for _, name := range g.subjects {
 			s, ok := gateways(old)[name]
@@ -64,7 +67,7 @@ func (b *bench) compareGateways(ctx context.Context, old string) error {
 
 // compareRow measures one setting of both gateways, in turn. Who comes first
 // changes with each round.
-func (b *bench) compareRow(ctx context.Context, row string, s setting, l load) error {
+func (b comparing) compareRow(ctx context.Context, row string, s setting, l load) error {
 	caller, _, _ := strings.Cut(row, "/")
 	both := map[string]*running{}
 	for version, binary := range map[string]string{"old": s.binary, "new": b.program("gateway")} {
@@ -101,7 +104,7 @@ func (b *bench) compareRow(ctx context.Context, row string, s setting, l load) e
 	return nil
 }
 
-func (b *bench) comparison(ref string) *report.Comparison {
+func (b comparing) comparison(ref string) *report.Comparison {
 	c := &report.Comparison{Old: ref, New: b.commit, Load: b.load}
 	for _, name := range b.found.Rows() {
 		if row, ok := strings.CutPrefix(name, "new "); ok {
@@ -116,7 +119,7 @@ const benchstat = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c
 
 // compareMicro runs the benchmarks beside the code of both trees in turn and
 // lets benchstat compare them.
-func (b *bench) compareMicro(ctx context.Context, tree string, w io.Writer) error {
+func (b comparing) compareMicro(ctx context.Context, tree string, w io.Writer) error {
 	trees := []struct{ name, root string }{{"old", tree}, {"new", "."}}
 	files := map[string]*os.File{}
 	for _, t := range trees {
@@ -159,7 +162,7 @@ func (b *bench) compareMicro(ctx context.Context, tree string, w io.Writer) erro
 }
 
 // micro1 runs the benchmarks of a package once.
-func (b *bench) micro1(ctx context.Context, root, pkg string) ([]byte, error) {
+func (b comparing) micro1(ctx context.Context, root, pkg string) ([]byte, error) {
 	binary := filepath.Join(b.dir, strings.ReplaceAll(filepath.Base(root)+"-"+pkg, "/", "-")+".test")
 	if _, err := os.Stat(binary); err != nil {
 		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./"+pkg)

@@ -23,6 +23,9 @@ type setting struct {
 	partner    bool    // check the light answer with a second light model
 	redis      bool    // ledger in Redis
 	tenants    int     // further tenants, a hundred in each included file
+	rules      int     // further rules, each with its number in rule
+	rule       string
+	aliases    int // further aliases of models
 	binary     string
 	slow       bool // upstream that takes ten seconds for a stream
 }
@@ -98,8 +101,12 @@ func (g *rig) config(s setting, r *running) string {
 admin: {listen: %s}
 data_dir: ./data
 upstream: {region: us-east-1, endpoint: "http://%s"}
-aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}
+aliases:
+  auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0
 `, r.addr, r.admin, upstream)
+	for i := range s.aliases {
+		fmt.Fprintf(&y, "  name%d: us.anthropic.claude-sonnet-4-5-20250929-v1:0\n", i)
+	}
 	if s.redis {
 		fmt.Fprintf(&y, "ledger: {redis: \"redis://%s/0\"}\n", g.redis)
 	}
@@ -111,6 +118,7 @@ aliases: {auto: us.anthropic.claude-sonnet-4-5-20250929-v1:0}
 		return y.String()
 	}
 	fmt.Fprintf(&y, everything, g.standIn, s.sample, r.key.KeyID)
+	y.WriteString(moreRules(s.rules, s.rule))
 	if s.partner {
 		y.WriteString("    mode: check\n    partner: us.meta.llama3-1-8b-instruct-v1:0\n    unknown: accept\n")
 	} else {

@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, g.close()) }()
 	b := newBench(ctx, g)
 	if o.compare != "" {
-		return b.compareWith(ctx, o.compare, os.Stdout)
+		return comparing{b}.compareWith(ctx, o.compare, os.Stdout)
 	}
 	if err := b.measureAll(ctx); err != nil {
 		return err

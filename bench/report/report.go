@@ -132,7 +132,9 @@ func (r *Report) loads() table {
 // others is the table of everything else.
 func (r *Report) others() table {
 	t := table{{"row", "measure", "figure"}}
-	measures := []string{P50, Added, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Memory}
+	measures := []string{
+		P50, Added, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Memory, RedisCPU, RedisBytes,
+	}
 	for _, row := range r.Rows {
 		for _, m := range measures {
 			if s := row.Measures[m]; s.Rounds > 0 {

@@ -65,7 +65,7 @@ func echo(r *gateway.Request) *gateway.Response {
 }
 
 // start runs a server until the test ends and checks that it stops cleanly.
-func start(t *testing.T, opts Options) *Server {
+func start(t testing.TB, opts Options) *Server {
 	t.Helper()
 	if opts.Handler == nil {
 		opts.Handler = handlerFunc(echo)
@@ -99,7 +99,7 @@ func start(t *testing.T, opts Options) *Server {
 	return s
 }
 
-func dial(t *testing.T, s *Server) net.Conn {
+func dial(t testing.TB, s *Server) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {

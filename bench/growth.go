@@ -18,6 +18,9 @@ import (
 	"github.com/sluice-gateway/sluice/bench/report"
 )
 
+// growth measures how costs grow with sizes: the constants of docs/capacity.md.
+type growth struct{ *bench }
+
 const (
 	perFile = 100 // tenants in one included file
 	perRoot = 10  // tenants below one root
@@ -78,7 +81,7 @@ const manyTenants = 100_000
 
 // measureTenants starts Sluice with very many tenants, changes one file, and
 // sends requests.
-func (b *bench) measureTenants(ctx context.Context) error {
+func (b growth) measureTenants(ctx context.Context) error {
 	many := full(b.program("gateway"))
 	many.tenants = manyTenants
 	log.Printf("starting with %d tenants", manyTenants)
@@ -111,7 +114,7 @@ func (b *bench) measureTenants(ctx context.Context) error {
 // reload changes one included file and waits until the gateway has taken it. It
 // returns the seconds of CPU that took, less what an idle gateway takes in that
 // time.
-func (b *bench) reload(ctx context.Context, r *running, round int) (float64, error) {
+func (b growth) reload(ctx context.Context, r *running, round int) (float64, error) {
 	const idle = 4 * time.Second // at least two looks at the files
 	before := r.look(ctx)
 	time.Sleep(idle)
@@ -141,7 +144,7 @@ func (r *running) reloads(ctx context.Context) int64 {
 // tenantRounds measures the same requests in a small configuration ("one") and
 // in the large one ("many"), and there requests of a thousand tenants in turn
 // ("spread").
-func (b *bench) tenantRounds(ctx context.Context, many *running) error {
+func (b growth) tenantRounds(ctx context.Context, many *running) error {
 	l := load{name: "tenants", body: "2k", path: "/model/auto/converse", connections: 64}
 	one, err := b.get(ctx, "full")
 	if err != nil {
@@ -155,4 +158,67 @@ func (b *bench) tenantRounds(ctx context.Context, many *running) error {
 		return err
 	}
 	return b.repeat(ctx, l, names)
+}
+
+// sized is a gateway with everything on and more of one thing.
+type sized struct {
+	name string
+	setting
+}
+
+// sizes are the rows of the load "capacity", beside "one", which is "full".
+func sizes(binary string) []sized {
+	var out []sized
+	for _, n := range []int{10, 100, 1000} {
+		s := full(binary)
+		s.rules, s.rule = n, `request.text.contains("words that nobody says %d")`
+		out = append(out, sized{fmt.Sprintf("texts-%d", n), s})
+		s.rule = "request.input_tokens > 500000 + %d"
+		out = append(out, sized{fmt.Sprintf("numbers-%d", n), s})
+	}
+	for _, n := range []int{100, 10_000, 100_000} {
+		s := full(binary)
+		s.tenants = n
+		out = append(out, sized{fmt.Sprintf("tenants-%d", n), s})
+	}
+	for _, n := range []int{1000} {
+		s := full(binary)
+		s.aliases = n
+		out = append(out, sized{fmt.Sprintf("models-%d", n), s})
+	}
+	return out
+}
+
+// measureSizes measures the same requests in configurations of several sizes.
+func (b growth) measureSizes(ctx context.Context) error {
+	l := load{name: "capacity", body: "2k", path: "/model/auto/converse", connections: 64}
+	one, err := b.get(ctx, "full")
+	if err != nil {
+		return err
+	}
+	b.subjects["one"] = one
+	names := []string{"one"}
+	for _, s := range sizes(b.program("gateway")) {
+		r, err := b.startGateway(ctx, s.setting)
+		if err != nil {
+			b.miss(s.name+"/"+l.name, err)
+			continue
+		}
+		r.keys = "" // one tenant asks
+		b.subjects[s.name] = r
+		names = append(names, s.name)
+	}
+	if names, err = b.warmUp(ctx, names, l); err != nil {
+		return err
+	}
+	return b.repeat(ctx, l, names)
+}
+
+// moreRules are n rules that never apply.
+func moreRules(n int, rule string) string {
+	var y strings.Builder
+	for i := range n {
+		fmt.Fprintf(&y, "      - {id: more%d, if: '"+rule+"'}\n", i, i)
+	}
+	return y.String()
 }
