@@ -69,6 +69,7 @@ var layers = map[string]int{
 	"internal/glob":              0,
 	"internal/watch":             0,
 	"internal/heap":              0,
+	"internal/lifetime":          0,
 }
 
 // owners is who alone may import an outside library.

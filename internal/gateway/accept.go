@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -24,9 +25,9 @@ func (l *Line) accept(req *Request) *call {
 	c.users.Store(1)
 	l.open.Add(1)
 	bounds := &c.Snapshot.Config.Timeouts
-	ctx, cancel := context.WithTimeout(l.stop, bounds.Request)
-	c.ctx, c.cancel = ctx, cancel
-	c.unwatch = context.AfterFunc(req.Caller, func() { time.AfterFunc(bounds.Drain, cancel) })
+	c.drain = bounds.Drain
+	l.requests.Begin(&c.ctx, bounds.Request)
+	c.caller = lifetime.Watching(req.Caller, &c.life)
 	return c
 }
 
@@ -125,7 +126,7 @@ func (l *Line) resolve(c *call) {
 	if refused != nil || !router.Unresolved(model, l.asker.Now()) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, profileTimeout)
+	ctx, cancel := context.WithTimeout(&c.ctx, profileTimeout)
 	defer cancel()
 	found, err := source.InferenceProfile(ctx, upstream, c.Caller.Tenant.RoleARN, model)
 	if err != nil {

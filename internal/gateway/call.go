@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -25,9 +26,7 @@ type call struct {
 	line     *Line
 	exchange *Request
 	bodyRead bool
-	ctx      context.Context //nolint:containedctx // as long as the request: its deadline, or the drain bound
-	cancel   context.CancelFunc
-	unwatch  func() bool // stops watching the caller
+	life
 
 	route *router.Plan
 	legs  []*leg.Plan
@@ -40,6 +39,26 @@ type call struct {
 	times
 	bill  bill
 	users atomic.Int32 // the exchange, and everything that runs beside it
+}
+
+// life is how long a request may last: until its deadline, or until the drain bound
+// after its caller has left.
+type life struct {
+	ctx    lifetime.Context
+	caller lifetime.Watch
+	drain  time.Duration
+}
+
+// ContextEnded implements lifetime.Hook: the caller has left.
+func (l *life) ContextEnded() {
+	time.AfterFunc(l.drain, func() { l.ctx.End(context.Canceled) })
+}
+
+// end ends it, and reports whether its memory may be used again: nobody can have
+// kept it.
+func (l *life) end() bool {
+	stays := l.caller.Stop()
+	return l.ctx.End(context.Canceled) && stays
 }
 
 // decision is what the cascade makes of a request.
@@ -83,10 +102,10 @@ func (c *call) request() *answer.Request {
 }
 
 // finish gives back what the request holds. It runs once, when its answer is
-// complete, or its caller has left, and everything beside it has ended.
-func (c *call) finish() {
-	c.unwatch()
-	c.cancel()
+// complete, or its caller has left, and everything beside it has ended. It reports
+// whether the memory of c may be used again.
+func (c *call) finish() bool {
 	c.exchange.Body.Release()
 	c.funds.Release()
+	return c.end()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/shadow"
@@ -58,10 +59,12 @@ type Line struct {
 	calls   sync.Pool   // of *call, for those to come
 	recycle func(*call) // takes those whose request has ended; for tests that look whether anybody still has them
 
-	drains sync.WaitGroup  // what runs beside requests, and answers still read after their caller has left
-	open   atomic.Int64    // requests that hold something
-	stop   context.Context //nolint:containedctx // ends when Close cuts off what is left
-	halt   context.CancelFunc
+	drains sync.WaitGroup // what runs beside requests, and answers still read after their caller has left
+	open   atomic.Int64   // requests that hold something
+	// requests, and stop for what runs after them, end when Close cuts off what is left.
+	requests lifetime.Group
+	stop     context.Context //nolint:containedctx // it lasts as long as the line
+	halt     context.CancelFunc
 }
 
 // New returns a line without a snapshot.
@@ -87,6 +90,9 @@ func New(o Options) *Line {
 	}
 	l.recycle = func(c *call) { l.calls.Put(c) }
 	l.stop, l.halt = context.WithCancel(context.Background())
+	var halt context.CancelFunc
+	l.stop, halt = context.WithCancel(context.Background())
+	l.halt = func() { l.requests.End(); halt() }
 	return l
 }
 
@@ -162,7 +168,7 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 
 // ask asks a leg while the caller waits.
 func (l *Line) ask(c *call, p *leg.Plan) (*leg.Attempt, *wire.Error) {
-	a, err := l.asker.Ask(c.ctx, &c.Request, p.As(c.path, c.reason), &c.funds)
+	a, err := l.asker.Ask(&c.ctx, &c.Request, p.As(c.path, c.reason), &c.funds)
 	c.answered = l.asker.Now()
 	if a != nil {
 		c.waited += a.Took
@@ -202,9 +208,11 @@ func (l *Line) release(c *call) {
 		return
 	}
 	l.observe(c)
-	c.finish()
+	again := c.finish()
 	l.asker.Recycle(&c.Request)
-	*c = call{}
-	l.recycle(c)
+	if again {
+		*c = call{}
+		l.recycle(c)
+	}
 	l.open.Add(-1)
 }

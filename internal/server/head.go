@@ -26,7 +26,8 @@ type head struct {
 	header    wire.Header
 	maxBody   int64
 	counts    headCounts
-	length    int64 // announced, -1 when nothing was
+	length    int64          // announced, -1 when nothing was
+	room      [24]wire.Field // of most headers
 }
 
 // Fields that decide how a request is framed and who sent it.

@@ -101,7 +101,7 @@ func (h *held) arm() {
 // lock, which a writer may have for long: the time-out of a write.
 func (h *held) late() {
 	if !h.mu.TryLock() {
-		h.timer.Reset(holdTime)
+		time.AfterFunc(holdTime, h.late) // h.timer belongs to who has the lock
 		return
 	}
 	defer h.mu.Unlock()

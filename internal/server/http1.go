@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -182,8 +183,9 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	r.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority,
 		Header: hd.header, ContentLength: hd.length, Body: &r.body,
-		Caller: s.watcher.Add(&c.watch), Received: received,
+		Caller: &r.caller, Received: received,
 	}
+	s.watcher.Add(&c.watch, &r.caller)
 	res := s.answer(&r.request)
 	if mustClose(&r.body) {
 		res.CloseConnection = true
@@ -202,6 +204,7 @@ type http1Request struct {
 	head    head
 	body    body
 	source  http1Body
+	caller  lifetime.Context // ends when the caller has left
 	request gateway.Request
 }
 
@@ -227,18 +230,14 @@ func connOf(ctx *fasthttp.RequestCtx) *parkable {
 // readHead reads and checks the head of the current request.
 func (h *http1) readHead(ctx *fasthttp.RequestCtx, hd *head) *wire.Error {
 	raw := &ctx.Request.Header
-	header, err := wire.ParseHeader(string(raw.RawHeaders()))
+	header, err := wire.AppendHeader(hd.room[:0], string(raw.RawHeaders()))
 	if err != nil {
 		return err
 	}
-	*hd = head{
-		proto:     known(raw.Protocol()),
-		method:    known(raw.Method()),
-		target:    string(raw.RequestURI()),
-		authority: header.Get("host"),
-		header:    header,
-		maxBody:   h.server.opts.Limits.MaxBodyBytes,
-	}
+	hd.proto, hd.method = known(raw.Protocol()), known(raw.Method())
+	hd.target, hd.authority = string(raw.RequestURI()), header.Get("host")
+	hd.header = header // it may lie in hd itself
+	hd.maxBody = h.server.opts.Limits.MaxBodyBytes
 	return hd.check()
 }
 

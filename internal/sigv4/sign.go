@@ -57,13 +57,14 @@ func New(region, service string) *Signer {
 	return &Signer{region: region, service: service, keys: make(map[keyOf]*signingKey)}
 }
 
-// Sign returns the fields to add to the request: x-amz-date, authorization,
-// x-amz-security-token when the credentials have one, and x-amz-content-sha256
-// when asked for. It signs every field of the request's header but those that
+// Sign appends to added, which may be nil, the fields to add to the request:
+// x-amz-date, authorization, x-amz-security-token when the credentials have one,
+// and x-amz-content-sha256 when asked for. It signs every field of the request's header but those that
 // something on the way may change.
-func (s *Signer) Sign(req *Request, creds Credentials, now time.Time) wire.Header {
+func (s *Signer) Sign(added wire.Header, req *Request, creds Credentials, now time.Time) wire.Header {
 	stamp, key := s.prepared(creds.SecretAccessKey, now.UTC())
-	added := append(make(wire.Header, 0, 4), wire.Field{Name: fieldDate, Value: stamp})
+	before := len(added)
+	added = append(added, wire.Field{Name: fieldDate, Value: stamp})
 	if creds.SessionToken != "" {
 		added = append(added, wire.Field{Name: fieldToken, Value: creds.SessionToken})
 	}
@@ -73,7 +74,7 @@ func (s *Signer) Sign(req *Request, creds Credentials, now time.Time) wire.Heade
 	var fields [32]wire.Field // on the stack, enough for what is forwarded
 	var names [33]string
 	d := draft{req: req, stamp: stamp, scope: scope{stamp[:dayLength], s.region, s.service}}
-	d.fields = append(append(fields[:0], added...), req.Header...)
+	d.fields = append(append(fields[:0], added[before:]...), req.Header...)
 	d.names = appendNamesToSign(names[:0], d.fields)
 	m, _ := key.macs.Get().(*keyedMAC)
 	defer key.macs.Put(m)

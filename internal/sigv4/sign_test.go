@@ -74,7 +74,7 @@ func TestSignAddsOnlyWhatIsAsked(t *testing.T) {
 		req := &Request{Method: "POST", Path: "/", Authority: "h"}
 		change(req)
 		var got []string
-		for _, field := range New("r", "bedrock").Sign(req, Credentials{"id", "secret", token}, testTime) {
+		for _, field := range New("r", "bedrock").Sign(nil, req, Credentials{"id", "secret", token}, testTime) {
 			got = append(got, field.Name)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -91,7 +91,7 @@ func TestSignLeavesTheRequestAlone(t *testing.T) {
 	header := make(wire.Header, 1, 9)
 	header[0] = wire.Field{Name: "Accept", Value: "a  b"}
 	req := &Request{Method: "POST", Path: "/", Authority: "h", Header: header}
-	New("r", "bedrock").Sign(req, Credentials{"id", "secret", "token"}, testTime)
+	New("r", "bedrock").Sign(nil, req, Credentials{"id", "secret", "token"}, testTime)
 	want := make(wire.Header, 9)
 	want[0] = wire.Field{Name: "Accept", Value: "a  b"}
 	if diff := cmp.Diff(want, header[:9]); diff != "" {
@@ -163,7 +163,7 @@ func FuzzSignMatchesSDK(f *testing.F) {
 		if r.Host == "" {
 			t.Skip("the SDK takes the host of the URL")
 		}
-		added := New(testRegion, "bedrock").Sign(req, Credentials{testKeyID, testSecret, token}, testTime)
+		added := New(testRegion, "bedrock").Sign(nil, req, Credentials{testKeyID, testSecret, token}, testTime)
 		want := r.Header.Get("Authorization")
 		if name == "Authorization" {
 			t.Skip("replaced by the SDK")
@@ -200,7 +200,7 @@ func BenchmarkSign(b *testing.B) {
 	s := New(testRegion, Service)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Sign(req, Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}, testTime)
+		s.Sign(nil, req, Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}, testTime)
 	}
 }
 

@@ -67,7 +67,7 @@ func (v *vector) checkSign(t *testing.T) {
 	}
 	req := v.req
 	req.SendBodyHash = v.SignBody
-	got := New(v.Region, v.Service).Sign(&req, creds, v.Timestamp)
+	got := New(v.Region, v.Service).Sign(nil, &req, creds, v.Timestamp)
 	if got.Get("authorization") != v.signed.Get("authorization") {
 		t.Errorf("signed\n%s, want\n%s", got.Get("authorization"), v.signed.Get("authorization"))
 	}

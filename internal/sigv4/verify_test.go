@@ -230,7 +230,7 @@ func TestVerifyRefuses(t *testing.T) {
 	// A body hash that is signed and right, on another body than it names.
 	req := &Request{Method: "POST", Path: nova, Authority: "h", BodyHash: [32]byte{1}}
 	req.Header = wire.Header{{Name: "x-amz-content-sha256", Value: goodSignature}}
-	req.Header = append(req.Header, New(testRegion, Service).Sign(req,
+	req.Header = append(req.Header, New(testRegion, Service).Sign(nil, req,
 		Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}, testTime)...)
 	claim, err := Parse(req.Header, "")
 	if err != nil {
@@ -245,7 +245,7 @@ func TestVerifyRefuses(t *testing.T) {
 func signEmpty(r *Request) {
 	creds := Credentials{AccessKeyID: testKeyID, SecretAccessKey: testSecret}
 	r.Header = wire.Header{{Name: "x-empty", Value: ""}}
-	r.Header = append(r.Header, New(testRegion, Service).Sign(r, creds, testTime)...)
+	r.Header = append(r.Header, New(testRegion, Service).Sign(nil, r, creds, testTime)...)
 }
 
 func FuzzParse(f *testing.F) {

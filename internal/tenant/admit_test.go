@@ -52,7 +52,7 @@ func signed(keyID, secret string, fields ...wire.Field) *AuthRequest {
 	req := &sigv4.Request{Method: r.Method, Path: "/model/arn%3Aaws%2Fx/converse", Query: "a=1", Authority: r.Authority,
 		Header: r.Header, BodyHash: sha256.Sum256(body)}
 	pair := sigv4.Credentials{AccessKeyID: keyID, SecretAccessKey: secret}
-	r.Header = append(r.Header, sigv4.New("us-east-1", "bedrock").Sign(req, pair, now)...)
+	r.Header = append(r.Header, sigv4.New("us-east-1", "bedrock").Sign(nil, req, pair, now)...)
 	return r
 }
 

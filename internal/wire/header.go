@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 )
 
@@ -43,12 +44,12 @@ func NameIn(name string, names []string) bool {
 	return false
 }
 
-// ParseHeader splits a header block, of which each line ends in CR LF, into
+// AppendHeader splits a header block, of which each line ends in CR LF, into
 // fields whose strings share its memory; an empty line ends it. It refuses, as
 // KindValidation, what parsers are known to read differently: folded lines, bare
 // line feeds, control bytes, and names with anything but token characters.
-func ParseHeader(block string) (Header, *Error) {
-	header := make(Header, 0, strings.Count(block, "\n"))
+func AppendHeader(header Header, block string) (Header, *Error) {
+	header = slices.Grow(header, strings.Count(block, "\n"))
 	for block != "" {
 		line, rest, ok := strings.Cut(block, "\n")
 		if !ok || !strings.HasSuffix(line, "\r") {

@@ -33,13 +33,13 @@ func (e *Engine) InferenceProfile(ctx context.Context, upstream, roleARN, profil
 	if up == nil {
 		return "", misconfigured(fmt.Errorf("no upstream %q", upstream))
 	}
-	out := &http1.Request{
+	out := outgoing{request: http1.Request{
 		Method: "GET", Target: up.basePath + string(wire.AppendLabel([]byte("/inference-profiles/"), profile)),
-	}
-	if failed := up.authorize(ctx, up.control, out, &engine.Request{RoleARN: roleARN}); failed != nil {
+	}}
+	if failed := up.authorize(ctx, up.control, &out, &engine.Request{RoleARN: roleARN}); failed != nil {
 		return "", failed
 	}
-	answer, err := up.control.Do(ctx, out)
+	answer, err := up.control.Do(ctx, &out.request)
 	if err != nil {
 		return "", asError(err)
 	}

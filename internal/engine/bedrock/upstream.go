@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -31,6 +32,7 @@ type upstream struct {
 	breakers *breakers
 	retries  *engine.RetryPolicy
 	maxBody  int64
+	outgoing sync.Pool // of *outgoing
 	now      func() time.Time
 }
 
@@ -126,33 +128,66 @@ func loadRoots(file string) (*x509.CertPool, error) {
 // attempt authorizes and sends one request and reads its answer, of a stream
 // only the head.
 func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) (*engine.Response, *engine.Error) {
-	out := &http1.Request{
-		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(req.Header), Body: req.Body, Sent: req.Sent,
+	res := &response{}
+	answer, failed := u.send(ctx, req, res.room[:0])
+	if failed != nil {
+		return nil, failed
 	}
-	if err := u.authorize(ctx, u.client, out, req); err != nil {
-		return nil, err
-	}
-	answer, err := u.client.Do(ctx, out)
-	if err != nil {
-		return nil, asError(err)
-	}
-	res := &engine.Response{Status: answer.Status, Header: answer.Header}
+	res.Status, res.Header = answer.Status, answer.Header
 	if isEventStream(answer.Header) {
 		res.Timing = answer.Body.Timing()
 		res.Frames = newFrameSource(answer.Body, b)
-		return res, nil
+		return &res.Response, nil
 	}
-	res.Body, err = answer.Body.ReadAll(u.maxBody)
-	if err != nil {
+	var err error
+	if res.Body, err = answer.Body.ReadAll(u.maxBody); err != nil {
 		return nil, asError(err)
 	}
 	res.Timing = answer.Body.Timing()
-	return res, nil
+	answer.Free()
+	return &res.Response, nil
+}
+
+// response is an answer with room for the fields that most have.
+type response struct {
+	engine.Response
+	room [12]wire.Field
+}
+
+// outgoing is the memory of a request until its answer begins.
+type outgoing struct {
+	request http1.Request
+	signed  sigv4.Request
+	room    [24]wire.Field
+}
+
+// send authorizes and sends a request and reads the head of its answer.
+func (u *upstream) send(ctx context.Context, req *engine.Request, room wire.Header) (*http1.Answer, *engine.Error) {
+	o, ok := u.outgoing.Get().(*outgoing)
+	if !ok {
+		o = new(outgoing)
+	}
+	defer func() {
+		*o = outgoing{}
+		u.outgoing.Put(o)
+	}()
+	o.request = http1.Request{
+		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(o.room[:0], req.Header), Body: req.Body,
+		Sent: req.Sent, Room: room,
+	}
+	if err := u.authorize(ctx, u.client, o, req); err != nil {
+		return nil, err
+	}
+	answer, err := u.client.Do(ctx, &o.request)
+	if err != nil {
+		return nil, asError(err)
+	}
+	return answer, nil
 }
 
 // authorize adds the fields that prove who we are.
-func (u *upstream) authorize(ctx context.Context, to *http1.Client, out *http1.Request,
-	req *engine.Request) *engine.Error {
+func (u *upstream) authorize(ctx context.Context, to *http1.Client, o *outgoing, req *engine.Request) *engine.Error {
+	out := &o.request
 	if u.identity == nil {
 		if req.RoleARN != "" {
 			return misconfigured(errors.New("a role cannot be assumed at an upstream with a bearer token"))
@@ -165,15 +200,15 @@ func (u *upstream) authorize(ctx context.Context, to *http1.Client, out *http1.R
 		return credentialsError(ctx, err)
 	}
 	path, query, _ := strings.Cut(out.Target, "?")
-	signed := sigv4.Request{
+	o.signed = sigv4.Request{
 		Method: out.Method, Path: path, Query: query, Authority: to.Authority(), Header: out.Header,
 	}
 	if req.BodyHash != nil {
-		signed.BodyHash = *req.BodyHash
+		o.signed.BodyHash = *req.BodyHash
 	} else {
-		signed.BodyHash = sha256.Sum256(out.Body)
+		o.signed.BodyHash = sha256.Sum256(out.Body)
 	}
-	out.Header = append(out.Header, u.signer.Sign(&signed, creds, u.now())...)
+	out.Header = u.signer.Sign(out.Header, &o.signed, creds, u.now())
 	return nil
 }
 
@@ -196,10 +231,8 @@ var neverForwarded = []string{
 	"Accept-Encoding", "Proxy-Authorization",
 }
 
-// forwarded copies h without those, with room for ours.
-func forwarded(h wire.Header) wire.Header {
-	const ours = 3
-	out := make(wire.Header, 0, len(h)+ours)
+// forwarded appends h to out without those.
+func forwarded(out, h wire.Header) wire.Header {
 	for _, f := range h {
 		if !wire.NameIn(f.Name, neverForwarded) {
 			out = append(out, f)

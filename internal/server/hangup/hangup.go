@@ -14,6 +14,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 )
 
 // Watch is the state of one socket, to be kept with its connection. FD must be
@@ -22,9 +24,9 @@ type Watch struct {
 	FD int
 
 	watched bool
-	index   int                // place in Watcher.watches
-	round   uint64             // when it was added
-	gone    context.CancelFunc // called when the other end has left
+	index   int               // place in Watcher.watches
+	round   uint64            // when it was added
+	caller  *lifetime.Context // ended when the other end has left
 }
 
 // Watcher watches sockets until Close.
@@ -52,21 +54,19 @@ func (w *Watcher) Close() {
 	<-w.done
 }
 
-// Add watches x until Remove and returns a context that ends when the other end
-// leaves. A socket is looked at from the second round on, so that
-// quick requests cost no system call.
-func (w *Watcher) Add(x *Watch) context.Context {
-	caller, gone := context.WithCancel(context.Background())
+// Add watches x until Remove and ends caller when the other end leaves. A socket
+// is looked at from the second round on, so that quick requests cost no system
+// call.
+func (w *Watcher) Add(x *Watch, caller *lifetime.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	x.gone = gone
+	x.caller = caller
 	x.round = w.round
 	if !x.watched {
 		x.watched = true
 		x.index = len(w.watches)
 		w.watches = append(w.watches, x)
 	}
-	return caller
 }
 
 // Remove ends the watch. After it the descriptor may be closed and reused.
@@ -87,7 +87,7 @@ func (w *Watcher) Hangup(x *Watch) {
 
 func (w *Watcher) fireLocked(x *Watch) {
 	if x.watched {
-		x.gone()
+		x.caller.End(context.Canceled)
 		w.removeLocked(x)
 	}
 }
@@ -102,7 +102,7 @@ func (w *Watcher) removeLocked(x *Watch) {
 	w.watches[len(w.watches)-1] = nil
 	w.watches = w.watches[:len(w.watches)-1]
 	x.watched = false
-	x.gone = nil
+	x.caller = nil
 }
 
 func (w *Watcher) run(interval time.Duration) {

@@ -20,8 +20,8 @@ type Body struct {
 	err   error // what every further Read returns
 }
 
-func newBody(x *exchange, h head) *Body {
-	return &Body{x: x, head: h, left: h.framing.length}
+func (b *Body) begin(x *exchange, h head) {
+	*b = Body{x: x, head: h, left: h.framing.length}
 }
 
 // Read returns what has arrived, at the latest when the silence bound has passed.
@@ -89,7 +89,7 @@ func (b *Body) firstSize() int64 {
 // Close ends the exchange. When the body was not read to its end, the
 // connection is closed and a Read that waits fails as Cancelled.
 func (b *Body) Close() error {
-	b.x.unhook()
+	b.x.watch.Stop()
 	b.x.end(engine.Cancelled)
 	return nil
 }
@@ -188,7 +188,7 @@ func skipTrailers(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	if _, err := parseFields(block); err != nil {
+	if _, err := parseFields(nil, block); err != nil {
 		return err
 	}
 	return io.EOF

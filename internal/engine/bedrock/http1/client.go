@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
@@ -53,6 +54,7 @@ type Client struct {
 	tls       *tls.Config
 	proxyTLS  *tls.Config
 	pool      pool
+	exchanges sync.Pool // of *exchange, of answers that were freed
 }
 
 // New returns a client without connections. It fails on a scheme other than
@@ -87,6 +89,8 @@ type Request struct {
 	Header wire.Header
 	Body   []byte
 	Sent   func() // called once the whole request was written; may be nil
+	// Room is memory for the fields of the answer; may be nil.
+	Room wire.Header
 }
 
 // Answer is an answer whose body has not been read.
@@ -94,7 +98,13 @@ type Answer struct {
 	Status int
 	Header wire.Header
 	Body   *Body // must be read to its end or closed
+
+	x *exchange
 }
+
+// Free makes the memory of an answer available to other requests. The answer must
+// have been read to its end and not be used any more; its Header may be.
+func (a *Answer) Free() { a.x.free() }
 
 // Do sends one request and reads the head of the answer; interim answers are
 // skipped. When ctx ends, also while the body is read, the connection is closed
@@ -103,20 +113,23 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Answer, error) {
 	if err := validate(req); err != nil {
 		return nil, &engine.Error{Failure: engine.Misconfigured, Err: err}
 	}
-	x := &exchange{client: c, start: c.options.Now()}
+	x := c.exchange(req)
 	if err := x.connect(ctx); err != nil {
 		return nil, err
 	}
-	sendErr := x.send(req)
+	sendErr := x.send()
 	for errors.Is(sendErr, errNotQuiet) {
 		if err := x.reconnect(ctx); err != nil {
 			return nil, err
 		}
-		sendErr = x.send(req)
+		sendErr = x.send()
 	}
 	h, err := x.readHead(sendErr)
 	if err == nil {
-		return &Answer{Status: h.status, Header: h.header, Body: newBody(x, h)}, nil
+		x.body.begin(x, h)
+		x.answer = Answer{Status: h.status, Header: h.header, Body: &x.body, x: x}
+		x.request = nil
+		return &x.answer, nil
 	}
 	if sendErr != nil {
 		err = sendErr
@@ -156,7 +169,7 @@ func (x *exchange) readHead(sendErr error) (head, error) {
 			x.timing.FirstByte = x.sinceStart()
 		}
 		x.conn.silence = x.client.options.Idle
-		h, err := readHead(x.conn.r)
+		h, err := readHead(x.conn.r, x.request.Room)
 		if err != nil {
 			return head{}, err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -330,6 +331,56 @@ func TestCancelCloses(t *testing.T) {
 	f("deadline before the head", engine.Error{Failure: engine.TimedOut, Sent: true}, "", whole)
 	f("deadline in the body", engine.Error{Failure: engine.TimedOut, Sent: true, Answered: true},
 		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", whole)
+}
+
+// The deadline of a context without a timer bounds the reads and writes.
+func TestDeadlineWithoutTimer(t *testing.T) {
+	f := func(name string, want engine.Error, body, say string) {
+		t.Helper()
+		gone := make(chan struct{})
+		c := newClient(t, defaults(serve(t, func(_ int, p *peer) {
+			if say != "" {
+				p.request()
+				p.say(say)
+			}
+			<-gone
+			p.gone()
+		})))
+		var g lifetime.Group
+		var ctx lifetime.Context
+		g.Begin(&ctx, 150*time.Millisecond)
+		start := time.Now()
+		_, _, err := call(&ctx, c, post(body))
+		close(gone)
+		mustFail(t, name, err, want)
+		if took := time.Since(start); took < 150*time.Millisecond || took > 5*time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+	}
+	f("while sending", engine.Error{Failure: engine.TimedOut}, strings.Repeat("x", 32<<20), "")
+	f("before the head", engine.Error{Failure: engine.TimedOut, Sent: true}, "{}", "")
+	f("in the body", engine.Error{Failure: engine.TimedOut, Sent: true, Answered: true}, "{}",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+}
+
+// The memory of an answer that was freed serves the next one.
+func TestFree(t *testing.T) {
+	c := newClient(t, defaults(serve(t, func(_ int, p *peer) {
+		for n := 0; p.request() != nil; n++ {
+			p.say("HTTP/1.1 200 OK\r\nX-N: " + itoa(n) + "\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})))
+	for n := range 3 {
+		a, err := c.Do(t.Context(), post("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := a.Body.ReadAll(10)
+		if err != nil || string(body) != "ok" || a.Header.Get("X-N") != itoa(n) || a.Body.Timing().Reused != (n > 0) {
+			t.Errorf("answer %d: %q, %v, %v, %v", n, body, err, a.Header, a.Body.Timing())
+		}
+		a.Free()
+	}
 }
 
 func TestCancelBeforeAndWhileSending(t *testing.T) {

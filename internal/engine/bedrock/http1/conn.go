@@ -27,6 +27,7 @@ type conn struct {
 	poll syscall.RawConn
 
 	silence   time.Duration // how long the next read may wait
+	until     time.Time     // when the exchange must be over, zero when it need not be
 	readDue   time.Time     // the deadlines that are set
 	writeDue  time.Time
 	idleSince time.Time
@@ -52,7 +53,7 @@ func (d deadlineReader) Read(p []byte) (int, error) {
 
 // boundRead bounds the next read by silence.
 func (c *conn) boundRead() error {
-	due, renewed := renew(c.readDue, c.now(), c.silence)
+	due, renewed := c.renew(c.readDue, c.silence)
 	if !renewed {
 		return nil
 	}
@@ -62,7 +63,7 @@ func (c *conn) boundRead() error {
 
 // boundWrite bounds the next write.
 func (c *conn) boundWrite(bound time.Duration) error {
-	due, renewed := renew(c.writeDue, c.now(), bound)
+	due, renewed := c.renew(c.writeDue, bound)
 	if !renewed {
 		return nil
 	}
@@ -70,11 +71,14 @@ func (c *conn) boundWrite(bound time.Duration) error {
 	return c.net.SetWriteDeadline(due)
 }
 
-// renew returns a deadline that is bound from now, or up to an eighth later, and
-// whether it differs from the one that is set: setting a timer costs more than a
-// small read.
-func renew(due, now time.Time, bound time.Duration) (time.Time, bool) {
-	slack := bound / 8
+// renew returns a deadline that is bound from now, or up to an eighth later, but
+// not after the exchange's end, and whether it differs from the one that is set:
+// setting a timer costs more than a small read.
+func (c *conn) renew(due time.Time, bound time.Duration) (time.Time, bool) {
+	now, slack := c.now(), bound/8
+	if !c.until.IsZero() && c.until.Before(now.Add(bound+slack)) {
+		return c.until, !c.until.Equal(due)
+	}
 	if left := due.Sub(now); left >= bound && left <= bound+slack {
 		return due, false
 	}

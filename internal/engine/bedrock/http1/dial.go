@@ -92,7 +92,7 @@ func (c *Client) tunnel(proxy net.Conn) error {
 		return fmt.Errorf("proxy: %w", err)
 	}
 	r := bufio.NewReaderSize(proxy, readBuffer)
-	h, err := readHead(r)
+	h, err := readHead(r, nil)
 	if err != nil {
 		return fmt.Errorf("proxy: %w", err)
 	}

@@ -8,15 +8,21 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 )
 
 // exchange is one request and its answer on one connection.
 type exchange struct {
-	client *Client
-	conn   *conn
-	start  time.Time
-	sentAt time.Duration // since start
-	unhook func() bool   // stops watching the context
+	client  *Client
+	request *Request // until it is sent
+	conn    *conn
+	start   time.Time
+	sentAt  time.Duration   // since start
+	ctx     context.Context //nolint:containedctx // of the caller of Do, while its answer is read
+	watch   lifetime.Watch  // of ctx
+
+	answer Answer
+	body   Body
 
 	sent     bool // the whole request was written
 	answered bool // a byte of the answer came
@@ -24,9 +30,35 @@ type exchange struct {
 	unanswered error
 	timing     engine.Timing
 
+	// sendWhenQuiet is the method of that name, so that it is made into a value once.
+	onPoll  func(fd uintptr) bool
+	begun   bool  // sending has
+	sendErr error // how it ended
+
 	// ending is open, released or the engine.Failure that ended the exchange.
 	// Whoever changes it from open decides what becomes of the connection.
 	ending atomic.Uint32
+	clean  bool // it was released, and nobody else can know of it
+}
+
+// exchange returns a new exchange, or one that was freed.
+func (c *Client) exchange(req *Request) *exchange {
+	x, ok := c.exchanges.Get().(*exchange)
+	if !ok {
+		x = &exchange{client: c}
+		x.onPoll = x.sendWhenQuiet
+	}
+	x.request, x.start = req, c.options.Now()
+	return x
+}
+
+// free makes x available to other requests.
+func (x *exchange) free() {
+	if !x.clean {
+		return
+	}
+	*x = exchange{client: x.client, onPoll: x.onPoll}
+	x.client.exchanges.Put(x)
 }
 
 const (
@@ -43,9 +75,14 @@ func (x *exchange) connect(ctx context.Context) error {
 	x.conn = c
 	x.timing.Connected = x.sinceStart()
 	x.timing.Reused = c.reused
-	x.unhook = context.AfterFunc(ctx, func() { x.end(contextFailure(ctx)) })
+	c.until, _ = ctx.Deadline()
+	x.ctx = ctx
+	x.watch = lifetime.Watching(ctx, x)
 	return nil
 }
+
+// ContextEnded implements lifetime.Hook.
+func (x *exchange) ContextEnded() { x.end(contextFailure(x.ctx)) }
 
 // dialFailure distinguishes the end of ctx from trouble with the upstream.
 func dialFailure(ctx context.Context) engine.Failure {
@@ -64,7 +101,7 @@ func contextFailure(ctx context.Context) engine.Failure {
 
 // reconnect replaces a kept connection on which nothing was sent.
 func (x *exchange) reconnect(ctx context.Context) error {
-	if !x.unhook() {
+	if !x.watch.Stop() {
 		return x.fail(contextFailure(ctx), ctx.Err())
 	}
 	x.client.pool.discard(x.conn)
@@ -79,39 +116,43 @@ var errNotQuiet = errors.New("the connection is not quiet")
 // the answer: the read that proves the connection quiet, before the request
 // leaves, is at the same time the one after which the poller may wait, so no
 // further read has to find out that nothing is there.
-func (x *exchange) send(req *Request) error {
+func (x *exchange) send() error {
 	c := x.conn
 	if !c.reused || c.poll == nil {
-		return x.transmit(req)
+		return x.transmit()
 	}
 	c.silence = x.client.options.FirstByte
 	if err := c.boundRead(); err != nil {
 		return errNotQuiet
 	}
-	begun, err := false, errNotQuiet
-	waitErr := c.poll.Read(func(fd uintptr) bool {
-		if begun || !quiet(fd) {
-			return true
-		}
-		begun, err = true, x.transmit(req)
-		return err != nil
-	})
-	if begun && err == nil {
+	x.begun, x.sendErr = false, errNotQuiet
+	waitErr := c.poll.Read(x.onPoll)
+	if x.begun && x.sendErr == nil {
 		x.unanswered = waitErr
 	}
-	return err
+	return x.sendErr
+}
+
+// sendWhenQuiet sends the request if the connection is quiet, and reports whether
+// there is nothing to wait for.
+func (x *exchange) sendWhenQuiet(fd uintptr) bool {
+	if x.begun || !quiet(fd) {
+		return true
+	}
+	x.begun, x.sendErr = true, x.transmit()
+	return x.sendErr != nil
 }
 
 // transmit writes the request and notes when that ended.
-func (x *exchange) transmit(req *Request) error {
-	err := x.write(req)
+func (x *exchange) transmit() error {
+	err := x.write(x.request)
 	x.sentAt = x.sinceStart()
 	if err != nil {
 		return err
 	}
 	x.sent = true
-	if req.Sent != nil {
-		req.Sent()
+	if x.request.Sent != nil {
+		x.request.Sent()
 	}
 	return nil
 }
@@ -152,10 +193,11 @@ func (x *exchange) end(why engine.Failure) bool {
 // release ends an exchange whose answer was read whole. It reports false when
 // the exchange had been aborted meanwhile.
 func (x *exchange) release(keep keepAlive) bool {
-	x.unhook()
+	alone := x.watch.Stop()
 	if !x.ending.CompareAndSwap(open, released) {
 		return false
 	}
+	x.clean = alone
 	x.timing.Done = x.sinceStart()
 	if keep && x.conn.r.Buffered() == 0 {
 		x.client.pool.put(x.conn)
@@ -169,7 +211,10 @@ func (x *exchange) release(keep keepAlive) bool {
 // before, that is the reason, and err only its consequence. An answer that was
 // read whole can still prove to be corrupt.
 func (x *exchange) fail(why engine.Failure, err error) *engine.Error {
-	x.unhook()
+	if cause := x.ctx.Err(); cause != nil && x.ending.Load() == open {
+		why, err = contextFailure(x.ctx), cause // it may have shown as a read's deadline
+	}
+	x.watch.Stop()
 	if !x.end(why) && x.ending.Load() != released {
 		why = engine.Failure(x.ending.Load())
 		err = context.Canceled

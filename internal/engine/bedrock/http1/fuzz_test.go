@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -42,7 +43,7 @@ func FuzzAnswer(f *testing.F) {
 // readWhole reads one final answer from memory.
 func readWhole(data []byte) (int, []byte, error) {
 	r := bufio.NewReaderSize(bytes.NewReader(data), readBuffer)
-	h, err := readHead(r)
+	h, err := readHead(r, nil)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -51,8 +52,10 @@ func readWhole(data []byte) (int, []byte, error) {
 	}
 	c := &Client{options: Options{Now: time.Now}}
 	c.pool = pool{now: time.Now, closed: true, open: 1}
-	x := &exchange{client: c, conn: &conn{raw: nowhere{}, net: nowhere{}, r: r}, unhook: func() bool { return true }}
-	body, err := newBody(x, h).ReadAll(1 << 16)
+	x := &exchange{client: c, conn: &conn{raw: nowhere{}, net: nowhere{}, r: r}}
+	x.ctx = context.Background()
+	x.body.begin(x, h)
+	body, err := x.body.ReadAll(1 << 16)
 	var failed *engine.Error
 	if err != nil && !errors.As(err, &failed) {
 		panic("BUG: not an *engine.Error")

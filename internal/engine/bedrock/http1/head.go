@@ -85,7 +85,9 @@ type head struct {
 // readHead reads one head strictly: CRLF ends each line, no folded lines, no
 // space before a colon, no control bytes. Leniency here is how answers are
 // smuggled past one of two readers (RFC 9112, 11.2).
-func readHead(r *bufio.Reader) (head, error) {
+//
+// The fields are appended to room, which may be nil.
+func readHead(r *bufio.Reader, room wire.Header) (head, error) {
 	block, err := readBlock(r)
 	if err != nil {
 		return head{}, err
@@ -95,7 +97,7 @@ func readHead(r *bufio.Reader) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
-	header, err := parseFields(rest)
+	header, err := parseFields(room, rest)
 	if err != nil {
 		return head{}, err
 	}
@@ -142,11 +144,11 @@ func parseStatusLine(line string) (minor, status int, err error) {
 	return int(line[7] - '0'), status, err
 }
 
-func parseFields(block string) (wire.Header, error) {
+func parseFields(room wire.Header, block string) (wire.Header, error) {
 	if strings.Count(block, "\r\n") > maxFields {
 		return nil, malformed("too many header fields")
 	}
-	header, err := wire.ParseHeader(block)
+	header, err := wire.AppendHeader(room, block)
 	if err != nil {
 		return nil, malformed("bad header field")
 	}
