@@ -112,15 +112,17 @@ func (c *Corrections) putIn(r *Rerating, out *record.Adjustment, done *Rerated) 
 	in.Add = out.Add.Negative()
 	before := costOf(&in.Add)
 	version, costs, ok := c.priced(r, out.Row, &in.Add)
+	var released int64
 	if ok {
 		withoutCosts(&in.Add)
 		if in.Add, ok = in.Add.Plus(costs); !ok {
 			return fmt.Errorf("rerating %s: the amounts are out of range", out.ID)
 		}
 		in.Add.Unpriced, in.Row.PriceVersion = 0, version
+		released, in.Add.Withheld = int64(in.Add.Withheld/1000), 0
 	}
 	after := costOf(&in.Add)
-	late := r.charge(&in, int64((after-before)/1000))
+	late := r.charge(&in, int64((after-before)/1000), released)
 	for _, a := range append([]*record.Adjustment{&in}, late...) {
 		if _, err := c.Adjust(a); err != nil {
 			return err
@@ -133,21 +135,25 @@ func (c *Corrections) putIn(r *Rerating, out *record.Adjustment, done *Rerated) 
 }
 
 // charge makes the budgets that held a row's calls count what it costs more now, in
-// nano-dollars, and returns the corrections by which newer ones do.
-func (r *Rerating) charge(in *record.Adjustment, nanos int64) (late []*record.Adjustment) {
+// nano-dollars, instead of what they kept in suspense, and returns the corrections by
+// which newer ones count it.
+func (r *Rerating) charge(in *record.Adjustment, nanos, released int64) (late []*record.Adjustment) {
 	in.Charges = nil
-	if nanos == 0 {
-		return nil
-	}
 	for _, w := range r.Budgets(in.Row.Tenant, in.Row.Hour) {
-		if in.Row.Held == "" || record.Holds(in.Row.Held, w.Mark(in.Row.Tenant)) {
-			in.Charges = append(in.Charges, record.Charge{Window: w, Amount: nanos})
-			continue
+		switch {
+		case in.Row.Held == "" || record.Holds(in.Row.Held, w.Mark(in.Row.Tenant)):
+			if nanos != 0 {
+				in.Charges = append(in.Charges, record.Charge{Window: w, Amount: nanos})
+			}
+			if released != 0 {
+				in.Charges = append(in.Charges, record.Charge{Window: w, Amount: -released, Suspense: true})
+			}
+		case nanos != 0:
+			a := record.CountLate(w, nanos)
+			a.ID, a.RefersTo = fmt.Sprintf("%s-late%d", in.ID, len(late)), in.ID
+			a.Actor, a.Reason, a.At = in.Actor, in.Reason, in.At
+			late = append(late, a)
 		}
-		a := record.CountLate(w, nanos)
-		a.ID, a.RefersTo = fmt.Sprintf("%s-late%d", in.ID, len(late)), in.ID
-		a.Actor, a.Reason, a.At = in.Actor, in.Reason, in.At
-		late = append(late, a)
 	}
 	return late
 }

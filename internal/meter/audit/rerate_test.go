@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"context"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -8,7 +10,10 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // hourBefore is an hour that is over.
@@ -135,6 +140,85 @@ func TestRerateCountsLate(t *testing.T) {
 		if got := b.sum(t); got.Late != late || got.CostInput != 1_000_010*60_000 || got.Unpriced != 0 {
 			t.Errorf("%q: %+v", held, got)
 		}
+	}
+}
+
+// withheldLedger is what the test of withheld holds needs of a ledger.
+type withheldLedger interface {
+	ledger.Ledger
+	Rows
+	Windows(ctx context.Context, root string) ([]ledger.WindowBook, error)
+}
+
+// TestRerateReleasesHolds: M13, a budget that kept the holds of calls without a price in suspense counts what they cost
+// once that is known, and no more: posted, held and in suspense are together the true cost. An unknown outcome, and
+// a call that has a price, keep what they had.
+func TestRerateReleasesHolds(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { releasesHolds(t, newBooks()) })
+	t.Run("redis", func(t *testing.T) {
+		l, err := redis.New(redis.Options{URL: redistest.NewServer(t).URL(), Now: time.Now,
+			Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		releasesHolds(t, l)
+	})
+}
+
+func releasesHolds(t *testing.T, l withheldLedger) {
+	none, _ := record.CompilePrices(nil)
+	m := open(t, t.TempDir(), l)
+	budgets := []record.Window{month("acme", record.UnitUSD), month("acme/team", record.UnitUSD)}
+	made := 0
+	call := func(table *record.PriceBook, how record.Outcome, input, output int64) {
+		t.Helper()
+		s := start(made, "acme")
+		made++
+		s.At, s.Hold, s.Charges = hourBefore, 18_000_000, nil
+		for _, w := range budgets {
+			s.Charges = append(s.Charges, record.Charge{Window: w, Amount: 18_000})
+		}
+		if err := m.Begin(s); err != nil {
+			t.Fatal(err)
+		}
+		e := &record.End{ID: s.ID, Outcome: how, Status: 200, Served: true, At: hourBefore}
+		if how == record.Completed {
+			e.Usage.Input, e.Usage.Output = wire.Known(input), wire.Known(output)
+		}
+		if _, _, err := m.End(s, e, table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call(none, record.Completed, 100, 5)
+	call(none, record.Completed, 50, 0)
+	call(none, record.Unknown, 0, 0)
+	call(prices(t), record.Completed, 10, 0)
+	shut(t, m)
+	want := func(step string, posted, suspense int64) {
+		t.Helper()
+		all, err := l.Windows(t.Context(), "acme")
+		if err != nil || len(all) != len(budgets) {
+			t.Fatalf("%s: %+v, %v", step, all, err)
+		}
+		for _, w := range all {
+			if w.Posted != posted || w.Suspense != suspense || w.Held != 0 {
+				t.Errorf("%s: %s counts %d, %d held, %d in suspense; want %d and %d in suspense", step, w.Tenant,
+					w.Posted, w.Held, w.Suspense, posted, suspense)
+			}
+		}
+	}
+	const known = 10 * 60 // nano-dollars
+	want("before", known, 3*18_000)
+	r, own := rerating(), t.TempDir()
+	r.Budgets = func(string, time.Time) []record.Window { return budgets }
+	for _, step := range []string{"rerated", "again"} {
+		c := corrections(t, own, l)
+		if _, err := c.Rerate(t.Context(), l, r); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, c)
+		want(step, known+150*60+5*240, 18_000)
 	}
 }
 

@@ -68,9 +68,9 @@ func unknown(t testing.TB, dir string) []record.Suspended {
 	return all
 }
 
-func corrections(t testing.TB, dir string, b *books) *Corrections {
+func corrections(t testing.TB, dir string, l ledger.Ledger) *Corrections {
 	t.Helper()
-	c, err := OpenCorrections(t.Context(), options(dir, b), prices(t))
+	c, err := OpenCorrections(t.Context(), options(dir, l), prices(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,6 +65,9 @@ type Counters struct {
 	// Late is what a budget counted later than it was spent, of the spending of other
 	// rows: see CountLate. It is part of no cost.
 	Late money.Pico
+	// Withheld is what budgets keep in suspense of the holds of answers that used
+	// something without a price, beside what they cost. It is part of no cost.
+	Withheld money.Pico
 }
 
 // CostClasses are the classes that the cost of a row is the sum of.
@@ -107,7 +110,7 @@ func isMoney(i int) bool { return i >= oldMoney && i < newCounts || i >= newMone
 
 // values are the counters in the order of their bits in a record. New ones come
 // at the end.
-func (c *Counters) values() [31]*int64 {
+func (c *Counters) values() [32]*int64 {
 	pico := func(p *money.Pico) *int64 { return (*int64)(p) }
 	return [...]*int64{
 		&c.Requests, &c.Legs, &c.Escalated,
@@ -119,6 +122,7 @@ func (c *Counters) values() [31]*int64 {
 		&c.Queries, &c.Images, &c.Milliseconds,
 		pico(&c.CostCacheWrite5m), pico(&c.CostCacheWrite1h),
 		pico(&c.CostQuery), pico(&c.CostImage), pico(&c.CostSecond), pico(&c.Discount), pico(&c.Late),
+		pico(&c.Withheld),
 	}
 }
 
@@ -151,7 +155,7 @@ func dollars(name string, of func(*Counters) *money.Pico) column {
 }
 
 // columns are all that a row holds but its hour, and what only the gateway writes:
-// Held and Late. TestColumnsCoverRows fails when another is missing.
+// Held, Late and Withheld. TestColumnsCoverRows fails when another is missing.
 var columns = [...]column{
 	part("tenant", func(k *RowKey) *string { return &k.Tenant }),
 	part("key", func(k *RowKey) *string { return &k.Key }),

@@ -85,7 +85,21 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	}
 	costs.Unpriced = !priced
 	p.Charges = chargesOf(s, how, spent{costs.Total(), costs.Open, tokensOf(used), !priced})
+	if how == Completed && !priced {
+		add.Withheld = withheld(p.Charges, costs.Open)
+	}
 	return p, costs
+}
+
+// withheld is what charges move to the suspense of budgets, each of which holds the
+// same, beside what may still be found out to be owed.
+func withheld(charges []Charge, open money.Pico) (most money.Pico) {
+	for _, c := range charges {
+		if c.Suspense && c.Window.Unit == UnitUSD {
+			most = max(most, money.Pico(c.Amount-nanosUp(open))*1000)
+		}
+	}
+	return most
 }
 
 // reported is what can be booked of an END's usage: all that is known, also when

@@ -23,7 +23,7 @@ func everyCounter() record.Counters {
 // version 3 of usage records, and nothing that a budget counted late.
 func tokenCounters() record.Counters {
 	c := everyCounter()
-	c.Queries, c.Images, c.Milliseconds, c.Late = 0, 0, 0, 0
+	c.Queries, c.Images, c.Milliseconds, c.Late, c.Withheld = 0, 0, 0, 0, 0
 	c.CostQuery, c.CostImage, c.CostSecond, c.CostCacheWrite = 0, 0, 0, 0
 	return c
 }
