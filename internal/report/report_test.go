@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -199,6 +201,41 @@ func TestEmpty(t *testing.T) {
 	var b bytes.Buffer
 	if err := Write(&b, Layout{Format: "yaml"}, nil); !errors.Is(err, ErrQuery) {
 		t.Errorf("an unknown format: %v", err)
+	}
+}
+
+// TestUnpricedIsNoZero: M24, what has no price is called unpriced in table, CSV and JSON, never 0.00; what is free is
+// 0.00, and what has a price in part is what it is known to cost.
+func TestUnpricedIsNoZero(t *testing.T) {
+	row := func(cost money.Pico, without int64) Row {
+		var r Row
+		r.Unpriced = without
+		r.Cost.Add(cost)
+		return r
+	}
+	for _, f := range []Format{Table, CSV, JSON} {
+		var b bytes.Buffer
+		rows := []Row{row(0, 3), row(0, 0), row(60_000_000_000, 1)}
+		if err := Write(&b, Layout{Format: f}, rows); err != nil {
+			t.Fatal(err)
+		}
+		if text := b.String(); strings.Count(text, "0.00") != 1 || !strings.Contains(text, "0.06") {
+			t.Errorf("%s:\n%s", f, text)
+		}
+		names := 1
+		if f == JSON {
+			names = len(rows) // of the column
+		}
+		if n := strings.Count(b.String(), "unpriced"); n != names+1 {
+			t.Errorf("%s: unpriced is there %d times:\n%s", f, n, b.String())
+		}
+		b.Reset()
+		if err := WriteSavings(&b, f, []saving.Saving{{Cascade: "c", Unpriced: 2, NotMeasured: "x"}}); err != nil {
+			t.Fatal(err)
+		}
+		if text := b.String(); strings.Contains(text, "0.00") || !strings.Contains(text, "unpriced") {
+			t.Errorf("savings, %s:\n%s", f, text)
+		}
 	}
 }
 

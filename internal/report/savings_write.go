@@ -45,7 +45,7 @@ var savingFigures = []figure[saving.Saving]{
 	{"escalation", func(s *saving.Saving) string { return s.Escalation }, words},
 	count("requests", func(s *saving.Saving) int64 { return s.Requests }),
 	count("light", func(s *saving.Saving) int64 { return s.Light }),
-	{"spent_usd", func(s *saving.Saving) string { return s.Spent.String() }, words},
+	{"spent_usd", func(s *saving.Saving) string { return costText(&s.Spent, s.Unpriced) }, words},
 	{"counterfactual_usd", claim(func(s *saving.Saving) *money.Total { return &s.Counterfactual }), claimed},
 	{"saved_usd", claim(func(s *saving.Saving) *money.Total { return &s.Saved }), claimed},
 	{"saved_low_usd", bound(func(s *saving.Saving) *money.Total { return &s.Low }), claimed},
@@ -119,8 +119,12 @@ func savingCells(s *saving.Saving) []string {
 	if s.Interval {
 		interval = s.Low.Rounded() + " to " + s.High.Rounded()
 	}
+	spent := s.Spent.Rounded()
+	if s.Unpriced > 0 && s.Spent.Sign() == 0 {
+		spent = unpriced
+	}
 	return []string{
 		s.Cascade, strconv.FormatInt(s.Requests, 10), strconv.FormatInt(s.Light, 10),
-		s.Spent.Rounded(), alone, saved, interval, percent, s.Quality.String(),
+		spent, alone, saved, interval, percent, s.Quality.String(),
 	}
 }

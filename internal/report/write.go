@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // Format is how a report is written.
@@ -34,9 +36,20 @@ var figures = []figure[Row]{
 	count("output_tokens", func(r *Row) int64 { return r.OutputTokens }),
 	count("cache_read_tokens", func(r *Row) int64 { return r.CacheReadTokens }),
 	count("cache_write_tokens", func(r *Row) int64 { return r.CacheWriteTokens }),
-	{"cost_usd", func(r *Row) string { return r.Cost.String() }, words},
+	{"cost_usd", func(r *Row) string { return costText(&r.Cost, r.Unpriced) }, words},
 	count("unpriced", func(r *Row) int64 { return r.Unpriced }),
 	count("unknown", func(r *Row) int64 { return r.Unknown }),
+}
+
+// unpriced is written for a cost of which nothing has a price: what is not known is
+// not 0.
+const unpriced = "unpriced"
+
+func costText(cost *money.Total, without int64) string {
+	if without > 0 && cost.Sign() == 0 {
+		return unpriced
+	}
+	return cost.String()
 }
 
 // Write writes the rows that Build returned. It fails with ErrQuery on an

@@ -255,6 +255,9 @@ func (w *world) reported() (account, error) {
 	sum := account{}
 	for _, r := range rows {
 		usd, ok := new(big.Rat).SetString(r.Cost)
+		if r.Cost == "unpriced" {
+			usd, ok = new(big.Rat), true
+		}
 		if !ok {
 			return nil, fmt.Errorf("cost %q", r.Cost)
 		}
