@@ -88,7 +88,7 @@ func Range(from, to string, now time.Time) (Query, error) {
 	q := Query{From: month(now.UTC())}
 	var err error
 	if from != "" {
-		if q.From, err = parseTime(from); err != nil {
+		if q.From, err = ParseTime(from); err != nil {
 			return Query{}, fmt.Errorf("%w: from: %w", ErrQuery, err)
 		}
 	}
@@ -98,7 +98,7 @@ func Range(from, to string, now time.Time) (Query, error) {
 	}
 	q.To = month(latest).AddDate(0, 1, 0)
 	if to != "" {
-		if q.To, err = parseTime(to); err != nil {
+		if q.To, err = ParseTime(to); err != nil {
 			return Query{}, fmt.Errorf("%w: to: %w", ErrQuery, err)
 		}
 	}
@@ -108,7 +108,8 @@ func Range(from, to string, now time.Time) (Query, error) {
 	return q, nil
 }
 
-func parseTime(s string) (time.Time, error) {
+// ParseTime reads a date (2006-01-02) or an RFC 3339 time, in UTC.
+func ParseTime(s string) (time.Time, error) {
 	if t, err := time.Parse(time.DateOnly, s); err == nil {
 		return t, nil
 	}

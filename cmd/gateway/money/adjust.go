@@ -2,19 +2,18 @@ package money
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -46,7 +45,18 @@ func adjustCommand() *cobra.Command {
 	}
 	var o audit.Order
 	var f adjustFlags
-	flags := cmd.Flags()
+	f.add(cmd.Flags(), &o)
+	cmd.AddCommand(adjustListCommand())
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		if err := f.complete(&o); err != nil {
+			return command.Invalid(err)
+		}
+		return carryOut(cmd, cfg, &o)
+	})
+}
+
+// add adds the flags of an order.
+func (f *adjustFlags) add(flags *pflag.FlagSet, o *audit.Order) {
 	flags.StringVar(&o.ID, "id", "", "`ID` of the correction; default a new one")
 	flags.StringVar(&o.RefersTo, "refers-to", "", "`ID` of a record or request that is corrected")
 	flags.StringVar(&o.Row.Tenant, "tenant", "", "`TENANT`, whole path")
@@ -59,13 +69,6 @@ func adjustCommand() *cobra.Command {
 	flags.StringVar(&f.at, "at", "", "`TIME` that the correction is of, as 2026-11-23T10:00:00Z; default now")
 	flags.StringVar(&o.Reason, "reason", "", "`TEXT` for whoever reads the records")
 	flags.BoolVar(&o.Force, "force", false, "make it although something seems wrong with it")
-	cmd.AddCommand(adjustListCommand())
-	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
-		if err := f.complete(&o); err != nil {
-			return command.Invalid(err)
-		}
-		return carryOut(cmd, cfg, &o)
-	})
 }
 
 // complete reads what is not of an order's types, and refuses what no order may
@@ -81,14 +84,15 @@ func (f *adjustFlags) complete(o *audit.Order) (err error) {
 	if o.Add.CostInput, err = money.ParseDollars(f.usd); err != nil {
 		return fmt.Errorf("--usd: %w", err)
 	}
-	for _, setting := range f.set {
-		if err := record.SetColumn(&o.Row, &o.Add, setting); err != nil {
-			return fmt.Errorf("--set: %w", err)
-		}
+	if err := f.setColumns(o); err != nil {
+		return err
 	}
 	if f.at != "" {
 		if o.Of, err = time.Parse(time.RFC3339, f.at); err != nil {
 			return fmt.Errorf("--at: %w", err)
+		}
+		if o.Of.IsZero() {
+			return errors.New("--at: the year 1 is no time that anything can be corrected of")
 		}
 	}
 	o.By = signature()
@@ -96,6 +100,26 @@ func (f *adjustFlags) complete(o *audit.Order) (err error) {
 		o.ID = ulid.MustNew(ulid.Timestamp(o.By.At), rand.Reader).String()
 	}
 	return o.Check()
+}
+
+// setColumns reads --set. A column that another flag or an earlier --set has is given
+// twice, and nobody knows which was meant.
+func (f *adjustFlags) setColumns(o *audit.Order) error {
+	given := map[string]bool{
+		"tenant": true, "model": true, "input_tokens": o.Add.Input != 0, "output_tokens": o.Add.Output != 0,
+		"input_usd": o.Add.CostInput != 0,
+	}
+	for _, setting := range f.set {
+		if err := record.SetColumn(&o.Row, &o.Add, setting); err != nil {
+			return fmt.Errorf("--set: %w", err)
+		}
+		column, _, _ := strings.Cut(setting, "=")
+		if given[column] {
+			return fmt.Errorf("--set: %s is given twice", column)
+		}
+		given[column] = true
+	}
+	return nil
 }
 
 func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
@@ -153,38 +177,4 @@ func amountsOf(a *record.Adjustment) string {
 		}
 	}
 	return text
-}
-
-func adjustListCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "list --config FILE",
-		Short: "List the corrections that were made here: what, by whom, why",
-		Long: "List the adjustments in the journal of corrections of this data directory, the\n" +
-			"oldest first: when, by whom, for what and why each was made, and what it added.",
-		Args: command.Args(cobra.NoArgs),
-	}
-	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
-		all := record.NewCorrections()
-		if dir, ever := command.Corrected(cfg); ever {
-			var err error
-			if all, err = meter.ReadCorrections(dir); err != nil {
-				return err
-			}
-		}
-		return listAdjustments(cmd.OutOrStdout(), all)
-	})
-}
-
-func listAdjustments(out io.Writer, all *record.Corrections) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "MADE\tID\tACTOR\tHOUR\tTENANT\tMODEL\tADDS\tREASON\tREFERS TO")
-	for _, a := range all.InOrder() {
-		adds := make([]string, 0, 4)
-		for _, v := range a.Add.Values() {
-			adds = append(adds, v.Column+"="+v.Text)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%q\t%s\n", a.At.UTC().Format(time.RFC3339), a.ID, a.Actor,
-			a.Row.Hour.UTC().Format("2006-01-02T15Z"), a.Row.Tenant, a.Row.Model, strings.Join(adds, " "), a.Reason, a.RefersTo)
-	}
-	return w.Flush()
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving"
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
@@ -209,6 +211,7 @@ func corrections(t *testing.T, u *used) {
 		"--set", "query_usd=0.01")
 	u.works([]string{"q-1", "queries=5 query_usd=0.01", `"search units of 11-23"`, "01REQ", signature().Actor, "c-7"},
 		"adjust", "list")
+	listsAsJSON(t, u)
 	u.fails("nothing to adjust", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r")
 	u.fails("--usd", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r", "--usd", "much")
 	u.fails("--at", true, "adjust", append(credit, "--at", "noon")...)
@@ -218,6 +221,37 @@ func corrections(t *testing.T, u *used) {
 	}
 	u.stop()
 	u.works([]string{"\n0 differences"}, "verify")
+}
+
+// listsAsJSON: M23, the adjustments as JSON, and those of a time.
+func listsAsJSON(t *testing.T, u *used) {
+	t.Helper()
+	var all []listed
+	read := func(args ...string) int {
+		t.Helper()
+		if err := json.Unmarshal([]byte(u.works(nil, "adjust", append([]string{"list", "--format", "json"}, args...)...)),
+			&all); err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	n, today := read(), time.Now().UTC()
+	last := all[n-1]
+	want := listed{last.Made, "q-1", signature().Actor, "search units of 11-23", "01REQ", last.Hour,
+		map[string]string{"tenant": "acme/support", "model": lite, "key": "K7"},
+		map[string]any{"queries": 5.0, "query_usd": "0.01"}}
+	if diff := cmp.Diff(want, last); diff != "" || last.Made.Before(today.Add(-time.Hour)) {
+		t.Error(diff)
+	}
+	day := func(days int) string { return today.AddDate(0, 0, days).Format(time.DateOnly) }
+	made := last.Made.Format(time.RFC3339Nano)
+	if read("--since", day(-1), "--until", day(2)) != n || read("--since", day(1)) != 0 || read("--until", day(-1)) != 0 ||
+		read("--since", made) != 1 || read("--until", made) != n-1 {
+		t.Error("the times do not bound the list")
+	}
+	u.fails("--since: ", true, "adjust", "list", "--since", "noon")
+	u.fails("is not before", true, "adjust", "list", "--since", day(1), "--until", day(1))
+	u.fails("no format \"csv\"", true, "adjust", "list", "--format", "csv")
 }
 
 // TestResolveFromLog reads the stand-in's invocation log.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -56,11 +57,35 @@ func (o *Order) Check() error {
 			return fmt.Errorf("%q cannot be a %s", part.text, part.name)
 		}
 	}
-	if len(o.Reason) > maxText || strings.ContainsFunc(o.Reason, unicode.IsControl) {
+	if strings.HasPrefix(o.ID, rerateID) {
+		return fmt.Errorf("ids that begin with %q are those of `gateway prices rerate`", rerateID)
+	}
+	if len(o.Reason) > maxText || !utf8.ValidString(o.Reason) || strings.ContainsFunc(o.Reason, invisible) {
 		return fmt.Errorf("the reason has control characters, or more than %d bytes", maxText)
 	}
+	if y := o.time().Year(); y < 1970 || y > 9999 {
+		return fmt.Errorf("the year %d is none that anything can be corrected of", y)
+	}
+	return o.checkAmounts()
+}
+
+// invisible reports whether a character could make a text look like another one.
+func invisible(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
+}
+
+// checkAmounts refuses nothing, and what no counter or budget can hold.
+func (o *Order) checkAmounts() error {
 	if o.Add == (record.Counters{}) {
 		return errors.New("nothing to adjust: name a column that changes")
+	}
+	var cost money.Total
+	for _, class := range o.Add.CostClasses() {
+		cost.Add(class)
+	}
+	sum, fits := cost.Pico()
+	if !fits || !o.Add.Storable() || !(record.Counters{CostInput: sum}).Storable() {
+		return errors.New("an amount is out of range, or the sum of the costs is")
 	}
 	return nil
 }
@@ -91,14 +116,21 @@ func (o *Order) Doubts(ctx context.Context, books Rows, known func(tenant string
 	return append(doubts, more...), err
 }
 
-// overdrawn finds what the order takes back beyond what its tenant and model have
-// in the month (UTC) that it corrects.
+// overdrawn finds what the order takes back beyond what its tenant and model, and
+// whatever else it names of the row, have in the month (UTC) that it corrects.
 func (o *Order) overdrawn(ctx context.Context, books Rows) (doubts []string, err error) {
 	from := time.Date(o.time().Year(), o.time().Month(), 1, 0, 0, 0, 0, time.UTC)
 	var have record.Counters
+	parts := o.Row.Parts()
 	err = books.Rows(ctx, from, from.AddDate(0, 1, 0), func(key record.RowKey, c record.Counters) error {
 		if key.Tenant != o.Row.Tenant || key.Model != o.Row.Model {
 			return nil
+		}
+		has := key.Parts()
+		for part, name := range parts {
+			if has[part] != name {
+				return nil
+			}
 		}
 		sum, ok := have.Plus(c)
 		if !ok {

@@ -248,6 +248,18 @@ func SetColumn(key *RowKey, add *Counters, setting string) error {
 	return nil
 }
 
+// Parts are what a row is about, all but its hour, by the names of Columns; empty ones
+// are left out.
+func (k *RowKey) Parts() map[string]string {
+	parts := map[string]string{}
+	for i := range columns {
+		if key := columns[i].key; key != nil && *key(k) != "" {
+			parts[columns[i].name] = *key(k)
+		}
+	}
+	return parts
+}
+
 // Value is one counter of a row that is not zero.
 type Value struct {
 	Column, Text string
