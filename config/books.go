@@ -67,28 +67,46 @@ func (d *decoder) book(root, outer value) PriceBook {
 	b := book{Per: "thousand"}
 	bookSection(d, root, &b)
 	rows := PriceBook{Name: filepath.Base(root.file.name), Lifecycle: b.Lifecycle, Unpriced: b.Unpriced}
-	seen := map[string]bool{}
+	seen := map[string][]dated{}
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		first := len(rows.Prices)
 		rows.Prices = d.expandEntry(rows.Prices, &b, e)
 		for i := range rows.Prices[first:] {
 			outer.at[fmt.Sprintf("%s.prices[%d]", outer.path, first+i)] = placeOf(e.at.file, e.at.node)
-			d.once(seen, e.at, &rows.Prices[first+i])
+			d.overlap(seen, e.at, &rows.Prices[first+i])
 		}
 	}
 	return rows
 }
 
-// once reports a price that the same book has twice.
-func (d *decoder) once(seen map[string]bool, v value, row *Price) {
+// dated is a price of a book, and where it is.
+type dated struct {
+	at          value
+	from, until time.Time // until is the last day, zero without one
+}
+
+// overlap reports prices of a book that are both for the same days. One without an end
+// ends where a later one begins.
+func (d *decoder) overlap(seen map[string][]dated, v value, row *Price) {
 	for _, m := range row.Models {
-		id := row.sku(m) + "|" + row.Effective.Format(time.DateOnly)
-		if seen[id] {
-			d.fault(v, "has a second price of %s for the same day", m)
-			return
+		sku := row.sku(m)
+		for _, other := range seen[sku] {
+			earlier, later := other, dated{v, row.Effective, row.Until}
+			if later.from.Before(earlier.from) {
+				earlier, later = later, earlier
+			}
+			line := placeOf(other.at.file, other.at.node).line
+			switch {
+			case earlier.from.Equal(later.from):
+				d.fault(v, "has a second price of %s for the same day; the first is in line %d", m, line)
+				return
+			case !earlier.until.IsZero() && !earlier.until.Before(later.from):
+				d.fault(v, "overlaps with the price of %s in line %d: both are for %s", m, line, later.from.Format(time.DateOnly))
+				return
+			}
 		}
-		seen[id] = true
+		seen[sku] = append(seen[sku], dated{v, row.Effective, row.Until})
 	}
 }
 

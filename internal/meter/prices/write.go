@@ -141,7 +141,7 @@ func entries(all []config.Price) string {
 		p := &all[i+1]
 		switch f := factor(first, p, long(first), long(p)); {
 		case p.Above != 0:
-		case f != "" && first.Tier == "":
+		case f != "" && first.Tier == "" && first.Latency == "":
 			factors = append(factors, tierWord(p)+": "+f)
 		default:
 			others = append(others, "tier: "+tierWord(p)+", "+written(p, long(p)))
