@@ -21,7 +21,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Only the benchmark uses fasthttp, whose goroutines end late or never.
+func TestMain(m *testing.M) {
+	const fasthttp = "github.com/valyala/fasthttp."
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction(fasthttp+"(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction(fasthttp+"(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction(fasthttp+"(*TCPDialer).tcpAddrsClean"),
+		goleak.IgnoreAnyFunction(fasthttp+"updateServerDate.func1"))
+}
 
 // keys are what test upstreams sign with.
 var keys = sigv4.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
