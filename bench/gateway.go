@@ -26,6 +26,7 @@ type setting struct {
 	rules      int     // further rules, each with its number in rule
 	rule       string
 	aliases    int // further aliases of models
+	keys       int // further keys of the tenant
 	binary     string
 	slow       bool // upstream that takes ten seconds for a stream
 }
@@ -117,7 +118,11 @@ aliases:
 		fmt.Fprintf(&y, "tenants:\n  - {id: acme/bench, keys: [%s]}\n", r.key.KeyID)
 		return y.String()
 	}
-	fmt.Fprintf(&y, everything, g.standIn, s.sample, r.key.KeyID)
+	keys := []string{r.key.KeyID}
+	for i := range s.keys {
+		keys = append(keys, g.keyID(s.tenants+1+i))
+	}
+	fmt.Fprintf(&y, everything, g.standIn, s.sample, strings.Join(keys, ", "))
 	y.WriteString(moreRules(s.rules, s.rule))
 	if s.partner {
 		y.WriteString("    mode: check\n    partner: us.meta.llama3-1-8b-instruct-v1:0\n    unknown: accept\n")
@@ -128,7 +133,7 @@ aliases:
 }
 
 // everything is on in it. The verbs are for the sink of spans, the share of
-// requests that are traced, and the key.
+// requests that are traced, and the keys.
 const everything = `telemetry: {otlp: "http://%s", sample: %g}
 tenants:
   - {id: acme, budgets: [{period: month, usd: 9000000}]}

@@ -181,12 +181,9 @@ func sizes(binary string) []sized {
 		s.tenants = n
 		out = append(out, sized{fmt.Sprintf("tenants-%d", n), s})
 	}
-	for _, n := range []int{1000} {
-		s := full(binary)
-		s.aliases = n
-		out = append(out, sized{fmt.Sprintf("models-%d", n), s})
-	}
-	return out
+	models, keys := full(binary), full(binary)
+	models.aliases, keys.keys = 1000, 10_000
+	return append(out, sized{"models-1000", models}, sized{"keys-10000", keys})
 }
 
 // measureSizes measures the same requests in configurations of several sizes.
@@ -206,6 +203,10 @@ func (b growth) measureSizes(ctx context.Context) error {
 		}
 		r.keys = "" // one tenant asks
 		b.subjects[s.name] = r
+		started := r.look(ctx)
+		b.note(s.name+"/"+l.name, 1, sample{
+			report.StartCPU: started.used.CPU.Seconds(), report.Memory: float64(started.resident) / 1e6,
+		})
 		names = append(names, s.name)
 	}
 	if names, err = b.warmUp(ctx, names, l); err != nil {
