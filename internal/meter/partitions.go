@@ -19,6 +19,7 @@ type partitions struct {
 
 	mu         sync.Mutex // guards the following
 	all        map[record.Partition]*partition
+	roots      map[string][]*partition // all, by root
 	retired    map[string]record.Ending
 	ledgerErr  error
 	losses     int64 // times the ledger had forgotten something
@@ -28,16 +29,22 @@ type partitions struct {
 
 func newPartitions(writer string, now func() time.Time, h *history) *partitions {
 	ps := &partitions{
-		writer: writer, now: now, all: make(map[record.Partition]*partition), retired: h.retired, progressed: now(),
+		writer: writer, now: now, all: make(map[record.Partition]*partition), roots: make(map[string][]*partition),
+		retired: h.retired, progressed: now(),
 	}
 	for of, head := range h.heads {
 		p := &partition{Partition: of, head: head}
 		if h.retired[of.Writer] == record.Fenced {
 			p.state, p.why = stopped, ledger.ErrFenced
 		}
-		ps.all[of] = p
+		ps.add(p)
 	}
 	return ps
+}
+
+func (ps *partitions) add(p *partition) {
+	ps.all[p.Partition] = p
+	ps.roots[p.Root] = append(ps.roots[p.Root], p)
 }
 
 // read notes that a number was read. A partition that was not known has begun
@@ -48,7 +55,7 @@ func (ps *partitions) read(of record.Partition, seq uint64) (*partition, state) 
 	p := ps.all[of]
 	if p == nil {
 		p = &partition{Partition: of, state: following}
-		ps.all[of] = p
+		ps.add(p)
 	}
 	p.head = max(p.head, seq)
 	return p, p.state
@@ -266,18 +273,19 @@ func (ps *partitions) needed(through uint64, floor func(record.Partition, uint64
 // past returns how far the ledger is with the past of a root; recent reports
 // whether the segments name a writer.
 func (ps *partitions) past(root string, recent func(writer string) bool) Past {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	past := Past{Known: true, Posted: true}
-	ps.where(func(p *partition) bool {
-		if p.Root != root {
-			return false
+	for _, p := range ps.roots[root] {
+		if p.state == stopped {
+			continue
 		}
 		past.Lost = past.Lost || p.lost
 		if p.Writer != ps.writer {
 			past.Known = past.Known && (p.state != unasked || !recent(p.Writer))
 			past.Posted = past.Posted && p.state != unasked && !p.waits()
 		}
-		return false
-	})
+	}
 	return past
 }
 

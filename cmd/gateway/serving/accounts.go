@@ -398,9 +398,12 @@ func (a *arrears) look() (more bool) {
 	}
 	known, due := a.past(a.correct == nil), map[time.Time]map[string]bool{}
 	for root, t := range a.turns {
+		if now.Before(t.at) {
+			continue
+		}
 		posted, _ := known(root)
 		_, applied := a.meter.Numbers(root)
-		if !posted || applied < t.posted || now.Before(t.at) {
+		if !posted || applied < t.posted {
 			continue
 		}
 		if due[t.changed] == nil {
