@@ -210,7 +210,7 @@ func (w *watch) Begin(s *record.Start) error {
 	return w.meter.Begin(s)
 }
 
-func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
+func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook, b *record.Booked) error {
 	p, _ := record.Derive(s, e, prices)
 	charged, dollars := int64(0), false
 	for _, c := range p.Charges {
@@ -237,7 +237,7 @@ func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook) (r
 		w.units++
 	}
 	w.mu.Unlock()
-	return w.meter.End(s, e, prices)
+	return w.meter.End(s, e, prices, b)
 }
 
 // drawn is a request as a caller may send it. model is who gets it.

@@ -330,9 +330,7 @@ func (m *fakeMeter) Begin(s *record.Start) error {
 	return nil
 }
 
-func (m *fakeMeter) End(
-	s *record.Start, e *record.End, prices *record.PriceBook,
-) (record.Posting, record.Costs, error) {
+func (m *fakeMeter) End(s *record.Start, e *record.End, prices *record.PriceBook, b *record.Booked) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ends == nil {
@@ -340,8 +338,9 @@ func (m *fakeMeter) End(
 	}
 	kept := *e
 	m.ends[e.ID] = append(m.ends[e.ID], &kept)
-	p, _ := record.Derive(s, e, prices)
-	return p, record.Costs{Input: m.cost}, nil
+	b.Derive(s, e, prices)
+	b.Costs = record.Costs{Input: m.cost}
+	return nil
 }
 
 // rows shows each attempt on a line: path, reason, outcome and what became of

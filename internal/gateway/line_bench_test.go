@@ -35,9 +35,9 @@ type silent struct{}
 
 func (silent) Begin(*record.Start) error { return nil }
 
-func (silent) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
-	p, costs := record.Derive(s, e, prices)
-	return p, costs, nil
+func (silent) End(s *record.Start, e *record.End, prices *record.PriceBook, b *record.Booked) error {
+	b.Derive(s, e, prices)
+	return nil
 }
 
 // instant is an upstream that answers at once.

@@ -15,11 +15,10 @@ import (
 func (c *call) Ended(a *leg.Attempt) {
 	l, b := c.line, &c.bill
 	if c.Cascade != "" {
-		row := saving.Row{Key: a.Posting.Row, Add: a.Posting.Add}
-		l.tally.Add(row.Key, row.Add)
+		l.tally.Add(&a.Posting.Row, &a.Posting.Add)
 		if c.Span.Sampled() {
 			b.mu.Lock()
-			b.attempts = append(b.attempts, row)
+			b.attempts = append(b.attempts, saving.Row{Key: a.Posting.Row, Add: a.Posting.Add})
 			b.mu.Unlock()
 		}
 	}

@@ -38,10 +38,9 @@ type bookkeeper struct {
 
 func (b *bookkeeper) Begin(*record.Start) error { return nil }
 
-func (b *bookkeeper) End(
-	s *record.Start, e *record.End, prices *record.PriceBook,
-) (record.Posting, record.Costs, error) {
-	p, costs := record.Derive(s, e, prices)
+func (b *bookkeeper) End(s *record.Start, e *record.End, prices *record.PriceBook, booked *record.Booked) error {
+	booked.Derive(s, e, prices)
+	p, costs := &booked.Posting, &booked.Costs
 	if p.Row.PriceVersion != s.PriceVersion || costs.Total() == 0 {
 		b.t.Errorf("START of %s is priced by %q, its END by %q, and costs %s", s.Model, s.PriceVersion, p.Row.PriceVersion,
 			costs.Total())
@@ -49,7 +48,7 @@ func (b *bookkeeper) End(
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.versions[s.ID], b.costs[s.ID] = s.PriceVersion, costs.Total().String()
-	return p, costs, nil
+	return nil
 }
 
 // TestOneSnapshotPerRequest reloads prices and budgets a thousand times under

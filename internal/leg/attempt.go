@@ -26,10 +26,9 @@ type Attempt struct {
 
 	// The record: Start is nil when nothing is billed, the rest is there once the
 	// attempt is closed.
-	Start   *record.Start
-	End     record.End
-	Posting record.Posting
-	Costs   record.Costs
+	Start *record.Start
+	End   record.End
+	record.Booked
 
 	asker   *Asker
 	request *Request
@@ -120,7 +119,7 @@ func (a *Attempt) Close(how Disposition) {
 		return
 	}
 	a.closed = true
-	a.End = a.ending(how)
+	a.ending(how)
 	if a.Start != nil {
 		a.book()
 	}
@@ -128,8 +127,9 @@ func (a *Attempt) Close(how Disposition) {
 }
 
 // ending is what the books learn of the attempt.
-func (a *Attempt) ending(how Disposition) record.End {
-	end := record.End{Outcome: a.outcome(), At: a.asker.Now()}
+func (a *Attempt) ending(how Disposition) {
+	end := &a.End
+	end.Outcome, end.At = a.outcome(), a.asker.Now()
 	end.Served = how == Served || how == Drained
 	end.Drained = how == Drained
 	end.Wasted = how == LeftBehind
@@ -139,7 +139,7 @@ func (a *Attempt) ending(how Disposition) record.End {
 	}
 	res := a.Response
 	if res == nil {
-		return end
+		return
 	}
 	end.Status, end.AWSRequestID = res.Status, res.Header.Get("x-amzn-requestid")
 	switch {
@@ -148,7 +148,7 @@ func (a *Attempt) ending(how Disposition) record.End {
 	case res.Status < 300:
 		end.Usage = wire.ResponseUsage(a.request.Target.Op, a.Facts.Dialect, res.Header, res.Body)
 	default:
-		return end
+		return
 	}
 	if !end.Usage.Queries.Known && a.Queries > 0 {
 		end.Usage.Queries = wire.Known(a.Queries)
@@ -157,7 +157,6 @@ func (a *Attempt) ending(how Disposition) record.End {
 		end.Outcome = record.Completed
 	}
 	end.GuardrailUnknown = a.guarded(a.request) && !end.Usage.UnitsKnown
-	return end
 }
 
 // book journals END, settles and counts.
@@ -165,8 +164,7 @@ func (a *Attempt) book() {
 	k, end := a.asker, &a.End
 	end.ID = a.Start.ID
 	k.Crash.At(meter.UsageFrame)
-	var err error
-	if a.Posting, a.Costs, err = k.Meter.End(a.Start, end, a.request.Snapshot.Prices); err != nil {
+	if err := k.Meter.End(a.Start, end, a.request.Snapshot.Prices, &a.Booked); err != nil {
 		k.Log.Error("usage record waits for the disk", "request", a.Start.RequestID, "record", end.ID, "tenant",
 			a.Start.Tenant,
 			"model", a.Start.Model, "input", end.Usage.Input.N, "output", end.Usage.Output.N, "err", err)

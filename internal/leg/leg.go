@@ -30,9 +30,9 @@ type Recorder interface {
 	// Begin journals that a call is about to leave. Without it no call leaves. It
 	// keeps nothing of s.
 	Begin(s *record.Start) error
-	// End journals how the call ended, priced by the book, and posts it. It keeps
-	// nothing of s and e.
-	End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error)
+	// End journals how the call ended, priced by the book, posts it, and says in b
+	// what that came to. It keeps nothing of s, e and b.
+	End(s *record.Start, e *record.End, prices *record.PriceBook, b *record.Booked) error
 }
 
 // Limiter reserves. *budget.Limiter is the real one.

@@ -88,12 +88,12 @@ func (w *world) Begin(s *record.Start) error {
 	return nil
 }
 
-func (w *world) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
+func (w *world) End(s *record.Start, e *record.End, prices *record.PriceBook, b *record.Booked) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rows = append(w.rows, fmt.Sprintf("END %d outcome %d served %v wasted %v", s.Attempt, e.Outcome, e.Served, e.Wasted))
-	p, costs := record.Derive(s, e, prices)
-	return p, costs, nil
+	b.Derive(s, e, prices)
+	return nil
 }
 
 func (w *world) Go(f func()) { w.beside.Go(f) }

@@ -105,11 +105,10 @@ func (r *Request) permit() *wire.Error {
 // RouterInput is what the router plans by, the same for all plans of the request.
 func (r *Request) RouterInput() *router.Input {
 	in := &r.room.input
-	*in = router.Input{
-		Facts: &r.Facts, Body: r.Body, Asked: r.Target.Model, Header: r.Header,
-		Tenant: r.Caller.Tenant.ID, Root: r.Caller.Tenant.Root, Key: r.Caller.KeyID,
-		Policy: r.Caller.Tenant, Now: r.Received,
-	}
+	*in = router.Input{}
+	in.Facts, in.Body, in.Asked, in.Header = &r.Facts, r.Body, r.Target.Model, r.Header
+	in.Tenant, in.Root, in.Key = r.Caller.Tenant.ID, r.Caller.Tenant.Root, r.Caller.KeyID
+	in.Policy, in.Now = r.Caller.Tenant, r.Received
 	if t := r.Caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max
 	}

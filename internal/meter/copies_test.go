@@ -76,7 +76,7 @@ func (f *fleet) begin(m *member, root string) {
 func (f *fleet) endAll(m *member) {
 	for _, s := range m.open {
 		e := newEnd(s, int64(f.next), 3)
-		if _, _, err := m.meter.End(s, e, testPrices); err != nil {
+		if err := m.meter.End(s, e, testPrices, &record.Booked{}); err != nil {
 			f.t.Fatal(err)
 		}
 		f.expect(s, e)

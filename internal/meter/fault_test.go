@@ -159,12 +159,12 @@ func testDiskFault(t *testing.T, setting journal.Fsync, fault func(*diskState)) 
 		t.Error("nothing refused")
 	}
 	for _, s := range open[:10] {
-		_, _, _ = m.End(s, newEnd(s, 1, 1), testPrices) // may wait in memory: an error says so
+		_ = m.End(s, newEnd(s, 1, 1), testPrices, &record.Booked{}) // may wait in memory: an error says so
 	}
 	d.set(func(s *diskState) { s.fail, s.room = nil, -1 })
 	eventually(t, "healed", func() bool { s := m.Status(); return s.Fault == nil && s.Late == 0 })
 	for _, s := range open[10:] {
-		if _, _, err := m.End(s, newEnd(s, 1, 1), testPrices); err != nil {
+		if err := m.End(s, newEnd(s, 1, 1), testPrices, &record.Booked{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -189,7 +189,7 @@ func TestTornTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	starts := m.log.Written()
-	if _, _, err := m.End(s, newEnd(s, 3, 4), testPrices); err != nil {
+	if err := m.End(s, newEnd(s, 3, 4), testPrices, &record.Booked{}); err != nil {
 		t.Fatal(err)
 	}
 	end := m.log.Written()

@@ -29,7 +29,7 @@ func TestLateEnds(t *testing.T) {
 	}
 	set(errors.New("disk does not write"))
 	for _, s := range open[:10] {
-		if _, _, err := m.End(s, newEnd(s, 1, 1), testPrices); err == nil {
+		if err := m.End(s, newEnd(s, 1, 1), testPrices, &record.Booked{}); err == nil {
 			t.Error("no error")
 		}
 	}
@@ -43,7 +43,7 @@ func TestLateEnds(t *testing.T) {
 	set(nil)
 	eventually(t, "healed", func() bool { return m.Status().Fault == nil })
 	for _, s := range open[10:] {
-		if _, _, err := m.End(s, newEnd(s, 1, 1), testPrices); err != nil {
+		if err := m.End(s, newEnd(s, 1, 1), testPrices, &record.Booked{}); err != nil {
 			t.Error(err)
 		}
 	}

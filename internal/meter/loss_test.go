@@ -145,7 +145,7 @@ func TestBadBatchStopsOneRoot(t *testing.T) {
 	}
 	e := newEnd(s, 1, 1)
 	e.Outcome, e.Usage = record.Unknown, wire.Usage{} // so that the whole hold is suspense
-	if _, _, err := m.End(s, e, testPrices); err != nil {
+	if err := m.End(s, e, testPrices, &record.Booked{}); err != nil {
 		t.Fatal(err)
 	}
 	call(t, m, 2, "good")

@@ -114,25 +114,25 @@ func (m *Meter) append(e record.Entry, p journal.Priority) error {
 	return err
 }
 
-// End journals an END, whose zero At becomes now, and returns its posting and what
-// the attempt cost by the prices, zero when unknown. An error means that the disk took the
+// End journals an END, whose zero At becomes now, and puts its posting and what the
+// attempt cost by the prices, zero when unknown, into b. An error means that the disk took the
 // record not even from the reserve; it then waits in memory and is stored as soon
 // as the disk works.
-func (m *Meter) End(s *record.Start, e *record.End, prices *record.PriceBook) (record.Posting, record.Costs, error) {
+func (m *Meter) End(s *record.Start, e *record.End, prices *record.PriceBook, b *record.Booked) error {
 	if e.At.IsZero() {
 		e.At = m.opts.Now()
 	}
-	p, costs := record.Derive(s, e, prices)
-	m.shapes.Bound(&p, e.Outcome)
+	b.Derive(s, e, prices)
+	m.shapes.Bound(&b.Posting, e.Outcome)
 	buf := m.bufs.Get().(*[]byte)
 	defer m.bufs.Put(buf)
-	*buf = record.AppendEnd((*buf)[:0], &p, e)
+	*buf = record.AppendEnd((*buf)[:0], &b.Posting, e)
 	at, err := m.log.Append(record.KindEnd, *buf, journal.Reserved)
 	if err != nil && at == (journal.Position{}) {
 		m.keepLate(*buf)
 	}
 	m.opts.Crash.At(AfterEnd)
-	return p, costs, err
+	return err
 }
 
 func (m *Meter) keepLate(end []byte) {

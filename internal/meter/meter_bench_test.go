@@ -3,6 +3,8 @@ package meter
 import (
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 func BenchmarkBeginEnd(b *testing.B) {
@@ -19,7 +21,7 @@ func BenchmarkBeginEnd(b *testing.B) {
 			if err := m.Begin(s); err != nil {
 				b.Fatal(err)
 			}
-			if _, _, err := m.End(s, e, testPrices); err != nil {
+			if err := m.End(s, e, testPrices, &record.Booked{}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -128,7 +128,7 @@ func call(t testing.TB, m *Meter, id int, root string) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := m.End(s, newEnd(s, 10, 5), testPrices); err != nil {
+	if err := m.End(s, newEnd(s, 10, 5), testPrices, &record.Booked{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -173,7 +173,9 @@ func TestBeginEnd(t *testing.T) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	_, costs, err := m.End(s, newEnd(s, 10, 5), testPrices)
+	var b record.Booked
+	err := m.End(s, newEnd(s, 10, 5), testPrices, &b)
+	costs := b.Costs
 	if want := (record.Costs{Input: 600_000, Output: 1_200_000}); costs != want || err != nil {
 		t.Errorf("costs %+v, %v, want %+v", costs, err, want)
 	}

@@ -48,7 +48,7 @@ func (w *world) end(id int, in, out int64) {
 	s := w.open[id]
 	delete(w.open, id)
 	e := newEnd(s, in, out)
-	if _, _, err := w.meter.End(s, e, testPrices); err != nil {
+	if err := w.meter.End(s, e, testPrices, &record.Booked{}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.expect(s, e)

@@ -22,7 +22,7 @@ func TestSuspendedOutlivesSegments(t *testing.T) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := m.End(s, &record.End{ID: s.ID, AWSRequestID: "aws", At: s.At}, testPrices); err != nil {
+	if err := m.End(s, &record.End{ID: s.ID, AWSRequestID: "aws", At: s.At}, testPrices, &record.Booked{}); err != nil {
 		t.Fatal(err)
 	}
 	read := func() []record.Suspended {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // BenchmarkShip is what an END costs the shipper, with a START before each: read
@@ -29,7 +30,7 @@ func BenchmarkShip(b *testing.B) {
 			if err := m.Begin(s); err != nil {
 				b.Fatal(err)
 			}
-			if _, _, err := m.End(s, e, testPrices); err != nil {
+			if err := m.End(s, e, testPrices, &record.Booked{}); err != nil {
 				b.Fatal(err)
 			}
 		}

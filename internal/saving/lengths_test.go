@@ -60,8 +60,8 @@ func TestRequestMeasuresWhatIsLeft(t *testing.T) {
 			r := counted("c", path, strong, hour, record.Counters{
 				Requests: served, Legs: 1 + served, Unknown: int64(hour % 2), Output: int64(hour) * 10,
 			})
-			tally.Add(r.Key, r.Add)
-			tally.Add(r.Key, record.Counters{Legs: 1, Output: 7})
+			tally.Add(&r.Key, &r.Add)
+			tally.Add(&r.Key, &record.Counters{Legs: 1, Output: 7})
 		}
 	}
 	light := counted("c", "light", weak, 399, record.Counters{Requests: 1, Legs: 1, Input: 1000, Output: 9000})

@@ -13,7 +13,7 @@ func week() *Tally {
 		for _, path := range []string{"light", "partner", "shadow", "direct", "escalated"} {
 			r := counted("c", path, strong, hour, record.Counters{Requests: 50, Legs: 50, Input: 1000, Output: 20_000 +
 				int64(hour), CostInput: cent})
-			t.Add(r.Key, r.Add)
+			t.Add(&r.Key, &r.Add)
 		}
 	}
 	return t
@@ -26,7 +26,7 @@ func BenchmarkAdd(b *testing.B) {
 		CostOutput: 2})
 	b.ReportAllocs()
 	for b.Loop() {
-		t.Add(r.Key, r.Add)
+		t.Add(&r.Key, &r.Add)
 	}
 }
 

@@ -33,7 +33,7 @@ func (k *tallyKey) row(cascade string) record.RowKey {
 
 // Add counts what one finished attempt added to a ledger. What belongs to no
 // cascade is left out.
-func (t *Tally) Add(k record.RowKey, c record.Counters) {
+func (t *Tally) Add(k *record.RowKey, c *record.Counters) {
 	if k.Cascade == "" {
 		return
 	}
@@ -54,7 +54,7 @@ func (t *Tally) Add(k record.RowKey, c record.Counters) {
 		row = &record.Counters{}
 		rows[key] = row
 	}
-	if sum, fits := row.Plus(c); fits {
+	if sum, fits := row.Plus(*c); fits {
 		t.measured(k.Cascade, k.Model).add(k.Path, key.hour, row, &sum)
 		*row = sum
 	}

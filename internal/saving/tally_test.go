@@ -35,7 +35,7 @@ func TestTallyAgreesWithTheLedger(t *testing.T) {
 				})
 			r.Key.Key, r.Key.PriceVersion = fmt.Sprint(n), "1"
 			ledger = append(ledger, r)
-			tally.Add(r.Key, r.Add)
+			tally.Add(&r.Key, &r.Add)
 		}
 		now := at(2, 0)
 		q := Query{From: now.Add(-Window), To: now, Baselines: []Baseline{baseline("a"), baseline("b")}, Prices: prices}
@@ -53,15 +53,15 @@ func TestTallyAgreesWithTheLedger(t *testing.T) {
 // TestTallyForgets keeps as many hours as Window has, whatever comes when.
 func TestTallyForgets(t *testing.T) {
 	var tally Tally
-	tally.Add(record.RowKey{Hour: at(1, 0)}, record.Counters{Legs: 1})
+	tally.Add(&record.RowKey{Hour: at(1, 0)}, &record.Counters{Legs: 1})
 	for hour := range 400 {
-		tally.Add(record.RowKey{Hour: at(1, hour), Cascade: "c", Path: "light"}, record.Counters{Legs: 1})
+		tally.Add(&record.RowKey{Hour: at(1, hour), Cascade: "c", Path: "light"}, &record.Counters{Legs: 1})
 	}
-	tally.Add(record.RowKey{Hour: at(1, 399), Cascade: "other"}, record.Counters{Legs: 1})
+	tally.Add(&record.RowKey{Hour: at(1, 399), Cascade: "other"}, &record.Counters{Legs: 1})
 	if n := len(tally.copied()); n != int(Window/time.Hour)+1 {
 		t.Errorf("%d rows", n)
 	}
-	tally.Add(record.RowKey{Hour: at(200, 0), Cascade: "other"}, record.Counters{Legs: 1})
+	tally.Add(&record.RowKey{Hour: at(200, 0), Cascade: "other"}, &record.Counters{Legs: 1})
 	if n := len(tally.copied()); n != 1 {
 		t.Errorf("%d rows after a pause", n)
 	}
@@ -86,7 +86,7 @@ func TestRequest(t *testing.T) {
 	}
 	for hour := range 2 {
 		r := strongHour("c", hour, 10_000)
-		tally.Add(r.Key, r.Add)
+		tally.Add(&r.Key, &r.Add)
 	}
 	f("light", "0.0104", "0.0001", light) // 0.003 + 0.0075 - 0.0001
 	wasted := counted("c", "light", weak, 1, record.Counters{Legs: 1, Input: 1000, CostInput: cent, CostWasted: cent})

@@ -64,7 +64,8 @@ const (
 // It keeps nothing of body and allocates only for a model id in the body and for
 // the places of more than a few texts.
 func (f *Facts) Read(op Operation, d *Dialect, body []byte) *Error {
-	*f = Facts{Op: op, Dialect: d, Stream: op.Streams(), BodyBytes: len(body), Multiplier: 1}
+	*f = Facts{} // and not with the fields, which would be built on the stack first
+	f.Op, f.Dialect, f.Stream, f.BodyBytes, f.Multiplier = op, d, op.Streams(), len(body), 1
 	t := f.tree()
 	if t == nil || len(body) == 0 && op.IsInvoke() {
 		return nil // an empty InvokeModel body goes upstream as it came

@@ -88,7 +88,7 @@ func floodCall(t *testing.T, m *meter.Meter, book *record.PriceBook, id, field i
 		t.Error(err)
 		return
 	}
-	if _, _, err := m.End(s, e, book); err != nil {
+	if err := m.End(s, e, book, &record.Booked{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -186,7 +186,7 @@ func releasesHolds(t *testing.T, l withheldLedger) {
 		if how == record.Completed {
 			e.Usage.Input, e.Usage.Output = wire.Known(input), wire.Known(output)
 		}
-		if _, _, err := m.End(s, e, table); err != nil {
+		if err := m.End(s, e, table, &record.Booked{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,7 +33,8 @@ func crashed(t testing.TB, l ledger.Ledger, n int) string {
 		}
 	}
 	s := start(n, "acme")
-	if _, _, err := m.End(s, &record.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}, nil); err != nil {
+	end := &record.End{ID: s.ID, Status: 200, AWSRequestID: "aws-known", At: now}
+	if err := m.End(s, end, nil, &record.Booked{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return m.Status().Backlog == 0 })

@@ -195,7 +195,7 @@ func call(t testing.TB, m *meter.Meter, id int, root string) {
 	}
 	e := &record.End{ID: s.ID, Outcome: record.Completed, Status: 200, Served: true, At: now}
 	e.Usage.Input, e.Usage.Output = wire.Known(int64(id)), wire.Known(5)
-	if _, _, err := m.End(s, e, prices(t)); err != nil {
+	if err := m.End(s, e, prices(t), &record.Booked{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -56,7 +56,7 @@ func TestEmbeddedAtStart(t *testing.T) {
 	if err := m.Begin(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := m.End(s, &record.End{ID: s.ID, Outcome: record.Unknown}, nil); err != nil {
+	if err := m.End(s, &record.End{ID: s.ID, Outcome: record.Unknown}, nil, &record.Booked{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Close(t.Context()); err != nil {

@@ -158,7 +158,8 @@ func (t *PriceBook) Reprice(sku SKU, at time.Time, c *Counters) (version string,
 		if !any {
 			return price.Version, add, true
 		}
-		costs, priced := costOf(&u, price, nil)
+		var costs Costs
+		priced := costs.of(&u, price, nil)
 		var sum Counters
 		addCosts(&sum, &costs)
 		if add, ok = add.Plus(sum); !ok || !priced {

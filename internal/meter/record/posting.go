@@ -42,8 +42,23 @@ type Charge struct {
 // tokens without a price makes the attempt unpriced; what the other classes
 // cost is posted all the same, so an unpriced row's cost is a lower bound.
 func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
+	var b Booked
+	b.Derive(s, e, prices)
+	return b.Posting, b.Costs
+}
+
+// Booked is what an END adds to the books, and what its attempt cost.
+type Booked struct {
+	Posting Posting
+	Costs   Costs
+}
+
+// Derive is Derive, in memory that the caller has.
+func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
+	*b = Booked{}
 	if s.Op == wire.OpCountTokens {
-		return countTokens(s, e), Costs{}
+		b.countTokens(s, e)
+		return
 	}
 	sku := s.SKU
 	if e.Usage.ServiceTier != "" {
@@ -57,7 +72,9 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	if long {
 		sku.Context = longContext
 	}
-	p := Posting{Root: s.Root, Row: rowOf(s, sku, e.At)}
+	p, costs := &b.Posting, &b.Costs
+	p.Root = s.Root
+	p.Row.of(s, &sku, e.At)
 	if price != nil {
 		p.Row.PriceVersion = price.Version
 	}
@@ -66,13 +83,13 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	add.Drained, add.TokensCut = flag(e.Drained), e.TokensCut
 	if e.Outcome == Failed {
 		p.Charges = chargesOf(s, Failed, spent{})
-		return p, Costs{}
+		return
 	}
 	used, how := reported(e), e.Outcome
 	guardrail := prices.Find(SKU{Model: guardrailModel}, e.At)
-	costs, priced := costOf(used, price, guardrail)
+	priced := costs.of(used, price, guardrail)
 	addUsage(add, used)
-	addCosts(add, &costs)
+	addCosts(add, costs)
 	if how == Unknown || !believable(s.Op, &e.Usage) {
 		how = Unknown
 		priced = suspend(s, used, price, costs.Total(), add) && priced
@@ -88,7 +105,6 @@ func Derive(s *Start, e *End, prices *PriceBook) (Posting, Costs) {
 	if how == Completed && !priced {
 		add.Withheld = withheld(p.Charges, costs.Open)
 	}
-	return p, costs
 }
 
 // withheld is what charges move to the suspense of budgets, each of which holds the
@@ -125,12 +141,12 @@ func (e *End) Billed(op wire.Operation, costs Costs) (how Outcome, nanoUSD, toke
 }
 
 // countTokens is free and counted in no row. Only limits may have held it.
-func countTokens(s *Start, e *End) Posting {
-	charges := chargesOf(s, e.Outcome, spent{})
-	if len(charges) == 0 {
-		return Posting{}
+func (b *Booked) countTokens(s *Start, e *End) {
+	p := &b.Posting
+	if p.Charges = chargesOf(s, e.Outcome, spent{}); len(p.Charges) > 0 {
+		p.Root = s.Root
+		p.Row.of(s, &s.SKU, e.At)
 	}
-	return Posting{Root: s.Root, Row: rowOf(s, s.SKU, e.At), Charges: charges}
 }
 
 // spent is what a completed attempt takes from budgets and limits.
@@ -219,8 +235,9 @@ func (s *Start) answered(sku SKU, invoked string) SKU {
 	return sku
 }
 
-func rowOf(s *Start, sku SKU, at time.Time) RowKey {
-	return RowKey{
+// of makes k the key of the row of an attempt.
+func (k *RowKey) of(s *Start, sku *SKU, at time.Time) {
+	*k = RowKey{
 		Hour: at.UTC().Truncate(time.Hour), Tenant: s.Tenant, Key: s.Key, Model: s.Model,
 		Scope: sku.Scope, Tier: short(sku.Tier), Cascade: s.Cascade, Path: s.Path,
 		Region: sku.Region, Latency: short(sku.Latency), Context: sku.Context, User: short(s.User),
@@ -314,15 +331,16 @@ func addUsage(add *Counters, u *wire.Usage) {
 	}
 }
 
-// costOf prices a usage class by class, and reports whether every class that
+// of prices a usage class by class, and reports whether every class that
 // was used has a price. Either price may be nil.
-func costOf(u *wire.Usage, model, guardrail *Price) (Costs, bool) {
-	c, all := ratesOf(model).cost(u, ratesOf(guardrail))
+func (c *Costs) of(u *wire.Usage, model, guardrail *Price) bool {
+	all := ratesOf(model).cost(u, ratesOf(guardrail), c)
 	if model.discounted() || guardrail.discounted() {
-		list, _ := ratesOf(model.listed()).cost(u, ratesOf(guardrail.listed()))
+		var list Costs
+		ratesOf(model.listed()).cost(u, ratesOf(guardrail.listed()), &list)
 		c.Discount = list.Total() - c.Total()
 	}
-	return c, all
+	return all
 }
 
 // ratesOf are the rates of a price, none of which is listed when it is nil.
@@ -346,8 +364,8 @@ func (p *Price) listed() *Price {
 
 // cost prices a usage class by class, its guardrails by their own rates, and reports
 // whether every class that was used has a price.
-func (r *rates) cost(u *wire.Usage, guardrail *rates) (Costs, bool) {
-	var c Costs
+func (r *rates) cost(u *wire.Usage, guardrail *rates, c *Costs) bool {
+	*c = Costs{}
 	all := true
 	for _, class := range [...]struct {
 		to   *money.Pico
@@ -372,7 +390,7 @@ func (r *rates) cost(u *wire.Usage, guardrail *rates) (Costs, bool) {
 		c.Guardrail += cost
 		all = all && priced
 	}
-	return c, all
+	return all
 }
 
 // Lost replaces a number that the journal should hold and that a damaged disk

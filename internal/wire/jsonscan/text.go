@@ -140,7 +140,8 @@ func (l *Literal) in(b []byte) bool {
 
 // Contains reports whether the text of a key or string, without its escapes, has
 // the literal in it. quoted must be of a text that was scanned, and coded whether
-// its scanner was Coded after it. It allocates nothing.
+// its scanner was Coded after it. It allocates only for a long literal and a text
+// with escapes.
 func (l *Literal) Contains(quoted []byte, coded bool) bool {
 	b := quoted[1 : len(quoted)-1]
 	asWritten := l.in(b)
@@ -150,7 +151,16 @@ func (l *Literal) Contains(quoted []byte, coded bool) bool {
 	case !asWritten && !coded && !bytes.ContainsAny(l.text, shortEscapes):
 		return false // nothing of the literal can be written as an escape here
 	}
-	var room [2 * MaxLiteral]byte
+	var room [512]byte // a stack that must grow for it costs more than a long literal does
+	if len(l.text) > len(room)/2 {
+		return l.inPieces(b, make([]byte, 2*MaxLiteral))
+	}
+	return l.inPieces(b, room[:])
+}
+
+// inPieces looks into a text with escapes, of which room takes a piece at a time. It
+// has room for two literals.
+func (l *Literal) inPieces(b, room []byte) bool {
 	text := room[:0]
 	for len(b) > 0 {
 		for len(b) > 0 && len(text) <= cap(text)-utf8.UTFMax {
@@ -160,7 +170,7 @@ func (l *Literal) Contains(quoted []byte, coded bool) bool {
 			return true
 		}
 		seam := text[max(0, len(text)-len(l.text)+1):] // it may begin in it
-		text = room[:copy(room[:], seam)]
+		text = room[:copy(room, seam)]
 	}
 	return false
 }
