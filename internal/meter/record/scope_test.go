@@ -308,3 +308,35 @@ func TestTerms(t *testing.T) {
 	f("m", "flex", "2026-07-01", 15_000, 0)
 	f("g1", "", "2026-07-01", 27_000, 3_000)
 }
+
+// TestLocksOfOneScope: a guaranteed price of one place is charged there, also where the list price is that of any place
+// or of another one, and nowhere else.
+func TestLocksOfOneScope(t *testing.T) {
+	us, west := entry("m", "us", "", "2026-01-01", 7), entry("m", "", "", "2026-01-01", 6)
+	west.Region = "eu-west-1"
+	geo := entry("g", "geo", "", "2026-01-01", 10)
+	home := entry("m", "", "", "2026-01-01", 10)
+	home.Region = homeRegion
+	glob := us
+	glob.Models = []string{"g*"}
+	table, problems := Compile(&config.Config{
+		Prices: []config.PriceBook{{Prices: []config.Price{home, geo}}},
+		Locks:  []config.PriceBook{{Prices: []config.Price{us, west, glob}}},
+	})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	f := func(sku SKU, want int64) {
+		t.Helper()
+		if p := table.Find(sku, testDay); p == nil || p.input.price != money.Price(want)*perMillion {
+			t.Errorf("%+v: %+v, want %d", sku, p, want)
+		}
+	}
+	f(SKU{Model: "m", Region: homeRegion}, 10)
+	f(SKU{Model: "m", Scope: "us", Region: homeRegion}, 7)
+	f(SKU{Model: "m", Scope: "eu"}, 10)
+	f(SKU{Model: "m", Region: "eu-west-1"}, 6)
+	f(SKU{Model: "m", Region: "eu-west-2"}, 10)
+	f(SKU{Model: "g", Scope: "us"}, 7)
+	f(SKU{Model: "g", Scope: "eu"}, 10)
+}
