@@ -50,6 +50,8 @@ effective: 2026-01-01
 source: test
 prices:
   - {models: ["dear.light-v1:0", "dear.second-v1:0", "dear.heavy-v1:0"], input: 1, output: 1}
+  - {models: ["amazon.nova-canvas-v1:0"], image: 0.04}
+  - {models: ["amazon.nova-reel-v1:1"], second: 0.08}
 `
 
 // fixture is a gateway without its edge: a real meter, journal and ledger, and

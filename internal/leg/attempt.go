@@ -150,10 +150,7 @@ func (a *Attempt) ending(how Disposition) {
 	default:
 		return
 	}
-	if !end.Usage.Queries.Known && a.Queries > 0 {
-		end.Usage.Queries = wire.Known(a.Queries)
-	}
-	if end.Usage.Complete() {
+	if a.Pieces.Fill(&end.Usage) && end.Usage.Complete() {
 		end.Outcome = record.Completed
 	}
 	end.GuardrailUnknown = a.guarded(a.request) && !end.Usage.UnitsKnown

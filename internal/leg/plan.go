@@ -28,9 +28,8 @@ type Plan struct {
 	// and output; nil for none.
 	Guardrail *record.Price
 	Limit     wire.Limit // of output tokens
-	// Queries are the search units that a rerank is billed by, 0 for other calls.
-	Queries int64
-	Facts   *wire.Facts // of the body, as this model reads it
+	Pieces    wire.Pieces
+	Facts     *wire.Facts // of the body, as this model reads it
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant
@@ -60,9 +59,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 		return err
 	}
 	p.SKU = r.Snapshot.SKU(p.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
-	if d := p.Facts.Dialect; d != nil && d.Name == "rerank" {
-		p.Queries = wire.SearchUnits(r.Body)
-	}
+	p.Pieces = p.Facts.Pieces(p.Dialect, r.Body)
 	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {
 		return err
 	}
@@ -253,11 +250,14 @@ func (p *Plan) guardrail(output int64) (money.Pico, bool) {
 	return p.Guardrail.GuardrailWorstCase(text/textUnit+1+output*tokenBytes/textUnit+1, int64(p.Facts.Images))
 }
 
-// most is what so many tokens, and the search units, can cost.
+// most is what so many tokens, and the pieces, can cost.
 func (p *Plan) most(input, output int64) (money.Pico, bool) {
+	if !p.Dialect.CountsInput() {
+		input = 0
+	}
 	tokens, priced := p.Price.WorstCase(input, output)
-	queries, listed := p.Price.QueryCost(p.Queries)
-	return tokens + queries, priced && listed
+	pieces, listed := p.Price.PiecesCost(p.Pieces)
+	return tokens + pieces, priced && listed
 }
 
 func nanos(p money.Pico) int64 { return (int64(p) + 999) / 1000 }

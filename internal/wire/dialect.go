@@ -23,7 +23,9 @@ type Dialect struct {
 	ownDefault int64
 	// output and input are what a call can use at all.
 	output, input accounting
-	tree          *jsonscan.Tree
+	// images is whether its answers are images, which are billed each.
+	images bool
+	tree   *jsonscan.Tree
 }
 
 // accounting is whether a family counts a class of tokens.
@@ -66,10 +68,13 @@ var dialects = []*Dialect{
 	{Name: "deepseek-r1", ids: []string{"deepseek.r1"}, capName: "max_tokens", tree: deepSeekR1Tree},
 	{
 		Name: "pegasus", ids: []string{"twelvelabs.pegasus-"},
-		capName: "maxOutputTokens", ownDefault: 4096, tree: pegasusTree,
+		capName: "maxOutputTokens", ownDefault: 4096, input: uncounted, tree: pegasusTree,
 	},
-	{Name: "marengo", ids: []string{"twelvelabs.marengo-"}, output: uncounted, tree: embedTree},
-	{Name: "picture", ids: pictures, output: uncounted, tree: pictureTree},
+	{
+		Name: "marengo", ids: []string{"twelvelabs.marengo-"},
+		output: uncounted, input: uncounted, tree: embedTree,
+	},
+	{Name: "picture", ids: pictures, output: uncounted, input: uncounted, images: true, tree: pictureTree},
 	{Name: "openai", ids: []string{"openai."}, capName: "max_completion_tokens", tree: openAITree},
 	{
 		Name: "openai-compatible", capName: "max_tokens", tree: openAITree,
@@ -113,6 +118,9 @@ func DialectOf(foundation string) *Dialect {
 	}
 	return best
 }
+
+// CountsInput reports whether the family bills tokens of input. d may be nil.
+func (d *Dialect) CountsInput() bool { return d == nil || d.input == counted }
 
 // DialectNamed returns the dialect called name, nil when there is none.
 func DialectNamed(name string) *Dialect {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
@@ -28,8 +29,8 @@ type Usage struct {
 	CacheRead    Count
 	CacheWrite5m Count // written with the five-minute lifetime, or with none named
 	CacheWrite1h Count
-	// Queries are search units (rerank), Images what was made, Milliseconds the length
-	// of video or sound. Known is what an answer reports; few do.
+	// Queries are search units (rerank), Images what was made or read, Milliseconds the
+	// length of video or sound. Known is what an answer reports; few do.
 	Queries, Images, Milliseconds Count
 	// GuardrailUnits are billed text units per guardrail policy.
 	GuardrailUnits [GuardrailPolicies]int64
@@ -95,6 +96,9 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 	switch {
 	case op == OpInvoke && d != nil:
 		u.zeroUncounted(d)
+		if d.images {
+			u.Images = r.counts[gotImages]
+		}
 	case op == OpInvoke && r.vectors && u.Input.Known && !u.Output.Known:
 		u.Output = Known(0) // it is the provider who says so, and not the caller
 	}
@@ -287,6 +291,149 @@ func spokenBytes(chunk []byte) int64 {
 	}
 }
 
+// Pieces are what a call is billed by beside tokens, as far as its body tells. The
+// zero value is a call that is billed by tokens alone.
+type Pieces struct {
+	Queries      int64 // search units, or texts where each is billed
+	Images       int64
+	Milliseconds int64 // of video or sound
+	// Bound is whether they are the most that there can be: how many they were the
+	// answer tells, or nobody.
+	Bound bool
+}
+
+// Fill puts the pieces into a usage that does not tell them, and reports whether all
+// of them are then known.
+func (p *Pieces) Fill(u *Usage) (known bool) {
+	if p.Bound {
+		return u.Images.Known || u.Milliseconds.Known
+	}
+	for _, class := range [...]struct {
+		to *Count
+		n  int64
+	}{{&u.Queries, p.Queries}, {&u.Images, p.Images}, {&u.Milliseconds, p.Milliseconds}} {
+		if !class.to.Known && class.n > 0 {
+			*class.to = Known(class.n)
+		}
+	}
+	return true
+}
+
+// What a body can ask for at most that does not say it in numbers (user guides of
+// Amazon Nova and of TwelveLabs on Bedrock, Stability's API reference).
+const (
+	mostImages       = 10
+	longestMade      = 120_000    // Nova Reel
+	longestWatched   = 3_600_000  // Pegasus
+	longestEmbedded  = 14_400_000 // Marengo, and Nova in a job
+	longestImmediate = 30_000     // Nova's embeddings without a job
+)
+
+// Roles of what a body says of pieces.
+const (
+	askedDocument role = iota + 1
+	askedImages
+	askedSeconds
+	askedKind // which inputs Marengo is to embed
+)
+
+var piecesTree = jsonscan.NewTree(join(
+	each(askedDocument, "documents[]"),
+	each(askedImages, "imageGenerationConfig.numberOfImages", "samples", "n"),
+	each(askedSeconds, "modelInput.videoGenerationConfig.durationSeconds", "modelInput.duration"),
+	each(askedKind, "inputType", "modelInput.inputType"),
+))
+
+// Pieces are what the call is billed by beside tokens when a model of dialect d
+// gets it. body must be the one that f was read from; d may be nil.
+func (f *Facts) Pieces(d *Dialect, body []byte) Pieces {
+	job := f.Op == OpStartAsyncInvoke
+	if d == nil || !job && !f.Op.IsInvoke() {
+		return Pieces{}
+	}
+	switch d.Name {
+	case "rerank":
+		return Pieces{Queries: readPieces(body).units()}
+	case "picture":
+		if job {
+			return Pieces{Milliseconds: readPieces(body).milliseconds, Bound: true}
+		}
+		return Pieces{Images: readPieces(body).images, Bound: true}
+	case "titan-embed":
+		return Pieces{Images: int64(f.Images)}
+	case "nova-embed":
+		switch {
+		case job:
+			return Pieces{Images: 1, Milliseconds: longestEmbedded, Bound: true}
+		case f.Videos+f.Audios > 0:
+			return Pieces{Images: int64(f.Images), Milliseconds: longestImmediate, Bound: true}
+		}
+		return Pieces{Images: int64(f.Images)}
+	case "marengo":
+		return readPieces(body).embedded()
+	case "pegasus":
+		return Pieces{Milliseconds: longestWatched, Bound: true}
+	}
+	return Pieces{}
+}
+
+// asked is what a body says of pieces.
+type asked struct {
+	documents            int64 // of rerank, long ones counted by their chunks
+	images, milliseconds int64
+	kind                 string
+}
+
+func readPieces(body []byte) asked {
+	a := asked{images: 1, milliseconds: longestMade}
+	var w jsonscan.Walker
+	w.AllowDuplicates = true
+	w.Reset(piecesTree, body)
+	for m := w.Next(); m.Role != 0; m = w.Next() {
+		text := body[m.Start:m.End]
+		switch m.Role {
+		case askedDocument:
+			if whole(m) {
+				a.documents += max(1, (int64(len(text))+documentBytes-1)/documentBytes)
+			}
+		case askedImages:
+			n := wholeNumber(text)
+			if !n.Known || n.N > maxCountAsked {
+				n = Known(mostImages)
+			}
+			a.images = max(a.images, n.N)
+		case askedSeconds: // 6, or Luma's "5s"
+			if n := wholeNumber(bytes.TrimSuffix(bytes.Trim(text, `"`), []byte("s"))); n.Known && n.N <= maxCountAsked {
+				a.milliseconds = n.N * 1000
+			}
+		case askedKind:
+			if m.Kind == jsonscan.String {
+				a.kind = strings.ToLower(textOf(text, m.Shrink))
+			}
+		}
+	}
+	return a
+}
+
+// maxCountAsked bounds what a body is believed to ask for.
+const maxCountAsked = 1000
+
+// embedded is what one call of Marengo can be billed by.
+func (a asked) embedded() Pieces {
+	text, image := strings.Contains(a.kind, "text"), strings.Contains(a.kind, "image")
+	if !text && !image {
+		return Pieces{Milliseconds: longestEmbedded, Bound: true}
+	}
+	var p Pieces
+	if text {
+		p.Queries = 1
+	}
+	if image {
+		p.Images = 1
+	}
+	return p
+}
+
 // A search unit of rerank is a query with up to so many documents, of which those
 // that are longer than a chunk count once for each (Amazon Bedrock pricing,
 // "Rerank": 100 documents, 512 tokens, which is about 2,048 bytes of text).
@@ -295,17 +442,6 @@ const (
 	documentBytes = 2048
 )
 
-var documentsTree = jsonscan.NewTree(rules{{Path: "documents[]", Role: roleText}})
-
-// SearchUnits are the search units that a rerank of this body is billed as, at
-// least one. No answer of InvokeModel reports them.
-func SearchUnits(body []byte) int64 {
-	var w jsonscan.Walker
-	w.AllowDuplicates = true
-	w.Reset(documentsTree, body)
-	var chunks int64
-	for m := w.Next(); m.Role != 0; m = w.Next() {
-		chunks += max(1, (int64(m.End-m.Start)+documentBytes-1)/documentBytes)
-	}
-	return max(1, (chunks+unitDocuments-1)/unitDocuments)
-}
+// units are the search units that a rerank of the body is billed as, at least one.
+// No answer of InvokeModel reports them.
+func (a asked) units() int64 { return max(1, (a.documents+unitDocuments-1)/unitDocuments) }

@@ -228,13 +228,16 @@ func (p *Price) WorstCase(input, output int64) (money.Pico, bool) {
 	return in + out, inOK && outOK
 }
 
-// QueryCost is what so many search units cost. It is false when there are some and
-// they have no price, or p is nil.
-func (p *Price) QueryCost(units int64) (money.Pico, bool) {
+// PiecesCost is what so many search units, images and milliseconds cost. It is false
+// when there are some and they have no price, or p is nil.
+func (p *Price) PiecesCost(n wire.Pieces) (money.Pico, bool) {
 	if p == nil {
-		return 0, units == 0
+		return 0, n.Queries == 0 && n.Images == 0 && n.Milliseconds == 0
 	}
-	return p.query.cost(clamp(units))
+	queries, queried := p.query.cost(clamp(n.Queries))
+	images, seen := p.image.cost(clamp(n.Images))
+	length, heard := p.millisecond.cost(clamp(n.Milliseconds))
+	return queries + images + length, queried && seen && heard
 }
 
 // GuardrailWorstCase is the most that a guardrail can cost for so many text units
