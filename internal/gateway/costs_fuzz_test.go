@@ -195,6 +195,7 @@ func written(op wire.Operation, model string, sent []byte) int64 {
 type watch struct {
 	*fixture
 	t      testing.TB
+	tight  bool       // no call may be charged more than it held
 	mu     sync.Mutex // guards the following
 	served map[wire.Operation]int
 	units  int           // how many calls reported units of a guardrail beside a model's tokens
@@ -220,6 +221,9 @@ func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook, b 
 		}
 	}
 	used := e.Usage.Input.N + e.Usage.Output.N + e.Usage.CacheRead.N + e.Usage.CacheWrite5m.N + e.Usage.CacheWrite1h.N
+	if held := dollarsHeld(s); w.tight && charged > held {
+		w.t.Errorf("%s of %s held %d and is charged %d: %+v", s.Op, s.Model, held, charged, e.Usage)
+	}
 	for i, units := range e.Usage.GuardrailUnits {
 		if i != wire.GuardrailWord && i != wire.GuardrailSensitiveFree { // which cost nothing
 			used += units
@@ -238,6 +242,16 @@ func (w *watch) End(s *record.Start, e *record.End, prices *record.PriceBook, b 
 	}
 	w.mu.Unlock()
 	return w.meter.End(s, e, prices, b)
+}
+
+// dollarsHeld is what an attempt held of the budgets.
+func dollarsHeld(s *record.Start) (sum int64) {
+	for _, c := range s.Charges {
+		if c.Window.Unit == record.UnitUSD {
+			sum += c.Amount
+		}
+	}
+	return sum
 }
 
 // drawn is a request as a caller may send it. model is who gets it.
@@ -331,13 +345,18 @@ func used(g shapes, r *engine.Request, tier string, out int64, guarded bool) *en
 	if tier != "" {
 		h = wire.Header{{Name: "X-Amzn-Bedrock-Service-Tier", Value: tier}}
 	}
-	in := int64(len(r.Body))/4 + 1
-	usage, _ := json.Marshal(map[string]any{"inputTokens": in, "outputTokens": out, "cacheWriteInputTokens": g.IntN(2)})
+	in, written := int64(len(r.Body))/4+1, 0
+	if g.Rand != nil {
+		written = g.IntN(2)
+	}
+	usage, _ := json.Marshal(map[string]any{"inputTokens": in, "outputTokens": out, "cacheWriteInputTokens": written})
 	converse, invoke := "", ""
-	if units := g.units(int64(len(r.Body)) + 4*out); guarded && units != "" {
-		assessed := `{"g":{"invocationMetrics":{"usage":` + units + `}}}`
-		converse = `,"trace":{"guardrail":{"inputAssessment":` + assessed + `}}`
-		invoke = `,"amazon-bedrock-trace":{"guardrail":{"input":` + assessed + `}}`
+	if guarded {
+		if units := g.units(int64(len(r.Body)) + 4*out); units != "" {
+			assessed := `{"g":{"invocationMetrics":{"usage":` + units + `}}}`
+			converse = `,"trace":{"guardrail":{"inputAssessment":` + assessed + `}}`
+			invoke = `,"amazon-bedrock-trace":{"guardrail":{"input":` + assessed + `}}`
+		}
 	}
 	body := []byte(`{"usage":` + string(usage) + converse + `}`)
 	switch r.Op {

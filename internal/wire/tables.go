@@ -178,7 +178,11 @@ var additionalFields = join(
 // Every spelling of the number of completions, of the thinking budget and of the
 // reasoning effort.
 var (
-	everyMultiplier = []string{"n", "num_generations", "numResults", "num_return_sequences", "best_of"}
+	everyMultiplier = []string{
+		"n", "num_generations", "numResults", "num_return_sequences", "best_of", "candidate_count", "candidateCount",
+		"parameters.n", "parameters.best_of", "parameters.num_return_sequences", "sampling_params.n",
+		"sampling_params.best_of", "generationConfig.candidateCount", "generation_config.candidate_count",
+	}
 	everyThinking   = []string{
 		"thinking.budget_tokens", "reasoning_config.budget_tokens", "reasoningConfig.budgetTokens",
 	}
