@@ -184,7 +184,10 @@ var costProbes = map[string][]costProbe{
 	"ConverseRequest.modelId": {{skip: "the path; see router.Priced"}},
 	"ConverseRequest.additionalModelRequestFields": {
 		{body: `{"additionalModelRequestFields":{"service_tier":"flex"}}`, has: tier("flex")},
-		{body: `{"additionalModelRequestFields":{"n":3}}`, has: func(f *wire.Facts) bool { return f.Multiplier == 3 }},
+		{body: `{"additionalModelRequestFields":{"speed":"fast"}}`, has: tier("fast")},
+		{body: `{"additionalModelRequestFields":{"n":3}}`, has: threefold},
+		{body: `{"additionalModelRequestFields":{"candidate_count":3}}`, has: threefold},
+		{body: `{"additionalModelRequestFields":{"parameters":{"num_return_sequences":3}}}`, has: threefold},
 		{body: `{"additionalModelRequestFields":{"thinking":{"budget_tokens":2000}}}`,
 			has: func(f *wire.Facts) bool { return f.ThinkingTokens.N == 2000 }},
 		{body: `{"additionalModelRequestFields":{"context_management":{"edits":[{"type":"compact_20260112"}]}}}`,
@@ -256,7 +259,7 @@ var costProbes = map[string][]costProbe{
 			has: func(f *wire.Facts) bool { return f.Tools == 1 }},
 	},
 	"InvokeModelRequest.modelId": {{skip: "the path; see router.Priced"}},
-	"InvokeModelRequest.body":    {{skip: "TestEveryCapIsEnforced"}},
+	"InvokeModelRequest.body":    {{skip: "TestEveryCapIsEnforced, TestPieces, the gateway's TestCapsWalk"}},
 	"InvokeModelRequest.guardrailIdentifier": {
 		{header: "X-Amzn-Bedrock-GuardrailIdentifier: g",
 			has: isGuarded},
@@ -275,7 +278,7 @@ var costProbes = map[string][]costProbe{
 	},
 	"InvokeModelWithBidirectionalStreamRequest.body":    {{skip: "the operation is refused"}},
 	"InvokeModelWithBidirectionalStreamRequest.modelId": {{skip: "the operation is refused"}},
-	"StartAsyncInvokeRequest.modelId":                   {{skip: "billed when the job is done; policy sees it"}},
+	"StartAsyncInvokeRequest.modelId":                   {{skip: "TestPieces; no job is without one: policy sees it"}},
 	"ApplyGuardrailRequest.content":                     {{skip: "held by the bytes of the body"}},
 	"ApplyGuardrailRequest.guardrailIdentifier":         {{skip: "every policy with a price is held"}},
 	"InvokeGuardrailChecksRequest.checks":               {{skip: "every policy with a price is held"}},
@@ -301,6 +304,7 @@ func asks(n int64) func(*wire.Facts) bool {
 	return func(f *wire.Facts) bool { return f.MaxTokens.N == n }
 }
 
+func threefold(f *wire.Facts) bool   { return f.Multiplier == 3 }
 func isGuarded(f *wire.Facts) bool   { return f.Guarded }
 func isOptimized(f *wire.Facts) bool { return f.Latency == "optimized" }
 func isStandard(f *wire.Facts) bool  { return f.Latency == "standard" }

@@ -183,7 +183,7 @@ var (
 		"parameters.n", "parameters.best_of", "parameters.num_return_sequences", "sampling_params.n",
 		"sampling_params.best_of", "generationConfig.candidateCount", "generation_config.candidate_count",
 	}
-	everyThinking   = []string{
+	everyThinking = []string{
 		"thinking.budget_tokens", "reasoning_config.budget_tokens", "reasoningConfig.budgetTokens",
 	}
 	everyEffort = []string{
