@@ -35,7 +35,8 @@ func TestImagesAndSeconds(t *testing.T) {
 		if res.Status != 200 || w.start == nil {
 			t.Fatalf("%s: %d %s", model, res.Status, res.Body)
 		}
-		if h := w.start.Charges[0].Amount; h/100_000 != held/100_000 || got.Posted != posted || got.Suspense != suspense || got.Held != 0 {
+		h := dollarsHeld(w.start)
+		if h/100_000 != held/100_000 || got.Posted != posted || got.Suspense != suspense || got.Held != 0 {
 			t.Errorf("%s %s: held %d, then %+v", model, answer, h, got)
 		}
 	}

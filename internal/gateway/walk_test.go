@@ -30,7 +30,8 @@ var hiding = []string{
 	profiles + "unmapped", "arn:aws:bedrock:us-east-1:1:provisioned-model/abcdefghijkl",
 	"arn:aws:bedrock:us-east-1:1:imported-model/abcdefghijkl", "arn:aws:bedrock:us-east-1:1:prompt/ABCDEFGHIJ:1",
 	"arn:aws:bedrock:us-east-1:1:prompt-router/x", "arn:aws:bedrock:us-east-1:1:default-prompt-router/anthropic.claude:1",
-	"arn:aws:bedrock:us-east-1:1:custom-model/" + opus + "/abc", "arn:aws:bedrock:us-east-1:1:custom-model-deployment/abc",
+	"arn:aws:bedrock:us-east-1:1:custom-model/" + opus + "/abc",
+	"arn:aws:bedrock:us-east-1:1:custom-model-deployment/abc",
 	"arn:aws:bedrock:us-east-1:1:marketplace/model-endpoint/all-access", "arn:aws:sagemaker:us-east-1:1:endpoint/claude",
 	"our-provisioned-throughput", "arn:short",
 }
@@ -289,8 +290,10 @@ func TestSpellingsWalk(t *testing.T) {
 			{Name: "X-Amzn-Bedrock-GuardrailIdentifier", Value: ""}, {Name: "x-amzn-bedrock-guardrailidentifier", Value: "g"}}
 	}
 	bodies := []string{`{"own":50000}`, `{"inferenceConfig":{"maxTokens":50000}}`, `{}`,
-		`{"textGenerationConfig":{"maxTokenCount":50000}}`, `{"own":10,"max_completion_tokens":50000,"query":"x","documents":[]}`}
-	for _, model := range []string{opus, "openai.gpt-oss-120b-1:0", "amazon.nova-lite-v1:0", "meta.llama3-3-70b-instruct-v1:0"} {
+		`{"textGenerationConfig":{"maxTokenCount":50000}}`,
+		`{"own":10,"max_completion_tokens":50000,"query":"x","documents":[]}`}
+	for _, model := range []string{opus, "openai.gpt-oss-120b-1:0", "amazon.nova-lite-v1:0",
+		"meta.llama3-3-70b-instruct-v1:0"} {
 		ids := spellingsOf(model)
 		for _, id := range []string{"oss", profiles + "oss", "best", profiles + "best"} {
 			if behind(id) == model {
