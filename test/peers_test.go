@@ -2,14 +2,22 @@ package test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -122,4 +130,104 @@ func TestM20Peers(t *testing.T) {
 	p.eventuallySpends(b, 10*time.Second, 0)
 	c.Stop()
 	p.eventuallySpends(b, 10*time.Second, 1) // it left in order
+}
+
+// ledgerOf reads the windows of acme's budgets: what is posted, and what is held.
+func ledgerOf(t *testing.T, server *redistest.Server) (posted, held int64) {
+	t.Helper()
+	l, err := redis.New(redis.Options{URL: server.URL(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	windows, err := l.Windows(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range windows {
+		if windows[i].Unit == record.UnitUSD {
+			posted, held = posted+windows[i].Posted+windows[i].Suspense, held+windows[i].Held
+		}
+	}
+	return posted, held
+}
+
+// dimes is what ten-cent calls cost, in nano-dollars.
+func dimes(calls int64) int64 { return calls * 100_000_000 }
+
+// TestM21TwoGatewaysSeed: two gateways under load get a new budget, not at the same
+// moment. It counts each call of its period once, those before it and those that ran
+// while one gateway had it and the other had not.
+func TestM21TwoGatewaysSeed(t *testing.T) {
+	t.Parallel() // it mostly waits
+	p, server := newPeered(t)
+	const budget = ", budgets: [{period: month, usd: 5000}]"
+	both := [2]*harness.Gateway{p.start(""), p.start("")}
+	var stop atomic.Bool
+	var calls atomic.Int64
+	var callers sync.WaitGroup
+	for i := range 4 {
+		callers.Go(func() {
+			for !stop.Load() {
+				if a := both[i%2].Post(t, p.key.BearerCredential, lightCall, ask); a.Status != http.StatusOK {
+					t.Errorf("status %d: %s", a.Status, a.Body)
+					return
+				}
+				calls.Add(1)
+				time.Sleep(5 * time.Millisecond)
+			}
+		})
+	}
+	time.Sleep(2 * time.Second)
+	began := time.Now()
+	both[0].Write(p.file(budget))
+	time.Sleep(1500 * time.Millisecond)
+	both[1].Write(p.file(budget))
+	const said = "a budget counts what its period already holds"
+	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+		return strings.Contains(both[0].Log.String()+both[1].Log.String(), said), "nobody counts what was spent"
+	})
+	t.Logf("first counted %s after the first file was changed", time.Since(began).Round(time.Millisecond))
+	time.Sleep(3 * time.Second)
+	stop.Store(true)
+	callers.Wait()
+	harness.Eventually(t, 90*time.Second, func() (bool, string) {
+		posted, held := ledgerOf(t, server)
+		return posted == dimes(calls.Load()) && held == 0, fmt.Sprintf("%d posted and %d held of %d\n%s\n%s", posted, held,
+			dimes(calls.Load()), both[0].Log, both[1].Log)
+	})
+	t.Logf("all %d calls counted once %s after the first file was changed", calls.Load(),
+		time.Since(began).Round(time.Millisecond))
+	time.Sleep(20 * time.Second) // another look finds nothing
+	if posted, _ := ledgerOf(t, server); posted != dimes(calls.Load()) {
+		t.Errorf("%d posted at the end, want %d", posted, dimes(calls.Load()))
+	}
+}
+
+// TestM21DeadClaim: a gateway that died after it said that it would look for what a new
+// budget must count keeps nobody else from it for longer than its word holds.
+func TestM21DeadClaim(t *testing.T) {
+	t.Parallel() // it mostly waits
+	p, server := newPeered(t)
+	gw := p.start("")
+	if n := p.spend(gw, 20); n != 20 {
+		t.Fatalf("%d of 20 requests served", n)
+	}
+	policies, err := budget.Compile([]config.Tenant{{
+		ID: "acme/app", Budgets: []config.Budget{{USD: 5000 * money.Dollar, Period: "month", TimeZone: "UTC"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := "sl:{acme}:c:arrears:" + policies.Marks()["acme"]
+	server.CLI("set", claim, "1", "px", "14000")
+	gw.Write(p.file(", budgets: [{period: month, usd: 5000}]"))
+	began := time.Now()
+	harness.Eventually(t, 60*time.Second, func() (bool, string) {
+		posted, _ := ledgerOf(t, server)
+		return posted == dimes(20), fmt.Sprintf("%d posted", posted)
+	})
+	if took := time.Since(began); took < 5*time.Second {
+		t.Errorf("counted after %s: the claim was not met", took)
+	}
 }

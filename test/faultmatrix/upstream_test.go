@@ -144,8 +144,10 @@ func TestRow20Memory(t *testing.T) {
 	began := time.Now()
 	s, r := startStandIn(t), redistest.NewServer(t)
 	w := newWorld(t, 20, s, r.URL())
+	w.watch()
 	w.run(2)
 	w.during(func() {
+		defer func() { w.recovers(&y, "out of memory", whole) }()
 		for range 3 {
 			r.CLI("config", "set", "maxmemory", "1")
 			w.pause(200*time.Millisecond, 400*time.Millisecond)

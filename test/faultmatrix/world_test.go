@@ -2,6 +2,7 @@ package faultmatrix
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -77,6 +78,7 @@ type world struct {
 	redis   string            // URL; "" for the embedded ledger
 	limits  map[string]string // further settings of a tenant, YAML
 	caps    []limit           // what the budgets among them allow
+	watched int               // the tenant whose recovery is measured
 	journal string            // YAML of the journal's settings
 	damaged bool              // the case spoils a journal
 	mayLose int               // how many calls may be in no journal
@@ -241,6 +243,7 @@ type ask struct {
 	leave int
 	// guarded is whether a guardrail looks at it; for Converse only.
 	guarded bool
+	most    int // output tokens, for Converse only; 0 is 200
 }
 
 var operations = [...]string{"converse", "converse-stream", "invoke", "invoke-with-response-stream"}
@@ -276,8 +279,8 @@ func (a *ask) body() string {
 		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200},`+
 			`"guardrailConfig":{"guardrailIdentifier":"abcdefgh","guardrailVersion":"1","trace":"enabled"}}`, a.text)
 	case !strings.HasPrefix(a.op, "invoke"):
-		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":200}}`,
-			a.text)
+		return fmt.Sprintf(`{"messages":[{"role":"user","content":[{"text":%q}]}],"inferenceConfig":{"maxTokens":%d}}`,
+			a.text, cmp.Or(a.most, 200))
 	case a.family == 0:
 		return fmt.Sprintf(`{"anthropic_version":"bedrock-2023-05-31","max_tokens":200,"messages":[{"role":"user","content":[{"type":"text","text":%q}]}]}`,
 			a.text)

@@ -333,8 +333,10 @@ const (
 	// arrearsEvery is how often new budgets are looked for.
 	arrearsEvery = time.Second
 	// arrearsClaim is how long the gateways of a root leave its new budgets to the one
-	// that looks, and how long after a look the next one is.
-	arrearsClaim = 4 * time.Minute
+	// that looks, which may die, and how long after a look the next one is.
+	arrearsClaim = 15 * time.Second
+	// arrearsWithin is how long one look may take.
+	arrearsWithin = 4 * time.Minute
 	// arrearsLater is by how much longer the wait is after each look that found nothing,
 	// and arrearsLast is the longest: what is still open then, under the configuration
 	// of before the change, is not counted until there is another.
@@ -422,7 +424,7 @@ func (a *arrears) look() (more bool) {
 // settle posts what the windows of the roots lack, in the periods of a change and of
 // now, and gives them their next turns. Another gateway that looked just now is as good.
 func (a *arrears) settle(roots map[string]bool, changed, now time.Time) error {
-	ctx, cancel := context.WithTimeout(context.Background(), arrearsClaim)
+	ctx, cancel := context.WithTimeout(context.Background(), arrearsWithin)
 	defer cancel()
 	mine := map[string]bool{}
 	for root := range roots {
