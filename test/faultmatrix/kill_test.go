@@ -97,10 +97,14 @@ func (y *tally) String() string {
 		back = append(back, fmt.Sprintf("%v after %s (of %d)", b.longest.Round(time.Millisecond), from, b.n))
 	}
 	sort.Strings(back)
+	again := ""
+	if len(back) > 0 {
+		again = "; served again at most: " + strings.Join(back, ", ")
+	}
 	return fmt.Sprintf("%d cases, kills: %s; %d calls, %d tokens, %d unknown before and %d resolved, %d without a "+
-		"START and entered from the invocation log; lost 0, doubled 0; longest case %v; served again at most: %s",
+		"START and entered from the invocation log; lost 0, doubled 0; longest case %v%s",
 		y.cases, strings.Join(points, ", "), y.total.calls, y.total.used.total(), y.total.unknown,
-		y.total.resolved, y.total.lost, y.longer.Round(time.Millisecond), strings.Join(back, ", "))
+		y.total.resolved, y.total.lost, y.longer.Round(time.Millisecond), again)
 }
 
 // points are where gateways are killed.

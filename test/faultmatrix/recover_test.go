@@ -39,11 +39,11 @@ func (w *world) served() time.Duration {
 	return time.Since(began)
 }
 
-// How long a budgeted tenant may wait after a fault: when nothing was lost, and a TTL of
-// leases when something was.
+// How long a budgeted tenant may wait after a fault: when nothing was lost, and when
+// something was a TTL of leases from when that is noticed.
 const (
 	whole = 2 * time.Second
-	lossy = time.Minute
+	lossy = time.Minute + whole
 )
 
 // recovers measures, at the end of a fault, how long it takes until a budgeted tenant is
