@@ -314,6 +314,34 @@ func TestRange(t *testing.T) {
 	bad("", "2026-10-01")
 }
 
+// TestRangeIsExact: M14, a bound that rows cannot tell is refused with the nearest that they can.
+func TestRangeIsExact(t *testing.T) {
+	now := time.Date(2027, 10, 23, 17, 30, 0, 0, time.UTC)
+	f := func(from, to string, want ...string) {
+		t.Helper()
+		_, err := Range(from, to, now)
+		if len(want) == 0 && err != nil || len(want) > 0 && !errors.Is(err, ErrQuery) {
+			t.Errorf("Range(%q, %q): error %v", from, to, err)
+		}
+		for _, text := range want {
+			if err != nil && !strings.Contains(err.Error(), text) {
+				t.Errorf("Range(%q, %q): %v, without %q", from, to, err, text)
+			}
+		}
+	}
+	f("2027-10-01T00:00:00+05:30", "", "from 2027-09-30T18:30:00Z", "2027-09-30T18:00:00Z and 2027-09-30T19:00:00Z")
+	f("2027-10-01T17:00:00Z", "2027-10-01T17:00:01Z", "to 2027-10-01T17:00:01Z", "17:00:00Z and 2027-10-01T18:00:00Z")
+	f("2027-10-01T17:00:00.000000001Z", "", "17:00:00.000000001Z")
+	f("2027-10-01T05:30:00+05:30", "2027-10-01T18:00:00Z")
+	f("2027-10-23T17:00:00Z", "2027-10-23T17:30:00Z") // now
+	f("2027-10-23T17:00:00Z", "2027-10-23T17:29:59Z", "2027-10-23T18:00:00Z")
+	f("2027-10-24T17:00:01Z", "") // has not come yet
+	f("2027-09-13T01:00:00Z", "")
+	f("2027-09-12T01:00:00Z", "", "of whole days", "2027-09-12T00:00:00Z and 2027-09-13T00:00:00Z")
+	f("2027-09-12T00:00:00+01:00", "2027-09-12", "of whole days", "2027-09-11T00:00:00Z")
+	f("2027-09-01", "2027-09-12")
+}
+
 // TestEveryFigureIsSummed fails when a counter that a row shows is not added.
 func TestEveryFigureIsSummed(t *testing.T) {
 	var c record.Counters
