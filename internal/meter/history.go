@@ -34,6 +34,10 @@ type history struct {
 	gaps   []SeqGap
 	// upTo, when not nil, are the numbers up to which partitions are added up.
 	upTo map[record.Partition]uint64
+	// decoder and posting are for the record being read, spare is memory for open.
+	decoder record.Decoder
+	posting record.Posting
+	spare   [][]byte
 	// each, when not nil, is called with every posting, once.
 	each func(record.Partition, *record.Posting) error
 }
@@ -155,23 +159,37 @@ func (h *history) record(writer string, kind byte, payload []byte) error {
 		return h.retire(payload)
 	case kind == record.KindRelease:
 		id, err := record.ReadID(payload)
-		delete(h.open, id)
+		h.ended(id)
 		return err
 	case !record.Posts(kind):
 		return nil // a newer program's
 	}
-	p, id, err := record.ReadPosting(payload)
+	p := &h.posting
+	h.decoder.Forget()
+	id, err := h.decoder.Posting(payload, p)
 	if err != nil {
 		return err
 	}
-	if kind < record.KindResolve && p.Add.Unknown > 0 && p.Seq > h.heads[record.Partition{Writer: writer, Root: p.Root}] {
-		h.suspend(record.SuspendedEntry{Writer: writer, Start: h.open[id], End: bytes.Clone(payload)})
+	if h.each != nil {
+		p.Charges = slices.Clone(p.Charges) // whoever is called may keep them
 	}
-	delete(h.open, id)
+	of := record.Partition{Writer: writer, Root: p.Root}
+	if kind < record.KindResolve && p.Add.Unknown > 0 && p.Seq > h.heads[of] {
+		h.suspend(record.SuspendedEntry{Writer: writer, Start: bytes.Clone(h.open[string(id)]), End: bytes.Clone(payload)})
+	}
+	h.ended(id)
 	if p.Root == "" {
 		return nil
 	}
-	return h.post(record.Partition{Writer: writer, Root: p.Root}, &p)
+	return h.post(of, p)
+}
+
+// ended forgets an attempt that was open. Its memory is for one that begins.
+func (h *history) ended(id []byte) {
+	if start, ok := h.open[string(id)]; ok {
+		delete(h.open, string(id))
+		h.spare = append(h.spare, start[:0])
+	}
 }
 
 func (h *history) suspend(s record.SuspendedEntry) {
@@ -251,7 +269,11 @@ func (h *history) charge(of record.Partition, charges []record.Charge) error {
 func (h *history) start(payload []byte) error {
 	id, err := record.ReadID(payload)
 	if err == nil {
-		h.open[id] = bytes.Clone(payload)
+		var start []byte
+		if n := len(h.spare); n > 0 {
+			start, h.spare = h.spare[n-1], h.spare[:n-1]
+		}
+		h.open[string(id)] = append(start, payload...)
 	}
 	return err
 }

@@ -154,7 +154,9 @@ func ReadRecords(disk journal.Disk) (*Records, error) {
 func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 	switch kind {
 	case record.KindStart, record.KindRelease:
-		id, err = record.ReadID(payload)
+		var at []byte
+		at, err = record.ReadID(payload)
+		id = string(at)
 	case record.KindResolve, record.KindAdjust:
 		if _, id, err = record.ReadPosting(payload); err == nil && kind == record.KindResolve {
 			all.Known[id] = true

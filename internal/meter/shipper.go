@@ -175,6 +175,8 @@ type chunk struct {
 	records int    // read, wanted or not
 	spare   []*run // emptied, with room for so many postings in all
 	room    int
+	decoder record.Decoder // of all postings in runs
+	posting record.Posting // that is being read
 }
 
 // run is consecutive postings of a partition.
@@ -199,10 +201,11 @@ func (c *chunk) clear() {
 		delete(c.runs, p)
 	}
 	c.records = 0
+	c.decoder.Forget()
 }
 
 // add adds a posting that was read at a place to those of its partition.
-func (c *chunk) add(p *partition, at journal.Position, posting record.Posting) {
+func (c *chunk) add(p *partition, at journal.Position, posting *record.Posting) {
 	r := c.runs[p]
 	if r == nil {
 		if n := len(c.spare); n > 0 {
@@ -214,7 +217,7 @@ func (c *chunk) add(p *partition, at journal.Position, posting record.Posting) {
 		r.at = at
 		c.runs[p] = r
 	}
-	r.postings = append(r.postings, posting)
+	r.postings = append(r.postings, *posting)
 }
 
 // read reads the next postings of the partitions that are wanted. They are valid
@@ -226,8 +229,8 @@ func (s *shipper) read(r *journal.Reader, want func(*partition, state) bool) (*c
 		if r == s.main {
 			s.index.begin(r.At().Segment)
 		}
-		posting, err := postingOf(r)
-		if err != nil {
+		posting := &c.posting
+		if err := c.postingOf(r); err != nil {
 			return c, fmt.Errorf("journal record at %s: %w", r.At(), err)
 		}
 		if posting.Root == "" {
@@ -246,16 +249,19 @@ func (s *shipper) read(r *journal.Reader, want func(*partition, state) bool) (*c
 	return c, r.Err()
 }
 
-// postingOf returns what the record adds to the counters; without a root it adds
+// postingOf reads what the record adds to the counters; without a root it adds
 // nothing.
-func postingOf(r *journal.Reader) (p record.Posting, err error) {
+func (c *chunk) postingOf(r *journal.Reader) error {
+	p := &c.posting
 	if !record.Posts(r.Kind()) {
-		return p, nil
+		p.Root = ""
+		return nil
 	}
-	if p, _, err = record.ReadPosting(r.Payload()); err == nil && p.Root != "" && journal.IsRecovery(r.Writer()) {
+	_, err := c.decoder.Posting(r.Payload(), p)
+	if err == nil && p.Root != "" && journal.IsRecovery(r.Writer()) {
 		p.Holder, err = record.ReadHolder(r.Payload())
 	}
-	return p, err
+	return err
 }
 
 // post posts a chunk. Partitions that fail are read again from there on; when all

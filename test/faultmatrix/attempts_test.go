@@ -55,7 +55,7 @@ func readAttempt(all map[string]*attempt, r *journal.Reader) error {
 		a.Writer, a.End, a.Posted = r.Writer(), e, p
 	case record.KindRelease:
 		id, err := record.ReadID(r.Payload())
-		of(id).Released = true
+		of(string(id)).Released = true
 		return err
 	}
 	return nil

@@ -90,6 +90,7 @@ func (r *root) grant(g group) bool {
 		return false
 	}
 	r.ledger.failed, r.asked = time.Time{}, true
+	r.noteTrouble()
 	r.granted(g, reply, r.limiter.now())
 	return true
 }
@@ -120,6 +121,7 @@ func (r *root) unanswered(err error) {
 		o.Log.Warn("ledger grants no leases", "root", r.name, "err", err)
 	}
 	r.ledger.failed, r.ledger.why, r.due = r.limiter.now(), err, true
+	r.noteTrouble()
 	r.endAll(r.ledger.failed)
 }
 
@@ -173,6 +175,7 @@ func (r *root) froze(until, now time.Time) {
 			"root", r.name, "at_most_until", until)
 	}
 	r.ledger.frozen = until
+	r.noteTrouble()
 	r.endAll(now)
 }
 

@@ -79,9 +79,13 @@ type Limiter struct {
 	opts     Options
 	counters counters
 
-	mu     sync.RWMutex     // guards roots
-	roots  map[string]*root // one per root tenant that was ever seen
-	calls  sync.WaitGroup   // goroutines that call the ledger
+	mu    sync.RWMutex     // guards roots
+	roots map[string]*root // one per root tenant that was ever seen
+	calls sync.WaitGroup   // goroutines that call the ledger
+
+	troubleMu sync.Mutex        // guards trouble; it is locked within a root's lock
+	trouble   map[*root]contact // the roots whose ledger did not answer, or was frozen
+
 	stop   chan struct{}
 	closed sync.Once
 }
@@ -90,6 +94,7 @@ type Limiter struct {
 // Close ends it.
 func New(o Options) *Limiter {
 	l := &Limiter{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
+	l.trouble = make(map[*root]contact)
 	for _, name := range o.Roots {
 		l.root(name)
 	}
@@ -193,23 +198,37 @@ type Trouble struct {
 	Until  time.Time // at most, when Frozen
 }
 
-// Trouble returns what keeps requests from being reserved now.
+// Trouble returns what keeps requests from being reserved now. It looks at those
+// roots alone that are in trouble.
 func (l *Limiter) Trouble() (t Trouble) {
 	now := l.now()
-	for _, r := range l.all() {
-		r.mu.Lock()
-		if !r.ledger.failed.IsZero() {
-			t.Away = r.ledger.why
+	l.troubleMu.Lock()
+	defer l.troubleMu.Unlock()
+	for _, c := range l.trouble {
+		if !c.failed.IsZero() {
+			t.Away = c.why
 		}
-		if now.Before(r.ledger.frozen) {
+		if now.Before(c.frozen) {
 			t.Frozen++
-			if r.ledger.frozen.After(t.Until) {
-				t.Until = r.ledger.frozen
+			if c.frozen.After(t.Until) {
+				t.Until = c.frozen
 			}
 		}
-		r.mu.Unlock()
 	}
 	return t
+}
+
+// noteTrouble makes Trouble see how the ledger answered last for a root, whose
+// lock the caller holds.
+func (r *root) noteTrouble() {
+	l := r.limiter
+	l.troubleMu.Lock()
+	defer l.troubleMu.Unlock()
+	if r.ledger.failed.IsZero() && r.ledger.frozen.IsZero() {
+		delete(l.trouble, r)
+		return
+	}
+	l.trouble[r] = r.ledger
 }
 
 // now is the time by the ledger's clock.

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -429,6 +430,9 @@ func TestFrozenLedger(t *testing.T) {
 		if r := spend(d, m, "a", large, Amounts{1}); r == nil || r.Reason != LedgerAway {
 			t.Errorf("frozen: %+v", r)
 		}
+		if got := d.Trouble(); got.Frozen != 1 || !got.Until.After(time.Now()) || got.Away != nil {
+			t.Errorf("frozen: trouble %+v", got)
+		}
 		if r := spend(d, m, "a", small, small.Cost); r != nil {
 			t.Errorf("frozen, with a lease: %+v", r)
 		}
@@ -436,8 +440,34 @@ func TestFrozenLedger(t *testing.T) {
 		if r := spend(d, m, "a", large, Amounts{1}); r != nil {
 			t.Errorf("thawed: %+v", r)
 		}
+		if got := d.Trouble(); got != (Trouble{}) {
+			t.Errorf("thawed: trouble %+v", got)
+		}
 		closeLimiter(t, d)
 	})
+}
+
+// What keeps requests from being reserved is known without a look at every root: there
+// may be a hundred thousand.
+func TestTroubleLooksAtRootsInTroubleAlone(t *testing.T) {
+	l := &Limiter{opts: Options{}.withDefaults(), trouble: make(map[*root]contact), roots: make(map[string]*root)}
+	fine, away := l.root("fine"), l.root("away")
+	away.mu.Lock()
+	away.ledger.failed, away.ledger.why = time.Now(), errPast
+	away.noteTrouble()
+	away.mu.Unlock()
+	fine.mu.Lock() // whoever looks at it waits
+	defer fine.mu.Unlock()
+	if got := l.Trouble(); !errors.Is(got.Away, errPast) || got.Frozen != 0 {
+		t.Errorf("got %+v", got)
+	}
+	away.mu.Lock()
+	away.ledger.failed = time.Time{}
+	away.noteTrouble()
+	away.mu.Unlock()
+	if got := l.Trouble(); got != (Trouble{}) || len(l.trouble) != 0 {
+		t.Errorf("got %+v of %d roots", got, len(l.trouble))
+	}
 }
 
 func TestLeasesSpareTheLedger(t *testing.T) {

@@ -91,6 +91,7 @@ func (r *root) tookRenewal(accounts []*account, req *ledger.RenewRequest, reply 
 	if reply.Frozen {
 		r.ledger.frozen = reply.Until
 	}
+	r.noteTrouble()
 }
 
 // retire closes all accounts of the root for good, also those that only the

@@ -23,7 +23,7 @@ func (c *coder) charges(tenant string, all *[]Charge) {
 			return
 		}
 		if n > 0 {
-			*all = make([]Charge, n)
+			*all = c.seen.room(int(n))
 		}
 	}
 	for i := range *all {

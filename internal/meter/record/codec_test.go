@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -344,4 +346,58 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("END changes on the way: %v", err)
 		}
 	})
+}
+
+// A decoder reads what ReadPosting does, again and again, and keeps nothing of the bytes
+// that it was given.
+func TestDecoder(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var d Decoder
+		var want, got []Posting
+		for range rapid.IntRange(1, 8).Draw(rt, "records") {
+			p, e := sampleEnd()
+			p.Row.User = rapid.SampledFrom([]string{"", "u-1", "u-2"}).Draw(rt, "user")
+			p.Row.Held = rapid.SampledFrom([]string{"", "-", "=", "2d"}).Draw(rt, "held")
+			p.Charges = p.Charges[rapid.IntRange(0, len(p.Charges)).Draw(rt, "charges"):]
+			e.ID = rapid.StringMatching(`[A-Z]{0,26}`).Draw(rt, "id")
+			b := AppendEnd(nil, p, e)
+			one, wantID, err := ReadPosting(b)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			want, got = append(want, one), append(got, Posting{Seq: 7, Holder: "of another record"})
+			if id, err := d.Posting(b, &got[len(got)-1]); err != nil || string(id) != wantID {
+				rt.Fatalf("got id %q, %v, want %q", id, err, wantID)
+			}
+			clear(b)
+			if _, err := d.Posting(b, new(Posting)); err == nil {
+				rt.Fatal("zeros are no record")
+			}
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			rt.Fatalf("-want +got:\n%s", diff)
+		}
+	})
+	p, e := sampleEnd()
+	b := AppendEnd(nil, p, e)
+	var d Decoder
+	if n := testing.AllocsPerRun(100, func() { d.Posting(b, p); d.Forget() }); n > 0 {
+		t.Errorf("a record like the one before costs %v allocations", n)
+	}
+}
+
+// Texts that never end do not fill the memory.
+func TestDecoderIsBounded(t *testing.T) {
+	var d Decoder
+	for i := range 3 * maxTexts {
+		d.text([]byte(strconv.Itoa(i)))
+	}
+	if len(d.texts) > maxTexts {
+		t.Errorf("%d texts are kept", len(d.texts))
+	}
+	d.room(maxCharges + 1)
+	d.Forget()
+	if cap(d.charges) > maxCharges {
+		t.Errorf("room for %d charges is kept", cap(d.charges))
+	}
 }

@@ -20,6 +20,7 @@ type coder struct {
 	v       uint64 // the record's version
 	reading bool
 	bad     bool
+	seen    *Decoder // what was read before, nil for nothing
 }
 
 func reader(b []byte) coder { return coder{b: b, reading: true} }
@@ -56,18 +57,29 @@ func (c *coder) fixed(v *uint64) {
 	*v, c.b = binary.LittleEndian.Uint64(c.b), c.b[8:]
 }
 
-func (c *coder) uint(v *uint64) { number(c, v, binary.AppendUvarint, binary.Uvarint) }
-
-func (c *coder) int(v *int64) { number(c, v, binary.AppendVarint, binary.Varint) }
-
-// number writes or reads a varint.
-func number[T any](c *coder, v *T, write func([]byte, T) []byte, read func([]byte) (T, int)) {
+func (c *coder) uint(v *uint64) {
 	if !c.reading {
-		c.b = write(c.b, *v)
+		c.b = binary.AppendUvarint(c.b, *v)
 		return
 	}
 	n := 0
-	if *v, n = read(c.b); n <= 0 {
+	*v, n = binary.Uvarint(c.b)
+	c.skip(n)
+}
+
+func (c *coder) int(v *int64) {
+	if !c.reading {
+		c.b = binary.AppendVarint(c.b, *v)
+		return
+	}
+	n := 0
+	*v, n = binary.Varint(c.b)
+	c.skip(n)
+}
+
+// skip goes on behind a number of n bytes.
+func (c *coder) skip(n int) {
+	if n <= 0 {
 		c.bad, c.b = true, nil
 		return
 	}
@@ -75,17 +87,24 @@ func number[T any](c *coder, v *T, write func([]byte, T) []byte, read func([]byt
 }
 
 func (c *coder) str(s *string) {
-	n := uint64(len(*s))
-	c.uint(&n)
-	if !c.reading {
-		c.b = append(c.b, *s...)
+	if c.reading {
+		*s = c.seen.text(c.text())
 		return
 	}
+	c.b = append(binary.AppendUvarint(c.b, uint64(len(*s))), *s...)
+}
+
+// text reads a text and returns its bytes, which are the record's.
+func (c *coder) text() []byte {
+	var n uint64
+	c.uint(&n)
 	if n > uint64(len(c.b)) {
 		c.bad, c.b = true, nil
-		return
+		return nil
 	}
-	*s, c.b = string(c.b[:n]), c.b[n:]
+	text := c.b[:n]
+	c.b = c.b[n:]
+	return text
 }
 
 // bytes are a copy, nil when there are none.

@@ -96,7 +96,7 @@ func (c *coder) posting(p *Posting) {
 	if c.reading && c.v >= 4 {
 		switch p.Row.Held {
 		case "":
-			p.Row.Held = HeldBy(p.Row.Tenant, p.Charges)
+			p.Row.Held = c.seen.heldBy(p.Row.Tenant, p.Charges)
 		case heldUnknown:
 			p.Row.Held = ""
 		}

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Ending is how a writer came to post no more. Numbers are part of the format.
@@ -33,11 +34,13 @@ func ReadStart(b []byte) (*Start, error) {
 	return s, c.err()
 }
 
-// ReadID reads the id at the beginning of a START or RELEASE record.
-func ReadID(b []byte) (string, error) {
-	var r Release
-	err := Read(b, &r)
-	return r.ID, err
+// ReadID reads the id at the beginning of a START or RELEASE record. It is a part
+// of b.
+func ReadID(b []byte) ([]byte, error) {
+	c := reader(b)
+	c.version()
+	id := c.text()
+	return id, c.err()
 }
 
 // AppendEnd appends an END or UNKNOWN record.
@@ -75,16 +78,74 @@ func ReadHolder(b []byte) (string, error) {
 
 // ReadPosting reads the posting of any record that posts, and the id behind it: of
 // the attempt, or of an ADJUST its own.
-func ReadPosting(b []byte) (Posting, string, error) {
+func ReadPosting(b []byte) (p Posting, id string, err error) {
+	at, err := (*Decoder)(nil).Posting(b, &p)
+	return p, string(at), err
+}
+
+// Decoder reads the postings of many records without allocating: most name texts
+// that were read before, and their charges are in memory that is used again. A nil
+// one, and the zero value, are ready; it belongs to one goroutine.
+type Decoder struct {
+	texts   map[string]string
+	charges []Charge
+}
+
+// What a decoder keeps at most: a few hundred kilobytes.
+const (
+	maxTexts   = 4096
+	maxCharges = 4096
+)
+
+// Posting reads into p the posting of any record that posts, and returns the id
+// behind it, which is a part of b. The charges are valid until Forget.
+func (d *Decoder) Posting(b []byte, p *Posting) (id []byte, err error) {
 	c := reader(b)
-	var p Posting
-	var id string
-	c.posting(&p)
-	c.str(&id)
+	c.seen = d
+	*p = Posting{}
+	c.posting(p)
+	id = c.text()
 	if err := c.err(); err != nil {
-		return p, "", fmt.Errorf("posting: %w", err)
+		return nil, fmt.Errorf("posting: %w", err)
 	}
-	return p, id, nil
+	return id, nil
+}
+
+// Forget makes the memory of all charges so far be used again.
+func (d *Decoder) Forget() {
+	if cap(d.charges) > maxCharges {
+		d.charges = nil
+	}
+	d.charges = d.charges[:0]
+}
+
+// text is bytes as a string, perhaps one that was made before.
+func (d *Decoder) text(b []byte) string {
+	if d == nil || len(b) == 0 {
+		return string(b)
+	}
+	s, ok := d.texts[string(b)]
+	switch {
+	case ok:
+		return s
+	case d.texts == nil || len(d.texts) >= maxTexts:
+		d.texts = make(map[string]string)
+	}
+	s = string(b)
+	d.texts[s] = s
+	return s
+}
+
+// room is memory for n charges.
+func (d *Decoder) room(n int) []Charge {
+	if d == nil {
+		return make([]Charge, n)
+	}
+	start := len(d.charges)
+	d.charges = slices.Grow(d.charges, n)[:start+n]
+	room := d.charges[start : start+n : start+n]
+	clear(room)
+	return room
 }
 
 // PostingRoot returns the root in a posting record's bytes, nil when it posts

@@ -86,7 +86,10 @@ func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
 		return
 	}
 	used, how := reported(e), e.Outcome
-	guardrail := prices.Find(SKU{Model: guardrailModel}, e.At)
+	var guardrail *Price
+	if e.GuardrailUnknown || used.GuardrailUnits != (wire.Usage{}).GuardrailUnits {
+		guardrail = prices.Find(SKU{Model: guardrailModel}, e.At)
+	}
 	priced := costs.of(used, price, guardrail)
 	addUsage(add, used)
 	addCosts(add, costs)

@@ -67,11 +67,15 @@ const (
 // HeldBy is RowKey.Held of what has these charges: the budgets of an hour and longer
 // that count it, each once, with a comma between; "-" for none.
 func HeldBy(tenant string, charges []Charge) string {
-	var space [64]byte
+	return (*Decoder)(nil).heldBy(tenant, charges)
+}
+
+func (d *Decoder) heldBy(tenant string, charges []Charge) string {
+	var space, one [64]byte
 	held := space[:0]
 	for i := range charges {
-		mark := charges[i].Window.Mark(tenant)
-		if mark == "" || Holds(string(held), mark) {
+		mark := charges[i].Window.appendMark(one[:0], tenant)
+		if len(mark) == 0 || Holds(string(held), string(mark)) {
 			continue
 		}
 		if len(held) > 0 {
@@ -82,7 +86,7 @@ func HeldBy(tenant string, charges []Charge) string {
 	if len(held) == 0 {
 		return heldNone
 	}
-	return string(held)
+	return d.text(held)
 }
 
 // Holds reports whether a mark of a row is one of those in held.
@@ -102,9 +106,11 @@ func Holds(held, mark string) bool {
 // after those of UTC. Windows that follow each other have the same mark, except
 // where clocks change: that a call is counted is what matters, and not in which of
 // them. It is "" for limits and for budgets of a minute, which no row tells.
-func (w Window) Mark(tenant string) string {
+func (w Window) Mark(tenant string) string { return string(w.appendMark(nil, tenant)) }
+
+func (w *Window) appendMark(b []byte, tenant string) []byte {
 	if w.Unit != UnitUSD || w.Start.IsZero() {
-		return ""
+		return nil
 	}
 	start, shift := w.Start.Unix(), int64(0)
 	switch w.Period {
@@ -119,16 +125,18 @@ func (w Window) Mark(tenant string) string {
 		near := w.Start.UTC().Add(16 * time.Hour) // no zone begins its months earlier
 		shift = start - time.Date(near.Year(), near.Month(), 1, 0, 0, 0, 0, time.UTC).Unix()
 	default:
-		return ""
+		return nil
 	}
-	whose := strconv.FormatUint(depthOn(tenant, w.Tenant), 10)
-	if whose == "0" {
-		whose += w.Tenant // it is not on the path
+	whose := depthOn(tenant, w.Tenant)
+	b = strconv.AppendUint(b, whose, 10)
+	if whose == 0 {
+		b = append(b, w.Tenant...) // it is not on the path
 	}
+	b = append(b, w.Period[0])
 	if shift == 0 {
-		return whose + w.Period[:1]
+		return b
 	}
-	return whose + w.Period[:1] + strconv.FormatInt(shift, 10)
+	return strconv.AppendInt(b, shift, 10)
 }
 
 // CountLate is the correction by which a budget's window counts dollars that were
