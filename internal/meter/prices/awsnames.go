@@ -13,8 +13,6 @@ import (
 
 // awsNames are the names that no rule finds.
 var awsNames = map[string]string{
-	"Claude":                                "anthropic.claude-v2",
-	"Claude 2.0":                            "anthropic.claude-v2",
 	"Claude 2.1":                            "anthropic.claude-v2:1",
 	"Claude Instant":                        "anthropic.claude-instant-v1",
 	"R1":                                    "deepseek.r1-v1:0",
@@ -63,7 +61,7 @@ func newNameIndex(ids []string) nameIndex {
 			continue
 		}
 		model = plainModel(model)
-		for _, name := range []string{model, maker + model} {
+		for _, name := range []string{model, maker + model, turned(model)} {
 			key := letters(name)
 			if other, twice := index[key]; twice && other != id {
 				index[key] = ""
@@ -97,6 +95,22 @@ func plainModel(model string) string {
 }
 
 var zeroMinor = regexp.MustCompile(`([0-9])\.0\b`)
+
+var (
+	familyFirst  = regexp.MustCompile(`^claude-([a-z]+)-([0-9-]+)$`)
+	versionFirst = regexp.MustCompile(`^claude-([0-9-]+)-([a-z]+)$`)
+)
+
+// turned is the name of a Claude with version and family the other way round: Claude
+// Opus 4.6 is Claude4.6Opus in usage types.
+func turned(model string) string {
+	for _, form := range []*regexp.Regexp{familyFirst, versionFirst} {
+		if m := form.FindStringSubmatch(model); m != nil {
+			return "claude-" + m[2] + "-" + m[1]
+		}
+	}
+	return model
+}
 
 // find is the id of the model that a price list calls name, "" for an unknown one.
 func (x nameIndex) find(name string) string {

@@ -179,6 +179,36 @@ func readsOffer(t *testing.T, name string, want []string, skipped map[string]int
 	return list
 }
 
+// TestNames finds ids by the names of offers, in all their spellings; a name of none finds none, and each id that is
+// written by hand is one that the books or the catalogue have.
+func TestNames(t *testing.T) {
+	ids := IDs(shipped(t))
+	index := newNameIndex(ids)
+	for name, want := range map[string]string{
+		"Claude Opus 4.6": "anthropic.claude-opus-4-6-v1", "Claude4.6Opus": "anthropic.claude-opus-4-6-v1",
+		"Claude Opus 4.1":  "anthropic.claude-opus-4-1-20250805-v1:0",
+		"Claude Opus 4":    "anthropic.claude-opus-4-20250514-v1:0",
+		"Claude 3.5 Haiku": "anthropic.claude-3-5-haiku-20241022-v1:0", "Claude Sonnet 5": "anthropic.claude-sonnet-5",
+		"Claude 3.5 Sonnet v2": "anthropic.claude-3-5-sonnet-20241022-v2:0",
+		"Nova 2.0 Lite":        "amazon.nova-2-lite-v1:0",
+		"Nova Micro":           "amazon.nova-micro-v1:0", "Llama 3.1 405B": "meta.llama3-1-405b-instruct-v1:0",
+		"Llama 4 Maverick 17B": "meta.llama4-maverick-17b-instruct-v1:0", "Gemma 3 27B": "google.gemma-3-27b-it",
+		"Palmyra X5": "writer.palmyra-x5-v1:0", "Cohere Command R+": "cohere.command-r-plus-v1:0",
+		"GLM 4.7 Flash": "zai.glm-4.7-flash", "MiniMax M2.5": "minimax.minimax-m2.5", "R1": "deepseek.r1-v1:0",
+		"Qwen3 Coder 30B A3B": "qwen.qwen3-coder-30b-a3b-v1:0", "Mixtral 8x7B": "mistral.mixtral-8x7b-instruct-v0:1",
+		"OpenAI GPT-5.6 Luna": "openai.gpt-5.6-luna", "gpt-oss-20b": "openai.gpt-oss-20b-1:0", "Nova": "", "": "",
+	} {
+		if got := index.find(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	for name, id := range awsNames {
+		if !slices.Contains(ids, id) {
+			t.Errorf("%s: nothing is known of %s", name, id)
+		}
+	}
+}
+
 // sample is a price map of LiteLLM's form.
 const sample = `{
   "us.amazon.nova-lite-v1:0": {

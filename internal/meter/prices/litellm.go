@@ -216,6 +216,8 @@ func (r *liteLLM) place(id string) (config.Price, string) {
 		return p, "it is the Claude Platform on AWS, billed in units of its own"
 	case strings.Contains(name, "@"):
 		return p, "it is no id of Bedrock"
+	case r.all["anthropic."+name] != nil:
+		return p, "its maker is missing; the id with it has the price"
 	case len(parts) == 3 && liteLLMRegion.MatchString(parts[1]):
 		p.Region = parts[1]
 	case len(parts) > 2 && parts[1] != "invoke":
