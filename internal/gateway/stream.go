@@ -56,8 +56,7 @@ func (s *stream) Read(p []byte) (int, error) {
 // ready reports whether next does not wait.
 func (s *stream) ready() bool { return s.held != nil || s.attempt.Ready() }
 
-// next takes the next frame, or ends the stream. When the upstream broke, the
-// caller gets an exception frame: without one, some SDKs report a clean end.
+// next takes the next frame, or ends the stream.
 func (s *stream) next() {
 	if s.held != nil {
 		if s.ended = len(s.frames) == 0; !s.ended {
@@ -66,6 +65,13 @@ func (s *stream) next() {
 		return
 	}
 	raw, err := s.attempt.Next()
+	s.took(raw, err)
+}
+
+// took notes what came of the next frame. When the upstream broke, the caller gets
+// an exception frame: without one, some SDKs report a clean end. It is apart from
+// the call that waits for the frame, so that waiting needs little stack.
+func (s *stream) took(raw []byte, err error) {
 	if err == nil {
 		s.frame = raw
 		s.call.sample.Keep(raw)

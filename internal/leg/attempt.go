@@ -83,10 +83,16 @@ func (a *Attempt) Next() ([]byte, error) {
 			return nil, err
 		}
 	}
+	a.look(raw)
+	return raw, nil
+}
+
+// look reads usage from a frame. It is apart from the call that waits for the
+// frame, so that waiting needs little stack.
+func (a *Attempt) look(raw []byte) {
 	if a.usage.Observe(wire.SplitFrame(raw)) { // the source has checked it
 		a.known = true
 	}
-	return raw, nil
 }
 
 // Ready reports whether Next returns without waiting for the upstream.

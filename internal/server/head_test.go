@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -316,4 +318,51 @@ func TestFloodCloses(t *testing.T) {
 	f("unserved_headers", func(f *xhttp2.Framer, id uint32) error {
 		return f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: bomb, EndHeaders: true, EndStream: true})
 	})
+}
+
+// A head that does not fit into a connection's reader is read with a larger one,
+// whatever comes before it, behind it, and in which pieces.
+func TestLongHeads(t *testing.T) {
+	s := start(t, Options{})
+	request := func(size int, body string) string {
+		head := "POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: " + fmt.Sprint(len(body)) + "\r\nX-A: "
+		return head + strings.Repeat("b", max(size-len(head)-4, 0)) + "\r\n\r\n" + body
+	}
+	f := func(name string, pieces int, bodies []string, sizes ...int) {
+		t.Helper()
+		c := dial(t, s)
+		var all strings.Builder
+		for i, size := range sizes {
+			all.WriteString(request(size, bodies[i%len(bodies)]))
+		}
+		go func() {
+			for rest := all.String(); rest != ""; {
+				n := min(len(rest), all.Len()/pieces+1)
+				_, _ = io.WriteString(c, rest[:n])
+				rest = rest[n:]
+				time.Sleep(time.Millisecond)
+			}
+		}()
+		r := bufio.NewReader(c)
+		for i, size := range sizes {
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			got, err := io.ReadAll(res.Body)
+			if want := bodies[i%len(bodies)]; res.StatusCode != 200 || string(got) != want || err != nil {
+				t.Errorf("%s, head of %d: %d with %d bytes, want %d; %v", name, size, res.StatusCode, len(got), len(want), err)
+			}
+		}
+	}
+	short, long := []string{"{}"}, []string{strings.Repeat("x", 20_000), ""}
+	for _, size := range []int{readBuffer - 1, readBuffer, readBuffer + 1, 9000, 60_000} {
+		for _, pieces := range []int{1, 2, 7, 100} {
+			name := fmt.Sprintf("%d in %d pieces", size, pieces)
+			f(name, pieces, short, size, 100, size)
+			f(name+", behind others", pieces, long, 100, 3000, size, size, 100)
+		}
+	}
+	f("many", 3, short, 5000, 5000, 5000, 5000, 5000, 9000, 5000, 5000)
 }

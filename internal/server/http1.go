@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -19,12 +20,23 @@ import (
 type http1 struct {
 	server *Server
 	fast   *fasthttp.Server
+	roomy  *fasthttp.Server // for heads that do not fit into the reader of the other
 }
+
+// readBuffer is the size of a connection's reader. Most heads fit into it.
+const readBuffer = 4 << 10
 
 func newHTTP1(s *Server) *http1 {
 	h := &http1{server: s}
+	h.fast, h.roomy = h.reading(readBuffer), h.reading(maxHeaderBytes)
+	return h
+}
+
+// reading returns a server whose connections have readers of that size.
+func (h *http1) reading(size int) *fasthttp.Server {
+	s := h.server
 	timeouts := s.opts.Timeouts
-	h.fast = &fasthttp.Server{
+	return &fasthttp.Server{
 		Handler:       h.handle,
 		ErrorHandler:  h.handleError,
 		ExpectHandler: h.expect,
@@ -33,7 +45,7 @@ func newHTTP1(s *Server) *http1 {
 		},
 		ReadTimeout:    timeouts.Header,
 		IdleTimeout:    timeouts.KeepAlive,
-		ReadBufferSize: maxHeaderBytes,
+		ReadBufferSize: size,
 		// A stream is read 4 KB at a time: one read, framed, leaves in one write.
 		WriteBufferSize: 5 << 10,
 		// With StreamRequestBody a larger body is not refused but left to the
@@ -51,7 +63,6 @@ func newHTTP1(s *Server) *http1 {
 		NoDefaultContentType:          true,
 		SecureErrorLogMessage:         true,
 	}
-	return h
 }
 
 // quiet drops what fasthttp logs: it may quote requests, and everything in it is
@@ -66,10 +77,15 @@ func (quiet) Printf(string, ...any) {}
 // their state when the time is up.
 func (h *http1) serve(c *conn) {
 	defer func() { _ = c.Close() }()
-	p := &parkable{conn: c}
+	p := &parkable{conn: c, head: longHead{reading: true}}
 	for {
 		p.parked = false
-		if _ = h.fast.ServeConn(p); !p.parked || !p.wait() {
+		_ = h.fast.ServeConn(p)
+		if p.head.tooLong {
+			p.head = longHead{again: p.head.kept, roomy: true}
+			_ = h.roomy.ServeConn(p)
+		}
+		if !p.parked || !p.wait() {
 			return
 		}
 	}
@@ -81,16 +97,16 @@ const parkAfter = 100 * time.Millisecond
 
 var errParked = errors.New("parked")
 
-// parkable is a connection as fasthttp sees it. fasthttp keeps a reader of 64 KB
-// for as long as it serves a connection; one that is idle for a while therefore
-// reports its end to fasthttp, waits for its next request without buffers, and is
-// then served anew.
+// parkable is a connection as fasthttp sees it. fasthttp keeps a reader for as long
+// as it serves a connection; one that is idle for a while therefore reports its end
+// to fasthttp, waits for its next request without buffers, and is then served anew.
 //
 // A read deadline is set at the socket only when there is a read that may wait: a
 // request sets five, and mostly comes in one packet.
 type parkable struct {
 	*conn
-	parked bool      // the serving goroutine's, as the following
+	parked bool // the serving goroutine's, as the following
+	head   longHead
 	due    time.Time // the read deadline that was asked for
 	armed  time.Time // and that of the socket
 }
@@ -110,9 +126,23 @@ func (p *parkable) arm(t time.Time) error {
 	return p.conn.SetReadDeadline(t)
 }
 
-// Read ends with errParked when nothing comes on an idle connection for parkAfter,
-// or for half of that.
+// Read reads the connection, and first what has to be read again.
 func (p *parkable) Read(b []byte) (int, error) {
+	if len(p.head.again) > 0 {
+		n := copy(b, p.head.again)
+		p.head.again = p.head.again[n:]
+		return n, nil
+	}
+	n, err := p.receive(b)
+	if p.head.reading {
+		p.head.note(b, n)
+	}
+	return n, err
+}
+
+// receive ends with errParked when nothing comes on an idle connection for
+// parkAfter, or for half of that.
+func (p *parkable) receive(b []byte) (int, error) {
 	if p.busy.Load() {
 		if err := p.arm(p.due); err != nil {
 			return 0, err
@@ -133,12 +163,43 @@ func (p *parkable) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close leaves a parked connection open.
+// Write drops fasthttp's answer to a head that is read again.
+func (p *parkable) Write(b []byte) (int, error) {
+	if p.head.tooLong {
+		return len(b), nil
+	}
+	return p.conn.Write(b)
+}
+
+// Close leaves a connection open that is parked or whose head is read again.
 func (p *parkable) Close() error {
-	if p.parked {
+	if p.parked || p.head.tooLong {
 		return nil
 	}
 	return p.conn.Close()
+}
+
+// longHead notices a head that fills fasthttp's reader, and keeps it: fasthttp gives
+// such a head up, and the connection is then served from its beginning with a
+// larger reader.
+type longHead struct {
+	reading bool   // a head, with a reader of readBuffer bytes
+	buffer  []byte // the whole memory of that reader
+	kept    []byte // the beginning of a head, when the reader is full of it
+	tooLong bool   // fasthttp has given up
+	roomy   bool   // it is served with a larger reader
+	again   []byte // what is left to be read again
+}
+
+// note looks at n bytes that were read into b. An empty reader reads to the
+// beginning of its memory.
+func (h *longHead) note(b []byte, n int) {
+	if len(b) == readBuffer {
+		h.buffer = b
+	}
+	if n > 0 && n == len(b) && h.buffer != nil && !bytes.Contains(h.buffer, []byte("\r\n\r\n")) {
+		h.kept = append(h.kept[:0], h.buffer...)
+	}
 }
 
 // wait waits for the first bytes of the next request and reports whether there
@@ -149,6 +210,7 @@ func (p *parkable) wait() bool {
 	}
 	n, err := p.Conn.Read(p.peeked[:])
 	p.nPeeked, p.nGiven = n, 0
+	p.head = longHead{reading: true}
 	p.busy.Store(true)
 	return err == nil && n > 0
 }
@@ -161,6 +223,7 @@ func (h *http1) trackState(nc net.Conn, state fasthttp.ConnState) {
 		return
 	}
 	p.busy.Store(state == fasthttp.StateActive)
+	p.head.reading = state == fasthttp.StateIdle && !p.head.roomy || p.head.reading
 	if state == fasthttp.StateIdle && h.server.draining() {
 		_ = p.conn.Close()
 	}
@@ -170,6 +233,7 @@ func (h *http1) trackState(nc net.Conn, state fasthttp.ConnState) {
 func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	s := h.server
 	c := connOf(ctx)
+	c.head.reading, c.head.kept = false, nil
 	received := s.opts.Now()
 	id := s.ids.next(received)
 	r := &http1Request{} // all of it at once
@@ -315,8 +379,12 @@ func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string
 // handleError answers what fasthttp could not parse or read. It closes the
 // connection afterwards.
 func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
-	s := h.server
+	s, c := h.server, connOf(ctx)
 	var tooBig *fasthttp.ErrSmallBuffer
+	if errors.As(err, &tooBig) && c.head.reading && len(c.head.kept) == readBuffer {
+		c.head.tooLong = true
+		return
+	}
 	e := wire.Errorf(wire.KindValidation, "The request is not valid HTTP/1.1.")
 	switch {
 	case errors.As(err, &tooBig):
