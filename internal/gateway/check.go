@@ -40,9 +40,10 @@ type legCheck struct {
 	answer   *answer.Answer  // the light one, nil when it cannot be read
 
 	light   *leg.Side
-	partner *leg.Side // nil without one
-	early   *leg.Side // the escalation leg, when it is asked at once
-	next    *leg.Plan // the escalation leg
+	partner *leg.Side   // nil without one
+	early   *leg.Side   // the escalation leg, when it is asked at once
+	next    *leg.Plan   // the escalation leg
+	timer   *time.Timer // bounds the checks, nil before the first
 }
 
 // try runs the light leg, the partner beside it, and the escalation leg when
@@ -147,12 +148,16 @@ func brokeBy(s *leg.Side) string {
 func (t *legCheck) timed(check func() cascade.Decision) cascade.Decision {
 	found := make(chan cascade.Decision, 1)
 	t.call.Go(func() { found <- check() })
-	timer := time.NewTimer(t.settings.CheckTimeout)
-	defer timer.Stop()
+	if t.timer == nil {
+		t.timer = time.NewTimer(t.settings.CheckTimeout)
+	} else {
+		t.timer.Reset(t.settings.CheckTimeout)
+	}
+	defer t.timer.Stop()
 	select {
 	case d := <-found:
 		return d
-	case <-timer.C:
+	case <-t.timer.C:
 		return cascade.Decision{Escalate: true, Reason: cascade.ReasonCheckTimeout}
 	}
 }

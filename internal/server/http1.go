@@ -235,7 +235,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	c := connOf(ctx)
 	c.head.reading, c.head.kept = false, nil
 	received := s.opts.Now()
-	id := s.ids.next(received)
+	id := s.ids.Next(received)
 	r := &http1Request{} // all of it at once
 	if refused := h.readHead(ctx, &r.head); refused != nil {
 		h.write(ctx, s.refuse(refused, id), id)
@@ -395,7 +395,7 @@ func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 		e = wire.Errorf(wire.KindValidation, "The request ended early.")
 	}
 	ctx.Response.Reset()
-	id := s.ids.next(s.opts.Now())
+	id := s.ids.Next(s.opts.Now())
 	h.write(ctx, s.refuse(e, id), id)
 }
 
@@ -407,7 +407,7 @@ func (h *http1) expect(ctx *fasthttp.RequestCtx) int {
 		return fasthttp.StatusContinue
 	}
 	s := h.server
-	id := s.ids.next(s.opts.Now())
+	id := s.ids.Next(s.opts.Now())
 	h.write(ctx, s.refuse(refused, id), id)
 	return refused.Status()
 }

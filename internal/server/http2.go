@@ -81,7 +81,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.guard.Served()
 	received := s.opts.Now()
-	id := s.ids.next(received)
+	id := s.ids.Next(received)
 	e := &http2Request{} // all of it at once
 	e.out = http2Writer{w: deadlinesOf(w), conn: c, timeout: s.opts.Timeouts.Write}
 	if refused := h.readHead(r, &e.head); refused != nil {

@@ -21,24 +21,27 @@ import (
 // requestIDHeader names the request in every answer, error or not.
 const requestIDHeader = "x-sluice-request-id"
 
-// requestIDs makes ULIDs: unique, sorted by time to the millisecond, not secret.
-type requestIDs struct {
+// IDs makes ULIDs: unique, sorted by time to the millisecond, not secret. Make it
+// with NewIDs; it is safe for concurrent use.
+type IDs struct {
 	mu     sync.Mutex // guards source
 	source *rand.ChaCha8
 }
 
-func newRequestIDs() *requestIDs {
+// NewIDs begins with a random seed.
+func NewIDs() *IDs {
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails, see crypto/rand
-	return &requestIDs{source: rand.NewChaCha8(seed)}
+	return &IDs{source: rand.NewChaCha8(seed)}
 }
 
-func (r *requestIDs) next(now time.Time) string {
+// Next returns an id of this moment.
+func (i *IDs) Next(now time.Time) string {
 	var id ulid.ULID
 	_ = id.SetTime(uint64(now.UnixMilli())) // fails after the year 10889
-	r.mu.Lock()
-	_, _ = r.source.Read(id[6:]) // never fails
-	r.mu.Unlock()
+	i.mu.Lock()
+	_, _ = i.source.Read(id[6:]) // never fails
+	i.mu.Unlock()
 	return id.String()
 }
 

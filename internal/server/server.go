@@ -79,7 +79,7 @@ type Server struct {
 	h2      *http2
 	watcher *hangup.Watcher
 	budget  *budget
-	ids     *requestIDs
+	ids     *IDs
 
 	pending  atomic.Int64
 	inFlight atomic.Int64
@@ -97,7 +97,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts:       opts,
 		budget:     newBudget(opts.Limits.BufferedBytes),
-		ids:        newRequestIDs(),
+		ids:        NewIDs(),
 		stopped:    make(chan struct{}),
 		open:       make(map[*conn]struct{}),
 		perAddress: make(map[netip.Addr]int),

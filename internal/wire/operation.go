@@ -122,7 +122,7 @@ func ParseTarget(method, raw, basePath string) (Target, *Error) {
 	if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(basePath, "/")); ok && strings.HasPrefix(rest, "/") {
 		path = rest
 	}
-	if path != "/" && !cleanSegments(path) {
+	if path != "/" && !cleanSegments(path[1:]) {
 		return Target{}, Errorf(KindValidation, "The path holds an empty or dotted segment.")
 	}
 	t, ok := route(method, path)
@@ -198,13 +198,14 @@ func ValidID(id string) bool {
 			return false
 		}
 	}
-	return cleanSegments("/" + id)
+	return cleanSegments(id)
 }
 
-// cleanSegments reports whether no segment of path is empty, "." or "..".
+// cleanSegments reports whether no segment of a path, given without the slash that
+// it begins with, is empty, "." or "..".
 // Dots that are percent-encoded count as dots.
 func cleanSegments(path string) bool {
-	for segment := range strings.SplitSeq(path[1:], "/") {
+	for segment := range strings.SplitSeq(path, "/") {
 		switch unescape(segment) {
 		case "", ".", "..":
 			return false

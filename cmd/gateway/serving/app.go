@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
@@ -121,10 +119,11 @@ func newMemory(cfg *config.Config) *memory.Store {
 }
 
 func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Crash, closing *closers) error {
+	ids := server.NewIDs()
 	a.line = gateway.New(gateway.Options{
 		Options: leg.Options{
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
-			NewID: func() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() },
+			NewID: func() string { return ids.Next(time.Now()) },
 		},
 		Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,
 		PairsDir:  filepath.Join(cfg.DataDir, "pairs"),
