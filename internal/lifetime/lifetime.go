@@ -12,6 +12,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -100,13 +101,18 @@ func (c *Context) End(err error) (alone bool) {
 
 // AfterFunc is how package context derives contexts without a goroutine.
 func (c *Context) AfterFunc(f func()) (stop func() bool) {
-	h := &funcHook{f}
+	h := &funcHook{f: f}
 	c.hook(h)
-	return func() bool { return c.unhook(h) }
+	return func() bool { return h.stopped.CompareAndSwap(false, true) && c.unhook(h) }
 }
 
 // funcHook runs a function in a goroutine of its own.
-type funcHook struct{ f func() }
+type funcHook struct {
+	f func()
+	// A derived context with a timer stops its hook twice, and the second time may
+	// be when the memory of this one has already gone to another request.
+	stopped atomic.Bool
+}
 
 func (h *funcHook) ContextEnded() { go h.f() }
 

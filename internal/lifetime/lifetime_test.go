@@ -110,3 +110,17 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestStopTwice stops a hook again when its context may be somebody else's.
+func TestStopTwice(t *testing.T) {
+	var c Context
+	stop := c.AfterFunc(func() { t.Error("it was stopped") })
+	if !stop() || !c.End(context.Canceled) {
+		t.Fatal("the context is not alone")
+	}
+	c.mu.Lock() // whoever touches it now waits for ever
+	defer c.mu.Unlock()
+	if stop() {
+		t.Error("it was stopped twice")
+	}
+}
