@@ -197,7 +197,7 @@ func (t *terms) narrowed(narrow map[SKU]*Price) map[SKU]*Price {
 // withTerms is p with what is charged instead of it.
 func (t *terms) withTerms(sku SKU, p *Price) *Price {
 	q := *p
-	q.terms, q.termsOf = []term{}, sku
+	q.terms, q.termsOf = []term{}, &sku
 	moments := t.moments(sku, p)
 	for i, from := range moments {
 		if net := t.net(sku, p, from); net != nil {
@@ -266,7 +266,7 @@ func (t *terms) charged(sku SKU, p *Price, at time.Time) *Price {
 	}
 	// The terms of a pattern are not known before, and those of a price that is taken
 	// for another SKU may not be that SKU's.
-	if p.terms == nil || p.termsOf != sku && t.locks != nil && len(t.locks.files) > 0 {
+	if p.terms == nil || *p.termsOf != sku && t.locks != nil && len(t.locks.files) > 0 {
 		if net := t.net(sku, p, at); net != nil {
 			return net
 		}

@@ -86,7 +86,7 @@ type Price struct {
 	long             *Price // nil when there is one price for any length
 	asGeo, elsewhere *Price // the same rates, marked
 	terms            []term // what is charged when it is not these rates
-	termsOf          SKU    // whose terms they are
+	termsOf          *SKU   // whose terms they are
 	list             *Price // of what is charged: the list price
 	// narrow is the price for those of its SKUs that keep other rates of the books
 	// before than p does.
