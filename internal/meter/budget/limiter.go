@@ -95,9 +95,6 @@ type Limiter struct {
 func New(o Options) *Limiter {
 	l := &Limiter{opts: o.withDefaults(), roots: make(map[string]*root), stop: make(chan struct{})}
 	l.trouble = make(map[*root]contact)
-	for _, name := range o.Roots {
-		l.root(name)
-	}
 	l.calls.Go(l.run)
 	return l
 }
@@ -108,6 +105,9 @@ func New(o Options) *Limiter {
 func (l *Limiter) Close(ctx context.Context) error {
 	l.closed.Do(func() { close(l.stop) })
 	l.calls.Wait()
+	for _, name := range l.opts.Roots { // until now there was nothing to look after in most
+		l.root(name)
+	}
 	var failed error
 	for _, r := range l.all() {
 		if err := r.retire(ctx); err != nil {

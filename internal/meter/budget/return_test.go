@@ -34,3 +34,32 @@ func TestReturnAfterCrash(t *testing.T) {
 		}
 	}
 }
+
+// TestRootsWithoutRequests: only roots with requests are looked after, however many
+// have budgets, and all are retired at the end.
+func TestRootsWithoutRequests(t *testing.T) {
+	store := &retirements{}
+	d := New(Options{Leaser: store, Writer: "w", Epoch: 2, Roots: []string{"acme", "other"}})
+	if n := len(d.all()); n != 0 {
+		t.Errorf("%d roots are looked after before any request", n)
+	}
+	if err := d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(store.roots) != 2 {
+		t.Errorf("retired in %v", store.roots)
+	}
+}
+
+// retirements notes the roots in which a writer retires.
+type retirements struct {
+	ledger.Leaser
+	roots []string
+}
+
+func (s *retirements) Renew(_ context.Context, r *ledger.RenewRequest) (*ledger.RenewReply, error) {
+	if r.Retire {
+		s.roots = append(s.roots, r.Root)
+	}
+	return &ledger.RenewReply{}, nil
+}
