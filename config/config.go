@@ -31,8 +31,10 @@ type Config struct {
 	// lower of these and the list price.
 	Locks     []PriceBook
 	Discounts []Discount
-	Models    []Model // catalogue, the shipped one first; a later entry wins
-	Unpriced  Unpriced
+	// Users is whom calls are booked for; nil for nobody but the tenant.
+	Users    *Users
+	Models   []Model // catalogue, the shipped one first; a later entry wins
+	Unpriced Unpriced
 	// UnknownFamily is what happens under an output cap to a body of a family that
 	// the gateway does not know: refuse (default), cut, allow.
 	UnknownFamily string
@@ -124,6 +126,15 @@ type Timeouts struct {
 	Body      time.Duration // default 30s without a byte of a body
 	KeepAlive time.Duration // default 75s idle
 	Write     time.Duration // default 30s without progress
+}
+
+// Users is where a request says whom it is for, in the order in which they are
+// asked. What callers say is not proven.
+type Users struct {
+	Header   string // a header field, "" for none
+	Metadata string // a key of the request's metadata, "" for none
+	Body     bool   // `user` in OpenAI's bodies, `metadata.user_id` in Claude's
+	Hash     bool   // books a hash in place of the name
 }
 
 // EdgeLimits bound what callers can make the gateway hold.

@@ -24,6 +24,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("prices", &c.Prices, list(priceFile)),
 		key("price_locks", &c.Locks, list(priceFile)),
 		key("discounts", &c.Discounts, list(discountSection)),
+		key("users", &c.Users, optional(usersSection)),
 		key("models", &c.Models, modelFiles),
 		key("unpriced", &c.Unpriced, oneOf(UnpricedAllow, UnpricedRefuse)),
 		key("unknown_family", &c.UnknownFamily, oneOf("refuse", "cut", "allow")),
@@ -64,6 +65,15 @@ func defaults() *Config {
 		Limits:    EdgeLimits{MaxBodyBytes: 25 << 20, BufferedBytes: 1 << 30, MaxConnections: 10_000},
 		Telemetry: Telemetry{Sample: 0.1},
 	}
+}
+
+func usersSection(d *decoder, v value, u *Users) {
+	d.section(v,
+		key("header", &u.Header, name),
+		key("metadata", &u.Metadata, name),
+		key("body", &u.Body, boolean),
+		key("hash", &u.Hash, boolean),
+	)
 }
 
 func tlsSection(d *decoder, v value, t *TLS) {

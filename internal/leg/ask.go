@@ -116,6 +116,9 @@ func (a *Attempt) start(n int) {
 		EstimatedInput: cmp.Or(p.Input, int64(p.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
 		Charges: a.charges, AskedTier: p.Facts.ServiceTier, AskedLatency: p.Facts.Latency,
 	}
+	if p.Payer == nil {
+		s.User = r.user(p.Facts)
+	}
 	if p.Price != nil {
 		s.PriceVersion = p.Price.Version
 		s.Hold, _ = p.most(s.EstimatedInput, s.MaxOutput)

@@ -62,6 +62,7 @@ var columns = []column{
 	{"path", func(k record.RowKey) string { return k.Path }},
 	{"scope", func(k record.RowKey) string { return k.Scope }},
 	{"tier", func(k record.RowKey) string { return k.Tier }},
+	{"user", func(k record.RowKey) string { return k.User }},
 	{"price_version", func(k record.RowKey) string { return k.PriceVersion }},
 	{"day", func(k record.RowKey) string { return k.Hour.UTC().Format(time.DateOnly) }},
 	{"hour", func(k record.RowKey) string { return k.Hour.UTC().Format("2006-01-02T15:00:00Z") }},

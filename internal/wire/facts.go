@@ -78,6 +78,9 @@ type Facts struct {
 	Schema Span
 	// Metadata is the place of Converse's requestMetadata object with its braces.
 	Metadata Span
+	// UserSpan is the place of whom the body says that it is for, in the families that
+	// have a member for it.
+	UserSpan Span
 	// Guardrail is the place of Converse's guardrailConfig.
 	Guardrail Span
 	// Latency is the latency asked for in body and headers, in lower case, "" when

@@ -379,6 +379,10 @@ func (r *reader) readSetting(m jsonscan.Match) {
 		default:
 			f.at.metadataOther = true
 		}
+	case roleUser:
+		if m.Kind == jsonscan.String {
+			f.UserSpan = Span{m.Start, m.End}
+		}
 	case roleGuardrail:
 		if whole(m) && m.Kind != jsonscan.Null {
 			f.Guardrail, f.Guarded = Span{m.Start, m.End}, true

@@ -102,6 +102,23 @@ func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
 	return splices, true
 }
 
+// MetadataValue is the value of a key of Converse's requestMetadata, "" without one.
+// body must be the one that f was read from.
+func (f *Facts) MetadataValue(body []byte, name string) string {
+	for key, value := range f.metadata(body) {
+		if key == name && value.Present() {
+			return string(jsonscan.AppendString(nil, body[value.Start:value.End]))
+		}
+	}
+	return ""
+}
+
+// User is whom the body says that it is for, "" when it does not. body must be the
+// one that f was read from.
+func (f *Facts) User(body []byte) string {
+	return string(jsonscan.AppendString(nil, body[f.UserSpan.Start:f.UserSpan.End]))
+}
+
 // metadata returns the members of Converse's requestMetadata with the place of
 // each value, which is absent when it is not a string.
 func (f *Facts) metadata(body []byte) iter.Seq2[string, Span] {

@@ -43,6 +43,7 @@ const (
 	roleSchema
 	roleMetadata
 	roleGuardrail
+	roleUser // whom the request is for
 )
 
 type rules []jsonscan.Rule
@@ -203,6 +204,7 @@ var anthropicRules = join(
 	each(roleThinking, "thinking.budget_tokens"),
 	each(roleCompaction, compaction),
 	each(roleTier, "speed"), // "fast" has a price of its own
+	each(roleUser, "metadata.user_id"),
 	each(roleSchema, "output_format.schema", "output_config.format.schema"),
 	anthropicBlock.at("messages[].content[]"),
 	anthropicBlock.at("messages[].content[].content[]"),
@@ -253,6 +255,7 @@ var openAIRules = join(
 	each(rolePrompt, "prompt"),
 	each(roleTool, "tools[]"), each(roleToolList, "tools"),
 	each(roleModel, "model"),
+	each(roleUser, "user"),
 	each(roleSchema, "response_format.json_schema.schema"),
 )
 
