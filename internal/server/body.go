@@ -131,19 +131,20 @@ func poolOf(size int) *sync.Pool {
 }
 
 // newBuffer returns an empty buffer; size comes from bufferSize.
-func newBuffer(size int) []byte {
+func newBuffer(size int) *[]byte {
 	if pool := poolOf(size); pool != nil {
 		if b, ok := pool.Get().(*[]byte); ok {
-			return *b
+			return b
 		}
 	}
-	return make([]byte, 0, size)
+	b := make([]byte, 0, size)
+	return &b
 }
 
-func freeBuffer(b []byte) {
-	if pool := poolOf(cap(b)); pool != nil {
-		b = b[:0]
-		pool.Put(&b)
+// freeBuffer takes a buffer as newBuffer returned it.
+func freeBuffer(b *[]byte) {
+	if pool := poolOf(cap(*b)); pool != nil {
+		pool.Put(b)
 	}
 }
 
@@ -161,6 +162,7 @@ type body struct {
 	max       int64
 	idle      time.Duration
 
+	buffer   *[]byte // that buf lies in, nil when there is none
 	buf      []byte
 	err      *wire.Error
 	read     bool // ReadAll has run
@@ -191,9 +193,7 @@ func (b *body) ReadAll() ([]byte, error) {
 // Release frees the memory; what ReadAll returned is no longer valid.
 func (b *body) Release() {
 	b.read = true
-	if b.buf != nil {
-		b.replace(nil)
-	}
+	b.replace(nil)
 }
 
 func (b *body) readAll() *wire.Error {
@@ -264,15 +264,20 @@ func (b *body) grow() *wire.Error {
 			RetryAfterMillis: budgetPatience.Milliseconds(),
 		}
 	}
-	b.replace(append(newBuffer(size), b.buf...))
+	b.replace(newBuffer(size))
 	return nil
 }
 
-func (b *body) replace(next []byte) {
-	old := b.buf
-	b.buf = next
+// replace moves the body into another buffer; nil drops it.
+func (b *body) replace(next *[]byte) {
+	old := b.buffer
+	if b.buffer = next; next == nil {
+		b.buf = nil
+	} else {
+		b.buf = append(*next, b.buf...)
+	}
 	if old != nil {
-		b.budget.give(int64(cap(old)))
+		b.budget.give(int64(cap(*old)))
 		freeBuffer(old)
 	}
 }
