@@ -13,7 +13,7 @@ import (
 // Floor is the size up to which the heap grows before it is collected, however
 // little of it is in use. A gateway uses some 6 MB, and the runtime's own rule,
 // twice of that, would have it collect a hundred times as many bytes as it saves.
-const Floor = 32 << 20
+const Floor = 26 << 20
 
 // standard is the share of what is in use, in per cent, that the runtime lets be
 // allocated between two collections.
