@@ -91,7 +91,7 @@ const frameBuffer = 4 << 10
 func (c *conn) guardFrames() {
 	c.guard = &h2guard.Guard{}
 	c.frames = bufio.NewReaderSize(guarded{c}, frameBuffer)
-	c.held = &held{send: c.send}
+	c.held = &held{send: c.send, hold: c.server.holdTime}
 }
 
 // guarded reads HTTP/2 from a connection and ends it when there is a flood.

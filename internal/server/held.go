@@ -21,6 +21,7 @@ import (
 // One connection of HTTP/2 has one.
 type held struct {
 	send func([]byte) (int, error)
+	hold time.Duration // holdTime, but in tests
 
 	// prompt counts the answers and bodies of this connection whose heads must
 	// not wait: those of streams, and 100 (Continue).
@@ -91,17 +92,17 @@ func (h *held) flush() error {
 func (h *held) arm() {
 	h.armed = true
 	if h.timer == nil {
-		h.timer = time.AfterFunc(holdTime, h.late)
+		h.timer = time.AfterFunc(h.hold, h.late)
 		return
 	}
-	h.timer.Reset(holdTime)
+	h.timer.Reset(h.hold)
 }
 
 // late sends heads that have waited for long enough. It does not wait for the
 // lock, which a writer may have for long: the time-out of a write.
 func (h *held) late() {
 	if !h.mu.TryLock() {
-		time.AfterFunc(holdTime, h.late) // h.timer belongs to who has the lock
+		time.AfterFunc(h.hold, h.late) // h.timer belongs to who has the lock
 		return
 	}
 	defer h.mu.Unlock()

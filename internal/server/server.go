@@ -80,6 +80,9 @@ type Server struct {
 	watcher *hangup.Watcher
 	budget  *budget
 	ids     *IDs
+	// holdTime is how long a head of HTTP/2 may wait for its body; a test sets it
+	// before the first connection.
+	holdTime time.Duration
 
 	pending  atomic.Int64
 	inFlight atomic.Int64
@@ -98,6 +101,7 @@ func New(opts Options) (*Server, error) {
 		opts:       opts,
 		budget:     newBudget(opts.Limits.BufferedBytes),
 		ids:        NewIDs(),
+		holdTime:   holdTime,
 		stopped:    make(chan struct{}),
 		open:       make(map[*conn]struct{}),
 		perAddress: make(map[netip.Addr]int),
