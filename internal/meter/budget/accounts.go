@@ -56,10 +56,14 @@ func (s *accounts) part(l *limit, c *Claim, now time.Time) part {
 	return part{account: s.of(l, now), pool: l.pool(c.Class), covered: l.of(c.Class) != unlimited, left: need}
 }
 
+// limits are those that a claim comes under, one for each account.
+func (s *accounts) limits(c *Claim, now time.Time) []limit { return c.Policy.at(s.at(now)) }
+
 // take takes a claim out of the leases, or reports false and changes nothing.
 func (s *accounts) take(parts []part, c *Claim, now time.Time) ([]part, bool) {
-	for i := range c.Policy.limits {
-		p := s.part(&c.Policy.limits[i], c, now)
+	limits := s.limits(c, now)
+	for i := range limits {
+		p := s.part(&limits[i], c, now)
 		if p.left == 0 {
 			continue
 		}
@@ -78,8 +82,9 @@ func (s *accounts) take(parts []part, c *Claim, now time.Time) ([]part, bool) {
 
 // uncovered lists what a claim needs, without taking it out of any lease.
 func (s *accounts) uncovered(parts []part, c *Claim, now time.Time) []part {
-	for i := range c.Policy.limits {
-		if p := s.part(&c.Policy.limits[i], c, now); p.left > 0 {
+	limits := s.limits(c, now)
+	for i := range limits {
+		if p := s.part(&limits[i], c, now); p.left > 0 {
 			p.covered = false
 			parts = append(parts, p)
 		}

@@ -57,16 +57,18 @@ func (m *seeding) tenant() string {
 	return rapid.SampledFrom(slices.Sorted(maps.Keys(m.tenants))).Draw(m.t, "tenant")
 }
 
-// changeBudgets adds or takes away a budget, or gives it another time zone.
+// changeBudgets adds or takes away a budget, or gives one or more another time zone.
 func (m *seeding) changeBudgets() {
 	tenant := m.tenants[m.tenant()]
 	b := config.Budget{Period: rapid.SampledFrom([]string{"minute", "hour", "day", "month"}).Draw(m.t, "period"),
 		TimeZone: rapid.SampledFrom(modelZones).Draw(m.t, "zone"), USD: 1000}
-	same := func(other config.Budget) bool { return other.Period == b.Period }
-	had := slices.IndexFunc(tenant.Budgets, same)
-	zone := had >= 0 && tenant.Budgets[had].TimeZone != b.TimeZone // it changes
+	beside := rapid.Bool().Draw(m.t, "beside") // those of the period in other zones
+	same := func(other config.Budget) bool {
+		return other.Period == b.Period && (!beside || other.TimeZone == b.TimeZone)
+	}
+	had := slices.Contains(tenant.Budgets, b)
 	tenant.Budgets = slices.DeleteFunc(slices.Clone(tenant.Budgets), same)
-	if had < 0 || zone {
+	if !had {
 		tenant.Budgets = append(tenant.Budgets, b)
 	}
 	m.tenants[tenant.ID] = tenant

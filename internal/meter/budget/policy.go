@@ -39,6 +39,7 @@ type Policy struct {
 	loss         Loss
 	strict       bool
 	limits       []limit
+	zoned        bool    // some of the limits are of one period in different zones
 	heeds        *heeded // what it was compiled with
 }
 
@@ -73,8 +74,8 @@ type limit struct {
 	place  *time.Location // of the zone
 }
 
-// limitKey tells limits apart. Two budgets of a tenant with the same key share
-// one window and one account.
+// limitKey tells limits apart. Two budgets of a tenant with the same key are one
+// limit; with different zones they may still have the same window: see Policy.at.
 type limitKey struct {
 	tenant string
 	unit   record.Unit
@@ -147,8 +148,33 @@ func (p *Policies) compile(t *config.Tenant, heeds *heeded) *Policy {
 	for i := range policy.limits {
 		l := &policy.limits[i]
 		policy.strict = policy.strict || l.unit == record.UnitUSD && l.of(Normal) != unlimited
+		policy.zoned = policy.zoned || slices.ContainsFunc(policy.limits[:i], l.differsInZone)
 	}
 	return policy
+}
+
+// at returns the limits at a time. Those of different zones whose windows are the
+// same then (hours in UTC and Berlin, days in UTC and London in winter) are merged
+// into one, so that a call is counted once and the lowest limit holds.
+func (p *Policy) at(now time.Time) []limit {
+	if !p.zoned {
+		return p.limits
+	}
+	var (
+		merged  []limit
+		windows []record.Window // of merged
+	)
+	for i := range p.limits {
+		l := &p.limits[i]
+		w := l.windowOf(now)
+		if k := slices.Index(windows, w); k >= 0 {
+			merged[k].tighten(l.hard, l.light)
+			merged[k].alerts = slices.Concat(merged[k].alerts, l.alerts)
+			continue
+		}
+		merged, windows = append(merged, *l), append(windows, w)
+	}
+	return merged
 }
 
 // heed adds what other gateways demand of a tenant to its own limits.
@@ -159,8 +185,7 @@ func (l limits) heed(tenant string, heeds *heeded) limits {
 	for i := range heeds.rules[tenant] {
 		r := &heeds.rules[tenant][i]
 		if zone := heeds.zones[r.Zone]; zone != nil {
-			to := l.of(limitKey{tenant, r.Unit, r.Period, r.Zone}, zone)
-			to.hard, to.light = min(to.hard, r.Hard), min(to.light, r.Light)
+			l.of(limitKey{tenant, r.Unit, r.Period, r.Zone}, zone).tighten(r.Hard, r.Light)
 		}
 	}
 	return l
@@ -256,8 +281,8 @@ func (p *Policies) Budgets(tenant string, at time.Time) []record.Window {
 		return nil
 	}
 	var windows []record.Window
-	for i := range policy.limits {
-		if l := &policy.limits[i]; l.unit == record.UnitUSD {
+	for _, l := range policy.at(at) {
+		if l.unit == record.UnitUSD {
 			windows = append(windows, l.windowOf(at))
 		}
 	}
@@ -344,6 +369,15 @@ func (l *limit) of(class Class) int64 {
 		return l.hard
 	}
 	return min(l.hard, l.light)
+}
+
+// tighten lowers the limit to what another one of the same window allows.
+func (l *limit) tighten(hard, light int64) { l.hard, l.light = min(l.hard, hard), min(l.light, light) }
+
+// differsInZone reports whether only the zones of two limits differ.
+func (l *limit) differsInZone(o limit) bool {
+	o.zone = l.zone
+	return l.limitKey == o.limitKey
 }
 
 // pool is which part of an account a class takes from: what was leased above the

@@ -76,8 +76,9 @@ func (q queue) group(s *accounts, now time.Time) group {
 
 // add adds what a waiter needs to what its group does.
 func (g *group) add(s *accounts, w *waiter) {
-	for i := range w.claim.Policy.limits {
-		l := &w.claim.Policy.limits[i]
+	limits := s.limits(w.claim, w.now)
+	for i := range limits {
+		l := &limits[i]
 		p := s.part(l, w.claim, w.now)
 		if !p.covered {
 			continue
@@ -98,8 +99,9 @@ func (g *group) add(s *accounts, w *waiter) {
 
 // needOf is how much of an account a waiter needs.
 func (w *waiter) needOf(s *accounts, a *account) int64 {
-	for i := range w.claim.Policy.limits {
-		if p := s.part(&w.claim.Policy.limits[i], w.claim, w.now); p.account == a {
+	limits := s.limits(w.claim, w.now)
+	for i := range limits {
+		if p := s.part(&limits[i], w.claim, w.now); p.account == a {
 			return p.left
 		}
 	}
