@@ -149,7 +149,7 @@ type EdgeLimits struct {
 type Telemetry struct {
 	OTLP    string  // collector URL; "" off
 	Sample  float64 // share of requests traced, default 0.1
-	Content bool    // put prompts and answers into spans, default false
+	Content bool    // put prompts and answers into the log of pairs, default false
 }
 
 // Tenant is who pays.
