@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -45,11 +46,15 @@ func (r *Request) headerMetadata(key string) string {
 	return all[key]
 }
 
-// longestUser is how long a name may be that stands in a row as it is.
+// longestUser is how long a name may be that is in a row as it is.
 const longestUser = 64
 
-// plain reports whether a name may stand in rows and reports as it is.
+// plain reports whether a name may be in rows and reports as it is. The one of what is
+// folded there is nobody's.
 func plain(name string) bool {
+	if name == record.Other {
+		return false
+	}
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f {
 			return false

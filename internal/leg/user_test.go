@@ -35,6 +35,7 @@ func TestUser(t *testing.T) {
 	f(nil, wire.OpInvoke, "openai", `{"user":"ann"}`, "X-User: bob", "")
 	f(all, wire.OpInvoke, "openai", `{"user":"ann"}`, "x-USER: bob", "bob")
 	f(all, wire.OpInvoke, "openai", `{"user":"\u0061nn"}`, "", "ann")
+	f(all, wire.OpInvoke, "openai", `{"user":"(other)"}`, "", "hashed")
 	f(all, wire.OpInvoke, "openai", `{"user":7}`, "", "")
 	f(all, wire.OpInvoke, "anthropic", `{"metadata":{"user_id":"ann"}}`, "", "ann")
 	f(all, wire.OpInvoke, "llama", `{"user":"ann"}`, "", "")

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Other is in place of what would make too many rows of a tenant, or too long ones: no
-// id, tier or user of anybody has parentheses.
+// Other is in place of what would make too many rows of a tenant, or too long ones. No id
+// or tier that anybody answers to is like it.
 const Other = "(other)"
 
 const (
@@ -51,7 +51,7 @@ func (s *Shapes) Bound(p *Posting, how Outcome) {
 		s.day, s.seen, s.count = day, map[shape]bool{}, map[string]room{}
 	}
 	r := &p.Row
-	if len(r.Model) > maxModel {
+	if len(r.Model) > maxModel || r.Model == Other { // which a caller may name, too
 		r.foldModel()
 	}
 	for extra := 0; !s.fits(r, how != Failed, extra); extra++ {

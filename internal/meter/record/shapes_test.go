@@ -105,6 +105,20 @@ func TestShapesAreBounded(t *testing.T) {
 	}
 }
 
+// TestOtherIsBounded: the name of what is folded lets nobody have more rows. M15
+func TestOtherIsBounded(t *testing.T) {
+	var s Shapes
+	rows := map[RowKey]bool{}
+	for i := range 3000 {
+		p := Posting{Root: "acme", Row: RowKey{Tenant: "acme", Model: Other, User: fmt.Sprint(i), Latency: fmt.Sprint(i % 7)}}
+		s.Bound(&p, Failed)
+		rows[p.Row] = true
+	}
+	if len(rows) != 1 {
+		t.Errorf("%d rows of %s", len(rows), Other)
+	}
+}
+
 // TestShapesKeepWhatMatters: users are folded before tiers, and these before models, whose prices a report tells apart.
 func TestShapesKeepWhatMatters(t *testing.T) {
 	var s Shapes
