@@ -215,9 +215,6 @@ func (e *Explanation) takeCertificate(a *snapshot.Artifacts) {
 	}
 }
 
-// picoPerNano converts what budgets count in to money.
-const picoPerNano = 1000
-
 // sum adds the legs up.
 func (e *Explanation) sum(r *Request) {
 	nothing := Amount{Known: true}

@@ -136,7 +136,7 @@ func (p *previewed) explain(i int, output int64) Leg {
 	l.PriceVersion = price.Version
 	reserved := planned.Cost[record.UnitTokens] - planned.Input // of output; a guess when there is no maximum
 	if l.AtEstimate.Pico, l.AtEstimate.Known = price.WorstCase(input, reserved); l.AtEstimate.Known {
-		l.Reserved = Amount{money.Pico(planned.Cost[record.UnitUSD]) * picoPerNano, true}
+		l.Reserved = Amount{money.Pico(planned.Cost[record.UnitUSD]) * money.Nano, true}
 	}
 	if rates, ok := price.TokenRates(); ok {
 		l.Expected = Amount{money.Cost(input, rates.Input) + money.Cost(output, rates.Output), true}

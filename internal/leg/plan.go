@@ -123,7 +123,7 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 		return nil, err
 	}
 	p := &Plan{Leg: router.Leg{Model: "guardrail/" + r.Target.Resource}, Upstream: upstream,
-		SKU: record.SKU{Model: "guardrail"}, Facts: &r.Facts}
+		SKU: record.SKU{Model: record.GuardrailModel}, Facts: &r.Facts}
 	return p, p.price(r)
 }
 
@@ -131,7 +131,7 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 func (p *Plan) price(r *Request) *wire.Error {
 	p.Price = r.Snapshot.Prices.Find(p.SKU, r.Received)
 	if p.guarded(r) {
-		p.Guardrail = r.Snapshot.Prices.Find(record.SKU{Model: "guardrail"}, r.Received)
+		p.Guardrail = r.Snapshot.Prices.Find(record.SKU{Model: record.GuardrailModel}, r.Received)
 	}
 	if p.Price != nil || !r.Metered() || r.Snapshot.Config.Unpriced != config.UnpricedRefuse {
 		return nil
@@ -204,7 +204,7 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 		return wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", p.Model)
 	}
 	p.Input = table.Likely(p.Model, p.Facts.DialectName(), int64(p.Facts.InputTokens), bound)
-	p.Cost = budget.Amounts{record.UnitUSD: nanos(worst), record.UnitTokens: input + output.N}
+	p.Cost = budget.Amounts{record.UnitUSD: worst.NanosUp(), record.UnitTokens: input + output.N}
 	return nil
 }
 
@@ -218,13 +218,8 @@ func (p *Plan) Vague() string {
 		router.MapHint(p.Model))
 }
 
-// textUnit is how many characters of text a guardrail bills as one unit (Amazon
-// Bedrock pricing, "Guardrails"), and tokenBytes how long a token of an answer may
-// be on average.
-const (
-	textUnit   = 1000
-	tokenBytes = 8
-)
+// tokenBytes is how long a token of an answer may be on average.
+const tokenBytes = 8
 
 // guarded reports whether a guardrail works on what the model reads and writes.
 func (p *Plan) guarded(r *Request) bool {
@@ -234,7 +229,7 @@ func (p *Plan) guarded(r *Request) bool {
 // worstCase prices a leg; a guardrail of its own is billed by text units.
 func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
 	if !r.Modelled() {
-		return p.Price.GuardrailWorstCase(int64(len(r.Body))/textUnit+1, int64(p.Facts.Images))
+		return p.Price.GuardrailWorstCase(int64(len(r.Body))/record.TextUnit+1, int64(p.Facts.Images))
 	}
 	most, priced := p.most(input, output)
 	if p.guarded(r) {
@@ -247,7 +242,8 @@ func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
 // guardrail is the most that the guardrail can cost when so much is written.
 func (p *Plan) guardrail(output int64) (money.Pico, bool) {
 	text := int64(p.Facts.BodyBytes - p.Facts.MediaBytes)
-	return p.Guardrail.GuardrailWorstCase(text/textUnit+1+output*tokenBytes/textUnit+1, int64(p.Facts.Images))
+	units := text/record.TextUnit + 1 + output*tokenBytes/record.TextUnit + 1
+	return p.Guardrail.GuardrailWorstCase(units, int64(p.Facts.Images))
 }
 
 // most is what so many tokens, and the pieces, can cost.
@@ -259,8 +255,6 @@ func (p *Plan) most(input, output int64) (money.Pico, bool) {
 	pieces, listed := p.Price.PiecesCost(p.Pieces)
 	return tokens + pieces, priced && listed
 }
-
-func nanos(p money.Pico) int64 { return (int64(p) + 999) / 1000 }
 
 // Worst is the most that an attempt may cost at the estimated input, 0 without a
 // price.

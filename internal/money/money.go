@@ -19,8 +19,22 @@ import (
 // Pico is an amount in pico-dollars. The zero value is nothing.
 type Pico int64
 
-// Dollar is one US dollar.
-const Dollar Pico = 1_000_000_000_000
+const (
+	// Dollar is one US dollar.
+	Dollar Pico = 1_000_000_000_000
+	// Nano is a nano-dollar, the unit of budgets and of the ledger.
+	Nano Pico = 1000
+)
+
+// NanosUp is the amount in nano-dollars, rounded up, so that a budget never counts
+// less than was spent.
+func (p Pico) NanosUp() int64 {
+	nanos := int64(p / Nano)
+	if p%Nano > 0 {
+		nanos++
+	}
+	return nanos
+}
 
 // Price is an amount in pico-dollars per million units (tokens, text units).
 // Prices are quoted per thousand or per million, so this is always whole, also

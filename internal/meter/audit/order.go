@@ -40,7 +40,7 @@ func (c *Corrections) CarryOut(
 		Row: row, Add: o.Add,
 	}
 	cost := costOf(&o.Add)
-	if nano := int64(cost / 1000); nano != 0 {
+	if nano := int64(cost / money.Nano); nano != 0 {
 		for _, w := range budgets(row.Tenant, o.time()) {
 			a.Charges = append(a.Charges, record.Charge{Window: w, Amount: nano})
 		}

@@ -119,10 +119,10 @@ func (c *Corrections) putIn(r *Rerating, out *record.Adjustment, done *Rerated) 
 			return fmt.Errorf("rerating %s: the amounts are out of range", out.ID)
 		}
 		in.Add.Unpriced, in.Row.PriceVersion = 0, version
-		released, in.Add.Withheld = int64(in.Add.Withheld/1000), 0
+		released, in.Add.Withheld = int64(in.Add.Withheld/money.Nano), 0
 	}
 	after := costOf(&in.Add)
-	late := r.charge(&in, int64((after-before)/1000), released)
+	late := r.charge(&in, int64((after-before)/money.Nano), released)
 	for _, a := range append([]*record.Adjustment{&in}, late...) {
 		if _, err := c.Adjust(a); err != nil {
 			return err

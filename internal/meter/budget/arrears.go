@@ -199,9 +199,11 @@ func (s *period) holds(key *record.RowKey) bool {
 func (s *period) lacks(counted int64) (nanos int64, ok bool) {
 	var sums [4]int64
 	for i, sum := range [...]*money.Total{&s.missed, &s.late, &s.held, &s.unmarked} {
-		if sums[i], ok = nanosUp(sum); !ok {
+		pico, fits := sum.Pico()
+		if !fits {
 			return 0, false
 		}
+		sums[i] = pico.NanosUp()
 	}
 	missed, late, held, unmarked := sums[0], sums[1], sums[2], sums[3]
 	nanos = missed - late
@@ -210,20 +212,10 @@ func (s *period) lacks(counted int64) (nanos int64, ok bool) {
 	}
 	has := max(0, counted-held-late)
 	more := max(0, unmarked-has)
-	if edges, _ := s.edges.Pico(); has > 0 && more <= int64(edges)/picoPerNano {
+	if edges, _ := s.edges.Pico(); has > 0 && more <= int64(edges/money.Nano) {
 		more = 0
 	}
 	return max(0, nanos+more), true
-}
-
-// nanosUp is a sum in nano-dollars, rounded up; it is false when that is out of range.
-func nanosUp(sum *money.Total) (nanos int64, ok bool) {
-	pico, ok := sum.Pico()
-	nanos = int64(pico) / picoPerNano
-	if pico%picoPerNano > 0 {
-		nanos++
-	}
-	return nanos, ok
 }
 
 // renamed is the name that a tenant has by now.

@@ -36,7 +36,7 @@ func (n *Notice) Body() any {
 	}{n.ID, n.Tenant, n.Period, n.Start, n.End, dollars(n.Limit), dollars(n.Spent), n.Percent}
 }
 
-func dollars(nano int64) string { return money.Pico(nano * picoPerNano).String() }
+func dollars(nano int64) string { return (money.Pico(nano) * money.Nano).String() }
 
 var thresholds = [...]int{50, 80, 100}
 

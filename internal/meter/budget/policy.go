@@ -11,13 +11,11 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // unlimited is how far a limit goes that only counts.
 const unlimited = math.MaxInt64
-
-// picoPerNano converts money to the unit of windows.
-const picoPerNano = 1000
 
 // Policies are the budgets and limits of all tenants. There may be very many
 // tenants, so what limits one is compiled on its first use. They are safe for
@@ -310,13 +308,13 @@ func (p *Policies) limitsOf(t *config.Tenant) []limit {
 		b := &t.Budgets[i]
 		zone := p.zones[b.TimeZone]
 		l := own.of(limitKey{t.ID, record.UnitUSD, b.Period, zone.String()}, zone)
-		usd := min(int64(b.USD)/picoPerNano, record.MaxValue)
+		usd := min(int64(b.USD/money.Nano), record.MaxValue)
 		l.alerts = append(l.alerts, usd)
 		switch b.OnExceed {
 		case "light_only":
 			l.light = min(l.light, usd)
 			if b.HardUSD > 0 {
-				l.hard = min(l.hard, int64(b.HardUSD)/picoPerNano, record.MaxValue)
+				l.hard = min(l.hard, int64(b.HardUSD/money.Nano), record.MaxValue)
 			}
 		case "notify":
 		default:

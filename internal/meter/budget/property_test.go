@@ -44,11 +44,11 @@ func TestNeverOverTheLimit(t *testing.T) {
 
 func history(t *testing.T, rt *rapid.T) {
 	w := &world{leaser: newModelLeaser(time.Now), limiters: map[string]*Limiter{}}
-	small := monthly("acme", money.Pico(rapid.Int64Range(1, 3000).Draw(rt, "limit"))*picoPerNano, "reject")
+	small := monthly("acme", money.Pico(rapid.Int64Range(1, 3000).Draw(rt, "limit"))*money.Nano, "reject")
 	w.policy = compile(t, small, config.Tenant{
 		ID: "acme/app", OnLedgerLoss: "lease_only",
 		Budgets: []config.Budget{
-			{Period: "hour", USD: 700 * picoPerNano, OnExceed: "light_only", HardUSD: 900 * picoPerNano},
+			{Period: "hour", USD: 700 * money.Nano, OnExceed: "light_only", HardUSD: 900 * money.Nano},
 		},
 		Limits: config.Limits{TokensPerMinute: 500, ConcurrentRequests: 4},
 	})

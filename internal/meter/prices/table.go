@@ -32,7 +32,7 @@ func Lines(cfg *config.Config, table *record.PriceBook, at time.Time) []Line {
 	priced := map[string]bool{}
 	for _, sku := range table.SKUs() {
 		p := table.Find(sku, at)
-		if p == nil || sku.Model == "guardrail" {
+		if p == nil || sku.Model == record.GuardrailModel {
 			continue
 		}
 		priced[sku.Model] = true

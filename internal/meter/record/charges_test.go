@@ -54,7 +54,7 @@ func TestCharges(t *testing.T) {
 
 func TestMoneyIsRoundedUp(t *testing.T) {
 	for pico, want := range map[int64]int64{0: 0, 1: 1, 999: 1, 1000: 1, 1001: 2, 5_000: 5} {
-		if got := nanosUp(money.Pico(pico)); got != want {
+		if got := money.Pico(pico).NanosUp(); got != want {
 			t.Errorf("%d pico-dollars are %d, want %d", pico, got, want)
 		}
 	}

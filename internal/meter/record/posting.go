@@ -88,7 +88,7 @@ func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
 	used, how := reported(e), e.Outcome
 	var guardrail *Price
 	if e.GuardrailUnknown || used.GuardrailUnits != (wire.Usage{}).GuardrailUnits {
-		guardrail = prices.Find(SKU{Model: guardrailModel}, e.At)
+		guardrail = prices.Find(SKU{Model: GuardrailModel}, e.At)
 	}
 	priced := costs.of(used, price, guardrail)
 	addUsage(add, used)
@@ -115,7 +115,7 @@ func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
 func withheld(charges []Charge, open money.Pico) (most money.Pico) {
 	for _, c := range charges {
 		if c.Suspense && c.Window.Unit == UnitUSD {
-			most = max(most, money.Pico(c.Amount-nanosUp(open))*1000)
+			most = max(most, money.Pico(c.Amount-open.NanosUp())*money.Nano)
 		}
 	}
 	return most
@@ -140,7 +140,7 @@ func (e *End) Billed(op wire.Operation, costs Costs) (how Outcome, nanoUSD, toke
 	case e.Outcome == Unknown || !believable(op, &e.Usage):
 		return Unknown, 0, 0
 	}
-	return Completed, nanosUp(costs.Total()) + nanosUp(costs.Open), tokensOf(&e.Usage)
+	return Completed, costs.Total().NanosUp() + costs.Open.NanosUp(), tokensOf(&e.Usage)
 }
 
 // countTokens is free and counted in no row. Only limits may have held it.
@@ -164,7 +164,7 @@ type spent struct {
 func (s spent) of(u Unit) int64 {
 	switch u {
 	case UnitUSD:
-		return nanosUp(s.cost)
+		return s.cost.NanosUp()
 	case UnitTokens:
 		return s.tokens
 	}
@@ -200,22 +200,12 @@ func chargesOf(s *Start, how Outcome, used spent) []Charge {
 		default:
 			c.Amount = used.of(c.Window.Unit)
 			if used.open > 0 && held.Window.Unit == UnitUSD {
-				charges = append(charges, Charge{Window: c.Window, Amount: nanosUp(used.open), Suspense: true})
+				charges = append(charges, Charge{Window: c.Window, Amount: used.open.NanosUp(), Suspense: true})
 			}
 		}
 		charges = append(charges, c)
 	}
 	return charges
-}
-
-// nanosUp is nano-dollars, rounded up, so that a budget never counts less than
-// was spent.
-func nanosUp(p money.Pico) int64 {
-	nanos := int64(p / 1000)
-	if p%1000 > 0 {
-		nanos++
-	}
-	return nanos
 }
 
 // tokensOf is what token limits count: every class alike.
@@ -271,19 +261,19 @@ func suspend(s *Start, used *wire.Usage, price *Price, cost money.Pico, add *Cou
 	return priced
 }
 
-// A text unit of a guardrail is up to so many characters (Amazon Bedrock pricing,
-// "Guardrails"), and a token is about so many of them.
-const (
-	unitChars  = 1000
-	tokenChars = 4
-)
+// TextUnit is how many characters of text a guardrail bills as one unit (Amazon
+// Bedrock pricing, "Guardrails").
+const TextUnit = 1000
+
+// tokenChars is about how many characters a token has.
+const tokenChars = 4
 
 // open books what a guardrail of which nobody reported the units can have cost for
 // a text of so many tokens, and no more than was held. It reports whether that has
 // a price.
 func (c *Costs) open(s *Start, used *wire.Usage, guardrail *Price, add *Counters) (priced bool) {
 	in, out := tokensOf(used)-used.Output.N, used.Output.N
-	c.Open, priced = guardrail.GuardrailWorstCase(in*tokenChars/unitChars+1+out*tokenChars/unitChars+1, 0)
+	c.Open, priced = guardrail.GuardrailWorstCase(in*tokenChars/TextUnit+1+out*tokenChars/TextUnit+1, 0)
 	if s.Hold > 0 {
 		c.Open = min(c.Open, max(0, s.Hold-c.Total()))
 	}

@@ -32,8 +32,8 @@ const (
 	maxUnits = 1 << 20
 )
 
-// guardrailModel is what guardrail policies are priced under in the books.
-const guardrailModel = "guardrail"
+// GuardrailModel is what guardrail policies are priced under in the books.
+const GuardrailModel = "guardrail"
 
 // guardrailNames are the books' names of wire's guardrail policies.
 var guardrailNames = [wire.GuardrailPolicies]string{

@@ -156,6 +156,6 @@ func CountLate(w Window, nanos int64) *Adjustment {
 	return &Adjustment{
 		Root: RootOf(w.Tenant), Charges: charges,
 		Row: RowKey{Hour: hour, Tenant: w.Tenant, Held: w.Mark(w.Tenant)},
-		Add: Counters{Late: money.Pico(nanos) * 1000},
+		Add: Counters{Late: money.Pico(nanos) * money.Nano},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // field is one counter of a row, a count or an amount of money.
@@ -51,7 +52,8 @@ var fields = [...]field{
 	{name: "wh$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Withheld) }, money: true},
 }
 
-const picoPerNano = 1000
+// picoPerNano is that of money: fields hold nano-dollars, and what is left of them.
+const picoPerNano = int64(money.Nano)
 
 // change is what one field of a group gains.
 type change struct {
