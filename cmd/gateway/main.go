@@ -27,7 +27,7 @@ import (
 // version is set by the linker.
 var version = "dev" //nolint:gochecknoglobals // written by the linker, read once
 
-// Exit codes (design.md 4.1).
+// Exit codes.
 const (
 	exitDone    = 0
 	exitFailed  = 1

@@ -136,7 +136,7 @@ func (l *Line) Serve(req *Request) *Response {
 	return res
 }
 
-// answer is the line as design.md draws it.
+// answer is the line as docs/ARCHITECTURE.md draws it.
 func (l *Line) answer(c *call) (*Response, *wire.Error) {
 	if err := l.authenticate(c); err != nil {
 		return nil, err

@@ -126,7 +126,7 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// appendDecision adds the x-sluice-* fields (design.md 4.3).
+// appendDecision adds the x-sluice-* fields (docs/clients.md).
 func (c *call) appendDecision(h wire.Header) wire.Header {
 	h = append(h, wire.Field{Name: "x-sluice-request-id", Value: c.ID})
 	if c.route == nil {

@@ -3,9 +3,9 @@
 // head of the answer and its usage, journals END and settles what was held.
 //
 // A Plan is what is known before the call and does not change once it is asked.
-// An Attempt is one call with its record. A Side is a leg that is asked in a
-// goroutine of its own. Which models are asked, and whose answer the caller gets,
-// is decided elsewhere.
+// An Attempt is one call with its record. A Side is a leg whose answer is accepted
+// or discarded later. Which models are asked, and whose answer the caller gets, is
+// decided elsewhere. The memory of plans and attempts is used again after Recycle.
 //
 // Invariants: no call leaves without a journalled START, and each START gets
 // exactly one END, which Attempt.Close alone writes.

@@ -49,7 +49,7 @@ func (o *outgoing) shape(r *Request, p *Plan) {
 }
 
 // appendForwarded appends the caller's header as far as it may reach the upstream
-// (design.md 4.3). Credentials, hop-by-hop fields and everything unknown stay.
+// (docs/security.md). Credentials, hop-by-hop fields and everything unknown stay.
 func appendForwarded(out, h wire.Header) wire.Header {
 	for _, f := range h {
 		if forwards(f.Name) {
