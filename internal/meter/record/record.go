@@ -25,7 +25,7 @@ type Start struct {
 	SKU       SKU    // what it is priced as
 	User      string // who the caller says it is for, as reports name them; "" for none
 	Cascade   string // "" when none
-	Path      string // passthrough, direct, light, escalated, partner, shadow, judge
+	Path      string // passthrough, direct, light, escalated, partner, shadow
 	Reason    string
 	Leg       int // from 0
 	Attempt   int // from 1
