@@ -63,6 +63,8 @@ type Asker struct {
 	held     atomic.Int64 // bytes of streams that are held back
 	outgoing sync.Pool    // of *outgoing
 	attempts sync.Pool    // of *Attempt
+
+	largeBodies sync.Pool // of *[]byte, for bodies above maxKeptBody
 }
 
 // NewAsker returns an asker that holds nothing back yet.

@@ -16,6 +16,7 @@ type outgoing struct {
 	shaped         engine.Request // what is the same for all of them
 	splices        []wire.Splice  // of the caller's body
 	body           []byte         // memory of a body that differs from the caller's
+	large          *[]byte        // the same for a body above maxKeptBody
 	header         wire.Header    // memory of the header
 	spelt          wire.Target    // what path spells
 	path           string
@@ -35,8 +36,12 @@ func (o *outgoing) shape(r *Request, p *Plan) {
 	}
 	body, hash := r.Body, r.BodyHash
 	if len(splices) > 0 {
-		o.body = wire.ApplySplices(o.body[:0], body, splices)
-		body, hash = o.body, nil
+		memory := &o.body
+		if o.large != nil {
+			memory = o.large
+		}
+		*memory = wire.ApplySplices((*memory)[:0], body, splices)
+		body, hash = *memory, nil
 	}
 	if target != o.spelt { // else the last leg in this memory had the same
 		o.spelt, o.path = target, target.String()
@@ -89,14 +94,24 @@ func tags(cfg *config.Config, upstream string) bool {
 	return cfg.Upstreams[upstream].TagRequests
 }
 
-// maxKeptBody is how large a shaped body may be whose memory is kept for others.
-const maxKeptBody = 64 << 10
+// A shaped body up to maxKeptBody stays with the memory of its leg. The memory of a
+// larger one, up to maxPooledBody, is kept apart, so that none of it is held by legs
+// with small bodies.
+const (
+	maxKeptBody   = 64 << 10
+	maxPooledBody = 4 << 20
+)
 
 // shaped is what a leg sends. It goes back with sent.
 func (k *Asker) shaped(r *Request, p *Plan) *outgoing {
 	o, ok := k.outgoing.Get().(*outgoing)
 	if !ok {
 		o = &outgoing{header: make(wire.Header, 0, 8)}
+	}
+	if len(r.Body) > maxKeptBody {
+		if o.large, ok = k.largeBodies.Get().(*[]byte); !ok {
+			o.large = new([]byte)
+		}
 	}
 	o.shape(r, p)
 	return o
@@ -105,6 +120,9 @@ func (k *Asker) shaped(r *Request, p *Plan) *outgoing {
 // sent takes the memory back that no upstream reads any more.
 func (k *Asker) sent(o *outgoing) {
 	clear(o.header[:cap(o.header)])
+	if o.large != nil && cap(*o.large) <= maxPooledBody {
+		k.largeBodies.Put(o.large)
+	}
 	*o = outgoing{header: o.header, body: o.body, spelt: o.spelt, path: o.path}
 	if cap(o.body) > maxKeptBody {
 		o.body = nil
