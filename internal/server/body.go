@@ -13,10 +13,13 @@ import (
 
 const (
 	// firstBuffer is reserved before anything has arrived; a request that
-	// announces more gets more as it sends.
+	// announces a large body gets more as it sends, up to growth times as much as
+	// it has sent.
 	firstBuffer = 16 << 10
-	// A body up to smallBody may use a part of the budget that large ones may not,
-	// so that a flood of documents does not stop short questions.
+	growth      = 4
+	// A body that announces at most smallBody gets its room at once, and may use a
+	// part of the budget that large ones may not, so that a flood of documents does
+	// not stop short questions.
 	smallBody      = 64 << 10
 	reservedShare  = 8 // one part in 8 of the budget is for small bodies
 	budgetPatience = time.Second
@@ -247,12 +250,12 @@ func (b *body) deadline(started time.Time) time.Time {
 	return idle
 }
 
-// grow makes room, taken from the budget. Room doubles with what has arrived; once
-// half of the announced size is there, room is made for the rest. One byte more
-// than announced lets the end show without growing.
+// grow makes room, taken from the budget: for all of a body that announces little,
+// or of which enough has arrived, else growth times as much as there is. Few steps
+// are few reads. One byte more than announced lets the end show without growing.
 func (b *body) grow() *wire.Error {
-	want := int64(max(2*cap(b.buf), firstBuffer))
-	if b.announced >= 0 && (b.announced < want || 2*int64(len(b.buf)) >= b.announced) {
+	want := int64(max(growth*cap(b.buf), firstBuffer))
+	if b.announced >= 0 && b.announced <= max(want, smallBody) {
 		want = b.announced + 1
 	}
 	want = min(max(want, int64(len(b.buf))+1), b.max+1)
