@@ -156,6 +156,9 @@ func (a *Attempt) ending(how Disposition) {
 	default:
 		return
 	}
+	if a.unmapped() {
+		a.asker.Estimates.ObserveWriting(a.Model, !end.Usage.Embedding)
+	}
 	if a.Pieces.Fill(&end.Usage) && end.Usage.Complete() {
 		end.Outcome = record.Completed
 	}

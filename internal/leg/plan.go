@@ -169,7 +169,8 @@ func (p *Plan) PaidBy(payer *tenant.Tenant) *Plan {
 }
 
 // vagueOutput is what is held of a token limit for a model whose maximum output
-// nobody knows. Under a budget such a model is refused.
+// nobody knows, unless its answers were embeddings. Under a budget such a model is
+// refused.
 const vagueOutput = 4096
 
 // Estimate finds out what the plan may use. Under a budget that refuses, a model
@@ -193,7 +194,9 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 				"model %s has no known maximum of output tokens, and a budget applies: set a maximum in the request.%s",
 				p.Model, p.Vague())
 		}
-		output.N = vagueOutput
+		if !p.unmapped() || table.Writes(p.Model) {
+			output.N = vagueOutput
+		}
 	}
 	input := bound
 	if p.Limit.Beside > 0 {
@@ -211,12 +214,15 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 // Vague says what to add to the configuration where nobody knows whether the model has
 // output at all, which is held: an embedding has none. It is "" for other plans.
 func (p *Plan) Vague() string {
-	if p.Limit.Tokens.Known || !p.Facts.Op.IsInvoke() || p.Facts.DialectName() != "" {
+	if p.Limit.Tokens.Known || !p.unmapped() {
 		return ""
 	}
 	return fmt.Sprintf(" The gateway does not know the family of model %s, nor whether it has output at all. %s", p.Model,
 		router.MapHint(p.Model))
 }
+
+// unmapped reports whether nobody knows of which family the body is.
+func (p *Plan) unmapped() bool { return p.Facts.Op.IsInvoke() && p.Facts.DialectName() == "" }
 
 // tokenBytes is how long a token of an answer may be on average.
 const tokenBytes = 8

@@ -39,6 +39,8 @@ type Usage struct {
 	// Odd is whether a class was reported that is no count: text, a fraction, less
 	// than nothing. What is known of the others is then not all.
 	Odd bool
+	// Embedding is whether the answer, of a family that is not known, is one.
+	Embedding bool
 	// ServiceTier is the tier that served, when the answer names it.
 	ServiceTier string
 	// Latency is the latency that served, "optimized" or standard, when the answer
@@ -99,8 +101,8 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 		if d.images {
 			u.Images = r.counts[gotImages]
 		}
-	case op == OpInvoke && r.vectors && u.Input.Known && !u.Output.Known:
-		u.Output = Known(0) // it is the provider who says so, and not the caller
+	case op == OpInvoke && r.vectors && u.Input.Known && u.Output.N == 0:
+		u.Output, u.Embedding = Known(0), true // it is the provider who says so, and not the caller
 	}
 	return u
 }

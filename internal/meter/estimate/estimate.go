@@ -3,11 +3,12 @@
 // seldom exceeded, for the books.
 //
 // It counts nothing that is billed; usage comes from answers alone. Output is
-// capped and needs no estimate.
+// capped and needs no estimate: only whether a model has any is learned.
 package estimate
 
 import (
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -37,6 +38,7 @@ const (
 type Table struct {
 	mu     sync.RWMutex // guards all below
 	models map[key]*ratios
+	writes map[string]bool // by model: whether one of its answers was no embedding
 }
 
 type key struct{ model, dialect string }
@@ -81,6 +83,30 @@ func (t *Table) Observe(model, dialect string, raw, billed int64) {
 		t.models[key{model, dialect}] = r
 	}
 	r.add((billed*scale + raw - 1) / raw)
+}
+
+// Writes reports whether a model of an unknown family may have output: unless all of
+// its answers were embeddings.
+func (t *Table) Writes(model string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	writes, known := t.writes[model]
+	return writes || !known
+}
+
+// ObserveWriting takes in whether an answer of such a model was something else than
+// an embedding.
+func (t *Table) ObserveWriting(model string, writes bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before, known := t.writes[model]
+	if before || !known && len(t.writes) >= maxModels {
+		return
+	}
+	if t.writes == nil {
+		t.writes = make(map[string]bool)
+	}
+	t.writes[strings.Clone(model)] = writes
 }
 
 func (r *ratios) add(ratio int64) {

@@ -71,6 +71,32 @@ func TestModelsAreBounded(t *testing.T) {
 	}
 }
 
+// TestWrites: a model counts as one without output as long as all its answers are
+// embeddings, and those that nobody has room for never do.
+func TestWrites(t *testing.T) {
+	var table Table
+	want := func(model string, want bool) {
+		t.Helper()
+		if got := table.Writes(model); got != want {
+			t.Errorf("%s: %v", model, got)
+		}
+	}
+	want("m", true)
+	table.ObserveWriting("m", false)
+	want("m", false)
+	table.ObserveWriting("m", true)
+	table.ObserveWriting("m", false)
+	want("m", true)
+	for i := range maxModels + 50 {
+		table.ObserveWriting(strings.Repeat("x", i+1), false)
+	}
+	want("x", false)
+	want(strings.Repeat("x", maxModels+50), true)
+	if n := len(table.writes); n != maxModels {
+		t.Errorf("%d models", n)
+	}
+}
+
 func TestBound(t *testing.T) {
 	f := func(body string, m Model, want int64, proven bool) {
 		t.Helper()
