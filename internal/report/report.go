@@ -203,9 +203,7 @@ func (t *totals) add(k record.RowKey, c record.Counters) error {
 		r = &Row{By: values, from: t.query.From, to: t.query.To}
 		t.rows[id] = r
 	}
-	for _, cost := range c.CostClasses() {
-		r.Cost.Add(cost)
-	}
+	r.Cost.AddTotal(c.Cost())
 	t.suspense.Add(c.Suspense)
 	for _, sum := range []struct {
 		to *int64

@@ -201,11 +201,8 @@ const (
 // charge counts what was spent, and what the escalation model would have cost
 // without the output that is estimated.
 func (b *book) charge(k *record.RowKey, c *record.Counters) {
-	var cost money.Total
-	for _, class := range c.CostClasses() {
-		cost.Add(class)
-	}
-	b.Spent.AddTotal(&cost)
+	cost := c.Cost()
+	b.Spent.AddTotal(cost)
 	b.Suspense.Add(c.Suspense)
 	b.Requests += c.Requests
 	b.Unknown += c.Unknown

@@ -79,11 +79,7 @@ func (o *Order) checkAmounts() error {
 	if o.Add == (record.Counters{}) {
 		return errors.New("nothing to adjust: name a column that changes")
 	}
-	var cost money.Total
-	for _, class := range o.Add.CostClasses() {
-		cost.Add(class)
-	}
-	sum, fits := cost.Pico()
+	sum, fits := o.Add.Cost().Pico()
 	if !fits || !o.Add.Storable() || !(record.Counters{CostInput: sum}).Storable() {
 		return errors.New("an amount is out of range, or the sum of the costs is")
 	}

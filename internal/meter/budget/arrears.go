@@ -163,20 +163,17 @@ func (s *period) add(key *record.RowKey, c *record.Counters) {
 	if key.Tenant == s.window.Tenant && key.Held == s.marks[0] {
 		s.late.Add(c.Late)
 	}
-	var cost money.Total
-	for _, class := range c.CostClasses() {
-		cost.Add(class)
-	}
+	cost := c.Cost()
 	switch {
 	case key.Held == "":
-		s.unmarked.AddTotal(&cost)
+		s.unmarked.AddTotal(cost)
 		if key.Hour.Before(s.window.Start.Add(time.Hour)) || !key.Hour.Before(s.window.End.Add(-time.Hour)) {
-			s.edges.AddTotal(&cost)
+			s.edges.AddTotal(cost)
 		}
 	case s.holds(key):
-		s.held.AddTotal(&cost)
+		s.held.AddTotal(cost)
 	default:
-		s.missed.AddTotal(&cost)
+		s.missed.AddTotal(cost)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // Inherit gives back what a writer before this one still has of the limiter's
-// roots and of those that it journalled in, and reports whether nothing is left. If that writer may still run, its TTL
-// has to pass first. It may be repeated.
+// roots and of those that it journalled in, and reports whether nothing is left. If
+// that writer may still run, its TTL has to pass first. It may be repeated.
 func (l *Limiter) Inherit(ctx context.Context, p *ledger.Predecessor) (bool, error) {
 	done := true
 	for _, root := range l.rootsOf(p) {

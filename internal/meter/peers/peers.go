@@ -78,7 +78,7 @@ type Peers struct {
 	total  int   // differences, also those not named
 	away   bool  // the board did not answer the last time
 	failed error // why the last Refresh did not bring all that there is
-	torn   error // why not all of it is held
+	broken error // why not all of it is held
 }
 
 // heard is what another gateway declared last.
@@ -107,7 +107,7 @@ func (p *Peers) Use(limits Limits) {
 	defer p.mu.Unlock()
 	p.limits, p.own = limits, digest(body)
 	p.files[p.own] = body
-	p.weigh()
+	p.apply()
 }
 
 // Refresh declares the limits in use, and takes in what others declare. While the board
@@ -197,7 +197,7 @@ func (p *Peers) took(all []Declared, files map[string][]byte) {
 	})
 	after := p.digests()
 	if !maps.Equal(before, after) {
-		p.weigh()
+		p.apply()
 	}
 	named := slices.Collect(maps.Values(after))
 	maps.DeleteFunc(p.files, func(d string, _ []byte) bool { return d != p.own && !slices.Contains(named, d) })
@@ -212,17 +212,17 @@ func (p *Peers) digests() map[string]string {
 	return all
 }
 
-// weigh compares the files of all gateways and makes the limits in use heed the others.
-func (p *Peers) weigh() {
+// apply compares the files of all gateways and makes the limits in use heed the others.
+func (p *Peers) apply() {
 	files, others := p.digests(), map[string]map[string][]Rule{}
-	p.torn = nil
+	p.broken = nil
 	for _, named := range files {
 		if named == p.own || others[named] != nil {
 			continue
 		}
 		file, err := decode(p.files[named])
 		if err != nil {
-			p.torn = err // another version: its gateway's limits are not held here
+			p.broken = err // another version: its gateway's limits are not held here
 			continue
 		}
 		others[named] = file
@@ -235,7 +235,7 @@ func (p *Peers) weigh() {
 		demands = stricter(own, slices.Collect(maps.Values(others)))
 		p.named, p.total = name(own, others, files)
 	}
-	p.torn = errors.Join(p.torn, p.limits.Heed(demands))
+	p.broken = errors.Join(p.broken, p.limits.Heed(demands))
 	p.log(before)
 }
 
@@ -248,8 +248,8 @@ func (p *Peers) log(before int) {
 	case p.total == 0 && before > 0:
 		p.opts.Log.Info("all gateways of this ledger have the same budgets and limits again")
 	}
-	if p.torn != nil {
-		p.opts.Log.Error("not all limits of other gateways are held here", "err", p.torn)
+	if p.broken != nil {
+		p.opts.Log.Error("not all limits of other gateways are held here", "err", p.broken)
 	}
 }
 
@@ -278,5 +278,5 @@ func (p *Peers) State() State {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return State{slices.Clone(p.named), p.total, errors.Join(p.failed, p.torn)}
+	return State{slices.Clone(p.named), p.total, errors.Join(p.failed, p.broken)}
 }

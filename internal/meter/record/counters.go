@@ -78,6 +78,15 @@ func (c *Counters) CostClasses() [10]money.Pico {
 	}
 }
 
+// Cost is the sum of the cost's classes.
+func (c *Counters) Cost() *money.Total {
+	var sum money.Total
+	for _, class := range c.CostClasses() {
+		sum.Add(class)
+	}
+	return &sum
+}
+
 // Plus returns the sum of c and d, and false when a value overflows.
 func (c Counters) Plus(d Counters) (Counters, bool) {
 	ok := true

@@ -53,7 +53,7 @@ type Booked struct {
 	Costs   Costs
 }
 
-// Derive is Derive, in memory that the caller has.
+// Derive puts into b what the function Derive returns, and allocates less.
 func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
 	*b = Booked{}
 	if s.Op == wire.OpCountTokens {

@@ -29,16 +29,16 @@ const (
 type Shapes struct {
 	mu    sync.Mutex // guards the following
 	day   time.Time
-	seen  map[shape]bool  // whether it was ever answered
-	count map[string]room // by tenant
+	seen  map[shape]bool   // whether it was ever answered
+	count map[string]taken // by tenant
 }
 
 // shape is what callers choose of a row. Everything else is the operator's, or follows
 // from the model.
 type shape struct{ tenant, model, tier, latency, user string }
 
-// room is how many shapes a tenant has, of those that were answered and the others.
-type room struct{ answered, failing int }
+// taken is how many shapes a tenant has, of those that were answered and the others.
+type taken struct{ answered, failing int }
 
 // Bound folds the row of an attempt that ended so.
 func (s *Shapes) Bound(p *Posting, how Outcome) {
@@ -48,7 +48,7 @@ func (s *Shapes) Bound(p *Posting, how Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if day := p.Row.Hour.Truncate(24 * time.Hour); s.seen == nil || !day.Equal(s.day) || len(s.seen) > maxShapes {
-		s.day, s.seen, s.count = day, map[shape]bool{}, map[string]room{}
+		s.day, s.seen, s.count = day, map[shape]bool{}, map[string]taken{}
 	}
 	r := &p.Row
 	if len(r.Model) > maxModel || r.Model == Other { // which a caller may name, too

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -244,4 +245,18 @@ func digit(is bool) string {
 		return "1"
 	}
 	return "0"
+}
+
+// Claim reports whether this gateway may do what only one should for a root, and
+// keeps the others from it for a time.
+func (l *Ledger) Claim(ctx context.Context, root, what string, ttl time.Duration) (bool, error) {
+	client, k, err := l.server.of(ctx, root)
+	if err != nil {
+		return false, err
+	}
+	err = client.SetArgs(ctx, k.prefix+"c:"+what, "1", goredis.SetArgs{Mode: "NX", TTL: ttl}).Err()
+	if errors.Is(err, goredis.Nil) {
+		return false, nil
+	}
+	return err == nil, failed(err)
 }

@@ -35,20 +35,6 @@ type Notices struct {
 // Notices returns the notices that are kept beside the ledger.
 func (l *Ledger) Notices() *Notices { return &Notices{l.server, l.roots.now} }
 
-// Claim reports whether this gateway may do what only one should for a root, and
-// keeps the others from it for a time.
-func (l *Ledger) Claim(ctx context.Context, root, what string, ttl time.Duration) (bool, error) {
-	client, k, err := l.server.of(ctx, root)
-	if err != nil {
-		return false, err
-	}
-	err = client.SetArgs(ctx, k.prefix+"c:"+what, "1", goredis.SetArgs{Mode: "NX", TTL: ttl}).Err()
-	if errors.Is(err, goredis.Nil) {
-		return false, nil
-	}
-	return err == nil, failed(err)
-}
-
 // Claim implements notify.Store. The claim comes before the list of what is
 // pending: a gateway that dies between the two leaves a claim that lapses.
 func (s *Notices) Claim(ctx context.Context, n *notify.Notice, ttl time.Duration) (bool, error) {
