@@ -2,7 +2,9 @@ package heap
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -22,6 +24,48 @@ func TestReadOnly(t *testing.T) {
 		from, to, ok := readOnly(line, file)
 		if ok != want || ok && (from >= to || from == 0) {
 			t.Errorf("%s: got %x-%x %v, want %v", line, from, to, ok, want)
+		}
+	}
+}
+
+// What was written to before it was made read-only stays: so the dynamic linker leaves
+// the addresses in a position-independent program (-buildmode=pie), which crashed.
+func TestReleaseKeepsWhatWasWritten(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "program")
+	size := 2 * os.Getpagesize()
+	if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close() //nolint:errcheck // was only read
+	part, err := syscall.Mmap(int(file.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Munmap(part) //nolint:errcheck // the test is over
+	part[0] = 7
+	if err := syscall.Mprotect(part, syscall.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	if err := release(name); err != nil {
+		t.Fatal(err)
+	}
+	if part[0] != 7 {
+		t.Error("what was written is lost")
+	}
+}
+
+func TestUnwritten(t *testing.T) {
+	for line, want := range map[string]bool{
+		"Anonymous:             0 kB": true, "Anonymous:             4 kB": false,
+		"Swap:                  0 kB": true, "Swap:                 12 kB": false,
+		"SwapPss:               0 kB": false, "AnonHugePages:         0 kB": false, "Anonymous": false,
+	} {
+		if got := unwritten(line); got != want {
+			t.Errorf("%s: got %v", line, got)
 		}
 	}
 }
