@@ -139,8 +139,10 @@ func (x *exchange) sendWhenQuiet(fd uintptr) bool {
 	if x.begun || !quiet(fd) {
 		return true
 	}
-	x.begun, x.sendErr = true, x.transmit()
-	return x.sendErr != nil
+	if x.begun, x.sendErr = true, x.transmit(); x.sendErr != nil {
+		return true
+	}
+	return x.conn.boundRead() != nil // the answer has its time from now on, however long the request took
 }
 
 // transmit writes the request and notes when that ended.

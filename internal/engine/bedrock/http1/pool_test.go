@@ -2,6 +2,7 @@ package http1
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -269,5 +270,25 @@ func TestSilenceOnKeptConnection(t *testing.T) {
 	mustFail(t, "silent", err, engine.Error{Failure: engine.TimedOut, Sent: true})
 	if took := time.Since(begun); took < bound || took > 2*bound {
 		t.Errorf("gave up after %v, want about %v", took, bound)
+	}
+}
+
+// On a kept connection, too, the time until the answer counts from the end of the
+// request: a large body over a slow link takes its own time.
+func TestSlowUploadOnKeptConnection(t *testing.T) {
+	const bound = 300 * time.Millisecond
+	o := defaults(serve(t, func(_ int, p *peer) {
+		p.request()
+		p.say(ok("first"))
+		time.Sleep(2 * bound) // while the body does not fit into the sockets' buffers
+		p.request()
+		p.say(ok("second"))
+	}))
+	o.FirstByte, o.Idle = bound, bound
+	c := newClient(t, o)
+	ask(t, c)
+	_, body, err := call(t.Context(), c, post(strings.Repeat("x", 16<<20)))
+	if err != nil || body != "second" {
+		t.Errorf("got %q, %v", body, err)
 	}
 }
