@@ -136,6 +136,9 @@ func TestTiersOfBodyAndHeader(t *testing.T) {
 	f(`{"service_tier":"flex"}`, "flex", "flex")
 	f(`{"service_tier":"flex"}`, "flex+priority", "priority")
 	f(`{}`, "flex+priority", "flex", "priority")
+	long := strings.Repeat("x", 40) // rows and records stay short
+	f(`{}`, "(other)", long, long+"y")
+	f(`{"service_tier":"`+strings.Repeat("x", 70<<10)+`"}`, "(other)")
 }
 
 // TestSpeedIsATier: Claude's fast mode has a price of its own, wherever it is asked

@@ -221,15 +221,16 @@ const (
 )
 
 // ReadHeader adds what the header fields of the request say to the facts of its
-// body. It belongs after Read.
+// body. It belongs after Read. What it keeps is a copy: sums of rows outlive the
+// request, and a field's value would keep its whole head in memory.
 func (f *Facts) ReadHeader(h Header) {
 	for i := range h {
 		switch name := h[i].Name; {
 		case !strings.HasPrefix(name, "X") && !strings.HasPrefix(name, "x"):
 		case strings.EqualFold(name, headerTier):
-			f.ServiceTier = joinWords(f.ServiceTier, h[i].Value, isDefaultTier)
+			f.ServiceTier = joinWords(f.ServiceTier, strings.Clone(h[i].Value), isDefaultTier)
 		case strings.EqualFold(name, headerLatency):
-			f.Latency = joinWords(f.Latency, h[i].Value, isDefaultLatency)
+			f.Latency = joinWords(f.Latency, strings.Clone(h[i].Value), isDefaultLatency)
 		case strings.EqualFold(name, headerGuardrail):
 			f.Guarded = f.Guarded || h[i].Value != ""
 		}
@@ -244,6 +245,13 @@ func isDefaultTier(word string) bool {
 
 func isDefaultLatency(word string) bool { return word == "" || word == "standard" }
 
+// longestWord is how long a tier or latency may be, which stands in records and rows;
+// otherWord is in place of what is longer. No price book lists it, either.
+const (
+	longestWord = 64
+	otherWord   = "(other)"
+)
+
 // joinWords joins what two places ask for, in lower case. A default gives way, and
 // two words that differ become one that no price book lists: nobody knows which
 // of them Bedrock obeys.
@@ -251,9 +259,13 @@ func joinWords(before, word string, isDefault func(string) bool) string {
 	word = strings.ToLower(word)
 	switch {
 	case isDefault(before) && word != "":
-		return word
 	case isDefault(word) || before == word:
 		return before
+	default:
+		word = before + "+" + word
 	}
-	return before + "+" + word
+	if len(word) > longestWord {
+		return otherWord
+	}
+	return word
 }
