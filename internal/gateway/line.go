@@ -89,7 +89,6 @@ func New(o Options) *Line {
 		Pairs: pairs.Log{Dir: o.PairsDir},
 	}
 	l.recycle = func(c *call) { l.calls.Put(c) }
-	l.stop, l.halt = context.WithCancel(context.Background())
 	var halt context.CancelFunc
 	l.stop, halt = context.WithCancel(context.Background())
 	l.halt = func() { l.requests.End(); halt() }
