@@ -38,7 +38,7 @@ func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted f
 		took += a.Took
 		a.Took = took
 		wait, again := retries.Next(a.Response, a.failure())
-		if !again || !a.repeats() || !wanted() || !pause(ctx, r.Gone, wait) || !wanted() {
+		if !again || !a.repeats() || !wanted() || !pause(ctx, a.gone(ctx), wait) || !wanted() {
 			return a, nil
 		}
 		if a.outcome() == record.Unknown {
@@ -58,6 +58,15 @@ func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted f
 func (a *Attempt) repeats() bool {
 	stale := a.Err != nil && a.Err.Failure == engine.StaleConn
 	return a.Payer == nil || stale
+}
+
+// gone ends when nobody waits for the leg any more: what somebody else pays for runs
+// beside the caller's request, and mostly after it.
+func (a *Attempt) gone(ctx context.Context) context.Context {
+	if a.Payer != nil {
+		return ctx
+	}
+	return a.request.Gone
 }
 
 // pause waits before another attempt. It reports false when the leg ended, or the

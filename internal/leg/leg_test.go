@@ -240,3 +240,21 @@ func TestSide(t *testing.T) {
 	f("hi", true, discard, "END 1 outcome 1 served false wasted true")
 	f(strings.Repeat("x", MaxHeld+1), false, discard, "END 1 outcome 1 served false wasted true")
 }
+
+// TestOthersPayOn: what somebody else than the caller pays for runs beside the request,
+// mostly after it, so that the caller's leaving does not keep it from asking again.
+func TestOthersPayOn(t *testing.T) {
+	stale := &engine.Error{Failure: engine.StaleConn, Sent: true, Err: io.ErrUnexpectedEOF}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 20 { // the pause is 0, so that either end of it may be seen first
+		w := newWorld(t, wire.OpConverse, scripted{err: stale}, scripted{status: 200})
+		w.request.Gone = gone
+		p := w.plan(t).PaidBy(w.request.Caller.Tenant)
+		a, err := w.asker.Ask(t.Context(), w.request, p, nil)
+		if err != nil || a.Err != nil {
+			t.Fatalf("%v, %v", err, a.Err)
+		}
+		a.Close(Consulted)
+	}
+}
