@@ -40,12 +40,12 @@ func TestReleaseKeepsWhatWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // was only read
+	defer file.Close()
 	part, err := syscall.Mmap(int(file.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Munmap(part) //nolint:errcheck // the test is over
+	defer syscall.Munmap(part)
 	part[0] = 7
 	if err := syscall.Mprotect(part, syscall.PROT_READ); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -245,16 +246,19 @@ func TestSide(t *testing.T) {
 // mostly after it, so that the caller's leaving does not keep it from asking again.
 func TestOthersPayOn(t *testing.T) {
 	stale := &engine.Error{Failure: engine.StaleConn, Sent: true, Err: io.ErrUnexpectedEOF}
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	for range 20 { // the pause is 0, so that either end of it may be seen first
+	var gone lifetime.Context
+	gone.End(context.Canceled)
+	ask := func() {
 		w := newWorld(t, wire.OpConverse, scripted{err: stale}, scripted{status: 200})
-		w.request.Gone = gone
+		w.request.Gone = &gone
 		p := w.plan(t).PaidBy(w.request.Caller.Tenant)
 		a, err := w.asker.Ask(t.Context(), w.request, p, nil)
 		if err != nil || a.Err != nil {
 			t.Fatalf("%v, %v", err, a.Err)
 		}
 		a.Close(Consulted)
+	}
+	for range 20 { // the pause is 0, so that either end of it may be seen first
+		ask()
 	}
 }
