@@ -203,11 +203,13 @@ func (r *root) refuse(g group, index int) {
 	a := short.account
 	left := a.free[short.pool] + a.remaining(short.limit)
 	for _, w := range g.waiters {
-		need := w.needOf(&r.accounts, a)
-		if w.ended() || w != g.waiters[0] && (need == 0 || need <= left) {
+		if w.ended() {
 			continue
 		}
-		w.end(nil, usedUp(a, g.class, need))
+		need := w.needOf(&r.accounts, a)
+		if w == g.waiters[0] || need > max(left, 0) {
+			w.end(nil, usedUp(a, g.class, need))
+		}
 	}
 	r.waiting.sweep()
 	r.notify(a, 0)

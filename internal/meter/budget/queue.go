@@ -14,7 +14,7 @@ const (
 
 // waiter is a claim that waits for a grant.
 type waiter struct {
-	claim   *Claim
+	claim   *Claim // its caller's; nobody reads it once the waiter has ended
 	now     time.Time
 	res     *Reservation
 	refusal *Refusal
