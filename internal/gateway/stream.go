@@ -36,6 +36,13 @@ func newReplay(l *Line, c *call, held *leg.Side) *stream {
 	return &stream{line: l, call: c, attempt: held.Attempt, held: held, frames: held.Frames()}
 }
 
+// Wait waits for a frame, or the end, when there is none to read.
+func (s *stream) Wait() {
+	if len(s.frame) == 0 && !s.ended && !s.over {
+		s.next()
+	}
+}
+
 // Read waits for a frame when none is left, and returns it with those behind it
 // that are there already, as far as p has room for them.
 func (s *stream) Read(p []byte) (int, error) {

@@ -129,6 +129,62 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return s.inner.Read(p)
 }
 
+// waiter is a stream that can wait for what Read then returns at once.
+type waiter interface{ Wait() }
+
+// wait waits for what comes next, if the handler's stream can. While it waits, the
+// stream has no buffer.
+func (s *stream) wait() (err error) {
+	w, ok := s.inner.(waiter)
+	if !ok {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.server.logPanic(s.id, v)
+			err = errStreamPanic
+		}
+	}()
+	w.Wait()
+	return nil
+}
+
+// SupportsBodyWriteTo lets fasthttp use WriteTo.
+func (s *stream) SupportsBodyWriteTo() bool { return true }
+
+// WriteTo writes the stream as it comes, each Read by one Write.
+func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
+	for err == nil {
+		if err = s.wait(); err == nil {
+			var n int
+			n, err = s.pass(w)
+			written += int64(n)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return written, err
+}
+
+// chunk is how much of a stream is read at a time.
+const chunk = 4 << 10
+
+var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+
+// pass writes what one Read brings.
+func (s *stream) pass(w io.Writer) (int, error) {
+	buf := chunks.Get().(*[chunk]byte)
+	defer chunks.Put(buf)
+	n, err := s.Read(buf[:])
+	if n > 0 {
+		if _, err := w.Write(buf[:n]); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
 // Close closes the handler's stream.
 func (s *stream) Close() (err error) {
 	s.once.Do(func() {
