@@ -119,11 +119,7 @@ func (c *call) answer(a *leg.Attempt) *Response {
 
 func answers(name string) bool {
 	return strings.EqualFold(name, "content-type") || strings.EqualFold(name, "retry-after") ||
-		hasPrefixFold(name, "x-amzn-") || hasPrefixFold(name, "x-amz-")
-}
-
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+		wire.HasPrefixFold(name, "x-amzn-") || wire.HasPrefixFold(name, "x-amz-")
 }
 
 // appendDecision adds the x-sluice-* fields (docs/clients.md).

@@ -66,11 +66,7 @@ func appendForwarded(out, h wire.Header) wire.Header {
 
 func forwards(name string) bool {
 	return strings.EqualFold(name, "content-type") || strings.EqualFold(name, "accept") ||
-		strings.EqualFold(name, "x-amzn-trace-id") || hasPrefixFold(name, "x-amzn-bedrock-")
-}
-
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+		strings.EqualFold(name, "x-amzn-trace-id") || wire.HasPrefixFold(name, "x-amzn-bedrock-")
 }
 
 // tag puts the attempt's record id, and who pays for it, into the request when

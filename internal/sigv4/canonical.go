@@ -20,6 +20,7 @@ const (
 	fieldDate          = "x-amz-date"
 	fieldToken         = "x-amz-security-token"
 	fieldBodyHash      = "x-amz-content-sha256"
+	ownPrefix          = "x-amz-" // of the fields and parameters that belong to a signature
 
 	nameHost      = "host"
 	nameAuthority = ":authority"

@@ -84,11 +84,10 @@ func presigned(query string) bool {
 	if query == "" {
 		return false
 	}
-	const own = "x-amz-"
 	for part := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(part, "=")
 		name = recode(name)
-		if len(name) >= len(own) && strings.EqualFold(name[:len(own)], own) {
+		if wire.HasPrefixFold(name, ownPrefix) {
 			return true
 		}
 	}
@@ -180,10 +179,7 @@ func (c *Claim) checkCoverage(h wire.Header) *wire.Error {
 		return refuse("'Host' or ':authority' must be a signed header.")
 	}
 	for _, f := range h {
-		if len(f.Name) < 6 || !strings.EqualFold(f.Name[:6], "x-amz-") {
-			continue
-		}
-		if !c.signs(lowerName(f.Name)) {
+		if wire.HasPrefixFold(f.Name, ownPrefix) && !c.signs(lowerName(f.Name)) {
 			return refuse("Every X-Amz- header must be a signed header.")
 		}
 	}

@@ -44,6 +44,12 @@ func NameIn(name string, names []string) bool {
 	return false
 }
 
+// HasPrefixFold reports whether s, such as a field's name, begins with prefix, in
+// whatever case.
+func HasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
 // AppendHeader splits a header block, of which each line ends in CR LF, into
 // fields whose strings share its memory; an empty line ends it. It refuses, as
 // KindValidation, what parsers are known to read differently: folded lines, bare
