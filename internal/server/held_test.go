@@ -2,9 +2,11 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	xhttp2 "golang.org/x/net/http2"
 
+	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 )
 
@@ -116,6 +119,50 @@ func TestOneWriteForAnAnswer(t *testing.T) {
 		if f, err := h.framer.ReadFrame(); err != nil || f.Header().Type != xhttp2.FrameData {
 			t.Fatalf("%v, %v", f, err)
 		}
+	}
+}
+
+// TestHeadsThatDoNotWait: a head that no body follows at once is not kept back: of an
+// answer without one, to HEAD, of a stream whose first frame takes time, and the
+// interim one that a body waits for. One in a hold of an hour would never come.
+func TestHeadsThatDoNotWait(t *testing.T) {
+	first := make(chan struct{}) // ends without a frame
+	s := start(t, Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+		_, _ = r.Body.ReadAll()
+		r.Body.Release()
+		res := &gateway.Response{Status: 200}
+		if r.Target == "/stream" {
+			f := newFrames(io.EOF)
+			go func() { <-first; close(f.next) }()
+			res.Stream = f
+		}
+		return res
+	})})
+	s.holdTime = time.Hour
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: protocols, ExpectContinueTimeout: time.Minute}
+	defer transport.CloseIdleConnections()
+	defer close(first)
+	for _, c := range []struct{ method, target, expect, body string }{
+		{"POST", "/empty", "", "x"}, {"HEAD", "/x", "", ""}, {"POST", "/stream", "", "x"},
+		{"POST", "/x", "100-continue", strings.Repeat("x", 100<<10)}, {"POST", "/stream", "100-continue", "x"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		req, err := http.NewRequestWithContext(ctx, c.method, "http://"+s.Addr().String()+c.target, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.expect != "" {
+			req.Header.Set("Expect", c.expect)
+		}
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Errorf("%s %s %s: %v", c.method, c.target, c.expect, err)
+		} else {
+			res.Body.Close()
+		}
+		cancel()
 	}
 }
 
