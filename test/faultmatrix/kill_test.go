@@ -39,18 +39,23 @@ type tally struct {
 // tenant was served.
 type recovery struct {
 	n       int
+	late    int // longer than they may take
 	longest time.Duration
 }
 
-// recovered notes that a budgeted tenant was served so long after the end of a fault.
-func (y *tally) recovered(from string, took time.Duration) {
+// recovered notes that a budgeted tenant was served so long after the end of a fault, and
+// within what time it should be.
+func (y *tally) recovered(from string, took, within time.Duration) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.back == nil {
 		y.back = map[string]recovery{}
 	}
 	b := y.back[from]
-	y.back[from] = recovery{b.n + 1, max(b.longest, took)}
+	if took > within {
+		b.late++
+	}
+	y.back[from] = recovery{b.n + 1, b.late, max(b.longest, took)}
 }
 
 func (y *tally) kill(point string) {
@@ -94,7 +99,8 @@ func (y *tally) String() string {
 	sort.Strings(points)
 	var back []string
 	for from, b := range y.back {
-		back = append(back, fmt.Sprintf("%v after %s (of %d)", b.longest.Round(time.Millisecond), from, b.n))
+		back = append(back, fmt.Sprintf("%v after %s (of %d, %d late)",
+			b.longest.Round(time.Millisecond), from, b.n, b.late))
 	}
 	sort.Strings(back)
 	again := ""

@@ -46,13 +46,17 @@ const (
 	lossy = time.Minute + whole
 )
 
+// slack is what a busy machine may add to a wait. It is less than half a TTL of leases, so
+// that a wait for leases is still told from none.
+const slack = 15 * time.Second
+
 // recovers measures, at the end of a fault, how long it takes until a budgeted tenant is
-// served.
+// served. Longer waits than within are counted, and fail only beyond the slack.
 func (w *world) recovers(y *tally, from string, within time.Duration) {
 	w.t.Helper()
 	took := w.served()
-	y.recovered(from, took)
-	if took > within {
+	y.recovered(from, took, within)
+	if took > within+slack {
 		w.t.Errorf("a budgeted tenant is served %s after %s", took, from)
 	}
 }
@@ -154,7 +158,7 @@ func TestRow27StricterFile(t *testing.T) {
 	w.within()
 	ask := mine(w.rng)
 	harness.Eventually(t, lease, func() (bool, string) { return other.send(&ask) == 200, other.log() })
-	y.recovered("the dead gateway's limit", time.Since(killed))
+	y.recovered("the dead gateway's limit", time.Since(killed), lease+whole)
 	strict.start("")
 	harness.Eventually(t, 5*time.Second, func() (bool, string) { return usedUp(), other.log() })
 	w.healed(&y, began)
