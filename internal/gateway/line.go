@@ -125,6 +125,12 @@ func (l *Line) Close(ctx context.Context) {
 // Serve takes one request down the line.
 func (l *Line) Serve(req *Request) *Response {
 	c := l.accept(req)
+	whole := false
+	defer func() {
+		if !whole {
+			l.giveUp(c)
+		}
+	}()
 	res, err := l.answer(c)
 	if err != nil {
 		res = l.refuse(c, err)
@@ -132,7 +138,16 @@ func (l *Line) Serve(req *Request) *Response {
 	if res.Stream == nil {
 		l.close(c, res.Status)
 	}
+	whole = true
 	return res
+}
+
+// giveUp is for a request in which the line has panicked: its legs end, and what it
+// holds goes back. Its memory is not used again, and its body is left to the edge.
+func (l *Line) giveUp(c *call) {
+	c.end()
+	c.funds.Release()
+	l.open.Add(-1)
 }
 
 // answer is the line as docs/ARCHITECTURE.md draws it.

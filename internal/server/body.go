@@ -199,6 +199,16 @@ func (b *body) Release() {
 	b.replace(nil)
 }
 
+// forsake is Release after a panic of the handler: what it has left running may still
+// read the memory, so that nobody else gets it.
+func (b *body) forsake() {
+	if b.buffer != nil {
+		b.budget.give(int64(cap(*b.buffer)))
+		b.buffer = nil
+	}
+	b.Release()
+}
+
 func (b *body) readAll() *wire.Error {
 	if b.source == nil {
 		return nil

@@ -364,5 +364,7 @@ func TestLongHeads(t *testing.T) {
 			f(name+", behind others", pieces, long, 100, 3000, size, size, 100)
 		}
 	}
+	f("behind an answer that has not left", 1, short, 100, 9000, 100)
+	f("behind many", 1, []string{"{}", "", strings.Repeat("x", 3000)}, 100, 100, 100, 200, 100, 100, 9000, 100)
 	f("many", 3, short, 5000, 5000, 5000, 5000, 5000, 9000, 5000, 5000)
 }

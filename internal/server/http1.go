@@ -250,7 +250,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 		Caller: &r.caller, Received: received,
 	}
 	s.watcher.Add(&c.watch, &r.caller)
-	res := s.answer(&r.request)
+	res := s.answer(&r.request, &r.body)
 	if mustClose(&r.body) {
 		res.CloseConnection = true
 	}

@@ -97,7 +97,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, HTTP2: true,
 		Header: hd.header, ContentLength: hd.length, Body: &e.body, Caller: r.Context(), Received: received,
 	}
-	res := s.answer(&e.request)
+	res := s.answer(&e.request, &e.body)
 	if res.Stream == nil {
 		e.out.whole(res, id)
 		return

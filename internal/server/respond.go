@@ -73,11 +73,11 @@ func (s *Server) refuse(e *wire.Error, id string) *gateway.Response {
 }
 
 // answer calls the handler. A panic in it fails this request only.
-func (s *Server) answer(req *gateway.Request) (res *gateway.Response) {
+func (s *Server) answer(req *gateway.Request, b *body) (res *gateway.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.logPanic(req.ID, v)
-			req.Body.Release()
+			b.forsake()
 			e := wire.Errorf(wire.KindInternal, "The gateway failed on this request. Request id: %s", req.ID)
 			res = errorResponse(e, req.ID)
 			res.CloseConnection = true

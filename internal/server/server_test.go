@@ -369,3 +369,30 @@ func TestALPN(t *testing.T) {
 	f([]string{"h2"}, request, "")
 	f([]string{"http/1.1"}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", "")
 }
+
+// What a handler that panicked has left running may still read the body: its memory
+// goes to no other request.
+func TestBodyOutlivesPanic(t *testing.T) {
+	var kept []byte
+	s := start(t, Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+		if r.Target != "/panic" {
+			return echo(r)
+		}
+		kept, _ = r.Body.ReadAll()
+		panic("on purpose")
+	})})
+	c := clients(t, nil)["h1"]
+	for i := range 20 {
+		one, two := strings.Repeat("1", 100), strings.Repeat("2", 100)
+		for _, call := range [][2]string{{"/panic", one}, {"/ok", two}} {
+			res, err := c.Post("http://"+s.Addr().String()+call[0], "", strings.NewReader(call[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+		}
+		if string(kept) != one {
+			t.Fatalf("round %d: the body is now %q", i, kept)
+		}
+	}
+}
