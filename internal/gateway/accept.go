@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"runtime"
-	"time"
 
-	"github.com/sluice-gateway/sluice/internal/lifetime"
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -25,9 +23,7 @@ func (l *Line) accept(req *Request) *call {
 	c.users.Store(1)
 	l.open.Add(1)
 	bounds := &c.Snapshot.Config.Timeouts
-	c.drain = bounds.Drain
-	l.requests.Begin(&c.ctx, bounds.Request)
-	c.caller = lifetime.Watching(req.Caller, &c.life)
+	l.requests.BeginDraining(req.Caller, &c.life, bounds.Request, bounds.Drain)
 	return c
 }
 
@@ -93,45 +89,17 @@ func (l *Line) read(c *call) *wire.Error {
 	return c.ReadFacts()
 }
 
-// profileSource finds the model behind an inference profile. *bedrock.Engine is
-// the real one.
-type profileSource interface {
-	InferenceProfile(ctx context.Context, upstream, roleARN, profile string) (model string, err error)
-}
-
-// Bounds of asking for profiles: how long one may take, and how many requests may
-// wait for one. A caller who makes up profiles must not keep others waiting.
-const (
-	profileTimeout = 2 * time.Second
-	profileQueue   = 8
-)
-
-// resolve finds out, once, which model an application inference profile is for
-// that no model_map has. When that fails, the profile stays unknown.
+// resolve finds out which model an application inference profile is for that no
+// model_map has, where the upstream can tell. When that fails, it stays unknown.
 func (l *Line) resolve(c *call) {
-	router := c.Snapshot.Router
-	model := router.Resolve(c.Target.Model)
-	source, ok := c.Snapshot.Upstream.(profileSource)
-	if !ok || !router.Unresolved(model, l.asker.Now()) {
+	source, ok := c.Snapshot.Upstream.(router.ProfileSource)
+	if !ok {
 		return
 	}
-	if l.profiles.waiting.Add(1); l.profiles.waiting.Load() > profileQueue {
-		l.profiles.waiting.Add(-1)
-		return
-	}
-	defer l.profiles.waiting.Add(-1)
-	l.profiles.mu.Lock()
-	defer l.profiles.mu.Unlock()
-	upstream, refused := router.Upstream(model, c.Caller.Tenant.Upstream)
-	if refused != nil || !router.Unresolved(model, l.asker.Now()) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(&c.ctx, profileTimeout)
-	defer cancel()
-	found, err := source.InferenceProfile(ctx, upstream, c.Caller.Tenant.RoleARN, model)
-	if err != nil {
+	t, r := c.Caller.Tenant, c.Snapshot.Router
+	q := router.ProfileQuery{Model: r.Resolve(c.Target.Model), Upstream: t.Upstream, RoleARN: t.RoleARN}
+	if err := l.profiles.FindOut(&c.life.Context, r, source, q, l.asker.Now); err != nil {
 		l.asker.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
-			"profile", model, "err", err)
+			"profile", q.Model, "err", err)
 	}
-	router.Learn(model, found, l.asker.Now())
 }

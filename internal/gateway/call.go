@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +25,9 @@ type call struct {
 	line     *Line
 	exchange *Request
 	bodyRead bool
-	life
+	// life is how long it may last: until its deadline, or the drain bound after its
+	// caller has left.
+	life lifetime.Draining
 
 	route *router.Plan
 	legs  []*leg.Plan
@@ -39,26 +40,6 @@ type call struct {
 	times
 	bill  bill
 	users atomic.Int32 // the exchange, and everything that runs beside it
-}
-
-// life is how long a request may last: until its deadline, or until the drain bound
-// after its caller has left.
-type life struct {
-	ctx    lifetime.Context
-	caller lifetime.Watch
-	drain  time.Duration
-}
-
-// ContextEnded implements lifetime.Hook: the caller has left.
-func (l *life) ContextEnded() {
-	time.AfterFunc(l.drain, func() { l.ctx.End(context.Canceled) })
-}
-
-// end ends it, and reports whether its memory may be used again: nobody can have
-// kept it.
-func (l *life) end() bool {
-	stays := l.caller.Stop()
-	return l.ctx.End(context.Canceled) && stays
 }
 
 // decision is what the cascade makes of a request.
@@ -107,5 +88,5 @@ func (c *call) request() *answer.Request {
 func (c *call) finish() bool {
 	c.exchange.Body.Release()
 	c.funds.Release()
-	return c.end()
+	return c.life.End()
 }

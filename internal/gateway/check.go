@@ -78,7 +78,7 @@ func (l *Line) startCheck(c *call) *legCheck {
 	if c.Facts.Stream {
 		t.light = t.start(light, leg.ToEnd)
 	} else { // asked when somebody waits for it, which is after the partner has begun
-		t.light = l.asker.Here(&c.ctx, &c.Request, light, &c.funds)
+		t.light = l.asker.Here(&c.life.Context, &c.Request, light, &c.funds)
 	}
 	if len(c.legs) > 2 {
 		t.partner = t.start(c.legs[1].As(router.Partner, ""), leg.ToEnd)
@@ -90,7 +90,7 @@ func (l *Line) startCheck(c *call) *legCheck {
 }
 
 func (t *legCheck) start(p *leg.Plan, far leg.Reading) *leg.Side {
-	return t.line.asker.Beside(&t.call.ctx, &t.call.Request, p, &t.call.funds, far)
+	return t.line.asker.Beside(&t.call.life.Context, &t.call.Request, p, &t.call.funds, far)
 }
 
 // startsEarly reports whether the escalation leg is asked at once: for streams,

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/shadow"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -40,12 +41,6 @@ type Options struct {
 	Memory *memory.Store
 }
 
-// profileQueries are the questions for inference profiles, one at a time.
-type profileQueries struct {
-	mu      sync.Mutex // held while one is asked
-	waiting atomic.Int64
-}
-
 // Line is the request line. Make it with New, give it a snapshot with Use.
 type Line struct {
 	asker     *leg.Asker
@@ -54,7 +49,7 @@ type Line struct {
 	cascades  cascades
 	shadows   *shadow.Shadows
 	tally     saving.Tally
-	profiles  profileQueries
+	profiles  router.ProfileQueries
 
 	calls   sync.Pool   // of *call, for those to come
 	recycle func(*call) // takes those whose request has ended; for tests that look whether anybody still has them
@@ -145,7 +140,7 @@ func (l *Line) Serve(req *Request) *Response {
 // giveUp is for a request in which the line has panicked: its legs end, and what it
 // holds goes back. Its memory is not used again, and its body is left to the edge.
 func (l *Line) giveUp(c *call) {
-	c.end()
+	c.life.End()
 	c.funds.Release()
 	l.open.Add(-1)
 }
@@ -182,7 +177,7 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 
 // ask asks a leg while the caller waits.
 func (l *Line) ask(c *call, p *leg.Plan) (*leg.Attempt, *wire.Error) {
-	a, err := l.asker.Ask(&c.ctx, &c.Request, p.As(c.path, c.reason), &c.funds)
+	a, err := l.asker.Ask(&c.life.Context, &c.Request, p.As(c.path, c.reason), &c.funds)
 	c.answered = l.asker.Now()
 	if a != nil {
 		c.waited += a.Took

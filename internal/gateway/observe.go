@@ -27,19 +27,9 @@ func (c *call) Ended(a *leg.Attempt) {
 	}
 	b.mu.Lock()
 	b.cost += a.Costs.Total()
-	b.state = worse(b.state, a.CostState())
+	b.state = leg.WorseCost(b.state, a.CostState())
 	b.mu.Unlock()
 	l.cascades.learnCost(c, a)
-}
-
-// worse keeps the less trusted of two states of a cost.
-func worse(a, b string) string {
-	for _, state := range [...]string{leg.CostUnknown, leg.CostUnpriced, leg.CostKnown} {
-		if a == state || b == state {
-			return state
-		}
-	}
-	return ""
 }
 
 // observe ends the request's span and counts it, all from what its steps noted.

@@ -44,7 +44,7 @@ func (c *call) follow(route *router.Plan) {
 // own. A job is hidden from every tenant but the one that started it.
 func (l *Line) planResource(c *call) *wire.Error {
 	if c.Target.Op == wire.OpGetAsyncInvoke {
-		owner, err := l.jobs.Owner(&c.ctx, c.Target.Resource)
+		owner, err := l.jobs.Owner(&c.life.Context, c.Target.Resource)
 		if err != nil {
 			return &wire.Error{
 				Kind: wire.KindServiceUnavailable, Cause: err, Message: "the ledger cannot be asked who started this job",

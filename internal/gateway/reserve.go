@@ -41,7 +41,7 @@ func (l *Line) hold(c *call, policy *budget.Policy, class budget.Class) (*budget
 		return nil, err
 	}
 	claim.Class = class
-	return l.asker.Reserve(&c.ctx, &c.funds, claim), nil
+	return l.asker.Reserve(&c.life.Context, &c.funds, claim), nil
 }
 
 // lightAlone leaves nothing of the plan but the light leg of its cascade, and

@@ -70,7 +70,7 @@ func (l *Line) ownJob(c *call, a *leg.Attempt) *wire.Error {
 	var job struct{ InvocationArn string }
 	err := json.Unmarshal(a.Response.Body, &job)
 	if err == nil {
-		err = l.jobs.Own(&c.ctx, job.InvocationArn, c.Caller.Tenant.ID)
+		err = l.jobs.Own(&c.life.Context, job.InvocationArn, c.Caller.Tenant.ID)
 	}
 	if err != nil {
 		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,

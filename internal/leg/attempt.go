@@ -273,6 +273,17 @@ func (a *Attempt) CostState() string {
 	}
 }
 
+// WorseCost is the state of the sum of two costs: the less trusted of theirs, "" when
+// there is none.
+func WorseCost(a, b string) string {
+	for _, state := range [...]string{CostUnknown, CostUnpriced, CostKnown} {
+		if a == state || b == state {
+			return state
+		}
+	}
+	return ""
+}
+
 var outcomeNames = [...]string{record.Unknown: "unknown", record.Completed: "completed", record.Failed: "failed"}
 
 func (a *Attempt) endSpan() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -123,4 +124,28 @@ func TestStopTwice(t *testing.T) {
 	if stop() {
 		t.Error("it was stopped twice")
 	}
+}
+
+// TestDraining: what has lost its caller ends a drain bound later, and its memory is
+// not used again.
+func TestDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g Group
+		var stays, leaves Draining
+		caller, leave := context.WithCancel(t.Context())
+		g.BeginDraining(t.Context(), &stays, time.Hour, time.Second)
+		g.BeginDraining(caller, &leaves, time.Hour, time.Second)
+		leave()
+		time.Sleep(time.Second - 1)
+		if leaves.Err() != nil {
+			t.Errorf("it ended with %v before its drain bound", leaves.Err())
+		}
+		time.Sleep(time.Millisecond)
+		if leaves.Err() == nil || leaves.End() {
+			t.Error("it goes on behind its drain bound, or its memory is used again")
+		}
+		if stays.Err() != nil || !stays.End() {
+			t.Error("one whose caller stays ends, or its memory is lost")
+		}
+	})
 }

@@ -1,8 +1,10 @@
 package router
 
 import (
+	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -71,4 +73,56 @@ func (r *Router) Learn(arn, model string, now time.Time) {
 		return
 	}
 	p.known[arn] = profile{model, now.Add(profileKept)}
+}
+
+// ProfileSource finds the model behind an inference profile. *bedrock.Engine is the
+// real one.
+type ProfileSource interface {
+	InferenceProfile(ctx context.Context, upstream, roleARN, profile string) (model string, err error)
+}
+
+// Bounds of asking for profiles: how long one may take, and how many requests may
+// wait for one. A caller who makes up profiles must not keep others waiting.
+const (
+	profileTimeout = 2 * time.Second
+	profileQueue   = 8
+)
+
+// ProfileQueries are the questions for inference profiles, one at a time. The zero
+// value has none. It is safe for concurrent use.
+type ProfileQueries struct {
+	mu      sync.Mutex // held while one is asked
+	waiting atomic.Int64
+}
+
+// ProfileQuery asks for the model behind a model id, with the upstream and the role
+// of the tenant who named it.
+type ProfileQuery struct {
+	Model, Upstream, RoleARN string
+}
+
+// FindOut asks the source, once, and lets r learn what it said. It asks nothing about
+// models that r knows, and while many wait. It fails with the source's error.
+func (p *ProfileQueries) FindOut(ctx context.Context, r *Router, s ProfileSource, q ProfileQuery,
+	now func() time.Time,
+) error {
+	if !r.Unresolved(q.Model, now()) {
+		return nil
+	}
+	if p.waiting.Add(1); p.waiting.Load() > profileQueue {
+		p.waiting.Add(-1)
+		return nil
+	}
+	defer p.waiting.Add(-1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	upstream, refused := r.Upstream(q.Model, q.Upstream)
+	if refused != nil || !r.Unresolved(q.Model, now()) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
+	defer cancel()
+	found, err := s.InferenceProfile(ctx, upstream, q.RoleARN, q.Model)
+	r.Learn(q.Model, found, now())
+	return err
 }
