@@ -247,6 +247,21 @@ func TestReadyzWhileDraining(t *testing.T) {
 	}
 }
 
+// TestReloadAtStart asks for a reload as soon as a gateway is ready: a signal that nobody
+// has asked for yet would end it.
+func TestReloadAtStart(t *testing.T) {
+	key := harness.NewKey(t, "acme")
+	for range 5 {
+		gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1}\ntenants: [{id: acme, keys: "+
+			"[%s]}]\n", key.KeyID)})
+		gw.Signal(syscall.SIGHUP)
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+			return strings.Contains(gw.Log.String(), "configuration reloaded"), gw.Log.String()
+		})
+		gw.Kill()
+	}
+}
+
 // TestReloadsUnderLoad reloads good and bad configurations while requests run:
 // none of them fails.
 func TestReloadsUnderLoad(t *testing.T) {

@@ -35,6 +35,9 @@ func serveCommand(version string) *cobra.Command {
 
 // serve runs the gateway until ctx ends, then drains.
 func serve(ctx context.Context, o options, file string) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before anybody can know of the gateway: unasked for, it ends the process
+	defer signal.Stop(hangup)
 	cfg, err := command.Load(file)
 	if err != nil {
 		return err
@@ -60,14 +63,11 @@ func serve(ctx context.Context, o options, file string) error {
 	go func() { served <- a.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(a.drain)
 	a.announce(o.version, cfg)
-	return r.run(ctx, served)
+	return r.run(ctx, hangup, served)
 }
 
 // run waits for the end, and reloads on SIGHUP and when files have changed.
-func (r *reloader) run(ctx context.Context, served <-chan error) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal, served <-chan error) error {
 	look := time.NewTicker(reloadEvery)
 	defer look.Stop()
 	for {
