@@ -178,3 +178,24 @@ func TestOwnPricesComeLast(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// TestClass: each class is set and read by its name, apart from the others.
+func TestClass(t *testing.T) {
+	var all Rates
+	for i, c := range all.Classes() {
+		var one Rates
+		want := Class{Name: c.Name, Price: money.Price(i + 1), Listed: true}
+		one.Set(want)
+		all.Set(want)
+		if got := one.Class(c.Name); got != want {
+			t.Errorf("%s: %+v", c.Name, got)
+		}
+		listed := slices.DeleteFunc(one.Classes(), func(c Class) bool { return !c.Listed })
+		if len(listed) != 1 || all.Classes()[i] != want {
+			t.Errorf("%s: %+v, and among all %+v", c.Name, listed, all.Classes()[i])
+		}
+	}
+	if none := all.Class("speech"); none.Listed {
+		t.Errorf("no class is %+v", none)
+	}
+}

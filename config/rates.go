@@ -202,16 +202,52 @@ type Class struct {
 	Listed bool
 }
 
+// classField is where Rates have a class.
+type classField struct {
+	name   string
+	price  *money.Price
+	listed *bool
+}
+
+func (r *Rates) fields() [8]classField {
+	return [...]classField{
+		{"input", &r.Input, &r.HasInput},
+		{"output", &r.Output, &r.HasOutput},
+		{"cache_read", &r.CacheRead, &r.HasCacheRead},
+		{"cache_write_5m", &r.CacheWrite5m, &r.HasCacheWrite5m},
+		{"cache_write_1h", &r.CacheWrite1h, &r.HasCacheWrite1h},
+		{"query", &r.Query, &r.HasQuery},
+		{"image", &r.Image, &r.HasImage},
+		{"second", &r.Second, &r.HasSecond},
+	}
+}
+
 // Classes are the rates in the order of documentation, without guardrails.
 func (r *Rates) Classes() []Class {
-	return []Class{
-		{"input", r.Input, r.HasInput},
-		{"output", r.Output, r.HasOutput},
-		{"cache_read", r.CacheRead, r.HasCacheRead},
-		{"cache_write_5m", r.CacheWrite5m, r.HasCacheWrite5m},
-		{"cache_write_1h", r.CacheWrite1h, r.HasCacheWrite1h},
-		{"query", r.Query, r.HasQuery},
-		{"image", r.Image, r.HasImage},
-		{"second", r.Second, r.HasSecond},
+	var all []Class
+	for _, f := range r.fields() {
+		all = append(all, Class{f.name, *f.price, *f.listed})
 	}
+	return all
+}
+
+// Class returns the rate of a class of that name, not listed when there is none.
+func (r *Rates) Class(name string) Class {
+	for _, f := range r.fields() {
+		if f.name == name {
+			return Class{f.name, *f.price, *f.listed}
+		}
+	}
+	return Class{Name: name}
+}
+
+// Set sets the rate of a class. It panics when there is no class of that name.
+func (r *Rates) Set(c Class) {
+	for _, f := range r.fields() {
+		if f.name == c.Name {
+			*f.price, *f.listed = c.Price, c.Listed
+			return
+		}
+	}
+	panic("BUG: no class of rates is named " + c.Name)
 }

@@ -166,38 +166,17 @@ func (r *offerReader) add(p config.Price, class string, rate money.Price, at spa
 		o = &offered{price: p, from: map[string]span{}}
 		r.found[name] = o
 	}
-	to, has := classOf(&o.price.Rates, class)
-	if *has && *to != rate {
+	have := o.price.Class(class)
+	if have.Listed && have.Price != rate {
 		first := r.position(o.from[class].from)
 		r.fault(at, "%s has a second price for %s: %s, and %s in line %d", name, class,
-			exact(rate, unitsOf(class)), exact(*to, unitsOf(class)), first.Line)
+			exact(rate, unitsOf(class)), exact(have.Price, unitsOf(class)), first.Line)
 		return
 	}
-	if !*has {
+	if !have.Listed {
 		o.from[class] = at
 	}
-	*to, *has = rate, true
-}
-
-// classOf is the rate of a class, and whether it is listed.
-func classOf(r *config.Rates, class string) (*money.Price, *bool) {
-	switch class {
-	case "input":
-		return &r.Input, &r.HasInput
-	case "output":
-		return &r.Output, &r.HasOutput
-	case "cache_read":
-		return &r.CacheRead, &r.HasCacheRead
-	case "cache_write_5m":
-		return &r.CacheWrite5m, &r.HasCacheWrite5m
-	case "cache_write_1h":
-		return &r.CacheWrite1h, &r.HasCacheWrite1h
-	case "query":
-		return &r.Query, &r.HasQuery
-	case "image":
-		return &r.Image, &r.HasImage
-	}
-	return &r.Second, &r.HasSecond
+	o.price.Set(config.Class{Name: class, Price: rate, Listed: true})
 }
 
 // term is one price of a product, from a day on.

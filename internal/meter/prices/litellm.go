@@ -316,8 +316,8 @@ func (r *liteLLM) rates(p *config.Price, f fields, at span, step, tier, mode str
 		if err != nil {
 			r.fault(r.inside(at, name), "%s: %s %v", Name(p), name, err)
 		}
-		to, has := classOf(&rates, c.class)
-		if *to, *has = price, ok; ok {
+		rates.Set(config.Class{Name: c.class, Price: price, Listed: ok})
+		if ok {
 			r.list.note(p, c.class, r.inside(at, name))
 		}
 	}
