@@ -6,6 +6,7 @@ package config
 import (
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -305,9 +306,9 @@ type Unlisted struct {
 // Discount lowers the list price of what it names, from a day to a day, by a
 // percentage: an enterprise agreement, or a sleeve for Bedrock in it.
 type Discount struct {
-	Services []string // bedrock, marketplace; nil: both
-	Models   []string // foundation ids, or globs; nil: all
-	Tiers    []string // default and the rest; nil: all
+	Services []string  // bedrock, marketplace; nil: both
+	Models   glob.List // of foundation ids; nil: all
+	Tiers    []string  // default and the rest; nil: all
 	// PPM is the discount in millionths of the list price.
 	PPM      int64
 	From, To time.Time // UTC days, both included; To is zero without an end

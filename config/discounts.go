@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,14 +12,18 @@ import (
 )
 
 func discountSection(d *decoder, v value, c *Discount) {
+	var models []string
 	d.section(v,
 		key("services", &c.Services, list(oneOf(services...))),
-		key("models", &c.Models, list(name)),
+		key("models", &models, list(name)),
 		key("tiers", &c.Tiers, list(oneOf(discountTiers...))),
 		need("percent", &c.PPM, percent),
 		need("from", &c.From, day),
 		key("to", &c.To, day),
 	)
+	if models != nil {
+		c.Models = glob.CompileList(models)
+	}
 	if !c.To.IsZero() && c.To.Before(c.From) {
 		d.fault(v, "ends before it begins: to must not be before from")
 	}
@@ -54,7 +59,7 @@ func (c *Discount) Applies(model, tier string) bool {
 		tier = "default"
 	}
 	return within(c.Services, serviceOf(model)) && within(c.Tiers, tier) &&
-		(c.Models == nil || glob.CompileList(c.Models).Match(model))
+		(c.Models == nil || c.Models.Match(model))
 }
 
 // Holds reports whether at is within the discount's days.
@@ -124,8 +129,12 @@ func (v *validator) bothApply(a, b *Discount, models []string) (model string, bo
 	if apart || !a.whole() || !b.whole() {
 		return "", false
 	}
+	models = slices.Clip(models)
+	for _, pattern := range slices.Concat(a.Models, b.Models) {
+		models = append(models, pattern.String())
+	}
 	for _, tier := range discountTiers {
-		for _, m := range append(append(models[:len(models):len(models)], a.Models...), b.Models...) {
+		for _, m := range models {
 			if a.Applies(m, tier) && b.Applies(m, tier) {
 				return m + " in the tier " + tier, true
 			}

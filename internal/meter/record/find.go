@@ -1,7 +1,6 @@
 package record
 
 import (
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -328,20 +327,8 @@ func (r *rates) lower(lock *rates) (any bool) {
 // million, and half to even.
 func (r *rates) discount(ppm int64) {
 	for _, one := range r.all() {
-		one.price = share(one.price, 1_000_000-ppm)
+		one.price = money.Price(money.Cost(1_000_000-ppm, one.price)) // a price is that of a million
 	}
-}
-
-// share is so many millionths of a price.
-func share(p money.Price, ppm int64) money.Price {
-	const whole = 1_000_000
-	product := new(big.Int).Mul(big.NewInt(int64(p)), big.NewInt(ppm))
-	q, rest := new(big.Int).QuoRem(product, big.NewInt(whole), new(big.Int))
-	n := q.Int64()
-	if rest.Int64()*2 > whole || rest.Int64()*2 == whole && n%2 != 0 {
-		n++
-	}
-	return money.Price(n)
 }
 
 // SKUOf says what a call is priced as: the foundation model id and the scope
