@@ -21,8 +21,13 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// Version is that of the lines. It is raised when a member changes its meaning.
-const Version = 2
+// Version is that of the lines that are written. It is raised when a member changes
+// its meaning or one is added that readers have to know.
+const Version = 3
+
+// oldest is the first version that is still read: its lines have no grades and no
+// features.
+const oldest = 2
 
 // Pair is one line.
 type Pair struct {
@@ -63,6 +68,14 @@ type Pair struct {
 	// Judge is a judge model's verdict on light and escalation answer, nil when none
 	// was asked or its reply could not be read.
 	Judge *Verdict `json:"judge,omitempty"`
+	// Grades are a judge model's, of each answer by itself, nil when none was asked
+	// or a reply could not be read.
+	Grades *Grades `json:"grades,omitempty"`
+	// Features are what the score for free text reads of request and answers, in the
+	// order of the feature set that FeatureSet names; nil when the light answer could
+	// not be read. They have counts and shares, and no text.
+	FeatureSet string    `json:"feature_set,omitempty"`
+	Features   []float32 `json:"features,omitempty"`
 
 	Light      Leg  `json:"light"`
 	Second     *Leg `json:"second,omitempty"` // the partner
@@ -143,21 +156,25 @@ func (l *Log) Append(p *Pair) error {
 	return errors.Join(err, f.Close())
 }
 
-// sound reports whether every number is in its range.
-func (p *Pair) sound() bool { return p.Weight >= 0 && (p.Judge == nil || p.Judge.valid()) }
+// sound reports whether the line is of a version that is known and every number is
+// in its range.
+func (p *Pair) sound() bool {
+	return p.Version >= oldest && p.Version <= Version && p.Weight >= 0 &&
+		(p.Judge == nil || p.Judge.valid()) && (p.Grades == nil || p.Grades.valid())
+}
 
 // maxLine bounds a line: prompt and three answers, escaped.
 const maxLine = 32 << 20
 
 // Read calls each with the pairs in the order of the log. Lines that are
-// incomplete, of another version, of negative weight, or with a judge's verdict out
-// of range are counted as skipped.
+// incomplete, of another version, of negative weight, or with a judge's verdict or
+// grade out of range are counted as skipped.
 func Read(r io.Reader, each func(*Pair) error) (skipped int, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var p Pair
-		if json.Unmarshal(lines.Bytes(), &p) != nil || p.Version != Version || !p.sound() {
+		if json.Unmarshal(lines.Bytes(), &p) != nil || !p.sound() {
 			skipped++
 			continue
 		}

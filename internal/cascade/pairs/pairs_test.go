@@ -21,8 +21,10 @@ func TestLog(t *testing.T) {
 		},
 		{
 			Version: Version, ID: "b", Cascade: "../x y", Second: &Leg{Model: "p"}, Weight: 2.5,
-			Content: &Content{Prompt: "line\nline"},
+			Content: &Content{Prompt: "line\nline"}, FeatureSet: "f1", Features: []float32{0, 1.5},
+			Grades: &Grades{Judge: "j", Rubric: "r", Reading: Reading{4, 9}, Again: &Reading{5, 9}, Cost: 7},
 		},
+		{Version: oldest, ID: "c", Cascade: "../x y"},
 	}
 	for _, p := range want {
 		if err := l.Append(p); err != nil {
@@ -37,10 +39,10 @@ func TestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = append(data, `{"v":99}`+"\n"+`{"v":2,"weight":-1}`+"\n"+`{"v":1,"ti`...)
+	data = append(data, `{"v":99}`+"\n"+`{"v":2,"weight":-1}`+"\n"+`{"v":3,"grades":{"light":5,"escalation":11}}`+"\n"+`{"v":1,"ti`...)
 	var got []*Pair
 	skipped, err := Read(bytes.NewReader(data), func(p *Pair) error { got = append(got, p); return nil })
-	if diff := cmp.Diff(want, got); diff != "" || skipped != 3 || err != nil {
+	if diff := cmp.Diff(want, got); diff != "" || skipped != 4 || err != nil {
 		t.Errorf("skipped %d, %v: %s", skipped, err, diff)
 	}
 }
