@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -22,10 +20,15 @@ const (
 	batchTimeout = 30 * time.Second // of one export, with the client's retries
 )
 
-// batches collects spans and sends them, in a goroutine of its own. The client is
-// the SDK's, with all its settings from the environment.
+// exporter sends what batches collect.
+type exporter interface {
+	send(ctx context.Context, resourceSpans []byte) error
+	close()
+}
+
+// batches collects spans and sends them, in a goroutine of its own.
 type batches struct {
-	client otlptrace.Client
+	client exporter
 	head   message // the resource of all spans
 	scope  message
 	foot   message // what follows the spans: the schema of the resource
@@ -44,14 +47,8 @@ type batches struct {
 	count   int
 }
 
-// newBatches starts the client and the goroutine. failed is called with each batch's
-// error.
-func newBatches(
-	ctx context.Context, client otlptrace.Client, res *resource.Resource, failed func(error),
-) (*batches, error) {
-	if err := client.Start(ctx); err != nil {
-		return nil, fmt.Errorf("telemetry: %w", err)
-	}
+// newBatches starts the goroutine. failed is called with each batch's error.
+func newBatches(ctx context.Context, client exporter, res *resource.Resource, failed func(error)) *batches {
 	b := &batches{
 		client: client, failed: failed,
 		full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -69,7 +66,7 @@ func newBatches(
 	b.waiting, b.spare = b.empty(nil), b.empty(nil)
 	ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	go b.run(ctx)
-	return b, nil
+	return b
 }
 
 func (m *message) resource(kv attribute.KeyValue) {
@@ -129,11 +126,8 @@ func (b *batches) export(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
-	spans := &tracepb.ResourceSpans{}
 	batch.field(3, SchemaURL)
-	whole := append(b.whole(batch), b.foot...)
-	spans.ProtoReflect().SetUnknown([]byte(whole)) // sent as it is
-	if err := b.client.UploadTraces(ctx, []*tracepb.ResourceSpans{spans}); err != nil {
+	if err := b.client.send(ctx, append(b.whole(batch), b.foot...)); err != nil {
 		b.failed(fmt.Errorf("traces export: %w", err))
 	}
 	b.spare = b.empty(batch)
@@ -149,15 +143,12 @@ func (b *batches) whole(batch message) message {
 }
 
 // close sends the spans that are left, until ctx ends.
-func (b *batches) close(ctx context.Context) error {
+func (b *batches) close(ctx context.Context) {
 	close(b.stop)
 	cut := context.AfterFunc(ctx, b.cancel)
 	<-b.done
 	cut()
 	b.cancel()
 	b.export(ctx)
-	if err := b.client.Stop(ctx); err != nil {
-		return fmt.Errorf("telemetry: %w", err)
-	}
-	return nil
+	b.client.close()
 }

@@ -15,16 +15,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
@@ -64,11 +62,15 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	if strings.Trim(collector.Path, "/") == "" {
 		collector.Path = "/v1/traces" // OTLP specification, section OTLP/HTTP request
 	}
-	return newWith(ctx, otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(collector.String())), opts)
+	client, err := newCollector(collector.String(), os.Getenv)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	return newWith(ctx, client, opts)
 }
 
 // newWith sends spans by a client, nil for none.
-func newWith(ctx context.Context, client otlptrace.Client, o Options) (*Telemetry, error) {
+func newWith(ctx context.Context, client exporter, o Options) (*Telemetry, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -90,12 +92,7 @@ func newWith(ctx context.Context, client otlptrace.Client, o Options) (*Telemetr
 			o.Log.Warn("traces were not exported", "error", err)
 		}
 	}
-	// The client reports what a collector refused of a batch to one hook per process,
-	// which prints to stderr by default.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(failed))
-	if t.batches, err = newBatches(ctx, client, res, failed); err != nil {
-		return nil, err
-	}
+	t.batches = newBatches(ctx, client, res, failed)
 	return t, nil
 }
 
@@ -116,9 +113,8 @@ func (t *Telemetry) Handler() http.Handler {
 }
 
 // Close sends the spans that are left, until ctx ends.
-func (t *Telemetry) Close(ctx context.Context) error {
-	if t == nil || t.batches == nil {
-		return nil
+func (t *Telemetry) Close(ctx context.Context) {
+	if t != nil && t.batches != nil {
+		t.batches.close(ctx)
 	}
-	return t.batches.close(ctx)
 }

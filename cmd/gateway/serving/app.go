@@ -57,7 +57,7 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	}); err != nil {
 		return nil, err
 	}
-	closing.add(func(ctx context.Context) { a.telemetry.Close(ctx) }) //nolint:errcheck // lost spans
+	closing.add(a.telemetry.Close)
 	if a.upstreams, err = startUpstreams(cfg, a.telemetry.Metrics(), closing); err != nil {
 		return nil, err
 	}
