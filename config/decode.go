@@ -1,14 +1,13 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/sluice-gateway/sluice/config/similar"
+	"github.com/sluice-gateway/sluice/config/syntax"
 )
 
 // decoder walks syntax trees into structs and collects every mistake on its
@@ -27,6 +26,8 @@ type decoder struct {
 	shape shape
 	// nodes is how many values were read, bounded because aliases multiply.
 	nodes int
+	// unreadable is whether a file is no YAML: what it should have had is unknown.
+	unreadable bool
 }
 
 // maxNodes is far beyond any real file: 20,000 tenants are about a million.
@@ -121,62 +122,13 @@ func joinPath(path, name string) string {
 
 // unknownKey reports a key and returns the one that was probably meant, or "".
 func (d *decoder) unknownKey(v value, e entry, fields []field) string {
-	message := fmt.Sprintf("unknown key %q", e.name)
-	near := nearest(e.name, fields)
-	if near != "" {
-		message += fmt.Sprintf("; did you mean %q?", near)
+	names := make([]string, len(fields))
+	for i := range fields {
+		names[i] = fields[i].name
 	}
-	d.faultAt(e.place, v.path, "%s", message)
-	return near
-}
-
-// entry is one member of a mapping.
-type entry struct {
-	name  string
-	place place // of the key
-	node  ast.Node
-}
-
-// entries returns the members of a mapping in the file's order, each key once:
-// a second one is a fault.
-func (d *decoder) entries(v value) ([]entry, bool) {
-	var pairs []*ast.MappingValueNode
-	switch n := v.node.(type) {
-	case *ast.MappingNode:
-		pairs = n.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{n}
-	default:
-		d.fault(v, "must be a mapping (key: value), not %s", kindOf(v.node))
-		return nil, false
-	}
-	first := map[string]int{}
-	entries := make([]entry, 0, len(pairs))
-	for _, pair := range pairs {
-		at := placeOf(v.file, pair.Key)
-		name, ok := keyName(pair.Key)
-		if !ok {
-			d.faultAt(at, v.path, "a key must be plain or quoted text")
-			continue
-		}
-		if line, twice := first[name]; twice {
-			d.faultAt(at, v.path, "key %q is already in line %d", name, line)
-			continue
-		}
-		first[name] = at.line
-		entries = append(entries, entry{name, at, pair.Value})
-	}
-	return entries, true
-}
-
-func keyName(n ast.MapKeyNode) (string, bool) {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return n.GetToken().Value, true
-	}
-	return "", false
+	d.faultAt(e.place, v.path, "unknown key %q%s", e.name, similar.Hint(e.name, names))
+	rememberAnchors(v, e.node)
+	return similar.Nearest(e.name, names)
 }
 
 // list reads a sequence, each element by f, and appends to what is there.
@@ -252,7 +204,9 @@ func (d *decoder) visit(v value) value {
 		case *ast.AliasNode:
 			target, ok := v.anchors[n.Value.String()]
 			if !ok {
-				d.fault(v, "alias *%s has no anchor before it", n.Value)
+				at := placeOf(v.file, n)
+				at.width = 1 + len(n.Value.String())
+				d.faultAt(at, v.path, `alias *%s has no anchor before it; a text that begins with "*" needs quotes`, n.Value)
 				v.node = nil
 				return v
 			}
@@ -281,55 +235,15 @@ func (d *decoder) faultAt(at place, path, format string, args ...any) {
 	d.faults = append(d.faults, newFault(at, path, fmt.Sprintf(format, args...)))
 }
 
-// parseYAML returns the one document of a file, nil for an empty one.
+// parseYAML returns the one document of a file, nil for an empty one and for one
+// that is no YAML.
 func (d *decoder) parseYAML(f *file, data []byte) ast.Node {
-	tree, err := parseGuarded(data)
-	if err != nil {
-		at, message := syntaxError(f, err)
-		d.faultAt(at, "", "%s", message)
-		return nil
-	}
-	var body ast.Node
-	for _, doc := range tree.Docs {
-		if doc.Body == nil {
-			continue
-		}
-		if body != nil {
-			d.faultAt(placeOf(f, doc.Body), "", "a second document; a file is one")
-			break
-		}
-		body = doc.Body
-	}
-	if _, comments := body.(*ast.CommentGroupNode); comments {
-		return nil
+	body, mistake := syntax.Parse(data)
+	if mistake != nil {
+		d.unreadable = true
+		d.faultAt(place{file: f, line: mistake.Line, col: mistake.Column, width: 1}, "", "%s", mistake.Message)
 	}
 	return body
-}
-
-// parseGuarded turns a panic of the YAML library into an error: it has had
-// several on odd input, and a reload must not end the process.
-func parseGuarded(data []byte) (tree *ast.File, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("cannot be read as YAML: %v", r)
-		}
-	}()
-	return parser.ParseBytes(bytes.TrimPrefix(data, []byte(byteOrderMark)), 0, parser.AllowDuplicateMapKey())
-}
-
-func syntaxError(f *file, err error) (place, string) {
-	at := place{file: f, line: 1, col: 1, width: 1}
-	var located interface {
-		GetMessage() string
-		GetToken() *token.Token
-	}
-	if !errors.As(err, &located) {
-		return at, err.Error()
-	}
-	if t := located.GetToken(); t != nil && t.Position != nil {
-		at.line, at.col = t.Position.Line, t.Position.Column
-	}
-	return at, located.GetMessage()
 }
 
 // placeOf returns where a node begins.
@@ -346,6 +260,9 @@ func placeOf(f *file, n ast.Node) place {
 		return placeOf(f, node.Key)
 	case *ast.LiteralNode:
 		at.style = styleBlock
+	case *ast.AliasNode:
+		at.line, at.col = node.Start.Position.Line, node.Start.Position.Column
+		return at
 	case *ast.SequenceNode:
 	default:
 		at.style = stylePlain
@@ -372,58 +289,4 @@ func scalarStyle(t *token.Token) (style, int) {
 	default:
 		return stylePlain, width
 	}
-}
-
-// kindOf names a node for a message.
-func kindOf(n ast.Node) string {
-	switch n.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-		return "a mapping"
-	case *ast.SequenceNode:
-		return "a list"
-	case *ast.NullNode:
-		return "nothing"
-	case *ast.BoolNode:
-		return "true or false"
-	case *ast.IntegerNode, *ast.FloatNode:
-		return "a number"
-	case *ast.StringNode, *ast.LiteralNode:
-		return "text"
-	default:
-		return "this kind of value"
-	}
-}
-
-// nearest returns the name that s was probably meant to be, or "".
-func nearest(s string, fields []field) string {
-	best, found := 1+max(1, len(s)/3), ""
-	for _, f := range fields {
-		if n := distance(s, f.name); n < best {
-			best, found = n, f.name
-		}
-	}
-	return found
-}
-
-// distance is how many bytes must be inserted, removed or replaced to make b
-// of a (Levenshtein).
-func distance(a, b string) int {
-	a = strings.ToLower(a)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -31,21 +31,28 @@ type Error struct {
 }
 
 // With returns the error with the mistakes among the problems added. Those that
-// are where there is one already are left out: they follow from it.
+// are where there is one already, or about all around one, are left out: they follow
+// from it.
 func (e *Error) With(problems []Problem) *Error {
 	taken := map[Position]bool{}
+	paths := map[string]bool{}
 	for _, f := range e.Faults {
 		taken[f.Position] = true
+		for path := f.Path; path != ""; path = around(path) {
+			paths[path] = true
+		}
 	}
 	all := slices.Clone(e.Faults)
 	for _, f := range e.Partial.faults(problems) {
-		if !f.Warning && !taken[f.Position] {
+		if !f.Warning && !taken[f.Position] && !paths[f.Path] {
 			all = append(all, f)
 		}
 	}
-	sortFaults(all)
-	return &Error{Faults: all, Partial: e.Partial}
+	return &Error{Faults: onePerPlace(all), Partial: e.Partial}
 }
+
+// around is the path of what is around the value at path, "" at the top.
+func around(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
 
 // Error renders all faults as compilers do, each with its line and a caret,
 // and a last line that counts them.
@@ -89,11 +96,22 @@ func newFault(at place, path, message string) Fault {
 	return f
 }
 
-// onePerPlace sorts the faults and drops the second of two that are the same,
-// as one entry of a price book gives for each of its rows.
+// onePerPlace sorts the faults and drops the second of two that say the same of the
+// same place: one entry of a price book gives one for each of its rows, and what is
+// used by an alias or merged gives one for each use.
 func onePerPlace(faults []Fault) []Fault {
 	sortFaults(faults)
-	return slices.Compact(faults)
+	type mistake struct {
+		at      Position
+		message string
+	}
+	seen := make(map[mistake]bool, len(faults))
+	return slices.DeleteFunc(faults, func(f Fault) bool {
+		of := mistake{f.Position, f.Message}
+		twice := seen[of]
+		seen[of] = true
+		return twice
+	})
 }
 
 // faultError is nil unless one of the faults is an error.

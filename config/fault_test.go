@@ -124,23 +124,6 @@ func TestCaret(t *testing.T) {
 	f("", 5, 0, "^")
 }
 
-func TestNearest(t *testing.T) {
-	fields := []field{{name: "usd"}, {name: "period"}, {name: "on_exceed"}, {name: "models"}}
-	f := func(in, want string) {
-		t.Helper()
-		if got := nearest(in, fields); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
-		}
-	}
-	f("usdd", "usd")
-	f("USD", "usd")
-	f("on_exced", "on_exceed")
-	f("model", "models")
-	f("zzz", "")
-	f("x", "")
-	f("", "")
-}
-
 // What other packages find is reported beside the loader's own mistakes, unless it
 // follows from one.
 func TestWith(t *testing.T) {

@@ -82,10 +82,14 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 		rootSection(d, value{main, body, ""}, c)
 	}
 	c.DataDir = absolute(main.file, c.DataDir)
+	if d.unreadable { // whatever else is missing is missing because of that
+		c.source = &source{files: d.files, at: main.at}
+		return d.result(c)
+	}
 	d.include(main, c)
 	c.source = &source{files: d.files, parts: d.parts, globs: d.includes, at: main.at}
 	known := faultPaths(d.faults)
-	for _, p := range validate(c, d.env) {
+	for _, p := range validate(c, d.env, known) {
 		if !known[p.Path] { // else the value was not read
 			d.faults = append(d.faults, c.source.fault(p))
 		}

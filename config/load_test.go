@@ -206,35 +206,6 @@ cascades:
 	}
 }
 
-func TestExpand(t *testing.T) {
-	f := func(in, want string, wantGaps ...int) {
-		t.Helper()
-		got, gaps := expand(in, testEnv)
-		var at []int
-		for _, g := range gaps {
-			at = append(at, g.offset)
-		}
-		if got != want || !slices.Equal(at, wantGaps) {
-			t.Errorf("expand(%q) = %q, gaps %v, want %q, %v", in, got, at, want, wantGaps)
-		}
-	}
-	f("", "")
-	f("$", "$")
-	f("a$b", "a$b")
-	f("$$", "$")
-	f("$${SET}", "${SET}")
-	f("$$$$", "$$")
-	f("${SET}", "value")
-	f("x${SET}y${SET:-z}", "xvalueyvalue")
-	f("${NO:-}", "")
-	f("${NO:-a:-b}", "a:-b")
-	f("${NO}", "", 0)
-	f("é${NO}${NO}", "é", 2, 7)
-	f("${SET", "SET", 0)
-	f("${}", "}", 0)
-	f("${9}", "9}", 0)
-}
-
 func TestInclude(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {

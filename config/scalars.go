@@ -10,6 +10,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/sluice-gateway/sluice/config/similar"
+	"github.com/sluice-gateway/sluice/config/variables"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -31,6 +33,10 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 	switch n := v.node.(type) {
 	case *ast.StringNode:
 		raw, isText = n.Value, placeOf(v.file, n).style != stylePlain
+		if !isText && strings.Contains(raw, ": ") { // the YAML library reads {a: b c: d} so
+			d.fault(v, `has ": " inside: a comma is missing, or the value needs quotes`)
+			return "", false
+		}
 	case *ast.LiteralNode:
 		raw, isText = n.Value.Value, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
@@ -39,9 +45,9 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 		d.fault(v, "must be %s, not %s", f.wanted, kindOf(v.node))
 		return "", false
 	}
-	expanded, gaps := expand(raw, d.env)
+	expanded, gaps := variables.Expand(raw, d.env)
 	for _, g := range gaps {
-		d.faultAt(placeOf(v.file, v.node).into(g.offset), v.path, "%s", g.message)
+		d.faultAt(placeOf(v.file, v.node).into(g.Offset), v.path, "%s", g.Message)
 	}
 	if len(gaps) > 0 {
 		return "", false
@@ -111,7 +117,7 @@ func oneOf[S ~string](words ...S) decode[S] {
 				return w, nil
 			}
 		}
-		return "", errForm
+		return "", fmt.Errorf("must be %s, not %q%s", f.wanted, text, similar.Hint(text, quoted))
 	})
 }
 

@@ -1,8 +1,12 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/config/similar"
 )
 
 var (
@@ -46,4 +50,19 @@ func (d *decoder) shippedModels(c *Config) {
 func (d *decoder) appendBook(c *Config, main *tree, root value) {
 	outer := value{main, root.node, fmt.Sprintf("prices[%d]", len(c.Prices))}
 	c.Prices = append(c.Prices, d.book(root, outer))
+}
+
+//go:embed zones.txt
+var zones string
+
+// zoneHint names the time zone that was probably meant, by its name or its city alone.
+func zoneHint(name string) string {
+	all := strings.Fields(zones)
+	for _, zone := range all {
+		city := zone[strings.LastIndex(zone, "/")+1:]
+		if strings.EqualFold(zone, name) || strings.EqualFold(city, strings.ReplaceAll(name, " ", "_")) {
+			return `; did you mean "` + zone + `"?`
+		}
+	}
+	return cmp.Or(similar.Hint(name, all), "; names are such as UTC and Europe/Berlin")
 }

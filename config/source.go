@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/sluice-gateway/sluice/config/syntax"
 )
 
 // source keeps where each value is, for messages. The zero value knows no
@@ -46,12 +48,9 @@ type part struct {
 // span is a range of a list; to is not in it.
 type span struct{ from, to int }
 
-// byteOrderMark is what some editors put before a file. It is not part of it.
-const byteOrderMark = "\ufeff"
-
 func newFile(name string, data []byte) *file {
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
-	text = strings.TrimPrefix(text, byteOrderMark)
+	text = strings.TrimPrefix(text, syntax.ByteOrderMark)
 	return &file{name: name, lines: strings.Split(text, "\n")}
 }
 

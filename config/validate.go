@@ -12,14 +12,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluice-gateway/sluice/config/similar"
 )
 
 // validate checks what one value alone cannot show: forms, references,
 // duplicates. It passes over what is empty because it could not be read. Region
 // defaults come from the environment, as the AWS SDKs take them. Every problem
-// is returned.
-func validate(c *Config, env func(string) string) []Problem {
-	v := &validator{c: c, zones: map[string]bool{}}
+// is returned. unread are the paths of values that could not be read.
+func validate(c *Config, env func(string) string, unread map[string]bool) []Problem {
+	v := &validator{c: c, unread: unread, zones: map[string]bool{}}
 	v.edge()
 	v.upstream("upstream", &c.Upstream, env)
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
@@ -37,6 +39,7 @@ func validate(c *Config, env func(string) string) []Problem {
 type validator struct {
 	c        *Config
 	problems []Problem
+	unread   map[string]bool
 	zones    map[string]bool // time zones by name: whether there is one
 }
 
@@ -104,7 +107,8 @@ func (v *validator) upstream(path string, u *Upstream, env func(string) string) 
 	if u.Region == "" && u.Endpoint != "" {
 		u.Region = "us-east-1" // any will do to sign for something that is not AWS
 	}
-	v.require(u.Region != "", path, "needs the key %q (AWS_REGION is not set either)", "region")
+	v.require(u.Region != "" || v.unread[path+".region"], path,
+		"needs the key %q (AWS_REGION is not set either)", "region")
 	if u.Endpoint != "" && u.Endpoint != "sandbox" {
 		v.endpoint(path+".endpoint", u.Endpoint)
 	}
@@ -153,7 +157,8 @@ func (v *validator) references() {
 
 func (v *validator) upstreamName(path, name string) {
 	_, ok := v.c.Upstreams[name]
-	v.require(ok || name == "", path, "there is no upstream %q; upstreams has %s", name, names(v.c.Upstreams))
+	v.require(ok || name == "", path, "there is no upstream %q; upstreams has %s%s", name, names(v.c.Upstreams),
+		similar.Hint(name, slices.Sorted(maps.Keys(v.c.Upstreams))))
 }
 
 func names[T any](m map[string]T) string {
@@ -213,10 +218,12 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 	}
 	if t.Webhook != "" {
 		v.url(at("webhook"), t.Webhook, "http", "https")
-		require(t.WebhookSecret != "", "webhook", "needs webhook_secret, which signs what is sent")
+		require(t.WebhookSecret != "" || v.unread[at("webhook_secret")], "webhook",
+			"needs webhook_secret, which signs what is sent")
 	}
 	if o := t.OutputTokens; o != nil {
-		require(o.Default != 0 || o.Max != 0, "output_tokens", "needs default or max")
+		unread := v.unread[at("output_tokens.default")] || v.unread[at("output_tokens.max")]
+		require(o.Default != 0 || o.Max != 0 || unread, "output_tokens", "needs default or max")
 		require(o.Max == 0 || o.Default <= o.Max, "output_tokens.default", "must not be above max")
 	}
 	for j := range t.Budgets {
@@ -242,12 +249,13 @@ func (v *validator) twice(path, what, name, before string) {
 
 func (v *validator) budget(b *Budget, at func(below string) string) {
 	if !v.zone(b.TimeZone) {
-		v.require(false, at("time_zone"), "there is no time zone %q; names are such as UTC and Europe/Berlin", b.TimeZone)
+		v.require(false, at("time_zone"), "there is no time zone %q%s", b.TimeZone, zoneHint(b.TimeZone))
 	}
 	if b.HardUSD == 0 {
 		return
 	}
-	v.require(b.OnExceed == "light_only", at("hard_usd"), "has an effect with on_exceed: light_only only")
+	v.require(b.OnExceed == "light_only" || v.unread[at("on_exceed")], at("hard_usd"),
+		"has an effect with on_exceed: light_only only")
 	v.require(b.HardUSD >= b.USD, at("hard_usd"), "must not be below usd")
 }
 

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/interpreter"
@@ -74,7 +72,7 @@ func (c *conditions) compile(id, path, source string) (condition, []config.Probl
 	}
 	if got := checked.OutputType(); !got.IsExactType(cel.BoolType) {
 		return condition{}, []config.Problem{{Path: path,
-			Message: fmt.Sprintf("the condition is of type %s, want bool", got)}}
+			Message: fmt.Sprintf("the condition is of type %s, want bool: compare it with something", got)}}
 	}
 	program, err := c.env.Program(checked, c.options(checked)...)
 	if err != nil {
@@ -122,33 +120,17 @@ func (c *conditions) dryRun(cond condition, path string) []config.Problem {
 		return []config.Problem{{Path: path, Message: fmt.Sprintf("the condition fails on every request: %v", last)}}
 	}
 	return []config.Problem{{Path: path, Warning: true, Message: fmt.Sprintf(
-		"the condition fails on some requests (%v); a rule that fails counts as matched, a match as not matched", last)}}
+		"the condition fails on some requests (%v); a rule that fails counts as matched, a match as not matched%s",
+		last, guarded(last))}}
 }
 
-func problemsOf(path, source string, found []*cel.Error) []config.Problem {
-	problems := make([]config.Problem, len(found))
-	for i, e := range found {
-		problems[i] = config.Problem{Path: path, Offset: offset(source, e.Location), Message: e.Message}
+// guarded is how to ask for a key of a map that may be missing.
+func guarded(err error) string {
+	key, missing := strings.CutPrefix(err.Error(), "no such key: ")
+	if !missing {
+		return ""
 	}
-	return problems
-}
-
-// offset turns CEL's place, a line from 1 and a column of code points from 0,
-// into bytes. A place outside of source is its end.
-func offset(source string, at common.Location) int {
-	start := 0
-	for range at.Line() - 1 {
-		newline := strings.IndexByte(source[start:], '\n')
-		if newline < 0 {
-			return len(source)
-		}
-		start += newline + 1
-	}
-	for range at.Column() {
-		_, size := utf8.DecodeRuneInString(source[start:])
-		start += size
-	}
-	return start
+	return fmt.Sprintf("; ask for %q in … && … first", key)
 }
 
 // bounds gives CEL's cost model the longest values that a request can have.

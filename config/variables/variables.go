@@ -1,20 +1,21 @@
-package config
+// Package variables puts environment variables into texts.
+package variables
 
 import "strings"
 
-// A gap is a place in a scalar that could not be expanded.
-type gap struct {
-	offset  int // bytes into the scalar
-	message string
+// Gap is a place in a text that could not be expanded.
+type Gap struct {
+	Offset  int // bytes into the text
+	Message string
 }
 
-// expand replaces ${NAME} and ${NAME:-default} by their values in env and $$ by a
+// Expand replaces ${NAME} and ${NAME:-default} by their values in env and $$ by a
 // dollar. A dollar before anything else is itself, so that patterns can end in
 // one. As in the shell, :- also replaces a name that is set but empty. A name
 // without value and without default is a gap.
-func expand(s string, env func(string) string) (string, []gap) {
+func Expand(s string, env func(string) string) (string, []Gap) {
 	var out strings.Builder
-	var gaps []gap
+	var gaps []Gap
 	for i := 0; i < len(s); {
 		switch {
 		case strings.HasPrefix(s[i:], "$$"):
@@ -23,14 +24,14 @@ func expand(s string, env func(string) string) (string, []gap) {
 		case strings.HasPrefix(s[i:], "${"):
 			inner, _, closed := strings.Cut(s[i+2:], "}")
 			name, fallback, hasDefault := strings.Cut(inner, ":-")
-			if !closed || !isName(name) {
-				gaps = append(gaps, gap{i, "not a ${NAME} or ${NAME:-default}; write $$ for a dollar"})
+			if !closed || !IsName(name) {
+				gaps = append(gaps, Gap{i, "not a ${NAME} or ${NAME:-default}; write $$ for a dollar"})
 				i += 2
 				continue
 			}
 			text := env(name)
 			if text == "" && !hasDefault {
-				gaps = append(gaps, gap{i, "environment variable " + name + " is not set and has no default"})
+				gaps = append(gaps, Gap{i, "environment variable " + name + " is not set and has no default"})
 			}
 			if text == "" {
 				text = fallback
@@ -45,8 +46,8 @@ func expand(s string, env func(string) string) (string, []gap) {
 	return out.String(), gaps
 }
 
-// isName reports whether s can name an environment variable.
-func isName(s string) bool {
+// IsName reports whether s can name an environment variable.
+func IsName(s string) bool {
 	for i, r := range s {
 		letter := r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 		if !letter && (i == 0 || r < '0' || r > '9') {

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestMerge reads anchors, aliases and merge keys: what a mapping has itself wins, then
+// the first of several that are merged. U13
+func TestMerge(t *testing.T) {
+	c := mustParse(t, `tenants:
+  - &base
+    id: a
+    output_tokens: &caps {max: 10, on_exceed: reject}
+    limits: {requests_per_minute: 5}
+  - <<: *base
+    id: b
+    output_tokens: {<<: *caps, max: 20}
+  - id: c
+    <<: [{limits: {requests_per_minute: 6}}, *base]
+    output_tokens: *caps
+`)
+	var got []string
+	for _, x := range c.Tenants {
+		got = append(got, fmt.Sprintf("%s %d %s %d", x.ID, x.OutputTokens.Max, x.OutputTokens.OnExceed,
+			x.Limits.RequestsPerMinute))
+	}
+	if want := "a 10 reject 5, b 20 reject 5, c 10 reject 6"; strings.Join(got, ", ") != want {
+		t.Errorf("%q", got)
+	}
+	if at := c.At("tenants[1].output_tokens.max"); at.Line != 8 {
+		t.Errorf("%+v", at)
+	}
+	if at := c.At("tenants[1].limits.requests_per_minute"); at.Line != 5 {
+		t.Errorf("%+v", at)
+	}
+}
+
+// TestMergeMistakes has each mistake once, where it is written.
+func TestMergeMistakes(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, err := load(&decoder{env: testEnv}, "a.yaml", []byte(text))
+		var faulty *Error
+		if !errors.As(err, &faulty) {
+			t.Fatalf("%s: %v", text, err)
+		}
+		var got []string
+		for _, f := range faulty.Faults {
+			got = append(got, fmt.Sprintf("%d:%d %s: %s", f.Line, f.Column, f.Path, f.Message))
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s:\n got %q\nwant %q", text, got, want)
+		}
+	}
+	f("tenants:\n  - &t {id: a, limits: {requests_per_minute: x}}\n  - {<<: *t, id: b}\n  - {<<: *t, id: c}\n",
+		`2:46 tenants[0].limits.requests_per_minute: must be a whole number, not "x"`)
+	f("upstream: &u {region: r, <<: *u}\n", "1:30 upstream: merges itself")
+	f("upstream: {<<: [*a], region: r}\n",
+		`1:17 upstream: alias *a has no anchor before it; a text that begins with "*" needs quotes`)
+	f("upstream: {<<: 5, region: r}\n", `1:16 upstream: "<<" merges a mapping, as in "<<: *base", not a number`)
+	f("upstream: {<<: {regoin: x}, region: r}\n", `1:17 upstream: unknown key "regoin"; did you mean "region"?`)
+	f("x-base: &b {region: r}\nupstream: *b\n", `1:1 : unknown key "x-base"`)
+	f("tenants: [{id: a, models: [*nova*]}]\n",
+		`1:28 tenants[0].models[0]: alias *nova* has no anchor before it; a text that begins with "*" needs quotes`)
+	f("upstream: {region: us-east-1 endpoint: sandbox}\n",
+		`1:20 upstream.region: has ": " inside: a comma is missing, or the value needs quotes`)
+	f("upstream:\n  region:us-east-1\n",
+		"2:3 upstream: must be a mapping (key: value), not text: a space is missing after the colon")
+	f("tenants:\n  -id: a\n", "2:3 tenants: must be a list, not a mapping: a space is missing after the dash")
+	f("tenants: [{id: a, upstream: ue}]\nupstreams: {eu: {region: r}}\n",
+		`1:29 tenants[0].upstream: there is no upstream "ue"; upstreams has eu; did you mean "eu"?`)
+	zone := func(name string) string {
+		return "tenants: [{id: a, budgets: [{period: day, usd: 1, time_zone: " + name + "}]}]\n"
+	}
+	f(zone("Europe/Berln"), `1:62 tenants[0].budgets[0].time_zone: there is no time zone "Europe/Berln"; `+
+		`did you mean "Europe/Berlin"?`)
+	f(zone("new york"), `1:62 tenants[0].budgets[0].time_zone: there is no time zone "new york"; `+
+		`did you mean "America/New_York"?`)
+	f(zone("GMT+25"), `1:62 tenants[0].budgets[0].time_zone: there is no time zone "GMT+25"; names are such as UTC and `+
+		`Europe/Berlin`)
+}
