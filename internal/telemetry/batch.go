@@ -18,6 +18,9 @@ const (
 	waitingSpans = 2048 // more are dropped: requests do not wait for a collector
 	batchEvery   = 5 * time.Second
 	batchTimeout = 30 * time.Second // of one export, with the client's retries
+	// lastBatches is how long a stop waits for the collector: for the export under way,
+	// the last one and the client together. What it has not taken by then is lost.
+	lastBatches = 3 * time.Second
 )
 
 // exporter sends what batches collect.
@@ -142,8 +145,10 @@ func (b *batches) whole(batch message) message {
 	return batch[at:]
 }
 
-// close sends the spans that are left, until ctx ends.
+// close sends the spans that are left, until ctx ends or lastBatches are over.
 func (b *batches) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastBatches)
+	defer cancel()
 	close(b.stop)
 	cut := context.AfterFunc(ctx, b.cancel)
 	<-b.done

@@ -112,7 +112,8 @@ func (t *Telemetry) Handler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: t.registry})
 }
 
-// Close sends the spans that are left, until ctx ends.
+// Close sends the spans that are left, until ctx ends. A collector that does not
+// answer holds it up for some seconds only.
 func (t *Telemetry) Close(ctx context.Context) {
 	if t != nil && t.batches != nil {
 		t.batches.close(ctx)
