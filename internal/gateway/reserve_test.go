@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -182,9 +183,13 @@ func (f *fixture) end(t testing.TB, others ...string) map[string]ledger.WindowSt
 		}
 		books = append(books, of...)
 	}
+	units := [...]string{
+		record.UnitUSD: "dollars", record.UnitTokens: "tokens", record.UnitRequests: "requests",
+		record.UnitConcurrent: "concurrent requests",
+	}
 	sums := map[string]ledger.WindowState{}
 	for _, b := range books {
-		name := fmt.Sprint(b.Tenant, " ", unitNames[b.Unit])
+		name := fmt.Sprint(b.Tenant, " ", units[b.Unit])
 		sum := sums[name]
 		sum.Posted, sum.Held, sum.Suspense = sum.Posted+b.Posted, sum.Held+b.Held, sum.Suspense+b.Suspense
 		sums[name] = sum

@@ -1,0 +1,88 @@
+package leg
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// unitNames are how limits are called towards callers.
+var unitNames = [...]string{
+	record.UnitUSD: "dollars", record.UnitTokens: "tokens", record.UnitRequests: "requests",
+	record.UnitConcurrent: "concurrent requests",
+}
+
+// Exceeded is the answer to a request that a budget or limit refuses. Money is
+// 400, which no SDK repeats; a rate that will pass is 429, which all do. A
+// caller sees its own tenant's numbers, and of a parent that there is one.
+func Exceeded(req *Request, legs []*Plan, r *budget.Refusal) *wire.Error {
+	wait := max(1, r.Until.Sub(req.Received).Milliseconds())
+	if r.Reason != budget.UsedUp {
+		return &wire.Error{
+			Kind: wire.KindServiceUnavailable, RetryAfterMillis: wait,
+			Message: "budgets and limits cannot be checked at the moment. Request " + req.ID,
+		}
+	}
+	e := &wire.Error{Kind: wire.KindServiceQuota, Message: exceededText(req, legs, r)}
+	if r.Window.Unit != record.UnitUSD && r.Need <= r.Limit {
+		e.Kind, e.RetryAfterMillis = wire.KindThrottling, wait
+		if r.Window.Unit == record.UnitConcurrent {
+			e.RetryAfterMillis = time.Second.Milliseconds()
+		}
+	}
+	return e
+}
+
+func exceededText(req *Request, legs []*Plan, r *budget.Refusal) string {
+	own := req.Caller.Tenant.ID
+	what := limitName(own, r)
+	if r.Need > r.Limit {
+		what += " is smaller than this request"
+	} else {
+		what += " is used up"
+	}
+	if r.Window.Tenant == own {
+		what += fmt.Sprintf(": %s spent + %s held of %s; this request could take %s",
+			amount(r.Window.Unit, r.Posted), amount(r.Window.Unit, r.Held+r.Suspense),
+			amount(r.Window.Unit, r.Limit), amount(r.Window.Unit, r.Need))
+	}
+	what += "."
+	if !r.Window.End.IsZero() {
+		what += " Resets " + r.Window.End.Format(time.RFC3339) + "."
+	}
+	for _, p := range legs {
+		if r.Need > r.Limit {
+			what += p.Vague()
+		}
+	}
+	return what + " Request " + req.ID
+}
+
+// limitName names a budget or limit of a tenant's own: `budget "acme/support month"`.
+func limitName(own string, r *budget.Refusal) string {
+	what := "limit"
+	if r.Window.Unit == record.UnitUSD {
+		what = "budget"
+	}
+	if r.Window.Tenant != own {
+		return "a parent " + what
+	}
+	of := cmp.Or(r.Window.Period, unitNames[r.Window.Unit])
+	if what == "limit" && r.Window.Period != "" {
+		of = unitNames[r.Window.Unit] + " per " + r.Window.Period
+	}
+	return fmt.Sprintf("%s %q", what, r.Window.Tenant+" "+of)
+}
+
+func amount(u record.Unit, n int64) string {
+	if u == record.UnitUSD {
+		return "$" + money.Pico(n*1000).String()
+	}
+	return strconv.FormatInt(n, 10)
+}
