@@ -13,6 +13,7 @@ func Changed(old, new *Config) []string {
 		{"data_dir", old.DataDir != new.DataDir},
 		{"journal", old.Journal != new.Journal},
 		{"ledger", old.Ledger != new.Ledger},
+		{"telemetry.access_log", old.Telemetry.AccessLog != new.Telemetry.AccessLog},
 	} {
 		if k.differs {
 			keys = append(keys, k.name)

@@ -151,6 +151,9 @@ type Telemetry struct {
 	OTLP    string  // collector URL; "" off
 	Sample  float64 // share of requests traced, default 0.1
 	Content bool    // put prompts and answers into the log of pairs, default false
+	// AccessLog is where a line for each request goes: the absolute path of a file, or
+	// "stdout"; "" nowhere.
+	AccessLog string
 }
 
 // Tenant is who pays.

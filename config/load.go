@@ -221,6 +221,13 @@ func path(d *decoder, v value, dst *string) {
 	}
 }
 
+// pathOrStdout is path, but for the name of the standard output.
+func pathOrStdout(d *decoder, v value, dst *string) {
+	if text(d, v, dst); *dst != "stdout" {
+		path(d, v, dst)
+	}
+}
+
 func absolute(f *file, name string) string {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(f.name), name)

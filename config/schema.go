@@ -189,6 +189,7 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 		key("otlp", &t.OTLP, text),
 		key("sample", &t.Sample, share),
 		key("content", &t.Content, boolean),
+		key("access_log", &t.AccessLog, pathOrStdout),
 	)
 }
 

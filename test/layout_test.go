@@ -38,6 +38,7 @@ var layers = map[string]int{
 	"internal/cascade/calibrate": 48,
 	"internal/cascade":           46,
 	"internal/router":            46,
+	"internal/requestlog":        44,
 	"internal/meter":             44, // what is below knows records and the ledger's contract, not the meter
 	"internal/telemetry":         43,
 	"internal/report":            43,
@@ -68,6 +69,7 @@ var layers = map[string]int{
 	"internal/money":             0,
 	"internal/glob":              0,
 	"internal/watch":             0,
+	"internal/quiet":             0,
 	"internal/heap":              0,
 	"internal/lifetime":          0,
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/shadow"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // call is the state of one request, passed by hand from step to step. Its memory
@@ -65,7 +66,7 @@ type bill struct {
 	mu       sync.Mutex // guards the following
 	cost     money.Pico
 	state    string       // how far cost can be trusted
-	refusal  string       // AWS error type of the gateway's own answer, "" for the upstream's
+	refusal  *wire.Error  // the gateway's own answer, nil for the upstream's
 	attempts []saving.Row // kept when the span is recorded
 }
 

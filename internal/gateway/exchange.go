@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -14,8 +15,9 @@ import (
 type Request struct {
 	ID        string // ULID, x-sluice-request-id
 	Method    string
-	Target    string // raw request target, as on the wire
-	Authority string // raw Host field, or :authority
+	Target    string     // raw request target, as on the wire
+	Authority string     // raw Host field, or :authority
+	From      netip.Addr // of the connection
 	// HTTP2 is whether Signature V4 may name :authority instead of host.
 	HTTP2  bool
 	Header wire.Header

@@ -37,6 +37,7 @@ type Options struct {
 	// Tightened keeps how far certified thresholds were stepped back; nil keeps
 	// nothing beyond the process.
 	Tightened *memory.Tightened
+	Observer  Observer // nil: nobody
 	// Memory is what is remembered of cascades; nil is a new one of this line's own.
 	Memory *memory.Store
 }
@@ -49,6 +50,7 @@ type Line struct {
 	cascades  cascades
 	shadows   *shadow.Shadows
 	tally     saving.Tally
+	observer  Observer // nil: nobody
 	profiles  router.ProfileQueries
 
 	calls   sync.Pool   // of *call, for those to come
@@ -76,7 +78,7 @@ func New(o Options) *Line {
 	if o.Memory == nil {
 		o.Memory = &memory.Store{}
 	}
-	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs}
+	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs, observer: o.Observer}
 	schemas := &answer.Schemas{} // of requests whose answers are checked
 	l.cascades = cascades{asker: l.asker, memory: o.Memory, schemas: schemas}
 	l.shadows = &shadow.Shadows{

@@ -8,6 +8,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Ended implements leg.Host: it adds an attempt that is in the books to its request.
@@ -32,7 +34,15 @@ func (c *call) Ended(a *leg.Attempt) {
 	l.cascades.learnCost(c, a)
 }
 
-// observe ends the request's span and counts it, all from what its steps noted.
+// Observer is told what is known of requests that are over. *requestlog.Log is one.
+type Observer interface {
+	// Wants reports whether Ended is to be called for a request that ended so.
+	Wants(status int, refusal *wire.Error) bool
+	// Ended must copy what it keeps: the memory of a request is used again.
+	Ended(e telemetry.RequestEnd)
+}
+
+// observe ends the request's span, counts it and tells the observer, all from what its steps noted.
 func (l *Line) observe(c *call) {
 	total := c.over.Sub(c.Received)
 	head := total
@@ -46,32 +56,44 @@ func (l *Line) observe(c *call) {
 	if c.served != nil && c.served.Limit.Changed {
 		l.asker.Telemetry.Metrics().CapCut(c.served.Limit.Cut)
 	}
-	if !c.Span.Sampled() {
+	wanted := l.observer != nil && l.observer.Wants(c.status, c.bill.refusal)
+	if !wanted && !c.Span.Sampled() {
 		return
 	}
-	e := c.spanEnd()
-	e.Saving = l.saved(c)
-	c.Span.End(e)
+	e := c.outcome()
+	if e.FirstByte, e.Duration = head, total; wanted {
+		l.observer.Ended(e)
+	}
+	if c.Span.Sampled() {
+		e.Saving = l.saved(c)
+		c.Span.End(e)
+	}
 }
 
-func (c *call) spanEnd() telemetry.RequestEnd {
+// outcome is what is known of a request that is over.
+func (c *call) outcome() telemetry.RequestEnd {
 	e := telemetry.RequestEnd{
 		ID: c.ID, Method: c.Method, Operation: c.Target.Op.String(), Status: c.status,
 		Asked: c.Target.Model, Path: string(c.path), Reason: c.reason, Cost: c.bill.cost, CostState: c.bill.state,
-		Error: c.bill.refusal,
+		From: c.exchange.From, Received: c.Received, Refusal: c.bill.refusal,
 	}
-	if e.Error == "" && c.served != nil && c.served.Response != nil {
+	if e.Refusal != nil {
+		e.Error = e.Refusal.Type()
+	} else if c.served != nil && c.served.Response != nil {
 		e.Error = c.served.Response.ErrorType()
 	}
 	if c.Caller != nil {
 		e.Tenant, e.Key = c.Caller.Tenant.ID, c.Caller.KeyID
+	} else {
+		e.Claimed = tenant.ClaimedKey(c.Header)
 	}
 	if c.route != nil && c.route.Cascade != nil {
 		e.Cascade, e.Rule = c.Cascade, c.route.Reason
 	}
 	if c.served != nil {
 		e.Served, e.Cap, e.Cut = c.served.Model, c.served.Limit.Tokens.N, c.served.Limit.Cut
-		e.CutAt = c.served.Limit.CutAt
+		e.CutAt, e.UpstreamID = c.served.Limit.CutAt, c.served.End.AWSRequestID
+		e.Input, e.Output = c.served.End.Usage.Input, c.served.End.Usage.Output
 	}
 	return e
 }

@@ -87,10 +87,7 @@ func unmodelled(status int, h wire.Header) bool {
 
 // refuse is the gateway's own answer.
 func (l *Line) refuse(c *call, err *wire.Error) *Response {
-	c.bill.refusal = err.Type()
-	if err.Cause != nil {
-		l.asker.Log.Warn("request refused", "request", c.ID, "type", err.Type(), "message", err.Message, "err", err.Cause)
-	}
+	c.bill.refusal = err
 	res := c.exchange.respond(err.Status())
 	h := append(res.Header, wire.Field{Name: "content-type", Value: "application/json"},
 		wire.Field{Name: "x-amzn-errortype", Value: err.Type()},

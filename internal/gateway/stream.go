@@ -96,7 +96,7 @@ func (s *stream) took(raw []byte, err error) {
 	s.attempt.Close(s.how)
 	if !s.attempt.Whole() {
 		broken := wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did")
-		s.frame = wire.AppendException(nil, broken)
+		s.call.bill.refusal, s.frame = broken, wire.AppendException(nil, broken)
 	}
 }
 

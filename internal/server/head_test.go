@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Every row is one request that a strict server refuses. None may reach the
@@ -27,7 +29,7 @@ func TestStrictHTTP1(t *testing.T) {
 	var refused atomic.Int64
 	s := start(t, Options{
 		Handler:   handlerFunc(func(r *gateway.Request) *gateway.Response { reached.Add(1); return echo(r) }),
-		OnRefusal: func(int) { refused.Add(1) },
+		OnRefusal: func(string, netip.Addr, *wire.Error) { refused.Add(1) },
 	})
 	const second = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 	f := func(name string, status int, request string) {

@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
-
+	"net/netip"
 	"time"
 
 	xhttp2 "golang.org/x/net/http2"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 func newReader(b []byte) *bufio.Reader     { return bufio.NewReader(bytes.NewReader(b)) }
@@ -57,7 +59,7 @@ func withDefaults(o Options) Options {
 		o.OnGlitch = func(string) {}
 	}
 	if o.OnRefusal == nil {
-		o.OnRefusal = func(int) {}
+		o.OnRefusal = func(string, netip.Addr, *wire.Error) {}
 	}
 	return o
 }

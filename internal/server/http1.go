@@ -238,14 +238,14 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	id := s.ids.Next(received)
 	r := &http1Request{} // all of it at once
 	if refused := h.readHead(ctx, &r.head); refused != nil {
-		h.write(ctx, s.refuse(refused, id), id)
+		h.write(ctx, s.refuse(refused, id, c.from), id)
 		return
 	}
 	s.inFlight.Add(1)
 	h.openBody(ctx, r)
 	hd := &r.head
 	r.request = gateway.Request{
-		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority,
+		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from,
 		Header: hd.header, ContentLength: hd.length, Body: &r.body,
 		Caller: &r.caller, Received: received,
 	}
@@ -396,7 +396,7 @@ func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 	}
 	ctx.Response.Reset()
 	id := s.ids.Next(s.opts.Now())
-	h.write(ctx, s.refuse(e, id), id)
+	h.write(ctx, s.refuse(e, id, c.from), id)
 }
 
 // expect decides on Expect: 100-continue before the caller sends a body: a
@@ -408,6 +408,6 @@ func (h *http1) expect(ctx *fasthttp.RequestCtx) int {
 	}
 	s := h.server
 	id := s.ids.Next(s.opts.Now())
-	h.write(ctx, s.refuse(refused, id), id)
+	h.write(ctx, s.refuse(refused, id, connOf(ctx).from), id)
 	return refused.Status()
 }

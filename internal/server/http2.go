@@ -85,7 +85,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := &http2Request{} // all of it at once
 	e.out = http2Writer{w: deadlinesOf(w), conn: c, timeout: s.opts.Timeouts.Write}
 	if refused := h.readHead(r, &e.head); refused != nil {
-		e.out.whole(s.refuse(refused, id), id)
+		e.out.whole(s.refuse(refused, id, c.from), id)
 		return
 	}
 	s.inFlight.Add(1)
@@ -94,7 +94,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer e.source.close()
 	hd := &e.head
 	e.request = gateway.Request{
-		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, HTTP2: true,
+		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from, HTTP2: true,
 		Header: hd.header, ContentLength: hd.length, Body: &e.body, Caller: r.Context(), Received: received,
 	}
 	res := s.answer(&e.request, &e.body)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -65,8 +66,8 @@ func errorResponse(e *wire.Error, id string) *gateway.Response {
 }
 
 // refuse is the answer to a request that does not reach the handler.
-func (s *Server) refuse(e *wire.Error, id string) *gateway.Response {
-	s.opts.OnRefusal(e.Status())
+func (s *Server) refuse(e *wire.Error, id string, from netip.Addr) *gateway.Response {
+	s.opts.OnRefusal(id, from, e)
 	res := errorResponse(e, id)
 	res.CloseConnection = true
 	return res

@@ -29,6 +29,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Handler answers one request. Its Response's Body must not alias the request's
@@ -49,10 +50,10 @@ type Options struct {
 	// Now is the clock that stamps requests. Deadlines on sockets always follow
 	// the real clock.
 	Now func() time.Time
-	// OnGlitch gets the kind of each HTTP/2 flood, OnRefusal the status of each
-	// request that never reached the handler.
+	// OnGlitch gets the kind of each HTTP/2 flood, OnRefusal each request that never
+	// reached the handler, with the answer that it got.
 	OnGlitch  func(kind string)
-	OnRefusal func(status int)
+	OnRefusal func(id string, from netip.Addr, e *wire.Error)
 }
 
 // Stats is what the edge has open at one moment.

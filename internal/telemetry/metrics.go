@@ -44,6 +44,8 @@ const (
 	uncertifiedSchemas
 	glitches
 	refusals
+	authFailures
+	accessDropped
 	reloads
 	capCuts
 	tokensCut
@@ -71,6 +73,9 @@ var counters = [...]struct{ name, labels, help string }{
 		"Requests with a response schema that the certificate does not cover."},
 	glitches:     {"sluice_h2_glitches_total", "kind", "HTTP/2 connections closed for a flood of cheap frames."},
 	refusals:     {"sluice_refusals_total", "status", "Requests refused before they reached the request line."},
+	authFailures: {"sluice_authentication_failures_total", "type", "Requests without a valid credential."},
+	accessDropped: {"sluice_access_log_dropped_total", "",
+		"Lines of the access log that were lost: the disk was slow, full or away."},
 	reloads:      {"sluice_config_reloads_total", "result", "Configuration reloads."},
 	capCuts:      {"sluice_cap_cuts_total", "", "Requests whose output cap was changed."},
 	tokensCut:    {"sluice_cap_cut_tokens_total", "", "Output tokens that were asked for and not allowed."},
@@ -259,6 +264,13 @@ func (m *Metrics) Glitch(kind string) { m.add(glitches, 1, kind) }
 
 // Refusal counts a request that the edge refused itself.
 func (m *Metrics) Refusal(status int) { m.add(refusals, 1, strconv.Itoa(status)) }
+
+// AuthenticationFailed counts a request whose caller is not known, by the AWS error type
+// of the answer.
+func (m *Metrics) AuthenticationFailed(errorType string) { m.add(authFailures, 1, errorType) }
+
+// AccessDropped counts lines of the access log that were lost.
+func (m *Metrics) AccessDropped(lines int) { m.add(accessDropped, float64(lines)) }
 
 // Loaded shows the configuration with this hash as the one in use since at.
 func (m *Metrics) Loaded(hash string, at time.Time) {

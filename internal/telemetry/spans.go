@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -62,6 +63,16 @@ type RequestEnd struct {
 	Buffered  bool   // the stream was held back for a check
 	// Saving is what a cascade's request saved, nil when it is not measured.
 	Saving *saving.Saving
+
+	// What follows is for logs, and no part of a span.
+
+	From                netip.Addr
+	Claimed             string      // key id that an unproven caller named
+	Refusal             *wire.Error // of the gateway itself, nil when the answer is the upstream's
+	UpstreamID          string      // of the answer that was served
+	Received            time.Time
+	FirstByte, Duration time.Duration
+	Input, Output       wire.Count // tokens of the answer that was served
 }
 
 // LegStart is what is known of an attempt before it leaves.

@@ -116,11 +116,11 @@ func (e *Error) ExceptionName() string { return kinds[e.Kind].frame }
 // AppendJSON appends the body of the error: {"message":"…"}.
 func (e *Error) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"message":`...)
-	return append(appendJSONString(dst, e.Message), '}')
+	return append(AppendJSONString(dst, e.Message), '}')
 }
 
-// appendJSONString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
-func appendJSONString(dst []byte, s string) []byte {
+// AppendJSONString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func AppendJSONString(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
 	for _, r := range s {

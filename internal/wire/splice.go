@@ -53,7 +53,7 @@ func (f *Facts) ModelSplice(model string) (Splice, bool) {
 	if !f.BodyModel.Present() {
 		return Splice{}, false
 	}
-	return Splice{f.BodyModel.Start, f.BodyModel.End, appendJSONString(nil, model)}, true
+	return Splice{f.BodyModel.Start, f.BodyModel.End, AppendJSONString(nil, model)}, true
 }
 
 // maxMetadata is how many pairs requestMetadata may have (service model).
@@ -81,13 +81,13 @@ func (f *Facts) MetadataSplices(body []byte, pairs ...Pair) ([]Splice, bool) {
 	var members []byte
 	for _, p := range pairs {
 		if value := old[p.Key]; value.Present() {
-			splices = append(splices, Splice{value.Start, value.End, appendJSONString(nil, p.Value)})
+			splices = append(splices, Splice{value.Start, value.End, AppendJSONString(nil, p.Value)})
 			continue
 		}
 		if len(members) > 0 {
 			members = append(members, ',')
 		}
-		members = appendJSONString(append(appendJSONString(members, p.Key), ':'), p.Value)
+		members = AppendJSONString(append(AppendJSONString(members, p.Key), ':'), p.Value)
 	}
 	if there+len(pairs)-len(splices) > maxMetadata {
 		return nil, false

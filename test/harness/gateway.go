@@ -119,6 +119,9 @@ func (g *Gateway) URL() string { return "http://" + g.Addr }
 // Signal sends a signal.
 func (g *Gateway) Signal(s syscall.Signal) { g.cmd.Process.Signal(s) }
 
+// Pid is the process's id.
+func (g *Gateway) Pid() int { return g.cmd.Process.Pid }
+
 // Kill kills the process with SIGKILL and waits until it is gone.
 func (g *Gateway) Kill() {
 	g.Signal(syscall.SIGKILL)

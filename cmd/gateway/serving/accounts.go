@@ -119,6 +119,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a.wg.Go(func() { a.repeat(time.Hour, a.fold) })
 	a.wg.Go(func() { a.atOnceAndEvery(lookEvery, a.lookAt) })
 	a.wg.Go(func() { a.repeat(lookEvery, a.mend) })
+	a.wg.Go(func() { a.repeat(diskEvery, a.watchDisk()) })
 	a.wg.Go(func() { a.atOnceAndEvery(correctionsEvery, a.takeCorrections) })
 	a.wg.Go(func() { a.atOnceAndEvery(inheritEvery, a.inheritOrWarn) })
 	arrears := a.arrears()

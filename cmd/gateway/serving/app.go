@@ -19,6 +19,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
+	"github.com/sluice-gateway/sluice/internal/quiet"
+	"github.com/sluice-gateway/sluice/internal/requestlog"
 	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -28,6 +30,8 @@ import (
 // app is a running gateway: everything that lives as long as the process.
 type app struct {
 	log       *slog.Logger
+	storms    *quiet.Storms
+	requests  *requestlog.Log
 	secrets   *tenant.Secrets
 	telemetry *telemetry.Telemetry
 	snapshots snapshot.Store // from which everybody takes what a reload changes
@@ -44,7 +48,8 @@ type app struct {
 
 // start builds the gateway from the bottom up; closing takes it down again.
 func start(ctx context.Context, version string, cfg *config.Config, closing *closers) (*app, error) {
-	a := &app{log: newLog(os.Stderr)}
+	a := &app{}
+	a.openLog(newLog(os.Stderr).Handler(), closing)
 	crash, now, err := faults()
 	if err != nil {
 		return nil, err
@@ -58,6 +63,9 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 		return nil, err
 	}
 	closing.add(a.telemetry.Close)
+	if err := a.openRequestLog(cfg, closing); err != nil {
+		return nil, err
+	}
 	if a.upstreams, err = startUpstreams(cfg, a.telemetry.Metrics(), closing); err != nil {
 		return nil, err
 	}
@@ -125,7 +133,7 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
 			NewID: func() string { return ids.Next(time.Now()) },
 		},
-		Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,
+		Observer: a.requests, Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,
 		PairsDir:  filepath.Join(cfg.DataDir, "pairs"),
 		Tightened: &memory.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
 	})
@@ -145,7 +153,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
 		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,
-		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: metrics.Refusal,
+		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: a.requests.Edge,
 	}); err != nil {
 		return err
 	}

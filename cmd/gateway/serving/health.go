@@ -78,6 +78,25 @@ func (a *accounts) took(now redis.Health, err error) {
 	h.behind = now.Ahead
 }
 
+// diskEvery is how often the journal is asked whether the disk takes records.
+const diskEvery = time.Second
+
+// watchDisk returns what logs when the disk began or ceased to take records.
+func (a *accounts) watchDisk() func() (more bool) {
+	faulty := false
+	return func() bool {
+		fault := a.meter.Status().Fault
+		switch {
+		case fault != nil && !faulty:
+			a.log.Error("the disk takes no records; new requests get 503 until it does", "err", fault)
+		case fault == nil && faulty:
+			a.log.Info("the disk takes records again")
+		}
+		faulty = fault != nil
+		return true
+	}
+}
+
 func skewed(d time.Duration) bool { return d.Abs() > badClock }
 
 // ahead is by how much budgets correct this machine's clock. Small differences are

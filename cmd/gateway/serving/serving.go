@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/quiet"
+	"github.com/sluice-gateway/sluice/internal/requestlog"
 )
 
 // Commands are the commands of the package. They show version as the program's.
@@ -46,6 +48,29 @@ func newLog(w io.Writer) *slog.Logger {
 		}
 		return a
 	}}))
+}
+
+// openLog makes the log, of which repeated lines are few.
+func (a *app) openLog(to slog.Handler, closing *closers) {
+	a.storms = quiet.New(to, time.Now)
+	closing.add(func(context.Context) { a.storms.Close() })
+	a.log = slog.New(a.storms.Handler())
+}
+
+// openRequestLog makes what writes lines about single requests.
+func (a *app) openRequestLog(cfg *config.Config, closing *closers) error {
+	a.requests = &requestlog.Log{Storms: a.storms, Counts: a.telemetry.Metrics()}
+	file := cfg.Telemetry.AccessLog
+	if file == "" {
+		return nil
+	}
+	access, err := requestlog.OpenAccess(file, a.requests.Counts, a.log)
+	if err != nil {
+		return fmt.Errorf("telemetry.access_log: %w", err)
+	}
+	closing.add(access.Close)
+	a.requests.Access = access
+	return nil
 }
 
 // closers run in the reverse of the order in which they were added, within one

@@ -1,0 +1,73 @@
+package quiet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+)
+
+// Handler writes lines to the handler of s, as far as they are few. What a line is
+// about is its first attribute that does not name one request or error.
+func (s *Storms) Handler() slog.Handler { return handler{s, s.out} }
+
+type handler struct {
+	storms *Storms
+	out    slog.Handler
+}
+
+// Enabled implements slog.Handler.
+func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.out.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	switch h.storms.Take(r.Level, kindOf(&r)) {
+	case Counted:
+		return nil
+	case Last:
+		r = r.Clone()
+		r.AddAttrs(further())
+	}
+	return h.out.Handle(ctx, r)
+}
+
+// further is what the last line before a storm has beside its own attributes.
+func further() slog.Attr { return slog.String("further", "counted") }
+
+// WithAttrs implements slog.Handler.
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return handler{h.storms, h.out.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h handler) WithGroup(name string) slog.Handler { return handler{h.storms, h.out.WithGroup(name)} }
+
+// kindOf is what a line is alike in with others.
+func kindOf(r *slog.Record) Kind {
+	k := Kind{What: r.Message}
+	r.Attrs(func(a slog.Attr) bool {
+		switch a.Key {
+		case "request", "request_id", "record", "id", "err", "error", "text":
+			return true
+		}
+		k.Whose = fmt.Sprint(a.Value.Any())
+		return false
+	})
+	return k
+}
+
+// Log writes a line that its caller has formed without package slog, when it is to be
+// written; attrs is called only then.
+func (s *Storms) Log(level slog.Level, k Kind, attrs func() []slog.Attr) {
+	v := s.Take(level, k)
+	if v == Counted {
+		return
+	}
+	r := slog.NewRecord(s.now(), level, k.What, 0)
+	r.AddAttrs(attrs()...)
+	if v == Last {
+		r.AddAttrs(further())
+	}
+	s.write([]slog.Record{r})
+}
