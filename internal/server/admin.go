@@ -53,6 +53,9 @@ func NewAdmin(opts AdminOptions) (*Admin, error) {
 	}}, nil
 }
 
+// Addr is where the port listens, with its real number.
+func (a *Admin) Addr() net.Addr { return a.ln.Addr() }
+
 // Serve serves until Shutdown, then returns nil.
 func (a *Admin) Serve() error {
 	if err := a.std.Serve(a.ln); !errors.Is(err, http.ErrServerClosed) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
@@ -40,6 +41,7 @@ type app struct {
 	accounts  *accounts
 	line      *gateway.Line
 	edge      *server.Server
+	admin     *server.Admin
 
 	draining atomic.Bool               // no new requests are taken
 	refused  atomic.Pointer[time.Time] // when the last reload was, nil when it was not
@@ -143,27 +145,36 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 
 // startEdge opens the two ports. Nothing is served yet on the one for callers.
 func (a *app) startEdge(cfg *config.Config, closing *closers) error {
-	admin, err := server.NewAdmin(server.AdminOptions{
+	var err error
+	if a.admin, err = server.NewAdmin(server.AdminOptions{
 		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
-	})
-	if err != nil {
-		return err
+	}); err != nil {
+		return inUse(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}
-	closing.add(func(ctx context.Context) { admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
+	closing.add(func(ctx context.Context) { a.admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
 		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,
 		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: a.requests.Edge,
 	}); err != nil {
-		return err
+		return inUse(cfg, "listen", cfg.Listen, err)
 	}
 	a.watch(metrics)
 	go func() { // after the main port listens: /readyz must not say ready before
-		if err := admin.Serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := a.admin.Serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("admin port", "err", err)
 		}
 	}()
 	return nil
+}
+
+// inUse says which key names a port that another program has.
+func inUse(cfg *config.Config, path, addr string, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	at := cfg.At(path)
+	return fmt.Errorf("another program listens at %s: end that, or change %s (%s:%d)", addr, path, at.File, at.Line)
 }
 
 // drain stops taking requests and waits for those under way.

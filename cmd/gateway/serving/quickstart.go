@@ -3,31 +3,39 @@ package serving
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving/localca"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving/tour"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
 
 func quickstartCommand(version string) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "quickstart",
 		Short: "Run the gateway on the built-in stand-in, with a demo tenant and calls to paste",
-		Args:  command.Args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return quickstart(cmd.Context(), version, cmd.OutOrStdout())
-		},
+		Long: "Run the gateway on the built-in stand-in, with a demo tenant and calls to paste.\n\n" +
+			"All that it needs is written to ./data once: change data/quickstart.yaml and start again.\n" +
+			"The AWS SDKs send bearer keys over TLS only. With --tls the gateway has a certificate for\n" +
+			"this machine, of an authority of its own that the printed calls trust.",
+		Args: command.Args(cobra.NoArgs),
 	}
+	withTLS := cmd.Flags().Bool("tls", false, "serve HTTPS with a certificate of its own, unless the file names one")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return quickstart(cmd.Context(), version, *withTLS, cmd.OutOrStdout())
+	}
+	return cmd
 }
 
-func quickstart(ctx context.Context, version string, out io.Writer) error {
+func quickstart(ctx context.Context, version string, withTLS bool, out io.Writer) error {
 	dir, err := filepath.Abs("data")
 	if err != nil {
 		return err
@@ -44,12 +52,37 @@ func quickstart(ctx context.Context, version string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := command.Load(file)
-	if err != nil {
-		return err
+	o := options{version: version, load: fromFile(file)}
+	guide := tour.Gateway{Version: version, Key: key, Program: os.Args[0], File: file}
+	if withTLS {
+		own, err := localca.Ensure(filepath.Join(dir, "tls"), time.Now())
+		if err != nil {
+			return err
+		}
+		o.load = withCertificate(o.load, own)
+		guide.CA = own.CA
 	}
-	printTour(out, version, cfg, key)
-	return serve(ctx, options{version: version}, file)
+	o.started = func(a *app) {
+		guide.Snapshot, guide.Listen, guide.Admin = a.snapshots.Load(), a.edge.Addr(), a.admin.Addr()
+		if used := guide.Snapshot.Config.TLS; used == nil || filepath.Dir(used.Cert) != filepath.Dir(guide.CA) {
+			guide.CA = ""
+		}
+		guide.Print(out, time.Now()) //nolint:errcheck // nobody reads it
+	}
+	return serve(ctx, o)
+}
+
+// withCertificate adds a certificate to what load returns, unless that names one.
+func withCertificate(
+	load func(*config.Config) (*config.Config, error), own localca.Files,
+) func(*config.Config) (*config.Config, error) {
+	return func(previous *config.Config) (*config.Config, error) {
+		cfg, err := load(previous)
+		if err == nil && cfg.TLS == nil {
+			cfg.TLS = &config.TLS{Cert: own.Cert, Key: own.Key}
+		}
+		return cfg, err
+	}
 }
 
 // demoConfig writes the quickstart's configuration beside its data, for the
@@ -80,33 +113,4 @@ func demoKey(dir string, secrets *tenant.Secrets) (tenant.Credentials, error) {
 		return tenant.Credentials{}, err
 	}
 	return secrets.Credentials(id)
-}
-
-const tour = `
-Sluice %[1]s in front of the built-in stand-in for Bedrock. Its answers are canned; tokens, costs and reports are real.
-Model "auto" is a cascade: %[4]s first, %[5]s by rule.
-
-curl:
-  curl -s http://%[2]s/model/auto/converse -H 'Authorization: Bearer %[3]s' \
-    -d '{"messages":[{"role":"user","content":[{"text":"hello"}]}]}'
-
-boto3:
-  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=http://%[2]s AWS_BEARER_TOKEN_BEDROCK=%[3]s AWS_DEFAULT_REGION=us-east-1
-  python3 -c 'import boto3; print(boto3.client("bedrock-runtime").converse(modelId="auto",
-    messages=[{"role":"user","content":[{"text":"hello"}]}])["output"])'
-
-AWS CLI (the same variables, or a key pair: AWS_ACCESS_KEY_ID=%[6]s AWS_SECRET_ACCESS_KEY=%[7]s):
-  aws bedrock-runtime converse --model-id auto --messages '[{"role":"user","content":[{"text":"hello"}]}]'
-
-What it cost:
-  bin/gateway report --config %[8]s
-Health and metrics:
-  curl -s http://%[9]s/readyz; curl -s http://%[9]s/metrics
-
-`
-
-func printTour(out io.Writer, version string, cfg *config.Config, key tenant.Credentials) {
-	light, escalation := cfg.Cascades[0].Light, cfg.Cascades[0].Escalation
-	fmt.Fprintf(out, tour, version, cfg.Listen, key.Bearer, light, escalation, key.AccessKeyID, key.SecretAccessKey,
-		filepath.Join(cfg.DataDir, "quickstart.yaml"), cfg.Admin.Listen)
 }

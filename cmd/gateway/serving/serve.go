@@ -18,6 +18,10 @@ import (
 type options struct {
 	version string
 	profile string // address that serves profiles, "" for none
+	// load reads the configuration, previous being the one in use, nil at the start.
+	load func(previous *config.Config) (*config.Config, error)
+	// started is called when the ports listen, nil for nothing.
+	started func(*app)
 }
 
 func serveCommand(version string) *cobra.Command {
@@ -29,16 +33,29 @@ func serveCommand(version string) *cobra.Command {
 	}
 	file := command.ConfigFlag(cmd)
 	cmd.Flags().StringVar(&o.profile, "pprof", "", "serve profiles at `ADDR`, a loopback address such as 127.0.0.1:6060")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, *file) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		o.load = fromFile(*file)
+		return serve(cmd.Context(), o)
+	}
 	return cmd
 }
 
+// fromFile loads a configuration from the same file each time.
+func fromFile(file string) func(*config.Config) (*config.Config, error) {
+	return func(previous *config.Config) (*config.Config, error) {
+		if previous == nil {
+			return command.Load(file)
+		}
+		return command.Reread(previous, file)
+	}
+}
+
 // serve runs the gateway until ctx ends, then drains.
-func serve(ctx context.Context, o options, file string) error {
+func serve(ctx context.Context, o options) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody can know of the gateway: unasked for, it ends the process
 	defer signal.Stop(hangup)
-	cfg, err := command.Load(file)
+	cfg, err := o.load(nil)
 	if err != nil {
 		return err
 	}
@@ -52,9 +69,7 @@ func serve(ctx context.Context, o options, file string) error {
 	if err != nil {
 		return err
 	}
-	r := newReloader(a, func(previous *config.Config) (*config.Config, error) {
-		return command.Reread(previous, file)
-	})
+	r := newReloader(a, o.load)
 	heap.KeepFloor(heap.Floor)
 	if err := heap.Trim(); err != nil { // what only the start needed; before anybody is served or changes a file
 		a.log.Debug("the program keeps its pages", "err", err)
@@ -63,6 +78,9 @@ func serve(ctx context.Context, o options, file string) error {
 	go func() { served <- a.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(a.drain)
 	a.announce(o.version, cfg)
+	if o.started != nil {
+		o.started(a)
+	}
 	return r.run(ctx, hangup, served)
 }
 

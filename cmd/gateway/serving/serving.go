@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
+	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/quiet"
@@ -39,15 +42,21 @@ func at(cfg *config.Config, p config.Problem) []any {
 	return []any{"at", place, "path", p.Path, "problem", p.Message}
 }
 
-// newLog writes JSON lines. Durations are text: a number would be nanoseconds,
+// newLog writes JSON lines, and lines for people on a terminal. Durations are text: a number would be nanoseconds,
 // which nobody reads.
 func newLog(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	replace := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration {
 			a.Value = slog.StringValue(a.Value.Duration().String())
 		}
 		return a
-	}}))
+	}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor fits
+		plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
+		options := &tint.Options{ReplaceAttr: replace, TimeFormat: time.TimeOnly, NoColor: plain}
+		return slog.New(tint.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: replace}))
 }
 
 // openLog makes the log, of which repeated lines are few.
