@@ -32,6 +32,7 @@ var layers = map[string]int{
 	"internal/explain":            76, // the plan of a request, without the line
 	"internal/shadow":             66,
 	"internal/leg":                64,
+	"internal/controlplane":       62,
 	"internal/snapshot":           60,
 	"internal/engine/bedrock":     50, // adapters are above what they adapt to
 	"internal/engine/sandbox":     50,
@@ -74,8 +75,6 @@ var layers = map[string]int{
 	"internal/quiet":              0,
 	"internal/heap":               0,
 	"internal/lifetime":           0,
-	"cmd/gateway/check":           96,
-	"internal/review":             62, // what a configuration that compiles probably does not mean
 }
 
 // owners is who alone may import an outside library.

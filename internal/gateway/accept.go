@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
 	"runtime"
 
+	"github.com/sluice-gateway/sluice/internal/controlplane"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -85,19 +87,36 @@ func (l *Line) read(c *call) *wire.Error {
 	if c.Target, err = wire.ParseTarget(c.exchange.Method, c.exchange.Target, c.Snapshot.Config.BasePath); err != nil {
 		return err
 	}
-	l.resolve(c)
+	if c.Target.Op.Control() {
+		l.resolve(c, c.Target.Resource)
+		return nil
+	}
+	l.resolve(c, c.Target.Model)
 	return c.ReadFacts()
+}
+
+// describe answers what the control plane is asked: of nothing that costs or changes.
+func (l *Line) describe(c *call) (*Response, *wire.Error) {
+	body, err := controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, l.asker.Now())
+	if err != nil {
+		return nil, err
+	}
+	res := c.exchange.respond(http.StatusOK)
+	res.Header = append(res.Header, wire.Field{Name: "content-type", Value: "application/json"},
+		wire.Field{Name: "x-amzn-requestid", Value: c.ID})
+	res.Header, res.Body = c.appendDecision(res.Header), body
+	return res, nil
 }
 
 // resolve finds out which model an application inference profile is for that no
 // model_map has, where the upstream can tell. When that fails, it stays unknown.
-func (l *Line) resolve(c *call) {
+func (l *Line) resolve(c *call, model string) {
 	source, ok := c.Snapshot.Upstream.(router.ProfileSource)
 	if !ok {
 		return
 	}
 	t, r := c.Caller.Tenant, c.Snapshot.Router
-	q := router.ProfileQuery{Model: r.Resolve(c.Target.Model), Upstream: t.Upstream, RoleARN: t.RoleARN}
+	q := router.ProfileQuery{Model: r.Resolve(model), Upstream: t.Upstream, RoleARN: t.RoleARN}
 	if err := l.profiles.FindOut(&c.life.Context, r, source, q, l.asker.Now); err != nil {
 		l.asker.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
 			"profile", q.Model, "err", err)

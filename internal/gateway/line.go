@@ -155,6 +155,9 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 	if err := l.read(c); err != nil {
 		return nil, err
 	}
+	if c.Target.Op.Control() {
+		return l.describe(c)
+	}
 	if err := l.plan(c); err != nil {
 		return nil, err
 	}

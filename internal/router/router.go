@@ -11,6 +11,7 @@ package router
 
 import (
 	"cmp"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
@@ -59,13 +60,25 @@ func Compile(cfg *config.Config) (*Router, []config.Problem) {
 	return r, problems
 }
 
-// Resolve returns the model id that an alias stands for, and any other id as it
-// is.
+// Resolve returns the model id that an alias stands for, that of a system-defined
+// profile for its ARN without an account, and any other id as it is. Such ARNs are in
+// the gateway's own lists (package controlplane), and Bedrock would not take them.
 func (r *Router) Resolve(asked string) string {
 	if model, ok := r.aliases[asked]; ok {
 		return model
 	}
+	if strings.HasPrefix(asked, "arn:") {
+		if _, profile, ok := strings.Cut(asked, "::inference-profile/"); ok {
+			return profile
+		}
+	}
 	return asked
+}
+
+// Region is where calls of a model go, in any form of id or by an alias; "" when its
+// upstream has no region.
+func (r *Router) Region(model, tenantUpstream string) string {
+	return r.regions[r.upstreamOf(r.Resolve(model), tenantUpstream)]
 }
 
 // Catalogue returns what is known of a model, given in any form of id or by an

@@ -19,7 +19,7 @@ func (s *Snapshot) Endings(now time.Time) []config.Problem {
 	var all []config.Problem
 	warn := func(path, model string) {
 		id := s.Router.Priced(s.Router.Resolve(model))
-		life := s.lifecycle(id.Foundation)
+		life := s.Lifecycle(id.Foundation)
 		if life == nil || life.Ends.Sub(now) > endingSoon {
 			return
 		}
@@ -44,8 +44,9 @@ func (s *Snapshot) Endings(now time.Time) []config.Problem {
 	return all
 }
 
-// lifecycle is when a model ends, by the last book that says so.
-func (s *Snapshot) lifecycle(model string) *config.Lifecycle {
+// Lifecycle is when a foundation model ends, by the last book that says so, and nil where
+// none does.
+func (s *Snapshot) Lifecycle(model string) *config.Lifecycle {
 	for i := len(s.Config.Prices) - 1; i >= 0; i-- {
 		for k := range s.Config.Prices[i].Lifecycle {
 			if life := &s.Config.Prices[i].Lifecycle[k]; model != "" && slices.Contains(life.Models, model) {

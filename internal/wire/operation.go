@@ -24,6 +24,13 @@ const (
 	OpGetAsyncInvoke
 	OpListAsyncInvokes
 	OpInvokeBidirectional
+	// Reads of the control plane, which clients send to the same address (AWS service
+	// model bedrock 2023-04-20). They are answered here and never forwarded.
+	OpListFoundationModels
+	OpGetFoundationModel
+	OpListInferenceProfiles
+	OpGetInferenceProfile
+	OpOtherControl // any that the gateway does not answer
 )
 
 // operation is what an operation is called and how it is reached.
@@ -50,6 +57,11 @@ var operations = [...]operation{
 	OpInvokeBidirectional: {
 		"invoke-with-bidirectional-stream", "InvokeModelWithBidirectionalStream", "POST", true, true,
 	},
+	OpListFoundationModels:  {"list-foundation-models", "ListFoundationModels", "GET", false, false},
+	OpGetFoundationModel:    {"get-foundation-model", "GetFoundationModel", "GET", false, false},
+	OpListInferenceProfiles: {"list-inference-profiles", "ListInferenceProfiles", "GET", false, false},
+	OpGetInferenceProfile:   {"get-inference-profile", "GetInferenceProfile", "GET", false, false},
+	OpOtherControl:          {"other-control-plane", "", "GET", false, false},
 }
 
 // String returns the operation's name in configuration, "unknown" for OpUnknown.
@@ -70,9 +82,16 @@ func (o Operation) IsConverse() bool { return o == OpConverse || o == OpConverse
 // IsInvoke reports whether the body has the form of a model's own family.
 func (o Operation) IsInvoke() bool { return o == OpInvoke || o == OpInvokeStream }
 
-// ParseOperation finds an operation by its name in configuration.
+// Control reports whether the operation is a read of the control plane.
+func (o Operation) Control() bool { return o >= OpListFoundationModels }
+
+// ParseOperation finds an operation of the runtime by its name in configuration.
 func ParseOperation(name string) (Operation, bool) {
-	return find(func(o operation) bool { return o.name == name })
+	o, ok := find(func(o operation) bool { return o.name == name })
+	if o.Control() {
+		return OpUnknown, false
+	}
+	return o, ok
 }
 
 // OperationOf finds an operation by its name in AWS's service model.
@@ -96,7 +115,8 @@ type Target struct {
 	// Model is the model id, percent-decoded once; empty for operations whose
 	// path names none.
 	Model string
-	// Resource is the guardrail identifier or the invocation ARN, decoded once.
+	// Resource is the guardrail identifier, the invocation ARN, or the model or profile of
+	// which the control plane is asked, decoded once.
 	Resource string
 	// Version is the guardrail version.
 	Version string
@@ -164,7 +184,31 @@ func route(method, path string) (Target, bool) {
 		}
 		return Target{Op: OpStartAsyncInvoke}, true
 	}
-	return Target{}, false
+	return routeControl(head, rest)
+}
+
+// routeControl matches the path of a read of the control plane.
+func routeControl(head, rest string) (Target, bool) {
+	t := Target{Resource: rest}
+	switch head {
+	case "foundation-models":
+		t.Op = OpGetFoundationModel
+		if rest == "" {
+			t.Op = OpListFoundationModels
+		}
+	case "inference-profiles":
+		t.Op = OpGetInferenceProfile
+		if rest == "" {
+			t.Op = OpListInferenceProfiles
+		}
+	case "automated-reasoning-policies", "custom-models", "enforcedGuardrailsConfiguration", "evaluation-jobs",
+		"foundation-model-availability", "guardrails", "imported-models", "list-foundation-model-agreement-offers",
+		"logging", "marketplace-model", "model-copy-jobs", "model-customization", "model-customization-jobs",
+		"model-import-jobs", "model-invocation-job", "model-invocation-jobs", "prompt-routers",
+		"provisioned-model-throughput", "provisioned-model-throughputs", "resource-policy", "use-case-for-model-access":
+		t = Target{Op: OpOtherControl}
+	}
+	return t, t.Op != OpUnknown
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
