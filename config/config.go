@@ -211,6 +211,7 @@ type Cascade struct {
 	EscalateIf   []Rule
 	Unknown      string // escalate (default), accept
 	OnLength     string // accept (default), escalate
+	OnUngrounded string // accept (default), escalate
 	Stream       string // buffer (default), pre_only, parallel
 	OnAbandon    string // drain (default), cancel
 	Target       Target

@@ -252,7 +252,7 @@ func limitsSection(d *decoder, v value, l *Limits) {
 func cascadeSection(d *decoder, v value, c *Cascade) {
 	*c = Cascade{
 		Mode: "check", PartnerWhen: "always", Unknown: "escalate", OnLength: "accept",
-		Stream: "buffer", OnAbandon: "drain",
+		OnUngrounded: "accept", Stream: "buffer", OnAbandon: "drain",
 		Target:  Target{MaxQualityLoss: 0.02, Confidence: 0.9},
 		Session: Session{TTL: 30 * time.Minute}, Shadow: Shadow{Judge: JudgeKeys},
 		CheckTimeout: 150 * time.Millisecond,
@@ -268,6 +268,7 @@ func cascadeSection(d *decoder, v value, c *Cascade) {
 		key("escalate_if", &c.EscalateIf, list(ruleSection)),
 		key("unknown", &c.Unknown, oneOf("escalate", "accept")),
 		key("on_length", &c.OnLength, oneOf("accept", "escalate")),
+		key("on_ungrounded", &c.OnUngrounded, oneOf("accept", "escalate")),
 		key("stream", &c.Stream, oneOf("buffer", "pre_only", "parallel")),
 		key("on_abandon", &c.OnAbandon, oneOf("drain", "cancel")),
 		key("target", &c.Target, targetSection),

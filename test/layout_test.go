@@ -65,6 +65,7 @@ var layers = map[string]int{
 	"internal/meter/estimate":     30,
 	"internal/sigv4":              30,
 	"internal/cascade/answer":     30,
+	"internal/cascade/ground":     30,
 	"internal/cascade/verdict":    30,
 	"internal/cascade/recorded":   30,
 	"internal/wire":               20,

@@ -2,6 +2,7 @@ package cascade
 
 import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/ground"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
 
@@ -41,6 +42,9 @@ type Decision struct {
 type Checks struct {
 	Schemas *answer.Schemas
 	Options answer.Options
+	// Source reads what the request supplies to answer from, when an answer that does
+	// not stand on that is not to be served; nil looks for nothing.
+	Source func() *ground.Source
 	// AcceptUnknown serves an answer that passes the vetoes when agreement cannot
 	// be determined.
 	AcceptUnknown bool
@@ -67,7 +71,18 @@ func (c *Checks) Alone(r *answer.Request, a *answer.Answer) Decision {
 	if v.Veto != "" {
 		return Decision{Escalate: true, Reason: string(v.Veto), Cut: v.Cut}
 	}
-	return Decision{Cut: v.Cut}
+	why := Ungrounded(c.Source, a)
+	return Decision{Escalate: why != "", Reason: why, Cut: v.Cut}
+}
+
+// Ungrounded is why an answer does not stand on what its request supplies, "" when it
+// does, as far as can be seen. The text beside a tool call is only a remark.
+func Ungrounded(source func() *ground.Source, a *answer.Answer) string {
+	if source == nil || len(a.ToolCalls) > 0 {
+		return ""
+	}
+	f := ground.Look(source(), a.Text)
+	return string(f.Verdict())
 }
 
 // Beside decides on an answer that passed Alone, given a second opinion, nil

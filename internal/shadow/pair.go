@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/ground"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
@@ -26,7 +27,7 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 		p.Second, in.Partner = &replies[1].used, replies[1].Answer()
 	}
 	if in.Light != nil {
-		p.Veto = string(answer.Check(j.asked, in.Light, j.Schemas, answer.Options{}).Veto)
+		p.Veto = j.veto(in.Light)
 	}
 	if r.Snapshot.Config.Telemetry.Content {
 		p.Content = &pairs.Content{Prompt: r.Prompt(), Light: textOf(in.Light), Second: textOf(in.Partner),
@@ -41,6 +42,17 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 		p.Scored = &pairs.Scored{File: a.Score.Hash(), Risk: logged(a.Score.Risk(&in))}
 	}
 	return p
+}
+
+// veto is the check that would keep the light answer from being served, "" for none.
+func (j *job) veto(light *answer.Answer) string {
+	if v := answer.Check(j.asked, light, j.Schemas, answer.Options{}).Veto; v != "" {
+		return string(v)
+	}
+	if j.Route.Cascade.Settings.OnUngrounded != "escalate" {
+		return ""
+	}
+	return cascade.Ungrounded(func() *ground.Source { return ground.Read(&j.Request.Facts, j.Request.Body) }, light)
 }
 
 // compareKeys notes whether the light models agree, and the risk of the light

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/ground"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
 
@@ -182,8 +183,11 @@ func (s *Snapshot) binding(a *Artifacts, settings *config.Cascade, now time.Time
 // program's own order is in it, and the judge: a certificate is about the labels
 // of one judge.
 func policyHash(c *config.Cascade) string {
-	data, err := json.Marshal([]any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge,
-		score.Order})
+	parts := []any{c.Match, c.EscalateIf, c.Unknown, c.OnLength, c.PartnerWhen, c.Shadow.Judge, score.Order}
+	if c.OnUngrounded == "escalate" {
+		parts = append(parts, ground.Order)
+	}
+	data, err := json.Marshal(parts)
 	if err != nil {
 		panic("BUG: a policy does not marshal: " + err.Error())
 	}
