@@ -1,0 +1,115 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+)
+
+func healthCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "health [--admin ADDR] [--ready]",
+		Short: "Ask a running gateway whether it is well, for HEALTHCHECK and probes",
+		Long: "Ask a running gateway, at its admin port, whether its process answers, or with\n" +
+			"--ready whether it takes new requests. No configuration is read. The exit code is\n" +
+			"0 when it does and 1 when it does not.",
+		Example: "  HEALTHCHECK CMD [\"gateway\", \"health\"]\n" +
+			"  gateway health --admin 10.0.0.7:9090 --ready",
+		Args: command.Args(cobra.NoArgs),
+	}
+	flags := cmd.Flags()
+	admin := flags.String("admin", "127.0.0.1:9090",
+		"`ADDR` of the admin port; one that listens everywhere is asked on loopback")
+	ready := flags.Bool("ready", false, "also fail while new requests would be refused")
+	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for an answer")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		addr, err := reachable(*admin)
+		if err != nil {
+			return command.BadUsage(cmd, fmt.Errorf("--admin: %w", err))
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), *timeout)
+		defer cancel()
+		path := "/healthz"
+		if *ready {
+			path = "/readyz"
+		}
+		return askHealth(ctx, "http://"+addr+path, cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// reachable is an address to which this machine can connect: one that listens on all
+// addresses is asked on loopback.
+func reachable(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", err
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
+		host = "127.0.0.1"
+	case err == nil && ip.IsUnspecified():
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// askHealth prints what the gateway answers, and fails when that is not 200.
+func askHealth(ctx context.Context, url string, out io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true} // and no proxy: this is on this machine or near
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // it was only read
+	const most = 64 << 10
+	body, err := io.ReadAll(io.LimitReader(res.Body, most))
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, string(body))
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the gateway answers %s%s", res.Status, reasons(body))
+	}
+	return nil
+}
+
+// reasons are those of /readyz for not being ready.
+func reasons(body []byte) string {
+	var state struct {
+		Draining bool
+		Degraded map[string]string
+	}
+	if json.Unmarshal(body, &state) != nil {
+		return ""
+	}
+	var all []string
+	if state.Draining {
+		all = append(all, "it is draining")
+	}
+	for what, why := range state.Degraded {
+		all = append(all, what+": "+why)
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	return ": " + strings.Join(all, "; ")
+}
