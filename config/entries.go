@@ -131,6 +131,33 @@ func keyName(n ast.MapKeyNode) (string, bool) {
 	return "", false
 }
 
+// unsplit returns the text that the YAML library takes for a mapping: in a list in
+// brackets it splits a:0 at the colon, which has no space after it. Other nodes it
+// returns as they are.
+func unsplit(n ast.Node) ast.Node {
+	if of, ok := n.(*ast.MappingNode); ok && len(of.Values) == 1 && !of.IsFlowStyle {
+		n = of.Values[0]
+	}
+	of, ok := n.(*ast.MappingValueNode)
+	if !ok || of.Start == nil {
+		return n
+	}
+	key, isText := of.Key.(*ast.StringNode)
+	value := of.Value.GetToken()
+	colon := of.Start.Position
+	if !isText || value == nil || value.Position.Line != colon.Line || value.Position.Column != colon.Column+1 ||
+		key.Token.Position.Column+len([]rune(key.Token.Value)) != colon.Column {
+		return n
+	}
+	switch of.Value.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		whole := *key
+		whole.Value = key.Value + ":" + value.Value
+		return &whole
+	}
+	return n
+}
+
 // kindOf names a node for a message.
 func kindOf(n ast.Node) string {
 	switch n := n.(type) {

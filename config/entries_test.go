@@ -38,6 +38,20 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestColons reads ids of models without quotes in every place.
+func TestColons(t *testing.T) {
+	c := mustParse(t, "tenants:\n  - {id: a, models: [amazon.nova-lite-v1:0, b:c, 'd:e', f]}\n  - id: b\n    models:\n"+
+		"      - amazon.nova-lite-v1:0\naliases: {x: amazon.nova-lite-v1:0, "+
+		"y: arn:aws:bedrock:us-east-1::foundation-model/z}\n")
+	if got, want := strings.Join(c.Tenants[0].Models, " "), "amazon.nova-lite-v1:0 b:c d:e f"; got != want {
+		t.Error(got)
+	}
+	if c.Tenants[1].Models[0] != "amazon.nova-lite-v1:0" || c.Aliases["x"] != "amazon.nova-lite-v1:0" ||
+		c.Aliases["y"] != "arn:aws:bedrock:us-east-1::foundation-model/z" {
+		t.Errorf("%+v %+v", c.Tenants[1], c.Aliases)
+	}
+}
+
 // TestMergeMistakes has each mistake once, where it is written.
 func TestMergeMistakes(t *testing.T) {
 	f := func(text string, want ...string) {

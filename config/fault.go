@@ -30,7 +30,7 @@ type Error struct {
 	Partial *Config
 }
 
-// With returns the error with the mistakes among the problems added. Those that
+// With returns the error with the problems added, warnings too. Those that
 // are where there is one already, or about all around one, are left out: they follow
 // from it.
 func (e *Error) With(problems []Problem) *Error {
@@ -43,8 +43,8 @@ func (e *Error) With(problems []Problem) *Error {
 		}
 	}
 	all := slices.Clone(e.Faults)
-	for _, f := range e.Partial.faults(problems) {
-		if !f.Warning && !taken[f.Position] && !paths[f.Path] {
+	for _, f := range e.Partial.Faults(problems) {
+		if !taken[f.Position] && !paths[f.Path] {
 			all = append(all, f)
 		}
 	}
@@ -61,7 +61,7 @@ func (e *Error) Error() string { return render(e.Faults) }
 // Report renders the problems that other packages found as the loader renders
 // its own. It returns nil when all are warnings, else an *Error with all.
 func (c *Config) Report(problems []Problem) error {
-	return faultError(c.faults(problems))
+	return faultError(c.Faults(problems))
 }
 
 // Render returns the text of the problems, warnings too, "" when there are none.
@@ -69,16 +69,21 @@ func (c *Config) Render(problems []Problem) string {
 	if len(problems) == 0 {
 		return ""
 	}
-	return render(c.faults(problems))
+	return render(c.Faults(problems))
 }
 
-func (c *Config) faults(problems []Problem) []Fault {
+// Faults are the problems with their positions, sorted by them, each once.
+func (c *Config) Faults(problems []Problem) []Fault {
 	faults := make([]Fault, 0, len(problems))
 	for _, p := range problems {
 		faults = append(faults, c.source.fault(p))
 	}
-	sortFaults(faults)
-	return faults
+	return onePerPlace(faults)
+}
+
+// EndColumn is the column after what the fault is about, in the same line.
+func (f *Fault) EndColumn() int {
+	return f.Column + utf8.RuneCountInString(strings.TrimLeft(caret(f.Text, f.Column, f.width), " \t"))
 }
 
 // fault gives a problem its position.

@@ -142,7 +142,7 @@ func TestWith(t *testing.T) {
 	for _, f := range all.Faults {
 		got = append(got, fmt.Sprintf("%d:%d %s", f.Line, f.Column, f.Path))
 	}
-	want := []string{"3:9 tenants[0].id", "4:12 tenants[0].keys[0]", "5:1 "}
+	want := []string{"3:9 tenants[0].id", "4:11 tenants[0].keys", "4:12 tenants[0].keys[0]", "5:1 "}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -30,7 +30,7 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 	}
 	var raw string
 	var isText bool
-	switch n := v.node.(type) {
+	switch n := unsplit(v.node).(type) {
 	case *ast.StringNode:
 		raw, isText = n.Value, placeOf(v.file, n).style != stylePlain
 		if !isText && strings.Contains(raw, ": ") { // the YAML library reads {a: b c: d} so

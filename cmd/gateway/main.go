@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/cascade"
+	"github.com/sluice-gateway/sluice/cmd/gateway/check"
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/cmd/gateway/money"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving"
@@ -65,6 +66,7 @@ func root() *cobra.Command {
 	})
 	cmd.SetFlagErrorFunc(command.BadUsage)
 	cmd.AddCommand(serving.Commands(version)...)
+	cmd.AddCommand(check.Command(version))
 	cmd.AddCommand(money.Commands()...)
 	cmd.AddCommand(cascade.Commands()...)
 	cmd.AddCommand(tools.Commands()...)

@@ -11,7 +11,7 @@ func Nearest(s string, names []string) string {
 		if name == s || len(name)-len(s) >= best || len(s)-len(name) >= best {
 			continue
 		}
-		if n := distance(strings.ToLower(s), strings.ToLower(name)); n < best {
+		if n := Distance(strings.ToLower(s), strings.ToLower(name)); n < best {
 			best, found = n, name
 		}
 	}
@@ -26,9 +26,9 @@ func Hint(s string, names []string) string {
 	return ""
 }
 
-// distance is how many bytes must be inserted, removed, replaced or swapped with
+// Distance is how many bytes must be inserted, removed, replaced or swapped with
 // their neighbour to make b of a.
-func distance(a, b string) int {
+func Distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		last[j] = j

@@ -51,7 +51,7 @@ func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade
 		c.rules = append(c.rules, compiled)
 		problems = append(problems, found...)
 	}
-	return c, append(problems, checkLegs(c, path)...)
+	return c, problems
 }
 
 // leg makes a leg of a model id or an alias.

@@ -35,14 +35,3 @@ func checkModels(models []config.Model) []config.Problem {
 	}
 	return problems
 }
-
-// checkLegs warns of a cascade whose legs spell InvokeModel bodies differently.
-func checkLegs(c *Cascade, path string) []config.Problem {
-	light, escalation := c.Light.Dialect, c.Escalation.Dialect
-	if light == nil || escalation == nil || light == escalation {
-		return nil
-	}
-	return []config.Problem{{Path: path + ".light", Warning: true, Message: fmt.Sprintf(
-		"light speaks dialect %q and escalation %q: an InvokeModel request goes only to the leg that its body fits",
-		light.Name, escalation.Name)}}
-}

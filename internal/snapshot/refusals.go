@@ -40,7 +40,22 @@ func (s *Snapshot) Refusals() []string {
 		"model_map or models names the family, unknown_family: allow lets it through uncapped", unknown)
 	add(cut, "output_tokens.max of %s: a stream of a model whose family the gateway does not know is cut off at the cap, "+
 		"and a plain InvokeModel is refused (unknown_family: cut)", unknown)
+	all = append(all, s.splitCascades()...)
 	add(denying, "deny_models of %s: an ARN that does not name its model and is not in model_map is refused", hidden)
+	return all
+}
+
+// splitCascades says of which cascades the legs spell InvokeModel bodies differently.
+func (s *Snapshot) splitCascades() []string {
+	var all []string
+	for i := range s.Config.Cascades {
+		c := &s.Config.Cascades[i]
+		light, escalation := s.Router.Dialect(c.Light, nil), s.Router.Dialect(c.Escalation, nil)
+		if light != nil && escalation != nil && light != escalation {
+			all = append(all, fmt.Sprintf("cascade %s: an InvokeModel request goes only to the leg that its body fits, "+
+				"%s for light and %s for escalation. Converse goes to both.", c.Name, light.Name, escalation.Name))
+		}
+	}
 	return all
 }
 

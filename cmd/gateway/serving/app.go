@@ -22,6 +22,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/quiet"
 	"github.com/sluice-gateway/sluice/internal/requestlog"
+	"github.com/sluice-gateway/sluice/internal/review"
 	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -91,6 +92,7 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 // startSnapshot compiles the first snapshot and puts it into use.
 func (a *app) startSnapshot(ctx context.Context, cfg *config.Config) error {
 	first, problems := snapshot.Compile(cfg, a.secrets, time.Now())
+	problems = append(problems, review.Of(first, time.Now())...)
 	if err := cfg.Report(problems); err != nil {
 		return command.Invalid(err)
 	}

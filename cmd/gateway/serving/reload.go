@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/review"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/watch"
 )
@@ -101,9 +102,11 @@ func (r *reloader) try(ctx context.Context) error {
 		return err
 	}
 	next, problems := snapshot.Compile(cfg, r.app.secrets, time.Now())
+	problems = append(problems, review.Of(next, time.Now())...)
 	if err := cfg.Report(problems); err != nil {
 		return err
 	}
+	warn(r.app.log, cfg, problems)
 	if changed := config.Changed(r.current, cfg); len(changed) > 0 {
 		r.app.log.Warn("these settings need a restart and keep their old values", "settings", changed)
 	}

@@ -90,20 +90,6 @@ func TestKeys(t *testing.T) {
 	refused(t, "16", "keys", "new", "--tenant", "acme")
 }
 
-func TestCheck(t *testing.T) {
-	good := "upstream: {endpoint: sandbox}\ntenants: [{id: acme}]\naliases: {auto: m}\n"
-	out, err := output(t, "check", "--config", harness.File(t, "sluice.yaml", good))
-	if err != nil || !strings.Contains(out, "is valid: 1 tenants, 0 cascades, 1 aliases") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	refused(t, "--config FILE is needed", "check")
-	refused(t, "no such file", "check", "--config", "/nonexistent")
-	refused(t, "unknown key", "check", "--config", harness.File(t, "sluice.yaml", good+"nonsense: 1\n"))
-	cascade := "cascades: [{name: c, match: request.x, light: l, escalation: e}]\n"
-	refused(t, "cascades[0].match", "check", "--config", harness.File(t, "sluice.yaml", good+cascade))
-	refused(t, "2 errors", "check", "--config", harness.File(t, "sluice.yaml", good+cascade+"nonsense: 1\n"))
-}
-
 // TestServe answers, reloads what changed, and keeps the last good configuration.
 func TestServe(t *testing.T) {
 	key := newKey(t)

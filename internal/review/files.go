@@ -1,0 +1,113 @@
+package review
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+)
+
+// files refuses certificates that are not there or are none.
+func (r *reviewer) files() {
+	if t := r.Config.TLS; t != nil {
+		r.keyPair(t)
+	}
+	r.authorities("upstream.ca_file", r.Config.Upstream.CAFile)
+	for _, name := range slices.Sorted(maps.Keys(r.Config.Upstreams)) {
+		r.authorities(fmt.Sprintf("upstreams[%q].ca_file", name), r.Config.Upstreams[name].CAFile)
+	}
+}
+
+func (r *reviewer) keyPair(t *config.TLS) {
+	cert, ok := r.read("tls.cert", t.Cert)
+	key, keyRead := r.read("tls.key", t.Key)
+	if !ok || !keyRead {
+		return
+	}
+	leaf := firstCertificate(cert)
+	if leaf == nil {
+		r.refuse("tls.cert", "%s has no certificate in PEM", t.Cert)
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		r.refuse("tls.key", "%s is not the key of %s: %s", t.Key, t.Cert, err)
+	}
+	switch {
+	case leaf.NotAfter.Before(r.now):
+		r.warn("tls.cert", "the certificate has expired on "+leaf.NotAfter.Format(time.DateOnly))
+	case leaf.NotBefore.After(r.now):
+		r.warn("tls.cert", "the certificate is valid from "+leaf.NotBefore.Format(time.DateOnly)+" only")
+	}
+}
+
+func firstCertificate(data []byte) *x509.Certificate {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// authorities refuses a file without certificates.
+func (r *reviewer) authorities(path, file string) {
+	if file == "" {
+		return
+	}
+	if data, ok := r.read(path, file); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
+		r.refuse(path, "%s has no certificate in PEM", file)
+	}
+}
+
+func (r *reviewer) read(path, file string) ([]byte, bool) {
+	if file == "" {
+		return nil, false
+	}
+	data, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.refuse(path, "there is no file %s", file)
+	case err != nil:
+		r.refuse(path, "%v", err)
+	}
+	return data, err == nil
+}
+
+// certificates warns of certificates of other cascades. Where the mode needs one, the
+// snapshot says so itself.
+func (r *reviewer) certificates() {
+	for i := range r.Config.Cascades {
+		c := &r.Config.Cascades[i]
+		if c.Certificate == "" || c.Mode == "enforce" {
+			continue
+		}
+		path := fmt.Sprintf("cascades[%d].certificate", i)
+		data, err := os.ReadFile(c.Certificate)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it is made by calibrate, while the mode does without
+		}
+		var found *certify.Certificate
+		if err == nil {
+			found, err = certify.ParseCertificate(data)
+		}
+		switch {
+		case err != nil:
+			r.warn(path, "cannot be read as a certificate: "+strings.TrimPrefix(err.Error(), "certificate: "))
+		case found.Cascade != c.Name:
+			r.warn(path, fmt.Sprintf("is the certificate of cascade %q", found.Cascade))
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package review
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/similar"
+)
+
+// awsRegions are the regions of AWS, as of November 2026.
+var awsRegions = []string{
+	"us-east-1", "us-east-2", "us-west-1", "us-west-2", "us-gov-east-1", "us-gov-west-1",
+	"ca-central-1", "ca-west-1", "mx-central-1", "sa-east-1",
+	"eu-central-1", "eu-central-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1", "eu-south-2",
+	"eusc-de-east-1", "il-central-1", "me-central-1", "me-south-1", "af-south-1",
+	"ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
+	"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6",
+	"ap-southeast-7", "cn-north-1", "cn-northwest-1",
+}
+
+// regions warns of upstreams in regions that nobody knows. The stand-in has no region.
+func (r *reviewer) regions() {
+	check := func(path string, u *config.Upstream) {
+		if u.Region != "" && u.Endpoint != "sandbox" {
+			r.warn(path+".region", unknownRegion(u.Region))
+		}
+	}
+	check("upstream", &r.Config.Upstream)
+	for _, name := range slices.Sorted(maps.Keys(r.Config.Upstreams)) {
+		u := r.Config.Upstreams[name]
+		check(fmt.Sprintf("upstreams[%q]", name), &u)
+	}
+}
+
+func unknownRegion(name string) string {
+	if slices.Contains(awsRegions, name) {
+		return ""
+	}
+	return fmt.Sprintf("AWS has no region %q that is known%s", name, similar.Hint(name, awsRegions))
+}

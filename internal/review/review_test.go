@@ -1,0 +1,213 @@
+package review
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// review is what is said of a configuration, a line each.
+func review(t *testing.T, text string) string {
+	t.Helper()
+	file := harness.File(t, "sluice.yaml", text)
+	return reviewFile(t, file)
+}
+
+func reviewFile(t *testing.T, file string) string {
+	t.Helper()
+	cfg, err := config.Load(file, func(string) string { return "" })
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+	s, _ := snapshot.Compile(cfg, nil, now)
+	var all []string
+	for _, f := range cfg.Faults(Of(s, now)) {
+		kind := "error"
+		if f.Warning {
+			kind = "warning"
+		}
+		message := strings.ReplaceAll(f.Message, filepath.Dir(file)+"/", "")
+		all = append(all, fmt.Sprintf("%d:%d %s %s: %s", f.Line, f.Column, kind, f.Path, message))
+	}
+	return strings.Join(all, "\n")
+}
+
+const sandbox = "upstream: {endpoint: sandbox}\n"
+
+// TestReferences names what refers to nothing, each at its place. U12
+func TestReferences(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		if got := review(t, text); got != strings.Join(want, "\n") {
+			t.Errorf("%s\n got %s\nwant %s", text, got, strings.Join(want, "\n"))
+		}
+	}
+	cascade := func(more string) string {
+		return sandbox + "tenants: [{id: a}, {id: platform/shadow}]\naliases: {auto: us.amazon.nova-pro-v1:0}\n" +
+			"cascades: [{name: c, match: 'true', light: amazon.nova-lite-v1:0, escalation: auto, " + more + "}]\n"
+	}
+	f(cascade("partner: us.meta.llama3-1-8b-instruct-v1:0"))
+	f(cascade("partner: us.meta.llama3-1-8b-instruct-v1"),
+		`4:94 warning cascades[0].partner: no model "us.meta.llama3-1-8b-instruct-v1" is known; `+
+			`did you mean "us.meta.llama3-1-8b-instruct-v1:0"?`)
+	f(cascade("shadow: {tenant: platform/shadow, judge: amazon.nova-premier-v1:0}"))
+	f(cascade("shadow: {tenant: platform/shadwo, judge: amazon.nova-premir-v1:0}"),
+		`4:102 warning cascades[0].shadow.tenant: there is no tenant "platform/shadwo"; did you mean "platform/shadow"?`,
+		`4:126 warning cascades[0].shadow.judge: no model "amazon.nova-premir-v1:0" is known; `+
+			`did you mean "amazon.nova-premier-v1:0"?`)
+	f(sandbox+"aliases: {a: claude-haiku-4-5, b: nonsense, c: openai.gpt-5.9}\n",
+		`2:14 warning aliases["a"]: no model "claude-haiku-4-5" is known; `+
+			`did you mean "anthropic.claude-haiku-4-5-20251001-v1:0"?`,
+		`2:35 warning aliases["b"]: no model "nonsense" is known: a file in models says what it accepts, `+
+			`one in prices what it costs`)
+	f(sandbox + "aliases: {a: 'arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc'}\n")
+	f(sandbox+"model_map: {'arn:aws:bedrock:us-east-1:123456789012:provisioned-model/x': amazon.nova-lit-v1:0}\n",
+		`2:75 warning model_map["arn:aws:bedrock:us-east-1:123456789012:provisioned-model/x"]: `+
+			`no model "amazon.nova-lit-v1:0" is known; did you mean "amazon.nova-lite-v1:0"?`)
+	f(sandbox + "tenants: [{id: a, models: ['*', '*nova*', 'eu.*', 'us.anthropic.*', " +
+		"'*:application-inference-profile/*', 'deepseek.v3.1']}]\n")
+	f(sandbox+"tenants: [{id: a, models: ['*nvoa*', 'claude-*-9', fast], deny_models: ['*opsu*']}]\n"+
+		"aliases: {fast: amazon.nova-micro-v1:0}\n",
+		`2:28 warning tenants[0].models[0]: "*nvoa*" matches no model that is known; did you mean "*nova*"?`,
+		`2:38 warning tenants[0].models[1]: "claude-*-9" matches no model that is known`,
+		`2:73 warning tenants[0].deny_models[0]: "*opsu*" matches no model that is known; did you mean "*opus*"?`)
+	f(sandbox+"upstreams: {eu: {region: eu-west-1}}\nmodel_upstreams: {'ue.*': eu}\n",
+		`3:27 warning model_upstreams["ue.*"]: "ue.*" matches no model that is known; did you mean "eu.*"?`)
+	f(sandbox+"discounts: [{percent: 5, from: 2026-01-01, models: ['amzon.*']}]\n",
+		`2:53 warning discounts[0].models[0]: "amzon.*" matches no model that is known; did you mean "amazon.*"?`)
+	f("upstream: {region: us-esat-1}\nupstreams: {x: {region: moon-1, endpoint: 'https://vpce.example.com'}}\n",
+		`1:20 warning upstream.region: AWS has no region "us-esat-1" that is known; did you mean "us-east-1"?`,
+		`2:25 warning upstreams["x"].region: AWS has no region "moon-1" that is known`)
+}
+
+// TestPorts refuses two ports that are one. U12
+func TestPorts(t *testing.T) {
+	f := func(listen, admin string, same bool) {
+		t.Helper()
+		got := review(t, fmt.Sprintf("%slisten: %q\nadmin: {listen: %q, token: x}\n", sandbox, listen, admin))
+		if strings.Contains(got, "3:17 error admin.listen: is the address of listen") != same || !same && got != "" {
+			t.Errorf("%s and %s: %s", listen, admin, got)
+		}
+	}
+	f("127.0.0.1:8080", "127.0.0.1:8080", true)
+	f("localhost:8080", "127.0.0.1:8080", true)
+	f(":8080", "127.0.0.1:8080", true)
+	f("10.0.0.1:8080", "0.0.0.0:8080", true)
+	f("[::]:8080", "[::1]:8080", true)
+	f("127.0.0.1:8080", "127.0.0.1:8081", false)
+	f("127.0.0.1:8080", "127.0.0.2:8080", false)
+	f("127.0.0.1:0", "127.0.0.1:0", false)
+}
+
+// pair writes a certificate and a key.
+func pair(t *testing.T, dir, name string, ends time.Time) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: ends.AddDate(-1, 0, 0), NotAfter: ends}
+	cert, err := x509.CreateCertificate(rand.Reader, of, of, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(file, kind string, data []byte) {
+		t.Helper()
+		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data})
+		if err := os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(name+".pem", "CERTIFICATE", cert)
+	write(name+".key", "PRIVATE KEY", private)
+}
+
+// TestFiles refuses TLS files that are not there, are none or do not fit. U12
+func TestFiles(t *testing.T) {
+	file := harness.File(t, "sluice.yaml", "")
+	dir := filepath.Dir(file)
+	pair(t, dir, "good", time.Date(2027, 11, 1, 0, 0, 0, 0, time.UTC))
+	pair(t, dir, "old", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
+	f := func(text, want string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(sandbox+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := reviewFile(t, file); got != want {
+			t.Errorf("%s\n got %s\nwant %s", text, got, want)
+		}
+	}
+	f("tls: {cert: good.pem, key: good.key}\n", "")
+	f("tls: {cert: old.pem, key: old.key}\n", "2:13 warning tls.cert: the certificate has expired on 2026-11-01")
+	f("tls: {cert: no.pem, key: no.key}\n",
+		"2:13 error tls.cert: there is no file no.pem\n2:26 error tls.key: there is no file no.key")
+	f("tls: {cert: good.key, key: good.pem}\n", "2:13 error tls.cert: good.key has no certificate in PEM")
+	f("tls: {cert: good.pem, key: old.key}\n",
+		"2:28 error tls.key: old.key is not the key of good.pem: tls: private key does not match public key")
+	f("upstreams: {eu: {region: eu-west-1, ca_file: good.pem}}\n", "")
+	f("upstreams: {eu: {region: eu-west-1, ca_file: sluice.yaml}}\n",
+		`2:46 error upstreams["eu"].ca_file: sluice.yaml has no certificate in PEM`)
+	f("upstreams: {eu: {region: eu-west-1, ca_file: no.pem}}\n",
+		`2:46 error upstreams["eu"].ca_file: there is no file no.pem`)
+}
+
+// TestCertificates warns of a certificate of another cascade. U12
+func TestCertificates(t *testing.T) {
+	file := harness.File(t, "sluice.yaml", sandbox+"cascades: [{name: c, match: 'true', light: amazon.nova-lite-v1:0, "+
+		"escalation: amazon.nova-pro-v1:0, certificate: c.json}]\n")
+	if got := reviewFile(t, file); got != "" {
+		t.Error(got)
+	}
+	put := func(text string) {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "c.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("nonsense")
+	if got := reviewFile(t, file); !strings.Contains(got, "cascades[0].certificate: cannot be read as a certificate") {
+		t.Error(got)
+	}
+	r := &certify.Report{N: 500, Curve: []certify.Point{{Threshold: 1, Saving: 1}}}
+	other := certify.Issue(r, certify.Options{MaxLoss: 0.02, Delta: 0.1}, certify.Binding{Cascade: "other"}, time.Now())
+	put(string(other.Encode()))
+	got := reviewFile(t, file)
+	if !strings.Contains(got, `warning cascades[0].certificate: is the certificate of cascade "other"`) {
+		t.Error(got)
+	}
+}
+
+// TestBooks warns of names and regions in own price books that are almost right.
+func TestBooks(t *testing.T) {
+	file := harness.File(t, "sluice.yaml", sandbox+"prices: [p.yaml]\naliases: {a: mine.model-v1:0}\n")
+	book := "effective: 2026-01-01\nper: million\nprices:\n  - {models: [amazon.nova-lit-v1:0], input: 1, output: 2}\n" +
+		"  - {models: [mine.model-v1:0], input: 1, output: 2}\n" +
+		"  - {models: [mine.model-v2:0], input: 1, output: 2, regions: [eu-centrl-1], scopes: {region: 1}}\n"
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "p.yaml"), []byte(book), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := `4:5 warning prices[2].prices[0]: no model "amazon.nova-lit-v1:0" is known; ` +
+		`did you mean "amazon.nova-lite-v1:0"?` + "\n" +
+		`6:5 warning prices[2].prices[6]: AWS has no region "eu-centrl-1" that is known; did you mean "eu-central-1"?`
+	if got := reviewFile(t, file); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
