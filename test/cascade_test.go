@@ -276,11 +276,11 @@ func postWith(t *testing.T, client *http.Client, url, body string, key harness.K
 
 // textOf is the text of an answer, or a note that there is none.
 func textOf(op wire.Operation, raw []byte) string {
-	a, ok := parts.Answer(op, raw)
+	a := parts.Answer(op, raw)
 	if op == wire.OpConverseStream || op == wire.OpInvokeStream {
-		a, ok = parts.Stream(op, harness.SplitFrames(raw))
+		a = parts.Stream(op, harness.SplitFrames(raw))
 	}
-	if !ok {
+	if a == nil || a.Broken {
 		return "unreadable: " + string(raw)
 	}
 	return a.Text

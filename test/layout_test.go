@@ -66,6 +66,8 @@ var layers = map[string]int{
 	"internal/sigv4":              30,
 	"internal/cascade/answer":     30,
 	"internal/cascade/ground":     30,
+	"internal/cascade/value":      28, // what answers consist of is below them
+	"internal/cascade/refusal":    28,
 	"internal/cascade/verdict":    30,
 	"internal/cascade/recorded":   30,
 	"internal/wire":               20,

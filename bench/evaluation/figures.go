@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 )
 
 // easyShare is the weight of GSM8K in the 80/20 mix; natural leaves all
@@ -211,7 +212,7 @@ func pairsOf(rows []recorded.Row, p policy) []pair {
 
 // riskOf is what the gateway makes of two answers.
 func riskOf(prompt, light, partner string) float64 {
-	var req answer.Request
+	req := answer.Request{Choices: value.Offered(prompt)}
 	a := &answer.Answer{Text: light}
 	if answer.Check(&req, a, nil, answer.Options{}).Veto != "" {
 		return score.Never

@@ -239,17 +239,13 @@ func (s *Side) Reply() *Reply {
 	return &Reply{s.request.Target.Op, s.frames, s.Response.Body}
 }
 
-// Answer reads the reply, nil when that cannot be done.
+// Answer reads the reply, nil when there is none or its form is not known.
 func (r *Reply) Answer() *answer.Answer {
-	if r == nil {
+	switch {
+	case r == nil:
 		return nil
+	case r.Frames != nil:
+		return parts.Stream(r.Op, r.Frames)
 	}
-	a, ok := parts.Answer(r.Op, r.Body)
-	if r.Frames != nil {
-		a, ok = parts.Stream(r.Op, r.Frames)
-	}
-	if !ok {
-		return nil
-	}
-	return a
+	return parts.Answer(r.Op, r.Body)
 }

@@ -40,6 +40,8 @@ type Facts struct {
 	CachePoints   int
 	// ToolList is the place of the list of tools, with its brackets.
 	ToolList Span
+	// ToolChoice is the place of what the body asks of them, absent for null.
+	ToolChoice Span
 	// System is whether the body has a system prompt.
 	System bool
 	// SystemSpan is the place of the member's value (system, preamble), with its
@@ -76,6 +78,8 @@ type Facts struct {
 	BodyModelID string
 	// Schema is the place of a JSON schema for structured output.
 	Schema Span
+	// JSONOutput is whether it asks for a JSON object without saying which.
+	JSONOutput bool
 	// Metadata is the place of Converse's requestMetadata object with its braces.
 	Metadata Span
 	// UserSpan is the place of whom the body says that it is for, in the families that

@@ -371,6 +371,12 @@ func (r *reader) readSetting(m jsonscan.Match) {
 		if whole(m) && m.Kind != jsonscan.Null {
 			f.Schema = Span{m.Start, m.End}
 		}
+	case roleOutputType:
+		f.JSONOutput = r.is(m, "json_object")
+	case roleToolChoice:
+		if whole(m) && m.Kind != jsonscan.Null {
+			f.ToolChoice = Span{m.Start, m.End}
+		}
 	case roleMetadata:
 		switch m.Kind {
 		case jsonscan.BeginObject:

@@ -44,6 +44,8 @@ const (
 	roleMetadata
 	roleGuardrail
 	roleUser // whom the request is for
+	roleToolChoice
+	roleOutputType // of structured output without a schema
 )
 
 type rules []jsonscan.Rule
@@ -135,6 +137,7 @@ var converseTurns = join(
 	each(roleCachePoint, "system[].cachePoint"),
 	each(roleTool, "toolConfig.tools[].toolSpec", "toolConfig.tools[].systemTool"),
 	each(roleToolList, "toolConfig.tools"),
+	each(roleToolChoice, "toolConfig.toolChoice"),
 	each(roleCapParent, "inferenceConfig"),
 	converseBlock.at("messages[].content[]"),
 )
@@ -198,7 +201,7 @@ var anthropicRules = join(
 	each(roleSystem, "system"),
 	each(rolePrompt, "prompt"),
 	each(roleText, "messages[].content", "messages[].content[].content", "system[].text", "tools[].**"),
-	each(roleTool, "tools[]"), each(roleToolList, "tools"),
+	each(roleTool, "tools[]"), each(roleToolList, "tools"), each(roleToolChoice, "tool_choice"),
 	each(roleCachePoint, "system[].cache_control", "tools[].cache_control"),
 	ofFamily("max_tokens", "max_tokens_to_sample"),
 	each(roleThinking, "thinking.budget_tokens"),
@@ -241,7 +244,7 @@ var cohereChatRules = join(
 	each(roleSystem, "preamble"),
 	turns("chat_history[]"),
 	each(roleText, "chat_history[].message", "documents[].**", "tools[].**", "tool_results[].**"),
-	each(roleTool, "tools[]"), each(roleToolList, "tools"),
+	each(roleTool, "tools[]"), each(roleToolList, "tools"), each(roleToolChoice, "tool_choice"),
 )
 
 // openAIRules serve the families that speak OpenAI's chat completions.
@@ -253,10 +256,11 @@ var openAIRules = join(
 	each(roleBlockType, "messages[].content[].type"),
 	each(roleMediaBytes, "messages[].content[].file.file_data"),
 	each(rolePrompt, "prompt"),
-	each(roleTool, "tools[]"), each(roleToolList, "tools"),
+	each(roleTool, "tools[]"), each(roleToolList, "tools"), each(roleToolChoice, "tool_choice"),
 	each(roleModel, "model"),
 	each(roleUser, "user"),
 	each(roleSchema, "response_format.json_schema.schema"),
+	each(roleOutputType, "response_format.type"),
 )
 
 // embedRules serve the families that answer with vectors or scores.
@@ -290,7 +294,7 @@ var (
 		turns("messages[]"),
 		each(roleText, "**"),
 		each(roleSystem, "system"),
-		each(roleTool, "tools[]"), each(roleToolList, "tools"),
+		each(roleTool, "tools[]"), each(roleToolList, "tools"), each(roleToolChoice, "tool_choice"),
 		ofFamily(everyCap...),
 		each(roleThinking, everyThinking...),
 		each(roleEffort, everyEffort...),

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 )
 
 var integer = json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}},` +
@@ -105,9 +107,10 @@ func TestSchemasAreBounded(t *testing.T) {
 }
 
 func TestKeyOf(t *testing.T) {
+	offering := &Request{Choices: value.Offered("A. one\nB. two\n")}
 	f := func(text string, kind Kind, want string) {
 		t.Helper()
-		if k := KeyOf(&Request{}, &Answer{Text: text}); k.Kind != kind || k.String() != want {
+		if k := KeyOf(offering, &Answer{Text: text}); k.Kind != kind || k.String() != want {
 			t.Errorf("KeyOf(%q) = %v %q, want %v %q", text, k.Kind, k, kind, want)
 		}
 	}
@@ -123,13 +126,15 @@ func TestKeyOf(t *testing.T) {
 	f("Here it is:\n```json\n{\"answer\": \"B\", \"confidence\": 0.8}\n```", FinalKey, "B")
 	f(`{"label_a": "x", "score": 1.50}`, ValuesKey, `{"label_a":"x","score":1.5,}`)
 	f("Positive", WholeKey, "Positive")
-	f("First we add, and then we divide, which gives a long explanation.\n\nThat makes 12 apples.", NumberKey, "12")
+	f("First we add, and then we divide, which gives a long explanation.\n\nThat makes 12 apples.", NoKey, "")
 	f("A long text about nothing in particular that has no number in it and goes on.\nAnd on.", NoKey, "")
 	f(`{"text": "`+strings.Repeat("prose ", 30)+`"}`, NoKey, "")
 }
 
 func TestAgree(t *testing.T) {
-	final := func(raw string) Key { return Key{FinalKey, normal(raw)} }
+	final := func(raw string) Key {
+		return Key{Kind: FinalKey, value: value.Of(raw, value.Offered("A. one\nB. two"))}
+	}
 	f := func(a, b string, want Agreement) {
 		t.Helper()
 		if got := Agree(final(a), final(b)); got != want {
@@ -188,10 +193,10 @@ func TestAgreeOnToolCallsAndDocuments(t *testing.T) {
 	doc := func(text string) Key {
 		return KeyOf(&Request{Schema: json.RawMessage(`{}`)}, &Answer{Text: text})
 	}
-	f(doc(`{"why": "`+strings.Repeat("a", 80)+`", "ok": true}`),
-		doc(`{"ok":true,"why":"`+strings.Repeat("b", 90)+`"}`), Same)
+	f(doc(`{"why": "`+strings.Repeat("a ", 40)+`", "ok": true}`),
+		doc(`{"ok":true,"why":"`+strings.Repeat("b ", 45)+`"}`), Same)
 	f(doc(`{"ok": true}`), doc(`{"ok": false}`), Different)
-	f(doc(`{"why": "`+strings.Repeat("a", 80)+`"}`), doc(`{"why": "`+strings.Repeat("a", 80)+`"}`), Unknown)
+	f(doc(`{"why": "`+strings.Repeat("a ", 40)+`"}`), doc(`{"why": "`+strings.Repeat("a ", 40)+`"}`), Unknown)
 	f(doc("no JSON"), doc(`{"ok": false}`), Unknown)
 }
 

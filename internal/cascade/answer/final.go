@@ -3,18 +3,41 @@ package answer
 import (
 	"slices"
 	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 )
 
 // finalAnswer finds the answer that a text marks as such. A member called
 // answer wins, because it is what a program reads; then \boxed{}; then a
-// phrase. Of each the last one counts: models correct themselves.
-func finalAnswer(text string) (value, bool) {
-	for _, find := range []func(string) (string, bool){lastMember, lastBoxed, lastPhrase} {
-		if raw, ok := find(text); ok {
-			return normal(raw), true
-		}
+// phrase. Of each the last one counts: models correct themselves. An answer that
+// is taken back behind it is none.
+func finalAnswer(text string, offered value.Choices) (value.Value, bool) {
+	if raw, ok := lastMember(text); ok {
+		return value.Of(raw, offered), true
 	}
-	return value{}, false
+	if raw, rest, ok := lastBoxed(text); ok {
+		return value.Of(raw, offered), !takesBack(rest)
+	}
+	if line, rest, ok := lastPhrase(text); ok && !takesBack(rest) {
+		return phraseValue(line, offered)
+	}
+	return value.Value{}, false
+}
+
+// phraseValue is what a line says after "the answer is". Where its first sentence
+// is a value that is no text, the rest explains it. A text is compared whole,
+// because a full stop may be one of a name.
+func phraseValue(line string, offered value.Choices) (value.Value, bool) {
+	whole := value.Of(line, offered)
+	sentence := firstSentence(line)
+	if sentence == line {
+		return whole, true
+	}
+	first := value.Of(sentence, offered)
+	if first.IsText() || takesBack(line[len(sentence):]) {
+		return whole, true
+	}
+	return first, true
 }
 
 // answerNames are the member names under which answers are asked for.
@@ -38,10 +61,30 @@ func lastMember(text string) (string, bool) {
 		}
 		if answerNames[nameBefore(text[:colon])] {
 			raw, ok := memberValue(text[colon+1:])
-			return raw, ok && len(raw) <= longestFinal
+			return raw, ok && len(raw) <= longestFinal && !saysMore(text[colon+1:], raw)
 		}
 		end = colon
 	}
+}
+
+// saysMore reports whether another member follows the answer in a document that is
+// not strict JSON. Then the answer is not all that it says.
+func saysMore(rest, raw string) bool {
+	i := strings.Index(rest, raw)
+	if i < 0 {
+		return false
+	}
+	rest = strings.TrimLeft(rest[i+len(raw):], " \t\r\n\"")
+	name, found := strings.CutPrefix(rest, ",")
+	if !found {
+		return false
+	}
+	name = strings.TrimLeft(name, " \t\r\n")
+	if !strings.HasPrefix(name, `"`) {
+		return false
+	}
+	name, after, closed := strings.Cut(name[1:], `"`)
+	return closed && strings.HasPrefix(strings.TrimLeft(after, " "), ":") && !value.Explains(name)
 }
 
 // nameBefore returns the quoted name at the end of text, "" without one.
@@ -82,7 +125,7 @@ func looseString(rest string) (string, bool) {
 			continue
 		}
 		if rest[i] == '"' && endsMember(rest[i+1:]) {
-			return unescape(rest[:i]), true
+			return value.Unescape(rest[:i]), true
 		}
 	}
 	return "", false
@@ -134,53 +177,29 @@ func balanced(s string) (string, bool) {
 	return "", false
 }
 
-// latexAfter are the rests of LaTeX commands whose first letters a strict JSON
-// reader would read as a control character: \text, \frac, \boxed, \right …
-var latexAfter = map[byte][]string{
-	'b': {"oxed", "eta", "inom", "ar", "egin"},
-	'f': {"rac", "orall", "loor"},
-	'n': {"eq", "abla", "mid"},
-	'r': {"ight", "ho", "angle", "floor"},
-	't': {"ext", "imes", "heta", "frac", "an", "au"},
-}
-
-var escapes = map[byte]byte{'"': '"', '\\': '\\', '/': '/', 'n': '\n', 't': '\t', 'r': '\r'}
-
-// unescape undoes JSON escapes and keeps LaTeX that was not escaped.
-func unescape(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) || opensLatex(s[i+1:]) {
-			out = append(out, s[i])
-			continue
-		}
-		c, known := escapes[s[i+1]]
-		if !known {
-			out = append(out, s[i])
-			continue
-		}
-		out = append(out, c)
-		i++
-	}
-	return string(out)
-}
-
-func opensLatex(s string) bool {
-	return slices.ContainsFunc(latexAfter[s[0]], func(rest string) bool { return strings.HasPrefix(s[1:], rest) })
-}
-
-// lastBoxed returns the contents of the last \boxed{}.
-func lastBoxed(text string) (string, bool) {
+// lastBoxed returns the contents of the last \boxed{}, or of all of its line, and
+// the text behind it.
+func lastBoxed(text string) (contents, rest string, ok bool) {
 	i := strings.LastIndex(text, `boxed{`)
 	if i < 0 {
-		return "", false
+		return "", "", false
 	}
-	rest := text[i+len("boxed"):]
-	contents, _, ok := group(rest[:min(len(rest), longestFinal)])
-	return contents, ok
+	rest = text[i+len("boxed"):]
+	contents, _, ok = value.Group(rest[:min(len(rest), longestFinal)])
+	if !ok {
+		return "", "", false
+	}
+	rest = rest[len(contents)+2:]
+	for line := text[strings.LastIndexByte(text[:i], '\n')+1 : i]; ; {
+		at := strings.LastIndex(line, `boxed{`)
+		if at < 0 || len(contents) > longestFinal {
+			return contents, rest, true
+		}
+		if before, _, closed := value.Group(line[at+len("boxed"):]); closed && before != contents {
+			contents = before + "; " + contents
+		}
+		line = line[:at]
+	}
 }
 
 // afterAnswer are the words that make "answer" introduce one, and leads are
@@ -193,8 +212,9 @@ var (
 // phraseTail is how much of the end of a text is looked at for phrases.
 const phraseTail = 1536 // bytes
 
-// lastPhrase returns what follows the last phrase of the tail.
-func lastPhrase(text string) (string, bool) {
+// lastPhrase returns the rest of the line after the last phrase of the tail, and
+// what follows the line.
+func lastPhrase(text string) (line, rest string, ok bool) {
 	tail := text[max(0, len(text)-phraseTail):]
 	lower := asciiLower(tail)
 	at := afterLastAnswer(lower)
@@ -204,12 +224,30 @@ func lastPhrase(text string) (string, bool) {
 		}
 	}
 	if at < 0 {
-		return "", false
+		return "", "", false
 	}
-	rest := strings.TrimLeft(tail[at:], " \t\r\n:*_`")
-	line, _, _ := strings.Cut(rest, "\n")
-	line = strings.TrimSpace(firstSentence(line))
-	return line, line != "" && len(line) <= longestFinal
+	after := strings.TrimLeft(tail[at:], " \t\r\n:*_`")
+	line, rest, _ = strings.Cut(after, "\n")
+	line = strings.TrimSpace(line)
+	return line, rest, line != "" && len(firstSentence(line)) <= longestFinal
+}
+
+// takesBack reports whether a text that follows an answer corrects it.
+func takesBack(rest string) bool {
+	if len(rest) < 4 {
+		return false
+	}
+	lower := strings.ToLower(rest[:min(len(rest), phraseTail)])
+	return slices.ContainsFunc(corrections, func(word string) bool { return strings.Contains(lower, word) })
+}
+
+// corrections are words by which an answer is taken back.
+var corrections = []string{
+	"correction", "wait", "actually", "mistake", "scratch that", "on second thought", "i meant", "should be",
+	"make that", "not correct", "incorrect", "i was wrong", "that is wrong", "that's wrong", "my error", "instead",
+	"apologi", "let me re", "sorry", "korrektur", "moment", "stattdessen", "richtig wäre", "erreur", "en fait",
+	"plutôt", "corrección", "en realidad", "perdón", "errata", "correção", "na verdade", "correzione", "in realtà",
+	"исправ", "更正", "应该是", "訂正", "정정",
 }
 
 // afterLastAnswer returns where the last phrase with "answer" ends, or -1.
@@ -248,25 +286,4 @@ func asciiLower(s string) string {
 		}
 	}
 	return string(out)
-}
-
-// lastNumber returns the last number of the last paragraph, leaving out the
-// numbers that open list items.
-func lastNumber(text string) (value, bool) {
-	if i := strings.LastIndex(text, "\n"); i >= 0 {
-		text = text[i+1:]
-	}
-	text = text[max(0, len(text)-300):]
-	fields := strings.FieldsFunc(text, func(r rune) bool {
-		return strings.ContainsRune(" \t=()[]*:;`\"'", r)
-	})
-	for i := len(fields) - 1; i >= 0; i-- {
-		if i == 0 && strings.HasSuffix(fields[0], ".") {
-			break
-		}
-		if n, ok := plainNumber(strings.Trim(fields[i], ".,!?$€£%{}\\")); ok {
-			return n, true
-		}
-	}
-	return value{}, false
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 )
 
 // Hash names the form that a request demands of its answer: the schema of
@@ -38,9 +40,9 @@ func hashForm(r *Request) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// exact is a document in its canonical form, long strings included.
+// exact is a document in its canonical form, or as it is when it is none.
 func exact(doc []byte) string {
-	if text, ok := canonical(doc, len(doc)+1); ok {
+	if text, ok := value.ExactJSON(string(doc)); ok {
 		return text
 	}
 	return string(doc)

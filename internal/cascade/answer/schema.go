@@ -19,8 +19,14 @@ const (
 // them. The zero value is ready. It is safe for concurrent use. Methods on a
 // nil *Schemas check nothing.
 type Schemas struct {
-	compiled bounded[*jsonschema.Schema] // nil: does not compile
+	compiled bounded[compiled]
 	hashes   bounded[string]
+}
+
+// compiled is what a schema was made to. The zero value could not be read at all.
+type compiled struct {
+	*jsonschema.Schema
+	partial bool // a part of it could not be read
 }
 
 // check validates tool arguments and structured output against their schemas.
@@ -49,8 +55,8 @@ func (s *Schemas) checkCall(v Finding, r *Request, call *ToolCall) Finding {
 	return v
 }
 
-// validate sets the veto when a document does not satisfy schema.
-// Without a usable schema the document still has to be JSON.
+// validate sets the veto when a document does not satisfy schema, or when nothing
+// of the schema can be read. Without one the document still has to be JSON.
 func (s *Schemas) validate(v Finding, schema, doc []byte, veto Veto) Finding {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
 	if err != nil {
@@ -60,12 +66,9 @@ func (s *Schemas) validate(v Finding, schema, doc []byte, veto Veto) Finding {
 	if len(schema) == 0 {
 		return v
 	}
-	compiled := s.compiled.of(schema, maxSchemas, compile)
-	if compiled == nil {
-		v.Unchecked = true
-		return v
-	}
-	if compiled.Validate(value) != nil {
+	c := s.compiled.of(schema, maxSchemas, compile)
+	v.Unchecked = v.Unchecked || c.partial
+	if c.Schema == nil || c.Validate(value) != nil {
 		v.Veto = veto
 	}
 	return v
@@ -79,25 +82,39 @@ var errNowhere = errors.New("references outside the schema are not followed")
 
 func (nowhere) Load(string) (any, error) { return nil, errNowhere }
 
-func compile(schema []byte) *jsonschema.Schema {
+// compile compiles a schema, or as much of it as can be read.
+func compile(schema []byte) compiled {
 	if len(schema) > maxSchemaBytes {
-		return nil
+		return compiled{partial: true}
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
-		return nil
+		return compiled{partial: true}
 	}
+	c := compileDocument(doc)
+	for _, refs := range []bool{true, false} {
+		if c.Schema == nil {
+			c = compileDocument(relaxed(doc, refs))
+			c.partial = true
+		}
+	}
+	return c
+}
+
+func compileDocument(doc any) compiled {
 	const name = "mem:///schema.json"
+	unread := false
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nowhere{})
+	c.UseRegexpEngine(readPattern(&unread))
 	if c.AddResource(name, doc) != nil {
-		return nil
+		return compiled{}
 	}
-	compiled, err := c.Compile(name)
+	schema, err := c.Compile(name)
 	if err != nil {
-		return nil
+		return compiled{}
 	}
-	return compiled
+	return compiled{schema, unread}
 }
 
 // unfenced returns the JSON document of a text: all of it, or the contents of the

@@ -1,8 +1,10 @@
 package answer
 
 import (
-	"slices"
 	"strings"
+	"unicode"
+
+	"github.com/sluice-gateway/sluice/internal/cascade/refusal"
 )
 
 // Veto names the check that an answer failed. The values are stable: records,
@@ -12,8 +14,10 @@ type Veto string
 // The vetoes, in the order in which Check looks for them.
 const (
 	StopReason    Veto = "stop_reason"    // the upstream reports that this is no regular answer
+	LightError    Veto = "light_error"    // no answer at all, such as a page of a proxy
 	Length        Veto = "length"         // cut by the token limit where that matters
 	Empty         Veto = "empty"          // neither text nor a tool call
+	WrongTool     Veto = "tool_choice"    // text where a tool had to be called, or a call that is not there
 	ToolArgs      Veto = "tool_args"      // a tool that was not offered, or arguments against its schema
 	Schema        Veto = "schema"         // text against the schema that the request gave
 	TruncatedJSON Veto = "truncated_json" // a JSON document that ends in the middle
@@ -33,7 +37,7 @@ type Options struct {
 type Finding struct {
 	Veto      Veto // "" when the answer may be served
 	Cut       bool // the token limit ended the answer; to be counted when accepted
-	Unchecked bool // a schema could not be compiled, so nothing was validated against it
+	Unchecked bool // a part of a schema could not be compiled, so nothing was validated against it
 }
 
 // stop is what a stop reason means for an answer.
@@ -72,6 +76,10 @@ var stopReasons = map[string]stop{
 // nothing is validated against a schema.
 func Check(r *Request, a *Answer, s *Schemas, o Options) Finding {
 	v := Finding{Cut: stopReasons[a.StopReason] == stopCut}
+	if a.Broken {
+		v.Veto = LightError
+		return v
+	}
 	if stopReasons[a.StopReason] == stopBad {
 		v.Veto = StopReason
 		return v
@@ -80,9 +88,13 @@ func Check(r *Request, a *Answer, s *Schemas, o Options) Finding {
 		v.Veto = Length
 		return v
 	}
-	text := strings.TrimSpace(a.Text)
-	if text == "" && len(a.ToolCalls) == 0 {
+	text := visible(a.Text)
+	if len(a.ToolCalls) == 0 && !a.Unread && saysNothing(text) {
 		v.Veto = Empty
+		return v
+	}
+	if !r.ToolChoice.allows(a) {
+		v.Veto = WrongTool
 		return v
 	}
 	if v = s.check(v, r, a, text); v.Veto != "" {
@@ -90,6 +102,21 @@ func Check(r *Request, a *Answer, s *Schemas, o Options) Finding {
 	}
 	v.Veto = textVeto(text, v.Cut, len(a.ToolCalls))
 	return v
+}
+
+// saysNothing reports whether a text is empty but for marks of layout and characters
+// that cannot be seen.
+func saysNothing(text string) bool {
+	if language, found := strings.CutPrefix(text, "```"); found {
+		first, rest, _ := strings.Cut(language, "\n")
+		if !strings.ContainsAny(first, " `{[") {
+			text = rest // the fence may name a language
+		}
+	}
+	unseen := func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune("`*_…", r)
+	}
+	return strings.Trim(strings.TrimFunc(text, unseen), ".") == ""
 }
 
 // textVeto looks at the text alone. Beside a tool call the text is a remark,
@@ -100,35 +127,12 @@ func textVeto(text string, cut bool, calls int) Veto {
 		return ""
 	case !cut && truncatedJSON(text):
 		return TruncatedJSON
-	case refuses(text):
+	case refusal.Declines(text):
 		return Refusal
 	case loops(text):
 		return Repetition
 	}
 	return ""
-}
-
-// refusals are openings by which models decline. Only an opening counts, and
-// only of a short answer: "I can't" in the middle of a story is no refusal.
-var refusals = []string{
-	"i can't assist", "i can't help", "i can't provide", "i can't fulfill", "i can't comply", "i can't do that",
-	"i cannot assist", "i cannot help", "i cannot provide", "i cannot fulfill", "i cannot comply", "i cannot do that",
-	"i'm unable to", "i am unable to", "i'm not able to", "i am not able to", "i won't be able to",
-	"i'm sorry, but i can", "i am sorry, but i can", "i'm sorry, i can", "sorry, but i can", "sorry, i can't",
-	"i apologize, but i can", "i must decline", "i have to decline", "as an ai language model, i can",
-	"as an ai, i can", "unfortunately, i can't", "unfortunately, i cannot",
-}
-
-// A refusal longer than this explains, and an explanation may be what was asked for.
-const maxRefusal = 800 // bytes
-
-func refuses(text string) bool {
-	if len(text) > maxRefusal {
-		return false
-	}
-	head := text[:min(len(text), 80)]
-	head = strings.ToLower(strings.ReplaceAll(head, "’", "'"))
-	return slices.ContainsFunc(refusals, func(opening string) bool { return strings.HasPrefix(head, opening) })
 }
 
 // truncatedJSON reports a document that opens as JSON and never closes. Text
@@ -222,4 +226,4 @@ func loops(text string) bool {
 
 // spells reports whether a unit contains a letter. Rules of dashes, runs of
 // spaces and rows of zeros are layout or data.
-func spells(unit string) bool { return strings.ContainsFunc(unit, letter) }
+func spells(unit string) bool { return strings.ContainsFunc(unit, unicode.IsLetter) }

@@ -39,9 +39,9 @@ const (
 	// been escalated by chance.
 	leastDirect = 20
 
-	// sure is by how many standard errors going direct has to pay: one in ten
-	// sums comes out that high by chance.
-	sure = 1.28
+	// sure is by how many standard errors going direct has to pay: one in forty
+	// sums comes out that high by chance, and the best of many is taken.
+	sure = 1.96
 
 	// lightPart is the part of the target that serving below Uncertain may use up.
 	// The rest is for answers that agree and are worse nevertheless.

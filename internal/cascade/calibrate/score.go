@@ -6,6 +6,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 )
 
 // minTraining is how many pairs training needs. What is trained on so few is
@@ -56,7 +57,7 @@ func rebuild(p *pairs.Pair) (in score.Input, r Rebuild) {
 	case p.Content == nil:
 		return in, Textless
 	}
-	free := &answer.Request{}
+	free := &answer.Request{Choices: value.Offered(p.Content.Prompt)}
 	light, second := &answer.Answer{Text: p.Content.Light}, &answer.Answer{Text: p.Content.Second}
 	in = score.Input{
 		Prompt: p.Content.Prompt, Route: p.Route, Light: light, Partner: second,

@@ -21,21 +21,23 @@ type invokeAnswer struct {
 
 // common are the members of whole answers and of chunks of streams alike.
 type common struct {
-	Completion *string      `json:"completion"` // Claude, text completions
-	Generation *string      `json:"generation"` // Llama
-	Text       *string      `json:"text"`       // Cohere Command R
-	Outputs    []completion `json:"outputs"`    // Mistral, text completions
-	Choices    []choice     `json:"choices"`    // OpenAI and followers, Jamba, DeepSeek
-	ToolCalls  []cohereCall `json:"tool_calls"`
-	Stop       string       `json:"stop_reason"`
-	Finish     string       `json:"finish_reason"`
+	Completion *string           `json:"completion"` // Claude, text completions
+	Generation *string           `json:"generation"` // Llama
+	Text       *string           `json:"text"`       // Cohere Command R
+	Outputs    []completion      `json:"outputs"`    // Mistral, text completions
+	Choices    []choice          `json:"choices"`    // OpenAI and followers, Jamba, DeepSeek
+	ToolCalls  []cohereCall      `json:"tool_calls"`
+	Citations  []json.RawMessage `json:"citations"` // Cohere
+	Stop       string            `json:"stop_reason"`
+	Finish     string            `json:"finish_reason"`
 }
 
 type anthropicBlock struct {
-	Type  string
-	Text  string
-	Name  string
-	Input json.RawMessage
+	Type      string
+	Text      string
+	Name      string
+	Input     json.RawMessage
+	Citations []json.RawMessage
 }
 
 type titanResult struct {
@@ -68,37 +70,59 @@ type choice struct {
 	Delta   message
 }
 
+// message is an OpenAI message. What else it may have (audio, images, annotations
+// with citations) is not read.
 type message struct {
-	Content   json.RawMessage
-	ToolCalls []openAICall `json:"tool_calls"`
+	Content      json.RawMessage
+	ToolCalls    []openAICall      `json:"tool_calls"`
+	FunctionCall *function         `json:"function_call"`
+	Refusal      string            `json:"refusal"`
+	Reasoning    json.RawMessage   `json:"reasoning"`
+	Thoughts     json.RawMessage   `json:"reasoning_content"`
+	Annotations  []json.RawMessage `json:"annotations"`
+	Images       []json.RawMessage `json:"images"`
+	Audio        *struct{}         `json:"audio"`
 }
 
 type openAICall struct {
 	Index    int
-	Function struct{ Name, Arguments string }
+	Function *function
 }
+
+type function struct{ Name, Arguments string }
 
 // calls is where the blocks of tool calls begin in families that number them
 // separately from the text.
 const calls = 1 << 10
 
-func (b *builder) invoke(a *invokeAnswer) bool {
-	b.converse(&a.converseAnswer)
-	for i, part := range a.Content {
-		b.anthropic(i, &part)
+func (b *builder) invoke(a *invokeAnswer) error {
+	if err := b.converse(&a.converseAnswer); err != nil {
+		return err
+	}
+	for i := range a.Content {
+		b.anthropic(i, &a.Content[i])
 	}
 	b.texts(a.Completion, a.Generation, a.Text)
+	b.first(len(a.Results))
 	if len(a.Results) > 0 {
 		b.say(0, a.Results[0].OutputText)
 		b.stopped(a.Results[0].CompletionReason)
 	}
+	b.first(len(a.Completions))
 	if len(a.Completions) > 0 {
 		b.say(0, a.Completions[0].Data.Text)
 		b.stopped(a.Completions[0].FinishReason.Reason)
 	}
 	b.completions(a.Generations)
 	b.common(&a.common)
-	return b.read
+	return nil
+}
+
+// first notes that of n completions the first alone is read.
+func (b *builder) first(n int) {
+	if n > 1 {
+		b.unread()
+	}
 }
 
 // common reads all members but the texts.
@@ -110,6 +134,9 @@ func (b *builder) common(c *common) {
 	for i, call := range c.ToolCalls {
 		b.call(calls+i, call.Name)
 		b.say(calls+i, string(call.Parameters))
+	}
+	if len(c.Citations) > 0 {
+		b.unread()
 	}
 	b.stopped(cmp.Or(c.Stop, c.Finish))
 }
@@ -124,6 +151,9 @@ func (b *builder) texts(all ...*string) {
 }
 
 func (b *builder) anthropic(index int, part *anthropicBlock) {
+	if len(part.Citations) > 0 {
+		b.unread()
+	}
 	switch part.Type {
 	case "text":
 		b.say(index, part.Text)
@@ -132,10 +162,15 @@ func (b *builder) anthropic(index int, part *anthropicBlock) {
 		if !bytes.Equal(bytes.TrimSpace(part.Input), []byte("{}")) { // a stream starts with {} and sends the rest
 			b.say(index, string(part.Input))
 		}
+	case "thinking", "redacted_thinking":
+		b.reasoned()
+	default:
+		b.unread()
 	}
 }
 
 func (b *builder) completions(all []completion) {
+	b.first(len(all))
 	if len(all) > 0 {
 		b.say(0, all[0].Text)
 		b.stopped(cmp.Or(all[0].Stop, all[0].Finish))
@@ -144,43 +179,76 @@ func (b *builder) completions(all []completion) {
 
 func (b *builder) choice(c *choice, position int) {
 	if c.Index != 0 || position != 0 {
+		b.unread()
 		return
 	}
 	if c.Text != "" {
 		b.say(0, c.Text)
 	}
-	for _, part := range []*message{&c.Message, &c.Delta} {
-		if text, ok := content(part.Content); ok {
-			b.say(0, text)
-		}
-		for i, call := range part.ToolCalls {
-			at := calls + cmp.Or(call.Index, i)
-			b.call(at, call.Function.Name)
-			b.say(at, call.Function.Arguments)
-		}
-	}
+	b.message(&c.Message)
+	b.message(&c.Delta)
 	b.stopped(cmp.Or(c.Finish, c.Stop))
 }
 
-// content is a string, or blocks of which some have a text. It reports false
-// for null and for nothing.
-func content(raw json.RawMessage) (string, bool) {
-	var text *string
-	if json.Unmarshal(raw, &text) == nil {
-		if text == nil {
-			return "", false
+func (b *builder) message(m *message) {
+	b.content(m.Content)
+	for i, call := range m.ToolCalls {
+		at := calls + cmp.Or(call.Index, i)
+		if call.Function == nil { // of a kind whose arguments are no JSON
+			b.unread()
+			continue
 		}
-		return *text, true
+		b.call(at, call.Function.Name)
+		b.say(at, call.Function.Arguments)
 	}
-	var blocks []struct{ Text string }
+	if call := m.FunctionCall; call != nil {
+		b.call(calls, call.Name)
+		b.say(calls, call.Arguments)
+	}
+	if m.Refusal != "" {
+		b.say(0, m.Refusal)
+		b.refused = true
+	}
+	if len(m.Annotations)+len(m.Images) > 0 || m.Audio != nil {
+		b.unread()
+	}
+	if says(m.Reasoning) || says(m.Thoughts) {
+		b.reasoned()
+	}
+}
+
+func says(raw json.RawMessage) bool {
+	return len(raw) > 0 && !bytes.Equal(raw, []byte("null")) && !bytes.Equal(raw, []byte(`""`))
+}
+
+// content reads a string, or blocks of which some are texts.
+func (b *builder) content(raw json.RawMessage) {
+	var text string
+	if !says(raw) && !bytes.Equal(raw, []byte(`""`)) {
+		return
+	}
+	if json.Unmarshal(raw, &text) == nil {
+		b.say(0, text)
+		return
+	}
+	var blocks []struct {
+		Type string
+		Text *string
+	}
 	if json.Unmarshal(raw, &blocks) != nil {
-		return "", false
+		b.unread()
+		return
 	}
-	var all bytes.Buffer
 	for _, part := range blocks {
-		all.WriteString(part.Text)
+		switch {
+		case part.Type == "thinking" || part.Type == "reasoning":
+			b.reasoned()
+		case part.Text != nil:
+			b.say(0, *part.Text)
+		default:
+			b.unread()
+		}
 	}
-	return all.String(), true
 }
 
 // invokeChunk is one chunk of InvokeModelWithResponseStream: an event of
@@ -191,6 +259,7 @@ type invokeChunk struct {
 	Index        int
 	ContentBlock *anthropicBlock `json:"content_block"`
 	Delta        struct {
+		Type        string
 		Text        string
 		PartialJSON string `json:"partial_json"`
 		Stop        string `json:"stop_reason"`
@@ -214,25 +283,43 @@ func (b *builder) chunk(raw []byte) error {
 			b.anthropic(c.Index, c.ContentBlock)
 		}
 	case "content_block_delta":
-		b.say(c.Index, c.Delta.Text+c.Delta.PartialJSON)
+		b.delta(&c)
 	case "message_delta":
 		b.stopped(c.Delta.Stop)
 	default:
-		b.part(&c)
+		return b.part(&c)
 	}
 	return nil
 }
 
+func (b *builder) delta(c *invokeChunk) {
+	switch c.Delta.Type {
+	case "thinking_delta", "signature_delta":
+		b.reasoned()
+	case "text_delta", "input_json_delta", "":
+		b.say(c.Index, c.Delta.Text+c.Delta.PartialJSON)
+	default: // citations_delta, and what is new
+		b.unread()
+	}
+}
+
 // part reads a chunk that is a part of an answer rather than an event.
-func (b *builder) part(c *invokeChunk) {
+func (b *builder) part(c *invokeChunk) error {
 	for _, e := range []*converseEvent{c.ContentBlockStart, c.ContentBlockDelta, c.MessageStop} {
-		if e != nil {
-			b.take(e)
+		if e == nil {
+			continue
+		}
+		if err := b.take(e); err != nil {
+			return err
 		}
 	}
-	if c.Index == 0 { // Cohere and Titan number completions, not blocks
+	switch { // Cohere and Titan number completions, not blocks
+	case c.Index == 0:
 		b.texts(c.OutputText, c.Completion, c.Generation, c.Text)
+	case c.OutputText != nil || c.Text != nil:
+		b.unread()
 	}
 	b.common(&c.common)
 	b.stopped(c.CompletionReason)
+	return nil
 }

@@ -4,8 +4,10 @@
 //
 // It serves Converse and the InvokeModel bodies of every dialect that package
 // wire knows. It runs only for legs whose answer is checked, so it decodes with
-// encoding/json. It never fails on unknown content: an answer that it cannot read
-// is reported as unreadable, which the cascade treats as unknown.
+// encoding/json. It never fails on unknown content. Of an answer it tells three
+// things apart: parts that it does not read, such as images (Unread); a body of a
+// form that it does not know (nil), which the cascade treats as unknown; and what is
+// no answer at all (Broken).
 package parts
 
 import (
@@ -17,47 +19,92 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Answer reads a whole answer of op. It reports false when it cannot read the body.
-func Answer(op wire.Operation, body []byte) (*answer.Answer, bool) {
-	var (
-		b  builder
-		ok bool
-	)
+// Answer reads a whole answer of op, nil when it does not know its form.
+func Answer(op wire.Operation, body []byte) *answer.Answer {
+	var b builder
 	switch op {
 	case wire.OpConverse:
 		var message converseAnswer
-		ok = json.Unmarshal(body, &message) == nil && b.converse(&message)
+		if json.Unmarshal(body, &message) != nil || b.converse(&message) != nil || message.Output.Message == nil {
+			return broken()
+		}
 	case wire.OpInvoke:
+		if noAnswer(body) {
+			return broken()
+		}
 		var message invokeAnswer
-		ok = json.Unmarshal(body, &message) == nil && b.invoke(&message)
+		if json.Unmarshal(body, &message) != nil || b.invoke(&message) != nil || !b.read {
+			return nil
+		}
+	default:
+		return nil
 	}
-	return b.answer(), ok
+	return b.answer()
 }
 
-// Stream assembles the answer of op from the frames of its stream. It reports
-// false when it cannot read a frame, or when they contain nothing of an answer.
-func Stream(op wire.Operation, frames [][]byte) (*answer.Answer, bool) {
+func broken() *answer.Answer { return &answer.Answer{Broken: true} }
+
+// failures are members of a body that reports a failure with the status of a success.
+var failures = []string{"error", "errors", "message", "Message", "errorMessage", "__type", "detail"}
+
+// noAnswer reports whether an InvokeModel body is none of any family's answers: no
+// JSON, nothing, or a report of a failure.
+func noAnswer(body []byte) bool {
+	trimmed := bytes.TrimSpace(body)
+	if !json.Valid(trimmed) {
+		return true
+	}
+	if trimmed[0] == '[' {
+		return bytes.Equal(bytes.TrimSpace(trimmed[1:len(trimmed)-1]), nil)
+	}
+	var object members
+	if json.Unmarshal(trimmed, &object) != nil || len(object) == 0 {
+		return true
+	}
+	left := len(object)
+	for _, name := range failures {
+		if _, has := object[name]; has {
+			left--
+		}
+	}
+	return left == 0
+}
+
+// Stream assembles the answer of op from the frames of its stream, nil when it does
+// not know their form.
+func Stream(op wire.Operation, frames [][]byte) *answer.Answer {
 	var (
 		b     builder
 		chunk []byte
+		other bool // a chunk that says something
 	)
 	for _, raw := range frames {
 		f, err := wire.ParseFrame(raw)
 		if err != nil {
-			return nil, false
+			return broken()
 		}
 		switch event, _ := f.Header(":event-type"); {
 		case op == wire.OpConverseStream:
 			err = b.event(event, f.Payload)
 		case event == "chunk":
 			chunk = wire.AppendChunk(chunk[:0], f)
-			err = b.chunk(chunk)
+			says := !noAnswer(chunk)
+			if err = b.chunk(chunk); err != nil && says {
+				return nil
+			}
+			other = other || says
 		}
 		if err != nil {
-			return nil, false
+			return broken()
 		}
 	}
-	return b.answer(), b.read
+	switch {
+	case b.read:
+		return b.answer()
+	case other:
+		return nil
+	}
+	return broken()
 }
 
 // builder assembles an answer from its blocks, in the order of their first
@@ -66,6 +113,10 @@ type builder struct {
 	blocks []block
 	stop   string
 	read   bool // something of an answer was understood
+
+	other   bool // there are parts that are not read
+	thought bool // there is reasoning
+	refused bool // the model's family says so itself
 }
 
 // block is a text or a tool call; index is what the stream calls it.
@@ -108,6 +159,12 @@ func (b *builder) stopped(reason string) {
 	}
 }
 
+// unread notes a part that is not read.
+func (b *builder) unread() { b.read, b.other = true, true }
+
+// reasoned notes that a model thought aloud, which is no part of its answer.
+func (b *builder) reasoned() { b.read, b.thought = true, true }
+
 func (b *builder) answer() *answer.Answer {
 	a := &answer.Answer{StopReason: b.stop}
 	var texts []string
@@ -121,6 +178,10 @@ func (b *builder) answer() *answer.Answer {
 		}
 	}
 	a.Text = strings.Join(texts, "\n")
+	a.Unread = b.other || b.thought && len(a.ToolCalls) == 0 && len(texts) == 0
+	if b.refused {
+		a.StopReason = "refusal"
+	}
 	return a
 }
 

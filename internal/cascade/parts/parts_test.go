@@ -2,8 +2,10 @@ package parts_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"strings"
@@ -35,16 +37,16 @@ func TestEveryDialect(t *testing.T) {
 		if body == converse {
 			plain, stream = wire.OpConverse, wire.OpConverseStream
 		}
-		got, ok := parts.Answer(plain, post(t, script, model, plain, body))
-		if diff := cmp.Diff(want, got); diff != "" || !ok {
-			t.Errorf("%s: whole: %v %s", model, ok, diff)
+		got := parts.Answer(plain, post(t, script, model, plain, body))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: whole: %s", model, diff)
 		}
 		if strings.HasPrefix(model, "ai21.j2") {
 			return // no streams
 		}
-		got, ok = parts.Stream(stream, split(t, post(t, script, model, stream, body)))
-		if diff := cmp.Diff(want, got); diff != "" || !ok {
-			t.Errorf("%s: stream: %v %s", model, ok, diff)
+		got = parts.Stream(stream, split(t, post(t, script, model, stream, body)))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: stream: %s", model, diff)
 		}
 	}
 	const (
@@ -109,27 +111,43 @@ func split(t *testing.T, stream []byte) (frames [][]byte) {
 	}
 }
 
-// TestUnreadable has what must not pass for an answer.
+// TestUnreadable has what must not pass for an answer: of a form that is not known,
+// or no answer at all (C7).
 func TestUnreadable(t *testing.T) {
-	f := func(op wire.Operation, body string) {
+	f := func(op wire.Operation, body string, broken bool) {
 		t.Helper()
-		if got, ok := parts.Answer(op, []byte(body)); ok {
-			t.Errorf("%s: read %+v", body, got)
+		got := parts.Answer(op, []byte(body))
+		if isBroken := got != nil && got.Broken; got != nil && !isBroken || isBroken != broken {
+			t.Errorf("%s: read %+v, want broken %v", body, got, broken)
+		}
+		stream := map[wire.Operation]wire.Operation{
+			wire.OpConverse: wire.OpConverseStream, wire.OpInvoke: wire.OpInvokeStream,
+		}[op]
+		name, payload := "contentBlockDelta", []byte(body)
+		if stream == wire.OpInvokeStream {
+			name, payload = "chunk", fmt.Appendf(nil, `{"bytes":%q}`, base64.StdEncoding.EncodeToString(payload))
+		}
+		frame := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: name}}, payload)
+		got = parts.Stream(stream, [][]byte{frame})
+		if broken && !strings.Contains(body, "stopReason") && (got == nil || !got.Broken) {
+			t.Errorf("%s: the stream was read as %+v", body, got)
 		}
 	}
-	f(wire.OpConverse, ``)
-	f(wire.OpConverse, `{}`)
-	f(wire.OpInvoke, `{}`)
-	f(wire.OpInvoke, `{"embedding":[0.1]}`)
-	f(wire.OpInvoke, `[1]`)
-	f(wire.OpInvoke, `{"generation":7}`)
-	f(wire.OpCountTokens, `{"inputTokens":3}`)
-	if _, ok := parts.Stream(wire.OpConverseStream, nil); ok {
-		t.Error("no frames were read as an answer")
+	html := "<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
+	for _, body := range []string{``, `{}`, html, `{"output":{"message":{"content":[{"text":"hal`, `null`, `[]`, `"ok"`, `7`} {
+		f(wire.OpConverse, body, true)
+		f(wire.OpInvoke, body, true)
 	}
-	bad := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "messageStop"}}, []byte("{"))
-	if _, ok := parts.Stream(wire.OpConverseStream, [][]byte{bad}); ok {
-		t.Error("half a payload was read as an answer")
+	f(wire.OpConverse, `{"message":"Too many requests"}`, true)
+	f(wire.OpConverse, `{"output":{},"stopReason":"end_turn"}`, true)
+	f(wire.OpInvoke, `{"error":{"message":"overloaded"}}`, true)
+	f(wire.OpInvoke, `{"message":"Internal server error"}`, true)
+	f(wire.OpInvoke, `{"embedding":[0.1]}`, false)
+	f(wire.OpInvoke, `[1]`, false)
+	f(wire.OpInvoke, `{"generation":7}`, false)
+	f(wire.OpCountTokens, `{"inputTokens":3}`, false)
+	if got := parts.Stream(wire.OpConverseStream, nil); !got.Broken {
+		t.Error("no frames were read as an answer")
 	}
 }
 

@@ -2,8 +2,10 @@ package parts
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -29,7 +31,11 @@ type requestTool struct {
 // Request reads what the checks need to know about a request. What cannot be
 // read is absent: the checks then validate less.
 func Request(f *wire.Facts, body []byte) *answer.Request {
-	r := &answer.Request{Schema: schema(f.Schema, body)}
+	r := &answer.Request{Schema: schema(f.Schema, body), Choices: choices(f, body)}
+	if r.Schema == nil && f.JSONOutput {
+		r.Schema = json.RawMessage(`{"type":"object"}`)
+	}
+	r.ToolChoice = choiceOfTools(f.ToolChoice, body)
 	if f.Tools == 0 || f.ToolList.End > len(body) {
 		return r
 	}
@@ -48,6 +54,71 @@ func Request(f *wire.Facts, body []byte) *answer.Request {
 		}
 	}
 	return r
+}
+
+// maxOffering is how much text is searched for choices.
+const maxOffering = 256 << 10
+
+func choices(f *wire.Facts, body []byte) value.Choices {
+	if f.TextBytes > maxOffering {
+		return 0
+	}
+	return value.Offered(string(f.AppendText(nil, body)))
+}
+
+// toolChoice has the members by which the families say which tool is to be called.
+type toolChoice struct {
+	Any         *struct{} `json:"any"` // Converse, Nova
+	Tool        *named
+	Type, Name  string // Anthropic
+	NotParallel bool   `json:"disable_parallel_tool_use"`
+	Function    *named // OpenAI
+	Custom      *named
+	Allowed     *struct {
+		Mode  string
+		Tools []struct {
+			named
+
+			Function *named
+		}
+	} `json:"allowed_tools"`
+}
+
+type named struct{ Name string }
+
+func choiceOfTools(at wire.Span, body []byte) (c answer.ToolChoice) {
+	if !at.Present() || at.End > len(body) {
+		return c
+	}
+	var t toolChoice
+	raw := body[at.Start:at.End]
+	if json.Unmarshal(raw, &t.Type) != nil && json.Unmarshal(raw, &t) != nil {
+		return c
+	}
+	c.One = t.NotParallel
+	for _, n := range []*named{t.Tool, t.Function, t.Custom, {t.Name}} {
+		if n != nil && n.Name != "" {
+			c.Must, c.Names = true, []string{n.Name}
+		}
+	}
+	mode := t.Type
+	if t.Allowed != nil {
+		mode = t.Allowed.Mode
+		for _, tool := range t.Allowed.Tools {
+			if tool.Function != nil {
+				tool.Name = tool.Function.Name
+			}
+			c.Names = append(c.Names, tool.Name)
+		}
+	}
+	switch strings.ToLower(mode) {
+	case "any", "required":
+		c.Must = true
+	case "none":
+		c.Never = true
+	}
+	c.Must = c.Must || t.Any != nil
+	return c
 }
 
 // schema is the structured-output schema of a body. Converse has it as JSON in

@@ -34,7 +34,7 @@ const (
 	fPartner // there is a second opinion
 	fCall    // the kinds of the light key
 	fDocument
-	fNumber
+	fNumber // unused: a number of a sentence is no key any more
 	fWhole
 	fNoKey
 	fLightNumeric
@@ -117,8 +117,6 @@ func keyFeatures(k answer.Key, x *[denseCount]float32) {
 		x[fCall] = 1
 	case answer.SchemaKey, answer.ValuesKey:
 		x[fDocument] = 1
-	case answer.NumberKey:
-		x[fNumber] = 1
 	case answer.WholeKey:
 		x[fWhole] = 1
 	case answer.NoKey:

@@ -14,7 +14,7 @@ const Never = math.MaxFloat64
 // Order names the order of Untrained, with the keys and the vetoes before it.
 // Certificates and pairs are about one order: raise it with every change to
 // what a risk is or which answers have one.
-const Order = 2
+const Order = 3
 
 // logRange is the length in bytes, on the log scale, that fills one unit.
 var logRange = math.Log1p(1 << 16)

@@ -1,7 +1,8 @@
-package answer
+package value
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -10,36 +11,96 @@ import (
 var latexWords = strings.NewReplacer(
 	`\dfrac`, `\frac`, `\tfrac`, `\frac`, `\left`, "", `\right`, "", `\!`, "", `\,`, "", `\;`, "", `\ `, "", `\:`, "",
 	`\cdot`, "*", `\times`, "*", "×", "*", "·", "*", `\pi`, "pi", "π", "pi", `\sqrt`, "sqrt", "√", "sqrt",
-	`^{\circ}`, "", `^\circ`, "", "°", "", `\%`, "", "%", "", `\$`, "", "$", "", `\infty`, "inf", "∞", "inf",
+	`^{\circ}`, "°", `^\circ`, "°", `\%`, "%", `\$`, "$", `\infty`, "inf", "∞", "inf",
 	`\text`, "", `\mathrm`, "", `\mathbf`, "", `\textbf`, "", "−", "-", "–", "-",
 	`\le`, "<=", "≤", "<=", `\ge`, ">=", "≥", ">=",
 	`\cup`, "∪", `\in`, "∈", `\{`, "{", `\}`, "}", "²", "^2", "³", "^3", "**", "^",
 )
 
+// latexMarks show that a text is mathematics, where spaces carry no meaning.
+var latexMarks = []string{
+	`\frac`, `\dfrac`, `\tfrac`, `\sqrt`, `\pi`, `\cdot`, `\times`, `\left`, `\text{`, `\mathrm{`, `\cup`,
+	`\in `, `\infty`, `\le `, `\ge `, `\circ`, `\begin{`, `\binom`, "√", "π", "∞", "²", "³",
+}
+
 // expression is the last resort: mathematics by value where it can be evaluated,
-// otherwise the text. A single leading variable ("x = 5") is dropped.
-func expression(s string) value {
-	math := strings.ContainsAny(s, `\^√π/=`) || strings.Contains(s, "sqrt") || strings.Contains(s, "pi")
-	if !math {
-		return value{text: s}
+// otherwise the text, in which every sign counts. A single leading variable ("x =
+// 5") is a label.
+func expression(s string) Value {
+	latex := slices.ContainsFunc(latexMarks, func(mark string) bool { return strings.Contains(s, mark) })
+	if !latex && !strings.ContainsAny(s, "^/=") && !strings.Contains(s, "sqrt") && !strings.Contains(s, "pi") {
+		return Value{text: words(s)}
 	}
-	e := latexWords.Replace(s)
-	e = strings.Join(strings.Fields(e), "")
+	e := strings.Join(strings.Fields(latexWords.Replace(s)), "")
+	var v Value
 	if len(e) > 2 && e[1] == '=' && isLetter(e[0]) {
-		e = e[2:]
+		v.label, e = e[:1], e[2:]
 	}
 	e = fractions(e)
-	if n, ok := plainNumber(e); ok {
+	if n, ok := evaluate(e); ok {
+		n.label = v.label
 		return n
 	}
-	p := evaluator{rest: e}
-	if f, ok := p.sum(0); ok && p.rest == "" {
-		return numberValue(f, -1)
+	if all, ok := tuple(e); ok {
+		return Value{text: all, label: v.label, read: true}
 	}
+	if !latex {
+		return Value{text: words(s)}
+	}
+	v.text = braced.Replace(e)
 	if lit, _, ok := literal(e); ok {
-		return value{text: lit}
+		v.text = lit
 	}
-	return value{text: strings.NewReplacer("{", "", "}", "", "(", "", ")", "", "*", "").Replace(e)}
+	return v
+}
+
+// braced takes single characters out of the braces that LaTeX allows around them.
+var braced = func() *strings.Replacer {
+	var pairs []string
+	for c := byte('0'); c <= 'z'; c++ {
+		if c <= '9' || isLetter(c) {
+			pairs = append(pairs, "{"+string(c)+"}", string(c))
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// tuple works out what is between brackets: a point, an interval.
+func tuple(e string) (string, bool) {
+	if len(e) < 5 || strings.IndexByte("([", e[0]) < 0 || strings.IndexByte(")]", e[len(e)-1]) < 0 {
+		return "", false
+	}
+	out := e[:1]
+	start, depth := 1, 0
+	for i := 1; i < len(e); i++ {
+		switch c := e[i]; {
+		case strings.IndexByte("([{", c) >= 0:
+			depth++
+		case c == ',' && depth == 0, i == len(e)-1:
+			v, ok := evaluate(e[start:i])
+			if !ok {
+				return "", false
+			}
+			out, start = out+v.text+e[i:i+1], i+1
+		case strings.IndexByte(")]}", c) >= 0:
+			depth--
+		}
+	}
+	return out, true
+}
+
+// evaluate works a text out, if it is arithmetic of numbers that a float holds
+// exactly. What has two slashes is a date or a path.
+func evaluate(e string) (Value, bool) {
+	if n, ok := plainNumber(e); ok {
+		return n, true
+	}
+	if strings.Count(e, "/") > 1 && !strings.Contains(e, "(") {
+		return Value{}, false
+	}
+	p := evaluator{rest: e}
+	f, ok := p.sum(0)
+	return result(f), ok && p.rest == ""
 }
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
@@ -66,15 +127,15 @@ func argument(s string) (arg, rest string) {
 	if s[0] != '{' {
 		return s[:1], s[1:]
 	}
-	if arg, rest, ok := group(s); ok {
+	if arg, rest, ok := Group(s); ok {
 		return arg, rest
 	}
 	return s[1:], ""
 }
 
-// group reads the contents of the braces that s begins with. It reports false when
+// Group reads the contents of the braces that s begins with. It reports false when
 // they are not closed.
-func group(s string) (contents, rest string, ok bool) {
+func Group(s string) (contents, rest string, ok bool) {
 	depth := 0
 	for i := range len(s) {
 		switch s[i] {
@@ -174,7 +235,10 @@ func (p *evaluator) atom(depth int) (float64, bool) {
 	for end < len(p.rest) && (p.rest[end] >= '0' && p.rest[end] <= '9' || p.rest[end] == '.' || p.rest[end] == ',') {
 		end++
 	}
-	n, ok := plainNumber(p.rest[:end])
+	n, ok := measured(p.rest[:end])
 	p.rest = p.rest[end:]
-	return n.number, ok
+	return n.number, ok && math.Abs(n.number) <= maxExact
 }
+
+// maxExact is up to where a float holds every integer.
+const maxExact = 1 << 53

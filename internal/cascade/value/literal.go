@@ -1,9 +1,22 @@
-package answer
+package value
 
 import (
 	"slices"
 	"strings"
 )
+
+// literalValue reads a Python or JSON literal. A string in quotes that is a number
+// means the digits in it: models quote at random.
+func literalValue(s string) (Value, bool) {
+	text, quoted, ok := literal(s)
+	if !ok || !quoted {
+		return Value{text: text}, ok
+	}
+	if n, numeric := plainNumber(text); numeric {
+		return n, true
+	}
+	return Value{text: text, quoted: true}, true
+}
 
 // literal reads s as one Python or JSON literal and returns it in a canonical
 // form: strings in double quotes, True/true alike, members of dicts and sets
@@ -74,7 +87,7 @@ func (p *literalReader) number() (string, bool) {
 	if end < 0 {
 		end = len(p.rest)
 	}
-	n, ok := plainNumber(p.rest[:end])
+	n, ok := measured(p.rest[:end])
 	p.rest = p.rest[end:]
 	return n.text, ok
 }
@@ -89,7 +102,7 @@ func (p *literalReader) quoted() (string, bool) {
 		case quote:
 			body := p.rest[1:i]
 			p.rest = p.rest[i+1:]
-			return `"` + strings.ReplaceAll(unescape(body), `\'`, `'`) + `"`, true
+			return `"` + strings.ReplaceAll(Unescape(body), `\'`, `'`) + `"`, true
 		}
 	}
 	return "", false
