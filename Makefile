@@ -17,6 +17,7 @@ TRAIN ?= $(DATA)
 OUT ?= bin/evaluation.jsonl
 REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
 SPLITS ?= 5
+CLIENTS ?= pinned
 QUICK ?=
 ROWS ?=
 REF ?=
@@ -25,7 +26,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-faults eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-clients test-faults eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +56,11 @@ test-fuzz: ## each fuzz target for FUZZTIME
 
 test-e2e: build-faults ## the built binary against the stand-in, real Redis and unmodified clients
 	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=20m ./test/...
+
+test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: the registries' newest releases of each
+	@$(ALIVE) 'the clients: $(CLIENTS)' scripts/$(if $(filter newest,$(CLIENTS)),newest-clients,test-tools).sh
+	@$(BINARIES) SLUICE_CLIENTS=$(if $(filter newest,$(CLIENTS)),.tools/newest) $(PROGRESS) -what "unmodified clients" -- \
+		-count=1 -timeout=20m -run 'TestClients|TestPrintedCallsWork' ./test
 
 test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@$(BINARIES) SEEDS=$(SEEDS) $(ALIVE) "fault matrix, $(SEEDS) seeds" scripts/faults.sh

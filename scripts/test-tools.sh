@@ -1,6 +1,7 @@
 #!/bin/sh
 # Finds or installs what the tests need, below .tools: redis-server from Debian, a Python environment with boto3
-# and the AWS CLI, Node >= 20 and the npm clients. Does nothing where all is there. Prints what it does.
+# and the AWS CLI, another with agent frameworks, Node >= 20 and the npm clients, and a Java client where Maven is.
+# Does nothing where all is there. Prints what it does.
 set -eu
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -26,6 +27,26 @@ python_env() {
 	echo "$wanted" >"$tools/python/.stamp"
 }
 
+frameworks() {
+	wanted=$(sha256sum test/clients/python/frameworks.txt)
+	[ "$(cat "$tools/frameworks/.stamp" 2>/dev/null)" = "$wanted" ] && return
+	say "making a Python environment with LangChain, Strands and Anthropic's client"
+	python3 -m venv --clear "$tools/frameworks"
+	"$tools/frameworks/bin/pip" install -q --disable-pip-version-check -r test/clients/python/frameworks.txt
+	echo "$wanted" >"$tools/frameworks/.stamp"
+}
+
+java_client() { # only where Maven is: a JDK is much to install for one client
+	command -v mvn >/dev/null 2>&1 || return 0
+	wanted=$(cat test/clients/java/pom.xml test/clients/java/src/main/java/*.java | sha256sum)
+	[ "$(cat "$tools/java/.stamp" 2>/dev/null)" = "$wanted" ] && return
+	say "building the client of the AWS SDK for Java"
+	rm -rf "$tools/java"
+	cp -r test/clients/java "$tools/java"
+	(cd "$tools/java" && mvn -q -B -Dstyle.color=never compile dependency:copy-dependencies -DoutputDirectory=lib)
+	echo "$wanted" >"$tools/java/.stamp"
+}
+
 node_20() { # puts node and npm on the PATH: the system's when new enough, else one from PyPI
 	if command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 &&
 		[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; then
@@ -46,5 +67,7 @@ npm_clients() {
 }
 
 python_env
+frameworks
 node_20
 npm_clients
+java_client

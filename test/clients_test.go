@@ -2,13 +2,17 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving/localca"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -41,75 +45,165 @@ type program struct {
 	env     []string
 	calls   []string // that must bring an answer
 	errors  [2]string
+	// secret says that it sends a bearer token over TLS only.
+	secret bool
+	// patient says that it repeats throttled calls for longer than a test may last.
+	patient bool
 }
 
-// TestClients runs unmodified clients with both kinds of credentials: a plain
-// call, a stream, an error and a throttle each.
-func TestClients(t *testing.T) {
-	root := harness.Root(t)
-	js := func(file string) []string {
-		return []string{node(t, root), filepath.Join(root, "test/clients/js", file)}
+// lane is where the clients are installed: those of fixed versions, or the newest ones of `make test-clients
+// CLIENTS=newest`.
+type lane struct{ root, newest string }
+
+func theLane(t *testing.T) lane {
+	t.Helper()
+	l := lane{root: harness.Root(t)}
+	if dir := os.Getenv("SLUICE_CLIENTS"); dir != "" {
+		l.newest = filepath.Join(l.root, dir)
+		return l
 	}
-	python := filepath.Join(root, ".tools/python/bin/python")
-	if _, err := os.Stat(python); err != nil {
+	if _, err := os.Stat(l.python("boto3")); err != nil {
 		t.Skip("SKIPPED: the clients are not installed: run scripts/test-tools.sh")
 	}
-	all := []string{"plain", "stream", "invoke", "invokeStream"}
-	aws := [2]string{"ValidationException", "ThrottlingException"}
-	programs := []program{
-		{"javascript-http2", js("aws.mjs"), nil, all, aws},
-		{"boto3", []string{python, filepath.Join(root, "test/clients/python/client.py")}, nil, all, aws},
-		{"anthropic", js("anthropic.mjs"), []string{"MODEL=" + anthropicModel, "THROTTLED_MODEL=" + anthropicThrottled},
-			[]string{"plain", "stream"}, [2]string{"", ""}},
-		{"vercel", js("vercel.mjs"), nil, []string{"plain", "stream"}, [2]string{"", ""}},
-	}
-	sandbox := harness.StartSandbox(t, script)
-	key := harness.NewKey(t, "acme")
-	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
-upstream: {region: us-east-1, endpoint: %q, retry: {max_attempts: 1}}
-tenants: [{id: acme, keys: [%s]}]
-`, sandbox.URL(), key.KeyID)})
-
-	for _, p := range programs {
-		for kind, credential := range bothCredentials(key) {
-			t.Run(p.name+"/"+kind, func(t *testing.T) { p.run(t, gw, credential) })
-		}
-	}
-	for kind, credential := range bothCredentials(key) {
-		t.Run("aws-cli/"+kind, func(t *testing.T) { testCLI(t, root, gw, credential) })
-	}
+	return l
 }
 
-func node(t *testing.T, root string) string {
-	t.Helper()
+// bin is where the programs of a Python client are.
+func (l lane) bin(client string) string {
+	switch {
+	case l.newest != "":
+		return filepath.Join(l.newest, "py-"+client, "bin")
+	case client == "boto3" || client == "awscli":
+		return filepath.Join(l.root, ".tools/python/bin")
+	}
+	return filepath.Join(l.root, ".tools/frameworks/bin")
+}
+
+func (l lane) python(client string) string { return filepath.Join(l.bin(client), "python") }
+
+func (l lane) node() string {
+	if l.newest != "" {
+		return filepath.Join(l.newest, "node/node_modules/node/bin/node")
+	}
 	if path, err := exec.LookPath("node"); err == nil {
 		return path
 	}
-	return filepath.Join(root, ".tools/python/bin/node")
+	return filepath.Join(l.root, ".tools/python/bin/node")
 }
 
-func bothCredentials(key harness.Key) map[string][]string {
-	return map[string][]string{
-		"bearer": {"AWS_BEARER_TOKEN_BEDROCK=" + key.Bearer},
-		"sigv4":  {"AWS_ACCESS_KEY_ID=" + key.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey},
+// js is the directory of the programs in JavaScript, where their modules are.
+func (l lane) js() string {
+	if l.newest != "" {
+		return filepath.Join(l.newest, "js")
 	}
+	return filepath.Join(l.root, "test/clients/js")
 }
 
-func clientEnv(gw *harness.Gateway, extra ...string) []string {
+// java runs the client of the AWS SDK for Java, nil when it is not built.
+func (l lane) java(kind, trust string) []string {
+	dir := filepath.Join(l.root, ".tools/java")
+	if l.newest != "" {
+		dir = filepath.Join(l.newest, "java")
+	}
+	classes := filepath.Join(dir, "target/classes")
+	if _, err := os.Stat(filepath.Join(classes, "Client.class")); err != nil {
+		return nil
+	}
+	return []string{"java", "-Djavax.net.ssl.trustStore=" + trust, "-Djavax.net.ssl.trustStorePassword=changeit",
+		"-cp", classes + ":" + filepath.Join(dir, "lib", "*"), "Client", kind}
+}
+
+// programs are all clients; trust is a Java trust store with the gateway's authority.
+func (l lane) programs(t *testing.T, trust string) []program {
+	t.Helper()
+	js := func(file string) []string { return []string{l.node(), filepath.Join(l.js(), file)} }
+	py := func(client, file string) []string {
+		return []string{l.python(client), filepath.Join(l.root, "test/clients/python", file)}
+	}
+	all, plain := []string{"plain", "stream", "invoke", "invokeStream"}, []string{"plain", "stream"}
+	aws := [2]string{"ValidationException", "ThrottlingException"}
+	claude := []string{"MODEL=" + anthropicModel, "THROTTLED_MODEL=" + anthropicThrottled}
+	found := []program{
+		{name: "javascript-http2", command: js("aws.mjs"), calls: all, errors: aws},
+		{name: "boto3", command: py("boto3", "client.py"), calls: all, errors: aws, secret: true},
+		{name: "anthropic", command: js("anthropic.mjs"), env: claude, calls: plain},
+		{name: "vercel", command: js("vercel.mjs"), calls: plain},
+		{name: "anthropic-python", command: py("anthropic", "anthropic_client.py"), env: claude, calls: plain},
+		{name: "langchain-python", command: py("langchain-aws", "langchain_client.py"), calls: plain, errors: aws,
+			secret: true},
+		{name: "strands", command: py("strands-agents", "strands_client.py"), calls: plain, errors: aws, secret: true,
+			patient: true},
+		{name: "langchain", command: js("langchain.mjs"), calls: plain, errors: aws},
+		{name: "java", command: l.java("sync", trust), calls: []string{"plain", "invoke"}, errors: aws},
+		{name: "java-async", command: l.java("async", trust), calls: []string{"plain", "stream", "invokeStream"},
+			errors: aws},
+	}
+	if l.newest == "" {
+		// The newest one in JavaScript wants Node 22, and a machine with neither Java nor Maven has no Java client.
+		found = slices.DeleteFunc(found, func(p program) bool { return p.name == "langchain" || p.command == nil })
+	}
+	return found
+}
+
+// TestClients runs unmodified clients with both kinds of credentials: a plain
+// call, a stream, an error and a throttle each. Bearer keys go over TLS as well (U7).
+func TestClients(t *testing.T) {
+	l := theLane(t)
+	own, err := localca.Ensure(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := filepath.Join(t.TempDir(), "trust.p12")
+	exec.Command("keytool", "-importcert", "-noprompt", "-alias", "sluice", "-file", own.CA, "-keystore", trust,
+		"-storepass", "changeit", "-storetype", "PKCS12").Run() // without Java nobody needs it
+	sandbox := harness.StartSandbox(t, script)
+	key := harness.NewKey(t, "acme")
+	yaml := fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q, retry: {max_attempts: 1}}
+tenants: [{id: acme, keys: [%s]}]
+`, sandbox.URL(), key.KeyID)
+	plain := harness.Start(t, harness.Config{YAML: yaml})
+	withTLS := yaml + fmt.Sprintf("tls: {cert: %q, key: %q}\n", own.Cert, own.Key)
+	secret := harness.Start(t, harness.Config{YAML: withTLS})
+	bearer := "AWS_BEARER_TOKEN_BEDROCK=" + key.Bearer
+	pair := []string{"AWS_ACCESS_KEY_ID=" + key.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey}
+	overTLS := clientEnv("https://"+secret.Addr, bearer, "AWS_CA_BUNDLE="+own.CA, "NODE_EXTRA_CA_CERTS="+own.CA,
+		"SSL_CERT_FILE="+own.CA)
+
+	for _, p := range l.programs(t, trust) {
+		t.Run(p.name+"/sigv4", func(t *testing.T) { p.run(t, clientEnv(plain.URL(), pair...)) })
+		t.Run(p.name+"/bearer-tls", func(t *testing.T) { p.run(t, overTLS) })
+		if !p.secret {
+			t.Run(p.name+"/bearer", func(t *testing.T) { p.run(t, clientEnv(plain.URL(), bearer)) })
+		}
+	}
+	t.Run("aws-cli/sigv4", func(t *testing.T) { l.testCLI(t, clientEnv(plain.URL(), pair...)) })
+	t.Run("aws-cli/bearer-tls", func(t *testing.T) { l.testCLI(t, overTLS) })
+}
+
+// clientEnv is the environment of a client of the gateway at a URL.
+func clientEnv(url string, extra ...string) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
 		"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent",
-		"AWS_ENDPOINT_URL_BEDROCK_RUNTIME=" + gw.URL(), "ANTHROPIC_BEDROCK_BASE_URL=" + gw.URL(),
-		"AI_SDK_LOG_WARNINGS=false",
+		"AWS_ENDPOINT_URL_BEDROCK_RUNTIME=" + url, "ANTHROPIC_BEDROCK_BASE_URL=" + url, "AI_SDK_LOG_WARNINGS=false",
 	}
 	return append(env, extra...)
 }
 
-func (p program) run(t *testing.T, gw *harness.Gateway, credential []string) {
-	cmd := exec.Command(p.command[0], p.command[1:]...)
-	cmd.Dir = filepath.Dir(p.command[1])
-	cmd.Env = clientEnv(gw, append(credential, p.env...)...)
+func (p program) run(t *testing.T, env []string) {
+	t.Parallel()
+	if len(p.command) == 0 {
+		t.Fatal("not built: it needs Java and Maven")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
+	if filepath.IsAbs(p.command[1]) {
+		cmd.Dir = filepath.Dir(p.command[1])
+	}
+	cmd.Env = append(env, p.env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -125,7 +219,9 @@ func (p program) run(t *testing.T, gw *harness.Gateway, credential []string) {
 		}
 	}
 	wantFailure(t, "error", got["error"], 400, p.errors[0])
-	wantFailure(t, "throttle", got["throttle"], 429, p.errors[1])
+	if !p.patient {
+		wantFailure(t, "throttle", got["throttle"], 429, p.errors[1])
+	}
 	if c, ok := got["count"]; ok && c.Tokens == 0 {
 		t.Errorf("count: %+v", c)
 	}
@@ -138,11 +234,12 @@ func wantFailure(t *testing.T, name string, got call, status int, typ string) {
 	}
 }
 
-// testCLI runs the AWS CLI, which has no streaming commands.
-func testCLI(t *testing.T, root string, gw *harness.Gateway, credential []string) {
+// testCLI runs the AWS CLI, whose first version has no streaming commands.
+func (l lane) testCLI(t *testing.T, env []string) {
+	t.Parallel()
 	aws := func(args ...string) (string, error) {
-		cmd := exec.Command(filepath.Join(root, ".tools/python/bin/aws"), append([]string{"bedrock-runtime"}, args...)...)
-		cmd.Env = clientEnv(gw, append(credential, "AWS_MAX_ATTEMPTS=1")...)
+		cmd := exec.Command(filepath.Join(l.bin("awscli"), "aws"), append([]string{"bedrock-runtime"}, args...)...)
+		cmd.Env = append(env, "AWS_MAX_ATTEMPTS=1")
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}

@@ -78,11 +78,12 @@ func (q *quickstarted) shell(lines string) string {
 	q.t.Helper()
 	ctx, cancel := context.WithTimeout(q.t.Context(), time.Minute)
 	defer cancel()
-	root := harness.Root(q.t)
+	l := theLane(q.t)
 	cmd := exec.CommandContext(ctx, "sh", "-c", "set -e\n"+lines)
-	cmd.Dir = filepath.Join(root, "test/clients/js") // where its modules are
+	cmd.Dir = l.js()
 	cmd.Env = []string{
-		"PATH=" + filepath.Join(root, ".tools/python/bin") + ":" + os.Getenv("PATH"), "HOME=" + q.dir,
+		"PATH=" + strings.Join([]string{l.bin("boto3"), l.bin("awscli"), filepath.Dir(l.node()), os.Getenv("PATH")}, ":"),
+		"HOME=" + q.dir,
 		"SLUICE_ROOT_SECRET=" + harness.RootSecret, "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_PROFILE=work", "AWS_SESSION_TOKEN=of-another-account", "AWS_BEARER_TOKEN_BEDROCK=of-another-account",
 	}
@@ -109,9 +110,6 @@ func blocks(tour string) map[string]string {
 // TestPrintedCallsWork (U7, U8): each call that quickstart prints works as it is, in a shell that is set up for
 // another account, over HTTP and with a certificate of its own.
 func TestPrintedCallsWork(t *testing.T) {
-	if _, err := os.Stat(filepath.Join(harness.Root(t), ".tools/python/bin/python")); err != nil {
-		t.Skip("SKIPPED: the clients are not installed: run scripts/test-tools.sh")
-	}
 	for _, flags := range [][]string{nil, {"--tls"}} {
 		t.Run(strings.Join(append(flags, "quickstart"), ""), func(t *testing.T) {
 			q := quickstart(t, func(yaml string) string { return yaml }, flags...)

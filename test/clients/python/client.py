@@ -1,14 +1,12 @@
-"""boto3, unmodified: the same four calls as the other clients, what its user sees printed as JSON."""
+"""boto3, unmodified: the same calls as the other clients, what its user sees printed as JSON."""
 
 import json
-import os
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
-MODEL = os.environ.get("MODEL", "amazon.nova-lite-v1:0")
-THROTTLED = os.environ.get("THROTTLED_MODEL", "amazon.nova-micro-v1:0")
+from report import MISSING, MODEL, THROTTLED, run
+
 MESSAGES = [{"role": "user", "content": [{"text": "hello"}]}]
 BODY = json.dumps({"messages": MESSAGES, "inferenceConfig": {"maxTokens": 64}})
 
@@ -46,23 +44,12 @@ def count():
     return {"tokens": res["inputTokens"]}
 
 
-def outcome(call):
-    try:
-        return call()
-    except ClientError as err:
-        return {
-            "error": err.response["Error"]["Code"],
-            "status": err.response["ResponseMetadata"]["HTTPStatusCode"],
-            "message": err.response["Error"]["Message"],
-        }
-
-
-print(json.dumps({
-    "plain": outcome(plain),
-    "stream": outcome(stream),
-    "invoke": outcome(invoke),
-    "invokeStream": outcome(invoke_stream),
-    "count": outcome(count),
-    "error": outcome(lambda: client.converse(modelId="does-not-exist", messages=MESSAGES)),
-    "throttle": outcome(lambda: client.converse(modelId=THROTTLED, messages=MESSAGES)),
-}))
+run(
+    plain=plain,
+    stream=stream,
+    invoke=invoke,
+    invokeStream=invoke_stream,
+    count=count,
+    error=lambda: client.converse(modelId=MISSING, messages=MESSAGES),
+    throttle=lambda: client.converse(modelId=THROTTLED, messages=MESSAGES),
+)
