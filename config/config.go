@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/role"
 )
 
 // Config is a whole configuration. Load returns it with defaults filled in, so
@@ -74,15 +75,21 @@ type Upstream struct {
 	Endpoint string // "" AWS for the region; "sandbox" the built-in stand-in; else a URL
 	// BearerToken is a Bedrock API key; "" signs with the AWS credential chain.
 	BearerToken string
-	RoleARN     string
-	SessionTags map[string]string
-	Proxy       string // "" takes HTTPS_PROXY and NO_PROXY from the environment
-	CAFile      string
+	Role        role.Role
+	// Proxy is a URL; "" is that of the default upstream, or HTTPS_PROXY. NO_PROXY
+	// holds for both. That of the default upstream is for webhooks and traces too.
+	Proxy string
+	// CAFile has authorities that are trusted beside those of AWS_CA_BUNDLE and of
+	// the system; "" is that of the default upstream, which webhooks and traces trust too.
+	CAFile string
 	// TagRequests adds the record id to requests as Bedrock request metadata.
 	TagRequests bool
 	Retry       Retry
 	Breaker     Breaker
 }
+
+// Sandbox is the endpoint that means the built-in stand-in for Bedrock.
+const Sandbox = "sandbox"
 
 // Retry bounds the attempts of one leg.
 type Retry struct {
@@ -119,9 +126,9 @@ const (
 
 // Timeouts bound a request.
 type Timeouts struct {
-	Request   time.Duration // default 60m
-	FirstByte time.Duration // default 10m
-	Idle      time.Duration // default 5m, between frames
+	Request   time.Duration // default 65m
+	FirstByte time.Duration // default Request
+	Idle      time.Duration // default Request, between frames
 	Drain     time.Duration // default 5m, after the caller has left or SIGTERM
 	Header    time.Duration // default 5s, until the head of a request is complete
 	Body      time.Duration // default 30s without a byte of a body
@@ -165,7 +172,7 @@ type Tenant struct {
 	DenyModels   []string
 	Operations   []string // nil: the default list
 	Upstream     string
-	RoleARN      string
+	Role         *role.Role // what its upstream's is not, nil for nothing
 	OutputTokens *OutputTokens
 	Budgets      []Budget
 	Limits       Limits

@@ -146,7 +146,7 @@ func TestSchemaSaysDefaults(t *testing.T) {
 	}
 	for want, got := range map[string]any{
 		"group":  at(properties, "journal", "properties", "fsync", "default"),
-		"1h0m0s": at(properties, "timeouts", "properties", "request", "default"),
+		"1h5m0s": at(properties, "timeouts", "properties", "request", "default"),
 		"allow":  at(properties, "unpriced", "default"),
 		"check":  at(properties, "cascades", "items", "properties", "mode", "default"),
 	} {

@@ -74,6 +74,7 @@ func TestEmptyHasDefaults(t *testing.T) {
 	want := defaults()
 	want.DataDir = filepath.Join(here, "data")
 	want.Upstream.Region = "eu-north-1"
+	want.Timeouts.FirstByte, want.Timeouts.Idle = want.Timeouts.Request, want.Timeouts.Request
 	got := *c
 	got.Prices, got.Models, got.source = nil, nil, nil
 	if diff := cmp.Diff(*want, got, cmp.AllowUnexported(Config{})); diff != "" {
@@ -140,6 +141,7 @@ func TestExampleIsWhatItSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := defaults()
+	d.Timeouts.FirstByte, d.Timeouts.Idle = d.Timeouts.Request, d.Timeouts.Request // when the file names neither
 	if diff := cmp.Diff(
 		[]any{d.Journal, d.Timeouts, d.Limits, d.Telemetry, d.Upstream.Retry, d.Upstream.Breaker, d.Listen, d.Unpriced},
 		[]any{c.Journal, c.Timeouts, c.Limits, c.Telemetry, c.Upstream.Retry, c.Upstream.Breaker, c.Listen, c.Unpriced},
@@ -348,5 +350,34 @@ func fuzzFiles(data []byte) {
 		}
 		var models []Model
 		catalogueSection(d, root, &models)
+	}
+}
+
+// TestLongCallsAreCarried: by default no bound ends a call that Bedrock lets last 60
+// minutes, and timeouts.request governs what is silent in it (U1).
+func TestLongCallsAreCarried(t *testing.T) {
+	f := func(yaml string, request, firstByte, idle time.Duration) {
+		t.Helper()
+		got := mustParse(t, yaml).Timeouts
+		if got.Request != request || got.FirstByte != firstByte || got.Idle != idle {
+			t.Errorf("%q: %+v", yaml, got)
+		}
+	}
+	f("# nothing\n", 65*time.Minute, 65*time.Minute, 65*time.Minute)
+	f("timeouts: {request: 2h}\n", 2*time.Hour, 2*time.Hour, 2*time.Hour)
+	f("timeouts: {request: 5m, idle: 1m}\n", 5*time.Minute, 5*time.Minute, time.Minute)
+	f("timeouts: {first_byte: 10m}\n", 65*time.Minute, 10*time.Minute, 65*time.Minute)
+}
+
+// TestProxyAndAuthoritiesAreInherited: those of the default upstream hold for the
+// others (U3).
+func TestProxyAndAuthoritiesAreInherited(t *testing.T) {
+	c := mustParse(t, "upstream: {region: r, proxy: 'socks5://p:1', ca_file: /a.pem}\n"+
+		"upstreams: {one: {region: r}, two: {region: r, proxy: 'http://q', ca_file: /b.pem}}\n")
+	if one := c.Upstreams["one"]; one.Proxy != "socks5://p:1" || one.CAFile != "/a.pem" {
+		t.Errorf("%+v", one)
+	}
+	if two := c.Upstreams["two"]; two.Proxy != "http://q" || two.CAFile != "/b.pem" {
+		t.Errorf("%+v", two)
 	}
 }

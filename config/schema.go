@@ -3,6 +3,8 @@ package config
 import (
 	"math"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/role"
 )
 
 // The tables below are the whole schema: one row per key, in the order of the
@@ -59,7 +61,7 @@ func defaults() *Config {
 		Upstream: defaultUpstream(),
 		Unpriced: UnpricedAllow, UnknownFamily: "refuse",
 		Timeouts: Timeouts{
-			Request: time.Hour, FirstByte: 10 * time.Minute, Idle: 5 * time.Minute, Drain: 5 * time.Minute,
+			Request: 65 * time.Minute, Drain: 5 * time.Minute, // the longest calls that Bedrock documents last 60
 			Header: 5 * time.Second, Body: 30 * time.Second, KeepAlive: 75 * time.Second, Write: 30 * time.Second,
 		},
 		Limits:    EdgeLimits{MaxBodyBytes: 25 << 20, BufferedBytes: 1 << 30, MaxConnections: 10_000},
@@ -111,18 +113,34 @@ func defaultUpstream() Upstream {
 
 func upstreamSection(d *decoder, v value, u *Upstream) {
 	*u = defaultUpstream()
-	d.section(v,
+	d.section(v, append(roleKeys(&u.Role),
 		key("region", &u.Region, name),
 		key("endpoint", &u.Endpoint, text),
 		key("bearer_token", &u.BearerToken, text),
-		key("role_arn", &u.RoleARN, text),
-		key("session_tags", &u.SessionTags, table(name)),
 		key("proxy", &u.Proxy, text),
 		key("ca_file", &u.CAFile, path),
 		key("tag_requests", &u.TagRequests, boolean),
 		key("retry", &u.Retry, retrySection),
 		key("breaker", &u.Breaker, breakerSection),
-	)
+	)...)
+}
+
+// roleKeys are the keys of a role in the section that it belongs to.
+func roleKeys(r *role.Role) []field {
+	return []field{
+		key("role_arn", &r.ARN, text),
+		key("external_id", &r.ExternalID, text),
+		key("session_name", &r.SessionName, text),
+		key("session_tags", &r.Tags, sessionTags),
+		key("sts_region", &r.STSRegion, text),
+	}
+}
+
+// sessionTags reads a mapping of text.
+func sessionTags(d *decoder, v value, dst *string) {
+	var tags map[string]string
+	table(name)(d, v, &tags)
+	*dst = role.EncodeTags(tags)
 }
 
 func retrySection(d *decoder, v value, r *Retry) {
@@ -195,7 +213,8 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 
 func tenantSection(d *decoder, v value, t *Tenant) {
 	*t = Tenant{OnLedgerLoss: "lease_only"}
-	d.section(v,
+	var assumed role.Role
+	d.section(v, append(roleKeys(&assumed),
 		need("id", &t.ID, name),
 		key("renamed_from", &t.RenamedFrom, name),
 		key("keys", &t.Keys, list(name)),
@@ -203,14 +222,16 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("deny_models", &t.DenyModels, list(name)),
 		key("operations", &t.Operations, list(oneOf(operations...))),
 		key("upstream", &t.Upstream, text),
-		key("role_arn", &t.RoleARN, text),
 		key("output_tokens", &t.OutputTokens, optional(outputSection)),
 		key("budgets", &t.Budgets, list(budgetSection)),
 		key("limits", &t.Limits, limitsSection),
 		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
 		key("webhook", &t.Webhook, text),
 		key("webhook_secret", &t.WebhookSecret, text),
-	)
+	)...)
+	if assumed != (role.Role{}) {
+		t.Role = &assumed
+	}
 }
 
 // operations are the operations of the Bedrock Runtime API by the names of the

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config/similar"
+	"github.com/sluice-gateway/sluice/internal/role"
 )
 
 // validate checks what one value alone cannot show: forms, references,
@@ -53,6 +54,8 @@ func (v *validator) require(ok bool, path, format string, args ...any) {
 // edge checks the two ports and where counters and traces go.
 func (v *validator) edge() {
 	c := v.c
+	c.Timeouts.FirstByte = cmp.Or(c.Timeouts.FirstByte, c.Timeouts.Request)
+	c.Timeouts.Idle = cmp.Or(c.Timeouts.Idle, c.Timeouts.Request)
 	v.address("listen", c.Listen)
 	v.address("admin.listen", c.Admin.Listen)
 	v.require(c.Admin.Token != "" || isLoopback(c.Admin.Listen), "admin",
@@ -109,14 +112,15 @@ func (v *validator) upstream(path string, u *Upstream, env func(string) string) 
 	}
 	v.require(u.Region != "" || v.unread[path+".region"], path,
 		"needs the key %q (AWS_REGION is not set either)", "region")
-	if u.Endpoint != "" && u.Endpoint != "sandbox" {
+	if u.Endpoint != "" && u.Endpoint != Sandbox {
 		v.endpoint(path+".endpoint", u.Endpoint)
 	}
+	v.role(&u.Role, func(below string) string { return joinPath(path, below) })
+	v.require(u.BearerToken == "" || u.Role.ARN == "", path, "has a bearer_token, with which role_arn has no effect")
 	if u.Proxy != "" {
-		v.url(path+".proxy", u.Proxy, "http", "https", "socks5")
+		v.url(path+".proxy", u.Proxy, "http", "https", "socks5", "socks5h")
 	}
-	v.role(path+".role_arn", u.RoleARN)
-	v.require(u.BearerToken == "" || u.RoleARN == "", path, "has a bearer_token, with which role_arn has no effect")
+	u.Proxy, u.CAFile = cmp.Or(u.Proxy, v.c.Upstream.Proxy), cmp.Or(u.CAFile, v.c.Upstream.CAFile)
 	v.require(u.Retry.BaseDelay <= u.Retry.MaxDelay, path+".retry", "base_delay must not be above max_delay")
 }
 
@@ -128,11 +132,26 @@ func (v *validator) endpoint(path, s string) {
 		"must not have a user, a query or a fragment")
 }
 
-var roleForm = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]{12}:role/.+$`)
+// role checks a role. at makes a path below its section.
+func (v *validator) role(r *role.Role, at func(below string) string) {
+	for _, m := range r.Mistakes() {
+		v.require(false, at(m.Key), "%s", m.Text)
+	}
+}
 
-func (v *validator) role(path, arn string) {
-	v.require(arn == "" || roleForm.MatchString(arn), path,
-		"must be the ARN of a role, as arn:aws:iam::123456789012:role/bedrock is")
+// tenantRole checks also that what a tenant says of a role has an effect.
+func (v *validator) tenantRole(t *Tenant, at func(below string) string) {
+	v.role(t.Role, at)
+	u := v.c.Upstream
+	if t.Upstream != "" {
+		u = v.c.Upstreams[t.Upstream]
+	}
+	if t.Role.ARN != "" || u.Role.ARN != "" {
+		return
+	}
+	for _, key := range t.Role.Details() {
+		v.require(false, at(key), "has an effect with a role only: neither the tenant nor its upstream has a role_arn")
+	}
 }
 
 // references checks the tables that map names to names.
@@ -213,8 +232,8 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 	if t.Upstream != "" {
 		v.upstreamName(at("upstream"), t.Upstream)
 	}
-	if t.RoleARN != "" {
-		v.role(at("role_arn"), t.RoleARN)
+	if t.Role != nil {
+		v.tenantRole(t, at)
 	}
 	if t.Webhook != "" {
 		v.url(at("webhook"), t.Webhook, "http", "https")

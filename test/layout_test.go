@@ -72,7 +72,9 @@ var layers = map[string]int{
 	"internal/cascade/recorded":   30,
 	"internal/wire":               20,
 	"config":                      10,
+	"internal/outbound":           0,
 	"internal/money":              0,
+	"internal/role":               0,
 	"internal/glob":               0,
 	"internal/watch":              0,
 	"internal/quiet":              0,
@@ -101,7 +103,7 @@ var owners = map[string][]string{
 // let it import more.
 var only = map[string][]string{
 	"config": {
-		"internal/money", "internal/glob", "config/syntax", "config/similar", "config/variables",
+		"internal/money", "internal/glob", "internal/role", "config/syntax", "config/similar", "config/variables",
 	},
 	"config/syntax":    {},
 	"config/similar":   {},

@@ -5,7 +5,10 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"strings"
@@ -135,6 +138,35 @@ tenants: [{id: acme, keys: [%s]}]
 	f("/bedrock%2Fv1/model/amazon.nova-lite-v1%3A0/converse", 404)
 	if n := len(sandbox.Log()); n != 4 {
 		t.Errorf("%d calls upstream, want 4", n)
+	}
+	// U9: a proxy that takes the prefix off, behind which the caller signs the whole.
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := &url.URL{Scheme: "http", Host: gw.Addr}
+		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(to)
+			p.Out.Host = r.Host
+			p.Out.URL.Path = strings.TrimPrefix(r.URL.Path, "/bedrock/v1")
+			p.Out.URL.RawPath = strings.TrimPrefix(r.URL.EscapedPath(), "/bedrock/v1")
+		}}).ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	for _, cred := range []harness.Credential{key.BearerCredential, key.SigV4Credential} {
+		req, err := http.NewRequest(http.MethodPost, proxy.URL+"/bedrock/v1/model/amazon.nova-lite-v1%3A0/converse",
+			strings.NewReader(ask))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cred(req, []byte(ask)); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != 200 {
+			t.Errorf("by the proxy: %d %s", res.StatusCode, body)
+		}
+		res.Body.Close()
 	}
 }
 

@@ -5,16 +5,18 @@ package engine
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Request is one attempt at one upstream, complete but unsigned.
 type Request struct {
-	Upstream string // configured name, "" for the default one
-	RoleARN  string // role to assume for this tenant, "" for the upstream's own
-	Model    string // model id sent upstream; keys the circuit breaker
+	Upstream string    // configured name, "" for the default one
+	Role     role.Role // what its tenant says of the role to assume; zero is the upstream's own
+	Model    string    // model id sent upstream; keys the circuit breaker
 	Op       wire.Operation
 	Method   string
 	Target   string // encoded path and query, as it goes on the wire
@@ -34,7 +36,29 @@ type Response struct {
 	Body []byte
 	// Frames is set for an answer of type application/vnd.amazon.eventstream.
 	Frames *FrameSource
-	Timing Timing
+	// Refusal is set when the answer refuses the gateway itself, not what was asked.
+	Refusal *Refusal
+	Timing  Timing
+}
+
+// Foreign reports whether the answer is a server's failure that is not Bedrock's
+// own, such as the page of a proxy, which would break the SDKs' error parsing.
+func (r *Response) Foreign() bool {
+	return r.Status >= 500 && !strings.HasPrefix(r.Header.Get("content-type"), "application/json")
+}
+
+// Doubtful reports whether such a failure leaves open what became of the request:
+// who sent it may have passed the request on. 503 says that it did not.
+func (r *Response) Doubtful() bool {
+	return r.Foreign() && r.Status != 503 && r.ErrorType() == ""
+}
+
+// Refusal is why an upstream does not accept who signed the request. The gateway
+// did, so it is nothing that a caller could mend. Nothing was billed.
+type Refusal struct {
+	Kind string // AWS's error type
+	// Renewed is whether other credentials were found since, or at least looked for.
+	Renewed bool
 }
 
 // FrameSource yields an upstream's event-stream frames one by one.
@@ -86,11 +110,12 @@ const (
 	Corrupt
 	// CircuitOpen: not tried, the breaker of this upstream and model is open.
 	CircuitOpen
-	// Misconfigured: no credentials, no such upstream, a request that cannot be
-	// written.
+	// Misconfigured: no such upstream, a request that cannot be written.
 	Misconfigured
 	// Cancelled: the context was cancelled or the frames were closed.
 	Cancelled
+	// NoCredentials: not tried, the gateway has none that are valid.
+	NoCredentials
 )
 
 // Error is an attempt without an answer, or a stream that broke off.
@@ -113,7 +138,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // String names the failure in words fit for a metric label.
 func (f Failure) String() string {
 	return [...]string{"", "not_sent", "stale_connection", "lost_in_answer", "timed_out", "corrupt",
-		"circuit_open", "misconfigured", "cancelled"}[f]
+		"circuit_open", "misconfigured", "cancelled", "no_credentials"}[f]
 }
 
 // Billable reports whether Bedrock may have billed the attempt: only a request

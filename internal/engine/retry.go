@@ -47,6 +47,7 @@ type Retries struct {
 	deadline time.Time
 	attempts int
 	stale    bool // the one repetition after a stale connection is used up
+	renewed  bool // and that with other credentials
 }
 
 // Next gets the result of an attempt, an answer or an error, and decides whether
@@ -61,8 +62,13 @@ func (r *Retries) Next(res *Response, err error) (wait time.Duration, again bool
 		r.stale = true
 		return 0, r.inTime(0)
 	}
+	if cause == afterRefusal && !r.renewed {
+		// Whoever asked was not let in, so that is no attempt at the model either.
+		r.renewed = true
+		return 0, r.inTime(0)
+	}
 	r.attempts++
-	if cause == never || cause == afterTimeout && !r.policy.options.OnTimeout {
+	if cause == never || cause == afterRefusal || cause == afterTimeout && !r.policy.options.OnTimeout {
 		return 0, false
 	}
 	if r.attempts >= r.policy.options.MaxAttempts {
@@ -101,6 +107,7 @@ type cause uint8
 const (
 	never cause = iota
 	afterStale
+	afterRefusal // of the gateway's credentials, when it has looked for others
 	afterTimeout
 	afterTrouble // nothing was billed and it may work the next time
 )
@@ -133,8 +140,17 @@ func why(res *Response, err error) cause {
 	if res == nil || res.Status < 400 {
 		return never
 	}
+	if res.Refusal != nil {
+		if res.Refusal.Renewed {
+			return afterRefusal
+		}
+		return never
+	}
 	if c, known := typeCauses[res.ErrorType()]; known {
 		return c
+	}
+	if res.Doubtful() {
+		return never // it may be billed
 	}
 	if res.Status == 429 || res.Status >= 500 {
 		return afterTrouble

@@ -36,6 +36,7 @@ func TestRetryDecision(t *testing.T) {
 			t.Errorf("%s: again = %v, want %v", name, again, want)
 		}
 	}
+	json := wire.Header{{Name: "Content-Type", Value: "application/json"}}
 	const coral = ":http://internal.amazon.com/coral/com.amazon.bedrock/"
 	f("200", answer(200, ""), nil, false)
 	f("400", answer(400, "ValidationException"), nil, false)
@@ -51,14 +52,18 @@ func TestRetryDecision(t *testing.T) {
 	f("not ready with a namespace", answer(429, "com.amazonaws.bedrockruntime#ModelNotReadyException"), nil, true)
 	f("throttled as 400", answer(400, "ThrottlingException"), nil, true)
 	f("500", answer(500, "InternalServerException"), nil, true)
-	f("502", answer(502, ""), nil, true)
+	f("502 of a proxy", answer(502, ""), nil, false)
+	f("502", answer(502, "InternalServerException"), nil, true)
+	f("502 in JSON", &Response{Status: 502, Header: json}, nil, true)
 	f("503", answer(503, "ServiceUnavailableException"), nil, true)
-	f("504", answer(504, ""), nil, true)
+	f("503 of a proxy", answer(503, ""), nil, true)
+	f("504 of a proxy", answer(504, ""), nil, false)
+	f("504 in JSON", &Response{Status: 504, Header: json}, nil, true)
 	f("302", answer(302, ""), nil, false)
 
 	for failure, want := range map[Failure]bool{
 		NotSent: true, StaleConn: true, LostInAnswer: false, TimedOut: false, Corrupt: false,
-		CircuitOpen: false, Misconfigured: false, Cancelled: false,
+		CircuitOpen: false, Misconfigured: false, Cancelled: false, NoCredentials: false,
 	} {
 		err := &Error{Failure: failure, Err: errors.New("x")}
 		f(failure.String(), nil, err, want)

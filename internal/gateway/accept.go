@@ -55,7 +55,8 @@ func grow() {
 func (l *Line) authenticate(c *call) *wire.Error {
 	req := c.exchange
 	admission, err := c.Snapshot.Tenants.Admit(&tenant.AuthRequest{
-		Method: req.Method, Target: req.Target, Authority: req.Authority, HTTP2: req.HTTP2, Header: req.Header,
+		Method: req.Method, Target: req.Target, BasePath: c.Snapshot.Config.BasePath,
+		Authority: req.Authority, HTTP2: req.HTTP2, Header: req.Header,
 	}, l.asker.Now())
 	if err != nil {
 		return err
@@ -116,7 +117,7 @@ func (l *Line) resolve(c *call, model string) {
 		return
 	}
 	t, r := c.Caller.Tenant, c.Snapshot.Router
-	q := router.ProfileQuery{Model: r.Resolve(model), Upstream: t.Upstream, RoleARN: t.RoleARN}
+	q := router.ProfileQuery{Model: r.Resolve(model), Upstream: t.Upstream, Role: t.Role}
 	if err := l.profiles.FindOut(&c.life.Context, r, source, q, l.asker.Now); err != nil {
 		l.asker.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
 			"profile", q.Model, "err", err)

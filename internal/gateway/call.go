@@ -66,8 +66,24 @@ type bill struct {
 	mu       sync.Mutex // guards the following
 	cost     money.Pico
 	state    string       // how far cost can be trusted
+	begun    bool         // attempts that are not in the books yet may be billed
 	refusal  *wire.Error  // the gateway's own answer, nil for the upstream's
 	attempts []saving.Row // kept when the span is recorded
+}
+
+// paid reports whether an attempt of the request was billed, or may have been.
+func (c *call) paid() bool {
+	b := &c.bill
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.begun || b.cost != 0 || b.state == leg.CostUnknown || b.state == leg.CostUnpriced
+}
+
+// began notes attempts that may be billed and are not in the books yet.
+func (b *bill) began(may bool) {
+	b.mu.Lock()
+	b.begun = b.begun || may
+	b.mu.Unlock()
 }
 
 // checked reports whether the answer of the first leg is looked at before the

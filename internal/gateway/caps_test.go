@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -347,7 +348,7 @@ type profiled struct {
 	asked  atomic.Int64
 }
 
-func (p *profiled) InferenceProfile(_ context.Context, _, _, arn string) (string, error) {
+func (p *profiled) InferenceProfile(_ context.Context, _ string, _ role.Role, arn string) (string, error) {
 	p.asked.Add(1)
 	if model, ok := p.models[arn]; ok {
 		return model, nil

@@ -192,6 +192,7 @@ func (t *legCheck) escalate(d cascade.Decision) (*Response, *wire.Error) {
 		return nil, wire.Errorf(wire.KindServiceUnavailable, "the caller left before the answer was decided on")
 	}
 	c.path, c.reason = router.Escalated, d.Reason
+	c.bill.began(t.partner != nil || t.light.Billable())
 	t.discard(t.light, leg.LeftBehind)
 	t.discard(t.partner, leg.LeftBehind)
 	var err *wire.Error

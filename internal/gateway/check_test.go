@@ -182,7 +182,7 @@ func TestCallerLeaves(t *testing.T) {
 		caller, leave := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, leave)
 		got := b.do(b.ask(caller, wire.OpConverse, hello))
-		if got.status != 503 || holds(got.body, "light") {
+		if got.status != 424 || holds(got.body, "light") { // final: the light answer is billed
 			t.Errorf("%d %s", got.status, got.body)
 		}
 		synctest.Wait()

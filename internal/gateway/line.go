@@ -119,6 +119,10 @@ func (l *Line) Close(ctx context.Context) {
 	l.halt()
 }
 
+// CutOff ends the requests that are left, which still are answered: a caller whose
+// connection only breaks would send the request again.
+func (l *Line) CutOff() { l.halt() }
+
 // Serve takes one request down the line.
 func (l *Line) Serve(req *Request) *Response {
 	c := l.accept(req)

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -15,7 +14,7 @@ import (
 func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 	if a.Err != nil {
 		a.Close(leg.Served)
-		return nil, unanswered(a.Err)
+		return nil, a.Failure()
 	}
 	res := c.answer(a)
 	if a.Streams() {
@@ -26,8 +25,8 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 	if err := l.ownJob(c, a); err != nil {
 		return nil, err
 	}
-	if unmodelled(a.Response.Status, a.Response.Header) {
-		return nil, wire.Errorf(wire.KindServiceUnavailable, "the upstream answered with status %d", a.Response.Status)
+	if err := a.Failure(); err != nil {
+		return nil, err
 	}
 	res.Body = a.Response.Body
 	return res, nil
@@ -40,26 +39,6 @@ func (c *call) servedOrDrained() leg.Disposition {
 		return leg.Drained
 	}
 	return leg.Served
-}
-
-// unanswered is the error that the caller gets when the last leg brought no answer.
-func unanswered(err *engine.Error) *wire.Error {
-	e := &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err}
-	switch err.Failure {
-	case engine.TimedOut:
-		e.Message = "the model did not answer in time"
-	case engine.CircuitOpen:
-		e.Message = "the model's upstream is failing; it is left alone for a moment"
-	case engine.Misconfigured:
-		e.Kind, e.Message = wire.KindInternal, "the gateway's upstream is not configured correctly"
-	case engine.Corrupt:
-		e.Kind, e.Message = wire.KindInternal, "the upstream's answer was not valid"
-	case engine.LostInAnswer:
-		e.Message = "the upstream broke off its answer"
-	default:
-		e.Message = "the upstream cannot be reached"
-	}
-	return e
 }
 
 // ownJob remembers who started an asynchronous job before they learn its ARN.
@@ -79,14 +58,12 @@ func (l *Line) ownJob(c *call, a *leg.Attempt) *wire.Error {
 	return nil
 }
 
-// unmodelled reports whether an answer is an upstream failure that is not
-// Bedrock's own error: a proxy's page would break the SDKs' error parsing.
-func unmodelled(status int, h wire.Header) bool {
-	return status >= 500 && !strings.HasPrefix(h.Get("content-type"), "application/json")
-}
-
-// refuse is the gateway's own answer.
+// refuse is the gateway's own answer. When something may have been billed, it is one
+// that no SDK repeats by itself: the caller would pay again.
 func (l *Line) refuse(c *call, err *wire.Error) *Response {
+	if c.paid() {
+		err = err.Final()
+	}
 	c.bill.refusal = err
 	res := c.exchange.respond(err.Status())
 	h := append(res.Header, wire.Field{Name: "content-type", Value: "application/json"},
@@ -95,6 +72,9 @@ func (l *Line) refuse(c *call, err *wire.Error) *Response {
 	if ms := err.RetryAfterMillis; ms > 0 {
 		h = append(h, wire.Field{Name: "retry-after", Value: strconv.FormatInt((ms+999)/1000, 10)},
 			wire.Field{Name: "x-amz-retry-after", Value: strconv.FormatInt(ms, 10)})
+	}
+	if err.Kind == wire.KindModelError {
+		h = append(h, wire.Field{Name: "x-should-retry", Value: "false"}) // which Anthropic's and OpenAI's SDKs heed
 	}
 	res.Header = c.appendDecision(h)
 	res.Body, res.CloseConnection = err.AppendJSON(nil), !c.bodyRead

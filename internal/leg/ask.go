@@ -57,7 +57,8 @@ func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted f
 // pays for must not take a throttled upstream's room from callers.
 func (a *Attempt) repeats() bool {
 	stale := a.Err != nil && a.Err.Failure == engine.StaleConn
-	return a.Payer == nil || stale
+	refused := a.Response != nil && a.Response.Refusal != nil // of the gateway, before the model
+	return a.Payer == nil || stale || refused
 }
 
 // gone ends when nobody waits for the leg any more: what somebody else pays for runs

@@ -215,12 +215,16 @@ func (a *Attempt) outcome() record.Outcome {
 		return record.Failed
 	case a.Fault == "throttlingException", a.Fault == "validationException", a.Fault == "serviceUnavailableException":
 		return record.Failed // a refusal costs nothing, a model that broke may
-	case a.Fault == "" && a.Response.Status >= 300:
+	case a.Fault == "" && a.Response.Status >= 300 && !a.Response.Doubtful():
 		return record.Failed
 	default:
 		return record.Unknown
 	}
 }
+
+// Billable reports whether the attempt, when it has an answer or has failed, was billed
+// or may have been.
+func (a *Attempt) Billable() bool { return a.request.Metered() && a.outcome() != record.Failed }
 
 // outcomeName is the outcome in words fit for a metric label.
 func (a *Attempt) outcomeName() string {

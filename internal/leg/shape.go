@@ -48,7 +48,7 @@ func (o *outgoing) shape(r *Request, p *Plan) {
 	}
 	o.splices, o.header = splices, appendForwarded(o.header[:0], r.Header)
 	o.shaped = engine.Request{
-		Upstream: p.Upstream, RoleARN: r.Caller.Tenant.RoleARN, Model: p.Model, Op: target.Op,
+		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.Model, Op: target.Op,
 		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
 	}
 }

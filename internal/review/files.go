@@ -7,25 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 )
 
-// files refuses certificates that are not there or are none.
+// files refuses certificates that are not there or are none, and all else by which
+// upstreams cannot be called.
 func (r *reviewer) files() {
 	if t := r.Config.TLS; t != nil {
 		r.keyPair(t)
 	}
-	r.authorities("upstream.ca_file", r.Config.Upstream.CAFile)
-	for _, name := range slices.Sorted(maps.Keys(r.Config.Upstreams)) {
-		r.authorities(fmt.Sprintf("upstreams[%q].ca_file", name), r.Config.Upstreams[name].CAFile)
-	}
+	r.problems = append(r.problems, bedrock.Problems(r.Config)...)
 }
 
 func (r *reviewer) keyPair(t *config.TLS) {
@@ -60,16 +57,6 @@ func firstCertificate(data []byte) *x509.Certificate {
 		}
 	}
 	return nil
-}
-
-// authorities refuses a file without certificates.
-func (r *reviewer) authorities(path, file string) {
-	if file == "" {
-		return
-	}
-	if data, ok := r.read(path, file); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
-		r.refuse(path, "%s has no certificate in PEM", file)
-	}
 }
 
 func (r *reviewer) read(path, file string) ([]byte, bool) {

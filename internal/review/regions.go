@@ -23,7 +23,7 @@ var awsRegions = []string{
 // regions warns of upstreams in regions that nobody knows. The stand-in has no region.
 func (r *reviewer) regions() {
 	check := func(path string, u *config.Upstream) {
-		if u.Region != "" && u.Endpoint != "sandbox" {
+		if u.Region != "" && u.Endpoint != config.Sandbox {
 			r.warn(path+".region", unknownRegion(u.Region))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -78,7 +79,7 @@ func (r *Router) Learn(arn, model string, now time.Time) {
 // ProfileSource finds the model behind an inference profile. *bedrock.Engine is the
 // real one.
 type ProfileSource interface {
-	InferenceProfile(ctx context.Context, upstream, roleARN, profile string) (model string, err error)
+	InferenceProfile(ctx context.Context, upstream string, as role.Role, profile string) (model string, err error)
 }
 
 // Bounds of asking for profiles: how long one may take, and how many requests may
@@ -98,7 +99,8 @@ type ProfileQueries struct {
 // ProfileQuery asks for the model behind a model id, with the upstream and the role
 // of the tenant who named it.
 type ProfileQuery struct {
-	Model, Upstream, RoleARN string
+	Model, Upstream string
+	Role            role.Role
 }
 
 // FindOut asks the source, once, and lets r learn what it said. It asks nothing about
@@ -122,7 +124,7 @@ func (p *ProfileQueries) FindOut(ctx context.Context, r *Router, s ProfileSource
 	}
 	ctx, cancel := context.WithTimeout(ctx, profileTimeout)
 	defer cancel()
-	found, err := s.InferenceProfile(ctx, upstream, q.RoleARN, q.Model)
+	found, err := s.InferenceProfile(ctx, upstream, q.Role, q.Model)
 	r.Learn(q.Model, found, now())
 	return err
 }

@@ -80,7 +80,7 @@ func (s *Server) answer(req *gateway.Request, b *body) (res *gateway.Response) {
 			s.logPanic(req.ID, v)
 			b.forsake()
 			e := wire.Errorf(wire.KindInternal, "The gateway failed on this request. Request id: %s", req.ID)
-			res = errorResponse(e, req.ID)
+			res = errorResponse(e.Final(), req.ID) // nobody knows how far it got
 			res.CloseConnection = true
 		}
 	}()

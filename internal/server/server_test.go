@@ -288,7 +288,7 @@ func TestPanicCostsOneRequest(t *testing.T) {
 			}
 			var e struct{ Message string }
 			if target == "/panic" {
-				if err := json.NewDecoder(res.Body).Decode(&e); err != nil || res.StatusCode != 500 ||
+				if err := json.NewDecoder(res.Body).Decode(&e); err != nil || res.StatusCode != 424 ||
 					!strings.Contains(e.Message, res.Header.Get("X-Sluice-Request-Id")) {
 					t.Errorf("status %d, message %q, %v", res.StatusCode, e.Message, err)
 				}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/sluice-gateway/sluice/internal/outbound"
 )
 
 // The times of the SDKs' own client: of one request, and between two attempts.
@@ -40,8 +42,9 @@ type collector struct {
 	first  time.Duration // the pause after a first attempt that failed
 }
 
-// newCollector reads the settings of the environment. An error names the variable.
-func newCollector(collectorURL string, getenv func(string) string) (*collector, error) {
+// newCollector reads the settings of the environment. An error names the variable. calls is how requests leave, nil for
+// what the environment says; certificates that the environment names for traces win.
+func newCollector(collectorURL string, calls *outbound.Shared, getenv func(string) string) (*collector, error) {
 	env := func(name string) string { // the signal's own variable wins over the common one
 		if v := getenv("OTEL_EXPORTER_OTLP_TRACES_" + name); v != "" {
 			return v
@@ -69,11 +72,21 @@ func newCollector(collectorURL string, getenv func(string) string) (*collector, 
 	if err != nil {
 		return nil, err
 	}
-	c.client = &http.Client{Timeout: timeout, Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: security, ForceAttemptHTTP2: true,
-		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: collectorTimeout,
-	}}
+	c.client = &http.Client{Timeout: timeout, Transport: transport(calls, security)}
 	return c, nil
+}
+
+func transport(calls *outbound.Shared, security *tls.Config) http.RoundTripper {
+	proxy := http.ProxyFromEnvironment
+	if calls != nil {
+		if proxy = calls.Proxy; security == nil {
+			return calls
+		}
+	}
+	return &http.Transport{
+		Proxy: proxy, TLSClientConfig: security, ForceAttemptHTTP2: true,
+		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: collectorTimeout,
+	}
 }
 
 // parseHeaders reads name=value,name=value with values in percent encoding, as the OTLP specification has it.

@@ -86,7 +86,7 @@ func TestCollectorSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := newCollector(s.URL, settings("OTEL_EXPORTER_OTLP_CERTIFICATE", ca,
+	c, err := newCollector(s.URL, nil, settings("OTEL_EXPORTER_OTLP_CERTIFICATE", ca,
 		"OTEL_EXPORTER_OTLP_HEADERS", "x-token=a%20b, x-other = c", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip",
 		"OTEL_EXPORTER_OTLP_COMPRESSION", "none", "OTEL_EXPORTER_OTLP_TIMEOUT", "60000"))
 	if err != nil {
@@ -107,7 +107,7 @@ func TestCollectorSettings(t *testing.T) {
 
 	f := func(want string, pairs ...string) {
 		t.Helper()
-		if _, err := newCollector(s.URL, settings(pairs...)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := newCollector(s.URL, nil, settings(pairs...)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", pairs, err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestCollectorTroubles(t *testing.T) {
 		t.Helper()
 		s, all := collectorAt(t, reply)
 		s.Start()
-		c, err := newCollector(s.URL, settings())
+		c, err := newCollector(s.URL, nil, settings())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +179,7 @@ func TestCollectorTroubles(t *testing.T) {
 func TestCollectorAway(t *testing.T) {
 	s, _ := collectorAt(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
 	s.Start()
-	c, err := newCollector(s.URL, settings())
+	c, err := newCollector(s.URL, nil, settings())
 	if err != nil {
 		t.Fatal(err)
 	}

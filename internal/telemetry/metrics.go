@@ -50,6 +50,7 @@ const (
 	capCuts
 	tokensCut
 	traceErrors
+	identityFailures
 	tokens
 	tenantTokens
 	tenantCost
@@ -76,10 +77,12 @@ var counters = [...]struct{ name, labels, help string }{
 	authFailures: {"sluice_authentication_failures_total", "type", "Requests without a valid credential."},
 	accessDropped: {"sluice_access_log_dropped_total", "",
 		"Lines of the access log that were lost: the disk was slow, full or away."},
-	reloads:      {"sluice_config_reloads_total", "result", "Configuration reloads."},
-	capCuts:      {"sluice_cap_cuts_total", "", "Requests whose output cap was changed."},
-	tokensCut:    {"sluice_cap_cut_tokens_total", "", "Output tokens that were asked for and not allowed."},
-	traceErrors:  {"sluice_trace_export_errors_total", "", "Exports of traces that failed."},
+	reloads:     {"sluice_config_reloads_total", "result", "Configuration reloads."},
+	capCuts:     {"sluice_cap_cuts_total", "", "Requests whose output cap was changed."},
+	tokensCut:   {"sluice_cap_cut_tokens_total", "", "Output tokens that were asked for and not allowed."},
+	traceErrors: {"sluice_trace_export_errors_total", "", "Exports of traces that failed."},
+	identityFailures: {"sluice_identity_failures_total", "upstream kind",
+		"Attempts for which AWS refused the gateway's own identity, or for which it had no credentials."},
 	tokens:       {"sluice_tokens_total", "class", "Tokens that the upstream reported."},
 	tenantTokens: {"sluice_tenant_tokens_total", "tenant", "Tokens by root tenant, all classes."},
 	tenantCost:   {"sluice_tenant_cost_usd_total", "tenant", "Cost by root tenant. Indicative; the ledger is exact."},
@@ -309,6 +312,7 @@ const (
 	GaugeClockBehind
 	GaugeFactsWaiting
 	GaugeFactsDropped
+	GaugeIdentityFailing
 )
 
 var gaugeNames = [...][2]string{
@@ -329,7 +333,13 @@ var gaugeNames = [...][2]string{
 	GaugeFactsWaiting: {"sluice_hints_waiting", "Facts for other gateways that no batch has carried yet."},
 	GaugeFactsDropped: {"sluice_hints_dropped",
 		"Facts for other gateways that were dropped for want of room since the start."},
+	GaugeIdentityFailing: {"sluice_identity_failing",
+		"Identities of the gateway that AWS refuses, or that have no credentials."},
 }
+
+// IdentityFailure counts an attempt for which the gateway's own identity was refused, or
+// was not to be had.
+func (m *Metrics) IdentityFailure(upstream, kind string) { m.add(identityFailures, 1, upstream, kind) }
 
 // Watch reads g from read at each scrape. It must be called once per gauge.
 func (m *Metrics) Watch(g Gauge, read func() float64) {

@@ -24,6 +24,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/sluice-gateway/sluice/internal/outbound"
 )
 
 // Options is what to observe. The zero value keeps metrics and sends no traces.
@@ -38,6 +40,8 @@ type Options struct {
 	Version, Commit string
 	Log             *slog.Logger     // nil: errors of the exporter are only counted
 	Now             func() time.Time // nil: the system's clock
+	// Calls is how traces leave; nil: as the environment says.
+	Calls *outbound.Shared
 }
 
 // Telemetry is the tracer and the instruments. Close it.
@@ -62,7 +66,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	if strings.Trim(collector.Path, "/") == "" {
 		collector.Path = "/v1/traces" // OTLP specification, section OTLP/HTTP request
 	}
-	client, err := newCollector(collector.String(), os.Getenv)
+	client, err := newCollector(collector.String(), opts.Calls, os.Getenv)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}

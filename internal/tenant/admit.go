@@ -21,6 +21,9 @@ const badBearer = "Authentication failed: Please make sure your API Key is valid
 type AuthRequest struct {
 	Method string
 	Target string // raw, with the query
+	// BasePath is what a proxy in front may have taken off the target that was
+	// signed; "" for nothing.
+	BasePath string
 	// Authority is the raw Host field, or :authority.
 	Authority string
 	HTTP2     bool
@@ -34,6 +37,7 @@ type Admission struct {
 	key     *key
 	claim   *sigv4.Claim // nil: a bearer key, proven already
 	request sigv4.Request
+	prefix  string // that the signed path may have had; "" for none
 }
 
 // Admit checks what the head of a request can prove: a bearer key as a whole,
@@ -59,6 +63,9 @@ func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Erro
 	a := &Admission{key: d.find(claim.AccessKeyID), claim: claim, request: sigv4.Request{
 		Method: r.Method, Path: path, Query: query, Authority: r.Authority, HTTP2: r.HTTP2, Header: r.Header,
 	}}
+	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, r.BasePath+"/") {
+		a.prefix = r.BasePath
+	}
 	if a.key == d.stranger && !hasSmallBody(r.Header) {
 		_, err := a.Confirm(nil)
 		return nil, err
@@ -85,7 +92,12 @@ func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
 		return a.key.identity, nil
 	}
 	a.request.BodyHash = sha256.Sum256(body)
-	if err := a.key.secret.Verify(a.claim, &a.request); err != nil {
+	err := a.key.secret.Verify(a.claim, &a.request)
+	if err != nil && a.prefix != "" { // the same operation with the prefix, and so no way around anything
+		a.request.Path = a.prefix + a.request.Path
+		err = a.key.secret.Verify(a.claim, &a.request)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if a.key.identity == nil {

@@ -296,3 +296,36 @@ func withLength(r *AuthRequest, length string) *AuthRequest {
 	r.Header[0].Value = length
 	return r
 }
+
+// TestPrefixTakenOff: a proxy in front has taken the base path off what was signed (U9).
+func TestPrefixTakenOff(t *testing.T) {
+	o := newOffice(t)
+	f := func(what, signedTarget, target, base string, want bool) {
+		t.Helper()
+		path, query, _ := strings.Cut(signedTarget, "?")
+		r := &AuthRequest{Method: "POST", Target: target, Authority: "gw:8080", BasePath: base,
+			Header: wire.Header{{Name: "Content-Length", Value: fmt.Sprint(len(body))}}}
+		req := &sigv4.Request{Method: r.Method, Path: path, Query: query, Authority: r.Authority, Header: r.Header,
+			BodyHash: sha256.Sum256(body)}
+		pair := sigv4.Credentials{AccessKeyID: o.alice.AccessKeyID, SecretAccessKey: o.alice.SecretAccessKey}
+		r.Header = append(r.Header, sigv4.New("us-east-1", "bedrock").Sign(nil, req, pair, now)...)
+		got, err := o.identify(r, now, body)
+		if (err == nil) != want || err == nil && got.Tenant.ID != "acme/support" {
+			t.Errorf("%s: %+v %v, want %v", what, got, err, want)
+		}
+		if _, err := o.identify(r, now, append([]byte("x"), body...)); err == nil {
+			t.Errorf("%s: accepted with another body", what)
+		}
+	}
+	const arn = "/model/arn%3Aaws%2Fx/converse"
+	f("taken off", "/bedrock"+arn, arn, "/bedrock", true)
+	f("taken off, with a query", "/bedrock"+arn+"?a=1", arn+"?a=1", "/bedrock", true)
+	f("left on", "/bedrock"+arn, "/bedrock"+arn, "/bedrock", true)
+	f("at the root", arn, arn, "/bedrock", true)
+	f("deep", "/a/b"+arn, arn, "/a/b", true)
+	f("not configured", "/bedrock"+arn, arn, "", false)
+	f("another one", "/other"+arn, arn, "/bedrock", false)
+	f("put on", arn, "/bedrock"+arn, "/bedrock", false)
+	f("twice", "/bedrock/bedrock"+arn, "/bedrock"+arn, "/bedrock", false)
+	f("part of a name", "/bedrockx"+arn, "x"+arn, "/bedrock", false)
+}

@@ -97,9 +97,12 @@ func (d *Directory) Lookup(id string) *Tenant {
 func (d *Directory) compile(c *config.Tenant) *Tenant {
 	root, _, _ := strings.Cut(c.ID, "/")
 	t := &Tenant{
-		ID: c.ID, Root: root, Upstream: c.Upstream, RoleARN: c.RoleARN, Cap: c.OutputTokens,
+		ID: c.ID, Root: root, Upstream: c.Upstream, Cap: c.OutputTokens,
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss,
 		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
+	}
+	if c.Role != nil {
+		t.Role = *c.Role
 	}
 	if c.Models != nil {
 		t.models = glob.CompileList(c.Models)

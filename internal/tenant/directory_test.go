@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -26,13 +27,13 @@ func mustBuild(t testing.TB, s *Secrets, tenants ...config.Tenant) *Directory {
 
 func TestBuildCarriesTheTenant(t *testing.T) {
 	c := config.Tenant{
-		ID: "acme/support/tier1", Upstream: "eu", RoleARN: "arn:aws:iam::1:role/x", OnLedgerLoss: "deny",
+		ID: "acme/support/tier1", Upstream: "eu", Role: &role.Role{ARN: "arn:aws:iam::1:role/x"}, OnLedgerLoss: "deny",
 		OutputTokens: &config.OutputTokens{Default: 500, Max: 1000, OnExceed: "clamp"},
 		Budgets:      []config.Budget{{Period: "month", USD: 5}},
 		Limits:       config.Limits{RequestsPerMinute: 600},
 	}
 	got := mustBuild(t, nil, c).Lookup(c.ID)
-	if got.Root != "acme" || got.Upstream != c.Upstream || got.RoleARN != c.RoleARN ||
+	if got.Root != "acme" || got.Upstream != c.Upstream || got.Role != *c.Role ||
 		got.OnLedgerLoss != c.OnLedgerLoss ||
 		got.Cap != c.OutputTokens || !slices.Equal(got.Budgets, c.Budgets) || got.Limits != c.Limits {
 		t.Errorf("%+v", got)

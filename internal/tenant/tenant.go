@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -16,7 +17,7 @@ type Tenant struct {
 	// first: their budgets and limits apply as well.
 	Ancestors []*Tenant
 	Upstream  string
-	RoleARN   string
+	Role      role.Role // where it differs from its upstream's; zero for nowhere
 	// Cap is nil when the output is not capped.
 	Cap *config.OutputTokens
 

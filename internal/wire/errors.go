@@ -92,6 +92,18 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
+// Final returns the error as one that no SDK repeats by itself, as it must be when
+// something may have been billed: what SDKs repeat becomes a ModelErrorException.
+// Anthropic's, OpenAI's and Vercel's clients repeat 408 and 409 too.
+func (e *Error) Final() *Error {
+	if s := e.Status(); s != 408 && s != 409 && s != 429 && s < 500 {
+		return e
+	}
+	return &Error{Kind: KindModelError, Message: e.Message + finalNote, Cause: e.Cause}
+}
+
+const finalNote = ". It may have been billed, so this error is one that SDKs do not repeat by themselves"
+
 // Error returns the message and the cause.
 func (e *Error) Error() string {
 	if e.Cause != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -68,6 +69,7 @@ type accountsOptions struct {
 	// snapshots say where a tenant's webhook is, and which facts of other gateways
 	// matter here. One is in use.
 	snapshots *snapshot.Store
+	calls     http.RoundTripper // for webhooks
 }
 
 // store is a ledger, and what is kept beside its counters.
@@ -107,7 +109,8 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 		return nil, err
 	}
 	a.notices = notify.NewOutbox(notify.OutboxOptions{
-		Store: a.kept, Sender: notify.New(notify.Options{Log: o.log, Now: o.now}), Hook: a.hook, Log: o.log, Now: o.now,
+		Store: a.kept, Sender: notify.New(notify.Options{Transport: o.calls, Log: o.log, Now: o.now}),
+		Hook: a.hook, Log: o.log, Now: o.now,
 	})
 	_, id := a.meter.Journal()
 	a.limiter = budget.New(budget.Options{

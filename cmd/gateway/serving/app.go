@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
+	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/quiet"
 	"github.com/sluice-gateway/sluice/internal/requestlog"
 	"github.com/sluice-gateway/sluice/internal/review"
@@ -38,6 +39,7 @@ type app struct {
 	telemetry *telemetry.Telemetry
 	snapshots snapshot.Store // from which everybody takes what a reload changes
 	upstreams *upstreams
+	calls     outbound.Shared // how webhooks and traces leave
 	memory    *memory.Store
 	accounts  *accounts
 	line      *gateway.Line
@@ -60,8 +62,17 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	if a.secrets, err = command.Secrets(cfg.DataDir); err != nil {
 		return nil, err
 	}
+	first, err := a.compile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.calls.Use(outboundSettings(cfg)); err != nil {
+		return nil, err
+	}
+	closing.add(func(context.Context) { a.calls.CloseIdleConnections() })
 	if a.telemetry, err = telemetry.New(ctx, telemetry.Options{
 		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: a.log, Now: now,
+		Calls: &a.calls,
 	}); err != nil {
 		return nil, err
 	}
@@ -69,16 +80,18 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	if err := a.openRequestLog(cfg, closing); err != nil {
 		return nil, err
 	}
-	if a.upstreams, err = startUpstreams(cfg, a.telemetry.Metrics(), closing); err != nil {
+	if a.upstreams, err = startUpstreams(cfg, a.log, a.telemetry.Metrics(), closing); err != nil {
 		return nil, err
 	}
-	if err := a.startSnapshot(ctx, cfg); err != nil {
+	if err := a.connect(ctx, first); err != nil {
 		return nil, err
 	}
+	a.snapshots.Use(first)
 	closing.add(func(context.Context) { a.upstreams.Close() })
 	a.memory = newMemory(cfg)
 	if a.accounts, err = openAccounts(ctx, accountsOptions{
 		log: a.log, now: now, crash: crash, secrets: a.secrets, memory: a.memory, snapshots: &a.snapshots,
+		calls: &a.calls,
 	}); err != nil {
 		return nil, err
 	}
@@ -89,22 +102,18 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	return a, a.startEdge(cfg, closing)
 }
 
-// startSnapshot compiles the first snapshot and puts it into use.
-func (a *app) startSnapshot(ctx context.Context, cfg *config.Config) error {
+// compile makes the first snapshot.
+func (a *app) compile(cfg *config.Config) (*snapshot.Snapshot, error) {
 	first, problems := snapshot.Compile(cfg, a.secrets, time.Now())
 	problems = append(problems, review.Of(first, time.Now())...)
 	if err := cfg.Report(problems); err != nil {
-		return command.Invalid(err)
+		return nil, command.Invalid(err)
 	}
 	warn(a.log, cfg, problems)
 	for _, refusal := range first.Refusals() {
 		a.log.Info("refused by this configuration", "what", refusal)
 	}
-	if err := a.connect(ctx, first); err != nil {
-		return err
-	}
-	a.snapshots.Use(first)
-	return nil
+	return first, nil
 }
 
 // connect gives a snapshot that is not in use yet the engine for its upstreams.
@@ -117,7 +126,7 @@ func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
 		return err
 	}
 	s.Upstream = engine
-	return nil
+	return a.calls.Use(outboundSettings(s.Config))
 }
 
 // newMemory is the memory of cascades. A shared ledger carries it to other
@@ -179,11 +188,20 @@ func inUse(cfg *config.Config, path, addr string, err error) error {
 	return fmt.Errorf("another program listens at %s: end that, or change %s (%s:%d)", addr, path, at.File, at.Line)
 }
 
-// drain stops taking requests and waits for those under way.
+// lastAnswers is how long requests that were cut off have to be answered.
+const lastAnswers = 3 * time.Second
+
+// drain stops taking requests and waits for those under way. What is left when ctx
+// ends is cut off, and answered so that no SDK repeats it.
 func (a *app) drain(ctx context.Context) {
 	a.draining.Store(true)
 	a.log.Info("draining", "at_most", a.snapshots.Load().Config.Timeouts.Drain)
-	if err := a.edge.Shutdown(ctx); err != nil {
+	cut := context.AfterFunc(ctx, a.line.CutOff)
+	defer cut()
+	until, _ := ctx.Deadline()
+	answered, cancel := context.WithDeadline(context.WithoutCancel(ctx), until.Add(lastAnswers))
+	defer cancel()
+	if err := a.edge.Shutdown(answered); err != nil {
 		a.log.Warn("requests were cut off", "err", err)
 	}
 }

@@ -31,6 +31,9 @@ func (a *app) ready() (ok bool, state any) {
 		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) +
 			"; the log and gateway check say why"
 	}
+	if identity := identityTrouble(a.troubles()); identity != "" {
+		r.Degraded["identity"] = identity
+	}
 	if gone := a.gone.Load(); gone > 0 {
 		r.Degraded["tenants"] = fmt.Sprintf("%d with budgets are gone since the last reload; the log names them, and "+
 			"renamed_from carries what they spent", gone)
@@ -62,6 +65,7 @@ func (a *app) watch(m *telemetry.Metrics) {
 	})
 	m.Watch(telemetry.GaugeLimitsDiffering, func() float64 { return float64(a.accounts.peers.State().Total) })
 	m.WatchDiffering(a.differing)
+	m.Watch(telemetry.GaugeIdentityFailing, func() float64 { return float64(len(a.troubles())) })
 	m.Watch(telemetry.GaugeClockBehind, func() float64 {
 		behind, _ := a.accounts.health.state()
 		return behind.Seconds()

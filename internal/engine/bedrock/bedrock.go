@@ -38,6 +38,10 @@ type Options struct {
 	// OnBreaker gets the new state of a breaker: closed, half-open or open.
 	// It must not call the engine. May be nil.
 	OnBreaker func(upstream, model, state string)
+	// OnIdentity gets each attempt for which the gateway is refused, or has no
+	// credentials, and once when it is accepted again. It must not call the engine.
+	// May be nil.
+	OnIdentity func(IdentityTrouble)
 }
 
 // signingName is the service in the scope of every signature for Bedrock
@@ -55,8 +59,8 @@ const (
 
 func (o *Options) setDefaults() {
 	o.MaxBody = cmp.Or(o.MaxBody, defaultMaxBody)
-	o.Timeouts.FirstByte = cmp.Or(o.Timeouts.FirstByte, 10*time.Minute)
-	o.Timeouts.Idle = cmp.Or(o.Timeouts.Idle, 5*time.Minute)
+	o.Timeouts.FirstByte = cmp.Or(o.Timeouts.FirstByte, 65*time.Minute)
+	o.Timeouts.Idle = cmp.Or(o.Timeouts.Idle, 65*time.Minute)
 	o.Timeouts.Write = cmp.Or(o.Timeouts.Write, 30*time.Second)
 	if o.Draw == nil {
 		o.Draw = rand.Int64N
@@ -66,6 +70,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnBreaker == nil {
 		o.OnBreaker = func(string, string, string) {}
+	}
+	if o.OnIdentity == nil {
+		o.OnIdentity = func(IdentityTrouble) {}
 	}
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
@@ -93,6 +100,8 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		}
 		e.upstreams[name] = up
 	}
+	files := keyFiles(o.Getenv)
+	e.background.start(func(ctx context.Context) { e.watchKeys(ctx, files) })
 	return e, nil
 }
 

@@ -111,7 +111,7 @@ func TestBearerToken(t *testing.T) {
 		t.Error(diff)
 	}
 
-	req.RoleARN = "arn:aws:iam::123456789012:role/tenant"
+	req.Role.ARN = "arn:aws:iam::123456789012:role/tenant"
 	_, err := e.Attempt(t.Context(), req)
 	mustFail(t, "role with a bearer token", err, engine.Misconfigured)
 }
@@ -331,7 +331,7 @@ func TestNewRefuses(t *testing.T) {
 	f("query", func(u *config.Upstream) { u.Endpoint = "http://x/?y" })
 	f("password", func(u *config.Upstream) { u.Endpoint = "http://ann:s3cret@x/" })
 	f("broken proxy", func(u *config.Upstream) { u.Proxy = "http://ann:s3cret@x:y z/" })
-	f("socks proxy", func(u *config.Upstream) { u.Proxy = "socks5://ann:s3cret@x/" })
+	f("other proxy", func(u *config.Upstream) { u.Proxy = "socks4://ann:s3cret@x/" })
 	f("no CA file", func(u *config.Upstream) { u.CAFile = empty + ".missing" })
 	f("empty CA file", func(u *config.Upstream) { u.CAFile = empty })
 }

@@ -1,22 +1,23 @@
 package bedrock
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net/http"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/sigv4"
 )
 
@@ -39,72 +40,105 @@ func refreshEarly(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = refreshWind
 
 // identity is who an upstream's requests are signed as.
 type identity struct {
-	own   *source                     // the upstream's, its role included
-	base  *source                     // what roles are assumed with
-	roles *lru.Cache[string, *source] // nil: roles are not assumed
-	make  func(roleARN string) *source
+	own   *source                        // the upstream's, its role included
+	base  *source                        // what roles are assumed with
+	roles *lru.Cache[role.Role, *source] // nil: roles are not assumed
+	make  func(role.Role) *source
 }
 
-func fixedIdentity(c sigv4.Credentials) *identity {
+func fixedIdentity(c sigv4.Credentials, t *trouble) *identity {
 	fixed := credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
-	own := &source{provider: fixed, now: time.Now} //nolint:forbidigo // never called: fixed keys do not expire
+	own := &source{provider: fixed, now: time.Now, trouble: t} //nolint:forbidigo // never called: fixed keys do not expire
 	own.current.Store(&fixed.Value)
-	return &identity{own: own}
+	return &identity{own: own, base: own}
 }
 
 // newIdentity uses the AWS default chain. The role of a tenant is assumed in
 // place of the upstream's own, not on top of it.
-func newIdentity(c aws.Config, s config.Upstream, o *Options, b *background) *identity {
-	roles, err := lru.New[string, *source](maxRoles)
+func newIdentity(found site, own role.Role, o *Options, b *background, troubles func(role string) *trouble) *identity {
+	roles, err := lru.New[role.Role, *source](maxRoles)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	id := &identity{base: &source{provider: c.Credentials, now: o.Now, background: b}, roles: roles}
-	c.Credentials = id.base
-	if s.Proxy != "" {
-		if proxy, err := parseURL("proxy", s.Proxy); err == nil {
-			through := func(t *http.Transport) { t.Proxy = http.ProxyURL(proxy) }
-			c.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(through)
+	id := &identity{roles: roles}
+	id.base = &source{provider: found.chain, now: o.Now, background: b, trouble: troubles("")}
+	settings := found.aws
+	settings.Credentials = id.base
+	id.make = func(r role.Role) *source {
+		r = r.Over(&own)
+		if r.ARN == "" {
+			return id.base
 		}
-	}
-	client := sts.NewFromConfig(c)
-	id.make = func(roleARN string) *source {
-		provider := stscreds.NewAssumeRoleProvider(client, roleARN, func(a *stscreds.AssumeRoleOptions) {
-			a.RoleSessionName = sessionName
-			for key, value := range s.SessionTags {
-				a.Tags = append(a.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
-			}
+		provider := stscreds.NewAssumeRoleProvider(newSTS(settings, r.STSRegion), r.ARN, func(a *stscreds.AssumeRoleOptions) {
+			assume(a, &r)
 		})
-		return &source{provider: aws.NewCredentialsCache(provider, refreshEarly), now: o.Now, background: b}
+		assumed := &assumed{aws.NewCredentialsCache(provider, refreshEarly), id.base}
+		return &source{provider: assumed, now: o.Now, background: b, trouble: troubles(r.ARN)}
 	}
-	id.own = id.base
-	if s.RoleARN != "" {
-		id.own = id.make(s.RoleARN)
-	}
+	id.own = id.make(role.Role{})
 	return id
 }
 
-// credentials returns those of a role, "" for the upstream's own. Fixed
-// credentials know no roles and are used for all of them.
-func (id *identity) credentials(ctx context.Context, roleARN string) (sigv4.Credentials, error) {
-	c, err := id.of(roleARN).Retrieve(ctx)
-	return sigv4.Credentials{
-		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
-	}, err
+func newSTS(settings aws.Config, region string) *sts.Client {
+	settings.Region = cmp.Or(region, settings.Region)
+	return sts.NewFromConfig(settings)
 }
 
-func (id *identity) of(roleARN string) *source {
-	if roleARN == "" || id.roles == nil {
+// assume says how a role is assumed.
+func assume(a *stscreds.AssumeRoleOptions, r *role.Role) {
+	a.RoleSessionName = cmp.Or(r.SessionName, sessionName)
+	if r.ExternalID != "" {
+		a.ExternalID = aws.String(r.ExternalID)
+	}
+	tags := r.SessionTags()
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		a.Tags = append(a.Tags, types.Tag{Key: aws.String(key), Value: aws.String(tags[key])})
+	}
+}
+
+// assumed returns the credentials of a role. When what it is assumed with is
+// refused, it is renewed and the role assumed once more.
+type assumed struct {
+	role aws.CredentialsProvider
+	base *source
+}
+
+// Retrieve implements aws.CredentialsProvider.
+func (a *assumed) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	used := a.base.current.Load()
+	c, err := a.role.Retrieve(ctx)
+	if err == nil || refusalBySDK(err) == "" || used == nil || !a.base.renew(ctx, used) {
+		return c, err
+	}
+	return a.role.Retrieve(ctx)
+}
+
+// of returns the credentials of a tenant's role, those of the upstream for the
+// zero one. Fixed credentials know no roles and are used for all of them.
+func (id *identity) of(r role.Role) *source {
+	if r == (role.Role{}) || id.roles == nil {
 		return id.own
 	}
-	if known, ok := id.roles.Get(roleARN); ok {
+	if known, ok := id.roles.Get(r); ok {
 		return known
 	}
-	fresh := id.make(roleARN)
-	if known, ok, _ := id.roles.PeekOrAdd(roleARN, fresh); ok {
+	fresh := id.make(r)
+	if known, ok, _ := id.roles.PeekOrAdd(r, fresh); ok {
 		return known // another goroutine was faster
 	}
 	return fresh
+}
+
+// sources are all whose credentials are known.
+func (id *identity) sources() []*source {
+	all := []*source{id.base}
+	if id.own != id.base {
+		all = append(all, id.own)
+	}
+	if id.roles != nil {
+		all = append(all, id.roles.Values()...)
+	}
+	return all
 }
 
 // source returns credentials. While it has valid ones no request waits: they
@@ -113,42 +147,62 @@ func (id *identity) of(roleARN string) *source {
 type source struct {
 	provider   aws.CredentialsProvider
 	now        func() time.Time
-	background *background
+	background *background // nil: fixed, never renewed
 	current    atomic.Pointer[aws.Credentials]
+	trouble    *trouble // of being refused with them
 
 	mu      sync.Mutex
 	pending chan struct{} // guarded by mu, closed when the running refresh ends
 	err     error         // guarded by mu, of the last refresh
 	retryAt time.Time     // guarded by mu, no refresh before it
+	renewAt time.Time     // guarded by mu, none because of a refusal before it
 }
 
 var _ aws.CredentialsProvider = (*source)(nil)
 
-// Retrieve returns valid credentials. It waits for a refresh, at most until ctx
-// ends, only when there are none.
+// Retrieve implements aws.CredentialsProvider.
 func (s *source) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	c, err := s.get(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	return *c, nil
+}
+
+// get returns valid credentials, which must not be changed. It waits for a refresh,
+// at most until ctx ends, only when there are none.
+func (s *source) get(ctx context.Context) (*aws.Credentials, error) {
 	if c := s.valid(); c != nil {
 		if c.CanExpire && !s.now().Before(c.Expires) {
 			s.refresh()
 		}
-		return *c, nil
+		return c, nil
 	}
-	if pending := s.refresh(); pending != nil {
-		select {
-		case <-pending:
-		case <-ctx.Done():
-			return aws.Credentials{}, ctx.Err()
-		}
+	if err := wait(ctx, s.refresh()); err != nil {
+		return nil, err
 	}
 	if c := s.valid(); c != nil {
-		return *c, nil
+		return c, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		return aws.Credentials{}, errors.New("the credentials that were found have expired")
+		return nil, errors.New("the credentials that were found have expired")
 	}
-	return aws.Credentials{}, s.err
+	return nil, s.err
+}
+
+// wait returns when a refresh has ended, at once when there is none.
+func wait(ctx context.Context, pending <-chan struct{}) error {
+	if pending == nil {
+		return nil
+	}
+	select {
+	case <-pending:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *source) valid() *aws.Credentials {
@@ -159,12 +213,33 @@ func (s *source) valid() *aws.Credentials {
 	return c
 }
 
-// refresh starts a refresh unless one runs or the last one failed just now. It
-// returns what is closed at its end, nil when none runs.
-func (s *source) refresh() <-chan struct{} {
+// renew looks for other credentials than those that were refused, and reports
+// whether it is worth to ask again: there are others, or it looked. Not each refusal
+// makes it look (retryRefresh), so that it cannot double the load for long.
+func (s *source) renew(ctx context.Context, refused *aws.Credentials) bool {
+	if s.current.Load() != refused {
+		return true // somebody else was faster
+	}
+	pending := s.refreshAfter(&s.renewAt)
+	if pending == nil || wait(ctx, pending) != nil {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending == nil && !s.now().Before(s.retryAt) {
+	return s.err == nil
+}
+
+// refresh starts a refresh unless one runs or the last one ended just now. It
+// returns what is closed at its end, nil when none runs.
+func (s *source) refresh() <-chan struct{} { return s.refreshAfter(&s.retryAt) }
+
+// refreshAfter starts a refresh unless one runs or it is too early, and moves the time
+// before which it is.
+func (s *source) refreshAfter(at *time.Time) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending == nil && s.background != nil && !s.now().Before(*at) {
+		*at = s.now().Add(retryRefresh)
 		pending := make(chan struct{})
 		if s.background.start(s.fetch) {
 			s.pending = pending
@@ -177,7 +252,7 @@ func (s *source) fetch(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	c, err := s.provider.Retrieve(ctx)
-	if err == nil {
+	if had := s.current.Load(); err == nil && (had == nil || !same(had, &c)) {
 		s.current.Store(&c)
 	}
 	s.mu.Lock()
@@ -186,6 +261,11 @@ func (s *source) fetch(ctx context.Context) {
 	s.retryAt = s.now().Add(retryRefresh)
 	close(s.pending)
 	s.pending = nil
+}
+
+func same(a, b *aws.Credentials) bool {
+	return a.AccessKeyID == b.AccessKeyID && a.SecretAccessKey == b.SecretAccessKey &&
+		a.SessionToken == b.SessionToken && a.CanExpire == b.CanExpire && a.Expires.Equal(b.Expires)
 }
 
 // background runs what must not delay a request and ends it with the engine.

@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/outbound"
+	"github.com/sluice-gateway/sluice/internal/role"
 )
 
 // vault is a provider that the test scripts. Its expiries are reported
@@ -170,7 +172,7 @@ func TestNoCredentials(t *testing.T) {
 	isolate(t)
 	e := newEngine(t, settings("http://127.0.0.1:1"), func(o *Options) { o.Credentials = nil })
 	_, err := e.Attempt(t.Context(), request())
-	mustFail(t, "no credentials", err, engine.Misconfigured)
+	mustFail(t, "no credentials", err, engine.NoCredentials)
 }
 
 // securityTokenService answers AssumeRole with keys that name the role.
@@ -204,13 +206,13 @@ func TestRoles(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "env-secret")
 	seen := make(chan received, 1)
 	up := settings(capture(t, seen))
-	up.RoleARN = "arn:aws:iam::123456789012:role/own"
-	up.SessionTags = map[string]string{"app": "sluice"}
+	up.Role.ARN = "arn:aws:iam::123456789012:role/own"
+	up.Role.Tags = role.EncodeTags(map[string]string{"app": "sluice"})
 	e := newEngine(t, up, func(o *Options) { o.Credentials = nil })
 	f := func(roleARN, want string) {
 		t.Helper()
 		req := request()
-		req.RoleARN = roleARN
+		req.Role.ARN = roleARN
 		if _, err := e.Attempt(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
@@ -255,9 +257,18 @@ func TestRoleThatIsDenied(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "env-secret")
 	e := newEngine(t, settings("http://127.0.0.1:1"), func(o *Options) { o.Credentials = nil })
 	req := request()
-	req.RoleARN = "arn:aws:iam::123456789012:role/tenant"
+	req.Role.ARN = "arn:aws:iam::123456789012:role/tenant"
 	_, err := e.Attempt(t.Context(), req)
-	mustFail(t, "denied", err, engine.Misconfigured)
+	mustFail(t, "denied", err, engine.NoCredentials)
+}
+
+func direct(t *testing.T) *outbound.Calls {
+	t.Helper()
+	calls, err := outbound.New(outbound.Settings{Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return calls
 }
 
 func TestEndpointOfAWS(t *testing.T) {
@@ -269,7 +280,7 @@ func TestEndpointOfAWS(t *testing.T) {
 		t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:8080") // a caller's setting: may point at ourselves
 		up := settings("")
 		up.Region = region
-		at, err := locate(t.Context(), up, true)
+		at, err := locate(t.Context(), up, direct(t), true)
 		if err != nil {
 			t.Errorf("%s: %v", region, err)
 			return
@@ -285,7 +296,7 @@ func TestEndpointOfAWS(t *testing.T) {
 	isolate(t)
 	up := settings("")
 	up.Region = ""
-	if _, err := locate(t.Context(), up, true); err == nil {
+	if _, err := locate(t.Context(), up, direct(t), true); err == nil {
 		t.Error("no region: no error")
 	}
 }

@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,10 @@ import (
 	"net/url"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/outbound"
 )
 
 // site is where an upstream is.
@@ -19,21 +20,22 @@ type site struct {
 	endpoint *url.URL
 	region   string
 	aws      aws.Config // zero when neither credentials nor the endpoint need it
+	chain    *chain     // of the credentials of this process
 }
 
 // locate finds endpoint and region. The AWS configuration (environment and
 // files) is read only when it is needed: for an endpoint that is not configured,
 // a region that is not, or for credentials.
-func locate(ctx context.Context, s config.Upstream, haveCredentials bool) (site, error) {
-	at := site{region: s.Region}
+func locate(ctx context.Context, s config.Upstream, calls *outbound.Calls, haveCredentials bool) (site, error) {
+	at := site{region: s.Region, chain: &chain{region: s.Region, calls: calls}}
 	if s.Endpoint == "" || s.Region == "" || !haveCredentials {
-		loaded, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(s.Region),
-			awsconfig.WithCredentialsCacheOptions(refreshEarly))
+		loaded, err := at.chain.load(ctx)
 		if err != nil {
 			return site{}, err
 		}
 		at.aws, at.region = loaded, loaded.Region
 	}
+	at.chain.region = cmp.Or(s.Role.STSRegion, at.region)
 	if at.region == "" {
 		return site{}, errors.New("no region")
 	}

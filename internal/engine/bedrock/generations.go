@@ -43,13 +43,8 @@ func (g *Generations) Engine(ctx context.Context, o Options, longest time.Durati
 }
 
 // sameUpstreams reports whether an engine made from a would be like one made
-// from b. The contents of a certificate file may differ under the same name.
+// from b.
 func sameUpstreams(a, b *Options) bool {
-	for _, u := range a.Upstreams {
-		if u.CAFile != "" {
-			return false
-		}
-	}
 	return a.Timeouts == b.Timeouts && reflect.DeepEqual(a.Upstreams, b.Upstreams) &&
 		reflect.DeepEqual(a.Credentials, b.Credentials)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock/http1"
+	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -28,29 +29,45 @@ func controlEndpoint(runtime *url.URL) *url.URL {
 // inference profile is for, and returns its id with the region prefix of the
 // profile's scope. It fails when the role may not ask, and when there is no such
 // profile.
-func (e *Engine) InferenceProfile(ctx context.Context, upstream, roleARN, profile string) (model string, err error) {
+func (e *Engine) InferenceProfile(
+	ctx context.Context, upstream string, as role.Role, profile string,
+) (model string, err error) {
 	up := e.upstreams[upstream]
 	if up == nil {
 		return "", misconfigured(fmt.Errorf("no upstream %q", upstream))
 	}
-	out := outgoing{request: http1.Request{
-		Method: "GET", Target: up.basePath + string(wire.AppendLabel([]byte("/inference-profiles/"), profile)),
-	}}
-	if failed := up.authorize(ctx, up.control, &out, &engine.Request{RoleARN: roleARN}); failed != nil {
-		return "", failed
-	}
-	answer, err := up.control.Do(ctx, &out.request)
+	res, err := up.read(ctx, as, string(wire.AppendLabel([]byte("/inference-profiles/"), profile)))
 	if err != nil {
-		return "", asError(err)
+		return "", err
 	}
-	body, err := answer.Body.ReadAll(up.maxBody)
-	if err != nil {
-		return "", asError(err)
+	if res.Status != 200 {
+		return "", fmt.Errorf("GetInferenceProfile answered with status %d", res.Status)
 	}
-	if answer.Status != 200 {
-		return "", fmt.Errorf("GetInferenceProfile answered with status %d", answer.Status)
+	return profiledModel(res.Body)
+}
+
+// read asks the control plane for what is at a target, and once more when it refuses
+// who asks and other credentials were found.
+func (u *upstream) read(ctx context.Context, as role.Role, target string) (*engine.Response, error) {
+	for repeated := false; ; repeated = true {
+		out := outgoing{request: http1.Request{Method: "GET", Target: u.basePath + target}}
+		by, failed := u.authorize(ctx, u.control, &out, &engine.Request{Role: as})
+		if failed != nil {
+			return nil, failed
+		}
+		answer, err := u.control.Do(ctx, &out.request)
+		if err != nil {
+			return nil, asError(err)
+		}
+		res := &engine.Response{Status: answer.Status, Header: answer.Header}
+		if res.Body, err = answer.Body.ReadAll(u.maxBody); err != nil {
+			return nil, asError(err)
+		}
+		u.judge(ctx, res, by)
+		if repeated || res.Refusal == nil || !res.Refusal.Renewed {
+			return res, nil
+		}
 	}
-	return profiledModel(body)
 }
 
 // profiledModel reads an answer of GetInferenceProfile.

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sluice-gateway/sluice/internal/role"
 )
 
 func TestInferenceProfile(t *testing.T) {
@@ -26,7 +28,7 @@ func TestInferenceProfile(t *testing.T) {
 		}
 	})
 	e := newEngine(t, settings(endpoint))
-	got, err := e.InferenceProfile(t.Context(), "", "", arn)
+	got, err := e.InferenceProfile(t.Context(), "", role.Role{}, arn)
 	if want := "us.amazon.nova-lite-v1:0"; err != nil || got != want {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -34,7 +36,7 @@ func TestInferenceProfile(t *testing.T) {
 		t.Errorf("not asked as %s", want)
 	}
 	status, body = "403 Forbidden", `{"message":"no"}`
-	if got, err := e.InferenceProfile(t.Context(), "", "", arn); err == nil {
+	if got, err := e.InferenceProfile(t.Context(), "", role.Role{}, arn); err == nil {
 		t.Errorf("a refusal: %q", got)
 	}
 }

@@ -1,22 +1,22 @@
 package bedrock
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/net/http/httpproxy"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock/http1"
+	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/sigv4"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -29,6 +29,7 @@ type upstream struct {
 	bearer   string        // value of the Authorization field, "" signs
 	signer   *sigv4.Signer
 	identity *identity // nil with a bearer token
+	trouble  *trouble  // of the bearer token
 	breakers *breakers
 	retries  *engine.RetryPolicy
 	maxBody  int64
@@ -38,15 +39,19 @@ type upstream struct {
 
 func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options, b *background) (*upstream, error) {
 	fixed, isFixed := o.Credentials[name]
-	site, err := locate(ctx, s, isFixed || s.BearerToken != "")
+	calls, err := outbound.New(outbound.Settings{Proxy: s.Proxy, CAFile: s.CAFile, Getenv: o.Getenv})
 	if err != nil {
 		return nil, err
 	}
-	client, err := newClient(site.endpoint, s, o)
+	site, err := locate(ctx, s, calls, isFixed || s.BearerToken != "")
 	if err != nil {
 		return nil, err
 	}
-	control, err := newClient(controlEndpoint(site.endpoint), s, o)
+	client, err := newClient(site.endpoint, calls, o)
+	if err != nil {
+		return nil, err
+	}
+	control, err := newClient(controlEndpoint(site.endpoint), calls, o)
 	if err != nil {
 		return nil, err
 	}
@@ -56,31 +61,30 @@ func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options
 		breakers: newBreakers(s.Breaker), retries: newRetryPolicy(s.Retry, o), maxBody: o.MaxBody, now: o.Now,
 	}
 	up.breakers.onChange = func(model, state string) { o.OnBreaker(name, model, state) }
+	troubles := func(role string) *trouble {
+		return &trouble{upstream: name, role: role, now: o.Now, report: o.OnIdentity}
+	}
 	switch {
 	case isFixed:
-		up.identity = fixedIdentity(fixed)
+		up.identity = fixedIdentity(fixed, troubles(""))
 	case s.BearerToken != "":
-		up.bearer = "Bearer " + s.BearerToken
+		up.bearer, up.trouble = "Bearer "+s.BearerToken, troubles("")
 	default:
-		up.identity = newIdentity(site.aws, s, o, b)
+		up.identity = newIdentity(site, s.Role, o, b, troubles)
 	}
 	return up, nil
 }
 
-func newClient(endpoint *url.URL, s config.Upstream, o *Options) (*http1.Client, error) {
-	proxy, err := proxyFor(endpoint, s.Proxy, o.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := loadRoots(s.CAFile)
+func newClient(endpoint *url.URL, calls *outbound.Calls, o *Options) (*http1.Client, error) {
+	route, err := calls.Route(endpoint)
 	if err != nil {
 		return nil, err
 	}
 	return http1.New(http1.Options{
-		Endpoint: endpoint, Proxy: proxy, Roots: roots,
+		Endpoint: endpoint, Route: route,
 		Connect: connectTimeout, FirstByte: o.Timeouts.FirstByte, Idle: o.Timeouts.Idle, Write: o.Timeouts.Write,
 		KeepAlive: idleConnection, MaxIdle: maxIdle, MaxConns: maxConnections, Now: o.Now,
-	})
+	}), nil
 }
 
 func newRetryPolicy(r config.Retry, o *Options) *engine.RetryPolicy {
@@ -90,51 +94,17 @@ func newRetryPolicy(r config.Retry, o *Options) *engine.RetryPolicy {
 	})
 }
 
-// proxyFor returns the configured proxy, or the one that the usual variables name
-// for this endpoint (HTTPS_PROXY, HTTP_PROXY, NO_PROXY, and lower case), or nil.
-func proxyFor(endpoint *url.URL, configured string, getenv func(string) string) (*url.URL, error) {
-	if configured != "" {
-		return parseURL("proxy", configured)
-	}
-	either := func(name string) string {
-		if v := getenv(name); v != "" {
-			return v
-		}
-		return getenv(strings.ToLower(name))
-	}
-	env := httpproxy.Config{
-		HTTPProxy: either("HTTP_PROXY"), HTTPSProxy: either("HTTPS_PROXY"), NoProxy: either("NO_PROXY"),
-		CGI: getenv("REQUEST_METHOD") != "",
-	}
-	return env.ProxyFunc()(endpoint)
-}
-
-// loadRoots returns the authorities in file, nil for the system's.
-func loadRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil //nolint:nilnil // the zero of tls.Config.RootCAs
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_file: no certificate in %s", file)
-	}
-	return roots, nil
-}
-
 // attempt authorizes and sends one request and reads its answer, of a stream
 // only the head.
 func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) (*engine.Response, *engine.Error) {
 	res := &response{}
-	answer, failed := u.send(ctx, req, res.room[:0])
+	answer, by, failed := u.send(ctx, req, res.room[:0])
 	if failed != nil {
 		return nil, failed
 	}
 	res.Status, res.Header = answer.Status, answer.Header
 	if isEventStream(answer.Header) {
+		u.judge(ctx, &res.Response, by)
 		res.Timing = answer.Body.Timing()
 		res.Frames = newFrameSource(answer.Body, b)
 		return &res.Response, nil
@@ -145,7 +115,26 @@ func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) 
 	}
 	res.Timing = answer.Body.Timing()
 	answer.Free()
+	u.judge(ctx, &res.Response, by)
 	return &res.Response, nil
+}
+
+// proof is what a request proved who we are with.
+type proof struct {
+	of   *source // nil with a bearer token
+	used *aws.Credentials
+}
+
+// judge notes whether an answer refuses who signed the request. Then it looks for
+// other credentials, so that the attempt can be repeated with them.
+func (u *upstream) judge(ctx context.Context, res *engine.Response, by proof) {
+	if by.of == nil {
+		res.Refusal = u.trouble.judge(res)
+		return
+	}
+	if res.Refusal = by.of.trouble.judge(res); res.Refusal != nil {
+		res.Refusal.Renewed = by.of.renew(ctx, by.used)
+	}
 }
 
 // response is an answer with room for the fields that most have.
@@ -162,7 +151,9 @@ type outgoing struct {
 }
 
 // send authorizes and sends a request and reads the head of its answer.
-func (u *upstream) send(ctx context.Context, req *engine.Request, room wire.Header) (*http1.Answer, *engine.Error) {
+func (u *upstream) send(
+	ctx context.Context, req *engine.Request, room wire.Header,
+) (*http1.Answer, proof, *engine.Error) {
 	o, ok := u.outgoing.Get().(*outgoing)
 	if !ok {
 		o = new(outgoing)
@@ -175,29 +166,33 @@ func (u *upstream) send(ctx context.Context, req *engine.Request, room wire.Head
 		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(o.room[:0], req.Header), Body: req.Body,
 		Sent: req.Sent, Room: room,
 	}
-	if err := u.authorize(ctx, u.client, o, req); err != nil {
-		return nil, err
+	by, failed := u.authorize(ctx, u.client, o, req)
+	if failed != nil {
+		return nil, proof{}, failed
 	}
 	answer, err := u.client.Do(ctx, &o.request)
 	if err != nil {
-		return nil, asError(err)
+		return nil, proof{}, asError(err)
 	}
-	return answer, nil
+	return answer, by, nil
 }
 
 // authorize adds the fields that prove who we are.
-func (u *upstream) authorize(ctx context.Context, to *http1.Client, o *outgoing, req *engine.Request) *engine.Error {
+func (u *upstream) authorize(
+	ctx context.Context, to *http1.Client, o *outgoing, req *engine.Request,
+) (proof, *engine.Error) {
 	out := &o.request
 	if u.identity == nil {
-		if req.RoleARN != "" {
-			return misconfigured(errors.New("a role cannot be assumed at an upstream with a bearer token"))
+		if req.Role.ARN != "" {
+			return proof{}, misconfigured(errors.New("a role cannot be assumed at an upstream with a bearer token"))
 		}
 		out.Header = append(out.Header, wire.Field{Name: "Authorization", Value: u.bearer})
-		return nil
+		return proof{}, nil
 	}
-	creds, err := u.identity.credentials(ctx, req.RoleARN)
+	of := u.identity.of(req.Role)
+	c, err := of.get(ctx)
 	if err != nil {
-		return credentialsError(ctx, err)
+		return proof{}, of.unknown(ctx, err)
 	}
 	path, query, _ := strings.Cut(out.Target, "?")
 	o.signed = sigv4.Request{
@@ -208,17 +203,23 @@ func (u *upstream) authorize(ctx context.Context, to *http1.Client, o *outgoing,
 	} else {
 		o.signed.BodyHash = sha256.Sum256(out.Body)
 	}
+	creds := sigv4.Credentials{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
+	}
 	out.Header = u.signer.Sign(out.Header, &o.signed, creds, u.now())
-	return nil
+	return proof{of, c}, nil
 }
 
-func credentialsError(ctx context.Context, err error) *engine.Error {
-	failure := engine.Misconfigured
+// unknown is the failure of an attempt for which there are no credentials.
+func (s *source) unknown(ctx context.Context, err error) *engine.Error {
+	failure := engine.NoCredentials
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		failure = engine.TimedOut
 	case ctx.Err() != nil:
 		failure = engine.Cancelled
+	default:
+		s.trouble.failed(cmp.Or(refusalBySDK(err), NoCredentials), err.Error())
 	}
 	return &engine.Error{Failure: failure, Err: fmt.Errorf("credentials: %w", err)}
 }

@@ -39,18 +39,22 @@ type Message struct {
 
 // Options say how a sender works; the zero values take the defaults.
 type Options struct {
-	Client   *http.Client // default one that waits 5s and follows no redirects
-	Log      *slog.Logger
-	Now      func() time.Time
-	Queue    int           // messages that wait, default 256
-	Workers  int           // posts at once, default 4
-	Attempts int           // of one message, default 8
-	Wait     time.Duration // before the second attempt, doubled each time, default 1s
+	Transport http.RoundTripper // default that of package net/http
+	Log       *slog.Logger
+	Now       func() time.Time
+	Queue     int           // messages that wait, default 256
+	Workers   int           // posts at once, default 4
+	Attempts  int           // of one message, default 8
+	Wait      time.Duration // before the second attempt, doubled each time, default 1s
 }
+
+// postTimeout is how long one attempt may take.
+const postTimeout = 5 * time.Second
 
 // Sender posts messages in the background. Make it with New.
 type Sender struct {
 	opts    Options
+	client  *http.Client
 	queue   chan Message
 	workers sync.WaitGroup
 	stop    context.Context //nolint:containedctx // ends when Close cuts off what is left
@@ -62,19 +66,16 @@ type Sender struct {
 
 // New returns a sender and starts its workers. Close ends them.
 func New(o Options) *Sender {
-	if o.Client == nil {
-		o.Client = &http.Client{
-			Timeout:       5 * time.Second,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
-	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	o.Queue, o.Workers, o.Attempts = cmp.Or(o.Queue, 256), cmp.Or(o.Workers, 4), cmp.Or(o.Attempts, 8)
 	o.Wait = cmp.Or(o.Wait, time.Second)
-	s := &Sender{opts: o, queue: make(chan Message, o.Queue)}
+	s := &Sender{opts: o, queue: make(chan Message, o.Queue), client: &http.Client{
+		Transport: o.Transport, Timeout: postTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	s.stop, s.halt = context.WithCancel(context.Background())
 	for range o.Workers {
 		s.workers.Go(s.work)
@@ -163,7 +164,7 @@ func (s *Sender) post(m Message, body []byte) error {
 	}
 	req.Header.Set("content-type", "application/json")
 	req.Header.Set(SignatureHeader, Sign(m.Secret, s.opts.Now(), body))
-	res, err := s.opts.Client.Do(req)
+	res, err := s.client.Do(req)
 	if err != nil {
 		return err
 	}

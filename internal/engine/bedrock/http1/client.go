@@ -15,10 +15,7 @@ package http1
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"sync"
@@ -28,11 +25,10 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Options configure a Client. All fields but Proxy and Roots are needed.
+// Options configure a Client. All fields are needed.
 type Options struct {
-	Endpoint *url.URL       // scheme http or https and the authority; its path is not used
-	Proxy    *url.URL       // scheme http or https, credentials in its user part; nil: none
-	Roots    *x509.CertPool // nil: the system's
+	Endpoint *url.URL // scheme http or https and the authority; its path is not used
+	Route    Route    // to the endpoint
 
 	Connect   time.Duration // bound of name look-up, connection and handshakes together
 	FirstByte time.Duration // bound from the end of the request to the answer
@@ -51,29 +47,23 @@ type Options struct {
 type Client struct {
 	options   Options
 	authority string // the Host field, without a default port
-	tls       *tls.Config
-	proxyTLS  *tls.Config
+	forward   forward
 	pool      pool
 	exchanges sync.Pool // of *exchange, of answers that were freed
 }
 
-// New returns a client without connections. It fails on a scheme other than
-// http and https.
-func New(o Options) (*Client, error) {
-	for _, u := range []*url.URL{o.Endpoint, o.Proxy} {
-		if u != nil && (u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
-			return nil, fmt.Errorf("%q: need http:// or https:// and a host", u.Redacted())
-		}
-	}
+// forward is what a proxy that reads requests needs in them.
+type forward struct {
+	yes           bool
+	authorization string // a field line, or ""
+}
+
+// New returns a client without connections.
+func New(o Options) *Client {
 	c := &Client{options: o, authority: authority(o.Endpoint)}
+	c.forward.authorization, c.forward.yes = o.Route.Forward()
 	c.pool = pool{maxIdle: o.MaxIdle, maxOpen: o.MaxConns, keepAlive: o.KeepAlive, now: o.Now}
-	if o.Endpoint.Scheme == "https" {
-		c.tls = tlsConfig(o.Endpoint, o.Roots)
-	}
-	if o.Proxy != nil && o.Proxy.Scheme == "https" {
-		c.proxyTLS = tlsConfig(o.Proxy, o.Roots)
-	}
-	return c, nil
+	return c
 }
 
 // Authority returns the value of the Host field that the client sends.

@@ -276,8 +276,9 @@ func TestDialFailures(t *testing.T) {
 }
 
 func TestConnectBound(t *testing.T) {
-	o := defaults(serve(t, func(_ int, p *peer) { p.gone() }))
-	o.Endpoint.Scheme = "https" // the handshake never gets an answer
+	endpoint := serve(t, func(_ int, p *peer) { p.gone() })
+	endpoint.Scheme = "https" // the handshake never gets an answer
+	o := defaults(endpoint)
 	o.Connect = 30 * time.Millisecond
 	_, err := newClient(t, o).Do(t.Context(), post(""))
 	mustFail(t, "handshake without answer", err, engine.Error{Failure: engine.NotSent})

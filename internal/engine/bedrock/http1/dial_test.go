@@ -1,23 +1,26 @@
 package http1
 
 import (
-	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/outbound"
 )
 
 // private is an HTTPS server with its own authority; it answers with the Host
 // field, the target and the body.
-func private(t *testing.T) (*url.URL, *x509.CertPool) {
+func private(t *testing.T) (endpoint *url.URL, caFile string) {
 	t.Helper()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -28,15 +31,18 @@ func private(t *testing.T) (*url.URL, *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Certificate())
-	return u, roots
+	caFile = filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(caFile, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return u, caFile
 }
 
 func TestTLSWithPrivateAuthority(t *testing.T) {
-	endpoint, roots := private(t)
+	endpoint, caFile := private(t)
 	o := defaults(endpoint)
-	o.Roots = roots
+	o.Route = route(endpoint, outbound.Settings{CAFile: caFile})
 	c := newClient(t, o)
 	large := strings.Repeat("x", 3*maxJoined)
 	for _, body := range []string{"", "small", large} {
@@ -56,13 +62,13 @@ func TestTLSWithPrivateAuthority(t *testing.T) {
 }
 
 func TestTLSRefusals(t *testing.T) {
-	endpoint, roots := private(t)
+	endpoint, caFile := private(t)
 	o := defaults(endpoint)
 	_, err := newClient(t, o).Do(t.Context(), post(""))
 	mustFail(t, "unknown authority", err, engine.Error{Failure: engine.NotSent})
 
-	o.Roots = roots
 	o.Endpoint = &url.URL{Scheme: "https", Host: "localhost:" + endpoint.Port()}
+	o.Route = route(o.Endpoint, outbound.Settings{CAFile: caFile})
 	_, err = newClient(t, o).Do(t.Context(), post(""))
 	mustFail(t, "another name", err, engine.Error{Failure: engine.NotSent})
 }
@@ -100,12 +106,12 @@ func proxy(t *testing.T, to string, heard chan<- *http.Request) *url.URL {
 }
 
 func TestTunnelThroughProxy(t *testing.T) {
-	endpoint, roots := private(t)
+	endpoint, caFile := private(t)
 	heard := make(chan *http.Request, 1)
 	o := defaults(&url.URL{Scheme: "https", Host: "example.com"}) // a name in httptest's certificate
-	o.Roots = roots
-	o.Proxy = proxy(t, endpoint.Host, heard)
-	o.Proxy.User = url.UserPassword("ann", "s3cret")
+	through := proxy(t, endpoint.Host, heard)
+	through.User = url.UserPassword("ann", "s3cret")
+	o.Route = route(o.Endpoint, outbound.Settings{CAFile: caFile, Proxy: through.String()})
 	_, body, err := call(t.Context(), newClient(t, o), post("hi"))
 	if want := "example.com /model/m/converse hi"; err != nil || body != want {
 		t.Errorf("%q %v, want %q", body, err, want)
@@ -118,7 +124,8 @@ func TestTunnelThroughProxy(t *testing.T) {
 
 func TestProxyRefuses(t *testing.T) {
 	o := defaults(&url.URL{Scheme: "https", Host: "example.com"})
-	o.Proxy = proxy(t, "", make(chan *http.Request, 1))
+	through := proxy(t, "", make(chan *http.Request, 1))
+	o.Route = route(o.Endpoint, outbound.Settings{Proxy: through.String()})
 	_, err := newClient(t, o).Do(t.Context(), post("hi"))
 	mustFail(t, "407", err, engine.Error{Failure: engine.NotSent})
 }
@@ -126,8 +133,9 @@ func TestProxyRefuses(t *testing.T) {
 func TestPlainProxyGetsAbsoluteForm(t *testing.T) {
 	heard := make(chan *http.Request, 1)
 	o := defaults(&url.URL{Scheme: "http", Host: "bedrock.internal:80"})
-	o.Proxy = proxy(t, "", heard)
-	o.Proxy.User = url.UserPassword("ann", "s3cret")
+	through := proxy(t, "", heard)
+	through.User = url.UserPassword("ann", "s3cret")
+	o.Route = route(o.Endpoint, outbound.Settings{Proxy: through.String()})
 	_, body, err := call(t.Context(), newClient(t, o), post("hi"))
 	if err != nil || body != "by proxy" {
 		t.Errorf("%q %v", body, err)
@@ -137,29 +145,6 @@ func TestPlainProxyGetsAbsoluteForm(t *testing.T) {
 		req.Header.Get("Proxy-Authorization") == "" {
 		t.Errorf("asked the proxy for %q, host %q, with %v", req.RequestURI, req.Host, req.Header)
 	}
-}
-
-func TestNewRefusesOtherSchemes(t *testing.T) {
-	f := func(endpoint, proxy string) {
-		t.Helper()
-		u, err := url.Parse(endpoint)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := defaults(u)
-		if proxy != "" {
-			if o.Proxy, err = url.Parse(proxy); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := New(o); err == nil {
-			t.Errorf("endpoint %q, proxy %q: no error", endpoint, proxy)
-		}
-	}
-	f("ftp://x", "")
-	f("//x", "")
-	f("http://", "")
-	f("http://x", "socks5://y")
 }
 
 func TestAuthority(t *testing.T) {

@@ -45,8 +45,7 @@ func validate(req *Request) error {
 func (c *Client) appendHead(dst []byte, req *Request) []byte {
 	dst = append(dst, req.Method...)
 	dst = append(dst, ' ')
-	direct := c.options.Proxy == nil || c.tls != nil
-	if !direct { // a proxy without a tunnel needs the absolute form (RFC 9112, 3.2.2)
+	if c.forward.yes {
 		dst = append(dst, "http://"...)
 		dst = append(dst, c.authority...)
 	}
@@ -54,9 +53,7 @@ func (c *Client) appendHead(dst []byte, req *Request) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, c.authority...)
 	dst = append(dst, "\r\n"...)
-	if !direct {
-		dst = append(dst, c.proxyAuthorization()...)
-	}
+	dst = append(dst, c.forward.authorization...)
 	for _, f := range req.Header {
 		dst = append(dst, f.Name...)
 		dst = append(dst, ": "...)

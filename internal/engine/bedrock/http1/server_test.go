@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/outbound"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -89,17 +90,28 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 func defaults(endpoint *url.URL) Options {
 	const long = 20 * time.Second
 	return Options{
-		Endpoint: endpoint, Connect: long, FirstByte: long, Idle: long, Write: long, KeepAlive: 50 * time.Second,
+		Endpoint: endpoint, Route: route(endpoint, outbound.Settings{}),
+		Connect: long, FirstByte: long, Idle: long, Write: long, KeepAlive: 50 * time.Second,
 		MaxIdle: 8, MaxConns: 64, Now: time.Now,
 	}
 }
 
+// route is the way to an endpoint without what the environment says of proxies.
+func route(endpoint *url.URL, s outbound.Settings) *outbound.Route {
+	s.Getenv = func(string) string { return "" }
+	calls, err := outbound.New(s)
+	if err == nil {
+		var r *outbound.Route
+		if r, err = calls.Route(endpoint); err == nil {
+			return r
+		}
+	}
+	panic(err)
+}
+
 func newClient(t testing.TB, o Options) *Client {
 	t.Helper()
-	c, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := New(o)
 	// Registered after serve's clean-up, so it runs before it and lets peers go.
 	t.Cleanup(c.Close)
 	return c

@@ -1,0 +1,96 @@
+package bedrock
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/sluice-gateway/sluice/internal/outbound"
+)
+
+// chain finds the gateway's own credentials where the AWS SDKs look for them:
+// environment, web identity, shared files with all that a profile may name
+// (process, SSO, a role), container, instance. It looks anew each time, because an
+// SDK reads its files once.
+type chain struct {
+	region string // whose security token service is asked
+	calls  *outbound.Calls
+}
+
+// load reads the AWS configuration of this process.
+func (c *chain) load(ctx context.Context) (aws.Config, error) {
+	return awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.region),
+		awsconfig.WithCredentialsCacheOptions(refreshEarly),
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(c.calls.Apply, seldom)))
+}
+
+// seldom is for calls between which no connection is worth keeping.
+func seldom(t *http.Transport) { t.DisableKeepAlives = true }
+
+// Retrieve implements aws.CredentialsProvider.
+func (c *chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	loaded, err := c.load(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	return loaded.Credentials.Retrieve(ctx)
+}
+
+// lookEvery is how often the shared files are looked at.
+const lookEvery = 2 * time.Second
+
+// keyFiles are the shared files of credentials, in which keys may be rotated that
+// never expire.
+func keyFiles(getenv func(string) string) []string {
+	return []string{
+		cmp.Or(getenv("AWS_SHARED_CREDENTIALS_FILE"), awsconfig.DefaultSharedCredentialsFilename()),
+		cmp.Or(getenv("AWS_CONFIG_FILE"), awsconfig.DefaultSharedConfigFilename()),
+	}
+}
+
+// stampOf identifies the states of files without reading them.
+func stampOf(files []string) string {
+	var b strings.Builder
+	for _, name := range files {
+		if info, err := os.Stat(name); err == nil {
+			fmt.Fprintln(&b, info.ModTime().UnixNano(), info.Size())
+		}
+	}
+	return b.String()
+}
+
+// watchKeys renews credentials when the shared files have changed.
+func (e *Engine) watchKeys(ctx context.Context, files []string) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for stamp := stampOf(files); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if now := stampOf(files); now != stamp && e.renewAll() {
+			stamp = now
+		}
+	}
+}
+
+// renewAll begins to look for other credentials. It reports false when a source
+// looked only just now, perhaps before the files changed.
+func (e *Engine) renewAll() (all bool) {
+	all = true
+	for _, up := range e.upstreams {
+		if id := up.identity; id != nil && id.roles != nil && id.base.current.Load() != nil {
+			all = id.base.refresh() != nil && all
+		}
+	}
+	return all
+}
