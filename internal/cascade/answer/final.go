@@ -30,7 +30,7 @@ func finalAnswer(text string, offered value.Choices) (value.Value, bool) {
 func phraseValue(line string, offered value.Choices) (value.Value, bool) {
 	whole := value.Of(line, offered)
 	sentence := firstSentence(line)
-	if sentence == line {
+	if sentence == line || !whole.IsText() {
 		return whole, true
 	}
 	first := value.Of(sentence, offered)
@@ -75,6 +75,10 @@ func saysMore(rest, raw string) bool {
 		return false
 	}
 	rest = strings.TrimLeft(rest[i+len(raw):], " \t\r\n\"")
+	if after, closed := strings.CutPrefix(rest, "}"); closed {
+		after = strings.TrimLeft(after, " \t\r\n")
+		return after != "" && strings.IndexByte("}],", after[0]) >= 0 // the answer is inside another value
+	}
 	name, found := strings.CutPrefix(rest, ",")
 	if !found {
 		return false
@@ -226,10 +230,26 @@ func lastPhrase(text string) (line, rest string, ok bool) {
 	if at < 0 {
 		return "", "", false
 	}
-	after := strings.TrimLeft(tail[at:], " \t\r\n:*_`")
+	after := strings.TrimLeft(tail[at:], " \t\r\n:")
+	for _, mark := range [...]string{"**", "__", "*", "_"} { // **Answer:** B
+		if behind, ok := strings.CutPrefix(after, mark); ok && strings.TrimLeft(behind, " \r\n") != behind {
+			after = strings.TrimLeft(behind, " \t\r\n:")
+		}
+	}
 	line, rest, _ = strings.Cut(after, "\n")
-	line = strings.TrimSpace(line)
+	line = unpaired(strings.TrimSpace(line))
 	return line, rest, line != "" && len(firstSentence(line)) <= longestFinal
+}
+
+// unpaired drops a mark of emphasis at the end of a line whose beginning is before
+// it: **Answer: B**.
+func unpaired(line string) string {
+	for _, mark := range [...]string{"**", "__", "`"} {
+		if strings.Count(line, mark)%2 == 1 {
+			line = strings.TrimSuffix(line, mark)
+		}
+	}
+	return line
 }
 
 // takesBack reports whether a text that follows an answer corrects it.

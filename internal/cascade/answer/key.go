@@ -98,22 +98,14 @@ func KeyOf(r *Request, a *Answer) Key {
 		return documentKey(SchemaKey, d, ok)
 	}
 	docs, rest := documents(text)
-	if k, ok := documentsKey(docs, rest); ok {
-		return k
+	if len(docs) > 0 && rest == "" {
+		return documentsKey(docs, r.Choices)
 	}
-	if len(docs) > 0 && rest != "" {
-		text = rest // what follows a document has the last word
-	}
-	if final, ok := finalAnswer(text, r.Choices); ok {
+	// What follows a document has the last word.
+	if final, ok := finalAnswer(rest, r.Choices); ok {
 		return Key{Kind: FinalKey, value: final}
 	}
-	if len(docs) > 0 {
-		if rest != "" {
-			return Key{}
-		}
-		return joinedKey(docs)
-	}
-	if len(text) <= maxWhole && !strings.Contains(text, "\n") && text != "" {
+	if len(docs) == 0 && len(text) <= maxWhole && !strings.Contains(text, "\n") && text != "" {
 		return Key{Kind: WholeKey, value: value.Of(text, r.Choices)}
 	}
 	return Key{}
@@ -121,43 +113,21 @@ func KeyOf(r *Request, a *Answer) Key {
 
 const maxWhole = 64 // bytes of an answer that is compared as a whole
 
-// documentsKey is the key of a text that consists of documents, if they are more
-// than one member with the answer.
-func documentsKey(docs []string, rest string) (k Key, ok bool) {
-	if len(docs) == 0 || rest != "" {
-		return Key{}, false
-	}
-	single := true
+// documentsKey compares all documents of a text, in their order. Where each is one
+// member with the answer, the last one counts.
+func documentsKey(docs []string, offered value.Choices) Key {
+	var all, last value.Document
+	answers := true
 	for _, doc := range docs {
-		d, ok := value.ReadJSON(doc)
-		if !ok {
-			return Key{}, true
-		}
-		single = single && doc[0] == '{' && d.Members == 1
-	}
-	if single && answersOnly(docs) {
-		return Key{}, false
-	}
-	return joinedKey(docs), true
-}
-
-// answersOnly reports whether each document has a member that is called answer.
-func answersOnly(docs []string) bool {
-	return !slices.ContainsFunc(docs, func(doc string) bool {
-		_, ok := lastMember(doc)
-		return !ok
-	})
-}
-
-// joinedKey compares all documents of a text, in their order.
-func joinedKey(docs []string) Key {
-	var all value.Document
-	for _, doc := range docs {
-		d, ok := value.ReadJSON(doc)
-		if !ok {
+		var ok bool
+		if last, ok = value.ReadJSON(doc); !ok {
 			return Key{}
 		}
-		all.Full, all.Short, all.Says = all.Full+d.Full, all.Short+d.Short, all.Says || d.Says
+		answers = answers && answerNames[last.Name] && len(last.Raw) <= longestFinal
+		all.Full, all.Short, all.Says = all.Full+last.Full, all.Short+last.Short, all.Says || last.Says
+	}
+	if raw, ok := memberValue(last.Raw + "}"); ok && answers {
+		return Key{Kind: FinalKey, value: value.Of(raw, offered)}
 	}
 	return documentKey(ValuesKey, all, true)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 )
 
 const (
@@ -97,6 +98,39 @@ func TestUntrainedAgreement(t *testing.T) {
 	f("Nova-class pair, hard", mini, flash, 0, 0.535)
 	f("Llama 8B + 70B, 80/20", llama8, llama7, 0.8, 0.525)
 	f("Llama 70B + 8B, 80/20", llama7, llama8, 0.8, 0.525)
+}
+
+// TestFalseAgreement counts, by kind of prompt, the pairs that agree although the
+// light answer is wrong and the second opinion or the escalation answer is right.
+// The bars are what was reached; docs/equivalences.md has the table.
+func TestFalseAgreement(t *testing.T) {
+	f := func(light, partner, escalation, task string, most int) {
+		t.Helper()
+		agreed, wrong := 0, 0
+		for _, r := range read(t, task) {
+			req := Request{Choices: value.Offered(r.Prompt)}
+			a, b := Answer{Text: r.Answers[light].Output}, Answer{Text: r.Answers[partner].Output}
+			if _, asked := r.Answers[light]; !asked || Check(&req, &a, nil, Options{}).Veto != "" ||
+				Agree(KeyOf(&req, &a), KeyOf(&req, &b)) != Same {
+				continue
+			}
+			agreed++
+			if !r.Answers[light].Correct && (r.Answers[partner].Correct || r.Answers[escalation].Correct) {
+				wrong++
+			}
+		}
+		t.Logf("%s + %s, %s: %d agree, %d falsely", light, partner, task, agreed, wrong)
+		if wrong > most {
+			t.Errorf("%s + %s, %s: %d of %d agree falsely, at most %d", light, partner, task, wrong, agreed, most)
+		}
+	}
+	f(mini, flash, sonnet, "gsm", 6)
+	f(mini, flash, sonnet, "crux", 11)
+	f(mini, flash, sonnet, "math-l5", 7)
+	f(llama8, llama7, sonnet, "gsm", 2)
+	f(llama8, llama7, sonnet, "crux", 21)
+	f(llama8, llama7, sonnet, "math-l5", 2)
+	f("gemini-1.5-flash-002", "Meta-Llama-3_1-70B-Instruct", "gemini-1.5-pro-002", "mmlu_pro", 50)
 }
 
 // interval is the 95 % percentile bootstrap of the accuracy difference,

@@ -56,7 +56,7 @@ func (c Choices) pick(s string) (Value, bool) {
 	}
 	open := strings.HasPrefix(s, "(")
 	s = strings.TrimPrefix(s, "(")
-	if s == "" || !c.has(s[0]) || inLine(s[1:]) != 0 { // A) … B) … is an answer of parts
+	if s == "" || !c.has(s[0]) || inLine(s[1:])&^(1<<(s[0]-'A')) != 0 { // A) … B) … is an answer of parts
 		return Value{}, false
 	}
 	rest := s[1:]

@@ -39,6 +39,9 @@ func expression(s string) Value {
 	e = fractions(e)
 	if n, ok := evaluate(e); ok {
 		n.label = v.label
+		if !latex && allDigits(strings.Replace(e, "/", "", 1)) {
+			n.ratio = e
+		}
 		return n
 	}
 	if all, ok := tuple(e); ok {

@@ -18,6 +18,9 @@ type Document struct {
 	// Members is how many members the outermost object has, explanations left out; of
 	// an array how many elements.
 	Members int
+	// Name and Raw are the only member of the outermost object, "" where there are more
+	// or none.
+	Name, Raw string
 	// Says is whether there is a value at all beside explanations and longer texts.
 	Says bool
 }
@@ -100,7 +103,7 @@ func deep(doc string) bool {
 func read(doc string, besides bool) (Document, bool) {
 	r := jsonReader{rest: doc, besides: besides}
 	full, short := r.value(0)
-	d := Document{Full: full, Short: short, Members: r.members, Says: r.says}
+	d := Document{Full: full, Short: short, Members: r.members, Name: r.only.name, Raw: r.only.raw, Says: r.says}
 	return d, !r.doubled
 }
 
@@ -110,7 +113,8 @@ type jsonReader struct {
 	besides bool // explanations are left out
 	says    bool
 	doubled bool
-	members int // of the outermost value
+	members int   // of the outermost value
+	only    named // of its members, where there is one
 }
 
 func (r *jsonReader) next() byte {
@@ -170,11 +174,16 @@ func (r *jsonReader) text(s string) (full, short string) {
 
 func prose(s string) bool { return len(s) >= proseBytes && strings.Count(s, " ") >= proseSpaces }
 
+// named is a member as it is written.
+type named struct{ name, raw string }
+
 // member is one of an object, or an element.
 type member struct {
-	name, full, short string
-	besides           bool // an explanation, unless it is the only thing that is said
-	says              bool
+	named // of an object
+
+	key, full, short string
+	besides          bool // an explanation, unless it is the only thing that is said
+	says             bool
 }
 
 func (r *jsonReader) object(depth int) (full, short string) {
@@ -197,9 +206,12 @@ func (r *jsonReader) object(depth int) (full, short string) {
 			kept, r.says = append(kept, m), r.says || m.says
 		}
 	}
-	slices.SortFunc(kept, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(kept, func(a, b member) int { return strings.Compare(a.key, b.key) })
 	for i := range kept {
-		r.doubled = r.doubled || i > 0 && kept[i].name == kept[i-1].name
+		r.doubled = r.doubled || i > 0 && kept[i].key == kept[i-1].key
+	}
+	if depth == 0 && len(kept) == 1 {
+		r.only = kept[0].named
 	}
 	return r.join('{', '}', kept, depth)
 }
@@ -211,8 +223,10 @@ func (r *jsonReader) member(depth int) (m member, answer bool) {
 	r.skip() // the colon
 	says, kind := r.says, r.next()
 	r.says = false
+	rest := r.rest
 	full, short := r.value(depth + 1)
-	m = member{name: strconv.Quote(name) + ":", full: full, short: short, says: r.says}
+	m = member{key: strconv.Quote(name) + ":", full: full, short: short, says: r.says}
+	m.named = named{name, rest[:len(rest)-len(r.rest)]}
 	r.says = says
 	name = strings.ToLower(name)
 	m.besides = r.besides && (explanations[name] && kind == '"' || ratings[name])
@@ -242,8 +256,8 @@ func (r *jsonReader) join(open, shut byte, all []member, depth int) (full, short
 	}
 	f, s := []byte{open}, []byte{open}
 	for i := range all {
-		f = append(append(append(f, all[i].name...), all[i].full...), ',')
-		s = append(append(append(s, all[i].name...), all[i].short...), ',')
+		f = append(append(append(f, all[i].key...), all[i].full...), ',')
+		s = append(append(append(s, all[i].key...), all[i].short...), ',')
 	}
 	return string(append(f, shut)), string(append(s, shut))
 }

@@ -64,9 +64,10 @@ func quantity(s string) (Value, bool) {
 	if !ok {
 		return Value{}, false
 	}
-	if unit, ok = unitOf(unit); !ok {
+	if unit, v.known, ok = unitOf(unit); !ok {
 		return Value{}, false
 	}
+	v.known = v.known || unit == ""
 	v.unit = strings.TrimSpace(currency + " " + unit)
 	if v.text == "0" && v.digits == 0 {
 		v.number = 0
@@ -117,27 +118,30 @@ const (
 	mostUnitWords = 3
 )
 
-// unitOf is the spelling of a unit that stands for all of its spellings.
-func unitOf(s string) (string, bool) {
+// unitOf is the spelling of a unit that stands for all of its spellings, and
+// whether it is a known one. Other words are what is counted; other symbols of up to
+// three letters may multiply, as in 5M.
+func unitOf(s string) (unit string, known, ok bool) {
 	s = strings.TrimSpace(s)
-	if s == "" {
-		return "", true
-	}
-	if known := units[s]; known != "" {
-		return known, true
+	if s == "" || units[s] != "" {
+		return units[s], s != "", true
 	}
 	all := strings.Fields(s)
-	if len(s) > mostUnit || len(all) > mostUnitWords {
-		return "", false
+	multiplies := len(all) == 1 && len(s) <= symbol && !strings.ContainsAny(s, "/^")
+	if len(s) > mostUnit || len(all) > mostUnitWords || multiplies {
+		return "", false, false
 	}
 	for i, word := range all {
 		if notUnits[strings.ToLower(word)] || !unitWord(word) {
-			return "", false
+			return "", false, false
 		}
 		all[i] = singular(word)
 	}
-	return strings.Join(all, " "), true
+	return strings.Join(all, " "), false, true
 }
+
+// symbol is up to how many letters a word is a symbol.
+const symbol = 3
 
 // singular is a known unit, or a word without the s of the plural. Words of three
 // letters or less are symbols: ms are not meters.
@@ -145,7 +149,7 @@ func singular(word string) string {
 	if known := units[word]; known != "" {
 		return known
 	}
-	if len(word) > 3 {
+	if len(word) > symbol {
 		return strings.TrimSuffix(word, "s")
 	}
 	return word

@@ -21,11 +21,13 @@ import (
 type Value struct {
 	text    string  // canonical, also of a number
 	unit    string  // canonical, "" without one
+	known   bool    // it is in the table of units or of currencies
 	label   string  // the variable that it is assigned to, "" for none
 	number  float64 // where numeric
 	numeric bool
 	digits  int    // after the point as written; computed: -1
 	zeros   string // the number as written, where zeros end its fraction: it may be a version
+	ratio   string // two integers with a slash, as written: 1/2 may be a day or a share
 	read    bool   // it has a form of its own: a number, a date, a literal, a choice
 	quoted  bool   // the text stood in quotes of its own
 	spaced  string // a text without quotes, with the spaces around it
@@ -65,19 +67,27 @@ func (v Value) Number() (float64, bool) { return v.number, v.numeric }
 // IsText reports whether nothing but its letters says what a value means.
 func (v Value) IsText() bool { return !v.read && !v.numeric }
 
-// Same reports whether two values mean the same. A unit that only one of them names
-// is no difference: the question has it.
+// Same reports whether two values mean the same. A known unit that only one of them
+// names is no difference: the question has it.
 func (v Value) Same(w Value) bool {
 	switch {
-	case v.unit != w.unit && v.unit != "" && w.unit != "", v.label != w.label && v.label != "" && w.label != "":
+	case v.unit != w.unit && !v.mayLack(w) && !w.mayLack(v), v.label != w.label && v.label != "" && w.label != "":
+		return false
+	case v.ratio != w.ratio && v.ratio != "" && w.ratio != "":
 		return false
 	case v.numeric && w.numeric:
 		return sameNumber(v, w)
 	case v.quoted != w.quoted:
-		return v.text == w.text || v.text == w.spaced || w.text == v.spaced
+		return v.text == w.text || v.quotes(w) || w.quotes(v)
 	}
 	return v.text == w.text || saysYesOrNo(v.text) && strings.EqualFold(v.text, w.text)
 }
+
+// quotes reports whether v is in quotes what w is without, with the spaces around it.
+func (v Value) quotes(w Value) bool { return v.quoted && w.IsText() && v.text == w.spaced }
+
+// mayLack reports whether w has a unit that v need not have.
+func (v Value) mayLack(w Value) bool { return v.unit == "" && w.known }
 
 // tolerance is how far apart, relatively, two ways of computing one number come out.
 const tolerance = 1e-13
