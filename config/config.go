@@ -258,6 +258,11 @@ type Shadow struct {
 	Tenant    string  // who pays; "" no shadows
 	USDPerDay money.Pico
 	Judge     string // JudgeKeys (default), a model id or alias
+	// Adequate is the grade from which on an answer is adequate, 2 to 10, when the
+	// judge grades each answer by itself; 0 when it chooses the better one.
+	Adequate       int
+	SecondReadings float64 // share of the graded samples that are graded again, default 0.1
+	GradeAgreeing  float64 // share of the samples with equal keys that are graded too, default 0.1
 }
 
 // JudgeKeys labels samples by the keys of their answers, without a judge model.

@@ -335,12 +335,15 @@ func guardSection(d *decoder, v value, g *EscalationGuard) {
 }
 
 func shadowSection(d *decoder, v value, s *Shadow) {
-	s.Fraction = 0.02
+	s.Fraction, s.SecondReadings, s.GradeAgreeing = 0.02, 0.1, 0.1
 	d.section(v,
 		key("fraction", &s.Fraction, share),
 		key("tenant", &s.Tenant, name),
 		key("usd_per_day", &s.USDPerDay, dollars),
 		key("judge", &s.Judge, name),
+		key("adequate", &s.Adequate, whole(2, 10)),
+		key("second_readings", &s.SecondReadings, share),
+		key("grade_agreeing", &s.GradeAgreeing, share),
 	)
 	if s.Tenant == "" {
 		s.Fraction = 0

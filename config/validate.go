@@ -319,4 +319,5 @@ func (v *validator) shadow(path string, c *Cascade) {
 		v.require(model == "" || v.resolve(s.Judge) != v.resolve(model), path+".judge",
 			"is a model of the cascade, which cannot judge itself")
 	}
+	v.require(s.Adequate == 0 || s.Judge != JudgeKeys, path+".adequate", "needs a judge, a model that grades answers")
 }

@@ -68,6 +68,7 @@ var layers = map[string]int{
 	"internal/cascade/ground":     30,
 	"internal/cascade/value":      28, // what answers consist of is below them
 	"internal/cascade/refusal":    28,
+	"internal/cascade/rubric":     30,
 	"internal/cascade/verdict":    30,
 	"internal/cascade/recorded":   30,
 	"internal/wire":               20,

@@ -16,28 +16,40 @@ const maxJudged = 64 << 10
 
 // label is what is known of a light answer beside the escalation model's.
 type label struct {
-	keys  answer.Agreement // the result of comparing keys
-	judge *pairs.Verdict   // nil when no judge was asked, or it gave no verdict
+	keys   answer.Agreement // the result of comparing keys
+	judge  *pairs.Verdict   // nil when no judge compared the answers, or it gave no verdict
+	grades *pairs.Grades    // nil when no judge graded them, or a reply could not be read
+	from   int              // the grade that is adequate
 }
 
-// labelled compares the two answers. Keys that are the same are enough. Otherwise
-// the cascade's judge is asked, when it has one, and then its word alone counts.
+// labelled compares the two answers. Keys that are the same are enough, but for a
+// sample of them that a judge grades too, because keys have blind spots. Otherwise the
+// cascade's judge is asked, when it has one, and then its word alone counts.
 func (j *job) labelled(ctx context.Context, light, strong *answer.Answer) label {
-	keys := answer.Agree(keyOf(j.asked, light), keyOf(j.asked, strong))
-	if keys == answer.Same || !j.Route.Cascade.Judged() {
-		return label{keys: keys}
+	l := label{keys: answer.Agree(keyOf(j.asked, light), keyOf(j.asked, strong))}
+	settings := &j.Route.Cascade.Settings.Shadow
+	same := l.keys == answer.Same
+	switch l.from = settings.Adequate; {
+	case !j.Route.Cascade.Judged():
+		return l
+	case l.from > 0 && (!same || j.Random() < settings.GradeAgreeing):
+		l.grades = j.grade(ctx, light, strong)
+	case l.from == 0 && !same:
+		l.judge = j.judge(ctx, light, strong)
 	}
-	v := j.judge(ctx, light, strong)
-	if v == nil {
-		keys = answer.Unknown
+	if !same && l.grades == nil && l.judge == nil {
+		l.keys = answer.Unknown
 	}
-	return label{keys, v}
+	return l
 }
 
 // loss is the quality that serving the light answer cost, and whether that is
 // known.
 func (v label) loss() (loss float64, known bool) {
 	switch {
+	case v.grades != nil:
+		verdict := v.grades.Adequate(v.from)
+		return verdict.Loss(), true
 	case v.judge != nil:
 		return v.judge.Loss(), true
 	case v.keys == answer.Different:
@@ -53,13 +65,10 @@ const firstJudge = 3
 // judge asks in both orders. It returns nil when no judge can tell, when the
 // payer cannot afford it, and when the judge gives no verdict.
 func (j *job) judge(ctx context.Context, light, strong *answer.Answer) *pairs.Verdict {
-	if j.Route.Judge == nil || light == nil || strong == nil {
+	if !j.judgeable(light, strong) {
 		return nil
 	}
 	one, two := spoken(light), spoken(strong)
-	if !j.showsAll(one, two) {
-		return nil
-	}
 	prompt, model := j.Request.Prompt(), *j.Route.Judge
 	replies := j.ask(ctx, []question{
 		{j.judgeCall(verdict.Question(j.Request.ID, prompt, one, two)), model, firstJudge},
@@ -70,6 +79,14 @@ func (j *job) judge(ctx context.Context, light, strong *answer.Answer) *pairs.Ve
 	}
 	first, second := verdict.Read(textOf(replies[0].Answer())), verdict.Read(textOf(replies[1].Answer()))
 	return pairs.Won(string(verdict.Of(first, second)))
+}
+
+// judgeable reports whether a judge may be asked, and sees all that it has to judge.
+// Neither the caller's tenant nor the one that pays may be denied its model.
+func (j *job) judgeable(light, strong *answer.Answer) bool {
+	model := j.Route.Judge
+	return model != nil && light != nil && strong != nil && j.Sample.payer.AllowsModel(model.Model) &&
+		j.showsAll(spoken(light), spoken(strong))
 }
 
 // showsAll reports whether a judge sees everything that the models were asked

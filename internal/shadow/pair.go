@@ -36,7 +36,7 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 	in.Partner = cascade.Opinion(j.asked, in.Partner, j.Schemas)
 	j.compareKeys(p, &in)
 	label := j.labelled(ctx, in.Light, served)
-	p.Label, p.Judge = label.keys.String(), label.judge
+	p.Label, p.Judge, p.Grades = label.keys.String(), label.judge, label.grades
 	if a := r.Snapshot.Artifacts[to.Name]; a != nil && a.Score != nil && in.Light != nil {
 		in.Prompt = r.Prompt()
 		p.Scored = &pairs.Scored{File: a.Score.Hash(), Risk: logged(a.Score.Risk(&in))}

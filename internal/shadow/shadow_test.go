@@ -44,9 +44,16 @@ func TestLoss(t *testing.T) {
 	f(label{keys: answer.Same}, 0, true)
 	f(label{keys: answer.Different}, 1, true)
 	f(label{keys: answer.Unknown}, 0, false)
-	f(label{answer.Different, pairs.Won("tie")}, 0, true)
-	f(label{answer.Different, pairs.Won("light")}, -1, true)
-	f(label{answer.Unknown, pairs.Won("escalation")}, 1, true)
+	f(label{keys: answer.Different, judge: pairs.Won("tie")}, 0, true)
+	f(label{keys: answer.Different, judge: pairs.Won("light")}, -1, true)
+	f(label{keys: answer.Unknown, judge: pairs.Won("escalation")}, 1, true)
+	graded := func(light, escalation, from int) label {
+		reading := pairs.Reading{Light: light, Escalation: escalation}
+		return label{keys: answer.Same, from: from, grades: &pairs.Grades{Reading: reading}}
+	}
+	f(graded(4, 5, 5), 1, true) // also where the keys are the same
+	f(graded(5, 9, 5), 0, true)
+	f(graded(5, 9, 7), 1, true)
 }
 
 // TestSpoken shows a judge the tools that an answer calls.

@@ -28,6 +28,7 @@ type calibrateFlags struct {
 	noJudge                          bool
 	preScore, score                  string // files to train, "" for none
 	trainShare                       float64
+	settings                         *config.Cascade // of the cascade, once it was read
 }
 
 const calibrateHelp = "Find the most liberal threshold at which the log of labelled pairs proves the\n" +
@@ -86,6 +87,7 @@ func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) e
 		return err
 	}
 	r, refusal := calibrate.Run(*in)
+	printAdequate(out, f.settings)
 	report(out, f.pairs, in, r)
 	if r.Report == nil {
 		return refusal
@@ -122,6 +124,7 @@ func (f *calibrateFlags) read(cfg *config.Config, now time.Time) (*calibrate.Inp
 		return nil, command.Invalidf("--cascade: there is no cascade %q", f.cascade)
 	}
 	settings := &cfg.Cascades[at]
+	f.settings = settings
 	in := &calibrate.Input{
 		Binding: snap.Binding(settings, now),
 		Options: certify.Options{
