@@ -13,5 +13,7 @@ COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 VOLUME /data
 EXPOSE 8080 9090
+# Asks the admin port on loopback, 9090 unless the configuration says another one: then name it by --admin.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=1m CMD ["/usr/local/bin/gateway", "health"]
 ENTRYPOINT ["/usr/local/bin/gateway"]
 CMD ["serve", "--config", "/etc/sluice/sluice.yaml"]

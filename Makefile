@@ -6,6 +6,9 @@ FAULTS_BIN := bin/gateway-faults
 BINARIES = SLUICE_BIN=$(CURDIR)/$(BIN) SLUICE_FAULTS_BIN=$(CURDIR)/$(FAULTS_BIN)
 LINT_VERSION := v2.15.0
 DEADCODE_VERSION := v0.52.0
+HELM_VERSION := v4.3.2
+COMPOSE_VERSION := v2.40.3
+KUBERNETES_VALIDATE := 1.37.0
 TOOLS := $(CURDIR)/.tools/bin
 PART ?= 1/1
 ALIVE := scripts/alive.sh
@@ -26,7 +29,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-clients test-faults eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-clients test-packages test-faults dist image eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,10 +39,10 @@ run: build ## start the gateway on the built-in stand-in and print calls to try
 
 build: ## build bin/gateway
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/gateway
+	@$(ALIVE) 'build $(BIN)' $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/gateway
 
 build-faults: build ## build bin/gateway-faults too, which fault tests can kill at named points
-	$(GO) build -trimpath -tags faults -ldflags '$(LDFLAGS)' -o $(FAULTS_BIN) ./cmd/gateway
+	@$(ALIVE) 'build $(FAULTS_BIN)' $(GO) build -trimpath -tags faults -ldflags '$(LDFLAGS)' -o $(FAULTS_BIN) ./cmd/gateway
 
 test: ## install or find what the tests need, then run them all
 	@scripts/test.sh
@@ -61,6 +64,31 @@ test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: t
 	@$(ALIVE) 'the clients: $(CLIENTS)' scripts/$(if $(filter newest,$(CLIENTS)),newest-clients,test-tools).sh
 	@$(BINARIES) SLUICE_CLIENTS=$(if $(filter newest,$(CLIENTS)),.tools/newest) $(PROGRESS) -what "unmodified clients" -- \
 		-count=1 -timeout=20m -run 'TestClients|TestPrintedCallsWork' ./test
+
+dist: ## archives, lists of parts and checksums of a release, for linux and darwin: VERSION; publishes nothing
+	@$(ALIVE) 'archives of $(VERSION)' $(GO) run -C packaging . archives -root '$(CURDIR)' -version '$(VERSION)'
+
+image: ## the image for containers as one file of the OCI's form, without an engine: VERSION; publishes nothing
+	@$(ALIVE) 'image of $(VERSION)' $(GO) run -C packaging . image -root '$(CURDIR)' -version '$(VERSION)'
+
+test-packages: build image ## go install, the image run as root, the chart by helm, the Compose file by docker compose
+	@$(ALIVE) 'go install' scripts/check-install.sh
+	@$(ALIVE) 'image and archives' $(GO) test -C packaging -count=1 ./...
+	@$(ALIVE) 'image run in a root of its own' env SLUICE_IMAGE='$(CURDIR)/dist/sluice_$(VERSION:v%=%).oci.tar' \
+		$(GO) test -C packaging -count=1 -run TestImageRuns -v .
+	@$(ALIVE) 'helm $(HELM_VERSION)' $(MAKE) -s --no-print-directory $(TOOLS)/helm-$(HELM_VERSION)
+	@KUBERNETES_VALIDATE=$(KUBERNETES_VALIDATE) $(ALIVE) 'Helm chart' scripts/check-chart.sh $(TOOLS)/helm-$(HELM_VERSION) $(BIN)
+	@$(ALIVE) 'docker compose $(COMPOSE_VERSION)' $(MAKE) -s --no-print-directory $(TOOLS)/docker-compose-$(COMPOSE_VERSION)
+	@$(ALIVE) 'Compose file' env SLUICE_ADMIN_TOKEN=a $(TOOLS)/docker-compose-$(COMPOSE_VERSION) -f docker-compose.yml config -q
+
+$(TOOLS)/helm-$(HELM_VERSION):
+	@GOBIN=$(TOOLS) $(GO) install helm.sh/helm/v4/cmd/helm@$(HELM_VERSION)
+	@mv $(TOOLS)/helm $@
+
+# Its module excludes others, which go install refuses: a module of its own has it as a requirement instead.
+$(TOOLS)/docker-compose-$(COMPOSE_VERSION):
+	@dir=$$(mktemp -d) && cd $$dir && $(GO) mod init compose && $(GO) get github.com/docker/compose/v2/cmd@$(COMPOSE_VERSION) && \
+		$(GO) build -o $@ github.com/docker/compose/v2/cmd && rm -rf $$dir
 
 test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@$(BINARIES) SEEDS=$(SEEDS) $(ALIVE) "fault matrix, $(SEEDS) seeds" scripts/faults.sh
@@ -113,4 +141,4 @@ tidy:
 	$(GO) mod tidy
 
 clean: ## remove what was built and installed here
-	rm -rf bin .tools test/clients/js/node_modules
+	rm -rf bin dist .tools test/clients/js/node_modules

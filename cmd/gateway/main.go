@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	_ "time/tzdata" // budgets name time zones, and a distroless image has none
@@ -25,8 +26,19 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/tools"
 )
 
-// version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // written by the linker, read once
+// version is set by the linker, in builds of the Makefile.
+var version string //nolint:gochecknoglobals // written by the linker, read once
+
+// ownVersion is the program's version: that of the linker, else that of the module as `go install` took it.
+func ownVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}
 
 // Exit codes.
 const (
@@ -60,13 +72,13 @@ func root() *cobra.Command {
 	cmd := command.Group(&cobra.Command{
 		Use:           "gateway",
 		Short:         "Sluice: a gateway in front of Amazon Bedrock",
-		Version:       version,
+		Version:       ownVersion(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	})
 	cmd.SetFlagErrorFunc(command.BadUsage)
-	cmd.AddCommand(serving.Commands(version)...)
-	cmd.AddCommand(check.Command(version))
+	cmd.AddCommand(serving.Commands(ownVersion())...)
+	cmd.AddCommand(check.Command(ownVersion()))
 	cmd.AddCommand(money.Commands()...)
 	cmd.AddCommand(cascade.Commands()...)
 	cmd.AddCommand(tools.Commands()...)
