@@ -62,7 +62,7 @@ type Threshold struct {
 }
 
 // Alone decides on an answer without a second opinion. a is nil when the answer
-// cannot be read; then no check can tell.
+// cannot be read; then no check can tell, and neither when a part of it is not read.
 func (c *Checks) Alone(r *answer.Request, a *answer.Answer) Decision {
 	if a == nil {
 		return c.unknown()
@@ -70,6 +70,9 @@ func (c *Checks) Alone(r *answer.Request, a *answer.Answer) Decision {
 	v := answer.Check(r, a, c.Schemas, c.Options)
 	if v.Veto != "" {
 		return Decision{Escalate: true, Reason: string(v.Veto), Cut: v.Cut}
+	}
+	if a.Unread {
+		return c.unknown()
 	}
 	why := Ungrounded(c.Source, a)
 	return Decision{Escalate: why != "", Reason: why, Cut: v.Cut}

@@ -46,6 +46,9 @@ func isClaude(model string) bool { return strings.Contains(model, "anthropic") }
 
 // body is a whole answer to r.
 func (p *reply) body(r *engine.Request) []byte {
+	if p.raw != nil {
+		return []byte(*p.raw)
+	}
 	if r.Op != wire.OpInvoke || !isClaude(r.Model) {
 		return p.converse() // Nova's is the same
 	}

@@ -167,6 +167,7 @@ type reply struct {
 	read     int64         // tokens read from a cache
 	pad      int           // bytes more in every frame
 	output   int64         // tokens, 0 is 5
+	raw      *string       // what comes in place of an answer: a body, or the payload of the only frame
 }
 
 // scripted is an upstream that does what script says.
@@ -294,6 +295,9 @@ func (p *reply) converse() []byte {
 // frames are those of a stream in answer to r.
 func (p *reply) frames(r *engine.Request) [][]byte {
 	var out [][]byte
+	if p.raw != nil {
+		return p.rawFrames(r)
+	}
 	for _, e := range p.events(r) {
 		if p.fault == len(out)+1 {
 			return append(out, wire.AppendException(nil, wire.Errorf(wire.KindInternal, "scripted")))
