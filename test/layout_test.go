@@ -54,6 +54,7 @@ var layers = map[string]int{
 	"internal/cascade/certify":    40,
 	"internal/cascade/parts":      40, // the cascade's tools are below it
 	"internal/cascade/score":      40,
+	"internal/cascade/traits":     30,
 	"internal/cascade/pairs":      40,
 	"internal/meter/budget":       38,
 	"internal/meter/peers":        36,

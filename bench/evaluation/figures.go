@@ -293,16 +293,20 @@ func calibrations(train, data []pair, n int, share float64) (c certified, ok boo
 		for i := range rest {
 			xs[i] = rest[i].served(threshold)
 		}
-		m := meanOf(xs, share)
-		c.issued++
-		c.saving += m.saving
-		c.batches[k/batch] += m.saving
-		c.loss -= m.gain
-		if -m.gain > maxLoss {
-			c.broken++
-		}
+		c.add(k, meanOf(xs, share), maxLoss)
 	}
 	return c, true
+}
+
+// add counts what the certificate of split k did.
+func (c *certified) add(k int, m mean, maxLoss float64) {
+	c.issued++
+	c.saving += m.saving
+	c.batches[k/batch] += m.saving
+	c.loss -= m.gain
+	if -m.gain > maxLoss {
+		c.broken++
+	}
 }
 
 // easyDraw is the share of easy prompts among the drawn. In traffic it is

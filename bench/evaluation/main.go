@@ -75,11 +75,29 @@ func run(f flags) error {
 		return err
 	}
 	r.bars = bars(r, data, train)
+	free, err := free(f.data, f.train)
+	if err != nil {
+		return err
+	}
+	r.bars = append(r.bars, free...)
 	fmt.Print(r.table())
 	if f.report == "" {
 		return nil
 	}
 	return os.WriteFile(f.report, []byte(r.document()), 0o644)
+}
+
+// free are the rows on the recorded chats of two folders.
+func free(data, train string) ([]bar, error) {
+	to, err := readChats(data)
+	if err != nil {
+		return nil, err
+	}
+	from, err := readChats(train)
+	if err != nil {
+		return nil, err
+	}
+	return freeBars(to, from)
 }
 
 // bench is what all gateways of an evaluation share.

@@ -38,6 +38,9 @@ var rates = map[string]rate{
 	choiceFlash: {"0.0008", "0.004"},
 	choicePro:   {"0.003", "0.015"},
 	choiceLlama: {"0.00072", "0.00072"},
+	chatLight:   {"0.00006", "0.00024"},
+	chatSecond:  {"0.00006", "0.00024"},
+	chatFull:    {"0.003", "0.015"},
 }
 
 // cost is what a recorded model's call costs. A rate that does not parse is a

@@ -55,9 +55,9 @@ type Checks struct {
 // Threshold is the risk up to which a certificate lets light answers be served.
 type Threshold struct {
 	AtMost float64      // highest risk that is accepted, on the scale of Order
-	Order  *score.Model // the score that the certificate was tested with; nil is the untrained one
-	// Prompt and Route are the request's, in the form that Order was trained on.
-	// The untrained order reads neither.
+	Order  *score.Model // the score that the certificate was tested with; nil ranks by keys alone
+	// Prompt and Route are the request's, in the form that Order was trained on. Without
+	// a score nobody reads them.
 	Prompt, Route string
 }
 
@@ -89,21 +89,25 @@ func Ungrounded(source func() *ground.Source, a *answer.Answer) string {
 }
 
 // Beside decides on an answer that passed Alone, given a second opinion, nil
-// when there is none.
+// when there is none. Without one nothing can be told, unless the certificate is about
+// answers without one.
 func (c *Checks) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
-	partner = Opinion(r, partner, c.Schemas)
-	if a == nil || partner == nil {
+	partner, t := Opinion(r, partner, c.Schemas), c.Certified
+	if a == nil || partner == nil && (t == nil || !t.Order.Lone()) {
 		return c.unknown()
 	}
-	own, other := answer.KeyOf(r, a), answer.KeyOf(r, partner)
-	d := c.agreement(own, other)
-	if t := c.Certified; t != nil {
-		d.Risk = t.Order.Risk(&score.Input{
-			Prompt: t.Prompt, Route: t.Route, Light: a, Partner: partner, LightK: own, PartK: other,
-		})
-		return certified(d, d.Risk <= t.AtMost)
+	in := score.Input{Light: a, Partner: partner, LightK: answer.KeyOf(r, a)}
+	d := c.unknown()
+	if partner != nil {
+		in.PartK = answer.KeyOf(r, partner)
+		d = c.agreement(in.LightK, in.PartK)
 	}
-	return d
+	if t == nil {
+		return d
+	}
+	in.Prompt, in.Route = t.Prompt, t.Route
+	d.Risk = t.Order.Risk(&in)
+	return certified(d, d.Risk <= t.AtMost)
 }
 
 // Opinion returns the partner's answer, or nil when it cannot serve as a second

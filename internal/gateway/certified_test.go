@@ -16,57 +16,73 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
+// The answers of light models that the score of trained knows: a list is good, and a
+// sentence that goes nowhere is not.
 const (
-	easyPrompt = "hello"
-	hardPrompt = "1 2 3 4 5 6 7 8 9 10 11 12 13"
+	goodProse = "There are three ways to get there.\n- Take the stairs.\n- Take the lift.\n- Take the ramp.\nAll are open."
+	badProse  = "It depends on what you have in mind and on whom you ask about it there"
+	second    = "You can take the stairs, or the lift that is next to them"
 )
 
-// trained writes a score file that knows hardPrompt to end in wrong answers,
+// halfway is a risk above that of one half of the answers that a score was trained on.
+const halfway = 1.355
+
+// trained writes a score file for answers with a second opinion, or for those without,
 // and returns its hash.
-func trained(t *testing.T, file string) string {
+func trained(t *testing.T, file string, reach score.Reach) string {
 	t.Helper()
-	a := &answer.Answer{Text: "the answer is 42"}
-	key := answer.KeyOf(&answer.Request{}, a)
-	rows := make([]score.Row, 200)
+	rows := make([]score.Answered, 200)
 	for i := range rows {
-		rows[i] = score.Row{Input: score.Input{Prompt: easyPrompt, Light: a, Partner: a, LightK: key, PartK: key}, Light: 1,
-			Escalation: 1}
+		text, grade := goodProse, 8.0
 		if i%2 == 0 {
-			rows[i].Input.Prompt, rows[i].Light = hardPrompt, 0
+			text, grade = badProse, 3
 		}
+		in := score.Input{Prompt: "hello\n", Light: &answer.Answer{Text: text}}
+		if reach != score.Alone {
+			in.Partner = &answer.Answer{Text: second}
+		}
+		rows[i] = score.Answered{Light: score.Features(&in), LightGrade: grade}
 	}
-	data := score.TrainModel(rows, 1).Encode()
+	m, _ := score.CrossFit(rows, certify.DefaultGrid(), reach)
+	data := m.Encode()
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return score.FileHash(data)
 }
 
-// TestTrainedScoreDecides has the certificate say which order its threshold is
-// about.
+// TestTrainedScoreDecides has the certificate say which order its threshold is about, and
+// a score rank what has no key: with a second opinion, and without one where the cascade
+// has no partner.
 func TestTrainedScoreDecides(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "support.score")
-	hash := trained(t, file)
-	same := reply{text: "the answer is 42"}
-	f := func(name, prompt string, scores map[string]string, path, reason string) {
+	f := func(name, settings string, reach score.Reach, bound bool, light string, path, reason string) {
 		t.Helper()
-		s := compiled(t, enforcing+"    score: "+file+"\n")
-		if problem := certifiedAt(t, s, 0.9, func(b *certify.Binding) { b.Scores = scores }); problem != "" {
+		file := filepath.Join(t.TempDir(), "support.score")
+		scores := map[string]string{certify.RoleScore: trained(t, file, reach)}
+		if !bound {
+			scores = map[string]string{}
+		}
+		s := compiled(t, settings+"    score: "+file+"\n")
+		if problem := certifiedAt(t, s, halfway, func(b *certify.Binding) { b.Scores = scores }); problem != "" {
 			t.Fatal(problem)
 		}
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(s, byModel(same, same, same))
-			got := b.do(b.ask(t.Context(), wire.OpConverse, strings.Replace(hello, "hello", prompt, 1)))
+			b := newBench(s, byModel(reply{text: light}, reply{text: second}, reply{text: second}))
+			got := b.do(b.ask(t.Context(), wire.OpConverse, hello))
 			b.line.Close(t.Context())
 			if got.path != path || got.reason != reason {
 				t.Errorf("%s: %s %q, want %s %q", name, got.path, got.reason, path, reason)
 			}
 		})
 	}
-	bound := map[string]string{certify.RoleScore: hash}
-	f("easy", easyPrompt, bound, "light", "agree")
-	f("hard", hardPrompt, bound, "escalated", "score")
-	f("hard, and not certified with the score", hardPrompt, map[string]string{}, "light", "agree")
+	f("good", enforcing, score.Unkeyed, true, goodProse, "light", "score")
+	f("bad", enforcing, score.Unkeyed, true, badProse, "escalated", "unknown")
+	f("good, and not certified with the score", enforcing, score.Unkeyed, false, goodProse, "escalated", "unknown")
+	f("agreeing", enforcing, score.Other, true, second, "light", "agree")
+	lone := strings.Replace(enforcing, partnered, "", 1)
+	f("good, without a partner", lone, score.Alone, true, goodProse, "light", "score")
+	f("bad, without a partner", lone, score.Alone, true, badProse, "escalated", "unknown")
+	f("good, trained with a partner", lone, score.Unkeyed, true, goodProse, "escalated", "unknown")
 }
 
 const (

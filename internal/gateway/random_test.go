@@ -103,7 +103,7 @@ var modes = []struct{ name, settings string }{
 func randomWorlds(t *testing.T) []world {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "support.score")
-	hash := trained(t, file)
+	hash := trained(t, file, score.Unkeyed)
 	unsure := gateUnsure()
 	converse := []wire.Operation{wire.OpConverse, wire.OpConverseStream}
 	all := []wire.Operation{wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream,

@@ -21,7 +21,7 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 		Operation: r.Target.Op.String(), Turns: r.Facts.Turns, TextBytes: r.Facts.TextBytes,
 		Light: replies[0].used, Escalation: used(j.Served), SchemaHash: j.Schemas.Hash(j.asked),
 	}
-	in := score.Input{Route: p.Route, Light: replies[0].Answer()}
+	in := score.Input{Prompt: r.Prompt(), Route: p.Route, Light: replies[0].Answer()}
 	served := j.served()
 	if len(replies) > 1 {
 		p.Second, in.Partner = &replies[1].used, replies[1].Answer()
@@ -30,15 +30,15 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 		p.Veto = j.veto(in.Light)
 	}
 	if r.Snapshot.Config.Telemetry.Content {
-		p.Content = &pairs.Content{Prompt: r.Prompt(), Light: textOf(in.Light), Second: textOf(in.Partner),
+		p.Content = &pairs.Content{Prompt: in.Prompt, Light: textOf(in.Light), Second: textOf(in.Partner),
 			Escalation: textOf(served)}
 	}
 	in.Partner = cascade.Opinion(j.asked, in.Partner, j.Schemas)
 	j.compareKeys(p, &in)
+	j.features(p, &in, served)
 	label := j.labelled(ctx, in.Light, served)
 	p.Label, p.Judge, p.Grades = label.keys.String(), label.judge, label.grades
 	if a := r.Snapshot.Artifacts[to.Name]; a != nil && a.Score != nil && in.Light != nil {
-		in.Prompt = r.Prompt()
 		p.Scored = &pairs.Scored{File: a.Score.Hash(), Risk: logged(a.Score.Risk(&in))}
 	}
 	return p
@@ -64,6 +64,18 @@ func (j *job) compareKeys(p *pairs.Pair, in *score.Input) {
 	if in.Light != nil {
 		p.Risk = logged(score.Untrained(in))
 	}
+}
+
+// features notes what a score reads of the light answer, and of the escalation answer
+// beside it.
+func (j *job) features(p *pairs.Pair, in *score.Input, served *answer.Answer) {
+	if p.Features = score.Features(in); p.Features == nil {
+		return
+	}
+	p.FeatureSet = score.FeatureSet
+	p.EscalationFeatures = score.Features(&score.Input{
+		Prompt: in.Prompt, Light: served, Partner: in.Light, LightK: keyOf(j.asked, served),
+	})
 }
 
 // logged is a risk as the log has it, nil for Never.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -89,12 +88,8 @@ func asIs(*certify.Binding) {}
 // trained writes a score file and returns its hash.
 func trained(t *testing.T, file string) string {
 	t.Helper()
-	a := &answer.Answer{Text: "the answer is 42"}
-	rows := make([]score.Row, 200)
-	for i := range rows {
-		rows[i] = score.Row{Input: score.Input{Prompt: fmt.Sprint(i % 2), Light: a}, Light: float64(i % 2), Escalation: 1}
-	}
-	data := score.TrainModel(rows, 1).Encode()
+	m, _ := score.CrossFit(nil, nil, score.Unkeyed)
+	data := m.Encode()
 	write(t, file, data)
 	return score.FileHash(data)
 }

@@ -37,10 +37,11 @@ const calibrateHelp = "Find the most liberal threshold at which the log of label
 	"verdict in the log, otherwise by comparing the keys of both answers; the\n" +
 	"certificate has the number of each. Pairs without a label are left out, and so are\n" +
 	"those of another policy, other models or other prices; the report counts them.\n\n" +
-	"--train-pre-score and --train-score first train these files on the earlier pairs\n" +
-	"of the log. The certificate then rests on the later pairs alone, and is valid\n" +
-	"where the cascade names the files. A pre-score is written even when nothing could\n" +
-	"be certified, so do not give it the name of a file in use."
+	"--train-score trains a score for answers without a key to compare, on all pairs:\n" +
+	"each certifies by a model that has not seen it. --train-pre-score trains on the\n" +
+	"earlier pairs of the log, and the certificate rests on the later ones alone. It is\n" +
+	"valid where the cascade names the files. A pre-score is written even when nothing\n" +
+	"could be certified, so do not give it the name of a file in use."
 
 func calibrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -56,14 +57,14 @@ func calibrateCommand() *cobra.Command {
 	flags.StringVar(&f.pairs, "pairs", "", "`FILE` of pairs; default the log in the data directory")
 	flags.StringVar(&f.labels, "labels", "",
 		"`FILE` of human labels, a JSON object on each line: {\"id\": PAIR, \"winner\": \"light\"}")
-	flags.BoolVar(&f.noJudge, "no-judge", false, "ignore the verdicts of judge models")
+	flags.BoolVar(&f.noJudge, "no-judge", false, "ignore what judge models said")
 	flags.StringVar(&f.out, "out", "", "`FILE` for the certificate; default none is written")
 	flags.StringVar(&f.svg, "svg", "", "`FILE` for a picture of the curve")
 	flags.Float64Var(&f.minSaving, "min-saving", 0, "`SHARE` of the escalation spend that must be saved, 0 to 1")
 	flags.StringVar(&f.preScore, "train-pre-score", "", "train a pre-score into `FILE`")
-	flags.StringVar(&f.score, "train-score", "", "train a score into `FILE`; needs telemetry.content while observing")
+	flags.StringVar(&f.score, "train-score", "", "train a score for free text into `FILE`")
 	flags.Float64Var(&f.trainShare, "train-share", trainShare,
-		"`SHARE` of the pairs, the earlier ones, that is trained on and never certified with")
+		"`SHARE` of the pairs, the earlier ones, that a pre-score is trained on")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.trainShare <= 0 || f.trainShare >= 1 {
 			return command.Invalidf("--train-share must be between 0 and 1")

@@ -109,8 +109,8 @@ func (b *bench) calibrate(t *testing.T, more ...string) (string, error) {
 	return strings.ReplaceAll(out, b.dir+"/", ""), err
 }
 
-// TestCalibrate certifies the untrained order, and a pre-score and a score trained
-// on the earlier pairs. The golden files hold what it prints.
+// TestCalibrate certifies the untrained order, behind a pre-score trained on the earlier
+// pairs, and with a score for free text. The golden files hold what it prints.
 func TestCalibrate(t *testing.T) {
 	b := newBench(t, 2000)
 	b.write(t, "labels.jsonl", `{"id":"3","winner":"tie"}`+"\n"+`{"id":"stray","winner":"light"}`+"\n")
@@ -129,9 +129,26 @@ func TestCalibrate(t *testing.T) {
 	}
 	f("calibrate.txt", []string{"cert", "svg"},
 		"--labels", b.file("labels.jsonl"), "--out", b.file("cert"), "--svg", b.file("svg"))
-	f("calibrate-trained.txt", []string{"pre", "score", "cert2"},
-		"--train-pre-score", b.file("pre"), "--train-score", b.file("score"), "--out", b.file("cert2"))
-	f("calibrate-score.txt", nil, "--train-score", b.file("score2"))
+	f("calibrate-trained.txt", []string{"pre", "cert2"}, "--train-pre-score", b.file("pre"), "--out", b.file("cert2"))
+	b = newBench(t, 2000, unkeyed)
+	f("calibrate-score.txt", []string{"score", "cert3"}, "--train-score", b.file("score"), "--out", b.file("cert3"))
+}
+
+// unkeyed makes most pairs ones of free text. Every eighth light answer is bad, and
+// looks it.
+func unkeyed(i int, p *pairs.Pair) {
+	if i%10 == 9 {
+		return
+	}
+	text := fmt.Sprintf("There are three ways to room %d.\n- The stairs.\n- The lift.\n- The ramp.\nAll are open.", i)
+	p.Label, p.Judge = "unknown", pairs.Won("tie")
+	if i%8 == 0 {
+		p.Judge = pairs.Won("escalation")
+		text = fmt.Sprintf("It depends on what you have in mind, room %d or another, and on whom you ask", i)
+	}
+	second := &answer.Answer{Text: "Take the stairs, or the lift next to them"}
+	in := score.Input{Light: &answer.Answer{Text: text}, Partner: second}
+	p.Risk, p.Partner, p.FeatureSet, p.Features = nil, "unknown", score.FeatureSet, score.Features(&in)
 }
 
 // TestCalibrateRefuses has what is not proven fail without a certificate, and

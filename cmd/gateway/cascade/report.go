@@ -21,23 +21,9 @@ func report(out io.Writer, file string, in *calibrate.Input, r *calibrate.Result
 	printLabels(out, in.Log, r.Ranked.By)
 	printTrained(out, r.Trained)
 	printCurve(out, r.Report, in.Options, r.Ranked.Direct())
-	if r.Comparison != nil {
-		printComparison(out, r.Comparison, len(in.Log.Pairs))
-	}
-}
-
-// leftOut says why pairs cannot be used with what was trained.
-var leftOut = [...]string{
-	calibrate.Textless:  "without the texts that it reads (telemetry.content)",
-	calibrate.Shaped:    "with a schema or tools, which cannot be rebuilt from texts",
-	calibrate.Different: "with texts that do not give the risk that was logged",
-}
-
-func printLeft(out io.Writer, left map[calibrate.Rebuild]int) {
-	for why, text := range leftOut {
-		if n := left[calibrate.Rebuild(why)]; n > 0 && text != "" {
-			fmt.Fprintf(out, "  %d pairs left out: %s\n", n, text)
-		}
+	printStrata(out, r)
+	if r.Second != nil {
+		printSecond(out, r.Second)
 	}
 }
 
@@ -52,13 +38,13 @@ func printLog(out io.Writer, file string, log *calibrate.Log, r *calibrate.Ranke
 		{log.OtherPolicy, "pairs left out: of another policy, other models or other prices"},
 		{log.Unlabelled, "pairs left out: label unknown; the guarantee is for requests like the labelled ones"},
 		{r.Unscored, "pairs left out: not ranked by the score file that the cascade names"},
+		{r.Textless, "pairs left out: without the text that the pre-score reads (telemetry.content)"},
 		{r.Unpriced, "pairs without a price for a model: the saving is not what it would be"},
 	} {
 		if left.n > 0 {
 			fmt.Fprintf(out, "  %d %s\n", left.n, left.why)
 		}
 	}
-	printLeft(out, r.Left)
 }
 
 const maxShown = 10 // ids
@@ -66,7 +52,7 @@ const maxShown = 10 // ids
 // printLabels says whose labels were used and what is doubtful about them.
 func printLabels(out io.Writer, log *calibrate.Log, by map[string]int) {
 	fmt.Fprintf(out, "labels: %d by humans, %d by a judge, %d by comparing keys\n",
-		by[calibrate.ByHuman], by[calibrate.ByJudge], by[calibrate.ByKeys])
+		by[calibrate.ByHuman], by[calibrate.ByGrades]+by[calibrate.ByJudge], by[calibrate.ByKeys])
 	if ids := log.Unmatched; len(ids) > 0 {
 		more := ""
 		if len(ids) > maxShown {
@@ -91,16 +77,13 @@ func printLabels(out io.Writer, log *calibrate.Log, by map[string]int) {
 
 // printTrained says what was trained and what it is worth.
 func printTrained(out io.Writer, t *calibrate.Trained) {
-	if t.Pairs == 0 {
-		return
-	}
-	fmt.Fprintf(out, "trained on the %d pairs before those, until %s\n", t.Pairs, t.Until.Format(time.RFC3339))
-	if t.Score != nil {
-		fmt.Fprintf(out, "score: trained on %d of them\n", t.Left[calibrate.Rebuilt])
-		printLeft(out, t.Left)
-	}
 	if t.PreScore != nil {
+		fmt.Fprintf(out, "pre-score: trained on the %d pairs before those, until %s\n", t.Pairs, t.Until.Format(time.RFC3339))
 		printPreScore(out, t)
+	}
+	if t.Score != nil {
+		fmt.Fprintf(out, "score: cross-fitted to %d pairs without a key to compare; "+
+			"each certifies by a model that has not seen it\n", t.Ranked)
 	}
 }
 
@@ -109,7 +92,7 @@ func printPreScore(out io.Writer, t *calibrate.Trained) {
 	if !t.Texts {
 		from = "lengths and routes alone: not every pair has its text (telemetry.content)"
 	}
-	fmt.Fprintf(out, "pre-score: from %s\n", from)
+	fmt.Fprintf(out, "  from %s\n", from)
 	if math.IsNaN(r.APGR) {
 		fmt.Fprintf(out, "  no APGR: on %d pairs light and escalation model are equally good\n", r.N)
 	} else {
@@ -157,17 +140,24 @@ func printCurve(out io.Writer, r *certify.Report, o certify.Options, direct floa
 		100*p.Loss, 100*r.Bound, r.Test, r.Used, r.PValue)
 }
 
-// printComparison compares the trained order with the untrained one, which can
-// certify with all n pairs of the log.
-func printComparison(out io.Writer, c *calibrate.Comparison, n int) {
-	fmt.Fprintf(out, "certified saving: %.1f %% in the trained order, "+
-		"%.1f %% in the untrained one on the same pairs", 100*c.Trained, 100*c.Untrained)
-	if c.WithAll {
-		fmt.Fprintf(out, ", %.1f %% on all %d", 100*c.All, n)
-	}
-	if c.Gain() > 0 {
-		fmt.Fprintf(out, "\n  the trained order saves %.1f points more\n", 100*c.Gain())
+// printStrata says what the certificate serves of the answers with a key and of those
+// without, when there are both.
+func printStrata(out io.Writer, r *calibrate.Result) {
+	if r.Report.Certified < 0 || r.Ranked.Unkeyed == 0 {
 		return
 	}
-	fmt.Fprintln(out, "\n  the trained order does not pay: certify the untrained one, without --train-score")
+	keyed, unkeyed := r.Ranked.Served(r.Report.Curve[r.Report.Certified].Threshold)
+	fmt.Fprintf(out, "  light serves %.1f %% of the answers with a key, %.1f %% of the %d that a score ranks\n",
+		100*keyed, 100*unkeyed, r.Ranked.Unkeyed)
+}
+
+// printSecond says what the second opinion adds and costs.
+func printSecond(out io.Writer, s *calibrate.Second) {
+	fmt.Fprintf(out, "second opinion: costs %.1f %% of the escalation spend; certified saving %.1f %% with it, "+
+		"%.1f %% by its keys alone, %.1f %% without it\n", 100*s.Cost, 100*s.With, 100*s.Keys, 100*s.Without)
+	if gain := s.With - s.Without; gain > 0 {
+		fmt.Fprintf(out, "  keep the partner: it saves %.1f points more\n", 100*gain)
+		return
+	}
+	fmt.Fprintf(out, "  leave the partner out: that saves %.1f points more\n", 100*(s.Without-s.With))
 }

@@ -1,10 +1,11 @@
 // Package calibrate turns the log of labelled pairs of a cascade into a
 // certificate: it reads the pairs that belong to the configuration, takes the best
-// label of each, trains what was asked for on the earlier pairs, and certifies
-// with the later ones (package certify).
+// label of each, trains what was asked for, and certifies (package certify).
 //
-// What is trained decides which answers are served, so the pairs that it was
-// trained on never certify. The package opens no files and has no clock; the same
+// What is trained decides which answers are served, so no pair certifies what it has
+// trained: a pre-score is trained on the earlier pairs and the later ones certify, a
+// score is cross-fitted, so that each pair is ranked by a model that has not seen it.
+// The package opens no files and has no clock; the same
 // log gives the same bytes.
 package calibrate
 
@@ -32,26 +33,26 @@ type Result struct {
 	Ranked      *Ranked              // the pairs that were certified with
 	Trained     *Trained             // nil when training failed
 	Report      *certify.Report      // nil when training failed
-	Comparison  *Comparison          // nil unless a score was trained
+	Second      *Second              // nil unless a score was trained with second opinions
 	Certificate *certify.Certificate // nil when it was refused
 }
 
 // Run calibrates. The error says why there is no certificate: training failed
-// (*TooFewError, *NoContentError), the pairs do not prove the target
+// (*TooFewError), the pairs do not prove the target
 // (as certify.Calibrate returns it), or the judge is not to be trusted
 // (*JudgeError). The result is there in each case.
 func Run(in Input) (*Result, error) {
 	log := in.Log.Pairs
 	in.Options.Seed = seed
-	trained, err := in.Training.fit(log, in.Options)
+	trained, err := in.Training.fit(log, in.Options, in.Binding.Models[1] == "")
 	if err != nil {
 		return &Result{Ranked: (&order{}).rank(log)}, err
 	}
 	trained.order.file = in.Binding.Scores[certify.RoleScore]
 	r := &Result{Trained: trained, Ranked: trained.order.rank(log[trained.Pairs:])}
-	in.Options.Labels = r.Ranked.By
+	in.Options = r.Ranked.options(in.Options, trained.Score != nil)
 	r.Report, err = certify.Calibrate(r.Ranked.Pairs, in.Options)
-	r.Comparison = trained.compare(log, in.Options)
+	r.Second = trained.compare(log, in.Options, r.Report)
 	if err = cmp.Or(err, in.Log.Judged.check(r.Ranked.By[ByJudge])); err != nil {
 		return r, err
 	}

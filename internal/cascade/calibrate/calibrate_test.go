@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
+	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
 
 // inputOf calibrates the log of trainable, five times over.
@@ -33,22 +34,40 @@ func TestRun(t *testing.T) {
 		r.Certificate.Labels[ByKeys] != 2000 {
 		t.Errorf("%v of %+v", err, r.Certificate)
 	}
-	if r.Comparison != nil || r.Trained.Pairs != 0 || len(r.Ranked.Pairs) != 2000 {
+	if r.Second != nil || r.Trained.Pairs != 0 || len(r.Ranked.Pairs) != 2000 || r.Report.Test != "exact" {
 		t.Errorf("%+v", r)
-	}
-	in.Training = Training{Score: true, Share: 0.5}
-	if r, err = Run(in); err != nil {
-		t.Fatal(err)
-	}
-	var void *certify.Void
-	if err := r.Certificate.Valid(binding); !errors.As(err, &void) || void.Reason != "scores" {
-		t.Errorf("%v of a certificate about a new score", err)
-	}
-	if r.Comparison == nil || r.Comparison.Trained <= 0 || !r.Comparison.WithAll || r.Certificate.N != 1000 {
-		t.Errorf("%+v %+v", r.Comparison, r.Certificate)
 	}
 	if len(binding.Scores) != 0 {
 		t.Error("the binding that was given has changed")
+	}
+}
+
+// TestRunFree certifies free text with a score that is fitted to the very pairs, says what
+// the second opinion is worth, and does without one where there is none.
+func TestRunFree(t *testing.T) {
+	in := Input{
+		Log: &Log{Pairs: freeLog(600)}, Binding: binding, Options: certify.Options{MaxLoss: 0.03, Delta: 0.1},
+		Training: Training{Score: true},
+	}
+	r, err := Run(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.Certificate
+	file := score.FileHash(r.Trained.Score)
+	if c.N != 600 || c.Test != "binomial" || c.Labels[ByGrades] != 600 || c.Scores[certify.RoleScore] != file {
+		t.Errorf("%+v", c)
+	}
+	if s := r.Second; s == nil || s.With < 0.5 || s.Without < 0.5 || s.Keys != 0 || s.Cost != 0.04 {
+		t.Errorf("second opinion: %+v", s)
+	}
+	var void *certify.Void
+	if err := c.Valid(binding); !errors.As(err, &void) || void.Reason != "scores" {
+		t.Errorf("%v of a certificate about a new score", err)
+	}
+	in.Binding.Models = []string{binding.Models[0], "", binding.Models[2]}
+	if r, err = Run(in); err != nil || r.Second != nil || r.Certificate.Saving < 0.5 {
+		t.Errorf("without a partner: %v %+v", err, r)
 	}
 }
 

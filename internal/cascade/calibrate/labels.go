@@ -5,15 +5,18 @@ import (
 	"math"
 	"slices"
 
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 )
 
-// Who labelled a pair, as certificates name them. A human's label is preferred to
-// a judge's, and that to comparing the keys of the answers.
+// Who labelled a pair, as certificates name them. A human's label is preferred to a
+// judge's, its grades to its choice of the better answer, and any to comparing the keys
+// of the answers.
 const (
-	ByHuman = "human"
-	ByJudge = "judge"
-	ByKeys  = "keys"
+	ByHuman  = "human"
+	ByGrades = "grades"
+	ByJudge  = "judge"
+	ByKeys   = "keys"
 )
 
 // MinJudged is how many pairs need a label by a human and one by a judge before
@@ -26,15 +29,28 @@ const minAgreement = 0.8
 // Labels are the labels besides those that the log has. The zero value has none.
 type Labels struct {
 	Human   map[string]pairs.Verdict // by id of the pair
-	NoJudge bool                     // ignore judges' verdicts
+	NoJudge bool                     // ignore judges' verdicts and grades
+}
+
+// grades are those of a pair that count under a binding, nil for none: those of its
+// rubric, where a grade is adequate.
+func (l *Labels) grades(p *pairs.Pair, b *certify.Binding) *pairs.Grades {
+	if l.NoJudge || b.Adequate == 0 || p.Grades == nil || p.Grades.Rubric != b.Rubric {
+		return nil
+	}
+	return p.Grades
 }
 
 // of returns the best verdict on a pair and who gave it, "" when there is none. A
 // pair that both a human and a judge have labelled is added to both.
-func (l *Labels) of(p *pairs.Pair, both *Agreement) (verdict pairs.Verdict, by string) {
-	judge := p.Judge
+func (l *Labels) of(p *pairs.Pair, b *certify.Binding, both *Agreement) (verdict pairs.Verdict, by string) {
+	judge, by := p.Judge, ByJudge
 	if l.NoJudge {
 		judge = nil
+	}
+	if g := l.grades(p, b); g != nil {
+		v := g.Adequate(b.Adequate)
+		judge, by = &v, ByGrades
 	}
 	human, ok := l.Human[p.ID]
 	switch {
@@ -44,7 +60,7 @@ func (l *Labels) of(p *pairs.Pair, both *Agreement) (verdict pairs.Verdict, by s
 	case ok:
 		return human, ByHuman
 	case judge != nil:
-		return *judge, ByJudge
+		return *judge, by
 	case p.Label == "same":
 		return pairs.Verdict{Light: 1, Escalation: 1}, ByKeys
 	case p.Label == "different":

@@ -20,7 +20,7 @@ func TestWhoLabels(t *testing.T) {
 	f := func(id, label string, judge *pairs.Verdict, want pairs.Verdict, by string) {
 		t.Helper()
 		var both Agreement
-		got, whose := l.of(&pairs.Pair{ID: id, Label: label, Judge: judge}, &both)
+		got, whose := l.of(&pairs.Pair{ID: id, Label: label, Judge: judge}, &binding, &both)
 		if got != want || whose != by || both.Pairs > 0 != (by == ByHuman && judge != nil) {
 			t.Errorf("%s: %+v by %q, want %+v by %q; %+v", id, got, whose, want, by, both)
 		}
@@ -33,6 +33,32 @@ func TestWhoLabels(t *testing.T) {
 	f("e", "unknown", nil, pairs.Verdict{}, "")
 	l.NoJudge = true
 	f("f", "same", &strongWins, tie, ByKeys)
+}
+
+// TestGradesLabel prefers grades to a choice and to keys, takes those of the binding's
+// rubric alone, and counts as lost only what the escalation model would have done.
+func TestGradesLabel(t *testing.T) {
+	b := binding
+	b.Rubric, b.Adequate = "r", 5
+	f := func(l Labels, g *pairs.Grades, want pairs.Verdict, by string) {
+		t.Helper()
+		var both Agreement
+		got, whose := l.of(&pairs.Pair{ID: "a", Label: "same", Judge: &lightWins, Grades: g}, &b, &both)
+		if got != want || whose != by {
+			t.Errorf("%+v: %+v by %q, want %+v by %q", g, got, whose, want, by)
+		}
+	}
+	graded := func(rubric string, light, strong int) *pairs.Grades {
+		return &pairs.Grades{Rubric: rubric, Reading: pairs.Reading{Light: light, Escalation: strong}}
+	}
+	f(Labels{}, graded("r", 4, 5), strongWins, ByGrades)
+	f(Labels{}, graded("r", 5, 10), tie, ByGrades)
+	f(Labels{}, graded("r", 9, 4), pairs.Verdict{}, ByGrades)
+	f(Labels{}, graded("another", 4, 5), lightWins, ByJudge)
+	f(Labels{Human: map[string]pairs.Verdict{"a": tie}}, graded("r", 4, 5), tie, ByHuman)
+	f(Labels{NoJudge: true}, graded("r", 4, 5), tie, ByKeys)
+	b.Adequate = 0
+	f(Labels{}, graded("r", 4, 5), lightWins, ByJudge)
 }
 
 // TestJudgeIsChecked refuses the labels of a judge whom humans contradict, once

@@ -25,7 +25,10 @@ type Log struct {
 type Pair struct {
 	Pair    *pairs.Pair
 	Verdict pairs.Verdict
-	By      string // who labelled it
+	By      string        // who labelled it
+	Grades  *pairs.Grades // that count, nil for none
+
+	adequate int // grade from which on an answer is
 }
 
 // ReadLog reads the pairs that belong to a binding.
@@ -40,8 +43,8 @@ func ReadLog(in io.Reader, b *certify.Binding, labels Labels) (*Log, error) {
 		case p.PolicyHash != b.PolicyHash || p.PricesHash != b.PricesHash || !sameModels(p, b.Models):
 			l.OtherPolicy++
 		default:
-			verdict, by := labels.of(p, &l.Judged)
-			taken = append(taken, Pair{p, verdict, by})
+			verdict, by := labels.of(p, b, &l.Judged)
+			taken = append(taken, Pair{p, verdict, by, labels.grades(p, b), b.Adequate})
 		}
 		return nil
 	})

@@ -74,13 +74,14 @@ func examplesOf(log []Pair) []example {
 	withTexts := texts(log)
 	examples := make([]example, len(log))
 	for i := range log {
-		p := log[i].Pair
+		p, v := log[i].Pair, log[i].Verdict
 		in := preScoreInput(p)
 		if !withTexts {
 			in.Prompt = ""
 		}
 		examples[i] = example{
-			Row: log[i].row(in), lightCost: p.LightCost(), fullCost: p.Escalation.Cost,
+			Row:       score.Row{Input: in, Light: v.Light, Escalation: v.Escalation, Weight: p.Weight},
+			lightCost: p.LightCost(), fullCost: p.Escalation.Cost,
 			escalated: p.Veto != "" || p.Second != nil && p.Partner != answer.Same.String(),
 		}
 	}

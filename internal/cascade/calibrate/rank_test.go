@@ -54,35 +54,20 @@ func TestDirectPairs(t *testing.T) {
 	f("of nothing", order{preScore: all, texts: true}, 0)
 }
 
-// TestTrainedOrder ranks by the new score what its texts allow, and counts the
-// rest.
-func TestTrainedOrder(t *testing.T) {
-	log := []Pair{agreed("a", tie), agreed("b", tie), agreed("c", tie), agreed("d", tie)}
-	risk, in := untrainedRisk(t, log[0].Pair)
-	log[0].Pair.Risk = risk
-	log[1].Pair.SchemaHash = "5c"
-	log[2].Pair.Veto = "empty"
-	log[3].Pair.Content = nil
-	served, err := score.DecodeModel(score.TrainModel(nil, 1).Encode())
-	if err != nil {
-		t.Fatal(err)
+// TestScoredOrder ranks by a score just trained what it reaches, and the rest by keys.
+func TestScoredOrder(t *testing.T) {
+	log := freeLog(200)
+	log = append(log, agreed("a", tie), agreed("b", tie))
+	log[201].Pair.Veto = "empty"
+	s, err := fitScore(log, score.Unkeyed)
+	if err != nil || len(s.risks) != 200 {
+		t.Fatalf("%v: %d ranked", err, len(s.risks))
 	}
-	r := (&order{score: served, file: "another"}).rank(log)
-	if len(r.Pairs) != 2 || r.Pairs[0].Risk != served.Risk(&in) || r.Pairs[1].Risk != score.Never {
-		t.Errorf("%+v", r.Pairs)
+	r := (&order{score: s, file: "another"}).rank(log)
+	if len(r.Pairs) != 202 || r.Unkeyed != 200 || r.Pairs[200].Risk != 0.5 || r.Pairs[201].Risk != score.Never {
+		t.Errorf("%d, %d, %+v", len(r.Pairs), r.Unkeyed, r.Pairs[200:])
 	}
-	if diff := cmp.Diff(map[Rebuild]int{Shaped: 1, Textless: 1}, r.Left); diff != "" {
-		t.Error(diff)
+	if keyed, free := r.Served(0.5); keyed != 0.5 || free < 0.1 || free > 0.5 {
+		t.Errorf("%v of the keyed served, %v of the others", keyed, free)
 	}
-}
-
-// untrainedRisk is what a pre-scoreway logs of a pair.
-func untrainedRisk(t *testing.T, p *pairs.Pair) (*float64, score.Input) {
-	t.Helper()
-	in, _ := rebuild(p)
-	risk := score.Untrained(&in)
-	if risk == score.Never {
-		t.Fatal("the pair cannot be compared")
-	}
-	return &risk, in
 }

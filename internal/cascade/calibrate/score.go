@@ -2,11 +2,10 @@ package calibrate
 
 import (
 	"fmt"
+	"math"
 
-	"github.com/sluice-gateway/sluice/internal/cascade/answer"
-	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
-	"github.com/sluice-gateway/sluice/internal/cascade/value"
 )
 
 // minTraining is how many pairs training needs. What is trained on so few is
@@ -20,73 +19,91 @@ func (e *TooFewError) Error() string {
 	return fmt.Sprintf("cannot train: %d pairs to train on, at least %d are needed", e.Pairs, minTraining)
 }
 
-// NoContentError says that no pair to train a score on has the texts of its answers.
-type NoContentError struct{ Pairs int }
-
-func (e *NoContentError) Error() string {
-	return fmt.Sprintf("cannot train a score: none of %d pairs has the texts of its answers; "+
-		"set telemetry.content: true and observe again", e.Pairs)
+// readable reports whether the features of a light answer are known, and no check keeps
+// it from being served.
+func (p *Pair) readable() bool {
+	return p.Pair.Veto == "" && p.Pair.FeatureSet == score.FeatureSet && len(p.Pair.Features) == score.FeatureCount
 }
 
-// row is a pair for training; in is what is known of its request and answers.
-func (p *Pair) row(in score.Input) score.Row {
-	return score.Row{Input: in, Light: p.Verdict.Light, Escalation: p.Verdict.Escalation, Weight: p.Pair.Weight}
+// risk is the untrained one of a light answer.
+func (p *Pair) risk() float64 {
+	if p.Pair.Risk == nil || p.Pair.Veto != "" {
+		return score.Never
+	}
+	return *p.Pair.Risk
 }
 
-// Rebuild is whether the light answer of a pair could be rebuilt from the log, so
-// that a new score can rank it.
-type Rebuild uint8
-
-// The zero value is that it could.
-const (
-	Rebuilt   Rebuild = iota
-	Unranked          // no score ranks it: vetoed, or it cannot be compared; its risk is score.Never
-	Textless          // the log has no texts of it
-	Shaped            // its request has a schema or tools, which are no texts
-	Different         // its texts do not give the risk that was logged
-)
-
-// rebuild makes from its texts what the light answer of a pair is ranked by. The
-// untrained risk of what it returns is the one in the log.
-func rebuild(p *pairs.Pair) (in score.Input, r Rebuild) {
-	switch {
-	case p.Risk == nil || p.Veto != "":
-		return in, Unranked
-	case p.SchemaHash != "":
-		return in, Shaped
-	case p.Content == nil:
-		return in, Textless
-	}
-	free := &answer.Request{Choices: value.Offered(p.Content.Prompt)}
-	light, second := &answer.Answer{Text: p.Content.Light}, &answer.Answer{Text: p.Content.Second}
-	in = score.Input{
-		Prompt: p.Content.Prompt, Route: p.Route, Light: light, Partner: second,
-		LightK: answer.KeyOf(free, light), PartK: answer.KeyOf(free, second),
-	}
-	if answer.Agree(in.LightK, in.PartK).String() != p.Partner || score.Untrained(&in) != *p.Risk {
-		return in, Different
-	}
-	return in, Rebuilt
-}
-
-// fitScore fits a score to the pairs whose light answers could be rebuilt, and
-// counts the pairs by whether they could. It fails with *NoContentError when none
-// of them has texts and with *TooFewError when those that have are too few.
-func fitScore(log []Pair) (*score.Model, map[Rebuild]int, error) {
-	counts := map[Rebuild]int{}
-	var rows []score.Row
+// reachOf is which pairs of a log a score shall rank. Where most that do not agree cannot
+// be compared at all, the log is of free text: a number that differs is one of many words
+// then, and no answer. No label is looked at.
+func reachOf(log []Pair) score.Reach {
+	unkeyed, other := 0, 0
 	for i := range log {
-		in, r := rebuild(log[i].Pair)
-		counts[r]++
-		if r == Rebuilt {
-			rows = append(rows, log[i].row(in))
+		switch second := score.HasSecond(log[i].Pair.Features); {
+		case !log[i].readable():
+		case score.Unkeyed.Ranks(log[i].risk(), second):
+			unkeyed++
+		case score.Other.Ranks(log[i].risk(), second):
+			other++
 		}
 	}
-	switch {
-	case len(rows) == 0 && counts[Textless] > 0:
-		return nil, counts, &NoContentError{counts[Textless]}
-	case len(rows) < minTraining:
-		return nil, counts, &TooFewError{len(rows)}
+	if unkeyed >= other {
+		return score.Other
 	}
-	return score.TrainModel(rows, seed), counts, nil
+	return score.Unkeyed
+}
+
+// scored is a score that was cross-fitted to the pairs of a log.
+type scored struct {
+	model *score.Model
+	risks map[*Pair]float64 // of the pairs that it ranks, each by a member that has not seen it
+}
+
+// fitScore fits a score to those pairs of a log that it ranks. It fails with *TooFewError.
+func fitScore(log []Pair, reach score.Reach) (*scored, error) {
+	s := &scored{risks: map[*Pair]float64{}}
+	var ranked []*Pair
+	var rows []score.Answered
+	for i := range log {
+		p := &log[i]
+		second := reach != score.Alone && score.HasSecond(p.Pair.Features)
+		if !p.readable() || !reach.Ranks(p.risk(), second) {
+			continue
+		}
+		ranked, rows = append(ranked, p), append(rows, p.answered(reach))
+	}
+	if len(rows) < minTraining {
+		return nil, &TooFewError{len(rows)}
+	}
+	var risks []float64
+	s.model, risks = score.CrossFit(rows, certify.DefaultGrid(), reach)
+	for i, p := range ranked {
+		s.risks[p] = risks[i]
+	}
+	return s, nil
+}
+
+// cap is by how many grades above an adequate one an answer is good enough. Better ones
+// would draw a score away from telling the bad ones.
+const topGrade = 3
+
+// answered is a pair for training.
+func (p *Pair) answered(reach score.Reach) score.Answered {
+	a := score.Answered{Light: p.Pair.Features, Route: p.Pair.Route}
+	if len(p.Pair.EscalationFeatures) == score.FeatureCount {
+		a.Escalation = p.Pair.EscalationFeatures
+	}
+	if reach == score.Alone {
+		a.Light = score.WithoutSecond(a.Light)
+		if a.Escalation != nil {
+			a.Escalation = score.WithoutSecond(a.Escalation)
+		}
+	}
+	// Qualities from 0 to 1 are put on the scale of grades.
+	a.LightGrade, a.EscalationGrade = 3+5*p.Verdict.Light, 3+5*p.Verdict.Escalation
+	if g := p.Grades; g != nil {
+		top := float64(p.adequate + topGrade)
+		a.LightGrade, a.EscalationGrade = math.Min(float64(g.Light), top), math.Min(float64(g.Escalation), top)
+	}
+	return a
 }

@@ -3,7 +3,9 @@ package calibrate
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
@@ -28,26 +30,6 @@ func pairOf(prompt, light, second string) *pairs.Pair {
 	return p
 }
 
-// TestRebuild rebuilds an answer as it was ranked, or says why it cannot.
-func TestRebuild(t *testing.T) {
-	f := func(what string, want Rebuild, change func(p *pairs.Pair)) {
-		t.Helper()
-		p := pairOf("add one to 41", "the answer is 42", "I say the answer is 42")
-		change(p)
-		in, got := rebuild(p)
-		if got != want || got == Rebuilt && (in.Prompt != "add one to 41" || in.Route != p.Route) {
-			t.Errorf("%s: %v of %+v, want %v", what, got, in, want)
-		}
-	}
-	f("whole", Rebuilt, func(*pairs.Pair) {})
-	f("vetoed", Unranked, func(p *pairs.Pair) { p.Veto = "empty" })
-	f("not to be compared", Unranked, func(p *pairs.Pair) { p.Risk = nil })
-	f("without texts", Textless, func(p *pairs.Pair) { p.Content = nil })
-	f("with a schema", Shaped, func(p *pairs.Pair) { p.SchemaHash = "5c" })
-	f("with another text than was ranked", Different, func(p *pairs.Pair) { p.Content.Second = "43" })
-	f("with a text of another length", Different, func(p *pairs.Pair) { p.Content.Light += "!" })
-}
-
 // TestExamples has the costs of all light calls, what checks would escalate, and
 // texts for all or none.
 func TestExamples(t *testing.T) {
@@ -57,7 +39,7 @@ func TestExamples(t *testing.T) {
 	vetoed.Weight = 3
 	var log []Pair
 	for _, p := range []*pairs.Pair{same, different, vetoed, alone} {
-		log = append(log, Pair{p, pairs.Verdict{Light: 0.25, Escalation: 1}, ByKeys})
+		log = append(log, Pair{Pair: p, Verdict: pairs.Verdict{Light: 0.25, Escalation: 1}, By: ByKeys})
 	}
 	examples := examplesOf(log)
 	got := ""
@@ -87,7 +69,7 @@ func TestRoutesAlone(t *testing.T) {
 			p.Route = "support acme 1"
 		}
 		p.TextBytes, p.Content = 900, nil
-		log = append(log, Pair{p, v, ByKeys})
+		log = append(log, Pair{Pair: p, Verdict: v, By: ByKeys})
 	}
 	pre, _, err := fitPreScore(examplesOf(log), certify.Options{MaxLoss: 0.02, Delta: 0.1})
 	if err != nil {
@@ -101,37 +83,75 @@ func TestRoutesAlone(t *testing.T) {
 	}
 }
 
-// TestScore trains on what can be rebuilt and counts what cannot.
-func TestScore(t *testing.T) {
-	var log []Pair
-	for i := range 300 {
-		p, v := pairOf(fmt.Sprint("add ", i), "the answer is 42", "I say the answer is 42"), tie
-		switch i % 4 {
-		case 0:
-			p, v = pairOf("1 2 3 4 5 6 7 8 9 10", "the answer is 42", "I say the answer is 42"), pairs.Verdict{Escalation: 1}
-		case 1:
-			p.SchemaHash = "5c"
+// freeLog are pairs of free text with a judge's grades: every third light answer is bad,
+// and looks it.
+func freeLog(n int) []Pair {
+	log := make([]Pair, n)
+	for i := range log {
+		text, g := fmt.Sprintf("There are three ways to room %d.\n- The stairs.\n- The lift.\n- The ramp.\nAll open.", i), 8
+		if i%3 == 0 {
+			text, g = fmt.Sprintf("It depends on the building and on the day you mean, room %d or another", i), 3
 		}
-		log = append(log, Pair{p, v, ByKeys})
+		strong := fmt.Sprintf("Room %d can be reached by the stairs, by the lift and by the ramp. All of them are open.", i)
+		log[i] = freePair(text, strong, pairs.Reading{Light: g, Escalation: 8})
+		log[i].Pair.ID, log[i].Pair.Time = fmt.Sprint(i), time.Unix(int64(i), 0)
 	}
-	model, counts, err := fitScore(log)
-	if err != nil || counts[Rebuilt] != 225 || counts[Shaped] != 75 {
-		t.Fatalf("%v %v", counts, err)
+	return log
+}
+
+func freePair(light, strong string, grades pairs.Reading) Pair {
+	p := pairOf("How do I get there?", light, "You can take the stairs, or the lift next to them")
+	p.Risk, p.Partner, p.Label = nil, "unknown", "unknown"
+	a, b, full := &answer.Answer{Text: light}, &answer.Answer{Text: p.Content.Second}, &answer.Answer{Text: strong}
+	p.FeatureSet, p.Features = score.FeatureSet, score.Features(&score.Input{Light: a, Partner: b})
+	p.EscalationFeatures = score.Features(&score.Input{Light: full, Partner: a})
+	p.Grades = &pairs.Grades{Judge: "j", Rubric: "r", Reading: grades}
+	return Pair{Pair: p, Verdict: grades.Adequate(5), By: ByGrades, Grades: p.Grades, adequate: 5}
+}
+
+// TestScore trains on what it can rank, with grades or labels alone.
+func TestScore(t *testing.T) {
+	log := freeLog(300)
+	log[1].Pair.Veto, log[2].Pair.FeatureSet = "refusal", "older"
+	check := func(what string, reach score.Reach) {
+		t.Helper()
+		s, err := fitScore(log, reach)
+		if err != nil || len(s.risks) != 298 {
+			t.Fatalf("%s: %v, %d ranked", what, err, len(s.risks))
+		}
+		if bad, good := s.risks[&log[3]], s.risks[&log[4]]; bad <= good {
+			t.Errorf("%s: risk %v of a bad answer, %v of a good one", what, bad, good)
+		}
 	}
-	hard, _ := rebuild(log[0].Pair)
-	easy, _ := rebuild(log[2].Pair)
-	if model.Risk(&hard) <= model.Risk(&easy) {
-		t.Errorf("risk %v of a wrong answer, %v of a right one", model.Risk(&hard), model.Risk(&easy))
+	check("grades", score.Unkeyed)
+	check("alone", score.Alone)
+	for i := range log {
+		log[i].Grades = nil
 	}
+	check("labels", score.Unkeyed)
 	var few *TooFewError
-	if _, _, err := fitScore(log[:100]); !errors.As(err, &few) || few.Pairs != 75 {
+	if _, err := fitScore(log[:100], score.Unkeyed); !errors.As(err, &few) || few.Pairs != 98 {
 		t.Errorf("%v of too few", err)
 	}
-	for i := range log {
-		log[i].Pair.Content = nil
+}
+
+// TestReachOf leaves answers with a key to their keys, unless the log is of free text.
+func TestReachOf(t *testing.T) {
+	log := freeLog(20)
+	f := func(keyed int, want score.Reach) {
+		t.Helper()
+		all := slices.Clone(log)
+		for range keyed {
+			p := freePair("a", "b", pairs.Reading{Light: 5, Escalation: 5})
+			risk := 1.5
+			p.Pair.Risk = &risk
+			all = append(all, p)
+		}
+		if got := reachOf(all); got != want {
+			t.Errorf("%d with other keys: %v, want %v", keyed, got, want)
+		}
 	}
-	var textless *NoContentError
-	if _, _, err := fitScore(log); !errors.As(err, &textless) || textless.Pairs != 225 {
-		t.Errorf("%v without texts", err)
-	}
+	f(0, score.Other)
+	f(20, score.Other)
+	f(21, score.Unkeyed)
 }

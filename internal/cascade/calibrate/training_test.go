@@ -20,19 +20,18 @@ func trainable(t *testing.T) []Pair {
 			log[i] = agreed(fmt.Sprint("prove the theorem ", i), strongWins)
 		}
 		log[i].Pair.Time = time.Unix(int64(i), 0)
-		log[i].Pair.Risk, _ = untrainedRisk(t, log[i].Pair)
 	}
 	return log
 }
 
-// TestFitSeesEarlierPairsAlone: what the later pairs say changes no byte of what
-// is trained, and what the earlier ones say does.
+// TestFitSeesEarlierPairsAlone: what the later pairs say changes no byte of a pre-score,
+// and what the earlier ones say does.
 func TestFitSeesEarlierPairsAlone(t *testing.T) {
-	both := Training{PreScore: true, Score: true, Share: 0.5}
+	training := Training{PreScore: true, Share: 0.5}
 	o := certify.Options{MaxLoss: 0.02, Delta: 0.1}
 	fit := func(log []Pair) *Trained {
 		t.Helper()
-		l, err := both.fit(log, o)
+		l, err := training.fit(log, o, false)
 		if err != nil || l.Pairs != 200 || !l.Until.Equal(time.Unix(199, 0)) {
 			t.Fatalf("%+v %v", l, err)
 		}
@@ -41,23 +40,21 @@ func TestFitSeesEarlierPairsAlone(t *testing.T) {
 	log := trainable(t)
 	first := fit(log)
 	log[200].Verdict, log[399].Verdict = lightWins, strongWins
-	later := fit(log)
-	if !bytes.Equal(first.PreScore, later.PreScore) || !bytes.Equal(first.Score, later.Score) {
+	if later := fit(log); !bytes.Equal(first.PreScore, later.PreScore) {
 		t.Error("a pair that certifies was trained on")
 	}
 	log[199].Verdict = strongWins
-	earlier := fit(log)
-	if bytes.Equal(first.PreScore, earlier.PreScore) || bytes.Equal(first.Score, earlier.Score) {
+	if earlier := fit(log); bytes.Equal(first.PreScore, earlier.PreScore) {
 		t.Error("the last of the earlier pairs was not trained on")
 	}
 }
 
 // TestFit trains what was asked for, and names that in a certificate.
 func TestFit(t *testing.T) {
-	f := func(what Training, pairs int, roles ...string) {
+	f := func(what Training, pairs, before, ranked int, roles ...string) {
 		t.Helper()
 		what.Share = 0.5
-		l, err := what.fit(trainable(t)[:pairs], certify.Options{MaxLoss: 0.02, Delta: 0.1})
+		l, err := what.fit(freeLog(pairs), certify.Options{MaxLoss: 0.02, Delta: 0.1}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,17 +64,17 @@ func TestFit(t *testing.T) {
 				t.Errorf("%+v: no %s in %v", what, role, bound)
 			}
 		}
-		if len(bound) != len(roles) || (l.Pairs == 0) != (len(roles) == 0) {
-			t.Errorf("%+v: %d pairs for %v, want %v", what, l.Pairs, bound, roles)
+		if len(bound) != len(roles) || l.Pairs != before || l.Ranked != ranked {
+			t.Errorf("%+v: %d pairs before, %d ranked for %v, want %v", what, l.Pairs, l.Ranked, bound, roles)
 		}
 	}
-	f(Training{}, 10)
-	f(Training{PreScore: true}, 400, certify.RolePreScore)
-	f(Training{Score: true}, 400, certify.RoleScore)
-	f(Training{PreScore: true, Score: true}, 400, certify.RolePreScore, certify.RoleScore)
-	for _, what := range []Training{{PreScore: true, Share: 0.2}, {Score: true, Share: 0.2}} {
+	f(Training{}, 10, 0, 0)
+	f(Training{PreScore: true}, 400, 200, 0, certify.RolePreScore)
+	f(Training{Score: true}, 400, 0, 400, certify.RoleScore)
+	f(Training{PreScore: true, Score: true}, 400, 200, 200, certify.RolePreScore, certify.RoleScore)
+	for _, what := range []Training{{PreScore: true, Share: 0.2}, {Score: true}} {
 		var few *TooFewError
-		if _, err := what.fit(trainable(t), certify.Options{}); !errors.As(err, &few) || few.Pairs != 80 {
+		if _, err := what.fit(trainable(t), certify.Options{}, false); !errors.As(err, &few) || few.Pairs > 80 {
 			t.Errorf("%+v: %v", what, err)
 		}
 	}

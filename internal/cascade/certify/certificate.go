@@ -29,6 +29,10 @@ type Binding struct {
 	PolicyHash string            `json:"policy_hash"` // of rules, vetoes, agreement and caps
 	Schemas    []string          `json:"schemas"`     // of the pairs' requests, hashed; "" is a request without one
 	Scores     map[string]string `json:"scores"`      // hash per score file, by role; empty without a score
+	// Rubric is the hash of the words by which a judge grades answers, Adequate the grade
+	// from which on one is adequate; "" and 0 where no judge grades.
+	Rubric   string `json:"rubric,omitempty"`
+	Adequate int    `json:"adequate,omitempty"`
 }
 
 // Certificate is the proof that a threshold keeps the loss below a bound. Make
@@ -113,7 +117,7 @@ func ParseCertificate(data []byte) (*Certificate, error) {
 
 // Void is why a certificate is not valid any more.
 type Void struct {
-	Reason string // version, contents, pairs, target, cascade, models, prices, policy or scores
+	Reason string // version, contents, pairs, target, cascade, models, prices, policy, rubric, adequate grade or scores
 	Was    string
 	Is     string
 }
@@ -145,6 +149,8 @@ func (c *Certificate) Valid(now Binding) error {
 		{"cascade", c.Cascade, now.Cascade},
 		{"prices", c.PricesHash, now.PricesHash},
 		{"policy", c.PolicyHash, now.PolicyHash},
+		{"rubric", c.Rubric, now.Rubric},
+		{"adequate grade", fmt.Sprint(c.Adequate), fmt.Sprint(now.Adequate)},
 	} {
 		if f.was != f.is {
 			return &Void{f.reason, f.was, f.is}

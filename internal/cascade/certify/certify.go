@@ -10,7 +10,7 @@
 // bad threshold of the order must pass for that.
 //
 // Two things void the guarantee and cannot be detected here: risks that were fitted
-// on the pairs that they are tested on (use Split), and pairs that are not like the
+// on the pairs that they are tested on (use Split, or risks of score.CrossFit), and pairs that are not like the
 // traffic to come (use Monitor).
 //
 // The package is pure: no clock, no goroutines, no files.
@@ -48,6 +48,11 @@ type Options struct {
 	MinSaving float64   // share of the escalation spend; 0: any saving
 	Seed      uint64    // of the bootstrap and of thinning
 	Grid      []float64 // thresholds from conservative to liberal; nil: DefaultGrid
+	// OneSided is that no label can say that a light answer is better: losses are 0 and 1
+	// by what they are, and not by chance.
+	OneSided bool
+	// CrossFitted is that risks come from models that were trained on the other pairs.
+	CrossFitted bool
 	// Labels are the pairs by who labelled them, for the certificate; nil when that
 	// is not known.
 	Labels map[string]int
@@ -81,6 +86,19 @@ const ease = 0.015
 // worst rates of an exact test are searched on a grid.
 const tested = 0.96
 
+// crossFitted is the share of δ at which thresholds of a cross-fitted order are tested.
+// The proof is for many pairs (see score.CrossFit) and not for any number, and a trained
+// order is the more certain the more cautious: this leaves room for both.
+const crossFitted = 0.25
+
+// level is the p-value up to which a threshold passes.
+func (o *Options) level() float64 {
+	if o.CrossFitted {
+		return tested * crossFitted * o.Delta
+	}
+	return tested * o.Delta
+}
+
 // ahead is the number of future requests that have to keep the target as well. The
 // certificate is about the mean loss; service observes the mean of a sample, which
 // exceeds the target more often when the policy is at its very limit.
@@ -93,7 +111,7 @@ type Report struct {
 	Ceiling    float64 // the most that could be saved: everything light
 	Curve      []Point // along the grid
 	Certified  int     // index into Curve, -1 when nothing was certified
-	Test       string  // "exact" or "betting"
+	Test       string  // "binomial", "exact" or "betting"
 	PValue     float64
 	Bound      float64 // upper confidence bound of the mean loss at the threshold
 	SavingLow  float64 // 95 % bootstrap interval of the saving at the threshold
@@ -162,7 +180,7 @@ func Calibrate(pairs []Pair, o Options) (*Report, error) {
 	}
 	r := &Report{N: len(pairs), Certified: -1, PValue: 1, Bound: 1}
 	if len(pairs) == 0 {
-		return r, &CannotCertify{MorePairs: MinPairs(o.MaxLoss, tested*o.Delta)}
+		return r, &CannotCertify{MorePairs: MinPairs(o.MaxLoss, o.level())}
 	}
 	for _, threshold := range o.Grid {
 		r.Curve = append(r.Curve, point(pairs, threshold))
@@ -171,7 +189,7 @@ func Calibrate(pairs []Pair, o Options) (*Report, error) {
 	if o.MinSaving > r.Ceiling {
 		return r, &AboveCeiling{o.MinSaving, r.Ceiling}
 	}
-	s := newSample(pairs, o.Seed)
+	s := newSample(pairs, o)
 	r.Used, r.Test = s.used(), s.name()
 	r.choose(s.walk(o))
 	return r, r.conclude(s, pairs, o)
@@ -198,7 +216,7 @@ func (r *Report) conclude(s *sample, pairs []Pair, o Options) error {
 		return r.shortfall(s, o)
 	}
 	at := r.Curve[r.Certified]
-	r.Bound = min(s.upperBound(at.Threshold, o.Delta), o.MaxLoss) // the walk refused the target itself
+	r.Bound = min(s.upperBound(at.Threshold, o.level()/tested), o.MaxLoss) // the walk refused the target itself
 	r.SavingLow, r.SavingHigh = savingInterval(pairs, at.Threshold, o.Seed)
 	if at.Saving < o.MinSaving {
 		return &BelowTarget{o.MinSaving, at.Saving}
@@ -216,13 +234,13 @@ func (r *Report) shortfall(s *sample, o Options) error {
 		}
 		m := s.moments(at.Threshold)
 		const power = 0.84
-		z := normalQuantile(1-tested*o.Delta) + power
+		z := normalQuantile(1-o.level()) + power
 		gap := o.MaxLoss - m.mean
 		room := gap*gap/(z*z) - m.variance/ahead // for the variance of the mean
 		if gap <= 0 || room <= 0 {
 			return &CannotCertify{Loss: m.mean}
 		}
-		need := max(m.error*float64(r.Used)/room, float64(MinPairs(o.MaxLoss, tested*o.Delta)))
+		need := max(m.error*float64(r.Used)/room, float64(MinPairs(o.MaxLoss, o.level())))
 		need *= float64(r.N) / float64(r.Used)
 		return &CannotCertify{MorePairs: max(int(math.Ceil(need))-r.N, 1), Loss: m.mean}
 	}

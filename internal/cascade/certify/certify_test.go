@@ -69,7 +69,7 @@ func TestForeseen(t *testing.T) {
 	f := func(n, wrongEvery int, proven, certified bool) {
 		t.Helper()
 		pairs := made(n, wrongEvery)
-		if p := newSample(pairs, 0).pValue(grid[0], 0.02, 0.1); (p <= tested*0.1) != proven {
+		if p := newSample(pairs, Options{}).pValue(grid[0], 0.02, 0.1); (p <= tested*0.1) != proven {
 			t.Errorf("%d pairs, one in %d worse: p = %g", n, wrongEvery, p)
 		}
 		_, err := Calibrate(pairs, Options{MaxLoss: 0.02, Delta: 0.1, Grid: grid})
@@ -307,7 +307,7 @@ func TestUpperBoundCovers(t *testing.T) {
 	pairs := made(1000, 100)
 	f := func(name string, low, high float64) {
 		t.Helper()
-		s := newSample(pairs, 0)
+		s := newSample(pairs, Options{})
 		if got := s.upperBound(3, 0.1); s.name() != name || got < low || got > high {
 			t.Errorf("%s: upper bound of ten in a thousand: %v, want %v to %v", s.name(), got, low, high)
 		}
@@ -440,4 +440,30 @@ func TestSplitKeepsTheOrder(t *testing.T) {
 	if len(train) != 3 || len(rest) != 7 || !train[2].Time.Before(rest[0].Time) {
 		t.Errorf("split into %d and %d", len(train), len(rest))
 	}
+}
+
+// TestOneSided tests losses that cannot be negative by the binomial, which asks for
+// fewer pairs, and a cross-fitted order at a part of δ.
+func TestOneSided(t *testing.T) {
+	worse := func(n int) []Pair {
+		pairs := made(400, 0)
+		for i := range n {
+			pairs[i].Light, pairs[i].Escalation = 0, 1
+		}
+		return pairs
+	}
+	f := func(n int, o Options, certified bool) {
+		t.Helper()
+		o.MaxLoss, o.Delta, o.Grid = 0.03, 0.1, []float64{2}
+		r, err := Calibrate(worse(n), o)
+		if (err == nil) != certified || o.OneSided != (r.Test == "binomial") {
+			t.Errorf("%d of 400 worse, %+v: %s test, %v", n, o, r.Test, err)
+		}
+	}
+	f(7, Options{OneSided: true}, true) // 0.088
+	f(8, Options{OneSided: true}, false)
+	f(5, Options{OneSided: true, CrossFitted: true}, true) // 0.020
+	f(6, Options{OneSided: true, CrossFitted: true}, false)
+	f(7, Options{}, true)
+	f(7, Options{CrossFitted: true}, false)
 }

@@ -17,7 +17,6 @@ import (
 type taskPair struct {
 	Pair
 	easy bool
-	row  score.Row
 }
 
 // The pair of light models stands in for Nova Lite, at its price. Prices in
@@ -43,7 +42,6 @@ func recordedPairs(t *testing.T) []taskPair {
 				FullCost:  money.Pico(r.InTokens*3_000_000 + full.OutTokens*15_000_000),
 			},
 			easy: r.Task == "gsm",
-			row:  score.Row{Input: in, Light: light.Quality(), Escalation: full.Quality()},
 		}
 	}
 	return out
@@ -147,7 +145,7 @@ func TestGuarantee(t *testing.T) {
 // the guarantee costs.
 func normalWalk(log []Pair) (*Report, error) {
 	r := &Report{Certified: -1}
-	s := newSample(log, 0)
+	s := newSample(log, Options{})
 	for i, threshold := range DefaultGrid() {
 		r.Curve = append(r.Curve, Point{Threshold: threshold})
 		if m := s.moments(threshold); m.mean+1.2816*math.Sqrt(m.error) > twoPoints.MaxLoss {
@@ -229,43 +227,6 @@ func resplit(pairs []taskPair, easy float64, n int, rng *rand.Rand) (cal, rest [
 		rest = append(rest, pairs[i])
 	}
 	return cal, rest
-}
-
-// TestTrainedOrder compares the trained order, which costs a third of the
-// pairs, with the untrained one, which costs none. The prompts that it trains
-// on are not among those that logs are drawn from, or it would know answers.
-func TestTrainedOrder(t *testing.T) {
-	pairs := recordedPairs(t)
-	mix(pairs, 0)
-	rng := rand.New(rand.NewPCG(9, 9))
-	var trained, untrained outcome
-	for range 15 {
-		rng.Shuffle(len(pairs), func(i, k int) { pairs[i], pairs[k] = pairs[k], pairs[i] })
-		rows := make([]score.Row, 333)
-		for k := range rows {
-			rows[k] = pairs[k].row
-		}
-		others := slices.Clone(pairs[len(rows):])
-		log := make([]taskPair, 1000)
-		for k := range log {
-			log[k] = others[rng.IntN(len(others))]
-		}
-		r, err := Calibrate(plain(log), twoPoints)
-		untrained.add(r, err, plain(others))
-		m := score.TrainModel(rows, 1)
-		for _, some := range [][]taskPair{log, others} {
-			for k := range some {
-				some[k].Risk = m.Risk(&some[k].row.Input)
-			}
-		}
-		r, err = Calibrate(plain(log[len(rows):]), twoPoints)
-		trained.add(r, err, plain(others))
-	}
-	untrained.log(t, "hard, n 1000, untrained")
-	trained.log(t, "hard, 333 to train, 667 to certify")
-	if trained.broken > 4 || untrained.broken > 4 {
-		t.Errorf("broken: trained %d, untrained %d of 15", trained.broken, untrained.broken)
-	}
 }
 
 // TestReportOnRecorded prints what an operator sees.

@@ -8,10 +8,12 @@ import (
 )
 
 // sample is what the tests see: one stratum, or two with known shares. The
-// losses are -1, 0 and 1 when it is exact; graded losses are one stratum.
+// losses are -1, 0 and 1 when it is exact, 0 and 1 when it is oneSided too; graded
+// losses are one stratum.
 type sample struct {
-	strata []part
-	exact  bool
+	strata   []part
+	exact    bool
+	oneSided bool
 }
 
 // part is the pairs of one stratum.
@@ -24,7 +26,7 @@ type part struct {
 // two, or losses are graded, it levels the weights by keeping each pair with the
 // chance weight / largest weight: the rest is a plain sample of the weighted
 // traffic.
-func newSample(pairs []Pair, seed uint64) *sample {
+func newSample(pairs []Pair, o Options) *sample {
 	s := &sample{strata: parts(pairs), exact: true}
 	for i := range pairs {
 		if l := pairs[i].loss(); l != 0 && l != 1 && l != -1 {
@@ -32,8 +34,9 @@ func newSample(pairs []Pair, seed uint64) *sample {
 		}
 	}
 	if len(s.strata) > 2 || !s.exact && len(s.strata) > 1 {
-		s.strata = []part{{1, level(pairs, seed)}}
+		s.strata = []part{{1, level(pairs, o.Seed)}}
 	}
+	s.oneSided = s.exact && o.OneSided && len(s.strata) == 1
 	return s
 }
 
@@ -90,7 +93,10 @@ func level(pairs []Pair, seed uint64) []Pair {
 }
 
 func (s *sample) name() string {
-	if s.exact {
+	switch {
+	case s.oneSided:
+		return "binomial"
+	case s.exact:
 		return "exact"
 	}
 	return "betting"
@@ -146,6 +152,9 @@ func (s *sample) pValue(threshold, eps, delta float64) float64 {
 		return PValue(s.strata[0].losses(threshold), eps, 1)
 	}
 	counts, spare := s.counts(threshold), delta/spareShare
+	if s.oneSided {
+		return binomialBelow(counts[0].Worse, counts[0].N, eps)
+	}
 	if len(counts) == 1 {
 		return ExactPValue(counts[0], eps, spare)
 	}
@@ -164,7 +173,7 @@ func (s *sample) walk(o Options) []float64 {
 			continue
 		}
 		p := s.pValue(threshold, o.MaxLoss, o.Delta)
-		if p > tested*o.Delta || s.foreseen(threshold, o.Delta) > o.MaxLoss {
+		if p > o.level() || s.foreseen(threshold, o.Delta) > o.MaxLoss {
 			break
 		}
 		passed, before = append(passed, p), counts

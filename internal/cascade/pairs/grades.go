@@ -36,16 +36,16 @@ func (g *Grades) valid() bool {
 	return g.Cost >= 0 && g.Reading.valid() && (g.Again == nil || g.Again.valid())
 }
 
-// Adequate is the verdict on a reading when answers are adequate from a grade on: 1
-// for an adequate answer and 0 for another. An escalation answer that is not adequate
-// loses nothing to a light one that is neither.
+// Adequate is the verdict on a reading when answers are adequate from a grade on.
+// Quality is lost where the escalation answer is adequate and the light one is not, and
+// nowhere else: that a light answer is adequate where the other is not makes up for
+// nothing.
 func (r Reading) Adequate(from int) Verdict {
-	var v Verdict
-	if r.Light >= from {
-		v.Light = 1
+	if r.Escalation < from {
+		return Verdict{}
 	}
-	if r.Escalation >= from {
-		v.Escalation = 1
+	if r.Light < from {
+		return Verdict{Escalation: 1}
 	}
-	return v
+	return Verdict{Light: 1, Escalation: 1}
 }

@@ -73,9 +73,11 @@ type Pair struct {
 	Grades *Grades `json:"grades,omitempty"`
 	// Features are what the score for free text reads of request and answers, in the
 	// order of the feature set that FeatureSet names; nil when the light answer could
-	// not be read. They have counts and shares, and no text.
-	FeatureSet string    `json:"feature_set,omitempty"`
-	Features   []float32 `json:"features,omitempty"`
+	// not be read. They have counts and shares, and no text. EscalationFeatures are
+	// those of the escalation answer, with the light one as its second opinion.
+	FeatureSet         string    `json:"feature_set,omitempty"`
+	Features           []float32 `json:"features,omitempty"`
+	EscalationFeatures []float32 `json:"escalation_features,omitempty"`
 
 	Light      Leg  `json:"light"`
 	Second     *Leg `json:"second,omitempty"` // the partner

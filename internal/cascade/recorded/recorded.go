@@ -25,6 +25,9 @@ type Answer struct {
 	Output    string `json:"output"`
 	Correct   bool   `json:"correct"`
 	OutTokens int    `json:"out_tokens"`
+	// Scores are grades from 1 to 10 by judge, of free text; nil where answers are right
+	// or wrong.
+	Scores map[string]float64 `json:"scores"`
 }
 
 // Quality is 1 for a right answer, else 0.

@@ -2,6 +2,7 @@ package score
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -15,10 +16,12 @@ import (
 // it. The same model gives the same bytes.
 const (
 	fileMagic    = "SLSCOR"
-	fileVersion  = 2
 	kindModel    = 'm'
 	kindPreScore = 'g'
 )
+
+// fileVersions are those of the kinds.
+var fileVersions = map[byte]byte{kindModel: 3, kindPreScore: 2}
 
 // ErrFile is wrapped by every error about a score file.
 var ErrFile = errors.New("score file")
@@ -35,28 +38,56 @@ func FileHash(data []byte) string {
 // Encode writes the model as a score file.
 func (m *Model) Encode() []byte {
 	w := newWriter(kindModel)
-	for _, b := range []*blend{&m.light, &m.escalation} {
-		w.linear(&b.line)
-		w.put(b.trees.Base, uint32(len(b.trees.Trees)), b.trees.Trees)
+	w.put(uint32(len(FeatureSet)), []byte(FeatureSet), uint32(FeatureCount), m.reach)
+	w.put(uint32(len(m.members)))
+	for i := range m.members {
+		one := &m.members[i]
+		w.put(one.line.Bias, one.line.Weight, one.line.Mean, one.line.Scale)
+		w.put(one.base, uint32(len(one.stumps)), one.stumps, uint32(len(one.routes)), one.routes)
 	}
+	w.put(uint32(len(m.steps)), m.steps)
 	return w.seal()
 }
 
-// DecodeModel reads what Model.Encode wrote.
+// DecodeModel reads what Model.Encode wrote. It refuses a model of another feature set.
 func DecodeModel(data []byte) (*Model, error) {
 	r := newReader(data, kindModel)
 	m := &Model{hash: FileHash(data)}
-	for _, b := range []*blend{&m.light, &m.escalation} {
-		b.line = r.linear(denseCount)
-		r.get(&b.trees.Base)
-		b.trees.Trees = list[Tree](r)
-		for i := range b.trees.Trees {
-			if f := slices.Max(b.trees.Trees[i].Feature[:]); f >= denseCount {
-				r.fail("feature %d of %d", f, denseCount)
-			}
-		}
+	set := string(list[byte](r))
+	var features uint32
+	r.get(&features)
+	if set != FeatureSet || int(features) != FeatureCount {
+		r.fail("features of %q, this program reads %q: train it again", set, FeatureSet)
+	}
+	if r.get(&m.reach); m.reach >= reaches {
+		r.fail("reach %d", m.reach)
+	}
+	const smallest = 4 + 3*4*(FeatureCount+1) + 4 + 8
+	m.members = make([]member, r.count(smallest))
+	for i := range m.members {
+		r.member(&m.members[i])
+	}
+	m.steps = list[Step](r)
+	if !slices.IsSortedFunc(m.steps, func(a, b Step) int { return cmp.Compare(a.Score, b.Score) }) {
+		r.fail("steps out of order")
 	}
 	return m, r.done()
+}
+
+func (r *reader) member(m *member) {
+	r.get(&m.line.Bias)
+	for _, of := range []*[]float32{&m.line.Weight, &m.line.Mean, &m.line.Scale} {
+		*of = make([]float32, FeatureCount+1)
+		r.get(*of)
+	}
+	r.get(&m.base)
+	m.stumps = list[stump](r)
+	for i := range m.stumps {
+		if f := int(m.stumps[i].Feature); f >= FeatureCount {
+			r.fail("feature %d of %d", f, FeatureCount)
+		}
+	}
+	m.routes = list[route](r)
 }
 
 // Encode writes the pre-score as a score file.
@@ -92,7 +123,7 @@ func newWriter(kind byte) *writer {
 	w := &writer{}
 	w.WriteString(fileMagic)
 	w.WriteByte(kind)
-	w.WriteByte(fileVersion)
+	w.WriteByte(fileVersions[kind])
 	return w
 }
 
@@ -146,8 +177,8 @@ func newReader(data []byte, kind byte) *reader {
 	switch version := body[head-1]; {
 	case string(body[:len(fileMagic)]) != fileMagic || body[len(fileMagic)] != kind:
 		r.fail("head %q, want %s%c", body[:head], fileMagic, kind)
-	case version != fileVersion:
-		r.fail("version %d, this program reads version %d: train it again", version, fileVersion)
+	case version != fileVersions[kind]:
+		r.fail("version %d, this program reads version %d: train it again", version, fileVersions[kind])
 	case !bytes.Equal(sum, want[:]):
 		r.fail("the checksum does not match")
 	}

@@ -1,28 +1,60 @@
 package score
 
 import (
-	"cmp"
+	"hash/fnv"
 	"math"
+	"slices"
 )
 
-// Row is one labelled request for training.
-type Row struct {
-	Input      Input
-	Light      float64 // quality of the light answer, 0 to 1
-	Escalation float64 // quality of the escalation answer, 0 to 1
-	Weight     float64 // 0 counts as 1
+// Model ranks light answers that no key can rank. It predicts how well a judge
+// would grade an answer, from what package traits counts. Train it with CrossFit or
+// decode it; nil ranks no such answer. It is safe for concurrent use.
+//
+// It has as many members as there were folds, each trained without one fold. Which of
+// them scores an answer is decided by a hash of the answer's features, so each scores a
+// like part of the traffic and the same answer always has the same score. The mean loss
+// of what is served is then the mean of the members' losses, and that is what the pairs
+// estimate that each member has not seen (see CrossFit).
+type Model struct {
+	members []member
+	steps   []Step
+	reach   Reach
+	hash    string
 }
 
-func (r *Row) weight() float64 { return cmp.Or(r.Weight, 1) }
+// Reach is which light answers a model ranks.
+type Reach uint8
 
-// Model estimates, from request and answers, how likely each of the two models
-// is right. Each estimate is the mean log odds of a logistic regression and of
-// boosted trees: the one is steady, the other finds interactions. Train or decode
-// it; the zero value says even odds, and nil is the order of Untrained. It is safe
-// for concurrent use.
-type Model struct {
-	light, escalation blend
-	hash              string
+// The reaches. An answer that they leave out is ranked by its key.
+const (
+	Unkeyed Reach = iota // those that cannot be compared with the second opinion
+	Other                // those that do not agree with the second opinion
+	Alone                // all, where nobody is asked for a second opinion
+	reaches
+)
+
+// Ranks reports whether a light answer of an untrained risk is within reach.
+func (r Reach) Ranks(risk float64, second bool) bool {
+	switch r {
+	case Unkeyed:
+		return second && risk == Never
+	case Other:
+		return second && risk >= agreed
+	}
+	return !second
+}
+
+// Step is the score up to which answers have at most a risk. Scores and risks both
+// ascend.
+type Step struct{ Score, Risk float64 }
+
+// member predicts grades: the mean of a linear and of a stepwise prediction, and what a
+// route is off from that.
+type member struct {
+	line   ridge
+	base   float32 // mean grade of the light answers, to which stumps add
+	stumps []stump
+	routes []route // ascending by key
 }
 
 // Hash returns the FileHash of the file that the model was decoded from, "" without
@@ -34,64 +66,67 @@ func (m *Model) Hash() string {
 	return m.hash
 }
 
-type blend struct {
-	line  Linear
-	trees Forest
-}
+// Lone reports whether the model ranks answers of a cascade without a second opinion.
+func (m *Model) Lone() bool { return m != nil && m.reach == Alone }
 
-func (b *blend) chance(x []float32) float64 {
-	return sigmoid((b.line.Score(x, nil) + b.trees.Score(x)) / 2)
-}
-
-// TrainModel fits a model. It needs a few hundred rows to be of use; below a
-// thousand Untrained is as good, and leaves the rows to the certificate.
-func TrainModel(rows []Row, seed uint64) *Model {
-	x := make([][]float32, len(rows))
-	light, escalation, weights := make([]float64, len(rows)), make([]float64, len(rows)), make([]float64, len(rows))
-	for i := range rows {
-		var d [denseCount]float32
-		dense(&rows[i].Input, &d)
-		x[i], light[i], escalation[i], weights[i] = d[:], rows[i].Light, rows[i].Escalation, rows[i].weight()
-	}
-	return &Model{light: fitBlend(x, light, weights, seed), escalation: fitBlend(x, escalation, weights, seed)}
-}
-
-var denseDescent = descent{epochs: 20, rate: 0.1, l2: 0.01}
-
-func fitBlend(x [][]float32, labels, weights []float64, seed uint64) blend {
-	rows := make([]example, len(x))
-	for i := range x {
-		rows[i] = example{x: x[i], label: labels[i], weight: weights[i]}
-	}
-	return blend{fitLinear(rows, denseDescent, seed), fitForest(x, labels, weights, smallData)}
-}
-
-// Score estimates the quality that serving the light answer costs: the chance
-// that the escalation model is right less the chance that the light one is.
-func (m *Model) Score(in *Input) float64 {
-	var x [denseCount]float32
-	dense(in, &x)
-	return m.escalation.chance(x[:]) - m.light.chance(x[:])
-}
-
-// steady is added to an estimated cost of quality, so that a small sample's
-// optimism decides less than what the escalation call would cost.
-const steady = 0.3
-
-// Risk places a light answer on the scale of Untrained: agreeing answers by
-// their score, the others by score per length, which stands for the cost of
-// the escalation call. It depends on the input alone. Calibrate it on rows that the
-// model was not trained on.
+// Risk places a light answer on the scale of Untrained: by the model when it is within
+// its reach, else by its key. Never is what neither ranks, and what is worse than all
+// that the model was trained on.
 func (m *Model) Risk(in *Input) float64 {
 	base := Untrained(in)
-	if m == nil || base == Never {
+	if m == nil || !m.reach.Ranks(base, in.Partner != nil) {
 		return base
 	}
-	harm := max(m.Score(in)+steady, 0)
-	if base < 1 {
-		return min(harm/(2*steady), 0.999)
+	x := Features(in)
+	if x == nil {
+		return base
 	}
-	words := math.Expm1(min(2-base, 1)*logRange) / 1024
-	relative := harm / steady / (1 + words)
-	return 1 + min(relative/(1+relative), 0.999)
+	return m.place(m.score(x, in.Route))
+}
+
+// place is the risk of a score.
+func (m *Model) place(score float64) float64 {
+	i, _ := slices.BinarySearchFunc(m.steps, score, func(s Step, at float64) int {
+		if s.Score < at {
+			return -1
+		}
+		return 1
+	})
+	if i == len(m.steps) {
+		return Never
+	}
+	return m.steps[i].Risk
+}
+
+// score is low for answers that are probably good.
+func (m *Model) score(x []float32, route string) float64 {
+	if len(m.members) == 0 {
+		return math.Inf(1)
+	}
+	return m.members[memberOf(x, len(m.members))].score(x, route)
+}
+
+// memberOf picks the member that scores an answer.
+func memberOf(x []float32, members int) int {
+	h := fnv.New32a()
+	var buffer [4]byte
+	for _, v := range x {
+		bits := math.Float32bits(v)
+		buffer = [4]byte{byte(bits), byte(bits >> 8), byte(bits >> 16), byte(bits >> 24)}
+		_, _ = h.Write(buffer[:]) // a hash never fails
+	}
+	return int(mix(h.Sum32()) % uint32(members))
+}
+
+// score is how bad an answer probably is.
+func (m *member) score(x []float32, route string) float64 {
+	return -(m.line.predict(x, light)+float64(m.base)+stepwise(m.stumps, x))/2 - m.offset(route)
+}
+
+func (m *member) offset(name string) float64 {
+	i, known := findRoute(m.routes, routeKey(name))
+	if !known {
+		return 0
+	}
+	return float64(m.routes[i].Gain)
 }

@@ -11,6 +11,9 @@ import (
 // certificate lets the light answer through.
 const Never = math.MaxFloat64
 
+// agreed is the risk below which answers agree.
+const agreed = 1
+
 // Order names the order of Untrained, with the keys and the vetoes before it.
 // Certificates and pairs are about one order: raise it with every change to
 // what a risk is or which answers have one.

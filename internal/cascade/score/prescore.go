@@ -74,14 +74,9 @@ func TrainPreScore(rows []Row, seed uint64) *PreScore {
 // as wins: where the light model is often the better one, leave it alone.
 func (r *Row) gain() float64 { return (r.Escalation - r.Light + 1) / 2 }
 
-// preScoreCount is the dense request features and the log odds of the route.
-const preScoreCount = denseCount - fPromptLength + 1
-
 func preScoreFeatures(in *Input, routeGain float32, x *[preScoreCount]float32) {
-	var d [denseCount]float32
-	dense(&Input{Prompt: in.Prompt, Bytes: in.Bytes}, &d)
-	copy(x[:], d[fPromptLength:])
-	x[preScoreCount-1] = float32(logit(min(max(float64(routeGain), 1e-4), 1-1e-4)))
+	requestFeatures(in, x)
+	x[fRoute] = float32(logit(min(max(float64(routeGain), 1e-4), 1-1e-4)))
 }
 
 // Score returns the estimated gain in quality, -1 to 1. The buffer is scratch space for
@@ -94,12 +89,15 @@ func (p *PreScore) Score(in *Input, buffer []uint32) (float64, []uint32) {
 }
 
 func (p *PreScore) routeGain(name string) float32 {
-	key := routeKey(name)
-	i, known := slices.BinarySearchFunc(p.routes, key, func(r route, k uint32) int { return cmp.Compare(r.Key, k) })
+	i, known := findRoute(p.routes, routeKey(name))
 	if !known {
 		return p.mean
 	}
 	return p.routes[i].Gain
+}
+
+func findRoute(routes []route, key uint32) (at int, known bool) {
+	return slices.BinarySearchFunc(routes, key, func(r route, k uint32) int { return cmp.Compare(r.Key, k) })
 }
 
 func routeKey(name string) uint32 {

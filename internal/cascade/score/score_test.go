@@ -1,7 +1,6 @@
 package score
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -78,31 +77,6 @@ func TestUntrained(t *testing.T) {
 	}
 }
 
-func TestModelLearnsAndTravels(t *testing.T) {
-	rows := madeRows(300)
-	m := TrainModel(rows, 7)
-	if good, bad := m.Score(&rows[1].Input), m.Score(&rows[0].Input); good > 0.2 || bad < 0.6 {
-		t.Errorf("score of a good answer %v, of a bad one %v", good, bad)
-	}
-	data := m.Encode()
-	if !bytes.Equal(data, TrainModel(rows, 7).Encode()) {
-		t.Error("the same rows and seed gave another file")
-	}
-	back, err := DecodeModel(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range rows {
-		in := &rows[i].Input
-		if m.Score(in) != back.Score(in) {
-			t.Fatal("the file scores differently")
-		}
-		if u, r := Untrained(in), m.Risk(in); (u < 1) != (r < 1) || r < 0 || r > 2 {
-			t.Fatalf("risk %v for untrained %v", r, u)
-		}
-	}
-}
-
 func TestGateLearnsGain(t *testing.T) {
 	rows := madeRows(300)
 	g := TrainPreScore(rows, 7)
@@ -129,7 +103,7 @@ func TestGateLearnsGain(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	model, pre := TrainModel(madeRows(50), 1).Encode(), TrainPreScore(madeRows(50), 1).Encode()
+	model, pre := madeModel(50).Encode(), TrainPreScore(madeRows(50), 1).Encode()
 	f := func(what string, data []byte) {
 		t.Helper()
 		if _, err := DecodeModel(data); !errors.Is(err, ErrFile) {
@@ -182,7 +156,7 @@ func TestBand(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(TrainModel(madeRows(20), 1).Encode(), true)
+	f.Add(madeModel(20).Encode(), true)
 	f.Add(TrainPreScore(madeRows(20), 1).Encode(), true)
 	f.Add([]byte(fileMagic), false)
 	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
@@ -193,7 +167,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		in := input("a", `{"answer": 1}`, "2")
 		if m, err := DecodeModel(data); err == nil {
-			m.Score(&in)
+			m.Risk(&in)
 		}
 		if g, err := DecodePreScore(data); err == nil {
 			gain, _ := g.Score(&in, nil)
@@ -254,17 +228,6 @@ func TestCrossPreScoreSeesNoRowTwice(t *testing.T) {
 	// A fold that gained much leaves a rest that gained little, so a little below 0.5.
 	if got := APGR(scores, rows); low > got || high < got || got > 0.55 {
 		t.Errorf("APGR of noise %.3f in [%.3f, %.3f]", got, low, high)
-	}
-}
-
-func BenchmarkModelRisk(b *testing.B) {
-	rows := rowsOf(b, "gpt-4o-mini-2024-07-18", "gemini-1.5-flash", "claude-3-5-sonnet-20241022", "gsm", "crux", "math-l5")
-	m := TrainModel(rows, 1)
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		m.Risk(&rows[i%len(rows)].Input)
-		i++
 	}
 }
 
