@@ -32,6 +32,7 @@ var layers = map[string]int{
 	"internal/explain":            76, // the plan of a request, without the line
 	"internal/shadow":             66,
 	"internal/leg":                64,
+	"internal/doctor":             70, // what a gateway relies on
 	"internal/controlplane":       62,
 	"internal/snapshot":           60,
 	"internal/engine/bedrock":     50, // adapters are above what they adapt to

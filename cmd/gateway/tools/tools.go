@@ -6,5 +6,5 @@ import "github.com/spf13/cobra"
 
 // Commands are the commands of the package.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{simulateCommand(), explainCommand(), schemaCommand(), healthCommand()}
+	return []*cobra.Command{simulateCommand(), explainCommand(), schemaCommand(), healthCommand(), doctorCommand()}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -255,3 +257,76 @@ func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
 // Refused reports whether err means that this server must not hold the books, as
 // opposed to being away for a while.
 func Refused(err error) bool { return errors.Is(err, ErrUnfit) || errors.Is(err, ErrDamaged) }
+
+// Server is what one server of a ledger says of itself.
+type Server struct {
+	Addr string
+	// Info is what INFO says, and Settings are save and appendfsync; empty where this
+	// user may not ask for them.
+	Info, Settings map[string]string
+	Ahead          time.Duration // how far its clock is ahead of this machine's
+	RoundTrip      time.Duration // the median of some pings
+	// Fingerprint is that of the root secret whose gateways use the ledger, "" for none
+	// yet, and in a cluster at other servers than the one that has it.
+	Fingerprint string
+}
+
+// pings is how many round trips a survey measures.
+const pings = 15
+
+// Survey asks each server of the ledger at a URL that takes writes how it is. Unlike a
+// Ledger it writes nothing and refuses none. It fails when the URL is none, or a server
+// does not answer.
+func Survey(ctx context.Context, url string, now func() time.Time) (all []Server, err error) {
+	t, err := parseTarget(url)
+	if err != nil {
+		return nil, err
+	}
+	goredis.SetLogger(clientLog{slog.New(slog.DiscardHandler)}) // what it would say is in the error
+	client, err := open(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close() //nolint:errcheck // nothing was written
+	var mu sync.Mutex
+	err = eachServer(ctx, client, func(ctx context.Context, c *goredis.Client) error {
+		one, err := survey(ctx, c, now)
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, one)
+		return err
+	})
+	return all, err
+}
+
+func survey(ctx context.Context, c *goredis.Client, now func() time.Time) (Server, error) {
+	s := Server{Addr: c.Options().Addr, Settings: map[string]string{}}
+	text, err := c.Info(ctx).Result()
+	if err != nil && !denied(err) {
+		return s, failed(err)
+	}
+	s.Info = parseInfo(text)
+	for _, name := range []string{"save", "appendfsync"} {
+		if found, err := c.ConfigGet(ctx, name).Result(); err == nil {
+			maps.Copy(s.Settings, found)
+		}
+	}
+	var trips []time.Duration
+	for range pings {
+		sent := now()
+		at, err := c.Time(ctx).Result()
+		if err != nil {
+			return s, failed(err)
+		}
+		took := now().Sub(sent)
+		trips = append(trips, took)
+		s.Ahead = at.Sub(sent.Add(took / 2))
+	}
+	slices.Sort(trips)
+	s.RoundTrip = trips[len(trips)/2]
+	s.Fingerprint, err = c.HGet(ctx, metaKey, "fingerprint").Result()
+	if errors.Is(err, goredis.Nil) || goredis.HasErrorPrefix(err, "MOVED") {
+		err = nil
+	}
+	return s, failed(err)
+}

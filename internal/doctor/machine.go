@@ -1,0 +1,196 @@
+package doctor
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-gateway/sluice/config"
+)
+
+const (
+	mib = 1 << 20
+	// programMemory is what a gateway takes beside bodies: measured at rest, with room.
+	programMemory = 64 * mib
+	// perConnection is what an open connection takes.
+	perConnection = 16 << 10
+	// bodyFactor is how much memory a byte of a body may take, with the answer to it.
+	bodyFactor = 2.3
+	// spareFiles are descriptors for the journal, Redis, listeners and the like.
+	spareFiles = 200
+)
+
+// Memory checks the edge's limits against the memory that the process may have: the
+// bound of its container, or what the machine has. 0 is not known.
+func Memory(limits *config.EdgeLimits, memory int64) Finding {
+	a := about{"memory", ""}
+	if memory <= 0 {
+		return a.ok("the size of memory is not known")
+	}
+	bodies := int64(bodyFactor * float64(limits.BufferedBytes))
+	need := bodies + int64(limits.MaxConnections)*perConnection + programMemory
+	fits := int64(float64(memory-programMemory-int64(limits.MaxConnections)*perConnection) / bodyFactor)
+	switch {
+	case need <= memory:
+		return a.ok("%d MiB, and the limits need %d at most", memory/mib, need/mib)
+	case fits < limits.MaxBodyBytes:
+		return a.fail("give it more memory, or lower limits.max_connections and limits.buffered_bytes",
+			"%d MiB, and the limits need %d: a flood of bodies ends the process, and one body of limits.max_body_bytes "+
+				"does not fit", memory/mib, need/mib)
+	}
+	return a.warn("set limits.buffered_bytes: "+strconv.FormatInt(fits/mib, 10)+"MiB, or give it more memory",
+		"%d MiB, and the limits need %d: a flood of bodies ends the process", memory/mib, need/mib)
+}
+
+// Files checks the bound on open files against the connections that are allowed: each
+// caller may need one to an upstream.
+func Files(limits *config.EdgeLimits, most uint64) Finding {
+	a := about{"open files", ""}
+	need := uint64(2*limits.MaxConnections + spareFiles)
+	way := "raise it to " + strconv.FormatUint(need, 10) + " (LimitNOFILE of systemd, --ulimit nofile of Docker), or " +
+		"lower limits.max_connections"
+	switch {
+	case most >= need:
+		return a.ok("%d, and limits.max_connections needs %d", most, need)
+	case most < need/4:
+		return a.fail(way, "%d, and limits.max_connections needs %d: connections will be refused", most, need)
+	}
+	return a.warn(way, "%d, and limits.max_connections needs %d", most, need)
+}
+
+// MemoryLimit is how much memory this process may have: the lowest bound of its cgroups
+// (v2 or v1), or the machine's, whichever is less; 0 when none is known. root is where
+// the file systems are, "/" in service.
+func MemoryLimit(root string) int64 {
+	least := int64(math.MaxInt64)
+	note := func(file string) {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && bad == nil && n > 0 {
+			least = min(least, n)
+		}
+	}
+	groups, _ := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	for line := range strings.Lines(string(groups)) {
+		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(part) != 3 || part[0] != "0" && !slices.Contains(strings.Split(part[1], ","), "memory") {
+			continue
+		}
+		for dir := part[2]; ; dir = filepath.Dir(dir) { // a group has no more than those above it
+			note(filepath.Join("sys/fs/cgroup", dir, "memory.max"))
+			note(filepath.Join("sys/fs/cgroup/memory", dir, "memory.limit_in_bytes"))
+			if dir == "/" || dir == "." {
+				break
+			}
+		}
+	}
+	machine, _ := os.ReadFile(filepath.Join(root, "proc/meminfo"))
+	for line := range strings.Lines(string(machine)) {
+		word := strings.Fields(line)
+		if len(word) > 1 && word[0] == "MemTotal:" {
+			if kib, err := strconv.ParseInt(word[1], 10, 64); err == nil {
+				least = min(least, kib<<10)
+			}
+		}
+	}
+	if least == math.MaxInt64 {
+		return 0
+	}
+	return least
+}
+
+// FileLimit is how many files this process may have open: the hard limit, to which Go
+// raises the other one.
+func FileLimit() uint64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return math.MaxUint64
+	}
+	return l.Max
+}
+
+const (
+	// slowSync is how long an fsync may take before the disk is called slow.
+	slowSync = 10 * time.Millisecond
+	syncs    = 15
+	// leastFree is how much room a journal needs for a day without a ledger.
+	leastFree, warnFree = 64 * mib, 1024 * mib
+)
+
+// Disk checks the data directory: that it can be written, how much room it has, and how
+// long an fsync takes. Of what it writes nothing stays.
+func Disk(dir, fsync string, now func() time.Time) []Finding {
+	a := about{"disk", dir}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		parent := filepath.Dir(dir)
+		if err := unix.Access(parent, unix.W_OK); err != nil {
+			return []Finding{a.fail("make the directory, for the user that runs the gateway", "it is not there, and cannot be "+
+				"made in %s: %v", parent, err)}
+		}
+		return []Finding{a.ok("it is not there yet; the first start makes it")}
+	}
+	took, err := timeSync(dir, now)
+	if err != nil {
+		return []Finding{a.fail("free or repair the disk, and let the user that runs the gateway write there",
+			"it cannot be written: %v", err)}
+	}
+	all := []Finding{free(a, dir)}
+	a.check = "fsync"
+	switch {
+	case took <= slowSync:
+		all = append(all, a.ok("%s", took.Round(time.Microsecond)))
+	case fsync == "always":
+		all = append(all, a.warn("set journal.fsync: group, or use a disk with a write cache that survives a power loss",
+			"%s, and with journal.fsync: always each request waits for it twice", took.Round(time.Microsecond)))
+	default:
+		all = append(all, a.warn("use a faster disk: a power loss may take what was not synced",
+			"%s, which is slow; requests do not wait for it", took.Round(time.Microsecond)))
+	}
+	return all
+}
+
+func free(a about, dir string) Finding {
+	var room unix.Statfs_t
+	if err := unix.Statfs(dir, &room); err != nil {
+		return a.warn("see whether the file system answers", "how much room there is cannot be seen: %v", err)
+	}
+	const way = "make room: without any, new requests get 503"
+	switch left := room.Bavail * uint64(room.Bsize); { //nolint:gosec // sizes of blocks are not negative
+	case left < leastFree:
+		return a.fail(way, "%d MiB are free", left/mib)
+	case left < warnFree:
+		return a.warn(way, "%d MiB are free", left/mib)
+	default:
+		return a.ok("%d MiB are free", left/mib)
+	}
+}
+
+// timeSync is the median of some fsyncs of a small file.
+func timeSync(dir string, now func() time.Time) (time.Duration, error) {
+	f, err := os.CreateTemp(dir, "doctor-*")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // a later doctor may
+	defer f.Close()           //nolint:errcheck // what is in it does not matter
+	took := make([]time.Duration, syncs)
+	for i := range took {
+		if _, err := f.Write(make([]byte, 512)); err != nil {
+			return 0, err
+		}
+		begun := now()
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		took[i] = now().Sub(begun)
+	}
+	slices.Sort(took)
+	return took[syncs/2], nil
+}

@@ -1,0 +1,192 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/role"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Ask sends a request to an upstream as a tenant's calls are sent, nil for no tenant's.
+// The body, target and operation are set.
+type Ask func(ctx context.Context, of *tenant.Tenant, r *engine.Request) (*engine.Response, error)
+
+// Call is one model as somebody's calls reach it.
+type Call struct {
+	Model    string
+	Upstream string
+	Tenant   *tenant.Tenant // whose upstream and role it is asked with; nil for the upstream's own
+}
+
+func (c *Call) subject() string {
+	s := c.Model
+	if c.Upstream != "" {
+		s += " at upstream " + c.Upstream
+	}
+	if c.Tenant != nil {
+		s += " as " + c.Tenant.ID
+	}
+	return s
+}
+
+// maxCalls bounds how many calls are tried.
+const maxCalls = 100
+
+// Calls are the ways in which tenants reach the models that are named: once for each
+// upstream and role, and once without a tenant when none has its own.
+func Calls(s *snapshot.Snapshot, models []string) (all []Call) {
+	type way struct {
+		model, upstream string
+		role            role.Role
+	}
+	seen := map[way]bool{}
+	add := func(model string, t *tenant.Tenant) {
+		name, as := "", role.Role{}
+		if t != nil {
+			name, as = t.Upstream, t.Role
+		}
+		upstream, refused := s.Router.Upstream(model, name)
+		w := way{model, upstream, as}
+		if refused != nil || seen[w] || len(all) >= maxCalls {
+			return
+		}
+		seen[w] = true
+		if as == (role.Role{}) {
+			t = nil
+		}
+		all = append(all, Call{model, upstream, t})
+	}
+	for _, model := range models {
+		add(model, nil)
+		for i := range s.Config.Tenants {
+			t := s.Tenants.Lookup(s.Config.Tenants[i].ID)
+			own := t != nil && (t.Upstream != "" || t.Role != role.Role{})
+			if own && t.AllowsModel(model, s.Router.Priced(model).ID) {
+				add(model, t)
+			}
+		}
+	}
+	return all
+}
+
+// dryConverse is refused by every model that one may call, before anything is billed: a
+// conversation begins with a user. Should one take it, it answers a token.
+const dryConverse = `{"messages":[{"role":"assistant","content":[{"text":"."}]}],"inferenceConfig":{"maxTokens":1}}`
+
+// Permissions asks each model for what it refuses, which shows whether it may be called,
+// and from the dates of the answers how far this machine's clock is off.
+func Permissions(ctx context.Context, s *snapshot.Snapshot, calls []Call, ask Ask, now func() time.Time) []Finding {
+	var all []Finding
+	var ahead *time.Duration // of the first answer with a date
+	for i := range calls {
+		c := &calls[i]
+		sent := now()
+		res, err := ask(ctx, c.Tenant, dry(s, c))
+		if err != nil {
+			all = append(all, unanswered(c, err))
+			continue
+		}
+		if at, err := http.ParseTime(res.Header.Get("date")); err == nil && ahead == nil {
+			took := now().Sub(sent)
+			// The date has whole seconds: half a second later is as likely as any.
+			d := at.Add(time.Second / 2).Sub(sent.Add(took / 2))
+			ahead = &d
+		}
+		all = append(all, answered(c, res))
+	}
+	if ahead != nil {
+		all = append(all, clock(*ahead))
+	}
+	return all
+}
+
+// dry is the request that a model refuses.
+func dry(s *snapshot.Snapshot, c *Call) *engine.Request {
+	t := wire.Target{Op: wire.OpConverse, Model: c.Model}
+	body := dryConverse
+	if entry := s.Router.Catalogue(c.Model); entry != nil && !entry.Converse {
+		t.Op, body = wire.OpInvoke, "{}" // which lacks what every family needs
+	}
+	return &engine.Request{
+		Upstream: c.Upstream, Model: c.Model, Op: t.Op, Method: http.MethodPost, Target: t.String(), Body: []byte(body),
+		Header: wire.Header{{Name: "content-type", Value: "application/json"}},
+	}
+}
+
+const (
+	// signatureSlack is how far a clock may be off before AWS refuses signatures.
+	signatureSlack = 5 * time.Minute
+	badClock       = 5 * time.Second
+)
+
+func clock(ahead time.Duration) Finding {
+	a, text := about{"clock", "AWS"}, ahead.Abs().Round(time.Second)
+	switch {
+	case ahead.Abs() >= signatureSlack-30*time.Second:
+		return a.fail(setClock, "this machine's clock differs by %s: AWS refuses signatures at %s", text, signatureSlack)
+	case ahead.Abs() > badClock:
+		return a.warn(setClock, "this machine's clock differs by %s", text)
+	}
+	return a.ok("this machine's clock differs by less than %s", badClock)
+}
+
+// unanswered is the finding of a call that brought no answer.
+func unanswered(c *Call, err error) Finding {
+	a := about{"upstream", c.subject()}
+	var failed *engine.Error
+	errors.As(err, &failed)
+	switch {
+	case failed != nil && failed.Failure == engine.NoCredentials:
+		a.check = "identity"
+	case failed != nil && failed.Failure == engine.TimedOut:
+		return a.fail("see that this machine reaches the endpoint, and whether upstream.proxy is right", "no answer: %v", err)
+	}
+	return a.fail("see that the gateway has credentials (aws sts get-caller-identity on this machine), that the role may "+
+		"be assumed, and that this machine reaches the endpoint, through upstream.proxy and with upstream.ca_file where set",
+		"%v", err)
+}
+
+// answered is the finding of an answer.
+func answered(c *Call, res *engine.Response) Finding {
+	a, said := about{"permission", c.subject()}, message(res.Body)
+	kind := res.ErrorType()
+	text := strings.TrimSpace(kind + " " + said)
+	switch {
+	case res.Status == http.StatusOK:
+		return a.ok("it may be called")
+	case strings.Contains(said, "on-demand throughput"):
+		return a.fail("name an inference profile of it, such as us."+c.Model, "%s", text)
+	case strings.Contains(said, "model identifier is invalid"), kind == "ResourceNotFoundException":
+		return a.fail("see whether the model is offered in the upstream's region, under this id", "%s", text)
+	case res.Status == http.StatusBadRequest && kind == "ValidationException":
+		return a.ok("it may be called") // it was refused for what the body lacks
+	case kind == "AccessDeniedException" && res.Refusal == nil:
+		return a.fail("allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream for it, in the policy of the "+
+			"gateway's identity and in every region of a profile, and see that the account has access to the model", "%s", text)
+	case res.Refusal != nil, res.Status == http.StatusForbidden:
+		a.check = "identity"
+		return a.fail("give the gateway valid credentials (keys, role or bearer token) and a right clock", "%s", text)
+	case res.Status == http.StatusTooManyRequests:
+		return a.warn("ask AWS for a higher quota, or try again", "%s", text)
+	}
+	return a.warn("try again; when it stays, see what answers at the endpoint", "status %d %s", res.Status, text)
+}
+
+// message is the text of an error of Bedrock, shortened.
+func message(body []byte) string {
+	const most = 300
+	_, rest, found := strings.Cut(string(body), `essage":"`)
+	if !found {
+		return ""
+	}
+	text, _, _ := strings.Cut(rest, `"`)
+	return text[:min(most, len(text))]
+}
