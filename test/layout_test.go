@@ -20,6 +20,7 @@ const module = "github.com/sluice-gateway/sluice/"
 var layers = map[string]int{
 	"cmd/gateway":                 100,
 	"cmd/gateway/serving":         96, // the groups of subcommands do not know each other
+	"cmd/gateway/keys":            96,
 	"cmd/gateway/money":           96,
 	"cmd/gateway/cascade":         96,
 	"cmd/gateway/tools":           96,
@@ -47,8 +48,10 @@ var layers = map[string]int{
 	"internal/telemetry":          43,
 	"internal/report":             43,
 	"internal/simulate":           43,
+	"internal/keys/admin":         43, // who acts on keys knows whose they are
 	"internal/saving":             42,
 	"internal/meter/redis":        42,
+	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters
 	"internal/meter/embedded":     42,
 	"internal/tenant":             40,
 	"internal/engine":             40,
@@ -58,6 +61,7 @@ var layers = map[string]int{
 	"internal/cascade/traits":     30,
 	"internal/cascade/pairs":      40,
 	"internal/meter/budget":       38,
+	"internal/keys":               36, // what was done to keys, which tenant and budgets heed
 	"internal/meter/peers":        36,
 	"internal/meter/ledger":       36,
 	"internal/meter/record":       34,

@@ -1,7 +1,7 @@
 // Command gateway is Sluice: a gateway in front of Amazon Bedrock.
 //
 // The packages below it hold the subcommands by audience: serving runs and
-// operates gateways, money reads and corrects what was spent, cascade certifies
+// operates gateways, keys issues and revokes keys, money reads and corrects what was spent, cascade certifies
 // cascades, tools answers questions beforehand.
 package main
 
@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/cascade"
 	"github.com/sluice-gateway/sluice/cmd/gateway/check"
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/keys"
 	"github.com/sluice-gateway/sluice/cmd/gateway/money"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving"
 	"github.com/sluice-gateway/sluice/cmd/gateway/tools"
@@ -79,6 +80,7 @@ func root() *cobra.Command {
 	cmd.SetFlagErrorFunc(command.BadUsage)
 	cmd.AddCommand(serving.Commands(ownVersion())...)
 	cmd.AddCommand(check.Command(ownVersion()))
+	cmd.AddCommand(keys.Commands()...)
 	cmd.AddCommand(money.Commands()...)
 	cmd.AddCommand(cascade.Commands()...)
 	cmd.AddCommand(tools.Commands()...)

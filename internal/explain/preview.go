@@ -86,7 +86,7 @@ func (p *previewed) plan() *wire.Error {
 	if err != nil {
 		return err
 	}
-	policy := r.Snapshot.Budgets.For(r.Caller.Tenant.ID)
+	policy := r.Snapshot.Budgets.ForKey(r.Caller.Tenant.ID, r.Caller.Own)
 	p.limited = policy != nil
 	for i, plan := range plans {
 		if err = plan.Estimate(r, &estimate.Table{}, policy); err != nil {

@@ -56,7 +56,7 @@ func (l *Line) authenticate(c *call) *wire.Error {
 	req := c.exchange
 	admission, err := c.Snapshot.Tenants.Admit(&tenant.AuthRequest{
 		Method: req.Method, Target: req.Target, BasePath: c.Snapshot.Config.BasePath,
-		Authority: req.Authority, HTTP2: req.HTTP2, Header: req.Header,
+		Authority: req.Authority, HTTP2: req.HTTP2, Header: req.Header, Remote: req.Remote,
 	}, l.asker.Now())
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ type Request struct {
 	// HTTP2 is whether Signature V4 may name :authority instead of host.
 	HTTP2  bool
 	Header wire.Header
+	Remote netip.Addr // of the connection
 	// ContentLength is what was announced, -1 when nothing was.
 	ContentLength int64
 	// Body reads the body as it comes.

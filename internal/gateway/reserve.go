@@ -11,9 +11,9 @@ import (
 const reasonLightOnly = "light_only"
 
 // reserve holds the worst case of the plan against every budget and limit of
-// the tenant's path, all or nothing. What it holds is released by finish.
+// the tenant's path and of the key, all or nothing. What it holds is released by finish.
 func (l *Line) reserve(c *call) *wire.Error {
-	policy := c.Snapshot.Budgets.For(c.Caller.Tenant.ID)
+	policy := c.Snapshot.Budgets.ForKey(c.Caller.Tenant.ID, c.Caller.Own)
 	if policy == nil || l.asker.Limiter == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -47,7 +48,7 @@ func exceededText(req *Request, legs []*Plan, r *budget.Refusal) string {
 	} else {
 		what += " is used up"
 	}
-	if r.Window.Tenant == own {
+	if r.Window.Tenant == own || ofKey(own, r) != "" {
 		what += fmt.Sprintf(": %s spent + %s held of %s; this request could take %s",
 			amount(r.Window.Unit, r.Posted), amount(r.Window.Unit, r.Held+r.Suspense),
 			amount(r.Window.Unit, r.Limit), amount(r.Window.Unit, r.Need))
@@ -70,14 +71,28 @@ func limitName(own string, r *budget.Refusal) string {
 	if r.Window.Unit == record.UnitUSD {
 		what = "budget"
 	}
-	if r.Window.Tenant != own {
+	key := ofKey(own, r)
+	if r.Window.Tenant != own && key == "" {
 		return "a parent " + what
 	}
 	of := cmp.Or(r.Window.Period, unitNames[r.Window.Unit])
 	if what == "limit" && r.Window.Period != "" {
 		of = unitNames[r.Window.Unit] + " per " + r.Window.Period
 	}
+	if key != "" {
+		return fmt.Sprintf("%s %q of this key", what, of)
+	}
 	return fmt.Sprintf("%s %q", what, r.Window.Tenant+" "+of)
+}
+
+// ofKey is the name that a key's own windows have, "" for those of a tenant: see
+// budget.Policies.ForKey.
+func ofKey(tenant string, r *budget.Refusal) string {
+	name, ok := strings.CutPrefix(r.Window.Tenant, tenant+"//")
+	if !ok {
+		return ""
+	}
+	return name
 }
 
 func amount(u record.Unit, n int64) string {

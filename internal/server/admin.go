@@ -24,7 +24,9 @@ type AdminOptions struct {
 	Ready func() (ok bool, state any)
 	// Metrics serves /metrics, Pages everything else; nil is 404.
 	Metrics, Pages http.Handler
-	Log            *slog.Logger
+	// API serves everything below /api/ and asks for credentials itself; nil is 404.
+	API http.Handler
+	Log *slog.Logger
 }
 
 // Admin is the port for health, metrics and reports. It stays up while the main
@@ -88,6 +90,9 @@ func adminHandler(opts AdminOptions) http.Handler {
 	})
 	if opts.Metrics != nil {
 		mux.Handle("GET /metrics", withToken(opts.Token, opts.Metrics))
+	}
+	if opts.API != nil {
+		mux.Handle("/api/", opts.API)
 	}
 	if opts.Pages != nil {
 		mux.Handle("/", withToken(opts.Token, opts.Pages))

@@ -247,7 +247,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	r.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from,
 		Header: hd.header, ContentLength: hd.length, Body: &r.body,
-		Caller: &r.caller, Received: received,
+		Caller: &r.caller, Received: received, Remote: c.from,
 	}
 	s.watcher.Add(&c.watch, &r.caller)
 	res := s.answer(&r.request, &r.body)

@@ -96,6 +96,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from, HTTP2: true,
 		Header: hd.header, ContentLength: hd.length, Body: &e.body, Caller: r.Context(), Received: received,
+		Remote: c.from,
 	}
 	res := s.answer(&e.request, &e.body)
 	if res.Stream == nil {

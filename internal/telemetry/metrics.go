@@ -309,6 +309,7 @@ const (
 	GaugeLedgerDegraded
 	GaugeBudgetsFrozen
 	GaugeLimitsDiffering
+	GaugeKeysDegraded
 	GaugeClockBehind
 	GaugeFactsWaiting
 	GaugeFactsDropped
@@ -327,6 +328,8 @@ var gaugeNames = [...][2]string{
 		"1 while the ledger cannot be reached, must not be used, or grants nothing."},
 	GaugeBudgetsFrozen: {"sluice_budgets_frozen",
 		"Root tenants to which the ledger grants no leases, because it has lost writes or may have."},
+	GaugeKeysDegraded: {"sluice_keys_degraded",
+		"1 while what was done to keys elsewhere may not be known here, or is not kept on disk."},
 	GaugeLimitsDiffering: {"sluice_limits_differing",
 		"Tenants and gateways whose files have other budgets or limits than this gateway's."},
 	GaugeClockBehind:  {"sluice_clock_behind_seconds", "How far this machine's clock is behind the ledger's."},

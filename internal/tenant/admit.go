@@ -3,6 +3,7 @@ package tenant
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -30,11 +31,16 @@ type AuthRequest struct {
 	// Header holds every field that arrived, content-length too: any may be
 	// signed. It must stay valid until Confirm.
 	Header wire.Header
+	// Remote is the address of the connection, without zone and as IPv4 where it is.
+	Remote netip.Addr
 }
 
 // Admission is a caller who may send a body. Only Confirm returns who it is.
 type Admission struct {
+	dir     *Directory
 	key     *key
+	at      time.Time
+	from    netip.Addr
 	claim   *sigv4.Claim // nil: a bearer key, proven already
 	request sigv4.Request
 	prefix  string // that the signed path may have had; "" for none
@@ -49,7 +55,7 @@ type Admission struct {
 func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Error) {
 	if r.Header.Count("authorization") == 1 {
 		if token, ok := bearerToken(r.Header.Get("authorization")); ok {
-			return d.admitBearer(token)
+			return d.admitBearer(token, r, now)
 		}
 	}
 	path, query, _ := strings.Cut(r.Target, "?")
@@ -60,50 +66,77 @@ func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Erro
 	if err := claim.CheckTime(now); err != nil {
 		return nil, err
 	}
-	a := &Admission{key: d.find(claim.AccessKeyID), claim: claim, request: sigv4.Request{
-		Method: r.Method, Path: path, Query: query, Authority: r.Authority, HTTP2: r.HTTP2, Header: r.Header,
-	}}
+	a := &Admission{
+		dir: d, key: d.find(claim.AccessKeyID), at: now, from: r.Remote, claim: claim, request: sigv4.Request{
+			Method: r.Method, Path: path, Query: query, Authority: r.Authority, HTTP2: r.HTTP2, Header: r.Header,
+		}}
 	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, r.BasePath+"/") {
 		a.prefix = r.BasePath
 	}
-	if a.key == d.stranger && !hasSmallBody(r.Header) {
+	if a.key.identity == nil && !hasSmallBody(r.Header) {
 		_, err := a.Confirm(nil)
 		return nil, err
 	}
 	return a, nil
 }
 
-func (d *Directory) admitBearer(token string) (*Admission, *wire.Error) {
+func (d *Directory) admitBearer(token string, r *AuthRequest, now time.Time) (*Admission, *wire.Error) {
 	rest, _ := strings.CutPrefix(token, bearerPrefix)
 	keyID, _, _ := strings.Cut(rest, "_")
 	k := d.find(keyID)
 	var room [128]byte
 	sum := sha256.Sum256(append(room[:0], token...))
-	if subtle.ConstantTimeCompare(sum[:], k.bearer[:]) != 1 || k == d.stranger {
+	if subtle.ConstantTimeCompare(sum[:], k.bearer[:]) != 1 || k.identity == nil {
 		return nil, &wire.Error{Kind: wire.KindAccessDenied, Message: badBearer}
 	}
-	return &Admission{key: k}, nil
+	if err := d.pass(k, now, r.Remote); err != nil {
+		return nil, err
+	}
+	return &Admission{dir: d, key: k, at: now, from: r.Remote}, nil
 }
 
 // Confirm verifies the caller with the whole body, or nil for none, and returns
-// who it is. It fails with KindInvalidSignature.
+// who it is. It fails with KindInvalidSignature; and with KindAccessDenied for a key
+// that may not be used, now or from where it is. What was done to the key since the
+// head was read, while its body came, counts.
 func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
-	if a.claim == nil {
-		return a.key.identity, nil
+	if a.claim != nil {
+		if err := a.verify(body); err != nil {
+			return nil, err
+		}
 	}
+	if a.key.identity == nil {
+		return nil, a.unknown()
+	}
+	if a.key.under != a.dir.acts.overlay() {
+		if a.key = a.dir.find(a.key.identity.KeyID); a.key.identity == nil {
+			return nil, a.unknown()
+		}
+	}
+	if err := a.dir.pass(a.key, a.at, a.from); err != nil {
+		return nil, err
+	}
+	a.dir.touch(a.key, a.at)
+	return a.key.identity, nil
+}
+
+// verify checks the signature over the body.
+func (a *Admission) verify(body []byte) *wire.Error {
 	a.request.BodyHash = sha256.Sum256(body)
 	err := a.key.secret.Verify(a.claim, &a.request)
 	if err != nil && a.prefix != "" { // the same operation with the prefix, and so no way around anything
 		a.request.Path = a.prefix + a.request.Path
 		err = a.key.secret.Verify(a.claim, &a.request)
 	}
-	if err != nil {
-		return nil, err
+	return err
+}
+
+// unknown is the refusal of a key that does not exist, or no more.
+func (a *Admission) unknown() *wire.Error {
+	if a.claim == nil {
+		return &wire.Error{Kind: wire.KindAccessDenied, Message: badBearer}
 	}
-	if a.key.identity == nil {
-		return nil, &wire.Error{Kind: wire.KindInvalidSignature, Message: sigv4.Mismatch}
-	}
-	return a.key.identity, nil
+	return &wire.Error{Kind: wire.KindInvalidSignature, Message: sigv4.Mismatch}
 }
 
 // BodyHash is the SHA-256 of the body that Confirm got, nil when the credential is

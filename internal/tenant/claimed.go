@@ -15,7 +15,7 @@ func ClaimedKey(h wire.Header) string {
 	if i < 0 || len(value)-i < keyIDLength {
 		return ""
 	}
-	if id := value[i:][:keyIDLength]; isKeyID(id) {
+	if id := value[i:][:keyIDLength]; IsKeyID(id) {
 		return id
 	}
 	return ""

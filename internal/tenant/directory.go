@@ -31,6 +31,8 @@ type Directory struct {
 
 	everyModel        glob.List
 	defaultOperations map[wire.Operation]bool
+
+	acts runtime // what was done to keys since the configuration was written
 }
 
 // keySlot is where a key is in the configuration, and the key once it was used.
@@ -41,9 +43,12 @@ type keySlot struct {
 
 // key is one key with what is needed to prove it.
 type key struct {
-	identity *Identity // nil for the stranger
+	identity *Identity // nil for a key that nobody is admitted by
 	bearer   [sha256.Size]byte
 	secret   *sigv4.Secret
+	gate     gate
+	under    *overlay     // the acts that it was compiled with
+	used     atomic.Int64 // when it was noted last that it was used, in minutes
 }
 
 func newKey(c Credentials, identity *Identity) *key {
@@ -65,6 +70,7 @@ func Build(cfg *config.Config, s *Secrets) (*Directory, []config.Problem) {
 	if s != nil {
 		d.stranger = newKey(s.generations[0].credentials("stranger"), nil)
 	}
+	d.acts.current.Store(&overlay{})
 	b := builder{dir: d}
 	for i := range cfg.Tenants {
 		b.add(i)
@@ -145,25 +151,6 @@ func operations(names []string) map[wire.Operation]bool {
 	return allowed
 }
 
-// find returns the key with this id, or the stranger.
-func (d *Directory) find(keyID string) *key {
-	i, ok := d.keys[keyID]
-	if !ok || d.secrets == nil {
-		return d.stranger
-	}
-	slot := &d.keySlots[i]
-	if k := slot.compiled.Load(); k != nil {
-		return k
-	}
-	t := &d.config[slot.tenant]
-	k, id := d.stranger, t.Keys[slot.index] // keyID may be a part of the request
-	if c, err := d.secrets.Credentials(id); err == nil {
-		k = newKey(c, &Identity{Tenant: d.Lookup(t.ID), KeyID: id})
-	}
-	slot.compiled.CompareAndSwap(nil, k)
-	return slot.compiled.Load()
-}
-
 // builder fills a directory and collects what is wrong with the tenants.
 type builder struct {
 	dir      *Directory
@@ -210,7 +197,7 @@ func (b *builder) checkGlobs(i int, key string, patterns []string) {
 
 func (b *builder) addKey(i, j int, id string) {
 	below := func() string { return fmt.Sprintf("keys[%d]", j) }
-	if !isKeyID(id) {
+	if !IsKeyID(id) {
 		b.fail(i, below(), "%q is not a key id; issue one with: gateway keys new", id)
 		return
 	}

@@ -38,12 +38,22 @@ func (e *SecretError) Error() string { return e.Source + ": " + e.Reason }
 // *SecretError when a secret is too short, when the group or others can read
 // the file, and when two secrets cannot be told apart by their key ids.
 func LoadSecrets(dataDir string, env func(string) string, random io.Reader) (*Secrets, error) {
+	return load(dataDir, env, func(path string) ([]byte, error) { return readOrMake(path, random) })
+}
+
+// ReadSecrets is LoadSecrets for who must write nothing: without a root secret it fails
+// with fs.ErrNotExist.
+func ReadSecrets(dataDir string, env func(string) string) (*Secrets, error) {
+	return load(dataDir, env, readSecret)
+}
+
+func load(dataDir string, env func(string) string, fromFile func(path string) ([]byte, error)) (*Secrets, error) {
 	current := []byte(env(envCurrent))
 	source := envCurrent
 	if len(current) == 0 {
 		source = filepath.Join(dataDir, secretFile)
 		var err error
-		if current, err = readOrMake(source, random); err != nil {
+		if current, err = fromFile(source); err != nil {
 			return nil, err
 		}
 	}

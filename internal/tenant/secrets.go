@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/hex"
@@ -97,6 +98,27 @@ func (s *Secrets) PreviousFingerprint() string {
 
 func (g generation) fingerprint() string { return hex.EncodeToString(g.derive("fingerprint", "")[:16]) }
 
+// Seal implements keys.Sealer: the version of the current root secret's generation, a
+// colon, and an HMAC-SHA256 by a key that derives from it.
+func (s *Secrets) Seal(text []byte) string { return s.generations[0].seal(text) }
+
+// Sealed implements keys.Sealer.
+func (s *Secrets) Sealed(text []byte, seal string) (ok, loaded bool) {
+	version, _, _ := strings.Cut(seal, ":")
+	for i := range s.generations {
+		if g := &s.generations[i]; g.version == version {
+			return hmac.Equal([]byte(g.seal(text)), []byte(seal)), true
+		}
+	}
+	return false, false
+}
+
+func (g *generation) seal(text []byte) string {
+	m := hmac.New(sha256.New, g.derive("key acts", ""))
+	m.Write(text)
+	return g.version + ":" + hex.EncodeToString(m.Sum(nil))
+}
+
 // NewKeyID issues a key id under the current root secret: 24 characters A-Z and
 // 2-7, of which the first eight name Sluice and the root secret's generation and
 // 16 are random. It fails when random does.
@@ -111,7 +133,7 @@ func (s *Secrets) NewKeyID(random io.Reader) (string, error) {
 // Credentials derives the credentials of a key id. It fails with ErrKeyID or
 // ErrGeneration.
 func (s *Secrets) Credentials(keyID string) (Credentials, error) {
-	if !isKeyID(keyID) {
+	if !IsKeyID(keyID) {
 		return Credentials{}, ErrKeyID
 	}
 	g := s.generation(keyID)
@@ -132,7 +154,8 @@ func (s *Secrets) generation(keyID string) *generation {
 	return &s.generations[i]
 }
 
-func isKeyID(s string) bool {
+// IsKeyID reports whether a text has the form of a key id that Sluice issues.
+func IsKeyID(s string) bool {
 	if len(s) != keyIDLength || !strings.HasPrefix(s, keyIDPrefix) {
 		return false
 	}

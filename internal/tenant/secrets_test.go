@@ -179,7 +179,7 @@ func TestKeyIDForm(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 100 {
 		id := mustKeyID(t, s)
-		if !form.MatchString(id) || !isKeyID(id) || seen[id] {
+		if !form.MatchString(id) || !IsKeyID(id) || seen[id] {
 			t.Fatalf("key id %q", id)
 		}
 		seen[id] = true

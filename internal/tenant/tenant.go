@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -33,6 +34,8 @@ type Tenant struct {
 type Identity struct {
 	Tenant *Tenant
 	KeyID  string
+	// Own is what limits the key itself, nil for nothing.
+	Own *keys.Own
 }
 
 // defaultOperations are allowed to a tenant that names none.

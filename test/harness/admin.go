@@ -40,6 +40,35 @@ func (g *Gateway) Metric(name string) float64 {
 	return 0
 }
 
+// API calls the admin port with its token and a JSON body, "" for none, and reads the
+// JSON answer into v, unless that is nil.
+func (g *Gateway) API(method, path, body string, v any) (status int, answer string) {
+	g.t.Helper()
+	req, err := http.NewRequest(method, "http://"+g.Admin+path, strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+g.token)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if v != nil {
+		if err := json.Unmarshal(text, v); err != nil {
+			g.t.Fatalf("%s %s: %v in %s", method, path, err, text)
+		}
+	}
+	return res.StatusCode, string(text)
+}
+
 // Readiness is what /readyz shows.
 type Readiness struct {
 	Ready    bool              `json:"ready"`

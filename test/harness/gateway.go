@@ -56,6 +56,8 @@ type Config struct {
 	Listen string
 	// Program runs instead of the program under test when set.
 	Program string
+	// AdminToken is the token of the admin port, "" for none.
+	AdminToken string
 }
 
 // Gateway is a running gateway process.
@@ -64,16 +66,17 @@ type Gateway struct {
 	Dir         string // holds sluice.yaml and data
 	Log         *Buffer
 
-	t    testing.TB
-	cmd  *exec.Cmd
-	done chan struct{}
+	t     testing.TB
+	token string
+	cmd   *exec.Cmd
+	done  chan struct{}
 }
 
 // Start starts a gateway and waits until it is ready. It is killed when the
 // test ends.
 func Start(t testing.TB, c Config) *Gateway {
 	t.Helper()
-	g := &Gateway{t: t, Dir: c.Dir, Addr: c.Listen, Admin: FreeAddr(t), Log: &Buffer{}}
+	g := &Gateway{t: t, Dir: c.Dir, Addr: c.Listen, Admin: FreeAddr(t), Log: &Buffer{}, token: c.AdminToken}
 	if g.Dir == "" {
 		g.Dir = t.TempDir()
 	}
@@ -107,7 +110,7 @@ func (g *Gateway) ConfigFile() string { return filepath.Join(g.Dir, "sluice.yaml
 // Write replaces the configuration file, under the addresses that the gateway has.
 func (g *Gateway) Write(yaml string) {
 	g.t.Helper()
-	head := fmt.Sprintf("listen: %s\nadmin: {listen: %s}\ndata_dir: ./data\n", g.Addr, g.Admin)
+	head := fmt.Sprintf("listen: %s\nadmin: {listen: %s, token: %q}\ndata_dir: ./data\n", g.Addr, g.Admin, g.token)
 	if err := os.WriteFile(g.ConfigFile(), []byte(head+yaml), 0o600); err != nil {
 		g.t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package command
 import (
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,6 +68,18 @@ func Secrets(dataDir string) (*tenant.Secrets, error) {
 		return nil, err
 	}
 	secrets, err := tenant.LoadSecrets(dataDir, os.Getenv, rand.Reader)
+	return secrets, Invalid(err)
+}
+
+// ExistingSecrets finds the root secret of a data directory and writes nothing. Without
+// one it says what to do.
+func ExistingSecrets(dataDir string) (*tenant.Secrets, error) {
+	secrets, err := tenant.ReadSecrets(dataDir, os.Getenv)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, Invalidf("there is no root secret: SLUICE_ROOT_SECRET is not set, and %s does not exist. A gateway "+
+			"makes it at its first start; run this where that gateway runs, or with its SLUICE_ROOT_SECRET: %w",
+			filepath.Join(dataDir, "root.secret"), err)
+	}
 	return secrets, Invalid(err)
 }
 

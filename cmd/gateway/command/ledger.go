@@ -1,16 +1,20 @@
 package command
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/acts"
 )
 
 // JournalDir is where the gateway of a configuration writes its records.
@@ -55,6 +59,19 @@ func OpenRedisWith(cfg *config.Config, o redis.Options) (*redis.Ledger, error) {
 		return nil, Invalidf("%s: ledger.redis: %w", cfg.At("ledger.redis").File, err)
 	}
 	return ledger, nil
+}
+
+// CarryKeys gives a shared ledger the acts on keys that a data directory has and it has
+// not, and returns how many there are. It needs no root secret: what a gateway has kept,
+// it has checked.
+func CarryKeys(ctx context.Context, dataDir string, to *redis.Ledger) (int, error) {
+	book, err := keys.Open(keys.Options{DataDir: dataDir, Sealer: keys.Nobody{}, Log: quiet(), Now: time.Now})
+	if err != nil {
+		return 0, err
+	}
+	book.Join(acts.NewBoard(to), func() time.Duration { return 0 })
+	err = book.Refresh(ctx)
+	return book.Len(), errors.Join(err, book.Close(ctx))
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

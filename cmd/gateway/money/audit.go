@@ -1,6 +1,7 @@
 package money
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -91,8 +92,23 @@ func rebuildCommand() *cobra.Command {
 		if *wipe {
 			r.Wipe = ledger.Wipe
 		}
-		return differ(audit.Rebuild(cmd.Context(), r, cmd.OutOrStdout()))
+		differences, err := audit.Rebuild(cmd.Context(), r, cmd.OutOrStdout())
+		return errors.Join(differ(differences, err), f.carryKeys(cmd, cfg, ledger))
 	})
+}
+
+// carryKeys gives the ledger what was done to keys, as the data directories have it.
+func (f *auditFlags) carryKeys(cmd *cobra.Command, cfg *config.Config, ledger *redis.Ledger) error {
+	for _, dir := range append([]string{cfg.DataDir}, f.others...) {
+		n, err := command.CarryKeys(cmd.Context(), dir, ledger)
+		if err != nil {
+			return fmt.Errorf("acts on keys of %s: %w", dir, err)
+		}
+		if n > 0 {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d acts on keys are in the ledger\n", dir, n)
+		}
+	}
+	return nil
 }
 
 // differ is the outcome of an audit as an error.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/keys"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving"
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
@@ -51,7 +52,7 @@ func use(t *testing.T, ledger string) *used {
 	t.Helper()
 	t.Setenv("SLUICE_ROOT_SECRET", harness.RootSecret)
 	var key harness.Key
-	out, err := harness.Execute(t, serving.Commands("test"), "keys", "new", "--tenant", "acme/support", "--json")
+	out, err := harness.Execute(t, keys.Commands(), "keys", "new", "--tenant", "acme/support", "--json")
 	if err != nil || json.Unmarshal([]byte(out), &key) != nil {
 		t.Fatal(out, err)
 	}

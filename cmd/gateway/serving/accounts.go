@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
@@ -28,6 +29,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/acts"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -83,6 +85,7 @@ type store struct {
 	// look asks a shared ledger how it is; nil for one of this process.
 	look    func(context.Context) (redis.Health, error)
 	board   peers.Board // where gateways declare their limits; nil for one of this process
+	acts    keys.Board  // where gateways tell what was done to keys; nil for one of this process
 	mends   mender      // nil for one of this process
 	closers []io.Closer
 }
@@ -154,7 +157,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	}
 	return store{
 		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: redis.NewMender(shared),
-		board: redis.NewBoard(shared), closers: []io.Closer{shared},
+		board: redis.NewBoard(shared), acts: acts.NewBoard(shared), closers: []io.Closer{shared},
 	}, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
@@ -42,6 +43,7 @@ type app struct {
 	calls     outbound.Shared // how webhooks and traces leave
 	memory    *memory.Store
 	accounts  *accounts
+	keys      *keys.Book
 	line      *gateway.Line
 	edge      *server.Server
 	admin     *server.Admin
@@ -83,6 +85,9 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	if a.upstreams, err = startUpstreams(cfg, a.log, a.telemetry.Metrics(), closing); err != nil {
 		return nil, err
 	}
+	if a.keys, err = openKeys(cfg, a.secrets, a.log, now); err != nil {
+		return nil, err
+	}
 	if err := a.connect(ctx, first); err != nil {
 		return nil, err
 	}
@@ -96,6 +101,7 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 		return nil, err
 	}
 	closing.add(a.accounts.close)
+	a.startKeys(ctx, closing)
 	if err := a.startLine(cfg, now, crash, closing); err != nil {
 		return nil, err
 	}
@@ -126,6 +132,7 @@ func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
 		return err
 	}
 	s.Upstream = engine
+	s.Tenants.Obey(a.keys)
 	return a.calls.Use(outboundSettings(s.Config))
 }
 
@@ -159,6 +166,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	var err error
 	if a.admin, err = server.NewAdmin(server.AdminOptions{
 		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
+		API: a.keysAPI(),
 	}); err != nil {
 		return inUse(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}

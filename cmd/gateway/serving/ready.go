@@ -38,6 +38,9 @@ func (a *app) ready() (ok bool, state any) {
 		r.Degraded["tenants"] = fmt.Sprintf("%d with budgets are gone since the last reload; the log names them, and "+
 			"renamed_from carries what they spent", gone)
 	}
+	if err := a.keys.Trouble(); err != nil {
+		r.Degraded["keys"] = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
 	return r.Ready, r
 }
 
@@ -66,6 +69,12 @@ func (a *app) watch(m *telemetry.Metrics) {
 	m.Watch(telemetry.GaugeLimitsDiffering, func() float64 { return float64(a.accounts.peers.State().Total) })
 	m.WatchDiffering(a.differing)
 	m.Watch(telemetry.GaugeIdentityFailing, func() float64 { return float64(len(a.troubles())) })
+	m.Watch(telemetry.GaugeKeysDegraded, func() float64 {
+		if a.keys.Trouble() != nil {
+			return 1
+		}
+		return 0
+	})
 	m.Watch(telemetry.GaugeClockBehind, func() float64 {
 		behind, _ := a.accounts.health.state()
 		return behind.Seconds()

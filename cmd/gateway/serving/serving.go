@@ -1,5 +1,5 @@
-// Package serving has the commands of who runs gateways: serve, keys,
-// and a stand-in for Bedrock to try them on.
+// Package serving has the commands of who runs gateways: serve, and a stand-in for
+// Bedrock to try them on.
 package serving
 
 import (
@@ -22,7 +22,7 @@ import (
 // Commands are the commands of the package. They show version as the program's.
 func Commands(version string) []*cobra.Command {
 	return []*cobra.Command{
-		serveCommand(version), keysCommand(), sandboxCommand(), quickstartCommand(version),
+		serveCommand(version), sandboxCommand(), quickstartCommand(version),
 	}
 }
 

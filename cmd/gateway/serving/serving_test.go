@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
 	"github.com/sluice-gateway/sluice/test/harness"
@@ -61,33 +62,11 @@ func TestSkew(t *testing.T) {
 func newKey(t *testing.T) (key harness.Key) {
 	t.Helper()
 	t.Setenv("SLUICE_ROOT_SECRET", harness.RootSecret)
-	out, err := output(t, "keys", "new", "--tenant", "acme", "--json")
+	out, err := harness.Execute(t, keys.Commands(), "keys", "new", "--tenant", "acme", "--json")
 	if err != nil || json.Unmarshal([]byte(out), &key) != nil {
 		t.Fatal(out, err)
 	}
 	return key
-}
-
-func TestKeys(t *testing.T) {
-	t.Chdir(t.TempDir())
-	key := newKey(t)
-	out, err := output(t, "keys", "show", key.KeyID)
-	if err != nil || !strings.Contains(out, key.Bearer) || !strings.Contains(out, key.SecretAccessKey) {
-		t.Errorf("%v\n%s", err, out)
-	}
-	out, err = output(t, "keys", "new", "--tenant", "acme")
-	if err != nil || !strings.Contains(out, "- id: acme\n      keys: [SLK") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	cfg := harness.File(t, "sluice.yaml", "upstream: {endpoint: sandbox}\ndata_dir: d\n")
-	if _, err := output(t, "keys", "show", key.KeyID, "--config", cfg); err != nil {
-		t.Error(err)
-	}
-	refused(t, "--tenant ID is needed", "keys", "new")
-	refused(t, "key id", "keys", "show", "nonsense")
-	refused(t, "accepts 1 arg", "keys", "show")
-	t.Setenv("SLUICE_ROOT_SECRET", "short")
-	refused(t, "16", "keys", "new", "--tenant", "acme")
 }
 
 // TestServe answers, reloads what changed, and keeps the last good configuration.

@@ -5,10 +5,12 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -28,6 +30,10 @@ type Policies struct {
 	zones    map[string]*time.Location
 	hooks    map[string]Hook   // by tenant; those above one are not in it
 	renames  map[string]string // what tenants are called now, by what they were called
+
+	keyed   sync.Map // *keys.Own → *Policy: what limits keys with limits of their own
+	keyedMu sync.Mutex
+	keyeds  int // entries of keyed, perhaps of keys that have changed since; guarded by keyedMu
 }
 
 // Policy is what limits one tenant: its own budgets and limits and those of
@@ -133,6 +139,48 @@ func (p *Policies) For(tenant string) *Policy {
 	return policy
 }
 
+// maxKeyed is how many policies of keys are kept.
+const maxKeyed = 10_000
+
+// ForKey returns what limits a key of a tenant, nil for nothing: what limits the tenant,
+// and what limits the key itself, whose windows are of a tenant that no configuration can
+// name. own is nil for a key without limits of its own.
+func (p *Policies) ForKey(tenant string, own *keys.Own) *Policy {
+	if own == nil || p == nil {
+		return p.For(tenant)
+	}
+	i, ok := p.byID[tenant]
+	if !ok {
+		return nil
+	}
+	heeds := p.heeded.Load()
+	if known, ok := p.keyed.Load(own); ok {
+		if policy, _ := known.(*Policy); policy.heeds == heeds && policy.tenant == tenant {
+			return policy
+		}
+	}
+	policy := p.compile(&p.tenants[i], heeds)
+	policy.limits = slices.Concat(limitsOf(tenant+"//"+own.Name, own.Budgets, own.Limits, zoneOf), policy.limits)
+	policy.finish()
+	p.keyedMu.Lock()
+	defer p.keyedMu.Unlock()
+	if p.keyeds++; p.keyeds > maxKeyed {
+		p.keyed.Clear()
+		p.keyeds = 1
+	}
+	p.keyed.Store(own, policy)
+	return policy
+}
+
+// zoneOf is a time zone that was checked when the budget was set, UTC on a machine that
+// does not know it.
+func zoneOf(name string) *time.Location {
+	if zone, err := time.LoadLocation(name); err == nil {
+		return zone
+	}
+	return time.UTC
+}
+
 // compile makes the policy of a tenant, without limits when it has none.
 func (p *Policies) compile(t *config.Tenant, heeds *heeded) *Policy {
 	policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss], heeds: heeds}
@@ -143,12 +191,17 @@ func (p *Policies) compile(t *config.Tenant, heeds *heeded) *Policy {
 		}
 		policy.limits = append(policy.limits, own.heed(id, heeds)...)
 	}
-	for i := range policy.limits {
-		l := &policy.limits[i]
-		policy.strict = policy.strict || l.unit == record.UnitUSD && l.of(Normal) != unlimited
-		policy.zoned = policy.zoned || slices.ContainsFunc(policy.limits[:i], l.differsInZone)
-	}
+	policy.finish()
 	return policy
+}
+
+// finish finds out what follows from the limits together.
+func (p *Policy) finish() {
+	for i := range p.limits {
+		l := &p.limits[i]
+		p.strict = p.strict || l.unit == record.UnitUSD && l.of(Normal) != unlimited
+		p.zoned = p.zoned || slices.ContainsFunc(p.limits[:i], l.differsInZone)
+	}
 }
 
 // at returns the limits at a time. Those of different zones whose windows are the
@@ -303,11 +356,18 @@ func lineage(id string) []string {
 
 // limitsOf are the limits of a tenant's own.
 func (p *Policies) limitsOf(t *config.Tenant) []limit {
+	return limitsOf(t.ID, t.Budgets, t.Limits, func(name string) *time.Location { return p.zones[name] })
+}
+
+// limitsOf are the limits that budgets and rates come to, in windows of this name.
+func limitsOf(
+	name string, budgets []config.Budget, rates config.Limits, zoneOf func(string) *time.Location,
+) []limit {
 	var own limits
-	for i := range t.Budgets {
-		b := &t.Budgets[i]
-		zone := p.zones[b.TimeZone]
-		l := own.of(limitKey{t.ID, record.UnitUSD, b.Period, zone.String()}, zone)
+	for i := range budgets {
+		b := &budgets[i]
+		zone := zoneOf(b.TimeZone)
+		l := own.of(limitKey{name, record.UnitUSD, b.Period, zone.String()}, zone)
 		usd := min(int64(b.USD/money.Nano), record.MaxValue)
 		l.alerts = append(l.alerts, usd)
 		switch b.OnExceed {
@@ -326,12 +386,12 @@ func (p *Policies) limitsOf(t *config.Tenant) []limit {
 		period string
 		most   int64
 	}{
-		{record.UnitRequests, periodMinute, t.Limits.RequestsPerMinute},
-		{record.UnitTokens, periodMinute, t.Limits.TokensPerMinute},
-		{record.UnitConcurrent, periodNone, t.Limits.ConcurrentRequests},
+		{record.UnitRequests, periodMinute, rates.RequestsPerMinute},
+		{record.UnitTokens, periodMinute, rates.TokensPerMinute},
+		{record.UnitConcurrent, periodNone, rates.ConcurrentRequests},
 	} {
 		if rate.most > 0 {
-			l := own.of(limitKey{t.ID, rate.unit, rate.period, time.UTC.String()}, time.UTC)
+			l := own.of(limitKey{name, rate.unit, rate.period, time.UTC.String()}, time.UTC)
 			l.hard = min(rate.most, record.MaxValue)
 		}
 	}

@@ -98,6 +98,12 @@ func New(o Options) (*Ledger, error) {
 	}, nil
 }
 
+// Client returns a client of servers that are fit to hold the ledger, for what is kept
+// beside its counters.
+func (l *Ledger) Client(ctx context.Context) (goredis.UniversalClient, error) {
+	return l.server.connected(ctx)
+}
+
 // Close closes all connections.
 func (l *Ledger) Close() error { return l.server.close() }
 

@@ -1,0 +1,184 @@
+package tenant
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// runtime is what was done to keys while gateways run, beside the configuration.
+type runtime struct {
+	book    *keys.Book // nil: nothing
+	current atomic.Pointer[overlay]
+}
+
+// overlay is the keys that acts issued, by id, as of one state. It is made by whoever
+// first asks after an act, and is immutable but for what is compiled in its slots.
+type overlay struct {
+	state  *keys.State // nil: no act
+	issued map[string]*issuedSlot
+}
+
+// issuedSlot is a key that an act issued, and the key once it was used.
+type issuedSlot struct {
+	id, tenant string
+	compiled   atomic.Pointer[key]
+}
+
+// overlay is that of the current state.
+func (r *runtime) overlay() *overlay {
+	o, state := r.current.Load(), r.book.State()
+	if o.state == state {
+		return o
+	}
+	o = &overlay{state: state, issued: make(map[string]*issuedSlot)}
+	for id, k := range state.Keys {
+		if k.Tenant != "" {
+			o.issued[id] = &issuedSlot{id: id, tenant: k.Tenant}
+		}
+	}
+	r.current.Store(o) // two callers may both have made one, of states that follow each other: the next call looks
+	return o
+}
+
+// Obey makes the directory heed what was and will be done to keys. It must not be in
+// use yet.
+func (d *Directory) Obey(b *keys.Book) { d.acts.book = b }
+
+// find returns the key with this id, or one that nobody is admitted by. A key of the
+// configuration is found in one map, whatever acts there are.
+func (d *Directory) find(keyID string) *key {
+	if d.secrets == nil {
+		return d.stranger
+	}
+	o := d.acts.overlay()
+	i, ok := d.keys[keyID]
+	if !ok {
+		slot := o.issued[keyID]
+		if slot == nil {
+			return d.stranger
+		}
+		if k := slot.compiled.Load(); k != nil {
+			return k
+		}
+		slot.compiled.CompareAndSwap(nil, d.compileKey(slot.id, slot.tenant, o, nil))
+		return slot.compiled.Load()
+	}
+	slot := &d.keySlots[i]
+	before := slot.compiled.Load()
+	if before != nil && before.under == o {
+		return before
+	}
+	t := &d.config[slot.tenant]
+	k := d.compileKey(t.Keys[slot.index], t.ID, o, before) // keyID may be a part of the request
+	if slot.compiled.CompareAndSwap(before, k) {
+		return k
+	}
+	return d.find(keyID) // another request was first
+}
+
+// Configured is the tenant whose key the configuration says that this is, "" for none.
+func (d *Directory) Configured(keyID string) string {
+	i, ok := d.keys[keyID]
+	if !ok {
+		return ""
+	}
+	return d.config[d.keySlots[i].tenant].ID
+}
+
+// Covers reports whether there is a tenant of this id, or below it.
+func (d *Directory) Covers(id string) bool {
+	for i := range d.config {
+		if Within(d.config[i].ID, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// Within reports whether a tenant is another one, or below it.
+func Within(id, other string) bool {
+	rest, ok := strings.CutPrefix(id, other)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// EachKey calls do for every key of the configuration.
+func (d *Directory) EachKey(do func(keyID, tenant string)) {
+	for i := range d.config {
+		for _, id := range d.config[i].Keys {
+			do(id, d.config[i].ID)
+		}
+	}
+}
+
+// compileKey makes a key as acts have left it. What proves it is that of before, if
+// there was one.
+func (d *Directory) compileKey(id, tenantID string, o *overlay, before *key) *key {
+	dead := &key{bearer: d.stranger.bearer, secret: d.stranger.secret, under: o}
+	var acts *keys.Key
+	if o.state != nil {
+		acts = o.state.Keys[id]
+	}
+	if acts != nil && (acts.Revoked || acts.Later) {
+		return dead
+	}
+	t := d.Lookup(tenantID)
+	if t == nil { // it was issued for a tenant that the configuration does not have any more
+		return dead
+	}
+	k := &key{identity: &Identity{Tenant: t, KeyID: id}, under: o}
+	if before != nil && before.identity != nil {
+		k.bearer, k.secret = before.bearer, before.secret
+	} else {
+		c, err := d.secrets.Credentials(id)
+		if err != nil {
+			return dead
+		}
+		k = newKey(c, k.identity)
+		k.under = o
+	}
+	if acts != nil {
+		k.identity.Own = acts.Own
+		k.gate = gate{frozen: len(acts.Frozen) > 0, until: acts.Until(), networks: acts.Networks}
+	}
+	k.gate.frozen = k.gate.frozen || o.state != nil && o.state.Frozen(t.ID)
+	return k
+}
+
+// gate is when and from where a key may be used. The zero value is always open.
+type gate struct {
+	frozen   bool
+	until    time.Time // zero: for ever
+	networks []netip.Prefix
+}
+
+// pass refuses a key that may not be used. Whoever gets to know why has proven it, but
+// for the signature of a bearer key's body, which has none.
+func (d *Directory) pass(k *key, now time.Time, from netip.Addr) *wire.Error {
+	g, why := &k.gate, ""
+	switch {
+	case g.frozen:
+		why = "This key is frozen."
+	case !g.until.IsZero() && !d.acts.book.Clock(now).Before(g.until):
+		why = "This key has expired."
+	case len(g.networks) > 0 && !slices.ContainsFunc(g.networks, func(n netip.Prefix) bool { return n.Contains(from) }):
+		why = "This key may not be used from " + from.String() + "."
+	default:
+		return nil
+	}
+	return &wire.Error{Kind: wire.KindAccessDenied, Message: "Authentication failed: " + why}
+}
+
+// touch notes now and then that a key was used.
+func (d *Directory) touch(k *key, now time.Time) {
+	every := int64(keys.UsedEvery / time.Second)
+	if at := now.Unix() / every; d.acts.book != nil && k.used.Load() != at {
+		k.used.Store(at)
+		d.acts.book.Touch(k.identity.KeyID, now)
+	}
+}
