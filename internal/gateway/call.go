@@ -66,7 +66,7 @@ type bill struct {
 	mu       sync.Mutex // guards the following
 	cost     money.Pico
 	state    string       // how far cost can be trusted
-	begun    bool         // attempts that are not in the books yet may be billed
+	begun    bool         // an attempt was billed, or may be
 	refusal  *wire.Error  // the gateway's own answer, nil for the upstream's
 	attempts []saving.Row // kept when the span is recorded
 }
@@ -76,10 +76,10 @@ func (c *call) paid() bool {
 	b := &c.bill
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.begun || b.cost != 0 || b.state == leg.CostUnknown || b.state == leg.CostUnpriced
+	return b.begun
 }
 
-// began notes attempts that may be billed and are not in the books yet.
+// began notes that an attempt was billed, or may be.
 func (b *bill) began(may bool) {
 	b.mu.Lock()
 	b.begun = b.begun || may

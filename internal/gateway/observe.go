@@ -27,6 +27,7 @@ func (c *call) Ended(a *leg.Attempt) {
 	if a.Payer != nil {
 		return
 	}
+	b.began(a.Billable())
 	b.mu.Lock()
 	b.cost += a.Costs.Total()
 	b.state = leg.WorseCost(b.state, a.CostState())

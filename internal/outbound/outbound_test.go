@@ -3,18 +3,12 @@ package outbound
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,63 +16,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/sluice-gateway/sluice/internal/outbound/outboundtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// authority is a private certificate authority.
-type authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "private"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{key, cert}
-}
-
-// server is a TLS configuration for 127.0.0.1 and service.test.
-func (a *authority) server(t *testing.T) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), DNSNames: []string{"service.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-}
-
-func (a *authority) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
-}
 
 func write(t *testing.T, name string, contents []byte) string {
 	t.Helper()
@@ -105,141 +51,6 @@ func service(t *testing.T, secure *tls.Config) string {
 	}
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
-}
-
-// relay is a proxy of one kind that counts whom it let through.
-type relay struct {
-	url string
-
-	mu    sync.Mutex
-	asked []string // guarded by mu
-}
-
-func (r *relay) note(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked = append(r.asked, fmt.Sprintf(format, args...))
-}
-
-func (r *relay) heard() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Join(r.asked, ", ")
-}
-
-// newRelay starts a proxy: http, https or socks5. Names that end in .test are
-// resolved to this machine, by the proxy alone.
-func newRelay(t *testing.T, scheme string, secure *tls.Config) *relay {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if scheme == "https" {
-		l = tls.NewListener(l, secure)
-	}
-	r := &relay{url: scheme + "://ann:s3cret@" + l.Addr().String()}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer c.Close()
-				if strings.HasPrefix(scheme, "socks") {
-					r.socks(c)
-				} else {
-					r.http(c)
-				}
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
-	return r
-}
-
-func resolve(to string) string {
-	host, port, _ := net.SplitHostPort(to)
-	if strings.HasSuffix(host, ".test") {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// join passes bytes both ways until either ends.
-func join(c net.Conn, in io.Reader, to string) {
-	server, err := net.Dial("tcp", resolve(to))
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	var up sync.WaitGroup
-	up.Go(func() { _, _ = io.Copy(server, in); server.Close() })
-	_, _ = io.Copy(c, server)
-	c.Close()
-	up.Wait()
-}
-
-func (r *relay) http(c net.Conn) {
-	in := bufio.NewReader(c)
-	req, err := http.ReadRequest(in)
-	if err != nil {
-		return
-	}
-	user := req.Header.Get("Proxy-Authorization")
-	if user != "Basic YW5uOnMzY3JldA==" {
-		r.note("407")
-		_, _ = io.WriteString(c, "HTTP/1.1 407 x\r\nContent-Length: 0\r\n\r\n")
-		return
-	}
-	if req.Method == http.MethodConnect {
-		r.note("CONNECT %s", req.Host)
-		_, _ = io.WriteString(c, "HTTP/1.1 200 x\r\n\r\n")
-		join(c, in, req.Host)
-		return
-	}
-	r.note("%s %s", req.Method, req.RequestURI)
-	req.RequestURI, req.URL.Host = "", resolve(req.URL.Host)
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		return
-	}
-	defer res.Body.Close()
-	_ = res.Write(c)
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-}
-
-// socks is the server of RFC 1928 with user and password (RFC 1929).
-func (r *relay) socks(c net.Conn) {
-	read := func(n byte) []byte {
-		b := make([]byte, n)
-		_, _ = io.ReadFull(c, b)
-		return b
-	}
-	methods := read(2)
-	read(methods[1])
-	_, _ = c.Write([]byte{5, 2})
-	user := string(read(read(2)[1]))
-	password := string(read(read(1)[0]))
-	if user != "ann" || password != "s3cret" {
-		_, _ = c.Write([]byte{1, 1})
-		return
-	}
-	_, _ = c.Write([]byte{1, 0})
-	host := ""
-	switch read(4)[3] {
-	case 1:
-		host = net.IP(read(4)).String()
-	case 3:
-		host = string(read(read(1)[0]))
-	}
-	port := read(2)
-	to := net.JoinHostPort(host, fmt.Sprint(int(port[0])<<8|int(port[1])))
-	r.note("socks %s", to)
-	_, _ = c.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
-	join(c, c, to)
 }
 
 // calls are ways that the environment says nothing about.
@@ -305,9 +116,9 @@ func byRoute(t *testing.T, c *Calls, to string) (string, error) {
 // TestWays asks a service in cleartext and behind a private authority by each kind
 // of proxy, by both kinds of client (U3, U4).
 func TestWays(t *testing.T) {
-	ca := newAuthority(t)
-	caFile := write(t, "ca.pem", ca.pem())
-	secure := ca.server(t)
+	ca := outboundtest.NewAuthority(t)
+	caFile := write(t, "ca.pem", ca.PEM())
+	secure := ca.Server(t)
 	for _, target := range []string{"http", "https"} {
 		under := secure
 		if target == "http" {
@@ -319,8 +130,8 @@ func TestWays(t *testing.T) {
 			for name, ask := range map[string]func(*testing.T, *Calls, string) (string, error){
 				"client": byClient, "route": byRoute,
 			} {
-				through := newRelay(t, proxy, secure)
-				got, err := ask(t, calls(t, Settings{Proxy: through.url, CAFile: caFile}), to)
+				through := outboundtest.NewRelay(t, proxy, secure)
+				got, err := ask(t, calls(t, Settings{Proxy: through.URL, CAFile: caFile}), to)
 				if want := "service.test:" + port + " /x?y=1"; err != nil || got != want {
 					t.Errorf("%s by %s through %s: %q %v, want %q", target, name, proxy, got, err, want)
 				}
@@ -330,8 +141,8 @@ func TestWays(t *testing.T) {
 				if strings.HasPrefix(proxy, "socks") {
 					want = "socks service.test:" + port
 				}
-				if through.heard() != want {
-					t.Errorf("%s by %s: the %s proxy heard %q, want %q", target, name, proxy, through.heard(), want)
+				if through.Heard() != want {
+					t.Errorf("%s by %s: the %s proxy heard %q, want %q", target, name, proxy, through.Heard(), want)
 				}
 			}
 		}
@@ -340,17 +151,17 @@ func TestWays(t *testing.T) {
 
 // TestDirect reaches a service without a proxy, and only with its authority.
 func TestDirect(t *testing.T) {
-	ca := newAuthority(t)
-	to := "https://" + service(t, ca.server(t)) + "/"
+	ca := outboundtest.NewAuthority(t)
+	to := "https://" + service(t, ca.Server(t)) + "/"
 	for _, ask := range []func(*testing.T, *Calls, string) (string, error){byClient, byRoute} {
 		var unknown x509.UnknownAuthorityError
 		if _, err := ask(t, calls(t, Settings{}), to); !errors.As(err, &unknown) {
 			t.Errorf("without the authority: %v", err)
 		}
 		for name, s := range map[string]Settings{
-			"ca_file":       {CAFile: write(t, "ca.pem", ca.pem())},
-			"AWS_CA_BUNDLE": {Getenv: env("AWS_CA_BUNDLE", write(t, "bundle.pem", ca.pem()))},
-			"SSL_CERT_FILE": {Getenv: env("SSL_CERT_FILE", write(t, "certs.pem", ca.pem()))},
+			"ca_file":       {CAFile: write(t, "ca.pem", ca.PEM())},
+			"AWS_CA_BUNDLE": {Getenv: env("AWS_CA_BUNDLE", write(t, "bundle.pem", ca.PEM()))},
+			"SSL_CERT_FILE": {Getenv: env("SSL_CERT_FILE", write(t, "certs.pem", ca.PEM()))},
 		} {
 			if _, err := ask(t, calls(t, s), to); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -361,10 +172,10 @@ func TestDirect(t *testing.T) {
 
 // TestAuthorityIsReplaced changes the file of authorities under running calls.
 func TestAuthorityIsReplaced(t *testing.T) {
-	first, second := newAuthority(t), newAuthority(t)
-	caFile := write(t, "ca.pem", first.pem())
+	first, second := outboundtest.NewAuthority(t), outboundtest.NewAuthority(t)
+	caFile := write(t, "ca.pem", first.PEM())
 	c := calls(t, Settings{CAFile: caFile})
-	old, new := "https://"+service(t, first.server(t))+"/", "https://"+service(t, second.server(t))+"/"
+	old, new := "https://"+service(t, first.Server(t))+"/", "https://"+service(t, second.Server(t))+"/"
 	f := func(what, to string, want bool) {
 		t.Helper()
 		if _, err := byRoute(t, c, to); (err == nil) != want {
@@ -373,7 +184,7 @@ func TestAuthorityIsReplaced(t *testing.T) {
 	}
 	f("old server, old file", old, true)
 	f("new server, old file", new, false)
-	write(t, caFile, append([]byte("# renewed\n"), second.pem()...))
+	write(t, caFile, append([]byte("# renewed\n"), second.PEM()...))
 	f("old server, new file", old, false)
 	f("new server, new file", new, true)
 	write(t, caFile, []byte("half a fi"))
@@ -474,15 +285,15 @@ func TestRefuses(t *testing.T) {
 
 // TestProxyTroubleNamesTheProxy shows who refused.
 func TestProxyTroubleNamesTheProxy(t *testing.T) {
-	through := newRelay(t, "http", nil)
-	wrong := strings.Replace(through.url, "s3cret", "wrong", 1)
+	through := outboundtest.NewRelay(t, "http", nil)
+	wrong := strings.Replace(through.URL, "s3cret", "wrong", 1)
 	_, err := byRoute(t, calls(t, Settings{Proxy: wrong}), "https://service.test/")
 	if err == nil || !strings.Contains(err.Error(), "proxy 127.0.0.1") || !strings.Contains(err.Error(), "407") ||
 		strings.Contains(err.Error(), "wrong") {
 		t.Errorf("got %v", err)
 	}
-	socks := newRelay(t, "socks5", nil)
-	_, err = byRoute(t, calls(t, Settings{Proxy: strings.Replace(socks.url, "s3cret", "wrong", 1)}),
+	socks := outboundtest.NewRelay(t, "socks5", nil)
+	_, err = byRoute(t, calls(t, Settings{Proxy: strings.Replace(socks.URL, "s3cret", "wrong", 1)}),
 		"https://service.test/")
 	if err == nil || !strings.Contains(err.Error(), "proxy 127.0.0.1") {
 		t.Errorf("got %v", err)

@@ -64,7 +64,7 @@ func (u *upstreams) options(cfg *config.Config) bedrock.Options {
 	o := bedrock.Options{
 		Upstreams: map[string]config.Upstream{"": cfg.Upstream}, Timeouts: cfg.Timeouts,
 		Credentials: map[string]sigv4.Credentials{}, Now: time.Now, OnBreaker: u.showBreaker,
-		OnIdentity: u.showIdentity,
+		OnIdentity: u.showIdentity, Log: u.log,
 	}
 	for name, further := range cfg.Upstreams {
 		o.Upstreams[name] = further

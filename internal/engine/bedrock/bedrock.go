@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -42,6 +43,7 @@ type Options struct {
 	// credentials, and once when it is accepted again. It must not call the engine.
 	// May be nil.
 	OnIdentity func(IdentityTrouble)
+	Log        *slog.Logger // of the AWS SDK; nil: nowhere
 }
 
 // signingName is the service in the scope of every signature for Bedrock
@@ -70,6 +72,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnBreaker == nil {
 		o.OnBreaker = func(string, string, string) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.OnIdentity == nil {
 		o.OnIdentity = func(IdentityTrouble) {}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/sluice-gateway/sluice/internal/outbound"
 )
@@ -23,13 +25,27 @@ import (
 type chain struct {
 	region string // whose security token service is asked
 	calls  *outbound.Calls
+	log    *slog.Logger
 }
 
 // load reads the AWS configuration of this process.
 func (c *chain) load(ctx context.Context) (aws.Config, error) {
 	return awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.region),
 		awsconfig.WithCredentialsCacheOptions(refreshEarly),
-		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(c.calls.Apply, seldom)))
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(c.calls.Apply, seldom)),
+		awsconfig.WithLogger(sdkLog{c.log}))
+}
+
+// sdkLog is where the SDK logs.
+type sdkLog struct{ *slog.Logger }
+
+// Logf implements logging.Logger.
+func (l sdkLog) Logf(class logging.Classification, format string, args ...any) {
+	level := slog.LevelDebug
+	if class == logging.Warn {
+		level = slog.LevelWarn
+	}
+	l.Log(context.Background(), level, "AWS SDK", "said", fmt.Sprintf(format, args...))
 }
 
 // seldom is for calls between which no connection is worth keeping.

@@ -72,8 +72,7 @@ func newIdentity(found site, own role.Role, o *Options, b *background, troubles 
 		provider := stscreds.NewAssumeRoleProvider(newSTS(settings, r.STSRegion), r.ARN, func(a *stscreds.AssumeRoleOptions) {
 			assume(a, &r)
 		})
-		assumed := &assumed{aws.NewCredentialsCache(provider, refreshEarly), id.base}
-		return &source{provider: assumed, now: o.Now, background: b, trouble: troubles(r.ARN)}
+		return &source{provider: &assumed{provider, id.base}, now: o.Now, background: b, trouble: troubles(r.ARN)}
 	}
 	id.own = id.make(role.Role{})
 	return id
@@ -96,8 +95,9 @@ func assume(a *stscreds.AssumeRoleOptions, r *role.Role) {
 	}
 }
 
-// assumed returns the credentials of a role. When what it is assumed with is
-// refused, it is renewed and the role assumed once more.
+// assumed returns the credentials of a role, assumed anew each time, with an expiry
+// that is refreshWindow early. When what it is assumed with is refused, that is renewed
+// and the role assumed once more.
 type assumed struct {
 	role aws.CredentialsProvider
 	base *source
@@ -107,10 +107,11 @@ type assumed struct {
 func (a *assumed) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	used := a.base.current.Load()
 	c, err := a.role.Retrieve(ctx)
-	if err == nil || refusalBySDK(err) == "" || used == nil || !a.base.renew(ctx, used) {
-		return c, err
+	if err != nil && refusalBySDK(err) != "" && used != nil && a.base.renew(ctx, used) {
+		c, err = a.role.Retrieve(ctx)
 	}
-	return a.role.Retrieve(ctx)
+	c.Expires = c.Expires.Add(-refreshWindow)
+	return c, err
 }
 
 // of returns the credentials of a tenant's role, those of the upstream for the

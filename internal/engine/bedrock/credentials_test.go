@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -262,13 +263,13 @@ func TestRoleThatIsDenied(t *testing.T) {
 	mustFail(t, "denied", err, engine.NoCredentials)
 }
 
-func direct(t *testing.T) *outbound.Calls {
+func direct(t *testing.T) *chain {
 	t.Helper()
 	calls, err := outbound.New(outbound.Settings{Getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return calls
+	return &chain{calls: calls, log: slog.New(slog.DiscardHandler)}
 }
 
 func TestEndpointOfAWS(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/outbound"
 )
 
 // site is where an upstream is.
@@ -26,8 +25,9 @@ type site struct {
 // locate finds endpoint and region. The AWS configuration (environment and
 // files) is read only when it is needed: for an endpoint that is not configured,
 // a region that is not, or for credentials.
-func locate(ctx context.Context, s config.Upstream, calls *outbound.Calls, haveCredentials bool) (site, error) {
-	at := site{region: s.Region, chain: &chain{region: s.Region, calls: calls}}
+func locate(ctx context.Context, s config.Upstream, c *chain, haveCredentials bool) (site, error) {
+	c.region = s.Region
+	at := site{region: s.Region, chain: c}
 	if s.Endpoint == "" || s.Region == "" || !haveCredentials {
 		loaded, err := at.chain.load(ctx)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -49,7 +50,8 @@ func problemsOf(ctx context.Context, path string, u config.Upstream) []config.Pr
 			return []config.Problem{{Path: path + ".endpoint", Message: err.Error()}}
 		}
 	}
-	if _, err := locate(ctx, u, calls, u.BearerToken != ""); err != nil {
+	found := &chain{calls: calls, log: slog.New(slog.DiscardHandler)}
+	if _, err := locate(ctx, u, found, u.BearerToken != ""); err != nil {
 		return []config.Problem{{Path: path, Message: "the AWS configuration of this process: " + err.Error()}}
 	}
 	return nil

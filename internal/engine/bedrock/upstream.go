@@ -43,7 +43,7 @@ func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options
 	if err != nil {
 		return nil, err
 	}
-	site, err := locate(ctx, s, calls, isFixed || s.BearerToken != "")
+	site, err := locate(ctx, s, &chain{calls: calls, log: o.Log}, isFixed || s.BearerToken != "")
 	if err != nil {
 		return nil, err
 	}
