@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/ground"
+	"github.com/sluice-gateway/sluice/internal/cascade/rubric"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
 
@@ -176,6 +177,9 @@ func (s *Snapshot) binding(a *Artifacts, settings *config.Cascade, now time.Time
 		}
 	}
 	b.PricesHash = hex.EncodeToString(prices.Sum(nil))
+	if from := settings.Shadow.Adequate; from > 0 {
+		b.Rubric, b.Adequate = rubric.Hash(), from
+	}
 	return b
 }
 

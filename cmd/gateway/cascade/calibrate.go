@@ -90,6 +90,7 @@ func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) e
 	r, refusal := calibrate.Run(*in)
 	printAdequate(out, f.settings)
 	report(out, f.pairs, in, r)
+	printProgress(out, in.Log, refusal)
 	if r.Report == nil {
 		return refusal
 	}
@@ -132,7 +133,7 @@ func (f *calibrateFlags) read(cfg *config.Config, now time.Time) (*calibrate.Inp
 			MaxLoss: settings.Target.MaxQualityLoss, Delta: 1 - settings.Target.Confidence, MinSaving: f.minSaving,
 		},
 		Training: calibrate.Training{PreScore: f.preScore != "", Score: f.score != "", Share: f.trainShare},
-		Now:      now,
+		Now:      now, NeedsCheck: true,
 	}
 	if order := snap.Artifacts[f.cascade].Score; order != nil {
 		in.Binding.Scores[certify.RoleScore] = order.Hash()
@@ -143,6 +144,10 @@ func (f *calibrateFlags) read(cfg *config.Config, now time.Time) (*calibrate.Inp
 	}
 	if f.pairs == "" {
 		f.pairs = pairs.File(filepath.Join(cfg.DataDir, "pairs"), f.cascade)
+		if _, err := os.Stat(f.pairs); os.IsNotExist(err) { // nothing was shadowed yet
+			in.Log = &calibrate.Log{}
+			return in, nil
+		}
 	}
 	in.Log, err = readFile(f.pairs, func(r io.Reader) (*calibrate.Log, error) {
 		return calibrate.ReadLog(r, &in.Binding, labels)

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
+	"github.com/sluice-gateway/sluice/internal/cascade/rubric"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -40,6 +41,11 @@ type bench struct{ config, dir string }
 // newBench logs n pairs. Every fourth is one where the light models disagree and
 // are wrong. Changes are made to each.
 func newBench(t *testing.T, n int, changes ...func(i int, p *pairs.Pair)) *bench {
+	t.Helper()
+	return newBenchOf(t, settings, n, changes...)
+}
+
+func newBenchOf(t *testing.T, settings string, n int, changes ...func(i int, p *pairs.Pair)) *bench {
 	t.Helper()
 	b := &bench{config: harness.File(t, "sluice.yaml", settings)}
 	b.dir = filepath.Dir(b.config)
@@ -149,6 +155,40 @@ func unkeyed(i int, p *pairs.Pair) {
 	second := &answer.Answer{Text: "Take the stairs, or the lift next to them"}
 	in := score.Input{Light: &answer.Answer{Text: text}, Partner: second}
 	p.Risk, p.Partner, p.FeatureSet, p.Features = nil, "unknown", score.FeatureSet, score.Features(&in)
+}
+
+// TestCalibrateGrades prints what grades show, and how far a short log is.
+func TestCalibrateGrades(t *testing.T) {
+	graded := strings.Replace(settings, "fraction: 1}",
+		"fraction: 1, judge: mistral.mistral-large-3-675b-instruct, adequate: 5}", 1)
+	f := func(golden string, n int, refused bool) {
+		t.Helper()
+		b := newBenchOf(t, graded, n, func(i int, p *pairs.Pair) {
+			p.Time = time.Unix(int64(i)*1000, 0).UTC()
+			p.Grades = &pairs.Grades{
+				Judge: "mistral.mistral-large-3-675b-instruct", Rubric: rubric.Hash(),
+				Reading: pairs.Reading{Light: 7, Escalation: 8}, Cost: 5_000_000_000,
+			}
+			switch {
+			case p.Label == "different":
+				p.Label, p.Partner, p.Grades.Light = "unknown", "different", 4
+			case i%3 > 0:
+				p.Grades = nil // equal keys
+			}
+			if i%10 < 4 && p.Grades != nil {
+				again := p.Grades.Reading
+				again.Escalation++
+				p.Grades.Again = &again
+			}
+		})
+		out, err := b.calibrate(t)
+		if (err != nil) != refused {
+			t.Fatal(err)
+		}
+		harness.Golden(t, golden, out)
+	}
+	f("calibrate-grades.txt", 1200, false)
+	f("calibrate-progress.txt", 312, true)
 }
 
 // TestCalibrateRefuses has what is not proven fail without a certificate, and

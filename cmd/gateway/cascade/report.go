@@ -63,7 +63,7 @@ func printLabels(out io.Writer, log *calibrate.Log, by map[string]int) {
 	}
 	judged := &log.Judged
 	switch {
-	case by[calibrate.ByJudge] == 0:
+	case by[calibrate.ByJudge]+by[calibrate.ByGrades] == 0:
 	case judged.Pairs < calibrate.MinJudged:
 		fmt.Fprintf(out, "  warning: the judge is checked on %d pairs with a human label; label %d\n",
 			judged.Pairs, calibrate.MinJudged)
@@ -73,6 +73,7 @@ func printLabels(out io.Writer, log *calibrate.Log, by map[string]int) {
 			"mean loss %.2f points by humans, %.2f by the judge\n",
 			100*judged.Share(), judged.Pairs, 100*human, 100*judge)
 	}
+	printGrading(out, &log.Grading)
 }
 
 // printTrained says what was trained and what it is worth.

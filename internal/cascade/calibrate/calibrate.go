@@ -26,6 +26,19 @@ type Input struct {
 	Options  certify.Options // without Seed and Labels
 	Training Training
 	Now      time.Time // of the certificate
+	// NeedsCheck refuses grades of a judge of whom nothing says whether it can be trusted.
+	NeedsCheck bool
+}
+
+// doubt is why the labels of a judge prove nothing, nil when they may; by is the
+// number of pairs by who labelled them.
+func (in *Input) doubt(by map[string]int) error {
+	g, judged := &in.Log.Grading, &in.Log.Judged
+	err := cmp.Or(judged.check(by[ByJudge]+by[ByGrades]), g.check(by[ByGrades]))
+	if err == nil && in.NeedsCheck {
+		err = g.known(by[ByGrades], judged)
+	}
+	return err
 }
 
 // Result is what a calibration found.
@@ -40,7 +53,7 @@ type Result struct {
 // Run calibrates. The error says why there is no certificate: training failed
 // (*TooFewError), the pairs do not prove the target
 // (as certify.Calibrate returns it), or the judge is not to be trusted
-// (*JudgeError). The result is there in each case.
+// (*JudgeError, *GradesError). The result is there in each case.
 func Run(in Input) (*Result, error) {
 	log := in.Log.Pairs
 	in.Options.Seed = seed
@@ -53,7 +66,7 @@ func Run(in Input) (*Result, error) {
 	in.Options = r.Ranked.options(in.Options, trained.Score != nil)
 	r.Report, err = certify.Calibrate(r.Ranked.Pairs, in.Options)
 	r.Second = trained.compare(log, in.Options, r.Report)
-	if err = cmp.Or(err, in.Log.Judged.check(r.Ranked.By[ByJudge])); err != nil {
+	if err = cmp.Or(err, in.doubt(r.Ranked.By)); err != nil {
 		return r, err
 	}
 	in.Binding.Schemas = r.Ranked.Schemas

@@ -55,7 +55,11 @@ func (l *Labels) of(p *pairs.Pair, b *certify.Binding, both *Agreement) (verdict
 	human, ok := l.Human[p.ID]
 	switch {
 	case ok && judge != nil:
-		both.add(human, *judge)
+		if by == ByGrades {
+			both.add(oneSided(human), *judge)
+		} else {
+			both.add(human, *judge)
+		}
 		return human, ByHuman
 	case ok:
 		return human, ByHuman

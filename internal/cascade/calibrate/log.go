@@ -19,6 +19,8 @@ type Log struct {
 
 	Unmatched []string // ids of human labels without a pair in the log, in order
 	Judged    Agreement
+	Grading   Grading
+	Asked     Asked // all pairs of the binding, with a label and without
 }
 
 // Pair is a pair of the log with its best label.
@@ -52,9 +54,12 @@ func ReadLog(in io.Reader, b *certify.Binding, labels Labels) (*Log, error) {
 		return nil, err
 	}
 	l.Unmatched = labels.unmatched(taken)
+	l.Asked = askedOf(taken)
 	l.Pairs = slices.DeleteFunc(taken, func(p Pair) bool { return p.By == "" })
 	l.Unlabelled = len(taken) - len(l.Pairs)
+	l.Asked.Labelled = len(l.Pairs)
 	slices.SortStableFunc(l.Pairs, func(a, b Pair) int { return a.Pair.Time.Compare(b.Pair.Time) })
+	l.weigh()
 	return l, nil
 }
 
