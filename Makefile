@@ -73,6 +73,8 @@ image: ## the image for containers as one file of the OCI's form, without an eng
 
 test-packages: build image ## go install, the image run as root, the chart by helm, the Compose file by docker compose
 	@$(ALIVE) 'go install' scripts/check-install.sh
+	@$(ALIVE) 'golangci-lint $(LINT_VERSION)' $(MAKE) -s --no-print-directory $(TOOLS)/golangci-lint-$(LINT_VERSION)
+	@cd packaging && $(GO) vet . && $(TOOLS)/golangci-lint-$(LINT_VERSION) run ./...
 	@$(ALIVE) 'image and archives' $(GO) test -C packaging -count=1 ./...
 	@$(ALIVE) 'image run in a root of its own' env SLUICE_IMAGE='$(CURDIR)/dist/sluice_$(VERSION:v%=%).oci.tar' \
 		$(GO) test -C packaging -count=1 -run TestImageRuns -v .

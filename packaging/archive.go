@@ -56,7 +56,7 @@ func (r *release) archives(targets []target) error {
 		if err := os.WriteFile(filepath.Join(r.dist, name), zipped.Bytes(), 0o644); err != nil {
 			return err
 		}
-		fmt.Printf("%s: %.1f MB\n", name, float64(zipped.Len())/1e6)
+		r.say("%s: %.1f MB", name, float64(zipped.Len())/1e6)
 		parts, err := r.parts(t)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func pack(w io.Writer, files []file, date time.Time) error {
 // parts writes a target's list of parts (SBOM) in CycloneDX's form, and returns its name.
 func (r *release) parts(t target) (string, error) {
 	name := r.name(t) + ".cdx.json"
-	fmt.Printf("listing the parts of %s\n", t)
+	r.say("listing the parts of %s", t)
 	cmd := exec.Command("go", "run", bom, "bin", "-json", "-noserial", "-licenses=false", "-version", "v"+r.version,
 		"-output", filepath.Join(r.dist, name), r.program(t))
 	cmd.Stderr = os.Stderr
@@ -140,6 +140,6 @@ func (r *release) checksums(names []string) error {
 		}
 		fmt.Fprintf(&list, "%x  %s\n", sha256.Sum256(data), name)
 	}
-	fmt.Print(list.String())
+	r.say("checksums.txt:\n%s", list.String())
 	return os.WriteFile(filepath.Join(r.dist, "checksums.txt"), list.Bytes(), 0o644)
 }

@@ -47,7 +47,7 @@ func (r *release) image(targets []target) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("image for %s: %.1f MB compressed\n", t, float64(size)/1e6)
+		r.say("image for %s: %.1f MB compressed", t, float64(size)/1e6)
 		if size > mostImage {
 			return fmt.Errorf("the image for %s has %d bytes compressed, at most %d are wanted", t, size, int(mostImage))
 		}
@@ -64,7 +64,7 @@ func (r *release) writeLayout(index v1.ImageIndex) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in the folder of what may go
 	at, err := layout.Write(dir, empty.Index)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (r *release) writeLayout(index v1.ImageIndex) error {
 		return err
 	}
 	name := "sluice_" + r.version + ".oci.tar"
-	fmt.Printf("%s: %.1f MB\n", name, float64(out.Len())/1e6)
+	r.say("%s: %.1f MB", name, float64(out.Len())/1e6)
 	return os.WriteFile(filepath.Join(r.dist, name), out.Bytes(), 0o644)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,11 @@ type release struct {
 	revision string
 	date     time.Time
 	dist     string
+	out      io.Writer // what is done, line by line
+}
+
+func (r *release) say(format string, args ...any) {
+	fmt.Fprintf(r.out, format+"\n", args...) //nolint:errcheck // nobody reads it
 }
 
 // target is a platform.
@@ -58,7 +64,7 @@ func run(args []string) error {
 	if err := os.Chdir(*root); err != nil {
 		return err
 	}
-	r := &release{version: strings.TrimPrefix(*version, "v"), dist: *dist}
+	r := &release{version: strings.TrimPrefix(*version, "v"), dist: *dist, out: os.Stdout}
 	if err := r.readCommit(); err != nil {
 		return err
 	}
@@ -93,7 +99,7 @@ func (r *release) setDate(seconds string) error {
 
 // build compiles the program for a target.
 func (r *release) build(t target) error {
-	fmt.Printf("building %s\n", t)
+	r.say("building %s", t)
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -X main.version="+r.version, "-o", r.program(t), "./cmd/gateway")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch)

@@ -25,7 +25,9 @@ import (
 
 func testRelease(t *testing.T) *release {
 	t.Helper()
-	return &release{version: "1.2.3", revision: "abc", date: time.Unix(1_800_000_000, 0).UTC(), dist: t.TempDir()}
+	return &release{
+		version: "1.2.3", revision: "abc", date: time.Unix(1_800_000_000, 0).UTC(), dist: t.TempDir(), out: io.Discard,
+	}
 }
 
 // unpack reads a tar archive.

@@ -185,6 +185,9 @@ func TestQuickstartSaysWhatIsWrong(t *testing.T) {
 	f("admin port", 1,
 		func(q *quickstarted, yaml string) string { return strings.Replace(yaml, "127.0.0.1:9090", q.admin, 1) },
 		"another program listens at", "change admin.listen (", "quickstart.yaml:4)")
+	f("address", 1, func(_ *quickstarted, yaml string) string {
+		return regexp.MustCompile(`(?m)^listen: 127\.0\.0\.1`).ReplaceAllString(yaml, "listen: 192.0.2.7") // nobody's
+	}, "change listen (", "quickstart.yaml:3)", "no address 192.0.2.7:")
 	f("mistake", 2, func(_ *quickstarted, yaml string) string { return strings.Replace(yaml, "light:", "lite:", 1) },
 		`unknown key "lite"`)
 }

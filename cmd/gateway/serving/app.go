@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -168,7 +169,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
 		API: a.keysAPI(),
 	}); err != nil {
-		return inUse(cfg, "admin.listen", cfg.Admin.Listen, err)
+		return cannotListen(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}
 	closing.add(func(ctx context.Context) { a.admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
 	metrics := a.telemetry.Metrics()
@@ -176,7 +177,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,
 		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: a.requests.Edge,
 	}); err != nil {
-		return inUse(cfg, "listen", cfg.Listen, err)
+		return cannotListen(cfg, "listen", cfg.Listen, err)
 	}
 	a.watch(metrics)
 	go func() { // after the main port listens: /readyz must not say ready before
@@ -187,13 +188,20 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	return nil
 }
 
-// inUse says which key names a port that another program has.
-func inUse(cfg *config.Config, path, addr string, err error) error {
-	if !errors.Is(err, syscall.EADDRINUSE) {
+// cannotListen says which key names the port that the system refuses.
+func cannotListen(cfg *config.Config, path, addr string, err error) error {
+	var refused *net.OpError
+	if !errors.As(err, &refused) {
 		return err
 	}
 	at := cfg.At(path)
-	return fmt.Errorf("another program listens at %s: end that, or change %s (%s:%d)", addr, path, at.File, at.Line)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program listens at %s: end that, or change %s (%s:%d)", addr, path, at.File, at.Line)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("this machine has no address %s: change %s (%s:%d)", addr, path, at.File, at.Line)
+	}
+	return fmt.Errorf("%s:%d: %s: %w", at.File, at.Line, path, err)
 }
 
 // lastAnswers is how long requests that were cut off have to be answered.

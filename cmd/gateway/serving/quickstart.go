@@ -40,15 +40,7 @@ func quickstart(ctx context.Context, version string, withTLS bool, out io.Writer
 	if err != nil {
 		return err
 	}
-	secrets, err := command.Secrets(dir)
-	if err != nil {
-		return err
-	}
-	key, err := demoKey(dir, secrets)
-	if err != nil {
-		return err
-	}
-	file, err := demoConfig(dir, key)
+	file, key, err := demo(dir)
 	if err != nil {
 		return err
 	}
@@ -83,6 +75,27 @@ func withCertificate(
 		}
 		return cfg, err
 	}
+}
+
+// demo finds the quickstart's configuration and key, or makes them.
+func demo(dir string) (file string, key tenant.Credentials, err error) {
+	file, secretIn := filepath.Join(dir, "quickstart.yaml"), dir
+	if _, err := os.Stat(file); err == nil {
+		cfg, err := command.Load(file)
+		if err != nil {
+			return file, key, err
+		}
+		secretIn = cfg.DataDir // it may have been moved
+	}
+	secrets, err := command.Secrets(secretIn)
+	if err != nil {
+		return file, key, err
+	}
+	if key, err = demoKey(dir, secrets); err != nil {
+		return file, key, err
+	}
+	file, err = demoConfig(dir, key)
+	return file, key, err
 }
 
 // demoConfig writes the quickstart's configuration beside its data, for the
