@@ -324,10 +324,12 @@ const lastNotices = 5 * time.Second
 func (a *accounts) close(ctx context.Context) {
 	close(a.stop)
 	a.wg.Wait()
-	a.meter.Retire(ctx)  //nolint:errcheck // what the ledger lacks waits in the journal for the next start
-	a.inherit(ctx)       //nolint:errcheck // the next start tries again
-	a.limiter.Close(ctx) //nolint:errcheck // leases that were not given back expire
-	a.peers.Leave(ctx)   //nolint:errcheck // what this gateway declared expires
+	posting, enough := a.whileItPosts(ctx)
+	defer enough()
+	a.meter.Retire(posting)  //nolint:errcheck // what the ledger lacks waits in the journal for the next start
+	a.inherit(posting)       //nolint:errcheck // the next start tries again
+	a.limiter.Close(posting) //nolint:errcheck // leases that were not given back expire
+	a.peers.Leave(posting)   //nolint:errcheck // what this gateway declared expires
 	last, cancel := context.WithTimeout(ctx, lastNotices)
 	defer cancel()
 	a.notices.Close(last)

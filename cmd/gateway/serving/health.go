@@ -78,6 +78,47 @@ func (a *accounts) took(now redis.Health, err error) {
 	h.behind = now.Ahead
 }
 
+// lastSilence is how long a stop waits for a ledger that takes nothing.
+const lastSilence = 5 * time.Second
+
+// whileItPosts returns a context that ends with ctx, with the returned function, and when
+// the ledger is silent: when for a while it has neither taken a record that waits nor
+// answered a look. What it has not taken waits in the journal for the next start.
+func (a *accounts) whileItPosts(ctx context.Context) (posting context.Context, enough func()) {
+	posting, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		left, heard := a.meter.Status().Backlog, time.Now()
+		for posting.Err() == nil && time.Since(heard) < lastSilence {
+			now := a.meter.Status().Backlog
+			if now != left || a.answers(posting) {
+				left, heard = now, time.Now()
+			}
+			select {
+			case <-posting.Done():
+			case <-time.After(lastSilence / 20):
+			}
+		}
+		if posting.Err() == nil {
+			a.log.Warn("the ledger does not answer at the stop; what it lacks waits in the journal", "records", left)
+		}
+		cancel()
+	}()
+	return posting, func() { cancel(); <-ended }
+}
+
+// answers reports whether the ledger answers now.
+func (a *accounts) answers(ctx context.Context) bool {
+	if a.look == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := a.look(ctx)
+	return err == nil
+}
+
 // diskEvery is how often the journal is asked whether the disk takes records.
 const diskEvery = time.Second
 
