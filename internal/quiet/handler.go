@@ -3,7 +3,9 @@ package quiet
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 )
 
 // Handler writes lines to the handler of s, as far as they are few. What a line is
@@ -55,6 +57,21 @@ func kindOf(r *slog.Record) Kind {
 		return false
 	})
 	return k
+}
+
+// Lines writes lines of a library that knows no slog, each by one Write, as standard
+// library's log does.
+func Lines(log *slog.Logger, library string) io.Writer { return lines{log, library} }
+
+type lines struct {
+	log     *slog.Logger
+	library string
+}
+
+// Write implements io.Writer.
+func (l lines) Write(p []byte) (int, error) {
+	l.log.Warn("library", "of", l.library, "text", strings.TrimSpace(string(p)))
+	return len(p), nil
 }
 
 // Log writes a line that its caller has formed without package slog, when it is to be

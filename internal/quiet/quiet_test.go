@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log"
 	"log/slog"
 	"strings"
 	"sync"
@@ -178,5 +179,18 @@ func TestTakeIsCheap(t *testing.T) {
 	kind := Kind{What: "refused", Whose: "acme"}
 	if n := testing.AllocsPerRun(1000, func() { s.Log(slog.LevelWarn, kind, attrs) }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestLines: what a library prints is one kind, whatever it says.
+func TestLines(t *testing.T) {
+	all := run(t, func(l *slog.Logger) {
+		print := log.New(Lines(l, "net/http"), "", 0)
+		for i := range 100 {
+			print.Printf("http: TLS handshake error from 10.0.0.%d", i)
+		}
+	})
+	if len(all) != burst+1 || all[0].Msg != "library" || all[burst].Total != 100-burst {
+		t.Errorf("%+v", all)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -236,5 +238,50 @@ func TestNoAllocation(t *testing.T) {
 	a.flush()
 	if n := testing.AllocsPerRun(500, func() { a.add(&e) }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestAccessIsMovedAway: a file that logrotate has moved is made anew, without a signal,
+// and only its owner can read it.
+func TestAccessIsMovedAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.jsonl")
+	a, err := OpenAccess(path, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := func(path, id string) {
+		t.Helper()
+		a.add(&telemetry.RequestEnd{ID: id, Status: 200})
+		for range 1000 {
+			text, err := os.ReadFile(path)
+			if err == nil && strings.Contains(string(text), id) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("%s is not in %s", id, path)
+	}
+	written(path, "first")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	written(path, "second")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	a.Close(t.Context())
+	if text, err := os.ReadFile(path + ".1"); err != nil || strings.Contains(string(text), "second") {
+		t.Errorf("%s %v", text, err)
+	}
+	if _, err := OpenAccess(filepath.Join(path, "none", "x"), nil, nil); err == nil {
+		t.Error("a path that cannot be")
+	}
+	out, err := OpenAccess(Stdout, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Close(t.Context())
+	if _, err := os.Stdout.Stat(); err != nil {
+		t.Error("the standard output is closed", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"time"
@@ -64,6 +65,11 @@ func (a *app) openLog(to slog.Handler, closing *closers) {
 	a.storms = quiet.New(to, time.Now)
 	closing.add(func(context.Context) { a.storms.Close() })
 	a.log = slog.New(a.storms.Handler())
+	// What the standard library prints, as of a connection that a server broke.
+	before := log.Writer()
+	closing.add(func(context.Context) { log.SetOutput(before) })
+	log.SetFlags(0)
+	log.SetOutput(quiet.Lines(a.log, "log"))
 }
 
 // openRequestLog makes what writes lines about single requests.

@@ -45,7 +45,7 @@ func (l sdkLog) Logf(class logging.Classification, format string, args ...any) {
 	if class == logging.Warn {
 		level = slog.LevelWarn
 	}
-	l.Log(context.Background(), level, "AWS SDK", "said", fmt.Sprintf(format, args...))
+	l.Log(context.Background(), level, "AWS SDK", "text", fmt.Sprintf(format, args...))
 }
 
 // seldom is for calls between which no connection is worth keeping.
