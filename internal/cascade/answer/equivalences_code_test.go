@@ -32,6 +32,20 @@ var code = []equivalence{
 		c := pick(r, "len(xs)", "x+1", "foo.bar(1)", "a[0]", "x == y") + strings.Repeat(" ", 0)
 		return c, "`" + c + "`"
 	}, final},
+	{"Code", "quotes around the whole of it", "Models quote a text at random.", true, func(r *rng) (string, string) {
+		w := word(r) + " " + word(r)
+		return w, pick(r, `'`+w+`'`, `"`+w+`"`)
+	}, final},
+	{"Code", "spaces at the ends, in quotes on one side", "Without quotes nobody can see them.", true,
+		func(r *rng) (string, string) {
+			w := word(r) + " " + word(r)
+			return w, "' " + w + "'"
+		}, final},
+	{"Code", "spaces at the ends, in quotes on both sides", "They are a part of it.", false,
+		func(r *rng) (string, string) {
+			w := word(r)
+			return `'` + w + `'`, pick(r, `' `+w+`'`, `"`+w+` "`)
+		}, final},
 	{"Code", "brackets", "(a+b)/2 is the mean, a+b/2 is not.", false, func(r *rng) (string, string) {
 		a, b, n := word(r), word(r), digits(r, 1)
 		return fmt.Sprintf("return (%s+%s)/%s", a, b, n), fmt.Sprintf("return %s+%s/%s", a, b, n)

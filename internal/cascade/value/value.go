@@ -83,8 +83,12 @@ func (v Value) Same(w Value) bool {
 	return v.text == w.text || saysYesOrNo(v.text) && strings.EqualFold(v.text, w.text)
 }
 
-// quotes reports whether v is in quotes what w is without, with the spaces around it.
-func (v Value) quotes(w Value) bool { return v.quoted && w.IsText() && v.text == w.spaced }
+// quotes reports whether v is in quotes what w is without. Spaces at the ends of a
+// text without quotes cannot be seen, so they do not count.
+func (v Value) quotes(w Value) bool {
+	trimmed := strings.TrimSpace(v.text)
+	return v.quoted && w.IsText() && (v.text == w.spaced || trimmed == w.text && trimmed != "")
+}
 
 // mayLack reports whether w has a unit that v need not have.
 func (v Value) mayLack(w Value) bool { return v.unit == "" && w.known }
