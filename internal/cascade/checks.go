@@ -42,9 +42,10 @@ type Decision struct {
 type Checks struct {
 	Schemas *answer.Schemas
 	Options answer.Options
-	// Source reads what the request supplies to answer from, when an answer that does
-	// not stand on that is not to be served; nil looks for nothing.
+	// Source reads what the request supplies to answer from; nil supplies nothing.
 	Source func() *ground.Source
+	// Grounded is that an answer that does not stand on its source is not to be served.
+	Grounded bool
 	// AcceptUnknown serves an answer that passes the vetoes when agreement cannot
 	// be determined.
 	AcceptUnknown bool
@@ -74,8 +75,11 @@ func (c *Checks) Alone(r *answer.Request, a *answer.Answer) Decision {
 	if a.Unread {
 		return c.unknown()
 	}
-	why := Ungrounded(c.Source, a)
-	return Decision{Escalate: why != "", Reason: why, Cut: v.Cut}
+	if c.Grounded {
+		why := Ungrounded(c.Source, a)
+		return Decision{Escalate: why != "", Reason: why, Cut: v.Cut}
+	}
+	return Decision{Cut: v.Cut}
 }
 
 // Ungrounded is why an answer does not stand on what its request supplies, "" when it
@@ -96,7 +100,7 @@ func (c *Checks) Beside(r *answer.Request, a, partner *answer.Answer) Decision {
 	if a == nil || partner == nil && (t == nil || !t.Order.Lone()) {
 		return c.unknown()
 	}
-	in := score.Input{Light: a, Partner: partner, LightK: answer.KeyOf(r, a)}
+	in := score.Input{Light: a, Partner: partner, LightK: answer.KeyOf(r, a), Source: c.Source}
 	d := c.unknown()
 	if partner != nil {
 		in.PartK = answer.KeyOf(r, partner)

@@ -71,9 +71,8 @@ func (l *Line) startCheck(c *call) *legCheck {
 	t := &legCheck{line: l, call: c, settings: settings, next: c.legs[len(c.legs)-1]}
 	t.checks = cascade.Checks{Schemas: l.cascades.schemas, Certified: l.cascades.threshold(c)}
 	t.checks.AcceptUnknown = settings.Unknown == "accept" && t.checks.Certified == nil // no certificate covers the unknown
-	if settings.OnUngrounded == "escalate" {
-		t.checks.Source = func() *ground.Source { return ground.Read(&c.Facts, c.Body) }
-	}
+	t.checks.Source = func() *ground.Source { return ground.Read(&c.Facts, c.Body) }
+	t.checks.Grounded = settings.OnUngrounded == "escalate"
 	t.checks.Options.EscalateCut = settings.OnLength == "escalate"
 	if own, next := c.legs[0].Limit.Tokens, t.next.Limit.Tokens; own.Known && next.Known && next.N > own.N {
 		t.checks.Options.NextHasRoom = true

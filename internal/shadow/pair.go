@@ -21,7 +21,7 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 		Operation: r.Target.Op.String(), Turns: r.Facts.Turns, TextBytes: r.Facts.TextBytes,
 		Light: replies[0].used, Escalation: used(j.Served), SchemaHash: j.Schemas.Hash(j.asked),
 	}
-	in := score.Input{Prompt: r.Prompt(), Route: p.Route, Light: replies[0].Answer()}
+	in := score.Input{Prompt: r.Prompt(), Route: p.Route, Light: replies[0].Answer(), Source: j.source}
 	served := j.served()
 	if len(replies) > 1 {
 		p.Second, in.Partner = &replies[1].used, replies[1].Answer()
@@ -52,8 +52,11 @@ func (j *job) veto(light *answer.Answer) string {
 	if j.Route.Cascade.Settings.OnUngrounded != "escalate" {
 		return ""
 	}
-	return cascade.Ungrounded(func() *ground.Source { return ground.Read(&j.Request.Facts, j.Request.Body) }, light)
+	return cascade.Ungrounded(j.source, light)
 }
+
+// source is what the request supplies to answer from.
+func (j *job) source() *ground.Source { return ground.Read(&j.Request.Facts, j.Request.Body) }
 
 // compareKeys notes whether the light models agree, and the risk of the light
 // answer.
@@ -74,7 +77,7 @@ func (j *job) features(p *pairs.Pair, in *score.Input, served *answer.Answer) {
 	}
 	p.FeatureSet = score.FeatureSet
 	p.EscalationFeatures = score.Features(&score.Input{
-		Prompt: in.Prompt, Light: served, Partner: in.Light, LightK: keyOf(j.asked, served),
+		Prompt: in.Prompt, Light: served, Partner: in.Light, LightK: keyOf(j.asked, served), Source: j.source,
 	})
 }
 

@@ -75,10 +75,10 @@ func newBenchOf(t *testing.T, settings string, n int, changes ...func(i int, p *
 }
 
 func pairOf(i int, bound *certify.Binding) *pairs.Pair {
-	prompt, label := fmt.Sprint("say hello to ", i), "same"
+	prompt, label := fmt.Sprintf("say hello to %04d", i), "same"
 	light, second := "the answer is 42", "I say the answer is 42"
 	if i%4 == 0 {
-		prompt, label = fmt.Sprint("prove the theorem ", i), "different"
+		prompt, label = fmt.Sprintf("prove the theorem %04d", i), "different"
 		light, second = "the answer is 41", "the answer is 43"
 	}
 	own, other := &answer.Answer{Text: light}, &answer.Answer{Text: second}

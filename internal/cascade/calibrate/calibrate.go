@@ -52,8 +52,9 @@ type Result struct {
 
 // Run calibrates. The error says why there is no certificate: training failed
 // (*TooFewError), the pairs do not prove the target
-// (as certify.Calibrate returns it), or the judge is not to be trusted
-// (*JudgeError, *GradesError). The result is there in each case.
+// (as certify.Calibrate returns it), the judge is not to be trusted (*JudgeError,
+// *GradesError), there is little to lose (*InadequateError), or the traffic shifted
+// (*ShiftError). The result is there in each case.
 func Run(in Input) (*Result, error) {
 	log := in.Log.Pairs
 	in.Options.Seed = seed
@@ -66,7 +67,8 @@ func Run(in Input) (*Result, error) {
 	in.Options = r.Ranked.options(in.Options, trained.Score != nil)
 	r.Report, err = certify.Calibrate(r.Ranked.Pairs, in.Options)
 	r.Second = trained.compare(log, in.Options, r.Report)
-	if err = cmp.Or(err, in.doubt(r.Ranked.By)); err != nil {
+	later := log[trained.Pairs:]
+	if err = cmp.Or(err, in.doubt(r.Ranked.By), adequate(later, in.Options), steady(later)); err != nil {
 		return r, err
 	}
 	in.Binding.Schemas = r.Ranked.Schemas

@@ -12,6 +12,7 @@ import (
 	"cmp"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/ground"
 	"github.com/sluice-gateway/sluice/internal/cascade/traits"
 )
 
@@ -24,6 +25,8 @@ type Input struct {
 	Partner *answer.Answer // the second opinion, nil without one
 	LightK  answer.Key     // the keys of both, so that they are computed once
 	PartK   answer.Key
+	// Source reads what the request supplies to answer from; nil supplies nothing.
+	Source func() *ground.Source
 }
 
 // Row is one labelled request for training a pre-score.
@@ -37,12 +40,24 @@ type Row struct {
 func (r *Row) weight() float64 { return cmp.Or(r.Weight, 1) }
 
 // The features that Model reads beside those of package traits: what kind of key the
-// light answer has, and whether it is another one than that of the second opinion.
+// light answer has, whether it is another one than that of the second opinion, and what
+// of the answer does not stand on what the request supplies.
 const (
 	keyWhole = traits.Count + iota
 	keyFinal
 	keyDocument
 	keyDiffers // from that of the second opinion
+	groundSupplied
+	groundOpaque
+	groundNumbers // the share that the source does not have, as below
+	groundNames
+	groundQuotes
+	groundLinks
+	groundCitations
+	groundWords
+	groundNotFound
+	groundOverlooked
+	groundTranslated
 
 	// FeatureCount is how many features a light answer has.
 	FeatureCount
@@ -50,7 +65,7 @@ const (
 
 // FeatureSet names the features of Features. Scores and logs of another set are of no
 // use.
-const FeatureSet = traits.Set
+const FeatureSet = traits.Set + "+" + ground.Order
 
 // Features are what Model reads of an answer, nil when it could not be read or
 // calls a tool: what that does is in no text.
@@ -76,7 +91,36 @@ func Features(in *Input) []float32 {
 	if in.Partner != nil && answer.Agree(in.LightK, in.PartK) == answer.Different {
 		x[keyDiffers] = 1
 	}
+	if in.Source != nil {
+		f := ground.Look(in.Source(), in.Light.Text)
+		grounded(&f, x)
+	}
 	return x
+}
+
+// grounded fills in what is found in the source.
+func grounded(f *ground.Findings, x []float32) {
+	if !f.Supplied {
+		return
+	}
+	flag := func(at int, is bool) {
+		if is {
+			x[at] = 1
+		}
+	}
+	x[groundSupplied] = 1
+	if f.Opaque {
+		x[groundOpaque] = 1
+		return
+	}
+	for i, s := range [...]ground.Share{f.Numbers, f.Names, f.Quotes, f.Links, f.Citations, f.Words} {
+		if s.Of > 0 {
+			x[groundNumbers+i] = 1 - float32(s.Found)/float32(s.Of)
+		}
+	}
+	flag(groundNotFound, f.NotFound)
+	flag(groundOverlooked, f.NotFound && f.Answerable >= ground.Enough)
+	flag(groundTranslated, f.Translated)
 }
 
 // WithoutSecond returns the features of the same answer as if nobody had been asked for
