@@ -33,21 +33,21 @@ func (r *row) name() string { return fmt.Sprintf("certified %s n=%d", r.mix, r.n
 // observe has the gateway watch the questions in mode observe, and returns what
 // it wrote into its own log of pairs, by the id of the question. A shadow that
 // the gateway found no time for is asked for again.
-func (b *bench) observe(up *standIn, questions []question, rng *rand.Rand) (map[string]*pairs.Pair, error) {
+func (b *bench) observe(p policy, up *standIn, questions []question, rng *rand.Rand) (map[string]*pairs.Pair, error) {
 	log := map[string]*pairs.Pair{}
 	for round := 0; len(questions) > 0; round++ {
 		if round == maxRounds {
 			return nil, fmt.Errorf("%d questions were not shadowed in %d rounds", len(questions), round)
 		}
-		g, err := b.configure(setting{mode: "observe", policies: []policy{nova}, shadow: 1}, up)
+		g, err := b.configure(setting{mode: "observe", policies: []policy{p}, shadow: 1}, up)
 		if err != nil {
 			return nil, err
 		}
-		lines, err := b.replay(g, up, plan(questions, nova, rng))
+		lines, err := b.replay(g, up, plan(questions, p, rng))
 		if err != nil {
 			return nil, err
 		}
-		if err := g.readPairs(lines, log); err != nil {
+		if err := g.readPairs(p, lines, log); err != nil {
 			return nil, err
 		}
 		var again []question
@@ -63,12 +63,12 @@ func (b *bench) observe(up *standIn, questions []question, rng *rand.Rand) (map[
 
 const maxRounds = 10
 
-func (g *gateway) readPairs(lines []line, log map[string]*pairs.Pair) error {
+func (g *gateway) readPairs(p policy, lines []line, log map[string]*pairs.Pair) error {
 	questions := make(map[string]string, len(lines))
 	for i := range lines {
 		questions[lines[i].requestID] = lines[i].ID
 	}
-	f, err := os.Open(pairs.File(filepath.Join(g.dir, "data", "pairs"), nova.name))
+	f, err := os.Open(pairs.File(filepath.Join(g.dir, "data", "pairs"), p.name))
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ type certificate struct {
 
 // calibrate runs the command on a log of the drawn pairs and a file of their
 // labels. A refusal writes no file and ends with 1; everything else is an error.
-func (g *gateway) calibrate(drawn []labelled) (c certificate, err error) {
+func (g *gateway) calibrate(p policy, drawn []labelled, more ...string) (c certificate, err error) {
 	log := pairs.Log{Dir: g.file("drawn")}
 	var labels bytes.Buffer
 	enc := json.NewEncoder(&labels)
@@ -120,8 +120,8 @@ func (g *gateway) calibrate(drawn []labelled) (c certificate, err error) {
 		return c, err
 	}
 	file := g.file("cert.json")
-	said, err := g.run("calibrate", "--config", g.config(), "--cascade", nova.name,
-		"--pairs", pairs.File(log.Dir, nova.name), "--labels", g.file("labels.jsonl"), "--out", file)
+	said, err := g.run(append([]string{"calibrate", "--config", g.config(), "--cascade", p.name,
+		"--pairs", pairs.File(log.Dir, p.name), "--labels", g.file("labels.jsonl"), "--out", file}, more...)...)
 	if writeErr := os.WriteFile(g.file("calibration.txt"), said, 0o600); writeErr != nil {
 		return c, writeErr
 	}
@@ -175,7 +175,7 @@ func (b *bench) certify(r *row, split int, c *certifying, rng *rand.Rand) (*tria
 		return nil, err
 	}
 	t := &trial{row: r, split: split, offline: thresholdOf(drawn, r.share)}
-	if t.certificate, err = g.calibrate(c.pairs(drawn, r.share)); err != nil {
+	if t.certificate, err = g.calibrate(nova, c.pairs(drawn, r.share)); err != nil {
 		return nil, err
 	}
 	t.lines, err = b.replay(g, c.data, plan(rest, nova, b.rng))

@@ -75,7 +75,7 @@ func run(f flags) error {
 		return err
 	}
 	r.bars = bars(r, data, train)
-	free, err := free(f.data, f.train)
+	free, err := b.free(f.data, f.train)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func run(f flags) error {
 }
 
 // free are the rows on the recorded chats of two folders.
-func free(data, train string) ([]bar, error) {
+func (b *bench) free(data, train string) ([]bar, error) {
 	to, err := readChats(data)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,19 @@ func free(data, train string) ([]bar, error) {
 	if err != nil {
 		return nil, err
 	}
-	return freeBars(to, from)
+	all, err := freeBars(to, from)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range chatPolicies {
+		served, _, err := b.chats(p, to)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, served)
+	}
+	timed, err := freeChecksBar(to)
+	return append(all, timed), err
 }
 
 // bench is what all gateways of an evaluation share.
@@ -118,7 +130,7 @@ func newBench(bin string) (*bench, error) {
 		return nil, err
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	ids := rename(rng)
+	ids := renamed{}.add(policies, rng).add(chatPolicies, rand.New(rand.NewPCG(2, 1)))
 	return &bench{bin: bin, dir: dir, ids: ids, back: ids.recordedNames(), rng: rng}, nil
 }
 
@@ -179,7 +191,7 @@ func (b *bench) certified(data, train []recorded.Row, rows []row, splits int) ([
 	}
 	teacher := startStandIn(scriptOf(train), b.back)
 	defer teacher.Close()
-	log, err := b.observe(teacher, questionsOf(from), b.rng)
+	log, err := b.observe(nova, teacher, questionsOf(from), b.rng)
 	if err != nil {
 		return nil, err
 	}

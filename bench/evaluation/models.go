@@ -69,14 +69,20 @@ var (
 	policies = []policy{nova, llama, choices}
 )
 
-func (p policy) models() []string { return []string{p.light, p.partner, p.escalation} }
+// models are those that the policy asks.
+func (p policy) models() []string {
+	if p.partner == "" {
+		return []string{p.light, p.escalation}
+	}
+	return []string{p.light, p.partner, p.escalation}
+}
 
 // renamed are ids that tell nothing of the models behind them, by policy and
 // recorded model.
 type renamed map[string]string
 
-func rename(rng *rand.Rand) renamed {
-	ids := renamed{}
+// add names the models of more policies.
+func (ids renamed) add(policies []policy, rng *rand.Rand) renamed {
 	for _, p := range policies {
 		for _, model := range p.models() {
 			ids[p.name+"/"+model] = "eval.m" + token(rng, 4) + "-v1:0"
@@ -109,6 +115,7 @@ type setting struct {
 	mode        string // check, observe, enforce
 	policies    []policy
 	certificate string  // file, for enforce
+	score       string  // file, "" for none
 	shadow      float64 // share of requests that another model is asked as well
 }
 
@@ -119,8 +126,14 @@ func (s *setting) files(ids renamed, upstream, keyID string) map[string]string {
 	for _, p := range s.policies {
 		fmt.Fprintf(&aliases, "  ask-%s: %q\n", p.name, ids.of(p, p.escalation))
 		fmt.Fprintf(&cascades, "  - name: %s\n    match: request.model == \"ask-%s\"\n    mode: %s\n"+
-			"    session: {off: true}\n    check_timeout: 30s\n    light: %q\n    partner: %q\n    escalation: %q\n",
-			p.name, p.name, s.mode, ids.of(p, p.light), ids.of(p, p.partner), ids.of(p, p.escalation))
+			"    session: {off: true}\n    check_timeout: 30s\n    light: %q\n    escalation: %q\n",
+			p.name, p.name, s.mode, ids.of(p, p.light), ids.of(p, p.escalation))
+		if p.partner != "" {
+			fmt.Fprintf(&cascades, "    partner: %q\n", ids.of(p, p.partner))
+		}
+		if s.score != "" {
+			fmt.Fprintf(&cascades, "    score: %q\n", s.score)
+		}
 		if s.certificate != "" {
 			fmt.Fprintf(&cascades, "    certificate: %q\n", s.certificate)
 		}

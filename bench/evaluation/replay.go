@@ -68,6 +68,20 @@ func plan(questions []question, p policy, rng *rand.Rand) []job {
 	return jobs
 }
 
+// planAll sends each question in every way.
+func planAll(questions []question, p policy, rng *rand.Rand) []job {
+	var jobs []job
+	for _, op := range operations {
+		for _, http := range []string{http1, http2} {
+			for _, j := range plan(questions, p, rng) {
+				j.op, j.http = op, http
+				jobs = append(jobs, j)
+			}
+		}
+	}
+	return jobs
+}
+
 // callers is how many requests are under way at a time. Not more shadows than
 // that can be under way, so that the gateway drops none.
 const callers = 8

@@ -14,8 +14,8 @@ import (
 type InadequateError struct{ Adequate, Graded, Least int }
 
 func (e *InadequateError) Error() string {
-	return fmt.Sprintf("cannot certify: the escalation answer is adequate in %d of %d graded pairs, at least %d are needed: "+
-		"ask a better escalation model, or lower shadow.adequate", e.Adequate, e.Graded, e.Least)
+	return fmt.Sprintf("cannot certify: the escalation answer is adequate in %d of %d graded pairs, "+
+		"at least %d are needed: ask a better escalation model, or lower shadow.adequate", e.Adequate, e.Graded, e.Least)
 }
 
 // adequate fails with *InadequateError, when judges' grades are the labels.
