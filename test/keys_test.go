@@ -191,6 +191,7 @@ func (f *fleet) notByReload() {
 func TestKeysByCommand(t *testing.T) {
 	for _, name := range []string{"embedded", "redis"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := keyLedgers(t)[name]()
 			run := func(args ...string) string {
 				t.Helper()
@@ -220,6 +221,7 @@ func TestKeysByCommand(t *testing.T) {
 func TestBudgetsOfKeys(t *testing.T) {
 	for _, name := range []string{"embedded", "redis"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := keyLedgers(t)[name]()
 			key := f.api(0, 201, "POST", "", `{"tenant":"acme/app","budgets":[{"period":"month","usd":"2"}]}`)
 			f.settled(key)
@@ -269,6 +271,7 @@ func (f *fleet) settled(key harness.Key) {
 
 // TestKeysSurviveLosses revokes while the ledger, or a gateway, is away or loses things.
 func TestKeysSurviveLosses(t *testing.T) {
+	t.Parallel()
 	redis := redistest.NewServer(t)
 	f := newFleet(t, fmt.Sprintf("ledger: {redis: %q}\n", redis.URL()), 2)
 	issue := func() harness.Key { return f.api(0, 201, "POST", "", `{"tenant":"acme/app"}`) }
@@ -367,6 +370,7 @@ func (f *fleet) healthy() {
 // TestKeysOfCopies acts on one key at two gateways at once, copies a data directory, and
 // expects that all agree in the end.
 func TestKeysOfCopies(t *testing.T) {
+	t.Parallel()
 	redis := redistest.NewServer(t)
 	f := newFleet(t, fmt.Sprintf("ledger: {redis: %q}\n", redis.URL()), 2)
 	path := "/" + f.listed.KeyID

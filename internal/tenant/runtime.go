@@ -166,12 +166,17 @@ func (d *Directory) pass(k *key, now time.Time, from netip.Addr) *wire.Error {
 		why = "This key is frozen."
 	case !g.until.IsZero() && !d.acts.book.Clock(now).Before(g.until):
 		why = "This key has expired."
-	case len(g.networks) > 0 && !slices.ContainsFunc(g.networks, func(n netip.Prefix) bool { return n.Contains(from) }):
+	case len(g.networks) > 0 && !within(g.networks, from):
 		why = "This key may not be used from " + from.String() + "."
 	default:
 		return nil
 	}
 	return &wire.Error{Kind: wire.KindAccessDenied, Message: "Authentication failed: " + why}
+}
+
+func within(networks []netip.Prefix, a netip.Addr) bool {
+	a = a.WithZone("") // no network has one
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
 // touch notes now and then that a key was used.

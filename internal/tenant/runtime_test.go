@@ -171,6 +171,39 @@ func TestFrozenTenant(t *testing.T) {
 	o.want("thawed", o.issued, "acme/support", "")
 }
 
+// TestKeysExpireByTheLedgersClock: a gateway whose clock is late takes no expired key.
+func TestKeysExpireByTheLedgersClock(t *testing.T) {
+	o := newRuntimeOffice(t)
+	soon := now.Add(10 * time.Minute)
+	o.do(keys.Act{Kind: keys.Change, Key: o.alice.KeyID, Settings: &keys.Settings{Expires: &soon}})
+	for behind, refusal := range map[time.Duration]string{
+		0: "", 10*time.Minute - time.Second: "", 10 * time.Minute: "expired", -time.Hour: "",
+	} {
+		o.book.Join(nil, func() time.Duration { return behind })
+		o.want(behind.String()+" behind", o.alice, "acme/support", refusal)
+	}
+}
+
+// TestNetworksOfLinks: an address with a zone is in a network, which has none.
+func TestNetworksOfLinks(t *testing.T) {
+	o := newRuntimeOffice(t)
+	n, err := keys.ParseNetwork("fe80::/10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.do(keys.Act{Kind: keys.Change, Key: o.alice.KeyID, Settings: &keys.Settings{Networks: []netip.Prefix{n}}})
+	for from, ok := range map[string]bool{"fe80::1%eth0": true, "fe80::1": true, "fd00::1": false, "10.0.0.1": false} {
+		r := bearer(o.alice.Bearer)
+		r.Remote = netip.MustParseAddr(from)
+		if _, err := o.identify(r, now, nil); (err == nil) != ok {
+			t.Errorf("%s: %v", from, err)
+		}
+	}
+	if _, err := o.identify(bearer(o.alice.Bearer), now, nil); err == nil {
+		t.Error("from no address")
+	}
+}
+
 // TestRotatedKey is valid until the end that the rotation named, and the new one at once.
 func TestRotatedKey(t *testing.T) {
 	o := newRuntimeOffice(t)

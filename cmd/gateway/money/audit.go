@@ -67,8 +67,8 @@ func rebuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rebuild --config FILE",
 		Short: "Post to the ledger what it lacks of the journals; exit 1 if differences remain",
-		Long: "Post to the ledger what it lacks of the journals, then verify. No gateway may\n" +
-			"have one of the journals open. It may be interrupted and run again. Counters that\n" +
+		Long: "Post to the ledger what it lacks of the journals, then verify; give it back what was\n" +
+			"done to keys. No gateway may have one of the journals open. It may be interrupted and run again. Counters that\n" +
 			"were changed or deleted one by one need --wipe, which removes all that the ledger\n" +
 			"has of the journals' tenants first.",
 		Args: command.Args(cobra.NoArgs),

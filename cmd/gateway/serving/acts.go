@@ -2,6 +2,7 @@ package serving
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -21,7 +22,11 @@ const (
 
 // openKeys reads what was done to keys as the data directory has it.
 func openKeys(cfg *config.Config, s *tenant.Secrets, log *slog.Logger, now func() time.Time) (*keys.Book, error) {
-	return keys.Open(keys.Options{DataDir: cfg.DataDir, Sealer: s, Log: log, Now: now})
+	book, err := keys.Open(keys.Options{DataDir: cfg.DataDir, Sealer: s, Log: log, Now: now})
+	if err != nil {
+		err = fmt.Errorf("what was done to keys cannot be read, so a revoked one might be admitted: %w", err)
+	}
+	return book, err
 }
 
 // startKeys hears from the ledger what was done to keys meanwhile, before anybody is

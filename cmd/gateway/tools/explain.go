@@ -165,7 +165,8 @@ func (f *explainFlags) asking(cfg *config.Config, tenants *tenant.Directory) (*t
 		}
 	}
 	if id == "" && f.key != "" {
-		return nil, fmt.Errorf("no tenant has the key %s", f.key)
+		return nil, fmt.Errorf("no tenant of the configuration has the key %s; when it was issued at run time, "+
+			"--tenant names whose it is", f.key)
 	}
 	if id == "" && len(ids) == 1 {
 		id = ids[0]

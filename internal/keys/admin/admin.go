@@ -84,9 +84,20 @@ func (o *Office) act(ctx context.Context, id string, decide func(*keys.State) ([
 	if err := o.Book.Do(decide); err != nil {
 		return Key{}, err
 	}
-	_ = o.Book.Refresh(ctx) // who asks sees in Waiting, and everybody in /readyz, that others do not know yet
+	o.tell(ctx)
 	k, _ := o.Find(id)
 	return k, nil
+}
+
+// tellWithin is how long who acts waits for the ledger.
+const tellWithin = time.Second
+
+// tell lets others know at once. Who asks sees in Waiting, and everybody in /readyz, when
+// they do not yet.
+func (o *Office) tell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tellWithin)
+	defer cancel()
+	_ = o.Book.Refresh(ctx)
 }
 
 // alive is a key that may still be used some time, or why there is none.
@@ -244,7 +255,7 @@ func (o *Office) ThawTenant(ctx context.Context, by Who, id string) error {
 func (o *Office) actOnTenant(ctx context.Context, decide func(*keys.State) ([]keys.Act, error)) error {
 	err := o.Book.Do(decide)
 	if err == nil {
-		_ = o.Book.Refresh(ctx) // see act
+		o.tell(ctx)
 	}
 	return err
 }

@@ -90,6 +90,9 @@ func (g *Gateway) caller(now time.Time) *tenant.Tenant {
 		return nil
 	}
 	who, _ := admitted.Confirm(nil)
+	if who == nil {
+		return nil
+	}
 	return who.Tenant
 }
 

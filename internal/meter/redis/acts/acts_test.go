@@ -87,6 +87,14 @@ func TestSwap(t *testing.T) {
 	server.CLI("FLUSHALL")
 	f("lost", two, []string{"a"}, true, "a")
 
+	server.CLI("RPUSH", "sl:{*}:acts", "rubbish")
+	server.CLI("HSET", "sl:{*}:acts:ids", "rubbish", "")
+	if p, err := one.board.Swap(context.Background(), keys.Cursor{}, nil); err != nil || len(p.Entries) != 2 {
+		t.Errorf("with rubbish: %v %v", p, err)
+	}
+	server.CLI("FLUSHALL")
+	f("lost again", two, []string{"a"}, true, "a")
+
 	var many []string
 	for i := range 600 {
 		many = append(many, fmt.Sprintf("n%d", i))
