@@ -76,6 +76,8 @@ type Result struct {
 	// Allowed is the largest share of escalated requests at which the cascade
 	// reaches the target, negative when none does; nil without a target.
 	Allowed *big.Rat
+	// Observation is what pairs for a certificate cost; nil when that was not asked.
+	Observation *Observation
 }
 
 // The mistakes in what is to be simulated.

@@ -58,6 +58,9 @@ func (r *Result) WriteTable(w io.Writer) error {
 	if r.Allowed != nil && r.Allowed.Sign() >= 0 {
 		fmt.Fprintf(&b, "target %s: up to %s of the requests may escalate\n", percent(r.Setup.Target), percent(r.Allowed))
 	}
+	if r.Observation != nil {
+		r.Observation.write(&b)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -171,10 +174,12 @@ func (r *Result) WriteJSON(w io.Writer) error {
 		Ceiling    string      `json:"ceiling"`
 		Allowed    string      `json:"escalated_allowed,omitempty"`
 		Warnings   []string    `json:"warnings,omitempty"`
+
+		Observe *observationJSON `json:"observe,omitempty"`
 	}{
 		r.Workload.Requests, r.Workload.Input, r.Workload.Output, r.Setup.Discount.RatString(), []spendJSON{},
 		r.Escalation.json(), r.Light.json(), r.Mix.json(), r.Cascade.json(),
-		r.Ratio.RatString(), r.Ceiling.RatString(), "", r.Warnings(),
+		r.Ratio.RatString(), r.Ceiling.RatString(), "", r.Warnings(), r.Observation.json(),
 	}
 	if r.Allowed != nil {
 		out.Allowed = r.Allowed.RatString()

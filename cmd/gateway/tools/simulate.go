@@ -23,6 +23,7 @@ type simulateFlags struct {
 	light, escalation, partner          string
 	escalated, direct, discount, target string
 	verbosity, format                   string
+	observe, judge                      string
 	prices                              []string
 	all                                 bool
 }
@@ -52,6 +53,8 @@ func simulateCommand() *cobra.Command {
 	flags.StringVar(&f.verbosity, "verbosity", "1",
 		"output tokens of light for each of the escalation model's, a `FACTOR`")
 	flags.StringVar(&f.target, "target", "", "saving hoped for, a `SHARE`: warns when it is out of reach")
+	flags.StringVar(&f.observe, "observe", "", "what pairs for a certificate cost when this `SHARE` is shadowed")
+	flags.StringVar(&f.judge, "judge", "", "`MODEL` that grades the answers of --observe")
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books")
 	flags.BoolVar(&f.all, "all", false, "show every model with a price, not only the main book's")
 	flags.StringVar(&f.format, "format", "table", "table or json")
@@ -77,6 +80,9 @@ func (f *simulateFlags) run(cmd *cobra.Command, now time.Time) error {
 	}
 	result, err := simulate.Run(work, prices.Shown(f.all, setup), setup)
 	if err != nil {
+		return command.Invalid(err)
+	}
+	if result.Observation, err = f.observation(prices, result); err != nil {
 		return command.Invalid(err)
 	}
 	for _, w := range result.Warnings() {
@@ -189,6 +195,32 @@ func (f *simulateFlags) setup(prices *simulate.PriceList) (s simulate.Setup, err
 	}
 	s.Partner = &partner
 	return s, nil
+}
+
+// observation is what --observe asks for, nil without it.
+func (f *simulateFlags) observation(prices *simulate.PriceList, r *simulate.Result) (*simulate.Observation, error) {
+	if f.observe == "" {
+		if f.judge != "" {
+			return nil, errors.New("--judge needs --observe")
+		}
+		return nil, nil
+	}
+	o := simulate.Observing{Days: f.days}
+	var err error
+	if o.Fraction, err = decimal("observe", f.observe); err != nil {
+		return nil, err
+	}
+	if o.Fraction.Sign() <= 0 || o.Fraction.Cmp(big.NewRat(1, 1)) > 0 {
+		return nil, errors.New("--observe must be above 0, and at most 1")
+	}
+	if f.judge != "" {
+		judge, err := prices.Find(f.judge)
+		if err != nil {
+			return nil, err
+		}
+		o.Judge = &judge
+	}
+	return r.Observe(o), nil
 }
 
 // decimal reads a plain decimal number that is not negative.

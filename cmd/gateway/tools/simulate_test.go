@@ -39,6 +39,9 @@ func TestSimulateDocument(t *testing.T) {
 	f("simulate-list.txt", []string{"$31,500.00", "$8,400.00", "$13,020.00", "58.7 %", "$14,700.00", "53.3 %"})
 	f("simulate-discount.txt", []string{"$20,475.00", "$5,460.00", "$8,463.00", "58.7 %", "53.3 %"},
 		"--escalated", "0.2", "--discount", "0.35", "--days", "30", "--target", "0.55")
+	f("simulate-observe.txt", []string{"500 after"}, "--observe", "0.001", "--judge", "mistral-large-2407")
+	f("simulate-observe.json", []string{`"observe"`}, "--observe", "0.001", "--judge", "mistral-large-2407",
+		"--format", "json")
 	f("simulate-list.json", []string{`"31500.00"`, `"8400.00"`, `"13020.00"`, `"44/75"`, `"14700.00"`, `"8/15"`},
 		"--format", "json")
 }
