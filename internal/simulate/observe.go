@@ -69,9 +69,7 @@ func (o *Observation) write(b *strings.Builder) {
 }
 
 func amount(pico *big.Rat) string {
-	var t money.Total
-	t.AddRat(pico)
-	return dollars(&t)
+	return "$" + grouped(new(big.Rat).Quo(pico, whole(int64(money.Dollar))).FloatString(2))
 }
 
 // exact writes an amount that is a fraction of a cent.

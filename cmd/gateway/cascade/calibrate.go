@@ -90,7 +90,7 @@ func (f *calibrateFlags) run(out io.Writer, cfg *config.Config, now time.Time) e
 	r, refusal := calibrate.Run(*in)
 	printAdequate(out, f.settings)
 	report(out, f.pairs, in, r)
-	printProgress(out, in.Log, refusal)
+	printProgress(out, in.Log, f.score, refusal)
 	if r.Report == nil {
 		return refusal
 	}

@@ -58,14 +58,20 @@ func printBlind(out io.Writer, g *calibrate.Grading, left int) {
 
 func share(n, of int) float64 { return 100 * float64(n) / float64(of) }
 
-// printProgress says how far the log is on its way to a certificate.
-func printProgress(out io.Writer, log *calibrate.Log, refusal error) {
+// printProgress says how far the log is on its way to a certificate. score is the file
+// that a score is trained into, "" for none.
+func printProgress(out io.Writer, log *calibrate.Log, score string, refusal error) {
 	var short *certify.CannotCertify
 	if !errors.As(refusal, &short) {
 		return
 	}
 	p := log.Progress(refusal)
 	fmt.Fprintln(out, "certified now: nothing")
+	if keyless := log.Keyless(); score == "" && 2*keyless > len(log.Pairs) {
+		fmt.Fprintf(out, "%d of %d light answers have no key to compare: --train-score FILE ranks them, from %d pairs on\n",
+			keyless, len(log.Pairs), calibrate.MinTraining)
+		p.Of = max(p.Of, calibrate.UsualPairs)
+	}
 	if p.Of == 0 {
 		fmt.Fprintf(out, "%d labelled pairs, $%s so far; more of them would not help\n", p.Labelled, cents(p.Cost))
 		return

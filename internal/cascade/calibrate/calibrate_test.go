@@ -90,10 +90,10 @@ func TestRunRefuses(t *testing.T) {
 	if r, err := Run(in); !errors.As(err, &bad) || r.Certificate != nil || r.Report.Certified < 0 {
 		t.Errorf("%v: %+v", err, r)
 	}
-	in.Log.Pairs = in.Log.Pairs[:minTraining]
+	in.Log.Pairs = in.Log.Pairs[:MinTraining]
 	in.Training = Training{PreScore: true, Share: 0.5}
 	var few *TooFewError
-	if r, err := Run(in); !errors.As(err, &few) || r.Report != nil || len(r.Ranked.Pairs) != minTraining {
+	if r, err := Run(in); !errors.As(err, &few) || r.Report != nil || len(r.Ranked.Pairs) != MinTraining {
 		t.Errorf("%v: %+v", err, r)
 	}
 }

@@ -91,7 +91,7 @@ func examplesOf(log []Pair) []example {
 // fitPreScore fits a pre-score to examples in the order of time and finds its
 // bounds. It fails with *TooFewError.
 func fitPreScore(examples []example, o certify.Options) (*score.PreScore, *PreScoreReport, error) {
-	if len(examples) < minTraining {
+	if len(examples) < MinTraining {
 		return nil, nil, &TooFewError{len(examples)}
 	}
 	rows := make([]score.Row, len(examples))

@@ -136,8 +136,8 @@ func TestFitPreScore(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	var few *TooFewError
-	_, _, err = fitPreScore(examples[:minTraining-1], certify.Options{})
-	if !errors.As(err, &few) || few.Pairs != minTraining-1 {
+	_, _, err = fitPreScore(examples[:MinTraining-1], certify.Options{})
+	if !errors.As(err, &few) || few.Pairs != MinTraining-1 {
 		t.Errorf("%v of too few", err)
 	}
 }

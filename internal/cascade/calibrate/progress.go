@@ -45,22 +45,31 @@ type Progress struct {
 	More     money.Pico // that is likely still to come
 }
 
-// usual is how many labelled pairs a certificate takes in practice: with fewer, the
-// estimate of how many are missing is no more than a guess. With fewer than few nobody
-// can say that more would not help.
-const (
-	usual = 500
-	few   = 100
-)
+// UsualPairs is how many labelled pairs a certificate takes in practice: with fewer, the
+// estimate of how many are missing is no more than a guess.
+const UsualPairs = 500
+
+// few is the number of pairs with less than which nobody can say that more would not
+// help.
+const few = 100
+
+// Keyless is how many light answers of the log nothing but a score can rank.
+func (l *Log) Keyless() (n int) {
+	for i := range l.Pairs {
+		p := l.Pairs[i].Pair
+		n += flag(p.Risk == nil && p.Veto == "" && p.Scored == nil)
+	}
+	return n
+}
 
 // Progress is how far the log is, given why there is no certificate. Days are NaN
 // when the log is too short to tell.
 func (l *Log) Progress(refusal error) Progress {
 	a := &l.Asked
-	p := Progress{Labelled: a.Labelled, Of: usual, Cost: a.Cost, Days: math.NaN()}
+	p := Progress{Labelled: a.Labelled, Of: UsualPairs, Cost: a.Cost, Days: math.NaN()}
 	var short *certify.CannotCertify
 	if errors.As(refusal, &short) {
-		if p.Of = max(usual, a.Labelled+short.MorePairs); short.MorePairs == 0 && a.Labelled >= few {
+		if p.Of = max(UsualPairs, a.Labelled+short.MorePairs); short.MorePairs == 0 && a.Labelled >= few {
 			p.Of = 0
 		}
 	}

@@ -8,15 +8,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 )
 
-// minTraining is how many pairs training needs. What is trained on so few is
+// MinTraining is how many pairs training needs. What is trained on so few is
 // hardly of use; on fewer it would be chance.
-const minTraining = 100
+const MinTraining = 100
 
 // TooFewError says that there are not enough pairs to train on.
 type TooFewError struct{ Pairs int }
 
 func (e *TooFewError) Error() string {
-	return fmt.Sprintf("cannot train: %d pairs to train on, at least %d are needed", e.Pairs, minTraining)
+	return fmt.Sprintf("cannot train: %d pairs to train on, at least %d are needed", e.Pairs, MinTraining)
 }
 
 // readable reports whether the features of a light answer are known, and no check keeps
@@ -72,7 +72,7 @@ func fitScore(log []Pair, reach score.Reach) (*scored, error) {
 		}
 		ranked, rows = append(ranked, p), append(rows, p.answered(reach))
 	}
-	if len(rows) < minTraining {
+	if len(rows) < MinTraining {
 		return nil, &TooFewError{len(rows)}
 	}
 	var risks []float64
