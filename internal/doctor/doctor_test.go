@@ -270,6 +270,30 @@ func TestRunning(t *testing.T) {
 	has(t, Running(t.Context(), "192.0.2.1:80", free), Fail, "192.0.2.1")
 }
 
+func TestReachable(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f := func(where string, want State, text string) {
+		t.Helper()
+		has(t, []Finding{Reachable(t.Context(), "telemetry", where)}, want, text)
+	}
+	f("http://"+ln.Addr().String()+"/v1/traces", OK, "listens")
+	f("http://user:hidden@"+harness.FreeAddr(t), Warn, "telemetry http://user:xxxxx@127.0.0.1")
+	f("http://[", Fail, "no URL")
+}
+
+// TestLedgerOfManyServers asks each master of a cluster.
+func TestLedgerOfManyServers(t *testing.T) {
+	c := redistest.NewCluster(t, 3)
+	found := ledger(t, c.URL(), "abc", time.Now)
+	if n := len(found); n != 15 || Worst(found) == Fail {
+		t.Errorf("%d findings: %+v", n, found)
+	}
+}
+
 func TestWorst(t *testing.T) {
 	if got := Worst([]Finding{{State: Fail}, {State: Warn}, {State: OK}}); got != Fail {
 		t.Error(got)

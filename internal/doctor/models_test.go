@@ -69,7 +69,9 @@ func TestModels(t *testing.T) {
 	for _, c := range Calls(s, []string{nova}) {
 		ways = append(ways, c.subject())
 	}
-	if want := []string{nova, nova + " at upstream eu", nova + " as c"}; !slices.Equal(ways, want) {
+	if want := []string{
+		"at upstream default", "at upstream eu", "at upstream default as c", nova, nova + " at upstream eu", nova + " as c",
+	}; !slices.Equal(ways, want) {
 		t.Errorf("%q", ways)
 	}
 }
@@ -112,6 +114,17 @@ func TestPermissions(t *testing.T) {
 	if !strings.HasSuffix(asked, "/converse") {
 		t.Error(asked)
 	}
+	identity := func(answer int, errorType string, want State, finding string) {
+		t.Helper()
+		status, kind, text = answer, errorType, "no"
+		calls := []Call{{Model: nova, Identity: true}}
+		has(t, Permissions(t.Context(), s, calls, ask(upstream.URL), time.Now), want, finding)
+	}
+	identity(400, "ValidationException", OK, "identity at upstream default: AWS accepts")
+	identity(403, "AccessDeniedException", OK, "AWS accepts")
+	identity(403, "UnrecognizedClientException", Fail, "identity at upstream default: Unrec")
+	identity(403, "InvalidSignatureException", Fail, "identity")
+	identity(503, "ServiceUnavailableException", Warn, "status 503")
 	f(titan, 400, "ValidationException", "Malformed input request", OK, "permission "+titan)
 	if !strings.HasSuffix(asked, "/invoke") {
 		t.Error(asked)

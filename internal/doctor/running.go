@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"syscall"
@@ -34,6 +35,27 @@ func Running(ctx context.Context, listen, admin string) []Finding {
 		return append(all, a.fail("free or repair the disk of data_dir", "it refuses new requests"))
 	}
 	return append(all, a.ok("it runs, and takes requests"))
+}
+
+// Reachable looks whether something listens where a URL says, such as a collector.
+func Reachable(ctx context.Context, check, where string) Finding {
+	u, err := url.Parse(where)
+	if err != nil {
+		return about{check, ""}.fail("write a URL such as http://127.0.0.1:4318", "it is no URL")
+	}
+	a, host := about{check, u.Redacted()}, u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
+	if err != nil {
+		return a.warn("see that it runs and that this machine reaches it; where a proxy is between, this says nothing",
+			"it cannot be reached: %v", err)
+	}
+	conn.Close() //nolint:errcheck // nothing was sent
+	return a.ok("something listens there")
 }
 
 // readiness is what /readyz says.

@@ -1,10 +1,13 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
-
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,12 +27,18 @@ type Call struct {
 	Model    string
 	Upstream string
 	Tenant   *tenant.Tenant // whose upstream and role it is asked with; nil for the upstream's own
+	// Identity is whether it only shows whether AWS accepts who asks, and not whether they
+	// may call the model.
+	Identity bool
 }
 
 func (c *Call) subject() string {
-	s := c.Model
-	if c.Upstream != "" {
-		s += " at upstream " + c.Upstream
+	s := "at upstream " + cmp.Or(c.Upstream, "default")
+	if !c.Identity {
+		s = c.Model
+		if c.Upstream != "" {
+			s += " at upstream " + c.Upstream
+		}
 	}
 	if c.Tenant != nil {
 		s += " as " + c.Tenant.ID
@@ -40,9 +49,32 @@ func (c *Call) subject() string {
 // maxCalls bounds how many calls are tried.
 const maxCalls = 100
 
+// anyModel is what an identity is tried with: whether it may be called does not matter.
+const anyModel = "amazon.nova-micro-v1:0"
+
 // Calls are the ways in which tenants reach the models that are named: once for each
-// upstream and role, and once without a tenant when none has its own.
-func Calls(s *snapshot.Snapshot, models []string) (all []Call) {
+// upstream and role, and once without a tenant. Before them is each upstream and role by
+// itself, whatever is named.
+func Calls(s *snapshot.Snapshot, models []string) []Call {
+	all := []Call{{Model: anyModel, Identity: true}}
+	for _, name := range slices.Sorted(maps.Keys(s.Config.Upstreams)) {
+		all = append(all, Call{Model: anyModel, Upstream: name, Identity: true})
+	}
+	seen := map[string]bool{}
+	for i := range s.Config.Tenants {
+		t := s.Tenants.Lookup(s.Config.Tenants[i].ID)
+		if t == nil || t.Role == (role.Role{}) || len(all) >= maxCalls {
+			continue
+		}
+		if as := fmt.Sprint(t.Upstream, t.Role); !seen[as] {
+			seen[as] = true
+			all = append(all, Call{Model: anyModel, Upstream: t.Upstream, Tenant: t, Identity: true})
+		}
+	}
+	return append(all, namedCalls(s, models)...)
+}
+
+func namedCalls(s *snapshot.Snapshot, models []string) (all []Call) {
 	type way struct {
 		model, upstream string
 		role            role.Role
@@ -62,7 +94,7 @@ func Calls(s *snapshot.Snapshot, models []string) (all []Call) {
 		if as == (role.Role{}) {
 			t = nil
 		}
-		all = append(all, Call{model, upstream, t})
+		all = append(all, Call{Model: model, Upstream: upstream, Tenant: t})
 	}
 	for _, model := range models {
 		add(model, nil)
@@ -159,7 +191,11 @@ func answered(c *Call, res *engine.Response) Finding {
 	a, said := about{"permission", c.subject()}, message(res.Body)
 	kind := res.ErrorType()
 	text := strings.TrimSpace(kind + " " + said)
+	denied := kind == "AccessDeniedException" && res.Refusal == nil
 	switch {
+	case c.Identity && (res.Refusal == nil && res.Status < http.StatusForbidden || denied):
+		a.check = "identity"
+		return a.ok("AWS accepts the gateway's credentials")
 	case res.Status == http.StatusOK:
 		return a.ok("it may be called")
 	case strings.Contains(said, "on-demand throughput"):
@@ -168,7 +204,7 @@ func answered(c *Call, res *engine.Response) Finding {
 		return a.fail("see whether the model is offered in the upstream's region, under this id", "%s", text)
 	case res.Status == http.StatusBadRequest && kind == "ValidationException":
 		return a.ok("it may be called") // it was refused for what the body lacks
-	case kind == "AccessDeniedException" && res.Refusal == nil:
+	case denied:
 		return a.fail("allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream for it, in the policy of the "+
 			"gateway's identity and in every region of a profile, and see that the account has access to the model", "%s", text)
 	case res.Refusal != nil, res.Status == http.StatusForbidden:

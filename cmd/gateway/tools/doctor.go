@@ -97,6 +97,9 @@ func examine(ctx context.Context, file string, f doctorFlags, root string) []doc
 	if !f.offline && cfg.Ledger.Redis != "" {
 		found = append(found, askLedger(ctx, cfg, secrets)...)
 	}
+	if !f.offline && cfg.Telemetry.OTLP != "" {
+		found = append(found, doctor.Reachable(ctx, "telemetry", cfg.Telemetry.OTLP))
+	}
 	if !f.offline && !f.noCalls {
 		found = append(found, askUpstreams(ctx, s, models)...)
 	}
