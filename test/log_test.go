@@ -197,3 +197,68 @@ func TestSilentCollectorDoesNotHoldTheStop(t *testing.T) {
 		t.Errorf("the stop took %s", took)
 	}
 }
+
+// TestFailuresAreFound (U11): what the edge refuses, what the upstream refuses, and a stream
+// that breaks off are in the log by their ids, each once.
+func TestFailuresAreFound(t *testing.T) {
+	sandbox := harness.StartSandbox(t, `rules:
+  - {match: {model: "*micro*"}, error: {status: 429, type: ThrottlingException, message: "Too many secrets"}}
+  - {match: {model: "*pro*"}, answer: {text: "a long answer of many words"}, fault: {cut_after_frames: 2}}
+  - {answer: {text: hello}}
+`)
+	key := harness.NewKey(t, "acme")
+	g := harness.Start(t, harness.Config{YAML: "upstream: {endpoint: \"" + sandbox.URL() + "\", region: us-east-1, " +
+		"retry: {max_attempts: 1}}\ntenants: [{id: acme, keys: [" + key.KeyID + "]}]\n"})
+	f := func(credential harness.Credential, target, msg, kind string) {
+		t.Helper()
+		a := g.Post(t, credential, target, simplest)
+		id := a.Header.Get("x-sluice-request-id")
+		var found []logLine
+		harness.Eventually(t, time.Minute, func() (bool, string) {
+			found = about(logLines(t, g.Log.String()), id)
+			return len(found) > 0, target + " " + g.Log.String()
+		})
+		if len(found) != 1 || found[0].Msg != msg || found[0].Type != kind || found[0].Level != "WARN" {
+			t.Errorf("%s: %d %+v", target, a.Status, found)
+		}
+	}
+	own := key.BearerCredential
+	f(own, "/model/amazon.nova-micro-v1:0/converse", "upstream answered with an error", "ThrottlingException")
+	f(own, "/model/amazon.nova-pro-v1:0/converse-stream", "request failed", "ModelStreamErrorException")
+	f(own, "/model/amazon.nova-lite-v1:0/nothing", "request refused", "UnknownOperationException")
+	f(own, "/model/a//converse", "request refused", "ValidationException")
+	const nova = "/model/amazon.nova-lite-v1:0/converse"
+	f(nil, nova, "authentication failed", "MissingAuthenticationTokenException")
+	key.SecretAccessKey = "another"
+	f(key.SigV4Credential, nova, "authentication failed", "InvalidSignatureException")
+	if strings.Contains(g.Log.String(), "secrets") {
+		t.Error("the text of an upstream's error is in the log")
+	}
+}
+
+// TestWrongRootSecretHasFewLines (U18): no key of the file can be used, and each caller is
+// refused; the log says so in a few lines.
+func TestWrongRootSecretHasFewLines(t *testing.T) {
+	var keys []harness.Key
+	tenants := "tenants:\n"
+	for range 60 {
+		key := harness.NewKey(t, "acme")
+		keys = append(keys, key)
+		tenants += "  - {id: t" + key.KeyID + ", keys: [" + key.KeyID + "]}\n"
+	}
+	g := harness.Start(t, harness.Config{
+		YAML: "upstream: {endpoint: sandbox, region: us-east-1}\n" + tenants,
+		Env:  []string{"SLUICE_ROOT_SECRET=another secret than that of the keys"},
+	})
+	const calls = 1000
+	for i := range calls {
+		a := g.Post(t, keys[i%len(keys)].BearerCredential, "/model/amazon.nova-lite-v1:0/converse", simplest)
+		if a.Status != http.StatusForbidden {
+			t.Fatalf("%+v", a)
+		}
+	}
+	g.Stop()
+	if n := strings.Count(g.Log.String(), `"level":"WARN"`); n > 130 {
+		t.Errorf("%d lines for %d calls of %d keys", n, calls, len(keys))
+	}
+}

@@ -27,12 +27,23 @@ func Commands(version string) []*cobra.Command {
 	}
 }
 
+// mostWarnings is how many problems of a configuration are logged. A wrong root secret is
+// one for each key.
+const mostWarnings = 20
+
 // warn logs the problems that do not stop the start.
 func warn(log *slog.Logger, cfg *config.Config, problems []config.Problem) {
+	n := 0
 	for _, p := range problems {
-		if p.Warning {
+		if !p.Warning {
+			continue
+		}
+		if n++; n <= mostWarnings {
 			log.Warn("configuration", at(cfg, p)...)
 		}
+	}
+	if n > mostWarnings {
+		log.Warn("configuration: further problems are not logged; gateway doctor lists them", "problems", n-mostWarnings)
 	}
 }
 
