@@ -81,8 +81,11 @@ func (m *Model) Risk(in *Input) float64 {
 	if x == nil {
 		return base
 	}
-	return m.place(m.score(x, in.Route))
+	return m.Place(x, in.Route)
 }
+
+// Place is the risk of a light answer within reach, by its features.
+func (m *Model) Place(x []float32, route string) float64 { return m.place(m.score(x, route)) }
 
 // place is the risk of a score.
 func (m *Model) place(score float64) float64 {
