@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -141,7 +142,7 @@ func (d *decoder) include(main *tree, c *Config) {
 				d.faultAt(at, "include", "%v", err)
 				continue
 			}
-			p := part{hash: sha256.Sum256(data)}
+			p := part{hash: sha256.Sum256(data), size: len(data), ended: bytes.HasSuffix(data, []byte("\n"))}
 			p.tenants.from, p.cascades.from = len(c.Tenants), len(c.Cascades)
 			if before := known[name]; before != nil && before.hash == p.hash {
 				d.takeOver(&p, before, c)
@@ -201,6 +202,9 @@ func (d *decoder) decodePart(p *part, name string, data []byte, c *Config) {
 // matches returns the files of a glob in order. A pattern without a star that
 // names no file is a fault; a directory may be empty.
 func (d *decoder) matches(at place, pattern string) []string {
+	if strings.ContainsAny(pattern, "*?[") && !readable(d, at, pattern) {
+		return nil
+	}
 	names, err := filepath.Glob(pattern)
 	if err == nil && len(names) == 0 && !strings.ContainsAny(pattern, "*?[") {
 		err = fmt.Errorf("there is no file %s", pattern)

@@ -285,12 +285,16 @@ func TestLoadMissingFile(t *testing.T) {
 	}
 }
 
-func TestChanged(t *testing.T) {
+func TestKeep(t *testing.T) {
 	old := mustParse(t, "")
 	f := func(text string, want ...string) {
 		t.Helper()
-		if got := Changed(old, mustParse(t, text)); !slices.Equal(got, want) {
+		next := mustParse(t, text)
+		if got := Keep(old, next); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+		if again := Keep(old, next); len(again) > 0 {
+			t.Errorf("%s: %v is not kept", text, again)
 		}
 	}
 	f("")

@@ -38,7 +38,9 @@ type file struct {
 type part struct {
 	file  *file // without lines
 	hash  [sha256.Size]byte
-	nodes int // values in the file
+	size  int  // bytes
+	ended bool // by a newline
+	nodes int  // values in the file
 	// tenants and cascades are those of the configuration that are in the file.
 	tenants, cascades span
 	// lists are the places of the keys tenants and cascades.

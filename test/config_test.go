@@ -187,6 +187,64 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadOfCutFiles cuts and removes files under a running gateway: it serves on, and
+// says what is wrong. U20
+func TestReloadOfCutFiles(t *testing.T) {
+	sandbox := harness.StartSandbox(t, script)
+	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "beta")
+	main := fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ninclude: [teams/*.yaml]\ntenants:\n"+
+		"  - id: acme\n    keys: [%s]\naliases: {auto: amazon.nova-lite-v1:0}\n", sandbox.URL(), first.KeyID)
+	team := fmt.Sprintf("tenants:\n  - id: beta\n    keys: [%s]\n", second.KeyID)
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("teams/beta.yaml", team)
+	gw := harness.Start(t, harness.Config{Dir: dir, YAML: main})
+	served := func(what string) {
+		t.Helper()
+		for _, key := range []harness.Key{first, second} {
+			if a := gw.Post(t, key.BearerCredential, "/model/amazon.nova-lite-v1%3A0/converse", ask); a.Status != http.StatusOK {
+				t.Errorf("%s: %d %s", what, a.Status, a.Body)
+			}
+		}
+	}
+	refused := func(what string, change, back func()) {
+		t.Helper()
+		change()
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+			code, r := gw.Readyz()
+			return code == http.StatusOK && strings.HasPrefix(r.Degraded["configuration"], "refused at"),
+				fmt.Sprintf("%s: %+v", what, r)
+		})
+		served(what)
+		back()
+		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+			_, r := gw.Readyz()
+			return len(r.Degraded) == 0, fmt.Sprintf("after %s: %+v", what, r)
+		})
+	}
+	teams, away := filepath.Join(dir, "teams"), filepath.Join(dir, "away")
+	whole := func() { gw.Write(main); put("teams/beta.yaml", team) }
+	refused("an empty file", func() { gw.Write("") }, whole)
+	refused("half a line", func() { gw.Write(main[:strings.Index(main, "acme")+2]) }, whole)
+	refused("an empty included file", func() { put("teams/beta.yaml", "") }, whole)
+	refused("a folder that is gone", func() { os.Rename(teams, away) }, func() { os.Rename(away, teams) })
+	put("teams/beta.yaml", "tenants:\n")
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		_, r := gw.Readyz()
+		return r.Degraded["configuration"] != "", fmt.Sprintf("a list without entries: %+v", r)
+	})
+	served("a list without entries")
+}
+
 // TestReloadFindsNewFiles adds a file that an include glob matches, and takes it
 // away again.
 func TestReloadFindsNewFiles(t *testing.T) {

@@ -1,13 +1,7 @@
 package review
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,39 +108,12 @@ func TestPorts(t *testing.T) {
 	f("127.0.0.1:0", "127.0.0.1:0", false)
 }
 
-// pair writes a certificate and a key.
-func pair(t *testing.T, dir, name string, ends time.Time) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: ends.AddDate(-1, 0, 0), NotAfter: ends}
-	cert, err := x509.CreateCertificate(rand.Reader, of, of, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(file, kind string, data []byte) {
-		t.Helper()
-		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data})
-		if err := os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(name+".pem", "CERTIFICATE", cert)
-	write(name+".key", "PRIVATE KEY", private)
-}
-
 // TestFiles refuses TLS files that are not there, are none or do not fit. U12
 func TestFiles(t *testing.T) {
 	file := harness.File(t, "sluice.yaml", "")
 	dir := filepath.Dir(file)
-	pair(t, dir, "good", time.Date(2027, 11, 1, 0, 0, 0, 0, time.UTC))
-	pair(t, dir, "old", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
+	harness.Certificate(t, dir, "good", time.Date(2027, 11, 1, 0, 0, 0, 0, time.UTC))
+	harness.Certificate(t, dir, "old", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
 	f := func(text, want string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(sandbox+text), 0o600); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,8 +33,9 @@ type AdminOptions struct {
 // Admin is the port for health, metrics and reports. It stays up while the main
 // port drains.
 type Admin struct {
-	ln  net.Listener
-	std *http.Server
+	ln    net.Listener
+	std   *http.Server
+	token *atomic.Pointer[string]
 }
 
 // NewAdmin opens the port. It refuses to listen beyond loopback without a token.
@@ -46,8 +48,10 @@ func NewAdmin(opts AdminOptions) (*Admin, error) {
 		_ = ln.Close()
 		return nil, errors.New("the admin port needs a token when it is not on a loopback address")
 	}
-	return &Admin{ln: ln, std: &http.Server{
-		Handler:           adminHandler(opts),
+	token := &atomic.Pointer[string]{}
+	token.Store(&opts.Token)
+	return &Admin{ln: ln, token: token, std: &http.Server{
+		Handler:           adminHandler(opts, token),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       75 * time.Second,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -75,7 +79,11 @@ func (a *Admin) Shutdown(ctx context.Context) error {
 	return err
 }
 
-func adminHandler(opts AdminOptions) http.Handler {
+// SetToken makes token the one that is required from now on; "" requires none, which
+// only a port on a loopback address may.
+func (a *Admin) SetToken(token string) { a.token.Store(&token) }
+
+func adminHandler(opts AdminOptions, token *atomic.Pointer[string]) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
@@ -89,13 +97,13 @@ func adminHandler(opts AdminOptions) http.Handler {
 		}
 	})
 	if opts.Metrics != nil {
-		mux.Handle("GET /metrics", withToken(opts.Token, opts.Metrics))
+		mux.Handle("GET /metrics", withToken(token, opts.Metrics))
 	}
 	if opts.API != nil {
 		mux.Handle("/api/", opts.API)
 	}
 	if opts.Pages != nil {
-		mux.Handle("/", withToken(opts.Token, opts.Pages))
+		mux.Handle("/", withToken(token, opts.Pages))
 	}
 	return mux
 }
@@ -113,12 +121,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 // withToken requires the token. Digests are compared, so that the time that it
 // takes shows neither the token's bytes nor its length.
-func withToken(token string, next http.Handler) http.Handler {
-	if token == "" {
-		return next
-	}
-	want := sha256.Sum256([]byte(token))
+func withToken(token *atomic.Pointer[string], next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		needed := *token.Load()
+		if needed == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		want := sha256.Sum256([]byte(needed))
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		got := sha256.Sum256([]byte(given))
 		if !strings.EqualFold(scheme, "bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {

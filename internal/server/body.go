@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -30,7 +31,7 @@ const (
 
 // budget is how many bytes of request bodies may be held at once.
 type budget struct {
-	limit int64
+	limit atomic.Int64 // written by Server.Use
 
 	mu    sync.Mutex // guards the following fields
 	used  int64
@@ -38,12 +39,16 @@ type budget struct {
 	freed chan struct{} // closed at the next give, nil when nothing waits
 }
 
-func newBudget(limit int64) *budget { return &budget{limit: limit} }
+func newBudget(limit int64) *budget {
+	b := &budget{}
+	b.limit.Store(limit)
+	return b
+}
 
 // take takes n bytes, waiting for at most budgetPatience. announced is how large
 // the whole body will be; -1, not known, counts as large.
 func (b *budget) take(n, announced int64) bool {
-	limit := b.limit
+	limit := b.limit.Load()
 	if announced < 0 || announced > smallBody {
 		limit -= limit / reservedShare
 	}
@@ -174,9 +179,10 @@ type body struct {
 
 // newBody returns the body that comes from source; nil is none.
 func (s *Server) newBody(hd *head, source bodySource) body {
+	settings := s.settings.Load()
 	return body{
-		source: source, budget: s.budget, announced: hd.length, max: s.opts.Limits.MaxBodyBytes,
-		idle: s.opts.Timeouts.Body, complete: source == nil,
+		source: source, budget: s.budget, announced: hd.length, max: settings.Limits.MaxBodyBytes,
+		idle: settings.Timeouts.Body, complete: source == nil,
 	}
 }
 

@@ -154,7 +154,7 @@ func (c *conn) send(p []byte) (int, error) {
 // renewWriteDeadline skips renewals that would change the deadline by little: a
 // timer costs more than a small frame.
 func (c *conn) renewWriteDeadline() error {
-	timeout := c.server.opts.Timeouts.Write
+	timeout := c.server.settings.Load().Timeouts.Write
 	now := time.Now()
 	if now.Sub(c.renewed) < timeout/8 {
 		return nil

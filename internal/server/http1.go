@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,9 +19,14 @@ import (
 // http1 serves HTTP/1.1 (and 1.0) by fasthttp. Only fasthttp's framing is used: its
 // own targets and hosts are decoded and normalised.
 type http1 struct {
-	server *Server
-	fast   *fasthttp.Server
-	roomy  *fasthttp.Server // for heads that do not fit into the reader of the other
+	server  *Server
+	parsers atomic.Pointer[parsers]
+}
+
+// parsers serve connections by one state of the settings.
+type parsers struct {
+	fast  *fasthttp.Server
+	roomy *fasthttp.Server // for heads that do not fit into the reader of the other
 }
 
 // readBuffer is the size of a connection's reader. Most heads fit into it.
@@ -28,14 +34,19 @@ const readBuffer = 4 << 10
 
 func newHTTP1(s *Server) *http1 {
 	h := &http1{server: s}
-	h.fast, h.roomy = h.reading(readBuffer), h.reading(maxHeaderBytes)
+	h.use()
 	return h
+}
+
+// use serves connections from now on by the server's settings.
+func (h *http1) use() {
+	h.parsers.Store(&parsers{fast: h.reading(readBuffer), roomy: h.reading(maxHeaderBytes)})
 }
 
 // reading returns a server whose connections have readers of that size.
 func (h *http1) reading(size int) *fasthttp.Server {
 	s := h.server
-	timeouts := s.opts.Timeouts
+	timeouts, limits := s.settings.Load().Timeouts, s.settings.Load().Limits
 	return &fasthttp.Server{
 		Handler:       h.handle,
 		ErrorHandler:  h.handleError,
@@ -52,7 +63,7 @@ func (h *http1) reading(size int) *fasthttp.Server {
 		// stream; this only bounds what fasthttp reads before the handler runs.
 		// The real limit is in body.go.
 		MaxRequestBodySize: 1,
-		Concurrency:        s.opts.Limits.MaxConnections,
+		Concurrency:        limits.MaxConnections,
 		Logger:             quiet{},
 		ConnState:          h.trackState,
 
@@ -80,10 +91,10 @@ func (h *http1) serve(c *conn) {
 	p := &parkable{conn: c, head: longHead{reading: true}}
 	for {
 		p.parked = false
-		_ = h.fast.ServeConn(p)
+		_ = h.parsers.Load().fast.ServeConn(p)
 		if p.head.tooLong {
 			p.head = longHead{again: p.head.kept, roomy: true}
-			_ = h.roomy.ServeConn(p)
+			_ = h.parsers.Load().roomy.ServeConn(p)
 		}
 		if !p.parked || !p.wait() {
 			return
@@ -205,7 +216,7 @@ func (h *longHead) note(b []byte, n int) {
 // wait waits for the first bytes of the next request and reports whether there
 // are any.
 func (p *parkable) wait() bool {
-	if err := p.arm(time.Now().Add(p.server.opts.Timeouts.KeepAlive)); err != nil {
+	if err := p.arm(time.Now().Add(p.server.settings.Load().Timeouts.KeepAlive)); err != nil {
 		return false
 	}
 	n, err := p.Conn.Read(p.peeked[:])
@@ -301,7 +312,7 @@ func (h *http1) readHead(ctx *fasthttp.RequestCtx, hd *head) *wire.Error {
 	hd.proto, hd.method = known(raw.Protocol()), known(raw.Method())
 	hd.target, hd.authority = string(raw.RequestURI()), header.Get("host")
 	hd.header = header // it may lie in hd itself
-	hd.maxBody = h.server.opts.Limits.MaxBodyBytes
+	hd.maxBody = h.server.settings.Load().Limits.MaxBodyBytes
 	return hd.check()
 }
 

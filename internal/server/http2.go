@@ -37,7 +37,7 @@ func newHTTP2(s *Server) *http2 {
 		MaxHeaderBytes: maxHeaderBytes,
 		// otherwise "OPTIONS *" is answered without being checked
 		DisableGeneralOptionsHandler: true,
-		IdleTimeout:                  s.opts.Timeouts.KeepAlive,
+		IdleTimeout:                  s.settings.Load().Timeouts.KeepAlive,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, c)
 		},
@@ -83,7 +83,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	received := s.opts.Now()
 	id := s.ids.Next(received)
 	e := &http2Request{} // all of it at once
-	e.out = http2Writer{w: deadlinesOf(w), conn: c, timeout: s.opts.Timeouts.Write}
+	e.out = http2Writer{w: deadlinesOf(w), conn: c, timeout: s.settings.Load().Timeouts.Write}
 	if refused := h.readHead(r, &e.head); refused != nil {
 		e.out.whole(s.refuse(refused, id, c.from), id)
 		return
@@ -152,7 +152,7 @@ func (h *http2) readHead(r *http.Request, hd *head) *wire.Error {
 		target:    r.RequestURI,
 		authority: r.Host,
 		header:    header,
-		maxBody:   h.server.opts.Limits.MaxBodyBytes,
+		maxBody:   h.server.settings.Load().Limits.MaxBodyBytes,
 	}
 	return hd.check()
 }

@@ -85,6 +85,7 @@ type Server struct {
 	// before the first connection.
 	holdTime time.Duration
 
+	settings atomic.Pointer[Settings]
 	pending  atomic.Int64
 	inFlight atomic.Int64
 	work     sync.WaitGroup // one per goroutine that Serve started
@@ -107,6 +108,7 @@ func New(opts Options) (*Server, error) {
 		open:       make(map[*conn]struct{}),
 		perAddress: make(map[netip.Addr]int),
 	}
+	s.settings.Store(&Settings{TLS: opts.TLS, Timeouts: opts.Timeouts, Limits: opts.Limits})
 	if opts.TLS != nil {
 		certs, err := loadCertificate(*opts.TLS)
 		if err != nil {
@@ -249,7 +251,7 @@ func drop(c *conn) { _ = c.Close() }
 func (s *Server) remember(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limits := s.opts.Limits
+	limits := &s.settings.Load().Limits
 	switch {
 	case s.draining(),
 		len(s.open) >= limits.MaxConnections,

@@ -14,7 +14,7 @@ import (
 // nothing in time. All of it, the TLS handshake included, must happen within the
 // header time-out: a silent connection costs a few kilobytes for that time.
 func (s *Server) protocolOf(c *conn) func(*conn) {
-	deadline := time.Now().Add(s.opts.Timeouts.Header)
+	deadline := time.Now().Add(s.settings.Load().Timeouts.Header)
 	if err := c.raw.SetDeadline(deadline); err != nil {
 		return drop
 	}

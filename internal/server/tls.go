@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +19,10 @@ const certificateInterval = 5 * time.Second
 
 // certificate is the newest good pair of two files.
 type certificate struct {
-	files   config.TLS
-	sum     [sha256.Size]byte // of the files that were read last, good or bad
+	mu    sync.Mutex // guards the following fields
+	files config.TLS
+	sum   [sha256.Size]byte // of the files that were read last, good or bad
+
 	current atomic.Pointer[tls.Certificate]
 }
 
@@ -31,9 +34,29 @@ func loadCertificate(files config.TLS) (*certificate, error) {
 	return c, nil
 }
 
+// use takes the pair from now on from other files, when it can be read.
+func (c *certificate) use(files config.TLS) error {
+	c.mu.Lock()
+	before := c.files
+	c.files = files
+	c.mu.Unlock()
+	if before == files {
+		return nil // their contents are watched
+	}
+	_, err := c.reload()
+	if err != nil {
+		c.mu.Lock()
+		c.files = before
+		c.mu.Unlock()
+	}
+	return err
+}
+
 // reload reads the files and reports whether they differ from the last time. A
 // bad pair leaves the current one in use.
 func (c *certificate) reload() (changed bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	cert, err := os.ReadFile(c.files.Cert)
 	if err != nil {
 		return false, fmt.Errorf("tls certificate: %w", err)
@@ -58,6 +81,12 @@ func (c *certificate) reload() (changed bool, err error) {
 	return true, nil
 }
 
+func (c *certificate) path() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.files.Cert
+}
+
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
@@ -76,7 +105,7 @@ func (c *certificate) watch(stop <-chan struct{}, log *slog.Logger) {
 		case err != nil:
 			log.Error("certificate not reloaded, the old one stays in use", "error", err)
 		case changed:
-			log.Info("certificate reloaded", "file", c.files.Cert)
+			log.Info("certificate reloaded", "file", c.path())
 		}
 	}
 }

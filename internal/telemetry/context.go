@@ -36,7 +36,7 @@ func (t *Telemetry) root(h wire.Header) place {
 		binary.NativeEndian.PutUint64(at.trace[8:], rand.Uint64())
 	}
 	// As the SDKs decide, so that gateways and others agree on a trace's id.
-	if binary.BigEndian.Uint64(at.trace[8:])>>1 < t.below {
+	if binary.BigEndian.Uint64(at.trace[8:])>>1 < t.below.Load() {
 		at.flags = trace.FlagsSampled
 	}
 	return at

@@ -236,7 +236,8 @@ func TestSpansAreSentAsTheSDKWould(t *testing.T) {
 // Every share takes the ids that the SDK's sampler would.
 func TestSharesAreThoseOfTheSDK(t *testing.T) {
 	for _, share := range []float64{-1, 0, 1e-9, 0.1, 0.5, 0.999, 1, 2} {
-		tel := &Telemetry{below: shareBelow(share)}
+		tel := &Telemetry{}
+		tel.Sample(share)
 		sampler := sdktrace.TraceIDRatioBased(share)
 		for range 1000 {
 			at := tel.root(nil)

@@ -18,6 +18,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,8 +51,8 @@ type Telemetry struct {
 	registry *prometheus.Registry
 	batches  *batches // nil: no traces
 	now      func() time.Time
-	below    uint64    // the part of trace ids that is recorded: shareBelow
-	scratch  sync.Pool // of *message: a span at a time
+	below    atomic.Uint64 // the part of trace ids that is recorded: shareBelow
+	scratch  sync.Pool     // of *message: a span at a time
 }
 
 // New starts the exporter. It does not wait for the collector.
@@ -79,7 +80,8 @@ func newWith(ctx context.Context, client exporter, o Options) (*Telemetry, error
 		o.Now = time.Now
 	}
 	registry := prometheus.NewRegistry()
-	t := &Telemetry{registry: registry, metrics: newMetrics(registry, o), now: o.Now, below: shareBelow(o.Sample)}
+	t := &Telemetry{registry: registry, metrics: newMetrics(registry, o), now: o.Now}
+	t.Sample(o.Sample)
 	if client == nil {
 		return t, nil
 	}
@@ -99,6 +101,9 @@ func newWith(ctx context.Context, client exporter, o Options) (*Telemetry, error
 	t.batches = newBatches(ctx, client, res, failed)
 	return t, nil
 }
+
+// Sample sets the share of requests that are traced from now on.
+func (t *Telemetry) Sample(share float64) { t.below.Store(shareBelow(share)) }
 
 // Metrics returns the instruments, nil for a nil t.
 func (t *Telemetry) Metrics() *Metrics {

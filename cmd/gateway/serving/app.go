@@ -49,9 +49,8 @@ type app struct {
 	edge      *server.Server
 	admin     *server.Admin
 
-	draining atomic.Bool               // no new requests are taken
-	refused  atomic.Pointer[time.Time] // when the last reload was, nil when it was not
-	gone     atomic.Int64              // tenants with budgets that the last reload took away
+	draining atomic.Bool // no new requests are taken
+	reloads  reloads
 }
 
 // start builds the gateway from the bottom up; closing takes it down again.

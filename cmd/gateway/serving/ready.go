@@ -17,7 +17,9 @@ type readiness struct {
 	Ready    bool              `json:"ready"`
 	Draining bool              `json:"draining,omitempty"`
 	Degraded map[string]string `json:"degraded,omitempty"`
-	Backlog  uint64            `json:"ledger_backlog"`
+	// Restart are keys that a reload could not take.
+	Restart []string `json:"restart_needed,omitempty"`
+	Backlog uint64   `json:"ledger_backlog"`
 }
 
 func (a *app) ready() (ok bool, state any) {
@@ -27,20 +29,13 @@ func (a *app) ready() (ok bool, state any) {
 	if s.Fault != nil {
 		r.Degraded["journal"] = s.Fault.Error()
 	}
-	if refused := a.refused.Load(); refused != nil {
-		r.Degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) +
-			"; the log and gateway check say why"
-	}
 	if identity := identityTrouble(a.troubles()); identity != "" {
 		r.Degraded["identity"] = identity
-	}
-	if gone := a.gone.Load(); gone > 0 {
-		r.Degraded["tenants"] = fmt.Sprintf("%d with budgets are gone since the last reload; the log names them, and "+
-			"renamed_from carries what they spent", gone)
 	}
 	if err := a.keys.Trouble(); err != nil {
 		r.Degraded["keys"] = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
+	r.Restart = a.reloads.trouble(r.Degraded)
 	return r.Ready, r
 }
 

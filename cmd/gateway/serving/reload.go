@@ -7,10 +7,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/review"
+	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/watch"
 )
@@ -28,6 +30,34 @@ type reloader struct {
 	files   watch.Files
 	hash    watch.Hash
 	stamp   string // of the files that cascades name
+}
+
+// reloads is what /readyz shows of them. The zero value is of a gateway that has had none.
+type reloads struct {
+	refused   atomic.Pointer[time.Time] // when the last one was, nil when it was not
+	gone      atomic.Int64              // tenants with budgets that it took away
+	shortened atomic.Pointer[string]    // what files lost at their ends
+	restart   atomic.Pointer[[]string]  // keys that it could not take
+}
+
+// trouble adds what is wrong to what /readyz lists, and returns the keys that need a
+// restart.
+func (r *reloads) trouble(degraded map[string]string) (restart []string) {
+	if what := r.shortened.Load(); what != nil && *what != "" {
+		degraded["configuration"] = "it may be cut off, SIGHUP confirms it: " + *what
+	}
+	if refused := r.refused.Load(); refused != nil {
+		degraded["configuration"] = "refused at " + refused.UTC().Format(time.RFC3339) +
+			"; the log and gateway check say why"
+	}
+	if gone := r.gone.Load(); gone > 0 {
+		degraded["tenants"] = fmt.Sprintf("%d with budgets are gone since the last reload; the log names them, and "+
+			"renamed_from carries what they spent", gone)
+	}
+	if keys := r.restart.Load(); keys != nil {
+		return *keys
+	}
+	return nil
 }
 
 // newReloader begins with the configuration in use. load reads it again,
@@ -65,9 +95,29 @@ func (r *reloader) stamps() string {
 func (r *reloader) look(ctx context.Context) {
 	switch {
 	case r.contents() != r.hash:
+		r.settle(ctx)
 		r.reload(ctx)
 	case r.stamps() != r.stamp:
 		r.reloadArtifacts()
+	}
+}
+
+// settle waits until the files stay as they are, for some time: editors and copying
+// programs write in several steps.
+func (r *reloader) settle(ctx context.Context) {
+	const steps, step = 10, 50 * time.Millisecond
+	before := r.contents()
+	for range steps {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(step):
+		}
+		now := r.contents()
+		if now == before {
+			return
+		}
+		before = now
 	}
 }
 
@@ -79,11 +129,11 @@ func (r *reloader) reload(ctx context.Context) {
 		r.app.log.Error("configuration refused, the last good one stays", "err", err)
 		r.app.telemetry.Metrics().LoadFailed()
 		now := time.Now()
-		r.app.refused.Store(&now)
+		r.app.reloads.refused.Store(&now)
 		return
 	}
 	r.app.log.Info("configuration reloaded", "tenants", len(r.current.Tenants), "cascades", len(r.current.Cascades))
-	r.app.refused.Store(nil)
+	r.app.reloads.refused.Store(nil)
 	if !slices.Equal(files, r.current.Files()) {
 		r.hash = r.contents()
 	}
@@ -101,23 +151,42 @@ func (r *reloader) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	restart := config.Keep(r.current, cfg)
 	next, problems := snapshot.Compile(cfg, r.app.secrets, time.Now())
 	problems = append(problems, review.Of(next, time.Now())...)
+	problems = append(problems, config.Losses(r.current, cfg)...)
 	if err := cfg.Report(problems); err != nil {
 		return err
 	}
 	warn(r.app.log, cfg, problems)
-	if changed := config.Changed(r.current, cfg); len(changed) > 0 {
-		r.app.log.Warn("these settings need a restart and keep their old values", "settings", changed)
-	}
 	if err := r.app.connect(ctx, next); err != nil {
 		return err
 	}
+	if err := r.app.edge.Use(server.Settings{TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits}); err != nil {
+		return err
+	}
+	if len(restart) > 0 {
+		r.app.log.Warn("these settings need a restart and keep their old values", "settings", restart)
+	}
+	r.app.reloads.restart.Store(&restart)
+	r.app.admin.SetToken(cfg.Admin.Token)
+	r.app.telemetry.Sample(cfg.Telemetry.Sample)
+	r.noteShortened(cfg)
 	r.app.accounts.peers.Use(next.Budgets)
 	r.app.line.Use(next)
 	r.noteGone(cfg)
 	r.current = cfg
 	return nil
+}
+
+// noteShortened says that files end where they had more: somebody may have removed it, or
+// they were cut. Reading the same once more confirms it.
+func (r *reloader) noteShortened(next *config.Config) {
+	what := next.Shortened(r.current)
+	if what != "" {
+		r.app.log.Warn("the configuration may be cut off; SIGHUP confirms it", "what", what)
+	}
+	r.app.reloads.shortened.Store(&what)
 }
 
 // noteGone names tenants with budgets that are not in the next configuration, by
@@ -135,7 +204,7 @@ func (r *reloader) noteGone(next *config.Config) {
 				"tenant", t.ID)
 		}
 	}
-	r.app.gone.Store(gone)
+	r.app.reloads.gone.Store(gone)
 }
 
 // reloadArtifacts reads changed certificates and score files. What does not fit

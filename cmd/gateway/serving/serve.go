@@ -81,7 +81,9 @@ func serve(ctx context.Context, o options) error {
 	if o.started != nil {
 		o.started(a)
 	}
-	return r.run(ctx, hangup, served)
+	err = r.run(ctx, hangup, served)
+	drain = a.snapshots.Load().Config.Timeouts.Drain
+	return err
 }
 
 // run waits for the end, and reloads on SIGHUP and when files have changed.

@@ -20,7 +20,8 @@ import (
 // upstreams are the engines of a gateway, and the stand-in that it runs itself.
 type upstreams struct {
 	bedrock.Generations
-	sandbox string // URL of the stand-in, "" when no upstream wanted it at the start
+	sandbox string // URL of the stand-in, "" as long as no upstream wanted it
+	closing *closers
 	metrics *telemetry.Metrics
 	log     *slog.Logger
 
@@ -32,25 +33,33 @@ type upstreams struct {
 func startUpstreams(
 	cfg *config.Config, log *slog.Logger, metrics *telemetry.Metrics, closing *closers,
 ) (*upstreams, error) {
-	u := &upstreams{metrics: metrics, log: log, warned: map[string]time.Time{}}
+	u := &upstreams{metrics: metrics, log: log, closing: closing, warned: map[string]time.Time{}}
+	return u, u.startStandIn(cfg)
+}
+
+// startStandIn starts the stand-in when an upstream asks for the first time for it.
+func (u *upstreams) startStandIn(cfg *config.Config) error {
 	wanted := cfg.Upstream.Endpoint == config.Sandbox
 	for _, further := range cfg.Upstreams {
 		wanted = wanted || further.Endpoint == config.Sandbox
 	}
-	if !wanted {
-		return u, nil
+	if !wanted || u.sandbox != "" {
+		return nil
 	}
 	standIn, err := sandbox.New(sandbox.Options{})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	closing.add(func(context.Context) { standIn.Close() }) //nolint:errcheck // it holds nothing
+	u.closing.add(func(context.Context) { standIn.Close() }) //nolint:errcheck // it holds nothing
 	u.sandbox, err = standIn.Start("127.0.0.1:0")
-	return u, err
+	return err
 }
 
 // engine returns the engine for a configuration.
 func (u *upstreams) engine(ctx context.Context, cfg *config.Config) (*bedrock.Engine, error) {
+	if err := u.startStandIn(cfg); err != nil {
+		return nil, err
+	}
 	engine, err := u.Engine(ctx, u.options(cfg), cfg.Timeouts.Request, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("upstreams: %w", err)

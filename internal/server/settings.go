@@ -1,0 +1,32 @@
+package server
+
+import (
+	"github.com/sluice-gateway/sluice/config"
+)
+
+// Settings are what a running server can be given anew. Connections that are open keep
+// some of the time-outs that they began with.
+type Settings struct {
+	TLS      *config.TLS // nil: cleartext; Use does not change between the two
+	Timeouts config.Timeouts
+	Limits   config.EdgeLimits
+}
+
+// Use makes settings those of the connections and requests that come from now on, but
+// for the time-out of idle connections. It fails, and changes nothing, when the
+// certificate cannot be read.
+func (s *Server) Use(next Settings) error {
+	if s.certs != nil && next.TLS != nil {
+		if err := s.certs.use(*next.TLS); err != nil {
+			return err
+		}
+	}
+	before := s.settings.Load()
+	next.Timeouts.KeepAlive = before.Timeouts.KeepAlive // that of HTTP/2 is read when its server begins
+	s.settings.Store(&next)
+	s.budget.limit.Store(next.Limits.BufferedBytes)
+	if before.Timeouts != next.Timeouts || before.Limits != next.Limits {
+		s.h1.use()
+	}
+	return nil
+}
