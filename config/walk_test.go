@@ -106,6 +106,8 @@ func other(l leaf) any {
 	case strings.Contains(fmt.Sprint(l.schema["pattern"]), "ns|us"):
 		d, _ := time.ParseDuration(fmt.Sprint(l.value))
 		return (d + time.Millisecond).String()
+	case regionForm.MatchString(fmt.Sprint(l.value)):
+		return "eu-central-2"
 	case strings.HasSuffix(fmt.Sprint(l.value), "iB"):
 		return json.Number("3000000")
 	}

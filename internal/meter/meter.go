@@ -203,6 +203,7 @@ func (m *Meter) finish(ctx context.Context) error {
 // Status is how a meter is doing.
 type Status struct {
 	Fault     error  // why Begin refuses, nil when it does not
+	Missing   error  // what somebody removed of the journal, nil for nothing
 	LedgerErr error  // of the last ledger call, nil when it worked
 	Fenced    bool   // another process posts as this writer; nothing is posted
 	Backlog   uint64 // records of this writer that the ledger does not have yet
@@ -219,7 +220,7 @@ type Status struct {
 // Status returns how the meter is doing, for /readyz and metrics.
 func (m *Meter) Status() Status {
 	s := m.ship.parts.status(m.seq.all())
-	s.Fault = m.log.Fault()
+	s.Fault, s.Missing = m.log.Fault(), m.log.Missing()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.Late, s.Dropped = len(m.late), m.dropped

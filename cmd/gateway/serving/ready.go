@@ -26,6 +26,9 @@ func (a *app) ready() (ok bool, state any) {
 	s := a.accounts.meter.Status()
 	r := readiness{Draining: a.draining.Load(), Degraded: a.accounts.ledgerTrouble(), Backlog: s.Backlog}
 	r.Ready = s.Fault == nil && !r.Draining
+	if s.Missing != nil {
+		r.Degraded["journal"] = s.Missing.Error()
+	}
 	if s.Fault != nil {
 		r.Degraded["journal"] = s.Fault.Error()
 	}

@@ -33,14 +33,23 @@ func (v *verifier) rows(ctx context.Context, roots map[string]bool) error {
 		return err
 	}
 	compared := 0
+	strange := map[string]bool{}
 	for _, key := range sortedRows(want, got) {
-		if !roots[record.RootOf(key.Tenant)] {
+		root := record.RootOf(key.Tenant)
+		if _, known := roots[root]; !known && v.All && !strange[root] {
+			strange[root] = true
+			v.differ("root %s: the ledger has rows, and no journal here has a record of it", root)
+		}
+		if !roots[root] {
 			continue
 		}
 		compared++
 		v.row(key, want[key], got[key])
 	}
 	v.say("%d rows compared", compared)
+	if v.All && len(roots) == 0 && len(got) == 0 {
+		v.differ("there is nothing to compare: neither the journals nor the ledger have a record")
+	}
 	return nil
 }
 

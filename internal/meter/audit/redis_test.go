@@ -51,6 +51,11 @@ func TestRedis(t *testing.T) {
 	})
 	check("budget changed", "budget of root0", func() { server.CLI("HINCRBY", keyOf("sl:{root0}:b:*"), "p", "7") })
 	check("all lost", "the ledger lacks", func() { server.CLI("FLUSHALL") })
+	nothing := r.Reading
+	empty := t.TempDir()
+	nothing.Journals, nothing.All = []Source{{"empty", journal.Dir(empty)}}, true
+	wantFound(t, nothing, "empty: there is no segment") // U21
+	wantFound(t, nothing, "root root0: the ledger has rows, and no journal here has a record of it")
 	if all := server.CLI("KEYS", "sl:{root1}:*"); all == "" {
 		t.Fatal("nothing there")
 	}
@@ -60,4 +65,6 @@ func TestRedis(t *testing.T) {
 	if left := strings.TrimSpace(server.CLI("KEYS", "sl:{root1}:*")); left != "" {
 		t.Errorf("left behind: %s", left)
 	}
+	server.CLI("FLUSHALL")
+	wantFound(t, nothing, "there is nothing to compare")
 }

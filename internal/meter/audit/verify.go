@@ -119,6 +119,9 @@ func (v *verifier) journal(j Source) error {
 	v.sums = append(v.sums, b)
 	v.say("%s: %d segments, %d records, checkpoint through segment %d, %d attempts open", j.Name, len(segments),
 		records, b.Through, b.Open)
+	if len(segments) == 0 {
+		v.differ("%s: there is no segment, and a gateway that was started has one", j.Name)
+	}
 	if len(segments) > 0 && segments[0] > b.Through+1 {
 		v.differ("%s: segments %d to %d are missing and no checkpoint covers them", j.Name, b.Through+1, segments[0]-1)
 	}

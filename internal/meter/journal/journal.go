@@ -72,8 +72,9 @@ type Journal struct {
 	opts Options
 	lock io.Closer
 	// id and place are who writes, and where; id is guarded by mu.
-	id    Identity
-	place uint64
+	id     Identity
+	place  uint64
+	oldest uint64 // segment that there was at the start
 
 	recovery Recovery
 
@@ -83,6 +84,7 @@ type Journal struct {
 	leading  bool // somebody is writing a batch
 	closed   bool
 	fault    error // why Refusable records are refused, nil when healthy
+	missing  error // which older segment is gone, nil for none
 	doubt    error // why the newest segment cannot be synced, nil when it can
 	written  mark
 	synced   mark
@@ -155,7 +157,14 @@ func (j *Journal) start() error {
 	if err := j.fillReserve(); err != nil {
 		return err
 	}
-	return j.roll(last)
+	if err := j.roll(last); err != nil {
+		return err
+	}
+	all, err := Segments(j.disk)
+	if err == nil && len(all) > 0 {
+		j.oldest = all[0]
+	}
+	return err
 }
 
 // recoverNewest reads the newest segment to its end, cuts what a crash left

@@ -91,10 +91,16 @@ func (j *Journal) setDoubt(err error) error {
 	return err
 }
 
-// heal tries to leave a fault behind: it fills the reserve again and moves the
-// records that are not known to be durable to a new segment.
+// heal looks whether the journal is in its place, and tries to leave a fault behind: it
+// fills the reserve again and moves the records that are not known to be durable to a new
+// segment.
 func (j *Journal) heal() {
+	if err := present(j); err != nil {
+		j.setFault(err)
+		return
+	}
 	if j.Fault() == nil {
+		lookForSegments(j)
 		return
 	}
 	j.writing.Lock()
