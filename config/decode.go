@@ -26,6 +26,11 @@ type decoder struct {
 	shape shape
 	// nodes is how many values were read, bounded because aliases multiply.
 	nodes int
+	// reading is whether commands only read by the configuration: what only a gateway that
+	// serves needs, as deep as served, may then be unset, and unset has the paths of it.
+	reading bool
+	served  int
+	unset   map[string]bool
 	// unreadable is whether a file is no YAML: what it should have had is unknown.
 	unreadable bool
 }

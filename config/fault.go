@@ -76,7 +76,9 @@ func (c *Config) Render(problems []Problem) string {
 func (c *Config) Faults(problems []Problem) []Fault {
 	faults := make([]Fault, 0, len(problems))
 	for _, p := range problems {
-		faults = append(faults, c.source.fault(p))
+		if c.source == nil || !c.source.unset[p.Path] {
+			faults = append(faults, c.source.fault(p))
+		}
 	}
 	return onePerPlace(faults)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,16 @@ import (
 // "" is unset.
 func Load(path string, env func(string) string) (*Config, error) {
 	return Reload(nil, path, env)
+}
+
+// LoadToRead is Load for commands that only read: secrets and other variables that only
+// a gateway that serves needs may be unset. Their values are as they are written then.
+func LoadToRead(path string, env func(string) string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return load(&decoder{env: env, reading: true, unset: map[string]bool{}}, path, data)
 }
 
 // Reload is Load for a configuration that was loaded before, in the same
@@ -89,7 +100,9 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 	}
 	d.include(main, c)
 	c.source = &source{files: d.files, parts: d.parts, globs: d.includes, at: main.at}
+	c.source.unset = d.unset
 	known := faultPaths(d.faults)
+	maps.Copy(known, d.unset)
 	for _, p := range validate(c, d.env, known) {
 		if !known[p.Path] { // else the value was not read
 			d.faults = append(d.faults, c.source.fault(p))

@@ -46,6 +46,13 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 		return "", false
 	}
 	expanded, gaps := variables.Expand(raw, d.env)
+	if len(gaps) > 0 && d.reading && d.served > 0 {
+		d.unset[v.path] = true
+		if strings.HasSuffix(v.path, `"]`) { // of a table whose values are checked together
+			d.unset[around(v.path)] = true
+		}
+		return raw, true
+	}
 	for _, g := range gaps {
 		d.faultAt(placeOf(v.file, v.node).into(g.Offset), v.path, "%s", g.Message)
 	}
@@ -57,6 +64,15 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 		return "", false
 	}
 	return expanded, true
+}
+
+// serving reads what only a gateway that serves needs, such as secrets.
+func serving[T any](f decode[T]) decode[T] {
+	return func(d *decoder, v value, dst *T) {
+		d.served++
+		f(d, v, dst)
+		d.served--
+	}
 }
 
 // errForm is for a text that does not have its form.

@@ -12,7 +12,7 @@ import (
 
 func rootSection(d *decoder, v value, c *Config) {
 	d.section(v,
-		key("listen", &c.Listen, name),
+		key("listen", &c.Listen, serving(name)),
 		key("base_path", &c.BasePath, text),
 		key("tls", &c.TLS, optional(tlsSection)),
 		key("admin", &c.Admin, adminSection),
@@ -80,15 +80,15 @@ func usersSection(d *decoder, v value, u *Users) {
 
 func tlsSection(d *decoder, v value, t *TLS) {
 	d.section(v,
-		need("cert", &t.Cert, path),
-		need("key", &t.Key, path),
+		need("cert", &t.Cert, serving(path)),
+		need("key", &t.Key, serving(path)),
 	)
 }
 
 func adminSection(d *decoder, v value, a *Admin) {
 	d.section(v,
-		key("listen", &a.Listen, name),
-		key("token", &a.Token, text),
+		key("listen", &a.Listen, serving(name)),
+		key("token", &a.Token, serving(text)),
 	)
 }
 
@@ -115,10 +115,10 @@ func upstreamSection(d *decoder, v value, u *Upstream) {
 	*u = defaultUpstream()
 	d.section(v, append(roleKeys(&u.Role),
 		key("region", &u.Region, name),
-		key("endpoint", &u.Endpoint, text),
-		key("bearer_token", &u.BearerToken, text),
-		key("proxy", &u.Proxy, text),
-		key("ca_file", &u.CAFile, path),
+		key("endpoint", &u.Endpoint, serving(text)),
+		key("bearer_token", &u.BearerToken, serving(text)),
+		key("proxy", &u.Proxy, serving(text)),
+		key("ca_file", &u.CAFile, serving(path)),
 		key("tag_requests", &u.TagRequests, boolean),
 		key("retry", &u.Retry, retrySection),
 		key("breaker", &u.Breaker, breakerSection),
@@ -128,11 +128,11 @@ func upstreamSection(d *decoder, v value, u *Upstream) {
 // roleKeys are the keys of a role in the section that it belongs to.
 func roleKeys(r *role.Role) []field {
 	return []field{
-		key("role_arn", &r.ARN, text),
-		key("external_id", &r.ExternalID, text),
-		key("session_name", &r.SessionName, text),
-		key("session_tags", &r.Tags, sessionTags),
-		key("sts_region", &r.STSRegion, text),
+		key("role_arn", &r.ARN, serving(text)),
+		key("external_id", &r.ExternalID, serving(text)),
+		key("session_name", &r.SessionName, serving(text)),
+		key("session_tags", &r.Tags, serving(sessionTags)),
+		key("sts_region", &r.STSRegion, serving(text)),
 	}
 }
 
@@ -204,10 +204,10 @@ func edgeSection(d *decoder, v value, l *EdgeLimits) {
 
 func telemetrySection(d *decoder, v value, t *Telemetry) {
 	d.section(v,
-		key("otlp", &t.OTLP, text),
+		key("otlp", &t.OTLP, serving(text)),
 		key("sample", &t.Sample, share),
 		key("content", &t.Content, boolean),
-		key("access_log", &t.AccessLog, pathOrStdout),
+		key("access_log", &t.AccessLog, serving(pathOrStdout)),
 	)
 }
 
@@ -217,7 +217,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 	d.section(v, append(roleKeys(&assumed),
 		need("id", &t.ID, name),
 		key("renamed_from", &t.RenamedFrom, name),
-		key("keys", &t.Keys, list(name)),
+		key("keys", &t.Keys, serving(list(name))),
 		key("models", &t.Models, list(name)),
 		key("deny_models", &t.DenyModels, list(name)),
 		key("operations", &t.Operations, list(oneOf(operations...))),
@@ -226,8 +226,8 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("budgets", &t.Budgets, list(budgetSection)),
 		key("limits", &t.Limits, limitsSection),
 		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
-		key("webhook", &t.Webhook, text),
-		key("webhook_secret", &t.WebhookSecret, text),
+		key("webhook", &t.Webhook, serving(text)),
+		key("webhook_secret", &t.WebhookSecret, serving(text)),
 	)...)
 	if assumed != (role.Role{}) {
 		t.Role = &assumed

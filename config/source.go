@@ -19,6 +19,7 @@ type source struct {
 	files []*file
 	parts []part           // the included ones of files
 	globs []string         // of include
+	unset map[string]bool  // paths of what was not needed and is not known
 	at    map[string]place // without what is in tenants and cascades of parts
 
 	reopened reopened

@@ -58,7 +58,7 @@ func (v *validator) edge() {
 	c.Timeouts.Idle = cmp.Or(c.Timeouts.Idle, c.Timeouts.Request)
 	v.address("listen", c.Listen)
 	v.address("admin.listen", c.Admin.Listen)
-	v.require(c.Admin.Token != "" || isLoopback(c.Admin.Listen), "admin",
+	v.require(c.Admin.Token != "" || v.unread["admin.token"] || isLoopback(c.Admin.Listen), "admin",
 		"needs a token, because %s can be reached from other machines", c.Admin.Listen)
 	v.require(c.BasePath == "" || strings.HasPrefix(c.BasePath, "/") && !strings.HasSuffix(c.BasePath, "/"),
 		"base_path", "must begin with a slash and not end with one, as /bedrock does")

@@ -72,7 +72,7 @@ func calibrateCommand() *cobra.Command {
 		if f.minSaving < 0 || f.minSaving > 1 {
 			return command.Invalidf("--min-saving must be from 0 to 1")
 		}
-		cfg, err := command.Load(*file)
+		cfg, err := command.LoadToRead(*file)
 		if err != nil {
 			return err
 		}

@@ -16,11 +16,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
 
-// Configured gives cmd the flag --config, and runs it with what the flag names.
+// Configured gives cmd the flag --config, and runs it with what the flag names. It asks
+// for no secret that only a gateway needs.
 func Configured(cmd *cobra.Command, run func(*cobra.Command, *config.Config) error) *cobra.Command {
 	file := ConfigFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := Load(*file)
+		cfg, err := LoadToRead(*file)
 		if err != nil {
 			return err
 		}
@@ -35,6 +36,16 @@ func Load(path string) (*config.Config, error) {
 		return nil, Invalidf("--config FILE is needed")
 	}
 	cfg, err := Read(path)
+	return cfg, Invalid(err)
+}
+
+// LoadToRead is Load for commands that only read: what only a gateway that serves needs,
+// such as secrets, may be missing in the environment.
+func LoadToRead(path string) (*config.Config, error) {
+	if path == "" {
+		return nil, Invalidf("--config FILE is needed")
+	}
+	cfg, err := withAllFaults(config.LoadToRead(path, os.Getenv))
 	return cfg, Invalid(err)
 }
 

@@ -44,7 +44,7 @@ const within = 3 * time.Second
 // openDesk opens what a configuration names. When it is only read, no root secret is
 // needed, and what is not there is not made.
 func openDesk(cmd *cobra.Command, file string, m mode) (*desk, error) {
-	cfg, err := command.Load(file)
+	cfg, err := command.LoadToRead(file)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func secretsToIssue(warnings io.Writer, file string) (*tenant.Secrets, error) {
 	if file == "" {
 		return secretsWithoutConfig()
 	}
-	cfg, err := command.Load(file)
+	cfg, err := command.LoadToRead(file)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func priced(
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.LoadPrices(nil, os.Getenv)
 		if *path != "" {
-			cfg, err = command.Read(*path)
+			cfg, err = command.LoadToRead(*path)
 		}
 		if err != nil {
 			return command.Invalid(err)
