@@ -148,6 +148,9 @@ func (d *decoder) include(main *tree, c *Config) {
 		c.Tenants = slices.Grow(c.Tenants, len(d.previous.Tenants))
 	}
 	for i, pattern := range d.includes {
+		if pattern == "" {
+			continue // it could not be read
+		}
 		at := main.at[fmt.Sprintf("include[%d]", i)]
 		for _, name := range d.matches(at, pattern) {
 			data, err := os.ReadFile(name)

@@ -59,11 +59,17 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 	if len(gaps) > 0 {
 		return "", false
 	}
-	if f.number && isText && !strings.Contains(raw, "${") {
+	if f.number && isText && numeric(raw) {
 		d.fault(v, "must be %s, not text: remove the quotes", f.wanted)
 		return "", false
 	}
 	return expanded, true
+}
+
+// numeric reports whether a text in quotes would be a number without them.
+func numeric(text string) bool {
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil
 }
 
 // serving reads what only a gateway that serves needs, such as secrets.
@@ -188,6 +194,9 @@ func period(low time.Duration) decode[time.Duration] {
 	const high = 365 * 24 * time.Hour
 	return parsed(durationForm, func(text string) (time.Duration, error) {
 		t, err := time.ParseDuration(text)
+		if err != nil && numeric(text) {
+			return 0, fmt.Errorf("must have a unit: %ss, %sm or %sh, say", text, text, text)
+		}
 		if err != nil {
 			return 0, errForm
 		}

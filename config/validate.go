@@ -314,10 +314,11 @@ func (v *validator) resolve(model string) string { return cmp.Or(v.c.Aliases[mod
 
 func (v *validator) shadow(path string, c *Cascade) {
 	s := &c.Shadow
-	v.require(s.Tenant != "" || s.USDPerDay == 0, path, "needs a tenant, who pays for it")
+	v.require(s.Tenant != "" || s.USDPerDay == 0 || v.unread[path+".tenant"], path, "needs a tenant, who pays for it")
 	for _, model := range []string{c.Light, c.Partner, c.Escalation} {
 		v.require(model == "" || v.resolve(s.Judge) != v.resolve(model), path+".judge",
 			"is a model of the cascade, which cannot judge itself")
 	}
-	v.require(s.Adequate == 0 || s.Judge != JudgeKeys, path+".adequate", "needs a judge, a model that grades answers")
+	graded := s.Judge != JudgeKeys || v.unread[path+".judge"]
+	v.require(s.Adequate == 0 || graded, path+".adequate", "needs a judge, a model that grades answers")
 }
