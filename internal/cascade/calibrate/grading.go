@@ -18,7 +18,6 @@ const (
 	minSelfAgreement = 0.8 // share of the answers that are adequate, or not, in both readings
 	minKappa         = 0.2 // the same beyond what chance would give
 	minTold          = 100 // pairs among which at least one answer has to be inadequate
-	minAdequate      = 0.5 // share of the pairs whose escalation answer is adequate
 )
 
 // Grading is what a judge's grades of a log show.
@@ -71,10 +70,8 @@ func (g *Grading) Self() (share, kappa float64) {
 // Apart is how many grades both readings of an answer are apart, on average.
 func (g *Grading) Apart() float64 { return float64(g.apart) / float64(g.Reread) }
 
-// check fails when grades say nothing: the judge contradicts itself, finds no answer
-// inadequate, or finds the escalation model's inadequate as well, so that there is
-// little that a light answer could lose. used is how many pairs of a certificate are
-// labelled by them.
+// check fails when grades say nothing: the judge contradicts itself, or finds no answer
+// inadequate. used is how many pairs of a certificate are labelled by them.
 func (g *Grading) check(used int) error {
 	if used == 0 {
 		return nil
@@ -90,10 +87,6 @@ func (g *Grading) check(used int) error {
 	case g.Pairs >= minTold && g.Light == g.Pairs && g.Escalation == g.Pairs:
 		return &GradesError{fmt.Sprintf("the judge finds each of %d answers adequate: it tells nothing apart; "+
 			"ask another judge, or raise shadow.adequate", 2*g.Pairs)}
-	case g.Pairs >= MinJudged && float64(g.Escalation) < minAdequate*float64(g.Pairs):
-		return &GradesError{fmt.Sprintf("only %.0f %% of the escalation answers are adequate, %.0f %% are needed: "+
-			"what is lost against them says little; lower shadow.adequate, or escalate to another model",
-			100*float64(g.Escalation)/float64(g.Pairs), 100*minAdequate)}
 	}
 	return nil
 }

@@ -280,6 +280,18 @@ func prefixHash(folded []byte) uint32 {
 	return h
 }
 
+const numericMask = 1<<12 - 1
+
+// numeric has the hashes with which words begin that change a number before them.
+var numeric = func() (set [numericMask + 1]bool) {
+	for w, e := range lexicon.words {
+		if e.measures() || e.bits&(isHalf|isClock|isOf|isOrdinal) != 0 || w == "a" || w == "p" {
+			set[prefixHash([]byte(w))&numericMask] = true
+		}
+	}
+	return set
+}()
+
 const monthMask = 1<<12 - 1
 
 // monthish has the hashes with which names of months begin.

@@ -1,6 +1,7 @@
 package ground
 
 import (
+	"cmp"
 	"math"
 )
 
@@ -137,7 +138,7 @@ func (c *scan) expect(i int, one *claim) {
 	switch {
 	case len(c.near) < maxAlways && (one.near || mine.rough) && n.shape == plain && n.values[0] > 0:
 		low, high := n.around(n.values[0])
-		c.near = append(c.near, span{i, low, high})
+		c.near = append(c.near, span{i, low, high, cmp.Or(mine.factor, 1)})
 	case len(c.loose) < maxAlways && one.loose:
 		c.loose = append(c.loose, i)
 	}

@@ -189,6 +189,10 @@ func readDate(g []group) (num, int) {
 // readPhone joins groups that are a telephone number: at least seven digits that
 // begin with a plus or a zero, or are written 555-123-4567.
 func readPhone(g []group, signed bool) (num, int) {
+	leading := g[0].n > 1 && g[0].value < math.Pow10(g[0].n-1)
+	if !signed && !leading && (len(g) == 1 || g[1].sep != '-' && g[1].sep != '‑') {
+		return num{}, 0
+	}
 	digits, used, value := 0, 0, 0.0
 	dashes := true
 	for _, part := range g {
@@ -201,7 +205,6 @@ func readPhone(g []group, signed bool) (num, int) {
 		digits, used = digits+part.n, used+1
 		value = value*math.Pow10(part.n) + part.value
 	}
-	leading := g[0].n > 1 && g[0].value < math.Pow10(g[0].n-1)
 	dashed := used > 1 && dashes && digits >= 7 && g[used-1].n == 4
 	if digits < 7 || !signed && !leading && !dashed || used == 1 && !signed && !leading {
 		return num{}, 0

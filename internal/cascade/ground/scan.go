@@ -2,7 +2,6 @@ package ground
 
 import (
 	"bytes"
-	"cmp"
 	"math"
 	"unicode/utf8"
 )
@@ -157,19 +156,24 @@ func (c *scan) compare(one *claim, n *num) {
 type span struct {
 	claim     int
 	low, high float64
+	factor    float64 // of the claim's unit
 }
 
 // compareNear compares a number with the claims that are rounded.
 func (c *scan) compareNear(n *num) {
+	factor := measures[n.unit].factor
 	for i := 0; i < len(c.near); i++ {
 		at := &c.near[i]
-		one := &c.a.claims[at.claim]
-		mine, other := measures[one.num.unit], measures[n.unit]
-		factor := cmp.Or(other.factor, mine.factor, 1)
-		a, b := n.values[0]*factor, n.values[1]*factor
+		by := factor
+		if by == 0 {
+			by = at.factor
+		}
+		a, b := n.values[0]*by, n.values[1]*by
 		if !(a >= at.low && a <= at.high) && !(b >= at.low && b <= at.high) {
 			continue
 		}
+		one := &c.a.claims[at.claim]
+		mine, other := measures[one.num.unit], measures[n.unit]
 		known := one.num.unit != noUnit && n.unit != noUnit && one.num.unit != n.unit
 		if n.shape != plain || known && (mine.dimension == noUnit || mine.dimension != other.dimension) {
 			continue

@@ -104,7 +104,7 @@ func (l *lexer) scale(n *num) (*follower, entry) {
 			continue
 		}
 		f := l.peek(l.pos)
-		if f.text == nil {
+		if f.text == nil || !numeric[prefixHash(f.text)&numericMask] {
 			return f, entry{}
 		}
 		e := lexicon.of(f.text)
