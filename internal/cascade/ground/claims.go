@@ -33,6 +33,7 @@ type claim struct {
 	noun       []byte // the word behind a number, folded
 	sentence   int    // of the answer
 	next       int    // claim of the name that follows at once, 0 for none
+	code       []byte // of a number behind a word and a hyphen: both as one word
 	folded     []byte // of a name
 	apart      bool
 	leading    bool // of a name that begins a sentence, so that it may be another word
@@ -362,6 +363,9 @@ func (a *answered) number(t, following *token) {
 	c := claim{aspect: ofNumber, start: t.start, end: t.end, num: a.num, near: a.num.scaled || a.rounds()}
 	if a.num.shape == plain && a.num.unit == noUnit && a.num.values[0] <= 12 && a.num.digits <= 2 && !a.bare {
 		c.loose = true
+	}
+	if t.sep == sepHyphen|sepOther && a.prev.kind == word && a.prev.end+1 == t.start && a.prev.upper {
+		c.code = append(a.fold(a.text[a.prev.start:a.prev.end]), a.text[t.start:t.end]...)
 	}
 	if following.kind == word && following.sep&sepOther == 0 {
 		c.noun = a.fold(a.text[following.start:following.end])

@@ -61,12 +61,19 @@ func (x *index) add(folded []byte, w wanted) {
 func (x *index) addName(folded []byte, claim int) {
 	w := wanted{use: useName, strict: true, of: claim}
 	x.add(folded, w)
-	for i := 1; i < len(folded); i++ { // Mueller for Müller, and the other way round
+	if bare := undotted(folded); len(bare) < len(folded) { // Mueller for Müller, and the other way round
+		x.add(bare, w)
+	}
+}
+
+// undotted is a name without the first letter e that stands for a dieresis.
+func undotted(folded []byte) []byte {
+	for i := 1; i < len(folded); i++ {
 		if folded[i] == 'e' && (folded[i-1] == 'u' || folded[i-1] == 'o' || folded[i-1] == 'a') {
-			x.add(append(append([]byte(nil), folded[:i]...), folded[i+1:]...), w)
-			return
+			return append(append([]byte(nil), folded[:i]...), folded[i+1:]...)
 		}
 	}
+	return folded
 }
 
 // addUmlaut adds the form of a name with the letters e that stand for a dieresis.

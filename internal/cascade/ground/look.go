@@ -104,6 +104,9 @@ func (c *scan) index() {
 		switch one.aspect {
 		case ofNumber:
 			c.expect(i, one)
+			if one.code != nil {
+				c.x.addName(one.code, i)
+			}
 		case ofName:
 			if one.verbatim {
 				continue

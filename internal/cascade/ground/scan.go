@@ -108,7 +108,22 @@ func (c *scan) number(l *lexer, t *token) {
 		c.asked.current.has |= hasTime
 	}
 	c.identifies(l, t)
+	c.code(l, t)
 	c.value(n, l.pos, l)
+}
+
+// code finds a name with digits that the source writes with a hyphen: X-200 for X200.
+func (c *scan) code(l *lexer, t *token) {
+	hyphen := t.sep == sepHyphen|sepOther && c.prev.kind == word && c.prev.end+1 == t.start
+	if !hyphen || t.end-c.prev.start > len(c.folded) {
+		return
+	}
+	folded := append(append(c.folded[:0], c.before()...), l.text[t.start:t.end]...)
+	for i := c.x.heads[prefixHash(folded)%slots]; i != 0; i = uint16(c.x.words[i].next) {
+		if one := &c.x.words[i]; one.use == useName && one.same(folded) {
+			c.a.claims[one.of].found = true
+		}
+	}
 }
 
 // value compares a number that ends at pos with all that could be it.
@@ -312,7 +327,12 @@ func (c *scan) name(l *lexer, one *claim) {
 	if following.kind == word && following.end-following.start <= len(room) {
 		w := wanted{folded: c.a.claims[one.next].folded, strict: true}
 		folded := appendFolded(room[:0], l.text[following.start:following.end])
-		if following.upper && following.sep == 0 && !w.same(folded) {
+		other := following.upper && following.sep == 0 && !w.same(folded)
+		if other {
+			w.folded = undotted(w.folded)
+			other = !w.same(undotted(folded))
+		}
+		if other {
 			one.contrary = true // another name follows here
 			return
 		}
