@@ -115,7 +115,7 @@ func verdict(f *ground.Findings) string {
 
 // TestRetrieval has the verdict on each case.
 func TestRetrieval(t *testing.T) {
-	for _, file := range []string{"cases.jsonl", "unseen.jsonl", "later.jsonl"} {
+	for _, file := range []string{"cases.jsonl", "unseen.jsonl", "later.jsonl", "fourth.jsonl"} {
 		right := map[string][2]int{}
 		for i, c := range cases(t, file) {
 			f := c.look(t)

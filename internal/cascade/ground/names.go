@@ -29,6 +29,9 @@ func (a *answered) names(t, following *token, e entry, begins bool) bool {
 	if n := utf8.RuneCount(a.text[t.start:t.end]); n < 2 || n == 2 && !t.capitals && !follows(a, t) {
 		return false
 	}
+	if following.kind == word && lexicon.of(a.fold(a.text[following.start:following.end])).unit >= firstCurrency {
+		return false // Swiss francs
+	}
 	if t.end <= a.lineEnd || e.bits&(isNegative|isMatter) != 0 {
 		return false
 	}
