@@ -43,6 +43,7 @@ func bars(r *result, data, train []recorded.Row) []bar {
 	}
 	all = append(all, sameBar(offline, r.trials))
 	all = append(all, offlineBars(offline, from)...)
+	all = append(all, choicesBar(pairsOf(data, choices), pairsOf(train, choices)))
 	all = append(all, preScoreBars(data, train)...)
 	reported := bar{task: "saving reported against the replayed ledger (`gateway report savings`)"}
 	reported.reach, reported.aim = "within 1 point", "0.1 point"
@@ -148,6 +149,14 @@ func offlineBars(pairs, from []pair) []bar {
 		kept.got, kept.verdict = fmt.Sprintf("%d of %d", broken, issued), judged(complete && broken*10 <= issued)
 	}
 	return append(all, kept)
+}
+
+// choicesBar is the certified row of multiple-choice questions, over as many re-splits.
+func choicesBar(pairs, from []pair) bar {
+	const labelled, reach, aim = 1000, 0.15, 0.25
+	task := "Gemini 1.5 flash + Llama 3.1 70B to pro, MMLU-Pro, certified 2 points, n = 1000 (offline)"
+	c, ok := calibrations(from, pairs, labelled, natural)
+	return certifiedBar(bar{task: task, reach: percent(reach), aim: percent(aim)}, c, ok, reach)
 }
 
 // table is the bars in Markdown.

@@ -42,6 +42,9 @@ func (k Key) String() string {
 	return k.short
 }
 
+// Choice reports whether a key is a choice that the request offers.
+func (k Key) Choice() bool { return k.Kind >= FinalKey && k.value.Offered() }
+
 // Number returns the value of a key that is a number.
 func (k Key) Number() (float64, bool) { return k.value.Number() }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
+	"github.com/sluice-gateway/sluice/internal/cascade/value"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -45,6 +46,58 @@ func recordedPairs(t *testing.T) []taskPair {
 		}
 	}
 	return out
+}
+
+// choicePairs are multiple-choice questions, at the prices of Claude 3.5 Haiku, Llama 3.1
+// 70B and Sonnet.
+func choicePairs(t *testing.T) []taskPair {
+	t.Helper()
+	const flash, llama, pro = "gemini-1.5-flash-002", "Meta-Llama-3_1-70B-Instruct", "gemini-1.5-pro-002"
+	recs, err := recorded.Read(recorded.Dir(), "mmlu_pro")
+	if err != nil {
+		t.Skipf("SKIPPED: no recorded answers (%v); set SLUICE_SHARED", err)
+	}
+	out := make([]taskPair, len(recs))
+	for i := range recs {
+		r := &recs[i]
+		light, partner, full := r.Answers[flash], r.Answers[llama], r.Answers[pro]
+		req := answer.Request{Choices: value.Offered(r.Prompt)}
+		a, b := &answer.Answer{Text: light.Output}, &answer.Answer{Text: partner.Output}
+		in := score.Input{Prompt: r.Prompt, Light: a, Partner: b, LightK: answer.KeyOf(&req, a), PartK: answer.KeyOf(&req, b)}
+		risk := score.Never
+		if answer.Check(&req, a, nil, answer.Options{}).Veto == "" {
+			risk = score.Untrained(&in)
+		}
+		out[i] = taskPair{Pair: Pair{
+			Risk: risk, Light: light.Quality(), Escalation: full.Quality(),
+			LightCost: money.Pico(r.InTokens*1_520_000 + light.OutTokens*4_000_000 + partner.OutTokens*720_000),
+			FullCost:  money.Pico(r.InTokens*3_000_000 + full.OutTokens*15_000_000),
+		}}
+	}
+	return out
+}
+
+// TestChoices certifies choices at two points with 1000 pairs, from the recorded
+// questions as from a population.
+func TestChoices(t *testing.T) {
+	pairs := choicePairs(t)
+	mix(pairs, 0)
+	const runs = 40
+	truth, draw := plain(pairs), sampler(pairs, 1)
+	var o outcome
+	for range runs {
+		log := make([]Pair, 1000)
+		for k := range log {
+			log[k] = truth[draw()]
+			log[k].Weight = 1
+		}
+		r, err := Calibrate(log, twoPoints)
+		o.add(r, err, truth)
+	}
+	o.log(t, "choices, n 1000")
+	if o.broken*10 > o.issued || o.saving/runs < 0.23 {
+		t.Errorf("%d of %d broken, saving %.3f (bar 0.23)", o.broken, o.issued, o.saving/runs)
+	}
 }
 
 // mix sets weights that make easy prompts the given share; 0 leaves the

@@ -17,7 +17,7 @@ const agreed = 1
 // Order names the order of Untrained, with the keys and the vetoes before it.
 // Certificates and pairs are about one order: raise it with every change to
 // what a risk is or which answers have one.
-const Order = 3
+const Order = 4
 
 // logRange is the length in bytes, on the log scale, that fills one unit.
 var logRange = math.Log1p(1 << 16)
@@ -41,9 +41,21 @@ func Untrained(in *Input) float64 {
 	case answer.Same:
 		return keyRisk(in)
 	case answer.Different:
-		return 2 - max(length(in.Light), length(in.Partner))
+		return 2 - written(in)
 	}
 	return Never
+}
+
+// written is how much both models wrote, from 0 to 1: of choices the mean on the log
+// scale, else the longer of both. A choice can be guessed in one line, so that one
+// model writes much says little; elsewhere the model that writes little has often
+// overlooked something.
+func written(in *Input) float64 {
+	light, partner := length(in.Light), length(in.Partner)
+	if in.LightK.Choice() && in.PartK.Choice() {
+		return (light + partner) / 2
+	}
+	return max(light, partner)
 }
 
 // keyLength is the key on which agreement means most, in bytes on the log

@@ -49,7 +49,7 @@ func (c Choices) has(letter byte) bool {
 func (c Choices) pick(s string) (Value, bool) {
 	bare := strings.TrimSuffix(strings.TrimPrefix(s, "("), ")")
 	if len(bare) == 1 && bare[0] >= 'A' && bare[0] <= 'Z' {
-		return Value{text: bare}, true
+		return Value{text: bare, offered: c.has(bare[0])}, true
 	}
 	for _, lead := range [...]string{"option ", "Option ", "choice ", "Choice "} {
 		s = strings.TrimPrefix(s, lead)
@@ -62,9 +62,9 @@ func (c Choices) pick(s string) (Value, bool) {
 	rest := s[1:]
 	switch {
 	case rest == "" || rest == ")", open && rest[0] == ')', strings.HasPrefix(rest, ") "):
-		return Value{text: s[:1]}, true
+		return Value{text: s[:1], offered: true}, true
 	case !open && len(rest) > 1 && (rest[0] == '.' || rest[0] == ':') && rest[1] == ' ':
-		return Value{text: s[:1]}, true
+		return Value{text: s[:1], offered: true}, true
 	}
 	return Value{}, false
 }

@@ -29,6 +29,7 @@ type Value struct {
 	zeros   string // the number as written, where zeros end its fraction: it may be a version
 	ratio   string // two integers with a slash, as written: 1/2 may be a day or a share
 	read    bool   // it has a form of its own: a number, a date, a literal, a choice
+	offered bool   // it is a choice that the request offers
 	quoted  bool   // the text stood in quotes of its own
 	spaced  string // a text without quotes, with the spaces around it
 }
@@ -66,6 +67,9 @@ func (v Value) Number() (float64, bool) { return v.number, v.numeric }
 
 // IsText reports whether nothing but its letters says what a value means.
 func (v Value) IsText() bool { return !v.read && !v.numeric }
+
+// Offered reports whether a value is a choice that the request offers.
+func (v Value) Offered() bool { return v.offered }
 
 // Same reports whether two values mean the same. A known unit that only one of them
 // names is no difference: the question has it.
