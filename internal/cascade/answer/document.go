@@ -9,13 +9,16 @@ import (
 // end of the text.
 const mostTries = 16
 
+// mostDocuments bounds the documents of a text that are compared; of more, none is.
+const mostDocuments = 512
+
 // documents finds the JSON objects and arrays of a text, and what follows the last
 // of them, without the fence around it. An array counts where a line begins with
 // it: elsewhere brackets are citations.
 func documents(text string) (docs []string, rest string) {
 	rest = text
 	tries := 0
-	for i := 0; i < len(text) && tries < mostTries; i++ {
+	for i := 0; i < len(text) && tries < mostTries && len(docs) <= mostDocuments; i++ {
 		if !opensDocument(text, i) {
 			continue
 		}

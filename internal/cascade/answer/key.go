@@ -119,7 +119,11 @@ const maxWhole = 64 // bytes of an answer that is compared as a whole
 // documentsKey compares all documents of a text, in their order. Where each is one
 // member with the answer, the last one counts.
 func documentsKey(docs []string, offered value.Choices) Key {
+	if len(docs) > mostDocuments {
+		return Key{}
+	}
 	var all, last value.Document
+	var full, short strings.Builder
 	answers := true
 	for _, doc := range docs {
 		var ok bool
@@ -127,8 +131,11 @@ func documentsKey(docs []string, offered value.Choices) Key {
 			return Key{}
 		}
 		answers = answers && answerNames[last.Name] && len(last.Raw) <= longestFinal
-		all.Full, all.Short, all.Says = all.Full+last.Full, all.Short+last.Short, all.Says || last.Says
+		full.WriteString(last.Full)
+		short.WriteString(last.Short)
+		all.Says = all.Says || last.Says
 	}
+	all.Full, all.Short = full.String(), short.String()
 	if raw, ok := memberValue(last.Raw + "}"); ok && answers {
 		return Key{Kind: FinalKey, value: value.Of(raw, offered)}
 	}
