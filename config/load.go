@@ -278,6 +278,18 @@ func (d *decoder) parseFile(name string, data []byte) (value, bool) {
 	return value{t, body, ""}, body != nil
 }
 
+// Unmatched warns of globs of include that match no file.
+func (c *Config) Unmatched() []Problem {
+	var all []Problem
+	for i, pattern := range c.source.globs {
+		if names, err := filepath.Glob(pattern); err == nil && len(names) == 0 {
+			all = append(all, Problem{Path: fmt.Sprintf("include[%d]", i), Warning: true,
+				Message: "there is no file " + pattern + " yet: nothing is included"})
+		}
+	}
+	return all
+}
+
 // Files returns the files that the configuration was read from, the main one
 // first: a change of any is a new configuration.
 func (c *Config) Files() []string {

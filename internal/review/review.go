@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -28,7 +29,7 @@ func Of(s *snapshot.Snapshot, now time.Time) []config.Problem {
 	r.shadows()
 	r.certificates()
 	r.books()
-	return append(r.problems, s.Endings(now)...)
+	return slices.Concat(r.problems, s.Config.Unmatched(), s.Endings(now))
 }
 
 type reviewer struct {

@@ -89,6 +89,14 @@ func TestReferences(t *testing.T) {
 		`2:25 warning upstreams["x"].region: AWS has no region "moon-1" that is known`)
 }
 
+// TestIncludes warns of a glob that matches no file.
+func TestIncludes(t *testing.T) {
+	got := review(t, sandbox+"include: ['teams/*.yaml']\n")
+	if want := "2:11 warning include[0]: there is no file teams/*.yaml yet: nothing is included"; got != want {
+		t.Error(got)
+	}
+}
+
 // TestPorts refuses two ports that are one. U12
 func TestPorts(t *testing.T) {
 	f := func(listen, admin string, same bool) {
