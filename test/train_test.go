@@ -41,24 +41,25 @@ func TestTrain(t *testing.T) {
 	}
 	gate, ranks, cert := filepath.Join(gw.Dir, "support.gate"), filepath.Join(gw.Dir,
 		"support.score"), filepath.Join(gw.Dir, "support.cert")
-	out, _ := calibrate(0, many, "--train-pre-score", gate, "--train-score", ranks, "--out", cert)
-	wantText(t, out, "1340 pairs taken", "trained on the 660 pairs", "pre-score: from texts",
+	out, _ := calibrate(0, many, "--train-pre-score", gate, "--out", cert)
+	wantText(t, out, "1340 pairs taken", "trained on the 660 pairs", "pre-score: trained on",
+		"from texts, lengths and routes",
 		"light alone below a gain of", "straight from a gain of",
-		"25.0 % straight to the escalation model", "the trained order does not pay",
-		"pre-score written", "score written", "certificate written")
-	for _, file := range []string{gate, ranks, cert} {
+		"25.0 % straight to the escalation model",
+		"pre-score written", "certificate written")
+	for _, file := range []string{gate, cert} {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v of %s: %v", info, file, err)
 		}
 	}
 	textless := filepath.Join(gw.Dir, "textless.jsonl")
 	writePairs(t, textless, 2000, lines, "content")
-	_, refusal := calibrate(1, textless, "--train-score", ranks+"2")
-	wantText(t, refusal, "set telemetry.content: true")
+	_, refusal := calibrate(1, many, "--train-score", ranks)
+	wantText(t, refusal, "cannot train: 0 pairs") // answers with keys leave a score nothing to rank
 	out, _ = calibrate(0, textless, "--train-pre-score", gate+"2")
 	wantText(t, out, "lengths and routes alone")
-	enforceTrained(t, gw, fmt.Sprintf("    mode: enforce\n    pre_score: %q\n    score: %q\n    certificate: %q\n", gate,
-		ranks, cert))
+	enforceTrained(t, gw, fmt.Sprintf("    mode: enforce\n    pre_score: %q\n    certificate: %q\n", gate,
+		cert))
 	served := func(text, want string) {
 		t.Helper()
 		harness.Eventually(t, 20*time.Second, func() (bool, string) {
@@ -69,7 +70,7 @@ func TestTrain(t *testing.T) {
 	}
 	served("say hello", "light agree")
 	served("prove the theorem", "direct pre_score")
-	wantBound(t, cert, map[string]string{"pre_score": gate, "score": ranks})
+	wantBound(t, cert, map[string]string{"pre_score": gate})
 }
 
 // converse is the body of a Converse request.

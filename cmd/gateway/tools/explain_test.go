@@ -79,7 +79,7 @@ func TestExplainRefuses(t *testing.T) {
 	f("--model MODEL is needed", "--tenant", "other")
 	f("one of acme/support, other", "--model", "auto")
 	f("one of acme/support, other", "--model", "auto", "--tenant", "nobody")
-	f("no tenant has the key", "--model", "auto", "--key", "SLKBBBBBBBBBBBBBBBBBBBBB")
+	f("no tenant of the configuration has the key", "--model", "auto", "--key", "SLKBBBBBBBBBBBBBBBBBBBBB")
 	f("belongs to tenant acme/support, not other", "--model", "auto", "--key", explainKey, "--tenant", "other")
 	f(`no operation "sing"`, "--model", "auto", "--operation", "sing")
 	f("give it with --request", "--model", "auto", "--operation", "invoke")
