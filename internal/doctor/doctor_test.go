@@ -116,7 +116,9 @@ func TestMemoryLimit(t *testing.T) {
 
 func TestDisk(t *testing.T) {
 	dir := t.TempDir()
-	has(t, Disk(dir, "group", time.Now), OK, "disk "+dir)
+	if found := Disk(dir, "group", time.Now); len(found) != 2 || found[0].Check != "disk" || found[0].Subject != dir {
+		t.Errorf("of a disk that can be written: %+v", found)
+	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left there: %v %v", left, err)
 	}
@@ -126,6 +128,18 @@ func TestDisk(t *testing.T) {
 	slow := func() time.Time { at = at.Add(20 * time.Millisecond); return at }
 	has(t, Disk(dir, "group", slow), Warn, "requests do not wait")
 	has(t, Disk(dir, "always", slow), Warn, "each request waits")
+}
+
+// TestRoom: how much room the machine of a test has does not matter.
+func TestRoom(t *testing.T) {
+	a := about{"disk", "data"}
+	for left, want := range map[uint64]State{
+		0: Fail, leastFree - 1: Fail, leastFree: Warn, warnFree - 1: Warn, warnFree: OK, 1 << 60: OK,
+	} {
+		if got := judgeRoom(a, left); got.State != want {
+			t.Errorf("%d bytes: %+v, want %v", left, got, want)
+		}
+	}
 }
 
 // newCertificate writes a certificate and its key.

@@ -161,8 +161,12 @@ func free(a about, dir string) Finding {
 	if err := unix.Statfs(dir, &room); err != nil {
 		return a.warn("see whether the file system answers", "how much room there is cannot be seen: %v", err)
 	}
+	return judgeRoom(a, room.Bavail*uint64(room.Bsize)) //nolint:gosec // sizes of blocks are not negative
+}
+
+func judgeRoom(a about, left uint64) Finding {
 	const way = "make room: without any, new requests get 503"
-	switch left := room.Bavail * uint64(room.Bsize); { //nolint:gosec // sizes of blocks are not negative
+	switch {
 	case left < leastFree:
 		return a.fail(way, "%d MiB are free", left/mib)
 	case left < warnFree:
