@@ -94,38 +94,40 @@ func upstreamFaults(t *testing.T) []fault {
 	hang := func(conn *net.TCPConn, _ int) bool { io.Copy(io.Discard, conn); return false }
 	const pause = idle / 2 // three of them are longer than idle
 	const broke, gone = "modelStreamErrorException", "ServiceUnavailableException"
+	// U1: what may have been billed is answered with an error that SDKs do not repeat by themselves.
+	const billed, lost = http.StatusFailedDependency, "ModelErrorException"
 	// A kept connection that ends within a second counts as given up before the
 	// request came, and is no fault. It is also time enough for the gateway to
 	// read what came before a reset, which would discard it.
 	const late = 1200 * time.Millisecond
 	return []fault{
-		{name: "reset-before-head", play: writes(late, nil), status: 503, errorType: gone, legs: 1, unknown: 1},
-		{name: "half-close", play: func(*net.TCPConn, int) bool { time.Sleep(late); return false }, status: 503,
-			errorType: gone, legs: 1, unknown: 1},
-		{name: "reset-in-head", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Le"), late, nil), status: 503,
-			errorType: gone, legs: 1, unknown: 1},
+		{name: "reset-before-head", play: writes(late, nil), status: billed, errorType: lost, legs: 1, unknown: 1},
+		{name: "half-close", play: func(*net.TCPConn, int) bool { time.Sleep(late); return false }, status: billed,
+			errorType: lost, legs: 1, unknown: 1},
+		{name: "reset-in-head", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Le"), late, nil), status: billed,
+			errorType: lost, legs: 1, unknown: 1},
 		{name: "reset-in-body",
 			play:   writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n"+jsonHeader+"\r\n{\"output\""), late, nil),
-			status: 503, errorType: gone, legs: 1, unknown: 1},
+			status: billed, errorType: lost, legs: 1, unknown: 1},
 		{name: "body-too-short", play: func(c *net.TCPConn, _ int) bool {
 			c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n" + jsonHeader + "\r\n{}"))
 			return false
-		}, status: 503, errorType: gone, legs: 1, unknown: 1},
+		}, status: billed, errorType: lost, legs: 1, unknown: 1},
 		{name: "truncated-json", play: writes(answerWith(200, jsonHeader, `{"output":{"mess`)), status: 200,
 			body: []byte(`{"output":{"mess`), legs: 1, unknown: 1},
 		{name: "no-usage", play: writes(answerWith(200, jsonHeader, `{"output":{}}`)), status: 200,
 			body: []byte(`{"output":{}}`), legs: 1, unknown: 1},
-		{name: "not-http", play: writes([]byte("SSH-2.0-OpenSSH\r\n\r\n")), status: 500, errorType: "InternalServerException",
+		{name: "not-http", play: writes([]byte("SSH-2.0-OpenSSH\r\n\r\n")), status: billed, errorType: lost,
 			legs: 1, unknown: 1},
 		{name: "bare-newline-in-header", play: writes([]byte("HTTP/1.1 200 OK\r\nA: b\nContent-Length: 0\r\n\r\n")),
-			status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
+			status: billed, errorType: lost, legs: 1, unknown: 1},
 		{name: "two-lengths", play: writes([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}")),
-			status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
+			status: billed, errorType: lost, legs: 1, unknown: 1},
 		{name: "endless-answer", play: writes([]byte("HTTP/1.1 200 OK\r\n" + jsonHeader +
-			"Content-Length: 1099511627776\r\n\r\n{}")), status: 500, errorType: "InternalServerException", legs: 1, unknown: 1},
+			"Content-Length: 1099511627776\r\n\r\n{}")), status: billed, errorType: lost, legs: 1, unknown: 1},
 		{name: "continue-first", play: writes([]byte("HTTP/1.1 100 Continue\r\n\r\n"), answerWith(200, jsonHeader, okBody)),
 			status: 200, body: okJSON, legs: 1, known: 3},
-		{name: "hang", play: hang, status: 503, errorType: gone, legs: 1, unknown: 1},
+		{name: "hang", play: hang, status: billed, errorType: lost, legs: 1, unknown: 1},
 
 		{name: "500-then-ok", play: inTurn(writes(errorWith(500, "InternalServerException")), ok), status: 200, body: okJSON,
 			legs: 2, known: 3},
@@ -143,7 +145,7 @@ func upstreamFaults(t *testing.T) []fault {
 		{name: "400", play: writes(errorWith(400, "ValidationException")), status: 400, errorType: "ValidationException",
 			body: []byte(`{"message":"no"}`), legs: 1},
 		{name: "proxy-page", play: writes(answerWith(502, "Content-Type: text/html\r\n", "<html>Bad Gateway</html>")),
-			status: 503, errorType: gone, legs: 3},
+			status: billed, errorType: lost, legs: 1, unknown: 1},
 
 		{name: "stream", stream: true, play: writes(streamHead, chunk(whole), lastChunk), status: 200, body: whole, legs: 1,
 			known: 3},
@@ -152,8 +154,8 @@ func upstreamFaults(t *testing.T) []fault {
 			status: 200, body: whole, legs: 1, known: 3},
 		{name: "silent-stream", stream: true, play: writes(streamHead, chunk(start), 2*idle), status: 200, exceptions: broke,
 			legs: 1, unknown: 1},
-		{name: "reset-before-frames", stream: true, play: writes(streamHead, late, nil), status: 503,
-			errorType: gone, legs: 1, unknown: 1},
+		{name: "reset-before-frames", stream: true, play: writes(streamHead, late, nil), status: billed,
+			errorType: lost, legs: 1, unknown: 1},
 		{name: "reset-in-frame", stream: true, play: writes(streamHead, chunk(start), chunk(delta[:20]), late, nil),
 			status: 200, exceptions: broke, legs: 1, unknown: 1},
 		{name: "reset-between-frames", stream: true, play: writes(streamHead, chunk(start), chunk(delta), late, nil),
@@ -164,10 +166,10 @@ func upstreamFaults(t *testing.T) []fault {
 			status: 200, exceptions: broke, legs: 1, unknown: 1},
 		{name: "corrupt-frame", stream: true, play: writes(streamHead, chunk(start), chunk(spoilt), chunk(usage), lastChunk),
 			status: 200, exceptions: broke, legs: 1, unknown: 1},
-		{name: "corrupt-first-frame", stream: true, play: writes(streamHead, chunk(spoilt), lastChunk), status: 500,
-			errorType: "InternalServerException", legs: 1, unknown: 1},
-		{name: "no-frames", stream: true, play: writes(streamHead, lastChunk), status: 500,
-			errorType: "InternalServerException", legs: 1, unknown: 1},
+		{name: "corrupt-first-frame", stream: true, play: writes(streamHead, chunk(spoilt), lastChunk), status: billed,
+			errorType: lost, legs: 1, unknown: 1},
+		{name: "no-frames", stream: true, play: writes(streamHead, lastChunk), status: billed,
+			errorType: lost, legs: 1, unknown: 1},
 		{name: "no-metadata", stream: true, play: writes(streamHead, chunk(start), chunk(delta), chunk(stop), lastChunk),
 			status: 200, exceptions: broke, legs: 1, unknown: 1},
 		{name: "metadata-twice", stream: true, play: writes(streamHead, chunk(whole), chunk(usage), lastChunk), status: 200,

@@ -182,7 +182,7 @@ cascades: [{name: watch, match: request.model == "watched", mode: observe, light
 		t.Fatalf("the spans of a failed request: %v %v", server, failed)
 	}
 	wantAttributes(t, "failed request", server[0],
-		map[string]string{"error.type": "ServiceUnavailableException", "sluice.cost.state": "unknown"})
+		map[string]string{"error.type": "ModelErrorException", "sluice.cost.state": "unknown"})
 	last := client[0]
 	for _, s := range client {
 		if s.StartTimeUnixNano > last.StartTimeUnixNano {

@@ -39,7 +39,7 @@ func drawRequest(rt *rapid.T) RequestEnd {
 	number := rapid.Int64Range(0, 1<<62)
 	return RequestEnd{
 		ID: drawText(rt, "id"), Method: "POST", Operation: drawText(rt, "operation"), Asked: drawText(rt, "asked"),
-		Status: rapid.SampledFrom([]int{0, 200, 400, 503}).Draw(rt, "status"), Error: drawText(rt, "error"),
+		Status: rapid.SampledFrom([]int{0, 200, 400, 424, 503}).Draw(rt, "status"), Error: drawText(rt, "error"),
 		Tenant: drawText(rt, "tenant"), Key: drawText(rt, "key"), Served: drawText(rt, "served"),
 		Cascade: drawText(rt, "cascade"), Rule: drawText(rt, "rule"), Path: drawText(rt, "path"),
 		Reason: drawText(rt, "reason"), Cap: number.Draw(rt, "cap"), Cut: number.Draw(rt, "cut"),
@@ -57,7 +57,7 @@ func drawLeg(rt *rapid.T) (LegStart, LegEnd) {
 			RecordID: drawText(rt, "record"), Leg: rapid.IntRange(0, 3).Draw(rt, "leg"), Attempt: 1,
 			Path: drawText(rt, "path"), Reason: drawText(rt, "reason"),
 		}, LegEnd{
-			Status: rapid.SampledFrom([]int{0, 200, 400, 503}).Draw(rt, "status"), Error: drawText(rt, "error"),
+			Status: rapid.SampledFrom([]int{0, 200, 400, 424, 503}).Draw(rt, "status"), Error: drawText(rt, "error"),
 			Usage: wire.Usage{
 				Input: count.Draw(rt, "in"), Output: count.Draw(rt, "out"), CacheRead: count.Draw(rt, "read"),
 				CacheWrite5m: count.Draw(rt, "5m"), CacheWrite1h: count.Draw(rt, "1h"),
@@ -169,7 +169,7 @@ func stub(
 		}),
 		InstrumentationScope: instrumentation.Scope{Name: scopeName, SchemaURL: SchemaURL},
 	}
-	if failure != "" && (status == 0 || status >= 500) {
+	if failure != "" && (status == 0 || status >= 500 || status == 424) {
 		s.Status = sdktrace.Status{Code: codes.Error, Description: failure}
 	}
 	return s

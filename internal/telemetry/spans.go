@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -280,11 +281,12 @@ func (m *message) beginSpan(at *place, name string, kind tracepb.Span_SpanKind, 
 	return span
 }
 
-// status marks errors of the gateway and of the upstream; a caller's mistake
-// (4xx) is not an error of the server span.
+// status marks errors of the gateway and of the upstream. A caller's mistake (4xx)
+// is not an error of the span, but 424 is no mistake of theirs: the model failed,
+// or its answer was lost.
 func (m *message) status(failure string, status int) {
 	of := m.begin(15)
-	if failure != "" && (status == 0 || status >= 500) {
+	if failure != "" && (status == 0 || status >= 500 || status == http.StatusFailedDependency) {
 		m.field(2, failure)
 		m.varint(3, uint64(tracepb.Status_STATUS_CODE_ERROR))
 	}

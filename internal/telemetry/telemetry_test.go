@@ -237,6 +237,7 @@ func TestErrorsAndCuts(t *testing.T) {
 	}
 	f(LegEnd{Status: 200}, tracepb.Status_STATUS_CODE_UNSET, "")
 	f(LegEnd{Status: 400, Error: "ValidationException"}, tracepb.Status_STATUS_CODE_UNSET, "")
+	f(LegEnd{Status: 424, Error: "ModelErrorException"}, tracepb.Status_STATUS_CODE_ERROR, "")
 	f(LegEnd{Status: 503, Error: "ServiceUnavailableException"}, tracepb.Status_STATUS_CODE_ERROR, "")
 	f(LegEnd{Error: "timed_out"}, tracepb.Status_STATUS_CODE_ERROR, "")
 	cut := LegEnd{Status: 200, CutStream: true, Usage: wire.Usage{StopReason: "end_turn"}}
