@@ -32,6 +32,8 @@ type Directory struct {
 	everyModel        glob.List
 	defaultOperations map[wire.Operation]bool
 
+	renamed map[string]string // what tenants are called now, by what they were called
+
 	acts runtime // what was done to keys since the configuration was written
 }
 
@@ -65,6 +67,7 @@ func Build(cfg *config.Config, s *Secrets) (*Directory, []config.Problem) {
 		config: cfg.Tenants, secrets: s, stranger: &key{secret: sigv4.NewSecret("")},
 		tenants: make(map[string]int32, n), keys: make(map[string]int32, n),
 		slots: make([]atomic.Pointer[Tenant], n), keySlots: make([]keySlot, 0, countKeys(cfg.Tenants)),
+		renamed:    map[string]string{},
 		everyModel: glob.CompileList([]string{"*"}), defaultOperations: operations(defaultOperations),
 	}
 	if s != nil {
@@ -175,6 +178,9 @@ func (b *builder) add(i int) {
 		return
 	}
 	b.dir.tenants[c.ID] = int32(i)
+	if c.RenamedFrom != "" {
+		b.dir.renamed[c.RenamedFrom] = c.ID
+	}
 	b.checkGlobs(i, "deny_models", c.DenyModels)
 	for j, name := range c.Operations {
 		if _, ok := wire.ParseOperation(name); !ok {

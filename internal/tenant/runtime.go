@@ -127,7 +127,7 @@ func (d *Directory) compileKey(id, tenantID string, o *overlay, before *key) *ke
 	if acts != nil && (acts.Revoked || acts.Later) {
 		return dead
 	}
-	t := d.Lookup(tenantID)
+	t := d.Lookup(d.Current(tenantID))
 	if t == nil { // it was issued for a tenant that the configuration does not have any more
 		return dead
 	}
@@ -146,8 +146,36 @@ func (d *Directory) compileKey(id, tenantID string, o *overlay, before *key) *ke
 		k.identity.Own = acts.Own
 		k.gate = gate{frozen: len(acts.Frozen) > 0, until: acts.Until(), networks: acts.Networks}
 	}
-	k.gate.frozen = k.gate.frozen || o.state != nil && o.state.Frozen(t.ID)
+	k.gate.frozen = k.gate.frozen || o.state != nil && d.Frozen(o.state, t.ID)
 	return k
+}
+
+// Current is what a tenant is called now: its name, or where the configuration has none of
+// that name, what it or one above it was renamed to.
+func (d *Directory) Current(id string) string {
+	if _, there := d.tenants[id]; there {
+		return id
+	}
+	for old := id; old != ""; old = parent(old) {
+		if now, ok := d.renamed[old]; ok {
+			return now + id[len(old):]
+		}
+	}
+	return id
+}
+
+// Frozen reports whether a tenant or one above it is frozen, by its name or by what it was
+// called before.
+func (d *Directory) Frozen(s *keys.State, id string) bool {
+	if s.Frozen(id) {
+		return true
+	}
+	for of := id; of != ""; of = parent(of) {
+		if i, ok := d.tenants[of]; ok && d.config[i].RenamedFrom != "" && s.Frozen(d.config[i].RenamedFrom+id[len(of):]) {
+			return true
+		}
+	}
+	return false
 }
 
 // gate is when and from where a key may be used. The zero value is always open.

@@ -232,6 +232,34 @@ func TestIssuedForATenantThatIsGone(t *testing.T) {
 	o.want("back", o.issued, "acme/support", "")
 }
 
+// TestRenamedTenants keep their keys, and what freezes them.
+func TestRenamedTenants(t *testing.T) {
+	o := newRuntimeOffice(t)
+	rename := func(tenants ...config.Tenant) {
+		o.dir = mustBuild(t, o.secretsOfThem, tenants...)
+		o.dir.Obey(o.book)
+	}
+	alice := []string{o.alice.KeyID}
+	self := []config.Tenant{{ID: "acme"}, {ID: "acme/help", RenamedFrom: "acme/support", Keys: alice}}
+	above := []config.Tenant{{ID: "corp", RenamedFrom: "acme"}, {ID: "corp/support", Keys: alice}}
+	rename(self...)
+	o.want("issued", o.issued, "acme/help", "")
+	rename(above...)
+	o.want("issued, the root renamed", o.issued, "corp/support", "")
+	for _, frozen := range []string{"acme/support", "acme"} {
+		o.do(keys.Act{Kind: keys.Freeze, Tenant: frozen})
+		for _, tenants := range [][]config.Tenant{self, above} {
+			rename(tenants...)
+			o.want(frozen+" frozen before", o.issued, "", "frozen")
+			o.want(frozen+" frozen before", o.alice, "", "frozen")
+		}
+		o.do(keys.Act{Kind: keys.Thaw, Tenant: frozen, Lifts: o.book.State().Freezes(frozen)})
+	}
+	// Another tenant that has the old name by now has its keys.
+	rename(config.Tenant{ID: "acme/help", RenamedFrom: "acme/support"}, config.Tenant{ID: "acme/support"})
+	o.want("issued, the name given away", o.issued, "acme/support", "")
+}
+
 // TestPreviousSecretAndRevocation: a revocation counts whichever root secret a key, or the
 // revocation, is of.
 func TestPreviousSecretAndRevocation(t *testing.T) {

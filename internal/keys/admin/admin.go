@@ -121,7 +121,7 @@ func (o *Office) tenantOf(k *keys.Key, id string) string {
 	if of := o.Tenants().Configured(id); of != "" {
 		return of
 	}
-	return k.Tenant
+	return o.Tenants().Current(k.Tenant)
 }
 
 // Change sets all settings of a key anew: change makes them of those of now. version, if

@@ -89,8 +89,8 @@ func (o *Office) show(id, of string, acts *keys.Key) Key {
 		k.Issued, k.IssuedBy, k.Replaces = stamp(acts.Issued), acts.IssuedBy, acts.Replaces
 		k.Source = both
 		if of == "" {
-			k.Tenant, k.Source = acts.Tenant, issued
-		} else if of != acts.Tenant {
+			k.Tenant, k.Source = o.Tenants().Current(acts.Tenant), issued
+		} else if of != o.Tenants().Current(acts.Tenant) {
 			k.Note = "issued for " + acts.Tenant + "; what the configuration says counts"
 		}
 	} else if of == "" {
@@ -124,7 +124,7 @@ func (o *Office) judge(k *Key, acts *keys.Key) {
 		k.State, k.Note = Unusable, err.Error()
 	case len(acts.Frozen) > 0:
 		k.State = Frozen
-	case o.Book.State().Frozen(k.Tenant):
+	case o.Tenants().Frozen(o.Book.State(), k.Tenant):
 		k.State, k.Note = Frozen, "its tenant, or one above, is frozen"
 	case !until.IsZero() && !o.Book.Clock(o.Now()).Before(until):
 		k.State = Expired
