@@ -68,9 +68,10 @@ func checkControl(t *testing.T, out []byte, profile, nova, denied string) {
 	t.Helper()
 	var got struct {
 		Boto struct {
-			Models, Profiles, Applications  []string
-			Model, Behind, Called           string
-			Denied, Missing, Invalid, Other refusedCall
+			Models, Profiles, Applications   []string
+			Model, Behind, Called, Available string
+			Custom                           []any
+			Denied, Missing, Invalid, Other  refusedCall
 		}
 		LangChain *struct{ Base, Text, Streamed, Plain string }
 	}
@@ -87,6 +88,9 @@ func checkControl(t *testing.T, out []byte, profile, nova, denied string) {
 	}
 	if !slices.Equal(b.Applications, []string{profile}) || !strings.HasSuffix(b.Behind, "foundation-model/"+nova) {
 		t.Errorf("%q, %s", b.Applications, b.Behind)
+	}
+	if b.Available != "AUTHORIZED" || b.Custom == nil || len(b.Custom) > 0 {
+		t.Errorf("%s, %v", b.Available, b.Custom)
 	}
 	if b.Called != hello {
 		t.Errorf("a call of a listed ARN: %q", b.Called)

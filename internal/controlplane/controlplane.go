@@ -36,10 +36,14 @@ func Answer(s *snapshot.Snapshot, t *tenant.Tenant, target *wire.Target, now tim
 		body, refused = p.listProfiles(query)
 	case wire.OpGetInferenceProfile:
 		body, refused = p.getProfile(target.Resource)
+	case wire.OpGetModelAvailability:
+		body, refused = p.availability(target.Resource)
+	case wire.OpListOtherModels:
+		body = map[string]any{otherModels[target.Resource]: []any{}}
 	default:
-		refused = wire.Errorf(wire.KindAccessDenied, "The gateway answers ListFoundationModels, GetFoundationModel, "+
-			"ListInferenceProfiles and GetInferenceProfile of Bedrock's control plane. For all else, let the client of "+
-			"the service bedrock ask AWS.")
+		refused = wire.Errorf(wire.KindAccessDenied, "The gateway answers what Bedrock's control plane is asked of models: "+
+			"ListFoundationModels, ListInferenceProfiles and the like. For all else, let the client of the service bedrock "+
+			"ask AWS.")
 	}
 	if refused != nil {
 		return nil, refused
@@ -49,6 +53,15 @@ func Answer(s *snapshot.Snapshot, t *tenant.Tenant, target *wire.Target, now tim
 		panic("BUG: an answer has no JSON: " + err.Error())
 	}
 	return out, nil
+}
+
+// otherModels are the lists of models that are neither of AWS nor profiles, by their
+// paths. The gateway knows of none: whoever has one has its ARN.
+var otherModels = map[string]string{
+	"custom-models": "modelSummaries", "imported-models": "modelSummaries",
+	"provisioned-model-throughputs": "provisionedModelSummaries", "prompt-routers": "promptRouterSummaries",
+	"model-customization/custom-model-deployments": "modelDeploymentSummaries",
+	"marketplace-model/endpoints":                  "marketplaceModelEndpoints",
 }
 
 // plane is what one question is answered from.

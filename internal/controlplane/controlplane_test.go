@@ -218,16 +218,47 @@ func TestRefuses(t *testing.T) {
 	f("all", "/inference-profiles?nextToken=%21", wire.KindValidation, "nextToken")
 	f("all", "/inference-profiles?nextToken=", wire.KindValidation, "nextToken")
 	f("all", "/inference-profiles?a;b", wire.KindValidation, "query")
+	f("all", "/foundation-model-availability/made.up-v1:0", wire.KindResourceNotFound, "Could not resolve")
 	for _, path := range []string{ // every other GET of the service model
-		"/custom-models", "/custom-models/x", "/imported-models", "/provisioned-model-throughputs",
-		"/provisioned-model-throughput/x", "/prompt-routers", "/guardrails", "/guardrails/x", "/marketplace-model/endpoints",
-		"/model-customization-jobs", "/model-invocation-jobs", "/model-invocation-job/x", "/logging/modelinvocations",
-		"/foundation-model-availability/" + nova, "/evaluation-jobs", "/use-case-for-model-access", "/resource-policy/x",
-		"/model-copy-jobs", "/model-import-jobs", "/model-customization/custom-model-deployments",
+		"/custom-models/x", "/imported-models/x", "/provisioned-model-throughput/x", "/prompt-routers/x", "/guardrails",
+		"/guardrails/x", "/model-customization-jobs", "/model-invocation-jobs", "/model-invocation-job/x",
+		"/logging/modelinvocations", "/evaluation-jobs", "/use-case-for-model-access", "/resource-policy/x",
+		"/model-copy-jobs", "/model-import-jobs", "/model-customization/custom-model-deployments/x",
 		"/list-foundation-model-agreement-offers/" + nova, "/enforcedGuardrailsConfiguration",
-		"/automated-reasoning-policies", "/automated-reasoning-policies/x/export",
+		"/automated-reasoning-policies", "/automated-reasoning-policies/x/export", "/marketplace-model/endpoints/x",
 	} {
 		f("all", path, wire.KindAccessDenied, "ListInferenceProfiles")
+	}
+}
+
+// TestOtherModels: lists of what the gateway does not know are empty, in their own form,
+// so that a client that asks for all kinds goes on.
+func TestOtherModels(t *testing.T) {
+	s := load(t)
+	for path, member := range map[string]string{
+		"/custom-models": "modelSummaries", "/imported-models?maxResults=5": "modelSummaries",
+		"/provisioned-model-throughputs": "provisionedModelSummaries", "/prompt-routers": "promptRouterSummaries",
+		"/model-customization/custom-model-deployments": "modelDeploymentSummaries",
+		"/marketplace-model/endpoints":                  "marketplaceModelEndpoints",
+	} {
+		target, refused := wire.ParseTarget("GET", path, "")
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		body, refused := Answer(s, s.Tenants.Lookup("all"), &target, at)
+		if refused != nil || string(body) != `{"`+member+`":[]}` {
+			t.Errorf("%s: %s %v", path, body, refused)
+		}
+	}
+	for tenant, want := range map[string]string{"all": "AUTHORIZED", "nova": "NOT_AUTHORIZED"} {
+		target, refused := wire.ParseTarget("GET", "/foundation-model-availability/"+sonnet, "")
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		body, refused := Answer(s, s.Tenants.Lookup(tenant), &target, at)
+		if refused != nil || !strings.Contains(string(body), `"authorizationStatus":"`+want+`"`) {
+			t.Errorf("%s: %s %v", tenant, body, refused)
+		}
 	}
 }
 

@@ -112,6 +112,21 @@ func (p *plane) getModel(asked string) (any, *wire.Error) {
 	return map[string]any{"modelDetails": p.model(id.Foundation)}, nil
 }
 
+// availability is whether a tenant may use a foundation model through the gateway. The
+// agreements of the account are the operator's, and said to be there.
+func (p *plane) availability(asked string) (any, *wire.Error) {
+	authorized := "AUTHORIZED"
+	if _, refused := p.getModel(asked); refused != nil && refused.Kind == wire.KindAccessDenied {
+		authorized = "NOT_AUTHORIZED"
+	} else if refused != nil {
+		return nil, refused
+	}
+	return map[string]any{
+		"modelId": asked, "authorizationStatus": authorized, "entitlementAvailability": "AVAILABLE",
+		"regionAvailability": "AVAILABLE", "agreementAvailability": map[string]any{"status": "AVAILABLE"},
+	}, nil
+}
+
 func (p *plane) model(foundation string) *model {
 	entry, region := p.snapshot.Router.Catalogue(foundation), p.region(foundation)
 	m := &model{

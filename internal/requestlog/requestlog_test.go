@@ -285,3 +285,37 @@ func TestAccessIsMovedAway(t *testing.T) {
 		t.Error("the standard output is closed", err)
 	}
 }
+
+// BenchmarkAccess is what a request pays for its line in the access log.
+func BenchmarkAccess(b *testing.B) {
+	a, err := newAccess(func() (file, error) { return &memory{room: 1 << 40}, nil }, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := telemetry.RequestEnd{
+		ID: "01M8JJHRB1FE77ND3FNE5YJWNK", Tenant: "acme/support", Key: "SLKC7UDJ4TFWZJERI3Z563F6", Method: "POST",
+		Operation: "converse", Asked: "auto", Served: "us.amazon.nova-lite-v1:0", Path: "light", Reason: "agree", Status: 200,
+		Cost: 1, CostState: "known", Received: time.Now(), From: netip.MustParseAddr("10.0.0.9"),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if a.add(&e); len(a.waiting) > maxWaiting/2 {
+			a.waiting = a.waiting[:0]
+		}
+	}
+}
+
+// BenchmarkFlood is what a refused request of a flood pays for its line.
+func BenchmarkFlood(b *testing.B) {
+	s := quiet.New(slog.DiscardHandler, time.Now)
+	defer s.Close()
+	l := &Log{Storms: s}
+	refused := wire.Errorf(wire.KindAccessDenied, "no")
+	e := telemetry.RequestEnd{
+		ID: "01ID", Status: 403, Error: refused.Type(), Refusal: refused, From: netip.MustParseAddr("10.0.0.9"),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Ended(e)
+	}
+}

@@ -30,7 +30,9 @@ const (
 	OpGetFoundationModel
 	OpListInferenceProfiles
 	OpGetInferenceProfile
-	OpOtherControl // any that the gateway does not answer
+	OpGetModelAvailability
+	OpListOtherModels // custom, imported, provisioned models and the like; Resource is their path
+	OpOtherControl    // any that the gateway does not answer
 )
 
 // operation is what an operation is called and how it is reached.
@@ -61,7 +63,11 @@ var operations = [...]operation{
 	OpGetFoundationModel:    {"get-foundation-model", "GetFoundationModel", "GET", false, false},
 	OpListInferenceProfiles: {"list-inference-profiles", "ListInferenceProfiles", "GET", false, false},
 	OpGetInferenceProfile:   {"get-inference-profile", "GetInferenceProfile", "GET", false, false},
-	OpOtherControl:          {"other-control-plane", "", "GET", false, false},
+	OpGetModelAvailability: {
+		"get-foundation-model-availability", "GetFoundationModelAvailability", "GET", false, false,
+	},
+	OpListOtherModels: {"list-other-models", "", "GET", false, false},
+	OpOtherControl:    {"other-control-plane", "", "GET", false, false},
 }
 
 // String returns the operation's name in configuration, "unknown" for OpUnknown.
@@ -187,6 +193,12 @@ func route(method, path string) (Target, bool) {
 	return routeControl(head, rest)
 }
 
+// otherModels are the paths of OpListOtherModels.
+var otherModels = map[string]bool{
+	"custom-models": true, "imported-models": true, "provisioned-model-throughputs": true, "prompt-routers": true,
+	"model-customization/custom-model-deployments": true, "marketplace-model/endpoints": true,
+}
+
 // routeControl matches the path of a read of the control plane.
 func routeControl(head, rest string) (Target, bool) {
 	t := Target{Resource: rest}
@@ -201,12 +213,20 @@ func routeControl(head, rest string) (Target, bool) {
 		if rest == "" {
 			t.Op = OpListInferenceProfiles
 		}
+	case "foundation-model-availability":
+		t.Op = OpGetModelAvailability
+		if rest == "" {
+			return Target{}, false
+		}
 	case "automated-reasoning-policies", "custom-models", "enforcedGuardrailsConfiguration", "evaluation-jobs",
-		"foundation-model-availability", "guardrails", "imported-models", "list-foundation-model-agreement-offers",
+		"guardrails", "imported-models", "list-foundation-model-agreement-offers",
 		"logging", "marketplace-model", "model-copy-jobs", "model-customization", "model-customization-jobs",
 		"model-import-jobs", "model-invocation-job", "model-invocation-jobs", "prompt-routers",
 		"provisioned-model-throughput", "provisioned-model-throughputs", "resource-policy", "use-case-for-model-access":
 		t = Target{Op: OpOtherControl}
+		if path := strings.TrimSuffix(head+"/"+rest, "/"); otherModels[path] {
+			t = Target{Op: OpListOtherModels, Resource: path}
+		}
 	}
 	return t, t.Op != OpUnknown
 }

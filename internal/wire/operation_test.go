@@ -89,6 +89,42 @@ func TestParseTargetRefuses(t *testing.T) {
 	f("TRACE", "/guardrail-checks/invoke", 405)
 }
 
+// TestControlTargets: reads of the control plane are known by their paths (service model
+// bedrock 2023-04-20), no configuration names them, and writes are unknown.
+func TestControlTargets(t *testing.T) {
+	f := func(raw string, op wire.Operation, resource string) {
+		t.Helper()
+		got, err := wire.ParseTarget("GET", raw, "/bedrock")
+		if err != nil || got.Op != op || got.Resource != resource || !op.Control() {
+			t.Errorf("%s: %+v %v", raw, got, err)
+		}
+		if _, named := wire.ParseOperation(op.String()); named {
+			t.Errorf("%s is an operation of tenants", op)
+		}
+	}
+	f("/foundation-models", wire.OpListFoundationModels, "")
+	f("/foundation-models?byProvider=x", wire.OpListFoundationModels, "")
+	f("/bedrock/foundation-models/amazon.nova-lite-v1%3A0", wire.OpGetFoundationModel, "amazon.nova-lite-v1:0")
+	f("/inference-profiles", wire.OpListInferenceProfiles, "")
+	f("/inference-profiles/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x.y", wire.OpGetInferenceProfile,
+		"arn:aws:bedrock:us-east-1:1:inference-profile/us.x.y")
+	f("/inference-profiles/arn:aws:bedrock:us-east-1:1:inference-profile/us.x.y", wire.OpGetInferenceProfile,
+		"arn:aws:bedrock:us-east-1:1:inference-profile/us.x.y")
+	f("/foundation-model-availability/x.y", wire.OpGetModelAvailability, "x.y")
+	f("/custom-models", wire.OpListOtherModels, "custom-models")
+	f("/marketplace-model/endpoints", wire.OpListOtherModels, "marketplace-model/endpoints")
+	f("/custom-models/x", wire.OpOtherControl, "")
+	f("/guardrails", wire.OpOtherControl, "")
+	for raw, status := range map[string]int{
+		"/foundation-models": 405, "/inference-profiles": 405, "/foundation-model-availability": 404, "/foundation": 404,
+		"/inference-profiles/": 400, "/foundation-models/a%zz": 400, "/Foundation-Models": 404,
+	} {
+		if _, err := wire.ParseTarget("POST", raw, ""); err == nil || err.Status() != status {
+			t.Errorf("POST %s: %v", raw, err)
+		}
+	}
+}
+
 // TestLabelVectors uses Smithy's own request tests for labels.
 func TestLabelVectors(t *testing.T) {
 	text, err := os.ReadFile(shared(t, "vectors", "smithy-restjson1", "http-labels.smithy"))

@@ -50,7 +50,12 @@ def boto():
         "denied": error(control.get_foundation_model, modelIdentifier=DENIED),
         "missing": error(control.get_inference_profile, inferenceProfileIdentifier="us.made.up-v1:0"),
         "invalid": error(control.list_inference_profiles, nextToken="!"),
-        "other": error(control.list_custom_models),
+        "other": error(control.list_guardrails),
+        "custom": control.list_custom_models()["modelSummaries"]
+        + control.list_imported_models()["modelSummaries"]
+        + control.list_provisioned_model_throughputs()["provisionedModelSummaries"]
+        + control.list_prompt_routers()["promptRouterSummaries"],
+        "available": control.get_foundation_model_availability(modelId="amazon.nova-lite-v1:0")["authorizationStatus"],
     }
 
 
