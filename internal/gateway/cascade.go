@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/cascade/score"
 	"github.com/sluice-gateway/sluice/internal/leg"
@@ -18,6 +19,8 @@ type cascades struct {
 	asker   *leg.Asker
 	memory  *memory.Store
 	schemas *answer.Schemas
+
+	tightened *memory.Tightened
 }
 
 // direct says why a request that no rule sends to the escalation model goes
@@ -57,6 +60,9 @@ func (s *cascades) certified(c *call, to *router.Cascade) bool {
 	if artifacts == nil || artifacts.Certificate == nil || state.Watch.Refuted(artifacts.Certificate) {
 		return false
 	}
+	if s.shifted(c, to.Name, artifacts.Certificate) {
+		return false
+	}
 	c.asked = c.request()
 	schema := s.schemas.Hash(c.asked)
 	if artifacts.Certificate.Covers(schema) {
@@ -70,6 +76,29 @@ func (s *cascades) certified(c *call, to *router.Cascade) bool {
 			"cascade", to.Name, "schema", schema, "certificate", hash, "request", c.ID)
 	}
 	return false
+}
+
+// shifted reports whether the requests of this one's route are no longer like those that
+// the certificate was made of.
+func (s *cascades) shifted(c *call, name string, of *certify.Certificate) bool {
+	if len(of.Routes) == 0 {
+		return false
+	}
+	state := s.memory.Of(name)
+	shifted, news := state.Traffic.Look(of, c.Kind(), c.Facts.TextBytes, c.Received)
+	if !news {
+		return shifted
+	}
+	says := "the requests of a route are again like those that the certificate was made of"
+	if shifted {
+		says = "the requests of a route are no longer like those that the certificate was made of; " +
+			"the escalation model serves them until they are: calibrate again"
+	}
+	s.asker.Log.Warn(says, "cascade", name, "route", c.Kind(), "certificate", of.Hash, "request", c.ID)
+	if err := s.tightened.Keep(name, state); err != nil {
+		s.asker.Log.Error("a restart would forget which routes shifted", "cascade", name, "err", err)
+	}
+	return shifted
 }
 
 // threshold is what the certificate of an enforcing cascade allows, and the

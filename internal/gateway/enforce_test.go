@@ -38,7 +38,9 @@ func certifiedAt(t *testing.T, s *snapshot.Snapshot, threshold float64, edit fun
 
 // writeCertificate writes the certificate that the cascade of s names, and
 // returns when it was issued.
-func writeCertificate(t *testing.T, s *snapshot.Snapshot, threshold float64, edit func(*certify.Binding)) time.Time {
+func writeCertificate(
+	t *testing.T, s *snapshot.Snapshot, threshold float64, edit func(*certify.Binding), routes ...certify.Traffic,
+) time.Time {
 	t.Helper()
 	settings := &s.Config.Cascades[0]
 	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
@@ -48,7 +50,7 @@ func writeCertificate(t *testing.T, s *snapshot.Snapshot, threshold float64, edi
 	edit(&binding)
 	c := certify.Issue(&certify.Report{N: 1000, Bound: 0.01, Certified: 1,
 		Curve: []certify.Point{{Threshold: threshold / 2, Saving: 0.1}, {Threshold: threshold, Saving: 0.2}}},
-		certify.Options{MaxLoss: 0.02, Delta: 0.1}, binding, now)
+		certify.Options{MaxLoss: 0.02, Delta: 0.1, Routes: routes}, binding, now)
 	if err := os.WriteFile(settings.Certificate, c.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}

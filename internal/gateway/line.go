@@ -80,7 +80,7 @@ func New(o Options) *Line {
 	}
 	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs, observer: o.Observer}
 	schemas := &answer.Schemas{} // of requests whose answers are checked
-	l.cascades = cascades{asker: l.asker, memory: o.Memory, schemas: schemas}
+	l.cascades = cascades{asker: l.asker, memory: o.Memory, schemas: schemas, tightened: o.Tightened}
 	l.shadows = &shadow.Shadows{
 		Asker: l.asker, Memory: o.Memory, Tightened: o.Tightened, Schemas: schemas, Random: o.Random,
 		Pairs: pairs.Log{Dir: o.PairsDir},

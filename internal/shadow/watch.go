@@ -35,7 +35,8 @@ func (s *Shadows) watch(f *Finished, loss float64) {
 	if f.Reason == cascade.ReasonGuard {
 		risk = math.Inf(-1)
 	}
-	watch := &s.Memory.Of(name).Watch
+	state := s.Memory.Of(name)
+	watch := &state.Watch
 	back, refuted := watch.Observe(certificate, memory.Sample{Risk: risk, Loss: loss})
 	if !refuted {
 		return
@@ -47,7 +48,7 @@ func (s *Shadows) watch(f *Finished, loss float64) {
 		"cascade", name, "certificate", certificate.Hash, "bound", certificate.MaxLoss,
 		"steps_back", back, "of", len(certificate.Steps), "threshold", fmt.Sprint(watch.Threshold(certificate)))
 	s.Memory.ShareWatch(name)
-	if err := s.Tightened.Keep(name, watch); err != nil {
+	if err := s.Tightened.Keep(name, state); err != nil {
 		log.Error("a restart would forget that the threshold was stepped back", "cascade", name, "err", err)
 	}
 }

@@ -73,6 +73,7 @@ func Run(in Input) (*Result, error) {
 	}
 	in.Binding.Schemas = r.Ranked.Schemas
 	in.Binding.Scores = trained.bind(in.Binding.Scores)
+	in.Options.Routes = in.Log.Routes
 	r.Certificate = certify.Issue(r.Report, in.Options, in.Binding, in.Now)
 	return r, nil
 }

@@ -26,9 +26,13 @@ func inputOf(t *testing.T) Input {
 // that was trained.
 func TestRun(t *testing.T) {
 	in := inputOf(t)
+	in.Log.Routes = []certify.Traffic{{Route: "a", Pairs: 50, Ends: []int{1}, Shares: []float64{1}}}
 	r, err := Run(in)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.Certificate.Traffic("a") == nil || r.Certificate.Traffic("b") != nil {
+		t.Errorf("the certificate describes the routes %+v", r.Certificate.Routes)
 	}
 	if err := r.Certificate.Valid(binding); err != nil || !r.Certificate.Covers("") ||
 		r.Certificate.Labels[ByKeys] != 2000 {

@@ -1,7 +1,9 @@
 package calibrate
 
 import (
+	"cmp"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
@@ -20,7 +22,8 @@ type Log struct {
 	Unmatched []string // ids of human labels without a pair in the log, in order
 	Judged    Agreement
 	Grading   Grading
-	Asked     Asked // all pairs of the binding, with a label and without
+	Asked     Asked             // all pairs of the binding, with a label and without
+	Routes    []certify.Traffic // of the same pairs, of routes that have enough, ascending
 }
 
 // Pair is a pair of the log with its best label.
@@ -54,7 +57,7 @@ func ReadLog(in io.Reader, b *certify.Binding, labels Labels) (*Log, error) {
 		return nil, err
 	}
 	l.Unmatched = labels.unmatched(taken)
-	l.Asked = askedOf(taken)
+	l.Asked, l.Routes = askedOf(taken), routesOf(taken)
 	l.Pairs = slices.DeleteFunc(taken, func(p Pair) bool { return p.By == "" })
 	l.Unlabelled = len(taken) - len(l.Pairs)
 	l.Asked.Labelled = len(l.Pairs)
@@ -68,4 +71,24 @@ func ReadLog(in io.Reader, b *certify.Binding, labels Labels) (*Log, error) {
 func sameModels(p *pairs.Pair, models []string) bool {
 	second := p.Second == nil || p.Second.Model == models[1]
 	return second && p.Light.Model == models[0] && p.Escalation.Model == models[2]
+}
+
+// leastRoute is how many pairs a route needs before its traffic is described.
+const leastRoute = 50
+
+// routesOf describes the requests of the routes. Those without a label count too: what
+// people label is often another selection.
+func routesOf(log []Pair) []certify.Traffic {
+	requests := map[string][]certify.Request{}
+	for i := range log {
+		p := log[i].Pair
+		requests[p.Route] = append(requests[p.Route], certify.Request{Bytes: p.TextBytes, Weight: cmp.Or(p.Weight, 1)})
+	}
+	var all []certify.Traffic
+	for _, route := range slices.Sorted(maps.Keys(requests)) {
+		if len(requests[route]) >= leastRoute {
+			all = append(all, certify.TrafficOf(route, requests[route]))
+		}
+	}
+	return all
 }

@@ -111,3 +111,27 @@ func TestPairsAreRankedByOneOrder(t *testing.T) {
 	f("new", []float64{0.5, score.Never, score.Never}, []string{"c", "d", "e"}, 2)
 	f("another", nil, nil, 5)
 }
+
+// TestRoutesOfALog: routes with fifty pairs are described, in order, by all pairs with and
+// without a label, as many as each stands for.
+func TestRoutesOfALog(t *testing.T) {
+	var logged []*pairs.Pair
+	add := func(route string, n int, p pairs.Pair) {
+		for range n {
+			one := p
+			one.Route = route
+			logged = append(logged, &one)
+		}
+	}
+	add("support acme 2", 30, pairs.Pair{TextBytes: 100, Label: "same"})
+	add("support acme 2", 20, pairs.Pair{TextBytes: 900, Label: "unknown", Weight: 3})
+	add("support acme 1", 50, pairs.Pair{TextBytes: 7, Label: "same"})
+	add("support acme 3", 49, pairs.Pair{TextBytes: 7, Label: "same"})
+	want := []certify.Traffic{
+		{Route: "support acme 1", Pairs: 50, Ends: []int{7}, Shares: []float64{1}},
+		{Route: "support acme 2", Pairs: 50, Ends: []int{100, 900}, Shares: []float64{30.0 / 90, 1}},
+	}
+	if diff := cmp.Diff(want, logOf(t, Labels{}, logged...).Routes); diff != "" {
+		t.Error(diff)
+	}
+}

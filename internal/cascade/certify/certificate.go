@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,6 +53,9 @@ type Certificate struct {
 	Hash      string    `json:"hash"` // of the contents without it
 	// Labels are the pairs by who labelled them: human, judge, keys.
 	Labels map[string]int `json:"labels,omitempty"`
+	// Routes are those with enough pairs to tell whether their requests become others,
+	// ascending.
+	Routes []Traffic `json:"routes,omitempty"`
 }
 
 // Issue makes the certificate of a report of Calibrate that certified.
@@ -65,7 +69,7 @@ func Issue(r *Report, o Options, b Binding, created time.Time) *Certificate {
 		Version: certificateVersion, Binding: b, Threshold: at.Threshold, N: r.N, MaxLoss: o.MaxLoss, Bound: r.Bound,
 		Delta: o.Delta, Test: r.Test, Saving: at.Saving, Created: created.UTC().Truncate(time.Second),
 	}
-	c.Labels = o.Labels
+	c.Labels, c.Routes = o.Labels, o.Routes
 	for i, p := range r.Curve[:r.Certified+1] {
 		if p.Saving > 0 || i == r.Certified { // a step that saves nothing is worse than none
 			c.Steps = append(c.Steps, p.Threshold)
@@ -111,6 +115,9 @@ func ParseCertificate(data []byte) (*Certificate, error) {
 	}
 	if c.Hash != c.digest() {
 		return nil, &Void{Reason: "contents", Was: c.Hash, Is: c.digest()}
+	}
+	if !c.sound() {
+		return nil, errors.New("certificate: it does not say whole how long the requests of its routes were")
 	}
 	return &c, nil
 }

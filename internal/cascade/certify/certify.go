@@ -56,6 +56,8 @@ type Options struct {
 	// Labels are the pairs by who labelled them, for the certificate; nil when that
 	// is not known.
 	Labels map[string]int
+	// Routes are what the requests of the routes were like, for the certificate.
+	Routes []Traffic
 }
 
 // DefaultGrid is made for score.Untrained and score.Model.Risk: up to 1 two

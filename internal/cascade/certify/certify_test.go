@@ -358,6 +358,8 @@ func issued(t *testing.T) *Certificate {
 
 func TestCertificateTravels(t *testing.T) {
 	c := issued(t)
+	c.Routes = []Traffic{TrafficOf("a", []Request{{10, 1}, {20, 2}}), TrafficOf("b", []Request{{30, 1}})}
+	c.Hash = c.digest()
 	back, err := ParseCertificate(c.Encode())
 	if err != nil {
 		t.Fatal(err)
@@ -388,6 +390,27 @@ func TestCertificateTravels(t *testing.T) {
 	if _, err := ParseCertificate([]byte("{")); err == nil {
 		t.Error("half a certificate was read")
 	}
+}
+
+// TestTrafficMustBeWhole: what could not be looked up or compared is no certificate.
+func TestTrafficMustBeWhole(t *testing.T) {
+	whole := Traffic{Route: "a", Pairs: 2, Ends: []int{1, 2}, Shares: []float64{0.5, 1}}
+	f := func(wrong string, change func(c *Certificate)) {
+		t.Helper()
+		c := issued(t)
+		c.Routes = []Traffic{whole, whole}
+		c.Routes[1].Route = "b"
+		change(c)
+		c.Hash = c.digest()
+		if _, err := ParseCertificate(c.Encode()); (err != nil) != (wrong != "") {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	f("", func(*Certificate) {})
+	f("routes out of order", func(c *Certificate) { c.Routes[0].Route = "c" })
+	f("no ends", func(c *Certificate) { c.Routes[0].Ends, c.Routes[0].Shares = nil, nil })
+	f("more ends than shares", func(c *Certificate) { c.Routes[1].Ends = []int{1, 2, 3} })
+	f("of no pairs", func(c *Certificate) { c.Routes[1].Pairs = 0 })
 }
 
 func TestCertificateIsVoid(t *testing.T) {

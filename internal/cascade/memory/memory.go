@@ -48,6 +48,7 @@ type State struct {
 	Costs    Costs
 	Shadow   Allowance
 	Watch    Watch
+	Traffic  Traffic
 	// Strangers are the response schemas that no certificate covers, logged once.
 	Strangers Once
 }

@@ -7,12 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
-// Tightened keeps on disk how far the watches of cascades have stepped back, so
-// that a restart does not undo it. It is safe for concurrent use; two processes
-// must not share a file.
+// Tightened keeps on disk how far the watches of cascades have stepped back and which
+// routes have shifted, so that a restart does not undo it. It is safe for concurrent
+// use; two processes must not share a file. nil keeps nothing.
 type Tightened struct {
 	File string // "" keeps nothing
 
@@ -26,18 +27,22 @@ func (t *Tightened) Restore(m *Store) error {
 	defer t.mu.Unlock()
 	all, err := t.read()
 	for cascade, back := range all {
+		state := m.Of(cascade)
 		for _, s := range back {
-			m.Of(cascade).Watch.StepBack(s)
+			state.Watch.StepBack(s.Stepped)
+			if len(s.Shifted) > 0 {
+				state.Traffic.Restore(s.Certificate, s.Shifted)
+			}
 		}
 		m.ShareWatch(cascade)
 	}
 	return err
 }
 
-// Keep writes how far the watch of a cascade has stepped back. When it returns, the
+// Keep writes what has become of the certificates of a cascade. When it returns, the
 // file is synced.
-func (t *Tightened) Keep(cascade string, w *Watch) error {
-	if t.File == "" {
+func (t *Tightened) Keep(cascade string, s *State) error {
+	if t == nil || t.File == "" {
 		return nil
 	}
 	t.mu.Lock()
@@ -46,7 +51,7 @@ func (t *Tightened) Keep(cascade string, w *Watch) error {
 	if err != nil {
 		return err
 	}
-	all[cascade] = w.Stepped()
+	all[cascade] = s.kept()
 	data, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
@@ -54,9 +59,31 @@ func (t *Tightened) Keep(cascade string, w *Watch) error {
 	return replaceFile(t.File, append(data, '\n'))
 }
 
+// kept is what a restart must know of a certificate.
+type kept struct {
+	Stepped
+	Shifted []string `json:"shifted_routes,omitempty"`
+}
+
+func (s *State) kept() (all []kept) {
+	for _, back := range s.Watch.Stepped() {
+		all = append(all, kept{Stepped: back})
+	}
+	hash, routes := s.Traffic.Shifted()
+	if len(routes) == 0 {
+		return all
+	}
+	i := slices.IndexFunc(all, func(k kept) bool { return k.Certificate == hash })
+	if i < 0 {
+		i, all = len(all), append(all, kept{Stepped: Stepped{Certificate: hash}})
+	}
+	all[i].Shifted = routes
+	return all
+}
+
 // read returns the contents of the file, by cascade.
-func (t *Tightened) read() (map[string][]Stepped, error) {
-	all := map[string][]Stepped{}
+func (t *Tightened) read() (map[string][]kept, error) {
+	all := map[string][]kept{}
 	if t.File == "" {
 		return all, nil
 	}

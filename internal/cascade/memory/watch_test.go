@@ -104,12 +104,12 @@ func TestTightenedOutlastsARestart(t *testing.T) {
 	if got := restored().Of("support").Watch.Stepped(); len(got) != 0 {
 		t.Errorf("nothing was kept, and %v is there", got)
 	}
-	var support, other Watch
-	support.StepBack(Stepped{"a", 3})
-	support.StepBack(Stepped{"b", 1})
-	other.StepBack(Stepped{"a", 2})
-	for name, w := range map[string]*Watch{"support": &support, "other": &other} {
-		if err := kept.Keep(name, w); err != nil {
+	var support, other State
+	support.Watch.StepBack(Stepped{"a", 3})
+	support.Watch.StepBack(Stepped{"b", 1})
+	other.Watch.StepBack(Stepped{"a", 2})
+	for name, state := range map[string]*State{"support": &support, "other": &other} {
+		if err := kept.Keep(name, state); err != nil {
 			t.Fatal(err)
 		}
 	}
