@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -47,12 +48,16 @@ func TestJudgeLabels(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(27 * 366 * 24 * time.Hour)
 			b := newBench(s, judged("LIGHT: the answer is 41", strong, lightFirst, strongFirst))
+			b.books.cost = 7
 			b.line.shadows.Pairs.Dir = t.TempDir()
 			b.do(b.ask(t.Context(), wire.OpConverseStream, hello))
 			b.line.Close(t.Context())
 			p := onlyPair(t, b.line.shadows.Pairs.Dir)
 			if diff := cmp.Diff(pairs.Won(want), p.Judge); diff != "" || p.Label != keys {
 				t.Errorf("%s: keys %s, want %s; judge %s", name, p.Label, keys, diff)
+			}
+			if p.JudgeCost != money.Pico(7*asked) {
+				t.Errorf("%s: %d calls of the judge cost %d", name, asked, p.JudgeCost)
 			}
 			n := 0
 			for _, start := range b.books.starts {

@@ -75,7 +75,8 @@ func sameHost(a, b string) bool {
 	return a == b || local(a) && local(b) && (a == "localhost" || b == "localhost")
 }
 
-// shadows warns of shadow traffic for which nobody pays.
+// shadows warns of shadow traffic for which nobody pays, and of judges that are never
+// asked.
 func (r *reviewer) shadows() {
 	var ids []string
 	known := map[string]bool{}
@@ -89,5 +90,17 @@ func (r *reviewer) shadows() {
 			r.warn(fmt.Sprintf("cascades[%d].shadow.tenant", i),
 				fmt.Sprintf("there is no tenant %q%s", payer, similar.Hint(payer, ids)))
 		}
+		r.judge(fmt.Sprintf("cascades[%d].shadow.judge", i), &r.Config.Cascades[i])
+	}
+}
+
+// judge warns of a judge that the tenant who pays for it may not use.
+func (r *reviewer) judge(path string, of *config.Cascade) {
+	payer, model := r.Tenants.Lookup(of.Shadow.Tenant), of.Shadow.Judge
+	if to := r.Config.Aliases[model]; to != "" {
+		model = to
+	}
+	if payer != nil && model != "" && model != config.JudgeKeys && !payer.AllowsModel(model) {
+		r.warn(path, fmt.Sprintf("%s, which pays for shadows, may not use %s: the judge is never asked", payer.ID, model))
 	}
 }

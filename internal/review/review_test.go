@@ -64,6 +64,16 @@ func TestReferences(t *testing.T) {
 		`4:102 warning cascades[0].shadow.tenant: there is no tenant "platform/shadwo"; did you mean "platform/shadow"?`,
 		`4:126 warning cascades[0].shadow.judge: no model "amazon.nova-premir-v1:0" is known; `+
 			`did you mean "amazon.nova-premier-v1:0"?`)
+	judged := func(payer string) string {
+		return sandbox + "tenants: [{id: lab, " + payer + "}]\naliases: {critic: mistral.mistral-large-2407-v1:0}\n" +
+			"cascades: [{name: c, match: 'true', light: amazon.nova-lite-v1:0, escalation: amazon.nova-pro-v1:0, " +
+			"shadow: {tenant: lab, judge: critic}}]\n"
+	}
+	never := "warning cascades[0].shadow.judge: lab, which pays for shadows, may not use " +
+		"mistral.mistral-large-2407-v1:0: the judge is never asked"
+	f(judged("models: ['amazon.*']"), "4:130 "+never)
+	f(judged("deny_models: ['mistral.*']"), "4:130 "+never)
+	f(judged("models: ['mistral.*']"))
 	f(sandbox+"aliases: {a: claude-haiku-4-5, b: nonsense, c: openai.gpt-5.9}\n",
 		`2:14 warning aliases["a"]: no model "claude-haiku-4-5" is known; `+
 			`did you mean "anthropic.claude-haiku-4-5-20251001-v1:0"?`,

@@ -6,14 +6,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/rubric"
+	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // grade asks the judge for the grade of each answer by itself, and of a sample of the
 // pairs a second time. It returns nil when no judge can tell, when the payer cannot
-// afford it, and when a first reply is no grade.
-func (j *job) grade(ctx context.Context, light, strong *answer.Answer) *pairs.Grades {
+// afford it, and when a first reply is no grade; wasted is then what the replies cost.
+func (j *job) grade(ctx context.Context, light, strong *answer.Answer) (g *pairs.Grades, wasted money.Pico) {
 	if !j.judgeable(light, strong) {
-		return nil
+		return nil, 0
 	}
 	questions := j.readings(rubric.First, light, strong)
 	if j.Random() < j.Route.Cascade.Settings.Shadow.SecondReadings {
@@ -21,20 +22,18 @@ func (j *job) grade(ctx context.Context, light, strong *answer.Answer) *pairs.Gr
 	}
 	replies := j.ask(ctx, questions)
 	if replies == nil {
-		return nil
+		return nil, 0
 	}
+	cost := costOf(replies)
 	first, ok := reading(replies[:2])
 	if !ok {
-		return nil
+		return nil, cost
 	}
-	g := &pairs.Grades{Judge: j.Route.Judge.Model, Rubric: rubric.Hash(), Reading: first}
+	g = &pairs.Grades{Judge: j.Route.Judge.Model, Rubric: rubric.Hash(), Reading: first, Cost: cost}
 	if again, ok := reading(replies[2:]); ok {
 		g.Again = &again
 	}
-	for i := range replies {
-		g.Cost += replies[i].used.Cost
-	}
-	return g
+	return g, 0
 }
 
 // readings are the questions of one reading, of the light answer and of the other.

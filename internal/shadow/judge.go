@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/verdict"
 	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -20,6 +21,7 @@ type label struct {
 	judge  *pairs.Verdict   // nil when no judge compared the answers, or it gave no verdict
 	grades *pairs.Grades    // nil when no judge graded them, or a reply could not be read
 	from   int              // the grade that is adequate
+	spent  money.Pico       // on judges beside grades
 }
 
 // labelled compares the two answers. Keys that are the same are enough, but for a
@@ -33,9 +35,9 @@ func (j *job) labelled(ctx context.Context, light, strong *answer.Answer) label 
 	case !j.Route.Cascade.Judged():
 		return l
 	case l.from > 0 && (!same || j.Random() < settings.GradeAgreeing):
-		l.grades = j.grade(ctx, light, strong)
+		l.grades, l.spent = j.grade(ctx, light, strong)
 	case l.from == 0 && !same:
-		l.judge = j.judge(ctx, light, strong)
+		l.judge, l.spent = j.judge(ctx, light, strong)
 	}
 	if !same && l.grades == nil && l.judge == nil {
 		l.keys = answer.Unknown
@@ -63,10 +65,10 @@ func (v label) loss() (loss float64, known bool) {
 const firstJudge = 3
 
 // judge asks in both orders. It returns nil when no judge can tell, when the
-// payer cannot afford it, and when the judge gives no verdict.
-func (j *job) judge(ctx context.Context, light, strong *answer.Answer) *pairs.Verdict {
+// payer cannot afford it, and when the judge gives no verdict; and what it cost.
+func (j *job) judge(ctx context.Context, light, strong *answer.Answer) (*pairs.Verdict, money.Pico) {
 	if !j.judgeable(light, strong) {
-		return nil
+		return nil, 0
 	}
 	one, two := spoken(light), spoken(strong)
 	prompt, model := j.Request.Prompt(), *j.Route.Judge
@@ -75,10 +77,17 @@ func (j *job) judge(ctx context.Context, light, strong *answer.Answer) *pairs.Ve
 		{j.judgeCall(verdict.Question(j.Request.ID, prompt, two, one)), model, firstJudge + 1},
 	})
 	if replies == nil {
-		return nil
+		return nil, 0
 	}
 	first, second := verdict.Read(textOf(replies[0].Answer())), verdict.Read(textOf(replies[1].Answer()))
-	return pairs.Won(string(verdict.Of(first, second)))
+	return pairs.Won(string(verdict.Of(first, second))), costOf(replies)
+}
+
+func costOf(replies []reply) (all money.Pico) {
+	for i := range replies {
+		all += replies[i].used.Cost
+	}
+	return all
 }
 
 // judgeable reports whether a judge may be asked, and sees all that it has to judge.

@@ -37,7 +37,7 @@ func (j *job) pair(ctx context.Context, replies []reply) *pairs.Pair {
 	j.compareKeys(p, &in)
 	j.features(p, &in, served)
 	label := j.labelled(ctx, in.Light, served)
-	p.Label, p.Judge, p.Grades = label.keys.String(), label.judge, label.grades
+	p.Label, p.Judge, p.Grades, p.JudgeCost = label.keys.String(), label.judge, label.grades, label.spent
 	if a := r.Snapshot.Artifacts[to.Name]; a != nil && a.Score != nil && in.Light != nil {
 		p.Scored = &pairs.Scored{File: a.Score.Hash(), Risk: logged(a.Score.Risk(&in))}
 	}

@@ -12,17 +12,37 @@ import (
 type Observing struct {
 	Days     int64    // of the workload
 	Fraction *big.Rat // share of the requests that are shadowed, above 0 to 1
-	Judge    *Model   // grades the answers, nil for none
+	Judge    *Model   // of the answers, nil for none
+	// Compares is a judge that reads both answers at once, in both orders, and not each by
+	// itself.
+	Compares bool
+	Again    *big.Rat // share of the pairs that are graded twice, nil for a tenth
 }
 
-// A certificate takes about so many labelled pairs. A judge reads the request, one
-// answer and so many tokens of rubric, replies with so few, and reads both answers of
-// a pair, one pair in ten twice (internal/cascade/rubric).
+// A certificate takes about so many labelled pairs. A judge that grades reads the request,
+// one answer and so many tokens of rubric (internal/cascade/rubric); one that compares
+// reads both answers and fewer words (internal/cascade/verdict). Either replies with few.
 const (
-	pairsNeeded  = 500
-	rubricTokens = 450
-	replyTokens  = 6
+	pairsNeeded   = 500
+	rubricTokens  = 450
+	verdictTokens = 250
+	replyTokens   = 6
 )
+
+// judging is what a judge costs for one pair.
+func (o *Observing) judging(w Workload, s *Setup) *big.Rat {
+	input, output := w.Input/w.Requests, w.Output/w.Requests
+	if o.Compares {
+		one := s.cost(Workload{1, input + 2*output + verdictTokens, replyTokens}, *o.Judge, big.NewRat(1, 1))
+		return product(whole(2), one)
+	}
+	again := o.Again
+	if again == nil {
+		again = big.NewRat(1, 10)
+	}
+	one := s.cost(Workload{1, input + output + rubricTokens, replyTokens}, *o.Judge, big.NewRat(1, 1))
+	return product(whole(2), sum(whole(1), again), one)
+}
 
 // Observation is what collecting pairs costs, before it is switched on.
 type Observation struct {
@@ -48,8 +68,7 @@ func (r *Result) Observe(o Observing) *Observation {
 	}
 	found.Days = new(big.Rat).Quo(whole(pairsNeeded), found.PairsPerDay)
 	if o.Judge != nil {
-		perCall := Workload{1, (r.Workload.Input+r.Workload.Output)/r.Workload.Requests + rubricTokens, replyTokens}
-		found.Judge = product(big.NewRat(22, 10), r.Setup.cost(perCall, *o.Judge, big.NewRat(1, 1)))
+		found.Judge = o.judging(r.Workload, &r.Setup)
 	}
 	return found
 }
@@ -60,12 +79,17 @@ func (o *Observation) each() *big.Rat { return sum(o.Shadow, o.Judge) }
 func (o *Observation) write(b *strings.Builder) {
 	fmt.Fprintf(b, "\nobserve %s of the requests: %s pairs a day, %d after %s\n",
 		percent(o.Fraction), grouped(o.PairsPerDay.FloatString(0)), o.Pairs, days(o.Days))
-	fmt.Fprintf(b, "a pair costs %s for the shadow", exact(o.Shadow))
+	fmt.Fprintf(b, "%s, a day of observing %s\n", o.Each(), amount(product(o.PairsPerDay, o.each())))
+}
+
+// Each says what a pair costs, and as many as are enough.
+func (o *Observation) Each() string {
+	judge := ""
 	if o.Judge.Sign() > 0 {
-		fmt.Fprintf(b, " and %s for the judge", exact(o.Judge))
+		judge = " and " + exact(o.Judge) + " for the judge"
 	}
-	fmt.Fprintf(b, "; %d pairs %s, a day of observing %s\n",
-		o.Pairs, amount(product(whole(o.Pairs), o.each())), amount(product(o.PairsPerDay, o.each())))
+	return fmt.Sprintf("a pair costs %s for the shadow%s; %d pairs %s",
+		exact(o.Shadow), judge, o.Pairs, amount(product(whole(o.Pairs), o.each())))
 }
 
 func amount(pico *big.Rat) string {

@@ -77,7 +77,7 @@ func look(file string, now time.Time) findings {
 		s, problems := snapshot.Compile(cfg, nil, now)
 		problems = append(problems, review.Of(s, now)...)
 		found.faults, found.err = cfg.Faults(problems), cfg.Report(problems)
-		found.config, found.notes = cfg, s.Refusals()
+		found.config, found.notes = cfg, append(s.Refusals(), observing(s, now)...)
 	}
 	return found
 }

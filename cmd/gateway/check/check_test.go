@@ -133,3 +133,32 @@ func TestSARIF(t *testing.T) {
 		}
 	}
 }
+
+// TestObservingHasItsPrice: before a cascade observes, the operator knows what pairs will
+// cost and whose answers nobody judges.
+func TestObservingHasItsPrice(t *testing.T) {
+	f := func(cascade string, want ...string) {
+		t.Helper()
+		text := "upstream: {endpoint: sandbox}\n" +
+			"tenants: [{id: acme, models: ['amazon.*']}, {id: beta}, {id: lab}]\n" +
+			"aliases: {critic: mistral.mistral-large-2407-v1:0}\n" +
+			"cascades: [{name: c, match: 'true', light: amazon.nova-lite-v1:0, escalation: amazon.nova-premier-v1:0, " +
+			cascade + "}]\n"
+		out, err := output(t, "check", "--config", harness.File(t, "sluice.yaml", text))
+		_, notes, _ := strings.Cut(out, "\n")
+		if joined := strings.Join(want, "\n"); err != nil || strings.TrimSpace(notes) != joined {
+			t.Errorf("%s: %v\n got %s\nwant %s", cascade, err, notes, joined)
+		}
+	}
+	f("mode: check, shadow: {tenant: lab}")
+	f("mode: observe")
+	at := "note: cascade c observes: at 1800 input and 250 output tokens a pair costs $0.00017 for the shadow"
+	hint := " (gateway simulate --observe, for your requests)"
+	f("mode: observe, shadow: {tenant: lab}", at+"; 500 pairs $0.08"+hint)
+	f("mode: observe, shadow: {tenant: lab, judge: critic, adequate: 5, usd_per_day: 20}",
+		at+" and $0.01108 for the judge; 500 pairs $5.62, never more than $20.00 a day"+hint,
+		"note: cascade c observes: answers to acme are not judged, because they may not use critic")
+	f("mode: observe, partner: amazon.nova-micro-v1:0, shadow: {tenant: lab, judge: amazon.nova-pro-v1:0}",
+		"note: cascade c observes: at 1800 input and 250 output tokens a pair costs $0.00027 for the shadow "+
+			"and $0.00412 for the judge; 500 pairs $2.19"+hint)
+}

@@ -165,6 +165,12 @@ func TestProgress(t *testing.T) {
 	if p.Labelled != 312 || p.Of != 500 || p.Cost != 31200 || p.More != 18800 || math.Round(p.Days) != 8 {
 		t.Errorf("%+v", p)
 	}
+	compared, _ := gradedLog(t, 100, nil, func(_ int, p *pairs.Pair) {
+		p.Grades, p.Judge, p.JudgeCost = nil, pairs.Won("tie"), 30
+	})
+	if p := compared.Progress(&certify.CannotCertify{}); p.Labelled != 100 || p.Cost != 8000 {
+		t.Errorf("a judge that compares: %+v", p)
+	}
 	if p := log.Progress(&certify.CannotCertify{}); p.Of != 0 {
 		t.Errorf("more would not help: %+v", p)
 	}

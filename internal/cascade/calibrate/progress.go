@@ -14,14 +14,14 @@ import (
 type Asked struct {
 	Pairs, Labelled int
 	From, Until     time.Time
-	Cost            money.Pico // shadows and grades; what a judge that compares cost is not in the log
+	Cost            money.Pico // shadows and judges
 }
 
 func askedOf(taken []Pair) Asked {
 	a := Asked{Pairs: len(taken)}
 	for i := range taken {
 		p := taken[i].Pair
-		a.Cost += p.LightCost()
+		a.Cost += p.LightCost() + p.JudgeCost
 		if p.Grades != nil {
 			a.Cost += p.Grades.Cost
 		}

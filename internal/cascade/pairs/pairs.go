@@ -68,6 +68,9 @@ type Pair struct {
 	// Judge is a judge model's verdict on light and escalation answer, nil when none
 	// was asked or its reply could not be read.
 	Judge *Verdict `json:"judge,omitempty"`
+	// JudgeCost is what judge models cost beside Grades: comparing, and readings of which
+	// no grade came.
+	JudgeCost money.Pico `json:"judge_cost_pico_usd,omitempty"`
 	// Grades are a judge model's, of each answer by itself, nil when none was asked
 	// or a reply could not be read.
 	Grades *Grades `json:"grades,omitempty"`
