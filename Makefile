@@ -63,7 +63,7 @@ test-e2e: build-faults ## the built binary against the stand-in, real Redis and 
 test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: the registries' newest releases of each
 	@$(ALIVE) 'the clients: $(CLIENTS)' scripts/$(if $(filter newest,$(CLIENTS)),newest-clients,test-tools).sh
 	@$(BINARIES) SLUICE_REPEATS=1 SLUICE_CLIENTS=$(if $(filter newest,$(CLIENTS)),.tools/newest) $(PROGRESS) -what "unmodified clients" -- \
-		-count=1 -timeout=20m -run 'TestClients|TestPrintedCallsWork' ./test
+		-count=1 -timeout=20m -run 'TestClients|TestPrintedCallsWork|TestDocumentedCallsWork' ./test
 
 dist: ## archives, lists of parts and checksums of a release, for linux and darwin: VERSION; publishes nothing
 	@$(ALIVE) 'archives of $(VERSION)' $(GO) run -C packaging . archives -root '$(CURDIR)' -version '$(VERSION)'
