@@ -8,6 +8,7 @@
 package money
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/big"
@@ -113,27 +114,56 @@ func ParseDollars(s string) (Pico, error) {
 }
 
 // Total is a sum of amounts that cannot overflow. The zero value is zero.
-type Total struct{ v big.Int }
+type Total struct {
+	small Pico    // part of the sum: adding to it needs no memory
+	large big.Int // the rest, when small would overflow
+}
 
 // Add adds p.
-func (t *Total) Add(p Pico) { t.v.Add(&t.v, big.NewInt(int64(p))) }
+func (t *Total) Add(p Pico) {
+	if sum := t.small + p; p == 0 || (sum > t.small) == (p > 0) {
+		t.small = sum
+		return
+	}
+	t.large.Add(&t.large, big.NewInt(int64(p)))
+}
 
 // AddTotal adds u.
-func (t *Total) AddTotal(u *Total) { t.v.Add(&t.v, &u.v) }
+func (t *Total) AddTotal(u *Total) {
+	large := u.large // t may be u
+	t.Add(u.small)
+	t.large.Add(&t.large, &large)
+}
 
 // SubTotal subtracts u; the sum may become negative.
-func (t *Total) SubTotal(u *Total) { t.v.Sub(&t.v, &u.v) }
+func (t *Total) SubTotal(u *Total) {
+	difference := new(big.Int).Sub(t.sum(), u.sum())
+	t.small, t.large = 0, *difference
+}
+
+// sum is the whole of it.
+func (t *Total) sum() *big.Int { return new(big.Int).Add(&t.large, big.NewInt(int64(t.small))) }
 
 // Sign is -1, 0 or 1.
-func (t *Total) Sign() int { return t.v.Sign() }
+func (t *Total) Sign() int {
+	if t.large.Sign() == 0 {
+		return cmp.Compare(t.small, 0)
+	}
+	return t.sum().Sign()
+}
 
 // String formats like Pico.String.
-func (t *Total) String() string { return format(&t.v) }
+func (t *Total) String() string {
+	if t.large.Sign() == 0 {
+		return t.small.String()
+	}
+	return format(t.sum())
+}
 
 // Rounded formats for people: two decimals, and six below a dollar, so that a
 // small amount does not look like none.
 func (t *Total) Rounded() string {
-	amount := new(big.Rat).SetFrac(&t.v, big.NewInt(int64(Dollar)))
+	amount := new(big.Rat).SetFrac(t.sum(), big.NewInt(int64(Dollar)))
 	if t.Sign() != 0 && new(big.Rat).Abs(amount).Cmp(big.NewRat(1, 1)) < 0 {
 		return amount.FloatString(6)
 	}
@@ -141,11 +171,14 @@ func (t *Total) Rounded() string {
 }
 
 // Pico returns the sum as an amount, and whether it fits.
-func (t *Total) Pico() (Pico, bool) { return Pico(t.v.Int64()), t.v.IsInt64() }
+func (t *Total) Pico() (Pico, bool) {
+	sum := t.sum()
+	return Pico(sum.Int64()), sum.IsInt64()
+}
 
 // Rat returns the sum in pico-dollars, as a fraction that further exact
 // arithmetic can start from.
-func (t *Total) Rat() *big.Rat { return new(big.Rat).SetInt(&t.v) }
+func (t *Total) Rat() *big.Rat { return new(big.Rat).SetInt(t.sum()) }
 
 // AddRat adds r pico-dollars, rounded half to even like Cost. It is for
 // amounts that come out of shares and means, which need not be whole.
@@ -155,7 +188,7 @@ func (t *Total) AddRat(r *big.Rat) {
 	if half > 0 || half == 0 && whole.Bit(0) == 1 {
 		whole.Add(whole, big.NewInt(1))
 	}
-	t.v.Add(&t.v, whole)
+	t.large.Add(&t.large, whole)
 }
 
 func format(v *big.Int) string {

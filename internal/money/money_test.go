@@ -3,6 +3,7 @@ package money
 import (
 	"math"
 	"math/big"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -109,4 +110,33 @@ func TestStringAgainstBig(t *testing.T) {
 			rt.Fatalf("%d: got %s, want %s", p, got, want)
 		}
 	})
+}
+
+// TestTotalAgainstBig adds and subtracts amounts at the edges of an int64.
+func TestTotalAgainstBig(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	edges := []Pico{0, 1, -1, math.MaxInt64, math.MinInt64, math.MaxInt64 / 2, math.MinInt64 / 2}
+	for range 2000 {
+		var sum, other Total
+		want, wantOther := new(big.Int), new(big.Int)
+		for range random.IntN(12) {
+			p := edges[random.IntN(len(edges))] + Pico(random.IntN(3)-1)
+			sum.Add(p)
+			want.Add(want, big.NewInt(int64(p)))
+			switch random.IntN(4) {
+			case 0:
+				other.AddTotal(&sum)
+				wantOther.Add(wantOther, want)
+			case 1:
+				sum.SubTotal(&other)
+				want.Sub(want, wantOther)
+			case 2:
+				sum.AddTotal(&sum)
+				want.Add(want, want)
+			}
+		}
+		if sum.String() != format(want) || sum.Sign() != want.Sign() {
+			t.Fatalf("%s, want %s", sum.String(), format(want))
+		}
+	}
 }
