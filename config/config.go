@@ -165,18 +165,22 @@ type Telemetry struct {
 
 // Tenant is who pays.
 type Tenant struct {
-	ID           string
-	RenamedFrom  string // what it was called before, "" for nothing else: its budgets count that too
-	Keys         []string
-	Models       []string // nil: all
-	DenyModels   []string
-	Operations   []string // nil: the default list
-	Upstream     string
-	Role         *role.Role // what its upstream's is not, nil for nothing
-	OutputTokens *OutputTokens
-	Budgets      []Budget
-	Limits       Limits
-	OnLedgerLoss string // lease_only (default), allow, deny
+	ID          string
+	RenamedFrom string // what it was called before, "" for nothing else: its budgets count that too
+	// Name is what people call it, CostCenter whom finance bills, and Tags whatever else
+	// reports should say of it. Those below it have its cost center and tags too.
+	Name, CostCenter string
+	Tags             map[string]string
+	Keys             []string
+	Models           []string // nil: all
+	DenyModels       []string
+	Operations       []string // nil: the default list
+	Upstream         string
+	Role             *role.Role // what its upstream's is not, nil for nothing
+	OutputTokens     *OutputTokens
+	Budgets          []Budget
+	Limits           Limits
+	OnLedgerLoss     string // lease_only (default), allow, deny
 	// Webhook receives notifications, signed with WebhookSecret.
 	Webhook, WebhookSecret string
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sluice-gateway/sluice/config/similar"
 	"github.com/sluice-gateway/sluice/internal/role"
@@ -218,6 +220,13 @@ func (v *validator) tenants() {
 // keyIndex is a place in the list of tenants.
 type keyIndex struct{ tenant, key int }
 
+const notPlain = "must be one line of text, of at most 200 bytes"
+
+// plainText reports whether a text can be a cell of a report.
+func plainText(s string) bool {
+	return len(s) <= 200 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
 // tenant checks what one tenant says by itself. at makes a path below it.
 func (v *validator) tenant(t *Tenant, at func(below string) string) {
 	require := func(ok bool, below, message string) {
@@ -229,6 +238,12 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 		"must be a path of letters, digits, dot, dash and underscore, as acme/support is, of at most 200 bytes")
 	require(t.RenamedFrom == "" || ValidTenant(t.RenamedFrom) && t.RenamedFrom != t.ID, "renamed_from",
 		"must be the path that the tenant had before")
+	for below, told := range map[string]string{"name": t.Name, "cost_center": t.CostCenter} {
+		require(plainText(told), below, notPlain)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Tags)) {
+		require(plainText(name) && plainText(t.Tags[name]), "tags", notPlain)
+	}
 	if t.Upstream != "" {
 		v.upstreamName(at("upstream"), t.Upstream)
 	}

@@ -130,9 +130,8 @@ func (t *Total) Add(p Pico) {
 
 // AddTotal adds u.
 func (t *Total) AddTotal(u *Total) {
-	large := u.large // t may be u
+	t.large.Add(&t.large, &u.large) // t may be u
 	t.Add(u.small)
-	t.large.Add(&t.large, &large)
 }
 
 // SubTotal subtracts u; the sum may become negative.

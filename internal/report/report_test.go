@@ -80,17 +80,17 @@ var books = rows{
 func november(by ...string) Query { return Query{From: at(1, 0), To: at(31, 0), By: by} }
 
 func TestGolden(t *testing.T) {
-	golden := func(name string, layout Layout) {
+	golden := func(name string, layout Layout, by ...string) {
 		t.Helper()
-		got, warnings, err := Build(t.Context(), books, november(layout.By...))
+		got, err := Build(t.Context(), books, november(by...))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		if err := Write(&b, layout, got); err != nil {
+		if err := Write(&b, &layout, got); err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range warnings {
+		for _, w := range got.Warnings {
 			b.WriteString("warning: " + string(w) + "\n")
 		}
 		file := filepath.Join("testdata", name)
@@ -107,24 +107,26 @@ func TestGolden(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	golden("default.table", Layout{Format: Table, By: DefaultBy})
-	golden("narrow.table", Layout{Format: Table, By: DefaultBy, Width: 72})
-	golden("shrunk.table", Layout{Format: Table, By: DefaultBy, Width: 165})
+	golden("default.table", Layout{Format: Table}, DefaultBy...)
+	golden("narrow.table", Layout{Format: Table, Width: 72}, DefaultBy...)
+	golden("shrunk.table", Layout{Format: Table, Width: 165}, DefaultBy...)
 	golden("all.table", Layout{Format: Table})
-	golden("default.csv", Layout{Format: CSV, By: DefaultBy})
-	golden("default.json", Layout{Format: JSON, By: DefaultBy})
-	golden("month.json", Layout{Format: JSON, By: []string{"month", "root"}})
-	golden("every.csv", Layout{Format: CSV, By: Columns()})
+	golden("default.csv", Layout{Format: CSV}, DefaultBy...)
+	golden("default.json", Layout{Format: JSON}, DefaultBy...)
+	golden("month.json", Layout{Format: JSON}, "month", "root")
+	golden("every.csv", Layout{Format: CSV}, Columns()...)
+	golden("summary.csv", Layout{Format: CSV, Columns: []string{"cost_usd", "unpriced"}, Summary: true}, "root", "day")
+	golden("chosen.table", Layout{Format: Table, Columns: []string{"list_usd", "requests"}}, "team")
 }
 
 // TestFieldOrder reads the JSON the way that a strict reader does.
 func TestFieldOrder(t *testing.T) {
-	got, _, err := Build(t.Context(), books, november(DefaultBy...))
+	got, err := Build(t.Context(), books, november(DefaultBy...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := Write(&b, Layout{Format: JSON, By: DefaultBy}, got); err != nil {
+	if err := Write(&b, &Layout{Format: JSON}, got); err != nil {
 		t.Fatal(err)
 	}
 	var parsed []map[string]any
@@ -155,33 +157,40 @@ func TestFieldOrder(t *testing.T) {
 		"from", "to", "tenant", "model", "requests", "legs", "escalated", "input_tokens", "output_tokens",
 		"cache_read_tokens", "cache_write_tokens", "cost_usd", "unpriced", "unknown",
 	}
-	if diff := cmp.Diff(want, names); diff != "" {
+	if diff := cmp.Diff(append(want, Figures()[10:]...), names); diff != "" {
 		t.Error(diff)
 	}
 }
 
 // TestGroupingKeepsSums compares every grouping with the ungrouped sum.
 func TestGroupingKeepsSums(t *testing.T) {
-	whole, _, err := Build(t.Context(), books, november())
+	whole, err := Build(t.Context(), books, november())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, by := range Columns() {
-		grouped, _, err := Build(t.Context(), books, november(by))
+		grouped, err := Build(t.Context(), books, november(by))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var sum Row
-		for i := range grouped {
-			r := &grouped[i]
+		for i := range grouped.Rows {
+			r := &grouped.Rows[i]
 			sum.Requests += r.Requests
 			sum.Legs += r.Legs
-			sum.CacheWriteTokens += r.CacheWriteTokens
-			sum.Cost.AddTotal(&r.Cost)
+			sum.CacheWrite5mTokens += r.CacheWriteTokens()
+			sum.Input.AddTotal(r.Cost())
 		}
-		if sum.Requests != whole[0].Requests || sum.Legs != whole[0].Legs ||
-			sum.CacheWriteTokens != whole[0].CacheWriteTokens || sum.Cost.String() != whole[0].Cost.String() {
-			t.Errorf("by %s: %+v, want %+v", by, sum, whole[0])
+		want := &whole.Rows[0]
+		if sum.Requests != want.Requests || sum.Legs != want.Legs ||
+			sum.CacheWrite5mTokens != want.CacheWriteTokens() || sum.Input.String() != want.Cost().String() {
+			t.Errorf("by %s: %+v, want %+v", by, sum, want)
+		}
+		for i := range figures {
+			if figures[i].text(&grouped.Total) != figures[i].text(want) {
+				t.Errorf("by %s: the total of %s is %s, want %s", by, figures[i].name, figures[i].text(&grouped.Total),
+					figures[i].text(want))
+			}
 		}
 	}
 }
@@ -190,62 +199,69 @@ func TestEmpty(t *testing.T) {
 	write := func(f Format, want string) {
 		t.Helper()
 		var b bytes.Buffer
-		if err := Write(&b, Layout{Format: f, By: []string{"tenant"}}, nil); err != nil || b.String() != want {
+		if err := Write(&b, &Layout{Format: f}, &Report{By: []string{"tenant"}}); err != nil || b.String() != want {
 			t.Errorf("%s: %q, %v, want %q", f, b.String(), err, want)
 		}
 	}
 	write(JSON, "[]\n")
-	const names = "requests,legs,escalated,input_tokens,output_tokens," +
-		"cache_read_tokens,cache_write_tokens,cost_usd,unpriced,unknown"
-	write(CSV, "from,to,tenant,"+names+"\n")
+	write(CSV, "from,to,tenant,"+strings.Join(Figures(), ",")+"\n")
 	var b bytes.Buffer
-	if err := Write(&b, Layout{Format: "yaml"}, nil); !errors.Is(err, ErrQuery) {
+	if err := Write(&b, &Layout{Format: "yaml"}, &Report{}); !errors.Is(err, ErrQuery) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }
 
-// TestUnpricedIsNoZero: M24, what has no price is called unpriced in table, CSV and JSON, never 0.00; what is free is
-// 0.00, and what has a price in part is what it is known to cost.
+// TestUnpricedIsNoZero: M24, what has no price is empty in CSV and JSON and called unpriced
+// in tables, never 0.00; what is free is 0.00, and what has a price in part is what it is
+// known to cost.
 func TestUnpricedIsNoZero(t *testing.T) {
 	row := func(cost money.Pico, without int64) Row {
 		var r Row
 		r.Unpriced = without
-		r.Cost.Add(cost)
+		r.Input.Add(cost)
 		return r
 	}
-	for _, f := range []Format{Table, CSV, JSON} {
+	want := map[Format]string{
+		Table: "cost_usd\nunpriced\n    0.00\n    0.06\n",
+		CSV:   "from,to,cost_usd\n0001-01-01,0001-01-01,\n0001-01-01,0001-01-01,0.00\n0001-01-01,0001-01-01,0.06\n",
+		JSON: `[
+  {"from":"0001-01-01","to":"0001-01-01","cost_usd":""},
+  {"from":"0001-01-01","to":"0001-01-01","cost_usd":"0.00"},
+  {"from":"0001-01-01","to":"0001-01-01","cost_usd":"0.06"}
+]
+`}
+	for f, text := range want {
 		var b bytes.Buffer
-		rows := []Row{row(0, 3), row(0, 0), row(60_000_000_000, 1)}
-		if err := Write(&b, Layout{Format: f}, rows); err != nil {
+		r := &Report{Rows: []Row{row(0, 3), row(0, 0), row(60_000_000_000, 1)}}
+		if err := Write(&b, &Layout{Format: f, Columns: []string{"cost_usd"}}, r); err != nil {
 			t.Fatal(err)
 		}
-		if text := b.String(); strings.Count(text, "0.00") != 1 || !strings.Contains(text, "0.06") {
-			t.Errorf("%s:\n%s", f, text)
-		}
-		names := 1
-		if f == JSON {
-			names = len(rows) // of the column
-		}
-		if n := strings.Count(b.String(), "unpriced"); n != names+1 {
-			t.Errorf("%s: unpriced is there %d times:\n%s", f, n, b.String())
+		if !strings.HasPrefix(b.String(), text) {
+			t.Errorf("%s:\n%s", f, b.String())
 		}
 		b.Reset()
 		if err := WriteSavings(&b, f, []saving.Saving{{Cascade: "c", Unpriced: 2, NotMeasured: "x"}}); err != nil {
 			t.Fatal(err)
 		}
-		if text := b.String(); strings.Contains(text, "0.00") || !strings.Contains(text, "unpriced") {
+		if text := b.String(); strings.Contains(text, "0.00") || f == Table && !strings.Contains(text, "unpriced") {
 			t.Errorf("savings, %s:\n%s", f, text)
+		}
+	}
+	unpriced := row(0, 3)
+	for i := range figures {
+		if figures[i].kind == priced && figures[i].text(&unpriced) != "" {
+			t.Errorf("%s of what has no price is %q", figures[i].name, figures[i].text(&unpriced))
 		}
 	}
 }
 
 func TestCSVReadsBack(t *testing.T) {
-	got, _, err := Build(t.Context(), books, november("model"))
+	got, err := Build(t.Context(), books, november("model"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := Write(&b, Layout{Format: CSV, By: []string{"model"}}, got); err != nil {
+	if err := Write(&b, &Layout{Format: CSV}, got); err != nil {
 		t.Fatal(err)
 	}
 	lines, err := csv.NewReader(&b).ReadAll()
@@ -265,7 +281,7 @@ func TestCSVReadsBack(t *testing.T) {
 func TestBadQueries(t *testing.T) {
 	bad := func(by ...string) {
 		t.Helper()
-		if _, _, err := Build(t.Context(), books, november(by...)); !errors.Is(err, ErrQuery) {
+		if _, err := Build(t.Context(), books, november(by...)); !errors.Is(err, ErrQuery) {
 			t.Errorf("by %q: error %v", by, err)
 		}
 	}
@@ -275,13 +291,13 @@ func TestBadQueries(t *testing.T) {
 
 	huge := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{Input: 1 << 62}},
 		{record.RowKey{Hour: at(1, 1)}, record.Counters{Input: 1 << 62}}}
-	if _, _, err := Build(t.Context(), huge, november()); err == nil {
+	if _, err := Build(t.Context(), huge, november()); err == nil {
 		t.Error("a sum that overflows is no error")
 	}
 	rich := rows{{record.RowKey{Hour: at(1, 0)}, record.Counters{CostInput: 9_000_000 * money.Dollar,
 		CostOutput: 9_000_000 * money.Dollar}}}
-	got, _, err := Build(t.Context(), rich, november())
-	if err != nil || got[0].Cost.String() != "18000000.00" {
+	got, err := Build(t.Context(), rich, november())
+	if err != nil || got.Rows[0].Cost().String() != "18000000.00" {
 		t.Errorf("18 million dollars: %v, %v", got, err)
 	}
 }
@@ -349,17 +365,25 @@ func TestEveryFigureIsSummed(t *testing.T) {
 	for i := range v.NumField() {
 		v.Field(i).SetInt(1)
 	}
-	got, warnings, err := Build(t.Context(), rows{{record.RowKey{Hour: at(1, 0)}, c}}, november())
-	if err != nil || len(got) != 1 || len(warnings) != 2 {
-		t.Fatal(got, warnings, err)
+	got, err := Build(t.Context(), rows{{record.RowKey{Hour: at(1, 0)}, c}}, november())
+	if err != nil || len(got.Rows) != 1 || len(got.Warnings) != 2 {
+		t.Fatal(got, err)
 	}
 	for _, f := range figures {
-		want := map[string]string{"cache_write_tokens": "2", "cost_usd": "0.00000000001"}[f.name]
-		if want == "" {
+		want, other := map[string]string{
+			"cache_write_tokens": "2", "cost_usd": "0.00000000001", "list_usd": "0.000000000011",
+			"usd_per_request": "0.00000000001", "usd_per_1k_tokens": "0.000000002", "escalation_rate": "1.0000",
+		}[f.name]
+		switch {
+		case f.kind == words:
+			continue
+		case !other && (f.kind == amount || f.kind == priced):
+			want = "0.000000000001"
+		case !other:
 			want = "1"
 		}
-		if f.text(&got[0]) != want {
-			t.Errorf("%s is %s, want %s", f.name, f.text(&got[0]), want)
+		if f.text(&got.Rows[0]) != want {
+			t.Errorf("%s is %s, want %s", f.name, f.text(&got.Rows[0]), want)
 		}
 	}
 }

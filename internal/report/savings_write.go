@@ -45,7 +45,7 @@ var savingFigures = []figure[saving.Saving]{
 	{"escalation", func(s *saving.Saving) string { return s.Escalation }, words},
 	count("requests", func(s *saving.Saving) int64 { return s.Requests }),
 	count("light", func(s *saving.Saving) int64 { return s.Light }),
-	{"spent_usd", func(s *saving.Saving) string { return costText(&s.Spent, s.Unpriced) }, words},
+	{"spent_usd", func(s *saving.Saving) string { return costText(&s.Spent, s.Unpriced) }, priced},
 	{"counterfactual_usd", claim(func(s *saving.Saving) *money.Total { return &s.Counterfactual }), claimed},
 	{"saved_usd", claim(func(s *saving.Saving) *money.Total { return &s.Saved }), claimed},
 	{"saved_low_usd", bound(func(s *saving.Saving) *money.Total { return &s.Low }), claimed},
@@ -69,7 +69,7 @@ func WriteSavings(w io.Writer, format Format, rows []saving.Saving) error {
 	case Table:
 		return savingsTable(rows).write(w)
 	default:
-		return errFormat(format)
+		return fmt.Errorf("%w: there is no format %q; there are table, csv and json", ErrQuery, format)
 	}
 }
 
@@ -120,7 +120,7 @@ func savingCells(s *saving.Saving) []string {
 		interval = s.Low.Rounded() + " to " + s.High.Rounded()
 	}
 	spent := s.Spent.Rounded()
-	if s.Unpriced > 0 && s.Spent.Sign() == 0 {
+	if costText(&s.Spent, s.Unpriced) == "" {
 		spent = unpriced
 	}
 	return []string{

@@ -23,7 +23,10 @@ type kind uint8
 const (
 	words   kind = iota
 	number       // in JSON without quotes
+	amount       // of money
+	priced       // the same, "" when it has no price
 	claimed      // null in JSON when it is not known, which is ""
+	ratio        // in JSON without quotes, null when there is none, which is ""
 )
 
 // count is a figure that is a whole number.
@@ -64,9 +67,9 @@ func writeJSON[T any](out *bufio.Writer, figures []figure[T], rows []T) {
 		for _, f := range figures {
 			text := f.text(&rows[i])
 			switch {
-			case f.kind == claimed && text == "":
+			case (f.kind == claimed || f.kind == ratio) && text == "":
 				text = "null"
-			case f.kind != number:
+			case f.kind != number && f.kind != ratio:
 				text = quoted(text)
 			}
 			out.WriteString(open + quoted(f.name) + ":" + text)

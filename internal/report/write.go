@@ -1,11 +1,12 @@
 package report
 
 import (
+	"encoding/csv"
 	"fmt"
 	"io"
 	"slices"
-
-	"github.com/sluice-gateway/sluice/internal/money"
+	"strings"
+	"time"
 )
 
 // Format is how a report is written.
@@ -18,71 +19,109 @@ const (
 	JSON  Format = "json"
 )
 
-// Layout says how Write lays rows out.
+// Layout says how Write lays a report out.
 type Layout struct {
 	Format Format
-	By     []string // the query's
-	// Width cuts the lines of a table to so many columns; 0 does not. See
-	// TerminalWidth.
+	// Columns are the figures to write, in this order; none are all, and in a table those
+	// that say something.
+	Columns []string
+	// Width is how wide the lines of a table may be; 0 is any. See TerminalWidth.
 	Width int
+	// Summary adds totals, period and coverage to a CSV. Tables have them.
+	Summary bool
 }
 
-// figures are the columns behind those that were grouped by.
-var figures = []figure[Row]{
-	count("requests", func(r *Row) int64 { return r.Requests }),
-	count("legs", func(r *Row) int64 { return r.Legs }),
-	count("escalated", func(r *Row) int64 { return r.Escalated }),
-	count("input_tokens", func(r *Row) int64 { return r.InputTokens }),
-	count("output_tokens", func(r *Row) int64 { return r.OutputTokens }),
-	count("cache_read_tokens", func(r *Row) int64 { return r.CacheReadTokens }),
-	count("cache_write_tokens", func(r *Row) int64 { return r.CacheWriteTokens }),
-	{"cost_usd", func(r *Row) string { return costText(&r.Cost, r.Unpriced) }, words},
-	count("unpriced", func(r *Row) int64 { return r.Unpriced }),
-	count("unknown", func(r *Row) int64 { return r.Unknown }),
-}
-
-// unpriced is written for a cost of which nothing has a price: what is not known is
-// not 0.
-const unpriced = "unpriced"
-
-func costText(cost *money.Total, without int64) string {
-	if without > 0 && cost.Sign() == 0 {
-		return unpriced
+// Write writes a report. It fails with ErrQuery on an unknown format or column, else with
+// what w fails with.
+func Write(w io.Writer, layout *Layout, r *Report) error {
+	chosen, err := r.choose(layout.Columns)
+	if err != nil {
+		return err
 	}
-	return cost.String()
-}
-
-// Write writes the rows that Build returned. It fails with ErrQuery on an
-// unknown format, else with what w fails with.
-func Write(w io.Writer, layout Layout, rows []Row) error {
 	switch layout.Format {
-	case JSON, CSV:
-		return writeSheet(w, layout.Format, columnsOf(layout.By, spanFigures...), rows)
+	case JSON:
+		return writeSheet(w, JSON, slices.Concat(spanFigures, chosen), r.Rows)
+	case CSV:
+		return r.writeCSV(w, layout, slices.Concat(spanFigures, chosen))
 	case Table:
-		by := len(layout.By)
-		t := table{names: by, width: layout.Width, left: func(column int) bool { return column < by }}
-		t.lines = lines(columnsOf(layout.By), rows)
-		return t.write(w)
+		return r.writeTable(w, layout, chosen)
 	default:
-		return errFormat(layout.Format)
+		return fmt.Errorf("%w: there is no format %q; there are %s", ErrQuery, layout.Format, strings.Join(Formats(), ", "))
 	}
 }
 
-// spanFigures are the bounds of the query.
-var spanFigures = []figure[Row]{
-	{"from", func(r *Row) string { return stamp(r.from) }, words},
-	{"to", func(r *Row) string { return stamp(r.to) }, words},
-}
+// Formats are the names of all formats.
+func Formats() []string { return []string{string(Table), string(CSV), string(JSON)} }
 
-// columnsOf are all columns: the first ones, those grouped by, and the figures.
-func columnsOf(by []string, first ...figure[Row]) []figure[Row] {
-	all := slices.Clone(first)
-	for i, name := range by {
-		all = append(all, figure[Row]{name, func(r *Row) string { return r.By[i] }, words})
+// choose returns the columns: those grouped by, and the figures with these names.
+func (r *Report) choose(names []string) ([]figure[Row], error) {
+	all := columnsOf(r.By)
+	if len(names) == 0 {
+		return all, nil
 	}
-	return append(all, figures...)
+	chosen := all[:len(r.By):len(r.By)]
+	for i, name := range names {
+		at := slices.IndexFunc(all[len(r.By):], func(f figure[Row]) bool { return f.name == name })
+		switch {
+		case at < 0:
+			return nil, fmt.Errorf("%w: there is no column %q to show; there are %s", ErrQuery, name,
+				strings.Join(Figures(), ", "))
+		case slices.Contains(names[:i], name):
+			return nil, fmt.Errorf("%w: column %q is to be shown twice", ErrQuery, name)
+		}
+		chosen = append(chosen, all[len(r.By)+at])
+	}
+	return chosen, nil
 }
 
-func errFormat(f Format) error {
-	return fmt.Errorf("%w: there is no format %q; there are table, csv and json", ErrQuery, f)
+// Figures are the names of all columns behind those that rows are grouped by.
+func Figures() []string {
+	names := make([]string, len(figures))
+	for i := range figures {
+		names[i] = figures[i].name
+	}
+	return names
+}
+
+// writeCSV writes the rows, and with a summary what is true of them all: a line of
+// totals, and notes that begin with #.
+func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) error {
+	out := csv.NewWriter(w)
+	all := lines(chosen, r.Rows)
+	if layout.Summary {
+		all = append(all, r.totalLine(chosen))
+		for _, note := range r.Notes() {
+			all = append(all, []string{"# " + note})
+		}
+	}
+	return out.WriteAll(all)
+}
+
+// totalLine is the line of totals, called that in the first column that is grouped by.
+func (r *Report) totalLine(chosen []figure[Row]) []string {
+	cells := lines(chosen, []Row{r.Total})[1]
+	for i := range chosen {
+		if slices.Contains(r.By, chosen[i].name) {
+			cells[i] = "total"
+			break
+		}
+	}
+	return cells
+}
+
+// Notes say what the figures are of, and how far they are complete.
+func (r *Report) Notes() []string {
+	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	notes := []string{
+		fmt.Sprintf("period: %s to %s (UTC, end excluded); currency: %s", stamp(r.From), stamp(r.To), Currency),
+		fmt.Sprintf("as of: %s; complete up to: %s", at(r.AsOf), at(r.CompleteUpTo())),
+	}
+	for _, g := range r.Gateways {
+		state := ""
+		if g.Behind {
+			state = ", behind"
+		}
+		notes = append(notes, fmt.Sprintf("gateway %s: complete up to %s%s", g.Name, at(g.UpTo), state))
+	}
+	return append(notes, fmt.Sprintf("coverage: %s of %d legs", r.Coverage(), r.Coverage().Legs))
 }

@@ -51,8 +51,14 @@ func reportCommand() *cobra.Command {
 	}
 	var f reportFlags
 	f.add(cmd)
+	var layout report.Layout
+	cmd.Flags().StringSliceVar(&layout.Columns, "columns", nil, "`COLUMNS` to show beside those grouped by; default all, "+
+		"in a table those that say something")
+	cmd.Flags().BoolVar(&layout.Summary, "summary", false, "add totals, period and coverage to csv")
+	within := cmd.Flags().String("tenant", "", "only this `TENANT` and those below it")
 	by := cmd.Flags().String("by", strings.Join(report.DefaultBy, ","),
-		"`COLUMNS` to group by: "+strings.Join(report.Columns(), ", "))
+		"`COLUMNS` to group by: "+strings.Join(report.Columns(), ", ")+
+			", tag:NAME")
 	command.Complete(cmd, "by", completeColumns)
 	cmd.AddCommand(savingsCommand())
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
@@ -67,13 +73,14 @@ func reportCommand() *cobra.Command {
 		if *by != "" {
 			query.By = strings.Split(*by, ",")
 		}
-		rows, warnings, err := report.Build(cmd.Context(), source, query)
-		warn(warnings)
+		query.Within, query.Tenants, query.Models = *within, report.TenantsOf(cfg.Tenants), cfg.ModelMap
+		r, err := report.Build(cmd.Context(), source, query)
 		if err != nil {
 			return command.InvalidIf(err, report.ErrQuery)
 		}
-		layout := report.Layout{Format: report.Format(f.format), By: query.By, Width: report.TerminalWidth(os.Stdout)}
-		return command.InvalidIf(report.Write(cmd.OutOrStdout(), layout, rows), report.ErrQuery)
+		warn(r.Warnings)
+		layout.Format, layout.Width = report.Format(f.format), report.TerminalWidth(os.Stdout)
+		return command.InvalidIf(report.Write(cmd.OutOrStdout(), &layout, r), report.ErrQuery)
 	})
 }
 

@@ -1,0 +1,97 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+)
+
+// DefaultBy is how rows are grouped when nothing was asked for.
+var DefaultBy = []string{"tenant", "model"}
+
+// column is one thing to group by.
+type column struct {
+	name  string
+	value func(*sums, *record.RowKey) string
+}
+
+var columns = []column{
+	{name: "tenant", value: func(_ *sums, k *record.RowKey) string { return k.Tenant }},
+	{name: "root", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 1) }},
+	{name: "team", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 2) }},
+	{name: "project", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 3) }},
+	{name: "key", value: func(_ *sums, k *record.RowKey) string { return k.Key }},
+	{name: "cost_center", value: func(s *sums, k *record.RowKey) string { return s.tenant(k).CostCenter }},
+	{name: "user", value: func(_ *sums, k *record.RowKey) string { return k.User }},
+	{name: "model", value: func(_ *sums, k *record.RowKey) string { return k.Model }},
+	{name: "base_model", value: func(s *sums, k *record.RowKey) string { return s.baseModel(k.Model) }},
+	{name: "cascade", value: func(_ *sums, k *record.RowKey) string { return k.Cascade }},
+	{name: "path", value: func(_ *sums, k *record.RowKey) string { return k.Path }},
+	{name: "scope", value: func(_ *sums, k *record.RowKey) string { return k.Scope }},
+	{name: "tier", value: func(_ *sums, k *record.RowKey) string { return k.Tier }},
+	{name: "region", value: func(_ *sums, k *record.RowKey) string { return k.Region }},
+	{name: "latency", value: func(_ *sums, k *record.RowKey) string { return k.Latency }},
+	{name: "context", value: func(_ *sums, k *record.RowKey) string { return k.Context }},
+	{name: "price_version", value: func(_ *sums, k *record.RowKey) string { return k.PriceVersion }},
+	{name: "hour", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format(hourLayout) }},
+	{name: "day", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format(time.DateOnly) }},
+	{name: "month", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format("2006-01") }},
+}
+
+const hourLayout = "2006-01-02T15:00:00Z"
+
+// tagPrefix is that of columns for a tag of tenants: tag:env.
+const tagPrefix = "tag:"
+
+// level is the path of a tenant down to so many elements of it: one that has fewer is
+// on none of the deeper levels, and there for itself.
+func level(tenant string, elements int) string {
+	end := 0
+	for range elements {
+		next := strings.IndexByte(tenant[end:], '/')
+		if next < 0 {
+			return tenant
+		}
+		end += next + 1
+	}
+	return tenant[:end-1]
+}
+
+// Columns are the names that Query.By takes. A tag of tenants can be one too: tag:NAME.
+func Columns() []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.name
+	}
+	return names
+}
+
+func resolve(names []string) ([]column, error) {
+	by := make([]column, 0, len(names))
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("%w: column %q is named twice", ErrQuery, name)
+		}
+		c, err := columnNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		by = append(by, c)
+	}
+	return by, nil
+}
+
+func columnNamed(name string) (column, error) {
+	if at := slices.IndexFunc(columns, func(c column) bool { return c.name == name }); at >= 0 {
+		return columns[at], nil
+	}
+	if tag, is := strings.CutPrefix(name, tagPrefix); is && tag != "" {
+		value := func(s *sums, k *record.RowKey) string { return s.tenant(k).Tags[tag] }
+		return column{name: name, value: value}, nil
+	}
+	return column{}, fmt.Errorf("%w: there is no column %q to group by; there are %s, and %sNAME for a tag of tenants",
+		ErrQuery, name, strings.Join(Columns(), ", "), tagPrefix)
+}

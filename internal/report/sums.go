@@ -1,0 +1,234 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Row is one line of a report.
+type Row struct {
+	By []string // values of Query.By
+	Usage
+	Costs
+	// Tenant is what the configuration says of all whom the row is of, as far as it is the
+	// same for all.
+	Tenant   Tenant
+	from, to time.Time
+	tenant   string // whom Tenant is of; "" before the first
+}
+
+// Usage is what was used. Tokens are what was reported, never estimates.
+type Usage struct {
+	Requests, Legs, Escalated     int64
+	InputTokens, OutputTokens     int64
+	CacheReadTokens               int64
+	CacheWrite5mTokens            int64
+	CacheWrite1hTokens            int64
+	GuardrailUnits                int64
+	Queries, Images, Milliseconds int64
+	TokensCut                     int64 // by which caps lowered what callers asked for
+	Unpriced, Unknown, Drained    int64 // legs without a price, of unknown outcome, of callers who left
+	SuspenseTokens                int64 // estimates of unknown attempts
+}
+
+// CacheWriteTokens are those of all lifetimes.
+func (u *Usage) CacheWriteTokens() int64 { return u.CacheWrite5mTokens + u.CacheWrite1hTokens }
+
+// Tokens are those of all classes.
+func (u *Usage) Tokens() int64 {
+	return u.InputTokens + u.OutputTokens + u.CacheReadTokens + u.CacheWriteTokens()
+}
+
+// Costs are amounts of money.
+type Costs struct {
+	Input, Output, CacheRead   money.Total
+	CacheWrite5m, CacheWrite1h money.Total
+	// CacheWrite is of records of before version 3, which did not tell the two lifetimes
+	// apart.
+	CacheWrite                      money.Total
+	Guardrail, Query, Image, Second money.Total
+	Wasted                          money.Total // light answers thrown away; part of the above
+	Suspense                        money.Total // estimates of unknown attempts; in none of the above
+	Discount                        money.Total // how much more the same costs at list price
+}
+
+// Cost is what is charged, for every leg: the sum of the classes.
+func (c *Costs) Cost() *money.Total {
+	var sum money.Total
+	for _, class := range [...]*money.Total{
+		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h, &c.CacheWrite,
+		&c.Guardrail, &c.Query, &c.Image, &c.Second,
+	} {
+		sum.AddTotal(class)
+	}
+	return &sum
+}
+
+// List is the cost at list price.
+func (c *Costs) List() *money.Total {
+	list := c.Cost()
+	list.AddTotal(&c.Discount)
+	return list
+}
+
+func (c *Costs) add(d *record.Counters) {
+	for _, sum := range [...]struct {
+		to *money.Total
+		p  money.Pico
+	}{
+		{&c.Input, d.CostInput}, {&c.Output, d.CostOutput}, {&c.CacheRead, d.CostCacheRead},
+		{&c.CacheWrite5m, d.CostCacheWrite5m}, {&c.CacheWrite1h, d.CostCacheWrite1h}, {&c.CacheWrite, d.CostCacheWrite},
+		{&c.Guardrail, d.CostGuardrail}, {&c.Query, d.CostQuery}, {&c.Image, d.CostImage}, {&c.Second, d.CostSecond},
+		{&c.Wasted, d.CostWasted}, {&c.Suspense, d.Suspense}, {&c.Discount, d.Discount},
+	} {
+		sum.to.Add(sum.p)
+	}
+}
+
+// add reports whether the sums are in range.
+func (u *Usage) add(d *record.Counters) (ok bool) {
+	ok = true
+	for _, sum := range [...]struct {
+		to *int64
+		n  int64
+	}{
+		{&u.Requests, d.Requests}, {&u.Legs, d.Legs}, {&u.Escalated, d.Escalated},
+		{&u.InputTokens, d.Input}, {&u.OutputTokens, d.Output}, {&u.CacheReadTokens, d.CacheRead},
+		{&u.CacheWrite5mTokens, d.CacheWrite5m}, {&u.CacheWrite1hTokens, d.CacheWrite1h},
+		{&u.GuardrailUnits, d.GuardrailUnits}, {&u.Queries, d.Queries}, {&u.Images, d.Images},
+		{&u.Milliseconds, d.Milliseconds}, {&u.TokensCut, d.TokensCut}, {&u.Unpriced, d.Unpriced},
+		{&u.Unknown, d.Unknown}, {&u.Drained, d.Drained}, {&u.SuspenseTokens, d.SuspenseTokens},
+	} {
+		ok = record.AddTo(sum.to, sum.n) && ok
+	}
+	most := math.MaxInt64 - max(u.CacheWrite5mTokens, 0)
+	return ok && u.CacheWrite1hTokens <= most
+}
+
+// sums are the rows of a report while they are added up.
+type sums struct {
+	query *Query
+	by    []column
+	where []where
+	rows  map[string]*Row // by their By values
+	id    []byte          // of the row that is added to; used again
+	cells []string        // the same
+	total Row
+	bases map[string]string // of models
+}
+
+// where is a column and the value that it must have.
+type where struct {
+	column
+	want string
+}
+
+func newSums(q *Query, by []column) (*sums, error) {
+	s := &sums{query: q, by: by, rows: map[string]*Row{}, cells: make([]string, len(by)), bases: map[string]string{}}
+	s.total = Row{By: make([]string, len(by)), from: q.From, to: q.To}
+	for name, want := range q.Where {
+		c, err := columnNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		s.where = append(s.where, where{c, want})
+	}
+	return s, nil
+}
+
+// baseModel is the one name of a model over its profiles and ARNs; an id that nobody knows
+// more of stays.
+func (s *sums) baseModel(id string) string {
+	base, known := s.bases[id]
+	if !known {
+		named := cmp.Or(s.query.Models[id], id)
+		base = cmp.Or(wire.ParseModelID(named).Foundation, named)
+		s.bases[id] = base
+	}
+	return base
+}
+
+func (s *sums) tenant(k *record.RowKey) *Tenant { return s.query.Tenants.Of(k.Tenant) }
+
+// counts reports whether the query is about a row of the source.
+func (s *sums) counts(k *record.RowKey) bool {
+	within := s.query.Within
+	if rest, is := strings.CutPrefix(k.Tenant, within); within != "" && (!is || rest != "" && rest[0] != '/') {
+		return false
+	}
+	for i := range s.where {
+		if s.where[i].value(s, k) != s.where[i].want {
+			return false
+		}
+	}
+	return true
+}
+
+// add adds a row of the source.
+func (s *sums) add(k record.RowKey, c record.Counters) error {
+	if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) || !s.counts(&k) {
+		return nil // it only says what budgets counted
+	}
+	for i := range s.by {
+		s.cells[i] = s.by[i].value(s, &k)
+	}
+	r := s.row(&k)
+	r.Costs.add(&c)
+	s.total.Costs.add(&c)
+	if !r.Usage.add(&c) || !s.total.Usage.add(&c) {
+		return fmt.Errorf("a sum for %q is out of range", k.Tenant)
+	}
+	return nil
+}
+
+// row is the one with the cells.
+func (s *sums) row(k *record.RowKey) *Row {
+	s.id = s.id[:0]
+	for _, cell := range s.cells {
+		s.id = append(append(s.id, cell...), 0)
+	}
+	r := s.rows[string(s.id)]
+	if r == nil {
+		r = &Row{By: append([]string{}, s.cells...), from: s.query.From, to: s.query.To}
+		s.rows[string(s.id)] = r
+	}
+	r.of(s.query, k.Tenant)
+	return r
+}
+
+// of takes a tenant among those that the row is of.
+func (r *Row) of(q *Query, tenant string) {
+	switch r.tenant {
+	case tenant:
+		return
+	case "":
+		r.Tenant = *q.Tenants.Of(tenant)
+	default:
+		r.Tenant = common(&r.Tenant, q.Tenants.Of(tenant))
+	}
+	r.tenant = tenant
+}
+
+// common is what two tenants have in common.
+func common(a, b *Tenant) Tenant {
+	both := Tenant{Tags: map[string]string{}}
+	if a.Name == b.Name {
+		both.Name = a.Name
+	}
+	if a.CostCenter == b.CostCenter {
+		both.CostCenter = a.CostCenter
+	}
+	for name, value := range a.Tags {
+		if b.Tags[name] == value {
+			both.Tags[name] = value
+		}
+	}
+	return both
+}
