@@ -50,6 +50,7 @@ var layers = map[string]int{
 	"internal/simulate":           43,
 	"internal/keys/admin":         43, // who acts on keys knows whose they are
 	"internal/saving":             42,
+	"internal/forecast":           42, // how budgets stand
 	"internal/meter/redis":        42,
 	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters
 	"internal/meter/embedded":     42,
@@ -126,6 +127,7 @@ var never = map[string][]string{
 	"internal/meter/embedded": {"internal/meter"},
 	"internal/report":         {"internal/meter"},
 	"internal/saving":         {"internal/meter"},
+	"internal/forecast":       {"internal/meter"},
 	"internal/simulate":       {"internal/meter"},
 	"internal/telemetry":      {"internal/meter", "internal/meter/ledger"}, // it reads records and knows no ledger
 }

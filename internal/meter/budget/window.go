@@ -1,9 +1,15 @@
 package budget
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
 )
 
 // The periods of windows, as the configuration names them. The empty period is
@@ -78,4 +84,130 @@ func midnight(year int, month time.Month, day int, zone *time.Location) time.Tim
 func (l *limit) windowOf(now time.Time) record.Window {
 	start, end := bounds(l.period, now, l.place)
 	return record.Window{Tenant: l.tenant, Unit: l.unit, Period: l.period, Start: start, End: end}
+}
+
+// Standing is one budget, and the window that it counts at a time. Amounts are
+// nano-dollars.
+type Standing struct {
+	Window   record.Window
+	Key      string // the first in the line of keys whose budget it is, "" for a tenant's
+	Zone     *time.Location
+	OnExceed string // reject, light_only, notify
+	// Limit is how far it goes: what the file says, or less where the file of another
+	// gateway does. Hard is where a light_only budget stops light requests too, 0 for
+	// nowhere.
+	Limit, Hard int64
+	// File is what the file of this gateway says, 0 when another gateway's alone has
+	// the budget.
+	File int64
+}
+
+// Standings are all budgets of tenants, and of those keys that have their own, with their
+// windows at a time. Nil keys have none.
+func (p *Policies) Standings(of *keys.State, now time.Time) []Standing {
+	if p == nil {
+		return nil
+	}
+	var all []Standing
+	heeds, whose := p.heeded.Load(), map[string]string{}
+	for i := range p.tenants {
+		t := &p.tenants[i]
+		own := standings(t.ID, t.Budgets, now, func(name string) *time.Location { return p.zones[name] })
+		all = append(all, heeds.tighten(t.ID, own, now)...)
+		for _, id := range t.Keys {
+			whose[id] = t.ID
+		}
+	}
+	if heeds != nil {
+		for _, id := range slices.Sorted(maps.Keys(heeds.rules)) {
+			if _, listed := p.byID[id]; !listed { // it is only above tenants of the file
+				all = append(all, heeds.tighten(id, nil, now)...)
+			}
+		}
+	}
+	if of == nil {
+		return all
+	}
+	seen := map[string]bool{}
+	for _, id := range slices.Sorted(maps.Keys(of.Keys)) {
+		k := of.Keys[id]
+		tenant := cmp.Or(k.Tenant, whose[id])
+		if name := tenant + "//" + k.Family; k.Own != nil && tenant != "" && !seen[name] {
+			seen[name] = true
+			own := standings(name, k.Own.Budgets, now, zoneOf)
+			for j := range own {
+				own[j].Key = k.Family
+			}
+			all = append(all, own...)
+		}
+	}
+	return all
+}
+
+// standings are the budgets of one tenant or key.
+func standings(name string, budgets []config.Budget, now time.Time, zoneOf func(string) *time.Location) []Standing {
+	all := make([]Standing, len(budgets))
+	for i := range budgets {
+		b := &budgets[i]
+		l := limit{limitKey: limitKey{tenant: name, unit: record.UnitUSD, period: b.Period}, place: zoneOf(b.TimeZone)}
+		usd := min(int64(b.USD/money.Nano), record.MaxValue)
+		all[i] = Standing{
+			Window: l.windowOf(now).UTC(), Zone: l.place, OnExceed: cmp.Or(b.OnExceed, "reject"), Limit: usd, File: usd,
+			Hard: int64(b.HardUSD / money.Nano),
+		}
+	}
+	return all
+}
+
+// tighten is a tenant's own budgets as far as other gateways allow them, and those that
+// only other gateways have.
+func (h *heeded) tighten(tenant string, own []Standing, now time.Time) []Standing {
+	if h == nil {
+		return own
+	}
+	for i := range h.rules[tenant] {
+		r := &h.rules[tenant][i]
+		zone := h.zones[r.Zone]
+		if zone == nil || r.Unit != record.UnitUSD {
+			continue
+		}
+		l := limit{limitKey: limitKey{tenant: tenant, unit: r.Unit, period: r.Period}, place: zone}
+		w, found := l.windowOf(now).UTC(), false
+		for k := range own {
+			s := &own[k]
+			if s.Window != w || s.OnExceed == "notify" {
+				continue
+			}
+			found = true
+			s.Limit = min(s.Limit, r.Hard, r.Light)
+			if r.Hard != unlimited && s.Hard > 0 {
+				s.Hard = min(s.Hard, r.Hard)
+			}
+		}
+		if most := min(r.Hard, r.Light); !found && most != unlimited {
+			s := Standing{Window: w, Zone: zone, OnExceed: "reject", Limit: most}
+			if r.Light < r.Hard {
+				s.OnExceed = "light_only"
+				if r.Hard != unlimited {
+					s.Hard = r.Hard
+				}
+			}
+			own = append(own, s)
+		}
+	}
+	return own
+}
+
+// Bearers are the tenants whose budgets what a tenant spends counts in: itself and those
+// above it, by its name and by its name now.
+func (p *Policies) Bearers(tenant string) []string {
+	names := lineage(tenant)
+	if now := p.renamed(tenant); now != tenant {
+		for _, id := range lineage(now) {
+			if !slices.Contains(names, id) {
+				names = append(names, id)
+			}
+		}
+	}
+	return names
 }

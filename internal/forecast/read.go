@@ -1,0 +1,115 @@
+package forecast
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+)
+
+// Source is where states are read: the budgets, and the ledger that counts them.
+type Source struct {
+	Policies *budget.Policies
+	Keys     *keys.State // nil: no key has a budget of its own
+	Ledger   budget.Books
+	// HeldKnown is whether the ledger has what is held: see State.
+	HeldKnown bool
+	// Late is whether to look for what new budgets do not count yet. A gateway need not:
+	// it posts that itself.
+	Late bool
+}
+
+// Read reads the states of all budgets below a tenant, "" for all: those first that run
+// out first. It fails with what reading the ledger fails with.
+func (s *Source) Read(ctx context.Context, below string, now time.Time) ([]State, error) {
+	b := &Book{HeldKnown: s.HeldKnown}
+	for _, of := range s.Policies.Standings(s.Keys, now) {
+		if under(of.Window.Tenant, below) {
+			b.Standings = append(b.Standings, of)
+		}
+	}
+	if len(b.Standings) == 0 {
+		return nil, nil
+	}
+	b.History = s.NewHistory(b.Standings, now)
+	from, to := b.History.Range()
+	if err := s.Ledger.Rows(ctx, from, to, b.History.Add); err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	if s.Late {
+		arrears, err := s.Policies.Arrears(ctx, s.Ledger, roots(b.Standings), now)
+		if err != nil {
+			return nil, fmt.Errorf("reading the ledger: %w", err)
+		}
+		b.Arrears = make(map[record.Window]int64, len(arrears))
+		for i := range arrears {
+			b.Arrears[arrears[i].Window] = arrears[i].Nanos
+		}
+	}
+	var err error
+	if b.Windows, err = s.Windows(ctx, b.Standings); err != nil {
+		return nil, err
+	}
+	return b.States(now), nil
+}
+
+// Windows reads what the ledger has of the budgets' windows.
+func (s *Source) Windows(ctx context.Context, of []budget.Standing) (map[record.Window]ledger.WindowState, error) {
+	all := make(map[record.Window]ledger.WindowState, len(of))
+	for i := range of {
+		all[of[i].Window] = ledger.WindowState{}
+	}
+	for _, root := range slices.Sorted(maps.Keys(roots(of))) {
+		windows, err := s.Ledger.Windows(ctx, root)
+		if err != nil {
+			return nil, fmt.Errorf("reading the ledger: %w", err)
+		}
+		for i := range windows {
+			if _, asked := all[windows[i].UTC()]; asked {
+				all[windows[i].UTC()] = windows[i].WindowState
+			}
+		}
+	}
+	return all, nil
+}
+
+// NewHistory is an empty history of budgets.
+func (s *Source) NewHistory(of []budget.Standing, now time.Time) *History {
+	windows := make([]record.Window, len(of))
+	lines := map[string]bool{} // of keys that have budgets
+	for i := range of {
+		windows[i] = of[i].Window
+		lines[of[i].Key] = true
+	}
+	family := map[string]string{}
+	if s.Keys != nil {
+		for id, k := range s.Keys.Keys {
+			if k.Family != "" && lines[k.Family] {
+				family[id] = k.Family
+			}
+		}
+	}
+	return NewHistory(windows, s.Policies.Bearers, family, now)
+}
+
+// roots are the root tenants of budgets.
+func roots(of []budget.Standing) map[string]bool {
+	all := map[string]bool{}
+	for i := range of {
+		all[record.RootOf(of[i].Window.Tenant)] = true
+	}
+	return all
+}
+
+// under reports whether a window's tenant is the other or below it. An empty one has all.
+func under(tenant, of string) bool {
+	rest, is := strings.CutPrefix(tenant, of)
+	return is && (of == "" || rest == "" || rest[0] == '/')
+}
