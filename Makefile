@@ -13,7 +13,7 @@ TOOLS := $(CURDIR)/.tools/bin
 PART ?= 1/1
 ALIVE := scripts/alive.sh
 PROGRESS := $(GO) run ./test/progress -part $(PART)
-FUZZTIME ?= 5s
+FUZZTIME ?= 2s
 SEEDS ?= 1000
 DATA ?=
 TRAIN ?= $(DATA)
@@ -58,7 +58,7 @@ test-fuzz: ## each fuzz target for FUZZTIME
 	@PART=$(PART) FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 test-e2e: build-faults ## the built binary against the stand-in, real Redis and unmodified clients
-	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=20m ./test/...
+	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=20m -parallel=4 ./test/...
 
 test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: the registries' newest releases of each
 	@$(ALIVE) 'the clients: $(CLIENTS)' scripts/$(if $(filter newest,$(CLIENTS)),newest-clients,test-tools).sh

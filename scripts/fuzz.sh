@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs each fuzz target of the module for FUZZTIME (default 5s), one after the other. PART is printed with each.
+# Runs each fuzz target of the module for FUZZTIME (default 2s), one after the other. PART is printed with each.
 set -eu
 cd "$(dirname "$0")/.."
-time=${FUZZTIME:-5s}
+time=${FUZZTIME:-2s}
 started=${SLUICE_STARTED:-$(date +%s)}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -252,6 +252,7 @@ func (h *webhook) want(percents ...int) {
 // TestThresholdsAreSentOnce: two gateways report each threshold once, with retries,
 // also when both are stopped at once and when one comes back.
 func TestThresholdsAreSentOnce(t *testing.T) {
+	t.Parallel() // it mostly waits
 	hook := newWebhook(t)
 	p := startTwins(t, map[string]string{
 		"acme": fmt.Sprintf("webhook: %q, webhook_secret: %q, budgets: [{period: month, usd: 10, on_exceed: reject}]",
@@ -287,6 +288,7 @@ func TestThresholdsAreSentOnce(t *testing.T) {
 // TestCreditGivesRoom: a credit counts in the window that it is of, in both
 // ledgers, while the gateway runs.
 func TestCreditGivesRoom(t *testing.T) {
+	t.Parallel() // it mostly waits
 	f := func(name, ledger string) {
 		t.Run(name, func(t *testing.T) {
 			sandbox, key, dir := harness.StartSandbox(t, budgetScript), harness.NewKey(t, "acme/app"), t.TempDir()
@@ -328,6 +330,7 @@ tenants:
 // TestNewBudgetCountsItsPeriod: M21, a budget that is added to a running gateway counts what its period already holds,
 // also under the name that the tenant had before; a tenant that vanishes with its budget is named.
 func TestNewBudgetCountsItsPeriod(t *testing.T) {
+	t.Parallel() // it mostly waits
 	f := func(name, ledger string) {
 		t.Run(name, func(t *testing.T) {
 			sandbox, acme, corp := harness.StartSandbox(t, budgetScript), harness.NewKey(t, "acme"), harness.NewKey(t, "corp/a")

@@ -98,6 +98,7 @@ func pair(t *testing.T, yaml string) (plain, secure *harness.Gateway, roots *x50
 // TestCallerLeaves leaves answers over every protocol: the upstream is read to
 // its end and what it billed is counted.
 func TestCallerLeaves(t *testing.T) {
+	t.Parallel() // it mostly waits
 	sandbox := harness.StartSandbox(t, slow)
 	key := harness.NewKey(t, "acme")
 	plain, secure, roots := pair(t, fmt.Sprintf(`
@@ -194,6 +195,7 @@ tenants: [{id: acme, keys: [%s]}]
 // TestTerminate ends the gateway while it answers: what is in flight is
 // finished, nothing new is taken, and the exit code is 0.
 func TestTerminate(t *testing.T) {
+	t.Parallel() // it mostly waits
 	sandbox := harness.StartSandbox(t, slow)
 	key := harness.NewKey(t, "acme")
 	plain, secure, roots := pair(t, fmt.Sprintf(`

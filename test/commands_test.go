@@ -31,6 +31,7 @@ func wantText(t *testing.T, got string, texts ...string) {
 // TestVerifyAndRebuild: a ledger that lost everything, and one that lost a
 // counter, are found and mended.
 func TestVerifyAndRebuild(t *testing.T) {
+	t.Parallel() // it mostly waits
 	redis := redistest.NewServer(t)
 	gw, key := ledgerAway(t, redis)
 	command := func(want int, name string, more ...string) string {
@@ -159,6 +160,7 @@ tenants:
 // TestCalibrate: what a gateway logged gives a certificate that its own
 // configuration accepts, once there is enough of it.
 func TestCalibrate(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const observe = "    mode: observe\n    shadow: {tenant: acme/shadow, fraction: 1}\n"
 	_, gw, key := startCascade(t, observe)
 	if err := post(gw, key, "/model/auto/converse", ask); err != nil {

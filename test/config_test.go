@@ -125,6 +125,7 @@ func TestKeys(t *testing.T) {
 
 // TestReload changes the configuration under a running gateway.
 func TestReload(t *testing.T) {
+	t.Parallel() // it mostly waits
 	sandbox := harness.StartSandbox(t, script)
 	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "acme")
 	with := func(keys, more string) string {
@@ -190,6 +191,7 @@ func TestReload(t *testing.T) {
 // TestReloadOfCutFiles cuts and removes files under a running gateway: it serves on, and
 // says what is wrong. U20
 func TestReloadOfCutFiles(t *testing.T) {
+	t.Parallel() // it mostly waits
 	sandbox := harness.StartSandbox(t, script)
 	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "beta")
 	main := fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ninclude: [teams/*.yaml]\ntenants:\n"+
@@ -248,6 +250,7 @@ func TestReloadOfCutFiles(t *testing.T) {
 // TestReloadFindsNewFiles adds a file that an include glob matches, and takes it
 // away again.
 func TestReloadFindsNewFiles(t *testing.T) {
+	t.Parallel() // it mostly waits
 	sandbox := harness.StartSandbox(t, script)
 	first, second := harness.NewKey(t, "acme"), harness.NewKey(t, "beta")
 	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: %q}\ntenants: "+

@@ -202,6 +202,7 @@ func unreachable() []fault {
 // TestUpstreamFaults breaks answers in every way that a socket allows, while
 // good requests go on beside them.
 func TestUpstreamFaults(t *testing.T) {
+	t.Parallel() // it mostly waits
 	faults := upstreamFaults(t)
 	plays := map[string]harness.Play{"good": writes(answerWith(200, jsonHeader, okBody))}
 	for _, f := range faults {
@@ -332,6 +333,7 @@ tenants: [{id: acme, keys: [%s]}]
 // TestBreaker fails one model until its breaker opens: the model is left alone,
 // others are not, and when it is well again it is found out.
 func TestBreaker(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const failures = 3
 	upstream := harness.StartScripted(t, map[string]harness.Play{
 		"good": writes(answerWith(200, jsonHeader, okBody)),

@@ -13,6 +13,7 @@ import (
 // TestStopDoesNotWaitForTheSilent: what accepts and never answers does not hold a stop up
 // (the kind of U22): Redis, and a webhook's receiver.
 func TestStopDoesNotWaitForTheSilent(t *testing.T) {
+	t.Parallel() // it mostly waits
 	f := func(name string, config func(key harness.Key) string, before func(g *harness.Gateway, key harness.Key)) {
 		t.Run(name, func(t *testing.T) {
 			key := harness.NewKey(t, "acme")

@@ -113,6 +113,7 @@ func TestLedgerPaused(t *testing.T) {
 
 // TestLedgerAbsentAtStart starts the gateway while Redis is not there.
 func TestLedgerAbsentAtStart(t *testing.T) {
+	t.Parallel() // it mostly waits
 	redis := redistest.NewServer(t)
 	redis.Kill()
 	gw, key := ledgerAway(t, redis)

@@ -15,6 +15,7 @@ import (
 // TestLedgerTrouble wants /readyz, the gauge behind the alert and the log to name what
 // is wrong with a ledger that nobody has asked for anything yet.
 func TestLedgerTrouble(t *testing.T) {
+	t.Parallel() // it mostly waits
 	redis := redistest.NewServer(t)
 	redis.CLI("acl", "setuser", "sluice", "on", ">right", "~*", "+@all")
 	away := redistest.NewServer(t)

@@ -20,6 +20,7 @@ var (
 // TestObservePage pastes what docs/observe.md shows, in its order and into an empty
 // folder, with ports that are free and fewer questions.
 func TestObservePage(t *testing.T) {
+	t.Parallel() // it mostly waits
 	data, err := os.ReadFile(filepath.Join(harness.Root(t), "docs", "observe.md"))
 	if err != nil {
 		t.Fatal(err)

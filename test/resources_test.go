@@ -173,6 +173,7 @@ tenants: [{id: acme, keys: [%s]}]
 // TestCertificateReload replaces the certificate of a running gateway, first by
 // nonsense.
 func TestCertificateReload(t *testing.T) {
+	t.Parallel() // it mostly waits
 	first, firstPool := certificate(t)
 	second, secondPool := certificate(t)
 	key := harness.NewKey(t, "acme")

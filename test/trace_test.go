@@ -107,6 +107,7 @@ const (
 // attempt, linked to those of caller and upstream; and no text of a prompt, an
 // answer or a secret is anywhere but with caller and upstream.
 func TestTraces(t *testing.T) {
+	t.Parallel() // it mostly waits
 	spans, redis := startCollector(t), redistest.NewServer(t, "--appendonly", "yes", "--aof-use-rdb-preamble", "no")
 	answer := strings.Replace(okBody, `"ok"`, `"`+answerCanary+`"`, 1)
 	refusal := answerWith(400, jsonHeader+"x-amzn-ErrorType: ValidationException\r\n", `{"message":"`+errorCanary+`"}`)
