@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/recorded"
@@ -113,5 +116,78 @@ func wantCertified(t *testing.T, rows []recorded.Row, got *trial) {
 	}
 	if m := meanOf(scorerOf(rows).outcomes(got.lines, nova), natural); m.saving < 0.3 || m.light < 0.3 {
 		t.Errorf("saves %.2f, %.2f by light: was the certificate obeyed?", m.saving, m.light)
+	}
+}
+
+// madeChats are chats whose light answers fall short in one of four, which shows in how
+// they are written, from a seed.
+func madeChats(n int) []recorded.Row {
+	rng := rand.New(rand.NewPCG(3, 1))
+	words := strings.Fields("parcel invoice refund harbour lantern meadow orchard pepper quartz ribbon saddle timber " +
+		"umbrella violin walnut yellow zipper anchor basket candle")
+	sentence := func(least int) string {
+		var all []string
+		for range least + rng.IntN(8) {
+			all = append(all, words[rng.IntN(len(words))])
+		}
+		return strings.ToUpper(all[0][:1]) + strings.Join(all, " ")[1:] + "."
+	}
+	rows := make([]recorded.Row, n)
+	for i := range rows {
+		said := sentence(8) + " " + sentence(10) + "\n\n- " + sentence(4) + "\n- " + sentence(4) + "\n- " + sentence(4)
+		good := func(text string) recorded.Answer {
+			return recorded.Answer{Output: text, OutTokens: len(text) / 4, Scores: map[string]float64{firstJudge: 8}}
+		}
+		light := good(strings.Replace(said, ".", ", as you asked.", 1))
+		if rng.IntN(4) == 0 {
+			light = good("I am sorry, I am not sure what you mean by " + sentence(2) + " It depends, and perhaps")
+			light.Scores[firstJudge] = 2
+		}
+		rows[i] = recorded.Row{ID: fmt.Sprintf("made-%d", i), Task: "chat", InTokens: 500}
+		rows[i].Answers = map[string]recorded.Answer{
+			chatLight: light, chatSecond: good(said), chatFull: good(said + "\n\n" + sentence(10)),
+		}
+	}
+	return rows
+}
+
+// TestChatsAreServedAsOffline: a gateway serves answers in free text as the checks decide
+// offline, row by row, in Converse and InvokeModel, streamed or whole, over HTTP/1.1 and
+// HTTP/2, with a second opinion and without. `make eval` does the same with recorded chats.
+func TestChatsAreServedAsOffline(t *testing.T) {
+	const pairs = 300
+	rows := madeChats(pairs + least)
+	for _, p := range chatPolicies {
+		b, err := newBench(harness.Binary(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(b.dir) })
+		got, lines, err := b.chats(p, rows, pairs)
+		if err != nil || got.verdict != passed {
+			t.Errorf("%s: %s, %v", got.task, got.got, err)
+		}
+		shapes := map[string]int{}
+		byLight := 0
+		for i := range lines {
+			l := &lines[i]
+			shapes[l.Operation+" "+l.HTTP]++
+			if l.served == chatLight {
+				byLight++
+			}
+			if len(l.Legs) < 1 || p.partner == "" && l.Path != "escalated" && len(l.Legs) != 1 {
+				t.Fatalf("%+v", l)
+			}
+		}
+		if byLight == 0 || byLight == len(lines) {
+			t.Errorf("%s: light serves %d of %d", p.name, byLight, len(lines))
+		}
+		for _, op := range operations {
+			for _, http := range []string{http1, http2} {
+				if n := shapes[op+" "+http]; n != least {
+					t.Errorf("%s: %d answers in %s over %s", p.name, n, op, http)
+				}
+			}
+		}
 	}
 }

@@ -42,13 +42,13 @@ func labelOfChat(r *recorded.Row, id string, from float64) label {
 }
 
 // chats sends the recorded chats through gateways: one that observes, from whose log the
-// command makes a score and a certificate, and one that enforces them for the chats that
+// command makes a score and a certificate of n, and one that enforces them for the chats that
 // were not drawn, each in every operation over both versions of HTTP. Its bar compares
 // each answer with what the checks make of the recorded texts.
-func (b *bench) chats(p policy, recordedRows []recorded.Row) (bar, []line, error) {
+func (b *bench) chats(p policy, recordedRows []recorded.Row, n int) (bar, []line, error) {
 	all := bar{task: "model served, " + p.name + ", gateway against the offline checks", reach: "all equal"}
 	rows := asking(recordedRows)
-	if len(rows) < freePairs+least {
+	if len(rows) < n+least {
 		all.verdict = notRunnable
 		return all, nil, nil
 	}
@@ -63,7 +63,7 @@ func (b *bench) chats(p policy, recordedRows []recorded.Row) (bar, []line, error
 	var rest []question
 	for k, i := range drawing().Perm(len(rows)) {
 		r := &rows[i]
-		if k < freePairs {
+		if k < n {
 			drawn = append(drawn, labelled{log[r.ID], labelOfChat(r, log[r.ID].ID, 5)})
 			continue
 		}

@@ -102,7 +102,7 @@ func (b *bench) free(data, train string) ([]bar, error) {
 		return nil, err
 	}
 	for _, p := range chatPolicies {
-		served, _, err := b.chats(p, to)
+		served, _, err := b.chats(p, to, freePairs)
 		if err != nil {
 			return nil, err
 		}
