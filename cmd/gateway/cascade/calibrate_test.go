@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
+	"github.com/sluice-gateway/sluice/internal/cascade/calibrate"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
 	"github.com/sluice-gateway/sluice/internal/cascade/rubric"
@@ -242,4 +243,22 @@ func TestJudgeIsReported(t *testing.T) {
 	f(40, 10, "on 80.0 % of 50 pairs; mean loss 0.00 points by humans, -20.00 by the judge")
 	f(39, 11, "on 78.0 %")
 	f(10, 10, "warning: the judge is checked on 20 pairs")
+}
+
+// TestAdvice recommends what saves most, by more than other pairs may turn round, and the
+// simplest where there is no difference.
+func TestAdvice(t *testing.T) {
+	f := func(want string, with, keys, without float64) {
+		t.Helper()
+		if got := advice(&calibrate.Second{With: with, Keys: keys, Without: without, Cost: 0.04}); got != want {
+			t.Errorf("%v, %v, %v: %q, want %q", with, keys, without, got, want)
+		}
+	}
+	f("no advice: nothing is certified either way", 0, 0, 0)
+	f("keep the partner: it saves 6.0 points more", 0.77, 0, 0.71)
+	f("keep the partner: it saves 50.0 points more", 0.5, 0.5, 0)
+	f("leave the partner out: it makes no difference, and each request waits for it", 0.587, 0, 0.591)
+	f("leave the partner out: it makes no difference, and each request waits for it", 0.591, 0.2, 0.587)
+	f("leave the partner out: that saves 9.0 points more", 0.5, 0.4, 0.59)
+	f("keep the partner and leave the score out (--train-score): that saves 23.0 points more", 0.42, 0.65, 0.1)
 }

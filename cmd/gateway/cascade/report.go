@@ -156,9 +156,25 @@ func printStrata(out io.Writer, r *calibrate.Result) {
 func printSecond(out io.Writer, s *calibrate.Second) {
 	fmt.Fprintf(out, "second opinion: costs %.1f %% of the escalation spend; certified saving %.1f %% with it, "+
 		"%.1f %% by its keys alone, %.1f %% without it\n", 100*s.Cost, 100*s.With, 100*s.Keys, 100*s.Without)
-	if gain := s.With - s.Without; gain > 0 {
-		fmt.Fprintf(out, "  keep the partner: it saves %.1f points more\n", 100*gain)
-		return
+	fmt.Fprintln(out, "  "+advice(s))
+}
+
+// little is a difference between savings that other pairs may well turn round.
+const little = 0.01
+
+// advice is whether to keep the second opinion.
+func advice(s *calibrate.Second) string {
+	switch gain := s.With - s.Without; {
+	case max(s.With, s.Without, s.Keys) <= 0:
+		return "no advice: nothing is certified either way"
+	case s.Keys >= max(s.With, s.Without)+little:
+		return fmt.Sprintf("keep the partner and leave the score out (--train-score): that saves %.1f points more",
+			100*(s.Keys-max(s.With, s.Without)))
+	case gain >= little:
+		return fmt.Sprintf("keep the partner: it saves %.1f points more", 100*gain)
+	case gain > -little:
+		return "leave the partner out: it makes no difference, and each request waits for it"
+	default:
+		return fmt.Sprintf("leave the partner out: that saves %.1f points more", -100*gain)
 	}
-	fmt.Fprintf(out, "  leave the partner out: that saves %.1f points more\n", 100*(s.Without-s.With))
 }
