@@ -93,7 +93,7 @@ func (r *reader) member(m *member) {
 // Encode writes the pre-score as a score file.
 func (p *PreScore) Encode() []byte {
 	w := newWriter(kindPreScore)
-	w.linear(&p.line)
+	w.logistic(&p.line)
 	w.put(p.mean, uint32(len(p.routes)), p.routes, p.Bounds)
 	return w.seal()
 }
@@ -101,7 +101,7 @@ func (p *PreScore) Encode() []byte {
 // DecodePreScore reads what PreScore.Encode wrote.
 func DecodePreScore(data []byte) (*PreScore, error) {
 	r := newReader(data, kindPreScore)
-	p := &PreScore{line: r.linear(preScoreCount)}
+	p := &PreScore{line: r.logistic(preScoreCount)}
 	r.get(&p.mean)
 	p.routes = list[route](r)
 	r.get(&p.Bounds)
@@ -135,8 +135,8 @@ func (w *writer) put(values ...any) {
 	}
 }
 
-// linear writes the words sparsely: most buckets are never touched.
-func (w *writer) linear(l *Linear) {
+// logistic writes the words sparsely: most buckets are never touched.
+func (w *writer) logistic(l *logistic) {
 	var words []bucket
 	for i, weight := range l.Words {
 		if weight != 0 {
@@ -221,8 +221,8 @@ func list[T any](r *reader) []T {
 
 const maxBuckets = 1 << 20
 
-func (r *reader) linear(features int) Linear {
-	var l Linear
+func (r *reader) logistic(features int) logistic {
+	var l logistic
 	r.get(&l.Bias)
 	n := r.count(12)
 	if n != 0 && n != features {

@@ -17,7 +17,7 @@ type PreScore struct {
 	// set before it is in use.
 	Bounds
 
-	line   Linear
+	line   logistic
 	mean   float32
 	routes []route // ascending by key
 }
@@ -30,10 +30,6 @@ type route struct {
 
 // pull is how many requests of average gain each route starts with.
 const pull = 20
-
-// wordDescent takes small steps and stops early: with a label this noisy, what
-// goes further fits noise.
-var wordDescent = descent{epochs: 6, rate: 0.005, l2: 0.02, buckets: 1 << 16}
 
 // TrainPreScore fits a pre-score without bounds; only prompt, length and route of the
 // inputs are read.
@@ -65,7 +61,7 @@ func TrainPreScore(rows []Row, seed uint64) *PreScore {
 		preScoreFeatures(&r.Input, float32(others), &x)
 		examples[i] = example{x[:], appendWords(nil, r.Input.Prompt), r.gain(), r.weight()}
 	}
-	p.line = fitLinear(examples, wordDescent, seed)
+	p.line = fitLogistic(examples, seed)
 	return p
 }
 
@@ -85,7 +81,7 @@ func (p *PreScore) Score(in *Input, buffer []uint32) (float64, []uint32) {
 	buffer = appendWords(buffer[:0], in.Prompt)
 	var x [preScoreCount]float32
 	preScoreFeatures(in, p.routeGain(in.Route), &x)
-	return 2*sigmoid(p.line.Score(x[:], buffer)) - 1, buffer
+	return 2*sigmoid(p.line.score(x[:], buffer)) - 1, buffer
 }
 
 func (p *PreScore) routeGain(name string) float32 {

@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 )
 
-// Linear is a logistic regression over standardised dense features and hashed
+// logistic is a logistic regression over standardised dense features and hashed
 // words. The zero value answers 0, which is even odds.
-type Linear struct {
+type logistic struct {
 	Bias   float32
 	Weight []float32 // per dense feature, for standardised values
 	Mean   []float32
@@ -15,8 +15,8 @@ type Linear struct {
 	Words  []float32 // per bucket, nil without words
 }
 
-// Score returns the log odds for dense features and the buckets of words.
-func (l *Linear) Score(x []float32, words []uint32) float64 {
+// score returns the log odds for dense features and the buckets of words.
+func (l *logistic) score(x []float32, words []uint32) float64 {
 	z := float64(l.Bias)
 	for j, w := range l.Weight {
 		z += float64(w * standard(x[j], l.Mean[j], l.Scale[j]))
@@ -39,14 +39,14 @@ func standard(x, mean, scale float32) float32 {
 // wordScale makes the words of a text a unit vector.
 func wordScale(n int) float64 { return 1 / math.Sqrt(float64(n)) }
 
-// descent has the parameters of fitting a Linear.
-type descent struct {
-	epochs  int
-	rate    float64
-	l2      float64 // on dense weights, per row
-	l2Words float64
-	buckets int // 0: no words
-}
+// The settings of the descent take small steps and stop early: with a label this noisy,
+// what goes further fits noise.
+const (
+	epochs   = 6
+	stepRate = 0.005
+	l2       = 0.02 // on dense weights, per row
+	buckets  = 1 << 16
+)
 
 // example is one row: features, words, a label in [0,1] and its weight.
 type example struct {
@@ -56,39 +56,36 @@ type example struct {
 	weight float64
 }
 
-// fitLinear fits by AdaGrad (Duchi et al. 2011) with L2, in an order drawn
+// fitLogistic fits by AdaGrad (Duchi et al. 2011) with L2, in an order drawn
 // from the seed.
-func fitLinear(rows []example, d descent, seed uint64) Linear {
+func fitLogistic(rows []example, seed uint64) logistic {
 	if len(rows) == 0 {
-		return Linear{}
+		return logistic{}
 	}
-	f := newFit(rows, d)
+	f := newFit(rows)
 	rng := rand.New(rand.NewPCG(seed, 0x5311ce))
 	order := rng.Perm(len(rows))
-	for range d.epochs {
+	for range epochs {
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, i := range order {
 			f.step(&rows[i])
 		}
 	}
-	return f.Linear
+	return f.logistic
 }
 
-// fit is a Linear with the squared gradients of its weights.
+// fit is a regression with the squared gradients of its weights.
 type fit struct {
-	Linear
-	d             descent
+	logistic
 	dense, bucket []float32
 	bias          float32
 }
 
-func newFit(rows []example, d descent) *fit {
+func newFit(rows []example) *fit {
 	n := len(rows[0].x)
-	f := &fit{d: d, dense: make([]float32, n), bucket: make([]float32, d.buckets)}
+	f := &fit{dense: make([]float32, n), bucket: make([]float32, buckets)}
 	f.Weight, f.Mean, f.Scale = make([]float32, n), make([]float32, n), make([]float32, n)
-	if d.buckets > 0 {
-		f.Words = make([]float32, d.buckets)
-	}
+	f.Words = make([]float32, buckets)
 	for j := range n {
 		var sum, squares float64
 		for i := range rows {
@@ -105,23 +102,20 @@ func newFit(rows []example, d descent) *fit {
 }
 
 func (f *fit) step(r *example) {
-	miss := r.weight * (sigmoid(f.Score(r.x, r.words)) - r.label)
+	miss := r.weight * (sigmoid(f.score(r.x, r.words)) - r.label)
 	f.move(&f.Bias, &f.bias, miss)
 	for j := range f.Weight {
-		g := miss*float64(standard(r.x[j], f.Mean[j], f.Scale[j])) + f.d.l2*float64(f.Weight[j])
+		g := miss*float64(standard(r.x[j], f.Mean[j], f.Scale[j])) + l2*float64(f.Weight[j])
 		f.move(&f.Weight[j], &f.dense[j], g)
-	}
-	if f.d.buckets == 0 {
-		return
 	}
 	scale := wordScale(len(r.words))
 	for _, b := range r.words {
-		b %= uint32(f.d.buckets)
-		f.move(&f.Words[b], &f.bucket[b], miss*scale+f.d.l2Words*float64(f.Words[b]))
+		b %= buckets
+		f.move(&f.Words[b], &f.bucket[b], miss*scale)
 	}
 }
 
 func (f *fit) move(w, squares *float32, g float64) {
 	*squares += float32(g * g)
-	*w -= float32(f.d.rate * g / math.Sqrt(float64(*squares)+1e-6))
+	*w -= float32(stepRate * g / math.Sqrt(float64(*squares)+1e-6))
 }
