@@ -21,6 +21,8 @@ OUT ?= bin/evaluation.jsonl
 REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
 SPLITS ?= 5
 CLIENTS ?= pinned
+UPSTREAM ?= 127.0.0.1:8099
+CAP ?= 300
 QUICK ?=
 ROWS ?=
 REF ?=
@@ -29,7 +31,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-clients test-packages test-faults dist image eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-clients test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -94,6 +96,10 @@ $(TOOLS)/docker-compose-$(COMPOSE_VERSION):
 
 test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@$(BINARIES) SEEDS=$(SEEDS) $(ALIVE) "fault matrix, $(SEEDS) seeds" scripts/faults.sh
+
+conformance: build ## what a Bedrock gateway owes its callers: this one, or any by URL, KEY (docs/conformance.md)
+	@$(GO) run ./test/conformance -program '$(BIN)' -url '$(URL)' -key '$(KEY)' -pair '$(PAIR)' -capped '$(CAPPED)' \
+		-cap '$(CAP)' -dollar '$(DOLLAR)' -upstream '$(UPSTREAM)' -ca '$(CA)' -rows '$(ROWS)' -json '$(JSON)'
 
 eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, OUT (docs/cascade-evaluation.md)
 	@$(GO) run ./bench/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)' -splits '$(SPLITS)'
