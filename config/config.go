@@ -57,6 +57,30 @@ type TLS struct{ Cert, Key string }
 type Admin struct {
 	Listen string
 	Token  string // needed when Listen is not loopback
+	OIDC   *OIDC  // nil: nobody signs in by an identity provider
+}
+
+// The roles that a grant may give.
+const (
+	RoleViewer   = "viewer"
+	RoleKeyAdmin = "key-admin"
+	RoleAdmin    = "admin"
+)
+
+// OIDC is an identity provider by which people sign in to the page.
+type OIDC struct {
+	Issuer, ClientID, ClientSecret string
+	URL                            string // of the page, as browsers have it
+	Scopes                         []string
+	Grants                         []Grant // the first one that applies counts
+}
+
+// Grant gives a role to whose ID token has a claim with a value.
+type Grant struct {
+	Claim, Value, Role string
+	// Tenant is whose figures they see, "*" for everybody's. TenantClaim is a claim that
+	// names the tenant instead.
+	Tenant, TenantClaim string
 }
 
 // Journal is how durable a usage record is before the call goes on.

@@ -40,6 +40,7 @@ func mistakes(l leaf) map[string]any {
 // nowhere are texts that are of no form, or lead nowhere.
 var nowhere = map[string]any{
 	"listen": "8080", "admin.listen": "localhost", "base_path": "bedrock/", "ledger.redis": "127.0.0.1:6379",
+	"admin.oidc.issuer": "login.example.com", "admin.oidc.url": "sluice.example.com", "admin.oidc.grants.tenant": "a//b",
 	"upstream.endpoint": "127.0.0.1:9", "upstream.proxy": "p:1", "telemetry.otlp": "localhost:4318",
 	"upstreams.role_arn": "role/x", "model_upstreams": "ue", "include": "none.yaml",
 	"tenants.id": "a//b", "tenants.renamed_from": "/a", "tenants.upstream": "ue", "tenants.role_arn": "role/x",

@@ -89,6 +89,29 @@ func adminSection(d *decoder, v value, a *Admin) {
 	d.section(v,
 		key("listen", &a.Listen, serving(name)),
 		key("token", &a.Token, serving(text)),
+		key("oidc", &a.OIDC, optional(oidcSection)),
+	)
+}
+
+func oidcSection(d *decoder, v value, o *OIDC) {
+	d.section(v,
+		need("issuer", &o.Issuer, serving(name)),
+		need("client_id", &o.ClientID, serving(name)),
+		key("client_secret", &o.ClientSecret, serving(text)),
+		need("url", &o.URL, serving(name)),
+		key("scopes", &o.Scopes, list(name)),
+		need("grants", &o.Grants, list(grantSection)),
+	)
+}
+
+func grantSection(d *decoder, v value, g *Grant) {
+	*g = Grant{Role: RoleViewer}
+	d.section(v,
+		need("claim", &g.Claim, name),
+		need("value", &g.Value, name),
+		key("role", &g.Role, oneOf(RoleViewer, RoleKeyAdmin, RoleAdmin)),
+		key("tenant", &g.Tenant, name),
+		key("tenant_claim", &g.TenantClaim, name),
 	)
 }
 

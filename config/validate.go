@@ -62,6 +62,7 @@ func (v *validator) edge() {
 	v.address("admin.listen", c.Admin.Listen)
 	v.require(c.Admin.Token != "" || v.unread["admin.token"] || isLoopback(c.Admin.Listen), "admin",
 		"needs a token, because %s can be reached from other machines", c.Admin.Listen)
+	v.oidc(c.Admin.OIDC)
 	v.require(c.BasePath == "" || strings.HasPrefix(c.BasePath, "/") && !strings.HasSuffix(c.BasePath, "/"),
 		"base_path", "must begin with a slash and not end with one, as /bedrock does")
 	v.require(c.Limits.MaxBodyBytes <= c.Limits.BufferedBytes, "limits",
@@ -71,6 +72,26 @@ func (v *validator) edge() {
 	}
 	if c.Telemetry.OTLP != "" {
 		v.url("telemetry.otlp", c.Telemetry.OTLP, "http", "https")
+	}
+}
+
+// oidc checks the identity provider of the page.
+func (v *validator) oidc(o *OIDC) {
+	if o == nil {
+		return
+	}
+	if o.Issuer != "" {
+		v.url("admin.oidc.issuer", o.Issuer, "http", "https")
+	}
+	if o.URL != "" {
+		v.url("admin.oidc.url", o.URL, "http", "https")
+	}
+	for i := range o.Grants {
+		g, path := &o.Grants[i], fmt.Sprintf("admin.oidc.grants[%d]", i)
+		set := func(s, below string) bool { return s != "" || v.unread[path+"."+below] }
+		v.require(set(g.Tenant, "tenant") != set(g.TenantClaim, "tenant_claim"), path, "needs one of tenant and tenant_claim")
+		v.require(g.Tenant == "" || g.Tenant == "*" || ValidTenant(g.Tenant), path+".tenant",
+			"must be the path of a tenant, or \"*\" for all of them")
 	}
 }
 

@@ -64,6 +64,8 @@ func collect(schema map[string]any, v any, path, at string, set func(any), f fun
 // others are other values of texts than the example's, where not any will do.
 var others = map[string]any{
 	"listen": "127.0.0.1:8081", "admin.listen": "127.0.0.1:9091", "base_path": "/other",
+	"admin.oidc.issuer": "https://other.example.com", "admin.oidc.url": "https://other.example.com/x",
+	"admin.oidc.grants.tenant": "acme",
 	"upstream.region": "eu-central-1", "upstream.endpoint": "http://127.0.0.1:9", "upstream.proxy": "http://127.0.0.1:8",
 	"upstreams.role_arn": "arn:aws:iam::123456789012:role/other", "upstreams.region": "eu-west-2",
 	"model_upstreams": "other", "ledger.redis": "redis://127.0.0.1:6380/1",
