@@ -66,12 +66,14 @@ var others = map[string]any{
 	"listen": "127.0.0.1:8081", "admin.listen": "127.0.0.1:9091", "base_path": "/other",
 	"admin.oidc.issuer": "https://other.example.com", "admin.oidc.url": "https://other.example.com/x",
 	"admin.oidc.grants.tenant": "acme",
-	"upstream.region": "eu-central-1", "upstream.endpoint": "http://127.0.0.1:9", "upstream.proxy": "http://127.0.0.1:8",
+	"upstream.region":          "eu-central-1", "upstream.endpoint": "http://127.0.0.1:9",
+	"upstream.proxy":     "http://127.0.0.1:8",
 	"upstreams.role_arn": "arn:aws:iam::123456789012:role/other", "upstreams.region": "eu-west-2",
 	"model_upstreams": "other", "ledger.redis": "redis://127.0.0.1:6380/1",
 	"telemetry.otlp": "http://127.0.0.1:4318", "telemetry.access_log": "stdout",
 	"tenants.id": "other", "tenants.renamed_from": "acme/older", "tenants.upstream": "other",
-	"tenants.role_arn": "arn:aws:iam::123456789012:role/another", "tenants.webhook": "https://hooks.example.com/other",
+	"tenants.role_arn":          "arn:aws:iam::123456789012:role/another",
+	"tenants.webhook":           "https://hooks.example.com/other",
 	"tenants.budgets.time_zone": "Asia/Tokyo", "tenants.keys": "SLKBAAAAAAAAAAAAAAAAAAAAA",
 	"discounts.to": "2027-07-31", "discounts.from": "2026-07-02", "discounts.percent": json.Number("13"),
 	"include": "others.d/*.yaml", "cascades.light": "amazon.nova-micro-v1:0",
@@ -132,7 +134,8 @@ func written(t *testing.T, dir string, whole any) (*Config, error) {
 // restart are the keys that a reload names, because it cannot apply them.
 var restart = map[string]string{
 	"listen": "listen", "admin.listen": "admin.listen", "data_dir": "data_dir",
-	"journal.fsync": "journal", "journal.every": "journal", "journal.segment_bytes": "journal", "journal.keep": "journal",
+	"journal.fsync": "journal", "journal.every": "journal", "journal.segment_bytes": "journal",
+	"journal.keep": "journal",
 	"ledger.redis": "ledger", "timeouts.keep_alive": "timeouts.keep_alive",
 	"telemetry.otlp": "telemetry.otlp", "telemetry.access_log": "telemetry.access_log",
 }

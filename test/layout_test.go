@@ -29,6 +29,10 @@ var layers = map[string]int{
 	"cmd/gateway/serving/localca": 94,
 	"internal/server":             90,
 	"internal/dashboard":          90,
+	"internal/api":                88, // the page says what is wrong with the API's words
+	"internal/views":              86, // what both show
+	"internal/signin":             44, // who may see it
+	"internal/chart":              0,
 	"internal/gateway":            80,
 	"internal/explain":            76, // the plan of a request, without the line
 	"internal/shadow":             66,
@@ -104,6 +108,8 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":            {"config", "internal/engine/sandbox"},
 	"github.com/spf13/cobra":              {"cmd/gateway"},
 	"github.com/google/cel-go":            {},
+	"github.com/coreos/go-oidc":           {"internal/signin"},
+	"golang.org/x/oauth2":                 {"internal/signin"},
 	"golang.org/x/net/http2":              {},
 }
 

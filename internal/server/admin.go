@@ -17,17 +17,17 @@ import (
 // AdminOptions is what the admin port shows. Ready and Log must be set.
 type AdminOptions struct {
 	Listen string
-	// Token is required as a bearer token for everything but the health checks;
-	// "" requires none.
+	// Token is required as a bearer token for /metrics; "" requires none.
 	Token string
 	// Ready reports whether new requests would be served, with a value that is
 	// shown as JSON.
 	Ready func() (ok bool, state any)
-	// Metrics serves /metrics, Pages everything else; nil is 404.
-	Metrics, Pages http.Handler
-	// API serves everything below /api/ and asks for credentials itself; nil is 404.
-	API http.Handler
-	Log *slog.Logger
+	// Metrics serves /metrics; nil is 404.
+	Metrics http.Handler
+	// API serves everything below /api/, Pages everything else. They ask for credentials
+	// themselves; nil is 404.
+	API, Pages http.Handler
+	Log        *slog.Logger
 }
 
 // Admin is the port for health, metrics and reports. It stays up while the main
@@ -103,7 +103,7 @@ func adminHandler(opts AdminOptions, token *atomic.Pointer[string]) http.Handler
 		mux.Handle("/api/", opts.API)
 	}
 	if opts.Pages != nil {
-		mux.Handle("/", withToken(token, opts.Pages))
+		mux.Handle("/", opts.Pages)
 	}
 	return mux
 }

@@ -46,8 +46,7 @@ func TestAdmin(t *testing.T) {
 	f("/metrics", "Bearer wrong", 401, "token")
 	f("/metrics", "Basic s3cret", 401, "token")
 	f("/metrics", "bearer s3cret", 200, "metrics")
-	f("/reports", "", 401, "token")
-	f("/reports", "Bearer s3cret", 200, "page")
+	f("/reports", "", 200, "page") // which asks for a credential itself
 	if err := a.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}

@@ -107,7 +107,8 @@ func (d *Desk) Return(w http.ResponseWriter, r *http.Request) error {
 	given := r.FormValue("state")
 	if err != nil || !d.unseal(purposeState, kept.Value, &s) || d.Now().Unix() >= s.Until ||
 		subtle.ConstantTimeCompare([]byte(given), []byte(s.State)) != 1 {
-		return fmt.Errorf("%w answers a sign-in that did not begin in this browser, or too long ago; begin again", ErrProvider)
+		return fmt.Errorf("%w answers a sign-in that did not begin in this browser, or too long ago; begin again",
+			ErrProvider)
 	}
 	http.SetCookie(w, &http.Cookie{Name: stateCookie, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	if refused := r.FormValue("error"); refused != "" {

@@ -47,6 +47,9 @@ func (w *Who) Sees(of string) bool {
 	return w.All || w.Tenant != "" && of != "" && tenant.Within(of, w.Tenant)
 }
 
+// Home is the tenant whose figures are shown first, "" for all.
+func (w *Who) Home() string { return w.Tenant }
+
 // ActsOnKeys reports whether keys of the tenants that may be seen may be acted on.
 func (w *Who) ActsOnKeys() bool { return w.Role == KeyAdmin || w.Role == Admin }
 
@@ -89,7 +92,9 @@ func (d *Desk) Identify(r *http.Request) (*Who, error) {
 		return d.byCredential(strings.TrimSpace(credential), r)
 	}
 	if c, err := r.Cookie(cookieName); err == nil && c.Value != "" {
-		return d.bySession(c.Value, r)
+		if who, err := d.bySession(c.Value, r); err == nil || !d.open() {
+			return who, err
+		}
 	}
 	if !d.open() {
 		return nil, ErrNobody

@@ -102,6 +102,16 @@ func (d *Directory) Lookup(id string) *Tenant {
 	return d.slots[i].Load()
 }
 
+// Each calls do with the id of every tenant, in the order of the configuration, until it
+// reports false.
+func (d *Directory) Each(do func(id string) (more bool)) {
+	for i := range d.config {
+		if !do(d.config[i].ID) {
+			return
+		}
+	}
+}
+
 // compile makes a tenant, and those above it.
 func (d *Directory) compile(c *config.Tenant) *Tenant {
 	root, _, _ := strings.Cut(c.ID, "/")

@@ -4,13 +4,24 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/api"
+	"github.com/sluice-gateway/sluice/internal/dashboard"
+	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/signin"
 	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/views"
 )
 
 const (
@@ -82,14 +93,51 @@ func (a *app) refreshKeys(ctx context.Context) {
 	}
 }
 
-// keysAPI is the part of the admin port that acts on keys.
-func (a *app) keysAPI() http.Handler {
-	api := admin.API{
-		Office: &admin.Office{
-			Book: a.keys, Secrets: a.secrets, Now: time.Now,
-			Tenants: func() *tenant.Directory { return a.snapshots.Load().Tenants },
-		},
-		Callers: admin.ByToken(func() string { return a.snapshots.Load().Config.Admin.Token }),
+// apiAndPage are the parts of the admin port that know who asks.
+func (a *app) apiAndPage() (http.Handler, http.Handler) {
+	tenants := func() *tenant.Directory { return a.snapshots.Load().Tenants }
+	office := &admin.Office{Book: a.keys, Secrets: a.secrets, Now: time.Now, Tenants: tenants}
+	onKeys := admin.API{
+		Office: office, Callers: admin.ByToken(func() string { return a.snapshots.Load().Config.Admin.Token }),
 	}
-	return api.Handler()
+	desk := &signin.Desk{
+		Sealer: a.secrets, Config: func() *config.Admin { return &a.snapshots.Load().Config.Admin },
+		Tenants: tenants, Now: time.Now,
+	}
+	shelf := views.New(views.Sources{
+		Ledger: a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts,
+		Baselines: func() []saving.Baseline { return a.snapshots.Load().Baselines() },
+		Prices:    func() *record.PriceBook { return a.snapshots.Load().Prices },
+		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },
+		Models:    func() map[string]string { return a.snapshots.Load().Config.ModelMap }, Budgets: a.budgets,
+	})
+	return (&api.API{Desk: desk, Shelf: shelf, Keys: onKeys.Handler()}).Handler(),
+		dashboard.New(desk, shelf, tenants).Handler()
+}
+
+// budgets are all budgets below a tenant.
+func (a *app) budgets(ctx context.Context, below string) ([]forecast.State, error) {
+	of := forecast.Source{
+		Policies: a.snapshots.Load().Budgets, Keys: a.keys.State(), Ledger: a.accounts.ledger, HeldKnown: true,
+	}
+	return of.Read(ctx, below, time.Now())
+}
+
+// facts are what the view of health shows.
+func (a *app) facts() (ready bool, facts []views.Fact) {
+	r, s := a.readiness(), a.accounts.meter.Status()
+	facts = append(facts, views.Fact{What: "records that wait for the ledger", State: strconv.FormatUint(s.Backlog,
+		10),
+		Detail: "for " + s.Since.Round(time.Millisecond).String()})
+	edge := a.edge.Stats()
+	facts = append(facts, views.Fact{What: "requests in flight", State: strconv.Itoa(int(edge.InFlight))},
+		views.Fact{What: "connections", State: strconv.Itoa(int(edge.Connections))})
+	for _, what := range slices.Sorted(maps.Keys(r.Degraded)) {
+		facts = append(facts, views.Fact{What: what, State: "degraded", Detail: r.Degraded[what]})
+	}
+	for _, key := range r.Restart {
+		facts = append(facts, views.Fact{What: key, State: "restart needed",
+			Detail: "the file has another value than is in use"})
+	}
+	return r.Ready, facts
 }

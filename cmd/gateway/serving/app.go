@@ -164,9 +164,10 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 // startEdge opens the two ports. Nothing is served yet on the one for callers.
 func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	var err error
+	api, page := a.apiAndPage()
 	if a.admin, err = server.NewAdmin(server.AdminOptions{
 		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
-		API: a.keysAPI(),
+		API: api, Pages: page,
 	}); err != nil {
 		return cannotListen(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}

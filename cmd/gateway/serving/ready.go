@@ -23,6 +23,11 @@ type readiness struct {
 }
 
 func (a *app) ready() (ok bool, state any) {
+	r := a.readiness()
+	return r.Ready, r
+}
+
+func (a *app) readiness() readiness {
 	s := a.accounts.meter.Status()
 	r := readiness{Draining: a.draining.Load(), Degraded: a.accounts.ledgerTrouble(), Backlog: s.Backlog}
 	r.Ready = s.Fault == nil && !r.Draining
@@ -39,7 +44,7 @@ func (a *app) ready() (ok bool, state any) {
 		r.Degraded["keys"] = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	r.Restart = a.reloads.trouble(r.Degraded)
-	return r.Ready, r
+	return r
 }
 
 // watch gives the metrics their gauges.

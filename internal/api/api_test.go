@@ -1,0 +1,270 @@
+package api_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// names are all views, as the API lists them.
+func names(t *testing.T, r *rig, bearer string) []string {
+	t.Helper()
+	_, _, body := r.get(t, "/api/v1/views", bearer)
+	var list struct{ Views []struct{ Name string } }
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, v := range list.Views {
+		all = append(all, v.Name)
+	}
+	return all
+}
+
+// TestWhoSeesWhom asks each route as each caller for each tenant: one's own, those above,
+// below and beside it, and some that there are not. What a caller may not see is refused in
+// the same words whether there is such a tenant or not, and no figure of it is anywhere.
+func TestWhoSeesWhom(t *testing.T) {
+	r := newRig(t, counted())
+	routes := []string{"/api/v1/report"}
+	for _, v := range names(t, r, adminToken) {
+		routes = append(routes, "/api/v1/views/"+v)
+	}
+	callers := map[string]string{"": adminToken, "nobody": "", "a guess": "slk_" + strings.Repeat("A", 60)}
+	for _, id := range tenants {
+		callers[id] = r.keys[id]
+	}
+	asked := append(slices.Clone(tenants), "", "acm", "acme/", "acme/app/", "acme/ap", "unknown",
+		"acme/app/../../other", "*", "acme%2Fapp")
+	for caller, bearer := range callers {
+		signedIn := caller == "" || slices.Contains(tenants, caller)
+		for _, route := range routes {
+			for _, of := range asked {
+				status, _, body := r.get(t, route+"?tenant="+url.QueryEscape(of), bearer)
+				may := signedIn && (caller == "" || of == "" || of == caller || strings.HasPrefix(of, caller+"/"))
+				want := map[bool]int{true: 200, false: 403}[may]
+				switch {
+				case !signedIn:
+					want = 401
+				case strings.HasSuffix(route, "/health") && caller != "":
+					want = 403
+				}
+				if status != want {
+					t.Errorf("%q asks %s of %q: %d, want %d: %s", caller, route, of, status, want, body)
+				}
+				if caller == "" || status == 401 {
+					continue
+				}
+				for _, id := range tenants { // no other tenant is named
+					if id != caller && !strings.HasPrefix(id, caller+"/") && !strings.HasPrefix(caller, id) &&
+						strings.Contains(body, `"`+id+`"`) {
+						t.Errorf("%q sees %q in %s of %q", caller, id, route, of)
+					}
+				}
+			}
+		}
+	}
+	refused := func(of string) string {
+		_, _, body := r.get(t, "/api/v1/views/spend?tenant="+of, r.keys["acme/app"])
+		return body
+	}
+	if refused("other") != refused("not-there") {
+		t.Error("a refusal tells which tenants there are")
+	}
+}
+
+// TestMethods: nothing here writes.
+func TestMethods(t *testing.T) {
+	r := newRig(t, nil)
+	for _, path := range []string{"/api/v1/me", "/api/v1/report", "/api/v1/views", "/api/v1/views/spend",
+		"/api/openapi.yaml"} {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+			if status, h, _ := r.do(t, method, path, adminToken); status != 405 || h.Get("Allow") == "" {
+				t.Errorf("%s %s: %d", method, path, status)
+			}
+		}
+	}
+}
+
+// TestWrongQueries walks what is wrong with requests.
+func TestWrongQueries(t *testing.T) {
+	r := newRig(t, counted())
+	for path, want := range map[string]int{
+		"/api/v1/views/nothing": 404, "/api/v1/nothing": 404, "/api/": 404, "/api/v1/views/": 404,
+		"/api/v1/views/spend?form=x": 400, "/api/v1/views/spend?from=x": 400, "/api/v1/views/spend?format=xml": 400,
+		"/api/v1/views/spend?table=x": 400, "/api/v1/views/spend?by=x": 400, "/api/v1/views/caps?by=root": 400,
+		"/api/v1/views/spend?tenant=a&tenant=b": 400, "/api/v1/views/spend?from=2026-11-02&to=2026-11-01": 400,
+		"/api/v1/report?by=x": 400, "/api/v1/report?limit=0": 400, "/api/v1/report?limit=x": 400,
+		"/api/v1/report?cursor=x":     400,
+		"/api/v1/report?format=table": 400, "/api/v1/report?by=tenant,tenant": 400,
+	} {
+		status, h, body := r.get(t, path, adminToken)
+		var p struct {
+			Status        int
+			Title, Detail string
+		}
+		if status != want || h.Get("Content-Type") != "application/problem+json" ||
+			json.Unmarshal([]byte(body), &p) != nil || p.Status != want || p.Detail == "" || p.Title == "" {
+			t.Errorf("%s: %d %s %s, want %d", path, status, h.Get("Content-Type"), body, want)
+		}
+	}
+}
+
+// TestReportPages reads a report page by page: each row once, in one order.
+func TestReportPages(t *testing.T) {
+	r := newRig(t, counted())
+	read := func(query string) (rows []string, next string) {
+		_, _, body := r.get(t, "/api/v1/report?by=tenant,model,day&"+query, adminToken)
+		var page struct {
+			Rows []json.RawMessage
+			Next string
+		}
+		if err := json.Unmarshal([]byte(body), &page); err != nil {
+			t.Fatal(err, body)
+		}
+		for _, row := range page.Rows {
+			rows = append(rows, string(row))
+		}
+		return rows, page.Next
+	}
+	all, _ := read("")
+	if len(all) < 100 {
+		t.Fatal(len(all), "rows")
+	}
+	for _, limit := range []string{"1", "7", "1000"} {
+		var got []string
+		for next := ""; ; {
+			page, more := read("limit=" + limit + "&cursor=" + next)
+			got = append(got, page...)
+			if next = more; next == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, all) {
+			t.Errorf("by pages of %s: %d rows of %d", limit, len(got), len(all))
+		}
+	}
+}
+
+// TestSameFigures: JSON and CSV of each table have the same cells.
+func TestSameFigures(t *testing.T) {
+	r := newRig(t, counted())
+	for _, name := range names(t, r, adminToken) {
+		_, _, body := r.get(t, "/api/v1/views/"+name, adminToken)
+		var v struct {
+			Tables []struct {
+				Name    string
+				Columns []struct{ Name string }
+				Rows    []map[string]json.RawMessage
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &v); err != nil || len(v.Tables) == 0 {
+			t.Fatal(name, err)
+		}
+		for _, table := range v.Tables {
+			_, h, text := r.get(t, "/api/v1/views/"+name+"?format=csv&table="+table.Name, adminToken)
+			lines, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+			if err != nil || len(lines) != len(table.Rows)+1 || !strings.HasPrefix(h.Get("Content-Type"),
+				"text/csv") {
+				t.Fatalf("%s/%s: %d lines, %v", name, table.Name, len(lines), err)
+			}
+			for i, row := range table.Rows {
+				for j, c := range table.Columns {
+					want := lines[i+1][j]
+					var text string
+					if got := string(row[c.Name]); json.Unmarshal(row[c.Name], &text) != nil {
+						text = got
+					}
+					if text != want {
+						t.Errorf("%s/%s row %d %s: %q in JSON, %q in CSV", name, table.Name, i, c.Name, text, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// description reads openapi.yaml as the API serves it.
+func description(t *testing.T, r *rig) map[string]any {
+	t.Helper()
+	_, _, text := r.get(t, "/api/openapi.yaml", "")
+	var d map[string]any
+	if err := yaml.Unmarshal([]byte(text), &d); err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err = decoded(body); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func decoded(body []byte) (map[string]any, error) {
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(body)))
+	d, _ := v.(map[string]any)
+	return d, err
+}
+
+// TestContract compares answers with openapi.yaml, and openapi.yaml with the routes: every
+// path and view that is described is there, every view that is there is described, every
+// answer has the form that is described, and so has every refusal.
+func TestContract(t *testing.T) {
+	r := newRig(t, counted())
+	d := description(t, r)
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("openapi.json", d); err != nil {
+		t.Fatal(err)
+	}
+	valid := func(schema, path string, status int, bearer string) {
+		t.Helper()
+		s, err := c.Compile("openapi.json#/components/schemas/" + schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, body := r.get(t, path, bearer)
+		v, err := decoded([]byte(body))
+		if err == nil {
+			err = s.Validate(v)
+		}
+		if got != status || err != nil {
+			t.Errorf("%s: %d, want %d: %v", path, got, status, err)
+		}
+	}
+	paths, _ := d["paths"].(map[string]any)
+	for path := range paths {
+		if status, _, _ := r.get(t, strings.ReplaceAll(path, "{view}", "spend"), adminToken); status != 200 {
+			t.Errorf("%s is described: %d", path, status)
+		}
+	}
+	schemas := d["components"].(map[string]any)["schemas"].(map[string]any)
+	var described []string
+	for _, name := range schemas["ViewName"].(map[string]any)["enum"].([]any) {
+		described = append(described, name.(string))
+	}
+	if got := names(t, r, adminToken); !slices.Equal(got, described) {
+		t.Errorf("views %v, described %v", got, described)
+	}
+	for _, bearer := range []string{adminToken, r.keys["acme/app"]} {
+		valid("Me", "/api/v1/me", 200, bearer)
+		valid("Views", "/api/v1/views", 200, bearer)
+		valid("Report", "/api/v1/report", 200, bearer)
+		valid("Report", "/api/v1/report?by=month&limit=1", 200, bearer)
+	}
+	for _, name := range described {
+		valid("View", "/api/v1/views/"+name, 200, adminToken)
+		valid("View", "/api/v1/views/"+name+"?from=2025-01-01&to=2025-02-01", 200, adminToken)
+	}
+	valid("Problem", "/api/v1/me", 401, "")
+	valid("Problem", "/api/v1/views/health", 403, r.keys["acme"])
+	valid("Problem", "/api/v1/views/none", 404, adminToken)
+	valid("Problem", "/api/v1/report?by=none", 400, adminToken)
+}

@@ -1,0 +1,172 @@
+package dashboard_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/sluice-gateway/sluice/internal/api"
+	"github.com/sluice-gateway/sluice/internal/dashboard"
+)
+
+// browser is a client with cookies that follows nothing by itself.
+type browser struct {
+	t       *testing.T
+	handler http.Handler
+	cookies map[string]string
+}
+
+func (b *browser) do(method, path string, form url.Values, header ...string) (int, http.Header, string) {
+	b.t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	for name, value := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	w := httptest.NewRecorder()
+	b.handler.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		if b.cookies[c.Name] = c.Value; c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		}
+	}
+	body, err := io.ReadAll(w.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return w.Code, w.Header(), string(body)
+}
+
+func (b *browser) signIn(credential string) int {
+	b.t.Helper()
+	status, _, _ := b.do("POST", "/signin", url.Values{"credential": {credential}})
+	return status
+}
+
+func newBrowser(t *testing.T, r *rig) *browser {
+	t.Helper()
+	page := dashboard.New(r.desk, r.shelf, r.desk.Tenants).Handler()
+	mux := http.NewServeMux()
+	mux.Handle("/api/", (&api.API{Desk: r.desk, Shelf: r.shelf, Keys: http.NotFoundHandler()}).Handler())
+	mux.Handle("/", page)
+	return &browser{t: t, handler: mux, cookies: map[string]string{}}
+}
+
+// TestPagesNeedSignIn: no page shows anything to somebody who has not signed in, and a link
+// leads to the page that it names after that.
+func TestPagesNeedSignIn(t *testing.T) {
+	r := newRig(t, counted())
+	b := newBrowser(t, r)
+	for _, n := range append(r.shelf.Names(true), r.shelf.Names(false)...) {
+		status, _, body := b.do("GET", "/"+n.Name+"?tenant=acme", nil)
+		if status != 401 || strings.Contains(body, "<table") || !strings.Contains(body,
+			`value="`+n.Name+`?tenant=acme"`) {
+			t.Errorf("%s: %d", n.Name, status)
+		}
+	}
+	if status := b.signIn("wrong"); status != 403 || len(b.cookies) > 0 {
+		t.Errorf("a wrong credential: %d", status)
+	}
+	for next, want := range map[string]string{
+		"spend?tenant=acme": "spend?tenant=acme", "": "./", "?from=2026-11-01": "./?from=2026-11-01",
+		"//evil.example":       "./",
+		"https://evil.example": "./", "/\\evil.example": "./", "javascript:alert(1)": "./",
+		"spend?a=\r\nSet-Cookie: x": "./",
+	} {
+		status, h, _ := b.do("POST", "/signin", url.Values{"credential": {adminToken}, "next": {next}})
+		if status != 303 || h.Get("Location") != want {
+			t.Errorf("next %q: %d %q, want %q", next, status, h.Get("Location"), want)
+		}
+	}
+	_, h, _ := b.do("POST", "/signin", url.Values{"credential": {adminToken}}, "X-Forwarded-Proto", "https")
+	if c := h.Get("Set-Cookie"); !strings.Contains(c, "HttpOnly") || !strings.Contains(c, "SameSite=Lax") ||
+		!strings.Contains(c, "Secure") ||
+		strings.Contains(c, "Path") || strings.Contains(c, adminToken) {
+		t.Errorf("cookie %q", c)
+	}
+	if status, _, body := b.do("GET", "/", nil); status != 200 || !strings.Contains(body, "admin token") {
+		t.Errorf("after sign-in: %d", status)
+	}
+	if status, _, _ := b.do("POST", "/signout", url.Values{"form": {"guessed"}}); status != 403 {
+		t.Errorf("a form that is not ours: %d", status)
+	}
+	_, _, body := b.do("GET", "/", nil)
+	form := regexp.MustCompile(`name="form" value="([^"]+)"`).FindStringSubmatch(body)
+	b.do("POST", "/signout", url.Values{"form": {form[1]}})
+	if status, _, _ := b.do("GET", "/", nil); status != 401 {
+		t.Errorf("after sign-out: %d", status)
+	}
+}
+
+// TestPagesShowOwnTenants asks each page as each tenant for each other.
+func TestPagesShowOwnTenants(t *testing.T) {
+	r := newRig(t, counted())
+	for _, id := range tenants {
+		b := newBrowser(t, r)
+		if status := b.signIn(r.keys[id]); status != 303 {
+			t.Fatalf("%s: %d", id, status)
+		}
+		for _, n := range r.shelf.Names(true) {
+			for _, of := range append([]string{"", "unknown", "acm", "*"}, tenants...) {
+				may := of == "" || of == id || strings.HasPrefix(of, id+"/")
+				want := map[bool]int{true: 200, false: 403}[may && n.Name != "health"]
+				for _, path := range []string{"/", "/api/v1/views/"} {
+					status, _, body := b.do("GET", path+n.Name+"?tenant="+url.QueryEscape(of), nil)
+					if status != want {
+						t.Errorf("%s opens %s%s of %q: %d, want %d", id, path, n.Name, of, status, want)
+					}
+					if !strings.HasPrefix(id, "other") && strings.Contains(body, "other/x") {
+						t.Errorf("%s sees other/x in %s of %q", id, n.Name, of)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestRelativeAddresses: no page has an address that begins with a slash or a scheme, so that
+// any prefix will do, and no page is large.
+func TestRelativeAddresses(t *testing.T) {
+	r := newRig(t, counted())
+	b := newBrowser(t, r)
+	b.signIn(adminToken)
+	links := regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
+	for _, n := range r.shelf.Names(true) {
+		_, h, body := b.do("GET", "/"+n.Name, nil)
+		for _, m := range links.FindAllStringSubmatch(body, -1) {
+			if strings.HasPrefix(m[1], "/") || strings.Contains(m[1], "://") {
+				t.Errorf("%s: address %q", n.Name, m[1])
+			}
+			if m[1] != "data:," && !strings.HasPrefix(m[1], "#") && m[1] != "signout" {
+				if status, _, _ := b.do("GET", "/"+strings.TrimPrefix(strings.ReplaceAll(m[1], "&amp;", "&"), "./"),
+					nil); status != 200 {
+					t.Errorf("%s: %q leads to %d", n.Name, m[1], status)
+				}
+			}
+		}
+		if len(body) > 300_000 || strings.Contains(body, "style=") || strings.Contains(body, "onclick") ||
+			!strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s: %d bytes, or something that its policy refuses", n.Name, len(body))
+		}
+	}
+}
+
+// TestForeignForms: a form of another site is refused, whoever is signed in.
+func TestForeignForms(t *testing.T) {
+	r := newRig(t, nil)
+	b := newBrowser(t, r)
+	b.signIn(adminToken)
+	status, _, _ := b.do("POST", "/signout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+	if status != 403 || len(b.cookies) == 0 {
+		t.Errorf("a foreign form: %d", status)
+	}
+}

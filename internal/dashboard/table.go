@@ -1,0 +1,150 @@
+package dashboard
+
+import (
+	"html/template"
+	"math/big"
+	"net/url"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/views"
+)
+
+// table is a table with its figure and the links to what is shown.
+type table struct {
+	*views.Table
+	Drawing   template.HTML
+	Legend    []string
+	CSV, JSON string
+	Lines     [][]cell
+	Sum       []cell
+	Heads     []views.Column
+}
+
+// cell is one of a table: what is shown, the exact value where that is rounded, and where it
+// leads.
+type cell struct {
+	Text, Exact, Link string
+	Figure            bool // to the right
+	First             bool
+}
+
+func newTable(v *views.View, t *views.Table, q *views.Query) table {
+	out := table{
+		Table: t, Heads: t.Columns,
+		CSV:  "api/v1/views/" + v.Name + keep(q, map[string]string{"table": t.Name, "format": "csv"}),
+		JSON: "api/v1/views/" + v.Name + keep(q, map[string]string{"table": t.Name}),
+	}
+	if t.Figure != nil {
+		out.Drawing = t.Figure.SVG(v.Title + ": " + t.Title + ". The table below has the numbers.")
+		out.Legend = legend(t)
+	}
+	for _, row := range t.Rows {
+		out.Lines = append(out.Lines, cells(t, row, q))
+	}
+	if t.Totals != nil {
+		out.Sum = cells(t, t.Totals, nil)
+	}
+	return out
+}
+
+// cells writes a row. Without q no cell leads anywhere.
+func cells(t *views.Table, row []string, q *views.Query) []cell {
+	out := make([]cell, len(row))
+	for i, text := range row {
+		c := &t.Columns[i]
+		out[i] = cell{Text: text, Figure: c.Kind != views.Text && c.Kind != views.Time, First: i == 0}
+		switch {
+		case text == "" && c.Kind != views.Text:
+			out[i].Text = "–"
+		case c.Kind == views.Money:
+			out[i].Text, out[i].Exact = dollars(text), text
+		case c.Kind == views.Count:
+			out[i].Text = grouped(text)
+		case c.Kind == views.Percent:
+			out[i].Text = text + " %"
+		}
+		if c.Opens != "" && q != nil {
+			out[i].Link = c.Opens + keep(q, map[string]string{c.Param: text})
+		}
+	}
+	return out
+}
+
+// keep is the query of a link to another view: the period and the tenant stay.
+func keep(q *views.Query, more map[string]string) string {
+	values := url.Values{}
+	if q != nil {
+		for name, v := range q.Given {
+			if name == "from" || name == "to" || name == "tenant" || more != nil && name != "table" && name != "format" {
+				values.Set(name, v)
+			}
+		}
+	}
+	for name, v := range more {
+		values.Set(name, v)
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
+// dollars rounds an exact amount for people: to cents, and below a cent to two digits.
+func dollars(exact string) string {
+	r, ok := new(big.Rat).SetString(exact)
+	if !ok {
+		return exact
+	}
+	sign := ""
+	if r.Sign() < 0 {
+		sign = "−"
+		r.Neg(r)
+	}
+	places := 2
+	for limit := big.NewRat(1, 10); r.Sign() > 0 && r.Cmp(limit) < 0 && places < 12; places++ {
+		limit.Mul(limit, big.NewRat(1, 10))
+	}
+	whole, part, _ := strings.Cut(r.FloatString(places), ".")
+	return sign + "$" + grouped(whole) + "." + part
+}
+
+// grouped writes a whole number with commas between thousands.
+func grouped(digits string) string {
+	sign := ""
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "−", digits[1:]
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return sign + digits
+		}
+	}
+	var out strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			out.WriteByte(',')
+		}
+		out.WriteRune(c)
+	}
+	return sign + out.String()
+}
+
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"stamp": views.Stamp,
+	}
+}
+
+// legend names the colours of a figure's parts.
+func legend(t *views.Table) []string {
+	bars, ok := t.Figure.(*chart.Bars)
+	if !ok || len(bars.Parts) < 2 {
+		return nil
+	}
+	var names []string
+	for _, part := range bars.Parts {
+		names = append(names, part.Name)
+	}
+	return names
+}

@@ -1,0 +1,150 @@
+package views
+
+import (
+	"cmp"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/saving"
+)
+
+// cascade is what each cascade saved against its escalation model alone, with what that may
+// cost in quality, and what its legs cost.
+func (a *ask) cascade() error {
+	savings, err := saving.Of(a.ctx, hourly{a}, saving.Query{
+		From: a.From, To: a.To, Baselines: a.shelf.from.Baselines(), Prices: a.shelf.from.Prices(),
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range report.SavingWarnings(savings) {
+		a.Notes = append(a.Notes, string(w))
+	}
+	t := &Table{Name: "savings", Title: "Against the escalation model alone",
+		Empty: "No cascade had traffic in this period.", Columns: []Column{
+			{Name: "cascade", Title: "cascade", Kind: Text}, {Name: "escalation", Title: "compared with", Kind: Text},
+			{Name: "requests", Title: "requests", Kind: Count}, {Name: "light", Title: "answered by light", Kind: Count},
+			{Name: "spent_usd", Title: "spent", Kind: Money},
+			{Name: "counterfactual_usd", Title: "escalation alone", Kind: Money},
+			{Name: "saved_usd", Title: "saved", Kind: Money},
+			{Name: "saved_low_usd", Title: "at least (95 %)", Kind: Money},
+			{Name: "saved_high_usd", Title: "at most (95 %)", Kind: Money},
+			{Name: "answers", Title: "answers measured", Kind: Count},
+			{Name: "basis", Title: "measured on", Kind: Text}, {Name: "quality_loss", Title: "quality lost", Kind: Text},
+			{Name: "certificate", Title: "certificate of", Kind: Time},
+			{Name: "not_measured", Title: "why not measured", Kind: Text},
+		}}
+	for i := range savings {
+		if s := &savings[i]; s.Requests != 0 || s.Spent.Sign() != 0 || a.query.Tenant == "" {
+			t.Add(savingCells(s)...)
+		}
+	}
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	a.Tables = []*Table{t, legsTable(rows)}
+	return nil
+}
+
+func savingCells(s *saving.Saving) []string {
+	cells := []string{s.Cascade, s.Escalation, count(s.Requests), count(s.Light), priced(&s.Spent, s.Unpriced), "",
+		"", "", "",
+		count(s.Answers), s.Basis, s.Quality.String(), "", s.NotMeasured}
+	if s.NotMeasured == "" {
+		cells[5], cells[6] = s.Counterfactual.String(), s.Saved.String()
+		if s.Interval {
+			cells[7], cells[8] = s.Low.String(), s.High.String()
+		}
+	}
+	if !s.Quality.Issued.IsZero() {
+		cells[12] = s.Quality.Issued.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return cells
+}
+
+// legsTable is what the legs of cascades cost, light answers that were thrown away too.
+func legsTable(rows []row) *Table {
+	t := &Table{Name: "legs", Title: "What the legs cost", Empty: "No cascade had traffic in this period.",
+		Columns: []Column{
+			{Name: "cascade", Title: "cascade", Kind: Text}, {Name: "path", Title: "path", Kind: Text},
+			{Name: "model", Title: "model", Kind: Text}, {Name: "requests", Title: "requests", Kind: Count},
+			{Name: "legs", Title: "legs", Kind: Count}, {Name: "cost_usd", Title: "cost", Kind: Money},
+			{Name: "wasted_usd", Title: "of it thrown away", Kind: Money},
+		}}
+	type leg struct{ cascade, path, model string }
+	sums := group(slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.key.Cascade == "" }),
+		func(r *row) leg { return leg{r.key.Cascade, r.key.Path, r.key.Model} })
+	all := &sum{}
+	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b leg) int {
+		return cmp.Or(strings.Compare(a.cascade, b.cascade), strings.Compare(a.path, b.path),
+			strings.Compare(a.model, b.model))
+	}) {
+		s := sums[k]
+		t.Add(k.cascade, k.path, k.model, count(s.Requests), count(s.Legs), priced(&s.cost, s.Unpriced),
+			s.wasted.String())
+		all.Requests += s.Requests
+		all.Legs += s.Legs
+		all.cost.AddTotal(&s.cost)
+		all.wasted.AddTotal(&s.wasted)
+	}
+	if len(sums) > 0 {
+		t.Totals = []string{"total", "", "", count(all.Requests), count(all.Legs), all.cost.String(),
+			all.wasted.String()}
+	}
+	return t
+}
+
+// escalation is how many requests of cascades escalated, by the day and cascade.
+func (a *ask) escalation() error {
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	type path struct{ cascade, path string }
+	t := &Table{Name: "paths", Title: "By cascade and path", Empty: "No cascade had traffic in this period.",
+		Columns: []Column{
+			{Name: "cascade", Title: "cascade", Kind: Text}, {Name: "path", Title: "answered by path", Kind: Text},
+			{Name: "requests", Title: "requests", Kind: Count}, {Name: "share_percent", Title: "share", Kind: Percent},
+		}}
+	own := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.key.Cascade == "" })
+	sums, all := group(own, func(r *row) path { return path{r.key.Cascade, r.key.Path} }), map[string]int64{}
+	for k, s := range sums {
+		all[k.cascade] += s.Requests
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b path) int {
+		return cmp.Or(strings.Compare(a.cascade, b.cascade), strings.Compare(a.path, b.path))
+	}) {
+		if s := sums[k]; s.Requests != 0 {
+			t.Add(k.cascade, k.path, count(s.Requests), shareOf(s.Requests, all[k.cascade]))
+		}
+	}
+	a.Tables = []*Table{t, a.escalationDays(own)}
+	return nil
+}
+
+func (a *ask) escalationDays(own []row) *Table {
+	t := &Table{Name: "days", Title: "By the day", Empty: "No cascade had traffic in this period.", Columns: []Column{
+		{Name: "day", Title: "day (UTC)", Kind: Time}, {Name: "requests", Title: "requests", Kind: Count},
+		{Name: "escalated", Title: "escalated", Kind: Count},
+		{Name: "escalated_percent", Title: "share", Kind: Percent},
+	}}
+	if len(own) == 0 {
+		return t
+	}
+	byDay := group(own, func(r *row) string { return r.key.Hour.Format("2006-01-02") })
+	bars := &chart.Bars{Parts: []chart.Series{{Name: "escalated, %"}}}
+	for _, day := range daysOf(a.From, a.To, a.AsOf) {
+		s := cmp.Or(byDay[day], &sum{})
+		t.Add(day, count(s.Requests), count(s.Escalated), shareOf(s.Escalated, s.Requests))
+		percent, _ := new(big.Rat).SetFrac64(100*s.Escalated, max(1, s.Requests)).Float64()
+		bars.Labels = append(bars.Labels, day)
+		bars.Parts[0].Values = append(bars.Parts[0].Values, percent)
+	}
+	t.Figure = bars
+	return t
+}

@@ -1,0 +1,74 @@
+package views
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/report"
+)
+
+// Report is what gateway report prints, of what somebody may see.
+type Report struct {
+	*report.Report
+	Next string // the cursor of the rows behind these, "" for none
+}
+
+// The most rows of one page of a report, and how many there are when nobody says.
+const mostRows, someRows = 10_000, 1_000
+
+// Report makes a report for the API. A cursor holds the place of the last row, so that rows
+// that come meanwhile neither repeat nor hide others.
+func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]string) (*Report, error) {
+	q, err := s.read(who, []string{"by", "limit", "cursor"}, given)
+	if err != nil {
+		return nil, err
+	}
+	by := report.DefaultBy
+	if q.By != "" {
+		by = strings.Split(q.By, ",")
+	}
+	limit := someRows
+	if text := q.Given["limit"]; text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostRows {
+			return nil, fmt.Errorf("%w: limit must be 1 to %d", ErrQuery, mostRows)
+		}
+	}
+	var after []string
+	if text := q.Given["cursor"]; text != "" {
+		plain, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || json.Unmarshal(plain, &after) != nil || len(after) != len(by) {
+			return nil, fmt.Errorf("%w: the cursor is not one of this report", ErrQuery)
+		}
+	}
+	a := &ask{query: q, shelf: s, ctx: ctx}
+	whole, err := report.Build(ctx, hourly{a}, report.Query{
+		From: q.From, To: q.To, By: by, Now: s.from.Now().UTC(), Tenants: s.from.Payers(), Models: s.from.Models(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Report: whole}
+	if after != nil {
+		at, found := slices.BinarySearchFunc(r.Rows, after, func(r report.Row,
+			v []string) int {
+			return slices.Compare(r.By, v)
+		})
+		if found {
+			at++
+		}
+		r.Rows = r.Rows[at:]
+	}
+	if len(r.Rows) > limit {
+		place, err := json.Marshal(r.Rows[limit-1].By)
+		if err != nil {
+			return nil, err
+		}
+		r.Rows, r.Next = r.Rows[:limit], base64.RawURLEncoding.EncodeToString(place)
+	}
+	return r, nil
+}

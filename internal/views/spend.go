@@ -1,0 +1,199 @@
+package views
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/report"
+)
+
+const (
+	// shownParts is how many parts of a bar have a name of their own.
+	shownParts = 8
+	noTraffic  = "No traffic in this period."
+	other      = "all others"
+)
+
+// spend is who spends how much, in all and by the day.
+func (a *ask) spend() error {
+	by, err := a.by(spendBy()...)
+	if err != nil {
+		return err
+	}
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	all, err := a.build(rows, by)
+	if err != nil {
+		return err
+	}
+	daily, err := a.build(rows, "day", by)
+	if err != nil {
+		return err
+	}
+	for _, w := range all.Warnings {
+		a.Notes = append(a.Notes, string(w))
+	}
+	a.Notes = append(a.Notes, "Coverage: "+all.Coverage().String()+".")
+	slices.SortStableFunc(all.Rows, func(a, b report.Row) int { return b.Cost().Rat().Cmp(a.Cost().Rat()) })
+	who, byDay := make([]string, len(all.Rows)), map[[2]string]*money.Total{}
+	for i := range all.Rows {
+		who[i] = all.Rows[i].By[0]
+	}
+	for i := range daily.Rows {
+		byDay[[2]string(daily.Rows[i].By)] = daily.Rows[i].Cost()
+	}
+	a.Tables = []*Table{spenders(by, all), spendDays(daysOf(a.From, a.To, a.AsOf), who, byDay)}
+	return nil
+}
+
+// build makes the report that commands make.
+func (a *ask) build(rows []row, by ...string) (*report.Report, error) {
+	q := report.Query{From: a.From, To: a.To, By: by, Now: a.AsOf}
+	if slices.Contains(by, "cost_center") {
+		q.Tenants = a.shelf.from.Payers()
+	}
+	return report.Build(a.ctx, source{rows}, q)
+}
+
+func spenders(by string, all *report.Report) *Table {
+	t := &Table{Name: "spenders", Title: "In this period, by " + by, Empty: noTraffic, Columns: []Column{
+		{Name: by, Title: by, Kind: Text}, {Name: "requests", Title: "requests", Kind: Count},
+		{Name: "input_tokens", Title: "input tokens", Kind: Count},
+		{Name: "output_tokens", Title: "output tokens", Kind: Count},
+		{Name: "cost_usd", Title: "cost", Kind: Money}, {Name: "share_percent", Title: "share", Kind: Percent},
+		{Name: "usd_per_1000_requests", Title: "per 1,000 requests", Kind: Money},
+		{Name: "unpriced", Title: "unpriced legs", Kind: Count},
+		{Name: "unknown", Title: "unknown attempts", Kind: Count},
+	}}
+	if by != "cost_center" {
+		t.Columns[0].Opens, t.Columns[0].Param = "tenant", "tenant"
+	}
+	line := func(name string, r *report.Row) []string {
+		cost := r.Cost()
+		return []string{name, count(r.Requests), count(r.InputTokens), count(r.OutputTokens), priced(cost,
+			r.Unpriced),
+			share(cost.Rat(), all.Total.Cost().Rat()), perThousand(cost, r.Requests, r.Unpriced), count(r.Unpriced),
+			count(r.Unknown)}
+	}
+	for i := range all.Rows {
+		t.Add(line(all.Rows[i].By[0], &all.Rows[i])...)
+	}
+	if len(all.Rows) > 0 {
+		t.Totals = line("total", &all.Total)
+	}
+	return t
+}
+
+// spendDays has a column for each of those who spend most.
+func spendDays(days, who []string, byDay map[[2]string]*money.Total) *Table {
+	t := &Table{Name: "days", Title: "By the day", Empty: noTraffic, Columns: []Column{
+		{Name: "day", Title: "day (UTC)", Kind: Time}, {Name: "cost_usd", Title: "cost", Kind: Money},
+		{Name: "cumulative_usd", Title: "since the start", Kind: Money},
+	}}
+	if len(who) == 0 {
+		return t
+	}
+	named := who[:min(len(who), shownParts)]
+	bars := &chart.Bars{Labels: days, Unit: "$", Lines: []chart.Series{{Name: "since the start"}}}
+	for _, name := range append(slices.Clone(named), other) {
+		if name != other || len(who) > len(named) {
+			t.Columns = append(t.Columns, Column{Name: "usd:" + name, Title: name, Kind: Money})
+			bars.Parts = append(bars.Parts, chart.Series{Name: name, Values: make([]float64, len(days))})
+		}
+	}
+	var running money.Total
+	for i, day := range days {
+		var all, rest money.Total
+		parts := make([]string, 0, len(t.Columns))
+		for j, name := range who {
+			c := byDay[[2]string{day, name}]
+			if c == nil {
+				c = &money.Total{}
+			}
+			all.AddTotal(c)
+			if j >= len(named) {
+				rest.AddTotal(c)
+				continue
+			}
+			parts = append(parts, c.String())
+			bars.Parts[j].Values[i] = float(c)
+		}
+		if len(who) > len(named) {
+			parts = append(parts, rest.String())
+			bars.Parts[len(named)].Values[i] = float(&rest)
+		}
+		running.AddTotal(&all)
+		bars.Lines[0].Values = append(bars.Lines[0].Values, float(&running))
+		t.Add(append([]string{day, all.String(), running.String()}, parts...)...)
+	}
+	t.Figure = bars
+	return t
+}
+
+// daysOf are the days of a period that have begun.
+func daysOf(from, to, now time.Time) []string {
+	var days []string
+	for day := from.Truncate(24 * time.Hour); day.Before(to) && !day.After(now); day = day.AddDate(0, 0, 1) {
+		days = append(days, day.Format(time.DateOnly))
+	}
+	return days
+}
+
+func count(n int64) string { return strconv.FormatInt(n, 10) }
+
+// priced is a cost, "" when nothing of it has a price.
+func priced(cost *money.Total, unpriced int64) string {
+	if unpriced > 0 && cost.Sign() == 0 {
+		return ""
+	}
+	return cost.String()
+}
+
+// perThousand is a cost for 1,000 of n, "" without any.
+func perThousand(cost *money.Total, n, unpriced int64) string {
+	if n <= 0 || priced(cost, unpriced) == "" {
+		return ""
+	}
+	return dollars(new(big.Rat).Mul(cost.Rat(), big.NewRat(1000, n)))
+}
+
+// dollars is a number of pico-dollars, rounded to one.
+func dollars(pico *big.Rat) string {
+	var t money.Total
+	half := big.NewRat(1, 2)
+	if pico.Sign() < 0 {
+		half.Neg(half)
+	}
+	t.AddRat(half.Add(half, pico))
+	return t.String()
+}
+
+// share is a part of a whole in percent, "" of nothing.
+func share(part, of *big.Rat) string {
+	if of.Sign() == 0 {
+		return ""
+	}
+	return new(big.Rat).Mul(new(big.Rat).Quo(part, of), big.NewRat(100, 1)).FloatString(2)
+}
+
+func shareOf(part, of int64) string { return share(big.NewRat(part, 1), big.NewRat(of, 1)) }
+
+// float is dollars for a drawing.
+func float(t *money.Total) float64 {
+	f, _ := t.Rat().Float64()
+	return f / 1e12
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

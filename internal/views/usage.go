@@ -1,0 +1,231 @@
+package views
+
+import (
+	"cmp"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/money"
+)
+
+// caps is what caps on the output cut off what callers had asked for.
+func (a *ask) caps() error {
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	t := &Table{Name: "caps", Title: "By tenant", Empty: noTraffic, Columns: []Column{
+		{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "default_tokens", Title: "default", Kind: Count},
+		{Name: "max_tokens", Title: "most", Kind: Count}, {Name: "on_exceed", Title: "above that", Kind: Text},
+		{Name: "requests", Title: "requests", Kind: Count},
+		{Name: "output_tokens", Title: "output tokens", Kind: Count},
+		{Name: "tokens_per_request", Title: "per request", Kind: Number},
+		{Name: "tokens_cut", Title: "tokens cut from requests", Kind: Count},
+	}}
+	for _, e := range ranked(group(rows, func(r *row) string { return r.key.Tenant })) {
+		cells := []string{e.key, "", "", ""}
+		if c := a.shelf.from.Tenants().Lookup(a.shelf.from.Tenants().Current(e.key)); c != nil && c.Cap != nil {
+			cells = []string{e.key, count(c.Cap.Default), count(c.Cap.Max), c.Cap.OnExceed}
+		}
+		t.Add(append(cells, count(e.Requests), count(e.Output), per(e.Output, e.Requests), count(e.TokensCut))...)
+	}
+	a.Notes = append(a.Notes,
+		"Tokens cut are those that requests asked for above the cap, as room for their answers. "+
+			"Most answers are shorter than that and lose nothing.")
+	a.Tables = []*Table{t}
+	return nil
+}
+
+// per is a number for each of n, "" without any.
+func per(of, n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return big.NewRat(of, n).FloatString(1)
+}
+
+// cacheKey is what has one price for input.
+type cacheKey struct{ tenant, model string }
+
+// cache is whether reads from the prompt cache saved more than its writes cost above plain input.
+func (a *ask) cache() error {
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	t := &Table{Name: "cache", Title: "By tenant and model", Empty: "Nobody used the prompt cache in this period.",
+		Columns: []Column{
+			{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "model", Title: "model", Kind: Text},
+			{Name: "cache_read_tokens", Title: "tokens read", Kind: Count},
+			{Name: "cache_write_5m_tokens", Title: "written for 5 min", Kind: Count},
+			{Name: "cache_write_1h_tokens", Title: "written for 1 h", Kind: Count},
+			{Name: "reads_per_write", Title: "reads per write", Kind: Number},
+			{Name: "read_usd", Title: "reads cost", Kind: Money}, {Name: "write_usd", Title: "writes cost", Kind: Money},
+			{Name: "uncached_usd", Title: "as plain input", Kind: Money},
+			{Name: "saved_usd", Title: "saved", Kind: Money},
+		}}
+	sums := map[cacheKey]*cached{}
+	for i := range rows {
+		if r := &rows[i]; r.add.CacheRead != 0 || r.add.CacheWrite5m != 0 || r.add.CacheWrite1h != 0 {
+			at := cacheKey{r.key.Tenant, r.key.Model}
+			if sums[at] == nil {
+				sums[at] = &cached{}
+			}
+			sums[at].take(r)
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b cacheKey) int {
+		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.model, b.model))
+	}) {
+		t.Add(sums[k].cells(k)...)
+	}
+	a.Notes = append(a.Notes, "Plain input is priced as the other input of the same day, tenant, model and tier. "+
+		"Where there was none, what the cache saved is not known.")
+	a.Tables = []*Table{t}
+	return nil
+}
+
+type cached struct {
+	read, written5m, written1h int64
+	readCost, writeCost        money.Total
+	plain                      big.Rat // what the same would have cost as input
+	blind                      bool    // plain is not known
+}
+
+func (c *cached) take(r *row) {
+	c.read += r.add.CacheRead
+	c.written5m += r.add.CacheWrite5m
+	c.written1h += r.add.CacheWrite1h
+	c.readCost.Add(r.add.CostCacheRead)
+	for _, p := range []money.Pico{r.add.CostCacheWrite, r.add.CostCacheWrite5m, r.add.CostCacheWrite1h} {
+		c.writeCost.Add(p)
+	}
+	if r.add.Input <= 0 {
+		c.blind = true
+		return
+	}
+	price := big.NewRat(int64(r.add.CostInput), r.add.Input)
+	c.plain.Add(&c.plain, price.Mul(price, big.NewRat(r.add.CacheRead+r.add.CacheWrite5m+r.add.CacheWrite1h, 1)))
+}
+
+func (c *cached) cells(k cacheKey) []string {
+	cells := []string{k.tenant, k.model, count(c.read), count(c.written5m), count(c.written1h), per(c.read,
+		c.written5m+c.written1h),
+		c.readCost.String(), c.writeCost.String(), "", ""}
+	if !c.blind {
+		cells[8] = dollars(&c.plain)
+		saved := new(big.Rat).Sub(&c.plain, c.readCost.Rat())
+		cells[9] = dollars(saved.Sub(saved, c.writeCost.Rat()))
+	}
+	return cells
+}
+
+// entry is a sum under its name.
+type entry struct {
+	key string
+	*sum
+}
+
+// ranked are sums by what they cost, the dearest first.
+func ranked(sums map[string]*sum) []entry {
+	all := make([]entry, 0, len(sums))
+	for k, s := range sums {
+		all = append(all, entry{k, s})
+	}
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(b.cost.Rat().Cmp(a.cost.Rat()), strings.Compare(a.key, b.key))
+	})
+	return all
+}
+
+// mostRanked is how many rows a table of ranks has.
+const mostRanked = 100
+
+// top is who and what costs most.
+func (a *ask) top() error {
+	by, err := a.by(topBy()...)
+	if err != nil {
+		return err
+	}
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	of := func(r *row) string {
+		return map[string]string{
+			"key": r.key.Key, "model": r.key.Model, "tenant": r.key.Tenant, "cascade": r.key.Cascade,
+			"path": r.key.Path,
+			"tier": r.key.Tier, "region": r.key.Region,
+		}[by]
+	}
+	t := &Table{Name: "top", Title: "By " + by + ", the dearest first", Empty: noTraffic, Columns: []Column{
+		{Name: by, Title: by, Kind: Text}, {Name: "requests", Title: "requests", Kind: Count},
+		{Name: "legs", Title: "legs", Kind: Count},
+		{Name: "cost_usd", Title: "cost", Kind: Money}, {Name: "share_percent", Title: "share", Kind: Percent},
+		{Name: "usd_per_1000_requests", Title: "per 1,000 requests", Kind: Money},
+		{Name: "before_usd", Title: "in the period before", Kind: Money},
+	}}
+	from, to := a.before()
+	old, err := a.daysOf(from, to)
+	if err != nil {
+		return err
+	}
+	before, all := group(old, of), whole(rows)
+	list := ranked(group(rows, of))
+	for i, e := range list {
+		if i == mostRanked {
+			a.Notes = append(a.Notes, plural(int64(len(list)-mostRanked),
+				"row")+" with less are not shown; gateway report has all.")
+			break
+		}
+		earlier := ""
+		if b := before[e.key]; b != nil {
+			earlier = priced(&b.cost, b.Unpriced)
+		}
+		t.Add(e.key, count(e.Requests), count(e.Legs), priced(&e.cost, e.Unpriced), share(e.cost.Rat(),
+			all.cost.Rat()),
+			perThousand(&e.cost, e.Requests, e.Unpriced), earlier)
+	}
+	a.Notes = append(a.Notes,
+		"The period before is "+from.Format("2006-01-02")+" to "+to.Format("2006-01-02")+" (not included).")
+	a.Tables = []*Table{t}
+	return nil
+}
+
+// unit is what one request and 1,000 tokens cost, by the day.
+func (a *ask) unit() error {
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	t := &Table{Name: "days", Title: "By the day", Empty: noTraffic, Columns: []Column{
+		{Name: "day", Title: "day (UTC)", Kind: Time}, {Name: "requests", Title: "requests", Kind: Count},
+		{Name: "cost_usd", Title: "cost", Kind: Money},
+		{Name: "usd_per_1000_requests", Title: "per 1,000 requests", Kind: Money},
+		{Name: "usd_per_1000_tokens", Title: "per 1,000 tokens", Kind: Money},
+		{Name: "tokens_per_request", Title: "tokens per request", Kind: Number},
+	}}
+	a.Tables = []*Table{t}
+	if len(rows) == 0 {
+		return nil
+	}
+	byDay := group(rows, func(r *row) string { return r.key.Hour.Format("2006-01-02") })
+	bars := &chart.Bars{Unit: "$", Parts: []chart.Series{{Name: "per 1,000 requests"}}}
+	line := func(name string, s *sum) []string {
+		tokens := s.Input + s.Output + s.CacheRead + s.CacheWrite5m + s.CacheWrite1h
+		return []string{name, count(s.Requests), priced(&s.cost, s.Unpriced), perThousand(&s.cost, s.Requests,
+			s.Unpriced),
+			perThousand(&s.cost, tokens, s.Unpriced), per(tokens, s.Requests)}
+	}
+	for _, day := range daysOf(a.From, a.To, a.AsOf) {
+		s := cmp.Or(byDay[day], &sum{})
+		t.Add(line(day, s)...)
+		bars.Labels = append(bars.Labels, day)
+		bars.Parts[0].Values = append(bars.Parts[0].Values, 1000*float(&s.cost)/float64(max(1, s.Requests)))
+	}
+	t.Totals, t.Figure = line("total", whole(rows)), bars
+	return nil
+}

@@ -1,0 +1,186 @@
+// Package views makes what the page and the API show: each view is a question with its
+// answer as tables, out of a ledger's counters and what else a gateway knows. A page, a CSV
+// file and the API write the same tables.
+package views
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/forecast"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+)
+
+// Kind is how the cells of a column are written.
+type Kind string
+
+// The kinds. Every cell is text; "" is what is not known, or does not apply.
+const (
+	Text    Kind = "text"
+	Count   Kind = "count"   // a whole number
+	Money   Kind = "money"   // dollars, as an exact decimal
+	Percent Kind = "percent" // a decimal with its sign
+	Number  Kind = "number"  // a decimal
+	Time    Kind = "time"    // RFC 3339, or a date
+)
+
+// Column is a column of a table.
+type Column struct {
+	Name, Title string
+	Kind        Kind
+	// Opens is the view that a cell opens, with the cell as the parameter Param; "" is none.
+	Opens, Param string
+}
+
+// Table is an answer.
+type Table struct {
+	Name, Title string
+	Columns     []Column
+	Rows        [][]string
+	Totals      []string // nil for none
+	Empty       string   // what it means that there are no rows
+	Figure      chart.Figure
+	// Next is where the rows after these begin, "" when these are the last.
+	Next string
+}
+
+// Add adds a row.
+func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
+
+// View is a question and its answers.
+type View struct {
+	Name, Title, Asks string
+	From, To          time.Time // UTC; To is exclusive. Zero for a view of now
+	AsOf              time.Time
+	Source            string   // where the numbers come from
+	Notes             []string // in what they are not the whole truth
+	Tables            []*Table
+}
+
+// Why a view is not made.
+var (
+	// ErrQuery is a parameter that cannot be.
+	ErrQuery = errors.New("the view cannot be made")
+	// ErrForbidden is a tenant or a view that is not the caller's. It says the same of what
+	// there is and of what there is not.
+	ErrForbidden = errors.New("this is outside of what you may see")
+	// ErrUnknown is a view, or an entry, that there is not.
+	ErrUnknown = errors.New("there is no such thing")
+)
+
+// Sources is where views come from. All but Health must be set.
+type Sources struct {
+	Ledger    report.Source
+	Tenants   func() *tenant.Directory
+	Baselines func() []saving.Baseline
+	Prices    func() *record.PriceBook
+	Now       func() time.Time
+	// Payers are cost centers and tags of tenants, Models what opaque ARNs stand for.
+	Payers func() report.Tenants
+	Models func() map[string]string
+	// Budgets are all budgets below a tenant, those first that run out first.
+	Budgets func(ctx context.Context, below string) ([]forecast.State, error)
+	// Health is what /readyz says, nil for a view that there is not.
+	Health func() (ready bool, facts []Fact)
+}
+
+// Fact is something that a gateway says of itself.
+type Fact struct{ What, State, Detail string }
+
+// kind is a view that can be asked for.
+type kind struct {
+	name, title, asks string
+	params            []string // beside those that each view has
+	// whole is whether only who sees all tenants may see it, because it is not of any.
+	whole bool
+	make  func(*ask) error
+}
+
+// kinds are all views, in the order of the page.
+func kinds() []kind {
+	return []kind{
+		{"overview", "Overview", "How much is it, and can I believe it?", nil, false, (*ask).overview},
+		{"spend", "Spend", "Who spends how much, and since when?", []string{"by"}, false, (*ask).spend},
+		{"budgets", "Budgets", "What is left, and when does it run out?", nil, false, (*ask).budgets},
+		{"changed", "What changed", "Why is it more or less than in the period before?", nil, false, (*ask).changed},
+		{"cascade", "Cascades", "Do cascades pay, and what may they cost in quality?", nil, false, (*ask).cascade},
+		{"escalation", "Escalation", "How often do requests escalate?", nil, false, (*ask).escalation},
+		{"caps", "Caps", "Is the output cap cutting answers?", nil, false, (*ask).caps},
+		{"cache", "Prompt cache", "Does prompt caching earn or burn money?", nil, false, (*ask).cache},
+		{"top", "Top", "Where should I look first?", []string{"by"}, false, (*ask).top},
+		{"unit", "Unit cost", "What does one request cost?", nil, false, (*ask).unit},
+		{"trust", "Trust", "How much of these numbers may be wrong, and why?", nil, false, (*ask).trust},
+		{"tenant", "One tenant", "What does this tenant use, and what may it?", nil, false, (*ask).tenant},
+		{"health", "Health", "Is it us, the ledger or Bedrock?", nil, true, (*ask).health},
+	}
+}
+
+// Name is a view as a menu shows it.
+type Name struct{ Name, Title string }
+
+// Shelf makes views. It is safe for concurrent use.
+type Shelf struct {
+	from  Sources
+	cache cache
+}
+
+// New returns a shelf of views.
+func New(from Sources) *Shelf {
+	return &Shelf{from: from, cache: cache{source: from.Ledger, now: from.Now}}
+}
+
+// Names are the views that somebody may open.
+func (s *Shelf) Names(all bool) []Name {
+	var names []Name
+	for _, k := range kinds() {
+		if all || !k.whole {
+			names = append(names, Name{k.name, k.title})
+		}
+	}
+	return names
+}
+
+// ask is a view while it is made.
+type ask struct {
+	*View
+	ctx   context.Context //nolint:containedctx // a view is made within one request
+	query *Query
+	shelf *Shelf
+}
+
+// Make makes a view. It fails with ErrUnknown, ErrForbidden, ErrQuery, or what a source
+// fails with.
+func (s *Shelf) Make(ctx context.Context, name string, who Viewer, given map[string][]string) (*View, *Query, error) {
+	for _, k := range kinds() {
+		if k.name != name {
+			continue
+		}
+		q, err := s.read(who, k.params, given)
+		if err != nil {
+			return nil, nil, err
+		}
+		if k.whole && !who.Sees("") {
+			return nil, nil, ErrForbidden
+		}
+		a := &ask{ctx: ctx, query: q, shelf: s, View: &View{
+			Name: k.name, Title: k.title, Asks: k.asks, From: q.From, To: q.To, AsOf: s.from.Now().UTC(), Source: "ledger",
+		}}
+		err = k.make(a)
+		return a.View, q, err
+	}
+	return nil, nil, ErrUnknown
+}
+
+// Groupings are the words that a view may be grouped by, none for a view that cannot.
+func Groupings(name string) []string {
+	return map[string][]string{"spend": spendBy(), "top": topBy()}[name]
+}
+
+func spendBy() []string { return []string{"tenant", "team", "root", "project", "cost_center"} }
+
+func topBy() []string { return []string{"key", "model", "tenant", "cascade", "path", "tier", "region"} }
