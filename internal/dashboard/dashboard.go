@@ -15,8 +15,8 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/api"
+	"github.com/sluice-gateway/sluice/internal/keys/admin"
 	"github.com/sluice-gateway/sluice/internal/signin"
-	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/views"
 )
 
@@ -27,14 +27,14 @@ var files embed.FS
 type Page struct {
 	desk    *signin.Desk
 	shelf   *views.Shelf
-	tenants func() *tenant.Directory
+	office  *admin.Office
 	layout  *template.Template
 	version string // of the assets
 }
 
 // New returns a page.
-func New(desk *signin.Desk, shelf *views.Shelf, tenants func() *tenant.Directory) *Page {
-	p := &Page{desk: desk, shelf: shelf, tenants: tenants}
+func New(desk *signin.Desk, shelf *views.Shelf, office *admin.Office) *Page {
+	p := &Page{desk: desk, shelf: shelf, office: office}
 	p.layout = template.Must(template.New("").Funcs(functions()).ParseFS(files, "page.html"))
 	sum := fnv.New64a()
 	for _, name := range []string{"style.css", "page.js"} {
@@ -53,6 +53,7 @@ func (p *Page) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { p.view(w, r, "overview") })
 	mux.HandleFunc("GET /{view}", func(w http.ResponseWriter, r *http.Request) { p.view(w, r, r.PathValue("view")) })
+	mux.HandleFunc("POST /keys", p.actOnKey)
 	mux.HandleFunc("GET /signin", p.askWho)
 	mux.HandleFunc("POST /signin", p.signIn)
 	mux.HandleFunc("POST /signout", p.signOut)
@@ -103,6 +104,8 @@ type frame struct {
 	Filter                *filter
 	View                  *views.View
 	Tables                []table
+	Acts                  bool                   // whether the forms that act on keys are there
+	Made                  *admin.WithCredentials // a key that was just made
 }
 
 // item is an entry of the menu.
@@ -163,6 +166,7 @@ func (p *Page) view(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	f.Title, f.View, f.Filter = v.Title, v, p.filter(who, v, q)
+	f.Acts = v.Name == "keys" && who.ActsOnKeys() && who.Session != ""
 	for _, t := range v.Tables {
 		f.Tables = append(f.Tables, newTable(v, t, q))
 	}
@@ -182,7 +186,7 @@ func (p *Page) filter(who *signin.Who, v *views.View, q *views.Query) *filter {
 		Action: v.Name, From: q.Given["from"], To: q.Given["to"], Tenant: q.Given["tenant"], By: q.By,
 		Bys: views.Groupings(v.Name),
 	}
-	p.tenants().Each(func(id string) bool {
+	p.office.Tenants().Each(func(id string) bool {
 		if who.Sees(id) {
 			f.Tenants = append(f.Tenants, id)
 		}

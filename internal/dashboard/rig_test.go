@@ -3,6 +3,8 @@ package dashboard_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/keys/admin"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
@@ -73,8 +76,9 @@ type rig struct {
 	shelf   *views.Shelf
 	keys    map[string]string // bearers by tenant
 	book    *keys.Book
+	office  *admin.Office
 	secrets *tenant.Secrets
-	admin   *config.Admin
+	config  *config.Admin
 }
 
 const adminToken = "the admin token"
@@ -89,7 +93,7 @@ func newRig(t *testing.T, ledger rows) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{keys: map[string]string{}, secrets: secrets, admin: &config.Admin{Token: adminToken}}
+	r := &rig{keys: map[string]string{}, secrets: secrets, config: &config.Admin{Token: adminToken}}
 	cfg := &config.Config{}
 	for _, id := range tenants {
 		key, err := secrets.NewKeyID(rand.Reader)
@@ -115,14 +119,16 @@ func newRig(t *testing.T, ledger rows) *rig {
 	directory.Obey(r.book)
 	of := func() *tenant.Directory { return directory }
 	r.desk = &signin.Desk{
-		Sealer: secrets, Config: func() *config.Admin { return r.admin },
+		Sealer: secrets, Config: func() *config.Admin { return r.config },
 		Tenants: of, Now: func() time.Time { return now },
 	}
+	r.office = &admin.Office{Book: r.book, Secrets: secrets, Tenants: of, Now: func() time.Time { return now }}
 	r.shelf = views.New(views.Sources{
 		Ledger: ledger, Tenants: of, Now: func() time.Time { return now },
 		Prices:    func() *record.PriceBook { return nil },
 		Baselines: func() []saving.Baseline { return nil },
 		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
+		Keys:      r.office.List,
 		Models:    func() map[string]string { return nil },
 		Budgets: func(_ context.Context, below string) ([]forecast.State, error) {
 			var all []forecast.State
@@ -141,4 +147,16 @@ func newRig(t *testing.T, ledger rows) *rig {
 		Health: func() (bool, []views.Fact) { return true, []views.Fact{{What: "ledger", State: "well"}} },
 	})
 	return r
+}
+
+// session is the cookie of somebody whom the identity provider of the configuration let in.
+func session(r *rig, role, of string) string {
+	text, err := json.Marshal(map[string]any{
+		"u": now.Add(time.Hour).Unix(), "n": "oidc ann", "t": of, "e": of == "", "r": role, "i": r.config.OIDC.Issuer,
+	})
+	if err != nil {
+		panic(err)
+	}
+	body := base64.RawURLEncoding.EncodeToString(text)
+	return body + "." + r.secrets.Seal([]byte("signin session 1\n"+body))
 }

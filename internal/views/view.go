@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/forecast"
+	"github.com/sluice-gateway/sluice/internal/keys/admin"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -85,6 +86,8 @@ type Sources struct {
 	Models func() map[string]string
 	// Budgets are all budgets below a tenant, those first that run out first.
 	Budgets func(ctx context.Context, below string) ([]forecast.State, error)
+	// Keys are all keys of a tenant and those below it.
+	Keys func(below string) []admin.Key
 	// Health is what /readyz says, nil for a view that there is not.
 	Health func() (ready bool, facts []Fact)
 }
@@ -116,6 +119,7 @@ func kinds() []kind {
 		{"unit", "Unit cost", "What does one request cost?", nil, false, (*ask).unit},
 		{"trust", "Trust", "How much of these numbers may be wrong, and why?", nil, false, (*ask).trust},
 		{"tenant", "One tenant", "What does this tenant use, and what may it?", nil, false, (*ask).tenant},
+		{"keys", "Keys", "Which keys are there, and who may use them?", nil, false, (*ask).keys},
 		{"health", "Health", "Is it us, the ledger or Bedrock?", nil, true, (*ask).health},
 	}
 }

@@ -105,14 +105,14 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Tenants: tenants, Now: time.Now,
 	}
 	shelf := views.New(views.Sources{
-		Ledger: a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts,
+		Ledger: a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts, Keys: office.List,
 		Baselines: func() []saving.Baseline { return a.snapshots.Load().Baselines() },
 		Prices:    func() *record.PriceBook { return a.snapshots.Load().Prices },
 		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },
 		Models:    func() map[string]string { return a.snapshots.Load().Config.ModelMap }, Budgets: a.budgets,
 	})
 	return (&api.API{Desk: desk, Shelf: shelf, Keys: onKeys.Handler()}).Handler(),
-		dashboard.New(desk, shelf, tenants).Handler()
+		dashboard.New(desk, shelf, office).Handler()
 }
 
 // budgets are all budgets below a tenant.

@@ -140,14 +140,14 @@ func (a *API) run(w http.ResponseWriter, r *request, m method) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	out, err := m.do(r)
 	if err != nil {
-		writeProblem(w, statusOf(err), err.Error())
+		writeProblem(w, Status(err), err.Error())
 		return
 	}
 	writeJSON(w, "application/json", out.status, out.body)
 }
 
-// statusOf is the status that says what is wrong.
-func statusOf(err error) int {
+// Status is the status that says what is wrong with an act.
+func Status(err error) int {
 	for _, s := range []struct {
 		err    error
 		status int
@@ -225,12 +225,16 @@ const ActorHeader = "X-Sluice-Actor"
 
 // by is who acts, for the audit log.
 func (r *request) by(reason string) (Who, error) {
-	const most = 128
-	name, person := r.who.Name, r.Header.Get(ActorHeader)
+	return By(r.who.Name, r.Header.Get(ActorHeader), reason)
+}
+
+// By is somebody who acts, and person whom they say they act for, "" for nobody. It fails
+// with ErrInvalid for what an audit log cannot show.
+func By(name, person, reason string) (Who, error) {
+	const most = 256
 	for _, text := range []string{person, reason} {
-		if len(text) > 2*most || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
-			return Who{}, fmt.Errorf("%w: reason and %s must be printable, with at most %d bytes",
-				ErrInvalid, ActorHeader, 2*most)
+		if len(text) > most || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
+			return Who{}, fmt.Errorf("%w: reason and %s must be printable, with at most %d bytes", ErrInvalid, ActorHeader, most)
 		}
 	}
 	if person != "" {
