@@ -205,6 +205,9 @@ type Tenant struct {
 	Budgets          []Budget
 	Limits           Limits
 	OnLedgerLoss     string // lease_only (default), allow, deny
+	// BudgetHeaders is which budgets answers tell of: none (default), own, all. All are
+	// those of the tenants above too.
+	BudgetHeaders string
 	// Webhook receives notifications, signed with WebhookSecret.
 	Webhook, WebhookSecret string
 }

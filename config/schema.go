@@ -235,7 +235,7 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 }
 
 func tenantSection(d *decoder, v value, t *Tenant) {
-	*t = Tenant{OnLedgerLoss: "lease_only"}
+	*t = Tenant{OnLedgerLoss: "lease_only", BudgetHeaders: "none"}
 	var assumed role.Role
 	d.section(v, append(roleKeys(&assumed),
 		need("id", &t.ID, name),
@@ -252,6 +252,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("budgets", &t.Budgets, list(budgetSection)),
 		key("limits", &t.Limits, limitsSection),
 		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
+		key("budget_headers", &t.BudgetHeaders, oneOf("none", "own", "all")),
 		key("webhook", &t.Webhook, serving(text)),
 		key("webhook_secret", &t.WebhookSecret, serving(text)),
 	)...)

@@ -101,7 +101,7 @@ func answers(name string) bool {
 
 // appendDecision adds the x-sluice-* fields (docs/clients.md).
 func (c *call) appendDecision(h wire.Header) wire.Header {
-	h = append(h, wire.Field{Name: "x-sluice-request-id", Value: c.ID})
+	h = c.funds.AppendLeft(append(h, wire.Field{Name: "x-sluice-request-id", Value: c.ID}))
 	if c.route == nil {
 		return h
 	}

@@ -3,9 +3,11 @@ package leg
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -17,7 +19,8 @@ var once = budget.Amounts{record.UnitRequests: 1}
 // concurrent use.
 type Funds struct {
 	claim    budget.Claim
-	mu       sync.Mutex // guards reserved
+	left     budget.Left // of budgets, when the claim was held or refused
+	mu       sync.Mutex  // guards reserved
 	reserved []*budget.Reservation
 	room     [1]*budget.Reservation // memory of reserved, enough for most
 }
@@ -30,7 +33,19 @@ func (k *Asker) Reserve(ctx context.Context, f *Funds, claim budget.Claim) *budg
 	}
 	f.claim, f.reserved = claim, f.room[:0]
 	_, refusal := f.hold(ctx, k, &f.claim)
+	f.left = k.Limiter.Left(claim.Policy)
 	return refusal
+}
+
+// AppendLeft adds what the tenant's answers tell of its budgets, if they do: how they
+// stood when the request was let in, or refused.
+func (f *Funds) AppendLeft(h wire.Header) wire.Header {
+	if f.left.Reset.IsZero() {
+		return h
+	}
+	return append(h,
+		wire.Field{Name: "x-sluice-budget-left-usd", Value: (money.Pico(f.left.Nanos) * money.Nano).String()},
+		wire.Field{Name: "x-sluice-budget-reset", Value: f.left.Reset.UTC().Format(time.RFC3339)})
 }
 
 // Claim is the claim of several legs of one request: every leg may run, and the

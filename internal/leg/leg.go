@@ -39,6 +39,8 @@ type Recorder interface {
 type Limiter interface {
 	// Reserve holds a claim against every budget and limit, all or nothing.
 	Reserve(ctx context.Context, c *budget.Claim, now time.Time) (*budget.Reservation, *budget.Refusal)
+	// Left is what answers may tell of the budgets of a policy.
+	Left(p *budget.Policy) budget.Left
 }
 
 // Options are what legs are asked with.

@@ -41,6 +41,7 @@ type Policies struct {
 type Policy struct {
 	tenant, root string
 	loss         Loss
+	tells        string // config.Tenant.BudgetHeaders
 	strict       bool
 	limits       []limit
 	zoned        bool    // some of the limits are of one period in different zones
@@ -183,7 +184,7 @@ func zoneOf(name string) *time.Location {
 
 // compile makes the policy of a tenant, without limits when it has none.
 func (p *Policies) compile(t *config.Tenant, heeds *heeded) *Policy {
-	policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss], heeds: heeds}
+	policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss], heeds: heeds, tells: t.BudgetHeaders}
 	for _, id := range lineage(t.ID) {
 		var own limits
 		if i, ok := p.byID[id]; ok {
@@ -420,6 +421,20 @@ const (
 	LightOnly
 	classes
 )
+
+// usd is how far a budget goes, before light_only or a notice.
+func (l *limit) usd() int64 {
+	usd := l.of(Normal)
+	for _, alert := range l.alerts {
+		usd = min(usd, alert)
+	}
+	return usd
+}
+
+// owns reports whether a window's tenant is the policy's, or a key of it.
+func (p *Policy) owns(tenant string) bool {
+	return tenant == p.tenant || strings.HasPrefix(tenant, p.tenant+"//")
+}
 
 // of is how far a class may go.
 func (l *limit) of(class Class) int64 {

@@ -81,6 +81,43 @@ func pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
+// Left is what a request's answer tells of budgets: see config.Tenant.BudgetHeaders. The
+// zero value is nothing.
+type Left struct {
+	// Nanos are the limit less what is spent, in suspense, and held by open requests, in
+	// nano-dollars; never negative.
+	Nanos int64
+	Reset time.Time // when the window ends, zero for nothing to tell
+}
+
+// Left is what is left of the budget that has the least, of those that the policy lets
+// answers tell of. What other gateways have leased ahead is not in it. It is nothing
+// while the ledger has not said how the budgets stand.
+func (l *Limiter) Left(p *Policy) (least Left) {
+	if p == nil || p.tells == "" || p.tells == "none" {
+		return least
+	}
+	r, now := l.root(p.root), l.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limits := p.at(now)
+	for i := range limits {
+		limit := &limits[i]
+		if limit.unit != record.UnitUSD || p.tells == "own" && !p.owns(limit.tenant) {
+			continue
+		}
+		a := r.accounts.byWindow[limit.windowOf(now)]
+		if a == nil || !a.known {
+			return Left{}
+		}
+		left := limit.usd() - a.state.Posted - a.state.Held - a.state.Suspense + a.idle()
+		if left = max(left, 0); least.Reset.IsZero() || left < least.Nanos {
+			least = Left{left, a.window.End}
+		}
+	}
+	return least
+}
+
 // Attempt takes a part of the reservation for one attempt, as much as is left
 // of it. The request itself is counted by the first attempt that is journalled,
 // however that ends.
