@@ -77,3 +77,24 @@ func (h *History) count(window string, at int, usd float64) {
 
 // of is the series of a window's tenant, nil for nothing spent.
 func (h *History) of(window string) *series { return h.spent[window] }
+
+// advance makes the history one of a later time: hours that have become too old fall out,
+// and those from stale on are to be read again. It reports false when too much time has
+// passed, or the clock went back: then all is to be read.
+func (h *History) advance(now time.Time) (stale time.Time, ok bool) {
+	from := now.UTC().Truncate(time.Hour).Add(-Lookback)
+	passed := int(from.Sub(h.from) / time.Hour)
+	if passed < 0 || passed > hours/2 {
+		return stale, false
+	}
+	// What is posted late is of the last hours mostly; the rest of it is seen when all is read.
+	first := hours - 3 - passed
+	for _, s := range h.spent {
+		if s != nil {
+			copy(s[:], s[passed:])
+			clear(s[first:])
+		}
+	}
+	h.from, h.now = from, now.UTC()
+	return from.Add(time.Duration(first) * time.Hour), true
+}

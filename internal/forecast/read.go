@@ -3,8 +3,6 @@ package forecast
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,11 +12,18 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
+// Ledger is what states are read from. Both ledgers are one.
+type Ledger interface {
+	budget.Books
+	// Counts returns what the ledger has of windows, each at zero when it has nothing.
+	Counts(ctx context.Context, of []record.Window) (map[record.Window]ledger.WindowState, error)
+}
+
 // Source is where states are read: the budgets, and the ledger that counts them.
 type Source struct {
 	Policies *budget.Policies
 	Keys     *keys.State // nil: no key has a budget of its own
-	Ledger   budget.Books
+	Ledger   Ledger
 	// HeldKnown is whether the ledger has what is held: see State.
 	HeldKnown bool
 	// Late is whether to look for what new budgets do not count yet. A gateway need not:
@@ -54,38 +59,25 @@ func (s *Source) Read(ctx context.Context, below string, now time.Time) ([]State
 		}
 	}
 	var err error
-	if b.Windows, err = s.Windows(ctx, b.Standings); err != nil {
-		return nil, err
+	if b.Windows, err = s.Ledger.Counts(ctx, windows(b.Standings)); err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	return b.States(now), nil
 }
 
-// Windows reads what the ledger has of the budgets' windows.
-func (s *Source) Windows(ctx context.Context, of []budget.Standing) (map[record.Window]ledger.WindowState, error) {
-	all := make(map[record.Window]ledger.WindowState, len(of))
+// windows are those of budgets.
+func windows(of []budget.Standing) []record.Window {
+	all := make([]record.Window, len(of))
 	for i := range of {
-		all[of[i].Window] = ledger.WindowState{}
+		all[i] = of[i].Window
 	}
-	for _, root := range slices.Sorted(maps.Keys(roots(of))) {
-		windows, err := s.Ledger.Windows(ctx, root)
-		if err != nil {
-			return nil, fmt.Errorf("reading the ledger: %w", err)
-		}
-		for i := range windows {
-			if _, asked := all[windows[i].UTC()]; asked {
-				all[windows[i].UTC()] = windows[i].WindowState
-			}
-		}
-	}
-	return all, nil
+	return all
 }
 
 // NewHistory is an empty history of budgets.
 func (s *Source) NewHistory(of []budget.Standing, now time.Time) *History {
-	windows := make([]record.Window, len(of))
 	lines := map[string]bool{} // of keys that have budgets
 	for i := range of {
-		windows[i] = of[i].Window
 		lines[of[i].Key] = true
 	}
 	family := map[string]string{}
@@ -96,7 +88,7 @@ func (s *Source) NewHistory(of []budget.Standing, now time.Time) *History {
 			}
 		}
 	}
-	return NewHistory(windows, s.Policies.Bearers, family, now)
+	return NewHistory(windows(of), s.Policies.Bearers, family, now)
 }
 
 // roots are the root tenants of budgets.

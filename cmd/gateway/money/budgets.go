@@ -57,7 +57,7 @@ func readBudgets(ctx context.Context, cfg *config.Config, tenant string) ([]fore
 		return nil, err
 	}
 	of := forecast.Source{Policies: policies, Late: true}
-	of.Ledger, _ = source.(budget.Books) // both ledgers are
+	of.Ledger, _ = source.(forecast.Ledger) // both ledgers are
 	shared, is := source.(*redis.Ledger)
 	of.HeldKnown = is
 	if of.Keys, err = readKeys(ctx, cfg, shared); err != nil {

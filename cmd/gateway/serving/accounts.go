@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
+	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter"
@@ -44,7 +45,7 @@ type leasingLedger interface {
 	Fold(ctx context.Context, now time.Time) error
 	// Claim reports whether this gateway may do what only one should for a root.
 	Claim(ctx context.Context, root, what string, ttl time.Duration) (bool, error)
-	budget.Books
+	forecast.Ledger
 }
 
 // accounts is what a gateway counts with: the meter with its journal, the ledger

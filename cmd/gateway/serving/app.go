@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
+	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/leg"
@@ -45,6 +46,7 @@ type app struct {
 	memory    *memory.Store
 	accounts  *accounts
 	keys      *keys.Book
+	board     forecast.Board // how budgets stand
 	line      *gateway.Line
 	edge      *server.Server
 	admin     *server.Admin

@@ -1,10 +1,12 @@
 package serving
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -82,6 +84,35 @@ func (a *app) watch(m *telemetry.Metrics) {
 		behind, _ := a.accounts.health.state()
 		return behind.Seconds()
 	})
+	m.WatchBudgets(func() ([]forecast.State, bool) {
+		all, err := a.board.States(a.ledgerNow())
+		return all, err == nil
+	})
+	a.accounts.wg.Go(func() { a.accounts.atOnceAndEvery(forecast.Every, a.refreshBudgets) })
+}
+
+// budgetsWithin is how long reading how budgets stand may take: the first time it reads
+// four weeks of rows.
+const budgetsWithin = 30 * time.Second
+
+// refreshBudgets reads how budgets stand, for the metrics and pages.
+func (a *app) refreshBudgets() (more bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), budgetsWithin)
+	defer cancel()
+	go func() { // a stop does not wait for it
+		select {
+		case <-a.accounts.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	source := forecast.Source{
+		Policies: a.snapshots.Load().Budgets, Keys: a.keys.State(), Ledger: a.accounts.ledger, HeldKnown: true,
+	}
+	if err := a.board.Refresh(ctx, &source, a.ledgerNow()); err != nil {
+		a.log.Debug("how budgets stand is not known", "err", err)
+	}
+	return true
 }
 
 // differing lists the tenants whose limits differ, for the metrics.
@@ -109,3 +140,6 @@ func differing(s *peers.State) string {
 	}
 	return text
 }
+
+// ledgerNow is the time that budgets go by.
+func (a *app) ledgerNow() time.Time { return a.accounts.now().Add(a.accounts.health.ahead()) }

@@ -184,7 +184,9 @@ func zoneOf(name string) *time.Location {
 
 // compile makes the policy of a tenant, without limits when it has none.
 func (p *Policies) compile(t *config.Tenant, heeds *heeded) *Policy {
-	policy := &Policy{tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss], heeds: heeds, tells: t.BudgetHeaders}
+	policy := &Policy{
+		tenant: t.ID, root: record.RootOf(t.ID), loss: losses[t.OnLedgerLoss], tells: t.BudgetHeaders, heeds: heeds,
+	}
 	for _, id := range lineage(t.ID) {
 		var own limits
 		if i, ok := p.byID[id]; ok {

@@ -123,3 +123,17 @@ func (s *State) Windows(_ context.Context, root string) ([]ledger.WindowBook, er
 	})
 	return books, nil
 }
+
+// Counts returns what the ledger has of windows, each at zero when it has nothing.
+func (s *State) Counts(_ context.Context, of []record.Window) (map[record.Window]ledger.WindowState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[record.Window]ledger.WindowState, len(of))
+	for _, w := range of {
+		all[w.UTC()] = ledger.WindowState{}
+		if has := s.leasesLocked(record.RootOf(w.Tenant)).windows[w.UTC()]; has != nil {
+			all[w.UTC()] = has.WindowState
+		}
+	}
+	return all, nil
+}

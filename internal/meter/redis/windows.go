@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
@@ -153,4 +155,43 @@ func parseAccount(text string, a *ledger.AccountBook) error {
 		}
 	}
 	return err
+}
+
+// Counts returns what the ledger has of windows, each at zero when it has nothing. They
+// are read in one go for each root, not of one moment.
+func (l *Ledger) Counts(ctx context.Context, of []record.Window) (map[record.Window]ledger.WindowState, error) {
+	byRoot := map[string][]record.Window{}
+	for _, w := range of {
+		root := record.RootOf(w.Tenant)
+		byRoot[root] = append(byRoot[root], w.UTC())
+	}
+	all := make(map[record.Window]ledger.WindowState, len(of))
+	for root, windows := range byRoot {
+		client, k, err := l.server.of(ctx, root)
+		if err != nil {
+			return nil, err
+		}
+		pipe := client.Pipeline()
+		replies := make([]*goredis.SliceCmd, len(windows))
+		for i, w := range windows {
+			replies[i] = pipe.HMGet(ctx, k.window(windowName(w)), "p", "h", "s")
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, failed(err)
+		}
+		for i, w := range windows {
+			hash := map[string]string{}
+			for field, value := range replies[i].Val() {
+				if text, is := value.(string); is {
+					hash[[...]string{"p", "h", "s"}[field]] = text
+				}
+			}
+			book, err := decodeWindow(hash)
+			if err != nil {
+				return nil, err
+			}
+			all[w] = book.WindowState
+		}
+	}
+	return all, nil
 }
