@@ -56,8 +56,8 @@ func Parse(h wire.Header, query string) (*Claim, *wire.Error) {
 }
 
 func parse(h wire.Header, query string) (*Claim, *wire.Error) {
-	if presigned(query) {
-		return nil, refuse("Presigned queries are not supported. Sign with the Authorization header.")
+	if err := CheckQuery(query); err != nil {
+		return nil, err
 	}
 	switch h.Count(fieldAuthorization) {
 	case 0:
@@ -79,19 +79,20 @@ func parse(h wire.Header, query string) (*Claim, *wire.Error) {
 	return c, checkPayloadForm(h)
 }
 
-// presigned reports whether a query has a parameter of the signature's own.
-func presigned(query string) bool {
+// CheckQuery fails with KindInvalidSignature when a raw query has a parameter of a signature, whatever else the caller
+// proves who it is with: sent on, it would be a second signature beside ours.
+func CheckQuery(query string) *wire.Error {
 	if query == "" {
-		return false
+		return nil
 	}
 	for part := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(part, "=")
 		name = recode(name)
 		if wire.HasPrefixFold(name, ownPrefix) {
-			return true
+			return refuse("Presigned queries are not supported. Sign with the Authorization header.")
 		}
 	}
-	return false
+	return nil
 }
 
 // readAuthorization reads the three parts, each once and in any order.

@@ -49,16 +49,20 @@ type Admission struct {
 // Admit checks what the head of a request can prove: a bearer key as a whole,
 // and of Signature V4 the form, the time and the key id. It fails with
 // KindMissingAuthentication without any credential, KindAccessDenied for a
-// bearer key and KindInvalidSignature for a signature. An unknown key id fails
+// bearer key and KindInvalidSignature for a signature, also for one in the query of
+// a bearer call. An unknown key id fails
 // here only when the body is large or of unknown length; otherwise Confirm refuses
 // it with the message and in the time of a wrong signature.
 func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Error) {
+	path, query, _ := strings.Cut(r.Target, "?")
+	if err := sigv4.CheckQuery(query); err != nil {
+		return nil, err
+	}
 	if r.Header.Count("authorization") == 1 {
 		if token, ok := bearerToken(r.Header.Get("authorization")); ok {
 			return d.admitBearer(token, r, now)
 		}
 	}
-	path, query, _ := strings.Cut(r.Target, "?")
 	claim, err := sigv4.Parse(r.Header, query)
 	if err != nil {
 		return nil, err

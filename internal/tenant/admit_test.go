@@ -329,3 +329,32 @@ func TestPrefixTakenOff(t *testing.T) {
 	f("twice", "/bedrock/bedrock"+arn, "/bedrock"+arn, "/bedrock", false)
 	f("part of a name", "/bedrockx"+arn, "x"+arn, "/bedrock", false)
 }
+
+// TestSignatureInTheQueryOfABearerCall has both kinds of credentials in one request. AWS refuses two at once; sent on,
+// the query would make the gateway's own signature wrong, and the gateway would take its identity for refused.
+func TestSignatureInTheQueryOfABearerCall(t *testing.T) {
+	o := newOffice(t)
+	for query, refused := range map[string]bool{
+		"X-Amz-Signature=1":                     true,
+		"x-amz-signature=1":                     true,
+		"X%2DAmz%2dSignature=1":                 true,
+		"%58-Amz-Credential=AKID":               true,
+		"a=1&X-Amz-Security-Token=t":            true,
+		"X-Amz-Algorithm=AWS4-HMAC-SHA256&b":    true,
+		"X-Amz-Date":                            true,
+		"X-Amz-Expires=60&X-Amz-SignedHeaders=": true,
+		"":                                      false,
+		"maxResults=10":                         false,
+		"of=X-Amz-Signature":                    false,
+		"my-x-amz-signature=1":                  false,
+	} {
+		r := bearer(o.alice.Bearer)
+		r.Target = "/inference-profiles?" + query
+		_, err := o.identify(r, now, nil)
+		if got := err != nil; got != refused {
+			t.Errorf("?%s: %v, refused should be %v", query, err, refused)
+		} else if refused && err.Kind != wire.KindInvalidSignature {
+			t.Errorf("?%s: %v", query, err)
+		}
+	}
+}
