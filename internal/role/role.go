@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"unicode/utf8"
 )
 
 // Role is a role, and how it is assumed. Roles can be compared. The zero value is
@@ -72,7 +73,7 @@ var (
 	tagForm         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
 
-// What a session may have of tags.
+// What a session may have of tags; lengths are in characters.
 const (
 	mostTags   = 50
 	longestKey = 128
@@ -110,7 +111,7 @@ func (r *Role) tagMistakes() (found []Mistake) {
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		value := tags[key]
 		switch {
-		case key == "" || len(key) > longestKey || len(value) > longestTag:
+		case key == "" || utf8.RuneCountInString(key) > longestKey || utf8.RuneCountInString(value) > longestTag:
 			add("%q: a key has 1 to %d characters and a value at most %d", key, longestKey, longestTag)
 		case !tagForm.MatchString(key) || !tagForm.MatchString(value):
 			add("%q: keys and values have letters, digits, spaces and characters of _.:/=+-@", key)
