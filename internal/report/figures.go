@@ -68,6 +68,7 @@ var figures = []figure[Row]{
 	count("drained", func(r *Row) int64 { return r.Drained }),
 	dollars("suspense_usd", func(r *Row) *money.Total { return &r.Suspense }),
 	count("suspense_tokens", func(r *Row) int64 { return r.SuspenseTokens }),
+	{"correction", func(r *Row) string { return r.Correction }, words},
 	{"tenant_name", func(r *Row) string { return r.Tenant.Name }, words},
 	{"cost_center", func(r *Row) string { return r.Tenant.CostCenter }, words},
 	{"tags", func(r *Row) string { return r.Tenant.tags() }, words},

@@ -5,6 +5,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -38,6 +39,9 @@ type Query struct {
 	Gateways []Gateway // that post to the source
 	// Models are what opaque ARNs stand for, as model_map of the configuration says.
 	Models map[string]string
+	// Corrections are those made by hand that the source has among its rows. The report
+	// has them apart, a row for each reason.
+	Corrections []*record.Adjustment
 }
 
 // Gateway is how far one of the gateways that post to a ledger is.
@@ -113,11 +117,20 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 	if err := source.Rows(ctx, q.From, q.To, s.add); err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
+	for _, a := range q.Corrections {
+		if err := s.correct(a); err != nil {
+			return nil, err
+		}
+	}
 	r := &Report{From: q.From, To: q.To, By: q.By, AsOf: q.Now, Gateways: q.Gateways, Total: s.total}
 	for _, row := range s.rows {
-		r.Rows = append(r.Rows, *row)
+		if !row.empty() {
+			r.Rows = append(r.Rows, *row)
+		}
 	}
-	slices.SortFunc(r.Rows, func(a, b Row) int { return slices.Compare(a.By, b.By) })
+	slices.SortFunc(r.Rows, func(a, b Row) int {
+		return cmp.Or(slices.Compare(a.By, b.By), cmp.Compare(a.Correction, b.Correction))
+	})
 	r.Warnings = r.warnings()
 	return r, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 // Row is one line of a report.
 type Row struct {
 	By []string // values of Query.By
+	// Correction is why the row was added by hand; "" for what was metered.
+	Correction string
 	Usage
 	Costs
 	// Tenant is what the configuration says of all whom the row is of, as far as it is the
@@ -57,6 +60,14 @@ type Costs struct {
 	Wasted                          money.Total // light answers thrown away; part of the above
 	Suspense                        money.Total // estimates of unknown attempts; in none of the above
 	Discount                        money.Total // how much more the same costs at list price
+}
+
+// amounts are all of them.
+func (c *Costs) amounts() []*money.Total {
+	return []*money.Total{
+		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h, &c.CacheWrite,
+		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Wasted, &c.Suspense, &c.Discount,
+	}
 }
 
 // Cost is what is charged, for every leg: the sum of the classes.
@@ -176,27 +187,73 @@ func (s *sums) add(k record.RowKey, c record.Counters) error {
 	if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) || !s.counts(&k) {
 		return nil // it only says what budgets counted
 	}
-	for i := range s.by {
-		s.cells[i] = s.by[i].value(s, &k)
+	if !s.total.add(&c) {
+		return outOfRange(&k)
 	}
-	r := s.row(&k)
-	r.Costs.add(&c)
-	s.total.Costs.add(&c)
-	if !r.Usage.add(&c) || !s.total.Usage.add(&c) {
-		return fmt.Errorf("a sum for %q is out of range", k.Tenant)
+	return s.addTo("", &k, &c)
+}
+
+// correct moves what a correction added into a row of its own. The source has it among
+// what was metered.
+func (s *sums) correct(a *record.Adjustment) error {
+	k, c, back := a.Row, a.Add, a.Add.Negative()
+	if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) || !s.counts(&k) {
+		return nil
+	}
+	back.Late, back.Withheld = 0, 0
+	k.Hour = k.Hour.UTC().Truncate(s.step(k.Hour))
+	if k.Hour.Before(s.query.From) || !k.Hour.Before(s.query.To) {
+		return nil
+	}
+	if err := s.addTo("", &k, &back); err != nil {
+		return err
+	}
+	return s.addTo(a.Reason, &k, &c)
+}
+
+// step is how long the rows of a time are by now.
+func (s *sums) step(of time.Time) time.Duration {
+	const day = 24 * time.Hour
+	if of.Before(s.query.Now.Add(-record.KeepHours).UTC().Truncate(day)) {
+		return day
+	}
+	return time.Hour
+}
+
+// addTo adds to a row: of what was metered, or of corrections for a reason.
+func (s *sums) addTo(reason string, k *record.RowKey, c *record.Counters) error {
+	for i := range s.by {
+		s.cells[i] = s.by[i].value(s, k)
+	}
+	if !s.row(reason, k).add(c) {
+		return outOfRange(k)
 	}
 	return nil
 }
 
+func outOfRange(k *record.RowKey) error { return fmt.Errorf("a sum for %q is out of range", k.Tenant) }
+
+// add reports whether the sums are in range.
+func (r *Row) add(c *record.Counters) (ok bool) {
+	r.Costs.add(c)
+	return r.Usage.add(c)
+}
+
+// empty reports whether nothing is left in the row.
+func (r *Row) empty() bool {
+	return r.Usage == (Usage{}) && !slices.ContainsFunc(r.amounts(), func(t *money.Total) bool { return t.Sign() != 0 })
+}
+
 // row is the one with the cells.
-func (s *sums) row(k *record.RowKey) *Row {
+func (s *sums) row(reason string, k *record.RowKey) *Row {
 	s.id = s.id[:0]
 	for _, cell := range s.cells {
 		s.id = append(append(s.id, cell...), 0)
 	}
+	s.id = append(s.id, reason...)
 	r := s.rows[string(s.id)]
 	if r == nil {
-		r = &Row{By: append([]string{}, s.cells...), from: s.query.From, to: s.query.To}
+		r = &Row{By: slices.Clone(s.cells), Correction: reason, from: s.query.From, to: s.query.To}
 		s.rows[string(s.id)] = r
 	}
 	r.of(s.query, k.Tenant)

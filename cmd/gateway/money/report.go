@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -72,6 +73,11 @@ func reportCommand() *cobra.Command {
 		}
 		if *by != "" {
 			query.By = strings.Split(*by, ",")
+		}
+		if dir, ever := command.Corrected(cfg); ever {
+			if query.Corrections, err = audit.ByHand(dir); err != nil {
+				return err
+			}
 		}
 		query.Within, query.Tenants, query.Models = *within, report.TenantsOf(cfg.Tenants), cfg.ModelMap
 		r, err := report.Build(cmd.Context(), source, query)

@@ -6,9 +6,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
@@ -210,4 +213,15 @@ func reasonOf(r *Rerating, before, after string) string {
 		text += ": " + r.Reason
 	}
 	return text
+}
+
+// ByHand reads the corrections in a journal that people made, oldest first: those of a
+// rerating, which price again what was metered, are not among them.
+func ByHand(disk journal.Disk) ([]*record.Adjustment, error) {
+	all, err := meter.ReadCorrections(disk)
+	if err != nil {
+		return nil, err
+	}
+	rerated := func(a *record.Adjustment) bool { return strings.HasPrefix(a.ID, rerateID) }
+	return slices.DeleteFunc(all.InOrder(), rerated), nil
 }
