@@ -57,6 +57,7 @@ var layers = map[string]int{
 	"internal/forecast":           42, // how budgets stand
 	"internal/meter/redis":        42,
 	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters
+	"internal/meter/redis/posted": 43,
 	"internal/meter/embedded":     42,
 	"internal/tenant":             40,
 	"internal/engine":             40,

@@ -228,6 +228,9 @@ func (m *Meter) Status() Status {
 	return s
 }
 
+// Heads are the last sequence numbers that were journalled by this writer, by root tenant.
+func (m *Meter) Heads() map[string]uint64 { return m.seq.all() }
+
 // Numbers returns the last sequence number of a root tenant that was journalled
 // by this writer, and the last that the ledger has confirmed: what a Leaser
 // must know to notice losses.

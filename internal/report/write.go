@@ -88,6 +88,13 @@ func Figures() []string {
 func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) error {
 	out := csv.NewWriter(w)
 	all := lines(chosen, r.Rows)
+	for _, line := range all[1:] {
+		for i := range line {
+			if chosen[i].kind == words {
+				line[i] = noFormula(line[i])
+			}
+		}
+	}
 	if layout.Summary {
 		all = append(all, r.totalLine(chosen))
 		for _, note := range r.Notes() {
@@ -95,6 +102,14 @@ func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) err
 		}
 	}
 	return out.WriteAll(all)
+}
+
+// noFormula keeps a spreadsheet from running a text that somebody else chose.
+func noFormula(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
 }
 
 // totalLine is the line of totals, called that in the first column that is grouped by.

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/posted"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
@@ -79,6 +80,9 @@ func reportCommand() *cobra.Command {
 				return err
 			}
 		}
+		if query.Gateways, err = gateways(cmd.Context(), source, query.Now); err != nil {
+			return err
+		}
 		query.Within, query.Tenants, query.Models = *within, report.TenantsOf(cfg.Tenants), cfg.ModelMap
 		r, err := report.Build(cmd.Context(), source, query)
 		if err != nil {
@@ -88,6 +92,23 @@ func reportCommand() *cobra.Command {
 		layout.Format, layout.Width = report.Format(f.format), report.TerminalWidth(os.Stdout)
 		return command.InvalidIf(report.Write(cmd.OutOrStdout(), &layout, r), report.ErrQuery)
 	})
+}
+
+// late is how long after its last word a gateway counts as behind: several times as long
+// as it takes to say the next one.
+const late = 5 * time.Second
+
+// gateways are those that post to a shared ledger, and how far they are.
+func gateways(ctx context.Context, source report.Source, now time.Time) (all []report.Gateway, err error) {
+	shared, is := source.(*redis.Ledger)
+	if !is {
+		return nil, nil
+	}
+	known, err := posted.NewBoard(shared).All(ctx)
+	for _, g := range known {
+		all = append(all, report.Gateway{Name: g.Name, UpTo: g.UpTo, Behind: now.Sub(g.UpTo) > late})
+	}
+	return all, err
 }
 
 // completeColumns offers the columns that a list of them does not have yet.

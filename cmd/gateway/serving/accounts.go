@@ -31,6 +31,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/acts"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/posted"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -85,9 +86,10 @@ type store struct {
 	correct func(context.Context) error
 	// look asks a shared ledger how it is; nil for one of this process.
 	look    func(context.Context) (redis.Health, error)
-	board   peers.Board // where gateways declare their limits; nil for one of this process
-	acts    keys.Board  // where gateways tell what was done to keys; nil for one of this process
-	mends   mender      // nil for one of this process
+	board   peers.Board   // where gateways declare their limits; nil for one of this process
+	acts    keys.Board    // where gateways tell what was done to keys; nil for one of this process
+	posted  *posted.Board // where gateways say up to when they have posted; nil for one of this process
+	mends   mender        // nil for one of this process
 	closers []io.Closer
 }
 
@@ -126,6 +128,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a.wg.Go(func() { a.repeat(time.Hour, a.fold) })
 	a.wg.Go(func() { a.atOnceAndEvery(lookEvery, a.lookAt) })
 	a.wg.Go(func() { a.repeat(lookEvery, a.mend) })
+	a.wg.Go(func() { a.atOnceAndEvery(tellEvery, a.tellPosted()) })
 	a.wg.Go(func() { a.repeat(diskEvery, a.watchDisk()) })
 	a.wg.Go(func() { a.atOnceAndEvery(correctionsEvery, a.takeCorrections) })
 	a.wg.Go(func() { a.atOnceAndEvery(inheritEvery, a.inheritOrWarn) })
@@ -158,7 +161,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	}
 	return store{
 		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: redis.NewMender(shared),
-		board: redis.NewBoard(shared), acts: acts.NewBoard(shared), closers: []io.Closer{shared},
+		board: redis.NewBoard(shared), acts: acts.NewBoard(shared), posted: posted.NewBoard(shared), closers: []io.Closer{shared},
 	}, nil
 }
 
@@ -330,6 +333,7 @@ func (a *accounts) close(ctx context.Context) {
 	a.meter.Retire(posting)  //nolint:errcheck // what the ledger lacks waits in the journal for the next start
 	a.inherit(posting)       //nolint:errcheck // the next start tries again
 	a.limiter.Close(posting) //nolint:errcheck // leases that were not given back expire
+	a.leavePosted(posting)   //nolint:errcheck // reports say then that it is behind
 	a.peers.Leave(posting)   //nolint:errcheck // what this gateway declared expires
 	last, cancel := context.WithTimeout(ctx, lastNotices)
 	defer cancel()
