@@ -84,7 +84,7 @@ var spanFigures = []figure[Row]{
 // that is not known.
 func (r *Row) per(n, times int64) string {
 	cost := r.Cost()
-	if n <= 0 || costText(cost, r.Unpriced) == "" {
+	if n <= 0 || r.Correction != "" || costText(cost, r.Unpriced) == "" {
 		return ""
 	}
 	var one money.Total

@@ -120,28 +120,30 @@ func (u *used) fails(text string, invalid bool, name string, args ...string) {
 	}
 }
 
-// reports reads one line of a report grouped by nothing.
-func (u *used) reports() (row struct {
+// row is a line of a report grouped by nothing.
+type row struct {
 	Requests, Legs, Escalated, Unknown int64
 	Input                              int64  `json:"input_tokens"`
 	Cost                               string `json:"cost_usd"`
-}) {
+	Correction                         string
+}
+
+// reports reads the line of what was metered, of a report grouped by nothing, and those of
+// corrections.
+func (u *used) reports() (metered row, corrections []row) {
 	u.t.Helper()
-	var rows []json.RawMessage
+	var rows []row
 	out := u.works(nil, "report", "--by", "", "--format", "json")
-	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 {
+	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) == 0 || rows[0].Correction != "" {
 		u.t.Fatalf("%v in %s", err, out)
 	}
-	if err := json.Unmarshal(rows[0], &row); err != nil {
-		u.t.Fatal(err)
-	}
-	return row
+	return rows[0], rows[1:]
 }
 
 func TestReport(t *testing.T) {
 	u := use(t, "")
 	u.stop()
-	row := u.reports()
+	row, _ := u.reports()
 	if row.Requests != 4 || row.Escalated != 1 || row.Unknown != 1 {
 		t.Errorf("%+v", row)
 	}
@@ -191,7 +193,7 @@ func corrections(t *testing.T, u *used) {
 	credit := []string{"--tenant", "acme/support", "--model", lite, "--usd=-1.5", "--input", "7", "--reason", "credit",
 		"--force"}
 	u.works([]string{"rows priced anew"}, "prices", "rerate")
-	before := u.reports()
+	before, _ := u.reports()
 	u.works([]string{"adjustment c-7 made", "$-1.50"}, "adjust", append(credit, "--id", "c-7")...)
 	u.works([]string{"made before"}, "adjust", append(credit, "--id", "c-7")...)
 	u.fails("c-7", false, "adjust", append(credit, "--id", "c-7", "--output", "2")...)
@@ -216,9 +218,13 @@ func corrections(t *testing.T, u *used) {
 	u.fails("nothing to adjust", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r")
 	u.fails("--usd", true, "adjust", "--tenant", "acme", "--model", lite, "--reason", "r", "--usd", "much")
 	u.fails("--at", true, "adjust", append(credit, "--at", "noon")...)
-	if after := u.reports(); after.Input != before.Input+14 || after.Unknown != 0 ||
-		!strings.HasPrefix(after.Cost, "-2.98") {
+	after, made := u.reports()
+	if after.Input != before.Input || after.Unknown != 0 {
 		t.Errorf("%+v, before %+v", after, before)
+	}
+	want := []row{{Input: 14, Cost: "-3.00", Correction: "credit"}, {Cost: "0.01", Correction: "search units of 11-23"}}
+	if diff := cmp.Diff(want, made); diff != "" {
+		t.Error(diff)
 	}
 	u.stop()
 	u.works([]string{"\n0 differences"}, "verify")
@@ -278,7 +284,7 @@ func TestRebuild(t *testing.T) {
 	u.fails("differences", false, "verify")
 	u.works([]string{"posted", "\n0 differences"}, "rebuild")
 	u.works([]string{"wiped", "\n0 differences"}, "rebuild", "--wipe")
-	if row := u.reports(); row.Requests != 4 {
+	if row, _ := u.reports(); row.Requests != 4 {
 		t.Errorf("%+v", row)
 	}
 	e := use(t, "")
