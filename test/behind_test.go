@@ -55,8 +55,8 @@ func (c *cable) carry(in net.Conn, to string) {
 	if pulled {
 		return
 	}
-	go io.Copy(out, in) //nolint:errcheck // it ends when the cable is pulled
-	io.Copy(in, out)    //nolint:errcheck // the same
+	go io.Copy(out, in)
+	io.Copy(in, out)
 }
 
 func (c *cable) pull(out bool) {
