@@ -161,7 +161,8 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	}
 	return store{
 		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: redis.NewMender(shared),
-		board: redis.NewBoard(shared), acts: acts.NewBoard(shared), posted: posted.NewBoard(shared), closers: []io.Closer{shared},
+		board: redis.NewBoard(shared), acts: acts.NewBoard(shared), posted: posted.NewBoard(shared),
+		closers: []io.Closer{shared},
 	}, nil
 }
 
