@@ -36,6 +36,7 @@ var columns = []column{
 	{name: "latency", value: func(_ *sums, k *record.RowKey) string { return k.Latency }},
 	{name: "context", value: func(_ *sums, k *record.RowKey) string { return k.Context }},
 	{name: "price_version", value: func(_ *sums, k *record.RowKey) string { return k.PriceVersion }},
+	{name: classColumn, value: func(*sums, *record.RowKey) string { return "" }},
 	{name: "hour", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format(hourLayout) }},
 	{name: "day", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format(time.DateOnly) }},
 	{name: "month", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format("2006-01") }},

@@ -3,6 +3,7 @@ package report
 import (
 	"math/big"
 	"slices"
+	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/money"
 )
@@ -21,7 +22,12 @@ func costText(cost *money.Total, without int64) string {
 
 // charged is a figure that is a part of what is charged, or made of it.
 func charged(name string, get func(*Row) *money.Total) figure[Row] {
-	return figure[Row]{name, func(r *Row) string { return costText(get(r), r.Unpriced) }, priced}
+	return figure[Row]{name, func(r *Row) string {
+		if r.noPrice {
+			return ""
+		}
+		return costText(get(r), r.Unpriced)
+	}, priced}
 }
 
 // dollars is a figure that is an amount in any case.
@@ -39,7 +45,7 @@ var figures = []figure[Row]{
 	count("output_tokens", func(r *Row) int64 { return r.OutputTokens }),
 	count("cache_read_tokens", func(r *Row) int64 { return r.CacheReadTokens }),
 	count("cache_write_tokens", func(r *Row) int64 { return r.CacheWriteTokens() }),
-	charged("cost_usd", func(r *Row) *money.Total { return r.Cost() }),
+	{"cost_usd", (*Row).costText, priced},
 	count("unpriced", func(r *Row) int64 { return r.Unpriced }),
 	count("unknown", func(r *Row) int64 { return r.Unknown }),
 	count("cache_write_5m_tokens", func(r *Row) int64 { return r.CacheWrite5mTokens }),
@@ -58,8 +64,12 @@ var figures = []figure[Row]{
 	charged("query_usd", func(r *Row) *money.Total { return &r.Query }),
 	charged("image_usd", func(r *Row) *money.Total { return &r.Image }),
 	charged("second_usd", func(r *Row) *money.Total { return &r.Second }),
-	charged("list_usd", func(r *Row) *money.Total { return r.List() }),
+	{"list_usd", (*Row).listText, priced},
 	dollars("discount_usd", func(r *Row) *money.Total { return &r.Discount }),
+	{"quantity", func(r *Row) string { return r.quantityText() }, ratio},
+	{"unit", func(r *Row) string { return r.Unit.Name }, words},
+	{"unit_price_usd", func(r *Row) string { return unitPrice(r.Unit.Price) }, priced},
+	{"list_unit_price_usd", func(r *Row) string { return unitPrice(r.Unit.List) }, priced},
 	{"usd_per_request", func(r *Row) string { return r.per(r.Requests, 1) }, priced},
 	{"usd_per_1k_tokens", func(r *Row) string { return r.per(r.Tokens(), 1000) }, priced},
 	{"escalation_rate", func(r *Row) string { return share(r.Escalated, r.Requests) }, ratio},
@@ -90,6 +100,13 @@ func (r *Row) per(n, times int64) string {
 	var one money.Total
 	one.AddRat(new(big.Rat).Mul(cost.Rat(), big.NewRat(times, n)))
 	return one.String()
+}
+
+func (r *Row) quantityText() string {
+	if r.Unit.Name == "" {
+		return ""
+	}
+	return strconv.FormatInt(r.Quantity(), 10)
 }
 
 // share is a part of a whole with four decimals, "" for none.

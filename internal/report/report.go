@@ -42,6 +42,8 @@ type Query struct {
 	// Corrections are those made by hand that the source has among its rows. The report
 	// has them apart, a row for each reason.
 	Corrections []*record.Adjustment
+	// Prices give rows of one class and price version their unit prices; nil knows none.
+	Prices Prices
 }
 
 // Gateway is how far one of the gateways that post to a ledger is.
@@ -122,6 +124,7 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 			return nil, err
 		}
 	}
+	s.price()
 	r := &Report{From: q.From, To: q.To, By: q.By, AsOf: q.Now, Gateways: q.Gateways, Total: s.total}
 	for _, row := range s.rows {
 		if !row.empty() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,12 @@ type Row struct {
 	Correction string
 	Usage
 	Costs
+	Unit Unit // of a row of one class
+	// exact is the cost in pico-dollars, where it is a quantity times a price and no whole
+	// number of them; nil elsewhere.
+	exact *big.Rat
+	// noPrice is whether a row of one class has no price.
+	noPrice bool
 	// Tenant is what the configuration says of all whom the row is of, as far as it is the
 	// same for all.
 	Tenant   Tenant
@@ -133,6 +140,10 @@ type sums struct {
 	cells []string        // the same
 	total Row
 	bases map[string]string // of models
+	// classes are those that rows are parted into, nil when they are not.
+	classes  []Class
+	noPrice  bool // of the part that is added to a row
+	versions map[string]versioned
 }
 
 // where is a column and the value that it must have.
@@ -142,7 +153,13 @@ type where struct {
 }
 
 func newSums(q *Query, by []column) (*sums, error) {
-	s := &sums{query: q, by: by, rows: map[string]*Row{}, cells: make([]string, len(by)), bases: map[string]string{}}
+	s := &sums{
+		query: q, by: by, rows: map[string]*Row{}, cells: make([]string, len(by)), bases: map[string]string{},
+		versions: map[string]versioned{},
+	}
+	if s.at(classColumn) >= 0 {
+		s.classes = Classes()
+	}
 	s.total = Row{By: make([]string, len(by)), from: q.From, to: q.To}
 	for name, want := range q.Where {
 		c, err := columnNamed(name)
@@ -220,12 +237,24 @@ func (s *sums) step(of time.Time) time.Duration {
 	return time.Hour
 }
 
-// addTo adds to a row: of what was metered, or of corrections for a reason.
+// addTo adds to a row, or its parts to one for each class: of what was metered, or of
+// corrections for a reason.
 func (s *sums) addTo(reason string, k *record.RowKey, c *record.Counters) error {
-	for i := range s.by {
-		s.cells[i] = s.by[i].value(s, k)
+	if s.classes == nil {
+		return s.addPart(reason, k, c, "")
 	}
-	if !s.row(reason, k).add(c) {
+	return s.split(c, func(class string, part *record.Counters) error { return s.addPart(reason, k, part, class) })
+}
+
+func (s *sums) addPart(reason string, k *record.RowKey, c *record.Counters, class string) error {
+	for i := range s.by {
+		if s.cells[i] = class; s.by[i].name != classColumn {
+			s.cells[i] = s.by[i].value(s, k)
+		}
+	}
+	r := s.row(reason, k)
+	r.noPrice = r.noPrice || s.noPrice
+	if !r.add(c) {
 		return outOfRange(k)
 	}
 	return nil
@@ -241,7 +270,8 @@ func (r *Row) add(c *record.Counters) (ok bool) {
 
 // empty reports whether nothing is left in the row.
 func (r *Row) empty() bool {
-	return r.Usage == (Usage{}) && !slices.ContainsFunc(r.amounts(), func(t *money.Total) bool { return t.Sign() != 0 })
+	some := func(t *money.Total) bool { return t.Sign() != 0 }
+	return r.Usage == (Usage{}) && (r.exact == nil || r.exact.Sign() == 0) && !slices.ContainsFunc(r.amounts(), some)
 }
 
 // row is the one with the cells.

@@ -14,12 +14,10 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
-	"github.com/sluice-gateway/sluice/internal/meter/redis/posted"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
@@ -75,15 +73,10 @@ func reportCommand() *cobra.Command {
 		if *by != "" {
 			query.By = strings.Split(*by, ",")
 		}
-		if dir, ever := command.Corrected(cfg); ever {
-			if query.Corrections, err = audit.ByHand(dir); err != nil {
-				return err
-			}
-		}
-		if query.Gateways, err = gateways(cmd.Context(), source, query.Now); err != nil {
+		if err := command.CompleteQuery(cmd.Context(), cfg, source, &query); err != nil {
 			return err
 		}
-		query.Within, query.Tenants, query.Models = *within, report.TenantsOf(cfg.Tenants), cfg.ModelMap
+		query.Within = *within
 		r, err := report.Build(cmd.Context(), source, query)
 		if err != nil {
 			return command.InvalidIf(err, report.ErrQuery)
@@ -92,23 +85,6 @@ func reportCommand() *cobra.Command {
 		layout.Format, layout.Width = report.Format(f.format), report.TerminalWidth(os.Stdout)
 		return command.InvalidIf(report.Write(cmd.OutOrStdout(), &layout, r), report.ErrQuery)
 	})
-}
-
-// late is how long after its last word a gateway counts as behind: several times as long
-// as it takes to say the next one.
-const late = 5 * time.Second
-
-// gateways are those that post to a shared ledger, and how far they are.
-func gateways(ctx context.Context, source report.Source, now time.Time) (all []report.Gateway, err error) {
-	shared, is := source.(*redis.Ledger)
-	if !is {
-		return nil, nil
-	}
-	known, err := posted.NewBoard(shared).All(ctx)
-	for _, g := range known {
-		all = append(all, report.Gateway{Name: g.Name, UpTo: g.UpTo, Behind: now.Sub(g.UpTo) > late})
-	}
-	return all, err
 }
 
 // completeColumns offers the columns that a list of them does not have yet.

@@ -1,0 +1,66 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/prices"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/posted"
+	"github.com/sluice-gateway/sluice/internal/report"
+)
+
+// CompleteQuery gives a query what a report needs besides the counters of its source: the
+// tenants and models of the configuration, corrections, prices, and how far the gateways
+// of a shared ledger are.
+func CompleteQuery(ctx context.Context, cfg *config.Config, source report.Source, q *report.Query) (err error) {
+	if dir, ever := Corrected(cfg); ever {
+		if q.Corrections, err = audit.ByHand(dir); err != nil {
+			return err
+		}
+	}
+	if q.Gateways, err = gateways(ctx, source, q.Now); err != nil {
+		return err
+	}
+	if q.Prices, err = priceVersions(cfg); err != nil {
+		return err
+	}
+	q.Tenants, q.Models = report.TenantsOf(cfg.Tenants), cfg.ModelMap
+	return nil
+}
+
+// priceVersions finds what price versions say, in the archive of the data directory and in
+// the books of the configuration.
+func priceVersions(cfg *config.Config) (report.Prices, error) {
+	table, err := Prices(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return func(version string) (charged, list *config.Rates, ok bool) {
+		m, err := prices.Show(cfg.DataDir, table, version)
+		if err != nil {
+			return nil, nil, false
+		}
+		return m.Rates, cmp.Or(m.List, m.Rates), true
+	}, nil
+}
+
+// late is how long after its last word a gateway counts as behind: several times as long
+// as it takes to say the next one.
+const late = 5 * time.Second
+
+// gateways are those that post to a shared ledger, and how far they are.
+func gateways(ctx context.Context, source report.Source, now time.Time) (all []report.Gateway, err error) {
+	shared, is := source.(*redis.Ledger)
+	if !is {
+		return nil, nil
+	}
+	known, err := posted.NewBoard(shared).All(ctx)
+	for _, g := range known {
+		all = append(all, report.Gateway{Name: g.Name, UpTo: g.UpTo, Behind: now.Sub(g.UpTo) > late})
+	}
+	return all, err
+}
