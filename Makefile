@@ -31,7 +31,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e test-clients test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ test-fuzz: ## each fuzz target for FUZZTIME
 
 test-e2e: build-faults ## the built binary against the stand-in, real Redis and unmodified clients
 	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=20m -parallel=4 ./test/...
+
+observe-page: build-faults ## every command of docs/observe.md, pasted, to the certificate and beyond
+	@$(BINARIES) SLUICE_PAGE=whole $(PROGRESS) -what "docs/observe.md" -- -count=1 -run TestObservePage ./test
 
 test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: the registries' newest releases of each
 	@$(ALIVE) 'the clients: $(CLIENTS)' scripts/$(if $(filter newest,$(CLIENTS)),newest-clients,test-tools).sh
