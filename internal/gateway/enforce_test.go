@@ -111,6 +111,8 @@ func TestVoidCertificates(t *testing.T) {
 	f("prices", func(b *certify.Binding) { b.PricesHash = "another" })
 	f("policy", func(b *certify.Binding) { b.PolicyHash = "another" })
 	f("cascade", func(b *certify.Binding) { b.Cascade = "another" })
+	f("rubric", func(b *certify.Binding) { b.Rubric = "another" })
+	f("adequate grade", func(b *certify.Binding) { b.Adequate = 7 })
 	f("scores", func(b *certify.Binding) { b.Scores[certify.RoleScore] = "another" })
 	f("scores", func(b *certify.Binding) { b.Scores[certify.RolePreScore] = "another" })
 }

@@ -430,6 +430,8 @@ func TestCertificateIsVoid(t *testing.T) {
 	f("cascade", func(_ *Certificate, now *Binding) { now.Cascade = "other" })
 	f("prices", func(_ *Certificate, now *Binding) { now.PricesHash = "other" })
 	f("policy", func(_ *Certificate, now *Binding) { now.PolicyHash = "other" })
+	f("rubric", func(_ *Certificate, now *Binding) { now.Rubric = "other words" })
+	f("adequate grade", func(_ *Certificate, now *Binding) { now.Adequate = 7 })
 	f("scores", func(_ *Certificate, now *Binding) { now.Scores = map[string]string{"pre_score": "other"} })
 }
 

@@ -111,6 +111,24 @@ func TestToolChoiceByDialect(t *testing.T) {
 		}
 	}
 	f(wire.OpInvoke, "cohere-chat", `{"message":"hi","tools":[{"name":"look"}],"tool_choice":"REQUIRED"}`, must)
+	one := answer.ToolChoice{One: true}
+	for more, want := range map[string]answer.ToolChoice{
+		`"parallel_tool_calls":false`: one, `"parallel_tool_calls":true`: {}, `"parallel_tool_calls":null`: {},
+		`"parallel_tool_calls":false,"tool_choice":"required"`: {Must: true, One: true},
+		`"tool_choice":"auto","user":"parallel_tool_calls"`:    {}, `"user":"\"parallel_tool_calls\":false"`: {},
+	} {
+		for _, dialect := range []string{"openai", "mistral", ""} {
+			f(wire.OpInvoke, dialect, `{"messages":[],"tools":[{"type":"function","function":{"name":"look"}}],`+more+`}`, want)
+		}
+		f(wire.OpInvoke, "openai", `{"messages":[],`+more+`}`, answer.ToolChoice{Must: want.Must})
+	}
+	for more, want := range map[string]answer.ToolChoice{
+		`{"parallel_tool_calls":false}`: one, `{"parallel_tool_calls":true}`: {}, `{}`: {},
+		`{"tool_choice":{"type":"auto","disable_parallel_tool_use":true}}`: one,
+	} {
+		f(wire.OpConverse, "", `{"messages":[],"toolConfig":{"tools":[{"toolSpec":{"name":"look"}}]},`+
+			`"additionalModelRequestFields":`+more+`}`, want)
+	}
 }
 
 // TestChoicesOffered finds what a request offers to choose from.

@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -36,6 +37,7 @@ func Request(f *wire.Facts, body []byte) *answer.Request {
 		r.Schema = json.RawMessage(`{"type":"object"}`)
 	}
 	r.ToolChoice = choiceOfTools(f.ToolChoice, body)
+	r.ToolChoice.One = r.ToolChoice.One || f.Tools > 0 && oneAtATime(body)
 	if f.Tools == 0 || f.ToolList.End > len(body) {
 		return r
 	}
@@ -85,6 +87,33 @@ type toolChoice struct {
 }
 
 type named struct{ Name string }
+
+// together has the members beside the choice by which a request allows one call only. In
+// Converse the families' own members are in an object.
+type together struct {
+	Parallel   *bool           `json:"parallel_tool_calls"` // OpenAI, Mistral
+	Choice     json.RawMessage `json:"tool_choice"`         // an object or a word
+	Additional *together       `json:"additionalModelRequestFields"`
+}
+
+func (t *together) off() bool {
+	var choice toolChoice
+	read := json.Unmarshal(t.Choice, &choice) == nil // it is there, and no word
+	return t.Parallel != nil && !*t.Parallel || read && choice.NotParallel
+}
+
+// oneAtATime reports whether a body says that a model may call no two tools at once.
+func oneAtATime(body []byte) bool {
+	says := func(member string) bool { return bytes.Contains(body, []byte(member)) }
+	if !says(`"parallel_tool_calls"`) && !says(`"disable_parallel_tool_use"`) {
+		return false // most do not, and are not read again
+	}
+	var t together
+	if json.Unmarshal(body, &t) != nil {
+		return false
+	}
+	return t.off() || t.Additional != nil && t.Additional.off()
+}
 
 func choiceOfTools(at wire.Span, body []byte) (c answer.ToolChoice) {
 	if !at.Present() || at.End > len(body) {
