@@ -163,7 +163,7 @@ func TestChatsAreServedAsOffline(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { os.RemoveAll(b.dir) })
-		got, lines, err := b.chats(p, rows, pairs)
+		got, lines, err := b.chats(p, rows[:pairs], rows[pairs:], pairs)
 		if err != nil || got.verdict != passed {
 			t.Errorf("%s: %s, %v", got.task, got.got, err)
 		}

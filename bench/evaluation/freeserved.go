@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"slices"
@@ -19,11 +20,11 @@ var chatPolicies = []policy{
 	{"chat-lone", openAI, chatLight, "", chatFull},
 }
 
-// asking gives chats a prompt each: the recordings have none.
+// asking gives chats a prompt each, all of one length: the recordings have none.
 func asking(rows []recorded.Row) []recorded.Row {
 	out := slices.Clone(rows)
 	for i := range out {
-		out[i].Prompt = "Do as in task " + out[i].ID
+		out[i].Prompt = fmt.Sprintf("Do as in task %x", sha256.Sum256([]byte(out[i].ID)))
 	}
 	return out
 }
@@ -41,39 +42,36 @@ func labelOfChat(r *recorded.Row, id string, from float64) label {
 	return l
 }
 
-// chats sends the recorded chats through gateways: one that observes, from whose log the
-// command makes a score and a certificate of n, and one that enforces them for the chats that
-// were not drawn, each in every operation over both versions of HTTP. Its bar compares
-// each answer with what the checks make of the recorded texts.
-func (b *bench) chats(p policy, recordedRows []recorded.Row, n int) (bar, []line, error) {
+// chats sends recorded chats through gateways: one that observes those of train, from
+// whose log the command makes a score and a certificate of n, and one that enforces them for
+// the chats of data that were not drawn, each in every operation over both versions of HTTP.
+// Its bar compares each answer with what the checks make of the recorded texts.
+func (b *bench) chats(p policy, train, data []recorded.Row, n int) (bar, []line, error) {
 	all := bar{task: "model served, " + p.name + ", gateway against the offline checks", reach: "all equal"}
-	rows := asking(recordedRows)
-	if len(rows) < n+least {
+	train, data = asking(train), asking(data)
+	if len(train) < n || len(data) < least {
 		all.verdict = notRunnable
 		return all, nil, nil
 	}
-	up := startStandIn(scriptOf(rows), b.back)
+	up := startStandIn(scriptOf(slices.Concat(train, data)), b.back)
 	defer up.Close()
-	byID := scorerOf(rows)
-	log, err := b.observe(p, up, questionsOf(pointers(rows)), b.rng)
+	log, err := b.observe(p, up, questionsOf(pointers(train)), b.rng)
 	if err != nil {
 		return all, nil, err
 	}
 	var drawn []labelled
-	var rest []question
-	for k, i := range drawing().Perm(len(rows)) {
-		r := &rows[i]
-		if k < n {
-			drawn = append(drawn, labelled{log[r.ID], labelOfChat(r, log[r.ID].ID, 5)})
-			continue
-		}
-		rest = append(rest, question{r.ID, r.Task, r.Prompt})
+	used := map[string]bool{}
+	for _, i := range drawing().Perm(len(train))[:n] {
+		r := &train[i]
+		drawn, used[r.ID] = append(drawn, labelled{log[r.ID], labelOfChat(r, log[r.ID].ID, 5)}), true
 	}
+	rest := slices.DeleteFunc(questionsOf(pointers(data)), func(q question) bool { return used[q.id] })
 	lines, checks, err := b.enforceChats(p, up, drawn, rest)
 	if err != nil || checks == nil {
 		all.got, all.verdict = "nothing certified", missed
 		return all, lines, err
 	}
+	byID := scorerOf(data)
 	same, light := 0, 0
 	for i := range lines {
 		served := lines[i].served == chatLight

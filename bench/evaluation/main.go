@@ -102,13 +102,13 @@ func (b *bench) free(data, train string) ([]bar, error) {
 		return nil, err
 	}
 	for _, p := range chatPolicies {
-		served, _, err := b.chats(p, to, freePairs)
+		served, _, err := b.chats(p, from, to, freePairs)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, served)
 	}
-	timed, err := freeChecksBar(to)
+	timed, err := freeChecksBar(from)
 	return append(all, timed), err
 }
 
