@@ -225,6 +225,12 @@ func (l *lexer) word(sep uint8) token {
 		r, size := rune(b|0x20), 1
 		switch classes[b] {
 		case cLetter:
+			if letters >= prefix { // most of a text
+				for i < len(text) && classes[text[i]] == cLetter {
+					i++
+				}
+				continue
+			}
 		case cUpper:
 			uppers++
 			t.upper = t.upper || letters == 0
@@ -250,7 +256,7 @@ func (l *lexer) word(sep uint8) token {
 	}
 	l.pos = i
 	t.end, t.pre, t.capitals = i, h, uppers > 1
-	if monthish[h&monthMask] {
+	if monthish.has(h) {
 		l.monthDay(&t)
 	}
 	l.prev, l.last = 0, t
@@ -280,29 +286,34 @@ func prefixHash(folded []byte) uint32 {
 	return h
 }
 
-const numericMask = 1<<12 - 1
+// beginnings are hashes with which words of the lexicon begin: most words need no
+// look-up.
+type beginnings [1 << 12]bool
 
-// numeric has the hashes with which words begin that change a number before them.
-var numeric = func() (set [numericMask + 1]bool) {
+func (b *beginnings) has(hash uint32) bool { return b[hash&(1<<12-1)] }
+
+// beginningsOf takes the words of the lexicon that belong, and others.
+func beginningsOf(belongs func(w string, e entry) bool, others ...string) (set beginnings) {
 	for w, e := range lexicon.words {
-		if e.measures() || e.bits&(isHalf|isClock|isOf|isOrdinal) != 0 || w == "a" || w == "p" {
-			set[prefixHash([]byte(w))&numericMask] = true
+		if belongs(w, e) {
+			others = append(others, w)
 		}
 	}
-	return set
-}()
-
-const monthMask = 1<<12 - 1
-
-// monthish has the hashes with which names of months begin.
-var monthish = func() (set [monthMask + 1]bool) {
-	for w, e := range lexicon.words {
-		if e.month > 0 {
-			set[prefixHash([]byte(w))&monthMask] = true
-		}
+	for _, w := range others {
+		set[prefixHash([]byte(w))&(1<<12-1)] = true
 	}
 	return set
-}()
+}
+
+// numeric are words that change a number before them, monthish names of months, citing
+// those behind which documents have their number.
+var (
+	numeric = beginningsOf(func(w string, e entry) bool {
+		return e.measures() || e.bits&(isHalf|isClock|isOf|isOrdinal) != 0 || w == "a" || w == "p"
+	})
+	monthish = beginningsOf(func(_ string, e entry) bool { return e.month > 0 })
+	citing   = beginningsOf(func(_ string, e entry) bool { return e.bits&isCiting != 0 }, attributes...)
+)
 
 // pair reads one sign and returns it with the one before it.
 func (l *lexer) pair(r rune, size int, sep uint8) token {

@@ -3,6 +3,7 @@ package ground
 import (
 	"bytes"
 	"math"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -222,15 +223,17 @@ func (c *scan) identifies(l *lexer, t *token) {
 	}
 }
 
+// attributes are the names under which tags have the number of a document.
+var attributes = []string{"index", "id", "n", "result", "chunk"}
+
 // numbering reports whether the word before is one behind which documents have
 // their number: Document 2, id="2".
 func (c *scan) numbering() bool {
-	before := c.before()
-	switch string(before) {
-	case "index", "id", "n", "result", "chunk":
-		return true
+	if !citing.has(c.prev.pre) {
+		return false
 	}
-	return lexicon.of(before).bits&isCiting != 0
+	before := c.before()
+	return slices.Contains(attributes, string(before)) || lexicon.of(before).bits&isCiting != 0
 }
 
 // word compares a word of the source with those that are looked for.

@@ -104,7 +104,7 @@ func (l *lexer) scale(n *num) (*follower, entry) {
 			continue
 		}
 		f := l.peek(l.pos)
-		if f.text == nil || !numeric[prefixHash(f.text)&numericMask] {
+		if f.text == nil || !numeric.has(prefixHash(f.text)) {
 			return f, entry{}
 		}
 		e := lexicon.of(f.text)
@@ -245,7 +245,11 @@ func (l *lexer) currencyBefore(start int) unit {
 	if n := len(before); n >= 3 && (classes[before[n-1]] == cUpper || classes[before[n-1]] == cLetter) &&
 		(n == 3 || before[n-4] == ' ' || classes[before[n-4]] == cLine || classes[before[n-4]] == cOther) {
 		var room [8]byte
-		if u := lexicon.of(appendFolded(room[:0], before[n-3:])).unit; u >= firstCurrency {
+		code := appendFolded(room[:0], before[n-3:])
+		if !numeric.has(prefixHash(code)) {
+			return noUnit
+		}
+		if u := lexicon.of(code).unit; u >= firstCurrency {
 			return u
 		}
 	}
