@@ -20,7 +20,9 @@ type Config struct {
 	Admin    Admin
 	DataDir  string // absolute
 	Journal  Journal
-	Upstream Upstream
+	// Decisions are those of single requests, beside the records.
+	Decisions Decisions
+	Upstream  Upstream
 	// Upstreams are further ones by name.
 	Upstreams map[string]Upstream
 	// ModelUpstreams maps model globs to upstream names, in the file's order.
@@ -58,6 +60,8 @@ type Admin struct {
 	Listen string
 	Token  string // needed when Listen is not loopback
 	OIDC   *OIDC  // nil: nobody signs in by an identity provider
+	// Advertise is where other gateways and commands reach the port, "" for Listen.
+	Advertise string
 }
 
 // The roles that a grant may give.
@@ -81,6 +85,13 @@ type Grant struct {
 	// Tenant is whose figures they see, "*" for everybody's. TenantClaim is a claim that
 	// names the tenant instead.
 	Tenant, TenantClaim string
+}
+
+// Decisions is how long is kept what became of each request.
+type Decisions struct {
+	Off      bool
+	Keep     time.Duration // default 35 days
+	MaxBytes int64         // default 2 GiB
 }
 
 // Journal is how durable a usage record is before the call goes on.

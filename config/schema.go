@@ -18,6 +18,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("admin", &c.Admin, adminSection),
 		key("data_dir", &c.DataDir, path),
 		key("journal", &c.Journal, journalSection),
+		key("decisions", &c.Decisions, decisionsSection),
 		key("upstream", &c.Upstream, upstreamSection),
 		key("upstreams", &c.Upstreams, table(upstreamSection)),
 		key("model_upstreams", &c.ModelUpstreams, modelUpstreams),
@@ -58,8 +59,9 @@ func defaults() *Config {
 			Fsync: "group", Every: 5 * time.Millisecond,
 			SegmentBytes: 64 << 20, Keep: 72 * time.Hour,
 		},
-		Upstream: defaultUpstream(),
-		Unpriced: UnpricedAllow, UnknownFamily: "refuse",
+		Decisions: Decisions{Keep: 35 * 24 * time.Hour, MaxBytes: 2 << 30},
+		Upstream:  defaultUpstream(),
+		Unpriced:  UnpricedAllow, UnknownFamily: "refuse",
 		Timeouts: Timeouts{
 			Request: 65 * time.Minute, Drain: 5 * time.Minute, // the longest calls that Bedrock documents last 60
 			Header: 5 * time.Second, Body: 30 * time.Second, KeepAlive: 75 * time.Second, Write: 30 * time.Second,
@@ -90,6 +92,7 @@ func adminSection(d *decoder, v value, a *Admin) {
 		key("listen", &a.Listen, serving(name)),
 		key("token", &a.Token, serving(text)),
 		key("oidc", &a.OIDC, optional(oidcSection)),
+		key("advertise", &a.Advertise, serving(text)),
 	)
 }
 
@@ -121,6 +124,14 @@ func journalSection(d *decoder, v value, j *Journal) {
 		key("every", &j.Every, period(100*time.Microsecond)),
 		key("segment_bytes", &j.SegmentBytes, size),
 		key("keep", &j.Keep, period(time.Minute)),
+	)
+}
+
+func decisionsSection(d *decoder, v value, c *Decisions) {
+	d.section(v,
+		key("keep", &c.Keep, period(time.Minute)),
+		key("max_bytes", &c.MaxBytes, size),
+		key("off", &c.Off, boolean),
 	)
 }
 

@@ -27,6 +27,7 @@ var layers = map[string]int{
 	"cmd/gateway/serving/tour":    95,
 	"cmd/gateway/command":         94,
 	"cmd/gateway/serving/localca": 94,
+	"cmd/gateway/serving/history": 95, // what is kept of single requests
 	"internal/server":             90,
 	"internal/dashboard":          90,
 	"internal/api":                88, // the page says what is wrong with the API's words
@@ -37,6 +38,8 @@ var layers = map[string]int{
 	"internal/explain":            76, // the plan of a request, without the line
 	"internal/shadow":             66,
 	"internal/leg":                64,
+	"internal/decision/recorder":  66, // attempts as decisions
+	"internal/decision":           36,
 	"internal/doctor":             70, // what a gateway relies on
 	"internal/controlplane":       62,
 	"internal/snapshot":           60,
@@ -58,6 +61,7 @@ var layers = map[string]int{
 	"internal/meter/redis":        42,
 	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters
 	"internal/meter/redis/posted": 43,
+	"internal/meter/redis/admins": 43,
 	"internal/meter/embedded":     42,
 	"internal/tenant":             40,
 	"internal/engine":             40,
@@ -103,6 +107,7 @@ var owners = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2":        {"internal/engine/bedrock"},
 	"github.com/sony/gobreaker":           {"internal/engine/bedrock"},
 	"github.com/redis/go-redis":           {"internal/meter/redis"},
+	"go.etcd.io/bbolt":                    {"internal/decision"},
 	"go.opentelemetry.io/otel":            {"internal/telemetry"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"cel.dev/cel-go":                      {"internal/router"},

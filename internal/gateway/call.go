@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/shadow"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -40,6 +41,8 @@ type call struct {
 
 	times
 	bill  bill
+	step  string // of the line that it came to last
+	end   telemetry.RequestEnd
 	users atomic.Int32 // the exchange, and everything that runs beside it
 }
 

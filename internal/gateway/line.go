@@ -37,7 +37,8 @@ type Options struct {
 	// Tightened keeps how far certified thresholds were stepped back; nil keeps
 	// nothing beyond the process.
 	Tightened *memory.Tightened
-	Observer  Observer // nil: nobody
+	Observer  Observer  // nil: nobody
+	Decisions Decisions // nil: nobody
 	// Memory is what is remembered of cascades; nil is a new one of this line's own.
 	Memory *memory.Store
 }
@@ -50,7 +51,8 @@ type Line struct {
 	cascades  cascades
 	shadows   *shadow.Shadows
 	tally     saving.Tally
-	observer  Observer // nil: nobody
+	observer  Observer  // nil: nobody
+	decisions Decisions // nil: nobody
 	profiles  router.ProfileQueries
 
 	calls   sync.Pool   // of *call, for those to come
@@ -78,7 +80,8 @@ func New(o Options) *Line {
 	if o.Memory == nil {
 		o.Memory = &memory.Store{}
 	}
-	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs, observer: o.Observer}
+	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs}
+	l.observer, l.decisions = o.Observer, o.Decisions
 	schemas := &answer.Schemas{} // of requests whose answers are checked
 	l.cascades = cascades{asker: l.asker, memory: o.Memory, schemas: schemas, tightened: o.Tightened}
 	l.shadows = &shadow.Shadows{
@@ -153,21 +156,26 @@ func (l *Line) giveUp(c *call) {
 
 // answer is the line as docs/ARCHITECTURE.md draws it.
 func (l *Line) answer(c *call) (*Response, *wire.Error) {
+	c.step = "authenticate"
 	if err := l.authenticate(c); err != nil {
 		return nil, err
 	}
+	c.step = "read"
 	if err := l.read(c); err != nil {
 		return nil, err
 	}
 	if c.Target.Op.Control() {
 		return l.describe(c)
 	}
+	c.step = "plan"
 	if err := l.plan(c); err != nil {
 		return nil, err
 	}
+	c.step = "reserve"
 	if err := l.reserve(c); err != nil {
 		return nil, err
 	}
+	c.step = "ask"
 	l.asker.Crash.At(meter.AfterReserve)
 	if c.checked() {
 		return l.try(c)

@@ -43,6 +43,12 @@ type Observer interface {
 	Ended(e telemetry.RequestEnd)
 }
 
+// Decisions is told what became of every request that is over. *recorder.Recorder is one.
+type Decisions interface {
+	// Ended must copy what it keeps: the memory of a request is used again.
+	Ended(e *telemetry.RequestEnd, r *leg.Request)
+}
+
 // observe ends the request's span, counts it and tells the observer, all from what its steps noted.
 func (l *Line) observe(c *call) {
 	total := c.over.Sub(c.Received)
@@ -58,16 +64,20 @@ func (l *Line) observe(c *call) {
 		l.asker.Telemetry.Metrics().CapCut(c.served.Limit.Cut)
 	}
 	wanted := l.observer != nil && l.observer.Wants(c.status, c.bill.refusal)
-	if !wanted && !c.Span.Sampled() {
+	if !wanted && l.decisions == nil && !c.Span.Sampled() {
 		return
 	}
-	e := c.outcome()
+	e := &c.end
+	*e = c.outcome()
 	if e.FirstByte, e.Duration = head, total; wanted {
-		l.observer.Ended(e)
+		l.observer.Ended(*e)
+	}
+	if l.decisions != nil {
+		l.decisions.Ended(e, &c.Request)
 	}
 	if c.Span.Sampled() {
 		e.Saving = l.saved(c)
-		c.Span.End(e)
+		c.Span.End(*e)
 	}
 }
 
@@ -76,7 +86,7 @@ func (c *call) outcome() telemetry.RequestEnd {
 	e := telemetry.RequestEnd{
 		ID: c.ID, Method: c.Method, Operation: c.Target.Op.String(), Status: c.status,
 		Asked: c.Target.Model, Path: string(c.path), Reason: c.reason, Cost: c.bill.cost, CostState: c.bill.state,
-		From: c.exchange.From, Received: c.Received, Refusal: c.bill.refusal,
+		From: c.exchange.From, Received: c.Received, Refusal: c.bill.refusal, Step: c.step,
 	}
 	if e.Refusal != nil {
 		e.Error = e.Refusal.Type()

@@ -290,16 +290,31 @@ func WorseCost(a, b string) string {
 
 var outcomeNames = [...]string{record.Unknown: "unknown", record.Completed: "completed", record.Failed: "failed"}
 
+// OutcomeName is how a closed attempt counts: completed, failed, or unknown.
+func (a *Attempt) OutcomeName() string { return outcomeNames[a.End.Outcome] }
+
+// ErrorName is what went wrong, in one word: a failure of the connection, or the type of
+// the upstream's error; "" when nothing did.
+func (a *Attempt) ErrorName() string {
+	switch {
+	case a.Response != nil:
+		return a.Response.ErrorType()
+	case a.Err != nil:
+		return a.Err.Failure.String()
+	}
+	return ""
+}
+
 func (a *Attempt) endSpan() {
 	e := telemetry.LegEnd{
-		Status: a.End.Status, Usage: a.End.Usage, Outcome: outcomeNames[a.End.Outcome],
+		Status: a.End.Status, Usage: a.End.Usage, Outcome: a.OutcomeName(), Error: a.ErrorName(),
 		AWSRequestID: a.End.AWSRequestID, Cost: a.Costs.Total(), CostState: a.CostState(),
 	}
 	if a.Err != nil {
-		e.Error, e.FirstByte = a.Err.Failure.String(), a.Err.Timing.FirstByte
+		e.FirstByte = a.Err.Timing.FirstByte
 	}
 	if a.Response != nil {
-		e.Error, e.FirstByte = a.Response.ErrorType(), a.Response.Timing.FirstByte
+		e.FirstByte = a.Response.Timing.FirstByte
 	}
 	switch {
 	case a.End.Wasted:

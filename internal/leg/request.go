@@ -43,6 +43,10 @@ type Host interface {
 	Ended(a *Attempt)
 }
 
+// Attempts are all that were made so far, until Recycle. They may be looked at once all
+// have ended.
+func (r *Request) Attempts() []*Attempt { return r.room.attempts }
+
 // ReadFacts reads the facts of the body. It fails when the gateway or the tenant
 // does not allow the operation, and when the body is malformed.
 func (r *Request) ReadFacts() *wire.Error {

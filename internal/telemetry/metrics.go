@@ -46,6 +46,7 @@ const (
 	refusals
 	authFailures
 	accessDropped
+	decisionsDropped
 	reloads
 	capCuts
 	tokensCut
@@ -77,6 +78,8 @@ var counters = [...]struct{ name, labels, help string }{
 	authFailures: {"sluice_authentication_failures_total", "type", "Requests without a valid credential."},
 	accessDropped: {"sluice_access_log_dropped_total", "",
 		"Lines of the access log that were lost: the disk was slow, full or away."},
+	decisionsDropped: {"sluice_decisions_dropped_total", "",
+		"Decisions that were lost: the disk was slow or full. Records are not."},
 	reloads:     {"sluice_config_reloads_total", "result", "Configuration reloads."},
 	capCuts:     {"sluice_cap_cuts_total", "", "Requests whose output cap was changed."},
 	tokensCut:   {"sluice_cap_cut_tokens_total", "", "Output tokens that were asked for and not allowed."},
@@ -274,6 +277,9 @@ func (m *Metrics) AuthenticationFailed(errorType string) { m.add(authFailures, 1
 
 // AccessDropped counts lines of the access log that were lost.
 func (m *Metrics) AccessDropped(lines int) { m.add(accessDropped, float64(lines)) }
+
+// DecisionsDropped counts decisions that were lost.
+func (m *Metrics) DecisionsDropped(n int) { m.add(decisionsDropped, float64(n)) }
 
 // Loaded shows the configuration with this hash as the one in use since at.
 func (m *Metrics) Loaded(hash string, at time.Time) {

@@ -69,6 +69,7 @@ type RequestEnd struct {
 
 	From                netip.Addr
 	Claimed             string      // key id that an unproven caller named
+	Step                string      // of the request line that it came to last
 	Refusal             *wire.Error // of the gateway itself, nil when the answer is the upstream's
 	UpstreamID          string      // of the answer that was served
 	Received            time.Time

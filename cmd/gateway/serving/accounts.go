@@ -90,6 +90,7 @@ type store struct {
 	acts    keys.Board    // where gateways tell what was done to keys; nil for one of this process
 	posted  *posted.Board // where gateways say up to when they have posted; nil for one of this process
 	mends   mender        // nil for one of this process
+	shared  *redis.Ledger // nil for one of this process
 	closers []io.Closer
 }
 
@@ -162,7 +163,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 	return store{
 		ledger: shared, kept: shared.Notices(), jobs: shared.Jobs(), look: shared.Look, mends: redis.NewMender(shared),
 		board: redis.NewBoard(shared), acts: acts.NewBoard(shared), posted: posted.NewBoard(shared),
-		closers: []io.Closer{shared},
+		shared: shared, closers: []io.Closer{shared},
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving/history"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/forecast"
@@ -31,6 +33,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // app is a running gateway: everything that lives as long as the process.
@@ -46,7 +49,8 @@ type app struct {
 	memory    *memory.Store
 	accounts  *accounts
 	keys      *keys.Book
-	board     forecast.Board // how budgets stand
+	board     forecast.Board   // how budgets stand
+	history   *history.History // nil: off
 	line      *gateway.Line
 	edge      *server.Server
 	admin     *server.Admin
@@ -104,6 +108,11 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	}
 	closing.add(a.accounts.close)
 	a.startKeys(ctx, closing)
+	_, id := a.accounts.meter.Journal()
+	a.history = history.Open(history.Options{
+		Config: cfg, Writer: id.Writer, Dropped: a.telemetry.Metrics().DecisionsDropped, Log: a.log, Now: now,
+	})
+	closing.add(a.history.Close)
 	if err := a.startLine(cfg, now, crash, closing); err != nil {
 		return nil, err
 	}
@@ -155,7 +164,8 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
 			NewID: func() string { return ids.Next(time.Now()) },
 		},
-		Observer: a.requests, Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,
+		Observer: a.requests, Decisions: a.history.Decisions(),
+		Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,
 		PairsDir:  filepath.Join(cfg.DataDir, "pairs"),
 		Tightened: &memory.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
 	})
@@ -169,15 +179,19 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	api, page := a.apiAndPage()
 	if a.admin, err = server.NewAdmin(server.AdminOptions{
 		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
-		API: api, Pages: page,
+		API: api, Pages: page, Decisions: a.history.Handler(),
 	}); err != nil {
 		return cannotListen(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}
 	closing.add(func(ctx context.Context) { a.admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
+	closing.add(a.history.Announce(a.accounts.shared, a.admin.Addr()).Close)
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
 		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,
-		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: a.requests.Edge,
+		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
+			a.requests.Edge(id, from, err)
+			a.history.Edge(id, from, err)
+		},
 	}); err != nil {
 		return cannotListen(cfg, "listen", cfg.Listen, err)
 	}

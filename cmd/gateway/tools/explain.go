@@ -33,18 +33,23 @@ type explainFlags struct {
 
 func explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain --config FILE (--request FILE | --model MODEL --text TEXT)",
-		Short: "Say where a request would go, why, and what it would reserve and cost",
-		Long: "Say where a request would go, why, and what it would reserve and cost. Nothing\n" +
+		Use:   "explain ID | explain --config FILE (--request FILE | --model MODEL --text TEXT)",
+		Short: "Say what became of a request, or where one would go, why, and what it would cost",
+		Long: "With the ID of a request (x-sluice-request-id), say who asked, what decided, each\n" +
+			"call with tokens, cost and times, and where it was refused. The gateways of --config\n" +
+			"and its ledger are asked, or those of --admin.\n\n" +
+			"Without, say where a request would go, why, and what it would reserve and cost. Nothing\n" +
 			"is sent, and no ledger is read: what is left of budgets, and what a gateway has\n" +
 			"learned from its traffic, is not in it.\n\n" +
 			"The request file is an HTTP request (POST /model/ID/converse, header, empty line,\n" +
 			"body), or a body alone, to which --model and --operation belong; - is stdin.",
-		Example: "  gateway explain --config sluice.yaml --model auto --input 40000\n" +
+		Example: "  gateway explain --config sluice.yaml 01M8JJHRB1FE77ND3FNE5YJWNK\n" +
+			"  gateway explain --config sluice.yaml --model auto --input 40000\n" +
 			"  gateway explain --config sluice.yaml --model auto --request body.json --tenant acme/support",
-		Args: command.Args(cobra.NoArgs),
+		Args: command.Args(cobra.MaximumNArgs(1)),
 	}
 	var f explainFlags
+	var of asked
 	flags := cmd.Flags()
 	flags.StringVar(&f.request, "request", "", "request `FILE`: HTTP or a body alone")
 	flags.StringVar(&f.model, "model", "", "`MODEL` id or alias that the caller asks for")
@@ -59,7 +64,26 @@ func explainCommand() *cobra.Command {
 	flags.StringArrayVar(&f.header, "header", nil, "a header `FIELD`, \"name: value\"; repeatable")
 	flags.StringVar(&f.escalated, "escalated", "", "`SHARE` of such requests that escalate after a first answer")
 	flags.StringVar(&f.format, "format", "text", "text or json")
-	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error { return f.run(cmd, cfg) })
+	of.flag(cmd)
+	command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error { return f.run(cmd, cfg) })
+	preview := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return preview(cmd, args)
+		}
+		file := cmd.Flag("config").Value.String()
+		of.file = &file
+		return f.find(cmd, &of, args[0])
+	}
+	return cmd
+}
+
+// find prints what became of a request.
+func (f *explainFlags) find(cmd *cobra.Command, of *asked, id string) error {
+	if f.format != "text" && f.format != "json" {
+		return command.Invalidf("there is no format %q; there are text and json", f.format)
+	}
+	return findRequest(cmd, of, id, f.format)
 }
 
 func (f *explainFlags) run(cmd *cobra.Command, cfg *config.Config) error {
