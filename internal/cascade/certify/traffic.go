@@ -44,11 +44,12 @@ func TrafficOf(route string, requests []Request) Traffic {
 
 // Distance is by how much the part of other requests that is at most so long differs
 // from Shares, at the end where it differs most: the statistic of Kolmogorov and Smirnov,
-// at the ends alone. shorter and longer are these parts for the ends made a tenth shorter
-// and longer, as Around makes them: lengths that differ by less are the same.
-func (t *Traffic) Distance(shorter, longer []float64) (most float64) {
+// at the ends alone. Of requests of some weight together, shorter and longer are the weight
+// of those that are at most as long as the ends made a tenth shorter and longer, as Around
+// makes them: lengths that differ by less are the same.
+func (t *Traffic) Distance(shorter, longer []float64, weight float64) (most float64) {
 	for i, share := range t.Shares {
-		most = max(most, shorter[i]-share, share-longer[i])
+		most = max(most, shorter[i]/weight-share, share-longer[i]/weight)
 	}
 	return most
 }

@@ -103,12 +103,7 @@ func (r *recent) add(ends []int, bytes int, now time.Time) {
 
 // compare is the test of Kolmogorov and Smirnov, with a distance that matters.
 func (r *recent) compare(known *certify.Traffic) {
-	shorter, longer := slices.Clone(r.shorter), slices.Clone(r.longer)
-	for i := range shorter {
-		shorter[i] /= r.weight
-		longer[i] /= r.weight
-	}
-	distance := known.Distance(shorter, longer)
+	distance := known.Distance(r.shorter, r.longer, r.weight)
 	if r.shifted {
 		r.shifted = distance >= shiftedUntil
 		return
