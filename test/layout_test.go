@@ -54,6 +54,7 @@ var layers = map[string]int{
 	"internal/meter":              44, // what is below knows records and the ledger's contract, not the meter
 	"internal/telemetry":          43,
 	"internal/report":             43,
+	"internal/report/focus":       44,
 	"internal/simulate":           43,
 	"internal/keys/admin":         43, // who acts on keys knows whose they are
 	"internal/saving":             42,
@@ -113,6 +114,7 @@ var owners = map[string][]string{
 	"cel.dev/cel-go":                      {"internal/router"},
 	"github.com/goccy/go-yaml":            {"config", "internal/engine/sandbox"},
 	"github.com/spf13/cobra":              {"cmd/gateway"},
+	"github.com/parquet-go/parquet-go":    {"internal/report"},
 	"github.com/google/cel-go":            {},
 	"github.com/coreos/go-oidc":           {"internal/signin"},
 	"golang.org/x/oauth2":                 {"internal/signin"},

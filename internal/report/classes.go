@@ -267,3 +267,26 @@ func unitPrice(of *big.Rat) string {
 	text, _ := decimal(of)
 	return text
 }
+
+// Amount is what the row costs in pico-dollars, exactly; nil when it has no price.
+func (r *Row) Amount() *big.Rat {
+	switch {
+	case r.noPrice || r.Unpriced > 0 && r.Cost().Sign() == 0:
+		return nil
+	case r.exact != nil:
+		return r.exact
+	}
+	return r.Cost().Rat()
+}
+
+// TagMap are the tags of whom the row is of, and their cost center.
+func (r *Row) TagMap() map[string]string {
+	all := maps.Clone(r.Tenant.Tags)
+	if r.Tenant.CostCenter != "" {
+		if all == nil {
+			all = map[string]string{}
+		}
+		all["sluice/cost_center"] = r.Tenant.CostCenter
+	}
+	return all
+}

@@ -115,6 +115,7 @@ func TestGolden(t *testing.T) {
 	golden("default.json", Layout{Format: JSON}, DefaultBy...)
 	golden("month.json", Layout{Format: JSON}, "month", "root")
 	golden("every.csv", Layout{Format: CSV}, Columns()...)
+	golden("default.html", Layout{Format: HTML}, DefaultBy...)
 	golden("summary.csv", Layout{Format: CSV, Columns: []string{"cost_usd", "unpriced"}, Summary: true}, "root", "day")
 	golden("chosen.table", Layout{Format: Table, Columns: []string{"list_usd", "requests"}}, "team")
 }

@@ -40,7 +40,7 @@ func (r *Report) writeTable(w io.Writer, layout *Layout, chosen []figure[Row]) e
 	}
 	notes := r.Notes()
 	if len(left) > 0 {
-		notes = append(notes, fmt.Sprintf("left out: %s; --columns shows them, csv and json have all",
+		notes = append(notes, fmt.Sprintf("left out: %s; --columns shows them, csv, json and html have all",
 			strings.Join(left, ", ")))
 	}
 	_, err := io.WriteString(w, "\n"+strings.Join(notes, "\n")+"\n")

@@ -17,6 +17,9 @@ const (
 	Table Format = "table"
 	CSV   Format = "csv"
 	JSON  Format = "json"
+	// Parquet is for a data lake, HTML one file to mail and to print.
+	Parquet Format = "parquet"
+	HTML    Format = "html"
 )
 
 // Layout says how Write lays a report out.
@@ -43,6 +46,10 @@ func Write(w io.Writer, layout *Layout, r *Report) error {
 		return writeSheet(w, JSON, slices.Concat(spanFigures, chosen), r.Rows)
 	case CSV:
 		return r.writeCSV(w, layout, slices.Concat(spanFigures, chosen))
+	case Parquet:
+		return r.writeParquet(w, slices.Concat(spanFigures, chosen))
+	case HTML:
+		return r.writeHTML(w, layout, chosen)
 	case Table:
 		return r.writeTable(w, layout, chosen)
 	default:
@@ -51,7 +58,9 @@ func Write(w io.Writer, layout *Layout, r *Report) error {
 }
 
 // Formats are the names of all formats.
-func Formats() []string { return []string{string(Table), string(CSV), string(JSON)} }
+func Formats() []string {
+	return []string{string(Table), string(CSV), string(JSON), string(Parquet), string(HTML)}
+}
 
 // choose returns the columns: those grouped by, and the figures with these names.
 func (r *Report) choose(names []string) ([]figure[Row], error) {

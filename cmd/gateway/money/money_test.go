@@ -151,7 +151,15 @@ func TestReport(t *testing.T) {
 	u.works([]string{"from,to,day,path,"}, "report", "--by", "day,path", "--format", "csv")
 	u.works([]string{"support", "saved"}, "report", "savings")
 	u.works([]string{`"cascade":"support"`}, "report", "savings", "--format", "json")
+	for format, want := range map[string]string{
+		"html": "<!doctype html>", "parquet": "PAR1", "focus-1.2": "PublisherName", "focus-1.4": "HostProviderName",
+	} {
+		u.works([]string{want, lite}, "report", "--format", format)
+	}
+	u.works([]string{"unit_price_usd", "0.00000006"}, "report", "--by", "class,price_version", "--format", "csv")
 	u.fails("no column", true, "report", "--by", "nonsense")
+	u.fails("no column", true, "report", "--columns", "nonsense")
+	u.fails("no FOCUS version", true, "report", "--format", "focus-1.0")
 	u.fails("neither a date", true, "report", "--from", "yesterday")
 	u.fails("format", true, "report", "--format", "xml")
 	u.fails("neither a date", true, "report", "savings", "--to", "tomorrow")

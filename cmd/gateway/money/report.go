@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/report/focus"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
@@ -26,11 +28,11 @@ import (
 type reportFlags struct{ from, to, format string }
 
 // add adds the flags to cmd.
-func (f *reportFlags) add(cmd *cobra.Command) {
+func (f *reportFlags) add(cmd *cobra.Command, names []string) {
 	cmd.Flags().StringVar(&f.from, "from", "", "first `DAY`, UTC; default the first of this month")
 	cmd.Flags().StringVar(&f.to, "to", "", "`DAY` to stop before, UTC; default the first of next month")
-	cmd.Flags().StringVar(&f.format, "format", string(report.Table), "table, csv or json")
-	formats := cobra.FixedCompletions([]cobra.Completion{"table", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp)
+	cmd.Flags().StringVar(&f.format, "format", string(report.Table), strings.Join(names, ", "))
+	formats := cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
 	command.Complete(cmd, "format", formats)
 }
 
@@ -50,8 +52,10 @@ func reportCommand() *cobra.Command {
 		Args:  command.Args(cobra.NoArgs),
 	}
 	var f reportFlags
-	f.add(cmd)
+	f.add(cmd, append(report.Formats(), focusPrefix+string(focus.V12), focusPrefix+string(focus.V14)))
 	var layout report.Layout
+	var billing focus.Options
+	addBilling(cmd, &billing)
 	cmd.Flags().StringSliceVar(&layout.Columns, "columns", nil, "`COLUMNS` to show beside those grouped by; default all, "+
 		"in a table those that say something")
 	cmd.Flags().BoolVar(&layout.Summary, "summary", false, "add totals, period and coverage to csv")
@@ -70,7 +74,12 @@ func reportCommand() *cobra.Command {
 		if err := warnLost(cmd.Context(), source); err != nil {
 			return err
 		}
-		if *by != "" {
+		version, isFocus := strings.CutPrefix(f.format, focusPrefix)
+		billing.Version = focus.Version(version)
+		switch {
+		case isFocus:
+			query.By = focus.By()
+		case *by != "":
 			query.By = strings.Split(*by, ",")
 		}
 		if err := command.CompleteQuery(cmd.Context(), cfg, source, &query); err != nil {
@@ -82,9 +91,32 @@ func reportCommand() *cobra.Command {
 			return command.InvalidIf(err, report.ErrQuery)
 		}
 		warn(r.Warnings)
+		if isFocus {
+			return writeFocus(cmd.OutOrStdout(), &billing, r)
+		}
 		layout.Format, layout.Width = report.Format(f.format), report.TerminalWidth(os.Stdout)
 		return command.InvalidIf(report.Write(cmd.OutOrStdout(), &layout, r), report.ErrQuery)
 	})
+}
+
+// focusPrefix is that of the formats of FOCUS, before their version.
+const focusPrefix = "focus-"
+
+// addBilling adds the flags that only files of FOCUS have.
+func addBilling(cmd *cobra.Command, o *focus.Options) {
+	cmd.Flags().StringVar(&o.Account, "account", "", "billing `ACCOUNT` in focus files; default the root tenant")
+	cmd.Flags().StringVar(&o.Issuer, "issuer", "", "`NAME` of who bills it, in focus files")
+	cmd.Flags().BoolVar(&o.Billed, "billed", false, "bill the cost in focus files; without it BilledCost is 0, so that "+
+		"a file beside AWS's own counts nothing twice")
+}
+
+// writeFocus writes a file of FOCUS, and warns of what it lacks.
+func writeFocus(out io.Writer, o *focus.Options, r *report.Report) error {
+	unpriced, err := focus.Write(out, o, r)
+	if unpriced > 0 {
+		fmt.Fprintf(os.Stderr, "warning: %d rows of usage have no price and are not in the file\n", unpriced)
+	}
+	return command.InvalidIf(err, report.ErrQuery)
 }
 
 // completeColumns offers the columns that a list of them does not have yet.
@@ -106,7 +138,7 @@ func savingsCommand() *cobra.Command {
 		Args:  command.Args(cobra.NoArgs),
 	}
 	var f reportFlags
-	f.add(cmd)
+	f.add(cmd, []string{string(report.Table), string(report.CSV), string(report.JSON)})
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
 		snap, err := command.Compile(cfg)
 		if err != nil {
