@@ -31,7 +31,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-browser test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -96,6 +96,9 @@ $(TOOLS)/helm-$(HELM_VERSION):
 $(TOOLS)/docker-compose-$(COMPOSE_VERSION):
 	@dir=$$(mktemp -d) && cd $$dir && $(GO) mod init compose && $(GO) get github.com/docker/compose/v2/cmd@$(COMPOSE_VERSION) && \
 		$(GO) build -o $@ github.com/docker/compose/v2/cmd && rm -rf $$dir
+
+test-browser: ## the page in Debian's chromium: views, keyboard, dark, no scripts, prefix, rights; SHOTS=DIR keeps pictures
+	@SHOTS='$(SHOTS)' $(ALIVE) 'the page in a browser' scripts/test-browser.sh
 
 test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@$(BINARIES) SEEDS=$(SEEDS) $(ALIVE) "fault matrix, $(SEEDS) seeds" scripts/faults.sh

@@ -52,7 +52,8 @@ func open(h int, title string) *svg {
 }
 
 func (s *svg) text(x, y float64, class, anchor, text string) {
-	s.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor, template.HTMLEscapeString(text))
+	s.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor,
+		template.HTMLEscapeString(text))
 }
 
 // rect is a part of a bar, with what it means for whoever points at it.
@@ -80,7 +81,8 @@ func (b *Bars) SVG(title string) template.HTML {
 	every := (len(b.Labels) + mostLabels - 1) / mostLabels
 	for i, label := range b.Labels {
 		if i%every == 0 {
-			s.text(left+step*(float64(i)+0.5), height-8, "axis", "middle", label)
+			s.text(left+step*(float64(i)+0.5), height-8, "axis", "middle", strings.TrimPrefix(label,
+				b.Labels[0][:min(5, len(b.Labels[0]))]))
 		}
 		up, down := 0.0, 0.0
 		for j, part := range b.Parts {
@@ -204,7 +206,8 @@ func (w *Steps) SVG(title string) template.HTML {
 			}
 		}
 		x := left + step*(float64(i)+0.15)
-		s.rect(x, y(max(spaces[i], spaces[i]+v)), step*0.7, y(0)-y(math.Abs(v)), class, w.Labels[i]+": "+short(v, w.Unit))
+		s.rect(x, y(max(spaces[i], spaces[i]+v)), step*0.7, y(0)-y(math.Abs(v)), class, w.Labels[i]+": "+short(v,
+			w.Unit))
 		s.text(x+step*0.35, y(max(spaces[i], spaces[i]+v))-3, "axis", "middle", short(v, w.Unit))
 		s.text(x+step*0.35, height-8, "axis", "middle", w.Labels[i])
 	}

@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"html/template"
+	"maps"
 	"math/big"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
@@ -24,16 +26,16 @@ type table struct {
 // cell is one of a table: what is shown, the exact value where that is rounded, and where it
 // leads.
 type cell struct {
-	Text, Exact, Link string
-	Figure            bool // to the right
-	First             bool
+	Text, Value, Exact, Link string
+	Figure                   bool // to the right
+	First                    bool
 }
 
 func newTable(v *views.View, t *views.Table, q *views.Query) table {
 	out := table{
 		Table: t, Heads: t.Columns,
-		CSV:  "api/v1/views/" + v.Name + keep(q, map[string]string{"table": t.Name, "format": "csv"}),
-		JSON: "api/v1/views/" + v.Name + keep(q, map[string]string{"table": t.Name}),
+		CSV:  "api/v1/views/" + v.Name + same(q, map[string]string{"table": t.Name, "format": "csv"}),
+		JSON: "api/v1/views/" + v.Name + same(q, map[string]string{"table": t.Name}),
 	}
 	if t.Figure != nil {
 		out.Drawing = t.Figure.SVG(v.Title + ": " + t.Title + ". The table below has the numbers.")
@@ -53,12 +55,14 @@ func cells(t *views.Table, row []string, q *views.Query) []cell {
 	out := make([]cell, len(row))
 	for i, text := range row {
 		c := &t.Columns[i]
-		out[i] = cell{Text: text, Figure: c.Kind != views.Text && c.Kind != views.Time, First: i == 0}
+		out[i] = cell{Text: text, Value: text, Figure: c.Kind != views.Text && c.Kind != views.Time, First: i == 0}
 		switch {
 		case text == "" && c.Kind != views.Text:
 			out[i].Text = "–"
 		case c.Kind == views.Money:
-			out[i].Text, out[i].Exact = dollars(text), text
+			out[i].Text, out[i].Exact = rounded(text, "$"), "$"+text
+		case c.Kind == views.Number:
+			out[i].Text, out[i].Exact = rounded(text, ""), text
 		case c.Kind == views.Count:
 			out[i].Text = grouped(text)
 		case c.Kind == views.Percent:
@@ -73,12 +77,21 @@ func cells(t *views.Table, row []string, q *views.Query) []cell {
 
 // keep is the query of a link to another view: the period and the tenant stay.
 func keep(q *views.Query, more map[string]string) string {
+	return query(q, []string{"from", "to", "tenant"}, more)
+}
+
+// same is the query of a link to the same view.
+func same(q *views.Query, more map[string]string) string {
+	return query(q, slices.DeleteFunc(slices.Collect(maps.Keys(q.Given)), func(name string) bool {
+		return name == "table" || name == "format"
+	}), more)
+}
+
+func query(q *views.Query, names []string, more map[string]string) string {
 	values := url.Values{}
-	if q != nil {
-		for name, v := range q.Given {
-			if name == "from" || name == "to" || name == "tenant" || more != nil && name != "table" && name != "format" {
-				values.Set(name, v)
-			}
+	for _, name := range names {
+		if q != nil && q.Given[name] != "" {
+			values.Set(name, q.Given[name])
 		}
 	}
 	for name, v := range more {
@@ -90,8 +103,8 @@ func keep(q *views.Query, more map[string]string) string {
 	return "?" + values.Encode()
 }
 
-// dollars rounds an exact amount for people: to cents, and below a cent to two digits.
-func dollars(exact string) string {
+// rounded is an exact number for people: with two places, and two digits below a hundredth.
+func rounded(exact, unit string) string {
 	r, ok := new(big.Rat).SetString(exact)
 	if !ok {
 		return exact
@@ -106,7 +119,10 @@ func dollars(exact string) string {
 		limit.Mul(limit, big.NewRat(1, 10))
 	}
 	whole, part, _ := strings.Cut(r.FloatString(places), ".")
-	return sign + "$" + grouped(whole) + "." + part
+	if part == "00" && !strings.Contains(exact, ".") && unit == "" {
+		return sign + grouped(whole)
+	}
+	return sign + unit + grouped(whole) + "." + part
 }
 
 // grouped writes a whole number with commas between thousands.

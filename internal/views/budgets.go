@@ -10,7 +10,7 @@ import (
 )
 
 // drawn is how many budgets have a bar.
-const drawn = 20
+const drawn = 10
 
 // budgets are all of the tree that may be seen, those first that run out first.
 func (a *ask) budgets() error {

@@ -30,8 +30,7 @@ func (a *ask) overview() error {
 	if err := a.spend(); err != nil {
 		return err
 	}
-	days := a.Tables[1]
-	spenders := a.Tables[0]
+	days, spenders := a.Tables[0], a.Tables[1]
 	const first = 10
 	if len(spenders.Rows) > first {
 		spenders.Title, spenders.Rows = "The ten that spend most", spenders.Rows[:first]

@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -10,10 +11,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/report"
 )
 
-// fresh is how old counters may be that are shown; kept is how many periods of them are kept.
 const (
-	fresh = 5 * time.Second
-	kept  = 4
+	aDay = 24 * time.Hour
+	// fresh is how old counters may be that are shown. After a read that took long they may
+	// be older, so that reading takes at most a small part of the time.
+	fresh, rest = 5 * time.Second, 30
+	// recent is how many days still change often.
+	recent = 2 * aDay
+	// kept is how long days are kept that nobody asks for.
+	kept = time.Hour
 )
 
 // row is what was counted in one day of what is left of a key: users, prices and budgets
@@ -23,54 +29,84 @@ type row struct {
 	add record.Counters
 }
 
-// cache keeps counters of a period by the day for a moment, because who reads a page opens
-// the next one. It is safe for concurrent use.
+// cache keeps counters by the day for a moment, because who reads a page opens the next one.
+// It is safe for concurrent use.
 type cache struct {
-	source  report.Source
-	now     func() time.Time
-	mu      sync.Mutex // guards the following
-	periods []*period
+	source report.Source
+	now    func() time.Time
+	mu     sync.Mutex // guards days, and is held while the source is read
+	days   map[time.Time]*day
 }
 
-type period struct {
-	from, to time.Time
-	once     sync.Mutex // is held while it is read
-	at       time.Time
-	rows     []row
+// day is what was counted in one day, as of a time, and how long it is good for.
+type day struct {
+	at, until time.Time
+	rows      []row
 }
 
 // rows returns the counters of a period, and as of when they are.
 func (c *cache) rows(ctx context.Context, from, to time.Time) ([]row, time.Time, error) {
-	p := c.period(from, to)
-	p.once.Lock()
-	defer p.once.Unlock()
 	now := c.now()
-	if age := now.Sub(p.at); p.rows != nil && age >= 0 && age < fresh {
-		return p.rows, p.at, nil
+	if !from.Equal(from.Truncate(aDay)) || !to.Equal(to.Truncate(aDay)) {
+		rows, err := readDays(ctx, c.source, from, to)
+		return rows, now, err
 	}
-	rows, err := readDays(ctx, c.source, from, to)
-	if err != nil {
-		return nil, now, err
+	if end := now.Truncate(aDay).Add(2 * aDay); to.After(end) && from.Before(end) {
+		to = end // nothing is counted behind tomorrow, whatever the clocks of gateways say
 	}
-	p.rows, p.at = rows, now
-	return rows, now, nil
-}
-
-// period is the one of these bounds; it takes the place of the one that was asked for longest ago.
-func (c *cache) period(from, to time.Time) *period {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := &period{from: from, to: to}
-	rest := make([]*period, 0, kept)
-	for _, old := range c.periods {
-		if old.from.Equal(from) && old.to.Equal(to) {
-			p = old
-		} else if len(rest) < kept-1 {
-			rest = append(rest, old)
+	if err := c.refresh(ctx, from, to, now); err != nil {
+		return nil, now, err
+	}
+	n, asOf := 0, now
+	for at := from; at.Before(to); at = at.Add(aDay) {
+		n += len(c.days[at].rows)
+		if of := c.days[at].at; of.Before(asOf) {
+			asOf = of
 		}
 	}
-	c.periods = append([]*period{p}, rest...)
-	return p
+	all := make([]row, 0, n)
+	for at := from; at.Before(to); at = at.Add(aDay) {
+		all = append(all, c.days[at].rows...)
+	}
+	return all, asOf, nil
+}
+
+// refresh reads the days of a period that are not good any more, in one go.
+func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
+	if c.days == nil {
+		c.days = map[time.Time]*day{}
+	}
+	maps.DeleteFunc(c.days, func(_ time.Time, d *day) bool { return now.Sub(d.at) > kept || now.Before(d.at) })
+	var first, end time.Time
+	for at := from; at.Before(to); at = at.Add(aDay) {
+		if d := c.days[at]; d == nil || !now.Before(d.until) {
+			if end = at.Add(aDay); first.IsZero() {
+				first = at
+			}
+		}
+	}
+	if first.IsZero() {
+		return nil
+	}
+	rows, err := readDays(ctx, c.source, first, end)
+	if err != nil {
+		return err
+	}
+	took := c.now().Sub(now)
+	for at := first; at.Before(end); at = at.Add(aDay) {
+		good := fresh
+		if at.Before(now.Add(-recent)) {
+			good = max(good, rest*took)
+		}
+		c.days[at] = &day{at: now, until: now.Add(good)}
+	}
+	for i := range rows {
+		d := c.days[rows[i].key.Hour]
+		d.rows = append(d.rows, rows[i])
+	}
+	return nil
 }
 
 func readDays(ctx context.Context, source report.Source, from, to time.Time) ([]row, error) {
@@ -79,7 +115,7 @@ func readDays(ctx context.Context, source report.Source, from, to time.Time) ([]
 		if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) {
 			return nil
 		}
-		k.Hour = k.Hour.UTC().Truncate(24 * time.Hour)
+		k.Hour = k.Hour.UTC().Truncate(aDay)
 		k.User, k.Held, k.PriceVersion = "", "", ""
 		i, known := at[k]
 		if known {

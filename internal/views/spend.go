@@ -49,7 +49,7 @@ func (a *ask) spend() error {
 	for i := range daily.Rows {
 		byDay[[2]string(daily.Rows[i].By)] = daily.Rows[i].Cost()
 	}
-	a.Tables = []*Table{spenders(by, all), spendDays(daysOf(a.From, a.To, a.AsOf), who, byDay)}
+	a.Tables = []*Table{spendDays(daysOf(a.From, a.To, a.AsOf), who, byDay), spenders(by, all)}
 	return nil
 }
 
@@ -101,7 +101,7 @@ func spendDays(days, who []string, byDay map[[2]string]*money.Total) *Table {
 		return t
 	}
 	named := who[:min(len(who), shownParts)]
-	bars := &chart.Bars{Labels: days, Unit: "$", Lines: []chart.Series{{Name: "since the start"}}}
+	bars := &chart.Bars{Labels: days, Unit: "$"}
 	for _, name := range append(slices.Clone(named), other) {
 		if name != other || len(who) > len(named) {
 			t.Columns = append(t.Columns, Column{Name: "usd:" + name, Title: name, Kind: Money})
@@ -130,7 +130,6 @@ func spendDays(days, who []string, byDay map[[2]string]*money.Total) *Table {
 			bars.Parts[len(named)].Values[i] = float(&rest)
 		}
 		running.AddTotal(&all)
-		bars.Lines[0].Values = append(bars.Lines[0].Values, float(&running))
 		t.Add(append([]string{day, all.String(), running.String()}, parts...)...)
 	}
 	t.Figure = bars

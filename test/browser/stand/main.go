@@ -1,0 +1,221 @@
+// Command stand serves the page over made-up counters of a month, for browsers to go through:
+// the real page, API, sign-in and ledger, at / and behind a prefix as a proxy would have it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/api"
+	"github.com/sluice-gateway/sluice/internal/dashboard"
+	"github.com/sluice-gateway/sluice/internal/forecast"
+	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/signin"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/views"
+)
+
+const (
+	token = "the admin token"
+	light = "amazon.nova-lite-v1:0"
+	large = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+)
+
+// now is the time of the stand: the last evening of a month.
+var now = time.Date(2026, 10, 31, 20, 0, 0, 0, time.UTC)
+
+func clock() time.Time { return now }
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:0", "where to listen")
+	teams := flag.Int("teams", 200, "how many tenants")
+	hours := flag.Int("hours", 24, "in how many hours of a day they have traffic")
+	flag.Parse()
+	if err := run(*listen, *teams, *hours); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(listen string, teams, hours int) error {
+	dir, err := os.MkdirTemp("", "sluice-stand")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	secrets, err := tenant.LoadSecrets(dir, func(string) string { return "" }, source{rand.New(rand.NewPCG(1, 2))})
+	if err != nil {
+		return err
+	}
+	s, bearer, err := compiled(dir, teams, secrets)
+	if err != nil {
+		return err
+	}
+	book, err := keys.Open(keys.Options{DataDir: dir, Sealer: secrets, Log: slog.New(slog.DiscardHandler),
+		Now: clock})
+	if err != nil {
+		return err
+	}
+	s.Tenants.Obey(book)
+	state := &embedded.State{}
+	if err := fill(state, s.Config.Tenants, hours); err != nil {
+		return err
+	}
+	handler := wired(s, state, book, secrets)
+	mux := http.NewServeMux()
+	mux.Handle("/some/prefix/", http.StripPrefix("/some/prefix", handler))
+	mux.Handle("/", handler)
+	mux.HandleFunc("GET /keys-of-the-stand", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"key":%q}`, bearer)
+	})
+	return (&http.Server{Addr: listen, Handler: mux, ReadHeaderTimeout: time.Second}).ListenAndServe()
+}
+
+// source makes the same bytes each time.
+type source struct{ *rand.Rand }
+
+func (s source) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(s.Uint32())
+	}
+	return len(p), nil
+}
+
+// compiled is a configuration of so many tenants, ten to a root, and a cascade, with a key of
+// the first tenant.
+func compiled(dir string, teams int, secrets *tenant.Secrets) (*snapshot.Snapshot, string, error) {
+	id, err := secrets.NewKeyID(source{rand.New(rand.NewPCG(3, 4))})
+	if err != nil {
+		return nil, "", err
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "data_dir: %s\nupstream: {region: us-east-1, endpoint: sandbox}\nadmin: {token: %q}\n", dir,
+		token)
+	fmt.Fprintf(&text, "cascades:\n  - {name: support, match: 'true', light: %q, escalation: %q}\ntenants:\n", light,
+		large)
+	for i := range teams {
+		fmt.Fprintf(&text,
+			"  - {id: %s, cost_center: \"cc-%d\", budgets: [{period: month, usd: %d}], output_tokens: {default: 500, max: %d}",
+			name(i), i/10, 4+i%17, 1000+500*(i%3))
+		if i == 0 {
+			fmt.Fprintf(&text, ", keys: [%s]", id)
+		}
+		text.WriteString("}\n")
+	}
+	file := dir + "/sluice.yaml"
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		return nil, "", err
+	}
+	cfg, err := config.Load(file, func(string) string { return "" })
+	if err != nil {
+		return nil, "", err
+	}
+	s, problems := snapshot.Compile(cfg, secrets, now)
+	if err := cfg.Report(problems); err != nil {
+		return nil, "", err
+	}
+	c, err := secrets.Credentials(id)
+	return s, c.Bearer, err
+}
+
+func name(i int) string {
+	teams := []string{"support", "search", "billing", "web", "mobile", "risk", "sales", "legal", "data", "research"}
+	roots := []string{"acme", "globex", "initech", "umbrella", "hooli"}
+	root := roots[i/10%len(roots)]
+	if n := i / 10 / len(roots); n > 0 {
+		root = fmt.Sprintf("%s-%d", root, n)
+	}
+	return root + "/" + teams[i%10]
+}
+
+// fill posts two months of counters.
+func fill(state *embedded.State, tenants []config.Tenant, hours int) error {
+	r := rand.New(rand.NewPCG(5, 6))
+	seq := map[string]uint64{}
+	for i := range tenants {
+		of := tenants[i].ID
+		root, _, _ := strings.Cut(of, "/")
+		b := ledger.Batch{Writer: "stand", Epoch: 1, Root: root, From: seq[root] + 1}
+		for at := now.AddDate(0, -2,
+			0).Truncate(24 * time.Hour); at.Before(now); at = at.Add(24 * time.Hour / time.Duration(hours)) {
+			for _, path := range []string{"light", "escalated"} {
+				seq[root]++
+				b.Postings = append(b.Postings, posting(seq[root], root, of, path, at, i, r))
+			}
+		}
+		b.To = seq[root]
+		if _, err := state.Apply(context.Background(), &b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func posting(seq uint64, root, of, path string, at time.Time, i int, r *rand.Rand) record.Posting {
+	n := int64(3+r.IntN(20)) * int64(1+i%7) / int64(map[bool]int{true: 3, false: 1}[at.Weekday()%6 == 0])
+	p := record.Posting{Seq: seq, Root: root, Row: record.RowKey{
+		Hour: at, Tenant: of, Key: fmt.Sprintf("SLKKEY%d", i), Model: light, Scope: "foundation", Tier: "standard",
+		Cascade: "support",
+		Path:    path, PriceVersion: "p1", Region: "us-east-1",
+	}, Add: record.Counters{
+		Requests: n, Legs: n, Input: 900 * n, Output: 210 * n, CostInput: money.Pico(900 * n * 60_000),
+		CostOutput: money.Pico(210 * n * 240_000), CacheRead: 300 * n, CostCacheRead: money.Pico(300 * n * 15_000),
+		TokensCut: n % 40,
+	}}
+	if path == "escalated" {
+		m := n/9 + 1
+		p.Row.Model = large
+		p.Add = record.Counters{
+			Requests: m, Legs: m, Escalated: m, Input: 900 * m, Output: 420 * m,
+			CostInput:  money.Pico(900 * m * 3_000_000),
+			CostOutput: money.Pico(420 * m * 15_000_000), CostWasted: money.Pico(m * 60_000_000),
+		}
+	}
+	if r.IntN(300) == 0 {
+		p.Add.Unknown, p.Add.SuspenseTokens, p.Add.Suspense = 1, 1200, money.Pico(5e9)
+	}
+	return p
+}
+
+func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets *tenant.Secrets) http.Handler {
+	tenants := func() *tenant.Directory { return s.Tenants }
+	office := &admin.Office{Book: book, Secrets: secrets, Tenants: tenants, Now: clock}
+	desk := &signin.Desk{Sealer: secrets, Config: func() *config.Admin { return &s.Config.Admin },
+		Tenants: tenants, Now: clock}
+	budgets := forecast.Source{Policies: s.Budgets, Ledger: state, HeldKnown: true, Late: true}
+	shelf := views.New(views.Sources{
+		Ledger: state, Tenants: tenants, Now: clock, Keys: office.List,
+		Baselines: func() []saving.Baseline { return s.Baselines() },
+		Prices:    func() *record.PriceBook { return s.Prices },
+		Payers:    func() report.Tenants { return report.TenantsOf(s.Config.Tenants) },
+		Models:    func() map[string]string { return s.Config.ModelMap },
+		Budgets: func(ctx context.Context, below string) ([]forecast.State, error) {
+			return budgets.Read(ctx, below, now)
+		},
+		Health: func() (bool, []views.Fact) {
+			return true, []views.Fact{{What: "records that wait for the ledger", State: "0"},
+				{What: "requests in flight", State: "12"}}
+		},
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/api/", (&api.API{Desk: desk, Shelf: shelf, Keys: http.NotFoundHandler()}).Handler())
+	mux.Handle("/", dashboard.New(desk, shelf, office).Handler())
+	return mux
+}
