@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds or installs what the tests need, below .tools: redis-server from Debian, a Python environment with boto3
+# Finds or installs what the tests need, below .tools: redis-server and promtool from Debian, a Python environment with boto3
 # and the AWS CLI, another with agent frameworks, Node >= 20 and the npm clients, and a Java client where Maven is.
 # Does nothing where all is there. Prints what it does.
 set -eu
@@ -66,6 +66,19 @@ npm_clients() {
 	echo "$wanted" >test/clients/js/node_modules/.stamp
 }
 
+promtool() { # the one program of a large package that runs a server
+	command -v promtool >/dev/null 2>&1 && return
+	[ -x "$tools/bin/promtool" ] && return
+	command -v apt-get >/dev/null 2>&1 || return 0
+	say "fetching promtool from Debian"
+	rm -rf "$tools/prometheus"
+	mkdir -p "$tools/prometheus" "$tools/bin"
+	(cd "$tools/prometheus" && as_root apt-get update -q && apt-get download -q prometheus && dpkg -x prometheus_*.deb .)
+	mv "$tools/prometheus/usr/bin/promtool" "$tools/bin/promtool"
+	rm -rf "$tools/prometheus"
+}
+
+promtool
 python_env
 frameworks
 node_20
