@@ -62,6 +62,17 @@ func TestBudgetStates(t *testing.T) {
 			t.Errorf("%s: %s, want %s", s["tenant"], got, want)
 		}
 	}
+	var explained struct{ Budgets []map[string]any }
+	out := harness.Run(t, 0, nil, "explain", "--config", p.gateways[0].ConfigFile(), "--tenant", "acme/app", "--model",
+		"dear.heavy-v1:0", "--text", "hi", "--format", "json")
+	if err := json.Unmarshal([]byte(out), &explained); err != nil || len(explained.Budgets) != 2 {
+		t.Errorf("%v: %s", err, out)
+	}
+	for i, s := range explained.Budgets {
+		if s["tenant"] != states[i]["tenant"] || s["spent_usd"] != states[i]["spent_usd"] {
+			t.Errorf("explain has %v, and budgets %v", s, states[i])
+		}
+	}
 	if rows := p.gateways[0].Report("root"); len(rows) != 1 || rows[0].Cost != "0.70" {
 		t.Errorf("the report has %+v", rows)
 	}

@@ -3,14 +3,15 @@
 //
 // It takes the steps of the request line up to the reservation, for a gateway that
 // has seen no traffic, and puts what they find into words and amounts. It looks at
-// no ledger: what is left of a budget, and what a gateway has learned from its
-// traffic, is not in it.
+// no ledger: how budgets stand is for the caller to add, and what a gateway has learned
+// from its traffic is not in it.
 package explain
 
 import (
 	"math/big"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -80,6 +81,10 @@ type Explanation struct {
 	First    Amount `json:"expected_first_usd"`
 	All      Amount `json:"expected_all_usd"`
 	Expected Amount `json:"expected_usd"`
+	// Budgets are how those stand that the request counts in, when the ledger was read;
+	// BudgetsUnknown is why they are not known.
+	Budgets        []*forecast.State `json:"budgets,omitempty"`
+	BudgetsUnknown string            `json:"budgets_unknown,omitempty"`
 	// Output is the length of an answer that the expectation assumes.
 	Output int64 `json:"expected_output_tokens"`
 }

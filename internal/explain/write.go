@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/forecast"
 )
 
 // WriteJSON writes the explanation for programs.
@@ -52,6 +54,12 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		line("reserved", "%s, the worst case of all legs (%s at the estimate)%s", e.Reserved, e.AtEstimate, e.holder())
 		line("expected", "%s", e.expectation())
 	}
+	for _, s := range e.Budgets {
+		line("budget", "%s%s", s.Sentence(), e.tooLittle(s))
+	}
+	if e.BudgetsUnknown != "" {
+		line("budgets", "how they stand is not known: %s", e.BudgetsUnknown)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -62,6 +70,14 @@ func (e *Explanation) holder() string {
 		return ""
 	}
 	return "; no budget or limit applies, so nothing is held"
+}
+
+// tooLittle says that a budget would refuse the request, as far as is known.
+func (e *Explanation) tooLittle(s *forecast.State) string {
+	if s.OnExceed == "notify" || e.Refused != nil || !e.Reserved.Known || e.Reserved.Pico <= s.Left {
+		return ""
+	}
+	return "; that is less than this request reserves"
 }
 
 func (e *Explanation) certainty() string {

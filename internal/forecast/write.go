@@ -273,3 +273,25 @@ func rounded(p money.Pico, is bool) string {
 	t.Add(p)
 	return t.Rounded()
 }
+
+// Sentence says how the budget stands in one line.
+func (s *State) Sentence() string {
+	text := fmt.Sprintf("%s %s: $%s spent of $%s", s.name(), s.period(), rounded(s.Spent, true), rounded(s.Limit, true))
+	if s.Suspense != 0 {
+		text += ", $" + rounded(s.Suspense, true) + " in suspense"
+	}
+	if s.HeldKnown {
+		text += ", $" + rounded(s.Held, true) + " held"
+	}
+	text += ", $" + rounded(s.Left, true) + " left (" + s.OnExceed + ")"
+	if s.Forecast.Known {
+		text += ", forecast $" + rounded(s.Forecast.Mid, true)
+	}
+	if s.Forecast.Bounded {
+		text += " ($" + rounded(s.Forecast.Low, true) + " to $" + rounded(s.Forecast.High, true) + ")"
+	}
+	if out := s.runsOut(); out != "-" {
+		text += ", runs out " + out
+	}
+	return text
+}

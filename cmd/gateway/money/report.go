@@ -2,7 +2,6 @@ package money
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +13,6 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/meter/embedded"
-	"github.com/sluice-gateway/sluice/internal/meter/journal"
-	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/report/focus"
@@ -186,35 +181,5 @@ func warn(warnings []report.Warning) {
 	}
 }
 
-// openSource opens the ledger for reading. The embedded one is read from its
-// journal, so the gateway may run meanwhile.
-func openSource(cfg *config.Config) (source report.Source, done func(), err error) {
-	if cfg.Ledger.Redis != "" {
-		ledger, err := command.OpenRedis(cfg)
-		if err != nil {
-			return nil, nil, err
-		}
-		return ledger, func() { ledger.Close() }, nil //nolint:errcheck // it was only read
-	}
-	state, err := embedded.Load(func(yield func(record.Posting) error) error {
-		if err := replay(command.JournalDir(cfg), yield); err != nil {
-			return err
-		}
-		if dir, ever := command.Corrected(cfg); ever {
-			return replay(dir, yield)
-		}
-		return nil
-	})
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
-	}
-	return state, func() {}, err
-}
-
-func replay(dir journal.Dir, yield func(record.Posting) error) error {
-	damage, err := meter.Replay(dir, yield)
-	for _, d := range damage {
-		fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)
-	}
-	return err
-}
+// openSource opens the ledger for reading.
+func openSource(cfg *config.Config) (report.Source, func(), error) { return command.OpenBooks(cfg) }

@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type explainFlags struct {
 	input                           int
 	output, maxTokens               int64
 	tenant, key                     string
+	noLedger                        bool
 	header                          []string
 	escalated, format               string
 }
@@ -38,9 +40,9 @@ func explainCommand() *cobra.Command {
 		Long: "With the ID of a request (x-sluice-request-id), say who asked, what decided, each\n" +
 			"call with tokens, cost and times, and where it was refused. The gateways of --config\n" +
 			"and its ledger are asked, or those of --admin.\n\n" +
-			"Without, say where a request would go, why, and what it would reserve and cost. Nothing\n" +
-			"is sent, and no ledger is read: what is left of budgets, and what a gateway has\n" +
-			"learned from its traffic, is not in it.\n\n" +
+			"Without, say where a request would go, why, and what it would reserve and cost, and how\n" +
+			"the budgets stand that it counts in. Nothing is sent, and what a gateway has learned\n" +
+			"from its traffic is not in it. --no-ledger leaves budgets out.\n\n" +
 			"The request file is an HTTP request (POST /model/ID/converse, header, empty line,\n" +
 			"body), or a body alone, to which --model and --operation belong; - is stdin.",
 		Example: "  gateway explain --config sluice.yaml 01M8JJHRB1FE77ND3FNE5YJWNK\n" +
@@ -63,6 +65,7 @@ func explainCommand() *cobra.Command {
 	flags.StringVar(&f.key, "key", "", "`KEY_ID` that asks")
 	flags.StringArrayVar(&f.header, "header", nil, "a header `FIELD`, \"name: value\"; repeatable")
 	flags.StringVar(&f.escalated, "escalated", "", "`SHARE` of such requests that escalate after a first answer")
+	flags.BoolVar(&f.noLedger, "no-ledger", false, "do not read how budgets stand")
 	flags.StringVar(&f.format, "format", "text", "text or json")
 	of.flag(cmd)
 	command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error { return f.run(cmd, cfg) })
@@ -111,10 +114,24 @@ func (f *explainFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 	}
 	r.Key, r.Now, r.Input, r.Output = f.key, time.Now(), f.input, f.output
 	e := explain.Explain(snap, r)
+	if !f.noLedger {
+		addBudgets(cmd.Context(), cfg, e)
+	}
 	if f.format == "json" {
 		return e.WriteJSON(cmd.OutOrStdout())
 	}
 	return e.WriteText(cmd.OutOrStdout())
+}
+
+// addBudgets adds how the budgets stand that the request counts in.
+func addBudgets(ctx context.Context, cfg *config.Config, e *explain.Explanation) {
+	all, err := command.ReadBudgetsOn(ctx, cfg, e.Tenant, e.Key)
+	if err != nil && e.Held {
+		e.BudgetsUnknown = err.Error()
+	}
+	for i := range all {
+		e.Budgets = append(e.Budgets, &all[i])
+	}
 }
 
 // read makes the request that the flags describe.

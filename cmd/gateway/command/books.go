@@ -1,0 +1,121 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/forecast"
+	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/acts"
+)
+
+// OpenBooks opens the ledger of a configuration for reading; the caller calls done. The
+// embedded one is read from its journal, so the gateway may run meanwhile.
+func OpenBooks(cfg *config.Config) (books forecast.Ledger, done func(), err error) {
+	if cfg.Ledger.Redis != "" {
+		ledger, err := OpenRedis(cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		return ledger, func() { ledger.Close() }, nil //nolint:errcheck // it was only read
+	}
+	state, err := embedded.Load(func(yield func(record.Posting) error) error {
+		if err := replay(JournalDir(cfg), yield); err != nil {
+			return err
+		}
+		if dir, ever := Corrected(cfg); ever {
+			return replay(dir, yield)
+		}
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
+	}
+	return state, func() {}, err
+}
+
+func replay(dir journal.Dir, yield func(record.Posting) error) error {
+	damage, err := meter.Replay(dir, yield)
+	for _, d := range damage {
+		fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)
+	}
+	return err
+}
+
+// ReadBudgets reads how the budgets below a tenant stand, "" for all: those first that run
+// out first.
+func ReadBudgets(
+	ctx context.Context, cfg *config.Config, books forecast.Ledger, tenant string,
+) ([]forecast.State, *keys.State, error) {
+	policies, err := budget.Compile(cfg.Tenants)
+	if err != nil {
+		return nil, nil, err
+	}
+	shared, is := books.(*redis.Ledger)
+	of := forecast.Source{Policies: policies, Ledger: books, Late: true, HeldKnown: is}
+	if of.Keys, err = readKeys(ctx, cfg, shared); err != nil {
+		return nil, nil, err
+	}
+	states, err := of.Read(ctx, tenant, time.Now())
+	return states, of.Keys, err
+}
+
+// ReadBudgetsOn is ReadBudgets for those that a request of a tenant and a key, "" for none,
+// counts in.
+func ReadBudgetsOn(ctx context.Context, cfg *config.Config, tenant, key string) ([]forecast.State, error) {
+	books, done, err := OpenBooks(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	all, of, err := ReadBudgets(ctx, cfg, books, record.RootOf(tenant))
+	if err != nil {
+		return nil, err
+	}
+	family := key
+	if k := of.Keys[key]; k != nil {
+		family = k.Family
+	}
+	var on []forecast.State
+	for i := range all {
+		s := &all[i]
+		above := s.Tenant == tenant || strings.HasPrefix(tenant, s.Tenant+"/")
+		if s.Key == "" && above || s.Key != "" && s.Key == family && s.Tenant == tenant {
+			on = append(on, *s)
+		}
+	}
+	return on, nil
+}
+
+// readKeys reads which keys have budgets of their own. Without the root secret, acts whose
+// seal nobody can check give none.
+func readKeys(ctx context.Context, cfg *config.Config, shared *redis.Ledger) (*keys.State, error) {
+	var sealer keys.Sealer = keys.Nobody{}
+	if secrets, err := ExistingSecrets(cfg.DataDir); err == nil {
+		sealer = secrets
+	}
+	book, err := keys.Open(keys.Options{
+		DataDir: cfg.DataDir, Sealer: sealer, ReadOnly: true, Log: quiet(), Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if shared != nil {
+		book.Join(acts.NewBoard(shared), func() time.Duration { return 0 })
+	}
+	if err := book.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return book.State(), book.Close(ctx)
+}
