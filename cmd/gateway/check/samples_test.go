@@ -19,7 +19,7 @@ import (
 type sample struct{ from, text string }
 
 var (
-	fence    = regexp.MustCompile("(?ms)^ *```(ya?ml)?\n(.*?)^ *```$")
+	fence    = regexp.MustCompile("(?ms)^ *```([a-z]*)\n(.*?)^ *```$")
 	topLevel = regexp.MustCompile(`(?m)^(listen|upstream|tenants|cascades|aliases|ledger|discounts|prices|timeouts):`)
 	variable = regexp.MustCompile(`\$\{([A-Z_]+)\}`)
 )
@@ -67,7 +67,7 @@ func samples(t *testing.T) []sample {
 func fenced(name, page string) []sample {
 	var all []sample
 	for i, m := range fence.FindAllStringSubmatch(page, -1) {
-		if topLevel.MatchString(m[2]) {
+		if language := m[1]; (language == "" || language == "yaml") && topLevel.MatchString(m[2]) {
 			all = append(all, sample{fmt.Sprintf("%s, block %d", name, i+1), m[2]})
 		}
 	}
