@@ -53,9 +53,22 @@ func Args(args cobra.PositionalArgs) cobra.PositionalArgs {
 
 // Group makes cmd one that only has subcommands: alone it prints its help.
 func Group(cmd *cobra.Command) *cobra.Command {
-	cmd.Args = Args(cobra.NoArgs)
+	cmd.Args = noSuchCommand
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
+}
+
+// noSuchCommand refuses what is no subcommand of cmd, and names the one that was probably meant.
+func noSuchCommand(cmd *cobra.Command, given []string) error {
+	if len(given) == 0 {
+		return nil
+	}
+	meant := ""
+	if near := cmd.SuggestionsFor(given[0]); len(near) > 0 {
+		meant = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return BadUsage(cmd, fmt.Errorf("unknown command %q for %q%s", given[0], cmd.CommandPath(), meant))
 }
 
 // Complete sets how a shell completes the values of a flag.

@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,7 +77,7 @@ func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
 // start.
 func Secrets(dataDir string) (*tenant.Secrets, error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("data_dir %s cannot be made: %w", dataDir, err)
 	}
 	secrets, err := tenant.LoadSecrets(dataDir, os.Getenv, rand.Reader)
 	return secrets, Invalid(err)

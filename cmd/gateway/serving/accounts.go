@@ -113,7 +113,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	of.Now, of.Log, of.Crash, of.Listen = o.now, o.log, o.crash, a.listens
 	of.Board = o.memory.Board()
 	if a.meter, err = meter.Open(ctx, of); err != nil {
-		return nil, err
+		return nil, cannotOpen(s.Config, err)
 	}
 	a.notices = notify.NewOutbox(notify.OutboxOptions{
 		Store: a.kept, Sender: notify.New(notify.Options{Transport: o.calls, Log: o.log, Now: o.now}),

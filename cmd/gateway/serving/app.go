@@ -24,6 +24,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/quiet"
@@ -218,6 +219,16 @@ func cannotListen(cfg *config.Config, path, addr string, err error) error {
 		return fmt.Errorf("this machine has no address %s: change %s (%s:%d)", addr, path, at.File, at.Line)
 	}
 	return fmt.Errorf("%s:%d: %s: %w", at.File, at.Line, path, err)
+}
+
+// cannotOpen says which key names a data directory that another gateway uses.
+func cannotOpen(cfg *config.Config, err error) error {
+	if !errors.Is(err, journal.ErrLocked) {
+		return err
+	}
+	at := cfg.At("data_dir")
+	return fmt.Errorf("another gateway uses %s: end that, or change data_dir (%s:%d): %w",
+		cfg.DataDir, at.File, at.Line, err)
 }
 
 // lastAnswers is how long requests that were cut off have to be answered.

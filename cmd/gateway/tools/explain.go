@@ -215,5 +215,8 @@ func (f *explainFlags) asking(cfg *config.Config, tenants *tenant.Directory) (*t
 	if found := tenants.Lookup(id); found != nil {
 		return found, nil
 	}
+	if id != "" {
+		return nil, fmt.Errorf("the configuration has no tenant %q; --tenant takes one of %s", id, strings.Join(ids, ", "))
+	}
 	return nil, fmt.Errorf("--tenant TENANT is needed, one of %s", strings.Join(ids, ", "))
 }

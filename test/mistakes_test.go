@@ -1,0 +1,134 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// screen is how many lines an answer to a mistake may have.
+const screen = 24
+
+// mistake is one of a new user's: a file and a command, or a call.
+type mistake struct {
+	name, file, command string
+	code                int
+	want                []string
+}
+
+// good is a configuration with places for mistakes.
+const good = "upstream: {region: us-east-1, endpoint: sandbox}\ntenants: [{id: acme}]\n"
+
+// mistakes are those that were made in a fresh root of Debian.
+func mistakes() []mistake {
+	says := func(texts ...string) []string { return texts }
+	return []mistake{
+		{"near command", "", "sevre", 2, says(`unknown command "sevre"`, `did you mean "serve"?`)},
+		{"unknown command", "", "dashboard", 2, says(`unknown command "dashboard"`, "gateway --help")},
+		{"no configuration", "", "serve", 2, says("--config FILE is needed")},
+		{"file that is not there", "", "serve --config nope.yaml", 2, says("nope.yaml: no such file")},
+		{"folder as file", "", "serve --config .", 2, says("is a directory")},
+		{"empty file", "\n", "serve --config s.yaml", 2, says(`needs the key "region"`, "AWS_REGION")},
+		{"tab", "upstream:\n\tregion: us-east-1\n", "serve --config s.yaml", 2, says("s.yaml:2:1", "a tab cannot indent")},
+		{"brace", "upstream: {region: us-east-1\ntenants: []\n", "check --config s.yaml", 2,
+			says("s.yaml:1:11", "is not closed")},
+		{"key", good + "tenats: []\n", "serve --config s.yaml", 2, says("s.yaml:3:1", `did you mean "tenants"?`)},
+		{"region", "upstream: {region: us-esat-1}\n", "check --config s.yaml", 0, says(`did you mean "us-east-1"?`)},
+		{"key id", "upstream: {region: us-east-1}\ntenants: [{id: a, keys: [abc]}]\n", "check --config s.yaml", 2,
+			says("s.yaml:2:26", "gateway keys new")},
+		{"one equals sign", good + "cascades: [{name: x, match: request.model = \"auto\", light: a, escalation: b}]\n",
+			"check --config s.yaml", 2, says("s.yaml:3:43", "write ==")},
+		{"Redis without a scheme", good + "ledger: {redis: localhost:6379}\n", "check --config s.yaml", 2,
+			says("s.yaml:3:17", "redis://127.0.0.1:6379/0")},
+		{"port alone", good + "listen: 8080\n", "check --config s.yaml", 2, says("s.yaml:3:9", "127.0.0.1:8080 or :8080")},
+		{"large port", good + "listen: 127.0.0.1:80808\n", "check --config s.yaml", 2, says("s.yaml:3:9", ":80808")},
+		{"certificate", good + "tls: {cert: a.pem, key: b.pem}\n", "serve --config s.yaml", 2,
+			says("tls.cert: there is no file", "tls.key: there is no file")},
+		{"open admin port", good + "admin: {listen: 0.0.0.0:9090}\n", "serve --config s.yaml", 2, says("needs a token")},
+		{"data directory", good + "data_dir: /proc/sluice\n", "serve --config s.yaml", 1,
+			says("data_dir /proc/sluice cannot be made")},
+		{"include", good + "include: [tenants.d/*.yaml]\n", "check --config s.yaml", 0, says("nothing is included")},
+		{"day", good, "report --config s.yaml --from yesterday", 2, says(`"yesterday" is neither a date`, "2026-11-23")},
+		{"report too early", good, "report --config s.yaml", 1, says("has this gateway been started?")},
+		{"tenant", good, "explain --config s.yaml --tenant nobody --model auto", 2,
+			says(`no tenant "nobody"`, "acme")},
+		{"flag", good, "report --config s.yaml --form csv", 2, says("unknown flag: --form", "gateway report --help")},
+		{"key without a tenant", good, "keys new --config s.yaml", 2, says("--tenant ID is needed")},
+		{"key without a gateway", "", "keys new --tenant acme", 2, says("--config")},
+		{"nothing to simulate", "", "simulate", 2, says("--requests-per-day or --usage is needed")},
+	}
+}
+
+// TestMistakes makes a new user's mistakes on purpose: each is answered in one screen, with the place and the way out.
+func TestMistakes(t *testing.T) {
+	program := harness.Binary(t)
+	for _, m := range mistakes() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if m.file != "" {
+				if err := os.WriteFile(filepath.Join(dir, "s.yaml"), []byte(m.file), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, program, strings.Fields(m.command)...)
+			cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+			out, err := cmd.CombinedOutput()
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			if got := cmd.ProcessState.ExitCode(); got != m.code {
+				t.Errorf("exit code %d, want %d", got, m.code)
+			}
+			wantText(t, string(out), m.want...)
+			if n := strings.Count(string(out), "\n"); n > screen {
+				t.Errorf("%d lines", n)
+			}
+			if t.Failed() {
+				t.Logf("%s\n%s", m.command, out)
+			}
+		})
+	}
+}
+
+// TestMistakenCalls are a new caller's mistakes against a gateway that runs.
+func TestMistakenCalls(t *testing.T) {
+	key := harness.NewKey(t, "acme")
+	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf("upstream: {region: us-east-1, endpoint: sandbox}\n"+
+		"tenants: [{id: acme, keys: [%s], budgets: [{period: day, usd: 1}]}]\n", key.KeyID)})
+	const body = `{"messages":[{"role":"user","content":[{"text":"hello"}]}]}`
+	f := func(name, path, bearer, body string, status int, want string) {
+		t.Helper()
+		got, _, answer := postWith(t, http.DefaultClient, gw.URL()+path, body, harness.Key{Bearer: bearer})
+		if got != status || !strings.Contains(string(answer), want) {
+			t.Errorf("%s: %d %s", name, got, answer)
+		}
+	}
+	const nova = "/model/amazon.nova-lite-v1:0/converse"
+	f("key of nobody", nova, "slk_x", body, http.StatusForbidden, "make sure your API Key is valid")
+	f("cut body", nova, key.Bearer, `{"messages":`, http.StatusBadRequest, "ends early at byte 12")
+	f("another vendor's model", "/model/gpt-4/converse", key.Bearer, body, http.StatusForbidden,
+		"gpt-4 has no known maximum of output tokens")
+	f("OpenAI's path", "/v1/chat/completions", key.Bearer, body, http.StatusNotFound, "not recognized")
+	_, said := harness.RunProgram(t, harness.Binary(t), 2, nil, "report", "--config", gw.ConfigFile(), "--by", "colour")
+	wantText(t, said, `"colour"`, "tenant", "base_model")
+	second := exec.Command(harness.Binary(t), "serve", "--config", gw.ConfigFile())
+	second.Env = []string{"SLUICE_ROOT_SECRET=" + harness.RootSecret, "HOME=" + t.TempDir()}
+	out, err := second.CombinedOutput()
+	if err == nil {
+		t.Error("a second gateway serves beside the first")
+	}
+	wantText(t, string(out), "another gateway uses ", "change data_dir (", "sluice.yaml:")
+}
