@@ -174,7 +174,7 @@ func readable(d *decoder, at place, pattern string) bool {
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	d.faultAt(at, "include", "%v", err)
+	d.faultAt(at, "include", "%s", Unread(folderOf(pattern), err))
 	return false
 }
 

@@ -124,7 +124,7 @@ func TestReloadEmptiesNothing(t *testing.T) {
 		if err := os.Symlink("nowhere", filepath.Join(r.dir, "teams/one.yaml")); err != nil {
 			t.Fatal(err)
 		}
-	}, "no such file", "")
+	}, "there is no file", "")
 }
 
 // TestReloadThroughLinks swaps a link as Kubernetes does with a mounted ConfigMap: each

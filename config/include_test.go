@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -156,5 +158,40 @@ func TestIncludedText(t *testing.T) {
 	}
 	if got := c.Render(problem); !strings.Contains(got, "part.yaml:1:1: error: tenants[0].keys[0]: bad\n1 error") {
 		t.Error(got)
+	}
+}
+
+// TestUnreadFiles names each kind of file that cannot be read, wherever a configuration names one, in the words of its
+// user and without those of the system (U12).
+func TestUnreadFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "plain"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"none.yaml":        "there is no file " + filepath.Join(dir, "none.yaml"),
+		"no/none.yaml":     "there is no file " + filepath.Join(dir, "no/none.yaml"),
+		".":                dir + " is a folder; a file is needed",
+		"plain/below.yaml": filepath.Join(dir, "plain/below.yaml") + " cannot be there: a part of the path before it is a file",
+	} {
+		for _, key := range []string{"prices", "price_locks", "models"} {
+			file := filepath.Join(dir, "sluice.yaml")
+			if err := os.WriteFile(file, fmt.Appendf(nil, "%s: [%q]\n", key, name), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(file, testEnv)
+			var faults *Error
+			if !errors.As(err, &faults) || len(faults.Faults) != 1 || faults.Faults[0].Message != want {
+				t.Errorf("%s of %q: %v, want %q", key, name, err, want)
+			}
+		}
+	}
+	for err, want := range map[error]string{
+		&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}: "this user may not read x",
+		&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}:    "read x: input/output error",
+	} {
+		if got := Unread("x", err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
 	}
 }

@@ -3,12 +3,15 @@ package config
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -155,7 +158,7 @@ func (d *decoder) include(main *tree, c *Config) {
 		for _, name := range d.matches(at, pattern) {
 			data, err := os.ReadFile(name)
 			if err != nil {
-				d.faultAt(at, "include", "%v", err)
+				d.faultAt(at, "include", "%s", Unread(name, err))
 				continue
 			}
 			p := part{hash: sha256.Sum256(data), size: len(data), ended: bytes.HasSuffix(data, []byte("\n"))}
@@ -265,10 +268,27 @@ func (d *decoder) further(v value, name string) (value, bool) {
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		d.fault(v, "%v", err)
+		d.fault(v, "%s", Unread(name, err))
 		return value{}, false
 	}
 	return d.parseFile(name, data)
+}
+
+// Unread says why a file that a configuration names could not be read, in the words of its user.
+func Unread(name string, err error) string {
+	switch {
+	case name == "":
+		return "names no file"
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no file " + name
+	case errors.Is(err, syscall.EISDIR):
+		return name + " is a folder; a file is needed"
+	case errors.Is(err, syscall.ENOTDIR):
+		return name + " cannot be there: a part of the path before it is a file"
+	case errors.Is(err, fs.ErrPermission):
+		return "this user may not read " + name
+	}
+	return err.Error()
 }
 
 // parseFile parses a file whose paths are its own.

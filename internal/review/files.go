@@ -64,11 +64,8 @@ func (r *reviewer) read(path, file string) ([]byte, bool) {
 		return nil, false
 	}
 	data, err := os.ReadFile(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		r.refuse(path, "there is no file %s", file)
-	case err != nil:
-		r.refuse(path, "%v", err)
+	if err != nil {
+		r.refuse(path, "%s", config.Unread(file, err))
 	}
 	return data, err == nil
 }

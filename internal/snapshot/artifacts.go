@@ -85,11 +85,19 @@ func (s *Snapshot) read(index int, now time.Time) (*Artifacts, []config.Problem)
 	return a, problems
 }
 
+func read(file string) ([]byte, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, errors.New(config.Unread(file, err))
+	}
+	return data, nil
+}
+
 func (a *Artifacts) readPreScore(file string) error {
 	if file == "" {
 		return nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := read(file)
 	if err != nil {
 		return err
 	}
@@ -103,7 +111,7 @@ func (a *Artifacts) readScore(file string) error {
 	if file == "" {
 		return nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := read(file)
 	if err != nil {
 		return err
 	}
@@ -115,7 +123,7 @@ func (a *Artifacts) readCertificate(settings *config.Cascade, binding certify.Bi
 	if settings.Certificate == "" {
 		return errors.New("mode enforce needs a certificate")
 	}
-	data, err := os.ReadFile(settings.Certificate)
+	data, err := read(settings.Certificate)
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func TestReloadArtifacts(t *testing.T) {
 			t.Errorf("%s: the old files are kept: %v", name, got)
 		}
 	}
-	f("still no score", "no such file", true)
+	f("still no score", "there is no file", true)
 	hash := trained(t, s.score)
 	f("whole files", "", false)
 	s.certify(t, func(b *certify.Binding) { b.Scores[certify.RoleScore] = "another" })
