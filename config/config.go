@@ -196,6 +196,9 @@ type Telemetry struct {
 	// AccessLog is where a line for each request goes: the absolute path of a file, or
 	// "stdout"; "" nowhere.
 	AccessLog string
+	// ServerTiming adds to answers how long the gateway and its upstreams took, default
+	// false.
+	ServerTiming bool
 }
 
 // Tenant is who pays.

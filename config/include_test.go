@@ -169,10 +169,11 @@ func TestUnreadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"none.yaml":        "there is no file " + filepath.Join(dir, "none.yaml"),
-		"no/none.yaml":     "there is no file " + filepath.Join(dir, "no/none.yaml"),
-		".":                dir + " is a folder; a file is needed",
-		"plain/below.yaml": filepath.Join(dir, "plain/below.yaml") + " cannot be there: a part of the path before it is a file",
+		"none.yaml":    "there is no file " + filepath.Join(dir, "none.yaml"),
+		"no/none.yaml": "there is no file " + filepath.Join(dir, "no/none.yaml"),
+		".":            dir + " is a folder; a file is needed",
+		"plain/below.yaml": filepath.Join(dir, "plain/below.yaml") +
+			" cannot be there: a part of the path before it is a file",
 	} {
 		for _, key := range []string{"prices", "price_locks", "models"} {
 			file := filepath.Join(dir, "sluice.yaml")

@@ -242,6 +242,7 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 		key("sample", &t.Sample, share),
 		key("content", &t.Content, boolean),
 		key("access_log", &t.AccessLog, serving(pathOrStdout)),
+		key("server_timing", &t.ServerTiming, boolean),
 	)
 }
 

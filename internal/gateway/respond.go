@@ -3,9 +3,9 @@ package gateway
 import (
 	"encoding/json"
 	"strconv"
-	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -86,7 +86,7 @@ func (l *Line) refuse(c *call, err *wire.Error) *Response {
 func (c *call) answer(a *leg.Attempt) *Response {
 	res := c.exchange.respond(a.Response.Status)
 	for _, f := range a.Response.Header {
-		if answers(f.Name) {
+		if wire.DescribesAnswer(f.Name) {
 			res.Header = append(res.Header, f)
 		}
 	}
@@ -94,14 +94,13 @@ func (c *call) answer(a *leg.Attempt) *Response {
 	return res
 }
 
-func answers(name string) bool {
-	return strings.EqualFold(name, "content-type") || strings.EqualFold(name, "retry-after") ||
-		wire.HasPrefixFold(name, "x-amzn-") || wire.HasPrefixFold(name, "x-amz-")
-}
-
 // appendDecision adds the x-sluice-* fields (docs/clients.md).
 func (c *call) appendDecision(h wire.Header) wire.Header {
 	h = c.funds.AppendLeft(append(h, wire.Field{Name: "x-sluice-request-id", Value: c.ID}))
+	if c.Snapshot.Config.Telemetry.ServerTiming {
+		took := c.line.asker.Now().Sub(c.Received)
+		h = append(h, wire.Field{Name: "server-timing", Value: telemetry.ServerTiming(took-c.waited, c.waited)})
+	}
 	if c.route == nil {
 		return h
 	}

@@ -1,6 +1,11 @@
 package telemetry
 
-import "github.com/sluice-gateway/sluice/internal/wire"
+import (
+	"strconv"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
 
 // SemconvVersion is the version of the OpenTelemetry semantic conventions that
 // the names below follow. The generative AI part is in development and changes;
@@ -83,4 +88,14 @@ func genAIOperation(operation string) string {
 		return "chat"
 	}
 	return operation
+}
+
+// ServerTiming is the value of a Server-Timing field (https://www.w3.org/TR/server-timing/): how long the gateway
+// itself and its upstreams took, in milliseconds to the microsecond. Neither is below 0.
+func ServerTiming(gateway, upstream time.Duration) string {
+	millis := func(b []byte, d time.Duration) []byte {
+		return strconv.AppendFloat(b, float64(max(d, 0).Microseconds())/1000, 'f', 3, 64)
+	}
+	b := millis(append(make([]byte, 0, 64), "gateway;dur="...), gateway)
+	return string(millis(append(b, ", upstream;dur="...), upstream))
 }

@@ -412,3 +412,18 @@ func BenchmarkMetrics(b *testing.B) {
 		m.Usage("acme", &u, 5)
 	}
 }
+
+func TestServerTiming(t *testing.T) {
+	for _, c := range []struct {
+		gateway, upstream time.Duration
+		want              string
+	}{
+		{0, 0, "gateway;dur=0.000, upstream;dur=0.000"},
+		{412*time.Microsecond + 999, 830500 * time.Microsecond, "gateway;dur=0.412, upstream;dur=830.500"},
+		{-time.Second, time.Hour, "gateway;dur=0.000, upstream;dur=3600000.000"},
+	} {
+		if got := ServerTiming(c.gateway, c.upstream); got != c.want {
+			t.Errorf("%v, %v: %q, want %q", c.gateway, c.upstream, got, c.want)
+		}
+	}
+}

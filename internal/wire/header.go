@@ -50,6 +50,13 @@ func HasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
+// DescribesAnswer reports whether a field of an upstream's answer speaks of the answer, and not of the connection that
+// it came over.
+func DescribesAnswer(name string) bool {
+	return strings.EqualFold(name, "content-type") || strings.EqualFold(name, "retry-after") ||
+		HasPrefixFold(name, "x-amzn-") || HasPrefixFold(name, "x-amz-")
+}
+
 // AppendHeader splits a header block, of which each line ends in CR LF, into
 // fields whose strings share its memory; an empty line ends it. It refuses, as
 // KindValidation, what parsers are known to read differently: folded lines, bare
