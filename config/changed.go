@@ -29,6 +29,7 @@ var fixed = []struct {
 		func(a, b *Config) { b.Admin.Advertise = a.Admin.Advertise }},
 	{"decisions", func(a, b *Config) bool { return a.Decisions == b.Decisions },
 		func(a, b *Config) { b.Decisions = a.Decisions }},
+	{"export", func(a, b *Config) bool { return a.Export == b.Export }, func(a, b *Config) { b.Export = a.Export }},
 	{"ledger", func(a, b *Config) bool { return a.Ledger == b.Ledger }, func(a, b *Config) { b.Ledger = a.Ledger }},
 	{"timeouts.keep_alive", func(a, b *Config) bool { return a.Timeouts.KeepAlive == b.Timeouts.KeepAlive },
 		func(a, b *Config) { b.Timeouts.KeepAlive = a.Timeouts.KeepAlive }},

@@ -22,6 +22,7 @@ type Config struct {
 	Journal  Journal
 	// Decisions are those of single requests, beside the records.
 	Decisions Decisions
+	Export    Export
 	Upstream  Upstream
 	// Upstreams are further ones by name.
 	Upstreams map[string]Upstream
@@ -92,6 +93,15 @@ type Decisions struct {
 	Off      bool
 	Keep     time.Duration // default 35 days
 	MaxBytes int64         // default 2 GiB
+}
+
+// Export is where usage records and decisions go as Parquet.
+type Export struct {
+	To    string        // s3://bucket/prefix, or an absolute folder; "" for nowhere
+	Every time.Duration // default 5m
+	// Region is the bucket's, "" for that of the environment. Endpoint is another service
+	// that speaks S3.
+	Region, Endpoint string
 }
 
 // Journal is how durable a usage record is before the call goes on.

@@ -251,6 +251,16 @@ func pathOrStdout(d *decoder, v value, dst *string) {
 	}
 }
 
+// pathOrBucket is path, but for a prefix of an S3 bucket.
+func pathOrBucket(d *decoder, v value, dst *string) {
+	text(d, v, dst)
+	if rest, ok := strings.CutPrefix(*dst, "s3://"); !ok {
+		path(d, v, dst)
+	} else if bucket, _, _ := strings.Cut(rest, "/"); bucket == "" || strings.ContainsAny(rest, " ?#%") {
+		d.fault(v, "is no s3://bucket/prefix")
+	}
+}
+
 func absolute(f *file, name string) string {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(f.name), name)

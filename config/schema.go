@@ -19,6 +19,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("data_dir", &c.DataDir, path),
 		key("journal", &c.Journal, journalSection),
 		key("decisions", &c.Decisions, decisionsSection),
+		key("export", &c.Export, exportSection),
 		key("upstream", &c.Upstream, upstreamSection),
 		key("upstreams", &c.Upstreams, table(upstreamSection)),
 		key("model_upstreams", &c.ModelUpstreams, modelUpstreams),
@@ -60,6 +61,7 @@ func defaults() *Config {
 			SegmentBytes: 64 << 20, Keep: 72 * time.Hour,
 		},
 		Decisions: Decisions{Keep: 35 * 24 * time.Hour, MaxBytes: 2 << 30},
+		Export:    Export{Every: 5 * time.Minute},
 		Upstream:  defaultUpstream(),
 		Unpriced:  UnpricedAllow, UnknownFamily: "refuse",
 		Timeouts: Timeouts{
@@ -132,6 +134,15 @@ func decisionsSection(d *decoder, v value, c *Decisions) {
 		key("keep", &c.Keep, period(time.Minute)),
 		key("max_bytes", &c.MaxBytes, size),
 		key("off", &c.Off, boolean),
+	)
+}
+
+func exportSection(d *decoder, v value, e *Export) {
+	d.section(v,
+		need("to", &e.To, serving(pathOrBucket)),
+		key("every", &e.Every, period(time.Second)),
+		key("region", &e.Region, serving(name)),
+		key("endpoint", &e.Endpoint, serving(text)),
 	)
 }
 

@@ -135,7 +135,8 @@ func written(t *testing.T, dir string, whole any) (*Config, error) {
 var restart = map[string]string{
 	"listen": "listen", "admin.listen": "admin.listen", "data_dir": "data_dir",
 	"journal.fsync": "journal", "journal.every": "journal", "journal.segment_bytes": "journal",
-	"journal.keep":    "journal",
+	"journal.keep": "journal",
+	"export.to":    "export", "export.every": "export", "export.region": "export", "export.endpoint": "export",
 	"admin.advertise": "admin.advertise",
 	"decisions.keep":  "decisions", "decisions.max_bytes": "decisions", "decisions.off": "decisions",
 	"ledger.redis": "ledger", "timeouts.keep_alive": "timeouts.keep_alive",

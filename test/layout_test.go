@@ -40,6 +40,7 @@ var layers = map[string]int{
 	"internal/leg":                64,
 	"internal/decision/recorder":  66, // attempts as decisions
 	"internal/decision":           36,
+	"internal/lake":               50, // records and decisions as Parquet
 	"internal/doctor":             70, // what a gateway relies on
 	"internal/controlplane":       62,
 	"internal/snapshot":           60,
@@ -105,7 +106,7 @@ var layers = map[string]int{
 // owners is who alone may import an outside library.
 var owners = map[string][]string{
 	"github.com/valyala/fasthttp":         {"internal/server"},
-	"github.com/aws/aws-sdk-go-v2":        {"internal/engine/bedrock"},
+	"github.com/aws/aws-sdk-go-v2":        {"internal/engine/bedrock", "internal/lake"},
 	"github.com/sony/gobreaker":           {"internal/engine/bedrock"},
 	"github.com/redis/go-redis":           {"internal/meter/redis"},
 	"go.etcd.io/bbolt":                    {"internal/decision"},
@@ -114,7 +115,7 @@ var owners = map[string][]string{
 	"cel.dev/cel-go":                      {"internal/router"},
 	"github.com/goccy/go-yaml":            {"config", "internal/engine/sandbox"},
 	"github.com/spf13/cobra":              {"cmd/gateway"},
-	"github.com/parquet-go/parquet-go":    {"internal/report"},
+	"github.com/parquet-go/parquet-go":    {"internal/report", "internal/lake"},
 	"github.com/google/cel-go":            {},
 	"github.com/coreos/go-oidc":           {"internal/signin"},
 	"golang.org/x/oauth2":                 {"internal/signin"},

@@ -282,3 +282,64 @@ func (s *store) pick(f *Filter, packed []byte, from place, limit int, page *Page
 	}
 	return true, nil
 }
+
+// Each yields decisions in the order in which they were written, behind a place; "" is the
+// first one there is. It returns the place of the last one, after most of them or at the end.
+func (l *Log) Each(after string, most int, yield func(*Decision) error) (string, error) {
+	l.flush(false)
+	var from place
+	if after != "" {
+		var err error
+		if from, err = parsePlace(after); err != nil {
+			return after, err
+		}
+	}
+	at := from
+	err := l.store.db.View(func(tx *bbolt.Tx) error {
+		blocks := tx.Bucket([]byte(bucketBlocks)).Cursor()
+		k, packed := blocks.Seek(binary.BigEndian.AppendUint64(nil, from.key))
+		for n := 0; k != nil && n < most; k, packed = blocks.Next() {
+			skip := uint32(0)
+			key := binary.BigEndian.Uint64(k)
+			if key == from.key {
+				skip = from.number
+			}
+			count, err := l.store.each(packed, skip, yield)
+			if err != nil {
+				return err
+			}
+			at = place{key, count}
+			n += int(count - skip)
+		}
+		return nil
+	})
+	if err != nil || at == from {
+		return after, err
+	}
+	return at.String(), nil
+}
+
+// each yields the decisions of a block behind the first ones, and returns how many it has.
+func (s *store) each(packed []byte, skip uint32, yield func(*Decision) error) (count uint32, err error) {
+	raw, err := s.unpack.DecodeAll(packed, nil)
+	if err != nil {
+		return 0, err
+	}
+	for len(raw) > 0 {
+		var one []byte
+		if one, raw, err = next(raw); err != nil {
+			return 0, err
+		}
+		if count++; count <= skip {
+			continue
+		}
+		var d Decision
+		if err := read(one, &d); err != nil {
+			return 0, err
+		}
+		if err := yield(&d); err != nil {
+			return 0, err
+		}
+	}
+	return count, nil
+}

@@ -168,6 +168,9 @@ func (m *Meter) Recovered() Recovered { return m.recovered }
 // Journal returns the journal's directory and identity, for reports and logs.
 func (m *Meter) Journal() (journal.Disk, journal.Identity) { return m.log.Disk(), m.log.Identity() }
 
+// Synced is up to where the journal is on the disk.
+func (m *Meter) Synced() journal.Position { return m.log.Synced() }
+
 // Close posts everything, waits until the ledger has it or the context ends,
 // and closes the journal. No call may be in flight.
 func (m *Meter) Close(ctx context.Context) error {

@@ -1,8 +1,12 @@
 package meter
 
 import (
+	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -179,4 +183,83 @@ func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 		all.IDs[id] = true
 	}
 	return id, err
+}
+
+// Followed is how far somebody has followed a journal. The zero value is its beginning.
+type Followed struct {
+	At    journal.Position
+	Heads []record.Head     // last numbers of the partitions
+	Open  map[string][]byte // START records of attempts that had not ended, by id
+}
+
+// Entry is what a journal posts, with the record that posts it.
+type Entry struct {
+	record.Partition
+	Kind    byte // KindTotal for the sums of a checkpoint, 0 for a number that was lost
+	Posting *record.Posting
+	Payload []byte // of the record, nil without one
+	Start   []byte // of the attempt, nil when it is not known
+}
+
+// ErrBehind is for a journal whose segments from a place on are gone.
+var ErrBehind = errors.New("the journal no longer has the records from there on")
+
+// Follow yields what a journal posts from a place up to another one, or until most records
+// were read, each number once; the zero place is the end. It returns how far it came. From the
+// beginning of a journal, its checkpoint comes first, as sums without numbers. What it yields
+// is valid during the call.
+func Follow(
+	disk journal.Disk, from Followed, to journal.Position, most int, yield func(*Entry) error,
+) (Followed, error) {
+	h, now := newHistory(), Entry{}
+	for _, head := range from.Heads {
+		h.heads[head.Partition] = head.Seq
+	}
+	for id, start := range from.Open {
+		h.open[id] = bytes.Clone(start)
+	}
+	h.each = func(of record.Partition, p *record.Posting) error {
+		now.Partition, now.Posting = of, p
+		if p == &h.posting || now.Kind == record.KindTotal {
+			return yield(&now)
+		}
+		return yield(&Entry{Partition: of, Posting: p}) // a number that was lost
+	}
+	at := from.At
+	if at == (journal.Position{}) {
+		now.Kind = record.KindTotal
+		if err := h.loadCheckpoint(disk); err != nil {
+			return from, err
+		}
+		at = behindCheckpoint(h.through)
+	} else if all, err := journal.Segments(disk); err != nil || len(all) > 0 && all[0] > at.Segment {
+		return from, errors.Join(err, ErrBehind)
+	}
+	r := journal.NewReader(disk, at)
+	defer r.Close()
+	r.Limit(to)
+	for n := 0; n < most && r.Next(); n++ {
+		now = Entry{Kind: r.Kind(), Payload: r.Payload()}
+		if record.Posts(now.Kind) {
+			if _, id, err := record.ReadPosting(now.Payload); err == nil {
+				now.Start = bytes.Clone(h.open[id])
+			}
+		}
+		if err := h.record(r.Writer(), r.Kind(), r.Payload()); err != nil {
+			return from, fmt.Errorf("journal record at %s: %w", r.At(), err)
+		}
+		h.suspended = nil
+	}
+	return h.followed(r.Offset()), r.Err()
+}
+
+func (h *history) followed(at journal.Position) Followed {
+	f := Followed{At: at, Open: h.open}
+	for of, seq := range h.heads {
+		f.Heads = append(f.Heads, record.Head{Partition: of, Seq: seq})
+	}
+	slices.SortFunc(f.Heads, func(a, b record.Head) int {
+		return cmp.Or(cmp.Compare(a.Writer, b.Writer), cmp.Compare(a.Root, b.Root))
+	})
+	return f
 }

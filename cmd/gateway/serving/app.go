@@ -109,11 +109,9 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	}
 	closing.add(a.accounts.close)
 	a.startKeys(ctx, closing)
-	_, id := a.accounts.meter.Journal()
-	a.history = history.Open(history.Options{
-		Config: cfg, Writer: id.Writer, Dropped: a.telemetry.Metrics().DecisionsDropped, Log: a.log, Now: now,
-	})
-	closing.add(a.history.Close)
+	if err := a.startHistory(ctx, cfg, now, closing); err != nil {
+		return nil, err
+	}
 	if err := a.startLine(cfg, now, crash, closing); err != nil {
 		return nil, err
 	}
@@ -172,6 +170,22 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 	})
 	closing.add(a.line.Close)
 	return a.line.Restore()
+}
+
+// startHistory opens what is kept of single requests, and begins its export.
+func (a *app) startHistory(ctx context.Context, cfg *config.Config, now func() time.Time, closing *closers) error {
+	_, id := a.accounts.meter.Journal()
+	of := history.Options{
+		Config: cfg, Writer: id.Writer, Dropped: a.telemetry.Metrics().DecisionsDropped, Log: a.log, Now: now,
+	}
+	a.history = history.Open(of)
+	closing.add(a.history.Close)
+	export, err := a.history.StartExport(ctx, of, a.accounts.meter, &a.calls)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	closing.add(export.Close)
+	return nil
 }
 
 // startEdge opens the two ports. Nothing is served yet on the one for callers.

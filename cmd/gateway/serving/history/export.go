@@ -1,0 +1,113 @@
+package history
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/lake"
+	"github.com/sluice-gateway/sluice/internal/meter"
+)
+
+// Export writes records and decisions to a lake, until Close. A nil one is off.
+type Export struct {
+	exporter   *lake.Exporter
+	every      time.Duration
+	log        *slog.Logger
+	stop, done chan struct{}
+	failing    bool
+}
+
+// lastExport is how long a stop waits for what is left; the next start exports the rest.
+const lastExport = 5 * time.Second
+
+// StartExport begins the export of a gateway's configuration, nil without one.
+func (h *History) StartExport(
+	ctx context.Context, o Options, m *meter.Meter, calls http.RoundTripper,
+) (*Export, error) {
+	c := &o.Config.Export
+	if c.To == "" {
+		return nil, nil
+	}
+	to, err := storeOf(ctx, c, calls, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	disk, _ := m.Journal()
+	of := lake.Options{
+		Store: to, State: filepath.Join(o.Config.DataDir, "export.json"), Now: o.Now,
+		Journals: []lake.Source{
+			{Name: "journal", Disk: disk, Synced: m.Synced},
+			{Name: "corrections", Disk: command.CorrectionsDir(o.Config)},
+		},
+	}
+	if h != nil {
+		of.Decisions = h.log
+	}
+	e := &Export{every: c.Every, log: o.Log, stop: make(chan struct{}), done: make(chan struct{})}
+	if e.exporter, err = lake.Open(of); err != nil {
+		return nil, err
+	}
+	go e.run()
+	return e, nil
+}
+
+func storeOf(
+	ctx context.Context, c *config.Export, calls http.RoundTripper, now func() time.Time,
+) (lake.Store, error) {
+	if !strings.HasPrefix(c.To, "s3://") {
+		return lake.Folder(c.To), nil
+	}
+	return lake.OpenBucket(ctx, lake.BucketOptions{
+		To: c.To, Region: c.Region, Endpoint: c.Endpoint, Calls: calls, Now: now,
+	})
+}
+
+func (e *Export) run() {
+	defer close(e.done)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { // an upload that takes long ends with the export
+		<-e.stop
+		cancel()
+	}()
+	tick := time.NewTicker(e.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case <-tick.C:
+			e.once(ctx)
+		}
+	}
+}
+
+// once says in the log when exports begin or cease to fail.
+func (e *Export) once(ctx context.Context) {
+	n, err := e.exporter.Run(ctx)
+	switch {
+	case err != nil && !e.failing:
+		e.log.Error("the export fails; what is not exported yet follows when it works again", "err", err)
+	case err == nil && e.failing:
+		e.log.Info("the export works again", "records", n)
+	}
+	e.failing = err != nil
+}
+
+// Close exports what is left, within ctx and five seconds.
+func (e *Export) Close(ctx context.Context) {
+	if e == nil {
+		return
+	}
+	close(e.stop)
+	<-e.done
+	ctx, cancel := context.WithTimeout(ctx, lastExport)
+	defer cancel()
+	e.once(ctx)
+}
