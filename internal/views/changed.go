@@ -133,7 +133,7 @@ func worth(old, now *mix, s step) *big.Rat {
 		}
 		perRequest := new(big.Rat).Quo(big.NewRat(legs, 1), big.NewRat(of.requests, 1))
 		for at, x := range models.cells {
-			if at.path != path || models.paths[path] == 0 {
+			if at.path != path || models.paths[path] == 0 || x.legs == 0 { // a correction alone: see the last step
 				continue
 			}
 			one := new(big.Rat).Quo(big.NewRat(x.legs, 1), big.NewRat(models.paths[path], 1))
