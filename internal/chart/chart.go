@@ -5,15 +5,15 @@ package chart
 
 import (
 	"fmt"
-	"html/template"
+	"html"
 	"math"
 	"strings"
 )
 
 // Figure is something that can be drawn.
 type Figure interface {
-	// SVG is the drawing. title says what it shows, for those who cannot see it.
-	SVG(title string) template.HTML
+	// SVG is the drawing, with every text in it escaped. title says what it shows, for those who cannot see it.
+	SVG(title string) string
 }
 
 // Series is one line or one part of each bar.
@@ -47,28 +47,28 @@ func (s *svg) add(format string, args ...any) {
 
 func open(h int, title string) *svg {
 	s := &svg{}
-	s.add(`<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, h, template.HTMLEscapeString(title))
+	s.add(`<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, h, html.EscapeString(title))
 	return s
 }
 
 func (s *svg) text(x, y float64, class, anchor, text string) {
 	s.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor,
-		template.HTMLEscapeString(text))
+		html.EscapeString(text))
 }
 
 // rect is a part of a bar, with what it means for whoever points at it.
 func (s *svg) rect(x, y, w, h float64, class int, title string) {
 	s.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" class="s%d"><title>%s</title></rect>`,
-		x, y, max(w, 0.5), max(h, 0), class%classes, template.HTMLEscapeString(title))
+		x, y, max(w, 0.5), max(h, 0), class%classes, html.EscapeString(title))
 }
 
-func (s *svg) close() template.HTML {
+func (s *svg) close() string {
 	s.add("</svg>")
-	return template.HTML(s.String()) //nolint:gosec // every text in it is escaped above
+	return s.String()
 }
 
 // SVG implements Figure.
-func (b *Bars) SVG(title string) template.HTML {
+func (b *Bars) SVG(title string) string {
 	low, high := b.bounds()
 	s := open(height, title)
 	y := func(v float64) float64 { return top + plotHeight*(high-v)/(high-low) }
@@ -111,7 +111,7 @@ func (b *Bars) line(s *svg, class int, line Series, step float64, y func(float64
 		}
 	}
 	s.add(`<polyline class="l%d" points="%s"><title>%s</title></polyline>`, class%classes, strings.Join(points, " "),
-		template.HTMLEscapeString(line.Name))
+		html.EscapeString(line.Name))
 }
 
 // bounds are those of the scale; zero is within.
@@ -179,7 +179,7 @@ type Steps struct {
 }
 
 // SVG implements Figure.
-func (w *Steps) SVG(title string) template.HTML {
+func (w *Steps) SVG(title string) string {
 	spaces, values := make([]float64, len(w.Values)), make([]float64, len(w.Values))
 	low, high, at := 0.0, 0.0, 0.0
 	for i, v := range w.Values {
@@ -224,7 +224,7 @@ type Share struct {
 }
 
 // SVG implements Figure.
-func (p *Strip) SVG(title string) template.HTML {
+func (p *Strip) SVG(title string) string {
 	const h = 44
 	s := open(h, title)
 	x := 0.0
@@ -251,7 +251,7 @@ type Bullet struct {
 }
 
 // SVG implements Figure.
-func (b *Bullets) SVG(title string) template.HTML {
+func (b *Bullets) SVG(title string) string {
 	const row, names = 26, 300
 	s := open(row*len(b.Rows)+8, title)
 	scale := float64(width-names-right) / 1.25
@@ -267,7 +267,7 @@ func (b *Bullets) SVG(title string) template.HTML {
 		if !math.IsNaN(r.End) {
 			x := names + min(max(r.End, 0), 1.25)*scale
 			s.add(`<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="mark"><title>%s, forecast: %.1f %%</title></line>`,
-				x, x, y, y+18, template.HTMLEscapeString(r.Name), 100*r.End)
+				x, x, y, y+18, html.EscapeString(r.Name), 100*r.End)
 		}
 	}
 	return s.close()

@@ -9,10 +9,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash/fnv"
-	"html/template"
 	"net/http"
 	"regexp"
 	"strings"
+
+	g "maragu.dev/gomponents"
 
 	"github.com/sluice-gateway/sluice/internal/api"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
@@ -20,7 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/views"
 )
 
-//go:embed assets page.html
+//go:embed assets
 var files embed.FS
 
 // Page serves the page. All fields must be set; Make it with New.
@@ -28,14 +29,12 @@ type Page struct {
 	desk    *signin.Desk
 	shelf   *views.Shelf
 	office  *admin.Office
-	layout  *template.Template
 	version string // of the assets
 }
 
 // New returns a page.
 func New(desk *signin.Desk, shelf *views.Shelf, office *admin.Office) *Page {
 	p := &Page{desk: desk, shelf: shelf, office: office}
-	p.layout = template.Must(template.New("").Funcs(functions()).ParseFS(files, "page.html"))
 	sum := fnv.New64a()
 	for _, name := range []string{"style.css", "page.js"} {
 		text, err := files.ReadFile("assets/" + name)
@@ -124,13 +123,14 @@ type filter struct {
 // mostOffered is how many tenants a filter offers; any may be typed.
 const mostOffered = 500
 
-func (p *Page) show(w http.ResponseWriter, status int, name string, f *frame) {
+// show answers with a page, which draw writes once all of the frame is known.
+func (p *Page) show(w http.ResponseWriter, status int, f *frame, draw func(*frame) g.Node) {
 	f.Version, f.Provider = p.version, p.desk.HasProvider()
 	if f.Who != nil {
 		f.Form = p.desk.FormToken(f.Who)
 	}
 	var out bytes.Buffer
-	if err := p.layout.ExecuteTemplate(&out, name, f); err != nil {
+	if err := draw(f).Render(&out); err != nil {
 		http.Error(w, "the page cannot be written: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -149,7 +149,7 @@ func (p *Page) known(w http.ResponseWriter, r *http.Request) *signin.Who {
 	if !errors.Is(err, signin.ErrNobody) {
 		f.Error = err.Error()
 	}
-	p.show(w, http.StatusUnauthorized, "signin", f)
+	p.show(w, http.StatusUnauthorized, f, (*frame).signIn)
 	return nil
 }
 
@@ -162,7 +162,7 @@ func (p *Page) view(w http.ResponseWriter, r *http.Request, name string) {
 	f := &frame{Title: "Not found", Who: who, Menu: p.menu(who, name, q)}
 	if err != nil {
 		f.Title, f.Error = http.StatusText(api.Status(err)), err.Error()
-		p.show(w, api.Status(err), "failed", f)
+		p.show(w, api.Status(err), f, (*frame).failed)
 		return
 	}
 	f.Title, f.View, f.Filter = v.Title, v, p.filter(who, v, q)
@@ -170,7 +170,7 @@ func (p *Page) view(w http.ResponseWriter, r *http.Request, name string) {
 	for _, t := range v.Tables {
 		f.Tables = append(f.Tables, newTable(v, t, q))
 	}
-	p.show(w, http.StatusOK, "view", f)
+	p.show(w, http.StatusOK, f, (*frame).view)
 }
 
 func (p *Page) menu(who *signin.Who, here string, q *views.Query) []item {
@@ -211,7 +211,7 @@ func leave(w http.ResponseWriter, to string) {
 }
 
 func (p *Page) askWho(w http.ResponseWriter, r *http.Request) {
-	p.show(w, http.StatusOK, "signin", &frame{Title: "Sign in", Next: r.FormValue("next")})
+	p.show(w, http.StatusOK, &frame{Title: "Sign in", Next: r.FormValue("next")}, (*frame).signIn)
 }
 
 // mostForm is the largest form that is read.
@@ -221,7 +221,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 	next := r.PostFormValue("next")
 	if err := p.desk.SignIn(w, r, r.PostFormValue("credential")); err != nil {
-		p.show(w, http.StatusForbidden, "signin", &frame{Title: "Sign in", Next: next, Error: err.Error()})
+		p.show(w, http.StatusForbidden, &frame{Title: "Sign in", Next: next, Error: err.Error()}, (*frame).signIn)
 		return
 	}
 	leave(w, next)
@@ -230,8 +230,8 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
 	if who, err := p.desk.Identify(r); err == nil && !p.desk.OwnForm(who, r.PostFormValue("form")) {
-		p.show(w, http.StatusForbidden, "failed", &frame{Title: "Forbidden", Who: who,
-			Error: "this form is not from a page of yours"})
+		p.show(w, http.StatusForbidden, &frame{Title: "Forbidden", Who: who,
+			Error: "this form is not from a page of yours"}, (*frame).failed)
 		return
 	}
 	p.desk.SignOut(w, r)
@@ -242,7 +242,7 @@ func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {
 func (p *Page) depart(w http.ResponseWriter, r *http.Request) {
 	to, err := p.desk.Depart(w, r)
 	if err != nil {
-		p.show(w, http.StatusBadGateway, "signin", &frame{Title: "Sign in", Error: err.Error()})
+		p.show(w, http.StatusBadGateway, &frame{Title: "Sign in", Error: err.Error()}, (*frame).signIn)
 		return
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -251,9 +251,9 @@ func (p *Page) depart(w http.ResponseWriter, r *http.Request) {
 func (p *Page) comeBack(w http.ResponseWriter, r *http.Request) {
 	switch err := p.desk.Return(w, r); {
 	case errors.Is(err, signin.ErrRefused):
-		p.show(w, http.StatusForbidden, "signin", &frame{Title: "Sign in", Error: err.Error()})
+		p.show(w, http.StatusForbidden, &frame{Title: "Sign in", Error: err.Error()}, (*frame).signIn)
 	case err != nil:
-		p.show(w, http.StatusBadGateway, "signin", &frame{Title: "Sign in", Error: err.Error()})
+		p.show(w, http.StatusBadGateway, &frame{Title: "Sign in", Error: err.Error()}, (*frame).signIn)
 	default:
 		leave(w, "")
 	}

@@ -33,9 +33,11 @@ func (p *Page) actOnKey(w http.ResponseWriter, r *http.Request) {
 		if !errors.Is(err, errForm) && !errors.Is(err, errRole) && !errors.Is(err, views.ErrForbidden) {
 			status = admin.Status(err)
 		}
-		p.show(w, status, "failed", &frame{Title: "Not done", Who: who, Menu: p.menu(who, "keys", nil), Error: err.Error()})
+		f := &frame{Title: "Not done", Who: who, Menu: p.menu(who, "keys", nil), Error: err.Error()}
+		p.show(w, status, f, (*frame).failed)
 	case made != nil:
-		p.show(w, http.StatusOK, "made", &frame{Title: "A new key", Who: who, Menu: p.menu(who, "keys", nil), Made: made})
+		f := &frame{Title: "A new key", Who: who, Menu: p.menu(who, "keys", nil), Made: made}
+		p.show(w, http.StatusOK, f, (*frame).made)
 	default:
 		leave(w, "keys")
 	}

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"html/template"
 	"maps"
 	"math/big"
 	"net/url"
@@ -15,7 +14,7 @@ import (
 // table is a table with its figure and the links to what is shown.
 type table struct {
 	*views.Table
-	Drawing   template.HTML
+	Drawing   string // SVG
 	Legend    []string
 	CSV, JSON string
 	Lines     [][]cell
@@ -144,12 +143,6 @@ func grouped(digits string) string {
 		out.WriteRune(c)
 	}
 	return sign + out.String()
-}
-
-func functions() template.FuncMap {
-	return template.FuncMap{
-		"stamp": views.Stamp,
-	}
 }
 
 // legend names the colours of a figure's parts.
