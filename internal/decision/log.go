@@ -14,7 +14,7 @@ const (
 	// writeEvery is how long decisions wait for others, so that many are written at once,
 	// and writeSoon how many bytes do not wait that long.
 	writeEvery = time.Second
-	writeSoon  = 1 << 20
+	writeSoon  = 512 << 10
 	// lastWrite is how long a stop waits for the disk.
 	lastWrite = 5 * time.Second
 )
@@ -121,7 +121,7 @@ func (l *Log) flush(all bool) {
 	batch, n := l.waiting, l.count
 	l.waiting, l.count = l.spare[:0], 0
 	l.mu.Unlock()
-	const kept = 1 << 20 // what a burst needed is not kept
+	const kept = 2 << 20 // what a burst needed is not kept
 	if l.spare = batch; cap(batch) > kept {
 		l.spare = nil
 	}
