@@ -36,6 +36,9 @@ type Config struct {
 	// lower of these and the list price.
 	Locks     []PriceBook
 	Discounts []Discount
+	// Commitments are what was promised to be spent at list price, as in an AWS Enterprise
+	// Discount Program.
+	Commitments []Commitment
 	// Users is whom calls are booked for; nil for nobody but the tenant.
 	Users    *Users
 	Models   []Model // catalogue, the shipped one first; a later entry wins

@@ -52,6 +52,24 @@ var percent = parsed(form{
 	return int64(amount / (money.Dollar / 10_000)), nil
 })
 
+// Commitment is what was promised to be spent within some days, at list price.
+type Commitment struct {
+	USD  int64     // whole dollars
+	From time.Time // the first day, UTC
+	To   time.Time // the last day
+}
+
+func commitmentSection(d *decoder, v value, c *Commitment) {
+	d.section(v,
+		need("usd", &c.USD, whole[int64](1, 1_000_000_000_000)),
+		need("from", &c.From, day),
+		need("to", &c.To, day),
+	)
+	if !c.To.IsZero() && c.To.Before(c.From) {
+		d.fault(v, "ends before it begins: to must not be before from")
+	}
+}
+
 // Applies reports whether the discount is for a model in a tier, at any time. The
 // tier is a word of the books, "" for the default one.
 func (c *Discount) Applies(model, tier string) bool {

@@ -59,6 +59,7 @@ var layers = map[string]int{
 	"internal/simulate":           43,
 	"internal/keys/admin":         43, // who acts on keys knows whose they are
 	"internal/saving":             42,
+	"internal/commitment":         44,
 	"internal/forecast":           42, // how budgets stand
 	"internal/meter/redis":        42,
 	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters

@@ -294,3 +294,20 @@ func estimate(usd float64) money.Pico {
 	const step = float64(money.Dollar) / 10_000
 	return money.Pico(min(math.Round(usd*10_000), math.MaxInt64/step-1)) * money.Pico(step)
 }
+
+// Until is what a window's tenant will spend between two times of which the first is not
+// before now, in dollars: low, mid and high. Known is whether there was any history, and
+// bounded whether there was enough for low and high.
+func (h *History) Until(window string, from, end time.Time) (low, mid, high float64, known, bounded bool) {
+	p, spent := h.past(window)
+	if !spent {
+		return 0, 0, 0, false, false
+	}
+	m := p.fit(time.UTC, end.Sub(h.now))
+	for at := from; at.Before(end); {
+		next := at.Truncate(time.Hour).Add(time.Hour)
+		mid += m.level * m.factor(at) * next.Sub(at).Hours()
+		at = next
+	}
+	return max(0, mid-m.off(mid)), mid, mid + m.off(mid), true, m.t > 0
+}

@@ -1,0 +1,45 @@
+package money
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/commitment"
+)
+
+func commitmentsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "commitments --config FILE",
+		Short: "Print how far what was promised to AWS is spent, and what will be missing",
+		Args:  command.Args(cobra.NoArgs),
+	}
+	format := cmd.Flags().String("format", "markdown", "markdown, html or json")
+	formats := cobra.FixedCompletions([]cobra.Completion{"markdown", "html", "json"}, cobra.ShellCompDirectiveNoFileComp)
+	command.Complete(cmd, "format", formats)
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		if err := commitment.Write(io.Discard, *format, nil); err != nil {
+			return command.Invalid(err)
+		}
+		if len(cfg.Commitments) == 0 {
+			return command.Invalidf("the configuration has no commitments: [{usd, from, to}]")
+		}
+		source, done, err := openSource(cfg)
+		if err != nil {
+			return err
+		}
+		defer done()
+		var pages []*commitment.Page
+		for i := range cfg.Commitments {
+			p, err := commitment.Read(cmd.Context(), source, &cfg.Commitments[i], cfg.ModelMap, time.Now())
+			if err != nil {
+				return err
+			}
+			pages = append(pages, p)
+		}
+		return commitment.Write(cmd.OutOrStdout(), *format, pages)
+	})
+}
