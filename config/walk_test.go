@@ -75,6 +75,7 @@ var others = map[string]any{
 	"tenants.role_arn":          "arn:aws:iam::123456789012:role/another",
 	"tenants.webhook":           "https://hooks.example.com/other",
 	"tenants.budgets.time_zone": "Asia/Tokyo", "tenants.keys": "SLKBAAAAAAAAAAAAAAAAAAAAA",
+	"commitments.from": "2026-01-02", "commitments.to": "2027-01-31",
 	"discounts.to": "2027-07-31", "discounts.from": "2026-07-02", "discounts.percent": json.Number("13"),
 	"include": "others.d/*.yaml", "cascades.light": "amazon.nova-micro-v1:0",
 	"cascades.session.ttl": "29m", "telemetry.sample": json.Number("0.2"),
