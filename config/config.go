@@ -222,16 +222,18 @@ type Tenant struct {
 	// reports should say of it. Those below it have its cost center and tags too.
 	Name, CostCenter string
 	Tags             map[string]string
-	Keys             []string
-	Models           []string // nil: all
-	DenyModels       []string
-	Operations       []string // nil: the default list
-	Upstream         string
-	Role             *role.Role // what its upstream's is not, nil for nothing
-	OutputTokens     *OutputTokens
-	Budgets          []Budget
-	Limits           Limits
-	OnLedgerLoss     string // lease_only (default), allow, deny
+	// BillingTimeZone is what its months are closed in, "" for UTC. Only roots have it.
+	BillingTimeZone string
+	Keys            []string
+	Models          []string // nil: all
+	DenyModels      []string
+	Operations      []string // nil: the default list
+	Upstream        string
+	Role            *role.Role // what its upstream's is not, nil for nothing
+	OutputTokens    *OutputTokens
+	Budgets         []Budget
+	Limits          Limits
+	OnLedgerLoss    string // lease_only (default), allow, deny
 	// BudgetHeaders is which budgets answers tell of: none (default), own, all. All are
 	// those of the tenants above too.
 	BudgetHeaders string

@@ -267,6 +267,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("name", &t.Name, name),
 		key("cost_center", &t.CostCenter, name),
 		key("tags", &t.Tags, table(name)),
+		key("billing_time_zone", &t.BillingTimeZone, name),
 		key("keys", &t.Keys, serving(list(name))),
 		key("models", &t.Models, list(name)),
 		key("deny_models", &t.DenyModels, list(name)),

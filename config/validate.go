@@ -265,6 +265,7 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 	for _, name := range slices.Sorted(maps.Keys(t.Tags)) {
 		require(plainText(name) && plainText(t.Tags[name]), "tags", notPlain)
 	}
+	v.billingZone(t, at("billing_time_zone"))
 	if t.Upstream != "" {
 		v.upstreamName(at("upstream"), t.Upstream)
 	}
@@ -284,6 +285,44 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 	for j := range t.Budgets {
 		v.budget(&t.Budgets[j], func(below string) string { return at(fmt.Sprintf("budgets[%d].%s", j, below)) })
 	}
+}
+
+// billingZone checks what the months of a root are closed in: its hours are UTC's.
+func (v *validator) billingZone(t *Tenant, path string) {
+	if t.BillingTimeZone == "" {
+		return
+	}
+	root := !ValidTenant(t.ID) || !strings.Contains(t.ID, "/")
+	v.require(root, path, "is for a root tenant, and is that of all below it")
+	if !v.zone(t.BillingTimeZone) {
+		v.require(false, path, "there is no time zone %q%s", t.BillingTimeZone, zoneHint(t.BillingTimeZone))
+		return
+	}
+	v.require(wholeHours(t.BillingTimeZone), path,
+		"%s is not whole hours off UTC, and counters are of whole hours", t.BillingTimeZone)
+}
+
+// wholeHours reports whether a time zone differs from UTC by whole hours in each
+// month of this time.
+func wholeHours(zone string) bool {
+	in, err := time.LoadLocation(zone)
+	for month := time.January; month <= time.December && err == nil; month++ {
+		if _, offset := time.Date(2026, month, 1, 0, 0, 0, 0, in).Zone(); offset%3600 != 0 {
+			return false
+		}
+	}
+	return err == nil
+}
+
+// BillingZone is what the months of a root tenant are closed in, nil where it is
+// not configured.
+func (c *Config) BillingZone(root string) (*time.Location, error) {
+	for i := range c.Tenants {
+		if t := &c.Tenants[i]; t.ID == root && t.BillingTimeZone != "" {
+			return time.LoadLocation(t.BillingTimeZone)
+		}
+	}
+	return nil, nil
 }
 
 // unique reports a name that is at another path already.

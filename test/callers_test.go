@@ -148,7 +148,8 @@ tenants: [{id: acme, keys: [%s]}]
 func journalled(t *testing.T, gw *harness.Gateway) map[string]record.Counters {
 	t.Helper()
 	sums := map[string]record.Counters{}
-	damage, err := meter.Replay(journal.Dir(filepath.Join(gw.Dir, "data", "journal")), func(p record.Posting) error {
+	dir := journal.Dir(filepath.Join(gw.Dir, "data", "journal"))
+	damage, err := meter.Replay(dir, func(_ string, p record.Posting) error {
 		sum := sums[p.Row.Model]
 		sum.Legs, sum.Drained, sum.Unknown = sum.Legs+p.Add.Legs, sum.Drained+p.Add.Drained, sum.Unknown+p.Add.Unknown
 		sums[p.Row.Model] = sum

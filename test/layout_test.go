@@ -61,7 +61,9 @@ var layers = map[string]int{
 	"internal/saving":             42,
 	"internal/commitment":         44,
 	"internal/forecast":           42, // how budgets stand
+	"internal/statement":          43, // months that are closed
 	"internal/meter/redis":        42,
+	"internal/meter/redis/closed": 41, // below it, as its counters go by it
 	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters
 	"internal/meter/redis/posted": 43,
 	"internal/meter/redis/admins": 43,

@@ -34,7 +34,7 @@ func (m *Meter) Adjust(a *record.Adjustment) error {
 	}
 	p := record.Posting{Root: a.Root, Row: a.Row, Add: a.Add, Charges: a.Charges}
 	b := ledger.Batch{Writer: "w", Root: a.Root, From: 1, To: 1, Totals: true, Postings: []record.Posting{p}}
-	if _, err := b.Sums(); err != nil {
+	if _, err := b.Sums(nil); err != nil {
 		return err
 	}
 	return m.append(&record.AdjustEntry{Posting: p, Adjustment: *a}, journal.Refusable)
@@ -63,7 +63,7 @@ func eachCorrection(
 	r := journal.NewReader(disk, journal.Position{})
 	defer r.Close()
 	for r.Next() {
-		p, err := all.Add(r.Kind(), r.Payload())
+		p, err := all.Add(r.Writer(), r.Kind(), r.Payload())
 		if err == nil && p.Root != "" {
 			err = yield(r.Writer(), &p)
 		}

@@ -32,7 +32,7 @@ func sumOf(rows map[record.RowKey]record.Counters) record.Counters {
 func replayed(t testing.TB, disk journal.Disk) map[record.RowKey]record.Counters {
 	t.Helper()
 	all := map[record.RowKey]record.Counters{}
-	if _, err := Replay(disk, func(p record.Posting) error {
+	if _, err := Replay(disk, func(_ string, p record.Posting) error {
 		if p.Add == (record.Counters{}) {
 			return nil
 		}
@@ -157,7 +157,7 @@ func wantSame(t testing.TB, l *modelLedger, disk journal.Disk) {
 func replayedBudgets(t testing.TB, disk journal.Disk) map[chargeKey]int64 {
 	t.Helper()
 	all := map[chargeKey]int64{}
-	if _, err := Replay(disk, func(p record.Posting) error {
+	if _, err := Replay(disk, func(_ string, p record.Posting) error {
 		addCharges(all, p.Charges)
 		return nil
 	}); err != nil {

@@ -71,7 +71,7 @@ func (m *modelLedger) apply(b *ledger.Batch) (uint64, error) {
 	if b.Empty() {
 		return m.state.marks[record.Partition{Writer: b.Writer, Root: b.Root}], nil
 	}
-	sums, err := b.Sums()
+	sums, err := b.Sums(nil)
 	if err != nil {
 		return 0, err
 	}

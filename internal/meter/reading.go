@@ -105,13 +105,13 @@ func ReadSuspended(disk journal.Disk) ([]record.Suspended, error) {
 	return all, nil
 }
 
-// Replay yields what the journal in the directory says, each posting once; a
-// checkpoint yields its sums, without numbers, for the postings that it
+// Replay yields what the journal in the directory says, each posting once, with its
+// writer; a checkpoint yields its sums, without numbers, for the postings that it
 // replaces. It can be read while a gateway writes it. Damage is returned, and its
 // numbers are yielded as unknown attempts.
-func Replay(disk journal.Disk, yield func(record.Posting) error) ([]journal.Damage, error) {
+func Replay(disk journal.Disk, yield func(writer string, p record.Posting) error) ([]journal.Damage, error) {
 	h, err := readHistory(disk, func(h *history) {
-		h.each = func(_ record.Partition, p *record.Posting) error { return yield(*p) }
+		h.each = func(of record.Partition, p *record.Posting) error { return yield(of.Writer, *p) }
 	})
 	if h == nil {
 		return nil, err

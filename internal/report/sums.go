@@ -207,7 +207,15 @@ func (s *sums) add(k record.RowKey, c record.Counters) error {
 	if !s.total.add(&c) {
 		return outOfRange(&k)
 	}
-	return s.addTo("", &k, &c)
+	return s.addTo(tooLate(&k), &k, &c)
+}
+
+// tooLate is why a row was added that is of a closed month, "" for one of its own time.
+func tooLate(k *record.RowKey) string {
+	if k.Corrects == "" {
+		return ""
+	}
+	return "came too late for " + k.Corrects + ", which was closed"
 }
 
 // correct moves what a correction added into a row of its own. The source has it among
@@ -218,11 +226,13 @@ func (s *sums) correct(a *record.Adjustment) error {
 		return nil
 	}
 	back.Late, back.Withheld = 0, 0
-	k.Hour = k.Hour.UTC().Truncate(s.step(k.Hour))
+	if k.Corrects == "" {
+		k.Hour = k.Hour.UTC().Truncate(s.step(k.Hour))
+	}
 	if k.Hour.Before(s.query.From) || !k.Hour.Before(s.query.To) {
 		return nil
 	}
-	if err := s.addTo("", &k, &back); err != nil {
+	if err := s.addTo(tooLate(&k), &k, &back); err != nil {
 		return err
 	}
 	return s.addTo(a.Reason, &k, &c)

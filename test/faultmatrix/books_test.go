@@ -219,14 +219,14 @@ func (w *world) rows(ctx context.Context) (account, error) {
 func (w *world) each(ctx context.Context, yield func(record.RowKey, record.Counters) error) error {
 	from, to := w.span()
 	if w.redis == "" {
-		state, err := embedded.Load(func(yield func(record.Posting) error) error {
+		state, err := embedded.Load(func(yield func(string, record.Posting) error) error {
 			for _, source := range w.gates[0].disks() {
 				if _, err := meter.Replay(source.Disk, yield); err != nil {
 					return err
 				}
 			}
 			return nil
-		})
+		}, nil)
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,11 @@ func OpenBooks(cfg *config.Config) (books forecast.Ledger, done func(), err erro
 		}
 		return ledger, func() { ledger.Close() }, nil //nolint:errcheck // it was only read
 	}
-	state, err := embedded.Load(func(yield func(record.Posting) error) error {
+	closed, err := embedded.ReadClosings(ClosingsFile(cfg))
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := embedded.Load(func(yield func(string, record.Posting) error) error {
 		if err := replay(JournalDir(cfg), yield); err != nil {
 			return err
 		}
@@ -38,14 +42,14 @@ func OpenBooks(cfg *config.Config) (books forecast.Ledger, done func(), err erro
 			return replay(dir, yield)
 		}
 		return nil
-	})
+	}, closed)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
 	}
 	return state, func() {}, err
 }
 
-func replay(dir journal.Dir, yield func(record.Posting) error) error {
+func replay(dir journal.Dir, yield func(string, record.Posting) error) error {
 	damage, err := meter.Replay(dir, yield)
 	for _, d := range damage {
 		fmt.Fprintln(os.Stderr, "warning: the journal is damaged:", d)

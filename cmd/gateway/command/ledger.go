@@ -34,6 +34,9 @@ func Corrected(cfg *config.Config) (dir journal.Dir, ever bool) {
 	return dir, err == nil
 }
 
+// ClosingsFile is where the months are noted that were closed of an embedded ledger.
+func ClosingsFile(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "closings") }
+
 // MeterOptions is how a command meters: into the journal and ledger of a
 // configuration, without a log.
 func MeterOptions(cfg *config.Config, store ledger.Ledger) meter.Options {

@@ -7,10 +7,12 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/posted"
 	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/statement"
 )
 
 // CompleteQuery gives a query what a report needs besides the counters of its source: the
@@ -18,7 +20,7 @@ import (
 // of a shared ledger are.
 func CompleteQuery(ctx context.Context, cfg *config.Config, source report.Source, q *report.Query) (err error) {
 	if dir, ever := Corrected(cfg); ever {
-		if q.Corrections, err = audit.ByHand(dir); err != nil {
+		if q.Corrections, err = audit.ByHand(dir, closings(ctx, source)); err != nil {
 			return err
 		}
 	}
@@ -30,6 +32,20 @@ func CompleteQuery(ctx context.Context, cfg *config.Config, source report.Source
 	}
 	q.Tenants, q.Models = report.TenantsOf(cfg.Tenants), cfg.ModelMap
 	return nil
+}
+
+// closings finds which months of a root are closed in a ledger, each root once.
+func closings(ctx context.Context, source report.Source) func(root string) (ledger.Closings, error) {
+	marks, is := source.(statement.Marks)
+	known := map[string]ledger.Closings{}
+	return func(root string) (all ledger.Closings, err error) {
+		all, seen := known[root]
+		if is && !seen {
+			all, err = marks.Closings(ctx, root)
+			known[root] = all
+		}
+		return all, err
+	}
 }
 
 // priceVersions finds what price versions say, in the archive of the data directory and in

@@ -130,5 +130,6 @@ func (f *auditFlags) reading(cfg *config.Config) (r audit.Reading, ledger *redis
 		return r, nil, err
 	}
 	r.Ledger, r.Writers, r.Windows = ledger, ledger.Writers, ledger.Windows
+	r.Closings = ledger.Closings
 	return r, ledger, nil
 }

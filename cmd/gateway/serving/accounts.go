@@ -43,7 +43,9 @@ type leasingLedger interface {
 	// Rotate replaces the mark of the root secret.
 	Rotate(ctx context.Context, fp string) error
 	// Fold turns hours that are old enough into days.
-	Fold(ctx context.Context, now time.Time) error
+	Fold(ctx context.Context, now time.Time, hours func(root string, day time.Time) bool) error
+	// Closings returns the closed months of a root.
+	Closings(ctx context.Context, root string) (ledger.Closings, error)
 	// Claim reports whether this gateway may do what only one should for a root.
 	Claim(ctx context.Context, root, what string, ttl time.Duration) (bool, error)
 	forecast.Ledger
@@ -178,7 +180,11 @@ func openEmbedded(cfg *config.Config) (store, error) {
 		return store{}, err
 	}
 	where := &config.Config{DataDir: cfg.DataDir} // all of cfg may be large, and a reload replaces it
+	closings := command.ClosingsFile(cfg)
 	correct := func(ctx context.Context) error {
+		if err := state.TakeClosings(closings); err != nil {
+			return err
+		}
 		dir, ever := command.Corrected(where)
 		if !ever {
 			return nil
@@ -236,16 +242,6 @@ func (a *accounts) atOnceAndEvery(every time.Duration, f func() (more bool)) {
 	if f() {
 		a.repeat(every, f)
 	}
-}
-
-// fold turns hours that are old enough into days.
-func (a *accounts) fold() (more bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := a.ledger.Fold(ctx, time.Now()); err != nil {
-		a.log.Warn("old counters not folded", "err", err)
-	}
-	return true
 }
 
 // correctionsEvery is how long the embedded ledger may not know of a correction.

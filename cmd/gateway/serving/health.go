@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/statement"
 )
 
 // health is how a shared ledger was when it was last looked at. The zero value is
@@ -205,6 +206,16 @@ type mender interface {
 
 // mended is how long one look for lost keys, and their restoring, may take.
 const mended = time.Minute
+
+// fold turns hours that are old enough into days.
+func (a *accounts) fold() (more bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := a.ledger.Fold(ctx, time.Now(), statement.Hours(ctx, a.snapshots.Load().Config, a.ledger)); err != nil {
+		a.log.Warn("old counters not folded", "err", err)
+	}
+	return true
+}
 
 // mend looks for keys that the ledger has lost, and adds again what the journals here
 // had posted to them.

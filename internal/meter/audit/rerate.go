@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
@@ -216,12 +217,25 @@ func reasonOf(r *Rerating, before, after string) string {
 }
 
 // ByHand reads the corrections in a journal that people made, oldest first: those of a
-// rerating, which price again what was metered, are not among them.
-func ByHand(disk journal.Disk) ([]*record.Adjustment, error) {
+// rerating, which price again what was metered, are not among them. Their rows are those
+// that a ledger with these closed months added to.
+func ByHand(
+	disk journal.Disk, closed func(root string) (ledger.Closings, error),
+) ([]*record.Adjustment, error) {
 	all, err := meter.ReadCorrections(disk)
 	if err != nil {
 		return nil, err
 	}
 	rerated := func(a *record.Adjustment) bool { return strings.HasPrefix(a.ID, rerateID) }
-	return slices.DeleteFunc(all.InOrder(), rerated), nil
+	made := slices.DeleteFunc(all.InOrder(), rerated)
+	for _, a := range made {
+		months, err := closed(a.Root)
+		if err != nil {
+			return nil, err
+		}
+		n := all.Numbers[a.ID]
+		a.Row.Hour = a.Row.Hour.UTC().Truncate(time.Hour)
+		a.Row = months.Place(n.Writer, n.Seq, a.Row)
+	}
+	return made, nil
 }

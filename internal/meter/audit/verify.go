@@ -60,6 +60,9 @@ type Reading struct {
 	// Windows returns what a ledger has of each window of a root. Nil: windows are
 	// not compared.
 	Windows func(ctx context.Context, root string) ([]ledger.WindowBook, error)
+	// Closings returns the closed months of a root: what came too late for one is
+	// compared with it. Nil: none is closed.
+	Closings func(ctx context.Context, root string) (ledger.Closings, error)
 	// All is whether Journals are of all gateways that ever posted.
 	All bool
 	Now time.Time
@@ -74,6 +77,7 @@ type verifier struct {
 	out         io.Writer
 	differences int
 	sums        []*meter.JournalSums // of Journals, in their order
+	closed      map[string]ledger.Closings
 }
 
 // Verify checks checksums, chain and numbers of every journal, and compares

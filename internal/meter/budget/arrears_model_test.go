@@ -137,7 +137,7 @@ func (m *seeding) post(payload []byte) {
 // restart makes the ledger again from the journal, some of which has become the sums of a checkpoint.
 func (m *seeding) restart() {
 	folded := rapid.IntRange(0, len(m.journal)).Draw(m.t, "folded")
-	books, err := embedded.Load(func(yield func(record.Posting) error) error {
+	books, err := embedded.Load(func(yield func(string, record.Posting) error) error {
 		for i, payload := range m.journal {
 			p, _, err := record.ReadPosting(payload)
 			if err == nil && i < folded {
@@ -153,12 +153,12 @@ func (m *seeding) restart() {
 			if err != nil {
 				return err
 			}
-			if err := yield(p); err != nil {
+			if err := yield("w", p); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}

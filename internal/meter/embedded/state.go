@@ -32,8 +32,9 @@ type State struct {
 	mu sync.Mutex
 	// The fields below are guarded by mu.
 	rows        map[record.RowKey]record.Counters
-	marks       map[markKey]uint64 // the last numbers applied
-	leases      map[string]*leases // by root
+	closings    map[string]ledger.Closings // by root
+	marks       map[markKey]uint64         // the last numbers applied
+	leases      map[string]*leases         // by root
 	fingerprint string
 }
 
@@ -41,26 +42,35 @@ type markKey struct{ writer, root string }
 
 var _ ledger.Ledger = (*State)(nil)
 
-// Replayer yields every posting that a journal holds, in any order, each once;
-// a checkpoint may yield totals in place of the postings that it sums up. It
-// stops at the first error of yield and returns it.
-type Replayer func(yield func(record.Posting) error) error
+// Replayer yields every posting that a journal holds and who wrote it, in any
+// order, each once; a checkpoint may yield totals in place of the postings that it
+// sums up. It stops at the first error of yield and returns it.
+type Replayer func(yield func(writer string, p record.Posting) error) error
 
-// Load makes a state from a journal. Only Rows of it is of use: totals of a
-// checkpoint have no sequence numbers, so no watermark is set.
-func Load(replay Replayer) (*State, error) {
-	s := &State{}
-	err := replay(func(p record.Posting) error {
+// Load makes a state from a journal and the months that are closed, by root. Only
+// Rows and Closings of it are of use: totals of a checkpoint have no sequence
+// numbers, so no watermark is set.
+func Load(replay Replayer, closed map[string]ledger.Closings) (*State, error) {
+	s := &State{closings: closed}
+	err := replay(func(writer string, p record.Posting) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		key := p.Row
-		key.Hour = key.Hour.UTC().Truncate(time.Hour)
-		one := ledger.Batch{Root: p.Root, Totals: true, Postings: []record.Posting{p}}
+		one := ledger.Batch{
+			Writer: writer, Root: p.Root, From: p.Seq, To: p.Seq, Totals: p.Seq == 0, Postings: []record.Posting{p},
+		}
+		if one.Totals {
+			one.From, one.To = 1, 1
+		}
+		rows, err := one.Sums(closed[p.Root])
+		if err != nil {
+			return err
+		}
+		one.Totals = true // it takes nothing out of accounts
 		windows, err := one.WindowSums(0)
 		if err != nil {
 			return err
 		}
-		return s.addAllLocked(&one, map[record.RowKey]record.Counters{key: p.Add}, windows)
+		return s.addAllLocked(&one, rows, windows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("replay of the journal: %w", err)
@@ -81,13 +91,13 @@ func (s *State) Apply(ctx context.Context, b *ledger.Batch) (r ledger.Reply, err
 }
 
 func (s *State) post(b *ledger.Batch) (watermark uint64, err error) {
-	rows, err := b.Sums()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows, err := b.Sums(s.closings[b.Root])
 	var windows map[record.Window]ledger.WindowSum
 	if err == nil {
 		windows, err = b.WindowSums(0)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	key := markKey{b.Writer, b.Root}
 	if err != nil || b.From != s.marks[key]+1 {
 		return s.marks[key], err
@@ -202,10 +212,12 @@ func (s *State) Rows(_ context.Context, from, to time.Time, yield func(record.Ro
 }
 
 // Fold turns hours that are older than record.KeepHours into days and drops what
-// is older than record.KeepDays. Hours whose day would be out of range stay.
-func (s *State) Fold(_ context.Context, now time.Time) error {
+// is older than record.KeepDays. Hours whose day would be out of range stay, and so
+// do those of days that hours, if not nil, wants as hours.
+func (s *State) Fold(_ context.Context, now time.Time, hours func(root string, day time.Time) bool) error {
 	oldestHour := now.Add(-record.KeepHours).UTC().Truncate(24 * time.Hour)
 	oldestDay := now.Add(-record.KeepDays).UTC().Truncate(24 * time.Hour)
+	kept := s.daysKept(oldestHour, hours)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, c := range maps.Clone(s.rows) {
@@ -214,7 +226,7 @@ func (s *State) Fold(_ context.Context, now time.Time) error {
 		switch {
 		case day.Hour.Before(oldestDay):
 			delete(s.rows, key)
-		case day.Hour.Before(oldestHour) && day != key:
+		case day.Hour.Before(oldestHour) && day != key && !kept[rootDay{record.RootOf(key.Tenant), day.Hour}]:
 			if sum, err := s.addedLocked(map[record.RowKey]record.Counters{day: c}); err == nil {
 				s.keepLocked(sum)
 				delete(s.rows, key)
@@ -222,6 +234,29 @@ func (s *State) Fold(_ context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// rootDay is a day of a root.
+type rootDay struct {
+	root string
+	day  time.Time
+}
+
+// daysKept asks hours about each day before oldest, which may ask this ledger.
+func (s *State) daysKept(oldest time.Time, hours func(root string, day time.Time) bool) map[rootDay]bool {
+	days := map[rootDay]bool{}
+	if hours == nil {
+		return days
+	}
+	s.mu.Lock()
+	for key := range s.rows {
+		if day := key.Hour.Truncate(24 * time.Hour); day.Before(oldest) {
+			days[rootDay{record.RootOf(key.Tenant), day}] = true
+		}
+	}
+	s.mu.Unlock()
+	maps.DeleteFunc(days, func(d rootDay, _ bool) bool { return !hours(d.root, d.day) })
+	return days
 }
 
 // Correct applies a record of a journal of corrections, once: it may be called

@@ -40,15 +40,15 @@ func TestLoad(t *testing.T) {
 			Add:  record.Counters{Legs: 1},
 		},
 	}
-	replay := func(yield func(record.Posting) error) error {
+	replay := func(yield func(string, record.Posting) error) error {
 		for _, p := range postings {
-			if err := yield(p); err != nil {
+			if err := yield("w", p); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	s, err := embedded.Load(replay)
+	s, err := embedded.Load(replay, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +61,12 @@ func TestLoad(t *testing.T) {
 	}
 
 	broken := errors.New("broken")
-	if _, err := embedded.Load(func(func(record.Posting) error) error { return broken }); !errors.Is(err, broken) {
+	fails := func(func(string, record.Posting) error) error { return broken }
+	if _, err := embedded.Load(fails, nil); !errors.Is(err, broken) {
 		t.Errorf("a journal that cannot be read: %v", err)
 	}
 	postings[1].Add.Legs = record.MaxValue
-	if _, err := embedded.Load(replay); !errors.Is(err, ledger.ErrBadBatch) {
+	if _, err := embedded.Load(replay, nil); !errors.Is(err, ledger.ErrBadBatch) {
 		t.Errorf("a sum out of range: %v", err)
 	}
 }
@@ -90,7 +91,7 @@ func TestFoldForgets(t *testing.T) {
 	add(1, 400)
 	add(2, 401)
 	add(3, 5000)
-	if err := s.Fold(t.Context(), now); err != nil {
+	if err := s.Fold(t.Context(), now, nil); err != nil {
 		t.Fatal(err)
 	}
 	got, err := ledgertest.Books(t.Context(), s)

@@ -11,8 +11,9 @@ import (
 const MaxSeq = 1 << 53
 
 // Sums checks the batch and returns what it adds to each row. The hours of the
-// keys are whole and in UTC. It fails with ErrBadBatch.
-func (b *Batch) Sums() (map[record.RowKey]record.Counters, error) {
+// keys are whole and in UTC. What comes too late for a closed month is a
+// correction in the open one. It fails with ErrBadBatch.
+func (b *Batch) Sums(closed Closings) (map[record.RowKey]record.Counters, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
@@ -24,6 +25,7 @@ func (b *Batch) Sums() (map[record.RowKey]record.Counters, error) {
 		}
 		key := p.Row
 		key.Hour = key.Hour.UTC().Truncate(time.Hour)
+		key = closed.place(b, p.Seq, key)
 		sum, ok := sums[key].Plus(p.Add)
 		if !ok || !sum.Storable() {
 			return nil, fmt.Errorf("%w: number %d: an amount is out of range", ErrBadBatch, p.Seq)

@@ -24,7 +24,7 @@ func TestSums(t *testing.T) {
 		{Hour: hour, Tenant: "acme/a", Model: "a"}: {Legs: 2, Input: 40},
 		{Hour: hour, Tenant: "acme/a", Model: "b"}: {Legs: 1, Input: 20},
 	}
-	got, err := good.Sums()
+	got, err := good.Sums(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestSums(t *testing.T) {
 		b := good
 		b.Postings = append([]record.Posting(nil), good.Postings...)
 		change(&b)
-		if _, err := b.Sums(); !errors.Is(err, ErrBadBatch) {
+		if _, err := b.Sums(nil); !errors.Is(err, ErrBadBatch) {
 			t.Errorf("%s: error is %v", name, err)
 		}
 	}

@@ -24,7 +24,7 @@ import (
 type Ledger interface {
 	ledger.Ledger
 	Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error
-	Fold(ctx context.Context, now time.Time) error
+	Fold(ctx context.Context, now time.Time, hours func(root string, day time.Time) bool) error
 }
 
 // Case is one promise. Check gets an empty ledger.
@@ -401,7 +401,7 @@ func folds(ctx context.Context, l Ledger) error {
 		errs = append(errs, apply(ctx, l, one(seq, key(at, model), add), seq, nil))
 	}
 	fold := func() {
-		errs = append(errs, l.Fold(ctx, now), hold(ctx, l, want))
+		errs = append(errs, l.Fold(ctx, now, nil), hold(ctx, l, want))
 	}
 	for h := range 24 {
 		for _, model := range []string{"a", "b", "c", "d", "e"} {

@@ -161,7 +161,7 @@ func (w *world) do(ctx context.Context, s Step) error {
 	case lose:
 		return w.lose(ctx, l, key, s.Posts)
 	case fold:
-		return l.Fold(ctx, time.Now())
+		return l.Fold(ctx, time.Now(), nil)
 	case compare:
 		return w.compare(ctx)
 	case save, restore, wipe, restart:

@@ -235,17 +235,18 @@ func TestCorrectionsKeepEverything(t *testing.T) {
 	resolve, adjust := bytesOf(&ResolveEntry{*p, *sampleResolution()}), bytesOf(&AdjustEntry{*p, *sampleAdjustment()})
 	got := NewCorrections()
 	for kind, b := range map[byte][]byte{KindResolve: resolve, KindAdjust: adjust} {
-		if _, err := got.Add(kind, b); err != nil {
+		if _, err := got.Add("w", kind, b); err != nil {
 			t.Fatal(err)
 		}
 		for n := range len(b) {
-			if _, err := got.Add(kind, b[:n]); err == nil {
+			if _, err := got.Add("w", kind, b[:n]); err == nil {
 				t.Errorf("kind %d read with %d of %d bytes", kind, n, len(b))
 			}
 		}
 	}
 	want := &Corrections{
 		Resolved: map[string]*Resolution{sampleResolution().End.ID: sampleResolution()},
+		Numbers:  map[string]Number{"adj-1": {"w", p.Seq}},
 		Adjusted: map[string]*Adjustment{"adj-1": sampleAdjustment()},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -321,8 +322,8 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_ = PostingRoot(b)
 		all := NewCorrections()
-		_, _ = all.Add(KindResolve, b)
-		_, _ = all.Add(KindAdjust, b)
+		_, _ = all.Add("w", KindResolve, b)
+		_, _ = all.Add("w", KindAdjust, b)
 		if s, err := ReadStart(b); err == nil {
 			once := AppendStart(nil, s)
 			again, err := ReadStart(once)

@@ -108,16 +108,26 @@ func EnterLost(s *Start, e *End, prices *PriceBook) (*Adjustment, error) {
 type Corrections struct {
 	Resolved map[string]*Resolution // by the attempt's id
 	Adjusted map[string]*Adjustment // by the adjustment's id
+	// Numbers are those that adjustments were posted with.
+	Numbers map[string]Number
+}
+
+// Number is a posting of a writer.
+type Number struct {
+	Writer string
+	Seq    uint64
 }
 
 // NewCorrections returns an empty collection.
 func NewCorrections() *Corrections {
-	return &Corrections{Resolved: map[string]*Resolution{}, Adjusted: map[string]*Adjustment{}}
+	return &Corrections{
+		Resolved: map[string]*Resolution{}, Adjusted: map[string]*Adjustment{}, Numbers: map[string]Number{},
+	}
 }
 
-// Add takes in one record and returns what it posts, which has no root when
+// Add takes in one record of a writer and returns what it posts, which has no root when
 // it is no correction.
-func (all *Corrections) Add(kind byte, payload []byte) (p Posting, err error) {
+func (all *Corrections) Add(writer string, kind byte, payload []byte) (p Posting, err error) {
 	switch kind {
 	case KindResolve:
 		var e ResolveEntry
@@ -128,6 +138,7 @@ func (all *Corrections) Add(kind byte, payload []byte) (p Posting, err error) {
 		var e AdjustEntry
 		if err = Read(payload, &e); err == nil {
 			p, all.Adjusted[e.ID] = e.Posting, &e.Adjustment
+			all.Numbers[e.ID] = Number{writer, e.Posting.Seq}
 		}
 	}
 	return p, err

@@ -40,6 +40,9 @@ type RowKey struct {
 	// Held is which budgets count what is in the row: see HeldBy. It is "" in rows of
 	// records of before version 4, of which that is not known. Reports do not tell it.
 	Held string
+	// Corrects is the closed month, as 2026-11, that what is in the row came too late
+	// for; "" in rows of their own time. Only ledgers write it.
+	Corrects string
 }
 
 // Counters is one row's additive values. Amounts in Redis are two fields, whole
@@ -164,7 +167,7 @@ func dollars(name string, of func(*Counters) *money.Pico) column {
 }
 
 // columns are all that a row holds but its hour, and what only the gateway writes:
-// Held, Late and Withheld. TestColumnsCoverRows fails when another is missing.
+// Held, Corrects, Late and Withheld. TestColumnsCoverRows fails when another is missing.
 var columns = [...]column{
 	part("tenant", func(k *RowKey) *string { return &k.Tenant }),
 	part("key", func(k *RowKey) *string { return &k.Key }),

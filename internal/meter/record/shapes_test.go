@@ -51,7 +51,7 @@ func TestShapesAreBounded(t *testing.T) {
 	chosen := map[string]string{
 		"Hour": follows, "Tenant": operator, "Key": operator, "Model": "", "Scope": follows, "Tier": "", "Cascade": operator,
 		"Path": operator, "PriceVersion": operator, "Region": operator, "Latency": "", "Context": follows, "User": "",
-		"Held": operator,
+		"Held": operator, "Corrects": follows,
 	}
 	var callers []string
 	for i := range reflect.TypeFor[RowKey]().NumField() {

@@ -54,7 +54,7 @@ func TestCorrectionsOfUnmarkedRows(t *testing.T) {
 			KindResolve: bytesOf(&ResolveEntry{*p, *sampleResolution()}),
 			KindAdjust:  bytesOf(&AdjustEntry{*p, *sampleAdjustment()}),
 		} {
-			if got, err := NewCorrections().Add(kind, b); err != nil || got.Row.Held != held {
+			if got, err := NewCorrections().Add("w", kind, b); err != nil || got.Row.Held != held {
 				t.Errorf("kind %d: %q is read as %q, %v", kind, held, got.Row.Held, err)
 			}
 		}

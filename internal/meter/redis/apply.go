@@ -19,6 +19,9 @@ import (
 // lost what it had.
 var errShapes = errors.New("the ids of shapes changed while a batch was applied")
 
+// errClosed is that other months are closed than this gateway knows.
+var errClosed = errors.New("months were closed while a batch was applied")
+
 // errAfter comes with the number up to which the writer's postings take nothing
 // out of its accounts.
 var errAfter = errors.New("the writer has asserted its accounts")
@@ -28,10 +31,6 @@ func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, erro
 	if b.Empty() {
 		return l.exchange(ctx, b)
 	}
-	sums, err := b.Sums()
-	if err != nil {
-		return ledger.Reply{}, err
-	}
 	client, _, err := l.server.of(ctx, b.Root)
 	if err != nil {
 		return ledger.Reply{}, err
@@ -39,8 +38,13 @@ func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, erro
 	if err := l.roots.register(ctx, client, b.Root); err != nil {
 		return ledger.Reply{}, err
 	}
-	a := attempt{Batch: b, rows: sums}
-	for range 3 {
+	a := attempt{Batch: b}
+	for range 4 {
+		closed := l.closed.Known(b.Root)
+		if a.rows, err = b.Sums(closed); err != nil {
+			return ledger.Reply{}, err
+		}
+		a.closed = len(closed)
 		if a.windows, err = b.WindowSums(a.after); err != nil {
 			return ledger.Reply{}, err
 		}
@@ -50,6 +54,10 @@ func (l *Ledger) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, erro
 			l.shapes.forget(b.Root)
 		case errors.Is(err, errAfter):
 			a.after = reply.Watermark
+		case errors.Is(err, errClosed):
+			if _, err := l.Closings(ctx, b.Root); err != nil {
+				return reply, err
+			}
 		default:
 			return reply, err
 		}
@@ -62,6 +70,7 @@ type attempt struct {
 	*ledger.Batch
 	rows    map[record.RowKey]record.Counters
 	windows map[record.Window]ledger.WindowSum
+	closed  int    // how many months are known to be closed
 	after   uint64 // up to this number nothing is taken out of accounts
 }
 
@@ -99,6 +108,8 @@ func (l *Ledger) applyOnce(
 		return r, fmt.Errorf("%w: a counter of root %q would be out of range", ledger.ErrBadBatch, b.Root)
 	case "SHAPES":
 		return r, errShapes
+	case "CLOSED":
+		return r, errClosed
 	case "AFTER":
 		return r, errAfter
 	}
@@ -135,8 +146,9 @@ type call struct {
 func newCall(b *attempt, ids map[string]string) (*call, error) {
 	k := keysOf(b.Root)
 	c := &call{keys: []string{k.marks(), k.shapes(), k.days(), k.state(), k.windows(), k.damage()}}
-	c.keys = append(c.keys, k.copyOf(k.marks()), k.copyOf(k.windows()))
+	c.keys = append(c.keys, k.copyOf(k.marks()), k.copyOf(k.windows()), k.closings())
 	c.add(b.Writer, b.Account(), number(b.Epoch), number(b.From), number(b.To), rand.Text())
+	c.addCount(b.closed)
 	c.addCount(len(ids))
 	for _, text := range slices.Sorted(maps.Keys(ids)) {
 		c.add(text, ids[text])

@@ -149,8 +149,8 @@ func (p patient) Watermark(ctx context.Context, writer, root string) (uint64, er
 	return retry(func() (uint64, error) { return p.Ledger.Watermark(ctx, writer, root) })
 }
 
-func (p patient) Fold(ctx context.Context, now time.Time) error {
-	_, err := retry(func() (int, error) { return 0, p.Ledger.Fold(ctx, now) })
+func (p patient) Fold(ctx context.Context, now time.Time, hours func(root string, day time.Time) bool) error {
+	_, err := retry(func() (int, error) { return 0, p.Ledger.Fold(ctx, now, nil) })
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/closed"
 )
 
 // The keys outside any root. docs/format/redis.md describes all keys.
@@ -38,7 +39,13 @@ func (k keys) state() string             { return k.prefix + "l" }
 func (k keys) windows() string           { return k.prefix + "b" }
 func (k keys) window(name string) string { return k.prefix + "b:" + name }
 
-func (k keys) damage() string { return k.prefix + "x" }
+func (k keys) damage() string   { return k.prefix + "x" }
+func (k keys) closings() string { return k.prefix + "c" }
+
+// closing are the keys that the closing of a month needs.
+func (k keys) closing() closed.Keys {
+	return closed.Keys{Closings: k.closings(), Marks: k.marks(), MarksCopy: k.copyOf(k.marks())}
+}
 
 // copyOf names the copy of a register, which brings it back when it is lost alone.
 func (k keys) copyOf(register string) string {
@@ -96,10 +103,10 @@ func validRoot(root string) error {
 
 // shapeParts are what a shape is made of, in its order. Shapes of before version 3
 // of usage records have the first oldParts of them.
-func shapeParts(k *record.RowKey) [13]*string {
+func shapeParts(k *record.RowKey) [14]*string {
 	return [...]*string{
 		&k.Tenant, &k.Key, &k.Model, &k.Scope, &k.Tier, &k.Cascade, &k.Path, &k.PriceVersion,
-		&k.Region, &k.Latency, &k.Context, &k.User, &k.Held,
+		&k.Region, &k.Latency, &k.Context, &k.User, &k.Held, &k.Corrects,
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/closed"
 )
 
 // Options say where the ledger is.
@@ -70,6 +71,7 @@ type Ledger struct {
 	roots  *roots
 	shapes *shapes
 	facts  *facts
+	*months
 
 	apply, fold, grant, renew, watermark, wipe *goredis.Script
 }
@@ -85,8 +87,9 @@ func New(o Options) (*Ledger, error) {
 	}
 	goredis.SetLogger(clientLog{o.Log})
 	seen := &roots{now: o.Now, seen: make(map[string]sighting)}
+	of := &server{target: t, log: o.Log}
 	return &Ledger{
-		server: &server{target: t, log: o.Log}, roots: seen,
+		server: of, roots: seen, months: &months{of, closed.New(), o.Now},
 		shapes:    &shapes{intern: goredis.NewScript(copyLua + internLua), ids: make(map[string]map[string]string)},
 		facts:     &facts{roots: seen, log: o.Log},
 		apply:     goredis.NewScript(exactLua + windowLua + damageLua + copyLua + factsLua + applyLua),
@@ -205,6 +208,41 @@ func (l *Ledger) Wipe(ctx context.Context, root string) error {
 		l.shapes.forget(root)
 	}
 	return failed(err)
+}
+
+// months are what a ledger knows of closed ones.
+type months struct {
+	at     *server
+	closed *closed.Book
+	now    func() time.Time
+}
+
+// Closings returns the closed months of a root, oldest first.
+func (m *months) Closings(ctx context.Context, root string) (ledger.Closings, error) {
+	client, k, err := m.at.of(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	all, err := m.closed.Load(ctx, client, root, k.closing(), m.now())
+	return all, failed(err)
+}
+
+// CloseMonth marks a month of a root as closed, with what the ledger has at this
+// moment, and returns its mark. One that was closed before keeps its mark, and one
+// that a statement has, and the ledger has lost, gets it back. It fails with
+// ledger.ErrClosing when a later month is closed.
+func (m *months) CloseMonth(ctx context.Context, root string, c ledger.Closing) (ledger.Closing, error) {
+	client, k, err := m.at.of(ctx, root)
+	if err != nil {
+		return c, err
+	}
+	if len(c.UpTo) > 0 {
+		if err := m.closed.Restore(ctx, client, root, k.closing(), m.now(), c); err != nil {
+			return c, failed(err)
+		}
+	}
+	c, err = m.closed.Close(ctx, client, root, k.closing(), m.now(), c)
+	return c, failed(err)
 }
 
 func parseMark(text string) (uint64, error) {

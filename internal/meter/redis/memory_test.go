@@ -35,7 +35,7 @@ func TestMemory(t *testing.T) {
 			fill(t, l, fmt.Sprintf("root%03d", root), postings)
 		}
 		hours := used(t, server) - empty
-		if err := l.Fold(t.Context(), time.Now()); err != nil {
+		if err := l.Fold(t.Context(), time.Now(), nil); err != nil {
 			t.Fatal(err)
 		}
 		folded := used(t, server) - empty

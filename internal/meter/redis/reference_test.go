@@ -40,7 +40,7 @@ func (s *reference) Apply(ctx context.Context, b *ledger.Batch) (ledger.Reply, e
 func (s *reference) post(ctx context.Context, b *ledger.Batch) (uint64, error) {
 	key := markKey{b.Writer, b.Root}
 	m := s.marks[key]
-	_, err := b.Sums()
+	_, err := b.Sums(nil)
 	if err == nil {
 		_, err = b.WindowSums(0)
 	}

@@ -224,8 +224,8 @@ func (r *reader) shape(ctx context.Context, id int) (record.RowKey, error) {
 // Fold turns the hours of every root that are older than record.KeepHours into
 // days and forgets days older than record.KeepDays. It may be repeated, stopped,
 // and run by several gateways at once. Hours whose day would be out of range
-// stay hours.
-func (l *Ledger) Fold(ctx context.Context, now time.Time) error {
+// stay hours, and so do those of days that hours, if not nil, wants as hours.
+func (l *Ledger) Fold(ctx context.Context, now time.Time, hours func(root string, day time.Time) bool) error {
 	oldestHours, oldestDay := dayOf(now.Add(-record.KeepHours)), dayOf(now.Add(-record.KeepDays-24*time.Hour))
 	return l.eachRoot(ctx, func(of rootRows) error {
 		days, err := of.listDays(ctx)
@@ -236,7 +236,7 @@ func (l *Ledger) Fold(ctx context.Context, now time.Time) error {
 			switch name := dayOf(day); {
 			case name < oldestDay: // its rows have expired
 				err = failed(of.client.SRem(ctx, of.keys.days(), name).Err())
-			case name < oldestHours:
+			case name < oldestHours && (hours == nil || !hours(of.root, day)):
 				err = l.foldDay(ctx, of, day)
 			}
 			if err != nil {

@@ -3,9 +3,9 @@
 -- so every check, of types too, comes before the first write.
 --
 -- KEYS: marks, shapes, days, state, index of windows, damage, the copies of marks and of
---   the index of windows, an index per day, a hash per group of rows, a hash per window.
+--   the index of windows, closings, an index per day, a hash per group of rows, a hash per window.
 -- ARGV: writer, whose accounts are charged, epoch, from, to, a generation to use
---   when there is none, then
+--   when there is none, how many closings are known, then
 --   count, and per shape: text, id
 --   count, and per index: day, expiry, count, members
 --   count, and per group: expiry, count, and per field: name, delta
@@ -15,7 +15,7 @@
 -- Returns a word, the watermark and the generation; with OK also what share adds.
 local marks, shapes, days, state, windows_index, damage = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local marks_copy, windows_copy = KEYS[7], KEYS[8]
-local key, arg = 8, 0
+local key, arg = 9, 0
 local function take()
   arg = arg + 1
   return ARGV[arg]
@@ -37,6 +37,9 @@ if tonumber(from) ~= tonumber(watermark) + 1 then
   redis.call('HSET', marks, 'e:' .. writer, epoch)
   return {'NEXT', watermark, generation}
 end
+
+-- Other months are closed than this writer knows: its rows may have to be others.
+if redis.call('HLEN', KEYS[9]) ~= tonumber(take()) then return {'CLOSED', watermark, generation} end
 
 for _ = 1, tonumber(take()) do
   local text, id = take(), take()

@@ -1,0 +1,162 @@
+package statement
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Dir is where statements are: a folder per root, and in it MONTH.json,
+// MONTH.csv and MONTH.sha256, which sha256sum -c reads. Their folder need not be there.
+type Dir string
+
+// ErrExists is returned for a month that has another statement.
+var ErrExists = errors.New("the month has a statement, which never changes")
+
+// File is a statement that was written.
+type File struct {
+	Root, Month string
+	Path        string // of the JSON
+	SHA256      string // of the JSON
+}
+
+func (d Dir) path(root, month, kind string) string {
+	return filepath.Join(string(d), root, month+"."+kind)
+}
+
+// Write writes a statement once. One that is there is kept, and must be of the same
+// usage, else Write fails with ErrExists. The checksums come last: without them the
+// month has no statement.
+func (d Dir) Write(st *Statement) (File, error) {
+	if had, err := d.Load(st.Root, st.Month); err == nil {
+		return d.same(had, st)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return File{}, err
+	}
+	data, err := st.JSON()
+	if err != nil {
+		return File{}, err
+	}
+	table, err := st.CSV()
+	if err != nil {
+		return File{}, err
+	}
+	if err := os.MkdirAll(filepath.Join(string(d), st.Root), 0o700); err != nil {
+		return File{}, err
+	}
+	sums := fmt.Sprintf("%s  %s.json\n%s  %s.csv\n", hash(data), st.Month, hash(table), st.Month)
+	for _, part := range []struct {
+		kind string
+		data []byte
+	}{{"json", data}, {"csv", table}, {"sha256", []byte(sums)}} {
+		if err := place(d.path(st.Root, st.Month, part.kind), part.data); err != nil {
+			return File{}, err
+		}
+	}
+	return File{Root: st.Root, Month: st.Month, Path: d.path(st.Root, st.Month, "json"), SHA256: hash(data)}, nil
+}
+
+// same compares the usage of a statement with that of the one that is there. Who closed
+// it, and the shared costs, are those of the first.
+func (d Dir) same(had, st *Statement) (File, error) {
+	again := *had
+	again.Lines, again.UpTo = st.Lines, st.UpTo
+	again.Totals.MeteredUSD, again.Totals.CorrectionsUSD = st.Totals.MeteredUSD, st.Totals.CorrectionsUSD
+	a, err := had.JSON()
+	if err != nil {
+		return File{}, err
+	}
+	b, err := again.JSON()
+	if err == nil && string(a) != string(b) {
+		err = fmt.Errorf("%w: %s differs from what the ledger has now", ErrExists, d.path(st.Root, st.Month, "json"))
+	}
+	return File{Root: st.Root, Month: st.Month, Path: d.path(st.Root, st.Month, "json"), SHA256: hash(a)}, err
+}
+
+// place writes a file whole and for good: read-only, synced, renamed into place.
+func place(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".statement-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // it was renamed, or is of no use
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(0o400), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return errors.Join(err, syncDir(filepath.Dir(path)))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Load reads a statement and checks its files against their checksums. Without a
+// statement it fails with os.ErrNotExist.
+func (d Dir) Load(root, month string) (*Statement, error) {
+	sums, err := os.ReadFile(d.path(root, month, "sha256"))
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(d.path(root, month, "json"))
+	if err != nil {
+		return nil, d.damaged(root, month, err.Error())
+	}
+	table, err := os.ReadFile(d.path(root, month, "csv"))
+	if err != nil {
+		return nil, d.damaged(root, month, err.Error())
+	}
+	want := fmt.Sprintf("%s  %s.json\n%s  %s.csv\n", hash(data), month, hash(table), month)
+	if string(sums) != want {
+		return nil, d.damaged(root, month, "it was changed: its checksums differ")
+	}
+	st := &Statement{}
+	if err := json.Unmarshal(data, st); err != nil {
+		return nil, d.damaged(root, month, err.Error())
+	}
+	if st.Format != format || st.Root != root || st.Month != month {
+		return nil, d.damaged(root, month, "it is no statement of this root and month")
+	}
+	return st, nil
+}
+
+func (d Dir) damaged(root, month, why string) error {
+	return fmt.Errorf("statement %s: %s", d.path(root, month, "json"), why)
+}
+
+// Hash is the SHA-256 of a month's statement, "" without one.
+func (d Dir) Hash(root, month string) string {
+	data, err := os.ReadFile(d.path(root, month, "json"))
+	if err != nil {
+		return ""
+	}
+	return hash(data)
+}
+
+// List returns the statements of a root, oldest first.
+func (d Dir) List(root string) ([]File, error) {
+	found, err := filepath.Glob(d.path(root, "*", "sha256"))
+	slices.Sort(found)
+	all := make([]File, 0, len(found))
+	for _, path := range found {
+		month := strings.TrimSuffix(filepath.Base(path), ".sha256")
+		all = append(all, File{Root: root, Month: month, Path: d.path(root, month, "json"), SHA256: d.Hash(root, month)})
+	}
+	return all, err
+}
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
