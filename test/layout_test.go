@@ -62,6 +62,7 @@ var layers = map[string]int{
 	"internal/commitment":         44,
 	"internal/forecast":           42, // how budgets stand
 	"internal/statement":          43, // months that are closed
+	"internal/reconcile":          49, // what AWS bills, against what was metered
 	"internal/meter/redis":        42,
 	"internal/meter/redis/closed": 41, // below it, as its counters go by it
 	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters
@@ -118,7 +119,7 @@ var owners = map[string][]string{
 	"cel.dev/cel-go":                      {"internal/router"},
 	"github.com/goccy/go-yaml":            {"config", "internal/engine/sandbox"},
 	"github.com/spf13/cobra":              {"cmd/gateway"},
-	"github.com/parquet-go/parquet-go":    {"internal/report", "internal/lake"},
+	"github.com/parquet-go/parquet-go":    {"internal/report", "internal/lake", "internal/reconcile"},
 	"github.com/google/cel-go":            {},
 	"github.com/coreos/go-oidc":           {"internal/signin"},
 	"golang.org/x/oauth2":                 {"internal/signin"},

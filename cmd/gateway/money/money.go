@@ -7,5 +7,5 @@ import "github.com/spf13/cobra"
 // Commands are the commands of the package.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{reportCommand(), budgetsCommand(), commitmentsCommand(), verifyCommand(), rebuildCommand(),
-		adjustCommand(), resolveCommand(), pricesCommand(), closeCommand()}
+		adjustCommand(), resolveCommand(), pricesCommand(), closeCommand(), reconcileCommand()}
 }
