@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"strings"
 	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
 	"github.com/sluice-gateway/sluice/internal/money"
 )
@@ -67,7 +69,7 @@ func Write(w io.Writer, format string, pages []*Page) error {
 	case "json":
 		return writeJSON(w, pages)
 	case "html":
-		return page().Execute(w, pages)
+		return document(pages).Render(w)
 	case "markdown":
 		_, err := io.WriteString(w, markdown(pages))
 		return err
@@ -117,20 +119,25 @@ func writeJSON(w io.Writer, pages []*Page) error {
 	return enc.Encode(all)
 }
 
-func page() *template.Template {
-	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"lines": (*Page).lines, "notes": (*Page).notes,
-		"text": func(t money.Total) string { return t.String() },
-	}).Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Commitments</title>
-<style>body{font:16px/1.5 sans-serif;max-width:45em;margin:2em auto;padding:0 1em}
+const style = `body{font:16px/1.5 sans-serif;max-width:45em;margin:2em auto;padding:0 1em}
 table{border-collapse:collapse;width:100%;margin:1em 0}
 td,th{border-bottom:1px solid #999;padding:.2em .5em;text-align:left}
-td+td,th+th{text-align:right}section{break-after:page}</style>
-{{range .}}<section><h1>Commitment of ${{text .Promised}}</h1>
-<table>{{range lines .}}<tr><td>{{.Name}}</td><td>{{.Value}}</td></tr>{{end}}</table>
-<table><tr><th>models of</th><th>list price</th><th>as charged</th></tr>
-{{range .Providers}}<tr><td>{{.Name}}</td><td>{{text .List}}</td><td>{{text .Net}}</td></tr>{{end}}</table>
-{{range notes .}}<p>{{.}}</p>{{end}}</section>{{end}}</html>
-`))
+td+td,th+th{text-align:right}section{break-after:page}`
+
+func document(pages []*Page) g.Node {
+	return h.Doctype(h.HTML(h.Lang("en"),
+		h.Head(h.Meta(h.Charset("utf-8")), h.TitleEl(g.Text("Commitments")), h.StyleEl(g.Raw(style))),
+		h.Body(g.Map(pages, (*Page).section))))
+}
+
+func (p *Page) section() g.Node {
+	row := func(of Provider) g.Node {
+		return h.Tr(h.Td(g.Text(of.Name)), h.Td(g.Text(of.List.String())), h.Td(g.Text(of.Net.String())))
+	}
+	return h.Section(
+		h.H1(g.Text("Commitment of $"+p.Promised.String())),
+		h.Table(g.Map(p.lines(), func(l line) g.Node { return h.Tr(h.Td(g.Text(l.Name)), h.Td(g.Text(l.Value))) })),
+		h.Table(h.Tr(h.Th(g.Text("models of")), h.Th(g.Text("list price")), h.Th(g.Text("as charged"))),
+			g.Map(p.Providers, row)),
+		g.Map(p.notes(), func(note string) g.Node { return h.P(g.Text(note)) }))
 }
