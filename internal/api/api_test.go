@@ -70,12 +70,121 @@ func TestWhoSeesWhom(t *testing.T) {
 			}
 		}
 	}
+	r.seesRequests(t, callers)
 	refused := func(of string) string {
 		_, _, body := r.get(t, "/api/v1/views/spend?tenant="+of, r.keys["acme/app"])
 		return body
 	}
 	if refused("other") != refused("not-there") {
 		t.Error("a refusal tells which tenants there are")
+	}
+}
+
+// seesRequests asks for each request as each caller: one's own and those below are shown, and
+// of each other the same is said as of one that there is not. Budgets above stay unnamed.
+func (r *rig) seesRequests(t *testing.T, callers map[string]string) {
+	t.Helper()
+	owners := append(slices.Clone(tenants), "")
+	for caller, bearer := range callers {
+		_, _, none := r.get(t, "/api/v1/views/request?id="+decisionID(99), bearer)
+		signedIn := caller == "" || slices.Contains(tenants, caller)
+		_, _, list := r.get(t, "/api/v1/views/requests", bearer)
+		for n := range 2*len(tenants) + 1 {
+			owner := owners[n/2]
+			may := signedIn && (caller == "" || owner == caller || strings.HasPrefix(owner, caller+"/"))
+			for _, as := range []func(string) string{strings.ToUpper, strings.ToLower} {
+				status, _, body := r.get(t, "/api/v1/views/request?id="+as(decisionID(n)), bearer)
+				want := map[bool]int{true: 200, false: 404}[may]
+				if !signedIn {
+					want = 401
+				}
+				if status != want || !may && body != none {
+					t.Errorf("%q asks for request %d of %q: %d, want %d: %s", caller, n, owner, status, want, body)
+				}
+				root, _, _ := strings.Cut(caller, "/")
+				if root != caller && strings.Contains(body, `"`+root+`"`) {
+					t.Errorf("%q sees %q in request %d: %s", caller, root, n, body)
+				}
+			}
+			if strings.Contains(list, decisionID(n)) != may {
+				t.Errorf("%q sees request %d of %q in the list: %v", caller, n, owner, !may)
+			}
+		}
+	}
+	for _, of := range []string{"acme", "other"} { // whose it is not, though the caller sees all
+		_, _, body := r.get(t, "/api/v1/views/requests?tenant="+of, adminToken)
+		status, _, _ := r.get(t, "/api/v1/views/request?tenant="+of+"&id="+decisionID(2*len(tenants)), adminToken)
+		if strings.Contains(body, decisionID(2*len(tenants))) || status != 404 {
+			t.Errorf("a request of nobody is one of %s: %d", of, status)
+		}
+	}
+}
+
+// TestRequests walks filters, pages, what is said of one request, and of a gateway that keeps
+// none.
+func TestRequests(t *testing.T) {
+	r := newRig(t, nil)
+	type answer struct {
+		Notes  []string
+		Tables []struct {
+			Name, Empty string
+			Rows        []map[string]any
+			Next        string
+		}
+	}
+	read := func(path string) (a answer) {
+		t.Helper()
+		status, _, body := r.get(t, "/api/v1/views/"+path, adminToken)
+		if err := json.Unmarshal([]byte(body), &a); err != nil || status != 200 {
+			t.Fatal(path, status, err, body)
+		}
+		return a
+	}
+	for query, want := range map[string]int{
+		"": 13, "reason=disagree": 6, "reason=ThrottlingException": 6, "reason=none": 0, "model=auto": 6, "model=large": 12,
+		"status=4": 7, "status=429": 6, "status=200&tenant=acme": 4, "since=91m": 4, "since=2026-11-29T06:29:00Z": 4,
+		"from=2026-11-28&to=2026-11-29": 0, "limit=5": 5, "tenant=acme/app": 4,
+	} {
+		got := read("requests?" + query).Tables[0]
+		if len(got.Rows) != want || (got.Next != "") != (query == "limit=5") {
+			t.Errorf("%s: %d rows, want %d, next %q", query, len(got.Rows), want, got.Next)
+		}
+	}
+	var ids []string
+	for next := ""; ; {
+		page := read("requests?limit=3&cursor=" + next).Tables[0]
+		for _, row := range page.Rows {
+			ids = append(ids, row["request"].(string))
+		}
+		if next = page.Next; next == "" {
+			break
+		}
+	}
+	if newestFirst := func(a, b string) int { return strings.Compare(b, a) }; len(ids) != 13 ||
+		!slices.IsSortedFunc(ids, newestFirst) {
+		t.Errorf("by pages: %v", ids)
+	}
+	one := read("request?id=" + decisionID(2)).Tables // of acme/app
+	if legs, effects := one[1].Rows, one[2].Rows; len(legs) != 2 || legs[1]["upstream_request_id"] != "aws-2" ||
+		legs[1]["cost_usd"] != "0.003" || len(effects) != 2 || effects[0]["posted"] != "0.000000005" {
+		t.Errorf("one request: %v", one)
+	}
+	_, _, refused := r.get(t, "/api/v1/views/request?id="+decisionID(3), adminToken)
+	if !strings.Contains(refused, "reserve (budgets and limits)") || !strings.Contains(refused, "No model was asked") {
+		t.Errorf("a refused request: %s", refused)
+	}
+	for _, wrong := range []string{"request?id=x", "requests?status=x", "requests?limit=0", "requests?limit=1001",
+		"requests?since=x", "requests?since=-1h", "requests?cursor=x", "requests?id=x", "request?status=4"} {
+		if status, _, body := r.get(t, "/api/v1/views/"+wrong, adminToken); status != 400 {
+			t.Errorf("%s: %d %s", wrong, status, body)
+		}
+	}
+	r.sources.Requests = nil
+	r.serve()
+	for _, path := range []string{"requests", "request", "request?id=" + decisionID(2)} {
+		if got := read(path).Tables[0]; !strings.Contains(got.Empty, "decisions.off") || len(got.Rows) > 0 {
+			t.Errorf("%s of a gateway that keeps nothing: %+v", path, got)
+		}
 	}
 }
 
@@ -263,6 +372,9 @@ func TestContract(t *testing.T) {
 		valid("View", "/api/v1/views/"+name, 200, adminToken)
 		valid("View", "/api/v1/views/"+name+"?from=2025-01-01&to=2025-02-01", 200, adminToken)
 	}
+	valid("View", "/api/v1/views/requests?limit=1", 200, adminToken)
+	valid("View", "/api/v1/views/request?id="+decisionID(0), 200, adminToken)
+	valid("Problem", "/api/v1/views/request?id="+decisionID(99), 404, adminToken)
 	valid("Problem", "/api/v1/me", 401, "")
 	valid("Problem", "/api/v1/views/health", 403, r.keys["acme"])
 	valid("Problem", "/api/v1/views/none", 404, adminToken)

@@ -8,11 +8,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/api"
+	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
@@ -72,11 +77,55 @@ func counted() rows {
 	return all
 }
 
+// decisionID is the id of the n-th request of the tests.
+func decisionID(n int) string {
+	id := ulid.ULID{15: byte(n)}
+	if err := id.SetTime(ulid.Timestamp(now.Add(time.Duration(n-100) * time.Minute))); err != nil {
+		panic(err)
+	}
+	return id.String()
+}
+
+// decided is a log with a request of each tenant that was served, one that was refused, and at
+// last one of nobody.
+func decided(t *testing.T) *decision.Log {
+	t.Helper()
+	l, err := decision.Open(decision.Options{
+		File: filepath.Join(t.TempDir(), "decisions.db"), Keep: 24 * time.Hour, MaxBytes: 1 << 30,
+		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }, Dropped: func(int) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(context.Background()) })
+	add := func(n int, d decision.Decision) {
+		d.ID, d.Received = decisionID(n), now.Add(time.Duration(n-100)*time.Minute)
+		l.Add(&d)
+	}
+	for i, id := range tenants {
+		root, _, _ := strings.Cut(id, "/")
+		add(2*i, decision.Decision{
+			Tenant: id, Asked: "auto", Served: "large", Path: "escalated", Reason: "disagree", Status: 200, Cost: 3e9,
+			CostState: "known", Legs: []decision.Leg{
+				{Model: "small", Outcome: "completed", UpstreamID: "aws-1", Payer: root, Effects: []decision.Effect{
+					{Tenant: id, Unit: "usd", Period: "day", Posted: 5}, {Tenant: root, Unit: "usd", Period: "month", Posted: 7},
+				}}, {Index: 1, Model: "large", Outcome: "completed", UpstreamID: "aws-2", Cost: 3e9, CostState: "known"},
+			},
+		})
+		add(2*i+1, decision.Decision{Tenant: id, Asked: "large", Status: 429, Error: "ThrottlingException",
+			Step: "reserve", Message: "the budget is used up"})
+	}
+	add(2*len(tenants), decision.Decision{Status: 403, Error: "AccessDeniedException", Step: "authenticate",
+		Claimed: "SLKCLAIMED"})
+	return l
+}
+
 // rig is the API over a ledger, with one key for each tenant.
 type rig struct {
 	handler http.Handler
 	desk    *signin.Desk
 	shelf   *views.Shelf
+	sources views.Sources
 	keys    map[string]string // bearers by tenant
 	book    *keys.Book
 	office  *admin.Office
@@ -126,8 +175,9 @@ func newRig(t *testing.T, ledger rows) *rig {
 		Tenants: of, Now: func() time.Time { return now },
 	}
 	r.office = &admin.Office{Book: r.book, Secrets: secrets, Tenants: of, Now: func() time.Time { return now }}
-	r.shelf = views.New(views.Sources{
-		Ledger: ledger, Tenants: of, Now: func() time.Time { return now },
+	r.sources = views.Sources{
+		Requests: decided(t),
+		Ledger:   ledger, Tenants: of, Now: func() time.Time { return now },
 		Prices:    func() *record.PriceBook { return nil },
 		Baselines: func() []saving.Baseline { return nil },
 		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
@@ -148,9 +198,15 @@ func newRig(t *testing.T, ledger rows) *rig {
 			return all, nil
 		},
 		Health: func() (bool, []views.Fact) { return true, []views.Fact{{What: "ledger", State: "well"}} },
-	})
-	r.handler = (&api.API{Desk: r.desk, Shelf: r.shelf, Keys: http.NotFoundHandler()}).Handler()
+	}
+	r.serve()
 	return r
+}
+
+// serve begins to serve what the sources have.
+func (r *rig) serve() {
+	r.shelf = views.New(r.sources)
+	r.handler = (&api.API{Desk: r.desk, Shelf: r.shelf, Keys: http.NotFoundHandler()}).Handler()
 }
 
 // get asks with a bearer token, "" for none.

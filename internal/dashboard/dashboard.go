@@ -117,8 +117,12 @@ type item struct {
 type filter struct {
 	Action, From, To, Tenant, By string
 	Bys                          []string
+	Fields                       []field
 	Tenants                      []string
 }
+
+// field is a parameter that not every view has.
+type field struct{ Name, Title, Value string }
 
 // mostOffered is how many tenants a filter offers; any may be typed.
 const mostOffered = 500
@@ -185,6 +189,9 @@ func (p *Page) filter(who *signin.Who, v *views.View, q *views.Query) *filter {
 	f := &filter{
 		Action: v.Name, From: q.Given["from"], To: q.Given["to"], Tenant: q.Given["tenant"], By: q.By,
 		Bys: views.Groupings(v.Name),
+	}
+	for _, x := range views.Fields(v.Name) {
+		f.Fields = append(f.Fields, field{x.Name, x.Title, q.Given[x.Name]})
 	}
 	p.office.Tenants().Each(func(id string) bool {
 		if who.Sees(id) {

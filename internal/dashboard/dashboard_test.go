@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,12 +126,56 @@ func TestPagesShowOwnTenants(t *testing.T) {
 					if status != want {
 						t.Errorf("%s opens %s%s of %q: %d, want %d", id, path, n.Name, of, status, want)
 					}
+					if n.Name == "requests" && status == 200 && of == "" {
+						for i, owner := range append(slices.Clone(tenants), "") {
+							if strings.Contains(body, decisionID(2*i)) != (owner == id || strings.HasPrefix(owner, id+"/")) {
+								t.Errorf("%s and a request of %q in %s", id, owner, path)
+							}
+						}
+					}
 					if !strings.HasPrefix(id, "other") && strings.Contains(body, "other/x") {
 						t.Errorf("%s sees other/x in %s of %q", id, n.Name, of)
 					}
 				}
 			}
 		}
+	}
+}
+
+// TestRequestPages opens requests as each tenant: one's own are there, leg by leg, and of all
+// others the page says the same as of one that there is not. A list leads to its next page.
+func TestRequestPages(t *testing.T) {
+	r := newRig(t, nil)
+	for _, id := range append(slices.Clone(tenants), "") {
+		b := newBrowser(t, r)
+		b.signIn(map[bool]string{true: adminToken, false: r.keys[id]}[id == ""])
+		text := regexp.MustCompile(`role="alert">([^<]*)<`)
+		_, _, none := b.do("GET", "/request?id="+decisionID(99), nil)
+		for i, owner := range append(slices.Clone(tenants), "") {
+			status, _, body := b.do("GET", "/request?id="+decisionID(2*i), nil)
+			may := id == "" || owner == id || strings.HasPrefix(owner, id+"/")
+			if want := map[bool]int{true: 200, false: 404}[may]; status != want {
+				t.Errorf("%q opens a request of %q: %d, want %d", id, owner, status, want)
+			}
+			if !may && (text.FindString(body) == "" || text.FindString(body) != text.FindString(none)) {
+				t.Errorf("%q learns of a request of %q: %s", id, owner, text.FindString(body))
+			}
+			if may && owner != "" && (!strings.Contains(body, "aws-2") || !strings.Contains(body, owner)) {
+				t.Errorf("%q sees a request of %q without its legs", id, owner)
+			}
+		}
+	}
+	b := newBrowser(t, r)
+	b.signIn(adminToken)
+	_, _, body := b.do("GET", "/requests?limit=5&model=large", nil)
+	next := regexp.MustCompile(`href="(requests\?[^"]*cursor=[^"]*)" rel="next"`).FindStringSubmatch(body)
+	if next == nil || !strings.Contains(body, `name="model" value="large"`) {
+		t.Fatal("no way to older requests, or the filter is forgotten: ", body)
+	}
+	status, _, older := b.do("GET", "/"+strings.ReplaceAll(next[1], "&amp;", "&"), nil)
+	if status != 200 || !strings.Contains(older, decisionID(0)) && !strings.Contains(older, decisionID(4)) ||
+		strings.Contains(older, decisionID(11)) {
+		t.Errorf("older requests: %d %s", status, older)
 	}
 }
 

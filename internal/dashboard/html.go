@@ -111,6 +111,9 @@ func (f *filter) form() g.Node {
 		g.If(len(f.Bys) > 0, h.Label(g.Text("by "), h.Select(h.Name("by"), g.Map(f.Bys, func(by string) g.Node {
 			return h.Option(g.If(by == f.By, h.Selected()), g.Text(by))
 		})))),
+		g.Map(f.Fields, func(x field) g.Node {
+			return h.Label(g.Text(x.Title+" "), h.Input(h.Name(x.Name), h.Value(x.Value), h.AutoComplete("off")))
+		}),
 		h.Button(g.Text("Show")),
 	)
 }
@@ -123,6 +126,7 @@ func (t table) section() g.Node {
 	return h.Section(h.Aria("labelledby", t.Name),
 		h.H2(h.ID(t.Name), g.Text(t.Title)),
 		body,
+		g.If(t.Older != "", h.P(h.A(h.Href(t.Older), h.Rel("next"), g.Text("Older ones")))),
 		h.P(h.Class("links"), h.A(h.Href(t.CSV), g.Text("CSV")), g.Text(" "), h.A(h.Href(t.JSON), g.Text("JSON")),
 			g.Text(" "), h.Span(g.Text("of exactly this, amounts unrounded"))),
 	)

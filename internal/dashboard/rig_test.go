@@ -7,10 +7,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
@@ -70,6 +75,49 @@ func counted() rows {
 	return all
 }
 
+// decisionID is the id of the n-th request of the tests.
+func decisionID(n int) string {
+	id := ulid.ULID{15: byte(n)}
+	if err := id.SetTime(ulid.Timestamp(now.Add(time.Duration(n-100) * time.Minute))); err != nil {
+		panic(err)
+	}
+	return id.String()
+}
+
+// decided is a log with a request of each tenant that was served, one that was refused, and at
+// last one of nobody.
+func decided(t *testing.T) *decision.Log {
+	t.Helper()
+	l, err := decision.Open(decision.Options{
+		File: filepath.Join(t.TempDir(), "decisions.db"), Keep: 24 * time.Hour, MaxBytes: 1 << 30,
+		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }, Dropped: func(int) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(context.Background()) })
+	add := func(n int, d decision.Decision) {
+		d.ID, d.Received = decisionID(n), now.Add(time.Duration(n-100)*time.Minute)
+		l.Add(&d)
+	}
+	for i, id := range tenants {
+		root, _, _ := strings.Cut(id, "/")
+		add(2*i, decision.Decision{
+			Tenant: id, Asked: "auto", Served: "large", Path: "escalated", Reason: "disagree", Status: 200, Cost: 3e9,
+			CostState: "known", Legs: []decision.Leg{
+				{Model: "small", Outcome: "completed", UpstreamID: "aws-1", Payer: root, Effects: []decision.Effect{
+					{Tenant: id, Unit: "usd", Period: "day", Posted: 5}, {Tenant: root, Unit: "usd", Period: "month", Posted: 7},
+				}}, {Index: 1, Model: "large", Outcome: "completed", UpstreamID: "aws-2", Cost: 3e9, CostState: "known"},
+			},
+		})
+		add(2*i+1, decision.Decision{Tenant: id, Asked: "large", Status: 429, Error: "ThrottlingException",
+			Step: "reserve", Message: "the budget is used up"})
+	}
+	add(2*len(tenants), decision.Decision{Status: 403, Error: "AccessDeniedException", Step: "authenticate",
+		Claimed: "SLKCLAIMED"})
+	return l
+}
+
 // rig is the API over a ledger, with one key for each tenant.
 type rig struct {
 	desk    *signin.Desk
@@ -124,7 +172,8 @@ func newRig(t *testing.T, ledger rows) *rig {
 	}
 	r.office = &admin.Office{Book: r.book, Secrets: secrets, Tenants: of, Now: func() time.Time { return now }}
 	r.shelf = views.New(views.Sources{
-		Ledger: ledger, Tenants: of, Now: func() time.Time { return now },
+		Requests: decided(t),
+		Ledger:   ledger, Tenants: of, Now: func() time.Time { return now },
 		Prices:    func() *record.PriceBook { return nil },
 		Baselines: func() []saving.Baseline { return nil },
 		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },

@@ -17,6 +17,7 @@ type table struct {
 	Drawing   string // SVG
 	Legend    []string
 	CSV, JSON string
+	Older     string // where the rows after these are
 	Lines     [][]cell
 	Sum       []cell
 	Heads     []views.Column
@@ -35,6 +36,9 @@ func newTable(v *views.View, t *views.Table, q *views.Query) table {
 		Table: t, Heads: t.Columns,
 		CSV:  "api/v1/views/" + v.Name + same(q, map[string]string{"table": t.Name, "format": "csv"}),
 		JSON: "api/v1/views/" + v.Name + same(q, map[string]string{"table": t.Name}),
+	}
+	if t.Next != "" {
+		out.Older = v.Name + same(q, map[string]string{"cursor": t.Next})
 	}
 	if t.Figure != nil {
 		out.Drawing = t.Figure.SVG(v.Title + ": " + t.Title + ". The table below has the numbers.")
@@ -67,7 +71,7 @@ func cells(t *views.Table, row []string, q *views.Query) []cell {
 		case c.Kind == views.Percent:
 			out[i].Text = text + " %"
 		}
-		if c.Opens != "" && q != nil {
+		if c.Opens != "" && q != nil && text != "" {
 			out[i].Link = c.Opens + keep(q, map[string]string{c.Param: text})
 		}
 	}

@@ -92,6 +92,8 @@ func (s *store) search(packed []byte, want ulid.ULID) (*Decision, error) {
 type Filter struct {
 	// Tenant takes that tenant and all below it.
 	Tenant string
+	// Within, when not nil, is asked whether to take those of a tenant; "" is of those without.
+	Within func(tenant string) bool
 	Key    string
 	User   string
 	// Model takes what was asked for, and what served.
@@ -134,6 +136,7 @@ func (f *Filter) takes(one []byte, d *Decision) (bool, error) {
 func (f *Filter) fits(d *Decision) bool {
 	same := func(want string, is ...string) bool { return want == "" || slices.Contains(is, want) }
 	below := f.Tenant == "" || d.Tenant == f.Tenant || strings.HasPrefix(d.Tenant, f.Tenant+"/")
+	below = below && (f.Within == nil || f.Within(d.Tenant))
 	status := f.Status == 0 || d.Status == f.Status || f.Status < 10 && d.Status/100 == f.Status
 	return below && status && same(f.Key, d.Key) && same(f.User, d.User) && same(f.Model, d.Asked, d.Served) &&
 		same(f.Cascade, d.Cascade) && same(f.Path, d.Path) && same(f.Reason, d.Reason, d.Rule, d.Error)

@@ -11,12 +11,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// WriteText writes a decision for people.
-func (d *Decision) WriteText(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+// Fact is a line of what is said of a decision.
+type Fact struct{ What, Is string }
+
+// Facts say for people what became of a request, but for its legs.
+func (d *Decision) Facts() []Fact {
+	var all []Fact
 	say := func(what string, parts ...string) {
 		if text := joined(parts...); text != "" {
-			fmt.Fprintf(t, "%s\t%s\n", what, text) //nolint:errcheck // Flush has it
+			all = append(all, Fact{what, text})
 		}
 	}
 	say("request", d.ID)
@@ -35,6 +38,15 @@ func (d *Decision) WriteText(w io.Writer) error {
 	}
 	if d.CostState != "" {
 		say("cost", "$"+d.Cost.String(), unless(d.CostState, "known"))
+	}
+	return all
+}
+
+// WriteText writes a decision for people.
+func (d *Decision) WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range d.Facts() {
+		fmt.Fprintf(t, "%s\t%s\n", f.What, f.Is) //nolint:errcheck // Flush has it
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -99,6 +111,11 @@ func (t *Tokens) String() string {
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// Amounts are what was counted and what was kept back as decimals: dollars, tokens or requests.
+func (e *Effect) Amounts() (posted, suspense string) {
+	return strings.TrimPrefix(e.amount(e.Posted), "$"), strings.TrimPrefix(e.amount(e.Suspense), "$")
 }
 
 func (e *Effect) amount(n int64) string {

@@ -74,7 +74,7 @@ var (
 	ErrUnknown = errors.New("there is no such thing")
 )
 
-// Sources is where views come from. All but Health must be set.
+// Sources is where views come from. All but Requests and Health must be set.
 type Sources struct {
 	Ledger    report.Source
 	Tenants   func() *tenant.Directory
@@ -88,6 +88,8 @@ type Sources struct {
 	Budgets func(ctx context.Context, below string) ([]forecast.State, error)
 	// Keys are all keys of a tenant and those below it.
 	Keys func(below string) []admin.Key
+	// Requests is what is kept of single requests, nil for nothing.
+	Requests Requests
 	// Health is what /readyz says, nil for a view that there is not.
 	Health func() (ready bool, facts []Fact)
 }
@@ -117,6 +119,11 @@ func kinds() []kind {
 		{"cache", "Prompt cache", "Does prompt caching earn or burn money?", nil, false, (*ask).cache},
 		{"top", "Top", "Where should I look first?", []string{"by"}, false, (*ask).top},
 		{"unit", "Unit cost", "What does one request cost?", nil, false, (*ask).unit},
+		{
+			"requests", "Requests", "Which requests were there, and what became of them?",
+			[]string{"reason", "model", "status", "since", "limit", "cursor"}, false, (*ask).requests,
+		},
+		{"request", "One request", "What became of this request, and why?", []string{"id"}, false, (*ask).request},
 		{"trust", "Trust", "How much of these numbers may be wrong, and why?", nil, false, (*ask).trust},
 		{"tenant", "One tenant", "What does this tenant use, and what may it?", nil, false, (*ask).tenant},
 		{"keys", "Keys", "Which keys are there, and who may use them?", nil, false, (*ask).keys},
@@ -154,6 +161,7 @@ type ask struct {
 	*View
 	ctx   context.Context //nolint:containedctx // a view is made within one request
 	query *Query
+	who   Viewer
 	shelf *Shelf
 }
 
@@ -171,7 +179,7 @@ func (s *Shelf) Make(ctx context.Context, name string, who Viewer, given map[str
 		if k.whole && !who.Sees("") {
 			return nil, nil, ErrForbidden
 		}
-		a := &ask{ctx: ctx, query: q, shelf: s, View: &View{
+		a := &ask{ctx: ctx, query: q, who: who, shelf: s, View: &View{
 			Name: k.name, Title: k.title, Asks: k.asks, From: q.From, To: q.To, AsOf: s.from.Now().UTC(), Source: "ledger",
 		}}
 		err = k.make(a)

@@ -104,8 +104,13 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Sealer: a.secrets, Config: func() *config.Admin { return &a.snapshots.Load().Config.Admin },
 		Tenants: tenants, Now: time.Now,
 	}
+	var requests views.Requests
+	if log := a.history.Log(); log != nil { // a nil log in an interface is not nil
+		requests = log
+	}
 	shelf := views.New(views.Sources{
-		Ledger: a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts, Keys: office.List,
+		Requests: requests,
+		Ledger:   a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts, Keys: office.List,
 		Baselines: func() []saving.Baseline { return a.snapshots.Load().Baselines() },
 		Prices:    func() *record.PriceBook { return a.snapshots.Load().Prices },
 		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },
