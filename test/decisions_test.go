@@ -78,6 +78,7 @@ func TestU11Explain(t *testing.T) {
 		}
 	}
 	p.list(t, served, refused)
+	p.onPage(t, served, refused, stranger)
 	p.badQuestions(t, served)
 }
 
@@ -125,6 +126,25 @@ func (p *twins) list(t *testing.T, served, refused string) {
 	f("["+served+"]", "--tenant", "acme", "--path", "light", "--status", "2")
 	f("[]", "--tenant", "acm")
 	f("[]", "--until", "2026-01-01T00:00:00Z", "--since", "2025-01-01T00:00:00Z")
+}
+
+// onPage: the page of a gateway shows its own requests, those of nobody too to who sees all.
+func (p *twins) onPage(t *testing.T, served, refused, stranger string) {
+	t.Helper()
+	for path, want := range map[string]string{
+		"request?id=" + served: `"input_tokens":95`, "requests": stranger,
+		"request?id=" + refused:        "reserve (budgets and limits)",
+		"requests?reason=authenticate": "No request of this kind", "requests?tenant=acme&status=4": refused,
+	} {
+		g := p.gateways[1]
+		if strings.HasSuffix(path, served) {
+			g = p.gateways[0]
+		}
+		status, body := g.Page("/api/v1/views/" + path)
+		if status != 200 || !strings.Contains(body, want) {
+			t.Errorf("no %q in %s: %d\n%s", want, path, status, body)
+		}
+	}
 }
 
 // badQuestions: what cannot be answered says so.
