@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/sluice-gateway/sluice/internal/decision"
 )
 
 // names are all views, as the API lists them.
@@ -179,11 +182,29 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s: %d %s", wrong, status, body)
 		}
 	}
+	r.renamed(t)
 	r.sources.Requests = nil
 	r.serve()
 	for _, path := range []string{"requests", "request", "request?id=" + decisionID(2)} {
 		if got := read(path).Tables[0]; !strings.Contains(got.Empty, "decisions.off") || len(got.Rows) > 0 {
 			t.Errorf("%s of a gateway that keeps nothing: %+v", path, got)
+		}
+	}
+}
+
+// renamed: requests from before a tenant was renamed are its own by the name of now.
+func (r *rig) renamed(t *testing.T) {
+	t.Helper()
+	l := decided(t)
+	id := decisionID(50)
+	l.Add(&decision.Decision{ID: id, Received: now.Add(-50 * time.Minute), Tenant: "was-other/x", Status: 200})
+	r.sources.Requests = l
+	r.serve()
+	for caller, want := range map[string]int{"other": 200, "other/x": 200, "acme": 404} {
+		status, _, _ := r.get(t, "/api/v1/views/request?id="+id, r.keys[caller])
+		_, _, list := r.get(t, "/api/v1/views/requests", r.keys[caller])
+		if status != want || strings.Contains(list, id) != (want == 200) {
+			t.Errorf("%s and a request of the tenant that is now other/x: %d", caller, status)
 		}
 	}
 }

@@ -157,7 +157,11 @@ func newRig(t *testing.T, ledger rows) *rig {
 			t.Fatal(err)
 		}
 		r.keys[id] = c.Bearer
-		cfg.Tenants = append(cfg.Tenants, config.Tenant{ID: id, Keys: []string{key}})
+		one := config.Tenant{ID: id, Keys: []string{key}}
+		if id == "other" {
+			one.RenamedFrom = "was-other"
+		}
+		cfg.Tenants = append(cfg.Tenants, one)
 	}
 	directory, problems := tenant.Build(cfg, secrets)
 	if len(problems) > 0 {
