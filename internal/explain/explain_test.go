@@ -106,7 +106,7 @@ func TestCertified(t *testing.T) {
 			t.Errorf("%v\n%s", err, b.String())
 		}
 	}
-	f("direct", "uncertified", 1, "uncertified: open ")
+	f("direct", "uncertified", 1, "uncertified: there is no file ")
 	s.Artifacts["sure"] = &snapshot.Artifacts{Certificate: &certify.Certificate{
 		Binding: certify.Binding{Schemas: []string{""}}, Threshold: 1.25, Steps: []float64{1, 1.25}, Bound: 0.015,
 		Delta: 0.1, N: 600, Hash: "of it",

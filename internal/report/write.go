@@ -100,7 +100,7 @@ func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) err
 	for _, line := range all[1:] {
 		for i := range line {
 			if chosen[i].kind == words {
-				line[i] = noFormula(line[i])
+				line[i] = NoFormula(line[i])
 			}
 		}
 	}
@@ -113,8 +113,9 @@ func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) err
 	return out.WriteAll(all)
 }
 
-// noFormula keeps a spreadsheet from running a text that somebody else chose.
-func noFormula(cell string) string {
+// NoFormula is a text for a cell of CSV, so that no spreadsheet runs what somebody else
+// chose: what looks like a formula gets a quote before it. Numbers must not pass through it.
+func NoFormula(cell string) string {
 	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 		return "'" + cell
 	}

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 // Stamp writes a time as the API does.
@@ -23,7 +26,7 @@ func (v *View) Table(name string) (*Table, error) {
 }
 
 // WriteCSV writes the rows of a table below a header. Totals are not in it, so that sums are
-// right.
+// right. Callers choose names of models and users: no text is a formula to a spreadsheet.
 func (t *Table) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	header := make([]string, len(t.Columns))
@@ -33,7 +36,19 @@ func (t *Table) WriteCSV(w io.Writer) error {
 	if err := out.Write(header); err != nil {
 		return err
 	}
-	return out.WriteAll(t.Rows)
+	for _, row := range t.Rows {
+		line := slices.Clone(row)
+		for i := range line {
+			if t.Columns[i].Kind == Text {
+				line[i] = report.NoFormula(line[i])
+			}
+		}
+		if err := out.Write(line); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
 }
 
 // MarshalJSON implements json.Marshaler: the view with all its tables.
