@@ -66,7 +66,7 @@ npm_clients() {
 	echo "$wanted" >test/clients/js/node_modules/.stamp
 }
 
-promtool() { # the one program of a large package that runs a server
+prometheus_tool() { # the one program of a large package that runs a server
 	command -v promtool >/dev/null 2>&1 && return
 	[ -x "$tools/bin/promtool" ] && return
 	command -v apt-get >/dev/null 2>&1 || return 0
@@ -78,7 +78,7 @@ promtool() { # the one program of a large package that runs a server
 	rm -rf "$tools/prometheus"
 }
 
-promtool
+prometheus_tool
 python_env
 frameworks
 node_20
