@@ -225,6 +225,8 @@ func (p *page) operations() {
 	p.line("  %s report --config %s", quote(p.g.Program), quote(p.g.File))
 	p.line("  curl -s %s/readyz", admin)
 	p.line("  curl -s %s/metrics%s", admin, token)
+	p.line("")
+	p.line("Spend, budgets and requests, in a browser: %s/", admin)
 }
 
 // quote is a word for a shell.
