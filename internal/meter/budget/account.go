@@ -29,7 +29,8 @@ type account struct {
 	rate     int64 // net, per second
 	used     time.Time
 	recalled time.Time // when idle leases of others were last recalled for it
-	touched  bool      // used since the ledger reported its state
+	touched  bool      // used since the ledger was last asked for its state
+	posting  uint64    // what was spent by then is in this writer's records up to this number; 0: it is posted
 	noticed  map[notch]bool
 }
 
@@ -84,6 +85,13 @@ func (a *account) totals() ledger.Account {
 
 // saw takes the window's state from a reply.
 func (a *account) saw(state ledger.WindowState) { a.state, a.known = state, true }
+
+// posted notes that the state has the writer's records up to a number.
+func (a *account) posted(watermark uint64) {
+	if a.posting <= watermark {
+		a.posting = 0
+	}
+}
 
 // remaining is how much of a limit is neither spent nor leased, as far as is known;
 // never negative.
@@ -163,8 +171,9 @@ func (a *account) done() bool {
 // has reports whether anything is leased, as far as is known.
 func (a *account) has() bool { return a.held != 0 || a.idle() != 0 || a.unsure }
 
-// needsRenewal reports whether a renewal should name the account.
-func (a *account) needsRenewal() bool { return a.touched || !a.done() }
+// needsRenewal reports whether a renewal should name the account. The state of one whose
+// records wait to be posted has yet to come, though nothing of it is leased any more.
+func (a *account) needsRenewal() bool { return a.touched || a.posting != 0 || !a.done() }
 
 // tend returns what is idle of a window that is over or was not used for a while,
 // and of others what is too much. It reports whether the ledger should get

@@ -107,7 +107,7 @@ func (s *accounts) tend(now time.Time, idleFor time.Duration) (urgent bool) {
 			a.measure(elapsed)
 		}
 		urgent = a.tend(now, idleFor) || urgent
-		if a.over(now) && a.done() {
+		if a.over(now) && !a.needsRenewal() {
 			delete(s.byWindow, w)
 			if a.limit != nil && s.current[a.limit.limitKey] == a {
 				delete(s.current, a.limit.limitKey)

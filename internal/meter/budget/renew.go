@@ -66,8 +66,11 @@ func (r *root) renewal() ([]*account, *ledger.RenewRequest) {
 		req.Part = len(accounts) < all
 	}
 	req.Leaves = !r.accounts.any((*account).has)
+	head, _ := o.Numbers(r.name) // an attempt's record is journalled before it is settled
 	for _, a := range accounts {
-		a.touched = false
+		if a.touched {
+			a.touched, a.posting = false, head
+		}
 		req.Accounts = append(req.Accounts, a.totals())
 		req.Held = append(req.Held, a.idle()+a.held)
 	}
@@ -79,6 +82,7 @@ func (r *root) tookRenewal(accounts []*account, req *ledger.RenewRequest, reply 
 		a.confirmed = max(a.confirmed, req.Accounts[i].Returned)
 		if i < len(reply.Windows) {
 			a.saw(reply.Windows[i])
+			a.posted(req.Watermark)
 			r.notify(a, 0)
 		}
 	}
