@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/sluice-gateway/sluice/internal/decision"
+	"github.com/sluice-gateway/sluice/internal/views/viewstest"
 )
 
 // names are all views, as the API lists them.
@@ -34,14 +35,14 @@ func names(t *testing.T, r *rig, bearer string) []string {
 // below and beside it, and some that there are not. What a caller may not see is refused in
 // the same words whether there is such a tenant or not, and no figure of it is anywhere.
 func TestWhoSeesWhom(t *testing.T) {
-	r := newRig(t, counted())
+	r := newRig(t, viewstest.Counted())
 	routes := []string{"/api/v1/report"}
 	for _, v := range names(t, r, adminToken) {
 		routes = append(routes, "/api/v1/views/"+v)
 	}
 	callers := map[string]string{"": adminToken, "nobody": "", "a guess": "slk_" + strings.Repeat("A", 60)}
 	for _, id := range tenants {
-		callers[id] = r.keys[id]
+		callers[id] = r.Bearers[id]
 	}
 	asked := append(slices.Clone(tenants), "", "acm", "acme/", "acme/app/", "acme/ap", "unknown",
 		"acme/app/../../other", "*", "acme%2Fapp")
@@ -75,7 +76,7 @@ func TestWhoSeesWhom(t *testing.T) {
 	}
 	r.seesRequests(t, callers)
 	refused := func(of string) string {
-		_, _, body := r.get(t, "/api/v1/views/spend?tenant="+of, r.keys["acme/app"])
+		_, _, body := r.get(t, "/api/v1/views/spend?tenant="+of, r.Bearers["acme/app"])
 		return body
 	}
 	if refused("other") != refused("not-there") {
@@ -89,14 +90,14 @@ func (r *rig) seesRequests(t *testing.T, callers map[string]string) {
 	t.Helper()
 	owners := append(slices.Clone(tenants), "")
 	for caller, bearer := range callers {
-		_, _, none := r.get(t, "/api/v1/views/request?id="+decisionID(99), bearer)
+		_, _, none := r.get(t, "/api/v1/views/request?id="+viewstest.DecisionID(99), bearer)
 		signedIn := caller == "" || slices.Contains(tenants, caller)
 		_, _, list := r.get(t, "/api/v1/views/requests", bearer)
 		for n := range 2*len(tenants) + 1 {
 			owner := owners[n/2]
 			may := signedIn && (caller == "" || owner == caller || strings.HasPrefix(owner, caller+"/"))
 			for _, as := range []func(string) string{strings.ToUpper, strings.ToLower} {
-				status, _, body := r.get(t, "/api/v1/views/request?id="+as(decisionID(n)), bearer)
+				status, _, body := r.get(t, "/api/v1/views/request?id="+as(viewstest.DecisionID(n)), bearer)
 				want := map[bool]int{true: 200, false: 404}[may]
 				if !signedIn {
 					want = 401
@@ -109,15 +110,15 @@ func (r *rig) seesRequests(t *testing.T, callers map[string]string) {
 					t.Errorf("%q sees %q in request %d: %s", caller, root, n, body)
 				}
 			}
-			if strings.Contains(list, decisionID(n)) != may {
+			if strings.Contains(list, viewstest.DecisionID(n)) != may {
 				t.Errorf("%q sees request %d of %q in the list: %v", caller, n, owner, !may)
 			}
 		}
 	}
 	for _, of := range []string{"acme", "other"} { // whose it is not, though the caller sees all
 		_, _, body := r.get(t, "/api/v1/views/requests?tenant="+of, adminToken)
-		status, _, _ := r.get(t, "/api/v1/views/request?tenant="+of+"&id="+decisionID(2*len(tenants)), adminToken)
-		if strings.Contains(body, decisionID(2*len(tenants))) || status != 404 {
+		status, _, _ := r.get(t, "/api/v1/views/request?tenant="+of+"&id="+viewstest.DecisionID(2*len(tenants)), adminToken)
+		if strings.Contains(body, viewstest.DecisionID(2*len(tenants))) || status != 404 {
 			t.Errorf("a request of nobody is one of %s: %d", of, status)
 		}
 	}
@@ -167,12 +168,12 @@ func TestRequests(t *testing.T) {
 		!slices.IsSortedFunc(ids, newestFirst) {
 		t.Errorf("by pages: %v", ids)
 	}
-	one := read("request?id=" + decisionID(2)).Tables // of acme/app
+	one := read("request?id=" + viewstest.DecisionID(2)).Tables // of acme/app
 	if legs, effects := one[1].Rows, one[2].Rows; len(legs) != 2 || legs[1]["upstream_request_id"] != "aws-2" ||
 		legs[1]["cost_usd"] != "0.003" || len(effects) != 2 || effects[0]["posted"] != "0.000000005" {
 		t.Errorf("one request: %v", one)
 	}
-	_, _, refused := r.get(t, "/api/v1/views/request?id="+decisionID(3), adminToken)
+	_, _, refused := r.get(t, "/api/v1/views/request?id="+viewstest.DecisionID(3), adminToken)
 	if !strings.Contains(refused, "reserve (budgets and limits)") || !strings.Contains(refused, "No model was asked") {
 		t.Errorf("a refused request: %s", refused)
 	}
@@ -183,9 +184,9 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	r.renamed(t)
-	r.sources.Requests = nil
+	r.Sources.Requests = nil
 	r.serve()
-	for _, path := range []string{"requests", "request", "request?id=" + decisionID(2)} {
+	for _, path := range []string{"requests", "request", "request?id=" + viewstest.DecisionID(2)} {
 		if got := read(path).Tables[0]; !strings.Contains(got.Empty, "decisions.off") || len(got.Rows) > 0 {
 			t.Errorf("%s of a gateway that keeps nothing: %+v", path, got)
 		}
@@ -195,14 +196,14 @@ func TestRequests(t *testing.T) {
 // renamed: requests from before a tenant was renamed are its own by the name of now.
 func (r *rig) renamed(t *testing.T) {
 	t.Helper()
-	l := decided(t)
-	id := decisionID(50)
+	l := viewstest.Decided(t)
+	id := viewstest.DecisionID(50)
 	l.Add(&decision.Decision{ID: id, Received: now.Add(-50 * time.Minute), Tenant: "was-other/x", Status: 200})
-	r.sources.Requests = l
+	r.Sources.Requests = l
 	r.serve()
 	for caller, want := range map[string]int{"other": 200, "other/x": 200, "acme": 404} {
-		status, _, _ := r.get(t, "/api/v1/views/request?id="+id, r.keys[caller])
-		_, _, list := r.get(t, "/api/v1/views/requests", r.keys[caller])
+		status, _, _ := r.get(t, "/api/v1/views/request?id="+id, r.Bearers[caller])
+		_, _, list := r.get(t, "/api/v1/views/requests", r.Bearers[caller])
 		if status != want || strings.Contains(list, id) != (want == 200) {
 			t.Errorf("%s and a request of the tenant that is now other/x: %d", caller, status)
 		}
@@ -224,7 +225,7 @@ func TestMethods(t *testing.T) {
 
 // TestWrongQueries walks what is wrong with requests.
 func TestWrongQueries(t *testing.T) {
-	r := newRig(t, counted())
+	r := newRig(t, viewstest.Counted())
 	for path, want := range map[string]int{
 		"/api/v1/views/nothing": 404, "/api/v1/nothing": 404, "/api/": 404, "/api/v1/views/": 404,
 		"/api/v1/views/spend?form=x": 400, "/api/v1/views/spend?from=x": 400, "/api/v1/views/spend?format=xml": 400,
@@ -248,7 +249,7 @@ func TestWrongQueries(t *testing.T) {
 
 // TestReportPages reads a report page by page: each row once, in one order.
 func TestReportPages(t *testing.T) {
-	r := newRig(t, counted())
+	r := newRig(t, viewstest.Counted())
 	read := func(query string) (rows []string, next string) {
 		_, _, body := r.get(t, "/api/v1/report?by=tenant,model,day&"+query, adminToken)
 		var page struct {
@@ -284,7 +285,7 @@ func TestReportPages(t *testing.T) {
 
 // TestSameFigures: JSON and CSV of each table have the same cells.
 func TestSameFigures(t *testing.T) {
-	r := newRig(t, counted())
+	r := newRig(t, viewstest.Counted())
 	for _, name := range names(t, r, adminToken) {
 		_, _, body := r.get(t, "/api/v1/views/"+name, adminToken)
 		var v struct {
@@ -348,7 +349,7 @@ func decoded(body []byte) (map[string]any, error) {
 // path and view that is described is there, every view that is there is described, every
 // answer has the form that is described, and so has every refusal.
 func TestContract(t *testing.T) {
-	r := newRig(t, counted())
+	r := newRig(t, viewstest.Counted())
 	d := description(t, r)
 	c := jsonschema.NewCompiler()
 	if err := c.AddResource("openapi.json", d); err != nil {
@@ -383,7 +384,7 @@ func TestContract(t *testing.T) {
 	if got := names(t, r, adminToken); !slices.Equal(got, described) {
 		t.Errorf("views %v, described %v", got, described)
 	}
-	for _, bearer := range []string{adminToken, r.keys["acme/app"]} {
+	for _, bearer := range []string{adminToken, r.Bearers["acme/app"]} {
 		valid("Me", "/api/v1/me", 200, bearer)
 		valid("Views", "/api/v1/views", 200, bearer)
 		valid("Report", "/api/v1/report", 200, bearer)
@@ -394,10 +395,10 @@ func TestContract(t *testing.T) {
 		valid("View", "/api/v1/views/"+name+"?from=2025-01-01&to=2025-02-01", 200, adminToken)
 	}
 	valid("View", "/api/v1/views/requests?limit=1", 200, adminToken)
-	valid("View", "/api/v1/views/request?id="+decisionID(0), 200, adminToken)
-	valid("Problem", "/api/v1/views/request?id="+decisionID(99), 404, adminToken)
+	valid("View", "/api/v1/views/request?id="+viewstest.DecisionID(0), 200, adminToken)
+	valid("Problem", "/api/v1/views/request?id="+viewstest.DecisionID(99), 404, adminToken)
 	valid("Problem", "/api/v1/me", 401, "")
-	valid("Problem", "/api/v1/views/health", 403, r.keys["acme"])
+	valid("Problem", "/api/v1/views/health", 403, r.Bearers["acme"])
 	valid("Problem", "/api/v1/views/none", 404, adminToken)
 	valid("Problem", "/api/v1/report?by=none", 400, adminToken)
 }

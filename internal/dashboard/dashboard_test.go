@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/api"
 	"github.com/sluice-gateway/sluice/internal/dashboard"
 	"github.com/sluice-gateway/sluice/internal/views"
+	"github.com/sluice-gateway/sluice/internal/views/viewstest"
 )
 
 // browser is a client with cookies that follows nothing by itself.
@@ -54,11 +55,11 @@ func (b *browser) signIn(credential string) int {
 	return status
 }
 
-func newBrowser(t *testing.T, r *rig) *browser {
+func newBrowser(t *testing.T, r *viewstest.Rig) *browser {
 	t.Helper()
-	page := dashboard.New(r.desk, r.shelf, r.office).Handler()
+	page := dashboard.New(r.Desk, r.Shelf, r.Office).Handler()
 	mux := http.NewServeMux()
-	mux.Handle("/api/", (&api.API{Desk: r.desk, Shelf: r.shelf, Keys: http.NotFoundHandler()}).Handler())
+	mux.Handle("/api/", (&api.API{Desk: r.Desk, Shelf: r.Shelf, Keys: http.NotFoundHandler()}).Handler())
 	mux.Handle("/", page)
 	return &browser{t: t, handler: mux, cookies: map[string]string{}}
 }
@@ -66,9 +67,9 @@ func newBrowser(t *testing.T, r *rig) *browser {
 // TestPagesNeedSignIn: no page shows anything to somebody who has not signed in, and a link
 // leads to the page that it names after that.
 func TestPagesNeedSignIn(t *testing.T) {
-	r := newRig(t, counted())
+	r := viewstest.New(t, viewstest.Counted())
 	b := newBrowser(t, r)
-	for _, n := range append(r.shelf.Names(true), r.shelf.Names(false)...) {
+	for _, n := range append(r.Shelf.Names(true), r.Shelf.Names(false)...) {
 		status, _, body := b.do("GET", "/"+n.Name+"?tenant=acme", nil)
 		if status != 401 || strings.Contains(body, "<table") || !strings.Contains(body,
 			`value="`+n.Name+`?tenant=acme"`) {
@@ -111,13 +112,13 @@ func TestPagesNeedSignIn(t *testing.T) {
 
 // TestPagesShowOwnTenants asks each page as each tenant for each other.
 func TestPagesShowOwnTenants(t *testing.T) {
-	r := newRig(t, counted())
+	r := viewstest.New(t, viewstest.Counted())
 	for _, id := range tenants {
 		b := newBrowser(t, r)
-		if status := b.signIn(r.keys[id]); status != 303 {
+		if status := b.signIn(r.Bearers[id]); status != 303 {
 			t.Fatalf("%s: %d", id, status)
 		}
-		for _, n := range r.shelf.Names(true) {
+		for _, n := range r.Shelf.Names(true) {
 			for _, of := range append([]string{"", "unknown", "acm", "*"}, tenants...) {
 				may := of == "" || of == id || strings.HasPrefix(of, id+"/")
 				want := map[bool]int{true: 200, false: 403}[may && n.Name != "health"]
@@ -128,7 +129,7 @@ func TestPagesShowOwnTenants(t *testing.T) {
 					}
 					if n.Name == "requests" && status == 200 && of == "" {
 						for i, owner := range append(slices.Clone(tenants), "") {
-							if strings.Contains(body, decisionID(2*i)) != (owner == id || strings.HasPrefix(owner, id+"/")) {
+							if strings.Contains(body, viewstest.DecisionID(2*i)) != (owner == id || strings.HasPrefix(owner, id+"/")) {
 								t.Errorf("%s and a request of %q in %s", id, owner, path)
 							}
 						}
@@ -145,14 +146,14 @@ func TestPagesShowOwnTenants(t *testing.T) {
 // TestRequestPages opens requests as each tenant: one's own are there, leg by leg, and of all
 // others the page says the same as of one that there is not. A list leads to its next page.
 func TestRequestPages(t *testing.T) {
-	r := newRig(t, nil)
+	r := viewstest.New(t, nil)
 	for _, id := range append(slices.Clone(tenants), "") {
 		b := newBrowser(t, r)
-		b.signIn(map[bool]string{true: adminToken, false: r.keys[id]}[id == ""])
+		b.signIn(map[bool]string{true: adminToken, false: r.Bearers[id]}[id == ""])
 		text := regexp.MustCompile(`role="alert">([^<]*)<`)
-		_, _, none := b.do("GET", "/request?id="+decisionID(99), nil)
+		_, _, none := b.do("GET", "/request?id="+viewstest.DecisionID(99), nil)
 		for i, owner := range append(slices.Clone(tenants), "") {
-			status, _, body := b.do("GET", "/request?id="+decisionID(2*i), nil)
+			status, _, body := b.do("GET", "/request?id="+viewstest.DecisionID(2*i), nil)
 			may := id == "" || owner == id || strings.HasPrefix(owner, id+"/")
 			if want := map[bool]int{true: 200, false: 404}[may]; status != want {
 				t.Errorf("%q opens a request of %q: %d, want %d", id, owner, status, want)
@@ -173,8 +174,9 @@ func TestRequestPages(t *testing.T) {
 		t.Fatal("no way to older requests, or the filter is forgotten: ", body)
 	}
 	status, _, older := b.do("GET", "/"+strings.ReplaceAll(next[1], "&amp;", "&"), nil)
-	if status != 200 || !strings.Contains(older, decisionID(0)) && !strings.Contains(older, decisionID(4)) ||
-		strings.Contains(older, decisionID(11)) {
+	if status != 200 || !strings.Contains(older, viewstest.DecisionID(0)) &&
+		!strings.Contains(older, viewstest.DecisionID(4)) ||
+		strings.Contains(older, viewstest.DecisionID(11)) {
 		t.Errorf("older requests: %d %s", status, older)
 	}
 }
@@ -182,11 +184,11 @@ func TestRequestPages(t *testing.T) {
 // TestRelativeAddresses: no page has an address that begins with a slash or a scheme, so that
 // any prefix will do, and no page is large.
 func TestRelativeAddresses(t *testing.T) {
-	r := newRig(t, counted())
+	r := viewstest.New(t, viewstest.Counted())
 	b := newBrowser(t, r)
 	b.signIn(adminToken)
 	links := regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
-	for _, n := range r.shelf.Names(true) {
+	for _, n := range r.Shelf.Names(true) {
 		path := "/" + n.Name
 		if by := views.Groupings(n.Name); by != nil {
 			path += "?by=" + by[len(by)-1] // which other views do not have
@@ -212,7 +214,7 @@ func TestRelativeAddresses(t *testing.T) {
 
 // TestForeignForms: a form of another site is refused, whoever is signed in.
 func TestForeignForms(t *testing.T) {
-	r := newRig(t, nil)
+	r := viewstest.New(t, nil)
 	b := newBrowser(t, r)
 	b.signIn(adminToken)
 	status, _, _ := b.do("POST", "/signout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/views/viewstest"
 )
 
 var formToken = regexp.MustCompile(`name="form" value="([^"]+)"`)
@@ -25,7 +26,7 @@ func (b *browser) form() string {
 
 // TestActsOnKeys does what the forms offer, without scripts.
 func TestActsOnKeys(t *testing.T) {
-	r := newRig(t, nil)
+	r := viewstest.New(t, nil)
 	b := newBrowser(t, r)
 	b.signIn(adminToken)
 	form := b.form()
@@ -41,7 +42,7 @@ func TestActsOnKeys(t *testing.T) {
 		}
 		return body
 	}
-	state := func(id string) admin.Key { k, _ := r.office.Find(id); return k }
+	state := func(id string) admin.Key { k, _ := r.Office.Find(id); return k }
 	body := post(200, "act", "issue", "tenant", "acme/app", "name", "n", "owner", "o", "expires", "2026-12-31",
 		"reason", "why")
 	id := regexp.MustCompile(`SLK[A-Z2-7]{21}`).FindString(body)
@@ -77,12 +78,12 @@ func TestActsOnKeys(t *testing.T) {
 // TestWhoActsOnKeys asks for each act as each role for keys of each tenant: what is not one's
 // own does not change, and a form that is not one's own does nothing.
 func TestWhoActsOnKeys(t *testing.T) {
-	r := newRig(t, nil)
+	r := viewstest.New(t, nil)
 	ids := map[string]string{}
-	for _, k := range r.office.List("") {
+	for _, k := range r.Office.List("") {
 		ids[k.Tenant] = k.ID
 	}
-	r.config.OIDC = &config.OIDC{Issuer: "https://idp.example"}
+	r.Config.OIDC = &config.OIDC{Issuer: "https://idp.example"}
 	for _, c := range []struct {
 		role, tenant string
 		acts         bool
@@ -107,12 +108,12 @@ func TestWhoActsOnKeys(t *testing.T) {
 				id = "SLKAAAAAAAAAAAAAAAAAAAAA"
 			}
 			own := c.acts && (c.tenant == "" || of == c.tenant || strings.HasPrefix(of, c.tenant+"/"))
-			before, _ := r.office.Find(id)
+			before, _ := r.Office.Find(id)
 			status, _, _ := b.do("POST", "/keys", url.Values{"form": {form}, "act": {"freeze"}, "key": {id}})
 			if want := map[bool]int{true: 303, false: 403}[own]; status != want {
 				t.Errorf("%v freezes a key of %s: %d, want %d", c, of, status, want)
 			}
-			after, _ := r.office.Find(id)
+			after, _ := r.Office.Find(id)
 			if !own && after.State != before.State {
 				t.Errorf("%v froze a key of %s", c, of)
 			}

@@ -1,0 +1,215 @@
+// Package viewstest has what views are made of in tests: a ledger of made-up counters, requests
+// that were kept, and somebody of every tenant who may look.
+package viewstest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/decision"
+	"github.com/sluice-gateway/sluice/internal/forecast"
+	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/saving"
+	"github.com/sluice-gateway/sluice/internal/signin"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/views"
+)
+
+// Now is the time of the rig.
+func Now() time.Time { return time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC) }
+
+// Row is a row of a ledger.
+type Row struct {
+	Key record.RowKey
+	Add record.Counters
+}
+
+// Rows is a ledger.
+type Rows []Row
+
+// Rows implements report.Source.
+func (r Rows) Rows(_ context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
+	for _, x := range r {
+		if !x.Key.Hour.Before(from) && x.Key.Hour.Before(to) {
+			if err := yield(x.Key, x.Add); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Tenants are two roots, one with a tree.
+func Tenants() []string {
+	return []string{"acme", "acme/app", "acme/app/web", "acme/apps", "other", "other/x"}
+}
+
+// Counted are legs of every tenant in this month and in the one before.
+func Counted() Rows {
+	var all Rows
+	for i, id := range Tenants() {
+		for day := range 40 {
+			n := int64(i + day + 1)
+			path := []string{"direct", "light", "escalated"}[day%3]
+			all = append(all, Row{record.RowKey{
+				Hour: Now().Truncate(time.Hour).Add(-time.Duration(day) * 23 * time.Hour), Tenant: id, Key: "SLK" + id,
+				Path:  path,
+				Model: fmt.Sprintf("model-%d", day%4), Cascade: map[bool]string{true: "support"}[day%2 == 0],
+			}, record.Counters{
+				Requests: n, Legs: n + 1, Escalated: n % 2, Input: 1000 * n, Output: 77 * n,
+				CacheRead: int64(day % 5),
+				CostInput: money.Pico(3_000_000 * 1000 * n), CostOutput: money.Pico(15_000_000 * 77 * n),
+				CostWasted: money.Pico(n), Unknown: n % 3 / 2, Suspense: money.Pico(n % 3 * 1e6), TokensCut: n,
+			}})
+		}
+	}
+	return all
+}
+
+// DecisionID is the id of the n-th request of the tests.
+func DecisionID(n int) string {
+	id := ulid.ULID{15: byte(n)}
+	if err := id.SetTime(ulid.Timestamp(Now().Add(time.Duration(n-100) * time.Minute))); err != nil {
+		panic(err)
+	}
+	return id.String()
+}
+
+// Decided is a log with a request of each tenant that was served, one that was refused, and at
+// last one of nobody.
+func Decided(t *testing.T) *decision.Log {
+	t.Helper()
+	l, err := decision.Open(decision.Options{
+		File: filepath.Join(t.TempDir(), "decisions.db"), Keep: 24 * time.Hour, MaxBytes: 1 << 30,
+		Log: slog.New(slog.DiscardHandler), Now: Now, Dropped: func(int) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(context.Background()) })
+	add := func(n int, d decision.Decision) {
+		d.ID, d.Received = DecisionID(n), Now().Add(time.Duration(n-100)*time.Minute)
+		l.Add(&d)
+	}
+	for i, id := range Tenants() {
+		root, _, _ := strings.Cut(id, "/")
+		add(2*i, decision.Decision{
+			Tenant: id, Asked: "auto", Served: "large", Path: "escalated", Reason: "disagree", Status: 200, Cost: 3e9,
+			CostState: "known", Legs: []decision.Leg{
+				{Model: "small", Outcome: "completed", UpstreamID: "aws-1", Payer: root, Effects: []decision.Effect{
+					{Tenant: id, Unit: "usd", Period: "day", Posted: 5}, {Tenant: root, Unit: "usd", Period: "month", Posted: 7},
+				}}, {Index: 1, Model: "large", Outcome: "completed", UpstreamID: "aws-2", Cost: 3e9, CostState: "known"},
+			},
+		})
+		add(2*i+1, decision.Decision{Tenant: id, Asked: "large", Status: 429, Error: "ThrottlingException",
+			Step: "reserve", Message: "the budget is used up"})
+	}
+	add(2*len(Tenants()), decision.Decision{Status: 403, Error: "AccessDeniedException", Step: "authenticate",
+		Claimed: "SLKCLAIMED"})
+	return l
+}
+
+// Rig is the sources of views, the views over them, and who may see them: the holder of the
+// admin token, and of one key for each tenant.
+type Rig struct {
+	Desk    *signin.Desk
+	Sources views.Sources
+	Shelf   *views.Shelf
+	Bearers map[string]string // of keys, by tenant
+	Office  *admin.Office
+	Secrets *tenant.Secrets
+	Config  *config.Admin
+}
+
+// AdminToken is Config.Token of a new rig.
+const AdminToken = "the admin token"
+
+// New returns a rig over a ledger.
+func New(t *testing.T, ledger Rows) *Rig {
+	t.Helper()
+	dir := t.TempDir()
+	env := func(name string) string {
+		return map[string]string{"SLUICE_ROOT_SECRET": "a root secret for tests"}[name]
+	}
+	secrets, err := tenant.LoadSecrets(dir, env, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Rig{Secrets: secrets, Config: &config.Admin{Token: AdminToken}}
+	cfg := r.configured(t)
+	directory, problems := tenant.Build(cfg, secrets)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	book, err := keys.Open(keys.Options{DataDir: dir, Sealer: secrets, Log: slog.New(slog.DiscardHandler), Now: Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory.Obey(book)
+	of := func() *tenant.Directory { return directory }
+	r.Desk = &signin.Desk{Sealer: secrets, Config: func() *config.Admin { return r.Config }, Tenants: of, Now: Now}
+	r.Office = &admin.Office{Book: book, Secrets: secrets, Tenants: of, Now: Now}
+	r.Sources = views.Sources{
+		Requests: Decided(t), Ledger: ledger, Tenants: of, Now: Now, Keys: r.Office.List, Budgets: budgets,
+		Prices:    func() *record.PriceBook { return nil },
+		Baselines: func() []saving.Baseline { return nil },
+		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
+		Models:    func() map[string]string { return nil },
+		Health:    func() (bool, []views.Fact) { return true, []views.Fact{{What: "ledger", State: "well"}} },
+	}
+	r.Shelf = views.New(r.Sources)
+	return r
+}
+
+// configured is a configuration of all tenants, each with a key.
+func (r *Rig) configured(t *testing.T) *config.Config {
+	t.Helper()
+	r.Bearers = map[string]string{}
+	cfg := &config.Config{}
+	for _, id := range Tenants() {
+		key, err := r.Secrets.NewKeyID(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := r.Secrets.Credentials(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Bearers[id] = c.Bearer
+		one := config.Tenant{ID: id, Keys: []string{key}}
+		if id == "other" {
+			one.RenamedFrom = "was-other"
+		}
+		cfg.Tenants = append(cfg.Tenants, one)
+	}
+	return cfg
+}
+
+// budgets are one of each tenant.
+func budgets(_ context.Context, below string) ([]forecast.State, error) {
+	var all []forecast.State
+	for i, id := range Tenants() {
+		if below == "" || tenant.Within(id, below) {
+			all = append(all, forecast.State{
+				Tenant: id, Period: "month", OnExceed: "reject", Start: Now().AddDate(0, 0, -28),
+				End: Now().AddDate(0, 0, 2), AsOf: Now(),
+				Limit: money.Pico(100e12), Spent: money.Pico(1e12 * int64(i)),
+				Left: money.Pico(100e12 - 1e12*int64(i)),
+			})
+		}
+	}
+	return all, nil
+}
