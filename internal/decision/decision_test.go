@@ -358,11 +358,16 @@ func BenchmarkAdd(b *testing.B) {
 	c := &clock{start()}
 	l := open(b, filepath.Join(b.TempDir(), "decisions.db"), c, Options{})
 	defer l.Close(b.Context())
+	l.turn.Lock() // nothing is written meanwhile, and nothing dropped
+	defer l.turn.Unlock()
 	d := sample(c.now, 1)
 	d.Legs = d.Legs[:1]
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Add(&d)
+		if len(l.waiting) >= writeSoon {
+			l.waiting, l.count = l.waiting[:0], 0
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -71,6 +72,7 @@ type store struct {
 	head  head
 	raw   []byte
 	bytes int64
+	room  []byte // for what compress writes
 }
 
 func openStore(o Options) (*store, error) {
@@ -182,7 +184,7 @@ func (s *store) take(tx *bbolt.Tx, batch []byte, now time.Time) (rest []byte, er
 		batch = after
 	}
 	s.head.last = now.UnixMilli()
-	packed := s.pack.EncodeAll(s.raw, nil)
+	packed := s.compress(s.raw)
 	s.bytes += int64(len(packed)) - int64(s.head.size)
 	s.head.size = uint32(len(packed)) //nolint:gosec // a block is small
 	key := binary.BigEndian.AppendUint64(nil, s.key)
@@ -190,6 +192,13 @@ func (s *store) take(tx *bbolt.Tx, batch []byte, now time.Time) (rest []byte, er
 		return nil, err
 	}
 	return batch, tx.Bucket([]byte(bucketIndex)).Put(key, s.head.append(nil))
+}
+
+// compress returns what raw is compressed to, in memory of its own. Compressing takes as
+// much memory as raw has, unless it is given some; what is stored is a fraction of that.
+func (s *store) compress(raw []byte) []byte {
+	s.room = s.pack.EncodeAll(raw, s.room[:0])
+	return slices.Clone(s.room)
 }
 
 // begin begins a block, unless there is one that may grow. Keys are times, and grow also

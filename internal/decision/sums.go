@@ -133,7 +133,7 @@ func (s *store) putMinute(tx *bbolt.Tx, m *minute) error {
 		r.Root, r.Model, r.Tier = k.root, k.model, k.tier
 		c.row(r)
 	}
-	packed := s.pack.EncodeAll(c.b, nil)
+	packed := s.compress(c.b)
 	bucket := tx.Bucket([]byte(bucketMinutes))
 	n, err := bucket.NextSequence()
 	if err != nil {
