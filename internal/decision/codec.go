@@ -51,6 +51,20 @@ func read(b []byte, d *Decision) error {
 }
 
 func (c *coder) decision(d *Decision) {
+	c.front(d)
+	c.rest(d)
+	n := c.len(len(d.Legs))
+	if c.reading && n > 0 {
+		d.Legs = make([]Leg, n)
+	}
+	for i := range d.Legs {
+		leg := &d.Legs[i]
+		c.nested(func() { c.leg(leg) })
+	}
+}
+
+// front is what a Filter looks at.
+func (c *coder) front(d *Decision) {
 	c.id(&d.ID)
 	c.str(&d.Tenant)
 	c.str(&d.Key)
@@ -62,16 +76,7 @@ func (c *coder) decision(d *Decision) {
 	c.str(&d.Reason)
 	c.small(&d.Status)
 	c.str(&d.Error)
-	c.str(&d.User) // what a filter looks at ends here: see Filter.takes
-	c.rest(d)
-	n := c.len(len(d.Legs))
-	if c.reading && n > 0 {
-		d.Legs = make([]Leg, n)
-	}
-	for i := range d.Legs {
-		leg := &d.Legs[i]
-		c.nested(func() { c.leg(leg) })
-	}
+	c.str(&d.User)
 }
 
 // rest is what only who reads the whole decision needs.

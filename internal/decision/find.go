@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -69,15 +70,26 @@ func (s *store) before(index *bbolt.Cursor, t time.Time) (k, v []byte) {
 	return index.Seek(binary.BigEndian.AppendUint64(nil, keyAt(t.Add(-blockSpan-time.Minute))))
 }
 
+// decisions yields those of a block, as next returns them, or an error and no more.
+func (s *store) decisions(packed []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		raw, err := s.unpack.DecodeAll(packed, nil)
+		for err == nil && len(raw) > 0 {
+			var one []byte
+			if one, raw, err = next(raw); err == nil && !yield(one, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
 // search looks for a decision in a block.
 func (s *store) search(packed []byte, want ulid.ULID) (*Decision, error) {
-	raw, err := s.unpack.DecodeAll(packed, nil)
-	if err != nil {
-		return nil, err
-	}
-	for len(raw) > 0 {
-		var one []byte
-		if one, raw, err = next(raw); err != nil {
+	for one, err := range s.decisions(packed) {
+		if err != nil {
 			return nil, err
 		}
 		if string(one[:idSize]) == string(want[:]) {
@@ -112,17 +124,7 @@ type Filter struct {
 // takes looks at the fields in front of a decision alone.
 func (f *Filter) takes(one []byte, d *Decision) (bool, error) {
 	c := coder{b: one, reading: true}
-	for _, s := range [...]*string{
-		&d.Tenant, &d.Key, &d.Asked, &d.Served, &d.Cascade, &d.Rule, &d.Path, &d.Reason,
-	} {
-		if s == &d.Tenant {
-			c.id(&d.ID)
-		}
-		c.str(s)
-	}
-	c.small(&d.Status)
-	c.str(&d.Error)
-	c.str(&d.User)
+	c.front(d)
 	if c.bad {
 		return false, errCoded
 	}
@@ -252,15 +254,13 @@ func (s *store) walk(
 // pick adds to page what f takes of a block, from behind, and reports whether there is
 // room for more.
 func (s *store) pick(f *Filter, packed []byte, from place, limit int, page *Page) (more bool, err error) {
-	raw, err := s.unpack.DecodeAll(packed, nil)
-	if err != nil {
-		return false, err
-	}
 	all := make([][]byte, 0, from.number)
-	for len(raw) > 0 && uint32(len(all)) < from.number { //nolint:gosec // a block is small
-		var one []byte
-		if one, raw, err = next(raw); err != nil {
+	for one, err := range s.decisions(packed) {
+		if err != nil {
 			return false, err
+		}
+		if uint32(len(all)) == from.number { //nolint:gosec // a block is small
+			break
 		}
 		all = append(all, one)
 	}
@@ -324,13 +324,8 @@ func (l *Log) Each(after string, most int, yield func(*Decision) error) (string,
 
 // each yields the decisions of a block behind the first ones, and returns how many it has.
 func (s *store) each(packed []byte, skip uint32, yield func(*Decision) error) (count uint32, err error) {
-	raw, err := s.unpack.DecodeAll(packed, nil)
-	if err != nil {
-		return 0, err
-	}
-	for len(raw) > 0 {
-		var one []byte
-		if one, raw, err = next(raw); err != nil {
+	for one, err := range s.decisions(packed) {
+		if err != nil {
 			return 0, err
 		}
 		if count++; count <= skip {
