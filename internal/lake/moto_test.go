@@ -19,7 +19,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-func transport() http.RoundTripper { return &http.Transport{DisableKeepAlives: true} }
+// direct leaves without a proxy.
+type direct struct{ http.Transport }
+
+func (*direct) Apply(*http.Transport) {}
+
+func transport() Calls { return &direct{http.Transport{DisableKeepAlives: true}} }
 
 // exact is an amount with all its decimals, as DECIMAL(38, 12) has it.
 func exact(p money.Pico) string {

@@ -34,9 +34,19 @@ type BucketOptions struct {
 	To       string // s3://bucket/prefix
 	Region   string // "" for that of the environment
 	Endpoint string // "" for AWS; with another one, the bucket is the first element of the path
-	Calls    http.RoundTripper
+	Calls    Calls
 	Now      func() time.Time
 }
+
+// Calls are how all that is asked for is reached. *outbound.Shared is one.
+type Calls interface {
+	http.RoundTripper
+	// Apply makes a transport reach it the same way.
+	Apply(t *http.Transport)
+}
+
+// seldom is for calls between which no connection is worth keeping.
+func seldom(t *http.Transport) { t.DisableKeepAlives = true }
 
 // OpenBucket finds out how to reach a bucket. Credentials are those of the AWS default chain.
 func OpenBucket(ctx context.Context, o BucketOptions) (*Bucket, error) {
@@ -44,7 +54,8 @@ func OpenBucket(ctx context.Context, o BucketOptions) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithHTTPClient(awshttp.NewBuildableClient()))
+	cfg, err := awsconfig.LoadDefaultConfig(ctx,
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(o.Calls.Apply, seldom)))
 	if err != nil {
 		return nil, err
 	}

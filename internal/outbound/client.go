@@ -8,14 +8,19 @@ import (
 )
 
 // Apply makes a transport of package net/http leave as all calls do.
-func (c *Calls) Apply(t *http.Transport) {
+func (c *Calls) Apply(t *http.Transport) { apply(t, func() *Calls { return c }) }
+
+// apply makes a transport leave as the calls that hold at that moment do.
+func apply(t *http.Transport, now func() *Calls) {
 	t.Proxy = func(r *http.Request) (*url.URL, error) {
 		if r.URL.Scheme == "https" {
 			return nil, nil //nolint:nilnil // DialTLSContext goes through it
 		}
-		return c.proxy(r.URL)
+		return now().proxy(r.URL)
 	}
-	t.DialTLSContext = c.dialTLS
+	t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return now().dialTLS(ctx, network, addr)
+	}
 	t.ForceAttemptHTTP2 = false
 }
 

@@ -39,6 +39,9 @@ func (s *Shared) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.current.Load().client.Transport.RoundTrip(r)
 }
 
+// Apply makes a transport of package net/http connect as the settings of that moment say.
+func (s *Shared) Apply(t *http.Transport) { apply(t, func() *Calls { return s.current.Load().calls }) }
+
 // Proxy returns the proxy for a request, nil for none. It suits transports that
 // have authorities of their own.
 func (s *Shared) Proxy(r *http.Request) (*url.URL, error) { return s.current.Load().calls.proxy(r.URL) }

@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ const lastExport = 5 * time.Second
 
 // StartExport begins the export of a gateway's configuration, nil without one.
 func (h *History) StartExport(
-	ctx context.Context, o Options, m *meter.Meter, calls http.RoundTripper,
+	ctx context.Context, o Options, m *meter.Meter, calls lake.Calls,
 ) (*Export, error) {
 	c := &o.Config.Export
 	if c.To == "" {
@@ -58,7 +57,7 @@ func (h *History) StartExport(
 }
 
 func storeOf(
-	ctx context.Context, c *config.Export, calls http.RoundTripper, now func() time.Time,
+	ctx context.Context, c *config.Export, calls lake.Calls, now func() time.Time,
 ) (lake.Store, error) {
 	if !strings.HasPrefix(c.To, "s3://") {
 		return lake.Folder(c.To), nil
