@@ -31,6 +31,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wholefile"
 )
 
 // Store takes files whole: a reader sees all of one or nothing. A name that is there already
@@ -177,7 +178,7 @@ func (e *Exporter) commit(ctx context.Context, m *Manifest, next state) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(e.opts.State, text); err != nil {
+	if err := wholefile.Replace(e.opts.State, text, 0o600); err != nil {
 		return err
 	}
 	e.state = next
@@ -273,27 +274,14 @@ func put[T any](ctx context.Context, to Store, all files[T], cost func(*T) Decim
 	return rows, nil
 }
 
-// replace puts a file into the place of another, whole.
-func replace(path string, body []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(part, path)
-}
-
 // Folder is a store in a folder.
 type Folder string
 
 // Put implements Store.
 func (f Folder) Put(_ context.Context, name string, body []byte) error {
-	return replace(filepath.Join(string(f), filepath.FromSlash(name)), body)
+	path := filepath.Join(string(f), filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return wholefile.Replace(path, body, 0o600)
 }

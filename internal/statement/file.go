@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wholefile"
 )
 
 // Dir is where statements are: a folder per root, and in it MONTH.json,
@@ -55,7 +57,7 @@ func (d Dir) Write(st *Statement) (File, error) {
 		kind string
 		data []byte
 	}{{"json", data}, {"csv", table}, {"sha256", []byte(sums)}} {
-		if err := place(d.path(st.Root, st.Month, part.kind), part.data); err != nil {
+		if err := wholefile.Replace(d.path(st.Root, st.Month, part.kind), part.data, 0o400); err != nil {
 			return File{}, err
 		}
 	}
@@ -77,29 +79,6 @@ func (d Dir) same(had, st *Statement) (File, error) {
 		err = fmt.Errorf("%w: %s differs from what the ledger has now", ErrExists, d.path(st.Root, st.Month, "json"))
 	}
 	return File{Root: st.Root, Month: st.Month, Path: d.path(st.Root, st.Month, "json"), SHA256: hash(a)}, err
-}
-
-// place writes a file whole and for good: read-only, synced, renamed into place.
-func place(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".statement-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it was renamed, or is of no use
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o400), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return errors.Join(err, syncDir(filepath.Dir(path)))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Load reads a statement and checks its files against their checksums. Without a

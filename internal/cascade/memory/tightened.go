@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/sluice-gateway/sluice/internal/wholefile"
 )
 
 // Tightened keeps on disk how far the watches of cascades have stepped back and which
@@ -56,7 +57,7 @@ func (t *Tightened) Keep(cascade string, s *State) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(t.File, append(data, '\n'))
+	return wholefile.Replace(t.File, append(data, '\n'), 0o600)
 }
 
 // kept is what a restart must know of a certificate.
@@ -98,25 +99,4 @@ func (t *Tightened) read() (map[string][]kept, error) {
 		return all, fmt.Errorf("cannot read from %s how far certificates were stepped back from: %w", t.File, err)
 	}
 	return all, nil
-}
-
-// replaceFile replaces a file's contents; a crash leaves the old or the new ones.
-func replaceFile(path string, data []byte) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close() //nolint:errcheck // nothing is written to it
-	f, err := os.CreateTemp(dir.Name(), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return dir.Sync()
 }
