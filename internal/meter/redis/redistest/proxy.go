@@ -14,8 +14,8 @@ import (
 
 // Proxy is between clients and a server. When asked to, it loses replies, so that
 // the server does what it was asked and the client never gets the answer; holds requests
-// back, so that the client has given up on them when they arrive; and sends
-// requests again.
+// back, so that the client has given up on them when they arrive; sends requests again;
+// and lets nobody through.
 type Proxy struct {
 	Addr string
 
@@ -28,6 +28,7 @@ type Proxy struct {
 
 	mu    sync.Mutex            // guards the following
 	conns map[net.Conn]struct{} // nil after close
+	away  bool                  // after Cut
 	past  [][]byte              // the newest requests, as they came
 }
 
@@ -56,8 +57,23 @@ func (p *Proxy) URL() string { return "redis://" + p.Addr + "/0" }
 // its connection instead of arriving.
 func (p *Proxy) LoseReplies(after int) { p.passing.Store(int64(after)) }
 
-// Heal ends LoseReplies.
-func (p *Proxy) Heal() { p.passing.Store(math.MaxInt64) }
+// Cut ends all connections, and new ones at once, as if the server was away.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = true
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+// Heal ends LoseReplies and Cut.
+func (p *Proxy) Heal() {
+	p.passing.Store(math.MaxInt64)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = false
+}
 
 // Delay holds requests back from now on; 0 ends it.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
@@ -118,9 +134,8 @@ func (p *Proxy) accept() {
 			continue
 		}
 		if !p.keep(client) || !p.keep(server) {
-			_ = client.Close()
-			_ = server.Close()
-			return
+			p.drop(client, server)
+			continue
 		}
 		p.wg.Add(2)
 		go p.pipe(server, client, func(request []byte) bool {
@@ -157,7 +172,7 @@ func (p *Proxy) pipe(to, from net.Conn, pass func([]byte) bool) {
 func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conns == nil {
+	if p.conns == nil || p.away {
 		return false
 	}
 	p.conns[c] = struct{}{}
