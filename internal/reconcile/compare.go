@@ -69,6 +69,7 @@ type comparison struct {
 	*Bill
 	suspense map[string]int64 // tokens, by model and day
 	active   map[string]bool  // whether the gateway has anything, by model and day
+	keys     []at             // of the cells, in order
 	done     map[at]bool
 	found    []Finding
 }
@@ -93,8 +94,9 @@ func Compare(ctx context.Context, b *Bill, source Source, models map[string]stri
 		r.Billed += one.bill
 		r.Known += one.gateway
 	}
+	c.keys = c.sorted()
 	for _, pass := range []func(at, *cell){c.pairs, c.single} {
-		for _, of := range c.sorted() {
+		for _, of := range c.keys {
 			if one := b.cells[of]; !c.done[of] {
 				pass(of, one)
 			}
@@ -182,7 +184,7 @@ func (c *comparison) pairs(of at, one *cell) {
 		}
 	}
 	for _, kind := range []Kind{Class, Tier, Scope, Context} {
-		for _, other := range c.sorted() {
+		for _, other := range c.keys {
 			if other.day == of.day && other != of && !c.done[other] && only(kind, of.Key, other.Key) &&
 				opposite(diff, c.cells[other]) {
 				c.done[other] = true
