@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -55,9 +56,8 @@ func Read(
 ) (*Page, error) {
 	now = now.UTC()
 	p := &Page{From: c.From, To: c.To.AddDate(0, 0, 1), AsOf: now}
-	for range 1000 { // an amount is less than nine million dollars, and a promise need not be
-		p.Promised.Add(money.Pico(c.USD) * (money.Dollar / 1000))
-	}
+	// An amount is less than nine million dollars, and a promise need not be.
+	p.Promised.AddRat(new(big.Rat).Mul(big.NewRat(c.USD, 1), big.NewRat(int64(money.Dollar), 1)))
 	if kept := now.Add(-record.KeepDays).Truncate(24 * time.Hour); c.From.Before(kept) {
 		p.Missing = kept
 	}

@@ -66,3 +66,15 @@ func TestPage(t *testing.T) {
 		t.Error("xml")
 	}
 }
+
+// TestPromised: a promise may be of any size that the configuration takes.
+func TestPromised(t *testing.T) {
+	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
+	p, err := Read(t.Context(), steady{now}, &config.Commitment{USD: 1_000_000_000_000, From: now, To: now}, nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Promised.String(); got != "1000000000000.00" {
+		t.Error(got)
+	}
+}
