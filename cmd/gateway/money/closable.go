@@ -3,6 +3,7 @@ package money
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
@@ -11,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/report"
 )
@@ -35,7 +37,7 @@ func openClosable(cfg *config.Config) (closable, func(), error) {
 	case *redis.Ledger:
 		return &sharedBooks{source, cfg}, done, nil
 	case *embedded.State:
-		return &ownBooks{source, cfg}, done, nil
+		return &ownBooks{State: source, cfg: cfg}, done, nil
 	}
 	done()
 	return nil, nil, fmt.Errorf("a ledger of %T cannot be closed", source)
@@ -61,24 +63,35 @@ func (b *sharedBooks) Gaps(ctx context.Context, f *closeFlags) (gaps []string, e
 	if err != nil {
 		return nil, err
 	}
-	for _, j := range journals {
-		sums, err := meter.ReadSums(j.Disk)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", j.Name, err)
-		}
+	err = eachSums(journals, func(j audit.Source, sums *meter.JournalSums) error {
 		gaps = append(gaps, damageOf(j, sums)...)
 		for of, head := range sums.Heads {
 			applied, err := b.Watermark(ctx, of.Writer, of.Root)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if applied < head && !sums.Fenced[of.Writer] {
 				gaps = append(gaps, fmt.Sprintf("%s: %d records of root %s, writer %s, are not in the ledger yet", j.Name,
 					head-applied, of.Root, of.Writer))
 			}
 		}
+		return nil
+	})
+	return gaps, err
+}
+
+// eachSums reads what journals come to, one after the other.
+func eachSums(journals []audit.Source, yield func(audit.Source, *meter.JournalSums) error) error {
+	for _, j := range journals {
+		sums, err := meter.ReadSums(j.Disk)
+		if err != nil {
+			return fmt.Errorf("%s: %w", j.Name, err)
+		}
+		if err := yield(j, sums); err != nil {
+			return err
+		}
 	}
-	return gaps, nil
+	return nil
 }
 
 // damageOf names what a journal has lost.
@@ -95,7 +108,8 @@ func damageOf(j audit.Source, sums *meter.JournalSums) (gaps []string) {
 // ownBooks are those of the embedded ledger: the journals of one gateway.
 type ownBooks struct {
 	*embedded.State
-	cfg *config.Config
+	cfg   *config.Config
+	heads map[record.Partition]uint64 // what its journals have, nil before they were read for it
 }
 
 // Gaps looks for damage in the journals.
@@ -104,35 +118,45 @@ func (b *ownBooks) Gaps(_ context.Context, f *closeFlags) (gaps []string, err er
 	if err != nil {
 		return nil, err
 	}
-	for _, j := range journals {
-		sums, err := meter.ReadSums(j.Disk)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", j.Name, err)
-		}
+	err = eachSums(journals, func(j audit.Source, sums *meter.JournalSums) error {
 		gaps = append(gaps, damageOf(j, sums)...)
-	}
-	return gaps, nil
+		return nil
+	})
+	return gaps, err
 }
 
-// CloseMonth notes the month in the data directory, with what its journals have.
+// CloseMonth notes the month in the data directory, with what its journals have: those of
+// roots that are closed together are read once.
 func (b *ownBooks) CloseMonth(_ context.Context, root string, c ledger.Closing) (ledger.Closing, error) {
 	if c.UpTo == nil {
-		journals, err := audit.SourcesIn(b.cfg.DataDir)
-		if err != nil {
+		if err := b.readHeads(); err != nil {
 			return c, err
 		}
 		c.UpTo = map[string]uint64{}
-		for _, j := range journals {
-			sums, err := meter.ReadSums(j.Disk)
-			if err != nil {
-				return c, fmt.Errorf("%s: %w", j.Name, err)
-			}
-			for of, head := range sums.Heads {
-				if of.Root == root {
-					c.UpTo[of.Writer] = head
-				}
+		for of, head := range b.heads {
+			if of.Root == root {
+				c.UpTo[of.Writer] = head
 			}
 		}
 	}
 	return embedded.AppendClosing(command.ClosingsFile(b.cfg), root, c)
+}
+
+func (b *ownBooks) readHeads() error {
+	if b.heads != nil {
+		return nil
+	}
+	journals, err := audit.SourcesIn(b.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	heads := map[record.Partition]uint64{}
+	err = eachSums(journals, func(_ audit.Source, sums *meter.JournalSums) error {
+		maps.Copy(heads, sums.Heads)
+		return nil
+	})
+	if err == nil {
+		b.heads = heads
+	}
+	return err
 }
