@@ -90,38 +90,71 @@ type Sums struct {
 	rows   []sum // sorted
 }
 
-// Read adds up the rows of a root in a period. It fails with ErrInput when the hours
-// around a bound were folded into a day: a part of that day is of another month.
-func Read(ctx context.Context, source Source, root string, p Period, now time.Time) (*Sums, error) {
-	for _, bound := range [...]time.Time{p.From, p.To} {
-		if err := whole24(ctx, source, root, bound, now); err != nil {
-			return nil, err
+// Month is one of a root tenant.
+type Month struct {
+	Root   string
+	Period Period
+}
+
+// Read adds up the rows of months, each of another root, and returns them in their order.
+// All are read in one go: ledgers give the rows of all roots. It fails with ErrInput when
+// the hours around a bound were folded into a day: a part of that day is of another month.
+func Read(ctx context.Context, source Source, months []Month, now time.Time) ([]*Sums, error) {
+	var from, to time.Time
+	rows := make(map[string]map[record.RowKey]record.Counters, len(months))
+	periods := make(map[string]Period, len(months))
+	for i := range months {
+		root, p := months[i].Root, months[i].Period
+		for _, bound := range [...]time.Time{p.From, p.To} {
+			if err := whole24(ctx, source, root, bound, now); err != nil {
+				return nil, fmt.Errorf("root %s: %w", root, err)
+			}
 		}
+		if i == 0 || p.From.Before(from) {
+			from = p.From
+		}
+		if p.To.After(to) {
+			to = p.To
+		}
+		rows[root], periods[root] = map[record.RowKey]record.Counters{}, p
 	}
-	rows := map[record.RowKey]record.Counters{}
-	err := source.Rows(ctx, p.From, p.To, func(key record.RowKey, c record.Counters) error {
-		if record.RootOf(key.Tenant) != root {
+	err := source.Rows(ctx, from, to, func(key record.RowKey, c record.Counters) error {
+		root := record.RootOf(key.Tenant)
+		if p, wanted := periods[root]; !wanted || key.Hour.Before(p.From) || !key.Hour.Before(p.To) {
 			return nil
 		}
-		c.Late, key.Hour, key.Held = 0, time.Time{}, ""
-		have, fits := rows[key].Plus(c)
-		if !fits {
-			return fmt.Errorf("a sum of tenant %s is out of range", key.Tenant)
-		}
-		rows[key] = have
-		return nil
+		return add(rows[root], key, c)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
-	s := &Sums{period: p, root: root}
+	all := make([]*Sums, len(months))
+	for i := range months {
+		all[i] = sumsOf(&months[i], rows[months[i].Root])
+	}
+	return all, nil
+}
+
+// add adds a row of the ledger to the sum of all that are like it but for the hour.
+func add(rows map[record.RowKey]record.Counters, key record.RowKey, c record.Counters) error {
+	c.Late, key.Hour, key.Held = 0, time.Time{}, ""
+	have, fits := rows[key].Plus(c)
+	if !fits {
+		return fmt.Errorf("a sum of tenant %s is out of range", key.Tenant)
+	}
+	rows[key] = have
+	return nil
+}
+
+func sumsOf(m *Month, rows map[record.RowKey]record.Counters) *Sums {
+	s := &Sums{period: m.Period, root: m.Root}
 	for key, c := range rows {
 		if c != (record.Counters{}) {
 			s.rows = append(s.rows, sum{key, c})
 		}
 	}
 	slices.SortFunc(s.rows, func(a, b sum) int { return slices.Compare(sortKey(&a.key), sortKey(&b.key)) })
-	return s, nil
+	return s
 }
 
 // whole24 fails with ErrInput when all rows of the day around a bound are of its first

@@ -83,11 +83,11 @@ func (b *books) close(dir Dir, p Period) File {
 	if err := b.TakeClosings(b.file); err != nil {
 		b.t.Fatal(err)
 	}
-	s, err := Read(b.t.Context(), b, "acme", p, p.To)
+	sums, err := Read(b.t.Context(), b, []Month{{"acme", p}}, p.To)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	st := s.Statement(Statement{UpTo: c.UpTo, ClosedAt: p.To, Previous: dir.Hash("acme", p.Before())}, nil)
+	st := sums[0].Statement(Statement{UpTo: c.UpTo, ClosedAt: p.To, Previous: dir.Hash("acme", p.Before())}, nil)
 	file, err := dir.Write(st)
 	if err != nil {
 		b.t.Fatal(err)
@@ -313,6 +313,47 @@ func TestSharedCosts(t *testing.T) {
 	f("", "shared.csv: no table of shared costs: EOF")
 }
 
+// TestReadTogether: months of roots in other time zones are read in one go, and each has what is of it.
+func TestReadTogether(t *testing.T) {
+	b, n := newBooks(t), 0
+	berlin, _ := PeriodOf("2026-10", "Europe/Berlin")
+	utc, _ := PeriodOf("2026-10", "UTC")
+	for _, hour := range []time.Time{berlin.From, utc.From, berlin.To, utc.To, utc.To.Add(-time.Hour)} {
+		b.post(hour, "acme/a", 1)
+		b.post(hour, "beta", 1)
+	}
+	counted := counting{b, &n}
+	sums, err := Read(t.Context(), counted, []Month{{"beta", utc}, {"acme", berlin}, {"none", utc}}, utc.To)
+	if err != nil || len(sums) != 3 || n != 1 {
+		t.Fatalf("%v %v, read %d times", sums, err, n)
+	}
+	for i, want := range []struct {
+		root string
+		legs int64
+	}{{"beta", 3}, {"acme", 2}, {"none", 0}} {
+		legs := int64(0)
+		for k := range sums[i].rows {
+			legs += sums[i].rows[k].all.Legs
+		}
+		if sums[i].Root() != want.root || legs != want.legs {
+			t.Errorf("%s has %d, want %+v", sums[i].Root(), legs, want)
+		}
+	}
+}
+
+// counting counts how often a ledger is read.
+type counting struct {
+	Source
+	n *int
+}
+
+func (c counting) Rows(
+	ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error,
+) error {
+	*c.n++
+	return c.Source.Rows(ctx, from, to, yield)
+}
+
 // TestFoldedBound: a month that begins within a day of which the hours are gone is refused.
 func TestFoldedBound(t *testing.T) {
 	b := newBooks(t)
@@ -321,11 +362,11 @@ func TestFoldedBound(t *testing.T) {
 	if err := b.Fold(t.Context(), p.To.AddDate(0, 1, 0), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(context.Background(), b, "acme", p, p.To.AddDate(0, 1, 0)); !errors.Is(err, ErrInput) {
+	if _, err := Read(context.Background(), b, []Month{{"acme", p}}, p.To.AddDate(0, 1, 0)); !errors.Is(err, ErrInput) {
 		t.Error(err)
 	}
 	utc, _ := PeriodOf("2026-10", "UTC")
-	if _, err := Read(context.Background(), b, "acme", utc, p.To.AddDate(0, 1, 0)); err != nil {
+	if _, err := Read(context.Background(), b, []Month{{"acme", utc}}, p.To.AddDate(0, 1, 0)); err != nil {
 		t.Error(err)
 	}
 }

@@ -164,7 +164,10 @@ func (c *closing) months(ctx context.Context, roots []string) ([]*month, error) 
 		}
 	}
 	var all []*month
-	for _, root := range roots {
+	for i, root := range roots {
+		if slices.Contains(roots[:i], root) {
+			continue // twice, it would have two parts of shared costs
+		}
 		m, err := c.monthOf(ctx, root)
 		if err != nil {
 			return nil, fmt.Errorf("root %s: %w", root, err)
@@ -273,15 +276,11 @@ func (c *closing) open(ctx context.Context, f *closeFlags, months []*month) ([]s
 }
 
 func (c *closing) sums(ctx context.Context, from report.Source, months []*month) ([]*statement.Sums, error) {
-	var all []*statement.Sums
-	for _, m := range months {
-		s, err := statement.Read(ctx, from, m.root, m.period, c.now)
-		if err != nil {
-			return nil, fmt.Errorf("root %s: %w", m.root, err)
-		}
-		all = append(all, s)
+	of := make([]statement.Month, len(months))
+	for i, m := range months {
+		of[i] = statement.Month{Root: m.root, Period: m.period}
 	}
-	return all, nil
+	return statement.Read(ctx, from, of, c.now)
 }
 
 // close marks the months, and then writes what the ledger has of them: nothing is added

@@ -67,7 +67,11 @@ func closeMonths(t *testing.T, ledger string) {
 	if of(this, "tenant,model") == now {
 		t.Error("the correction is nowhere")
 	}
-	u.works([]string{"acme " + month + " was closed before, at 8.000000000001 USD"}, "close", month)
+	again := u.works([]string{"acme " + month + " was closed before, at 8.000000000001 USD"}, "close", month,
+		"--root", "acme", "--root", "acme")
+	if strings.Count(again, "\n") != 1 {
+		t.Errorf("a root that is named twice is closed twice: %s", again)
+	}
 	if is, err := os.ReadFile(file); err != nil || string(is) != string(was) {
 		t.Errorf("the statement has changed: %v", err)
 	}
