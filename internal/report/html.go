@@ -15,21 +15,15 @@ var style string
 // writeHTML writes the report as one file that needs no other, to mail and to print. It
 // has the columns that say something, unless some were chosen.
 func (r *Report) writeHTML(w io.Writer, layout *Layout, chosen []figure[Row]) error {
+	all := r.cells(chosen)
 	if len(layout.Columns) == 0 {
-		cells := r.cells(chosen, append(slices.Clone(r.Rows), r.Total))
-		var shown []figure[Row]
+		shown := make([]bool, len(chosen))
 		for i := range chosen {
-			if i < len(r.By) || slices.Contains(usual, chosen[i].name) || says(cells, i) {
-				shown = append(shown, chosen[i])
-			}
+			shown[i] = i < len(r.By) || slices.Contains(usual, chosen[i].name) || says(all, i)
 		}
-		chosen = shown
+		chosen, all = only(shown, chosen, all)
 	}
-	all := r.cells(chosen, append(slices.Clone(r.Rows), r.Total))
 	last := len(all) - 1
-	if len(r.By) > 0 {
-		all[last][0] = "total"
-	}
 	return r.document(chosen, all[0], all[1:last], all[last]).Render(w)
 }
 

@@ -212,6 +212,23 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
+// TestTotalHasRoom: the word total may be the widest cell of its column, and no figure is cut for it.
+func TestTotalHasRoom(t *testing.T) {
+	r, err := Build(t.Context(), books, november("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for width := 20; width < 250; width++ {
+		var b strings.Builder
+		if err := Write(&b, &Layout{Format: Table, Width: width}, r); err != nil {
+			t.Fatal(err)
+		}
+		if table, _, _ := strings.Cut(b.String(), "\n\n"); strings.Contains(table, "…") {
+			t.Errorf("width %d:\n%s", width, table)
+		}
+	}
+}
+
 // TestUnpricedIsNoZero: M24, what has no price is empty in CSV and JSON and called unpriced
 // in tables, never 0.00; what is free is 0.00, and what has a price in part is what it is
 // known to cost.

@@ -23,17 +23,19 @@ var further = []string{
 // writeTable writes the rows for people, with as many columns as fit, and names those left
 // out.
 func (r *Report) writeTable(w io.Writer, layout *Layout, chosen []figure[Row]) error {
-	left := []string{}
+	all, left := r.cells(chosen), []string{}
 	if len(layout.Columns) == 0 {
-		chosen, left = r.fit(chosen, layout.Width)
+		var shown []bool
+		shown, left = r.fit(chosen, all, layout.Width)
+		chosen, all = only(shown, chosen, all)
 	}
 	by := len(r.By)
-	t := table{names: by, width: layout.Width, left: func(column int) bool { return chosen[column].kind == words }}
-	t.lines = r.cells(chosen, r.Rows)
-	if by > 0 {
-		total := r.cells(chosen, []Row{r.Total})[1]
-		total[0] = "total"
-		t.lines = append(t.lines, total)
+	if by == 0 {
+		all = all[:len(all)-1] // its one row is the total
+	}
+	t := table{
+		lines: all, names: by, width: layout.Width,
+		left: func(column int) bool { return chosen[column].kind == words },
 	}
 	if err := t.write(w); err != nil {
 		return err
@@ -47,46 +49,57 @@ func (r *Report) writeTable(w io.Writer, layout *Layout, chosen []figure[Row]) e
 	return err
 }
 
-// cells are lines in the words of a table.
-func (r *Report) cells(chosen []figure[Row], rows []Row) [][]string {
-	all := lines(chosen, rows)
-	for i := range rows {
-		for k := range chosen {
-			if all[i+1][k] == "" && chosen[k].name == "cost_usd" {
-				all[i+1][k] = unpriced
-			}
+// cells are all lines in the words of a table: a header, the rows, and the total.
+func (r *Report) cells(chosen []figure[Row]) [][]string {
+	all := append(lines(chosen, r.Rows), r.totalLine(chosen))
+	cost := slices.IndexFunc(chosen, func(f figure[Row]) bool { return f.name == "cost_usd" })
+	for _, line := range all {
+		if cost >= 0 && line[cost] == "" {
+			line[cost] = unpriced
 		}
 	}
 	return all
 }
 
-// fit leaves the figures that a table shows, and names those that say something and are
-// left out.
-func (r *Report) fit(all []figure[Row], width int) (chosen []figure[Row], left []string) {
-	by := len(r.By)
-	cells := r.cells(all, append(slices.Clone(r.Rows), r.Total))
+// fit says which figures a table shows, and names those that say something and are left
+// out.
+func (r *Report) fit(figures []figure[Row], cells [][]string, width int) (shown []bool, left []string) {
 	room := width
-	for i := range by {
+	shown = make([]bool, len(figures))
+	for i := range r.By {
+		shown[i] = true
 		room -= min(widest(cells, i), leastName) + len(gap)
 	}
-	shown := map[int]bool{}
 	for _, name := range slices.Concat(usual, further) {
-		at := slices.IndexFunc(all, func(f figure[Row]) bool { return f.name == name })
+		at := slices.IndexFunc(figures, func(f figure[Row]) bool { return f.name == name })
 		needed := widest(cells, at) + len(gap)
 		if !slices.Contains(usual, name) && !says(cells, at) || width > 0 && needed > room+len(gap) {
 			continue
 		}
 		shown[at], room = true, room-needed
 	}
-	for i := range all {
-		switch {
-		case i < by || shown[i]:
-			chosen = append(chosen, all[i])
-		case says(cells, i):
-			left = append(left, all[i].name)
+	for i := range figures {
+		if !shown[i] && says(cells, i) {
+			left = append(left, figures[i].name)
 		}
 	}
-	return chosen, left
+	return shown, left
+}
+
+// only leaves the columns that are shown.
+func only(shown []bool, figures []figure[Row], cells [][]string) ([]figure[Row], [][]string) {
+	var chosen []figure[Row]
+	lines := make([][]string, len(cells))
+	for i := range figures {
+		if !shown[i] {
+			continue
+		}
+		chosen = append(chosen, figures[i])
+		for k := range cells {
+			lines[k] = append(lines[k], cells[k][i])
+		}
+	}
+	return chosen, lines
 }
 
 // widest is how wide a column is.
