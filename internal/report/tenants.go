@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -35,32 +36,12 @@ func TenantsOf(all []config.Tenant) Tenants {
 		own[all[i].ID] = &all[i]
 	}
 	t := Tenants{map[string]*Tenant{}}
-	for id := range own {
-		t.byID[id] = inherited(own, id)
-	}
-	return t
-}
-
-func inherited(own map[string]*config.Tenant, id string) *Tenant {
-	t := &Tenant{Tags: map[string]string{}}
-	for end := 0; end >= 0; {
-		next := strings.IndexByte(id[end:], '/')
-		part := id
-		if next >= 0 {
-			part = id[:end+next]
-			end += next + 1
-		} else {
-			end = -1
-		}
-		if c := own[part]; c != nil {
-			if c.CostCenter != "" {
-				t.CostCenter = c.CostCenter
-			}
-			maps.Copy(t.Tags, c.Tags)
-		}
-	}
-	if c := own[id]; c != nil {
-		t.Name = c.Name
+	for _, id := range slices.Sorted(maps.Keys(own)) { // those above come first
+		c, above := own[id], t.Of(id)
+		one := &Tenant{Name: c.Name, CostCenter: cmp.Or(c.CostCenter, above.CostCenter), Tags: map[string]string{}}
+		maps.Copy(one.Tags, above.Tags)
+		maps.Copy(one.Tags, c.Tags)
+		t.byID[id] = one
 	}
 	return t
 }
