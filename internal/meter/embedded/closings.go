@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -27,8 +28,11 @@ func ReadClosings(file string) (map[string]ledger.Closings, error) {
 	all := map[string]ledger.Closings{}
 	for lines := bufio.NewReader(f); ; {
 		line, err := lines.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return all, nil // also behind a cut line
+		}
 		if err != nil {
-			return all, nil // a cut line, or the end
+			return nil, err
 		}
 		words := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)
 		if len(words) < 3 {
