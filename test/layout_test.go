@@ -34,6 +34,7 @@ var layers = map[string]int{
 	"internal/views":              86, // what both show
 	"internal/signin":             44, // who may see it
 	"internal/chart":              0,
+	"internal/celltext":           0,
 	"internal/gateway":            80,
 	"internal/explain":            76, // the plan of a request, without the line
 	"internal/shadow":             66,

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/celltext"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -186,19 +187,9 @@ func writeTable(w io.Writer, all []State) error {
 
 func (s *State) name() string {
 	if s.Key != "" {
-		return printable(s.Tenant) + " key " + printable(s.Key)
+		return celltext.Printable(s.Tenant) + " key " + celltext.Printable(s.Key)
 	}
-	return printable(s.Tenant)
-}
-
-// printable keeps an odd name from moving the reader's cursor or making a column of its own.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
+	return celltext.Printable(s.Tenant)
 }
 
 func (s *State) period() string {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sluice-gateway/sluice/internal/celltext"
 )
 
 // figure is one column of a report about T.
@@ -101,8 +103,8 @@ type table struct {
 func (t *table) write(w io.Writer) error {
 	widths := make([]int, len(t.lines[0]))
 	for _, line := range t.lines {
-		for i, cell := range line {
-			line[i] = printable(cell)
+		for i, text := range line {
+			line[i] = celltext.Printable(text)
 			widths[i] = max(widths[i], utf8.RuneCountInString(line[i]))
 		}
 	}
@@ -149,16 +151,6 @@ func shrink(widths []int, names, width int) {
 		}
 		widths[widest]--
 	}
-}
-
-// printable keeps a caller's odd model id from moving the reader's cursor.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
 }
 
 // cut shortens a line to a width, showing that it was.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/celltext"
 )
 
 // Format is how a report is written.
@@ -100,7 +102,7 @@ func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) err
 	for _, line := range all[1:] {
 		for i := range line {
 			if chosen[i].kind == words {
-				line[i] = NoFormula(line[i])
+				line[i] = celltext.NoFormula(line[i])
 			}
 		}
 	}
@@ -111,15 +113,6 @@ func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) err
 		}
 	}
 	return out.WriteAll(all)
-}
-
-// NoFormula is a text for a cell of CSV, so that no spreadsheet runs what somebody else
-// chose: what looks like a formula gets a quote before it. Numbers must not pass through it.
-func NoFormula(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }
 
 // totalLine is the line of totals, called that in the first column that is grouped by.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/sluice-gateway/sluice/internal/celltext"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
@@ -25,11 +26,13 @@ func (st *Statement) CSV() ([]byte, error) {
 		if l.Corrects != "" {
 			kind = "correction"
 		}
-		cells := []string{st.Root, st.Month, kind, l.Corrects, cell(l.Of["tenant"]), cell(l.Of["model"]), l.USD}
+		cells := []string{
+			st.Root, st.Month, kind, l.Corrects, celltext.NoFormula(l.Of["tenant"]), celltext.NoFormula(l.Of["model"]), l.USD,
+		}
 		for _, name := range columns {
 			text := l.Values[name]
 			if text == "" {
-				text = cell(l.Of[name])
+				text = celltext.NoFormula(l.Of[name])
 			}
 			cells = append(cells, text)
 		}
@@ -39,23 +42,15 @@ func (st *Statement) CSV() ([]byte, error) {
 	}
 	for _, shared := range st.Shared {
 		for _, part := range shared.Parts {
-			cells := []string{st.Root, st.Month, "shared", "", cell(part.Tenant), "", part.USD}
+			cells := []string{st.Root, st.Month, "shared", "", celltext.NoFormula(part.Tenant), "", part.USD}
 			cells = append(cells, make([]string, len(columns))...)
-			if err := w.Write(append(cells, cell(shared.Name), part.Ratio)); err != nil {
+			if err := w.Write(append(cells, celltext.NoFormula(shared.Name), part.Ratio)); err != nil {
 				return nil, err
 			}
 		}
 	}
 	w.Flush()
 	return b.Bytes(), w.Error()
-}
-
-// cell writes a name so that no spreadsheet takes it for a formula.
-func cell(name string) string {
-	if name != "" && bytes.IndexByte([]byte("=+-@\t\r"), name[0]) >= 0 {
-		return "'" + name
-	}
-	return name
 }
 
 // decimals writes a fraction of parts over all with 12 digits behind the point.

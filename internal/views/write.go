@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/celltext"
 )
 
 // Stamp writes a time as the API does.
@@ -40,7 +40,7 @@ func (t *Table) WriteCSV(w io.Writer) error {
 		line := slices.Clone(row)
 		for i := range line {
 			if t.Columns[i].Kind == Text {
-				line[i] = report.NoFormula(line[i])
+				line[i] = celltext.NoFormula(line[i])
 			}
 		}
 		if err := out.Write(line); err != nil {
