@@ -22,8 +22,8 @@ const (
 	kept = time.Hour
 )
 
-// row is what was counted in one day of what is left of a key: users, prices and budgets
-// are not told apart, which keeps pages fast.
+// row is what was counted in one day of what is left of a key: users, prices, budgets, and what
+// came too late for a closed month are not told apart, which keeps pages fast and each sum one row.
 type row struct {
 	key record.RowKey // Hour is the day
 	add record.Counters
@@ -116,7 +116,7 @@ func readDays(ctx context.Context, source report.Source, from, to time.Time) ([]
 			return nil
 		}
 		k.Hour = k.Hour.UTC().Truncate(aDay)
-		k.User, k.Held, k.PriceVersion = "", "", ""
+		k.User, k.Held, k.PriceVersion, k.Corrects = "", "", "", ""
 		i, known := at[k]
 		if known {
 			if sum, fits := rows[i].add.Plus(c); fits {
