@@ -249,7 +249,12 @@ func TestWrongQueries(t *testing.T) {
 
 // TestReportPages reads a report page by page: each row once, in one order.
 func TestReportPages(t *testing.T) {
-	r := newRig(t, viewstest.Counted())
+	ledger := viewstest.Counted()
+	for _, x := range ledger[:50] { // what came too late has rows of its own, with the same values
+		x.Key.Corrects = "2026-10"
+		ledger = append(ledger, x)
+	}
+	r := newRig(t, ledger)
 	read := func(query string) (rows []string, next string) {
 		_, _, body := r.get(t, "/api/v1/report?by=tenant,model,day&"+query, adminToken)
 		var page struct {
@@ -273,7 +278,7 @@ func TestReportPages(t *testing.T) {
 		for next := ""; ; {
 			page, more := read("limit=" + limit + "&cursor=" + next)
 			got = append(got, page...)
-			if next = more; next == "" {
+			if next = more; next == "" || len(got) > len(all) {
 				break
 			}
 		}

@@ -41,7 +41,7 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	var after []string
 	if text := q.Given["cursor"]; text != "" {
 		plain, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil || json.Unmarshal(plain, &after) != nil || len(after) != len(by) {
+		if err != nil || json.Unmarshal(plain, &after) != nil || len(after) < len(by) || len(after) > len(by)+1 {
 			return nil, fmt.Errorf("%w: the cursor is not one of this report", ErrQuery)
 		}
 	}
@@ -54,9 +54,8 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	}
 	r := &Report{Report: whole}
 	if after != nil {
-		at, found := slices.BinarySearchFunc(r.Rows, after, func(r report.Row,
-			v []string) int {
-			return slices.Compare(r.By, v)
+		at, found := slices.BinarySearchFunc(r.Rows, after, func(r report.Row, v []string) int {
+			return slices.Compare(place(&r), v)
 		})
 		if found {
 			at++
@@ -64,11 +63,20 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 		r.Rows = r.Rows[at:]
 	}
 	if len(r.Rows) > limit {
-		place, err := json.Marshal(r.Rows[limit-1].By)
+		last, err := json.Marshal(place(&r.Rows[limit-1]))
 		if err != nil {
 			return nil, err
 		}
-		r.Rows, r.Next = r.Rows[:limit], base64.RawURLEncoding.EncodeToString(place)
+		r.Rows, r.Next = r.Rows[:limit], base64.RawURLEncoding.EncodeToString(last)
 	}
 	return r, nil
+}
+
+// place is where a row is in a report: what it is by, and why it was added where it is not what
+// was metered. Those with the same values come in this order.
+func place(r *report.Row) []string {
+	if r.Correction == "" {
+		return r.By
+	}
+	return append(slices.Clip(r.By), r.Correction)
 }
