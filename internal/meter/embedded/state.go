@@ -195,17 +195,30 @@ func (s *State) Rotate(_ context.Context, fp string) error {
 // they stand at the call, in no order. It stops at the first error of yield and
 // returns it. Rows that were folded into days are of hour 0.
 func (s *State) Rows(_ context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
+	type row struct {
+		key record.RowKey
+		add record.Counters
+	}
+	// Whoever posts waits meanwhile: a map would hash all keys again, and one list would be copied as it grows.
+	const part = 512
+	var parts [][]row
 	s.mu.Lock()
-	found := make(map[record.RowKey]record.Counters)
 	for key, c := range s.rows {
-		if !key.Hour.Before(from) && key.Hour.Before(to) && c != (record.Counters{}) {
-			found[key] = c
+		if key.Hour.Before(from) || !key.Hour.Before(to) || c == (record.Counters{}) {
+			continue
 		}
+		if n := len(parts); n == 0 || len(parts[n-1]) == part {
+			parts = append(parts, make([]row, 0, part))
+		}
+		last := &parts[len(parts)-1]
+		*last = append(*last, row{key, c})
 	}
 	s.mu.Unlock()
-	for key, c := range found {
-		if err := yield(key, c); err != nil {
-			return err
+	for i := range parts {
+		for j := range parts[i] {
+			if err := yield(parts[i][j].key, parts[i][j].add); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
