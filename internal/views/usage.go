@@ -25,7 +25,7 @@ func (a *ask) caps() error {
 		{Name: "tokens_per_request", Title: "per request", Kind: Number},
 		{Name: "tokens_cut", Title: "tokens cut from requests", Kind: Count},
 	}}
-	for _, e := range ranked(group(rows, func(r *row) string { return r.key.Tenant })) {
+	for _, e := range ranked(group(rows, column("tenant"))) {
 		cells := []string{e.key, "", "", ""}
 		if c := a.shelf.from.Tenants().Lookup(a.shelf.from.Tenants().Current(e.key)); c != nil && c.Cap != nil {
 			cells = []string{e.key, count(c.Cap.Default), count(c.Cap.Max), c.Cap.OnExceed}
@@ -141,6 +141,19 @@ func ranked(sums map[string]*sum) []entry {
 	return all
 }
 
+// column is the part of a row's key of that name, one of topBy.
+func column(name string) func(*row) string {
+	return map[string]func(*row) string{
+		"key":     func(r *row) string { return r.key.Key },
+		"model":   func(r *row) string { return r.key.Model },
+		"tenant":  func(r *row) string { return r.key.Tenant },
+		"cascade": func(r *row) string { return r.key.Cascade },
+		"path":    func(r *row) string { return r.key.Path },
+		"tier":    func(r *row) string { return r.key.Tier },
+		"region":  func(r *row) string { return r.key.Region },
+	}[name]
+}
+
 // mostRanked is how many rows a table of ranks has.
 const mostRanked = 100
 
@@ -154,13 +167,7 @@ func (a *ask) top() error {
 	if err != nil {
 		return err
 	}
-	of := func(r *row) string {
-		return map[string]string{
-			"key": r.key.Key, "model": r.key.Model, "tenant": r.key.Tenant, "cascade": r.key.Cascade,
-			"path": r.key.Path,
-			"tier": r.key.Tier, "region": r.key.Region,
-		}[by]
-	}
+	of := column(by)
 	t := &Table{Name: "top", Title: "By " + by + ", the dearest first", Empty: noTraffic, Columns: []Column{
 		{Name: by, Title: by, Kind: Text}, {Name: "requests", Title: "requests", Kind: Count},
 		{Name: "legs", Title: "legs", Kind: Count},
