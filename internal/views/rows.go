@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -155,22 +156,32 @@ func (s *sum) take(c *record.Counters) {
 // days reads what the view is about, and notes as of when it is.
 func (a *ask) days() ([]row, error) { return a.daysOf(a.query.From, a.query.To) }
 
+// span is a time of which rows are, period what was counted in one, as of a time.
+type span struct{ from, to time.Time }
+
+type period struct {
+	rows []row
+	at   time.Time
+}
+
+// daysOf reads another period. Nobody may change the rows.
 func (a *ask) daysOf(from, to time.Time) ([]row, error) {
-	all, at, err := a.shelf.cache.rows(a.ctx, from, to)
-	if err != nil {
-		return nil, err
-	}
-	a.AsOf = at.UTC()
-	if a.query.Tenant == "" {
-		return all, nil
-	}
-	var own []row
-	for i := range all {
-		if a.within(all[i].key.Tenant) {
-			own = append(own, all[i])
+	p, known := a.read[span{from, to}]
+	if !known {
+		var err error
+		if p.rows, p.at, err = a.shelf.cache.rows(a.ctx, from, to); err != nil {
+			return nil, err
 		}
+		if a.query.Tenant != "" {
+			p.rows = slices.DeleteFunc(p.rows, func(r row) bool { return !a.within(r.key.Tenant) })
+		}
+		if a.read == nil {
+			a.read = map[span]period{}
+		}
+		a.read[span{from, to}] = p
 	}
-	return own, nil
+	a.AsOf = p.at.UTC()
+	return p.rows, nil
 }
 
 // source gives the rows that the view is about to other packages.

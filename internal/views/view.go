@@ -163,6 +163,8 @@ type ask struct {
 	query *Query
 	who   Viewer
 	shelf *Shelf
+	// read is what was read for it: all its tables are of the same counters.
+	read map[span]period
 }
 
 // Make makes a view. It fails with ErrUnknown, ErrForbidden, ErrQuery, or what a source
