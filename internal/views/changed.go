@@ -16,10 +16,7 @@ import (
 // are rounded so that they add up to the cent.
 func (a *ask) changed() error {
 	from, to := a.before()
-	if now := a.shelf.from.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1); a.To.After(now) &&
-		a.From.Before(now) {
-		a.To = now
-	}
+	a.To = a.end()
 	now, err := a.daysOf(a.From, a.To)
 	if err != nil {
 		return err
@@ -38,13 +35,19 @@ func (a *ask) changed() error {
 	return nil
 }
 
+// end is where the period ends, or today does if that is in it and sooner.
+func (a *ask) end() time.Time {
+	tomorrow := a.shelf.from.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
+	if a.To.After(tomorrow) && a.From.Before(tomorrow) {
+		return tomorrow
+	}
+	return a.To
+}
+
 // before is the period before: the days of the month before for the first days of a month,
 // else as many days as there are.
 func (a *ask) before() (from, to time.Time) {
-	end := a.To
-	if now := a.shelf.from.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1); end.After(now) && a.From.Before(now) {
-		end = now
-	}
+	end := a.end()
 	if a.From.Day() == 1 && a.From.Equal(a.From.Truncate(24*time.Hour)) && !end.After(a.From.AddDate(0, 1, 0)) {
 		from = a.From.AddDate(0, -1, 0)
 		if to = from.Add(end.Sub(a.From)); to.After(a.From) || end.Equal(a.From.AddDate(0, 1, 0)) {
@@ -63,8 +66,8 @@ const classCount = 10
 // amounts are what was used and what it cost, in each class of cost.
 type amounts struct {
 	legs  int64
-	units [classCount]big.Rat
-	cost  [classCount]big.Rat
+	units [classCount]big.Int
+	cost  [classCount]money.Total
 }
 
 // mix is how a period's requests were answered.
@@ -78,6 +81,7 @@ type mix struct {
 
 func mixOf(rows []row) *mix {
 	m := &mix{paths: map[string]int64{}, cells: map[cell]*amounts{}}
+	unit := new(big.Int)
 	for i := range rows {
 		k, c := &rows[i].key, &rows[i].add
 		at := cell{k.Path, k.Model}
@@ -92,10 +96,10 @@ func mixOf(rows []row) *mix {
 		m.cost.AddTotal(c.Cost())
 		x.legs += c.Legs
 		for j, class := range c.CostClasses() {
-			x.cost[j].Add(&x.cost[j], big.NewRat(int64(class), 1))
+			x.cost[j].Add(class)
 		}
 		for j, n := range unitsOf(c) {
-			x.units[j].Add(&x.units[j], big.NewRat(n, 1))
+			x.units[j].Add(&x.units[j], unit.SetInt64(n))
 		}
 	}
 	return m
@@ -156,10 +160,12 @@ func perLeg(at cell, old, now *mix, tokens bool) *big.Rat {
 	}
 	sum := new(big.Rat)
 	for j := range prices.cost {
-		cost := new(big.Rat).Quo(&prices.cost[j], big.NewRat(prices.legs, 1))
+		cost := prices.cost[j].Rat()
 		if amount != prices && prices.units[j].Sign() != 0 {
-			cost.Quo(&prices.cost[j], &prices.units[j])
-			cost.Mul(cost, new(big.Rat).Quo(&amount.units[j], big.NewRat(amount.legs, 1)))
+			cost.Quo(cost, new(big.Rat).SetInt(&prices.units[j]))
+			cost.Mul(cost, new(big.Rat).SetFrac(&amount.units[j], big.NewInt(amount.legs)))
+		} else {
+			cost.Quo(cost, big.NewRat(prices.legs, 1))
 		}
 		sum.Add(sum, cost)
 	}
@@ -217,13 +223,13 @@ func escalated(m *mix) string {
 }
 
 func perRequest(m *mix) string {
-	var tokens big.Rat
+	tokens := new(big.Int)
 	for _, x := range m.cells {
 		for j := range 6 {
-			tokens.Add(&tokens, &x.units[j])
+			tokens.Add(tokens, &x.units[j])
 		}
 	}
-	return tokens.Quo(&tokens, big.NewRat(max(m.requests, 1), 1)).FloatString(0) + " tokens"
+	return new(big.Rat).SetFrac(tokens, big.NewInt(max(m.requests, 1))).FloatString(0) + " tokens"
 }
 
 // cents rounds pico-dollars to cents, half away from zero.
