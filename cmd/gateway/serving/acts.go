@@ -127,21 +127,26 @@ func (a *app) budgets(ctx context.Context, below string) ([]forecast.State, erro
 			return all, nil
 		}
 	}
-	of := forecast.Source{
+	return a.budgetSource().Read(ctx, below, a.ledgerNow())
+}
+
+// budgetSource is where how budgets stand is read.
+func (a *app) budgetSource() *forecast.Source {
+	return &forecast.Source{
 		Policies: a.snapshots.Load().Budgets, Keys: a.keys.State(), Ledger: a.accounts.ledger, HeldKnown: true,
 	}
-	return of.Read(ctx, below, time.Now())
 }
 
 // facts are what the view of health shows.
 func (a *app) facts() (ready bool, facts []views.Fact) {
 	r, s := a.readiness(), a.accounts.meter.Status()
-	facts = append(facts, views.Fact{What: "records that wait for the ledger", State: strconv.FormatUint(s.Backlog,
-		10),
-		Detail: "for " + s.Since.Round(time.Millisecond).String()})
 	edge := a.edge.Stats()
-	facts = append(facts, views.Fact{What: "requests in flight", State: strconv.Itoa(int(edge.InFlight))},
-		views.Fact{What: "connections", State: strconv.Itoa(int(edge.Connections))})
+	facts = []views.Fact{
+		{What: "records that wait for the ledger", State: strconv.FormatUint(s.Backlog, 10),
+			Detail: "for " + s.Since.Round(time.Millisecond).String()},
+		{What: "requests in flight", State: strconv.Itoa(int(edge.InFlight))},
+		{What: "connections", State: strconv.Itoa(int(edge.Connections))},
+	}
 	for _, what := range slices.Sorted(maps.Keys(r.Degraded)) {
 		facts = append(facts, views.Fact{What: what, State: "degraded", Detail: r.Degraded[what]})
 	}

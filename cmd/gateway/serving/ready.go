@@ -106,10 +106,7 @@ func (a *app) refreshBudgets() (more bool) {
 		case <-ctx.Done():
 		}
 	}()
-	source := forecast.Source{
-		Policies: a.snapshots.Load().Budgets, Keys: a.keys.State(), Ledger: a.accounts.ledger, HeldKnown: true,
-	}
-	if err := a.board.Refresh(ctx, &source, a.ledgerNow()); err != nil {
+	if err := a.board.Refresh(ctx, a.budgetSource(), a.ledgerNow()); err != nil {
 		a.log.Debug("how budgets stand is not known", "err", err)
 	}
 	return true
