@@ -15,11 +15,12 @@ import (
 
 // Export writes records and decisions to a lake, until Close. A nil one is off.
 type Export struct {
-	exporter   *lake.Exporter
-	every      time.Duration
-	log        *slog.Logger
-	stop, done chan struct{}
-	failing    bool
+	exporter *lake.Exporter
+	every    time.Duration
+	log      *slog.Logger
+	stop     context.CancelFunc // also of an upload that takes long
+	done     chan struct{}
+	failing  bool
 }
 
 // lastExport is how long a stop waits for what is left; the next start exports the rest.
@@ -48,11 +49,13 @@ func (h *History) StartExport(
 	if h != nil {
 		of.Decisions = h.log
 	}
-	e := &Export{every: c.Every, log: o.Log, stop: make(chan struct{}), done: make(chan struct{})}
+	e := &Export{every: c.Every, log: o.Log, done: make(chan struct{})}
 	if e.exporter, err = lake.Open(of); err != nil {
 		return nil, err
 	}
-	go e.run()
+	var until context.Context
+	until, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go e.run(until)
 	return e, nil
 }
 
@@ -67,19 +70,13 @@ func storeOf(
 	})
 }
 
-func (e *Export) run() {
+func (e *Export) run(ctx context.Context) {
 	defer close(e.done)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() { // an upload that takes long ends with the export
-		<-e.stop
-		cancel()
-	}()
 	tick := time.NewTicker(e.every)
 	defer tick.Stop()
 	for {
 		select {
-		case <-e.stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 			e.once(ctx)
@@ -104,7 +101,7 @@ func (e *Export) Close(ctx context.Context) {
 	if e == nil {
 		return
 	}
-	close(e.stop)
+	e.stop()
 	<-e.done
 	ctx, cancel := context.WithTimeout(ctx, lastExport)
 	defer cancel()
