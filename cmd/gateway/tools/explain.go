@@ -67,16 +67,17 @@ func explainCommand() *cobra.Command {
 	flags.StringVar(&f.escalated, "escalated", "", "`SHARE` of such requests that escalate after a first answer")
 	flags.BoolVar(&f.noLedger, "no-ledger", false, "do not read how budgets stand")
 	flags.StringVar(&f.format, "format", "text", "text or json")
+	of.file = command.ConfigFlag(cmd)
 	of.flag(cmd)
-	command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error { return f.run(cmd, cfg) })
-	preview := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return preview(cmd, args)
+		if len(args) > 0 {
+			return f.find(cmd, &of, args[0])
 		}
-		file := cmd.Flag("config").Value.String()
-		of.file = &file
-		return f.find(cmd, &of, args[0])
+		cfg, err := command.LoadToRead(*of.file)
+		if err != nil {
+			return err
+		}
+		return f.run(cmd, cfg)
 	}
 	return cmd
 }

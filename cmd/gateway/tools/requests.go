@@ -100,6 +100,9 @@ func adminURL(addr string) (string, error) {
 	return "http://" + host, err
 }
 
+// errSilent is what becomes of a question that no gateway has answered.
+var errSilent = errors.New("no gateway answers; decisions are read from a gateway that runs")
+
 // findRequest prints what became of one request.
 func findRequest(cmd *cobra.Command, of *asked, id, format string) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), askWithin)
@@ -114,7 +117,7 @@ func findRequest(cmd *cobra.Command, of *asked, id, format string) error {
 	case errors.Is(err, decision.ErrInvalid):
 		return command.Invalid(err)
 	case err != nil && len(silent) == len(client.Gateways):
-		return fmt.Errorf("no gateway answers; decisions are read from a gateway that runs")
+		return errSilent
 	case err != nil:
 		return fmt.Errorf("no gateway that answers has a decision of %s; it is older than decisions.keep, was dropped, or "+
 			"reached none of them", id)
@@ -207,7 +210,7 @@ func (f *requestsFlags) run(cmd *cobra.Command) error {
 	}
 	warnSilent(cmd.ErrOrStderr(), r.Silent)
 	if len(r.Silent) == len(client.Gateways) {
-		return errors.New("no gateway answers; decisions are read from a gateway that runs")
+		return errSilent
 	}
 	return f.write(cmd, r)
 }
