@@ -15,6 +15,7 @@ const tellEvery = time.Second
 // the ledger by now.
 func (a *accounts) tellPosted() func() (more bool) {
 	upTo, at, heads := time.Time{}, a.now(), a.meter.Heads()
+	var earlier map[string]bool
 	return func() bool {
 		if a.posted == nil {
 			return false
@@ -27,7 +28,10 @@ func (a *accounts) tellPosted() func() (more bool) {
 			upTo = at
 		}
 		if !upTo.IsZero() {
-			a.tell(upTo)
+			if earlier == nil {
+				earlier = a.finished()
+			}
+			a.tell(upTo, earlier)
 		}
 		return true
 	}
@@ -46,37 +50,45 @@ func (a *accounts) has(heads map[string]uint64) bool {
 
 // tell says up to when this gateway has posted, and that earlier processes of its
 // directory have posted all that they ever will.
-func (a *accounts) tell(upTo time.Time) {
+func (a *accounts) tell(upTo time.Time, earlier map[string]bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), peersTimeout)
 	defer cancel()
 	_, id := a.meter.Journal()
 	err := a.posted.Tell(ctx, posted.Gateway{Writer: id.Writer, Name: gatewayName(id.Writer), UpTo: upTo})
-	if err != nil {
+	if err != nil || len(earlier) == 0 {
 		return // reports say then that this gateway is behind
 	}
-	if before, all := a.meter.Predecessors(); all && len(before) == 0 {
-		a.forgetEarlier(ctx)
-	}
-}
-
-// forgetEarlier removes what earlier processes of the directory said.
-func (a *accounts) forgetEarlier(ctx context.Context) {
-	disk, id := a.meter.Journal()
 	known, err := a.posted.All(ctx)
-	if err != nil || len(known) < 2 {
-		return
-	}
-	origins, err := journal.Origins(disk)
 	if err != nil {
 		return
 	}
 	var gone []string
-	for _, o := range origins {
-		if o.Writer != id.Writer {
-			gone = append(gone, o.Writer)
+	for _, g := range known {
+		if earlier[g.Writer] {
+			gone = append(gone, g.Writer)
 		}
 	}
 	a.posted.Forget(ctx, gone...) //nolint:errcheck // it is tried again
+}
+
+// finished are the earlier processes of the directory once all have posted what they ever
+// will, nil until then. All segments are opened for that, so it is asked for once.
+func (a *accounts) finished() map[string]bool {
+	if before, all := a.meter.Predecessors(); !all || len(before) > 0 {
+		return nil
+	}
+	disk, id := a.meter.Journal()
+	origins, err := journal.Origins(disk)
+	if err != nil {
+		return nil
+	}
+	earlier := make(map[string]bool)
+	for _, o := range origins {
+		if o.Writer != id.Writer {
+			earlier[o.Writer] = true
+		}
+	}
+	return earlier
 }
 
 // leavePosted removes what this gateway said, if it has posted all.
