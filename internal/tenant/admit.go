@@ -55,11 +55,11 @@ type Admission struct {
 // it with the message and in the time of a wrong signature.
 func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Error) {
 	path, query, _ := strings.Cut(r.Target, "?")
-	if err := sigv4.CheckQuery(query); err != nil {
-		return nil, err
-	}
 	if r.Header.Count("authorization") == 1 {
 		if token, ok := bearerToken(r.Header.Get("authorization")); ok {
+			if err := sigv4.CheckQuery(query); err != nil {
+				return nil, err
+			}
 			return d.admitBearer(token, r, now)
 		}
 	}
