@@ -3,7 +3,6 @@ package forecast
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/keys"
@@ -36,7 +35,7 @@ type Source struct {
 func (s *Source) Read(ctx context.Context, below string, now time.Time) ([]State, error) {
 	b := &Book{HeldKnown: s.HeldKnown}
 	for _, of := range s.Policies.Standings(s.Keys, now) {
-		if under(of.Window.Tenant, below) {
+		if below == "" || record.Within(of.Window.Tenant, below) {
 			b.Standings = append(b.Standings, of)
 		}
 	}
@@ -98,10 +97,4 @@ func roots(of []budget.Standing) map[string]bool {
 		all[record.RootOf(of[i].Window.Tenant)] = true
 	}
 	return all
-}
-
-// under reports whether a window's tenant is the other or below it. An empty one has all.
-func under(tenant, of string) bool {
-	rest, is := strings.CutPrefix(tenant, of)
-	return is && (of == "" || rest == "" || rest[0] == '/')
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/big"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -187,8 +186,7 @@ func (s *sums) tenant(k *record.RowKey) *Tenant { return s.query.Tenants.Of(k.Te
 
 // counts reports whether the query is about a row of the source.
 func (s *sums) counts(k *record.RowKey) bool {
-	within := s.query.Within
-	if rest, is := strings.CutPrefix(k.Tenant, within); within != "" && (!is || rest != "" && rest[0] != '/') {
+	if within := s.query.Within; within != "" && !record.Within(k.Tenant, within) {
 		return false
 	}
 	for i := range s.where {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -44,7 +45,7 @@ func (w *Who) Sees(of string) bool {
 	if w.Role != Viewer && w.Role != KeyAdmin && w.Role != Admin {
 		return false
 	}
-	return w.All || w.Tenant != "" && of != "" && tenant.Within(of, w.Tenant)
+	return w.All || w.Tenant != "" && of != "" && record.Within(of, w.Tenant)
 }
 
 // Home is the tenant whose figures are shown first, "" for all.

@@ -225,7 +225,7 @@ func (c *Cost) weights(months []*Sums) (tenants []string, weights []*big.Rat) {
 	if c.By != byRatios {
 		sums = map[string]*big.Rat{}
 		for tenant, n := range usageOf(months) {
-			if c.Below == "" || tenant == c.Below || strings.HasPrefix(tenant, c.Below+"/") {
+			if c.Below == "" || record.Within(tenant, c.Below) {
 				sums[tenant] = new(big.Rat).SetInt(measure(c.By, n))
 			}
 		}

@@ -3,11 +3,11 @@ package tenant
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -94,17 +94,11 @@ func (d *Directory) Configured(keyID string) string {
 // Covers reports whether there is a tenant of this id, or below it.
 func (d *Directory) Covers(id string) bool {
 	for i := range d.config {
-		if Within(d.config[i].ID, id) {
+		if record.Within(d.config[i].ID, id) {
 			return true
 		}
 	}
 	return false
-}
-
-// Within reports whether a tenant is another one, or below it.
-func Within(id, other string) bool {
-	rest, ok := strings.CutPrefix(id, other)
-	return ok && (rest == "" || rest[0] == '/')
 }
 
 // EachKey calls do for every key of the configuration.

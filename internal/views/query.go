@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
-	"github.com/sluice-gateway/sluice/internal/tenant"
 )
 
 // Viewer is who asks.
@@ -63,7 +63,7 @@ func (s *Shelf) read(who Viewer, more []string, given map[string][]string) (*Que
 // within reports whether a row's tenant is in the subtree that was asked for, by its name of
 // now.
 func (a *ask) within(of string) bool {
-	return a.query.Tenant == "" || tenant.Within(a.shelf.from.Tenants().Current(of), a.query.Tenant)
+	return a.query.Tenant == "" || record.Within(a.shelf.from.Tenants().Current(of), a.query.Tenant)
 }
 
 // by is one of the words to group by, the first when none was given.

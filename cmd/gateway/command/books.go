@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -94,7 +93,7 @@ func ReadBudgetsOn(ctx context.Context, cfg *config.Config, tenant, key string) 
 	var on []forecast.State
 	for i := range all {
 		s := &all[i]
-		above := s.Tenant == tenant || strings.HasPrefix(tenant, s.Tenant+"/")
+		above := record.Within(tenant, s.Tenant)
 		if s.Key == "" && above || s.Key != "" && s.Key == family && s.Tenant == tenant {
 			on = append(on, *s)
 		}

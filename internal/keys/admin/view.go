@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/keys"
-	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // Key is a key as people and programs see it. It has no secret.
@@ -73,7 +73,7 @@ func (o *Office) List(of string) []Key {
 			all = append(all, o.show(id, "", acts))
 		}
 	}
-	all = slices.DeleteFunc(all, func(k Key) bool { return of != "" && !tenant.Within(k.Tenant, of) })
+	all = slices.DeleteFunc(all, func(k Key) bool { return of != "" && !record.Within(k.Tenant, of) })
 	slices.SortFunc(all, func(a, b Key) int { return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID)) })
 	return all
 }

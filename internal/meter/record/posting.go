@@ -404,3 +404,10 @@ func RootOf(tenant string) string {
 	root, _, _ := strings.Cut(tenant, "/")
 	return root
 }
+
+// Within reports whether a tenant is another one, or below it. A name of a window, which
+// may be of a key, is within its tenant.
+func Within(tenant, other string) bool {
+	rest, ok := strings.CutPrefix(tenant, other)
+	return ok && (rest == "" || rest[0] == '/')
+}

@@ -202,7 +202,7 @@ func (r *Rig) configured(t *testing.T) *config.Config {
 func budgets(_ context.Context, below string) ([]forecast.State, error) {
 	var all []forecast.State
 	for i, id := range Tenants() {
-		if below == "" || tenant.Within(id, below) {
+		if below == "" || record.Within(id, below) {
 			all = append(all, forecast.State{
 				Tenant: id, Period: "month", OnExceed: "reject", Start: Now().AddDate(0, 0, -28),
 				End: Now().AddDate(0, 0, 2), AsOf: Now(),
