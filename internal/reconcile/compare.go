@@ -112,9 +112,8 @@ func Compare(ctx context.Context, b *Bill, source Source, models map[string]stri
 
 // row takes in what the gateway counted.
 func (c *comparison) row(key *record.RowKey, n *record.Counters, models map[string]string) {
-	named := cmp.Or(models[key.Model], key.Model)
 	k := Key{
-		Model: cmp.Or(wire.ParseModelID(named).Foundation, named), Global: key.Scope == wire.ScopeGlobal,
+		Model: wire.BaseModel(key.Model, models), Global: key.Scope == wire.ScopeGlobal,
 		Long: key.Context != "", Tier: strings.TrimPrefix(key.Tier, "default"),
 	}
 	day := key.Hour.UTC().Format(time.DateOnly)

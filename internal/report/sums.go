@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/big"
@@ -170,13 +169,11 @@ func newSums(q *Query, by []column) (*sums, error) {
 	return s, nil
 }
 
-// baseModel is the one name of a model over its profiles and ARNs; an id that nobody knows
-// more of stays.
+// baseModel is wire.BaseModel, worked out once for each id.
 func (s *sums) baseModel(id string) string {
 	base, known := s.bases[id]
 	if !known {
-		named := cmp.Or(s.query.Models[id], id)
-		base = cmp.Or(wire.ParseModelID(named).Foundation, named)
+		base = wire.BaseModel(id, s.query.Models)
 		s.bases[id] = base
 	}
 	return base

@@ -1,6 +1,9 @@
 package wire
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // ModelKind is what sort of thing a model id names.
 type ModelKind uint8
@@ -53,6 +56,13 @@ var arnKinds = map[string]ModelKind{
 	"prompt-router":                 ModelPromptRouter,
 	"default-prompt-router":         ModelPromptRouter,
 	"endpoint":                      ModelEndpoint,
+}
+
+// BaseModel is the one name of a model over its profiles and ARNs. models are what opaque
+// ARNs stand for; an id that nobody knows more of stays.
+func BaseModel(id string, models map[string]string) string {
+	named := cmp.Or(models[id], id)
+	return cmp.Or(ParseModelID(named).Foundation, named)
 }
 
 // ParseModelID reads any of the forms in which Bedrock names a model.
