@@ -92,6 +92,8 @@ func (b *Board) readHistory(ctx context.Context, s *Source, standings []budget.S
 	}
 	var from time.Time
 	if same {
+		// Keys may have been rotated since, under the policies of another file.
+		b.history.bearers, b.history.family = s.Policies.Bearers, s.family(standings)
 		from, same = b.history.advance(now)
 	}
 	fresh := b.history

@@ -75,6 +75,11 @@ func windows(of []budget.Standing) []record.Window {
 
 // NewHistory is an empty history of budgets.
 func (s *Source) NewHistory(of []budget.Standing, now time.Time) *History {
+	return NewHistory(windows(of), s.Policies.Bearers, s.family(of), now)
+}
+
+// family is the line that a key is of, for lines that have budgets.
+func (s *Source) family(of []budget.Standing) map[string]string {
 	lines := map[string]bool{} // of keys that have budgets
 	for i := range of {
 		lines[of[i].Key] = true
@@ -87,7 +92,7 @@ func (s *Source) NewHistory(of []budget.Standing, now time.Time) *History {
 			}
 		}
 	}
-	return NewHistory(windows(of), s.Policies.Bearers, family, now)
+	return family
 }
 
 // roots are the root tenants of budgets.

@@ -306,3 +306,35 @@ func TestBoardIsWhatReadSays(t *testing.T) {
 		}
 	}
 }
+
+// TestBoardHeedsRotation: what a key spends that came into the line of another one counts for their budget as soon as
+// it is posted.
+func TestBoardHeedsRotation(t *testing.T) {
+	w := newWorld(t, "2026-11-10T12:00:00Z", monthly("a", 100))
+	own := &keys.Own{Name: "K1", Budgets: []config.Budget{{Period: "month", USD: 5 * money.Dollar, TimeZone: "UTC"}}}
+	first := &keys.Key{ID: "K1", Tenant: "a", Family: "K1", Own: own}
+	source := Source{Policies: w.of, Ledger: w.state, HeldKnown: true, Keys: &keys.State{
+		Keys: map[string]*keys.Key{"K1": first},
+	}}
+	var b Board
+	for _, key := range []string{"K1", "K2"} {
+		if key == "K2" {
+			source.Keys = &keys.State{Keys: map[string]*keys.Key{
+				"K1": first, "K2": {ID: "K2", Tenant: "a", Family: "K1", Own: own},
+			}}
+		}
+		w.post("a", key, w.now.Format(time.RFC3339), 1, nil)
+		w.now = w.now.Add(10 * time.Minute)
+		if err := b.Refresh(t.Context(), &source, w.now); err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.States(w.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := source.Read(t.Context(), "", w.now)
+		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Fatalf("with %s: %v\n%+v\n%+v", key, err, got, want)
+		}
+	}
+}
