@@ -35,20 +35,16 @@ type session struct {
 // ErrRefused.
 func (d *Desk) SignIn(w http.ResponseWriter, r *http.Request, credential string) error {
 	credential = strings.TrimSpace(credential)
-	who, err := d.byCredential(credential, r)
+	who, keyID, err := d.byCredential(credential, r)
 	if err != nil {
 		return err
 	}
-	var s session
+	s := session{Key: keyID}
 	if who.All {
 		s.Token = d.Sealer.Seal([]byte(purposeToken + credential))
-	} else {
-		_, s.Key, err = d.byKey(credential, r)
 	}
-	if err == nil {
-		d.begin(w, r, &s)
-	}
-	return err
+	d.begin(w, r, &s)
+	return nil
 }
 
 func (d *Desk) begin(w http.ResponseWriter, r *http.Request, s *session) {

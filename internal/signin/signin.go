@@ -67,7 +67,7 @@ type Desk struct {
 	Config  func() *config.Admin // in use now
 	Tenants func() *tenant.Directory
 	Now     func() time.Time
-	// Client asks the identity provider; nil is http.DefaultClient.
+	// Client asks the identity provider; nil is one that gives up after ten seconds.
 	Client *http.Client
 
 	provider provider
@@ -90,7 +90,8 @@ func (d *Desk) Identify(r *http.Request) (*Who, error) {
 		if !strings.EqualFold(scheme, "bearer") {
 			return nil, ErrRefused
 		}
-		return d.byCredential(strings.TrimSpace(credential), r)
+		who, _, err := d.byCredential(strings.TrimSpace(credential), r)
+		return who, err
 	}
 	if c, err := r.Cookie(cookieName); err == nil && c.Value != "" {
 		if who, err := d.bySession(c.Value, r); err == nil || !d.open() {
@@ -119,16 +120,15 @@ func isLocal(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// byCredential knows the admin token and the keys of tenants.
-func (d *Desk) byCredential(credential string, r *http.Request) (*Who, error) {
+// byCredential knows the admin token, whose keyID is "", and the keys of tenants.
+func (d *Desk) byCredential(credential string, r *http.Request) (who *Who, keyID string, err error) {
 	if token := d.Config().Token; token != "" {
 		want, got := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(credential))
 		if subtle.ConstantTimeCompare(want[:], got[:]) == 1 {
-			return &Who{Name: "admin token", All: true, Role: Admin}, nil
+			return &Who{Name: "admin token", All: true, Role: Admin}, "", nil
 		}
 	}
-	who, _, err := d.byKey(credential, r)
-	return who, err
+	return d.byKey(credential, r)
 }
 
 // byKey lets the holder of a key look at the key's tenant and those below it.
