@@ -16,7 +16,7 @@ type Figure interface {
 	SVG(title string) string
 }
 
-// Series is one line or one part of each bar.
+// Series is one part of each bar.
 type Series struct {
 	Name   string
 	Values []float64
@@ -30,11 +30,10 @@ const (
 	ticks, mostLabels, classes = 4, 12, 9
 )
 
-// Bars are stacked bars, one for each label, with lines over them.
+// Bars are stacked bars, one for each label.
 type Bars struct {
 	Labels []string
 	Parts  []Series // from the bottom up
-	Lines  []Series // on the same scale; NaN leaves a point out
 	Unit   string   // before the numbers of the scale, as $
 }
 
@@ -97,21 +96,7 @@ func (b *Bars) SVG(title string) string {
 			*from += v
 		}
 	}
-	for j, line := range b.Lines {
-		b.line(s, j, line, step, y)
-	}
 	return s.close()
-}
-
-func (b *Bars) line(s *svg, class int, line Series, step float64, y func(float64) float64) {
-	var points []string
-	for i, v := range line.Values {
-		if !math.IsNaN(v) {
-			points = append(points, fmt.Sprintf("%.1f,%.1f", left+step*(float64(i)+0.5), y(v)))
-		}
-	}
-	s.add(`<polyline class="l%d" points="%s"><title>%s</title></polyline>`, class%classes, strings.Join(points, " "),
-		html.EscapeString(line.Name))
 }
 
 // bounds are those of the scale; zero is within.
@@ -126,13 +111,6 @@ func (b *Bars) bounds() (low, high float64) {
 			}
 		}
 		low, high = min(low, down), max(high, up)
-	}
-	for _, line := range b.Lines {
-		for _, v := range line.Values {
-			if !math.IsNaN(v) {
-				low, high = min(low, v), max(high, v)
-			}
-		}
 	}
 	if low == high {
 		high = low + 1
@@ -244,7 +222,7 @@ func (p *Strip) SVG(title string) string {
 // Bullets are bars of what is used of a limit, one below the other.
 type Bullets struct{ Rows []Bullet }
 
-// Bullet is one of them, in shares of the limit; Mark is where it will end, NaN if nobody knows.
+// Bullet is one of them, in shares of the limit; End is where it will end, NaN if nobody knows.
 type Bullet struct {
 	Name             string
 	Spent, Held, End float64
