@@ -17,7 +17,8 @@ import (
 )
 
 // TestAllCallsLeaveByOneWay has hosts that only a proxy finds, with a certificate of a private authority: Bedrock, the
-// webhook of a budget and the collector of traces are reached by the same two settings (U3, U4).
+// webhook of a budget, the collector of traces and the identity provider of the page are reached by the same two
+// settings (U3, U4).
 func TestAllCallsLeaveByOneWay(t *testing.T) {
 	sandbox := harness.StartSandbox(t, cascadeScript)
 	bedrock, err := url.Parse(sandbox.URL())
@@ -40,6 +41,9 @@ func TestAllCallsLeaveByOneWay(t *testing.T) {
 	}})
 	outside.HandleFunc("hooks.test/", note)
 	outside.HandleFunc("traces.test/", note)
+	outside.HandleFunc("login.test/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"issuer": "https://%[1]s", "authorization_endpoint": "https://%[1]s/authorize"}`, r.Host)
+	})
 	ca := outboundtest.NewAuthority(t)
 	server := httptest.NewUnstartedServer(outside)
 	server.TLS = ca.Server(t)
@@ -49,7 +53,9 @@ func TestAllCallsLeaveByOneWay(t *testing.T) {
 	proxy := outboundtest.NewRelay(t, "http", nil)
 
 	key := harness.NewKey(t, "acme")
-	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+	gw := harness.Start(t, harness.Config{AdminToken: "token", OIDC: fmt.Sprintf(
+		`{issuer: "https://login.test:%s", client_id: a, client_secret: b, url: "https://page.test", `+
+			`grants: [{claim: c, value: d, role: viewer, tenant: "*"}]}`, port), YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: "https://bedrock.test:%[1]s", proxy: %[2]q, ca_file: %[3]q}
 telemetry: {otlp: "https://traces.test:%[1]s", sample: 1}
 tenants:
@@ -71,7 +77,13 @@ tenants:
 			t.Fatalf("nothing came for %q\n%s", wanted, gw.Log)
 		}
 	}
-	for _, host := range []string{"bedrock.test", "hooks.test", "traces.test"} {
+	signIn := httptest.NewRequest(http.MethodGet, "http://"+gw.Admin+"/provider", nil)
+	if res, err := http.DefaultTransport.RoundTrip(signIn); err != nil {
+		t.Error(err)
+	} else if to := res.Header.Get("Location"); !strings.HasPrefix(to, "https://login.test:"+port+"/authorize?") {
+		t.Errorf("a sign-in by the identity provider leads to %q with status %d", to, res.StatusCode)
+	}
+	for _, host := range []string{"bedrock.test", "hooks.test", "traces.test", "login.test"} {
 		if !strings.Contains(proxy.Heard(), "CONNECT "+host+":"+port) {
 			t.Errorf("the proxy was not asked for %s: %s", host, proxy.Heard())
 		}

@@ -65,12 +65,7 @@ func (d *Desk) discover(ctx context.Context, c *config.OIDC) (*oidc.Provider, er
 	return found, nil
 }
 
-func (d *Desk) client() *http.Client {
-	if d.Client != nil {
-		return d.Client
-	}
-	return &http.Client{Timeout: askWithin}
-}
+func (d *Desk) client() *http.Client { return &http.Client{Transport: d.Calls, Timeout: askWithin} }
 
 func flow(c *config.OIDC, p *oidc.Provider) *oauth2.Config {
 	return &oauth2.Config{

@@ -61,14 +61,14 @@ type Sealer interface {
 	Credentials(keyID string) (tenant.Credentials, error)
 }
 
-// Desk lets people in. All fields but Client must be set. It is safe for concurrent use.
+// Desk lets people in. All fields but Calls must be set. It is safe for concurrent use.
 type Desk struct {
 	Sealer  Sealer
 	Config  func() *config.Admin // in use now
 	Tenants func() *tenant.Directory
 	Now     func() time.Time
-	// Client asks the identity provider; nil is one that gives up after ten seconds.
-	Client *http.Client
+	// Calls are how the identity provider is reached; nil is http.DefaultTransport.
+	Calls http.RoundTripper
 
 	provider provider
 }

@@ -58,6 +58,8 @@ type Config struct {
 	Program string
 	// AdminToken is the token of the admin port, "" for none.
 	AdminToken string
+	// OIDC is admin.oidc of the configuration as YAML in one line, "" for none.
+	OIDC string
 }
 
 // Gateway is a running gateway process.
@@ -68,6 +70,7 @@ type Gateway struct {
 
 	t     testing.TB
 	token string
+	oidc  string // of the configuration, with its name
 	cmd   *exec.Cmd
 	done  chan struct{}
 }
@@ -77,6 +80,9 @@ type Gateway struct {
 func Start(t testing.TB, c Config) *Gateway {
 	t.Helper()
 	g := &Gateway{t: t, Dir: c.Dir, Addr: c.Listen, Admin: FreeAddr(t), Log: &Buffer{}, token: c.AdminToken}
+	if c.OIDC != "" {
+		g.oidc = ", oidc: " + c.OIDC
+	}
 	if g.Dir == "" {
 		g.Dir = t.TempDir()
 	}
@@ -110,7 +116,8 @@ func (g *Gateway) ConfigFile() string { return filepath.Join(g.Dir, "sluice.yaml
 // Write replaces the configuration file, under the addresses that the gateway has.
 func (g *Gateway) Write(yaml string) {
 	g.t.Helper()
-	head := fmt.Sprintf("listen: %s\nadmin: {listen: %s, token: %q}\ndata_dir: ./data\n", g.Addr, g.Admin, g.token)
+	head := fmt.Sprintf("listen: %s\nadmin: {listen: %s, token: %q%s}\ndata_dir: ./data\n",
+		g.Addr, g.Admin, g.token, g.oidc)
 	if err := os.WriteFile(g.ConfigFile(), []byte(head+yaml), 0o600); err != nil {
 		g.t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 	}
 	desk := &signin.Desk{
 		Sealer: a.secrets, Config: func() *config.Admin { return &a.snapshots.Load().Config.Admin },
-		Tenants: tenants, Now: time.Now,
+		Tenants: tenants, Now: time.Now, Calls: &a.calls,
 	}
 	var requests views.Requests
 	if log := a.history.Log(); log != nil { // a nil log in an interface is not nil
