@@ -96,10 +96,7 @@ func (r *reviewer) shadows() {
 
 // judge warns of a judge that the tenant who pays for it may not use.
 func (r *reviewer) judge(path string, of *config.Cascade) {
-	payer, model := r.Tenants.Lookup(of.Shadow.Tenant), of.Shadow.Judge
-	if to := r.Config.Aliases[model]; to != "" {
-		model = to
-	}
+	payer, model := r.Tenants.Lookup(of.Shadow.Tenant), r.Router.Resolve(of.Shadow.Judge)
 	if payer != nil && model != "" && model != config.JudgeKeys && !payer.AllowsModel(model) {
 		r.warn(path, fmt.Sprintf("%s, which pays for shadows, may not use %s: the judge is never asked", payer.ID, model))
 	}

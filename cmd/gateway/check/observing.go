@@ -25,7 +25,7 @@ func observing(s *snapshot.Snapshot, now time.Time) (notes []string) {
 		if c.Mode != "observe" || c.Shadow.Tenant == "" || c.Shadow.Fraction <= 0 {
 			continue
 		}
-		cost, err := costOf(s.Config, c, prices)
+		cost, err := costOf(s, c, prices)
 		if err != nil {
 			cost = "what a pair costs is not known: " + err.Error()
 		}
@@ -38,15 +38,12 @@ func observing(s *snapshot.Snapshot, now time.Time) (notes []string) {
 	return notes
 }
 
-func costOf(cfg *config.Config, c *config.Cascade, prices *simulate.PriceList) (string, error) {
+func costOf(s *snapshot.Snapshot, c *config.Cascade, prices *simulate.PriceList) (string, error) {
 	find := func(name string) (*simulate.Model, error) {
-		if to := cfg.Aliases[name]; to != "" {
-			name = to
-		}
 		if name == "" || name == config.JudgeKeys {
 			return nil, nil
 		}
-		m, err := prices.Find(name)
+		m, err := prices.Find(s.Router.Resolve(name))
 		return &m, err
 	}
 	light, err := find(c.Light)
@@ -90,8 +87,5 @@ func judgeOf(s *snapshot.Snapshot, c *config.Cascade) string {
 	if c.Shadow.Judge == config.JudgeKeys {
 		return ""
 	}
-	if to := s.Config.Aliases[c.Shadow.Judge]; to != "" {
-		return to
-	}
-	return c.Shadow.Judge
+	return s.Router.Resolve(c.Shadow.Judge)
 }
