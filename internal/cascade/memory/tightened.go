@@ -14,7 +14,7 @@ import (
 
 // Tightened keeps on disk how far the watches of cascades have stepped back and which
 // routes have shifted, so that a restart does not undo it. It is safe for concurrent
-// use; two processes must not share a file. nil keeps nothing.
+// use; two processes must not share a file.
 type Tightened struct {
 	File string // "" keeps nothing
 
@@ -43,7 +43,7 @@ func (t *Tightened) Restore(m *Store) error {
 // Keep writes what has become of the certificates of a cascade. When it returns, the
 // file is synced.
 func (t *Tightened) Keep(cascade string, s *State) error {
-	if t == nil || t.File == "" {
+	if t.File == "" {
 		return nil
 	}
 	t.mu.Lock()
