@@ -13,19 +13,14 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/localca"
+	"github.com/sluice-gateway/sluice/test/clients"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
+// What many tests ask the stand-in for is what the clients do.
 const (
-	hello  = "Hello from the stand-in."
-	script = `rules:
-  - {match: {model: does-not-exist}, error: {status: 400, type: ValidationException, message: "The provided model identifier is invalid."}}
-  - {match: {model: "*micro*"}, error: {status: 429, type: ThrottlingException, message: "Too many requests, please wait before trying again."}}
-  - {match: {model: "*opus*"}, error: {status: 429, type: ThrottlingException, message: "Too many requests, please wait before trying again."}}
-  - {answer: {text: "` + hello + `", input_tokens: 11, output_tokens: 7}}
-`
-	anthropicModel     = "anthropic.claude-3-5-haiku-20241022-v1:0"
-	anthropicThrottled = "anthropic.claude-3-opus-20240229-v1:0"
+	hello  = clients.Hello
+	script = clients.Script
 )
 
 // call is what a client's user sees of one call.
@@ -122,7 +117,7 @@ func (l lane) programs(t *testing.T, trust string) []program {
 	}
 	all, plain := []string{"plain", "stream", "invoke", "invokeStream"}, []string{"plain", "stream"}
 	aws := [2]string{"ValidationException", "ThrottlingException"}
-	claude := []string{"MODEL=" + anthropicModel, "THROTTLED_MODEL=" + anthropicThrottled}
+	claude := clients.Claude()
 	found := []program{
 		{name: "javascript-http2", command: js("aws.mjs"), calls: all, errors: aws},
 		{name: "boto3", command: py("boto3", "client.py"), calls: all, errors: aws, secret: true},
@@ -167,29 +162,18 @@ tenants: [{id: acme, keys: [%s]}]
 	secret := harness.Start(t, harness.Config{YAML: withTLS})
 	bearer := "AWS_BEARER_TOKEN_BEDROCK=" + key.Bearer
 	pair := []string{"AWS_ACCESS_KEY_ID=" + key.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey}
-	overTLS := clientEnv("https://"+secret.Addr, bearer, "AWS_CA_BUNDLE="+own.CA, "NODE_EXTRA_CA_CERTS="+own.CA,
+	overTLS := clients.Env("https://"+secret.Addr, bearer, "AWS_CA_BUNDLE="+own.CA, "NODE_EXTRA_CA_CERTS="+own.CA,
 		"SSL_CERT_FILE="+own.CA)
 
 	for _, p := range l.programs(t, trust) {
-		t.Run(p.name+"/sigv4", func(t *testing.T) { p.run(t, clientEnv(plain.URL(), pair...)) })
+		t.Run(p.name+"/sigv4", func(t *testing.T) { p.run(t, clients.Env(plain.URL(), pair...)) })
 		t.Run(p.name+"/bearer-tls", func(t *testing.T) { p.run(t, overTLS) })
 		if !p.secret {
-			t.Run(p.name+"/bearer", func(t *testing.T) { p.run(t, clientEnv(plain.URL(), bearer)) })
+			t.Run(p.name+"/bearer", func(t *testing.T) { p.run(t, clients.Env(plain.URL(), bearer)) })
 		}
 	}
-	t.Run("aws-cli/sigv4", func(t *testing.T) { l.testCLI(t, clientEnv(plain.URL(), pair...)) })
+	t.Run("aws-cli/sigv4", func(t *testing.T) { l.testCLI(t, clients.Env(plain.URL(), pair...)) })
 	t.Run("aws-cli/bearer-tls", func(t *testing.T) { l.testCLI(t, overTLS) })
-}
-
-// clientEnv is the environment of a client of the gateway at a URL.
-func clientEnv(url string, extra ...string) []string {
-	env := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
-		"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent",
-		"AWS_ENDPOINT_URL_BEDROCK_RUNTIME=" + url, "ANTHROPIC_BEDROCK_BASE_URL=" + url, "AI_SDK_LOG_WARNINGS=false",
-	}
-	return append(env, extra...)
 }
 
 func (p program) run(t *testing.T, env []string) {

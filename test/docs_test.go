@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/localca"
+	"github.com/sluice-gateway/sluice/test/clients"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -115,7 +116,7 @@ func TestDocumentedCallsWork(t *testing.T) {
 		"http://127.0.0.1:8080": plain.URL(), "https://127.0.0.1:8080": "https://" + secret.Addr,
 		"GWKEY": key.Bearer, "KEYID": key.AccessKeyID, "SECRET": key.SecretAccessKey,
 	}}
-	d.env = clientEnv(plain.URL(), "AWS_CA_BUNDLE="+own.CA)
+	d.env = clients.Env(plain.URL(), "AWS_CA_BUNDLE="+own.CA)
 	d.env[0] = "PATH=" + l.bin("awscli") + ":" + os.Getenv("PATH")
 	answer := filepath.Join(t.TempDir(), "answer.json")
 	for _, begin := range []string{"curl ", "AWS_BEARER_TOKEN_BEDROCK=", "AWS_ACCESS_KEY_ID="} {

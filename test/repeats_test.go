@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/test/clients"
 )
 
 // ill is a server that answers in a way that the model's id names, and counts how
@@ -133,7 +135,7 @@ func askIll(t *testing.T, command, cases []string, timeout string) []int {
 	if filepath.IsAbs(command[1]) {
 		cmd.Dir = filepath.Dir(command[1])
 	}
-	cmd.Env = clientEnv(s.URL, "CASES="+strings.Join(cases, ","), "READ_TIMEOUT="+timeout, "AWS_ACCESS_KEY_ID=AKID",
+	cmd.Env = clients.Env(s.URL, "CASES="+strings.Join(cases, ","), "READ_TIMEOUT="+timeout, "AWS_ACCESS_KEY_ID=AKID",
 		"AWS_SECRET_ACCESS_KEY=secret")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

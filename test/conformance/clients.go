@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
 	"github.com/aws/smithy-go/auth/bearer"
+
+	"github.com/sluice-gateway/sluice/test/clients"
 )
 
 func clientChecks() []check {
@@ -70,7 +72,7 @@ func program(command []string, kind string, calls ...string) func(s *suite) (str
 			return "", fmt.Errorf("%w in %s", err, clip(out.Bytes()))
 		}
 		for _, call := range calls {
-			if got[call].Text != hello {
+			if got[call].Text != clients.Hello {
 				return "", fmt.Errorf("%s: %+v", call, got[call])
 			}
 		}
@@ -106,13 +108,9 @@ func (s *suite) installed(command []string) (name string, args []string, err err
 
 // environment is that of a client: with the key pair where there is one, because some send no bearer key over http.
 func (s *suite) environment(kind string) []string {
-	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "AWS_REGION=us-east-1",
-		"AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/nonexistent",
-		"AWS_SHARED_CREDENTIALS_FILE=/nonexistent", "AI_SDK_LOG_WARNINGS=false",
-		"AWS_ENDPOINT_URL_BEDROCK_RUNTIME=" + s.url, "ANTHROPIC_BEDROCK_BASE_URL=" + s.url}
+	env := clients.Env(s.url)
 	if kind == "anthropic" {
-		env = append(env, "MODEL=anthropic.claude-3-5-haiku-20241022-v1:0",
-			"THROTTLED_MODEL=anthropic.claude-3-opus-20240229-v1:0")
+		env = append(env, clients.Claude()...)
 	}
 	if s.ca != "" {
 		env = append(env, "AWS_CA_BUNDLE="+s.ca, "NODE_EXTRA_CA_CERTS="+s.ca, "SSL_CERT_FILE="+s.ca)
@@ -183,7 +181,7 @@ func goStream(ctx context.Context, c *bedrockruntime.Client, messages []types.Me
 	if err := res.GetStream().Err(); err != nil {
 		return err
 	}
-	if text.String() != hello {
+	if text.String() != clients.Hello {
 		return fmt.Errorf("stream: %q", text.String())
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
+	"github.com/sluice-gateway/sluice/test/clients"
 )
 
 // upstream is the Bedrock behind the gateway under test. It records each request as it came. A request whose body has
@@ -49,21 +50,11 @@ type exchange struct {
 	sent bytes.Buffer
 }
 
-// Answers to clients that choose their own words: what the programs in test/clients ask for.
-const clientScript = `rules:
-  - {match: {model: does-not-exist}, error: {status: 400, type: ValidationException, message: "The provided model identifier is invalid."}}
-  - {match: {model: "*micro*"}, error: {status: 429, type: ThrottlingException, message: "Too many requests, please wait before trying again."}}
-  - {match: {model: "*opus*"}, error: {status: 429, type: ThrottlingException, message: "Too many requests, please wait before trying again."}}
-  - {answer: {text: "` + hello + `", input_tokens: 11, output_tokens: 7}}
-`
-
-const hello = "Hello from the stand-in."
-
 var marks = regexp.MustCompile(`conf[0-9a-f]{16}`)
 
 // listen starts the upstream.
 func listen(addr string) (*upstream, error) {
-	script, err := sandbox.LoadScript([]byte(clientScript))
+	script, err := sandbox.LoadScript([]byte(clients.Script))
 	if err != nil {
 		return nil, err
 	}
