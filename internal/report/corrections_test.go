@@ -76,4 +76,9 @@ func TestCorrectionsOfFoldedDays(t *testing.T) {
 	if err != nil || len(r.Rows) != 1 || r.Rows[0].Correction != "why" || r.Rows[0].By[0] != "2026-11-03T00:00:00Z" {
 		t.Errorf("%+v, %v", r.Rows, err)
 	}
+	k.Held = "m" // as only ledgers know
+	r, err = Build(t.Context(), rows{{k, add}}, q)
+	if err != nil || len(r.Rows) != 1 || r.Rows[0].Correction != "why" || r.Rows[0].By[0] != "2026-11-03T07:00:00Z" {
+		t.Errorf("of a month that is not closed, or a journal that has no checkpoint yet: %+v, %v", r.Rows, err)
+	}
 }

@@ -48,7 +48,6 @@ func Range(from, to string, now time.Time) (Query, error) {
 // exact refuses a bound inside a row, and names the nearest that are none. Nothing is
 // behind now, so that any time from then on is exact.
 func exact(name string, t, now time.Time) error {
-	const day = 24 * time.Hour
 	step, rows := time.Hour, "hours"
 	if t.Before(now.Add(-record.KeepHours).UTC().Truncate(day)) {
 		step, rows = day, "days where they are so old"

@@ -142,6 +142,9 @@ type sums struct {
 	classes  []Class
 	noPrice  bool // of the part that is added to a row
 	versions map[string]versioned
+	// hours are the rows that old corrections are of, and whether the source has them still
+	// by the hour.
+	hours map[record.RowKey]bool
 }
 
 // where is a column and the value that it must have.
@@ -153,7 +156,12 @@ type where struct {
 func newSums(q *Query, by []column) (*sums, error) {
 	s := &sums{
 		query: q, by: by, rows: map[string]*Row{}, cells: make([]string, len(by)), bases: map[string]string{},
-		versions: map[string]versioned{},
+		versions: map[string]versioned{}, hours: map[record.RowKey]bool{},
+	}
+	for _, a := range q.Corrections {
+		if k := hourOf(a.Row); s.old(k.Hour) {
+			s.hours[k] = false
+		}
 	}
 	if s.at(classColumn) >= 0 {
 		s.classes = Classes()
@@ -199,6 +207,9 @@ func (s *sums) add(k record.RowKey, c record.Counters) error {
 	if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) || !s.counts(&k) {
 		return nil // it only says what budgets counted
 	}
+	if len(s.hours) > 0 && s.old(k.Hour) {
+		s.see(hourOf(k))
+	}
 	if !s.total.add(&c) {
 		return outOfRange(&k)
 	}
@@ -221,8 +232,8 @@ func (s *sums) correct(a *record.Adjustment) error {
 		return nil
 	}
 	back.Late, back.Withheld = 0, 0
-	if k.Corrects == "" {
-		k.Hour = k.Hour.UTC().Truncate(s.step(k.Hour))
+	if k = hourOf(k); k.Corrects == "" && s.old(k.Hour) && !s.hours[k] {
+		k.Hour = k.Hour.Truncate(day)
 	}
 	if k.Hour.Before(s.query.From) || !k.Hour.Before(s.query.To) {
 		return nil
@@ -233,13 +244,25 @@ func (s *sums) correct(a *record.Adjustment) error {
 	return s.addTo(a.Reason, &k, &c)
 }
 
-// step is how long the rows of a time are by now.
-func (s *sums) step(of time.Time) time.Duration {
-	const day = 24 * time.Hour
-	if of.Before(s.query.Now.Add(-record.KeepHours).UTC().Truncate(day)) {
-		return day
+const day = 24 * time.Hour
+
+// old reports whether rows of a time may be of whole days by now. Hours stay where a month
+// is to be closed, and until a journal has a checkpoint.
+func (s *sums) old(at time.Time) bool {
+	return at.Before(s.query.Now.Add(-record.KeepHours).UTC().Truncate(day))
+}
+
+// see notes that the source has a row by the hour.
+func (s *sums) see(hour record.RowKey) {
+	if _, wanted := s.hours[hour]; wanted {
+		s.hours[hour] = true
 	}
-	return time.Hour
+}
+
+// hourOf is the row of an hour, whatever budgets count it.
+func hourOf(k record.RowKey) record.RowKey {
+	k.Hour, k.Held = k.Hour.UTC().Truncate(time.Hour), ""
+	return k
 }
 
 // addTo adds to a row, or its parts to one for each class: of what was metered, or of
