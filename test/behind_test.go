@@ -13,7 +13,8 @@ import (
 
 // TestM22Behind cuts one of two gateways off from the ledger, with ten calls in its
 // journal: the report on the other one says that it lacks them, and up to when it is
-// complete. When the gateway is back, and when it ended in order, nothing is said.
+// complete. When the gateway is back, when it ended in order, and when another process goes
+// on where one was killed, nothing is said.
 func TestM22Behind(t *testing.T) {
 	t.Parallel() // it mostly waits
 	p, server := newPeered(t)
@@ -51,4 +52,7 @@ func TestM22Behind(t *testing.T) {
 	says(30, 2, 0)
 	b.Kill()
 	says(30, 2, 1)
+	b = harness.Start(t, harness.Config{YAML: p.file(""), Dir: b.Dir}) // which takes the dead one's words away
+	ten(b)
+	says(40, 2, 0)
 }
