@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -87,6 +88,9 @@ func (e *Export) run(ctx context.Context) {
 // once says in the log when exports begin or cease to fail.
 func (e *Export) once(ctx context.Context) {
 	n, err := e.exporter.Run(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return // it was stopped, which is no failure
+	}
 	switch {
 	case err != nil && !e.failing:
 		e.log.Error("the export fails; what is not exported yet follows when it works again", "err", err)
