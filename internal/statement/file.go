@@ -52,11 +52,10 @@ func (d Dir) Write(st *Statement) (File, error) {
 	if err := os.MkdirAll(filepath.Join(string(d), st.Root), 0o700); err != nil {
 		return File{}, err
 	}
-	sums := fmt.Sprintf("%s  %s.json\n%s  %s.csv\n", hash(data), st.Month, hash(table), st.Month)
 	for _, part := range []struct {
 		kind string
 		data []byte
-	}{{"json", data}, {"csv", table}, {"sha256", []byte(sums)}} {
+	}{{"json", data}, {"csv", table}, {"sha256", []byte(checksums(st.Month, data, table))}} {
 		if err := wholefile.Replace(d.path(st.Root, st.Month, part.kind), part.data, 0o400); err != nil {
 			return File{}, err
 		}
@@ -81,6 +80,11 @@ func (d Dir) same(had, st *Statement) (File, error) {
 	return File{Root: st.Root, Month: st.Month, Path: d.path(st.Root, st.Month, "json"), SHA256: hash(a)}, err
 }
 
+// checksums are those of a month's files, as sha256sum writes them.
+func checksums(month string, data, table []byte) string {
+	return fmt.Sprintf("%s  %s.json\n%s  %s.csv\n", hash(data), month, hash(table), month)
+}
+
 // Load reads a statement and checks its files against their checksums. Without a
 // statement it fails with os.ErrNotExist.
 func (d Dir) Load(root, month string) (*Statement, error) {
@@ -96,8 +100,7 @@ func (d Dir) Load(root, month string) (*Statement, error) {
 	if err != nil {
 		return nil, d.damaged(root, month, err.Error())
 	}
-	want := fmt.Sprintf("%s  %s.json\n%s  %s.csv\n", hash(data), month, hash(table), month)
-	if string(sums) != want {
+	if string(sums) != checksums(month, data, table) {
 		return nil, d.damaged(root, month, "it was changed: its checksums differ")
 	}
 	st := &Statement{}
