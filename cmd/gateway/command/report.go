@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -55,8 +56,13 @@ func priceVersions(cfg *config.Config) (report.Prices, error) {
 	if err != nil {
 		return nil, err
 	}
+	read := sync.OnceValues(func() (*prices.Versions, error) { return prices.ReadVersions(cfg.DataDir, table) })
 	return func(version string) (charged, list *config.Rates, ok bool) {
-		m, err := prices.Show(cfg.DataDir, table, version)
+		known, err := read() // when a report first has a unit price
+		if err != nil {
+			return nil, nil, false
+		}
+		m, err := known.Show(version)
 		if err != nil {
 			return nil, nil, false
 		}

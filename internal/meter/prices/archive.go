@@ -120,13 +120,30 @@ func each(dataDir string, f func(m *Meaning)) error {
 // as it is there, or worked out of the list price and the guaranteed price that it
 // names. It fails with ErrNoVersion.
 func Show(dataDir string, table *record.PriceBook, version string) (*Meaning, error) {
-	all, err := known(dataDir, table)
+	v, err := ReadVersions(dataDir, table)
 	if err != nil {
 		return nil, err
 	}
-	m, missing, err := all.find(version)
+	return v.Show(version)
+}
+
+// Versions are what is known of price versions, for who asks for many.
+type Versions struct {
+	all  meanings
+	file string
+}
+
+// ReadVersions reads the archive of a data directory, and what a table has.
+func ReadVersions(dataDir string, table *record.PriceBook) (*Versions, error) {
+	all, err := known(dataDir, table)
+	return &Versions{all, archiveFile(dataDir)}, err
+}
+
+// Show is Show of what was read.
+func (v *Versions) Show(version string) (*Meaning, error) {
+	m, missing, err := v.all.find(version)
 	if missing {
-		err = fmt.Errorf("%w: %w, nor in %s", ErrNoVersion, err, archiveFile(dataDir))
+		err = fmt.Errorf("%w: %w, nor in %s", ErrNoVersion, err, v.file)
 	}
 	return m, err
 }
