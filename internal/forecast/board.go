@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 const (
@@ -29,14 +30,16 @@ type Board struct {
 	read, whole time.Time
 
 	mu     sync.Mutex // guards the following
-	states []State
+	all    []State    // in the order of the standings, without notes of each other
+	states []State    // all of them, as they are shown to who sees all
 	at     time.Time
 	failed error
 }
 
-// States returns the states as they were read last, those first that run out first. They
-// are none, with the reason, when that was too long ago. Nobody may change them.
-func (b *Board) States(now time.Time) ([]State, error) {
+// States returns the states of all budgets below a tenant, "" for all, as they were read last:
+// those first that run out first. Their notes name no budget above the tenant. They are none,
+// with the reason, when that was too long ago. Nobody may change them.
+func (b *Board) States(below string, now time.Time) ([]State, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.at.IsZero() && b.failed == nil {
@@ -45,7 +48,11 @@ func (b *Board) States(now time.Time) ([]State, error) {
 	if now.Sub(b.at) > Fresh {
 		return nil, fmt.Errorf("budgets were read last at %s: %w", stamp(b.at), b.failed)
 	}
-	return b.states, nil
+	if below == "" {
+		return b.states, nil
+	}
+	outside := func(s State) bool { return !record.Within(s.Tenant, below) }
+	return ranked(slices.DeleteFunc(slices.Clone(b.all), outside)), nil
 }
 
 var errUnread = fmt.Errorf("budgets have not been read yet")
@@ -54,11 +61,12 @@ var errUnread = fmt.Errorf("budgets have not been read yet")
 func (b *Board) Refresh(ctx context.Context, s *Source, now time.Time) error {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	states, err := b.readStates(ctx, s, now)
+	all, err := b.readStates(ctx, s, now)
+	states := ranked(slices.Clone(all))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failed = err; err == nil {
-		b.states, b.at = states, now
+		b.all, b.states, b.at = all, states, now
 	}
 	return err
 }
@@ -76,7 +84,7 @@ func (b *Board) readStates(ctx context.Context, s *Source, now time.Time) ([]Sta
 	if book.Windows, err = s.Ledger.Counts(ctx, windows(book.Standings)); err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
-	return book.States(now), nil
+	return book.each(now), nil
 }
 
 // readHistory reads the rows that are new, or all when there are other budgets or it is time.

@@ -87,12 +87,21 @@ type Book struct {
 }
 
 // States makes the states of all budgets as of now: those first that run out first.
-func (b *Book) States(now time.Time) []State {
+func (b *Book) States(now time.Time) []State { return ranked(b.each(now)) }
+
+// each makes the states by themselves, in the order of the standings.
+func (b *Book) each(now time.Time) []State {
 	all := make([]State, len(b.Standings))
 	for i := range b.Standings {
 		all[i] = b.state(&b.Standings[i], now.UTC())
 	}
-	b.nameStricter(all)
+	return all
+}
+
+// ranked notes which of them end sooner than others below, and sorts them: those first that
+// run out first. The notes that there were stay as they are, for whoever shares them.
+func ranked(all []State) []State {
+	nameStricter(all)
 	slices.SortStableFunc(all, func(a, b State) int { return order(&a, &b) })
 	return all
 }
@@ -155,7 +164,7 @@ func (s *State) note(of *budget.Standing, late int64) {
 }
 
 // nameStricter notes which budget on the way up ends sooner than one's own.
-func (b *Book) nameStricter(all []State) {
+func nameStricter(all []State) {
 	first := map[string]*State{} // by tenant: what runs out first
 	for i := range all {
 		s := &all[i]
@@ -178,7 +187,7 @@ func (b *Book) nameStricter(all []State) {
 			}
 		}
 		if above != nil {
-			s.Notes = append(s.Notes, "the "+above.Period+" of "+above.Tenant+" runs out sooner")
+			s.Notes = append(slices.Clip(s.Notes), "the "+above.Period+" of "+above.Tenant+" runs out sooner")
 		}
 	}
 }

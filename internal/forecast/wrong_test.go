@@ -256,7 +256,7 @@ func TestLedgerAway(t *testing.T) {
 	w := newWorld(t, "2026-11-10T12:00:00Z", monthly("a", 100))
 	w.spend("a", "", "2026-11-10T11:00:00Z", 30)
 	var b Board
-	if _, err := b.States(w.now); err == nil {
+	if _, err := b.States("", w.now); err == nil {
 		t.Error("states before any was read")
 	}
 	source := Source{Policies: w.of, Ledger: w.state, HeldKnown: true}
@@ -269,7 +269,7 @@ func TestLedgerAway(t *testing.T) {
 		if err := b.Refresh(t.Context(), &gone, now); err == nil {
 			t.Error("read from a ledger that is away")
 		}
-		all, err := b.States(now)
+		all, err := b.States("", now)
 		if known := passed < Fresh; known != (err == nil) || known != (len(all) == 1) {
 			t.Errorf("after %s: %d states, %v", passed, len(all), err)
 		}
@@ -278,7 +278,7 @@ func TestLedgerAway(t *testing.T) {
 	if err := b.Refresh(t.Context(), &source, now); err != nil {
 		t.Fatal(err)
 	}
-	all, err := b.States(now)
+	all, err := b.States("", now)
 	if err != nil || len(all) != 1 || all[0].Spent != 30*money.Dollar || all[0].BurnPerHour == 0 {
 		t.Errorf("%v %+v", err, all)
 	}
@@ -296,13 +296,15 @@ func TestBoardIsWhatReadSays(t *testing.T) {
 		if err := b.Refresh(t.Context(), &source, w.now); err != nil {
 			t.Fatal(err)
 		}
-		got, err := b.States(w.now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := source.Read(t.Context(), "", w.now)
-		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-			t.Fatalf("after %d: %v\n%+v\n%+v", n, err, got, want)
+		for _, below := range []string{"", "a", "a/b", "b"} { // notes name no budget above
+			got, err := b.States(below, w.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := source.Read(t.Context(), below, w.now)
+			if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+				t.Fatalf("below %q after %d: %v\n%+v\n%+v", below, n, err, got, want)
+			}
 		}
 	}
 }
@@ -328,7 +330,7 @@ func TestBoardHeedsRotation(t *testing.T) {
 		if err := b.Refresh(t.Context(), &source, w.now); err != nil {
 			t.Fatal(err)
 		}
-		got, err := b.States(w.now)
+		got, err := b.States("", w.now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,12 +120,10 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		dashboard.New(desk, shelf, office).Handler()
 }
 
-// budgets are all budgets below a tenant.
+// budgets are all budgets below a tenant: what is read anyway, or the ledger while that is too old.
 func (a *app) budgets(ctx context.Context, below string) ([]forecast.State, error) {
-	if below == "" { // what is read anyway; its notes name budgets above a tenant, which are not for its eyes
-		if all, err := a.board.States(a.ledgerNow()); err == nil {
-			return all, nil
-		}
+	if all, err := a.board.States(below, a.ledgerNow()); err == nil {
+		return all, nil
 	}
 	return a.budgetSource().Read(ctx, below, a.ledgerNow())
 }

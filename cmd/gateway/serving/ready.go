@@ -85,7 +85,7 @@ func (a *app) watch(m *telemetry.Metrics) {
 		return behind.Seconds()
 	})
 	m.WatchBudgets(func() ([]forecast.State, bool) {
-		all, err := a.board.States(a.ledgerNow())
+		all, err := a.board.States("", a.ledgerNow())
 		return all, err == nil
 	})
 	a.accounts.wg.Go(func() { a.accounts.atOnceAndEvery(forecast.Every, a.refreshBudgets) })
