@@ -34,6 +34,9 @@ func (a *ask) budgets() error {
 	if err != nil {
 		return err
 	}
+	if len(all) > 0 {
+		a.AsOf = all[0].AsOf.UTC()
+	}
 	figure := &chart.Bullets{}
 	for i := range all {
 		s := &all[i]
