@@ -2,7 +2,7 @@ package views
 
 import (
 	"math"
-	"time"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/forecast"
@@ -70,24 +70,12 @@ func budgetCells(s *forecast.State) []string {
 		}
 		return p.String()
 	}
-	at := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return Stamp(t)
-	}
-	f, notes := &s.Forecast, ""
-	for i, n := range s.Notes {
-		if i > 0 {
-			notes += "; "
-		}
-		notes += n
-	}
+	f, at := &s.Forecast, stampOrNone
 	return []string{
 		s.Tenant, s.Key, s.Period, s.OnExceed, s.Limit.String(), s.Spent.String(), s.Suspense.String(), known(s.Held,
 			s.HeldKnown),
 		s.Left.String(), s.BurnPerHour.String(), known(f.Mid, f.Known), known(f.Low, f.Bounded), known(f.High,
 			f.Bounded),
-		at(s.RunsOut), at(s.RunsOutEarliest), at(s.RunsOutLatest), at(s.End), notes,
+		at(s.RunsOut), at(s.RunsOutEarliest), at(s.RunsOutLatest), at(s.End), strings.Join(s.Notes, "; "),
 	}
 }

@@ -54,15 +54,12 @@ func (a *ask) cascade() error {
 func savingCells(s *saving.Saving) []string {
 	cells := []string{s.Cascade, s.Escalation, count(s.Requests), count(s.Light), priced(&s.Spent, s.Unpriced), "",
 		"", "", "",
-		count(s.Answers), s.Basis, s.Quality.String(), "", s.NotMeasured}
+		count(s.Answers), s.Basis, s.Quality.String(), stampOrNone(s.Quality.Issued), s.NotMeasured}
 	if s.NotMeasured == "" {
 		cells[5], cells[6] = s.Counterfactual.String(), s.Saved.String()
 		if s.Interval {
 			cells[7], cells[8] = s.Low.String(), s.High.String()
 		}
-	}
-	if !s.Quality.Issued.IsZero() {
-		cells[12] = s.Quality.Issued.UTC().Format("2006-01-02T15:04:05Z")
 	}
 	return cells
 }
@@ -77,8 +74,7 @@ func legsTable(rows []row) *Table {
 			{Name: "wasted_usd", Title: "of it thrown away", Kind: Money},
 		}}
 	type leg struct{ cascade, path, model string }
-	sums := group(slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.key.Cascade == "" }),
-		func(r *row) leg { return leg{r.key.Cascade, r.key.Path, r.key.Model} })
+	sums := group(ofCascades(rows), func(r *row) leg { return leg{r.key.Cascade, r.key.Path, r.key.Model} })
 	all := &sum{}
 	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b leg) int {
 		return cmp.Or(strings.Compare(a.cascade, b.cascade), strings.Compare(a.path, b.path),
@@ -99,6 +95,11 @@ func legsTable(rows []row) *Table {
 	return t
 }
 
+// ofCascades are the rows of requests that a cascade answered.
+func ofCascades(rows []row) []row {
+	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.key.Cascade == "" })
+}
+
 // escalation is how many requests of cascades escalated, by the day and cascade.
 func (a *ask) escalation() error {
 	rows, err := a.days()
@@ -111,7 +112,7 @@ func (a *ask) escalation() error {
 			{Name: "cascade", Title: "cascade", Kind: Text}, {Name: "path", Title: "answered by path", Kind: Text},
 			{Name: "requests", Title: "requests", Kind: Count}, {Name: "share_percent", Title: "share", Kind: Percent},
 		}}
-	own := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.key.Cascade == "" })
+	own := ofCascades(rows)
 	sums, all := group(own, func(r *row) path { return path{r.key.Cascade, r.key.Path} }), map[string]int64{}
 	for k, s := range sums {
 		all[k.cascade] += s.Requests
@@ -136,7 +137,7 @@ func (a *ask) escalationDays(own []row) *Table {
 	if len(own) == 0 {
 		return t
 	}
-	byDay := group(own, func(r *row) string { return r.key.Hour.Format("2006-01-02") })
+	byDay := group(own, dayOf)
 	bars := &chart.Bars{Parts: []chart.Series{{Name: "escalated, %"}}}
 	for _, day := range daysOf(a.From, a.To, a.AsOf) {
 		s := cmp.Or(byDay[day], &sum{})

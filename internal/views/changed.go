@@ -58,6 +58,11 @@ func (a *ask) before() (from, to time.Time) {
 	return a.From.Add(-end.Sub(a.From)), a.From
 }
 
+// periodBefore says which period that is.
+func periodBefore(from, to time.Time) string {
+	return "The period before is " + from.Format(time.DateOnly) + " to " + to.Format(time.DateOnly) + " (not included)."
+}
+
 // cell is the legs of one path on one model.
 type cell struct{ path, model string }
 

@@ -25,8 +25,7 @@ func (a *ask) overview() error {
 		pair("light answers thrown away, USD", func(s *sum) string { return s.wasted.String() })
 		pair("in suspense, USD", func(s *sum) string { return s.suspense.String() })
 	}
-	a.Notes = append(a.Notes,
-		"The period before is "+from.Format("2006-01-02")+" to "+to.Format("2006-01-02")+" (not included).")
+	a.Notes = append(a.Notes, periodBefore(from, to))
 	if err := a.spend(); err != nil {
 		return err
 	}

@@ -136,6 +136,9 @@ func spendDays(days, who []string, byDay map[[2]string]*money.Total) *Table {
 	return t
 }
 
+// dayOf is the day of a row, as daysOf has it.
+func dayOf(r *row) string { return r.key.Hour.Format(time.DateOnly) }
+
 // daysOf are the days of a period that have begun.
 func daysOf(from, to, now time.Time) []string {
 	var days []string

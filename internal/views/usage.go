@@ -196,8 +196,7 @@ func (a *ask) top() error {
 			all.cost.Rat()),
 			perThousand(&e.cost, e.Requests, e.Unpriced), earlier)
 	}
-	a.Notes = append(a.Notes,
-		"The period before is "+from.Format("2006-01-02")+" to "+to.Format("2006-01-02")+" (not included).")
+	a.Notes = append(a.Notes, periodBefore(from, to))
 	a.Tables = []*Table{t}
 	return nil
 }
@@ -219,7 +218,7 @@ func (a *ask) unit() error {
 	if len(rows) == 0 {
 		return nil
 	}
-	byDay := group(rows, func(r *row) string { return r.key.Hour.Format("2006-01-02") })
+	byDay := group(rows, dayOf)
 	bars := &chart.Bars{Unit: "$", Parts: []chart.Series{{Name: "per 1,000 requests"}}}
 	line := func(name string, s *sum) []string {
 		tokens := s.Input + s.Output + s.CacheRead + s.CacheWrite5m + s.CacheWrite1h
