@@ -84,16 +84,24 @@ type Marks interface {
 // Hours returns KeepsHours of every root. It is for one goroutine, for a while. What
 // cannot be found out is kept.
 func Hours(ctx context.Context, zones Zones, marks Marks) func(root string, day time.Time) bool {
-	closed := map[string]ledger.Closings{}
+	type months struct {
+		zone   *time.Location
+		closed ledger.Closings
+	}
+	known := map[string]months{}
 	return func(root string, day time.Time) bool {
-		zone, err := zones.BillingZone(root)
-		all, known := closed[root]
-		if !known && err == nil {
-			if all, err = marks.Closings(ctx, root); err == nil {
-				closed[root] = all
+		of, is := known[root]
+		if !is {
+			var err error
+			if of.zone, err = zones.BillingZone(root); err != nil {
+				return true
 			}
+			if of.closed, err = marks.Closings(ctx, root); err != nil {
+				return true
+			}
+			known[root] = of
 		}
-		return err != nil || KeepsHours(zone, all, day)
+		return KeepsHours(of.zone, of.closed, day)
 	}
 }
 

@@ -370,3 +370,49 @@ func TestFoldedBound(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// known counts how often somebody asks for the months of roots.
+type known struct {
+	asked map[string]int
+	fails bool
+}
+
+func (k *known) BillingZone(root string) (*time.Location, error) {
+	k.asked["zone of "+root]++
+	return time.UTC, nil
+}
+
+func (k *known) Closings(_ context.Context, root string) (ledger.Closings, error) {
+	k.asked["closings of "+root]++
+	if k.fails {
+		return nil, errors.New("away")
+	}
+	return ledger.Closings{{Month: "2026-10", Zone: "UTC", Through: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}}, nil
+}
+
+// TestHours asks once for each root, however many days it has, and again only after an error.
+func TestHours(t *testing.T) {
+	k := &known{asked: map[string]int{}, fails: true}
+	keeps := Hours(t.Context(), k, k)
+	october := time.Date(2026, 10, 5, 0, 0, 0, 0, time.UTC)
+	if !keeps("acme", october) {
+		t.Error("folded without knowing whether its month is closed")
+	}
+	k.fails, k.asked = false, map[string]int{}
+	for n := range 60 {
+		day := october.AddDate(0, 0, n)
+		for _, root := range []string{"acme", "beta"} {
+			if keeps(root, day) != (day.Month() > time.October) {
+				t.Errorf("%s of %s", day, root)
+			}
+		}
+	}
+	for what, n := range k.asked {
+		if n != 1 {
+			t.Errorf("asked %d times for the %s", n, what)
+		}
+	}
+	if len(k.asked) != 4 {
+		t.Errorf("%v", k.asked)
+	}
+}
