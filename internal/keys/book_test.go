@@ -63,18 +63,20 @@ func (b *board) Swap(_ context.Context, from Cursor, add []Carried) (Page, error
 		}
 	}
 	p := Page{Cursor: Cursor{Mark: fmt.Sprint(b.mark)}}
-	if n := from.Read; from.Mark == p.Cursor.Mark && n <= int64(len(b.ids)) && (n == 0 || b.ids[n-1] == from.Last) {
+	if n := from.Read; from.Mark == p.Cursor.Mark && n <= int64(len(b.ids)) && b.place(n) == from.Last {
 		p.Cursor.Read = from.Read
 	} else {
 		p.Again = from.Mark != ""
 	}
 	to := min(len(b.ids), int(p.Cursor.Read)+b.page)
 	p.Entries, p.More = b.entries[p.Cursor.Read:to], to < len(b.ids)
-	if p.Cursor.Read = int64(to); to > 0 {
-		p.Cursor.Last = b.ids[to-1]
-	}
+	p.Cursor.Read = int64(to)
+	p.Cursor.Last = b.place(p.Cursor.Read)
 	return p, nil
 }
+
+// place identifies the first n entries.
+func (b *board) place(n int64) string { return strings.Join(b.ids[:n], " ") }
 
 func (b *board) Used(_ context.Context, at map[string]int64) (map[string]int64, error) {
 	if b.away {

@@ -14,7 +14,7 @@ import (
 type Cursor struct {
 	Mark string // of the board's contents: another one after they were lost
 	Read int64  // entries
-	Last string // the last one of them, by its ID
+	Last string // the last one of them and, by a digest, all before it
 }
 
 // Carried is an entry on the board.

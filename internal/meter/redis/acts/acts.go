@@ -79,10 +79,10 @@ func readPage(from keys.Cursor, words []string) (keys.Page, error) {
 		p.Cursor.Read, p.Cursor.Last = 0, ""
 	}
 	for _, word := range words[headWords:] {
-		id, text, _ := strings.Cut(word, " ") // what somebody else has put there is no reason to hear nothing more
+		place, text, _ := strings.Cut(word, " ") // what somebody else has put there is no reason to hear nothing more
 		p.Entries = append(p.Entries, []byte(text))
 		p.Cursor.Read++
-		p.Cursor.Last = id
+		p.Cursor.Last = place
 	}
 	p.More = p.Cursor.Read < count
 	return p, nil

@@ -79,6 +79,13 @@ func TestSwap(t *testing.T) {
 	f("somebody writes instead", two, []string{"d"}, true, "a", "b", "d")
 	f("as many as before, and not the same", one, nil, true, "a", "b", "d")
 
+	for _, id := range []string{"b", "d"} { // a failover that forgot both, before d came back in its old place
+		server.CLI("RPOP", "sl:{*}:acts")
+		server.CLI("HDEL", "sl:{*}:acts:ids", fmt.Sprintf("%064s", id))
+	}
+	f("another before the same last one", two, []string{"e", "d"}, true, "a", "e", "d")
+	f("as many, with the same last one", one, nil, true, "a", "e", "d")
+
 	for _, key := range []string{"sl:{*}:acts", "sl:{*}:acts:ids"} {
 		server.CLI("DEL", key)
 		f("without "+key, one, nil, true)
