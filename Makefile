@@ -14,6 +14,9 @@ PART ?= 1/1
 ALIVE := scripts/alive.sh
 PROGRESS := $(GO) run ./test/progress -part $(PART)
 FUZZTIME ?= 2s
+# Property tests draw the same each time, so that a change is not refused for what was there before it; `make properties` draws anew.
+export RAPID_SEED ?= 20261129
+CHECKS ?= 10000
 SEEDS ?= 1000
 DATA ?=
 TRAIN ?= $(DATA)
@@ -31,7 +34,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-browser test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-browser test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -112,6 +115,12 @@ eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, O
 
 fuzz: ## each fuzz target for 60 s
 	@FUZZTIME=60s scripts/fuzz.sh
+
+properties: export RAPID_SEED = 0
+properties: ## each property test with new random draws: CHECKS of each
+	@RAPID_CHECKS=$(CHECKS) $(PROGRESS) -what "properties" -- -count=1 -timeout=8h $$($(GO) list \
+		-f '{{range .TestImports}}{{if eq . "pgregory.net/rapid"}}{{$$.ImportPath}}{{end}}{{end}}' ./...) \
+		$$($(GO) list -f '{{range .XTestImports}}{{if eq . "pgregory.net/rapid"}}{{$$.ImportPath}}{{end}}{{end}}' ./...)
 
 check: lint deadcode shape race ## format, vet, lint, dead code, import and shape rules, race tests
 
