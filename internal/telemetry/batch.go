@@ -37,6 +37,7 @@ type batches struct {
 	foot   message // what follows the spans: the schema of the resource
 	room   int     // for what comes before a batch: the resource, and how long the batch is
 	failed func(error)
+	lost   func(spans int)
 	cancel context.CancelFunc // of an export under way
 	full   chan struct{}
 	stop   chan struct{}
@@ -45,15 +46,19 @@ type batches struct {
 	exporting sync.Mutex // guards spare, and the order of batches
 	spare     message
 
-	mu      sync.Mutex // guards waiting and count
+	mu      sync.Mutex // guards the following
 	waiting message    // room, the scope, spans
 	count   int
+	dropped int // since the last export
 }
 
-// newBatches starts the goroutine. failed is called with each batch's error.
-func newBatches(ctx context.Context, client exporter, res *resource.Resource, failed func(error)) *batches {
+// newBatches starts the goroutine. failed is called with each batch's error, and lost
+// with how many spans nobody will see.
+func newBatches(
+	ctx context.Context, client exporter, res *resource.Resource, failed func(error), lost func(spans int),
+) *batches {
 	b := &batches{
-		client: client, failed: failed,
+		client: client, failed: failed, lost: lost,
 		full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	of := b.head.begin(1)
@@ -88,6 +93,7 @@ func (b *batches) add(span message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.count >= waitingSpans {
+		b.dropped++
 		return
 	}
 	b.waiting = append(b.waiting, span...)
@@ -119,9 +125,9 @@ func (b *batches) export(ctx context.Context) {
 	b.exporting.Lock()
 	defer b.exporting.Unlock()
 	b.mu.Lock()
-	batch, count := b.waiting, b.count
+	batch, count, dropped := b.waiting, b.count, b.dropped
 	if count > 0 {
-		b.waiting, b.count = b.spare, 0
+		b.waiting, b.count, b.dropped = b.spare, 0, 0
 	}
 	b.mu.Unlock()
 	if count == 0 {
@@ -132,6 +138,10 @@ func (b *batches) export(ctx context.Context) {
 	batch.field(3, SchemaURL)
 	if err := b.client.send(ctx, append(b.whole(batch), b.foot...)); err != nil {
 		b.failed(fmt.Errorf("traces export: %w", err))
+		dropped += count
+	}
+	if dropped > 0 {
+		b.lost(dropped)
 	}
 	b.spare = b.empty(batch)
 }

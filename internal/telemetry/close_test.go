@@ -2,7 +2,9 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,4 +73,27 @@ func TestCloseOverHTTP(t *testing.T) {
 	case <-time.After(time.Minute): // 50 s of a busy machine are no failure; for ever is
 		t.Fatal("the stop waits for the collector")
 	}
+}
+
+// TestLostSpansAreCounted: spans that found no room, and those of an export that failed.
+func TestLostSpansAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel, err := newWith(t.Context(), silent{}, Options{Sample: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		serve(tel, wire.Header{})
+		tel.batches.mu.Lock()
+		of := tel.batches.count
+		tel.batches.mu.Unlock()
+		time.Sleep(batchEvery + time.Second) // the export of the first is under way
+		for range waitingSpans {
+			serve(tel, wire.Header{})
+		}
+		tel.Close(context.Background())
+		want := fmt.Sprintf("\nsluice_spans_lost_total %d\n", of+of*waitingSpans)
+		if got := scrape(t, tel); !strings.Contains(got, want) {
+			t.Errorf("no line %q in\n%s", want, got)
+		}
+	})
 }

@@ -51,6 +51,7 @@ const (
 	capCuts
 	tokensCut
 	traceErrors
+	spansLost
 	identityFailures
 	tokens
 	tenantTokens
@@ -84,6 +85,7 @@ var counters = [...]struct{ name, labels, help string }{
 	capCuts:     {"sluice_cap_cuts_total", "", "Requests whose output cap was changed."},
 	tokensCut:   {"sluice_cap_cut_tokens_total", "", "Output tokens that were asked for and not allowed."},
 	traceErrors: {"sluice_trace_export_errors_total", "", "Exports of traces that failed."},
+	spansLost:   {"sluice_spans_lost_total", "", "Spans that were lost: an export failed, or the collector is too slow."},
 	identityFailures: {"sluice_identity_failures_total", "upstream kind",
 		"Attempts for which AWS refused the gateway's own identity, or for which it had no credentials."},
 	tokens:       {"sluice_tokens_total", "class", "Tokens that the upstream reported."},

@@ -195,7 +195,7 @@ func TestSpansAreSentAsTheSDKWould(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		own := newBatches(t.Context(), &ours, res, func(err error) { rt.Fatal(err) })
+		own := newBatches(t.Context(), &ours, res, func(err error) { rt.Fatal(err) }, func(n int) { rt.Fatal(n) })
 		tel := &Telemetry{batches: own, now: time.Now}
 		defer tel.Close(context.Background())
 		var stubs tracetest.SpanStubs

@@ -98,7 +98,8 @@ func newWith(ctx context.Context, client exporter, o Options) (*Telemetry, error
 			o.Log.Warn("traces were not exported", "error", err)
 		}
 	}
-	t.batches = newBatches(ctx, client, res, failed)
+	lost := func(spans int) { t.metrics.add(spansLost, float64(spans)) }
+	t.batches = newBatches(ctx, client, res, failed, lost)
 	return t, nil
 }
 
