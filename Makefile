@@ -34,7 +34,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-browser test-packages test-faults dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-browser test-packages test-faults test-edge dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -105,6 +105,9 @@ test-browser: ## the page in Debian's chromium: views, keyboard, dark, no script
 
 test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@$(BINARIES) SEEDS=$(SEEDS) $(ALIVE) "fault matrix, $(SEEDS) seeds" scripts/faults.sh
+
+test-edge: build ## attacks on the edge, over loopback: the table of docs/reliability.md, measured; ROWS=REGEXP
+	@$(BINARIES) ROWS='$(ROWS)' $(ALIVE) "the edge" scripts/edge.sh
 
 conformance: build ## what a Bedrock gateway owes its callers: this one, or any by URL, KEY (docs/conformance.md)
 	@$(GO) run ./test/conformance -program '$(BIN)' -url '$(URL)' -key '$(KEY)' -pair '$(PAIR)' -capped '$(CAPPED)' \

@@ -60,6 +60,8 @@ type Line struct {
 
 	drains sync.WaitGroup // what runs beside requests, and answers still read after their caller has left
 	open   atomic.Int64   // requests that hold something
+	// Abandoned is how many streams are still read although nobody gets them.
+	Abandoned atomic.Int64
 	// requests, and stop for what runs after them, end when Close cuts off what is left.
 	requests lifetime.Group
 	stop     context.Context //nolint:containedctx // it lasts as long as the line

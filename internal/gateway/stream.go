@@ -110,7 +110,10 @@ func (s *stream) Close() error {
 	if !s.over {
 		s.how = leg.Drained
 	}
+	s.call.life.Leave() // a write that failed may be the first sign of it
+	s.line.Abandoned.Add(1)
 	s.line.drains.Go(func() {
+		defer s.line.Abandoned.Add(-1)
 		for !s.ended && !s.attempt.Closed() {
 			s.next()
 		}

@@ -27,6 +27,14 @@ func (d *Draining) ContextEnded() {
 	time.AfterFunc(d.drain, func() { d.Context.End(context.Canceled) })
 }
 
+// Leave is for who sees that the caller has left before the caller's own context
+// ends: the drain bound begins now. Later signs of the same change nothing.
+func (d *Draining) Leave() {
+	if d.caller.Stop() {
+		d.ContextEnded()
+	}
+}
+
 // End ends d, and reports whether its memory may be used again: nobody can have kept
 // it.
 func (d *Draining) End() (alone bool) {

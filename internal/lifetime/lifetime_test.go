@@ -144,6 +144,15 @@ func TestDraining(t *testing.T) {
 		if leaves.Err() == nil || leaves.End() {
 			t.Error("it goes on behind its drain bound, or its memory is used again")
 		}
+		var seen Draining // E1: another noticed first
+		g.BeginDraining(t.Context(), &seen, time.Hour, time.Second)
+		seen.Leave()
+		time.Sleep(time.Millisecond)
+		seen.Leave()
+		time.Sleep(time.Second)
+		if seen.Err() == nil || seen.End() {
+			t.Error("it goes on although somebody saw its caller leave, or its memory is used again")
+		}
 		if stays.Err() != nil || !stays.End() {
 			t.Error("one whose caller stays ends, or its memory is lost")
 		}

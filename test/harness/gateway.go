@@ -58,6 +58,8 @@ type Config struct {
 	Program string
 	// AdminToken is the token of the admin port, "" for none.
 	AdminToken string
+	// Args are further arguments of the command.
+	Args []string
 	// OIDC is admin.oidc of the configuration as YAML in one line, "" for none.
 	OIDC string
 }
@@ -94,7 +96,7 @@ func Start(t testing.TB, c Config) *Gateway {
 	if program == "" {
 		program = Binary(t)
 	}
-	g.cmd = exec.Command(program, "serve", "--config", g.ConfigFile())
+	g.cmd = exec.Command(program, append([]string{"serve", "--config", g.ConfigFile()}, c.Args...)...)
 	g.cmd.Env = environment(c.Env)
 	g.cmd.Stdout, g.cmd.Stderr = g.Log, g.Log
 	if err := g.cmd.Start(); err != nil {

@@ -142,7 +142,7 @@ func (a *app) facts() (ready bool, facts []views.Fact) {
 	facts = []views.Fact{
 		{What: "records that wait for the ledger", State: strconv.FormatUint(s.Backlog, 10),
 			Detail: "for " + s.Since.Round(time.Millisecond).String()},
-		{What: "requests in flight", State: strconv.Itoa(int(edge.InFlight))},
+		{What: "requests in flight", State: strconv.FormatInt(a.inFlight(), 10)},
 		{What: "connections", State: strconv.Itoa(int(edge.Connections))},
 	}
 	for _, what := range slices.Sorted(maps.Keys(r.Degraded)) {

@@ -49,9 +49,13 @@ func (a *app) readiness() readiness {
 	return r
 }
 
+// inFlight counts the requests whose upstream may be working: those that are being
+// answered, and those whose callers have left.
+func (a *app) inFlight() int64 { return a.edge.Stats().InFlight + a.line.Abandoned.Load() }
+
 // watch gives the metrics their gauges.
 func (a *app) watch(m *telemetry.Metrics) {
-	m.Watch(telemetry.GaugeInFlight, func() float64 { return float64(a.edge.Stats().InFlight) })
+	m.Watch(telemetry.GaugeInFlight, func() float64 { return float64(a.inFlight()) })
 	m.Watch(telemetry.GaugeConnections, func() float64 { return float64(a.edge.Stats().Connections) })
 	m.Watch(telemetry.GaugePendingConnections, func() float64 { return float64(a.edge.Stats().Pending) })
 	m.Watch(telemetry.GaugeBufferedBytes, func() float64 { return float64(a.edge.Stats().BufferedBytes) })

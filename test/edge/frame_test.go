@@ -1,0 +1,98 @@
+package edge
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// row is one goal of docs/reliability.md. A goal is met when its run has not failed
+// the test.
+type row struct {
+	name string // of the test: a case and a word or two
+	goal string // what is sent
+	must string // what has to come of it
+	run  func(t *testing.T, m *measured)
+}
+
+// rows are all goals, in the order of the table. Each comes from the file of its topic.
+func rows() []row {
+	return []row{
+		abandonedCalls(),
+	}
+}
+
+// measured is what a row found, for the table.
+type measured struct {
+	// whole asks for the full size. Else the row is a part of `make test`, and should
+	// take a second or two.
+	whole bool
+
+	mu      sync.Mutex
+	figures []string
+}
+
+// note adds a figure to the table.
+func (m *measured) note(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.figures = append(m.figures, fmt.Sprintf(format, args...))
+}
+
+// of is n in the full size, and part else.
+func (m *measured) of(n, part int) int {
+	if m.whole {
+		return n
+	}
+	return part
+}
+
+// TestEdge is the table of docs/reliability.md: shortened, or with SLUICE_EDGE=whole as
+// `make test-edge` prints it.
+func TestEdge(t *testing.T) {
+	whole := os.Getenv("SLUICE_EDGE") == "whole"
+	var table strings.Builder
+	fmt.Fprint(&table, "| goal | must | measured | met |\n|---|---|---|---|\n")
+	for _, r := range rows() {
+		m := &measured{whole: whole}
+		began := time.Now()
+		met, ran := "no", false
+		t.Run(r.name, func(t *testing.T) { ran = true; r.run(t, m); met = verdict(t) })
+		if ran {
+			m.note("%.0f s", time.Since(began).Seconds())
+			fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", r.goal, r.must, strings.Join(m.figures, "; "), met)
+		}
+	}
+	t.Log("\n" + table.String())
+	if file := os.Getenv("SLUICE_EDGE_TABLE"); file != "" {
+		if err := os.WriteFile(file, []byte(table.String()), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func verdict(t *testing.T) string {
+	if t.Failed() {
+		return "no"
+	}
+	return "yes"
+}
+
+// TestPage: docs/reliability.md has each goal as the table here has it.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(harness.Root(t), "docs/reliability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows() {
+		if want := fmt.Sprintf("| %s | %s |", r.goal, r.must); !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
