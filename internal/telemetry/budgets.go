@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-gateway/sluice/internal/forecast"
@@ -12,45 +14,42 @@ const maxBudgets = 500
 
 // budgetGauge is one figure of a budget. It is left out where it is not known.
 type budgetGauge struct {
-	name, help string
-	value      func(*forecast.State) (x float64, known bool)
+	name, labels, help string
+	value              func(*forecast.State) (x float64, known bool)
 }
 
-// budgetLabels are those of all figures.
-var budgetLabels = []string{"tenant", "key", "period", "time_zone", "on_exceed"}
-
 var budgetGauges = []budgetGauge{
-	{"sluice_budget_limit_usd",
+	{"sluice_budget_limit_usd", "tenant key period time_zone on_exceed",
 		"How far a budget goes, on all gateways.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Limit), true }},
-	{"sluice_budget_spent_usd",
+	{"sluice_budget_spent_usd", "tenant key period time_zone on_exceed",
 		"Spent of a budget in its period, on all gateways.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Spent), true }},
-	{"sluice_budget_suspense_usd",
+	{"sluice_budget_suspense_usd", "tenant key period time_zone on_exceed",
 		"What attempts of unknown outcome may have cost.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Suspense), true }},
-	{"sluice_budget_held_usd",
+	{"sluice_budget_held_usd", "tenant key period time_zone on_exceed",
 		"What open requests and leases of all gateways can still take.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Held), s.HeldKnown }},
-	{"sluice_budget_left_usd",
+	{"sluice_budget_left_usd", "tenant key period time_zone on_exceed",
 		"The limit less what is spent, in suspense and held.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Left), true }},
-	{"sluice_budget_burn_usd_per_hour",
+	{"sluice_budget_burn_usd_per_hour", "tenant key period time_zone on_exceed",
 		"What a budget loses per hour, in the mean of the last day.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.BurnPerHour), s.Forecast.Known }},
-	{"sluice_budget_forecast_usd",
+	{"sluice_budget_forecast_usd", "tenant key period time_zone on_exceed",
 		"What will be spent at the end of the period.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Forecast.Mid), s.Forecast.Known }},
-	{"sluice_budget_forecast_low_usd",
+	{"sluice_budget_forecast_low_usd", "tenant key period time_zone on_exceed",
 		"Lower end of its 80 % interval.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Forecast.Low), s.Forecast.Bounded }},
-	{"sluice_budget_forecast_high_usd",
+	{"sluice_budget_forecast_high_usd", "tenant key period time_zone on_exceed",
 		"Upper end of its 80 % interval.",
 		func(s *forecast.State) (float64, bool) { return inUSD(s.Forecast.High), s.Forecast.Bounded }},
-	{"sluice_budget_runs_out_timestamp_seconds",
+	{"sluice_budget_runs_out_timestamp_seconds", "tenant key period time_zone on_exceed",
 		"When a budget runs out, absent when it lasts.",
 		func(s *forecast.State) (float64, bool) { return float64(s.RunsOut.Unix()), !s.RunsOut.IsZero() }},
-	{"sluice_budget_reset_timestamp_seconds",
+	{"sluice_budget_reset_timestamp_seconds", "tenant key period time_zone on_exceed",
 		"When the period ends.",
 		func(s *forecast.State) (float64, bool) { return float64(s.End.Unix()), true }},
 }
@@ -77,7 +76,7 @@ func (m *Metrics) WatchBudgets(read func() (all []forecast.State, known bool)) {
 		not: prometheus.NewDesc("sluice_budgets_not_shown", "Budgets beyond the 500 that run out first.", nil, nil),
 	}
 	for _, g := range budgetGauges {
-		b.descs = append(b.descs, prometheus.NewDesc(g.name, g.help, budgetLabels, nil))
+		b.descs = append(b.descs, prometheus.NewDesc(g.name, g.help, strings.Fields(g.labels), nil))
 	}
 	m.registry.MustRegister(b)
 }
