@@ -75,6 +75,9 @@ func (s *State) Freezes(tenant string) []string { return s.frozen[tenant] }
 // FrozenTenants are the tenants with a freeze in force, sorted.
 func (s *State) FrozenTenants() []string { return slices.Sorted(maps.Keys(s.frozen)) }
 
+// AnyFrozen reports whether some tenant is frozen.
+func (s *State) AnyFrozen() bool { return len(s.frozen) > 0 }
+
 // Frozen reports whether a tenant or one above it is frozen.
 func (s *State) Frozen(tenant string) bool {
 	for id := tenant; id != "" && len(s.frozen) > 0; id = id[:max(0, strings.LastIndexByte(id, '/'))] {

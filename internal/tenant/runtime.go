@@ -145,8 +145,19 @@ func (d *Directory) compileKey(id, tenantID string, o *overlay, before *key) *ke
 }
 
 // Current is what a tenant is called now: its name, or where the configuration has none of
-// that name, what it or one above it was renamed to.
+// that name, what it or one above it was renamed to, perhaps more than once.
 func (d *Directory) Current(id string) string {
+	for range len(d.renamed) + 1 { // names that lead in a circle end too
+		next := d.renamedTo(id)
+		if next == id {
+			break
+		}
+		id = next
+	}
+	return id
+}
+
+func (d *Directory) renamedTo(id string) string {
 	if _, there := d.tenants[id]; there {
 		return id
 	}
@@ -158,18 +169,26 @@ func (d *Directory) Current(id string) string {
 	return id
 }
 
+// Names are what a tenant is called, and what it was called before, by its own renames and
+// those of tenants above it.
+func (d *Directory) Names(id string) []string {
+	all := []string{id}
+	for i := 0; i < len(all) && len(all) <= 2*len(d.renamed)+1; i++ {
+		for of := all[i]; of != "" && len(d.renamed) > 0; of = parent(of) {
+			if at, ok := d.tenants[of]; ok && d.config[at].RenamedFrom != "" {
+				if old := d.config[at].RenamedFrom + all[i][len(of):]; !slices.Contains(all, old) {
+					all = append(all, old)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // Frozen reports whether a tenant or one above it is frozen, by its name or by what it was
 // called before.
 func (d *Directory) Frozen(s *keys.State, id string) bool {
-	if s.Frozen(id) {
-		return true
-	}
-	for of := id; of != ""; of = parent(of) {
-		if i, ok := d.tenants[of]; ok && d.config[i].RenamedFrom != "" && s.Frozen(d.config[i].RenamedFrom+id[len(of):]) {
-			return true
-		}
-	}
-	return false
+	return s.Frozen(id) || s.AnyFrozen() && slices.ContainsFunc(d.Names(id), s.Frozen)
 }
 
 // gate is when and from where a key may be used. The zero value is always open.

@@ -147,7 +147,7 @@ func freezing(
 		if err := tenant(d.office, cmd.Context(), who(cmd.Flag("reason").Value.String()), *of); err != nil {
 			return invalid(err)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "frozen tenants: %v\n", d.office.Book.State().FrozenTenants())
+		fmt.Fprintf(cmd.OutOrStdout(), "frozen tenants: %v\n", d.office.FrozenTenants())
 		return nil
 	}
 	return cmd

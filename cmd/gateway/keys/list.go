@@ -39,7 +39,7 @@ func listCommand() *cobra.Command {
 			}
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
 		}
-		for _, tenant := range d.office.Book.State().FrozenTenants() {
+		for _, tenant := range d.office.FrozenTenants() {
 			fmt.Fprintf(cmd.OutOrStdout(), "tenant %s is frozen\n", tenant)
 		}
 		return printTable(cmd.OutOrStdout(), all)

@@ -44,7 +44,7 @@ func (r *request) frozenTenants() (*answer, error) {
 	return &answer{http.StatusOK, struct {
 		Frozen  []string `json:"frozen"`
 		Waiting bool     `json:"waiting_for_ledger,omitempty"`
-	}{append([]string{}, r.office.Book.State().FrozenTenants()...), r.office.Book.Waiting() > 0}}, nil
+	}{append([]string{}, r.office.FrozenTenants()...), r.office.Book.Waiting() > 0}}, nil
 }
 
 // Entry is an act as the audit log shows it.

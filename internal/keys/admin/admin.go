@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/keys"
@@ -241,15 +242,37 @@ func (o *Office) FreezeTenant(ctx context.Context, by Who, id string) error {
 	})
 }
 
-// ThawTenant lifts the freezes of a tenant, but not those of tenants above it.
+// ThawTenant lifts the freezes of a tenant, also those under names that it had before, but
+// not those of tenants above it.
 func (o *Office) ThawTenant(ctx context.Context, by Who, id string) error {
 	return o.actOnTenant(ctx, func(s *keys.State) ([]keys.Act, error) {
-		lifts := s.Freezes(id)
-		if len(lifts) == 0 {
+		var acts []keys.Act
+		for _, name := range o.Tenants().Names(id) {
+			lifts := s.Freezes(name)
+			switch {
+			case len(lifts) == 0:
+			case name != id && o.Tenants().Lookup(name) != nil:
+				return nil, fmt.Errorf("%w: tenant %q is frozen as %q, which is another tenant's name by now: unfreeze that",
+					ErrConflict, id, name)
+			default:
+				acts = append(acts, keys.Act{Kind: keys.Thaw, Tenant: name, Lifts: lifts, Actor: by.Name, Reason: by.Reason})
+			}
+		}
+		if len(acts) == 0 {
 			return nil, fmt.Errorf("%w: tenant %q itself is not frozen", ErrConflict, id)
 		}
-		return []keys.Act{{Kind: keys.Thaw, Tenant: id, Lifts: lifts, Actor: by.Name, Reason: by.Reason}}, nil
+		return acts, nil
 	})
+}
+
+// FrozenTenants are the tenants that are frozen, as they are called now, sorted.
+func (o *Office) FrozenTenants() []string {
+	all := o.Book.State().FrozenTenants()
+	for i, name := range all {
+		all[i] = o.Tenants().Current(name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (o *Office) actOnTenant(ctx context.Context, decide func(*keys.State) ([]keys.Act, error)) error {

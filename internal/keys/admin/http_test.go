@@ -68,6 +68,17 @@ func newAPI(t *testing.T) *api {
 	return a
 }
 
+// rename puts another configuration of tenants in use.
+func (a *api) rename(tenants ...config.Tenant) {
+	a.t.Helper()
+	directory, problems := tenant.Build(&config.Config{Tenants: tenants}, a.office.Secrets)
+	if len(problems) > 0 {
+		a.t.Fatal(problems)
+	}
+	directory.Obey(a.office.Book)
+	a.office.Tenants = func() *tenant.Directory { return directory }
+}
+
 func (a *api) request(method, path, body string) *http.Request {
 	r := httptest.NewRequest(method, admin.Prefix+path, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer x")
@@ -269,5 +280,49 @@ func TestTwoChangeOneKey(t *testing.T) {
 	}
 	if err := change("three"); !errors.Is(err, admin.ErrVersion) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestThawRenamed: a tenant that was frozen and then renamed is thawed by its new name, by
+// its own renames, those above it and both, once or twice; and by its old one as before.
+func TestThawRenamed(t *testing.T) {
+	is := func(id, from string) config.Tenant { return config.Tenant{ID: id, RenamedFrom: from} }
+	for _, c := range []struct {
+		name, frozen, now string
+		after             []config.Tenant
+		conflict          string // "": the freeze is lifted
+	}{
+		{"itself", "acme/app", "acme/help", []config.Tenant{is("acme", ""), is("acme/help", "acme/app")}, ""},
+		{"its root", "acme/app", "corp/app", []config.Tenant{is("corp", "acme"), is("corp/app", "")}, ""},
+		{"a root that no line names", "acme", "corp", []config.Tenant{is("corp", "acme")}, ""},
+		{"both", "acme/app", "corp/help", []config.Tenant{is("corp", "acme"), is("corp/help", "acme/app")}, ""},
+		{"both, after each other", "acme/app", "corp/help",
+			[]config.Tenant{is("corp", "acme"), is("corp/help", "corp/app")}, ""},
+		{"by its old name", "acme/app", "acme/app", []config.Tenant{is("acme/help", "acme/app")}, ""},
+		{"one above it", "acme", "corp/app", []config.Tenant{is("corp", "acme"), is("corp/app", "")}, "itself is not frozen"},
+		{"the old name given away", "acme/app", "acme/help",
+			[]config.Tenant{is("acme/help", "acme/app"), is("acme/app", "")}, "another tenant's name"},
+		{"in a circle", "acme/app", "b", []config.Tenant{is("a", "b"), is("b", "a")}, "itself is not frozen"},
+		{"into itself", "acme/app", "a", []config.Tenant{is("a", "a/b")}, "itself is not frozen"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := newAPI(t)
+			if c.frozen == "acme" {
+				a.rename(is("acme", ""), is("acme/app", ""))
+			}
+			a.do("POST", "/tenants/freeze", `{"tenant":"`+c.frozen+`"}`, 200, c.frozen)
+			a.rename(c.after...)
+			if c.conflict != "" {
+				a.do("POST", "/tenants/unfreeze", `{"tenant":"`+c.now+`"}`, 409, c.conflict)
+				return
+			}
+			dir, state := a.office.Tenants(), a.office.Book.State()
+			if called := dir.Current(c.frozen); !dir.Frozen(state, called) {
+				t.Errorf("%s, frozen as %s, is not", called, c.frozen)
+			} else if all := a.office.FrozenTenants(); len(all) != 1 || all[0] != called {
+				t.Errorf("frozen are %v, want %s", all, called)
+			}
+			a.do("POST", "/tenants/unfreeze", `{"tenant":"`+c.now+`"}`, 200, `"frozen":[]`)
+		})
 	}
 }
