@@ -205,7 +205,7 @@ func (s *reference) thaw(c *caller) {
 func (c *caller) renew() {
 	c.me().deadline = c.now.Add(c.ttl)
 	for _, b := range c.writers {
-		if b.deadline.Before(c.now.Add(-rememberFor)) {
+		if !b.deadline.IsZero() && b.deadline.Before(c.now.Add(-rememberFor)) { // zero: it was only refused
 			*b = refWriter{after: b.after}
 		}
 	}
