@@ -36,6 +36,7 @@ var layers = map[string]int{
 	"internal/chart":              0,
 	"internal/celltext":           0,
 	"internal/gateway":            80,
+	"internal/dialect":            84, // callers of other dialects, before the line
 	"internal/explain":            76, // the plan of a request, without the line
 	"internal/shadow":             66,
 	"internal/leg":                64,
@@ -95,6 +96,9 @@ var layers = map[string]int{
 	"internal/cascade/verdict":    30,
 	"internal/cascade/recorded":   30,
 	"internal/wire":               20,
+	"internal/wire/caller":        21, // dialects of callers know Bedrock's bytes
+	"internal/wire/anthropic":     22,
+	"internal/wire/openai":        22,
 	"config":                      10,
 	"internal/outbound":           0,
 	"internal/money":              0,

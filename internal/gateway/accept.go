@@ -84,8 +84,7 @@ func (c *call) readBody() *wire.Error {
 
 // read finds the operation, the model and the facts of the body.
 func (l *Line) read(c *call) *wire.Error {
-	var err *wire.Error
-	if c.Target, err = wire.ParseTarget(c.exchange.Method, c.exchange.Target, c.Snapshot.Config.BasePath); err != nil {
+	if err := c.native(); err != nil {
 		return err
 	}
 	if c.Target.Op.Control() {
@@ -96,9 +95,19 @@ func (l *Line) read(c *call) *wire.Error {
 	return c.ReadFacts()
 }
 
+// native finds out what the line goes on with, of a request in whatever dialect.
+func (c *call) native() (err *wire.Error) {
+	if c.exchange.Translator != nil {
+		c.BodyHash = nil
+		return c.exchange.Translator.Native(&c.Request)
+	}
+	c.Target, err = wire.ParseTarget(c.Method, c.exchange.Target, c.Snapshot.Config.BasePath)
+	return err
+}
+
 // describe answers what the control plane is asked: of nothing that costs or changes.
 func (l *Line) describe(c *call) (*Response, *wire.Error) {
-	body, err := controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, l.asker.Now())
+	body, err := l.described(c)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +116,13 @@ func (l *Line) describe(c *call) (*Response, *wire.Error) {
 		wire.Field{Name: "x-amzn-requestid", Value: c.ID})
 	res.Header, res.Body = c.appendDecision(res.Header), body
 	return res, nil
+}
+
+func (l *Line) described(c *call) ([]byte, *wire.Error) {
+	if c.exchange.Translator != nil {
+		return c.exchange.Translator.Describe(&c.Request)
+	}
+	return controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, l.asker.Now())
 }
 
 // resolve finds out which model an application inference profile is for that no

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -29,9 +30,20 @@ type Request struct {
 	// Caller ends when the caller has left.
 	Caller   context.Context //nolint:containedctx // the one signal that the edge has for the line
 	Received time.Time
+	// Translator makes the native request of one in another dialect; nil for native ones.
+	Translator Translator
 
 	response Response       // what Serve returns
 	fields   [12]wire.Field // memory of its header
+}
+
+// Translator makes the native request of one in another dialect, once its caller is known and
+// its body is there.
+type Translator interface {
+	// Native puts method, target, header and body of the native request into r.
+	Native(r *leg.Request) *wire.Error
+	// Describe is what is answered when the native request is a read of the control plane.
+	Describe(r *leg.Request) ([]byte, *wire.Error)
 }
 
 // respond is an answer without header fields, in memory of the request.

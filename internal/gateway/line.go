@@ -19,17 +19,11 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Jobs remembers which tenant started an asynchronous job.
-type Jobs interface {
-	Own(ctx context.Context, invocationARN, tenant string) error
-	Owner(ctx context.Context, invocationARN string) (tenant string, err error)
-}
-
 // Options are what a Line needs.
 type Options struct {
 	leg.Options
 	Snapshots *snapshot.Store // nil: a new one
-	Jobs      Jobs
+	Jobs      leg.Jobs
 	// Random returns numbers in [0, 1) for samples; nil is that of math/rand/v2.
 	Random func() float64
 	// PairsDir is where labelled pairs are logged; "" logs none.
@@ -47,7 +41,7 @@ type Options struct {
 type Line struct {
 	asker     *leg.Asker
 	snapshots *snapshot.Store
-	jobs      Jobs
+	jobs      leg.Jobs
 	cascades  cascades
 	shadows   *shadow.Shadows
 	tally     saving.Tally

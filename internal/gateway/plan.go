@@ -41,18 +41,10 @@ func (c *call) follow(route *router.Plan) {
 }
 
 // planResource plans an operation that passes through without a model of its
-// own. A job is hidden from every tenant but the one that started it.
+// own.
 func (l *Line) planResource(c *call) *wire.Error {
-	if c.Target.Op == wire.OpGetAsyncInvoke {
-		owner, err := l.jobs.Owner(&c.life.Context, c.Target.Resource)
-		if err != nil {
-			return &wire.Error{
-				Kind: wire.KindServiceUnavailable, Cause: err, Message: "the ledger cannot be asked who started this job",
-			}
-		}
-		if owner != c.Caller.Tenant.ID {
-			return wire.Errorf(wire.KindResourceNotFound, "there is no job %s of yours", c.Target.Resource)
-		}
+	if err := c.CheckJob(&c.life.Context, l.jobs); err != nil {
+		return err
 	}
 	p, err := leg.NewResourcePlan(&c.Request)
 	if p != nil {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/leg"
@@ -22,7 +21,7 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 		return res, nil
 	}
 	a.Close(c.servedOrDrained())
-	if err := l.ownJob(c, a); err != nil {
+	if err := c.OwnJob(&c.life.Context, l.jobs, a); err != nil {
 		return nil, err
 	}
 	if err := a.Failure(); err != nil {
@@ -39,23 +38,6 @@ func (c *call) servedOrDrained() leg.Disposition {
 		return leg.Drained
 	}
 	return leg.Served
-}
-
-// ownJob remembers who started an asynchronous job before they learn its ARN.
-func (l *Line) ownJob(c *call, a *leg.Attempt) *wire.Error {
-	if c.Target.Op != wire.OpStartAsyncInvoke || a.Response.Status >= 300 {
-		return nil
-	}
-	var job struct{ InvocationArn string }
-	err := json.Unmarshal(a.Response.Body, &job)
-	if err == nil {
-		err = l.jobs.Own(&c.life.Context, job.InvocationArn, c.Caller.Tenant.ID)
-	}
-	if err != nil {
-		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,
-			Message: "the job was started but cannot be recorded as yours: " + job.InvocationArn}
-	}
-	return nil
 }
 
 // refuse is the gateway's own answer. When something may have been billed, it is one

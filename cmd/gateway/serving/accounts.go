@@ -20,8 +20,8 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/forecast"
-	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
@@ -82,7 +82,7 @@ type accountsOptions struct {
 type store struct {
 	ledger leasingLedger
 	kept   notify.Store // notices that were not delivered yet
-	jobs   gateway.Jobs
+	jobs   leg.Jobs
 	// correct gives the ledger what commands have corrected; nil for a shared one,
 	// to which they post themselves.
 	correct func(context.Context) error

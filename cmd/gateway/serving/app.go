@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/history"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
+	"github.com/sluice-gateway/sluice/internal/dialect"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/keys"
@@ -202,7 +203,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	closing.add(a.history.Announce(a.accounts.shared, a.admin.Addr()).Close)
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
-		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.line, Log: a.log,
+		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.handler(), Log: a.log,
 		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
 			a.requests.Edge(id, from, err)
 			a.history.Edge(id, from, err)
@@ -217,6 +218,13 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 		}
 	}()
 	return nil
+}
+
+// handler is the line, with what translates for callers of other dialects before it.
+func (a *app) handler() server.Handler {
+	return dialect.New(dialect.Options{
+		Line: a.line, Snapshots: &a.snapshots, Anthropic: dialect.Anthropic(), OpenAI: dialect.Anthropic(),
+	})
 }
 
 // cannotListen says which key names the port that the system refuses.

@@ -1,0 +1,125 @@
+// Package dialect serves callers who speak another dialect than Bedrock's, at the paths below
+// /v1/. It stands between the edge and the request line: the line asks it for the native
+// request once the caller is authenticated and the body is there, and what the line answers is
+// translated on its way out, frame by frame. How a dialect is spelt is the work of
+// wire/anthropic and wire/openai. Requests at native paths pass without being looked at.
+package dialect
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/anthropic"
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
+)
+
+// Line is the request line.
+type Line interface {
+	Serve(req *gateway.Request) *gateway.Response
+}
+
+// Dialect is how the callers of one API speak.
+type Dialect struct {
+	// Open begins the exchange of one request. An exchange for a path that the dialect does not
+	// know refuses the request when it is asked for the native one.
+	Open func(method, path string) Exchange
+	// Fail is a failure in the dialect: its status, fields of its header, and its body.
+	Fail func(f *caller.Failure) (status int, header wire.Header, body []byte)
+	// AppendPing appends what keeps a silent stream alive.
+	AppendPing func(dst []byte) []byte
+}
+
+// Anthropic is the dialect of Anthropic's API.
+func Anthropic() Dialect {
+	open := func(method, path string) Exchange { return anthropic.Open(method, path) }
+	return Dialect{Open: open, Fail: anthropic.Fail, AppendPing: anthropic.AppendPing}
+}
+
+// Exchange is one request and its answer.
+type Exchange interface {
+	// Native translates the request.
+	Native(r *caller.Request) (*caller.Native, *caller.Failure)
+	// Answer translates a whole answer.
+	Answer(a *caller.Answer) ([]byte, *caller.Failure)
+	// Stream begins the translation of a stream.
+	Stream(a *caller.Answer) caller.Stream
+}
+
+// Options is what a Handler needs.
+type Options struct {
+	Line      Line
+	Snapshots *snapshot.Store
+	// Anthropic serves what names an anthropic-version, and /v1/messages; OpenAI all else.
+	Anthropic, OpenAI Dialect
+	// Ping is how long a stream may be silent; 0 is DefaultPing.
+	Ping time.Duration
+}
+
+// DefaultPing is how long a stream is silent before the caller gets a sign of life. Clients
+// give up after 300 seconds, and some proxies after 30.
+const DefaultPing = 15 * time.Second
+
+// Handler serves all callers. Make it with New.
+type Handler struct {
+	opts Options
+}
+
+// New returns a handler.
+func New(o Options) *Handler {
+	if o.Ping == 0 {
+		o.Ping = DefaultPing
+	}
+	return &Handler{o}
+}
+
+const prefix = "/v1/"
+
+// Serve answers one request.
+func (h *Handler) Serve(req *gateway.Request) *gateway.Response {
+	if !strings.HasPrefix(req.Target, prefix) {
+		rest, ok := strings.CutPrefix(req.Target, h.basePath())
+		if !ok || !strings.HasPrefix(rest, prefix) {
+			return h.opts.Line.Serve(req)
+		}
+	}
+	return h.translate(req)
+}
+
+func (h *Handler) basePath() string {
+	if s := h.opts.Snapshots.Load(); s != nil {
+		return strings.TrimSuffix(s.Config.BasePath, "/")
+	}
+	return ""
+}
+
+// translate answers one request of a caller of another dialect.
+func (h *Handler) translate(req *gateway.Request) *gateway.Response {
+	path, query, _ := strings.Cut(req.Target, "?")
+	path = path[strings.Index(path, prefix):]
+	x := &exchange{handler: h, request: req, path: path, query: query, dialect: &h.opts.OpenAI}
+	if req.Header.Get("anthropic-version") != "" || strings.HasPrefix(path, "/v1/messages") {
+		x.dialect = &h.opts.Anthropic
+	}
+	x.own = x.dialect.Open(req.Method, path)
+	req.Header = credentials(req.Header)
+	req.Translator = x
+	return x.serve()
+}
+
+// credentials makes a bearer key of x-api-key, where there is no other credential.
+func credentials(h wire.Header) wire.Header {
+	key := h.Get("x-api-key")
+	if key == "" || h.Count("authorization") > 0 {
+		return h
+	}
+	out := make(wire.Header, 0, len(h)+1)
+	for _, f := range h {
+		if !strings.EqualFold(f.Name, "x-api-key") {
+			out = append(out, f)
+		}
+	}
+	return append(out, wire.Field{Name: "authorization", Value: "Bearer " + key})
+}

@@ -1,0 +1,99 @@
+// Package caller is what the dialects of callers have in common: what a translation of a
+// request gets and gives, how failures are classed, and what becomes of what cannot be carried.
+//
+// A dialect (package anthropic, package openai) turns a request of its own into a native one
+// of Bedrock's, and what comes back into its own again. It does no input or output, and it
+// knows the configuration only by what is in a Request.
+package caller
+
+import (
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Policy is what becomes of a member of a request that the model's native request has no
+// place for.
+type Policy string
+
+// The policies. The zero value is PolicyDefault.
+const (
+	PolicyDefault Policy = ""       // refused when it changes what the answer means, dropped when it only tunes
+	PolicyRefuse  Policy = "refuse" // always refused
+	PolicyDrop    Policy = "drop"   // dropped and named, wherever the request stays valid without it
+)
+
+// Model is what is known of the model that a request names.
+type Model struct {
+	// ID is what the line asks for: the name as given, or the id that it stands for; "" when
+	// the name is one of a maker whose models are known, and there is none.
+	ID string
+	// Foundation is the foundation model's id, "" when nobody knows it.
+	Foundation string
+	// Family is the name of its InvokeModel dialect (wire.Dialect), "" when unknown.
+	Family string
+	// Listed is whether the catalogue has the model. What it cannot take is known only then.
+	Listed bool
+	// What a listed model takes.
+	System, Tools, Images, Documents, CachePoints, Reasoning bool
+	MaxOutput                                                int64 // 0: not known
+}
+
+// Request is a request of a caller, authenticated, as it came.
+type Request struct {
+	ID       string // x-sluice-request-id
+	Path     string // below the base path, without the query
+	Query    string
+	Header   wire.Header
+	Body     []byte
+	Policy   Policy
+	Received time.Time
+	// Model finds out about the model of a name.
+	Model func(name string) Model
+	// Foreign reports whether a native request would go to a cascade with a model of another
+	// family than its body is written for.
+	Foreign func(*Native) bool
+}
+
+// Native is the request that goes on instead, and what is remembered of the caller's.
+type Native struct {
+	Op       wire.Operation
+	Model    string // as Request.Model gave it
+	Resource string // for operations on a path of their own
+	Body     []byte
+	Header   wire.Header // fields to add for the upstream
+	Dropped  []string    // members that could not be carried, as x-sluice-dropped names them
+	Session  string      // what the caller calls its session, "" for nothing
+	// Count is the request whose tokens are counted, as Converse has it, for the case that the
+	// upstream does not count for the model. It is nil for other operations.
+	Count []byte
+}
+
+// Listed is a model in a list of models.
+type Listed struct {
+	ID, Name string
+	Owner    string // "anthropic", "amazon"
+}
+
+// Answer is a whole answer, or the head of a stream.
+type Answer struct {
+	ID       string // x-sluice-request-id
+	Op       wire.Operation
+	Model    string // that served
+	Received time.Time
+	Header   wire.Header // the native one
+	Body     []byte      // the native one; nil for a stream and for a list
+	Models   []Listed    // for lists of models
+	// Estimated is whether the gateway counted the tokens itself, Body has a CountTokens answer then.
+	Estimated bool
+}
+
+// Stream translates the frames of one stream, in their order. Each method appends to dst what
+// leaves. A frame is valid only during the call.
+type Stream interface {
+	Frame(dst []byte, f wire.Frame) ([]byte, *Failure)
+	// Fail ends a stream that has broken.
+	Fail(dst []byte, f *Failure) []byte
+	// End ends a stream whose last frame has come.
+	End(dst []byte) []byte
+}
