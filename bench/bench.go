@@ -59,6 +59,7 @@ func (b *bench) measureAll(ctx context.Context) error {
 		{"capacity/gateway", growth.measureSizes},
 		{"capacity/ledger", growth.measureLedger},
 		{"calls", b.measureCalls},
+		{"report/records", special.measureReports},
 	} {
 		if !b.wants(one.row) {
 			continue

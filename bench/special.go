@@ -3,14 +3,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/sluice-gateway/sluice/bench/proc"
 	"github.com/sluice-gateway/sluice/bench/report"
+	"github.com/sluice-gateway/sluice/test/journalsum"
 )
 
 const (
@@ -206,4 +214,57 @@ func (r *running) watch() func() int64 {
 		close(stop)
 		return <-most
 	}
+}
+
+// reported is how many requests a report is made of.
+const reported = 1_000_000
+
+// measureReports makes reports over a journal of very many calls.
+func (b special) measureReports(ctx context.Context) error {
+	dir, err := os.MkdirTemp(b.dir, "report-")
+	if err != nil {
+		return err
+	}
+	log.Printf("writing a journal of %d calls", reported)
+	if err := journalsum.Write(ctx, filepath.Join(dir, "data", "journal"), reported, time.Now()); err != nil {
+		return err
+	}
+	debug.FreeOSMemory() // a child's most is at least what its parent has when it starts it
+	file := filepath.Join(dir, "sluice.yaml")
+	yaml := "upstream: {region: us-east-1, endpoint: sandbox}\ndata_dir: data\ntenants: [{id: t000}]\n"
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		return err
+	}
+	for _, one := range []struct{ row, by string }{
+		{"report/records", "tenant,model"}, {"daily/records", "tenant,model,day"},
+	} {
+		for round := range b.rounds {
+			b.lookAtLoad()
+			s, err := b.report(ctx, file, one.by)
+			if err != nil {
+				return err
+			}
+			b.note(one.row, round+1, s)
+			log.Printf("%-16s round %2d  %.2f s, %.0f MB", one.row, round+1, s[report.Seconds], s[report.Memory])
+		}
+	}
+	return nil
+}
+
+// report makes one report.
+func (b special) report(ctx context.Context, config, by string) (sample, error) {
+	cmd := exec.CommandContext(ctx, b.program("gateway"), "report", "--config", config, "--by", by, "--format", "csv")
+	var out, failed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &failed
+	began := time.Now()
+	err := cmd.Run()
+	took := time.Since(began)
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, failed.Bytes())
+	}
+	used, is := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !is || bytes.Count(out.Bytes(), []byte("\n")) < 1000 {
+		return nil, fmt.Errorf("no report:\n%s", failed.Bytes())
+	}
+	return sample{report.Seconds: took.Seconds(), report.Memory: float64(used.Maxrss) * 1024 / 1e6}, nil
 }

@@ -89,6 +89,8 @@ func promises() []promise {
 		plain("100,000 tenants: CPU to reload one changed file", "s", "many/tenants", ReloadCPU, 0.5, 0.1),
 		plain("100,000 tenants: resident memory at most, with reloads", "MB", "many/tenants", Memory, 600, 250),
 		over("100,000 tenants: CPU per request / one tenant", "many/tenants", "one/tenants", 1.05, 1.0),
+		plain("report over 1,000,000 requests of 200 tenants", "s", "report/records", Seconds, 2, 1),
+		plain("the same: resident memory at most", "MB", "report/records", Memory, 200, 100),
 	}
 }
 

@@ -34,6 +34,7 @@ const (
 	StartCPU   = "start_cpu_s"  // seconds
 	ReloadCPU  = "reload_cpu_s" // seconds
 	Memory     = "memory_mb"    // MB resident
+	Seconds    = "seconds"      // that a command takes
 	// Of the ledger; its Rate is calls per second.
 	RedisCPU   = "redis_us"    // µs of Redis per call
 	RedisBytes = "redis_bytes" // that it keeps per root tenant
@@ -58,7 +59,7 @@ func (f Figures) Summary(row, measure string) stats.Summary { return f[row][meas
 
 // loads is the order in which the loads are shown: the second half of a row's
 // name.
-var loads = []string{"2k", "40k", "1m", "stream", "slow", "open", "memory", "tenants", "capacity", "ledger"}
+var loads = []string{"2k", "40k", "1m", "stream", "slow", "open", "memory", "tenants", "capacity", "ledger", "records"}
 
 // Rows are the rows that have figures, by load and then by what they cost.
 func (f Figures) Rows() []string {

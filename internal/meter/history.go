@@ -38,8 +38,10 @@ type history struct {
 	decoder record.Decoder
 	posting record.Posting
 	spare   [][]byte
-	// each, when not nil, is called with every posting, once.
-	each func(record.Partition, *record.Posting) error
+	// each, when not nil, is called with every posting, once. With postings alone nothing
+	// else is kept.
+	each     func(record.Partition, *record.Posting) error
+	postings bool
 }
 
 // maxSuspended bounds the attempts that are kept for resolving, of about 600
@@ -153,6 +155,8 @@ func (h *history) read(disk journal.Disk, to journal.Position) error {
 
 func (h *history) record(writer string, kind byte, payload []byte) error {
 	switch {
+	case h.postings && !record.Posts(kind):
+		return nil
 	case kind == record.KindStart:
 		return h.start(payload)
 	case kind == record.KindRetire:
@@ -170,11 +174,8 @@ func (h *history) record(writer string, kind byte, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if h.each != nil {
-		p.Charges = slices.Clone(p.Charges) // whoever is called may keep them
-	}
 	of := record.Partition{Writer: writer, Root: p.Root}
-	if kind < record.KindResolve && p.Add.Unknown > 0 && p.Seq > h.heads[of] {
+	if !h.postings && kind < record.KindResolve && p.Add.Unknown > 0 && p.Seq > h.heads[of] {
 		h.suspend(record.SuspendedEntry{Writer: writer, Start: bytes.Clone(h.open[string(id)]), End: bytes.Clone(payload)})
 	}
 	h.ended(id)

@@ -108,9 +108,10 @@ func ReadSuspended(disk journal.Disk) ([]record.Suspended, error) {
 // Replay yields what the journal in the directory says, each posting once, with its
 // writer; a checkpoint yields its sums, without numbers, for the postings that it
 // replaces. It can be read while a gateway writes it. Damage is returned, and its
-// numbers are yielded as unknown attempts.
+// numbers are yielded as unknown attempts. Charges are valid during the call of yield.
 func Replay(disk journal.Disk, yield func(writer string, p record.Posting) error) ([]journal.Damage, error) {
 	h, err := readHistory(disk, func(h *history) {
+		h.postings = true
 		h.each = func(of record.Partition, p *record.Posting) error { return yield(of.Writer, *p) }
 	})
 	if h == nil {

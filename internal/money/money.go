@@ -113,10 +113,11 @@ func ParseDollars(s string) (Pico, error) {
 	return Pico(v), nil
 }
 
-// Total is a sum of amounts that cannot overflow. The zero value is zero.
+// Total is a sum of amounts that cannot overflow. The zero value is zero. A copy is a sum
+// of its own.
 type Total struct {
-	small Pico    // part of the sum: adding to it needs no memory
-	large big.Int // the rest, when small would overflow
+	small Pico     // part of the sum: adding to it needs no memory
+	large *big.Int // the rest, when small would overflow: nil for none, and never changed
 }
 
 // Add adds p.
@@ -125,27 +126,47 @@ func (t *Total) Add(p Pico) {
 		t.small = sum
 		return
 	}
-	t.large.Add(&t.large, big.NewInt(int64(p)))
+	t.addLarge(big.NewInt(int64(p)))
+}
+
+func (t *Total) addLarge(n *big.Int) {
+	sum := new(big.Int).Set(n)
+	if t.large != nil {
+		sum.Add(sum, t.large)
+	}
+	t.large = sum
 }
 
 // AddTotal adds u.
 func (t *Total) AddTotal(u *Total) {
-	t.large.Add(&t.large, &u.large) // t may be u
-	t.Add(u.small)
+	small := u.small // t may be u
+	if u.large != nil {
+		t.addLarge(u.large)
+	}
+	t.Add(small)
 }
 
 // SubTotal subtracts u; the sum may become negative.
 func (t *Total) SubTotal(u *Total) {
 	difference := new(big.Int).Sub(t.sum(), u.sum())
-	t.small, t.large = 0, *difference
+	t.small, t.large = 0, difference
+	if difference.IsInt64() {
+		t.small, t.large = Pico(difference.Int64()), nil
+	}
 }
 
 // sum is the whole of it.
-func (t *Total) sum() *big.Int { return new(big.Int).Add(&t.large, big.NewInt(int64(t.small))) }
+func (t *Total) sum() *big.Int {
+	sum := big.NewInt(int64(t.small))
+	if t.large != nil {
+		sum.Add(sum, t.large)
+	}
+	return sum
+}
 
 // Sign is -1, 0 or 1.
 func (t *Total) Sign() int {
-	if t.large.Sign() == 0 {
+	if t.large == nil {
 		return cmp.Compare(t.small, 0)
 	}
 	return t.sum().Sign()
@@ -153,7 +174,7 @@ func (t *Total) Sign() int {
 
 // String formats like Pico.String.
 func (t *Total) String() string {
-	if t.large.Sign() == 0 {
+	if t.large == nil {
 		return t.small.String()
 	}
 	return format(t.sum())
@@ -187,7 +208,11 @@ func (t *Total) AddRat(r *big.Rat) {
 	if half > 0 || half == 0 && whole.Bit(0) == 1 {
 		whole.Add(whole, big.NewInt(1))
 	}
-	t.large.Add(&t.large, whole)
+	if whole.IsInt64() {
+		t.Add(Pico(whole.Int64()))
+		return
+	}
+	t.addLarge(whole)
 }
 
 func format(v *big.Int) string {

@@ -55,32 +55,33 @@ const (
 
 // split yields the parts of a row of the source by class.
 func (s *sums) split(c *record.Counters, yield func(class string, part *record.Counters) error) error {
-	rest := *c
-	for _, class := range s.classes {
-		var part record.Counters
-		*class.n(&part), *class.n(&rest) = *class.n(c), 0
-		*class.cost(&part), *class.cost(&rest) = *class.cost(c), 0
-		if part == (record.Counters{}) {
+	part, rest := &s.part, &s.rest
+	*rest = *c
+	for i := range s.classes {
+		class := &s.classes[i]
+		n, cost := *class.n(c), *class.cost(c)
+		if n == 0 && cost == 0 {
 			continue
 		}
-		if *class.cost(&part) == 0 && c.Unpriced > 0 {
-			s.noPrice = true
-		}
-		if err := yield(class.Name, &part); err != nil {
+		*part = record.Counters{}
+		*class.n(part), *class.n(rest) = n, 0
+		*class.cost(part), *class.cost(rest) = cost, 0
+		s.noPrice = cost == 0 && c.Unpriced > 0
+		if err := yield(class.Name, part); err != nil {
 			return err
 		}
 		s.noPrice = false
 	}
-	old := record.Counters{CostCacheWrite: rest.CostCacheWrite}
-	if rest.CostCacheWrite = 0; old != (record.Counters{}) {
-		if err := yield(otherClass, &old); err != nil {
+	if old := rest.CostCacheWrite; old != 0 {
+		*part, rest.CostCacheWrite = record.Counters{CostCacheWrite: old}, 0
+		if err := yield(otherClass, part); err != nil {
 			return err
 		}
 	}
-	if rest == (record.Counters{}) {
+	if *rest == (record.Counters{}) {
 		return nil
 	}
-	return yield(callClass, &rest)
+	return yield(callClass, rest)
 }
 
 // Prices finds what a price version says: what is charged and the list price, in

@@ -84,10 +84,13 @@ var figures = []figure[Row]{
 	{"tags", func(r *Row) string { return r.Tenant.tags() }, words},
 }
 
-// spanFigures are the bounds of the query.
-var spanFigures = []figure[Row]{
-	{"from", func(r *Row) string { return stamp(r.from) }, words},
-	{"to", func(r *Row) string { return stamp(r.to) }, words},
+// span are columns with the bounds of the query.
+func (r *Report) span() []figure[Row] {
+	from, to := stamp(r.From), stamp(r.To)
+	return []figure[Row]{
+		{"from", func(*Row) string { return from }, words},
+		{"to", func(*Row) string { return to }, words},
+	}
 }
 
 // per is what the row costs for each of n, times so many; "" for none, and for a cost

@@ -126,8 +126,9 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 	}
 	s.price()
 	r := &Report{From: q.From, To: q.To, By: q.By, AsOf: q.Now, Gateways: q.Gateways, Total: s.total}
-	for _, row := range s.rows {
-		if !row.empty() {
+	r.Rows = make([]Row, 0, len(s.rows))
+	for id, row := range s.rows {
+		if delete(s.rows, id); !row.empty() { // there may be many: each is in memory once
 			r.Rows = append(r.Rows, *row)
 		}
 	}

@@ -39,21 +39,46 @@ func count[T any](name string, get func(*T) int64) figure[T] {
 // writeSheet writes rows for programs, as JSON or CSV.
 func writeSheet[T any](w io.Writer, format Format, figures []figure[T], rows []T) error {
 	if format == CSV {
-		return csv.NewWriter(w).WriteAll(lines(figures, rows))
+		out := csv.NewWriter(w)
+		writeCSV(out, figures, rows)
+		out.Flush()
+		return out.Error()
 	}
 	out := bufio.NewWriter(w)
 	writeJSON(out, figures, rows)
 	return out.Flush()
 }
 
+// writeCSV writes a header and the rows, each by itself, as there may be many. The writer
+// keeps what fails.
+func writeCSV[T any](out *csv.Writer, figures []figure[T], rows []T) {
+	line := make([]string, len(figures))
+	for i := range figures {
+		line[i] = figures[i].name
+	}
+	out.Write(line) //nolint:errcheck // the writer keeps it
+	for i := range rows {
+		for k := range figures {
+			if line[k] = figures[k].text(&rows[i]); figures[k].kind == words {
+				line[k] = celltext.NoFormula(line[k])
+			}
+		}
+		out.Write(line) //nolint:errcheck // the writer keeps it
+	}
+}
+
 // lines are the cells of rows, below a header.
 func lines[T any](figures []figure[T], rows []T) [][]string {
-	all := make([][]string, len(rows)+1)
+	all := make([][]string, 1, len(rows)+1)
 	for _, f := range figures {
 		all[0] = append(all[0], f.name)
-		for i := range rows {
-			all[i+1] = append(all[i+1], f.text(&rows[i]))
+	}
+	for i := range rows {
+		line := make([]string, len(figures))
+		for k := range figures {
+			line[k] = figures[k].text(&rows[i])
 		}
+		all = append(all, line)
 	}
 	return all
 }

@@ -27,9 +27,8 @@ type Row struct {
 	noPrice bool
 	// Tenant is what the configuration says of all whom the row is of, as far as it is the
 	// same for all.
-	Tenant   Tenant
-	from, to time.Time
-	tenant   string // whom Tenant is of; "" before the first
+	Tenant Tenant
+	tenant string // whom Tenant is of; "" before the first
 }
 
 // Usage is what was used. Tokens are what was reported, never estimates.
@@ -139,9 +138,11 @@ type sums struct {
 	total Row
 	bases map[string]string // of models
 	// classes are those that rows are parted into, nil when they are not.
-	classes  []Class
-	noPrice  bool // of the part that is added to a row
-	versions map[string]versioned
+	classes []Class
+	noPrice bool // of the part that is added to a row
+	// part and rest are memory for what a row of the source is parted into.
+	part, rest record.Counters
+	versions   map[string]versioned
 	// hours are the rows that old corrections are of, and whether the source has them still
 	// by the hour.
 	hours map[record.RowKey]bool
@@ -166,7 +167,7 @@ func newSums(q *Query, by []column) (*sums, error) {
 	if s.at(classColumn) >= 0 {
 		s.classes = Classes()
 	}
-	s.total = Row{By: make([]string, len(by)), from: q.From, to: q.To}
+	s.total = Row{By: make([]string, len(by))}
 	for name, want := range q.Where {
 		c, err := columnNamed(name)
 		if err != nil {
@@ -311,7 +312,7 @@ func (s *sums) row(reason string, k *record.RowKey) *Row {
 	s.id = append(s.id, reason...)
 	r := s.rows[string(s.id)]
 	if r == nil {
-		r = &Row{By: slices.Clone(s.cells), Correction: reason, from: s.query.From, to: s.query.To}
+		r = &Row{By: slices.Clone(s.cells), Correction: reason}
 		s.rows[string(s.id)] = r
 	}
 	r.of(s.query, k.Tenant)

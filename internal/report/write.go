@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/sluice-gateway/sluice/internal/celltext"
 )
 
 // Format is how a report is written.
@@ -45,11 +43,11 @@ func Write(w io.Writer, layout *Layout, r *Report) error {
 	}
 	switch layout.Format {
 	case JSON:
-		return writeSheet(w, JSON, slices.Concat(spanFigures, chosen), r.Rows)
+		return writeSheet(w, JSON, append(r.span(), chosen...), r.Rows)
 	case CSV:
-		return r.writeCSV(w, layout, slices.Concat(spanFigures, chosen))
+		return r.writeCSV(w, layout, append(r.span(), chosen...))
 	case Parquet:
-		return r.writeParquet(w, slices.Concat(spanFigures, chosen))
+		return r.writeParquet(w, append(r.span(), chosen...))
 	case HTML:
 		return r.writeHTML(w, layout, chosen)
 	case Table:
@@ -98,21 +96,15 @@ func Figures() []string {
 // totals, and notes that begin with #.
 func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) error {
 	out := csv.NewWriter(w)
-	all := lines(chosen, r.Rows)
-	for _, line := range all[1:] {
-		for i := range line {
-			if chosen[i].kind == words {
-				line[i] = celltext.NoFormula(line[i])
-			}
-		}
-	}
+	writeCSV(out, chosen, r.Rows)
 	if layout.Summary {
-		all = append(all, r.totalLine(chosen))
+		out.Write(r.totalLine(chosen)) //nolint:errcheck // Flush keeps it
 		for _, note := range r.Notes() {
-			all = append(all, []string{"# " + note})
+			out.Write([]string{"# " + note}) //nolint:errcheck // Flush keeps it
 		}
 	}
-	return out.WriteAll(all)
+	out.Flush()
+	return out.Error()
 }
 
 // totalLine is the line of totals, called that in the first column that is grouped by.

@@ -14,9 +14,11 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/acts"
+	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 // OpenBooks opens the ledger of a configuration for reading; the caller calls done. The
@@ -29,11 +31,42 @@ func OpenBooks(cfg *config.Config) (books forecast.Ledger, done func(), err erro
 		}
 		return ledger, func() { ledger.Close() }, nil //nolint:errcheck // it was only read
 	}
-	closed, err := embedded.ReadClosings(ClosingsFile(cfg))
+	own, err := openJournal(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	state, err := embedded.Load(func(yield func(string, record.Posting) error) error {
+	state, err := embedded.Load(own.replay, own.closed)
+	return state, func() {}, err
+}
+
+// OpenRows opens the ledger of a configuration for who adds its rows up; the caller calls
+// done. The embedded one is read from its journal with each question, in little memory.
+func OpenRows(cfg *config.Config) (rows report.Source, done func(), err error) {
+	if cfg.Ledger.Redis != "" {
+		return OpenBooks(cfg)
+	}
+	own, err := openJournal(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return embedded.NewStream(own.replay, own.closed), func() {}, nil
+}
+
+// ownJournal is what an embedded ledger is made of.
+type ownJournal struct {
+	replay embedded.Replayer
+	closed map[string]ledger.Closings
+}
+
+func openJournal(cfg *config.Config) (*ownJournal, error) {
+	if _, err := os.Stat(string(JournalDir(cfg))); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
+	}
+	closed, err := embedded.ReadClosings(ClosingsFile(cfg))
+	if err != nil {
+		return nil, err
+	}
+	return &ownJournal{func(yield func(string, record.Posting) error) error {
 		if err := replay(JournalDir(cfg), yield); err != nil {
 			return err
 		}
@@ -41,11 +74,7 @@ func OpenBooks(cfg *config.Config) (books forecast.Ledger, done func(), err erro
 			return replay(dir, yield)
 		}
 		return nil
-	}, closed)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("no journal in %s: has this gateway been started?", cfg.DataDir)
-	}
-	return state, func() {}, err
+	}, closed}, nil
 }
 
 func replay(dir journal.Dir, yield func(string, record.Posting) error) error {

@@ -61,7 +61,11 @@ func reportCommand() *cobra.Command {
 	command.Complete(cmd, "by", completeColumns)
 	cmd.AddCommand(savingsCommand())
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
-		query, source, done, err := f.query(cfg)
+		query, err := report.Range(f.from, f.to, time.Now())
+		if err != nil {
+			return command.Invalid(err)
+		}
+		source, done, err := command.OpenRows(cfg)
 		if err != nil {
 			return err
 		}
@@ -81,6 +85,9 @@ func reportCommand() *cobra.Command {
 			return err
 		}
 		query.Within = *within
+		if report.TerminalWidth(os.Stderr) > 0 {
+			source = &progress{source, os.Stderr, time.Now}
+		}
 		r, err := report.Build(cmd.Context(), source, query)
 		if err != nil {
 			return command.InvalidIf(err, report.ErrQuery)
