@@ -118,6 +118,9 @@ func (s *Scanner) Reset(data []byte) {
 // \u00e9, which may stand for any character.
 func (s *Scanner) Coded() bool { return s.coded }
 
+// Err is what is wrong with the text, after Next has returned Invalid; else nil.
+func (s *Scanner) Err() *Error { return s.err }
+
 // Depth is how many containers are open.
 func (s *Scanner) Depth() int { return s.depth }
 
