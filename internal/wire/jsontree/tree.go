@@ -203,6 +203,14 @@ func (v Value) Len() int {
 	return int(v.node().siblings)
 }
 
+// Last reports whether the value is the last of its object or array.
+func (v Value) Last() bool {
+	if v.doc == nil || v.node().parent < 0 {
+		return true
+	}
+	return v.node().next == v.doc.nodes[v.node().parent].next
+}
+
 // All are the members or elements of the value, in their order.
 func (v Value) All() iter.Seq[Value] {
 	return func(yield func(Value) bool) {

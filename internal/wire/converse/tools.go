@@ -1,0 +1,144 @@
+package converse
+
+import (
+	"slices"
+)
+
+// Tool is what a model may call. Its texts are JSON, nil when absent.
+type Tool struct {
+	Name                string
+	Description, Schema []byte
+	Strict              bool
+}
+
+var anyObject = []byte(`{"type":"object","properties":{}}`)
+
+// Tool declares a tool.
+func (b *Builder) Tool(t Tool) {
+	name := b.name(t.Name)
+	b.declared = append(b.declared, name)
+	dst := append(append(appendComma(b.tools), `{"toolSpec":{"name":"`...), name...)
+	dst = append(dst, '"')
+	if !Blank(t.Description) {
+		dst = append(append(dst, `,"description":`...), t.Description...)
+	}
+	schema := t.Schema
+	if schema == nil {
+		schema = anyObject
+	}
+	dst = append(append(dst, `,"inputSchema":{"json":`...), schema...)
+	dst = append(dst, '}')
+	if t.Strict {
+		dst = append(dst, `,"strict":true`...)
+	}
+	b.tools = append(dst, `}}`...)
+}
+
+// Tools is how many tools are declared, Called whether the conversation has called any.
+func (b *Builder) Tools() int { return len(b.declared) }
+
+// Called reports whether the conversation has called a tool.
+func (b *Builder) Called() bool { return len(b.called) > 0 }
+
+// Declares reports whether there is a tool that the caller calls so.
+func (b *Builder) Declares(name string) bool { return slices.Contains(b.declared, b.name(name)) }
+
+// ChooseAny makes the model call a tool, ChooseTool a certain one.
+func (b *Builder) ChooseAny() { b.Choice = []byte(`{"any":{}}`) }
+
+// ChooseTool makes the model call the tool that the caller calls so.
+func (b *Builder) ChooseTool(name string) {
+	b.Choice = []byte(`{"tool":{"name":"` + b.name(name) + `"}}`)
+}
+
+// WithoutTools takes the tools back. Those that the conversation has called stay, because Converse wants them.
+func (b *Builder) WithoutTools() {
+	b.Choice = nil
+	if !b.Called() {
+		b.tools, b.declared = nil, nil
+	}
+}
+
+// appendTools appends toolConfig. Tools that were called and are not declared any more are declared by name, because
+// Converse refuses a conversation whose tools it does not know.
+func (b *Builder) appendTools(dst []byte) []byte {
+	for _, name := range b.called {
+		if slices.Contains(b.declared, name) {
+			continue
+		}
+		b.declared = append(b.declared, name)
+		b.tools = append(append(appendComma(b.tools), `{"toolSpec":{"name":"`...), name...)
+		b.tools = append(append(append(b.tools, `","inputSchema":{"json":`...), anyObject...), `}}}`...)
+	}
+	if len(b.tools) == 0 {
+		return dst
+	}
+	dst = append(append(dst, `,"toolConfig":{"tools":[`...), b.tools...)
+	dst = append(dst, ']')
+	dst = appendMember(dst, `,"toolChoice":`, b.Choice, ``)
+	return append(dst, '}')
+}
+
+// Call adds a call of a tool to the assistant's turn. input is a JSON object.
+func (b *Builder) Call(id, name string, input []byte) {
+	t := b.turn()
+	sent, tool := b.id(id), b.name(name)
+	t.open = append(t.open, openCall{id: id, sent: sent})
+	if !slices.Contains(b.called, tool) {
+		b.called = append(b.called, tool)
+	}
+	dst := append(append(appendComma(t.blocks), `{"toolUse":{"toolUseId":"`...), sent...)
+	dst = append(append(dst, `","name":"`...), tool...)
+	t.blocks = append(append(append(dst, `","input":`...), input...), `}}`...)
+}
+
+// Result adds the result of a call to the user's turn. content is what the blocks of it are, joined by commas; images
+// stand beside it where the model does not take them in it. It reports false when the turn before has no such call, or
+// its result is there.
+func (b *Builder) Result(id string, content []byte, failed bool) bool {
+	call := b.open(id)
+	if call == nil {
+		return false
+	}
+	call.answered = true
+	t := b.turn()
+	dst := append(append(appendComma(t.results), `{"toolResult":{"toolUseId":"`...), call.sent...)
+	dst = append(append(append(dst, `","content":[`...), content...), ']')
+	if b.Model.ResultStatus {
+		status := `,"status":"success"`
+		if failed {
+			status = `,"status":"error"`
+		}
+		dst = append(dst, status...)
+	}
+	t.results = append(dst, `}}`...)
+	return true
+}
+
+// open finds the call that a result in the last turn is for.
+func (b *Builder) open(id string) *openCall {
+	if len(b.turns) < 2 {
+		return nil
+	}
+	calls := b.turns[len(b.turns)-2].open
+	for i := range calls {
+		if calls[i].id == id && !calls[i].answered {
+			return &calls[i]
+		}
+	}
+	return nil
+}
+
+// Unanswered is the id of a call in the last turn but one without a result, "" when there is none.
+func (b *Builder) Unanswered() string {
+	n := len(b.turns)
+	if n < 2 || b.turns[n-1].role != User {
+		return ""
+	}
+	for _, c := range b.turns[n-2].open {
+		if !c.answered {
+			return c.id
+		}
+	}
+	return ""
+}

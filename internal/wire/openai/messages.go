@@ -1,0 +1,470 @@
+package openai
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
+	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
+)
+
+// roles are who may speak in a Chat Completions request.
+var roles = map[string]func(r *request, m jsontree.Value){
+	"system":    (*request).readInstruction,
+	"developer": (*request).readInstruction,
+	"user":      (*request).readUserTurn,
+	"assistant": (*request).readAssistant,
+	"tool":      (*request).readResult,
+}
+
+func (r *request) readMessages(v jsontree.Value) {
+	if v.Len() == 0 {
+		r.fail(v, codeValue, "Invalid 'messages': empty array. Expected an array with minimum length 1.")
+	}
+	for m := range v.All() {
+		if r.problem != nil || !r.check(m, object) {
+			return
+		}
+		role, ok := r.need(m, "role", text)
+		if !ok {
+			return
+		}
+		read := roles[role.Text()]
+		if read == nil {
+			r.fail(role, codeValue, "Invalid value: '"+role.Text()+"'. Supported values are: 'system', 'developer', 'user', "+
+				"'assistant' and 'tool'.")
+			return
+		}
+		r.last = m.Last()
+		read(r, m)
+		r.lastRole = role.Text()
+	}
+}
+
+// speaker reads who said it, which Converse has no place for.
+func (r *request) speaker(m jsontree.Value) {
+	if name := m.Get("name"); name.Present() && r.check(name, text) {
+		r.drop(name)
+	}
+}
+
+// readInstruction reads a system or developer message. Those at the beginning are the system prompt.
+func (r *request) readInstruction(m jsontree.Value) {
+	r.members(m, "role", "content", "name", "cache_control")
+	r.speaker(m)
+	content, ok := r.need(m, "content", text|array)
+	if !ok {
+		return
+	}
+	say, at := r.b.System, converse.InSystem
+	if r.b.Begun() {
+		say, at = r.b.Midway, converse.InTurn
+	}
+	r.eachText(content, func(v jsontree.Value) { say(v.Raw()) }, at)
+	r.cachePoint(m, at)
+}
+
+// eachText reads content that can only be words.
+func (r *request) eachText(content jsontree.Value, say func(v jsontree.Value), at converse.Place) {
+	if content.IsText() {
+		say(content)
+		return
+	}
+	for part := range content.All() {
+		if !r.check(part, object) {
+			return
+		}
+		kind, ok := r.need(part, "type", text)
+		if !ok {
+			return
+		}
+		if !kind.Is("text") && !kind.Is("input_text") && !kind.Is("output_text") {
+			r.fail(kind, codeValue, "Invalid value: '"+kind.Text()+"'. Only text can be here.")
+			return
+		}
+		r.members(part, "type", "text", "cache_control", "annotations", "logprobs", "id")
+		if words, ok := r.need(part, "text", text); ok {
+			say(words)
+			r.cachePoint(part, at)
+		}
+	}
+}
+
+// cachePoint reads cache_control, which Anthropic's callers bring with them.
+func (r *request) cachePoint(v jsontree.Value, at converse.Place) {
+	control := v.Get("cache_control")
+	if !control.Present() || !r.check(control, object) {
+		return
+	}
+	if !r.b.CachePoint(at, control.Get("ttl").Is("1h")) {
+		r.drop(control)
+	}
+}
+
+func (r *request) readUserTurn(m jsontree.Value) {
+	r.members(m, "role", "content", "name", "cache_control")
+	r.speaker(m)
+	content, ok := r.need(m, "content", text|array)
+	if !ok {
+		return
+	}
+	r.b.Turn(converse.User)
+	r.userContent(content)
+	r.cachePoint(m, converse.InTurn)
+}
+
+// parts are what a user may say, in Chat Completions and in Responses.
+var parts = map[string]func(r *request, p jsontree.Value){
+	"text":        (*request).readText,
+	"input_text":  (*request).readText,
+	"output_text": (*request).readText,
+	"image_url":   (*request).readImageURL,
+	"input_image": (*request).readImageURL,
+	"file":        (*request).readFilePart,
+	"input_file":  (*request).readFile,
+	"input_audio": func(r *request, p jsontree.Value) { r.refuse(p, "No model behind Converse hears.") },
+}
+
+func (r *request) userContent(content jsontree.Value) {
+	if content.IsText() {
+		r.b.Text(content.Raw())
+		return
+	}
+	for part := range content.All() {
+		if r.problem != nil || !r.check(part, object) {
+			return
+		}
+		kind, ok := r.need(part, "type", text)
+		if !ok {
+			return
+		}
+		read := parts[kind.Text()]
+		if read == nil {
+			r.fail(kind, codeValue, "Invalid value: '"+kind.Text()+"'. Supported are text, images and files.")
+			return
+		}
+		read(r, part)
+		r.cachePoint(part, converse.InTurn)
+	}
+}
+
+func (r *request) readText(p jsontree.Value) {
+	r.members(p, "type", "text", "cache_control", "annotations", "logprobs")
+	if words, ok := r.need(p, "text", text); ok {
+		r.b.Text(words.Raw())
+	}
+}
+
+// leftovers are members of answers that clients send back and that have no place in Converse. Those of others gateways
+// are among them.
+var leftovers = []string{
+	"annotations", "audio", "reasoning", "reasoning_content", "thinking_blocks", "provider_specific_fields", "parsed",
+}
+
+// assistantMembers are what a message of the assistant may have.
+var assistantMembers = append([]string{
+	"role", "content", "name", "refusal", "tool_calls", "function_call", "cache_control", "reasoning_details",
+	"id", "status", "logprobs",
+}, leftovers...)
+
+func (r *request) readAssistant(m jsontree.Value) {
+	r.members(m, assistantMembers...)
+	r.speaker(m)
+	for _, name := range leftovers {
+		if v := m.Get(name); v.Len() > 0 || len(v.Bytes()) > 0 {
+			r.drop(v)
+		}
+	}
+	if f := m.Get("function_call"); f.Present() {
+		r.refuse(f, "Use tool_calls.")
+	}
+	r.b.Turn(converse.Assistant)
+	reasoned := r.readReasoningDetails(m.Get("reasoning_details"))
+	content := m.Get("content")
+	if content.Present() && r.check(content, text|array) {
+		r.eachAnswer(content)
+	}
+	if refusal := m.Get("refusal"); refusal.Present() && r.check(refusal, text) {
+		r.b.Text(refusal.Raw())
+	}
+	calls := m.Get("tool_calls")
+	r.unsigned = calls.Len() > 0 && !reasoned
+	if calls.Present() && r.check(calls, array) {
+		for c := range calls.All() {
+			r.readCall(c)
+		}
+	}
+	r.cachePoint(m, converse.InTurn)
+}
+
+// eachAnswer reads what the assistant said.
+func (r *request) eachAnswer(content jsontree.Value) {
+	if content.IsText() {
+		r.say(content)
+		return
+	}
+	for part := range content.All() {
+		if !r.check(part, object) {
+			return
+		}
+		words := part.Get("text")
+		if part.Get("type").Is("refusal") {
+			words = part.Get("refusal")
+		}
+		r.members(part, "type", "text", "refusal", "cache_control", "annotations", "logprobs", "id")
+		if !words.Present() || !r.check(words, text) {
+			r.fail(part, codeValue, "Invalid value: '"+part.Path()+"' has no words. An assistant says text or a refusal.")
+			return
+		}
+		r.say(words)
+		r.cachePoint(part, converse.InTurn)
+	}
+}
+
+// say adds words of the assistant. The answer goes on from the last ones.
+func (r *request) say(words jsontree.Value) {
+	if r.last {
+		r.b.Prefill(words.Raw())
+		return
+	}
+	r.b.Text(words.Raw())
+}
+
+// readReasoningDetails puts signed reasoning back where it was, for the model that made it.
+func (r *request) readReasoningDetails(v jsontree.Value) (reasoned bool) {
+	for d := range v.All() {
+		words, signature, data := d.Get("text"), d.Get("signature"), d.Get("data")
+		if r.foundation == "" || !d.Get("format").Is(r.foundation) {
+			r.drop(v)
+			return reasoned
+		}
+		switch {
+		case data.IsText():
+			r.b.Redacted(data.Raw())
+			reasoned = true
+		case signature.IsText() && words.IsText():
+			r.b.Reasoning(words.Raw(), signature.Raw())
+			reasoned = true
+		}
+	}
+	return reasoned
+}
+
+func (r *request) readCall(c jsontree.Value) {
+	if !r.check(c, object) {
+		return
+	}
+	r.members(c, "id", "type", "function", "index", "extra_content")
+	if kind := c.Get("type"); kind.Present() && !kind.Is("function") {
+		r.refuse(kind, "Only functions can be called.")
+		return
+	}
+	id, ok := r.need(c, "id", text)
+	if !ok {
+		return
+	}
+	f, ok := r.need(c, "function", object)
+	if !ok {
+		return
+	}
+	name, ok := r.need(f, "name", text)
+	if !ok {
+		return
+	}
+	r.members(f, "name", "arguments", "parsed_arguments")
+	if input, ok := r.arguments(f.Get("arguments")); ok {
+		r.b.Call(id.Text(), name.Text(), input)
+	}
+}
+
+// arguments are those of a call: a JSON object in a string, or nothing.
+func (r *request) arguments(v jsontree.Value) ([]byte, bool) {
+	if !v.Present() {
+		return []byte("{}"), true
+	}
+	if !r.check(v, text) {
+		return nil, false
+	}
+	input := v.Bytes()
+	if strings.TrimSpace(string(input)) == "" {
+		return []byte("{}"), true
+	}
+	var d jsontree.Doc
+	parsed, err := d.Parse(input)
+	if err != nil || !parsed.IsObject() {
+		r.fail(v, codeValue, "Invalid value: '"+v.Path()+"' must be a JSON object in a string.")
+		return nil, false
+	}
+	return slices.Clip(parsed.Raw()), true
+}
+
+func (r *request) readResult(m jsontree.Value) {
+	r.members(m, "role", "content", "tool_call_id", "name", "cache_control", "is_error")
+	id, ok := r.need(m, "tool_call_id", text)
+	if !ok {
+		return
+	}
+	content, ok := r.need(m, "content", text|array)
+	if !ok {
+		return
+	}
+	r.result(id, content, m.Get("is_error").IsTrue())
+	r.cachePoint(m, converse.InTurn)
+}
+
+// result reads the result of a call, in Chat Completions and in Responses.
+func (r *request) result(id, content jsontree.Value, failed bool) {
+	r.b.Turn(converse.User)
+	var blocks []byte
+	say := func(v jsontree.Value) { blocks = appendResult(blocks, v) }
+	if content.IsText() || !hasMedia(content) {
+		r.eachText(content, say, converse.InTurn)
+	} else {
+		blocks = r.mixedResult(content, say)
+	}
+	if r.problem == nil && !r.b.Result(id.Text(), blocks, failed) {
+		r.fail(id, codeValue, "Invalid parameter: messages with role 'tool' must be a response to a preceding message with "+
+			"'tool_calls', and no call before it has the id '"+id.Text()+"'.")
+	}
+}
+
+func hasMedia(content jsontree.Value) bool {
+	for p := range content.All() {
+		if kind := p.Get("type").Text(); kind != "text" && kind != "input_text" && kind != "output_text" {
+			return true
+		}
+	}
+	return false
+}
+
+// mixedResult reads a result with pictures or files, which stand beside it in the same turn.
+func (r *request) mixedResult(content jsontree.Value, say func(v jsontree.Value)) []byte {
+	var blocks []byte
+	for p := range content.All() {
+		if words := p.Get("text"); words.IsText() {
+			blocks = appendResult(blocks, words)
+			continue
+		}
+		read := parts[p.Get("type").Text()]
+		if read == nil {
+			r.fail(p, codeValue, "Invalid value: '"+p.Path()+"' is of no known type.")
+			return nil
+		}
+		read(r, p)
+	}
+	if len(blocks) == 0 {
+		blocks = append(blocks, `{"text":"See below."}`...)
+	}
+	return blocks
+}
+
+// appendResult adds what a tool returned. Converse refuses a text without words.
+func appendResult(dst []byte, v jsontree.Value) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, ',')
+	}
+	said := v.Raw()
+	if converse.Blank(said) {
+		said = []byte(`"(no output)"`)
+	}
+	return append(append(append(dst, `{"text":`...), said...), '}')
+}
+
+func (r *request) readImageURL(p jsontree.Value) {
+	r.members(p, "type", "image_url", "cache_control")
+	image, ok := r.need(p, "image_url", object|text)
+	if !ok {
+		return
+	}
+	if image.IsText() {
+		r.image(image)
+		return
+	}
+	r.members(image, "url", "detail")
+	r.detail(image)
+	if url, ok := r.need(image, "url", text); ok {
+		r.image(url)
+	}
+}
+
+func (r *request) detail(v jsontree.Value) {
+	if d := v.Get("detail"); d.Present() && r.check(d, text) && !d.Is("auto") {
+		r.drop(d)
+	}
+}
+
+func (r *request) image(url jsontree.Value) {
+	_, data, ok := converse.DataURL(url.Bytes())
+	if !ok {
+		r.fail(url, codeValue, "Invalid value: '"+url.Path()+"' must be a data: URL in base64. The gateway does not fetch "+
+			"from other addresses.")
+		return
+	}
+	if !r.b.Model.Pictures {
+		r.refuse(url, "The model does not read pictures.")
+		return
+	}
+	format := converse.ImageFormat(data)
+	if format == "" {
+		r.fail(url, "invalid_image_format", "You uploaded an unsupported image. Please make sure your image is a valid PNG, "+
+			"JPEG, GIF or WebP.")
+		return
+	}
+	if !r.b.Image(format, data) {
+		r.fail(url, codeValue, "Invalid value: a message has at most 20 images.")
+	}
+}
+
+// readFilePart reads a file of Chat Completions.
+func (r *request) readFilePart(p jsontree.Value) {
+	r.members(p, "type", "file", "cache_control")
+	if f, ok := r.need(p, "file", object); ok {
+		r.file(f)
+	}
+}
+
+// readFile reads a file of Responses.
+func (r *request) readFile(p jsontree.Value) {
+	r.members(p, "type", "file_data", "filename", "file_id", "file_url", "detail", "cache_control")
+	r.detail(p)
+	r.file(p)
+}
+
+// file reads a file's members: file_data and filename.
+func (r *request) file(f jsontree.Value) {
+	for _, elsewhere := range []string{"file_id", "file_url"} {
+		if v := f.Get(elsewhere); v.Present() {
+			r.fail(v, codeUnsupported, "Unsupported parameter: '"+v.Path()+"'. Send the file itself, as file_data.")
+			return
+		}
+	}
+	data, ok := r.need(f, "file_data", text)
+	if !ok {
+		return
+	}
+	name := f.Get("filename")
+	if name.Present() && !r.check(name, text) {
+		return
+	}
+	media, content, ok := converse.DataURL(data.Bytes())
+	if !ok {
+		content, ok = data.Bytes(), converse.Base64(data.Bytes())
+	}
+	if !ok {
+		r.fail(data, codeValue, "Invalid value: '"+data.Path()+"' must be a data: URL in base64.")
+		return
+	}
+	if !r.b.Model.Documents {
+		r.refuse(data, "The model does not read documents.")
+		return
+	}
+	format := converse.DocumentFormat(media, name.Text())
+	if format == "" {
+		r.fail(data, codeValue, "Invalid value: '"+data.Path()+"' is of a type that no model reads. Supported are pdf, csv, "+
+			"doc, docx, xls, xlsx, html, txt and md.")
+		return
+	}
+	if !r.b.Document(format, name.Text(), content) {
+		r.fail(data, codeValue, "Invalid value: a message has at most 5 documents.")
+	}
+}

@@ -1,0 +1,315 @@
+package openai
+
+import (
+	"strconv"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/capability"
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
+	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
+)
+
+func (r *request) readTools(v jsontree.Value) {
+	for t := range v.All() {
+		if r.problem != nil || !r.check(t, object) {
+			return
+		}
+		kind, ok := r.need(t, "type", text)
+		if !ok {
+			return
+		}
+		if !kind.Is("function") {
+			r.refuse(t, "Only tools of type 'function' can be.")
+			continue
+		}
+		f := t
+		if r.nested { // Chat Completions has it one level deeper than Responses
+			r.members(t, "type", "function", "cache_control")
+			if f, ok = r.need(t, "function", object); !ok {
+				return
+			}
+		}
+		r.readFunction(f)
+		r.cachePoint(t, converse.InTools)
+	}
+}
+
+func (r *request) readFunction(f jsontree.Value) {
+	name, ok := r.need(f, "name", text)
+	if !ok {
+		return
+	}
+	known := []string{"name", "description", "parameters", "strict", "cache_control"}
+	if !r.nested {
+		known = append(known, "type")
+	}
+	r.members(f, known...)
+	tool := converse.Tool{Name: name.Text()}
+	if d := f.Get("description"); d.Present() && r.check(d, text) {
+		tool.Description = d.Raw()
+	}
+	if p := f.Get("parameters"); p.Present() && r.check(p, object) {
+		tool.Schema = schemaOf(p)
+	}
+	if s := f.Get("strict"); s.Present() && r.check(s, boolean) && s.IsTrue() {
+		if tool.Strict = r.b.Model.StrictTools; !tool.Strict {
+			r.drop(s)
+		}
+	}
+	switch {
+	case len(tool.Name) == 0:
+		r.fail(name, codeValue, "Invalid '"+name.Path()+"': empty string.")
+	case r.b.Declares(tool.Name):
+		r.fail(name, codeValue, "Invalid '"+name.Path()+"': two tools have the name '"+tool.Name+"'.")
+	default:
+		r.b.Tool(tool)
+	}
+}
+
+// schemaOf is a schema for a tool's input. Models want one of an object with properties, be they none.
+func schemaOf(v jsontree.Value) []byte {
+	switch {
+	case v.Len() == 0:
+		return nil
+	case v.Get("type").Is("object") && !v.Get("properties").Present():
+		return spliced(v, `"properties":{}`)
+	}
+	return v.Raw()
+}
+
+// spliced is an object with a member more, in place of one that is null.
+func spliced(v jsontree.Value, member string) []byte {
+	out := append([]byte{'{'}, member...)
+	for m := range v.All() {
+		if string(m.Name()) != "properties" {
+			out = append(wire.AppendJSONString(append(out, ','), string(m.Name())), ':')
+			out = append(out, m.Raw()...)
+		}
+	}
+	return append(out, '}')
+}
+
+// withoutTools is what a model is told that has tools and must not call any: Converse has no such choice.
+var withoutTools = []byte(`"Do not call any tool in your next answer. Answer in words."`)
+
+func (r *request) readToolChoice(v jsontree.Value) {
+	if v.IsObject() {
+		r.chooseNamed(v)
+		return
+	}
+	switch v.Text() {
+	case "auto":
+	case "none":
+		r.b.WithoutTools()
+		if r.b.Called() {
+			r.b.System(withoutTools)
+		}
+	case "required":
+		switch {
+		case r.b.Tools() == 0:
+			r.fail(v, codeValue, "Invalid value for 'tool_choice': it is only allowed when 'tools' are specified.")
+		case !r.b.Model.AnyTool:
+			r.refuse(v, "It cannot be made to call a tool.")
+		default:
+			r.b.ChooseAny()
+		}
+	default:
+		r.fail(v, codeValue, "Invalid value: '"+v.Text()+"'. Supported values are: 'none', 'auto' and 'required'.")
+	}
+}
+
+// chooseNamed reads a choice of one tool, {"type":"function","function":{"name":…}} or with the name at its top.
+func (r *request) chooseNamed(v jsontree.Value) {
+	kind, ok := r.need(v, "type", text)
+	if !ok {
+		return
+	}
+	if !kind.Is("function") {
+		r.refuse(v, "A choice is one of 'function'.")
+		return
+	}
+	f := v
+	if r.nested {
+		if f, ok = r.need(v, "function", object); !ok {
+			return
+		}
+	}
+	name, ok := r.need(f, "name", text)
+	switch {
+	case !ok:
+	case !r.b.Declares(name.Text()):
+		r.fail(name, codeValue, "Invalid value: no tool has the name '"+name.Text()+"'.")
+	case !r.b.Model.NamedTool:
+		r.refuse(v, "It cannot be made to call a tool.")
+	default:
+		r.b.ChooseTool(name.Text())
+	}
+}
+
+// readParallel tells Claude to call one tool at a time. Beside a choice that Converse has, it must not say which.
+func (r *request) readParallel(v jsontree.Value) {
+	switch {
+	case r.b.Tools() == 0:
+	case !r.b.Model.OneCall:
+		r.drop(v)
+	case r.b.Choice != nil:
+		r.b.Extra.Add("tool_choice", []byte(`{"disable_parallel_tool_use":true}`))
+	default:
+		r.b.Extra.Add("tool_choice", []byte(`{"type":"auto","disable_parallel_tool_use":true}`))
+	}
+}
+
+func (r *request) readResponseFormat(v jsontree.Value) {
+	kind, ok := r.need(v, "type", text)
+	if !ok {
+		return
+	}
+	switch kind.Text() {
+	case "text":
+		r.members(v, "type")
+	case "json_object":
+		r.members(v, "type")
+		r.b.System([]byte(`"Answer with one JSON object and nothing else: no words around it, no code fence."`))
+	case "json_schema":
+		s := v
+		if r.nested {
+			r.members(v, "type", "json_schema")
+			if s, ok = r.need(v, "json_schema", object); !ok {
+				return
+			}
+		}
+		r.schema(s)
+	default:
+		r.fail(kind, codeValue, "Invalid value: '"+kind.Text()+"'. Supported values are: 'json_object', 'json_schema' and "+
+			"'text'.")
+	}
+}
+
+// jsonTool is the name of the tool that stands for a schema.
+const jsonTool = "answer_in_json"
+
+// schema binds the answer to a schema, as the model can be bound.
+func (r *request) schema(v jsontree.Value) {
+	name, ok := r.need(v, "name", text)
+	if !ok {
+		return
+	}
+	schema, ok := r.need(v, "schema", object)
+	if !ok {
+		return
+	}
+	description := v.Get("description")
+	if description.Present() && !r.check(description, text) {
+		return
+	}
+	if s := v.Get("strict"); s.Present() && !r.check(s, boolean) {
+		return
+	}
+	how := r.b.Model.Schema
+	if how == capability.SchemaTool && (!r.b.Model.AnyTool || r.b.Choice != nil) {
+		how = capability.SchemaWords
+	}
+	switch how {
+	case capability.SchemaNative:
+		r.nativeSchema(name, description, schema)
+	case capability.SchemaTool:
+		r.toolSchema(description, schema)
+	default:
+		r.wordSchema(v, schema)
+	}
+}
+
+func (r *request) nativeSchema(name, description, schema jsontree.Value) {
+	out := []byte(`{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`)
+	out = wire.AppendJSONString(out, string(schema.Raw()))
+	out = append(append(out, `,"name":`...), name.Raw()...)
+	if description.Present() {
+		out = append(append(out, `,"description":`...), description.Raw()...)
+	}
+	r.b.Rest.Add("outputConfig", append(out, `}}}}`...))
+}
+
+// toolSchema makes a tool of the schema, whose input then is the answer. Beside tools of the caller, the model may call
+// one of those instead, as it may with OpenAI.
+func (r *request) toolSchema(description, schema jsontree.Value) {
+	others := r.b.Tools() > 0
+	t := converse.Tool{Name: jsonTool, Schema: schemaOf(schema), Description: description.Raw(), Strict: r.b.Model.StrictTools}
+	if !description.Present() {
+		t.Description = []byte(`"Gives your answer. Call it once, with all of the answer."`)
+	}
+	r.b.Tool(t)
+	r.jsonTool = jsonTool
+	if others {
+		r.b.ChooseAny()
+		return
+	}
+	r.b.ChooseTool(jsonTool)
+}
+
+func (r *request) wordSchema(v, schema jsontree.Value) {
+	if s := v.Get("strict"); s.IsTrue() {
+		r.drop(s)
+	}
+	words := "Answer with one JSON value and nothing else: no words around it, no code fence. It has to be valid by this " +
+		"JSON schema:\n" + string(schema.Raw())
+	r.b.System(wire.AppendJSONString(nil, words))
+}
+
+// budgets are Claude's thinking tokens by effort, where it has no effort of its own.
+var budgets = map[string]int64{"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32000, "max": 32000}
+
+const leastBudget = 1024 // of Claude's
+
+func (r *request) readEffort(v jsontree.Value) {
+	effort := v.Text()
+	if !capability.KnownEffort(effort) {
+		r.fail(v, codeValue, "Invalid value: '"+effort+"'. Supported values are: 'none', 'minimal', 'low', 'medium', 'high', "+
+			"'xhigh' and 'max'.")
+		return
+	}
+	m := &r.b.Model
+	if effort == "none" && !m.AlwaysThinks && m.Thinking != capability.ThinkingEffort {
+		return // no model thinks unasked, but those that always do
+	}
+	fit := m.Effort(effort)
+	switch m.Thinking {
+	case capability.ThinkingAdaptive:
+		r.think(`{"type":"adaptive"}`)
+		r.b.Extra.Add("output_config", []byte(`{"effort":"`+fit+`"}`))
+	case capability.ThinkingBudget:
+		r.budget(v, budgets[effort])
+		return
+	case capability.ThinkingNova:
+		if fit == "high" && r.max > 0 { // which forbids a cap
+			fit = "medium"
+		}
+		r.b.Extra.Add("reasoningConfig", []byte(`{"type":"enabled","maxReasoningEffort":"`+fit+`"}`))
+	case capability.ThinkingEffort:
+		r.b.Extra.Add("reasoning_effort", []byte(`"`+fit+`"`))
+	default:
+		r.drop(v)
+		return
+	}
+	if effort == "none" && fit != "none" {
+		r.drop(v)
+	}
+}
+
+// think turns Claude's thinking on, with which it takes no sampling and cannot be forced to call a tool.
+func (r *request) think(how string) {
+	r.thinking = true
+	r.b.Extra.Add("thinking", []byte(how))
+}
+
+// budget turns thinking on with a budget. It has to be below the cap, and the conversation must have the reasoning
+// of calls that wait for their results; else there is none.
+func (r *request) budget(v jsontree.Value, tokens int64) {
+	if r.max > 0 {
+		tokens = min(tokens, r.max-1)
+	}
+	if tokens < leastBudget || r.unsigned && r.lastRole == "tool" || r.b.Choice != nil {
+		r.drop(v)
+		return
+	}
+	r.think(`{"type":"enabled","budget_tokens":` + strconv.FormatInt(tokens, 10) + `}`)
+}
