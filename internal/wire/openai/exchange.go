@@ -1,10 +1,105 @@
 package openai
 
 import (
+	"net/http"
+	"net/url"
+	"strings"
+
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
+
+// route is a path of the API. One that ends in a slash stands for all below it.
+type route struct {
+	method, path string
+	serve        *service
+	// absent says which way there is instead, of what is not served.
+	absent string
+}
+
+// service is how the requests of a path are translated, and their answers.
+type service struct {
+	request func(*caller.Request) (*known, *caller.Native, *caller.Failure)
+	answer  func(*known, *caller.Answer) ([]byte, *caller.Failure)
+	stream  func(*known, *caller.Answer) caller.Stream
+}
+
+var routes = []route{
+	{method: http.MethodPost, path: "/v1/chat/completions", serve: &service{
+		request: chatRequest, answer: (*known).chatAnswer,
+		stream: func(k *known, a *caller.Answer) caller.Stream { return k.chatStream(a) },
+	}},
+	{method: http.MethodPost, path: "/v1/embeddings", serve: &service{
+		request: embeddingsRequest, answer: (*known).embeddingsAnswer,
+	}},
+	{method: http.MethodGet, path: "/v1/models", serve: &service{request: modelsRequest, answer: (*known).modelsAnswer}},
+	{method: http.MethodGet, path: "/v1/models/", serve: &service{request: modelsRequest, answer: (*known).modelAnswer}},
+	{path: "/v1/responses/", absent: "Responses are not stored here: send the whole conversation as input."},
+	{path: "/v1/conversations", absent: "Conversations are not stored here: send the whole conversation as input."},
+	{path: "/v1/completions", absent: "Text completions are not served here. Use /v1/chat/completions."},
+	{path: "/v1/assistants", absent: "Assistants are not served here. Use /v1/responses."},
+	{path: "/v1/threads", absent: "Threads are not served here. Use /v1/responses."},
+	{path: "/v1/batches", absent: "Batches are not served here. Bedrock runs them as CreateModelInvocationJob: send the " +
+		"requests as a JSONL file in S3 to the AWS API."},
+	{path: "/v1/files", absent: "Files are not stored here: send the file itself, as file_data, in the request."},
+	{path: "/v1/uploads", absent: "Files are not stored here: send the file itself, as file_data, in the request."},
+	{path: "/v1/images", absent: "Images are not served in this dialect. Call an image model by InvokeModel: " +
+		"POST /model/{modelId}/invoke."},
+	{path: "/v1/rerank", absent: "Reranking is not served in this dialect. Call a rerank model by InvokeModel: " +
+		"POST /model/{modelId}/invoke."},
+	{path: "/v1/audio", absent: "Speech is not served here: no model behind Converse speaks or hears."},
+	{path: "/v1/moderations", absent: "Moderation is not served in this dialect. Use a guardrail: " +
+		"POST /guardrail/{guardrailId}/version/{version}/apply."},
+	{path: "/v1/fine_tuning", absent: "Fine tuning is not served here. Use the AWS API."},
+	{path: "/v1/v1", absent: "The path has /v1 twice: the base URL ends in /v1, and the SDK adds the rest."},
+}
+
+const nowhere = "There is no such path. OpenAI's dialect has /v1/chat/completions, /v1/responses, /v1/embeddings and /v1/models."
+
+// find is what a path is for; nil when it is for nothing.
+func find(path string) *route {
+	for i := range routes {
+		r := &routes[i]
+		below := strings.HasPrefix(path, strings.TrimSuffix(r.path, "/")+"/") && (r.serve == nil || strings.HasSuffix(r.path, "/"))
+		if path == r.path || below {
+			return r
+		}
+	}
+	return nil
+}
+
+// Exchange is one request and its answer. Make it with Open.
+type Exchange struct {
+	route  *route
+	method string
+	known  *known
+}
+
+// Open begins the exchange of a request.
+func Open(method, path string) *Exchange { return &Exchange{route: find(path), method: method} }
+
+// Native translates the request. It fails with what the caller is told.
+func (x *Exchange) Native(r *caller.Request) (n *caller.Native, failure *caller.Failure) {
+	switch {
+	case x.route == nil:
+		return nil, &caller.Failure{Class: caller.ClassNotFound, Code: "unknown_url", Message: nowhere}
+	case x.route.serve == nil:
+		return nil, &caller.Failure{Class: caller.ClassNotFound, Code: "unknown_url", Message: x.route.absent}
+	case x.method != x.route.method:
+		return nil, &caller.Failure{Class: caller.ClassMethod, Message: "This path takes the method " + x.route.method + "."}
+	}
+	x.known, n, failure = x.route.serve.request(r)
+	return n, failure
+}
+
+// Answer translates a whole answer.
+func (x *Exchange) Answer(a *caller.Answer) ([]byte, *caller.Failure) {
+	return x.route.serve.answer(x.known, a)
+}
+
+// Stream begins the translation of a stream.
+func (x *Exchange) Stream(a *caller.Answer) caller.Stream { return x.route.serve.stream(x.known, a) }
 
 // chatRequest translates a Chat Completions request.
 func chatRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
@@ -13,29 +108,24 @@ func chatRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure)
 	if v, ok := r.begin(&d, from.Body); ok {
 		r.read(chat, v)
 	}
-	return r.end(converseOperation)
+	return r.end()
 }
 
-// converseOperation is the operation of a request by whether it streams.
-func converseOperation(stream bool) wire.Operation {
-	if stream {
-		return wire.OpConverseStream
+// end is what has become of a request that goes to Converse.
+func (r *request) end() (*known, *caller.Native, *caller.Failure) {
+	if r.problem == nil {
+		r.finish()
 	}
-	return wire.OpConverse
-}
-
-// end is what has become of a request.
-func (r *request) end(operation func(stream bool) wire.Operation) (*known, *caller.Native, *caller.Failure) {
-	if r.problem != nil {
-		return nil, nil, r.problem
-	}
-	r.finish()
 	if r.problem != nil {
 		return nil, nil, r.problem
 	}
 	r.names = r.b.Renamed()
-	body := r.b.Append(make([]byte, 0, len(r.from.Body)+len(r.from.Body)/4+256))
-	return &r.known, &caller.Native{Op: operation(r.stream), Model: r.id, Body: body, Dropped: r.dropped}, nil
+	n := &caller.Native{Op: wire.OpConverse, Model: r.id, Dropped: r.dropped}
+	if r.stream {
+		n.Op = wire.OpConverseStream
+	}
+	n.Body = r.b.Append(make([]byte, 0, len(r.from.Body)+len(r.from.Body)/4+256))
+	return &r.known, n, nil
 }
 
 // finish adds what depends on several fields.
@@ -54,4 +144,43 @@ func (r *request) finish() {
 		r.failAt(r.talk, codeUnsupported, "Unsupported value: this model does not go on from words of the assistant. The "+
 			"last message has to be a user's or a tool's.")
 	}
+}
+
+// modelsRequest asks for the list of models, or for one of them.
+func modelsRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
+	k := &known{model: strings.TrimPrefix(strings.TrimPrefix(from.Path, "/v1/models"), "/")}
+	if id, err := url.PathUnescape(k.model); err == nil {
+		k.model = id
+	}
+	return k, &caller.Native{Op: wire.OpListFoundationModels}, nil
+}
+
+func (k *known) modelsAnswer(a *caller.Answer) ([]byte, *caller.Failure) {
+	dst := []byte(`{"object":"list","data":[`)
+	for i, m := range a.Models {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendModel(dst, m)
+	}
+	return append(dst, `]}`...), nil
+}
+
+func (k *known) modelAnswer(a *caller.Answer) ([]byte, *caller.Failure) {
+	for _, m := range a.Models {
+		if m.ID == k.model {
+			return appendModel(nil, m), nil
+		}
+	}
+	return nil, &caller.Failure{
+		Class: caller.ClassNotFound, Param: "model", Code: codeModel,
+		Message: "The model '" + k.model + "' does not exist, or you do not have access to it.",
+	}
+}
+
+// appendModel appends a model. AWS does not say when it came.
+func appendModel(dst []byte, m caller.Listed) []byte {
+	dst = wire.AppendJSONString(append(dst, `{"id":`...), m.ID)
+	dst = wire.AppendJSONString(append(dst, `,"object":"model","created":0,"owned_by":`...), m.Owner)
+	return append(dst, '}')
 }

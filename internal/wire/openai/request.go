@@ -22,13 +22,15 @@ type known struct {
 	names      map[string]string // of tools that are sent under other names
 	jsonTool   string            // that was made of response_format, "" for none
 	foundation string
+	base64     bool // of vectors
 }
 
 // request is a request that is being read.
 type request struct {
 	known
 	from     *caller.Request
-	id       string   // of the model, for the line
+	id       string // of the model, for the line
+	embed    embedding
 	dropped  []string // fields that could not be carried, by their path
 	b        converse.Builder
 	problem  *caller.Failure

@@ -1,0 +1,240 @@
+package openai
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"math"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
+)
+
+// embeddings are the members of an Embeddings request, in the order in which they are read.
+var embeddings = newTable([]field{
+	{name: "model", want: text, how: carried, read: already},
+	{name: "encoding_format", want: text, how: carried, note: "float and base64", read: (*request).readEncoding},
+	{name: "dimensions", want: integer, how: carried, note: "Titan 2, Cohere 4 and Nova 2", read: (*request).readDimensions},
+	{name: "input_type", want: text, how: carried, note: "not OpenAI's; of Cohere", read: (*request).readInputType},
+	{name: "user", want: text, how: carried, note: "request metadata", read: (*request).readUser},
+	{name: "input", want: text | array, how: carried, must: true, note: "texts, and no tokens", read: (*request).readInput},
+})
+
+// embedding is what is known of an Embeddings request before its input.
+type embedding struct {
+	base64     bool
+	dimensions int64
+	kind       []byte // input_type, in JSON
+	body       []byte
+}
+
+// embedders are the models, by the beginning of their ids, and how they are asked. The longest one wins.
+var embedders = []struct {
+	prefix string
+	most   int    // texts of a request
+	size   string // the member that has the dimensions, "" for none
+	write  func(e *embedding, texts [][]byte, size string) []byte
+}{
+	{"amazon.titan-embed-text-v1", 1, "", titanEmbedding},
+	{"amazon.titan-embed-g1-text", 1, "", titanEmbedding},
+	{"amazon.titan-embed-text-v2", 1, "dimensions", titanEmbedding},
+	{"amazon.titan-embed-image", 1, "", titanEmbedding},
+	{"amazon.nova-2-multimodal-embeddings", 1, "embeddingDimension", novaEmbedding},
+	{"cohere.embed-", 96, "", cohereEmbedding},
+	{"cohere.embed-v4", 96, "output_dimension", cohereEmbedding},
+}
+
+func titanEmbedding(e *embedding, texts [][]byte, size string) []byte {
+	out := append([]byte(`{"inputText":`), texts[0]...)
+	return append(e.appendSize(out, size), '}')
+}
+
+func novaEmbedding(e *embedding, texts [][]byte, size string) []byte {
+	out := []byte(`{"schemaVersion":"nova-multimodal-embed-v1","taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{` +
+		`"embeddingPurpose":"GENERIC_INDEX","text":{"truncationMode":"NONE","value":`)
+	out = append(append(out, texts[0]...), '}')
+	return append(e.appendSize(out, size), `}}`...)
+}
+
+func cohereEmbedding(e *embedding, texts [][]byte, size string) []byte {
+	out := []byte(`{"texts":[`)
+	for i, t := range texts {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, t...)
+	}
+	out = append(out, `],"input_type":`...)
+	if e.kind == nil {
+		out = append(out, `"search_document"`...)
+	}
+	out = append(out, e.kind...)
+	if size != "" {
+		out = append(out, `,"embedding_types":["float"]`...)
+	}
+	return append(e.appendSize(out, size), '}')
+}
+
+func (e *embedding) appendSize(dst []byte, member string) []byte {
+	if e.dimensions == 0 {
+		return dst
+	}
+	dst = append(append(append(dst, `,"`...), member...), `":`...)
+	return appendInt(dst, e.dimensions)
+}
+
+func (r *request) readEncoding(v jsontree.Value) {
+	switch v.Text() {
+	case "float":
+	case "base64":
+		r.embed.base64 = true
+	default:
+		r.fail(v, codeValue, "Invalid value: '"+v.Text()+"'. Supported values are: 'float' and 'base64'.")
+	}
+}
+
+func (r *request) readDimensions(v jsontree.Value) {
+	n, _ := v.Int()
+	if n < 1 || n > 1<<20 {
+		r.fail(v, codeValue, "Invalid value for 'dimensions': it must be a whole number from 1 on.")
+		return
+	}
+	r.embed.dimensions = n
+}
+
+func (r *request) readInputType(v jsontree.Value) { r.embed.kind = v.Raw() }
+
+func (r *request) readInput(v jsontree.Value) {
+	at := -1
+	for i, e := range embedders {
+		if strings.HasPrefix(r.foundation, e.prefix) && (at < 0 || len(e.prefix) > len(embedders[at].prefix)) {
+			at = i
+		}
+	}
+	if at < 0 {
+		r.failAt("model", codeValue, "The model '"+r.model+"' does not make embeddings, as far as the gateway knows.")
+		return
+	}
+	how := embedders[at]
+	texts := r.texts(v)
+	switch {
+	case r.problem != nil:
+	case len(texts) > how.most:
+		r.fail(v, codeValue, "Invalid 'input': the model takes "+string(appendInt(nil, int64(how.most)))+
+			" at a time. Send the request once for each.")
+	case r.embed.dimensions > 0 && how.size == "":
+		r.failAt("dimensions", codeUnsupported, "Unsupported parameter: the model has its own number of 'dimensions'.")
+	default:
+		r.embed.body = how.write(&r.embed, texts, how.size)
+	}
+}
+
+// texts are the inputs of a request, in JSON.
+func (r *request) texts(v jsontree.Value) (texts [][]byte) {
+	add := func(v jsontree.Value) {
+		if kindOf(v)&(number|array) != 0 {
+			r.fail(v, codeType, "Invalid type for '"+v.Path()+"': tokens cannot be carried, only texts. LangChain sends texts "+
+				"with check_embedding_ctx_length=False.")
+			return
+		}
+		if !r.check(v, text) {
+			return
+		}
+		if len(v.Bytes()) == 0 {
+			r.fail(v, codeValue, "Invalid '"+v.Path()+"': empty string.")
+		}
+		texts = append(texts, v.Raw())
+	}
+	if v.IsText() {
+		add(v)
+		return texts
+	}
+	for e := range v.All() {
+		add(e)
+	}
+	if v.Len() == 0 {
+		r.fail(v, codeValue, "Invalid 'input': empty array.")
+	}
+	return texts
+}
+
+// embeddingsRequest translates an Embeddings request for the model's own family.
+func embeddingsRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
+	r := request{from: from}
+	var d jsontree.Doc
+	if v, ok := r.begin(&d, from.Body); ok {
+		r.read(embeddings, v)
+	}
+	if r.problem != nil {
+		return nil, nil, r.problem
+	}
+	r.base64 = r.embed.base64
+	n := &caller.Native{Op: wire.OpInvoke, Model: r.id, Body: r.embed.body, Dropped: r.dropped}
+	if len(r.b.Metadata) > 0 {
+		n.Header = wire.Header{{Name: "x-amzn-bedrock-request-metadata", Value: "{" + string(r.b.Metadata) + "}"}}
+	}
+	return &r.known, n, nil
+}
+
+// embeddingsAnswer translates what a model of any family answers.
+func (k *known) embeddingsAnswer(a *caller.Answer) ([]byte, *caller.Failure) {
+	var d jsontree.Doc
+	v, err := d.Parse(a.Body)
+	if err != nil {
+		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}
+	}
+	vectors := vectorsOf(v)
+	if len(vectors) == 0 {
+		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer has no embedding"}
+	}
+	dst := []byte(`{"object":"list","data":[`)
+	for i, vector := range vectors {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendInt(append(dst, `{"object":"embedding","index":`...), int64(i))
+		dst = append(dst, `,"embedding":`...)
+		if k.base64 {
+			dst = appendFloats(dst, vector)
+		} else {
+			dst = append(dst, vector.Raw()...)
+		}
+		dst = append(dst, '}')
+	}
+	dst = wire.AppendJSONString(append(dst, `],"model":`...), k.model)
+	used := wire.ResponseUsage(wire.OpInvoke, wire.DialectOf(k.foundation), a.Header, a.Body).Input
+	dst = appendInt(append(dst, `,"usage":{"prompt_tokens":`...), used.N)
+	dst = appendInt(append(dst, `,"total_tokens":`...), used.N)
+	return append(dst, `}}`...), nil
+}
+
+// vectorsOf finds the embeddings: of Titan, of Nova, and of Cohere with and without types.
+func vectorsOf(v jsontree.Value) (vectors []jsontree.Value) {
+	if one := v.Get("embedding"); one.IsArray() {
+		return []jsontree.Value{one}
+	}
+	all := v.Get("embeddings")
+	if all.IsObject() {
+		all = all.Get("float")
+	}
+	for e := range all.All() {
+		if e.IsObject() {
+			e = e.Get("embedding")
+		}
+		if e.IsArray() {
+			vectors = append(vectors, e)
+		}
+	}
+	return vectors
+}
+
+// appendFloats appends a vector in base64: floats of 32 bits, the lowest byte first.
+func appendFloats(dst []byte, vector jsontree.Value) []byte {
+	raw := make([]byte, 0, 4*vector.Len())
+	for n := range vector.All() {
+		f, _ := n.Float()
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(f)))
+	}
+	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), raw), '"')
+}
