@@ -30,6 +30,10 @@ var routes = []route{
 		request: chatRequest, answer: (*known).chatAnswer,
 		stream: func(k *known, a *caller.Answer) caller.Stream { return k.chatStream(a) },
 	}},
+	{method: http.MethodPost, path: "/v1/responses", serve: &service{
+		request: responsesRequest, answer: (*known).responsesAnswer,
+		stream: func(k *known, a *caller.Answer) caller.Stream { return k.responseStream(a) },
+	}},
 	{method: http.MethodPost, path: "/v1/embeddings", serve: &service{
 		request: embeddingsRequest, answer: (*known).embeddingsAnswer,
 	}},

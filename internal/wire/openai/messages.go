@@ -48,9 +48,12 @@ func (r *request) speaker(m jsontree.Value) {
 	}
 }
 
+// userMembers are what a message of anybody else than the assistant may have. Those of Responses have a type.
+var userMembers = []string{"role", "content", "name", "cache_control", "type", "id", "status"}
+
 // readInstruction reads a system or developer message. Those at the beginning are the system prompt.
 func (r *request) readInstruction(m jsontree.Value) {
-	r.members(m, "role", "content", "name", "cache_control")
+	r.members(m, userMembers...)
 	r.speaker(m)
 	content, ok := r.need(m, "content", text|array)
 	if !ok {
@@ -102,7 +105,7 @@ func (r *request) cachePoint(v jsontree.Value, at converse.Place) {
 }
 
 func (r *request) readUserTurn(m jsontree.Value) {
-	r.members(m, "role", "content", "name", "cache_control")
+	r.members(m, userMembers...)
 	r.speaker(m)
 	content, ok := r.need(m, "content", text|array)
 	if !ok {
@@ -119,7 +122,7 @@ var parts = map[string]func(r *request, p jsontree.Value){
 	"input_text":  (*request).readText,
 	"output_text": (*request).readText,
 	"image_url":   (*request).readImageURL,
-	"input_image": (*request).readImageURL,
+	"input_image": (*request).readInputImage,
 	"file":        (*request).readFilePart,
 	"input_file":  (*request).readFile,
 	"input_audio": func(r *request, p jsontree.Value) { r.refuse(p, "No model behind Converse hears.") },

@@ -23,6 +23,8 @@ type known struct {
 	jsonTool   string            // that was made of response_format, "" for none
 	foundation string
 	base64     bool // of vectors
+	encrypted  bool // the caller wants to keep what the model thinks
+	echo       []byte
 }
 
 // request is a request that is being read.
