@@ -14,6 +14,9 @@ import (
 
 // Doc is one JSON text. The zero value is ready for Parse, and may be used again for the next text.
 type Doc struct {
+	// AllowDuplicates takes members that an object has twice, as models write them.
+	AllowDuplicates bool
+
 	data  []byte
 	nodes []node
 	scan  jsonscan.Scanner
@@ -87,7 +90,9 @@ func (d *Doc) children(at int32) {
 		name := jsonscan.Token{}
 		if t.Kind == jsonscan.Key {
 			name, t = t, d.scan.Next()
-			d.once(at, name)
+			if !d.AllowDuplicates {
+				d.once(at, name)
+			}
 		}
 		d.value(t, at, name, n)
 	}

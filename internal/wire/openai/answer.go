@@ -102,7 +102,7 @@ type call struct {
 
 // readAnswer reads what Converse answers.
 func (k *known) readAnswer(body []byte, served string) (*answer, *caller.Failure) {
-	var d jsontree.Doc
+	d := jsontree.Doc{AllowDuplicates: true}
 	v, err := d.Parse(body)
 	if err != nil {
 		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}
@@ -138,7 +138,7 @@ func (k *known) readBlock(a *answer, block jsontree.Value, served string) {
 				a.unwrapped, a.words = true, true
 				continue
 			}
-			a.calls = append(a.calls, call{id: m.Get("toolUseId").Raw(), name: k.original(m.Get("name").Text()), input: input})
+			a.calls = append(a.calls, call{id: rawText(m.Get("toolUseId")), name: k.original(m.Get("name").Text()), input: input})
 		}
 	}
 }
@@ -161,6 +161,14 @@ func unquoted(v jsontree.Value) []byte {
 		return nil
 	}
 	return inner(v.Raw())
+}
+
+// rawText is a string as it is in the text, an empty one for any other value.
+func rawText(v jsontree.Value) []byte {
+	if !v.IsText() {
+		return []byte(`""`)
+	}
+	return v.Raw()
 }
 
 func inner(quoted []byte) []byte { return quoted[1 : len(quoted)-1] }
@@ -190,11 +198,7 @@ func appendDetail(dst []byte, words, signature, redacted jsontree.Value, served 
 	if redacted.IsText() {
 		dst = append(append(dst, `{"type":"reasoning.encrypted","data":`...), redacted.Raw()...)
 	} else {
-		said := words.Raw()
-		if said == nil {
-			said = []byte(`""`)
-		}
-		dst = append(append(dst, `{"type":"reasoning.text","text":`...), said...)
+		dst = append(append(dst, `{"type":"reasoning.text","text":`...), rawText(words)...)
 		dst = append(append(dst, `,"signature":`...), signature.Raw()...)
 	}
 	return append(wire.AppendJSONString(append(dst, `,"format":`...), format), '}')

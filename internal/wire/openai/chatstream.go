@@ -56,7 +56,7 @@ func (b *blocks) close(index int64) (closed block) {
 }
 
 func (k *known) chatStream(from *caller.Answer) *chatStream {
-	s := &chatStream{known: k, from: from, tail: `}`}
+	s := &chatStream{known: k, from: from, tail: `}`, doc: jsontree.Doc{AllowDuplicates: true}}
 	s.head = k.appendHead([]byte("data: "), "chat.completion.chunk", from)
 	if k.usage {
 		s.tail = `,"usage":null}`
@@ -112,7 +112,7 @@ func (s *chatStream) start(dst []byte, index int64, tool jsontree.Value) []byte 
 	b.call = s.calls
 	s.calls, s.called = s.calls+1, true
 	dst = s.call(dst, b.call)
-	dst = append(append(dst, `"id":`...), tool.Get("toolUseId").Raw()...)
+	dst = append(append(dst, `"id":`...), rawText(tool.Get("toolUseId"))...)
 	dst = wire.AppendJSONString(append(dst, `,"type":"function","function":{"name":`...), s.known.original(name))
 	return s.endCall(append(dst, `,"arguments":""`...))
 }
@@ -131,7 +131,7 @@ func (s *chatStream) piece(dst []byte, index int64, delta jsontree.Value) []byte
 	for m := range delta.All() {
 		switch string(m.Name()) {
 		case "text":
-			dst = s.delta(dst, `"content":`, string(m.Raw()))
+			dst = s.delta(dst, `"content":`, string(rawText(m)))
 		case "toolUse":
 			dst = s.input(dst, b, m.Get("input"))
 		case "reasoningContent":
@@ -162,7 +162,7 @@ func (s *chatStream) reasoning(dst []byte, b *block, m jsontree.Value) []byte {
 		switch string(part.Name()) {
 		case "text":
 			b.reasoning = append(b.reasoning, unquoted(part)...)
-			dst = s.delta(dst, `"reasoning_content":`, string(part.Raw()))
+			dst = s.delta(dst, `"reasoning_content":`, string(rawText(part)))
 		case "signature":
 			b.signature = append(b.signature, unquoted(part)...)
 		case "redactedContent":

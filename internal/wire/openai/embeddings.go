@@ -179,7 +179,7 @@ func embeddingsRequest(from *caller.Request) (*known, *caller.Native, *caller.Fa
 
 // embeddingsAnswer translates what a model of any family answers.
 func (k *known) embeddingsAnswer(a *caller.Answer) ([]byte, *caller.Failure) {
-	var d jsontree.Doc
+	d := jsontree.Doc{AllowDuplicates: true}
 	v, err := d.Parse(a.Body)
 	if err != nil {
 		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}

@@ -292,7 +292,7 @@ func (r *request) arguments(v jsontree.Value) ([]byte, bool) {
 	if strings.TrimSpace(string(input)) == "" {
 		return []byte("{}"), true
 	}
-	var d jsontree.Doc
+	d := jsontree.Doc{AllowDuplicates: true} // a model wrote them
 	parsed, err := d.Parse(input)
 	if err != nil || !parsed.IsObject() {
 		r.fail(v, codeValue, "Invalid value: '"+v.Path()+"' must be a JSON object in a string.")

@@ -33,7 +33,8 @@ type openItem struct {
 }
 
 func (k *known) responseStream(from *caller.Answer) *responseStream {
-	return &responseStream{known: k, from: from, state: state{status: "in_progress"}}
+	return &responseStream{known: k, from: from, state: state{status: "in_progress"},
+		doc: jsontree.Doc{AllowDuplicates: true}}
 }
 
 // event appends an event: its name, its number, and more members of it.
@@ -135,7 +136,7 @@ func (s *responseStream) startCall(dst []byte, block int64, tool jsontree.Value)
 		return s.part(s.added(dst, i), i)
 	}
 	dst, i := s.begin(dst, block, callItem)
-	i.call = call{id: append([]byte(nil), tool.Get("toolUseId").Raw()...), name: s.known.original(name)}
+	i.call = call{id: append([]byte(nil), rawText(tool.Get("toolUseId"))...), name: s.known.original(name)}
 	return s.added(dst, i)
 }
 
@@ -341,7 +342,7 @@ func (s *responseStream) End(dst []byte) []byte {
 // replay takes a whole answer as the stream that it would have been.
 func (s *responseStream) replay(body []byte) *caller.Failure {
 	s.quiet = true
-	var d jsontree.Doc
+	d := jsontree.Doc{AllowDuplicates: true}
 	v, err := d.Parse(body)
 	if err != nil {
 		return &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}
