@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/anthropic"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/openai"
 )
 
 // Line is the request line.
@@ -36,6 +37,12 @@ type Dialect struct {
 func Anthropic() Dialect {
 	open := func(method, path string) Exchange { return anthropic.Open(method, path) }
 	return Dialect{Open: open, Fail: anthropic.Fail, AppendPing: anthropic.AppendPing}
+}
+
+// OpenAI is the dialect of OpenAI's API.
+func OpenAI() Dialect {
+	open := func(method, path string) Exchange { return openai.Open(method, path) }
+	return Dialect{Open: open, Fail: openai.Fail, AppendPing: openai.AppendPing}
 }
 
 // Exchange is one request and its answer.

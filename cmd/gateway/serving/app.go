@@ -223,7 +223,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 // handler is the line, with what translates for callers of other dialects before it.
 func (a *app) handler() server.Handler {
 	return dialect.New(dialect.Options{
-		Line: a.line, Snapshots: &a.snapshots, Anthropic: dialect.Anthropic(), OpenAI: dialect.Anthropic(),
+		Line: a.line, Snapshots: &a.snapshots, Anthropic: dialect.Anthropic(), OpenAI: dialect.OpenAI(),
 	})
 }
 

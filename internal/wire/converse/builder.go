@@ -31,15 +31,13 @@ type Builder struct {
 	// Choice is toolConfig's toolChoice, nil for none.
 	Choice []byte
 
-	system   []byte // blocks
-	tools    []byte // of toolConfig
-	turns    []turn
-	names    map[string]string // tool names as they are sent, to what the caller calls them
-	called   []string          // tools that the conversation has used, as they are sent
+	system []byte // blocks
+	tools  []byte // of toolConfig
+	turns  []turn
+	names
+	called   []string // tools that the conversation has used, as they are sent
 	declared []string
-	calls    map[string]int // ids of calls in the whole conversation, to how often each was used
-	points   int            // cache points
-	files    map[string]int // names of documents, to how often each was used
+	points   int // cache points
 }
 
 // turn is one message. Results of tools come before what else a user says.
@@ -119,9 +117,6 @@ func (b *Builder) Instruct() bool {
 	return true
 }
 
-// HasSystem reports whether there is a system prompt.
-func (b *Builder) HasSystem() bool { return len(b.system) > 0 }
-
 // Begun reports whether somebody has spoken.
 func (b *Builder) Begun() bool { return len(b.turns) > 0 }
 
@@ -133,9 +128,6 @@ func (b *Builder) Turn(role Role) {
 }
 
 func (b *Builder) turn() *turn { return &b.turns[len(b.turns)-1] }
-
-// Empty reports whether the turn has nothing in it yet.
-func (b *Builder) Empty() bool { return len(b.turn().blocks)+len(b.turn().results) == 0 }
 
 // Prefilled reports whether the assistant has spoken last, so that the answer would go on from there.
 func (b *Builder) Prefilled() bool {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ImageFormat is what a picture in base64 is by its first bytes, "" when it is none that Converse takes. What its sender
-// calls it is often wrong.
+// ImageFormat is what a picture in base64 is by its first bytes, "" when it is none that Converse takes. What its
+// sender calls it is often wrong.
 func ImageFormat(data []byte) string {
 	var head [12]byte
 	n, _ := base64.StdEncoding.Decode(head[:], data[:min(len(data), 16)]) // the rest is for the upstream to read

@@ -16,39 +16,38 @@ const (
 	maxFile = 200
 )
 
-// Original is what the caller calls a tool that is sent under another name.
-func (b *Builder) Original(sent string) string {
-	if name, ok := b.names[sent]; ok {
-		return name
-	}
-	return sent
+// names are those of the caller's that Converse takes only in another form.
+type names struct {
+	tools map[string]string // as they are sent, to what the caller calls them; nil for none
+	calls map[string]int    // ids of calls in the whole conversation, to how often each was used
+	files map[string]int    // names of documents, to how often each was used
 }
 
 // Renamed are the tools that are sent under other names than the caller's, nil for none.
-func (b *Builder) Renamed() map[string]string { return b.names }
+func (n *names) Renamed() map[string]string { return n.tools }
 
 // name is how a tool is sent: its own name where Converse takes it.
-func (b *Builder) name(name string) string {
+func (n *names) name(name string) string {
 	sent := fit(name, "_-")
 	if sent != name {
-		if b.names == nil {
-			b.names = map[string]string{}
+		if n.tools == nil {
+			n.tools = map[string]string{}
 		}
-		b.names[sent] = name
+		n.tools[sent] = name
 	}
 	return sent
 }
 
 // id is how the id of a call is sent. Models tell calls apart by it, so one that was used in an earlier turn gets a
 // number.
-func (b *Builder) id(id string) string {
-	if b.calls == nil {
-		b.calls = map[string]int{}
+func (n *names) id(id string) string {
+	if n.calls == nil {
+		n.calls = map[string]int{}
 	}
 	sent := fit(id, "_-.:")
-	b.calls[sent]++
-	if n := b.calls[sent]; n > 1 {
-		return fit(sent+"."+strconv.Itoa(n), "_-.:")
+	n.calls[sent]++
+	if times := n.calls[sent]; times > 1 {
+		return fit(sent+"."+strconv.Itoa(times), "_-.:")
 	}
 	return sent
 }
@@ -82,7 +81,7 @@ func plain(c byte, marks string) bool {
 
 // file is the name of a document as Converse takes it: letters, digits, single spaces, hyphens, brackets; and no other
 // document of the request has it. What it is called is for the model to read, so it stays as near as it can.
-func (b *Builder) file(name string) string {
+func (n *names) file(name string) string {
 	if dot := strings.LastIndexByte(name, '.'); dot > 0 {
 		name = name[:dot]
 	}
@@ -94,7 +93,7 @@ func (b *Builder) file(name string) string {
 		} else if unicode.IsSpace(r) {
 			c = ' '
 		}
-		if n := len(out); n > 0 && (c == ' ' || c == '-') && out[n-1] == c {
+		if last := len(out) - 1; last >= 0 && (c == ' ' || c == '-') && out[last] == c {
 			continue
 		}
 		out = append(out, c)
@@ -103,12 +102,12 @@ func (b *Builder) file(name string) string {
 	if made == "" {
 		made = "document"
 	}
-	if b.files == nil {
-		b.files = map[string]int{}
+	if n.files == nil {
+		n.files = map[string]int{}
 	}
-	b.files[made]++
-	if n := b.files[made]; n > 1 {
-		return b.file(made + " (" + strconv.Itoa(n) + ")")
+	n.files[made]++
+	if times := n.files[made]; times > 1 {
+		return n.file(made + " (" + strconv.Itoa(times) + ")")
 	}
 	return made
 }

@@ -128,17 +128,3 @@ func (b *Builder) open(id string) *openCall {
 	}
 	return nil
 }
-
-// Unanswered is the id of a call in the last turn but one without a result, "" when there is none.
-func (b *Builder) Unanswered() string {
-	n := len(b.turns)
-	if n < 2 || b.turns[n-1].role != User {
-		return ""
-	}
-	for _, c := range b.turns[n-2].open {
-		if !c.answered {
-			return c.id
-		}
-	}
-	return ""
-}

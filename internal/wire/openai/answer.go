@@ -138,7 +138,8 @@ func (k *known) readBlock(a *answer, block jsontree.Value, served string) {
 				a.unwrapped, a.words = true, true
 				continue
 			}
-			a.calls = append(a.calls, call{id: rawText(m.Get("toolUseId")), name: k.original(m.Get("name").Text()), input: input})
+			a.calls = append(a.calls, call{id: rawText(m.Get("toolUseId")), name: k.original(m.Get("name").Text()),
+				input: input})
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 type event struct{ kind, payload string }
 
 func encoded(e event) []byte {
-	return wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: e.kind}, {Name: ":message-type", Value: "event"},
+	return wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: e.kind}, {Name: ":message-type",
+		Value: "event"},
 		{Name: ":content-type", Value: "application/json"}}, []byte(e.payload))
 }
 
@@ -51,19 +52,23 @@ func TestChatAnswers(t *testing.T) {
 	used := `"usage":{"prompt_tokens":110,"completion_tokens":5,"total_tokens":115,"prompt_tokens_details":` +
 		`{"cached_tokens":80,"cache_write_tokens":20}}`
 	for _, c := range []struct{ name, body, want string }{
-		{"21, 22: words and caches", `{"output":{"message":{"role":"assistant","content":[{"text":"a\u00e9"},{"text":"b"}]}},` +
+		{"21, 22: words and caches", `{"output":{"message":{"role":"assistant","content":[{"text":"a\u00e9"},{"text":"` +
+			`b"}]}},` +
 			`"stopReason":"end_turn",` + usage + `}`, `"choices":[{"index":0,"message":{"role":"assistant","content":"aéb",` +
 			`"refusal":null},"logprobs":null,"finish_reason":"stop"}],` + used},
 		{"13: nothing", `{"output":{"message":{"role":"assistant","content":[]}},"stopReason":"max_tokens",` + usage + `}`,
 			`"choices":[{"index":0,"message":{"role":"assistant","content":"","refusal":null},"logprobs":null,` +
 				`"finish_reason":"length"}],` + used},
 		{"15, 30: calls", `{"output":{"message":{"role":"assistant","content":[{"toolUse":{"toolUseId":"t1","name":"a",` +
-			`"input":{"x": {"y":"}"}}}},{"toolUse":{"toolUseId":"t2","name":"b_1","input":{}}}]}},"stopReason":"tool_use",` + usage +
+			`"input":{"x": {"y":"}"}}}},{"toolUse":{"toolUseId":"t2","name":"b_1","input":{}}}]}},"stopReason":"tool_use"` +
+			`,` + usage +
 			`}`, `"choices":[{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"t1",` +
 			`"type":"function","function":{"name":"a","arguments":"{\"x\":{\"y\":\"}\"}}"}},{"id":"t2","type":"function",` +
 			`"function":{"name":"b.1","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` + used},
-		{"33, 47: reasoning", `{"output":{"message":{"role":"assistant","content":[{"reasoningContent":{"reasoningText":{"text":` +
-			`"hm","signature":"sig"}}},{"reasoningContent":{"redactedContent":"AAAA"}},{"text":"a"}]}},"stopReason":"end_turn",` +
+		{"33, 47: reasoning", `{"output":{"message":{"role":"assistant","content":[{"reasoningContent":{"reasoningText` +
+			`":{"text":` +
+			`"hm","signature":"sig"}}},{"reasoningContent":{"redactedContent":"AAAA"}},{"text":"a"}]}},"stopReason":"end_` +
+			`turn",` +
 			`"additionalModelResponseFields":{"usage":{"output_tokens_details":{"thinking_tokens":3}}},` + usage + `}`,
 			`"choices":[{"index":0,"message":{"role":"assistant","content":"a","refusal":null,"reasoning_content":"hm",` +
 				`"reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"sig","format":` +
@@ -75,7 +80,8 @@ func TestChatAnswers(t *testing.T) {
 		{"a guardrail", `{"output":{"message":{"content":[{"text":"no"}]}},"stopReason":"guardrail_intervened"}`,
 			`"choices":[{"index":0,"message":{"role":"assistant","content":"no","refusal":null},"logprobs":null,` +
 				`"finish_reason":"content_filter"}]`},
-		{"a schema by a tool", `{"output":{"message":{"content":[{"toolUse":{"toolUseId":"t","name":"answer_in_json","input":` +
+		{"a schema by a tool", `{"output":{"message":{"content":[{"toolUse":{"toolUseId":"t","name":"answer_in_json","` +
+			`input":` +
 			`{"a":"\"q\""}}}]}},"stopReason":"tool_use"}`, `"choices":[{"index":0,"message":{"role":"assistant","content":` +
 			`"{\"a\":\"\\\"q\\\"\"}","refusal":null},"logprobs":null,"finish_reason":"stop"}]`},
 	} {
@@ -130,10 +136,12 @@ func TestChatStream(t *testing.T) {
 		`"tool_calls":[{"index":1,"id":"t2","type":"function","function":{"name":"g","arguments":""}}]`,
 		`"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]`,
 	} {
-		want.WriteString(head + `[{"index":0,"delta":{` + delta + `},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n")
+		want.WriteString(head + `[{"index":0,"delta":{` + delta + `},"logprobs":null,"finish_reason":null}],"usage":nu` +
+			`ll}` + "\n\n")
 	}
 	want.WriteString(head + `[{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}],"usage":null}` + "\n\n")
-	want.WriteString(head + `[],"usage":{"prompt_tokens":1,"completion_tokens":7,"total_tokens":8,"prompt_tokens_details":` +
+	want.WriteString(head + `[],"usage":{"prompt_tokens":1,"completion_tokens":7,"total_tokens":8,"prompt_tokens_de` +
+		`tails":` +
 		`{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":4}}}` + "\n\ndata: [DONE]\n\n")
 	if got != want.String() {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want.String())
@@ -154,7 +162,8 @@ func TestChatStreamEnds(t *testing.T) {
 		{"1: without messageStop", []event{start, words}, false, `"error"`},
 		{"nothing at all", nil, false, `"error"`},
 		{"without metadata", []event{start, words, stop}, true, `"finish_reason":"stop"`},
-		{"malformed", []event{start, {"messageStop", `{"stopReason":"malformed_tool_use"}`}}, false, `"code":"malformed_tool_use"`},
+		{"malformed", []event{start, {"messageStop", `{"stopReason":"malformed_tool_use"}`}}, false, `"code":"malforme` +
+			`d_tool_use"`},
 		{"no JSON", []event{start, {"contentBlockDelta", `{`}}, false, `"error"`},
 		{"a block that was not begun", []event{start, {"contentBlockDelta", `{"contentBlockIndex":5,"delta":{"toolUse":` +
 			`{"input":"{}"}}}`}, stop}, true, `"finish_reason":"stop"`},

@@ -12,31 +12,31 @@ import (
 // chat are the members of a Chat Completions request, in the order in which they are read.
 var chat = newTable([]field{
 	{name: "model", want: text, how: carried, note: "an alias, a model id, a profile or an ARN", read: already},
-	{name: "stream", want: boolean, how: carried, read: (*request).readStream},
-	{name: "stream_options", want: object, how: carried, note: "include_usage", read: (*request).readStreamOptions},
-	{name: "messages", want: array, how: carried, must: true, read: (*request).readMessages},
-	{name: "tools", want: array, how: carried, note: "of type function", same: []string{"[]"}, read: (*request).readTools},
-	{name: "max_tokens", want: integer, how: carried, note: "max_completion_tokens wins", read: (*request).readMax},
-	{name: "max_completion_tokens", want: integer, how: carried, read: (*request).readMax},
-	{name: "tool_choice", want: text | object, how: fitted, same: []string{`"auto"`}, read: (*request).readToolChoice,
+	{name: "stream", want: boolean, how: carried, read: readStream},
+	{name: "stream_options", want: object, how: carried, note: "include_usage", read: readStreamOptions},
+	{name: "messages", want: array, how: carried, must: true, read: readMessages},
+	{name: "tools", want: array, how: carried, note: "of type function", same: []string{"[]"}, read: readTools},
+	{name: "max_tokens", want: integer, how: carried, note: "max_completion_tokens wins", read: readMax},
+	{name: "max_completion_tokens", want: integer, how: carried, read: readMax},
+	{name: "tool_choice", want: text | object, how: fitted, same: []string{`"auto"`}, read: readToolChoice,
 		note: "none keeps the tools that the conversation has called, and asks in words"},
-	{name: "response_format", want: object, how: fitted, read: (*request).readResponseFormat,
+	{name: "response_format", want: object, how: fitted, read: readResponseFormat,
 		note: "json_schema by outputConfig where the model has it, else by a forced tool, else in words"},
-	{name: "reasoning_effort", want: text, how: fitted, read: (*request).readEffort,
+	{name: "reasoning_effort", want: text, how: fitted, read: readEffort,
 		note: "thinking, reasoningConfig or reasoning_effort, by generation"},
-	{name: "temperature", want: number, how: fitted, note: "above 1 is refused for Claude", read: (*request).readTemperature},
+	{name: "temperature", want: number, how: fitted, note: "above 1 is refused for Claude", read: readTemperature},
 	{name: "top_p", want: number, how: fitted, note: "not beside temperature where the model takes one of them",
-		read: (*request).readTopP},
-	{name: "top_k", want: integer, how: fitted, note: "not OpenAI's, but sent by many", read: (*request).readTopK},
+		read: readTopP},
+	{name: "top_k", want: integer, how: fitted, note: "not OpenAI's, but sent by many", read: readTopK},
 	{name: "stop", want: text | array, how: carried, note: "refused where the model refuses it", same: []string{"[]"},
-		read: (*request).readStop},
+		read: readStop},
 	{name: "parallel_tool_calls", want: boolean, how: fitted, note: "for Claude", same: []string{"true"},
-		read: (*request).readParallel},
+		read: readParallel},
 	{name: "service_tier", want: text, how: carried, note: "auto, default, flex and priority",
-		same: []string{`"auto"`, `"default"`}, read: (*request).readTier},
-	{name: "metadata", want: object, how: carried, note: "requestMetadata", read: (*request).readMetadata},
-	{name: "user", want: text, how: carried, note: "requestMetadata", read: (*request).readUser},
-	{name: "safety_identifier", want: text, how: carried, note: "requestMetadata", read: (*request).readUser},
+		same: []string{`"auto"`, `"default"`}, read: readTier},
+	{name: "metadata", want: object, how: carried, note: "requestMetadata", read: readMetadata},
+	{name: "user", want: text, how: carried, note: "requestMetadata", read: readUser},
+	{name: "safety_identifier", want: text, how: carried, note: "requestMetadata", read: readUser},
 	{name: "prompt_cache_key", want: text, how: dropped},
 	{name: "prompt_cache_retention", want: text, how: dropped, same: []string{`"in_memory"`, `"in-memory"`}},
 	{name: "seed", want: integer, how: dropped},
@@ -54,7 +54,8 @@ var chat = newTable([]field{
 	{name: "moderation", want: object | text, how: refused, note: "Use a guardrail of the gateway's."},
 	{name: "web_search_options", want: object, how: refused, note: "The gateway does not search the web."},
 	{name: "functions", want: array, how: refused, note: "Use tools.", same: []string{"[]"}},
-	{name: "function_call", want: text | object, how: refused, note: "Use tool_choice.", same: []string{`"auto"`, `"none"`}},
+	{name: "function_call", want: text | object, how: refused, note: "Use tool_choice.", same: []string{`"auto"`, `` +
+		`"none"`}},
 	{name: "previous_response_id", want: text, how: refused, note: "Send the whole conversation."},
 })
 
@@ -62,9 +63,9 @@ var zero = []string{"0", "0.0", "-0"}
 
 func already(*request, jsontree.Value) {}
 
-func (r *request) readStream(v jsontree.Value) { r.stream = v.IsTrue() }
+func readStream(r *request, v jsontree.Value) { r.stream = v.IsTrue() }
 
-func (r *request) readStreamOptions(v jsontree.Value) {
+func readStreamOptions(r *request, v jsontree.Value) {
 	r.members(v, "include_usage", "include_obfuscation")
 	for m := range v.All() {
 		if m.Present() {
@@ -74,7 +75,7 @@ func (r *request) readStreamOptions(v jsontree.Value) {
 	r.usage = v.Get("include_usage").IsTrue()
 }
 
-func (r *request) readMax(v jsontree.Value) {
+func readMax(r *request, v jsontree.Value) {
 	n, _ := v.Int()
 	if n < 1 || n > 1<<31-1 {
 		r.fail(v, codeValue, "Invalid value for '"+v.Path()+"': it must be a whole number from 1 on.")
@@ -83,8 +84,8 @@ func (r *request) readMax(v jsontree.Value) {
 	r.max = n
 }
 
-// number refuses a value outside of lowest to highest.
-func (r *request) number(v jsontree.Value, lowest, highest float64) (float64, bool) {
+// within refuses a value outside of lowest to highest.
+func within(r *request, v jsontree.Value, lowest, highest float64) (float64, bool) {
 	f, ok := v.Float()
 	if !ok || f < lowest || f > highest {
 		r.fail(v, codeValue, "Invalid value for '"+v.Path()+"': it must be from "+
@@ -95,7 +96,7 @@ func (r *request) number(v jsontree.Value, lowest, highest float64) (float64, bo
 }
 
 // sampling reports whether the model takes a value that is not the one that it has by itself.
-func (r *request) sampling(v jsontree.Value, f float64) bool {
+func sampling(r *request, v jsontree.Value, f float64) bool {
 	switch {
 	case r.b.Model.Sampling == capability.SamplingNone || r.thinking:
 		if f != 1 {
@@ -111,9 +112,9 @@ func (r *request) sampling(v jsontree.Value, f float64) bool {
 	return true
 }
 
-func (r *request) readTemperature(v jsontree.Value) {
-	f, ok := r.number(v, 0, 2)
-	if !ok || !r.sampling(v, f) {
+func readTemperature(r *request, v jsontree.Value) {
+	f, ok := within(r, v, 0, 2)
+	if !ok || !sampling(r, v, f) {
 		return
 	}
 	if f > 1 && r.b.Model.Claude() {
@@ -124,14 +125,14 @@ func (r *request) readTemperature(v jsontree.Value) {
 	r.b.Inference.Add("temperature", v.Raw())
 }
 
-func (r *request) readTopP(v jsontree.Value) {
-	if f, ok := r.number(v, 0, 1); ok && r.sampling(v, f) {
+func readTopP(r *request, v jsontree.Value) {
+	if f, ok := within(r, v, 0, 1); ok && sampling(r, v, f) {
 		r.b.Inference.Add("topP", v.Raw())
 	}
 }
 
-func (r *request) readTopK(v jsontree.Value) {
-	if _, ok := r.number(v, 0, 1<<31); !ok || !r.sampling(v, 0) {
+func readTopK(r *request, v jsontree.Value) {
+	if _, ok := within(r, v, 0, 1<<31); !ok || !sampling(r, v, 0) {
 		return
 	}
 	switch place := r.b.Model.TopK; place {
@@ -147,13 +148,13 @@ func (r *request) readTopK(v jsontree.Value) {
 // mostStops is how many sequences OpenAI takes.
 const mostStops = 16
 
-func (r *request) readStop(v jsontree.Value) {
+func readStop(r *request, v jsontree.Value) {
 	if r.b.Model.NoStop {
 		r.refuse(v, "It takes no stop sequences.")
 		return
 	}
 	if v.IsText() {
-		r.stop(v)
+		stopSequence(r, v)
 		r.b.Inference.Add("stopSequences", append(append([]byte{'['}, v.Raw()...), ']'))
 		return
 	}
@@ -161,12 +162,12 @@ func (r *request) readStop(v jsontree.Value) {
 		r.fail(v, codeValue, "Invalid value for 'stop': it has too many sequences.")
 	}
 	for s := range v.All() {
-		r.stop(s)
+		stopSequence(r, s)
 	}
 	r.b.Inference.Add("stopSequences", v.Raw())
 }
 
-func (r *request) stop(v jsontree.Value) {
+func stopSequence(r *request, v jsontree.Value) {
 	if r.check(v, text) && len(v.Bytes()) == 0 {
 		r.fail(v, codeValue, "Invalid value for '"+v.Path()+"': a stop sequence must not be empty.")
 	}
@@ -174,7 +175,7 @@ func (r *request) stop(v jsontree.Value) {
 
 var tiers = map[string]string{"flex": "flex", "priority": "priority"}
 
-func (r *request) readTier(v jsontree.Value) {
+func readTier(r *request, v jsontree.Value) {
 	tier, ok := tiers[v.Text()]
 	if !ok { // scale, fast and the like
 		r.drop(v)
@@ -189,18 +190,18 @@ const (
 	pairBytes = 256
 )
 
-func (r *request) readMetadata(v jsontree.Value) {
+func readMetadata(r *request, v jsontree.Value) {
 	for m := range v.All() {
 		if m.Present() && r.check(m, text) {
-			r.pair(m, string(m.Name()))
+			addPair(r, m, string(m.Name()))
 		}
 	}
 }
 
-func (r *request) readUser(v jsontree.Value) { r.pair(v, string(v.Name())) }
+func readUser(r *request, v jsontree.Value) { addPair(r, v, string(v.Name())) }
 
-// pair adds a pair of request metadata, as far as there is room for one more.
-func (r *request) pair(v jsontree.Value, key string) {
+// addPair adds a pair of request metadata, as far as there is room for one more.
+func addPair(r *request, v jsontree.Value, key string) {
 	if key == "" || r.pairs == mostPairs {
 		r.drop(v)
 		return

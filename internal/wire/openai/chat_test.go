@@ -103,7 +103,8 @@ func TestChatRequests(t *testing.T) {
 		{"one tool at a time", with(sonnet45, weather+`,"parallel_tool_calls":false`),
 			`{` + greeting + `,"toolConfig":{"tools":[` + weatherTool + `]},"additionalModelRequestFields":{"tool_choice":` +
 				`{"type":"auto","disable_parallel_tool_use":true}}}`, ""},
-		{"one tool at a time, and one has to be", with(sonnet45, weather+`,"parallel_tool_calls":false,"tool_choice":"required"`),
+		{"one tool at a time, and one has to be", with(sonnet45, weather+`,"parallel_tool_calls":false,"tool_choice":"`+
+			`required"`),
 			`{` + greeting + `,"toolConfig":{"tools":[` + weatherTool + `],"toolChoice":{"any":{}}},` +
 				`"additionalModelRequestFields":{"tool_choice":{"disable_parallel_tool_use":true}}}`, ""},
 		{"one tool at a time, of Nova", with(novaLite, weather+`,"parallel_tool_calls":false`),
@@ -117,24 +118,29 @@ func TestChatRequests(t *testing.T) {
 		{"29: no room for a budget", with(sonnet45, `"reasoning_effort":"high","max_tokens":1000`),
 			`{` + greeting + `,"inferenceConfig":{"maxTokens":1000}}`, "reasoning_effort"},
 		{"effort, adaptive", with(opus47, `"reasoning_effort":"max"`),
-			`{` + greeting + `,"additionalModelRequestFields":{"thinking":{"type":"adaptive"},"output_config":{"effort":"xhigh"}},` +
+			`{` + greeting + `,"additionalModelRequestFields":{"thinking":{"type":"adaptive"},"output_config":{"effort":"` +
+				`xhigh"}},` +
 				`"additionalModelResponseFieldPaths":["/usage/output_tokens_details"]}`, ""},
 		{"effort of Nova 2", with("us.amazon.nova-2-lite-v1:0", `"reasoning_effort":"high","max_tokens":9`),
 			`{` + greeting + `,"inferenceConfig":{"maxTokens":9},"additionalModelRequestFields":{"reasoningConfig":` +
 				`{"type":"enabled","maxReasoningEffort":"medium"}}}`, ""},
 		{"effort of gpt-oss", with("openai.gpt-oss-120b-1:0", `"reasoning_effort":"minimal"`),
 			`{` + greeting + `,"additionalModelRequestFields":{"reasoning_effort":"low"}}`, ""},
-		{"effort of who does not think", with(novaLite, `"reasoning_effort":"low"`), `{` + greeting + `}`, "reasoning_effort"},
+		{"effort of who does not think", with(novaLite, `"reasoning_effort":"low"`), `{` + greeting + `}`,
+			"reasoning_effort"},
 		{"effort none", with(sonnet45, `"reasoning_effort":"none"`), `{` + greeting + `}`, ""},
 		{"schema, native", with(sonnet45, `"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,`+
-			`"schema":{"type":"object"}}}`), `{` + greeting + `,"outputConfig":{"textFormat":{"type":"json_schema","structure":` +
+			`"schema":{"type":"object"}}}`), `{` + greeting + `,"outputConfig":{"textFormat":{"type":"json_schema","struc` +
+			`ture":` +
 			`{"jsonSchema":{"schema":"{\"type\":\"object\"}","name":"x"}}}}}`, ""},
 		{"schema, by a tool", with(novaLite, `"response_format":{"type":"json_schema","json_schema":{"name":"x",`+
-			`"schema":{"type":"object","properties":{"a":{}}}}}`), `{` + greeting + `,"toolConfig":{"tools":[{"toolSpec":{"name":` +
+			`"schema":{"type":"object","properties":{"a":{}}}}}`), `{` + greeting + `,"toolConfig":{"tools":[{"toolSpec":` +
+			`{"name":` +
 			`"answer_in_json","description":"Gives your answer. Call it once, with all of the answer.","inputSchema":{"json":` +
 			`{"type":"object","properties":{"a":{}}}}}}],"toolChoice":{"tool":{"name":"answer_in_json"}}}}`, ""},
 		{"schema, in words", with(llama, `"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,`+
-			`"schema":{"a":1}}}`), `{` + greeting + `,"system":[{"text":"Answer with one JSON value and nothing else: no words ` +
+			`"schema":{"a":1}}}`), `{` + greeting + `,"system":[{"text":"Answer with one JSON value and nothing else: no ` +
+			`words ` +
 			`around it, no code fence. It has to be valid by this JSON schema:\n{\"a\":1}"}]}`,
 			"response_format.json_schema.strict"},
 		{"a developer speaks first", `{"model":"m.x","messages":[{"role":"developer","content":"a"},{"role":"system",` +
@@ -189,8 +195,10 @@ func TestChatTools(t *testing.T) {
 			{"toolResult":{"toolUseId":"call_0","content":[{"text":"sunny"}],"status":"success"}},
 			{"text":"be quick"}]},
 		{"role":"assistant","content":[{"text":"ok"},{"toolUse":{"toolUseId":"call_0.2","name":"weather","input":{}}}]},
-		{"role":"user","content":[{"toolResult":{"toolUseId":"call_0.2","content":[{"text":"{\"x\":1}"}],"status":"success"}}]}
-		],"toolConfig":{"tools":[`+weatherTool+`,{"toolSpec":{"name":"old_tool_cb604bd2","inputSchema":{"json":{"type":"object",
+		{"role":"user","content":[{"toolResult":{"toolUseId":"call_0.2","content":[{"text":"{\"x\":1}"}],
+		"status":"success"}}]}
+		],"toolConfig":{"tools":[`+weatherTool+`,{"toolSpec":{"name":"old_tool_cb604bd2",
+		"inputSchema":{"json":{"type":"object",
 		"properties":{}}}}}]}}`)
 }
 
@@ -254,7 +262,8 @@ func TestChatRefused(t *testing.T) {
 			"messages[0].content[0].image_url.url", "invalid_image_format"},
 		{"an image, not base64", user(`[{"type":"image_url","image_url":{"url":"data:image/png;base64,!!!!"}}]`),
 			"messages[0].content[0].image_url.url", codeValue},
-		{"21 images", user(`[` + strings.Repeat(image+",", 20) + image + `]`), "messages[0].content[20].image_url.url", codeValue},
+		{"21 images", user(`[` + strings.Repeat(image+",", 20) + image + `]`), "messages[0].content[20].image_url.url",
+			codeValue},
 		{"an uploaded file", user(`[{"type":"file","file":{"file_id":"f"}}]`), "messages[0].content[0].file.file_id",
 			codeUnsupported},
 		{"a program", user(`[{"type":"file","file":{"filename":"a.exe","file_data":"AAAA"}}]`),

@@ -238,7 +238,8 @@ func (s *chatStream) End(dst []byte) []byte {
 	case s.ended:
 		return dst
 	case s.stop == "":
-		return s.Fail(dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream ended before the answer did"})
+		return s.Fail(dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream ended before the " +
+			"answer did"})
 	}
 	s.ended = true
 	return append(dst, "data: [DONE]\n\n"...)

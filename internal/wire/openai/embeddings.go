@@ -14,11 +14,11 @@ import (
 // embeddings are the members of an Embeddings request, in the order in which they are read.
 var embeddings = newTable([]field{
 	{name: "model", want: text, how: carried, read: already},
-	{name: "encoding_format", want: text, how: carried, note: "float and base64", read: (*request).readEncoding},
-	{name: "dimensions", want: integer, how: carried, note: "Titan 2, Cohere 4 and Nova 2", read: (*request).readDimensions},
-	{name: "input_type", want: text, how: carried, note: "not OpenAI's; of Cohere", read: (*request).readInputType},
-	{name: "user", want: text, how: carried, note: "request metadata", read: (*request).readUser},
-	{name: "input", want: text | array, how: carried, must: true, note: "texts, and no tokens", read: (*request).readInput},
+	{name: "encoding_format", want: text, how: carried, note: "float and base64", read: readEncoding},
+	{name: "dimensions", want: integer, how: carried, note: "Titan 2, Cohere 4 and Nova 2", read: readDimensions},
+	{name: "input_type", want: text, how: carried, note: "not OpenAI's; of Cohere", read: readInputType},
+	{name: "user", want: text, how: carried, note: "request metadata", read: readUser},
+	{name: "input", want: text | array, how: carried, must: true, note: "texts, and no tokens", read: readInput},
 })
 
 // embedding is what is known of an Embeddings request before its input.
@@ -84,7 +84,7 @@ func (e *embedding) appendSize(dst []byte, member string) []byte {
 	return appendInt(dst, e.dimensions)
 }
 
-func (r *request) readEncoding(v jsontree.Value) {
+func readEncoding(r *request, v jsontree.Value) {
 	switch v.Text() {
 	case "float":
 	case "base64":
@@ -94,7 +94,7 @@ func (r *request) readEncoding(v jsontree.Value) {
 	}
 }
 
-func (r *request) readDimensions(v jsontree.Value) {
+func readDimensions(r *request, v jsontree.Value) {
 	n, _ := v.Int()
 	if n < 1 || n > 1<<20 {
 		r.fail(v, codeValue, "Invalid value for 'dimensions': it must be a whole number from 1 on.")
@@ -103,9 +103,9 @@ func (r *request) readDimensions(v jsontree.Value) {
 	r.embed.dimensions = n
 }
 
-func (r *request) readInputType(v jsontree.Value) { r.embed.kind = v.Raw() }
+func readInputType(r *request, v jsontree.Value) { r.embed.kind = v.Raw() }
 
-func (r *request) readInput(v jsontree.Value) {
+func readInput(r *request, v jsontree.Value) {
 	at := -1
 	for i, e := range embedders {
 		if strings.HasPrefix(r.foundation, e.prefix) && (at < 0 || len(e.prefix) > len(embedders[at].prefix)) {
@@ -117,7 +117,7 @@ func (r *request) readInput(v jsontree.Value) {
 		return
 	}
 	how := embedders[at]
-	texts := r.texts(v)
+	texts := inputs(r, v)
 	switch {
 	case r.problem != nil:
 	case len(texts) > how.most:
@@ -130,8 +130,8 @@ func (r *request) readInput(v jsontree.Value) {
 	}
 }
 
-// texts are the inputs of a request, in JSON.
-func (r *request) texts(v jsontree.Value) (texts [][]byte) {
+// inputs are the inputs of a request, in JSON.
+func inputs(r *request, v jsontree.Value) (texts [][]byte) {
 	add := func(v jsontree.Value) {
 		if kindOf(v)&(number|array) != 0 {
 			r.fail(v, codeType, "Invalid type for '"+v.Path()+"': tokens cannot be carried, only texts. LangChain sends texts "+

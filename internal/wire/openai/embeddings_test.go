@@ -16,7 +16,8 @@ func TestEmbeddings(t *testing.T) {
 		{`{"model":"us.cohere.embed-v4:0","input":["a"],"input_type":"search_query","dimensions":512}`,
 			`{"texts":["a"],"input_type":"search_query","embedding_types":["float"],"output_dimension":512}`},
 		{`{"model":"amazon.nova-2-multimodal-embeddings-v1:0","input":"a","dimensions":1024}`, `{"schemaVersion":` +
-			`"nova-multimodal-embed-v1","taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"embeddingPurpose":"GENERIC_INDEX",` +
+			`"nova-multimodal-embed-v1","taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"embeddingPurpose":"GENERI` +
+			`C_INDEX",` +
 			`"text":{"truncationMode":"NONE","value":"a"},"embeddingDimension":1024}}`},
 	} {
 		_, n, f := embeddingsRequest(asked(c.body))
@@ -94,7 +95,8 @@ func TestPaths(t *testing.T) {
 		t.Fatal(f)
 	}
 	all := &caller.Answer{Models: []caller.Listed{{ID: "x", Owner: "amazon"}, {ID: "a/b", Owner: "anthropic"}}}
-	if got, f := x.Answer(all); f != nil || string(got) != `{"id":"a/b","object":"model","created":0,"owned_by":"anthropic"}` {
+	if got, f := x.Answer(all); f != nil || string(got) != `{"id":"a/b","object":"model","created":0,"owned_by":"an`+
+		`thropic"}` {
 		t.Errorf("%s %+v", got, f)
 	}
 }

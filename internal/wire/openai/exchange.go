@@ -59,13 +59,15 @@ var routes = []route{
 	{path: "/v1/v1", absent: "The path has /v1 twice: the base URL ends in /v1, and the SDK adds the rest."},
 }
 
-const nowhere = "There is no such path. OpenAI's dialect has /v1/chat/completions, /v1/responses, /v1/embeddings and /v1/models."
+const nowhere = "There is no such path. OpenAI's dialect has /v1/chat/completions, /v1/responses, /v1/embeddings " +
+	"and /v1/models."
 
 // find is what a path is for; nil when it is for nothing.
 func find(path string) *route {
 	for i := range routes {
 		r := &routes[i]
-		below := strings.HasPrefix(path, strings.TrimSuffix(r.path, "/")+"/") && (r.serve == nil || strings.HasSuffix(r.path, "/"))
+		below := strings.HasPrefix(path, strings.TrimSuffix(r.path,
+			"/")+"/") && (r.serve == nil || strings.HasSuffix(r.path, "/"))
 		if path == r.path || below {
 			return r
 		}

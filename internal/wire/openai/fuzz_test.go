@@ -145,9 +145,11 @@ func drawAnswer(t *rapid.T) (whole string, events []event) {
 	usage := `"usage":{"inputTokens":` + string(appendInt(nil, int64(n[0]))) + `,"outputTokens":` +
 		string(appendInt(nil, int64(n[1]))) + `,"cacheReadInputTokens":` + string(appendInt(nil, int64(n[2]))) +
 		`,"cacheWriteInputTokens":` + string(appendInt(nil, int64(n[3]))) + `}`
-	whole = `{"output":{"message":{"role":"assistant","content":[` + strings.Join(content, ",") + `]}},"stopReason":"` + stop +
+	whole = `{"output":{"message":{"role":"assistant","content":[` + strings.Join(content, ",") + `]}},"stopReason"` +
+		`:"` + stop +
 		`",` + usage + `}`
-	return whole, append(events, event{"messageStop", `{"stopReason":"` + stop + `"}`}, event{"metadata", `{` + usage + `}`})
+	return whole, append(events, event{"messageStop", `{"stopReason":"` + stop + `"}`}, event{"metadata", `` +
+		`{` + usage + `}`})
 }
 
 // summed is what a client of Chat Completions makes of a stream, or of an answer.

@@ -10,14 +10,14 @@ import (
 
 // roles are who may speak in a Chat Completions request.
 var roles = map[string]func(r *request, m jsontree.Value){
-	"system":    (*request).readInstruction,
-	"developer": (*request).readInstruction,
-	"user":      (*request).readUserTurn,
-	"assistant": (*request).readAssistant,
-	"tool":      (*request).readResult,
+	"system":    readInstruction,
+	"developer": readInstruction,
+	"user":      readUserTurn,
+	"assistant": readAssistant,
+	"tool":      readResult,
 }
 
-func (r *request) readMessages(v jsontree.Value) {
+func readMessages(r *request, v jsontree.Value) {
 	if v.Len() == 0 {
 		r.fail(v, codeValue, "Invalid 'messages': empty array. Expected an array with minimum length 1.")
 	}
@@ -52,7 +52,7 @@ func (r *request) speaker(m jsontree.Value) {
 var userMembers = []string{"role", "content", "name", "cache_control", "type", "id", "status"}
 
 // readInstruction reads a system or developer message. Those at the beginning are the system prompt.
-func (r *request) readInstruction(m jsontree.Value) {
+func readInstruction(r *request, m jsontree.Value) {
 	r.members(m, userMembers...)
 	r.speaker(m)
 	content, ok := r.need(m, "content", text|array)
@@ -104,7 +104,7 @@ func (r *request) cachePoint(v jsontree.Value, at converse.Place) {
 	}
 }
 
-func (r *request) readUserTurn(m jsontree.Value) {
+func readUserTurn(r *request, m jsontree.Value) {
 	r.members(m, userMembers...)
 	r.speaker(m)
 	content, ok := r.need(m, "content", text|array)
@@ -118,13 +118,13 @@ func (r *request) readUserTurn(m jsontree.Value) {
 
 // parts are what a user may say, in Chat Completions and in Responses.
 var parts = map[string]func(r *request, p jsontree.Value){
-	"text":        (*request).readText,
-	"input_text":  (*request).readText,
-	"output_text": (*request).readText,
-	"image_url":   (*request).readImageURL,
-	"input_image": (*request).readInputImage,
-	"file":        (*request).readFilePart,
-	"input_file":  (*request).readFile,
+	"text":        readText,
+	"input_text":  readText,
+	"output_text": readText,
+	"image_url":   readImageURL,
+	"input_image": readInputImage,
+	"file":        readFilePart,
+	"input_file":  readFile,
 	"input_audio": func(r *request, p jsontree.Value) { r.refuse(p, "No model behind Converse hears.") },
 }
 
@@ -151,7 +151,7 @@ func (r *request) userContent(content jsontree.Value) {
 	}
 }
 
-func (r *request) readText(p jsontree.Value) {
+func readText(r *request, p jsontree.Value) {
 	r.members(p, "type", "text", "cache_control", "annotations", "logprobs")
 	if words, ok := r.need(p, "text", text); ok {
 		r.b.Text(words.Raw())
@@ -170,7 +170,7 @@ var assistantMembers = append([]string{
 	"id", "status", "logprobs",
 }, leftovers...)
 
-func (r *request) readAssistant(m jsontree.Value) {
+func readAssistant(r *request, m jsontree.Value) {
 	r.members(m, assistantMembers...)
 	r.speaker(m)
 	for _, name := range leftovers {
@@ -182,7 +182,7 @@ func (r *request) readAssistant(m jsontree.Value) {
 		r.refuse(f, "Use tool_calls.")
 	}
 	r.b.Turn(converse.Assistant)
-	reasoned := r.readReasoningDetails(m.Get("reasoning_details"))
+	reasoned := readReasoningDetails(r, m.Get("reasoning_details"))
 	content := m.Get("content")
 	if content.Present() && r.check(content, text|array) {
 		r.eachAnswer(content)
@@ -194,7 +194,7 @@ func (r *request) readAssistant(m jsontree.Value) {
 	r.unsigned = calls.Len() > 0 && !reasoned
 	if calls.Present() && r.check(calls, array) {
 		for c := range calls.All() {
-			r.readCall(c)
+			readCall(r, c)
 		}
 	}
 	r.cachePoint(m, converse.InTurn)
@@ -234,7 +234,7 @@ func (r *request) say(words jsontree.Value) {
 }
 
 // readReasoningDetails puts signed reasoning back where it was, for the model that made it.
-func (r *request) readReasoningDetails(v jsontree.Value) (reasoned bool) {
+func readReasoningDetails(r *request, v jsontree.Value) (reasoned bool) {
 	for d := range v.All() {
 		words, signature, data := d.Get("text"), d.Get("signature"), d.Get("data")
 		if r.foundation == "" || !d.Get("format").Is(r.foundation) {
@@ -253,7 +253,7 @@ func (r *request) readReasoningDetails(v jsontree.Value) (reasoned bool) {
 	return reasoned
 }
 
-func (r *request) readCall(c jsontree.Value) {
+func readCall(r *request, c jsontree.Value) {
 	if !r.check(c, object) {
 		return
 	}
@@ -301,7 +301,7 @@ func (r *request) arguments(v jsontree.Value) ([]byte, bool) {
 	return slices.Clip(parsed.Raw()), true
 }
 
-func (r *request) readResult(m jsontree.Value) {
+func readResult(r *request, m jsontree.Value) {
 	r.members(m, "role", "content", "tool_call_id", "name", "cache_control", "is_error")
 	id, ok := r.need(m, "tool_call_id", text)
 	if !ok {
@@ -323,7 +323,7 @@ func (r *request) result(id, content jsontree.Value, failed bool) {
 	if content.IsText() || !hasMedia(content) {
 		r.eachText(content, say, converse.InTurn)
 	} else {
-		blocks = r.mixedResult(content, say)
+		blocks = mixedResult(r, content, say)
 	}
 	if r.problem == nil && !r.b.Result(id.Text(), blocks, failed) {
 		r.fail(id, codeValue, "Invalid parameter: messages with role 'tool' must be a response to a preceding message with "+
@@ -341,7 +341,7 @@ func hasMedia(content jsontree.Value) bool {
 }
 
 // mixedResult reads a result with pictures or files, which stand beside it in the same turn.
-func (r *request) mixedResult(content jsontree.Value, say func(v jsontree.Value)) []byte {
+func mixedResult(r *request, content jsontree.Value, say func(v jsontree.Value)) []byte {
 	var blocks []byte
 	for p := range content.All() {
 		if words := p.Get("text"); words.IsText() {
@@ -373,7 +373,7 @@ func appendResult(dst []byte, v jsontree.Value) []byte {
 	return append(append(append(dst, `{"text":`...), said...), '}')
 }
 
-func (r *request) readImageURL(p jsontree.Value) {
+func readImageURL(r *request, p jsontree.Value) {
 	r.members(p, "type", "image_url", "cache_control")
 	image, ok := r.need(p, "image_url", object|text)
 	if !ok {
@@ -419,7 +419,7 @@ func (r *request) image(url jsontree.Value) {
 }
 
 // readFilePart reads a file of Chat Completions.
-func (r *request) readFilePart(p jsontree.Value) {
+func readFilePart(r *request, p jsontree.Value) {
 	r.members(p, "type", "file", "cache_control")
 	if f, ok := r.need(p, "file", object); ok {
 		r.file(f)
@@ -427,7 +427,7 @@ func (r *request) readFilePart(p jsontree.Value) {
 }
 
 // readFile reads a file of Responses.
-func (r *request) readFile(p jsontree.Value) {
+func readFile(r *request, p jsontree.Value) {
 	r.members(p, "type", "file_data", "filename", "file_id", "file_url", "detail", "cache_control")
 	r.detail(p)
 	r.file(p)

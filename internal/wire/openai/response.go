@@ -122,7 +122,8 @@ func (i *item) append(dst []byte, done bool) []byte {
 }
 
 func (i *item) appendPart(dst []byte) []byte {
-	return append(append(append(dst, `{"type":"output_text","annotations":[],"logprobs":[],"text":"`...), i.words...), `"}`...)
+	return append(append(append(dst, `{"type":"output_text","annotations":[],"logprobs":[],"text":"`...),
+		i.words...), `"}`...)
 }
 
 func (i *item) appendSummary(dst []byte) []byte {

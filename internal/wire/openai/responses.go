@@ -16,42 +16,44 @@ const stateless = "The gateway keeps no responses: send the whole conversation a
 // responses are the members of a Responses request, in the order in which they are read.
 var responses = newTable([]field{
 	{name: "model", want: text, how: carried, read: already},
-	{name: "stream", want: boolean, how: carried, read: (*request).readStream},
-	{name: "stream_options", want: object, how: carried, read: (*request).readStreamOptions},
+	{name: "stream", want: boolean, how: carried, read: readStream},
+	{name: "stream_options", want: object, how: carried, read: readStreamOptions},
 	{name: "include", want: array, how: carried, note: "reasoning.encrypted_content", same: []string{"[]"},
-		read: (*request).readInclude},
-	{name: "instructions", want: text, how: carried, read: (*request).readInstructions},
-	{name: "input", want: text | array, how: carried, must: true, read: (*request).readItems},
-	{name: "tools", want: array, how: carried, note: "of type function", same: []string{"[]"}, read: (*request).readTools},
-	{name: "max_output_tokens", want: integer, how: carried, read: (*request).readMax},
-	{name: "tool_choice", want: text | object, how: fitted, same: []string{`"auto"`}, read: (*request).readToolChoice,
+		read: readInclude},
+	{name: "instructions", want: text, how: carried, read: readInstructions},
+	{name: "input", want: text | array, how: carried, must: true, read: readItems},
+	{name: "tools", want: array, how: carried, note: "of type function", same: []string{"[]"}, read: readTools},
+	{name: "max_output_tokens", want: integer, how: carried, read: readMax},
+	{name: "tool_choice", want: text | object, how: fitted, same: []string{`"auto"`}, read: readToolChoice,
 		note: "none keeps the tools that the conversation has called, and asks in words"},
 	{name: "text", want: object, how: fitted, note: "format as response_format of Chat Completions; verbosity is dropped",
-		read: (*request).readTextConfig},
+		read: readTextConfig},
 	{name: "reasoning", want: object, how: fitted, note: "effort as reasoning_effort of Chat Completions",
-		read: (*request).readReasoning},
-	{name: "temperature", want: number, how: fitted, note: "above 1 is refused for Claude", read: (*request).readTemperature},
+		read: readReasoning},
+	{name: "temperature", want: number, how: fitted, note: "above 1 is refused for Claude", read: readTemperature},
 	{name: "top_p", want: number, how: fitted, note: "not beside temperature where the model takes one of them",
-		read: (*request).readTopP},
+		read: readTopP},
 	{name: "parallel_tool_calls", want: boolean, how: fitted, note: "for Claude", same: []string{"true"},
-		read: (*request).readParallel},
+		read: readParallel},
 	{name: "service_tier", want: text, how: carried, note: "auto, default, flex and priority",
-		same: []string{`"auto"`, `"default"`}, read: (*request).readTier},
-	{name: "metadata", want: object, how: carried, note: "requestMetadata", read: (*request).readMetadata},
-	{name: "user", want: text, how: carried, note: "requestMetadata", read: (*request).readUser},
-	{name: "safety_identifier", want: text, how: carried, note: "requestMetadata", read: (*request).readUser},
+		same: []string{`"auto"`, `"default"`}, read: readTier},
+	{name: "metadata", want: object, how: carried, note: "requestMetadata", read: readMetadata},
+	{name: "user", want: text, how: carried, note: "requestMetadata", read: readUser},
+	{name: "safety_identifier", want: text, how: carried, note: "requestMetadata", read: readUser},
 	{name: "store", want: boolean, how: dropped, note: "nothing is stored", same: []string{"false"}},
 	{name: "prompt_cache_key", want: text, how: dropped},
 	{name: "prompt_cache_retention", want: text, how: dropped, same: []string{`"in_memory"`, `"in-memory"`}},
 	{name: "client_metadata", want: object, how: dropped, same: []string{"{}"}},
 	{name: "max_tool_calls", want: integer, how: dropped},
 	{name: "top_logprobs", want: integer, how: refused, note: "Bedrock's models do not tell them.", same: zero},
-	{name: "truncation", want: text, how: refused, note: "The gateway leaves no message out.", same: []string{`"disabled"`}},
+	{name: "truncation", want: text, how: refused, note: "The gateway leaves no message out.", same: []string{`"dis` +
+		`abled"`}},
 	{name: "background", want: boolean, how: refused, note: stateless, same: []string{"false"}},
 	{name: "previous_response_id", want: text, how: refused, note: stateless},
 	{name: "conversation", want: text | object, how: refused, note: stateless},
 	{name: "prompt", want: object, how: refused, note: stateless},
-	{name: "context_management", want: array, how: refused, note: "The gateway leaves no message out.", same: []string{"[]"}},
+	{name: "context_management", want: array, how: refused, note: "The gateway leaves no message out.",
+		same: []string{"[]"}},
 	{name: "moderation", want: object | text, how: refused, note: "Use a guardrail of the gateway's."},
 })
 
@@ -90,9 +92,9 @@ func echoOf(v jsontree.Value) []byte {
 	return out
 }
 
-func (r *request) readInstructions(v jsontree.Value) { r.b.System(v.Raw()) }
+func readInstructions(r *request, v jsontree.Value) { r.b.System(v.Raw()) }
 
-func (r *request) readInclude(v jsontree.Value) {
+func readInclude(r *request, v jsontree.Value) {
 	for m := range v.All() {
 		switch {
 		case !r.check(m, text):
@@ -107,36 +109,36 @@ func (r *request) readInclude(v jsontree.Value) {
 	}
 }
 
-func (r *request) readTextConfig(v jsontree.Value) {
+func readTextConfig(r *request, v jsontree.Value) {
 	r.members(v, "format", "verbosity")
 	if w := v.Get("verbosity"); w.Present() && r.check(w, text) && !w.Is("medium") {
 		r.drop(w)
 	}
 	if f := v.Get("format"); f.Present() && r.check(f, object) {
-		r.readResponseFormat(f)
+		readResponseFormat(r, f)
 	}
 }
 
-func (r *request) readReasoning(v jsontree.Value) {
+func readReasoning(r *request, v jsontree.Value) {
 	r.members(v, "effort", "summary", "generate_summary", "context", "encrypted_content")
 	if s := v.Get("summary"); s.Present() && r.check(s, text) && !s.Is("auto") {
 		r.drop(s) // the model says what it thinks as it does
 	}
 	if e := v.Get("effort"); e.Present() && r.check(e, text) {
-		r.readEffort(e)
+		readEffort(r, e)
 	}
 }
 
 // items are the kinds of items that an input may have. An item without a type is a message.
 var items = map[string]func(r *request, m jsontree.Value){
-	"message":              (*request).readItem,
-	"function_call":        (*request).readFunctionCall,
-	"function_call_output": (*request).readFunctionOutput,
-	"reasoning":            (*request).readReasoningItem,
+	"message":              readItem,
+	"function_call":        readFunctionCall,
+	"function_call_output": readFunctionOutput,
+	"reasoning":            readReasoningItem,
 	"item_reference":       func(r *request, m jsontree.Value) { r.refuse(m, stateless) },
 }
 
-func (r *request) readItems(v jsontree.Value) {
+func readItems(r *request, v jsontree.Value) {
 	if v.IsText() {
 		r.b.Turn(converse.User)
 		r.b.Text(v.Raw())
@@ -162,13 +164,13 @@ func (r *request) readItems(v jsontree.Value) {
 
 // itemRoles are who may speak in an item of an input.
 var itemRoles = map[string]func(r *request, m jsontree.Value){
-	"system":    (*request).readInstruction,
-	"developer": (*request).readInstruction,
-	"user":      (*request).readUserTurn,
-	"assistant": (*request).readOutputMessage,
+	"system":    readInstruction,
+	"developer": readInstruction,
+	"user":      readUserTurn,
+	"assistant": readOutputMessage,
 }
 
-func (r *request) readItem(m jsontree.Value) {
+func readItem(r *request, m jsontree.Value) {
 	role, ok := r.need(m, "role", text)
 	if !ok {
 		return
@@ -183,7 +185,7 @@ func (r *request) readItem(m jsontree.Value) {
 	r.lastRole = role.Text()
 }
 
-func (r *request) readOutputMessage(m jsontree.Value) {
+func readOutputMessage(r *request, m jsontree.Value) {
 	r.members(m, "type", "role", "content", "id", "status", "phase")
 	content, ok := r.need(m, "content", text|array)
 	if !ok {
@@ -193,7 +195,7 @@ func (r *request) readOutputMessage(m jsontree.Value) {
 	r.eachAnswer(content)
 }
 
-func (r *request) readFunctionCall(m jsontree.Value) {
+func readFunctionCall(r *request, m jsontree.Value) {
 	r.members(m, "type", "id", "call_id", "name", "arguments", "status", "namespace")
 	id, ok := r.need(m, "call_id", text)
 	if !ok {
@@ -212,7 +214,7 @@ func (r *request) readFunctionCall(m jsontree.Value) {
 	r.b.Call(id.Text(), name.Text(), input)
 }
 
-func (r *request) readFunctionOutput(m jsontree.Value) {
+func readFunctionOutput(r *request, m jsontree.Value) {
 	r.members(m, "type", "id", "call_id", "output", "status")
 	id, ok := r.need(m, "call_id", text)
 	if !ok {
@@ -255,7 +257,7 @@ func unseal(s string) (t thought, ok bool) {
 }
 
 // readReasoningItem puts what a model has thought back where it was, if it is the same model.
-func (r *request) readReasoningItem(m jsontree.Value) {
+func readReasoningItem(r *request, m jsontree.Value) {
 	r.members(m, "type", "id", "summary", "content", "encrypted_content", "status")
 	sealed := m.Get("encrypted_content")
 	t, ok := unseal(sealed.Text())
@@ -274,7 +276,7 @@ func (r *request) readReasoningItem(m jsontree.Value) {
 	r.lastRole = "reasoning"
 }
 
-func (r *request) readInputImage(p jsontree.Value) {
+func readInputImage(r *request, p jsontree.Value) {
 	r.members(p, "type", "image_url", "detail", "file_id", "cache_control")
 	r.detail(p)
 	if f := p.Get("file_id"); f.Present() {

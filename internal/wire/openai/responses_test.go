@@ -36,7 +36,8 @@ func TestResponsesRequests(t *testing.T) {
 			"properties":{}}},"strict":true}}]}}`, ""},
 		{"52: another model's reasoning", `{"model":"` + sonnet45 + `","store":false,"input":[{"role":"user","content":"hi"},
 			{"type":"reasoning","summary":[],"encrypted_content":"` + foreign + `"}]}`, `{` + greeting + `}`, "input[]"},
-		{"format, effort, verbosity", `{"model":"` + sonnet45 + `","input":"hi","store":false,"text":{"verbosity":"low","format":
+		{"format, effort, verbosity", `{"model":"` + sonnet45 + `","input":"hi","store":false,"text":{"verbosity":"low` +
+			`","format":
 			{"type":"json_schema","name":"x","schema":{"type":"object"}}},"reasoning":{"effort":"low","summary":"auto"},
 			"include":["reasoning.encrypted_content"],"tool_choice":"auto","max_tool_calls":3}`,
 			`{` + greeting + `,"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":
@@ -178,16 +179,20 @@ func TestResponsesStream(t *testing.T) {
 func TestResponsesEnds(t *testing.T) {
 	k := &known{model: "auto", echo: []byte(`"tools":[]`)}
 	for stop, want := range map[string]string{
-		"max_tokens":           `"status":"incomplete","background":false,"error":null,"incomplete_details":{"reason":"max_output_tokens"}`,
-		"guardrail_intervened": `"status":"incomplete","background":false,"error":null,"incomplete_details":{"reason":"content_filter"}`,
-		"content_filtered":     `"incomplete_details":{"reason":"content_filter"}`,
-		"end_turn":             `"status":"completed"`,
-		"malformed_tool_use":   `"status":"failed"`,
+		"max_tokens": `"status":"incomplete","background":false,"error":null,"incomplete_details":{"reason":` +
+			`"max_output_tokens"}`,
+		"guardrail_intervened": `"status":"incomplete","background":false,"error":null,"incomplete_details":{"reason":` +
+			`"content_filter"}`,
+		"content_filtered":   `"incomplete_details":{"reason":"content_filter"}`,
+		"end_turn":           `"status":"completed"`,
+		"malformed_tool_use": `"status":"failed"`,
 	} {
 		got := frames(t, k.responseStream(told("")), event{"messageStart", `{}`},
 			event{"contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"a"}}`},
-			event{"messageStop", `{"stopReason":"` + stop + `"}`}, event{"metadata", `{"usage":{"inputTokens":1,"outputTokens":2}}`})
-		if !strings.Contains(got, want) || stop != "malformed_tool_use" && !strings.Contains(got, `"usage":{"input_tokens":1`) {
+			event{"messageStop", `{"stopReason":"` + stop + `"}`}, event{"metadata", `{"usage":{"inputTokens":1,"outputTo` +
+				`kens":2}}`})
+		if !strings.Contains(got, want) || stop != "malformed_tool_use" && !strings.Contains(got, `"usage":{"input_tok`+
+			`ens":1`) {
 			t.Errorf("%s: %s", stop, got)
 		}
 	}

@@ -274,7 +274,8 @@ func (s *responseStream) closeCall(dst []byte, i *openItem) []byte {
 
 func (s *responseStream) closeReasoning(dst []byte, i *openItem) []byte {
 	if s.known.encrypted {
-		t := thought{Model: wire.ParseModelID(s.from.Model).Foundation, Signature: string(i.signature), Redacted: string(i.redacted)}
+		t := thought{Model: wire.ParseModelID(s.from.Model).Foundation, Signature: string(i.signature),
+			Redacted: string(i.redacted)}
 		t.Text = string(jsonscan.AppendString(nil, append(append([]byte{'"'}, i.words...), '"')))
 		if t.Model != "" && (t.Signature != "" || t.Redacted != "") {
 			i.seal = t.seal()
@@ -334,7 +335,8 @@ func (s *responseStream) End(dst []byte) []byte {
 	case s.ended:
 		return dst
 	case s.stop == "":
-		return s.Fail(dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream ended before the answer did"})
+		return s.Fail(dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream ended before the " +
+			"answer did"})
 	}
 	return s.complete(dst, jsontree.Value{})
 }

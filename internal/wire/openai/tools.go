@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
-func (r *request) readTools(v jsontree.Value) {
+func readTools(r *request, v jsontree.Value) {
 	for t := range v.All() {
 		if r.problem != nil || !r.check(t, object) {
 			return
@@ -29,12 +29,12 @@ func (r *request) readTools(v jsontree.Value) {
 				return
 			}
 		}
-		r.readFunction(f)
+		readFunction(r, f)
 		r.cachePoint(t, converse.InTools)
 	}
 }
 
-func (r *request) readFunction(f jsontree.Value) {
+func readFunction(r *request, f jsontree.Value) {
 	name, ok := r.need(f, "name", text)
 	if !ok {
 		return
@@ -92,9 +92,9 @@ func spliced(v jsontree.Value, member string) []byte {
 // withoutTools is what a model is told that has tools and must not call any: Converse has no such choice.
 var withoutTools = []byte(`"Do not call any tool in your next answer. Answer in words."`)
 
-func (r *request) readToolChoice(v jsontree.Value) {
+func readToolChoice(r *request, v jsontree.Value) {
 	if v.IsObject() {
-		r.chooseNamed(v)
+		chooseNamed(r, v)
 		return
 	}
 	switch v.Text() {
@@ -119,7 +119,7 @@ func (r *request) readToolChoice(v jsontree.Value) {
 }
 
 // chooseNamed reads a choice of one tool, {"type":"function","function":{"name":…}} or with the name at its top.
-func (r *request) chooseNamed(v jsontree.Value) {
+func chooseNamed(r *request, v jsontree.Value) {
 	kind, ok := r.need(v, "type", text)
 	if !ok {
 		return
@@ -147,7 +147,7 @@ func (r *request) chooseNamed(v jsontree.Value) {
 }
 
 // readParallel tells Claude to call one tool at a time. Beside a choice that Converse has, it must not say which.
-func (r *request) readParallel(v jsontree.Value) {
+func readParallel(r *request, v jsontree.Value) {
 	switch {
 	case r.b.Tools() == 0:
 	case !r.b.Model.OneCall:
@@ -159,7 +159,7 @@ func (r *request) readParallel(v jsontree.Value) {
 	}
 }
 
-func (r *request) readResponseFormat(v jsontree.Value) {
+func readResponseFormat(r *request, v jsontree.Value) {
 	kind, ok := r.need(v, "type", text)
 	if !ok {
 		return
@@ -178,7 +178,7 @@ func (r *request) readResponseFormat(v jsontree.Value) {
 				return
 			}
 		}
-		r.schema(s)
+		bindTo(r, s)
 	default:
 		r.fail(kind, codeValue, "Invalid value: '"+kind.Text()+"'. Supported values are: 'json_object', 'json_schema' and "+
 			"'text'.")
@@ -188,8 +188,8 @@ func (r *request) readResponseFormat(v jsontree.Value) {
 // jsonTool is the name of the tool that stands for a schema.
 const jsonTool = "answer_in_json"
 
-// schema binds the answer to a schema, as the model can be bound.
-func (r *request) schema(v jsontree.Value) {
+// bindTo binds the answer to a schema, as the model can be bound.
+func bindTo(r *request, v jsontree.Value) {
 	name, ok := r.need(v, "name", text)
 	if !ok {
 		return
@@ -211,15 +211,15 @@ func (r *request) schema(v jsontree.Value) {
 	}
 	switch how {
 	case capability.SchemaNative:
-		r.nativeSchema(name, description, schema)
+		nativeSchema(r, name, description, schema)
 	case capability.SchemaTool:
-		r.toolSchema(description, schema)
+		toolSchema(r, description, schema)
 	default:
-		r.wordSchema(v, schema)
+		wordSchema(r, v, schema)
 	}
 }
 
-func (r *request) nativeSchema(name, description, schema jsontree.Value) {
+func nativeSchema(r *request, name, description, schema jsontree.Value) {
 	out := []byte(`{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`)
 	out = wire.AppendJSONString(out, string(schema.Raw()))
 	out = append(append(out, `,"name":`...), name.Raw()...)
@@ -231,9 +231,10 @@ func (r *request) nativeSchema(name, description, schema jsontree.Value) {
 
 // toolSchema makes a tool of the schema, whose input then is the answer. Beside tools of the caller, the model may call
 // one of those instead, as it may with OpenAI.
-func (r *request) toolSchema(description, schema jsontree.Value) {
+func toolSchema(r *request, description, schema jsontree.Value) {
 	others := r.b.Tools() > 0
-	t := converse.Tool{Name: jsonTool, Schema: schemaOf(schema), Description: description.Raw(), Strict: r.b.Model.StrictTools}
+	t := converse.Tool{Name: jsonTool, Schema: schemaOf(schema), Description: description.Raw(),
+		Strict: r.b.Model.StrictTools}
 	if !description.Present() {
 		t.Description = []byte(`"Gives your answer. Call it once, with all of the answer."`)
 	}
@@ -246,24 +247,27 @@ func (r *request) toolSchema(description, schema jsontree.Value) {
 	r.b.ChooseTool(jsonTool)
 }
 
-func (r *request) wordSchema(v, schema jsontree.Value) {
+func wordSchema(r *request, v, schema jsontree.Value) {
 	if s := v.Get("strict"); s.IsTrue() {
 		r.drop(s)
 	}
-	words := "Answer with one JSON value and nothing else: no words around it, no code fence. It has to be valid by this " +
+	words := "Answer with one JSON value and nothing else: no words around it, no code fence. It has to be valid by " +
+		"this " +
 		"JSON schema:\n" + string(schema.Raw())
 	r.b.System(wire.AppendJSONString(nil, words))
 }
 
 // budgets are Claude's thinking tokens by effort, where it has no effort of its own.
-var budgets = map[string]int64{"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32000, "max": 32000}
+var budgets = map[string]int64{"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32000,
+	"max": 32000}
 
 const leastBudget = 1024 // of Claude's
 
-func (r *request) readEffort(v jsontree.Value) {
+func readEffort(r *request, v jsontree.Value) {
 	effort := v.Text()
 	if !capability.KnownEffort(effort) {
-		r.fail(v, codeValue, "Invalid value: '"+effort+"'. Supported values are: 'none', 'minimal', 'low', 'medium', 'high', "+
+		r.fail(v, codeValue, "Invalid value: '"+effort+"'. Supported values are: 'none', 'minimal', 'low', 'medium', "+
+			"'high', "+
 			"'xhigh' and 'max'.")
 		return
 	}
@@ -274,10 +278,10 @@ func (r *request) readEffort(v jsontree.Value) {
 	fit := m.Effort(effort)
 	switch m.Thinking {
 	case capability.ThinkingAdaptive:
-		r.think(`{"type":"adaptive"}`)
+		think(r, `{"type":"adaptive"}`)
 		r.b.Extra.Add("output_config", []byte(`{"effort":"`+fit+`"}`))
 	case capability.ThinkingBudget:
-		r.budget(v, budgets[effort])
+		thinkWithin(r, v, budgets[effort])
 		return
 	case capability.ThinkingNova:
 		if fit == "high" && r.max > 0 { // which forbids a cap
@@ -296,14 +300,14 @@ func (r *request) readEffort(v jsontree.Value) {
 }
 
 // think turns Claude's thinking on, with which it takes no sampling and cannot be forced to call a tool.
-func (r *request) think(how string) {
+func think(r *request, how string) {
 	r.thinking = true
 	r.b.Extra.Add("thinking", []byte(how))
 }
 
-// budget turns thinking on with a budget. It has to be below the cap, and the conversation must have the reasoning
+// thinkWithin turns thinking on with a budget. It has to be below the cap, and the conversation must have the reasoning
 // of calls that wait for their results; else there is none.
-func (r *request) budget(v jsontree.Value, tokens int64) {
+func thinkWithin(r *request, v jsontree.Value, tokens int64) {
 	if r.max > 0 {
 		tokens = min(tokens, r.max-1)
 	}
@@ -311,5 +315,5 @@ func (r *request) budget(v jsontree.Value, tokens int64) {
 		r.drop(v)
 		return
 	}
-	r.think(`{"type":"enabled","budget_tokens":` + strconv.FormatInt(tokens, 10) + `}`)
+	think(r, `{"type":"enabled","budget_tokens":`+strconv.FormatInt(tokens, 10)+`}`)
 }
