@@ -39,7 +39,8 @@ func TestChatCompletions(t *testing.T) {
 	}
 	res, body = send(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0",
 		`,"stream":true,"stream_options":{"include_usage":true}`), bearer...)
-	if res.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" || !strings.HasSuffix(body, "data: [DONE]\n\n") ||
+	if res.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" ||
+		!strings.HasSuffix(body, "data: [DONE]\n\n") ||
 		!strings.Contains(body, `"usage":{"prompt_tokens":11,"completion_tokens":7,`) {
 		t.Error(res.Header, body)
 	}
