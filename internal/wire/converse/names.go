@@ -63,7 +63,7 @@ func fit(name, marks string) string {
 		return name
 	}
 	h := fnv.New32a()
-	h.Write([]byte(name)) //nolint:errcheck // it never fails
+	h.Write([]byte(name))
 	out := make([]byte, 0, maxName)
 	for i := 0; i < len(name) && len(out) < maxName-9; i++ {
 		c := name[i]

@@ -323,7 +323,7 @@ func (r *request) result(id, content jsontree.Value, failed bool) {
 	if content.IsText() || !hasMedia(content) {
 		r.eachText(content, say, converse.InTurn)
 	} else {
-		blocks = mixedResult(r, content, say)
+		blocks = mixedResult(r, content)
 	}
 	if r.problem == nil && !r.b.Result(id.Text(), blocks, failed) {
 		r.fail(id, codeValue, "Invalid parameter: messages with role 'tool' must be a response to a preceding message with "+
@@ -341,7 +341,7 @@ func hasMedia(content jsontree.Value) bool {
 }
 
 // mixedResult reads a result with pictures or files, which stand beside it in the same turn.
-func mixedResult(r *request, content jsontree.Value, say func(v jsontree.Value)) []byte {
+func mixedResult(r *request, content jsontree.Value) []byte {
 	var blocks []byte
 	for p := range content.All() {
 		if words := p.Get("text"); words.IsText() {
