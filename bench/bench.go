@@ -58,6 +58,7 @@ func (b *bench) measureAll(ctx context.Context) error {
 		{"many/tenants", growth.measureTenants},
 		{"capacity/gateway", growth.measureSizes},
 		{"capacity/ledger", growth.measureLedger},
+		{"pages", b.measurePages},
 		{"calls", b.measureCalls},
 		{"report/records", special.measureReports},
 	} {

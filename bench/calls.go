@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -73,4 +74,26 @@ func parseStrace(text string) (int, error) {
 		return 0, fmt.Errorf("strace: no total in %q", text)
 	}
 	return strconv.Atoi(m[1])
+}
+
+// measurePages takes the time of each page of the admin port, with counters of every hour of two
+// months of 200 tenants. It shows the month.
+func (b *bench) measurePages(ctx context.Context) error {
+	if err := b.build(ctx, ".", b.dir, "./test/browser/stand"); err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, b.program("stand"), "-times", "-hours", "24").Output()
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(out)) {
+		var view string
+		var first, later float64
+		if _, err := fmt.Sscan(line, &view, &first, &later); err != nil {
+			return fmt.Errorf("%q: %w", line, err)
+		}
+		b.note(view+"/page", 1, sample{report.First: first, report.P50: later})
+		log.Printf("%-16s %.1f ms, at first %.1f ms", view+"/page", later/1000, first/1000)
+	}
+	return nil
 }

@@ -23,7 +23,8 @@ const (
 	Alloced = "bytes"   // bytes of them
 	Journal = "journal" // bytes that the journal grew by
 	// Of rows that are no load of requests.
-	P50        = "p50_us"       // µs from the moment that a request was due
+	P50        = "p50_us"       // µs from the moment that a request was due; of pages, once they were shown
+	First      = "first_us"     // µs of a page that is the first
 	Added      = "added_p50_us" // µs of it over the bare proxy's around it
 	KB         = "kb"           // KB of resident memory per stream
 	Goroutines = "goroutines"   // per stream
@@ -59,7 +60,9 @@ func (f Figures) Summary(row, measure string) stats.Summary { return f[row][meas
 
 // loads is the order in which the loads are shown: the second half of a row's
 // name.
-var loads = []string{"2k", "40k", "1m", "stream", "slow", "open", "memory", "tenants", "capacity", "ledger", "records"}
+var loads = []string{
+	"2k", "40k", "1m", "stream", "slow", "open", "memory", "tenants", "page", "capacity", "ledger", "records",
+}
 
 // Rows are the rows that have figures, by load and then by what they cost.
 func (f Figures) Rows() []string {

@@ -133,7 +133,8 @@ func (r *Report) loads() table {
 func (r *Report) others() table {
 	t := table{{"row", "measure", "figure"}}
 	measures := []string{
-		P50, Added, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Seconds, Memory, RedisCPU,
+		First, P50, Added, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Seconds, Memory,
+		RedisCPU,
 		RedisBytes,
 	}
 	for _, row := range r.Rows {

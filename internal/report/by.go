@@ -20,9 +20,9 @@ type column struct {
 
 var columns = []column{
 	{name: "tenant", value: func(_ *sums, k *record.RowKey) string { return k.Tenant }},
-	{name: "root", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 1) }},
-	{name: "team", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 2) }},
-	{name: "project", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 3) }},
+	{name: "root", value: func(_ *sums, k *record.RowKey) string { return Level(k.Tenant, 1) }},
+	{name: "team", value: func(_ *sums, k *record.RowKey) string { return Level(k.Tenant, 2) }},
+	{name: "project", value: func(_ *sums, k *record.RowKey) string { return Level(k.Tenant, 3) }},
 	{name: "key", value: func(_ *sums, k *record.RowKey) string { return k.Key }},
 	{name: "cost_center", value: func(s *sums, k *record.RowKey) string { return s.tenant(k).CostCenter }},
 	{name: "user", value: func(_ *sums, k *record.RowKey) string { return k.User }},
@@ -47,9 +47,9 @@ const hourLayout = "2006-01-02T15:00:00Z"
 // tagPrefix is that of columns for a tag of tenants: tag:env.
 const tagPrefix = "tag:"
 
-// level is the path of a tenant down to so many elements of it: one that has fewer is
+// Level is the path of a tenant down to so many elements of it: one that has fewer is
 // on none of the deeper levels, and there for itself.
-func level(tenant string, elements int) string {
+func Level(tenant string, elements int) string {
 	end := 0
 	for range elements {
 		next := strings.IndexByte(tenant[end:], '/')

@@ -176,17 +176,21 @@ type book struct {
 	Saving
 	base   Baseline
 	prices *record.PriceBook
-	// known is the part of the counterfactual that needs no estimate; perToken is
-	// what one output token more in the mean would cost over all light requests.
-	known, perToken *big.Rat
-	measured        *measured
+	// paid and inputs are the part of the counterfactual that needs no estimate: what was paid for
+	// the model's own answers, and what its input would have cost. inputs is divided by perPrice
+	// and by the attempts that are its key, in the end: a fraction for each row would take long.
+	paid   money.Total
+	inputs map[int64]*big.Int
+	// perToken is what one output token more in the mean would cost over all light requests,
+	// times perPrice.
+	perToken big.Int
+	measured *measured
 }
 
 func newBook(b Baseline, q *Query) *book {
 	return &book{
 		Saving: Saving{Cascade: b.Cascade, Escalation: b.Model, Quality: b.Quality, From: q.From, To: q.To},
-		base:   b, prices: q.Prices, known: new(big.Rat), perToken: new(big.Rat),
-		measured: &measured{},
+		base:   b, prices: q.Prices, inputs: map[int64]*big.Int{}, measured: &measured{},
 	}
 }
 
@@ -210,10 +214,8 @@ func (b *book) charge(k *record.RowKey, c *record.Counters) {
 	b.Drained += c.Drained
 	switch k.Path {
 	case pathDirect, pathEscalated:
-		var wasted money.Total // of legs that were started early and not needed
-		wasted.Add(c.CostWasted)
-		cost.SubTotal(&wasted)
-		b.known.Add(b.known, cost.Rat())
+		b.paid.AddTotal(cost)
+		b.paid.Add(-c.CostWasted) // of legs that were started early and not needed
 	case pathLight:
 		b.Light += c.Requests
 		b.chargeLight(k, c)
@@ -241,8 +243,7 @@ func (b *book) chargeLight(k *record.RowKey, c *record.Counters) {
 		b.NotMeasured = cmp.Or(b.NotMeasured, "the escalation model has no price for some of the hours")
 		return
 	}
-	input := big.NewInt(int64(c.CostGuardrail))
-	input.Mul(input, big.NewInt(perPrice))
+	input := product(int64(c.CostGuardrail), perPrice)
 	for _, class := range []struct {
 		tokens int64
 		price  money.Price
@@ -250,11 +251,31 @@ func (b *book) chargeLight(k *record.RowKey, c *record.Counters) {
 		{c.Input, rates.Input}, {c.CacheRead, rates.CacheRead},
 		{c.CacheWrite5m, rates.CacheWrite5m}, {c.CacheWrite1h, rates.CacheWrite1h},
 	} {
-		input.Add(input, product(class.tokens, int64(class.price)))
+		if class.tokens != 0 {
+			input.Add(input, product(class.tokens, int64(class.price)))
+		}
 	}
-	input.Mul(input, big.NewInt(c.Requests))
-	b.known.Add(b.known, new(big.Rat).SetFrac(input, product(answered, perPrice)))
-	b.perToken.Add(b.perToken, new(big.Rat).SetFrac(product(c.Requests, int64(rates.Output)), big.NewInt(perPrice)))
+	of := int64(1) // all attempts were answers, mostly: then nothing is left to divide by
+	if answered != c.Requests {
+		of = answered
+		input.Mul(input, big.NewInt(c.Requests))
+	}
+	sum := b.inputs[of]
+	if sum == nil {
+		sum = new(big.Int)
+		b.inputs[of] = sum
+	}
+	sum.Add(sum, input)
+	b.perToken.Add(&b.perToken, product(c.Requests, int64(rates.Output)))
+}
+
+// known is the part of the counterfactual that needs no estimate.
+func (b *book) known() *big.Rat {
+	sum := b.paid.Rat()
+	for of, input := range b.inputs {
+		sum.Add(sum, new(big.Rat).SetFrac(input, product(of, perPrice)))
+	}
+	return sum
 }
 
 // perPrice is how many tokens a money.Price is for.
@@ -279,12 +300,13 @@ func (b *book) settle() {
 	if b.NotMeasured != "" {
 		return
 	}
+	perToken := new(big.Rat).SetFrac(&b.perToken, big.NewInt(perPrice))
 	output := from.mean()
-	output.Mul(output, b.perToken)
-	b.Counterfactual.AddRat(output.Add(output, b.known))
+	output.Mul(output, perToken)
+	b.Counterfactual.AddRat(output.Add(output, b.known()))
 	b.Saved.AddTotal(&b.Counterfactual)
 	b.Saved.SubTotal(&b.Spent)
-	half, ok := from.halfWidth(b.perToken)
+	half, ok := from.halfWidth(perToken)
 	b.Interval = ok
 	if ok {
 		b.Low.AddTotal(&b.Saved)

@@ -2,10 +2,12 @@ package views
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"math/big"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/report"
@@ -15,9 +17,7 @@ import (
 // cascade is what each cascade saved against its escalation model alone, with what that may
 // cost in quality, and what its legs cost.
 func (a *ask) cascade() error {
-	savings, err := saving.Of(a.ctx, hourly{a}, saving.Query{
-		From: a.From, To: a.To, Baselines: a.shelf.from.Baselines(), Prices: a.shelf.from.Prices(),
-	})
+	savings, err := a.savings()
 	if err != nil {
 		return err
 	}
@@ -51,6 +51,42 @@ func (a *ask) cascade() error {
 	return nil
 }
 
+// saved is what cascades saved in a period, as of a time, and how long it is good for.
+type saved struct {
+	of        saving.Query
+	tenant    string
+	at, until time.Time
+	savings   []saving.Saving
+}
+
+// mostSaved is how many of them are kept.
+const mostSaved = 64
+
+// savings are those of the period and tenant. They need the hours, of which there are many: what
+// they came to a moment ago is shown again, as long as days are. Nobody may change them.
+func (a *ask) savings() ([]saving.Saving, error) {
+	q := saving.Query{From: a.From, To: a.To, Baselines: a.shelf.from.Baselines(), Prices: a.shelf.from.Prices()}
+	c := &a.shelf.cache
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	now := c.now()
+	c.saved = slices.DeleteFunc(c.saved, func(s saved) bool { return !now.Before(s.until) || now.Before(s.at) })
+	for _, s := range c.saved {
+		if s.tenant == a.query.Tenant && s.of.From.Equal(q.From) && s.of.To.Equal(q.To) && s.of.Prices == q.Prices &&
+			slices.Equal(s.of.Baselines, q.Baselines) {
+			a.asOf(s.at)
+			return s.savings, nil
+		}
+	}
+	all, err := saving.Of(a.ctx, hourly{a}, q)
+	if err != nil {
+		return nil, err
+	}
+	good := max(fresh, rest*c.now().Sub(now))
+	c.saved = append(c.saved[max(0, len(c.saved)-mostSaved+1):], saved{q, a.query.Tenant, now, now.Add(good), all})
+	return all, nil
+}
+
 func savingCells(s *saving.Saving) []string {
 	cells := []string{s.Cascade, s.Escalation, count(s.Requests), count(s.Light), priced(&s.Spent, s.Unpriced), "",
 		"", "", "",
@@ -65,7 +101,7 @@ func savingCells(s *saving.Saving) []string {
 }
 
 // legsTable is what the legs of cascades cost, light answers that were thrown away too.
-func legsTable(rows []row) *Table {
+func legsTable(rows counted) *Table {
 	t := &Table{Name: "legs", Title: "What the legs cost", Empty: "No cascade had traffic in this period.",
 		Columns: []Column{
 			{Name: "cascade", Title: "cascade", Kind: Text}, {Name: "path", Title: "path", Kind: Text},
@@ -96,12 +132,12 @@ func legsTable(rows []row) *Table {
 }
 
 // ofCascades are the rows of requests that a cascade answered.
-func ofCascades(rows []row) []row {
-	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.key.Cascade == "" })
+func ofCascades(rows counted) iter.Seq[*row] {
+	return rows.only(func(r *row) bool { return r.key.Cascade != "" })
 }
 
-// escalation is how many requests of cascades escalated, by the day and cascade.
-func (a *ask) escalation() error {
+// escalationOf is how many requests of cascades escalated, by the day and cascade.
+func escalationOf(a *ask) error {
 	rows, err := a.days()
 	if err != nil {
 		return err
@@ -128,16 +164,16 @@ func (a *ask) escalation() error {
 	return nil
 }
 
-func (a *ask) escalationDays(own []row) *Table {
+func (a *ask) escalationDays(own iter.Seq[*row]) *Table {
 	t := &Table{Name: "days", Title: "By the day", Empty: "No cascade had traffic in this period.", Columns: []Column{
 		{Name: "day", Title: "day (UTC)", Kind: Time}, {Name: "requests", Title: "requests", Kind: Count},
 		{Name: "escalated", Title: "escalated", Kind: Count},
 		{Name: "escalated_percent", Title: "share", Kind: Percent},
 	}}
-	if len(own) == 0 {
+	byDay := group(own, dayOf)
+	if len(byDay) == 0 {
 		return t
 	}
-	byDay := group(own, dayOf)
 	bars := &chart.Bars{Parts: []chart.Series{{Name: "escalated, %"}}}
 	for _, day := range daysOf(a.From, a.To, a.AsOf) {
 		s := cmp.Or(byDay[day], &sum{})

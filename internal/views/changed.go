@@ -10,11 +10,11 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// changed takes the difference to the period before apart. It changes one thing after the
+// changesOf takes the difference to the period before apart. It changes one thing after the
 // other from what it was to what it is: how many requests, which legs they took, on which
 // models, with how many tokens, at which prices. What each step adds is its part; the parts
 // are rounded so that they add up to the cent.
-func (a *ask) changed() error {
+func changesOf(a *ask) error {
 	from, to := a.before()
 	a.To = a.end()
 	now, err := a.daysOf(a.From, a.To)
@@ -84,11 +84,11 @@ type mix struct {
 	cells    map[cell]*amounts
 }
 
-func mixOf(rows []row) *mix {
+func mixOf(rows counted) *mix {
 	m := &mix{paths: map[string]int64{}, cells: map[cell]*amounts{}}
 	unit := new(big.Int)
-	for i := range rows {
-		k, c := &rows[i].key, &rows[i].add
+	for r := range rows.each {
+		k, c := &r.key, &r.add
 		at := cell{k.Path, k.Model}
 		x := m.cells[at]
 		if x == nil {

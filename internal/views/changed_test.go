@@ -34,7 +34,7 @@ func drawPeriod(rt *rapid.T, name string) []row {
 // any two periods: empty ones, other models, costs without usage, corrections.
 func TestChangeAddsUp(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		old, now := mixOf(drawPeriod(rt, "old")), mixOf(drawPeriod(rt, "now"))
+		old, now := mixOf(counted{drawPeriod(rt, "old")}), mixOf(counted{drawPeriod(rt, "now")})
 		table := changeTable(old, now)
 		if len(table.Rows) == 0 {
 			return
@@ -70,7 +70,7 @@ func TestChangeNamesTheCause(t *testing.T) {
 		"tokens per request":        {of("light", "a", 90, 3000, 1e6), of("escalated", "b", 10, 1000, 1e7)},
 		"prices and corrections":    {of("light", "a", 90, 1000, 4e6), of("escalated", "b", 10, 1000, 1e7)},
 	} {
-		for _, cells := range changeTable(mixOf(base), mixOf(now)).Rows[1:] {
+		for _, cells := range changeTable(mixOf(counted{base}), mixOf(counted{now})).Rows[1:] {
 			if (cells[1] != "0.00") != (cells[0] == step) {
 				t.Errorf("only %s changed: %v", step, cells)
 			}

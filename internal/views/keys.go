@@ -2,8 +2,8 @@ package views
 
 import "time"
 
-// keys are all keys that may be seen. No secret is among them.
-func (a *ask) keys() error {
+// keysOf are all keys that may be seen. No secret is among them.
+func keysOf(a *ask) error {
 	t := &Table{Name: "keys", Title: "By tenant", Empty: "There are no keys here.", Columns: []Column{
 		{Name: "key_id", Title: "key", Kind: Text}, {"tenant", "tenant", Text, "tenant", "tenant"},
 		{Name: "state", Title: "state", Kind: Text}, {Name: "name", Title: "name", Kind: Text},

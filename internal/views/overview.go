@@ -16,7 +16,7 @@ func (a *ask) overview() error {
 		{Name: "before", Title: "period before", Kind: Number},
 	}}
 	now, before := whole(rows), whole(old)
-	if len(rows) > 0 {
+	if rows.some() {
 		pair := func(what string, of func(*sum) string) { t.Add(what, of(now), of(before)) }
 		pair("cost, USD", func(s *sum) string { return priced(&s.cost, s.Unpriced) })
 		pair("requests", func(s *sum) string { return count(s.Requests) })

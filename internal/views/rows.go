@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -30,6 +31,36 @@ type row struct {
 	add record.Counters
 }
 
+// counted are rows in parts that others have too: nobody copies or changes them.
+type counted [][]row
+
+// each yields all rows.
+func (c counted) each(yield func(*row) bool) {
+	for _, part := range c {
+		for i := range part {
+			if !yield(&part[i]) {
+				return
+			}
+		}
+	}
+}
+
+// some reports whether there is any row.
+func (c counted) some() bool {
+	return slices.ContainsFunc(c, func(part []row) bool { return len(part) > 0 })
+}
+
+// only are the rows that keep takes.
+func (c counted) only(keep func(*row) bool) iter.Seq[*row] {
+	return func(yield func(*row) bool) {
+		for r := range c.each {
+			if keep(r) && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
 // cache keeps counters by the day for a moment, because who reads a page opens the next one.
 // It is safe for concurrent use.
 type cache struct {
@@ -37,20 +68,45 @@ type cache struct {
 	now    func() time.Time
 	mu     sync.Mutex // guards days, and is held while the source is read
 	days   map[time.Time]*day
+	turn   sync.Mutex // guards saved, and is held while savings are worked out
+	saved  []saved
 }
 
 // day is what was counted in one day, as of a time, and how long it is good for.
 type day struct {
 	at, until time.Time
 	rows      []row
+	version   uint64
+}
+
+// versioned is a ledger that knows whether the counters of a day have changed.
+type versioned interface {
+	Version(day time.Time) uint64
+}
+
+// changed reports whether a day is to be read again, in a ledger that knows it.
+func (c *cache) changed(at time.Time, d *day, now time.Time) bool {
+	of, knows := c.source.(versioned)
+	if !knows || d == nil || of.Version(at) != d.version {
+		return true
+	}
+	d.at, d.until = now, now.Add(fresh)
+	return false
+}
+
+func (c *cache) version(at time.Time) uint64 {
+	if of, knows := c.source.(versioned); knows {
+		return of.Version(at)
+	}
+	return 0
 }
 
 // rows returns the counters of a period, and as of when they are.
-func (c *cache) rows(ctx context.Context, from, to time.Time) ([]row, time.Time, error) {
+func (c *cache) rows(ctx context.Context, from, to time.Time) (counted, time.Time, error) {
 	now := c.now()
 	if !from.Equal(from.Truncate(aDay)) || !to.Equal(to.Truncate(aDay)) {
 		rows, err := readDays(ctx, c.source, from, to)
-		return rows, now, err
+		return counted{rows}, now, err
 	}
 	if end := now.Truncate(aDay).Add(2 * aDay); to.After(end) && from.Before(end) {
 		to = end // nothing is counted behind tomorrow, whatever the clocks of gateways say
@@ -60,16 +116,12 @@ func (c *cache) rows(ctx context.Context, from, to time.Time) ([]row, time.Time,
 	if err := c.refresh(ctx, from, to, now); err != nil {
 		return nil, now, err
 	}
-	n, asOf := 0, now
+	all, asOf := counted{}, now
 	for at := from; at.Before(to); at = at.Add(aDay) {
-		n += len(c.days[at].rows)
 		if of := c.days[at].at; of.Before(asOf) {
 			asOf = of
 		}
-	}
-	all := make([]row, 0, n)
-	for at := from; at.Before(to); at = at.Add(aDay) {
-		all = append(all, c.days[at].rows...)
+		all = append(all, c.days[at].rows)
 	}
 	return all, asOf, nil
 }
@@ -82,7 +134,7 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 	maps.DeleteFunc(c.days, func(_ time.Time, d *day) bool { return now.Sub(d.at) > kept || now.Before(d.at) })
 	var first, end time.Time
 	for at := from; at.Before(to); at = at.Add(aDay) {
-		if d := c.days[at]; d == nil || !now.Before(d.until) {
+		if d := c.days[at]; (d == nil || !now.Before(d.until)) && c.changed(at, d, now) {
 			if end = at.Add(aDay); first.IsZero() {
 				first = at
 			}
@@ -91,17 +143,22 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 	if first.IsZero() {
 		return nil
 	}
+	fresher := map[time.Time]*day{}
+	for at := first; at.Before(end); at = at.Add(aDay) {
+		fresher[at] = &day{at: now, version: c.version(at)} // from before its rows are read
+	}
 	rows, err := readDays(ctx, c.source, first, end)
 	if err != nil {
 		return err
 	}
 	took := c.now().Sub(now)
-	for at := first; at.Before(end); at = at.Add(aDay) {
+	for at, d := range fresher {
 		good := fresh
 		if at.Before(now.Add(-recent)) {
 			good = max(good, rest*took)
 		}
-		c.days[at] = &day{at: now, until: now.Add(good)}
+		d.until = now.Add(good)
+		c.days[at] = d
 	}
 	for i := range rows {
 		d := c.days[rows[i].key.Hour]
@@ -133,39 +190,45 @@ func readDays(ctx context.Context, source report.Source, from, to time.Time) ([]
 
 // sum is what rows come to, without an end.
 type sum struct {
-	record.Counters // counts alone; money is below
-	cost, wasted    money.Total
-	suspense        money.Total
+	Requests, Legs, Escalated                            int64
+	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h int64
+	TokensCut, Unpriced, Unknown, SuspenseTokens         int64
+	cost, wasted, suspense                               money.Total
 }
 
 func (s *sum) take(c *record.Counters) {
-	s.cost.AddTotal(c.Cost())
+	s.Requests += c.Requests
+	s.Legs += c.Legs
+	s.Escalated += c.Escalated
+	s.Input += c.Input
+	s.Output += c.Output
+	s.CacheRead += c.CacheRead
+	s.CacheWrite5m += c.CacheWrite5m
+	s.CacheWrite1h += c.CacheWrite1h
+	s.TokensCut += c.TokensCut
+	s.Unpriced += c.Unpriced
+	s.Unknown += c.Unknown
+	s.SuspenseTokens += c.SuspenseTokens
+	for _, class := range c.CostClasses() {
+		s.cost.Add(class)
+	}
 	s.wasted.Add(c.CostWasted)
 	s.suspense.Add(c.Suspense)
-	counts := *c
-	for _, m := range []*money.Pico{
-		&counts.CostInput, &counts.CostOutput, &counts.CostCacheRead, &counts.CostCacheWrite, &counts.CostCacheWrite5m,
-		&counts.CostCacheWrite1h, &counts.CostGuardrail, &counts.CostQuery, &counts.CostImage, &counts.CostSecond,
-		&counts.CostWasted, &counts.Suspense, &counts.Discount,
-	} {
-		*m = 0
-	}
-	s.Counters, _ = s.Plus(counts)
 }
 
 // days reads what the view is about, and notes as of when it is.
-func (a *ask) days() ([]row, error) { return a.daysOf(a.query.From, a.query.To) }
+func (a *ask) days() (counted, error) { return a.daysOf(a.query.From, a.query.To) }
 
 // span is a time of which rows are, period what was counted in one, as of a time.
 type span struct{ from, to time.Time }
 
 type period struct {
-	rows []row
+	rows counted
 	at   time.Time
 }
 
 // daysOf reads another period. Nobody may change the rows.
-func (a *ask) daysOf(from, to time.Time) ([]row, error) {
+func (a *ask) daysOf(from, to time.Time) (counted, error) {
 	p, known := a.read[span{from, to}]
 	if !known {
 		var err error
@@ -173,25 +236,36 @@ func (a *ask) daysOf(from, to time.Time) ([]row, error) {
 			return nil, err
 		}
 		if a.query.Tenant != "" {
-			p.rows = slices.DeleteFunc(p.rows, func(r row) bool { return !a.within(r.key.Tenant) })
+			var own []row
+			for r := range p.rows.only(func(r *row) bool { return a.within(r.key.Tenant) }) {
+				own = append(own, *r)
+			}
+			p.rows = counted{own}
 		}
 		if a.read == nil {
 			a.read = map[span]period{}
 		}
 		a.read[span{from, to}] = p
 	}
-	a.AsOf = p.at.UTC()
+	a.asOf(p.at)
 	return p.rows, nil
 }
 
+// asOf notes as of when something is that the view shows: the whole is as old as its oldest part.
+func (a *ask) asOf(at time.Time) {
+	if at.Before(a.AsOf) {
+		a.AsOf = at.UTC()
+	}
+}
+
 // source gives the rows that the view is about to other packages.
-type source struct{ rows []row }
+type source struct{ rows counted }
 
 // Rows implements report.Source.
 func (s source) Rows(_ context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
-	for i := range s.rows {
-		if k := &s.rows[i].key; !k.Hour.Before(from.Truncate(24*time.Hour)) && k.Hour.Before(to) {
-			if err := yield(*k, s.rows[i].add); err != nil {
+	for r := range s.rows.each {
+		if k := &r.key; !k.Hour.Before(from.Truncate(24*time.Hour)) && k.Hour.Before(to) {
+			if err := yield(*k, r.add); err != nil {
 				return err
 			}
 		}
@@ -213,25 +287,25 @@ func (h hourly) Rows(ctx context.Context, from, to time.Time, yield func(record.
 }
 
 // group adds rows up by what key makes of them.
-func group[K comparable](rows []row, key func(*row) K) map[K]*sum {
+func group[K comparable](rows iter.Seq[*row], key func(*row) K) map[K]*sum {
 	sums := map[K]*sum{}
-	for i := range rows {
-		k := key(&rows[i])
+	for r := range rows {
+		k := key(r)
 		s := sums[k]
 		if s == nil {
 			s = &sum{}
 			sums[k] = s
 		}
-		s.take(&rows[i].add)
+		s.take(&r.add)
 	}
 	return sums
 }
 
 // whole is the sum of all rows.
-func whole(rows []row) *sum {
+func whole(rows counted) *sum {
 	s := &sum{}
-	for i := range rows {
-		s.take(&rows[i].add)
+	for r := range rows.each {
+		s.take(&r.add)
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
 )
@@ -33,28 +34,39 @@ func (a *ask) spend() error {
 	if err != nil {
 		return err
 	}
-	daily, err := a.build(rows, "day", by)
-	if err != nil {
-		return err
-	}
 	for _, w := range all.Warnings {
 		a.Notes = append(a.Notes, string(w))
 	}
 	a.Notes = append(a.Notes, "Coverage: "+all.Coverage().String()+".")
 	slices.SortStableFunc(all.Rows, func(a, b report.Row) int { return b.Cost().Rat().Cmp(a.Cost().Rat()) })
-	who, byDay := make([]string, len(all.Rows)), map[[2]string]*money.Total{}
+	who := make([]string, len(all.Rows))
 	for i := range all.Rows {
 		who[i] = all.Rows[i].By[0]
 	}
-	for i := range daily.Rows {
-		byDay[[2]string(daily.Rows[i].By)] = daily.Rows[i].Cost()
-	}
-	a.Tables = []*Table{spendDays(daysOf(a.From, a.To, a.AsOf), who, byDay), spenders(by, all)}
+	of := spenderOf(by, a.shelf.from.Payers)
+	daily := group(rows.each, func(r *row) [2]string { return [2]string{dayOf(r), of(&r.key)} })
+	a.Tables = []*Table{spendDays(daysOf(a.From, a.To, a.AsOf), who, daily), spenders(by, all)}
 	return nil
 }
 
+// spenderOf says whose a row is, by one of the words of spendBy.
+func spenderOf(by string, payers func() report.Tenants) func(*record.RowKey) string {
+	switch by {
+	case "root":
+		return func(k *record.RowKey) string { return report.Level(k.Tenant, 1) }
+	case "team":
+		return func(k *record.RowKey) string { return report.Level(k.Tenant, 2) }
+	case "project":
+		return func(k *record.RowKey) string { return report.Level(k.Tenant, 3) }
+	case "cost_center":
+		of := payers()
+		return func(k *record.RowKey) string { return of.Of(k.Tenant).CostCenter }
+	}
+	return func(k *record.RowKey) string { return k.Tenant }
+}
+
 // build makes the report that commands make.
-func (a *ask) build(rows []row, by ...string) (*report.Report, error) {
+func (a *ask) build(rows counted, by ...string) (*report.Report, error) {
 	q := report.Query{From: a.From, To: a.To, By: by, Now: a.AsOf}
 	if slices.Contains(by, "cost_center") {
 		q.Tenants = a.shelf.from.Payers()
@@ -92,7 +104,7 @@ func spenders(by string, all *report.Report) *Table {
 }
 
 // spendDays has a column for each of those who spend most.
-func spendDays(days, who []string, byDay map[[2]string]*money.Total) *Table {
+func spendDays(days, who []string, daily map[[2]string]*sum) *Table {
 	t := &Table{Name: "days", Title: "By the day", Empty: noTraffic, Columns: []Column{
 		{Name: "day", Title: "day (UTC)", Kind: Time}, {Name: "cost_usd", Title: "cost", Kind: Money},
 		{Name: "cumulative_usd", Title: "since the start", Kind: Money},
@@ -113,9 +125,9 @@ func spendDays(days, who []string, byDay map[[2]string]*money.Total) *Table {
 		var all, rest money.Total
 		parts := make([]string, 0, len(t.Columns))
 		for j, name := range who {
-			c := byDay[[2]string{day, name}]
-			if c == nil {
-				c = &money.Total{}
+			c := &money.Total{}
+			if s := daily[[2]string{day, name}]; s != nil {
+				c = &s.cost
 			}
 			all.AddTotal(c)
 			if j >= len(named) {

@@ -20,13 +20,13 @@ func (everybody) Home() string     { return "" }
 func TestSpendWithCorrections(t *testing.T) {
 	now := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 	day := now.Truncate(aDay)
-	ledger := source{[]row{
+	ledger := source{counted{{
 		{record.RowKey{Hour: day, Tenant: "acme"}, record.Counters{Requests: 3, Legs: 3, CostInput: 3e12}},
 		{
 			record.RowKey{Hour: day, Tenant: "acme", Corrects: "2026-10"},
 			record.Counters{Requests: 1, Legs: 1, CostInput: 1e12},
 		},
-	}}
+	}}}
 	s := New(Sources{
 		Ledger: ledger, Now: func() time.Time { return now }, Tenants: func() *tenant.Directory { return nil },
 	})

@@ -18,7 +18,7 @@ func (a *ask) tenant() error {
 			{Name: "output_tokens", Title: "output tokens", Kind: Count},
 			{Name: "cost_usd", Title: "cost", Kind: Money}, {Name: "share_percent", Title: "share", Kind: Percent},
 		}}
-		list := ranked(group(rows, column(by)))
+		list := ranked(group(rows.each, column(by)))
 		for _, e := range list[:min(len(list), mostRanked)] {
 			t.Add(e.key, count(e.Requests), count(e.Input), count(e.Output), priced(&e.cost, e.Unpriced),
 				share(e.cost.Rat(), all.cost.Rat()))

@@ -42,7 +42,7 @@ func (a *ask) trust() error {
 }
 
 // doubts are whose legs are not settled.
-func (a *ask) doubts(rows []row) *Table {
+func (a *ask) doubts(rows counted) *Table {
 	t := &Table{Name: "doubts", Title: "Whose are not settled", Empty: "Everything in this period is settled.",
 		Columns: []Column{
 			{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "model", Title: "model", Kind: Text},
@@ -51,7 +51,7 @@ func (a *ask) doubts(rows []row) *Table {
 			{Name: "suspense_tokens", Title: "tokens in suspense", Kind: Count},
 			{Name: "unpriced", Title: "unpriced legs", Kind: Count},
 		}}
-	for _, e := range ranked(group(rows, func(r *row) string { return r.key.Tenant + "\x00" + r.key.Model })) {
+	for _, e := range ranked(group(rows.each, func(r *row) string { return r.key.Tenant + "\x00" + r.key.Model })) {
 		if e.Unknown != 0 || e.Unpriced != 0 || e.suspense.Sign() != 0 {
 			who, model, _ := strings.Cut(e.key, "\x00")
 			t.Add(who, model, count(e.Unknown), e.suspense.String(), count(e.SuspenseTokens), count(e.Unpriced))
@@ -60,8 +60,8 @@ func (a *ask) doubts(rows []row) *Table {
 	return t
 }
 
-// health is what the gateway says of itself.
-func (a *ask) health() error {
+// healthOf is what the gateway says of itself.
+func healthOf(a *ask) error {
 	t := &Table{Name: "facts", Title: "This gateway", Empty: "This program does not tell.", Columns: []Column{
 		{Name: "what", Title: "what", Kind: Text}, {Name: "state", Title: "state", Kind: Text},
 		{Name: "detail", Title: "detail", Kind: Text},

@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// caps is what caps on the output cut off what callers had asked for.
-func (a *ask) caps() error {
+// capsOf is what caps on the output cut off what callers had asked for.
+func capsOf(a *ask) error {
 	rows, err := a.days()
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func (a *ask) caps() error {
 		{Name: "tokens_per_request", Title: "per request", Kind: Number},
 		{Name: "tokens_cut", Title: "tokens cut from requests", Kind: Count},
 	}}
-	for _, e := range ranked(group(rows, column("tenant"))) {
+	for _, e := range ranked(group(rows.each, column("tenant"))) {
 		cells := []string{e.key, "", "", ""}
 		if c := a.shelf.from.Tenants().Lookup(a.shelf.from.Tenants().Current(e.key)); c != nil && c.Cap != nil {
 			cells = []string{e.key, count(c.Cap.Default), count(c.Cap.Max), c.Cap.OnExceed}
@@ -68,8 +68,8 @@ func (a *ask) cache() error {
 			{Name: "saved_usd", Title: "saved", Kind: Money},
 		}}
 	sums := map[cacheKey]*cached{}
-	for i := range rows {
-		if r := &rows[i]; r.add.CacheRead != 0 || r.add.CacheWrite5m != 0 || r.add.CacheWrite1h != 0 {
+	for r := range rows.each {
+		if r.add.CacheRead != 0 || r.add.CacheWrite5m != 0 || r.add.CacheWrite1h != 0 {
 			at := cacheKey{r.key.Tenant, r.key.Model}
 			if sums[at] == nil {
 				sums[at] = &cached{}
@@ -180,8 +180,8 @@ func (a *ask) top() error {
 	if err != nil {
 		return err
 	}
-	before, all := group(old, of), whole(rows)
-	list := ranked(group(rows, of))
+	before, all := group(old.each, of), whole(rows)
+	list := ranked(group(rows.each, of))
 	for i, e := range list {
 		if i == mostRanked {
 			a.Notes = append(a.Notes, plural(int64(len(list)-mostRanked),
@@ -201,8 +201,8 @@ func (a *ask) top() error {
 	return nil
 }
 
-// unit is what one request and 1,000 tokens cost, by the day.
-func (a *ask) unit() error {
+// unitOf is what one request and 1,000 tokens cost, by the day.
+func unitOf(a *ask) error {
 	rows, err := a.days()
 	if err != nil {
 		return err
@@ -215,10 +215,10 @@ func (a *ask) unit() error {
 		{Name: "tokens_per_request", Title: "tokens per request", Kind: Number},
 	}}
 	a.Tables = []*Table{t}
-	if len(rows) == 0 {
+	if !rows.some() {
 		return nil
 	}
-	byDay := group(rows, dayOf)
+	byDay := group(rows.each, dayOf)
 	bars := &chart.Bars{Unit: "$", Parts: []chart.Series{{Name: "per 1,000 requests"}}}
 	line := func(name string, s *sum) []string {
 		tokens := s.Input + s.Output + s.CacheRead + s.CacheWrite5m + s.CacheWrite1h

@@ -112,13 +112,13 @@ func kinds() []kind {
 		{"overview", "Overview", "How much is it, and can I believe it?", nil, false, (*ask).overview},
 		{"spend", "Spend", "Who spends how much, and since when?", []string{"by"}, false, (*ask).spend},
 		{"budgets", "Budgets", "What is left, and when does it run out?", nil, false, (*ask).budgets},
-		{"changed", "What changed", "Why is it more or less than in the period before?", nil, false, (*ask).changed},
+		{"changed", "What changed", "Why is it more or less than in the period before?", nil, false, changesOf},
 		{"cascade", "Cascades", "Do cascades pay, and what may they cost in quality?", nil, false, (*ask).cascade},
-		{"escalation", "Escalation", "How often do requests escalate?", nil, false, (*ask).escalation},
-		{"caps", "Caps", "Is the output cap cutting answers?", nil, false, (*ask).caps},
+		{"escalation", "Escalation", "How often do requests escalate?", nil, false, escalationOf},
+		{"caps", "Caps", "Is the output cap cutting answers?", nil, false, capsOf},
 		{"cache", "Prompt cache", "Does prompt caching earn or burn money?", nil, false, (*ask).cache},
 		{"top", "Top", "Where should I look first?", []string{"by"}, false, (*ask).top},
-		{"unit", "Unit cost", "What does one request cost?", nil, false, (*ask).unit},
+		{"unit", "Unit cost", "What does one request cost?", nil, false, unitOf},
 		{
 			"requests", "Requests", "Which requests were there, and what became of them?",
 			[]string{"reason", "model", "status", "since", "limit", "cursor"}, false, (*ask).requests,
@@ -126,8 +126,8 @@ func kinds() []kind {
 		{"request", "One request", "What became of this request, and why?", []string{"id"}, false, (*ask).request},
 		{"trust", "Trust", "How much of these numbers may be wrong, and why?", nil, false, (*ask).trust},
 		{"tenant", "One tenant", "What does this tenant use, and what may it?", nil, false, (*ask).tenant},
-		{"keys", "Keys", "Which keys are there, and who may use them?", nil, false, (*ask).keys},
-		{"health", "Health", "Is it us, the ledger or Bedrock?", nil, true, (*ask).health},
+		{"keys", "Keys", "Which keys are there, and who may use them?", nil, false, keysOf},
+		{"health", "Health", "Is it us, the ledger or Bedrock?", nil, true, healthOf},
 	}
 }
 

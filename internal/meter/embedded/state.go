@@ -31,7 +31,7 @@ type State struct {
 
 	mu sync.Mutex
 	// The fields below are guarded by mu.
-	rows        map[record.RowKey]record.Counters
+	rows        rowsByDay
 	closings    map[string]ledger.Closings // by root
 	marks       map[markKey]uint64         // the last numbers applied
 	leases      map[string]*leases         // by root
@@ -112,6 +112,36 @@ func (s *State) post(b *ledger.Batch) (watermark uint64, err error) {
 	return b.To, nil
 }
 
+// rowsByDay are counters by the day since 1970, so that who reads a few days does not go through
+// all there are while others wait.
+type rowsByDay map[int64]*day
+
+// day are the counters of one, and how often some of them were changed.
+type day struct {
+	rows    map[record.RowKey]record.Counters
+	version uint64
+}
+
+func dayOf(t time.Time) int64 { return t.Truncate(24*time.Hour).Unix() / (24 * 60 * 60) }
+
+// of are the counters of a key, zero for none.
+func (r rowsByDay) of(key record.RowKey) record.Counters {
+	if d := r[dayOf(key.Hour)]; d != nil {
+		return d.rows[key]
+	}
+	return record.Counters{}
+}
+
+// Version is another number whenever the counters of a day have changed.
+func (s *State) Version(at time.Time) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.rows[dayOf(at)]; d != nil {
+		return d.version
+	}
+	return 0
+}
+
 // addAllLocked adds the batch's rows and charges, or nothing.
 func (s *State) addAllLocked(
 	b *ledger.Batch, sums map[record.RowKey]record.Counters, windows map[record.Window]ledger.WindowSum,
@@ -131,7 +161,7 @@ func (s *State) addAllLocked(
 func (s *State) addedLocked(sums map[record.RowKey]record.Counters) (map[record.RowKey]record.Counters, error) {
 	after := make(map[record.RowKey]record.Counters, len(sums))
 	for key, add := range sums {
-		sum, ok := s.rows[key].Plus(add)
+		sum, ok := s.rows.of(key).Plus(add)
 		if !ok || !sum.Storable() {
 			return nil, fmt.Errorf("%w: a counter of tenant %q in %s would be out of range",
 				ledger.ErrBadBatch, key.Tenant, key.Hour.Format(time.RFC3339))
@@ -143,9 +173,17 @@ func (s *State) addedLocked(sums map[record.RowKey]record.Counters) (map[record.
 
 func (s *State) keepLocked(rows map[record.RowKey]record.Counters) {
 	if s.rows == nil {
-		s.rows = make(map[record.RowKey]record.Counters)
+		s.rows = rowsByDay{}
 	}
-	maps.Copy(s.rows, rows)
+	for key, c := range rows {
+		d := s.rows[dayOf(key.Hour)]
+		if d == nil {
+			d = &day{rows: map[record.RowKey]record.Counters{}}
+			s.rows[dayOf(key.Hour)] = d
+		}
+		d.rows[key] = c
+		d.version++
+	}
 }
 
 // Watermark implements ledger.Ledger.
@@ -203,15 +241,20 @@ func (s *State) Rows(_ context.Context, from, to time.Time, yield func(record.Ro
 	const part = 512
 	var parts [][]row
 	s.mu.Lock()
-	for key, c := range s.rows {
-		if key.Hour.Before(from) || !key.Hour.Before(to) || c == (record.Counters{}) {
+	for n, d := range s.rows {
+		if n < dayOf(from) || n > dayOf(to) {
 			continue
 		}
-		if n := len(parts); n == 0 || len(parts[n-1]) == part {
-			parts = append(parts, make([]row, 0, part))
+		for key, c := range d.rows {
+			if key.Hour.Before(from) || !key.Hour.Before(to) || c == (record.Counters{}) {
+				continue
+			}
+			if n := len(parts); n == 0 || len(parts[n-1]) == part {
+				parts = append(parts, make([]row, 0, part))
+			}
+			last := &parts[len(parts)-1]
+			*last = append(*last, row{key, c})
 		}
-		last := &parts[len(parts)-1]
-		*last = append(*last, row{key, c})
 	}
 	s.mu.Unlock()
 	for i := range parts {
@@ -233,20 +276,29 @@ func (s *State) Fold(_ context.Context, now time.Time, hours func(root string, d
 	kept := s.daysKept(oldestHour, hours)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, c := range maps.Clone(s.rows) {
-		day := key
-		day.Hour = key.Hour.Truncate(24 * time.Hour)
-		switch {
-		case day.Hour.Before(oldestDay):
-			delete(s.rows, key)
-		case day.Hour.Before(oldestHour) && day != key && !kept[rootDay{record.RootOf(key.Tenant), day.Hour}]:
-			if sum, err := s.addedLocked(map[record.RowKey]record.Counters{day: c}); err == nil {
-				s.keepLocked(sum)
-				delete(s.rows, key)
-			}
+	for n, d := range s.rows {
+		if n < dayOf(oldestDay) {
+			delete(s.rows, n)
+		} else if n < dayOf(oldestHour) {
+			s.foldLocked(d.rows, kept)
 		}
 	}
 	return nil
+}
+
+// foldLocked adds the hours of a day to the day, but for roots of which it is kept.
+func (s *State) foldLocked(rows map[record.RowKey]record.Counters, kept map[rootDay]bool) {
+	for key, c := range maps.Clone(rows) {
+		day := key
+		day.Hour = key.Hour.Truncate(24 * time.Hour)
+		if day == key || kept[rootDay{record.RootOf(key.Tenant), day.Hour}] {
+			continue
+		}
+		if sum, err := s.addedLocked(map[record.RowKey]record.Counters{day: c}); err == nil {
+			s.keepLocked(sum)
+			delete(rows, key)
+		}
+	}
 }
 
 // rootDay is a day of a root.
@@ -262,9 +314,12 @@ func (s *State) daysKept(oldest time.Time, hours func(root string, day time.Time
 		return days
 	}
 	s.mu.Lock()
-	for key := range s.rows {
-		if day := key.Hour.Truncate(24 * time.Hour); day.Before(oldest) {
-			days[rootDay{record.RootOf(key.Tenant), day}] = true
+	for n, d := range s.rows {
+		if n >= dayOf(oldest) {
+			continue
+		}
+		for key := range d.rows {
+			days[rootDay{record.RootOf(key.Tenant), key.Hour.Truncate(24 * time.Hour)}] = true
 		}
 	}
 	s.mu.Unlock()

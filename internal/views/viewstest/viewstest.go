@@ -90,7 +90,7 @@ func DecisionID(n int) string {
 
 // Decided is a log with a request of each tenant that was served, one that was refused, and at
 // last one of nobody.
-func Decided(t *testing.T) *decision.Log {
+func Decided(t testing.TB) *decision.Log {
 	t.Helper()
 	l, err := decision.Open(decision.Options{
 		File: filepath.Join(t.TempDir(), "decisions.db"), Keep: 24 * time.Hour, MaxBytes: 1 << 30,
@@ -132,13 +132,14 @@ type Rig struct {
 	Office  *admin.Office
 	Secrets *tenant.Secrets
 	Config  *config.Admin
+	Log     *decision.Log // of Sources.Requests
 }
 
 // AdminToken is Config.Token of a new rig.
 const AdminToken = "the admin token"
 
 // New returns a rig over a ledger.
-func New(t *testing.T, ledger Rows) *Rig {
+func New(t testing.TB, ledger Rows) *Rig {
 	t.Helper()
 	dir := t.TempDir()
 	env := func(name string) string {
@@ -148,7 +149,7 @@ func New(t *testing.T, ledger Rows) *Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Rig{Secrets: secrets, Config: &config.Admin{Token: AdminToken}}
+	r := &Rig{Secrets: secrets, Config: &config.Admin{Token: AdminToken}, Log: Decided(t)}
 	cfg := r.configured(t)
 	directory, problems := tenant.Build(cfg, secrets)
 	if len(problems) > 0 {
@@ -163,7 +164,7 @@ func New(t *testing.T, ledger Rows) *Rig {
 	r.Desk = &signin.Desk{Sealer: secrets, Config: func() *config.Admin { return r.Config }, Tenants: of, Now: Now}
 	r.Office = &admin.Office{Book: book, Secrets: secrets, Tenants: of, Now: Now}
 	r.Sources = views.Sources{
-		Requests: Decided(t), Ledger: ledger, Tenants: of, Now: Now, Keys: r.Office.List, Budgets: budgets,
+		Requests: r.Log, Ledger: ledger, Tenants: of, Now: Now, Keys: r.Office.List, Budgets: budgets,
 		Prices:    func() *record.PriceBook { return nil },
 		Baselines: func() []saving.Baseline { return nil },
 		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
@@ -175,7 +176,7 @@ func New(t *testing.T, ledger Rows) *Rig {
 }
 
 // configured is a configuration of all tenants, each with a key.
-func (r *Rig) configured(t *testing.T) *config.Config {
+func (r *Rig) configured(t testing.TB) *config.Config {
 	t.Helper()
 	r.Bearers = map[string]string{}
 	cfg := &config.Config{}

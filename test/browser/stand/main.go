@@ -47,13 +47,14 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "where to listen")
 	teams := flag.Int("teams", 200, "how many tenants")
 	hours := flag.Int("hours", 24, "in how many hours of a day they have traffic")
+	times := flag.Bool("times", false, "print what each view takes, first and in the median of later ones, and end")
 	flag.Parse()
-	if err := run(*listen, *teams, *hours); err != nil {
+	if err := run(*listen, *teams, *hours, *times); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(listen string, teams, hours int) error {
+func run(listen string, teams, hours int, times bool) error {
 	dir, err := os.MkdirTemp("", "sluice-stand")
 	if err != nil {
 		return err
@@ -77,7 +78,16 @@ func run(listen string, teams, hours int) error {
 	if err := fill(state, s.Config.Tenants, hours); err != nil {
 		return err
 	}
-	handler := wired(s, state, book, secrets)
+	board := &forecast.Board{}
+	budgets := forecast.Source{Policies: s.Budgets, Ledger: state, HeldKnown: true}
+	if err := board.Refresh(context.Background(), &budgets, now); err != nil {
+		return err
+	}
+	wire := func() (http.Handler, *views.Shelf) { return wired(s, state, book, secrets, board) }
+	if times {
+		return printTimes(os.Stdout, wire)
+	}
+	handler, _ := wire()
 	mux := http.NewServeMux()
 	mux.Handle("/some/prefix/", http.StripPrefix("/some/prefix", handler))
 	mux.Handle("/", handler)
@@ -194,21 +204,20 @@ func posting(seq uint64, root, of, path string, at time.Time, i int, r *rand.Ran
 	return p
 }
 
-func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets *tenant.Secrets) http.Handler {
+func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets *tenant.Secrets,
+	board *forecast.Board,
+) (http.Handler, *views.Shelf) {
 	tenants := func() *tenant.Directory { return s.Tenants }
 	office := &admin.Office{Book: book, Secrets: secrets, Tenants: tenants, Now: clock}
 	desk := &signin.Desk{Sealer: secrets, Config: func() *config.Admin { return &s.Config.Admin },
 		Tenants: tenants, Now: clock}
-	budgets := forecast.Source{Policies: s.Budgets, Ledger: state, HeldKnown: true, Late: true}
 	shelf := views.New(views.Sources{
 		Ledger: state, Tenants: tenants, Now: clock, Keys: office.List,
 		Baselines: func() []saving.Baseline { return s.Baselines() },
 		Prices:    func() *record.PriceBook { return s.Prices },
 		Payers:    func() report.Tenants { return report.TenantsOf(s.Config.Tenants) },
 		Models:    func() map[string]string { return s.Config.ModelMap },
-		Budgets: func(ctx context.Context, below string) ([]forecast.State, error) {
-			return budgets.Read(ctx, below, now)
-		},
+		Budgets:   func(_ context.Context, below string) ([]forecast.State, error) { return board.States(below, now) },
 		Health: func() (bool, []views.Fact) {
 			return true, []views.Fact{{What: "records that wait for the ledger", State: "0"},
 				{What: "requests in flight", State: "12"}}
@@ -217,5 +226,5 @@ func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets
 	mux := http.NewServeMux()
 	mux.Handle("/api/", (&api.API{Desk: desk, Shelf: shelf, Keys: http.NotFoundHandler()}).Handler())
 	mux.Handle("/", dashboard.New(desk, shelf, office).Handler())
-	return mux
+	return mux, shelf
 }
