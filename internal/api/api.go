@@ -19,12 +19,14 @@ import (
 //go:embed openapi.yaml
 var description []byte
 
-// API serves everything below /api. All fields must be set.
+// API serves everything below /api. All fields but Decisions must be set.
 type API struct {
 	Desk  *signin.Desk
 	Shelf *views.Shelf
 	// Keys serves what is below /api/v1/keys and asks for credentials itself.
 	Keys http.Handler
+	// Decisions serves what became of requests to who sees all tenants; nil is 404.
+	Decisions http.Handler
 }
 
 // route is a path with what it does for somebody who has signed in.
@@ -47,6 +49,11 @@ func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/keys", a.Keys)
 	mux.Handle("/api/v1/keys/", a.Keys)
+	if a.Decisions != nil {
+		for _, path := range [...]string{"/api/v1/requests", "/api/v1/requests/", "/api/v1/minutes"} {
+			mux.HandleFunc(path, a.decisions)
+		}
+	}
 	mux.HandleFunc("/api/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		if get(w, r) {
 			write(w, http.StatusOK, "application/yaml", description)
@@ -85,6 +92,20 @@ func (a *API) serve(
 	}
 	if err := do(a, w, r, who); err != nil {
 		problem(w, Status(err), err.Error())
+	}
+}
+
+// decisions are of all tenants together.
+func (a *API) decisions(w http.ResponseWriter, r *http.Request) {
+	who, err := a.Desk.Identify(r)
+	switch {
+	case err != nil:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		problem(w, http.StatusUnauthorized, err.Error())
+	case !who.Sees(""):
+		problem(w, http.StatusForbidden, views.ErrForbidden.Error())
+	default:
+		a.Decisions.ServeHTTP(w, r)
 	}
 }
 

@@ -9,9 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/views/viewstest"
 )
@@ -324,86 +321,4 @@ func TestSameFigures(t *testing.T) {
 			}
 		}
 	}
-}
-
-// description reads openapi.yaml as the API serves it.
-func description(t *testing.T, r *rig) map[string]any {
-	t.Helper()
-	_, _, text := r.get(t, "/api/openapi.yaml", "")
-	var d map[string]any
-	if err := yaml.Unmarshal([]byte(text), &d); err != nil {
-		t.Fatal(err)
-	}
-	body, err := json.Marshal(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d, err = decoded(body); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func decoded(body []byte) (map[string]any, error) {
-	v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(body)))
-	d, _ := v.(map[string]any)
-	return d, err
-}
-
-// TestContract compares answers with openapi.yaml, and openapi.yaml with the routes: every
-// path and view that is described is there, every view that is there is described, every
-// answer has the form that is described, and so has every refusal.
-func TestContract(t *testing.T) {
-	r := newRig(t, viewstest.Counted())
-	d := description(t, r)
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("openapi.json", d); err != nil {
-		t.Fatal(err)
-	}
-	valid := func(schema, path string, status int, bearer string) {
-		t.Helper()
-		s, err := c.Compile("openapi.json#/components/schemas/" + schema)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, _, body := r.get(t, path, bearer)
-		v, err := decoded([]byte(body))
-		if err == nil {
-			err = s.Validate(v)
-		}
-		if got != status || err != nil {
-			t.Errorf("%s: %d, want %d: %v", path, got, status, err)
-		}
-	}
-	paths, _ := d["paths"].(map[string]any)
-	for path := range paths {
-		if status, _, _ := r.get(t, strings.ReplaceAll(path, "{view}", "spend"), adminToken); status != 200 {
-			t.Errorf("%s is described: %d", path, status)
-		}
-	}
-	schemas := d["components"].(map[string]any)["schemas"].(map[string]any)
-	var described []string
-	for _, name := range schemas["ViewName"].(map[string]any)["enum"].([]any) {
-		described = append(described, name.(string))
-	}
-	if got := names(t, r, adminToken); !slices.Equal(got, described) {
-		t.Errorf("views %v, described %v", got, described)
-	}
-	for _, bearer := range []string{adminToken, r.Bearers["acme/app"]} {
-		valid("Me", "/api/v1/me", 200, bearer)
-		valid("Views", "/api/v1/views", 200, bearer)
-		valid("Report", "/api/v1/report", 200, bearer)
-		valid("Report", "/api/v1/report?by=month&limit=1", 200, bearer)
-	}
-	for _, name := range described {
-		valid("View", "/api/v1/views/"+name, 200, adminToken)
-		valid("View", "/api/v1/views/"+name+"?from=2025-01-01&to=2025-02-01", 200, adminToken)
-	}
-	valid("View", "/api/v1/views/requests?limit=1", 200, adminToken)
-	valid("View", "/api/v1/views/request?id="+viewstest.DecisionID(0), 200, adminToken)
-	valid("Problem", "/api/v1/views/request?id="+viewstest.DecisionID(99), 404, adminToken)
-	valid("Problem", "/api/v1/me", 401, "")
-	valid("Problem", "/api/v1/views/health", 403, r.Bearers["acme"])
-	valid("Problem", "/api/v1/views/none", 404, adminToken)
-	valid("Problem", "/api/v1/report?by=none", 400, adminToken)
 }

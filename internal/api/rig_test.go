@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/api"
+	decisions "github.com/sluice-gateway/sluice/internal/decision/api"
+	"github.com/sluice-gateway/sluice/internal/keys/admin"
 	"github.com/sluice-gateway/sluice/internal/views"
 	"github.com/sluice-gateway/sluice/internal/views/viewstest"
 )
@@ -31,7 +33,10 @@ func newRig(t *testing.T, ledger viewstest.Rows) *rig {
 // serve begins to serve what the sources have.
 func (r *rig) serve() {
 	r.Shelf = views.New(r.Sources)
-	r.handler = (&api.API{Desk: r.Desk, Shelf: r.Shelf, Keys: http.NotFoundHandler()}).Handler()
+	onKeys := admin.API{Office: r.Office, Callers: admin.ByToken(func() string { return adminToken })}
+	r.handler = (&api.API{
+		Desk: r.Desk, Shelf: r.Shelf, Keys: onKeys.Handler(), Decisions: decisions.Handler(r.Log),
+	}).Handler()
 }
 
 // get asks with a bearer token, "" for none.

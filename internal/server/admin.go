@@ -27,9 +27,7 @@ type AdminOptions struct {
 	// API serves everything below /api/, Pages everything else. They ask for credentials
 	// themselves; nil is 404.
 	API, Pages http.Handler
-	// Decisions serves what became of requests, with the token; nil is 404.
-	Decisions http.Handler
-	Log       *slog.Logger
+	Log        *slog.Logger
 }
 
 // Admin is the port for health, metrics and reports. It stays up while the main
@@ -103,11 +101,6 @@ func adminHandler(opts AdminOptions, token *atomic.Pointer[string]) http.Handler
 	}
 	if opts.API != nil {
 		mux.Handle("/api/", opts.API)
-	}
-	if opts.Decisions != nil {
-		for _, path := range [...]string{"/api/v1/requests", "/api/v1/requests/", "/api/v1/minutes"} {
-			mux.Handle(path, withToken(token, opts.Decisions))
-		}
 	}
 	if opts.Pages != nil {
 		mux.Handle("/", opts.Pages)

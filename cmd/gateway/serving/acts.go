@@ -116,7 +116,7 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },
 		Models:    func() map[string]string { return a.snapshots.Load().Config.ModelMap }, Budgets: a.budgets,
 	})
-	return (&api.API{Desk: desk, Shelf: shelf, Keys: onKeys.Handler()}).Handler(),
+	return (&api.API{Desk: desk, Shelf: shelf, Keys: onKeys.Handler(), Decisions: a.history.Handler()}).Handler(),
 		dashboard.New(desk, shelf, office).Handler()
 }
 

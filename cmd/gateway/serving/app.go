@@ -195,7 +195,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	api, page := a.apiAndPage()
 	if a.admin, err = server.NewAdmin(server.AdminOptions{
 		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
-		API: api, Pages: page, Decisions: a.history.Handler(),
+		API: api, Pages: page,
 	}); err != nil {
 		return cannotListen(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}

@@ -30,29 +30,42 @@ type Decisions interface {
 // Handler serves the decisions of one gateway. Who may ask is decided before.
 func Handler(of Decisions) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+Requests+"/{id}", func(w http.ResponseWriter, r *http.Request) {
-		d, err := of.Find(r.PathValue("id"))
-		answer(w, d, err)
-	})
-	mux.HandleFunc("GET "+Requests, func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		f, limit, err := parseList(q)
-		if err != nil {
-			answer(w, nil, err)
-			return
-		}
-		p, err := of.List(f, q.Get("cursor"), limit)
-		if err != nil {
-			answer(w, nil, err)
-			return
-		}
-		answer(w, list{p.Decisions, p.Next, p.Since}, nil)
-	})
-	mux.HandleFunc("GET "+Minutes, func(w http.ResponseWriter, r *http.Request) {
-		m, err := minutes(of, r.URL.Query())
-		answer(w, m, err)
+	for path, read := range routes() {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				w.Header().Set("Allow", "GET, HEAD")
+				write(w, http.StatusMethodNotAllowed, problem(http.StatusMethodNotAllowed, r.Method+" is not allowed here"))
+				return
+			}
+			v, err := read(of, r)
+			answer(w, v, err)
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		write(w, http.StatusNotFound, problem(http.StatusNotFound, "there is no "+r.URL.Path))
 	})
 	return mux
+}
+
+// routes are the paths with what each reads.
+func routes() map[string]func(Decisions, *http.Request) (any, error) {
+	return map[string]func(Decisions, *http.Request) (any, error){
+		Requests + "/{id}": func(of Decisions, r *http.Request) (any, error) { return of.Find(r.PathValue("id")) },
+		Requests:           func(of Decisions, r *http.Request) (any, error) { return newest(of, r.URL.Query()) },
+		Minutes:            func(of Decisions, r *http.Request) (any, error) { return minutes(of, r.URL.Query()) },
+	}
+}
+
+func newest(of Decisions, q url.Values) (*list, error) {
+	f, limit, err := parseList(q)
+	if err != nil {
+		return nil, err
+	}
+	p, err := of.List(f, q.Get("cursor"), limit)
+	if err != nil {
+		return nil, err
+	}
+	return &list{p.Decisions, p.Next, p.Since}, nil
 }
 
 // list is the JSON of a page.
@@ -167,13 +180,30 @@ func answer(w http.ResponseWriter, v any, err error) {
 		status = http.StatusInternalServerError
 	}
 	if err != nil {
-		v = map[string]string{"error": err.Error()}
+		v = problem(status, err.Error())
 	}
+	write(w, status, v)
+}
+
+// problem is an error in the form of RFC 9457.
+func problem(status int, detail string) any {
+	return struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{http.StatusText(status), status, detail}
+}
+
+func write(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be shown"}`)
+		status, body = http.StatusInternalServerError, []byte(`{"status":500,"detail":"the answer cannot be shown"}`)
 	}
-	w.Header().Set("Content-Type", "application/json")
+	kind := "application/json"
+	if status != http.StatusOK {
+		kind = "application/problem+json"
+	}
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	w.Write(append(body, '\n')) //nolint:errcheck,gosec // the caller has left

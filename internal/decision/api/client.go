@@ -181,8 +181,8 @@ func (c *Client) get(ctx context.Context, url string, v any) error {
 
 // refused is what an answer other than 200 means.
 func refused(res *http.Response, body []byte) error {
-	var what struct{ Error, Detail string }
-	_ = json.Unmarshal(body, &what) // what is no JSON says nothing
+	var what struct{ Error, Detail string } // earlier versions have an error, no detail
+	_ = json.Unmarshal(body, &what)         // what is no JSON says nothing
 	text := what.Error + what.Detail
 	switch {
 	case res.StatusCode == http.StatusNotFound && strings.Contains(text, decision.ErrUnknown.Error()):
