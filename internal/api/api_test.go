@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/decision"
+	decisions "github.com/sluice-gateway/sluice/internal/decision/api"
 	"github.com/sluice-gateway/sluice/internal/views/viewstest"
 )
 
@@ -196,7 +197,7 @@ func (r *rig) renamed(t *testing.T) {
 	l := viewstest.Decided(t)
 	id := viewstest.DecisionID(50)
 	l.Add(&decision.Decision{ID: id, Received: now.Add(-50 * time.Minute), Tenant: "was-other/x", Status: 200})
-	r.Sources.Requests = l
+	r.Sources.Requests = &decisions.All{Own: l}
 	r.serve()
 	for caller, want := range map[string]int{"other": 200, "other/x": 200, "acme": 404} {
 		status, _, _ := r.get(t, "/api/v1/views/request?id="+id, r.Bearers[caller])

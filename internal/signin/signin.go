@@ -87,6 +87,9 @@ var (
 func (d *Desk) Identify(r *http.Request) (*Who, error) {
 	if given := r.Header.Get("Authorization"); given != "" {
 		scheme, credential, _ := strings.Cut(given, " ")
+		if scheme == gatewayScheme {
+			return d.byGateway(credential, r)
+		}
 		if !strings.EqualFold(scheme, "bearer") {
 			return nil, ErrRefused
 		}

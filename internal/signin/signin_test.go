@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -374,4 +375,60 @@ func TestProviderAttacked(t *testing.T) {
 	if _, err := h.through(p, nil); err == nil {
 		t.Error("a provider that is away lets in")
 	}
+}
+
+// TestGatewaysAsk: what one gateway sends to another is right for that question, for a minute, for
+// reading, and of the same root secret; it is no credential for anything else.
+func TestGatewaysAsk(t *testing.T) {
+	d := newHouse(t).desk
+	now := d.Now()
+	ask := func(method, url string, change func(*http.Request)) error {
+		r := httptest.NewRequest(method, url, nil)
+		d.Sign(r)
+		change(r)
+		_, err := d.Identify(r)
+		return err
+	}
+	same := func(*http.Request) {}
+	const url = "http://10.0.0.7:9090/api/v1/requests?tenant=acme"
+	for name, err := range map[string]error{
+		"as it was sent": ask("GET", url, same),
+		"below a prefix that a proxy takes off": ask("GET", "http://proxy/admin/api/v1/requests?tenant=acme",
+			func(r *http.Request) { r.URL.Path = "/api/v1/requests" }),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"another question":  ask("GET", url, func(r *http.Request) { r.URL.RawQuery = "tenant=other" }),
+		"another path":      ask("GET", url, func(r *http.Request) { r.URL.Path = "/api/v1/keys" }),
+		"another method":    ask("GET", url, func(r *http.Request) { r.Method = "POST" }),
+		"an act":            ask("POST", url, same),
+		"no seal":           ask("GET", url, func(r *http.Request) { r.Header.Set("Authorization", "Sluice-Gateway 1") }),
+		"no time":           ask("GET", url, func(r *http.Request) { r.Header.Set("Authorization", "Sluice-Gateway x.y") }),
+		"as a bearer token": ask("GET", url, func(r *http.Request) { r.Header.Set("Authorization", bearerOf(r)) }),
+		"another time": ask("GET", url, func(r *http.Request) {
+			_, seal, _ := strings.Cut(r.Header.Get("Authorization"), ".")
+			r.Header.Set("Authorization", "Sluice-Gateway "+strconv.FormatInt(now.Unix()+1, 10)+"."+seal)
+		}),
+	} {
+		if err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	for _, off := range []time.Duration{-2 * time.Minute, 2 * time.Minute} {
+		r := httptest.NewRequest("GET", url, nil)
+		d.Now = func() time.Time { return now.Add(off) }
+		d.Sign(r)
+		d.Now = func() time.Time { return now }
+		if _, err := d.Identify(r); err == nil {
+			t.Errorf("a question of %s ago is taken", -off)
+		}
+	}
+}
+
+func bearerOf(r *http.Request) string {
+	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return "Bearer " + credential
 }

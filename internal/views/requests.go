@@ -1,6 +1,7 @@
 package views
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -8,12 +9,13 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/decision"
+	"github.com/sluice-gateway/sluice/internal/decision/api"
 )
 
-// Requests is what is kept of single requests. *decision.Log is one.
+// Requests is what gateways keep of single requests. *api.All of package decision is one.
 type Requests interface {
-	Find(id string) (*decision.Decision, error)
-	List(f decision.Filter, cursor string, limit int) (*decision.Page, error)
+	Find(ctx context.Context, id string) (*decision.Decision, []api.Silent, error)
+	List(ctx context.Context, f decision.Filter, cursor string, limit int) (*decision.Page, []api.Silent, error)
 }
 
 // The most requests of one page, and how many there are when nobody says.
@@ -22,8 +24,20 @@ const mostRequests, someRequests = 1000, 100
 // notKept is what it means that a gateway keeps no decisions.
 const notKept = "This gateway keeps nothing of single requests: decisions.off is set, or its file cannot be opened."
 
-// here says whose requests are shown.
-const here = "Only requests that this gateway served and has not deleted; gateway requests asks all gateways."
+// ofWhom says whose requests are shown.
+const ofWhom = "Requests that gateways have served and still keep, each as long as decisions.keep and max_bytes say."
+
+// heard notes which gateways were not. Only who sees all tenants learns their names.
+func (a *ask) heard(silent []api.Silent) {
+	for _, s := range silent {
+		if a.who.Sees("") {
+			a.Notes = append(a.Notes, fmt.Sprintf("Gateway %s was not heard: %v. What it has is missing.", s.Gateway, s.Err))
+		}
+	}
+	if len(silent) > 0 && !a.who.Sees("") {
+		a.Notes = append(a.Notes, plural(int64(len(silent)), "gateway")+" not heard. What they have is missing.")
+	}
+}
 
 // Field is a parameter of a view that a form asks for.
 type Field struct{ Name, Title string }
@@ -50,21 +64,22 @@ func (a *ask) requests() error {
 		{Name: "refused_at", Title: "refused at", Kind: Text}, {Name: "legs", Title: "legs", Kind: Count},
 		{Name: "cost_usd", Title: "cost", Kind: Money}, {Name: "duration_ms", Title: "ms", Kind: Number},
 	}}
-	a.Source, a.Tables = "decisions of this gateway", []*Table{t}
+	a.Source, a.Tables = "decisions of the gateways", []*Table{t}
 	f, limit, err := a.filter()
 	if err != nil || a.shelf.from.Requests == nil {
 		return err
 	}
-	page, err := a.shelf.from.Requests.List(f, a.query.Given["cursor"], limit)
+	page, silent, err := a.shelf.from.Requests.List(a.ctx, f, a.query.Given["cursor"], limit)
 	if err != nil {
 		return asked(err)
 	}
+	a.heard(silent)
 	for i := range page.Decisions {
 		d := &page.Decisions[i]
 		t.Add(d.ID, Stamp(d.Received), d.Tenant, d.User, d.Asked, d.Served, d.Path, d.Reason, count(int64(d.Status)),
 			d.Error, d.Step, count(int64(len(d.Legs))), costOf(d.Cost, d.CostState), millis(d.Duration))
 	}
-	a.Notes = append(a.Notes, here)
+	a.Notes = append(a.Notes, ofWhom)
 	t.Next, t.Empty = page.Next, "No request of this kind is kept here."
 	if t.Next != "" {
 		t.Empty = "No request of this kind so far: one page looks at a part. There may be older ones."
@@ -82,7 +97,7 @@ func (a *ask) filter() (f decision.Filter, limit int, err error) {
 	}
 	f = decision.Filter{Reason: given["reason"], Model: given["model"], Since: a.From, Until: a.To}
 	if a.query.Tenant != "" {
-		f.Within = a.within // by the names of now, of who was renamed too
+		f.Tenant, f.Within = a.query.Tenant, a.within // by the names of now, of who was renamed too
 	}
 	limit = someRequests
 	for name, n := range map[string]*int{"status": &f.Status, "limit": &limit} {
@@ -119,7 +134,7 @@ func asked(err error) error {
 // same as of one that there is not.
 func (a *ask) request() error {
 	facts, legs, effects := requestTables()
-	a.Source, a.Tables = "decisions of this gateway", []*Table{facts, legs, effects}
+	a.Source, a.Tables = "decisions of the gateways", []*Table{facts, legs, effects}
 	id := a.query.Given["id"]
 	switch {
 	case a.shelf.from.Requests == nil:
@@ -128,13 +143,14 @@ func (a *ask) request() error {
 	case id == "":
 		return nil
 	}
-	d, err := a.shelf.from.Requests.Find(id)
+	d, silent, err := a.shelf.from.Requests.Find(a.ctx, id)
 	if err != nil && !errors.Is(err, decision.ErrUnknown) {
 		return asked(err)
 	}
 	if err != nil || !a.sees(d.Tenant) || !a.within(d.Tenant) {
-		return fmt.Errorf("%w: this gateway keeps no request of this id that you may see", ErrUnknown)
+		return fmt.Errorf("%w: no gateway that was heard keeps a request of this id that you may see", ErrUnknown)
 	}
+	a.heard(silent)
 	a.Notes = append(a.Notes, "It is shown whatever period is chosen above.")
 	for _, f := range d.Facts() {
 		facts.Add(f.What, f.Is)

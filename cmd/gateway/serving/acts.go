@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -105,8 +106,9 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Tenants: tenants, Now: time.Now, Calls: &a.calls,
 	}
 	var requests views.Requests
-	if log := a.history.Log(); log != nil { // a nil log in an interface is not nil
-		requests = log
+	self := func() net.Addr { return a.admin.Addr() }
+	if all := a.history.Everywhere(a.accounts.shared, self, desk.Sign); all != nil { // in an interface it would not be nil
+		requests = all
 	}
 	shelf := views.New(views.Sources{
 		Requests: requests,

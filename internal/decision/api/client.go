@@ -23,6 +23,8 @@ type Client struct {
 	Gateways []string
 	Token    string       // "" sends none
 	HTTP     *http.Client // nil: http.DefaultClient
+	// Sign, when not nil, puts something else than a token into a question.
+	Sign func(*http.Request)
 }
 
 // Silent is why a gateway was not heard.
@@ -159,6 +161,9 @@ func (c *Client) get(ctx context.Context, url string, v any) error {
 	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	if c.Sign != nil {
+		c.Sign(req)
 	}
 	client := c.HTTP
 	if client == nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/decision"
+	"github.com/sluice-gateway/sluice/internal/decision/api"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
@@ -164,7 +165,7 @@ func New(t testing.TB, ledger Rows) *Rig {
 	r.Desk = &signin.Desk{Sealer: secrets, Config: func() *config.Admin { return r.Config }, Tenants: of, Now: Now}
 	r.Office = &admin.Office{Book: book, Secrets: secrets, Tenants: of, Now: Now}
 	r.Sources = views.Sources{
-		Requests: r.Log, Ledger: ledger, Tenants: of, Now: Now, Keys: r.Office.List, Budgets: budgets,
+		Requests: &api.All{Own: r.Log}, Ledger: ledger, Tenants: of, Now: Now, Keys: r.Office.List, Budgets: budgets,
 		Prices:    func() *record.PriceBook { return nil },
 		Baselines: func() []saving.Baseline { return nil },
 		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },

@@ -86,14 +86,6 @@ func (h *History) Edge(id string, from netip.Addr, err *wire.Error) {
 	}
 }
 
-// Log is what is kept, nil for nothing.
-func (h *History) Log() *decision.Log {
-	if h == nil {
-		return nil
-	}
-	return h.log
-}
-
 // Handler is the API of what is kept, nil for none.
 func (h *History) Handler() http.Handler {
 	if h == nil {
