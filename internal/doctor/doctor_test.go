@@ -72,48 +72,6 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestMemoryLimit reads the bounds where container engines of both versions of cgroups
-// put them.
-func TestMemoryLimit(t *testing.T) {
-	f := func(name string, files map[string]string, want int64) {
-		t.Helper()
-		root := t.TempDir()
-		for file, text := range files {
-			if err := os.MkdirAll(filepath.Dir(filepath.Join(root, file)), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(root, file), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := MemoryLimit(root); got != want {
-			t.Errorf("%s: %d", name, got)
-		}
-	}
-	const machine = "MemTotal:       16000000 kB\nMemFree: 1 kB\n"
-	f("nothing is known", nil, 0)
-	f("a machine", map[string]string{"proc/meminfo": machine}, 16000000<<10)
-	f("v2, in a namespace of its own", map[string]string{
-		"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n", "proc/meminfo": machine,
-	}, 256*mib)
-	f("v2, none", map[string]string{
-		"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n", "proc/meminfo": machine,
-	}, 16000000<<10)
-	f("v2, of a unit, less above it", map[string]string{
-		"proc/self/cgroup": "0::/system.slice/sluice.service\n",
-		"sys/fs/cgroup/system.slice/sluice.service/memory.max": "1073741824\n",
-		"sys/fs/cgroup/system.slice/memory.max":                "536870912\n",
-	}, 512*mib)
-	f("v1", map[string]string{
-		"proc/self/cgroup":                           "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n",
-		"sys/fs/cgroup/memory/memory.limit_in_bytes": "268435456\n", "proc/meminfo": machine,
-	}, 256*mib)
-	f("v1, unbounded", map[string]string{
-		"proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-		"proc/meminfo": machine,
-	}, 16000000<<10)
-}
-
 func TestDisk(t *testing.T) {
 	dir := t.TempDir()
 	if found := Disk(dir, "group", time.Now); len(found) != 2 || found[0].Check != "disk" || found[0].Subject != dir {

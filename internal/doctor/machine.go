@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -64,46 +63,6 @@ func Files(limits *config.EdgeLimits, most uint64) Finding {
 		return a.fail(way, "%d, and limits.max_connections needs %d: connections will be refused", most, need)
 	}
 	return a.warn(way, "%d, and limits.max_connections needs %d", most, need)
-}
-
-// MemoryLimit is how much memory this process may have: the lowest bound of its cgroups
-// (v2 or v1), or the machine's, whichever is less; 0 when none is known. root is where
-// the file systems are, "/" in service.
-func MemoryLimit(root string) int64 {
-	least := int64(math.MaxInt64)
-	note := func(file string) {
-		text, err := os.ReadFile(filepath.Join(root, file))
-		if n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && bad == nil && n > 0 {
-			least = min(least, n)
-		}
-	}
-	groups, _ := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
-	for line := range strings.Lines(string(groups)) {
-		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(part) != 3 || part[0] != "0" && !slices.Contains(strings.Split(part[1], ","), "memory") {
-			continue
-		}
-		for dir := part[2]; ; dir = filepath.Dir(dir) { // a group has no more than those above it
-			note(filepath.Join("sys/fs/cgroup", dir, "memory.max"))
-			note(filepath.Join("sys/fs/cgroup/memory", dir, "memory.limit_in_bytes"))
-			if dir == "/" || dir == "." {
-				break
-			}
-		}
-	}
-	machine, _ := os.ReadFile(filepath.Join(root, "proc/meminfo"))
-	for line := range strings.Lines(string(machine)) {
-		word := strings.Fields(line)
-		if len(word) > 1 && word[0] == "MemTotal:" {
-			if kib, err := strconv.ParseInt(word[1], 10, 64); err == nil {
-				least = min(least, kib<<10)
-			}
-		}
-	}
-	if least == math.MaxInt64 {
-		return 0
-	}
-	return least
 }
 
 // FileLimit is how many files this process may have open: the hard limit, to which Go

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -24,6 +25,9 @@ type Request struct {
 	Body     []byte
 	// BodyHash is the SHA-256 of Body when it is known, else nil.
 	BodyHash *[sha256.Size]byte
+	// Account is what the caller's request holds in memory, to which the answer adds; nil
+	// counts nothing.
+	Account *pool.Account
 	// Sent, when not nil, is called once the whole request was written.
 	Sent func()
 }
@@ -116,6 +120,8 @@ const (
 	Cancelled
 	// NoCredentials: not tried, the gateway has none that are valid.
 	NoCredentials
+	// NoRoom: the answer is more than the gateway may hold; billed, most likely.
+	NoRoom
 )
 
 // Error is an attempt without an answer, or a stream that broke off.
@@ -138,7 +144,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // String names the failure in words fit for a metric label.
 func (f Failure) String() string {
 	return [...]string{"", "not_sent", "stale_connection", "lost_in_answer", "timed_out", "corrupt",
-		"circuit_open", "misconfigured", "cancelled", "no_credentials"}[f]
+		"circuit_open", "misconfigured", "cancelled", "no_credentials", "no_room"}[f]
 }
 
 // Billable reports whether Bedrock may have billed the attempt: only a request
@@ -148,7 +154,7 @@ func (e *Error) Billable() bool { return e.Sent && e.Failure.Billable() }
 // Billable reports whether a request that was sent whole and failed in this way
 // may have been billed.
 func (f Failure) Billable() bool {
-	return f == LostInAnswer || f == TimedOut || f == Corrupt || f == Cancelled
+	return f == LostInAnswer || f == TimedOut || f == Corrupt || f == Cancelled || f == NoRoom
 }
 
 // Timing is what one attempt took, for traces. Each value counts from the start

@@ -21,6 +21,7 @@ func (l *Line) accept(req *Request) *call {
 	}
 	c.line, c.Host, c.exchange = l, c, req
 	c.ID, c.Method, c.Header, c.Received, c.Gone = req.ID, req.Method, req.Header, req.Received, req.Caller
+	c.Account = req.Account
 	c.Snapshot, c.Span = l.snapshots.Load(), l.asker.Telemetry.Request(req.Header)
 	c.users.Store(1)
 	l.open.Add(1)
@@ -56,7 +57,8 @@ func (l *Line) authenticate(c *call) *wire.Error {
 	req := c.exchange
 	admission, err := c.Snapshot.Tenants.Admit(&tenant.AuthRequest{
 		Method: req.Method, Target: req.Target, BasePath: c.Snapshot.Config.BasePath,
-		Authority: req.Authority, HTTP2: req.HTTP2, Header: req.Header, Remote: req.Remote,
+		Authority: req.Authority, HTTP2: req.HTTP2, Header: req.Header, Remote: req.From,
+		Account: req.Account,
 	}, l.asker.Now())
 	if err != nil {
 		return err

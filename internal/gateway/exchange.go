@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -22,11 +23,13 @@ type Request struct {
 	// HTTP2 is whether Signature V4 may name :authority instead of host.
 	HTTP2  bool
 	Header wire.Header
-	Remote netip.Addr // of the connection
 	// ContentLength is what was announced, -1 when nothing was.
 	ContentLength int64
 	// Body reads the body as it comes.
 	Body BodyReader
+	// Account is what the request holds in memory. It lasts until Body is released, and
+	// until the answer is written.
+	Account *pool.Account
 	// Caller ends when the caller has left.
 	Caller   context.Context //nolint:containedctx // the one signal that the edge has for the line
 	Received time.Time

@@ -25,8 +25,11 @@ func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attemp
 func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool) (*Attempt, *wire.Error) {
 	deadline, _ := ctx.Deadline()
 	retries := r.Snapshot.Upstream.Retries(p.Upstream, deadline)
-	out := k.shaped(r, p)
-	defer k.sent(out)
+	out, refused := k.shaped(r, p)
+	if refused != nil {
+		return nil, refused
+	}
+	defer k.sent(out, r.Account)
 	from := f.first()
 	var took time.Duration
 	for n := 1; ; n++ {

@@ -39,6 +39,8 @@ func unanswered(err *engine.Error) *wire.Error {
 		e.Kind, e.Message = wire.KindInternal, "the gateway's upstream is not configured correctly"
 	case engine.Corrupt:
 		e.Kind, e.Message = wire.KindInternal, "the upstream's answer was not valid"
+	case engine.NoRoom:
+		e.Message = "the upstream's answer is more than the gateway may hold"
 	case engine.LostInAnswer:
 		e.Message = "the upstream broke off its answer"
 	case engine.Cancelled:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -30,6 +31,7 @@ type Request struct {
 	Gone     context.Context //nolint:containedctx // ends when the caller has left
 	Span     *telemetry.RequestSpan
 	Host     Host
+	Account  *pool.Account // what it holds in memory; nil counts nothing
 
 	room room
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -17,6 +18,7 @@ type outgoing struct {
 	splices        []wire.Splice  // of the caller's body
 	body           []byte         // memory of a body that differs from the caller's
 	large          *[]byte        // the same for a body above maxKeptBody
+	copied         int64          // bytes that were taken for that
 	header         wire.Header    // memory of the header
 	spelt          wire.Target    // what path spells
 	path           string
@@ -25,15 +27,7 @@ type outgoing struct {
 // shape makes the bytes that go to the leg's model: the caller's own, with the
 // model in the path, the cap spliced in, and headers from an allow-list.
 func (o *outgoing) shape(r *Request, p *Plan) {
-	target, splices := r.Target, slices.Clip(p.Limit.Splices)
-	if r.Modelled() {
-		if s, ok := p.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
-			splices = append(splices, s)
-		}
-		if target.Op != wire.OpStartAsyncInvoke {
-			target.Model = p.Model
-		}
-	}
+	splices, target := o.target(r, p)
 	body, hash := r.Body, r.BodyHash
 	if len(splices) > 0 {
 		memory := &o.body
@@ -50,7 +44,22 @@ func (o *outgoing) shape(r *Request, p *Plan) {
 	o.shaped = engine.Request{
 		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.Model, Op: target.Op,
 		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
+		Account: r.Account,
 	}
+}
+
+// target is what the leg's request is sent to, and what is put into its body.
+func (o *outgoing) target(r *Request, p *Plan) ([]wire.Splice, wire.Target) {
+	target, splices := r.Target, slices.Clip(p.Limit.Splices)
+	if r.Modelled() {
+		if s, ok := p.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
+			splices = append(splices, s)
+		}
+		if target.Op != wire.OpStartAsyncInvoke {
+			target.Model = p.Model
+		}
+	}
+	return splices, target
 }
 
 // appendForwarded appends the caller's header as far as it may reach the upstream
@@ -98,23 +107,55 @@ const (
 	maxPooledBody = 4 << 20
 )
 
-// shaped is what a leg sends. It goes back with sent.
-func (k *Asker) shaped(r *Request, p *Plan) *outgoing {
+// shaped is what a leg sends. It goes back with sent. It fails when there is no memory
+// for a copy of a large body.
+func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 	o, ok := k.outgoing.Get().(*outgoing)
 	if !ok {
 		o = &outgoing{header: make(wire.Header, 0, 8)}
 	}
 	if len(r.Body) > maxKeptBody {
+		if o.copied = o.copies(r, p); !r.Account.Take(o.copied, pool.Answer) {
+			o.copied = 0
+			k.sent(o, r.Account)
+			return nil, noRoom()
+		}
 		if o.large, ok = k.largeBodies.Get().(*[]byte); !ok {
 			o.large = new([]byte)
 		}
 	}
 	o.shape(r, p)
-	return o
+	return o, nil
+}
+
+// copies is how many bytes the leg's copies of the body take.
+func (o *outgoing) copies(r *Request, p *Plan) int64 {
+	n := int64(len(r.Body)) + maxKeptBody // and what is put in
+	one, _ := o.target(r, p)
+	switch {
+	case tags(r.Snapshot.Config, p.Upstream): // each attempt has its own
+		return 2 * n
+	case len(one) > 0:
+		return n
+	default:
+		return 0
+	}
+}
+
+// noRoom is the refusal of a request whose copy for the model is too much.
+func noRoom() *wire.Error {
+	return &wire.Error{
+		Kind:             wire.KindServiceUnavailable,
+		Message:          "The gateway is holding as many request bytes as it may. Try again.",
+		RetryAfterMillis: pool.Patience.Milliseconds(),
+	}
 }
 
 // sent takes the memory back that no upstream reads any more.
-func (k *Asker) sent(o *outgoing) {
+func (k *Asker) sent(o *outgoing, a *pool.Account) {
+	if o.copied > 0 {
+		a.Give(o.copied, pool.Answer)
+	}
 	clear(o.header[:cap(o.header)])
 	if o.large != nil && cap(*o.large) <= maxPooledBody {
 		k.largeBodies.Put(o.large)

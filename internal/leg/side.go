@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/parts"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -175,7 +176,7 @@ func (s *Side) keep(raw []byte) {
 	switch {
 	case s.Overflow || s.discards.Load():
 		return
-	case s.Over() || s.size+n > MaxHeld || !s.asker.room(n):
+	case s.Over() || s.size+n > MaxHeld || !s.asker.room(s.request.Account, n):
 		s.Overflow = true
 		s.free()
 		s.show()
@@ -187,8 +188,8 @@ func (s *Side) keep(raw []byte) {
 
 // room takes n bytes of what all streams may hold, and reports false when they
 // are not there.
-func (k *Asker) room(n int64) bool {
-	if k.held.Add(n) <= maxHeldAll {
+func (k *Asker) room(a *pool.Account, n int64) bool {
+	if k.held.Add(n) <= maxHeldAll && a.Try(n, pool.Answer) {
 		return true
 	}
 	k.held.Add(-n)
@@ -196,7 +197,10 @@ func (k *Asker) room(n int64) bool {
 }
 
 func (s *Side) free() {
-	s.asker.held.Add(-s.size)
+	if s.size > 0 {
+		s.asker.held.Add(-s.size)
+		s.request.Account.Give(s.size, pool.Answer)
+	}
 	s.frames, s.size = nil, 0
 }
 

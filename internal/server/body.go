@@ -6,9 +6,9 @@ import (
 	"math/bits"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -18,98 +18,17 @@ const (
 	// it has sent.
 	firstBuffer = 16 << 10
 	growth      = 4
-	// A body that announces at most smallBody gets its room at once, and may use a
-	// part of the budget that large ones may not, so that a flood of documents does
-	// not stop short questions.
-	smallBody      = 64 << 10
-	reservedShare  = 8 // one part in 8 of the budget is for small bodies
-	budgetPatience = time.Second
+	// A body that announces at most smallBody gets its room at once, and counts as
+	// small in the pool.
+	smallBody = 64 << 10
+	// wholeAfter is how much of a large body must have come before all that it announces
+	// is reserved. From then on it has what it needs, so that bodies that wait for each
+	// other's bytes do not all fail.
+	wholeAfter = 1 << 20
 	// slowestBytesPerSecond is the least average speed of a body after the first
 	// body time-out: a byte now and then is not progress.
 	slowestBytesPerSecond = 16 << 10
 )
-
-// budget is how many bytes of request bodies may be held at once.
-type budget struct {
-	limit atomic.Int64 // written by Server.Use
-
-	mu    sync.Mutex // guards the following fields
-	used  int64
-	most  int64         // that used was, since peak was called
-	freed chan struct{} // closed at the next give, nil when nothing waits
-}
-
-func newBudget(limit int64) *budget {
-	b := &budget{}
-	b.limit.Store(limit)
-	return b
-}
-
-// take takes n bytes, waiting for at most budgetPatience. announced is how large
-// the whole body will be; -1, not known, counts as large.
-func (b *budget) take(n, announced int64) bool {
-	limit := b.limit.Load()
-	if announced < 0 || announced > smallBody {
-		limit -= limit / reservedShare
-	}
-	freed := b.try(n, limit)
-	if freed == nil {
-		return true
-	}
-	patience := time.NewTimer(budgetPatience)
-	defer patience.Stop()
-	for {
-		select {
-		case <-freed:
-		case <-patience.C:
-			return false
-		}
-		if freed = b.try(n, limit); freed == nil {
-			return true
-		}
-	}
-}
-
-// try takes n bytes and returns nil, or a channel that is closed when bytes have
-// been given back.
-func (b *budget) try(n, limit int64) <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.used+n <= limit {
-		b.used += n
-		b.most = max(b.most, b.used)
-		return nil
-	}
-	if b.freed == nil {
-		b.freed = make(chan struct{})
-	}
-	return b.freed
-}
-
-func (b *budget) give(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used -= n
-	if b.freed != nil {
-		close(b.freed)
-		b.freed = nil
-	}
-}
-
-// peak returns how many bytes were held at most since it was called last.
-func (b *budget) peak() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	most := b.most
-	b.most = b.used
-	return most
-}
-
-func (b *budget) inUse() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.used
-}
 
 // Buffers are pooled in powers of two up to 1<<maxPooledBits; a larger one is left
 // to the garbage collector.
@@ -165,7 +84,8 @@ type bodySource interface {
 // body reads one request body. It is not safe for concurrent use.
 type body struct {
 	source    bodySource // nil: no body
-	budget    *budget
+	account   *pool.Account
+	pool      *pool.Pool
 	announced int64 // -1 unknown
 	max       int64
 	idle      time.Duration
@@ -175,13 +95,16 @@ type body struct {
 	err      *wire.Error
 	read     bool // ReadAll has run
 	complete bool // the end was reached
+	released bool // the line has let go of the account
 }
 
-// newBody returns the body that comes from source; nil is none.
-func (s *Server) newBody(hd *head, source bodySource) body {
+// newBody returns the body that comes from source, nil for none, whose bytes count in
+// a, which begins with it.
+func (s *Server) newBody(hd *head, source bodySource, a *pool.Account) body {
 	settings := s.settings.Load()
+	s.pool.Open(a)
 	return body{
-		source: source, budget: s.budget, announced: hd.length, max: settings.Limits.MaxBodyBytes,
+		source: source, account: a, pool: s.pool, announced: hd.length, max: settings.Limits.MaxBodyBytes,
 		idle: settings.Timeouts.Body, complete: source == nil,
 	}
 }
@@ -193,14 +116,23 @@ func (b *body) ReadAll() ([]byte, error) {
 		b.err = b.readAll()
 	}
 	if b.err != nil {
-		b.Release()
+		b.drop()
 		return nil, b.err
 	}
 	return b.buf, nil
 }
 
-// Release frees the memory; what ReadAll returned is no longer valid.
+// Release frees the memory; what ReadAll returned is no longer valid. It also closes
+// the account for the line.
 func (b *body) Release() {
+	b.drop()
+	if !b.released {
+		b.released = true
+		b.account.Close()
+	}
+}
+
+func (b *body) drop() {
 	b.read = true
 	b.replace(nil)
 }
@@ -209,7 +141,7 @@ func (b *body) Release() {
 // read the memory, so that nobody else gets it.
 func (b *body) forsake() {
 	if b.buffer != nil {
-		b.budget.give(int64(cap(*b.buffer)))
+		b.account.Give(int64(cap(*b.buffer)), b.use())
 		b.buffer = nil
 	}
 	b.Release()
@@ -266,21 +198,32 @@ func (b *body) deadline(started time.Time) time.Time {
 	return idle
 }
 
-// grow makes room, taken from the budget: for all of a body that announces little,
+// use is what the body is to the pool. What announces nothing counts as large.
+func (b *body) use() pool.Use {
+	if b.announced < 0 || b.announced > smallBody {
+		return pool.Large
+	}
+	return pool.Small
+}
+
+// grow makes room, taken from the pool: for all of a body that announces little,
 // or of which enough has arrived, else growth times as much as there is. Few steps
 // are few reads. One byte more than announced lets the end show without growing.
 func (b *body) grow() *wire.Error {
 	want := int64(max(growth*cap(b.buf), firstBuffer))
-	if b.announced >= 0 && b.announced <= max(want, smallBody) {
+	if b.announced >= 0 && (b.announced <= max(want, smallBody) || len(b.buf) >= wholeAfter) {
 		want = b.announced + 1
 	}
 	want = min(max(want, int64(len(b.buf))+1), b.max+1)
 	size := bufferSize(int(want))
-	if !b.budget.take(int64(size), b.announced) {
+	if !b.pool.Holds(int64(size), b.use()) {
+		return wire.Errorf(wire.KindTooLarge, "The request body is larger than the memory of the gateway allows.")
+	}
+	if !b.account.Take(int64(size), b.use()) {
 		return &wire.Error{
 			Kind:             wire.KindServiceUnavailable,
 			Message:          "The gateway is holding as many request bytes as it may. Try again.",
-			RetryAfterMillis: budgetPatience.Milliseconds(),
+			RetryAfterMillis: pool.Patience.Milliseconds(),
 		}
 	}
 	b.replace(newBuffer(size))
@@ -296,7 +239,7 @@ func (b *body) replace(next *[]byte) {
 		b.buf = append(*next, b.buf...)
 	}
 	if old != nil {
-		b.budget.give(int64(cap(*old)))
+		b.account.Give(int64(cap(*old)), b.use())
 		freeBuffer(old)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -280,10 +281,12 @@ func TestBodyModel(t *testing.T) {
 			announced = int64(max(0, len(data)+rapid.SampledFrom([]int{0, 0, 0, 5, -5}).Draw(t, "lie")))
 		}
 		end := rapid.SampledFrom([]error{io.EOF, io.EOF, io.ErrUnexpectedEOF}).Draw(t, "end")
-		bu := newBudget(1 << 20)
+		bu := pool.New(pool.Limits{Bytes: 1 << 20, Body: limit}, nil)
+		var account pool.Account
+		bu.Open(&account)
 		b := &body{
-			source: &pieces{bytes.Clone(data), rapid.SliceOf(rapid.IntRange(1, 5000)).Draw(t, "sizes"), end},
-			budget: bu, announced: announced, max: limit, idle: time.Minute,
+			source:  &pieces{bytes.Clone(data), rapid.SliceOf(rapid.IntRange(1, 5000)).Draw(t, "sizes"), end},
+			account: &account, pool: bu, announced: announced, max: limit, idle: time.Minute,
 		}
 		got, err := b.ReadAll()
 		var e *wire.Error
@@ -299,13 +302,13 @@ func TestBodyModel(t *testing.T) {
 		case err != nil || !bytes.Equal(got, data):
 			t.Fatalf("%d bytes of %d: %v", len(got), len(data), err)
 		}
-		if err == nil && bu.inUse() > 4*int64(len(data))+firstBuffer {
-			t.Fatalf("%d bytes taken for %d", bu.inUse(), len(data))
+		if err == nil && bu.InUse() > 4*int64(len(data))+firstBuffer {
+			t.Fatalf("%d bytes taken for %d", bu.InUse(), len(data))
 		}
 		b.Release()
 		b.Release()
-		if bu.inUse() != 0 {
-			t.Fatalf("%d bytes left", bu.inUse())
+		if bu.InUse() != 0 {
+			t.Fatalf("%d bytes left", bu.InUse())
 		}
 	})
 }

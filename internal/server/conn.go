@@ -50,11 +50,12 @@ const (
 	// writeSlice is what may be written under one deadline, so that a long
 	// answer to a slow but living reader is not cut.
 	writeSlice = 256 << 10
-	// A lingering close reads at most this much for at most this long: enough
-	// for a body somewhat above the limit, from a caller who reads no answer
-	// before all is sent.
-	lingerBytes = 32 << 20
-	lingerTime  = time.Second
+	// A lingering close reads at most this much, for at most this long and the time that
+	// what comes has earned: enough for a body somewhat above the limit, from a caller
+	// who reads no answer before all is sent.
+	lingerBytes          = 32 << 20
+	lingerTime           = time.Second
+	lingerBytesPerSecond = 1 << 20
 )
 
 var (
@@ -201,13 +202,18 @@ func (c *conn) lingerAwhile() {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+	due, armed := time.Now().Add(lingerTime), time.Time{}
 	var sink [16 << 10]byte
 	for left := lingerBytes; left > 0; {
+		if due.Sub(armed) > lingerTime/8 {
+			armed = due
+			_ = c.SetReadDeadline(due)
+		}
 		n, err := c.Conn.Read(sink[:])
 		if err != nil {
 			return
 		}
 		left -= n
+		due = due.Add(time.Duration(n) * time.Second / lingerBytesPerSecond)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -258,7 +259,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	r.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from,
 		Header: hd.header, ContentLength: hd.length, Body: &r.body,
-		Caller: &r.caller, Received: received, Remote: c.from,
+		Account: &r.account, Caller: &r.caller, Received: received,
 	}
 	s.watcher.Add(&c.watch, &r.caller)
 	res := s.answer(&r.request, &r.body)
@@ -268,10 +269,44 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	if s.draining() {
 		ctx.Response.SetConnectionClose()
 	}
-	h.write(ctx, res, id)
-	if res.Stream == nil {
-		h.done(c.conn)
+	h.send(ctx, res, id, &r.account)
+}
+
+// send writes the answer of the handler. What it holds in a is held until it is
+// written.
+func (h *http1) send(ctx *fasthttp.RequestCtx, res *gateway.Response, id string, a *pool.Account) {
+	c := connOf(ctx)
+	h.writeHead(ctx, res, id)
+	switch {
+	case res.Stream != nil:
+		after := func() { h.done(c.conn); a.Close() }
+		ctx.Response.ImmediateHeaderFlush = !res.Begun
+		ctx.Response.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: after}, -1)
+		return
+	case len(res.Body) > perRequest:
+		whole := &whole{after: a.Close}
+		whole.Reset(res.Body)
+		ctx.Response.SetBodyStream(whole, len(res.Body))
+	default:
+		ctx.Response.SetBodyRaw(res.Body)
+		a.Close()
 	}
+	h.done(c.conn)
+}
+
+// whole is a large answer, of which somebody has to know when it is written.
+type whole struct {
+	bytes.Reader
+	after func()
+}
+
+// SupportsBodyWriteTo lets fasthttp use WriteTo.
+func (w *whole) SupportsBodyWriteTo() bool { return true }
+
+// Close is called once, when the answer is written or can no longer be.
+func (w *whole) Close() error {
+	w.after()
+	return nil
 }
 
 // http1Request is what a request needs while it is served.
@@ -279,6 +314,7 @@ type http1Request struct {
 	head    head
 	body    body
 	source  http1Body
+	account pool.Account
 	caller  lifetime.Context // ends when the caller has left
 	request gateway.Request
 }
@@ -329,12 +365,12 @@ func known(b []byte) string {
 func (h *http1) openBody(ctx *fasthttp.RequestCtx, r *http1Request) {
 	stream := ctx.RequestBodyStream()
 	if stream == nil || !r.head.hasBody() {
-		r.body = h.server.newBody(&r.head, nil)
+		r.body = h.server.newBody(&r.head, nil, &r.account)
 		return
 	}
 	chunked := r.head.counts[fieldTransferEncoding].n > 0
 	r.source = http1Body{stream: stream, conn: connOf(ctx), chunked: chunked}
-	r.body = h.server.newBody(&r.head, &r.source)
+	r.body = h.server.newBody(&r.head, &r.source, &r.account)
 }
 
 // http1Body bounds what chunked framing may cost beside the bytes that it
@@ -364,8 +400,14 @@ func (b *http1Body) Read(p []byte) (int, error) {
 // SetReadDeadline bounds the next reads.
 func (b *http1Body) SetReadDeadline(t time.Time) error { return b.conn.SetReadDeadline(t) }
 
-// write hands the answer to fasthttp, which sends it after handle has returned.
+// write hands an answer without a stream to fasthttp, which sends it after handle has
+// returned.
 func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string) {
+	h.writeHead(ctx, res, id)
+	ctx.Response.SetBodyRaw(res.Body)
+}
+
+func (h *http1) writeHead(ctx *fasthttp.RequestCtx, res *gateway.Response, id string) {
 	out := &ctx.Response
 	out.SetStatusCode(res.Status)
 	for _, f := range res.Header {
@@ -374,17 +416,10 @@ func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string
 		}
 	}
 	out.Header.Add(requestIDHeader, id)
-	c := connOf(ctx)
 	if res.CloseConnection {
 		out.SetConnectionClose()
-		c.linger.Store(true)
+		connOf(ctx).linger.Store(true)
 	}
-	if res.Stream == nil {
-		out.SetBodyRaw(res.Body)
-		return
-	}
-	out.ImmediateHeaderFlush = !res.Begun
-	out.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: func() { h.done(c.conn) }}, -1)
 }
 
 // handleError answers what fasthttp could not parse or read. It closes the

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -91,12 +92,13 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	h.openBody(r, e)
+	defer e.account.Close()
 	defer e.source.close()
 	hd := &e.head
 	e.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from, HTTP2: true,
-		Header: hd.header, ContentLength: hd.length, Body: &e.body, Caller: r.Context(), Received: received,
-		Remote: c.from,
+		Header: hd.header, ContentLength: hd.length, Body: &e.body, Account: &e.account,
+		Caller: r.Context(), Received: received,
 	}
 	res := s.answer(&e.request, &e.body)
 	if res.Stream == nil {
@@ -117,6 +119,7 @@ type http2Request struct {
 	head    head
 	body    body
 	source  http2Body
+	account pool.Account
 	out     http2Writer
 	request gateway.Request
 }
@@ -159,11 +162,11 @@ func (h *http2) readHead(r *http.Request, hd *head) *wire.Error {
 
 func (h *http2) openBody(r *http.Request, e *http2Request) {
 	if r.Body == http.NoBody {
-		e.body = h.server.newBody(&e.head, nil)
+		e.body = h.server.newBody(&e.head, nil, &e.account)
 		return
 	}
 	e.source.Reader, e.source.out = r.Body, &e.out
-	e.body = h.server.newBody(&e.head, &e.source)
+	e.body = h.server.newBody(&e.head, &e.source, &e.account)
 }
 
 // http2Body is the body of one request. net/http's own deadlines cost a message to

@@ -4,7 +4,26 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/heap"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 )
+
+const (
+	// perConnection is what an open connection takes, and perRequest what a request does
+	// beside its body and a large answer: its state, stacks, the frames of a stream.
+	perConnection = 8 << 10
+	perRequest    = 32 << 10
+)
+
+// fixedBytes is what is held beside bodies and answers.
+func (s *Server) fixedBytes() int64 {
+	return s.connections.Load()*perConnection + s.inFlight.Load()*perRequest
+}
+
+// poolLimits are those of the settings of the moment.
+func (s *Server) poolLimits() pool.Limits {
+	limits := &s.settings.Load().Limits
+	return pool.Limits{Bytes: limits.BufferedBytes, Total: s.opts.Memory, Body: limits.MaxBodyBytes}
+}
 
 const (
 	memoryInterval = 500 * time.Millisecond
@@ -28,7 +47,7 @@ func (s *Server) returnMemory() {
 		case <-s.stopped:
 			return
 		}
-		lately := s.budget.peak()
+		lately := s.pool.Peak()
 		owed = max(owed, lately)
 		if owed >= worthReturning && lately <= calmBytes {
 			owed = 0

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 )
 
 // The memory of large bodies is back with the system soon after they are gone, and
@@ -12,7 +14,9 @@ func TestMemoryOfLargeBodiesGoesBack(t *testing.T) {
 	s := start(t, Options{Handler: handlerFunc(echo)})
 	hold := func(n int64) {
 		t.Helper()
-		if !s.budget.take(n, n) {
+		var a pool.Account
+		s.pool.Open(&a)
+		if !a.Take(n, pool.Large) {
 			t.Fatal("no room for bodies")
 		}
 		big := make([]byte, n)
@@ -20,7 +24,7 @@ func TestMemoryOfLargeBodiesGoesBack(t *testing.T) {
 			big[i] = 1
 		}
 		runtime.KeepAlive(big)
-		s.budget.give(n)
+		a.Give(n, pool.Large)
 	}
 	forced := func() uint32 {
 		var m runtime.MemStats

@@ -28,6 +28,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -47,6 +48,8 @@ type Options struct {
 	Limits   config.EdgeLimits
 	Handler  Handler
 	Log      *slog.Logger
+	// Memory is how many bytes connections and requests may hold in all; 0 is not bounded.
+	Memory int64
 	// Now is the clock that stamps requests. Deadlines on sockets always follow
 	// the real clock.
 	Now func() time.Time
@@ -61,7 +64,7 @@ type Stats struct {
 	Connections   int64 // open, all protocols
 	Pending       int64 // of them: protocol not known yet
 	InFlight      int64 // requests from head to the last byte of the answer
-	BufferedBytes int64 // request bodies
+	BufferedBytes int64 // request bodies, answers and what was made of either
 }
 
 // pendingShare is which part of all connections may be silent or in a TLS
@@ -79,18 +82,19 @@ type Server struct {
 	h1      *http1
 	h2      *http2
 	watcher *hangup.Watcher
-	budget  *budget
+	pool    *pool.Pool
 	ids     *IDs
 	// holdTime is how long a head of HTTP/2 may wait for its body; a test sets it
 	// before the first connection.
 	holdTime time.Duration
 
-	settings atomic.Pointer[Settings]
-	pending  atomic.Int64
-	inFlight atomic.Int64
-	work     sync.WaitGroup // one per goroutine that Serve started
-	stopOnce sync.Once
-	stopped  chan struct{} // closed when Shutdown has begun
+	settings    atomic.Pointer[Settings]
+	pending     atomic.Int64
+	connections atomic.Int64
+	inFlight    atomic.Int64
+	work        sync.WaitGroup // one per goroutine that Serve started
+	stopOnce    sync.Once
+	stopped     chan struct{} // closed when Shutdown has begun
 
 	mu         sync.Mutex // guards the following fields
 	open       map[*conn]struct{}
@@ -101,7 +105,6 @@ type Server struct {
 func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts:       opts,
-		budget:     newBudget(opts.Limits.BufferedBytes),
 		ids:        NewIDs(),
 		holdTime:   holdTime,
 		stopped:    make(chan struct{}),
@@ -109,6 +112,7 @@ func New(opts Options) (*Server, error) {
 		perAddress: make(map[netip.Addr]int),
 	}
 	s.settings.Store(&Settings{TLS: opts.TLS, Timeouts: opts.Timeouts, Limits: opts.Limits})
+	s.pool = pool.New(s.poolLimits(), s.fixedBytes)
 	if opts.TLS != nil {
 		certs, err := loadCertificate(*opts.TLS)
 		if err != nil {
@@ -139,7 +143,7 @@ func (s *Server) Stats() Stats {
 		Connections:   int64(connections),
 		Pending:       s.pending.Load(),
 		InFlight:      s.inFlight.Load(),
-		BufferedBytes: s.budget.inUse(),
+		BufferedBytes: s.pool.InUse(),
 	}
 }
 
@@ -260,6 +264,7 @@ func (s *Server) remember(c *conn) bool {
 		return false
 	}
 	s.open[c] = struct{}{}
+	s.connections.Add(1)
 	s.perAddress[c.from]++
 	return true
 }
@@ -271,6 +276,7 @@ func (s *Server) forget(c *conn) {
 		return
 	}
 	delete(s.open, c)
+	s.connections.Add(-1)
 	if s.perAddress[c.from]--; s.perAddress[c.from] == 0 {
 		delete(s.perAddress, c.from)
 	}
@@ -289,7 +295,7 @@ func (s *Server) draining() bool {
 // closeIdle closes connections that wait for a request, the first or the next,
 // so that no silent caller delays a shutdown.
 func (s *Server) closeIdle() {
-	for _, c := range s.connections() {
+	for _, c := range s.all() {
 		if !c.busy.Load() {
 			_ = c.raw.Close()
 		}
@@ -298,13 +304,13 @@ func (s *Server) closeIdle() {
 
 // closeAll closes every connection and ends the contexts of their callers.
 func (s *Server) closeAll() {
-	for _, c := range s.connections() {
+	for _, c := range s.all() {
 		s.watcher.Hangup(&c.watch)
 		_ = c.Close()
 	}
 }
 
-func (s *Server) connections() []*conn {
+func (s *Server) all() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.open))

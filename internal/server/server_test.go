@@ -89,7 +89,7 @@ func start(t testing.TB, opts Options) *Server {
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if n := s.budget.inUse(); n != 0 {
+		if n := s.pool.InUse(); n != 0 {
 			t.Errorf("%d bytes of bodies are still accounted for", n)
 		}
 		if n := s.Stats(); n.InFlight != 0 || n.Connections != 0 || n.Pending != 0 {

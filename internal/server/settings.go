@@ -24,7 +24,7 @@ func (s *Server) Use(next Settings) error {
 	before := s.settings.Load()
 	next.Timeouts.KeepAlive = before.Timeouts.KeepAlive // that of HTTP/2 is read when its server begins
 	s.settings.Store(&next)
-	s.budget.limit.Store(next.Limits.BufferedBytes)
+	s.pool.Resize(s.poolLimits())
 	if before.Timeouts != next.Timeouts || before.Limits != next.Limits {
 		s.h1.use()
 	}

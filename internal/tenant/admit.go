@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/sigv4"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -33,6 +34,9 @@ type AuthRequest struct {
 	Header wire.Header
 	// Remote is the address of the connection, without zone and as IPv4 where it is.
 	Remote netip.Addr
+	// Account is what the request holds in memory; nil counts nothing. It counts against
+	// the key id that is claimed, and once that is proven against its tenant.
+	Account *pool.Account
 }
 
 // Admission is a caller who may send a body. Only Confirm returns who it is.
@@ -41,6 +45,7 @@ type Admission struct {
 	key     *key
 	at      time.Time
 	from    netip.Addr
+	account *pool.Account
 	claim   *sigv4.Claim // nil: a bearer key, proven already
 	request sigv4.Request
 	prefix  string // that the signed path may have had; "" for none
@@ -71,9 +76,12 @@ func (d *Directory) Admit(r *AuthRequest, now time.Time) (*Admission, *wire.Erro
 		return nil, err
 	}
 	a := &Admission{
-		dir: d, key: d.find(claim.AccessKeyID), at: now, from: r.Remote, claim: claim, request: sigv4.Request{
+		dir: d, key: d.find(claim.AccessKeyID), at: now, from: r.Remote, account: r.Account, claim: claim,
+		request: sigv4.Request{
 			Method: r.Method, Path: path, Query: query, Authority: r.Authority, HTTP2: r.HTTP2, Header: r.Header,
-		}}
+		},
+	}
+	r.Account.Claim(claim.AccessKeyID)
 	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, r.BasePath+"/") {
 		a.prefix = r.BasePath
 	}
@@ -96,11 +104,13 @@ func (d *Directory) admitBearer(token string, r *AuthRequest, now time.Time) (*A
 	if err := d.pass(k, now, r.Remote); err != nil {
 		return nil, err
 	}
+	r.Account.Prove(k.identity.Tenant.ID)
 	return &Admission{dir: d, key: k, at: now, from: r.Remote}, nil
 }
 
 // Confirm verifies the caller with the whole body, or nil for none, and returns
-// who it is. It fails with KindInvalidSignature; and with KindAccessDenied for a key
+// who it is. It fails with KindInvalidSignature; with KindServiceUnavailable when the
+// tenant already holds its share of the memory; and with KindAccessDenied for a key
 // that may not be used, now or from where it is. What was done to the key since the
 // head was read, while its body came, counts.
 func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
@@ -121,6 +131,13 @@ func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
 		return nil, err
 	}
 	a.dir.touch(a.key, a.at)
+	if a.claim != nil && !a.account.Prove(a.key.identity.Tenant.ID) {
+		return nil, &wire.Error{
+			Kind:             wire.KindServiceUnavailable,
+			Message:          "The tenant's requests are holding as many bytes as they may. Try again.",
+			RetryAfterMillis: pool.Patience.Milliseconds(),
+		}
+	}
 	return a.key.identity, nil
 }
 

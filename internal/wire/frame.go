@@ -13,8 +13,9 @@ const (
 	maxFramePayload = 24 << 20
 	// frameOverhead is the prelude of twelve bytes and the last checksum.
 	frameOverhead = 16
-	frameBuffer   = 1 << 10 // at first
-	mostBatched   = 8 << 10 // of frames that come faster than they are read
+	frameBuffer   = 1 << 10  // at first
+	mostBatched   = 8 << 10  // of frames that come faster than they are read
+	smallBuffer   = 16 << 10 // a buffer up to which nobody is asked for memory
 )
 
 // What can be wrong with a frame.
@@ -22,6 +23,7 @@ var (
 	ErrFrameMalformed = errors.New("wire: malformed event-stream frame")
 	ErrFrameChecksum  = errors.New("wire: event-stream checksum mismatch")
 	ErrFrameTooLarge  = errors.New("wire: event-stream frame too large")
+	ErrFrameNoRoom    = errors.New("wire: no memory for an event-stream frame")
 )
 
 // Frame is one event-stream message (application/vnd.amazon.eventstream). It
@@ -144,10 +146,19 @@ func (f Frame) header(name string) ([]byte, bool) {
 // FrameReader reads frames from a stream of bytes. Its buffer grows to the
 // largest frame and is reused.
 type FrameReader struct {
+	// Memory is asked for room for large frames; nil gives any.
+	Memory Memory
+
 	r          io.Reader
 	buf        []byte
 	start, end int // bytes that were read but not returned
 	err        error
+}
+
+// Memory is what large buffers are taken from.
+type Memory interface {
+	// Grow takes n bytes more, or reports that they are not there.
+	Grow(n int64) bool
 }
 
 // NewFrameReader returns a reader of r's frames.
@@ -156,7 +167,7 @@ func NewFrameReader(r io.Reader) *FrameReader { return &FrameReader{r: r} }
 // Next returns the next whole frame, its checksums verified, as soon as its
 // last byte has arrived. It stays valid until the following call. Next returns
 // io.EOF after the last frame, io.ErrUnexpectedEOF when the stream ends inside
-// one, an ErrFrame… for bad bytes, or the reader's error.
+// one, an ErrFrame… for bad bytes or no room, or the reader's error.
 func (fr *FrameReader) Next() ([]byte, error) {
 	if err := fr.fill(12); err != nil {
 		return nil, err
@@ -193,7 +204,10 @@ func (fr *FrameReader) fill(n int) error {
 		if fr.err != nil {
 			return fr.failure()
 		}
-		fr.room(n)
+		if !fr.room(n) {
+			fr.err = ErrFrameNoRoom
+			return fr.err
+		}
 		got, err := fr.r.Read(fr.buf[fr.end:])
 		fr.end += got
 		fr.err = err
@@ -216,19 +230,32 @@ func (fr *FrameReader) failure() error {
 
 // room makes space for a frame of n bytes. The buffer grows with the bytes that
 // arrive, not with the length that a frame announces: when a frame does not fit,
-// and a little when a read has filled it, for then more is waiting.
-func (fr *FrameReader) room(n int) {
+// and a little when a read has filled it, for then more is waiting. It reports false
+// when there is no memory for that.
+func (fr *FrameReader) room(n int) bool {
 	full := fr.end == len(fr.buf) && fr.end < mostBatched
 	if fr.start > 0 && (fr.start == fr.end || fr.start+n > len(fr.buf)) {
 		fr.end = copy(fr.buf, fr.buf[fr.start:fr.end])
 		fr.start = 0
 	}
 	if fr.end < len(fr.buf) && !full {
-		return
+		return true
 	}
-	grown := make([]byte, max(frameBuffer, 2*len(fr.buf)))
+	have := len(fr.buf)
+	size := max(frameBuffer, 2*have)
+	if size > smallBuffer && fr.Memory != nil {
+		more := size
+		if have > smallBuffer {
+			more -= have
+		}
+		if !fr.Memory.Grow(int64(more)) {
+			return false
+		}
+	}
+	grown := make([]byte, size)
 	copy(grown, fr.buf[:fr.end])
 	fr.buf = grown
+	return true
 }
 
 // AppendFrame appends one frame with string headers. Names must be at most 255

@@ -25,6 +25,7 @@ type row struct {
 func rows() []row {
 	return []row{
 		abandonedCalls(),
+		largeBodies(), wrongSignatures(), largeAnswers(),
 	}
 }
 

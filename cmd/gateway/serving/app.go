@@ -22,6 +22,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/dialect"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/heap"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
@@ -204,7 +205,8 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
 		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.handler(), Log: a.log,
-		Now: time.Now, OnGlitch: metrics.Glitch, OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
+		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch,
+		OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
 			a.requests.Edge(id, from, err)
 			a.history.Edge(id, from, err)
 		},

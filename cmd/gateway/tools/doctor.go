@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/doctor"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
+	"github.com/sluice-gateway/sluice/internal/heap"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/review"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -81,7 +82,7 @@ func examine(ctx context.Context, file string, f doctorFlags, root string) []doc
 	found = append(found, problem...)
 	s, problems := snapshot.Compile(cfg, secrets, now)
 	found = append(found, doctor.Configuration(file, cfg.Faults(append(problems, review.Of(s, now)...)))...)
-	found = append(found, doctor.Memory(&cfg.Limits, doctor.MemoryLimit(root)))
+	found = append(found, doctor.Memory(&cfg.Limits, heap.Limit(root)))
 	found = append(found, doctor.Files(&cfg.Limits, doctor.FileLimit()))
 	found = append(found, doctor.Disk(cfg.DataDir, cfg.Journal.Fsync, time.Now)...)
 	if cfg.TLS != nil {

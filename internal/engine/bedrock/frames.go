@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock/http1"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -23,8 +24,9 @@ type stream struct {
 	broken  *engine.Error // what every further frame fails with
 }
 
-func newFrameSource(body *http1.Body, b breaker) *engine.FrameSource {
+func newFrameSource(body *http1.Body, b breaker, a *pool.Account) *engine.FrameSource {
 	s := &stream{body: body, frames: wire.NewFrameReader(body), breaker: b}
+	s.frames.Memory = a
 	return engine.NewFrameSource(s.next, s.frames.Ready, body.Close)
 }
 
@@ -37,7 +39,11 @@ func (s *stream) next() ([]byte, error) {
 		return frame, err
 	}
 	if !errors.As(err, &s.broken) {
-		s.broken = s.body.Fail(engine.Corrupt, err)
+		why := engine.Corrupt
+		if errors.Is(err, wire.ErrFrameNoRoom) {
+			why = engine.NoRoom
+		}
+		s.broken = s.body.Fail(why, err)
 	}
 	note(s.breaker, s.broken)
 	return nil, s.broken

@@ -60,7 +60,7 @@ func (u *upstream) read(ctx context.Context, as role.Role, target string) (*engi
 			return nil, asError(err)
 		}
 		res := &engine.Response{Status: answer.Status, Header: answer.Header}
-		if res.Body, err = answer.Body.ReadAll(u.maxBody); err != nil {
+		if res.Body, err = answer.Body.ReadAll(u.maxBody, nil); err != nil {
 			return nil, asError(err)
 		}
 		u.judge(ctx, res, by)

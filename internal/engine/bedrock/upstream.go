@@ -106,11 +106,11 @@ func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) 
 	if isEventStream(answer.Header) {
 		u.judge(ctx, &res.Response, by)
 		res.Timing = answer.Body.Timing()
-		res.Frames = newFrameSource(answer.Body, b)
+		res.Frames = newFrameSource(answer.Body, b, req.Account)
 		return &res.Response, nil
 	}
 	var err error
-	if res.Body, err = answer.Body.ReadAll(u.maxBody); err != nil {
+	if res.Body, err = answer.Body.ReadAll(u.maxBody, req.Account); err != nil {
 		return nil, asError(err)
 	}
 	res.Timing = answer.Body.Timing()

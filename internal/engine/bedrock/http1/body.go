@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Body reads an answer's body as it arrives. It is not safe for concurrent use,
@@ -79,21 +80,26 @@ func (b *Body) Fail(why engine.Failure, cause error) *engine.Error {
 	return failed
 }
 
-// ReadAll reads a body of at most limit bytes; a larger one is Corrupt.
-func (b *Body) ReadAll(limit int64) ([]byte, error) {
+// ReadAll reads a body of at most limit bytes, of which those beyond the first few
+// count in m, which may be nil. A larger one, and one for which there is no room, fails as NoRoom.
+func (b *Body) ReadAll(limit int64, m wire.Memory) ([]byte, error) {
 	if b.head.framing.kind == sized && b.left > limit {
-		return nil, b.Fail(engine.Corrupt, malformed("body too large"))
+		return nil, b.Fail(engine.Corrupt, errTooLarge)
 	}
-	buf := make([]byte, 0, b.firstSize())
+	size := b.firstSize()
+	if size > uncounted && m != nil && !m.Grow(size) {
+		return nil, b.Fail(engine.NoRoom, errNoRoom)
+	}
+	buf := make([]byte, 0, size)
 	for {
 		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+			var err *engine.Error
+			if buf, err = b.grow(buf, limit, m); err != nil {
+				return nil, err
+			}
 		}
 		n, err := b.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		if int64(len(buf)) > limit {
-			return nil, b.Fail(engine.Corrupt, malformed("body too large"))
-		}
 		if errors.Is(err, io.EOF) {
 			return buf, nil
 		}
@@ -102,6 +108,39 @@ func (b *Body) ReadAll(limit int64) ([]byte, error) {
 		}
 	}
 }
+
+// uncounted is how large an answer may be that is counted with its request.
+const uncounted = 16 << 10
+
+var (
+	errTooLarge = errors.New("the answer is larger than the bound")
+	errNoRoom   = errors.New("no memory for the answer")
+)
+
+// grow makes room behind what was read: for all that was announced once a part of it
+// has come, else as much again.
+func (b *Body) grow(buf []byte, limit int64, m wire.Memory) ([]byte, *engine.Error) {
+	have := int64(len(buf))
+	if have > limit {
+		return nil, b.Fail(engine.Corrupt, errTooLarge)
+	}
+	next := min(2*have, limit+1)
+	if b.head.framing.kind == sized && have >= wholeAfter {
+		next = have + b.left + 1
+	}
+	more := next
+	if have > uncounted {
+		more -= have
+	}
+	if next > uncounted && m != nil && !m.Grow(more) {
+		return nil, b.Fail(engine.NoRoom, errNoRoom)
+	}
+	return append(make([]byte, 0, next), buf...), nil
+}
+
+// wholeAfter is how much of a long answer must have come before its whole length is
+// believed.
+const wholeAfter = 256 << 10
 
 // firstSize is what to allocate before the body comes: an announced length
 // counts up to a bound only. One byte more lets the last Read see the end.

@@ -113,7 +113,7 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%q: %v", answer, err)
 				continue
 			}
-			body, err := a.Body.ReadAll(1 << 20)
+			body, err := a.Body.ReadAll(1<<20, nil)
 			if err != nil || a.Status != wantStatus || string(body) != wantBody {
 				t.Errorf("%q: %d %q %v, want %d %q", answer, a.Status, body, err, wantStatus, wantBody)
 			}
@@ -376,7 +376,7 @@ func TestFree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, err := a.Body.ReadAll(10)
+		body, err := a.Body.ReadAll(10, nil)
 		if err != nil || string(body) != "ok" || a.Header.Get("X-N") != itoa(n) || a.Body.Timing().Reused != (n > 0) {
 			t.Errorf("answer %d: %q, %v, %v, %v", n, body, err, a.Header, a.Body.Timing())
 		}

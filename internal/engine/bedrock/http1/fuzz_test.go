@@ -55,7 +55,7 @@ func readWhole(data []byte) (int, []byte, error) {
 	x := &exchange{client: c, conn: &conn{raw: nowhere{}, net: nowhere{}, r: r}}
 	x.ctx = context.Background()
 	x.body.begin(x, h)
-	body, err := x.body.ReadAll(1 << 16)
+	body, err := x.body.ReadAll(1<<16, nil)
 	var failed *engine.Error
 	if err != nil && !errors.As(err, &failed) {
 		panic("BUG: not an *engine.Error")

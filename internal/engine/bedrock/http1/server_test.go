@@ -127,7 +127,7 @@ func call(ctx context.Context, c *Client, req *Request) (status int, body string
 	if err != nil {
 		return 0, "", err
 	}
-	b, err := a.Body.ReadAll(1 << 20)
+	b, err := a.Body.ReadAll(1<<20, nil)
 	return a.Status, string(b), err
 }
 
