@@ -30,8 +30,17 @@ type Config struct {
 	ModelUpstreams []ModelUpstream
 	// ModelMap maps opaque ARNs to the model that they stand for.
 	ModelMap map[string]string
-	Ledger   Ledger
-	Prices   []PriceBook // the shipped books first; a later book wins
+	// AllowedAccounts are those whose ARNs and buckets requests may name, "*" for any; nil
+	// for those that the configuration names otherwise, and the gateway's own.
+	AllowedAccounts []string
+	// AllowedRegions and AllowedKinds are those of ARNs; nil for the regions of the
+	// upstreams, and all kinds that Bedrock has.
+	AllowedRegions, AllowedKinds []string
+	// AllowedGuardrails and AllowedS3 are globs on guardrails, by id or ARN, and on S3
+	// URIs; nil for any of an account that is allowed.
+	AllowedGuardrails, AllowedS3 []string
+	Ledger                       Ledger
+	Prices                       []PriceBook // the shipped books first; a later book wins
 	// Locks are books of prices that a contract guarantees: what is charged is the
 	// lower of these and the list price.
 	Locks     []PriceBook
@@ -136,8 +145,13 @@ type Upstream struct {
 	Breaker     Breaker
 }
 
-// Sandbox is the endpoint that means the built-in stand-in for Bedrock.
-const Sandbox = "sandbox"
+// Sandbox is the endpoint that means the built-in stand-in for Bedrock, and
+// SandboxAccount the account that it is in: the one that AWS's documentation uses for
+// nobody's.
+const (
+	Sandbox        = "sandbox"
+	SandboxAccount = "123456789012"
+)
 
 // Retry bounds the attempts of one leg.
 type Retry struct {

@@ -126,6 +126,17 @@ func name(d *decoder, v value, dst *string) {
 	}
 }
 
+// account reads the number of an AWS account, which may begin with zeros, or "*".
+var account = parsed(form{
+	wanted: `the 12 digits of an account without spaces or dashes, or "*"`,
+	schema: shape{"type": []string{"string", "number"}},
+}, func(text string) (string, error) {
+	if text != "*" && (len(text) != 12 || strings.Trim(text, "0123456789") != "") {
+		return "", errForm
+	}
+	return text, nil
+})
+
 // oneOf reads one of the words.
 func oneOf[S ~string](words ...S) decode[S] {
 	quoted := make([]string, len(words))

@@ -24,6 +24,11 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("upstreams", &c.Upstreams, table(upstreamSection)),
 		key("model_upstreams", &c.ModelUpstreams, modelUpstreams),
 		key("model_map", &c.ModelMap, table(name)),
+		key("allowed_accounts", &c.AllowedAccounts, list(account)),
+		key("allowed_regions", &c.AllowedRegions, list(name)),
+		key("allowed_kinds", &c.AllowedKinds, list(oneOf(arnKinds...))),
+		key("allowed_guardrails", &c.AllowedGuardrails, list(name)),
+		key("allowed_s3", &c.AllowedS3, list(name)),
 		key("ledger", &c.Ledger, ledgerSection),
 		key("prices", &c.Prices, list(priceFile)),
 		key("price_locks", &c.Locks, list(priceFile)),
@@ -284,6 +289,13 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 	if assumed != (role.Role{}) {
 		t.Role = &assumed
 	}
+}
+
+// arnKinds are the kinds of ARN that requests may name, the resource types of AWS.
+var arnKinds = []string{
+	"foundation-model", "inference-profile", "application-inference-profile", "provisioned-model", "custom-model",
+	"custom-model-deployment", "imported-model", "prompt", "prompt-router", "default-prompt-router", "guardrail",
+	"guardrail-profile", "endpoint",
 }
 
 // operations are the operations of the Bedrock Runtime API by the names of the

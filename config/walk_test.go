@@ -78,7 +78,7 @@ var others = map[string]any{
 	"tenants.keys":     "SLKBAAAAAAAAAAAAAAAAAAAAA",
 	"commitments.from": "2026-01-02", "commitments.to": "2027-01-31",
 	"discounts.to": "2027-07-31", "discounts.from": "2026-07-02", "discounts.percent": json.Number("13"),
-	"include": "others.d/*.yaml", "cascades.light": "amazon.nova-micro-v1:0",
+	"allowed_accounts": "210987654321", "include": "others.d/*.yaml", "cascades.light": "amazon.nova-micro-v1:0",
 	"cascades.session.ttl": "29m", "telemetry.sample": json.Number("0.2"),
 	"cascades.shadow.judge": "amazon.nova-premier-v1:0", "model_map": "amazon.nova-pro-v1:0",
 	"tenants.budgets.on_exceed": "light_only", "limits.max_connections_per_address": json.Number("7"),

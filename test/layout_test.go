@@ -72,6 +72,7 @@ var layers = map[string]int{
 	"internal/meter/redis/admins": 43,
 	"internal/meter/embedded":     42,
 	"internal/tenant":             40,
+	"internal/perimeter":          40, // which resources requests may name
 	"internal/engine":             40,
 	"internal/cascade/certify":    40,
 	"internal/cascade/parts":      40, // the cascade's tools are below it

@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"context"
+
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
 	"github.com/sluice-gateway/sluice/internal/cascade/parts"
@@ -31,9 +33,16 @@ func preview(s *snapshot.Snapshot, q *Request) (*previewed, *wire.Error) {
 	r := &leg.Request{
 		Snapshot: s, Caller: &tenant.Identity{Tenant: q.Tenant, KeyID: q.Key},
 		Header: q.Header, Target: wire.Target{Op: q.Op, Model: q.Model}, Body: q.Body, Received: q.Now,
+		Gone: context.Background(),
 	}
 	p := &previewed{request: r}
+	if err := r.MayName(r.Gone, q.Model); err != nil {
+		return p, err
+	}
 	if err := r.ReadFacts(); err != nil {
+		return p, err
+	}
+	if err := r.Within(r.Gone); err != nil {
 		return p, err
 	}
 	if q.Input > 0 {

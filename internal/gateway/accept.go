@@ -6,7 +6,6 @@ import (
 	"runtime"
 
 	"github.com/sluice-gateway/sluice/internal/controlplane"
-	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -90,11 +89,15 @@ func (l *Line) read(c *call) *wire.Error {
 		return err
 	}
 	if c.Target.Op.Control() {
-		l.resolve(c, c.Target.Resource)
-		return nil
+		return l.asker.Find(&c.life.Context, &c.Request, c.Target.Resource)
 	}
-	l.resolve(c, c.Target.Model)
-	return c.ReadFacts()
+	if err := l.asker.Find(&c.life.Context, &c.Request, c.Target.Model); err != nil {
+		return err
+	}
+	if err := c.ReadFacts(); err != nil {
+		return err
+	}
+	return c.Within(&c.life.Context)
 }
 
 // native finds out what the line goes on with, of a request in whatever dialect.
@@ -125,19 +128,4 @@ func (l *Line) described(c *call) ([]byte, *wire.Error) {
 		return c.exchange.Translator.Describe(&c.Request)
 	}
 	return controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, l.asker.Now())
-}
-
-// resolve finds out which model an application inference profile is for that no
-// model_map has, where the upstream can tell. When that fails, it stays unknown.
-func (l *Line) resolve(c *call, model string) {
-	source, ok := c.Snapshot.Upstream.(router.ProfileSource)
-	if !ok {
-		return
-	}
-	t, r := c.Caller.Tenant, c.Snapshot.Router
-	q := router.ProfileQuery{Model: r.Resolve(model), Upstream: t.Upstream, Role: t.Role}
-	if err := l.profiles.FindOut(&c.life.Context, r, source, q, l.asker.Now); err != nil {
-		l.asker.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
-			"profile", q.Model, "err", err)
-	}
 }

@@ -40,10 +40,16 @@ tenants:
     operations: [converse, converse-stream, invoke, invoke-with-response-stream, count-tokens, apply-guardrail]
 `
 
+// everyKind lets endpoints be named, which the default does not.
+const everyKind = `
+allowed_kinds: [foundation-model, inference-profile, application-inference-profile, provisioned-model, imported-model,
+  custom-model-deployment, endpoint]
+`
+
 // capsFixture is a gateway whose tenant has these settings, one a line.
 func capsFixture(t testing.TB, own ...string) *fixture {
 	t.Helper()
-	return newFixtureFrom(t, capsText+"    "+strings.Join(own, "\n    ")+"\n")
+	return newFixtureFrom(t, everyKind+capsText+"    "+strings.Join(own, "\n    ")+"\n")
 }
 
 // post sends a request for op of a model.

@@ -12,7 +12,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/meter"
-	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/shadow"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -47,7 +46,6 @@ type Line struct {
 	tally     saving.Tally
 	observer  Observer  // nil: nobody
 	decisions Decisions // nil: nobody
-	profiles  router.ProfileQueries
 
 	calls   sync.Pool   // of *call, for those to come
 	recycle func(*call) // takes those whose request has ended; for tests that look whether anybody still has them

@@ -22,6 +22,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
 
@@ -65,6 +66,7 @@ type Asker struct {
 	held     atomic.Int64 // bytes of streams that are held back
 	outgoing sync.Pool    // of *outgoing
 	attempts sync.Pool    // of *Attempt
+	profiles router.ProfileQueries
 
 	largeBodies sync.Pool // of *[]byte, for bodies above maxKeptBody
 }

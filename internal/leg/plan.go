@@ -58,6 +58,11 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if p.Upstream, err = r.Snapshot.Router.Upstream(p.Model, r.Caller.Tenant.Upstream); err != nil {
 		return err
 	}
+	if p.Model != r.Target.Model { // which was looked at before
+		if err = r.MayName(r.Gone, p.Model); err != nil {
+			return err
+		}
+	}
 	p.SKU = r.Snapshot.SKU(p.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
 	p.Pieces = p.Facts.Pieces(p.Dialect, r.Body)
 	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {

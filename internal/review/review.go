@@ -25,6 +25,7 @@ func Of(s *snapshot.Snapshot, now time.Time) []config.Problem {
 	r.regions()
 	r.learnNames()
 	r.references()
+	r.accounts()
 	r.globs()
 	r.shadows()
 	r.certificates()

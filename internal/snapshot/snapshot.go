@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/perimeter"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -35,8 +36,10 @@ type Snapshot struct {
 	Config  *config.Config
 	Tenants *tenant.Directory
 	Router  *router.Router
-	Prices  *record.PriceBook
-	Budgets *budget.Policies // nil: nobody is limited
+	// Perimeter is which resources requests may name.
+	Perimeter *perimeter.Perimeter
+	Prices    *record.PriceBook
+	Budgets   *budget.Policies // nil: nobody is limited
 	// Artifacts are what the files of each cascade contain, by its name.
 	Artifacts map[string]*Artifacts
 	// Roots are the root tenants whose facts of other gateways matter here, also
@@ -51,7 +54,7 @@ type Snapshot struct {
 // makes the snapshot unfit for use. Without secrets it accepts no caller's
 // credentials and checks everything else.
 func Compile(cfg *config.Config, secrets *tenant.Secrets, now time.Time) (*Snapshot, []config.Problem) {
-	s := &Snapshot{Config: cfg, Roots: roots(cfg)}
+	s := &Snapshot{Config: cfg, Roots: roots(cfg), Perimeter: perimeter.Compile(cfg)}
 	var all, problems []config.Problem
 	s.Tenants, problems = tenant.Build(cfg, secrets)
 	all = append(all, problems...)

@@ -134,6 +134,10 @@ type editPoints struct {
 	metadataOther bool
 }
 
+// Coded reports whether the body has, or may have, escapes by number like \u0061,
+// which may stand for any letter.
+func (f *Facts) Coded() bool { return f.texts.coded }
+
 // maxCaps is how many output caps one body may hold at once.
 const maxCaps = 10
 

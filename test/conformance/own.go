@@ -31,6 +31,7 @@ const ownConfig = `listen: %[1]s
 admin: {listen: %[2]s}
 data_dir: ./data
 upstream: {region: us-east-1, endpoint: %[3]q, bearer_token: of-the-upstream, %[8]s}
+allowed_accounts: ["123456789012"]
 tenants:
   - {id: plain, keys: [%[4]s]}
   - {id: capped, keys: [%[5]s], output_tokens: {default: 200, max: %[7]d}}

@@ -44,6 +44,7 @@ type identity struct {
 	base  *source                        // what roles are assumed with
 	roles *lru.Cache[role.Role, *source] // nil: roles are not assumed
 	make  func(role.Role) *source
+	site  aws.Config // without credentials; for what the security token service is asked
 }
 
 func fixedIdentity(c sigv4.Credentials, t *trouble) *identity {
@@ -63,6 +64,7 @@ func newIdentity(found site, own role.Role, o *Options, b *background, troubles 
 	id := &identity{roles: roles}
 	id.base = &source{provider: found.chain, now: o.Now, background: b, trouble: troubles("")}
 	settings := found.aws
+	id.site = found.aws
 	settings.Credentials = id.base
 	id.make = func(r role.Role) *source {
 		r = r.Over(&own)
@@ -151,6 +153,7 @@ type source struct {
 	background *background // nil: fixed, never renewed
 	current    atomic.Pointer[aws.Credentials]
 	trouble    *trouble // of being refused with them
+	account    account  // that they are of
 
 	mu      sync.Mutex
 	pending chan struct{} // guarded by mu, closed when the running refresh ends

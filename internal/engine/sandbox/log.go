@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -70,8 +71,7 @@ type invocationOutput struct {
 	Tokens      int64  `json:"outputTokenCount"`
 }
 
-// account is the number that AWS's documentation uses for nobody's account.
-const account = "123456789012"
+const account = config.SandboxAccount
 
 func newInvocation(c *call, e *Entry) *invocation {
 	in := &invocation{

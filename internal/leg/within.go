@@ -1,0 +1,92 @@
+package leg
+
+import (
+	"context"
+
+	"github.com/sluice-gateway/sluice/internal/perimeter"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Find fails for a model that may not be named, and otherwise finds out what is behind an
+// application inference profile that no model_map has, where the upstream can tell. When
+// it cannot, that stays unknown.
+func (k *Asker) Find(ctx context.Context, r *Request, asked string) *wire.Error {
+	t, find := r.Caller.Tenant, r.Snapshot.Router
+	model := find.Resolve(asked)
+	if err := r.MayName(ctx, asked, model); err != nil {
+		return err
+	}
+	source, ok := r.Snapshot.Upstream.(router.ProfileSource)
+	if !ok {
+		return nil
+	}
+	q := router.ProfileQuery{Model: model, Upstream: t.Upstream, Role: t.Role}
+	if err := k.profiles.FindOut(ctx, find, source, q, k.Now); err != nil {
+		k.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
+			"profile", q.Model, "err", err)
+	}
+	return nil
+}
+
+// MayName fails for models that may not be named.
+func (r *Request) MayName(ctx context.Context, models ...string) *wire.Error {
+	for _, model := range models {
+		if !perimeter.IsARN(model) {
+			continue
+		}
+		s, err := r.signer(model)
+		if err != nil {
+			return err
+		}
+		if err := r.Snapshot.Perimeter.Model(ctx, &s, model); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signer is as whom a call of a model, or of another resource, is signed. It fails for
+// an ARN of a region that the call does not go to.
+func (r *Request) signer(of string) (perimeter.Signer, *wire.Error) {
+	t := r.Caller.Tenant
+	upstream, err := r.Snapshot.Router.Upstream(of, t.Upstream)
+	s := perimeter.Signer{Upstream: upstream, Role: t.Role, Offline: r.Snapshot.Upstream == nil}
+	s.Accounts, _ = r.Snapshot.Upstream.(perimeter.Accounts)
+	return s, err
+}
+
+// Within fails when the request names a resource that it may not, in its path, its header
+// or its body. It belongs after ReadFacts, for the model of an asynchronous job is in the
+// body.
+func (r *Request) Within(ctx context.Context) *wire.Error {
+	model, find, p := r.Target.Model, r.Snapshot.Router, r.Snapshot.Perimeter
+	if r.Target.Op == wire.OpStartAsyncInvoke {
+		if err := r.MayName(ctx, model, find.Resolve(model)); err != nil {
+			return err
+		}
+	}
+	named := perimeter.Suspicious(r.Body, r.Facts.Coded())
+	if !named && !r.Facts.Guarded && r.Target.Op != wire.OpApplyGuardrail {
+		return nil // as mostly; what follows would take memory
+	}
+	s, err := r.signer(find.Resolve(model))
+	if err != nil {
+		return err
+	}
+	region := find.Region(model, r.Caller.Tenant.Upstream)
+	if r.Target.Op == wire.OpApplyGuardrail {
+		if err := p.Guardrail(ctx, &s, region, r.Target.Resource); err != nil {
+			return err
+		}
+	}
+	if r.Facts.Guarded {
+		if err := p.Header(ctx, &s, region, r.Header); err != nil {
+			return err
+		}
+	}
+	if !named {
+		return nil
+	}
+	return p.Body(ctx, &s, region, r.Body)
+}

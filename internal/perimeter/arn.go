@@ -1,0 +1,90 @@
+package perimeter
+
+import (
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// arn is the parts of an Amazon Resource Name.
+type arn struct {
+	partition, service, region, account string
+	kind, rest                          string // of the resource
+}
+
+// IsARN reports whether a name is an ARN, or has one within in whatever
+// letters: those that are not exact are refused, and not taken for names.
+func IsARN(name string) bool {
+	for i := 0; i+len("arn:") <= len(name); i++ {
+		if c := name[i] | 0x20; c == 'a' && strings.EqualFold(name[i:i+len("arn:")], "arn:") &&
+			(i == 0 || strings.Count(name[i:], ":") >= 5) {
+			return true
+		}
+	}
+	return false
+}
+
+// parse reads an ARN in its exact form: in lower case up to the account, of a
+// partition that the region belongs to, with an account of twelve digits or none.
+func parse(name string) (a arn, ok bool) {
+	part := strings.SplitN(name, ":", 6)
+	if len(part) < 6 || part[0] != "arn" {
+		return a, false
+	}
+	a = arn{partition: part[1], service: part[2], region: part[3], account: part[4]}
+	a.kind, a.rest, ok = strings.Cut(part[5], "/")
+	if !ok || a.kind == "" || a.rest == "" || a.partition != partition(a.region) {
+		return a, false
+	}
+	return a, a.account == "" || IsAccount(a.account)
+}
+
+// IsAccount reports whether a text is the number of an account.
+func IsAccount(text string) bool {
+	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
+}
+
+// partitions are those of regions that begin so; all others are of aws.
+var partitions = []struct{ begins, name string }{
+	{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-isob-", "aws-iso-b"}, {"us-isof-", "aws-iso-f"},
+	{"us-iso-", "aws-iso"}, {"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"},
+}
+
+func partition(region string) string {
+	for _, p := range partitions {
+		if strings.HasPrefix(region, p.begins) {
+			return p.name
+		}
+	}
+	return "aws"
+}
+
+// modelServices are the services that own what can be asked as a model, by the kind
+// of ARN; all that are not here are Bedrock's.
+var modelServices = map[string]string{"endpoint": "sagemaker"}
+
+// wellFormed fails for an ARN that is not of the form that its kind has.
+func (a *arn) wellFormed(name string) *wire.Error {
+	service := modelServices[a.kind]
+	if service == "" {
+		service = "bedrock"
+	}
+	// Only what belongs to AWS has no account.
+	owned := a.kind != "foundation-model" && (a.kind != "inference-profile" || a.account != "")
+	if a.service != service || a.region == "" || owned && a.account == "" {
+		return invalid(name)
+	}
+	return nil
+}
+
+func invalid(name string) *wire.Error {
+	return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: it is not a well-formed ARN.", short(name))
+}
+
+// short is a name as messages have it, which may come from a body of any length.
+func short(name string) string {
+	if len(name) > wire.MaxIDLength {
+		return name[:wire.MaxIDLength]
+	}
+	return name
+}

@@ -1,0 +1,204 @@
+package perimeter
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/role"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Signer is as whom a request is signed: the account that it belongs to may be named.
+type Signer struct {
+	Accounts Accounts // nil: nobody knows
+	Upstream string
+	Role     role.Role
+	// Offline is whether nothing is sent, so that nobody can be asked: an account that
+	// may be the gateway's own passes.
+	Offline bool
+}
+
+// own reports whether an account is that of whoever signs. It fails when nobody knows.
+func (s *Signer) own(ctx context.Context, account string) (bool, error) {
+	if s.Accounts == nil {
+		return s.Offline, nil
+	}
+	id, err := s.Accounts.Account(ctx, s.Upstream, s.Role)
+	return err == nil && id == account, err
+}
+
+// Model fails for the ARN of a model that may not be named, and for a name that hides
+// one. Other names pass.
+func (p *Perimeter) Model(ctx context.Context, s *Signer, name string) *wire.Error {
+	if !IsARN(name) {
+		return nil
+	}
+	a, ok := parse(name)
+	if !ok || strings.HasPrefix(a.kind, "guardrail") || a.kind == "async-invoke" {
+		return invalid(name)
+	}
+	if err := a.wellFormed(name); err != nil {
+		return err
+	}
+	return p.resource(ctx, s, name, &a)
+}
+
+// Guardrail fails for a guardrail that may not be named. region is where it is asked
+// for, "" where nobody knows.
+func (p *Perimeter) Guardrail(ctx context.Context, s *Signer, region, name string) *wire.Error {
+	if p.guardrail != nil && !p.guardrail.Match(name) {
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the guardrail %s: it is not among "+
+			"allowed_guardrails.", short(name))
+	}
+	if !IsARN(name) {
+		return nil
+	}
+	a, ok := parse(name)
+	if !ok || !strings.HasPrefix(a.kind, "guardrail") {
+		return invalid(name)
+	}
+	if err := a.wellFormed(name); err != nil {
+		return err
+	}
+	if region != "" && a.region != region {
+		return wire.Errorf(wire.KindValidation, "The guardrail %s belongs to region %s, but the model is served from "+
+			"region %s.", short(name), a.region, region)
+	}
+	return p.resource(ctx, s, name, &a)
+}
+
+// resource fails for an ARN of a kind, a region or an account that may not be named.
+func (p *Perimeter) resource(ctx context.Context, s *Signer, name string, a *arn) *wire.Error {
+	deny := func(what, value, key string) *wire.Error {
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: %s %s is not among %s.", short(name), what,
+			value, key)
+	}
+	switch {
+	case a.kind != "" && !p.kinds[a.kind] && !p.mapped[name]:
+		return deny("the kind", a.kind, "allowed_kinds")
+	case p.regions != nil && a.region != "" && !p.regions[a.region]:
+		return deny("region", a.region, "allowed_regions")
+	case a.account != "":
+		return p.account(ctx, s, a.account, short(name))
+	}
+	return nil
+}
+
+// account fails for an account that may not be named. of is what belongs to it.
+func (p *Perimeter) account(ctx context.Context, s *Signer, id, of string) *wire.Error {
+	if p.every || p.accounts[id] {
+		return nil
+	}
+	own, err := false, error(nil)
+	if !p.listed {
+		own, err = s.own(ctx, id)
+	}
+	if own {
+		return nil
+	}
+	unknown := ""
+	if err != nil {
+		unknown = " The gateway could not find out its own account."
+	}
+	denied := wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: account %s is not among "+
+		"allowed_accounts.%s", of, id, unknown)
+	denied.Cause = err
+	return denied
+}
+
+// Header fails for a guardrail in the header that may not be named. Each occurrence
+// counts: nobody knows which one Bedrock obeys.
+func (p *Perimeter) Header(ctx context.Context, s *Signer, region string, h wire.Header) *wire.Error {
+	for i := range h {
+		if strings.EqualFold(h[i].Name, "x-amzn-bedrock-guardrailidentifier") && h[i].Value != "" {
+			if err := p.Guardrail(ctx, s, region, h[i].Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Body fails for a body that names what it may not: a guardrail, a place in S3, the
+// owner of a bucket, a key of KMS, another model. The body must be well-formed JSON.
+// One that is not Suspicious names nothing.
+func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []byte) *wire.Error {
+	r := reader{body: body, found: func(what class, value string) *wire.Error {
+		switch what {
+		case guardrailName:
+			return p.Guardrail(ctx, s, region, value)
+		case placeURI:
+			return p.place(value)
+		case ownerName:
+			return p.owner(ctx, s, value)
+		case keyName:
+			return p.key(ctx, s, value)
+		case modelName:
+			return p.Model(ctx, s, value)
+		case wrapped:
+			inner, err := base64.StdEncoding.DecodeString(value)
+			if err != nil {
+				return nil // Bedrock cannot read it either
+			}
+			return p.Body(ctx, s, region, inner)
+		}
+		return nil
+	}}
+	return r.read()
+}
+
+// Suspicious reports whether a body may name anything: all members that do have one of
+// these words within, or are below one that has. coded is whether it has escapes by
+// number, which may stand for any letter.
+func Suspicious(body []byte, coded bool) bool {
+	if coded {
+		return true
+	}
+	for _, word := range words {
+		if bytes.Contains(body, word) {
+			return true
+		}
+	}
+	return false
+}
+
+var words = [][]byte{[]byte(`"s3`), []byte("guardrailI"), []byte(`"invokeModel"`), []byte(`"arn:`)}
+
+// place fails for a place in S3 that allowed_s3 does not have.
+func (p *Perimeter) place(uri string) *wire.Error {
+	if p.places == nil {
+		return nil
+	}
+	for segment := range strings.SplitSeq(uri, "/") {
+		if segment == "." || segment == ".." { // whatever S3 makes of it: a pattern must not be led astray
+			return wire.Errorf(wire.KindValidation, "The provided S3 URI %q is not valid.", short(uri))
+		}
+	}
+	if !p.places.Match(uri) {
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: it is not among allowed_s3.", short(uri))
+	}
+	return nil
+}
+
+// owner fails for an owner of a bucket whose account may not be named.
+func (p *Perimeter) owner(ctx context.Context, s *Signer, id string) *wire.Error {
+	if !IsAccount(id) {
+		return wire.Errorf(wire.KindValidation, "The bucketOwner %q is not the number of an account.", short(id))
+	}
+	return p.account(ctx, s, id, "the buckets of others")
+}
+
+// key fails for a key of KMS whose account or region may not be named.
+func (p *Perimeter) key(ctx context.Context, s *Signer, name string) *wire.Error {
+	if !IsARN(name) {
+		return nil // an id or an alias of the gateway's own account
+	}
+	a, ok := parse(name)
+	if !ok || a.service != "kms" || a.account == "" || a.kind != "key" && a.kind != "alias" {
+		return invalid(name)
+	}
+	a.kind = ""
+	return p.resource(ctx, s, name, &a)
+}

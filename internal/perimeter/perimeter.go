@@ -1,0 +1,133 @@
+// Package perimeter decides which AWS resources a request may name: models,
+// profiles and prompts by ARN, guardrails, places in S3, keys of KMS. It is asked
+// beside the policy of a tenant, which knows models alone: the role of the gateway
+// may reach more than its callers should (a confused deputy).
+//
+// A name that is no ARN means something in the account of whoever signs, which is
+// the gateway's own, and passes. An ARN passes when its form is exact, its kind, its
+// region and its account are among those that the configuration allows. It knows no
+// tenants, reads bodies without decoding them, and changes nothing.
+package perimeter
+
+import (
+	"context"
+	"regexp"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/role"
+)
+
+// Accounts finds out which AWS account requests are signed for. *bedrock.Engine is
+// the real one.
+type Accounts interface {
+	Account(ctx context.Context, upstream string, as role.Role) (id string, err error)
+}
+
+// Perimeter is what may be named. It is immutable. The zero value allows no account.
+type Perimeter struct {
+	every     bool            // any account
+	accounts  map[string]bool // by number
+	listed    bool            // the configuration lists them: the gateway's own is asked of nobody
+	regions   map[string]bool // nil: those that upstreams are in, which the router sees to
+	kinds     map[string]bool // of ARNs
+	mapped    map[string]bool // ARNs that the configuration says the model of, whatever their kind
+	guardrail glob.List       // nil: any
+	places    glob.List       // in S3, nil: any
+}
+
+// Any is the word that allows every account.
+const Any = "*"
+
+// Kinds are the kinds of ARN that a request may name unless allowed_kinds says
+// otherwise: all of Bedrock's own. An endpoint of SageMaker is named by model_map,
+// or by allowed_kinds.
+var Kinds = []string{
+	"foundation-model", "inference-profile", "application-inference-profile", "provisioned-model", "custom-model",
+	"custom-model-deployment", "imported-model", "prompt", "prompt-router", "default-prompt-router", "guardrail",
+	"guardrail-profile",
+}
+
+// Compile reads what a configuration allows.
+func Compile(cfg *config.Config) *Perimeter {
+	p := &Perimeter{
+		accounts: Named(cfg), listed: cfg.AllowedAccounts != nil, kinds: set(Kinds), mapped: map[string]bool{},
+		regions: set(cfg.AllowedRegions),
+	}
+	if p.listed {
+		p.accounts = set(cfg.AllowedAccounts)
+		p.every = p.accounts[Any]
+	}
+	if cfg.AllowedKinds != nil {
+		p.kinds = set(cfg.AllowedKinds)
+	}
+	for arn := range cfg.ModelMap {
+		p.mapped[arn] = true
+	}
+	if cfg.AllowedGuardrails != nil {
+		p.guardrail = glob.CompileList(cfg.AllowedGuardrails)
+	}
+	if cfg.AllowedS3 != nil {
+		p.places = glob.CompileList(cfg.AllowedS3)
+	}
+	return p
+}
+
+// set is nil for nil: no list is something else than an empty one.
+func set(words []string) map[string]bool {
+	if words == nil {
+		return nil
+	}
+	all := make(map[string]bool, len(words))
+	for _, w := range words {
+		all[w] = true
+	}
+	return all
+}
+
+var accountWithin = regexp.MustCompile(`:([0-9]{12}):`)
+
+// Named are the accounts that a configuration names by the way: those of roles, of
+// ARNs that model_map and model_upstreams have, and of the stand-in. Beside the
+// gateway's own they are allowed where allowed_accounts is not written.
+func Named(cfg *config.Config) map[string]bool {
+	all := map[string]bool{}
+	add := func(text string) {
+		for _, found := range accountWithin.FindAllStringSubmatch(text, -1) {
+			all[found[1]] = true
+		}
+	}
+	standIn := func(u *config.Upstream) {
+		add(u.Role.ARN)
+		if u.Endpoint == config.Sandbox {
+			all[config.SandboxAccount] = true
+		}
+	}
+	standIn(&cfg.Upstream)
+	for _, u := range cfg.Upstreams {
+		standIn(&u)
+	}
+	for i := range cfg.Tenants {
+		if r := cfg.Tenants[i].Role; r != nil {
+			add(r.ARN)
+		}
+	}
+	for arn := range cfg.ModelMap {
+		add(arn)
+	}
+	for _, m := range cfg.ModelUpstreams {
+		add(m.Glob)
+	}
+	return all
+}
+
+// Stranger is the first account in an ARN, or in a pattern of some, that requests may not
+// name as far as the configuration says; "" for none.
+func (p *Perimeter) Stranger(text string) string {
+	for _, found := range accountWithin.FindAllStringSubmatch(text, -1) {
+		if !p.every && !p.accounts[found[1]] {
+			return found[1]
+		}
+	}
+	return ""
+}
