@@ -140,7 +140,7 @@ func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []b
 		case wrapped:
 			inner, err := base64.StdEncoding.DecodeString(value)
 			if err != nil {
-				return nil // Bedrock cannot read it either
+				return nil //nolint:nilerr // Bedrock cannot read it either
 			}
 			return p.Body(ctx, s, region, inner)
 		}
