@@ -26,10 +26,12 @@ func strangers() (all []string) {
 		all = append(all, "arn:aws:bedrock:us-east-1:999999999999:"+kind)
 	}
 	return append(all, "arn:aws:sagemaker:us-east-1:999999999999:endpoint/nova",
-		"arn:aws:sagemaker:us-east-1:123456789012:endpoint/nova", "ARN:AWS:BEDROCK:us-east-1:999999999999:imported-model/nova",
+		"arn:aws:sagemaker:us-east-1:123456789012:endpoint/nova",
+		"ARN:AWS:BEDROCK:us-east-1:999999999999:imported-model/nova",
 		"arn:aws-cn:bedrock:us-east-1:123456789012:imported-model/nova", "arn:aws:bedrock:us-east-1::imported-model/nova",
 		"arn:aws:bedrock:us-east-1:123456789012 :imported-model/nova", "arn:aws:bedrock:us-east-1:*:imported-model/nova",
-		"arn:aws:s3:us-east-1:123456789012:bucket/nova", "arn:aws:sagemaker:eu-west-1::inference-profile/us.amazon.nova-pro-v1:0")
+		"arn:aws:s3:us-east-1:123456789012:bucket/nova",
+		"arn:aws:sagemaker:eu-west-1::inference-profile/us.amazon.nova-pro-v1:0")
 }
 
 // TestStrangersAreRefused (E7): no ARN of another account leaves, by whatever operation,

@@ -47,7 +47,8 @@ func TestModelNames(t *testing.T) {
 	kinds := []string{
 		"inference-profile/us.amazon.nova-pro-v1:0", "application-inference-profile/nova", "provisioned-model/nova",
 		"custom-model/amazon.nova-lite-v1:0:300k/abc", "custom-model-deployment/nova", "imported-model/nova",
-		"prompt/NOVA:1", "prompt-router/nova", "default-prompt-router/amazon.nova:1", "foundation-model/amazon.nova-lite-v1:0",
+		"prompt/NOVA:1", "prompt-router/nova", "default-prompt-router/amazon.nova:1",
+		"foundation-model/amazon.nova-lite-v1:0",
 	}
 	for _, kind := range kinds {
 		f(fmt.Sprintf(arnOf(kind), friend), 200)
@@ -116,7 +117,8 @@ func TestSettings(t *testing.T) {
 	f(config.Config{ModelMap: map[string]string{endpoint: "m"}}, "allowed_kinds", model(endpoint+"2"))
 	f(config.Config{AllowedAccounts: []string{friend}, AllowedKinds: []string{"endpoint"}}, "", model(endpoint))
 	f(config.Config{AllowedAccounts: []string{friend}, AllowedKinds: []string{"endpoint"}}, "allowed_kinds", model(mine))
-	f(config.Config{AllowedAccounts: []string{friend}, AllowedRegions: []string{"eu-west-1"}}, "allowed_regions", model(mine))
+	near := config.Config{AllowedAccounts: []string{friend}, AllowedRegions: []string{"eu-west-1"}}
+	f(near, "allowed_regions", model(mine))
 	f(config.Config{Upstream: config.Upstream{Endpoint: config.Sandbox}}, "", model(fmt.Sprintf(arnOf("prompt/x"),
 		config.SandboxAccount)))
 
@@ -159,8 +161,8 @@ func TestSettings(t *testing.T) {
 // TestToolsAreFree: what a tool is called with, and what its schema is, names nothing.
 func TestToolsAreFree(t *testing.T) {
 	p := &Perimeter{listed: true}
-	named := `{"s3Location":{"uri":"s3://b/k","bucketOwner":"` + stranger + `"},"guardrailConfig":{"guardrailIdentifier":` +
-		`"arn:aws:bedrock:us-east-1:` + stranger + `:guardrail/g"}}`
+	named := `{"s3Location":{"uri":"s3://b/k","bucketOwner":"` + stranger + `"},"guardrailConfig":{` +
+		`"guardrailIdentifier":"arn:aws:bedrock:us-east-1:` + stranger + `:guardrail/g"}}`
 	for _, body := range []string{
 		`{"messages":[{"content":[{"toolUse":{"input":` + named + `}}]}]}`,
 		`{"messages":[{"content":[{"toolResult":{"content":[{"json":` + named + `}]}}]}]}`,
@@ -208,7 +210,8 @@ func TestOwnAccount(t *testing.T) {
 	f(Compile(&config.Config{AllowedAccounts: []string{friend}}), &asked{id: stranger}, 0, "")
 	f(Compile(&config.Config{AllowedAccounts: []string{stranger}}), &asked{id: friend}, 0, "allowed_accounts")
 	a := &asked{id: friend}
-	for _, name := range []string{"amazon.nova-lite-v1:0", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"} {
+	for _, name := range []string{"amazon.nova-lite-v1:0",
+		"arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"} {
 		if err := Compile(&config.Config{}).Model(t.Context(), &Signer{Accounts: a}, name); err != nil || a.n > 0 {
 			t.Errorf("%s: %v, %d questions", name, err, a.n)
 		}

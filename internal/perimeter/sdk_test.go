@@ -13,14 +13,16 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
+const invokeTexts = "modelId=path guardrailIdentifier=header guardrailVersion accept contentType requestMetadata"
+
 // texts is every text in every shape that a request of the runtime API can have. Those
 // that name a resource of AWS have what checks them, and probes prove it. A text that a
 // newer SDK brings is missing here until somebody has looked whether it names one.
 var texts = map[string]string{
 	"ConverseRequest":                           "modelId=path",
 	"ConverseStreamRequest":                     "modelId=path",
-	"InvokeModelRequest":                        "modelId=path guardrailIdentifier=header guardrailVersion accept contentType requestMetadata",
-	"InvokeModelWithResponseStreamRequest":      "modelId=path guardrailIdentifier=header guardrailVersion accept contentType requestMetadata",
+	"InvokeModelRequest":                        invokeTexts,
+	"InvokeModelWithResponseStreamRequest":      invokeTexts,
 	"InvokeModelWithBidirectionalStreamRequest": "modelId=refused",
 	"CountTokensRequest":                        "modelId=path",
 	"ApplyGuardrailRequest":                     "guardrailIdentifier=path guardrailVersion",
