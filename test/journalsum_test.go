@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/test/harness"
 	"github.com/sluice-gateway/sluice/test/journalsum"
 )
@@ -75,4 +77,59 @@ func TestReportAgainstJournal(t *testing.T) {
 		}
 	}
 	t.Logf("%d rows, %d cells", len(want), cells)
+}
+
+// TestM14ExactPeriods: a report from and to any moment counts what ended between them, to the record.
+func TestM14ExactPeriods(t *testing.T) {
+	t.Parallel()
+	dir, now, calls := t.TempDir(), time.Now().UTC(), 2000
+	if err := journalsum.Write(t.Context(), filepath.Join(dir, "data/journal"), calls, now); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "sluice.yaml")
+	yaml := "upstream: {region: us-east-1, endpoint: sandbox}\ndata_dir: data\ntenants: [{id: t000}]\n"
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var ends []time.Time
+	draw := func(yield func(*record.End)) {
+		err := journalsum.Draw(calls, now, func(_ *record.Start, e *record.End) error { yield(e); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	draw(func(e *record.End) { ends = append(ends, e.At) })
+	f := func(from, to time.Time) {
+		t.Helper()
+		legs, input := int64(0), int64(0)
+		draw(func(e *record.End) {
+			if !e.At.Before(from) && e.At.Before(to) {
+				legs++
+				input += e.Usage.Input.N
+			}
+		})
+		out := harness.Run(t, 0, nil, "report", "--config", file, "--by", "", "--format", "json", "--from",
+			from.Format(time.RFC3339Nano), "--to", to.In(time.FixedZone("", 19800)).Format(time.RFC3339Nano))
+		var rows []struct {
+			Legs  int64 `json:"legs"`
+			Input int64 `json:"input_tokens"`
+		}
+		if err := json.Unmarshal([]byte(out), &rows); err != nil {
+			t.Fatal(err)
+		}
+		got := append(rows, struct {
+			Legs  int64 `json:"legs"`
+			Input int64 `json:"input_tokens"`
+		}{})[0]
+		if got.Legs != legs || got.Input != input {
+			t.Errorf("%d legs and %d tokens from %s to %s, want %d and %d", got.Legs, got.Input, from, to, legs, input)
+		}
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	f(ends[100], ends[1500])
+	f(ends[100], ends[100].Add(1))
+	f(ends[100].Add(1), ends[101])
+	f(ends[700].Truncate(time.Hour).Add(time.Hour), ends[1200].Add(1))
+	f(ends[700].Truncate(time.Hour).Add(10*time.Minute), ends[700].Truncate(time.Hour).Add(50*time.Minute))
+	f(ends[3], now.Add(90*time.Second))
 }

@@ -138,7 +138,9 @@ func writeCSV(w io.Writer, all []State) error {
 	}
 	for k := range all {
 		for i, c := range columns {
-			line[i] = c.text(&all[k])
+			if line[i] = c.text(&all[k]); !strings.HasSuffix(c.name, "_usd") {
+				line[i] = celltext.NoFormula(line[i])
+			}
 		}
 		if err := out.Write(line); err != nil {
 			return err

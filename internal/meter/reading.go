@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -184,6 +185,75 @@ func (all *Records) add(kind byte, payload []byte) (id string, err error) {
 		all.IDs[id] = true
 	}
 	return id, err
+}
+
+// KeptSince is from when on the segments of a journal have each record: when the oldest one
+// that is left was begun, and the zero time when none is gone.
+func KeptSince(disk journal.Disk) (time.Time, error) {
+	segments, err := journal.Segments(disk)
+	if err != nil || len(segments) == 0 || segments[0] == 1 {
+		return time.Time{}, err
+	}
+	r := journal.NewReader(disk, journal.Position{})
+	defer r.Close()
+	r.Next()
+	return r.Began(), r.Err()
+}
+
+// Moment is what a record posts, and when its attempt ended. A correction of no attempt is
+// of the beginning of its hour.
+type Moment struct {
+	Writer  string
+	At      time.Time
+	Posting record.Posting
+}
+
+// Moments yields what the segments of a journal post, each once; what is in a checkpoint
+// alone is not among it. Corrections go by the times of attempts that were read before,
+// from this journal or another one: ended has those of unknown outcome, by id.
+func Moments(disk journal.Disk, ended map[string]time.Time, yield func(*Moment) error) error {
+	heads := map[record.Partition]uint64{}
+	r := journal.NewReader(disk, journal.Position{})
+	defer r.Close()
+	for r.Next() {
+		if !record.Posts(r.Kind()) {
+			continue
+		}
+		m, err := momentOf(r.Kind(), r.Payload(), ended)
+		if err != nil {
+			return fmt.Errorf("journal record at %s: %w", r.At(), err)
+		}
+		m.Writer = r.Writer()
+		of := record.Partition{Writer: m.Writer, Root: m.Posting.Root}
+		head, known := heads[of]
+		if of.Root == "" || known && m.Posting.Seq <= head {
+			continue // it posts nothing, or is a copy
+		}
+		for seq := head + 1; known && seq < m.Posting.Seq; seq++ {
+			lost := Moment{m.Writer, m.At, record.Lost(of.Root, seq, m.Posting.Row.Hour)}
+			if err := yield(&lost); err != nil {
+				return err
+			}
+		}
+		heads[of] = m.Posting.Seq
+		if err := yield(m); err != nil {
+			return err
+		}
+	}
+	return r.Err()
+}
+
+// momentOf reads a record that posts, and notes when an attempt of unknown outcome ended.
+func momentOf(kind byte, payload []byte, ended map[string]time.Time) (*Moment, error) {
+	if kind != record.KindEnd && kind != record.KindUnknown {
+		p, id, err := record.ReadPosting(payload)
+		return &Moment{At: cmp.Or(ended[id], p.Row.Hour.UTC().Truncate(time.Hour)), Posting: p}, err
+	}
+	p, e, err := record.ReadEnd(payload)
+	if err == nil && p.Add.Unknown > 0 {
+		ended[e.ID] = e.At
+	}
+	return &Moment{At: e.At, Posting: *p}, err
 }
 
 // Followed is how far somebody has followed a journal. The zero value is its beginning.

@@ -348,6 +348,27 @@ func TestRange(t *testing.T) {
 	bad("", "2026-10-01")
 }
 
+// TestRangeIsKept: M14, a bound within an hour is exact where single records are kept, and refused elsewhere.
+func TestRangeIsKept(t *testing.T) {
+	now := time.Date(2027, 10, 23, 17, 30, 0, 0, time.UTC)
+	since := time.Date(2027, 10, 20, 9, 15, 0, 0, time.UTC)
+	f := func(from, to string, wantTo time.Time, refused string) {
+		t.Helper()
+		q, err := RangeKept(from, to, now, &since)
+		if refused == "" && (err != nil || !q.To.Equal(wantTo)) || refused != "" && (err == nil ||
+			!strings.Contains(err.Error(), refused)) {
+			t.Errorf("RangeKept(%q, %q): %s, %v", from, to, q.To, err)
+		}
+	}
+	f("2027-10-20T16:00:00.5Z", "2027-10-20T16:00:01Z", time.Date(2027, 10, 20, 16, 0, 1, 0, time.UTC), "")
+	f("2027-10-21T00:00:00+05:30", "2027-10-23T17:45:00Z", time.Date(2027, 10, 23, 18, 0, 0, 0, time.UTC), "")
+	f("2027-10-20T09:20:00Z", "2027-10-20T16:00:01Z", time.Time{}, "are kept since 2027-10-20T09:15:00Z")
+	f("2027-10-20T08:20:00Z", "2027-10-20T16:00:00Z", time.Time{}, "2027-10-20T08:00:00Z and 2027-10-20T09:00:00Z; single")
+	since = time.Time{}
+	f("2027-10-20T08:20:00Z", "2027-10-20T16:00:00Z", time.Date(2027, 10, 20, 16, 0, 0, 0, time.UTC), "")
+	f("2027-09-01T08:20:00Z", "2027-10-20T16:00:00Z", time.Time{}, "of whole days")
+}
+
 // TestRangeIsExact: M14, a bound that rows cannot tell is refused with the nearest that they can.
 func TestRangeIsExact(t *testing.T) {
 	now := time.Date(2027, 10, 23, 17, 30, 0, 0, time.UTC)

@@ -3,6 +3,7 @@ package journalsum
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -47,17 +48,24 @@ func Write(ctx context.Context, dir string, calls int, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	draw := drawing{random: rand.New(rand.NewPCG(7, 8)), now: now.UTC(), models: models()}
-	for range calls {
-		s, e := draw.call()
+	err = Draw(calls, now, func(s *record.Start, e *record.End) error {
 		if err := m.Begin(s); err != nil {
 			return err
 		}
-		if err := m.End(s, e, prices, &record.Booked{}); err != nil {
+		return m.End(s, e, prices, &record.Booked{})
+	})
+	return errors.Join(err, m.Close(ctx))
+}
+
+// Draw yields calls, the same ones each time but for their ids.
+func Draw(calls int, now time.Time, yield func(*record.Start, *record.End) error) error {
+	draw := drawing{random: rand.New(rand.NewPCG(7, 8)), now: now.UTC(), models: models()}
+	for range calls {
+		if err := yield(draw.call()); err != nil {
 			return err
 		}
 	}
-	return m.Close(ctx)
+	return nil
 }
 
 // drawing draws calls.

@@ -40,16 +40,35 @@ func OpenBooks(cfg *config.Config) (books forecast.Ledger, done func(), err erro
 }
 
 // OpenRows opens the ledger of a configuration for who adds its rows up; the caller calls
-// done. The embedded one is read from its journal with each question, in little memory.
-func OpenRows(cfg *config.Config) (rows report.Source, done func(), err error) {
+// done. The embedded one is read from its journal with each question, in little memory: from
+// since on its bounds may be within hours. since is nil where nobody has all records.
+func OpenRows(cfg *config.Config) (rows report.Source, since *time.Time, done func(), err error) {
 	if cfg.Ledger.Redis != "" {
-		return OpenBooks(cfg)
+		rows, done, err = OpenBooks(cfg)
+		return rows, nil, done, err
 	}
 	own, err := openJournal(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return embedded.NewStream(own.replay, own.closed), func() {}, nil
+	kept, err := meter.KeptSince(JournalDir(cfg))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	exact := &embedded.Exact{Stream: embedded.NewStream(own.replay, own.closed), Moments: func(
+		yield func(time.Time, string, *record.Posting) error,
+	) error {
+		ended := map[string]time.Time{}
+		one := func(m *meter.Moment) error { return yield(m.At, m.Writer, &m.Posting) }
+		if err := meter.Moments(JournalDir(cfg), ended, one); err != nil {
+			return err
+		}
+		if dir, ever := Corrected(cfg); ever {
+			return meter.Moments(dir, ended, one)
+		}
+		return nil
+	}}
+	return exact, &kept, func() {}, nil
 }
 
 // ownJournal is what an embedded ledger is made of.

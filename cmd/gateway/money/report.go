@@ -24,8 +24,8 @@ type reportFlags struct{ from, to, format string }
 
 // add adds the flags to cmd.
 func (f *reportFlags) add(cmd *cobra.Command, names []string) {
-	cmd.Flags().StringVar(&f.from, "from", "", "first `DAY`, UTC; default the first of this month")
-	cmd.Flags().StringVar(&f.to, "to", "", "`DAY` to stop before, UTC; default the first of next month")
+	cmd.Flags().StringVar(&f.from, "from", "", "first `DAY` or time, UTC; default the first of this month")
+	cmd.Flags().StringVar(&f.to, "to", "", "`DAY` or time to stop before, UTC; default the first of next month")
 	cmd.Flags().StringVar(&f.format, "format", string(report.Table), strings.Join(names, ", "))
 	formats := cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
 	command.Complete(cmd, "format", formats)
@@ -38,6 +38,23 @@ func (f *reportFlags) query(cfg *config.Config) (q report.Query, source report.S
 	}
 	source, done, err = openSource(cfg)
 	return q, source, done, err
+}
+
+// rows is query for who adds rows up. Bounds may be within hours where records are kept.
+func (f *reportFlags) rows(cfg *config.Config) (q report.Query, source report.Source, done func(), err error) {
+	now := time.Now()
+	if q, err = report.RangeKept(f.from, f.to, now, &time.Time{}); err != nil {
+		return q, nil, nil, command.Invalid(err) // whatever is kept
+	}
+	source, since, done, err := command.OpenRows(cfg)
+	if err != nil {
+		return q, nil, nil, err
+	}
+	if q, err = report.RangeKept(f.from, f.to, now, since); err != nil {
+		done()
+		return q, nil, nil, command.Invalid(err)
+	}
+	return q, source, done, nil
 }
 
 func reportCommand() *cobra.Command {
@@ -61,11 +78,7 @@ func reportCommand() *cobra.Command {
 	command.Complete(cmd, "by", completeColumns)
 	cmd.AddCommand(savingsCommand())
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
-		query, err := report.Range(f.from, f.to, time.Now())
-		if err != nil {
-			return command.Invalid(err)
-		}
-		source, done, err := command.OpenRows(cfg)
+		query, source, done, err := f.rows(cfg)
 		if err != nil {
 			return err
 		}

@@ -31,22 +31,74 @@ func (s *Stream) Rows(
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		key := p.Row
-		key.Hour = key.Hour.UTC().Truncate(time.Hour)
-		if p.Seq > 0 { // sums of a checkpoint are where they belong
-			key = s.closed[p.Root].Place(writer, p.Seq, key)
+		if key := s.place(writer, &p); !key.Hour.Before(from) && key.Hour.Before(to) {
+			return yieldPart(key, &p, yield)
 		}
-		if key.Hour.Before(from) || !key.Hour.Before(to) || p.Add == (record.Counters{}) {
-			return nil
-		}
-		if !p.Add.Storable() {
-			return fmt.Errorf("%w: number %d: an amount is out of range", ledger.ErrBadBatch, p.Seq)
-		}
-		return yield(key, p.Add)
+		return nil
 	})
+}
+
+// place is the row that a posting adds to. Sums of a checkpoint are where they belong.
+func (s *Stream) place(writer string, p *record.Posting) record.RowKey {
+	key := p.Row
+	key.Hour = key.Hour.UTC().Truncate(time.Hour)
+	if p.Seq > 0 {
+		key = s.closed[p.Root].Place(writer, p.Seq, key)
+	}
+	return key
+}
+
+func yieldPart(key record.RowKey, p *record.Posting, yield func(record.RowKey, record.Counters) error) error {
+	switch {
+	case p.Add == (record.Counters{}):
+		return nil
+	case !p.Add.Storable():
+		return fmt.Errorf("%w: number %d: an amount is out of range", ledger.ErrBadBatch, p.Seq)
+	}
+	return yield(key, p.Add)
 }
 
 // Closings returns the closed months of a root, oldest first.
 func (s *Stream) Closings(_ context.Context, root string) (ledger.Closings, error) {
 	return s.closed[root], nil
+}
+
+// Exact is a stream whose bounds may be within hours, as far as records are kept.
+type Exact struct {
+	*Stream
+	// Moments yields what the records that are kept post, each once, and when it happened.
+	Moments func(yield func(at time.Time, writer string, p *record.Posting) error) error
+}
+
+// Rows is Stream.Rows with any bounds. Of hours that they part, it reads the records. What
+// came too late for a closed month counts at the beginning of the hour that it is in.
+func (e *Exact) Rows(
+	ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error,
+) error {
+	first, last := from.Truncate(time.Hour), to.Truncate(time.Hour)
+	if first.Equal(from) && last.Equal(to) {
+		return e.Stream.Rows(ctx, from, to, yield)
+	}
+	if !first.Equal(from) {
+		first = first.Add(time.Hour)
+	}
+	if first.Before(last) {
+		if err := e.Stream.Rows(ctx, first, last, yield); err != nil {
+			return err
+		}
+	}
+	return e.Moments(func(at time.Time, writer string, p *record.Posting) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		key := e.place(writer, p)
+		if key.Corrects != p.Row.Corrects {
+			at = key.Hour
+		}
+		whole := !at.Before(first) && at.Before(last)
+		if whole || at.Before(from) || !at.Before(to) {
+			return nil
+		}
+		return yieldPart(key, p, yield)
+	})
 }

@@ -75,6 +75,61 @@ func TestStreamIsTheLedger(t *testing.T) {
 	})
 }
 
+// TestExactBounds: M14, with any bounds the rows are those of what happened between them, and what
+// came too late for a closed month is of the hour that it is in.
+func TestExactBounds(t *testing.T) {
+	december := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	closed := map[string]ledger.Closings{
+		"acme": {{Month: "2026-11", Zone: "UTC", Through: december, UpTo: map[string]uint64{"w": 5}}},
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		minute := func(name string) time.Time {
+			return december.Add(time.Duration(rapid.IntRange(-200, 200).Draw(t, name)) * time.Minute)
+		}
+		var postings []record.Posting
+		var at []time.Time
+		for i := range rapid.IntRange(0, 30).Draw(t, "postings") {
+			at = append(at, minute("at"))
+			postings = append(postings, record.Posting{Seq: uint64(i + 1), Root: "acme",
+				Row: record.RowKey{Hour: at[i], Tenant: "acme"}, Add: record.Counters{Legs: int64(i + 1)}})
+		}
+		replay := func(yield func(string, record.Posting) error) error {
+			for _, p := range postings {
+				if err := yield("w", p); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		exact := embedded.Exact{Stream: embedded.NewStream(replay, closed), Moments: func(
+			yield func(time.Time, string, *record.Posting) error,
+		) error {
+			for i := range postings {
+				if err := yield(at[i], "w", &postings[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+		from, to := minute("from"), minute("to")
+		want, got := int64(0), int64(0)
+		for i, when := range at {
+			if i+1 > 5 && when.Before(december) {
+				when = december
+			}
+			if !when.Before(from) && when.Before(to) {
+				want += postings[i].Add.Legs
+			}
+		}
+		for _, c := range rowsOf(t, &exact, from, to) {
+			got += c.Legs
+		}
+		if got != want {
+			t.Errorf("%d legs from %s to %s, want %d", got, from, to, want)
+		}
+	})
+}
+
 // TestStreamStops: who reads gets the errors of the journal and of itself, and an amount that no ledger takes is one.
 func TestStreamStops(t *testing.T) {
 	broken := errors.New("broken")

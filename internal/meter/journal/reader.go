@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"time"
 )
 
 // Reader reads records in the order in which they were appended. It also
@@ -84,6 +85,9 @@ func (r *Reader) Writer() string { return r.head.Writer }
 
 // Epoch returns the epoch of the current record.
 func (r *Reader) Epoch() uint64 { return r.head.Epoch }
+
+// Began returns when the segment of the current record was begun.
+func (r *Reader) Began() time.Time { return r.head.Created }
 
 // At returns where the current record starts.
 func (r *Reader) At() Position { return r.at }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/celltext"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
 )
@@ -82,7 +83,7 @@ func Write(w io.Writer, o *Options, r *report.Report) (unpriced int, err error) 
 	if !slices.Equal(r.By, By()) {
 		return 0, fmt.Errorf("%w: rows of FOCUS are grouped by %s", report.ErrQuery, strings.Join(By(), ","))
 	}
-	out, names := csv.NewWriter(w), slices.Sorted(maps.Keys(columns))
+	out, names, numbers := csv.NewWriter(w), slices.Sorted(maps.Keys(columns)), costs()
 	out.Write(names) //nolint:errcheck // Flush keeps it
 	for i := range r.Rows {
 		one := row{Row: &r.Rows[i], by: map[string]string{}, o: o}
@@ -98,7 +99,11 @@ func Write(w io.Writer, o *Options, r *report.Report) (unpriced int, err error) 
 		}
 		var cells []string
 		for _, name := range names {
-			cells = append(cells, columns[name](&one))
+			cell := columns[name](&one)
+			if numbers[name] == nil {
+				cell = celltext.NoFormula(cell)
+			}
+			cells = append(cells, cell)
 		}
 		out.Write(cells) //nolint:errcheck // Flush keeps it
 	}

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -319,5 +320,20 @@ func TestBadFiles(t *testing.T) {
 	}
 	if _, err := Write(&bytes.Buffer{}, &Options{Version: V12}, &report.Report{}); !errors.Is(err, report.ErrQuery) {
 		t.Errorf("other columns: %v", err)
+	}
+}
+
+// TestNoFormulas: what somebody else chose is no formula to a spreadsheet, and amounts below zero stay numbers.
+func TestNoFormulas(t *testing.T) {
+	for _, row := range written(t, &Options{Version: V12, Account: "=1+1", Issuer: "@SUM(A1)"}) {
+		if row["BillingAccountId"] != "'=1+1" || row["InvoiceIssuerName"] != "'@SUM(A1)" {
+			t.Errorf("%s, %s", row["BillingAccountId"], row["InvoiceIssuerName"])
+		}
+		for name, cell := range row {
+			isNumber := regexp.MustCompile(`^-[0-9.]+$`).MatchString(cell)
+			if cell != "" && strings.Contains("=+-@\t\r", cell[:1]) && !isNumber {
+				t.Errorf("%s is %q", name, cell)
+			}
+		}
 	}
 }
