@@ -17,16 +17,19 @@ const words = `the committee asked for a "short" summary of last year, with numb
  that add up, naïve assumptions marked, Größen in metres, 価格 in yen and nothing else; please keep to what
  the report says about suppliers, currency, staff and the plan for autumn`
 
-// writeBodies writes Converse bodies of about 2 KB, 40 KB and 1 MB, the same in
-// every run. It returns their files by name.
+// writeBodies writes Converse bodies of about 2 KB, 40 KB and 1 MB, and one of
+// 2 KB for Chat Completions, the same in every run. It returns their files by name.
 func writeBodies(dir string) (map[string]string, error) {
 	out := map[string]string{}
-	for name, c := range map[string]conversation{
-		"2k":  {turns: 3, textBytes: 330, tools: 2},
-		"40k": {turns: 11, textBytes: 3000, tools: 6},
-		"1m":  {turns: 41, textBytes: 24000, tools: 8},
+	small := conversation{turns: 3, textBytes: 330, tools: 2}
+	seed := func() *rand.Rand { return rand.New(rand.NewSource(1)) }
+	for name, content := range map[string]map[string]any{
+		"2k":   small.body(seed()),
+		"chat": chat(small.body(seed())),
+		"40k":  conversation{turns: 11, textBytes: 3000, tools: 6}.body(seed()),
+		"1m":   conversation{turns: 41, textBytes: 24000, tools: 8}.body(seed()),
 	} {
-		body, err := json.Marshal(c.body(rand.New(rand.NewSource(1))))
+		body, err := json.Marshal(content)
 		if err != nil {
 			return nil, err
 		}
@@ -61,6 +64,29 @@ func (c conversation) body(r *rand.Rand) map[string]any {
 		"inferenceConfig": map[string]any{
 			"maxTokens": 4096, "temperature": 0.2, "topP": 0.9, "stopSequences": []string{"\n\nHuman:"},
 		},
+	}
+}
+
+// chat is a body of Converse as Chat Completions has it.
+func chat(body map[string]any) map[string]any {
+	words := func(v any) any { return v.([]any)[0].(map[string]any)["text"] }
+	messages := []any{map[string]any{"role": "system", "content": words(body["system"])}}
+	for _, m := range body["messages"].([]any) {
+		turn := m.(map[string]any)
+		messages = append(messages, map[string]any{"role": turn["role"], "content": words(turn["content"])})
+	}
+	var tools []any
+	for _, t := range body["toolConfig"].(map[string]any)["tools"].([]any) {
+		spec := t.(map[string]any)["toolSpec"].(map[string]any)
+		tools = append(tools, map[string]any{"type": "function", "function": map[string]any{
+			"name": spec["name"], "description": spec["description"],
+			"parameters": spec["inputSchema"].(map[string]any)["json"],
+		}})
+	}
+	limits := body["inferenceConfig"].(map[string]any)
+	return map[string]any{
+		"model": "auto", "messages": messages, "tools": tools, "max_tokens": limits["maxTokens"],
+		"temperature": limits["temperature"], "stop": limits["stopSequences"],
 	}
 }
 

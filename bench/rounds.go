@@ -32,6 +32,7 @@ func groups() []group {
 			"standin", "nginx", "reverse", "sdk", "prototype",
 			"minimal", "full", "sigv4", "spans", "h2", "redis", "check",
 		}},
+		{load{"chat", "chat", "/v1/chat/completions", 64}, []string{"full"}},
 		{load{"40k", "40k", converse, 64}, []string{"nginx", "reverse", "sdk", "prototype", "minimal", "full"}},
 		{load{"1m", "1m", converse, 16}, []string{"nginx", "reverse", "prototype", "minimal", "full"}},
 		{load{"stream", "2k", stream, 64}, []string{"standin", "nginx", "reverse", "prototype", "minimal", "full"}},

@@ -74,6 +74,7 @@ func promises() []promise {
 		times("HTTP/2 caller / bare", "h2/2k", 6.5, 5),
 		over("Redis ledger / embedded ledger", "redis/2k", "full/2k", 1.05, 1.0),
 		times("check with partner (two light legs) / bare", "check/2k", 8, 6),
+		over("2 KB by Chat Completions / the same by Converse", "full/chat", "full/2k", 2.0, 1.5),
 		over("40 KB / ReverseProxy", "full/40k", "reverse/40k", 1.0, 0.9),
 		over("40 KB / the prototype", "full/40k", "prototype/40k", 1.2, 1.1),
 		over("1 MB / the prototype", "full/1m", "prototype/1m", 1.2, 1.1),

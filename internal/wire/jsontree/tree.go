@@ -28,8 +28,8 @@ type node struct {
 	kind             jsonscan.Kind
 	coded            bool // the value is a string with an escape
 	nameCoded        bool
-	start, end       int
-	name, nameEnd    int   // of the member, with its quotes; 0 for none
+	start, end       int32
+	name, nameEnd    int32 // of the member, with its quotes; 0 for none
 	parent, next     int32 // next is the index behind the last of what it has
 	siblings, number int32 // number is the place among them
 }
@@ -63,10 +63,10 @@ func (d *Doc) Parse(data []byte) (Value, *jsonscan.Error) {
 
 // value adds the value that begins with t, and what is in it. Its depth is bound by jsonscan.MaxDepth.
 func (d *Doc) value(t jsonscan.Token, parent int32, name jsonscan.Token, number int32) {
-	at := int32(len(d.nodes)) //nolint:gosec // no more than bytes
+	at := place(len(d.nodes))
 	d.nodes = append(d.nodes, node{
-		kind: t.Kind, coded: t.Shrink > 0, nameCoded: name.Shrink > 0, start: t.Start, end: t.End,
-		name: name.Start, nameEnd: name.End, parent: parent, number: number,
+		kind: t.Kind, coded: t.Shrink > 0, nameCoded: name.Shrink > 0, start: place(t.Start), end: place(t.End),
+		name: place(name.Start), nameEnd: place(name.End), parent: parent, number: number,
 	})
 	switch t.Kind {
 	case jsonscan.BeginObject, jsonscan.BeginArray:
@@ -77,14 +77,17 @@ func (d *Doc) value(t jsonscan.Token, parent int32, name jsonscan.Token, number 
 			d.fault = d.scan.Err()
 		}
 	}
-	d.nodes[at].next = int32(len(d.nodes)) //nolint:gosec // no more than bytes
+	d.nodes[at].next = place(len(d.nodes))
 }
+
+// place is an index into a text, which Parse has found to fit.
+func place(n int) int32 { return int32(n) }
 
 func (d *Doc) children(at int32) {
 	for n := int32(0); d.fault == nil; n++ {
 		t := d.scan.Next()
 		if t.Kind == jsonscan.EndObject || t.Kind == jsonscan.EndArray {
-			d.nodes[at].end, d.nodes[at].siblings = t.End, n
+			d.nodes[at].end, d.nodes[at].siblings = place(t.End), n
 			return
 		}
 		name := jsonscan.Token{}
