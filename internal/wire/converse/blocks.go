@@ -89,19 +89,20 @@ func (b *Builder) CachePoint(at Place, long bool) bool {
 	if long {
 		point = `{"cachePoint":{"type":"default","ttl":"1h"}}`
 	}
-	dst := &b.tools
+	dst, behind := &b.tools, false
 	switch at {
 	case InSystem:
 		dst = &b.system
 	case InTurn:
-		dst = &b.turn().blocks
+		t := b.turn()
+		dst, behind = &t.blocks, len(t.results) > 0 && b.Model.Family != "nova" // which takes none behind a result
 	case InTools:
 	}
-	if len(*dst) == 0 {
+	if len(*dst) == 0 && !behind {
 		return false
 	}
 	b.points++
-	*dst = append(append(*dst, ','), point...)
+	*dst = append(appendComma(*dst), point...)
 	return true
 }
 

@@ -126,6 +126,9 @@ func readInput(r *request, v jsontree.Value) {
 	case r.embed.dimensions > 0 && how.size == "":
 		r.failAt("dimensions", codeUnsupported, "Unsupported parameter: the model has its own number of 'dimensions'.")
 	default:
+		if r.embed.kind != nil && !strings.HasPrefix(how.prefix, "cohere.") {
+			r.dropAt("input_type")
+		}
 		r.embed.body = how.write(&r.embed, texts, how.size)
 	}
 }
