@@ -117,7 +117,9 @@ func TestOpenAIPython(t *testing.T) {
 	}
 	wantFailure(t, "error", got["error"], 400, "BadRequestError")
 	wantFailure(t, "throttle", got["throttle"], 429, "RateLimitError")
-	for name, field := range map[string]string{"two_answers": "n", "logprobs": "logprobs", "earlier": "previous_response_id"} {
+	for name, field := range map[string]string{
+		"two_answers": "n", "logprobs": "logprobs", "earlier": "previous_response_id",
+	} {
 		if wantFailure(t, name, got[name], 400, "unsupported_parameter"); got[name].Message != field {
 			t.Errorf("%s: %+v", name, got[name])
 		}

@@ -48,7 +48,8 @@ func (s *standIn) serve(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.Set("x-amzn-RequestId", "6d1e3b52-0000-4000-8000-3d6a54c10001")
 		ctx.SetContentType("application/vnd.amazon.eventstream")
 		ctx.SetBodyStreamWriter(s.stream)
-	case bytes.HasSuffix(path, []byte("/chat/completions")), bytes.HasSuffix(path, []byte("/converse")), bytes.HasSuffix(path, []byte("/invoke")):
+	case bytes.HasSuffix(path, []byte("/converse")), bytes.HasSuffix(path, []byte("/invoke")),
+		bytes.HasSuffix(path, []byte("/chat/completions")):
 		ctx.Response.Header.Set("x-amzn-RequestId", "6d1e3b52-0000-4000-8000-3d6a54c10002")
 		ctx.SetContentType("application/json")
 		ctx.Response.SetBodyRaw(s.answer)

@@ -24,7 +24,7 @@ var apis = []struct {
 	{"/v1/embeddings", embeddings, embeddingsRequest, `"input":"hi"`},
 }
 
-// samples are a value of each field that is not the same as none. What a field needs beside it stands before it.
+// samples are a value of each field that is not the same as none.
 var samples = map[string]string{
 	"stream": `true`, "stream_options": `{"include_usage":true}`, "max_tokens": `9`, "max_completion_tokens": `9`,
 	"tools":       `[{"type":"function","name":"f","function":{"name":"f"}}]`,
@@ -142,7 +142,9 @@ func cells(t *testing.T, api *struct {
 		}
 		names[how] = append(names[how], m.name)
 	}
-	words := map[string]string{"carried": "carried", "refused": "400", "dropped": "dropped and named", "words": "asked in words"}
+	words := map[string]string{
+		"carried": "carried", "refused": "400", "dropped": "dropped and named", "words": "asked in words",
+	}
 	for _, how := range []string{"carried", "words", "refused", "dropped"} {
 		switch which := names[how]; {
 		case len(which) == len(models):
@@ -160,8 +162,8 @@ func cells(t *testing.T, api *struct {
 // modelsPage is what each family takes, by package capability.
 func modelsPage() string {
 	var b strings.Builder
-	b.WriteString("| family | sampling | thinking | JSON schema | forced tools | cache points | images | documents | prefill |\n" +
-		"|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| family | sampling | thinking | JSON schema | forced tools | cache points | images | documents " +
+		"| prefill |\n|---|---|---|---|---|---|---|---|---|\n")
 	yes := func(is bool) string { return map[bool]string{true: "yes", false: "no"}[is] }
 	sampling := [...]string{"all", "one of temperature and top_p", "none"}
 	thinking := [...]string{"no", "by budget", "adaptive", "reasoningConfig", "reasoning_effort"}
@@ -181,7 +183,8 @@ func modelsPage() string {
 // update compares a part of docs/dialects.md with what it has to be; SLUICE_UPDATE=1 writes it.
 func update(t *testing.T, want string) {
 	t.Helper()
-	const file, begin, end = "../../../docs/dialects.md", "<!-- openai: written by its test -->\n", "\n<!-- openai ends -->"
+	const file = "../../../docs/dialects.md"
+	const begin, end = "<!-- openai: written by its test -->\n", "\n<!-- openai ends -->"
 	page, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +196,7 @@ func update(t *testing.T, want string) {
 		t.Fatal("docs/dialects.md has no place for the tables")
 	case got == want:
 	case os.Getenv("SLUICE_UPDATE") == "":
-		t.Error("docs/dialects.md is not what the tables say: SLUICE_UPDATE=1 go test ./internal/wire/openai -run TestEveryField")
+		t.Error("docs/dialects.md is not what the tables say: SLUICE_UPDATE=1 go test ./internal/wire/openai writes it")
 	default:
 		if err := os.WriteFile(file, []byte(head+begin+want+end+tail), 0o600); err != nil {
 			t.Fatal(err)
