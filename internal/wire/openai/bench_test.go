@@ -8,7 +8,8 @@ import (
 // BenchmarkChat translates a request of about 2 KB and its answer.
 func BenchmarkChat(b *testing.B) {
 	words := strings.Repeat(`the committee asked for a \"short\" summary, naïve `, 7)
-	body := `{"model":"` + sonnet45 + `","messages":[{"role":"system","content":"` + words + `"},{"role":"user","content":"` +
+	body := `{"model":"` + sonnet45 + `","messages":[{"role":"system","content":"` + words + `"},{"role":"user","co` +
+		`ntent":"` +
 		words + `"},{"role":"assistant","content":"` + words + `"},{"role":"user","content":"` + words + `"}],` + weather +
 		`,"max_tokens":4096,"temperature":0.2,"stop":["x"]}`
 	from, answer := asked(body), told(`{"output":{"message":{"role":"assistant","content":[{"text":"`+words+`"}]}},`+

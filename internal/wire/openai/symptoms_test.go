@@ -27,13 +27,15 @@ import (
 
 // TestSymptoms are those that no other test has.
 func TestSymptoms(t *testing.T) {
-	signed := `{"role":"assistant","content":"a","reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"s",` +
+	signed := `{"role":"assistant","content":"a","reasoning_details":[{"type":"reasoning.text","text":"hm","signatu` +
+		`re":"s",` +
 		`"format":"anthropic.claude-sonnet-4-5-20250929-v1:0"}],"tool_calls":[{"id":"c","type":"function","function":` +
 		`{"name":"weather","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"sunny"}`
 	unsigned := `{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"weather","arguments":` +
 		`"{}"}}]},{"role":"tool","tool_call_id":"c","content":"sunny"}`
 	turn := func(model, history, members string) string {
-		return `{"model":"` + model + `","messages":[{"role":"user","content":"hi"},` + history + `],` + weather + members + `}`
+		return `{"model":"` + model + `","messages":[{"role":"user","content":"hi"},` + history + `]` +
+			`,` + weather + members + `}`
 	}
 	for _, c := range []struct{ name, body, has, hasNot, dropped string }{
 		{"8: thinking without the reasoning of the call", turn(sonnet45, unsigned, `,"reasoning_effort":"low"`), `"toolUse"`,
@@ -42,16 +44,21 @@ func TestSymptoms(t *testing.T) {
 			`{"reasoningContent":{"reasoningText":{"text":"hm","signature":"s"}}}`, "", ""},
 		{"52: another model's reasoning", turn(sonnet4, signed, ``), `"toolUse"`, `reasoningContent`,
 			"messages[].reasoning_details"},
-		{"14: the choice of a tool", with(sonnet45, weather+`,"tool_choice":{"type":"function","function":{"name":"weather"}}`),
+		{"14: the choice of a tool", with(sonnet45, weather+`,"tool_choice":{"type":"function","function":{"name":"wea`+
+			`ther"}}`),
 			`"toolChoice":{"tool":{"name":"weather"}}`, "", ""},
 		{"17: a developer, and no content", `{"model":"m.x","messages":[{"role":"developer","content":"a"},{"role":"user",` +
 			`"content":"hi"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":` +
 			`"f"}}]},{"role":"tool","tool_call_id":"c","content":[]}]}`, `"system":[{"text":"a"}]`, `"text":""`, ""},
-		{"19, 20: cache points", `{"model":"` + sonnet45 + `","messages":[{"role":"system","content":[{"type":"text","text":"s",` +
-			`"cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":"hi"},` + strings.TrimSuffix(unsigned, "}") +
-			`,"cache_control":{"type":"ephemeral"}}],"tools":[{"type":"function","function":{"name":"weather"},"cache_control":` +
+		{"19, 20: cache points", `{"model":"` + sonnet45 + `","messages":[{"role":"system","content":[{"type":"text","` +
+			`text":"s",` +
+			`"cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":"hi"}` +
+			`,` + strings.TrimSuffix(unsigned, "}") +
+			`,"cache_control":{"type":"ephemeral"}}],"tools":[{"type":"function","function":{"name":"weather"},"cache_con` +
+			`trol":` +
 			`{"type":"ephemeral"}}]}`, `{"text":"s"},{"cachePoint":{"type":"default","ttl":"1h"}}`, "", ""},
-		{"19: a cache point for who has none", `{"model":"` + llama + `","messages":[{"role":"user","content":[{"type":"text",` +
+		{"19: a cache point for who has none", `{"model":"` + llama + `","messages":[{"role":"user","content":[{"type"` +
+			`:"text",` +
 			`"text":"hi","cache_control":{"type":"ephemeral"}}]}]}`, "", "cachePoint", "messages[].content[].cache_control"},
 		{"27: calls without arguments", turn(sonnet45, unsigned, ``), `"input":{}`, "", ""},
 		{"48: additional fields beside each other", with(sonnet4, weather+`,"top_k":3,"parallel_tool_calls":false`),
