@@ -3,13 +3,16 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-gateway/sluice/test/clients"
+	"github.com/sluice-gateway/sluice/test/harness"
 )
 
 // chatTo is a Chat Completions request to a model.
@@ -122,6 +125,130 @@ func TestOpenAIPython(t *testing.T) {
 	} {
 		if wantFailure(t, name, got[name], 400, "unsupported_parameter"); got[name].Message != field {
 			t.Errorf("%s: %+v", name, got[name])
+		}
+	}
+}
+
+// counted are the tokens of one answer, as a dialect tells them.
+type counted struct{ input, output, read, written int }
+
+// TestDialectsCount: usage is the same in Converse, Chat Completions and Responses, streamed or not, to the token and
+// with caches, and so is what the books have.
+func TestDialectsCount(t *testing.T) {
+	g, _, key := dialects(t, `rules: [{answer: {text: hi, input_tokens: 11, output_tokens: 7, cache_read_tokens: 300,
+  cache_write_tokens: 40}}]`, "", "")
+	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
+	const model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+	chat := `{"model":"` + model + `","messages":[{"role":"user","content":"hello"}]`
+	response := `{"model":"` + model + `","input":"hello"`
+	for _, c := range []struct{ path, body string }{
+		{"/v1/chat/completions", chat + `}`},
+		{"/v1/chat/completions", chat + `,"stream":true,"stream_options":{"include_usage":true}}`},
+		{"/v1/responses", response + `}`},
+		{"/v1/responses", response + `,"stream":true}`},
+	} {
+		res, body := send(t, g, key, "POST", c.path, c.body, bearer...)
+		if res.StatusCode != 200 {
+			t.Fatal(res.Status, body)
+		}
+		at := strings.LastIndex(body, `"usage":{`)
+		var u struct {
+			Prompt     int `json:"prompt_tokens"`
+			Completion int `json:"completion_tokens"`
+			Input      int `json:"input_tokens"`
+			Output     int `json:"output_tokens"`
+			Total      int `json:"total_tokens"`
+			Details    struct {
+				Read    int `json:"cached_tokens"`
+				Written int `json:"cache_write_tokens"`
+			} `json:"prompt_tokens_details"`
+			InputDetails struct {
+				Read    int `json:"cached_tokens"`
+				Written int `json:"cache_write_tokens"`
+			} `json:"input_tokens_details"`
+		}
+		if err := json.NewDecoder(strings.NewReader(body[at+len(`"usage":`):])).Decode(&u); err != nil {
+			t.Fatal(err)
+		}
+		got := counted{u.Prompt + u.Input, u.Completion + u.Output, u.Details.Read + u.InputDetails.Read,
+			u.Details.Written + u.InputDetails.Written}
+		if want := (counted{351, 7, 300, 40}); got != want || u.Total != 358 {
+			t.Errorf("%s: %+v, want %+v: %s", c.path, got, want, body)
+		}
+	}
+	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		rows := g.Report("model")
+		if len(rows) != 1 {
+			return false, fmt.Sprint(rows)
+		}
+		r := rows[0]
+		return r.Requests == 4 && r.Input == 44 && r.Output == 28, fmt.Sprintf("%+v", r)
+	})
+}
+
+// TestChatCascade: an alias of a cascade serves Chat Completions by a light model of one family and an escalation model
+// of another, and the upstream never gets the alias: 37.
+func TestChatCascade(t *testing.T) {
+	g, upstream, key := dialects(t, script, "", `
+aliases: {auto: `+sonnetID+`}
+cascades:
+  - {name: support, match: 'request.model == "auto"', mode: rules, light: "amazon.nova-lite-v1:0",
+     escalation: `+sonnetID+`, escalate_if: [{id: long, if: 'request.text.contains("hard")'}]}
+`)
+	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
+	for _, stream := range []string{"", `,"stream":true`} {
+		for ask, want := range map[string]string{"easy": "amazon.nova-lite-v1:0", "hard": sonnetID} {
+			res, body := send(t, g, key, "POST", "/v1/chat/completions", `{"model":"auto","messages":[{"role":"user",`+
+				`"content":"`+ask+`"}]`+stream+`}`, bearer...)
+			if served := res.Header.Get("X-Sluice-Model"); res.StatusCode != 200 || served != want ||
+				!strings.Contains(body, `"model":"auto"`) {
+				t.Error(res.Status, served, body)
+			}
+		}
+	}
+	for _, s := range upstream.Log() {
+		if s.Model == "auto" {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// TestOpenAIRefusals is bad input from outside: each is a documented answer in the dialect, and none a 500.
+func TestOpenAIRefusals(t *testing.T) {
+	g, _, key := dialects(t, script, `, budgets: [{period: day, usd: 0.0000001}], models: ["amazon.*"]`, "")
+	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
+	nova := chatTo("amazon.nova-lite-v1:0", "")
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		code               string
+	}{
+		{"POST", "/v1/chat/completions", nova, 429, "insufficient_quota"},
+		{"POST", "/v1/responses", `{"model":"amazon.nova-lite-v1:0","input":"hello"}`, 429, "insufficient_quota"},
+		{"POST", "/v1/chat/completions", chatTo(sonnetID, ""), 403, "permission_denied"},
+		{"POST", "/v1/chat/completions", `[]`, 400, "invalid_type"},
+		{"POST", "/v1/chat/completions", ``, 400, ""},
+		{"POST", "/v1/chat/completions", "\xff", 400, ""},
+		{"POST", "/v1/responses", `{"model":"amazon.nova-lite-v1:0","input":[{"type":"function_call_output","call_id":"x",` +
+			`"output":"y"}]}`, 400, "invalid_value"},
+		{"POST", "/v1/embeddings", `{"model":"amazon.titan-embed-text-v2:0","input":[1,2]}`, 400, "invalid_type"},
+		{"GET", "/v1/chat/completions", ``, 405, "method_not_allowed"},
+		{"POST", "/v1/files", `{}`, 404, "unknown_url"},
+		{"POST", "/v1/rerank", `{}`, 404, "unknown_url"},
+		{"GET", "/v1/responses/resp_1", ``, 404, "unknown_url"},
+		{"DELETE", "/v1/responses/resp_1", ``, 404, "unknown_url"},
+		{"GET", "/v1/models/nothing", ``, 404, "model_not_found"},
+	} {
+		res, body := send(t, g, key, c.method, c.path, c.body, bearer...)
+		var e struct {
+			Error struct{ Message, Type, Code string }
+		}
+		if err := json.Unmarshal([]byte(body), &e); err != nil || res.StatusCode != c.status || e.Error.Code != c.code ||
+			e.Error.Message == "" || e.Error.Type == "" {
+			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, res.StatusCode, body)
+		}
+		if res.StatusCode == 429 && res.Header.Get("X-Should-Retry") != "false" {
+			t.Error(res.Header)
 		}
 	}
 }

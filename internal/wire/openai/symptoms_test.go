@@ -44,8 +44,8 @@ func TestSymptoms(t *testing.T) {
 			`{"reasoningContent":{"reasoningText":{"text":"hm","signature":"s"}}}`, "", ""},
 		{"52: another model's reasoning", turn(sonnet4, signed, ``), `"toolUse"`, `reasoningContent`,
 			"messages[].reasoning_details"},
-		{"14: the choice of a tool", with(sonnet45, weather+`,"tool_choice":{"type":"function","function":{"name":"wea`+
-			`ther"}}`),
+		{"14: the choice of a tool",
+			with(sonnet45, weather+`,"tool_choice":{"type":"function","function":{"name":"weather"}}`),
 			`"toolChoice":{"tool":{"name":"weather"}}`, "", ""},
 		{"17: a developer, and no content", `{"model":"m.x","messages":[{"role":"developer","content":"a"},{"role":"user",` +
 			`"content":"hi"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":` +
