@@ -206,6 +206,9 @@ type Moment struct {
 	Writer  string
 	At      time.Time
 	Posting record.Posting
+	// End is how the attempt ended, or by a resolution did after all; nil for other
+	// corrections, and for what was lost.
+	End *record.End
 }
 
 // Moments yields what the segments of a journal post, each once; what is in a checkpoint
@@ -230,7 +233,7 @@ func Moments(disk journal.Disk, ended map[string]time.Time, yield func(*Moment) 
 			continue // it posts nothing, or is a copy
 		}
 		for seq := head + 1; known && seq < m.Posting.Seq; seq++ {
-			lost := Moment{m.Writer, m.At, record.Lost(of.Root, seq, m.Posting.Row.Hour)}
+			lost := Moment{Writer: m.Writer, At: m.At, Posting: record.Lost(of.Root, seq, m.Posting.Row.Hour)}
 			if err := yield(&lost); err != nil {
 				return err
 			}
@@ -245,15 +248,24 @@ func Moments(disk journal.Disk, ended map[string]time.Time, yield func(*Moment) 
 
 // momentOf reads a record that posts, and notes when an attempt of unknown outcome ended.
 func momentOf(kind byte, payload []byte, ended map[string]time.Time) (*Moment, error) {
-	if kind != record.KindEnd && kind != record.KindUnknown {
-		p, id, err := record.ReadPosting(payload)
-		return &Moment{At: cmp.Or(ended[id], p.Row.Hour.UTC().Truncate(time.Hour)), Posting: p}, err
+	switch kind {
+	case record.KindEnd, record.KindUnknown:
+		p, e, err := record.ReadEnd(payload)
+		if err == nil && p.Add.Unknown > 0 {
+			ended[e.ID] = e.At
+		}
+		return &Moment{At: e.At, Posting: *p, End: e}, err
+	case record.KindResolve:
+		var e record.ResolveEntry
+		err := record.Read(payload, &e)
+		if err != nil {
+			return nil, err
+		}
+		at := cmp.Or(ended[e.End.ID], e.Posting.Row.Hour.UTC().Truncate(time.Hour))
+		return &Moment{At: at, Posting: e.Posting, End: e.End}, nil
 	}
-	p, e, err := record.ReadEnd(payload)
-	if err == nil && p.Add.Unknown > 0 {
-		ended[e.ID] = e.At
-	}
-	return &Moment{At: e.At, Posting: *p}, err
+	p, _, err := record.ReadPosting(payload)
+	return &Moment{At: p.Row.Hour.UTC().Truncate(time.Hour), Posting: p}, err
 }
 
 // Followed is how far somebody has followed a journal. The zero value is its beginning.

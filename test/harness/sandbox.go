@@ -15,6 +15,8 @@ import (
 type Sandbox struct {
 	Addr    string
 	LogFile string
+	// InvocationLog is a file in the form of Bedrock's.
+	InvocationLog string
 
 	t   testing.TB
 	cmd *exec.Cmd
@@ -25,14 +27,15 @@ type Sandbox struct {
 func StartSandbox(t testing.TB, script string) *Sandbox {
 	t.Helper()
 	dir := t.TempDir()
-	s := &Sandbox{t: t, Addr: FreeAddr(t), LogFile: filepath.Join(dir, "served.jsonl")}
+	s := &Sandbox{t: t, Addr: FreeAddr(t), LogFile: filepath.Join(dir, "served.jsonl"),
+		InvocationLog: filepath.Join(dir, "invocations.jsonl")}
 	file := filepath.Join(dir, "script.yaml")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	log := &Buffer{}
 	s.cmd = exec.Command(Binary(t), "sandbox", "--listen", s.Addr, "--script", file, "--log", s.LogFile, "--control",
-		"--access-key-id", UpstreamKeyID, "--secret-access-key", UpstreamSecret)
+		"--invocation-log", s.InvocationLog, "--access-key-id", UpstreamKeyID, "--secret-access-key", UpstreamSecret)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

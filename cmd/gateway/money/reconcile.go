@@ -4,14 +4,19 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/celltext"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/reconcile"
+	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 func reconcileCommand() *cobra.Command {
@@ -19,7 +24,7 @@ func reconcileCommand() *cobra.Command {
 		Use:   "reconcile",
 		Short: "Compare what was metered with what AWS bills",
 	}
-	cmd.AddCommand(reconcileBillCommand())
+	cmd.AddCommand(reconcileBillCommand(), reconcileCallsCommand())
 	return command.Group(cmd)
 }
 
@@ -80,4 +85,74 @@ func writeComparison(out io.Writer, r *reconcile.Result) (faults int, err error)
 	fmt.Fprintf(w, "%s of %s: %d lines of Bedrock, %d usage types and days compared; %d tokens billed, %d metered; "+
 		"%d differences\n", r.Bill.Format, r.Bill.Month, r.Bill.Lines, r.Compared, r.Billed, r.Known, faults)
 	return faults, w.Flush()
+}
+
+func reconcileCallsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "invocation-log --config FILE LOG...",
+		Short: "Compare Bedrock's model invocation log with the journals, call by call; exit 1 on any difference",
+		Long: "Compare each call of Bedrock's model invocation log with its record: by the request id that\n" +
+			"AWS gave it, or by the record's id in its request metadata. Files are JSON lines, gzipped or\n" +
+			"not. The log is taken to be whole from its first line to its last, unless --from and --to say\n" +
+			"otherwise. It only reads: gateway resolve posts what the log knows of unknown attempts.",
+		Example: "  gateway reconcile invocation-log --config sluice.yaml logs/2026/11/*.json.gz",
+		Args:    command.Args(cobra.MinimumNArgs(1)),
+	}
+	var f auditFlags
+	f.add(cmd)
+	from := cmd.Flags().String("from", "", "first `TIME` of which the log is whole; default its first line's")
+	to := cmd.Flags().String("to", "", "last `TIME` of which the log is whole; default its last line's")
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		r := audit.CallReading{All: f.all}
+		for text, t := range map[*string]*time.Time{from: &r.From, to: &r.To} {
+			if *text == "" {
+				continue
+			}
+			var err error
+			if *t, err = report.ParseTime(*text); err != nil {
+				return command.Invalid(err)
+			}
+		}
+		var err error
+		if r.Journals, err = f.journals(cfg); err != nil {
+			return err
+		}
+		if dir, ever := command.Corrected(cfg); ever {
+			r.Corrections = dir
+		}
+		for _, name := range cmd.Flags().Args() {
+			file, err := os.Open(name)
+			if err != nil {
+				return command.Invalid(err)
+			}
+			defer file.Close() //nolint:errcheck // it was only read
+			r.Files = append(r.Files, audit.LogFile{Name: name, Data: file})
+		}
+		calls, err := audit.CompareCalls(&r)
+		if err != nil {
+			return command.InvalidIf(err, audit.ErrLog)
+		}
+		if err := writeCalls(cmd.OutOrStdout(), calls); err != nil || len(calls.Differences) > 0 {
+			return cmp.Or(err, fmt.Errorf("there are %d differences", len(calls.Differences)))
+		}
+		return nil
+	})
+}
+
+// writeCalls prints a comparison of calls.
+func writeCalls(out io.Writer, c *audit.Calls) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(c.Differences) > 0 {
+		fmt.Fprintln(w, "AWS REQUEST\tRECORD\tMODEL\tLINE\tWHY\tDETAIL")
+	}
+	for i := range c.Differences {
+		d := &c.Differences[i]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(d.RequestID, "-"), cmp.Or(d.Record, "-"),
+			cmp.Or(celltext.Printable(d.Model), "-"), cmp.Or(d.Where, "-"), d.Kind, d.Detail)
+	}
+	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	fmt.Fprintf(w, "%d calls from %s to %s, %d with their record; %d lines twice; %d older than records are kept; "+
+		"%d tagged without a record here; %d differences\n", c.Logged, at(c.From), at(c.To), c.Matched, c.Twice, c.Older,
+		c.Elsewhere, len(c.Differences))
+	return w.Flush()
 }
