@@ -128,7 +128,7 @@ func (p *twins) list(t *testing.T, served, refused string) {
 	f("[]", "--until", "2026-01-01T00:00:00Z", "--since", "2025-01-01T00:00:00Z")
 }
 
-// onPage: the page of a gateway shows its own requests, those of nobody too to who sees all.
+// onPage: the page of each gateway shows the requests of all, those of nobody too to who sees all.
 func (p *twins) onPage(t *testing.T, served, refused, stranger string) {
 	t.Helper()
 	for path, want := range map[string]string{
@@ -136,13 +136,11 @@ func (p *twins) onPage(t *testing.T, served, refused, stranger string) {
 		"request?id=" + refused:        "reserve (budgets and limits)",
 		"requests?reason=authenticate": "No request of this kind", "requests?tenant=acme&status=4": refused,
 	} {
-		g := p.gateways[1]
-		if strings.HasSuffix(path, served) {
-			g = p.gateways[0]
-		}
-		status, body := g.Page("/api/v1/views/" + path)
-		if status != 200 || !strings.Contains(body, want) {
-			t.Errorf("no %q in %s: %d\n%s", want, path, status, body)
+		for _, g := range p.gateways {
+			status, body := g.Page("/api/v1/views/" + path)
+			if status != 200 || !strings.Contains(body, want) || strings.Contains(body, "not heard") {
+				t.Errorf("no %q in %s: %d\n%s", want, path, status, body)
+			}
 		}
 	}
 }

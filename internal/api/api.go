@@ -39,6 +39,7 @@ func routes() []route {
 	return []route{
 		{"/api/v1/me", (*API).me},
 		{"/api/v1/report", (*API).report},
+		{"/api/v1/statement", (*API).statement},
 		{"/api/v1/views", (*API).views},
 		{"/api/v1/views/{view}", (*API).view},
 	}
@@ -215,6 +216,20 @@ func (a *API) view(w http.ResponseWriter, r *http.Request, who *signin.Who) erro
 	return views.BadFormat(q.Given["format"])
 }
 
+// statement is the file of a closed month, as gateway close wrote it.
+func (a *API) statement(w http.ResponseWriter, r *http.Request, who *signin.Who) error {
+	file, name, kind, err := a.Shelf.Statement(who, r.URL.Query())
+	switch {
+	case err != nil:
+		return err
+	case kind == "csv":
+		writeCSV(w, name, file)
+	default:
+		write(w, http.StatusOK, "application/json", file)
+	}
+	return nil
+}
+
 func (a *API) report(w http.ResponseWriter, r *http.Request, who *signin.Who) error {
 	given := r.URL.Query()
 	rep, err := a.Shelf.Report(r.Context(), who, given)
@@ -244,6 +259,13 @@ type coverage struct {
 	Unpriced int64 `json:"unpriced"`
 }
 
+// gateway is up to when one has posted.
+type gateway struct {
+	Name         string `json:"name"`
+	CompleteUpTo string `json:"complete_up_to"`
+	Behind       bool   `json:"behind"`
+}
+
 func writeReport(w http.ResponseWriter, rep *views.Report) error {
 	rows, err := rowsJSON(rep.Report)
 	if err != nil {
@@ -254,6 +276,10 @@ func writeReport(w http.ResponseWriter, rep *views.Report) error {
 	sum, err := rowsJSON(&total)
 	if err != nil {
 		return err
+	}
+	gateways := []gateway{}
+	for _, g := range rep.Gateways {
+		gateways = append(gateways, gateway{g.Name, views.Stamp(g.UpTo), g.Behind})
 	}
 	var next *string
 	if rep.Next != "" {
@@ -269,11 +295,12 @@ func writeReport(w http.ResponseWriter, rep *views.Report) error {
 		Rows         []json.RawMessage `json:"rows"`
 		Total        json.RawMessage   `json:"total"`
 		Coverage     coverage          `json:"coverage"`
+		Gateways     []gateway         `json:"gateways"`
 		Warnings     []report.Warning  `json:"warnings"`
 		Next         *string           `json:"next"`
 	}{
-		views.Stamp(rep.From), views.Stamp(rep.To), views.Stamp(rep.AsOf), views.Stamp(rep.CompleteUpTo()), report.Currency,
-		rep.By, rows, sum[0], coverage(rep.Coverage()), append([]report.Warning{}, rep.Warnings...), next,
+		views.Stamp(rep.From), views.Stamp(rep.To), views.Stamp(rep.AsOf), views.Stamp(rep.UpTo), report.Currency,
+		rep.By, rows, sum[0], coverage(rep.Coverage()), gateways, append([]report.Warning{}, rep.Warnings...), next,
 	})
 }
 

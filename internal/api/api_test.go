@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/decision"
 	decisions "github.com/sluice-gateway/sluice/internal/decision/api"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/views/viewstest"
 )
 
@@ -204,6 +208,80 @@ func (r *rig) renamed(t *testing.T) {
 		_, _, list := r.get(t, "/api/v1/views/requests", r.Bearers[caller])
 		if status != want || strings.Contains(list, id) != (want == 200) {
 			t.Errorf("%s and a request of the tenant that is now other/x: %d", caller, status)
+		}
+	}
+}
+
+// TestCompleteUpTo: M22: pages and reports say up to when all gateways have posted. Who sees all
+// tenants learns which are behind; others learn how many. Corrections of others are nobody's.
+func TestCompleteUpTo(t *testing.T) {
+	r := newRig(t, viewstest.Counted())
+	upTo := now.Add(-7 * time.Minute)
+	r.Sources.Gateways = func(context.Context) ([]report.Gateway, error) {
+		return []report.Gateway{{Name: "gw-late", UpTo: upTo, Behind: true}, {Name: "gw-fine", UpTo: now}}, nil
+	}
+	r.Sources.Complete = func(_ context.Context, q *report.Query) error {
+		for _, id := range tenants {
+			row := record.RowKey{Hour: now.Truncate(time.Hour), Tenant: id, Model: "model-0"}
+			q.Corrections = append(q.Corrections, &record.Adjustment{
+				Reason: "because of " + id, Row: row, Add: record.Counters{CostInput: 1e9},
+			})
+		}
+		return nil
+	}
+	r.serve()
+	want := `"complete_up_to":"` + upTo.Format(time.RFC3339) + `"`
+	for id, bearer := range map[string]string{"": adminToken, "acme/app": r.Bearers["acme/app"]} {
+		for _, path := range []string{"report", "views/spend", "views/budgets", "views/overview", "views/trust"} {
+			_, _, body := r.get(t, "/api/v1/"+path, bearer)
+			if !strings.Contains(body, want) || strings.Contains(body, "gw-late") != (id == "") ||
+				!strings.Contains(body, "missing") {
+				t.Errorf("%q, %s: %s", id, path, body)
+			}
+			for _, of := range tenants {
+				may := path == "report" && (id == "" || of == id || strings.HasPrefix(of, id+"/"))
+				if strings.Contains(body, `"because of `+of+`"`) != may {
+					t.Errorf("%q, %s: a correction of %s: %v", id, path, of, !may)
+				}
+			}
+		}
+		if _, _, body := r.get(t, "/api/v1/views/keys", bearer); !strings.Contains(body, `"complete_up_to":null`) {
+			t.Error(body)
+		}
+	}
+	r.Sources.Gateways = func(context.Context) ([]report.Gateway, error) { return nil, errors.New("no ledger") }
+	r.serve()
+	if _, _, body := r.get(t, "/api/v1/views/spend", adminToken); !strings.Contains(body, "not known: no ledger") {
+		t.Error(body)
+	}
+}
+
+// TestStatements: the file of a closed month is what was written, for who sees its whole root.
+// Others see their own tenants of it.
+func TestStatements(t *testing.T) {
+	r := newRig(t, nil)
+	const path = "/api/v1/statement?tenant=acme&month=2026-10"
+	for id, status := range map[string]int{"": 200, "acme": 200, "acme/app": 403, "other": 403} {
+		bearer := r.Bearers[id]
+		if id == "" {
+			bearer = adminToken
+		}
+		for format, want := range map[string]string{
+			"": `"total_usd": "4.00"`, "json": `"2026-10"`, "csv": "root,month,kind",
+		} {
+			if got, _, body := r.get(t, path+"&format="+format, bearer); got != status ||
+				status == 200 && !strings.Contains(body, want) {
+				t.Errorf("%q: %d, want %d: %s", id, got, status, body)
+			}
+		}
+		_, _, body := r.get(t, "/api/v1/views/statements", bearer)
+		for text, may := range map[string]bool{
+			`"tenant":"acme/apps"`: id == "" || id == "acme", `"tenant":"acme/app"`: id != "other",
+			`"sha256":"`: id == "" || id == "acme",
+		} {
+			if strings.Contains(body, text) != may {
+				t.Errorf("%q and %s: %v: %s", id, text, !may, body)
+			}
 		}
 	}
 }

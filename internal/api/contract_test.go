@@ -223,6 +223,9 @@ func (c *contract) read(t *testing.T) {
 		"/api/v1/views/request?id=" + viewstest.DecisionID(99): 404, "/api/v1/views/none": 404, "/api/v1/report?by=none": 400,
 		"/api/v1/requests": 200, "/api/v1/requests?limit=2&status=4&tenant=acme": 200, "/api/v1/requests/" + one: 200,
 		"/api/v1/requests/" + viewstest.DecisionID(99): 404, "/api/v1/requests?color=red": 400, "/api/v1/requests/x/y": 404,
+		"/api/v1/statement?tenant=acme&month=2026-10": 200, "/api/v1/statement?tenant=acme&month=2026-10&format=csv": 200,
+		"/api/v1/statement?tenant=acme&month=2026-11": 404, "/api/v1/statement?tenant=acme&month=x": 400,
+		"/api/v1/statement?tenant=acme/app&month=2026-10": 400, "/api/v1/statement?month=2026-10": 400,
 		"/api/v1/minutes": 200, "/api/v1/minutes?since=x": 400, "/api/v1/keys": 200, "/api/v1/keys?tenant=acme": 200,
 		"/api/v1/keys/tenants": 200, "/api/v1/keys/audit": 200, "/api/v1/keys/NONE": 404, "/api/v1/keys/a/b": 404,
 	} {
@@ -236,6 +239,7 @@ func (c *contract) read(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/api/v1/views/health", "/api/v1/requests", "/api/v1/requests/" + one, "/api/v1/minutes",
+		"/api/v1/statement?tenant=other&month=2026-10", "/api/v1/statement?tenant=..&month=2026-10",
 	} {
 		c.ask(t, "GET", path, "", 403, c.Bearers["acme"])
 	}

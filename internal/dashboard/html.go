@@ -87,7 +87,10 @@ func (f *frame) view() g.Node {
 	return f.document(
 		h.P(h.Class("asks"), g.Text(v.Asks)),
 		g.Iff(f.Filter != nil, f.Filter.form),
-		h.P(h.Class("source"), g.Text("Source: "+v.Source+" · as of "), moment(v.AsOf), g.Text(" · period "),
+		h.P(h.Class("source"), g.Text("Source: "+v.Source+" · as of "), moment(v.AsOf),
+			g.Iff(!v.CompleteUpTo.IsZero(), func() g.Node {
+				return g.Group{g.Text(" · complete up to "), moment(v.CompleteUpTo)}
+			}), g.Text(" · period "),
 			moment(v.From), g.Text(" to "), moment(v.To), g.Text(" (not included), UTC · USD")),
 		g.Map(v.Notes, func(note string) g.Node { return h.P(h.Class("note"), g.Text(note)) }),
 		g.Iff(f.Acts, f.acts),
@@ -128,7 +131,7 @@ func (t table) section() g.Node {
 		body,
 		g.If(t.Older != "", h.P(h.A(h.Href(t.Older), h.Rel("next"), g.Text("Older ones")))),
 		h.P(h.Class("links"), h.A(h.Href(t.CSV), g.Text("CSV")), g.Text(" "), h.A(h.Href(t.JSON), g.Text("JSON")),
-			g.Text(" "), h.Span(g.Text("of exactly this, amounts unrounded"))),
+			g.Text(" "), h.Span(g.Text("of exactly this, amounts unrounded · "+t.Source+", as of "), moment(t.AsOf))),
 	)
 }
 

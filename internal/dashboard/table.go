@@ -72,7 +72,11 @@ func cells(t *views.Table, row []string, q *views.Query) []cell {
 			out[i].Text = text + " %"
 		}
 		if c.Opens != "" && q != nil && text != "" {
-			out[i].Link = c.Opens + keep(q, map[string]string{c.Param: text})
+			more := map[string]string{c.Param: text}
+			if c.With != "" {
+				more[c.As] = row[slices.IndexFunc(t.Columns, func(x views.Column) bool { return x.Name == c.With })]
+			}
+			out[i].Link = c.Opens + keep(q, more)
 		}
 	}
 	return out

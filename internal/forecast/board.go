@@ -32,8 +32,37 @@ type Board struct {
 	mu     sync.Mutex // guards the following
 	all    []State    // in the order of the standings, without notes of each other
 	states []State    // all of them, as they are shown to who sees all
+	ahead  Ahead
 	at     time.Time
 	failed error
+}
+
+// Ahead is what all tenants together will spend until the end of a month, in UTC. The zero value
+// is not known.
+type Ahead struct {
+	Until time.Time
+	Range
+}
+
+// Ahead returns what all tenants together will spend in the rest of the month, as it was worked out
+// last: not known without budgets, or when that was too long ago.
+func (b *Board) Ahead(now time.Time) Ahead {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now.Sub(b.at) > Fresh {
+		return Ahead{}
+	}
+	return b.ahead
+}
+
+// lookAhead works that out of a history.
+func lookAhead(h *History, now time.Time) Ahead {
+	now = now.UTC()
+	end := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC)
+	low, mid, high, known, bounded := h.Until(everybody, now, end)
+	return Ahead{end, Range{
+		Low: estimate(low), Mid: estimate(mid), High: estimate(high), Known: known, Bounded: bounded,
+	}}
 }
 
 // States returns the states of all budgets below a tenant, "" for all, as they were read last:
@@ -62,11 +91,14 @@ func (b *Board) Refresh(ctx context.Context, s *Source, now time.Time) error {
 	b.turn.Lock()
 	defer b.turn.Unlock()
 	all, err := b.readStates(ctx, s, now)
-	states := ranked(slices.Clone(all))
+	states, ahead := ranked(slices.Clone(all)), Ahead{}
+	if err == nil && len(all) > 0 {
+		ahead = lookAhead(b.history, now)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failed = err; err == nil {
-		b.all, b.states, b.at = all, states, now
+		b.all, b.states, b.ahead, b.at = all, states, ahead, now
 	}
 	return err
 }

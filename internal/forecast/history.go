@@ -23,6 +23,9 @@ type History struct {
 	family  map[string]string // the line of keys with a budget that a key is of
 }
 
+// everybody is all tenants together, as no tenant is named.
+const everybody = ""
+
 // series are dollars by hour; the last hour is not over.
 type series [hours]float64
 
@@ -36,8 +39,9 @@ func NewHistory(
 		from: now.UTC().Truncate(time.Hour).Add(-Lookback), now: now.UTC(),
 		spent: make(map[string]*series, len(windows)), bearers: bearers, family: family,
 	}
+	h.spent[everybody] = nil // made when there is something to count
 	for i := range windows {
-		h.spent[windows[i].Tenant] = nil // made when there is something to count
+		h.spent[windows[i].Tenant] = nil
 	}
 	return h
 }
@@ -54,6 +58,7 @@ func (h *History) Add(key record.RowKey, c record.Counters) error {
 	}
 	usd, _ := total.Rat().Float64()
 	usd /= float64(money.Dollar)
+	h.count(everybody, at, usd)
 	for _, tenant := range h.bearers(key.Tenant) {
 		h.count(tenant, at, usd)
 	}

@@ -126,16 +126,34 @@ func (d Dir) Hash(root, month string) string {
 	return hash(data)
 }
 
+// Months are those of which a root has statements, oldest first.
+func (d Dir) Months(root string) []string {
+	found, err := filepath.Glob(d.path(root, "*", "sha256"))
+	if err != nil {
+		return nil // a root whose name is a pattern that cannot be
+	}
+	for i, path := range found {
+		found[i] = strings.TrimSuffix(filepath.Base(path), ".sha256")
+	}
+	slices.Sort(found)
+	return found
+}
+
+// Read returns a file of a month, json or csv, as it was written. It fails like Load.
+func (d Dir) Read(root, month, kind string) ([]byte, error) {
+	if _, err := d.Load(root, month); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(d.path(root, month, kind))
+}
+
 // List returns the statements of a root, oldest first.
 func (d Dir) List(root string) ([]File, error) {
-	found, err := filepath.Glob(d.path(root, "*", "sha256"))
-	slices.Sort(found)
-	all := make([]File, 0, len(found))
-	for _, path := range found {
-		month := strings.TrimSuffix(filepath.Base(path), ".sha256")
+	var all []File
+	for _, month := range d.Months(root) {
 		all = append(all, File{Root: root, Month: month, Path: d.path(root, month, "json"), SHA256: d.Hash(root, month)})
 	}
-	return all, err
+	return all, nil
 }
 
 func hash(data []byte) string {

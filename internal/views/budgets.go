@@ -16,7 +16,7 @@ const drawn = 10
 func (a *ask) budgets() error {
 	t := &Table{Name: "budgets", Title: "Those first that run out first", Empty: "There is no budget here.",
 		Columns: []Column{
-			{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "key", Title: "key", Kind: Text},
+			tenantColumn(), {Name: "key", Title: "key", Kind: Text},
 			{Name: "period", Title: "period", Kind: Text}, {Name: "on_exceed", Title: "then", Kind: Text},
 			{Name: "limit_usd", Title: "limit", Kind: Money}, {Name: "spent_usd", Title: "spent", Kind: Money},
 			{Name: "suspense_usd", Title: "in suspense", Kind: Money}, {Name: "held_usd", Title: "held", Kind: Money},
@@ -55,7 +55,7 @@ func (a *ask) budgets() error {
 	if len(figure.Rows) > 0 {
 		t.Figure = figure
 	}
-	a.Source = "ledger and limiter"
+	a.Source, a.counted = "ledger and limiter", true
 	a.Notes = append(a.Notes,
 		"Budgets are of their running period, whatever period is chosen above. Spent, held and left are "+
 			"exact; what comes is an estimate with an interval of 80 %.")
@@ -64,12 +64,6 @@ func (a *ask) budgets() error {
 }
 
 func budgetCells(s *forecast.State) []string {
-	known := func(p money.Pico, is bool) string {
-		if !is {
-			return ""
-		}
-		return p.String()
-	}
 	f, at := &s.Forecast, stampOrNone
 	return []string{
 		s.Tenant, s.Key, s.Period, s.OnExceed, s.Limit.String(), s.Spent.String(), s.Suspense.String(), known(s.Held,
@@ -78,4 +72,12 @@ func budgetCells(s *forecast.State) []string {
 			f.Bounded),
 		at(s.RunsOut), at(s.RunsOutEarliest), at(s.RunsOutLatest), at(s.End), strings.Join(s.Notes, "; "),
 	}
+}
+
+// known is an amount, "" when it is not known.
+func known(p money.Pico, is bool) string {
+	if !is {
+		return ""
+	}
+	return p.String()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
@@ -160,8 +161,36 @@ func escalationOf(a *ask) error {
 			t.Add(k.cascade, k.path, count(s.Requests), shareOf(s.Requests, all[k.cascade]))
 		}
 	}
-	a.Tables = []*Table{t, a.escalationDays(own)}
+	of, err := lately(a, "escalated")
+	if err != nil {
+		return err
+	}
+	a.Tables = []*Table{t, a.escalationDays(own), reasonsOf(a, of)}
 	return nil
+}
+
+// reasonsOf is why requests escalated: which check or rule decided it.
+func reasonsOf(a *ask, of []decision.Decision) *Table {
+	t := sampled(a, "reasons", "Why requests escalated", of,
+		Column{Name: "cascade", Title: "cascade", Kind: Text},
+		Column{Name: "reason", Title: "because of", Kind: Text, Opens: "requests", Param: "reason"},
+		Column{Name: "requests", Title: "requests", Kind: Count},
+		Column{Name: "share_percent", Title: "share", Kind: Percent},
+		Column{Name: "newest", Title: "the last one", Kind: Text, Opens: "request", Param: "id"})
+	type why struct{ cascade, reason string }
+	sums, newest := map[why]int64{}, map[why]string{}
+	for i := range of {
+		k := why{of[i].Cascade, of[i].Reason}
+		sums[k]++
+		newest[k] = max(newest[k], of[i].ID)
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b why) int {
+		return cmp.Or(cmp.Compare(sums[b], sums[a]), strings.Compare(a.cascade, b.cascade),
+			strings.Compare(a.reason, b.reason))
+	}) {
+		t.Add(k.cascade, k.reason, count(sums[k]), shareOf(sums[k], int64(len(of))), newest[k])
+	}
+	return t
 }
 
 func (a *ask) escalationDays(own iter.Seq[*row]) *Table {

@@ -8,14 +8,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 // Report is what gateway report prints, of what somebody may see.
 type Report struct {
 	*report.Report
-	Next string // the cursor of the rows behind these, "" for none
+	UpTo time.Time // until when every gateway has posted
+	Next string    // the cursor of the rows behind these, "" for none
 }
 
 // The most rows of one page of a report, and how many there are when nobody says.
@@ -28,31 +31,38 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	if err != nil {
 		return nil, err
 	}
-	by := report.DefaultBy
-	if q.By != "" {
-		by = strings.Split(q.By, ",")
-	}
-	limit := someRows
-	if text := q.Given["limit"]; text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostRows {
-			return nil, fmt.Errorf("%w: limit must be 1 to %d", ErrQuery, mostRows)
-		}
-	}
-	var after []string
-	if text := q.Given["cursor"]; text != "" {
-		plain, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil || json.Unmarshal(plain, &after) != nil || len(after) < len(by) || len(after) > len(by)+1 {
-			return nil, fmt.Errorf("%w: the cursor is not one of this report", ErrQuery)
-		}
-	}
-	a := &ask{query: q, shelf: s, ctx: ctx}
-	whole, err := report.Build(ctx, hourly{a}, report.Query{
-		From: q.From, To: q.To, By: by, Now: s.from.Now().UTC(), Tenants: s.from.Payers(), Models: s.from.Models(),
-	})
+	by, limit, after, err := asksFor(q)
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Report: whole}
+	a := &ask{query: q, shelf: s, ctx: ctx}
+	of := report.Query{
+		From: q.From, To: q.To, By: by, Now: s.from.Now().UTC(), Tenants: s.from.Payers(), Models: s.from.Models(),
+	}
+	if s.from.Complete != nil {
+		if err := s.from.Complete(ctx, &of); err != nil {
+			return nil, err
+		}
+		of.Corrections = slices.DeleteFunc(of.Corrections, func(c *record.Adjustment) bool { return !a.within(c.Row.Tenant) })
+	}
+	if s.from.Gateways != nil {
+		if of.Gateways, err = s.from.Gateways(ctx); err != nil {
+			return nil, err
+		}
+		for i := range of.Gateways {
+			if !who.Sees("") {
+				of.Gateways[i].Name = "of this ledger" // names are for who sees all
+			}
+		}
+	}
+	whole, err := report.Build(ctx, hourly{a}, of)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Report: whole, UpTo: whole.CompleteUpTo()}
+	if !who.Sees("") {
+		r.Gateways = nil
+	}
 	if after != nil {
 		at, found := slices.BinarySearchFunc(r.Rows, after, func(r report.Row, v []string) int {
 			return slices.Compare(place(&r), v)
@@ -70,6 +80,26 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 		r.Rows, r.Next = r.Rows[:limit], base64.RawURLEncoding.EncodeToString(last)
 	}
 	return r, nil
+}
+
+// asksFor are the columns, the most rows, and the place of the row before them, nil for none.
+func asksFor(q *Query) (by []string, limit int, after []string, err error) {
+	by, limit = report.DefaultBy, someRows
+	if q.By != "" {
+		by = strings.Split(q.By, ",")
+	}
+	if text := q.Given["limit"]; text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostRows {
+			return nil, 0, nil, fmt.Errorf("%w: limit must be 1 to %d", ErrQuery, mostRows)
+		}
+	}
+	if text := q.Given["cursor"]; text != "" {
+		plain, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || json.Unmarshal(plain, &after) != nil || len(after) < len(by) || len(after) > len(by)+1 {
+			return nil, 0, nil, fmt.Errorf("%w: the cursor is not one of this report", ErrQuery)
+		}
+	}
+	return by, limit, after, nil
 }
 
 // place is where a row is in a report: what it is by, and why it was added where it is not what

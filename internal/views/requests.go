@@ -56,8 +56,9 @@ func Fields(view string) []Field {
 // requests are those that ended last.
 func (a *ask) requests() error {
 	t := &Table{Name: "requests", Title: "Newest first, by when they ended", Empty: notKept, Columns: []Column{
-		{"request", "request", Text, "request", "id"}, {Name: "received", Title: "received", Kind: Time},
-		{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "user", Title: "user", Kind: Text},
+		{Name: "request", Title: "request", Kind: Text, Opens: "request", Param: "id"},
+		{Name: "received", Title: "received", Kind: Time},
+		tenantColumn(), {Name: "user", Title: "user", Kind: Text},
 		{Name: "model", Title: "asked for", Kind: Text}, {Name: "served", Title: "served by", Kind: Text},
 		{Name: "path", Title: "path", Kind: Text}, {Name: "reason", Title: "because of", Kind: Text},
 		{Name: "status", Title: "status", Kind: Count}, {Name: "error", Title: "error", Kind: Text},
@@ -199,7 +200,7 @@ func requestTables() (facts, legs, effects *Table) {
 		Name: "effects", Title: "What budgets and limits counted, of those that you may see",
 		Empty: "No budget or limit that you may see counted it.", Columns: []Column{
 			{Name: "leg", Title: "leg", Kind: Count}, {Name: "attempt", Title: "attempt", Kind: Count},
-			{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "unit", Title: "unit", Kind: Text},
+			tenantColumn(), {Name: "unit", Title: "unit", Kind: Text},
 			{Name: "period", Title: "period", Kind: Text}, {Name: "start", Title: "since", Kind: Time},
 			{Name: "posted", Title: "counted", Kind: Number},
 			{Name: "suspense", Title: "kept back, as not known", Kind: Number},
@@ -246,4 +247,41 @@ func stampOrNone(t time.Time) string {
 		return ""
 	}
 	return Stamp(t)
+}
+
+// lately are the requests of the period that ended last, of a path unless that is "". No more are
+// looked at than one page has: what is made of them says of how many it is.
+func lately(a *ask, path string) ([]decision.Decision, error) {
+	if a.shelf.from.Requests == nil {
+		return nil, nil
+	}
+	f, _, err := a.filter()
+	if err != nil {
+		return nil, err
+	}
+	f.Path = path
+	page, silent, err := a.shelf.from.Requests.List(a.ctx, f, "", mostRequests)
+	if err != nil {
+		return nil, asked(err)
+	}
+	a.heard(silent)
+	return page.Decisions, nil
+}
+
+// sampled is a table of requests that ended last.
+func sampled(a *ask, name, title string, of []decision.Decision, columns ...Column) *Table {
+	t := &Table{
+		Name: name, Title: fmt.Sprintf("%s, of the %s that ended last", title, plural(int64(len(of)), "request")),
+		Empty: "No request of this kind is kept.", Columns: columns, Source: "decisions of the gateways",
+		AsOf: a.shelf.from.Now().UTC(),
+	}
+	if a.shelf.from.Requests == nil {
+		t.Title, t.Empty = title, notKept
+	}
+	return t
+}
+
+// quantile is the value below which a share of sorted values is.
+func quantile[T any](sorted []T, share float64) T {
+	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
 }

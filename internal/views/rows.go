@@ -229,6 +229,7 @@ type period struct {
 
 // daysOf reads another period. Nobody may change the rows.
 func (a *ask) daysOf(from, to time.Time) (counted, error) {
+	a.counted = true
 	p, known := a.read[span{from, to}]
 	if !known {
 		var err error

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
@@ -45,7 +46,15 @@ func (a *ask) spend() error {
 	}
 	of := spenderOf(by, a.shelf.from.Payers)
 	daily := group(rows.each, func(r *row) [2]string { return [2]string{dayOf(r), of(&r.key)} })
-	a.Tables = []*Table{spendDays(daysOf(a.From, a.To, a.AsOf), who, daily), spenders(by, all)}
+	states := standing(a)
+	month := course(a, whole(rows), group(rows.each, dayOf), states)
+	if !a.From.Equal(monthStart(a.shelf.from.Now())) || !a.To.Equal(a.From.AddDate(0, 1, 0)) {
+		states = nil // budgets are of the running month
+	}
+	a.Tables = []*Table{
+		month, spendDays(daysOf(a.From, a.To, a.AsOf), who, daily),
+		spenders(by, all, states),
+	}
 	return nil
 }
 
@@ -74,7 +83,7 @@ func (a *ask) build(rows counted, by ...string) (*report.Report, error) {
 	return report.Build(a.ctx, source{rows}, q)
 }
 
-func spenders(by string, all *report.Report) *Table {
+func spenders(by string, all *report.Report, states []forecast.State) *Table {
 	t := &Table{Name: "spenders", Title: "In this period, by " + by, Empty: noTraffic, Columns: []Column{
 		{Name: by, Title: by, Kind: Text}, {Name: "requests", Title: "requests", Kind: Count},
 		{Name: "input_tokens", Title: "input tokens", Kind: Count},
@@ -83,22 +92,28 @@ func spenders(by string, all *report.Report) *Table {
 		{Name: "usd_per_1000_requests", Title: "per 1,000 requests", Kind: Money},
 		{Name: "unpriced", Title: "unpriced legs", Kind: Count},
 		{Name: "unknown", Title: "unknown attempts", Kind: Count},
+		{Name: "budget_usd", Title: "budget of the month", Kind: Money},
+		{Name: "forecast_usd", Title: "at its end", Kind: Money}, {Name: "runs_out", Title: "runs out", Kind: Time},
 	}}
 	if by != "cost_center" {
 		t.Columns[0].Opens, t.Columns[0].Param = "tenant", "tenant"
 	}
-	line := func(name string, r *report.Row) []string {
-		cost := r.Cost()
-		return []string{name, count(r.Requests), count(r.InputTokens), count(r.OutputTokens), priced(cost,
+	line := func(name string, r *report.Row, s *forecast.State) []string {
+		cost, budget := r.Cost(), []string{"", "", ""}
+		if s != nil && by != "cost_center" {
+			budget = []string{s.Limit.String(), known(s.Forecast.Mid, s.Forecast.Known), stampOrNone(s.RunsOut)}
+		}
+		return append([]string{name, count(r.Requests), count(r.InputTokens), count(r.OutputTokens), priced(cost,
 			r.Unpriced),
 			share(cost.Rat(), all.Total.Cost().Rat()), perThousand(cost, r.Requests, r.Unpriced), count(r.Unpriced),
-			count(r.Unknown)}
+			count(r.Unknown)}, budget...)
 	}
 	for i := range all.Rows {
-		t.Add(line(all.Rows[i].By[0], &all.Rows[i])...)
+		who := all.Rows[i].By[0]
+		t.Add(line(who, &all.Rows[i], monthOf(states, who))...)
 	}
 	if len(all.Rows) > 0 {
-		t.Totals = line("total", &all.Total)
+		t.Totals = line("total", &all.Total, nil)
 	}
 	return t
 }
@@ -210,4 +225,45 @@ func plural(n int64, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// overview is what to look at first: a few numbers, the days, and how far they can be trusted.
+func (a *ask) overview() error {
+	rows, err := a.days()
+	if err != nil {
+		return err
+	}
+	from, to := a.before()
+	old, err := a.daysOf(from, to)
+	if err != nil {
+		return err
+	}
+	t := &Table{Name: "numbers", Title: "In this period", Empty: noTraffic, Columns: []Column{
+		{Name: "what", Title: "what", Kind: Text}, {Name: "now", Title: "now", Kind: Number},
+		{Name: "before", Title: "period before", Kind: Number},
+	}}
+	now, before := whole(rows), whole(old)
+	if rows.some() {
+		pair := func(what string, of func(*sum) string) { t.Add(what, of(now), of(before)) }
+		pair("cost, USD", func(s *sum) string { return priced(&s.cost, s.Unpriced) })
+		pair("requests", func(s *sum) string { return count(s.Requests) })
+		pair("USD per 1,000 requests", func(s *sum) string { return perThousand(&s.cost, s.Requests, s.Unpriced) })
+		pair("escalated, %", func(s *sum) string { return shareOf(s.Escalated, s.Requests) })
+		pair("light answers thrown away, USD", func(s *sum) string { return s.wasted.String() })
+		pair("in suspense, USD", func(s *sum) string { return s.suspense.String() })
+	}
+	a.Notes = append(a.Notes, periodBefore(from, to))
+	if err := a.spend(); err != nil {
+		return err
+	}
+	course, days, spenders := a.Tables[0], a.Tables[1], a.Tables[2]
+	const first = 10
+	if len(spenders.Rows) > first {
+		spenders.Title, spenders.Rows = "The ten that spend most", spenders.Rows[:first]
+	}
+	if err := a.trust(); err != nil {
+		return err
+	}
+	a.Tables = []*Table{t, course, days, spenders, a.Tables[0]}
+	return nil
 }

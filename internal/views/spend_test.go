@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
@@ -29,12 +30,14 @@ func TestSpendWithCorrections(t *testing.T) {
 	}}}
 	s := New(Sources{
 		Ledger: ledger, Now: func() time.Time { return now }, Tenants: func() *tenant.Directory { return nil },
+		Ahead:   func() forecast.Ahead { return forecast.Ahead{} },
+		Budgets: func(context.Context, string) ([]forecast.State, error) { return nil, nil },
 	})
 	v, _, err := s.Make(context.Background(), "spend", everybody{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	days, spenders := v.Tables[0], v.Tables[1]
+	days, spenders := v.Tables[1], v.Tables[2]
 	if got := days.Rows[1]; got[1] != "4.00" || got[2] != "4.00" {
 		t.Errorf("the day has %q, want 4.00 in all", got)
 	}

@@ -1,11 +1,13 @@
 package views
 
+import "time"
+
 // tenant is all about one tenant and those below it.
 func (a *ask) tenant() error {
 	if err := a.overview(); err != nil {
 		return err
 	}
-	tables := []*Table{a.Tables[0], a.Tables[1]}
+	tables, states := a.Tables[:3:3], a.Tables[4]
 	rows, err := a.days()
 	if err != nil {
 		return err
@@ -25,7 +27,7 @@ func (a *ask) tenant() error {
 		}
 		tables = append(tables, t)
 	}
-	a.Tables = append(tables, a.policy(), a.Tables[3])
+	a.Tables = append(tables, a.policy(), states)
 	return nil
 }
 
@@ -33,7 +35,8 @@ func (a *ask) tenant() error {
 func (a *ask) policy() *Table {
 	t := &Table{Name: "policy", Title: "What the configuration allows", Columns: []Column{
 		{Name: "what", Title: "what", Kind: Text}, {Name: "value", Title: "value", Kind: Text},
-	}, Empty: "The configuration has no tenant of this name; figures are of those below it."}
+	}, Empty: "The configuration has no tenant of this name; figures are of those below it.",
+		Source: "configuration of this gateway", AsOf: a.shelf.from.Now().UTC()}
 	of := a.shelf.from.Tenants().Lookup(a.query.Tenant)
 	if of == nil {
 		return t
@@ -59,4 +62,34 @@ func (a *ask) policy() *Table {
 		t.Add("limits", "none of its own")
 	}
 	return t
+}
+
+// keysOf are all keys that may be seen. No secret is among them.
+func keysOf(a *ask) error {
+	t := &Table{Name: "keys", Title: "By tenant", Empty: "There are no keys here.", Columns: []Column{
+		{Name: "key_id", Title: "key", Kind: Text}, tenantColumn(),
+		{Name: "state", Title: "state", Kind: Text}, {Name: "name", Title: "name", Kind: Text},
+		{Name: "owner", Title: "owner", Kind: Text}, {Name: "source", Title: "comes from", Kind: Text},
+		{Name: "issued", Title: "issued", Kind: Time}, {Name: "issued_by", Title: "by", Kind: Text},
+		{Name: "expires", Title: "expires", Kind: Time}, {Name: "ends", Title: "replaced, ends", Kind: Time},
+		{Name: "last_used", Title: "last used", Kind: Time}, {Name: "note", Title: "note", Kind: Text},
+	}}
+	at := func(t *time.Time) string {
+		if t == nil {
+			return ""
+		}
+		return Stamp(*t)
+	}
+	for _, k := range a.shelf.from.Keys(a.query.Tenant) {
+		note := k.Note
+		if k.Reason != "" {
+			note = k.Reason + " " + note
+		}
+		t.Add(k.ID, k.Tenant, string(k.State), k.Name, k.Owner, k.Source, at(k.Issued), k.IssuedBy, at(k.Expires), at(k.Ends),
+			at(k.LastUsed), note)
+	}
+	a.Source = "configuration and audit log of keys"
+	a.Notes = append(a.Notes, "Keys are as they are now, whatever period is chosen above.")
+	a.Tables = []*Table{t}
+	return nil
 }

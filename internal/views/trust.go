@@ -1,10 +1,15 @@
 package views
 
 import (
+	"cmp"
+	"maps"
 	"math/big"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/decision"
 )
 
 // trust is how many legs are priced from reported usage, and what the others may come to.
@@ -20,6 +25,9 @@ func (a *ask) trust() error {
 	}}
 	s := whole(rows)
 	a.Tables = []*Table{t, a.doubts(rows)}
+	if a.who.Sees("") && a.query.Tenant == "" {
+		a.Tables = append(a.Tables, posted(a))
+	}
 	if s.Legs+s.Unknown == 0 {
 		return nil
 	}
@@ -45,7 +53,7 @@ func (a *ask) trust() error {
 func (a *ask) doubts(rows counted) *Table {
 	t := &Table{Name: "doubts", Title: "Whose are not settled", Empty: "Everything in this period is settled.",
 		Columns: []Column{
-			{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "model", Title: "model", Kind: Text},
+			tenantColumn(), {Name: "model", Title: "model", Kind: Text},
 			{Name: "unknown", Title: "unknown attempts", Kind: Count},
 			{Name: "suspense_usd", Title: "in suspense", Kind: Money},
 			{Name: "suspense_tokens", Title: "tokens in suspense", Kind: Count},
@@ -76,5 +84,100 @@ func healthOf(a *ask) error {
 	for _, f := range facts {
 		t.Add(f.What, f.State, f.Detail)
 	}
+	of, err := lately(a, "")
+	if err != nil {
+		return err
+	}
+	a.Tables = append(a.Tables, timesOf(a, of), upstreamsOf(a, of))
 	return nil
+}
+
+// timesOf is how long requests took, and how much of it was the gateway's own.
+func timesOf(a *ask, of []decision.Decision) *Table {
+	t := sampled(a, "times", "How long requests took", of,
+		Column{Name: "what", Title: "what", Kind: Text}, Column{Name: "p50_ms", Title: "half, ms at most", Kind: Number},
+		Column{Name: "p99_ms", Title: "99 of 100, ms at most", Kind: Number},
+		Column{Name: "requests", Title: "requests", Kind: Count})
+	var whole, first, own []decision.Microseconds
+	for i := range of {
+		d := &of[i]
+		whole = append(whole, d.Duration)
+		if d.FirstByte > 0 {
+			first = append(first, d.FirstByte)
+		}
+		if len(d.Legs) == 1 && d.Legs[0].Took > 0 {
+			own = append(own, max(0, d.Duration-d.Legs[0].Took))
+		}
+	}
+	for _, x := range []struct {
+		what string
+		all  []decision.Microseconds
+	}{{"the whole request", whole}, {"until the first byte", first}, {"of it not the model, with one call", own}} {
+		if slices.Sort(x.all); len(x.all) > 0 {
+			t.Add(x.what, millis(quantile(x.all, 0.5)), millis(quantile(x.all, 0.99)), count(int64(len(x.all))))
+		}
+	}
+	return t
+}
+
+// upstreamsOf is what calls of models came to, by model and region.
+func upstreamsOf(a *ask, of []decision.Decision) *Table {
+	t := sampled(a, "upstreams", "Calls of models", of,
+		Column{Name: "model", Title: "model", Kind: Text}, Column{Name: "region", Title: "region", Kind: Text},
+		Column{Name: "calls", Title: "calls", Kind: Count}, Column{Name: "failed", Title: "not completed", Kind: Count},
+		Column{Name: "throttled", Title: "throttled", Kind: Count},
+		Column{Name: "failed_percent", Title: "share", Kind: Percent},
+		Column{Name: "p50_ms", Title: "half, ms at most", Kind: Number},
+		Column{Name: "p99_ms", Title: "99 of 100, ms at most", Kind: Number})
+	type at struct{ model, region string }
+	type calls struct {
+		took              []decision.Microseconds
+		failed, throttled int64
+	}
+	by := map[at]*calls{}
+	for i := range of {
+		for j := range of[i].Legs {
+			l := &of[i].Legs[j]
+			k := at{l.Model, l.Region}
+			if by[k] == nil {
+				by[k] = &calls{}
+			}
+			c := by[k]
+			c.took = append(c.took, l.Took)
+			if l.Outcome != "completed" {
+				c.failed++
+			}
+			if l.Status == http.StatusTooManyRequests {
+				c.throttled++
+			}
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(by), func(a, b at) int {
+		return cmp.Or(cmp.Compare(by[b].failed, by[a].failed), strings.Compare(a.model+a.region, b.model+b.region))
+	}) {
+		c, n := by[k], int64(len(by[k].took))
+		slices.Sort(c.took)
+		t.Add(k.model, k.region, count(n), count(c.failed), count(c.throttled), shareOf(c.failed, n),
+			millis(quantile(c.took, 0.5)), millis(quantile(c.took, 0.99)))
+	}
+	return t
+}
+
+// posted is up to when each gateway has posted.
+func posted(a *ask) *Table {
+	t := &Table{Name: "gateways", Title: "Up to when gateways have posted", Columns: []Column{
+		{Name: "gateway", Title: "gateway", Kind: Text}, {Name: "complete_up_to", Title: "complete up to", Kind: Time},
+		{Name: "state", Title: "state", Kind: Text},
+	}, Empty: "It is not known which gateways post to this ledger.", AsOf: a.shelf.from.Now().UTC()}
+	if a.shelf.from.Gateways == nil {
+		return t
+	}
+	all, err := a.shelf.from.Gateways(a.ctx)
+	if err != nil {
+		return t // a note of the view says why
+	}
+	for _, g := range all {
+		t.Add(g.Name, stampOrNone(g.UpTo), map[bool]string{true: "behind", false: "up to date"}[g.Behind])
+	}
+	return t
 }

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"maps"
 	"math/big"
+	"math/bits"
 	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
+	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -18,7 +20,7 @@ func capsOf(a *ask) error {
 		return err
 	}
 	t := &Table{Name: "caps", Title: "By tenant", Empty: noTraffic, Columns: []Column{
-		{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "default_tokens", Title: "default", Kind: Count},
+		tenantColumn(), {Name: "default_tokens", Title: "default", Kind: Count},
 		{Name: "max_tokens", Title: "most", Kind: Count}, {Name: "on_exceed", Title: "above that", Kind: Text},
 		{Name: "requests", Title: "requests", Kind: Count},
 		{Name: "output_tokens", Title: "output tokens", Kind: Count},
@@ -35,8 +37,80 @@ func capsOf(a *ask) error {
 	a.Notes = append(a.Notes,
 		"Tokens cut are those that requests asked for above the cap, as room for their answers. "+
 			"Most answers are shorter than that and lose nothing.")
-	a.Tables = []*Table{t}
+	of, err := lately(a, "")
+	if err != nil {
+		return err
+	}
+	a.Tables = append([]*Table{t}, lengthsOf(a, of)...)
 	return nil
+}
+
+// stopAtMost are the reasons that an answer ended at its most tokens, by Bedrock's operations.
+func stopAtMost(reason string) bool { return reason == "max_tokens" || reason == "length" }
+
+// served is the leg whose answer the caller got, nil for none.
+func served(d *decision.Decision) *decision.Leg {
+	for i := range d.Legs {
+		if d.Legs[i].Is&decision.FateServed != 0 {
+			return &d.Legs[i]
+		}
+	}
+	return nil
+}
+
+// lengthsOf are how long answers were, and how many ended because they might not be longer.
+func lengthsOf(a *ask, of []decision.Decision) []*Table {
+	lengths := sampled(a, "lengths", "How long answers were", of,
+		Column{Name: "up_to_tokens", Title: "output tokens, up to", Kind: Count},
+		Column{Name: "answers", Title: "answers", Kind: Count},
+		Column{Name: "stopped", Title: "ended at their most tokens", Kind: Count})
+	stops := sampled(a, "stops", "Who is cut off", of, tenantColumn(),
+		Column{Name: "answers", Title: "answers", Kind: Count},
+		Column{Name: "stopped", Title: "ended at their most tokens", Kind: Count},
+		Column{Name: "share_percent", Title: "share", Kind: Percent},
+		Column{Name: "lowered", Title: "of these by the cap", Kind: Count})
+	type ends struct{ all, stopped, lowered int64 }
+	bins, by := map[int]*ends{}, map[string]*ends{}
+	for i := range of {
+		l := served(&of[i])
+		if l == nil || !l.Tokens.Output.Known {
+			continue
+		}
+		bin := bits.Len64(uint64(max(l.Tokens.Output.N-1, 0))) // up to 2 to this power
+		if bins[bin] == nil {
+			bins[bin] = &ends{}
+		}
+		if by[of[i].Tenant] == nil {
+			by[of[i].Tenant] = &ends{}
+		}
+		for _, e := range []*ends{bins[bin], by[of[i].Tenant]} {
+			e.all++
+			if stopAtMost(l.Stop) {
+				e.stopped++
+				if of[i].Cut > 0 {
+					e.lowered++
+				}
+			}
+		}
+	}
+	bars := &chart.Bars{Parts: []chart.Series{{Name: "ended by themselves"}, {Name: "ended at their most tokens"}}}
+	for _, bin := range slices.Sorted(maps.Keys(bins)) {
+		e := bins[bin]
+		lengths.Add(count(1<<bin), count(e.all), count(e.stopped))
+		bars.Labels = append(bars.Labels, count(1<<bin))
+		bars.Parts[0].Values = append(bars.Parts[0].Values, float64(e.all-e.stopped))
+		bars.Parts[1].Values = append(bars.Parts[1].Values, float64(e.stopped))
+	}
+	if len(bars.Labels) > 0 {
+		lengths.Figure = bars
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(by), func(a, b string) int {
+		return cmp.Or(cmp.Compare(by[b].stopped, by[a].stopped), strings.Compare(a, b))
+	}) {
+		e := by[id]
+		stops.Add(id, count(e.all), count(e.stopped), shareOf(e.stopped, e.all), count(e.lowered))
+	}
+	return []*Table{lengths, stops}
 }
 
 // per is a number for each of n, "" without any.
@@ -58,14 +132,14 @@ func (a *ask) cache() error {
 	}
 	t := &Table{Name: "cache", Title: "By tenant and model", Empty: "Nobody used the prompt cache in this period.",
 		Columns: []Column{
-			{"tenant", "tenant", Text, "tenant", "tenant"}, {Name: "model", Title: "model", Kind: Text},
+			tenantColumn(), {Name: "model", Title: "model", Kind: Text},
 			{Name: "cache_read_tokens", Title: "tokens read", Kind: Count},
 			{Name: "cache_write_5m_tokens", Title: "written for 5 min", Kind: Count},
 			{Name: "cache_write_1h_tokens", Title: "written for 1 h", Kind: Count},
 			{Name: "reads_per_write", Title: "reads per write", Kind: Number},
 			{Name: "read_usd", Title: "reads cost", Kind: Money}, {Name: "write_usd", Title: "writes cost", Kind: Money},
 			{Name: "uncached_usd", Title: "as plain input", Kind: Money},
-			{Name: "saved_usd", Title: "saved", Kind: Money},
+			{Name: "saved_usd", Title: "saved", Kind: Money}, {Name: "verdict", Title: "so it", Kind: Text},
 		}}
 	sums := map[cacheKey]*cached{}
 	for r := range rows.each {
@@ -114,11 +188,13 @@ func (c *cached) take(r *row) {
 func (c *cached) cells(k cacheKey) []string {
 	cells := []string{k.tenant, k.model, count(c.read), count(c.written5m), count(c.written1h), per(c.read,
 		c.written5m+c.written1h),
-		c.readCost.String(), c.writeCost.String(), "", ""}
+		c.readCost.String(), c.writeCost.String(), "", "", ""}
 	if !c.blind {
 		cells[8] = dollars(&c.plain)
 		saved := new(big.Rat).Sub(&c.plain, c.readCost.Rat())
-		cells[9] = dollars(saved.Sub(saved, c.writeCost.Rat()))
+		saved.Sub(saved, c.writeCost.Rat())
+		cells[9] = dollars(saved)
+		cells[10] = map[int]string{1: "earns money", 0: "breaks even", -1: "burns money"}[saved.Sign()]
 	}
 	return cells
 }
@@ -214,7 +290,11 @@ func unitOf(a *ask) error {
 		{Name: "usd_per_1000_tokens", Title: "per 1,000 tokens", Kind: Money},
 		{Name: "tokens_per_request", Title: "tokens per request", Kind: Number},
 	}}
-	a.Tables = []*Table{t}
+	of, err := lately(a, "")
+	if err != nil {
+		return err
+	}
+	a.Tables = append([]*Table{t}, spreadOf(a, of)...)
 	if !rows.some() {
 		return nil
 	}
@@ -234,4 +314,31 @@ func unitOf(a *ask) error {
 	}
 	t.Totals, t.Figure = line("total", whole(rows)), bars
 	return nil
+}
+
+// spreadOf is how far apart the costs of requests are, and which cost most.
+func spreadOf(a *ask, of []decision.Decision) []*Table {
+	t := sampled(a, "spread", "What one request cost", of,
+		Column{Name: "what", Title: "what", Kind: Text}, Column{Name: "usd", Title: "cost", Kind: Money})
+	dearest := sampled(a, "dearest", "The dearest ones", of,
+		Column{Name: "request", Title: "request", Kind: Text, Opens: "request", Param: "id"}, tenantColumn(),
+		Column{Name: "served", Title: "served by", Kind: Text}, Column{Name: "path", Title: "path", Kind: Text},
+		Column{Name: "legs", Title: "legs", Kind: Count}, Column{Name: "cost_usd", Title: "cost", Kind: Money})
+	paid := slices.DeleteFunc(slices.Clone(of), func(d decision.Decision) bool { return d.CostState != "known" })
+	if len(paid) == 0 {
+		return []*Table{t, dearest}
+	}
+	slices.SortFunc(paid, func(a, b decision.Decision) int { return cmp.Compare(a.Cost, b.Cost) })
+	for _, q := range []struct {
+		what  string
+		share float64
+	}{{"half cost at most", 0.5}, {"95 of 100 cost at most", 0.95}, {"99 of 100 cost at most", 0.99}, {"the dearest", 1}} {
+		t.Add(q.what, quantile(paid, q.share).Cost.String())
+	}
+	const shown = 10
+	for i := range min(shown, len(paid)) {
+		d := &paid[len(paid)-1-i]
+		dearest.Add(d.ID, d.Tenant, d.Served, d.Path, count(int64(len(d.Legs))), d.Cost.String())
+	}
+	return []*Table{t, dearest}
 }

@@ -4,6 +4,7 @@
 package views
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -34,8 +36,14 @@ const (
 type Column struct {
 	Name, Title string
 	Kind        Kind
-	// Opens is the view that a cell opens, with the cell as the parameter Param; "" is none.
-	Opens, Param string
+	// Opens is the view that a cell opens, with the cell as the parameter Param; "" is none. With is
+	// a column whose cell goes along as the parameter As.
+	Opens, Param, With, As string
+}
+
+// tenantColumn is one of tenants, which opens the page of each.
+func tenantColumn() Column {
+	return Column{Name: "tenant", Title: "tenant", Kind: Text, Opens: "tenant", Param: "tenant"}
 }
 
 // Table is an answer.
@@ -48,6 +56,10 @@ type Table struct {
 	Figure      chart.Figure
 	// Next is where the rows after these begin, "" when these are the last.
 	Next string
+	// Source and AsOf are where its numbers come from, and as of when they are; they are the view's
+	// where nothing else is said.
+	Source string
+	AsOf   time.Time
 }
 
 // Add adds a row.
@@ -58,9 +70,12 @@ type View struct {
 	Name, Title, Asks string
 	From, To          time.Time // UTC; To is exclusive. Zero for a view of now
 	AsOf              time.Time
-	Source            string   // where the numbers come from
-	Notes             []string // in what they are not the whole truth
-	Tables            []*Table
+	// CompleteUpTo is until when every gateway has posted all that it finished; zero for a view
+	// that is not of a ledger, or when nobody knows.
+	CompleteUpTo time.Time
+	Source       string   // where the numbers come from
+	Notes        []string // in what they are not the whole truth
+	Tables       []*Table
 }
 
 // Why a view is not made.
@@ -86,8 +101,18 @@ type Sources struct {
 	Models func() map[string]string
 	// Budgets are all budgets below a tenant, those first that run out first.
 	Budgets func(ctx context.Context, below string) ([]forecast.State, error)
+	// Ahead is what all tenants together will spend in the rest of the month.
+	Ahead func() forecast.Ahead
 	// Keys are all keys of a tenant and those below it.
 	Keys func(below string) []admin.Key
+	// Complete gives a report what a command's has beside counters: corrections, prices. Gateways
+	// are those that post to the ledger, and how far they are. Either may be nil.
+	Complete func(ctx context.Context, q *report.Query) error
+	Gateways func(ctx context.Context) ([]report.Gateway, error)
+	// Statements are those of closed months on this machine, nil for none; Closings which months of a
+	// root are closed in the ledger, nil for not known.
+	Statements Statements
+	Closings   func(ctx context.Context, root string) (ledger.Closings, error)
 	// Requests is what is kept of single requests, nil for nothing.
 	Requests Requests
 	// Health is what /readyz says, nil for a view that there is not.
@@ -124,6 +149,7 @@ func kinds() []kind {
 			[]string{"reason", "model", "status", "since", "limit", "cursor"}, false, (*ask).requests,
 		},
 		{"request", "One request", "What became of this request, and why?", []string{"id"}, false, (*ask).request},
+		{"statements", "Closed months", "What was billed, and is it as it was?", nil, false, statementsOf},
 		{"trust", "Trust", "How much of these numbers may be wrong, and why?", nil, false, (*ask).trust},
 		{"tenant", "One tenant", "What does this tenant use, and what may it?", nil, false, (*ask).tenant},
 		{"keys", "Keys", "Which keys are there, and who may use them?", nil, false, keysOf},
@@ -163,6 +189,8 @@ type ask struct {
 	query *Query
 	who   Viewer
 	shelf *Shelf
+	// counted is whether it shows what the ledger counted.
+	counted bool
 	// read is what was read for it: all its tables are of the same counters.
 	read map[span]period
 }
@@ -184,10 +212,49 @@ func (s *Shelf) Make(ctx context.Context, name string, who Viewer, given map[str
 		a := &ask{ctx: ctx, query: q, who: who, shelf: s, View: &View{
 			Name: k.name, Title: k.title, Asks: k.asks, From: q.From, To: q.To, AsOf: s.from.Now().UTC(), Source: "ledger",
 		}}
-		err = k.make(a)
+		if err = k.make(a); err == nil {
+			a.complete()
+		}
 		return a.View, q, err
 	}
 	return nil, nil, ErrUnknown
+}
+
+// complete adds up to when the numbers are whole, and of each table where it comes from.
+func (a *ask) complete() {
+	if a.counted && a.shelf.from.Gateways != nil {
+		all, err := a.shelf.from.Gateways(a.ctx)
+		if err != nil {
+			a.Notes = append(a.Notes, "Up to when gateways have posted is not known: "+err.Error()+".")
+		} else {
+			a.CompleteUpTo = (&report.Report{AsOf: a.AsOf, Gateways: all}).CompleteUpTo().UTC()
+			behind(a, all)
+		}
+	}
+	for _, t := range a.Tables {
+		t.Source = cmp.Or(t.Source, a.Source)
+		if t.AsOf.IsZero() {
+			t.AsOf = a.AsOf
+		}
+	}
+}
+
+// behind notes which gateways have more than the ledger. Only who sees all tenants learns their
+// names.
+func behind(a *ask, all []report.Gateway) {
+	n := int64(0)
+	for _, g := range all {
+		if g.Behind {
+			n++
+		}
+		if g.Behind && a.who.Sees("") {
+			a.Notes = append(a.Notes, "Gateway "+g.Name+" has posted what it finished until "+Stamp(g.UpTo)+
+				"; what it finished since is missing.")
+		}
+	}
+	if n > 0 && !a.who.Sees("") {
+		a.Notes = append(a.Notes, "What finished after that is missing: "+plural(n, "gateway")+" behind.")
+	}
 }
 
 // Groupings are the words that a view may be grouped by, none for a view that cannot.

@@ -61,11 +61,19 @@ func (v *View) JSON(table string) ([]byte, error) {
 		From     string      `json:"from"`
 		To       string      `json:"to"`
 		AsOf     string      `json:"as_of"`
+		UpTo     *string     `json:"complete_up_to"`
 		Source   string      `json:"source"`
 		Currency string      `json:"currency"`
 		Notes    []string    `json:"notes"`
 		Tables   []jsonTable `json:"tables"`
-	}{v.Name, Stamp(v.From), Stamp(v.To), Stamp(v.AsOf), v.Source, "USD", append([]string{}, v.Notes...), []jsonTable{}}
+	}{
+		v.Name, Stamp(v.From), Stamp(v.To), Stamp(v.AsOf), nil, v.Source, "USD", append([]string{}, v.Notes...),
+		[]jsonTable{},
+	}
+	if !v.CompleteUpTo.IsZero() {
+		upTo := Stamp(v.CompleteUpTo)
+		out.UpTo = &upTo
+	}
 	for _, t := range v.Tables {
 		if table == "" || t.Name == table {
 			out.Tables = append(out.Tables, tableJSON(t))
@@ -82,6 +90,8 @@ type jsonTable struct {
 	Totals  *jsonRow     `json:"totals"`
 	Empty   string       `json:"empty"`
 	Next    *string      `json:"next"`
+	Source  string       `json:"source"`
+	AsOf    string       `json:"as_of"`
 }
 
 type jsonColumn struct {
@@ -91,7 +101,9 @@ type jsonColumn struct {
 }
 
 func tableJSON(t *Table) jsonTable {
-	out := jsonTable{Name: t.Name, Title: t.Title, Rows: []jsonRow{}, Empty: t.Empty}
+	out := jsonTable{
+		Name: t.Name, Title: t.Title, Rows: []jsonRow{}, Empty: t.Empty, Source: t.Source, AsOf: Stamp(t.AsOf),
+	}
 	for i := range t.Columns {
 		out.Columns = append(out.Columns, jsonColumn{t.Columns[i].Name, t.Columns[i].Kind, t.Columns[i].Title})
 	}

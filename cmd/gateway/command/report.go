@@ -25,7 +25,7 @@ func CompleteQuery(ctx context.Context, cfg *config.Config, source report.Source
 			return err
 		}
 	}
-	if q.Gateways, err = gateways(ctx, source, q.Now); err != nil {
+	if q.Gateways, err = Gateways(ctx, source, q.Now); err != nil {
 		return err
 	}
 	if q.Prices, err = priceVersions(cfg); err != nil {
@@ -70,19 +70,19 @@ func priceVersions(cfg *config.Config) (report.Prices, error) {
 	}, nil
 }
 
-// late is how long after its last word a gateway counts as behind: several times as long
+// Late is how long after its last word a gateway counts as behind: several times as long
 // as it takes to say the next one.
-const late = 5 * time.Second
+const Late = 5 * time.Second
 
-// gateways are those that post to a shared ledger, and how far they are.
-func gateways(ctx context.Context, source report.Source, now time.Time) (all []report.Gateway, err error) {
+// Gateways are those that post to a shared ledger, and how far they are: none of another ledger.
+func Gateways(ctx context.Context, source report.Source, now time.Time) (all []report.Gateway, err error) {
 	shared, is := source.(*redis.Ledger)
 	if !is {
 		return nil, nil
 	}
 	known, err := posted.NewBoard(shared).All(ctx)
 	for _, g := range known {
-		all = append(all, report.Gateway{Name: g.Name, UpTo: g.UpTo, Behind: now.Sub(g.UpTo) > late})
+		all = append(all, report.Gateway{Name: g.Name, UpTo: g.UpTo, Behind: now.Sub(g.UpTo) > Late})
 	}
 	return all, err
 }

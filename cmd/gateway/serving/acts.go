@@ -7,10 +7,12 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/api"
 	"github.com/sluice-gateway/sluice/internal/dashboard"
@@ -21,6 +23,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/signin"
+	"github.com/sluice-gateway/sluice/internal/statement"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/views"
 )
@@ -117,9 +120,27 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Prices:    func() *record.PriceBook { return a.snapshots.Load().Prices },
 		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },
 		Models:    func() map[string]string { return a.snapshots.Load().Config.ModelMap }, Budgets: a.budgets,
+		Ahead: func() forecast.Ahead { return a.board.Ahead(a.ledgerNow()) }, Gateways: a.postedUpTo,
+		Statements: statement.Dir(filepath.Join(a.snapshots.Load().Config.DataDir, "statements")),
+		Closings:   a.accounts.ledger.Closings,
+		Complete: func(ctx context.Context, q *report.Query) error {
+			return command.CompleteQuery(ctx, a.snapshots.Load().Config, a.accounts.ledger, q)
+		},
 	})
 	return (&api.API{Desk: desk, Shelf: shelf, Keys: onKeys.Handler(), Decisions: a.history.Handler()}).Handler(),
 		dashboard.New(desk, shelf, office).Handler()
+}
+
+// postedUpTo is how far each gateway of the ledger is, or this one alone.
+func (a *app) postedUpTo(ctx context.Context) ([]report.Gateway, error) {
+	if a.accounts.shared != nil {
+		return command.Gateways(ctx, a.accounts.shared, time.Now())
+	}
+	_, id := a.accounts.meter.Journal()
+	waits := a.accounts.meter.Status().Since
+	return []report.Gateway{{
+		Name: gatewayName(id.Writer), UpTo: time.Now().Add(-waits).UTC(), Behind: waits > command.Late,
+	}}, nil
 }
 
 // budgets are all budgets below a tenant: what is read anyway, or the ledger while that is too old.

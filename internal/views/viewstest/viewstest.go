@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/signin"
+	"github.com/sluice-gateway/sluice/internal/statement"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/views"
 )
@@ -166,14 +167,36 @@ func New(t testing.TB, ledger Rows) *Rig {
 	r.Office = &admin.Office{Book: book, Secrets: secrets, Tenants: of, Now: Now}
 	r.Sources = views.Sources{
 		Requests: &api.All{Own: r.Log}, Ledger: ledger, Tenants: of, Now: Now, Keys: r.Office.List, Budgets: budgets,
-		Prices:    func() *record.PriceBook { return nil },
-		Baselines: func() []saving.Baseline { return nil },
-		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
-		Models:    func() map[string]string { return nil },
-		Health:    func() (bool, []views.Fact) { return true, []views.Fact{{What: "ledger", State: "well"}} },
+		Statements: statements(t),
+		Ahead:      func() forecast.Ahead { return forecast.Ahead{} },
+		Prices:     func() *record.PriceBook { return nil },
+		Baselines:  func() []saving.Baseline { return nil },
+		Payers:     func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
+		Models:     func() map[string]string { return nil },
+		Health:     func() (bool, []views.Fact) { return true, []views.Fact{{What: "ledger", State: "well"}} },
 	}
 	r.Shelf = views.New(r.Sources)
 	return r
+}
+
+// statements has one of acme.
+func statements(t testing.TB) statement.Dir {
+	t.Helper()
+	d := statement.Dir(t.TempDir())
+	amounts := statement.Amounts{MeteredUSD: "3.00", CorrectionsUSD: "0.00", SharedUSD: "1.00", TotalUSD: "4.00",
+		DiscountUSD: "0.00", SuspenseUSD: "0.00"}
+	_, err := d.Write(&statement.Statement{
+		Format: "sluice-statement-1", Root: "acme", Month: "2026-10", Zone: "UTC", Currency: "USD", Totals: amounts,
+		From: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
+		ClosedAt: Now(), UpTo: map[string]uint64{}, Lines: []statement.Line{}, Tenants: []statement.Tenant{
+			{Tenant: "acme/app", MeteredUSD: "2.00", SharedUSD: "1.00", TotalUSD: "3.00"},
+			{Tenant: "acme/apps", MeteredUSD: "1.00", SharedUSD: "0.00", TotalUSD: "1.00"},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // configured is a configuration of all tenants, each with a key.

@@ -17,6 +17,8 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/api"
 	"github.com/sluice-gateway/sluice/internal/dashboard"
+	"github.com/sluice-gateway/sluice/internal/decision"
+	decisions "github.com/sluice-gateway/sluice/internal/decision/api"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
@@ -28,6 +30,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/signin"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/statement"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/views"
 )
@@ -83,7 +86,15 @@ func run(listen string, teams, hours int, times bool) error {
 	if err := board.Refresh(context.Background(), &budgets, now); err != nil {
 		return err
 	}
-	wire := func() (http.Handler, *views.Shelf) { return wired(s, state, book, secrets, board) }
+	log, err := decided(dir, s.Config.Tenants)
+	if err != nil {
+		return err
+	}
+	st, err := closed(dir)
+	if err != nil {
+		return err
+	}
+	wire := func() (http.Handler, *views.Shelf) { return wired(s, state, book, secrets, board, log, st) }
 	if times {
 		return printTimes(os.Stdout, wire)
 	}
@@ -205,7 +216,7 @@ func posting(seq uint64, root, of, path string, at time.Time, i int, r *rand.Ran
 }
 
 func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets *tenant.Secrets,
-	board *forecast.Board,
+	board *forecast.Board, log *decision.Log, closed statement.Dir,
 ) (http.Handler, *views.Shelf) {
 	tenants := func() *tenant.Directory { return s.Tenants }
 	office := &admin.Office{Book: book, Secrets: secrets, Tenants: tenants, Now: clock}
@@ -215,16 +226,42 @@ func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets
 		Ledger: state, Tenants: tenants, Now: clock, Keys: office.List,
 		Baselines: func() []saving.Baseline { return s.Baselines() },
 		Prices:    func() *record.PriceBook { return s.Prices },
-		Payers:    func() report.Tenants { return report.TenantsOf(s.Config.Tenants) },
-		Models:    func() map[string]string { return s.Config.ModelMap },
-		Budgets:   func(_ context.Context, below string) ([]forecast.State, error) { return board.States(below, now) },
+		Requests:  &decisions.All{Own: log}, Statements: closed,
+		Gateways: func(context.Context) ([]report.Gateway, error) {
+			return []report.Gateway{{Name: "gw-1", UpTo: now}, {Name: "gw-2", UpTo: now.Add(-2 * time.Second)}}, nil
+		},
+		Ahead:   func() forecast.Ahead { return board.Ahead(now) },
+		Payers:  func() report.Tenants { return report.TenantsOf(s.Config.Tenants) },
+		Models:  func() map[string]string { return s.Config.ModelMap },
+		Budgets: func(_ context.Context, below string) ([]forecast.State, error) { return board.States(below, now) },
 		Health: func() (bool, []views.Fact) {
 			return true, []views.Fact{{What: "records that wait for the ledger", State: "0"},
 				{What: "requests in flight", State: "12"}}
 		},
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/api/", (&api.API{Desk: desk, Shelf: shelf, Keys: http.NotFoundHandler()}).Handler())
+	mux.Handle("/api/", (&api.API{
+		Desk: desk, Shelf: shelf, Keys: http.NotFoundHandler(), Decisions: decisions.Handler(log),
+	}).Handler())
 	mux.Handle("/", dashboard.New(desk, shelf, office).Handler())
 	return mux, shelf
+}
+
+// closed has the statement of a month of one root.
+func closed(dir string) (statement.Dir, error) {
+	d := statement.Dir(dir + "/statements")
+	month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	_, err := d.Write(&statement.Statement{
+		Format: "sluice-statement-1", Root: "acme", Month: month.AddDate(0, -1, 0).Format("2006-01"), Zone: "UTC",
+		Currency: "USD", From: month.AddDate(0, -1, 0), To: month, ClosedAt: month.Add(10 * time.Hour), ClosedBy: "ann",
+		UpTo: map[string]uint64{}, Lines: []statement.Line{}, Totals: statement.Amounts{
+			MeteredUSD: "18211.40", CorrectionsUSD: "0.00", SharedUSD: "4000.00", TotalUSD: "22211.40", DiscountUSD: "0.00",
+			SuspenseUSD: "0.00",
+		},
+		Tenants: []statement.Tenant{
+			{Tenant: "acme/support", MeteredUSD: "12211.40", SharedUSD: "3000.00", TotalUSD: "15211.40"},
+			{Tenant: "acme/search", MeteredUSD: "6000.00", SharedUSD: "1000.00", TotalUSD: "7000.00"},
+		},
+	})
+	return d, err
 }
