@@ -264,7 +264,7 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 }
 
 func tenantSection(d *decoder, v value, t *Tenant) {
-	*t = Tenant{OnLedgerLoss: "lease_only", BudgetHeaders: "none"}
+	*t = Tenant{OnLedgerLoss: "lease_only", BudgetHeaders: "none", UnsupportedFields: "fit"}
 	var assumed role.Role
 	d.section(v, append(roleKeys(&assumed),
 		need("id", &t.ID, name),
@@ -283,6 +283,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("limits", &t.Limits, limitsSection),
 		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
 		key("budget_headers", &t.BudgetHeaders, oneOf("none", "own", "all")),
+		key("unsupported_fields", &t.UnsupportedFields, oneOf("fit", "refuse", "drop")),
 		key("webhook", &t.Webhook, serving(text)),
 		key("webhook_secret", &t.WebhookSecret, serving(text)),
 	)...)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/anthropic"
 )
 
 // estimatedHeader says that the gateway has counted the tokens of a request by itself.
@@ -23,7 +24,7 @@ func (x *exchange) estimates(res *gateway.Response) bool {
 // estimate answers with the gateway's own count.
 func (x *exchange) estimate(res *gateway.Response) *gateway.Response {
 	var facts wire.Facts
-	if err := facts.Read(wire.OpConverse, nil, x.native.Count); err != nil {
+	if err := facts.Read(x.native.CountOp, wire.DialectNamed(anthropic.Family), x.native.Count); err != nil {
 		return x.fail(x.failed(res), res)
 	}
 	told := x.told(res)

@@ -27,6 +27,9 @@ type exchange struct {
 	streams atomic.Bool     // the native request asks for a stream
 }
 
+// policies are those of the configuration by their words.
+var policies = map[string]caller.Policy{"refuse": caller.PolicyRefuse, "drop": caller.PolicyDrop}
+
 // outcome is what the line made of the request: an answer, or a panic.
 type outcome struct {
 	response *gateway.Response
@@ -64,6 +67,7 @@ func (x *exchange) serve() *gateway.Response {
 func (x *exchange) Native(r *leg.Request) *wire.Error {
 	native, failure := x.own.Native(&caller.Request{
 		ID: r.ID, Path: x.path, Query: x.query, Header: r.Header, Body: r.Body, Received: r.Received,
+		Policy:  policies[r.Caller.Tenant.UnsupportedFields],
 		Model:   func(name string) caller.Model { return modelOf(r, name) },
 		Foreign: func(n *caller.Native) bool { return foreign(r, n) },
 	})

@@ -117,7 +117,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 	root, _, _ := strings.Cut(c.ID, "/")
 	t := &Tenant{
 		ID: c.ID, Root: root, Upstream: c.Upstream, Cap: c.OutputTokens,
-		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss,
+		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
 		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}
 	if c.Role != nil {

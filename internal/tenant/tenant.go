@@ -25,6 +25,8 @@ type Tenant struct {
 	Budgets      []config.Budget
 	Limits       config.Limits
 	OnLedgerLoss string
+	// UnsupportedFields is that of the configuration.
+	UnsupportedFields string
 
 	models, deny glob.List
 	operations   map[wire.Operation]bool

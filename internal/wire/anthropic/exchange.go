@@ -1,19 +1,21 @@
 package anthropic
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // Exchange is one request and its answer. Make it with Open.
 type Exchange struct {
-	kind   kind
-	fits   bool // the path takes the method
-	asked  string
-	native *caller.Native
-	query  string
+	kind    kind
+	fits    bool   // the path takes the method
+	asked   string // the model
+	query   string
+	renamed map[string]string // tools that are sent under other names than the caller's
 }
 
 // Open begins the exchange of a request.
@@ -32,19 +34,10 @@ func (x *Exchange) Native(r *caller.Request) (*caller.Native, *caller.Failure) {
 		return nil, &caller.Failure{Class: caller.ClassMethod, Message: "this path does not take the method"}
 	}
 	x.query = r.Query
-	var failure *caller.Failure
-	switch x.kind {
-	case models, model:
-		x.native = &caller.Native{Op: wire.OpListFoundationModels}
+	if x.kind == models || x.kind == model {
 		x.asked = strings.TrimPrefix(strings.TrimPrefix(r.Path, "/v1/models"), "/")
-	default:
-		x.native, failure = x.message(r)
+		return &caller.Native{Op: wire.OpListFoundationModels}, nil
 	}
-	return x.native, failure
-}
-
-// message translates a request of Messages, or for the count of its tokens.
-func (x *Exchange) message(r *caller.Request) (*caller.Native, *caller.Failure) {
 	b, failure := readBody(r.Body)
 	if failure != nil {
 		return nil, failure
@@ -57,14 +50,59 @@ func (x *Exchange) message(r *caller.Request) (*caller.Native, *caller.Failure) 
 	if m.ID == "" {
 		return nil, noModel(b.model)
 	}
-	x.native = &caller.Native{Op: wire.OpInvoke, Model: m.ID, Session: session(r.Header)}
-	if b.stream {
-		x.native.Op = wire.OpInvokeStream
+	if x.kind == count {
+		return b.count(r, &m)
 	}
+	return x.message(r, b, &m)
+}
+
+// message translates a request of Messages: for Claude to InvokeModel, where everything stays what
+// it is, and for all others to Converse. A cascade that has both kinds of models gets Converse,
+// provided that nothing is lost by it; else the request stays Claude's alone.
+func (x *Exchange) message(r *caller.Request, b *body, m *caller.Model) (*caller.Native, *caller.Failure) {
 	if m.Family != Family {
-		return nil, caller.Invalid("model", "model "+b.model+" is not one of Claude's")
+		return x.translate(r, b, m)
 	}
-	return x.native, b.invoke(r, x.native)
+	n := &caller.Native{Op: wire.OpInvoke, Model: m.ID, Session: session(r.Header)}
+	if b.stream {
+		n.Op = wire.OpInvokeStream
+	}
+	if failure := b.invoke(r, n); failure != nil {
+		return nil, failure
+	}
+	if !r.Foreign(n) {
+		return n, nil
+	}
+	strict := *r
+	strict.Policy = caller.PolicyRefuse
+	if both, failure := x.translate(&strict, b, m); failure == nil && !b.special() {
+		both.Dropped = n.Dropped
+		return both, nil
+	}
+	x.renamed = nil
+	return n, nil
+}
+
+// claudesOwn are members that mean something to Claude alone, although Converse can carry them.
+var claudesOwn = []string{"thinking", "output_config", "output_format", "top_k"}
+
+// special reports whether the request has what only Claude understands.
+func (b *body) special() bool {
+	return slices.ContainsFunc(claudesOwn, func(name string) bool { return b.find(name) != nil })
+}
+
+// translate makes a request of Converse's.
+func (x *Exchange) translate(r *caller.Request, b *body, m *caller.Model) (*caller.Native, *caller.Failure) {
+	t, failure := translate(r, m, false)
+	if failure != nil {
+		return nil, failure
+	}
+	n := &caller.Native{Op: wire.OpConverse, Model: m.ID, Session: session(r.Header), Body: t.body(), Dropped: t.dropped}
+	if b.stream {
+		n.Op = wire.OpConverseStream
+	}
+	x.renamed = t.b.Renamed()
+	return n, nil
 }
 
 // session is what Claude Code calls its session.
@@ -81,11 +119,20 @@ func (x *Exchange) Answer(a *caller.Answer) ([]byte, *caller.Failure) {
 		return list(a.Models, x.query)
 	case x.kind == model:
 		return single(a.Models, x.asked)
+	case x.kind == count:
+		return counted(a)
 	case a.Op.IsInvoke():
 		return a.Body, nil
 	}
-	return nil, &caller.Failure{Class: caller.ClassInternal, Message: "the answer cannot be translated"}
+	return x.converse(a)
 }
 
 // Stream begins the translation of a stream.
-func (x *Exchange) Stream(*caller.Answer) caller.Stream { return &reframed{} }
+func (x *Exchange) Stream(a *caller.Answer) caller.Stream {
+	if a.Op.IsInvoke() {
+		return &reframed{}
+	}
+	return &stream{
+		exchange: x, id: a.ID, open: map[int64]*openBlock{}, doc: jsontree.Doc{AllowDuplicates: true},
+	}
+}

@@ -64,9 +64,10 @@ type Native struct {
 	Header   wire.Header // fields to add for the upstream
 	Dropped  []string    // members that could not be carried, as x-sluice-dropped names them
 	Session  string      // what the caller calls its session, "" for nothing
-	// Count is the request whose tokens are counted, as Converse has it, for the case that the
+	// Count is the request whose tokens are counted, as the body of CountOp, for the case that the
 	// upstream does not count for the model. It is nil for other operations.
-	Count []byte
+	Count   []byte
+	CountOp wire.Operation
 }
 
 // Listed is a model in a list of models.

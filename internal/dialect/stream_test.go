@@ -1,0 +1,206 @@
+package dialect
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
+)
+
+// scripted is a line that asks for the native request, waits, and answers.
+type scripted struct {
+	wait   time.Duration // before the head
+	answer func() *gateway.Response
+	panics bool
+}
+
+func (s *scripted) Serve(req *gateway.Request) *gateway.Response {
+	caller := &tenant.Identity{Tenant: &tenant.Tenant{}}
+	if err := req.Translator.Native(&leg.Request{ID: req.ID, Caller: caller}); err != nil {
+		return &gateway.Response{Status: err.Status(), Body: err.AppendJSON(nil)}
+	}
+	time.Sleep(s.wait)
+	if s.panics {
+		panic("scripted")
+	}
+	return s.answer()
+}
+
+// plain is a dialect of which every frame is a line.
+type plain struct{ op wire.Operation }
+
+func (p plain) Native(*caller.Request) (*caller.Native, *caller.Failure) {
+	return &caller.Native{Op: p.op, Model: "m.x"}, nil
+}
+func (p plain) Answer(a *caller.Answer) ([]byte, *caller.Failure) { return a.Body, nil }
+func (p plain) Stream(*caller.Answer) caller.Stream               { return p }
+
+func (plain) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
+	if string(f.Payload) == "panic" {
+		panic("scripted")
+	}
+	return append(append(dst, f.Payload...), '\n'), nil
+}
+func (plain) Fail(dst []byte, f *caller.Failure) []byte {
+	return append(dst, "error: "+f.Message+"\n"...)
+}
+func (plain) End(dst []byte) []byte { return append(dst, "end\n"...) }
+
+// frames is a native stream: a frame, or a pause.
+type frames struct {
+	parts  []any
+	mu     sync.Mutex
+	closed bool
+}
+
+func (f *frames) Read(p []byte) (int, error) {
+	for len(f.parts) > 0 {
+		part := f.parts[0]
+		f.parts = f.parts[1:]
+		switch part := part.(type) {
+		case time.Duration:
+			time.Sleep(part)
+		case string:
+			return copy(p, wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "x"}}, []byte(part))), nil
+		case error:
+			return 0, part
+		}
+	}
+	return 0, io.EOF
+}
+
+func (f *frames) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	return nil
+}
+
+func serve(line *scripted, op wire.Operation) *gateway.Response {
+	d := Dialect{
+		Open:       func(string, string) Exchange { return plain{op} },
+		Fail:       func(f *caller.Failure) (int, wire.Header, []byte) { return 418, nil, []byte(f.Message) },
+		AppendPing: func(dst []byte) []byte { return append(dst, "ping\n"...) },
+	}
+	h := New(Options{Line: line, Snapshots: &snapshot.Store{}, OpenAI: d, Anthropic: d})
+	return h.Serve(&gateway.Request{ID: "01X", Method: "POST", Target: "/v1/messages"})
+}
+
+func streamed(parts ...any) (*frames, *scripted) {
+	f := &frames{parts: parts}
+	return f, &scripted{answer: func() *gateway.Response { return &gateway.Response{Status: 200, Stream: f} }}
+}
+
+// TestPings: a stream that is silent for 15 seconds says so, before its head and after it, and every frame leaves as it
+// comes.
+func TestPings(t *testing.T) {
+	f := func(wait time.Duration, want string, parts ...any) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			inner, line := streamed(parts...)
+			line.wait = wait
+			res := serve(line, wire.OpConverseStream)
+			got, err := io.ReadAll(res.Stream)
+			if err != nil || string(got) != want || res.Status != 200 || res.Stream.Close() != nil || !inner.closed {
+				t.Errorf("%q %v %d", got, err, res.Status)
+			}
+		})
+	}
+	f(0, "a\nb\nend\n", "a", "b")
+	f(0, "a\nping\nping\nb\nend\n", "a", 40*time.Second, "b")
+	f(40*time.Second, "ping\nping\na\nend\n", "a")
+	f(0, "a\nerror: the stream broke\n", "a", errors.New("broken"))
+}
+
+// TestLateRefusal: what is refused after the first ping is an error in the stream.
+func TestLateRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := &scripted{wait: 20 * time.Second, answer: func() *gateway.Response {
+			return &gateway.Response{Status: 429, Body: []byte(`{"message":"too many"}`)}
+		}}
+		res := serve(line, wire.OpConverseStream)
+		got, _ := io.ReadAll(res.Stream)
+		if string(got) != "ping\nerror: too many\n" || res.Stream.Close() != nil {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestPlainWaits: an answer that is no stream is waited for, however long it takes.
+func TestPlainWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := &scripted{wait: time.Minute, answer: func() *gateway.Response {
+			return &gateway.Response{Status: 200, Body: []byte("whole")}
+		}}
+		if res := serve(line, wire.OpConverse); string(res.Body) != "whole" || res.Stream != nil {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
+// TestCallerLeaves: closing a stream before its end closes the native one, once nobody reads it.
+func TestCallerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, line := streamed("a", time.Minute, "b")
+		res := serve(line, wire.OpConverseStream)
+		buf := make([]byte, 10)
+		res.Stream.Read(buf)
+		res.Stream.Read(buf) // a ping
+		if err := res.Stream.Close(); err != nil || !inner.closed {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPanics: a panic on either goroutine is one of the goroutine that the edge watches over.
+func TestPanics(t *testing.T) {
+	f := func(line *scripted, read bool) {
+		t.Helper()
+		defer func() {
+			if v := recover(); v != "scripted" {
+				t.Error(v)
+			}
+		}()
+		res := serve(line, wire.OpConverseStream)
+		if read {
+			io.ReadAll(res.Stream)
+		}
+		t.Error("it did not panic")
+	}
+	f(&scripted{panics: true}, false)
+	_, line := streamed("a", "panic")
+	f(line, true)
+}
+
+// TestNativePathsPass: nothing is done to a request of Bedrock's own.
+func TestNativePathsPass(t *testing.T) {
+	for target, want := range map[string]bool{
+		"/model/m.x/converse": false, "/v1/messages": true, "/v1": false, "/v1x/": false, "/guardrail/v1/": false,
+	} {
+		seen := false
+		line := lineFunc(func(req *gateway.Request) *gateway.Response {
+			seen = req.Translator != nil
+			return &gateway.Response{Status: 400}
+		})
+		d := Anthropic()
+		h := New(Options{Line: line, Snapshots: &snapshot.Store{}, OpenAI: d, Anthropic: d})
+		res := h.Serve(&gateway.Request{Method: "POST", Target: target})
+		if seen != want || want != strings.Contains(string(res.Body), "error") {
+			t.Error(target, seen, string(res.Body))
+		}
+	}
+}
+
+type lineFunc func(*gateway.Request) *gateway.Response
+
+func (f lineFunc) Serve(req *gateway.Request) *gateway.Response { return f(req) }
