@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -250,5 +251,30 @@ func TestOpenAIRefusals(t *testing.T) {
 		if res.StatusCode == 429 && res.Header.Get("X-Should-Retry") != "false" {
 			t.Error(res.Header)
 		}
+	}
+}
+
+// TestRateHeaders: answers in the dialect tell how the tenant's limits stand, and native ones do not.
+func TestRateHeaders(t *testing.T) {
+	g, _, key := dialects(t, script, `, limits: {requests_per_minute: 100, tokens_per_minute: 500000}`, "")
+	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
+	var left []int
+	for range 2 {
+		res, body := send(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", ""), bearer...)
+		h := res.Header
+		n, err := strconv.Atoi(h.Get("X-Ratelimit-Remaining-Requests"))
+		reset, failed := time.ParseDuration(h.Get("X-Ratelimit-Reset-Requests"))
+		if err != nil || failed != nil || reset < 0 || reset > time.Minute || h.Get("X-Ratelimit-Limit-Requests") != "100" ||
+			h.Get("X-Ratelimit-Limit-Tokens") != "500000" {
+			t.Fatal(res.Status, h, body)
+		}
+		left = append(left, n)
+	}
+	if left[0] > 99 || left[1] >= left[0] && left[1] != 99 { // a new minute begins anew
+		t.Error(left)
+	}
+	res, _ := send(t, g, key, "POST", "/model/amazon.nova-lite-v1:0/converse", ask, bearer...)
+	if res.StatusCode != 200 || res.Header.Get("X-Ratelimit-Limit-Requests") != "" {
+		t.Error(res.Status, res.Header)
 	}
 }

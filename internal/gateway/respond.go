@@ -78,7 +78,8 @@ func (c *call) answer(a *leg.Attempt) *Response {
 
 // appendDecision adds the x-sluice-* fields (docs/clients.md).
 func (c *call) appendDecision(h wire.Header) wire.Header {
-	h = c.funds.AppendLeft(append(h, wire.Field{Name: "x-sluice-request-id", Value: c.ID}))
+	h = append(h, wire.Field{Name: "x-sluice-request-id", Value: c.ID})
+	h = c.line.asker.AppendLeft(h, &c.funds, c.exchange.Translator != nil)
 	if c.Snapshot.Config.Telemetry.ServerTiming {
 		took := c.line.asker.Now().Sub(c.Received)
 		h = append(h, wire.Field{Name: "server-timing", Value: telemetry.ServerTiming(took-c.waited, c.waited)})

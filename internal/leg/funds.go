@@ -2,6 +2,7 @@ package leg
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -38,14 +39,35 @@ func (k *Asker) Reserve(ctx context.Context, f *Funds, claim budget.Claim) *budg
 }
 
 // AppendLeft adds what the tenant's answers tell of its budgets, if they do: how they
-// stood when the request was let in, or refused.
-func (f *Funds) AppendLeft(h wire.Header) wire.Header {
+// stood when the request was let in, or refused. With rates it adds how limits of
+// requests and tokens stand now, by the names that OpenAI's clients read.
+func (k *Asker) AppendLeft(h wire.Header, f *Funds, rates bool) wire.Header {
+	if rates && k.Limiter != nil {
+		now := k.Now()
+		for _, r := range k.Limiter.Rates(f.claim.Policy) {
+			h = appendRate(h, r, now)
+		}
+	}
 	if f.left.Reset.IsZero() {
 		return h
 	}
 	return append(h,
 		wire.Field{Name: "x-sluice-budget-left-usd", Value: (money.Pico(f.left.Nanos) * money.Nano).String()},
 		wire.Field{Name: "x-sluice-budget-reset", Value: f.left.Reset.UTC().Format(time.RFC3339)})
+}
+
+func appendRate(h wire.Header, r budget.Rate, now time.Time) wire.Header {
+	if r.Limit == 0 {
+		return h
+	}
+	what := "requests"
+	if r.Unit == record.UnitTokens {
+		what = "tokens"
+	}
+	return append(h,
+		wire.Field{Name: "x-ratelimit-limit-" + what, Value: strconv.FormatInt(r.Limit, 10)},
+		wire.Field{Name: "x-ratelimit-remaining-" + what, Value: strconv.FormatInt(r.Left, 10)},
+		wire.Field{Name: "x-ratelimit-reset-" + what, Value: max(r.Reset.Sub(now), 0).Round(time.Millisecond).String()})
 }
 
 // Claim is the claim of several legs of one request: every leg may run, and the

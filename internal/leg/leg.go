@@ -42,6 +42,8 @@ type Limiter interface {
 	Reserve(ctx context.Context, c *budget.Claim, now time.Time) (*budget.Reservation, *budget.Refusal)
 	// Left is what answers may tell of the budgets of a policy.
 	Left(p *budget.Policy) budget.Left
+	// Rates are how a policy's limits of requests and of tokens stand.
+	Rates(p *budget.Policy) [2]budget.Rate
 }
 
 // Options are what legs are asked with.

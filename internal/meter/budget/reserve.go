@@ -118,6 +118,44 @@ func (l *Limiter) Left(p *Policy) (least Left) {
 	return least
 }
 
+// Rate is how a limit of requests or of tokens stands. The zero value is none.
+type Rate struct {
+	Unit        record.Unit
+	Limit, Left int64
+	Reset       time.Time // when the window ends
+}
+
+// Rates are the limits of requests and of tokens that have the least left, of those that bind the policy's tenant. One
+// is none where nothing limits, or the ledger has not said how it stands.
+func (l *Limiter) Rates(p *Policy) (rates [2]Rate) {
+	if p == nil {
+		return rates
+	}
+	r, now := l.root(p.root), l.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limits := p.at(now)
+	for i := range limits {
+		limit, rate := &limits[i], &rates[0]
+		switch limit.unit {
+		case record.UnitRequests:
+		case record.UnitTokens:
+			rate = &rates[1]
+		default:
+			continue
+		}
+		a := r.accounts.byWindow[limit.windowOf(now)]
+		if a == nil || !a.known {
+			continue
+		}
+		left := max(limit.hard-a.state.Posted-a.state.Held-a.state.Suspense+a.idle(), 0)
+		if rate.Limit == 0 || left < rate.Left {
+			*rate = Rate{limit.unit, limit.hard, left, a.window.End}
+		}
+	}
+	return rates
+}
+
 // Attempt takes a part of the reservation for one attempt, as much as is left
 // of it. The request itself is counted by the first attempt that is journalled,
 // however that ends.
