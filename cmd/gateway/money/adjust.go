@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -127,12 +128,16 @@ func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
 	if err != nil {
 		return command.Invalid(err)
 	}
-	return correct(cmd, cfg, func(c *audit.Corrections) error {
-		if !o.Force && !c.Made(o.ID) {
-			if err := refuseDoubts(cmd, cfg, o); err != nil {
-				return err
-			}
+	before, err := madeBefore(cfg, o.ID)
+	if err != nil {
+		return err
+	}
+	if !o.Force && !before {
+		if err := refuseDoubts(cmd, cfg, o); err != nil { // before anything is opened to be written
+			return err
 		}
+	}
+	return correct(cmd, cfg, func(c *audit.Corrections) error {
 		a, made, err := c.CarryOut(o, policies.Budgets)
 		if err != nil {
 			return err
@@ -144,6 +149,19 @@ func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "adjustment %s made: %s, %s, %s\n", a.ID, a.Row.Tenant, a.Row.Model, amountsOf(a))
 		return nil
 	})
+}
+
+// madeBefore reports whether there is an adjustment with the id.
+func madeBefore(cfg *config.Config, id string) (bool, error) {
+	dir, ever := command.Corrected(cfg)
+	if !ever {
+		return false, nil
+	}
+	made, err := meter.ReadCorrections(dir)
+	if err != nil {
+		return false, err
+	}
+	return made.Adjusted[id] != nil, nil
 }
 
 // refuseDoubts fails with what speaks against an order.

@@ -1,6 +1,7 @@
 package money
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +141,7 @@ func readCosts(file string) ([]statement.Cost, error) {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, err
+		return nil, command.Invalid(err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	return statement.ParseCosts(file, f)
@@ -157,16 +158,21 @@ type month struct {
 // months are what is to be closed: a month that is over, and follows the one that was
 // closed before.
 func (c *closing) months(ctx context.Context, roots []string) ([]*month, error) {
+	known, err := c.roots(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if len(roots) == 0 {
-		var err error
-		if roots, err = c.roots(ctx); err != nil {
-			return nil, err
-		}
+		roots = known
 	}
 	var all []*month
 	for i, root := range roots {
 		if slices.Contains(roots[:i], root) {
 			continue // twice, it would have two parts of shared costs
+		}
+		if closed, err := c.books.Closings(ctx, root); err != nil || len(closed) == 0 && !slices.Contains(known, root) {
+			return nil, cmp.Or(err, fmt.Errorf("%w: there is no root tenant %q; there are %s", statement.ErrInput, root,
+				strings.Join(known, ", ")))
 		}
 		m, err := c.monthOf(ctx, root)
 		if err != nil {

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"text/tabwriter"
 	"time"
 
@@ -46,7 +46,7 @@ func reconcileBillCommand() *cobra.Command {
 		}
 		bill, err := reconcile.ReadBill(cmd.Flags().Arg(0), *month, prices.NewBill(prices.IDs(cfg, table)))
 		if err != nil {
-			return command.InvalidIf(err, reconcile.ErrInput)
+			return command.InvalidIf(command.InvalidIf(err, reconcile.ErrInput), fs.ErrNotExist)
 		}
 		source, done, err := openSource(cfg)
 		if err != nil {
@@ -120,14 +120,12 @@ func reconcileCallsCommand() *cobra.Command {
 		if dir, ever := command.Corrected(cfg); ever {
 			r.Corrections = dir
 		}
-		for _, name := range cmd.Flags().Args() {
-			file, err := os.Open(name)
-			if err != nil {
-				return command.Invalid(err)
-			}
-			defer file.Close() //nolint:errcheck // it was only read
-			r.Files = append(r.Files, audit.LogFile{Name: name, Data: file})
+		logs, done, err := openLogs(cmd.Flags().Args())
+		if err != nil {
+			return err
 		}
+		defer done()
+		r.Files = logs
 		calls, err := audit.CompareCalls(&r)
 		if err != nil {
 			return command.InvalidIf(err, audit.ErrLog)

@@ -84,12 +84,36 @@ func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 	if f.id == "" && len(f.logs) == 0 {
 		return listUnknown(cfg, all, out)
 	}
+	logs, done, err := openLogs(f.logs) // before anything is opened to be written
+	if err != nil {
+		return err
+	}
+	defer done()
 	return correct(cmd, cfg, func(c *audit.Corrections) error {
 		if f.id != "" {
 			return f.byHand(c, all, out)
 		}
-		return f.fromLogs(cfg, c, all, out)
+		return f.fromLogs(cfg, c, audit.LogReading{Suspended: all, Files: logs, All: f.all, By: signature()}, out)
 	})
+}
+
+// openLogs opens files of an invocation log; the caller calls done.
+func openLogs(names []string) (all []audit.LogFile, done func(), err error) {
+	var files []*os.File
+	done = func() {
+		for _, file := range files {
+			_ = file.Close() // it was only read
+		}
+	}
+	for _, name := range names {
+		file, err := os.Open(name)
+		if err != nil {
+			done()
+			return nil, nil, command.Invalid(err)
+		}
+		files, all = append(files, file), append(all, audit.LogFile{Name: name, Data: file})
+	}
+	return all, done, nil
 }
 
 // listUnknown reads which were resolved from the journal of corrections, and
@@ -118,8 +142,7 @@ func (f *truthFlags) byHand(c *audit.Corrections, all []record.Suspended, out io
 	return nil
 }
 
-func (f *truthFlags) fromLogs(cfg *config.Config, c *audit.Corrections, all []record.Suspended, out io.Writer) error {
-	r := audit.LogReading{Suspended: all, All: f.all, By: signature()}
+func (f *truthFlags) fromLogs(cfg *config.Config, c *audit.Corrections, r audit.LogReading, out io.Writer) error {
 	var err error
 	if r.Journals, err = f.journals(cfg); err != nil {
 		return err
@@ -133,14 +156,6 @@ func (f *truthFlags) fromLogs(cfg *config.Config, c *audit.Corrections, all []re
 		sku := record.SKUOf(id.Foundation, id.Scope, "", "")
 		sku.Region = cmp.Or(id.Region, cfg.Upstream.Region)
 		return sku
-	}
-	for _, name := range f.logs {
-		file, err := os.Open(name)
-		if err != nil {
-			return command.Invalid(err)
-		}
-		defer file.Close() //nolint:errcheck // it was only read
-		r.Files = append(r.Files, audit.LogFile{Name: name, Data: file})
 	}
 	_, err = c.ResolveLog(r, out)
 	return err

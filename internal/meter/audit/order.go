@@ -61,9 +61,6 @@ func costOf(c *record.Counters) (sum money.Pico) {
 	return sum
 }
 
-// Made reports whether an adjustment with this id was made before.
-func (c *Corrections) Made(id string) bool { return c.made.Adjusted[id] != nil }
-
 // ResolveByHand posts what an operator knows that a suspended attempt used, in
 // tokens, and reports whether it is new. It fails like Resolve, and when none of
 // the attempts has the id.
