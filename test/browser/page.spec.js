@@ -173,6 +173,20 @@ base.describe('without scripts', () => {
   });
 });
 
+test('the list of requests grows by itself, and stops when told', async ({ page }) => {
+  await signIn(page);
+  await page.goto('requests?limit=5');
+  const asked = [];
+  page.on('request', (r) => asked.push(r.url()));
+  const live = page.getByRole('button', { name: 'Live' });
+  await live.click();
+  await expect(live).toHaveAttribute('aria-pressed', 'true');
+  await expect.poll(() => asked.length, { timeout: 20_000 }).toBeGreaterThan(0);
+  await live.click();
+  await page.getByRole('columnheader', { name: 'cost', exact: true }).getByRole('button').click();
+  await expect(page.locator('tbody tr')).toHaveCount(5);
+});
+
 test('small screens and print', async ({ page }) => {
   await signIn(page);
   await page.setViewportSize({ width: 320, height: 700 });

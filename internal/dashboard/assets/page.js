@@ -1,5 +1,6 @@
-// Sorting of tables by their heads. Without scripts the page has all that it has but this.
-for (const table of document.querySelectorAll('table')) {
+// Sorting of tables by their heads, and the list of requests as it grows. Without scripts the page
+// has all that it has but this.
+function sortable(table) {
   const body = table.tBodies[0];
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const button = document.createElement('button');
@@ -21,4 +22,25 @@ for (const table of document.querySelectorAll('table')) {
       body.append(...rows.map(([, row]) => row));
     });
   });
+}
+document.querySelectorAll('table').forEach(sortable);
+
+const list = 'section[aria-labelledby=requests]';
+if (document.querySelector(list) && !new URLSearchParams(location.search).has('cursor')) {
+  const live = document.createElement('button');
+  live.type = 'button';
+  live.textContent = 'Live';
+  live.title = 'the newest ones again every three seconds';
+  const press = (on) => live.setAttribute('aria-pressed', on);
+  press(false);
+  live.addEventListener('click', () => press(live.getAttribute('aria-pressed') !== 'true'));
+  document.querySelector(list).before(live);
+  setInterval(async () => {
+    if (live.getAttribute('aria-pressed') !== 'true' || document.hidden) return;
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer?.ok) return press(false);
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    for (const part of [list, '.source']) document.querySelector(part).replaceWith(page.querySelector(part));
+    document.querySelectorAll(`${list} table`).forEach(sortable);
+  }, 3000);
 }
