@@ -133,7 +133,10 @@ func paged(t *testing.T, g *harness.Gateway, by string) figures {
 		t.Fatal(status, text)
 	}
 	_, text, _ = strings.Cut(text, "In this period, by "+by)
-	columns := []string{by, "requests", "input_tokens", "output_tokens", "cost_usd", "share", "per", "unpriced", "unknown"}
+	columns := []string{
+		by, "requests", "input_tokens", "output_tokens", "cost_usd", "share", "per", "unpriced", "unknown", "budget",
+		"forecast", "runs_out",
+	}
 	all := figures{}
 	for _, row := range pageRow.FindAllString(text, -1) {
 		var cells []string

@@ -13,7 +13,8 @@ export default defineConfig({
     viewport: { width: 1280, height: 900 },
   },
   webServer: {
-    command: process.env.SLUICE_STAND + ' -listen 127.0.0.1:18099 -hours ' + (process.env.SLUICE_STAND_HOURS ?? '2'),
+    command: process.env.SLUICE_STAND + ' -listen 127.0.0.1:18099 -hours ' + (process.env.SLUICE_STAND_HOURS ?? '2') +
+      ' -day ' + (process.env.SLUICE_STAND_DAY ?? '31'),
     url: 'http://127.0.0.1:18099/signin',
     timeout: 120_000,
     stdout: 'ignore',

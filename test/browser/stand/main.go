@@ -41,7 +41,7 @@ const (
 	large = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 )
 
-// now is the time of the stand: the last evening of a month.
+// now is the time of the stand: an evening of a month, the last one unless it is told.
 var now = time.Date(2026, 10, 31, 20, 0, 0, 0, time.UTC)
 
 func clock() time.Time { return now }
@@ -51,7 +51,9 @@ func main() {
 	teams := flag.Int("teams", 200, "how many tenants")
 	hours := flag.Int("hours", 24, "in how many hours of a day they have traffic")
 	times := flag.Bool("times", false, "print what each view takes, first and in the median of later ones, and end")
+	day := flag.Int("day", now.Day(), "of the month that it is")
 	flag.Parse()
+	now = time.Date(now.Year(), now.Month(), *day, now.Hour(), 0, 0, 0, time.UTC)
 	if err := run(*listen, *teams, *hours, *times); err != nil {
 		log.Fatal(err)
 	}
