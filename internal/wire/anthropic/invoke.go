@@ -31,8 +31,8 @@ var invokeFields = map[string]treatment{
 	"model": consumed, "stream": consumed, "anthropic_version": consumed, "anthropic_beta": consumed,
 	"output_format":      fitted, // the former name of output_config.format
 	"context_management": fitted,
-	"service_tier":       dropped, // Bedrock has one tier for these
-	"cache_control":      dropped, // of the whole request; Bedrock has cache points only
+	"service_tier":       consumed, // Bedrock has one tier for these
+	"cache_control":      dropped,  // of the whole request; Bedrock has cache points only
 	"speed":              dropped,
 	"inference_geo":      refused,
 	"container":          refused,

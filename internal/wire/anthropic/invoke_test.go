@@ -45,7 +45,7 @@ func TestInvoke(t *testing.T) {
 	// Symptoms 7, 9 and 10 (defer_loading, reasoning, guardrails as extra inputs): nothing is added, nothing renamed.
 	f(`"tools":[{"name":"a","input_schema":{},"defer_loading":true}]`, `,"tools":[{"name":"a",`+
 		`"input_schema":{},"defer_loading":true}]`)
-	f(`"service_tier":"auto"`, ``, "service_tier")
+	f(`"service_tier":"auto"`, ``)
 	f(`"cache_control":{"type":"ephemeral"}`, ``, "cache_control")
 	// Scopes of cache points are the caller's own API's.
 	f(`"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral","scope":"global"}}]`,
