@@ -1,5 +1,5 @@
 // Package capability is what each generation of models takes in a Converse or Messages request, as data with a date.
-// It says what a translator may send, and not what is good to send. A model that no row names takes what all take.
+// It says what a translator may send, and not what is good to send.
 package capability
 
 import "strings"
@@ -77,7 +77,8 @@ type row struct {
 	model  Model
 }
 
-// Of is what a foundation model takes, by its id without region and version of a profile.
+// Of is what a foundation model takes, by its id without region and version of a profile. Of a model that no row names
+// it says yes where most models do: the upstream knows better, and says so.
 func Of(foundation string) Model {
 	var best *row
 	for i := range rows {
@@ -86,7 +87,7 @@ func Of(foundation string) Model {
 		}
 	}
 	if best == nil {
-		return Model{Pictures: true, Documents: true}
+		return Model{Pictures: true, Documents: true, AnyTool: true, NamedTool: true, Schema: SchemaTool}
 	}
 	return best.model
 }

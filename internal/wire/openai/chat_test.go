@@ -121,6 +121,12 @@ func TestChatRequests(t *testing.T) {
 			`{` + greeting + `,"additionalModelRequestFields":{"thinking":{"type":"adaptive"},"output_config":{"effort":"` +
 				`xhigh"}},` +
 				`"additionalModelResponseFieldPaths":["/usage/output_tokens_details"]}`, ""},
+		{"effort, and a tool that has to be called",
+			with(opus47, weather+`,"tool_choice":"required","reasoning_effort":"low"`),
+			`{` + greeting + `,"toolConfig":{"tools":[` + weatherTool + `],"toolChoice":{"any":{}}},` +
+				`"additionalModelRequestFields":{"output_config":{"effort":"low"}}}`, ""},
+		{"a choice for a model that nobody knows", with("acme.unheard-of", weather+`,"tool_choice":"required"`),
+			`{` + greeting + `,"toolConfig":{"tools":[` + weatherTool + `],"toolChoice":{"any":{}}}}`, ""},
 		{"effort of Nova 2", with("us.amazon.nova-2-lite-v1:0", `"reasoning_effort":"high","max_tokens":9`),
 			`{` + greeting + `,"inferenceConfig":{"maxTokens":9},"additionalModelRequestFields":{"reasoningConfig":` +
 				`{"type":"enabled","maxReasoningEffort":"medium"}}}`, ""},

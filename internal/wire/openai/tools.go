@@ -278,7 +278,9 @@ func readEffort(r *request, v jsontree.Value) {
 	fit := m.Effort(effort)
 	switch m.Thinking {
 	case capability.ThinkingAdaptive:
-		think(r, `{"type":"adaptive"}`)
+		if r.b.Choice == nil || m.AlwaysThinks { // who has to call a tool must not think before
+			think(r, `{"type":"adaptive"}`)
+		}
 		r.b.Extra.Add("output_config", []byte(`{"effort":"`+fit+`"}`))
 	case capability.ThinkingBudget:
 		thinkWithin(r, v, budgets[effort])
