@@ -207,12 +207,32 @@ type Users struct {
 	Hash     bool   // books a hash in place of the name
 }
 
+// Derive sets the limits on connections that the file does not set, for a process that
+// may have so many files open. Three quarters of them are for callers; the rest is for
+// upstreams, the ledger and the journal. Unproven connections leave some room to proven
+// ones, and those of one address some to others'.
+func (c *Config) Derive(files uint64) {
+	const atMost = 20_000 // that many need 400 MB
+	l := &c.Limits
+	if !c.Written("limits.max_connections") {
+		l.MaxConnections = int(min(max(files/4*3, 16), atMost))
+	}
+	if !c.Written("limits.max_unproven_connections") {
+		l.MaxUnprovenConnections = max(l.MaxConnections/6*5, 1)
+	}
+	if !c.Written("limits.max_connections_per_address") {
+		l.MaxConnectionsPerAddress = max(l.MaxConnections/4*3, 1)
+	}
+}
+
 // EdgeLimits bound what callers can make the gateway hold.
 type EdgeLimits struct {
-	MaxBodyBytes             int64 // default 26,214,400 (25 MiB; Bedrock takes 25,000,000)
-	BufferedBytes            int64 // default 1 GiB, over all requests
-	MaxConnections           int   // default 10,000
-	MaxConnectionsPerAddress int   // default 0: no bound
+	MaxBodyBytes   int64 // default 26,214,400 (25 MiB; Bedrock takes 25,000,000)
+	BufferedBytes  int64 // default 1 GiB, over all requests
+	MaxConnections int   // default as Derive says, without it 10,000
+	// MaxUnprovenConnections bounds those on which no request has had a good credential
+	// yet, MaxConnectionsPerAddress those of them that come from one address; 0 is no bound.
+	MaxUnprovenConnections, MaxConnectionsPerAddress int
 }
 
 // Telemetry is traces and metrics.

@@ -74,7 +74,10 @@ func defaults() *Config {
 			Request: 65 * time.Minute, Drain: 5 * time.Minute, // the longest calls that Bedrock documents last 60
 			Header: 5 * time.Second, Body: 30 * time.Second, KeepAlive: 75 * time.Second, Write: 30 * time.Second,
 		},
-		Limits:    EdgeLimits{MaxBodyBytes: 25 << 20, BufferedBytes: 1 << 30, MaxConnections: 10_000},
+		Limits: EdgeLimits{
+			MaxBodyBytes: 25 << 20, BufferedBytes: 1 << 30,
+			MaxConnections: 10_000, MaxUnprovenConnections: 8330, MaxConnectionsPerAddress: 7500, // unless derived
+		},
 		Telemetry: Telemetry{Sample: 0.1},
 	}
 }
@@ -249,6 +252,7 @@ func edgeSection(d *decoder, v value, l *EdgeLimits) {
 		key("max_body_bytes", &l.MaxBodyBytes, size),
 		key("buffered_bytes", &l.BufferedBytes, size),
 		key("max_connections", &l.MaxConnections, whole(1, math.MaxInt32)),
+		key("max_unproven_connections", &l.MaxUnprovenConnections, whole(0, math.MaxInt32)),
 		key("max_connections_per_address", &l.MaxConnectionsPerAddress, whole(0, math.MaxInt32)),
 	)
 }

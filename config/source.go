@@ -273,6 +273,12 @@ func (s *source) inPart(path string) (place, bool) {
 // is nearest around it, at last the start of the file.
 func (c *Config) At(path string) Position { return c.source.find(path).position() }
 
+// Written reports whether the value at path is in a file, not a default.
+func (c *Config) Written(path string) bool {
+	_, is := c.source.at[path]
+	return is
+}
+
 // member returns the path of the entry key of the mapping at path, as At and
 // Problem name it.
 func member(path, key string) string { return path + `["` + key + `"]` }

@@ -49,11 +49,11 @@ func Memory(limits *config.EdgeLimits, memory int64) Finding {
 		"%d MiB, and the limits need %d: a flood of bodies ends the process", memory/mib, need/mib)
 }
 
-// Files checks the bound on open files against the connections that are allowed: each
-// caller may need one to an upstream.
+// Files checks the bound on open files against the connections that are allowed: a third
+// as many again are for upstreams, the ledger and the journal.
 func Files(limits *config.EdgeLimits, most uint64) Finding {
 	a := about{"open files", ""}
-	need := uint64(2*limits.MaxConnections + spareFiles)
+	need := max(uint64(limits.MaxConnections/3*4), spareFiles)
 	way := "raise it to " + strconv.FormatUint(need, 10) + " (LimitNOFILE of systemd, --ulimit nofile of Docker), or " +
 		"lower limits.max_connections"
 	switch {

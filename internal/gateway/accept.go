@@ -60,20 +60,32 @@ func (l *Line) authenticate(c *call) *wire.Error {
 		Account: req.Account,
 	}, l.asker.Now())
 	if err != nil {
-		return err
+		return c.judged(err)
 	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
 	c.Caller, err = admission.Confirm(c.Body)
 	c.BodyHash = admission.BodyHash()
+	return c.judged(err)
+}
+
+// judged tells the connection whether the credential was good, and returns err.
+func (c *call) judged(err *wire.Error) *wire.Error {
+	switch sender := c.exchange.Sender; {
+	case sender == nil:
+	case err == nil:
+		sender.Proven()
+	default:
+		sender.Failed()
+	}
 	return err
 }
 
 func (c *call) readBody() *wire.Error {
 	body, err := c.exchange.Body.ReadAll()
 	if err == nil {
-		c.Body, c.bodyRead = body, true
+		c.Body = body
 		return nil
 	}
 	var refused *wire.Error

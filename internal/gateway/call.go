@@ -26,7 +26,6 @@ type call struct {
 
 	line     *Line
 	exchange *Request
-	bodyRead bool
 	// life is how long it may last: until its deadline, or the drain bound after its
 	// caller has left.
 	life lifetime.Draining

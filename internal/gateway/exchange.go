@@ -25,6 +25,8 @@ type Request struct {
 	Header wire.Header
 	// ContentLength is what was announced, -1 when nothing was.
 	ContentLength int64
+	// Sender is told what became of the credential; nil is nobody.
+	Sender Sender
 	// Body reads the body as it comes.
 	Body BodyReader
 	// Account is what the request holds in memory. It lasts until Body is released, and
@@ -53,6 +55,13 @@ type Translator interface {
 func (r *Request) respond(status int) *Response {
 	r.response = Response{Status: status, Header: r.fields[:0]}
 	return &r.response
+}
+
+// Sender is the connection that a request came over.
+type Sender interface {
+	// Proven is called when its credential was good, Failed when it was not.
+	Proven()
+	Failed()
 }
 
 // BodyReader reads request bodies inside the edge's memory budget.

@@ -59,7 +59,7 @@ func (l *Line) refuse(c *call, err *wire.Error) *Response {
 		h = append(h, wire.Field{Name: "x-should-retry", Value: "false"}) // which Anthropic's and OpenAI's SDKs heed
 	}
 	res.Header = c.appendDecision(h)
-	res.Body, res.CloseConnection = err.AppendJSON(nil), !c.bodyRead
+	res.Body = err.AppendJSON(nil)
 	return res
 }
 

@@ -93,6 +93,7 @@ type body struct {
 	buffer   *[]byte // that buf lies in, nil when there is none
 	buf      []byte
 	err      *wire.Error
+	begun    bool // some of it may have been read
 	read     bool // ReadAll has run
 	complete bool // the end was reached
 	released bool // the line has let go of the account
@@ -151,6 +152,7 @@ func (b *body) readAll() *wire.Error {
 	if b.source == nil {
 		return nil
 	}
+	b.begun = true
 	started := time.Now()
 	var armed time.Time
 	for {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/server/crowd"
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
 )
@@ -25,6 +26,9 @@ type conn struct {
 	server   *Server
 	from     netip.Addr
 	watch    hangup.Watch
+	opened   time.Time
+	guest    crowd.Guest
+	sender   sender
 	// guard, frames and held are nil on HTTP/1.1. They are set before a server gets
 	// the connection.
 	guard  *h2guard.Guard
@@ -39,6 +43,7 @@ type conn struct {
 	// bodyLimit; 0 is no limit. Both belong to the reading goroutine.
 	bodyRead, bodyLimit int64
 
+	headArmed time.Time   // the read deadline of HTTP/2, for who reads
 	renewed   time.Time   // when the write deadline was set, for who sends
 	busy      atomic.Bool // a request has begun; on HTTP/2 net/http knows better
 	linger    atomic.Bool // close gently: the caller may still be sending
@@ -61,10 +66,12 @@ const (
 var (
 	errFraming = errors.New("chunk framing outweighs the body")
 	errFlood   = errors.New("flood of HTTP/2 frames")
+	errLate    = errors.New("the head of a request came too slowly")
 )
 
 func newConn(s *Server, raw net.Conn) *conn {
-	c := &conn{Conn: raw, raw: raw, server: s}
+	c := &conn{Conn: raw, raw: raw, server: s, opened: time.Now()}
+	c.sender.conn = c
 	if addr, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
 		c.from = addr.AddrPort().Addr().Unmap()
 	}
@@ -90,7 +97,7 @@ const frameBuffer = 4 << 10
 
 // guardFrames begins to buffer and to count frames.
 func (c *conn) guardFrames() {
-	c.guard = &h2guard.Guard{}
+	c.guard = &h2guard.Guard{Suspect: c.server.floods.Flooding(c.from, time.Now())}
 	c.frames = bufio.NewReaderSize(guarded{c}, frameBuffer)
 	c.held = &held{send: c.send, hold: c.server.holdTime}
 }
@@ -99,15 +106,68 @@ func (c *conn) guardFrames() {
 type guarded struct{ *conn }
 
 func (c guarded) Read(p []byte) (int, error) {
-	n, err := c.read(p)
+	n, err := c.readHead(p)
 	if flood := c.guard.Received(p[:n], time.Now()); flood != "" {
-		c.server.opts.OnGlitch(flood)
-		c.server.opts.Log.Warn("closing a flooding connection", "kind", flood, "from", c.from)
-		_ = c.Close()
+		c.flooding(flood)
 		return 0, errFlood
 	}
 	return n, err
 }
+
+// readHead reads, and while a head is due at most until then: the first of the
+// connection, or one that has begun. A head that comes at once costs no deadline.
+func (c guarded) readHead(p []byte) (int, error) {
+	for {
+		due := c.headDue()
+		if due != c.headArmed {
+			if err := c.Conn.SetReadDeadline(due); err != nil {
+				return 0, err
+			}
+			c.headArmed = due
+		}
+		n, err := c.read(p)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if due := c.headDue(); !due.IsZero() && !time.Now().Before(due) {
+			_ = c.Close()
+			return 0, errLate
+		}
+	}
+}
+
+// headDue is until when a head must have come, zero when none is under way.
+func (c guarded) headDue() time.Time {
+	timeout := c.server.settings.Load().Timeouts.Header
+	if c.guard.Requests() == 0 {
+		return c.opened.Add(timeout)
+	}
+	if began := c.guard.HeadBegan(); !began.IsZero() {
+		return began.Add(timeout)
+	}
+	return time.Time{}
+}
+
+// SetReadDeadline does nothing on HTTP/2, where readHead has the deadline: net/http would
+// lift it.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.guard != nil {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// flooding closes a connection for a flood, and remembers its address.
+func (c *conn) flooding(kind string) {
+	s := c.server
+	s.opts.OnGlitch(kind)
+	s.opts.Log.Warn("closing a flooding connection", "from", c.from, "kind", kind)
+	s.floods.Note(c.from, time.Now())
+	_ = c.Close()
+}
+
+// evict closes the connection to make room for another. Who serves it sees the end.
+func (c *conn) evict() { _ = c.raw.Close() }
 
 func (c *conn) read(p []byte) (int, error) {
 	if c.nGiven < c.nPeeked {
@@ -207,7 +267,7 @@ func (c *conn) lingerAwhile() {
 	for left := lingerBytes; left > 0; {
 		if due.Sub(armed) > lingerTime/8 {
 			armed = due
-			_ = c.SetReadDeadline(due)
+			_ = c.Conn.SetReadDeadline(due)
 		}
 		n, err := c.Conn.Read(sink[:])
 		if err != nil {

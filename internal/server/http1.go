@@ -253,17 +253,18 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 		h.write(ctx, s.refuse(refused, id, c.from), id)
 		return
 	}
+	c.sender.ask()
 	s.inFlight.Add(1)
 	h.openBody(ctx, r)
 	hd := &r.head
 	r.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from,
 		Header: hd.header, ContentLength: hd.length, Body: &r.body,
-		Account: &r.account, Caller: &r.caller, Received: received,
+		Account: &r.account, Caller: &r.caller, Received: received, Sender: &c.sender,
 	}
 	s.watcher.Add(&c.watch, &r.caller)
 	res := s.answer(&r.request, &r.body)
-	if mustClose(&r.body) {
+	if mustClose(&r.body) || c.sender.spent() {
 		res.CloseConnection = true
 	}
 	if s.draining() {
@@ -327,7 +328,7 @@ func (h *http1) done(c *conn) {
 // mustClose reports whether the connection must close because too much of the body
 // is unread.
 func mustClose(b *body) bool {
-	return !b.complete && (b.read || b.announced < 0 || b.announced > unreadLimit)
+	return !b.complete && (b.begun || b.announced < 0 || b.announced > unreadLimit)
 }
 
 func connOf(ctx *fasthttp.RequestCtx) *parkable {

@@ -89,6 +89,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.out.whole(s.refuse(refused, id, c.from), id)
 		return
 	}
+	c.sender.ask()
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	h.openBody(r, e)
@@ -98,11 +99,14 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.request = gateway.Request{
 		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from, HTTP2: true,
 		Header: hd.header, ContentLength: hd.length, Body: &e.body, Account: &e.account,
-		Caller: r.Context(), Received: received,
+		Caller: r.Context(), Received: received, Sender: &c.sender,
 	}
 	res := s.answer(&e.request, &e.body)
 	if res.Stream == nil {
 		e.out.whole(res, id)
+		if c.sender.spent() {
+			c.flooding("bad_credentials")
+		}
 		return
 	}
 	in := &stream{server: s, id: id, inner: res.Stream, after: func() {}}

@@ -29,6 +29,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
+	"github.com/sluice-gateway/sluice/internal/server/crowd"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -67,10 +68,6 @@ type Stats struct {
 	BufferedBytes int64 // request bodies, answers and what was made of either
 }
 
-// pendingShare is which part of all connections may be silent or in a TLS
-// handshake: a flood of silent connections must leave room for the others.
-const pendingShare = 3.0 / 4
-
 // goneInterval is how often sockets of waiting requests are checked.
 const goneInterval = 50 * time.Millisecond
 
@@ -84,6 +81,8 @@ type Server struct {
 	watcher *hangup.Watcher
 	pool    *pool.Pool
 	ids     *IDs
+	crowd   *crowd.Crowd
+	floods  crowd.Floods
 	// holdTime is how long a head of HTTP/2 may wait for its body; a test sets it
 	// before the first connection.
 	holdTime time.Duration
@@ -96,20 +95,19 @@ type Server struct {
 	stopOnce    sync.Once
 	stopped     chan struct{} // closed when Shutdown has begun
 
-	mu         sync.Mutex // guards the following fields
-	open       map[*conn]struct{}
-	perAddress map[netip.Addr]int
+	mu   sync.Mutex // guards open
+	open map[*conn]struct{}
 }
 
 // New opens the port and loads the certificate. Nothing is served before Serve.
 func New(opts Options) (*Server, error) {
 	s := &Server{
-		opts:       opts,
-		ids:        NewIDs(),
-		holdTime:   holdTime,
-		stopped:    make(chan struct{}),
-		open:       make(map[*conn]struct{}),
-		perAddress: make(map[netip.Addr]int),
+		opts:     opts,
+		ids:      NewIDs(),
+		crowd:    crowd.New(crowdLimits(&opts.Limits)),
+		holdTime: holdTime,
+		stopped:  make(chan struct{}),
+		open:     make(map[*conn]struct{}),
 	}
 	s.settings.Store(&Settings{TLS: opts.TLS, Timeouts: opts.Timeouts, Limits: opts.Limits})
 	s.pool = pool.New(s.poolLimits(), s.fixedBytes)
@@ -234,8 +232,8 @@ func (s *Server) accept() {
 	}
 }
 
-// admit applies the limits on connections. One over a limit is closed without an
-// answer: a caller who opens thousands does not read answers.
+// admit applies the limits on connections. One over a limit closes another, or is
+// closed, without an answer: a caller who opens thousands does not read answers.
 func (s *Server) admit(raw net.Conn) {
 	c := newConn(s, raw)
 	if !s.remember(c) {
@@ -252,34 +250,27 @@ func (s *Server) admit(raw net.Conn) {
 
 func drop(c *conn) { _ = c.Close() }
 
+// remember reports whether a connection may stay.
 func (s *Server) remember(c *conn) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	limits := &s.settings.Load().Limits
-	switch {
-	case s.draining(),
-		len(s.open) >= limits.MaxConnections,
-		float64(s.pending.Load()) >= pendingShare*float64(limits.MaxConnections),
-		limits.MaxConnectionsPerAddress > 0 && s.perAddress[c.from] >= limits.MaxConnectionsPerAddress:
-		return false
-	}
 	s.open[c] = struct{}{}
+	s.mu.Unlock()
 	s.connections.Add(1)
-	s.perAddress[c.from]++
-	return true
+	if !s.draining() && s.crowd.Enter(&c.guest, crowd.Arrival{
+		From: c.from, Suspect: s.floods.Flooding(c.from, time.Now()), Evict: c.evict,
+	}) {
+		return true
+	}
+	s.forget(c)
+	return false
 }
 
 func (s *Server) forget(c *conn) {
+	s.connections.Add(-1)
+	s.crowd.Leave(&c.guest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.open[c]; !ok {
-		return
-	}
 	delete(s.open, c)
-	s.connections.Add(-1)
-	if s.perAddress[c.from]--; s.perAddress[c.from] == 0 {
-		delete(s.perAddress, c.from)
-	}
 }
 
 // draining is whether Shutdown has begun.

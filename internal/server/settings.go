@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/server/crowd"
 )
 
 // Settings are what a running server can be given anew. Connections that are open keep
@@ -10,6 +11,10 @@ type Settings struct {
 	TLS      *config.TLS // nil: cleartext; Use does not change between the two
 	Timeouts config.Timeouts
 	Limits   config.EdgeLimits
+}
+
+func crowdLimits(l *config.EdgeLimits) crowd.Limits {
+	return crowd.Limits{All: l.MaxConnections, Unproven: l.MaxUnprovenConnections, PerAddress: l.MaxConnectionsPerAddress}
 }
 
 // Use makes settings those of the connections and requests that come from now on, but
@@ -25,6 +30,7 @@ func (s *Server) Use(next Settings) error {
 	next.Timeouts.KeepAlive = before.Timeouts.KeepAlive // that of HTTP/2 is read when its server begins
 	s.settings.Store(&next)
 	s.pool.Resize(s.poolLimits())
+	s.crowd.Limit(crowdLimits(&next.Limits))
 	if before.Timeouts != next.Timeouts || before.Limits != next.Limits {
 		s.h1.use()
 	}

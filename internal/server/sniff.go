@@ -35,7 +35,7 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 	if alpn != "" && (alpn == "h2") != isHTTP2 {
 		return drop
 	}
-	if err := c.raw.SetDeadline(time.Time{}); err != nil {
+	if err := c.raw.SetDeadline(time.Time{}); err != nil || !s.turn(c, isHTTP2) {
 		return drop
 	}
 	c.busy.Store(true)
@@ -44,6 +44,28 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 	}
 	c.guardFrames()
 	return s.h2.serve
+}
+
+// turn waits until a connection of an address that floods may begin. It reports false
+// when that is not soon.
+func (s *Server) turn(c *conn, http2 bool) bool {
+	now := time.Now()
+	wait := s.floods.Wait(c.from, http2, now)
+	if wait == 0 {
+		return true
+	}
+	if wait > s.settings.Load().Timeouts.Header-now.Sub(c.opened) {
+		return false
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		c.opened = time.Now() // it has waited for us
+		return true
+	case <-s.stopped:
+		return false
+	}
 }
 
 // sniff reads until the bytes cannot be, or are, the preface of HTTP/2. An

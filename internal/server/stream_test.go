@@ -338,27 +338,6 @@ func isTimeout(err error) bool {
 	return errors.As(err, &ne) && ne.Timeout()
 }
 
-func TestConnectionLimits(t *testing.T) {
-	f := func(name string, limits config.EdgeLimits, allowed int) {
-		t.Helper()
-		s := start(t, Options{Limits: limits})
-		open := 0
-		for range 8 {
-			c := dial(t, s)
-			io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-			if _, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
-				open++
-			}
-		}
-		if open != allowed {
-			t.Errorf("%s: %d connections, want %d", name, open, allowed)
-		}
-	}
-	f("all", config.EdgeLimits{MaxConnections: 5}, 5)
-	f("per address", config.EdgeLimits{MaxConnectionsPerAddress: 3}, 3)
-	f("none", config.EdgeLimits{}, 8)
-}
-
 // Shutdown lets requests in flight finish, closes idle connections at once, and
 // takes no new ones.
 func TestDrain(t *testing.T) {

@@ -26,6 +26,9 @@ func rows() []row {
 	return []row{
 		abandonedCalls(),
 		largeBodies(), wrongSignatures(), largeAnswers(),
+		quietCrowd(),
+		prefaces(),
+		oneBadKey(),
 	}
 }
 

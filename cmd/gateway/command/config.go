@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/doctor"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -69,6 +70,9 @@ func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
 	if errors.As(err, &faulty) {
 		_, problems := snapshot.Compile(faulty.Partial, nil, time.Now())
 		return nil, faulty.With(problems)
+	}
+	if err == nil {
+		cfg.Derive(doctor.FileLimit())
 	}
 	return cfg, err
 }

@@ -61,12 +61,18 @@ const (
 	emptyInARow          = 10  // DATA, HEADERS or CONTINUATION without bytes or an end
 	continuations        = 64  // in one header block
 	unserved             = 250 // header blocks in one window that never became a request
+
+	// What a connection of a suspect address may send before it is trusted.
+	strictFrames, strictBytes = 50, 32 << 10 // bytes of header blocks
 )
 
-// Guard counts the frames of one connection. The zero value expects the
-// client's preface. Received is for the reading goroutine alone, Sent for the
-// writing one; Served may be called from anywhere.
+// Guard counts the frames of one connection. The zero value expects the client's
+// preface. Received and HeadBegan are for the reading goroutine alone, Sent for the
+// writing one; Served, Requests and Trust may be called from anywhere.
 type Guard struct {
+	// Suspect allows little until Trust is called. It is set before the first byte.
+	Suspect bool
+
 	in, out       frames
 	prefaceSeen   int
 	since         time.Time
@@ -75,6 +81,11 @@ type Guard struct {
 	continuations int
 	dataSent      atomic.Int64
 	served        atomic.Int64
+	requests      atomic.Int64 // served, since the beginning
+	headBegan     time.Time    // a header block that has not ended
+	trusted       atomic.Bool
+	frames, bytes int  // of a suspect; bytes are those of header blocks
+	blockOpen     bool // its last frame so far does not end it
 }
 
 // Received reads bytes that came from the caller. It returns the kind of flood
@@ -94,11 +105,49 @@ func (g *Guard) Received(p []byte, now time.Time) (flood string) {
 		var head frameHead
 		var whole bool
 		if p, head, whole = g.in.next(p); whole {
-			flood = g.count(head)
+			g.follow(head)
+			if flood = g.count(head); flood == "" && g.tooMuch(head) {
+				flood = "suspect"
+			}
 		}
+	}
+	switch within := g.blockOpen || g.in.payload > 0 && g.in.block; {
+	case !within:
+		g.headBegan = time.Time{}
+	case g.headBegan.IsZero():
+		g.headBegan = now
 	}
 	return flood
 }
+
+// follow notes where header blocks begin and end.
+func (g *Guard) follow(h frameHead) {
+	g.in.block = h.typ == frameHeaders || h.typ == frameContinuation
+	if g.in.block {
+		g.blockOpen = h.flags&flagEndHeaders == 0
+	}
+}
+
+// Trust lifts what a suspect is bound to.
+func (g *Guard) Trust() { g.trusted.Store(true) }
+
+// tooMuch counts what a suspect sends.
+func (g *Guard) tooMuch(h frameHead) bool {
+	if !g.Suspect || g.trusted.Load() {
+		return false
+	}
+	if g.frames++; g.in.block {
+		g.bytes += h.length
+	}
+	return g.frames > strictFrames || g.bytes > strictBytes
+}
+
+// HeadBegan is when the header block that is under way began, as far as Received has
+// seen; zero when none is.
+func (g *Guard) HeadBegan() time.Time { return g.headBegan }
+
+// Requests is how many header blocks became requests.
+func (g *Guard) Requests() int64 { return g.requests.Load() }
 
 // Sent is what bytes for the caller are.
 type Sent struct {
@@ -136,7 +185,10 @@ func (g *Guard) Sent(p []byte) Sent {
 }
 
 // Served notes that a header block became a request.
-func (g *Guard) Served() { g.served.Add(1) }
+func (g *Guard) Served() {
+	g.served.Add(1)
+	g.requests.Add(1)
+}
 
 func (g *Guard) count(h frameHead) string {
 	typ := min(h.typ, frameUnknown)
@@ -203,8 +255,9 @@ func (h frameHead) ends() bool {
 // frames finds frame heads in a byte stream that comes in pieces.
 type frames struct {
 	head    [headSize]byte
-	have    int // bytes of head
-	payload int // bytes of the current payload that are still to come
+	have    int  // bytes of head
+	payload int  // bytes of the current payload that are still to come
+	block   bool // they are of a header block
 }
 
 // next consumes p up to and with the next frame head, or all of it. whole is
