@@ -64,6 +64,10 @@ func TestStrictHTTP1(t *testing.T) {
 	post := func(fields string) string { return "POST /m HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n" }
 	line := func(l string) string { return l + "\r\nHost: a\r\n\r\n" }
 
+	f("two empty lines before", 400, "\r\n\r\n"+line("GET /m HTTP/1.1"))
+	f("a bare line feed before", 400, "\n"+line("GET /m HTTP/1.1"))
+	f("1,000 empty lines before", 400, strings.Repeat("\r\n", 1000)+line("GET /m HTTP/1.1")) // E10
+	f("200 KB of empty lines before", 400, strings.Repeat("\r\n", 100_000)+line("GET /m HTTP/1.1"))
 	f("CL and TE", 400, post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")+"0\r\n\r\n")
 	f("TE and CL", 400, post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n")+"0\r\n\r\n")
 	f("TE identity", 400, post("Transfer-Encoding: identity\r\n"))
@@ -123,6 +127,32 @@ func TestStrictHTTP1(t *testing.T) {
 		"a\r\nAuthorization: b\r\n"))
 }
 
+// TestStrictChunks: what the framing of a body may have beside it is bounded (E10), and what
+// follows is not read as a request.
+func TestStrictChunks(t *testing.T) {
+	s := start(t, Options{})
+	const head = "POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for name, body := range map[string]string{
+		"64 KB of extension":            "2;" + strings.Repeat("a", 64<<10) + "\r\nab\r\n0\r\n\r\n",
+		"2 KB of extension":             "2;" + strings.Repeat("a", 2<<10) + "\r\nab\r\n0\r\n\r\n",
+		"2 KB behind the last chunk":    "2\r\nab\r\n0;" + strings.Repeat("a", 2<<10) + "\r\n\r\n",
+		"an extension for each byte":    strings.Repeat("1;"+strings.Repeat("a", 60)+"\r\na\r\n", 60) + "0\r\n\r\n",
+		"a carriage return within":      "2;a\rb\r\nab\r\n0\r\n\r\n",
+		"zeros without end":             strings.Repeat("0", 30) + "2\r\nab\r\n0\r\n\r\n",
+		"a space behind the size":       "2 \r\nab\r\n0\r\n\r\n",
+		"2 KB of trailers":              "2\r\nab\r\n0\r\nx: " + strings.Repeat("a", 2<<10) + "\r\n\r\n",
+		"data longer than its size":     "2\r\nabc\r\n0\r\n\r\n",
+		"a size that ends by line feed": "2\nab\r\n0\r\n\r\n",
+	} {
+		c := dial(t, s)
+		io.WriteString(c, head+body+"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+		all, _ := io.ReadAll(c)
+		if !bytes.HasPrefix(all, []byte("HTTP/1.1 400 ")) || bytes.Count(all, []byte("HTTP/1.1 ")) != 1 {
+			t.Errorf("%s: %.200s", name, all)
+		}
+	}
+}
+
 func TestLegalHTTP1(t *testing.T) {
 	s := start(t, Options{})
 	f := func(name, request string) {
@@ -133,6 +163,7 @@ func TestLegalHTTP1(t *testing.T) {
 	}
 	f("60 KB of header", "POST /m HTTP/1.1\r\nHost: a\r\nX-A: "+strings.Repeat("b", 60_000)+"\r\n\r\n")
 	f("190 fields", "POST /m HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("X-A: b\r\n", 190)+"\r\n")
+	f("one empty line before", "\r\nGET /m HTTP/1.1\r\nHost: a\r\n\r\n")
 	f("HTTP/1.0 with a host", "GET /m HTTP/1.0\r\nHost: a\r\n\r\n")
 	f("every path byte", "GET /-._~:@!$&'()*+,;=%2F%c3%A9//x?a=b&c HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
 	f("tab and Latin-1 in a value", "GET /m HTTP/1.1\r\nHost: a\r\nX-A: b\t\xe9\r\n\r\n")

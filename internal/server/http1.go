@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/lifetime"
+	"github.com/sluice-gateway/sluice/internal/server/h1guard"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -119,6 +120,7 @@ type parkable struct {
 	*conn
 	parked bool // the serving goroutine's, as the following
 	head   longHead
+	frames h1guard.Guard
 	due    time.Time // the read deadline that was asked for
 	armed  time.Time // and that of the socket
 }
@@ -154,7 +156,23 @@ func (p *parkable) Read(b []byte) (int, error) {
 
 // receive ends with errParked when nothing comes on an idle connection for
 // parkAfter, or for half of that.
+//
+// What comes is followed for what the rules let a server refuse.
 func (p *parkable) receive(b []byte) (int, error) {
+	n, err := p.await(b)
+	if wrong := p.frames.Received(b[:n]); wrong != "" {
+		return 0, lenient(wrong)
+	}
+	return n, err
+}
+
+// lenient is something that parsers pass over and a strict server refuses.
+type lenient string
+
+// Error implements error.
+func (e lenient) Error() string { return string(e) }
+
+func (p *parkable) await(b []byte) (int, error) {
 	if p.busy.Load() {
 		if err := p.arm(p.due); err != nil {
 			return 0, err
@@ -428,6 +446,7 @@ func (h *http1) writeHead(ctx *fasthttp.RequestCtx, res *gateway.Response, id st
 func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 	s, c := h.server, connOf(ctx)
 	var tooBig *fasthttp.ErrSmallBuffer
+	var strict lenient
 	if errors.As(err, &tooBig) && c.head.reading && len(c.head.kept) == readBuffer {
 		c.head.tooLong = true
 		return
@@ -436,6 +455,8 @@ func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 	switch {
 	case errors.As(err, &tooBig):
 		e = wire.Errorf(wire.KindHeaderTooLarge, "The request's header is larger than 64 KB.")
+	case errors.As(err, &strict):
+		e = wire.Errorf(wire.KindValidation, "The request is not valid HTTP/1.1: %s.", string(strict))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		e = wire.Errorf(wire.KindRequestTimeout, "The request came too slowly.")
 	case errors.Is(err, io.ErrUnexpectedEOF):
