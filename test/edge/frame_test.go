@@ -29,6 +29,7 @@ func rows() []row {
 		quietCrowd(),
 		prefaces(),
 		oneBadKey(),
+		nineFloods(),
 	}
 }
 

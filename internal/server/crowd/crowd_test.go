@@ -132,6 +132,14 @@ func TestFloods(t *testing.T) {
 			t.Errorf("connection %d waits %v", i, got)
 		}
 	}
+	for range 10 {
+		f.Note(one, now)
+	}
+	now = now.Add(time.Second)
+	f.Wait(one, true, now)
+	if got := f.Wait(one, true, now); got != spacingHTTP2<<mostStrikes {
+		t.Errorf("after ten more floods a connection waits %v", got)
+	}
 	if f.Wait(two, true, now) != 0 {
 		t.Error("another address waits")
 	}

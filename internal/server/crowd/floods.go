@@ -14,9 +14,11 @@ const (
 	// a second for ever.
 	failureBurst = 2000
 	failureRate  = 200
-	// A connection of an address that floods begins so long after the one before it.
+	// A connection of an address that floods begins so long after the one before it. On
+	// HTTP/2 that doubles with each further flood, mostStrikes times at most.
 	spacingHTTP1 = 5 * time.Millisecond
-	spacingHTTP2 = 20 * time.Millisecond
+	spacingHTTP2 = 10 * time.Millisecond
+	mostStrikes  = 6
 )
 
 // Floods remembers addresses whose connections were closed for a flood, for a while and
@@ -31,6 +33,7 @@ type record struct {
 	from     netip.Prefix
 	until    time.Time // it counts as flooding
 	next     time.Time // a further connection may begin
+	strikes  int       // floods while it counted as flooding
 	failures float64   // bad credentials that the rate has not taken off yet
 	failed   time.Time // the last of them
 }
@@ -39,7 +42,13 @@ type record struct {
 func (f *Floods) Note(from netip.Addr, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.record(from).until = now.Add(remembered)
+	r := f.record(from)
+	if now.Before(r.until) {
+		r.strikes = min(r.strikes+1, mostStrikes)
+	} else {
+		r.strikes = 0
+	}
+	r.until = now.Add(remembered)
 }
 
 // Failed notes a bad credential. Too many of them are a flood.
@@ -76,7 +85,7 @@ func (f *Floods) Wait(from netip.Addr, http2 bool, now time.Time) time.Duration 
 	}
 	spacing := spacingHTTP1
 	if http2 {
-		spacing = spacingHTTP2
+		spacing = spacingHTTP2 << r.strikes
 	}
 	if r.next.Before(now) {
 		r.next = now
