@@ -55,9 +55,11 @@ func (c *Course) SVG(title string) string {
 	}
 	if !math.IsNaN(c.End) {
 		s.line(now, y(last), end, y(c.End), "ahead", "forecast: "+short(c.End, c.Unit))
+		s.text(end-4, y(c.End)-8, "axis", "end", "forecast "+short(c.End, c.Unit))
 	}
 	if !math.IsNaN(c.Limit) {
 		s.line(left, y(c.Limit), width-right, y(c.Limit), "mark", "budget: "+short(c.Limit, c.Unit))
+		s.text(left+8, y(c.Limit)-6, "axis", "start", "budget "+short(c.Limit, c.Unit))
 	}
 	s.add(`<polyline points="%s" class="course"><title>%s</title></polyline>`, strings.Join(points, " "),
 		html.EscapeString("spent: "+short(last, c.Unit)))
