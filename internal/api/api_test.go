@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -399,5 +400,55 @@ func TestSameFigures(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestNoFormulas: what callers may choose is in no CSV a formula to a spreadsheet: of no view, in no
+// table, and not in the report.
+func TestNoFormulas(t *testing.T) {
+	ledger := viewstest.Counted()
+	for i := range ledger {
+		k := &ledger[i].Key
+		k.Model, k.Cascade, k.Path, k.Key, k.User = "=1+1", "@SUM(1)", "+1-1", "-2+3", "\t=1"
+		k.Tier, k.Region = "\r=1", "=cmd|' /C calc'!A0"
+	}
+	r := newRig(t, ledger)
+	r.Log.Add(&decision.Decision{
+		ID: viewstest.DecisionID(60), Received: now.Add(-40 * time.Minute), Tenant: "acme", Asked: "=1+1", Served: "@x",
+		Reason: "+1", Error: "-1+x", User: "=2", Path: "escalated", Cascade: "=3", Status: 200, CostState: "known", Cost: 5,
+	})
+	checked := 0
+	walk := func(path string) {
+		t.Helper()
+		status, _, text := r.get(t, path, adminToken)
+		lines, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if status != 200 || err != nil {
+			t.Fatal(path, status, err)
+		}
+		for _, line := range lines {
+			for _, cell := range line {
+				_, number := strconv.ParseFloat(cell, 64)
+				if checked++; cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) && number != nil {
+					t.Errorf("%s has a cell %q", path, cell)
+				}
+			}
+		}
+	}
+	for _, name := range names(t, r, adminToken) {
+		_, _, body := r.get(t, "/api/v1/views/"+name, adminToken)
+		var v struct{ Tables []struct{ Name string } }
+		if err := json.Unmarshal([]byte(body), &v); err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range v.Tables {
+			walk("/api/v1/views/" + name + "?format=csv&table=" + table.Name)
+		}
+	}
+	for _, by := range []string{"model", "cascade", "path", "key", "user", "tier", "region"} {
+		walk("/api/v1/views/top?format=csv&by=" + map[bool]string{true: "model", false: by}[by == "user"])
+		walk("/api/v1/report?format=csv&by=tenant," + by)
+	}
+	if checked < 1000 {
+		t.Errorf("%d cells: the walk proves nothing", checked)
 	}
 }
