@@ -59,7 +59,8 @@ type Exchange interface {
 type Options struct {
 	Line      Line
 	Snapshots *snapshot.Store
-	// Anthropic serves what names an anthropic-version, and /v1/messages; OpenAI all else.
+	// Anthropic serves /v1/messages, and what names an anthropic-version unless the path is OpenAI's
+	// alone; OpenAI serves all else.
 	Anthropic, OpenAI Dialect
 	// Ping is how long a stream may be silent; 0 is DefaultPing.
 	Ping time.Duration
@@ -107,13 +108,19 @@ func (h *Handler) translate(req *gateway.Request) *gateway.Response {
 	path, query, _ := strings.Cut(req.Target, "?")
 	path = path[strings.Index(path, prefix):]
 	x := &exchange{handler: h, request: req, path: path, query: query, dialect: &h.opts.OpenAI}
-	if req.Header.Get("anthropic-version") != "" || strings.HasPrefix(path, "/v1/messages") {
+	if strings.HasPrefix(path, "/v1/messages") || !openAIs(path) && req.Header.Get("anthropic-version") != "" {
 		x.dialect = &h.opts.Anthropic
 	}
 	x.own = x.dialect.Open(req.Method, path)
 	req.Header = credentials(req.Header)
 	req.Translator = x
 	return x.serve()
+}
+
+// openAIs reports whether a path is one of OpenAI's API alone. For others the header decides.
+func openAIs(path string) bool {
+	name, _, _ := strings.Cut(path[len(prefix):], "/")
+	return name == "chat" || name == "responses" || name == "embeddings"
 }
 
 // credentials makes a bearer key of x-api-key, where there is no other credential.

@@ -141,7 +141,6 @@ func (x *exchange) answer(o outcome) *gateway.Response {
 	told := x.told(res)
 	if res.Stream != nil {
 		res.Stream = newStream(res.Stream, x, x.own.Stream(told))
-		res.Begun = false
 		return x.finish(res)
 	}
 	told.Body = res.Body

@@ -201,6 +201,30 @@ func TestNativePathsPass(t *testing.T) {
 	}
 }
 
+// TestWhoseDialect: the path says whose it is, and for paths that both have the header does.
+func TestWhoseDialect(t *testing.T) {
+	named := func(name string) Dialect {
+		return Dialect{
+			Open: func(string, string) Exchange { return plain{wire.OpConverse} },
+			Fail: func(*caller.Failure) (int, wire.Header, []byte) { return 400, nil, []byte(name) },
+		}
+	}
+	line := lineFunc(func(*gateway.Request) *gateway.Response { return &gateway.Response{Status: 400} })
+	h := New(Options{Line: line, Snapshots: &snapshot.Store{}, OpenAI: named("openai"), Anthropic: named("anthropic")})
+	for target, want := range map[string][2]string{
+		"/v1/messages": {"anthropic", "anthropic"}, "/v1/messages/count_tokens?beta=true": {"anthropic", "anthropic"},
+		"/v1/models": {"openai", "anthropic"}, "/v1/models/a": {"openai", "anthropic"}, "/v1/files": {"openai", "anthropic"},
+		"/v1/chat/completions": {"openai", "openai"}, "/v1/": {"openai", "anthropic"}, "/v1/responses": {"openai", "openai"},
+	} {
+		for i, header := range []wire.Header{nil, {{Name: "Anthropic-Version", Value: "2023-06-01"}}} {
+			res := h.Serve(&gateway.Request{Method: "POST", Target: target, Header: header})
+			if string(res.Body) != want[i] {
+				t.Errorf("%s: %s", target, res.Body)
+			}
+		}
+	}
+}
+
 type lineFunc func(*gateway.Request) *gateway.Response
 
 func (f lineFunc) Serve(req *gateway.Request) *gateway.Response { return f(req) }

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"bytes"
 	"encoding/base64"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
@@ -60,11 +61,19 @@ func typeOf(event []byte) string {
 	for t := scan.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = scan.Next() {
 		if t.Kind == jsonscan.Key && scan.Depth() == 1 && string(event[t.Start:t.End]) == `"type"` {
 			if v := scan.Next(); v.Kind == jsonscan.String {
-				return string(jsonscan.AppendString(nil, event[v.Start:v.End]))
+				return strings.Map(printable, string(jsonscan.AppendString(nil, event[v.Start:v.End])))
 			}
 		}
 	}
 	return ""
+}
+
+// printable drops what would end the line of an event's name.
+func printable(r rune) rune {
+	if r < ' ' {
+		return -1
+	}
+	return r
 }
 
 // withoutMetrics takes Bedrock's own members out of an event.
