@@ -126,9 +126,9 @@ func columnsOf(by []string, first ...figure[Row]) []figure[Row] {
 	for i, name := range by {
 		all = append(all, figure[Row]{name, func(r *Row) string { return r.By[i] }, words})
 	}
-	for i := range figures {
-		if !slices.Contains(by, figures[i].name) {
-			all = append(all, figures[i])
+	for _, f := range slices.Concat(figures, savedFigures) {
+		if !slices.Contains(by, f.name) {
+			all = append(all, f)
 		}
 	}
 	return all

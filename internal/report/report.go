@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
 // Currency is that of all amounts.
@@ -42,6 +43,9 @@ type Query struct {
 	// Corrections are those made by hand that the source has among its rows. The report
 	// has them apart, a row for each reason.
 	Corrections []*record.Adjustment
+	// Savings are what the savings of cascades are measured by; nil measures none. Rows that
+	// are grouped by cascade, and by nothing that parts the legs of a request, have them.
+	Savings *saving.Query
 	// Prices give rows of one class and price version their unit prices; nil knows none.
 	Prices Prices
 }
@@ -118,6 +122,11 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 	}
 	if err := source.Rows(ctx, q.From, q.To, s.add); err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	if s.saving {
+		if err := s.save(ctx); err != nil { // corrections count, as the ledger has them
+			return nil, err
+		}
 	}
 	for _, a := range q.Corrections {
 		if err := s.correct(a); err != nil {

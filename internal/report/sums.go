@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -23,6 +24,9 @@ type Row struct {
 	// exact is the cost in pico-dollars, where it is a quantity times a price and no whole
 	// number of them; nil elsewhere.
 	exact *big.Rat
+	// answers are what saved is worked out of, and saved what a cascade saved; nil for nothing.
+	answers answers
+	saved   *saving.Saving
 	// noPrice is whether a row of one class has no price.
 	noPrice bool
 	// Tenant is what the configuration says of all whom the row is of, as far as it is the
@@ -140,6 +144,7 @@ type sums struct {
 	// classes are those that rows are parted into, nil when they are not.
 	classes []Class
 	noPrice bool // of the part that is added to a row
+	saving  bool // whether rows have savings
 	// part and rest are memory for what a row of the source is parted into.
 	part, rest record.Counters
 	versions   map[string]versioned
@@ -167,6 +172,7 @@ func newSums(q *Query, by []column) (*sums, error) {
 	if s.at(classColumn) >= 0 {
 		s.classes = Classes()
 	}
+	s.saving = s.saves()
 	s.total = Row{By: make([]string, len(by))}
 	for name, want := range q.Where {
 		c, err := columnNamed(name)
@@ -283,7 +289,7 @@ func (s *sums) addPart(reason string, k *record.RowKey, c *record.Counters, clas
 	}
 	r := s.row(reason, k)
 	r.noPrice = r.noPrice || s.noPrice
-	if !r.add(c) {
+	if !r.add(c) || s.saving && !r.answer(k, c) {
 		return outOfRange(k)
 	}
 	return nil

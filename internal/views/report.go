@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
 // Report is what gateway report prints, of what somebody may see.
@@ -38,6 +39,7 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	a := &ask{query: q, shelf: s, ctx: ctx}
 	of := report.Query{
 		From: q.From, To: q.To, By: by, Now: s.from.Now().UTC(), Tenants: s.from.Payers(), Models: s.from.Models(),
+		Savings: &saving.Query{From: q.From, To: q.To, Baselines: s.from.Baselines(), Prices: s.from.Prices()},
 	}
 	if s.from.Complete != nil {
 		if err := s.from.Complete(ctx, &of); err != nil {

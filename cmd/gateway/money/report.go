@@ -98,6 +98,9 @@ func reportCommand() *cobra.Command {
 			return err
 		}
 		query.Within = *within
+		if err := addSavings(cfg, &query); err != nil {
+			return err
+		}
 		if report.TerminalWidth(os.Stderr) > 0 {
 			source = &progress{source, os.Stderr, time.Now}
 		}
@@ -112,6 +115,19 @@ func reportCommand() *cobra.Command {
 		layout.Format, layout.Width = report.Format(f.format), report.TerminalWidth(os.Stdout)
 		return command.InvalidIf(report.Write(cmd.OutOrStdout(), &layout, r), report.ErrQuery)
 	})
+}
+
+// addSavings has a report by cascades say what they saved.
+func addSavings(cfg *config.Config, q *report.Query) error {
+	if !slices.Contains(q.By, "cascade") {
+		return nil
+	}
+	snap, err := command.Compile(cfg)
+	if err != nil {
+		return err
+	}
+	q.Savings = &saving.Query{From: q.From, To: q.To, Baselines: snap.Baselines(), Prices: snap.Prices}
+	return nil
 }
 
 // focusPrefix is that of the formats of FOCUS, before their version.

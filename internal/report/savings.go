@@ -1,0 +1,90 @@
+package report
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/saving"
+)
+
+// cascadeColumn is what rows must be grouped by so that they have savings.
+const cascadeColumn = "cascade"
+
+// partsRequests are the columns that part the legs of one request: what is saved cannot be
+// told of such a row.
+func partsRequests() []string {
+	return []string{
+		"model", "base_model", "path", "tier", "scope", "region", "latency", "context", "price_version", classColumn,
+	}
+}
+
+// answers are the rows of the ledger that one row of a report is of.
+type answers map[record.RowKey]record.Counters
+
+// Rows implements saving.Source.
+func (a answers) Rows(
+	_ context.Context, _, _ time.Time, yield func(record.RowKey, record.Counters) error,
+) error {
+	for k, c := range a {
+		if err := yield(k, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saves reports whether rows have savings.
+func (s *sums) saves() bool {
+	return s.query.Savings != nil && s.at(cascadeColumn) >= 0 &&
+		!slices.ContainsFunc(partsRequests(), func(name string) bool { return s.at(name) >= 0 })
+}
+
+// answer counts what was metered in a row of a cascade.
+func (r *Row) answer(k *record.RowKey, c *record.Counters) (ok bool) {
+	if k.Cascade == "" || r.Correction != "" {
+		return true
+	}
+	if r.answers == nil {
+		r.answers = answers{}
+	}
+	r.answers[*k], ok = r.answers[*k].Plus(*c) // a source may yield a row in parts
+	return ok
+}
+
+// save works out what the cascade of each row saved.
+func (s *sums) save(ctx context.Context) error {
+	s.saving = false
+	for _, r := range s.rows {
+		all, err := saving.Of(ctx, r.answers, *s.query.Savings)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(all, func(one saving.Saving) bool { return one.Cascade == r.By[s.at(cascadeColumn)] })
+		if r.answers != nil && at >= 0 {
+			r.saved = &all[at]
+		}
+		r.answers = nil
+	}
+	return nil
+}
+
+// savedText writes one amount of what the row's cascade saved, "" where it is not measured.
+func savedText(text func(*saving.Saving) string) func(*Row) string {
+	return func(r *Row) string {
+		if r.saved == nil {
+			return ""
+		}
+		return text(r.saved)
+	}
+}
+
+// savedFigures are what the row's cascade saved against its escalation model alone, with the
+// 95 % interval.
+var savedFigures = []figure[Row]{
+	{"saved_usd", savedText(claim(func(s *saving.Saving) *money.Total { return &s.Saved })), claimed},
+	{"saved_low_usd", savedText(bound(func(s *saving.Saving) *money.Total { return &s.Low })), claimed},
+	{"saved_high_usd", savedText(bound(func(s *saving.Saving) *money.Total { return &s.High })), claimed},
+}
