@@ -76,7 +76,7 @@ func (c *call) judged(err *wire.Error) *wire.Error {
 	case sender == nil:
 	case err == nil:
 		sender.Proven()
-	default:
+	case err.Status() == http.StatusForbidden:
 		sender.Failed()
 	}
 	return err
