@@ -28,6 +28,8 @@ type http2 struct {
 
 type connKey struct{}
 
+const streamsPerConnection = 100
+
 func newHTTP2(s *Server) *http2 {
 	h := &http2{server: s, ln: newHandover(s.ln.Addr())}
 	protocols := new(http.Protocols)
@@ -43,7 +45,7 @@ func newHTTP2(s *Server) *http2 {
 			return context.WithValue(ctx, connKey{}, c)
 		},
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          100,
+			MaxConcurrentStreams:          streamsPerConnection,
 			MaxReceiveBufferPerStream:     256 << 10,
 			MaxReceiveBufferPerConnection: 1 << 20,
 			// Writing has its own progress deadlines, in conn and below.

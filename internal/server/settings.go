@@ -36,3 +36,23 @@ func (s *Server) Use(next Settings) error {
 	}
 	return nil
 }
+
+// Limit is one that no configuration changes.
+type Limit struct {
+	Name  string
+	Value int
+}
+
+// FixedLimits are those that the protocols need and nobody has to set.
+func FixedLimits() []Limit {
+	return []Limit{
+		{"bytes of a head", maxHeaderBytes},
+		{"fields of a head", maxHeaderFields},
+		{"bytes of a target", maxTargetBytes},
+		{"bytes of an unread body that keep a connection", unreadLimit},
+		{"least bytes per second of a body", slowestBytesPerSecond},
+		{"streams of an HTTP/2 connection", streamsPerConnection},
+		{"failed credentials in a row, HTTP/1.1", failuresHTTP1},
+		{"failed credentials in a row, HTTP/2", failuresHTTP2},
+	}
+}

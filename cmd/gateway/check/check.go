@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/doctor"
 	"github.com/sluice-gateway/sluice/internal/review"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 )
@@ -34,6 +35,7 @@ func Command(version string) *cobra.Command {
 	file := command.ConfigFlag(cmd)
 	format := cmd.Flags().String("format", "text", "text, json or sarif")
 	command.Complete(cmd, "format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	limits := cmd.Flags().Bool("explain-limits", false, "print each limit of the edge, its value and where it came from")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !slices.Contains(formats, *format) {
 			return command.BadUsage(cmd, fmt.Errorf("--format %s is none of text, json, sarif", *format))
@@ -44,6 +46,9 @@ func Command(version string) *cobra.Command {
 		found := look(*file, time.Now())
 		if err := found.print(cmd.OutOrStdout(), *format, version); err != nil {
 			return err
+		}
+		if *limits && found.err == nil && *format == "text" {
+			return explainLimits(cmd.OutOrStdout(), found.config, doctor.FileLimit())
 		}
 		return command.Invalid(found.err)
 	}

@@ -162,3 +162,33 @@ func TestObservingHasItsPrice(t *testing.T) {
 		"note: cascade c observes: at 1800 input and 250 output tokens a pair costs $0.00027 for the shadow "+
 			"and $0.00412 for the judge; 500 pairs $2.19"+hint)
 }
+
+// TestExplainLimits: each limit has its value and where that came from.
+func TestExplainLimits(t *testing.T) {
+	file := harness.File(t, "sluice.yaml", "upstream: {endpoint: sandbox}\ntenants: [{id: acme}]\n"+
+		"limits:\n  max_connections: 400\n  max_connections_per_address: 0\ntimeouts: {header: 3s}\n")
+	out, err := output(t, "check", "--explain-limits", "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"limits.max_connections ":             "400 " + file + ":4",
+		"limits.max_unproven_connections":     "330 five sixths of max_connections",
+		"limits.max_connections_per_address":  "none " + file + ":5",
+		"limits.max_body_bytes":               "26214400 default",
+		"timeouts.header":                     "3s " + file + ":6",
+		"timeouts.drain":                      "5m0s default",
+		"bytes of a head":                     "65536 fixed",
+		"failed credentials in a row, HTTP/2": "200 fixed",
+	} {
+		found := false
+		for line := range strings.Lines(out) {
+			if rest, is := strings.CutPrefix(line, name); is {
+				found = strings.Join(strings.Fields(rest), " ") == want
+			}
+		}
+		if !found {
+			t.Errorf("%s is not %q in\n%s", name, want, out)
+		}
+	}
+}
