@@ -113,8 +113,8 @@ func upstreamFaults(t *testing.T) []fault {
 			c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n" + jsonHeader + "\r\n{}"))
 			return false
 		}, status: billed, errorType: lost, legs: 1, unknown: 1},
-		{name: "truncated-json", play: writes(answerWith(200, jsonHeader, `{"output":{"mess`)), status: 200,
-			body: []byte(`{"output":{"mess`), legs: 1, unknown: 1},
+		{name: "truncated-json", play: writes(answerWith(200, jsonHeader, `{"output":{"mess`)), status: billed,
+			errorType: lost, legs: 1, unknown: 1},
 		{name: "no-usage", play: writes(answerWith(200, jsonHeader, `{"output":{}}`)), status: 200,
 			body: []byte(`{"output":{}}`), legs: 1, unknown: 1},
 		{name: "not-http", play: writes([]byte("SSH-2.0-OpenSSH\r\n\r\n")), status: billed, errorType: lost,
@@ -300,10 +300,11 @@ func checkFaultReport(t *testing.T, gw *harness.Gateway, faults []fault, good in
 	})
 }
 
-// TestStaleConnection ends a kept connection when the next request is on it: the
-// request is sent again without the caller's noticing. No other request may be
-// about, because it could take the kept connection.
-func TestStaleConnection(t *testing.T) {
+// TestLostOnKeptConnection (E9) ends a kept connection when the next request is on it:
+// that may be billed, so it is not sent again, the caller gets an error that no SDK
+// repeats, and the books have it as unknown. No other request may be about, because it
+// could take the kept connection.
+func TestLostOnKeptConnection(t *testing.T) {
 	ok := writes(answerWith(200, jsonHeader, okBody))
 	end := func(*net.TCPConn, int) bool { return false }
 	upstream := harness.StartScripted(t, map[string]harness.Play{"stale": inTurn(ok, end, ok)})
@@ -312,13 +313,13 @@ func TestStaleConnection(t *testing.T) {
 upstream: {region: us-east-1, endpoint: %q}
 tenants: [{id: acme, keys: [%s]}]
 `, upstream.URL(), key.KeyID)})
-	for range 2 {
-		if got := gw.Post(t, key.BearerCredential, "/model/stale/converse", ask); got.Status != 200 ||
-			string(got.Body) != okBody {
-			t.Errorf("%d %s", got.Status, got.Body)
+	for i, want := range []int{200, 424, 200} {
+		got := gw.Post(t, key.BearerCredential, "/model/stale/converse", ask)
+		if got.Status != want || want == 200 && string(got.Body) != okBody {
+			t.Errorf("request %d: %d %s", i, got.Status, got.Body)
 		}
 	}
-	want := harness.Row{Requests: 2, Legs: 3, Input: 6, Output: 4}
+	want := harness.Row{Requests: 3, Legs: 3, Input: 6, Output: 4, Unknown: 1}
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		rows := gw.Report("model")
 		if len(rows) != 1 {

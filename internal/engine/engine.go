@@ -101,8 +101,8 @@ const (
 	// NotSent: refused or lost before the request was fully handed to the
 	// network; certainly not billed.
 	NotSent
-	// StaleConn: a kept connection was closed at once and before any byte of the
-	// answer, as happens when the server had already dropped the connection.
+	// StaleConn: a kept connection was found closed before the request was handed over
+	// whole; certainly not billed.
 	StaleConn
 	// LostInAnswer: sent, then lost before the end of the answer; may be billed.
 	LostInAnswer

@@ -65,7 +65,7 @@ func (f *fixture) post(t testing.TB, op wire.Operation, model, text string, head
 
 // invoked answers a plain InvokeModel with these counts, and further head fields.
 func invoked(in, out int64, header ...wire.Field) *engine.Response {
-	return &engine.Response{Status: 200, Body: []byte(`{}`), Header: append(wire.Header{
+	return &engine.Response{Status: 200, Body: []byte(`{"output":{}}`), Header: append(wire.Header{
 		{Name: "X-Amzn-Bedrock-Input-Token-Count", Value: fmt.Sprint(in)},
 		{Name: "X-Amzn-Bedrock-Output-Token-Count", Value: fmt.Sprint(out)},
 	}, header...)}

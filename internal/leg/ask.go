@@ -3,6 +3,7 @@ package leg
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
@@ -168,10 +169,21 @@ func (a *Attempt) call(ctx context.Context, out *outgoing) {
 	}
 }
 
-// readHead reads the first frame of a stream, so that a leg that fails at once
-// can still be left behind.
+// readHead looks whether an answer is one, and reads the first frame of a stream, so
+// that a leg that fails at once can still be left behind.
 func (a *Attempt) readHead() error {
 	frames := a.Response.Frames
+	if fault := faultOf(a); fault != "" {
+		if frames != nil {
+			frames.Close()
+		}
+		err := &engine.Error{
+			Failure: engine.Corrupt, Sent: true, Answered: true, Timing: a.Response.Timing,
+			Err: errors.New("the answer is " + fault),
+		}
+		a.Response = nil
+		return err
+	}
 	if frames == nil {
 		return nil
 	}
@@ -187,4 +199,15 @@ func (a *Attempt) readHead() error {
 	frames.Close()
 	a.Response = nil
 	return err
+}
+
+// faultOf says what keeps the answer from being one of the operation, "" for nothing. Of
+// an answer that is no stream it reads the usage, too.
+func faultOf(a *Attempt) string {
+	res, op, d := a.Response, a.request.Target.Op, a.Facts.Dialect
+	fault := wire.AnswerFault(op, d != nil, res.Status, res.Header, res.Frames != nil)
+	if fault == "" && res.Frames == nil && res.Status < 300 {
+		a.End.Usage, fault = wire.ReadAnswer(op, d, res.Header, res.Body)
+	}
+	return fault
 }

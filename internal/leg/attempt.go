@@ -151,9 +151,7 @@ func (a *Attempt) ending(how Disposition) {
 	switch {
 	case res.Frames != nil:
 		end.Usage = a.usage.Usage()
-	case res.Status < 300:
-		end.Usage = wire.ResponseUsage(a.request.Target.Op, a.Facts.Dialect, res.Header, res.Body)
-	default:
+	case res.Status >= 300:
 		return
 	}
 	if a.unmapped() {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -54,7 +55,51 @@ func HasPrefixFold(s, prefix string) bool {
 // it came over.
 func DescribesAnswer(name string) bool {
 	return strings.EqualFold(name, "content-type") || strings.EqualFold(name, "retry-after") ||
+		strings.EqualFold(name, "content-encoding") ||
 		HasPrefixFold(name, "x-amzn-") || HasPrefixFold(name, "x-amz-")
+}
+
+// AnswerFault says what keeps an answer from being a success by its head, "" for
+// nothing. Errors speak for themselves. frames is whether its body is an event stream,
+// and known whether the model's family always answers in JSON.
+func AnswerFault(op Operation, known bool, status int, h Header, frames bool) string {
+	media := mediaType(h)
+	streams := op == OpConverseStream || op == OpInvokeStream
+	switch {
+	case status < 200 || status >= 400:
+		return ""
+	case status >= 300:
+		return "a redirect"
+	case status > 202:
+		return "a status that no operation has"
+	case !strings.EqualFold(cmp.Or(h.Get("content-encoding"), "identity"), "identity"):
+		return "encoded, though that was not asked for"
+	case streams && !frames:
+		return "not an event stream"
+	case frames && !streams:
+		return "an event stream, though none was asked for"
+	case frames || mustBeJSON(h) && !isMarkup(media):
+		return ""
+	case op == OpInvoke && !known && !strings.HasPrefix(media, "text/") && !isMarkup(media):
+		return "" // of a model that is asked for pictures or sound
+	}
+	return "of a content type that no operation has"
+}
+
+// mediaType is the content type without its parameters, in lower case.
+func mediaType(h Header) string {
+	media, _, _ := strings.Cut(h.Get("content-type"), ";")
+	return strings.ToLower(strings.TrimSpace(media))
+}
+
+// mustBeJSON reports whether a body is JSON by its head, or whether that says nothing.
+func mustBeJSON(h Header) bool {
+	media := mediaType(h)
+	return media == "" || media == "text/plain" || media == "application/octet-stream" || strings.Contains(media, "json")
+}
+
+func isMarkup(media string) bool {
+	return strings.Contains(media, "html") || strings.Contains(media, "xml") || strings.HasPrefix(media, "multipart/")
 }
 
 // AppendHeader splits a header block, of which each line ends in CR LF, into

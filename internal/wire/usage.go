@@ -75,12 +75,39 @@ func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known && !u.O
 // answer of an unknown family is an embedding. Of a guardrail both are, unless
 // its units are missing or are not numbers of units. d may be nil.
 func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
+	u, _ := ReadAnswer(op, d, h, body)
+	return u
+}
+
+// ReadAnswer is ResponseUsage, and says what keeps the body from being an answer of the
+// operation, "" for nothing.
+func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault string) {
 	var r usageReader
+	switch op {
+	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes, OpStartAsyncInvoke:
+		r.read(checksTree, body) // nothing of it is counted
+	default:
+		r.read(answerTreeOf(op), body)
+	}
+	text := bytes.TrimLeft(body, " \t\r\n")
+	switch {
+	case len(text) > 0 && d == nil && op == OpInvoke && !mustBeJSON(h):
+	case len(text) == 0 || r.broken:
+		fault = "not JSON, or not all of it"
+	case text[0] != '{' && (d != nil || op != OpInvoke):
+		fault = "not a JSON object"
+	case op == OpConverse && !r.message:
+		fault = "a JSON object without an answer"
+	}
+	return r.answer(op, d, h), fault
+}
+
+// answer is what was read of an answer.
+func (r *usageReader) answer(op Operation, d *Dialect, h Header) Usage {
 	switch op {
 	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes:
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
-		r.read(answerTreeOf(op), body)
 		if r.metered && r.odd == 0 {
 			r.noTokens()
 		}
@@ -88,7 +115,6 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 	case OpStartAsyncInvoke:
 		return Usage{} // billed per image or second, which no answer reports
 	}
-	r.read(answerTreeOf(op), body)
 	r.stopped = true
 	if op == OpInvoke {
 		r.readCounts(h)

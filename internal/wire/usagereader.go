@@ -45,6 +45,7 @@ const (
 	gotLatency
 	gotInvokedModel
 	gotGuardrailAction
+	gotMessage   // what only an answer has
 	gotGuardrail // gotGuardrail + policy
 )
 
@@ -85,6 +86,7 @@ var converseUsage = join(
 // messageStop and metadata events, whose members have the same names.
 var converseAnswer = join(
 	converseUsage.at("usage"),
+	each(gotMessage, "output", "usage"),
 	each(gotStop, "stopReason"),
 	each(gotTier, "serviceTier.type"),
 	each(gotLatency, "performanceConfig.latency"),
@@ -210,6 +212,8 @@ type usageReader struct {
 	vectors    bool // it is an embedding
 	final      bool // invocationMetrics or the metadata event came
 	intervened bool // a guardrail changed or blocked something
+	message    bool // what only an answer has is there
+	broken     bool // the text is not JSON
 }
 
 // read reads one JSON text. A text that is cut short counts up to the cut.
@@ -234,12 +238,16 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 			r.odd.add(what)
 		}
 	}
+	if err := w.Err(); err != nil {
+		r.broken = err.Fault == jsonscan.BadSyntax || err.Fault == jsonscan.Truncated
+		r.message = true // it may be in what was not read
+	}
 }
 
 // isPart reports whether a role is of what is no count itself, but holds or is a part
 // of some.
 func isPart(what role) bool {
-	return what == gotMetrics || what >= gotImages && what <= gotIterations || what == gotCacheDetail
+	return what == gotMetrics || what == gotMessage || what >= gotImages && what <= gotIterations || what == gotCacheDetail
 }
 
 func isWord(what role) bool {
@@ -251,6 +259,8 @@ func (r *usageReader) readList(m jsonscan.Match) {
 	switch m.Role {
 	case gotMetrics:
 		r.final = true
+	case gotMessage:
+		r.message = r.message || m.Kind == jsonscan.BeginObject
 	case gotCacheDetail:
 		r.readDetail(m)
 	case gotIterations:

@@ -30,6 +30,7 @@ func rows() []row {
 		prefaces(),
 		oneBadKey(),
 		nineFloods(),
+		upstreamNonsense(), inventedNames(),
 	}
 }
 

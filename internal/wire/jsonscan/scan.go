@@ -18,6 +18,10 @@ import (
 // MaxDepth is how many containers may be nested.
 const MaxDepth = 512
 
+// MaxNumber is how many bytes a number may have. No model counts as far, and readers
+// need time that grows with the square of the length.
+const MaxNumber = 1000
+
 // Kind is what a token is. The zero value is Invalid.
 type Kind uint8
 
@@ -60,6 +64,7 @@ const (
 	TooDeep            // more than MaxDepth containers
 	Truncated          // the text ends in the middle of a value
 	DuplicateKey       // a member that the tree names occurs twice in one object
+	LongNumber         // more than MaxNumber bytes
 )
 
 // Error says what is wrong and where.
@@ -79,6 +84,8 @@ func (e *Error) Error() string {
 		return "more than " + strconv.Itoa(MaxDepth) + " nested values" + at
 	case Truncated:
 		return "the JSON text ends early" + at
+	case LongNumber:
+		return "a number of more than " + strconv.Itoa(MaxNumber) + " bytes" + at
 	case DuplicateKey:
 		return "duplicate member " + strconv.Quote(e.Name) + at
 	}
@@ -292,6 +299,9 @@ func (s *Scanner) number() Token {
 		if s.digits() == 0 {
 			return s.fail(BadSyntax)
 		}
+	}
+	if s.pos-start > MaxNumber {
+		return s.fail(LongNumber)
 	}
 	s.afterValue()
 	return Token{Kind: Number, Start: start, End: s.pos}

@@ -94,6 +94,14 @@ func TestFaults(t *testing.T) {
 	f(`["\ud83"]`, jsonscan.BadSyntax, 2)
 	f(strings.Repeat("[", 513), jsonscan.TooDeep, 512)
 	f(strings.Repeat(`{"a":`, 100_000), jsonscan.TooDeep, 512*5)
+	long := strings.Repeat("1", 5_000_000) // E13
+	f(`{"a":`+long+`}`, jsonscan.LongNumber, 5+len(long))
+	f(`[-1.`+long+`]`, jsonscan.LongNumber, 4+len(long))
+	f(`[1e`+long+`]`, jsonscan.LongNumber, 3+len(long))
+	f(long, jsonscan.LongNumber, len(long))
+	if err := jsonscan.Check([]byte(`{"a":-` + long[:999] + `}`)); err != nil {
+		t.Errorf("a number of 1,000 bytes: %v", err)
+	}
 	if err := jsonscan.Check([]byte(strings.Repeat("[", 512) + strings.Repeat("]", 512))); err != nil {
 		t.Errorf("512 levels: %v", err)
 	}
@@ -134,7 +142,7 @@ func FuzzCheckAgreesWithEncodingJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		err := jsonscan.Check(data)
-		if err != nil && err.Fault == jsonscan.TooDeep {
+		if err != nil && (err.Fault == jsonscan.TooDeep || err.Fault == jsonscan.LongNumber) {
 			return
 		}
 		if want := json.Valid(data) && utf8.Valid(data); (err == nil) != want {

@@ -125,7 +125,7 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Answer, error) {
 		err = sendErr
 	}
 	failed := x.fail(x.lostBeforeAnswer(err), err)
-	if failed.Failure == engine.StaleConn {
+	if x.conn.reused && x.lostAtOnce(failed) {
 		c.pool.purge() // the server has most likely closed its idle neighbours too
 	}
 	return nil, failed
@@ -137,6 +137,14 @@ const earlyAnswer = time.Second
 // staleWindow is how soon it shows that a server had closed a connection: a round
 // trip. A connection that is lost later was lost while the model worked.
 const staleWindow = time.Second
+
+// lostAtOnce reports whether a connection was closed, most likely, before the request
+// came to it. What was sent whole may have been read nevertheless, so that it is never
+// sent again.
+func (x *exchange) lostAtOnce(failed *engine.Error) bool {
+	stale := failed.Failure == engine.StaleConn || failed.Failure == engine.LostInAnswer && !x.answered
+	return stale && x.sinceStart()-x.sentAt < staleWindow
+}
 
 // readHead reads heads up to the final one. After a failed send it waits
 // only briefly: a server may refuse a request early and close, and its reason is
@@ -177,14 +185,13 @@ func (x *exchange) readHead(sendErr error) (head, error) {
 // lostBeforeAnswer names a failure that came before the head was complete.
 func (x *exchange) lostBeforeAnswer(err error) engine.Failure {
 	f := failureOf(err)
-	silent := !x.answered
 	switch {
-	case silent && f == engine.LostInAnswer && x.conn.reused && x.sinceStart()-x.sentAt < staleWindow:
-		return engine.StaleConn
-	case silent && !x.sent:
-		return engine.NotSent
-	default:
+	case x.answered || x.sent:
 		return f
+	case f == engine.LostInAnswer && x.conn.reused:
+		return engine.StaleConn
+	default:
+		return engine.NotSent
 	}
 }
 

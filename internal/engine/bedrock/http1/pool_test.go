@@ -92,8 +92,8 @@ func TestClosedIdleConnectionIsNotUsed(t *testing.T) {
 	}
 }
 
-// A connection that the server closes when the next request comes is stale; its
-// idle neighbours are closed with it.
+// E9: a connection that is reset when the next request has come may have been lost while
+// the model worked; its idle neighbours are closed with it.
 func TestStaleConnection(t *testing.T) {
 	both := make(chan struct{})
 	var arrived sync.WaitGroup
@@ -122,7 +122,7 @@ func TestStaleConnection(t *testing.T) {
 	}
 	first.Wait()
 	_, _, err := call(t.Context(), c, post("{}"))
-	mustFail(t, "second use", err, engine.Error{Failure: engine.StaleConn, Sent: true})
+	mustFail(t, "second use", err, engine.Error{Failure: engine.LostInAnswer, Sent: true})
 	if got := ask(t, c); got != "3" {
 		t.Errorf("connection %s, want 3", got)
 	}
