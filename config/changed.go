@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // fixed are the keys that a running gateway cannot take anew, in the order of the
@@ -175,7 +177,7 @@ func readable(d *decoder, at place, pattern string) bool {
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	d.faultAt(at, "include", "%s", Unread(folderOf(pattern), err))
+	d.faultAt(at, "include", "%s", userfile.Why(folderOf(pattern), err))
 	return false
 }
 

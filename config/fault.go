@@ -167,8 +167,27 @@ func (f Fault) render(b *strings.Builder, kind string) {
 	if f.Text == "" {
 		return
 	}
-	fmt.Fprintf(b, "%5d | %s\n", f.Line, f.Text)
-	fmt.Fprintf(b, "      | %s\n", caret(f.Text, f.Column, f.width))
+	text, column := excerpt(f.Text, f.Column)
+	fmt.Fprintf(b, "%5d | %s\n", f.Line, text)
+	fmt.Fprintf(b, "      | %s\n", caret(text, column, f.width))
+}
+
+// excerpt is what of a long line is worth showing: what is around a column, which is
+// returned as it is in there.
+func excerpt(text string, column int) (string, int) {
+	const most, before = 160, 60
+	if len(text) <= most {
+		return text, column
+	}
+	runes := []rune(text)
+	from := min(max(0, column-1-before), max(0, len(runes)-most))
+	if to := from + most; to < len(runes) {
+		runes = append(runes[:to:to], '…')
+	}
+	if from == 0 {
+		return string(runes), column
+	}
+	return "…" + string(runes[from:]), column - from + 1
 }
 
 // caret underlines width characters from column on, inside the line. Tabs stay

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // TestReload changes included files in every way and compares what Reload makes
@@ -191,7 +193,7 @@ func TestUnreadFiles(t *testing.T) {
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}: "this user may not read x",
 		&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}:    "read x: input/output error",
 	} {
-		if got := Unread("x", err); got != want {
+		if got := userfile.Why("x", err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}

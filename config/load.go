@@ -5,15 +5,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // Load reads the configuration file at path and the files that it names. An
@@ -27,9 +27,9 @@ func Load(path string, env func(string) string) (*Config, error) {
 // LoadToRead is Load for commands that only read: secrets and other variables that only
 // a gateway that serves needs may be unset. Their values are as they are written then.
 func LoadToRead(path string, env func(string) string) (*Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := userfile.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, err
 	}
 	return load(&decoder{env: env, reading: true, unset: map[string]bool{}}, path, data)
 }
@@ -39,9 +39,12 @@ func LoadToRead(path string, env func(string) string) (*Config, error) {
 // those of previous. Both share the values of the others, which nobody may change.
 // Without previous it is Load.
 func Reload(previous *Config, path string, env func(string) string) (*Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := userfile.Read(path)
+	if errors.Is(err, userfile.ErrEmpty) && previous != nil {
+		err = fmt.Errorf("%w, and was not", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, err
 	}
 	return load(&decoder{env: env, previous: previous}, path, data)
 }
@@ -57,9 +60,9 @@ func LoadPrices(files []string, env func(string) string) (*Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		data, err := os.ReadFile(name)
+		data, err := userfile.Read(name)
 		if err != nil {
-			return nil, fmt.Errorf("read the prices: %w", err)
+			return nil, err
 		}
 		if root, ok := d.parseFile(name, data); ok {
 			d.appendBook(c, main, root)
@@ -158,7 +161,7 @@ func (d *decoder) include(main *tree, c *Config) {
 		for _, name := range d.matches(at, pattern) {
 			data, err := os.ReadFile(name)
 			if err != nil {
-				d.faultAt(at, "include", "%s", Unread(name, err))
+				d.faultAt(at, "include", "%s", userfile.Why(name, err))
 				continue
 			}
 			p := part{hash: sha256.Sum256(data), size: len(data), ended: bytes.HasSuffix(data, []byte("\n"))}
@@ -278,27 +281,10 @@ func (d *decoder) further(v value, name string) (value, bool) {
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		d.fault(v, "%s", Unread(name, err))
+		d.fault(v, "%s", userfile.Why(name, err))
 		return value{}, false
 	}
 	return d.parseFile(name, data)
-}
-
-// Unread says why a file that a configuration names could not be read, in the words of its user.
-func Unread(name string, err error) string {
-	switch {
-	case name == "":
-		return "names no file"
-	case errors.Is(err, fs.ErrNotExist):
-		return "there is no file " + name
-	case errors.Is(err, syscall.EISDIR):
-		return name + " is a folder; a file is needed"
-	case errors.Is(err, syscall.ENOTDIR):
-		return name + " cannot be there: a part of the path before it is a file"
-	case errors.Is(err, fs.ErrPermission):
-		return "this user may not read " + name
-	}
-	return err.Error()
 }
 
 // parseFile parses a file whose paths are its own.

@@ -138,10 +138,12 @@ var owners = map[string][]string{
 var only = map[string][]string{
 	"config": {
 		"internal/money", "internal/glob", "internal/role", "config/syntax", "config/similar", "config/variables",
+		"config/userfile",
 	},
 	"config/syntax":    {},
 	"config/similar":   {},
 	"config/variables": {},
+	"config/userfile":  {"config/similar"},
 	"internal/wire":    {"internal/wire/jsonscan"},
 }
 

@@ -35,7 +35,7 @@ func mistakes() []mistake {
 		{"near command", "", "sevre", 2, says(`unknown command "sevre"`, `did you mean "serve"?`)},
 		{"unknown command", "", "dashboard", 2, says(`unknown command "dashboard"`, "gateway --help")},
 		{"no configuration", "", "serve", 2, says("--config FILE is needed")},
-		{"file that is not there", "", "serve --config nope.yaml", 2, says("nope.yaml: no such file")},
+		{"file that is not there", "", "serve --config nope.yaml", 2, says("nope.yaml: there is no such file")},
 		{"folder as file", "", "serve --config .", 2, says("is a directory")},
 		{"empty file", "\n", "serve --config s.yaml", 2, says(`needs the key "region"`, "AWS_REGION")},
 		{"tab", "upstream:\n\tregion: us-east-1\n", "serve --config s.yaml", 2, says("s.yaml:2:1", "a tab cannot indent")},

@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/money"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving"
 	"github.com/sluice-gateway/sluice/cmd/gateway/tools"
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // version is set by the linker, in builds of the Makefile.
@@ -57,10 +58,11 @@ func run(args []string) int {
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	var bad command.InvalidError
+	var file *userfile.Error
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &bad):
+	case errors.As(err, &bad), errors.As(err, &file):
 		fmt.Fprintln(os.Stderr, err)
 		return exitInvalid
 	default:

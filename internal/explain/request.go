@@ -29,7 +29,7 @@ func ParseHTTP(data []byte, basePath string) (*Request, error) {
 	}
 	words := strings.Fields(first)
 	if len(words) < 2 || len(words) > 3 {
-		return nil, fmt.Errorf("%w: %q is no request line such as POST /model/ID/converse HTTP/1.1", ErrRequest, first)
+		return nil, fmt.Errorf("%w: %.60q is no request line such as POST /model/ID/converse HTTP/1.1", ErrRequest, first)
 	}
 	target, bad := wire.ParseTarget(words[0], words[1], basePath)
 	if bad != nil {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // ErrInput is wrapped by errors about the file.
@@ -40,7 +42,7 @@ func (l *line) of(names ...string) string {
 
 // each yields the rows of a CSV, which may be gzipped, or Parquet file.
 func each(path string, yield func(*line) error) error {
-	f, err := os.Open(path)
+	f, err := userfile.Open(path)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 )
@@ -65,7 +66,7 @@ func (r *reviewer) read(path, file string) ([]byte, bool) {
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		r.refuse(path, "%s", config.Unread(file, err))
+		r.refuse(path, "%s", userfile.Why(file, err))
 	}
 	return data, err == nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/ground"
 	"github.com/sluice-gateway/sluice/internal/cascade/rubric"
@@ -88,7 +89,7 @@ func (s *Snapshot) read(index int, now time.Time) (*Artifacts, []config.Problem)
 func read(file string) ([]byte, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, errors.New(config.Unread(file, err))
+		return nil, errors.New(userfile.Why(file, err))
 	}
 	return data, nil
 }

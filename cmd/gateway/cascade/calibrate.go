@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/cascade/calibrate"
 	"github.com/sluice-gateway/sluice/internal/cascade/certify"
 	"github.com/sluice-gateway/sluice/internal/cascade/pairs"
@@ -166,7 +167,7 @@ func readLabels(file string) (map[string]pairs.Verdict, error) {
 
 // readFile opens a file to read it. That it cannot be opened is the user's mistake.
 func readFile[T any](file string, read func(io.Reader) (T, error)) (t T, err error) {
-	in, err := os.Open(file)
+	in, err := userfile.Open(file)
 	if err != nil {
 		return t, command.Invalid(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/doctor"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -66,6 +67,9 @@ func Reread(previous *config.Config, path string) (*config.Config, error) {
 // packages that compile configurations look for theirs in what could be read,
 // so that one run reports all of them.
 func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, userfile.ErrEmpty) {
+		return nil, fmt.Errorf("%w\n'gateway quickstart' writes a first configuration to data/quickstart.yaml", err)
+	}
 	var faulty *config.Error
 	if errors.As(err, &faulty) {
 		_, problems := snapshot.Compile(faulty.Partial, nil, time.Now())

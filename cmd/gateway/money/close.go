@@ -1,6 +1,7 @@
 package money
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -139,12 +141,11 @@ func readCosts(file string) ([]statement.Cost, error) {
 	if file == "" {
 		return nil, nil
 	}
-	f, err := os.Open(file)
+	text, err := userfile.UTF8(file)
 	if err != nil {
 		return nil, command.Invalid(err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
-	return statement.ParseCosts(file, f)
+	return statement.ParseCosts(file, bytes.NewReader(text))
 }
 
 // month is that of one root.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -106,7 +107,7 @@ func openLogs(names []string) (all []audit.LogFile, done func(), err error) {
 		}
 	}
 	for _, name := range names {
-		file, err := os.Open(name)
+		file, err := userfile.Open(name)
 		if err != nil {
 			done()
 			return nil, nil, command.Invalid(err)

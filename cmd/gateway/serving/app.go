@@ -128,9 +128,6 @@ func (a *app) compile(cfg *config.Config) (*snapshot.Snapshot, error) {
 		return nil, command.Invalid(err)
 	}
 	warn(a.log, cfg, problems)
-	for _, refusal := range first.Refusals() {
-		a.log.Info("refused by this configuration", "what", refusal)
-	}
 	return first, nil
 }
 
@@ -280,6 +277,9 @@ func (a *app) announce(version string, cfg *config.Config) {
 	}
 	if upstream == "" {
 		upstream = "AWS " + cfg.Upstream.Region
+	}
+	for _, refusal := range a.snapshots.Load().Refusals() {
+		a.log.Info("refused by this configuration", "what", refusal)
 	}
 	a.log.Info("serving", "version", version, "listen", a.edge.Addr().String(), "admin", cfg.Admin.Listen,
 		"ledger", ledger, "upstream", upstream, "tenants", len(cfg.Tenants), "cascades", len(cfg.Cascades),

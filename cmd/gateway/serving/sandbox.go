@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
 )
 
@@ -29,9 +30,9 @@ func sandboxCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.Control, "control", false, "serve /_sandbox/ to read the log and change the script")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *script != "" {
-			data, err := os.ReadFile(*script)
+			data, err := userfile.UTF8(*script)
 			if err != nil {
-				return err
+				return command.Invalid(err)
 			}
 			if o.Script, err = sandbox.LoadScript(data); err != nil {
 				return command.Invalidf("%s: %w", *script, err)

@@ -20,7 +20,7 @@ type options struct {
 	profile string // address that serves profiles, "" for none
 	// load reads the configuration, previous being the one in use, nil at the start.
 	load func(previous *config.Config) (*config.Config, error)
-	// started is called when the ports listen, nil for nothing.
+	// started is called when the ports listen, and says so; nil: the log says it.
 	started func(*app)
 }
 
@@ -77,9 +77,10 @@ func serve(ctx context.Context, o options) error {
 	served := make(chan error, 1)
 	go func() { served <- a.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(a.drain)
-	a.announce(o.version, cfg)
 	if o.started != nil {
 		o.started(a)
+	} else {
+		a.announce(o.version, cfg)
 	}
 	err = r.run(ctx, hangup, served)
 	drain = a.snapshots.Load().Config.Timeouts.Drain

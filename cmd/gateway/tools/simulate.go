@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/simulate"
 )
@@ -131,7 +132,7 @@ func (f *simulateFlags) workload(now time.Time) (simulate.Workload, error) {
 
 // exported reads the workload of --usage and stretches it to --days.
 func (f *simulateFlags) exported(now time.Time) (simulate.Workload, error) {
-	data, err := os.ReadFile(f.usage)
+	data, err := userfile.UTF8(f.usage)
 	if err != nil {
 		return simulate.Workload{}, err
 	}

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"unicode/utf8"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // maxFile bounds the files that are read.
@@ -23,12 +23,7 @@ type document struct {
 }
 
 func openDocument(name string) (*document, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(f, maxFile))
+	data, err := userfile.UTF8(name)
 	return &document{name: name, data: data}, err
 }
 
@@ -79,8 +74,11 @@ func (d *document) members(of span, f func(name string, key, value span) error) 
 // should have.
 func (d *document) broken(at int, err error, what string) error {
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		what = err.Error()
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		what = "the JSON ends here, before it is whole: was the file cut off?"
+	case errors.As(err, &syntax):
+		what = "is no JSON: " + err.Error()
 	}
 	d.fault(span{at, at}, "%s", what)
 	return d.err()
