@@ -75,7 +75,7 @@ func runLine(t *testing.T, args []string) (code int, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // it is read below
+	defer file.Close()
 	before := os.Stderr
 	os.Stderr = file
 	defer func() { os.Stderr = before }()

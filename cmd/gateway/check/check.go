@@ -41,7 +41,7 @@ func Command(version string) *cobra.Command {
 			return command.BadUsage(cmd, fmt.Errorf("--format %s is none of text, json, sarif", *format))
 		}
 		if *file == "" {
-			return command.Invalidf("--config FILE is needed")
+			return command.NeedsConfig()
 		}
 		found := look(*file, time.Now())
 		if err := found.print(cmd.OutOrStdout(), *format, version); err != nil {

@@ -5,6 +5,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -45,10 +46,31 @@ func BadUsage(cmd *cobra.Command, err error) error {
 func Args(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if err := args(cmd, given); err != nil {
-			return BadUsage(cmd, err)
+			return BadUsage(cmd, fmt.Errorf("%s; the command is: %s", tooFewOrMany(given), cmd.UseLine()))
 		}
 		return nil
 	}
+}
+
+// tooFewOrMany says what was given that a command does not take so.
+func tooFewOrMany(given []string) string {
+	switch len(given) {
+	case 0:
+		return "something is missing behind the command's name"
+	case 1:
+		return fmt.Sprintf("%q is not taken here, or not alone", given[0])
+	}
+	return fmt.Sprintf("%q are not taken here together", given)
+}
+
+// NeedsConfig is the error of a command without its configuration. It names the one that
+// the quickstart wrote here.
+func NeedsConfig() error {
+	const first = "data/quickstart.yaml"
+	if _, err := os.Stat(first); err == nil {
+		return Invalidf("--config FILE is needed, as in --config %s", first)
+	}
+	return Invalidf("--config FILE is needed: the gateway's configuration")
 }
 
 // Group makes cmd one that only has subcommands: alone it prints its help.

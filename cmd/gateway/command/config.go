@@ -36,7 +36,7 @@ func Configured(cmd *cobra.Command, run func(*cobra.Command, *config.Config) err
 // Load reads a configuration. Its mistakes are the user's.
 func Load(path string) (*config.Config, error) {
 	if path == "" {
-		return nil, Invalidf("--config FILE is needed")
+		return nil, NeedsConfig()
 	}
 	cfg, err := Read(path)
 	return cfg, Invalid(err)
@@ -46,7 +46,7 @@ func Load(path string) (*config.Config, error) {
 // such as secrets, may be missing in the environment.
 func LoadToRead(path string) (*config.Config, error) {
 	if path == "" {
-		return nil, Invalidf("--config FILE is needed")
+		return nil, NeedsConfig()
 	}
 	cfg, err := withAllFaults(config.LoadToRead(path, os.Getenv))
 	return cfg, Invalid(err)

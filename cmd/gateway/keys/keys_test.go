@@ -56,7 +56,7 @@ func TestKeys(t *testing.T) {
 	}
 	refused(t, "--tenant ID is needed", "keys", "new")
 	refused(t, "key id", "keys", "show", "nonsense")
-	refused(t, "accepts 1 arg", "keys", "show")
+	refused(t, "the command is: gateway keys show KEY_ID", "keys", "show")
 	t.Setenv("SLUICE_ROOT_SECRET", "short")
 	refused(t, "16", "keys", "new", "--tenant", "acme")
 }

@@ -54,7 +54,7 @@ func doctorCommand() *cobra.Command {
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long the ledger and the upstreams may take altogether")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *file == "" {
-			return command.Invalidf("--config FILE is needed")
+			return command.NeedsConfig()
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
 		defer cancel()
