@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -125,13 +127,25 @@ func joinPath(path, name string) string {
 	return path + "." + name
 }
 
+// oddKey says how a key came about that nobody can have meant, "" when it is none.
+func oddKey(name string) string {
+	const noBreak = "\u00a0"
+	switch {
+	case strings.HasPrefix(name, noBreak):
+		return ": there is a no-break space (U+00A0) before it; indent with plain ones"
+	case name != "" && strings.Trim(name, "0123456789") == "":
+		return ": the comma before it ends a value; write numbers without commas, as 1000"
+	}
+	return ""
+}
+
 // unknownKey reports a key and returns the one that was probably meant, or "".
 func (d *decoder) unknownKey(v value, e entry, fields []field) string {
 	names := make([]string, len(fields))
 	for i := range fields {
 		names[i] = fields[i].name
 	}
-	d.faultAt(e.place, v.path, "unknown key %q%s", e.name, similar.Hint(e.name, names))
+	d.faultAt(e.place, v.path, "unknown key %q%s", e.name, cmp.Or(similar.Hint(e.name, names), oddKey(e.name)))
 	rememberAnchors(v, e.node)
 	return similar.Nearest(e.name, names)
 }

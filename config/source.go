@@ -85,9 +85,27 @@ type place struct {
 	style     style
 }
 
+// withoutBearers is a line in which bearer tokens of callers are masked behind the key's id:
+// what is wrong with a file is printed, and logged.
+func withoutBearers(line string) string {
+	const mark = "slk_"
+	for at := 0; ; {
+		i := strings.Index(line[at:], mark)
+		if i < 0 {
+			return line
+		}
+		at += i + len(mark)
+		id, rest, _ := strings.Cut(line[at:], "_")
+		secret := len(rest) - len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyz234567"))
+		if at += len(id) + 1; at < len(line) {
+			line = line[:at] + strings.Repeat("*", secret) + line[at+secret:]
+		}
+	}
+}
+
 // position is p for the outside.
 func (p place) position() Position {
-	pos := Position{Line: p.line, Column: p.col, Text: p.file.line(p.line)}
+	pos := Position{Line: p.line, Column: p.col, Text: withoutBearers(p.file.line(p.line))}
 	if p.file != nil {
 		pos.File = p.file.name
 	}

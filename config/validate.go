@@ -135,6 +135,8 @@ func (v *validator) upstream(path string, u *Upstream, env func(string) string) 
 	}
 	v.require(u.Region != "" || v.unread[path+".region"], path,
 		"needs the key %q (AWS_REGION is not set either)", "region")
+	v.require(strings.Trim(u.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" || v.unread[path+".region"],
+		joinPath(path, "region"), "must be a region such as us-east-1, not %q", u.Region)
 	if u.Endpoint != "" && u.Endpoint != Sandbox {
 		v.endpoint(path+".endpoint", u.Endpoint)
 	}

@@ -68,10 +68,62 @@ func mistakes() []mistake {
 	}
 }
 
+// secondRoot are those that were made in a second fresh root, months later.
+func secondRoot() []mistake {
+	says := func(texts ...string) []string { return texts }
+	of := func(tenant string) string {
+		return "upstream: {region: us-east-1, endpoint: sandbox}\ntenants: [{id: a, " + tenant + "}]\n"
+	}
+	const bearer = "slk_SLKJ5GP62CAP6JP2ZUVMUVSO_7zrx6lod7dp6k3hp3ybevn4brgou4aceh5znoluvqe3w6hgf2smq"
+	return []mistake{
+		{"sign of a currency", of("budgets: [{period: day, usd: $300}]"), "check --config s.yaml", 2,
+			says("s.yaml:2:48", "without a sign of a currency")},
+		{"thousands", of("budgets: [{period: day, usd: 1,000}]"), "check --config s.yaml", 2,
+			says("s.yaml:2:50", "numbers without commas, as 1000")},
+		{"tenants as a mapping", "upstream: {region: us-east-1}\ntenants:\n  acme: {}\n", "check --config s.yaml", 2,
+			says("s.yaml:3:3", "must be a list, not a mapping")},
+		{"text for a list", of("models: claude"), "check --config s.yaml", 2, says("must be a list, not text")},
+		{"quoted number", of("limits: {requests_per_minute: '600'}"), "check --config s.yaml", 2, says("remove the quotes")},
+		{"typographic quotes", "upstream: {region: “us-east-1”}\n", "check --config s.yaml", 2,
+			says("s.yaml:1:20", "a region such as us-east-1")},
+		{"no-break space", "upstream:\n\u00a0 region: us-east-1\n", "check --config s.yaml", 2, says("U+00A0", "plain ones")},
+		{"no unit", good + "timeouts: {request: 60}\n", "check --config s.yaml", 2, says("s.yaml:3:21", "60s")},
+		{"key twice", good + "upstream: {region: eu-west-1}\n", "check --config s.yaml", 2, says("is already in line 1")},
+		{"variable", good + "data_dir: ${DATA_DIR}\n", "check --config s.yaml", 2, says("DATA_DIR is not set")},
+		{"two documents", good + "---\n" + good, "check --config s.yaml", 2, says("a second document")},
+		{"bearer as id", of("keys: [" + bearer + "]"), "check --config s.yaml", 2,
+			says("s.yaml:2:26", "is a secret; the key's id is SLKJ5GP62CAP6JP2ZUVMUVSO", "VSO_****")},
+		{"AWS key as id", of("keys: [AKIAIOSFODNN7EXAMPLE]"), "check --config s.yaml", 2, says("gateway keys new")},
+		{"one dash", good, "serve -config s.yaml", 2, says("it has two dashes: --config")},
+		{"file without its flag", good, "serve s.yaml", 2, says("is --config s.yaml meant?")},
+		{"no key", good, "keys revoke --config s.yaml", 2, says("gateway keys revoke KEY_ID --config FILE")},
+		{"acts before a start", good, "keys new --tenant acme --live --config s.yaml", 2,
+			says("there is no root secret", "run this where that gateway runs")},
+		{"period backwards", good, "report --config s.yaml --from 2026-11-20 --to 2026-11-01", 2, says("is not before to")},
+		{"closing too early", good, "close 2026-10 --config s.yaml", 1, says("has this gateway been started?")},
+		{"address of another machine", good + "listen: 192.0.2.1:8080\ndata_dir: d\n", "serve --config s.yaml", 1,
+			says("this machine has no address 192.0.2.1:8080", "s.yaml:3")},
+		{"another vendor's", "", "simulate --requests-per-day 1 --input 1 --output 1 --light gpt-4o --escalation gpt-4", 2,
+			says("no model with a price is called", "anthropic.")},
+		{"nobody there", "", "health --admin 127.0.0.1:1", 1, says("nothing listens at 127.0.0.1:1", "admin.listen")},
+		{"alias of an alias", good + "aliases: {a: b, b: nova}\n", "check --config s.yaml", 2,
+			says("s.yaml:3:14", "an alias itself")},
+		{"host for a URL", "upstream: {region: us-east-1, endpoint: bedrock.example.com}\n", "check --config s.yaml", 2,
+			says("a URL such as https://")},
+		{"proxy without a scheme", "upstream: {region: us-east-1, proxy: proxy.corp:3128}\n", "check --config s.yaml", 2,
+			says("begins with http://")},
+		{"made-up zone", of("budgets: [{period: day, usd: 3, time_zone: CET+1}]"), "check --config s.yaml", 2,
+			says("Europe/Berlin")},
+		{"percent sign", good + "discounts: [{services: [bedrock], models: ['*'], percent: 12%, from: 2026-01-01}]\n",
+			"check --config s.yaml", 2, says("a percentage such as 12.5")},
+		{"packed file", "\x1f\x8b\x08\x00", "check --config s.yaml", 2, says("gunzip")},
+	}
+}
+
 // TestMistakes makes a new user's mistakes on purpose: each is answered in one screen, with the place and the way out.
 func TestMistakes(t *testing.T) {
 	program := harness.Binary(t)
-	for _, m := range mistakes() {
+	for _, m := range append(mistakes(), secondRoot()...) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

@@ -111,7 +111,8 @@ func noText(text []byte) string {
 		{"\xcf\xfa\xed\xfe", "is a program, not text"}, {"PAR1", "is a Parquet file, not text"},
 		{"%PDF-", "is a PDF file, not text"}, {"\x89PNG", "is a picture, not text"},
 		{"SQLite format 3\x00", "is a database, not text"},
-		{"\xff\xfe", "is in UTF-16; save it in the encoding UTF-8"}, {"\xfe\xff", "is in UTF-16; save it in the encoding UTF-8"},
+		{"\xff\xfe", "is in UTF-16; save it in the encoding UTF-8"},
+		{"\xfe\xff", "is in UTF-16; save it in the encoding UTF-8"},
 	} {
 		if strings.HasPrefix(string(text[:min(len(text), len(kind.begins))]), kind.begins) {
 			return kind.is
@@ -139,8 +140,8 @@ func UTF8(name string) ([]byte, error) {
 		}
 		at += n
 	}
-	return nil, &Error{Name: name, Why: fmt.Sprintf("line %d has the byte %#x, which is not UTF-8: save the file in that "+
-		"encoding", bytes.Count(text[:at], []byte("\n"))+1, text[at])}
+	return nil, &Error{Name: name, Why: fmt.Sprintf("line %d has the byte %#x, which is not UTF-8: save the file "+
+		"in that encoding", bytes.Count(text[:at], []byte("\n"))+1, text[at])}
 }
 
 // explain makes an *Error of what the system said of a file.
@@ -199,7 +200,8 @@ func instead(dir, name string) string {
 			continue
 		}
 		all = append(all, e.Name())
-		if ext := strings.ToLower(filepath.Ext(e.Name())); kind != "" && ext == kind || yaml(ext) && (yaml(kind) || kind == "") {
+		ext := strings.ToLower(filepath.Ext(e.Name()))
+		if kind != "" && ext == kind || yaml(ext) && (yaml(kind) || kind == "") {
 			same = append(same, e.Name())
 		}
 	}
@@ -224,8 +226,8 @@ func forbidden(name string) string {
 	if err != nil {
 		return "the user that runs this may not look into a folder above it"
 	}
-	return fmt.Sprintf("the user that runs this (uid %d) may not read it: its mode is %v%s. Give that user the right, or "+
-		"run this as one who has it", os.Geteuid(), info.Mode(), owner(info))
+	return fmt.Sprintf("the user that runs this (uid %d) may not read it: its mode is %v%s. Give that user the right, "+
+		"or run this as one who has it", os.Geteuid(), info.Mode(), owner(info))
 }
 
 func owner(info fs.FileInfo) string {

@@ -60,7 +60,8 @@ func TestRead(t *testing.T) {
 		!strings.Contains(err.Error(), "more than 1 MB") {
 		t.Errorf("too large: %v", err)
 	}
-	if _, err := UTF8(put("latin", "a\nb\nM\xfcller\n")); err == nil || !strings.Contains(err.Error(), "line 3 has the byte 0xfc") {
+	if _, err := UTF8(put("latin", "a\nb\nM\xfcller\n")); err == nil ||
+		!strings.Contains(err.Error(), "line 3 has the byte 0xfc") {
 		t.Errorf("Latin-1: %v", err)
 	}
 }
@@ -78,7 +79,8 @@ func TestWhatTheSystemSays(t *testing.T) {
 	}{
 		{"forbidden", file, fs.ErrPermission, "may not read it: its mode is --w-------"},
 		{"forbidden above", filepath.Join(file, "x"), fs.ErrPermission, "may not look into a folder above it"},
-		{"something else", file, &fs.PathError{Op: "read", Path: file, Err: syscall.EIO}, "cannot be read: input/output error"},
+		{"something else", file, &fs.PathError{Op: "read", Path: file, Err: syscall.EIO},
+			"cannot be read: input/output error"},
 		{"a loop", file, &fs.PathError{Op: "open", Path: file, Err: syscall.ELOOP}, "cannot be read: too many levels"},
 	} {
 		if err := explain(c.path, c.err); !strings.Contains(err.Error(), c.want) || !errors.Is(err, c.err) {

@@ -104,7 +104,7 @@ func ParseDollars(s string) (Pico, error) {
 	}
 	digits := strings.TrimPrefix(whole, "-")
 	if digits == "" || strings.TrimLeft(digits+frac, "0123456789") != "" {
-		return 0, fmt.Errorf("%q is not a decimal number", s)
+		return 0, fmt.Errorf("%q is not a decimal number; write it as 1250 or 0.75, without a sign of a currency", s)
 	}
 	v, err := strconv.ParseInt(whole+frac+strings.Repeat("0", decimals-len(frac)), 10, 64)
 	if err != nil {

@@ -211,10 +211,20 @@ func (b *builder) checkGlobs(i int, key string, patterns []string) {
 	}
 }
 
+// notKeyID says why something is no key id. A bearer token is a secret, which is not repeated.
+func notKeyID(text string) string {
+	if rest, ok := strings.CutPrefix(text, bearerPrefix); ok {
+		if id, _, _ := strings.Cut(rest, "_"); IsKeyID(id) {
+			return "is a bearer token, which is a secret; the key's id is " + id
+		}
+	}
+	return fmt.Sprintf("%q is not a key id; issue one with: gateway keys new", text)
+}
+
 func (b *builder) addKey(i, j int, id string) {
 	below := func() string { return fmt.Sprintf("keys[%d]", j) }
 	if !IsKeyID(id) {
-		b.fail(i, below(), "%q is not a key id; issue one with: gateway keys new", id)
+		b.fail(i, below(), "%s", notKeyID(id))
 		return
 	}
 	d := b.dir

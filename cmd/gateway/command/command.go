@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -39,7 +41,20 @@ func InvalidIf(err, kind error) error {
 
 // BadUsage marks err as the user's and points to the help of cmd.
 func BadUsage(cmd *cobra.Command, err error) error {
-	return Invalidf("%w\nSee '%s --help'", err, cmd.CommandPath())
+	return Invalidf("%w%s\nSee '%s --help'", err, dashes(cmd, err), cmd.CommandPath())
+}
+
+// dashes names the flag that was given with one dash in place of two, "" for none.
+func dashes(cmd *cobra.Command, err error) string {
+	_, given, ok := strings.Cut(err.Error(), "unknown shorthand flag: ")
+	if _, given, ok = strings.Cut(given, " in -"); !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(given, "=")
+	if cmd.Flags().Lookup(name) == nil {
+		return ""
+	}
+	return fmt.Sprintf("; it has two dashes: --%s", name)
 }
 
 // Args marks what args refuses as bad usage.
@@ -58,6 +73,9 @@ func tooFewOrMany(given []string) string {
 	case 0:
 		return "something is missing behind the command's name"
 	case 1:
+		if ext := filepath.Ext(given[0]); ext == ".yaml" || ext == ".yml" {
+			return fmt.Sprintf("%q is not taken here; is --config %[1]s meant?", given[0])
+		}
 		return fmt.Sprintf("%q is not taken here, or not alone", given[0])
 	}
 	return fmt.Sprintf("%q are not taken here together", given)

@@ -96,9 +96,9 @@ func Secrets(dataDir string) (*tenant.Secrets, error) {
 func ExistingSecrets(dataDir string) (*tenant.Secrets, error) {
 	secrets, err := tenant.ReadSecrets(dataDir, os.Getenv)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Invalidf("there is no root secret: SLUICE_ROOT_SECRET is not set, and %s does not exist. A gateway "+
-			"makes it at its first start; run this where that gateway runs, or with its SLUICE_ROOT_SECRET: %w",
-			filepath.Join(dataDir, "root.secret"), err)
+		return nil, Invalid(&userfile.Error{Err: err, Why: fmt.Sprintf("there is no root secret: SLUICE_ROOT_SECRET is not "+
+			"set, and %s does not exist. A gateway makes it at its first start; run this where that gateway runs, or with its "+
+			"SLUICE_ROOT_SECRET", filepath.Join(dataDir, "root.secret"))})
 	}
 	return secrets, Invalid(err)
 }

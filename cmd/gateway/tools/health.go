@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,6 +77,9 @@ func askHealth(ctx context.Context, url string, out io.Writer) error {
 	transport := &http.Transport{DisableKeepAlives: true} // and no proxy: this is on this machine or near
 	defer transport.CloseIdleConnections()
 	res, err := (&http.Client{Transport: transport}).Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("nothing listens at %s: is a gateway running, and is that its admin.listen?", req.URL.Host)
+	}
 	if err != nil {
 		return err
 	}
