@@ -13,12 +13,17 @@ import (
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
 )
 
-// onKey makes a command that acts on one key and prints what became of it.
+// onKey makes a command that acts on one key, here or elsewhere, and prints what became of it.
 func onKey(cmd *cobra.Command, do func(*cobra.Command, *desk, admin.Who, string) (admin.Key, error)) *cobra.Command {
 	cmd.Args = command.Args(cobra.ExactArgs(1))
 	file, reason := command.ConfigFlag(cmd), reasonFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			return to.act(cmd, args[0], reasonOf(cmd), *asJSON)
+		}
 		d, err := openDesk(cmd, *file, writing)
 		if err != nil {
 			return err
@@ -50,12 +55,22 @@ func setCommand() *cobra.Command {
 	}
 	var f settingsFlags
 	f.add(cmd)
-	return onKey(cmd, func(cmd *cobra.Command, d *desk, by admin.Who, id string) (admin.Key, error) {
-		if !f.given(cmd) {
-			return admin.Key{}, command.Invalidf("nothing to set; see '%s --help'", cmd.CommandPath())
-		}
+	onKey(cmd, func(cmd *cobra.Command, d *desk, by admin.Who, id string) (admin.Key, error) {
 		return d.office.Change(cmd.Context(), by, id, "", func(s *keys.Settings) error { return f.apply(cmd, s) })
 	})
+	here := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !f.given(cmd) {
+			return command.Invalidf("nothing to set; see '%s --help'", cmd.CommandPath())
+		}
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			return to.change(cmd, args[0], &f, cmd.Flag("json").Changed)
+		}
+		return here(cmd, args)
+	}
+	return cmd
 }
 
 func rotateCommand() *cobra.Command {
@@ -80,6 +95,15 @@ func rotateCommand() *cobra.Command {
 			if until, err = parseWhen(*expires, time.Now()); err != nil {
 				return err
 			}
+		}
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			body := reasonOf(cmd)
+			if body["grace"] = stays.String(); until != nil {
+				body["expires"] = until
+			}
+			return to.act(cmd, args[0], body, *asJSON)
 		}
 		d, err := openDesk(cmd, *file, writing)
 		if err != nil {
@@ -138,6 +162,11 @@ func freezing(
 				return command.Invalidf("either a KEY_ID or --tenant ID is needed")
 			}
 			return one(cmd, args)
+		}
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			return to.tenant(cmd, *of)
 		}
 		d, err := openDesk(cmd, cmd.Flag("config").Value.String(), writing)
 		if err != nil {

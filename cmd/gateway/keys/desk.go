@@ -118,6 +118,11 @@ func (d *desk) close() {
 
 // who is the person at the keyboard, as the audit log has it.
 func who(reason string) admin.Who {
+	return admin.Who{Name: "command [" + person() + "]", Reason: reason}
+}
+
+// person is the user and the machine.
+func person() string {
 	name := "unknown"
 	if u, err := user.Current(); err == nil {
 		name = u.Username
@@ -125,7 +130,7 @@ func who(reason string) admin.Who {
 	if host, err := os.Hostname(); err == nil {
 		name += "@" + host
 	}
-	return admin.Who{Name: "command [" + name + "]", Reason: reason}
+	return name
 }
 
 // invalid marks what the user cannot ask for.

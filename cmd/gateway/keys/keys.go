@@ -23,8 +23,11 @@ func Commands() []*cobra.Command {
 		Use:   "keys",
 		Short: "Issue, list, rotate, freeze and revoke keys, and check the log of that",
 		Long: "Issue keys, and change, rotate, freeze or revoke them while gateways run. What is done\n" +
-			"is in effect at every gateway of the ledger within two seconds.",
+			"is in effect at every gateway of the ledger within two seconds.\n\n" +
+			"With --config FILE they run where a gateway of that configuration runs, with --admin URL\n" +
+			"anywhere, through a running gateway.",
 	})
+	remoteFlags(cmd)
 	cmd.AddCommand(newCommand(), listCommand(), showCommand(), setCommand(), rotateCommand(), freezeCommand(),
 		unfreezeCommand(), revokeCommand(), auditCommand())
 	return []*cobra.Command{cmd}
@@ -49,6 +52,11 @@ func newCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *owner == "" {
 			return command.Invalidf("--tenant ID is needed")
+		}
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			return to.issue(cmd, &f, *owner, *asJSON)
 		}
 		if *live || f.given(cmd) {
 			return f.issue(cmd, *file, *owner, *reason, *asJSON)
@@ -115,6 +123,11 @@ func showCommand() *cobra.Command {
 	file := command.ConfigFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			return to.show(cmd, args[0], *asJSON)
+		}
 		if *file == "" {
 			secrets, err := secretsWithoutConfig()
 			if err != nil {

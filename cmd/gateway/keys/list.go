@@ -27,24 +27,29 @@ func listCommand() *cobra.Command {
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	of := cmd.Flags().String("tenant", "", "only those of tenant `ID` and the tenants below it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			return to.list(cmd, *of, *asJSON)
+		}
 		d, err := openDesk(cmd, *file, reading)
 		if err != nil {
 			return err
 		}
 		defer d.close()
-		all := d.office.List(*of)
-		if *asJSON {
-			if all == nil {
-				all = []admin.Key{}
-			}
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
-		}
-		for _, tenant := range d.office.FrozenTenants() {
-			fmt.Fprintf(cmd.OutOrStdout(), "tenant %s is frozen\n", tenant)
-		}
-		return printTable(cmd.OutOrStdout(), all)
+		return printList(cmd, d.office.List(*of), d.office.FrozenTenants(), *asJSON)
 	}
 	return cmd
+}
+
+func printList(cmd *cobra.Command, all []admin.Key, frozen []string, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(append([]admin.Key{}, all...))
+	}
+	for _, tenant := range frozen {
+		fmt.Fprintf(cmd.OutOrStdout(), "tenant %s is frozen\n", tenant)
+	}
+	return printTable(cmd.OutOrStdout(), all)
 }
 
 func printTable(w io.Writer, all []admin.Key) error {
@@ -143,6 +148,11 @@ func auditCommand() *cobra.Command {
 	file := command.ConfigFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if to, err := elsewhere(cmd); err != nil {
+			return err
+		} else if to != nil {
+			return to.audit(cmd, *asJSON)
+		}
 		d, err := openDesk(cmd, *file, reading)
 		if err != nil {
 			return err
@@ -152,18 +162,23 @@ func auditCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		a := admin.NewAudit(d.office.Book.WithBoard(lines))
-		if *asJSON {
-			err = json.NewEncoder(cmd.OutOrStdout()).Encode(a)
-		} else {
-			err = printAudit(cmd.OutOrStdout(), a)
-		}
-		if err == nil && len(a.Broken) > 0 {
-			err = errors.New("the log of acts on keys is not whole")
-		}
-		return err
+		return reportAudit(cmd, admin.NewAudit(d.office.Book.WithBoard(lines)), *asJSON)
 	}
 	return cmd
+}
+
+// reportAudit prints an audit, and fails when the log is not whole.
+func reportAudit(cmd *cobra.Command, a *admin.Audit, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = json.NewEncoder(cmd.OutOrStdout()).Encode(a)
+	} else {
+		err = printAudit(cmd.OutOrStdout(), a)
+	}
+	if err == nil && len(a.Broken) > 0 {
+		err = errors.New("the log of acts on keys is not whole")
+	}
+	return err
 }
 
 func printAudit(w io.Writer, a *admin.Audit) error {
