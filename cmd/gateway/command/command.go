@@ -46,8 +46,8 @@ func BadUsage(cmd *cobra.Command, err error) error {
 
 // dashes names the flag that was given with one dash in place of two, "" for none.
 func dashes(cmd *cobra.Command, err error) string {
-	_, given, ok := strings.Cut(err.Error(), "unknown shorthand flag: ")
-	if _, given, ok = strings.Cut(given, " in -"); !ok {
+	_, given, ok := strings.Cut(err.Error(), " in -") // unknown shorthand flag: 'c' in -config
+	if !ok {
 		return ""
 	}
 	name, _, _ := strings.Cut(given, "=")
