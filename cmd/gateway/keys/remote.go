@@ -28,8 +28,9 @@ const tokenVariable = "SLUICE_ADMIN_TOKEN"
 
 // remoteFlags adds the flags by which all commands on keys act through a gateway elsewhere.
 func remoteFlags(cmd *cobra.Command) {
-	cmd.PersistentFlags().String("admin", "", "`URL` of a running gateway's admin port, to act there in place of --config.\n"+
-		"Its admin.token is in "+tokenVariable+" or in --token-file")
+	cmd.PersistentFlags().String("admin", "",
+		"`URL` of a running gateway's admin port, to act there in place of --config.\n"+
+			"Its admin.token is in "+tokenVariable+" or in --token-file")
 	cmd.PersistentFlags().String("token-file", "", "`FILE` with the admin.token of --admin")
 	cmd.MarkFlagFilename("token-file") //nolint:errcheck // the flag was just added
 }
@@ -50,7 +51,7 @@ func elsewhere(cmd *cobra.Command) (*remote, error) {
 	case at == "":
 		return nil, command.Invalidf("--token-file is for --admin URL")
 	case flag("config") != "":
-		return nil, command.Invalidf("either --config FILE, to act here, or --admin URL, to act through a gateway elsewhere")
+		return nil, command.Invalidf("either --config FILE, to act here, or --admin URL, to act elsewhere")
 	}
 	u, err := url.Parse(at)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
@@ -65,7 +66,8 @@ func elsewhere(cmd *cobra.Command) (*remote, error) {
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" &&
 		(err != nil || !ip.IsLoopback()) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the token goes to %s unencrypted; https or a tunnel keeps it secret\n", u.Host)
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the token goes to %s unencrypted; https or a tunnel keeps it secret\n",
+			u.Host)
 	}
 	const within = 15 * time.Second
 	noFurther := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // with the token
