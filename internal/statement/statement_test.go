@@ -306,7 +306,8 @@ func TestSharedCosts(t *testing.T) {
 		"shared.csv:2: PT cannot be split by guardrail_units: no tenant has any in the month")
 	f("name,usd,by\nPT,1,colour\n", `shared.csv:2: "colour" is nothing to split by; there are tokens, input_tokens, `+
 		"output_tokens, requests, guardrail_units, usd, equal, ratios")
-	f("name,usd,by\nPT,1 EUR,tokens\n", `shared.csv:2: usd: "1 EUR" is not a decimal number`)
+	f("name,usd,by\nPT,1 EUR,tokens\n", `shared.csv:2: usd: "1 EUR" is not a decimal number; `+
+		"write it as 1250 or 0.75, without a sign of a currency")
 	f("name,usd,by\nPT,1,tokens\nPT,1,tokens\n", "shared.csv:3: PT is there twice")
 	f("name,usd\n", "shared.csv:1: there is no column by")
 	f("name,usd,by,colour\n", `shared.csv:1: unknown or repeated column "colour"; there are name, usd, by, below, ratios`)
