@@ -18,100 +18,102 @@ const module = "github.com/sluice-gateway/sluice/"
 // own. A package has the layer of the longest entry that its path begins with;
 // packages of one entry may import each other.
 var layers = map[string]int{
-	"cmd/gateway":                 100,
-	"cmd/gateway/serving":         96, // the groups of subcommands do not know each other
-	"cmd/gateway/keys":            96,
-	"cmd/gateway/money":           96,
-	"cmd/gateway/cascade":         96,
-	"cmd/gateway/tools":           96,
-	"cmd/gateway/serving/tour":    95,
-	"cmd/gateway/command":         94,
-	"cmd/gateway/serving/localca": 94,
-	"cmd/gateway/serving/history": 95, // what is kept of single requests
-	"internal/server":             90,
-	"internal/dashboard":          90,
-	"internal/api":                88, // the page says what is wrong with the API's words
-	"internal/views":              86, // what both show
-	"internal/signin":             44, // who may see it
-	"internal/chart":              0,
-	"internal/celltext":           0,
-	"internal/gateway":            80,
-	"internal/dialect":            84, // callers of other dialects, before the line
-	"internal/explain":            76, // the plan of a request, without the line
-	"internal/shadow":             66,
-	"internal/leg":                64,
-	"internal/decision/recorder":  66, // attempts as decisions
-	"internal/decision":           36,
-	"internal/lake":               50, // records and decisions as Parquet
-	"internal/doctor":             70, // what a gateway relies on
-	"internal/controlplane":       62,
-	"internal/snapshot":           60,
-	"internal/engine/bedrock":     50, // adapters are above what they adapt to
-	"internal/engine/sandbox":     50,
-	"internal/meter/audit":        50,
-	"internal/cascade/memory":     48, // what decisions remember is above the decisions
-	"internal/cascade/calibrate":  48,
-	"internal/cascade":            46,
-	"internal/router":             46,
-	"internal/requestlog":         44,
-	"internal/meter":              44, // what is below knows records and the ledger's contract, not the meter
-	"internal/telemetry":          43,
-	"internal/report":             43,
-	"internal/report/focus":       44,
-	"internal/simulate":           43,
-	"internal/keys/admin":         43, // who acts on keys knows whose they are
-	"internal/saving":             42,
-	"internal/commitment":         44,
-	"internal/forecast":           42, // how budgets stand
-	"internal/statement":          43, // months that are closed
-	"internal/reconcile":          49, // what AWS bills, against what was metered
-	"internal/meter/redis":        42,
-	"internal/meter/redis/closed": 41, // below it, as its counters go by it
-	"internal/meter/redis/acts":   43, // what is kept in Redis beside the counters
-	"internal/meter/redis/posted": 43,
-	"internal/meter/redis/admins": 43,
-	"internal/meter/embedded":     42,
-	"internal/tenant":             40,
-	"internal/perimeter":          40, // which resources requests may name
-	"internal/engine":             40,
-	"internal/cascade/certify":    40,
-	"internal/cascade/parts":      40, // the cascade's tools are below it
-	"internal/cascade/score":      40,
-	"internal/cascade/traits":     30,
-	"internal/cascade/pairs":      40,
-	"internal/meter/budget":       38,
-	"internal/keys":               36, // what was done to keys, which tenant and budgets heed
-	"internal/meter/peers":        36,
-	"internal/meter/ledger":       36,
-	"internal/meter/record":       34,
-	"internal/meter/gossip":       32,
-	"internal/meter/notify":       32,
-	"internal/meter/journal":      30,
-	"internal/meter/estimate":     30,
-	"internal/sigv4":              30,
-	"internal/cascade/answer":     30,
-	"internal/cascade/ground":     30,
-	"internal/cascade/value":      28, // what answers consist of is below them
-	"internal/cascade/refusal":    28,
-	"internal/cascade/rubric":     30,
-	"internal/cascade/verdict":    30,
-	"internal/cascade/recorded":   30,
-	"internal/wire":               20,
-	"internal/wire/caller":        21, // dialects of callers know Bedrock's bytes
-	"internal/wire/anthropic":     22,
-	"internal/wire/openai":        22,
-	"config":                      10,
-	"internal/outbound":           0,
-	"internal/money":              0,
-	"internal/role":               0,
-	"internal/glob":               0,
-	"internal/watch":              0,
-	"internal/quiet":              0,
-	"internal/heap":               0,
-	"internal/lifetime":           0,
-	"internal/wholefile":          0,
-	"cmd/gateway/check":           96,
-	"internal/review":             62, // what a configuration that compiles probably does not mean
+	"cmd/gateway":                    100,
+	"cmd/gateway/serving":            96, // the groups of subcommands do not know each other
+	"cmd/gateway/keys":               96,
+	"cmd/gateway/money":              96,
+	"cmd/gateway/cascade":            96,
+	"cmd/gateway/tools":              96,
+	"cmd/gateway/serving/tour":       95,
+	"cmd/gateway/command":            94,
+	"cmd/gateway/serving/localca":    94,
+	"cmd/gateway/serving/history":    95, // what is kept of single requests
+	"internal/server":                90,
+	"internal/dashboard":             90,
+	"internal/api":                   88, // the page says what is wrong with the API's words
+	"internal/views":                 86, // what both show
+	"internal/signin":                44, // who may see it
+	"internal/chart":                 0,
+	"internal/celltext":              0,
+	"internal/gateway":               80,
+	"internal/dialect":               84, // callers of other dialects, before the line
+	"internal/explain":               76, // the plan of a request, without the line
+	"internal/shadow":                66,
+	"internal/leg":                   64,
+	"internal/decision/recorder":     66, // attempts as decisions
+	"internal/decision":              36,
+	"internal/lake":                  50, // records and decisions as Parquet
+	"internal/doctor":                70, // what a gateway relies on
+	"internal/controlplane":          62,
+	"internal/snapshot":              60,
+	"internal/engine/bedrock":        50, // adapters are above what they adapt to
+	"internal/engine/sandbox":        50,
+	"internal/meter/audit":           50,
+	"internal/cascade/memory":        48, // what decisions remember is above the decisions
+	"internal/cascade/calibrate":     48,
+	"internal/cascade":               46,
+	"internal/router":                46,
+	"internal/requestlog":            44,
+	"internal/meter":                 44, // what is below knows records and the ledger's contract, not the meter
+	"internal/telemetry":             43,
+	"internal/report":                43,
+	"internal/report/focus":          44,
+	"internal/simulate":              43,
+	"internal/keys/admin":            43, // who acts on keys knows whose they are
+	"internal/saving":                42,
+	"internal/commitment":            44,
+	"internal/forecast":              42, // how budgets stand
+	"internal/statement":             43, // months that are closed
+	"internal/reconcile":             49, // what AWS bills, against what was metered
+	"internal/meter/redis":           42,
+	"internal/meter/redis/closed":    41, // below it, as its counters go by it
+	"internal/meter/redis/acts":      43, // what is kept in Redis beside the counters
+	"internal/meter/redis/posted":    43,
+	"internal/meter/redis/admins":    43,
+	"internal/meter/embedded":        42,
+	"internal/tenant":                40,
+	"internal/perimeter":             40, // which resources requests may name
+	"internal/engine":                40,
+	"internal/cascade/certify":       40,
+	"internal/cascade/parts":         40, // the cascade's tools are below it
+	"internal/cascade/score":         40,
+	"internal/cascade/traits":        30,
+	"internal/cascade/pairs":         40,
+	"internal/meter/budget":          38,
+	"internal/keys":                  36, // what was done to keys, which tenant and budgets heed
+	"internal/meter/peers":           36,
+	"internal/meter/ledger":          36,
+	"internal/meter/record":          34,
+	"internal/meter/gossip":          32,
+	"internal/meter/notify":          32,
+	"internal/meter/journal":         30,
+	"internal/meter/estimate":        30,
+	"internal/sigv4":                 30,
+	"internal/cascade/answer":        30,
+	"internal/cascade/ground":        30,
+	"internal/cascade/value":         28, // what answers consist of is below them
+	"internal/cascade/refusal":       28,
+	"internal/cascade/rubric":        30,
+	"internal/cascade/verdict":       30,
+	"internal/cascade/recorded":      30,
+	"internal/wire":                  20,
+	"internal/wire/caller":           21, // dialects of callers know Bedrock's bytes
+	"internal/wire/anthropic":        22,
+	"internal/wire/openai":           22,
+	"config":                         10,
+	"internal/outbound":              0,
+	"internal/money":                 0,
+	"internal/role":                  0,
+	"internal/glob":                  0,
+	"internal/watch":                 0,
+	"internal/quiet":                 0,
+	"internal/heap":                  0,
+	"internal/lifetime":              0,
+	"internal/wholefile":             0,
+	"internal/handover":              0,
+	"cmd/gateway/serving/succession": 95, // which process follows which
+	"cmd/gateway/check":              96,
+	"internal/review":                62, // what a configuration that compiles probably does not mean
 }
 
 // owners is who alone may import an outside library.

@@ -17,6 +17,8 @@ import (
 // AdminOptions is what the admin port shows. Ready and Log must be set.
 type AdminOptions struct {
 	Listen string
+	// Listener is the port, open already; nil opens Listen.
+	Listener net.Listener
 	// Token is required as a bearer token for /metrics; "" requires none.
 	Token string
 	// Ready reports whether new requests would be served, with a value that is
@@ -40,9 +42,12 @@ type Admin struct {
 
 // NewAdmin opens the port. It refuses to listen beyond loopback without a token.
 func NewAdmin(opts AdminOptions) (*Admin, error) {
-	ln, err := net.Listen("tcp", opts.Listen)
-	if err != nil {
-		return nil, err
+	ln := opts.Listener
+	if ln == nil {
+		var err error
+		if ln, err = net.Listen("tcp", opts.Listen); err != nil {
+			return nil, err
+		}
 	}
 	if addr, ok := ln.Addr().(*net.TCPAddr); opts.Token == "" && (!ok || !addr.IP.IsLoopback()) {
 		_ = ln.Close()

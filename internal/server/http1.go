@@ -255,7 +255,7 @@ func (h *http1) trackState(nc net.Conn, state fasthttp.ConnState) {
 	p.busy.Store(state == fasthttp.StateActive)
 	p.head.reading = state == fasthttp.StateIdle && !p.head.roomy || p.head.reading
 	if state == fasthttp.StateIdle && h.server.draining() {
-		_ = p.conn.Close()
+		h.server.closeQuiet(p.conn)
 	}
 }
 

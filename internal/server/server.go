@@ -43,7 +43,9 @@ type Handler interface {
 // Options is what a Server needs. All of it must be set but TLS; time-outs and
 // limits are those of a loaded configuration.
 type Options struct {
-	Listen   string      // host:port
+	Listen string // host:port
+	// Listener is the port, open already; nil opens Listen.
+	Listener net.Listener
 	TLS      *config.TLS // nil: cleartext
 	Timeouts config.Timeouts
 	Limits   config.EdgeLimits
@@ -94,6 +96,8 @@ type Server struct {
 	work        sync.WaitGroup // one per goroutine that Serve started
 	stopOnce    sync.Once
 	stopped     chan struct{} // closed when Shutdown has begun
+	accepted    chan struct{} // closed when no connection is accepted any more
+	quiet       atomic.Int64  // how long after Leave a connection may wait for a request; 0: no Leave
 
 	mu   sync.Mutex // guards open
 	open map[*conn]struct{}
@@ -107,6 +111,7 @@ func New(opts Options) (*Server, error) {
 		crowd:    crowd.New(crowdLimits(&opts.Limits)),
 		holdTime: holdTime,
 		stopped:  make(chan struct{}),
+		accepted: make(chan struct{}),
 		open:     make(map[*conn]struct{}),
 	}
 	s.settings.Store(&Settings{TLS: opts.TLS, Timeouts: opts.Timeouts, Limits: opts.Limits})
@@ -118,11 +123,13 @@ func New(opts Options) (*Server, error) {
 		}
 		s.certs = certs
 	}
-	ln, err := net.Listen("tcp", opts.Listen)
-	if err != nil {
-		return nil, err
+	if s.ln = opts.Listener; s.ln == nil {
+		ln, err := net.Listen("tcp", opts.Listen)
+		if err != nil {
+			return nil, err
+		}
+		s.ln = ln
 	}
-	s.ln = ln
 	s.watcher = hangup.New(goneInterval)
 	s.h1 = newHTTP1(s)
 	s.h2 = newHTTP2(s)
@@ -153,12 +160,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.certs != nil {
 		s.work.Go(func() { s.certs.watch(s.stopped, s.opts.Log) })
 	}
-	accepted := make(chan struct{})
-	s.work.Go(func() { s.accept(); close(accepted) })
+	s.work.Go(func() { s.accept(); close(s.accepted) })
 	select {
 	case <-s.stopped:
 		return nil
-	case <-accepted:
+	case <-s.accepted:
 		return nil
 	case <-ctx.Done():
 		_ = s.Shutdown(ctx)
@@ -170,6 +176,39 @@ func (s *Server) Serve(ctx context.Context) error {
 // have been closed under them.
 const forcedGrace = 5 * time.Second
 
+// Leave begins a shutdown that breaks no request. It stops listening, and from then on
+// callers are told with each answer to leave (Connection: close, GOAWAY). A connection that
+// was told nothing yet is closed when no request comes on it for the time quiet, because one
+// that is closed while its caller begins a request breaks that. Shutdown does the rest.
+func (s *Server) Leave(ctx context.Context, quiet time.Duration) {
+	_ = s.ln.Close()
+	select {
+	case <-s.accepted: // whoever was accepted is served
+	case <-ctx.Done():
+	}
+	s.quiet.Store(int64(quiet))
+	s.stopOnce.Do(func() { close(s.stopped) })
+	for _, c := range s.all() {
+		if !c.busy.Load() {
+			s.closeQuiet(c)
+		}
+	}
+}
+
+// closeQuiet closes a connection that waits for a request, unless one comes in time.
+func (s *Server) closeQuiet(c *conn) {
+	quiet := time.Duration(s.quiet.Load())
+	if quiet == 0 {
+		_ = c.Close()
+		return
+	}
+	time.AfterFunc(quiet, func() {
+		if !c.busy.Load() {
+			_ = c.Close()
+		}
+	})
+}
+
 // Shutdown stops listening, asks callers to leave (GOAWAY, Connection: close),
 // waits for the requests in flight, and closes what is left when ctx ends,
 // returning its error then. After it no goroutine of the server is left but
@@ -177,7 +216,9 @@ const forcedGrace = 5 * time.Second
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopped) })
 	_ = s.ln.Close()
-	s.closeIdle()
+	if s.quiet.Load() == 0 {
+		s.closeIdle()
+	}
 	err := errors.Join(s.h2.shutdown(ctx), s.waitEmpty(ctx))
 	s.closeAll()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), forcedGrace)

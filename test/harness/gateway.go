@@ -48,8 +48,10 @@ func NewKey(t testing.TB, tenant string) Key {
 // Config is a gateway to start. Its YAML must not name listen, admin or
 // data_dir: the harness chooses them.
 type Config struct {
-	YAML string
-	Env  []string
+	Files  []*os.File // that it inherits, from descriptor 3 on
+	Prefix []string   // of the command line, before the program
+	YAML   string
+	Env    []string
 	// Dir is reused when set, so that a restarted gateway finds its data.
 	Dir string
 	// Listen is reused when set.
@@ -96,20 +98,42 @@ func Start(t testing.TB, c Config) *Gateway {
 	if program == "" {
 		program = Binary(t)
 	}
-	g.cmd = exec.Command(program, append([]string{"serve", "--config", g.ConfigFile()}, c.Args...)...)
-	g.cmd.Env = environment(c.Env)
+	args := append(append(c.Prefix, program, "serve", "--config", g.ConfigFile()), c.Args...)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.ExtraFiles = c.Files
+	g.launch(cmd, c.Env)
+	g.waitReady()
+	return g
+}
+
+// Next starts a process that takes over from this one, with the same configuration and at
+// the same addresses. It does not wait until that serves. With prefix, that is its command
+// line up to the program.
+func (g *Gateway) Next(files []*os.File, prefix ...string) *Gateway {
+	g.t.Helper()
+	next := &Gateway{t: g.t, Dir: g.Dir, Addr: g.Addr, Admin: g.Admin, Log: &Buffer{}, token: g.token, oidc: g.oidc}
+	args := append(prefix, Binary(g.t), "serve", "--take-over", "--config", g.ConfigFile())
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.ExtraFiles = files
+	next.launch(cmd, nil)
+	return next
+}
+
+// launch starts the process.
+func (g *Gateway) launch(cmd *exec.Cmd, env []string) {
+	g.t.Helper()
+	g.cmd = cmd
+	g.cmd.Env = environment(env)
 	g.cmd.Stdout, g.cmd.Stderr = g.Log, g.Log
 	if err := g.cmd.Start(); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	g.done = make(chan struct{})
 	go func() {
 		g.cmd.Wait()
 		close(g.done)
 	}()
-	t.Cleanup(g.cleanup)
-	g.waitReady()
-	return g
+	g.t.Cleanup(g.cleanup)
 }
 
 // ConfigFile is the gateway's configuration file.
@@ -151,6 +175,20 @@ func (g *Gateway) Stop() {
 	}
 	if code := g.cmd.ProcessState.ExitCode(); code != 0 {
 		g.t.Fatalf("exit code %d after SIGTERM\n%s", code, g.Log)
+	}
+}
+
+// Wait waits until the process has ended by itself, and fails the test unless the exit code
+// is 0.
+func (g *Gateway) Wait(within time.Duration) {
+	g.t.Helper()
+	select {
+	case <-g.done:
+	case <-time.After(within):
+		g.t.Fatalf("the gateway does not end\n%s", g.Log)
+	}
+	if code := g.cmd.ProcessState.ExitCode(); code != 0 {
+		g.t.Fatalf("exit code %d\n%s", code, g.Log)
 	}
 }
 

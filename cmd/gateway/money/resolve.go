@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -74,12 +75,20 @@ func (f *truthFlags) check() error {
 }
 
 func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
-	if _, err := audit.SourcesIn(cfg.DataDir); err != nil {
-		return err
-	}
-	all, err := meter.ReadSuspended(command.JournalDir(cfg))
+	sources, err := audit.SourcesIn(cfg.DataDir)
 	if err != nil {
 		return err
+	}
+	var all []record.Suspended
+	for _, s := range sources {
+		if filepath.Base(s.Name) == "corrections" {
+			continue
+		}
+		found, err := meter.ReadSuspended(s.Disk)
+		if err != nil {
+			return err
+		}
+		all = append(all, found...)
 	}
 	out := cmd.OutOrStdout()
 	if f.id == "" && len(f.logs) == 0 {

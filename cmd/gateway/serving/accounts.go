@@ -17,6 +17,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving/succession"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/forecast"
@@ -25,6 +26,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/notify"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
@@ -74,8 +76,9 @@ type accountsOptions struct {
 	memory  *memory.Store
 	// snapshots say where a tenant's webhook is, and which facts of other gateways
 	// matter here. One is in use.
-	snapshots *snapshot.Store
-	calls     http.RoundTripper // for webhooks
+	snapshots  *snapshot.Store
+	calls      http.RoundTripper // for webhooks
+	succession *succession.Succession
 }
 
 // store is a ledger, and what is kept beside its counters.
@@ -101,7 +104,7 @@ type store struct {
 func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a := &accounts{accountsOptions: o, stop: make(chan struct{})}
 	s := o.snapshots.Load()
-	if err := os.MkdirAll(string(command.JournalDir(s.Config)), 0o700); err != nil {
+	if err := os.MkdirAll(string(o.succession.Folder()), 0o700); err != nil {
 		return nil, err
 	}
 	var err error
@@ -114,7 +117,11 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	of := command.MeterOptions(s.Config, a.ledger)
 	of.Now, of.Log, of.Crash, of.Listen = o.now, o.log, o.crash, a.listens
 	of.Board = o.memory.Board()
-	if a.meter, err = meter.Open(ctx, of); err != nil {
+	if err := o.succession.Open(func(folder journal.Dir) (err error) {
+		of.Disk = folder
+		a.meter, err = meter.Open(ctx, of)
+		return err
+	}); err != nil {
 		return nil, cannotOpen(s.Config, err)
 	}
 	a.notices = notify.NewOutbox(notify.OutboxOptions{
@@ -131,6 +138,7 @@ func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a.wg.Go(func() { a.repeat(time.Hour, a.fold) })
 	a.wg.Go(func() { a.atOnceAndEvery(lookEvery, a.lookAt) })
 	a.wg.Go(func() { a.repeat(lookEvery, a.mend) })
+	a.wg.Go(func() { a.atOnceAndEvery(succession.AdoptEvery, o.succession.Adopter(o.snapshots, a.ledger)) })
 	a.wg.Go(func() { a.atOnceAndEvery(tellEvery, a.tellPosted()) })
 	a.wg.Go(func() { a.repeat(diskEvery, a.watchDisk()) })
 	a.wg.Go(func() { a.atOnceAndEvery(correctionsEvery, a.takeCorrections) })

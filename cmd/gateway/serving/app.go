@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/history"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving/succession"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/dialect"
@@ -58,12 +59,13 @@ type app struct {
 	edge      *server.Server
 	admin     *server.Admin
 
-	draining atomic.Bool // no new requests are taken
-	reloads  reloads
+	succession *succession.Succession
+	draining   atomic.Bool // no new requests are taken
+	reloads    reloads
 }
 
 // start builds the gateway from the bottom up; closing takes it down again.
-func start(ctx context.Context, version string, cfg *config.Config, closing *closers) (*app, error) {
+func start(ctx context.Context, o options, cfg *config.Config, closing *closers) (*app, error) {
 	a := &app{}
 	a.openLog(newLog(os.Stderr).Handler(), closing)
 	crash, now, err := faults()
@@ -82,7 +84,7 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	}
 	closing.add(func(context.Context) { a.calls.CloseIdleConnections() })
 	if a.telemetry, err = telemetry.New(ctx, telemetry.Options{
-		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: version, Log: a.log, Now: now,
+		OTLP: cfg.Telemetry.OTLP, Sample: cfg.Telemetry.Sample, Version: o.version, Log: a.log, Now: now,
 		Calls: &a.calls,
 	}); err != nil {
 		return nil, err
@@ -103,9 +105,12 @@ func start(ctx context.Context, version string, cfg *config.Config, closing *clo
 	a.snapshots.Use(first)
 	closing.add(func(context.Context) { a.upstreams.Close() })
 	a.memory = newMemory(cfg)
+	if err := a.succeed(ctx, cfg, o.takeOver, closing); err != nil {
+		return nil, err
+	}
 	if a.accounts, err = openAccounts(ctx, accountsOptions{
 		log: a.log, now: now, crash: crash, secrets: a.secrets, memory: a.memory, snapshots: &a.snapshots,
-		calls: &a.calls,
+		calls: &a.calls, succession: a.succession,
 	}); err != nil {
 		return nil, err
 	}
@@ -175,11 +180,12 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 func (a *app) startHistory(ctx context.Context, cfg *config.Config, now func() time.Time, closing *closers) error {
 	_, id := a.accounts.meter.Journal()
 	of := history.Options{
-		Config: cfg, Writer: id.Writer, Dropped: a.telemetry.Metrics().DecisionsDropped, Log: a.log, Now: now,
+		Config: cfg, Folder: a.succession.Folder(), Others: a.succession.Others(),
+		Writer: id.Writer, Dropped: a.telemetry.Metrics().DecisionsDropped, Log: a.log, Now: now,
 	}
 	a.history = history.Open(of)
 	closing.add(a.history.Close)
-	export, err := a.history.StartExport(ctx, of, a.accounts.meter, &a.calls)
+	export, err := a.history.StartExport(ctx, of, a.accounts.meter, &a.calls, a.succession.Gone())
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
@@ -189,19 +195,26 @@ func (a *app) startHistory(ctx context.Context, cfg *config.Config, now func() t
 
 // startEdge opens the two ports. Nothing is served yet on the one for callers.
 func (a *app) startEdge(cfg *config.Config, closing *closers) error {
-	var err error
+	adminPort, err := a.succession.Admin(cfg.Admin.Listen)
+	if err != nil {
+		return cannotListen(cfg, "admin.listen", cfg.Admin.Listen, err)
+	}
 	api, page := a.apiAndPage()
 	if a.admin, err = server.NewAdmin(server.AdminOptions{
-		Listen: cfg.Admin.Listen, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
+		Listener: adminPort, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
 		API: api, Pages: page,
 	}); err != nil {
 		return cannotListen(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}
 	closing.add(func(ctx context.Context) { a.admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
 	closing.add(a.history.Announce(a.accounts.shared, a.admin.Addr()).Close)
+	port, err := a.succession.Edge(cfg.Listen)
+	if err != nil {
+		return cannotListen(cfg, "listen", cfg.Listen, err)
+	}
 	metrics := a.telemetry.Metrics()
 	if a.edge, err = server.New(server.Options{
-		Listen: cfg.Listen, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.handler(), Log: a.log,
+		Listener: port, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.handler(), Log: a.log,
 		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch,
 		OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
 			a.requests.Edge(id, from, err)
@@ -255,6 +268,20 @@ func cannotOpen(cfg *config.Config, err error) error {
 // lastAnswers is how long requests that were cut off have to be answered.
 const lastAnswers = 3 * time.Second
 
+// How long a stop waits for a request on a connection whose caller was not told to leave
+// yet. Nobody waits for a process that another one has taken over from.
+const leaveQuiet, leaveQuietTaken = 300 * time.Millisecond, 10 * time.Second
+
+// succeed finds out which process this one follows, and where its journal is.
+func (a *app) succeed(ctx context.Context, cfg *config.Config, takeOver bool, closing *closers) (err error) {
+	if a.succession, err = succession.Begin(cfg, takeOver, a.log); err != nil {
+		return err
+	}
+	closing.add(func(context.Context) { a.succession.Close() })
+	_, err = a.succession.Journal(ctx)
+	return err
+}
+
 // drain stops taking requests and waits for those under way. What is left when ctx
 // ends is cut off, and answered so that no SDK repeats it.
 func (a *app) drain(ctx context.Context) {
@@ -262,6 +289,12 @@ func (a *app) drain(ctx context.Context) {
 	a.log.Info("draining", "at_most", a.snapshots.Load().Config.Timeouts.Drain)
 	cut := context.AfterFunc(ctx, a.line.CutOff)
 	defer cut()
+	quiet := leaveQuiet
+	if a.succession.WasTaken() {
+		quiet = leaveQuietTaken
+		a.admin.Shutdown(ctx) //nolint:errcheck // the next process answers there
+	}
+	a.edge.Leave(ctx, quiet)
 	until, _ := ctx.Deadline()
 	answered, cancel := context.WithDeadline(context.WithoutCancel(ctx), until.Add(lastAnswers))
 	defer cancel()

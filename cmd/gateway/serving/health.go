@@ -244,7 +244,10 @@ func (a *accounts) mend() (more bool) {
 
 // restore adds the parts of all writers in the journals here.
 func (a *accounts) restore(ctx context.Context, lost []redis.Damage) error {
-	disks := []journal.Disk{command.JournalDir(a.snapshots.Load().Config)}
+	disks := []journal.Disk{a.succession.Folder()}
+	for _, folder := range a.succession.Others() {
+		disks = append(disks, folder)
+	}
 	if dir, ever := command.Corrected(a.snapshots.Load().Config); ever {
 		disks = append(disks, dir)
 	}

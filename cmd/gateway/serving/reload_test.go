@@ -37,7 +37,7 @@ func run(t *testing.T, text string) *running {
 	}
 	var closing closers
 	t.Cleanup(func() { closing.run(5 * time.Second) })
-	a, err := start(t.Context(), "test", cfg, &closing)
+	a, err := start(t.Context(), options{version: "test"}, cfg, &closing)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 type options struct {
 	version string
 	profile string // address that serves profiles, "" for none
+	// takeOver is whether a gateway that serves with the same data directory is followed.
+	takeOver bool
 	// load reads the configuration, previous being the one in use, nil at the start.
 	load func(previous *config.Config) (*config.Config, error)
 	// started is called when the ports listen, and says so; nil: the log says it.
@@ -33,6 +35,8 @@ func serveCommand(version string) *cobra.Command {
 	}
 	file := command.ConfigFlag(cmd)
 	cmd.Flags().StringVar(&o.profile, "pprof", "", "serve profiles at `ADDR`, a loopback address such as 127.0.0.1:6060")
+	cmd.Flags().BoolVar(&o.takeOver, "take-over", false,
+		"follow the gateway that runs with the same data_dir: its sockets are taken, and it drains")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.load = fromFile(*file)
 		return serve(cmd.Context(), o)
@@ -65,7 +69,7 @@ func serve(ctx context.Context, o options) error {
 	if err := startProfile(o.profile, newLog(os.Stderr), &closing); err != nil {
 		return err
 	}
-	a, err := start(ctx, o.version, cfg, &closing)
+	a, err := start(ctx, o, cfg, &closing)
 	if err != nil {
 		return err
 	}
@@ -77,6 +81,7 @@ func serve(ctx context.Context, o options) error {
 	served := make(chan error, 1)
 	go func() { served <- a.edge.Serve(context.WithoutCancel(ctx)) }()
 	closing.add(a.drain)
+	a.succession.Serving()
 	if o.started != nil {
 		o.started(a)
 	} else {
@@ -94,6 +99,9 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal, served <-ch
 	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-r.app.succession.Taken():
+			r.app.log.Info("another gateway has taken over")
 			return nil
 		case err := <-served:
 			return err

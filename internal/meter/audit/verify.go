@@ -27,7 +27,15 @@ type Source struct {
 // corrections once anything was corrected.
 func SourcesIn(dataDir string) ([]Source, error) {
 	var sources []Source
-	for _, name := range []string{"journal", "corrections"} {
+	beside, err := filepath.Glob(filepath.Join(dataDir, "journal-*")) // of processes that served side by side
+	if err != nil {
+		return nil, err
+	}
+	names := []string{"journal", "corrections"}
+	for _, dir := range beside {
+		names = append(names, filepath.Base(dir))
+	}
+	for _, name := range names {
 		dir := filepath.Join(dataDir, name)
 		_, err := os.Stat(dir)
 		switch {

@@ -21,15 +21,17 @@ type Export struct {
 	log      *slog.Logger
 	stop     context.CancelFunc // also of an upload that takes long
 	done     chan struct{}
+	after    <-chan struct{} // nothing is exported before it is closed; nil: at once
 	failing  bool
 }
 
 // lastExport is how long a stop waits for what is left; the next start exports the rest.
 const lastExport = 5 * time.Second
 
-// StartExport begins the export of a gateway's configuration, nil without one.
+// StartExport begins the export of a gateway's configuration once after is closed, nil
+// without one.
 func (h *History) StartExport(
-	ctx context.Context, o Options, m *meter.Meter, calls lake.Calls,
+	ctx context.Context, o Options, m *meter.Meter, calls lake.Calls, after <-chan struct{},
 ) (*Export, error) {
 	c := &o.Config.Export
 	if c.To == "" {
@@ -43,9 +45,12 @@ func (h *History) StartExport(
 	of := lake.Options{
 		Store: to, State: filepath.Join(o.Config.DataDir, "export.json"), Now: o.Now,
 		Journals: []lake.Source{
-			{Name: "journal", Disk: disk, Synced: m.Synced},
+			{Name: filepath.Base(string(o.Folder)), Disk: disk, Synced: m.Synced},
 			{Name: "corrections", Disk: command.CorrectionsDir(o.Config)},
 		},
+	}
+	for _, folder := range o.Others {
+		of.Journals = append(of.Journals, lake.Source{Name: filepath.Base(string(folder)), Disk: folder})
 	}
 	if h != nil {
 		of.Decisions = h.log
@@ -56,6 +61,7 @@ func (h *History) StartExport(
 	}
 	var until context.Context
 	until, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	e.after = after
 	go e.run(until)
 	return e, nil
 }
@@ -73,6 +79,13 @@ func storeOf(
 
 func (e *Export) run(ctx context.Context) {
 	defer close(e.done)
+	if e.after != nil {
+		select {
+		case <-e.after: // two exports at once would both send what is new
+		case <-ctx.Done():
+			return
+		}
+	}
 	tick := time.NewTicker(e.every)
 	defer tick.Stop()
 	for {
@@ -107,6 +120,13 @@ func (e *Export) Close(ctx context.Context) {
 	}
 	e.stop()
 	<-e.done
+	if e.after != nil {
+		select {
+		case <-e.after:
+		default: // the next start exports the rest
+			return
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, lastExport)
 	defer cancel()
 	e.once(ctx)

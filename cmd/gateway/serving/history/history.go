@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -17,6 +18,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/decision/api"
 	"github.com/sluice-gateway/sluice/internal/decision/recorder"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/admins"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -24,7 +26,10 @@ import (
 
 // Options say what a history needs.
 type Options struct {
-	Config  *config.Config
+	Config *config.Config
+	// Folder is that of the process's journal, Others are those of processes before it.
+	Folder  journal.Dir
+	Others  []journal.Dir
 	Writer  string // of the process's journal: nobody else ever has it
 	Dropped func(n int)
 	Log     *slog.Logger
@@ -38,6 +43,16 @@ type History struct {
 	recorder *recorder.Recorder
 }
 
+// file is where the decisions of this process are: beside those of another one that still
+// writes its own.
+func (o *Options) file() string {
+	_, slot, beside := strings.Cut(filepath.Base(string(o.Folder)), "-")
+	if !beside {
+		return File(o.Config)
+	}
+	return filepath.Join(o.Config.DataDir, "decisions-"+slot+".db")
+}
+
 // File is where decisions are.
 func File(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "decisions.db") }
 
@@ -49,7 +64,7 @@ func Open(o Options) *History {
 		return nil
 	}
 	log, err := decision.Open(decision.Options{
-		File: File(o.Config), Keep: c.Keep, MaxBytes: c.MaxBytes, Dropped: o.Dropped, Log: o.Log, Now: o.Now,
+		File: o.file(), Keep: c.Keep, MaxBytes: c.MaxBytes, Dropped: o.Dropped, Log: o.Log, Now: o.Now,
 	})
 	if err != nil {
 		o.Log.Error("no decisions are kept", "err", err)
