@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -104,9 +103,6 @@ type store struct {
 func openAccounts(ctx context.Context, o accountsOptions) (*accounts, error) {
 	a := &accounts{accountsOptions: o, stop: make(chan struct{})}
 	s := o.snapshots.Load()
-	if err := os.MkdirAll(string(o.succession.Folder()), 0o700); err != nil {
-		return nil, err
-	}
 	var err error
 	if a.store, err = openStore(ctx, s.Config, o); err != nil {
 		return nil, err

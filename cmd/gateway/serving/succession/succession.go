@@ -119,6 +119,9 @@ const mostFolders = 9
 // With an embedded ledger, which is the old process's memory, it tells that process to
 // drain and waits until it has ended, while connections are taken and kept waiting.
 func (s *Succession) Journal(ctx context.Context) (journal.Dir, error) {
+	if err := os.MkdirAll(string(s.folder), 0o700); err != nil {
+		return "", err
+	}
 	if s.peer == nil {
 		return s.folder, nil
 	}
