@@ -9,7 +9,7 @@ import (
 )
 
 // mostBytes is how large the program may become. It is stripped when `make` built it.
-const mostBytes = 40_000_000
+const mostBytes = 41_000_000
 
 // TestBinaryIsLean: the linker leaves out the methods that nothing calls. It cannot when something can call methods
 // by a name known only at run time, as templates do: then each exported method of every type stays, half as much
