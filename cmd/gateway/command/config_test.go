@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -40,7 +41,9 @@ func FuzzAllFaults(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		cfg, err := withAllFaults(config.Load(harness.File(t, "sluice.yaml", text), func(string) string { return "" }))
 		var faulty *config.Error
+		var noText *userfile.Error
 		switch {
+		case errors.As(err, &noText): // there is no line in it to name
 		case err == nil && cfg == nil:
 			t.Error("neither a configuration nor an error")
 		case err != nil && (!errors.As(err, &faulty) || len(faulty.Faults) == 0):
