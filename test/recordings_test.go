@@ -36,6 +36,8 @@ func testRecordings(t *testing.T, recordings []*harness.Recording, ledger string
 	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q}
 tenants: [{id: acme, keys: [%s]}]
+allowed_accounts: ["*"]
+allowed_kinds: [inference-profile, endpoint]
 %s`, upstream.URL, key.KeyID, ledger)})
 	p := &player{t: t, upstream: upstream, gw: gw}
 

@@ -209,6 +209,11 @@ func TestOwnAccount(t *testing.T) {
 	f(Compile(&config.Config{}), &asked{err: errors.New("no")}, 1, "could not find out its own account")
 	f(Compile(&config.Config{AllowedAccounts: []string{friend}}), &asked{id: stranger}, 0, "")
 	f(Compile(&config.Config{AllowedAccounts: []string{stranger}}), &asked{id: friend}, 0, "allowed_accounts")
+	mine = fmt.Sprintf(arnOf("inference-profile/us.amazon.nova-lite-v1:0"), friend)
+	f(Compile(&config.Config{}), &asked{err: errors.New("no")}, 1, "")
+	f(Compile(&config.Config{}), &asked{id: stranger}, 1, "allowed_accounts")
+	mapped := map[string]string{fmt.Sprintf(arnOf("imported-model/y"), stranger): "amazon.nova-lite-v1:0"}
+	f(Compile(&config.Config{ModelMap: mapped}), &asked{err: errors.New("no")}, 1, "could not find out its own account")
 	a := &asked{id: friend}
 	for _, name := range []string{"amazon.nova-lite-v1:0",
 		"arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"} {
