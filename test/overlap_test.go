@@ -206,8 +206,9 @@ func TestOverlap(t *testing.T) {
 	shared := func(db string) string {
 		return "ledger: {redis: \"" + strings.TrimSuffix(server.URL(), "0") + db + "\"}\n"
 	}
-	f("bare embedded", "", harness.Config{})
-	f("bare redis", shared("0"), harness.Config{})
+	followed := harness.Config{Args: []string{"--take-over"}}
+	f("bare embedded", "", followed)
+	f("bare redis", shared("0"), followed)
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,7 @@ type Succession struct {
 	gone   chan struct{}    // closed when the old process has ended
 	first  journal.Dir      // of a process that follows none
 	folder journal.Dir      // of this one
+	offers bool             // the next process may take over
 }
 
 // Begin finds out whether there is a process to follow. One is looked for when takeOver is
@@ -43,14 +44,15 @@ type Succession struct {
 func Begin(cfg *config.Config, takeOver bool, log *slog.Logger) (*Succession, error) {
 	s := &Succession{
 		dataDir: cfg.DataDir, shared: cfg.Ledger.Redis != "", log: log, gone: make(chan struct{}),
-		first: command.JournalDir(cfg),
+		first: command.JournalDir(cfg), offers: takeOver,
 	}
 	s.folder = s.first
 	var err error
 	if s.got, err = handover.FromSystemd(os.Getenv, os.Getpid()); err != nil {
 		return nil, err
 	}
-	if takeOver || s.got.Edge != nil {
+	s.offers = s.offers || s.got.Edge != nil
+	if s.offers {
 		if s.peer, err = handover.Take(cfg.DataDir); err != nil {
 			return nil, err
 		}
@@ -234,12 +236,16 @@ func (s *Succession) adopt(cfg *config.Config, to ledger.Ledger) (more bool) {
 }
 
 // Serving tells the old process to drain, if it was not told yet, and offers the sockets to
-// the next one. Without that offer the gateway still serves.
+// the next one. Without that offer the gateway still serves. Only one that was to take over
+// offers: elsewhere the data directory has no socket in it, and can be copied.
 func (s *Succession) Serving() {
 	if s.peer != nil && s.shared {
 		if err := s.peer.Ready(); err != nil {
 			s.log.Warn("the gateway before is not told to drain; end it", "err", err)
 		}
+	}
+	if !s.offers {
+		return
 	}
 	var err error
 	if s.offer, err = handover.NewOffer(s.dataDir, s.got); err != nil {
