@@ -173,7 +173,8 @@ func TestMistakenCalls(t *testing.T) {
 	f("cut body", nova, key.Bearer, `{"messages":`, http.StatusBadRequest, "ends early at byte 12")
 	f("another vendor's model", "/model/gpt-4/converse", key.Bearer, body, http.StatusForbidden,
 		"gpt-4 has no known maximum of output tokens")
-	f("OpenAI's path", "/v1/chat/completions", key.Bearer, body, http.StatusNotFound, "not recognized")
+	f("OpenAI's path", "/v1/chat/completions", key.Bearer, body, http.StatusBadRequest, "parameter: 'model'")
+	f("OpenAI's path of old", "/v1/completions", key.Bearer, body, http.StatusNotFound, "/v1/chat/completions")
 	_, said := harness.RunProgram(t, harness.Binary(t), 2, nil, "report", "--config", gw.ConfigFile(), "--by", "colour")
 	wantText(t, said, `"colour"`, "tenant", "base_model")
 	second := exec.Command(harness.Binary(t), "serve", "--config", gw.ConfigFile())
