@@ -98,8 +98,9 @@ var layers = map[string]int{
 	"internal/cascade/recorded":      30,
 	"internal/wire":                  20,
 	"internal/wire/caller":           21, // dialects of callers know Bedrock's bytes
-	"internal/wire/anthropic":        22,
-	"internal/wire/openai":           22,
+	"internal/wire/converse":         22,
+	"internal/wire/anthropic":        23,
+	"internal/wire/openai":           23,
 	"config":                         10,
 	"internal/outbound":              0,
 	"internal/money":                 0,

@@ -21,11 +21,17 @@ func chatTo(model, members string) string {
 	return `{"model":"` + model + `","messages":[{"role":"user","content":"hello"}]` + members + `}`
 }
 
+// sendBearer makes a request as OpenAI's SDKs do, with a bearer key.
+func sendBearer(t *testing.T, g *harness.Gateway, key harness.Key, method, path, body string) (*http.Response, string) {
+	t.Helper()
+	return send(t, g, key, method, path, body, "Authorization", "Bearer "+key.Bearer, "X-Api-Key", "",
+		"Anthropic-Version", "")
+}
+
 // TestChatCompletions: a plain call and a stream reach any model by Converse, and are metered as such.
 func TestChatCompletions(t *testing.T) {
 	g, upstream, key := dialects(t, script, "", "")
-	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
-	res, body := send(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", `,"seed":1`), bearer...)
+	res, body := sendBearer(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", `,"seed":1`))
 	var answer struct {
 		Object  string
 		Model   string
@@ -46,8 +52,8 @@ func TestChatCompletions(t *testing.T) {
 	if h := res.Header; h.Get("X-Sluice-Model") != "amazon.nova-lite-v1:0" || h.Get("X-Sluice-Dropped") != "seed" {
 		t.Error(h)
 	}
-	res, body = send(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0",
-		`,"stream":true,"stream_options":{"include_usage":true}`), bearer...)
+	res, body = sendBearer(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0",
+		`,"stream":true,"stream_options":{"include_usage":true}`))
 	if res.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" ||
 		!strings.HasSuffix(body, "data: [DONE]\n\n") ||
 		!strings.Contains(body, `"usage":{"prompt_tokens":11,"completion_tokens":7,`) {
@@ -69,7 +75,7 @@ func TestChatCompletions(t *testing.T) {
 		{chatTo("amazon.nova-micro-v1:0", ``), 429, "rate_limit_exceeded", ""},
 		{`{`, 400, "", ""},
 	} {
-		res, body := send(t, g, key, "POST", "/v1/chat/completions", c.body, bearer...)
+		res, body := sendBearer(t, g, key, "POST", "/v1/chat/completions", c.body)
 		var e struct {
 			Error struct{ Message, Type, Code, Param string }
 		}
@@ -78,8 +84,8 @@ func TestChatCompletions(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, res.StatusCode, body)
 		}
 	}
-	res, body = send(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", ""), "Authorization",
-		"Bearer wrong", "X-Api-Key", "", "Anthropic-Version", "")
+	key.Bearer = "wrong"
+	res, body = sendBearer(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", ""))
 	if res.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "invalid_api_key") {
 		t.Error(res.Status, body)
 	}
@@ -138,7 +144,6 @@ type counted struct{ input, output, read, written int }
 func TestDialectsCount(t *testing.T) {
 	g, _, key := dialects(t, `rules: [{answer: {text: hi, input_tokens: 11, output_tokens: 7, cache_read_tokens: 300,
   cache_write_tokens: 40}}]`, "", "")
-	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
 	const model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 	chat := `{"model":"` + model + `","messages":[{"role":"user","content":"hello"}]`
 	response := `{"model":"` + model + `","input":"hello"`
@@ -148,7 +153,7 @@ func TestDialectsCount(t *testing.T) {
 		{"/v1/responses", response + `}`},
 		{"/v1/responses", response + `,"stream":true}`},
 	} {
-		res, body := send(t, g, key, "POST", c.path, c.body, bearer...)
+		res, body := sendBearer(t, g, key, "POST", c.path, c.body)
 		if res.StatusCode != 200 {
 			t.Fatal(res.Status, body)
 		}
@@ -196,11 +201,10 @@ cascades:
   - {name: support, match: 'request.model == "auto"', mode: rules, light: "amazon.nova-lite-v1:0",
      escalation: `+sonnetID+`, escalate_if: [{id: long, if: 'request.text.contains("hard")'}]}
 `)
-	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
 	for _, stream := range []string{"", `,"stream":true`} {
 		for ask, want := range map[string]string{"easy": "amazon.nova-lite-v1:0", "hard": sonnetID} {
-			res, body := send(t, g, key, "POST", "/v1/chat/completions", `{"model":"auto","messages":[{"role":"user",`+
-				`"content":"`+ask+`"}]`+stream+`}`, bearer...)
+			res, body := sendBearer(t, g, key, "POST", "/v1/chat/completions", `{"model":"auto","messages":[{"role":"user",`+
+				`"content":"`+ask+`"}]`+stream+`}`)
 			if served := res.Header.Get("X-Sluice-Model"); res.StatusCode != 200 || served != want ||
 				!strings.Contains(body, `"model":"auto"`) {
 				t.Error(res.Status, served, body)
@@ -217,7 +221,6 @@ cascades:
 // TestOpenAIRefusals is bad input from outside: each is a documented answer in the dialect, and none a 500.
 func TestOpenAIRefusals(t *testing.T) {
 	g, _, key := dialects(t, script, `, budgets: [{period: day, usd: 0.0000001}], models: ["amazon.*"]`, "")
-	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
 	nova := chatTo("amazon.nova-lite-v1:0", "")
 	for _, c := range []struct {
 		method, path, body string
@@ -240,7 +243,7 @@ func TestOpenAIRefusals(t *testing.T) {
 		{"DELETE", "/v1/responses/resp_1", ``, 404, "unknown_url"},
 		{"GET", "/v1/models/nothing", ``, 404, "model_not_found"},
 	} {
-		res, body := send(t, g, key, c.method, c.path, c.body, bearer...)
+		res, body := sendBearer(t, g, key, c.method, c.path, c.body)
 		var e struct {
 			Error struct{ Message, Type, Code string }
 		}
@@ -257,10 +260,9 @@ func TestOpenAIRefusals(t *testing.T) {
 // TestRateHeaders: answers in the dialect tell how the tenant's limits stand, and native ones do not.
 func TestRateHeaders(t *testing.T) {
 	g, _, key := dialects(t, script, `, limits: {requests_per_minute: 100, tokens_per_minute: 500000}`, "")
-	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
 	var left []int
 	for range 2 {
-		res, body := send(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", ""), bearer...)
+		res, body := sendBearer(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", ""))
 		h := res.Header
 		n, err := strconv.Atoi(h.Get("X-Ratelimit-Remaining-Requests"))
 		reset, failed := time.ParseDuration(h.Get("X-Ratelimit-Reset-Requests"))
@@ -273,7 +275,7 @@ func TestRateHeaders(t *testing.T) {
 	if left[0] > 99 || left[1] >= left[0] && left[1] != 99 { // a new minute begins anew
 		t.Error(left)
 	}
-	res, _ := send(t, g, key, "POST", "/model/amazon.nova-lite-v1:0/converse", ask, bearer...)
+	res, _ := sendBearer(t, g, key, "POST", "/model/amazon.nova-lite-v1:0/converse", ask)
 	if res.StatusCode != 200 || res.Header.Get("X-Ratelimit-Limit-Requests") != "" {
 		t.Error(res.Status, res.Header)
 	}

@@ -78,14 +78,10 @@ func Named(s *snapshot.Snapshot, t *tenant.Tenant, maker, name string, now time.
 	p := &plane{snapshot: s, tenant: t, now: now}
 	name = strings.TrimSuffix(name, "-latest")
 	found := ""
-	for _, foundation := range p.foundations() {
-		own, ok := strings.CutPrefix(foundation, maker+".")
-		if !ok {
-			continue
-		}
-		dated := withoutVersion(own)
+	for foundation := range p.catalogue(maker + ".") {
+		dated := withoutVersion(foundation[len(maker)+1:])
 		if dated == name || withoutDate(dated) == name {
-			found = foundation // the last one has the latest date
+			found = max(found, foundation) // the last one has the latest date
 		}
 	}
 	if found == "" {

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,17 +79,19 @@ func (p *plane) listModels(query url.Values) (any, *wire.Error) {
 
 // foundations are the ids of the catalogue that are no patterns, sorted, without those
 // that AWS has ended.
-func (p *plane) foundations() []string {
-	var ids []string
-	for i := range p.snapshot.Config.Models {
-		for _, id := range p.snapshot.Config.Models[i].IDs {
-			if !strings.Contains(id, "*") && !p.ended(id) {
-				ids = append(ids, id)
+func (p *plane) foundations() []string { return slices.Compact(slices.Sorted(p.catalogue(""))) }
+
+// catalogue yields the ids that begin with prefix, in no order and some of them twice.
+func (p *plane) catalogue(prefix string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range p.snapshot.Config.Models {
+			for _, id := range p.snapshot.Config.Models[i].IDs {
+				if strings.HasPrefix(id, prefix) && !strings.Contains(id, "*") && !p.ended(id) && !yield(id) {
+					return
+				}
 			}
 		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
 }
 
 func (p *plane) ended(foundation string) bool {

@@ -134,7 +134,7 @@ func end(out []byte, own caller.Stream, err error) []byte {
 	if errors.Is(err, io.EOF) {
 		return own.End(out)
 	}
-	return own.Fail(out, &caller.Failure{Class: caller.ClassModel, Message: "the stream broke"})
+	return own.Fail(out, caller.Broken("the stream broke"))
 }
 
 // Wait waits until there is something to read.

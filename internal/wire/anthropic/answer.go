@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
@@ -30,59 +31,25 @@ func stopOf(native string) (string, *caller.Failure) {
 	case !known:
 		return "end_turn", nil
 	case stop == "":
-		return "", &caller.Failure{Class: caller.ClassModel, Message: "the model's answer was malformed: " + native}
+		return "", converse.Malformed(native)
 	}
 	return stop, nil
 }
 
-// counts are the tokens of an answer, as Converse tells them.
-type counts struct {
-	input, output, read, write int64
-	short, long                int64 // of write, by lifetime
-	split                      bool  // short and long are known
-	thought                    int64 // of output; -1 when nobody tells
-}
-
-func readCounts(usage, extra jsontree.Value) counts {
-	c := counts{thought: -1}
-	c.input, _ = usage.Get("inputTokens").Int()
-	c.output, _ = usage.Get("outputTokens").Int()
-	c.read, _ = usage.Get("cacheReadInputTokens").Int()
-	c.write, _ = usage.Get("cacheWriteInputTokens").Int()
-	for d := range usage.Get("cacheDetails").All() {
-		n, _ := d.Get("inputTokens").Int()
-		if d.Get("ttl").Is("1h") {
-			c.long += n
-		} else {
-			c.short += n
-		}
-	}
-	c.split = c.write > 0 && c.short+c.long == c.write
-	details := extra.Get("usage").Get("output_tokens_details")
-	for _, at := range []jsontree.Value{details, extra.Get("/usage/output_tokens_details")} {
-		for _, name := range []string{"thinking_tokens", "reasoning_tokens"} {
-			if n, ok := at.Get(name).Int(); ok {
-				c.thought = n
-			}
-		}
-	}
-	return c
-}
-
 // appendUsage appends the counts as Messages has them: input_tokens is what no cache had to do
 // with.
-func (c *counts) appendUsage(dst []byte) []byte {
-	dst = strconv.AppendInt(append(dst, `{"input_tokens":`...), c.input, 10)
-	dst = strconv.AppendInt(append(dst, `,"cache_creation_input_tokens":`...), c.write, 10)
-	dst = strconv.AppendInt(append(dst, `,"cache_read_input_tokens":`...), c.read, 10)
-	if c.split {
-		dst = strconv.AppendInt(append(dst, `,"cache_creation":{"ephemeral_5m_input_tokens":`...), c.short, 10)
-		dst = strconv.AppendInt(append(dst, `,"ephemeral_1h_input_tokens":`...), c.long, 10)
+func appendUsage(dst []byte, c *converse.Counts) []byte {
+	dst = strconv.AppendInt(append(dst, `{"input_tokens":`...), c.Input, 10)
+	dst = strconv.AppendInt(append(dst, `,"cache_creation_input_tokens":`...), c.CacheWrite, 10)
+	dst = strconv.AppendInt(append(dst, `,"cache_read_input_tokens":`...), c.CacheRead, 10)
+	if c.CacheWrite > 0 && c.Write5m+c.Write1h == c.CacheWrite {
+		dst = strconv.AppendInt(append(dst, `,"cache_creation":{"ephemeral_5m_input_tokens":`...), c.Write5m, 10)
+		dst = strconv.AppendInt(append(dst, `,"ephemeral_1h_input_tokens":`...), c.Write1h, 10)
 		dst = append(dst, '}')
 	}
-	dst = strconv.AppendInt(append(dst, `,"output_tokens":`...), c.output, 10)
-	if c.thought >= 0 {
-		dst = strconv.AppendInt(append(dst, `,"output_tokens_details":{"thinking_tokens":`...), c.thought, 10)
+	dst = strconv.AppendInt(append(dst, `,"output_tokens":`...), c.Output, 10)
+	if c.Thinking >= 0 {
+		dst = strconv.AppendInt(append(dst, `,"output_tokens_details":{"thinking_tokens":`...), c.Thinking, 10)
 		dst = append(dst, '}')
 	}
 	return append(dst, '}')
@@ -96,10 +63,9 @@ func (x *Exchange) appendHead(dst []byte, id string) []byte {
 
 // converse translates an answer of Converse's.
 func (x *Exchange) converse(a *caller.Answer) ([]byte, *caller.Failure) {
-	d := jsontree.Doc{AllowDuplicates: true}
-	v, err := d.Parse(a.Body)
-	if err != nil {
-		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}
+	v, failure := a.Tree()
+	if failure != nil {
+		return nil, failure
 	}
 	stop, failure := stopOf(v.Get("stopReason").Text())
 	if failure != nil {
@@ -118,8 +84,8 @@ func (x *Exchange) converse(a *caller.Answer) ([]byte, *caller.Failure) {
 		}
 	}
 	dst = append(append(append(dst, `],"stop_reason":"`...), stop...), `","stop_sequence":null,"usage":`...)
-	c := readCounts(v.Get("usage"), v.Get("additionalModelResponseFields"))
-	return append(c.appendUsage(dst), '}'), nil
+	c, _ := converse.CountsOf(v)
+	return append(appendUsage(dst, &c), '}'), nil
 }
 
 // appendBlock appends a block of the answer, nothing for one that Messages has no word for.
@@ -135,8 +101,8 @@ func (x *Exchange) appendBlock(dst []byte, block jsontree.Value) []byte {
 			}
 			return appendText(dst, quoted(string(words)))
 		case "toolUse":
-			dst = append(append(dst, `{"type":"tool_use","id":`...), rawText(m.Get("toolUseId"))...)
-			dst = wire.AppendJSONString(append(dst, `,"name":`...), x.original(m.Get("name").Text()))
+			dst = append(append(dst, `{"type":"tool_use","id":`...), m.Get("toolUseId").Quoted()...)
+			dst = wire.AppendJSONString(append(dst, `,"name":`...), x.renamed.Original(m.Get("name").Text()))
 			return append(append(append(dst, `,"input":`...), rawObject(m.Get("input"))...), '}')
 		case "reasoningContent":
 			return appendThought(dst, m)
@@ -154,16 +120,8 @@ func appendThought(dst []byte, m jsontree.Value) []byte {
 		return append(append(append(dst, `{"type":"redacted_thinking","data":`...), data.Raw()...), '}')
 	}
 	said := m.Get("reasoningText")
-	dst = append(append(dst, `{"type":"thinking","thinking":`...), rawText(said.Get("text"))...)
-	return append(append(append(dst, `,"signature":`...), rawText(said.Get("signature"))...), '}')
-}
-
-// rawText is a string as it is in the text, an empty one for any other value.
-func rawText(v jsontree.Value) []byte {
-	if !v.IsText() {
-		return []byte(`""`)
-	}
-	return v.Raw()
+	dst = append(append(dst, `{"type":"thinking","thinking":`...), said.Get("text").Quoted()...)
+	return append(append(append(dst, `,"signature":`...), said.Get("signature").Quoted()...), '}')
 }
 
 // rawObject is an object as it is in the text, an empty one for any other value.
@@ -174,21 +132,13 @@ func rawObject(v jsontree.Value) []byte {
 	return v.Raw()
 }
 
-// original is what the caller calls a tool.
-func (x *Exchange) original(sent string) string {
-	if name, ok := x.renamed[sent]; ok {
-		return name
-	}
-	return sent
-}
-
 // counted is the answer to a question for the count of tokens.
 func counted(a *caller.Answer) ([]byte, *caller.Failure) {
 	var said struct {
 		InputTokens int64 `json:"inputTokens"`
 	}
 	if json.Unmarshal(a.Body, &said) != nil {
-		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's count cannot be read"}
+		return nil, caller.Broken("the upstream's count cannot be read")
 	}
 	return append(strconv.AppendInt([]byte(`{"input_tokens":`), said.InputTokens, 10), '}'), nil
 }

@@ -5,7 +5,6 @@ package anthropic
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -89,15 +88,7 @@ const statusOverloaded = 529
 // Fail is a failure in the dialect.
 func Fail(f *caller.Failure) (status int, header wire.Header, body []byte) {
 	row := failures[f.Class]
-	if row.final {
-		header = append(header, wire.Field{Name: "x-should-retry", Value: "false"})
-	}
-	if f.RetryAfterMillis > 0 {
-		header = append(header,
-			wire.Field{Name: "retry-after", Value: strconv.FormatInt((f.RetryAfterMillis+999)/1000, 10)},
-			wire.Field{Name: "retry-after-ms", Value: strconv.FormatInt(f.RetryAfterMillis, 10)})
-	}
-	return row.status, header, appendError(nil, f)
+	return row.status, f.RetryFields(row.final), appendError(nil, f)
 }
 
 func appendError(dst []byte, f *caller.Failure) []byte {

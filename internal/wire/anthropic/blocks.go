@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"slices"
 
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
@@ -11,7 +12,7 @@ import (
 // block is a kind of content block, and what becomes of it on the way to Converse.
 type block struct {
 	kind string
-	how  treatment
+	how  caller.Treatment
 	note string
 	// user and assistant say in whose turns it may be.
 	user, assistant bool
@@ -19,44 +20,44 @@ type block struct {
 
 // blocks are the kinds of content blocks. What is not here is refused.
 var blocks = []block{
-	{"text", carried, "text; dropped when it has no words", true, true},
-	{"image", carried, "image, from base64", true, false},
-	{"document", carried, "document, from base64 or text", true, false},
-	{"tool_use", carried, "toolUse", false, true},
-	{"tool_result", carried, "toolResult, with what it has beside text", true, false},
-	{"thinking", fitted, "dropped: only the family that made it can read it", false, true},
-	{"redacted_thinking", fitted, "dropped: only the family that made it can read it", false, true},
-	{"search_result", fitted, "text", true, false},
-	{"server_tool_use", refused, "a server tool runs at Anthropic only", false, true},
-	{"web_search_tool_result", refused, "a server tool runs at Anthropic only", true, true},
-	{"web_fetch_tool_result", refused, "a server tool runs at Anthropic only", true, true},
-	{"code_execution_tool_result", refused, "a server tool runs at Anthropic only", true, true},
-	{"mcp_tool_use", refused, "MCP servers are called by Anthropic only", false, true},
-	{"mcp_tool_result", refused, "MCP servers are called by Anthropic only", true, true},
-	{"container_upload", refused, "files are not stored here", true, false},
-	{"compaction", refused, "only Claude by InvokeModel has it", true, true},
+	{"text", caller.Carried, "text; dropped when it has no words", true, true},
+	{"image", caller.Carried, "image, from base64", true, false},
+	{"document", caller.Carried, "document, from base64 or text", true, false},
+	{"tool_use", caller.Carried, "toolUse", false, true},
+	{"tool_result", caller.Carried, "toolResult, with what it has beside text", true, false},
+	{"thinking", caller.Fitted, "dropped: only the family that made it can read it", false, true},
+	{"redacted_thinking", caller.Fitted, "dropped: only the family that made it can read it", false, true},
+	{"search_result", caller.Fitted, "text", true, false},
+	{"server_tool_use", caller.Refused, "a server tool runs at Anthropic only", false, true},
+	{"web_search_tool_result", caller.Refused, "a server tool runs at Anthropic only", true, true},
+	{"web_fetch_tool_result", caller.Refused, "a server tool runs at Anthropic only", true, true},
+	{"code_execution_tool_result", caller.Refused, "a server tool runs at Anthropic only", true, true},
+	{"mcp_tool_use", caller.Refused, "MCP servers are called by Anthropic only", false, true},
+	{"mcp_tool_result", caller.Refused, "MCP servers are called by Anthropic only", true, true},
+	{"container_upload", caller.Refused, "files are not stored here", true, false},
+	{"compaction", caller.Refused, "only Claude by InvokeModel has it", true, true},
 }
 
 func readMessages(t *translation, v jsontree.Value) {
-	if !t.is(v, aList) {
+	if !t.Is(v, caller.Array) {
 		return
 	}
 	if v.Len() == 0 {
 		t.failAt(v, "at least one message is required")
 	}
 	for m := range v.All() {
-		if t.failure != nil || !t.is(m, anObject) {
+		if t.Failure != nil || !t.Is(m, caller.Object) {
 			return
 		}
-		t.only(m, "role", "content")
-		role, ok := t.need(m, "role", aString)
+		t.Only(m, "role", "content")
+		role, ok := t.Need(m, "role", caller.Text)
 		if !ok {
 			return
 		}
 		content := m.Get("content")
 		switch {
 		case !content.Present():
-			t.fail(at(m)+".content", at(m)+".content: Field required")
+			t.Fail(words.Missing(m.Path() + ".content"))
 		case role.Is("user"):
 			t.b.Turn(converse.User)
 			t.content(content, false, false)
@@ -73,15 +74,15 @@ func readMessages(t *translation, v jsontree.Value) {
 
 // midway reads a system message in the middle of the conversation.
 func (t *translation) midway(content jsontree.Value) {
-	if kindOf(content) == aString {
+	if content.IsText() {
 		t.b.Midway(content.Raw())
 		return
 	}
-	if !t.is(content, aList) {
+	if !t.Is(content, caller.Array) {
 		return
 	}
 	for part := range content.All() {
-		if words, ok := t.need(part, "text", aString); ok {
+		if words, ok := t.Need(part, "text", caller.Text); ok {
 			t.b.Midway(words.Raw())
 		}
 	}
@@ -89,32 +90,32 @@ func (t *translation) midway(content jsontree.Value) {
 
 // content reads what somebody says. last is whether the answer goes on from it.
 func (t *translation) content(v jsontree.Value, assistant, last bool) {
-	if kindOf(v) == aString {
+	if v.IsText() {
 		t.say(v, assistant && last)
 		return
 	}
-	if !t.is(v, aList) {
+	if !t.Is(v, caller.Array) {
 		return
 	}
 	for part := range v.All() {
-		if t.failure != nil || !t.is(part, anObject) {
+		if t.Failure != nil || !t.Is(part, caller.Object) {
 			return
 		}
-		kind, ok := t.need(part, "type", aString)
+		kind, ok := t.Need(part, "type", caller.Text)
 		if !ok {
 			return
 		}
 		i := slices.IndexFunc(blocks, func(b block) bool { return b.kind == kind.Text() })
 		switch {
 		case i < 0:
-			t.refuse(part, "Input tag '"+kind.Text()+"' does not match any of the expected tags")
-		case blocks[i].how == refused:
-			t.refuse(part, blocks[i].note)
+			t.Refuse(part, "Input tag '"+kind.Text()+"' does not match any of the expected tags")
+		case blocks[i].how == caller.Refused:
+			t.Refuse(part, blocks[i].note)
 		case assistant && !blocks[i].assistant, !assistant && !blocks[i].user:
 			t.failAt(part, "a block of type '"+kind.Text()+"' is not permitted in this role")
 		default:
 			t.block(kind.Text(), part, assistant && last && part.Last())
-			t.cachePoint(part, converse.InTurn)
+			t.b.ReadCachePoint(&t.Reading, part, converse.InTurn)
 		}
 	}
 	for _, add := range t.media {
@@ -152,13 +153,13 @@ func (t *translation) say(words jsontree.Value, last bool) {
 }
 
 func readText(t *translation, v jsontree.Value, last bool) {
-	words, ok := t.need(v, "text", aString)
+	words, ok := t.Need(v, "text", caller.Text)
 	if !ok {
 		return
 	}
-	t.only(v, "type", "text", "cache_control", "citations")
+	t.Only(v, "type", "text", "cache_control", "citations")
 	if c := v.Get("citations"); c.Len() > 0 {
-		t.drop(c)
+		t.Drop(c)
 	}
 	t.say(words, last)
 }
@@ -166,20 +167,20 @@ func readText(t *translation, v jsontree.Value, last bool) {
 // source is where an image or a document comes from: base64 data. It reports false when it has
 // been refused.
 func (t *translation) source(v jsontree.Value) (media string, data []byte, ok bool) {
-	source, ok := t.need(v, "source", anObject)
+	source, ok := t.Need(v, "source", caller.Object)
 	if !ok {
 		return "", nil, false
 	}
-	kind, ok := t.need(source, "type", aString)
+	kind, ok := t.Need(source, "type", caller.Text)
 	if !ok {
 		return "", nil, false
 	}
 	if !kind.Is("base64") {
-		t.failure = firstFailure(t.failure, unsupported(at(source),
+		t.Fail(unsupported(source.Path(),
 			"a source of type '"+kind.Text()+"' is not fetched here: send the data as base64"))
 		return "", nil, false
 	}
-	coded, ok := t.need(source, "data", aString)
+	coded, ok := t.Need(source, "data", caller.Text)
 	if !ok {
 		return "", nil, false
 	}
@@ -195,11 +196,11 @@ func readImage(t *translation, v jsontree.Value) {
 	if !ok {
 		return
 	}
-	t.only(v, "type", "source", "cache_control")
+	t.Only(v, "type", "source", "cache_control")
 	format := converse.ImageFormat(data)
 	switch {
 	case !t.b.Model.Pictures:
-		t.refuse(v, "this model takes no images")
+		t.Refuse(v, "this model takes no images")
 	case format == "":
 		t.failAt(v, "Could not process image: it is none of png, jpeg, gif and webp")
 	case !t.b.Image(format, data):
@@ -208,18 +209,18 @@ func readImage(t *translation, v jsontree.Value) {
 }
 
 func readDocument(t *translation, v jsontree.Value) {
-	t.only(v, "type", "source", "cache_control", "citations", "title", "context")
+	t.Only(v, "type", "source", "cache_control", "citations", "title", "context")
 	if c := v.Get("citations"); c.Get("enabled").IsTrue() {
-		t.drop(c)
+		t.Drop(c)
 	}
-	if words := v.Get("context"); words.Present() && t.is(words, aString) {
+	if words := v.Get("context"); words.Present() && t.Is(words, caller.Text) {
 		t.b.Text(words.Raw())
 	}
 	source := v.Get("source")
 	title := v.Get("title").Text()
 	switch source.Get("type").Text() {
 	case "text":
-		words, ok := t.need(source, "data", aString)
+		words, ok := t.Need(source, "data", caller.Text)
 		if ok {
 			t.document(v, "txt", title, base64.StdEncoding.AppendEncode(nil, words.Bytes()))
 		}
@@ -247,7 +248,7 @@ func (t *translation) document(v jsontree.Value, format, title string, data []by
 	case len(data) == 0:
 		t.failAt(v, "the document is empty")
 	case !t.b.Model.Documents:
-		t.refuse(v, "this model takes no documents")
+		t.Refuse(v, "this model takes no documents")
 	case !t.b.Document(format, title, data):
 		t.failAt(v, "a turn takes at most 5 documents")
 	}
@@ -258,7 +259,7 @@ func readThought(t *translation, v jsontree.Value) {
 	words, signature, data := v.Get("thinking"), v.Get("signature"), v.Get("data")
 	switch {
 	case !t.b.Model.Claude():
-		t.drop(v)
+		t.Drop(v)
 	case data.IsText():
 		t.b.Redacted(data.Raw())
 	case words.IsText() && signature.IsText():
@@ -269,9 +270,9 @@ func readThought(t *translation, v jsontree.Value) {
 }
 
 func readSearchResult(t *translation, v jsontree.Value) {
-	t.only(v, "type", "source", "title", "content", "citations", "cache_control")
+	t.Only(v, "type", "source", "title", "content", "citations", "cache_control")
 	if c := v.Get("citations"); c.Get("enabled").IsTrue() {
-		t.drop(c)
+		t.Drop(c)
 	}
 	head := v.Get("title").Text() + "\n" + v.Get("source").Text()
 	t.b.Text(quoted(head))

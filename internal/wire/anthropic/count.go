@@ -16,7 +16,7 @@ func (b *body) count(r *caller.Request, m *caller.Model) (*caller.Native, *calle
 		if failure != nil {
 			return nil, failure
 		}
-		n.Dropped, n.Count, n.CountOp = t.dropped, t.body(), wire.OpConverse
+		n.Dropped, n.Count, n.CountOp = t.Dropped, t.body(), wire.OpConverse
 		n.Body = append(append([]byte(`{"input":{"converse":`), n.Count...), `}}`...)
 		return n, nil
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
-	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
 )
 
 // Exchange is one request and its answer. Make it with Open.
@@ -15,7 +15,7 @@ type Exchange struct {
 	fits    bool   // the path takes the method
 	asked   string // the model
 	query   string
-	renamed map[string]string // tools that are sent under other names than the caller's
+	renamed converse.Renamed
 }
 
 // Open begins the exchange of a request.
@@ -97,7 +97,7 @@ func (x *Exchange) translate(r *caller.Request, b *body, m *caller.Model) (*call
 	if failure != nil {
 		return nil, failure
 	}
-	n := &caller.Native{Op: wire.OpConverse, Model: m.ID, Session: session(r.Header), Body: t.body(), Dropped: t.dropped}
+	n := &caller.Native{Op: wire.OpConverse, Model: m.ID, Session: session(r.Header), Body: t.body(), Dropped: t.Dropped}
 	if b.stream {
 		n.Op = wire.OpConverseStream
 	}
@@ -132,7 +132,5 @@ func (x *Exchange) Stream(a *caller.Answer) caller.Stream {
 	if a.Op.IsInvoke() {
 		return &reframed{}
 	}
-	return &stream{
-		exchange: x, id: a.ID, open: map[int64]*openBlock{}, doc: jsontree.Doc{AllowDuplicates: true},
-	}
+	return &stream{exchange: x, id: a.ID, open: map[int64]*openBlock{}}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/capability"
 	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
@@ -12,35 +13,38 @@ import (
 
 // fields are the members of Messages in the order in which they are read. Those that are not
 // here are refused.
-var fields = []field{
-	{name: "model", how: consumed, note: "the path"},
-	{name: "stream", how: consumed, note: "the path"},
-	{name: "anthropic_version", how: consumed},
-	{name: "service_tier", how: consumed, note: "Bedrock's default tier"},
-	{name: "anthropic_beta", how: dropped},
-	{name: "max_tokens", how: carried, must: true, note: "inferenceConfig.maxTokens", read: readMaxTokens},
-	{name: "system", how: carried, note: "system, with cache points", read: readSystem},
-	{name: "tools", how: fitted, note: "toolConfig; tools that Anthropic runs or defines are refused", read: readTools},
-	{name: "messages", how: carried, must: true, note: "messages; see the blocks", read: readMessages},
-	{name: "tool_choice", how: fitted, note: "toolChoice, where the model can be told", read: readToolChoice},
-	{name: "thinking", how: fitted, note: "the model's own way to reason, dropped where it has none", read: readThinking},
-	{name: "output_config", how: fitted, note: "effort and format, as the model takes them", read: readOutputConfig},
-	{name: "output_format", how: fitted, note: "like output_config.format", read: readFormat},
-	{name: "stop_sequences", how: carried, note: "inferenceConfig.stopSequences", read: readStops},
-	{name: "temperature", how: fitted, note: "dropped where the model refuses it", read: readTemperature},
-	{name: "top_p", how: fitted, note: "dropped where the model refuses it", read: readTopP},
-	{name: "top_k", how: fitted, note: "the family's own place, dropped where it has none", read: readTopK},
-	{name: "metadata", how: carried, note: "user_id as requestMetadata", read: readMetadata},
-	{name: "context_management", how: dropped, note: "Claude by InvokeModel has it"},
-	{name: "compaction", how: dropped, note: "Claude by InvokeModel has it"},
-	{name: "cache_control", how: dropped, note: "use cache points of blocks"},
-	{name: "speed", how: dropped},
-	{name: "safeguards", how: refused},
-	{name: "inference_geo", how: refused, note: "choose a profile of the geography as the model"},
-	{name: "container", how: refused},
-	{name: "mcp_servers", how: refused},
-	{name: "fallbacks", how: refused},
-}
+var fields = caller.NewTable([]field{
+	{Name: "model", How: caller.Consumed, Note: "the path"},
+	{Name: "stream", How: caller.Consumed, Note: "the path"},
+	{Name: "anthropic_version", How: caller.Consumed},
+	{Name: "service_tier", How: caller.Consumed, Note: "Bedrock's default tier"},
+	{Name: "anthropic_beta", How: caller.Dropped},
+	{Name: "max_tokens", Must: true, Note: "inferenceConfig.maxTokens", Read: readMaxTokens},
+	{Name: "system", Note: "system, with cache points", Read: readSystem},
+	{Name: "tools", How: caller.Fitted, Read: readTools,
+		Note: "toolConfig; tools that Anthropic runs or defines are refused"},
+	{Name: "messages", Must: true, Note: "messages; see the blocks", Read: readMessages},
+	{Name: "tool_choice", How: caller.Fitted, Note: "toolChoice, where the model can be told", Read: readToolChoice},
+	{Name: "thinking", How: caller.Fitted, Read: readThinking,
+		Note: "the model's own way to reason, dropped where it has none"},
+	{Name: "output_config", How: caller.Fitted, Read: readOutputConfig,
+		Note: "effort and format, as the model takes them"},
+	{Name: "output_format", How: caller.Fitted, Note: "like output_config.format", Read: readFormat},
+	{Name: "stop_sequences", Note: "inferenceConfig.stopSequences", Read: readStops},
+	{Name: "temperature", How: caller.Fitted, Note: "dropped where the model refuses it", Read: readTemperature},
+	{Name: "top_p", How: caller.Fitted, Note: "dropped where the model refuses it", Read: readTopP},
+	{Name: "top_k", How: caller.Fitted, Note: "the family's own place, dropped where it has none", Read: readTopK},
+	{Name: "metadata", Note: "user_id as requestMetadata", Read: readMetadata},
+	{Name: "context_management", How: caller.Dropped, Note: "Claude by InvokeModel has it"},
+	{Name: "compaction", How: caller.Dropped, Note: "Claude by InvokeModel has it"},
+	{Name: "cache_control", How: caller.Dropped, Note: "use cache points of blocks"},
+	{Name: "speed", How: caller.Dropped},
+	{Name: "safeguards", How: caller.Refused},
+	{Name: "inference_geo", How: caller.Refused, Note: "choose a profile of the geography as the model"},
+	{Name: "container", How: caller.Refused},
+	{Name: "mcp_servers", How: caller.Refused},
+	{Name: "fallbacks", How: caller.Refused},
+})
 
 func readMaxTokens(t *translation, v jsontree.Value) {
 	n, ok := v.Int()
@@ -50,52 +54,41 @@ func readMaxTokens(t *translation, v jsontree.Value) {
 	case n < 1 || n > 1<<31-1:
 		t.failAt(v, "Input should be greater than or equal to 1")
 	}
-	t.max = n
+	t.b.MaxTokens = n
 }
 
 func readSystem(t *translation, v jsontree.Value) {
-	if kindOf(v) == aString {
+	if v.IsText() {
 		t.b.System(v.Raw())
 		return
 	}
-	if !t.is(v, aList) {
+	if !t.Is(v, caller.Array) {
 		return
 	}
 	for block := range v.All() {
-		if !t.is(block, anObject) {
+		if !t.Is(block, caller.Object) {
 			return
 		}
-		words, ok := t.need(block, "text", aString)
+		words, ok := t.Need(block, "text", caller.Text)
 		if !ok {
 			return
 		}
-		t.only(block, "type", "text", "cache_control", "citations")
+		t.Only(block, "type", "text", "cache_control", "citations")
 		t.b.System(words.Raw())
-		t.cachePoint(block, converse.InSystem)
-	}
-}
-
-// cachePoint reads the cache_control of a block, which Converse has behind it.
-func (t *translation) cachePoint(block jsontree.Value, at converse.Place) {
-	control := block.Get("cache_control")
-	if !control.Present() || !t.is(control, anObject) {
-		return
-	}
-	if !t.b.CachePoint(at, control.Get("ttl").Is("1h")) {
-		t.drop(control)
+		t.b.ReadCachePoint(&t.Reading, block, converse.InSystem)
 	}
 }
 
 func readStops(t *translation, v jsontree.Value) {
-	if !t.is(v, aList) || v.Len() == 0 {
+	if !t.Is(v, caller.Array) || v.Len() == 0 {
 		return
 	}
 	if t.b.Model.NoStop {
-		t.refuse(v, "this model takes no stop sequences")
+		t.Refuse(v, "this model takes no stop sequences")
 		return
 	}
 	for s := range v.All() {
-		if t.is(s, aString) && strings.TrimSpace(s.Text()) == "" {
+		if t.Is(s, caller.Text) && strings.TrimSpace(s.Text()) == "" {
 			t.failAt(s, "each stop sequence must contain non-whitespace")
 		}
 	}
@@ -104,7 +97,7 @@ func readStops(t *translation, v jsontree.Value) {
 
 // within reads a number and refuses one outside of its bounds.
 func (t *translation) within(v jsontree.Value, least, most float64) (float64, bool) {
-	if !t.is(v, aNumber) {
+	if !t.Is(v, caller.Number) {
 		return 0, false
 	}
 	f, _ := v.Float()
@@ -115,42 +108,21 @@ func (t *translation) within(v jsontree.Value, least, most float64) (float64, bo
 	return f, true
 }
 
-// samples reports whether the model takes a parameter of sampling.
-func (t *translation) samples(v jsontree.Value, f float64) bool {
-	how := t.b.Model.Sampling
-	if how == capability.SamplingNone || how == capability.SamplingOne && t.sampled || t.thinking {
-		if f != 1 {
-			t.drop(v)
-		}
-		return false
-	}
-	return true
-}
-
 func readTemperature(t *translation, v jsontree.Value) {
-	if f, ok := t.within(v, 0, 1); ok && t.samples(v, f) {
-		t.sampled = true
-		t.b.Inference.Add("temperature", v.Raw())
+	if f, ok := t.within(v, 0, 1); ok && t.b.Samples(&t.Reading, v, f) {
+		t.b.Temperature(v.Raw())
 	}
 }
 
 func readTopP(t *translation, v jsontree.Value) {
-	if f, ok := t.within(v, 0, 1); ok && t.samples(v, f) {
+	if f, ok := t.within(v, 0, 1); ok && t.b.Samples(&t.Reading, v, f) {
 		t.b.Inference.Add("topP", v.Raw())
 	}
 }
 
 func readTopK(t *translation, v jsontree.Value) {
-	if _, ok := t.within(v, 0, 1<<31); !ok || !t.samples(v, 0) {
-		return
-	}
-	switch place := t.b.Model.TopK; place {
-	case "":
-		t.drop(v)
-	case "inferenceConfig.topK":
-		t.b.Extra.Add("inferenceConfig", slices.Concat([]byte(`{"topK":`), v.Raw(), []byte(`}`)))
-	default:
-		t.b.Extra.Add(place, v.Raw())
+	if _, ok := t.within(v, 0, 1<<31); ok && t.b.Samples(&t.Reading, v, 0) && !t.b.TopK(v.Raw()) {
+		t.Drop(v)
 	}
 }
 
@@ -161,7 +133,7 @@ var budgets = []struct {
 }{{4 << 10, "low"}, {16 << 10, "medium"}, {1 << 62, "high"}}
 
 func readThinking(t *translation, v jsontree.Value) {
-	kind, ok := t.need(v, "type", aString)
+	kind, ok := t.Need(v, "type", caller.Text)
 	if !ok {
 		return
 	}
@@ -171,12 +143,12 @@ func readThinking(t *translation, v jsontree.Value) {
 		return
 	case "adaptive":
 	case "enabled":
-		budget, ok := t.need(v, "budget_tokens", aNumber)
+		budget, ok := t.Need(v, "budget_tokens", caller.Number)
 		if !ok {
 			return
 		}
 		n, _ := budget.Int()
-		if n >= t.max && !t.counting {
+		if n >= t.b.MaxTokens && !t.counting {
 			t.failAt(budget, "`max_tokens` must be greater than `thinking.budget_tokens`")
 			return
 		}
@@ -208,26 +180,26 @@ func (t *translation) think(v jsontree.Value, effort string) {
 	case capability.ThinkingBudget, capability.ThinkingAdaptive:
 		t.b.Extra.Add("thinking", v.Raw())
 	default:
-		t.drop(v)
+		t.Drop(v)
 		return
 	}
-	t.thinking = true
+	t.b.Thinking = true
 }
 
 func readOutputConfig(t *translation, v jsontree.Value) {
-	if !t.is(v, anObject) {
+	if !t.Is(v, caller.Object) {
 		return
 	}
-	t.only(v, "effort", "format")
-	if effort := v.Get("effort"); effort.Present() && t.is(effort, aString) {
+	t.Only(v, "effort", "format")
+	if effort := v.Get("effort"); effort.Present() && t.Is(effort, caller.Text) {
 		switch {
-		case t.b.Model.Thinking == capability.ThinkingEffort && !t.thinking && capability.KnownEffort(effort.Text()):
+		case t.b.Model.Thinking == capability.ThinkingEffort && !t.b.Thinking && capability.KnownEffort(effort.Text()):
 			t.b.Extra.Add("reasoning_effort", quoted(t.b.Model.Effort(effort.Text())))
-			t.thinking = true
+			t.b.Thinking = true
 		case t.b.Model.Thinking == capability.ThinkingAdaptive:
 			t.b.Extra.Add("output_config", slices.Concat([]byte(`{"effort":`), effort.Raw(), []byte(`}`)))
 		default:
-			t.drop(effort)
+			t.Drop(effort)
 		}
 	}
 	if format := v.Get("format"); format.Present() {
@@ -237,7 +209,7 @@ func readOutputConfig(t *translation, v jsontree.Value) {
 
 // readFormat binds the answer to a schema.
 func readFormat(t *translation, v jsontree.Value) {
-	kind, ok := t.need(v, "type", aString)
+	kind, ok := t.Need(v, "type", caller.Text)
 	if !ok || kind.Is("text") {
 		return
 	}
@@ -245,41 +217,25 @@ func readFormat(t *translation, v jsontree.Value) {
 		t.failAt(kind, "Input should be 'json_schema'")
 		return
 	}
-	schema, ok := t.need(v, "schema", anObject)
+	schema, ok := t.Need(v, "schema", caller.Object)
 	if !ok {
 		return
 	}
 	if t.b.Model.Schema != capability.SchemaNative {
-		t.refuse(v, "this model cannot be bound to a schema; declare a tool with it and choose the tool")
+		t.Refuse(v, "this model cannot be bound to a schema; declare a tool with it and choose the tool")
 		return
 	}
-	t.b.Rest.Add("outputConfig", slices.Concat(
-		[]byte(`{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"name":"answer","schema":`),
-		quoted(string(schema.Raw())), []byte(`}}}}`)))
+	t.b.BindTo(schema.Raw(), []byte(`"answer"`), nil)
 }
 
-// userBytes is how long a value of requestMetadata may be (service model).
-const userBytes = 256
-
-// readMetadata carries user_id as a pair of requestMetadata, with the letters that it takes.
+// readMetadata carries user_id as a pair of requestMetadata.
 func readMetadata(t *translation, v jsontree.Value) {
-	if !t.is(v, anObject) {
+	if !t.Is(v, caller.Object) {
 		return
 	}
-	t.only(v, "user_id")
+	t.Only(v, "user_id")
 	user := v.Get("user_id")
-	if !user.Present() || !t.is(user, aString) {
-		return
-	}
-	out := user.Bytes()
-	out = slices.Clone(out[:min(len(out), userBytes)])
-	for i, c := range out {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
-		if !letter && strings.IndexByte(" :_@$#=/+,-.", c) < 0 {
-			out[i] = '_'
-		}
-	}
-	if len(out) > 0 {
-		t.b.Metadata.Add("user_id", quoted(string(out)))
+	if user.Present() && t.Is(user, caller.Text) && len(user.Bytes()) > 0 {
+		t.b.Pair("user_id", user.Text())
 	}
 }

@@ -13,31 +13,23 @@ import (
 // versionMember is what InvokeModel wants first of all.
 const versionMember = `{"anthropic_version":"bedrock-2023-05-31"`
 
-// treatment is what becomes of a part of a request.
-type treatment uint8
-
-const (
-	carried  treatment = iota // as it is
-	consumed                  // said otherwise: in the path, or by a header
-	fitted                    // to what Bedrock takes
-	dropped                   // left out, and named
-	refused                   // answered with 400; left out and named where the policy says so
-)
-
 // invokeFields are the members of Messages that InvokeModel does not take as they are. Every
 // other one is carried, also one that nobody here has heard of: Bedrock's own words about it are
 // the ones that clients know.
-var invokeFields = map[string]treatment{
-	"model": consumed, "stream": consumed, "anthropic_version": consumed, "anthropic_beta": consumed,
-	"output_format":      fitted, // the former name of output_config.format
-	"context_management": fitted,
-	"service_tier":       consumed, // Bedrock has one tier for these
-	"cache_control":      dropped,  // of the whole request; Bedrock has cache points only
-	"speed":              dropped,
-	"inference_geo":      refused,
-	"container":          refused,
-	"mcp_servers":        refused,
-	"fallbacks":          refused,
+var invokeFields = map[string]caller.Treatment{
+	"model":              caller.Consumed,
+	"stream":             caller.Consumed,
+	"anthropic_version":  caller.Consumed,
+	"anthropic_beta":     caller.Consumed,
+	"output_format":      caller.Fitted, // the former name of output_config.format
+	"context_management": caller.Fitted,
+	"service_tier":       caller.Consumed, // Bedrock has one tier for these
+	"cache_control":      caller.Dropped,  // of the whole request; Bedrock has cache points only
+	"speed":              caller.Dropped,
+	"inference_geo":      caller.Refused,
+	"container":          caller.Refused,
+	"mcp_servers":        caller.Refused,
+	"fallbacks":          caller.Refused,
 }
 
 // betas are the beta features that Bedrock does not take by the name that Anthropic's API has for
@@ -103,14 +95,14 @@ func (b *body) appendMember(out []byte, m *member, cuts []cut, policy caller.Pol
 	[]byte, *caller.Failure,
 ) {
 	switch how := invokeFields[m.name]; {
-	case how == consumed:
+	case how == caller.Consumed:
 		return out, nil
-	case how == fitted:
+	case how == caller.Fitted:
 		return b.fit(out, m, policy, n)
-	case how == dropped && policy != caller.PolicyRefuse, how == refused && policy == caller.PolicyDrop:
+	case how == caller.Dropped && policy != caller.PolicyRefuse, how == caller.Refused && policy == caller.PolicyDrop:
 		n.Dropped = append(n.Dropped, m.name)
 		return out, nil
-	case how == dropped, how == refused:
+	case how == caller.Dropped, how == caller.Refused:
 		return nil, unsupported(m.name, "Bedrock does not take it")
 	}
 	return b.appendCut(append(out, ','), m.start, m.end, cuts), nil
@@ -126,12 +118,6 @@ func (b *body) fit(out []byte, m *member, policy caller.Policy, n *caller.Native
 	}
 	out = append(append(out, `,"output_config":{"format":`...), b.text(m)...)
 	return append(out, '}'), nil
-}
-
-func unsupported(param, why string) *caller.Failure {
-	f := caller.Invalid(param, param+": "+why)
-	f.Code = "unsupported_parameter"
-	return f
 }
 
 // betas are those that Bedrock relays of the ones that the caller asks for, in its header and in

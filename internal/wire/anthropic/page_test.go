@@ -80,9 +80,9 @@ func head(what string) string {
 func TestEveryCell(t *testing.T) {
 	var page strings.Builder
 	page.WriteString("\n### `/v1/messages`\n\n" + head("field"))
-	for i := range fields {
-		f := &fields[i]
-		page.WriteString(row(f.name, f.note, func(model string) string { return fieldCell(t, f, model) }))
+	for i := range fields.Fields {
+		f := &fields.Fields[i]
+		page.WriteString(row(f.Name, f.Note, func(model string) string { return fieldCell(t, f, model) }))
 	}
 	page.WriteString("\n### Content blocks\n\n" + head("block"))
 	for _, b := range blocks {
@@ -118,22 +118,25 @@ func TestEveryCell(t *testing.T) {
 func fieldCell(t *testing.T, f *field, model string) string {
 	t.Helper()
 	more := ""
-	if f.name == "tool_choice" {
+	if f.Name == "tool_choice" {
 		more = `"tools":[` + tool + `],`
 	}
-	sample := samples[f.name]
+	sample := samples[f.Name]
 	switch {
-	case sample == "" && f.must || f.name == "model":
+	case sample == "" && f.Must || f.Name == "model":
 		return "carried"
 	case sample == "":
-		t.Errorf("there is no sample of %s", f.name)
+		t.Errorf("there is no sample of %s", f.Name)
 	}
-	got := cell(t, ask(model, more+`"`+f.name+`":`+sample, hi), f.name)
+	got := cell(t, ask(model, more+`"`+f.Name+`":`+sample, hi), f.Name)
 	if model == "claude" {
 		return got
 	}
-	if f.how == carried && got != "carried" || f.how == dropped && got != "dropped" || f.how == refused && got != "400" {
-		t.Errorf("%s, %s: %s, against the table", model, f.name, got)
+	want, certain := map[caller.Treatment]string{
+		caller.Carried: "carried", caller.Dropped: "dropped", caller.Refused: "400",
+	}[f.How]
+	if certain && got != want {
+		t.Errorf("%s, %s: %s, against the table", model, f.Name, got)
 	}
 	return got
 }

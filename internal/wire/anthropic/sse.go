@@ -26,7 +26,7 @@ func (s *reframed) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	}
 	event, ok := s.decode(f.Payload)
 	if !ok {
-		return dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream sent an event that cannot be read"}
+		return dst, caller.Broken("the upstream sent an event that cannot be read")
 	}
 	if bytes.Contains(event, []byte(metricsMember)) {
 		event = withoutMetrics(event)

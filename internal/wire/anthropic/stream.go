@@ -7,20 +7,18 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // stream translates a stream of Converse's into one of Messages, frame by frame.
 type stream struct {
+	converse.Stream
 	exchange *Exchange
 	id       string
-	doc      jsontree.Doc
 	begun    bool
 	open     map[int64]*openBlock // by Converse's index
 	next     int                  // index of the next block that begins
-	stop     string               // "" until the model has ended
-	extra    counts               // what came with the stop reason
-	ended    bool                 // message_stop or an error has been said
 }
 
 // openBlock is a block that has begun. Converse begins blocks of text without saying so.
@@ -31,13 +29,11 @@ type openBlock struct {
 
 // Frame appends what the caller gets of a frame.
 func (s *stream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
-	kind, _ := f.Header(":event-type")
-	v, err := s.doc.Parse(f.Payload)
-	if err != nil {
-		return dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream has a frame that is no JSON"}
+	kind, index, v, failure := s.Read(f)
+	if failure != nil {
+		return dst, failure
 	}
-	index, _ := v.Get("contentBlockIndex").Int()
-	if s.ended {
+	if s.Ended {
 		return dst, nil
 	}
 	if !s.begun {
@@ -46,8 +42,8 @@ func (s *stream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	switch kind {
 	case "contentBlockStart":
 		if tool := v.Get("start").Get("toolUse"); tool.Present() {
-			block := append([]byte(`{"type":"tool_use","id":`), rawText(tool.Get("toolUseId"))...)
-			block = wire.AppendJSONString(append(block, `,"name":`...), s.exchange.original(tool.Get("name").Text()))
+			block := append([]byte(`{"type":"tool_use","id":`), tool.Get("toolUseId").Quoted()...)
+			block = wire.AppendJSONString(append(block, `,"name":`...), s.exchange.renamed.Original(tool.Get("name").Text()))
 			dst = s.start(dst, index, "tool_use", append(block, `,"input":{}}`...))
 		}
 	case "contentBlockDelta":
@@ -57,19 +53,15 @@ func (s *stream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	case "contentBlockStop":
 		dst = s.close(dst, index)
 	case "messageStop":
-		s.stop = v.Get("stopReason").Text()
-		s.extra = readCounts(v, v.Get("additionalModelResponseFields"))
-		if _, failure := stopOf(s.stop); failure != nil {
-			return dst, failure
-		}
+		s.Stopped(v)
+		_, failure = stopOf(s.Stop)
 	case "metadata":
-		if s.stop != "" {
-			c := readCounts(v.Get("usage"), v.Get("additionalModelResponseFields"))
-			c.thought = max(c.thought, s.extra.thought)
+		if s.Stop != "" {
+			c, _ := s.Counts(v)
 			dst = s.finish(dst, &c)
 		}
 	}
-	return dst, nil
+	return dst, failure
 }
 
 // begin says message_start. Converse tells the counts at the end, where they are said in full.
@@ -131,7 +123,7 @@ func (s *stream) thought(dst []byte, index int64, part jsontree.Value) []byte {
 		dst = s.in(dst, index, "thinking")
 		return s.part(dst, index, "signature_delta", "signature", part)
 	case "redactedContent":
-		block := append([]byte(`{"type":"redacted_thinking","data":`), rawText(part)...)
+		block := append([]byte(`{"type":"redacted_thinking","data":`), part.Quoted()...)
 		dst = s.start(dst, index, "redacted_thinking", append(block, '}'))
 	}
 	return dst
@@ -140,7 +132,7 @@ func (s *stream) thought(dst []byte, index int64, part jsontree.Value) []byte {
 func (s *stream) part(dst []byte, index int64, kind, member string, v jsontree.Value) []byte {
 	data := strconv.AppendInt([]byte(`{"type":"content_block_delta","index":`), int64(s.open[index].index), 10)
 	data = append(append(append(data, `,"delta":{"type":"`...), kind...), `","`...)
-	data = append(append(append(data, member...), `":`...), rawText(v)...)
+	data = append(append(append(data, member...), `":`...), v.Quoted()...)
 	return appendEvent(dst, "content_block_delta", append(data, `}}`...))
 }
 
@@ -156,39 +148,38 @@ func (s *stream) close(dst []byte, index int64) []byte {
 }
 
 // finish ends the message. The counts are those of the whole message.
-func (s *stream) finish(dst []byte, c *counts) []byte {
+func (s *stream) finish(dst []byte, c *converse.Counts) []byte {
 	for _, index := range slices.Sorted(maps.Keys(s.open)) { // some models do not end their blocks
 		dst = s.close(dst, index)
 	}
-	stop, _ := stopOf(s.stop)
+	stop, _ := stopOf(s.Stop)
 	data := append([]byte(`{"type":"message_delta","delta":{"stop_reason":"`), stop...)
 	data = append(data, `","stop_sequence":null}`...)
-	data = c.appendUsage(append(data, `,"usage":`...))
+	data = appendUsage(append(data, `,"usage":`...), c)
 	dst = appendEvent(dst, "message_delta", append(data, '}'))
-	s.ended = true
+	s.Ended = true
 	return appendEvent(dst, "message_stop", []byte(`{"type":"message_stop"}`))
 }
 
 // Fail says what has broken the stream.
 func (s *stream) Fail(dst []byte, f *caller.Failure) []byte {
-	if s.ended {
+	if s.Ended {
 		return dst
 	}
-	s.ended = true
+	s.Ended = true
 	return appendFailure(dst, f)
 }
 
 // End ends a stream whose last frame has come. One without a stop reason has broken, whatever it
 // has brought.
 func (s *stream) End(dst []byte) []byte {
-	if s.ended {
+	if s.Ended {
 		return dst
 	}
-	if s.stop == "" {
-		return s.Fail(dst, &caller.Failure{
-			Class: caller.ClassModel, Message: "the upstream's stream ended before the answer did", ID: s.id,
-		})
+	if s.Stop == "" {
+		f := converse.Unfinished()
+		f.ID = s.id
+		return s.Fail(dst, f)
 	}
-	c := counts{thought: -1}
-	return s.finish(dst, &c)
+	return s.finish(dst, &converse.Counts{Thinking: -1})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // Policy is what becomes of a member of a request that the model's native request has no
@@ -87,6 +88,16 @@ type Answer struct {
 	Models   []Listed    // for lists of models
 	// Estimated is whether the gateway counted the tokens itself, Body has a CountTokens answer then.
 	Estimated bool
+}
+
+// Tree is the body as a tree. Its objects may have a member twice, as models write them.
+func (a *Answer) Tree() (jsontree.Value, *Failure) {
+	d := jsontree.Doc{AllowDuplicates: true}
+	v, err := d.Parse(a.Body)
+	if err != nil {
+		return v, Broken("the upstream's answer is no JSON")
+	}
+	return v, nil
 }
 
 // Stream translates the frames of one stream, in their order. Each method appends to dst what

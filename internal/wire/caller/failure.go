@@ -48,6 +48,22 @@ func Invalid(param, message string) *Failure {
 	return &Failure{Class: ClassInvalid, Param: param, Message: message}
 }
 
+// Broken is an answer that is not what it has to be. It may have been billed.
+func Broken(message string) *Failure { return &Failure{Class: ClassModel, Message: message} }
+
+// RetryFields are the fields of an answer that SDKs of both dialects heed when they decide whether to repeat a request,
+// and when. final is for those that none may repeat.
+func (f *Failure) RetryFields(final bool) (header wire.Header) {
+	if final {
+		header = append(header, wire.Field{Name: "x-should-retry", Value: "false"})
+	}
+	if ms := f.RetryAfterMillis; ms > 0 {
+		header = append(header, wire.Field{Name: "retry-after-ms", Value: strconv.FormatInt(ms, 10)},
+			wire.Field{Name: "retry-after", Value: strconv.FormatInt((ms+999)/1000, 10)})
+	}
+	return header
+}
+
 // classes are those of native failures by their names.
 var classes = map[string]Class{
 	"ValidationException":                  ClassInvalid,

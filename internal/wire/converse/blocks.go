@@ -3,7 +3,10 @@ package converse
 import (
 	"bytes"
 
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // Bounds of one message (service model, Message).
@@ -27,7 +30,7 @@ func (b *Builder) Text(text []byte) bool {
 // space at the end Converse refuses.
 func (b *Builder) Prefill(text []byte) bool {
 	trimmed := bytes.TrimRight(jsonscan.AppendString(nil, text), " \t\r\n")
-	return b.Text(appendQuoted(nil, trimmed))
+	return b.Text(wire.AppendJSONString(nil, string(trimmed)))
 }
 
 func appendText(dst, text []byte) []byte {
@@ -104,6 +107,17 @@ func (b *Builder) CachePoint(at Place, long bool) bool {
 	b.points++
 	*dst = append(appendComma(*dst), point...)
 	return true
+}
+
+// ReadCachePoint reads the cache_control of a part of a request in any dialect, which Converse has behind the part.
+func (b *Builder) ReadCachePoint(in *caller.Reading, part jsontree.Value, at Place) {
+	control := part.Get("cache_control")
+	if !control.Present() || !in.Is(control, caller.Object) {
+		return
+	}
+	if !b.CachePoint(at, control.Get("ttl").Is("1h")) {
+		in.Drop(control)
+	}
 }
 
 // Place is where a cache point may be.

@@ -1,5 +1,6 @@
-// Package converse makes the body of a Converse request from a conversation in another dialect, by the rules that
-// Converse has for turns, tools, documents and names. Texts, schemas and media pass as the bytes that they are.
+// Package converse is Converse as the dialects of callers need it. It makes the body of a request from a conversation
+// in another dialect, by the rules that Converse has for turns, tools, documents and names, and it reads answers and
+// streams. Texts, schemas and media pass as the bytes that they are.
 package converse
 
 import (
@@ -28,6 +29,10 @@ type Builder struct {
 	Inference, Extra, Rest Members
 	// Metadata are the pairs of requestMetadata.
 	Metadata Members
+	// MaxTokens is the cap on the output, 0 for none.
+	MaxTokens int64
+	// Thinking is whether the model reasons before it answers: it takes no sampling then, and tells how much it was.
+	Thinking bool
 	// Choice is toolConfig's toolChoice, nil for none.
 	Choice []byte
 
@@ -38,6 +43,8 @@ type Builder struct {
 	called   []string // tools that the conversation has used, as they are sent
 	declared []string
 	points   int // cache points
+	pairs    int // of requestMetadata
+	sampled  bool
 }
 
 // turn is one message. Results of tools come before what else a user says.
@@ -164,6 +171,12 @@ func appendAll(dst, blocks []byte) []byte {
 // Append appends the body.
 func (b *Builder) Append(dst []byte) []byte {
 	b.drop()
+	if b.MaxTokens > 0 {
+		b.Inference.Add("maxTokens", strconv.AppendInt(nil, b.MaxTokens, 10))
+	}
+	if b.Thinking {
+		b.Rest.Add("additionalModelResponseFieldPaths", []byte(`["`+thinkingPath+`"]`))
+	}
 	dst = append(dst, `{"messages":[`...)
 	for i := range b.turns {
 		if i > 0 {

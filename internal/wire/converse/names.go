@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Lengths of names (service model).
@@ -18,20 +16,31 @@ const (
 
 // names are those of the caller's that Converse takes only in another form.
 type names struct {
-	tools map[string]string // as they are sent, to what the caller calls them; nil for none
-	calls map[string]int    // ids of calls in the whole conversation, to how often each was used
-	files map[string]int    // names of documents, to how often each was used
+	tools Renamed        // nil for none
+	calls map[string]int // ids of calls in the whole conversation, to how often each was used
+	files map[string]int // names of documents, to how often each was used
+}
+
+// Renamed are tools that are sent under other names than the caller's: what the caller calls them, by what is sent.
+type Renamed map[string]string
+
+// Original is what the caller calls a tool.
+func (r Renamed) Original(sent string) string {
+	if name, ok := r[sent]; ok {
+		return name
+	}
+	return sent
 }
 
 // Renamed are the tools that are sent under other names than the caller's, nil for none.
-func (n *names) Renamed() map[string]string { return n.tools }
+func (n *names) Renamed() Renamed { return n.tools }
 
 // name is how a tool is sent: its own name where Converse takes it.
 func (n *names) name(name string) string {
 	sent := fit(name, "_-")
 	if sent != name {
 		if n.tools == nil {
-			n.tools = map[string]string{}
+			n.tools = Renamed{}
 		}
 		n.tools[sent] = name
 	}
@@ -111,5 +120,3 @@ func (n *names) file(name string) string {
 	}
 	return made
 }
-
-func appendQuoted(dst, text []byte) []byte { return wire.AppendJSONString(dst, string(text)) }

@@ -2,6 +2,9 @@ package converse
 
 import (
 	"slices"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // Tool is what a model may call. Its texts are JSON, nil when absent.
@@ -12,6 +15,25 @@ type Tool struct {
 }
 
 var anyObject = []byte(`{"type":"object","properties":{}}`)
+
+// Schema is a schema for a tool's input, nil for one that says nothing. Models want one of an object with properties,
+// be they none.
+func Schema(v jsontree.Value) []byte {
+	if v.Len() == 0 {
+		return nil
+	}
+	if !v.Get("type").Is("object") || v.Get("properties").Present() {
+		return v.Raw()
+	}
+	out := []byte(`{"properties":{}`)
+	for m := range v.All() {
+		if string(m.Name()) != "properties" { // which is null
+			out = append(wire.AppendJSONString(append(out, ','), string(m.Name())), ':')
+			out = append(out, m.Raw()...)
+		}
+	}
+	return append(out, '}')
+}
 
 // Tool declares a tool.
 func (b *Builder) Tool(t Tool) {
@@ -34,11 +56,8 @@ func (b *Builder) Tool(t Tool) {
 	b.tools = append(dst, `}}`...)
 }
 
-// Tools is how many tools are declared, Called whether the conversation has called any.
+// Tools is how many tools are declared.
 func (b *Builder) Tools() int { return len(b.declared) }
-
-// Called reports whether the conversation has called a tool.
-func (b *Builder) Called() bool { return len(b.called) > 0 }
 
 // Declares reports whether there is a tool that the caller calls so.
 func (b *Builder) Declares(name string) bool { return slices.Contains(b.declared, b.name(name)) }
@@ -51,12 +70,33 @@ func (b *Builder) ChooseTool(name string) {
 	b.Choice = []byte(`{"tool":{"name":"` + b.name(name) + `"}}`)
 }
 
-// WithoutTools takes the tools back. Those that the conversation has called stay, because Converse wants them.
+// withoutTools is what a model is told that has tools and must not call any: Converse has no such choice.
+var withoutTools = []byte(`"Do not call any tool in your next answer. Answer in words."`)
+
+// WithoutTools takes the tools back. Those of a conversation that has called some stay, because Converse wants them,
+// and the model is asked in words not to call them.
 func (b *Builder) WithoutTools() {
 	b.Choice = nil
-	if !b.Called() {
-		b.tools, b.declared = nil, nil
+	if len(b.called) > 0 {
+		b.System(withoutTools)
+		return
 	}
+	b.tools, b.declared = nil, nil
+}
+
+// OneCall makes the model call one tool at a time. Beside a choice that Converse has, it must not say which. It reports
+// false when the model cannot be told.
+func (b *Builder) OneCall() bool {
+	switch {
+	case b.Tools() == 0:
+	case !b.Model.OneCall:
+		return false
+	case b.Choice != nil:
+		b.Extra.Add("tool_choice", []byte(`{"disable_parallel_tool_use":true}`))
+	default:
+		b.Extra.Add("tool_choice", []byte(`{"type":"auto","disable_parallel_tool_use":true}`))
+	}
+	return true
 }
 
 // appendTools appends toolConfig. Tools that were called and are not declared any more are declared by name, because

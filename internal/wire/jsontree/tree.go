@@ -159,6 +159,14 @@ func (v Value) Bytes() []byte {
 	return unquoted(v.Raw(), v.node().coded)
 }
 
+// Quoted is a string as it is in the text, with its quotes; an empty one for any other value.
+func (v Value) Quoted() []byte {
+	if !v.IsText() {
+		return []byte(`""`)
+	}
+	return v.Raw()
+}
+
 // Text is Bytes as a string of its own.
 func (v Value) Text() string { return string(v.Bytes()) }
 

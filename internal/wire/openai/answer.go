@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
@@ -28,51 +29,24 @@ var stops = map[string]struct {
 	"malformed_model_output":        {failed: true},
 }
 
-// malformed is an answer that the model could not finish. It was billed, so nobody repeats it by himself.
-func malformed(stop string) *caller.Failure {
-	return &caller.Failure{Class: caller.ClassModel, Code: stop, Message: "the model's answer was malformed: " + stop}
-}
-
-// counts are the tokens of an answer. Those that nobody told are -1.
-type counts struct{ input, output, cacheRead, cacheWrite, reasoning int64 }
-
-// readCounts reads Converse's usage, and the details that a model gives beside it.
-func readCounts(usage, extra jsontree.Value) (c counts, ok bool) {
-	c.reasoning = -1
-	if !usage.Present() {
-		return c, false
-	}
-	c.input, ok = usage.Get("inputTokens").Int()
-	c.output, _ = usage.Get("outputTokens").Int()
-	c.cacheRead, _ = usage.Get("cacheReadInputTokens").Int()
-	c.cacheWrite, _ = usage.Get("cacheWriteInputTokens").Int()
-	details := extra.Get("usage").Get("output_tokens_details")
-	if !details.Present() {
-		details = extra.Get("/usage/output_tokens_details")
-	}
-	for _, name := range []string{"thinking_tokens", "reasoning_tokens"} {
-		if n, there := details.Get(name).Int(); there {
-			c.reasoning = n
-		}
-	}
-	return c, ok
-}
+// counts are the tokens of an answer, as OpenAI has them.
+type counts struct{ converse.Counts }
 
 // prompt is OpenAI's count of input, which includes what came from a cache and what went to one.
-func (c *counts) prompt() int64 { return c.input + c.cacheRead + c.cacheWrite }
+func (c *counts) prompt() int64 { return c.Input + c.CacheRead + c.CacheWrite }
 
 // appendChat appends usage as Chat Completions has it.
 func (c *counts) appendChat(dst []byte) []byte {
 	dst = appendInt(append(dst, `{"prompt_tokens":`...), c.prompt())
-	dst = appendInt(append(dst, `,"completion_tokens":`...), c.output)
-	dst = appendInt(append(dst, `,"total_tokens":`...), c.prompt()+c.output)
-	dst = appendInt(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), c.cacheRead)
-	if c.cacheWrite > 0 {
-		dst = appendInt(append(dst, `,"cache_write_tokens":`...), c.cacheWrite)
+	dst = appendInt(append(dst, `,"completion_tokens":`...), c.Output)
+	dst = appendInt(append(dst, `,"total_tokens":`...), c.prompt()+c.Output)
+	dst = appendInt(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), c.CacheRead)
+	if c.CacheWrite > 0 {
+		dst = appendInt(append(dst, `,"cache_write_tokens":`...), c.CacheWrite)
 	}
 	dst = append(dst, '}')
-	if c.reasoning >= 0 {
-		dst = appendInt(append(dst, `,"completion_tokens_details":{"reasoning_tokens":`...), c.reasoning)
+	if c.Thinking >= 0 {
+		dst = appendInt(append(dst, `,"completion_tokens_details":{"reasoning_tokens":`...), c.Thinking)
 		dst = append(dst, '}')
 	}
 	return append(dst, '}')
@@ -101,19 +75,18 @@ type call struct {
 }
 
 // readAnswer reads what Converse answers.
-func (k *known) readAnswer(body []byte, served string) (*answer, *caller.Failure) {
-	d := jsontree.Doc{AllowDuplicates: true}
-	v, err := d.Parse(body)
-	if err != nil {
-		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}
+func (k *known) readAnswer(from *caller.Answer) (*answer, *caller.Failure) {
+	v, failure := from.Tree()
+	if failure != nil {
+		return nil, failure
 	}
 	a := &answer{stop: v.Get("stopReason").Text()}
 	for block := range v.Get("output").Get("message").Get("content").All() {
-		k.readBlock(a, block, served)
+		k.readBlock(a, block, from.Model)
 	}
-	a.counts, a.counted = readCounts(v.Get("usage"), v.Get("additionalModelResponseFields"))
+	a.Counts, a.counted = converse.CountsOf(v)
 	if stops[a.stop].failed {
-		return nil, malformed(a.stop)
+		return nil, converse.Malformed(a.stop)
 	}
 	return a, nil
 }
@@ -138,18 +111,10 @@ func (k *known) readBlock(a *answer, block jsontree.Value, served string) {
 				a.unwrapped, a.words = true, true
 				continue
 			}
-			a.calls = append(a.calls, call{id: rawText(m.Get("toolUseId")), name: k.original(m.Get("name").Text()),
+			a.calls = append(a.calls, call{id: m.Get("toolUseId").Quoted(), name: k.names.Original(m.Get("name").Text()),
 				input: input})
 		}
 	}
-}
-
-// original is what the caller calls a tool.
-func (k *known) original(sent string) string {
-	if name, ok := k.names[sent]; ok {
-		return name
-	}
-	return sent
 }
 
 func (a *answer) say(words jsontree.Value) {
@@ -162,14 +127,6 @@ func unquoted(v jsontree.Value) []byte {
 		return nil
 	}
 	return inner(v.Raw())
-}
-
-// rawText is a string as it is in the text, an empty one for any other value.
-func rawText(v jsontree.Value) []byte {
-	if !v.IsText() {
-		return []byte(`""`)
-	}
-	return v.Raw()
 }
 
 func inner(quoted []byte) []byte { return quoted[1 : len(quoted)-1] }
@@ -199,7 +156,7 @@ func appendDetail(dst []byte, words, signature, redacted jsontree.Value, served 
 	if redacted.IsText() {
 		dst = append(append(dst, `{"type":"reasoning.encrypted","data":`...), redacted.Raw()...)
 	} else {
-		dst = append(append(dst, `{"type":"reasoning.text","text":`...), rawText(words)...)
+		dst = append(append(dst, `{"type":"reasoning.text","text":`...), words.Quoted()...)
 		dst = append(append(dst, `,"signature":`...), signature.Raw()...)
 	}
 	return append(wire.AppendJSONString(append(dst, `,"format":`...), format), '}')
@@ -219,7 +176,7 @@ func (a *answer) finish() string {
 
 // chatAnswer translates an answer of Converse into one of Chat Completions.
 func (k *known) chatAnswer(from *caller.Answer) ([]byte, *caller.Failure) {
-	a, failure := k.readAnswer(from.Body, from.Model)
+	a, failure := k.readAnswer(from)
 	if failure != nil {
 		return nil, failure
 	}

@@ -20,11 +20,7 @@ func encoded(e event) []byte {
 		{Name: ":content-type", Value: "application/json"}}, []byte(e.payload))
 }
 
-func frames(t *testing.T, s interface {
-	Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure)
-	End(dst []byte) []byte
-	Fail(dst []byte, f *caller.Failure) []byte
-}, events ...event) string {
+func frames(t *testing.T, s caller.Stream, events ...event) string {
 	t.Helper()
 	var out []byte
 	for _, e := range events {

@@ -2,74 +2,98 @@ package openai
 
 import (
 	"strconv"
-	"strings"
 
-	"github.com/sluice-gateway/sluice/internal/wire"
-	"github.com/sluice-gateway/sluice/internal/wire/capability"
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // chat are the members of a Chat Completions request, in the order in which they are read.
-var chat = newTable([]field{
-	{name: "model", want: text, how: carried, note: "an alias, a model id, a profile or an ARN", read: already},
-	{name: "stream", want: boolean, how: carried, read: readStream},
-	{name: "stream_options", want: object, how: carried, note: "include_usage", read: readStreamOptions},
-	{name: "messages", want: array, how: carried, must: true, read: readMessages},
-	{name: "tools", want: array, how: carried, note: "of type function", same: []string{"[]"}, read: readTools},
-	{name: "max_tokens", want: integer, how: carried, note: "max_completion_tokens wins", read: readMax},
-	{name: "max_completion_tokens", want: integer, how: carried, read: readMax},
-	{name: "tool_choice", want: text | object, how: fitted, same: []string{`"auto"`}, read: readToolChoice,
-		note: "none keeps the tools that the conversation has called, and asks in words"},
-	{name: "response_format", want: object, how: fitted, read: readResponseFormat,
-		note: "json_schema by outputConfig where the model has it, else by a forced tool, else in words"},
-	{name: "reasoning_effort", want: text, how: fitted, read: readEffort,
-		note: "thinking, reasoningConfig or reasoning_effort, by generation"},
-	{name: "temperature", want: number, how: fitted, note: "above 1 is refused for Claude", read: readTemperature},
-	{name: "top_p", want: number, how: fitted, note: "not beside temperature where the model takes one of them",
-		read: readTopP},
-	{name: "top_k", want: integer, how: fitted, note: "not OpenAI's, but sent by many", read: readTopK},
-	{name: "stop", want: text | array, how: carried, note: "refused where the model refuses it", same: []string{"[]"},
-		read: readStop},
-	{name: "parallel_tool_calls", want: boolean, how: fitted, note: "for Claude", same: []string{"true"},
-		read: readParallel},
-	{name: "service_tier", want: text, how: carried, note: "auto, default, flex and priority",
-		same: []string{`"auto"`, `"default"`}, read: readTier},
-	{name: "metadata", want: object, how: carried, note: "requestMetadata", read: readMetadata},
-	{name: "user", want: text, how: carried, note: "requestMetadata", read: readUser},
-	{name: "safety_identifier", want: text, how: carried, note: "requestMetadata", read: readUser},
-	{name: "prompt_cache_key", want: text, how: dropped},
-	{name: "prompt_cache_retention", want: text, how: dropped, same: []string{`"in_memory"`, `"in-memory"`}},
-	{name: "seed", want: integer, how: dropped},
-	{name: "verbosity", want: text, how: dropped, same: []string{`"medium"`}},
-	{name: "frequency_penalty", want: number, how: dropped, same: zero},
-	{name: "presence_penalty", want: number, how: dropped, same: zero},
-	{name: "logit_bias", want: object, how: dropped, same: []string{"{}"}},
-	{name: "prediction", want: object, how: dropped},
-	{name: "store", want: boolean, how: dropped, same: []string{"false"}},
-	{name: "n", want: integer, how: refused, note: "Send the request as often as you want answers.", same: []string{"1"}},
-	{name: "logprobs", want: boolean, how: refused, note: "Bedrock's models do not tell them.", same: []string{"false"}},
-	{name: "top_logprobs", want: integer, how: refused, note: "Bedrock's models do not tell them.", same: zero},
-	{name: "modalities", want: array, how: refused, note: "Answers are text.", same: []string{`["text"]`, "[]"}},
-	{name: "audio", want: object, how: refused, note: "Answers are text."},
-	{name: "moderation", want: object | text, how: refused, note: "Use a guardrail of the gateway's."},
-	{name: "web_search_options", want: object, how: refused, note: "The gateway does not search the web."},
-	{name: "functions", want: array, how: refused, note: "Use tools.", same: []string{"[]"}},
-	{name: "function_call", want: text | object, how: refused, note: "Use tool_choice.", same: []string{`"auto"`, `` +
-		`"none"`}},
-	{name: "previous_response_id", want: text, how: refused, note: "Send the whole conversation."},
+var chat = caller.NewTable([]field{
+	{Name: "model", Want: caller.Text, Note: "an alias, a model id, a profile or an ARN", How: caller.Consumed},
+	{Name: "stream", Want: caller.Boolean, Read: readStream},
+	{Name: "stream_options", Want: caller.Object, Note: "include_usage", Read: readStreamOptions},
+	{Name: "messages", Want: caller.Array, Must: true, Read: readMessages},
+	tools,
+	{Name: "max_tokens", Want: caller.Integer, Note: "max_completion_tokens wins", Read: readMax},
+	{Name: "max_completion_tokens", Want: caller.Integer, Read: readMax},
+	toolChoice,
+	{Name: "response_format", Want: caller.Object, How: caller.Fitted, Read: readResponseFormat,
+		Note: "json_schema by outputConfig where the model has it, else by a forced tool, else in words"},
+	{Name: "reasoning_effort", Want: caller.Text, How: caller.Fitted, Read: readEffort,
+		Note: "thinking, reasoningConfig or reasoning_effort, by generation"},
+}, sampling, []field{
+	{Name: "top_k", Want: caller.Integer, How: caller.Fitted, Note: "not OpenAI's, but sent by many", Read: readTopK},
+	{Name: "stop", Want: caller.Text | caller.Array, Same: []string{"[]"}, Read: readStop,
+		Note: "refused where the model refuses it"},
+}, options, caching, []field{
+	{Name: "seed", Want: caller.Integer, How: caller.Dropped},
+	{Name: "verbosity", Want: caller.Text, How: caller.Dropped, Same: []string{`"medium"`}},
+	{Name: "frequency_penalty", Want: caller.Number, How: caller.Dropped, Same: zero},
+	{Name: "presence_penalty", Want: caller.Number, How: caller.Dropped, Same: zero},
+	{Name: "logit_bias", Want: caller.Object, How: caller.Dropped, Same: []string{"{}"}},
+	{Name: "prediction", Want: caller.Object, How: caller.Dropped},
+	{Name: "store", Want: caller.Boolean, How: caller.Dropped, Same: []string{"false"}},
+	{Name: "n", Want: caller.Integer, How: caller.Refused, Same: []string{"1"},
+		Note: "Send the request as often as you want answers."},
+	{Name: "logprobs", Want: caller.Boolean, How: caller.Refused, Note: noLogprobs, Same: []string{"false"}},
+	topLogprobs,
+	{Name: "modalities", Want: caller.Array, How: caller.Refused, Note: onlyText, Same: []string{`["text"]`, "[]"}},
+	{Name: "audio", Want: caller.Object, How: caller.Refused, Note: onlyText},
+	moderation,
+	{Name: "web_search_options", Want: caller.Object, How: caller.Refused, Note: "The gateway does not search the web."},
+	{Name: "functions", Want: caller.Array, How: caller.Refused, Note: "Use tools.", Same: []string{"[]"}},
+	{Name: "function_call", Want: caller.Text | caller.Object, How: caller.Refused, Note: "Use tool_choice.",
+		Same: []string{`"auto"`, `"none"`}},
+	{Name: "previous_response_id", Want: caller.Text, How: caller.Refused, Note: "Send the whole conversation."},
 })
 
-var zero = []string{"0", "0.0", "-0"}
+const (
+	noLogprobs = "Bedrock's models do not tell them."
+	onlyText   = "Answers are text."
+)
 
-func already(*request, jsontree.Value) {}
+// Fields that Chat Completions and Responses have both.
+var (
+	tools = field{Name: "tools", Want: caller.Array, Note: "of type function", Same: []string{"[]"}, Read: readTools}
+
+	toolChoice = field{Name: "tool_choice", Want: caller.Text | caller.Object, How: caller.Fitted,
+		Same: []string{`"auto"`}, Read: readToolChoice,
+		Note: "none keeps the tools that the conversation has called, and asks in words"}
+
+	sampling = []field{
+		{Name: "temperature", Want: caller.Number, How: caller.Fitted, Read: readTemperature,
+			Note: "above 1 is refused for Claude"},
+		{Name: "top_p", Want: caller.Number, How: caller.Fitted, Read: readTopP,
+			Note: "not beside temperature where the model takes one of them"},
+	}
+	options = []field{
+		{Name: "parallel_tool_calls", Want: caller.Boolean, How: caller.Fitted, Same: []string{"true"}, Read: readParallel,
+			Note: "for Claude"},
+		{Name: "service_tier", Want: caller.Text, Same: []string{`"auto"`, `"default"`}, Read: readTier,
+			Note: "auto, default, flex and priority"},
+		{Name: "metadata", Want: caller.Object, Note: "requestMetadata", Read: readMetadata},
+		{Name: "user", Want: caller.Text, Note: "requestMetadata", Read: addPair},
+		{Name: "safety_identifier", Want: caller.Text, Note: "requestMetadata", Read: addPair},
+	}
+	caching = []field{
+		{Name: "prompt_cache_key", Want: caller.Text, How: caller.Dropped},
+		{Name: "prompt_cache_retention", Want: caller.Text, How: caller.Dropped,
+			Same: []string{`"in_memory"`, `"in-memory"`}},
+	}
+	topLogprobs = field{Name: "top_logprobs", Want: caller.Integer, How: caller.Refused, Note: noLogprobs, Same: zero}
+	moderation  = field{Name: "moderation", Want: caller.Object | caller.Text, How: caller.Refused,
+		Note: "Use a guardrail of the gateway's."}
+)
+
+var zero = []string{"0", "0.0", "-0"}
 
 func readStream(r *request, v jsontree.Value) { r.stream = v.IsTrue() }
 
 func readStreamOptions(r *request, v jsontree.Value) {
-	r.members(v, "include_usage", "include_obfuscation")
+	r.Only(v, "include_usage", "include_obfuscation")
 	for m := range v.All() {
 		if m.Present() {
-			r.check(m, boolean)
+			r.Is(m, caller.Boolean)
 		}
 	}
 	r.usage = v.Get("include_usage").IsTrue()
@@ -81,7 +105,7 @@ func readMax(r *request, v jsontree.Value) {
 		r.fail(v, codeValue, "Invalid value for '"+v.Path()+"': it must be a whole number from 1 on.")
 		return
 	}
-	r.max = n
+	r.b.MaxTokens = n
 }
 
 // within refuses a value outside of lowest to highest.
@@ -95,53 +119,27 @@ func within(r *request, v jsontree.Value, lowest, highest float64) (float64, boo
 	return f, true
 }
 
-// sampling reports whether the model takes a value that is not the one that it has by itself.
-func sampling(r *request, v jsontree.Value, f float64) bool {
-	switch {
-	case r.b.Model.Sampling == capability.SamplingNone || r.thinking:
-		if f != 1 {
-			r.drop(v)
-		}
-		return false
-	case r.b.Model.Sampling == capability.SamplingOne && r.sampled:
-		if f != 1 {
-			r.drop(v)
-		}
-		return false
-	}
-	return true
-}
-
 func readTemperature(r *request, v jsontree.Value) {
 	f, ok := within(r, v, 0, 2)
-	if !ok || !sampling(r, v, f) {
+	if !ok || !r.b.Samples(&r.Reading, v, f) {
 		return
 	}
 	if f > 1 && r.b.Model.Claude() {
 		r.fail(v, codeValue, "Invalid value for 'temperature': this model takes 0 to 1.")
 		return
 	}
-	r.sampled = true
-	r.b.Inference.Add("temperature", v.Raw())
+	r.b.Temperature(v.Raw())
 }
 
 func readTopP(r *request, v jsontree.Value) {
-	if f, ok := within(r, v, 0, 1); ok && sampling(r, v, f) {
+	if f, ok := within(r, v, 0, 1); ok && r.b.Samples(&r.Reading, v, f) {
 		r.b.Inference.Add("topP", v.Raw())
 	}
 }
 
 func readTopK(r *request, v jsontree.Value) {
-	if _, ok := within(r, v, 0, 1<<31); !ok || !sampling(r, v, 0) {
-		return
-	}
-	switch place := r.b.Model.TopK; place {
-	case "":
-		r.drop(v)
-	case "inferenceConfig.topK":
-		r.b.Extra.Add("inferenceConfig", append(append([]byte(`{"topK":`), v.Raw()...), '}'))
-	default:
-		r.b.Extra.Add(place, v.Raw())
+	if _, ok := within(r, v, 0, 1<<31); ok && r.b.Samples(&r.Reading, v, 0) && !r.b.TopK(v.Raw()) {
+		r.Drop(v)
 	}
 }
 
@@ -150,7 +148,7 @@ const mostStops = 16
 
 func readStop(r *request, v jsontree.Value) {
 	if r.b.Model.NoStop {
-		r.refuse(v, "It takes no stop sequences.")
+		r.Refuse(v, "It takes no stop sequences.")
 		return
 	}
 	if v.IsText() {
@@ -168,59 +166,31 @@ func readStop(r *request, v jsontree.Value) {
 }
 
 func stopSequence(r *request, v jsontree.Value) {
-	if r.check(v, text) && len(v.Bytes()) == 0 {
+	if r.Is(v, caller.Text) && len(v.Bytes()) == 0 {
 		r.fail(v, codeValue, "Invalid value for '"+v.Path()+"': a stop sequence must not be empty.")
 	}
 }
 
-var tiers = map[string]string{"flex": "flex", "priority": "priority"}
-
 func readTier(r *request, v jsontree.Value) {
-	tier, ok := tiers[v.Text()]
-	if !ok { // scale, fast and the like
-		r.drop(v)
-		return
+	switch tier := v.Text(); tier {
+	case "flex", "priority":
+		r.b.Rest.Add("serviceTier", []byte(`{"type":"`+tier+`"}`))
+	default: // scale, fast and the like
+		r.Drop(v)
 	}
-	r.b.Rest.Add("serviceTier", []byte(`{"type":"`+tier+`"}`))
 }
-
-// Bounds of requestMetadata (service model).
-const (
-	mostPairs = 16
-	pairBytes = 256
-)
 
 func readMetadata(r *request, v jsontree.Value) {
 	for m := range v.All() {
-		if m.Present() && r.check(m, text) {
-			addPair(r, m, string(m.Name()))
+		if m.Present() && r.Is(m, caller.Text) {
+			addPair(r, m)
 		}
 	}
 }
 
-func readUser(r *request, v jsontree.Value) { addPair(r, v, string(v.Name())) }
-
-// addPair adds a pair of request metadata, as far as there is room for one more.
-func addPair(r *request, v jsontree.Value, key string) {
-	if key == "" || r.pairs == mostPairs {
-		r.drop(v)
-		return
+// addPair adds a member as a pair of request metadata, as far as there is room for one more.
+func addPair(r *request, m jsontree.Value) {
+	if !r.b.Pair(string(m.Name()), m.Text()) {
+		r.Drop(m)
 	}
-	r.pairs++
-	r.b.Metadata.Add(metadataText(key), wire.AppendJSONString(nil, metadataText(v.Text())))
-}
-
-// metadataText makes a text one that requestMetadata takes (service model, RequestMetadataKeyString).
-func metadataText(s string) string {
-	good := func(c byte) bool {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
-		return letter || strings.IndexByte(" \t\n\r:_@$#=/+,-.", c) >= 0
-	}
-	out := []byte(s[:min(len(s), pairBytes)])
-	for i, c := range out {
-		if !good(c) {
-			out[i] = '_'
-		}
-	}
-	return string(out)
 }

@@ -45,6 +45,22 @@ func same(t *testing.T, what string, got []byte, want string) {
 	}
 }
 
+// becomes checks what a translation makes of a request, and what it drops.
+func becomes(t *testing.T, translate func(*caller.Request) (*known, *caller.Native, *caller.Failure),
+	name, body, want, dropped string,
+) {
+	t.Helper()
+	_, n, f := translate(asked(body))
+	if f != nil {
+		t.Errorf("%s: %+v", name, f)
+		return
+	}
+	same(t, name, n.Body, want)
+	if got := strings.Join(n.Dropped, ","); got != dropped {
+		t.Errorf("%s: dropped %s, want %s", name, got, dropped)
+	}
+}
+
 // with is a request to a model with members beside a greeting.
 func with(model, members string) string {
 	if members != "" {
@@ -162,15 +178,7 @@ func TestChatRequests(t *testing.T) {
 			`"content":"b \n"}]}`,
 			`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]}]}`, ""},
 	} {
-		_, n, f := chatRequest(asked(c.body))
-		if f != nil {
-			t.Errorf("%s: %+v", c.name, f)
-			continue
-		}
-		same(t, c.name, n.Body, c.want)
-		if got := strings.Join(n.Dropped, ","); got != c.dropped {
-			t.Errorf("%s: dropped %s, want %s", c.name, got, c.dropped)
-		}
+		becomes(t, chatRequest, c.name, c.body, c.want, c.dropped)
 	}
 }
 

@@ -3,22 +3,20 @@ package openai
 import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // chatStream translates a stream of Converse into one of Chat Completions, frame by frame.
 type chatStream struct {
+	converse.Stream
 	known  *known
 	from   *caller.Answer
-	doc    jsontree.Doc
 	head   []byte // of each chunk, up to its choices
 	tail   string // of each chunk but the last
 	blocks blocks
 	calls  int  // begun so far
 	called bool // one of them was the caller's own tool
-	stop   string
-	extra  counts // what came with the stop reason
-	ended  bool   // the last has been said: [DONE], or an error
 }
 
 // block is a block of the answer that has begun.
@@ -56,7 +54,7 @@ func (b *blocks) close(index int64) (closed block) {
 }
 
 func (k *known) chatStream(from *caller.Answer) *chatStream {
-	s := &chatStream{known: k, from: from, tail: `}`, doc: jsontree.Doc{AllowDuplicates: true}}
+	s := &chatStream{known: k, from: from, tail: `}`}
 	s.head = k.appendHead([]byte("data: "), "chat.completion.chunk", from)
 	if k.usage {
 		s.tail = `,"usage":null}`
@@ -66,12 +64,10 @@ func (k *known) chatStream(from *caller.Answer) *chatStream {
 
 // Frame appends what the caller gets of a frame.
 func (s *chatStream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
-	kind, _ := f.Header(":event-type")
-	v, err := s.doc.Parse(f.Payload)
-	if err != nil {
-		return dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream has a frame that is no JSON"}
+	kind, index, v, failure := s.Read(f)
+	if failure != nil {
+		return dst, failure
 	}
-	index, _ := v.Get("contentBlockIndex").Int()
 	switch kind {
 	case "messageStart":
 		dst = s.delta(dst, `"role":"assistant","content":""`)
@@ -112,8 +108,8 @@ func (s *chatStream) start(dst []byte, index int64, tool jsontree.Value) []byte 
 	b.call = s.calls
 	s.calls, s.called = s.calls+1, true
 	dst = s.call(dst, b.call)
-	dst = append(append(dst, `"id":`...), rawText(tool.Get("toolUseId"))...)
-	dst = wire.AppendJSONString(append(dst, `,"type":"function","function":{"name":`...), s.known.original(name))
+	dst = append(append(dst, `"id":`...), tool.Get("toolUseId").Quoted()...)
+	dst = wire.AppendJSONString(append(dst, `,"type":"function","function":{"name":`...), s.known.names.Original(name))
 	return s.endCall(append(dst, `,"arguments":""`...))
 }
 
@@ -131,7 +127,7 @@ func (s *chatStream) piece(dst []byte, index int64, delta jsontree.Value) []byte
 	for m := range delta.All() {
 		switch string(m.Name()) {
 		case "text":
-			dst = s.delta(dst, `"content":`, string(rawText(m)))
+			dst = s.delta(dst, `"content":`, string(m.Quoted()))
 		case "toolUse":
 			dst = s.input(dst, b, m.Get("input"))
 		case "reasoningContent":
@@ -162,7 +158,7 @@ func (s *chatStream) reasoning(dst []byte, b *block, m jsontree.Value) []byte {
 		switch string(part.Name()) {
 		case "text":
 			b.reasoning = append(b.reasoning, unquoted(part)...)
-			dst = s.delta(dst, `"reasoning_content":`, string(rawText(part)))
+			dst = s.delta(dst, `"reasoning_content":`, string(part.Quoted()))
 		case "signature":
 			b.signature = append(b.signature, unquoted(part)...)
 		case "redactedContent":
@@ -192,15 +188,14 @@ func (s *chatStream) close(dst []byte, index int64) []byte {
 }
 
 func (s *chatStream) finish(dst []byte, v jsontree.Value) ([]byte, *caller.Failure) {
-	s.stop = v.Get("stopReason").Text()
-	s.extra, _ = readCounts(v, v.Get("additionalModelResponseFields"))
-	if stops[s.stop].failed {
-		return dst, malformed(s.stop)
+	s.Stopped(v)
+	if stops[s.Stop].failed {
+		return dst, converse.Malformed(s.Stop)
 	}
 	for len(s.blocks) > 0 { // some models do not end their blocks
 		dst = s.close(dst, s.blocks[0].index)
 	}
-	reason := stops[s.stop].finish
+	reason := stops[s.Stop].finish
 	if reason == "" || reason == "tool_calls" && !s.called {
 		reason = "stop"
 	}
@@ -210,37 +205,34 @@ func (s *chatStream) finish(dst []byte, v jsontree.Value) ([]byte, *caller.Failu
 
 // usage appends the chunk with the counts, for who has asked for it, and ends the stream: no frame comes after this.
 func (s *chatStream) usage(dst []byte, v jsontree.Value) []byte {
-	if s.stop == "" || s.ended {
+	if s.Stop == "" || s.Ended {
 		return dst
 	}
-	c, ok := readCounts(v.Get("usage"), v.Get("additionalModelResponseFields"))
-	c.reasoning = max(c.reasoning, s.extra.reasoning)
-	if ok && s.known.usage {
+	if c, ok := s.Counts(v); ok && s.known.usage {
 		dst = append(append(dst, s.head...), `"choices":[],"usage":`...)
-		dst = append(c.appendChat(dst), "}\n\n"...)
+		dst = append((&counts{c}).appendChat(dst), "}\n\n"...)
 	}
-	s.ended = true
+	s.Ended = true
 	return append(dst, "data: [DONE]\n\n"...)
 }
 
 // Fail ends a stream that has broken: by an error, and without [DONE].
 func (s *chatStream) Fail(dst []byte, f *caller.Failure) []byte {
-	if s.ended {
+	if s.Ended {
 		return dst
 	}
-	s.ended = true
+	s.Ended = true
 	return append(AppendFailure(append(dst, "data: "...), f), "\n\n"...)
 }
 
 // End ends a stream whose last frame has come.
 func (s *chatStream) End(dst []byte) []byte {
 	switch {
-	case s.ended:
+	case s.Ended:
 		return dst
-	case s.stop == "":
-		return s.Fail(dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream ended before the " +
-			"answer did"})
+	case s.Stop == "":
+		return s.Fail(dst, converse.Unfinished())
 	}
-	s.ended = true
+	s.Ended = true
 	return append(dst, "data: [DONE]\n\n"...)
 }

@@ -12,18 +12,17 @@ import (
 )
 
 // embeddings are the members of an Embeddings request, in the order in which they are read.
-var embeddings = newTable([]field{
-	{name: "model", want: text, how: carried, read: already},
-	{name: "encoding_format", want: text, how: carried, note: "float and base64", read: readEncoding},
-	{name: "dimensions", want: integer, how: carried, note: "Titan 2, Cohere 4 and Nova 2", read: readDimensions},
-	{name: "input_type", want: text, how: carried, note: "not OpenAI's; of Cohere", read: readInputType},
-	{name: "user", want: text, how: carried, note: "request metadata", read: readUser},
-	{name: "input", want: text | array, how: carried, must: true, note: "texts, and no tokens", read: readInput},
+var embeddings = caller.NewTable([]field{
+	{Name: "model", Want: caller.Text, How: caller.Consumed},
+	{Name: "encoding_format", Want: caller.Text, Note: "float and base64", Read: readEncoding},
+	{Name: "dimensions", Want: caller.Integer, Note: "Titan 2, Cohere 4 and Nova 2", Read: readDimensions},
+	{Name: "input_type", Want: caller.Text, Note: "not OpenAI's; of Cohere", Read: readInputType},
+	{Name: "user", Want: caller.Text, Note: "request metadata", Read: addPair},
+	{Name: "input", Want: caller.Text | caller.Array, Must: true, Note: "texts, and no tokens", Read: readInput},
 })
 
 // embedding is what is known of an Embeddings request before its input.
 type embedding struct {
-	base64     bool
 	dimensions int64
 	kind       []byte // input_type, in JSON
 	body       []byte
@@ -88,7 +87,7 @@ func readEncoding(r *request, v jsontree.Value) {
 	switch v.Text() {
 	case "float":
 	case "base64":
-		r.embed.base64 = true
+		r.base64 = true
 	default:
 		r.fail(v, codeValue, "Invalid value: '"+v.Text()+"'. Supported values are: 'float' and 'base64'.")
 	}
@@ -119,7 +118,7 @@ func readInput(r *request, v jsontree.Value) {
 	how := embedders[at]
 	texts := inputs(r, v)
 	switch {
-	case r.problem != nil:
+	case r.Failure != nil:
 	case len(texts) > how.most:
 		r.fail(v, codeValue, "Invalid 'input': the model takes "+string(appendInt(nil, int64(how.most)))+
 			" at a time. Send the request once for each.")
@@ -127,7 +126,7 @@ func readInput(r *request, v jsontree.Value) {
 		r.failAt("dimensions", codeUnsupported, "Unsupported parameter: the model has its own number of 'dimensions'.")
 	default:
 		if r.embed.kind != nil && !strings.HasPrefix(how.prefix, "cohere.") {
-			r.dropAt("input_type")
+			r.DropAt("input_type")
 		}
 		r.embed.body = how.write(&r.embed, texts, how.size)
 	}
@@ -136,12 +135,12 @@ func readInput(r *request, v jsontree.Value) {
 // inputs are the inputs of a request, in JSON.
 func inputs(r *request, v jsontree.Value) (texts [][]byte) {
 	add := func(v jsontree.Value) {
-		if kindOf(v)&(number|array) != 0 {
+		if caller.KindsOf(v)&(caller.Number|caller.Array) != 0 {
 			r.fail(v, codeType, "Invalid type for '"+v.Path()+"': tokens cannot be carried, only texts. LangChain sends texts "+
 				"with check_embedding_ctx_length=False.")
 			return
 		}
-		if !r.check(v, text) {
+		if !r.Is(v, caller.Text) {
 			return
 		}
 		if len(v.Bytes()) == 0 {
@@ -164,16 +163,15 @@ func inputs(r *request, v jsontree.Value) (texts [][]byte) {
 
 // embeddingsRequest translates an Embeddings request for the model's own family.
 func embeddingsRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
-	r := request{from: from}
+	r := newRequest(from)
 	var d jsontree.Doc
 	if v, ok := r.begin(&d, from.Body); ok {
-		r.read(embeddings, v)
+		embeddings.Read(&r.Reading, r, v)
 	}
-	if r.problem != nil {
-		return nil, nil, r.problem
+	if r.Failure != nil {
+		return nil, nil, r.Failure
 	}
-	r.base64 = r.embed.base64
-	n := &caller.Native{Op: wire.OpInvoke, Model: r.id, Body: r.embed.body, Dropped: r.dropped}
+	n := &caller.Native{Op: wire.OpInvoke, Model: r.id, Body: r.embed.body, Dropped: r.Dropped}
 	if len(r.b.Metadata) > 0 {
 		n.Header = wire.Header{{Name: "x-amzn-bedrock-request-metadata", Value: "{" + string(r.b.Metadata) + "}"}}
 	}
@@ -182,14 +180,13 @@ func embeddingsRequest(from *caller.Request) (*known, *caller.Native, *caller.Fa
 
 // embeddingsAnswer translates what a model of any family answers.
 func (k *known) embeddingsAnswer(a *caller.Answer) ([]byte, *caller.Failure) {
-	d := jsontree.Doc{AllowDuplicates: true}
-	v, err := d.Parse(a.Body)
-	if err != nil {
-		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}
+	v, failure := a.Tree()
+	if failure != nil {
+		return nil, failure
 	}
 	vectors := vectorsOf(v)
 	if len(vectors) == 0 {
-		return nil, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer has no embedding"}
+		return nil, caller.Broken("the upstream's answer has no embedding")
 	}
 	dst := []byte(`{"object":"list","data":[`)
 	for i, vector := range vectors {

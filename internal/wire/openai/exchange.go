@@ -109,24 +109,25 @@ func (x *Exchange) Stream(a *caller.Answer) caller.Stream { return x.route.serve
 
 // chatRequest translates a Chat Completions request.
 func chatRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
-	r := request{from: from, nested: true, talk: "messages"}
+	r := newRequest(from)
+	r.nested, r.talk = true, "messages"
 	var d jsontree.Doc
 	if v, ok := r.begin(&d, from.Body); ok {
-		r.read(chat, v)
+		chat.Read(&r.Reading, r, v)
 	}
 	return r.end()
 }
 
 // end is what has become of a request that goes to Converse.
 func (r *request) end() (*known, *caller.Native, *caller.Failure) {
-	if r.problem == nil {
+	if r.Failure == nil {
 		r.finish()
 	}
-	if r.problem != nil {
-		return nil, nil, r.problem
+	if r.Failure != nil {
+		return nil, nil, r.Failure
 	}
 	r.names = r.b.Renamed()
-	n := &caller.Native{Op: wire.OpConverse, Model: r.id, Dropped: r.dropped}
+	n := &caller.Native{Op: wire.OpConverse, Model: r.id, Dropped: r.Dropped}
 	if r.stream {
 		n.Op = wire.OpConverseStream
 	}
@@ -134,14 +135,8 @@ func (r *request) end() (*known, *caller.Native, *caller.Failure) {
 	return &r.known, n, nil
 }
 
-// finish adds what depends on several fields.
+// finish looks at the conversation as a whole.
 func (r *request) finish() {
-	if r.max > 0 {
-		r.b.Inference.Add("maxTokens", appendInt(nil, r.max))
-	}
-	if r.thinking {
-		r.b.Rest.Add("additionalModelResponseFieldPaths", []byte(`["/usage/output_tokens_details"]`))
-	}
 	prefilled := r.b.Prefilled()
 	switch {
 	case !r.b.Begun() && !r.b.Instruct():
@@ -178,10 +173,7 @@ func (k *known) modelAnswer(a *caller.Answer) ([]byte, *caller.Failure) {
 			return appendModel(nil, m), nil
 		}
 	}
-	return nil, &caller.Failure{
-		Class: caller.ClassNotFound, Param: "model", Code: codeModel,
-		Message: "The model '" + k.model + "' does not exist, or you do not have access to it.",
-	}
+	return nil, noModel(k.model)
 }
 
 // appendModel appends a model. AWS does not say when it came.

@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"strconv"
-
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 )
@@ -41,14 +39,7 @@ func Fail(f *caller.Failure) (status int, header wire.Header, body []byte) {
 	if f.Class == caller.ClassInternal && f.Status > 500 {
 		status = f.Status
 	}
-	if how.final {
-		header = append(header, wire.Field{Name: "x-should-retry", Value: "false"})
-	}
-	if ms := f.RetryAfterMillis; ms > 0 {
-		header = append(header, wire.Field{Name: "retry-after-ms", Value: strconv.FormatInt(ms, 10)},
-			wire.Field{Name: "retry-after", Value: strconv.FormatInt((ms+999)/1000, 10)})
-	}
-	return status, header, AppendFailure(nil, f)
+	return status, f.RetryFields(how.final), AppendFailure(nil, f)
 }
 
 // AppendFailure appends the body of an error.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
@@ -22,10 +23,10 @@ func readMessages(r *request, v jsontree.Value) {
 		r.fail(v, codeValue, "Invalid 'messages': empty array. Expected an array with minimum length 1.")
 	}
 	for m := range v.All() {
-		if r.problem != nil || !r.check(m, object) {
+		if r.Failure != nil || !r.Is(m, caller.Object) {
 			return
 		}
-		role, ok := r.need(m, "role", text)
+		role, ok := r.Need(m, "role", caller.Text)
 		if !ok {
 			return
 		}
@@ -43,8 +44,8 @@ func readMessages(r *request, v jsontree.Value) {
 
 // speaker reads who said it, which Converse has no place for.
 func (r *request) speaker(m jsontree.Value) {
-	if name := m.Get("name"); name.Present() && r.check(name, text) {
-		r.drop(name)
+	if name := m.Get("name"); name.Present() && r.Is(name, caller.Text) {
+		r.Drop(name)
 	}
 }
 
@@ -53,9 +54,9 @@ var userMembers = []string{"role", "content", "name", "cache_control", "type", "
 
 // readInstruction reads a system or developer message. Those at the beginning are the system prompt.
 func readInstruction(r *request, m jsontree.Value) {
-	r.members(m, userMembers...)
+	r.Only(m, userMembers...)
 	r.speaker(m)
-	content, ok := r.need(m, "content", text|array)
+	content, ok := r.Need(m, "content", caller.Text|caller.Array)
 	if !ok {
 		return
 	}
@@ -64,7 +65,7 @@ func readInstruction(r *request, m jsontree.Value) {
 		say, at = r.b.Midway, converse.InTurn
 	}
 	r.eachText(content, func(v jsontree.Value) { say(v.Raw()) }, at)
-	r.cachePoint(m, at)
+	r.b.ReadCachePoint(&r.Reading, m, at)
 }
 
 // eachText reads content that can only be words.
@@ -74,46 +75,35 @@ func (r *request) eachText(content jsontree.Value, say func(v jsontree.Value), a
 		return
 	}
 	for part := range content.All() {
-		if !r.check(part, object) {
+		if !r.Is(part, caller.Object) {
 			return
 		}
-		kind, ok := r.need(part, "type", text)
+		kind, ok := r.Need(part, "type", caller.Text)
 		if !ok {
 			return
 		}
-		if !kind.Is("text") && !kind.Is("input_text") && !kind.Is("output_text") {
+		if !isText(kind) {
 			r.fail(kind, codeValue, "Invalid value: '"+kind.Text()+"'. Only text can be here.")
 			return
 		}
-		r.members(part, "type", "text", "cache_control", "annotations", "logprobs", "id")
-		if words, ok := r.need(part, "text", text); ok {
+		r.Only(part, "type", "text", "cache_control", "annotations", "logprobs", "id")
+		if words, ok := r.Need(part, "text", caller.Text); ok {
 			say(words)
-			r.cachePoint(part, at)
+			r.b.ReadCachePoint(&r.Reading, part, at)
 		}
-	}
-}
-
-// cachePoint reads cache_control, which Anthropic's callers bring with them.
-func (r *request) cachePoint(v jsontree.Value, at converse.Place) {
-	control := v.Get("cache_control")
-	if !control.Present() || !r.check(control, object) {
-		return
-	}
-	if !r.b.CachePoint(at, control.Get("ttl").Is("1h")) {
-		r.drop(control)
 	}
 }
 
 func readUserTurn(r *request, m jsontree.Value) {
-	r.members(m, userMembers...)
+	r.Only(m, userMembers...)
 	r.speaker(m)
-	content, ok := r.need(m, "content", text|array)
+	content, ok := r.Need(m, "content", caller.Text|caller.Array)
 	if !ok {
 		return
 	}
 	r.b.Turn(converse.User)
 	r.userContent(content)
-	r.cachePoint(m, converse.InTurn)
+	r.b.ReadCachePoint(&r.Reading, m, converse.InTurn)
 }
 
 // parts are what a user may say, in Chat Completions and in Responses.
@@ -125,7 +115,7 @@ var parts = map[string]func(r *request, p jsontree.Value){
 	"input_image": readInputImage,
 	"file":        readFilePart,
 	"input_file":  readFile,
-	"input_audio": func(r *request, p jsontree.Value) { r.refuse(p, "No model behind Converse hears.") },
+	"input_audio": func(r *request, p jsontree.Value) { r.Refuse(p, "No model behind Converse hears.") },
 }
 
 func (r *request) userContent(content jsontree.Value) {
@@ -134,10 +124,10 @@ func (r *request) userContent(content jsontree.Value) {
 		return
 	}
 	for part := range content.All() {
-		if r.problem != nil || !r.check(part, object) {
+		if r.Failure != nil || !r.Is(part, caller.Object) {
 			return
 		}
-		kind, ok := r.need(part, "type", text)
+		kind, ok := r.Need(part, "type", caller.Text)
 		if !ok {
 			return
 		}
@@ -147,18 +137,18 @@ func (r *request) userContent(content jsontree.Value) {
 			return
 		}
 		read(r, part)
-		r.cachePoint(part, converse.InTurn)
+		r.b.ReadCachePoint(&r.Reading, part, converse.InTurn)
 	}
 }
 
 func readText(r *request, p jsontree.Value) {
-	r.members(p, "type", "text", "cache_control", "annotations", "logprobs")
-	if words, ok := r.need(p, "text", text); ok {
+	r.Only(p, "type", "text", "cache_control", "annotations", "logprobs")
+	if words, ok := r.Need(p, "text", caller.Text); ok {
 		r.b.Text(words.Raw())
 	}
 }
 
-// leftovers are members of answers that clients send back and that have no place in Converse. Those of others gateways
+// leftovers are members of answers that clients send back and that have no place in Converse. Those of other gateways
 // are among them.
 var leftovers = []string{
 	"annotations", "audio", "reasoning", "reasoning_content", "thinking_blocks", "provider_specific_fields", "parsed",
@@ -171,33 +161,33 @@ var assistantMembers = append([]string{
 }, leftovers...)
 
 func readAssistant(r *request, m jsontree.Value) {
-	r.members(m, assistantMembers...)
+	r.Only(m, assistantMembers...)
 	r.speaker(m)
 	for _, name := range leftovers {
 		if v := m.Get(name); v.Len() > 0 || len(v.Bytes()) > 0 {
-			r.drop(v)
+			r.Drop(v)
 		}
 	}
 	if f := m.Get("function_call"); f.Present() {
-		r.refuse(f, "Use tool_calls.")
+		r.Refuse(f, "Use tool_calls.")
 	}
 	r.b.Turn(converse.Assistant)
 	reasoned := readReasoningDetails(r, m.Get("reasoning_details"))
 	content := m.Get("content")
-	if content.Present() && r.check(content, text|array) {
+	if content.Present() && r.Is(content, caller.Text|caller.Array) {
 		r.eachAnswer(content)
 	}
-	if refusal := m.Get("refusal"); refusal.Present() && r.check(refusal, text) {
+	if refusal := m.Get("refusal"); refusal.Present() && r.Is(refusal, caller.Text) {
 		r.b.Text(refusal.Raw())
 	}
 	calls := m.Get("tool_calls")
 	r.unsigned = calls.Len() > 0 && !reasoned
-	if calls.Present() && r.check(calls, array) {
+	if calls.Present() && r.Is(calls, caller.Array) {
 		for c := range calls.All() {
 			readCall(r, c)
 		}
 	}
-	r.cachePoint(m, converse.InTurn)
+	r.b.ReadCachePoint(&r.Reading, m, converse.InTurn)
 }
 
 // eachAnswer reads what the assistant said.
@@ -207,20 +197,20 @@ func (r *request) eachAnswer(content jsontree.Value) {
 		return
 	}
 	for part := range content.All() {
-		if !r.check(part, object) {
+		if !r.Is(part, caller.Object) {
 			return
 		}
 		words := part.Get("text")
 		if part.Get("type").Is("refusal") {
 			words = part.Get("refusal")
 		}
-		r.members(part, "type", "text", "refusal", "cache_control", "annotations", "logprobs", "id")
-		if !words.Present() || !r.check(words, text) {
+		r.Only(part, "type", "text", "refusal", "cache_control", "annotations", "logprobs", "id")
+		if !words.Present() || !r.Is(words, caller.Text) {
 			r.fail(part, codeValue, "Invalid value: '"+part.Path()+"' has no words. An assistant says text or a refusal.")
 			return
 		}
 		r.say(words)
-		r.cachePoint(part, converse.InTurn)
+		r.b.ReadCachePoint(&r.Reading, part, converse.InTurn)
 	}
 }
 
@@ -238,7 +228,7 @@ func readReasoningDetails(r *request, v jsontree.Value) (reasoned bool) {
 	for d := range v.All() {
 		words, signature, data := d.Get("text"), d.Get("signature"), d.Get("data")
 		if r.foundation == "" || !d.Get("format").Is(r.foundation) {
-			r.drop(v)
+			r.Drop(v)
 			return reasoned
 		}
 		switch {
@@ -254,27 +244,27 @@ func readReasoningDetails(r *request, v jsontree.Value) (reasoned bool) {
 }
 
 func readCall(r *request, c jsontree.Value) {
-	if !r.check(c, object) {
+	if !r.Is(c, caller.Object) {
 		return
 	}
-	r.members(c, "id", "type", "function", "index", "extra_content")
+	r.Only(c, "id", "type", "function", "index", "extra_content")
 	if kind := c.Get("type"); kind.Present() && !kind.Is("function") {
-		r.refuse(kind, "Only functions can be called.")
+		r.Refuse(kind, "Only functions can be called.")
 		return
 	}
-	id, ok := r.need(c, "id", text)
+	id, ok := r.Need(c, "id", caller.Text)
 	if !ok {
 		return
 	}
-	f, ok := r.need(c, "function", object)
+	f, ok := r.Need(c, "function", caller.Object)
 	if !ok {
 		return
 	}
-	name, ok := r.need(f, "name", text)
+	name, ok := r.Need(f, "name", caller.Text)
 	if !ok {
 		return
 	}
-	r.members(f, "name", "arguments", "parsed_arguments")
+	r.Only(f, "name", "arguments", "parsed_arguments")
 	if input, ok := r.arguments(f.Get("arguments")); ok {
 		r.b.Call(id.Text(), name.Text(), input)
 	}
@@ -285,7 +275,7 @@ func (r *request) arguments(v jsontree.Value) ([]byte, bool) {
 	if !v.Present() {
 		return []byte("{}"), true
 	}
-	if !r.check(v, text) {
+	if !r.Is(v, caller.Text) {
 		return nil, false
 	}
 	input := v.Bytes()
@@ -302,17 +292,17 @@ func (r *request) arguments(v jsontree.Value) ([]byte, bool) {
 }
 
 func readResult(r *request, m jsontree.Value) {
-	r.members(m, "role", "content", "tool_call_id", "name", "cache_control", "is_error")
-	id, ok := r.need(m, "tool_call_id", text)
+	r.Only(m, "role", "content", "tool_call_id", "name", "cache_control", "is_error")
+	id, ok := r.Need(m, "tool_call_id", caller.Text)
 	if !ok {
 		return
 	}
-	content, ok := r.need(m, "content", text|array)
+	content, ok := r.Need(m, "content", caller.Text|caller.Array)
 	if !ok {
 		return
 	}
 	r.result(id, content, m.Get("is_error").IsTrue())
-	r.cachePoint(m, converse.InTurn)
+	r.b.ReadCachePoint(&r.Reading, m, converse.InTurn)
 }
 
 // result reads the result of a call, in Chat Completions and in Responses.
@@ -325,15 +315,20 @@ func (r *request) result(id, content jsontree.Value, failed bool) {
 	} else {
 		blocks = mixedResult(r, content)
 	}
-	if r.problem == nil && !r.b.Result(id.Text(), blocks, failed) {
+	if r.Failure == nil && !r.b.Result(id.Text(), blocks, failed) {
 		r.fail(id, codeValue, "Invalid parameter: messages with role 'tool' must be a response to a preceding message with "+
 			"'tool_calls', and no call before it has the id '"+id.Text()+"'.")
 	}
 }
 
+// isText reports whether a part of this type is words, as Chat Completions or Responses calls it.
+func isText(kind jsontree.Value) bool {
+	return kind.Is("text") || kind.Is("input_text") || kind.Is("output_text")
+}
+
 func hasMedia(content jsontree.Value) bool {
 	for p := range content.All() {
-		if kind := p.Get("type").Text(); kind != "text" && kind != "input_text" && kind != "output_text" {
+		if !isText(p.Get("type")) {
 			return true
 		}
 	}
@@ -374,8 +369,8 @@ func appendResult(dst []byte, v jsontree.Value) []byte {
 }
 
 func readImageURL(r *request, p jsontree.Value) {
-	r.members(p, "type", "image_url", "cache_control")
-	image, ok := r.need(p, "image_url", object|text)
+	r.Only(p, "type", "image_url", "cache_control")
+	image, ok := r.Need(p, "image_url", caller.Object|caller.Text)
 	if !ok {
 		return
 	}
@@ -383,16 +378,16 @@ func readImageURL(r *request, p jsontree.Value) {
 		r.image(image)
 		return
 	}
-	r.members(image, "url", "detail")
+	r.Only(image, "url", "detail")
 	r.detail(image)
-	if url, ok := r.need(image, "url", text); ok {
+	if url, ok := r.Need(image, "url", caller.Text); ok {
 		r.image(url)
 	}
 }
 
 func (r *request) detail(v jsontree.Value) {
-	if d := v.Get("detail"); d.Present() && r.check(d, text) && !d.Is("auto") {
-		r.drop(d)
+	if d := v.Get("detail"); d.Present() && r.Is(d, caller.Text) && !d.Is("auto") {
+		r.Drop(d)
 	}
 }
 
@@ -404,7 +399,7 @@ func (r *request) image(url jsontree.Value) {
 		return
 	}
 	if !r.b.Model.Pictures {
-		r.refuse(url, "The model does not read pictures.")
+		r.Refuse(url, "The model does not read pictures.")
 		return
 	}
 	format := converse.ImageFormat(data)
@@ -420,15 +415,15 @@ func (r *request) image(url jsontree.Value) {
 
 // readFilePart reads a file of Chat Completions.
 func readFilePart(r *request, p jsontree.Value) {
-	r.members(p, "type", "file", "cache_control")
-	if f, ok := r.need(p, "file", object); ok {
+	r.Only(p, "type", "file", "cache_control")
+	if f, ok := r.Need(p, "file", caller.Object); ok {
 		r.file(f)
 	}
 }
 
 // readFile reads a file of Responses.
 func readFile(r *request, p jsontree.Value) {
-	r.members(p, "type", "file_data", "filename", "file_id", "file_url", "detail", "cache_control")
+	r.Only(p, "type", "file_data", "filename", "file_id", "file_url", "detail", "cache_control")
 	r.detail(p)
 	r.file(p)
 }
@@ -441,12 +436,12 @@ func (r *request) file(f jsontree.Value) {
 			return
 		}
 	}
-	data, ok := r.need(f, "file_data", text)
+	data, ok := r.Need(f, "file_data", caller.Text)
 	if !ok {
 		return
 	}
 	name := f.Get("filename")
-	if name.Present() && !r.check(name, text) {
+	if name.Present() && !r.Is(name, caller.Text) {
 		return
 	}
 	media, content, ok := converse.DataURL(data.Bytes())
@@ -458,7 +453,7 @@ func (r *request) file(f jsontree.Value) {
 		return
 	}
 	if !r.b.Model.Documents {
-		r.refuse(data, "The model does not read documents.")
+		r.Refuse(data, "The model does not read documents.")
 		return
 	}
 	format := converse.DocumentFormat(media, name.Text())

@@ -85,8 +85,8 @@ func TestEveryField(t *testing.T) {
 	var page strings.Builder
 	for _, api := range apis {
 		fmt.Fprintf(&page, "\n### `%s`\n\n| field | what becomes of it |\n|---|---|\n", api.name)
-		for _, f := range api.table.fields {
-			fmt.Fprintf(&page, "| `%s` | %s |\n", f.name, strings.Join(cells(t, &api, &f), "; "))
+		for _, f := range api.table.Fields {
+			fmt.Fprintf(&page, "| `%s` | %s |\n", f.Name, strings.Join(cells(t, &api, &f), "; "))
 		}
 	}
 	page.WriteString("\n### Models\n\nAs of " + capability.Date + ".\n\n" + modelsPage())
@@ -110,7 +110,7 @@ func cells(t *testing.T, api *struct {
 	names := map[string][]string{}
 	for _, m := range models {
 		head := `{"model":"` + m.model + `",` + api.rest
-		if strings.Contains("tool_choice parallel_tool_calls", f.name) {
+		if strings.Contains("tool_choice parallel_tool_calls", f.Name) {
 			head += `,"tools":` + samples["tools"]
 			if api.table == chat {
 				head = strings.ReplaceAll(head, `"name":"f","function"`, `"function"`)
@@ -118,8 +118,8 @@ func cells(t *testing.T, api *struct {
 				head = strings.ReplaceAll(head, `,"function":{"name":"f"}`, ``)
 			}
 		}
-		sample := samples[f.name]
-		if f.name == "tools" {
+		sample := samples[f.Name]
+		if f.Name == "tools" {
 			sample = map[bool]string{true: `[{"type":"function","function":{"name":"f"}}]`,
 				false: `[{"type":"function","name":"f"}]`}[api.table == chat]
 		}
@@ -130,15 +130,15 @@ func cells(t *testing.T, api *struct {
 		how := "carried"
 		if sample != "" {
 			body := strings.Replace(head, `,"store":false`, "", 1)
-			if f.name != "store" {
+			if f.Name != "store" {
 				body = head
 			}
-			how = outcome(t, api.name, f.name, m.model, body+`,"`+f.name+`":`+sample+"}", api.translate, plain.Body)
-		} else if !f.must && f.name != "model" {
-			t.Errorf("%s: there is no sample of %s", api.name, f.name)
+			how = outcome(t, api.name, f.Name, m.model, body+`,"`+f.Name+`":`+sample+"}", api.translate, plain.Body)
+		} else if !f.Must && f.Name != "model" {
+			t.Errorf("%s: there is no sample of %s", api.name, f.Name)
 		}
-		if how == "nothing" || how == "carried" && f.how > fitted {
-			t.Errorf("%s, %s: %s is lost in silence, or carried against the table: %s", api.name, m.model, f.name, how)
+		if how == "nothing" || how == "carried" && f.How > caller.Fitted {
+			t.Errorf("%s, %s: %s is lost in silence, or carried against the table: %s", api.name, m.model, f.Name, how)
 		}
 		names[how] = append(names[how], m.name)
 	}
@@ -153,8 +153,8 @@ func cells(t *testing.T, api *struct {
 			out = append(out, words[how]+" for "+strings.Join(which, ", "))
 		}
 	}
-	if f.note != "" {
-		out = append(out, f.note)
+	if f.Note != "" {
+		out = append(out, f.Note)
 	}
 	return out
 }

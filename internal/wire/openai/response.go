@@ -9,16 +9,16 @@ import (
 // was none.
 func (c *counts) appendResponses(dst []byte, thought bool) []byte {
 	dst = appendInt(append(dst, `{"input_tokens":`...), c.prompt())
-	dst = appendInt(append(dst, `,"input_tokens_details":{"cached_tokens":`...), c.cacheRead)
-	if c.cacheWrite > 0 {
-		dst = appendInt(append(dst, `,"cache_write_tokens":`...), c.cacheWrite)
+	dst = appendInt(append(dst, `,"input_tokens_details":{"cached_tokens":`...), c.CacheRead)
+	if c.CacheWrite > 0 {
+		dst = appendInt(append(dst, `,"cache_write_tokens":`...), c.CacheWrite)
 	}
-	dst = appendInt(append(dst, `},"output_tokens":`...), c.output)
+	dst = appendInt(append(dst, `},"output_tokens":`...), c.Output)
 	dst = append(dst, `,"output_tokens_details":{`...)
-	if c.reasoning >= 0 || !thought {
-		dst = appendInt(append(dst, `"reasoning_tokens":`...), max(c.reasoning, 0))
+	if c.Thinking >= 0 || !thought {
+		dst = appendInt(append(dst, `"reasoning_tokens":`...), max(c.Thinking, 0))
 	}
-	dst = appendInt(append(dst, `},"total_tokens":`...), c.prompt()+c.output)
+	dst = appendInt(append(dst, `},"total_tokens":`...), c.prompt()+c.Output)
 	return append(dst, '}')
 }
 
@@ -140,7 +140,7 @@ func newItem(kind itemKind, id string, at int) *item {
 // responsesAnswer translates an answer of Converse into a response. It is what a stream of the same answer adds up to.
 func (k *known) responsesAnswer(from *caller.Answer) ([]byte, *caller.Failure) {
 	s := k.responseStream(from)
-	if failure := s.replay(from.Body); failure != nil {
+	if failure := s.replay(); failure != nil {
 		return nil, failure
 	}
 	return k.appendResponse(make([]byte, 0, len(from.Body)+1024), from, &s.state), nil

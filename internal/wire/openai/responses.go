@@ -11,61 +11,51 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
-const stateless = "The gateway keeps no responses: send the whole conversation as input."
+const (
+	stateless    = "The gateway keeps no responses: send the whole conversation as input."
+	noTruncation = "The gateway leaves no message out."
+)
 
 // responses are the members of a Responses request, in the order in which they are read.
-var responses = newTable([]field{
-	{name: "model", want: text, how: carried, read: already},
-	{name: "stream", want: boolean, how: carried, read: readStream},
-	{name: "stream_options", want: object, how: carried, read: readStreamOptions},
-	{name: "include", want: array, how: carried, note: "reasoning.encrypted_content", same: []string{"[]"},
-		read: readInclude},
-	{name: "instructions", want: text, how: carried, read: readInstructions},
-	{name: "input", want: text | array, how: carried, must: true, read: readItems},
-	{name: "tools", want: array, how: carried, note: "of type function", same: []string{"[]"}, read: readTools},
-	{name: "max_output_tokens", want: integer, how: carried, read: readMax},
-	{name: "tool_choice", want: text | object, how: fitted, same: []string{`"auto"`}, read: readToolChoice,
-		note: "none keeps the tools that the conversation has called, and asks in words"},
-	{name: "text", want: object, how: fitted, note: "format as response_format of Chat Completions; verbosity is dropped",
-		read: readTextConfig},
-	{name: "reasoning", want: object, how: fitted, note: "effort as reasoning_effort of Chat Completions",
-		read: readReasoning},
-	{name: "temperature", want: number, how: fitted, note: "above 1 is refused for Claude", read: readTemperature},
-	{name: "top_p", want: number, how: fitted, note: "not beside temperature where the model takes one of them",
-		read: readTopP},
-	{name: "parallel_tool_calls", want: boolean, how: fitted, note: "for Claude", same: []string{"true"},
-		read: readParallel},
-	{name: "service_tier", want: text, how: carried, note: "auto, default, flex and priority",
-		same: []string{`"auto"`, `"default"`}, read: readTier},
-	{name: "metadata", want: object, how: carried, note: "requestMetadata", read: readMetadata},
-	{name: "user", want: text, how: carried, note: "requestMetadata", read: readUser},
-	{name: "safety_identifier", want: text, how: carried, note: "requestMetadata", read: readUser},
-	{name: "store", want: boolean, how: dropped, note: "nothing is stored", same: []string{"false"}},
-	{name: "prompt_cache_key", want: text, how: dropped},
-	{name: "prompt_cache_retention", want: text, how: dropped, same: []string{`"in_memory"`, `"in-memory"`}},
-	{name: "client_metadata", want: object, how: dropped, same: []string{"{}"}},
-	{name: "max_tool_calls", want: integer, how: dropped},
-	{name: "top_logprobs", want: integer, how: refused, note: "Bedrock's models do not tell them.", same: zero},
-	{name: "truncation", want: text, how: refused, note: "The gateway leaves no message out.", same: []string{`"dis` +
-		`abled"`}},
-	{name: "background", want: boolean, how: refused, note: stateless, same: []string{"false"}},
-	{name: "previous_response_id", want: text, how: refused, note: stateless},
-	{name: "conversation", want: text | object, how: refused, note: stateless},
-	{name: "prompt", want: object, how: refused, note: stateless},
-	{name: "context_management", want: array, how: refused, note: "The gateway leaves no message out.",
-		same: []string{"[]"}},
-	{name: "moderation", want: object | text, how: refused, note: "Use a guardrail of the gateway's."},
+var responses = caller.NewTable([]field{
+	{Name: "model", Want: caller.Text, How: caller.Consumed},
+	{Name: "stream", Want: caller.Boolean, Read: readStream},
+	{Name: "stream_options", Want: caller.Object, Read: readStreamOptions},
+	{Name: "include", Want: caller.Array, Note: "reasoning.encrypted_content", Same: []string{"[]"}, Read: readInclude},
+	{Name: "instructions", Want: caller.Text, Read: readInstructions},
+	{Name: "input", Want: caller.Text | caller.Array, Must: true, Read: readItems},
+	tools,
+	{Name: "max_output_tokens", Want: caller.Integer, Read: readMax},
+	toolChoice,
+	{Name: "text", Want: caller.Object, How: caller.Fitted, Read: readTextConfig,
+		Note: "format as response_format of Chat Completions; verbosity is dropped"},
+	{Name: "reasoning", Want: caller.Object, How: caller.Fitted, Read: readReasoning,
+		Note: "effort as reasoning_effort of Chat Completions"},
+}, sampling, options, []field{
+	{Name: "store", Want: caller.Boolean, How: caller.Dropped, Note: "nothing is stored", Same: []string{"false"}},
+}, caching, []field{
+	{Name: "client_metadata", Want: caller.Object, How: caller.Dropped, Same: []string{"{}"}},
+	{Name: "max_tool_calls", Want: caller.Integer, How: caller.Dropped},
+	topLogprobs,
+	{Name: "truncation", Want: caller.Text, How: caller.Refused, Note: noTruncation, Same: []string{`"disabled"`}},
+	{Name: "background", Want: caller.Boolean, How: caller.Refused, Note: stateless, Same: []string{"false"}},
+	{Name: "previous_response_id", Want: caller.Text, How: caller.Refused, Note: stateless},
+	{Name: "conversation", Want: caller.Text | caller.Object, How: caller.Refused, Note: stateless},
+	{Name: "prompt", Want: caller.Object, How: caller.Refused, Note: stateless},
+	{Name: "context_management", Want: caller.Array, How: caller.Refused, Note: noTruncation, Same: []string{"[]"}},
+	moderation,
 })
 
 // responsesRequest translates a Responses request.
 func responsesRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
-	r := request{from: from, talk: "input"}
+	r := newRequest(from)
+	r.talk = "input"
 	var d jsontree.Doc
 	if v, ok := r.begin(&d, from.Body); ok {
-		r.read(responses, v)
+		responses.Read(&r.Reading, r, v)
 		r.echo = echoOf(v)
-		if !v.Get("store").Present() && r.problem == nil {
-			r.dropAt("store") // true unless it is said
+		if !v.Get("store").Present() && r.Failure == nil {
+			r.DropAt("store") // true unless it is said
 		}
 	}
 	return r.end()
@@ -97,34 +87,34 @@ func readInstructions(r *request, v jsontree.Value) { r.b.System(v.Raw()) }
 func readInclude(r *request, v jsontree.Value) {
 	for m := range v.All() {
 		switch {
-		case !r.check(m, text):
+		case !r.Is(m, caller.Text):
 			return
 		case m.Is("reasoning.encrypted_content"):
 			r.encrypted = true
 		case m.Is("message.output_text.logprobs"):
-			r.refuse(m, "Bedrock's models do not tell them.")
+			r.Refuse(m, noLogprobs)
 		default:
-			r.drop(v) // of tools that the gateway does not have
+			r.Drop(v) // of tools that the gateway does not have
 		}
 	}
 }
 
 func readTextConfig(r *request, v jsontree.Value) {
-	r.members(v, "format", "verbosity")
-	if w := v.Get("verbosity"); w.Present() && r.check(w, text) && !w.Is("medium") {
-		r.drop(w)
+	r.Only(v, "format", "verbosity")
+	if w := v.Get("verbosity"); w.Present() && r.Is(w, caller.Text) && !w.Is("medium") {
+		r.Drop(w)
 	}
-	if f := v.Get("format"); f.Present() && r.check(f, object) {
+	if f := v.Get("format"); f.Present() && r.Is(f, caller.Object) {
 		readResponseFormat(r, f)
 	}
 }
 
 func readReasoning(r *request, v jsontree.Value) {
-	r.members(v, "effort", "summary", "generate_summary", "context", "encrypted_content")
-	if s := v.Get("summary"); s.Present() && r.check(s, text) && !s.Is("auto") {
-		r.drop(s) // the model says what it thinks as it does
+	r.Only(v, "effort", "summary", "generate_summary", "context", "encrypted_content")
+	if s := v.Get("summary"); s.Present() && r.Is(s, caller.Text) && !s.Is("auto") {
+		r.Drop(s) // the model says what it thinks as it does
 	}
-	if e := v.Get("effort"); e.Present() && r.check(e, text) {
+	if e := v.Get("effort"); e.Present() && r.Is(e, caller.Text) {
 		readEffort(r, e)
 	}
 }
@@ -135,7 +125,7 @@ var items = map[string]func(r *request, m jsontree.Value){
 	"function_call":        readFunctionCall,
 	"function_call_output": readFunctionOutput,
 	"reasoning":            readReasoningItem,
-	"item_reference":       func(r *request, m jsontree.Value) { r.refuse(m, stateless) },
+	"item_reference":       func(r *request, m jsontree.Value) { r.Refuse(m, stateless) },
 }
 
 func readItems(r *request, v jsontree.Value) {
@@ -145,16 +135,16 @@ func readItems(r *request, v jsontree.Value) {
 		return
 	}
 	for m := range v.All() {
-		if r.problem != nil || !r.check(m, object) {
+		if r.Failure != nil || !r.Is(m, caller.Object) {
 			return
 		}
 		kind := "message"
-		if t := m.Get("type"); t.Present() && r.check(t, text) {
+		if t := m.Get("type"); t.Present() && r.Is(t, caller.Text) {
 			kind = t.Text()
 		}
 		read := items[kind]
 		if read == nil {
-			r.refuse(m, "Items of type '"+kind+"' are of tools that the gateway does not have.")
+			r.Refuse(m, "Items of type '"+kind+"' are of tools that the gateway does not have.")
 			continue
 		}
 		r.last = m.Last()
@@ -171,7 +161,7 @@ var itemRoles = map[string]func(r *request, m jsontree.Value){
 }
 
 func readItem(r *request, m jsontree.Value) {
-	role, ok := r.need(m, "role", text)
+	role, ok := r.Need(m, "role", caller.Text)
 	if !ok {
 		return
 	}
@@ -186,8 +176,8 @@ func readItem(r *request, m jsontree.Value) {
 }
 
 func readOutputMessage(r *request, m jsontree.Value) {
-	r.members(m, "type", "role", "content", "id", "status", "phase")
-	content, ok := r.need(m, "content", text|array)
+	r.Only(m, "type", "role", "content", "id", "status", "phase")
+	content, ok := r.Need(m, "content", caller.Text|caller.Array)
 	if !ok {
 		return
 	}
@@ -196,12 +186,12 @@ func readOutputMessage(r *request, m jsontree.Value) {
 }
 
 func readFunctionCall(r *request, m jsontree.Value) {
-	r.members(m, "type", "id", "call_id", "name", "arguments", "status", "namespace")
-	id, ok := r.need(m, "call_id", text)
+	r.Only(m, "type", "id", "call_id", "name", "arguments", "status", "namespace")
+	id, ok := r.Need(m, "call_id", caller.Text)
 	if !ok {
 		return
 	}
-	name, ok := r.need(m, "name", text)
+	name, ok := r.Need(m, "name", caller.Text)
 	if !ok {
 		return
 	}
@@ -215,12 +205,12 @@ func readFunctionCall(r *request, m jsontree.Value) {
 }
 
 func readFunctionOutput(r *request, m jsontree.Value) {
-	r.members(m, "type", "id", "call_id", "output", "status")
-	id, ok := r.need(m, "call_id", text)
+	r.Only(m, "type", "id", "call_id", "output", "status")
+	id, ok := r.Need(m, "call_id", caller.Text)
 	if !ok {
 		return
 	}
-	output, ok := r.need(m, "output", text|array)
+	output, ok := r.Need(m, "output", caller.Text|caller.Array)
 	if !ok {
 		return
 	}
@@ -258,12 +248,12 @@ func unseal(s string) (t thought, ok bool) {
 
 // readReasoningItem puts what a model has thought back where it was, if it is the same model.
 func readReasoningItem(r *request, m jsontree.Value) {
-	r.members(m, "type", "id", "summary", "content", "encrypted_content", "status")
+	r.Only(m, "type", "id", "summary", "content", "encrypted_content", "status")
 	sealed := m.Get("encrypted_content")
 	t, ok := unseal(sealed.Text())
 	if !ok || t.Model != r.foundation {
 		if sealed.Present() || m.Get("summary").Len()+m.Get("content").Len() > 0 {
-			r.drop(m)
+			r.Drop(m)
 		}
 		return
 	}
@@ -277,13 +267,13 @@ func readReasoningItem(r *request, m jsontree.Value) {
 }
 
 func readInputImage(r *request, p jsontree.Value) {
-	r.members(p, "type", "image_url", "detail", "file_id", "cache_control")
+	r.Only(p, "type", "image_url", "detail", "file_id", "cache_control")
 	r.detail(p)
 	if f := p.Get("file_id"); f.Present() {
 		r.fail(f, codeUnsupported, "Unsupported parameter: '"+f.Path()+"'. Send the image itself, as a data: URL.")
 		return
 	}
-	if url, ok := r.need(p, "image_url", text); ok {
+	if url, ok := r.Need(p, "image_url", caller.Text); ok {
 		r.image(url)
 	}
 }

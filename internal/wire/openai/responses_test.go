@@ -50,15 +50,7 @@ func TestResponsesRequests(t *testing.T) {
 			"source":{"bytes":"` + png + `"}}},{"document":{"format":"pdf","name":"a","source":{"bytes":"` + pdf + `"}}},
 			{"text":"See the document."}]}]}`, ""},
 	} {
-		_, n, f := responsesRequest(asked(c.body))
-		if f != nil {
-			t.Errorf("%s: %+v", c.name, f)
-			continue
-		}
-		same(t, c.name, n.Body, c.want)
-		if got := strings.Join(n.Dropped, ","); got != c.dropped {
-			t.Errorf("%s: dropped %s, want %s", c.name, got, c.dropped)
-		}
+		becomes(t, responsesRequest, c.name, c.body, c.want, c.dropped)
 	}
 }
 

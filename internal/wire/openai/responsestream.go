@@ -3,23 +3,21 @@ package openai
 import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
 // responseStream translates a stream of Converse into one of Responses. An item is a block of Converse's.
 type responseStream struct {
+	converse.Stream
 	state
 	known *known
 	from  *caller.Answer
-	doc   jsontree.Doc
 	open  []openItem
 	items int // begun so far
 	seq   int64
-	stop  string
-	extra counts
-	// quiet leaves the events out: for a whole answer.
-	quiet, ended bool
+	quiet bool // the events are left out: for a whole answer
 }
 
 // openItem is an item that has begun.
@@ -33,8 +31,7 @@ type openItem struct {
 }
 
 func (k *known) responseStream(from *caller.Answer) *responseStream {
-	return &responseStream{known: k, from: from, state: state{status: "in_progress"},
-		doc: jsontree.Doc{AllowDuplicates: true}}
+	return &responseStream{known: k, from: from, state: state{status: "in_progress"}}
 }
 
 // event appends an event: its name, its number, and more members of it.
@@ -80,12 +77,10 @@ func quoted(name string, text []byte) func(dst []byte) []byte {
 
 // Frame appends what the caller gets of a frame.
 func (s *responseStream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
-	kind, _ := f.Header(":event-type")
-	v, err := s.doc.Parse(f.Payload)
-	if err != nil {
-		return dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream has a frame that is no JSON"}
+	kind, index, v, failure := s.Read(f)
+	if failure != nil {
+		return dst, failure
 	}
-	index, _ := v.Get("contentBlockIndex").Int()
 	switch kind {
 	case "messageStart":
 		dst = s.whole(s.whole(dst, "response.created"), "response.in_progress")
@@ -136,7 +131,7 @@ func (s *responseStream) startCall(dst []byte, block int64, tool jsontree.Value)
 		return s.part(s.added(dst, i), i)
 	}
 	dst, i := s.begin(dst, block, callItem)
-	i.call = call{id: append([]byte(nil), rawText(tool.Get("toolUseId"))...), name: s.known.original(name)}
+	i.call = call{id: append([]byte(nil), tool.Get("toolUseId").Quoted()...), name: s.known.names.Original(name)}
 	return s.added(dst, i)
 }
 
@@ -291,10 +286,9 @@ func (s *responseStream) closeReasoning(dst []byte, i *openItem) []byte {
 }
 
 func (s *responseStream) finish(dst []byte, v jsontree.Value) ([]byte, *caller.Failure) {
-	s.stop = v.Get("stopReason").Text()
-	s.extra, _ = readCounts(v, v.Get("additionalModelResponseFields"))
-	if stops[s.stop].failed {
-		return dst, malformed(s.stop)
+	s.Stopped(v)
+	if stops[s.Stop].failed {
+		return dst, converse.Malformed(s.Stop)
 	}
 	for len(s.open) > 0 { // some models do not end their blocks
 		dst = s.close(dst, s.open[0].block)
@@ -304,15 +298,14 @@ func (s *responseStream) finish(dst []byte, v jsontree.Value) ([]byte, *caller.F
 
 // complete ends the response with its counts. No frame comes after this.
 func (s *responseStream) complete(dst []byte, v jsontree.Value) []byte {
-	if s.stop == "" || s.ended {
+	if s.Stop == "" || s.Ended {
 		return dst
 	}
-	if c, ok := readCounts(v.Get("usage"), v.Get("additionalModelResponseFields")); ok {
-		c.reasoning = max(c.reasoning, s.extra.reasoning)
-		s.usage = &c
+	if c, ok := s.Counts(v); ok {
+		s.usage = &counts{c}
 	}
-	s.ended = true
-	s.status, s.reason = "completed", stops[s.stop].reason
+	s.Ended = true
+	s.status, s.reason = "completed", stops[s.Stop].reason
 	if s.reason != "" {
 		s.status = "incomplete"
 	}
@@ -321,10 +314,10 @@ func (s *responseStream) complete(dst []byte, v jsontree.Value) []byte {
 
 // Fail ends a stream that has broken: by a response that says so.
 func (s *responseStream) Fail(dst []byte, f *caller.Failure) []byte {
-	if s.ended {
+	if s.Ended {
 		return dst
 	}
-	s.ended = true
+	s.Ended = true
 	s.status, s.failure = "failed", f
 	return s.whole(dst, "response.failed")
 }
@@ -332,22 +325,20 @@ func (s *responseStream) Fail(dst []byte, f *caller.Failure) []byte {
 // End ends a stream whose last frame has come.
 func (s *responseStream) End(dst []byte) []byte {
 	switch {
-	case s.ended:
+	case s.Ended:
 		return dst
-	case s.stop == "":
-		return s.Fail(dst, &caller.Failure{Class: caller.ClassModel, Message: "the upstream's stream ended before the " +
-			"answer did"})
+	case s.Stop == "":
+		return s.Fail(dst, converse.Unfinished())
 	}
 	return s.complete(dst, jsontree.Value{})
 }
 
 // replay takes a whole answer as the stream that it would have been.
-func (s *responseStream) replay(body []byte) *caller.Failure {
+func (s *responseStream) replay() *caller.Failure {
 	s.quiet = true
-	d := jsontree.Doc{AllowDuplicates: true}
-	v, err := d.Parse(body)
-	if err != nil {
-		return &caller.Failure{Class: caller.ClassModel, Message: "the upstream's answer is no JSON"}
+	v, failure := s.from.Tree()
+	if failure != nil {
+		return failure
 	}
 	for block := range v.Get("output").Get("message").Get("content").All() {
 		index := int64(s.items)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/capability"
 	"github.com/sluice-gateway/sluice/internal/wire/converse"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
@@ -11,31 +12,31 @@ import (
 
 func readTools(r *request, v jsontree.Value) {
 	for t := range v.All() {
-		if r.problem != nil || !r.check(t, object) {
+		if r.Failure != nil || !r.Is(t, caller.Object) {
 			return
 		}
-		kind, ok := r.need(t, "type", text)
+		kind, ok := r.Need(t, "type", caller.Text)
 		if !ok {
 			return
 		}
 		if !kind.Is("function") {
-			r.refuse(t, "Only tools of type 'function' can be.")
+			r.Refuse(t, "Only tools of type 'function' can be.")
 			continue
 		}
 		f := t
 		if r.nested { // Chat Completions has it one level deeper than Responses
-			r.members(t, "type", "function", "cache_control")
-			if f, ok = r.need(t, "function", object); !ok {
+			r.Only(t, "type", "function", "cache_control")
+			if f, ok = r.Need(t, "function", caller.Object); !ok {
 				return
 			}
 		}
 		readFunction(r, f)
-		r.cachePoint(t, converse.InTools)
+		r.b.ReadCachePoint(&r.Reading, t, converse.InTools)
 	}
 }
 
 func readFunction(r *request, f jsontree.Value) {
-	name, ok := r.need(f, "name", text)
+	name, ok := r.Need(f, "name", caller.Text)
 	if !ok {
 		return
 	}
@@ -43,17 +44,17 @@ func readFunction(r *request, f jsontree.Value) {
 	if !r.nested {
 		known = append(known, "type")
 	}
-	r.members(f, known...)
+	r.Only(f, known...)
 	tool := converse.Tool{Name: name.Text()}
-	if d := f.Get("description"); d.Present() && r.check(d, text) {
+	if d := f.Get("description"); d.Present() && r.Is(d, caller.Text) {
 		tool.Description = d.Raw()
 	}
-	if p := f.Get("parameters"); p.Present() && r.check(p, object) {
-		tool.Schema = schemaOf(p)
+	if p := f.Get("parameters"); p.Present() && r.Is(p, caller.Object) {
+		tool.Schema = converse.Schema(p)
 	}
-	if s := f.Get("strict"); s.Present() && r.check(s, boolean) && s.IsTrue() {
+	if s := f.Get("strict"); s.Present() && r.Is(s, caller.Boolean) && s.IsTrue() {
 		if tool.Strict = r.b.Model.StrictTools; !tool.Strict {
-			r.drop(s)
+			r.Drop(s)
 		}
 	}
 	switch {
@@ -66,32 +67,6 @@ func readFunction(r *request, f jsontree.Value) {
 	}
 }
 
-// schemaOf is a schema for a tool's input. Models want one of an object with properties, be they none.
-func schemaOf(v jsontree.Value) []byte {
-	switch {
-	case v.Len() == 0:
-		return nil
-	case v.Get("type").Is("object") && !v.Get("properties").Present():
-		return spliced(v, `"properties":{}`)
-	}
-	return v.Raw()
-}
-
-// spliced is an object with a member more, in place of one that is null.
-func spliced(v jsontree.Value, member string) []byte {
-	out := append([]byte{'{'}, member...)
-	for m := range v.All() {
-		if string(m.Name()) != "properties" {
-			out = append(wire.AppendJSONString(append(out, ','), string(m.Name())), ':')
-			out = append(out, m.Raw()...)
-		}
-	}
-	return append(out, '}')
-}
-
-// withoutTools is what a model is told that has tools and must not call any: Converse has no such choice.
-var withoutTools = []byte(`"Do not call any tool in your next answer. Answer in words."`)
-
 func readToolChoice(r *request, v jsontree.Value) {
 	if v.IsObject() {
 		chooseNamed(r, v)
@@ -101,15 +76,12 @@ func readToolChoice(r *request, v jsontree.Value) {
 	case "auto":
 	case "none":
 		r.b.WithoutTools()
-		if r.b.Called() {
-			r.b.System(withoutTools)
-		}
 	case "required":
 		switch {
 		case r.b.Tools() == 0:
 			r.fail(v, codeValue, "Invalid value for 'tool_choice': it is only allowed when 'tools' are specified.")
 		case !r.b.Model.AnyTool:
-			r.refuse(v, "It cannot be made to call a tool.")
+			r.Refuse(v, "It cannot be made to call a tool.")
 		default:
 			r.b.ChooseAny()
 		}
@@ -120,61 +92,54 @@ func readToolChoice(r *request, v jsontree.Value) {
 
 // chooseNamed reads a choice of one tool, {"type":"function","function":{"name":…}} or with the name at its top.
 func chooseNamed(r *request, v jsontree.Value) {
-	kind, ok := r.need(v, "type", text)
+	kind, ok := r.Need(v, "type", caller.Text)
 	if !ok {
 		return
 	}
 	if !kind.Is("function") {
-		r.refuse(v, "A choice is one of 'function'.")
+		r.Refuse(v, "A choice is one of 'function'.")
 		return
 	}
 	f := v
 	if r.nested {
-		if f, ok = r.need(v, "function", object); !ok {
+		if f, ok = r.Need(v, "function", caller.Object); !ok {
 			return
 		}
 	}
-	name, ok := r.need(f, "name", text)
+	name, ok := r.Need(f, "name", caller.Text)
 	switch {
 	case !ok:
 	case !r.b.Declares(name.Text()):
 		r.fail(name, codeValue, "Invalid value: no tool has the name '"+name.Text()+"'.")
 	case !r.b.Model.NamedTool:
-		r.refuse(v, "It cannot be made to call a tool.")
+		r.Refuse(v, "It cannot be made to call a tool.")
 	default:
 		r.b.ChooseTool(name.Text())
 	}
 }
 
-// readParallel tells Claude to call one tool at a time. Beside a choice that Converse has, it must not say which.
 func readParallel(r *request, v jsontree.Value) {
-	switch {
-	case r.b.Tools() == 0:
-	case !r.b.Model.OneCall:
-		r.drop(v)
-	case r.b.Choice != nil:
-		r.b.Extra.Add("tool_choice", []byte(`{"disable_parallel_tool_use":true}`))
-	default:
-		r.b.Extra.Add("tool_choice", []byte(`{"type":"auto","disable_parallel_tool_use":true}`))
+	if !r.b.OneCall() {
+		r.Drop(v)
 	}
 }
 
 func readResponseFormat(r *request, v jsontree.Value) {
-	kind, ok := r.need(v, "type", text)
+	kind, ok := r.Need(v, "type", caller.Text)
 	if !ok {
 		return
 	}
 	switch kind.Text() {
 	case "text":
-		r.members(v, "type")
+		r.Only(v, "type")
 	case "json_object":
-		r.members(v, "type")
+		r.Only(v, "type")
 		r.b.System([]byte(`"Answer with one JSON object and nothing else: no words around it, no code fence."`))
 	case "json_schema":
 		s := v
 		if r.nested {
-			r.members(v, "type", "json_schema")
-			if s, ok = r.need(v, "json_schema", object); !ok {
+			r.Only(v, "type", "json_schema")
+			if s, ok = r.Need(v, "json_schema", caller.Object); !ok {
 				return
 			}
 		}
@@ -190,19 +155,19 @@ const jsonTool = "answer_in_json"
 
 // bindTo binds the answer to a schema, as the model can be bound.
 func bindTo(r *request, v jsontree.Value) {
-	name, ok := r.need(v, "name", text)
+	name, ok := r.Need(v, "name", caller.Text)
 	if !ok {
 		return
 	}
-	schema, ok := r.need(v, "schema", object)
+	schema, ok := r.Need(v, "schema", caller.Object)
 	if !ok {
 		return
 	}
 	description := v.Get("description")
-	if description.Present() && !r.check(description, text) {
+	if description.Present() && !r.Is(description, caller.Text) {
 		return
 	}
-	if s := v.Get("strict"); s.Present() && !r.check(s, boolean) {
+	if s := v.Get("strict"); s.Present() && !r.Is(s, caller.Boolean) {
 		return
 	}
 	how := r.b.Model.Schema
@@ -211,7 +176,7 @@ func bindTo(r *request, v jsontree.Value) {
 	}
 	switch how {
 	case capability.SchemaNative:
-		nativeSchema(r, name, description, schema)
+		r.b.BindTo(schema.Raw(), name.Raw(), description.Raw())
 	case capability.SchemaTool:
 		toolSchema(r, description, schema)
 	default:
@@ -219,21 +184,11 @@ func bindTo(r *request, v jsontree.Value) {
 	}
 }
 
-func nativeSchema(r *request, name, description, schema jsontree.Value) {
-	out := []byte(`{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`)
-	out = wire.AppendJSONString(out, string(schema.Raw()))
-	out = append(append(out, `,"name":`...), name.Raw()...)
-	if description.Present() {
-		out = append(append(out, `,"description":`...), description.Raw()...)
-	}
-	r.b.Rest.Add("outputConfig", append(out, `}}}}`...))
-}
-
 // toolSchema makes a tool of the schema, whose input then is the answer. Beside tools of the caller, the model may call
 // one of those instead, as it may with OpenAI.
 func toolSchema(r *request, description, schema jsontree.Value) {
 	others := r.b.Tools() > 0
-	t := converse.Tool{Name: jsonTool, Schema: schemaOf(schema), Description: description.Raw(),
+	t := converse.Tool{Name: jsonTool, Schema: converse.Schema(schema), Description: description.Raw(),
 		Strict: r.b.Model.StrictTools}
 	if !description.Present() {
 		t.Description = []byte(`"Gives your answer. Call it once, with all of the answer."`)
@@ -249,7 +204,7 @@ func toolSchema(r *request, description, schema jsontree.Value) {
 
 func wordSchema(r *request, v, schema jsontree.Value) {
 	if s := v.Get("strict"); s.IsTrue() {
-		r.drop(s)
+		r.Drop(s)
 	}
 	words := "Answer with one JSON value and nothing else: no words around it, no code fence. It has to be valid by " +
 		"this " +
@@ -286,35 +241,35 @@ func readEffort(r *request, v jsontree.Value) {
 		thinkWithin(r, v, budgets[effort])
 		return
 	case capability.ThinkingNova:
-		if fit == "high" && r.max > 0 { // which forbids a cap
+		if fit == "high" && r.b.MaxTokens > 0 { // which forbids a cap
 			fit = "medium"
 		}
 		r.b.Extra.Add("reasoningConfig", []byte(`{"type":"enabled","maxReasoningEffort":"`+fit+`"}`))
 	case capability.ThinkingEffort:
 		r.b.Extra.Add("reasoning_effort", []byte(`"`+fit+`"`))
 	default:
-		r.drop(v)
+		r.Drop(v)
 		return
 	}
 	if effort == "none" && fit != "none" {
-		r.drop(v)
+		r.Drop(v)
 	}
 }
 
 // think turns Claude's thinking on, with which it takes no sampling and cannot be forced to call a tool.
 func think(r *request, how string) {
-	r.thinking = true
+	r.b.Thinking = true
 	r.b.Extra.Add("thinking", []byte(how))
 }
 
 // thinkWithin turns thinking on with a budget. It has to be below the cap, and the conversation must have the reasoning
 // of calls that wait for their results; else there is none.
 func thinkWithin(r *request, v jsontree.Value, tokens int64) {
-	if r.max > 0 {
-		tokens = min(tokens, r.max-1)
+	if r.b.MaxTokens > 0 {
+		tokens = min(tokens, r.b.MaxTokens-1)
 	}
 	if tokens < leastBudget || r.unsigned && r.lastRole == "tool" || r.b.Choice != nil {
-		r.drop(v)
+		r.Drop(v)
 		return
 	}
 	think(r, `{"type":"enabled","budget_tokens":`+strconv.FormatInt(tokens, 10)+`}`)
