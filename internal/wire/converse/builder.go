@@ -3,11 +3,7 @@
 // streams. Texts, schemas and media pass as the bytes that they are.
 package converse
 
-import (
-	"strconv"
-
-	"github.com/sluice-gateway/sluice/internal/wire/capability"
-)
+import "strconv"
 
 // Role is who speaks.
 type Role uint8
@@ -21,21 +17,9 @@ const (
 
 var roles = [...]string{User: "user", Assistant: "assistant", System: "system"}
 
-// Builder takes a conversation in its order and makes a body of it. Its fields may be set at any time before Append.
+// Builder takes a conversation in its order and makes a body of it.
 type Builder struct {
-	Model capability.Model
-	// Inference, Extra and Rest are members, each `"name":value`, of inferenceConfig, of additionalModelRequestFields,
-	// and of the body itself.
-	Inference, Extra, Rest Members
-	// Metadata are the pairs of requestMetadata.
-	Metadata Members
-	// MaxTokens is the cap on the output, 0 for none.
-	MaxTokens int64
-	// Thinking is whether the model reasons before it answers: it takes no sampling then, and tells how much it was.
-	Thinking bool
-	// Choice is toolConfig's toolChoice, nil for none.
-	Choice []byte
-
+	Settings
 	system []byte // blocks
 	tools  []byte // of toolConfig
 	turns  []turn
@@ -43,8 +27,6 @@ type Builder struct {
 	called   []string // tools that the conversation has used, as they are sent
 	declared []string
 	points   int // cache points
-	pairs    int // of requestMetadata
-	sampled  bool
 }
 
 // turn is one message. Results of tools come before what else a user says.

@@ -9,27 +9,46 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
 
+// Settings are what a request says beside its conversation. Its fields may be set at any time before Append.
+type Settings struct {
+	Model capability.Model
+	// Inference, Extra and Rest are members, each `"name":value`, of inferenceConfig, of additionalModelRequestFields,
+	// and of the body itself.
+	Inference, Extra, Rest Members
+	// Metadata are the pairs of requestMetadata.
+	Metadata Members
+	// MaxTokens is the cap on the output, 0 for none.
+	MaxTokens int64
+	// Thinking is whether the model reasons before it answers: it takes no sampling then, and tells how much it was.
+	Thinking bool
+	// Choice is toolConfig's toolChoice, nil for none.
+	Choice []byte
+
+	pairs   int // of requestMetadata
+	sampled bool
+}
+
 // Samples reports whether the model takes one more parameter of sampling, of the value f. Where it does not, the
 // parameter is dropped; 1 is what models do by themselves, and says nothing.
-func (b *Builder) Samples(in *caller.Reading, v jsontree.Value, f float64) bool {
+func (b *Settings) Samples(in *caller.Reading, v jsontree.Value, f float64) bool {
 	how := b.Model.Sampling
-	if !b.Thinking && how != capability.SamplingNone && !(how == capability.SamplingOne && b.sampled) {
-		return true
+	if b.Thinking || how == capability.SamplingNone || how == capability.SamplingOne && b.sampled {
+		if f != 1 {
+			in.Drop(v)
+		}
+		return false
 	}
-	if f != 1 {
-		in.Drop(v)
-	}
-	return false
+	return true
 }
 
 // Temperature adds the first parameter of sampling: a number.
-func (b *Builder) Temperature(v []byte) {
+func (b *Settings) Temperature(v []byte) {
 	b.sampled = true
 	b.Inference.Add("temperature", v)
 }
 
 // TopK adds top_k, a number, in the family's own place. It reports false when there is none.
-func (b *Builder) TopK(v []byte) bool {
+func (b *Settings) TopK(v []byte) bool {
 	switch place := b.Model.TopK; place {
 	case "":
 		return false
@@ -43,7 +62,7 @@ func (b *Builder) TopK(v []byte) bool {
 
 // BindTo binds the answer to a JSON schema, where the model has capability.SchemaNative. name and description are JSON
 // strings; description may be nil.
-func (b *Builder) BindTo(schema, name, description []byte) {
+func (b *Settings) BindTo(schema, name, description []byte) {
 	out := []byte(`{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`)
 	out = wire.AppendJSONString(out, string(schema))
 	out = append(append(out, `,"name":`...), name...)
@@ -59,7 +78,7 @@ const (
 
 // Pair adds a pair of requestMetadata, with the letters that it takes. It reports false when there is no key, or no
 // room for one more.
-func (b *Builder) Pair(key, value string) bool {
+func (b *Settings) Pair(key, value string) bool {
 	if key == "" || b.pairs == maxPairs {
 		return false
 	}
