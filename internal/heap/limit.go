@@ -80,23 +80,34 @@ const (
 	least = 8 << 20
 )
 
-// Bound keeps the process below a limit, 0 for none known, and returns how many bytes
-// requests may hold, 0 for any number. The runtime collects garbage in time to stay
-// below nine tenths; a GOMEMLIMIT in the environment is somebody's decision, and
-// stays. Of what is left beside the program, requests may hold five eighths: the rest is for
-// what they leave behind until the next collection, and for what nobody counts.
+// Bound keeps the process below a limit, 0 for none known, and returns what Requests does.
 func Bound(limit int64) int64 {
-	_, set := os.LookupEnv("GOMEMLIMIT")
-	if set {
-		if own := debug.SetMemoryLimit(-1); limit == 0 || own < limit {
-			limit = own
-		}
-	} else if limit > 0 {
-		limit -= limit / 10
-		debug.SetMemoryLimit(limit)
+	if below, environment := collects(limit); below > 0 && !environment {
+		debug.SetMemoryLimit(below)
 	}
-	if limit == 0 || limit == math.MaxInt64 {
+	return Requests(limit)
+}
+
+// Requests is how many bytes requests may hold in a process below a limit, 0 for any
+// number. It is five eighths of what is left beside the program: the rest is for what they
+// leave behind until the next collection, and for what nobody counts.
+func Requests(limit int64) int64 {
+	below, _ := collects(limit)
+	if below == 0 || below == math.MaxInt64 {
 		return 0
 	}
-	return max((limit-program)/8*5, least)
+	return max((below-program)/8*5, least)
+}
+
+// collects is below what the runtime stays by collecting garbage in time: nine tenths of
+// the limit. A GOMEMLIMIT in the environment is somebody's decision, and stays.
+func collects(limit int64) (below int64, environment bool) {
+	if _, environment = os.LookupEnv("GOMEMLIMIT"); !environment {
+		return limit - limit/10, false
+	}
+	own := debug.SetMemoryLimit(-1) // reads it
+	if limit == 0 || own < limit {
+		return own, true
+	}
+	return limit, true
 }

@@ -3,6 +3,7 @@ package heap
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 )
 
@@ -69,4 +70,39 @@ func TestLimit(t *testing.T) {
 		"proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
 		"proc/meminfo": machine,
 	}, 16000000<<10)
+}
+
+// TestRequests: what requests may hold follows from the limit, or from a GOMEMLIMIT below
+// it, and only Bound sets anything.
+func TestRequests(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	t.Setenv("GOMEMLIMIT", "") // puts back what there was
+	if err := os.Unsetenv("GOMEMLIMIT"); err != nil {
+		t.Fatal(err)
+	}
+	f := func(limit, want int64) {
+		t.Helper()
+		if got := Requests(limit); got != want {
+			t.Errorf("%d of %d, want %d", got, limit, want)
+		}
+	}
+	f(0, 0)
+	f(640*mib, 320*mib)
+	f(10*mib, 8*mib)
+	if debug.SetMemoryLimit(-1) != before {
+		t.Error("asking has set the limit of the process")
+	}
+	if got := Bound(640 * mib); got != 320*mib || debug.SetMemoryLimit(-1) != 576*mib {
+		t.Errorf("%d, and the process is kept below %d", got, debug.SetMemoryLimit(-1))
+	}
+	f(640*mib, 320*mib)
+	t.Setenv("GOMEMLIMIT", "192MiB") // which the runtime has read at its start
+	debug.SetMemoryLimit(192 * mib)
+	f(640*mib, 80*mib)
+	f(0, 80*mib)
+	f(128*mib, 40*mib)
+	if Bound(640 * mib); debug.SetMemoryLimit(-1) != 192*mib {
+		t.Error("what the environment says is overruled")
+	}
 }

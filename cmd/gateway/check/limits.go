@@ -27,7 +27,7 @@ func explainLimits(out io.Writer, cfg *config.Config, files uint64) error {
 	fmt.Fprintln(t, "LIMIT\tVALUE\tFROM")
 	row("limits.max_body_bytes", l.MaxBodyBytes, "default")
 	row("limits.buffered_bytes", l.BufferedBytes, "default")
-	row("memory of connections, requests, bodies and answers", bound(int(heap.Bound(heap.Limit("/")))),
+	row("memory of connections, requests, bodies and answers", bound(int(heap.Requests(heap.Limit("/")))),
 		"the memory that the process may have")
 	row("limits.max_connections", l.MaxConnections, "three quarters, at most 20000, as "+open)
 	row("limits.max_unproven_connections", bound(l.MaxUnprovenConnections), "five sixths of max_connections")
