@@ -51,7 +51,8 @@ func TestMemory(t *testing.T) {
 	}
 	f(0, 1<<30, 25*mib, OK, "")
 	f(8<<30, 1<<30, 25*mib, OK, "")
-	f(512*mib, 1<<30, 25*mib, Warn, "limits.buffered_bytes: 187MiB") // E4: the default limits in a small container
+	f(512*mib, 1<<30, 25*mib, Warn, "limits.buffered_bytes: 240MiB") // E4: the default limits in a small container
+	f(512*mib, 240*mib, 25*mib, OK, "")
 	f(128*mib, 1<<30, 25*mib, Fail, "more memory")
 	f(512*mib, 187*mib, 25*mib, OK, "")
 }

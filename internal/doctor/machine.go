@@ -13,40 +13,36 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/heap"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 )
 
 const (
 	mib = 1 << 20
-	// programMemory is what a gateway takes beside bodies: measured at rest, with room.
-	programMemory = 64 * mib
-	// perConnection is what an open connection takes.
-	perConnection = 16 << 10
-	// bodyFactor is how much memory a byte of a body may take, with the answer to it.
-	bodyFactor = 2.3
 	// spareFiles are descriptors for the journal, Redis, listeners and the like.
 	spareFiles = 200
 )
 
-// Memory checks the edge's limits against the memory that the process may have: the
-// bound of its container, or what the machine has. 0 is not known.
+// Memory checks the edge's limits against what requests may hold in a process that may
+// have so much memory: the bound of its container, or what the machine has. 0 is not known.
 func Memory(limits *config.EdgeLimits, memory int64) Finding {
 	a := about{"memory", ""}
 	if memory <= 0 {
 		return a.ok("the size of memory is not known")
 	}
-	bodies := int64(bodyFactor * float64(limits.BufferedBytes))
-	need := bodies + int64(limits.MaxConnections)*perConnection + programMemory
-	fits := int64(float64(memory-programMemory-int64(limits.MaxConnections)*perConnection) / bodyFactor)
+	requests := heap.Requests(memory)
+	left := max(requests-int64(limits.MaxConnections)*pool.PerConnection, 1)
 	switch {
-	case need <= memory:
-		return a.ok("%d MiB, and the limits need %d at most", memory/mib, need/mib)
-	case fits < limits.MaxBodyBytes:
-		return a.fail("give it more memory, or lower limits.max_connections and limits.buffered_bytes",
-			"%d MiB, and the limits need %d: a flood of bodies ends the process, and one body of limits.max_body_bytes "+
-				"does not fit", memory/mib, need/mib)
+	case !pool.New(pool.Limits{Bytes: left}, nil).Holds(limits.MaxBodyBytes, pool.Large):
+		return a.fail("give it more memory, or lower limits.max_connections and limits.max_body_bytes",
+			"%d MiB, of which requests may hold %d: with limits.max_connections one body of limits.max_body_bytes does not fit",
+			memory/mib, requests/mib)
+	case left < limits.BufferedBytes:
+		return a.warn("set limits.buffered_bytes: "+strconv.FormatInt(left/mib, 10)+"MiB, or give it more memory",
+			"%d MiB, of which requests may hold %d: beyond that callers get 503, before limits.buffered_bytes",
+			memory/mib, requests/mib)
 	}
-	return a.warn("set limits.buffered_bytes: "+strconv.FormatInt(fits/mib, 10)+"MiB, or give it more memory",
-		"%d MiB, and the limits need %d: a flood of bodies ends the process", memory/mib, need/mib)
+	return a.ok("%d MiB, of which requests may hold %d", memory/mib, requests/mib)
 }
 
 // Files checks the bound on open files against the connections that are allowed: a third

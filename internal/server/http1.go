@@ -302,7 +302,7 @@ func (h *http1) send(ctx *fasthttp.RequestCtx, res *gateway.Response, id string,
 		ctx.Response.ImmediateHeaderFlush = !res.Begun
 		ctx.Response.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: after}, -1)
 		return
-	case len(res.Body) > perRequest:
+	case len(res.Body) > pool.PerRequest:
 		whole := &whole{after: a.Close}
 		whole.Reset(res.Body)
 		ctx.Response.SetBodyStream(whole, len(res.Body))

@@ -7,16 +7,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 )
 
-const (
-	// perConnection is what an open connection takes, and perRequest what a request does
-	// beside its body and a large answer: its state, stacks, the frames of a stream.
-	perConnection = 8 << 10
-	perRequest    = 32 << 10
-)
-
 // fixedBytes is what is held beside bodies and answers.
 func (s *Server) fixedBytes() int64 {
-	return s.connections.Load()*perConnection + s.inFlight.Load()*perRequest
+	return s.connections.Load()*pool.PerConnection + s.inFlight.Load()*pool.PerRequest
 }
 
 // poolLimits are those of the settings of the moment.

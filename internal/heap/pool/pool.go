@@ -38,6 +38,12 @@ const (
 	extraPart    = 8  // more for its answers
 )
 
+// What is counted beside bodies and answers.
+const (
+	PerConnection = 8 << 10  // of an open connection
+	PerRequest    = 32 << 10 // its state, stacks, a small answer, the frames of a stream
+)
+
 // slack is what a body may take beside its bytes, while it moves into a larger buffer.
 const slack = 2 << 20
 
