@@ -68,6 +68,7 @@ type Stats struct {
 	Pending       int64 // of them: protocol not known yet
 	InFlight      int64 // requests from head to the last byte of the answer
 	BufferedBytes int64 // request bodies, answers and what was made of either
+	BufferedLimit int64 // of these, from which on large bodies are refused
 }
 
 // goneInterval is how often sockets of waiting requests are checked.
@@ -149,6 +150,7 @@ func (s *Server) Stats() Stats {
 		Pending:       s.pending.Load(),
 		InFlight:      s.inFlight.Load(),
 		BufferedBytes: s.pool.InUse(),
+		BufferedLimit: s.pool.ForLarge(),
 	}
 }
 

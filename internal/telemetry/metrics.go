@@ -312,6 +312,7 @@ const (
 	GaugeConnections
 	GaugePendingConnections
 	GaugeBufferedBytes
+	GaugeBufferedLimit
 	GaugeJournalBacklog
 	GaugeJournalAge
 	GaugeLedgerDegraded
@@ -328,7 +329,8 @@ var gaugeNames = [...][2]string{
 	GaugeInFlight:           {"sluice_requests_in_flight", "Requests being answered."},
 	GaugeConnections:        {"sluice_connections", "Open connections of callers."},
 	GaugePendingConnections: {"sluice_pending_connections", "Connections that have not sent a request yet."},
-	GaugeBufferedBytes:      {"sluice_buffered_bytes", "Bytes of request bodies held."},
+	GaugeBufferedBytes:      {"sluice_buffered_bytes", "Bytes of bodies and answers held."},
+	GaugeBufferedLimit:      {"sluice_buffered_limit_bytes", "Bytes of them from which on large bodies are refused."},
 	GaugeJournalBacklog: {"sluice_journal_backlog_records",
 		"Journalled records that the ledger does not have yet."},
 	GaugeJournalAge: {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},

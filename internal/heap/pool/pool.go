@@ -104,6 +104,14 @@ func (p *Pool) InUse() int64 {
 	return p.used
 }
 
+// ForLarge returns how many bytes may be held for a large body to be taken, as many as
+// there are now beside what is fixed.
+func (p *Pool) ForLarge() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(p.room(Large), 0)
+}
+
 // Peak returns how many bytes were held at most since it was called last.
 func (p *Pool) Peak() int64 {
 	p.mu.Lock()

@@ -76,7 +76,13 @@ func TestFixed(t *testing.T) {
 	} else {
 		a.Give(80*mib, Small)
 	}
+	if got := p.ForLarge(); got != 70*mib {
+		t.Errorf("large bodies are refused from %d on", got)
+	}
 	fixed.Store(60 * mib)
+	if got := p.ForLarge(); got != 35*mib {
+		t.Errorf("large bodies are refused from %d on, beside what is fixed", got)
+	}
 	if a := open(p); a.Try(41*mib, Small) || !a.Try(40*mib, Small) {
 		t.Error("what is fixed does not count")
 	}
