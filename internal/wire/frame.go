@@ -161,6 +161,18 @@ type Memory interface {
 	Grow(n int64) bool
 }
 
+// Room asks m for a buffer of size bytes in the place of one of have bytes, and reports
+// whether it is there. Small buffers count with their request. A nil m gives any.
+func Room(m Memory, have, size int64) bool {
+	if m == nil || size <= smallBuffer {
+		return true
+	}
+	if have > smallBuffer { // and was asked for
+		size -= have
+	}
+	return m.Grow(size)
+}
+
 // NewFrameReader returns a reader of r's frames.
 func NewFrameReader(r io.Reader) *FrameReader { return &FrameReader{r: r} }
 
@@ -241,16 +253,9 @@ func (fr *FrameReader) room(n int) bool {
 	if fr.end < len(fr.buf) && !full {
 		return true
 	}
-	have := len(fr.buf)
-	size := max(frameBuffer, 2*have)
-	if size > smallBuffer && fr.Memory != nil {
-		more := size
-		if have > smallBuffer {
-			more -= have
-		}
-		if !fr.Memory.Grow(int64(more)) {
-			return false
-		}
+	size := max(frameBuffer, 2*len(fr.buf))
+	if !Room(fr.Memory, int64(len(fr.buf)), int64(size)) {
+		return false
 	}
 	grown := make([]byte, size)
 	copy(grown, fr.buf[:fr.end])

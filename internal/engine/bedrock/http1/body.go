@@ -81,13 +81,14 @@ func (b *Body) Fail(why engine.Failure, cause error) *engine.Error {
 }
 
 // ReadAll reads a body of at most limit bytes, of which those beyond the first few
-// count in m, which may be nil. A larger one, and one for which there is no room, fails as NoRoom.
+// count in m, which may be nil. A larger one fails as Corrupt, and one for which there is no
+// room as NoRoom.
 func (b *Body) ReadAll(limit int64, m wire.Memory) ([]byte, error) {
 	if b.head.framing.kind == sized && b.left > limit {
 		return nil, b.Fail(engine.Corrupt, errTooLarge)
 	}
 	size := b.firstSize()
-	if size > uncounted && m != nil && !m.Grow(size) {
+	if !wire.Room(m, 0, size) {
 		return nil, b.Fail(engine.NoRoom, errNoRoom)
 	}
 	buf := make([]byte, 0, size)
@@ -109,9 +110,6 @@ func (b *Body) ReadAll(limit int64, m wire.Memory) ([]byte, error) {
 	}
 }
 
-// uncounted is how large an answer may be that is counted with its request.
-const uncounted = 16 << 10
-
 var (
 	errTooLarge = errors.New("the answer is larger than the bound")
 	errNoRoom   = errors.New("no memory for the answer")
@@ -128,11 +126,7 @@ func (b *Body) grow(buf []byte, limit int64, m wire.Memory) ([]byte, *engine.Err
 	if b.head.framing.kind == sized && have >= wholeAfter {
 		next = have + b.left + 1
 	}
-	more := next
-	if have > uncounted {
-		more -= have
-	}
-	if next > uncounted && m != nil && !m.Grow(more) {
+	if !wire.Room(m, have, next) {
 		return nil, b.Fail(engine.NoRoom, errNoRoom)
 	}
 	return append(make([]byte, 0, next), buf...), nil
@@ -145,11 +139,10 @@ const wholeAfter = 256 << 10
 // firstSize is what to allocate before the body comes: an announced length
 // counts up to a bound only. One byte more lets the last Read see the end.
 func (b *Body) firstSize() int64 {
-	const most = 256 << 10
 	if b.head.framing.kind != sized {
 		return 4 << 10
 	}
-	return min(b.left, most) + 1
+	return min(b.left, wholeAfter) + 1
 }
 
 // Close ends the exchange. When the body was not read to its end, the
