@@ -63,8 +63,7 @@ func DescribesAnswer(name string) bool {
 // nothing. Errors speak for themselves. frames is whether its body is an event stream,
 // and known whether the model's family always answers in JSON.
 func AnswerFault(op Operation, known bool, status int, h Header, frames bool) string {
-	media := mediaType(h)
-	streams := op == OpConverseStream || op == OpInvokeStream
+	media := MediaType(h)
 	switch {
 	case status < 200 || status >= 400:
 		return ""
@@ -74,11 +73,11 @@ func AnswerFault(op Operation, known bool, status int, h Header, frames bool) st
 		return "a status that no operation has"
 	case !strings.EqualFold(cmp.Or(h.Get("content-encoding"), "identity"), "identity"):
 		return "encoded, though that was not asked for"
-	case streams && !frames:
+	case op.Streams() && !frames:
 		return "not an event stream"
-	case frames && !streams:
+	case frames && !op.Streams():
 		return "an event stream, though none was asked for"
-	case frames || mustBeJSON(h) && !isMarkup(media):
+	case frames || mustBeJSON(media) && !isMarkup(media):
 		return ""
 	case op == OpInvoke && !known && !strings.HasPrefix(media, "text/") && !isMarkup(media):
 		return "" // of a model that is asked for pictures or sound
@@ -86,15 +85,14 @@ func AnswerFault(op Operation, known bool, status int, h Header, frames bool) st
 	return "of a content type that no operation has"
 }
 
-// mediaType is the content type without its parameters, in lower case.
-func mediaType(h Header) string {
+// MediaType is the content type without its parameters, in lower case.
+func MediaType(h Header) string {
 	media, _, _ := strings.Cut(h.Get("content-type"), ";")
 	return strings.ToLower(strings.TrimSpace(media))
 }
 
-// mustBeJSON reports whether a body is JSON by its head, or whether that says nothing.
-func mustBeJSON(h Header) bool {
-	media := mediaType(h)
+// mustBeJSON reports whether a body is JSON by its media type, or whether that says nothing.
+func mustBeJSON(media string) bool {
 	return media == "" || media == "text/plain" || media == "application/octet-stream" || strings.Contains(media, "json")
 }
 

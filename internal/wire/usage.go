@@ -91,7 +91,7 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 	}
 	text := bytes.TrimLeft(body, " \t\r\n")
 	switch {
-	case len(text) > 0 && d == nil && op == OpInvoke && !mustBeJSON(h):
+	case len(text) > 0 && d == nil && op == OpInvoke && !mustBeJSON(MediaType(h)):
 	case len(text) == 0 || r.broken:
 		fault = "not JSON, or not all of it"
 	case text[0] != '{' && (d != nil || op != OpInvoke):

@@ -3,7 +3,6 @@ package bedrock
 import (
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock/http1"
@@ -12,8 +11,7 @@ import (
 )
 
 func isEventStream(h wire.Header) bool {
-	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(mediaType), "application/vnd.amazon.eventstream")
+	return wire.MediaType(h) == "application/vnd.amazon.eventstream"
 }
 
 // stream is an answer whose body is frames.
