@@ -41,7 +41,6 @@ type source struct {
 type Guest struct {
 	evict  func()
 	from   netip.Prefix
-	exempt bool // from the bound for each address
 	source *source
 	state  state
 	// Where it is: in a list of the crowd and in one of its source; nil once proven.
@@ -84,7 +83,6 @@ func Of(a netip.Addr) netip.Prefix {
 // Arrival is who comes.
 type Arrival struct {
 	From    netip.Addr
-	Exempt  bool   // from the bound for its address, as a trusted proxy is
 	Suspect bool   // leaves before others
 	Evict   func() // closes it; called from another goroutine, without waiting for it
 }
@@ -98,7 +96,7 @@ func (c *Crowd) Enter(g *Guest, a Arrival) bool {
 	if s == nil {
 		s = &source{}
 	}
-	victim, ok := c.room(s, a.Exempt)
+	victim, ok := c.room(s)
 	if !ok {
 		c.mu.Unlock()
 		return false
@@ -107,7 +105,7 @@ func (c *Crowd) Enter(g *Guest, a Arrival) bool {
 		c.remove(victim)
 	}
 	c.sources[prefix] = s // not before: the victim may have been its last
-	*g = Guest{evict: a.Evict, from: prefix, exempt: a.Exempt, source: s, state: idle}
+	*g = Guest{evict: a.Evict, from: prefix, source: s, state: idle}
 	if a.Suspect {
 		g.state = suspect
 	}
@@ -123,11 +121,11 @@ func (c *Crowd) Enter(g *Guest, a Arrival) bool {
 
 // room finds who has to leave for one more of s, nil when nobody has to. It reports
 // false when nobody can.
-func (c *Crowd) room(s *source, exempt bool) (victim *Guest, ok bool) {
+func (c *Crowd) room(s *source) (victim *Guest, ok bool) {
 	l := &c.limits
 	own := s.idle.Len() + s.busy.Len()
 	switch {
-	case l.PerAddress > 0 && !exempt && own >= l.PerAddress:
+	case l.PerAddress > 0 && own >= l.PerAddress:
 		victim = oldest(&s.idle, &s.busy)
 	case l.Unproven > 0 && c.unproven >= l.Unproven, l.All > 0 && c.all >= l.All:
 		if victim = oldest(&c.suspect, &c.idle, &c.busy); victim == nil {
@@ -147,35 +145,35 @@ func oldest(lists ...*list.List) *Guest {
 	return nil
 }
 
-// join puts an unproven guest into the lists of its state.
-func (c *Crowd) join(g *Guest) {
-	switch c.unproven++; g.state {
+// lists are where an unproven guest is by its state: of the crowd, and of its source.
+func (c *Crowd) lists(g *Guest) (all, own *list.List) {
+	switch g.state {
 	case suspect:
-		g.all, g.own = c.suspect.PushBack(g), g.source.idle.PushBack(g)
+		return &c.suspect, &g.source.idle
 	case busy:
-		g.all, g.own = c.busy.PushBack(g), g.source.busy.PushBack(g)
+		return &c.busy, &g.source.busy
 	default:
-		g.all, g.own = c.idle.PushBack(g), g.source.idle.PushBack(g)
+		return &c.idle, &g.source.idle
 	}
 }
 
-// part takes a guest out of its lists.
+// join puts an unproven guest into the lists of its state.
+func (c *Crowd) join(g *Guest) {
+	all, own := c.lists(g)
+	g.all, g.own = all.PushBack(g), own.PushBack(g)
+	c.unproven++
+}
+
+// part takes a guest out of its lists, if it is in any.
 func (c *Crowd) part(g *Guest) {
-	switch g.state {
-	case suspect:
-		c.suspect.Remove(g.all)
-		g.source.idle.Remove(g.own)
-	case idle:
-		c.idle.Remove(g.all)
-		g.source.idle.Remove(g.own)
-	case busy:
-		c.busy.Remove(g.all)
-		g.source.busy.Remove(g.own)
-	default:
+	if g.all == nil {
 		return
 	}
-	c.unproven--
+	all, own := c.lists(g)
+	all.Remove(g.all)
+	own.Remove(g.own)
 	g.all, g.own = nil, nil
+	c.unproven--
 }
 
 // Asked notes that the head of a first request has come whole: such a connection leaves
