@@ -92,7 +92,7 @@ type Server struct {
 
 	settings    atomic.Pointer[Settings]
 	pending     atomic.Int64
-	connections atomic.Int64
+	connections atomic.Int64 // how many are in open, for those without the lock
 	inFlight    atomic.Int64
 	work        sync.WaitGroup // one per goroutine that Serve started
 	stopOnce    sync.Once
@@ -142,11 +142,8 @@ func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
 // Stats returns what is open and held now.
 func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	connections := len(s.open)
-	s.mu.Unlock()
 	return Stats{
-		Connections:   int64(connections),
+		Connections:   s.connections.Load(),
 		Pending:       s.pending.Load(),
 		InFlight:      s.inFlight.Load(),
 		BufferedBytes: s.pool.InUse(),
@@ -297,8 +294,8 @@ func drop(c *conn) { _ = c.Close() }
 func (s *Server) remember(c *conn) bool {
 	s.mu.Lock()
 	s.open[c] = struct{}{}
+	s.connections.Store(int64(len(s.open)))
 	s.mu.Unlock()
-	s.connections.Add(1)
 	if !s.draining() && s.crowd.Enter(&c.guest, crowd.Arrival{
 		From: c.from, Suspect: s.floods.Flooding(c.from, time.Now()), Evict: c.evict,
 	}) {
@@ -309,11 +306,11 @@ func (s *Server) remember(c *conn) bool {
 }
 
 func (s *Server) forget(c *conn) {
-	s.connections.Add(-1)
 	s.crowd.Leave(&c.guest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, c)
+	s.connections.Store(int64(len(s.open)))
 }
 
 // draining is whether Shutdown has begun.
