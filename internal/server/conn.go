@@ -166,7 +166,8 @@ func (c *conn) flooding(kind string) {
 	_ = c.Close()
 }
 
-// evict closes the connection to make room for another. Who serves it sees the end.
+// evict closes the connection, to make room for another or because it waits for nothing.
+// Who serves it sees the end; until it is served, nobody else may touch more than its socket.
 func (c *conn) evict() { _ = c.raw.Close() }
 
 func (c *conn) read(p []byte) (int, error) {

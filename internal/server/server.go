@@ -187,23 +187,19 @@ func (s *Server) Leave(ctx context.Context, quiet time.Duration) {
 	}
 	s.quiet.Store(int64(quiet))
 	s.stopOnce.Do(func() { close(s.stopped) })
-	for _, c := range s.all() {
-		if !c.busy.Load() {
-			s.closeQuiet(c)
-		}
-	}
+	s.closeIdle()
 }
 
 // closeQuiet closes a connection that waits for a request, unless one comes in time.
 func (s *Server) closeQuiet(c *conn) {
 	quiet := time.Duration(s.quiet.Load())
 	if quiet == 0 {
-		_ = c.Close()
+		c.evict()
 		return
 	}
 	time.AfterFunc(quiet, func() {
 		if !c.busy.Load() {
-			_ = c.Close()
+			c.evict()
 		}
 	})
 }
@@ -328,7 +324,7 @@ func (s *Server) draining() bool {
 func (s *Server) closeIdle() {
 	for _, c := range s.all() {
 		if !c.busy.Load() {
-			_ = c.raw.Close()
+			s.closeQuiet(c)
 		}
 	}
 }
