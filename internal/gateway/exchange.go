@@ -85,7 +85,4 @@ type Response struct {
 	// Begun is whether the first Read of Stream does not wait, so that the head
 	// can leave with what it returns.
 	Begun bool
-	// CloseConnection asks the edge to close an HTTP/1.1 connection, because
-	// its request body was not read.
-	CloseConnection bool
 }

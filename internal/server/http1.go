@@ -268,7 +268,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	id := s.ids.Next(received)
 	r := &http1Request{} // all of it at once
 	if refused := h.readHead(ctx, &r.head); refused != nil {
-		h.write(ctx, s.refuse(refused, id, c.from), id)
+		h.refuse(ctx, refused, id)
 		return
 	}
 	c.sender.ask()
@@ -281,9 +281,9 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 		Account: &r.account, Caller: &r.caller, Received: received, Sender: &c.sender,
 	}
 	s.watcher.Add(&c.watch, &r.caller)
-	res := s.answer(&r.request, &r.body)
-	if mustClose(&r.body) || c.sender.spent() {
-		res.CloseConnection = true
+	res, panicked := s.answer(&r.request, &r.body)
+	if panicked || mustClose(&r.body) || c.sender.spent() {
+		h.end(ctx)
 	}
 	if s.draining() {
 		ctx.Response.SetConnectionClose()
@@ -419,11 +419,19 @@ func (b *http1Body) Read(p []byte) (int, error) {
 // SetReadDeadline bounds the next reads.
 func (b *http1Body) SetReadDeadline(t time.Time) error { return b.conn.SetReadDeadline(t) }
 
-// write hands an answer without a stream to fasthttp, which sends it after handle has
-// returned.
-func (h *http1) write(ctx *fasthttp.RequestCtx, res *gateway.Response, id string) {
+// refuse hands a refusal to fasthttp, which sends it after handle has returned, and ends
+// the connection.
+func (h *http1) refuse(ctx *fasthttp.RequestCtx, e *wire.Error, id string) {
+	res := h.server.refuse(e, id, connOf(ctx).from)
 	h.writeHead(ctx, res, id)
 	ctx.Response.SetBodyRaw(res.Body)
+	h.end(ctx)
+}
+
+// end closes the connection after the answer, gently: the caller may still be sending.
+func (h *http1) end(ctx *fasthttp.RequestCtx) {
+	ctx.Response.SetConnectionClose()
+	connOf(ctx).linger.Store(true)
 }
 
 func (h *http1) writeHead(ctx *fasthttp.RequestCtx, res *gateway.Response, id string) {
@@ -435,10 +443,6 @@ func (h *http1) writeHead(ctx *fasthttp.RequestCtx, res *gateway.Response, id st
 		}
 	}
 	out.Header.Add(requestIDHeader, id)
-	if res.CloseConnection {
-		out.SetConnectionClose()
-		connOf(ctx).linger.Store(true)
-	}
 }
 
 // handleError answers what fasthttp could not parse or read. It closes the
@@ -463,8 +467,7 @@ func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 		e = wire.Errorf(wire.KindValidation, "The request ended early.")
 	}
 	ctx.Response.Reset()
-	id := s.ids.Next(s.opts.Now())
-	h.write(ctx, s.refuse(e, id, c.from), id)
+	h.refuse(ctx, e, s.ids.Next(s.opts.Now()))
 }
 
 // expect decides on Expect: 100-continue before the caller sends a body: a
@@ -474,8 +477,6 @@ func (h *http1) expect(ctx *fasthttp.RequestCtx) int {
 	if refused == nil {
 		return fasthttp.StatusContinue
 	}
-	s := h.server
-	id := s.ids.Next(s.opts.Now())
-	h.write(ctx, s.refuse(refused, id, connOf(ctx).from), id)
+	h.refuse(ctx, refused, h.server.ids.Next(h.server.opts.Now()))
 	return refused.Status()
 }

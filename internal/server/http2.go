@@ -103,7 +103,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Header: hd.header, ContentLength: hd.length, Body: &e.body, Account: &e.account,
 		Caller: r.Context(), Received: received, Sender: &c.sender,
 	}
-	res := s.answer(&e.request, &e.body)
+	res, _ := s.answer(&e.request, &e.body)
 	if res.Stream == nil {
 		e.out.whole(res, id)
 		if c.sender.spent() {

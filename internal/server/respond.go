@@ -68,26 +68,23 @@ func errorResponse(e *wire.Error, id string) *gateway.Response {
 // refuse is the answer to a request that does not reach the handler.
 func (s *Server) refuse(e *wire.Error, id string, from netip.Addr) *gateway.Response {
 	s.opts.OnRefusal(id, from, e)
-	res := errorResponse(e, id)
-	res.CloseConnection = true
-	return res
+	return errorResponse(e, id)
 }
 
-// answer calls the handler. A panic in it fails this request only.
-func (s *Server) answer(req *gateway.Request, b *body) (res *gateway.Response) {
+// answer calls the handler. A panic in it fails this request only, and is reported.
+func (s *Server) answer(req *gateway.Request, b *body) (res *gateway.Response, panicked bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.logPanic(req.ID, v)
 			b.forsake()
 			e := wire.Errorf(wire.KindInternal, "The gateway failed on this request. Request id: %s", req.ID)
-			res = errorResponse(e.Final(), req.ID) // nobody knows how far it got
-			res.CloseConnection = true
+			res, panicked = errorResponse(e.Final(), req.ID), true // nobody knows how far it got
 		}
 	}()
 	if res = s.opts.Handler.Serve(req); res == nil {
 		panic("BUG: the handler returned no response")
 	}
-	return res
+	return res, false
 }
 
 // logPanic does not print the value itself, which may quote a request; only errors
