@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
 	"runtime"
 
@@ -62,7 +61,7 @@ func (l *Line) authenticate(c *call) *wire.Error {
 	if err != nil {
 		return c.judged(err)
 	}
-	if err := c.readBody(); err != nil {
+	if c.Body, err = req.Body.ReadAll(); err != nil {
 		return err
 	}
 	c.Caller, err = admission.Confirm(c.Body)
@@ -80,19 +79,6 @@ func (c *call) judged(err *wire.Error) *wire.Error {
 		sender.Failed()
 	}
 	return err
-}
-
-func (c *call) readBody() *wire.Error {
-	body, err := c.exchange.Body.ReadAll()
-	if err == nil {
-		c.Body = body
-		return nil
-	}
-	var refused *wire.Error
-	if errors.As(err, &refused) {
-		return refused
-	}
-	return &wire.Error{Kind: wire.KindValidation, Message: "the request's body could not be read", Cause: err}
 }
 
 // read finds the operation, the model and the facts of the body.

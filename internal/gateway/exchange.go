@@ -66,10 +66,10 @@ type Sender interface {
 
 // BodyReader reads request bodies inside the edge's memory budget.
 type BodyReader interface {
-	// ReadAll returns the body, which stays valid until Release. It fails with a
-	// *wire.Error: too large, too slow, shorter than announced, or 503 when all
-	// bodies together would exceed the budget.
-	ReadAll() ([]byte, error)
+	// ReadAll returns the body, which stays valid until Release. It fails when that is too
+	// large, too slow or shorter than announced, and with 503 when all bodies together
+	// would exceed the budget.
+	ReadAll() ([]byte, *wire.Error)
 	Release()
 }
 

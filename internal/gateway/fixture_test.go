@@ -128,8 +128,8 @@ func (b *bench) ask(caller context.Context, op wire.Operation, body string, more
 
 type text string
 
-func (s text) ReadAll() ([]byte, error) { return []byte(s), nil }
-func (s text) Release()                 {}
+func (s text) ReadAll() ([]byte, *wire.Error) { return []byte(s), nil }
+func (s text) Release()                       {}
 
 // got is a whole answer.
 type got struct {

@@ -121,5 +121,5 @@ func BenchmarkCheck(b *testing.B) {
 // read is a body that is in memory.
 type read []byte
 
-func (r read) ReadAll() ([]byte, error) { return r, nil }
-func (r read) Release()                 {}
+func (r read) ReadAll() ([]byte, *wire.Error) { return r, nil }
+func (r read) Release()                       {}

@@ -206,8 +206,8 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-func (b body) ReadAll() ([]byte, error) { return []byte(b.text), nil }
-func (b body) Release()                 {}
+func (b body) ReadAll() ([]byte, *wire.Error) { return []byte(b.text), nil }
+func (b body) Release()                       {}
 
 // ask sends one Converse request and returns its status and body.
 func (f *fixture) ask(t *testing.T, model string) (int, string, wire.Header) {

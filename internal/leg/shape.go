@@ -118,7 +118,7 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 		if o.copied = o.copies(r, p); !r.Account.Take(o.copied, pool.Answer) {
 			o.copied = 0
 			k.sent(o, r.Account)
-			return nil, noRoom()
+			return nil, NoRoom()
 		}
 		if o.large, ok = k.largeBodies.Get().(*[]byte); !ok {
 			o.large = new([]byte)
@@ -142,8 +142,8 @@ func (o *outgoing) copies(r *Request, p *Plan) int64 {
 	}
 }
 
-// noRoom is the refusal of a request whose copy for the model is too much.
-func noRoom() *wire.Error {
+// NoRoom is the refusal of a request for which there is no memory.
+func NoRoom() *wire.Error {
 	return &wire.Error{
 		Kind:             wire.KindServiceUnavailable,
 		Message:          "The gateway is holding as many request bytes as it may. Try again.",

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -111,7 +112,7 @@ func (s *Server) newBody(hd *head, source bodySource, a *pool.Account) body {
 }
 
 // ReadAll returns the whole body. Calling it again returns the same.
-func (b *body) ReadAll() ([]byte, error) {
+func (b *body) ReadAll() ([]byte, *wire.Error) {
 	if !b.read {
 		b.read = true
 		b.err = b.readAll()
@@ -222,11 +223,7 @@ func (b *body) grow() *wire.Error {
 		return wire.Errorf(wire.KindTooLarge, "The request body is larger than the memory of the gateway allows.")
 	}
 	if !b.account.Take(int64(size), b.use()) {
-		return &wire.Error{
-			Kind:             wire.KindServiceUnavailable,
-			Message:          "The gateway is holding as many request bytes as it may. Try again.",
-			RetryAfterMillis: pool.Patience.Milliseconds(),
-		}
+		return leg.NoRoom()
 	}
 	b.replace(newBuffer(size))
 	return nil

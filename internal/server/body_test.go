@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -172,7 +171,7 @@ func TestBudget(t *testing.T) {
 		Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
 			defer r.Body.Release()
 			if _, err := r.Body.ReadAll(); err != nil {
-				return errorResponse(err.(*wire.Error), r.ID)
+				return errorResponse(err, r.ID)
 			}
 			if s.Stats().BufferedBytes > limit {
 				over.Store(true)
@@ -289,14 +288,13 @@ func TestBodyModel(t *testing.T) {
 			account: &account, pool: bu, announced: announced, max: limit, idle: time.Minute,
 		}
 		got, err := b.ReadAll()
-		var e *wire.Error
-		switch errors.As(err, &e); {
+		switch {
 		case int64(len(data)) > limit:
-			if e == nil || e.Kind != wire.KindTooLarge {
+			if err == nil || err.Kind != wire.KindTooLarge {
 				t.Fatalf("%d bytes of %d: %v", len(data), limit, err)
 			}
 		case end != io.EOF, announced >= 0 && announced != int64(len(data)):
-			if e == nil || e.Kind != wire.KindValidation {
+			if err == nil || err.Kind != wire.KindValidation {
 				t.Fatalf("cut or lied: %v", err)
 			}
 		case err != nil || !bytes.Equal(got, data):

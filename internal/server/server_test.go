@@ -46,8 +46,7 @@ func echo(r *gateway.Request) *gateway.Response {
 	defer r.Body.Release()
 	body, err := r.Body.ReadAll()
 	if err != nil {
-		e := err.(*wire.Error)
-		return errorResponse(e, r.ID)
+		return errorResponse(err, r.ID)
 	}
 	return &gateway.Response{
 		Status: 200,
