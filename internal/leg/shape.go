@@ -25,10 +25,9 @@ type outgoing struct {
 }
 
 // shape makes the bytes that go to the leg's model: the caller's own, with the
-// model in the path, the cap spliced in, and headers from an allow-list.
-func (o *outgoing) shape(r *Request, p *Plan) {
-	splices, target := o.target(r, p)
-	body, hash := r.Body, r.BodyHash
+// model in the path, the cap and the like spliced in, and headers from an allow-list.
+func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
+	target, body, hash := p.target(r), r.Body, r.BodyHash
 	if len(splices) > 0 {
 		memory := &o.body
 		if o.large != nil {
@@ -48,18 +47,23 @@ func (o *outgoing) shape(r *Request, p *Plan) {
 	}
 }
 
-// target is what the leg's request is sent to, and what is put into its body.
-func (o *outgoing) target(r *Request, p *Plan) ([]wire.Splice, wire.Target) {
-	target, splices := r.Target, slices.Clip(p.Limit.Splices)
-	if r.Modelled() {
-		if s, ok := p.Facts.ModelSplice(p.Model); ok && p.Model != target.Model {
-			splices = append(splices, s)
-		}
-		if target.Op != wire.OpStartAsyncInvoke {
-			target.Model = p.Model
+// target is what the leg's request is sent to.
+func (p *Plan) target(r *Request) wire.Target {
+	target := r.Target
+	if r.Modelled() && target.Op != wire.OpStartAsyncInvoke {
+		target.Model = p.Model
+	}
+	return target
+}
+
+// splices are what is put into the body of the leg's request.
+func (p *Plan) splices(r *Request) []wire.Splice {
+	if r.Modelled() && p.Model != r.Target.Model {
+		if s, ok := p.Facts.ModelSplice(p.Model); ok {
+			return append(slices.Clip(p.Limit.Splices), s)
 		}
 	}
-	return splices, target
+	return p.Limit.Splices
 }
 
 // appendForwarded appends the caller's header as far as it may reach the upstream
@@ -114,8 +118,9 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 	if !ok {
 		o = &outgoing{header: make(wire.Header, 0, 8)}
 	}
+	splices := p.splices(r)
 	if len(r.Body) > maxKeptBody {
-		if o.copied = o.copies(r, p); !r.Account.Take(o.copied, pool.Answer) {
+		if o.copied = p.copies(r, len(splices) > 0); !r.Account.Take(o.copied, pool.Answer) {
 			o.copied = 0
 			k.sent(o, r.Account)
 			return nil, NoRoom()
@@ -124,18 +129,18 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 			o.large = new([]byte)
 		}
 	}
-	o.shape(r, p)
+	o.shape(r, p, splices)
 	return o, nil
 }
 
-// copies is how many bytes the leg's copies of the body take.
-func (o *outgoing) copies(r *Request, p *Plan) int64 {
+// copies is how many bytes the leg's copies of the body take. spliced is whether anything
+// is put into it.
+func (p *Plan) copies(r *Request, spliced bool) int64 {
 	n := int64(len(r.Body)) + maxKeptBody // and what is put in
-	one, _ := o.target(r, p)
 	switch {
 	case tags(r.Snapshot.Config, p.Upstream): // each attempt has its own
 		return 2 * n
-	case len(one) > 0:
+	case spliced:
 		return n
 	default:
 		return 0

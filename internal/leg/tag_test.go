@@ -76,11 +76,11 @@ func TestBodyHash(t *testing.T) {
 	}
 	var shaped outgoing
 	out := &shaped.shaped
-	if shaped.shape(r, &Plan{}); out.BodyHash != &sum || string(out.Body) != `{"a":1}` {
+	if shaped.shape(r, &Plan{}, nil); out.BodyHash != &sum || string(out.Body) != `{"a":1}` {
 		t.Errorf("unchanged: %s, hash %p, want %p", out.Body, out.BodyHash, &sum)
 	}
 	p := &Plan{Limit: wire.Limit{Splices: []wire.Splice{{Start: 5, End: 6, Text: []byte("2")}}}}
-	if shaped.shape(r, p); out.BodyHash != nil || string(out.Body) != `{"a":2}` {
+	if shaped.shape(r, p, p.splices(r)); out.BodyHash != nil || string(out.Body) != `{"a":2}` {
 		t.Errorf("changed: %s, hash %p, want none", out.Body, out.BodyHash)
 	}
 }
