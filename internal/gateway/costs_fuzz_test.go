@@ -394,7 +394,7 @@ func spree(t testing.TB, seed uint64, requests int) *watch {
 	f := newFixtureFrom(t, strings.Replace(capsText, "apply-guardrail]", "apply-guardrail, invoke-guardrail-checks, "+
 		"start-async-invoke, get-async-invoke]", 1)+"    "+capped+
 		"\n    budgets: [{period: month, usd: 0.5, on_exceed: reject}]\n")
-	f.line.jobs = someJobs{}
+	f.line.asker.Jobs = someJobs{}
 	w := &watch{fixture: f, t: t}
 	f.line.asker.Meter = w
 	g := shapes{rand.New(rand.NewPCG(seed, 10))}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"sync"
@@ -22,7 +23,6 @@ import (
 type Options struct {
 	leg.Options
 	Snapshots *snapshot.Store // nil: a new one
-	Jobs      leg.Jobs
 	// Random returns numbers in [0, 1) for samples; nil is that of math/rand/v2.
 	Random func() float64
 	// PairsDir is where labelled pairs are logged; "" logs none.
@@ -40,7 +40,6 @@ type Options struct {
 type Line struct {
 	asker     *leg.Asker
 	snapshots *snapshot.Store
-	jobs      leg.Jobs
 	cascades  cascades
 	shadows   *shadow.Shadows
 	tally     saving.Tally
@@ -65,17 +64,12 @@ func New(o Options) *Line {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	if o.Snapshots == nil {
-		o.Snapshots = &snapshot.Store{}
+	o.Snapshots = cmp.Or(o.Snapshots, &snapshot.Store{})
+	o.Tightened = cmp.Or(o.Tightened, &memory.Tightened{})
+	o.Memory = cmp.Or(o.Memory, &memory.Store{})
+	l := &Line{
+		asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, observer: o.Observer, decisions: o.Decisions,
 	}
-	if o.Tightened == nil {
-		o.Tightened = &memory.Tightened{}
-	}
-	if o.Memory == nil {
-		o.Memory = &memory.Store{}
-	}
-	l := &Line{asker: leg.NewAsker(o.Options), snapshots: o.Snapshots, jobs: o.Jobs}
-	l.observer, l.decisions = o.Observer, o.Decisions
 	schemas := &answer.Schemas{} // of requests whose answers are checked
 	l.cascades = cascades{asker: l.asker, memory: o.Memory, schemas: schemas, tightened: o.Tightened}
 	l.shadows = &shadow.Shadows{

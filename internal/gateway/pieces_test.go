@@ -16,7 +16,7 @@ func TestImagesAndSeconds(t *testing.T) {
 		t.Helper()
 		b := newFixtureFrom(t, strings.Replace(capsText, "apply-guardrail]", "start-async-invoke]", 1)+
 			"    budgets: [{period: month, usd: 900, on_exceed: reject}]\n")
-		b.line.jobs = someJobs{}
+		b.line.asker.Jobs = someJobs{}
 		b.reply = func(*engine.Request) (*engine.Response, error) {
 			return &engine.Response{Status: 200, Body: []byte(answer)}, nil
 		}

@@ -27,7 +27,7 @@ func (l *Line) plan(c *call) *wire.Error {
 	if err != nil {
 		return err
 	}
-	c.follow(route)
+	c.route, c.path, c.reason = route, route.Path, route.Reason
 	partner := route.WantsPartner(c.Facts.Stream, c.prior == score.LightBand)
 	if c.legs, err = leg.NewPlans(&c.Request, route, partner); err != nil {
 		return err
@@ -36,19 +36,11 @@ func (l *Line) plan(c *call) *wire.Error {
 	return nil
 }
 
-func (c *call) follow(route *router.Plan) {
-	c.route, c.path, c.reason = route, route.Path, route.Reason
-}
-
-// planResource plans an operation that passes through without a model of its
-// own.
+// planResource plans an operation that passes through without a model of its own.
 func (l *Line) planResource(c *call) *wire.Error {
-	if err := c.CheckJob(&c.life.Context, l.jobs); err != nil {
-		return err
-	}
-	p, err := leg.NewResourcePlan(&c.Request)
+	p, err := l.asker.ResourcePlan(&c.life.Context, &c.Request)
 	if p != nil {
-		c.follow(&router.Plan{Path: router.Passthrough})
+		c.route, c.path = &router.Plan{Path: router.Passthrough}, router.Passthrough
 		c.legs = []*leg.Plan{p}
 	}
 	return err

@@ -17,11 +17,12 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 	}
 	res := c.answer(a)
 	if a.Streams() {
-		res.Stream, res.Begun = newStream(l, c, a), true // ask has read the first frame
+		res.Stream = &stream{line: l, call: c, attempt: a, how: leg.Served}
+		res.Begun = true // ask has read the first frame
 		return res, nil
 	}
 	a.Close(c.servedOrDrained())
-	if err := c.OwnJob(&c.life.Context, l.jobs, a); err != nil {
+	if err := l.asker.OwnJob(&c.life.Context, a); err != nil {
 		return nil, err
 	}
 	if err := a.Failure(); err != nil {

@@ -23,11 +23,6 @@ type stream struct {
 	how     leg.Disposition
 }
 
-// newStream serves a stream as it comes.
-func newStream(l *Line, c *call, a *leg.Attempt) *stream {
-	return &stream{line: l, call: c, attempt: a, how: leg.Served}
-}
-
 // newReplay serves a stream that was held back. Its END is journalled before the
 // first frame leaves.
 func newReplay(l *Line, c *call, held *leg.Side) *stream {

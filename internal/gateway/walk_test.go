@@ -71,7 +71,7 @@ func TestNoSpellingOfADeniedModel(t *testing.T) {
 	ids := []string{opus, "amazon.titan-text-express-v1", "meta.llama3-3-70b-instruct-v1:0"}
 	f := newFixtureFrom(t, strings.Replace(capsText, "apply-guardrail]", "start-async-invoke]", 1)+
 		`    deny_models: ["`+strings.Join(ids, `", "`)+`", "openai.*"]`+"\n")
-	f.line.jobs = someJobs{}
+	f.line.asker.Jobs = someJobs{}
 	f.reply = func(*engine.Request) (*engine.Response, error) { return invoked(1, 1), nil }
 	asked := append(slices.Clone(hiding), "oss", "best", profiles+"oss", profiles+"best")
 	for _, id := range ids {

@@ -13,12 +13,12 @@ type Jobs interface {
 	Owner(ctx context.Context, invocationARN string) (tenant string, err error)
 }
 
-// CheckJob hides a job from every tenant but the one that started it. Other operations pass.
-func (r *Request) CheckJob(ctx context.Context, jobs Jobs) *wire.Error {
+// checkJob hides a job from every tenant but the one that started it. Other operations pass.
+func (k *Asker) checkJob(ctx context.Context, r *Request) *wire.Error {
 	if r.Target.Op != wire.OpGetAsyncInvoke {
 		return nil
 	}
-	owner, err := jobs.Owner(ctx, r.Target.Resource)
+	owner, err := k.Jobs.Owner(ctx, r.Target.Resource)
 	if err != nil {
 		return &wire.Error{
 			Kind: wire.KindServiceUnavailable, Cause: err, Message: "the ledger cannot be asked who started this job",
@@ -31,14 +31,15 @@ func (r *Request) CheckJob(ctx context.Context, jobs Jobs) *wire.Error {
 }
 
 // OwnJob remembers who started an asynchronous job before they learn its ARN.
-func (r *Request) OwnJob(ctx context.Context, jobs Jobs, a *Attempt) *wire.Error {
+func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
+	r := a.request
 	if r.Target.Op != wire.OpStartAsyncInvoke || a.Response.Status >= 300 {
 		return nil
 	}
 	var job struct{ InvocationArn string }
 	err := json.Unmarshal(a.Response.Body, &job)
 	if err == nil {
-		err = jobs.Own(ctx, job.InvocationArn, r.Caller.Tenant.ID)
+		err = k.Jobs.Own(ctx, job.InvocationArn, r.Caller.Tenant.ID)
 	}
 	if err != nil {
 		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,

@@ -50,6 +50,7 @@ type Limiter interface {
 type Options struct {
 	Meter     Recorder
 	Limiter   Limiter         // nil: nothing is reserved
+	Jobs      Jobs            // asynchronous ones
 	Estimates *estimate.Table // nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger

@@ -2,6 +2,7 @@ package leg
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -119,10 +120,13 @@ func NewPlans(r *Request, route *router.Plan, partner bool) ([]*Plan, *wire.Erro
 	return plans, nil
 }
 
-// NewResourcePlan plans an operation that passes through without a model of its
-// own: guardrails, and looking after a job. A refusal for want of a price comes
-// with the plan.
-func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
+// ResourcePlan plans an operation that passes through without a model of its own:
+// guardrails, and looking after a job, which must be one of the tenant's. A refusal for
+// want of a price comes with the plan.
+func (k *Asker) ResourcePlan(ctx context.Context, r *Request) (*Plan, *wire.Error) {
+	if err := k.checkJob(ctx, r); err != nil {
+		return nil, err
+	}
 	upstream, err := r.Snapshot.Router.Upstream(r.Target.Resource, r.Caller.Tenant.Upstream)
 	if err != nil {
 		return nil, err

@@ -165,10 +165,10 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 	a.line = gateway.New(gateway.Options{
 		Options: leg.Options{
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
-			NewID: func() string { return ids.Next(time.Now()) },
+			NewID: func() string { return ids.Next(time.Now()) }, Jobs: a.accounts.jobs,
 		},
 		Observer: a.requests, Decisions: a.history.Decisions(),
-		Snapshots: &a.snapshots, Jobs: a.accounts.jobs, Memory: a.memory,
+		Snapshots: &a.snapshots, Memory: a.memory,
 		PairsDir:  filepath.Join(cfg.DataDir, "pairs"),
 		Tightened: &memory.Tightened{File: filepath.Join(cfg.DataDir, "tightened.json")},
 	})
