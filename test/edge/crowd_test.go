@@ -202,24 +202,17 @@ func oneBadKey() row {
 					}
 				}
 			})
-			var wg sync.WaitGroup
 			var failed atomic.Int64
-			places := make(chan struct{}, 50)
-			for range m.of(1000, 60) {
-				wg.Go(func() {
-					places <- struct{}{}
-					defer func() { <-places }()
-					c := callerFrom(t, neighbour)
-					defer c.CloseIdleConnections()
-					for range 5 {
-						if err := call(c, g, key); err != nil {
-							failed.Add(1)
-							t.Errorf("a good caller: %v", err)
-						}
+			callers(m.of(1000, 60), 50, func(int) {
+				c := callerFrom(t, neighbour)
+				defer c.CloseIdleConnections()
+				for range 5 {
+					if err := call(c, g, key); err != nil {
+						failed.Add(1)
+						t.Errorf("a good caller: %v", err)
 					}
-				})
-			}
-			wg.Wait()
+				}
+			})
 			stop()
 			wrong.Wait()
 			m.note("%d of the good ones' requests failed, %d of the bad key's", failed.Load(), refused.Load())

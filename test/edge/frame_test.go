@@ -59,6 +59,20 @@ func (m *measured) of(n, part int) int {
 	return part
 }
 
+// callers runs f for each of n callers, most of them at a time, and waits for all.
+func callers(n, most int, f func(i int)) {
+	places := make(chan struct{}, most)
+	var all sync.WaitGroup
+	for i := range n {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			f(i)
+		})
+	}
+	all.Wait()
+}
+
 // TestEdge is the table of docs/reliability.md: shortened, or with SLUICE_EDGE=whole as
 // `make test-edge` prints it.
 func TestEdge(t *testing.T) {

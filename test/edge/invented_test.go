@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -143,46 +142,32 @@ tenants:
   - {id: other, keys: [%s]}
 `, picky(t).URL, redis.URL(), key.KeyID, other.KeyID))
 	before := inside.memory()
-	count := m.of(7200, 60)
 	var sent, refused atomic.Int64
-	work := make(chan func())
-	var all sync.WaitGroup
-	for range 16 {
-		all.Go(func() {
-			for f := range work {
-				f()
-			}
-		})
-	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
-	for n := range count {
+	callers(m.of(7200, 60), 16, func(n int) {
 		for _, invention := range inventions {
-			work <- func() {
-				target, body, fields := invention(n)
-				method := http.MethodPost
-				if body == "" {
-					method = http.MethodGet
-				}
-				req, _ := http.NewRequest(method, g.URL()+target, strings.NewReader(body))
-				if fields[0] != "" {
-					req.Header.Set(fields[0], fields[1])
-				}
-				key.BearerCredential(req, nil)
-				res, err := client.Do(req)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				io.Copy(io.Discard, res.Body)
-				res.Body.Close()
-				if sent.Add(1); res.StatusCode >= 500 {
-					refused.Add(1)
-				}
+			target, body, fields := invention(n)
+			method := http.MethodPost
+			if body == "" {
+				method = http.MethodGet
+			}
+			req, _ := http.NewRequest(method, g.URL()+target, strings.NewReader(body))
+			if fields[0] != "" {
+				req.Header.Set(fields[0], fields[1])
+			}
+			key.BearerCredential(req, nil)
+			res, err := client.Do(req)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+			if sent.Add(1); res.StatusCode >= 500 {
+				refused.Add(1)
 			}
 		}
-	}
-	close(work)
-	all.Wait()
+	})
 	if got := g.Post(t, other.BearerCredential, askTarget, ask); got.Status != 200 {
 		t.Errorf("another tenant: %d %s", got.Status, got.Body)
 	}

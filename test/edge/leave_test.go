@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,23 +75,15 @@ timeouts: {drain: %s}
 tenants: [{id: acme, keys: [%s]}]
 `, upstream.URL, drain, key.KeyID))
 	before := inside.goroutines()
-	callers := m.of(1000, 40)
-	var wg sync.WaitGroup
-	places := make(chan struct{}, 100)
-	for i := range callers {
-		wg.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			leave := leaveHTTP1
-			if i%2 == 1 {
-				leave = leaveHTTP2
-			}
-			if err := leave(g, key, i, rand.IntN(12)); err != nil {
-				t.Errorf("caller %d: %v", i, err)
-			}
-		})
-	}
-	wg.Wait()
+	callers(m.of(1000, 40), 100, func(i int) {
+		leave := leaveHTTP1
+		if i%2 == 1 {
+			leave = leaveHTTP2
+		}
+		if err := leave(g, key, i, rand.IntN(12)); err != nil {
+			t.Errorf("caller %d: %v", i, err)
+		}
+	})
 	left := time.Now()
 	if open, inFlight := upstream.open.Load(), g.Metric("sluice_requests_in_flight"); int(inFlight) < int(open)-5 {
 		t.Errorf("%d upstream streams are open, %v requests in flight", open, inFlight)

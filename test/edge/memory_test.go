@@ -101,9 +101,12 @@ func converseAnswer(text string) string {
 		`"}],"role":"assistant"}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2}}`
 }
 
-// beside asks small questions, signed and with a bearer key, until stopped, and returns
-// how many there were and how many of them failed.
-func beside(g *harness.Gateway, key harness.Key) (stop func() (asked, failed int64, first string)) {
+// beside stops small questions, and returns how many there were, how many of them failed,
+// and why the first.
+type beside func() (asked, failed int64, first string)
+
+// askBeside asks small questions, signed and with a bearer key, until stopped.
+func askBeside(g *harness.Gateway, key harness.Key) beside {
 	var asked, failed atomic.Int64
 	var first atomic.Value
 	done := make(chan struct{})
@@ -141,27 +144,19 @@ func floodBodies(t *testing.T, m *measured, good bool) {
 upstream: {region: us-east-1, endpoint: %q}
 tenants: [{id: acme, keys: [%s]}, {id: other, keys: [%s]}]
 `, answering(t).URL, key.KeyID, other.KeyID)})
-	stop := beside(g, key)
+	stop := askBeside(g, key)
 	wrong := key
 	wrong.SecretAccessKey = other.SecretAccessKey
 	body := largeBody(25_000_000)
 	var f flood
-	var all sync.WaitGroup
-	for i := range m.of(100, 8) {
+	callers(m.of(100, 8), 100, func(i int) {
 		cred := wrong.SigV4Credential
 		if good {
 			cred = []harness.Credential{key.SigV4Credential, key.BearerCredential, other.SigV4Credential}[i%3]
 		}
-		all.Go(func() { send(&f, g, cred, body) })
-	}
-	all.Wait()
-	asked, failed, why := stop()
-	m.note("%v", f.status)
-	m.note("%d of %d small requests failed", failed, asked)
-	m.note("at most %d MB (%s)", box.Most(t, g)>>20, box.Kind)
-	if box.Passed(t, g) {
-		t.Error("the gateway was killed, or had more memory than it may")
-	}
+		send(&f, g, cred, body)
+	})
+	f.passed(t, m, box, g, stop)
 	if len(f.bad) > 0 {
 		t.Errorf("%d requests without an answer as it should be: %s", len(f.bad), f.bad[0])
 	}
@@ -172,6 +167,19 @@ tenants: [{id: acme, keys: [%s]}, {id: other, keys: [%s]}]
 	}
 	if good && f.status[200] == 0 || !good && f.status[403] == 0 {
 		t.Error("none was served")
+	}
+}
+
+// passed notes what came of a flood, and fails when the gateway has not outlived it inside
+// its box, or when small requests beside it were not answered.
+func (f *flood) passed(t *testing.T, m *measured, box *harness.Confined, g *harness.Gateway, stop beside) {
+	t.Helper()
+	asked, failed, why := stop()
+	m.note("%v", f.status)
+	m.note("%d of %d small requests failed", failed, asked)
+	m.note("at most %d MB (%s)", box.Most(t, g)>>20, box.Kind)
+	if box.Passed(t, g) {
+		t.Error("the gateway was killed, or had more memory than it may")
 	}
 	if failed*100 > asked {
 		t.Errorf("%d of %d small requests failed: %s", failed, asked, why)
@@ -223,27 +231,14 @@ func floodAnswers(t *testing.T, m *measured) {
 upstream: {region: us-east-1, endpoint: %q}
 tenants: [{id: acme, keys: [%s]}]
 `, endless(t).URL, key.KeyID)})
-	stop := beside(g, key)
+	stop := askBeside(g, key)
 	var f flood
-	var all sync.WaitGroup
-	for range m.of(20, 6) {
-		all.Go(func() {
-			send(&f, g, key.BearerCredential, []byte(strings.Replace(ask, "hello", "endless", 1)))
-		})
-	}
-	all.Wait()
-	asked, failed, why := stop()
-	m.note("%v", f.status)
-	m.note("%d of %d small requests failed", failed, asked)
-	m.note("at most %d MB (%s)", box.Most(t, g)>>20, box.Kind)
-	if box.Passed(t, g) {
-		t.Error("the gateway was killed, or had more memory than it may")
-	}
+	callers(m.of(20, 6), 20, func(int) {
+		send(&f, g, key.BearerCredential, []byte(strings.Replace(ask, "hello", "endless", 1)))
+	})
+	f.passed(t, m, box, g, stop)
 	if f.status[424] != m.of(20, 6) {
 		t.Errorf("answers: %v %v, want 424 for all", f.status, f.bad)
-	}
-	if failed*100 > asked {
-		t.Errorf("%d of %d small requests failed: %s", failed, asked, why)
 	}
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
 		var unknown int64
