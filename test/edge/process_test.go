@@ -14,18 +14,17 @@ import (
 
 // process is what a running gateway costs.
 type process struct {
+	*harness.Gateway
 	t     *testing.T
-	pid   int
 	pprof string // host:port
 }
 
 // start starts a gateway that can be looked into.
 func start(t *testing.T, yaml string) (*harness.Gateway, *process) {
 	t.Helper()
-	p := &process{t: t, pprof: harness.FreeAddr(t)}
-	g := harness.Start(t, harness.Config{YAML: yaml, Args: []string{"--pprof", p.pprof}})
-	p.pid = g.Pid()
-	return g, p
+	pprof := harness.FreeAddr(t)
+	g := harness.Start(t, harness.Config{YAML: yaml, Args: []string{"--pprof", pprof}})
+	return g, &process{g, t, pprof}
 }
 
 // goroutines is how many the gateway has.
@@ -43,21 +42,16 @@ func (p *process) goroutines() (n int) {
 }
 
 // memory is how much the process holds, in megabytes.
-func (p *process) memory() int {
-	p.t.Helper()
-	for line := range strings.Lines(p.read("status")) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.Atoi(strings.Fields(rest)[0])
-			return n >> 10
-		}
-	}
-	return 0
-}
+func (p *process) memory() int { return int(p.Size("VmRSS") >> 20) }
 
 // processor is how much of a processor it has used since its start.
 func (p *process) processor() time.Duration {
 	p.t.Helper()
-	_, stat, _ := strings.Cut(p.read("stat"), ") ")
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, stat, _ := strings.Cut(string(text), ") ")
 	fields := strings.Fields(stat)
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
@@ -67,18 +61,9 @@ func (p *process) processor() time.Duration {
 // files is how many descriptors it has open.
 func (p *process) files() int {
 	p.t.Helper()
-	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Pid()))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	return len(all)
-}
-
-func (p *process) read(name string) string {
-	p.t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.pid, name))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return string(b)
 }

@@ -86,17 +86,23 @@ func (c *Confined) Most(t testing.TB, g *Gateway) int64 {
 		n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 		return n
 	}
+	return g.Size("VmHWM")
+}
+
+// Size is how many bytes of memory the process has by a line of its status: VmRSS now, VmHWM
+// at most.
+func (g *Gateway) Size(line string) int64 {
+	g.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.Pid()))
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return n << 10
-		}
+	_, rest, _ := strings.Cut(string(text), "\n"+line+":")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		g.t.Fatalf("%s: %v", line, err)
 	}
-	return 0
+	return kib << 10
 }
 
 // Passed reports whether the gateway was killed for its memory, or, without a group,
