@@ -261,9 +261,6 @@ func (a *ask) overview() error {
 	if len(spenders.Rows) > first {
 		spenders.Title, spenders.Rows = "The ten that spend most", spenders.Rows[:first]
 	}
-	if err := a.trust(); err != nil {
-		return err
-	}
-	a.Tables = []*Table{t, course, days, spenders, a.Tables[0]}
+	a.Tables = []*Table{t, course, days, spenders, legStates(a, now)}
 	return nil
 }

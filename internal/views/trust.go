@@ -18,18 +18,22 @@ func (a *ask) trust() error {
 	if err != nil {
 		return err
 	}
+	a.Tables = []*Table{legStates(a, whole(rows)), a.doubts(rows)}
+	if a.who.Sees("") && a.query.Tenant == "" {
+		a.Tables = append(a.Tables, posted(a))
+	}
+	return nil
+}
+
+// legStates is how many of the legs of a sum are in which state.
+func legStates(a *ask, s *sum) *Table {
 	t := &Table{Name: "states", Title: "Legs by what is known of them", Empty: noTraffic, Columns: []Column{
 		{Name: "state", Title: "state", Kind: Text}, {Name: "legs", Title: "legs", Kind: Count},
 		{Name: "share_percent", Title: "share", Kind: Percent}, {Name: "usd", Title: "amount", Kind: Money},
 		{Name: "meaning", Title: "what that means", Kind: Text},
 	}}
-	s := whole(rows)
-	a.Tables = []*Table{t, a.doubts(rows)}
-	if a.who.Sees("") && a.query.Tenant == "" {
-		a.Tables = append(a.Tables, posted(a))
-	}
 	if s.Legs+s.Unknown == 0 {
-		return nil
+		return t
 	}
 	settled := max(0, s.Legs-s.Unknown-s.Unpriced)
 	of := settled + s.Unknown + s.Unpriced
@@ -46,7 +50,7 @@ func (a *ask) trust() error {
 	}}
 	a.Notes = append(a.Notes,
 		"Settled is not reconciled: gateway reconcile compares these numbers with the AWS bill.")
-	return nil
+	return t
 }
 
 // doubts are whose legs are not settled.
@@ -172,7 +176,7 @@ func posted(a *ask) *Table {
 	if a.shelf.from.Gateways == nil {
 		return t
 	}
-	all, err := a.shelf.from.Gateways(a.ctx)
+	all, err := a.gateways()
 	if err != nil {
 		return t // a note of the view says why
 	}

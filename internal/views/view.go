@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
@@ -193,6 +194,8 @@ type ask struct {
 	counted bool
 	// read is what was read for it: all its tables are of the same counters.
 	read map[span]period
+	// gateways are those of the sources, read once.
+	gateways func() ([]report.Gateway, error)
 }
 
 // Make makes a view. It fails with ErrUnknown, ErrForbidden, ErrQuery, or what a source
@@ -211,7 +214,7 @@ func (s *Shelf) Make(ctx context.Context, name string, who Viewer, given map[str
 		}
 		a := &ask{ctx: ctx, query: q, who: who, shelf: s, View: &View{
 			Name: k.name, Title: k.title, Asks: k.asks, From: q.From, To: q.To, AsOf: s.from.Now().UTC(), Source: "ledger",
-		}}
+		}, gateways: sync.OnceValues(func() ([]report.Gateway, error) { return s.from.Gateways(ctx) })}
 		if err = k.make(a); err == nil {
 			a.complete()
 		}
@@ -223,7 +226,7 @@ func (s *Shelf) Make(ctx context.Context, name string, who Viewer, given map[str
 // complete adds up to when the numbers are whole, and of each table where it comes from.
 func (a *ask) complete() {
 	if a.counted && a.shelf.from.Gateways != nil {
-		all, err := a.shelf.from.Gateways(a.ctx)
+		all, err := a.gateways()
 		if err != nil {
 			a.Notes = append(a.Notes, "Up to when gateways have posted is not known: "+err.Error()+".")
 		} else {
