@@ -171,11 +171,12 @@ func (c *closing) months(ctx context.Context, roots []string) ([]*month, error) 
 		if slices.Contains(roots[:i], root) {
 			continue // twice, it would have two parts of shared costs
 		}
-		if closed, err := c.books.Closings(ctx, root); err != nil || len(closed) == 0 && !slices.Contains(known, root) {
+		closed, err := c.books.Closings(ctx, root)
+		if err != nil || len(closed) == 0 && !slices.Contains(known, root) {
 			return nil, cmp.Or(err, fmt.Errorf("%w: there is no root tenant %q; there are %s", statement.ErrInput, root,
 				strings.Join(known, ", ")))
 		}
-		m, err := c.monthOf(ctx, root)
+		m, err := c.monthOf(root, closed)
 		if err != nil {
 			return nil, fmt.Errorf("root %s: %w", root, err)
 		}
@@ -205,7 +206,7 @@ func (c *closing) roots(ctx context.Context) ([]string, error) {
 // post what they have written.
 const soon = 10 * time.Minute
 
-func (c *closing) monthOf(ctx context.Context, root string) (*month, error) {
+func (c *closing) monthOf(root string, closed ledger.Closings) (*month, error) {
 	zone, err := c.cfg.BillingZone(root)
 	if err != nil {
 		return nil, err
@@ -221,10 +222,6 @@ func (c *closing) monthOf(ctx context.Context, root string) (*month, error) {
 	if c.now.Before(m.period.To.Add(soon)) {
 		return nil, fmt.Errorf("%w: %s ends at %s, and can be closed %s later", statement.ErrInput, c.month,
 			m.period.To.Format(time.RFC3339), soon)
-	}
-	closed, err := c.books.Closings(ctx, root)
-	if err != nil {
-		return nil, err
 	}
 	if m.had, err = c.dir.Load(root, c.month); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
