@@ -20,9 +20,9 @@ type column struct {
 
 var columns = []column{
 	{name: "tenant", value: func(_ *sums, k *record.RowKey) string { return k.Tenant }},
-	{name: "root", value: func(_ *sums, k *record.RowKey) string { return Level(k.Tenant, 1) }},
-	{name: "team", value: func(_ *sums, k *record.RowKey) string { return Level(k.Tenant, 2) }},
-	{name: "project", value: func(_ *sums, k *record.RowKey) string { return Level(k.Tenant, 3) }},
+	{name: "root", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 1) }},
+	{name: "team", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 2) }},
+	{name: "project", value: func(_ *sums, k *record.RowKey) string { return level(k.Tenant, 3) }},
 	{name: "key", value: func(_ *sums, k *record.RowKey) string { return k.Key }},
 	{name: "cost_center", value: func(s *sums, k *record.RowKey) string { return s.tenant(k).CostCenter }},
 	{name: "user", value: func(_ *sums, k *record.RowKey) string { return k.User }},
@@ -47,9 +47,9 @@ const hourLayout = "2006-01-02T15:00:00Z"
 // tagPrefix is that of columns for a tag of tenants: tag:env.
 const tagPrefix = "tag:"
 
-// Level is the path of a tenant down to so many elements of it: one that has fewer is
+// level is the path of a tenant down to so many elements of it: one that has fewer is
 // on none of the deeper levels, and there for itself.
-func Level(tenant string, elements int) string {
+func level(tenant string, elements int) string {
 	end := 0
 	for range elements {
 		next := strings.IndexByte(tenant[end:], '/')
@@ -59,6 +59,17 @@ func Level(tenant string, elements int) string {
 		end += next + 1
 	}
 	return tenant[:end-1]
+}
+
+// Value is what a row of a source has in one of Columns, nil for another name. Nothing is
+// known of models.
+func Value(name string, tenants Tenants) func(*record.RowKey) string {
+	c, err := columnNamed(name)
+	if err != nil {
+		return nil
+	}
+	s := &sums{query: &Query{Tenants: tenants}, bases: map[string]string{}}
+	return func(k *record.RowKey) string { return c.value(s, k) }
 }
 
 // Columns are the names that Query.By takes. A tag of tenants can be one too: tag:NAME.

@@ -11,26 +11,32 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// standing is how budgets stand, none when that cannot be read: then a view says so and shows the
-// rest.
-func standing(a *ask) []forecast.State {
+// standing is how tenants stand with their budgets of the month, each with the one that allows least.
+// It is nil when there is no budget at all, and when that cannot be read: then a view says so and
+// shows the rest.
+func standing(a *ask) map[string]*forecast.State {
 	all, err := a.shelf.from.Budgets(a.ctx, a.query.Tenant)
 	if err != nil {
 		a.Notes = append(a.Notes, "Budgets are missing: "+err.Error()+".")
 	}
-	return all
-}
-
-// monthOf is a tenant's budget of the month, the one that allows least; nil for none.
-func monthOf(states []forecast.State, tenant string) *forecast.State {
-	var least *forecast.State
-	for i := range states {
-		s := &states[i]
-		if s.Tenant == tenant && s.Key == "" && s.Period == "month" && (least == nil || s.Limit < least.Limit) {
-			least = s
+	if len(all) == 0 {
+		return nil
+	}
+	months := map[string]*forecast.State{}
+	for i := range all {
+		s := &all[i]
+		if least := months[s.Tenant]; s.Key == "" && s.Period == "month" && (least == nil || s.Limit < least.Limit) {
+			months[s.Tenant] = s
 		}
 	}
-	return least
+	return months
+}
+
+// monthly reports whether the period is a month, and whether that is the running one.
+func monthly(a *ask) (month, runs bool) {
+	start := monthStart(a.From)
+	month = a.From.Equal(start) && a.To.Equal(start.AddDate(0, 1, 0))
+	return month, month && start.Equal(monthStart(a.shelf.from.Now()))
 }
 
 // plan is what a month may cost and is going to cost.
@@ -41,14 +47,14 @@ type plan struct {
 
 // course is what the period has cost, day by day, against the budget of its month, and where it is
 // going.
-func course(a *ask, spent *sum, byDay map[string]*sum, states []forecast.State) *Table {
+func course(a *ask, spent *money.Total, byDay map[string]*money.Total, budgets map[string]*forecast.State) *Table {
 	t := &Table{Name: "course", Title: "Against the budget of the month", Empty: noTraffic, Columns: []Column{
 		{Name: "day", Title: "up to the end of day (UTC)", Kind: Time}, {Name: "spent_usd", Title: "spent", Kind: Money},
 		{Name: "budget_usd", Title: "budget", Kind: Money}, {Name: "forecast_usd", Title: "forecast", Kind: Money},
 		{Name: "forecast_low_usd", Title: "at least (80 %)", Kind: Money},
 		{Name: "forecast_high_usd", Title: "at most (80 %)", Kind: Money},
 	}}
-	month := a.From.Equal(monthStart(a.From)) && a.To.Equal(a.From.AddDate(0, 1, 0))
+	month, runs := monthly(a)
 	if !month {
 		t.Empty = "The period is no month: choose the first of one, and the first of the next."
 		return t
@@ -57,9 +63,9 @@ func course(a *ask, spent *sum, byDay map[string]*sum, states []forecast.State) 
 		return t
 	}
 	var p plan
-	if runs := monthStart(a.shelf.from.Now()); a.From.Equal(runs) {
-		p = planOf(a, spent, states)
-	} else if len(states) > 0 {
+	if runs {
+		p = planOf(a, spent, budgets)
+	} else if budgets != nil {
 		a.Notes = append(a.Notes, "Budgets are of the running month: what they were in another is not kept.")
 	}
 	text := func(t *money.Total) string {
@@ -74,7 +80,7 @@ func course(a *ask, spent *sum, byDay map[string]*sum, states []forecast.State) 
 	var sum money.Total
 	for _, day := range daysOf(a.From, a.To, a.AsOf) {
 		if s := byDay[day]; s != nil {
-			sum.AddTotal(&s.cost)
+			sum.AddTotal(s)
 		}
 		t.Add(day, sum.String(), text(p.limit), "", "", "")
 		figure.Sum = append(figure.Sum, float(&sum))
@@ -107,11 +113,11 @@ func total(p money.Pico) *money.Total {
 }
 
 // planOf is that of the tenant that was asked for, or of all together.
-func planOf(a *ask, spent *sum, states []forecast.State) (p plan) {
+func planOf(a *ask, spent *money.Total, budgets map[string]*forecast.State) (p plan) {
 	if a.query.Tenant == "" {
-		return planOfAll(a, spent, states)
+		return planOfAll(a, spent, budgets)
 	}
-	s := monthOf(states, a.query.Tenant)
+	s := budgets[a.query.Tenant]
 	if s == nil {
 		a.Notes = append(a.Notes, a.query.Tenant+" has no budget of the month, and so no forecast.")
 		return p
@@ -147,17 +153,13 @@ func between(s *forecast.State) string {
 
 // planOfAll adds the budgets of the month that are below no other, and what all will spend to what
 // they have.
-func planOfAll(a *ask, spent *sum, states []forecast.State) (p plan) {
-	of := map[string]bool{}
-	for i := range states {
-		of[states[i].Tenant] = of[states[i].Tenant] || states[i].Key == "" && states[i].Period == "month"
-	}
-	for tenant, has := range of {
-		if has && !below(tenant, of) {
+func planOfAll(a *ask, spent *money.Total, budgets map[string]*forecast.State) (p plan) {
+	for tenant, s := range budgets {
+		if !below(tenant, budgets) {
 			if p.limit == nil {
 				p.limit = &money.Total{}
 			}
-			p.limit.Add(monthOf(states, tenant).Limit)
+			p.limit.Add(s.Limit)
 		}
 	}
 	if p.limit != nil {
@@ -171,7 +173,7 @@ func planOfAll(a *ask, spent *sum, states []forecast.State) (p plan) {
 	}
 	more := func(add money.Pico) *money.Total {
 		t := total(add)
-		t.AddTotal(&spent.cost)
+		t.AddTotal(spent)
 		return t
 	}
 	p.end = more(ahead.Mid)
@@ -181,10 +183,10 @@ func planOfAll(a *ask, spent *sum, states []forecast.State) (p plan) {
 	return p
 }
 
-// below reports whether a tenant above this one is among those that have a budget.
-func below(tenant string, of map[string]bool) bool {
+// below reports whether a tenant above this one has a budget.
+func below(tenant string, budgets map[string]*forecast.State) bool {
 	for at := strings.LastIndexByte(tenant, '/'); at > 0; at = strings.LastIndexByte(tenant, '/') {
-		if tenant = tenant[:at]; of[tenant] {
+		if tenant = tenant[:at]; budgets[tenant] != nil {
 			return true
 		}
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/forecast"
-	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
 )
@@ -31,7 +30,13 @@ func (a *ask) spend() error {
 	if err != nil {
 		return err
 	}
-	all, err := a.build(rows, by)
+	var payers report.Tenants
+	if by == "cost_center" {
+		payers = a.shelf.from.Payers()
+	}
+	all, err := report.Build(a.ctx, source{rows}, report.Query{
+		From: a.From, To: a.To, By: []string{by}, Now: a.AsOf, Tenants: payers,
+	})
 	if err != nil {
 		return err
 	}
@@ -44,46 +49,28 @@ func (a *ask) spend() error {
 	for i := range all.Rows {
 		who[i] = all.Rows[i].By[0]
 	}
-	of := spenderOf(by, a.shelf.from.Payers)
+	of := report.Value(by, payers)
 	daily := group(rows.each, func(r *row) [2]string { return [2]string{dayOf(r), of(&r.key)} })
-	states := standing(a)
-	month := course(a, whole(rows), group(rows.each, dayOf), states)
-	if !a.From.Equal(monthStart(a.shelf.from.Now())) || !a.To.Equal(a.From.AddDate(0, 1, 0)) {
-		states = nil // budgets are of the running month
+	byDay := map[string]*money.Total{}
+	for k, s := range daily {
+		if byDay[k[0]] == nil {
+			byDay[k[0]] = &money.Total{}
+		}
+		byDay[k[0]].AddTotal(&s.cost)
+	}
+	budgets := standing(a)
+	month := course(a, all.Total.Cost(), byDay, budgets)
+	if _, runs := monthly(a); !runs {
+		budgets = nil // they are of the running month
 	}
 	a.Tables = []*Table{
 		month, spendDays(daysOf(a.From, a.To, a.AsOf), who, daily),
-		spenders(by, all, states),
+		spenders(by, all, budgets),
 	}
 	return nil
 }
 
-// spenderOf says whose a row is, by one of the words of spendBy.
-func spenderOf(by string, payers func() report.Tenants) func(*record.RowKey) string {
-	switch by {
-	case "root":
-		return func(k *record.RowKey) string { return report.Level(k.Tenant, 1) }
-	case "team":
-		return func(k *record.RowKey) string { return report.Level(k.Tenant, 2) }
-	case "project":
-		return func(k *record.RowKey) string { return report.Level(k.Tenant, 3) }
-	case "cost_center":
-		of := payers()
-		return func(k *record.RowKey) string { return of.Of(k.Tenant).CostCenter }
-	}
-	return func(k *record.RowKey) string { return k.Tenant }
-}
-
-// build makes the report that commands make.
-func (a *ask) build(rows counted, by ...string) (*report.Report, error) {
-	q := report.Query{From: a.From, To: a.To, By: by, Now: a.AsOf}
-	if slices.Contains(by, "cost_center") {
-		q.Tenants = a.shelf.from.Payers()
-	}
-	return report.Build(a.ctx, source{rows}, q)
-}
-
-func spenders(by string, all *report.Report, states []forecast.State) *Table {
+func spenders(by string, all *report.Report, budgets map[string]*forecast.State) *Table {
 	t := &Table{Name: "spenders", Title: "In this period, by " + by, Empty: noTraffic, Columns: []Column{
 		{Name: by, Title: by, Kind: Text}, {Name: "requests", Title: "requests", Kind: Count},
 		{Name: "input_tokens", Title: "input tokens", Kind: Count},
@@ -98,6 +85,7 @@ func spenders(by string, all *report.Report, states []forecast.State) *Table {
 	if by != "cost_center" {
 		t.Columns[0].Opens, t.Columns[0].Param = "tenant", "tenant"
 	}
+	whole := all.Total.Cost().Rat()
 	line := func(name string, r *report.Row, s *forecast.State) []string {
 		cost, budget := r.Cost(), []string{"", "", ""}
 		if s != nil && by != "cost_center" {
@@ -105,12 +93,12 @@ func spenders(by string, all *report.Report, states []forecast.State) *Table {
 		}
 		return append([]string{name, count(r.Requests), count(r.InputTokens), count(r.OutputTokens), priced(cost,
 			r.Unpriced),
-			share(cost.Rat(), all.Total.Cost().Rat()), perThousand(cost, r.Requests, r.Unpriced), count(r.Unpriced),
+			share(cost.Rat(), whole), perThousand(cost, r.Requests, r.Unpriced), count(r.Unpriced),
 			count(r.Unknown)}, budget...)
 	}
 	for i := range all.Rows {
 		who := all.Rows[i].By[0]
-		t.Add(line(who, &all.Rows[i], monthOf(states, who))...)
+		t.Add(line(who, &all.Rows[i], budgets[who])...)
 	}
 	if len(all.Rows) > 0 {
 		t.Totals = line("total", &all.Total, nil)

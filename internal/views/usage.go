@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 // capsOf is what caps on the output cut off what callers had asked for.
@@ -217,17 +218,10 @@ func ranked(sums map[string]*sum) []entry {
 	return all
 }
 
-// column is the part of a row's key of that name, one of topBy.
+// column is what a row has in a column of reports that needs no configuration.
 func column(name string) func(*row) string {
-	return map[string]func(*row) string{
-		"key":     func(r *row) string { return r.key.Key },
-		"model":   func(r *row) string { return r.key.Model },
-		"tenant":  func(r *row) string { return r.key.Tenant },
-		"cascade": func(r *row) string { return r.key.Cascade },
-		"path":    func(r *row) string { return r.key.Path },
-		"tier":    func(r *row) string { return r.key.Tier },
-		"region":  func(r *row) string { return r.key.Region },
-	}[name]
+	of := report.Value(name, report.Tenants{})
+	return func(r *row) string { return of(&r.key) }
 }
 
 // mostRanked is how many rows a table of ranks has.
