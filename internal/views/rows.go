@@ -105,8 +105,8 @@ func (c *cache) version(at time.Time) uint64 {
 func (c *cache) rows(ctx context.Context, from, to time.Time) (counted, time.Time, error) {
 	now := c.now()
 	if !from.Equal(from.Truncate(aDay)) || !to.Equal(to.Truncate(aDay)) {
-		rows, err := readDays(ctx, c.source, from, to)
-		return counted{rows}, now, err
+		days, err := readDays(ctx, c.source, from, to)
+		return slices.Collect(maps.Values(days)), now, err
 	}
 	if end := now.Truncate(aDay).Add(2 * aDay); to.After(end) && from.Before(end) {
 		to = end // nothing is counted behind tomorrow, whatever the clocks of gateways say
@@ -147,7 +147,7 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 	for at := first; at.Before(end); at = at.Add(aDay) {
 		fresher[at] = &day{at: now, version: c.version(at)} // from before its rows are read
 	}
-	rows, err := readDays(ctx, c.source, first, end)
+	days, err := readDays(ctx, c.source, first, end)
 	if err != nil {
 		return err
 	}
@@ -157,24 +157,22 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 		if at.Before(now.Add(-recent)) {
 			good = max(good, rest*took)
 		}
-		d.until = now.Add(good)
+		d.rows, d.until = days[at], now.Add(good)
 		c.days[at] = d
-	}
-	for i := range rows {
-		d := c.days[rows[i].key.Hour]
-		d.rows = append(d.rows, rows[i])
 	}
 	return nil
 }
 
-func readDays(ctx context.Context, source report.Source, from, to time.Time) ([]row, error) {
-	at, rows := map[record.RowKey]int{}, []row{}
+// readDays reads the rows of each day that has any.
+func readDays(ctx context.Context, source report.Source, from, to time.Time) (map[time.Time][]row, error) {
+	at, days := map[record.RowKey]int{}, map[time.Time][]row{} // where in its day a row is
 	err := source.Rows(ctx, from, to, func(k record.RowKey, c record.Counters) error {
 		if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) {
 			return nil
 		}
 		k.Hour = k.Hour.UTC().Truncate(aDay)
 		k.User, k.Held, k.PriceVersion, k.Corrects = "", "", "", ""
+		rows := days[k.Hour]
 		i, known := at[k]
 		if known {
 			if sum, fits := rows[i].add.Plus(c); fits {
@@ -182,10 +180,10 @@ func readDays(ctx context.Context, source report.Source, from, to time.Time) ([]
 				return nil
 			}
 		}
-		at[k], rows = len(rows), append(rows, row{k, c})
+		at[k], days[k.Hour] = len(rows), append(rows, row{k, c})
 		return nil
 	})
-	return rows, err
+	return days, err
 }
 
 // sum is what rows come to, without an end.
