@@ -288,7 +288,7 @@ func (s *State) Fold(_ context.Context, now time.Time, hours func(root string, d
 
 // foldLocked adds the hours of a day to the day, but for roots of which it is kept.
 func (s *State) foldLocked(rows map[record.RowKey]record.Counters, kept map[rootDay]bool) {
-	for key, c := range maps.Clone(rows) {
+	for key, c := range rows { // also those that are added meanwhile, which are of the day already
 		day := key
 		day.Hour = key.Hour.Truncate(24 * time.Hour)
 		if day == key || kept[rootDay{record.RootOf(key.Tenant), day.Hour}] {
