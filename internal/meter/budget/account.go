@@ -99,6 +99,12 @@ func (a *account) remaining(limit int64) int64 {
 	return max(0, limit-a.state.Posted-a.state.Held-a.state.Suspense)
 }
 
+// left is how much of a limit is neither spent nor held by open requests: what lies idle here
+// can be used. It is never negative.
+func (a *account) left(limit int64) int64 {
+	return max(0, limit-a.state.Posted-a.state.Held-a.state.Suspense+a.idle())
+}
+
 // nearPercent of a limit left is close to it: the leases are then renewed more
 // often.
 const nearPercent = 10

@@ -110,8 +110,7 @@ func (l *Limiter) Left(p *Policy) (least Left) {
 		if a == nil || !a.known {
 			return Left{}
 		}
-		left := limit.usd() - a.state.Posted - a.state.Held - a.state.Suspense + a.idle()
-		if left = max(left, 0); least.Reset.IsZero() || left < least.Nanos {
+		if left := a.left(limit.usd()); least.Reset.IsZero() || left < least.Nanos {
 			least = Left{left, a.window.End}
 		}
 	}
@@ -148,8 +147,7 @@ func (l *Limiter) Rates(p *Policy) (rates [2]Rate) {
 		if a == nil || !a.known {
 			continue
 		}
-		left := max(limit.hard-a.state.Posted-a.state.Held-a.state.Suspense+a.idle(), 0)
-		if rate.Limit == 0 || left < rate.Left {
+		if left := a.left(limit.hard); rate.Limit == 0 || left < rate.Left {
 			*rate = Rate{limit.unit, limit.hard, left, a.window.End}
 		}
 	}
