@@ -82,6 +82,7 @@ var figures = []figure[Row]{
 	{"tenant_name", func(r *Row) string { return r.Tenant.Name }, words},
 	{"cost_center", func(r *Row) string { return r.Tenant.CostCenter }, words},
 	{"tags", func(r *Row) string { return r.Tenant.tags() }, words},
+	savedFigure("saved_usd"), savedFigure("saved_low_usd"), savedFigure("saved_high_usd"),
 }
 
 // span are columns with the bounds of the query.
@@ -126,9 +127,9 @@ func columnsOf(by []string, first ...figure[Row]) []figure[Row] {
 	for i, name := range by {
 		all = append(all, figure[Row]{name, func(r *Row) string { return r.By[i] }, words})
 	}
-	for _, f := range slices.Concat(figures, savedFigures) {
-		if !slices.Contains(by, f.name) {
-			all = append(all, f)
+	for i := range figures {
+		if !slices.Contains(by, figures[i].name) {
+			all = append(all, figures[i])
 		}
 	}
 	return all

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
-	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
@@ -56,35 +55,31 @@ func (r *Row) answer(k *record.RowKey, c *record.Counters) (ok bool) {
 
 // save works out what the cascade of each row saved.
 func (s *sums) save(ctx context.Context) error {
-	s.saving = false
+	s.saving = false // of corrections, which are added next, nothing is measured
+	at := s.at(cascadeColumn)
 	for _, r := range s.rows {
-		all, err := saving.Of(ctx, r.answers, *s.query.Savings)
+		if r.answers == nil {
+			continue
+		}
+		q := *s.query.Savings
+		other := func(b saving.Baseline) bool { return b.Cascade != r.By[at] }
+		q.Baselines = slices.DeleteFunc(slices.Clone(q.Baselines), other)
+		all, err := saving.Of(ctx, r.answers, q)
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(all, func(one saving.Saving) bool { return one.Cascade == r.By[s.at(cascadeColumn)] })
-		if r.answers != nil && at >= 0 {
-			r.saved = &all[at]
-		}
-		r.answers = nil
+		r.answers, r.saved = nil, &all[0]
 	}
 	return nil
 }
 
-// savedText writes one amount of what the row's cascade saved, "" where it is not measured.
-func savedText(text func(*saving.Saving) string) func(*Row) string {
-	return func(r *Row) string {
+// savedFigure is a figure of savings, of what the row's cascade saved: "" where that is not measured.
+func savedFigure(name string) figure[Row] {
+	of := savingFigures[slices.IndexFunc(savingFigures, func(f figure[saving.Saving]) bool { return f.name == name })]
+	return figure[Row]{name, func(r *Row) string {
 		if r.saved == nil {
 			return ""
 		}
-		return text(r.saved)
-	}
-}
-
-// savedFigures are what the row's cascade saved against its escalation model alone, with the
-// 95 % interval.
-var savedFigures = []figure[Row]{
-	{"saved_usd", savedText(claim(func(s *saving.Saving) *money.Total { return &s.Saved })), claimed},
-	{"saved_low_usd", savedText(bound(func(s *saving.Saving) *money.Total { return &s.Low })), claimed},
-	{"saved_high_usd", savedText(bound(func(s *saving.Saving) *money.Total { return &s.High })), claimed},
+		return of.text(r.saved)
+	}, of.kind}
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,9 +67,10 @@ func TestSavingsInReport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, text := range []string{saved, low, high} {
-			if got := savedFigures[i].text(&r.Rows[row]); got != text {
-				t.Errorf("%s of %v is %q, want %q", savedFigures[i].name, r.Rows[row].By, got, text)
+		for name, text := range map[string]string{"saved_usd": saved, "saved_low_usd": low, "saved_high_usd": high} {
+			at := slices.IndexFunc(figures, func(f figure[Row]) bool { return f.name == name })
+			if got := figures[at].text(&r.Rows[row]); got != text {
+				t.Errorf("%s of %v is %q, want %q", name, r.Rows[row].By, got, text)
 			}
 		}
 	}

@@ -85,9 +85,9 @@ func (r *Report) choose(names []string) ([]figure[Row], error) {
 
 // Figures are the names of all columns behind those that rows are grouped by.
 func Figures() []string {
-	var names []string
-	for _, f := range slices.Concat(figures, savedFigures) {
-		names = append(names, f.name)
+	names := make([]string, len(figures))
+	for i := range figures {
+		names[i] = figures[i].name
 	}
 	return names
 }
