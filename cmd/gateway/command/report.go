@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/posted"
 	"github.com/sluice-gateway/sluice/internal/report"
@@ -20,18 +21,28 @@ import (
 // tenants and models of the configuration, corrections, prices, and how far the gateways
 // of a shared ledger are.
 func CompleteQuery(ctx context.Context, cfg *config.Config, source report.Source, q *report.Query) (err error) {
+	if q.Gateways, err = Gateways(ctx, source, q.Now); err != nil {
+		return err
+	}
+	q.Tenants, q.Models = report.TenantsOf(cfg.Tenants), cfg.ModelMap
+	table, err := Prices(cfg)
+	if err != nil {
+		return err
+	}
+	return CorrectQuery(ctx, cfg, table, source, q)
+}
+
+// CorrectQuery gives a query the corrections, and the prices of the table and of the data
+// directory, alone.
+func CorrectQuery(
+	ctx context.Context, cfg *config.Config, table *record.PriceBook, source report.Source, q *report.Query,
+) (err error) {
 	if dir, ever := Corrected(cfg); ever {
 		if q.Corrections, err = audit.ByHand(dir, closings(ctx, source)); err != nil {
 			return err
 		}
 	}
-	if q.Gateways, err = Gateways(ctx, source, q.Now); err != nil {
-		return err
-	}
-	if q.Prices, err = priceVersions(cfg); err != nil {
-		return err
-	}
-	q.Tenants, q.Models = report.TenantsOf(cfg.Tenants), cfg.ModelMap
+	q.Prices = priceVersions(cfg.DataDir, table)
 	return nil
 }
 
@@ -50,13 +61,9 @@ func closings(ctx context.Context, source report.Source) func(root string) (ledg
 }
 
 // priceVersions finds what price versions say, in the archive of the data directory and in
-// the books of the configuration.
-func priceVersions(cfg *config.Config) (report.Prices, error) {
-	table, err := Prices(cfg)
-	if err != nil {
-		return nil, err
-	}
-	read := sync.OnceValues(func() (*prices.Versions, error) { return prices.ReadVersions(cfg.DataDir, table) })
+// a table.
+func priceVersions(dataDir string, table *record.PriceBook) report.Prices {
+	read := sync.OnceValues(func() (*prices.Versions, error) { return prices.ReadVersions(dataDir, table) })
 	return func(version string) (charged, list *config.Rates, ok bool) {
 		known, err := read() // when a report first has a unit price
 		if err != nil {
@@ -67,7 +74,7 @@ func priceVersions(cfg *config.Config) (report.Prices, error) {
 			return nil, nil, false
 		}
 		return m.Rates, cmp.Or(m.List, m.Rates), true
-	}, nil
+	}
 }
 
 // Late is how long after its last word a gateway counts as behind: several times as long

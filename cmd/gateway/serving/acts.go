@@ -124,7 +124,8 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Statements: statement.Dir(filepath.Join(a.snapshots.Load().Config.DataDir, "statements")),
 		Closings:   a.accounts.ledger.Closings,
 		Complete: func(ctx context.Context, q *report.Query) error {
-			return command.CompleteQuery(ctx, a.snapshots.Load().Config, a.accounts.ledger, q)
+			s := a.snapshots.Load()
+			return command.CorrectQuery(ctx, s.Config, s.Prices, a.accounts.ledger, q)
 		},
 	})
 	return (&api.API{Desk: desk, Shelf: shelf, Keys: onKeys.Handler(), Decisions: a.history.Handler()}).Handler(),
