@@ -88,29 +88,33 @@ func checksums(month string, data, table []byte) string {
 // Load reads a statement and checks its files against their checksums. Without a
 // statement it fails with os.ErrNotExist.
 func (d Dir) Load(root, month string) (*Statement, error) {
+	st, _, err := d.load(root, month)
+	return st, err
+}
+
+// load is Load with the files, by kind.
+func (d Dir) load(root, month string) (*Statement, map[string][]byte, error) {
 	sums, err := os.ReadFile(d.path(root, month, "sha256"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	data, err := os.ReadFile(d.path(root, month, "json"))
-	if err != nil {
-		return nil, d.damaged(root, month, err.Error())
+	files := map[string][]byte{}
+	for _, kind := range [...]string{"json", "csv"} {
+		if files[kind], err = os.ReadFile(d.path(root, month, kind)); err != nil {
+			return nil, nil, d.damaged(root, month, err.Error())
+		}
 	}
-	table, err := os.ReadFile(d.path(root, month, "csv"))
-	if err != nil {
-		return nil, d.damaged(root, month, err.Error())
-	}
-	if string(sums) != checksums(month, data, table) {
-		return nil, d.damaged(root, month, "it was changed: its checksums differ")
+	if string(sums) != checksums(month, files["json"], files["csv"]) {
+		return nil, nil, d.damaged(root, month, "it was changed: its checksums differ")
 	}
 	st := &Statement{}
-	if err := json.Unmarshal(data, st); err != nil {
-		return nil, d.damaged(root, month, err.Error())
+	if err := json.Unmarshal(files["json"], st); err != nil {
+		return nil, nil, d.damaged(root, month, err.Error())
 	}
 	if st.Format != format || st.Root != root || st.Month != month {
-		return nil, d.damaged(root, month, "it is no statement of this root and month")
+		return nil, nil, d.damaged(root, month, "it is no statement of this root and month")
 	}
-	return st, nil
+	return st, files, nil
 }
 
 func (d Dir) damaged(root, month, why string) error {
@@ -141,10 +145,8 @@ func (d Dir) Months(root string) []string {
 
 // Read returns a file of a month, json or csv, as it was written. It fails like Load.
 func (d Dir) Read(root, month, kind string) ([]byte, error) {
-	if _, err := d.Load(root, month); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(d.path(root, month, kind))
+	_, files, err := d.load(root, month)
+	return files[kind], err
 }
 
 // List returns the statements of a root, oldest first.
