@@ -55,7 +55,7 @@ func statementsOf(a *ask) error {
 			return err
 		}
 	}
-	if a.query.Tenant == "" || !strings.Contains(a.query.Tenant, "/") {
+	if !strings.Contains(a.query.Tenant, "/") {
 		a.Tables = []*Table{t, parts}
 	}
 	return nil

@@ -167,10 +167,12 @@ func (c *callBooks) record(m *meter.Moment) {
 	}
 }
 
+// within reports whether a time is of the period.
+func (c *callBooks) within(at time.Time) bool { return !at.Before(c.From) && !at.After(c.To) }
+
 // wanted reports whether an attempt is of the period, or in the log.
 func (c *callBooks) wanted(m *meter.Moment) bool {
-	within := !m.At.Before(c.From) && !m.At.After(c.To)
-	return within || c.lines[m.End.AWSRequestID] != nil || c.byRecord[m.End.ID] != ""
+	return c.within(m.At) || c.lines[m.End.AWSRequestID] != nil || c.byRecord[m.End.ID] != ""
 }
 
 func (c *callBooks) compare(all bool) {
@@ -213,8 +215,7 @@ func (c *callBooks) compare(all bool) {
 // expected reports whether a call must be in the log: one of the period that got an answer
 // with tokens. Bedrock logs no calls of guardrails and no counting of tokens.
 func (c *callBooks) expected(m *metered) bool {
-	within := !m.at.Before(c.From) && !m.at.After(c.To)
-	return within && m.end.AWSRequestID != "" && m.end.Outcome == record.Completed && m.end.Usage.Input.Known
+	return c.within(m.at) && m.end.AWSRequestID != "" && m.end.Outcome == record.Completed && m.end.Usage.Input.Known
 }
 
 // pair compares a line with its record.
