@@ -14,7 +14,6 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -128,11 +127,11 @@ func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
 	if err != nil {
 		return command.Invalid(err)
 	}
-	before, err := madeBefore(cfg, o.ID)
+	before, err := corrected(cfg)
 	if err != nil {
 		return err
 	}
-	if !o.Force && !before {
+	if !o.Force && before.Adjusted[o.ID] == nil {
 		if err := refuseDoubts(cmd, cfg, o); err != nil { // before anything is opened to be written
 			return err
 		}
@@ -149,19 +148,6 @@ func carryOut(cmd *cobra.Command, cfg *config.Config, o *audit.Order) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "adjustment %s made: %s, %s, %s\n", a.ID, a.Row.Tenant, a.Row.Model, amountsOf(a))
 		return nil
 	})
-}
-
-// madeBefore reports whether there is an adjustment with the id.
-func madeBefore(cfg *config.Config, id string) (bool, error) {
-	dir, ever := command.Corrected(cfg)
-	if !ever {
-		return false, nil
-	}
-	made, err := meter.ReadCorrections(dir)
-	if err != nil {
-		return false, err
-	}
-	return made.Adjusted[id] != nil, nil
 }
 
 // refuseDoubts fails with what speaks against an order.

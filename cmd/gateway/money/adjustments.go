@@ -13,7 +13,6 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
-	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
 )
@@ -43,11 +42,9 @@ func adjustListCommand() *cobra.Command {
 		if err != nil {
 			return command.Invalid(err)
 		}
-		all := record.NewCorrections()
-		if dir, ever := command.Corrected(cfg); ever {
-			if all, err = meter.ReadCorrections(dir); err != nil {
-				return err
-			}
+		all, err := corrected(cfg)
+		if err != nil {
+			return err
 		}
 		other := func(a *record.Adjustment) bool { return !within(a.At) }
 		return write(cmd.OutOrStdout(), slices.DeleteFunc(all.InOrder(), other))

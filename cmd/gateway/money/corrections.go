@@ -12,9 +12,11 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
 
 // signature is who runs the command, for the record.
@@ -24,6 +26,15 @@ func signature() audit.Signature {
 		s.Actor = u.Username
 	}
 	return s
+}
+
+// corrected are all corrections that were made, none where nothing was ever corrected.
+func corrected(cfg *config.Config) (*record.Corrections, error) {
+	dir, ever := command.Corrected(cfg)
+	if !ever {
+		return record.NewCorrections(), nil
+	}
+	return meter.ReadCorrections(dir)
 }
 
 // correct opens the journal of corrections, calls f with it, and waits until the

@@ -117,9 +117,6 @@ func reconcileCallsCommand() *cobra.Command {
 		if r.Journals, err = f.journals(cfg); err != nil {
 			return err
 		}
-		if dir, ever := command.Corrected(cfg); ever {
-			r.Corrections = dir
-		}
 		logs, done, err := openLogs(cmd.Flags().Args())
 		if err != nil {
 			return err

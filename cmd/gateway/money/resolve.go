@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +80,7 @@ func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 	}
 	var all []record.Suspended
 	for _, s := range sources {
-		if filepath.Base(s.Name) == "corrections" {
+		if s.Corrections {
 			continue
 		}
 		found, err := meter.ReadSuspended(s.Disk)
@@ -129,14 +128,11 @@ func openLogs(names []string) (all []audit.LogFile, done func(), err error) {
 // listUnknown reads which were resolved from the journal of corrections, and
 // writes nothing.
 func listUnknown(cfg *config.Config, all []record.Suspended, out io.Writer) error {
-	if dir, ever := command.Corrected(cfg); ever {
-		made, err := meter.ReadCorrections(dir)
-		if err != nil {
-			return err
-		}
-		all = audit.Unresolved(all, made)
+	made, err := corrected(cfg)
+	if err != nil {
+		return err
 	}
-	return audit.ListUnknown(all, out)
+	return audit.ListUnknown(audit.Unresolved(all, made), out)
 }
 
 func (f *truthFlags) byHand(c *audit.Corrections, all []record.Suspended, out io.Writer) error {

@@ -44,8 +44,6 @@ type CallDifference struct {
 type CallReading struct {
 	Files    []LogFile
 	Journals []Source
-	// Corrections is the journal of what was resolved, nil for none.
-	Corrections journal.Disk
 	// All is whether Journals are of all gateways whose calls the log has.
 	All bool
 	// From and To are the period that the log is whole of; zero is from its first line to
@@ -80,21 +78,14 @@ func CompareCalls(r *CallReading) (*Calls, error) {
 		return nil, fmt.Errorf("%w: it has no call", ErrLog)
 	}
 	c.period(r)
-	for _, j := range r.Journals {
-		since, err := meter.KeptSince(j.Disk)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", j.Name, err)
-		}
-		if since.After(c.since) {
-			c.since = since
-		}
-		if err := c.journal(j.Disk); err != nil {
-			return nil, fmt.Errorf("%s: %w", j.Name, err)
-		}
-	}
-	if r.Corrections != nil {
-		if err := c.journal(r.Corrections); err != nil {
-			return nil, fmt.Errorf("corrections: %w", err)
+	for _, corrections := range [...]bool{false, true} { // what resolves an attempt comes after it
+		for _, j := range r.Journals {
+			if j.Corrections != corrections {
+				continue
+			}
+			if err := c.journal(j.Disk); err != nil {
+				return nil, fmt.Errorf("%s: %w", j.Name, err)
+			}
 		}
 	}
 	c.compare(r.All)
@@ -103,6 +94,13 @@ func CompareCalls(r *CallReading) (*Calls, error) {
 
 // journal reads what a journal has of attempts.
 func (c *callBooks) journal(disk journal.Disk) error {
+	since, err := meter.KeptSince(disk)
+	if err != nil {
+		return err
+	}
+	if since.After(c.since) {
+		c.since = since
+	}
 	return meter.Moments(disk, c.ended, func(m *meter.Moment) error {
 		c.record(m)
 		return nil

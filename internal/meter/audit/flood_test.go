@@ -35,7 +35,7 @@ func TestFloodsOfValues(t *testing.T) {
 	defer l.Close()
 	t.Run("redis", func(t *testing.T) {
 		flooded(t, l, func(dir string) Reading {
-			return Reading{Journals: []Source{{"gateway", journal.Dir(dir)}}, Ledger: l, Writers: l.Writers,
+			return Reading{Journals: []Source{{"gateway", journal.Dir(dir), false}}, Ledger: l, Writers: l.Writers,
 				Windows: l.Windows, Now: now, Patience: 100 * time.Millisecond}
 		})
 	})

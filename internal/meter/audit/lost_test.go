@@ -38,7 +38,7 @@ func TestEnterLostCalls(t *testing.T) {
 		var out strings.Builder
 		done, err := c.ResolveLog(LogReading{
 			Files: []LogFile{{"log.json", strings.NewReader(log)}}, All: all == "all", SKU: priced, By: Signature{"ops", now},
-			Journals: []Source{{"journal", journal.Dir(dir)}, {"corrections", journal.Dir(own)}},
+			Journals: []Source{{"journal", journal.Dir(dir), false}, {"corrections", journal.Dir(own), true}},
 		}, &out)
 		if err != nil || done != want {
 			t.Errorf("%+v, want %+v, %v\n%s", done, want, err, out.String())
@@ -82,7 +82,7 @@ func TestLostCallsAreNotOlderThanTheJournal(t *testing.T) {
 	var out strings.Builder
 	done, err := c.ResolveLog(LogReading{
 		Files:    []LogFile{{"log.json", strings.NewReader(owned(line("r", start(0, "acme").ID, 1, 1), "acme k direct"))}},
-		Journals: []Source{{"journal", journal.Dir(dir)}}, All: true, SKU: priced, By: Signature{"ops", now},
+		Journals: []Source{{"journal", journal.Dir(dir), false}}, All: true, SKU: priced, By: Signature{"ops", now},
 	}, &out)
 	if err != nil || done != (Resolved{}) {
 		t.Errorf("%+v %v\n%s", done, err, out.String())

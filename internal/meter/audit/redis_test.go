@@ -25,7 +25,7 @@ func TestRedis(t *testing.T) {
 	dir := gateway(t, l, 60)
 	r := Rebuilding{
 		Reading: Reading{
-			Journals: []Source{{"gateway", journal.Dir(dir)}}, Ledger: l, Writers: l.Writers, Windows: l.Windows,
+			Journals: []Source{{"gateway", journal.Dir(dir), false}}, Ledger: l, Writers: l.Writers, Windows: l.Windows,
 			Now: now, Patience: 100 * time.Millisecond,
 		},
 		Meter: options("", l), Wipe: l.Wipe,
@@ -53,7 +53,7 @@ func TestRedis(t *testing.T) {
 	check("all lost", "the ledger lacks", func() { server.CLI("FLUSHALL") })
 	nothing := r.Reading
 	empty := t.TempDir()
-	nothing.Journals, nothing.All = []Source{{"empty", journal.Dir(empty)}}, true
+	nothing.Journals, nothing.All = []Source{{"empty", journal.Dir(empty), false}}, true
 	wantFound(t, nothing, "empty: there is no segment") // U21
 	wantFound(t, nothing, "root root0: the ledger has rows, and no journal here has a record of it")
 	if all := server.CLI("KEYS", "sl:{root1}:*"); all == "" {

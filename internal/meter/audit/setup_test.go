@@ -215,7 +215,7 @@ func gateway(t testing.TB, l ledger.Ledger, n int) string {
 func reading(b *books, dirs ...string) Reading {
 	r := Reading{Ledger: b, Writers: b.Writers, Windows: b.Windows, Now: now, Patience: 100 * time.Millisecond}
 	for _, dir := range dirs {
-		r.Journals = append(r.Journals, Source{filepath.Base(dir), journal.Dir(dir)})
+		r.Journals = append(r.Journals, Source{filepath.Base(dir), journal.Dir(dir), false})
 	}
 	return r
 }

@@ -19,8 +19,9 @@ import (
 // Source is one journal and its name in reports: data_dir/journal of a gateway,
 // or data_dir/corrections.
 type Source struct {
-	Name string
-	Disk journal.Disk
+	Name        string
+	Disk        journal.Disk
+	Corrections bool // whether it is data_dir/corrections
 }
 
 // SourcesIn are the journals of a gateway's data directory. There is one of
@@ -40,7 +41,7 @@ func SourcesIn(dataDir string) ([]Source, error) {
 		_, err := os.Stat(dir)
 		switch {
 		case err == nil:
-			sources = append(sources, Source{Name: dir, Disk: journal.Dir(dir)})
+			sources = append(sources, Source{Name: dir, Disk: journal.Dir(dir), Corrections: name == "corrections"})
 		case !errors.Is(err, os.ErrNotExist):
 			return nil, err
 		case name == "journal":
