@@ -61,6 +61,31 @@ func (s *svg) rect(x, y, w, h float64, class int, title string) {
 		x, y, max(w, 0.5), max(h, 0), class%classes, html.EscapeString(title))
 }
 
+// scale draws the lines of a scale with their numbers, and returns the height of a value.
+func (s *svg) scale(low, high float64, unit string) (y func(v float64) float64) {
+	y = func(v float64) float64 { return top + plotHeight*(high-v)/(high-low) }
+	for i := 0; i <= ticks; i++ {
+		v := low + (high-low)*float64(i)/ticks
+		s.add(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" class="grid"/>`, left, width-right, y(v), y(v))
+		s.text(left-6, y(v)+4, "axis", "end", short(v, unit))
+	}
+	return y
+}
+
+// labels writes as many of them below the plot as there is room for, without the year that days begin
+// with, and returns how wide the place of each is.
+func (s *svg) labels(all []string) (step float64) {
+	step = float64(plotWidth) / float64(max(1, len(all)))
+	every := (len(all) + mostLabels - 1) / mostLabels
+	for i, label := range all {
+		if i%every == 0 {
+			s.text(left+step*(float64(i)+0.5), height-8, "axis", "middle", strings.TrimPrefix(label,
+				all[0][:min(5, len(all[0]))]))
+		}
+	}
+	return step
+}
+
 func (s *svg) close() string {
 	s.add("</svg>")
 	return s.String()
@@ -70,19 +95,8 @@ func (s *svg) close() string {
 func (b *Bars) SVG(title string) string {
 	low, high := b.bounds()
 	s := open(height, title)
-	y := func(v float64) float64 { return top + plotHeight*(high-v)/(high-low) }
-	for i := 0; i <= ticks; i++ {
-		v := low + (high-low)*float64(i)/ticks
-		s.add(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" class="grid"/>`, left, width-right, y(v), y(v))
-		s.text(left-6, y(v)+4, "axis", "end", short(v, b.Unit))
-	}
-	step := float64(plotWidth) / float64(max(1, len(b.Labels)))
-	every := (len(b.Labels) + mostLabels - 1) / mostLabels
+	y, step := s.scale(low, high, b.Unit), s.labels(b.Labels)
 	for i, label := range b.Labels {
-		if i%every == 0 {
-			s.text(left+step*(float64(i)+0.5), height-8, "axis", "middle", strings.TrimPrefix(label,
-				b.Labels[0][:min(5, len(b.Labels[0]))]))
-		}
 		up, down := 0.0, 0.0
 		for j, part := range b.Parts {
 			v, from := part.Values[i], &up

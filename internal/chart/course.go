@@ -29,19 +29,9 @@ func (c *Course) SVG(title string) string {
 	}
 	high = nice(max(high, 0.01))
 	s := open(height, title)
-	step := float64(plotWidth) / float64(max(1, len(c.Labels)))
+	scale, step := s.scale(0, high, c.Unit), s.labels(c.Labels)
 	x := func(i int) float64 { return left + step*float64(i) } // the start of a day
-	y := func(v float64) float64 { return top + plotHeight*(1-max(v, 0)/high) }
-	for i := 0; i <= ticks; i++ {
-		v := high * float64(i) / ticks
-		s.add(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" class="grid"/>`, left, width-right, y(v), y(v))
-		s.text(left-6, y(v)+4, "axis", "end", short(v, c.Unit))
-	}
-	every := max(1, (len(c.Labels)+mostLabels-1)/mostLabels)
-	for i := 0; i < len(c.Labels); i += every {
-		year := c.Labels[0][:min(5, len(c.Labels[0]))]
-		s.text(x(i)+step/2, height-8, "axis", "middle", strings.TrimPrefix(c.Labels[i], year))
-	}
+	y := func(v float64) float64 { return scale(max(v, 0)) }
 	last := 0.0
 	points := []string{fmt.Sprintf("%.1f,%.1f", x(0), y(0))}
 	for i, v := range c.Sum {
