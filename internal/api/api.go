@@ -82,13 +82,8 @@ func get(w http.ResponseWriter, r *http.Request) bool {
 func (a *API) serve(
 	w http.ResponseWriter, r *http.Request, do func(*API, http.ResponseWriter, *http.Request, *signin.Who) error,
 ) {
-	who, err := a.Desk.Identify(r)
-	if err != nil {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		problem(w, http.StatusUnauthorized, err.Error())
-		return
-	}
-	if !get(w, r) {
+	who := a.identify(w, r)
+	if who == nil || !get(w, r) {
 		return
 	}
 	if err := do(a, w, r, who); err != nil {
@@ -96,13 +91,21 @@ func (a *API) serve(
 	}
 }
 
-// decisions are of all tenants together.
-func (a *API) decisions(w http.ResponseWriter, r *http.Request) {
+// identify finds out who asks, and refuses whom nobody knows: then it returns nil.
+func (a *API) identify(w http.ResponseWriter, r *http.Request) *signin.Who {
 	who, err := a.Desk.Identify(r)
-	switch {
-	case err != nil:
+	if err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		problem(w, http.StatusUnauthorized, err.Error())
+		return nil
+	}
+	return who
+}
+
+// decisions are of all tenants together.
+func (a *API) decisions(w http.ResponseWriter, r *http.Request) {
+	switch who := a.identify(w, r); {
+	case who == nil:
 	case !who.Sees(""):
 		problem(w, http.StatusForbidden, views.ErrForbidden.Error())
 	default:
