@@ -138,7 +138,7 @@ func writeCSV(w io.Writer, all []State) error {
 	}
 	for k := range all {
 		for i, c := range columns {
-			if line[i] = c.text(&all[k]); !strings.HasSuffix(c.name, "_usd") {
+			if line[i] = c.text(&all[k]); !strings.Contains(c.name, "_usd") {
 				line[i] = celltext.NoFormula(line[i])
 			}
 		}
