@@ -12,9 +12,6 @@ import (
 	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
-// maxFile bounds the files that are read.
-const maxFile = 1 << 30
-
 // document is a JSON file that is read, which knows where things are in it.
 type document struct {
 	name   string

@@ -71,13 +71,13 @@ func readWheel(r *Reading) (*List, error) {
 	if parts := strings.Split(filepath.Base(r.File), "-"); version == "" && len(parts) > 1 {
 		version = parts[1]
 	}
-	const member = "litellm/model_prices_and_context_window_backup.json"
+	const member, most = "litellm/model_prices_and_context_window_backup.json", 1 << 30
 	f, err := wheel.Open(member)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.File, err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(f, maxFile))
+	data, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.File, err)
 	}
