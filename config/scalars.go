@@ -131,11 +131,19 @@ var account = parsed(form{
 	wanted: `the 12 digits of an account without spaces or dashes, or "*"`,
 	schema: shape{"type": []string{"string", "number"}},
 }, func(text string) (string, error) {
-	if text != "*" && (len(text) != 12 || strings.Trim(text, "0123456789") != "") {
+	if text != AnyAccount && !IsAccount(text) {
 		return "", errForm
 	}
 	return text, nil
 })
+
+// AnyAccount is the word of allowed_accounts that allows every one.
+const AnyAccount = "*"
+
+// IsAccount reports whether a text is the number of an AWS account.
+func IsAccount(text string) bool {
+	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
+}
 
 // oneOf reads one of the words.
 func oneOf[S ~string](words ...S) decode[S] {

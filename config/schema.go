@@ -26,7 +26,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("model_map", &c.ModelMap, table(name)),
 		key("allowed_accounts", &c.AllowedAccounts, list(account)),
 		key("allowed_regions", &c.AllowedRegions, list(name)),
-		key("allowed_kinds", &c.AllowedKinds, list(oneOf(arnKinds...))),
+		key("allowed_kinds", &c.AllowedKinds, list(oneOf(ARNKinds...))),
 		key("allowed_guardrails", &c.AllowedGuardrails, list(name)),
 		key("allowed_s3", &c.AllowedS3, list(name)),
 		key("ledger", &c.Ledger, ledgerSection),
@@ -296,8 +296,8 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 	}
 }
 
-// arnKinds are the kinds of ARN that requests may name, the resource types of AWS.
-var arnKinds = []string{
+// ARNKinds are the kinds of ARN that allowed_kinds may list, the resource types of AWS.
+var ARNKinds = []string{
 	"foundation-model", "inference-profile", "application-inference-profile", "provisioned-model", "custom-model",
 	"custom-model-deployment", "imported-model", "prompt", "prompt-router", "default-prompt-router", "guardrail",
 	"guardrail-profile", "endpoint",

@@ -3,6 +3,7 @@ package perimeter
 import (
 	"strings"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -36,12 +37,7 @@ func parse(name string) (a arn, ok bool) {
 	if !ok || a.kind == "" || a.rest == "" || a.partition != partition(a.region) {
 		return a, false
 	}
-	return a, a.account == "" || IsAccount(a.account)
-}
-
-// IsAccount reports whether a text is the number of an account.
-func IsAccount(text string) bool {
-	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
+	return a, a.account == "" || config.IsAccount(a.account)
 }
 
 // partitions are those of regions that begin so; all others are of aws.
@@ -63,18 +59,15 @@ func partition(region string) string {
 // of ARN; all that are not here are Bedrock's.
 var modelServices = map[string]string{"endpoint": "sagemaker"}
 
-// wellFormed fails for an ARN that is not of the form that its kind has.
-func (a *arn) wellFormed(name string) *wire.Error {
+// wellFormed reports whether an ARN has the form of its kind.
+func (a *arn) wellFormed() bool {
 	service := modelServices[a.kind]
 	if service == "" {
 		service = "bedrock"
 	}
 	// Only what belongs to AWS has no account.
 	owned := a.kind != "foundation-model" && (a.kind != "inference-profile" || a.account != "")
-	if a.service != service || a.region == "" || owned && a.account == "" {
-		return invalid(name)
-	}
-	return nil
+	return a.service == service && a.region != "" && (a.account != "" || !owned)
 }
 
 func invalid(name string) *wire.Error {

@@ -11,18 +11,18 @@ import (
 type class uint8
 
 const (
-	other         class = iota
-	free                // of a tool or a schema: names mean nothing there, at any depth
-	place               // an object that says where something is in S3
-	guard               // a configuration of a guardrail
-	toolUse             // a call of a tool
-	invocation          // an InvokeModel request within CountTokens
-	placeURI            // from here on values that name something
-	ownerName           // an account
-	keyName             // of KMS
-	guardrailName       //
-	modelName           //
-	wrapped             // base64 of a body
+	other      class = iota
+	free             // of a tool or a schema: names mean nothing there, at any depth
+	place            // an object that says where something is in S3
+	guard            // a configuration of a guardrail
+	toolUse          // a call of a tool
+	invocation       // an InvokeModel request within CountTokens
+	placeURI         // from here on values that name something
+	ownerName        // an account
+	keyName          // of KMS
+	guardrailName
+	modelName
+	wrapped // base64 of a body
 )
 
 // reader finds what a body names, wherever that is: the bodies of InvokeModel are as

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -36,11 +37,8 @@ func (p *Perimeter) Model(ctx context.Context, s *Signer, name string) *wire.Err
 		return nil
 	}
 	a, ok := parse(name)
-	if !ok || strings.HasPrefix(a.kind, "guardrail") || a.kind == "async-invoke" {
+	if !ok || strings.HasPrefix(a.kind, "guardrail") || a.kind == "async-invoke" || !a.wellFormed() {
 		return invalid(name)
-	}
-	if err := a.wellFormed(name); err != nil {
-		return err
 	}
 	return p.resource(ctx, s, name, &a)
 }
@@ -56,11 +54,8 @@ func (p *Perimeter) Guardrail(ctx context.Context, s *Signer, region, name strin
 		return nil
 	}
 	a, ok := parse(name)
-	if !ok || !strings.HasPrefix(a.kind, "guardrail") {
+	if !ok || !strings.HasPrefix(a.kind, "guardrail") || !a.wellFormed() {
 		return invalid(name)
-	}
-	if err := a.wellFormed(name); err != nil {
-		return err
 	}
 	if region != "" && a.region != region {
 		return wire.Errorf(wire.KindValidation, "The guardrail %s belongs to region %s, but the model is served from "+
@@ -73,23 +68,31 @@ func (p *Perimeter) Guardrail(ctx context.Context, s *Signer, region, name strin
 // profile of AWS's own passes while nothing says which accounts are meant: it is in each
 // account alike, so that the number in its ARN opens nothing.
 func (p *Perimeter) resource(ctx context.Context, s *Signer, name string, a *arn) *wire.Error {
-	deny := func(what, value, key string) *wire.Error {
-		return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: %s %s is not among %s.", short(name), what,
-			value, key)
+	if !p.kinds[a.kind] && !p.mapped[name] {
+		return denied(name, "the kind", a.kind, "allowed_kinds")
 	}
+	err := p.owned(ctx, s, name, a)
+	if err != nil && err.Cause != nil && a.kind == "inference-profile" && len(p.accounts) == 0 {
+		return nil
+	}
+	return err
+}
+
+// owned fails for an ARN of a region or an account that may not be named.
+func (p *Perimeter) owned(ctx context.Context, s *Signer, name string, a *arn) *wire.Error {
 	switch {
-	case a.kind != "" && !p.kinds[a.kind] && !p.mapped[name]:
-		return deny("the kind", a.kind, "allowed_kinds")
 	case p.regions != nil && a.region != "" && !p.regions[a.region]:
-		return deny("region", a.region, "allowed_regions")
+		return denied(name, "region", a.region, "allowed_regions")
 	case a.account != "":
-		denied := p.account(ctx, s, a.account, short(name))
-		if denied != nil && denied.Cause != nil && a.kind == "inference-profile" && len(p.accounts) == 0 {
-			return nil
-		}
-		return denied
+		return p.account(ctx, s, a.account, name)
 	}
 	return nil
+}
+
+// denied is that a name has something that a setting does not list.
+func denied(name, what, value, setting string) *wire.Error {
+	return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: %s %s is not among %s.", short(name), what,
+		value, setting)
 }
 
 // account fails for an account that may not be named. of is what belongs to it.
@@ -104,14 +107,12 @@ func (p *Perimeter) account(ctx context.Context, s *Signer, id, of string) *wire
 	if own {
 		return nil
 	}
-	unknown := ""
+	refusal := denied(of, "account", id, "allowed_accounts")
 	if err != nil {
-		unknown = " The gateway could not find out its own account."
+		refusal.Message += " The gateway could not find out its own account."
+		refusal.Cause = err
 	}
-	denied := wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: account %s is not among "+
-		"allowed_accounts.%s", of, id, unknown)
-	denied.Cause = err
-	return denied
+	return refusal
 }
 
 // Header fails for a guardrail in the header that may not be named. Each occurrence
@@ -190,7 +191,7 @@ func (p *Perimeter) place(uri string) *wire.Error {
 
 // owner fails for an owner of a bucket whose account may not be named.
 func (p *Perimeter) owner(ctx context.Context, s *Signer, id string) *wire.Error {
-	if !IsAccount(id) {
+	if !config.IsAccount(id) {
 		return wire.Errorf(wire.KindValidation, "The bucketOwner %q is not the number of an account.", short(id))
 	}
 	return p.account(ctx, s, id, "the buckets of others")
@@ -205,6 +206,5 @@ func (p *Perimeter) key(ctx context.Context, s *Signer, name string) *wire.Error
 	if !ok || a.service != "kms" || a.account == "" || a.kind != "key" && a.kind != "alias" {
 		return invalid(name)
 	}
-	a.kind = ""
-	return p.resource(ctx, s, name, &a)
+	return p.owned(ctx, s, name, &a)
 }

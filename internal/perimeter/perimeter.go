@@ -36,30 +36,18 @@ type Perimeter struct {
 	places    glob.List       // in S3, nil: any
 }
 
-// Any is the word that allows every account.
-const Any = "*"
-
-// Kinds are the kinds of ARN that a request may name unless allowed_kinds says
-// otherwise: all of Bedrock's own. An endpoint of SageMaker is named by model_map,
-// or by allowed_kinds.
-var Kinds = []string{
-	"foundation-model", "inference-profile", "application-inference-profile", "provisioned-model", "custom-model",
-	"custom-model-deployment", "imported-model", "prompt", "prompt-router", "default-prompt-router", "guardrail",
-	"guardrail-profile",
-}
-
 // Compile reads what a configuration allows.
 func Compile(cfg *config.Config) *Perimeter {
 	p := &Perimeter{
-		accounts: Named(cfg), listed: cfg.AllowedAccounts != nil, kinds: set(Kinds), mapped: map[string]bool{},
-		regions: set(cfg.AllowedRegions),
+		accounts: set(cfg.AllowedAccounts), listed: cfg.AllowedAccounts != nil, regions: set(cfg.AllowedRegions),
+		kinds: set(cfg.AllowedKinds), mapped: map[string]bool{},
 	}
-	if p.listed {
-		p.accounts = set(cfg.AllowedAccounts)
-		p.every = p.accounts[Any]
+	p.every = p.accounts[config.AnyAccount]
+	if !p.listed {
+		p.accounts = named(cfg)
 	}
-	if cfg.AllowedKinds != nil {
-		p.kinds = set(cfg.AllowedKinds)
+	if p.kinds == nil {
+		p.kinds = ownKinds()
 	}
 	for arn := range cfg.ModelMap {
 		p.mapped[arn] = true
@@ -85,12 +73,22 @@ func set(words []string) map[string]bool {
 	return all
 }
 
+// ownKinds are the kinds of ARN that a request may name unless allowed_kinds says otherwise:
+// all of Bedrock's own. An endpoint of SageMaker is named by model_map, or by allowed_kinds.
+func ownKinds() map[string]bool {
+	all := set(config.ARNKinds)
+	for kind := range modelServices {
+		delete(all, kind)
+	}
+	return all
+}
+
 var accountWithin = regexp.MustCompile(`:([0-9]{12}):`)
 
-// Named are the accounts that a configuration names by the way: those of roles, of
+// named are the accounts that a configuration names by the way: those of roles, of
 // ARNs that model_map and model_upstreams have, and of the stand-in. Beside the
 // gateway's own they are allowed where allowed_accounts is not written.
-func Named(cfg *config.Config) map[string]bool {
+func named(cfg *config.Config) map[string]bool {
 	all := map[string]bool{}
 	add := func(text string) {
 		for _, found := range accountWithin.FindAllStringSubmatch(text, -1) {
