@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,22 +86,16 @@ type place struct {
 	style     style
 }
 
-// withoutBearers is a line in which bearer tokens of callers are masked behind the key's id:
-// what is wrong with a file is printed, and logged.
+// bearer is a token of a caller: a mark, the key's id and the secret.
+var bearer = regexp.MustCompile("slk_[^_]*_[a-z2-7]+")
+
+// withoutBearers is a line in which the secrets of bearer tokens are masked: what is wrong with
+// a file is printed, and logged.
 func withoutBearers(line string) string {
-	const mark = "slk_"
-	for at := 0; ; {
-		i := strings.Index(line[at:], mark)
-		if i < 0 {
-			return line
-		}
-		at += i + len(mark)
-		id, rest, _ := strings.Cut(line[at:], "_")
-		secret := len(rest) - len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyz234567"))
-		if at += len(id) + 1; at < len(line) {
-			line = line[:at] + strings.Repeat("*", secret) + line[at+secret:]
-		}
-	}
+	return bearer.ReplaceAllStringFunc(line, func(token string) string {
+		secret := strings.LastIndexByte(token, '_') + 1
+		return token[:secret] + strings.Repeat("*", len(token)-secret)
+	})
 }
 
 // position is p for the outside.

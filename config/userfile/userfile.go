@@ -114,7 +114,7 @@ func noText(text []byte) string {
 		{"\xff\xfe", "is in UTF-16; save it in the encoding UTF-8"},
 		{"\xfe\xff", "is in UTF-16; save it in the encoding UTF-8"},
 	} {
-		if strings.HasPrefix(string(text[:min(len(text), len(kind.begins))]), kind.begins) {
+		if bytes.HasPrefix(text, []byte(kind.begins)) {
 			return kind.is
 		}
 	}
