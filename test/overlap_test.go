@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
-	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -35,8 +34,7 @@ func overlapUpstream(t *testing.T) string {
 		}
 		w.Header().Set("Content-Type", "application/vnd.amazon.eventstream")
 		send := func(event, payload string) {
-			w.Write(wire.AppendFrame(nil, []wire.Field{{Name: ":message-type", Value: "event"},
-				{Name: ":event-type", Value: event}, {Name: ":content-type", Value: "application/json"}}, []byte(payload)))
+			w.Write(harness.EncodeFrame(t, "event", event, payload))
 			w.(http.Flusher).Flush()
 		}
 		send("messageStart", `{"role":"assistant"}`)
@@ -63,14 +61,9 @@ type callers struct {
 	wg            sync.WaitGroup
 }
 
-func startCallers(t *testing.T, url, bearer string, plain, streams int, dial func() string) *callers {
+func startCallers(t *testing.T, url, bearer string, plain, streams int) *callers {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: plain + streams}
-	if dial != nil {
-		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, dial())
-		}
-	}
 	c := &callers{url: url, bearer: bearer, client: &http.Client{Transport: transport, Timeout: time.Minute}}
 	ctx, stop := context.WithCancel(t.Context())
 	c.stop = stop
@@ -158,8 +151,8 @@ func (c *callers) wantBooked(t *testing.T, gw *harness.Gateway) {
 	})
 }
 
-// overlapSize is how many restarts, callers and streams there are: a few in every run, and
-// with SLUICE_OVERLAP=10,50,200 those of docs/reliability.md.
+// overlapSize is how many restarts, callers and streams there are: a few, or as many as
+// SLUICE_OVERLAP says, as in 10,50,200.
 func overlapSize(t *testing.T) (restarts, plain, streams int) {
 	t.Helper()
 	restarts, plain, streams = 2, 10, 10
@@ -189,7 +182,7 @@ func TestOverlap(t *testing.T) {
 			key := harness.NewKey(t, "acme")
 			of.YAML = overlapConfig(upstream, ledger, key)
 			gw := harness.Start(t, of)
-			c := startCallers(t, gw.URL(), key.Bearer, plain, streams, nil)
+			c := startCallers(t, gw.URL(), key.Bearer, plain, streams)
 			for range restarts {
 				time.Sleep(500 * time.Millisecond)
 				before := gw

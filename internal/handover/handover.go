@@ -135,8 +135,7 @@ func listener(fd uintptr) (net.Listener, error) {
 
 // Offer is the old process, ready to hand its sockets over. Close it at the end.
 type Offer struct {
-	ln   *net.UnixListener
-	done chan struct{}
+	ln *net.UnixListener
 	// Taken is closed when a new process is ready in place of this one.
 	Taken chan struct{}
 	kept  *net.UnixConn // open until this process ends, which is how the other one notices
@@ -145,7 +144,7 @@ type Offer struct {
 // NewOffer begins to offer the sockets. The file in dataDir is for its owner alone: whoever
 // can write there can take a gateway over. A file that an earlier process left is replaced.
 func NewOffer(dataDir string, s Sockets) (*Offer, error) {
-	o := &Offer{done: make(chan struct{}), Taken: make(chan struct{})}
+	o := &Offer{Taken: make(chan struct{})}
 	fresh := socketName + "." + strconv.Itoa(os.Getpid())
 	err := within(dataDir, fresh, func(path string) (err error) {
 		if o.ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err != nil {
@@ -164,7 +163,6 @@ func NewOffer(dataDir string, s Sockets) (*Offer, error) {
 
 // serve offers the sockets to one process after the other, until one of them is ready.
 func (o *Offer) serve(s Sockets) {
-	defer close(o.done)
 	for {
 		conn, err := o.ln.AcceptUnix()
 		if err != nil {
@@ -217,14 +215,10 @@ func isReady(conn *net.UnixConn) bool {
 	return err == nil && string(word) == "ready\n"
 }
 
-// Close takes no further process. The socket's file stays: the next process may have replaced it.
+// Close takes no further process; one that asked and is not ready yet is left alone. The socket's
+// file stays: the next process may have replaced it.
 func (o *Offer) Close() {
 	o.ln.Close() //nolint:errcheck // nothing is lost
-	select {
-	case <-o.Taken:
-		<-o.done
-	default: // a process that asked and is not ready yet is left alone
-	}
 }
 
 // FromSystemd are the sockets that systemd, or a program like it, gives this process:

@@ -60,11 +60,10 @@ func OpenRows(cfg *config.Config) (rows report.Source, since *time.Time, done fu
 	) error {
 		ended := map[string]time.Time{}
 		one := func(m *meter.Moment) error { return yield(m.At, m.Writer, &m.Posting) }
-		if err := meter.Moments(JournalDir(cfg), ended, one); err != nil {
-			return err
-		}
-		if dir, ever := Corrected(cfg); ever {
-			return meter.Moments(dir, ended, one)
+		for _, dir := range ownJournals(cfg) {
+			if err := meter.Moments(dir, ended, one); err != nil {
+				return err
+			}
 		}
 		return nil
 	}}
@@ -86,14 +85,22 @@ func openJournal(cfg *config.Config) (*ownJournal, error) {
 		return nil, err
 	}
 	return &ownJournal{func(yield func(string, record.Posting) error) error {
-		if err := replay(JournalDir(cfg), yield); err != nil {
-			return err
-		}
-		if dir, ever := Corrected(cfg); ever {
-			return replay(dir, yield)
+		for _, dir := range ownJournals(cfg) {
+			if err := replay(dir, yield); err != nil {
+				return err
+			}
 		}
 		return nil
 	}, closed}, nil
+}
+
+// ownJournals are the journals that an embedded ledger is made of.
+func ownJournals(cfg *config.Config) []journal.Dir {
+	all := []journal.Dir{JournalDir(cfg)}
+	if dir, ever := Corrected(cfg); ever {
+		all = append(all, dir)
+	}
+	return all
 }
 
 func replay(dir journal.Dir, yield func(string, record.Posting) error) error {

@@ -278,8 +278,7 @@ func (a *app) succeed(ctx context.Context, cfg *config.Config, takeOver bool, cl
 		return err
 	}
 	closing.add(func(context.Context) { a.succession.Close() })
-	_, err = a.succession.Journal(ctx)
-	return err
+	return a.succession.Journal(ctx)
 }
 
 // drain stops taking requests and waits for those under way. What is left when ctx

@@ -10,10 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
-	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -244,24 +243,14 @@ func (a *accounts) mend() (more bool) {
 
 // restore adds the parts of all writers in the journals here.
 func (a *accounts) restore(ctx context.Context, lost []redis.Damage) error {
-	disks := []journal.Disk{a.succession.Folder()}
-	for _, folder := range a.succession.Others() {
-		disks = append(disks, folder)
-	}
-	if dir, ever := command.Corrected(a.snapshots.Load().Config); ever {
-		disks = append(disks, dir)
-	}
 	read := map[string][]*meter.JournalSums{} // by what was asked for: mostly the same
 	for i := range lost {
 		d := &lost[i]
 		asked := fmt.Sprint(d.Root, d.UpTo)
 		if read[asked] == nil {
-			for _, disk := range disks {
-				sums, err := meter.ReadPosted(disk, upTo(d))
-				if err != nil {
-					return err
-				}
-				read[asked] = append(read[asked], sums)
+			var err error
+			if read[asked], err = postedHere(a.snapshots.Load().Config.DataDir, d); err != nil {
+				return err
 			}
 		}
 		for _, sums := range read[asked] {
@@ -271,6 +260,21 @@ func (a *accounts) restore(ctx context.Context, lost []redis.Damage) error {
 		}
 	}
 	return nil
+}
+
+// postedHere is what the journals of a data directory have of what the ledger lost.
+func postedHere(dataDir string, d *redis.Damage) ([]*meter.JournalSums, error) {
+	journals, err := audit.SourcesIn(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*meter.JournalSums, len(journals))
+	for i := range journals {
+		if all[i], err = meter.ReadPosted(journals[i].Disk, upTo(d)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func upTo(d *redis.Damage) map[record.Partition]uint64 {

@@ -28,13 +28,13 @@ type Source struct {
 // corrections once anything was corrected.
 func SourcesIn(dataDir string) ([]Source, error) {
 	var sources []Source
-	beside, err := filepath.Glob(filepath.Join(dataDir, "journal-*")) // of processes that served side by side
+	names := []string{"journal", "corrections"}
+	beside, err := journal.Dir(filepath.Join(dataDir, "journal")).Beside()
 	if err != nil {
 		return nil, err
 	}
-	names := []string{"journal", "corrections"}
 	for _, dir := range beside {
-		names = append(names, filepath.Base(dir))
+		names = append(names, filepath.Base(string(dir)))
 	}
 	for _, name := range names {
 		dir := filepath.Join(dataDir, name)

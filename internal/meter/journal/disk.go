@@ -1,12 +1,14 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -41,6 +43,26 @@ var ErrLocked = errors.New("another process has the journal open")
 
 // Dir is a Disk in the directory of that path, which must exist.
 type Dir string
+
+// Beside are the further folders of journals next to the first one: those called as it is, with
+// a dash and more behind, of processes that served beside another one. They are sorted.
+func (d Dir) Beside() (all []Dir, err error) {
+	in, name := filepath.Split(filepath.Clean(string(d)))
+	entries, err := os.ReadDir(cmp.Or(in, "."))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), name+"-") {
+			continue
+		}
+		beside := filepath.Join(in, e.Name())
+		if info, err := os.Stat(beside); err == nil && info.IsDir() {
+			all = append(all, Dir(beside))
+		}
+	}
+	return all, err
+}
 
 // Create makes an empty file that only its owner may read, because records
 // name tenants.

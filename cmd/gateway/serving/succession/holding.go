@@ -64,11 +64,6 @@ func (h *holding) Accept() (net.Conn, error) {
 	select {
 	case c := <-h.conns:
 		return c, nil
-	default:
-	}
-	select {
-	case c := <-h.conns:
-		return c, nil
 	case <-h.ended:
 	}
 	select {

@@ -10,7 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
@@ -30,7 +30,7 @@ type Succession struct {
 	log     *slog.Logger
 
 	peer   *handover.Peer   // the old process, nil for none
-	got    handover.Sockets // from the old process, or from systemd
+	ports  handover.Sockets // from the old process or from systemd, as far as they fit, or opened here
 	offer  *handover.Offer  // to the next one
 	hold   *holding         // takes connections while the old process drains; nil for nobody
 	gone   chan struct{}    // closed when the old process has ended
@@ -47,29 +47,46 @@ func Begin(cfg *config.Config, takeOver bool, log *slog.Logger) (*Succession, er
 		first: command.JournalDir(cfg), offers: takeOver,
 	}
 	s.folder = s.first
-	var err error
-	if s.got, err = handover.FromSystemd(os.Getenv, os.Getpid()); err != nil {
+	given, err := handover.FromSystemd(os.Getenv, os.Getpid())
+	if err != nil {
 		return nil, err
 	}
-	s.offers = s.offers || s.got.Edge != nil
+	s.offers = s.offers || given.Edge != nil
 	if s.offers {
 		if s.peer, err = handover.Take(cfg.DataDir); err != nil {
 			return nil, err
 		}
 	}
+	var old handover.Sockets
 	if s.peer == nil {
 		close(s.gone)
-		return s, nil
+	} else {
+		log.Info("taking over from the gateway that runs here")
+		old = s.peer.Sockets
+		go s.waitForEnd()
 	}
-	log.Info("taking over from the gateway that runs here")
-	if s.got.Edge == nil {
-		s.got.Edge = s.peer.Edge
-	}
-	if s.got.Admin == nil {
-		s.got.Admin = s.peer.Admin
-	}
-	go s.waitForEnd()
+	s.ports.Edge = fitting(cfg.Listen, given.Edge, old.Edge)
+	s.ports.Admin = fitting(cfg.Admin.Listen, given.Admin, old.Admin)
 	return s, nil
+}
+
+// fitting returns the first socket that has the port of addr, nil for none, and closes the
+// others: the configuration has another port by now, or two are of the same one.
+func fitting(addr string, sockets ...net.Listener) (found net.Listener) {
+	_, want, err := net.SplitHostPort(addr)
+	for _, l := range sockets {
+		if l == nil {
+			continue
+		}
+		_, have, _ := net.SplitHostPort(l.Addr().String())
+		// An address that cannot be read was refused before.
+		if found == nil && (err != nil || want == have || want == "0") {
+			found = l
+		} else {
+			l.Close() //nolint:errcheck // nobody wants it
+		}
+	}
+	return found
 }
 
 func (s *Succession) waitForEnd() {
@@ -87,71 +104,59 @@ func (s *Succession) Edge(addr string) (net.Listener, error) {
 	if s.hold != nil {
 		return s.hold, nil
 	}
-	var err error
-	s.got.Edge, err = listen(s.got.Edge, addr)
-	return s.got.Edge, err
+	return opened(&s.ports.Edge, addr)
 }
 
 // Admin is the socket of the admin port.
-func (s *Succession) Admin(addr string) (net.Listener, error) {
-	var err error
-	s.got.Admin, err = listen(s.got.Admin, addr)
-	return s.got.Admin, err
-}
+func (s *Succession) Admin(addr string) (net.Listener, error) { return opened(&s.ports.Admin, addr) }
 
-// listen returns the socket that is there, unless the configuration has another port.
-func listen(got net.Listener, addr string) (net.Listener, error) {
-	if got != nil {
-		_, want, err := net.SplitHostPort(addr)
-		_, have, _ := net.SplitHostPort(got.Addr().String())
-		if err != nil || want == have || want == "0" {
-			return got, nil //nolint:nilerr // an address that cannot be read was refused before
-		}
-		got.Close() //nolint:errcheck // another one is wanted
+func opened(port *net.Listener, addr string) (_ net.Listener, err error) {
+	if *port == nil {
+		*port, err = net.Listen("tcp", addr)
 	}
-	return net.Listen("tcp", addr)
+	return *port, err
 }
 
 // mostFolders is how many processes of one data directory may be draining at once, with
 // the one that serves.
 const mostFolders = 9
 
-// Journal is the folder that this process writes its records to. With a shared ledger that
+// Journal makes the folder that this process writes its records to. With a shared ledger that
 // is the first one that no other process has: they serve side by side, each its own writer.
 // With an embedded ledger, which is the old process's memory, it tells that process to
 // drain and waits until it has ended, while connections are taken and kept waiting.
-func (s *Succession) Journal(ctx context.Context) (journal.Dir, error) {
-	if err := os.MkdirAll(string(s.folder), 0o700); err != nil {
-		return "", err
+func (s *Succession) Journal(ctx context.Context) error {
+	if s.peer != nil && s.shared {
+		return s.free()
 	}
-	if s.peer == nil {
-		return s.folder, nil
+	if err := os.MkdirAll(string(s.folder), 0o700); err != nil || s.peer == nil {
+		return err
 	}
-	if !s.shared {
-		return s.folder, s.wait(ctx)
-	}
-	return s.free()
+	return s.wait(ctx)
 }
 
+// Folder is the folder of Journal.
+func (s *Succession) Folder() journal.Dir { return s.folder }
+
 // free looks for the first folder that no other process has.
-func (s *Succession) free() (journal.Dir, error) {
+func (s *Succession) free() error {
 	for n := 1; n <= mostFolders; n++ {
 		s.folder = s.first
 		if n > 1 {
 			s.folder = journal.Dir(fmt.Sprintf("%s-%d", s.first, n))
 		}
 		if err := os.MkdirAll(string(s.folder), 0o700); err != nil {
-			return "", err
+			return err
 		}
 		lock, err := s.folder.Lock()
 		if err == nil {
-			return s.folder, lock.Close()
+			return lock.Close()
 		}
 		if !errors.Is(err, journal.ErrLocked) {
-			return "", err
+			return err
 		}
 	}
-	return "", fmt.Errorf("%d gateways of %s are still draining: wait until one has ended", mostFolders, s.dataDir)
+	return fmt.Errorf("%d gateways of %s are still draining: wait until one has ended", mostFolders, s.dataDir)
 }
 
 // Open opens what is in the folder of Journal. Another process may have locked it since,
@@ -159,7 +164,7 @@ func (s *Succession) free() (journal.Dir, error) {
 func (s *Succession) Open(open func(journal.Dir) error) error {
 	err := open(s.folder)
 	for try := 1; try < mostFolders && s.peer != nil && s.shared && errors.Is(err, journal.ErrLocked); try++ {
-		if _, err = s.free(); err == nil {
+		if err = s.free(); err == nil {
 			err = open(s.folder)
 		}
 	}
@@ -168,8 +173,8 @@ func (s *Succession) Open(open func(journal.Dir) error) error {
 
 // wait tells the old process to drain, and waits until it has.
 func (s *Succession) wait(ctx context.Context) error {
-	if s.got.Edge != nil {
-		s.hold = newHolding(s.got.Edge)
+	if s.ports.Edge != nil {
+		s.hold = newHolding(s.ports.Edge)
 	}
 	if err := s.peer.Ready(); err != nil {
 		return err
@@ -185,17 +190,13 @@ func (s *Succession) wait(ctx context.Context) error {
 }
 
 // Others are the folders of records that processes beside this one have or had.
-func (s *Succession) Others() (others []journal.Dir) {
-	all, err := filepath.Glob(filepath.Join(s.dataDir, "journal*"))
+func (s *Succession) Others() []journal.Dir {
+	beside, err := s.first.Beside()
 	if err != nil {
-		panic("BUG: " + err.Error())
+		s.log.Warn("whether gateways before this one left journals is not known", "err", err)
 	}
-	for _, dir := range all {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() && dir != string(s.folder) {
-			others = append(others, journal.Dir(dir))
-		}
-	}
-	return others
+	all := append([]journal.Dir{s.first}, beside...)
+	return slices.DeleteFunc(all, func(d journal.Dir) bool { return d == s.folder })
 }
 
 // AdoptEvery is how often what Adopter returns is worth calling while there is something left.
@@ -204,12 +205,9 @@ const AdoptEvery = 2 * time.Second
 // adoptWithin is how long posting what one process left may take at once.
 const adoptWithin = 5 * time.Second
 
-// Folder is what Journal returned.
-func (s *Succession) Folder() journal.Dir { return s.folder }
-
-// Adopter returns what posts to a shared ledger what processes left in folders of their own that ended
-// before it had all, and reports whether there is more to come. Those that still drain post
-// it themselves.
+// Adopter returns what posts to a shared ledger what processes left in folders of their own
+// that ended before it had all, and reports whether there is more to come. Those that still
+// drain post it themselves.
 func (s *Succession) Adopter(snapshots *snapshot.Store, to ledger.Ledger) func() (more bool) {
 	return func() bool { return s.adopt(snapshots.Load().Config, to) }
 }
@@ -248,7 +246,7 @@ func (s *Succession) Serving() {
 		return
 	}
 	var err error
-	if s.offer, err = handover.NewOffer(s.dataDir, s.got); err != nil {
+	if s.offer, err = handover.NewOffer(s.dataDir, s.ports); err != nil {
 		s.log.Warn("no gateway can take over from this one", "err", err)
 	}
 }
@@ -266,7 +264,7 @@ func (s *Succession) Taken() <-chan struct{} {
 func (s *Succession) WasTaken() bool {
 	select {
 	case <-s.Taken():
-		return s.offer != nil
+		return true
 	default:
 		return false
 	}
