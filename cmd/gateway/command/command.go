@@ -118,6 +118,10 @@ func Complete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
 	}
 }
 
+// AdminToken is the environment variable that has the token of a gateway's admin port. A command
+// line has none: others on the machine can read it.
+const AdminToken = "SLUICE_ADMIN_TOKEN"
+
 // ConfigFlag adds --config and returns where its value goes.
 func ConfigFlag(cmd *cobra.Command) *string {
 	file := cmd.Flags().String("config", "", "configuration `FILE`")

@@ -13,8 +13,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
 )
 
-// onKey makes a command that acts on one key, here or elsewhere, and prints what became of it.
-func onKey(cmd *cobra.Command, do func(*cobra.Command, *desk, admin.Who, string) (admin.Key, error)) *cobra.Command {
+// onKey makes a command that acts on one key, here or there, at the gateway that --admin names,
+// and prints what became of it.
+func onKey(
+	cmd *cobra.Command, here func(*cobra.Command, *desk, admin.Who, string) (admin.Key, error),
+	there func(*remote, *cobra.Command, string, bool) error,
+) *cobra.Command {
 	cmd.Args = command.Args(cobra.ExactArgs(1))
 	file, reason := command.ConfigFlag(cmd), reasonFlag(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
@@ -22,14 +26,14 @@ func onKey(cmd *cobra.Command, do func(*cobra.Command, *desk, admin.Who, string)
 		if to, err := elsewhere(cmd); err != nil {
 			return err
 		} else if to != nil {
-			return to.act(cmd, args[0], reasonOf(cmd), *asJSON)
+			return there(to, cmd, args[0], *asJSON)
 		}
 		d, err := openDesk(cmd, *file, writing)
 		if err != nil {
 			return err
 		}
 		defer d.close()
-		k, err := do(cmd, d, who(*reason), args[0])
+		k, err := here(cmd, d, who(*reason), args[0])
 		if err != nil {
 			return invalid(err)
 		}
@@ -55,22 +59,17 @@ func setCommand() *cobra.Command {
 	}
 	var f settingsFlags
 	f.add(cmd)
-	onKey(cmd, func(cmd *cobra.Command, d *desk, by admin.Who, id string) (admin.Key, error) {
-		return d.office.Change(cmd.Context(), by, id, "", func(s *keys.Settings) error { return f.apply(cmd, s) })
-	})
-	here := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if !f.given(cmd) {
 			return command.Invalidf("nothing to set; see '%s --help'", cmd.CommandPath())
 		}
-		if to, err := elsewhere(cmd); err != nil {
-			return err
-		} else if to != nil {
-			return to.change(cmd, args[0], &f, cmd.Flag("json").Changed)
-		}
-		return here(cmd, args)
+		return nil
 	}
-	return cmd
+	return onKey(cmd, func(cmd *cobra.Command, d *desk, by admin.Who, id string) (admin.Key, error) {
+		return d.office.Change(cmd.Context(), by, id, "", func(s *keys.Settings) error { return f.apply(cmd, s) })
+	}, func(to *remote, cmd *cobra.Command, id string, asJSON bool) error {
+		return to.change(cmd, id, &f, asJSON)
+	})
 }
 
 func rotateCommand() *cobra.Command {
@@ -103,7 +102,7 @@ func rotateCommand() *cobra.Command {
 			if body["grace"] = stays.String(); until != nil {
 				body["expires"] = until
 			}
-			return to.act(cmd, args[0], body, *asJSON)
+			return to.actWith(cmd, args[0], body, *asJSON)
 		}
 		d, err := openDesk(cmd, *file, writing)
 		if err != nil {
@@ -128,7 +127,7 @@ func revokeCommand() *cobra.Command {
 	}
 	return onKey(cmd, func(cmd *cobra.Command, d *desk, by admin.Who, id string) (admin.Key, error) {
 		return d.office.Revoke(cmd.Context(), by, id)
-	})
+	}, (*remote).act)
 }
 
 func freezeCommand() *cobra.Command {
@@ -153,7 +152,7 @@ func freezing(
 	of := cmd.Flags().String("tenant", "", "tenant `ID` in place of a key: its keys and those of all tenants below it")
 	onKey(cmd, func(cmd *cobra.Command, d *desk, by admin.Who, id string) (admin.Key, error) {
 		return key(d.office, cmd.Context(), by, id)
-	})
+	}, (*remote).act)
 	one := cmd.RunE
 	cmd.Args = nil
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

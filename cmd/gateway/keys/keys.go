@@ -163,9 +163,13 @@ func printKey(w io.Writer, secrets *tenant.Secrets, id string, asJSON bool, hint
 			"key_id": c.KeyID, "bearer": c.Bearer, "access_key_id": c.AccessKeyID, "secret_access_key": c.SecretAccessKey,
 		})
 	}
-	fmt.Fprintf(w, "key id             %s\nbearer             %s\naccess key id      %s\nsecret access key  %s\n%s",
-		c.KeyID, c.Bearer, c.AccessKeyID, c.SecretAccessKey, hint)
-	return nil
+	return printCredentials(w, &c, hint)
+}
+
+func printCredentials(w io.Writer, c *tenant.Credentials, hint string) error {
+	_, err := fmt.Fprintf(w, "key id             %s\nbearer             %s\naccess key id      %s\n"+
+		"secret access key  %s\n%s", c.KeyID, c.Bearer, c.AccessKeyID, c.SecretAccessKey, hint)
+	return err
 }
 
 // issue makes a key that is valid at once.

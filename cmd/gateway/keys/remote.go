@@ -20,17 +20,14 @@ import (
 	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/tenant"
 )
-
-// tokenVariable is the environment variable that has the admin token. A command line has
-// none: others on the machine can read it.
-const tokenVariable = "SLUICE_ADMIN_TOKEN"
 
 // remoteFlags adds the flags by which all commands on keys act through a gateway elsewhere.
 func remoteFlags(cmd *cobra.Command) {
 	cmd.PersistentFlags().String("admin", "",
 		"`URL` of a running gateway's admin port, to act there in place of --config.\n"+
-			"Its admin.token is in "+tokenVariable+" or in --token-file")
+			"Its admin.token is in "+command.AdminToken+" or in --token-file")
 	cmd.PersistentFlags().String("token-file", "", "`FILE` with the admin.token of --admin")
 	cmd.MarkFlagFilename("token-file") //nolint:errcheck // the flag was just added
 }
@@ -58,7 +55,8 @@ func elsewhere(cmd *cobra.Command) (*remote, error) {
 		return nil, command.Invalidf("--admin %q is no URL such as https://gateway.example.com:9090", at)
 	}
 	if u.User != nil {
-		return nil, command.Invalidf("--admin has no user and password; the token is in %s or --token-file", tokenVariable)
+		return nil, command.Invalidf("--admin has no user and password; the token is in %s or --token-file",
+			command.AdminToken)
 	}
 	token, err := adminToken(flag("token-file"))
 	if err != nil {
@@ -77,7 +75,7 @@ func elsewhere(cmd *cobra.Command) (*remote, error) {
 }
 
 func adminToken(file string) (string, error) {
-	token := os.Getenv(tokenVariable)
+	token := os.Getenv(command.AdminToken)
 	if file != "" {
 		text, err := userfile.UTF8(file)
 		if err != nil {
@@ -86,7 +84,8 @@ func adminToken(file string) (string, error) {
 		token = strings.TrimSpace(string(text))
 	}
 	if token == "" {
-		return "", command.Invalidf("the gateway's admin.token is needed, in %s or in --token-file FILE", tokenVariable)
+		return "", command.Invalidf("the gateway's admin.token is needed, in %s or in --token-file FILE",
+			command.AdminToken)
 	}
 	return token, nil
 }
@@ -150,30 +149,21 @@ func refusal(res *http.Response, answer []byte) error {
 	return err
 }
 
-// acted is a key after an act, perhaps with its credentials.
-type acted struct {
-	admin.WithCredentials
-}
-
-// warn says when others do not know yet of what was done.
-func (a *acted) warn(cmd *cobra.Command) {
-	if a.Waiting {
+// printActed prints a key after an act, perhaps with its credentials, and says when others do
+// not know yet of what was done.
+func printActed(cmd *cobra.Command, k *admin.WithCredentials, asJSON bool) error {
+	if k.Waiting {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: the act waits for the ledger; other gateways do not know of it yet")
 	}
-}
-
-func (a *acted) print(cmd *cobra.Command, asJSON bool) error {
-	a.warn(cmd)
-	if a.Bearer == "" {
-		return printOne(cmd, &a.Key, asJSON)
+	switch {
+	case k.Bearer == "":
+		return printOne(cmd, &k.Key, asJSON)
+	case asJSON:
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(k)
 	}
-	if asJSON {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(&a.WithCredentials)
-	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(),
-		"key id             %s\nbearer             %s\naccess key id      %s\nsecret access key  %s\n\n%s",
-		a.ID, a.Bearer, a.AccessKeyID, a.SecretAccessKey, describe(&a.Key))
-	return err
+	return printCredentials(cmd.OutOrStdout(), &tenant.Credentials{
+		KeyID: k.ID, Bearer: k.Bearer, AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey,
+	}, "\n"+describe(&k.Key))
 }
 
 // reasonOf is the body of an act that needs nothing else.
@@ -186,18 +176,22 @@ func reasonOf(cmd *cobra.Command) map[string]any {
 }
 
 // act does what the command is called to a key.
-func (r *remote) act(cmd *cobra.Command, id string, body map[string]any, asJSON bool) error {
-	var k acted
+func (r *remote) act(cmd *cobra.Command, id string, asJSON bool) error {
+	return r.actWith(cmd, id, reasonOf(cmd), asJSON)
+}
+
+func (r *remote) actWith(cmd *cobra.Command, id string, body map[string]any, asJSON bool) error {
+	var k admin.WithCredentials
 	err := r.ask(cmd.Context(), http.MethodPost, "/"+url.PathEscape(id)+"/"+cmd.Name(), "", body, &k)
 	if err != nil {
 		return err
 	}
-	return k.print(cmd, asJSON)
+	return printActed(cmd, &k, asJSON)
 }
 
 // change applies flags to the settings that a key has.
 func (r *remote) change(cmd *cobra.Command, id string, f *settingsFlags, asJSON bool) error {
-	var k acted
+	var k admin.WithCredentials
 	path := "/" + url.PathEscape(id)
 	if err := r.ask(cmd.Context(), http.MethodGet, path, "", nil, &k); err != nil {
 		return err
@@ -212,11 +206,11 @@ func (r *remote) change(cmd *cobra.Command, id string, f *settingsFlags, asJSON 
 		body[name] = value
 	}
 	version := k.Version
-	k = acted{}
+	k = admin.WithCredentials{}
 	if err := r.ask(cmd.Context(), http.MethodPatch, path, version, body, &k); err != nil {
 		return err
 	}
-	return k.print(cmd, asJSON)
+	return printActed(cmd, &k, asJSON)
 }
 
 // issue makes a key that is valid at once.
@@ -230,11 +224,11 @@ func (r *remote) issue(cmd *cobra.Command, f *settingsFlags, tenant string, asJS
 		Reason string `json:"reason,omitempty"`
 		keys.Settings
 	}{tenant, cmd.Flag("reason").Value.String(), set}
-	var k acted
+	var k admin.WithCredentials
 	if err := r.ask(cmd.Context(), http.MethodPost, "", "", body, &k); err != nil {
 		return err
 	}
-	return k.print(cmd, asJSON)
+	return printActed(cmd, &k, asJSON)
 }
 
 // tenant freezes or unfreezes all keys of a tenant, as the command is called.
@@ -276,13 +270,13 @@ func (r *remote) list(cmd *cobra.Command, of string, asJSON bool) error {
 
 // show prints a key and its credentials.
 func (r *remote) show(cmd *cobra.Command, id string, asJSON bool) error {
-	var k acted
+	var k admin.WithCredentials
 	err := r.ask(cmd.Context(), http.MethodGet, "/"+url.PathEscape(id)+"/credentials", "", nil, &k)
 	if err != nil {
 		return err
 	}
-	k.Waiting = false
-	return k.print(cmd, asJSON)
+	k.Waiting = false // nothing was done
+	return printActed(cmd, &k, asJSON)
 }
 
 // audit prints the log of acts as that gateway has it.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
@@ -37,7 +38,7 @@ func apiHere(t *testing.T) string {
 // TestElsewhere does all that there is through a gateway elsewhere.
 func TestElsewhere(t *testing.T) {
 	url := apiHere(t)
-	t.Setenv(tokenVariable, "letmein")
+	t.Setenv(command.AdminToken, "letmein")
 	t.Chdir(t.TempDir()) // nothing here is read or written
 	do := func(want string, args ...string) string {
 		t.Helper()
@@ -97,7 +98,7 @@ func TestElsewhereRefused(t *testing.T) {
 		refused(t, text, append([]string{"keys"}, args...)...)
 	}
 	no("SLUICE_ADMIN_TOKEN or in --token-file", "list", "--admin", url)
-	t.Setenv(tokenVariable, "wrong")
+	t.Setenv(command.AdminToken, "wrong")
 	no("does not take the token", "list", "--admin", url)
 	file := harness.File(t, "token", "letmein\n")
 	if _, err := output(t, "keys", "list", "--admin", url, "--token-file", file); err != nil {
@@ -109,7 +110,7 @@ func TestElsewhereRefused(t *testing.T) {
 	no("is no URL such as", "list", "--admin", "gateway:9090")
 	no("is no URL such as", "list", "--admin", "ftp://gateway:9090")
 	no("no user and password", "list", "--admin", strings.Replace(url, "://", "://u:letmein@", 1))
-	t.Setenv(tokenVariable, "letmein")
+	t.Setenv(command.AdminToken, "letmein")
 	no("no tenant", "new", "--tenant", "nobody", "--admin", url)
 	no("there is no key", "show", "SLK"+strings.Repeat("A", 21), "--admin", url)
 	no("not a key id", "revoke", "a/../b", "--admin", url)

@@ -33,12 +33,12 @@ const askWithin = 10 * time.Second
 func (a *asked) flag(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&a.admin, "admin", nil,
 		"`ADDR` of a gateway's admin port; repeatable. Default those that --config and its ledger name.\n"+
-			"The token is admin.token of --config, or SLUICE_ADMIN_TOKEN")
+			"The token is admin.token of --config, or "+command.AdminToken)
 }
 
 // client is how they are asked.
 func (a *asked) client(ctx context.Context) (*api.Client, error) {
-	c := &api.Client{Token: os.Getenv("SLUICE_ADMIN_TOKEN"), HTTP: &http.Client{Transport: &http.Transport{}}}
+	c := &api.Client{Token: os.Getenv(command.AdminToken), HTTP: &http.Client{Transport: &http.Transport{}}}
 	var cfg *config.Config
 	if *a.file != "" || len(a.admin) == 0 {
 		var err error
