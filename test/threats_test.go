@@ -2,7 +2,6 @@ package test
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,7 +16,7 @@ import (
 func TestThreatsHaveTests(t *testing.T) {
 	const threats = 24
 	row := regexp.MustCompile("(?m)^\\| ([0-9]+) \\| [^|]+ \\| [^|]{20,} \\| `([a-z0-9/]+)` (Test[A-Za-z0-9]+) \\|$")
-	rows := row.FindAllStringSubmatch(readText(t, "../docs/threats.md"), -1)
+	rows := row.FindAllStringSubmatch(string(readFile(t, "docs/threats.md")), -1)
 	if len(rows) != threats {
 		t.Fatalf("%d rows, want %d", len(rows), threats)
 	}
@@ -27,7 +26,7 @@ func TestThreatsHaveTests(t *testing.T) {
 		}
 		files, err := filepath.Glob(filepath.Join("..", r[2], "*_test.go"))
 		if err != nil || !slices.ContainsFunc(files, func(file string) bool {
-			return strings.Contains(readText(t, file), "\nfunc "+r[3]+"(t *testing.T) {")
+			return strings.Contains(string(readFile(t, "test", file)), "\nfunc "+r[3]+"(t *testing.T) {")
 		}) {
 			t.Errorf("threat %s: there is no test %s in %s", r[1], r[3], r[2])
 		}
@@ -36,13 +35,13 @@ func TestThreatsHaveTests(t *testing.T) {
 
 // TestActionsArePinned: what workflows run is named by commit, and they may only read.
 func TestActionsArePinned(t *testing.T) {
-	files, err := filepath.Glob("../.github/workflows/*.yml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no workflow: %v", err)
+	files := filesBelow(t, ".github/workflows", ".yml")
+	if len(files) == 0 {
+		t.Fatal("no workflow")
 	}
 	pinned := regexp.MustCompile(`^\s*- uses: [a-z-]+/[a-z-]+@[0-9a-f]{40} # v[0-9.]+$`)
 	for _, file := range files {
-		text := readText(t, file)
+		text := string(readFile(t, file))
 		for line := range strings.SplitSeq(text, "\n") {
 			if strings.Contains(line, "uses:") && !pinned.MatchString(line) {
 				t.Errorf("%s: not pinned: %s", file, line)
@@ -80,7 +79,7 @@ func TestPoliciesAllowWhatIsCalled(t *testing.T) {
 			t.Errorf("the role may %s, which nothing calls", action)
 		}
 	}
-	denied := readText(t, "../deploy/iam/organization-scp.json")
+	denied := string(readFile(t, "deploy", "iam", "organization-scp.json"))
 	for _, action := range []string{
 		"bedrock:InvokeModel*", "bedrock:Converse*", "bedrock:StartAsyncInvoke", "bedrock-mantle:*",
 		"bedrock:CallWithBearerToken", "bedrock-mantle:CallWithBearerToken", "iam:CreateServiceSpecificCredential",
@@ -100,7 +99,7 @@ func allowedBy(t *testing.T, name string) map[string]bool {
 			Action any
 		}
 	}
-	if err := json.Unmarshal([]byte(readText(t, filepath.Join("../deploy/iam", name))), &policy); err != nil {
+	if err := json.Unmarshal(readFile(t, "deploy", "iam", name), &policy); err != nil {
 		t.Fatal(err)
 	}
 	all := map[string]bool{}
@@ -117,13 +116,4 @@ func allowedBy(t *testing.T, name string) map[string]bool {
 		}
 	}
 	return all
-}
-
-func readText(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

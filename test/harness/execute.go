@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"sync"
@@ -56,6 +57,20 @@ func Golden(t testing.TB, name, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+// Described wants openapi.yaml to have each of the paths that an API routes below a prefix.
+func Described(t testing.TB, prefix string, paths iter.Seq[string]) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(Root(t), "internal", "api", "openapi.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range paths {
+		if !bytes.Contains(text, []byte("\n  "+prefix+path+":\n")) {
+			t.Errorf("%s is not described", prefix+path)
+		}
 	}
 }
 

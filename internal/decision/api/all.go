@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/decision"
@@ -82,7 +83,7 @@ func (a *All) List(
 	pages := make([]list, len(asked.Gateways))
 	failed := asked.each(func(i int) error {
 		q := query(&f)
-		q.Set("limit", fmt.Sprint(each))
+		q.Set("limit", strconv.Itoa(each))
 		if from := at[asked.Gateways[i]]; from != "" {
 			q.Set("cursor", from)
 		}
