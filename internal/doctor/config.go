@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // Configuration is what is wrong with a configuration file, at its places.
@@ -26,6 +28,17 @@ func Configuration(file string, faults []config.Fault) []Finding {
 		all = append(all, about{"configuration", file}.ok("it is valid"))
 	}
 	return all
+}
+
+// Unreadable is that a configuration file cannot be read at all, for err.
+func Unreadable(file string, err error) []Finding {
+	message := err.Error()
+	var why *userfile.Error
+	if errors.As(err, &why) {
+		message = why.Why // the finding names the file
+	}
+	const way = "name the file that is meant with --config; gateway quickstart writes a first one to data/quickstart.yaml"
+	return []Finding{about{"configuration", file}.fail(way, "%s", message)}
 }
 
 // RootSecret is what is wrong with the root secret, nil err for nothing.

@@ -116,8 +116,7 @@ func readForDoctor(file string, now time.Time) (*config.Config, []doctor.Finding
 		return nil, doctor.Configuration(file, faulty.With(review.Of(s, now)).Faults)
 	}
 	if err != nil {
-		fault := config.Fault{Position: config.Position{File: file}, Message: err.Error()}
-		return nil, doctor.Configuration(file, []config.Fault{fault})
+		return nil, doctor.Unreadable(file, err)
 	}
 	return cfg, nil
 }

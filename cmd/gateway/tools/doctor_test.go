@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -96,5 +97,33 @@ func TestDoctorText(t *testing.T) {
 	}
 	if _, err := os.Stat("data"); err == nil {
 		t.Error("a folder was made")
+	}
+}
+
+// TestDoctorOfFilesThatAreNone: each says what is wrong with the file, once and in one
+// line. A name that is absent came twice.
+func TestDoctorOfFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"blank": " \n", "zeros": "a\x00b", "packed": "\x1f\x8b\x08", "utf-16": "\xff\xfea\x00", "latin": "name: M\xfcller\n",
+		"open": "tenants: [", "strange": "nonsense: 1\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "a-folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for _, name := range []string{
+		"missing", "no/folder", "blank/below", "a-folder", "a-folder/", "blank", "zeros", "packed", "utf-16", "latin", "open",
+		"strange", filepath.Join(dir, "missing"),
+	} {
+		out, err := harness.Execute(t, Commands(), "doctor", "--config", name)
+		first, rest, _ := strings.Cut(out, "\n")
+		if err == nil || strings.Count(first, name) != 1 || !strings.HasPrefix(rest, "      → ") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
 	}
 }
