@@ -66,8 +66,7 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 			return err
 		}
 	}
-	named := perimeter.Suspicious(r.Body, r.Facts.Coded())
-	if !named && !r.Facts.Guarded && r.Target.Op != wire.OpApplyGuardrail {
+	if !r.Facts.MayName && !r.Facts.Guarded && r.Target.Op != wire.OpApplyGuardrail {
 		return nil // as mostly; what follows would take memory
 	}
 	s, err := r.signer(find.Resolve(model))
@@ -85,7 +84,7 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 			return err
 		}
 	}
-	if !named {
+	if !r.Facts.MayName {
 		return nil
 	}
 	return p.Body(ctx, &s, region, r.Body)

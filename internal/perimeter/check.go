@@ -1,7 +1,6 @@
 package perimeter
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"strings"
@@ -130,7 +129,7 @@ func (p *Perimeter) Header(ctx context.Context, s *Signer, region string, h wire
 
 // Body fails for a body that names what it may not: a guardrail, a place in S3, the
 // owner of a bucket, a key of KMS, another model. The body must be well-formed JSON.
-// One that is not Suspicious names nothing.
+// One that wire.MayName says no of names nothing.
 func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []byte) *wire.Error {
 	r := reader{body: body, found: func(what class, value string) *wire.Error {
 		switch what {
@@ -155,23 +154,6 @@ func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []b
 	}}
 	return r.read()
 }
-
-// Suspicious reports whether a body may name anything: all members that do have one of
-// these words within, or are below one that has. coded is whether it has escapes by
-// number, which may stand for any letter.
-func Suspicious(body []byte, coded bool) bool {
-	if coded {
-		return true
-	}
-	for _, word := range words {
-		if bytes.Contains(body, word) {
-			return true
-		}
-	}
-	return false
-}
-
-var words = [][]byte{[]byte(`"s3`), []byte("guardrailI"), []byte(`"invokeModel"`), []byte(`"arn:`)}
 
 // place fails for a place in S3 that allowed_s3 does not have.
 func (p *Perimeter) place(uri string) *wire.Error {

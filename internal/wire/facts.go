@@ -72,6 +72,8 @@ type Facts struct {
 	Compaction bool
 	// Guarded is whether a guardrail is asked for, in body or headers.
 	Guarded bool
+	// MayName is whether the body may name AWS resources: see MayName.
+	MayName bool
 	// BodyModel is the place of a "model" member (OpenAI dialects, async
 	// invoke), and BodyModelID its decoded value.
 	BodyModel   Span
@@ -134,9 +136,13 @@ type editPoints struct {
 	metadataOther bool
 }
 
-// Coded reports whether the body has, or may have, escapes by number like \u0061,
-// which may stand for any letter.
-func (f *Facts) Coded() bool { return f.texts.coded }
+// naming is what members of a body begin with that name AWS resources, or that such
+// members are below: places in S3, guardrails, bodies within CountTokens, and models by
+// ARN. Package perimeter reads them.
+var naming = jsonscan.NewBeginnings("s3", "guardrailI", "invokeModel", "arn:")
+
+// MayName reports whether a body may name AWS resources.
+func MayName(body []byte) bool { return naming.In(body) }
 
 // maxCaps is how many output caps one body may hold at once.
 const maxCaps = 10

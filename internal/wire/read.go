@@ -68,10 +68,12 @@ func (f *Facts) Read(op Operation, d *Dialect, body []byte) *Error {
 	f.Op, f.Dialect, f.Stream, f.BodyBytes, f.Multiplier = op, d, op.Streams(), len(body), 1
 	t := f.tree()
 	if t == nil || len(body) == 0 && op.IsInvoke() {
+		f.MayName = MayName(body)
 		return nil // an empty InvokeModel body goes upstream as it came
 	}
 	r := reader{f: f, body: body}
 	r.walk.Reset(t, body)
+	r.walk.Watch(naming)
 	for m := r.walk.Next(); m.Role != 0; m = r.walk.Next() {
 		r.value(m)
 	}
@@ -86,7 +88,7 @@ func (r *reader) finish() *Error {
 		return Errorf(KindValidation, "Malformed request body: it is not a JSON object.")
 	}
 	r.f.InputTokens = r.estimate()
-	r.f.texts.coded = r.walk.Coded()
+	r.f.texts.coded, r.f.MayName = r.walk.Coded(), r.walk.Met()
 	return nil
 }
 

@@ -270,6 +270,9 @@ func FuzzRead(f *testing.F) {
 		if o.Method() == "POST" && o != wire.OpInvokeBidirectional && !json.Valid(body) {
 			t.Fatalf("%s accepted %q", o, body)
 		}
+		if facts.MayName != wire.MayName(body) {
+			t.Fatalf("%q may name resources: %v", body, facts.MayName)
+		}
 		if facts.Multiplier < 1 || facts.InputTokens < 0 || facts.TextBytes > len(body) {
 			t.Fatalf("%q: %+v", body, facts)
 		}

@@ -111,6 +111,8 @@ type Scanner struct {
 	depth  int
 	expect expectation
 	coded  bool
+	met    bool
+	watch  *Beginnings // nil: none
 	// objects has a bit per open container, set for an object.
 	objects [MaxDepth/64 + 1]uint64
 	err     *Error
@@ -119,7 +121,15 @@ type Scanner struct {
 // Reset makes s ready to scan data from its beginning.
 func (s *Scanner) Reset(data []byte) {
 	s.data, s.pos, s.depth, s.expect, s.coded, s.err = data, 0, 0, expectValue, false, nil
+	s.watch, s.met = nil, false
 }
+
+// Watch makes s note which keys and strings begin with some texts, until Reset.
+func (s *Scanner) Watch(b *Beginnings) { s.watch = b }
+
+// Met reports whether any key or string so far begins with a text that Watch named, or
+// may because it has an escape by number.
+func (s *Scanner) Met() bool { return s.met || s.coded }
 
 // Coded reports whether any key or string so far has an escape by number, like
 // \u00e9, which may stand for any character.
@@ -352,6 +362,9 @@ func (s *Scanner) str(k Kind) Token {
 			if seen&highBits != 0 && !utf8.Valid(data[start+1:pos]) {
 				s.pos = start
 				return s.fail(BadUTF8)
+			}
+			if s.watch != nil && s.watch.of(data[start+1:s.pos]) {
+				s.met = true
 			}
 			return Token{Kind: k, Start: start, End: pos + 1, Shrink: shrink}
 		case c == '\\':

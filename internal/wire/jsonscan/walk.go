@@ -137,6 +137,13 @@ func (w *Walker) Reset(t *Tree, data []byte) {
 // \u00e9, which may stand for any character.
 func (w *Walker) Coded() bool { return w.scan.Coded() }
 
+// Watch makes w note which keys and strings begin with some texts, until Reset.
+func (w *Walker) Watch(b *Beginnings) { w.scan.Watch(b) }
+
+// Met reports whether any key or string so far begins with a text that Watch named, or
+// may because it has an escape by number.
+func (w *Walker) Met() bool { return w.scan.Met() }
+
 // Err is why the walk ended, nil when the text was well-formed.
 func (w *Walker) Err() *Error { return w.scan.err }
 
