@@ -19,7 +19,11 @@ func documents(text string) (docs []string, rest string) {
 	rest = text
 	tries := 0
 	for i := 0; i < len(text) && tries < mostTries && len(docs) <= mostDocuments; i++ {
-		if !opensDocument(text, i) {
+		bracket := strings.IndexAny(text[i:], "{[")
+		if bracket < 0 {
+			break
+		}
+		if i += bracket; !opensDocument(text, i) {
 			continue
 		}
 		end := closing(text[i:])
@@ -39,9 +43,10 @@ func documents(text string) (docs []string, rest string) {
 	return docs, strings.Trim(rest, " \t\r\n`*.")
 }
 
+// opensDocument reports whether the bracket at i does.
 func opensDocument(text string, i int) bool {
 	after := strings.TrimLeft(text[i+1:min(len(text), i+200)], " \t\r\n")
-	if after == "" || text[i] != '{' && text[i] != '[' {
+	if after == "" {
 		return false
 	}
 	if text[i] == '{' && after[0] == '"' {
