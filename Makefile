@@ -69,9 +69,10 @@ observe-page: build-faults ## every command of docs/observe.md, pasted, to the c
 	@$(BINARIES) SLUICE_PAGE=whole $(PROGRESS) -what "docs/observe.md" -- -count=1 -run TestObservePage ./test
 
 test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: the registries' newest releases of each
-	@$(ALIVE) 'the clients: $(CLIENTS)' scripts/$(if $(filter newest,$(CLIENTS)),newest-clients,test-tools).sh
+	@$(ALIVE) 'the clients: $(CLIENTS)' scripts/$(if $(filter newest,$(CLIENTS)),newest-clients.sh,test-tools.sh all)
 	@$(BINARIES) SLUICE_REPEATS=1 SLUICE_CLIENTS=$(if $(filter newest,$(CLIENTS)),.tools/newest) $(PROGRESS) -what "unmodified clients" -- \
-		-count=1 -timeout=20m -run 'TestClients|TestPrintedCallsWork|TestDocumentedCallsWork' ./test
+		-count=1 -timeout=20m ./test -run \
+		'TestClients|TestOpenAISDKs|TestAnthropicSDKs|TestFrameworks|TestPrintedCallsWork|TestDocumentedCallsWork'
 
 dist: ## archives, lists of parts and checksums of a release, for linux and darwin: VERSION; publishes nothing
 	@$(ALIVE) 'archives of $(VERSION)' $(GO) run -C packaging . archives -root '$(CURDIR)' -version '$(VERSION)'

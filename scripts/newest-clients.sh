@@ -20,13 +20,18 @@ want() { # want CLIENT GOT LATEST
 	say "$1 $2"
 }
 
-python_client() { # python_client PACKAGE [EXTRA]
+python_client() { # python_client PACKAGE [WITH...]
 	[ -x "$at/py-$1/bin/python" ] || python3 -m venv "$at/py-$1"
 	py=$at/py-$1/bin/python
-	"$py" -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager "$1${2:-}"
-	got=$("$py" -c "import importlib.metadata as m; print(m.version('$1'))")
-	latest=$("$py" -m pip index versions --disable-pip-version-check "$1" 2>/dev/null | sed -n '1s/.*(\(.*\)).*/\1/p')
-	want "$1" "$got" "$latest"
+	"$py" -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager "$@"
+	python_newest "$1" "$1"
+}
+
+python_newest() { # python_newest ENVIRONMENT PACKAGE
+	py=$at/py-$1/bin/python
+	got=$("$py" -c "import importlib.metadata as m; print(m.version('$2'))")
+	latest=$("$py" -m pip index versions --disable-pip-version-check "$2" 2>/dev/null | sed -n '1s/.*(\(.*\)).*/\1/p')
+	want "$2" "$got" "$latest"
 }
 
 npm_client() { # npm_client DIRECTORY PACKAGE
@@ -34,8 +39,13 @@ npm_client() { # npm_client DIRECTORY PACKAGE
 	want "$2" "$got" "$(npm view "$2" dist-tags.latest)"
 }
 
-for package in boto3 awscli langchain-aws strands-agents; do python_client "$package"; done
-python_client anthropic '[bedrock]'
+for package in boto3 awscli langchain-aws strands-agents openai litellm; do python_client "$package"; done
+python_client anthropic 'anthropic[bedrock]'
+python_client langchain-openai langchain-anthropic
+python_newest langchain-openai langchain-anthropic
+# LlamaIndex does not work with what Anthropic's client is from its first major release on.
+python_client llama-index-llms-openai llama-index-llms-anthropic 'anthropic<1'
+python_newest llama-index-llms-openai llama-index-llms-anthropic
 
 # A Node of its own: several clients want a newer one than Debian has.
 (cd "$at/node" && { [ -f package.json ] || echo '{"private":true}' >package.json; } &&
@@ -44,7 +54,8 @@ npm_client "$at/node" node
 "$at/node/node_modules/node/bin/node" --version >/dev/null
 PATH=$at/node/node_modules/node/bin:$PATH
 cp test/clients/js/*.mjs "$at/js"
-packages='@aws-sdk/client-bedrock-runtime @anthropic-ai/bedrock-sdk @ai-sdk/amazon-bedrock ai @langchain/aws'
+packages='@aws-sdk/client-bedrock-runtime @anthropic-ai/bedrock-sdk @ai-sdk/amazon-bedrock ai @langchain/aws openai
+	@ai-sdk/openai @ai-sdk/anthropic zod'
 [ -f "$at/js/package.json" ] || echo '{"private":true,"type":"module"}' >"$at/js/package.json"
 (cd "$at/js" && npm install --silent --no-audit --no-fund $(for p in $packages @langchain/core; do echo "$p@latest"; done))
 for package in $packages; do npm_client "$at/js" "$package"; done

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Finds or installs what the tests need, below .tools: redis-server and promtool from Debian, a Python environment with boto3
 # and the AWS CLI, another with agent frameworks, Node >= 20 and the npm clients, and a Java client where Maven is.
-# Does nothing where all is there. Prints what it does.
+# `all` installs the frameworks of other dialects too, which are 600 MB. Does nothing where all is there, and prints
+# what it does.
 set -eu
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -27,13 +28,13 @@ python_env() {
 	echo "$wanted" >"$tools/python/.stamp"
 }
 
-frameworks() {
-	wanted=$(sha256sum test/clients/python/frameworks.txt)
-	[ "$(cat "$tools/frameworks/.stamp" 2>/dev/null)" = "$wanted" ] && return
-	say "making a Python environment with LangChain, Strands and Anthropic's client"
-	python3 -m venv --clear "$tools/frameworks"
-	"$tools/frameworks/bin/pip" install -q --disable-pip-version-check -r test/clients/python/frameworks.txt
-	echo "$wanted" >"$tools/frameworks/.stamp"
+environment() { # environment NAME WHAT: of test/clients/python/NAME.txt
+	wanted=$(sha256sum "test/clients/python/$1.txt")
+	[ "$(cat "$tools/$1/.stamp" 2>/dev/null)" = "$wanted" ] && return
+	say "making a Python environment with $2"
+	python3 -m venv --clear "$tools/$1"
+	"$tools/$1/bin/pip" install -q --disable-pip-version-check -r "test/clients/python/$1.txt"
+	echo "$wanted" >"$tools/$1/.stamp"
 }
 
 java_client() { # only where Maven is: a JDK is much to install for one client
@@ -80,7 +81,8 @@ prometheus_tool() { # the one program of a large package that runs a server
 
 prometheus_tool
 python_env
-frameworks
+environment frameworks "LangChain, Strands and the clients of Anthropic and OpenAI"
+[ "${1:-}" != all ] || environment callers "LangChain, LlamaIndex and LiteLLM, for other dialects"
 node_20
 npm_clients
 java_client

@@ -1,9 +1,6 @@
 package test
 
 import (
-	"bytes"
-	"encoding/json"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,20 +28,8 @@ func TestAnthropicSDKs(t *testing.T) {
 
 func runMessages(t *testing.T, g *harness.Gateway, key harness.Key, model string, command []string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
-	cmd.Dir = filepath.Dir(command[1])
-	cmd.Env = clients.Env(g.URL(), "ANTHROPIC_BASE_URL="+g.URL(), "ANTHROPIC_API_KEY="+key.Bearer, "MODEL="+model,
-		"LISTED="+sonnetID)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s%s", err, out, errs.String())
-	}
-	var got map[string]call
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatalf("%v in %s", err, out)
-	}
+	got := outcomes(t, command, clients.Env(g.URL(), "ANTHROPIC_BASE_URL="+g.URL(), "ANTHROPIC_API_KEY="+key.Bearer,
+		"MODEL="+model, "LISTED="+sonnetID))
 	for _, name := range []string{"plain", "stream", "beta", "tools"} {
 		if got[name].Text != hello || got[name].Tokens != 11 {
 			t.Errorf("%s: %+v", name, got[name])

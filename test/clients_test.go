@@ -63,6 +63,9 @@ func theLane(t *testing.T) lane {
 	return l
 }
 
+// heavy are the Python clients that are much to install: only `make test-clients` does.
+var heavy = []string{"langchain-openai", "llama-index-llms-openai", "litellm"}
+
 // bin is where the programs of a Python client are.
 func (l lane) bin(client string) string {
 	switch {
@@ -70,6 +73,8 @@ func (l lane) bin(client string) string {
 		return filepath.Join(l.newest, "py-"+client, "bin")
 	case client == "boto3" || client == "awscli":
 		return filepath.Join(l.root, ".tools/python/bin")
+	case slices.Contains(heavy, client):
+		return filepath.Join(l.root, ".tools/callers/bin")
 	}
 	return filepath.Join(l.root, ".tools/frameworks/bin")
 }
@@ -181,22 +186,7 @@ func (p program) run(t *testing.T, env []string) {
 	if len(p.command) == 0 {
 		t.Fatal("not built: it needs Java and Maven")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
-	if filepath.IsAbs(p.command[1]) {
-		cmd.Dir = filepath.Dir(p.command[1])
-	}
-	cmd.Env = append(env, p.env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s%s", err, out.String(), errs.String())
-	}
-	var got map[string]call
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		t.Fatalf("%v in %s", err, out.String())
-	}
+	got := outcomes(t, p.command, append(env, p.env...))
 	for _, name := range p.calls {
 		if got[name].Text != hello {
 			t.Errorf("%s: %+v", name, got[name])
@@ -209,6 +199,28 @@ func (p program) run(t *testing.T, env []string) {
 	if c, ok := got["count"]; ok && c.Tokens == 0 {
 		t.Errorf("count: %+v", c)
 	}
+}
+
+// outcomes runs a program of a client and returns what its user saw, call by call.
+func outcomes(t *testing.T, command, env []string) map[string]call {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	if filepath.IsAbs(command[1]) {
+		cmd.Dir = filepath.Dir(command[1])
+	}
+	cmd.Env = env
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, out.String(), errs.String())
+	}
+	var got map[string]call
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v in %s", err, out.String())
+	}
+	return got
 }
 
 func wantFailure(t *testing.T, name string, got call, status int, typ string) {

@@ -1,18 +1,14 @@
 package test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/test/clients"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -88,51 +84,6 @@ func TestChatCompletions(t *testing.T) {
 	res, body = sendBearer(t, g, key, "POST", "/v1/chat/completions", chatTo("amazon.nova-lite-v1:0", ""))
 	if res.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "invalid_api_key") {
 		t.Error(res.Status, body)
-	}
-}
-
-// talk makes the stand-in call tools for who asks it to, and answer as all clients expect for the rest.
-const talk = `rules:
-  - {match: {text: use a tool}, answer: {text: "", tool: {name: weather, input: {city: Rome}}, stop_reason: tool_use}}
-  - match: {text: structured}
-    answer: {text: "", tool: {name: answer_in_json, input: {city: Rome}}, stop_reason: tool_use}
-`
-
-// TestOpenAIPython runs OpenAI's SDK: chat, streams, tools, structured output, Responses, embeddings and models.
-func TestOpenAIPython(t *testing.T) {
-	l := theLane(t)
-	g, _, key := dialects(t, talk+strings.TrimPrefix(script, "rules:\n"), "", "")
-	cmd := exec.CommandContext(t.Context(), l.python("openai"),
-		filepath.Join(l.root, "test/clients/python/openai_client.py"))
-	cmd.Env = clients.Env(g.URL(), "OPENAI_BASE_URL="+g.URL()+"/v1", "OPENAI_API_KEY="+key.Bearer)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, errs.String())
-	}
-	var got map[string]call
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatalf("%v in %s", err, out)
-	}
-	for _, name := range []string{"plain", "stream", "tools", "responses"} {
-		if got[name].Text != hello {
-			t.Errorf("%s: %+v", name, got[name])
-		}
-	}
-	for _, name := range []string{"structured", "embeddings", "models"} {
-		if got[name].Text != "ok" {
-			t.Errorf("%s: %+v", name, got[name])
-		}
-	}
-	wantFailure(t, "error", got["error"], 400, "BadRequestError")
-	wantFailure(t, "throttle", got["throttle"], 429, "RateLimitError")
-	for name, field := range map[string]string{
-		"two_answers": "n", "logprobs": "logprobs", "earlier": "previous_response_id",
-	} {
-		if wantFailure(t, name, got[name], 400, "unsupported_parameter"); got[name].Message != field {
-			t.Errorf("%s: %+v", name, got[name])
-		}
 	}
 }
 

@@ -257,10 +257,7 @@ func TestReframed(t *testing.T) {
 	s := Open("POST", "/v1/messages").Stream(&caller.Answer{Op: wire.OpInvokeStream})
 	f := func(event, want string) {
 		t.Helper()
-		payload := `{"bytes":"` + base64.StdEncoding.EncodeToString([]byte(event)) + `","p":"abc"}`
-		raw := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "chunk"}}, []byte(payload))
-		got, failure := s.Frame(nil, wire.SplitFrame(raw))
-		if failure != nil || string(got) != want {
+		if got, failure := reframe(t, s, event); failure != nil || got != want {
 			t.Errorf("%q %v", got, failure)
 		}
 	}
@@ -277,6 +274,48 @@ func TestReframed(t *testing.T) {
 			t.Errorf("%q: %q", payload, got)
 		}
 	}
+}
+
+// TestReframedCounts (langchain issue 35509): Bedrock counts the input in message_start alone, Anthropic in
+// message_delta too, and there clients look for it. What Bedrock says itself stays.
+func TestReframedCounts(t *testing.T) {
+	const start = `{"type":"message_start","message":{"usage":{"input_tokens":11,"cache_creation_input_tokens":40,` +
+		`"cache_read_input_tokens":300,"cache_creation":{"ephemeral_5m_input_tokens":40},"output_tokens":1}}}`
+	const bare = `{"type":"message_start","message":{"usage":{"input_tokens":11,"output_tokens":1}}}`
+	const all = `"input_tokens":11,"cache_creation_input_tokens":40,"cache_read_input_tokens":300`
+	delta := func(usage string) string {
+		return `{"type":"message_delta","delta":{"stop_reason":"end_turn","usage":{}},"usage":` + usage + `}`
+	}
+	for _, c := range []struct{ start, usage, want string }{
+		{start, `{"output_tokens":7}`, `{` + all + `,"output_tokens":7}`},
+		{bare, `{"output_tokens":7}`, `{"input_tokens":11,"output_tokens":7}`},
+		{start, `{}`, `{` + all + `}`},
+		{start, `{ }`, `{` + all + ` }`},
+		{start, `{"input_tokens":12,"output_tokens":7}`, `{"cache_creation_input_tokens":40,` +
+			`"cache_read_input_tokens":300,"input_tokens":12,"output_tokens":7}`},
+		{start, `{` + all + `,"output_tokens":7}`, `{` + all + `,"output_tokens":7}`},
+		{start, `null`, `null`},
+		{start, `7`, `7`},
+		{`{"type":"message_start"}`, `{"output_tokens":7}`, `{"output_tokens":7}`},
+		{`{"type":"message_start","message":{"usage":{"input_tokens":"x"}}}`, `{"output_tokens":7}`, `{"output_tokens":7}`},
+	} {
+		s := Open("POST", "/v1/messages").Stream(&caller.Answer{Op: wire.OpInvokeStream})
+		for _, event := range [][2]string{{c.start, c.start}, {delta(c.usage), delta(c.want)}} {
+			want := "event: " + typeOf([]byte(event[0])) + "\ndata: " + event[1] + "\n\n"
+			if got, failure := reframe(t, s, event[0]); failure != nil || got != want {
+				t.Errorf("%s: %q %v", c.usage, got, failure)
+			}
+		}
+	}
+}
+
+// reframe is what the caller gets of an event of InvokeModel's stream.
+func reframe(t *testing.T, s caller.Stream, event string) (string, *caller.Failure) {
+	t.Helper()
+	payload := `{"bytes":"` + base64.StdEncoding.EncodeToString([]byte(event)) + `","p":"abc"}`
+	raw := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "chunk"}}, []byte(payload))
+	got, failure := s.Frame(nil, wire.SplitFrame(raw))
+	return string(got), failure
 }
 
 // TestCounts: tokens are counted of what would be asked, by the upstream.

@@ -11,9 +11,12 @@ import (
 )
 
 // reframed is a stream of InvokeModelWithResponseStream: each frame has one event of Messages,
-// whose bytes go on as they are.
+// whose bytes go on as they are. Two things are changed: what Bedrock adds to the last event is left
+// out, and what it says of the input in the first event alone is said in message_delta too, as
+// Anthropic does: its clients read it there.
 type reframed struct {
-	event []byte // memory
+	event []byte                   // memory
+	begun [len(inputCounts)][]byte // what message_start said, as numbers in JSON
 }
 
 // metricsMember is what Bedrock adds to the last event.
@@ -31,7 +34,71 @@ func (s *reframed) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	if bytes.Contains(event, []byte(metricsMember)) {
 		event = withoutMetrics(event)
 	}
-	return appendEvent(dst, typeOf(event), event), nil
+	kind := typeOf(event)
+	switch kind {
+	case "message_start":
+		s.begin(event)
+	case "message_delta":
+		event = s.complete(event)
+	}
+	return appendEvent(dst, kind, event), nil
+}
+
+// inputCounts are the members of a usage that Bedrock's message_delta lacks.
+var inputCounts = [...]string{"input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"}
+
+// The role of a usage; those of its counts are their places in inputCounts, from 1.
+const roleUsage = uint8(len(inputCounts)) + 1
+
+var beginUsage, deltaUsage = usageAt("message.usage"), usageAt("usage")
+
+func usageAt(path string) *jsonscan.Tree {
+	rules := []jsonscan.Rule{{Path: path, Role: roleUsage}}
+	for i, name := range inputCounts {
+		rules = append(rules, jsonscan.Rule{Path: path + "." + name, Role: uint8(i + 1)})
+	}
+	return jsonscan.NewTree(rules)
+}
+
+// begin keeps what message_start says of the input.
+func (s *reframed) begin(event []byte) {
+	w := jsonscan.Walker{AllowDuplicates: true}
+	w.Reset(beginUsage, event)
+	for m := w.Next(); m.Role != 0; m = w.Next() {
+		if m.Role != roleUsage && m.Kind == jsonscan.Number {
+			s.begun[m.Role-1] = append(s.begun[m.Role-1][:0], event[m.Start:m.End]...)
+		}
+	}
+}
+
+// complete puts what message_start said into the usage of a message_delta that does not say it.
+func (s *reframed) complete(event []byte) []byte {
+	var start, end int
+	var said [len(inputCounts)]bool
+	w := jsonscan.Walker{AllowDuplicates: true}
+	w.Reset(deltaUsage, event)
+	for m := w.Next(); m.Role != 0; m = w.Next() {
+		switch {
+		case m.Role != roleUsage:
+			said[m.Role-1] = true
+		case m.Kind == jsonscan.EndObject:
+			start, end = m.Start+1, m.End-1
+		}
+	}
+	if start == 0 || w.Err() != nil {
+		return event
+	}
+	out := append(make([]byte, 0, len(event)+96), event[:start]...)
+	for i, n := range s.begun {
+		if !said[i] && len(n) > 0 {
+			out = append(append(append(out, '"'), inputCounts[i]...), `":`...)
+			out = append(append(out, n...), ',')
+		}
+	}
+	if len(bytes.TrimSpace(event[start:end])) == 0 {
+		out = bytes.TrimSuffix(out, []byte(","))
+	}
+	return append(out, event[start:]...)
 }
 
 // decode returns the event in a payload {"bytes":"…","p":"…"}.
