@@ -34,7 +34,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-browser test-packages test-faults test-edge dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-agents test-browser test-packages test-faults test-edge dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,10 @@ test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: t
 	@$(BINARIES) SLUICE_REPEATS=1 SLUICE_CLIENTS=$(if $(filter newest,$(CLIENTS)),.tools/newest) $(PROGRESS) -what "unmodified clients" -- \
 		-count=1 -timeout=20m ./test -run \
 		'TestClients|TestOpenAISDKs|TestAnthropicSDKs|TestFrameworks|TestPrintedCallsWork|TestDocumentedCallsWork'
+
+test-agents: build ## Claude Code and Codex, unmodified and headless, against the gateway: 1 GB to install
+	@$(ALIVE) 'the agents' scripts/test-agents.sh
+	@$(BINARIES) SLUICE_AGENTS=.tools/agents $(PROGRESS) -what "coding agents" -- -count=1 -run TestAgents ./test
 
 dist: ## archives, lists of parts and checksums of a release, for linux and darwin: VERSION; publishes nothing
 	@$(ALIVE) 'archives of $(VERSION)' $(GO) run -C packaging . archives -root '$(CURDIR)' -version '$(VERSION)'
