@@ -30,8 +30,7 @@ type Board struct {
 	read, whole time.Time
 
 	mu     sync.Mutex // guards the following
-	all    []State    // in the order of the standings, without notes of each other
-	states []State    // all of them, as they are shown to who sees all
+	states []State    // as they are shown to who sees all; there may be very many
 	ahead  Ahead
 	at     time.Time
 	failed error
@@ -80,8 +79,14 @@ func (b *Board) States(below string, now time.Time) ([]State, error) {
 	if below == "" {
 		return b.states, nil
 	}
-	outside := func(s State) bool { return !record.Within(s.Tenant, below) }
-	return ranked(slices.DeleteFunc(slices.Clone(b.all), outside)), nil
+	var within []State
+	for i := range b.states {
+		if s := b.states[i]; record.Within(s.Tenant, below) {
+			s.forget()
+			within = append(within, s)
+		}
+	}
+	return ranked(within), nil
 }
 
 var errUnread = fmt.Errorf("budgets have not been read yet")
@@ -90,15 +95,15 @@ var errUnread = fmt.Errorf("budgets have not been read yet")
 func (b *Board) Refresh(ctx context.Context, s *Source, now time.Time) error {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	all, err := b.readStates(ctx, s, now)
-	states, ahead := ranked(slices.Clone(all)), Ahead{}
-	if err == nil && len(all) > 0 {
+	states, err := b.readStates(ctx, s, now)
+	var ahead Ahead
+	if err == nil && len(states) > 0 {
 		ahead = lookAhead(b.history, now)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failed = err; err == nil {
-		b.all, b.states, b.ahead, b.at = all, states, ahead, now
+		b.states, b.ahead, b.at = states, ahead, now
 	}
 	return err
 }
@@ -116,7 +121,7 @@ func (b *Board) readStates(ctx context.Context, s *Source, now time.Time) ([]Sta
 	if book.Windows, err = s.Ledger.Counts(ctx, windows(book.Standings)); err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
-	return book.each(now), nil
+	return book.States(now), nil
 }
 
 // readHistory reads the rows that are new, or all when there are other budgets or it is time.
@@ -126,14 +131,17 @@ func (b *Board) readHistory(ctx context.Context, s *Source, standings []budget.S
 		of[i] = standings[i].Window.Tenant
 	}
 	same := b.history != nil && slices.Equal(of, b.of) && now.Sub(b.whole).Abs() < wholeEvery
+	if same {
+		// Keys may have been rotated since, and the budgets be of another file. What was
+		// before it would stay in memory.
+		b.history.bearers, b.history.family = s.Policies.Bearers, s.family(standings)
+	}
 	if same && now.Sub(b.read).Abs() < rowsEvery && now.Truncate(time.Hour).Equal(b.read.Truncate(time.Hour)) {
 		b.history.now = now.UTC()
 		return nil
 	}
 	var from time.Time
 	if same {
-		// Keys may have been rotated since, under the policies of another file.
-		b.history.bearers, b.history.family = s.Policies.Bearers, s.family(standings)
 		from, same = b.history.advance(now)
 	}
 	fresh := b.history

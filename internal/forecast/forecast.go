@@ -49,6 +49,8 @@ type State struct {
 	History                                 time.Duration // that the forecast is made of
 
 	Notes []string // what is to be known about the figures, in words
+	// stricter is whether the last of Notes names a budget above that ends sooner.
+	stricter bool
 }
 
 // Range is a forecast with its interval.
@@ -87,15 +89,12 @@ type Book struct {
 }
 
 // States makes the states of all budgets as of now: those first that run out first.
-func (b *Book) States(now time.Time) []State { return ranked(b.each(now)) }
-
-// each makes the states by themselves, in the order of the standings.
-func (b *Book) each(now time.Time) []State {
+func (b *Book) States(now time.Time) []State {
 	all := make([]State, len(b.Standings))
 	for i := range b.Standings {
 		all[i] = b.state(&b.Standings[i], now.UTC())
 	}
-	return all
+	return ranked(all)
 }
 
 // ranked notes which of them end sooner than others below, and sorts them: those first that
@@ -188,7 +187,15 @@ func nameStricter(all []State) {
 		}
 		if above != nil {
 			s.Notes = append(slices.Clip(s.Notes), "the "+above.Period+" of "+above.Tenant+" runs out sooner")
+			s.stricter = true
 		}
+	}
+}
+
+// forget takes away what nameStricter has noted; whoever shares the notes keeps it.
+func (s *State) forget() {
+	if s.stricter {
+		s.Notes, s.stricter = s.Notes[:len(s.Notes)-1], false
 	}
 }
 

@@ -36,7 +36,7 @@ func (h *History) Everywhere(shared *redis.Ledger, self func() net.Addr, sign fu
 		if err != nil {
 			return nil, err
 		}
-		own := address(h.opts.Config, self())
+		own := address(&h.admin, self())
 		c := &api.Client{HTTP: calls, Sign: sign}
 		for _, at := range slices.DeleteFunc(known, func(at string) bool { return at == own }) {
 			if !strings.Contains(at, "://") {

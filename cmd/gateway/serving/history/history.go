@@ -38,7 +38,8 @@ type Options struct {
 
 // History is what a gateway keeps of requests. A nil History is of one that keeps nothing.
 type History struct {
-	opts     Options
+	opts     Options // without the configuration, which may be large and is replaced by a reload
+	admin    config.Admin
 	log      *decision.Log
 	recorder *recorder.Recorder
 }
@@ -70,7 +71,9 @@ func Open(o Options) *History {
 		o.Log.Error("no decisions are kept", "err", err)
 		return nil
 	}
-	return &History{o, log, recorder.New(log, name(o.Config))}
+	h := &History{opts: o, admin: o.Config.Admin, log: log, recorder: recorder.New(log, name(o.Config))}
+	h.opts.Config = nil
+	return h
 }
 
 // name is how a gateway is called in its decisions.
@@ -134,7 +137,7 @@ func (h *History) Announce(shared *redis.Ledger, addr net.Addr) *Announcement {
 		return nil
 	}
 	a := &Announcement{
-		list: admins.New(shared, h.opts.Now), name: h.opts.Writer, at: address(h.opts.Config, addr), log: h.opts.Log,
+		list: admins.New(shared, h.opts.Now), name: h.opts.Writer, at: address(&h.admin, addr), log: h.opts.Log,
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go a.run()
@@ -142,9 +145,9 @@ func (h *History) Announce(shared *redis.Ledger, addr net.Addr) *Announcement {
 }
 
 // address is where others reach the admin port.
-func address(cfg *config.Config, addr net.Addr) string {
-	if cfg.Admin.Advertise != "" {
-		return cfg.Admin.Advertise
+func address(admin *config.Admin, addr net.Addr) string {
+	if admin.Advertise != "" {
+		return admin.Advertise
 	}
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() {
