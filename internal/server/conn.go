@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"net/netip"
@@ -29,11 +28,11 @@ type conn struct {
 	opened   time.Time
 	guest    crowd.Guest
 	sender   sender
-	// guard, frames and held are nil on HTTP/1.1. They are set before a server gets
+	// guard, ahead and held are nil on HTTP/1.1. They are set before a server gets
 	// the connection.
-	guard  *h2guard.Guard
-	frames *bufio.Reader
-	held   *held
+	guard *h2guard.Guard
+	ahead *ahead
+	held  *held
 
 	peeked  [len(h2guard.Preface)]byte
 	nPeeked int
@@ -86,58 +85,24 @@ func newConn(s *Server, raw net.Conn) *conn {
 // Read returns what the sniffer read, then what comes. On HTTP/2 it is buffered:
 // net/http asks for each head of a frame, of nine bytes, and for each payload.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.frames != nil {
-		return c.frames.Read(p)
+	if c.ahead != nil {
+		return c.ahead.read(p)
 	}
 	return c.read(p)
 }
 
-// frameBuffer is how much of HTTP/2 is read ahead; longer payloads are read past it.
-const frameBuffer = 4 << 10
-
-// guardFrames begins to buffer and to count frames.
+// guardFrames begins to buffer and to count frames, after the preface.
 func (c *conn) guardFrames() {
-	c.guard = &h2guard.Guard{Suspect: c.server.floods.Flooding(c.from, time.Now())}
-	c.frames = bufio.NewReaderSize(guarded{c}, frameBuffer)
+	now := time.Now()
+	c.guard = &h2guard.Guard{Suspect: c.server.floods.Flooding(c.from, now)}
+	c.guard.Received(c.peeked[:], now)
+	c.nGiven = c.nPeeked
+	c.ahead = newAhead(c)
 	c.held = &held{send: c.send, hold: c.server.holdTime}
 }
 
-// guarded reads HTTP/2 from a connection and ends it when there is a flood.
-type guarded struct{ *conn }
-
-func (c guarded) Read(p []byte) (int, error) {
-	n, err := c.readHead(p)
-	if flood := c.guard.Received(p[:n], time.Now()); flood != "" {
-		c.flooding(flood)
-		return 0, errFlood
-	}
-	return n, err
-}
-
-// readHead reads, and while a head is due at most until then: the first of the
-// connection, or one that has begun. A head that comes at once costs no deadline.
-func (c guarded) readHead(p []byte) (int, error) {
-	for {
-		due := c.headDue()
-		if due != c.headArmed {
-			if err := c.Conn.SetReadDeadline(due); err != nil {
-				return 0, err
-			}
-			c.headArmed = due
-		}
-		n, err := c.read(p)
-		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
-		}
-		if due := c.headDue(); !due.IsZero() && !time.Now().Before(due) {
-			_ = c.Close()
-			return 0, errLate
-		}
-	}
-}
-
 // headDue is until when a head must have come, zero when none is under way.
-func (c guarded) headDue() time.Time {
+func (c *conn) headDue() time.Time {
 	timeout := c.server.settings.Load().Timeouts.Header
 	if c.guard.Requests() == 0 {
 		return c.opened.Add(timeout)

@@ -88,20 +88,28 @@ func (quiet) Printf(string, ...any) {}
 // serve serves one connection until it is closed. fasthttp's own accept loop and
 // shutdown are not used: they leave a goroutine behind for seconds, and reset
 // their state when the time is up.
-func (h *http1) serve(c *conn) {
-	defer func() { _ = c.Close() }()
-	p := &parkable{conn: c, head: longHead{reading: true}}
-	for {
-		p.parked = false
-		_ = h.parsers.Load().fast.ServeConn(p)
-		if p.head.tooLong {
-			p.head = longHead{again: p.head.kept, roomy: true}
-			_ = h.parsers.Load().roomy.ServeConn(p)
-		}
-		if !p.parked || !p.wait() {
+func (h *http1) serve(c *conn) { h.unpark(&parkable{conn: c, head: longHead{reading: true}}) }
+
+func (h *http1) unpark(p *parkable) {
+	p.parked = false
+	_ = h.parsers.Load().fast.ServeConn(p)
+	if p.head.tooLong {
+		p.head = longHead{again: p.head.kept, roomy: true}
+		_ = h.parsers.Load().roomy.ServeConn(p)
+	}
+	if !p.parked {
+		drop(p.conn)
+		return
+	}
+	p.head = longHead{} // which knows the memory of the reader
+	// Another goroutine waits: the stack of this one has become as large as requests need.
+	h.server.work.Go(func() {
+		if p.wait() {
+			h.unpark(p)
 			return
 		}
-	}
+		drop(p.conn)
+	})
 }
 
 // parkAfter is how long an idle connection keeps its buffers for the next
@@ -272,7 +280,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	c.sender.ask()
-	s.inFlight.Add(1)
+	s.begin()
 	h.openBody(ctx, r)
 	hd := &r.head
 	r.request = gateway.Request{

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
@@ -22,28 +24,27 @@ import (
 // (package h2guard); to net/http all of them are HTTP/2 with prior knowledge.
 type http2 struct {
 	server *Server
-	ln     *handover
 	std    *http.Server
+	// begun serves a connection whose preface was read. An http.Server would read
+	// the preface by its HTTP/1.1, whose buffers of 8 KB a connection then keeps.
+	begun func(*http.Server, *tls.Conn, http.Handler)
+	down  atomic.Bool // no connection is served any more
 }
 
-type connKey struct{}
-
-const streamsPerConnection = 100
+const (
+	streamsPerConnection = 100
+	// priorKnowledge is under which name an http.Server has begun.
+	priorKnowledge = "unencrypted_http2"
+)
 
 func newHTTP2(s *Server) *http2 {
-	h := &http2{server: s, ln: newHandover(s.ln.Addr())}
+	h := &http2{server: s}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	h.std = &http.Server{
-		Handler:        h,
 		Protocols:      protocols,
 		MaxHeaderBytes: maxHeaderBytes,
-		// otherwise "OPTIONS *" is answered without being checked
-		DisableGeneralOptionsHandler: true,
-		IdleTimeout:                  s.settings.Load().Timeouts.KeepAlive,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, c)
-		},
+		IdleTimeout:    s.settings.Load().Timeouts.KeepAlive,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          streamsPerConnection,
 			MaxReceiveBufferPerStream:     256 << 10,
@@ -52,36 +53,55 @@ func newHTTP2(s *Server) *http2 {
 		},
 		ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
 	}
+	_ = h.std.Serve(nobody{}) // makes it ready
+	if h.begun = h.std.TLSNextProto[priorKnowledge]; h.begun == nil {
+		panic("BUG: net/http serves no HTTP/2 with prior knowledge")
+	}
 	return h
 }
 
-// run serves until shutdown. Its only error is that of a listener, and ours has
-// none but closing.
-func (h *http2) run() { _ = h.std.Serve(h.ln) }
+// nobody is a listener to which no one comes.
+type nobody struct{ net.Listener }
 
-// serve gives c to net/http, which serves it in a goroutine of its own.
+// Accept ends at once.
+func (nobody) Accept() (net.Conn, error) { return nil, io.EOF }
+
+// Close does nothing.
+func (nobody) Close() error { return nil }
+
+// serve serves a connection until it is closed.
 func (h *http2) serve(c *conn) {
-	if !h.ln.put(c) {
-		_ = c.Close()
+	defer drop(c)
+	defer func() {
+		if v := recover(); v != nil {
+			h.server.logPanic("", v)
+		}
+	}()
+	if !h.down.Load() {
+		h.begun(h.std, tls.Client(begun{Conn: c}, nil), &http2Conn{h, c})
 	}
 }
 
+// begun is a connection whose preface was read, in the wrapping in which net/http takes it.
+type begun struct{ net.Conn }
+
+// UnencryptedNetConn takes it out again.
+func (b begun) UnencryptedNetConn() net.Conn { return b.Conn }
+
 func (h *http2) shutdown(ctx context.Context) error {
-	_ = h.ln.Close()
-	err := h.std.Shutdown(ctx)
-	if err != nil {
-		_ = h.std.Close()
-	}
-	return err
+	h.down.Store(true)
+	return h.std.Shutdown(ctx) // asks the callers to leave, and waits for nobody
+}
+
+// http2Conn handles the requests of one connection.
+type http2Conn struct {
+	*http2
+	conn *conn
 }
 
 // ServeHTTP is one request: read the head, ask the handler, write the answer.
-func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s := h.server
-	c, ok := r.Context().Value(connKey{}).(*conn)
-	if !ok {
-		panic("BUG: a connection that did not come from the sniffer")
-	}
+func (h *http2Conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s, c := h.server, h.conn
 	c.guard.Served()
 	received := s.opts.Now()
 	id := s.ids.Next(received)
@@ -92,7 +112,7 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.sender.ask()
-	s.inFlight.Add(1)
+	s.begin()
 	defer s.inFlight.Add(-1)
 	h.openBody(r, e)
 	defer e.account.Close()

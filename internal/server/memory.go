@@ -12,6 +12,13 @@ func (s *Server) fixedBytes() int64 {
 	return s.connections.Load()*pool.PerConnection + s.inFlight.Load()*pool.PerRequest
 }
 
+// begin counts a request in flight.
+func (s *Server) begin() {
+	if n := s.inFlight.Add(1); n > s.busiest.Load() {
+		s.busiest.Store(n) // a little less, when several come at once
+	}
+}
+
 // poolLimits are those of the settings of the moment.
 func (s *Server) poolLimits() pool.Limits {
 	limits := &s.settings.Load().Limits
@@ -19,16 +26,16 @@ func (s *Server) poolLimits() pool.Limits {
 }
 
 const (
-	memoryInterval = 500 * time.Millisecond
-	// worthReturning is how many bytes of bodies must have been held at once for
+	memoryInterval = 200 * time.Millisecond
+	// worthReturning is how many bytes requests must have held at once for
 	// their memory to be returned, and calmBytes how few may be held when that
 	// happens: collecting twice costs some 20 ms of a processor.
 	worthReturning = 32 << 20
 	calmBytes      = worthReturning / 4
 )
 
-// returnMemory returns the memory of large bodies to the system soon after they
-// are gone. The runtime would keep it until the next collection, which comes two
+// returnMemory returns the memory of large bodies, and of many requests at once, to the
+// system soon after they are gone. The runtime would keep it until the next collection, which comes two
 // minutes later when nothing allocates, and then for some minutes more.
 func (s *Server) returnMemory() {
 	tick := time.NewTicker(memoryInterval)
@@ -40,7 +47,7 @@ func (s *Server) returnMemory() {
 		case <-s.stopped:
 			return
 		}
-		lately := s.pool.Peak()
+		lately := s.pool.Peak() + s.busiest.Swap(s.inFlight.Load())*pool.PerRequest
 		owed = max(owed, lately)
 		if owed >= worthReturning && lately <= calmBytes {
 			owed = 0

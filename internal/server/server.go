@@ -94,6 +94,7 @@ type Server struct {
 	pending     atomic.Int64
 	connections atomic.Int64 // how many are in open, for those without the lock
 	inFlight    atomic.Int64
+	busiest     atomic.Int64   // the most of them since memory was looked at
 	work        sync.WaitGroup // one per goroutine that Serve started
 	stopOnce    sync.Once
 	stopped     chan struct{} // closed when Shutdown has begun
@@ -154,7 +155,6 @@ func (s *Server) Stats() Stats {
 // Serve accepts connections until Shutdown, then returns nil. When ctx ends first
 // it closes everything at once and returns ctx's error. It must be called once.
 func (s *Server) Serve(ctx context.Context) error {
-	s.work.Go(s.h2.run)
 	s.work.Go(s.returnMemory)
 	if s.certs != nil {
 		s.work.Go(func() { s.certs.watch(s.stopped, s.opts.Log) })

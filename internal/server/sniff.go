@@ -2,9 +2,6 @@ package server
 
 import (
 	"crypto/tls"
-	"io"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
@@ -20,12 +17,10 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 	}
 	alpn := ""
 	if s.certs != nil {
-		tc := tls.Server(c.raw, s.tlsConfig())
-		if err := tc.Handshake(); err != nil {
+		var ok bool
+		if alpn, ok = s.handshake(c); !ok {
 			return drop
 		}
-		alpn = tc.ConnectionState().NegotiatedProtocol
-		c.Conn = tc
 	}
 	isHTTP2, err := c.sniff()
 	if err != nil {
@@ -44,6 +39,17 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 	}
 	c.guardFrames()
 	return s.h2.serve
+}
+
+// handshake begins TLS and returns the protocol on which it agrees. It is by itself because
+// its large frame would double the stack of a connection without TLS that waits.
+func (s *Server) handshake(c *conn) (alpn string, ok bool) {
+	tc := tls.Server(c.raw, s.tlsConfig())
+	if err := tc.Handshake(); err != nil {
+		return "", false
+	}
+	c.Conn = tc
+	return tc.ConnectionState().NegotiatedProtocol, true
 }
 
 // turn waits until a connection of an address that floods may begin. It reports false
@@ -83,45 +89,3 @@ func (c *conn) sniff() (isHTTP2 bool, err error) {
 	}
 	return true, nil
 }
-
-// handover is a listener without a port: connections are put into it.
-type handover struct {
-	addr  net.Addr
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newHandover(addr net.Addr) *handover {
-	return &handover{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-// put waits until the server accepts the connection, or returns false because the
-// listener is closed.
-func (h *handover) put(c net.Conn) bool {
-	select {
-	case h.conns <- c:
-		return true
-	case <-h.done:
-		return false
-	}
-}
-
-// Accept returns the next connection, or io.EOF after Close.
-func (h *handover) Accept() (net.Conn, error) {
-	select {
-	case c := <-h.conns:
-		return c, nil
-	case <-h.done:
-		return nil, io.EOF
-	}
-}
-
-// Close ends Accept and put.
-func (h *handover) Close() error {
-	h.once.Do(func() { close(h.done) })
-	return nil
-}
-
-// Addr is the address of the port behind it.
-func (h *handover) Addr() net.Addr { return h.addr }
