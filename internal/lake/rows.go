@@ -63,6 +63,7 @@ type Usage struct {
 	CacheWrite1h    int64 `parquet:"cache_write_1h_tokens"`
 	GuardrailUnits  int64 `parquet:"guardrail_units"`
 	TokensCut       int64 `parquet:"tokens_cut"`
+	CapHits         int64 `parquet:"cap_hits"`
 	Unpriced        int64 `parquet:"unpriced"`
 	Unknown         int64 `parquet:"unknown"`
 	Drained         int64 `parquet:"drained"`
@@ -114,7 +115,7 @@ func usageOf(e *meter.Entry) (*Usage, error) {
 
 		Requests: c.Requests, Legs: c.Legs, Escalated: c.Escalated, InputTokens: c.Input, OutputTokens: c.Output,
 		CacheReadTokens: c.CacheRead, CacheWrite5m: c.CacheWrite5m, CacheWrite1h: c.CacheWrite1h,
-		GuardrailUnits: c.GuardrailUnits, TokensCut: c.TokensCut, Unpriced: c.Unpriced, Unknown: c.Unknown,
+		GuardrailUnits: c.GuardrailUnits, TokensCut: c.TokensCut, CapHits: c.CapHits, Unpriced: c.Unpriced, Unknown: c.Unknown,
 		Drained: c.Drained, SuspenseTokens: c.SuspenseTokens, SearchUnits: c.Queries, Images: c.Images,
 		Milliseconds: c.Milliseconds,
 	}

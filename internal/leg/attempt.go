@@ -160,6 +160,7 @@ func (a *Attempt) ending(how Disposition) {
 	if a.Pieces.Fill(&end.Usage) && end.Usage.Complete() {
 		end.Outcome = record.Completed
 	}
+	end.CapHit = end.Served && (a.Over() || a.Limit.Changed && wire.AtMost(end.Usage.StopReason))
 	end.GuardrailUnknown = a.guarded(a.request) && !end.Usage.UnitsKnown
 }
 

@@ -75,6 +75,7 @@ var figures = []figure[Row]{
 	{"escalation_rate", func(r *Row) string { return share(r.Escalated, r.Requests) }, ratio},
 	dollars("wasted_usd", func(r *Row) *money.Total { return &r.Wasted }),
 	count("tokens_cut", func(r *Row) int64 { return r.TokensCut }),
+	count("cap_hits", func(r *Row) int64 { return r.CapHits }),
 	count("drained", func(r *Row) int64 { return r.Drained }),
 	dollars("suspense_usd", func(r *Row) *money.Total { return &r.Suspense }),
 	count("suspense_tokens", func(r *Row) int64 { return r.SuspenseTokens }),

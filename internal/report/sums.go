@@ -45,6 +45,7 @@ type Usage struct {
 	GuardrailUnits                int64
 	Queries, Images, Milliseconds int64
 	TokensCut                     int64 // by which caps lowered what callers asked for
+	CapHits                       int64 // answers that a cap ended
 	Unpriced, Unknown, Drained    int64 // legs without a price, of unknown outcome, of callers who left
 	SuspenseTokens                int64 // estimates of unknown attempts
 }
@@ -122,7 +123,7 @@ func (u *Usage) add(d *record.Counters) (ok bool) {
 		{&u.InputTokens, d.Input}, {&u.OutputTokens, d.Output}, {&u.CacheReadTokens, d.CacheRead},
 		{&u.CacheWrite5mTokens, d.CacheWrite5m}, {&u.CacheWrite1hTokens, d.CacheWrite1h},
 		{&u.GuardrailUnits, d.GuardrailUnits}, {&u.Queries, d.Queries}, {&u.Images, d.Images},
-		{&u.Milliseconds, d.Milliseconds}, {&u.TokensCut, d.TokensCut}, {&u.Unpriced, d.Unpriced},
+		{&u.Milliseconds, d.Milliseconds}, {&u.TokensCut, d.TokensCut}, {&u.CapHits, d.CapHits}, {&u.Unpriced, d.Unpriced},
 		{&u.Unknown, d.Unknown}, {&u.Drained, d.Drained}, {&u.SuspenseTokens, d.SuspenseTokens},
 	} {
 		ok = record.AddTo(sum.to, sum.n) && ok

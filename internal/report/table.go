@@ -17,7 +17,7 @@ var usual = []string{
 
 // further are figures that follow in a table where they say something.
 var further = []string{
-	"saved_usd", "saved_low_usd", "saved_high_usd", "suspense_usd", "wasted_usd", "tokens_cut", "discount_usd",
+	"saved_usd", "saved_low_usd", "saved_high_usd", "suspense_usd", "wasted_usd", "cap_hits", "tokens_cut", "discount_usd",
 	"quantity", "unit", "unit_price_usd", "correction",
 }
 

@@ -188,10 +188,10 @@ func readDays(ctx context.Context, source report.Source, from, to time.Time) (ma
 
 // sum is what rows come to, without an end.
 type sum struct {
-	Requests, Legs, Escalated                            int64
-	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h int64
-	TokensCut, Unpriced, Unknown, SuspenseTokens         int64
-	cost, wasted, suspense                               money.Total
+	Requests, Legs, Escalated                             int64
+	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h  int64
+	TokensCut, CapHits, Unpriced, Unknown, SuspenseTokens int64
+	cost, wasted, suspense                                money.Total
 }
 
 func (s *sum) take(c *record.Counters) {
@@ -204,6 +204,7 @@ func (s *sum) take(c *record.Counters) {
 	s.CacheWrite5m += c.CacheWrite5m
 	s.CacheWrite1h += c.CacheWrite1h
 	s.TokensCut += c.TokensCut
+	s.CapHits += c.CapHits
 	s.Unpriced += c.Unpriced
 	s.Unknown += c.Unknown
 	s.SuspenseTokens += c.SuspenseTokens

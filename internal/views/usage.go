@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // capsOf is what caps on the output cut off what callers had asked for.
@@ -27,13 +28,16 @@ func capsOf(a *ask) error {
 		{Name: "output_tokens", Title: "output tokens", Kind: Count},
 		{Name: "tokens_per_request", Title: "per request", Kind: Number},
 		{Name: "tokens_cut", Title: "tokens cut from requests", Kind: Count},
+		{Name: "cap_hits", Title: "answers that the cap ended", Kind: Count},
+		{Name: "hits_percent", Title: "share", Kind: Percent},
 	}}
 	for _, e := range ranked(group(rows.each, column("tenant"))) {
 		cells := []string{e.key, "", "", ""}
 		if c := a.shelf.from.Tenants().Lookup(a.shelf.from.Tenants().Current(e.key)); c != nil && c.Cap != nil {
 			cells = []string{e.key, count(c.Cap.Default), count(c.Cap.Max), c.Cap.OnExceed}
 		}
-		t.Add(append(cells, count(e.Requests), count(e.Output), per(e.Output, e.Requests), count(e.TokensCut))...)
+		t.Add(append(cells, count(e.Requests), count(e.Output), per(e.Output, e.Requests), count(e.TokensCut),
+			count(e.CapHits), shareOf(e.CapHits, e.Requests))...)
 	}
 	a.Notes = append(a.Notes,
 		"Tokens cut are those that requests asked for above the cap, as room for their answers. "+
@@ -45,9 +49,6 @@ func capsOf(a *ask) error {
 	a.Tables = append([]*Table{t}, lengthsOf(a, of)...)
 	return nil
 }
-
-// stopAtMost are the reasons that an answer ended at its most tokens, by Bedrock's operations.
-func stopAtMost(reason string) bool { return reason == "max_tokens" || reason == "length" }
 
 // served is the leg whose answer the caller got, nil for none.
 func served(d *decision.Decision) *decision.Leg {
@@ -86,7 +87,7 @@ func lengthsOf(a *ask, of []decision.Decision) []*Table {
 		}
 		for _, e := range []*ends{bins[bin], by[of[i].Tenant]} {
 			e.all++
-			if stopAtMost(l.Stop) {
+			if wire.AtMost(l.Stop) {
 				e.stopped++
 				if of[i].Cut > 0 {
 					e.lowered++

@@ -65,6 +65,12 @@ const (
 	GuardrailPolicies // how many there are
 )
 
+// AtMost reports whether a stop reason says that the answer had as many tokens as it might, in
+// the spelling of Converse and of the families' own bodies.
+func AtMost(reason string) bool {
+	return strings.EqualFold(reason, "max_tokens") || strings.EqualFold(reason, "length")
+}
+
 // Complete reports whether input and output are both known, and nothing is odd.
 func (u *Usage) Complete() bool { return u.Input.Known && u.Output.Known && !u.Odd }
 

@@ -11,7 +11,7 @@ TOTAL = 8
 COUNTERS = """requests legs escalated input_tokens output_tokens cache_read_tokens cache_write_5m_tokens
 cache_write_1h_tokens guardrail_units tokens_cut unpriced unknown drained suspense_tokens input_usd output_usd
 cache_read_usd cache_write_usd guardrail_usd wasted_usd suspense_usd queries images milliseconds
-cache_write_5m_usd cache_write_1h_usd query_usd image_usd second_usd discount_usd late_usd withheld_usd""".split()
+cache_write_5m_usd cache_write_1h_usd query_usd image_usd second_usd discount_usd late_usd withheld_usd cap_hits""".split()
 COST = """input_usd output_usd cache_read_usd cache_write_usd cache_write_5m_usd cache_write_1h_usd guardrail_usd
 query_usd image_usd second_usd""".split()
 

@@ -88,7 +88,8 @@ func (d *drawing) call() (*record.Start, *record.End) {
 	}
 	e := &record.End{
 		ID: id, Outcome: record.Completed, Status: 200, Served: true, At: at, TokensCut: d.random.Int64N(2) * 500,
-		Usage: wire.Usage{Input: wire.Known(d.random.Int64N(5000)), Output: wire.Known(d.random.Int64N(900))},
+		CapHit: d.random.IntN(3) == 0,
+		Usage:  wire.Usage{Input: wire.Known(d.random.Int64N(5000)), Output: wire.Known(d.random.Int64N(900))},
 	}
 	switch d.random.IntN(20) {
 	case 0:

@@ -5,6 +5,7 @@ import (
 	"unicode"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/refusal"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Veto names the check that an answer failed. The values are stable: records,
@@ -49,15 +50,11 @@ const (
 	stopBad
 )
 
-// stopReasons has the reasons that are not a plain end, in the spelling of
-// Converse (API reference, ConverseResponse.stopReason) and of the InvokeModel
+// stopReasons has the reasons, beside those of wire.AtMost, that are not a plain end, in the
+// spelling of Converse (API reference, ConverseResponse.stopReason) and of the InvokeModel
 // dialects. A reason that is not here counts as a plain end: a new one must
 // not send every request to the escalation model.
 var stopReasons = map[string]stop{
-	"max_tokens":                    stopCut,
-	"length":                        stopCut,
-	"MAX_TOKENS":                    stopCut,
-	"LENGTH":                        stopCut,
 	"model_length":                  stopCut,
 	"model_context_window_exceeded": stopBad,
 	"guardrail_intervened":          stopBad,
@@ -75,7 +72,7 @@ var stopReasons = map[string]stop{
 // Check returns the first veto that fires on an answer. The schemas may be nil; then
 // nothing is validated against a schema.
 func Check(r *Request, a *Answer, s *Schemas, o Options) Finding {
-	v := Finding{Cut: stopReasons[a.StopReason] == stopCut}
+	v := Finding{Cut: wire.AtMost(a.StopReason) || stopReasons[a.StopReason] == stopCut}
 	if a.Broken {
 		v.Veto = LightError
 		return v

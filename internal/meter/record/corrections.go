@@ -63,7 +63,7 @@ type Suspended struct {
 func (s *Suspended) Resolve(truth *End, prices *PriceBook) (*Posting, error) {
 	e := *truth
 	e.Served, e.Drained, e.Wasted, e.Escalated = s.End.Served, s.End.Drained, s.End.Wasted, s.End.Escalated
-	e.TokensCut, e.At = s.End.TokensCut, s.End.At
+	e.TokensCut, e.CapHit, e.At = s.End.TokensCut, s.End.CapHit, s.End.At
 	if e.Outcome == Unknown || e.Outcome == Completed && !believable(s.Start.Op, &e.Usage) {
 		return nil, fmt.Errorf("record %s: the usage is not complete, or not possible", e.ID)
 	}

@@ -52,6 +52,7 @@ type Counters struct {
 	Input, Output, CacheRead, CacheWrite5m, CacheWrite1h int64
 	GuardrailUnits                                       int64
 	TokensCut                                            int64
+	CapHits                                              int64 // answers that the output cap ended
 	Unpriced, Unknown, Drained                           int64
 	SuspenseTokens                                       int64 // estimates of unknown attempts
 	Queries, Images, Milliseconds                        int64 // search units, images made, length of video or sound
@@ -116,13 +117,13 @@ func (c Counters) Storable() bool {
 
 // The places of money among the counters: those of versions 1 and 2 and, behind
 // the newer counts, those of versions 3 and 4.
-const oldMoney, newCounts, newMoney = 14, 21, 24
+const oldMoney, newCounts, newMoney, newestCounts = 14, 21, 24, 32
 
-func isMoney(i int) bool { return i >= oldMoney && i < newCounts || i >= newMoney }
+func isMoney(i int) bool { return i >= oldMoney && i < newCounts || i >= newMoney && i < newestCounts }
 
 // values are the counters in the order of their bits in a record. New ones come
 // at the end.
-func (c *Counters) values() [32]*int64 {
+func (c *Counters) values() [33]*int64 {
 	pico := func(p *money.Pico) *int64 { return (*int64)(p) }
 	return [...]*int64{
 		&c.Requests, &c.Legs, &c.Escalated,
@@ -135,6 +136,7 @@ func (c *Counters) values() [32]*int64 {
 		pico(&c.CostCacheWrite5m), pico(&c.CostCacheWrite1h),
 		pico(&c.CostQuery), pico(&c.CostImage), pico(&c.CostSecond), pico(&c.Discount), pico(&c.Late),
 		pico(&c.Withheld),
+		&c.CapHits,
 	}
 }
 
@@ -194,6 +196,7 @@ var columns = [...]column{
 	count("images", func(c *Counters) *int64 { return &c.Images }),
 	count("milliseconds", func(c *Counters) *int64 { return &c.Milliseconds }),
 	count("tokens_cut", func(c *Counters) *int64 { return &c.TokensCut }),
+	count("cap_hits", func(c *Counters) *int64 { return &c.CapHits }),
 	count("unpriced", func(c *Counters) *int64 { return &c.Unpriced }),
 	count("unknown", func(c *Counters) *int64 { return &c.Unknown }),
 	count("drained", func(c *Counters) *int64 { return &c.Drained }),

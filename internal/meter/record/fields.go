@@ -153,7 +153,7 @@ func (c *coder) end(e *End) {
 	e.Outcome = Outcome(outcome)
 	c.small(&e.Status)
 	c.usage(&e.Usage)
-	c.flags(&e.Drained, &e.Served, &e.Wasted, &e.Escalated, &e.GuardrailUnknown)
+	c.flags(&e.Drained, &e.Served, &e.Wasted, &e.Escalated, &e.GuardrailUnknown, &e.CapHit)
 	c.int(&e.TokensCut)
 	c.str(&e.AWSRequestID)
 	c.time(&e.At)

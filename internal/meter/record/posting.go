@@ -80,7 +80,7 @@ func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
 	}
 	add := &p.Add
 	add.Legs, add.Requests, add.Escalated = 1, flag(e.Served), flag(e.Escalated)
-	add.Drained, add.TokensCut = flag(e.Drained), e.TokensCut
+	add.Drained, add.TokensCut, add.CapHits = flag(e.Drained), e.TokensCut, flag(e.CapHit)
 	if e.Outcome == Failed {
 		p.Charges = chargesOf(s, Failed, spent{})
 		return

@@ -85,6 +85,9 @@ type End struct {
 	// GuardrailUnknown is whether a guardrail was asked for and the answer reports no
 	// units of it: what it cost is not known.
 	GuardrailUnknown bool
+	// CapHit is whether the answer ended because of the most tokens that the gateway's cap
+	// had set.
+	CapHit bool
 	// TokensCut is how far the cap lowered what the caller asked for.
 	TokensCut    int64
 	AWSRequestID string

@@ -19,11 +19,11 @@ func everyCounter() record.Counters {
 	return c
 }
 
-// tokenCounters are the counters that a row of a model billed by tokens can have: no other units, no cost of before
-// version 3 of usage records, and nothing that a budget counted late.
+// tokenCounters are the counters that a row of a model billed by tokens can have in which all has a price: no other
+// units, no cost of before version 3 of usage records, and nothing that a budget counted late.
 func tokenCounters() record.Counters {
 	c := everyCounter()
-	c.Queries, c.Images, c.Milliseconds, c.Late, c.Withheld = 0, 0, 0, 0, 0
+	c.Queries, c.Images, c.Milliseconds, c.Late, c.Withheld, c.Unpriced = 0, 0, 0, 0, 0, 0
 	c.CostQuery, c.CostImage, c.CostSecond, c.CostCacheWrite = 0, 0, 0, 0
 	return c
 }

@@ -49,6 +49,7 @@ var fields = [...]field{
 	{name: "ms$", of: func(c *record.Counters) *int64 { return (*int64)(&c.CostSecond) }, money: true},
 	{name: "dis$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Discount) }, money: true},
 	{name: "late$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Late) }, money: true},
+	{name: "cap", of: func(c *record.Counters) *int64 { return &c.CapHits }},
 	{name: "wh$", of: func(c *record.Counters) *int64 { return (*int64)(&c.Withheld) }, money: true},
 }
 

@@ -74,7 +74,7 @@ func Counted() Rows {
 				Requests: n, Legs: n + 1, Escalated: n % 2, Input: 1000 * n, Output: 77 * n,
 				CacheRead: int64(day % 5),
 				CostInput: money.Pico(3_000_000 * 1000 * n), CostOutput: money.Pico(15_000_000 * 77 * n),
-				CostWasted: money.Pico(n), Unknown: n % 3 / 2, Suspense: money.Pico(n % 3 * 1e6), TokensCut: n,
+				CostWasted: money.Pico(n), Unknown: n % 3 / 2, Suspense: money.Pico(n % 3 * 1e6), TokensCut: n, CapHits: n % 2,
 			}})
 		}
 	}

@@ -200,7 +200,7 @@ func posting(seq uint64, root, of, path string, at time.Time, i int, r *rand.Ran
 	}, Add: record.Counters{
 		Requests: n, Legs: n, Input: 900 * n, Output: 210 * n, CostInput: money.Pico(900 * n * 60_000),
 		CostOutput: money.Pico(210 * n * 240_000), CacheRead: 300 * n, CostCacheRead: money.Pico(300 * n * 15_000),
-		TokensCut: n % 40,
+		TokensCut: n % 40, CapHits: n % 7,
 	}}
 	if path == "escalated" {
 		m := n/9 + 1
