@@ -84,6 +84,12 @@ type versioned interface {
 	Version(day time.Time) uint64
 }
 
+// daily is a ledger that keeps the sums of days.
+type daily interface {
+	// Days is Rows, of which it may yield the sums under record.RowKey.OfDay.
+	Days(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error
+}
+
 // changed reports whether a day is to be read again, in a ledger that knows it.
 func (c *cache) changed(at time.Time, d *day, now time.Time) bool {
 	of, knows := c.source.(versioned)
@@ -105,7 +111,7 @@ func (c *cache) version(at time.Time) uint64 {
 func (c *cache) rows(ctx context.Context, from, to time.Time) (counted, time.Time, error) {
 	now := c.now()
 	if !from.Equal(from.Truncate(aDay)) || !to.Equal(to.Truncate(aDay)) {
-		days, err := readDays(ctx, c.source, from, to)
+		days, err := readDays(ctx, c.source.Rows, from, to)
 		return slices.Collect(maps.Values(days)), now, err
 	}
 	if end := now.Truncate(aDay).Add(2 * aDay); to.After(end) && from.Before(end) {
@@ -147,7 +153,11 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 	for at := first; at.Before(end); at = at.Add(aDay) {
 		fresher[at] = &day{at: now, version: c.version(at)} // from before its rows are read
 	}
-	days, err := readDays(ctx, c.source, first, end)
+	read := c.source.Rows
+	if of, sums := c.source.(daily); sums {
+		read = of.Days
+	}
+	days, err := readDays(ctx, read, first, end)
 	if err != nil {
 		return err
 	}
@@ -164,14 +174,16 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 }
 
 // readDays reads the rows of each day that has any.
-func readDays(ctx context.Context, source report.Source, from, to time.Time) (map[time.Time][]row, error) {
+func readDays(
+	ctx context.Context, read func(context.Context, time.Time, time.Time, func(record.RowKey, record.Counters) error) error,
+	from, to time.Time,
+) (map[time.Time][]row, error) {
 	at, days := map[record.RowKey]int{}, map[time.Time][]row{} // where in its day a row is
-	err := source.Rows(ctx, from, to, func(k record.RowKey, c record.Counters) error {
+	err := read(ctx, from, to, func(k record.RowKey, c record.Counters) error {
 		if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) {
 			return nil
 		}
-		k.Hour = k.Hour.UTC().Truncate(aDay)
-		k.User, k.Held, k.PriceVersion, k.Corrects = "", "", "", ""
+		k = k.OfDay()
 		rows := days[k.Hour]
 		i, known := at[k]
 		if known {

@@ -118,7 +118,9 @@ type rowsByDay map[int64]*day
 
 // day are the counters of one, and how often some of them were changed.
 type day struct {
-	rows    map[record.RowKey]record.Counters
+	rows map[record.RowKey]record.Counters
+	// sums are of rows by the hour, each under record.RowKey.OfDay; nil where rows are of the day already.
+	sums    map[record.RowKey]record.Counters
 	version uint64
 }
 
@@ -154,6 +156,7 @@ func (s *State) addAllLocked(
 		return err
 	}
 	s.keepLocked(rows)
+	s.sumLocked(sums)
 	return nil
 }
 
@@ -178,7 +181,7 @@ func (s *State) keepLocked(rows map[record.RowKey]record.Counters) {
 	for key, c := range rows {
 		d := s.rows[dayOf(key.Hour)]
 		if d == nil {
-			d = &day{rows: map[record.RowKey]record.Counters{}}
+			d = &day{rows: map[record.RowKey]record.Counters{}, sums: map[record.RowKey]record.Counters{}}
 			s.rows[dayOf(key.Hour)] = d
 		}
 		d.rows[key] = c
@@ -229,44 +232,6 @@ func (s *State) Rotate(_ context.Context, fp string) error {
 	return nil
 }
 
-// Rows yields every row of an hour at or after from and before to, as
-// they stand at the call, in no order. It stops at the first error of yield and
-// returns it. Rows that were folded into days are of hour 0.
-func (s *State) Rows(_ context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
-	type row struct {
-		key record.RowKey
-		add record.Counters
-	}
-	// Whoever posts waits meanwhile: a map would hash all keys again, and one list would be copied as it grows.
-	const part = 512
-	var parts [][]row
-	s.mu.Lock()
-	for n, d := range s.rows {
-		if n < dayOf(from) || n > dayOf(to) {
-			continue
-		}
-		for key, c := range d.rows {
-			if key.Hour.Before(from) || !key.Hour.Before(to) || c == (record.Counters{}) {
-				continue
-			}
-			if n := len(parts); n == 0 || len(parts[n-1]) == part {
-				parts = append(parts, make([]row, 0, part))
-			}
-			last := &parts[len(parts)-1]
-			*last = append(*last, row{key, c})
-		}
-	}
-	s.mu.Unlock()
-	for i := range parts {
-		for j := range parts[i] {
-			if err := yield(parts[i][j].key, parts[i][j].add); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // Fold turns hours that are older than record.KeepHours into days and drops what
 // is older than record.KeepDays. Hours whose day would be out of range stay, and so
 // do those of days that hours, if not nil, wants as hours.
@@ -280,24 +245,31 @@ func (s *State) Fold(_ context.Context, now time.Time, hours func(root string, d
 		if n < dayOf(oldestDay) {
 			delete(s.rows, n)
 		} else if n < dayOf(oldestHour) {
-			s.foldLocked(d.rows, kept)
+			s.foldLocked(d, kept)
 		}
 	}
 	return nil
 }
 
 // foldLocked adds the hours of a day to the day, but for roots of which it is kept.
-func (s *State) foldLocked(rows map[record.RowKey]record.Counters, kept map[rootDay]bool) {
-	for key, c := range rows { // also those that are added meanwhile, which are of the day already
+func (s *State) foldLocked(d *day, kept map[rootDay]bool) {
+	hours := false
+	for key, c := range d.rows { // also those that are added meanwhile, which are of the day already
 		day := key
 		day.Hour = key.Hour.Truncate(24 * time.Hour)
-		if day == key || kept[rootDay{record.RootOf(key.Tenant), day.Hour}] {
+		if day == key {
 			continue
 		}
-		if sum, err := s.addedLocked(map[record.RowKey]record.Counters{day: c}); err == nil {
-			s.keepLocked(sum)
-			delete(rows, key)
+		sum, err := s.addedLocked(map[record.RowKey]record.Counters{day: c})
+		if err != nil || kept[rootDay{record.RootOf(key.Tenant), day.Hour}] {
+			hours = true
+			continue
 		}
+		s.keepLocked(sum)
+		delete(d.rows, key)
+	}
+	if !hours {
+		d.sums = nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -101,6 +102,57 @@ func TestFoldForgets(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
+}
+
+// TestDaysAreTheirRows: the sums of days come to what their rows come to, whatever is posted, folded and
+// kept as hours, in any order.
+func TestDaysAreTheirRows(t *testing.T) {
+	now := time.Date(2026, 11, 23, 17, 0, 0, 0, time.UTC)
+	rapid.Check(t, func(t *rapid.T) {
+		s, seq := &embedded.State{}, uint64(0)
+		few := func(name string) string { return rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, name) }
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			if rapid.IntRange(0, 5).Draw(t, "fold") == 0 {
+				hours := rapid.Bool().Draw(t, "hours are kept")
+				if err := s.Fold(t.Context(), now, func(string, time.Time) bool { return hours }); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			seq++
+			p := record.Posting{Seq: seq, Root: "acme", Row: record.RowKey{
+				Hour:   now.Add(-time.Duration(rapid.IntRange(0, 50*24).Draw(t, "hours ago")) * time.Hour),
+				Tenant: "acme/" + few("team"), User: few("user"), Held: few("held"), PriceVersion: few("price"),
+			}, Add: record.Counters{
+				Legs: rapid.Int64Range(-2, record.MaxValue/3).Draw(t, "legs"), CapHits: 1, CostInput: 7,
+			}}
+			b := ledger.Batch{Writer: "w", Epoch: 1, Root: "acme", From: seq, To: seq, Postings: []record.Posting{p}}
+			if _, err := s.Apply(t.Context(), &b); errors.Is(err, ledger.ErrBadBatch) {
+				seq-- // a sum would be out of range
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(byDay(t, now, s.Rows), byDay(t, now, s.Days)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+type reads func(context.Context, time.Time, time.Time, func(record.RowKey, record.Counters) error) error
+
+// byDay adds up what is read of a year.
+func byDay(t *rapid.T, now time.Time, read reads) map[record.RowKey]record.Counters {
+	all := map[record.RowKey]record.Counters{}
+	err := read(t.Context(), now.AddDate(-1, 0, 0), now.AddDate(0, 0, 1), func(k record.RowKey, c record.Counters) error {
+		sum, _ := all[k.OfDay()].Plus(c)
+		all[k.OfDay()] = sum
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func leaseSubject() ledgertest.LeaseSubject {

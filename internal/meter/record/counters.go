@@ -45,6 +45,15 @@ type RowKey struct {
 	Corrects string
 }
 
+// OfDay is the row of the whole day, of all users, price versions, budgets and closed months, that a
+// row is a part of.
+func (k *RowKey) OfDay() RowKey {
+	day := *k
+	day.Hour = k.Hour.UTC().Truncate(24 * time.Hour)
+	day.User, day.Held, day.PriceVersion, day.Corrects = "", "", "", ""
+	return day
+}
+
 // Counters is one row's additive values. Amounts in Redis are two fields, whole
 // nano-dollars and the remaining pico-dollars, each simply added.
 type Counters struct {
