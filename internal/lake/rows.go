@@ -115,7 +115,8 @@ func usageOf(e *meter.Entry) (*Usage, error) {
 
 		Requests: c.Requests, Legs: c.Legs, Escalated: c.Escalated, InputTokens: c.Input, OutputTokens: c.Output,
 		CacheReadTokens: c.CacheRead, CacheWrite5m: c.CacheWrite5m, CacheWrite1h: c.CacheWrite1h,
-		GuardrailUnits: c.GuardrailUnits, TokensCut: c.TokensCut, CapHits: c.CapHits, Unpriced: c.Unpriced, Unknown: c.Unknown,
+		GuardrailUnits: c.GuardrailUnits, TokensCut: c.TokensCut, CapHits: c.CapHits,
+		Unpriced: c.Unpriced, Unknown: c.Unknown,
 		Drained: c.Drained, SuspenseTokens: c.SuspenseTokens, SearchUnits: c.Queries, Images: c.Images,
 		Milliseconds: c.Milliseconds,
 	}

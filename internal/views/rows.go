@@ -153,7 +153,7 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 	for at := first; at.Before(end); at = at.Add(aDay) {
 		fresher[at] = &day{at: now, version: c.version(at)} // from before its rows are read
 	}
-	read := c.source.Rows
+	var read reading = c.source.Rows
 	if of, sums := c.source.(daily); sums {
 		read = of.Days
 	}
@@ -173,11 +173,13 @@ func (c *cache) refresh(ctx context.Context, from, to, now time.Time) error {
 	return nil
 }
 
+// reading is how a ledger yields rows.
+type reading func(
+	ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error,
+) error
+
 // readDays reads the rows of each day that has any.
-func readDays(
-	ctx context.Context, read func(context.Context, time.Time, time.Time, func(record.RowKey, record.Counters) error) error,
-	from, to time.Time,
-) (map[time.Time][]row, error) {
+func readDays(ctx context.Context, read reading, from, to time.Time) (map[time.Time][]row, error) {
 	at, days := map[record.RowKey]int{}, map[time.Time][]row{} // where in its day a row is
 	err := read(ctx, from, to, func(k record.RowKey, c record.Counters) error {
 		if c.Late, c.Withheld = 0, 0; c == (record.Counters{}) {
