@@ -3,8 +3,8 @@
 // request.
 //
 // It serves Converse and the InvokeModel bodies of every dialect that package
-// wire knows. It runs only for legs whose answer is checked, so it decodes with
-// encoding/json. It never fails on unknown content. Of an answer it tells three
+// wire knows. It runs only for legs whose answer is checked, so it decodes what
+// is not of the most frequent form with encoding/json. It never fails on unknown content. Of an answer it tells three
 // things apart: parts that it does not read, such as images (Unread); a body of a
 // form that it does not know (nil), which the cascade treats as unknown; and what is
 // no answer at all (Broken).
@@ -24,10 +24,10 @@ func Answer(op wire.Operation, body []byte) *answer.Answer {
 	var b builder
 	switch op {
 	case wire.OpConverse:
-		var message converseAnswer
-		if json.Unmarshal(body, &message) != nil || b.converse(&message) != nil || message.Output.Message == nil {
-			return broken()
+		if plain := plainAnswer(body); plain != nil {
+			return plain
 		}
+		return decodedAnswer(body)
 	case wire.OpInvoke:
 		if noAnswer(body) {
 			return broken()
@@ -38,6 +38,16 @@ func Answer(op wire.Operation, body []byte) *answer.Answer {
 		}
 	default:
 		return nil
+	}
+	return b.answer()
+}
+
+// decodedAnswer reads an answer of Converse, whatever is in it.
+func decodedAnswer(body []byte) *answer.Answer {
+	var b builder
+	var message converseAnswer
+	if json.Unmarshal(body, &message) != nil || b.converse(&message) != nil || message.Output.Message == nil {
+		return broken()
 	}
 	return b.answer()
 }

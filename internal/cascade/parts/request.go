@@ -41,21 +41,32 @@ func Request(f *wire.Facts, body []byte) *answer.Request {
 	if f.Tools == 0 || f.ToolList.End > len(body) {
 		return r
 	}
-	var tools []requestTool
-	if json.Unmarshal(body[f.ToolList.Start:f.ToolList.End], &tools) != nil {
+	list := body[f.ToolList.Start:f.ToolList.End]
+	if tools, ok := plainTools(list); ok {
+		r.Tools = tools
 		return r
+	}
+	r.Tools = decodedTools(list)
+	return r
+}
+
+// decodedTools reads a list of tools of any family.
+func decodedTools(list []byte) (all []answer.Tool) {
+	var tools []requestTool
+	if json.Unmarshal(list, &tools) != nil {
+		return nil
 	}
 	for _, t := range tools {
 		switch {
 		case t.ToolSpec != nil:
-			r.Tools = append(r.Tools, answer.Tool{Name: t.ToolSpec.Name, Schema: t.ToolSpec.InputSchema.JSON})
+			all = append(all, answer.Tool{Name: t.ToolSpec.Name, Schema: t.ToolSpec.InputSchema.JSON})
 		case t.Function != nil:
-			r.Tools = append(r.Tools, answer.Tool{Name: t.Function.Name, Schema: t.Function.Parameters})
+			all = append(all, answer.Tool{Name: t.Function.Name, Schema: t.Function.Parameters})
 		case t.Name != "":
-			r.Tools = append(r.Tools, answer.Tool{Name: t.Name, Schema: t.InputSchema, Other: t.Definitions})
+			all = append(all, answer.Tool{Name: t.Name, Schema: t.InputSchema, Other: t.Definitions})
 		}
 	}
-	return r
+	return all
 }
 
 // maxOffering is how much text is searched for choices.
@@ -65,7 +76,8 @@ func choices(f *wire.Facts, body []byte) value.Choices {
 	if f.TextBytes > maxOffering {
 		return 0
 	}
-	return value.Offered(string(f.AppendText(nil, body)))
+	const lineEnds = 64 // about as many texts; more are no mistake
+	return value.Offered(string(f.AppendText(make([]byte, 0, f.TextBytes+lineEnds), body)))
 }
 
 // toolChoice has the members by which the families say which tool is to be called.
