@@ -4,6 +4,7 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/glob"
@@ -259,15 +260,17 @@ type Tenant struct {
 	// BillingTimeZone is what its months are closed in, "" for UTC. Only roots have it.
 	BillingTimeZone string
 	Keys            []string
-	Models          []string // nil: all
-	DenyModels      []string
-	Operations      []string // nil: the default list
-	Upstream        string
-	Role            *role.Role // what its upstream's is not, nil for nothing
-	OutputTokens    *OutputTokens
-	Budgets         []Budget
-	Limits          Limits
-	OnLedgerLoss    string // lease_only (default), allow, deny
+	// KeySettings are what is set of some of the keys, by their ids.
+	KeySettings  map[string]*Key
+	Models       []string // nil: all
+	DenyModels   []string
+	Operations   []string // nil: the default list
+	Upstream     string
+	Role         *role.Role // what its upstream's is not, nil for nothing
+	OutputTokens *OutputTokens
+	Budgets      []Budget
+	Limits       Limits
+	OnLedgerLoss string // lease_only (default), allow, deny
 	// BudgetHeaders is which budgets answers tell of: none (default), own, all. All are
 	// those of the tenants above too.
 	BudgetHeaders string
@@ -295,6 +298,16 @@ type Budget struct {
 	OnExceed string     // reject (default), light_only, notify
 	HardUSD  money.Pico // 0: none; where light_only stops too
 	TimeZone string     // IANA name, default UTC
+}
+
+// Key is what is set of one key of a tenant. The zero value restricts nothing.
+type Key struct {
+	Name, Owner string
+	Expires     time.Time // when it ceases to be valid; zero: never
+	// Networks are where requests may come from; none: from everywhere.
+	Networks []netip.Prefix
+	Budgets  []Budget // for the key alone, beside its tenant's
+	Limits   Limits   // likewise
 }
 
 // Limits are rates. Zero is no limit.

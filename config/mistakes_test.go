@@ -45,8 +45,8 @@ var nowhere = map[string]any{
 	"upstreams.role_arn": "role/x", "model_upstreams": "ue", "include": "none.yaml",
 	"tenants.id": "a//b", "tenants.renamed_from": "/a", "tenants.upstream": "ue", "tenants.role_arn": "role/x",
 	"tenants.webhook": "hooks.example.com", "tenants.budgets.time_zone": "Europe/Berln",
-	"tenants.billing_time_zone": "Asia/Kolkata",
-	"cascades.partner":          "amazon.nova-lite-v1:0",
+	"tenants.billing_time_zone": "Asia/Kolkata", "tenants.keys.budgets.time_zone": "Europe/Berln",
+	"cascades.partner": "amazon.nova-lite-v1:0",
 }
 
 // TestEveryMistake makes each kind of mistake in each key of the schema: there is one

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -274,6 +275,50 @@ var day = parsed(form{wanted: "a day such as 2026-01-31", schema: shape{
 	}
 	return t, nil
 })
+
+// instant reads a moment: a UTC day, 2026-01-31, which is its beginning, or a time with its zone.
+var instant = parsed(form{wanted: "a day such as 2026-01-31, or a time such as 2026-01-31T18:00:00Z", schema: shape{
+	"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))?$`,
+}}, func(text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC().Truncate(time.Second), nil
+		}
+	}
+	return time.Time{}, errForm
+})
+
+// network reads a network, or an address as one.
+var network = parsed(form{wanted: "a network such as 10.0.0.0/8 or 2001:db8::/32, or an address", schema: shape{
+	"type": "string",
+}}, func(text string) (netip.Prefix, error) {
+	n, ok := ParseNetwork(text)
+	if !ok {
+		return n, errForm
+	}
+	return n, nil
+})
+
+// ParseNetwork reads a network such as 10.0.0.0/8 or 2001:db8::/32, or an address, as
+// CanonicalNetwork has it. It is false for what is neither.
+func ParseNetwork(text string) (netip.Prefix, bool) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	n, err := netip.ParsePrefix(text)
+	return CanonicalNetwork(n), err == nil
+}
+
+// CanonicalNetwork is a network without bits behind its mask, and one of IPv4 as such: the
+// addresses that it is compared with are of this form.
+func CanonicalNetwork(n netip.Prefix) netip.Prefix {
+	const mapped = 96 // bits of IPv6 before an IPv4 address in it
+	if n.Addr().Is4In6() && n.Bits() >= mapped {
+		n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-mapped)
+	}
+	return n.Masked()
+}
 
 // factor reads a decimal number above zero, exactly.
 var factor = parsed(form{wanted: "a factor such as 0.5", number: true}, func(text string) (*big.Rat, error) {

@@ -2,7 +2,10 @@ package config
 
 import (
 	"math"
+	"slices"
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/sluice-gateway/sluice/internal/role"
 )
@@ -277,7 +280,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("cost_center", &t.CostCenter, name),
 		key("tags", &t.Tags, table(name)),
 		key("billing_time_zone", &t.BillingTimeZone, name),
-		key("keys", &t.Keys, serving(list(name))),
+		key("keys", &t.Keys, serving(list(tenantKey(&t.KeySettings)))),
 		key("models", &t.Models, list(name)),
 		key("deny_models", &t.DenyModels, list(name)),
 		key("operations", &t.Operations, list(oneOf(operations...))),
@@ -308,6 +311,49 @@ var ARNKinds = []string{
 var operations = []string{
 	"converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens",
 	"apply-guardrail", "invoke-guardrail-checks", "start-async-invoke", "get-async-invoke",
+}
+
+// tenantKey reads a key, which is its id or a mapping with the id and what is set of it, by
+// the id into settings.
+func tenantKey(settings *map[string]*Key) decode[string] {
+	return func(d *decoder, v value, id *string) {
+		if d.shape != nil {
+			keySection(d, v, id, &Key{})
+			d.shape["type"] = []string{"string", "number", "object"}
+			return
+		}
+		switch v.node.(type) {
+		case *ast.MappingNode, *ast.MappingValueNode:
+		default:
+			name(d, v, id)
+			return
+		}
+		before := len(d.faults)
+		entries, _ := d.entries(v)
+		d.faults = d.faults[:before] // the section says them
+		if !slices.ContainsFunc(entries, func(e entry) bool { return e.name == "id" }) {
+			d.fault(v, `needs the key "id", or is an id alone`)
+			return
+		}
+		var k Key
+		keySection(d, v, id, &k)
+		if *settings == nil {
+			*settings = map[string]*Key{}
+		}
+		(*settings)[*id] = &k
+	}
+}
+
+func keySection(d *decoder, v value, id *string, k *Key) {
+	d.section(v,
+		need("id", id, name),
+		key("name", &k.Name, name),
+		key("owner", &k.Owner, name),
+		key("expires", &k.Expires, instant),
+		key("networks", &k.Networks, list(network)),
+		key("budgets", &k.Budgets, list(budgetSection)),
+		key("limits", &k.Limits, limitsSection),
+	)
 }
 
 func outputSection(d *decoder, v value, o *OutputTokens) {

@@ -236,9 +236,28 @@ func (v *validator) tenants() {
 			} else {
 				keys[k] = keyIndex{i, j}
 			}
+			v.key(t.KeySettings[k], at(fmt.Sprintf("keys[%d]", j)))
 		}
 	}
 }
+
+// key checks what is set of a key, nil for nothing.
+func (v *validator) key(k *Key, path string) {
+	if k == nil {
+		return
+	}
+	for below, told := range map[string]string{"name": k.Name, "owner": k.Owner} {
+		v.require(plainText(told), path+"."+below, notPlain)
+	}
+	v.require(len(k.Networks) <= maxOfKey, path+".networks", "at most %d", maxOfKey)
+	v.require(len(k.Budgets) <= maxOfKey, path+".budgets", "at most %d", maxOfKey)
+	for i := range k.Budgets {
+		v.budget(&k.Budgets[i], func(below string) string { return fmt.Sprintf("%s.budgets[%d].%s", path, i, below) })
+	}
+}
+
+// maxOfKey is how many networks, and how many budgets, a key has at most.
+const maxOfKey = 64
 
 // keyIndex is a place in the list of tenants.
 type keyIndex struct{ tenant, key int }

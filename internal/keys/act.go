@@ -113,7 +113,7 @@ func (s *Settings) Check() error {
 		if !n.IsValid() {
 			return fmt.Errorf("%w: networks[%d] is no network", ErrSettings, i)
 		}
-		s.Networks[i] = canonical(n)
+		s.Networks[i] = config.CanonicalNetwork(n)
 	}
 	for i := range s.Budgets {
 		if _, err := s.Budgets[i].config(); err != nil {
@@ -133,27 +133,13 @@ func checkText(what, text string) error {
 	return nil
 }
 
-// canonical is a network without bits behind its mask, and one of IPv4 as such: the
-// addresses that it is compared with are of this form.
-func canonical(n netip.Prefix) netip.Prefix {
-	const mapped = 96 // bits of IPv6 before an IPv4 address in it
-	if n.Addr().Is4In6() && n.Bits() >= mapped {
-		n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-mapped)
-	}
-	return n.Masked()
-}
-
 // ParseNetwork reads a network such as 10.0.0.0/8 or 2001:db8::/32, or an address.
 func ParseNetwork(text string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	n, err := netip.ParsePrefix(text)
-	if err != nil {
+	n, ok := config.ParseNetwork(text)
+	if !ok {
 		return n, fmt.Errorf("%w: %q is no network such as 10.0.0.0/8, and no address", ErrSettings, text)
 	}
-	return canonical(n), nil
+	return n, nil
 }
 
 var (

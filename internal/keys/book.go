@@ -105,8 +105,13 @@ func (b *Book) Len() int {
 	return len(b.sorted)
 }
 
-// Clock is the time that keys expire by.
-func (b *Book) Clock(now time.Time) time.Time { return now.Add(b.opts.Ahead()) }
+// Clock is the time that keys expire by. That of a nil book is this machine's.
+func (b *Book) Clock(now time.Time) time.Time {
+	if b == nil {
+		return now
+	}
+	return now.Add(b.opts.Ahead())
+}
 
 // readFile takes in what was appended to the file. The caller holds mu.
 func (b *Book) readFile() error {

@@ -131,12 +131,18 @@ func merge(acts []*known, previous *State) *State {
 	}
 	for _, k := range m.Keys {
 		k.Family = m.family(k)
-		k.Own = own(k)
-		if previous != nil && previous.Keys[k.ID] != nil && reflect.DeepEqual(k.Own, previous.Keys[k.ID].Own) {
-			k.Own = previous.Keys[k.ID].Own
-		}
+		k.limit(previous)
 	}
 	return m.State
+}
+
+// limit makes Own of the settings: the same value as in the previous state while it is
+// equal, because policies are kept by it.
+func (k *Key) limit(previous *State) {
+	k.Own = own(k)
+	if previous != nil && previous.Keys[k.ID] != nil && reflect.DeepEqual(k.Own, previous.Keys[k.ID].Own) {
+		k.Own = previous.Keys[k.ID].Own
+	}
 }
 
 func (m *merging) key(id string) *Key {

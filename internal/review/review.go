@@ -28,6 +28,7 @@ func Of(s *snapshot.Snapshot, now time.Time) []config.Problem {
 	r.accounts()
 	r.globs()
 	r.shadows()
+	r.expiredKeys()
 	r.certificates()
 	r.books()
 	return slices.Concat(r.problems, s.Config.Unmatched(), s.Endings(now))
@@ -74,6 +75,18 @@ func everywhere(host string) bool {
 func sameHost(a, b string) bool {
 	local := func(host string) bool { return host == "localhost" || host == "127.0.0.1" || host == "::1" }
 	return a == b || local(a) && local(b) && (a == "localhost" || b == "localhost")
+}
+
+// expiredKeys warns of keys that the configuration itself has ended.
+func (r *reviewer) expiredKeys() {
+	for i := range r.Config.Tenants {
+		t := &r.Config.Tenants[i]
+		for j, id := range t.Keys {
+			if k := t.KeySettings[id]; k != nil && !k.Expires.IsZero() && !r.now.Before(k.Expires) {
+				r.warn(fmt.Sprintf("tenants[%d].keys[%d].expires", i, j), "is over: the key is refused")
+			}
+		}
+	}
 }
 
 // shadows warns of shadow traffic for which nobody pays, and of judges that are never

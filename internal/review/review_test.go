@@ -107,6 +107,21 @@ func TestIncludes(t *testing.T) {
 	}
 }
 
+// TestExpiredKeys: a key whose end in the file is over, or is now, is refused.
+func TestExpiredKeys(t *testing.T) {
+	got := review(t, sandbox+`tenants:
+  - id: a
+    keys:
+      - {id: SLKAAAAAAAAAAAAAAAAAAAAA, expires: 2026-11-29}
+      - {id: SLKAAAAAAAAAAAAAAAAAAAAB, expires: 2026-11-29T00:00:01Z}
+      - {id: SLKAAAAAAAAAAAAAAAAAAAAC, name: for ever}
+      - SLKAAAAAAAAAAAAAAAAAAAAD
+`)
+	if want := "5:49 warning tenants[0].keys[0].expires: is over: the key is refused"; got != want {
+		t.Error(got)
+	}
+}
+
 // TestPorts refuses two ports that are one. U12
 func TestPorts(t *testing.T) {
 	f := func(listen, admin string, same bool) {

@@ -113,7 +113,7 @@ func (a *Admission) Confirm(body []byte) (*Identity, *wire.Error) {
 	if a.key.identity == nil {
 		return nil, a.unknown()
 	}
-	if a.key.under != a.dir.acts.overlay() {
+	if a.key.under != a.dir.overlay() {
 		if a.key = a.dir.find(a.key.identity.KeyID); a.key.identity == nil {
 			return nil, a.unknown()
 		}

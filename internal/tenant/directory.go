@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/sigv4"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -34,7 +35,8 @@ type Directory struct {
 
 	renamed map[string]string // what tenants are called now, by what they were called
 
-	acts runtime // what was done to keys since the configuration was written
+	set  keys.Configured // what the configuration sets of keys
+	acts runtime         // what was done to keys since the configuration was written
 }
 
 // keySlot is where a key is in the configuration, and the key once it was used.
@@ -67,13 +69,13 @@ func Build(cfg *config.Config, s *Secrets) (*Directory, []config.Problem) {
 		config: cfg.Tenants, secrets: s, stranger: &key{secret: sigv4.NewSecret("")},
 		tenants: make(map[string]int32, n), keys: make(map[string]int32, n),
 		slots: make([]atomic.Pointer[Tenant], n), keySlots: make([]keySlot, 0, countKeys(cfg.Tenants)),
-		renamed:    map[string]string{},
+		renamed: map[string]string{}, set: keys.NewConfigured(cfg.Tenants),
 		everyModel: glob.CompileList([]string{"*"}), defaultOperations: operations(defaultOperations),
 	}
 	if s != nil {
 		d.stranger = newKey(s.generations[0].credentials("stranger"), nil)
 	}
-	d.acts.current.Store(&overlay{})
+	d.acts.current.Store(&overlay{state: (*keys.State)(nil).With(d.set, nil)})
 	b := builder{dir: d}
 	for i := range cfg.Tenants {
 		b.add(i)

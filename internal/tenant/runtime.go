@@ -20,7 +20,8 @@ type runtime struct {
 // overlay is the keys that acts issued, by id, as of one state. It is made by whoever
 // first asks after an act, and is immutable but for what is compiled in its slots.
 type overlay struct {
-	state  *keys.State // nil: no act
+	acts   *keys.State // what acts come to; nil: no act
+	state  *keys.State // with what the configuration sets; nil: nothing
 	issued map[string]*issuedSlot
 }
 
@@ -31,13 +32,14 @@ type issuedSlot struct {
 }
 
 // overlay is that of the current state.
-func (r *runtime) overlay() *overlay {
-	o, state := r.current.Load(), r.book.State()
-	if o.state == state {
-		return o
+func (d *Directory) overlay() *overlay {
+	r := &d.acts
+	before, acts := r.current.Load(), r.book.State()
+	if before.acts == acts {
+		return before
 	}
-	o = &overlay{state: state, issued: make(map[string]*issuedSlot)}
-	for id, k := range state.Keys {
+	o := &overlay{acts: acts, state: acts.With(d.set, before.state), issued: make(map[string]*issuedSlot)}
+	for id, k := range o.state.Keys {
 		if k.Tenant != "" {
 			o.issued[id] = &issuedSlot{id: id, tenant: k.Tenant}
 		}
@@ -56,7 +58,7 @@ func (d *Directory) find(keyID string) *key {
 	if d.secrets == nil {
 		return d.stranger
 	}
-	o := d.acts.overlay()
+	o := d.overlay()
 	i, ok := d.keys[keyID]
 	if !ok {
 		slot := o.issued[keyID]
@@ -81,6 +83,12 @@ func (d *Directory) find(keyID string) *key {
 	}
 	return d.find(keyID) // another request was first
 }
+
+// Keys is what acts and the configuration have made of keys, nil for nothing.
+func (d *Directory) Keys() *keys.State { return d.overlay().state }
+
+// Set is what the configuration sets of keys.
+func (d *Directory) Set() keys.Configured { return d.set }
 
 // Configured is the tenant whose key the configuration says that this is, "" for none.
 func (d *Directory) Configured(keyID string) string {

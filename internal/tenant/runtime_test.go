@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -310,5 +313,85 @@ func TestAdmitAllocatesNothingForActs(t *testing.T) {
 		if got := allocs(&acted.office, token); got > want {
 			t.Errorf("%s: %v allocations, %v without acts", what, got, want)
 		}
+	}
+}
+
+// configure puts another configuration of alice's key in use, with the acts of before.
+func (o *runtimeOffice) configure(k *config.Key) {
+	o.t.Helper()
+	dir, problems := Build(&config.Config{Tenants: []config.Tenant{{
+		ID: "acme/support", Keys: []string{o.alice.KeyID}, KeySettings: map[string]*config.Key{o.alice.KeyID: k},
+	}}}, o.secretsOfThem)
+	if len(problems) > 0 {
+		o.t.Fatal(problems)
+	}
+	o.dir = dir
+}
+
+// TestSettingsOfTheConfiguration: what a configuration sets of a key holds from its reload
+// on, wins over what acts set, and leaves what only they set.
+func TestSettingsOfTheConfiguration(t *testing.T) {
+	o := newRuntimeOffice(t)
+	past, future := now.Add(-time.Second), now.Add(time.Second)
+	elsewhere := []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}
+	for _, c := range []struct {
+		what    string
+		set     config.Key
+		refusal string
+	}{
+		{"nothing", config.Key{}, ""},
+		{"expired", config.Key{Expires: past}, "expired"},
+		{"expires soon", config.Key{Expires: future}, ""},
+		{"of another network", config.Key{Networks: elsewhere}, "10.1.2.3"},
+	} {
+		o.configure(&c.set)
+		o.want(c.what+", without a book", o.alice, "acme/support", c.refusal)
+		o.configure(&c.set)
+		o.dir.Obey(o.book)
+		o.want(c.what, o.alice, "acme/support", c.refusal)
+	}
+
+	o.do(keys.Act{Kind: keys.Change, Key: o.alice.KeyID, Settings: &keys.Settings{Expires: &past, Name: "by act"}})
+	o.configure(&config.Key{Expires: future, Owner: "ann"})
+	o.dir.Obey(o.book)
+	o.want("an act says that it expired", o.alice, "acme/support", "")
+	if k := o.dir.Keys().Keys[o.alice.KeyID]; k.Name != "by act" || k.Owner != "ann" {
+		t.Errorf("%+v", k.Settings)
+	}
+	o.do(keys.Act{Kind: keys.Freeze, Key: o.alice.KeyID})
+	o.want("frozen", o.alice, "acme/support", "frozen")
+	o.do(keys.Act{Kind: keys.Revoke, Key: o.alice.KeyID})
+	o.wantUnknown("revoked", o.alice)
+}
+
+// TestLimitsOfTheConfiguration: a key of the configuration has limits of its own, and the
+// same value of them after acts on other keys, because policies are kept by it.
+func TestLimitsOfTheConfiguration(t *testing.T) {
+	o := newRuntimeOffice(t)
+	o.configure(&config.Key{
+		Budgets: []config.Budget{{Period: "day", USD: 3 * money.Dollar, OnExceed: "light_only", TimeZone: "Asia/Tokyo",
+			HardUSD: 4*money.Dollar + 1}},
+		Limits: config.Limits{TokensPerMinute: 7},
+	})
+	o.dir.Obey(o.book)
+	own := func() *keys.Own {
+		id, err := o.identify(bearer(o.alice.Bearer), now, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id.Own
+	}
+	first := own()
+	want := &keys.Own{
+		Name: o.alice.KeyID, Limits: config.Limits{TokensPerMinute: 7},
+		Budgets: []config.Budget{{Period: "day", USD: 3 * money.Dollar, OnExceed: "light_only", TimeZone: "Asia/Tokyo",
+			HardUSD: 4*money.Dollar + 1}},
+	}
+	if diff := cmp.Diff(want, first); diff != "" {
+		t.Error(diff)
+	}
+	o.do(keys.Act{Kind: keys.Freeze, Key: o.bob.KeyID})
+	if own() != first {
+		t.Error("another value after an act on another key")
 	}
 }

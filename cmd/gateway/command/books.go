@@ -175,5 +175,5 @@ func readKeys(ctx context.Context, cfg *config.Config, shared *redis.Ledger) (*k
 	if err := book.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	return book.State(), book.Close(ctx)
+	return book.State().With(keys.NewConfigured(cfg.Tenants), nil), book.Close(ctx)
 }

@@ -154,8 +154,9 @@ func (a *app) budgets(ctx context.Context, below string) ([]forecast.State, erro
 
 // budgetSource is where how budgets stand is read.
 func (a *app) budgetSource() *forecast.Source {
+	s := a.snapshots.Load()
 	return &forecast.Source{
-		Policies: a.snapshots.Load().Budgets, Keys: a.keys.State(), Ledger: a.accounts.ledger, HeldKnown: true,
+		Policies: s.Budgets, Keys: s.Tenants.Keys(), Ledger: a.accounts.ledger, HeldKnown: true,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/keys"
@@ -138,9 +139,15 @@ func (o *Office) Change(
 		if version != "" && version != k.Version {
 			return nil, ErrVersion
 		}
-		set, before := k.Settings, k.Expires
+		configured, before := o.Tenants().Set()[id], k.Expires
+		shown := configured.Over(k.Settings)
+		set := shown
 		if err := change(&set); err != nil {
 			return nil, err
+		}
+		if vain := configured.Keep(&k.Settings, &shown, &set); len(vain) > 0 {
+			return nil, fmt.Errorf("%w: the configuration sets %s of key %s; change it there", ErrConflict,
+				strings.Join(vain, " and "), id)
 		}
 		if !sameTime(set.Expires, before) { // to name an expired key is no reason to give it more time
 			err = o.check(&set)
@@ -174,7 +181,7 @@ func (o *Office) Rotate(ctx context.Context, by Who, id string, grace time.Durat
 		if len(k.Frozen) > 0 {
 			return nil, fmt.Errorf("%w: key %s is frozen; unfreeze it before, or issue another one", ErrConflict, id)
 		}
-		set := k.Settings
+		set := o.Tenants().Set()[id].Over(k.Settings)
 		if expires != nil {
 			set.Expires = expires
 		}

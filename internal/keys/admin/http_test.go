@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 )
 
@@ -324,5 +327,40 @@ func TestThawRenamed(t *testing.T) {
 			}
 			a.do("POST", "/tenants/unfreeze", `{"tenant":"`+c.now+`"}`, 200, `"frozen":[]`)
 		})
+	}
+}
+
+// TestConfiguredSettings: what the configuration sets of a key is shown, cannot be changed
+// elsewhere, and goes with a rotation. All else can.
+func TestConfiguredSettings(t *testing.T) {
+	a := newAPI(t)
+	a.rename(config.Tenant{ID: "acme/app", Keys: []string{a.listed}, KeySettings: map[string]*config.Key{a.listed: {
+		Owner: "ann", Expires: now.Add(time.Hour), Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		Budgets: []config.Budget{{Period: "day", USD: 3 * money.Dollar, OnExceed: "reject", TimeZone: "UTC"}},
+		Limits:  config.Limits{RequestsPerMinute: 7},
+	}}})
+	path := "/" + a.listed
+	const set = `"owner":"ann","expires":"2026-11-29T03:00:00Z","networks":["10.0.0.0/8"],` +
+		`"budgets":[{"period":"day","usd":"3.00","on_exceed":"reject","time_zone":"UTC"}],"limits":{"requests_per_minute":7}`
+	a.do("GET", path, "", http.StatusOK, set)
+	a.do("GET", "", "", http.StatusOK, set)
+	for _, in := range []string{
+		`"owner":"bob"`, `"owner":null`, `"expires":null`, `"expires":"2027-01-01T00:00:00Z"`, `"networks":[]`,
+		`"networks":["10.0.0.0/8","0.0.0.0/0"]`, `"budgets":null`, `"budgets":[{"period":"day","usd":"4"}]`, `"limits":null`,
+		`"limits":{"requests_per_minute":8}`, `"name":"x","owner":"bob"`,
+	} {
+		name := regexp.MustCompile(`"(owner|expires|networks|budgets|limits)"`).FindStringSubmatch(in)[1]
+		a.do("PATCH", path, `{`+in+`}`, http.StatusConflict, "the configuration sets "+name+" of key")
+		a.do("GET", path, "", http.StatusOK, set)
+	}
+	a.do("PATCH", path, `{"name":"x","owner":"ann"}`, http.StatusOK, `"name":"x",`+set)
+	if k := a.office.Book.State().Keys[a.listed]; k.Owner != "" || k.Budgets != nil || k.Name != "x" {
+		t.Errorf("the act has what the configuration sets: %+v", k.Settings)
+	}
+	a.do("POST", path+"/rotate", `{}`, http.StatusCreated, `"name":"x",`+set)
+
+	a.rename(config.Tenant{ID: "acme/app", Keys: []string{a.listed}})
+	if got := a.do("GET", path, "", http.StatusOK, `"name":"x"`); strings.Contains(got, "ann") {
+		t.Error(got)
 	}
 }

@@ -53,17 +53,20 @@ const (
 
 // Find shows a key of which the configuration or an act knows.
 func (o *Office) Find(id string) (Key, bool) {
-	acts, of := o.Book.State().Keys[id], o.Tenants().Configured(id)
+	acts, of := o.state().Keys[id], o.Tenants().Configured(id)
 	if acts == nil && of == "" {
 		return Key{}, false
 	}
 	return o.show(id, of, acts), true
 }
 
+// state is what acts and the configuration have made of keys.
+func (o *Office) state() *keys.State { return o.Book.State().With(o.Tenants().Set(), nil) }
+
 // List shows all keys, by tenant and id; of one tenant and those below it, unless that is "".
 func (o *Office) List(of string) []Key {
 	var all []Key
-	state, seen := o.Book.State(), map[string]bool{}
+	state, seen := o.state(), map[string]bool{}
 	o.Tenants().EachKey(func(id, tenantID string) {
 		seen[id] = true
 		all = append(all, o.show(id, tenantID, state.Keys[id]))
