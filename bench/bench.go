@@ -54,6 +54,7 @@ func (b *bench) measureAll(ctx context.Context) error {
 	}{
 		{"full/slow", special.measureSlowStreams},
 		{"full/open", special.measureOpenLoop},
+		{"full/first", special.measureFirst},
 		{"full/memory", special.measureMemory},
 		{"many/tenants", growth.measureTenants},
 		{"capacity/gateway", growth.measureSizes},

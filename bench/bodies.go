@@ -17,17 +17,21 @@ const words = `the committee asked for a "short" summary of last year, with numb
  that add up, naïve assumptions marked, Größen in metres, 価格 in yen and nothing else; please keep to what
  the report says about suppliers, currency, staff and the plan for autumn`
 
-// writeBodies writes Converse bodies of about 2 KB, 40 KB and 1 MB, and one of
-// 2 KB for Chat Completions, the same in every run. It returns their files by name.
+// writeBodies writes Converse bodies of about 2 KB, 40 KB and 1 MB, and those of
+// 2 KB in the other dialects, the same in every run. It returns their files by name.
 func writeBodies(dir string) (map[string]string, error) {
 	out := map[string]string{}
 	small := conversation{turns: 3, textBytes: 330, tools: 2}
 	seed := func() *rand.Rand { return rand.New(rand.NewSource(1)) }
 	for name, content := range map[string]map[string]any{
-		"2k":   small.body(seed()),
-		"chat": chat(small.body(seed())),
-		"40k":  conversation{turns: 11, textBytes: 3000, tools: 6}.body(seed()),
-		"1m":   conversation{turns: 41, textBytes: 24000, tools: 8}.body(seed()),
+		"2k":             small.body(seed()),
+		"chat":           chat(small.body(seed())),
+		"chatstream":     with(chat(small.body(seed())), "stream", true),
+		"invoke":         with(claude(small.body(seed())), "anthropic_version", "bedrock-2023-05-31"),
+		"messages":       with(claude(small.body(seed())), "model", claudeModel),
+		"messagesstream": with(with(claude(small.body(seed())), "model", claudeModel), "stream", true),
+		"40k":            conversation{turns: 11, textBytes: 3000, tools: 6}.body(seed()),
+		"1m":             conversation{turns: 41, textBytes: 24000, tools: 8}.body(seed()),
 	} {
 		body, err := json.Marshal(content)
 		if err != nil {
@@ -88,6 +92,31 @@ func chat(body map[string]any) map[string]any {
 		"model": "auto", "messages": messages, "tools": tools, "max_tokens": limits["maxTokens"],
 		"temperature": limits["temperature"], "stop": limits["stopSequences"],
 	}
+}
+
+// claudeModel is one that no cascade of the rows asks for.
+const claudeModel = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+// claude is a body of Converse as Anthropic's Messages have it.
+func claude(body map[string]any) map[string]any {
+	asked := chat(body)
+	messages := asked["messages"].([]any)
+	var tools []any
+	for _, t := range asked["tools"].([]any) {
+		f := t.(map[string]any)["function"].(map[string]any)
+		tools = append(tools, map[string]any{
+			"name": f["name"], "description": f["description"], "input_schema": f["parameters"],
+		})
+	}
+	return map[string]any{
+		"system": messages[0].(map[string]any)["content"], "messages": messages[1:], "tools": tools,
+		"max_tokens": asked["max_tokens"], "temperature": asked["temperature"], "stop_sequences": asked["stop"],
+	}
+}
+
+func with(body map[string]any, name string, value any) map[string]any {
+	body[name] = value
+	return body
 }
 
 // text is a list with one block of text.

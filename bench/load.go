@@ -150,6 +150,7 @@ func (g *rig) sign(ctx context.Context, r *running, l load) ([]string, error) {
 type ours struct {
 	Requests, Failed, Messages int
 	P50                        float64 `json:"p50_us"`
+	P99                        float64 `json:"p99_us"`
 }
 
 func (g *rig) ours(ctx context.Context, r *running, l load, args ...string) (ours, error) {

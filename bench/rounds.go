@@ -27,17 +27,30 @@ type group struct {
 
 func groups() []group {
 	const converse, stream = "/model/auto/converse", "/model/auto/converse-stream"
+	const invoke = "/model/" + claudeModel + "/invoke"
 	return []group{
 		{load{"2k", "2k", converse, 64}, []string{
 			"standin", "nginx", "reverse", "sdk", "prototype",
 			"minimal", "full", "sigv4", "spans", "h2", "redis", "check",
 		}},
 		{load{"chat", "chat", "/v1/chat/completions", 64}, []string{"full"}},
+		{load{"invoke", "invoke", invoke, 64}, []string{"full"}},
+		{load{"messages", "messages", "/v1/messages", 64}, []string{"full"}},
 		{load{"40k", "40k", converse, 64}, []string{"nginx", "reverse", "sdk", "prototype", "minimal", "full"}},
 		{load{"1m", "1m", converse, 16}, []string{"nginx", "reverse", "prototype", "minimal", "full"}},
 		{load{"stream", "2k", stream, 64}, []string{"standin", "nginx", "reverse", "prototype", "minimal", "full"}},
+		{load{"chatstream", "chatstream", chatStream, 64}, []string{"full"}},
+		{load{"invokestream", "invoke", invoke + "-with-response-stream", 64}, []string{"full"}},
+		{load{"messagesstream", "messagesstream", messagesStream, 64}, []string{"full"}},
 	}
 }
+
+// Streams of the other dialects. The ends are for the bare proxy and the stand-in,
+// which know by them that they have a stream before them, and of which kind.
+const (
+	chatStream     = "/v1/chat/completions?like=converse-stream"
+	messagesStream = "/v1/messages?like=invoke-with-response-stream"
+)
 
 // repeats is how often the rounds of a row are run again while its quartiles
 // are too far apart.

@@ -25,6 +25,7 @@ const (
 	slowStreams = 1000
 	slowRamp    = 2 * time.Second // over which they start
 	openRate    = 500             // requests per second of the open loop
+	firstRate   = 100             // streams per second that begin
 )
 
 // special measures what is no load of requests as fast as they are answered.
@@ -108,7 +109,7 @@ func (r *running) look(ctx context.Context) state {
 func (b special) measureOpenLoop(ctx context.Context) error {
 	for round := range b.rounds {
 		all, err := beside([]string{"reverse", "full"}, func(name string) (sample, error) {
-			return b.openLoop(ctx, name)
+			return b.openLoop(ctx, name, load{body: "2k", path: "/model/auto/converse"}, openRate)
 		}, func(name string, err error) { b.miss(name+"/open", err) })
 		if err != nil {
 			return err
@@ -127,21 +128,44 @@ func (b special) measureOpenLoop(ctx context.Context) error {
 	return nil
 }
 
-func (b special) openLoop(ctx context.Context, name string) (sample, error) {
+// measureFirst looks at when streams begin that are put into another dialect: the
+// first byte of a body is that of the first event.
+func (b special) measureFirst(ctx context.Context) error {
+	loads := []load{{"firstchat", "chatstream", chatStream, 0}, {"firstmessages", "messagesstream", messagesStream, 0}}
+	for round := range b.rounds {
+		for _, l := range loads {
+			all, err := beside([]string{"full"}, func(name string) (sample, error) {
+				return b.openLoop(ctx, name, l, firstRate)
+			}, func(name string, err error) { b.miss(name+"/"+l.name, err) })
+			if err != nil {
+				return err
+			}
+			for _, m := range all {
+				b.note("bare/"+l.name, round+1, m.bare)
+				m.sample[report.AddedP99] = m.sample[report.P99] - m.bare[report.P99]
+				b.note(m.name+"/"+l.name, round+1, m.sample)
+				log.Printf("%-18s round %2d  p99 %.0f µs, %.0f over bare", m.name+"/"+l.name, round+1,
+					m.sample[report.P99], m.sample[report.AddedP99])
+			}
+		}
+	}
+	return nil
+}
+
+func (b special) openLoop(ctx context.Context, name string, l load, rate int) (sample, error) {
 	b.lookAtLoad()
 	r, err := b.get(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	before := r.look(ctx)
-	l := load{body: "2k", path: "/model/auto/converse"}
-	seen, err := b.ours(ctx, r, l, "-rate", strconv.Itoa(openRate), "-for", (b.lasting * 3 / 2).String())
+	seen, err := b.ours(ctx, r, l, "-rate", strconv.Itoa(rate), "-for", (b.lasting * 3 / 2).String())
 	if err != nil {
 		return nil, err
 	}
 	after := r.look(ctx)
 	cpu := after.used.Minus(before.used).CPU.Seconds() * 1e6 / float64(seen.Requests)
-	return sample{report.P50: seen.P50, report.CPU: cpu}, errors.Join(before.err, after.err)
+	return sample{report.P50: seen.P50, report.P99: seen.P99, report.CPU: cpu}, errors.Join(before.err, after.err)
 }
 
 // measureMemory looks at the resident memory of fresh gateways.

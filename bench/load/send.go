@@ -73,8 +73,8 @@ func dial(addr string, idle chan<- *caller, answered *sync.WaitGroup, s *seen) (
 	go func() {
 		r := bufio.NewReader(conn)
 		for due := range c.due {
-			_, messages, err := read(r)
-			s.add(time.Since(due), messages, err)
+			first, messages, err := read(r)
+			s.add(first.Sub(due), messages, err)
 			if err == nil {
 				idle <- c
 			}

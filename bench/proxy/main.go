@@ -21,7 +21,7 @@ func main() {
 		MaxRequestBodySize: 64 << 20, ReadBufferSize: 8 << 10, NoDefaultServerHeader: true, NoDefaultDate: true,
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			ctx.Request.Header.Del(fasthttp.HeaderConnection)
-			if bytes.HasSuffix(ctx.Path(), []byte("-stream")) {
+			if bytes.HasSuffix(ctx.RequestURI(), []byte("-stream")) {
 				stream(ctx, streamed)
 			} else if err := whole.Do(&ctx.Request, &ctx.Response); err != nil {
 				ctx.Error(err.Error(), fasthttp.StatusBadGateway)

@@ -26,6 +26,8 @@ const (
 	P50        = "p50_us"       // µs from the moment that a request was due; of pages, once they were shown
 	First      = "first_us"     // µs of a page that is the first
 	Added      = "added_p50_us" // µs of it over the bare proxy's around it
+	P99        = "p99_us"       // as P50
+	AddedP99   = "added_p99_us"
 	KB         = "kb"           // KB of resident memory per stream
 	Goroutines = "goroutines"   // per stream
 	PerMessage = "cpu_us_msg"   // µs of CPU per message of a stream

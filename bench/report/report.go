@@ -133,9 +133,8 @@ func (r *Report) loads() table {
 func (r *Report) others() table {
 	t := table{{"row", "measure", "figure"}}
 	measures := []string{
-		First, P50, Added, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU, Seconds, Memory,
-		RedisCPU,
-		RedisBytes,
+		First, P50, Added, P99, AddedP99, KB, Goroutines, PerMessage, Idle, Saturated, After, StartCPU, ReloadCPU,
+		Seconds, Memory, RedisCPU, RedisBytes,
 	}
 	for _, row := range r.Rows {
 		for _, m := range measures {
