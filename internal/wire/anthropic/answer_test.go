@@ -301,7 +301,7 @@ func TestReframedCounts(t *testing.T) {
 	} {
 		s := Open("POST", "/v1/messages").Stream(&caller.Answer{Op: wire.OpInvokeStream})
 		for _, event := range [][2]string{{c.start, c.start}, {delta(c.usage), delta(c.want)}} {
-			want := "event: " + typeOf([]byte(event[0])) + "\ndata: " + event[1] + "\n\n"
+			want := "event: " + string(typeOf([]byte(event[0]))) + "\ndata: " + event[1] + "\n\n"
 			if got, failure := reframe(t, s, event[0]); failure != nil || got != want {
 				t.Errorf("%s: %q %v", c.usage, got, failure)
 			}

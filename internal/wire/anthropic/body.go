@@ -35,7 +35,7 @@ func readBody(raw []byte) (*body, *caller.Failure) {
 		case t.Kind == jsonscan.Invalid:
 			return nil, caller.Invalid("", "the request's body is not valid JSON")
 		case t.Kind == jsonscan.Key && s.Depth() == 1:
-			name := string(jsonscan.AppendString(nil, raw[t.Start:t.End]))
+			name := fields.Name(text(raw, t))
 			if b.find(name) != nil {
 				return nil, caller.Invalid(name, name+": the member occurs twice")
 			}
@@ -45,6 +45,14 @@ func readBody(raw []byte) (*body, *caller.Failure) {
 		}
 	}
 	return b, b.head()
+}
+
+// text is what a key or a string says, without a copy where it has no escapes.
+func text(raw []byte, t jsonscan.Token) []byte {
+	if t.Shrink == 0 {
+		return raw[t.Start+1 : t.End-1]
+	}
+	return jsonscan.AppendString(nil, raw[t.Start:t.End])
 }
 
 // value notes a token of the last member's value.

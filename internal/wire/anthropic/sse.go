@@ -3,7 +3,6 @@ package anthropic
 import (
 	"bytes"
 	"encoding/base64"
-	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
@@ -35,7 +34,7 @@ func (s *reframed) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 		event = withoutMetrics(event)
 	}
 	kind := typeOf(event)
-	switch kind {
+	switch string(kind) {
 	case "message_start":
 		s.begin(event)
 	case "message_delta":
@@ -121,18 +120,21 @@ func (s *reframed) decode(payload []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// typeOf is the type of an event, "" when it has none.
-func typeOf(event []byte) string {
+// typeOf is the type of an event, nil when it has none.
+func typeOf(event []byte) []byte {
 	var scan jsonscan.Scanner
 	scan.Reset(event)
 	for t := scan.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = scan.Next() {
 		if t.Kind == jsonscan.Key && scan.Depth() == 1 && string(event[t.Start:t.End]) == `"type"` {
-			if v := scan.Next(); v.Kind == jsonscan.String {
-				return strings.Map(printable, string(jsonscan.AppendString(nil, event[v.Start:v.End])))
+			switch v := scan.Next(); {
+			case v.Kind == jsonscan.String && v.Shrink == 0:
+				return text(event, v) // without escapes it has nothing to drop
+			case v.Kind == jsonscan.String:
+				return bytes.Map(printable, text(event, v))
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // printable drops what would end the line of an event's name.
@@ -162,8 +164,11 @@ func withoutMetrics(event []byte) []byte {
 }
 
 // appendEvent appends a server-sent event. Line feeds in JSON are white space between its parts.
-func appendEvent(dst []byte, kind string, data []byte) []byte {
+func appendEvent[K string | []byte](dst []byte, kind K, data []byte) []byte {
 	dst = append(append(append(dst, "event: "...), kind...), "\ndata: "...)
+	if bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') < 0 {
+		return append(append(dst, data...), "\n\n"...)
+	}
 	for _, c := range data {
 		if c == '\n' || c == '\r' {
 			c = ' '

@@ -59,6 +59,14 @@ func NewTable[R any](fields ...[]Field[R]) *Table[R] {
 	return t
 }
 
+// Name is a field's name as a string; for the fields of the table it needs no memory.
+func (t *Table[R]) Name(name []byte) string {
+	if i, ok := t.index[string(name)]; ok {
+		return t.Fields[i].Name
+	}
+	return string(name)
+}
+
 // Read reads the members of v into r, up to the first failure. Those that are optional may be absent, whatever the
 // table says.
 func (t *Table[R]) Read(in *Reading, r R, v jsontree.Value, optional ...string) {
