@@ -234,6 +234,9 @@ type EdgeLimits struct {
 	// MaxUnprovenConnections bounds those on which no request has had a good credential
 	// yet, MaxConnectionsPerAddress those of them that come from one address; 0 is no bound.
 	MaxUnprovenConnections, MaxConnectionsPerAddress int
+	// MaxQueueDelay is how long requests may stand in line for a processor before new ones are
+	// refused, default 25 ms; 0: none is.
+	MaxQueueDelay time.Duration
 }
 
 // Telemetry is traces and metrics.

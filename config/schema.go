@@ -80,6 +80,7 @@ func defaults() *Config {
 		Limits: EdgeLimits{
 			MaxBodyBytes: 25 << 20, BufferedBytes: 1 << 30,
 			MaxConnections: 10_000, MaxUnprovenConnections: 8330, MaxConnectionsPerAddress: 7500, // unless derived
+			MaxQueueDelay: 25 * time.Millisecond,
 		},
 		Telemetry: Telemetry{Sample: 0.1},
 	}
@@ -257,6 +258,7 @@ func edgeSection(d *decoder, v value, l *EdgeLimits) {
 		key("max_connections", &l.MaxConnections, whole(1, math.MaxInt32)),
 		key("max_unproven_connections", &l.MaxUnprovenConnections, whole(0, math.MaxInt32)),
 		key("max_connections_per_address", &l.MaxConnectionsPerAddress, whole(0, math.MaxInt32)),
+		key("max_queue_delay", &l.MaxQueueDelay, period(0)),
 	)
 }
 

@@ -87,13 +87,31 @@ const prefix = "/v1/"
 
 // Serve answers one request.
 func (h *Handler) Serve(req *gateway.Request) *gateway.Response {
-	if !strings.HasPrefix(req.Target, prefix) {
-		rest, ok := strings.CutPrefix(req.Target, h.basePath())
-		if !ok || !strings.HasPrefix(rest, prefix) {
-			return h.opts.Line.Serve(req)
-		}
+	if !h.foreign(req.Target) {
+		return h.opts.Line.Serve(req)
 	}
-	return h.translate(req)
+	x := h.open(req)
+	req.Header = credentials(req.Header)
+	req.Translator = x
+	return x.serve()
+}
+
+// Refuse says res, which refuses req in Bedrock's dialect, in that of its caller.
+func (h *Handler) Refuse(req *gateway.Request, res *gateway.Response) *gateway.Response {
+	if !h.foreign(req.Target) {
+		return res
+	}
+	x := h.open(req)
+	return x.fail(x.failed(res), res)
+}
+
+// foreign reports whether a target is of another dialect than Bedrock's.
+func (h *Handler) foreign(target string) bool {
+	if strings.HasPrefix(target, prefix) {
+		return true
+	}
+	rest, ok := strings.CutPrefix(target, h.basePath())
+	return ok && strings.HasPrefix(rest, prefix)
 }
 
 func (h *Handler) basePath() string {
@@ -103,8 +121,8 @@ func (h *Handler) basePath() string {
 	return ""
 }
 
-// translate answers one request of a caller of another dialect.
-func (h *Handler) translate(req *gateway.Request) *gateway.Response {
+// open begins the exchange of a request of another dialect.
+func (h *Handler) open(req *gateway.Request) *exchange {
 	path, query, _ := strings.Cut(req.Target, "?")
 	path = path[strings.Index(path, prefix):]
 	x := &exchange{handler: h, request: req, path: path, query: query, dialect: &h.opts.OpenAI}
@@ -112,9 +130,7 @@ func (h *Handler) translate(req *gateway.Request) *gateway.Response {
 		x.dialect = &h.opts.Anthropic
 	}
 	x.own = x.dialect.Open(req.Method, path)
-	req.Header = credentials(req.Header)
-	req.Translator = x
-	return x.serve()
+	return x
 }
 
 // openAIs reports whether a path is one of OpenAI's API alone. For others the header decides.

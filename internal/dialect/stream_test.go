@@ -228,3 +228,23 @@ func TestWhoseDialect(t *testing.T) {
 type lineFunc func(*gateway.Request) *gateway.Response
 
 func (f lineFunc) Serve(req *gateway.Request) *gateway.Response { return f(req) }
+
+// TestRefuse: what the edge refuses, it says in the dialect of the caller.
+func TestRefuse(t *testing.T) {
+	h := New(Options{Snapshots: &snapshot.Store{}, OpenAI: OpenAI(), Anthropic: Anthropic()})
+	for target, want := range map[string]string{
+		"/model/m/converse":    `{"message":"too many"}`,
+		"/v1/messages?beta=1":  `"type":"overloaded_error"`,
+		"/v1/chat/completions": `"type":"server_error"`,
+		"/v1/whatever":         `"error":{`,
+	} {
+		res := h.Refuse(&gateway.Request{ID: "x", Method: "POST", Target: target}, &gateway.Response{
+			Status: 503, Body: []byte(`{"message":"too many"}`), Header: wire.Header{
+				{Name: "x-amzn-ErrorType", Value: "ServiceUnavailableException"}, {Name: "retry-after", Value: "1"},
+			},
+		})
+		if !strings.Contains(string(res.Body), want) || res.Status < 500 || res.Header.Get("retry-after") != "1" {
+			t.Errorf("%s: %d %v %s", target, res.Status, res.Header, res.Body)
+		}
+	}
+}

@@ -71,6 +71,21 @@ func (s *Server) refuse(e *wire.Error, id string, from netip.Addr) *gateway.Resp
 	return errorResponse(e, id)
 }
 
+// overloaded is the answer to a request that is not begun, because there are too many. Its
+// connection stays: another would cost more than the request.
+func (s *Server) overloaded(req *gateway.Request) *gateway.Response {
+	const pause = time.Second
+	e := &wire.Error{
+		Kind: wire.KindServiceUnavailable, Message: "The gateway has more requests than it can serve. Try again.",
+		RetryAfterMillis: pause.Milliseconds(),
+	}
+	res := s.refuse(e, req.ID, req.From)
+	if s.opts.Translate == nil {
+		return res
+	}
+	return s.opts.Translate(req, res)
+}
+
 // answer calls the handler. A panic in it fails this request only, and is reported.
 func (s *Server) answer(req *gateway.Request, b *body) (res *gateway.Response, panicked bool) {
 	defer func() {
@@ -81,6 +96,10 @@ func (s *Server) answer(req *gateway.Request, b *body) (res *gateway.Response, p
 			res, panicked = errorResponse(e.Final(), req.ID), true // nobody knows how far it got
 		}
 	}()
+	if !s.shed.Admit() {
+		b.Release()
+		return s.overloaded(req), false
+	}
 	if res = s.opts.Handler.Serve(req); res == nil {
 		panic("BUG: the handler returned no response")
 	}

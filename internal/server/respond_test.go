@@ -4,9 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // waiting is a stream whose every Read must come after a Wait.
@@ -43,4 +50,33 @@ func TestStreamWaitsBeforeItReads(t *testing.T) {
 	f("end with the last bytes", iotest.DataErrReader(abc()), 9, nil, "abc", 3)
 	f("error", io.MultiReader(abc(), iotest.ErrReader(broken)), 9, broken, "abc", 4)
 	f("panic", abc(), 2, errStreamPanic, "ab", 3)
+}
+
+// TestOverloaded is E11: while there are too many requests, a new one is refused with a pause to
+// wait, in the dialect of its caller. Its connection stays.
+func TestOverloaded(t *testing.T) {
+	asked := 0
+	s, err := New(withDefaults(Options{
+		Listen: "127.0.0.1:0", Log: discard(), OnRefusal: func(string, netip.Addr, *wire.Error) {},
+		Handler: handlerFunc(func(*gateway.Request) *gateway.Response { asked++; return &gateway.Response{Status: 200} }),
+		Limits:  config.EdgeLimits{MaxQueueDelay: time.Millisecond},
+		Translate: func(req *gateway.Request, res *gateway.Response) *gateway.Response {
+			res.Body = []byte("in the dialect of " + req.Target)
+			return res
+		},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.watcher.Close()
+	defer s.ln.Close()
+	for moment := time.Now(); !s.shed.Observe(moment, time.Second, 1000); {
+		moment = moment.Add(10 * time.Millisecond)
+	}
+	body := s.newBody(&head{}, nil, &pool.Account{})
+	res, panicked := s.answer(&gateway.Request{ID: "x", Target: "/v1/messages"}, &body)
+	if res.Status != 503 || res.Header.Get("retry-after") != "1" || panicked || asked != 0 ||
+		string(res.Body) != "in the dialect of /v1/messages" {
+		t.Errorf("%+v after %d requests", res, asked)
+	}
 }

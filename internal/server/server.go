@@ -31,6 +31,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/server/crowd"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
+	"github.com/sluice-gateway/sluice/internal/server/shed"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -60,6 +61,8 @@ type Options struct {
 	// reached the handler, with the answer that it got.
 	OnGlitch  func(kind string)
 	OnRefusal func(id string, from netip.Addr, e *wire.Error)
+	// Translate says a refusal of the edge in the dialect of who asked; nil leaves all in Bedrock's.
+	Translate func(*gateway.Request, *gateway.Response) *gateway.Response
 }
 
 // Stats is what the edge has open at one moment.
@@ -69,6 +72,9 @@ type Stats struct {
 	InFlight      int64 // requests from head to the last byte of the answer
 	BufferedBytes int64 // request bodies, answers and what was made of either
 	BufferedLimit int64 // of these, from which on large bodies are refused
+	// QueueDelay is how long what is ready waits for a processor. Above limits.max_queue_delay,
+	// requests are refused.
+	QueueDelay time.Duration
 }
 
 // goneInterval is how often sockets of waiting requests are checked.
@@ -86,6 +92,7 @@ type Server struct {
 	ids     *IDs
 	crowd   *crowd.Crowd
 	floods  crowd.Floods
+	shed    *shed.Gate
 	// holdTime is how long a head of HTTP/2 may wait for its body; a test sets it
 	// before the first connection.
 	holdTime time.Duration
@@ -111,6 +118,7 @@ func New(opts Options) (*Server, error) {
 		opts:     opts,
 		ids:      NewIDs(),
 		crowd:    crowd.New(crowdLimits(&opts.Limits)),
+		shed:     shed.New(opts.Limits.MaxQueueDelay),
 		holdTime: holdTime,
 		stopped:  make(chan struct{}),
 		accepted: make(chan struct{}),
@@ -149,6 +157,7 @@ func (s *Server) Stats() Stats {
 		InFlight:      s.inFlight.Load(),
 		BufferedBytes: s.pool.InUse(),
 		BufferedLimit: s.pool.ForLarge(),
+		QueueDelay:    s.shed.Delay(),
 	}
 }
 
@@ -156,6 +165,11 @@ func (s *Server) Stats() Stats {
 // it closes everything at once and returns ctx's error. It must be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	s.work.Go(s.returnMemory)
+	s.work.Go(func() {
+		if err := s.shed.Run(s.inFlight.Load, s.stopped); err != nil {
+			s.opts.Log.Warn("requests are not shed when there are too many", "error", err)
+		}
+	})
 	if s.certs != nil {
 		s.work.Go(func() { s.certs.watch(s.stopped, s.opts.Log) })
 	}

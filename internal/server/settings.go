@@ -31,6 +31,7 @@ func (s *Server) Use(next Settings) error {
 	s.settings.Store(&next)
 	s.pool.Resize(s.poolLimits())
 	s.crowd.Limit(crowdLimits(&next.Limits))
+	s.shed.Limit(next.Limits.MaxQueueDelay)
 	if before.Timeouts != next.Timeouts || before.Limits != next.Limits {
 		s.h1.use()
 	}

@@ -313,6 +313,7 @@ const (
 	GaugePendingConnections
 	GaugeBufferedBytes
 	GaugeBufferedLimit
+	GaugeQueueDelay
 	GaugeJournalBacklog
 	GaugeJournalAge
 	GaugeLedgerDegraded
@@ -331,6 +332,8 @@ var gaugeNames = [...][2]string{
 	GaugePendingConnections: {"sluice_pending_connections", "Connections that have not sent a request yet."},
 	GaugeBufferedBytes:      {"sluice_buffered_bytes", "Bytes of bodies and answers held."},
 	GaugeBufferedLimit:      {"sluice_buffered_limit_bytes", "Bytes of them from which on large bodies are refused."},
+	GaugeQueueDelay: {"sluice_queue_delay_seconds",
+		"How long what is ready waits for a processor. Above limits.max_queue_delay requests are refused."},
 	GaugeJournalBacklog: {"sluice_journal_backlog_records",
 		"Journalled records that the ledger does not have yet."},
 	GaugeJournalAge: {"sluice_journal_backlog_age_seconds", "Age of the oldest of them."},

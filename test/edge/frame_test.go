@@ -30,6 +30,7 @@ func rows() []row {
 		prefaces(),
 		oneBadKey(),
 		nineFloods(),
+		overload(),
 		upstreamNonsense(), inventedNames(),
 	}
 }

@@ -176,6 +176,7 @@ func TestExplainLimits(t *testing.T) {
 		"limits.max_unproven_connections":     "330 five sixths of max_connections",
 		"limits.max_connections_per_address":  "none " + file + ":5",
 		"limits.max_body_bytes":               "26214400 default",
+		"limits.max_queue_delay":              "25ms default",
 		"timeouts.header":                     "3s " + file + ":6",
 		"timeouts.drain":                      "5m0s default",
 		"bytes of a head":                     "65536 fixed",

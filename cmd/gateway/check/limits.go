@@ -32,6 +32,7 @@ func explainLimits(out io.Writer, cfg *config.Config, files uint64) error {
 	row("limits.max_connections", l.MaxConnections, "three quarters, at most 20000, as "+open)
 	row("limits.max_unproven_connections", bound(l.MaxUnprovenConnections), "five sixths of max_connections")
 	row("limits.max_connections_per_address", bound(l.MaxConnectionsPerAddress), "three quarters of max_connections")
+	row("limits.max_queue_delay", l.MaxQueueDelay, "default")
 	for _, d := range []struct {
 		name string
 		time.Duration

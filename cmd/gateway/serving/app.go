@@ -212,10 +212,10 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	if err != nil {
 		return cannotListen(cfg, "listen", cfg.Listen, err)
 	}
-	metrics := a.telemetry.Metrics()
+	metrics, handler := a.telemetry.Metrics(), a.handler()
 	if a.edge, err = server.New(server.Options{
-		Listener: port, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: a.handler(), Log: a.log,
-		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch,
+		Listener: port, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: handler, Log: a.log,
+		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch, Translate: handler.Refuse,
 		OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
 			a.requests.Edge(id, from, err)
 			a.history.Edge(id, from, err)
@@ -233,7 +233,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 }
 
 // handler is the line, with what translates for callers of other dialects before it.
-func (a *app) handler() server.Handler {
+func (a *app) handler() *dialect.Handler {
 	return dialect.New(dialect.Options{
 		Line: a.line, Snapshots: &a.snapshots, Anthropic: dialect.Anthropic(), OpenAI: dialect.OpenAI(),
 	})

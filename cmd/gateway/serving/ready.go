@@ -60,6 +60,7 @@ func (a *app) watch(m *telemetry.Metrics) {
 	m.Watch(telemetry.GaugePendingConnections, func() float64 { return float64(a.edge.Stats().Pending) })
 	m.Watch(telemetry.GaugeBufferedBytes, func() float64 { return float64(a.edge.Stats().BufferedBytes) })
 	m.Watch(telemetry.GaugeBufferedLimit, func() float64 { return float64(a.edge.Stats().BufferedLimit) })
+	m.Watch(telemetry.GaugeQueueDelay, func() float64 { return a.edge.Stats().QueueDelay.Seconds() })
 	m.Watch(telemetry.GaugeJournalBacklog, func() float64 { return float64(a.accounts.meter.Status().Backlog) })
 	m.Watch(telemetry.GaugeJournalAge, func() float64 { return a.accounts.meter.Status().Since.Seconds() })
 	m.WatchSavings(func() []saving.Saving { return a.line.Savings(time.Now()) })

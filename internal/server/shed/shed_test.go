@@ -1,0 +1,187 @@
+package shed
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// machine is a processor with one queue, as a process at its limit is, in simulated time.
+// Requests are read, and those let through come back to the end of the queue for each of
+// their pieces of work.
+type machine struct {
+	gate     *Gate
+	now      time.Duration
+	queue    []work
+	inFlight int64
+	probed   time.Duration // when the probe that is under way was sent; -1: none
+	took     time.Duration // the probe that came last
+	stall    func(now time.Duration) time.Duration
+
+	good, rejected []answer
+}
+
+type work struct {
+	arrived time.Duration
+	left    int // pieces; -1: it is not read yet, -2: it is the probe
+}
+
+type answer struct{ arrived, took time.Duration }
+
+const (
+	pieces = 5
+	piece  = 50 * time.Microsecond
+	refuse = 10 * time.Microsecond
+	// capacity is how many requests the machine serves in a second.
+	capacity = float64(time.Second) / float64(pieces*piece)
+)
+
+// run sends requests at a rate until a moment.
+func (m *machine) run(until time.Duration, rate float64, random *rand.Rand) {
+	next, tock := m.now, m.now
+	for m.now < until {
+		for next <= m.now {
+			m.queue = append(m.queue, work{arrived: next, left: -1})
+			next += time.Duration(random.ExpFloat64() / rate * float64(time.Second))
+		}
+		if tock <= m.now {
+			tock = m.now + m.tick(tock)
+		}
+		if len(m.queue) == 0 {
+			m.now = min(next, tock)
+			continue
+		}
+		m.step()
+		m.now += m.stall(m.now)
+	}
+}
+
+// tick is what Gate.Run does.
+func (m *machine) tick(due time.Duration) time.Duration {
+	late := max(m.took, m.now-due)
+	if m.probed >= 0 {
+		late = max(late, m.now-m.probed)
+	}
+	m.took = 0
+	limited := m.gate.Observe(time.Unix(1, 0).Add(m.now), late, m.inFlight)
+	if m.probed < 0 {
+		m.probed = m.now
+		m.queue = append(m.queue, work{arrived: m.now, left: -2})
+	}
+	if limited {
+		return tick
+	}
+	return busy
+}
+
+// step does the first piece of work of the queue.
+func (m *machine) step() {
+	w := m.queue[0]
+	m.queue = m.queue[1:]
+	switch w.left {
+	case -2:
+		m.took, m.probed = m.now-m.probed, -1
+		return
+	case -1:
+		if !m.gate.Admit() {
+			m.now += refuse
+			m.rejected = append(m.rejected, answer{w.arrived, m.now - w.arrived})
+			return
+		}
+		m.inFlight++
+		w.left = pieces
+	}
+	m.now += piece
+	if w.left--; w.left > 0 {
+		m.queue = append(m.queue, w)
+		return
+	}
+	m.inFlight--
+	m.good = append(m.good, answer{w.arrived, m.now - w.arrived})
+}
+
+func newMachine(stall func(time.Duration) time.Duration) *machine {
+	return &machine{gate: New(25 * time.Millisecond), probed: -1, stall: stall}
+}
+
+// never is a machine of its own.
+func never(time.Duration) time.Duration { return 0 }
+
+// shared is a machine whose processor others take for a while, now and then.
+func shared(random *rand.Rand, every, length time.Duration) func(time.Duration) time.Duration {
+	next := every
+	return func(now time.Duration) time.Duration {
+		if now < next {
+			return 0
+		}
+		next = now + time.Duration(random.ExpFloat64()*float64(every))
+		return time.Duration(random.ExpFloat64() * float64(length))
+	}
+}
+
+func p99(all []answer) time.Duration {
+	took := make([]time.Duration, 0, len(all))
+	for _, a := range all {
+		took = append(took, a.took)
+	}
+	slices.Sort(took)
+	return took[len(took)*99/100]
+}
+
+// TestOverload is E11 in simulated time: at many times of what the machine can, it does nearly
+// what it can, refuses at once, and is as before when that is over.
+func TestOverload(t *testing.T) {
+	for _, times := range []float64{1.2, 2, 5} {
+		random := rand.New(rand.NewPCG(11, uint64(times*10)))
+		m := newMachine(never)
+		m.run(time.Second, capacity/2, random)
+		if len(m.rejected) > 0 {
+			t.Fatalf("%d rejected at half of the capacity", len(m.rejected))
+		}
+		m.good = nil
+		const lasting = 60 * time.Second
+		began := m.now
+		m.run(began+lasting, capacity*times, random)
+		ended, good, rejected := m.now, len(m.good), m.rejected
+		m.good, m.rejected = nil, nil
+		m.run(ended+4*time.Second, capacity/2, random)
+		var again time.Duration
+		for _, a := range append(m.rejected, m.good...) {
+			if a.arrived > ended && (a.took > 10*time.Millisecond || slices.Contains(m.rejected, a)) {
+				again = max(again, a.arrived-ended)
+			}
+		}
+		goodput := float64(good) / lasting.Seconds() / capacity
+		t.Logf("%.1f ×: goodput %.2f, %d rejected, p99 %v, normal again after %v", times, goodput, len(rejected),
+			p99(rejected), again)
+		within := 5 * time.Millisecond
+		if times < 2 {
+			within *= 8 // a queue that grows slowly is seen late
+		}
+		if goodput < .8 || p99(rejected) > within || again > 2*time.Second {
+			t.Errorf("%.1f ×: it is not as it should be", times)
+		}
+	}
+}
+
+// TestSharedProcessor: what others take of the processor now and then is no reason to refuse.
+func TestSharedProcessor(t *testing.T) {
+	for _, stalls := range []struct{ every, length time.Duration }{
+		{20 * time.Millisecond, 4 * time.Millisecond}, {200 * time.Millisecond, 15 * time.Millisecond},
+	} {
+		random := rand.New(rand.NewPCG(11, 7))
+		m := newMachine(shared(random, stalls.every, stalls.length))
+		m.run(60*time.Second, capacity/2, random)
+		if share := float64(len(m.rejected)) / float64(len(m.good)); share > .005 {
+			t.Errorf("stalls of %v: %.4f of the requests were refused", stalls.length, share)
+		}
+		m.good, m.rejected = nil, nil
+		m.run(m.now+20*time.Second, 5*capacity, random)
+		goodput := float64(len(m.good)) / 20 / capacity
+		t.Logf("stalls of %v each %v: goodput %.2f, rejected p99 %v", stalls.length, stalls.every, goodput, p99(m.rejected))
+		if goodput < .5 {
+			t.Errorf("stalls of %v: goodput %.2f", stalls.length, goodput)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package edge
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-gateway/sluice/test/harness"
+)
+
+// answered is one answer as the load sees it.
+type answered struct {
+	status int // 0: none
+	due    time.Time
+	took   time.Duration // since it was due
+	later  bool          // has Retry-After
+}
+
+// load sends one request over and over, over connections that it keeps.
+type load struct {
+	addr    string
+	request []byte
+	opened  int
+
+	mu      sync.Mutex // guards the following
+	idle    []*loadConn
+	replies []answered
+}
+
+type loadConn struct {
+	net.Conn
+	due chan time.Time
+}
+
+func newLoad(addr, target string, key harness.Key, body string) *load {
+	var b bytes.Buffer
+	b.WriteString("POST " + target + " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer " +
+		key.Bearer + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
+	return &load{addr: addr, request: b.Bytes()}
+}
+
+// take returns what was answered since the last call.
+func (l *load) take() []answered {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.replies
+	l.replies = nil
+	return all
+}
+
+// note takes an answer, and the connection that brought it, nil for none.
+func (l *load) note(c *loadConn, a answered) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.replies = append(l.replies, a)
+	if c != nil {
+		l.idle = append(l.idle, c)
+	}
+}
+
+// closed lets so many callers ask, each as soon as it is answered, and returns how many
+// requests are answered with 200 in a second.
+func (l *load) closed(callers int, lasting time.Duration) float64 {
+	end := time.Now().Add(lasting)
+	var wg sync.WaitGroup
+	var good atomic.Int64
+	for range callers {
+		wg.Go(func() {
+			c, err := net.Dial("tcp", l.addr)
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			room := make([]byte, 64<<10)
+			for time.Now().Before(end) {
+				if _, err := c.Write(l.request); err != nil {
+					return
+				}
+				if status, _, err := readReply(c, room); err != nil {
+					return
+				} else if status == 200 {
+					good.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return float64(good.Load()) / lasting.Seconds()
+}
+
+// open sends so many requests per second, whatever the answers take, until they are sent.
+// Each counts from when it was due.
+func (l *load) open(rate float64, lasting time.Duration) {
+	began := time.Now()
+	sent := 0
+	for since := time.Duration(0); since < lasting; since = time.Since(began) {
+		for ; sent < int(rate*since.Seconds()); sent++ {
+			l.send(began.Add(time.Duration(float64(sent) / rate * float64(time.Second))))
+		}
+		time.Sleep(500 * time.Microsecond)
+	}
+}
+
+func (l *load) send(due time.Time) {
+	c := l.again()
+	if c == nil {
+		conn, err := net.Dial("tcp", l.addr)
+		if err != nil {
+			l.note(nil, answered{due: due})
+			return
+		}
+		l.opened++
+		c = &loadConn{Conn: conn, due: make(chan time.Time, 1)}
+		go l.receive(c)
+	}
+	c.due <- due
+	if _, err := c.Write(l.request); err != nil {
+		c.Close() // its reader notices
+	}
+}
+
+// again returns the connection that was used last.
+func (l *load) again() *loadConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.idle)
+	if n == 0 {
+		return nil
+	}
+	c := l.idle[n-1]
+	l.idle = l.idle[:n-1]
+	return c
+}
+
+func (l *load) receive(c *loadConn) {
+	defer c.Close()
+	room := make([]byte, 16<<10)
+	for due := range c.due {
+		status, later, err := readReply(c, room)
+		a := answered{status: status, due: due, took: time.Since(due), later: later}
+		if err != nil {
+			l.note(nil, a)
+			return
+		}
+		l.note(c, a)
+	}
+}
+
+// close closes the connections that are idle.
+func (l *load) close() {
+	for c := l.again(); c != nil; c = l.again() {
+		close(c.due)
+	}
+}
+
+// readReply reads one answer as cheaply as it can.
+func readReply(c net.Conn, room []byte) (status int, later bool, err error) {
+	n, head, length := 0, -1, -1
+	var tail [5]byte // the last bytes of a chunked body
+	for {
+		got, err := c.Read(room[n:])
+		if err != nil {
+			return 0, false, err
+		}
+		fresh := room[n : n+got]
+		if head < 0 {
+			n += got
+			at := bytes.Index(room[:n], []byte("\r\n\r\n"))
+			if at < 0 {
+				continue
+			}
+			head = at + 4
+			status, _ = strconv.Atoi(string(room[9:12]))
+			fields := bytes.ToLower(room[:head])
+			later = bytes.Contains(fields, []byte("\r\nretry-after:"))
+			if _, rest, ok := bytes.Cut(fields, []byte("\r\ncontent-length: ")); ok {
+				value, _, _ := bytes.Cut(rest, []byte("\r\n"))
+				length, _ = strconv.Atoi(string(value))
+			}
+			fresh, n = room[head:n], 0
+		}
+		length -= len(fresh)
+		if length == 0 {
+			return status, later, nil
+		}
+		if length < -1 || length == -1-len(fresh) { // chunked
+			both := append(tail[:], fresh...)
+			copy(tail[:], both[len(both)-5:])
+			if string(tail[:]) == "0\r\n\r\n" {
+				return status, later, nil
+			}
+		}
+	}
+}
+
+// pin runs a process on one processor, and returns what undoes it.
+func pin(t *testing.T, pid, processor int) (undo func()) {
+	t.Helper()
+	var before, only unix.CPUSet
+	if err := unix.SchedGetaffinity(pid, &before); err != nil {
+		t.Skip("the system does not say on which processors a process runs")
+	}
+	only.Set(processor)
+	set := func(to *unix.CPUSet) {
+		threads, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+		if err != nil {
+			return // it has ended
+		}
+		for _, thread := range threads {
+			id, _ := strconv.Atoi(thread.Name())
+			unix.SchedSetaffinity(id, to)
+		}
+	}
+	set(&only)
+	return func() { set(&before) }
+}
