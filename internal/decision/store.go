@@ -99,7 +99,7 @@ func openStore(o Options) (*store, error) {
 func (s *store) open(file string, readOnly bool) error {
 	var err error
 	if s.pack, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(blockBytes)); err != nil {
+		zstd.WithWindowSize(blockBytes), zstd.WithLowerEncoderMem(true)); err != nil {
 		return err
 	}
 	if s.unpack, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20)); err != nil {

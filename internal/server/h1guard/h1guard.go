@@ -132,6 +132,9 @@ func (g *Guard) ended() {
 
 // field notes a field that frames the body. What the edge refuses ends the look-out.
 func (g *Guard) field(text []byte) {
+	if c := text[0] | 0x20; c != 'c' && c != 't' { // as mostly
+		return
+	}
 	name, value, _ := bytes.Cut(text, []byte(":"))
 	value = bytes.Trim(value, " \t\r")
 	switch {
