@@ -45,6 +45,7 @@ type conn struct {
 	headArmed time.Time   // the read deadline of HTTP/2, for who reads
 	renewed   time.Time   // when the write deadline was set, for who sends
 	busy      atomic.Bool // a request has begun; on HTTP/2 net/http knows better
+	isHTTP2   atomic.Bool // guard, frames and held are set
 	linger    atomic.Bool // close gently: the caller may still be sending
 	closeOnce sync.Once
 	closeErr  error
@@ -99,6 +100,10 @@ func (c *conn) guardFrames() {
 	c.nGiven = c.nPeeked
 	c.ahead = newAhead(c)
 	c.held = &held{send: c.send, hold: c.server.holdTime}
+	c.isHTTP2.Store(true)
+	if c.server.draining() { // Leave may not have seen it
+		c.held.leave()
+	}
 }
 
 // headDue is until when a head must have come, zero when none is under way.
@@ -134,6 +139,21 @@ func (c *conn) flooding(kind string) {
 // evict closes the connection, to make room for another or because it waits for nothing.
 // Who serves it sees the end; until it is served, nobody else may touch more than its socket.
 func (c *conn) evict() { _ = c.raw.Close() }
+
+// unread reports whether something came that nobody has read yet.
+func (c *conn) unread() bool {
+	socket, ok := c.raw.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	n := 0
+	if raw, err := socket.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			n, _, _ = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT) //nolint:gosec // fits
+		})
+	}
+	return n > 0
+}
 
 func (c *conn) read(p []byte) (int, error) {
 	if c.nGiven < c.nPeeked {

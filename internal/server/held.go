@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,36 @@ type held struct {
 	credit int64       // in bytes
 	timer  *time.Timer // nil until a head waits for the first time
 	armed  bool        // a head waits
+	whole  bool        // a frame may follow what was written
+	bye    farewell
+}
+
+// farewell is how far the caller was told to leave.
+type farewell uint8
+
+const (
+	stays farewell = iota
+	due            // with the end of the frame that is being sent
+	said
+)
+
+// goAway allows no further streams and refuses none: those that are on their way are served.
+// The one that net/http sends later names the last stream, and drops what comes above it.
+const goAway = "\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x7f\xff\xff\xff" + "\x00\x00\x00\x00"
+
+// leave tells the caller to leave, as soon as no frame is under way.
+func (h *held) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.bye != stays:
+	case h.whole:
+		h.bye = said
+		h.bytes = append(h.bytes, goAway...)
+		_ = h.flush() // the next write reports it
+	default:
+		h.bye = due
+	}
 }
 
 const (
@@ -47,6 +78,16 @@ const (
 func (h *held) write(p []byte, sent h2guard.Sent) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.whole = sent.Whole; h.whole && h.bye == due {
+		h.bye = said
+		n, err := h.pass(slices.Concat(p, []byte(goAway)), h2guard.Sent{Other: true})
+		return min(n, len(p)), err
+	}
+	return h.pass(p, sent)
+}
+
+// pass is write for whoever has the lock.
+func (h *held) pass(p []byte, sent h2guard.Sent) (int, error) {
 	if h.waits(len(p), sent) {
 		h.bytes = append(h.bytes, p...)
 		h.credit += sent.Credit

@@ -261,6 +261,9 @@ func (h *http1) trackState(nc net.Conn, state fasthttp.ConnState) {
 		return
 	}
 	p.busy.Store(state == fasthttp.StateActive)
+	if h.server.quiet.Load() != 0 && state == fasthttp.StateActive {
+		h.server.heard.Store(time.Now().UnixNano())
+	}
 	p.head.reading = state == fasthttp.StateIdle && !p.head.roomy || p.head.reading
 	if state == fasthttp.StateIdle && h.server.draining() {
 		h.server.closeQuiet(p.conn)

@@ -106,7 +106,8 @@ type Server struct {
 	stopOnce    sync.Once
 	stopped     chan struct{} // closed when Shutdown has begun
 	accepted    chan struct{} // closed when no connection is accepted any more
-	quiet       atomic.Int64  // how long after Leave a connection may wait for a request; 0: no Leave
+	quiet       atomic.Int64  // how long after Leave connections may wait for a request; 0: no Leave
+	heard       atomic.Int64  // when the last request of HTTP/1.1 came after that, in nanoseconds
 
 	mu   sync.Mutex // guards open
 	open map[*conn]struct{}
@@ -190,9 +191,10 @@ func (s *Server) Serve(ctx context.Context) error {
 const forcedGrace = 5 * time.Second
 
 // Leave begins a shutdown that breaks no request. It stops listening, and from then on
-// callers are told with each answer to leave (Connection: close, GOAWAY). A connection that
-// was told nothing yet is closed when no request comes on it for the time quiet, because one
-// that is closed while its caller begins a request breaks that. Shutdown does the rest.
+// callers are told with each answer to leave (Connection: close), those of HTTP/2 at once
+// (GOAWAY). A connection that was told nothing yet is closed when no request comes on any for
+// the time quiet, because one that is closed while its caller begins a request breaks that.
+// Shutdown does the rest.
 func (s *Server) Leave(ctx context.Context, quiet time.Duration) {
 	_ = s.ln.Close()
 	select {
@@ -201,21 +203,38 @@ func (s *Server) Leave(ctx context.Context, quiet time.Duration) {
 	}
 	s.quiet.Store(int64(quiet))
 	s.stopOnce.Do(func() { close(s.stopped) })
+	for _, c := range s.all() {
+		if c.isHTTP2.Load() {
+			s.work.Go(c.held.leave)
+		}
+	}
 	s.closeIdle()
 }
 
-// closeQuiet closes a connection that waits for a request, unless one comes in time.
+// mostOnTheWay bounds how long a caller of HTTP/2 who was told to leave may begin streams: what
+// it sent before it heard must come.
+const mostOnTheWay = time.Second
+
+// closeQuiet closes a connection that waits for a request, unless one comes in time. While
+// requests come on others, its caller may be about to use it too.
 func (s *Server) closeQuiet(c *conn) {
 	quiet := time.Duration(s.quiet.Load())
 	if quiet == 0 {
 		c.evict()
 		return
 	}
-	time.AfterFunc(quiet, func() {
-		if !c.busy.Load() {
+	var look func()
+	look = func() {
+		if c.busy.Load() {
+			return
+		}
+		if left := quiet - time.Since(time.Unix(0, s.heard.Load())); left > 0 {
+			time.AfterFunc(left, look)
+		} else if !c.unread() {
 			c.evict()
 		}
-	})
+	}
+	time.AfterFunc(quiet, look)
 }
 
 // Shutdown stops listening, asks callers to leave (GOAWAY, Connection: close),
@@ -225,8 +244,12 @@ func (s *Server) closeQuiet(c *conn) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopped) })
 	_ = s.ln.Close()
-	if s.quiet.Load() == 0 {
+	if quiet := time.Duration(s.quiet.Load()); quiet == 0 {
 		s.closeIdle()
+	} else {
+		onTheWay, cancel := context.WithTimeout(ctx, min(quiet, mostOnTheWay))
+		_ = s.waitEmpty(onTheWay) // net/http drops what comes after its GOAWAY
+		cancel()
 	}
 	err := errors.Join(s.h2.shutdown(ctx), s.waitEmpty(ctx))
 	s.closeAll()

@@ -86,6 +86,7 @@ type Guard struct {
 	trusted       atomic.Bool
 	frames, bytes int  // of a suspect; bytes are those of header blocks
 	blockOpen     bool // its last frame so far does not end it
+	headOpen      bool // the same of an answer's head
 }
 
 // Received reads bytes that came from the caller. It returns the kind of flood
@@ -157,6 +158,8 @@ type Sent struct {
 	Credit int64
 	// Other is whether there is anything else, or a part of a frame.
 	Other bool
+	// Whole is whether they end where any other frame may follow.
+	Whole bool
 }
 
 // Sent reads bytes that go to the caller.
@@ -167,6 +170,9 @@ func (g *Guard) Sent(p []byte) Sent {
 		var whole bool
 		if p, head, whole = g.out.next(p); !whole {
 			continue
+		}
+		if head.typ == frameHeaders || head.typ == frameContinuation {
+			g.headOpen = head.flags&flagEndHeaders == 0
 		}
 		switch {
 		case head.typ == frameHeaders && head.flags&(flagEndStream|flagEndHeaders) == flagEndHeaders:
@@ -181,6 +187,7 @@ func (g *Guard) Sent(p []byte) Sent {
 		}
 	}
 	sent.Other = sent.Other || g.out.inFrame()
+	sent.Whole = !g.out.inFrame() && !g.headOpen
 	return sent
 }
 

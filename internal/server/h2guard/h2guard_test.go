@@ -132,14 +132,16 @@ func TestSent(t *testing.T) {
 			t.Errorf("%x: %+v, want %+v", p, got, want)
 		}
 	}
-	f(Sent{Heads: 1}, head)
-	f(Sent{Credit: 200}, credit)
-	f(Sent{Heads: 2, Credit: 400}, head, credit, credit, head)
-	f(Sent{Other: true}, frame(frameHeaders, flagEndHeaders|flagEndStream, 30))
-	f(Sent{Other: true}, frame(frameHeaders, 0, 30))
-	f(Sent{Other: true}, frame(frameWindowUpdate, 0, 4)) // of a stream
-	f(Sent{Heads: 1, Other: true}, head, frame(frameData, 0, 2))
-	f(Sent{Other: true}, frame(frameSettings, 0, 0))
+	f(Sent{Heads: 1, Whole: true}, head)
+	f(Sent{Credit: 200, Whole: true}, credit)
+	f(Sent{Heads: 2, Credit: 400, Whole: true}, head, credit, credit, head)
+	f(Sent{Other: true, Whole: true}, frame(frameHeaders, flagEndHeaders|flagEndStream, 30))
+	f(Sent{Other: true}, frame(frameHeaders, 0, 30)) // a continuation must be next
+	f(Sent{Other: true}, frame(frameHeaders, 0, 30), frame(frameContinuation, 0, 30))
+	f(Sent{Other: true, Whole: true}, frame(frameHeaders, 0, 30), frame(frameContinuation, flagEndHeaders, 30))
+	f(Sent{Other: true, Whole: true}, frame(frameWindowUpdate, 0, 4)) // of a stream
+	f(Sent{Heads: 1, Other: true, Whole: true}, head, frame(frameData, 0, 2))
+	f(Sent{Other: true, Whole: true}, frame(frameSettings, 0, 0))
 	f(Sent{Heads: 1, Other: true}, head, head[:8])
 	f(Sent{Heads: 1, Other: true}, head[:38])
 
