@@ -88,7 +88,11 @@ func Take(dataDir string) (*Peer, error) {
 		return nil, fmt.Errorf("ask the running gateway for its sockets: %w", err)
 	}
 	p := &Peer{conn: conn}
-	if p.Sockets, err = receive(conn); err != nil {
+	p.Sockets, err = receive(conn)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // it ended, or is about to
+		return nil, conn.Close()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("take the sockets of the running gateway: %w", err), conn.Close())
 	}
 	return p, nil

@@ -135,3 +135,21 @@ func TestFromSystemd(t *testing.T) {
 		}
 	}
 }
+
+// TestEnding (E6): a process that ends, or whose sockets are closed already, is nobody to take
+// over from.
+func TestEnding(t *testing.T) {
+	dir := t.TempDir()
+	edge, admin := listen(t), listen(t)
+	edge.Close()
+	offer, err := NewOffer(dir, Sockets{edge, admin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []string{"its sockets are closed", "it offers nothing any more"} {
+		if p, err := Take(dir); p != nil || err != nil {
+			t.Errorf("%s: %v, %v", state, p, err)
+		}
+		offer.Close()
+	}
+}

@@ -208,7 +208,7 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	}
 	closing.add(func(ctx context.Context) { a.admin.Shutdown(ctx) }) //nolint:errcheck // it may be cut off
 	closing.add(a.history.Announce(a.accounts.shared, a.admin.Addr()).Close)
-	port, err := a.succession.Edge(cfg.Listen)
+	port, err := a.succession.Edge()
 	if err != nil {
 		return cannotListen(cfg, "listen", cfg.Listen, err)
 	}
@@ -269,7 +269,7 @@ func cannotOpen(cfg *config.Config, err error) error {
 const lastAnswers = 3 * time.Second
 
 // How long a stop waits for a request on a connection whose caller was not told to leave
-// yet. Nobody waits for a process that another one has taken over from.
+// yet. Nobody waits for a process that another one has taken over from, unless that needs its ledger.
 const leaveQuiet, leaveQuietTaken = 300 * time.Millisecond, 10 * time.Second
 
 // succeed finds out which process this one follows, and where its journal is.
@@ -278,7 +278,10 @@ func (a *app) succeed(ctx context.Context, cfg *config.Config, takeOver bool, cl
 		return err
 	}
 	closing.add(func(context.Context) { a.succession.Close() })
-	return a.succession.Journal(ctx)
+	if err := a.succession.Journal(ctx); err != nil {
+		return cannotListen(cfg, "listen", cfg.Listen, err)
+	}
+	return nil
 }
 
 // drain stops taking requests and waits for those under way. What is left when ctx
@@ -288,9 +291,12 @@ func (a *app) drain(ctx context.Context) {
 	a.log.Info("draining", "at_most", a.snapshots.Load().Config.Timeouts.Drain)
 	cut := context.AfterFunc(ctx, a.line.CutOff)
 	defer cut()
+	a.succession.Close() // the sockets are about to close
 	quiet := leaveQuiet
 	if a.succession.WasTaken() {
-		quiet = leaveQuietTaken
+		if a.accounts.shared != nil {
+			quiet = leaveQuietTaken
+		}
 		a.admin.Shutdown(ctx) //nolint:errcheck // the next process answers there
 	}
 	a.edge.Leave(ctx, quiet)

@@ -26,7 +26,8 @@ import (
 // Begin.
 type Succession struct {
 	dataDir string
-	shared  bool // the ledger is, so that two processes can grant at once
+	listen  string // the address for callers
+	shared  bool   // the ledger is, so that two processes can grant at once
 	log     *slog.Logger
 
 	peer   *handover.Peer   // the old process, nil for none
@@ -43,7 +44,7 @@ type Succession struct {
 // asked for, or when systemd gave this process sockets.
 func Begin(cfg *config.Config, takeOver bool, log *slog.Logger) (*Succession, error) {
 	s := &Succession{
-		dataDir: cfg.DataDir, shared: cfg.Ledger.Redis != "", log: log, gone: make(chan struct{}),
+		dataDir: cfg.DataDir, listen: cfg.Listen, shared: cfg.Ledger.Redis != "", log: log, gone: make(chan struct{}),
 		first: command.JournalDir(cfg), offers: takeOver,
 	}
 	s.folder = s.first
@@ -100,11 +101,11 @@ func (s *Succession) waitForEnd() {
 func (s *Succession) Gone() <-chan struct{} { return s.gone }
 
 // Edge is the socket for callers: that of the process before, or a new one.
-func (s *Succession) Edge(addr string) (net.Listener, error) {
+func (s *Succession) Edge() (net.Listener, error) {
 	if s.hold != nil {
 		return s.hold, nil
 	}
-	return opened(&s.ports.Edge, addr)
+	return opened(&s.ports.Edge, s.listen)
 }
 
 // Admin is the socket of the admin port.
@@ -124,12 +125,17 @@ const mostFolders = 9
 // Journal makes the folder that this process writes its records to. With a shared ledger that
 // is the first one that no other process has: they serve side by side, each its own writer.
 // With an embedded ledger, which is the old process's memory, it tells that process to
-// drain and waits until it has ended, while connections are taken and kept waiting.
+// drain and waits until it has ended, while connections are taken and kept waiting. Also without
+// an old process that can be asked, one may still be draining: the one that this one was to
+// replace may have been replaced by a process that is dead by now.
 func (s *Succession) Journal(ctx context.Context) error {
-	if s.peer != nil && s.shared {
+	if s.offers && s.shared {
+		if _, err := s.Edge(); err != nil { // a gateway serves, and offers nothing: not one to be beside
+			return err
+		}
 		return s.free()
 	}
-	if err := os.MkdirAll(string(s.folder), 0o700); err != nil || s.peer == nil {
+	if err := os.MkdirAll(string(s.folder), 0o700); err != nil || !s.offers {
 		return err
 	}
 	return s.wait(ctx)
@@ -163,7 +169,7 @@ func (s *Succession) free() error {
 // to post what the one before has left in it: then the next free folder is tried.
 func (s *Succession) Open(open func(journal.Dir) error) error {
 	err := open(s.folder)
-	for try := 1; try < mostFolders && s.peer != nil && s.shared && errors.Is(err, journal.ErrLocked); try++ {
+	for try := 1; try < mostFolders && s.offers && s.shared && errors.Is(err, journal.ErrLocked); try++ {
 		if err = s.free(); err == nil {
 			err = open(s.folder)
 		}
@@ -171,22 +177,52 @@ func (s *Succession) Open(open func(journal.Dir) error) error {
 	return err
 }
 
-// wait tells the old process to drain, and waits until it has.
+// lockedEvery is how often the lock of a process that drains is tried.
+const lockedEvery = 50 * time.Millisecond
+
+// wait tells the old process to drain, and takes connections until nobody has the journal.
 func (s *Succession) wait(ctx context.Context) error {
-	if s.ports.Edge != nil {
-		s.hold = newHolding(s.ports.Edge)
-	}
-	if err := s.peer.Ready(); err != nil {
-		return err
+	if s.peer != nil {
+		if err := s.peer.Ready(); err != nil {
+			s.log.Warn("the gateway before has ended", "err", err)
+		}
 	}
 	began := time.Now()
-	select {
-	case <-s.gone:
-		s.log.Info("the gateway before has drained; its ledger is this one's now", "took", time.Since(began))
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		lock, err := s.folder.Lock()
+		if err == nil {
+			if s.hold != nil {
+				s.log.Info("the gateway before has drained", "took", time.Since(began))
+			}
+			return lock.Close()
+		}
+		if !errors.Is(err, journal.ErrLocked) {
+			return err
+		}
+		if err := s.holdCallers(); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(lockedEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+}
+
+// holdCallers takes connections of callers, and keeps them until Edge is served. It fails when a
+// gateway that offers nothing has the port.
+func (s *Succession) holdCallers() error {
+	if s.hold != nil {
+		return nil
+	}
+	port, err := s.Edge()
+	if err != nil {
+		return err
+	}
+	s.log.Info("callers wait until the gateway before has drained")
+	s.hold = newHolding(port)
+	return nil
 }
 
 // Others are the folders of records that processes beside this one have or had.
