@@ -33,6 +33,8 @@ func shipped() [][2]string {
 		{"LICENSE", "LICENSE"}, {"NOTICE", "NOTICE"}, {"README.md", "README.md"}, {"CHANGELOG.md", "CHANGELOG.md"},
 		{"config/quickstart.yaml", "quickstart.yaml"}, {"config/example.yaml", "example.yaml"},
 		{"deploy/systemd/sluice.service", "sluice.service"},
+		{"deploy/systemd/sluice@.service", "sluice@.service"},
+		{"deploy/systemd/sluice.socket", "sluice.socket"},
 	}
 }
 

@@ -70,7 +70,10 @@ func TestArchive(t *testing.T) {
 	}
 	found := unpack(t, z)
 	const folder = "sluice_1.2.3_linux_amd64/"
-	for _, name := range []string{"LICENSE", "README.md", "quickstart.yaml", "example.yaml", "sluice.service"} {
+	for _, name := range []string{
+		"LICENSE", "README.md", "quickstart.yaml", "example.yaml",
+		"sluice.service", "sluice@.service", "sluice.socket",
+	} {
 		if found[folder+name] == nil {
 			t.Errorf("%s is not in %v", name, slices.Collect(maps.Keys(found)))
 		}

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -125,6 +126,48 @@ func valuesOf(v any, key string, yield func(string)) {
 	case []any:
 		for _, child := range v {
 			valuesOf(child, key, yield)
+		}
+	}
+}
+
+// TestStopsAreLongEnough (E6): whoever stops a gateway waits for what docs/operations.md names
+// before it kills: preStop, twice timeouts.drain, and what is waited for besides.
+func TestStopsAreLongEnough(t *testing.T) {
+	const besides = 20 * time.Second
+	match := func(pattern, text string) string {
+		t.Helper()
+		found := regexp.MustCompile(pattern).FindStringSubmatch(text)
+		if found == nil {
+			return ""
+		}
+		return found[1]
+	}
+	span := func(text string) time.Duration {
+		t.Helper()
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	const drain, grace = `drain: ([0-9a-z]+)`, `terminationGracePeriodSeconds: ([0-9]+)`
+	const unit, sleep = `TimeoutStopSec=([0-9a-z]+)`, `sleep: \{seconds: ([0-9]+)\}`
+	const usual = "5m" // of timeouts.drain
+	text := func(elem ...string) string { return string(readFile(t, elem...)) }
+	chart := text("deploy", "helm", "sluice", "templates", "statefulset.yaml")
+	example := text("deploy", "kubernetes", "statefulset.yaml")
+	values := text("deploy", "helm", "sluice", "values.yaml")
+	most := text("deploy", "helm", "sluice", "ci", "most-values.yaml")
+	for name, c := range map[string]struct{ drain, stop, sleep string }{
+		"values.yaml":      {match(drain, values), match(grace, values) + "s", match(sleep, chart) + "s"},
+		"most-values.yaml": {usual, match(grace, most) + "s", match(sleep, chart) + "s"},
+		"kubernetes": {match(drain, text("deploy", "kubernetes", "configmap.yaml")), match(grace, example) + "s",
+			match(sleep, example) + "s"},
+		"sluice.service":  {usual, match(unit, text("deploy", "systemd", "sluice.service")), "0s"},
+		"sluice@.service": {usual, match(unit, text("deploy", "systemd", "sluice@.service")), "0s"},
+	} {
+		if want := span(c.sleep) + 2*span(c.drain) + besides; span(c.stop) < want {
+			t.Errorf("%s: killed after %s, want at least %v", name, c.stop, want)
 		}
 	}
 }
