@@ -31,6 +31,7 @@ func rows() []row {
 		oneBadKey(),
 		nineFloods(),
 		overload(),
+		overlap(),
 		upstreamNonsense(), inventedNames(),
 	}
 }
