@@ -71,6 +71,7 @@ var layers = map[string]int{
 	"internal/meter/redis/posted":    43,
 	"internal/meter/redis/admins":    43,
 	"internal/meter/embedded":        42,
+	"internal/meter/exact":           42, // times that part hours
 	"internal/tenant":                40,
 	"internal/perimeter":             40, // which resources requests may name
 	"internal/engine":                40,
@@ -156,6 +157,7 @@ var only = map[string][]string{
 var never = map[string][]string{
 	"internal/meter/redis":    {"internal/meter"},
 	"internal/meter/embedded": {"internal/meter"},
+	"internal/meter/exact":    {"internal/meter"},
 	"internal/report":         {"internal/meter"},
 	"internal/saving":         {"internal/meter"},
 	"internal/forecast":       {"internal/meter"},

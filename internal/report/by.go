@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,9 +39,12 @@ var columns = []column{
 	{name: "price_version", value: func(_ *sums, k *record.RowKey) string { return k.PriceVersion }},
 	{name: classColumn, value: func(*sums, *record.RowKey) string { return "" }},
 	{name: "hour", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format(hourLayout) }},
-	{name: "day", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format(time.DateOnly) }},
-	{name: "month", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format("2006-01") }},
+	{name: "day", value: func(s *sums, k *record.RowKey) string { return s.local(k.Hour).Format(time.DateOnly) }},
+	{name: "month", value: func(s *sums, k *record.RowKey) string { return s.local(k.Hour).Format("2006-01") }},
 }
+
+// local is a time in the zone of days.
+func (s *sums) local(at time.Time) time.Time { return at.In(cmp.Or(s.query.Zone, time.UTC)) }
 
 const hourLayout = "2006-01-02T15:00:00Z"
 

@@ -88,7 +88,7 @@ var figures = []figure[Row]{
 
 // span are columns with the bounds of the query.
 func (r *Report) span() []figure[Row] {
-	from, to := stamp(r.From), stamp(r.To)
+	from, to := stampIn(r.From, r.Zone), stampIn(r.To, r.Zone)
 	return []figure[Row]{
 		{"from", func(*Row) string { return from }, words},
 		{"to", func(*Row) string { return to }, words},

@@ -42,7 +42,7 @@ func (r *Report) document(columns []figure[Row], names []string, rows [][]string
 	for i, name := range names {
 		heads[i] = h.Th(h.Scope("col"), class(i), g.Text(name))
 	}
-	title := "Usage and cost, " + stamp(r.From) + " to " + stamp(r.To)
+	title := "Usage and cost, " + stampIn(r.From, r.Zone) + " to " + stampIn(r.To, r.Zone)
 	table := h.P(g.Text("There was no traffic."))
 	if len(rows) > 0 {
 		table = h.Div(h.Class("wide"), h.TabIndex("0"), h.Table(

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -20,36 +21,96 @@ func Range(from, to string, now time.Time) (Query, error) { return RangeKept(fro
 // RangeKept is Range for a source that has single records since a time: bounds after it may
 // be within hours.
 func RangeKept(from, to string, now time.Time, since *time.Time) (Query, error) {
-	month := func(t time.Time) time.Time { return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC) }
-	q := Query{From: month(now.UTC()), Now: now}
+	return (&Asked{From: from, To: to, Since: since}).Query(now)
+}
+
+// Asked is a period as it was asked for: see Range.
+type Asked struct {
+	From, To string
+	// Zone is that of dates, and of days and months of the report; nil is UTC.
+	Zone *time.Location
+	// Since is from when on the source has single records, so that bounds may be within hours; nil is
+	// never.
+	Since *time.Time
+}
+
+// Zone is the time zone of a name, nil for UTC. It fails with ErrQuery.
+func Zone(name string) (*time.Location, error) {
+	if name == "" || name == "UTC" {
+		return nil, nil //nolint:nilnil // nil is UTC
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, fmt.Errorf("%w: there is no time zone %q; they are called as Europe/Berlin", ErrQuery, name)
+	}
+	return zone, nil
+}
+
+// Query is the query of the period.
+func (p *Asked) Query(now time.Time) (Query, error) {
+	zone := cmp.Or(p.Zone, time.UTC)
+	month := func(t time.Time, months int) time.Time {
+		t = t.In(zone)
+		return time.Date(t.Year(), t.Month()+time.Month(months), 1, 0, 0, 0, 0, zone)
+	}
+	q := Query{From: month(now, 0), Now: now, Zone: p.Zone}
 	var err error
-	if from != "" {
-		if q.From, err = ParseTime(from); err != nil {
+	if p.From != "" {
+		if q.From, err = parseTime(p.From, zone); err != nil {
 			return Query{}, fmt.Errorf("%w: from: %w", ErrQuery, err)
 		}
 	}
-	latest := now.UTC()
+	latest := now
 	if q.From.After(latest) {
 		latest = q.From
 	}
-	q.To = month(latest).AddDate(0, 1, 0)
-	if to != "" {
-		if q.To, err = ParseTime(to); err != nil {
+	q.To = month(latest, 1)
+	if p.To != "" {
+		if q.To, err = parseTime(p.To, zone); err != nil {
 			return Query{}, fmt.Errorf("%w: to: %w", ErrQuery, err)
 		}
 	}
-	for _, err := range [...]error{exact("from", q.From, now, since), exact("to", q.To, now, since)} {
+	q.From, q.To = q.From.UTC(), q.To.UTC()
+	for _, err := range [...]error{exact("from", q.From, now, p.Since), exact("to", q.To, now, p.Since)} {
 		if err != nil {
 			return Query{}, err
 		}
 	}
-	if since != nil && !q.To.Before(now) { // the whole hour is the same, as it has no more yet
+	if p.Since != nil && !q.To.Before(now) { // the whole hour is the same, as it has no more yet
 		q.To = q.To.Add(time.Hour - 1).Truncate(time.Hour)
 	}
 	if !q.From.Before(q.To) {
 		return Query{}, fmt.Errorf("%w: from %s is not before to %s", ErrQuery, stamp(q.From), stamp(q.To))
 	}
-	return q, nil
+	return q, p.days(&q)
+}
+
+// days refuses days of a zone that counters cannot tell: those that begin within an hour of which no
+// records are kept, and those of before hours became days.
+func (p *Asked) days(q *Query) error {
+	if p.Zone == nil {
+		return nil
+	}
+	for _, edge := range q.Midnights() {
+		if err := exact("a day of "+p.Zone.String()+" that begins at", edge, q.Now, p.Since); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Midnights are when days of the query's zone begin within the period; none without a zone.
+func (q *Query) Midnights() (all []time.Time) {
+	if q.Zone == nil {
+		return nil
+	}
+	for at := q.From.In(q.Zone); ; {
+		at = time.Date(at.Year(), at.Month(), at.Day()+1, 0, 0, 0, 0, q.Zone)
+		if !at.Before(q.To) {
+			return all
+		}
+		all = append(all, at.UTC())
+	}
 }
 
 // exact refuses a bound inside a row, unless its records are kept, and names the nearest
@@ -73,8 +134,11 @@ func exact(name string, t, now time.Time, since *time.Time) error {
 }
 
 // ParseTime reads a date (2006-01-02) or an RFC 3339 time, in UTC.
-func ParseTime(s string) (time.Time, error) {
-	if t, err := time.Parse(time.DateOnly, s); err == nil {
+func ParseTime(s string) (time.Time, error) { return parseTime(s, time.UTC) }
+
+// parseTime is ParseTime with dates of a zone.
+func parseTime(s string, zone *time.Location) (time.Time, error) {
+	if t, err := time.ParseInLocation(time.DateOnly, s, zone); err == nil {
 		return t, nil
 	}
 	t, err := time.Parse(time.RFC3339, s)
@@ -82,6 +146,14 @@ func ParseTime(s string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%q is neither a date (2026-11-23) nor a time (2026-11-23T17:00:00Z)", s)
 	}
 	return t.UTC(), nil
+}
+
+// stampIn is stamp of a report in a zone, nil for UTC.
+func stampIn(t time.Time, zone *time.Location) string {
+	if zone == nil {
+		return stamp(t)
+	}
+	return t.In(zone).Format(time.RFC3339Nano)
 }
 
 // stamp writes a bound of the range: a date where it is one.

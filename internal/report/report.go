@@ -28,6 +28,8 @@ type Source interface {
 // Query says what to report.
 type Query struct {
 	From, To time.Time // UTC; To is exclusive
+	// Zone is that of days and months; nil is UTC. Hours are of UTC in any zone.
+	Zone *time.Location
 	// By are the columns to group by: see Columns. None gives one row in all.
 	By []string
 	// Within leaves only a tenant and those below it; "" is all. Where leaves only what
@@ -63,6 +65,7 @@ type Gateway struct {
 // Report is the answer to a query.
 type Report struct {
 	From, To time.Time
+	Zone     *time.Location // of days and months, nil for UTC
 	By       []string
 	AsOf     time.Time
 	Rows     []Row // in the order of their By values
@@ -134,7 +137,7 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 		}
 	}
 	s.price()
-	r := &Report{From: q.From, To: q.To, By: q.By, AsOf: q.Now, Gateways: q.Gateways, Total: s.total}
+	r := &Report{From: q.From, To: q.To, Zone: q.Zone, By: q.By, AsOf: q.Now, Gateways: q.Gateways, Total: s.total}
 	r.Rows = make([]Row, 0, len(s.rows))
 	for id, row := range s.rows {
 		if delete(s.rows, id); !row.empty() { // there may be many: each is in memory once

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -123,7 +124,8 @@ func (r *Report) totalLine(chosen []figure[Row]) []string {
 func (r *Report) Notes() []string {
 	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 	notes := []string{
-		fmt.Sprintf("period: %s to %s (UTC, end excluded); currency: %s", stamp(r.From), stamp(r.To), Currency),
+		fmt.Sprintf("period: %s to %s (%s, end excluded); currency: %s", stampIn(r.From, r.Zone), stampIn(r.To, r.Zone),
+			cmp.Or(r.Zone, time.UTC), Currency),
 		fmt.Sprintf("as of: %s; complete up to: %s", at(r.AsOf), at(r.CompleteUpTo())),
 	}
 	for _, g := range r.Gateways {

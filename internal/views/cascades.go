@@ -79,7 +79,7 @@ func (a *ask) savings() ([]saving.Saving, error) {
 			return s.savings, nil
 		}
 	}
-	all, err := saving.Of(a.ctx, hourly{a}, q)
+	all, err := saving.Of(a.ctx, hourly{a, a.shelf.from.Ledger}, q)
 	if err != nil {
 		return nil, err
 	}

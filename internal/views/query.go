@@ -30,8 +30,31 @@ type Query struct {
 // shared are the parameters that each view has. The last two say what to write of it.
 var shared = []string{"from", "to", "tenant", "table", "format"}
 
-// read reads parameters strictly. Nobody gets to know of tenants that are not theirs.
+// read reads parameters and the period.
 func (s *Shelf) read(who Viewer, more []string, given map[string][]string) (*Query, error) {
+	q, err := s.params(who, more, given)
+	if err != nil {
+		return nil, err
+	}
+	span, err := q.period(s.from.Now(), nil)
+	q.From, q.To = span.From, span.To
+	return q, err
+}
+
+// period is the one that was asked for, of a ledger that has single records since a time.
+func (q *Query) period(now time.Time, since *time.Time) (of report.Query, err error) {
+	asked := report.Asked{From: q.Given["from"], To: q.Given["to"], Since: since}
+	if asked.Zone, err = report.Zone(q.Given["zone"]); err == nil {
+		of, err = asked.Query(now)
+	}
+	if err != nil {
+		return of, fmt.Errorf("%w: %w", ErrQuery, err)
+	}
+	return of, nil
+}
+
+// params reads parameters strictly. Nobody gets to know of tenants that are not theirs.
+func (s *Shelf) params(who Viewer, more []string, given map[string][]string) (*Query, error) {
 	q := &Query{Given: map[string]string{}}
 	for name, values := range given {
 		if !slices.Contains(shared, name) && !slices.Contains(more, name) {
@@ -52,11 +75,6 @@ func (s *Shelf) read(who Viewer, more []string, given map[string][]string) (*Que
 	if !who.Sees(q.Tenant) {
 		return nil, ErrForbidden
 	}
-	span, err := report.Range(q.Given["from"], q.Given["to"], s.from.Now())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrQuery, err)
-	}
-	q.From, q.To = span.From, span.To
 	return q, nil
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -28,7 +30,7 @@ const mostRows, someRows = 10_000, 1_000
 // Report makes a report for the API. A cursor holds the place of the last row, so that rows
 // that come meanwhile neither repeat nor hide others.
 func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]string) (*Report, error) {
-	q, err := s.read(who, []string{"by", "limit", "cursor"}, given)
+	q, err := s.params(who, []string{"by", "zone", "limit", "cursor"}, given)
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +38,13 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	if err != nil {
 		return nil, err
 	}
-	a := &ask{query: q, shelf: s, ctx: ctx}
-	of := report.Query{
-		From: q.From, To: q.To, By: by, Now: s.from.Now().UTC(), Tenants: s.from.Payers(), Models: s.from.Models(),
-		Savings: &saving.Query{From: q.From, To: q.To, Baselines: s.from.Baselines(), Prices: s.from.Prices()},
+	of, rows, err := s.reported(q)
+	if err != nil {
+		return nil, err
 	}
+	a := &ask{query: q, shelf: s, ctx: ctx}
+	of.By, of.Tenants, of.Models = by, s.from.Payers(), s.from.Models()
+	of.Savings = &saving.Query{From: of.From, To: of.To, Baselines: s.from.Baselines(), Prices: s.from.Prices()}
 	if s.from.Complete != nil {
 		if err := s.from.Complete(ctx, &of); err != nil {
 			return nil, err
@@ -57,8 +61,11 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 			}
 		}
 	}
-	whole, err := report.Build(ctx, hourly{a}, of)
-	if err != nil {
+	whole, err := report.Build(ctx, hourly{a, rows}, of)
+	switch {
+	case errors.Is(err, exact.ErrMissing):
+		return nil, fmt.Errorf("%w: %w", ErrQuery, err)
+	case err != nil:
 		return nil, err
 	}
 	r := &Report{Report: whole, UpTo: whole.CompleteUpTo()}
@@ -82,6 +89,22 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 		r.Rows, r.Next = r.Rows[:limit], base64.RawURLEncoding.EncodeToString(last)
 	}
 	return r, nil
+}
+
+// reported is the period of a report, and where its rows are: in the ledger, or where its bounds or
+// days part hours in records too.
+func (s *Shelf) reported(q *Query) (of report.Query, rows report.Source, err error) {
+	now := s.from.Now().UTC()
+	if of, err = q.period(now, nil); err == nil || s.from.Exact == nil {
+		return of, s.from.Ledger, err
+	}
+	source, since, err := s.from.Exact()
+	if err != nil {
+		return of, nil, err
+	}
+	of, err = q.period(now, since)
+	source.Edges = of.Midnights()
+	return of, source, err
 }
 
 // asksFor are the columns, the most rows, and the place of the row before them, nil for none.

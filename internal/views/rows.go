@@ -287,12 +287,15 @@ func (s source) Rows(_ context.Context, from, to time.Time, yield func(record.Ro
 	return nil
 }
 
-// hourly are the ledger's own rows of the subtree that was asked for.
-type hourly struct{ *ask }
+// hourly are a ledger's own rows of the subtree that was asked for.
+type hourly struct {
+	*ask
+	rows report.Source
+}
 
 // Rows implements report.Source.
 func (h hourly) Rows(ctx context.Context, from, to time.Time, yield func(record.RowKey, record.Counters) error) error {
-	return h.shelf.from.Ledger.Rows(ctx, from, to, func(k record.RowKey, c record.Counters) error {
+	return h.rows.Rows(ctx, from, to, func(k record.RowKey, c record.Counters) error {
 		if !h.within(k.Tenant) {
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
@@ -110,6 +111,9 @@ type Sources struct {
 	// are those that post to the ledger, and how far they are. Either may be nil.
 	Complete func(ctx context.Context, q *report.Query) error
 	Gateways func(ctx context.Context) ([]report.Gateway, error)
+	// Exact is the ledger with its single records, which are kept since a time, nil for never: for reports
+	// whose bounds part hours. It may be nil: then they are refused.
+	Exact func() (rows *exact.Source, since *time.Time, err error)
 	// Statements are those of closed months on this machine, nil for none; Closings which months of a
 	// root are closed in the ledger, nil for not known.
 	Statements Statements

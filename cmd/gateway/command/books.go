@@ -13,12 +13,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/acts"
-	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 // OpenBooks opens the ledger of a configuration for reading; the caller calls done. The
@@ -40,12 +40,16 @@ func OpenBooks(cfg *config.Config) (books forecast.Ledger, done func(), err erro
 }
 
 // OpenRows opens the ledger of a configuration for who adds its rows up; the caller calls
-// done. The embedded one is read from its journal with each question, in little memory: from
-// since on its bounds may be within hours. since is nil where nobody has all records.
-func OpenRows(cfg *config.Config) (rows report.Source, since *time.Time, done func(), err error) {
+// done. The embedded one is read from its journal with each question, in little memory. From
+// since on bounds may be within hours; since is nil where no records are kept.
+func OpenRows(cfg *config.Config) (rows *exact.Source, since *time.Time, done func(), err error) {
 	if cfg.Ledger.Redis != "" {
-		rows, done, err = OpenBooks(cfg)
-		return rows, nil, done, err
+		shared, err := OpenRedis(cfg)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		rows, since = ExactRows(cfg, shared)
+		return rows, since, func() { shared.Close() }, nil //nolint:errcheck // it was only read
 	}
 	own, err := openJournal(cfg)
 	if err != nil {
@@ -55,9 +59,23 @@ func OpenRows(cfg *config.Config) (rows report.Source, since *time.Time, done fu
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	exact := &embedded.Exact{Stream: embedded.NewStream(own.replay, own.closed), Moments: func(
-		yield func(time.Time, string, *record.Posting) error,
-	) error {
+	stream := embedded.NewStream(own.replay, own.closed)
+	return &exact.Source{Ledger: stream, Moments: ownMoments(cfg)}, &kept, func() {}, nil
+}
+
+// ExactRows are the rows of a ledger that others post to as well. From since on, its bounds may be within
+// hours of which this machine's journals have all records; since is nil where there is no journal.
+func ExactRows(cfg *config.Config, of exact.Ledger) (rows *exact.Source, since *time.Time) {
+	rows = &exact.Source{Ledger: of, Moments: ownMoments(cfg), Shared: true}
+	if kept, err := meter.KeptSince(JournalDir(cfg)); err == nil && !kept.IsZero() {
+		since = &kept
+	}
+	return rows, since
+}
+
+// ownMoments yields what the records of a data directory post, and when that happened.
+func ownMoments(cfg *config.Config) func(func(time.Time, string, *record.Posting) error) error {
+	return func(yield func(time.Time, string, *record.Posting) error) error {
 		ended := map[string]time.Time{}
 		one := func(m *meter.Moment) error { return yield(m.At, m.Writer, &m.Posting) }
 		for _, dir := range ownJournals(cfg) {
@@ -66,8 +84,7 @@ func OpenRows(cfg *config.Config) (rows report.Source, since *time.Time, done fu
 			}
 		}
 		return nil
-	}}
-	return exact, &kept, func() {}, nil
+	}
 }
 
 // ownJournal is what an embedded ledger is made of.

@@ -157,6 +157,7 @@ func TestReport(t *testing.T) {
 		u.works([]string{want, lite}, "report", "--format", format)
 	}
 	u.works([]string{"unit_price_usd", "0.00000006"}, "report", "--by", "class,price_version", "--format", "csv")
+	zones(u)
 	u.fails("no column", true, "report", "--by", "nonsense")
 	u.fails("no column", true, "report", "--columns", "nonsense")
 	u.fails("no FOCUS version", true, "report", "--format", "focus-1.0")
@@ -170,6 +171,48 @@ func TestReport(t *testing.T) {
 	u.fails("has this gateway been started", false, "report")
 	u.fails("has this gateway been started", false, "verify")
 	u.fails("has this gateway been started", false, "resolve")
+}
+
+// TestReportWithinHours: M14, a report of a shared ledger may begin and end within an hour, as this gateway has all
+// records of it.
+func TestReportWithinHours(t *testing.T) {
+	began := time.Now().UTC()
+	u := use(t, fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
+	u.stop()
+	ended := time.Now().UTC()
+	of := func(from, to time.Time, want string) {
+		t.Helper()
+		args := []string{"--by", "", "--format", "json", "--from", from.Format(time.RFC3339Nano), "--to", to.Format(time.RFC3339Nano)}
+		u.works([]string{want}, "report", args...)
+	}
+	of(began, ended.Add(time.Nanosecond), `"requests":4`)
+	of(ended.Add(time.Nanosecond), ended.Add(2*time.Hour), `[]`)
+	if hour := began.Truncate(time.Hour); hour.Equal(ended.Truncate(time.Hour)) {
+		u.fails("single records are kept since", true, "report", "--from", hour.Add(-time.Minute).Format(time.RFC3339Nano))
+	}
+}
+
+// zones has days of other zones: the request of a moment ago is on the day that it is there.
+func zones(u *used) {
+	for _, name := range []string{"Asia/Tokyo", "America/Los_Angeles", "Asia/Kolkata"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		now := time.Now().In(zone)
+		from := now.AddDate(0, 0, -1).Format(time.DateOnly)
+		args := []string{"--zone", name, "--by", "day", "--format", "csv", "--from", from}
+		if name == "Asia/Kolkata" { // no records are kept of before the gateway began
+			args[len(args)-1] = now.Add(time.Hour).Truncate(time.Hour).Format(time.RFC3339)
+			u.fails("is not before", true, "report", append(args, "--to", now.Add(-time.Hour).Format(time.RFC3339))...)
+			u.fails("single records are kept since", true, "report", append(args[:len(args)-2], "--from", "2026-01-02")...)
+			continue
+		}
+		u.works([]string{"," + now.Format(time.DateOnly) + ",4,"}, "report", args...)
+	}
+	u.works([]string{"acme/support"}, "report", "--zone", "billing")
+	u.fails("there is no time zone", true, "report", "--zone", "Berlin")
+	u.fails("days in UTC", true, "report", "--zone", "Europe/Berlin", "--format", "focus-1.4")
 }
 
 // TestCorrections lists, resolves and adjusts on both ledgers, while the gateway

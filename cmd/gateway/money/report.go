@@ -1,9 +1,11 @@
 package money
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/report/focus"
@@ -20,7 +23,7 @@ import (
 )
 
 // reportFlags are the flags of both reports as they were given.
-type reportFlags struct{ from, to, format string }
+type reportFlags struct{ from, to, format, zone string }
 
 // add adds the flags to cmd.
 func (f *reportFlags) add(cmd *cobra.Command, names []string) {
@@ -41,20 +44,50 @@ func (f *reportFlags) query(cfg *config.Config) (q report.Query, source report.S
 }
 
 // rows is query for who adds rows up. Bounds may be within hours where records are kept.
-func (f *reportFlags) rows(cfg *config.Config) (q report.Query, source report.Source, done func(), err error) {
+func (f *reportFlags) rows(cfg *config.Config) (q report.Query, source *exact.Source, done func(), err error) {
+	asked := report.Asked{From: f.from, To: f.to, Since: &time.Time{}}
+	if asked.Zone, err = zoneNamed(cfg, f.zone); err != nil {
+		return q, nil, nil, command.Invalid(err)
+	}
 	now := time.Now()
-	if q, err = report.RangeKept(f.from, f.to, now, &time.Time{}); err != nil {
+	if q, err = asked.Query(now); err != nil {
 		return q, nil, nil, command.Invalid(err) // whatever is kept
 	}
 	source, since, done, err := command.OpenRows(cfg)
 	if err != nil {
 		return q, nil, nil, err
 	}
-	if q, err = report.RangeKept(f.from, f.to, now, since); err != nil {
+	asked.Since = since
+	if q, err = asked.Query(now); err != nil {
 		done()
 		return q, nil, nil, command.Invalid(err)
 	}
+	source.Edges = q.Midnights()
 	return q, source, done, nil
+}
+
+// billingZone is the name for the zone that months are closed in.
+const billingZone = "billing"
+
+// zoneNamed is a time zone, nil for none. That of bills must be the same for all roots.
+func zoneNamed(cfg *config.Config, name string) (zone *time.Location, err error) {
+	if name != billingZone {
+		return report.Zone(name)
+	}
+	names := map[string]bool{}
+	for i := range cfg.Tenants {
+		if t := &cfg.Tenants[i]; !strings.Contains(t.ID, "/") {
+			if zone, err = report.Zone(t.BillingTimeZone); err != nil {
+				return nil, err
+			}
+			names[cmp.Or(t.BillingTimeZone, "UTC")] = true
+		}
+	}
+	if len(names) > 1 {
+		return nil, fmt.Errorf("%w: root tenants have different billing_time_zones: %s; name one of them in --zone",
+			report.ErrQuery, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+	}
+	return zone, nil
 }
 
 func reportCommand() *cobra.Command {
@@ -76,6 +109,8 @@ func reportCommand() *cobra.Command {
 		"`COLUMNS` to group by: "+strings.Join(report.Columns(), ", ")+
 			", tag:NAME")
 	command.Complete(cmd, "by", completeColumns)
+	cmd.Flags().StringVar(&f.zone, "zone", "", "time `ZONE` of days, months and dates, as Europe/Berlin, or "+billingZone+
+		" for the billing_time_zone; default UTC")
 	cmd.AddCommand(savingsCommand())
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
 		query, source, done, err := f.rows(cfg)
@@ -83,30 +118,29 @@ func reportCommand() *cobra.Command {
 			return err
 		}
 		defer done()
-		if err := warnLost(cmd.Context(), source); err != nil {
+		if err := warnLost(cmd.Context(), source.Ledger); err != nil {
 			return err
 		}
 		version, isFocus := strings.CutPrefix(f.format, focusPrefix)
 		billing.Version = focus.Version(version)
 		switch {
+		case isFocus && query.Zone != nil:
+			return command.Invalidf("files of FOCUS are of days in UTC: --zone does not go with them")
 		case isFocus:
 			query.By = focus.By()
 		case *by != "":
 			query.By = strings.Split(*by, ",")
 		}
-		if err := command.CompleteQuery(cmd.Context(), cfg, source, &query); err != nil {
+		if err := command.CompleteQuery(cmd.Context(), cfg, source.Ledger, &query); err != nil {
 			return err
 		}
 		query.Within = *within
 		if err := addSavings(cfg, &query); err != nil {
 			return err
 		}
-		if report.TerminalWidth(os.Stderr) > 0 {
-			source = &progress{source, os.Stderr, time.Now}
-		}
-		r, err := report.Build(cmd.Context(), source, query)
+		r, err := built(cmd.Context(), source, query)
 		if err != nil {
-			return command.InvalidIf(err, report.ErrQuery)
+			return err
 		}
 		warn(r.Warnings)
 		if isFocus {
@@ -115,6 +149,15 @@ func reportCommand() *cobra.Command {
 		layout.Format, layout.Width = report.Format(f.format), report.TerminalWidth(os.Stdout)
 		return command.InvalidIf(report.Write(cmd.OutOrStdout(), &layout, r), report.ErrQuery)
 	})
+}
+
+// built makes a report, and shows on a terminal how far it is.
+func built(ctx context.Context, source report.Source, q report.Query) (*report.Report, error) {
+	if report.TerminalWidth(os.Stderr) > 0 {
+		source = &progress{source, os.Stderr, time.Now}
+	}
+	r, err := report.Build(ctx, source, q)
+	return r, command.InvalidIf(command.InvalidIf(err, report.ErrQuery), exact.ErrMissing)
 }
 
 // addSavings has a report by cascades say what they saved.

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
+	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -123,6 +124,7 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Ahead: func() forecast.Ahead { return a.board.Ahead(a.ledgerNow()) }, Gateways: a.postedUpTo,
 		Statements: statement.Dir(filepath.Join(a.snapshots.Load().Config.DataDir, "statements")),
 		Closings:   a.accounts.ledger.Closings,
+		Exact:      a.exactRows,
 		Complete: func(ctx context.Context, q *report.Query) error {
 			s := a.snapshots.Load()
 			return command.CorrectQuery(ctx, s.Config, s.Prices, a.accounts.ledger, q)
@@ -130,6 +132,17 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 	})
 	return (&api.API{Desk: desk, Shelf: shelf, Keys: onKeys.Handler(), Decisions: a.history.Handler()}).Handler(),
 		dashboard.New(desk, shelf, office).Handler()
+}
+
+// exactRows is the ledger with the records of this gateway's journal.
+func (a *app) exactRows() (rows *exact.Source, since *time.Time, err error) {
+	cfg := a.snapshots.Load().Config
+	if a.accounts.shared != nil {
+		rows, since = command.ExactRows(cfg, a.accounts.shared)
+		return rows, since, nil
+	}
+	rows, since, _, err = command.OpenRows(cfg) // of the journal, which there is nothing to close of
+	return rows, since, err
 }
 
 // postedUpTo is how far each gateway of the ledger is, or this one alone.

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
+	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 )
@@ -101,7 +102,7 @@ func TestExactBounds(t *testing.T) {
 			}
 			return nil
 		}
-		exact := embedded.Exact{Stream: embedded.NewStream(replay, closed), Moments: func(
+		source := exact.Source{Ledger: embedded.NewStream(replay, closed), Moments: func(
 			yield func(time.Time, string, *record.Posting) error,
 		) error {
 			for i := range postings {
@@ -121,7 +122,7 @@ func TestExactBounds(t *testing.T) {
 				want += postings[i].Add.Legs
 			}
 		}
-		for _, c := range rowsOf(t, &exact, from, to) {
+		for _, c := range rowsOf(t, &source, from, to) {
 			got += c.Legs
 		}
 		if got != want {
