@@ -64,10 +64,10 @@ func OpenRows(cfg *config.Config) (rows *exact.Source, since *time.Time, done fu
 }
 
 // ExactRows are the rows of a ledger that others post to as well. From since on, its bounds may be within
-// hours of which this machine's journals have all records; since is nil where there is no journal.
+// hours of which this machine's journals have all records; since is nil where its journal cannot be read.
 func ExactRows(cfg *config.Config, of exact.Ledger) (rows *exact.Source, since *time.Time) {
 	rows = &exact.Source{Ledger: of, Moments: ownMoments(cfg), Shared: true}
-	if kept, err := meter.KeptSince(JournalDir(cfg)); err == nil && !kept.IsZero() {
+	if kept, err := meter.KeptSince(JournalDir(cfg)); err == nil {
 		since = &kept
 	}
 	return rows, since
