@@ -182,8 +182,8 @@ func TestReportWithinHours(t *testing.T) {
 	ended := time.Now().UTC()
 	of := func(from, to time.Time, want string) {
 		t.Helper()
-		args := []string{"--by", "", "--format", "json", "--from", from.Format(time.RFC3339Nano), "--to", to.Format(time.RFC3339Nano)}
-		u.works([]string{want}, "report", args...)
+		u.works([]string{want}, "report", "--by", "", "--format", "json", "--from", from.Format(time.RFC3339Nano), "--to",
+			to.Format(time.RFC3339Nano))
 	}
 	of(began, ended.Add(time.Nanosecond), `"requests":4`)
 	of(ended.Add(time.Nanosecond), ended.Add(2*time.Hour), `[]`)
