@@ -73,10 +73,14 @@ func (p pattern) match(s string, fillers []string) (rest string, ok bool) {
 
 func (p *part) match(s string) (rest string, ok bool) {
 	best, longest := -1, 0
+	anywhere, within := p.gap == words || p.gap == far, ""
+	if anywhere {
+		within = sentence(s)
+	}
 	for _, phrase := range p.phrases {
 		at := 0
-		if p.gap == words || p.gap == far {
-			at = strings.Index(sentence(s), phrase)
+		if anywhere {
+			at = strings.Index(within, phrase)
 		} else if !strings.HasPrefix(s, phrase) {
 			at = -1
 		}
@@ -90,8 +94,11 @@ func (p *part) match(s string) (rest string, ok bool) {
 // sentence is the rest of the sentence that s begins in.
 func sentence(s string) string {
 	s = s[:min(len(s), widest)]
-	if i := strings.IndexAny(s, ".!?\n。！？؟।"); i >= 0 {
-		return s[:i]
+	for i, r := range s {
+		switch r {
+		case '.', '!', '?', '\n', '。', '！', '？', '؟', '।':
+			return s[:i]
+		}
 	}
 	return s
 }

@@ -67,6 +67,7 @@ func unwrapped(text string) string {
 // what is often shortened.
 func spoken(text string) string {
 	var b strings.Builder
+	b.Grow(len(text))
 	space := true
 	for _, r := range norm.NFC.String(withoutTags(text)) {
 		switch {
