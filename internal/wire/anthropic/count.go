@@ -23,7 +23,7 @@ func (b *body) count(r *caller.Request, m *caller.Model) (*caller.Native, *calle
 	if failure := b.invoke(r, n); failure != nil {
 		return nil, failure
 	}
-	if b.find("max_tokens") == nil { // which InvokeModel wants, and the question does not have
+	if b.Find("max_tokens") == nil { // which InvokeModel wants, and the question does not have
 		n.Body = append(n.Body[:len(n.Body)-1], `,"max_tokens":1}`...)
 	}
 	n.Count, n.CountOp = n.Body, wire.OpInvoke

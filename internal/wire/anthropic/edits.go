@@ -12,13 +12,13 @@ var untakenEdits = map[string]bool{"clear_thinking_20251015": true}
 
 // edits appends context_management without the edits that Bedrock does not take: as it is, when
 // it has none of them.
-func (b *body) edits(out []byte, m *member, policy caller.Policy, n *caller.Native) ([]byte, *caller.Failure) {
+func (b *body) edits(out []byte, m *caller.Member, policy caller.Policy, n *caller.Native) ([]byte, *caller.Failure) {
 	var asked struct {
 		Edits []json.RawMessage `json:"edits"`
 	}
-	raw := b.text(m)
+	raw := b.Text(m)
 	if json.Unmarshal(raw, &asked) != nil {
-		return append(out, b.raw[m.start:m.end]...), nil // Bedrock says what is wrong with it
+		return append(out, b.Raw[m.Start:m.End]...), nil // Bedrock says what is wrong with it
 	}
 	kept := asked.Edits[:0:0]
 	for _, edit := range asked.Edits {
@@ -36,13 +36,13 @@ func (b *body) edits(out []byte, m *member, policy caller.Policy, n *caller.Nati
 	}
 	switch {
 	case len(kept) == len(asked.Edits):
-		return append(out, b.raw[m.start:m.end]...), nil
+		return append(out, b.Raw[m.Start:m.End]...), nil
 	case len(kept) == 0:
 		return out[:len(out)-1], nil // with the comma before it
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(raw, &members) != nil {
-		return append(out, b.raw[m.start:m.end]...), nil
+		return append(out, b.Raw[m.Start:m.End]...), nil
 	}
 	members["edits"] = encode(kept)
 	return append(append(out, `"context_management":`...), encode(members)...), nil

@@ -9,6 +9,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/converse"
 )
 
+// body is a request's body.
+type body struct{ *caller.Body }
+
 // Exchange is one request and its answer. Make it with Open.
 type Exchange struct {
 	kind    kind
@@ -38,17 +41,18 @@ func (x *Exchange) Native(r *caller.Request) (*caller.Native, *caller.Failure) {
 		x.asked = strings.TrimPrefix(strings.TrimPrefix(r.Path, "/v1/models"), "/")
 		return &caller.Native{Op: wire.OpListFoundationModels}, nil
 	}
-	b, failure := readBody(r.Body)
+	read, failure := caller.ReadBody(r.Body, fields.Name)
 	if failure != nil {
 		return nil, failure
 	}
-	if b.model == "" {
+	b := &body{read}
+	if b.Model == "" {
 		return nil, caller.Invalid("model", "model: Field required")
 	}
-	x.asked = b.model
-	m := r.Model(b.model)
+	x.asked = b.Model
+	m := r.Model(b.Model)
 	if m.ID == "" {
-		return nil, noModel(b.model)
+		return nil, noModel(b.Model)
 	}
 	if x.kind == count {
 		return b.count(r, &m)
@@ -64,7 +68,7 @@ func (x *Exchange) message(r *caller.Request, b *body, m *caller.Model) (*caller
 		return x.translate(r, b, m)
 	}
 	n := &caller.Native{Op: wire.OpInvoke, Model: m.ID, Session: session(r.Header)}
-	if b.stream {
+	if b.Stream {
 		n.Op = wire.OpInvokeStream
 	}
 	if failure := b.invoke(r, n); failure != nil {
@@ -88,7 +92,7 @@ var claudesOwn = []string{"thinking", "output_config", "output_format", "top_k"}
 
 // special reports whether the request has what only Claude understands.
 func (b *body) special() bool {
-	return slices.ContainsFunc(claudesOwn, func(name string) bool { return b.find(name) != nil })
+	return slices.ContainsFunc(claudesOwn, func(name string) bool { return b.Find(name) != nil })
 }
 
 // translate makes a request of Converse's.
@@ -98,7 +102,7 @@ func (x *Exchange) translate(r *caller.Request, b *body, m *caller.Model) (*call
 		return nil, failure
 	}
 	n := &caller.Native{Op: wire.OpConverse, Model: m.ID, Session: session(r.Header), Body: t.body(), Dropped: t.Dropped}
-	if b.stream {
+	if b.Stream {
 		n.Op = wire.OpConverseStream
 	}
 	x.renamed = t.b.Renamed()

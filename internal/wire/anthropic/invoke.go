@@ -72,7 +72,7 @@ func (b *body) invoke(r *caller.Request, n *caller.Native) *caller.Failure {
 	if failure != nil {
 		return failure
 	}
-	out := make([]byte, 0, len(b.raw)+128)
+	out := make([]byte, 0, len(b.Raw)+128)
 	out = append(out, versionMember...)
 	for i, beta := range relayed {
 		out = append(out, [...]string{`,"anthropic_beta":[`, `,`}[min(i, 1)]...)
@@ -81,8 +81,8 @@ func (b *body) invoke(r *caller.Request, n *caller.Native) *caller.Failure {
 	if len(relayed) > 0 {
 		out = append(out, ']')
 	}
-	for i := range b.members {
-		if out, failure = b.appendMember(out, &b.members[i], cuts, r.Policy, n); failure != nil {
+	for i := range b.Members {
+		if out, failure = b.appendMember(out, &b.Members[i], cuts, r.Policy, n); failure != nil {
 			return failure
 		}
 	}
@@ -91,32 +91,32 @@ func (b *body) invoke(r *caller.Request, n *caller.Native) *caller.Failure {
 }
 
 // appendMember appends what becomes of a member.
-func (b *body) appendMember(out []byte, m *member, cuts []cut, policy caller.Policy, n *caller.Native) (
+func (b *body) appendMember(out []byte, m *caller.Member, cuts []cut, policy caller.Policy, n *caller.Native) (
 	[]byte, *caller.Failure,
 ) {
-	switch how := invokeFields[m.name]; {
+	switch how := invokeFields[m.Name]; {
 	case how == caller.Consumed:
 		return out, nil
 	case how == caller.Fitted:
 		return b.fit(out, m, policy, n)
 	case how == caller.Dropped && policy != caller.PolicyRefuse, how == caller.Refused && policy == caller.PolicyDrop:
-		n.Dropped = append(n.Dropped, m.name)
+		n.Dropped = append(n.Dropped, m.Name)
 		return out, nil
 	case how == caller.Dropped, how == caller.Refused:
-		return nil, unsupported(m.name, "Bedrock does not take it")
+		return nil, unsupported(m.Name, "Bedrock does not take it")
 	}
-	return b.appendCut(append(out, ','), m.start, m.end, cuts), nil
+	return b.appendCut(append(out, ','), m.Start, m.End, cuts), nil
 }
 
 // fit appends a member in the way that Bedrock takes it.
-func (b *body) fit(out []byte, m *member, policy caller.Policy, n *caller.Native) ([]byte, *caller.Failure) {
-	if m.name == "context_management" {
+func (b *body) fit(out []byte, m *caller.Member, policy caller.Policy, n *caller.Native) ([]byte, *caller.Failure) {
+	if m.Name == "context_management" {
 		return b.edits(append(out, ','), m, policy, n)
 	}
-	if b.find("output_config") != nil {
-		return nil, caller.Invalid(m.name, m.name+": put the format into output_config.format")
+	if b.Find("output_config") != nil {
+		return nil, caller.Invalid(m.Name, m.Name+": put the format into output_config.format")
 	}
-	out = append(append(out, `,"output_config":{"format":`...), b.text(m)...)
+	out = append(append(out, `,"output_config":{"format":`...), b.Text(m)...)
 	return append(out, '}'), nil
 }
 
@@ -129,8 +129,8 @@ func (b *body) betas(r *caller.Request, n *caller.Native) (relayed []string, fai
 			asked = append(asked, strings.Split(f.Value, ",")...)
 		}
 	}
-	if m := b.find("anthropic_beta"); m != nil {
-		own, ok := stringList(b.text(m))
+	if m := b.Find("anthropic_beta"); m != nil {
+		own, ok := stringList(b.Text(m))
 		if !ok {
 			return nil, caller.Invalid("anthropic_beta", "anthropic_beta: Input should be a list of strings")
 		}
@@ -176,11 +176,11 @@ type cut struct{ start, end int }
 func (b *body) appendCut(out []byte, start, end int, cuts []cut) []byte {
 	for _, c := range cuts {
 		if c.start >= start && c.end <= end {
-			out = append(out, b.raw[start:c.start]...)
+			out = append(out, b.Raw[start:c.start]...)
 			start = c.end
 		}
 	}
-	return append(out, b.raw[start:end]...)
+	return append(out, b.Raw[start:end]...)
 }
 
 // The roles of what is looked at inside of a body for InvokeModel.
@@ -210,12 +210,12 @@ func insideRules() (rules []jsonscan.Rule) {
 func (b *body) cuts() (cuts []cut, failure *caller.Failure) {
 	var w jsonscan.Walker
 	w.AllowDuplicates = true // the line refuses those that matter
-	w.Reset(insides, b.raw)
+	w.Reset(insides, b.Raw)
 	for m := w.Next(); m.Role != 0; m = w.Next() {
 		if m.Kind != jsonscan.String {
 			continue
 		}
-		word := string(jsonscan.AppendString(nil, b.raw[m.Start:m.End]))
+		word := string(jsonscan.AppendString(nil, b.Raw[m.Start:m.End]))
 		switch m.Role {
 		case roleScope:
 			if c, ok := b.around(m.Start, m.End); ok {
@@ -237,23 +237,23 @@ func (b *body) cuts() (cuts []cut, failure *caller.Failure) {
 
 // around is the member whose value is at a place, with the comma that leaves with it.
 func (b *body) around(start, end int) (cut, bool) {
-	key := strings.LastIndex(string(b.raw[max(0, start-64):start]), `"scope"`)
+	key := strings.LastIndex(string(b.Raw[max(0, start-64):start]), `"scope"`)
 	if key < 0 {
 		return cut{}, false
 	}
 	c := cut{max(0, start-64) + key, end}
 	before := c.start
-	for before > 0 && space(b.raw[before-1]) {
+	for before > 0 && space(b.Raw[before-1]) {
 		before--
 	}
-	if before > 0 && b.raw[before-1] == ',' {
+	if before > 0 && b.Raw[before-1] == ',' {
 		c.start = before - 1
 		return c, true
 	}
-	for c.end < len(b.raw) && space(b.raw[c.end]) {
+	for c.end < len(b.Raw) && space(b.Raw[c.end]) {
 		c.end++
 	}
-	if c.end < len(b.raw) && b.raw[c.end] == ',' {
+	if c.end < len(b.Raw) && b.Raw[c.end] == ',' {
 		c.end++
 	}
 	return c, true

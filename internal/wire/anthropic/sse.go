@@ -128,9 +128,9 @@ func typeOf(event []byte) []byte {
 		if t.Kind == jsonscan.Key && scan.Depth() == 1 && string(event[t.Start:t.End]) == `"type"` {
 			switch v := scan.Next(); {
 			case v.Kind == jsonscan.String && v.Shrink == 0:
-				return text(event, v) // without escapes it has nothing to drop
+				return jsonscan.Text(event, v) // without escapes it has nothing to drop
 			case v.Kind == jsonscan.String:
-				return bytes.Map(printable, text(event, v))
+				return bytes.Map(printable, jsonscan.Text(event, v))
 			}
 		}
 	}
@@ -147,14 +147,14 @@ func printable(r rune) rune {
 
 // withoutMetrics takes Bedrock's own members out of an event.
 func withoutMetrics(event []byte) []byte {
-	b, failure := readBody(event)
+	b, failure := caller.ReadBody(event, nil)
 	if failure != nil {
 		return event
 	}
 	out := make([]byte, 0, len(event))
-	for i := range b.members {
-		if m := &b.members[i]; !bytes.HasPrefix([]byte(m.name), []byte(metricsMember)) {
-			out = append(append(out, [...]string{"{", ","}[min(len(out), 1)]...), event[m.start:m.end]...)
+	for i := range b.Members {
+		if m := &b.Members[i]; !bytes.HasPrefix([]byte(m.Name), []byte(metricsMember)) {
+			out = append(append(out, [...]string{"{", ","}[min(len(out), 1)]...), event[m.Start:m.End]...)
 		}
 	}
 	if len(out) == 0 {

@@ -193,3 +193,11 @@ func shortEscape(c byte) byte {
 	}
 	return c
 }
+
+// Text is what a key or a string of a text says, without a copy where it has no escapes.
+func Text(text []byte, t Token) []byte {
+	if t.Shrink == 0 {
+		return text[t.Start+1 : t.End-1]
+	}
+	return AppendString(nil, text[t.Start:t.End])
+}

@@ -1,0 +1,92 @@
+package caller
+
+import "github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+
+// Member is a member of a request's body, as places in it.
+type Member struct {
+	Name       string
+	Start      int // of the name's quote
+	Value, End int // of the value
+	Kind       jsonscan.Kind
+}
+
+// Body is what is read of a request before anybody decides what to make of it: its members, and not what is in them.
+type Body struct {
+	Raw     []byte
+	Members []Member
+	Model   string
+	Stream  bool
+}
+
+// ReadBody finds the members of a body. It refuses what is no JSON object, and a name that
+// occurs twice: two readers could take different ones. names makes strings of names; nil copies them.
+func ReadBody(raw []byte, names func([]byte) string) (*Body, *Failure) {
+	if names == nil {
+		names = func(name []byte) string { return string(name) }
+	}
+	b := &Body{Raw: raw, Members: make([]Member, 0, 16)}
+	var s jsonscan.Scanner
+	s.Reset(raw)
+	if t := s.Next(); t.Kind != jsonscan.BeginObject {
+		return nil, Invalid("", "the request's body is not a JSON object")
+	}
+	for t := s.Next(); t.Kind != jsonscan.End; t = s.Next() {
+		switch {
+		case t.Kind == jsonscan.Invalid:
+			return nil, Invalid("", "the request's body is not valid JSON")
+		case t.Kind == jsonscan.Key && s.Depth() == 1:
+			name := names(jsonscan.Text(raw, t))
+			if b.Find(name) != nil {
+				return nil, Invalid(name, name+": the member occurs twice")
+			}
+			b.Members = append(b.Members, Member{Name: name, Start: t.Start, End: -1})
+		case len(b.Members) > 0:
+			b.value(&s, t)
+		}
+	}
+	return b, b.head()
+}
+
+// value notes a token of the last member's value.
+func (b *Body) value(s *jsonscan.Scanner, t jsonscan.Token) {
+	m := &b.Members[len(b.Members)-1]
+	if m.Kind == jsonscan.Invalid {
+		m.Kind, m.Value = t.Kind, t.Start
+	}
+	if s.Depth() == 1 {
+		m.End = t.End
+	}
+}
+
+// head reads the members that decide where the request goes.
+func (b *Body) head() *Failure {
+	if m := b.Find("model"); m != nil {
+		if m.Kind != jsonscan.String {
+			return Invalid("model", "model: Input should be a valid string")
+		}
+		b.Model = string(jsonscan.AppendString(nil, b.Raw[m.Value:m.End]))
+	}
+	if m := b.Find("stream"); m != nil {
+		switch m.Kind {
+		case jsonscan.True:
+			b.Stream = true
+		case jsonscan.False, jsonscan.Null:
+		default:
+			return Invalid("stream", "stream: Input should be a valid boolean")
+		}
+	}
+	return nil
+}
+
+// Find is the member of a name, nil when there is none.
+func (b *Body) Find(name string) *Member {
+	for i := range b.Members {
+		if b.Members[i].Name == name {
+			return &b.Members[i]
+		}
+	}
+	return nil
+}
+
+// Text is the value of a member.
+func (b *Body) Text(m *Member) []byte { return b.Raw[m.Value:m.End] }
