@@ -281,6 +281,9 @@ type Tenant struct {
 	// for and the model cannot be given: fit (default) drops and names what changes no meaning
 	// and refuses the rest; refuse and drop do one thing with all of it.
 	UnsupportedFields string
+	// Store is whether AWS may keep what this tenant sends to OpenAI's Responses and gets from it, for 30 days:
+	// refuse (default) has it store nothing.
+	Store string
 	// Webhook receives notifications, signed with WebhookSecret.
 	Webhook, WebhookSecret string
 }

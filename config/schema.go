@@ -273,7 +273,7 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 }
 
 func tenantSection(d *decoder, v value, t *Tenant) {
-	*t = Tenant{OnLedgerLoss: "lease_only", BudgetHeaders: "none", UnsupportedFields: "fit"}
+	*t = Tenant{OnLedgerLoss: "lease_only", BudgetHeaders: "none", UnsupportedFields: "fit", Store: "refuse"}
 	var assumed role.Role
 	d.section(v, append(roleKeys(&assumed),
 		need("id", &t.ID, name),
@@ -293,6 +293,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
 		key("budget_headers", &t.BudgetHeaders, oneOf("none", "own", "all")),
 		key("unsupported_fields", &t.UnsupportedFields, oneOf("fit", "refuse", "drop")),
+		key("store", &t.Store, oneOf("refuse", "allow")),
 		key("webhook", &t.Webhook, serving(text)),
 		key("webhook_secret", &t.WebhookSecret, serving(text)),
 	)...)

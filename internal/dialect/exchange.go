@@ -66,10 +66,12 @@ func (x *exchange) serve() *gateway.Response {
 // Native implements gateway.Translator.
 func (x *exchange) Native(r *leg.Request) *wire.Error {
 	native, failure := x.own.Native(&caller.Request{
-		ID: r.ID, Path: x.path, Query: x.query, Header: r.Header, Body: r.Body, Received: r.Received,
-		Policy:  policies[r.Caller.Tenant.UnsupportedFields],
-		Model:   func(name string) caller.Model { return modelOf(r, name) },
-		Foreign: func(n *caller.Native) bool { return foreign(r, n) },
+		ID: r.ID, Method: r.Method, Path: x.path, Query: x.query, Header: r.Header, Body: r.Body, Received: r.Received,
+		Policy:   policies[r.Caller.Tenant.UnsupportedFields],
+		Model:    func(name string) caller.Model { return modelOf(r, name) },
+		Foreign:  func(n *caller.Native) bool { return foreign(r, n) },
+		Cascaded: func(made func() *caller.Native) bool { return cascaded(r, made) },
+		Stores:   r.Caller.Tenant.Stores,
 	})
 	if failure != nil {
 		x.failure = failure
@@ -127,8 +129,11 @@ func (x *exchange) answer(o outcome) *gateway.Response {
 	}
 	res := o.response
 	if res.Status >= 300 {
-		if x.estimates(res) {
+		switch {
+		case x.estimates(res):
 			return x.estimate(res)
+		case x.native != nil && x.native.Own != nil && x.native.Own(res.Body):
+			return x.finish(res)
 		}
 		return x.fail(x.failed(res), res)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/internal/wire/capability"
 )
 
 // makers are whose own names of models are understood, by how they begin.
@@ -28,6 +29,7 @@ func modelOf(r *leg.Request, name string) caller.Model {
 		return m
 	}
 	m.Foundation = routes.Priced(routes.Resolve(m.ID)).Foundation
+	m.Chat, m.Responses = ownPaths(routes.Resolve(m.ID), m.Foundation)
 	if d := routes.Dialect(m.ID, nil); d != nil {
 		m.Family = d.Name
 	}
@@ -39,21 +41,47 @@ func modelOf(r *leg.Request, name string) caller.Model {
 	return m
 }
 
+// ownPaths reports which of OpenAI's paths AWS serves for a model. Responses is served by profiles of several regions
+// alone, and not by application profiles.
+func ownPaths(id, foundation string) (chat, responses bool) {
+	can, kind := capability.Of(foundation), wire.ParseModelID(id).Kind
+	chat = can.Chat && (kind == wire.ModelFoundation || kind == wire.ModelProfile || kind == wire.ModelApplicationProfile)
+	return chat, can.Responses && kind == wire.ModelProfile
+}
+
+// cascaded reports whether a cascade takes the native request that made makes, which is asked for only where there are
+// cascades.
+func cascaded(r *leg.Request, made func() *caller.Native) bool {
+	if len(r.Snapshot.Config.Cascades) == 0 {
+		return false
+	}
+	n := made()
+	if n == nil {
+		return false
+	}
+	c, _ := cascadeOf(r, n)
+	return c != nil
+}
+
 // foreign reports whether the cascade of a native request has a model of another family than
 // the request is written for. Such a request has to be Converse's.
 func foreign(r *leg.Request, n *caller.Native) bool {
-	cfg, routes := r.Snapshot.Config, r.Snapshot.Router
-	if len(cfg.Cascades) == 0 || !n.Op.IsInvoke() {
+	if len(r.Snapshot.Config.Cascades) == 0 || !n.Op.IsInvoke() {
 		return false
 	}
-	f := &wire.Facts{}
+	c, dialect := cascadeOf(r, n)
+	return c != nil && (c.Light.Dialect != dialect || c.Escalation.Dialect != dialect)
+}
+
+// cascadeOf is the cascade that takes a native request, nil for none, and the dialect that its body is written in.
+func cascadeOf(r *leg.Request, n *caller.Native) (*router.Cascade, *wire.Dialect) {
+	routes, f := r.Snapshot.Router, &wire.Facts{}
 	dialect := routes.Dialect(n.Model, n.Body)
 	if err := f.Read(n.Op, dialect, n.Body); err != nil {
-		return false // the line says what is wrong with it
+		return nil, dialect // the line says what is wrong with it
 	}
 	in := &router.Input{Facts: f, Body: n.Body, Asked: n.Model, Header: r.Header, Now: r.Received}
 	in.Tenant, in.Root, in.Key = r.Caller.Tenant.ID, r.Caller.Tenant.Root, r.Caller.KeyID
 	in.Policy = r.Caller.Tenant
-	c := routes.Match(in).Cascade
-	return c != nil && (c.Light.Dialect != dialect || c.Escalation.Dialect != dialect)
+	return routes.Match(in).Cascade, dialect
 }

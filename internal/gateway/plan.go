@@ -9,6 +9,9 @@ import (
 
 // plan decides which models are tried, in which order, and what each may cost.
 func (l *Line) plan(c *call) *wire.Error {
+	if err := l.asker.CheckJob(&c.life.Context, &c.Request); err != nil {
+		return err
+	}
 	if !c.Modelled() {
 		return l.planResource(c)
 	}
@@ -38,7 +41,7 @@ func (l *Line) plan(c *call) *wire.Error {
 
 // planResource plans an operation that passes through without a model of its own.
 func (l *Line) planResource(c *call) *wire.Error {
-	p, err := l.asker.ResourcePlan(&c.life.Context, &c.Request)
+	p, err := leg.NewResourcePlan(&c.Request)
 	if p != nil {
 		c.route, c.path = &router.Plan{Path: router.Passthrough}, router.Passthrough
 		c.legs = []*leg.Plan{p}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/leg"
@@ -16,16 +17,14 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 		return nil, a.Failure()
 	}
 	res := c.answer(a)
+	owned := l.asker.OwnJob(&c.life.Context, a)
 	if a.Streams() {
 		res.Stream = &stream{line: l, call: c, attempt: a, how: leg.Served}
 		res.Begun = true // ask has read the first frame
 		return res, nil
 	}
 	a.Close(c.servedOrDrained())
-	if err := l.asker.OwnJob(&c.life.Context, a); err != nil {
-		return nil, err
-	}
-	if err := a.Failure(); err != nil {
+	if err := cmp.Or(owned, a.Failure()); err != nil {
 		return nil, err
 	}
 	res.Body = a.Response.Body

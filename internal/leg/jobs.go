@@ -1,41 +1,78 @@
 package leg
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
 
-// Jobs remembers which tenant started an asynchronous job.
+// Jobs remembers which tenant started an asynchronous job, and whose stored responses are.
 type Jobs interface {
-	Own(ctx context.Context, invocationARN, tenant string) error
-	Owner(ctx context.Context, invocationARN string) (tenant string, err error)
+	Own(ctx context.Context, id, owner string) error
+	// Owner is "" when nobody has it.
+	Owner(ctx context.Context, id string) (owner string, err error)
 }
 
-// checkJob hides a job from every tenant but the one that started it. Other operations pass.
-func (k *Asker) checkJob(ctx context.Context, r *Request) *wire.Error {
-	if r.Target.Op != wire.OpGetAsyncInvoke {
-		return nil
-	}
-	owner, err := k.Jobs.Owner(ctx, r.Target.Resource)
-	if err != nil {
-		return &wire.Error{
-			Kind: wire.KindServiceUnavailable, Cause: err, Message: "the ledger cannot be asked who started this job",
+// CheckJob hides a job, and a stored response, from every tenant but the one that started it. Other operations pass.
+func (k *Asker) CheckJob(ctx context.Context, r *Request) *wire.Error {
+	id := cmp.Or(r.Facts.Previous, r.Target.Resource)
+	switch {
+	case r.Target.Op == wire.OpGetAsyncInvoke:
+		owner, err := k.ownerOf(ctx, id)
+		if err == nil && owner != r.Caller.Tenant.ID {
+			err = wire.Errorf(wire.KindResourceNotFound, "there is no job %s of yours", id)
 		}
-	}
-	if owner != r.Caller.Tenant.ID {
-		return wire.Errorf(wire.KindResourceNotFound, "there is no job %s of yours", r.Target.Resource)
+		return err
+	case r.Target.Op.OfStored(), r.Facts.Previous != "":
+		owner, err := k.ownerOf(ctx, responseKey+id)
+		if err != nil {
+			return err
+		}
+		kept := keeperOf(owner)
+		if kept.Tenant != r.Caller.Tenant.ID {
+			return wire.Errorf(wire.KindResourceNotFound, "there is no stored response %s of yours", id)
+		}
+		r.kept = &kept
 	}
 	return nil
 }
 
-// OwnJob remembers who started an asynchronous job before they learn its ARN.
+func (k *Asker) ownerOf(ctx context.Context, id string) (string, *wire.Error) {
+	owner, err := k.Jobs.Owner(ctx, id)
+	if err != nil {
+		return "", &wire.Error{
+			Kind: wire.KindServiceUnavailable, Cause: err, Message: "the ledger cannot be asked who started this",
+		}
+	}
+	return owner, nil
+}
+
+// OwnJob remembers who started an asynchronous job, or has a response stored, before they learn its name. A response
+// that could not be remembered is served all the same, because it is billed: it cannot be asked for later.
 func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 	r := a.request
-	if r.Target.Op != wire.OpStartAsyncInvoke || a.Response.Status >= 300 {
-		return nil
+	switch op := r.Target.Op; {
+	case a.Response.Status >= 300:
+	case op == wire.OpStartAsyncInvoke:
+		return k.ownJob(ctx, r, a)
+	case (op == wire.OpResponse || op == wire.OpResponseStream) && r.Caller.Tenant.Stores:
+		id := storedIn(op, a)
+		if id == "" {
+			return nil
+		}
+		if err := k.Jobs.Own(ctx, responseKey+id, keeper{r.Caller.Tenant.ID, a.Upstream}.String()); err != nil {
+			k.Log.Warn("a stored response cannot be recorded as its tenant's, who will not find it", "response", id,
+				"tenant", r.Caller.Tenant.ID, "err", err)
+		}
 	}
+	return nil
+}
+
+func (k *Asker) ownJob(ctx context.Context, r *Request, a *Attempt) *wire.Error {
 	var job struct{ InvocationArn string }
 	err := json.Unmarshal(a.Response.Body, &job)
 	if err == nil {
@@ -46,4 +83,49 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 			Message: "the job was started but cannot be recorded as yours: " + job.InvocationArn}
 	}
 	return nil
+}
+
+// responseKey is before the id of a stored response where owners are kept.
+const responseKey = "response/"
+
+// keeper is whose a stored response is, and the upstream that has it: no other region knows it.
+type keeper struct{ Tenant, Upstream string }
+
+// String is what keeperOf reads. No tenant's id has a space.
+func (k keeper) String() string { return k.Tenant + " " + k.Upstream }
+
+func keeperOf(owner string) keeper {
+	tenant, upstream, _ := strings.Cut(owner, " ")
+	return keeper{tenant, upstream}
+}
+
+// What of a response says whether it is stored, and under which id.
+const (
+	ofID uint8 = iota + 1
+	ofStore
+)
+
+var responseTree = jsonscan.NewTree([]jsonscan.Rule{
+	{Path: "id", Role: ofID}, {Path: "response.id", Role: ofID},
+	{Path: "store", Role: ofStore}, {Path: "response.store", Role: ofStore},
+})
+
+// storedIn is the id of the response in an answer, or in the first event of a stream; "" when it is not stored.
+func storedIn(op wire.Operation, a *Attempt) (id string) {
+	text := a.Response.Body
+	if op.Streams() && a.head != nil {
+		text = wire.AppendEventData(nil, wire.SplitFrame(a.head).Payload)
+	}
+	var w jsonscan.Walker
+	w.AllowDuplicates = true
+	w.Reset(responseTree, text)
+	for m := w.Next(); m.Role != 0; m = w.Next() {
+		switch {
+		case m.Role == ofStore && m.Kind == jsonscan.False:
+			return ""
+		case m.Role == ofID && m.Kind == jsonscan.String:
+			id = string(jsonscan.AppendString(nil, text[m.Start:m.End]))
+		}
+	}
+	return id
 }

@@ -2,7 +2,6 @@ package leg
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -58,6 +57,9 @@ func (p *Plan) make(r *Request) *wire.Error {
 	}
 	if p.Upstream, err = r.Snapshot.Router.Upstream(p.Model, r.Caller.Tenant.Upstream); err != nil {
 		return err
+	}
+	if r.kept != nil {
+		p.Upstream = r.kept.Upstream
 	}
 	if p.Model != r.Target.Model { // which was looked at before
 		if err = r.MayName(r.Gone, p.Model); err != nil {
@@ -120,19 +122,19 @@ func NewPlans(r *Request, route *router.Plan, partner bool) ([]*Plan, *wire.Erro
 	return plans, nil
 }
 
-// ResourcePlan plans an operation that passes through without a model of its own:
-// guardrails, and looking after a job, which must be one of the tenant's. A refusal for
-// want of a price comes with the plan.
-func (k *Asker) ResourcePlan(ctx context.Context, r *Request) (*Plan, *wire.Error) {
-	if err := k.checkJob(ctx, r); err != nil {
-		return nil, err
-	}
+// NewResourcePlan plans an operation that passes through without a model of its own:
+// guardrails, and looking after a job or a stored response. A refusal for want of a price
+// comes with the plan.
+func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 	upstream, err := r.Snapshot.Router.Upstream(r.Target.Resource, r.Caller.Tenant.Upstream)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{Leg: router.Leg{Model: "guardrail/" + r.Target.Resource}, Upstream: upstream,
 		SKU: record.SKU{Model: record.GuardrailModel}, Facts: &r.Facts}
+	if r.kept != nil {
+		p.Model, p.Upstream = "responses", r.kept.Upstream
+	}
 	return p, p.price(r)
 }
 
@@ -238,7 +240,7 @@ const tokenBytes = 8
 
 // guarded reports whether a guardrail works on what the model reads and writes.
 func (p *Plan) guarded(r *Request) bool {
-	return p.Facts.Guarded && (r.Target.Op.IsConverse() || r.Target.Op.IsInvoke())
+	return p.Facts.Guarded && r.Target.Op.Writes()
 }
 
 // worstCase prices a leg; a guardrail of its own is billed by text units.

@@ -32,6 +32,7 @@ type Request struct {
 	Span     *telemetry.RequestSpan
 	Host     Host
 	Account  *pool.Account // what it holds in memory; nil counts nothing
+	kept     *keeper       // of the stored response that it is about, nil for none
 
 	room room
 }
@@ -125,14 +126,15 @@ func (r *Request) RouterInput() *router.Input {
 // cascades know.
 func (r *Request) Modelled() bool {
 	op := r.Target.Op
-	return op.IsConverse() || op.IsInvoke() || op == wire.OpCountTokens || op == wire.OpStartAsyncInvoke
+	return op.Writes() || op == wire.OpCountTokens || op == wire.OpStartAsyncInvoke
 }
 
 // Metered reports whether the operation is billed. CountTokens is free of
 // charge (AWS Bedrock user guide, "Monitor your token usage by counting
-// tokens"), and looking after a job is too.
+// tokens"), and looking after a job or a stored response is too.
 func (r *Request) Metered() bool {
-	return r.Target.Op != wire.OpCountTokens && r.Target.Op != wire.OpGetAsyncInvoke
+	op := r.Target.Op
+	return op != wire.OpCountTokens && op != wire.OpGetAsyncInvoke && !op.OfStored()
 }
 
 // maxPrompt bounds the text that scores and judges look at.

@@ -58,7 +58,11 @@ func (p *Plan) target(r *Request) wire.Target {
 
 // splices are what is put into the body of the leg's request.
 func (p *Plan) splices(r *Request) []wire.Splice {
-	if r.Modelled() && p.Model != r.Target.Model {
+	named := r.Target.Model
+	if r.Target.Op.IsOpenAI() { // which has it in the body alone
+		named = p.Facts.BodyModelID
+	}
+	if r.Modelled() && p.Model != named {
 		if s, ok := p.Facts.ModelSplice(p.Model); ok {
 			return append(slices.Clip(p.Limit.Splices), s)
 		}

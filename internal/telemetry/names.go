@@ -84,7 +84,7 @@ const (
 // genAIOperation is the convention's well-known value for one of our operations;
 // what it does not name keeps its own name.
 func genAIOperation(operation string) string {
-	if op, _ := wire.ParseOperation(operation); op.IsConverse() || op.IsInvoke() {
+	if op, _ := wire.ParseOperation(operation); op.Writes() {
 		return "chat"
 	}
 	return operation

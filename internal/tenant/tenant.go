@@ -27,6 +27,8 @@ type Tenant struct {
 	OnLedgerLoss string
 	// UnsupportedFields is that of the configuration.
 	UnsupportedFields string
+	// Stores is whether AWS may keep its responses.
+	Stores bool
 
 	models, deny glob.List
 	operations   map[wire.Operation]bool
@@ -67,4 +69,4 @@ func (t *Tenant) denies(id string) bool {
 func (t *Tenant) DeniesModels() bool { return len(t.deny) > 0 }
 
 // AllowsOperation reports whether the tenant may call the operation.
-func (t *Tenant) AllowsOperation(op wire.Operation) bool { return t.operations[op] }
+func (t *Tenant) AllowsOperation(op wire.Operation) bool { return t.operations[op.Granted()] }

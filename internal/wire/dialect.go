@@ -84,12 +84,20 @@ var dialects = []*Dialect{
 	},
 }
 
-// Two bodies that are of no family: Converse's, which is the same for all models,
-// and the body of a model whose family is not known.
+// Bodies that are of no family: those of operations whose bodies are the same for all models, and the body of a model
+// whose family is not known.
 var (
 	converseDialect = &Dialect{Name: "converse", capParent: "inferenceConfig", capName: "maxTokens", tree: converseTree}
+	chatDialect     = &Dialect{Name: "chat-completions", capName: "max_completion_tokens", tree: openAITree}
+	responseDialect = &Dialect{Name: "responses", capName: "max_output_tokens", tree: responseTree}
 	unknownDialect  = &Dialect{tree: unknownTree}
 )
+
+// forms are the dialects of operations whose bodies are the same for all models.
+var forms = [len(operations)]*Dialect{
+	OpConverse: converseDialect, OpConverseStream: converseDialect, OpChat: chatDialect, OpChatStream: chatDialect,
+	OpResponse: responseDialect, OpResponseStream: responseDialect,
+}
 
 // pictures are families under the prefixes above, and others, that make pictures
 // or video. Their bodies have no tokens to cap, and their answers none to bill.

@@ -78,6 +78,8 @@ type Facts struct {
 	// invoke), and BodyModelID its decoded value.
 	BodyModel   Span
 	BodyModelID string
+	// Previous is the stored response that a request of Responses goes on from, "" for none.
+	Previous string
 	// Schema is the place of a JSON schema for structured output.
 	Schema Span
 	// JSONOutput is whether it asks for a JSON object without saying which.
@@ -100,9 +102,9 @@ type Facts struct {
 
 // form is the dialect in which the body is written.
 func (f *Facts) form() *Dialect {
-	switch {
-	case f.Op.IsConverse():
-		return converseDialect
+	switch own := forms[f.Op]; {
+	case own != nil:
+		return own
 	case f.Dialect == nil:
 		return unknownDialect
 	}
@@ -111,7 +113,7 @@ func (f *Facts) form() *Dialect {
 
 // tree returns what to read in the body, nil for nothing.
 func (f *Facts) tree() *jsonscan.Tree {
-	if f.Op.IsConverse() || f.Op.IsInvoke() {
+	if f.Op.Writes() {
 		return f.form().tree
 	}
 	return otherTrees[f.Op]

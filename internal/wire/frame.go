@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -293,4 +294,25 @@ func AppendException(dst []byte, e *Error) []byte {
 		{":message-type", "exception"},
 	}
 	return AppendFrame(dst, headers[:], e.AppendJSON(nil))
+}
+
+// EventSSE is the :event-type of a frame whose payload is a server-sent event, as it came. Upstreams answer with such
+// events on OpenAI's paths; as frames they pass like all other streams.
+const EventSSE = "server-sent-event"
+
+// AppendEvent appends the frame of a server-sent event: its lines, with the empty one that ends it.
+func AppendEvent(dst, event []byte) []byte {
+	headers := [...]Field{{":event-type", EventSSE}, {":message-type", "event"}}
+	return AppendFrame(dst, headers[:], event)
+}
+
+// AppendEventData appends the data of a server-sent event, without line feeds between its lines, which are white space
+// in JSON. It appends nothing for one without data.
+func AppendEventData(dst, event []byte) []byte {
+	for line := range bytes.FieldsFuncSeq(event, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok {
+			dst = append(dst, bytes.TrimPrefix(data, []byte(" "))...)
+		}
+	}
+	return dst
 }

@@ -146,7 +146,7 @@ func (f *Facts) beside(c Cap, l *Limit) {
 
 // generates reports whether the operation and family produce output tokens.
 func (f *Facts) generates() bool {
-	return f.Op.IsConverse() || f.Op.IsInvoke() && f.form().output == counted
+	return f.Op.Writes() && f.form().output == counted
 }
 
 // worstCase is what the request could produce as it came.

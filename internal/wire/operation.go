@@ -24,6 +24,15 @@ const (
 	OpGetAsyncInvoke
 	OpListAsyncInvokes
 	OpInvokeBidirectional
+	// OpenAI's own paths on the runtime host, below /openai/v1. The model is in the body.
+	OpChat
+	OpChatStream
+	OpResponse
+	OpResponseStream
+	// Of a response that AWS has stored; Resource is its id.
+	OpGetResponse
+	OpDeleteResponse
+	OpCancelResponse
 	// Reads of the control plane, which clients send to the same address (AWS service
 	// model bedrock 2023-04-20). They are answered here and never forwarded.
 	OpListFoundationModels
@@ -59,6 +68,14 @@ var operations = [...]operation{
 	OpInvokeBidirectional: {
 		"invoke-with-bidirectional-stream", "InvokeModelWithBidirectionalStream", "POST", true, true,
 	},
+	OpChat:           {"chat-completions", "ChatCompletions", "POST", false, false},
+	OpChatStream:     {"chat-completions-stream", "ChatCompletionsStream", "POST", false, true},
+	OpResponse:       {"responses", "CreateResponse", "POST", false, false},
+	OpResponseStream: {"responses-stream", "CreateResponseStream", "POST", false, true},
+	OpGetResponse:    {"get-response", "GetResponse", "GET", false, false},
+	OpDeleteResponse: {"delete-response", "DeleteResponse", "DELETE", false, false},
+	OpCancelResponse: {"cancel-response", "CancelResponse", "POST", false, false},
+
 	OpListFoundationModels:  {"list-foundation-models", "ListFoundationModels", "GET", false, false},
 	OpGetFoundationModel:    {"get-foundation-model", "GetFoundationModel", "GET", false, false},
 	OpListInferenceProfiles: {"list-inference-profiles", "ListInferenceProfiles", "GET", false, false},
@@ -87,6 +104,28 @@ func (o Operation) IsConverse() bool { return o == OpConverse || o == OpConverse
 
 // IsInvoke reports whether the body has the form of a model's own family.
 func (o Operation) IsInvoke() bool { return o == OpInvoke || o == OpInvokeStream }
+
+// IsOpenAI reports whether a model answers on one of OpenAI's own paths. The body has the path's form, the same for all
+// models.
+func (o Operation) IsOpenAI() bool { return o >= OpChat && o <= OpResponseStream }
+
+// Writes reports whether a model writes an answer that is there when the call ends.
+func (o Operation) Writes() bool { return o.IsConverse() || o.IsInvoke() || o.IsOpenAI() }
+
+// OfStored reports whether the operation is about a response that AWS has stored.
+func (o Operation) OfStored() bool { return o >= OpGetResponse && o <= OpCancelResponse }
+
+// Granted is the operation whose name in a tenant's operations allows this one. OpenAI's paths are allowed with
+// Converse, which their requests are translated to for models that have no such path.
+func (o Operation) Granted() Operation {
+	switch {
+	case o == OpChatStream, o == OpResponseStream:
+		return OpConverseStream
+	case o.IsOpenAI(), o.OfStored():
+		return OpConverse
+	}
+	return o
+}
 
 // Control reports whether the operation is a read of the control plane.
 func (o Operation) Control() bool { return o >= OpListFoundationModels }
@@ -303,6 +342,14 @@ func (t Target) String() string {
 		b = append(b, "/async-invoke"...)
 	case OpGetAsyncInvoke:
 		b = AppendLabel(append(b, "/async-invoke/"...), t.Resource)
+	case OpChat, OpChatStream:
+		b = append(b, "/openai/v1/chat/completions"...)
+	case OpResponse, OpResponseStream:
+		b = append(b, responsesPath...)
+	case OpGetResponse, OpDeleteResponse:
+		b = AppendLabel(append(append(b, responsesPath...), '/'), t.Resource)
+	case OpCancelResponse:
+		b = append(AppendLabel(append(append(b, responsesPath...), '/'), t.Resource), "/cancel"...)
 	default:
 		b = AppendLabel(append(b, "/model/"...), t.Model)
 		b = append(append(b, '/'), operations[t.Op].name...)
@@ -312,6 +359,8 @@ func (t Target) String() string {
 	}
 	return string(b)
 }
+
+const responsesPath = "/openai/v1/responses"
 
 // AppendLabel appends s as a Smithy HTTP label: each byte other than
 // A-Z a-z 0-9 - . _ ~ becomes %XX in upper case (Smithy 2.0, HTTP bindings,

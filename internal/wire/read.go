@@ -165,9 +165,9 @@ func (r *reader) readTurn(m jsonscan.Match) {
 
 func (r *reader) readBlockType(m jsonscan.Match) {
 	switch {
-	case r.is(m, "image"), r.is(m, "image_url"):
+	case r.is(m, "image"), r.is(m, "image_url"), r.is(m, "input_image"):
 		r.f.Images++
-	case r.is(m, "document"), r.is(m, "file"):
+	case r.is(m, "document"), r.is(m, "file"), r.is(m, "input_file"):
 		r.f.Documents++
 		r.block = blockDocument
 	case r.is(m, "video_url"):
@@ -368,6 +368,10 @@ func (r *reader) readSetting(m jsonscan.Match) {
 		if m.Kind == jsonscan.String {
 			f.BodyModel = Span{m.Start, m.End}
 			f.BodyModelID = string(jsonscan.AppendString(nil, r.body[m.Start:m.End]))
+		}
+	case rolePrevious:
+		if m.Kind == jsonscan.String {
+			f.Previous = string(jsonscan.AppendString(nil, r.body[m.Start:m.End]))
 		}
 	case roleSchema:
 		if whole(m) && m.Kind != jsonscan.Null {

@@ -46,6 +46,7 @@ const (
 	roleUser // whom the request is for
 	roleToolChoice
 	roleOutputType // of structured output without a schema
+	rolePrevious   // the response before
 )
 
 type rules []jsonscan.Rule
@@ -263,6 +264,26 @@ var openAIRules = join(
 	each(roleOutputType, "response_format.type"),
 )
 
+// responseRules serve OpenAI's Responses.
+var responseRules = join(
+	turns("input[]"),
+	each(roleSystem, "instructions"),
+	each(rolePrompt, "input"),
+	each(roleText, "input[].content", "input[].content[].text", "input[].content[].refusal", "input[].arguments",
+		"input[].input", "input[].output", "input[].output[].text", "input[].summary[].text", "prompt.variables.**",
+		"tools[].**"),
+	each(roleSignature, "input[].encrypted_content"),
+	each(roleBlock, "input[].content[]", "input[].output[]"),
+	each(roleBlockType, "input[].content[].type", "input[].output[].type"),
+	each(roleMediaBytes, "input[].content[].file_data", "input[].output[].file_data"),
+	each(roleTool, "tools[]"), each(roleToolList, "tools"), each(roleToolChoice, "tool_choice"),
+	each(roleModel, "model"),
+	each(roleUser, "user"),
+	each(roleSchema, "text.format.schema"),
+	each(roleOutputType, "text.format.type"),
+	each(rolePrevious, "previous_response_id"),
+)
+
 // embedRules serve the families that answer with vectors or scores.
 var embedRules = join(
 	each(rolePrompt, "inputText", "query"),
@@ -284,6 +305,7 @@ var (
 	cohereChatTree = tree(cohereChatRules, ofFamily("max_tokens"))
 	chatTree       = tree(openAIRules, ofFamily("max_tokens"))
 	openAITree     = tree(openAIRules, ofFamily("max_completion_tokens", "max_tokens"))
+	responseTree   = tree(responseRules, ofFamily("max_output_tokens"))
 	pegasusTree    = tree(each(rolePrompt, "inputPrompt"), each(roleVideo, "mediaSource"), ofFamily("maxOutputTokens"))
 	embedTree      = tree(embedRules)
 	pictureTree    = tree(each(roleText, "**"))

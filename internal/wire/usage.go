@@ -90,7 +90,8 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault string) {
 	var r usageReader
 	switch op {
-	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes, OpStartAsyncInvoke:
+	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes, OpStartAsyncInvoke, OpGetResponse, OpDeleteResponse,
+		OpCancelResponse:
 		r.read(checksTree, body) // nothing of it is counted
 	default:
 		r.read(answerTreeOf(op), body)
@@ -102,7 +103,7 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 		fault = "not JSON, or not all of it"
 	case text[0] != '{' && (d != nil || op != OpInvoke):
 		fault = "not a JSON object"
-	case op == OpConverse && !r.message:
+	case (op == OpConverse || op == OpChat || op == OpResponse) && !r.message:
 		fault = "a JSON object without an answer"
 	}
 	return r.answer(op, d, h), fault
@@ -111,7 +112,7 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 // answer is what was read of an answer.
 func (r *usageReader) answer(op Operation, d *Dialect, h Header) Usage {
 	switch op {
-	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes:
+	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes, OpGetResponse, OpDeleteResponse, OpCancelResponse:
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
 		if r.metered && r.odd == 0 {
@@ -230,8 +231,23 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 		}
 		s.reader.read(invokeChunkTree, s.chunk)
 		return s.reader.final
+	case EventSSE:
+		s.chunk = AppendEventData(s.chunk[:0], f.Payload)
+		return s.observe(s.chunk)
 	}
 	return false
+}
+
+// observe reads the data of a server-sent event. The usage counts once the model has stopped: a running count may come
+// before.
+func (s *StreamUsage) observe(data []byte) (final bool) {
+	r := &s.reader
+	if string(data) == "[DONE]" {
+		r.over = true
+		return true
+	}
+	r.read(answerTreeOf(s.Op), data)
+	return r.over || r.stopped && s.Op == OpChatStream && r.counts[gotOutput].Known
 }
 
 // End is called when the stream ended properly, and reports whether it was whole. A
@@ -239,7 +255,7 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 // it blocked the request, so no model ran and the counts in the chunk are of the
 // guardrail's own message, which nobody bills (AWS Bedrock pricing, guardrails).
 func (s *StreamUsage) End() (whole bool) {
-	if s.exception != "" || s.reader.final {
+	if s.exception != "" || s.reader.final || s.reader.over {
 		return true
 	}
 	if s.reader.intervened {

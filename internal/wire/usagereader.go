@@ -44,8 +44,10 @@ const (
 	gotOwnTier // of a model's maker, whose default says nothing of Bedrock's
 	gotLatency
 	gotInvokedModel
+	gotEvent // the type of a server-sent event
 	gotGuardrailAction
 	gotMessage   // what only an answer has
+	gotFailure   // that there is no answer
 	gotGuardrail // gotGuardrail + policy
 )
 
@@ -127,7 +129,8 @@ var modelUsage = join(
 	each(gotInput, "inputTokens"),
 	each(gotInputWithCached, "prompt_tokens"),
 	each(gotCached, "prompt_tokens_details.cached_tokens", "prompt_cache_hit_tokens", "cached_tokens"),
-	each(gotCachedWritten, "prompt_tokens_details.cache_creation_input_tokens"),
+	each(gotCachedWritten, "prompt_tokens_details.cache_creation_input_tokens",
+		"prompt_tokens_details.cache_write_tokens"),
 	each(gotOutput, "output_tokens", "outputTokens", "completion_tokens"),
 	each(gotCacheRead, "cacheReadInputTokenCount", "cacheReadInputTokens"),
 	each(gotCacheWrite, "cacheWriteInputTokenCount", "cacheWriteInputTokens"),
@@ -176,18 +179,47 @@ var invokeChunk = join(
 	modelUsage.at("metadata.usage"),
 )
 
+// chatAnswer serves answers and chunks of Chat Completions.
+var chatAnswer = join(
+	modelUsage.at("usage"),
+	each(gotMessage, "usage", "choices[]"),
+	each(gotFailure, "error"),
+	each(gotStop, "choices[].finish_reason"),
+	each(gotTier, "service_tier"),
+)
+
+// response is a response of OpenAI's Responses. Its input tokens are those that came from a cache, too.
+var response = join(
+	each(gotInputWithCached, "usage.input_tokens"),
+	each(gotCached, "usage.input_tokens_details.cached_tokens"),
+	each(gotCachedWritten, "usage.input_tokens_details.cache_write_tokens"),
+	each(gotOutput, "usage.output_tokens"),
+	each(gotMessage, "usage", "output[]"),
+	each(gotStop, "status", "incomplete_details.reason"),
+	each(gotTier, "service_tier"),
+)
+
 var (
 	converseAnswerTree = jsonscan.NewTree(converseAnswer)
 	invokeAnswerTree   = jsonscan.NewTree(invokeAnswer)
 	invokeChunkTree    = jsonscan.NewTree(invokeChunk)
 	guardrailTree      = jsonscan.NewTree(guardrailUsage.at("usage"))
 	checksTree         = jsonscan.NewTree(checksUsage.at("usage"))
+	chatAnswerTree     = jsonscan.NewTree(chatAnswer)
+	responseAnswerTree = jsonscan.NewTree(response)
+	responseEventTree  = jsonscan.NewTree(join(each(gotEvent, "type"), response.at("response")))
 )
 
 func answerTreeOf(op Operation) *jsonscan.Tree {
 	switch op {
 	case OpConverse, OpConverseStream:
 		return converseAnswerTree
+	case OpChat, OpChatStream:
+		return chatAnswerTree
+	case OpResponse:
+		return responseAnswerTree
+	case OpResponseStream:
+		return responseEventTree
 	case OpApplyGuardrail:
 		return guardrailTree
 	case OpInvokeGuardrailChecks:
@@ -213,6 +245,7 @@ type usageReader struct {
 	final      bool // invocationMetrics or the metadata event came
 	intervened bool // a guardrail changed or blocked something
 	message    bool // what only an answer has is there
+	over       bool // no more events of an answer will come
 	broken     bool // the text is not JSON
 }
 
@@ -247,7 +280,8 @@ func (r *usageReader) read(t *jsonscan.Tree, body []byte) {
 // isPart reports whether a role is of what is no count itself, but holds or is a part
 // of some.
 func isPart(what role) bool {
-	return what == gotMetrics || what == gotMessage || what >= gotImages && what <= gotIterations || what == gotCacheDetail
+	return what == gotMetrics || what == gotMessage || what == gotFailure || what == gotCacheDetail ||
+		what >= gotImages && what <= gotIterations
 }
 
 func isWord(what role) bool {
@@ -261,6 +295,8 @@ func (r *usageReader) readList(m jsonscan.Match) {
 		r.final = true
 	case gotMessage:
 		r.message = r.message || m.Kind == jsonscan.BeginObject
+	case gotFailure:
+		r.over = r.over || given(m)
 	case gotCacheDetail:
 		r.readDetail(m)
 	case gotIterations:
@@ -339,6 +375,9 @@ func (r *usageReader) readWord(what role, word string) {
 		r.served(&r.latency, word, isDefaultLatency)
 	case gotInvokedModel:
 		r.model = word
+	case gotEvent:
+		r.over = r.over || word == "response.completed" || word == "response.incomplete" || word == "response.failed" ||
+			word == "error"
 	case gotDetailTTL:
 		r.hour = word == "1h"
 	case gotGuardrailAction:

@@ -91,7 +91,7 @@ func rules() []jsonscan.Rule {
 // Read finds what a request supplies. It returns nil when it supplies nothing to
 // answer from.
 func Read(f *wire.Facts, body []byte) *Source {
-	if !f.Op.IsConverse() && !f.Op.IsInvoke() {
+	if !f.Op.Writes() {
 		return nil
 	}
 	r := reader{body: body, s: Source{text: make([]byte, 0, f.TextBytes+f.TextBytes/8+64)}}

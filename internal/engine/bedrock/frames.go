@@ -10,8 +10,20 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-func isEventStream(h wire.Header) bool {
-	return wire.MediaType(h) == "application/vnd.amazon.eventstream"
+// framesIn reads the frames of an answer that is a stream, nil for one that is none: frames as they come, and on
+// OpenAI's paths server-sent events.
+func framesIn(op wire.Operation, h wire.Header, body io.Reader, a *pool.Account) *wire.FrameReader {
+	var frames *wire.FrameReader
+	switch media := wire.MediaType(h); {
+	case op.IsOpenAI() && media == "text/event-stream":
+		frames = wire.NewFrameReader(&sentEvents{body: body, memory: a})
+	case !op.IsOpenAI() && media == "application/vnd.amazon.eventstream":
+		frames = wire.NewFrameReader(body)
+	default:
+		return nil
+	}
+	frames.Memory = a
+	return frames
 }
 
 // stream is an answer whose body is frames.
@@ -22,9 +34,8 @@ type stream struct {
 	broken  *engine.Error // what every further frame fails with
 }
 
-func newFrameSource(body *http1.Body, b breaker, a *pool.Account) *engine.FrameSource {
-	s := &stream{body: body, frames: wire.NewFrameReader(body), breaker: b}
-	s.frames.Memory = a
+func newFrameSource(body *http1.Body, frames *wire.FrameReader, b breaker) *engine.FrameSource {
+	s := &stream{body: body, frames: frames, breaker: b}
 	return engine.NewFrameSource(s.next, s.frames.Ready, body.Close)
 }
 

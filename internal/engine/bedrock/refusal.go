@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -41,11 +42,16 @@ func refusalOf(res *engine.Response) string {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 		Text    string `json:"Message"`
+		Error   struct {
+			Type    string `json:"type"`
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"` // on OpenAI's paths
 	}
 	json.Unmarshal(res.Body, &body) //nolint:errcheck // a page that is no JSON has no type
 	kind := res.ErrorType()
 	if kind == "" {
-		kind = body.Type + body.Code
+		kind = cmp.Or(body.Type+body.Code, body.Error.Code, body.Error.Type)
 		kind = kind[strings.LastIndexByte(kind, '#')+1:]
 	}
 	switch {
@@ -57,7 +63,8 @@ func refusalOf(res *engine.Response) string {
 		return "status_" + map[int]string{401: "401", 403: "403"}[res.Status]
 	case res.Status == 401:
 		return kind
-	case strings.HasPrefix(kind, "AccessDenied") && denies(body.Message+body.Text):
+	case (strings.HasPrefix(kind, "AccessDenied") || body.Error.Message != "") &&
+		denies(body.Message+body.Text+body.Error.Message):
 		return kind
 	default:
 		return ""

@@ -103,10 +103,10 @@ func (u *upstream) attempt(ctx context.Context, req *engine.Request, b breaker) 
 		return nil, failed
 	}
 	res.Status, res.Header = answer.Status, answer.Header
-	if isEventStream(answer.Header) {
+	if frames := framesIn(req.Op, answer.Header, answer.Body, req.Account); frames != nil {
 		u.judge(ctx, &res.Response, by)
 		res.Timing = answer.Body.Timing()
-		res.Frames = newFrameSource(answer.Body, b, req.Account)
+		res.Frames = newFrameSource(answer.Body, frames, b)
 		return &res.Response, nil
 	}
 	var err error

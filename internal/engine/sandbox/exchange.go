@@ -180,7 +180,11 @@ func (x *exchange) plain(out *outcome) {
 
 // stream sends the events, broken where the rule demands it.
 func (x *exchange) stream(out *outcome) {
-	h := x.head("application/vnd.amazon.eventstream")
+	kind := "application/vnd.amazon.eventstream"
+	if x.call.op.IsOpenAI() {
+		kind = "text/event-stream"
+	}
+	h := x.head(kind)
 	for name, value := range out.header {
 		h.Set(name, value)
 	}
@@ -262,6 +266,10 @@ func (x *exchange) breakBefore(sent int, events []event) bool {
 		x.cut()
 		return true
 	}
+	if x.call.op.IsOpenAI() {
+		_, _ = x.w.Write([]byte(`data: {"error":{"message":"The sandbox script ends this stream.","type":"server_error"}}` + "\n\n"))
+		return true
+	}
 	_, _ = x.w.Write(exceptionFrame(fault.Exception))
 	return true
 }
@@ -297,6 +305,13 @@ const filler = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // frame encodes one event, corrupted or cut where the rule demands it.
 func (x *exchange) frame(dst []byte, i int, e *event) []byte {
+	if x.call.op.IsOpenAI() {
+		dst = append(dst, sse(e)...)
+		if x.rule.Fault.CutInFrame == i+1 {
+			dst = dst[:len(dst)/2]
+		}
+		return dst
+	}
 	payload := e.payload
 	if e.kind == "chunk" {
 		payload = object{"bytes": marshal(e.payload)}

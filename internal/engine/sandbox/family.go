@@ -297,7 +297,13 @@ func completionChunks(r *reply) []event {
 }
 
 func chatUsage(r *reply) object {
-	return object{"prompt_tokens": r.input, "completion_tokens": r.output, "total_tokens": r.input + r.output}
+	writes := r.write5m + r.write1h
+	all := r.input + r.cacheRead + writes
+	u := object{"prompt_tokens": all, "completion_tokens": r.output, "total_tokens": all + r.output}
+	if r.cacheRead+writes > 0 {
+		u["prompt_tokens_details"] = object{"cached_tokens": r.cacheRead, "cache_write_tokens": writes}
+	}
+	return u
 }
 
 func chatMessage(r *reply) object {

@@ -120,11 +120,7 @@ func (t *truth) record(c *call, e *Entry) error {
 
 // modelOperation reports whether Bedrock's invocation log has lines for op.
 func modelOperation(op wire.Operation) bool {
-	switch op {
-	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream:
-		return true
-	}
-	return false
+	return op.Writes()
 }
 
 func (t *truth) entries() (recent []Entry, dropped int) {

@@ -10,8 +10,11 @@ import (
 func (x *exchange) operate() (*outcome, *failure) {
 	c := &x.call
 	switch c.op {
-	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream:
+	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpChat, wire.OpChatStream,
+		wire.OpResponse, wire.OpResponseStream:
 		return x.askModel()
+	case wire.OpGetResponse, wire.OpDeleteResponse, wire.OpCancelResponse:
+		return x.s.stored.about(c)
 	case wire.OpCountTokens:
 		return &outcome{body: object{"inputTokens": c.inputTokens}}, nil
 	case wire.OpApplyGuardrail:
@@ -37,6 +40,8 @@ func (x *exchange) askModel() (*outcome, *failure) {
 	r.latency = max(1, x.s.opts.Now().Sub(c.start).Milliseconds())
 	r.bill(&x.entry)
 	switch c.op {
+	case wire.OpChat, wire.OpChatStream, wire.OpResponse, wire.OpResponseStream:
+		return x.askOpenAI(r)
 	case wire.OpConverse:
 		return &outcome{body: converseBody(c, r)}, nil
 	case wire.OpConverseStream:

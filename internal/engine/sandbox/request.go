@@ -49,7 +49,7 @@ func (c *call) read(raw []byte) *failure {
 		if err := json.Unmarshal(raw, &c.body); err != nil {
 			return invalid("Malformed input request, please reformat your input and try again.")
 		}
-	} else if c.op.Method() == http.MethodPost {
+	} else if c.op.Method() == http.MethodPost && !c.op.OfStored() {
 		return invalid("The request body is empty.")
 	}
 	if c.op == wire.OpCountTokens {
@@ -63,6 +63,8 @@ func (c *call) read(raw []byte) *failure {
 		return c.checkConverse()
 	case wire.OpInvoke, wire.OpInvokeStream:
 		return c.readInvoke()
+	case wire.OpChat, wire.OpResponse:
+		return c.readOpenAI()
 	}
 	return nil
 }
@@ -167,7 +169,7 @@ func metadataOf(op wire.Operation, h http.Header, body object) map[string]string
 // textMembers are the members whose strings are text to a model, in any family.
 var textMembers = map[string]bool{
 	"text": true, "content": true, "prompt": true, "inputText": true, "message": true, "preamble": true,
-	"system": true, "query": true, "texts": true, "documents": true, "value": true,
+	"system": true, "query": true, "texts": true, "documents": true, "value": true, "input": true, "instructions": true,
 }
 
 // eachText visits the texts below v, which is the value of a member.
@@ -193,7 +195,11 @@ func eachText(v any, member string, visit func(string)) {
 func lastText(body object) string {
 	var parts []string
 	visit := func(s string) { parts = append(parts, s) }
-	if list, ok := body["messages"].([]any); ok {
+	list, ok := body["messages"].([]any)
+	if items, given := body["input"].([]any); given {
+		list, ok = items, true
+	}
+	if ok {
 		for i := len(list) - 1; i >= 0; i-- {
 			if m, ok := list[i].(object); ok && m["role"] == "user" {
 				eachText(m["content"], "content", visit)
@@ -203,7 +209,7 @@ func lastText(body object) string {
 		return strings.Join(parts, "\n")
 	}
 	for _, member := range []string{"prompt", "inputText", "message", "query", "texts", "content", "singleEmbeddingParams",
-		"modelInput"} {
+		"modelInput", "input"} {
 		eachText(body[member], member, visit)
 	}
 	return strings.Join(parts, "\n")

@@ -47,6 +47,7 @@ type Server struct {
 	verifier verifier
 	log      truth
 	jobs     jobs
+	stored   stored
 	script   atomic.Pointer[player]
 	random   sync.Mutex // guards opts.Rand
 
@@ -185,6 +186,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if problem == nil {
 		problem = x.call.read(body)
 	}
+	x.entry.Operation, x.entry.Model, x.entry.Stream = x.call.op.String(), x.call.model, x.call.op.Streams()
 	if problem != nil {
 		x.fail(problem)
 		return
@@ -195,13 +197,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // accept reads the head and the body and checks the caller.
 func (x *exchange) accept() ([]byte, *failure) {
-	target, err := wire.ParseTarget(x.r.Method, x.r.RequestURI, "")
+	target, openAI := openAITarget(x.r.Method, x.r.RequestURI)
+	var err *wire.Error
+	if !openAI {
+		target, err = wire.ParseTarget(x.r.Method, x.r.RequestURI, "")
+	}
 	if err != nil {
 		return nil, &failure{err.Status(), err.Type(), err.Message, coralURI}
 	}
 	c := &x.call
 	c.target, c.op, c.model = target, target.Op, target.Model
-	x.entry.Operation, x.entry.Model, x.entry.Stream = c.op.String(), c.model, c.op.Streams()
 	body, readErr := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
 		return nil, &failure{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request body is too large.",

@@ -55,8 +55,7 @@ func Bound(f *wire.Facts, m Model) (tokens int64, proven bool) {
 	if f.Tools > 0 {
 		n += boundForTools
 	}
-	known := f.Dialect != nil || f.Op == wire.OpConverse || f.Op == wire.OpConverseStream
-	bounded := known && f.Documents+f.Videos+f.Audios == 0
+	bounded := f.DialectName() != "" && f.Documents+f.Videos+f.Audios == 0
 	switch {
 	case bounded && m.Context > 0:
 		return min(n, m.Context), true

@@ -304,9 +304,11 @@ func TestNumbersOfTheFormat(t *testing.T) {
 		int(wire.OpCountTokens),
 		int(wire.OpApplyGuardrail), int(wire.OpInvokeGuardrailChecks), int(wire.OpStartAsyncInvoke),
 		int(wire.OpGetAsyncInvoke),
-		int(wire.OpListAsyncInvokes), int(wire.OpInvokeBidirectional), int(Unknown), int(Completed), int(Failed),
+		int(wire.OpListAsyncInvokes), int(wire.OpInvokeBidirectional),
+		int(wire.OpChat), int(wire.OpChatStream), int(wire.OpResponse), int(wire.OpResponseStream),
+		int(Unknown), int(Completed), int(Failed),
 	}
-	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2}
+	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

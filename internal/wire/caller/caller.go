@@ -38,22 +38,29 @@ type Model struct {
 	// What a listed model takes.
 	System, Tools, Images, Documents, CachePoints, Reasoning bool
 	MaxOutput                                                int64 // 0: not known
+	// Chat and Responses is whether AWS itself serves these of OpenAI's paths for the model.
+	Chat, Responses bool
 }
 
 // Request is a request of a caller, authenticated, as it came.
 type Request struct {
 	ID       string // x-sluice-request-id
+	Method   string
 	Path     string // below the base path, without the query
 	Query    string
 	Header   wire.Header
 	Body     []byte
 	Policy   Policy
 	Received time.Time
+	Stores   bool // AWS may keep responses
 	// Model finds out about the model of a name.
 	Model func(name string) Model
 	// Foreign reports whether a native request would go to a cascade with a model of another
 	// family than its body is written for.
 	Foreign func(*Native) bool
+	// Cascaded reports whether a cascade takes the native request that made makes, nil for none. It is made only where
+	// there are cascades.
+	Cascaded func(made func() *Native) bool
 }
 
 // Native is the request that goes on instead, and what is remembered of the caller's.
@@ -69,6 +76,8 @@ type Native struct {
 	// upstream does not count for the model. It is nil for other operations.
 	Count   []byte
 	CountOp wire.Operation
+	// Own reports whether the body of an error is in the caller's dialect already; nil where it never is.
+	Own func(body []byte) bool
 }
 
 // Listed is a model in a list of models.

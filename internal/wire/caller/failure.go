@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -112,12 +113,13 @@ func FailureOf(status int, header wire.Header, body []byte) *Failure {
 	var said struct {
 		Message  string `json:"message"`
 		Message2 string `json:"Message"`
+		Error    struct {
+			Message, Param, Code string
+		} // on OpenAI's paths
 	}
 	if json.Unmarshal(body, &said) == nil {
-		f.Message = said.Message
-		if f.Message == "" {
-			f.Message = said.Message2
-		}
+		f.Message = cmp.Or(said.Message, said.Message2, said.Error.Message)
+		f.Param, f.Code = said.Error.Param, said.Error.Code
 	}
 	if f.Message == "" {
 		f.Message = "the upstream answered with status " + strconv.Itoa(status)

@@ -64,6 +64,12 @@ type Model struct {
 	Pictures, Documents bool
 	// OneCall is whether it can be told to call one tool at a time.
 	OneCall bool
+	// Chat and Responses is whether AWS serves these of OpenAI's paths for it on the runtime host. Responses wants a
+	// profile of several regions.
+	Chat, Responses bool
+	// ChatOrTools is whether it takes no tools in Chat Completions while it thinks, and NoMaxTokens whether it knows its
+	// cap there by the new name only.
+	ChatOrTools, NoMaxTokens bool
 	// TopK is the place of top_k in additionalModelRequestFields: "" for none.
 	TopK string
 }

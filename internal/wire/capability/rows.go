@@ -13,6 +13,13 @@ var (
 	claude55 = claude48.always()
 )
 
+// gpt are OpenAI's own generations from 5 on. AWS's pages on Chat Completions and Responses name 5.6 and later, and
+// LiteLLM's adapters say what they refuse there.
+var gpt = Model{
+	Family: "openai", Schema: SchemaNative, Thinking: ThinkingEffort, Efforts: efforts[:6], Sampling: SamplingNone,
+	NoStop: true, Pictures: true, Documents: true, AnyTool: true, NamedTool: true, StrictTools: true,
+}
+
 // rows are the models, by the beginning of their id.
 var rows = []row{
 	{"anthropic.", claude46}, // what is not known is likely to be new, and takes no less than this
@@ -72,13 +79,15 @@ var rows = []row{
 	{"mistral.mixtral-", Model{Family: "mistral", Documents: true, TopK: "top_k"}},
 	{"cohere.", Model{Family: "cohere", Documents: true, TopK: "k"}},
 	{"ai21.", Model{Family: "jamba", Documents: true}},
-	{"openai.gpt-oss", Model{Family: "openai", Schema: SchemaNative, Thinking: ThinkingEffort, AlwaysThinks: true}},
-	{"openai.gpt-", Model{
-		Family: "openai", Schema: SchemaNative, Thinking: ThinkingEffort, Efforts: efforts[:6], Sampling: SamplingNone,
-		NoStop: true, Pictures: true, Documents: true, AnyTool: true, NamedTool: true, StrictTools: true,
+	{"openai.gpt-oss", Model{
+		Family: "openai", Schema: SchemaNative, Thinking: ThinkingEffort, AlwaysThinks: true, Chat: true,
 	}},
+	{"openai.gpt-", gpt.ownPaths()},
+	{"openai.gpt-5.4", gpt}, // and 5.5: on the mantle host only
+	{"openai.gpt-5.5", gpt},
 	{"xai.", Model{
 		Family: "grok", Schema: SchemaNative, Thinking: ThinkingEffort, AlwaysThinks: true, NoStop: true, Pictures: true,
+		Chat: true,
 	}},
 	{"qwen.", Model{Family: "qwen", Schema: SchemaNative}},
 	{"qwen.qwen3-vl", Model{Family: "qwen", Schema: SchemaNative, Pictures: true}},
@@ -103,6 +112,11 @@ func (m Model) hour() Model { m.LongCache = true; return m }
 
 func (m Model) thinks(how Thinking, levels ...string) Model {
 	m.Thinking, m.Efforts = how, levels
+	return m
+}
+
+func (m Model) ownPaths() Model {
+	m.Chat, m.Responses, m.ChatOrTools, m.NoMaxTokens = true, true, true, true
 	return m
 }
 

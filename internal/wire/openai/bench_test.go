@@ -17,7 +17,7 @@ func BenchmarkChat(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		k, _, failure := chatRequest(from)
+		k, _, failure := chatAPI.request(from)
 		if failure != nil {
 			b.Fatal(failure)
 		}

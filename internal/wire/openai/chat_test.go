@@ -178,7 +178,7 @@ func TestChatRequests(t *testing.T) {
 			`"content":"b \n"}]}`,
 			`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"assistant","content":[{"text":"b"}]}]}`, ""},
 	} {
-		becomes(t, chatRequest, c.name, c.body, c.want, c.dropped)
+		becomes(t, chatAPI.request, c.name, c.body, c.want, c.dropped)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestChatTools(t *testing.T) {
 		{"role":"assistant","content":"ok","tool_calls":[
 			{"id":"call_0","type":"function","function":{"name":"weather","arguments":"{}"}}]},
 		{"role":"tool","tool_call_id":"call_0","content":"{\"x\":1}"}]}`
-	_, n, f := chatRequest(asked(body))
+	_, n, f := chatAPI.request(asked(body))
 	if f != nil {
 		t.Fatal(f)
 	}
@@ -226,7 +226,7 @@ func TestChatMedia(t *testing.T) {
 		{"type":"image_url","image_url":{"url":"data:image\/jpeg;base64,` + png + `","detail":"high"}},
 		{"type":"file","file":{"filename":"Q3 report_final.v2.pdf","file_data":"data:application/pdf;base64,` + pdf + `"}},
 		{"type":"file","file":{"filename":"Q3 report_final.v2.pdf","file_data":"` + pdf + `"}}]}]}`
-	_, n, f := chatRequest(asked(body))
+	_, n, f := chatAPI.request(asked(body))
 	if f != nil {
 		t.Fatal(f)
 	}
@@ -326,7 +326,7 @@ func TestChatRefused(t *testing.T) {
 		{"words for who does not go on", `{"model":"` + opus47 + `","messages":[{"role":"user","content":"a"},{"role":` +
 			`"assistant","content":"b"}]}`, "messages", codeUnsupported},
 	} {
-		_, _, f := chatRequest(asked(c.body))
+		_, _, f := chatAPI.request(asked(c.body))
 		if f == nil || f.Param != c.param || f.Code != c.code || f.Message == "" {
 			t.Errorf("%s: %+v, want %s at %s", c.name, f, c.code, c.param)
 		}
@@ -337,12 +337,12 @@ func TestChatRefused(t *testing.T) {
 func TestChatPolicies(t *testing.T) {
 	from := asked(with("m.x", `"seed":1`))
 	from.Policy = caller.PolicyRefuse
-	if _, _, f := chatRequest(from); f == nil || f.Param != "seed" || f.Code != codeUnsupported {
+	if _, _, f := chatAPI.request(from); f == nil || f.Param != "seed" || f.Code != codeUnsupported {
 		t.Errorf("refuse: %+v", f)
 	}
 	from = asked(with("m.x", `"n":2,"mood":"bad","logprobs":true`))
 	from.Policy = caller.PolicyDrop
-	_, n, f := chatRequest(from)
+	_, n, f := chatAPI.request(from)
 	if f != nil {
 		t.Fatal(f)
 	}

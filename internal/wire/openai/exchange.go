@@ -27,19 +27,19 @@ type service struct {
 
 var routes = []route{
 	{method: http.MethodPost, path: "/v1/chat/completions", serve: &service{
-		request: chatRequest, answer: (*known).chatAnswer,
+		request: chatAPI.request, answer: (*known).chatAnswer,
 		stream: func(k *known, a *caller.Answer) caller.Stream { return k.chatStream(a) },
 	}},
 	{method: http.MethodPost, path: "/v1/responses", serve: &service{
-		request: responsesRequest, answer: (*known).responsesAnswer,
+		request: responsesAPI.request, answer: (*known).responsesAnswer,
 		stream: func(k *known, a *caller.Answer) caller.Stream { return k.responseStream(a) },
 	}},
+	{path: "/v1/responses/", serve: &service{request: storedRequest, answer: (*known).asItCame}},
 	{method: http.MethodPost, path: "/v1/embeddings", serve: &service{
 		request: embeddingsRequest, answer: (*known).embeddingsAnswer,
 	}},
 	{method: http.MethodGet, path: "/v1/models", serve: &service{request: modelsRequest, answer: (*known).modelsAnswer}},
 	{method: http.MethodGet, path: "/v1/models/", serve: &service{request: modelsRequest, answer: (*known).modelAnswer}},
-	{path: "/v1/responses/", absent: "Responses are not stored here: send the whole conversation as input."},
 	{path: "/v1/conversations", absent: "Conversations are not stored here: send the whole conversation as input."},
 	{path: "/v1/completions", absent: "Text completions are not served here. Use /v1/chat/completions."},
 	{path: "/v1/assistants", absent: "Assistants are not served here. Use /v1/responses."},
@@ -89,10 +89,10 @@ func Open(method, path string) *Exchange { return &Exchange{route: find(path), m
 func (x *Exchange) Native(r *caller.Request) (n *caller.Native, failure *caller.Failure) {
 	switch {
 	case x.route == nil:
-		return nil, &caller.Failure{Class: caller.ClassNotFound, Code: "unknown_url", Message: nowhere}
+		return nil, &caller.Failure{Class: caller.ClassNotFound, Code: codeURL, Message: nowhere}
 	case x.route.serve == nil:
-		return nil, &caller.Failure{Class: caller.ClassNotFound, Code: "unknown_url", Message: x.route.absent}
-	case x.method != x.route.method:
+		return nil, &caller.Failure{Class: caller.ClassNotFound, Code: codeURL, Message: x.route.absent}
+	case x.route.method != "" && x.method != x.route.method:
 		return nil, &caller.Failure{Class: caller.ClassMethod, Message: "This path takes the method " + x.route.method + "."}
 	}
 	x.known, n, failure = x.route.serve.request(r)
@@ -101,14 +101,22 @@ func (x *Exchange) Native(r *caller.Request) (n *caller.Native, failure *caller.
 
 // Answer translates a whole answer.
 func (x *Exchange) Answer(a *caller.Answer) ([]byte, *caller.Failure) {
+	if x.known.passed {
+		return x.known.asItCame(a)
+	}
 	return x.route.serve.answer(x.known, a)
 }
 
 // Stream begins the translation of a stream.
-func (x *Exchange) Stream(a *caller.Answer) caller.Stream { return x.route.serve.stream(x.known, a) }
+func (x *Exchange) Stream(a *caller.Answer) caller.Stream {
+	if x.known.passed {
+		return &passed{known: x.known, api: a.Op}
+	}
+	return x.route.serve.stream(x.known, a)
+}
 
-// chatRequest translates a Chat Completions request.
-func chatRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
+// translateChat translates a Chat Completions request.
+func translateChat(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
 	r := newRequest(from)
 	r.nested, r.talk = true, "messages"
 	var d jsontree.Doc

@@ -30,7 +30,7 @@ func FuzzRequests(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, translate := range []func(*caller.Request) (*known, *caller.Native, *caller.Failure){
-			chatRequest, responsesRequest, embeddingsRequest,
+			chatAPI.request, responsesAPI.request, embeddingsRequest,
 		} {
 			_, n, failure := translate(asked(string(body)))
 			if failure != nil {

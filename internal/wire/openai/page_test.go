@@ -19,8 +19,8 @@ var apis = []struct {
 	translate func(*caller.Request) (*known, *caller.Native, *caller.Failure)
 	rest      string // what a request has beside its model and the field
 }{
-	{"/v1/chat/completions", chat, chatRequest, `"messages":[{"role":"user","content":"hi"}]`},
-	{"/v1/responses", responses, responsesRequest, `"input":"hi","store":false`},
+	{"/v1/chat/completions", chat, chatAPI.request, `"messages":[{"role":"user","content":"hi"}]`},
+	{"/v1/responses", responses, responsesAPI.request, `"input":"hi","store":false`},
 	{"/v1/embeddings", embeddings, embeddingsRequest, `"input":"hi"`},
 }
 

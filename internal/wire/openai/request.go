@@ -23,6 +23,7 @@ type known struct {
 	base64     bool // of vectors
 	encrypted  bool // the caller wants to keep what the model thinks
 	echo       []byte
+	passed     bool // AWS serves the request itself
 }
 
 // request is a request that is being read.
@@ -58,6 +59,7 @@ const (
 	codeUnsupported = "unsupported_parameter"
 	codeUnknown     = "unknown_parameter"
 	codeModel       = "model_not_found"
+	codeURL         = "unknown_url"
 )
 
 var words = caller.Words{

@@ -46,8 +46,8 @@ var responses = caller.NewTable([]field{
 	moderation,
 })
 
-// responsesRequest translates a Responses request.
-func responsesRequest(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
+// translateResponses translates a Responses request.
+func translateResponses(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
 	r := newRequest(from)
 	r.talk = "input"
 	var d jsontree.Doc

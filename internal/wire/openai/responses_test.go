@@ -50,7 +50,7 @@ func TestResponsesRequests(t *testing.T) {
 			"source":{"bytes":"` + png + `"}}},{"document":{"format":"pdf","name":"a","source":{"bytes":"` + pdf + `"}}},
 			{"text":"See the document."}]}]}`, ""},
 	} {
-		becomes(t, responsesRequest, c.name, c.body, c.want, c.dropped)
+		becomes(t, responsesAPI.request, c.name, c.body, c.want, c.dropped)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestResponsesRefused(t *testing.T) {
 		{`"input":[1]`, "input[0]", codeType},
 		{`"input":1`, "input", codeType},
 	} {
-		_, _, f := responsesRequest(asked(`{"model":"m.x",` + c.members + `}`))
+		_, _, f := responsesAPI.request(asked(`{"model":"m.x",` + c.members + `}`))
 		if f == nil || f.Param != c.param || f.Code != c.code {
 			t.Errorf("%s: %+v, want %s at %s", c.members, f, c.code, c.param)
 		}
@@ -87,7 +87,7 @@ func TestResponsesRefused(t *testing.T) {
 
 // TestResponsesStream looks at the order of events, their numbers, and that they add up to the whole answer: 17.
 func TestResponsesStream(t *testing.T) {
-	k, _, f := responsesRequest(asked(`{"model":"` + sonnet45 + `","input":"hi","stream":true,"store":false,` +
+	k, _, f := responsesAPI.request(asked(`{"model":"` + sonnet45 + `","input":"hi","stream":true,"store":false,` +
 		`"include":["reasoning.encrypted_content"],"metadata":{"a":"b"}}`))
 	if f != nil {
 		t.Fatal(f)

@@ -66,7 +66,7 @@ func TestSymptoms(t *testing.T) {
 		{"49: no cap that nobody asked for", with(sonnet45, ``), "", "maxTokens", ""},
 		{"53: a result of a tool", turn(novaLite, unsigned, ``), `"toolResult"`, "", ""},
 	} {
-		_, n, failure := chatRequest(asked(c.body))
+		_, n, failure := chatAPI.request(asked(c.body))
 		if failure != nil {
 			t.Errorf("%s: %+v", c.name, failure)
 			continue
