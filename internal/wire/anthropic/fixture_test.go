@@ -24,6 +24,16 @@ var testModels = map[string]caller.Model{
 	"opus":    modelOf("anthropic.claude-opus-5-5-v1:0", ""), // a Claude that is asked by Converse
 }
 
+// testModel is a model by its name in the tests, or by its id.
+func testModel(name string) caller.Model {
+	for short, m := range testModels {
+		if name == short || name == m.ID {
+			return m
+		}
+	}
+	return caller.Model{}
+}
+
 func modelOf(id, family string) caller.Model {
 	return caller.Model{ID: id, Foundation: wire.ParseModelID(id).Foundation, Family: family}
 }
@@ -33,7 +43,7 @@ func request(body string, policy caller.Policy, header ...wire.Field) *caller.Re
 	return &caller.Request{
 		ID: "01REQUEST", Path: "/v1/messages", Header: header, Body: []byte(body), Policy: policy,
 		Received: time.Unix(1_700_000_000, 0),
-		Model:    func(name string) caller.Model { return testModels[name] },
+		Model:    testModel,
 		Foreign:  func(*caller.Native) bool { return false },
 	}
 }

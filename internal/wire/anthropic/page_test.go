@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -10,36 +11,26 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 )
 
-// samples are a value of each member that is not the same as none.
-var samples = map[string]string{
-	"stream": `true`, "anthropic_version": `"x"`, "service_tier": `"auto"`,
-	"anthropic_beta": `["context-1m-2025-08-07"]`,
-	"system":         `"s"`, "tools": `[` + tool + `]`, "tool_choice": `{"type":"any"}`, "thinking": `{"type":"adaptive"}`,
-	"output_config": `{"effort":"low"}`, "output_format": `{"type":"json_schema","schema":{}}`,
-	"stop_sequences": `["x"]`, "temperature": `0.5`, "top_p": `0.5`, "top_k": `5`, "metadata": `{"user_id":"u"}`,
-	"context_management": `{"edits":[{"type":"clear_tool_uses_20250919"}]}`, "compaction": `{}`,
-	"cache_control": `{"type":"ephemeral"}`, "speed": `"fast"`, "safeguards": `{}`, "inference_geo": `"us"`,
-	"container": `"c"`, "mcp_servers": `[{}]`, "fallbacks": `[{}]`,
+// cellData is testdata/cells.json.
+type cellData struct {
+	Families []family                     // models of each kind, by what the page calls them
+	Samples  map[string]json.RawMessage   // a value of each member that is not the same as none
+	Blocks   map[string][]json.RawMessage // a content block of each kind, in the turns that it needs
 }
 
-// said are a content block of each kind, in the turns that it needs.
-var said = map[string][]string{
-	"text":        {user(`[{"type":"text","text":"x"}]`)},
-	"image":       {user(`[` + image + `]`)},
-	"document":    {user(`[{"type":"document","source":{"type":"text","data":"x"}}]`)},
-	"tool_use":    {hi, assistant(calls), user(`[{"type":"tool_result","tool_use_id":"toolu_1"}]`)},
-	"tool_result": {hi, assistant(calls), user(`[{"type":"tool_result","tool_use_id":"toolu_1","content":"x"}]`)},
-	"thinking": {hi, assistant(`[{"type":"thinking","thinking":"x","signature":"s"},{"type":"text",` +
-		`"text":"x"}]`), hi},
-	"redacted_thinking": {hi, assistant(`[{"type":"redacted_thinking","data":"eA=="},{"type":"text","text":"x"}]`), hi},
-	"search_result": {user(`[{"type":"search_result","source":"s","title":"t",` +
-		`"content":[{"type":"text","text":"x"}]}]`)},
-}
+type family struct{ Name, Model string }
 
-// families are models of each kind, by what the page calls them.
-var families = []struct{ name, model string }{
-	{"Claude", "claude"}, {"Nova", "nova"}, {"Nova 2", "nova2"}, {"Llama", "llama"}, {"Mistral", "mistral"},
-	{"gpt-oss", "oss"},
+// cellsOf reads what the cells of docs/dialects.md are asked with, here and in the end-to-end tests.
+func cellsOf(t *testing.T) (c cellData) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/cells.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // cell is what becomes of a part of a request that some words name, in the native one.
@@ -59,18 +50,18 @@ func cell(t *testing.T, body, name string) string {
 }
 
 // row is a line of the page: what becomes of something, family by family.
-func row(name, note string, of func(model string) string) string {
+func (c *cellData) row(name, note string, of func(model string) string) string {
 	out := "| `" + name + "` |"
-	for _, f := range families {
-		out += " " + of(f.model) + " |"
+	for _, f := range c.Families {
+		out += " " + of(f.Model) + " |"
 	}
 	return out + " " + note + " |\n"
 }
 
-func head(what string) string {
+func (c *cellData) head(what string) string {
 	out, rule := "| "+what+" |", "|---|"
-	for _, f := range families {
-		out, rule = out+" "+f.name+" |", rule+"---|"
+	for _, f := range c.Families {
+		out, rule = out+" "+f.Name+" |", rule+"---|"
 	}
 	return out + " by Converse |\n" + rule + "---|\n"
 }
@@ -78,33 +69,34 @@ func head(what string) string {
 // TestEveryCell walks every member, every block and every kind of tool by every family: it is carried, or refused with
 // 400, or dropped and named. docs/dialects.md has the same as tables.
 func TestEveryCell(t *testing.T) {
+	c := cellsOf(t)
 	var page strings.Builder
-	page.WriteString("\n### `/v1/messages`\n\n" + head("field"))
+	page.WriteString("\n### `/v1/messages`\n\n" + c.head("field"))
 	for i := range fields.Fields {
 		f := &fields.Fields[i]
-		page.WriteString(row(f.Name, f.Note, func(model string) string { return fieldCell(t, f, model) }))
+		page.WriteString(c.row(f.Name, f.Note, func(model string) string { return c.field(t, f, model) }))
 	}
-	page.WriteString("\n### Content blocks\n\n" + head("block"))
+	page.WriteString("\n### Content blocks\n\n" + c.head("block"))
 	for _, b := range blocks {
-		turns := said[b.kind]
-		if turns == nil {
-			turns = []string{hi, assistant(`[{"type":"` + b.kind + `"}]`), hi}
-			if b.user {
-				turns = []string{user(`[{"type":"` + b.kind + `"}]`)}
-			}
+		var turns []string
+		for _, turn := range c.Blocks[b.kind] {
+			turns = append(turns, string(turn))
 		}
-		page.WriteString(row(b.kind, b.note, func(model string) string { return cell(t, ask(model, "", turns...), "") }))
+		if turns == nil {
+			t.Errorf("there is no block %s", b.kind)
+		}
+		page.WriteString(c.row(b.kind, b.note, func(model string) string { return cell(t, ask(model, "", turns...), "") }))
 	}
-	page.WriteString("\n### Tools and sources\n\n" + head("kind"))
+	page.WriteString("\n### Tools and sources\n\n" + c.head("kind"))
 	for _, kind := range []string{"custom", "bash_20250124", "web_search_20250305", "code_execution_20250825"} {
-		page.WriteString(row(kind, "", func(model string) string {
+		page.WriteString(c.row(kind, "", func(model string) string {
 			return cell(t, ask(model, `"tools":[{"type":"`+kind+`","name":"f","input_schema":{}}]`, hi), "")
 		}))
 	}
 	for _, kind := range []string{"base64", "url", "file"} {
 		source := strings.Replace(image, `"base64"`, `"`+kind+`"`, 1)
-		page.WriteString(row("source "+kind, "", func(model string) string {
-			if model == "llama" || model == "mistral" || model == "oss" {
+		page.WriteString(c.row("source "+kind, "", func(model string) string {
+			if slices.ContainsFunc(c.Families[3:], func(f family) bool { return f.Model == model }) {
 				source = `{"type":"document","source":{"type":"` + kind + `","media_type":"application/pdf","data":"eA=="}}`
 			}
 			return cell(t, ask(model, "", user(`[`+source+`]`)), "")
@@ -114,14 +106,14 @@ func TestEveryCell(t *testing.T) {
 	update(t, page.String())
 }
 
-// fieldCell is what becomes of a member. What the table carries may not be lost.
-func fieldCell(t *testing.T, f *field, model string) string {
+// field is what becomes of a member. What the table carries may not be lost.
+func (c *cellData) field(t *testing.T, f *field, model string) string {
 	t.Helper()
 	more := ""
 	if f.Name == "tool_choice" {
 		more = `"tools":[` + tool + `],`
 	}
-	sample := samples[f.Name]
+	sample := string(c.Samples[f.Name])
 	switch {
 	case sample == "" && f.Must || f.Name == "model":
 		return "carried"
@@ -129,7 +121,7 @@ func fieldCell(t *testing.T, f *field, model string) string {
 		t.Errorf("there is no sample of %s", f.Name)
 	}
 	got := cell(t, ask(model, more+`"`+f.Name+`":`+sample, hi), f.Name)
-	if model == "claude" {
+	if model == c.Families[0].Model {
 		return got
 	}
 	want, certain := map[caller.Treatment]string{

@@ -1,7 +1,9 @@
 package openai
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -24,33 +26,27 @@ var apis = []struct {
 	{"/v1/embeddings", embeddings, embeddingsRequest, `"input":"hi"`},
 }
 
-// samples are a value of each field that is not the same as none.
-var samples = map[string]string{
-	"stream": `true`, "stream_options": `{"include_usage":true}`, "max_tokens": `9`, "max_completion_tokens": `9`,
-	"tools":       `[{"type":"function","name":"f","function":{"name":"f"}}]`,
-	"tool_choice": `"required"`, "response_format": `{"type":"json_schema","json_schema":{"name":"x","schema":{"a":1}}}`,
-	"reasoning_effort": `"low"`, "temperature": `0.5`, "top_p": `0.5`, "top_k": `5`, "stop": `"x"`,
-	"parallel_tool_calls": `false`, "service_tier": `"flex"`, "metadata": `{"a":"b"}`, "user": `"u"`,
-	"safety_identifier": `"u"`, "prompt_cache_key": `"k"`, "prompt_cache_retention": `"24h"`, "seed": `1`,
-	"verbosity": `"low"`, "frequency_penalty": `1`, "presence_penalty": `1`, "logit_bias": `{"1":1}`,
-	"prediction": `{"type":"content","content":"x"}`, "store": `true`, "n": `2`, "logprobs": `true`, "top_logprobs": `1`,
-	"modalities": `["audio"]`, "audio": `{"voice":"v","format":"wav"}`, "moderation": `{"model":"m"}`,
-	"web_search_options": `{}`, "functions": `[{"name":"f"}]`, "function_call": `{"name":"f"}`,
-	"previous_response_id": `"resp_1"`, "include": `["reasoning.encrypted_content"]`, "instructions": `"be kind"`,
-	"max_output_tokens": `9`, "text": `{"format":{"type":"json_schema","name":"x","schema":{"a":1}}}`,
-	"reasoning": `{"effort":"low"}`, "client_metadata": `{"a":"b"}`, "max_tool_calls": `3`, "truncation": `"auto"`,
-	"background": `true`, "conversation": `"c"`, "prompt": `{"id":"p"}`, "context_management": `[{}]`,
-	"encoding_format": `"base64"`, "dimensions": `256`, "input_type": `"search_query"`,
+// cellData is testdata/cells.json.
+type cellData struct {
+	Families   []family                   // models of each kind, by what the page calls them
+	Embeddings []family                   // the same for embeddings
+	Samples    map[string]json.RawMessage // a value of each field that is not the same as none
+	Responses  map[string]json.RawMessage // those that Responses spells in another way
 }
 
-// families are models of each kind, by what the page calls them.
-var families = []struct{ name, model string }{
-	{"Claude 3.5", "anthropic.claude-3-5-haiku-20241022-v1:0"}, {"Claude 4", sonnet4}, {"Claude 4.5", sonnet45},
-	{"Claude 4.6", "us.anthropic.claude-sonnet-4-6"}, {"Claude 4.7, 4.8, 5", opus47},
-	{"Opus and Sonnet 5.5", "us.anthropic.claude-opus-5-5"}, {"Nova", novaLite},
-	{"Nova 2", "us.amazon.nova-2-lite-v1:0"}, {"Llama", llama}, {"Mistral", "mistral.mistral-large-2407-v1:0"},
-	{"gpt-oss", "openai.gpt-oss-120b-1:0"}, {"GPT", "us.openai.gpt-5.6"}, {"Grok", "us.xai.grok-4"},
-	{"Qwen", "qwen.qwen3-32b-v1:0"}, {"DeepSeek", "deepseek.v3-v1:0"},
+type family struct{ Name, Model string }
+
+// cellsOf reads what the cells of docs/dialects.md are asked with, here and in the end-to-end tests.
+func cellsOf(t *testing.T) (c cellData) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/cells.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // outcome is what becomes of a field: a cell of the page.
@@ -89,7 +85,7 @@ func TestEveryField(t *testing.T) {
 			fmt.Fprintf(&page, "| `%s` | %s |\n", f.Name, strings.Join(cells(t, &api, &f), "; "))
 		}
 	}
-	page.WriteString("\n### Models\n\nAs of " + capability.Date + ".\n\n" + modelsPage())
+	page.WriteString("\n### Models\n\nAs of " + capability.Date + ".\n\n" + modelsPage(t))
 	update(t, page.String())
 }
 
@@ -101,28 +97,21 @@ func cells(t *testing.T, api *struct {
 	rest      string
 }, f *field,
 ) (out []string) {
-	models := families
-	if api.table == embeddings {
-		models = []struct{ name, model string }{{"Titan 1", "amazon.titan-embed-text-v1"},
-			{"Titan 2", "amazon.titan-embed-text-v2:0"}, {"Cohere 3", "cohere.embed-english-v3"},
-			{"Cohere 4", "us.cohere.embed-v4:0"}, {"Nova 2", "amazon.nova-2-multimodal-embeddings-v1:0"}}
+	c := cellsOf(t)
+	models := c.Families
+	switch api.table {
+	case embeddings:
+		models = c.Embeddings
+	case responses:
+		maps.Copy(c.Samples, c.Responses)
 	}
 	names := map[string][]string{}
 	for _, m := range models {
-		head := `{"model":"` + m.model + `",` + api.rest
+		head := `{"model":"` + m.Model + `",` + api.rest
 		if strings.Contains("tool_choice parallel_tool_calls", f.Name) {
-			head += `,"tools":` + samples["tools"]
-			if api.table == chat {
-				head = strings.ReplaceAll(head, `"name":"f","function"`, `"function"`)
-			} else {
-				head = strings.ReplaceAll(head, `,"function":{"name":"f"}`, ``)
-			}
+			head += `,"tools":` + string(c.Samples["tools"])
 		}
-		sample := samples[f.Name]
-		if f.Name == "tools" {
-			sample = map[bool]string{true: `[{"type":"function","function":{"name":"f"}}]`,
-				false: `[{"type":"function","name":"f"}]`}[api.table == chat]
-		}
+		sample := string(c.Samples[f.Name])
 		_, plain, failure := api.translate(asked(head + "}"))
 		if failure != nil {
 			t.Fatal(failure)
@@ -133,14 +122,14 @@ func cells(t *testing.T, api *struct {
 			if f.Name != "store" {
 				body = head
 			}
-			how = outcome(t, api.name, f.Name, m.model, body+`,"`+f.Name+`":`+sample+"}", api.translate, plain.Body)
+			how = outcome(t, api.name, f.Name, m.Model, body+`,"`+f.Name+`":`+sample+"}", api.translate, plain.Body)
 		} else if !f.Must && f.Name != "model" {
 			t.Errorf("%s: there is no sample of %s", api.name, f.Name)
 		}
 		if how == "nothing" || how == "carried" && f.How > caller.Fitted {
-			t.Errorf("%s, %s: %s is lost in silence, or carried against the table: %s", api.name, m.model, f.Name, how)
+			t.Errorf("%s, %s: %s is lost in silence, or carried against the table: %s", api.name, m.Model, f.Name, how)
 		}
-		names[how] = append(names[how], m.name)
+		names[how] = append(names[how], m.Name)
 	}
 	words := map[string]string{
 		"carried": "carried", "refused": "400", "dropped": "dropped and named", "words": "asked in words",
@@ -160,7 +149,8 @@ func cells(t *testing.T, api *struct {
 }
 
 // modelsPage is what each family takes, by package capability.
-func modelsPage() string {
+func modelsPage(t *testing.T) string {
+	t.Helper()
 	var b strings.Builder
 	b.WriteString("| family | sampling | thinking | JSON schema | forced tools | cache points | images | documents " +
 		"| prefill |\n|---|---|---|---|---|---|---|---|---|\n")
@@ -168,13 +158,13 @@ func modelsPage() string {
 	sampling := [...]string{"all", "one of temperature and top_p", "none"}
 	thinking := [...]string{"no", "by budget", "adaptive", "reasoningConfig", "reasoning_effort"}
 	schema := [...]string{"in words", "by a forced tool", "native"}
-	for _, f := range families {
-		m := capability.Of(wire.ParseModelID(f.model).Foundation)
+	for _, f := range cellsOf(t).Families {
+		m := capability.Of(wire.ParseModelID(f.Model).Foundation)
 		think := thinking[m.Thinking]
 		if m.AlwaysThinks {
 			think += ", always"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", f.name, sampling[m.Sampling], think,
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", f.Name, sampling[m.Sampling], think,
 			schema[m.Schema], yes(m.AnyTool), yes(m.CachePoints), yes(m.Pictures), yes(m.Documents), yes(!m.NoPrefill))
 	}
 	return b.String()
