@@ -48,13 +48,18 @@ type Bill struct {
 	others map[string]*Other
 	units  map[string]string // by usage type
 	usage  *prices.Bill
+	by     Attribution
+	owners map[string]*owned
 }
 
 // ReadBill reads an export: CSV, gzipped or not, or Parquet, in the columns of CUR 2.0 or
 // FOCUS. month is "" for the one that the file is of. It fails with ErrInput, and the
 // place, for what is no such file, for units that do not fit, and for another month.
-func ReadBill(path, month string, usage *prices.Bill) (*Bill, error) {
-	b := &Bill{Month: month, cells: map[at]*cell{}, others: map[string]*Other{}, units: map[string]string{}, usage: usage}
+func ReadBill(path, month string, usage *prices.Bill, by Attribution) (*Bill, error) {
+	b := &Bill{
+		Month: month, cells: map[at]*cell{}, others: map[string]*Other{}, units: map[string]string{}, usage: usage,
+		by: by, owners: map[string]*owned{},
+	}
 	if err := each(path, b.add); err != nil {
 		return nil, err
 	}
@@ -146,6 +151,9 @@ func (b *Bill) add(l *line) error {
 	}
 	c := b.cell(at{Key{u.Model, u.Class, u.Tier, u.Global, u.Long}, day})
 	c.bill += n
+	o := b.owned(b.by.line(l))
+	o.bill += n
+	o.usd.Add(&o.usd, usd)
 	dollars, _ := usd.Float64()
 	c.billUSD += dollars
 	b.last = max(b.last, day)

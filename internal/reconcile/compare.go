@@ -135,6 +135,8 @@ func (c *comparison) row(key *record.RowKey, n *record.Counters, models map[stri
 		k.Class = class.name
 		one := c.cell(at{k, day})
 		one.gateway += class.n
+		o := c.owned(c.by.row(key))
+		o.gateway, o.tenants[key.Tenant] = o.gateway+class.n, true
 		one.gatewayUSD += float64(class.usd) / float64(money.Dollar)
 		switch key.Hour.UTC().Hour() {
 		case 0:

@@ -189,7 +189,7 @@ func TestTwelveFaults(t *testing.T) {
 	for format, path := range map[string]string{
 		"CUR 2.0 CSV": writeCUR(t, lines), "CUR 2.0 Parquet": columns, "FOCUS CSV": writeFOCUS(t, lines),
 	} {
-		bill, err := ReadBill(path, "2026-11", reader())
+		bill, err := ReadBill(path, "2026-11", reader(), Attribution{})
 		if err != nil {
 			t.Errorf("%s: %v", format, err)
 			continue
@@ -223,7 +223,7 @@ func TestBadBills(t *testing.T) {
 		t.Helper()
 		lines := slices.Clone(good)
 		change(&lines[1])
-		_, err := ReadBill(writeCUR(t, lines), "", reader())
+		_, err := ReadBill(writeCUR(t, lines), "", reader(), Attribution{})
 		if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -232,10 +232,10 @@ func TestBadBills(t *testing.T) {
 	f(func(l *billed) { l.Usage, l.Unit = "USE1-NovaPro-output-token-count", "hours" }, `cur.csv:3: unit "hours" of USE1-`)
 	f(func(l *billed) { l.Start = day(31) }, "is of 2026-12, and the month is 2026-11") // there is no 31st
 	f(func(l *billed) { l.Amount = -1 }, "is no number")
-	if _, err := ReadBill(writeCUR(t, good), "2026-10", reader()); !errors.Is(err, ErrInput) {
+	if _, err := ReadBill(writeCUR(t, good), "2026-10", reader(), Attribution{}); !errors.Is(err, ErrInput) {
 		t.Errorf("another month: %v", err)
 	}
-	if _, err := ReadBill(writeCUR(t, nil), "", reader()); !errors.Is(err, ErrInput) {
+	if _, err := ReadBill(writeCUR(t, nil), "", reader(), Attribution{}); !errors.Is(err, ErrInput) {
 		t.Errorf("no line: %v", err)
 	}
 	whole := filepath.Join(t.TempDir(), "whole.parquet")
@@ -256,8 +256,69 @@ func TestBadBills(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadBill(path, "", reader()); !errors.Is(err, ErrInput) {
+		if _, err := ReadBill(path, "", reader(), Attribution{}); !errors.Is(err, ErrInput) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestOwners: the bill says by application profile, or by a tag of sessions, whose the usage is, and calls that one
+// side has and the other has not are seen at whose they are.
+func TestOwners(t *testing.T) {
+	const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/"
+	type line struct {
+		Product  string            `parquet:"line_item_product_code"`
+		Usage    string            `parquet:"line_item_usage_type"`
+		Kind     string            `parquet:"line_item_line_item_type"`
+		Unit     string            `parquet:"pricing_unit"`
+		Amount   float64           `parquet:"line_item_usage_amount"`
+		USD      float64           `parquet:"line_item_unblended_cost"`
+		Start    time.Time         `parquet:"line_item_usage_start_date,timestamp(millisecond)"`
+		Resource string            `parquet:"line_item_resource_id"`
+		Tags     map[string]string `parquet:"tags"`
+	}
+	of := func(resource, tag string, thousands float64) line {
+		return line{"AmazonBedrock", "USE1-NovaPro-input-token-count", "Usage", "1K tokens", thousands, thousands / 100, day(3),
+			resource, map[string]string{"iamPrincipal/tenant": tag}}
+	}
+	lines := []line{
+		of(arn+"support", "support", 7), of(arn+"search", "search", 2), of("", "", 1), of(arn+"search", "search", 1),
+	}
+	path := filepath.Join(t.TempDir(), "cur.parquet")
+	if err := parquet.WriteFile(path, lines); err != nil {
+		t.Fatal(err)
+	}
+	ledger := rows{}
+	for tenant, n := range map[string]int64{"acme/support": 7000, "acme/search": 2000, "acme/web": 500} {
+		model := map[string]string{"acme/support": arn + "support", "acme/search": arn + "search"}[tenant]
+		if model == "" {
+			model = nova
+		}
+		ledger[record.RowKey{Hour: day(3), Tenant: tenant, Model: model}] = record.Counters{Input: n}
+	}
+	models := map[string]string{arn + "support": nova, arn + "search": nova}
+	f := func(by Attribution, want ...Owner) {
+		t.Helper()
+		bill, err := ReadBill(path, "", reader(), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Compare(t.Context(), bill, ledger, models); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, bill.Owners()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	owners := func(prefix string) []Owner {
+		return []Owner{
+			{prefix + "support", []string{"acme/support"}, 7000, 7000, "0.07"},
+			{prefix + "search", []string{"acme/search"}, 3000, 2000, "0.03"},
+			{"", []string{"acme/web"}, 1000, 500, "0.01"},
+		}
+	}
+	f(Attribution{}, owners(arn)...)
+	f(Attribution{Tag: "Tenant", Of: func(tenant string) string {
+		return map[string]string{"acme/support": "support", "acme/search": "search"}[tenant]
+	}}, owners("")...)
 }

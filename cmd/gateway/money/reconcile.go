@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -34,17 +35,21 @@ func reconcileBillCommand() *cobra.Command {
 		Short: "Compare with an export of AWS's bill; exit 1 on any difference",
 		Long: "Compare tokens by usage type and day (UTC) with an export of AWS's bill for one month: CUR\n" +
 			"2.0 or FOCUS, as CSV, gzipped CSV or Parquet. Each difference above 0.1 % is named with its\n" +
-			"reason, and so is what the bill has beside calls through the gateway. It only reads.",
+			"reason, and so is what the bill has beside calls through the gateway. Where lines or calls are of\n" +
+			"application inference profiles, the shares of these are compared; with --tag, those of a tag. It\n" +
+			"only reads.",
 		Example: "  gateway reconcile cur --config sluice.yaml --month 2026-11 cur-2026-11.parquet",
 		Args:    command.Args(cobra.ExactArgs(1)),
 	}
 	month := cmd.Flags().String("month", "", "`MONTH` that the bill must be of, as 2026-11; default its own")
+	tag := cmd.Flags().String("tag", "", "session `TAG` to compare the shares of, in place of application profiles")
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
 		table, err := command.Prices(cfg)
 		if err != nil {
 			return err
 		}
-		bill, err := reconcile.ReadBill(cmd.Flags().Arg(0), *month, prices.NewBill(prices.IDs(cfg, table)))
+		bill, err := reconcile.ReadBill(cmd.Flags().Arg(0), *month, prices.NewBill(prices.IDs(cfg, table)),
+			reconcile.Attribution{Tag: *tag, Of: func(tenant string) string { return sessionTag(cfg, tenant, *tag) }})
 		if err != nil {
 			return command.InvalidIf(command.InvalidIf(err, reconcile.ErrInput), fs.ErrNotExist)
 		}
@@ -55,6 +60,9 @@ func reconcileBillCommand() *cobra.Command {
 		defer done()
 		r, err := reconcile.Compare(cmd.Context(), bill, source, cfg.ModelMap)
 		if err != nil {
+			return err
+		}
+		if err := writeOwners(cmd.OutOrStdout(), r.Bill.Owners(), cmp.Or(*tag, "profile")); err != nil {
 			return err
 		}
 		if n, err := writeComparison(cmd.OutOrStdout(), r); err != nil || n > 0 {
@@ -85,6 +93,38 @@ func writeComparison(out io.Writer, r *reconcile.Result) (faults int, err error)
 	fmt.Fprintf(w, "%s of %s: %d lines of Bedrock, %d usage types and days compared; %d tokens billed, %d metered; "+
 		"%d differences\n", r.Bill.Format, r.Bill.Month, r.Bill.Lines, r.Compared, r.Billed, r.Known, faults)
 	return faults, w.Flush()
+}
+
+// sessionTag is what calls of a tenant have in a session tag: its own, or that of their upstream.
+func sessionTag(cfg *config.Config, tenant, tag string) string {
+	role := cfg.Upstream.Role
+	for i := range cfg.Tenants {
+		if t := &cfg.Tenants[i]; t.ID == tenant && t.Role != nil {
+			role = t.Role.Over(&role)
+		}
+	}
+	return role.SessionTags()[tag]
+}
+
+// writeOwners prints whose the usage is, if anything says it of any.
+func writeOwners(out io.Writer, all []reconcile.Owner, what string) error {
+	if len(all) == 0 || len(all) == 1 && all[0].Name == "" {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\tTENANTS\tBILL\tGATEWAY\tDIFFERENCE\tUSD\n", strings.ToUpper(what))
+	named, billed := int64(0), int64(0)
+	for _, o := range all {
+		if billed += o.Bill; o.Name != "" {
+			named += o.Bill
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", cmp.Or(celltext.Printable(o.Name), "(none)"),
+			cmp.Or(strings.Join(o.Tenants, " "), "-"), o.Bill, o.Gateway, o.Bill-o.Gateway, o.USD)
+	}
+	if billed > 0 {
+		fmt.Fprintf(w, "%.1f %% of what is billed says its %s\n\n", 100*float64(named)/float64(billed), what)
+	}
+	return w.Flush()
 }
 
 func reconcileCallsCommand() *cobra.Command {
