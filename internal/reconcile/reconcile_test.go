@@ -278,8 +278,8 @@ func TestOwners(t *testing.T) {
 		Tags     map[string]string `parquet:"tags"`
 	}
 	of := func(resource, tag string, thousands float64) line {
-		return line{"AmazonBedrock", "USE1-NovaPro-input-token-count", "Usage", "1K tokens", thousands, thousands / 100, day(3),
-			resource, map[string]string{"iamPrincipal/tenant": tag}}
+		return line{"AmazonBedrock", "USE1-NovaPro-input-token-count", "Usage", "1K tokens", thousands, thousands / 100,
+			day(3), resource, map[string]string{"iamPrincipal/tenant": tag}}
 	}
 	lines := []line{
 		of(arn+"support", "support", 7), of(arn+"search", "search", 2), of("", "", 1), of(arn+"search", "search", 1),
