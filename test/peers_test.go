@@ -219,7 +219,7 @@ func TestM21DeadClaim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claim := "sl:{acme}:c:arrears:" + policies.Marks()["acme"]
+	claim := "sl:{acme}:c:arrears:" + policies.Marks(nil)["acme"]
 	server.CLI("set", claim, "1", "px", "14000")
 	gw.Write(p.file(", budgets: [{period: month, usd: 5000}]"))
 	began := time.Now()

@@ -48,7 +48,7 @@ func (s *Source) Read(ctx context.Context, below string, now time.Time) ([]State
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	if s.Late {
-		arrears, err := s.Policies.Arrears(ctx, s.Ledger, roots(b.Standings), now)
+		arrears, err := s.Policies.Arrears(ctx, s.Ledger, s.Keys, roots(b.Standings), now)
 		if err != nil {
 			return nil, fmt.Errorf("reading the ledger: %w", err)
 		}

@@ -364,6 +364,7 @@ const (
 type arrears struct {
 	*accounts
 	of    *budget.Policies  // what was looked at last
+	keys  *keys.State       // likewise
 	marks map[string]string // its budgets, by root
 	turns map[string]turn   // roots that are to be looked at
 }
@@ -385,14 +386,14 @@ func (a *accounts) arrears() *arrears {
 	return all
 }
 
-// take gives the roots whose budgets a reload changed their turns.
+// take gives the roots whose budgets a reload changed, or an act on a key, their turns.
 func (a *arrears) take(now time.Time) {
-	current := a.snapshots.Load().Budgets
-	if current == a.of {
+	current := a.snapshots.Load()
+	if current.Budgets == a.of && current.Tenants.Keys() == a.keys {
 		return
 	}
-	a.of = current
-	marks := current.Marks()
+	a.of, a.keys = current.Budgets, current.Tenants.Keys()
+	marks := a.of.Marks(a.keys)
 	for root, mark := range marks {
 		if a.marks[root] != mark {
 			a.turns[root] = turn{at: now, changed: now, wait: arrearsClaim}
@@ -481,7 +482,7 @@ func (a *arrears) next(root string, now time.Time, found bool) {
 // post posts what the windows of the roots lack, and returns which roots had any.
 func (a *arrears) post(ctx context.Context, roots map[string]bool, changed, now time.Time) (map[string]bool, error) {
 	found := map[string]bool{}
-	all, err := a.of.Arrears(ctx, a.ledger, roots, changed, now)
+	all, err := a.of.Arrears(ctx, a.ledger, a.keys, roots, changed, now)
 	if err != nil {
 		return nil, err
 	}

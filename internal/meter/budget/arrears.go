@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -29,7 +31,8 @@ type Arrears struct {
 // Arrears returns the windows of the roots' budgets that do not count what they
 // should, in the periods of these times: those of budgets that are newer than that
 // spending, and of tenants that had another name (see config.Tenant.RenamedFrom).
-// Budgets of a minute are left out. It fails with what reading fails with.
+// Those of keys are among them; nil keys have none. Budgets of a minute are left out.
+// It fails with what reading fails with.
 //
 // A call counts in the window in which it was held, and one that the budget did not
 // hold in the window of its row. Rows say which budgets held their calls, and what
@@ -40,14 +43,15 @@ type Arrears struct {
 // is then the rest of what they count, and the rows of the first and last hour of a
 // window that counts anything may belong to the one before or after it.
 func (p *Policies) Arrears(
-	ctx context.Context, books Books, roots map[string]bool, times ...time.Time,
+	ctx context.Context, books Books, of *keys.State, roots map[string]bool, times ...time.Time,
 ) ([]Arrears, error) {
-	spent, from, to := p.periods(roots, times)
+	spent, from, to := p.periods(of, roots, times)
 	if len(spent) == 0 {
 		return nil, nil
 	}
+	keyed := p.namesOfKeys(of)
 	err := books.Rows(ctx, from, to, func(key record.RowKey, c record.Counters) error {
-		p.count(spent, &key, &c)
+		p.count(spent, keyed, &key, &c)
 		return nil
 	})
 	if err != nil {
@@ -85,11 +89,13 @@ type period struct {
 	unmarked, edges    money.Total // of rows that do not say, and of those in the first and last hour
 }
 
-// periods are the windows of the roots' budgets, by tenant, and the times that
-// they are in.
-func (p *Policies) periods(roots map[string]bool, times []time.Time) (all map[string][]*period, from, to time.Time) {
+// periods are the windows of the roots' budgets, by tenant or name of a key, and the
+// times that they are in.
+func (p *Policies) periods(
+	of *keys.State, roots map[string]bool, times []time.Time,
+) (all map[string][]*period, from, to time.Time) {
 	all = map[string][]*period{}
-	p.eachBudget(func(root string, l *limit) {
+	p.eachBudget(of, func(root string, l *limit) {
 		if !roots[root] || l.period == periodMinute {
 			return
 		}
@@ -115,44 +121,48 @@ func periodOf(l *limit, at time.Time) *period {
 	w := l.windowOf(at).UTC()
 	s := &period{window: w}
 	for _, t := range [...]time.Time{w.Start, w.Start.Add(-1), w.End} {
-		if near := l.windowOf(t); !slices.Contains(s.marks, near.Mark(near.Tenant)) {
-			s.marks = append(s.marks, near.Mark(near.Tenant))
+		if mark := l.windowOf(t).OwnMark(); !slices.Contains(s.marks, mark) {
+			s.marks = append(s.marks, mark)
 		}
 	}
 	return s
 }
 
-// eachBudget calls do with every budget of the configuration, at the tenant whose it is.
-// Those of other gateways' files are for these gateways to look after.
-func (p *Policies) eachBudget(do func(root string, l *limit)) {
-	for i := range p.tenants {
-		t := &p.tenants[i]
-		if len(t.Budgets) == 0 {
-			continue
-		}
-		own := p.limitsOf(t)
+// eachBudget calls do with every budget of the configuration, at the tenant whose it is,
+// and with those of keys. Those of other gateways' files are for these gateways to look
+// after.
+func (p *Policies) eachBudget(of *keys.State, do func(root string, l *limit)) {
+	each := func(own limits) {
 		for k := range own {
 			if own[k].unit == record.UnitUSD {
-				do(record.RootOf(t.ID), &own[k])
+				do(record.RootOf(own[k].tenant), &own[k])
 			}
 		}
 	}
+	for i := range p.tenants {
+		if t := &p.tenants[i]; len(t.Budgets) > 0 {
+			each(p.limitsOf(t))
+		}
+	}
+	p.eachOwn(of, func(name string, k *keys.Key) {
+		each(limitsOf(name, k.Own.Budgets, config.Limits{}, zoneOf))
+	})
 }
 
-// count adds a row to the windows of its tenant and those above it, by its name
-// then and by its name now.
-func (p *Policies) count(spent map[string][]*period, key *record.RowKey, c *record.Counters) {
-	seen := map[string]bool{}
-	for _, name := range [...]string{key.Tenant, p.renamed(key.Tenant)} {
-		for _, tenant := range lineage(name) {
-			if seen[tenant] {
-				continue
-			}
-			seen[tenant] = true
-			for _, s := range spent[tenant] {
-				if !key.Hour.Before(s.window.Start) && key.Hour.Before(s.window.End) {
-					s.add(key, c)
-				}
+// count adds a row to the windows of its key, its tenant and those above it, by its name
+// then and by its name now. keyed are the names of keys' windows.
+func (p *Policies) count(spent map[string][]*period, keyed map[string]string, key *record.RowKey, c *record.Counters) {
+	names := append(lineage(key.Tenant), lineage(p.renamed(key.Tenant))...)
+	if name := keyed[key.Key]; name != "" {
+		names = append(names, name)
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			continue
+		}
+		for _, s := range spent[name] {
+			if !key.Hour.Before(s.window.Start) && key.Hour.Before(s.window.End) {
+				s.add(key, c)
 			}
 		}
 	}
@@ -160,7 +170,8 @@ func (p *Policies) count(spent map[string][]*period, key *record.RowKey, c *reco
 
 // add adds a row of the period.
 func (s *period) add(key *record.RowKey, c *record.Counters) {
-	if key.Tenant == s.window.Tenant && key.Held == s.marks[0] {
+	tenant, own := s.window.Owner()
+	if key.Tenant == tenant && key.Key == own && key.Held == s.marks[0] {
 		s.late.Add(c.Late)
 	}
 	cost := c.Cost()
@@ -180,7 +191,7 @@ func (s *period) add(key *record.RowKey, c *record.Counters) {
 // holds reports whether the row's calls were held by the budget, in this window or
 // the one before or after it. One on another path, under another name, did not.
 func (s *period) holds(key *record.RowKey) bool {
-	if rest, below := strings.CutPrefix(key.Tenant, s.window.Tenant); !below || rest != "" && rest[0] != '/' {
+	if tenant, own := s.window.Owner(); own == "" && !record.Within(key.Tenant, tenant) {
 		return false
 	}
 	for _, mark := range s.marks {
@@ -227,9 +238,9 @@ func (p *Policies) renamed(tenant string) string {
 
 // Marks are short names of the budgets of each root that has any, without their
 // amounts: another one means that there are other windows to count in.
-func (p *Policies) Marks() map[string]string {
+func (p *Policies) Marks(of *keys.State) map[string]string {
 	names := map[string][]string{}
-	p.eachBudget(func(root string, l *limit) {
+	p.eachBudget(of, func(root string, l *limit) {
 		names[root] = append(names[root], fmt.Sprintf("%+v", l.limitKey))
 	})
 	for old, now := range p.renames {

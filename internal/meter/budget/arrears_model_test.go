@@ -167,7 +167,7 @@ func (m *seeding) restart() {
 }
 
 func (m *seeding) arrears() []Arrears {
-	all, err := m.policies.Arrears(m.t.Context(), m.books, map[string]bool{"acme": true}, m.now)
+	all, err := m.policies.Arrears(m.t.Context(), m.books, nil, map[string]bool{"acme": true}, m.now)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func (m *seeding) check() {
 	for _, w := range windows {
 		counts[w.UTC()] = w.Posted
 	}
-	m.policies.eachBudget(func(_ string, l *limit) {
+	m.policies.eachBudget(nil, func(_ string, l *limit) {
 		w := l.windowOf(m.now)
 		if l.period == periodMinute {
 			return

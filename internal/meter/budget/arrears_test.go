@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -60,7 +61,7 @@ func TestArrears(t *testing.T) {
 		for _, root := range p.Roots() {
 			roots[root] = true
 		}
-		all, err := p.Arrears(t.Context(), books, roots, monthNow)
+		all, err := p.Arrears(t.Context(), books, nil, roots, monthNow)
 		var got []string
 		for _, a := range all {
 			got = append(got, a.Window.Tenant+" "+a.Window.Period+" "+money.Pico(a.Nanos*1000).String())
@@ -102,7 +103,7 @@ func TestArrearsAreChargedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	books, roots := spending(t, spentBy("acme/a", monthNow, 5)), map[string]bool{"acme": true}
-	all, err := p.Arrears(t.Context(), books, roots, monthNow)
+	all, err := p.Arrears(t.Context(), books, nil, roots, monthNow)
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
@@ -117,7 +118,7 @@ func TestArrearsAreChargedOnce(t *testing.T) {
 	if _, err := books.Apply(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if all, err = p.Arrears(t.Context(), books, roots, monthNow); err != nil || len(all) != 0 {
+	if all, err = p.Arrears(t.Context(), books, nil, roots, monthNow); err != nil || len(all) != 0 {
 		t.Errorf("%+v, %v", all, err)
 	}
 }
@@ -129,7 +130,7 @@ func TestMarks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.Marks()["acme"]
+		return p.Marks(nil)["acme"]
 	}
 	one, more := budgeted("acme", ""), budgeted("acme", "")
 	more.Budgets[0].USD = 7
@@ -160,7 +161,71 @@ func TestArrearsWithoutLedger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Arrears(t.Context(), away{}, map[string]bool{"acme": true}, monthNow); err == nil {
+	if _, err := p.Arrears(t.Context(), away{}, nil, map[string]bool{"acme": true}, monthNow); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestArrearsOfKeys: a key's own budget that is newer than what the key has spent in its
+// period, also under a key that it replaced, and under another name of its tenant.
+func TestArrearsOfKeys(t *testing.T) {
+	own := &keys.Own{Name: "K1", Budgets: []config.Budget{{Period: "month", USD: 100, TimeZone: "UTC"}}}
+	state := &keys.State{Keys: map[string]*keys.Key{
+		"K1": {ID: "K1", Family: "K1", Own: own, ReplacedBy: "K2"},
+		"K2": {ID: "K2", Family: "K1", Own: own, Tenant: "acme/a", Replaces: "K1"},
+		"K3": {ID: "K3", Family: "K3", Tenant: "acme/a"},
+		"K4": {ID: "K4", Family: "K4", Tenant: "old/b", Own: &keys.Own{Name: "K4", Budgets: []config.Budget{
+			{Period: "day", USD: 1, TimeZone: "Asia/Tokyo"}, {Period: "minute", USD: 1, TimeZone: "UTC"},
+		}}},
+		"K5": {ID: "K5", Family: "K5", Own: own}, // no tenant has it
+	}}
+	tenants := []config.Tenant{{ID: "acme/a", Keys: []string{"K1"}}, {ID: "corp/b", RenamedFrom: "old/b"}}
+	p, err := Compile(tenants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := func(key string, post record.Posting) record.Posting {
+		post.Row.Key = key
+		return post
+	}
+	month := record.Window{Tenant: "acme/a//K1", Unit: record.UnitUSD, Period: "month",
+		Start: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}
+	earlier := monthNow.AddDate(0, 0, -3)
+	held := by("K2", spentBy("acme/a", earlier, 7, record.Charge{Window: month, Amount: 7 * nano}))
+	held.Row.Held = record.HeldBy("acme/a", held.Charges)
+	before := by("K1", spentBy("acme/a", earlier, 3))
+	before.Row.Held = record.HeldBy("acme/a", nil)
+	books := spending(t, before, held, by("K3", spentBy("acme/a", earlier, 9)), by("K4", spentBy("old/b", monthNow, 2)),
+		by("K4", spentBy("corp/b", monthNow, 3)), by("K1", spentBy("acme/a", month.Start.Add(-time.Hour), 5)))
+	roots := map[string]bool{"acme": true, "corp": true, "old": true}
+	f := func(want ...string) []Arrears {
+		t.Helper()
+		all, err := p.Arrears(t.Context(), books, state, roots, monthNow)
+		var got []string
+		for _, a := range all {
+			got = append(got, a.Window.Tenant+" "+a.Window.Period+" "+money.Pico(a.Nanos*1000).String())
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		return all
+	}
+	for i, a := range f("acme/a//K1 month 3.00", "corp/b//K4 day 5.00") {
+		c := a.Charge("id", monthNow)
+		if c.Row.Tenant != "acme/a" && c.Row.Tenant != "corp/b" || c.Row.Key != "K1" && c.Row.Key != "K4" {
+			t.Errorf("%+v", c.Row)
+		}
+		_, err := books.Apply(t.Context(), &ledger.Batch{Writer: "w", Epoch: 1, Root: c.Root, From: 1, To: 1,
+			Postings: []record.Posting{{Seq: 1, Root: c.Root, Row: c.Row, Add: c.Add, Charges: c.Charges}}})
+		if err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	f() // once
+
+	marks := p.Marks(state)
+	if len(marks) != 2 || p.Marks(nil)["acme"] != "" {
+		t.Errorf("%v, %v", marks, p.Marks(nil))
 	}
 }

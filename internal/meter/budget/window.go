@@ -109,14 +109,11 @@ func (p *Policies) Standings(of *keys.State, now time.Time) []Standing {
 		return nil
 	}
 	var all []Standing
-	heeds, whose := p.heeded.Load(), map[string]string{}
+	heeds := p.heeded.Load()
 	for i := range p.tenants {
 		t := &p.tenants[i]
 		own := standings(t.ID, t.Budgets, now, func(name string) *time.Location { return p.zones[name] })
 		all = append(all, heeds.tighten(t.ID, own, now)...)
-		for _, id := range t.Keys {
-			whose[id] = t.ID
-		}
 	}
 	if heeds != nil {
 		for _, id := range slices.Sorted(maps.Keys(heeds.rules)) {
@@ -125,23 +122,54 @@ func (p *Policies) Standings(of *keys.State, now time.Time) []Standing {
 			}
 		}
 	}
+	p.eachOwn(of, func(name string, k *keys.Key) {
+		own := standings(name, k.Own.Budgets, now, zoneOf)
+		for j := range own {
+			own[j].Key = k.Family
+		}
+		all = append(all, own...)
+	})
+	return all
+}
+
+// namesOfKeys are the names that windows of keys have, by the keys' ids: one for a line of
+// keys that replaced each other. Nil keys have none.
+func (p *Policies) namesOfKeys(of *keys.State) map[string]string {
+	names := map[string]string{}
 	if of == nil {
-		return all
+		return names
 	}
-	seen := map[string]bool{}
-	for _, id := range slices.Sorted(maps.Keys(of.Keys)) {
-		k := of.Keys[id]
-		tenant := cmp.Or(k.Tenant, whose[id])
-		if name := tenant + "//" + k.Family; k.Own != nil && tenant != "" && !seen[name] {
-			seen[name] = true
-			own := standings(name, k.Own.Budgets, now, zoneOf)
-			for j := range own {
-				own[j].Key = k.Family
+	for i := range p.tenants {
+		for _, id := range p.tenants[i].Keys {
+			if of.Keys[id] != nil {
+				names[id] = p.tenants[i].ID // what the configuration says counts
 			}
-			all = append(all, own...)
 		}
 	}
-	return all
+	for id, k := range of.Keys {
+		tenant := names[id]
+		if _, listed := p.byID[k.Tenant]; tenant == "" && listed {
+			tenant = k.Tenant
+		} else if tenant == "" && k.Tenant != "" {
+			tenant = p.renamed(k.Tenant)
+		}
+		if names[id] = ""; tenant != "" {
+			names[id] = tenant + "//" + k.Family
+		}
+	}
+	return names
+}
+
+// eachOwn calls do with every name of windows of keys, and a key that has limits of its own
+// in them, in order. Nil keys have none.
+func (p *Policies) eachOwn(of *keys.State, do func(name string, k *keys.Key)) {
+	names, seen := p.namesOfKeys(of), map[string]bool{}
+	for _, id := range slices.Sorted(maps.Keys(names)) {
+		if k, name := of.Keys[id], names[id]; name != "" && k.Own != nil && !seen[name] {
+			seen[name] = true
+			do(name, k)
+		}
+	}
 }
 
 // standings are the budgets of one tenant or key.

@@ -108,6 +108,19 @@ func Holds(held, mark string) bool {
 // them. It is "" for limits and for budgets of a minute, which no row tells.
 func (w Window) Mark(tenant string) string { return string(w.appendMark(nil, tenant)) }
 
+// OwnMark is Mark in the rows of the tenant, or of the key, whose window it is.
+func (w Window) OwnMark() string {
+	tenant, _ := w.Owner()
+	return w.Mark(tenant)
+}
+
+// Owner is whose the window is: a tenant, and the first of a line of keys, "" for none,
+// whose own it is. Such a window is of a tenant that none can be called, TENANT//KEY.
+func (w *Window) Owner() (tenant, key string) {
+	tenant, key, _ = strings.Cut(w.Tenant, "//")
+	return tenant, key
+}
+
 func (w *Window) appendMark(b []byte, tenant string) []byte {
 	if w.Unit != UnitUSD || w.Start.IsZero() {
 		return nil
@@ -153,9 +166,10 @@ func CountLate(w Window, nanos int64) *Adjustment {
 	if nanos > 0 {
 		charges = []Charge{{Window: w, Amount: nanos + 1}, {Window: w, Amount: -1}}
 	}
+	tenant, key := w.Owner()
 	return &Adjustment{
 		Root: RootOf(w.Tenant), Charges: charges,
-		Row: RowKey{Hour: hour, Tenant: w.Tenant, Held: w.Mark(w.Tenant)},
+		Row: RowKey{Hour: hour, Tenant: tenant, Key: key, Held: w.OwnMark()},
 		Add: Counters{Late: money.Pico(nanos) * money.Nano},
 	}
 }
