@@ -25,7 +25,7 @@ func TestLeaveServesWhatIsOnTheWay(t *testing.T) {
 	if got := ask(); got != "200" {
 		t.Fatal(got)
 	}
-	s.Leave(t.Context(), time.Minute)
+	s.Leave(time.Minute)
 	for {
 		f, err := h.framer.ReadFrame()
 		if err != nil {
@@ -133,8 +133,68 @@ func TestQuietIsOfAll(t *testing.T) {
 	}
 	last := time.Now().Add(300 * time.Millisecond) // another one will have come
 	s.heard.Store(last.UnixNano())
-	s.Leave(t.Context(), time.Millisecond)
+	s.Leave(time.Millisecond)
 	if _, err := idle.Read(make([]byte, 1)); err != io.EOF || time.Now().Before(last) {
 		t.Errorf("%v, %v before that", err, time.Until(last))
 	}
+}
+
+// TestLeaveOfASocketThatBlocks (E6): a socket that several processes have may wait in the system
+// for the next caller, whatever this process does. Callers are told to leave all the same, and
+// the server ends.
+func TestLeaveOfASocketThatBlocks(t *testing.T) {
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stuck := &stuckListener{Listener: port, next: make(chan net.Conn, 1), end: make(chan struct{})}
+	t.Cleanup(func() { close(stuck.end); port.Close() }) // after the server has ended
+	s := start(t, Options{Listener: stuck})
+	near, far := tcpPair(t)
+	stuck.next <- near
+	ask := func() (bye bool) {
+		t.Helper()
+		if _, err := far.Write([]byte("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(far), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Close
+	}
+	if ask() {
+		t.Error("told to leave too early")
+	}
+	s.Leave(time.Second)
+	if !ask() {
+		t.Error("not told to leave")
+	}
+	if near, far = tcpPair(t); true { // who comes while others are told to leave is served
+		stuck.next <- near
+	}
+	if !ask() {
+		t.Error("the last one is not told to leave")
+	}
+}
+
+// stuckListener accepts what it is given, and does not notice that it is closed.
+type stuckListener struct {
+	net.Listener
+	next chan net.Conn
+	end  chan struct{}
+}
+
+func (l *stuckListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.next:
+		return c, nil
+	case <-l.end:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *stuckListener) Close() error {
+	<-l.end
+	return nil
 }

@@ -162,11 +162,20 @@ func (s *Server) Stats() Stats {
 	}
 }
 
+// waitedFor is how long after its start a server refuses nobody for the others' sake: who waited
+// for it comes at once, while the process before it drained, and is no more than it can serve.
+const waitedFor = 2 * time.Second
+
 // Serve accepts connections until Shutdown, then returns nil. When ctx ends first
 // it closes everything at once and returns ctx's error. It must be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	s.work.Go(s.returnMemory)
 	s.work.Go(func() {
+		select {
+		case <-time.After(waitedFor):
+		case <-s.stopped:
+			return
+		}
 		if err := s.shed.Run(s.inFlight.Load, s.stopped); err != nil {
 			s.opts.Log.Warn("requests are not shed when there are too many", "error", err)
 		}
@@ -174,7 +183,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.certs != nil {
 		s.work.Go(func() { s.certs.watch(s.stopped, s.opts.Log) })
 	}
-	s.work.Go(func() { s.accept(); close(s.accepted) })
+	go func() { s.accept(); close(s.accepted) }() // not of work: see acceptedWithin
 	select {
 	case <-s.stopped:
 		return nil
@@ -195,12 +204,8 @@ const forcedGrace = 5 * time.Second
 // (GOAWAY). A connection that was told nothing yet is closed when no request comes on any for
 // the time quiet, because one that is closed while its caller begins a request breaks that.
 // Shutdown does the rest.
-func (s *Server) Leave(ctx context.Context, quiet time.Duration) {
-	_ = s.ln.Close()
-	select {
-	case <-s.accepted: // whoever was accepted is served
-	case <-ctx.Done():
-	}
+func (s *Server) Leave(quiet time.Duration) {
+	s.stopListening() // whoever was accepted is served
 	s.quiet.Store(int64(quiet))
 	s.stopOnce.Do(func() { close(s.stopped) })
 	for _, c := range s.all() {
@@ -209,6 +214,21 @@ func (s *Server) Leave(ctx context.Context, quiet time.Duration) {
 		}
 	}
 	s.closeIdle()
+}
+
+// acceptedWithin is how long a stop waits for the last connection. Where several processes have
+// the socket, one of them may have made it wait in the system for the next caller, and so the
+// others: then that one is served, and told to leave.
+const acceptedWithin = 200 * time.Millisecond
+
+// stopListening closes the socket, and waits for that, and for whoever accepts, no longer than
+// acceptedWithin.
+func (s *Server) stopListening() {
+	go s.ln.Close() //nolint:errcheck // nobody can do anything about it
+	select {
+	case <-s.accepted:
+	case <-time.After(acceptedWithin):
+	}
 }
 
 // mostOnTheWay bounds how long a caller of HTTP/2 who was told to leave may begin streams: what
@@ -243,7 +263,9 @@ func (s *Server) closeQuiet(c *conn) {
 // those of handlers that do not return although their caller has left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopped) })
-	_ = s.ln.Close()
+	if s.quiet.Load() == 0 {
+		s.stopListening()
+	}
 	if quiet := time.Duration(s.quiet.Load()); quiet == 0 {
 		s.closeIdle()
 	} else {
@@ -252,6 +274,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		cancel()
 	}
 	err := errors.Join(s.h2.shutdown(ctx), s.waitEmpty(ctx))
+	s.quiet.Store(0) // no more are served
 	s.closeAll()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), forcedGrace)
 	defer cancel()
@@ -329,7 +352,7 @@ func (s *Server) remember(c *conn) bool {
 	s.open[c] = struct{}{}
 	s.connections.Store(int64(len(s.open)))
 	s.mu.Unlock()
-	if !s.draining() && s.crowd.Enter(&c.guest, crowd.Arrival{
+	if (!s.draining() || s.quiet.Load() != 0) && s.crowd.Enter(&c.guest, crowd.Arrival{
 		From: c.from, Suspect: s.floods.Flooding(c.from, time.Now()), Evict: c.evict,
 	}) {
 		return true

@@ -299,7 +299,7 @@ func (a *app) drain(ctx context.Context) {
 		}
 		a.admin.Shutdown(ctx) //nolint:errcheck // the next process answers there
 	}
-	a.edge.Leave(ctx, quiet)
+	a.edge.Leave(quiet)
 	until, _ := ctx.Deadline()
 	answered, cancel := context.WithDeadline(context.WithoutCancel(ctx), until.Add(lastAnswers))
 	defer cancel()
