@@ -153,6 +153,29 @@ func TestStrictChunks(t *testing.T) {
 	}
 }
 
+// TestCutChunks is E10: chunks count as a whole body when their end has come whole, with the
+// empty line behind it, and not when the caller closes before.
+func TestCutChunks(t *testing.T) {
+	var reached atomic.Int64
+	s := start(t, Options{Handler: handlerFunc(func(r *gateway.Request) *gateway.Response {
+		if _, err := r.Body.ReadAll(); err == nil {
+			reached.Add(1)
+		}
+		return echo(r)
+	})})
+	const whole = "POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nab\r\n3\r\ncde\r\n0\r\nx: y\r\n\r\n"
+	for n := strings.Index(whole, "\r\n\r\n") + 4; n <= len(whole); n++ {
+		c := dial(t, s)
+		io.WriteString(c, whole[:n])
+		c.(*net.TCPConn).CloseWrite()
+		all, _ := io.ReadAll(c)
+		want := n == len(whole)
+		if got := bytes.HasPrefix(all, []byte("HTTP/1.1 200 ")); got != want || (reached.Load() == 1) != want {
+			t.Errorf("cut to %q: %.100q", whole[strings.Index(whole, "\r\n\r\n")+4:n], all)
+		}
+	}
+}
+
 func TestLegalHTTP1(t *testing.T) {
 	s := start(t, Options{})
 	f := func(name, request string) {

@@ -129,6 +129,7 @@ type parkable struct {
 	parked bool // the serving goroutine's, as the following
 	head   longHead
 	frames h1guard.Guard
+	cut    bool      // the connection has ended within a chunked body
 	due    time.Time // the read deadline that was asked for
 	armed  time.Time // and that of the socket
 }
@@ -170,6 +171,9 @@ func (p *parkable) receive(b []byte) (int, error) {
 	n, err := p.await(b)
 	if wrong := p.frames.Received(b[:n]); wrong != "" {
 		return 0, lenient(wrong)
+	}
+	if errors.Is(err, io.EOF) && p.frames.Cut() {
+		p.cut, err = true, io.ErrUnexpectedEOF
 	}
 	return n, err
 }
@@ -421,6 +425,9 @@ func (b *http1Body) Read(p []byte) (int, error) {
 	b.conn.limitBody(2*b.payload + slack)
 	n, err := b.stream.Read(p)
 	b.payload += int64(n)
+	if errors.Is(err, io.EOF) && b.conn.cut {
+		err = io.ErrUnexpectedEOF // the parser takes every end within the trailers for theirs
+	}
 	if err != nil {
 		b.conn.limitBody(0)
 	}

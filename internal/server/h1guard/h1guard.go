@@ -81,6 +81,10 @@ func (g *Guard) Received(p []byte) (wrong string) {
 	return wrong
 }
 
+// Cut reports whether a chunked body has begun and its end has not come. A connection that ends
+// then has cut it, which parsers take for its end.
+func (g *Guard) Cut() bool { return g.state >= size && g.state <= trailer }
+
 func (g *Guard) begin() { *g = Guard{} }
 
 // lines takes bytes up to the end of a line.
