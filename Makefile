@@ -7,6 +7,7 @@ BINARIES = SLUICE_BIN=$(CURDIR)/$(BIN) SLUICE_FAULTS_BIN=$(CURDIR)/$(FAULTS_BIN)
 LINT_VERSION := v2.15.0
 DEADCODE_VERSION := v0.52.0
 HELM_VERSION := v4.3.2
+H2SPEC_VERSION := v2.2.1
 COMPOSE_VERSION := v2.40.3
 KUBERNETES_VALIDATE := 1.37.0
 TOOLS := $(CURDIR)/.tools/bin
@@ -111,8 +112,14 @@ test-browser: ## the page in Debian's chromium: views, keyboard, dark, no script
 test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth of it of Redis (docs/faults.md)
 	@$(BINARIES) SEEDS=$(SEEDS) $(ALIVE) "fault matrix, $(SEEDS) seeds" scripts/faults.sh
 
-test-edge: build ## attacks on the edge, over loopback: the table of docs/reliability.md, measured; ROWS=REGEXP
+test-edge: build $(TOOLS)/h2spec-$(H2SPEC_VERSION) ## attacks on the edge, over loopback: the table of docs/reliability.md, measured; ROWS=REGEXP
 	@$(BINARIES) ROWS='$(ROWS)' $(ALIVE) "the edge" scripts/edge.sh
+
+# It is from before Go's modules: one of its own has it as a requirement.
+$(TOOLS)/h2spec-$(H2SPEC_VERSION):
+	@dir=$$(mktemp -d) && cd $$dir && $(GO) mod init h2spec && \
+		$(GO) get github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC_VERSION)+incompatible && \
+		$(GO) build -o $@ github.com/summerwind/h2spec/cmd/h2spec && rm -rf $$dir
 
 conformance: build ## what a Bedrock gateway owes its callers: this one, or any by URL, KEY (docs/conformance.md)
 	@$(GO) run ./test/conformance -program '$(BIN)' -url '$(URL)' -key '$(KEY)' -pair '$(PAIR)' -capped '$(CAPPED)' \

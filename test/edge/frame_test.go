@@ -32,6 +32,7 @@ func rows() []row {
 		nineFloods(),
 		overload(),
 		overlap(),
+		badInputs(), h2spec(),
 		upstreamNonsense(), inventedNames(),
 	}
 }
