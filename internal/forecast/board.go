@@ -12,12 +12,15 @@ import (
 )
 
 const (
-	// Every is how often a board should be refreshed.
+	// Every is how often a board should be refreshed where it is Due.
 	Every = 5 * time.Second
 	// Fresh is for how long what a board has read is shown: an old state is not a state.
 	Fresh = time.Minute
 	// rowsEvery is how often the newest rows are read, and wholeEvery how often all are.
 	rowsEvery, wholeEvery = time.Minute, 6 * time.Hour
+	// perBudget is how much longer a board rests for each budget that it has, fifty times
+	// what reading one takes of a processor, and longestRest how long at most.
+	perBudget, longestRest = 150 * time.Microsecond, Fresh / 3
 )
 
 // Board has the states of all budgets as they were read last, for those who look often:
@@ -90,6 +93,15 @@ func (b *Board) States(below string, now time.Time) ([]State, error) {
 }
 
 var errUnread = fmt.Errorf("budgets have not been read yet")
+
+// Due reports whether a board should be refreshed: where budgets are very many, that is not
+// every time.
+func (b *Board) Due(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rest := min(time.Duration(len(b.states))*perBudget, longestRest)
+	return b.failed != nil || now.Sub(b.at).Abs() >= rest
+}
 
 // Refresh reads how the budgets of a source stand. On an error the states stay.
 func (b *Board) Refresh(ctx context.Context, s *Source, now time.Time) error {

@@ -340,3 +340,23 @@ func TestBoardHeedsRotation(t *testing.T) {
 		}
 	}
 }
+
+// TestBoardRests the longer, the more budgets it has: but always due while it cannot read.
+func TestBoardRests(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	for budgets, rest := range map[int]time.Duration{
+		0: 0, 1000: 150 * time.Millisecond, 33_000: 4950 * time.Millisecond, 100_000: 15 * time.Second,
+		1_000_000: 20 * time.Second,
+	} {
+		b := Board{states: make([]State, budgets), at: now}
+		if rest > 0 && b.Due(now.Add(rest-1)) || !b.Due(now.Add(rest)) || !b.Due(now.Add(-rest)) {
+			t.Errorf("%d budgets rest for other than %s", budgets, rest)
+		}
+		if b.failed = errUnread; !b.Due(now) {
+			t.Errorf("%d budgets rest while they cannot be read", budgets)
+		}
+	}
+	if !new(Board).Due(now) {
+		t.Error("a new board rests")
+	}
+}

@@ -103,6 +103,10 @@ const budgetsWithin = 30 * time.Second
 
 // refreshBudgets reads how budgets stand, for the metrics and pages.
 func (a *app) refreshBudgets() (more bool) {
+	now := a.ledgerNow()
+	if !a.board.Due(now) {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), budgetsWithin)
 	defer cancel()
 	go func() { // a stop does not wait for it
@@ -112,7 +116,7 @@ func (a *app) refreshBudgets() (more bool) {
 		case <-ctx.Done():
 		}
 	}()
-	if err := a.board.Refresh(ctx, a.budgetSource(), a.ledgerNow()); err != nil {
+	if err := a.board.Refresh(ctx, a.budgetSource(), now); err != nil {
 		a.log.Debug("how budgets stand is not known", "err", err)
 	}
 	return true
