@@ -87,59 +87,85 @@ func TestChatCompletions(t *testing.T) {
 	}
 }
 
-// counted are the tokens of one answer, as a dialect tells them.
+// counted are the tokens of one answer, as a dialect tells them: input is what no cache had to do with.
 type counted struct{ input, output, read, written int }
 
-// TestDialectsCount: usage is the same in Converse, Chat Completions and Responses, streamed or not, to the token and
-// with caches, and so is what the books have.
+// told is what the last usage of an answer or a stream says, in whatever dialect.
+func told(t *testing.T, body string) counted {
+	t.Helper()
+	var u struct {
+		Chat      int `json:"prompt_tokens"`
+		ChatOut   int `json:"completion_tokens"`
+		Input     int `json:"input_tokens"`
+		Output    int `json:"output_tokens"`
+		Native    int `json:"inputTokens"`
+		NativeOut int `json:"outputTokens"`
+		Read      int `json:"cache_read_input_tokens"`
+		Written   int `json:"cache_creation_input_tokens"`
+		Cached    int `json:"cacheReadInputTokens"`
+		Cache     int `json:"cacheWriteInputTokens"`
+		// Where the input includes what went to a cache, and what came from one.
+		ChatDetails, ResponseDetails struct {
+			Read    int `json:"cached_tokens"`
+			Written int `json:"cache_write_tokens"`
+		}
+	}
+	text := body[strings.LastIndex(body, `"usage":{`)+len(`"usage":`):]
+	text = strings.NewReplacer("prompt_tokens_details", "ChatDetails", "input_tokens_details", "ResponseDetails").
+		Replace(text)
+	if err := json.NewDecoder(strings.NewReader(text)).Decode(&u); err != nil {
+		t.Fatal(err, body)
+	}
+	read, written := u.ChatDetails.Read+u.ResponseDetails.Read, u.ChatDetails.Written+u.ResponseDetails.Written
+	return counted{u.Chat + u.Input + u.Native - read - written, u.ChatOut + u.Output + u.NativeOut,
+		read + u.Read + u.Cached, written + u.Written + u.Cache}
+}
+
+// TestDialectsCount: usage of the same call is the same in Converse, InvokeModel, Messages, Chat Completions and
+// Responses, streamed or not, to the token and with caches, and so is what the books have.
 func TestDialectsCount(t *testing.T) {
 	g, _, key := dialects(t, `rules: [{answer: {text: hi, input_tokens: 11, output_tokens: 7, cache_read_tokens: 300,
-  cache_write_tokens: 40}}]`, "", "")
-	const model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-	chat := `{"model":"` + model + `","messages":[{"role":"user","content":"hello"}]`
-	response := `{"model":"` + model + `","input":"hello"`
-	for _, c := range []struct{ path, body string }{
-		{"/v1/chat/completions", chat + `}`},
-		{"/v1/chat/completions", chat + `,"stream":true,"stream_options":{"include_usage":true}}`},
-		{"/v1/responses", response + `}`},
-		{"/v1/responses", response + `,"stream":true}`},
-	} {
-		res, body := sendBearer(t, g, key, "POST", c.path, c.body)
-		if res.StatusCode != 200 {
-			t.Fatal(res.Status, body)
+  cache_write_tokens: 40, cache_write_1h_tokens: 2}}]`, "", "")
+	bearer := []string{"Authorization", "Bearer " + key.Bearer, "X-Api-Key", "", "Anthropic-Version", ""}
+	asked := 0
+	for _, model := range []string{sonnetID, "amazon.nova-lite-v1:0"} {
+		messages := `"max_tokens":64,"messages":[{"role":"user","content":"hello"}]`
+		chat := `{"model":"` + model + `","messages":[{"role":"user","content":"hello"}]`
+		response := `{"model":"` + model + `","input":"hello"`
+		calls := []struct{ path, body string }{
+			{"/model/" + model + "/converse", ask},
+			{"/model/" + model + "/converse-stream", ask},
+			{"/v1/messages", `{"model":"` + model + `",` + messages + `}`},
+			{"/v1/messages", `{"model":"` + model + `","stream":true,` + messages + `}`},
+			{"/v1/chat/completions", chat + `}`},
+			{"/v1/chat/completions", chat + `,"stream":true,"stream_options":{"include_usage":true}}`},
+			{"/v1/responses", response + `}`},
+			{"/v1/responses", response + `,"stream":true}`},
 		}
-		at := strings.LastIndex(body, `"usage":{`)
-		var u struct {
-			Prompt     int `json:"prompt_tokens"`
-			Completion int `json:"completion_tokens"`
-			Input      int `json:"input_tokens"`
-			Output     int `json:"output_tokens"`
-			Total      int `json:"total_tokens"`
-			Details    struct {
-				Read    int `json:"cached_tokens"`
-				Written int `json:"cache_write_tokens"`
-			} `json:"prompt_tokens_details"`
-			InputDetails struct {
-				Read    int `json:"cached_tokens"`
-				Written int `json:"cache_write_tokens"`
-			} `json:"input_tokens_details"`
+		if model == sonnetID {
+			calls = append(calls, struct{ path, body string }{"/model/" + model + "/invoke",
+				`{"anthropic_version":"bedrock-2023-05-31",` + messages + `}`})
 		}
-		if err := json.NewDecoder(strings.NewReader(body[at+len(`"usage":`):])).Decode(&u); err != nil {
-			t.Fatal(err)
-		}
-		got := counted{u.Prompt + u.Input, u.Completion + u.Output, u.Details.Read + u.InputDetails.Read,
-			u.Details.Written + u.InputDetails.Written}
-		if want := (counted{351, 7, 300, 40}); got != want || u.Total != 358 {
-			t.Errorf("%s: %+v, want %+v: %s", c.path, got, want, body)
+		for _, c := range calls {
+			res, body := send(t, g, key, "POST", c.path, c.body, bearer...)
+			if res.StatusCode != 200 {
+				t.Fatal(res.Status, body)
+			}
+			if got, want := told(t, body), (counted{11, 7, 300, 42}); got != want {
+				t.Errorf("%s %s: %+v, want %+v: %s", model, c.path, got, want, body)
+			}
+			asked++
 		}
 	}
 	harness.Eventually(t, 10*time.Second, func() (bool, string) {
-		rows := g.Report("model")
-		if len(rows) != 1 {
-			return false, fmt.Sprint(rows)
+		var all harness.Row
+		for _, r := range g.Report("model") {
+			all.Requests, all.Input, all.Output = all.Requests+r.Requests, all.Input+r.Input, all.Output+r.Output
+			all.CacheRead, all.CacheWrite = all.CacheRead+r.CacheRead, all.CacheWrite+r.CacheWrite
 		}
-		r := rows[0]
-		return r.Requests == 4 && r.Input == 44 && r.Output == 28, fmt.Sprintf("%+v", r)
+		n := int64(asked)
+		want := harness.Row{Requests: n, Input: 11 * n, Output: 7 * n, CacheRead: 300 * n, CacheWrite: 42 * n}
+		return all == want, fmt.Sprintf("%+v, want %+v", all, want)
 	})
 }
 
