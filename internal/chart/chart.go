@@ -35,7 +35,12 @@ type Bars struct {
 	Labels []string
 	Parts  []Series // from the bottom up
 	Unit   string   // before the numbers of the scale, as $
+	// Band is between what each bar is expected to end, none where nothing is expected.
+	Band []Range
 }
+
+// Range is from a value up to another one.
+type Range struct{ Low, High float64 }
 
 // svg collects a drawing.
 type svg struct{ strings.Builder }
@@ -109,6 +114,12 @@ func (b *Bars) SVG(title string) string {
 			}
 			*from += v
 		}
+		if i < len(b.Band) && b.Band[i] != (Range{}) {
+			from, to := left+step*(float64(i)+0.06), left+step*(float64(i)+0.94)
+			for _, v := range []float64{b.Band[i].Low, b.Band[i].High} {
+				s.line(from, to, y(v), y(v), "mark", label+", a bound of what is expected: "+short(v, b.Unit))
+			}
+		}
 	}
 	return s.close()
 }
@@ -125,6 +136,9 @@ func (b *Bars) bounds() (low, high float64) {
 			}
 		}
 		low, high = min(low, down), max(high, up)
+		if i < len(b.Band) {
+			high = max(high, b.Band[i].High)
+		}
 	}
 	if low == high {
 		high = low + 1

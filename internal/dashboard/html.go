@@ -159,6 +159,8 @@ func (t table) grid() g.Node {
 func (c cell) node() g.Node {
 	content := g.Text(c.Text)
 	switch {
+	case c.Drawing != "":
+		content = g.El("data", h.Value(c.Value), g.Raw(c.Drawing))
 	case c.Link != "":
 		content = h.A(h.Href(c.Link), content)
 	case c.Exact != "":

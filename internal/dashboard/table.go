@@ -27,7 +27,8 @@ type table struct {
 // leads.
 type cell struct {
 	Text, Value, Exact, Link string
-	Figure                   bool // to the right
+	Drawing                  string // SVG in place of the text
+	Figure                   bool   // to the right
 	First                    bool
 }
 
@@ -70,6 +71,8 @@ func cells(t *views.Table, row []string, q *views.Query) []cell {
 			out[i].Text = grouped(text)
 		case c.Kind == views.Percent:
 			out[i].Text = text + " %"
+		case c.Kind == views.Trend:
+			out[i].Drawing = chart.Spark(strings.Fields(text)).SVG(c.Title)
 		}
 		if c.Opens != "" && q != nil && text != "" {
 			more := map[string]string{c.Param: text}

@@ -2,8 +2,10 @@ package views
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"math/big"
 	"slices"
 	"strings"
@@ -198,19 +200,56 @@ func (a *ask) escalationDays(own iter.Seq[*row]) *Table {
 		{Name: "day", Title: "day (UTC)", Kind: Time}, {Name: "requests", Title: "requests", Kind: Count},
 		{Name: "escalated", Title: "escalated", Kind: Count},
 		{Name: "escalated_percent", Title: "share", Kind: Percent},
+		{Name: "low_percent", Title: "expected at least", Kind: Percent},
+		{Name: "high_percent", Title: "expected at most", Kind: Percent},
+		{Name: "outside", Title: "outside of it", Kind: Text},
 	}}
 	byDay := group(own, dayOf)
 	if len(byDay) == 0 {
 		return t
 	}
+	all := &sum{}
+	for _, s := range byDay {
+		all.Requests, all.Escalated = all.Requests+s.Requests, all.Escalated+s.Escalated
+	}
 	bars := &chart.Bars{Parts: []chart.Series{{Name: "escalated, %"}}}
 	for _, day := range daysOf(a.From, a.To, a.AsOf) {
 		s := cmp.Or(byDay[day], &sum{})
-		t.Add(day, count(s.Requests), count(s.Escalated), shareOf(s.Escalated, s.Requests))
 		percent, _ := new(big.Rat).SetFrac64(100*s.Escalated, max(1, s.Requests)).Float64()
-		bars.Labels = append(bars.Labels, day)
+		band := expected(all, s.Requests)
+		t.Add(append([]string{day, count(s.Requests), count(s.Escalated), shareOf(s.Escalated, s.Requests)},
+			bandCells(band, percent, s.Requests)...)...)
+		bars.Labels, bars.Band = append(bars.Labels, day), append(bars.Band, band)
 		bars.Parts[0].Values = append(bars.Parts[0].Values, percent)
 	}
 	t.Figure = bars
+	a.Notes = append(a.Notes, "Expected is where 997 of 1,000 days are that escalate as the whole period does: three "+
+		"standard deviations around its share, of as many requests as the day had (a control chart for shares).")
 	return t
+}
+
+// expected is between which shares, in percent, n requests are that escalate as all do: the limits of
+// a p-chart (D. C. Montgomery, Introduction to Statistical Quality Control, 7.2).
+func expected(all *sum, n int64) chart.Range {
+	if all.Requests <= 0 || n <= 0 {
+		return chart.Range{}
+	}
+	mean := min(1, max(0, float64(all.Escalated)/float64(all.Requests)))
+	off := 3 * math.Sqrt(mean*(1-mean)/float64(n))
+	return chart.Range{Low: 100 * max(0, mean-off), High: 100 * min(1, mean+off)}
+}
+
+// bandCells are what a day is expected to be between, and on which side of it it is.
+func bandCells(band chart.Range, percent float64, n int64) []string {
+	if n <= 0 {
+		return []string{"", "", ""}
+	}
+	outside := ""
+	switch {
+	case percent > band.High:
+		outside = "above"
+	case percent < band.Low:
+		outside = "below"
+	}
+	return []string{fmt.Sprintf("%.1f", band.Low), fmt.Sprintf("%.1f", band.High), outside}
 }

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/decision"
@@ -30,18 +31,22 @@ func capsOf(a *ask) error {
 		{Name: "tokens_cut", Title: "tokens cut from requests", Kind: Count},
 		{Name: "cap_hits", Title: "answers that the cap ended", Kind: Count},
 		{Name: "hits_percent", Title: "share", Kind: Percent},
+		{Name: "freed_tpm", Title: "quota freed, tokens a minute", Kind: Number},
 	}}
+	minutes := int64(sooner(a.To, a.AsOf).Sub(a.From) / time.Minute)
 	for _, e := range ranked(group(rows.each, column("tenant"))) {
 		cells := []string{e.key, "", "", ""}
 		if c := a.shelf.from.Tenants().Lookup(a.shelf.from.Tenants().Current(e.key)); c != nil && c.Cap != nil {
 			cells = []string{e.key, count(c.Cap.Default), count(c.Cap.Max), c.Cap.OnExceed}
 		}
 		t.Add(append(cells, count(e.Requests), count(e.Output), per(e.Output, e.Requests), count(e.TokensCut),
-			count(e.CapHits), shareOf(e.CapHits, e.Requests))...)
+			count(e.CapHits), shareOf(e.CapHits, e.Requests), per(e.TokensCut, minutes))...)
 	}
 	a.Notes = append(a.Notes,
 		"Tokens cut are those that requests asked for above the cap, as room for their answers. "+
-			"Most answers are shorter than that and lose nothing.")
+			"Most answers are shorter than that and lose nothing. AWS takes a request's most output tokens out of the "+
+			"quota before it answers: what is freed of it is those that were cut, in the mean of the period, before "+
+			"factors of models.")
 	of, err := lately(a, "")
 	if err != nil {
 		return err
@@ -58,6 +63,13 @@ func served(d *decision.Decision) *decision.Leg {
 		}
 	}
 	return nil
+}
+
+func sooner(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // lengthsOf are how long answers were, and how many ended because they might not be longer.
@@ -245,6 +257,7 @@ func (a *ask) top() error {
 		{Name: "cost_usd", Title: "cost", Kind: Money}, {Name: "share_percent", Title: "share", Kind: Percent},
 		{Name: "usd_per_1000_requests", Title: "per 1,000 requests", Kind: Money},
 		{Name: "before_usd", Title: "in the period before", Kind: Money},
+		{Name: "daily_usd", Title: "day by day", Kind: Trend},
 	}}
 	from, to := a.before()
 	old, err := a.daysOf(from, to)
@@ -253,6 +266,8 @@ func (a *ask) top() error {
 	}
 	before, all := group(old.each, of), whole(rows)
 	list := ranked(group(rows.each, of))
+	daily := group(rows.each, func(r *row) [2]string { return [2]string{of(r), dayOf(r)} })
+	days := daysOf(a.From, a.To, a.AsOf)
 	for i, e := range list {
 		if i == mostRanked {
 			a.Notes = append(a.Notes, plural(int64(len(list)-mostRanked),
@@ -265,11 +280,25 @@ func (a *ask) top() error {
 		}
 		t.Add(e.key, count(e.Requests), count(e.Legs), priced(&e.cost, e.Unpriced), share(e.cost.Rat(),
 			all.cost.Rat()),
-			perThousand(&e.cost, e.Requests, e.Unpriced), earlier)
+			perThousand(&e.cost, e.Requests, e.Unpriced), earlier, trend(days, func(day string) *sum {
+				return daily[[2]string{e.key, day}]
+			}))
 	}
 	a.Notes = append(a.Notes, periodBefore(from, to))
 	a.Tables = []*Table{t}
 	return nil
+}
+
+// trend is what each day cost, as a cell: exact amounts with a space between.
+func trend(days []string, of func(day string) *sum) string {
+	amounts := make([]string, len(days))
+	for i, day := range days {
+		amounts[i] = "0"
+		if s := of(day); s != nil && s.cost.Sign() != 0 {
+			amounts[i] = s.cost.String()
+		}
+	}
+	return strings.Join(amounts, " ")
 }
 
 // unitOf is what one request and 1,000 tokens cost, by the day.

@@ -32,6 +32,7 @@ const (
 	Percent Kind = "percent" // a decimal with its sign
 	Number  Kind = "number"  // a decimal
 	Time    Kind = "time"    // RFC 3339, or a date
+	Trend   Kind = "trend"   // decimals with a space between, one for each day
 )
 
 // Column is a column of a table.
