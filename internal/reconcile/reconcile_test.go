@@ -198,6 +198,7 @@ func TestTwelveFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		keeps(t, r)
 		var got []string
 		for _, f := range r.Findings {
 			if f.Kind.Fault() {
@@ -259,6 +260,27 @@ func TestBadBills(t *testing.T) {
 		if _, err := ReadBill(path, "", reader(), Attribution{}); !errors.Is(err, ErrInput) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// keeps keeps a comparison, and demands that it is found as it is.
+func keeps(t *testing.T, r *Result) {
+	t.Helper()
+	dir := Dir(filepath.Join(t.TempDir(), "reconciled"))
+	if k, err := dir.Of("2026-11"); k != nil || err != nil {
+		t.Errorf("before: %v, %v", k, err)
+	}
+	if err := dir.Keep(r, day(30)); err != nil {
+		t.Fatal(err)
+	}
+	k, err := dir.Of("2026-11")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agreed := int64(25 * (2_000_000 + 1_000_000)) // what is equal, and what has another price
+	want := Kept{"2026-11", r.Bill.Format, day(30), r.Billed, r.Known, agreed + 100_000, 12}
+	if diff := cmp.Diff(want, *k); diff != "" {
+		t.Error(diff)
 	}
 }
 

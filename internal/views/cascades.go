@@ -239,7 +239,7 @@ func expected(all *sum, n int64) chart.Range {
 	return chart.Range{Low: 100 * max(0, mean-off), High: 100 * min(1, mean+off)}
 }
 
-// bandCells are what a day is expected to be between, and on which side of it it is.
+// bandCells are what a day is expected to be between, and on which side the day is.
 func bandCells(band chart.Range, percent float64, n int64) []string {
 	if n <= 0 {
 		return []string{"", "", ""}

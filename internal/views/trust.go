@@ -20,9 +20,35 @@ func (a *ask) trust() error {
 	}
 	a.Tables = []*Table{legStates(a, whole(rows)), a.doubts(rows)}
 	if a.who.Sees("") && a.query.Tenant == "" {
-		a.Tables = append(a.Tables, posted(a))
+		a.Tables = append(a.Tables, a.reconciled(), posted(a))
 	}
 	return nil
+}
+
+// reconciled is how much of each month's bill is what was metered.
+func (a *ask) reconciled() *Table {
+	t := &Table{Name: "reconciled", Title: "Compared with the bill of AWS", Source: "comparisons on this machine",
+		Empty: "No bill of these months was compared here: gateway reconcile cur --keep does it.", Columns: []Column{
+			{Name: "month", Title: "month (UTC)", Kind: Time}, {Name: "billed_tokens", Title: "tokens billed", Kind: Count},
+			{Name: "metered_tokens", Title: "tokens metered", Kind: Count},
+			{Name: "agreed_tokens", Title: "of them the same", Kind: Count},
+			{Name: "reconciled_percent", Title: "of the bill reconciled", Kind: Percent},
+			{Name: "differences", Title: "differences", Kind: Count}, {Name: "compared_at", Title: "compared at", Kind: Time},
+		}}
+	if a.shelf.from.Reconciled == nil {
+		return t
+	}
+	for at := monthStart(a.From); at.Before(a.To); at = at.AddDate(0, 1, 0) {
+		k, err := a.shelf.from.Reconciled(at.Format("2006-01"))
+		switch {
+		case err != nil:
+			a.Notes = append(a.Notes, err.Error()+".")
+		case k != nil:
+			t.Add(k.Month, count(k.Billed), count(k.Metered), count(k.Agreed), shareOf(k.Agreed, k.Billed),
+				count(int64(k.Differences)), Stamp(k.At))
+		}
+	}
+	return t
 }
 
 // legStates is how many of the legs of a sum are in which state.
@@ -49,7 +75,7 @@ func legStates(a *ask, s *sum) *Table {
 		{Name: "unpriced", Of: part(s.Unpriced)},
 	}}
 	a.Notes = append(a.Notes,
-		"Settled is not reconciled: gateway reconcile compares these numbers with the AWS bill.")
+		"Settled is not reconciled: gateway reconcile cur compares these numbers with the AWS bill.")
 	return t
 }
 

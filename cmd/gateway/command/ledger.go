@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/meter/redis/acts"
+	"github.com/sluice-gateway/sluice/internal/reconcile"
 )
 
 // JournalDir is where the gateway of a configuration writes its records.
@@ -36,6 +37,11 @@ func Corrected(cfg *config.Config) (dir journal.Dir, ever bool) {
 
 // ClosingsFile is where the months are noted that were closed of an embedded ledger.
 func ClosingsFile(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "closings") }
+
+// ReconciledDir is where comparisons with bills are kept.
+func ReconciledDir(cfg *config.Config) reconcile.Dir {
+	return reconcile.Dir(filepath.Join(cfg.DataDir, "reconciled"))
+}
 
 // MeterOptions is how a command meters: into the journal and ledger of a
 // configuration, without a log.

@@ -37,12 +37,13 @@ func reconcileBillCommand() *cobra.Command {
 			"2.0 or FOCUS, as CSV, gzipped CSV or Parquet. Each difference above 0.1 % is named with its\n" +
 			"reason, and so is what the bill has beside calls through the gateway. Where lines or calls are of\n" +
 			"application inference profiles, the shares of these are compared; with --tag, those of a tag. It\n" +
-			"only reads.",
+			"changes no ledger.",
 		Example: "  gateway reconcile cur --config sluice.yaml --month 2026-11 cur-2026-11.parquet",
 		Args:    command.Args(cobra.ExactArgs(1)),
 	}
 	month := cmd.Flags().String("month", "", "`MONTH` that the bill must be of, as 2026-11; default its own")
 	tag := cmd.Flags().String("tag", "", "session `TAG` to compare the shares of, in place of application profiles")
+	keep := cmd.Flags().Bool("keep", false, "keep what it came to in data_dir, for the page")
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
 		table, err := command.Prices(cfg)
 		if err != nil {
@@ -61,6 +62,11 @@ func reconcileBillCommand() *cobra.Command {
 		r, err := reconcile.Compare(cmd.Context(), bill, source, cfg.ModelMap)
 		if err != nil {
 			return err
+		}
+		if *keep {
+			if err := command.ReconciledDir(cfg).Keep(r, time.Now()); err != nil {
+				return err
+			}
 		}
 		if err := writeOwners(cmd.OutOrStdout(), r.Bill.Owners(), cmp.Or(*tag, "profile")); err != nil {
 			return err

@@ -124,6 +124,7 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Ahead: func() forecast.Ahead { return a.board.Ahead(a.ledgerNow()) }, Gateways: a.postedUpTo,
 		Statements: statement.Dir(filepath.Join(a.snapshots.Load().Config.DataDir, "statements")),
 		Closings:   a.accounts.ledger.Closings,
+		Reconciled: command.ReconciledDir(a.snapshots.Load().Config).Of,
 		Exact:      a.exactRows,
 		Complete: func(ctx context.Context, q *report.Query) error {
 			s := a.snapshots.Load()
