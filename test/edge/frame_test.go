@@ -32,7 +32,7 @@ func rows() []row {
 		nineFloods(),
 		overload(),
 		overlap(),
-		badInputs(), h2spec(),
+		badInputs(), h2spec(), badCredentials(),
 		upstreamNonsense(), inventedNames(),
 	}
 }

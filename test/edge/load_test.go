@@ -66,33 +66,42 @@ func (l *load) note(c *loadConn, a answered) {
 }
 
 // closed lets so many callers ask, each as soon as it is answered, and returns how many
-// requests are answered with 200 in a second.
-func (l *load) closed(callers int, lasting time.Duration) float64 {
+// requests are answered with that status.
+func (l *load) closed(callers int, lasting time.Duration, status int) float64 {
 	end := time.Now().Add(lasting)
 	var wg sync.WaitGroup
-	var good atomic.Int64
+	var as atomic.Int64
 	for range callers {
 		wg.Go(func() {
-			c, err := net.Dial("tcp", l.addr)
-			if err != nil {
-				return
-			}
-			defer c.Close()
-			room := make([]byte, 64<<10)
 			for time.Now().Before(end) {
-				if _, err := c.Write(l.request); err != nil {
-					return
-				}
-				if status, _, err := readReply(c, room); err != nil {
-					return
-				} else if status == 200 {
-					good.Add(1)
-				}
+				as.Add(l.repeat(end, status))
 			}
 		})
 	}
 	wg.Wait()
-	return float64(good.Load()) / lasting.Seconds()
+	return float64(as.Load())
+}
+
+// repeat asks over one connection until it is closed, or a moment has come.
+func (l *load) repeat(end time.Time, status int) (as int64) {
+	c, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	for room := make([]byte, 64<<10); time.Now().Before(end); {
+		if _, err := c.Write(l.request); err != nil {
+			return as
+		}
+		got, _, err := readReply(c, room)
+		if err != nil {
+			return as
+		}
+		if got == status {
+			as++
+		}
+	}
+	return as
 }
 
 // open sends so many requests per second, whatever the answers take, until they are sent.

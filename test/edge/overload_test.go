@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/textproto"
 	"os"
 	"runtime"
@@ -97,7 +98,7 @@ func overload() row {
 			defer l.close()
 			peak, part := 0.0, time.Duration(m.of(3000, 200))*time.Millisecond
 			for _, callers := range []int{8, 32, 64} {
-				peak = max(peak, l.closed(callers, part))
+				peak = max(peak, l.closed(callers, part, http.StatusOK)/part.Seconds())
 			}
 			lasting := time.Duration(m.of(60_000, 1500)) * time.Millisecond
 			l.open(5*peak, lasting)

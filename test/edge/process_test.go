@@ -45,11 +45,13 @@ func (p *process) goroutines() (n int) {
 func (p *process) memory() int { return int(p.Size("VmRSS") >> 20) }
 
 // processor is how much of a processor it has used since its start.
-func (p *process) processor() time.Duration {
-	p.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+func (p *process) processor() time.Duration { return processor(p.t, p.Pid()) }
+
+func processor(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	_, stat, _ := strings.Cut(string(text), ") ")
 	fields := strings.Fields(stat)
