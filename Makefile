@@ -35,7 +35,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-agents test-browser test-packages test-faults test-edge dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-agents test-browser test-packages test-faults test-edge soak dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -114,6 +114,9 @@ test-faults: build-faults ## the fault matrix: SEEDS kills of gateways, a fifth 
 
 test-edge: build $(TOOLS)/h2spec-$(H2SPEC_VERSION) ## attacks on the edge, over loopback: the table of docs/reliability.md, measured; ROWS=REGEXP
 	@$(BINARIES) ROWS='$(ROWS)' $(ALIVE) "the edge" scripts/edge.sh
+
+soak: build ## 2,000 slow streams, and ten minutes at half load: the second table of docs/reliability.md; ROWS=REGEXP
+	@$(BINARIES) TABLE=soak ROWS='$(ROWS)' $(ALIVE) "the soak" scripts/edge.sh
 
 # It is from before Go's modules: one of its own has it as a requirement.
 $(TOOLS)/h2spec-$(H2SPEC_VERSION):

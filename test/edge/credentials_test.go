@@ -22,8 +22,8 @@ var badBody = `{"messages":[{"role":"user","content":[{"text":"` + strings.Repea
 
 // bearerRequest and signedRequest are requests as they are on the wire.
 func bearerRequest(token string) []byte {
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n"+
-		"Content-Length: %d\r\n\r\n%s", askTarget, token, len(badBody), badBody)
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"+
+		"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", askTarget, token, len(badBody), badBody)
 }
 
 func signedRequest(t *testing.T, g *harness.Gateway, key harness.Key) []byte {

@@ -78,23 +78,27 @@ func callers(n, most int, f func(i int)) {
 
 // TestEdge is the table of docs/reliability.md: shortened, or with SLUICE_EDGE=whole as
 // `make test-edge` prints it.
-func TestEdge(t *testing.T) {
+func TestEdge(t *testing.T) { table(t, rows()) }
+
+// table runs rows and prints what they found.
+func table(t *testing.T, rows []row) {
+	t.Helper()
 	whole := os.Getenv("SLUICE_EDGE") == "whole"
-	var table strings.Builder
-	fmt.Fprint(&table, "| goal | must | measured | met |\n|---|---|---|---|\n")
-	for _, r := range rows() {
+	var out strings.Builder
+	fmt.Fprint(&out, "| goal | must | measured | met |\n|---|---|---|---|\n")
+	for _, r := range rows {
 		m := &measured{whole: whole}
 		began := time.Now()
 		met, ran := "no", false
 		t.Run(r.name, func(t *testing.T) { ran = true; r.run(t, m); met = verdict(t) })
 		if ran {
 			m.note("%.0f s", time.Since(began).Seconds())
-			fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", r.goal, r.must, strings.Join(m.figures, "; "), met)
+			fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", r.goal, r.must, strings.Join(m.figures, "; "), met)
 		}
 	}
-	t.Log("\n" + table.String())
+	t.Log("\n" + out.String())
 	if file := os.Getenv("SLUICE_EDGE_TABLE"); file != "" {
-		if err := os.WriteFile(file, []byte(table.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 			t.Error(err)
 		}
 	}
@@ -113,7 +117,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range rows() {
+	for _, r := range append(rows(), soak()...) {
 		if want := fmt.Sprintf("| %s | %s |", r.goal, r.must); !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q", want)
 		}
