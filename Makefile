@@ -131,8 +131,8 @@ conformance: build ## what a Bedrock gateway owes its callers: this one, or any 
 eval: build ## replay recorded answers through the built gateway: DATA, TRAIN, OUT (docs/cascade-evaluation.md)
 	@$(GO) run ./bench/evaluation -bin '$(BIN)' -data '$(DATA)' -train '$(TRAIN)' -out '$(OUT)' -report '$(REPORT)' -splits '$(SPLITS)'
 
-fuzz: ## each fuzz target for 60 s
-	@FUZZTIME=60s scripts/fuzz.sh
+fuzz: ## vectors, 100,000 signatures against the SDK, and each fuzz target for 60 s: TARGETS=REGEXP
+	@TARGETS='$(TARGETS)' scripts/vectors.sh
 
 properties: export RAPID_SEED = 0
 properties: ## each property test with new random draws: CHECKS of each

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Runs each fuzz target of the module for FUZZTIME (default 2s), one after the other. PART is printed with each.
+# Runs each fuzz target of the module for FUZZTIME (default 2s), one after the other. PART is printed with each, TARGETS
+# is which of them run. The last line says what ran.
 set -eu
 cd "$(dirname "$0")/.."
 time=${FUZZTIME:-2s}
 started=${SLUICE_STARTED:-$(date +%s)}
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+ran=$(mktemp)
+trap 'rm -f "$log" "$ran"' EXIT
 
 # Go's coordinator may report the end of -fuzztime itself as a failure, with
 # nothing found (golang/go#75804). A real find always writes its input.
@@ -14,7 +16,7 @@ only_out_of_time() {
 }
 
 targets=$(git ls-files '*_test.go' 2>/dev/null || find . -name '*_test.go' -not -path './.*')
-targets=$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $targets | sed -E 's|^(\./)?(.*)/[^/]*:func (.*)|\2 \3|' | sort -u)
+targets=$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $targets | sed -E 's|^(\./)?(.*)/[^/]*:func (.*)|\2 \3|' | grep -E "${TARGETS:-.}" | sort -u)
 all=$(echo "$targets" | wc -l)
 n=0
 echo "$targets" | while read -r dir target; do
@@ -29,4 +31,7 @@ echo "$targets" | while read -r dir target; do
 		cat "$log"
 		exit 1
 	fi
+	echo "$dir $target $(grep -oE 'execs: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" >>"$ran"
 done
+awk -v time="$time" '{ n++; all += $3 } END { printf "%d targets for %s each: %d executions, 0 crashes\n", n, time, all }' \
+	"$ran"
