@@ -252,7 +252,14 @@ func TestRateHeaders(t *testing.T) {
 	if left[0] > 99 || left[1] >= left[0] && left[1] != 99 { // a new minute begins anew
 		t.Error(left)
 	}
-	res, _ := sendBearer(t, g, key, "POST", "/model/amazon.nova-lite-v1:0/converse", ask)
+	res, body := send(t, g, key, "POST", "/v1/messages", messagesTo(sonnetName, ""))
+	const rate = "Anthropic-Ratelimit-"
+	reset, err := time.Parse(time.RFC3339, res.Header.Get(rate+"Requests-Reset"))
+	if h := res.Header; res.StatusCode != 200 || h.Get(rate+"Requests-Limit") != "100" || err != nil ||
+		time.Until(reset) > time.Minute || h.Get(rate+"Tokens-Remaining") == "" || h.Get("X-Ratelimit-Limit-Tokens") != "" {
+		t.Error(res.Status, body, h)
+	}
+	res, _ = sendBearer(t, g, key, "POST", "/model/amazon.nova-lite-v1:0/converse", ask)
 	if res.StatusCode != 200 || res.Header.Get("X-Ratelimit-Limit-Requests") != "" {
 		t.Error(res.Status, res.Header)
 	}

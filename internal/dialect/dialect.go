@@ -31,12 +31,14 @@ type Dialect struct {
 	Fail func(f *caller.Failure) (status int, header wire.Header, body []byte)
 	// AppendPing appends what keeps a silent stream alive.
 	AppendPing func(dst []byte) []byte
+	// Field is how the dialect calls a field about limits at a time; nil as OpenAI does.
+	Field func(f wire.Field, now time.Time) wire.Field
 }
 
 // Anthropic is the dialect of Anthropic's API.
 func Anthropic() Dialect {
 	open := func(method, path string) Exchange { return anthropic.Open(method, path) }
-	return Dialect{Open: open, Fail: anthropic.Fail, AppendPing: anthropic.AppendPing}
+	return Dialect{Open: open, Fail: anthropic.Fail, AppendPing: anthropic.AppendPing, Field: anthropic.Field}
 }
 
 // OpenAI is the dialect of OpenAI's API.
@@ -64,6 +66,7 @@ type Options struct {
 	Anthropic, OpenAI Dialect
 	// Ping is how long a stream may be silent; 0 is DefaultPing.
 	Ping time.Duration
+	Now  func() time.Time // nil is time.Now
 }
 
 // DefaultPing is how long a stream is silent before the caller gets a sign of life. Clients
@@ -79,6 +82,9 @@ type Handler struct {
 func New(o Options) *Handler {
 	if o.Ping == 0 {
 		o.Ping = DefaultPing
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &Handler{o}
 }

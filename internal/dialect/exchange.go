@@ -193,9 +193,13 @@ func (x *exchange) fail(f *caller.Failure, res *gateway.Response) *gateway.Respo
 func (x *exchange) finish(res *gateway.Response) *gateway.Response {
 	kept := res.Header[:0]
 	for _, f := range res.Header {
-		if !wire.NameIn(f.Name, nativeOnly) {
-			kept = append(kept, f)
+		if wire.NameIn(f.Name, nativeOnly) {
+			continue
 		}
+		if x.dialect.Field != nil {
+			f = x.dialect.Field(f, x.handler.opts.Now())
+		}
+		kept = append(kept, f)
 	}
 	kind := "application/json"
 	if res.Stream != nil {

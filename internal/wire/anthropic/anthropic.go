@@ -6,6 +6,7 @@ package anthropic
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
@@ -110,4 +111,19 @@ func message(f *caller.Failure) string {
 // AppendPing appends what keeps a silent stream alive.
 func AppendPing(dst []byte) []byte {
 	return append(dst, "event: ping\ndata: {\"type\":\"ping\"}\n\n"...)
+}
+
+// Field is a field of an answer that tells how a limit stands, x-ratelimit-remaining-requests and the like, as Anthropic
+// calls it; any other stays. A reset is a time there, and not how long it takes.
+func Field(f wire.Field, now time.Time) wire.Field {
+	rest, ok := strings.CutPrefix(f.Name, "x-ratelimit-")
+	what, unit, whole := strings.Cut(rest, "-")
+	if !ok || !whole {
+		return f
+	}
+	if wait, err := time.ParseDuration(f.Value); what == "reset" && err == nil {
+		f.Value = now.Add(wait).UTC().Format(time.RFC3339)
+	}
+	f.Name = "anthropic-ratelimit-" + unit + "-" + what
+	return f
 }
