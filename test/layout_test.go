@@ -100,6 +100,7 @@ var layers = map[string]int{
 	"internal/wire":                  20,
 	"internal/wire/caller":           21, // dialects of callers know Bedrock's bytes
 	"internal/wire/converse":         22,
+	"internal/wire/fit":              22,
 	"internal/wire/anthropic":        23,
 	"internal/wire/openai":           23,
 	"config":                         10,

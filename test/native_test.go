@@ -156,3 +156,40 @@ func TestStoredResponses(t *testing.T) {
 		t.Error(ops) // what is another's was never asked for
 	}
 }
+
+// TestFittedLegs: a request for one generation is served by legs of others, which get what they take; answers name it.
+func TestFittedLegs(t *testing.T) {
+	const opus, haiku = "us.anthropic.claude-opus-4-7", "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+	g, upstream, key := dialects(t, counts11, "", `
+aliases: {auto: `+opus+`, claude: `+opus+`}
+cascades:
+  - {name: mixed, match: 'request.model == "auto"', mode: rules, light: "amazon.nova-lite-v1:0",
+     escalation: `+opus+`, escalate_if: [{id: long, if: 'request.text.contains("hard")'}]}
+  - {name: claudes, match: 'request.model == "claude"', mode: rules, light: `+haiku+`,
+     escalation: `+opus+`, escalate_if: [{id: long, if: 'request.text.contains("hard")'}]}
+`)
+	chat := func(ask string) string {
+		return `{"model":"auto","reasoning_effort":"high","messages":[{"role":"user","content":"` + ask + `"}]}`
+	}
+	messages := func(ask string) string {
+		return `{"model":"claude","max_tokens":4000,"thinking":{"type":"adaptive"},"messages":[` + ask + `]}`
+	}
+	const easy, hard = `{"role":"user","content":"easy"}`, `{"role":"user","content":"hard"}`
+	for _, c := range []struct{ path, body, served, fitted string }{
+		{"/v1/chat/completions", chat("easy"), "amazon.nova-lite-v1:0", "output_config,thinking"},
+		{"/v1/chat/completions", chat("hard"), opus, ""},
+		{"/v1/messages", messages(easy), haiku, "thinking"},
+		{"/v1/messages", messages(hard), opus, ""},
+		// Opus 4.7 refuses to go on from words of the assistant, Haiku 4.5 does not: no escalation.
+		{"/v1/messages", messages(hard + `,{"role":"assistant","content":"{"}`), haiku, "thinking"},
+	} {
+		res, body := sendBearer(t, g, key, "POST", c.path, c.body)
+		h := res.Header
+		if res.StatusCode != 200 || h.Get("X-Sluice-Model") != c.served || h.Get("X-Sluice-Fitted") != c.fitted {
+			t.Errorf("%s: %s %s %q: %s", c.body, res.Status, h.Get("X-Sluice-Model"), h.Get("X-Sluice-Fitted"), body)
+		}
+	}
+	if n := len(upstream.Log()); n != 5 {
+		t.Error(n, "calls")
+	}
+}

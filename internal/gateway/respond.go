@@ -92,13 +92,7 @@ func (c *call) appendDecision(h wire.Header) wire.Header {
 		h = append(h, wire.Field{Name: "x-sluice-reason", Value: c.reason})
 	}
 	if a := c.served; a != nil {
-		h = append(h, wire.Field{Name: "x-sluice-model", Value: a.Model})
-		if a.Limit.Changed {
-			h = append(h, wire.Field{Name: "x-sluice-capped", Value: a.Limit.Header()})
-		}
-		if a.Limit.CutAt > 0 {
-			h = append(h, wire.Field{Name: "x-sluice-cut-at", Value: strconv.FormatInt(a.Limit.CutAt, 10)})
-		}
+		h = a.AppendChanges(append(h, wire.Field{Name: "x-sluice-model", Value: a.Model}))
 	}
 	return h
 }

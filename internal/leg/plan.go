@@ -3,6 +3,8 @@ package leg
 import (
 	"cmp"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -12,6 +14,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/capability"
+	"github.com/sluice-gateway/sluice/internal/wire/fit"
 )
 
 // Plan is one model to ask, and what is known of that before it is asked. It does
@@ -30,6 +34,10 @@ type Plan struct {
 	Limit     wire.Limit // of output tokens
 	Pieces    wire.Pieces
 	Facts     *wire.Facts // of the body, as this model reads it
+	// Fitted is what of the body is another for this model than the caller's, of a cascade whose models are of several
+	// generations; body is that body, nil for the caller's.
+	Fitted []string
+	body   []byte
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant
@@ -52,7 +60,8 @@ func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
 // make finds out what is not known of a plan yet.
 func (p *Plan) make(r *Request) *wire.Error {
 	var err *wire.Error
-	if p.Facts, err = r.factsFor(p.Dialect); err != nil {
+	p.fit(r)
+	if p.Facts, err = r.factsFor(p); err != nil {
 		return err
 	}
 	if p.Upstream, err = r.Snapshot.Router.Upstream(p.Model, r.Caller.Tenant.Upstream); err != nil {
@@ -67,7 +76,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 		}
 	}
 	p.SKU = r.Snapshot.SKU(p.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
-	p.Pieces = p.Facts.Pieces(p.Dialect, r.Body)
+	p.Pieces = p.Facts.Pieces(p.Dialect, p.Body(r))
 	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {
 		return err
 	}
@@ -75,6 +84,38 @@ func (p *Plan) make(r *Request) *wire.Error {
 		return err
 	}
 	return p.price(r)
+}
+
+// fit fits the body to a model that is asked in place of the one that it was written for.
+func (p *Plan) fit(r *Request) {
+	find := r.Snapshot.Router
+	if r.Cascade == "" || p.Model == find.Resolve(r.Target.Model) {
+		return
+	}
+	model := capability.Of(find.Priced(p.Model).Foundation)
+	p.body, p.Fitted = fit.Body(r.Target.Op, r.Body, &model)
+}
+
+// AppendChanges adds the fields that tell what of the request was changed for the model.
+func (p *Plan) AppendChanges(h wire.Header) wire.Header {
+	if p.Limit.Changed {
+		h = append(h, wire.Field{Name: "x-sluice-capped", Value: p.Limit.Header()})
+	}
+	if p.Limit.CutAt > 0 {
+		h = append(h, wire.Field{Name: "x-sluice-cut-at", Value: strconv.FormatInt(p.Limit.CutAt, 10)})
+	}
+	if len(p.Fitted) > 0 {
+		h = append(h, wire.Field{Name: "x-sluice-fitted", Value: strings.Join(p.Fitted, ",")})
+	}
+	return h
+}
+
+// Body is what the leg's model reads, before it is shaped.
+func (p *Plan) Body(r *Request) []byte {
+	if p.body != nil {
+		return p.body
+	}
+	return r.Body
 }
 
 // bound decides about a body of an unknown family under a cap, which nothing in

@@ -80,14 +80,14 @@ func (r *Request) forbidCap(f *wire.Facts) {
 	f.NoMaxTokens = f.NoMaxTokens || wire.ParseModelID(r.Target.Model).Kind == wire.ModelPrompt
 }
 
-// factsFor are the facts of the body as a model reads it that spells bodies in
-// dialect d, whatever the body looks like.
-func (r *Request) factsFor(d *wire.Dialect) (*wire.Facts, *wire.Error) {
-	if !r.Target.Op.IsInvoke() || r.Facts.Dialect == d {
+// factsFor are the facts of a plan's body as its model reads it, whatever the body looks
+// like.
+func (r *Request) factsFor(p *Plan) (*wire.Facts, *wire.Error) {
+	if p.body == nil && (!r.Target.Op.IsInvoke() || r.Facts.Dialect == p.Dialect) {
 		return &r.Facts, nil
 	}
 	f := &wire.Facts{}
-	if err := f.Read(r.Target.Op, d, r.Body); err != nil {
+	if err := f.Read(r.Target.Op, p.Dialect, p.Body(r)); err != nil {
 		return nil, err
 	}
 	f.ReadHeader(r.Header)

@@ -27,7 +27,10 @@ type outgoing struct {
 // shape makes the bytes that go to the leg's model: the caller's own, with the
 // model in the path, the cap and the like spliced in, and headers from an allow-list.
 func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
-	target, body, hash := p.target(r), r.Body, r.BodyHash
+	target, body, hash := p.target(r), p.Body(r), r.BodyHash
+	if p.body != nil {
+		hash = nil
+	}
 	if len(splices) > 0 {
 		memory := &o.body
 		if o.large != nil {
@@ -93,10 +96,10 @@ func (a *Attempt) tag(out *outgoing) {
 	if !tags(r.Snapshot.Config, a.Upstream) {
 		return
 	}
-	header, tagged := tag(a.Facts, r.Body, out.Header, a.Start.Tags())
+	header, tagged := tag(a.Facts, a.Body(r), out.Header, a.Start.Tags())
 	out.Header = header
 	if len(tagged) > 0 {
-		out.Body, out.BodyHash = wire.ApplySplices(nil, r.Body, append(tagged, out.splices...)), nil
+		out.Body, out.BodyHash = wire.ApplySplices(nil, a.Body(r), append(tagged, out.splices...)), nil
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/capability"
 )
 
 // Match finds the cascade of a request: the first one that matches. Only the
@@ -166,6 +167,9 @@ func (r *Router) fit(in *Input, leg Leg) unfit {
 	}
 	if need := leg.Spec.unmet(f, in.MaxOutput); need != "" {
 		return unfit{ReasonUnsupported, need}
+	}
+	if f.Prefilled && capability.Of(r.Priced(leg.Model).Foundation).NoPrefill {
+		return unfit{ReasonUnsupported, "prefill"}
 	}
 	return unfit{}
 }

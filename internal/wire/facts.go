@@ -47,6 +47,8 @@ type Facts struct {
 	// SystemSpan is the place of the member's value (system, preamble), with its
 	// quotes or brackets; absent where the prompt is one of the messages.
 	SystemSpan Span
+	// Prefilled is whether the last turn is the assistant's, so that the answer has to go on from it.
+	Prefilled bool
 	// ReasoningHistory is whether a message carries reasoning content with a
 	// signature, which only the family that wrote it can read.
 	ReasoningHistory bool

@@ -156,6 +156,7 @@ func (r *reader) readTurn(m jsonscan.Match) {
 		}
 	case m.Role == roleSpeaker:
 		r.speaker = r.is(m, "user") || r.is(m, "USER")
+		f.Prefilled = r.is(m, "assistant")
 	case m.Role == roleBlock:
 		r.endBlock()
 	case m.Role == roleBlockType:

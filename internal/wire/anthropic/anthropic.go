@@ -113,8 +113,8 @@ func AppendPing(dst []byte) []byte {
 	return append(dst, "event: ping\ndata: {\"type\":\"ping\"}\n\n"...)
 }
 
-// Field is a field of an answer that tells how a limit stands, x-ratelimit-remaining-requests and the like, as Anthropic
-// calls it; any other stays. A reset is a time there, and not how long it takes.
+// Field is a field of an answer that tells how a limit stands, x-ratelimit-remaining-requests and the like, as
+// Anthropic calls it; any other stays. A reset is a time there, and not how long it takes.
 func Field(f wire.Field, now time.Time) wire.Field {
 	rest, ok := strings.CutPrefix(f.Name, "x-ratelimit-")
 	what, unit, whole := strings.Cut(rest, "-")

@@ -90,3 +90,23 @@ func (b *Body) Find(name string) *Member {
 
 // Text is the value of a member.
 func (b *Body) Text(m *Member) []byte { return b.Raw[m.Value:m.End] }
+
+// With is the body with members that are others, each whole by its name and "" for one that is left out, and with more
+// of them behind the rest, each with a comma before it.
+func (b *Body) With(changed map[string]string, added string) []byte {
+	out := append(make([]byte, 0, len(b.Raw)+len(added)+64), '{')
+	for i := range b.Members {
+		m := &b.Members[i]
+		text := b.Raw[m.Start:m.End]
+		if made, ok := changed[m.Name]; ok {
+			text = []byte(made)
+		}
+		if len(text) > 0 {
+			out = append(append(out, text...), ',')
+		}
+	}
+	if len(out) > 1 {
+		out = out[:len(out)-1]
+	}
+	return append(append(out, added...), '}')
+}

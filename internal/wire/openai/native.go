@@ -210,20 +210,7 @@ func (x *passing) made() []byte {
 	if len(x.changed)+len(x.added) == 0 {
 		return x.body.Raw
 	}
-	out := make([]byte, 0, len(x.body.Raw)+len(x.added)+64)
-	for i := range x.body.Members {
-		m := &x.body.Members[i]
-		text := x.body.Raw[m.Start:m.End]
-		if made, ok := x.changed[m.Name]; ok {
-			text = []byte(made)
-		}
-		if len(text) > 0 {
-			out = append(append(out, ','), text...)
-		}
-	}
-	out = append(append(out, x.added...), '}')
-	out[0] = '{' // there is a model at least
-	return out
+	return x.body.With(x.changed, x.added)
 }
 
 // isError reports whether a body is an error as OpenAI says it.
