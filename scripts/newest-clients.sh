@@ -21,6 +21,7 @@ want() { # want CLIENT GOT LATEST
 }
 
 python_client() { # python_client PACKAGE [WITH...]
+	grep -qs "$at/py-$1/bin/python" "$at/py-$1/bin/pip" || rm -rf "$at/py-$1" # of a checkout elsewhere
 	[ -x "$at/py-$1/bin/python" ] || python3 -m venv "$at/py-$1"
 	py=$at/py-$1/bin/python
 	"$py" -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager "$@"

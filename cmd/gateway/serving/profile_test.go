@@ -30,14 +30,19 @@ func TestProfilesOnLoopbackOnly(t *testing.T) {
 	if err := startProfile(addr, quiet, &closing); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get("http://" + addr + "/debug/pprof/goroutine?debug=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || len(body) == 0 {
-		t.Errorf("got %d with %d bytes", resp.StatusCode, len(body))
+	for path, want := range map[string]int{
+		"": 200, "goroutine?debug=1": 200, "goroutine": 200, "heap?gc=1": 200, "allocs": 200, "block": 200, "mutex": 200,
+		"threadcreate": 200, "profile?seconds=0.05": 200, "trace?seconds=0.05": 200, "nonsense": 404,
+	} {
+		resp, err := http.Get("http://" + addr + "/debug/pprof/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want || len(body) == 0 {
+			t.Errorf("%s: got %d with %d bytes", path, resp.StatusCode, len(body))
+		}
 	}
 	closing.run(time.Second)
 	if _, err := net.DialTimeout("tcp", addr, time.Second); err == nil {

@@ -57,7 +57,42 @@ func (c *chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	return loaded.Credentials.Retrieve(ctx)
+	found, err := loaded.Credentials.Retrieve(ctx)
+	if err != nil {
+		err = explained{plainly(err.Error(), os.Getenv), err}
+	}
+	return found, err
+}
+
+// explained is an error of the SDK in words for who runs the gateway.
+type explained struct {
+	text string
+	error
+}
+
+func (e explained) Error() string { return e.text }
+
+// Unwrap returns what the SDK said.
+func (e explained) Unwrap() error { return e.error }
+
+// plainly says why there are no credentials: where all places were looked at, the SDK tells
+// of the last one alone.
+func plainly(said string, getenv func(string) string) string {
+	said = strings.TrimPrefix(said, "failed to refresh cached credentials, ")
+	key, secret := getenv("AWS_ACCESS_KEY_ID") != "", getenv("AWS_SECRET_ACCESS_KEY") != ""
+	switch {
+	case strings.Contains(said, "credential_process"):
+		return said + " (what it says itself is in the gateway's standard error)"
+	case !strings.Contains(said, "EC2 IMDS"):
+		return said
+	case key && !secret:
+		said = "AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY, so it does not count; last, " + said
+	case secret && !key:
+		said = "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID, so it does not count; last, " + said
+	}
+	profile := cmp.Or(getenv("AWS_PROFILE"), getenv("AWS_DEFAULT_PROFILE"), "default")
+	return fmt.Sprintf("no credentials were found: neither in the environment, nor in profile %s, nor of a container or "+
+		"an instance: %s", profile, said)
 }
 
 // lookEvery is how often the shared files are looked at.
