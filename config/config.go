@@ -267,7 +267,8 @@ type Tenant struct {
 	KeySettings  map[string]*Key
 	Models       []string // nil: all
 	DenyModels   []string
-	Operations   []string // nil: the default list
+	Resources    *Resources // nil: any that the gateway allows
+	Operations   []string   // nil: the default list
 	Upstream     string
 	Role         *role.Role // what its upstream's is not, nil for nothing
 	OutputTokens *OutputTokens
@@ -286,6 +287,13 @@ type Tenant struct {
 	Store string
 	// Webhook receives notifications, signed with WebhookSecret.
 	Webhook, WebhookSecret string
+}
+
+// Resources are globs on what its requests may name of AWS beside models, nil for any. They
+// only narrow what the gateway and the tenants above allow.
+type Resources struct {
+	Guardrails []string // ids or ARNs
+	S3         []string // URIs
 }
 
 // OutputTokens caps answers.

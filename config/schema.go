@@ -275,6 +275,7 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 func tenantSection(d *decoder, v value, t *Tenant) {
 	*t = Tenant{OnLedgerLoss: "lease_only", BudgetHeaders: "none", UnsupportedFields: "fit", Store: "refuse"}
 	var assumed role.Role
+	var within Resources
 	d.section(v, append(roleKeys(&assumed),
 		need("id", &t.ID, name),
 		key("renamed_from", &t.RenamedFrom, name),
@@ -285,6 +286,8 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("keys", &t.Keys, serving(list(tenantKey(&t.KeySettings)))),
 		key("models", &t.Models, list(name)),
 		key("deny_models", &t.DenyModels, list(name)),
+		key("allowed_guardrails", &within.Guardrails, list(name)),
+		key("allowed_s3", &within.S3, list(name)),
 		key("operations", &t.Operations, list(oneOf(operations...))),
 		key("upstream", &t.Upstream, text),
 		key("output_tokens", &t.OutputTokens, optional(outputSection)),
@@ -299,6 +302,9 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 	)...)
 	if assumed != (role.Role{}) {
 		t.Role = &assumed
+	}
+	if within.Guardrails != nil || within.S3 != nil {
+		t.Resources = &within
 	}
 }
 

@@ -91,6 +91,23 @@ func TestStrangersAreRefused(t *testing.T) {
 	f.end(t)
 }
 
+// TestListsOfATenant (E7): what its tenant does not list is refused, beside what the gateway lists.
+func TestListsOfATenant(t *testing.T) {
+	f := newFixtureFrom(t, capsText+"    allowed_guardrails: [mine]\n    allowed_s3: ['s3://mine/*']\n")
+	f.reply = func(*engine.Request) (*engine.Response, error) { return invoked(1, 1), nil }
+	for name, want := range map[string]int{"mine": 200, "other": 403} {
+		for _, body := range []string{
+			`{"guardrailConfig":{"guardrailIdentifier":"` + name + `","guardrailVersion":"1"}}`,
+			`{"messages":[{"role":"user","content":[{"image":{"source":{"s3Location":{"uri":"s3://` + name + `/k"}}}}]}]}`,
+		} {
+			if res := f.post(t, wire.OpConverse, "amazon.nova-lite-v1:0", body); res.Status != want {
+				t.Errorf("%s: %d %s", body, res.Status, res.Body)
+			}
+		}
+	}
+	f.end(t)
+}
+
 // TestStrangersBehindAliases (E7): what the configuration leads to is looked at too.
 func TestStrangersBehindAliases(t *testing.T) {
 	f := newFixtureFrom(t, `

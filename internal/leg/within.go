@@ -51,7 +51,7 @@ func (r *Request) MayName(ctx context.Context, models ...string) *wire.Error {
 func (r *Request) signer(of string) (perimeter.Signer, *wire.Error) {
 	t := r.Caller.Tenant
 	upstream, err := r.Snapshot.Router.Upstream(of, t.Upstream)
-	s := perimeter.Signer{Upstream: upstream, Role: t.Role, Offline: r.Snapshot.Upstream == nil}
+	s := perimeter.Signer{Tenant: t.ID, Upstream: upstream, Role: t.Role, Offline: r.Snapshot.Upstream == nil}
 	s.Accounts, _ = r.Snapshot.Upstream.(perimeter.Accounts)
 	return s, err
 }

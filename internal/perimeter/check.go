@@ -6,12 +6,15 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Signer is as whom a request is signed: the account that it belongs to may be named.
+// Signer is for whom a request is made, and as whom it is signed: the account that this
+// belongs to may be named.
 type Signer struct {
+	Tenant   string   // its id
 	Accounts Accounts // nil: nobody knows
 	Upstream string
 	Role     role.Role
@@ -45,7 +48,7 @@ func (p *Perimeter) Model(ctx context.Context, s *Signer, name string) *wire.Err
 // Guardrail fails for a guardrail that may not be named. region is where it is asked
 // for, "" where nobody knows.
 func (p *Perimeter) Guardrail(ctx context.Context, s *Signer, region, name string) *wire.Error {
-	if p.guardrail != nil && !p.guardrail.Match(name) {
+	if !p.lists(s.Tenant, name, func(l *lists) glob.List { return l.guardrails }) {
 		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the guardrail %s: it is not among "+
 			"allowed_guardrails.", short(name))
 	}
@@ -136,7 +139,7 @@ func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []b
 		case guardrailName:
 			return p.Guardrail(ctx, s, region, value)
 		case placeURI:
-			return p.place(value)
+			return p.place(s, value)
 		case ownerName:
 			return p.owner(ctx, s, value)
 		case keyName:
@@ -156,16 +159,18 @@ func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []b
 }
 
 // place fails for a place in S3 that allowed_s3 does not have.
-func (p *Perimeter) place(uri string) *wire.Error {
-	if p.places == nil {
-		return nil
-	}
+func (p *Perimeter) place(s *Signer, uri string) *wire.Error {
+	listed := false
+	allowed := p.lists(s.Tenant, uri, func(l *lists) glob.List {
+		listed = listed || l.places != nil
+		return l.places
+	})
 	for segment := range strings.SplitSeq(uri, "/") {
-		if segment == "." || segment == ".." { // whatever S3 makes of it: a pattern must not be led astray
+		if listed && (segment == "." || segment == "..") { // whatever S3 makes of it: no pattern must be led astray
 			return wire.Errorf(wire.KindValidation, "The provided S3 URI %q is not valid.", short(uri))
 		}
 	}
-	if !p.places.Match(uri) {
+	if !allowed {
 		return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: it is not among allowed_s3.", short(uri))
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,6 +157,52 @@ func TestSettings(t *testing.T) {
 	f(places, "allowed_s3", uri("S3://ACME-1/in/x"))
 	f(places, "allowed_s3", uri(`\u00733://other/in/x`))
 	f(places, "not valid", uri("s3://acme-1/in/../x"))
+}
+
+// TestListsOfTenants (E7): a tenant's lists narrow those of everybody and of the tenants above
+// it, wherever a guardrail or a place is named, and bind no other.
+func TestListsOfTenants(t *testing.T) {
+	p := Compile(&config.Config{
+		AllowedAccounts: []string{friend}, AllowedS3: []string{"s3://acme-*"},
+		Tenants: []config.Tenant{
+			{ID: "acme", Resources: &config.Resources{Guardrails: []string{"g*"}, S3: []string{"*/in/*"}}},
+			{ID: "acme/search", Resources: &config.Resources{Guardrails: []string{"*1"}}},
+			{ID: "acme/search/none", Resources: &config.Resources{Guardrails: []string{}, S3: []string{}}},
+			{ID: "other"},
+		},
+	})
+	const none = "acme/search/none"
+	for _, c := range []struct{ tenant, guardrails, places string }{
+		{"other", "g1 g2 h1 h2", "s3://acme-1/in/x s3://acme-1/out/x"},
+		{"acme", "g1 g2", "s3://acme-1/in/x"},
+		{"acme/new", "g1 g2", "s3://acme-1/in/x"}, // below one that has lists
+		{"acme/search", "g1", "s3://acme-1/in/x"},
+		{"acme/search/x/y", "g1", "s3://acme-1/in/x"},
+		{none, "", ""},
+		{"acmetoo", "g1 g2 h1 h2", "s3://acme-1/in/x s3://acme-1/out/x"},
+	} {
+		s := &Signer{Tenant: c.tenant}
+		check := func(name, allowed, setting, body string) {
+			t.Helper()
+			want := slices.Contains(strings.Fields(allowed), name)
+			err := p.Body(t.Context(), s, "us-east-1", []byte(fmt.Sprintf(body, name)))
+			if (err == nil) != want || err != nil && !strings.Contains(err.Message, setting) {
+				t.Errorf("%s, %s: %v", c.tenant, name, err)
+			}
+		}
+		for _, g := range []string{"g1", "g2", "h1", "h2"} {
+			check(g, c.guardrails, "allowed_guardrails", `{"guardrailConfig":{"guardrailIdentifier":%q}}`)
+			h := wire.Header{{Name: "X-Amzn-Bedrock-GuardrailIdentifier", Value: g}}
+			err := p.Header(t.Context(), s, "us-east-1", h)
+			if (err == nil) != slices.Contains(strings.Fields(c.guardrails), g) {
+				t.Errorf("%s, %s in the header: %v", c.tenant, g, err)
+			}
+		}
+		for _, uri := range []string{"s3://acme-1/in/x", "s3://acme-1/out/x", "s3://b/in/x"} {
+			check(uri, c.places, "allowed_s3", `{"modelInput":{"source":{"s3Location":{"uri":%q}}}}`)
+			check(uri, c.places, "allowed_s3", `{"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":%q}}}`)
+		}
+	}
 }
 
 // TestToolsAreFree: what a tool is called with, and what its schema is, names nothing.

@@ -5,13 +5,15 @@
 //
 // A name that is no ARN means something in the account of whoever signs, which is
 // the gateway's own, and passes. An ARN passes when its form is exact, its kind, its
-// region and its account are among those that the configuration allows. It knows no
-// tenants, reads bodies without decoding them, and changes nothing.
+// region and its account are among those that the configuration allows. Of tenants it
+// knows their lists of guardrails and places alone. It reads bodies without decoding them,
+// and changes nothing.
 package perimeter
 
 import (
 	"context"
 	"regexp"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/glob"
@@ -32,8 +34,37 @@ type Perimeter struct {
 	regions   map[string]bool // nil: those that upstreams are in, which the router sees to
 	kinds     map[string]bool // of ARNs
 	mapped    map[string]bool // ARNs that the configuration says the model of, whatever their kind
-	guardrail glob.List       // nil: any
-	places    glob.List       // in S3, nil: any
+	everybody lists
+	tenants   map[string]lists // of those that have lists of their own, which only narrow
+}
+
+// lists are what guardrails and places in S3 may be named, nil for any.
+type lists struct{ guardrails, places glob.List }
+
+func newLists(guardrails, places []string) (l lists) {
+	if guardrails != nil {
+		l.guardrails = glob.CompileList(guardrails)
+	}
+	if places != nil {
+		l.places = glob.CompileList(places)
+	}
+	return l
+}
+
+// lists reports whether a name is in the lists that of returns: everybody's, those of a
+// tenant, and those of the tenants above it.
+func (p *Perimeter) lists(tenant, name string, of func(*lists) glob.List) bool {
+	if all := of(&p.everybody); all != nil && !all.Match(name) {
+		return false
+	}
+	for len(p.tenants) > 0 && tenant != "" {
+		own := p.tenants[tenant]
+		if l := of(&own); l != nil && !l.Match(name) {
+			return false
+		}
+		tenant = tenant[:max(0, strings.LastIndexByte(tenant, '/'))]
+	}
+	return true
 }
 
 // Compile reads what a configuration allows.
@@ -52,11 +83,11 @@ func Compile(cfg *config.Config) *Perimeter {
 	for arn := range cfg.ModelMap {
 		p.mapped[arn] = true
 	}
-	if cfg.AllowedGuardrails != nil {
-		p.guardrail = glob.CompileList(cfg.AllowedGuardrails)
-	}
-	if cfg.AllowedS3 != nil {
-		p.places = glob.CompileList(cfg.AllowedS3)
+	p.everybody, p.tenants = newLists(cfg.AllowedGuardrails, cfg.AllowedS3), map[string]lists{}
+	for i := range cfg.Tenants {
+		if own := cfg.Tenants[i].Resources; own != nil {
+			p.tenants[cfg.Tenants[i].ID] = newLists(own.Guardrails, own.S3)
+		}
 	}
 	return p
 }

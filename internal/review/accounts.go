@@ -39,6 +39,11 @@ func (r *reviewer) accounts() {
 		for k, glob := range c.Tenants[i].Models {
 			warn(fmt.Sprintf("tenants[%d].models[%d]", i, k), glob)
 		}
+		if own := c.Tenants[i].Resources; own != nil {
+			for k, glob := range own.Guardrails {
+				warn(fmt.Sprintf("tenants[%d].allowed_guardrails[%d]", i, k), glob)
+			}
+		}
 	}
 	for k, glob := range c.AllowedGuardrails {
 		warn(fmt.Sprintf("allowed_guardrails[%d]", k), glob)

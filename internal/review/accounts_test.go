@@ -28,6 +28,8 @@ func TestAccounts(t *testing.T) {
 	f("tenants: [{id: a, models: ['*nova*', 'arn:*:999999999999:*']}]\n", "2:38 warning tenants[0].models[1]: "+unless)
 	f("allowed_guardrails: ['"+strings.Replace(arn, "provisioned-model", "guardrail", 1)+"']\n",
 		"2:22 warning allowed_guardrails[0]: "+unless)
+	f("tenants: [{id: a, allowed_guardrails: [x, '"+strings.Replace(arn, "provisioned-model", "guardrail", 1)+"']}]\n",
+		"2:43 warning tenants[0].allowed_guardrails[1]: "+unless)
 	f("model_map: {'" + arn + "': amazon.nova-lite-v1:0}\naliases: {a: '" + arn + "'}\n")
 	f("allowed_accounts: ['123456789012']\nmodel_map: {'"+arn+"': amazon.nova-lite-v1:0}\n",
 		`3:75 warning model_map["`+arn+`"]: `+tail)
