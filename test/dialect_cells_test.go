@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sluice-gateway/sluice/internal/wire"
+	"github.com/sluice-gateway/sluice/internal/wire/capability"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -186,7 +188,9 @@ func TestOpenAICells(t *testing.T) {
 				if path == "/v1/embeddings" {
 					model = f.Model
 				}
-				w.openAI(t, path, model, f.Name, rest, row, samples)
+				m := capability.Of(wire.ParseModelID(f.Model).Foundation)
+				served := path == "/v1/chat/completions" && m.Chat || path == "/v1/responses" && m.Responses
+				w.openAI(t, path, model, f.Name, rest, row, samples, served)
 				walked++
 			}
 		}
@@ -196,9 +200,10 @@ func TestOpenAICells(t *testing.T) {
 	}
 }
 
-// openAI walks a cell: the field goes with a request that is served without it.
+// openAI walks a cell: the field goes with a request that is served without it. Where AWS serves the path for the
+// model, what Converse cannot carry passes as it is.
 func (w *walk) openAI(
-	t *testing.T, path, model, family, rest string, row []string, samples map[string]json.RawMessage,
+	t *testing.T, path, model, family, rest string, row []string, samples map[string]json.RawMessage, served bool,
 ) {
 	t.Helper()
 	name := row[0]
@@ -220,6 +225,8 @@ func (w *walk) openAI(
 	how, fields, sent := w.ask(t, path, head+`,"`+name+`":`+sample+"}")
 	want := cell(row, family)
 	switch {
+	case served && want == "400" && how == "carried" && strings.Contains(sent, `"`+name+`":`+sample):
+		return
 	case how != "carried" && !concerns(name, fields):
 		t.Errorf("%s, %s: %s of %q: %q", path, family, name, how, fields)
 	case strings.Contains(sent, "Answer with one JSON value"):
