@@ -114,7 +114,7 @@ func (g *Gate) decide(now time.Time, late time.Duration) {
 	case bound == 0, g.rate > 0 && now.Sub(g.kept) > calm:
 		g.rate, g.since = 0, time.Time{}
 	case g.rate == 0:
-		if late <= bound || g.inFlight < few {
+		if late <= bound || g.inFlight <= few {
 			g.since = time.Time{}
 		} else if g.since.IsZero() {
 			g.since = now
