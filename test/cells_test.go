@@ -7,6 +7,7 @@ import (
 	"html"
 	"maps"
 	"math/rand/v2"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -156,16 +157,49 @@ func paged(t *testing.T, g *harness.Gateway, by string) figures {
 	return all
 }
 
+// sameParted demands that API and command say the same of times that part hours, and of days that do.
+func sameParted(t *testing.T, g *harness.Gateway, now time.Time) {
+	t.Helper()
+	type row struct {
+		Day   string
+		Legs  int64
+		Input int64  `json:"input_tokens"`
+		Cost  string `json:"cost_usd"`
+	}
+	from, to := now.Add(-50*time.Minute-7*time.Millisecond), now.Add(-9*time.Millisecond)
+	for _, period := range [][2]string{
+		{from.Format(time.RFC3339Nano), to.Format(time.RFC3339Nano)},
+		{now.AddDate(0, 0, -3).Format(time.RFC3339Nano), to.Format(time.RFC3339Nano)},
+	} {
+		for _, zone := range []string{"UTC", "Europe/Berlin", "Asia/Kolkata"} {
+			out := harness.Run(t, 0, nil, "report", "--config", g.ConfigFile(), "--by", "day", "--zone", zone,
+				"--format", "json", "--from", period[0], "--to", period[1])
+			var want []row
+			if err := json.Unmarshal([]byte(out), &want); err != nil {
+				t.Fatal(err)
+			}
+			var page struct{ Rows []row }
+			query := url.Values{"by": {"day"}, "zone": {zone}, "from": {period[0]}, "to": {period[1]}}
+			status, text := g.API("GET", "/api/v1/report?"+query.Encode(), "", &page)
+			if status != 200 || !slices.Equal(page.Rows, want) {
+				t.Errorf("M14: %v in %s: %d %s\nwant %v", period, zone, status, text, want)
+			}
+		}
+	}
+}
+
 // TestCellsAreTheSame draws 500 cells: table, CSV, JSON, API and page show the same figure for
 // each. Of all other cells, CSV, JSON and API do.
 func TestCellsAreTheSame(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := journalsum.Write(t.Context(), filepath.Join(dir, "data/journal"), 3000, time.Now()); err != nil {
+	now := time.Now().UTC()
+	if err := journalsum.Write(t.Context(), filepath.Join(dir, "data/journal"), 3000, now); err != nil {
 		t.Fatal(err)
 	}
 	g := harness.Start(t, harness.Config{Dir: dir, AdminToken: "t", YAML: "upstream: {region: us-east-1, endpoint: " +
 		"sandbox}\ntenants: [{id: t000, cost_center: '=1+1'}, {id: t001, cost_center: \"100\"}]\n"})
+	sameParted(t, g, now)
 	places := map[string]figures{"csv": {}, "json": {}, "table": {}, "API": {}, "page": {}}
 	for _, by := range []string{"tenant", "root", "cost_center"} {
 		for _, format := range []string{"csv", "json", "table"} {
