@@ -58,10 +58,12 @@ type Config struct {
 	UnknownFamily string
 	Timeouts      Timeouts
 	Limits        EdgeLimits
-	Telemetry     Telemetry
-	Tenants       []Tenant
-	Aliases       map[string]string
-	Cascades      []Cascade
+	// TrustedProxies are from where connections and requests may say whose they are.
+	TrustedProxies []netip.Prefix
+	Telemetry      Telemetry
+	Tenants        []Tenant
+	Aliases        map[string]string
+	Cascades       []Cascade
 
 	source *source // positions, for At
 }

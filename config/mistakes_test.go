@@ -47,6 +47,7 @@ var nowhere = map[string]any{
 	"tenants.webhook": "hooks.example.com", "tenants.budgets.time_zone": "Europe/Berln",
 	"tenants.billing_time_zone": "Asia/Kolkata", "tenants.keys.budgets.time_zone": "Europe/Berln",
 	"cascades.partner": "amazon.nova-lite-v1:0",
+	"trusted_proxies":  "10.0.0.0/33",
 }
 
 // TestEveryMistake makes each kind of mistake in each key of the schema: there is one

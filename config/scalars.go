@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/config/similar"
 	"github.com/sluice-gateway/sluice/config/variables"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/network"
 )
 
 // form is a kind of scalar: what messages call it, and its JSON Schema.
@@ -136,6 +137,17 @@ var account = parsed(form{
 		return "", errForm
 	}
 	return text, nil
+})
+
+// onNetwork reads a network or an address.
+var onNetwork = parsed(form{
+	wanted: "a network such as 10.0.0.0/8 or 2001:db8::/32, or an address", schema: shape{"type": "string"},
+}, func(text string) (netip.Prefix, error) {
+	n, err := network.Parse(text)
+	if err != nil {
+		return n, errForm
+	}
+	return n, nil
 })
 
 // AnyAccount is the word of allowed_accounts that allows every one.
@@ -287,38 +299,6 @@ var instant = parsed(form{wanted: "a day such as 2026-01-31, or a time such as 2
 	}
 	return time.Time{}, errForm
 })
-
-// network reads a network, or an address as one.
-var network = parsed(form{wanted: "a network such as 10.0.0.0/8 or 2001:db8::/32, or an address", schema: shape{
-	"type": "string",
-}}, func(text string) (netip.Prefix, error) {
-	n, ok := ParseNetwork(text)
-	if !ok {
-		return n, errForm
-	}
-	return n, nil
-})
-
-// ParseNetwork reads a network such as 10.0.0.0/8 or 2001:db8::/32, or an address, as
-// CanonicalNetwork has it. It is false for what is neither.
-func ParseNetwork(text string) (netip.Prefix, bool) {
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), true
-	}
-	n, err := netip.ParsePrefix(text)
-	return CanonicalNetwork(n), err == nil
-}
-
-// CanonicalNetwork is a network without bits behind its mask, and one of IPv4 as such: the
-// addresses that it is compared with are of this form.
-func CanonicalNetwork(n netip.Prefix) netip.Prefix {
-	const mapped = 96 // bits of IPv6 before an IPv4 address in it
-	if n.Addr().Is4In6() && n.Bits() >= mapped {
-		n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-mapped)
-	}
-	return n.Masked()
-}
 
 // factor reads a decimal number above zero, exactly.
 var factor = parsed(form{wanted: "a factor such as 0.5", number: true}, func(text string) (*big.Rat, error) {

@@ -43,6 +43,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("unknown_family", &c.UnknownFamily, oneOf("refuse", "cut", "allow")),
 		key("timeouts", &c.Timeouts, timeoutsSection),
 		key("limits", &c.Limits, edgeSection),
+		key("trusted_proxies", &c.TrustedProxies, list(onNetwork)),
 		key("telemetry", &c.Telemetry, telemetrySection),
 		key("tenants", &c.Tenants, list(tenantSection)),
 		key("aliases", &c.Aliases, table(name)),
@@ -359,7 +360,7 @@ func keySection(d *decoder, v value, id *string, k *Key) {
 		key("name", &k.Name, name),
 		key("owner", &k.Owner, name),
 		key("expires", &k.Expires, instant),
-		key("networks", &k.Networks, list(network)),
+		key("networks", &k.Networks, list(onNetwork)),
 		key("budgets", &k.Budgets, list(budgetSection)),
 		key("limits", &k.Limits, limitsSection),
 	)

@@ -84,7 +84,7 @@ var others = map[string]any{
 	"cascades.session.ttl": "29m", "telemetry.sample": json.Number("0.2"),
 	"cascades.shadow.judge": "amazon.nova-premier-v1:0", "model_map": "amazon.nova-pro-v1:0",
 	"tenants.budgets.on_exceed": "light_only", "limits.max_connections_per_address": json.Number("7"),
-	"limits.buffered_bytes": "2GiB",
+	"limits.buffered_bytes": "2GiB", "trusted_proxies": "192.0.2.1",
 }
 
 // other is another right value of a leaf.

@@ -108,6 +108,7 @@ var layers = map[string]int{
 	"internal/money":                 0,
 	"internal/role":                  0,
 	"internal/glob":                  0,
+	"internal/network":               0,
 	"internal/watch":                 0,
 	"internal/quiet":                 0,
 	"internal/heap":                  0,
@@ -143,7 +144,7 @@ var owners = map[string][]string{
 var only = map[string][]string{
 	"config": {
 		"internal/money", "internal/glob", "internal/role", "config/syntax", "config/similar", "config/variables",
-		"config/userfile",
+		"config/userfile", "internal/network",
 	},
 	"config/syntax":    {},
 	"config/similar":   {},

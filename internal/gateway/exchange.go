@@ -19,7 +19,7 @@ type Request struct {
 	Method    string
 	Target    string     // raw request target, as on the wire
 	Authority string     // raw Host field, or :authority
-	From      netip.Addr // of the connection
+	From      netip.Addr // whose it is, by the connection or a trusted proxy
 	// HTTP2 is whether Signature V4 may name :authority instead of host.
 	HTTP2  bool
 	Header wire.Header

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/network"
 )
 
 // Kind is what an act does.
@@ -113,7 +114,7 @@ func (s *Settings) Check() error {
 		if !n.IsValid() {
 			return fmt.Errorf("%w: networks[%d] is no network", ErrSettings, i)
 		}
-		s.Networks[i] = config.CanonicalNetwork(n)
+		s.Networks[i] = network.Canonical(n)
 	}
 	for i := range s.Budgets {
 		if _, err := s.Budgets[i].config(); err != nil {
@@ -131,15 +132,6 @@ func checkText(what, text string) error {
 		return fmt.Errorf("%w: %s must be printable, and have at most %d bytes", ErrSettings, what, maxText)
 	}
 	return nil
-}
-
-// ParseNetwork reads a network such as 10.0.0.0/8 or 2001:db8::/32, or an address.
-func ParseNetwork(text string) (netip.Prefix, error) {
-	n, ok := config.ParseNetwork(text)
-	if !ok {
-		return n, fmt.Errorf("%w: %q is no network such as 10.0.0.0/8, and no address", ErrSettings, text)
-	}
-	return n, nil
 }
 
 var (

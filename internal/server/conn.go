@@ -13,6 +13,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/server/crowd"
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
+	"github.com/sluice-gateway/sluice/internal/server/proxied"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // conn is one connection between the socket (or TLS) and the HTTP servers. It
@@ -23,7 +25,7 @@ type conn struct {
 	net.Conn          // TLS when there is, else raw
 	raw      net.Conn // the socket
 	server   *Server
-	from     netip.Addr
+	from     netip.Addr // whose it is, as far as is known without a request
 	watch    hangup.Watch
 	opened   time.Time
 	guest    crowd.Guest
@@ -41,6 +43,8 @@ type conn struct {
 	// bodyRead counts the bytes of a chunked body with its framing up to
 	// bodyLimit; 0 is no limit. Both belong to the reading goroutine.
 	bodyRead, bodyLimit int64
+
+	fault string // what is wrong before any request, "" mostly
 
 	headArmed time.Time   // the read deadline of HTTP/2, for who reads
 	renewed   time.Time   // when the write deadline was set, for who sends
@@ -83,6 +87,23 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return c
 }
 
+// fromProxy is whether the connection is that of a trusted proxy, for many callers. So it
+// is not punished for what some of them do.
+func (c *conn) fromProxy() bool { return c.server.settings.Load().Proxies.Has(c.from) }
+
+// caller is whose a request is.
+func (c *conn) caller(h wire.Header) netip.Addr {
+	return proxied.Caller(c.server.settings.Load().Proxies, c.from, h)
+}
+
+// suspect is whether it comes from an address that floods.
+func (c *conn) suspect() bool { return c.server.floods.Flooding(c.from, time.Now()) }
+
+// arrival is the connection as the crowd has it.
+func (c *conn) arrival() crowd.Arrival {
+	return crowd.Arrival{From: c.from, Exempt: c.fromProxy(), Suspect: c.suspect(), Evict: c.evict}
+}
+
 // Read returns what the sniffer read, then what comes. On HTTP/2 it is buffered:
 // net/http asks for each head of a frame, of nine bytes, and for each payload.
 func (c *conn) Read(p []byte) (int, error) {
@@ -94,9 +115,8 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // guardFrames begins to buffer and to count frames, after the preface.
 func (c *conn) guardFrames() {
-	now := time.Now()
-	c.guard = &h2guard.Guard{Suspect: c.server.floods.Flooding(c.from, now)}
-	c.guard.Received(c.peeked[:], now)
+	c.guard = &h2guard.Guard{Suspect: c.suspect()}
+	c.guard.Received(c.peeked[:], time.Now())
 	c.nGiven = c.nPeeked
 	c.ahead = newAhead(c)
 	c.held = &held{send: c.send, hold: c.server.holdTime}
@@ -132,7 +152,9 @@ func (c *conn) flooding(kind string) {
 	s := c.server
 	s.opts.OnGlitch(kind)
 	s.opts.Log.Warn("closing a flooding connection", "from", c.from, "kind", kind)
-	s.floods.Note(c.from, time.Now())
+	if !c.fromProxy() {
+		s.floods.Note(c.from, time.Now())
+	}
 	_ = c.Close()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -168,6 +169,9 @@ func (p *parkable) Read(b []byte) (int, error) {
 //
 // What comes is followed for what the rules let a server refuse.
 func (p *parkable) receive(b []byte) (int, error) {
+	if p.fault != "" {
+		return 0, lenient(p.fault)
+	}
 	n, err := p.await(b)
 	if wrong := p.frames.Received(b[:n]); wrong != "" {
 		return 0, lenient(wrong)
@@ -283,7 +287,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	id := s.ids.Next(received)
 	r := &http1Request{} // all of it at once
 	if refused := h.readHead(ctx, &r.head); refused != nil {
-		h.refuse(ctx, refused, id)
+		h.refuse(ctx, refused, id, c.caller(r.head.header))
 		return
 	}
 	c.sender.ask()
@@ -291,7 +295,7 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	h.openBody(ctx, r)
 	hd := &r.head
 	r.request = gateway.Request{
-		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from,
+		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.caller(hd.header),
 		Header: hd.header, ContentLength: hd.length, Body: &r.body,
 		Account: &r.account, Caller: &r.caller, Received: received, Sender: &c.sender,
 	}
@@ -326,21 +330,6 @@ func (h *http1) send(ctx *fasthttp.RequestCtx, res *gateway.Response, id string,
 		a.Close()
 	}
 	h.done(c.conn)
-}
-
-// whole is a large answer, of which somebody has to know when it is written.
-type whole struct {
-	bytes.Reader
-	after func()
-}
-
-// SupportsBodyWriteTo lets fasthttp use WriteTo.
-func (w *whole) SupportsBodyWriteTo() bool { return true }
-
-// Close is called once, when the answer is written or can no longer be.
-func (w *whole) Close() error {
-	w.after()
-	return nil
 }
 
 // http1Request is what a request needs while it is served.
@@ -439,8 +428,8 @@ func (b *http1Body) SetReadDeadline(t time.Time) error { return b.conn.SetReadDe
 
 // refuse hands a refusal to fasthttp, which sends it after handle has returned, and ends
 // the connection.
-func (h *http1) refuse(ctx *fasthttp.RequestCtx, e *wire.Error, id string) {
-	res := h.server.refuse(e, id, connOf(ctx).from)
+func (h *http1) refuse(ctx *fasthttp.RequestCtx, e *wire.Error, id string, from netip.Addr) {
+	res := h.server.refuse(e, id, from)
 	h.writeHead(ctx, res, id)
 	ctx.Response.SetBodyRaw(res.Body)
 	h.end(ctx)
@@ -485,16 +474,17 @@ func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 		e = wire.Errorf(wire.KindValidation, "The request ended early.")
 	}
 	ctx.Response.Reset()
-	h.refuse(ctx, e, s.ids.Next(s.opts.Now()))
+	h.refuse(ctx, e, s.ids.Next(s.opts.Now()), c.from)
 }
 
 // expect decides on Expect: 100-continue before the caller sends a body: a
 // request that would be refused anyway is refused now.
 func (h *http1) expect(ctx *fasthttp.RequestCtx) int {
-	refused := h.readHead(ctx, &head{})
+	hd := head{}
+	refused := h.readHead(ctx, &hd)
 	if refused == nil {
 		return fasthttp.StatusContinue
 	}
-	h.refuse(ctx, refused, h.server.ids.Next(h.server.opts.Now()))
+	h.refuse(ctx, refused, h.server.ids.Next(h.server.opts.Now()), connOf(ctx).caller(hd.header))
 	return refused.Status()
 }

@@ -108,7 +108,7 @@ func (h *http2Conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := &http2Request{} // all of it at once
 	e.out = http2Writer{w: deadlinesOf(w), conn: c, timeout: s.settings.Load().Timeouts.Write}
 	if refused := h.readHead(r, &e.head); refused != nil {
-		e.out.whole(s.refuse(refused, id, c.from), id)
+		e.out.whole(s.refuse(refused, id, c.caller(e.head.header)), id)
 		return
 	}
 	c.sender.ask()
@@ -119,7 +119,7 @@ func (h *http2Conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer e.source.close()
 	hd := &e.head
 	e.request = gateway.Request{
-		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.from, HTTP2: true,
+		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.caller(hd.header), HTTP2: true,
 		Header: hd.header, ContentLength: hd.length, Body: &e.body, Account: &e.account,
 		Caller: r.Context(), Received: received, Sender: &c.sender,
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	crand "crypto/rand"
 	"errors"
 	"fmt"
@@ -215,4 +216,19 @@ func (s *stream) Close() (err error) {
 		err = s.inner.Close()
 	})
 	return err
+}
+
+// whole is a large answer, of which somebody has to know when it is written.
+type whole struct {
+	bytes.Reader
+	after func()
+}
+
+// SupportsBodyWriteTo lets fasthttp use WriteTo.
+func (w *whole) SupportsBodyWriteTo() bool { return true }
+
+// Close is called once, when the answer is written or can no longer be.
+func (w *whole) Close() error {
+	w.after()
+	return nil
 }

@@ -44,7 +44,9 @@ func (s *sender) Proven() {
 // Failed implements gateway.Sender.
 func (s *sender) Failed() {
 	s.failed.Add(1)
-	s.conn.server.floods.Failed(s.conn.from, time.Now())
+	if !s.conn.fromProxy() {
+		s.conn.server.floods.Failed(s.conn.from, time.Now())
+	}
 }
 
 // spent is whether the connection has failed too often to be kept.

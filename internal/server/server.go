@@ -29,6 +29,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
+	"github.com/sluice-gateway/sluice/internal/network"
 	"github.com/sluice-gateway/sluice/internal/server/crowd"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
 	"github.com/sluice-gateway/sluice/internal/server/shed"
@@ -50,6 +51,7 @@ type Options struct {
 	TLS      *config.TLS // nil: cleartext
 	Timeouts config.Timeouts
 	Limits   config.EdgeLimits
+	Proxies  network.Set // that may say who calls
 	Handler  Handler
 	Log      *slog.Logger
 	// Memory is how many bytes connections and requests may hold in all; 0 is not bounded.
@@ -125,7 +127,7 @@ func New(opts Options) (*Server, error) {
 		accepted: make(chan struct{}),
 		open:     make(map[*conn]struct{}),
 	}
-	s.settings.Store(&Settings{TLS: opts.TLS, Timeouts: opts.Timeouts, Limits: opts.Limits})
+	s.settings.Store(&Settings{TLS: opts.TLS, Timeouts: opts.Timeouts, Limits: opts.Limits, Proxies: opts.Proxies})
 	s.pool = pool.New(s.poolLimits(), s.fixedBytes)
 	if opts.TLS != nil {
 		certs, err := loadCertificate(*opts.TLS)
@@ -352,9 +354,7 @@ func (s *Server) remember(c *conn) bool {
 	s.open[c] = struct{}{}
 	s.connections.Store(int64(len(s.open)))
 	s.mu.Unlock()
-	if (!s.draining() || s.quiet.Load() != 0) && s.crowd.Enter(&c.guest, crowd.Arrival{
-		From: c.from, Suspect: s.floods.Flooding(c.from, time.Now()), Evict: c.evict,
-	}) {
+	if (!s.draining() || s.quiet.Load() != 0) && s.crowd.Enter(&c.guest, c.arrival()) {
 		return true
 	}
 	s.forget(c)

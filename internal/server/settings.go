@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/network"
 	"github.com/sluice-gateway/sluice/internal/server/crowd"
 )
 
@@ -11,6 +12,7 @@ type Settings struct {
 	TLS      *config.TLS // nil: cleartext; Use does not change between the two
 	Timeouts config.Timeouts
 	Limits   config.EdgeLimits
+	Proxies  network.Set // that may say who calls
 }
 
 func crowdLimits(l *config.EdgeLimits) crowd.Limits {

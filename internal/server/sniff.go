@@ -2,9 +2,13 @@ package server
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
+	"net"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
+	"github.com/sluice-gateway/sluice/internal/server/proxied"
 )
 
 // protocolOf finds what serves a connection; it is drop when the caller sent
@@ -15,6 +19,12 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 	if err := c.raw.SetDeadline(deadline); err != nil {
 		return drop
 	}
+	if c.fromProxy() && !c.introduce() {
+		if c.fault == "" || s.certs != nil {
+			return drop
+		}
+		return s.h1.serve // which answers it
+	}
 	alpn := ""
 	if s.certs != nil {
 		var ok bool
@@ -22,7 +32,7 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 			return drop
 		}
 	}
-	isHTTP2, err := c.sniff()
+	isHTTP2, err := c.sniff(h2guard.Preface)
 	if err != nil {
 		return drop
 	}
@@ -44,12 +54,57 @@ func (s *Server) protocolOf(c *conn) func(*conn) {
 // handshake begins TLS and returns the protocol on which it agrees. It is by itself because
 // its large frame would double the stack of a connection without TLS that waits.
 func (s *Server) handshake(c *conn) (alpn string, ok bool) {
-	tc := tls.Server(c.raw, s.tlsConfig())
+	tc := tls.Server(&again{c.raw, c.peeked[:c.nPeeked]}, s.tlsConfig())
 	if err := tc.Handshake(); err != nil {
 		return "", false
 	}
-	c.Conn = tc
+	c.Conn, c.nPeeked = tc, 0
 	return tc.ConnectionState().NegotiatedProtocol, true
+}
+
+// again is a socket of which the first bytes were read.
+type again struct {
+	net.Conn
+	first []byte
+}
+
+// Read returns those bytes, then what comes.
+func (a *again) Read(p []byte) (int, error) {
+	if len(a.first) == 0 {
+		return a.Conn.Read(p)
+	}
+	n := copy(p, a.first)
+	a.first = a.first[n:]
+	return n, nil
+}
+
+// introduce reads whose the connection of a trusted proxy is, when that says so before
+// anything else. It reports whether the connection may go on.
+func (c *conn) introduce() bool {
+	s := c.server
+	said, err := c.sniff(proxied.Signature)
+	if err != nil || !said {
+		return err == nil
+	}
+	fixed := c.peeked[:proxied.FixedSize]
+	if _, err := io.ReadFull(c.raw, fixed[c.nPeeked:]); err != nil {
+		return false
+	}
+	from, err := proxied.ReadHeader([proxied.FixedSize]byte(fixed), c.raw)
+	var fault proxied.HeaderError
+	if errors.As(err, &fault) {
+		c.fault = "the PROXY protocol's header before it is wrong: " + fault.Error()
+		s.opts.Log.Warn("closing a connection of a proxy", "from", c.from, "why", c.fault)
+	}
+	if err != nil {
+		return false
+	}
+	if c.nPeeked = 0; !from.IsValid() {
+		return true
+	}
+	s.crowd.Leave(&c.guest)
+	c.from = from
+	return s.crowd.Enter(&c.guest, c.arrival())
 }
 
 // turn waits until a connection of an address that floods may begin. It reports false
@@ -74,18 +129,18 @@ func (s *Server) turn(c *conn, http2 bool) bool {
 	}
 }
 
-// sniff reads until the bytes cannot be, or are, the preface of HTTP/2. An
-// HTTP/1.1 request differs from it within its first three bytes.
-func (c *conn) sniff() (isHTTP2 bool, err error) {
-	for c.nPeeked < len(h2guard.Preface) {
-		n, err := c.Conn.Read(c.peeked[c.nPeeked:])
-		c.nPeeked += n
-		if string(c.peeked[:c.nPeeked]) != h2guard.Preface[:c.nPeeked] {
+// sniff reads until the bytes cannot be, or are, a beginning. An HTTP/1.1 request
+// differs from the preface of HTTP/2 within its first three bytes.
+func (c *conn) sniff(beginning string) (is bool, err error) {
+	for {
+		if string(c.peeked[:c.nPeeked]) != beginning[:c.nPeeked] {
 			return false, nil
 		}
-		if err != nil {
-			return false, err
+		if err != nil || c.nPeeked == len(beginning) {
+			return err == nil, err
 		}
+		var n int
+		n, err = c.Conn.Read(c.peeked[c.nPeeked:len(beginning)])
+		c.nPeeked += n
 	}
-	return true, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/network"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -203,7 +204,7 @@ func (d *Directory) Frozen(s *keys.State, id string) bool {
 type gate struct {
 	frozen   bool
 	until    time.Time // zero: for ever
-	networks []netip.Prefix
+	networks network.Set
 }
 
 // pass refuses a key that may not be used. Whoever gets to know why has proven it, but
@@ -215,17 +216,12 @@ func (d *Directory) pass(k *key, now time.Time, from netip.Addr) *wire.Error {
 		why = "This key is frozen."
 	case !g.until.IsZero() && !d.acts.book.Clock(now).Before(g.until):
 		why = "This key has expired."
-	case len(g.networks) > 0 && !within(g.networks, from):
+	case len(g.networks) > 0 && !g.networks.Has(from):
 		why = "This key may not be used from " + from.String() + "."
 	default:
 		return nil
 	}
 	return &wire.Error{Kind: wire.KindAccessDenied, Message: "Authentication failed: " + why}
-}
-
-func within(networks []netip.Prefix, a netip.Addr) bool {
-	a = a.WithZone("") // no network has one
-	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
 // touch notes now and then that a key was used.

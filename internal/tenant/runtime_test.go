@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/network"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -82,7 +83,7 @@ func TestActsOnKeys(t *testing.T) {
 	past, future := now.Add(-time.Second), now.Add(time.Second)
 	nets := func(all ...string) (n []netip.Prefix) {
 		for _, s := range all {
-			p, err := keys.ParseNetwork(s)
+			p, err := network.Parse(s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +191,7 @@ func TestKeysExpireByTheLedgersClock(t *testing.T) {
 // TestNetworksOfLinks: an address with a zone is in a network, which has none.
 func TestNetworksOfLinks(t *testing.T) {
 	o := newRuntimeOffice(t)
-	n, err := keys.ParseNetwork("fe80::/10")
+	n, err := network.Parse("fe80::/10")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/internal/keys"
+	"github.com/sluice-gateway/sluice/internal/network"
 )
 
 // settingsFlags are the flags that set something of a key.
@@ -70,7 +71,7 @@ func (f *settingsFlags) apply(cmd *cobra.Command, s *keys.Settings) error {
 			if text == "any" && len(f.networks) == 1 {
 				continue
 			}
-			n, err := keys.ParseNetwork(text)
+			n, err := network.Parse(text)
 			if err != nil {
 				return command.Invalidf("--network: %w", err)
 			}

@@ -214,7 +214,8 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	}
 	metrics, handler := a.telemetry.Metrics(), a.handler()
 	if a.edge, err = server.New(server.Options{
-		Listener: port, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Handler: handler, Log: a.log,
+		Listener: port, TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits,
+		Proxies: cfg.TrustedProxies, Handler: handler, Log: a.log,
 		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch, Translate: handler.Refuse,
 		OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
 			a.requests.Edge(id, from, err)

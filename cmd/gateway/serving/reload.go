@@ -162,7 +162,9 @@ func (r *reloader) try(ctx context.Context) error {
 	if err := r.app.connect(ctx, next); err != nil {
 		return err
 	}
-	if err := r.app.edge.Use(server.Settings{TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits}); err != nil {
+	if err := r.app.edge.Use(server.Settings{
+		TLS: cfg.TLS, Timeouts: cfg.Timeouts, Limits: cfg.Limits, Proxies: cfg.TrustedProxies,
+	}); err != nil {
 		return err
 	}
 	if len(restart) > 0 {

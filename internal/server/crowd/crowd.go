@@ -83,6 +83,7 @@ func Of(a netip.Addr) netip.Prefix {
 // Arrival is who comes.
 type Arrival struct {
 	From    netip.Addr
+	Exempt  bool   // from the bound for its address, as a trusted proxy is
 	Suspect bool   // leaves before others
 	Evict   func() // closes it; called from another goroutine, without waiting for it
 }
@@ -96,7 +97,7 @@ func (c *Crowd) Enter(g *Guest, a Arrival) bool {
 	if s == nil {
 		s = &source{}
 	}
-	victim, ok := c.room(s)
+	victim, ok := c.room(s, a.Exempt)
 	if !ok {
 		c.mu.Unlock()
 		return false
@@ -121,11 +122,11 @@ func (c *Crowd) Enter(g *Guest, a Arrival) bool {
 
 // room finds who has to leave for one more of s, nil when nobody has to. It reports
 // false when nobody can.
-func (c *Crowd) room(s *source) (victim *Guest, ok bool) {
+func (c *Crowd) room(s *source, exempt bool) (victim *Guest, ok bool) {
 	l := &c.limits
 	own := s.idle.Len() + s.busy.Len()
 	switch {
-	case l.PerAddress > 0 && own >= l.PerAddress:
+	case l.PerAddress > 0 && !exempt && own >= l.PerAddress:
 		victim = oldest(&s.idle, &s.busy)
 	case l.Unproven > 0 && c.unproven >= l.Unproven, l.All > 0 && c.all >= l.All:
 		if victim = oldest(&c.suspect, &c.idle, &c.busy); victim == nil {

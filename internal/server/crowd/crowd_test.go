@@ -59,6 +59,7 @@ func TestAddresses(t *testing.T) {
 	h.enter("c", Arrival{From: one})
 	h.enter("d", Arrival{From: one})
 	h.enter("e", Arrival{From: two})
+	h.enter("f", Arrival{From: one, Exempt: true})
 	if h.out != "b" {
 		t.Errorf("%q left", h.out)
 	}
