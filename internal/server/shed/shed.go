@@ -89,6 +89,7 @@ func (g *Gate) Observe(now time.Time, late time.Duration, inFlight int64) bool {
 	}
 	g.last = now
 	g.count(now, since, inFlight)
+	late = min(late, g.own())
 	g.decide(now, late)
 	g.give(since, late)
 	return g.rate > 0
@@ -105,6 +106,12 @@ func (g *Gate) count(now time.Time, since time.Duration, inFlight int64) {
 	if left < 0 {
 		g.kept = now
 	}
+}
+
+// own is how late the process can be at most by what it has begun itself. What is later than
+// that waits for other processes, which no refusal makes sooner.
+func (g *Gate) own() time.Duration {
+	return time.Duration(float64(g.inFlight) / max(g.ending, least) * float64(time.Second))
 }
 
 // decide sets the limit. It begins with what the process has been seen to do.
