@@ -219,7 +219,9 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch, Translate: handler.Refuse,
 		OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
 			a.requests.Edge(id, from, err)
-			a.history.Edge(id, from, err)
+			if err.Kind != wire.KindServiceUnavailable { // of those shed there are too many: they are counted
+				a.history.Edge(id, from, err)
+			}
 		},
 	}); err != nil {
 		return cannotListen(cfg, "listen", cfg.Listen, err)
