@@ -59,6 +59,8 @@ func serve(ctx context.Context, o options) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody can know of the gateway: unasked for, it ends the process
 	defer signal.Stop(hangup)
+	// Unasked for, a line for a log that nobody reads any more ends the process; so it is lost alone.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	cfg, err := o.load(nil)
 	if err != nil {
 		return err
