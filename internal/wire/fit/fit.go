@@ -27,6 +27,9 @@ func Body(op wire.Operation, body []byte, m *capability.Model) (fitted []byte, n
 	if m.Family == "" || op.IsInvoke() && !m.Claude() || !op.IsInvoke() && !op.IsConverse() {
 		return nil, nil
 	}
+	if !mayChange(op, body, m) {
+		return nil, nil
+	}
 	top, failure := caller.ReadBody(body, nil)
 	if failure != nil {
 		return nil, nil // the upstream says what is wrong
@@ -43,6 +46,14 @@ func Body(op wire.Operation, body []byte, m *capability.Model) (fitted []byte, n
 		return nil, nil
 	}
 	return top.With(changed, ""), f.names
+}
+
+// mayChange reports whether a body may hold what the model refuses. A model that takes all of Converse's own settings
+// refuses at most other families' fields: then their name is looked for alone, because reading a body once more costs
+// as much as the rest of a plan.
+func mayChange(op wire.Operation, body []byte, m *capability.Model) bool {
+	return op.IsInvoke() || m.Sampling != capability.SamplingFree ||
+		bytes.Contains(body, []byte("additionalModelRequestFields")) || bytes.Contains(body, []byte(`\u`))
 }
 
 // converse fits the two objects of a body of Converse that hold parameters.

@@ -64,6 +64,8 @@ func TestBody(t *testing.T) {
 	f(converse, claude47, `{"inferenceConfig":{"temperature":0.2}}`, `{}`, "temperature")
 	f(converse, claude45, `{"additionalModelRequestFields":{"inferenceConfig":{"topK":3},"mine":1}}`,
 		`{"additionalModelRequestFields":{"mine":1}}`, "inferenceConfig")
+	f(converse, nova, `{"additional\u004dodelRequestFields":{"thinking":{"type":"adaptive"},"mine":1}}`,
+		`{"additionalModelRequestFields":{"mine":1}}`, "thinking")
 	same(converse, "unheard.of-model", chat)
 	same(converse, nova, `{"inferenceConfig":7,"additionalModelRequestFields":null}`)
 	same(wire.OpInvoke, nova, `{"thinking":{"type":"adaptive"}}`)
