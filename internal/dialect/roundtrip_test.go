@@ -162,13 +162,11 @@ func (k *talk) responses() object {
 	return out
 }
 
-// messages is the request as Anthropic's Messages have it.
-func (k *talk) messages() object {
-	var messages []any
+// blocks are the messages of a dialect whose blocks these three make: results are part of the user's next turn.
+func (k *talk) blocks(words func(string) object, call, result func(use) object) (messages []any) {
 	say := func(role string, blocks ...any) {
 		messages = append(messages, object{"role": role, "content": blocks})
 	}
-	words := func(s string) object { return object{"type": "text", "text": s} }
 	var results []any
 	for _, one := range k.turns {
 		say("user", append(results, words(one.user))...)
@@ -178,12 +176,20 @@ func (k *talk) messages() object {
 			said = append(said, words(one.assistant))
 		}
 		for _, u := range one.uses {
-			said = append(said, object{"type": "tool_use", "id": u.id, "name": u.name, "input": u.input})
-			results = append(results, object{"type": "tool_result", "tool_use_id": u.id, "content": u.result})
+			said, results = append(said, call(u)), append(results, result(u))
 		}
 		say("assistant", said...)
 	}
 	say("user", append(results, words(k.last))...)
+	return messages
+}
+
+// messages is the request as Anthropic's Messages have it.
+func (k *talk) messages() object {
+	messages := k.blocks(
+		func(s string) object { return object{"type": "text", "text": s} },
+		func(u use) object { return object{"type": "tool_use", "id": u.id, "name": u.name, "input": u.input} },
+		func(u use) object { return object{"type": "tool_result", "tool_use_id": u.id, "content": u.result} })
 	var tools []any
 	for _, name := range k.tools {
 		tools = append(tools, object{"name": name, "description": "d", "input_schema": schema})
@@ -198,28 +204,16 @@ func (k *talk) messages() object {
 
 // converse is the request as Converse has it: what all dialects have to become.
 func (k *talk) converse() object {
-	var messages []any
-	say := func(role string, blocks ...any) {
-		messages = append(messages, object{"role": role, "content": blocks})
-	}
 	words := func(s string) object { return object{"text": s} }
-	var results []any
-	for _, one := range k.turns {
-		say("user", append(results, words(one.user))...)
-		results = nil
-		var said []any
-		if one.assistant != "" {
-			said = append(said, words(one.assistant))
-		}
-		for _, u := range one.uses {
-			said = append(said, object{"toolUse": object{"toolUseId": u.id, "name": u.name, "input": u.input}})
-			results = append(results, object{"toolResult": object{
+	messages := k.blocks(words,
+		func(u use) object {
+			return object{"toolUse": object{"toolUseId": u.id, "name": u.name, "input": u.input}}
+		},
+		func(u use) object {
+			return object{"toolResult": object{
 				"toolUseId": u.id, "content": []any{words(u.result)}, "status": "success",
-			}})
-		}
-		say("assistant", said...)
-	}
-	say("user", append(results, words(k.last))...)
+			}}
+		})
 	var tools []any
 	for _, name := range k.tools {
 		tools = append(tools, object{"toolSpec": object{"name": name, "description": "d",
