@@ -2,7 +2,10 @@
 // that they wait for, and their environment.
 package clients
 
-import "os"
+import (
+	"os"
+	"slices"
+)
 
 // Hello is the text of each answer that a program gets.
 const Hello = "Hello from the stand-in."
@@ -15,7 +18,8 @@ const Script = `rules:
   - {answer: {text: "` + Hello + `", input_tokens: 11, output_tokens: 7}}
 `
 
-// Env is the environment of a client of the gateway at a URL.
+// Env is the environment of a client of the gateway at a URL. Several clients may append to the same one at once: it
+// has no room, so that each append makes a copy.
 func Env(url string, extra ...string) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
@@ -23,7 +27,7 @@ func Env(url string, extra ...string) []string {
 		"AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent",
 		"AWS_ENDPOINT_URL_BEDROCK_RUNTIME=" + url, "ANTHROPIC_BEDROCK_BASE_URL=" + url, "AI_SDK_LOG_WARNINGS=false",
 	}
-	return append(env, extra...)
+	return slices.Clip(append(env, extra...))
 }
 
 // Claude names the models of the programs that know Anthropic's alone.
