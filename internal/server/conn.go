@@ -44,7 +44,8 @@ type conn struct {
 	// bodyLimit; 0 is no limit. Both belong to the reading goroutine.
 	bodyRead, bodyLimit int64
 
-	fault string // what is wrong before any request, "" mostly
+	fault  string // what is wrong before any request, "" mostly
+	narrow bool   // suspectReceives is in force
 
 	headArmed time.Time   // the read deadline of HTTP/2, for who reads
 	renewed   time.Time   // when the write deadline was set, for who sends
@@ -65,6 +66,12 @@ const (
 	lingerBytes          = 32 << 20
 	lingerTime           = time.Second
 	lingerBytesPerSecond = 1 << 20
+
+	// The system takes megabytes from a caller whose connection waits. From an address that
+	// floods it takes little, until a good credential has come: sending what nobody reads
+	// costs the machine more than all that is done with it here. The larger size is what
+	// most systems allow.
+	suspectReceives, provenReceives = 4 << 10, 208 << 10
 )
 
 var (
@@ -101,7 +108,19 @@ func (c *conn) suspect() bool { return c.server.floods.Flooding(c.from, time.Now
 
 // arrival is the connection as the crowd has it.
 func (c *conn) arrival() crowd.Arrival {
-	return crowd.Arrival{From: c.from, Exempt: c.fromProxy(), Suspect: c.suspect(), Evict: c.evict}
+	a := crowd.Arrival{From: c.from, Exempt: c.fromProxy(), Suspect: c.suspect(), Evict: c.evict}
+	if a.Suspect {
+		c.narrow = true
+		c.receive(suspectReceives)
+	}
+	return a
+}
+
+// receive bounds what the system takes from the caller before it is read here.
+func (c *conn) receive(bytes int) {
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(bytes) // on an error it stays as large as it is
+	}
 }
 
 // Read returns what the sniffer read, then what comes. On HTTP/2 it is buffered:

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -158,4 +160,71 @@ func TestFailuresKeepTheConnection(t *testing.T) {
 			t.Fatal("a body that was not read became a request")
 		}
 	}
+}
+
+// flooded is a server that remembers the test's address for floods.
+func flooded(t *testing.T, header time.Duration) *Server {
+	s := start(t, Options{Timeouts: config.Timeouts{Header: header}, Handler: handlerFunc(
+		func(r *gateway.Request) *gateway.Response {
+			r.Sender.Proven()
+			return echo(r)
+		})})
+	for range 10 {
+		s.floods.Note(netip.MustParseAddr("127.0.0.1"), time.Now())
+	}
+	return s
+}
+
+// TestFloodingAddressSendsLittle: the system takes little of it before a good credential has
+// come, because filling buffers that nobody reads costs the machine more than all else (E5).
+func TestFloodingAddressSendsLittle(t *testing.T) {
+	s := flooded(t, time.Minute)
+	receives := func() (bytes int) {
+		socket, err := s.all()[0].raw.(syscall.Conn).SyscallConn()
+		if err == nil {
+			err = socket.Control(func(fd uintptr) {
+				bytes, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF)
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	c := dial(t, s)
+	for s.pending.Load() == 0 { // accepted, and waiting for its protocol
+		time.Sleep(time.Millisecond)
+	}
+	if got := receives(); got > 4*suspectReceives {
+		t.Errorf("%d bytes before a good credential", got)
+	}
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := receives(); got < provenReceives {
+		t.Errorf("%d bytes after it", got)
+	}
+}
+
+// TestFloodingAddressWaitsInVain: connections of it that have no turn are closed when they
+// would be late, not at once: whoever reconnects gains nothing (E5).
+func TestFloodingAddressWaitsInVain(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	s := flooded(t, timeout)
+	for range 50 { // on a slow machine each may get the turn after the one before it
+		c := dial(t, s)
+		began := time.Now()
+		io.WriteString(c, h2guard.Preface)
+		c.SetReadDeadline(began.Add(20 * time.Second))
+		n, err := io.Copy(io.Discard, c)
+		if n > 0 {
+			continue
+		}
+		if took := time.Since(began); isTimeout(err) || took < timeout*9/10 {
+			t.Errorf("a connection without a turn was closed after %v: %v", took, err)
+		}
+		return
+	}
+	t.Error("each had a turn")
 }

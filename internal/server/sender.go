@@ -38,6 +38,9 @@ func (s *sender) Proven() {
 		if s.conn.guard != nil {
 			s.conn.guard.Trust()
 		}
+		if s.conn.narrow {
+			s.conn.receive(provenReceives)
+		}
 	}
 }
 

@@ -108,22 +108,24 @@ func (c *conn) introduce() bool {
 }
 
 // turn waits until a connection of an address that floods may begin. It reports false
-// when that is not soon.
+// when that is not within the header time-out, at the end of that: whoever were closed at
+// once would come again at once.
 func (s *Server) turn(c *conn, http2 bool) bool {
 	now := time.Now()
-	wait := s.floods.Wait(c.from, http2, now)
-	if wait == 0 {
+	left := s.settings.Load().Timeouts.Header - now.Sub(c.opened)
+	wait, ok := s.floods.Wait(c.from, http2, left, now)
+	if ok && wait == 0 {
 		return true
 	}
-	if wait > s.settings.Load().Timeouts.Header-now.Sub(c.opened) {
-		return false
+	if !ok {
+		wait = left
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		c.opened = time.Now() // it has waited for us
-		return true
+		return ok
 	case <-s.stopped:
 		return false
 	}

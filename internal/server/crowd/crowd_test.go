@@ -123,12 +123,20 @@ func TestCounts(t *testing.T) {
 func TestFloods(t *testing.T) {
 	var f Floods
 	now := time.Unix(1000, 0)
-	if f.Wait(one, true, now) != 0 || f.Flooding(one, now) {
+	const most = 5 * time.Second
+	wait := func(from netip.Addr, http2 bool) time.Duration {
+		got, ok := f.Wait(from, http2, most, now)
+		if !ok {
+			return -1
+		}
+		return got
+	}
+	if wait(one, true) != 0 || f.Flooding(one, now) {
 		t.Error("an unknown address waits")
 	}
 	f.Note(one, now)
 	for i := range 3 {
-		if got := f.Wait(one, true, now); got != time.Duration(i)*spacingHTTP2 {
+		if got := wait(one, true); got != time.Duration(i)*spacingHTTP2 {
 			t.Errorf("connection %d waits %v", i, got)
 		}
 	}
@@ -136,14 +144,23 @@ func TestFloods(t *testing.T) {
 		f.Note(one, now)
 	}
 	now = now.Add(time.Second)
-	f.Wait(one, true, now)
-	if got := f.Wait(one, true, now); got != spacingHTTP2<<mostStrikes {
+	wait(one, true)
+	if got := wait(one, true); got != mostSpacing {
 		t.Errorf("after ten more floods a connection waits %v", got)
 	}
-	if f.Wait(two, true, now) != 0 {
+	if wait(one, false); wait(one, false) != spacingHTTP1 {
+		t.Error("HTTP/1.1 waits for what HTTP/2 did")
+	}
+	for range 100 {
+		wait(one, true)
+	}
+	if now = now.Add(2 * mostSpacing); wait(one, true) < 0 {
+		t.Error("those who were not let in have a turn")
+	}
+	if wait(two, true) != 0 {
 		t.Error("another address waits")
 	}
-	if now = now.Add(remembered); f.Flooding(one, now) || f.Wait(one, true, now) != 0 {
+	if now = now.Add(remembered); f.Flooding(one, now) || wait(one, true) != 0 {
 		t.Error("it is remembered for ever")
 	}
 	for range failureBurst {

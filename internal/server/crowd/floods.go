@@ -14,11 +14,13 @@ const (
 	// a second for ever.
 	failureBurst = 2000
 	failureRate  = 200
-	// A connection of an address that floods begins so long after the one before it. On
-	// HTTP/2 that doubles with each further flood, mostStrikes times at most.
-	spacingHTTP1 = 5 * time.Millisecond
-	spacingHTTP2 = 10 * time.Millisecond
-	mostStrikes  = 6
+	// A connection of an address that floods begins so long after the one before it of its
+	// protocol. On HTTP/2 that grows with each further flood up to mostSpacing: then a flood
+	// is still closed within a second.
+	spacingHTTP1  = 5 * time.Millisecond
+	spacingHTTP2  = 10 * time.Millisecond
+	spacingGrowth = 3
+	mostSpacing   = 800 * time.Millisecond
 )
 
 // Floods remembers addresses whose connections were closed for a flood, for a while and
@@ -31,11 +33,11 @@ type Floods struct {
 
 type record struct {
 	from     netip.Prefix
-	until    time.Time // it counts as flooding
-	next     time.Time // a further connection may begin
-	strikes  int       // floods while it counted as flooding
-	failures float64   // bad credentials that the rate has not taken off yet
-	failed   time.Time // the last of them
+	until    time.Time     // it counts as flooding
+	spacing  time.Duration // of HTTP/2
+	next     [2]time.Time  // when a further connection may begin, of HTTP/1.1 and of HTTP/2
+	failures float64       // bad credentials that the rate has not taken off yet
+	failed   time.Time     // the last of them
 }
 
 // Note remembers a flood.
@@ -44,9 +46,9 @@ func (f *Floods) Note(from netip.Addr, now time.Time) {
 	defer f.mu.Unlock()
 	r := f.record(from)
 	if now.Before(r.until) {
-		r.strikes = min(r.strikes+1, mostStrikes)
+		r.spacing = min(spacingGrowth*max(r.spacing, spacingHTTP2), mostSpacing)
 	} else {
-		r.strikes = 0
+		r.spacing = spacingHTTP2
 	}
 	r.until = now.Add(remembered)
 }
@@ -71,28 +73,28 @@ func (f *Floods) Flooding(from netip.Addr, now time.Time) bool {
 }
 
 // Wait is how long a new connection has to wait before it is served: of an address that
-// floods, one begins after the other.
-func (f *Floods) Wait(from netip.Addr, http2 bool, now time.Time) time.Duration {
+// floods, one begins after the other. ok is false when that is longer than most.
+func (f *Floods) Wait(from netip.Addr, http2 bool, most time.Duration, now time.Time) (wait time.Duration, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.by[Of(from)]
 	if e == nil {
-		return 0
+		return 0, true
 	}
 	r := e.Value.(*record)
 	if !now.Before(r.until) {
-		return 0
+		return 0, true
 	}
-	spacing := spacingHTTP1
+	spacing, next := spacingHTTP1, &r.next[0]
 	if http2 {
-		spacing = spacingHTTP2 << r.strikes
+		spacing, next = max(r.spacing, spacingHTTP2), &r.next[1]
 	}
-	if r.next.Before(now) {
-		r.next = now
+	wait = max(0, next.Sub(now))
+	if wait > most {
+		return 0, false
 	}
-	wait := r.next.Sub(now)
-	r.next = r.next.Add(spacing)
-	return wait
+	*next = now.Add(wait + spacing)
+	return wait, true
 }
 
 // record finds the record of an address, or makes one in the place of the oldest.
