@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/sluice-gateway/sluice/test/ports"
 )
 
 // own is a gateway of this repository, started for the checks.
@@ -72,10 +73,17 @@ func startOwn(program, upstream, more string) (o *own, err error) {
 			return nil, err
 		}
 	}
-	addr, admin, err := freeAddrs()
+	port, release, err := ports.Servers.Take()
 	if err != nil {
 		return nil, err
 	}
+	defer release()
+	adminPort, releaseAdmin, err := ports.Servers.Take()
+	if err != nil {
+		return nil, err
+	}
+	defer releaseAdmin()
+	addr, admin := ports.Addr(port), ports.Addr(adminPort)
 	o.target = target{url: "http://" + addr, key: keys[0].Bearer, id: keys[0].ID, secret: keys[0].Secret,
 		capped: keys[1].Bearer, most: ownCap, dollar: keys[2].Bearer}
 	file := filepath.Join(dir, "sluice.yaml")
@@ -93,20 +101,6 @@ func startOwn(program, upstream, more string) (o *own, err error) {
 		close(o.gone)
 	}()
 	return o, o.ready("http://" + admin + "/readyz")
-}
-
-func freeAddrs() (a, b string, err error) {
-	first, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer first.Close()
-	second, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer second.Close()
-	return first.Addr().String(), second.Addr().String(), nil
 }
 
 func (o *own) ready(url string) error {

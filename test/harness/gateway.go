@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/test/ports"
 )
 
 // Upstream credentials that every gateway under test signs with.
@@ -272,19 +272,15 @@ func environment(extra []string) []string {
 	return append(env, extra...)
 }
 
-// FreeAddr returns a loopback address that was free a moment ago. Its port is one that neither the system gives to
-// outgoing connections nor redistest to servers, so that nothing takes it before the gateway does.
+// FreeAddr returns a loopback address that is free, and no other test's before this one ends.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 3_000+rand.IntN(9_000)))
-		if err == nil {
-			defer ln.Close()
-			return ln.Addr().String()
-		}
+	port, release, err := ports.Servers.Take()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	t.Cleanup(release)
+	return ports.Addr(port)
 }
 
 // Eventually calls f every 20 ms until it reports true, and fails the test

@@ -47,7 +47,7 @@ func StartSandbox(t testing.TB, script string) *Sandbox {
 			t.Logf("sandbox log:\n%s", log)
 		}
 	})
-	Eventually(t, 10*time.Second, func() (bool, string) {
+	Eventually(t, time.Minute, func() (bool, string) {
 		conn, err := net.Dial("tcp", s.Addr)
 		if err != nil {
 			return false, err.Error() + "\n" + log.String()

@@ -9,7 +9,6 @@ package redistest
 import (
 	"bufio"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/test/ports"
 )
 
 // Server is one redis-server process. Its methods fail the test on errors.
@@ -199,43 +200,14 @@ func lookUp(tb testing.TB) string {
 	return path
 }
 
-// freePort finds a port below the range that the system gives to clients, so
-// that no dialler takes it, with the cluster's second port free as well. It is
-// this test's until the test ends: while a server is down no other test may get
-// its port, or those who wait for it would write into another test's books.
+// freePort takes a port, with the cluster's second one free as well. It is this test's until the test ends: while a
+// server is down no other test may get its port, or those who wait for it would write into another test's books.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	for range 100 {
-		port := 12000 + rand.IntN(10000)
-		if claim(tb, port) && free(port) && free(port+10000) {
-			return port
-		}
-	}
-	tb.Fatal("no free port")
-	return 0
-}
-
-// claim locks a port among all tests of the machine.
-func claim(tb testing.TB, port int) bool {
-	tb.Helper()
-	dir := filepath.Join(os.TempDir(), "redistest-ports")
-	err := os.MkdirAll(dir, 0o700)
+	port, release, err := ports.Redis.Take(10_000)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = f.Close() })
-	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	_ = l.Close()
-	return true
+	tb.Cleanup(release)
+	return port
 }
