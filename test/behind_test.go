@@ -32,7 +32,7 @@ func TestM22Behind(t *testing.T) {
 	}
 	says := func(requests, gateways, behind int) {
 		t.Helper()
-		harness.Eventually(t, 30*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			out := harness.Run(t, 0, nil, "report", "--config", a.ConfigFile(), "--by", "root", "--columns", "requests")
 			return strings.Contains(out, fmt.Sprintf("total %9d", requests)) &&
 				strings.Count(out, "gateway ") == gateways && strings.Count(out, ", behind") == behind, out

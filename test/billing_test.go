@@ -187,7 +187,7 @@ func (b *billed) exports() {
 	}
 	query := fmt.Sprintf("import duckdb; print(duckdb.sql(\"select sum(requests), sum(input_tokens), sum(cost_usd) "+
 		"from read_parquet('%s/usage/*/*/*.parquet', hive_partitioning = true) where kind = 'usage'\").fetchall())", b.lake)
-	harness.Eventually(b.t, 30*time.Second, func() (bool, string) {
+	harness.Eventually(b.t, time.Minute, func() (bool, string) {
 		out, err := exec.Command(python, "-c", query).CombinedOutput()
 		return err == nil && strings.Contains(string(out), "Decimal('0.001840000000')") &&
 			strings.Contains(string(out), "1900"), string(out)

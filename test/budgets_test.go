@@ -115,7 +115,7 @@ func TestTwoGatewaysOneBudget(t *testing.T) {
 	served := at[0] + at[1]
 	// What the callers left when they were refused is there for single ones, down
 	// to less than one can take.
-	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		for n := range 2 {
 			for p.ask(t, n, "acme/app", heavyCall).Status == http.StatusOK {
 				served++
@@ -126,7 +126,7 @@ func TestTwoGatewaysOneBudget(t *testing.T) {
 	if at[0] == 0 || at[1] == 0 || served > 200 {
 		t.Errorf("%v served at once, %d in all of 200", at, served)
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := p.gateways[1].Report("tenant")
 		return len(rows) == 1 && rows[0].Requests == served &&
 			rows[0].Unknown == 0, fmt.Sprintf("%+v, want %d requests", rows, served)
@@ -232,7 +232,7 @@ func (h *webhook) serve(w http.ResponseWriter, r *http.Request) {
 // want waits until the webhook has received a message for each of these thresholds, each once.
 func (h *webhook) want(percents ...int) {
 	h.t.Helper()
-	harness.Eventually(h.t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(h.t, time.Minute, func() (bool, string) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if len(h.received) != len(percents) {
@@ -261,7 +261,7 @@ func TestThresholdsAreSentOnce(t *testing.T) {
 	send := func(n int) {
 		t.Helper()
 		for i := range n {
-			harness.Eventually(t, 20*time.Second, func() (bool, string) { // the other's lease may be on its way back
+			harness.Eventually(t, time.Minute, func() (bool, string) { // the other's lease may be on its way back
 				a := p.ask(t, i%2, "acme", lightCall)
 				return a.Status == http.StatusOK, fmt.Sprintf("%d %s", a.Status, a.Body)
 			})
@@ -308,7 +308,7 @@ tenants:
 				harness.Run(t, 0, nil, "adjust", "--config", gw.ConfigFile(), "--tenant", "acme/app", "--model", "dear.light-v1:0",
 					"--usd=-1", "--reason", "credit note", "--force", "--id", id, "--at", at.UTC().Format(time.RFC3339))
 			}
-			harness.Eventually(t, 20*time.Second, func() (bool, string) {
+			harness.Eventually(t, time.Minute, func() (bool, string) {
 				return send() == http.StatusBadRequest,
 					"every request is served"
 			})
@@ -319,7 +319,7 @@ tenants:
 			}
 			credit("now", time.Now())
 			credit("now-again", time.Now())
-			harness.Eventually(t, 20*time.Second, func() (bool, string) { return send() == http.StatusOK, "nothing is served" })
+			harness.Eventually(t, time.Minute, func() (bool, string) { return send() == http.StatusOK, "nothing is served" })
 			wantText(t, harness.Run(t, 0, nil, "verify", "--config", gw.ConfigFile()), "\n0 differences")
 		})
 	}
@@ -370,7 +370,7 @@ func TestNewBudgetCountsItsPeriod(t *testing.T) {
 				t.Error(ready)
 			}
 			gw.Write(yaml("  - {id: corp}\n"))
-			harness.Eventually(t, 20*time.Second, func() (bool, string) {
+			harness.Eventually(t, time.Minute, func() (bool, string) {
 				_, r := gw.Readyz()
 				return strings.Contains(r.Degraded["tenants"], "1 with budgets are gone"), fmt.Sprint(r)
 			})

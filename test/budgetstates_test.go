@@ -42,7 +42,7 @@ func TestBudgetStates(t *testing.T) {
 	const app = `{key="",on_exceed="reject",period="month",tenant="acme/app",time_zone="Europe/Berlin"}`
 	const root = `{key="",on_exceed="notify",period="day",tenant="acme",time_zone="UTC"}`
 	var states []map[string]any
-	harness.Eventually(t, 30*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		out := harness.Run(t, 0, nil, "budgets", "--config", p.gateways[0].ConfigFile(), "--format", "json")
 		if err := json.Unmarshal([]byte(out), &states); err != nil || len(states) != 2 {
 			return false, out

@@ -115,7 +115,7 @@ tenants: [{id: acme, keys: [%s]}]
 		}
 	}
 	all.Wait()
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		served := map[string]harness.Row{}
 		for _, s := range sandbox.Log() {
 			row := served[s.Model]
@@ -182,7 +182,7 @@ tenants: [{id: acme, keys: [%s]}]
 	p := protocols(gw, gw, nil)[0]
 	p.leave(t, key, "test.converse", "converse")
 	p.leave(t, key, "test.converse-stream", "converse-stream")
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := gw.Report("model")
 		for _, row := range rows {
 			if row.Unknown != 1 || row.Legs != 1 || row.Input != 0 {
@@ -233,14 +233,14 @@ tenants: [{id: acme, keys: [%s]}]
 	}
 	begun.Wait()
 	for _, gw := range []*harness.Gateway{plain, secure} {
-		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			n := gw.Metric("sluice_requests_in_flight")
 			return n == 4, fmt.Sprintf("%v requests in flight", n)
 		})
 		gw.Signal(syscall.SIGTERM)
 	}
 	for _, gw := range []*harness.Gateway{plain, secure} {
-		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			conn, err := net.Dial("tcp", gw.Addr)
 			if err == nil {
 				conn.Close()
@@ -295,7 +295,7 @@ tenants: [{id: acme, keys: [%s]}]
 	for range open {
 		calls.Go(func() { _ = post(gw, key, "/model/test.hang/converse", ask) }) // broken by the kill
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		n := upstream.Calls("test.hang")
 		return n == open, fmt.Sprintf("%d calls at the upstream", n)
 	})
@@ -307,7 +307,7 @@ tenants: [{id: acme, keys: [%s]}]
 	}
 	for range 2 { // a second restart must not count them again
 		gw = harness.Start(t, c)
-		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			rows := gw.Report("model")
 			for _, row := range rows {
 				got := harness.Row{Requests: row.Requests, Legs: row.Legs, Input: row.Input, Output: row.Output,
@@ -362,7 +362,7 @@ tenants: [{id: acme, keys: [%s]}]
 	close(work)
 	all.Wait()
 	gateways := []*harness.Gateway{plain, secure}
-	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var want, got harness.Row
 		for _, s := range sandbox.Log() {
 			want.Legs, want.Input, want.Output = want.Legs+1, want.Input+s.Input, want.Output+s.Output
@@ -382,7 +382,7 @@ tenants: [{id: acme, keys: [%s]}]
 		p.client.CloseIdleConnections()
 	}
 	for _, gw := range gateways {
-		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			n, open := gw.Metric("go_goroutines"), gw.Metric("sluice_connections")
 			return n < 150 && open == 0, fmt.Sprintf("%v goroutines, %v connections", n, open)
 		})

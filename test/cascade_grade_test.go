@@ -58,7 +58,7 @@ func observed(t *testing.T, gw *harness.Gateway, key harness.Key, text string) (
 	if got := h.Get("x-sluice-path"); got != "direct" {
 		t.Fatal(got)
 	}
-	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		all, err := os.ReadFile(log)
 		if err != nil || len(all) <= len(before) || !bytes.HasSuffix(all, []byte("\n")) {
 			return false, fmt.Sprint(err)

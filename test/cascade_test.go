@@ -111,7 +111,7 @@ func TestCascadeChecks(t *testing.T) {
 func wantCascadeRows(t *testing.T, gw *harness.Gateway) {
 	t.Helper()
 	const each = 8 // four operations, two versions of HTTP
-	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := gw.Report("path")
 		got := map[string][3]int64{}
 		for _, r := range rows {
@@ -161,7 +161,7 @@ cascades:
 			"(most)",
 			op, all[cancels/2], all[cancels*99/100-1], all[cancels-1])
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		for _, r := range gw.Report("path") {
 			if r.Path == "partner" {
 				return r.Legs == 2*cancels && r.Unknown == 2*cancels, fmt.Sprintf("%+v", r)
@@ -232,11 +232,11 @@ func TestCascadeObserve(t *testing.T) {
 	if got.Header.Get("x-sluice-path") != "direct" || got.Header.Get("x-sluice-reason") != "mode_observe" {
 		t.Errorf("%v", got.Header)
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		line, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
 		return err == nil && bytes.Contains(line, []byte(`"partner":"same","label":"same"`)), fmt.Sprintf("%v %s", err, line)
 	})
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := gw.Report("tenant")
 		for _, r := range rows {
 			if r.Tenant == "acme/shadow" && r.Legs == 2 && r.Requests == 0 {

@@ -61,7 +61,7 @@ cascades:
 
 	enforce := harness.Config{Dir: dir, YAML: settings(fmt.Sprintf("    mode: enforce\n    certificate: %q\n", cert))}
 	gw = harness.Start(t, enforce)
-	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		got := asked("bad")
 		return got == "direct uncertified", got
 	})
@@ -86,7 +86,7 @@ func certifyFrom(t *testing.T, gw *harness.Gateway, cert string) {
 	t.Helper()
 	log := filepath.Join(gw.Dir, "data", "pairs", "support.jsonl")
 	var line []byte
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var err error
 		line, err = os.ReadFile(log)
 		return bytes.HasSuffix(line, []byte("\n")), fmt.Sprint(err)

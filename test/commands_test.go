@@ -167,7 +167,7 @@ func TestCalibrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var line []byte
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var err error
 		line, err = os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
 		return bytes.HasSuffix(line, []byte("\n")), fmt.Sprint(err)
@@ -243,7 +243,7 @@ func wantTaken(t *testing.T, gw *harness.Gateway, key harness.Key, cert string, 
 	t.Helper()
 	served := func(want string) {
 		t.Helper()
-		harness.Eventually(t, 20*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			_, h, _ := postWith(t, http.DefaultClient, gw.URL()+"/model/auto/converse", ask, key)
 			got := h.Get("x-sluice-path") + " " + h.Get("x-sluice-reason")
 			return got == want, got

@@ -31,7 +31,7 @@ func TestU11Explain(t *testing.T) {
 		"acme/app": "budgets: [{period: month, usd: 3}]", "other": "models: [\"dear.light*\"]",
 	})
 	for _, g := range p.gateways { // the ledger knows both
-		harness.Eventually(t, 20*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			out := harness.Run(t, 0, nil, "requests", "--config", g.ConfigFile(), "--format", "json")
 			return strings.TrimSpace(out) == "[]", out
 		})

@@ -246,7 +246,7 @@ tenants: [{id: acme, keys: [%[5]s]}]
 	close(stop)
 	neighbours.Wait()
 	checkFaultReport(t, gw, faults, good)
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		now, inFlight := gw.Metric("go_goroutines"), gw.Metric("sluice_requests_in_flight")
 		// Kept connections to upstream and callers have a goroutine or two each.
 		return inFlight == 0 && now <= before+60, fmt.Sprintf("%v goroutines, %v before, %v requests in flight", now, before,
@@ -286,7 +286,7 @@ func checkFaultReport(t *testing.T, gw *harness.Gateway, faults []fault, good in
 		want["fault."+f.name] = harness.Row{Requests: 1, Legs: f.legs, Input: f.known, Output: f.known / 3 * 2,
 			Unknown: f.unknown}
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := gw.Report("model")
 		var wrong []string
 		for _, row := range rows {
@@ -320,7 +320,7 @@ tenants: [{id: acme, keys: [%s]}]
 		}
 	}
 	want := harness.Row{Requests: 3, Legs: 3, Input: 6, Output: 4, Unknown: 1}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := gw.Report("model")
 		if len(rows) != 1 {
 			return false, fmt.Sprintf("%+v", rows)
@@ -361,11 +361,11 @@ tenants: [{id: acme, keys: [%s]}]
 	if got := ask("good"); got.Status != 200 {
 		t.Errorf("another model: %d %s", got.Status, got.Body)
 	}
-	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		got := ask("ill")
 		return got.Status == 200 && state() == 0, fmt.Sprintf("%d %s, metric %v", got.Status, got.Body, state())
 	})
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		for _, row := range gw.Report("model") {
 			if row.Model == "ill" && row.Unknown != failures {
 				return false, fmt.Sprintf("%+v, want %d unknown: what never left is not", row, failures)

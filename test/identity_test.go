@@ -118,7 +118,7 @@ tenants: [{id: acme, keys: [%s]}]
 		t.Errorf("%d warnings\n%s", warned, gw.Log)
 	}
 	keyFile(t, file, third)
-	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		got := gw.Post(t, key.BearerCredential, target, ask)
 		return got.Status == 200, fmt.Sprintf("%d %s", got.Status, got.Body)
 	})

@@ -22,7 +22,7 @@ func TestJournalGone(t *testing.T) {
 	data := filepath.Join(gw.Dir, "data")
 	want := func(what string, status int) {
 		t.Helper()
-		harness.Eventually(t, 15*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			got := gw.Post(t, key.BearerCredential, "/model/amazon.nova-lite-v1%3A0/converse", ask).Status
 			code, r := gw.Readyz()
 			gone := strings.Contains(r.Degraded["journal"], "the journal is gone")

@@ -24,7 +24,7 @@ func TestLedgerTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			gw := idleGateway(t, url)
 			break_()
-			harness.Eventually(t, 10*time.Second, func() (bool, string) {
+			harness.Eventually(t, time.Minute, func() (bool, string) {
 				code, ready := gw.Readyz()
 				ok := code == http.StatusOK && ready.Ready && gw.Metric("sluice_ledger_degraded") == 1
 				for _, text := range texts {
@@ -108,7 +108,7 @@ func TestFreezeAgrees(t *testing.T) {
 	}
 	late := p.start(budget)
 	for name, gw := range map[string]*harness.Gateway{"asked": asked, "idle": idle, "late": late} {
-		harness.Eventually(t, 10*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			code, ready := gw.Readyz()
 			ok := code == http.StatusOK && ready.Ready &&
 				strings.Contains(ready.Degraded["budgets"], "grants nothing to 1 root") &&

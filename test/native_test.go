@@ -57,7 +57,7 @@ func TestNativeOpenAI(t *testing.T) {
 			t.Error(c.body, body)
 		}
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var calls, in, out, read int64
 		for _, r := range g.Report("model") {
 			calls, in, out, read = calls+r.Requests, in+r.Input, out+r.Output, read+r.CacheRead

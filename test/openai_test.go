@@ -157,7 +157,7 @@ func TestDialectsCount(t *testing.T) {
 			asked++
 		}
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var all harness.Row
 		for _, r := range g.Report("model") {
 			all.Requests, all.Input, all.Output = all.Requests+r.Requests, all.Input+r.Input, all.Output+r.Output

@@ -34,7 +34,7 @@ func TestPriceVersionOutlivesItsFile(t *testing.T) {
 	}
 	gw.Post(t, key.BearerCredential, goodCall, ask)
 	var version string
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		for _, line := range strings.Split(command("report", "--by", "price_version", "--format", "csv"), "\n")[1:] {
 			if cells := strings.Split(line, ","); len(cells) > 3 {
 				version = cells[2]

@@ -204,7 +204,7 @@ func (p *player) send(rec *harness.Recording, cred harness.Credential, trace str
 
 func (p *player) checkReport() {
 	p.t.Helper()
-	harness.Eventually(p.t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(p.t, time.Minute, func() (bool, string) {
 		rows := p.gw.Report("tenant,model")
 		if len(rows) != len(p.used) {
 			return false, fmt.Sprintf("%d rows, want %d", len(rows), len(p.used))

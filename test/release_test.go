@@ -47,7 +47,7 @@ func TestCertificatesOfTheOtherProgram(t *testing.T) {
 			gw = harness.Start(t, c)
 			served := func(text, want string) {
 				t.Helper()
-				harness.Eventually(t, 20*time.Second, func() (bool, string) {
+				harness.Eventually(t, time.Minute, func() (bool, string) {
 					_, h, _ := postWith(t, http.DefaultClient, gw.URL()+"/model/auto/converse", converse(text), key)
 					got := h.Get("x-sluice-path") + " " + h.Get("x-sluice-reason")
 					return got == want, got

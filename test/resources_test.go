@@ -79,7 +79,7 @@ tenants:
 	gw = harness.Start(t, c)
 	check("my job after a restart", mine, 200)
 	check("another tenant's job after a restart", theirs, 404)
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		for _, row := range gw.Report("tenant,model") { // no answer says what a video costs
 			if row.Tenant == "acme" && row.Model == "amazon.nova-reel-v1:0" {
 				return row.Requests == 1 && row.Unknown == 1, fmt.Sprintf("%+v", row)
@@ -105,7 +105,7 @@ tenants: [{id: acme, keys: [%s]}]
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := gw.Report("model")
 		return len(rows) == 1 && rows[0].Requests == 2 && rows[0].Cost == "0.006" && rows[0].Unpriced == 0 &&
 			rows[0].Unknown == 0 &&
@@ -195,7 +195,7 @@ tls: {cert: %q, key: %q}
 	if err := os.WriteFile(first+".pem", []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		return strings.Contains(gw.Log.String(), "certificate not reloaded"), "the log does not tell of the bad certificate"
 	})
 	if err := trusts(firstPool); err != nil {
@@ -210,7 +210,7 @@ tls: {cert: %q, key: %q}
 			t.Fatal(err)
 		}
 	}
-	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		err := trusts(secondPool)
 		return err == nil, fmt.Sprint(err)
 	})

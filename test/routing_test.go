@@ -77,7 +77,7 @@ func checkRouted(t *testing.T, gw *harness.Gateway) {
 		light:      {Requests: 4, Legs: 6, Input: 40, Output: 20},
 		escalation: {Requests: 3, Legs: 3, Escalated: 3, Input: 24, Output: 12},
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := gw.Report("model")
 		if len(rows) != len(want) {
 			return false, fmt.Sprintf("%+v", rows)

@@ -49,7 +49,7 @@ cascades: [{name: support, match: request.model == "auto", mode: rules, light: %
 		Quality                  string `json:"quality_loss"`
 	}
 	var rows []row
-	harness.Eventually(t, 15*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		out := harness.Run(t, 0, nil, "report", "savings", "--config", gw.ConfigFile(), "--format", "json")
 		if err := json.Unmarshal([]byte(out), &rows); err != nil {
 			t.Fatal(err)

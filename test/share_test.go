@@ -75,7 +75,7 @@ func TestSessionsMoveBetweenGateways(t *testing.T) {
 		t.Fatalf("a conversation of its own: %s", got)
 	}
 	tries, session, asked := 0, "", 0
-	harness.Eventually(t, 30*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		tries++
 		session = fmt.Sprint("escalated ", tries)
 		c.escalates(a, session)
@@ -90,7 +90,7 @@ func TestSessionsMoveBetweenGateways(t *testing.T) {
 	if got := c.ask(b, "two", "hello"); got != fresh {
 		t.Errorf("another conversation: %s", got)
 	}
-	harness.Eventually(t, 40*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		first, second := c.ask(a, session, "hello"), c.ask(b, session, "hello")
 		return first == fresh && second == fresh, first + ", " + second
 	})
@@ -147,7 +147,7 @@ func TestSessionsWithoutRedis(t *testing.T) {
 	}
 	c.escalates(a, "two")
 	c.redis.Start()
-	harness.Eventually(t, 30*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		got := c.ask(b, "two", "hello")
 		return got == stays, got
 	})

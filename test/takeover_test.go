@@ -126,7 +126,7 @@ func killed(t *testing.T, ledger string, at killAt) {
 	var running sync.WaitGroup
 	var done atomic.Bool
 	running.Go(func() { w.ask(old, "converse-stream") }) // keeps the old process draining
-	harness.Eventually(t, 10*time.Second, func() (bool, string) { return w.asked.Load() == 1, "no stream has begun" })
+	harness.Eventually(t, time.Minute, func() (bool, string) { return w.asked.Load() == 1, "no stream has begun" })
 	for range callers {
 		running.Go(func() {
 			for range 5 { // far less than the budget
@@ -141,7 +141,7 @@ func killed(t *testing.T, ledger string, at killAt) {
 	if at.ofNew {
 		watched = next
 	}
-	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		return strings.Contains(watched.Log.String(), at.log), "the log lacks " + at.log
 	})
 	if at.old {
@@ -166,7 +166,7 @@ func killed(t *testing.T, ledger string, at killAt) {
 // wantServed wants a gateway to answer.
 func (w *takeOverWorld) wantServed(t *testing.T, g *harness.Gateway) {
 	t.Helper()
-	harness.Eventually(t, 30*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		status := w.ask(g, "converse")
 		return status == http.StatusOK, fmt.Sprintf("status %d\n%s", status, g.Log)
 	})
@@ -193,7 +193,7 @@ func (w *takeOverWorld) wantBooked(t *testing.T, g *harness.Gateway, underWay in
 	if float64(served)*callUSD > mostUSD {
 		t.Errorf("E6: %d calls pass the budget", served)
 	}
-	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var calls, output, unknown int64
 		for _, row := range g.Report("tenant") {
 			calls, output, unknown = calls+row.Legs, output+row.Output, unknown+row.Unknown

@@ -66,7 +66,7 @@ func quickstart(t *testing.T, change func(yaml string) string, flags ...string) 
 // tour is what the command printed, once it did.
 func (q *quickstarted) tour() string {
 	q.t.Helper()
-	harness.Eventually(q.t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(q.t, time.Minute, func() (bool, string) {
 		return strings.Contains(q.out.String(), "/metrics"), q.out.String() + q.log.String()
 	})
 	return q.out.String()

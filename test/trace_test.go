@@ -164,7 +164,7 @@ cascades: [{name: watch, match: request.model == "watched", mode: observe, light
 		return key.BearerCredential(req, body)
 	}, "/model/test.broken/converse", prompt)
 	gw.Post(t, key.BearerCredential, "/model/watched/converse", prompt)
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		pair, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "watch.jsonl"))
 		return bytes.HasSuffix(pair, []byte("\n")), fmt.Sprint(err)
 	})

@@ -62,7 +62,7 @@ func TestTrain(t *testing.T) {
 		cert))
 	served := func(text, want string) {
 		t.Helper()
-		harness.Eventually(t, 20*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			_, h, _ := postWith(t, http.DefaultClient, gw.URL()+"/model/auto/converse", converse(text), key)
 			got := h.Get("x-sluice-path") + " " + h.Get("x-sluice-reason")
 			return got == want, got
@@ -84,7 +84,7 @@ func loggedPair(t *testing.T, gw *harness.Gateway, key harness.Key, text string,
 	if err := post(gw, key, "/model/auto/converse", converse(text)); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		log, err := os.ReadFile(filepath.Join(gw.Dir, "data", "pairs", "support.jsonl"))
 		lines := bytes.SplitAfter(log, []byte("\n"))
 		if len(lines) != n+1 {

@@ -120,7 +120,7 @@ func (m *measured) costs(t *testing.T, g *harness.Gateway, bearer, signature []b
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { proxy.Process.Kill(); proxy.Wait() })
-	harness.Eventually(t, 5*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()

@@ -178,7 +178,7 @@ tenants:
 // look counts what is left of inventions, when all of them are posted.
 func look(t *testing.T, m *measured, g *harness.Gateway, redis *redistest.Server, grown int) {
 	const mostRows, mostSeries, mostMemory = 1500, 3000, 150
-	harness.Eventually(t, 60*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		rows := g.Report("tenant")
 		legs := map[string]int64{}
 		for _, r := range rows {

@@ -240,7 +240,7 @@ tenants: [{id: acme, keys: [%s]}]
 	if f.status[424] != m.of(20, 6) {
 		t.Errorf("answers: %v %v, want 424 for all", f.status, f.bad)
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var unknown int64
 		for _, r := range g.Report("model") {
 			unknown += r.Unknown

@@ -293,7 +293,7 @@ tenants: [{id: acme, keys: [%s]}]
 		}
 	}
 	m.note("%d kinds of nonsense, %d unusual answers", len(bad), len(odd))
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		var wrong []string
 		for _, r := range g.Report("model") {
 			if name := r.Model; isBroken(bad, name) && (r.Unknown != 1 || r.Legs != 1) {

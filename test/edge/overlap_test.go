@@ -348,7 +348,7 @@ func (l *traffic) wantBooked(g *harness.Gateway) {
 	streams := l.streaming.Load()
 	want := l.good.Load()
 	tokens := 2*(want-streams) + 10*streams
-	harness.Eventually(l.t, 20*time.Second, func() (bool, string) {
+	harness.Eventually(l.t, time.Minute, func() (bool, string) {
 		var requests, output, unknown int64
 		for _, row := range g.Report("tenant") {
 			requests, output, unknown = requests+row.Requests, output+row.Output, unknown+row.Unknown

@@ -267,7 +267,7 @@ func (d *thin) run(t *testing.T, name string, args ...string) {
 // every second.
 func (g *gate) serves() {
 	g.w.t.Helper()
-	harness.Eventually(g.w.t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(g.w.t, time.Minute, func() (bool, string) {
 		got := g.traffic(1, 1, saying(""))
 		return got[200] == 1, fmt.Sprint("answers ", got)
 	})

@@ -376,7 +376,7 @@ func TestRow7Replicas(t *testing.T) {
 		}
 		ownerOf(t, c, slotOf(t, c, "acme")).Kill()
 		y.kill("master killed")
-		harness.Eventually(t, 20*time.Second, func() (bool, string) {
+		harness.Eventually(t, time.Minute, func() (bool, string) {
 			n := len(c.Masters())
 			return n == 3, fmt.Sprintf("%d masters", n)
 		})

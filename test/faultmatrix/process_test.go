@@ -152,7 +152,7 @@ func startStandIn(t testing.TB) *standIn {
 		"--invocation-log", s.invocations,
 		"--access-key-id", harness.UpstreamKeyID, "--secret-access-key", harness.UpstreamSecret)
 	t.Cleanup(s.proc.kill)
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return false, s.proc.log()

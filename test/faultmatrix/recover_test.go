@@ -105,7 +105,7 @@ func TestRow24LostKeys(t *testing.T) {
 	}
 	w.recovers(&y, "rows were lost", whole)
 	w.gates[0].traffic(5, 1, anything) // rows come back with less than they had
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		log := w.gates[0].log()
 		return strings.Contains(log, "the ledger lost keys"), log
 	})
@@ -143,7 +143,7 @@ func TestRow27StricterFile(t *testing.T) {
 	}
 	w.during(func() { w.pause(time.Second, 2*time.Second) })
 	usedUp := func() bool { return other.traffic(20, 4, mine)[200] == 0 }
-	harness.Eventually(t, 20*time.Second, func() (bool, string) { return usedUp(), other.log() })
+	harness.Eventually(t, time.Minute, func() (bool, string) { return usedUp(), other.log() })
 	var killed time.Time
 	w.during(func() {
 		w.pause(100*time.Millisecond, 300*time.Millisecond)
@@ -160,7 +160,7 @@ func TestRow27StricterFile(t *testing.T) {
 	harness.Eventually(t, lease, func() (bool, string) { return other.send(&ask) == 200, other.log() })
 	y.recovered("the dead gateway's limit", time.Since(killed), lease+whole)
 	strict.start("")
-	harness.Eventually(t, 5*time.Second, func() (bool, string) { return usedUp(), other.log() })
+	harness.Eventually(t, time.Minute, func() (bool, string) { return usedUp(), other.log() })
 	w.healed(&y, began)
 	t.Logf("row 27: %s", &y)
 }
@@ -222,7 +222,7 @@ func TestRow28EachKey(t *testing.T) {
 			}
 			w.recovers(&y, fmt.Sprintf("%s was deleted, idle %t", kind.pattern, idle), kind.within)
 			if kind.loud {
-				harness.Eventually(t, 10*time.Second, func() (bool, string) {
+				harness.Eventually(t, time.Minute, func() (bool, string) {
 					return w.told() > told, kind.pattern + " is gone and nobody says so"
 				})
 			}

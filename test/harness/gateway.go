@@ -283,8 +283,8 @@ func FreeAddr(t testing.TB) string {
 	return ports.Addr(port)
 }
 
-// Eventually calls f every 20 ms until it reports true, and fails the test
-// with the state that f last reported when that takes longer than within.
+// Eventually calls f every 20 ms until it reports true, and fails the test with the state that f last reported when
+// that takes longer than within: a minute, so that a busy machine fails no test, or the time that is promised.
 func Eventually(t testing.TB, within time.Duration, f func() (ok bool, state string)) {
 	t.Helper()
 	deadline := time.Now().Add(within)

@@ -29,7 +29,9 @@ var errNone = errors.New("no free port")
 // Take finds a loopback port at which nobody listens, nor at those that are further above it by each of also. No other
 // Take of this machine gets it until release, whoever listens there or not: while a server is down its port is not
 // another's.
-func (r Range) Take(also ...int) (port int, release func(), err error) { return take(int(r), 9_000, also) }
+func (r Range) Take(also ...int) (port int, release func(), err error) {
+	return take(int(r), 9_000, also)
+}
 
 func take(from, n int, also []int) (port int, release func(), err error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("sluice-ports-%d", os.Getuid()))

@@ -82,7 +82,7 @@ func use(t *testing.T, ledger string) *used {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) { // a record may follow its answer
+	harness.Eventually(t, time.Minute, func() (bool, string) { // a record may follow its answer
 		out, err := u.run("report", "--by", "", "--format", "json")
 		return err == nil && strings.Contains(out, `"requests":4`), out
 	})

@@ -85,7 +85,7 @@ func TestServe(t *testing.T) {
 	}
 	wantStatus(http.StatusOK)
 	gw.Write(yaml("  - {id: acme, nonsense: 1}\n"))
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		status, r := gw.Readyz()
 		return status == http.StatusOK && strings.Contains(r.Degraded["configuration"], "refused at"), fmt.Sprint(r)
 	})
@@ -94,12 +94,12 @@ func TestServe(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		_, r := gw.Readyz()
 		return r.Degraded["configuration"] == "", fmt.Sprint(r)
 	})
 	wantStatus(http.StatusForbidden)
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		n := gw.Metric("sluice_requests_in_flight")
 		return n == 0, fmt.Sprint(n, " requests in flight")
 	})
@@ -155,7 +155,7 @@ func TestSandbox(t *testing.T) {
 	addr := harness.FreeAddr(t)
 	script := harness.File(t, "script.yaml", "rules: [{match: {text: hello}, answer: {text: from the script}}]\n")
 	harness.Background(t, Commands("test"), "sandbox", "--listen", addr, "--script", script, "--bearer-token", "secret")
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		req, _ := http.NewRequest(http.MethodPost, "http://"+addr+"/model/"+model+"/converse", strings.NewReader(ask))
 		req.Header.Set("Authorization", "Bearer secret")
 		res, err := http.DefaultClient.Do(req)
@@ -202,7 +202,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, _ := harness.Background(t, Commands("test"), "quickstart")
-	harness.Eventually(t, 10*time.Second, func() (bool, string) {
+	harness.Eventually(t, time.Minute, func() (bool, string) {
 		return strings.Contains(out.String(), "http://"+addr+"/model/auto/converse") &&
 			strings.Contains(out.String(), key.Bearer), out.String()
 	})
