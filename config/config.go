@@ -31,6 +31,8 @@ type Config struct {
 	ModelUpstreams []ModelUpstream
 	// ModelMap maps opaque ARNs to the model that they stand for.
 	ModelMap map[string]string
+	// Behind is ModelMap with the profiles that tenants have for themselves.
+	Behind map[string]string
 	// AllowedAccounts are those whose ARNs and buckets requests may name, "*" for any; nil
 	// for those that the configuration names otherwise, and the gateway's own.
 	AllowedAccounts []string
@@ -266,9 +268,12 @@ type Tenant struct {
 	BillingTimeZone string
 	Keys            []string
 	// KeySettings are what is set of some of the keys, by their ids.
-	KeySettings  map[string]*Key
-	Models       []string // nil: all
-	DenyModels   []string
+	KeySettings map[string]*Key
+	Models      []string // nil: all
+	DenyModels  []string
+	// ModelMap is which application inference profiles Bedrock is asked for in place of models,
+	// by model, for the tenant and those below it.
+	ModelMap     map[string]string
 	Resources    *Resources // nil: any that the gateway allows
 	Operations   []string   // nil: the default list
 	Upstream     string

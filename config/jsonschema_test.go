@@ -80,7 +80,8 @@ func TestSchemaTakesWhatShips(t *testing.T) {
 			section["nonsense"] = "x"
 			refused := schema.Validate(whole) != nil
 			delete(section, "nonsense")
-			switch free := map[string]bool{"upstreams": true, "model_upstreams": true, "model_map": true, "aliases": true}; {
+			switch free := map[string]bool{"upstreams": true, "model_upstreams": true, "model_map": true,
+				"aliases": true, "tenants.model_map": true}; {
 			case path == "upstreams": // an upstream is a mapping
 			case free[path] || strings.HasSuffix(path, "tags"):
 				if refused {

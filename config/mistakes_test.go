@@ -72,7 +72,7 @@ func TestEveryMistake(t *testing.T) {
 		}
 	}
 	eachMapping(whole, "", func(path string, section map[string]any) {
-		if path == "upstreams" || path == "model_upstreams" || path == "model_map" || path == "aliases" ||
+		if path == "upstreams" || path == "model_upstreams" || strings.HasSuffix(path, "model_map") || path == "aliases" ||
 			strings.HasSuffix(path, "tags") {
 			return
 		}

@@ -287,6 +287,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("keys", &t.Keys, serving(list(tenantKey(&t.KeySettings)))),
 		key("models", &t.Models, list(name)),
 		key("deny_models", &t.DenyModels, list(name)),
+		key("model_map", &t.ModelMap, table(name)),
 		key("allowed_guardrails", &within.Guardrails, list(name)),
 		key("allowed_s3", &within.S3, list(name)),
 		key("operations", &t.Operations, list(oneOf(operations...))),

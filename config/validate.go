@@ -34,6 +34,7 @@ func validate(c *Config, env func(string) string, unread map[string]bool) []Prob
 	}
 	v.references()
 	v.tenants()
+	v.profiles()
 	v.cascades()
 	v.discounts()
 	return v.problems
@@ -197,6 +198,47 @@ func (v *validator) references() {
 		v.require(alias != "", "aliases", "has an alias without a name")
 		v.require(!chained, member("aliases", alias), "leads to %q, which is an alias itself", target)
 	}
+}
+
+// applicationProfile is what the ARN of one has.
+const applicationProfile = ":application-inference-profile/"
+
+// profiles checks the profiles that tenants have for themselves, and collects what all opaque ARNs
+// are for.
+func (v *validator) profiles() {
+	c := v.c
+	c.Behind = c.ModelMap
+	for i := range c.Tenants {
+		own := c.Tenants[i].ModelMap
+		for _, model := range slices.Sorted(maps.Keys(own)) {
+			path, arn := member(fmt.Sprintf("tenants[%d].model_map", i), model), own[model]
+			before, twice := c.Behind[arn]
+			switch aliased, alias := c.Aliases[model]; {
+			case strings.HasPrefix(model, "arn:"):
+				v.require(false, path, "maps models to profiles of the tenant; model_map at the top says what an ARN is for")
+			case alias:
+				v.require(false, path, "is an alias: write the model, %s", aliased)
+			case !strings.HasPrefix(arn, "arn:") || !strings.Contains(arn, applicationProfile):
+				v.require(false, path, "must be the ARN of an application inference profile")
+			case twice && before != model:
+				v.require(false, path, "this profile is for %s already: a profile is for one model", before)
+			default:
+				v.behind(arn, model)
+			}
+		}
+	}
+}
+
+// behind notes what an ARN is for. The map of the configuration stays as it is written.
+func (v *validator) behind(arn, model string) {
+	c := v.c
+	if len(c.Behind) == len(c.ModelMap) {
+		c.Behind = maps.Clone(c.ModelMap)
+	}
+	if c.Behind == nil {
+		c.Behind = map[string]string{}
+	}
+	c.Behind[arn] = model
 }
 
 func (v *validator) upstreamName(path, name string) {

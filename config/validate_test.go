@@ -51,6 +51,16 @@ func TestForms(t *testing.T) {
 	f("upstream: {role_arn: 'arn:aws:iam::12:role/a'}", "must be the ARN of a role")
 
 	tenant := func(s string) string { return "tenants: [{id: a, " + s + "}]" }
+	const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x"
+	f(tenant("model_map: {amazon.a: '"+arn+"'}"), "")
+	f("model_map: {'"+arn+"': amazon.a}\n"+tenant("model_map: {amazon.a: '"+arn+"'}"), "")
+	f("model_map: {'"+arn+"': amazon.b}\n"+tenant("model_map: {amazon.a: '"+arn+"'}"), "is for amazon.b already")
+	f(tenant("model_map: {amazon.a: '"+arn+"', amazon.b: '"+arn+"'}"), "is for amazon.a already")
+	f(tenant("model_map: {'"+arn+"': amazon.a}"), "model_map at the top says what an ARN is for")
+	f("aliases: {a: amazon.a}\n"+tenant("model_map: {a: '"+arn+"'}"), "is an alias: write the model, amazon.a")
+	for _, wrong := range []string{"x", "us.amazon.a", "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/x"} {
+		f(tenant("model_map: {amazon.a: "+wrong+"}"), "must be the ARN of an application inference profile")
+	}
 	f(tenant("budgets: [{period: month, usd: 1, time_zone: Europe/Berlin}]"), "")
 	f(tenant("budgets: [{period: month, usd: 1, time_zone: Local}]"), "there is no time zone")
 	f(tenant("budgets: [{period: month, usd: 1, on_exceed: light_only, hard_usd: 1}]"), "")

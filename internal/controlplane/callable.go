@@ -9,7 +9,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
-	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 )
 
@@ -34,8 +33,8 @@ func Callable(s *snapshot.Snapshot, t *tenant.Tenant, now time.Time) []caller.Li
 			}
 		}
 	}
-	for arn := range s.Config.ModelMap {
-		if wire.ParseModelID(arn).Kind == wire.ModelApplicationProfile && p.allowed(arn) {
+	for arn := range s.Config.Behind {
+		if p.own(arn) {
 			models = append(models, arn)
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	twice   = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/dup"
 	other   = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/dup"
 	third   = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/dup"
+	owned   = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/owned"
 	unknown = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/nobody"
 )
 
@@ -43,6 +44,8 @@ tenants:
   - {id: tokyo, upstream: tokyo}
   - {id: nova, models: ["*nova*", plain]}
   - {id: denies, deny_models: ["*claude*"]}
+  - {id: owner, model_map: {"us.` + sonnet + `": "` + owned + `"}}
+  - {id: owner/team}
 `
 
 // at is a day on which the models of the tests are served.
@@ -153,7 +156,9 @@ func TestLists(t *testing.T) {
 	f("nova", profiles, []string{"us." + nova}, []string{"us." + sonnet, "abc123"})
 	f("denies", profiles, []string{"us." + nova}, []string{"us." + sonnet, "abc123"})
 	f("all", profiles+"&type=SYSTEM_DEFINED", []string{"us." + sonnet}, []string{"abc123"})
-	f("all", profiles+"&type=APPLICATION", []string{"abc123"}, []string{"us." + sonnet})
+	f("all", profiles+"&type=APPLICATION", []string{"abc123"}, []string{"us." + sonnet, "owned"})
+	f("owner", profiles, []string{"abc123", "owned"}, nil)
+	f("owner/team", profiles, []string{"abc123", "owned"}, nil)
 }
 
 // TestGets (U6): a profile names its model, in whatever form it is asked for.
@@ -174,6 +179,8 @@ func TestGets(t *testing.T) {
 	f("all", "arn:aws:bedrock:us-east-1::inference-profile/us."+sonnet, "us."+sonnet, sonnet)
 	f("all", mapped, "abc123", sonnet)
 	f("all", "abc123", "abc123", sonnet)
+	f("owner/team", owned, "owned", sonnet)
+	f("owner", "owned", "owned", sonnet)
 	f("all", "auto", "us."+sonnet, sonnet)
 	for _, asked := range []string{nova, url.PathEscape("arn:aws:bedrock:us-east-1::foundation-model/" + nova), "plain"} {
 		a := mustAsk(t, s, "nova", "/foundation-models/"+asked)
@@ -197,6 +204,8 @@ func TestRefuses(t *testing.T) {
 	}
 	f("nova", "/foundation-models/"+sonnet, wire.KindAccessDenied, "You do not have access to the model")
 	f("denies", "/inference-profiles/us."+sonnet, wire.KindAccessDenied, "You do not have access to the model")
+	f("all", "/inference-profiles/"+owned, wire.KindAccessDenied, "You do not have access")
+	f("all", "/inference-profiles/owned", wire.KindAccessDenied, "You do not have access")
 	f("denies", "/inference-profiles/"+mapped, wire.KindAccessDenied, "You do not have access")
 	f("denies", "/inference-profiles/abc123", wire.KindAccessDenied, "You do not have access")
 	f("denies", "/inference-profiles/"+unknown, wire.KindAccessDenied, "You do not have access")

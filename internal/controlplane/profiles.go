@@ -112,14 +112,20 @@ func (p *plane) system(id, scope, foundation string) *profile {
 
 // applicationProfiles are those that model_map names.
 func (p *plane) applicationProfiles() (all []*profile) {
-	for arn := range p.snapshot.Config.ModelMap {
-		if wire.ParseModelID(arn).Kind == wire.ModelApplicationProfile && p.allowed(arn) {
+	for arn := range p.snapshot.Config.Behind {
+		if p.own(arn) {
 			if found := p.application(arn); found != nil {
 				all = append(all, found)
 			}
 		}
 	}
 	return all
+}
+
+// own reports whether an ARN is a profile of the operator's that the tenant may use.
+func (p *plane) own(arn string) bool {
+	return wire.ParseModelID(arn).Kind == wire.ModelApplicationProfile && p.allowed(arn) &&
+		p.snapshot.Perimeter.Owns(p.tenant.ID, arn)
 }
 
 // application is a profile of the operator's, nil when nobody knows which model it is for.
@@ -142,7 +148,7 @@ func (p *plane) getProfile(asked string) (any, *wire.Error) {
 	if arn := p.mapped(resolved); arn != "" {
 		asked, resolved, id = arn, arn, wire.ParseModelID(arn)
 	}
-	if !p.allowed(asked) {
+	if !p.allowed(asked) || !p.snapshot.Perimeter.Owns(p.tenant.ID, resolved) {
 		return nil, denied(asked)
 	}
 	switch id.Kind {
@@ -166,7 +172,7 @@ func (p *plane) mapped(id string) (found string) {
 	if strings.Contains(id, "/") {
 		return ""
 	}
-	for arn := range p.snapshot.Config.ModelMap {
+	for arn := range p.snapshot.Config.Behind {
 		if strings.HasSuffix(arn, ":application-inference-profile/"+id) {
 			if found != "" {
 				return ""

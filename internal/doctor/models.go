@@ -22,7 +22,7 @@ func Named(s *snapshot.Snapshot) []string {
 	for _, target := range s.Config.Aliases {
 		note(target)
 	}
-	for arn := range s.Config.ModelMap {
+	for arn := range s.Config.Behind {
 		note(arn)
 	}
 	for i := range s.Config.Cascades {

@@ -93,8 +93,9 @@ type Explanation struct {
 type Leg struct {
 	Role         string `json:"role"`
 	Model        string `json:"model"`
-	Path         string `json:"path"`             // of its record
-	Reason       string `json:"reason,omitempty"` // known before the call
+	Profile      string `json:"profile,omitempty"` // the tenant's own, which is asked in place of the model
+	Path         string `json:"path"`              // of its record
+	Reason       string `json:"reason,omitempty"`  // known before the call
 	Upstream     string `json:"upstream"`
 	MaxOutput    *int64 `json:"max_output_tokens"` // after the cap; nil: no bound
 	Capped       string `json:"capped,omitempty"`  // the cap, when it changes the request

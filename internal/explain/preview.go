@@ -128,8 +128,9 @@ func (p *previewed) shadows() []router.Leg {
 func (p *previewed) explain(i int, output int64) Leg {
 	planned := p.legs[i]
 	l := Leg{
-		Role: roles[planned.Role], Model: planned.Model, Path: string(planned.Path), Upstream: planned.Upstream,
-		Capped: planned.Limit.Header(), Cut: planned.Limit.Cut,
+		Role: roles[planned.Role], Model: planned.Model, Profile: planned.Profile, Path: string(planned.Path),
+		Upstream: planned.Upstream,
+		Capped:   planned.Limit.Header(), Cut: planned.Limit.Cut,
 	}
 	if i == 0 {
 		l.Reason = p.route.Reason

@@ -43,7 +43,8 @@ func (e *Explanation) WriteText(w io.Writer) error {
 	}
 	for i := range e.Legs {
 		l := &e.Legs[i]
-		line(fmt.Sprintf("leg %d", i+1), "%s %s, upstream %s, %s", l.Role, l.Model, orDefault(l.Upstream), l.output())
+		line(fmt.Sprintf("leg %d", i+1), "%s %s%s, upstream %s, %s", l.Role, l.Model,
+			after(l.Profile, " as "), orDefault(l.Upstream), l.output())
 		line("", "path %s%s, reserves %s (%s at the estimate), expects %s",
 			l.Path, after(l.Reason, ", reason "), l.Reserved, l.AtEstimate, l.Expected)
 	}

@@ -17,10 +17,12 @@ import (
 func (c *call) Ended(a *leg.Attempt) {
 	l, b := c.line, &c.bill
 	if c.Cascade != "" {
-		l.tally.Add(&a.Posting.Row, &a.Posting.Add)
+		row := a.Posting.Row
+		row.Model = a.Model // of whoever's profile
+		l.tally.Add(&row, &a.Posting.Add)
 		if c.Span.Sampled() {
 			b.mu.Lock()
-			b.attempts = append(b.attempts, saving.Row{Key: a.Posting.Row, Add: a.Posting.Add})
+			b.attempts = append(b.attempts, saving.Row{Key: row, Add: a.Posting.Add})
 			b.mu.Unlock()
 		}
 	}

@@ -125,7 +125,7 @@ func (a *Attempt) start(n int) {
 	s := a.Start
 	*s = record.Start{
 		ID: a.asker.NewID(), RequestID: r.ID, Root: payer.Root, Tenant: payer.ID, Key: key,
-		Op: r.Target.Op, Model: p.Model, SKU: p.SKU, Cascade: r.Cascade, Path: string(p.Path), Reason: p.Reason,
+		Op: r.Target.Op, Model: p.ID(), SKU: p.SKU, Cascade: r.Cascade, Path: string(p.Path), Reason: p.Reason,
 		Leg: p.Index, Attempt: n,
 		EstimatedInput: cmp.Or(p.Input, int64(p.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
 		Charges: a.charges, AskedTier: p.Facts.ServiceTier, AskedLatency: p.Facts.Latency,

@@ -251,7 +251,10 @@ func TestOthersPayOn(t *testing.T) {
 	ask := func() {
 		w := newWorld(t, wire.OpConverse, scripted{err: stale}, scripted{status: 200})
 		w.request.Gone = &gone
-		p := w.plan(t).PaidBy(w.request.Caller.Tenant)
+		p, err := w.plan(t).PaidBy(w.request, w.request.Caller.Tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
 		a, err := w.asker.Ask(t.Context(), w.request, p, nil)
 		if err != nil || a.Err != nil {
 			t.Fatalf("%v, %v", err, a.Err)

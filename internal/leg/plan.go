@@ -26,8 +26,10 @@ type Plan struct {
 	Path     router.Path // in its record, with Reason
 	Reason   string
 	Upstream string // configured name, "" for the default one
-	SKU      record.SKU
-	Price    *record.Price // nil: unpriced
+	// Profile is the application inference profile of who pays that is asked in place of Model, "" for Model itself.
+	Profile string
+	SKU     record.SKU
+	Price   *record.Price // nil: unpriced
 	// Guardrail is what the units of a guardrail cost that works on the model's input
 	// and output; nil for none.
 	Guardrail *record.Price
@@ -75,6 +77,9 @@ func (p *Plan) make(r *Request) *wire.Error {
 			return err
 		}
 	}
+	if err = p.chooseProfile(r, r.Caller.Tenant); err != nil {
+		return err
+	}
 	p.SKU = r.Snapshot.SKU(p.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
 	p.Pieces = p.Facts.Pieces(p.Dialect, p.Body(r))
 	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {
@@ -85,6 +90,23 @@ func (p *Plan) make(r *Request) *wire.Error {
 	}
 	return p.price(r)
 }
+
+// chooseProfile finds the profile by which the bill says who pays. AWS takes profiles on its own paths alone.
+func (p *Plan) chooseProfile(r *Request, payer *tenant.Tenant) *wire.Error {
+	p.Profile = ""
+	if op := r.Target.Op; !op.IsConverse() && !op.IsInvoke() {
+		return nil
+	}
+	if p.Profile = payer.Profile(p.Model); p.Profile == "" {
+		return nil
+	}
+	s := r.signedBy(p.Upstream)
+	s.Tenant = payer.ID
+	return r.Snapshot.Perimeter.Model(r.Gone, &s, p.Profile)
+}
+
+// ID is what Bedrock is asked for, and what records have.
+func (p *Plan) ID() string { return cmp.Or(p.Profile, p.Model) }
 
 // fit fits the body to a model that is asked in place of the one that it was written for.
 func (p *Plan) fit(r *Request) {
@@ -213,11 +235,11 @@ func (p *Plan) As(path router.Path, reason string) *Plan {
 	return &q
 }
 
-// PaidBy returns the plan as one that somebody else than the caller pays for.
-func (p *Plan) PaidBy(payer *tenant.Tenant) *Plan {
+// PaidBy returns the plan as one that somebody else than the caller pays for. It fails like NewPlan.
+func (p *Plan) PaidBy(r *Request, payer *tenant.Tenant) (*Plan, *wire.Error) {
 	q := *p
 	q.Payer = payer
-	return &q
+	return &q, q.chooseProfile(r, payer)
 }
 
 // vagueOutput is what is held of a token limit for a model whose maximum output

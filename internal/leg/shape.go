@@ -44,7 +44,7 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 	}
 	o.splices, o.header = splices, appendForwarded(o.header[:0], r.Header)
 	o.shaped = engine.Request{
-		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.Model, Op: target.Op,
+		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.ID(), Op: target.Op,
 		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
 		Account: r.Account,
 	}
@@ -54,7 +54,7 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 func (p *Plan) target(r *Request) wire.Target {
 	target := r.Target
 	if r.Modelled() && target.Op != wire.OpStartAsyncInvoke {
-		target.Model = p.Model
+		target.Model = p.ID()
 	}
 	return target
 }

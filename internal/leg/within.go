@@ -49,11 +49,16 @@ func (r *Request) MayName(ctx context.Context, models ...string) *wire.Error {
 // signer is as whom a call of a model, or of another resource, is signed. It fails for
 // an ARN of a region that the call does not go to.
 func (r *Request) signer(of string) (perimeter.Signer, *wire.Error) {
+	upstream, err := r.Snapshot.Router.Upstream(of, r.Caller.Tenant.Upstream)
+	return r.signedBy(upstream), err
+}
+
+// signedBy is as whom calls of an upstream are signed.
+func (r *Request) signedBy(upstream string) perimeter.Signer {
 	t := r.Caller.Tenant
-	upstream, err := r.Snapshot.Router.Upstream(of, t.Upstream)
 	s := perimeter.Signer{Tenant: t.ID, Upstream: upstream, Role: t.Role, Offline: r.Snapshot.Upstream == nil}
 	s.Accounts, _ = r.Snapshot.Upstream.(perimeter.Accounts)
-	return s, err
+	return s
 }
 
 // Within fails when the request names a resource that it may not, in its path, its header

@@ -73,6 +73,10 @@ func (p *Perimeter) resource(ctx context.Context, s *Signer, name string, a *arn
 	if !p.kinds[a.kind] && !p.mapped[name] {
 		return denied(name, "the kind", a.kind, "allowed_kinds")
 	}
+	if !p.Owns(s.Tenant, name) {
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: it is the profile of another tenant.",
+			short(name))
+	}
 	err := p.owned(ctx, s, name, a)
 	if err != nil && err.Cause != nil && a.kind == "inference-profile" && len(p.accounts) == 0 {
 		return nil

@@ -103,9 +103,9 @@ func TestSettings(t *testing.T) {
 	f(config.Config{}, "allowed_accounts", model(mine))
 	f(named, "", model(mine))
 	f(config.Config{AllowedAccounts: []string{"*"}}, "", model(fmt.Sprintf(arnOf("imported-model/x"), stranger)))
-	f(config.Config{AllowedAccounts: []string{}, ModelMap: map[string]string{mine: "m"}}, "allowed_accounts", model(mine))
+	f(config.Config{AllowedAccounts: []string{}, Behind: map[string]string{mine: "m"}}, "allowed_accounts", model(mine))
 	for _, by := range []config.Config{
-		{ModelMap: map[string]string{mine: "m"}}, {ModelUpstreams: []config.ModelUpstream{{Glob: "arn:*:" + friend + ":*"}}},
+		{Behind: map[string]string{mine: "m"}}, {ModelUpstreams: []config.ModelUpstream{{Glob: "arn:*:" + friend + ":*"}}},
 		{Upstream: config.Upstream{Role: role.Role{ARN: "arn:aws:iam::" + friend + ":role/r"}}},
 		{Upstreams: map[string]config.Upstream{"eu": {Role: role.Role{ARN: "arn:aws:iam::" + friend + ":role/r"}}}},
 		{Tenants: []config.Tenant{{Role: &role.Role{ARN: "arn:aws:iam::" + friend + ":role/r"}}}},
@@ -114,8 +114,8 @@ func TestSettings(t *testing.T) {
 		f(by, "allowed_accounts", model(fmt.Sprintf(arnOf("imported-model/x"), stranger)))
 	}
 	f(named, "allowed_kinds", model(endpoint))
-	f(config.Config{ModelMap: map[string]string{endpoint: "m"}}, "", model(endpoint))
-	f(config.Config{ModelMap: map[string]string{endpoint: "m"}}, "allowed_kinds", model(endpoint+"2"))
+	f(config.Config{Behind: map[string]string{endpoint: "m"}}, "", model(endpoint))
+	f(config.Config{Behind: map[string]string{endpoint: "m"}}, "allowed_kinds", model(endpoint+"2"))
 	f(config.Config{AllowedAccounts: []string{friend}, AllowedKinds: []string{"endpoint"}}, "", model(endpoint))
 	f(config.Config{AllowedAccounts: []string{friend}, AllowedKinds: []string{"endpoint"}}, "allowed_kinds", model(mine))
 	near := config.Config{AllowedAccounts: []string{friend}, AllowedRegions: []string{"eu-west-1"}}
@@ -260,7 +260,7 @@ func TestOwnAccount(t *testing.T) {
 	f(Compile(&config.Config{}), &asked{err: errors.New("no")}, 1, "")
 	f(Compile(&config.Config{}), &asked{id: stranger}, 1, "allowed_accounts")
 	mapped := map[string]string{fmt.Sprintf(arnOf("imported-model/y"), stranger): "amazon.nova-lite-v1:0"}
-	f(Compile(&config.Config{ModelMap: mapped}), &asked{err: errors.New("no")}, 1, "could not find out its own account")
+	f(Compile(&config.Config{Behind: mapped}), &asked{err: errors.New("no")}, 1, "could not find out its own account")
 	a := &asked{id: friend}
 	for _, name := range []string{"amazon.nova-lite-v1:0",
 		"arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"} {

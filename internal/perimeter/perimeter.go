@@ -13,6 +13,7 @@ package perimeter
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -28,12 +29,13 @@ type Accounts interface {
 
 // Perimeter is what may be named. It is immutable. The zero value allows no account.
 type Perimeter struct {
-	every     bool            // any account
-	accounts  map[string]bool // by number
-	listed    bool            // the configuration lists them: the gateway's own is asked of nobody
-	regions   map[string]bool // nil: those that upstreams are in, which the router sees to
-	kinds     map[string]bool // of ARNs
-	mapped    map[string]bool // ARNs that the configuration says the model of, whatever their kind
+	every     bool                // any account
+	accounts  map[string]bool     // by number
+	listed    bool                // the configuration lists them: the gateway's own is asked of nobody
+	regions   map[string]bool     // nil: those that upstreams are in, which the router sees to
+	kinds     map[string]bool     // of ARNs
+	mapped    map[string]bool     // ARNs that the configuration says the model of, whatever their kind
+	owners    map[string][]string // of the profiles that tenants have for themselves
 	everybody lists
 	tenants   map[string]lists // of those that have lists of their own, which only narrow
 }
@@ -71,7 +73,7 @@ func (p *Perimeter) lists(tenant, name string, of func(*lists) glob.List) bool {
 func Compile(cfg *config.Config) *Perimeter {
 	p := &Perimeter{
 		accounts: set(cfg.AllowedAccounts), listed: cfg.AllowedAccounts != nil, regions: set(cfg.AllowedRegions),
-		kinds: set(cfg.AllowedKinds), mapped: map[string]bool{},
+		kinds: set(cfg.AllowedKinds), mapped: map[string]bool{}, owners: map[string][]string{},
 	}
 	p.every = p.accounts[config.AnyAccount]
 	if !p.listed {
@@ -80,8 +82,15 @@ func Compile(cfg *config.Config) *Perimeter {
 	if p.kinds == nil {
 		p.kinds = ownKinds()
 	}
-	for arn := range cfg.ModelMap {
+	for arn := range cfg.Behind {
 		p.mapped[arn] = true
+	}
+	for i := range cfg.Tenants {
+		for _, arn := range cfg.Tenants[i].ModelMap {
+			if _, shared := cfg.ModelMap[arn]; !shared {
+				p.owners[arn] = append(p.owners[arn], cfg.Tenants[i].ID)
+			}
+		}
 	}
 	p.everybody, p.tenants = newLists(cfg.AllowedGuardrails, cfg.AllowedS3), map[string]lists{}
 	for i := range cfg.Tenants {
@@ -141,13 +150,25 @@ func named(cfg *config.Config) map[string]bool {
 			add(r.ARN)
 		}
 	}
-	for arn := range cfg.ModelMap {
+	for arn := range cfg.Behind {
 		add(arn)
 	}
 	for _, m := range cfg.ModelUpstreams {
 		add(m.Glob)
 	}
 	return all
+}
+
+// Owns reports whether a tenant may name an ARN as far as that is the profile of some tenants: it is
+// one of them, or below one.
+func (p *Perimeter) Owns(tenant, arn string) bool {
+	owners := p.owners[arn]
+	for of := tenant; of != ""; of = of[:max(0, strings.LastIndexByte(of, '/'))] {
+		if slices.Contains(owners, of) {
+			return true
+		}
+	}
+	return len(owners) == 0
 }
 
 // Stranger is the first account in an ARN, or in a pattern of some, that requests may not

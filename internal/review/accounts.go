@@ -25,6 +25,7 @@ func (r *reviewer) accounts() {
 	for _, arn := range slices.Sorted(maps.Keys(c.ModelMap)) {
 		warn(fmt.Sprintf("model_map[%q]", arn), arn)
 	}
+	r.profiles(warn)
 	for _, m := range c.ModelUpstreams {
 		warn(fmt.Sprintf("model_upstreams[%q]", m.Glob), m.Glob)
 	}

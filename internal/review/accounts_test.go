@@ -33,6 +33,11 @@ func TestAccounts(t *testing.T) {
 	f("model_map: {'" + arn + "': amazon.nova-lite-v1:0}\naliases: {a: '" + arn + "'}\n")
 	f("allowed_accounts: ['123456789012']\nmodel_map: {'"+arn+"': amazon.nova-lite-v1:0}\n",
 		`3:75 warning model_map["`+arn+`"]: `+tail)
+	own := strings.Replace(arn, "provisioned-model", "application-inference-profile", 1)
+	mapped := "tenants: [{id: a, model_map: {'amazon.nova-lite-v1:0': '" + own + "'}}]\n"
+	f(mapped + "aliases: {a: '" + own + "'}\n") // the configuration names the account by that
+	f("allowed_accounts: ['123456789012']\n"+mapped,
+		`3:56 warning tenants[0].model_map["amazon.nova-lite-v1:0"]: `+tail)
 	f("allowed_accounts: [999999999999]\naliases: {a: '" + arn + "'}\n")
 	f("allowed_accounts: ['*']\naliases: {a: '" + arn + "'}\n")
 }

@@ -43,7 +43,7 @@ func (r *reviewer) learnNames() {
 	for _, id := range r.ids {
 		r.spelt = append(r.spelt, wire.ParseModelID(id).Names()...)
 	}
-	r.spelt = append(r.spelt, slices.Collect(maps.Keys(r.Config.ModelMap))...)
+	r.spelt = append(r.spelt, slices.Collect(maps.Keys(r.Config.Behind))...)
 	slices.Sort(r.spelt)
 	r.spelt = slices.Compact(r.spelt)
 }
@@ -77,6 +77,28 @@ func (r *reviewer) references() {
 		r.warn(path+"escalation", r.model(of.Escalation))
 		if of.Shadow.Judge != config.JudgeKeys {
 			r.warn(path+"shadow.judge", r.model(of.Shadow.Judge))
+		}
+	}
+}
+
+// profiles looks through the profiles that tenants have for themselves: models that nobody knows, accounts
+// that may not be named, and regions that calls of the model do not go to.
+func (r *reviewer) profiles(account func(path, text string)) {
+	payers := map[string]string{}
+	for i := range r.Config.Tenants {
+		t := &r.Config.Tenants[i]
+		for _, model := range slices.Sorted(maps.Keys(t.ModelMap)) {
+			path, arn := fmt.Sprintf("tenants[%d].model_map[%q]", i, model), t.ModelMap[model]
+			r.warn(path, r.model(model))
+			account(path, arn)
+			have, want := wire.ParseModelID(arn).Region, r.Router.Region(model, t.Upstream)
+			if have != want && want != "" {
+				r.refuse(path, "the profile is in region %s, and calls of the model go to %s", have, want)
+			}
+			if before, twice := payers[arn]; twice {
+				r.warn(path, fmt.Sprintf("is the profile of %s too: a bill cannot tell them apart", before))
+			}
+			payers[arn] = t.ID
 		}
 	}
 }

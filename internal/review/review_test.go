@@ -99,6 +99,31 @@ func TestReferences(t *testing.T) {
 		`2:25 warning upstreams["x"].region: AWS has no region "moon-1" that is known`)
 }
 
+// TestProfilesOfTenants names what is wrong with the profiles that tenants have for themselves. Issue 11
+func TestProfilesOfTenants(t *testing.T) {
+	const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/"
+	f := func(text, want string) {
+		t.Helper()
+		if got := review(t, "upstream: {endpoint: sandbox, region: us-east-1}\n"+text); got != want {
+			t.Errorf("%s\n got %s\nwant %s", text, got, want)
+		}
+	}
+	tenant := func(id, model, arn string) string {
+		return "{id: " + id + ", model_map: {'" + model + "': '" + arn + "'}}"
+	}
+	f("tenants: ["+tenant("a", "us.amazon.nova-pro-v1:0", arn+"x")+"]\n", "")
+	f("tenants: ["+tenant("a", "us.amazon.nova-prow-v1:0", arn+"x")+"]\n", `2:59 warning tenants[0].model_map[`+
+		`"us.amazon.nova-prow-v1:0"]: no model "us.amazon.nova-prow-v1:0" is known; did you mean "us.amazon.nova-pro-v1:0"?`)
+	other := strings.Replace(arn, "us-east-1", "eu-west-1", 1) + "x"
+	f("tenants: ["+tenant("a", "us.amazon.nova-pro-v1:0", other)+"]\n", `2:58 error tenants[0].model_map[`+
+		`"us.amazon.nova-pro-v1:0"]: the profile is in region eu-west-1, and calls of the model go to us-east-1`)
+	f("upstreams: {eu: {endpoint: sandbox, region: eu-west-1}}\nmodel_upstreams: {'us.*': eu}\ntenants: ["+
+		tenant("a", "us.amazon.nova-pro-v1:0", other)+"]\n", "")
+	f("tenants: ["+tenant("a", "us.amazon.nova-pro-v1:0", arn+"x")+", "+tenant("b", "us.amazon.nova-pro-v1:0", arn+"x")+
+		"]\n", `2:181 warning tenants[1].model_map["us.amazon.nova-pro-v1:0"]: is the profile of a too: a bill cannot tell `+
+		`them apart`)
+}
+
 // TestIncludes warns of a glob that matches no file.
 func TestIncludes(t *testing.T) {
 	got := review(t, sandbox+"include: ['teams/*.yaml']\n")

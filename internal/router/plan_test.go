@@ -213,7 +213,7 @@ func TestAliasesInCascades(t *testing.T) {
 func TestOpaqueARN(t *testing.T) {
 	const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
 	cfg := baseConfig()
-	cfg.ModelMap = map[string]string{arn: sonnet}
+	cfg.Behind = map[string]string{arn: sonnet}
 	r := mustCompile(t, cfg)
 	in := converse(arn)
 	p, err := planOf(r, in)

@@ -40,7 +40,7 @@ type upstreamRule struct {
 func Compile(cfg *config.Config) (*Router, []config.Problem) {
 	r := &Router{
 		aliases:   cfg.Aliases,
-		catalogue: newCatalogue(cfg.Models, cfg.ModelMap),
+		catalogue: newCatalogue(cfg.Models, cfg.Behind),
 		regions:   map[string]string{"": cfg.Upstream.Region},
 	}
 	for name, upstream := range cfg.Upstreams {

@@ -35,7 +35,7 @@ type Source interface {
 // answering every request.
 type Baseline struct {
 	Cascade string
-	Model   string     // escalation model, as it is sent
+	Model   string     // escalation model, as cascades name it once aliases are resolved
 	SKU     record.SKU // what it is priced as; the tier is that of the light legs
 	Quality Quality
 	// Judges is whether the escalation model judges samples as well. Its verdicts
@@ -73,6 +73,8 @@ type Query struct {
 	From, To  time.Time // UTC; To is exclusive
 	Baselines []Baseline
 	Prices    *record.PriceBook
+	// Models are what opaque ARNs are for: rows may have the profiles of tenants.
+	Models map[string]string
 }
 
 // Saving is what one cascade saved, or lost.
@@ -176,6 +178,7 @@ type book struct {
 	Saving
 	base   Baseline
 	prices *record.PriceBook
+	models map[string]string
 	// paid and inputs are the part of the counterfactual that needs no estimate: what was paid for
 	// the model's own answers, and what its input would have cost. inputs is divided by perPrice
 	// and by the attempts that are its key, in the end: a fraction for each row would take long.
@@ -190,7 +193,7 @@ type book struct {
 func newBook(b Baseline, q *Query) *book {
 	return &book{
 		Saving: Saving{Cascade: b.Cascade, Escalation: b.Model, Quality: b.Quality, From: q.From, To: q.To},
-		base:   b, prices: q.Prices, inputs: map[int64]*big.Int{}, measured: &measured{},
+		base:   b, prices: q.Prices, models: q.Models, inputs: map[int64]*big.Int{}, measured: &measured{},
 	}
 }
 
@@ -224,7 +227,7 @@ func (b *book) charge(k *record.RowKey, c *record.Counters) {
 
 // measure counts how much the escalation model wrote.
 func (b *book) measure(k *record.RowKey, c *record.Counters) {
-	if k.Model == b.base.Model {
+	if k.Model == b.base.Model || b.models[k.Model] == b.base.Model {
 		b.measured.add(k.Path, k.Hour.Unix(), &record.Counters{}, c)
 	}
 }

@@ -43,15 +43,21 @@ func strongPrices(t testing.TB) *record.PriceBook {
 
 func savingsOf(t testing.TB, source rows, cascades ...string) []Saving {
 	t.Helper()
-	q := Query{From: at(1, 0), To: at(31, 0), Prices: strongPrices(t)}
-	for _, c := range cascades {
-		q.Baselines = append(q.Baselines, baseline(c))
-	}
-	got, err := Of(t.Context(), source, q)
+	got, err := Of(t.Context(), source, query(t, cascades...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// query asks for the savings of these cascades.
+func query(t testing.TB, cascades ...string) Query {
+	t.Helper()
+	q := Query{From: at(1, 0), To: at(31, 0), Prices: strongPrices(t)}
+	for _, c := range cascades {
+		q.Baselines = append(q.Baselines, baseline(c))
+	}
+	return q
 }
 
 // bound is that of a certificate.
@@ -136,6 +142,25 @@ func TestSavings(t *testing.T) {
 	if s.Answers != 40 || s.Requests != 200 || s.Light != 160 || !s.Interval {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestSavingsOfProfiles: rows of tenants' own profiles measure as those of their model.
+func TestSavingsOfProfiles(t *testing.T) {
+	f := func(arn string, want int64) {
+		t.Helper()
+		row := strongHour("support", 0, 8_000)
+		row.Key.Model = arn
+		q := query(t, "support")
+		q.Models = map[string]string{"arn:mine": strong, "arn:weak": weak}
+		all, err := Of(t.Context(), rows{lightHour("support", 0), row}, q)
+		if err != nil || len(all) != 1 || all[0].Answers != want {
+			t.Errorf("%s: %+v, %v", arn, all, err)
+		}
+	}
+	f(strong, 20)
+	f("arn:mine", 20)
+	f("arn:weak", 0)
+	f("arn:others", 0)
 }
 
 // TestShadowsFirst takes the mean from a sample of what light answered, when it

@@ -229,7 +229,10 @@ func (j *job) afford(ctx context.Context, q question) (l *sideLeg, refused strin
 	if err != nil {
 		return nil, "unfit"
 	}
-	l = &sideLeg{question: q, plan: p.PaidBy(j.Sample.payer).As(router.Shadow, cascade.ReasonShadow)}
+	if p, err = p.PaidBy(q.request, j.Sample.payer); err != nil {
+		return nil, "unfit"
+	}
+	l = &sideLeg{question: q, plan: p.As(router.Shadow, cascade.ReasonShadow)}
 	limit := j.Route.Cascade.Settings.Shadow.USDPerDay
 	if limit > 0 && p.Price == nil || !j.state().Shadow.Take(p.Worst(q.request), limit, j.Asker.Now()) {
 		return nil, "allowance"

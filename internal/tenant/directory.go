@@ -3,6 +3,7 @@ package tenant
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -136,10 +137,25 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 	for id := parent(c.ID); id != ""; id = parent(id) {
 		if above := d.Lookup(id); above != nil { // parents that are not configured are left out
 			t.Ancestors = append(t.Ancestors, above.Ancestors...)
+			t.profiles = above.profiles
 			break
 		}
 	}
+	t.profiles = withProfiles(t.profiles, c.ModelMap)
 	return t
+}
+
+// withProfiles are the profiles of those above a tenant, with its own in place of theirs.
+func withProfiles(above map[modelKey]string, own map[string]string) map[modelKey]string {
+	if len(own) == 0 {
+		return above
+	}
+	all := make(map[modelKey]string, len(above)+len(own))
+	maps.Copy(all, above)
+	for model, arn := range own {
+		all[keyOf(model)] = arn
+	}
+	return all
 }
 
 // denied are patterns with those in lower case, in which the ids of models are.

@@ -32,6 +32,24 @@ type Tenant struct {
 
 	models, deny glob.List
 	operations   map[wire.Operation]bool
+	profiles     map[modelKey]string // those above it have too, nil for none
+}
+
+// modelKey is a model in whatever spelling, with the scope of its profile.
+type modelKey struct{ foundation, scope string }
+
+func keyOf(model string) modelKey {
+	id := wire.ParseModelID(model)
+	return modelKey{id.Foundation, id.Scope}
+}
+
+// Profile is the application inference profile that Bedrock is asked for in place of a model, "" for none: that of the
+// tenant, or of the nearest one above it that has one.
+func (t *Tenant) Profile(model string) string {
+	if t.profiles == nil {
+		return ""
+	}
+	return t.profiles[keyOf(model)]
 }
 
 // Identity is a verified caller.

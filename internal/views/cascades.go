@@ -68,7 +68,8 @@ const mostSaved = 64
 // savings are those of the period and tenant. They need the hours, of which there are many: what
 // they came to a moment ago is shown again, as long as days are. Nobody may change them.
 func (a *ask) savings() ([]saving.Saving, error) {
-	q := saving.Query{From: a.From, To: a.To, Baselines: a.shelf.from.Baselines(), Prices: a.shelf.from.Prices()}
+	q := saving.Query{From: a.From, To: a.To, Baselines: a.shelf.from.Baselines(), Prices: a.shelf.from.Prices(),
+		Models: a.shelf.from.Models()}
 	c := &a.shelf.cache
 	c.turn.Lock()
 	defer c.turn.Unlock()

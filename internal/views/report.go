@@ -44,7 +44,8 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	}
 	a := &ask{query: q, shelf: s, ctx: ctx}
 	of.By, of.Tenants, of.Models = by, s.from.Payers(), s.from.Models()
-	of.Savings = &saving.Query{From: of.From, To: of.To, Baselines: s.from.Baselines(), Prices: s.from.Prices()}
+	of.Savings = &saving.Query{From: of.From, To: of.To, Baselines: s.from.Baselines(), Prices: s.from.Prices(),
+		Models: s.from.Models()}
 	if s.from.Complete != nil {
 		if err := s.from.Complete(ctx, &of); err != nil {
 			return nil, err

@@ -24,7 +24,7 @@ func CompleteQuery(ctx context.Context, cfg *config.Config, source report.Source
 	if q.Gateways, err = Gateways(ctx, source, q.Now); err != nil {
 		return err
 	}
-	q.Tenants, q.Models = report.TenantsOf(cfg.Tenants), cfg.ModelMap
+	q.Tenants, q.Models = report.TenantsOf(cfg.Tenants), cfg.Behind
 	table, err := Prices(cfg)
 	if err != nil {
 		return err

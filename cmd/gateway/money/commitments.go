@@ -34,7 +34,7 @@ func commitmentsCommand() *cobra.Command {
 		defer done()
 		var pages []*commitment.Page
 		for i := range cfg.Commitments {
-			p, err := commitment.Read(cmd.Context(), source, &cfg.Commitments[i], cfg.ModelMap, time.Now())
+			p, err := commitment.Read(cmd.Context(), source, &cfg.Commitments[i], cfg.Behind, time.Now())
 			if err != nil {
 				return err
 			}

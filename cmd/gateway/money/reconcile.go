@@ -59,7 +59,7 @@ func reconcileBillCommand() *cobra.Command {
 			return err
 		}
 		defer done()
-		r, err := reconcile.Compare(cmd.Context(), bill, source, cfg.ModelMap)
+		r, err := reconcile.Compare(cmd.Context(), bill, source, cfg.Behind)
 		if err != nil {
 			return err
 		}

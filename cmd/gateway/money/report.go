@@ -169,7 +169,8 @@ func addSavings(cfg *config.Config, q *report.Query) error {
 	if err != nil {
 		return err
 	}
-	q.Savings = &saving.Query{From: q.From, To: q.To, Baselines: snap.Baselines(), Prices: snap.Prices}
+	q.Savings = &saving.Query{From: q.From, To: q.To, Baselines: snap.Baselines(), Prices: snap.Prices,
+		Models: snap.Config.Behind}
 	return nil
 }
 
@@ -224,7 +225,7 @@ func savingsCommand() *cobra.Command {
 		}
 		defer done()
 		rows, err := saving.Of(cmd.Context(), source, saving.Query{
-			From: span.From, To: span.To, Baselines: snap.Baselines(), Prices: snap.Prices,
+			From: span.From, To: span.To, Baselines: snap.Baselines(), Prices: snap.Prices, Models: cfg.Behind,
 		})
 		if err != nil {
 			return err

@@ -120,7 +120,7 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		Baselines: func() []saving.Baseline { return a.snapshots.Load().Baselines() },
 		Prices:    func() *record.PriceBook { return a.snapshots.Load().Prices },
 		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },
-		Models:    func() map[string]string { return a.snapshots.Load().Config.ModelMap }, Budgets: a.budgets,
+		Models:    func() map[string]string { return a.snapshots.Load().Config.Behind }, Budgets: a.budgets,
 		Ahead: func() forecast.Ahead { return a.board.Ahead(a.ledgerNow()) }, Gateways: a.postedUpTo,
 		Statements: statement.Dir(filepath.Join(a.snapshots.Load().Config.DataDir, "statements")),
 		Closings:   a.accounts.ledger.Closings,

@@ -234,7 +234,7 @@ func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets
 		},
 		Ahead:   func() forecast.Ahead { return board.Ahead(now) },
 		Payers:  func() report.Tenants { return report.TenantsOf(s.Config.Tenants) },
-		Models:  func() map[string]string { return s.Config.ModelMap },
+		Models:  func() map[string]string { return s.Config.Behind },
 		Budgets: func(_ context.Context, below string) ([]forecast.State, error) { return board.States(below, now) },
 		Health: func() (bool, []views.Fact) {
 			return true, []views.Fact{{What: "records that wait for the ledger", State: "0"},
