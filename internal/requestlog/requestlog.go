@@ -69,6 +69,18 @@ func (l *Log) unauthenticated(e *telemetry.RequestEnd) {
 	})
 }
 
+// AdminRefused writes the audit line of a credential that the admin port did not take.
+func (l *Log) AdminRefused(from netip.Addr, at string) {
+	kind := quiet.Kind{What: "authentication failed", Type: "AdminPort", Whose: address(from)}
+	l.Counts.AuthenticationFailed(kind.Type)
+	l.Storms.Log(slog.LevelWarn, kind, func() []slog.Attr {
+		return []slog.Attr{
+			slog.String("audit", "authentication"), slog.String("from", kind.Whose), slog.String("type", kind.Type),
+			slog.String("message", at),
+		}
+	})
+}
+
 // refused writes the line of a request that the gateway answered itself. Those that are
 // the gateway's own failure are of one kind for all tenants.
 func (l *Log) refused(e *telemetry.RequestEnd) {

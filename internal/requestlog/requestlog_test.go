@@ -143,6 +143,17 @@ func (m *memory) Write(p []byte) (int, error) {
 func (m *memory) Close() error { return nil }
 func (m *memory) moved() bool  { return false }
 
+// TestAdminRefused: a credential that the admin port did not take is in the audit.
+func TestAdminRefused(t *testing.T) {
+	l, out := newLog(t)
+	l.AdminRefused(netip.MustParseAddr("10.0.0.9"), "GET /metrics")
+	const want = `"msg":"authentication failed","audit":"authentication","from":"10.0.0.9","type":"AdminPort",` +
+		`"message":"GET /metrics"}`
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("%s", out.String())
+	}
+}
+
 // TestAccessLine has every field of the format.
 func TestAccessLine(t *testing.T) {
 	line := appendLine(nil, &telemetry.RequestEnd{

@@ -134,15 +134,7 @@ func (s *Server) turn(c *conn, http2 bool) bool {
 // sniff reads until the bytes cannot be, or are, a beginning. An HTTP/1.1 request
 // differs from the preface of HTTP/2 within its first three bytes.
 func (c *conn) sniff(beginning string) (is bool, err error) {
-	for {
-		if string(c.peeked[:c.nPeeked]) != beginning[:c.nPeeked] {
-			return false, nil
-		}
-		if err != nil || c.nPeeked == len(beginning) {
-			return err == nil, err
-		}
-		var n int
-		n, err = c.Conn.Read(c.peeked[c.nPeeked:len(beginning)])
-		c.nPeeked += n
-	}
+	read, is, err := proxied.Begins(c.Conn, c.peeked[:c.nPeeked], beginning)
+	c.nPeeked = len(read)
+	return is, err
 }

@@ -79,8 +79,9 @@ var (
 	ErrNobody = errors.New("sign in first")
 	// ErrRefused is a credential that is not, or no longer, one.
 	ErrRefused = errors.New("this is neither the admin token nor a key that may be used now")
-	// ErrHost is a request to a port without a token under a name that is not this machine's.
-	ErrHost = errors.New("without admin.token this port answers only under the name localhost")
+	// ErrHost is a request to a port without a token under a name that is not this machine's,
+	// or of a caller who is not on it.
+	ErrHost = errors.New("without admin.token this port answers only callers on its machine, under the name localhost")
 )
 
 // Identify returns who asks. It fails with ErrNobody, ErrRefused or ErrHost.
@@ -104,7 +105,7 @@ func (d *Desk) Identify(r *http.Request) (*Who, error) {
 	if !d.open() {
 		return nil, ErrNobody
 	}
-	if !isLocal(r.Host) {
+	if !isLocal(r.Host) || !remote(r).IsLoopback() {
 		return nil, ErrHost
 	}
 	return &Who{Name: "anybody on this machine", All: true, Role: Viewer}, nil
@@ -134,12 +135,17 @@ func (d *Desk) byCredential(credential string, r *http.Request) (who *Who, keyID
 	return d.byKey(credential, r)
 }
 
+// remote is the address of who asks.
+func remote(r *http.Request) netip.Addr {
+	a, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return a.Addr().Unmap()
+}
+
 // byKey lets the holder of a key look at the key's tenant and those below it.
 func (d *Desk) byKey(bearer string, r *http.Request) (who *Who, keyID string, err error) {
-	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 	a, refused := d.Tenants().Admit(&tenant.AuthRequest{
 		Header: wire.Header{{Name: "authorization", Value: "Bearer " + bearer}},
-		Remote: remote.Addr().Unmap(),
+		Remote: remote(r),
 	}, d.Now())
 	if refused != nil {
 		return nil, "", ErrRefused

@@ -134,11 +134,16 @@ func TestWithoutToken(t *testing.T) {
 		"evil.example": false, "evil.example:9090": false, "localhost.evil.example": false, "10.0.0.1:9090": false,
 		"": false,
 	} {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Host = host
-		who, err := h.desk.Identify(r)
-		if (err == nil) != in || err == nil && (who.ActsOnKeys() || !who.Sees("")) {
-			t.Errorf("host %q: %v %v", host, who, err)
+		for from, here := range map[string]bool{
+			"127.0.0.1:4711": true, "[::1]:4711": true, "[::ffff:127.0.0.1]:4711": true, "192.0.2.1:4711": false,
+			"[2001:db8::1]:4711": false, "": false, // which proxies may say
+		} {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Host, r.RemoteAddr = host, from
+			who, err := h.desk.Identify(r)
+			if (err == nil) != (in && here) || err == nil && (who.ActsOnKeys() || !who.Sees("")) {
+				t.Errorf("host %q, from %q: %v %v", host, from, who, err)
+			}
 		}
 	}
 	if _, err := h.who("Bearer ", ""); err == nil {

@@ -201,8 +201,9 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 	}
 	api, page := a.apiAndPage()
 	if a.admin, err = server.NewAdmin(server.AdminOptions{
-		Listener: adminPort, Token: cfg.Admin.Token, Ready: a.ready, Metrics: a.telemetry.Handler(), Log: a.log,
-		API: api, Pages: page,
+		Listener: adminPort, Token: cfg.Admin.Token, Proxies: cfg.TrustedProxies, Ready: a.ready,
+		Metrics: a.telemetry.Handler(), Log: a.log, API: api, Pages: page,
+		OnRefused: a.requests.AdminRefused,
 	}); err != nil {
 		return cannotListen(cfg, "admin.listen", cfg.Admin.Listen, err)
 	}

@@ -171,7 +171,7 @@ func (r *reloader) try(ctx context.Context) error {
 		r.app.log.Warn("these settings need a restart and keep their old values", "settings", restart)
 	}
 	r.app.reloads.restart.Store(&restart)
-	r.app.admin.SetToken(cfg.Admin.Token)
+	r.app.admin.Use(cfg.Admin.Token, cfg.TrustedProxies)
 	r.app.telemetry.Sample(cfg.Telemetry.Sample)
 	r.noteShortened(cfg)
 	r.app.accounts.peers.Use(next.Budgets)

@@ -14,8 +14,8 @@ import (
 var readAtStart = map[string]string{
 	"DataDir": "needs a restart", "Ledger.Redis": "needs a restart", "Listen": "needs a restart",
 	"Admin.Listen": "needs a restart", "Telemetry.OTLP": "needs a restart", "Telemetry.AccessLog": "needs a restart",
-	"Telemetry.Sample": "telemetry.Sample", "Admin.Token": "admin.SetToken",
-	"TLS": "edge.Use", "Timeouts": "edge.Use", "Limits": "edge.Use", "TrustedProxies": "edge.Use",
+	"Telemetry.Sample": "telemetry.Sample", "Admin.Token": "admin.Use",
+	"TLS": "edge.Use", "Timeouts": "edge.Use", "Limits": "edge.Use", "TrustedProxies": "edge.Use and admin.Use",
 	"Timeouts.Drain":   "read again when the gateway drains",
 	"Upstream":         "connect makes the engine anew",
 	"Upstreams":        "connect makes the engine anew",
