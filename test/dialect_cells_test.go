@@ -19,30 +19,9 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/capability"
+	"github.com/sluice-gateway/sluice/test/cells"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
-
-// cellData is what the cells of docs/dialects.md are asked with, beside the translators.
-type cellData struct {
-	Families, Embeddings []family
-	Samples, Responses   map[string]json.RawMessage
-	Blocks               map[string][]json.RawMessage
-}
-
-// family is models of one kind, by what the page calls them, and one of them.
-type family struct{ Name, Model string }
-
-func cellsOf(t *testing.T, dialect string) (c cellData) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(harness.Root(t), "internal/wire", dialect, "testdata/cells.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &c); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 // pageRows are the rows of the tables of docs/dialects.md by their headings.
 func pageRows(t *testing.T) map[string][][]string {
@@ -57,9 +36,9 @@ func pageRows(t *testing.T) map[string][][]string {
 		if title, ok := strings.CutPrefix(line, "### "); ok {
 			heading = strings.Trim(strings.TrimSpace(title), "`")
 		}
-		if cells := strings.Split(strings.TrimSpace(line), " | "); strings.HasPrefix(line, "| `") {
-			cells[0] = strings.Trim(cells[0], "|` ")
-			rows[heading] = append(rows[heading], cells)
+		if parts := strings.Split(strings.TrimSpace(line), " | "); strings.HasPrefix(line, "| `") {
+			parts[0] = strings.Trim(parts[0], "|` ")
+			rows[heading] = append(rows[heading], parts)
 		}
 	}
 	return rows
@@ -74,7 +53,7 @@ type walk struct {
 
 // newWalk starts both. Models that AWS serves by OpenAI's own paths are asked by Converse when a cascade takes the
 // request, so each has one, by the name "via " and its own.
-func newWalk(t *testing.T, models []family) *walk {
+func newWalk(t *testing.T, models []cells.Family) *walk {
 	t.Helper()
 	upstream := harness.StartSandbox(t, "rules: []\n")
 	sent := &atomic.Pointer[string]{}
@@ -167,7 +146,7 @@ func cell(row []string, family string) string {
 
 // TestOpenAICells walks every cell of OpenAI's tables in docs/dialects.md by the gateway and the stand-in.
 func TestOpenAICells(t *testing.T) {
-	c := cellsOf(t, "openai")
+	c := cells.Of(t, "openai")
 	w := newWalk(t, c.Families)
 	rows := pageRows(t)
 	walked := 0
@@ -241,7 +220,7 @@ func (w *walk) openAI(
 
 // TestMessagesCells walks every cell of Anthropic's tables in docs/dialects.md by the gateway and the stand-in.
 func TestMessagesCells(t *testing.T) {
-	c := cellsOf(t, "anthropic")
+	c := cells.Of(t, "anthropic")
 	w := newWalk(t, nil)
 	rows := pageRows(t)
 	f := func(row []string, body func(model string) string, name string) {
@@ -283,7 +262,7 @@ func TestMessagesCells(t *testing.T) {
 			switch {
 			case !ok:
 				return ask(model, `"tools":[{"type":"`+row[0]+`","name":"f","input_schema":{}}],`, hi)
-			case slices.ContainsFunc(c.Families[:3], func(f family) bool { return f.Model == model }):
+			case slices.ContainsFunc(c.Families[:3], func(f cells.Family) bool { return f.Model == model }):
 				return ask(model, "", "["+strings.Replace(string(c.Blocks["image"][0]), "base64", source, 1)+"]")
 			}
 			return ask(model, "", `[{"role":"user","content":[{"type":"document","source":{"type":"`+source+

@@ -1,37 +1,17 @@
 package anthropic
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/test/cells"
 )
 
-// cellData is testdata/cells.json.
-type cellData struct {
-	Families []family                     // models of each kind, by what the page calls them
-	Samples  map[string]json.RawMessage   // a value of each member that is not the same as none
-	Blocks   map[string][]json.RawMessage // a content block of each kind, in the turns that it needs
-}
-
-type family struct{ Name, Model string }
-
-// cellsOf reads what the cells of docs/dialects.md are asked with, here and in the end-to-end tests.
-func cellsOf(t *testing.T) (c cellData) {
-	t.Helper()
-	text, err := os.ReadFile("testdata/cells.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &c); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
+// data is what the cells are asked with.
+type data struct{ cells.Data }
 
 // cell is what becomes of a part of a request that some words name, in the native one.
 func cell(t *testing.T, body, name string) string {
@@ -50,7 +30,7 @@ func cell(t *testing.T, body, name string) string {
 }
 
 // row is a line of the page: what becomes of something, family by family.
-func (c *cellData) row(name, note string, of func(model string) string) string {
+func (c *data) row(name, note string, of func(model string) string) string {
 	out := "| `" + name + "` |"
 	for _, f := range c.Families {
 		out += " " + of(f.Model) + " |"
@@ -58,7 +38,7 @@ func (c *cellData) row(name, note string, of func(model string) string) string {
 	return out + " " + note + " |\n"
 }
 
-func (c *cellData) head(what string) string {
+func (c *data) head(what string) string {
 	out, rule := "| "+what+" |", "|---|"
 	for _, f := range c.Families {
 		out, rule = out+" "+f.Name+" |", rule+"---|"
@@ -69,7 +49,7 @@ func (c *cellData) head(what string) string {
 // TestEveryCell walks every member, every block and every kind of tool by every family: it is carried, or refused with
 // 400, or dropped and named. docs/dialects.md has the same as tables.
 func TestEveryCell(t *testing.T) {
-	c := cellsOf(t)
+	c := &data{cells.Of(t, "anthropic")}
 	var page strings.Builder
 	page.WriteString("\n### `/v1/messages`\n\n" + c.head("field"))
 	for i := range fields.Fields {
@@ -96,18 +76,18 @@ func TestEveryCell(t *testing.T) {
 	for _, kind := range []string{"base64", "url", "file"} {
 		source := strings.Replace(image, `"base64"`, `"`+kind+`"`, 1)
 		page.WriteString(c.row("source "+kind, "", func(model string) string {
-			if slices.ContainsFunc(c.Families[3:], func(f family) bool { return f.Model == model }) {
+			if slices.ContainsFunc(c.Families[3:], func(f cells.Family) bool { return f.Model == model }) {
 				source = `{"type":"document","source":{"type":"` + kind + `","media_type":"application/pdf","data":"eA=="}}`
 			}
 			return cell(t, ask(model, "", user(`[`+source+`]`)), "")
 		}))
 	}
 	page.WriteString(stopsPage())
-	update(t, page.String())
+	cells.Update(t, "anthropic", page.String())
 }
 
 // field is what becomes of a member. What the table carries may not be lost.
-func (c *cellData) field(t *testing.T, f *field, model string) string {
+func (c *data) field(t *testing.T, f *field, model string) string {
 	t.Helper()
 	more := ""
 	if f.Name == "tool_choice" {
@@ -147,28 +127,4 @@ func stopsPage() string {
 	}
 	slices.Sort(lines)
 	return out + strings.Join(lines, "")
-}
-
-// update compares a part of docs/dialects.md with what it has to be; SLUICE_UPDATE=1 writes it.
-func update(t *testing.T, want string) {
-	t.Helper()
-	const file = "../../../docs/dialects.md"
-	const begin, end = "<!-- anthropic: written by its test -->\n", "\n<!-- anthropic ends -->"
-	page, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(page), begin)
-	got, after, ended := strings.Cut(rest, end)
-	switch {
-	case !found || !ended:
-		t.Fatal("docs/dialects.md has no place for the tables")
-	case got == want:
-	case os.Getenv("SLUICE_UPDATE") == "":
-		t.Error("docs/dialects.md is not what the tables say: SLUICE_UPDATE=1 go test ./internal/wire/anthropic writes it")
-	default:
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

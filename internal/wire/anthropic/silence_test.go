@@ -9,12 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/test/cells"
 )
 
 // TestNothingIsLostInSilence: of any members together, each is carried, or named as dropped, or the request is refused
 // and one of them named. What is carried makes a difference.
 func TestNothingIsLostInSilence(t *testing.T) {
-	c := cellsOf(t)
+	c := cells.Of(t, "anthropic")
 	var names []string
 	for _, f := range fields.Fields {
 		if c.Samples[f.Name] != nil && f.How != caller.Consumed {

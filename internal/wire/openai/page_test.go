@@ -1,17 +1,18 @@
 package openai
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
+
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/capability"
+	"github.com/sluice-gateway/sluice/test/cells"
 )
 
 // apis are the requests that have tables.
@@ -24,29 +25,6 @@ var apis = []struct {
 	{"/v1/chat/completions", chat, chatAPI.request, `"messages":[{"role":"user","content":"hi"}]`},
 	{"/v1/responses", responses, responsesAPI.request, `"input":"hi","store":false`},
 	{"/v1/embeddings", embeddings, embeddingsRequest, `"input":"hi"`},
-}
-
-// cellData is testdata/cells.json.
-type cellData struct {
-	Families   []family                   // models of each kind, by what the page calls them
-	Embeddings []family                   // the same for embeddings
-	Samples    map[string]json.RawMessage // a value of each field that is not the same as none
-	Responses  map[string]json.RawMessage // those that Responses spells in another way
-}
-
-type family struct{ Name, Model string }
-
-// cellsOf reads what the cells of docs/dialects.md are asked with, here and in the end-to-end tests.
-func cellsOf(t *testing.T) (c cellData) {
-	t.Helper()
-	text, err := os.ReadFile("testdata/cells.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &c); err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // outcome is what becomes of a field: a cell of the page.
@@ -82,22 +60,23 @@ func TestEveryField(t *testing.T) {
 	for _, api := range apis {
 		fmt.Fprintf(&page, "\n### `%s`\n\n| field | what becomes of it |\n|---|---|\n", api.name)
 		for _, f := range api.table.Fields {
-			fmt.Fprintf(&page, "| `%s` | %s |\n", f.Name, strings.Join(cells(t, &api, &f), "; "))
+			fmt.Fprintf(&page, "| `%s` | %s |\n", f.Name, strings.Join(cellsOf(t, &api, &f), "; "))
 		}
 	}
+	page.WriteString(stopsPage())
 	page.WriteString("\n### Models\n\nAs of " + capability.Date + ".\n\n" + modelsPage(t))
-	update(t, page.String())
+	cells.Update(t, "openai", page.String())
 }
 
-// cells are the outcomes of a field, with the families that have each, or without when all have the same.
-func cells(t *testing.T, api *struct {
+// cellsOf are the outcomes of a field, with the families that have each, or without when all have the same.
+func cellsOf(t *testing.T, api *struct {
 	name      string
 	table     *table
 	translate func(*caller.Request) (*known, *caller.Native, *caller.Failure)
 	rest      string
 }, f *field,
 ) (out []string) {
-	c := cellsOf(t)
+	c := cells.Of(t, "openai")
 	models := c.Families
 	switch api.table {
 	case embeddings:
@@ -158,7 +137,7 @@ func modelsPage(t *testing.T) string {
 	sampling := [...]string{"all", "one of temperature and top_p", "none"}
 	thinking := [...]string{"no", "by budget", "adaptive", "reasoningConfig", "reasoning_effort"}
 	schema := [...]string{"in words", "by a forced tool", "native"}
-	for _, f := range cellsOf(t).Families {
+	for _, f := range cells.Of(t, "openai").Families {
 		m := capability.Of(wire.ParseModelID(f.Model).Foundation)
 		think := thinking[m.Thinking]
 		if m.AlwaysThinks {
@@ -170,26 +149,33 @@ func modelsPage(t *testing.T) string {
 	return b.String()
 }
 
-// update compares a part of docs/dialects.md with what it has to be; SLUICE_UPDATE=1 writes it.
-func update(t *testing.T, want string) {
-	t.Helper()
-	const file = "../../../docs/dialects.md"
-	const begin, end = "<!-- openai: written by its test -->\n", "\n<!-- openai ends -->"
-	page, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, found := strings.Cut(string(page), begin)
-	got, tail, ended := strings.Cut(rest, end)
-	switch {
-	case !found || !ended:
-		t.Fatal("docs/dialects.md has no place for the tables")
-	case got == want:
-	case os.Getenv("SLUICE_UPDATE") == "":
-		t.Error("docs/dialects.md is not what the tables say: SLUICE_UPDATE=1 go test ./internal/wire/openai writes it")
-	default:
-		if err := os.WriteFile(file, []byte(head+begin+want+end+tail), 0o600); err != nil {
-			t.Fatal(err)
+// stopsPage has the stop reasons.
+func stopsPage() string {
+	out := "\n### Finish reasons\n\n| Converse | Chat Completions | Responses |\n|---|---|---|\n"
+	for _, native := range slices.Sorted(maps.Keys(stops)) {
+		s := stops[native]
+		chat, response := "`"+s.finish+"`", "`completed`"
+		switch {
+		case s.failed:
+			chat = "`" + native + "`, status 502, `x-should-retry: false`"
+			response = chat + "; `server_error` in a stream"
+		case s.reason != "":
+			response = "`incomplete`, `" + s.reason + "`"
 		}
+		out += fmt.Sprintf("| `%s` | %s | %s |\n", native, chat, response)
+	}
+	return out
+}
+
+// TestEveryStop: Converse has no stop reason that the table lacks, and the table none that Converse has not.
+func TestEveryStop(t *testing.T) {
+	known := slices.Sorted(maps.Keys(stops))
+	var want []string
+	for _, stop := range types.StopReasonEndTurn.Values() {
+		want = append(want, string(stop))
+	}
+	slices.Sort(want)
+	if !slices.Equal(known, want) {
+		t.Errorf("%q, want %q", known, want)
 	}
 }

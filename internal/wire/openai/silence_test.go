@@ -10,12 +10,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
+	"github.com/sluice-gateway/sluice/test/cells"
 )
 
 // TestNothingIsLostInSilence: of any fields together, each is carried, or named as dropped, or the request is refused
 // and one of them named. What is carried makes a difference.
 func TestNothingIsLostInSilence(t *testing.T) {
-	c := cellsOf(t)
+	c := cells.Of(t, "openai")
 	for _, api := range apis[:2] {
 		samples := maps.Clone(c.Samples)
 		if api.table == responses {
