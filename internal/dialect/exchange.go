@@ -143,11 +143,11 @@ func (x *exchange) answer(o outcome) *gateway.Response {
 	if x.native.Op.Control() { // Describe has spoken
 		return x.finish(res)
 	}
-	told := x.told(res)
 	if res.Stream != nil {
-		res.Stream = newStream(res.Stream, x, x.own.Stream(told))
+		res.Stream = x.newStream(res)
 		return x.finish(res)
 	}
+	told := x.told(res)
 	told.Body = res.Body
 	body, failure := x.own.Answer(told)
 	if failure != nil {

@@ -11,179 +11,133 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 )
 
-// stream is the event stream of an answer as the caller's dialect spells it. Frames are read
-// by a goroutine, one at a time and only when the edge asks for more, so that a slow caller
-// slows the upstream; while it waits, the caller gets pings.
+// source is where native frames come from: a stream of the line's.
+type source interface {
+	// Next waits for a frame, which is valid until the next call. io.EOF says that there is none.
+	Next() ([]byte, error)
+	// Ready reports whether Next does not wait.
+	Ready() bool
+	Close() error
+}
+
+// stream is the event stream of an answer as the caller's dialect spells it. The edge reads it, and so it reads the
+// line's: a slow caller slows the upstream.
 type stream struct {
 	exchange *exchange
-	ping     *time.Timer
-	asks     chan struct{}  // one for each piece that the edge waits for
-	pieces   chan piece     // what has come of it
-	done     chan struct{}  // closed when the goroutine has ended
-	inner    io.ReadCloser  // of native frames; set by the goroutine of an early stream
-	head     <-chan outcome // of an early stream
-	out      []byte         // what is left for the caller
-	asked    bool           // a piece is being waited for
-	ended    bool
-	buffer   []byte // of the goroutine, while a piece is asked for
+	head     <-chan outcome // of an early stream, nil once it has come
+	source   source         // nil until then, or when there is none
+	own      caller.Stream
+	frame    []byte // that has been waited for and is not translated yet
+	broken   error  // what came instead of it
+	out      []byte // memory of what a frame becomes
+	left     []byte // what is left of that
+	ended    bool   // nothing will follow
 }
 
-// piece is what one read brings.
-type piece struct {
-	bytes    []byte
-	last     bool
-	panicked any
-}
+// usualEvent is a size that most events fit into.
+const usualEvent = 512
 
-// newStream translates the frames of inner.
-func newStream(inner io.ReadCloser, x *exchange, own caller.Stream) *stream {
-	s := begin(x)
-	s.inner = inner
-	go s.run(func() { s.translate(own) })
-	return s
-}
-
-// early answers before the line does.
-func (x *exchange) early(head <-chan outcome) *gateway.Response {
-	s := begin(x)
-	s.head = head
-	s.asked = true
-	s.out = x.dialect.AppendPing(nil)
-	go s.run(s.wait)
-	s.asks <- struct{}{}
-	res := &gateway.Response{Status: http.StatusOK, Stream: s}
-	return x.finish(res)
-}
-
-func begin(x *exchange) *stream {
-	return &stream{
-		exchange: x, asks: make(chan struct{}, 1), pieces: make(chan piece, 1), done: make(chan struct{}),
-		ping: time.NewTimer(x.handler.opts.Ping),
+// newStream translates the stream of an answer.
+func (x *exchange) newStream(res *gateway.Response) *stream {
+	from, ok := res.Stream.(source)
+	if !ok {
+		panic("BUG: the line's stream has no frames")
 	}
+	return &stream{exchange: x, source: from, own: x.own.Stream(x.told(res)), out: make([]byte, 0, usualEvent)}
 }
 
-// run is the goroutine: f answers what is asked for until nothing more will come.
-func (s *stream) run(f func()) {
-	defer close(s.done)
-	defer func() {
-		if v := recover(); v != nil {
-			s.pieces <- piece{panicked: v, last: true}
-		}
-	}()
-	f()
+// early answers before the line does, with a ping.
+func (x *exchange) early(head <-chan outcome) *gateway.Response {
+	s := &stream{exchange: x, head: head, left: x.dialect.AppendPing(nil)}
+	return x.finish(&gateway.Response{Status: http.StatusOK, Stream: s})
 }
 
-// wait waits for the head of an early stream, and then translates the rest.
-func (s *stream) wait() {
+// arrive waits for the head of an early stream.
+func (s *stream) arrive() {
 	o := <-s.head
-	x := s.exchange
+	s.head = nil
 	if o.panicked != nil {
 		panic(o.panicked)
 	}
-	if o.response.Stream == nil {
-		f := x.failed(o.response)
-		f.ID = x.request.ID
-		s.pieces <- piece{bytes: x.own.Stream(x.told(o.response)).Fail(nil, f), last: true}
+	x := s.exchange
+	if o.response.Stream != nil {
+		begun := x.newStream(o.response)
+		s.source, s.own, s.out = begun.source, begun.own, begun.out
 		return
 	}
-	s.inner = o.response.Stream
-	s.translate(x.own.Stream(x.told(o.response)))
+	f := x.failed(o.response)
+	f.ID = x.request.ID
+	s.left, s.ended = x.own.Stream(x.told(o.response)).Fail(nil, f), true
 }
 
-// translate answers each question with what the next frames become.
-func (s *stream) translate(own caller.Stream) {
-	frames := wire.NewFrameReader(s.inner)
-	for range s.asks {
-		out, last := s.next(frames, own)
-		s.pieces <- piece{bytes: out, last: last}
-		if last {
-			return
+// Silence is what the edge writes whenever the stream says nothing for so long.
+func (s *stream) Silence() (ping []byte, after time.Duration) {
+	return s.exchange.dialect.AppendPing(nil), s.exchange.handler.opts.Ping
+}
+
+// Wait waits until there is something to read. A frame may become nothing, though.
+func (s *stream) Wait() {
+	if s.head != nil && len(s.left) == 0 {
+		s.arrive()
+	}
+	if len(s.left) == 0 && !s.ended && s.frame == nil && s.broken == nil {
+		s.frame, s.broken = s.source.Next()
+	}
+}
+
+// Read returns what the next frame becomes, with those behind it that are there already, as far as p has room.
+func (s *stream) Read(p []byte) (int, error) {
+	n := 0
+	for {
+		copied := copy(p[n:], s.left)
+		n, s.left = n+copied, s.left[copied:]
+		switch {
+		case n == len(p), n > 0 && (s.ended || !s.ready()):
+			return n, nil
+		case s.ended:
+			return 0, io.EOF
+		}
+		if s.Wait(); len(s.left) == 0 && !s.ended {
+			s.translate()
 		}
 	}
 }
 
-// batch is how much is translated at a time of what is there already.
-const batch = 4 << 10
+// ready reports whether Wait does not wait.
+func (s *stream) ready() bool { return s.head == nil && (s.frame != nil || s.source.Ready()) }
 
-// next translates the next frame, and those behind it that are there already. A frame may
-// become nothing.
-func (s *stream) next(frames *wire.FrameReader, own caller.Stream) (out []byte, last bool) {
-	out = s.buffer[:0]
-	defer func() { s.buffer = out }()
-	for {
-		raw, err := frames.Next()
-		if err != nil {
-			return end(out, own, err), true
-		}
-		frame := wire.SplitFrame(raw)
+// translate makes what the caller gets of the frame that has come, or of the end.
+func (s *stream) translate() {
+	if s.out = s.out[:0]; s.broken != nil {
+		s.out, s.ended = s.end(), true
+	} else {
+		frame := wire.SplitFrame(s.frame)
 		failure := caller.ExceptionOf(frame)
 		if failure == nil {
-			out, failure = own.Frame(out, frame)
+			s.out, failure = s.own.Frame(s.out, frame)
 		}
 		if failure != nil {
 			failure.ID = s.exchange.request.ID
-			return own.Fail(out, failure), true
-		}
-		if len(out) > 0 && (len(out) >= batch || !frames.Ready()) {
-			return out, false
+			s.out, s.ended = s.own.Fail(s.out, failure), true
 		}
 	}
+	s.frame, s.left = nil, s.out
 }
 
-func end(out []byte, own caller.Stream, err error) []byte {
-	if errors.Is(err, io.EOF) {
-		return own.End(out)
+func (s *stream) end() []byte {
+	if errors.Is(s.broken, io.EOF) {
+		return s.own.End(s.out)
 	}
-	return own.Fail(out, caller.Broken("the stream broke"))
+	return s.own.Fail(s.out, caller.Broken("the stream broke"))
 }
 
-// Wait waits until there is something to read.
-func (s *stream) Wait() {
-	if len(s.out) > 0 || s.ended {
-		return
-	}
-	if !s.asked {
-		s.asked = true
-		s.asks <- struct{}{}
-	}
-	s.ping.Reset(s.exchange.handler.opts.Ping)
-	select {
-	case p := <-s.pieces:
-		s.take(p)
-	case <-s.ping.C:
-		s.out = s.exchange.dialect.AppendPing(nil) // the goroutine has the buffer
-	}
-}
-
-func (s *stream) take(p piece) {
-	if p.panicked != nil {
-		s.ended = true
-		panic(p.panicked)
-	}
-	s.asked, s.ended, s.out = false, p.last, p.bytes
-}
-
-// Read returns what there is, and waits when there is nothing.
-func (s *stream) Read(p []byte) (int, error) {
-	if len(s.out) == 0 {
-		s.Wait()
-	}
-	if len(s.out) == 0 && s.ended {
-		return 0, io.EOF
-	}
-	n := copy(p, s.out)
-	s.out = s.out[n:]
-	return n, nil
-}
-
-// Close ends the exchange. It waits for the frame that is being read, as the edge does without
-// a dialect.
+// Close ends the exchange.
 func (s *stream) Close() error {
-	s.ping.Stop()
-	close(s.asks)
-	<-s.done
-	if s.inner != nil {
-		return s.inner.Close()
+	if s.head != nil {
+		s.arrive()
 	}
-	return nil
+	if s.source == nil {
+		return nil
+	}
+	return s.source.Close()
 }

@@ -1,16 +1,17 @@
 package dialect
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/server/silence"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -36,7 +37,7 @@ func (s *scripted) Serve(req *gateway.Request) *gateway.Response {
 	return s.answer()
 }
 
-// plain is a dialect of which every frame is a line.
+// plain is a dialect of which every frame is an event.
 type plain struct{ op wire.Operation }
 
 func (p plain) Native(*caller.Request) (*caller.Native, *caller.Failure) {
@@ -49,21 +50,21 @@ func (plain) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	if string(f.Payload) == "panic" {
 		panic("scripted")
 	}
-	return append(append(dst, f.Payload...), '\n'), nil
+	return append(append(dst, f.Payload...), "\n\n"...), nil
 }
 func (plain) Fail(dst []byte, f *caller.Failure) []byte {
-	return append(dst, "error: "+f.Message+"\n"...)
+	return append(dst, "error: "+f.Message+"\n\n"...)
 }
-func (plain) End(dst []byte) []byte { return append(dst, "end\n"...) }
+func (plain) End(dst []byte) []byte { return append(dst, "end\n\n"...) }
 
 // frames is a native stream: a frame, or a pause.
 type frames struct {
-	parts  []any
-	mu     sync.Mutex
-	closed bool
+	io.Reader // nobody's
+	parts     []any
+	closed    bool
 }
 
-func (f *frames) Read(p []byte) (int, error) {
+func (f *frames) Next() ([]byte, error) {
 	for len(f.parts) > 0 {
 		part := f.parts[0]
 		f.parts = f.parts[1:]
@@ -71,26 +72,41 @@ func (f *frames) Read(p []byte) (int, error) {
 		case time.Duration:
 			time.Sleep(part)
 		case string:
-			return copy(p, wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "x"}}, []byte(part))), nil
+			return wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "x"}}, []byte(part)), nil
 		case error:
-			return 0, part
+			return nil, part
 		}
 	}
-	return 0, io.EOF
+	return nil, io.EOF
+}
+
+func (f *frames) Ready() bool {
+	if len(f.parts) == 0 {
+		return true
+	}
+	_, waits := f.parts[0].(time.Duration)
+	return !waits
 }
 
 func (f *frames) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.closed = true
 	return nil
+}
+
+// written is what the edge writes of a stream.
+func written(s io.Reader) (string, error) {
+	var out bytes.Buffer
+	kept := silence.New(&out, []byte("ping\n\n"), DefaultPing)
+	_, err := io.Copy(struct{ io.Writer }{kept}, s)
+	kept.Stop()
+	return out.String(), err
 }
 
 func serve(line *scripted, op wire.Operation) *gateway.Response {
 	d := Dialect{
 		Open:       func(string, string) Exchange { return plain{op} },
 		Fail:       func(f *caller.Failure) (int, wire.Header, []byte) { return 418, nil, []byte(f.Message) },
-		AppendPing: func(dst []byte) []byte { return append(dst, "ping\n"...) },
+		AppendPing: func(dst []byte) []byte { return append(dst, "ping\n\n"...) },
 	}
 	h := New(Options{Line: line, Snapshots: &snapshot.Store{}, OpenAI: d, Anthropic: d})
 	return h.Serve(&gateway.Request{ID: "01X", Method: "POST", Target: "/v1/messages"})
@@ -110,16 +126,16 @@ func TestPings(t *testing.T) {
 			inner, line := streamed(parts...)
 			line.wait = wait
 			res := serve(line, wire.OpConverseStream)
-			got, err := io.ReadAll(res.Stream)
-			if err != nil || string(got) != want || res.Status != 200 || res.Stream.Close() != nil || !inner.closed {
+			got, err := written(res.Stream)
+			if err != nil || got != want || res.Status != 200 || res.Stream.Close() != nil || !inner.closed {
 				t.Errorf("%q %v %d", got, err, res.Status)
 			}
 		})
 	}
-	f(0, "a\nb\nend\n", "a", "b")
-	f(0, "a\nping\nping\nb\nend\n", "a", 40*time.Second, "b")
-	f(40*time.Second, "ping\nping\na\nend\n", "a")
-	f(0, "a\nerror: the stream broke\n", "a", errors.New("broken"))
+	f(0, "a\n\nb\n\nend\n\n", "a", "b")
+	f(0, "a\n\nping\n\nping\n\nb\n\nend\n\n", "a", 40*time.Second, "b")
+	f(40*time.Second, "ping\n\nping\n\na\n\nend\n\n", "a")
+	f(0, "a\n\nerror: the stream broke\n\n", "a", errors.New("broken"))
 }
 
 // TestLateRefusal: what is refused after the first ping is an error in the stream.
@@ -130,7 +146,7 @@ func TestLateRefusal(t *testing.T) {
 		}}
 		res := serve(line, wire.OpConverseStream)
 		got, _ := io.ReadAll(res.Stream)
-		if string(got) != "ping\nerror: too many\n" || res.Stream.Close() != nil {
+		if string(got) != "ping\n\nerror: too many\n\n" || res.Stream.Close() != nil {
 			t.Errorf("%q", got)
 		}
 	})
@@ -148,16 +164,19 @@ func TestPlainWaits(t *testing.T) {
 	})
 }
 
-// TestCallerLeaves: closing a stream before its end closes the native one, once nobody reads it.
+// TestCallerLeaves: closing a stream before its end closes the native one, before its head has come too.
 func TestCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inner, line := streamed("a", time.Minute, "b")
-		res := serve(line, wire.OpConverseStream)
-		buf := make([]byte, 10)
-		res.Stream.Read(buf)
-		res.Stream.Read(buf) // a ping
-		if err := res.Stream.Close(); err != nil || !inner.closed {
-			t.Error(err)
+		for _, wait := range []time.Duration{0, time.Minute} {
+			inner, line := streamed("a", time.Minute, "b")
+			line.wait = wait
+			res := serve(line, wire.OpConverseStream)
+			if _, err := res.Stream.Read(make([]byte, 10)); err != nil {
+				t.Error(err)
+			}
+			if err := res.Stream.Close(); err != nil || !inner.closed {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -78,9 +78,8 @@ type Response struct {
 	Status int
 	Header wire.Header
 	Body   []byte
-	// Stream yields event-stream frames. A Read waits for one and also takes those
-	// that are there already; the edge flushes after each Read. It must be
-	// closed; closing before io.EOF means that the caller has left.
+	// Stream yields event-stream frames. A Read waits for one and also takes those that are there already; the edge
+	// flushes after each Read. It must be closed; closing before io.EOF means that the caller has left.
 	Stream io.ReadCloser
 	// Begun is whether the first Read of Stream does not wait, so that the head
 	// can leave with what it returns.

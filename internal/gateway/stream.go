@@ -7,9 +7,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// stream is the event stream of the accepted leg on its way to the caller. The
-// edge reads it, so a slow caller slows the upstream. Frames pass as they came,
-// and END is journalled before the frame that completes the usage leaves.
+// stream is the event stream of the accepted leg on its way to the caller. The edge reads it, so a slow caller slows
+// the upstream. Frames pass as they came, and END is journalled before the frame that completes the usage leaves.
 type stream struct {
 	line    *Line
 	call    *call
@@ -23,8 +22,7 @@ type stream struct {
 	how     leg.Disposition
 }
 
-// newReplay serves a stream that was held back. Its END is journalled before the
-// first frame leaves.
+// newReplay serves a stream that was held back. Its END is journalled before the first frame leaves.
 func newReplay(l *Line, c *call, held *leg.Side) *stream {
 	c.sample.KeepAll(held.Frames())
 	held.Close(c.servedOrDrained())
@@ -38,15 +36,24 @@ func (s *stream) Wait() {
 	}
 }
 
-// Read waits for a frame when none is left, and returns it with those behind it
-// that are there already, as far as p has room for them.
+// Next is the next whole frame, valid until the next call, for who reads frames one by one.
+func (s *stream) Next() ([]byte, error) {
+	s.Wait()
+	frame := s.frame
+	if s.frame = nil; len(frame) == 0 {
+		return nil, io.EOF
+	}
+	return frame, nil
+}
+
+// Read waits for a frame when none is left, and returns it with those that are there already, as far as p has room.
 func (s *stream) Read(p []byte) (int, error) {
 	n := 0
 	for {
 		copied := copy(p[n:], s.frame)
 		n, s.frame = n+copied, s.frame[copied:]
 		switch {
-		case n == len(p), n > 0 && (s.ended || s.over || !s.ready()):
+		case n == len(p), n > 0 && (s.ended || s.over || !s.Ready()):
 			return n, nil
 		case s.ended, s.over && len(s.frame) == 0:
 			return 0, io.EOF
@@ -55,8 +62,8 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// ready reports whether next does not wait.
-func (s *stream) ready() bool { return s.held != nil || s.attempt.Ready() }
+// Ready reports whether Next does not wait.
+func (s *stream) Ready() bool { return s.held != nil || s.attempt.Ready() }
 
 // next takes the next frame, or ends the stream.
 func (s *stream) next() {
@@ -70,9 +77,8 @@ func (s *stream) next() {
 	s.took(raw, err)
 }
 
-// took notes what came of the next frame. When the upstream broke, the caller gets
-// an exception frame: without one, some SDKs report a clean end. It is apart from
-// the call that waits for the frame, so that waiting needs little stack.
+// took notes what came of the next frame. When the upstream broke, the caller gets an exception frame: without one,
+// some SDKs report a clean end. It is apart from the call that waits for the frame, so that waiting needs little stack.
 func (s *stream) took(raw []byte, err error) {
 	if err == nil {
 		s.frame = raw
@@ -95,9 +101,8 @@ func (s *stream) took(raw []byte, err error) {
 	}
 }
 
-// Close ends the exchange. Closing before the end means that the caller has
-// left, or that the answer was cut off: the rest is read in the background, because
-// it is billed and its usage frame comes last.
+// Close ends the exchange. Closing before the end means that the caller has left, or that the answer was cut off: the
+// rest is read in the background, because it is billed and its usage frame comes last.
 func (s *stream) Close() error {
 	if s.ended || s.attempt.Closed() {
 		return s.free()

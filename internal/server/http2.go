@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -303,7 +304,7 @@ func (o *http2Writer) whole(res *gateway.Response, id string) {
 
 // stream writes an answer as it comes. Its head leaves at once, or with the body
 // that is already there.
-func (o *http2Writer) stream(res *gateway.Response, id string, in io.Reader) error {
+func (o *http2Writer) stream(res *gateway.Response, id string, in *stream) error {
 	prompt := &o.conn.held.prompt
 	prompt.Add(1)
 	leave := sync.OnceFunc(func() { prompt.Add(-1) })
@@ -314,17 +315,19 @@ func (o *http2Writer) stream(res *gateway.Response, id string, in io.Reader) err
 			return err
 		}
 	}
+	out, stop := in.writer(writerFunc(o.writeNow))
+	defer stop()
 	buf := streamBuffers.Get().(*[]byte)
 	defer streamBuffers.Put(buf)
 	for {
 		n, err := in.Read(*buf)
 		if n > 0 {
-			if err := o.writeNow((*buf)[:n]); err != nil {
+			if _, err := out.Write((*buf)[:n]); err != nil {
 				return err
 			}
 			leave() // the head has left, with what followed it if not before
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -333,12 +336,19 @@ func (o *http2Writer) stream(res *gateway.Response, id string, in io.Reader) err
 	}
 }
 
-func (o *http2Writer) writeNow(p []byte) error {
+// writeNow writes and flushes.
+func (o *http2Writer) writeNow(p []byte) (int, error) {
 	if err := o.write(p); err != nil {
-		return err
+		return 0, err
 	}
-	return o.flush()
+	return len(p), o.flush()
 }
+
+// writerFunc is a function as a writer.
+type writerFunc func(p []byte) (int, error)
+
+// Write implements io.Writer.
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
 

@@ -17,6 +17,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/server/silence"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -170,8 +171,25 @@ func (s *stream) wait() (err error) {
 // SupportsBodyWriteTo lets fasthttp use WriteTo.
 func (s *stream) SupportsBodyWriteTo() bool { return true }
 
+// pinged is a stream that wants something written whenever it says nothing for a while.
+type pinged interface {
+	Silence() (ping []byte, after time.Duration)
+}
+
+// writer is a writer to w for what the handler's stream says; stop is called when all is written.
+func (s *stream) writer(w io.Writer) (out io.Writer, stop func()) {
+	if p, ok := s.inner.(pinged); ok {
+		ping, after := p.Silence()
+		kept := silence.New(w, ping, after)
+		return kept, kept.Stop
+	}
+	return w, func() {}
+}
+
 // WriteTo writes the stream as it comes, each Read by one Write.
 func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
+	w, stop := s.writer(w)
+	defer stop()
 	for err == nil {
 		if err = s.wait(); err == nil {
 			var n int

@@ -134,7 +134,7 @@ func (x *Exchange) Answer(a *caller.Answer) ([]byte, *caller.Failure) {
 // Stream begins the translation of a stream.
 func (x *Exchange) Stream(a *caller.Answer) caller.Stream {
 	if a.Op.IsInvoke() {
-		return &reframed{}
+		return &reframed{event: make([]byte, 0, usualEvent)}
 	}
 	return &stream{exchange: x, id: a.ID, open: map[int64]*openBlock{}}
 }

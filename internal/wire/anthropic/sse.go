@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"bytes"
-	"encoding/base64"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
@@ -14,9 +13,13 @@ import (
 // out, and what it says of the input in the first event alone is said in message_delta too, as
 // Anthropic does: its clients read it there.
 type reframed struct {
-	event []byte                   // memory
-	begun [len(inputCounts)][]byte // what message_start said, as numbers in JSON
+	event  []byte                     // memory
+	begun  [len(inputCounts)][]byte   // what message_start said, as numbers in JSON
+	digits [len(inputCounts)][20]byte // memory of these
 }
+
+// usualEvent is a size that most events fit into.
+const usualEvent = 512
 
 // metricsMember is what Bedrock adds to the last event.
 const metricsMember = "amazon-bedrock-"
@@ -26,8 +29,9 @@ func (s *reframed) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	if kind, _ := f.Header(":event-type"); kind != "chunk" {
 		return dst, nil
 	}
-	event, ok := s.decode(f.Payload)
-	if !ok {
+	s.event = wire.AppendChunk(s.event[:0], f)
+	event := s.event
+	if len(event) == 0 {
 		return dst, caller.Broken("the upstream sent an event that cannot be read")
 	}
 	if bytes.Contains(event, []byte(metricsMember)) {
@@ -65,7 +69,7 @@ func (s *reframed) begin(event []byte) {
 	w.Reset(beginUsage, event)
 	for m := w.Next(); m.Role != 0; m = w.Next() {
 		if m.Role != roleUsage && m.Kind == jsonscan.Number {
-			s.begun[m.Role-1] = append(s.begun[m.Role-1][:0], event[m.Start:m.End]...)
+			s.begun[m.Role-1] = append(s.digits[m.Role-1][:0], event[m.Start:m.End]...)
 		}
 	}
 }
@@ -98,26 +102,6 @@ func (s *reframed) complete(event []byte) []byte {
 		out = bytes.TrimSuffix(out, []byte(","))
 	}
 	return append(out, event[start:]...)
-}
-
-// decode returns the event in a payload {"bytes":"…","p":"…"}.
-func (s *reframed) decode(payload []byte) ([]byte, bool) {
-	var scan jsonscan.Scanner
-	scan.Reset(payload)
-	for t := scan.Next(); t.Kind != jsonscan.End && t.Kind != jsonscan.Invalid; t = scan.Next() {
-		if t.Kind != jsonscan.Key || scan.Depth() != 1 || string(payload[t.Start:t.End]) != `"bytes"` {
-			continue
-		}
-		v := scan.Next()
-		if v.Kind != jsonscan.String || v.Shrink != 0 {
-			return nil, false
-		}
-		coded := payload[v.Start+1 : v.End-1]
-		s.event = append(s.event[:0], make([]byte, base64.StdEncoding.DecodedLen(len(coded)))...)
-		n, err := base64.StdEncoding.Decode(s.event, coded)
-		return s.event[:n], err == nil
-	}
-	return nil, false
 }
 
 // typeOf is the type of an event, nil when it has none.
