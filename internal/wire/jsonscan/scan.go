@@ -333,36 +333,25 @@ const (
 )
 
 // str reads a key or string from its opening quote. It looks at eight bytes at
-// a time for what needs care: a quote, a backslash, a control byte. UTF-8 is
-// checked in a second pass, only when there is a byte above 0x7f.
+// a time for what needs care: a quote, a backslash, a control byte, a character
+// of more than one byte.
 func (s *Scanner) str(k Kind) Token {
-	start, pos, shrink, seen := s.pos, s.pos+1, 0, uint64(0)
-	data := s.data
+	data, start, pos, shrink := s.data, s.pos, s.pos+1, 0
 	for {
 		for len(data)-pos >= 8 {
-			w := binary.LittleEndian.Uint64(data[pos:])
-			hit := special(w)
-			if hit != 0 {
-				n := bits.TrailingZeros64(hit) / 8
-				seen |= w & (1<<(8*n) - 1)
-				pos += n
+			if hit := special(binary.LittleEndian.Uint64(data[pos:])); hit != 0 {
+				pos += bits.TrailingZeros64(hit) / 8
 				break
 			}
-			seen |= w
 			pos += 8
 		}
 		if pos >= len(data) {
 			s.pos = pos
 			return s.fail(Truncated)
 		}
-		c := data[pos]
-		switch {
+		switch c := data[pos]; {
 		case c == '"':
 			s.pos = pos + 1
-			if seen&highBits != 0 && !utf8.Valid(data[start+1:pos]) {
-				s.pos = start
-				return s.fail(BadUTF8)
-			}
 			if s.watch != nil && s.watch.of(data[start+1:s.pos]) {
 				s.met = true
 			}
@@ -378,17 +367,60 @@ func (s *Scanner) str(k Kind) Token {
 		case c < ' ':
 			s.pos = pos
 			return s.fail(BadSyntax)
+		case c < utf8.RuneSelf:
+			pos++ // one of the last seven bytes
 		default:
-			seen |= uint64(c)
-			pos++
+			n := wide(data[pos:])
+			if n == 0 {
+				return s.failWide(pos)
+			}
+			pos += n
 		}
 	}
 }
 
-// special marks, with the lowest set bit exact, the bytes of w that are a
-// quote, a backslash or below 0x20.
+// failWide fails for a string whose character at pos is not valid.
+func (s *Scanner) failWide(pos int) Token {
+	if !utf8.FullRune(s.data[pos:]) {
+		s.pos = len(s.data)
+		return s.fail(Truncated)
+	}
+	return s.fail(BadUTF8)
+}
+
+// special marks, with the lowest set bit exact, the bytes of w that are a quote, a
+// backslash, below 0x20 or above 0x7f. Quotes and control bytes are found together:
+// with the second bit turned they are all the bytes below 0x21.
 func special(w uint64) uint64 {
-	quote := w ^ everyByte*'"'
-	slash := w ^ everyByte*'\\'
-	return ((w-everyByte*' ')&^w | (quote-everyByte)&^quote | (slash-everyByte)&^slash) & highBits
+	quote := (w ^ everyByte*2) - everyByte*('"'^2+1)
+	slash := (w ^ everyByte*'\\') - everyByte
+	return (quote | slash | w) & highBits
+}
+
+// wide is how many bytes the characters of more than one byte take that b begins with,
+// up to the first that is not valid UTF-8. Those of two bytes and most of three are
+// checked here: whole texts are made of them.
+func wide(b []byte) int {
+	n := 0
+	for n+2 < len(b) {
+		c, next := b[n], b[n+1]&0xc0 == 0x80
+		switch {
+		case c < utf8.RuneSelf:
+			return n
+		case c >= 0xc2 && c < 0xe0 && next:
+			n += 2
+		case c > 0xe0 && c < 0xf0 && c != 0xed && next && b[n+2]&0xc0 == 0x80:
+			n += 3
+		default:
+			_, size := utf8.DecodeRune(b[n:])
+			if size == 1 {
+				return n
+			}
+			n += size
+		}
+	}
+	if _, size := utf8.DecodeRune(b[n:]); n == 0 && size > 1 {
+		return size // the last of the text
+	}
+	return n
 }

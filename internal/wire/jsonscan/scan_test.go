@@ -91,6 +91,12 @@ func TestFaults(t *testing.T) {
 	f("[\"0123456789a\x1fb\"]", jsonscan.BadSyntax, 13)
 	f("[\"\xff\"]", jsonscan.BadUTF8, 1)
 	f("[\"01234567890123\xc3(\"]", jsonscan.BadUTF8, 1)
+	f("[\"世\xe4\xb8\"]", jsonscan.BadUTF8, 1)
+	f("[\"世\xed\xa0\x80界界\"]", jsonscan.BadUTF8, 1) // a surrogate
+	f("[\"\xe0\x80\xaf界界\"]", jsonscan.BadUTF8, 1)  // a longer form than it takes
+	f("[\"\xc1\xbf界界\"]", jsonscan.BadUTF8, 1)
+	f("[\"😀\xf4\x90\x80\x80界\"]", jsonscan.BadUTF8, 1) // beyond Unicode
+	f("[\"世\xe7\x95", jsonscan.Truncated, 7)
 	f(`["\ud83"]`, jsonscan.BadSyntax, 2)
 	f(strings.Repeat("[", 513), jsonscan.TooDeep, 512)
 	f(strings.Repeat(`{"a":`, 100_000), jsonscan.TooDeep, 512*5)
@@ -189,14 +195,25 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-func BenchmarkCheckPlainText(b *testing.B) {
-	data := append(append([]byte{'"'}, bytes.Repeat([]byte("lorem ipsum dolor sit amet "), 1500)...), '"')
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := jsonscan.Check(data); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkCheckText scans long texts of several kinds: escapes and characters of
+// more than one byte are what costs.
+func BenchmarkCheckText(b *testing.B) {
+	for name, words := range map[string]string{
+		"plain": "lorem ipsum dolor sit amet ", "chinese": "请总结一下这份报告中关于供应商的内容。",
+		"russian": "Кратко изложите отчёт. ",
+		"mixed": `the committee asked for a \"short\" summary of last year, naïve assumptions marked, ` +
+			`Größen in metres,\n 価格 in yen `,
+	} {
+		data := []byte(`"` + strings.Repeat(words, 40<<10/len(words)) + `"`)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := jsonscan.Check(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
@@ -261,4 +278,20 @@ func BenchmarkContains(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestWideCharacters agrees with the standard library about what is UTF-8, wherever in a
+// word of eight bytes a character begins.
+func TestWideCharacters(t *testing.T) {
+	part := rapid.SampledFrom([]string{
+		"a", "é", "世", "\ud7ff", "\ue000", "😀", "\xff", "\xc2", "\xe4\xb8", "\xed\xa0\x80", "\x80",
+		"\xe0\x9f\xbf", "\xe0\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOfN(part, 0, 20).Draw(t, "parts"), "")
+		err := jsonscan.Check([]byte(`"` + text + `"`))
+		if (err == nil) != utf8.ValidString(text) {
+			t.Fatalf("%q: %v", text, err)
+		}
+	})
 }

@@ -10,17 +10,26 @@ import (
 // many bytes shorter its meaning is. A surrogate pair is one sequence. The
 // length is 0 when the sequence is not valid.
 func escape(b []byte) (length, shrink int) {
-	if len(b) < 2 {
+	switch {
+	case len(b) < 2:
 		return 0, 0
-	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	case isShort(b[1]):
 		return 2, 1
-	case 'u':
+	case b[1] == 'u':
 		r, n := unicodeEscape(b)
 		return n, n - utf8.RuneLen(r)
 	}
 	return 0, 0
+}
+
+// isShort reports whether a byte makes an escape with the backslash before it. It does
+// not branch on which one it is: texts mix them.
+func isShort(c byte) bool {
+	const (
+		low  = 1<<'"' | 1<<'/'
+		high = 1<<('\\'-64) | 1<<('b'-64) | 1<<('f'-64) | 1<<('n'-64) | 1<<('r'-64) | 1<<('t'-64)
+	)
+	return uint64(low)>>c&1 == 1 || uint64(high)>>(c-64)&1 == 1
 }
 
 // unicodeEscape reads \uXXXX, or two of them that form a surrogate pair. A lone
