@@ -115,7 +115,7 @@ func (p *Plan) fit(r *Request) {
 		return
 	}
 	model := capability.Of(find.Priced(p.Model).Foundation)
-	p.body, p.Fitted = fit.Body(r.Target.Op, r.Body, &model)
+	p.body, p.Fitted = fit.Body(&r.Facts, r.Body, &model)
 }
 
 // AppendChanges adds the fields that tell what of the request was changed for the model.

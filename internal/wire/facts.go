@@ -76,6 +76,9 @@ type Facts struct {
 	Guarded bool
 	// MayName is whether the body may name AWS resources: see MayName.
 	MayName bool
+	// MayTune is whether it may have parameters that not every generation of models takes, and MayExtend whether it
+	// may have additionalModelRequestFields. Package fit reads them.
+	MayTune, MayExtend bool
 	// BodyModel is the place of a "model" member (OpenAI dialects, async
 	// invoke), and BodyModelID its decoded value.
 	BodyModel   Span
@@ -140,13 +143,30 @@ type editPoints struct {
 	metadataOther bool
 }
 
-// naming is what members of a body begin with that name AWS resources, or that such
-// members are below: places in S3, guardrails, bodies within CountTokens, and models by
-// ARN. Package perimeter reads them.
-var naming = jsonscan.NewBeginnings("s3", "guardrailI", "invokeModel", "arn:")
+// The sets of noted.
+const (
+	setNames uint8 = 1 << iota
+	setTunes
+	setExtends
+)
+
+// noted is what the walk over a body notes beside the values that it looks for, wherever
+// they are: what members begin with that name AWS resources, or that such members are
+// below (places in S3, guardrails, bodies within CountTokens, models by ARN); parameters
+// that not every generation of models takes; members for those of other families.
+var noted = jsonscan.NewBeginnings(
+	[]string{"s3", "guardrailI", "invokeModel", "arn:"},
+	[]string{`temperature"`, `topP"`, `top_p"`, `top_k"`, `thinking"`, `output_config"`},
+	[]string{`additionalModelRequestFields"`},
+)
 
 // MayName reports whether a body may name AWS resources.
-func MayName(body []byte) bool { return naming.In(body) }
+func MayName(body []byte) bool { return noted.In(body)&setNames != 0 }
+
+// note keeps which sets of noted the body meets.
+func (f *Facts) note(sets uint8) {
+	f.MayName, f.MayTune, f.MayExtend = sets&setNames != 0, sets&setTunes != 0, sets&setExtends != 0
+}
 
 // maxCaps is how many output caps one body may hold at once.
 const maxCaps = 10

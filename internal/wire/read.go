@@ -73,7 +73,7 @@ func (f *Facts) Read(op Operation, d *Dialect, body []byte) *Error {
 	}
 	r := reader{f: f, body: body}
 	r.walk.Reset(t, body)
-	r.walk.Watch(naming)
+	r.walk.Watch(noted)
 	for m := r.walk.Next(); m.Role != 0; m = r.walk.Next() {
 		r.value(m)
 	}
@@ -88,7 +88,8 @@ func (r *reader) finish() *Error {
 		return Errorf(KindValidation, "Malformed request body: it is not a JSON object.")
 	}
 	r.f.InputTokens = r.estimate()
-	r.f.texts.coded, r.f.MayName = r.walk.Coded(), r.walk.Met()
+	r.f.texts.coded = r.walk.Coded()
+	r.f.note(r.walk.Met())
 	return nil
 }
 

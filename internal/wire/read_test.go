@@ -254,6 +254,28 @@ func TestSniffDialect(t *testing.T) {
 	f(``, "")
 }
 
+// TestNoted parameters are what package fit reads a body for once more; of text, only
+// how it begins counts.
+func TestNoted(t *testing.T) {
+	for body, want := range map[string][2]bool{
+		`{"messages":[{"content":[{"text":"what is topP?"}]}],"inferenceConfig":{"maxTokens":5}}`: {},
+		`{"inferenceConfig":{"temperature":0.5}}`:                                                 {true, false},
+		`{"inferenceConfig":{"topP":0.5,"temperatures":1}}`:                                       {true, false},
+		`{"additionalModelRequestFields":{"own":1}}`:                                              {false, true},
+		`{"additionalModelRequestFields":{"thinking":{}}}`:                                        {true, true},
+		`{"thinking":{},"top_k":5}`:                                                               {true, false},
+		`{"additional\u004dodelRequestFields":null}`:                                              {true, true},
+	} {
+		var facts wire.Facts
+		if err := facts.Read(wire.OpConverse, nil, []byte(body)); err != nil {
+			t.Fatal(body, err)
+		}
+		if got := [2]bool{facts.MayTune, facts.MayExtend}; got != want {
+			t.Errorf("%s: %v, want %v", body, got, want)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add(uint8(wire.OpConverse), uint8(0), []byte(converseBody))
 	f.Add(uint8(wire.OpInvoke), uint8(0), []byte(`{"max_tokens":5,"messages":[{"role":"user",`+

@@ -21,13 +21,14 @@ type fitting struct {
 	names     []string
 }
 
-// Body is the body for a model, and what of it is another than the caller's: nil when nothing is. Converse's body fits
-// all families, InvokeModel's Claude alone.
-func Body(op wire.Operation, body []byte, m *capability.Model) (fitted []byte, names []string) {
+// Body is the body for a model, and what of it is another than the caller's: nil when nothing is. The facts are those
+// of the body. Converse's body fits all families, InvokeModel's Claude alone.
+func Body(facts *wire.Facts, body []byte, m *capability.Model) (fitted []byte, names []string) {
+	op := facts.Op
 	if m.Family == "" || op.IsInvoke() && !m.Claude() || !op.IsInvoke() && !op.IsConverse() {
 		return nil, nil
 	}
-	if !mayChange(op, body, m) {
+	if !mayChange(facts, m) {
 		return nil, nil
 	}
 	top, failure := caller.ReadBody(body, nil)
@@ -48,12 +49,13 @@ func Body(op wire.Operation, body []byte, m *capability.Model) (fitted []byte, n
 	return top.With(changed, ""), f.names
 }
 
-// mayChange reports whether a body may hold what the model refuses. A model that takes all of Converse's own settings
-// refuses at most other families' fields: then their name is looked for alone, because reading a body once more costs
-// as much as the rest of a plan.
-func mayChange(op wire.Operation, body []byte, m *capability.Model) bool {
-	return op.IsInvoke() || m.Sampling != capability.SamplingFree ||
-		bytes.Contains(body, []byte("additionalModelRequestFields")) || bytes.Contains(body, []byte(`\u`))
+// mayChange reports whether a body may hold what the model refuses, which seldom is: reading a body once more costs as
+// much as the rest of a plan.
+func mayChange(facts *wire.Facts, m *capability.Model) bool {
+	if facts.Op.IsInvoke() {
+		return facts.MayTune
+	}
+	return facts.MayExtend || facts.MayTune && m.Sampling != capability.SamplingFree
 }
 
 // converse fits the two objects of a body of Converse that hold parameters.

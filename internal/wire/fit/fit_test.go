@@ -24,7 +24,11 @@ func TestBody(t *testing.T) {
 	f := func(op wire.Operation, model, body, want, names string) {
 		t.Helper()
 		m := capability.Of(model)
-		got, changed := fit.Body(op, []byte(body), &m)
+		var facts wire.Facts
+		if err := facts.Read(op, nil, []byte(body)); err != nil {
+			t.Fatal(body, err)
+		}
+		got, changed := fit.Body(&facts, []byte(body), &m)
 		if got == nil {
 			got = []byte(body)
 		}

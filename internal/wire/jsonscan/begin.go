@@ -1,45 +1,60 @@
 package jsonscan
 
-// Beginnings are texts that keys and strings may begin with. They never change and
-// may be shared.
+// Beginnings are sets of texts that keys and strings may begin with. They never change
+// and may be shared.
 type Beginnings struct {
-	texts []string
+	texts []beginning
 	first [256]bool // bytes that a text begins with
 }
 
-// NewBeginnings prepares texts, none of them empty.
-func NewBeginnings(texts ...string) *Beginnings {
-	b := &Beginnings{texts: texts}
-	for _, text := range texts {
-		b.first[text[0]] = true
+// beginning is a text, and the bit of its set.
+type beginning struct {
+	text string
+	set  uint8
+}
+
+// everySet is the bits of all sets that there may be.
+const everySet = 0xff
+
+// NewBeginnings prepares up to eight sets of texts, none of them empty. A text that ends
+// with a quote is all of a key or string.
+func NewBeginnings(sets ...[]string) *Beginnings {
+	if len(sets) > 8 {
+		panic("BUG: more sets than bits")
+	}
+	b := &Beginnings{}
+	for i, set := range sets {
+		for _, text := range set {
+			b.texts = append(b.texts, beginning{text, 1 << i})
+			b.first[text[0]] = true
+		}
 	}
 	return b
 }
 
-// of reports whether a key or string, without its opening quote, begins with one of
-// the texts as it is written: an escape stands for nothing here.
-func (b *Beginnings) of(raw []byte) bool {
+// of is the bits of the sets of which a text begins a key or string, given without its
+// opening quote, as it is written: an escape stands for nothing here.
+func (b *Beginnings) of(raw []byte) uint8 {
 	if !b.first[raw[0]] {
-		return false
+		return 0
 	}
-	for _, text := range b.texts {
-		if len(raw) >= len(text) && string(raw[:len(text)]) == text {
-			return true
+	sets := uint8(0)
+	for i := range b.texts {
+		if t := &b.texts[i]; len(raw) >= len(t.text) && string(raw[:len(t.text)]) == t.text {
+			sets |= t.set
 		}
 	}
-	return false
+	return sets
 }
 
-// In reports whether a key or string of a JSON text begins so, or may because it has
-// an escape by number. A text that is not well-formed counts as far as it is.
-func (b *Beginnings) In(text []byte) bool {
+// In is of which sets a text begins any key or string of a JSON text; of all, where one
+// may because it has an escape by number. A JSON text that is not well-formed counts as
+// far as it is.
+func (b *Beginnings) In(text []byte) uint8 {
 	var s Scanner
 	s.Reset(text)
 	s.Watch(b)
 	for t := s.Next(); t.Kind != End && t.Kind != Invalid; t = s.Next() {
-		if s.Met() {
-			return true
-		}
 	}
 	return s.Met()
 }

@@ -111,7 +111,7 @@ type Scanner struct {
 	depth  int
 	expect expectation
 	coded  bool
-	met    bool
+	met    uint8       // sets of watch
 	watch  *Beginnings // nil: none
 	// objects has a bit per open container, set for an object.
 	objects [MaxDepth/64 + 1]uint64
@@ -121,15 +121,20 @@ type Scanner struct {
 // Reset makes s ready to scan data from its beginning.
 func (s *Scanner) Reset(data []byte) {
 	s.data, s.pos, s.depth, s.expect, s.coded, s.err = data, 0, 0, expectValue, false, nil
-	s.watch, s.met = nil, false
+	s.watch, s.met = nil, 0
 }
 
 // Watch makes s note which keys and strings begin with some texts, until Reset.
 func (s *Scanner) Watch(b *Beginnings) { s.watch = b }
 
-// Met reports whether any key or string so far begins with a text that Watch named, or
-// may because it has an escape by number.
-func (s *Scanner) Met() bool { return s.met || s.coded }
+// Met is of which sets that Watch named any key or string so far begins with a text, as
+// bits from the first set's; of all, where one may because it has an escape by number.
+func (s *Scanner) Met() uint8 {
+	if s.coded {
+		return everySet
+	}
+	return s.met
+}
 
 // Coded reports whether any key or string so far has an escape by number, like
 // \u00e9, which may stand for any character.
@@ -352,8 +357,8 @@ func (s *Scanner) str(k Kind) Token {
 		switch c := data[pos]; {
 		case c == '"':
 			s.pos = pos + 1
-			if s.watch != nil && s.watch.of(data[start+1:s.pos]) {
-				s.met = true
+			if s.watch != nil {
+				s.met |= s.watch.of(data[start+1 : s.pos])
 			}
 			return Token{Kind: k, Start: start, End: pos + 1, Shrink: shrink}
 		case c == '\\':

@@ -140,9 +140,9 @@ func (w *Walker) Coded() bool { return w.scan.Coded() }
 // Watch makes w note which keys and strings begin with some texts, until Reset.
 func (w *Walker) Watch(b *Beginnings) { w.scan.Watch(b) }
 
-// Met reports whether any key or string so far begins with a text that Watch named, or
-// may because it has an escape by number.
-func (w *Walker) Met() bool { return w.scan.Met() }
+// Met is of which sets that Watch named any key or string so far begins with a text:
+// see Scanner.Met.
+func (w *Walker) Met() uint8 { return w.scan.Met() }
 
 // Err is why the walk ended, nil when the text was well-formed.
 func (w *Walker) Err() *Error { return w.scan.err }
