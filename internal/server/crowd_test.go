@@ -81,8 +81,8 @@ func TestHeadDeadline(t *testing.T) {
 			t.Parallel()
 			const timeout = 300 * time.Millisecond
 			s := start(t, Options{Timeouts: config.Timeouts{Header: timeout}, Handler: handlerFunc(echo)})
+			began := time.Now() // before the server's own clock for the connection
 			c := dial(t, s)
-			began := time.Now()
 			io.WriteString(c, sent)
 			c.SetReadDeadline(began.Add(20 * time.Second))
 			_, err := io.Copy(io.Discard, c)
