@@ -14,6 +14,7 @@ func (s *Server) fixedBytes() int64 {
 
 // begin counts a request in flight.
 func (s *Server) begin() {
+	s.begun.Add(1)
 	if n := s.inFlight.Add(1); n > s.busiest.Load() {
 		s.busiest.Store(n) // a little less, when several come at once
 	}
@@ -32,26 +33,52 @@ const (
 	// happens: collecting twice costs some 20 ms of a processor.
 	worthReturning = 32 << 20
 	calmBytes      = worthReturning / 4
+	// manyBegun and quietLooks are how many requests must have begun, and how often none
+	// had when memory was looked at, for that of beginning to be returned while they go on.
+	manyBegun  = worthReturning / 2 / pool.PerRequest
+	quietLooks = 5
 )
 
-// returnMemory returns the memory of large bodies, and of many requests at once, to the
-// system soon after they are gone. The runtime would keep it until the next collection, which comes two
-// minutes later when nothing allocates, and then for some minutes more.
+// returnMemory returns memory to the system soon after requests need it no more. The
+// runtime would keep it until the next collection, which comes two minutes later when
+// nothing allocates, and then for some minutes more.
 func (s *Server) returnMemory() {
 	tick := time.NewTicker(memoryInterval)
 	defer tick.Stop()
-	var owed int64
+	var r returning
 	for {
 		select {
 		case <-tick.C:
 		case <-s.stopped:
 			return
 		}
-		lately := s.pool.Peak() + s.busiest.Swap(s.inFlight.Load())*pool.PerRequest
-		owed = max(owed, lately)
-		if owed >= worthReturning && lately <= calmBytes {
-			owed = 0
+		held := s.pool.Peak() + s.busiest.Swap(s.inFlight.Load())*pool.PerRequest
+		if r.due(held, s.begun.Load()) {
 			_ = heap.Trim() // an error leaves pages of the program where they are
 		}
 	}
+}
+
+// returning decides when memory goes back: that of large bodies, and of many requests at
+// once, when they are gone; what many streams took to begin, when no other request begins.
+type returning struct {
+	owed  int64 // the most that was held since memory went back
+	begun int64 // requests, when it was looked at last
+	freed int64 // requests that had begun when memory went back
+	quiet int   // looks since a request began
+}
+
+// due is asked once a look: for what was held at most since the last one, and how many
+// requests have begun ever.
+func (r *returning) due(held, begun int64) bool {
+	r.owed, r.quiet = max(r.owed, held), r.quiet+1
+	if begun != r.begun {
+		r.begun, r.quiet = begun, 0
+	}
+	gone := r.owed >= worthReturning && held <= calmBytes
+	settled := r.quiet == quietLooks && held > calmBytes && begun-r.freed >= manyBegun
+	if gone || settled {
+		r.owed, r.freed = held, begun
+	}
+	return gone || settled
 }

@@ -76,6 +76,31 @@ func goesBack(t *testing.T, hold func(t *testing.T, s *Server, n int64)) {
 	}
 }
 
+// TestReturning: memory goes back when many requests are gone, and once while many go on
+// and none begins, but not for few and not while others begin.
+func TestReturning(t *testing.T) {
+	const many = worthReturning/pool.PerRequest + 1
+	f := func(name string, looks [][2]int64, want string) { // requests in flight and begun, at each look
+		t.Helper()
+		var r returning
+		got := ""
+		for _, l := range looks {
+			got += map[bool]string{true: "x", false: "."}[r.due(l[0]*pool.PerRequest, l[1])]
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	f("gone", [][2]int64{{many, many}, {many, many}, {0, many}, {0, many}}, "..x.")
+	f("few", [][2]int64{{5, 1e6}, {5, 1e6}, {5, 1e6}, {5, 1e6}, {5, 1e6}, {5, 1e6}, {5, 1e6}, {0, 1e6}}, "........")
+	going := [][2]int64{{many, many}, {many, many}, {many, many}, {many, many}, {many, many}, {many, many}}
+	f("going on", append(going, [][2]int64{{many, many}, {many, many}, {0, many}, {0, many}}...), ".....x..x.")
+	f("one more", append(going, [][2]int64{{many, many + 1}, {many, many + 1}, {many, many + 1}, {many, many + 1},
+		{many, many + 1}, {many, many + 1}, {many, many + 1}}...), ".....x.......")
+	f("begin", [][2]int64{{many, 1e6}, {many, 2e6}, {many, 3e6}, {many, 4e6}, {many, 5e6}, {many, 6e6}, {many, 7e6}},
+		".......")
+}
+
 // TestIdleConnectionsAreSmall is E2's memory: what a connection costs that waits, with the
 // stacks of its goroutines and what its caller in this process has, some 600 bytes.
 func TestIdleConnectionsAreSmall(t *testing.T) {

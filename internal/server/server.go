@@ -103,6 +103,7 @@ type Server struct {
 	pending     atomic.Int64
 	connections atomic.Int64 // how many are in open, for those without the lock
 	inFlight    atomic.Int64
+	begun       atomic.Int64   // requests ever
 	busiest     atomic.Int64   // the most of them since memory was looked at
 	work        sync.WaitGroup // one per goroutine that Serve started
 	stopOnce    sync.Once

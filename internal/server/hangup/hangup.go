@@ -119,8 +119,17 @@ func (w *Watcher) run(interval time.Duration) {
 	}
 }
 
-// look asks the kernel once about every socket that is watched for longer than
-// a round. It holds the lock, because a descriptor must not be closed
+// A socket that was watched for patient rounds is looked at in each seldom-th alone: a
+// stream of minutes need not end within a moment, and there may be thousands.
+const patient, seldom = 20, 8
+
+// due reports whether a socket is looked at in a round.
+func (x *Watch) due(round uint64) bool {
+	age := round - x.round
+	return age > 1 && (age <= patient || (round+uint64(x.FD))%seldom == 0) //nolint:gosec // not negative
+}
+
+// look asks the kernel once about every socket that is due. It holds the lock, because a descriptor must not be closed
 // and reused between the question and the answer; the call does not block.
 func (w *Watcher) look() {
 	w.mu.Lock()
@@ -128,7 +137,7 @@ func (w *Watcher) look() {
 	w.round++
 	w.polls = w.polls[:0]
 	for _, x := range w.watches {
-		if x.round+1 < w.round {
+		if x.due(w.round) {
 			w.polls = append(w.polls, newPollFD(x.FD))
 		}
 	}

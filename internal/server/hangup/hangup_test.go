@@ -79,6 +79,7 @@ func TestLeaving(t *testing.T) {
 	f("reset", func(c *net.TCPConn) { c.SetLinger(0); c.Close() }, true)
 	f("half close", func(c *net.TCPConn) { c.CloseWrite() }, true)
 	f("close behind unread data", func(c *net.TCPConn) { c.Write([]byte("GET /")); c.Close() }, true)
+	f("close after long", func(c *net.TCPConn) { time.Sleep(2 * patient * 5 * time.Millisecond); c.Close() }, true)
 	f("stay", func(*net.TCPConn) {}, false)
 	f("unread data", func(c *net.TCPConn) { c.Write([]byte("GET /")) }, false)
 }
@@ -110,4 +111,23 @@ func TestOnlyTheOneThatLeft(t *testing.T) {
 	}
 	w.Remove(watches[0])
 	<-caller(w, watches[0]) // a second request
+}
+
+// TestLongWatchedIsLookedAtSeldom, each socket in another round.
+func TestLongWatchedIsLookedAtSeldom(t *testing.T) {
+	for fd := range 2 * seldom {
+		x := Watch{FD: fd, round: 3}
+		for round, looks := uint64(3), 0; round < 3+patient+5*seldom; round++ {
+			due := x.due(round)
+			if early := round < 5; round <= 3+patient && due == early {
+				t.Fatalf("round %d: due %v", round, due)
+			}
+			if round > 3+patient && due {
+				looks++
+			}
+			if round == 3+patient+4*seldom && looks != 4 {
+				t.Errorf("descriptor %d: %d looks", fd, looks)
+			}
+		}
+	}
 }
