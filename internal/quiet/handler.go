@@ -77,7 +77,12 @@ func (l lines) Write(p []byte) (int, error) {
 // Log writes a line that its caller has formed without package slog, when it is to be
 // written; attrs is called only then.
 func (s *Storms) Log(level slog.Level, k Kind, attrs func() []slog.Attr) {
-	v := s.Take(level, k)
+	s.LogMany(level, k, 1, attrs)
+}
+
+// LogMany is Log of a line that stands for n alike.
+func (s *Storms) LogMany(level slog.Level, k Kind, n int64, attrs func() []slog.Attr) {
+	v := s.take(level, k, n)
 	if v == Counted {
 		return
 	}

@@ -77,7 +77,9 @@ func New(out slog.Handler, now func() time.Time) *Storms {
 }
 
 // Take says what to do with a line that is about to be written.
-func (s *Storms) Take(level slog.Level, k Kind) Verdict {
+func (s *Storms) Take(level slog.Level, k Kind) Verdict { return s.take(level, k, 1) }
+
+func (s *Storms) take(level slog.Level, k Kind, n int64) Verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -88,7 +90,7 @@ func (s *Storms) Take(level slog.Level, k Kind) Verdict {
 	of.level = level
 	if of.raging {
 		of.recent++
-		of.total++
+		of.total += n
 		return Counted
 	}
 	if now.Sub(of.began) >= window {

@@ -115,17 +115,28 @@ func about(e *telemetry.RequestEnd) []slog.Attr {
 }
 
 // Edge takes a request that was refused before it reached the request line.
-func (l *Log) Edge(id string, from netip.Addr, e *wire.Error) {
-	l.Counts.Refusal(e.Status())
+func (l *Log) Edge(id string, from netip.Addr, e *wire.Error) { l.edge(id, from, e, 0) }
+
+// Shed takes a request that was refused because there were too many, and how many more were that
+// are not listed.
+func (l *Log) Shed(id string, from netip.Addr, e *wire.Error, more int64) { l.edge(id, from, e, more) }
+
+func (l *Log) edge(id string, from netip.Addr, e *wire.Error, more int64) {
+	l.Counts.Refusals(e.Status(), 1+more)
 	kind := quiet.Kind{What: "request refused", Type: e.Type(), Whose: address(from)}
-	l.Storms.Log(slog.LevelWarn, kind, func() []slog.Attr {
-		return present(
+	l.Storms.LogMany(slog.LevelWarn, kind, 1+more, func() []slog.Attr {
+		attrs := present(
 			slog.String("request", id), slog.String("from", address(from)), slog.String("type", e.Type()),
 			slog.Int("status", e.Status()), slog.String("message", e.Message),
 		)
+		if more > 0 {
+			attrs = append(attrs, slog.Int64("more", more))
+		}
+		return attrs
 	})
 	if l.Access != nil {
 		l.Access.add(&telemetry.RequestEnd{ID: id, From: from, Status: e.Status(), Error: e.Type(), Refusal: e})
+		l.Counts.AccessDropped(int(more))
 	}
 }
 

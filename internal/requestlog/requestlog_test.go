@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -328,5 +330,33 @@ func BenchmarkFlood(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Ended(e)
+	}
+}
+
+// TestShed (U11): of requests that are refused because there are too many, a few have a line, which
+// says how many more there were. None is lost from the count.
+func TestShed(t *testing.T) {
+	l, out := newLog(t)
+	e := &wire.Error{Kind: wire.KindServiceUnavailable, Message: "too many"}
+	from := netip.MustParseAddr("10.0.0.9")
+	l.Shed("01A", from, e, 0)
+	l.Shed("01B", from, e, 99)
+	l.Shed("01C", from, e, 400)
+	l.Shed("01D", from, e, 999)
+	l.Storms.Close()
+	var text []string
+	for line := range bytes.Lines(out.Bytes()) {
+		var got struct {
+			Request               string
+			More, Repeated, Total int64
+		}
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, fmt.Sprint(got))
+	}
+	want := []string{"{01A 0 0 0}", "{01B 99 0 0}", "{01C 400 0 0}", "{ 0 1000 1000}"}
+	if !slices.Equal(text, want) {
+		t.Errorf("%q", text)
 	}
 }

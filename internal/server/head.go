@@ -129,6 +129,17 @@ var methods = map[string]bool{
 	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true,
 }
 
+// read reads the fields of a request of HTTP/1.1 whose first line is known, and checks all.
+func (h *head) read(fields string) *wire.Error {
+	header, err := wire.AppendHeader(h.room[:0], fields)
+	if err != nil {
+		return err
+	}
+	h.authority = header.Get("host")
+	h.header = header // it may lie in h itself
+	return h.check()
+}
+
 // check completes h and returns the first refusal that applies, or nil.
 func (h *head) check() *wire.Error {
 	h.counts.count(h.header)

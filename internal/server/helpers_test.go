@@ -61,5 +61,8 @@ func withDefaults(o Options) Options {
 	if o.OnRefusal == nil {
 		o.OnRefusal = func(string, netip.Addr, *wire.Error) {}
 	}
+	if o.OnShed == nil {
+		o.OnShed = func(string, netip.Addr, *wire.Error, int64) {}
+	}
 	return o
 }

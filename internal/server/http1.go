@@ -93,6 +93,12 @@ func (h *http1) serve(c *conn) { h.unpark(&parkable{conn: c, head: longHead{read
 
 func (h *http1) unpark(p *parkable) {
 	p.parked = false
+	for p.turnedAway() {
+		if !p.wait() {
+			drop(p.conn)
+			return
+		}
+	}
 	_ = h.parsers.Load().fast.ServeConn(p)
 	if p.head.tooLong {
 		p.head = longHead{again: p.head.kept, roomy: true}
@@ -150,14 +156,19 @@ func (p *parkable) arm(t time.Time) error {
 	return p.conn.SetReadDeadline(t)
 }
 
-// Read reads the connection, and first what has to be read again.
-func (p *parkable) Read(b []byte) (int, error) {
+// Read reads the connection, and first what has to be read again. The parser does not see what
+// is refused here.
+func (p *parkable) Read(b []byte) (n int, err error) {
 	if len(p.head.again) > 0 {
-		n := copy(b, p.head.again)
+		n = copy(b, p.head.again)
 		p.head.again = p.head.again[n:]
-		return n, nil
+	} else {
+		for refused := true; refused; {
+			before := p.frames.Whole()
+			n, err = p.receive(b)
+			refused = err == nil && before >= 0 && p.frames.Whole() == before+1 && p.refused(b[:n])
+		}
 	}
-	n, err := p.receive(b)
 	if p.head.reading {
 		p.head.note(b, n)
 	}
@@ -364,15 +375,9 @@ func connOf(ctx *fasthttp.RequestCtx) *parkable {
 // readHead reads and checks the head of the current request.
 func (h *http1) readHead(ctx *fasthttp.RequestCtx, hd *head) *wire.Error {
 	raw := &ctx.Request.Header
-	header, err := wire.AppendHeader(hd.room[:0], string(raw.RawHeaders()))
-	if err != nil {
-		return err
-	}
-	hd.proto, hd.method = known(raw.Protocol()), known(raw.Method())
-	hd.target, hd.authority = string(raw.RequestURI()), header.Get("host")
-	hd.header = header // it may lie in hd itself
+	hd.proto, hd.method, hd.target = known(raw.Protocol()), known(raw.Method()), string(raw.RequestURI())
 	hd.maxBody = h.server.settings.Load().Limits.MaxBodyBytes
-	return hd.check()
+	return hd.read(string(raw.RawHeaders()))
 }
 
 // known is string(b), without a copy for what almost every request has.

@@ -6,17 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/server/shed"
 	"github.com/sluice-gateway/sluice/internal/server/silence"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -73,19 +77,140 @@ func (s *Server) refuse(e *wire.Error, id string, from netip.Addr) *gateway.Resp
 	return errorResponse(e, id)
 }
 
-// overloaded is the answer to a request that is not begun, because there are too many. Its
-// connection stays: another would cost more than the request.
-func (s *Server) overloaded(req *gateway.Request) *gateway.Response {
-	const pause = time.Second
-	e := &wire.Error{
-		Kind: wire.KindServiceUnavailable, Message: "The gateway has more requests than it can serve. Try again.",
-		RetryAfterMillis: pause.Milliseconds(),
-	}
-	res := s.refuse(e, req.ID, req.From)
+// shedding is the gate, and what becomes of requests that it refuses.
+type shedding struct {
+	*shed.Gate
+	opts *Options
+	ids  *IDs
+}
+
+// answer is the answer to a request that is not begun, because there are too many. Its connection
+// stays: another would cost more than the request.
+func (s *shedding) answer(req *gateway.Request) *gateway.Response {
+	res := errorResponse(errOverloaded(), req.ID)
 	if s.opts.Translate == nil {
 		return res
 	}
 	return s.opts.Translate(req, res)
+}
+
+// list reports a request that was refused, or counts it.
+func (s *shedding) list(id string, from netip.Addr, now time.Time) {
+	if more, ok := s.List(now); ok {
+		s.opts.OnShed(id, from, errOverloaded(), more)
+	}
+}
+
+// rest reports how many were refused and are not listed, when no more are refused.
+func (s *shedding) rest(n int64) {
+	s.opts.OnShed(s.ids.Next(s.opts.Now()), netip.Addr{}, errOverloaded(), n-1)
+}
+
+func errOverloaded() *wire.Error {
+	const pause = time.Second
+	return &wire.Error{
+		Kind: wire.KindServiceUnavailable, Message: "The gateway has more requests than it can serve. Try again.",
+		RetryAfterMillis: pause.Milliseconds(),
+	}
+}
+
+// turnedAway is refused for a connection that no parser has yet, because it is new or has waited.
+// What it reads and does not refuse is read again.
+func (p *parkable) turnedAway() bool {
+	s := p.server
+	if !s.shed.Limits() || p.fault != "" {
+		return false
+	}
+	buf := chunks.Get().(*[chunk]byte)
+	defer chunks.Put(buf)
+	n := copy(buf[:], p.peeked[p.nGiven:p.nPeeked])
+	p.nGiven = p.nPeeked
+	before := p.frames.Whole()
+	wrong := p.frames.Received(buf[:n])
+	if wrong == "" && p.frames.Whole() < 0 && p.arm(time.Now().Add(parkAfter)) == nil {
+		more, _ := p.Conn.Read(buf[n:]) // it is there, mostly, and an error comes again
+		wrong = p.frames.Received(buf[n : n+more])
+		n += more
+	}
+	if wrong == "" && p.frames.Whole() == before+1 && p.refused(buf[:n]) {
+		if p.busy.Store(false); s.draining() {
+			s.closeQuiet(p.conn)
+		}
+		return true
+	}
+	p.fault, p.head.again = wrong, bytes.Clone(buf[:n])
+	return false
+}
+
+// dismissal is what it takes to refuse a request.
+type dismissal struct {
+	head   head
+	kind   []byte
+	answer []byte
+}
+
+var dismissals = sync.Pool{New: func() any { return &dismissal{} }}
+
+// refused answers a request that has come whole, and alone, when there are too many, and reports
+// whether it did. Nothing is begun for such a request, and no parser has it. Whatever is out of the
+// ordinary it leaves to those.
+func (p *parkable) refused(b []byte) bool {
+	s := p.server
+	if !s.shed.Limits() || s.draining() {
+		return false
+	}
+	now := time.Now()
+	r := dismissals.Get().(*dismissal)
+	defer dismissals.Put(r)
+	if !r.read(b) || !s.shed.Full(s.inFlight.Load()+1) {
+		return false
+	}
+	p.sender.ask()
+	id := s.ids.Next(now)
+	r.answer = s.shed.Pages.Append(r.answer[:0], r.kind, id, now, func() []byte {
+		res := s.shed.answer(&gateway.Request{
+			ID: shed.Placeholder, Method: r.head.method, Target: r.head.target, Header: r.head.header,
+		})
+		return appendResponse(nil, res, shed.Placeholder, now)
+	})
+	s.shed.list(id, p.caller(r.head.header), now)
+	_, err := p.Write(r.answer)
+	return err == nil
+}
+
+// read reads a whole request, and reports whether it is an ordinary one, of a caller who stays.
+func (r *dismissal) read(b []byte) bool {
+	const version = " HTTP/1.1"
+	line, fields, _ := strings.Cut(string(b), "\r\n")
+	line, ok := strings.CutSuffix(line, version)
+	method, target, found := strings.Cut(line, " ")
+	r.head.proto, r.head.method, r.head.target, r.head.maxBody = version[1:], method, target, math.MaxInt64
+	r.head.counts = headCounts{}
+	if !ok || !found || method != "POST" || r.head.read(fields) != nil || r.head.header.Get("connection") != "" {
+		return false
+	}
+	path, _, _ := strings.Cut(target, "?")
+	r.kind = append(append(r.kind[:0], path...), " "...)
+	r.kind = append(r.kind, r.head.header.Get("anthropic-version")...) // the dialect
+	return true
+}
+
+// appendResponse appends an answer as HTTP/1.1.
+func appendResponse(to []byte, res *gateway.Response, id string, now time.Time) []byte {
+	field := func(name, value string) {
+		to = append(append(append(append(to, name...), ": "...), value...), "\r\n"...)
+	}
+	to = append(strconv.AppendInt(append(to, "HTTP/1.1 "...), int64(res.Status), 10), ' ')
+	to = append(append(to, fasthttp.StatusMessage(res.Status)...), "\r\nDate: "...)
+	to = append(fasthttp.AppendHTTPDate(to, now), "\r\n"...)
+	for _, f := range res.Header {
+		if !wire.NameIn(f.Name, edgeFields) {
+			field(f.Name, f.Value)
+		}
+	}
+	field(requestIDHeader, id)
+	field("Content-Length", strconv.Itoa(len(res.Body)))
+	return append(append(to, "\r\n"...), res.Body...)
 }
 
 // answer calls the handler. A panic in it fails this request only, and is reported.
@@ -98,9 +223,14 @@ func (s *Server) answer(req *gateway.Request, b *body) (res *gateway.Response, p
 			res, panicked = errorResponse(e.Final(), req.ID), true // nobody knows how far it got
 		}
 	}()
-	if !s.shed.Admit() {
+	turn, ok := s.shed.Enter(s.inFlight.Load())
+	if !ok {
 		b.Release()
-		return s.overloaded(req), false
+		s.shed.list(req.ID, req.From, req.Received)
+		return s.shed.answer(req), false
+	}
+	if turn != nil {
+		<-turn
 	}
 	if res = s.opts.Handler.Serve(req); res == nil {
 		panic("BUG: the handler returned no response")

@@ -63,6 +63,9 @@ type Options struct {
 	// reached the handler, with the answer that it got.
 	OnGlitch  func(kind string)
 	OnRefusal func(id string, from netip.Addr, e *wire.Error)
+	// OnShed gets requests that were refused because there were too many, a few of them, and how
+	// many more there were since the last one. Of those at the end there may be no id.
+	OnShed func(id string, from netip.Addr, e *wire.Error, more int64)
 	// Translate says a refusal of the edge in the dialect of who asked; nil leaves all in Bedrock's.
 	Translate func(*gateway.Request, *gateway.Response) *gateway.Response
 }
@@ -94,7 +97,7 @@ type Server struct {
 	ids     *IDs
 	crowd   *crowd.Crowd
 	floods  crowd.Floods
-	shed    *shed.Gate
+	shed    shedding
 	// holdTime is how long a head of HTTP/2 may wait for its body; a test sets it
 	// before the first connection.
 	holdTime time.Duration
@@ -122,12 +125,12 @@ func New(opts Options) (*Server, error) {
 		opts:     opts,
 		ids:      NewIDs(),
 		crowd:    crowd.New(crowdLimits(&opts.Limits)),
-		shed:     shed.New(opts.Limits.MaxQueueDelay),
 		holdTime: holdTime,
 		stopped:  make(chan struct{}),
 		accepted: make(chan struct{}),
 		open:     make(map[*conn]struct{}),
 	}
+	s.shed = shedding{shed.New(opts.Limits.MaxQueueDelay, time.Now), &s.opts, s.ids}
 	s.settings.Store(&Settings{TLS: opts.TLS, Timeouts: opts.Timeouts, Limits: opts.Limits, Proxies: opts.Proxies})
 	s.pool = pool.New(s.poolLimits(), s.fixedBytes)
 	if opts.TLS != nil {
@@ -179,7 +182,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		case <-s.stopped:
 			return
 		}
-		if err := s.shed.Run(s.inFlight.Load, s.stopped); err != nil {
+		if err := s.shed.Run(s.inFlight.Load, s.shed.rest, s.stopped); err != nil {
 			s.opts.Log.Warn("requests are not shed when there are too many", "error", err)
 		}
 	})

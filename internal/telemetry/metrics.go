@@ -270,8 +270,8 @@ func (m *Metrics) ShadowDropped(cascade, reason string) { m.add(shadowsDropped, 
 // Glitch counts an HTTP/2 flood of this kind.
 func (m *Metrics) Glitch(kind string) { m.add(glitches, 1, kind) }
 
-// Refusal counts a request that the edge refused itself.
-func (m *Metrics) Refusal(status int) { m.add(refusals, 1, strconv.Itoa(status)) }
+// Refusals counts requests that the edge refused itself.
+func (m *Metrics) Refusals(status int, n int64) { m.add(refusals, float64(n), strconv.Itoa(status)) }
 
 // AuthenticationFailed counts a request whose caller is not known, by the AWS error type
 // of the answer.

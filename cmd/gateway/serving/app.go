@@ -220,9 +220,14 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch, Translate: handler.Refuse,
 		OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
 			a.requests.Edge(id, from, err)
-			if err.Kind != wire.KindServiceUnavailable { // of those shed there are too many: they are counted
-				a.history.Edge(id, from, err)
+			a.history.Edge(id, from, err)
+		},
+		OnShed: func(id string, from netip.Addr, err *wire.Error, more int64) {
+			a.requests.Shed(id, from, err, more)
+			if more > 0 {
+				err.Message += fmt.Sprintf(" Since the last one that is listed, %d more were refused alike.", more)
 			}
+			a.history.Edge(id, from, err)
 		},
 	}); err != nil {
 		return cannotListen(cfg, "listen", cfg.Listen, err)

@@ -52,6 +52,7 @@ type Guard struct {
 	left    int64 // of a body or chunk
 	digits  int
 	extra   int // bytes of extensions or trailers
+	whole   int
 }
 
 // Received reads bytes that came from the caller. It returns what is wrong with them, or
@@ -85,7 +86,15 @@ func (g *Guard) Received(p []byte) (wrong string) {
 // then has cut it, which parsers take for its end.
 func (g *Guard) Cut() bool { return g.state >= size && g.state <= trailer }
 
-func (g *Guard) begin() { *g = Guard{} }
+// Whole is how many requests have come whole, and -1 within one.
+func (g *Guard) Whole() int {
+	if g.state != start || g.empty > 0 {
+		return -1
+	}
+	return g.whole
+}
+
+func (g *Guard) begin() { *g = Guard{whole: g.whole + 1} }
 
 // lines takes bytes up to the end of a line.
 func (g *Guard) lines(p []byte) (rest []byte, wrong string) {

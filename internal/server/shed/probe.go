@@ -3,24 +3,26 @@ package shed
 import (
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 const (
-	// tick is how far moments are apart while requests are refused, busy while there are
-	// any, and idle else.
-	tick = 5 * time.Millisecond
+	// busy is how far moments are apart while there are requests, and idle else.
 	busy = 10 * time.Millisecond
 	idle = 100 * time.Millisecond
 )
 
-// Run observes until stop is closed. inFlight returns how many requests are in flight.
-func (g *Gate) Run(inFlight func() int64, stop <-chan struct{}) error {
-	p, err := newProbe()
+// Run lets requests wait where it is needed, until stop is closed. inFlight returns how many there
+// are; rest gets how many were refused and not listed, when none are any more.
+func (g *Gate) Run(inFlight func() int64, rest func(int64), stop <-chan struct{}) error {
+	p, err := newProbe(g, inFlight)
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	g.start(p.send)
+	defer g.stop()
 	pause := idle
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -32,17 +34,16 @@ func (g *Gate) Run(inFlight func() int64, stop <-chan struct{}) error {
 			return nil
 		}
 		now, n := time.Now(), inFlight()
-		limited := g.Observe(now, max(p.late(now), now.Sub(due)), n)
-		switch {
-		case limited:
-			pause = tick
-		case n > 0:
-			pause = busy
-		default:
-			pause = idle
+		if late := p.late(now); late > 0 {
+			g.Late(max(late, now.Sub(due)), n)
+		} else if n > 0 || g.closed.Load() {
+			p.send()
 		}
-		if n > 0 || limited {
-			p.send(now)
+		if !g.Limits() {
+			g.Rest(rest)
+		}
+		if pause = idle; n > 0 {
+			pause = busy
 		}
 		due = now.Add(pause)
 		timer.Reset(pause)
@@ -53,48 +54,65 @@ func (g *Gate) Run(inFlight func() int64, stop <-chan struct{}) error {
 // reader waits with them until the runtime has looked whose bytes have come, and then for a
 // processor.
 type probe struct {
-	r, w *os.File
-	sent atomic.Int64 // Unix nanoseconds, of the byte that is under way; 0: none
-	took atomic.Int64 // nanoseconds, of the last one
-	done chan struct{}
+	gate     *Gate
+	inFlight func() int64
+	r, w     *os.File
+	sent     atomic.Int64 // Unix nanoseconds, of the byte that is under way; 0: none
+	done     chan struct{}
 }
 
-func newProbe() (*probe, error) {
+func newProbe(g *Gate, inFlight func() int64) (*probe, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	p := &probe{r: r, w: w, done: make(chan struct{})}
+	p := &probe{gate: g, inFlight: inFlight, r: r, w: w, done: make(chan struct{})}
 	go p.receive()
 	return p, nil
 }
 
 func (p *probe) receive() {
 	defer close(p.done)
-	var b [1]byte
-	for {
-		if _, err := p.r.Read(b[:]); err != nil {
+	raw, err := p.r.SyscallConn()
+	for more := false; err == nil; {
+		var b [1]byte
+		n := 0
+		err = raw.Read(func(fd uintptr) bool {
+			if more { // sent here, or else the byte would be read without having waited
+				if more = false; p.sends() {
+					return false
+				}
+			}
+			n, _ = syscall.Read(int(fd), b[:]) //nolint:gosec // fits
+			return n >= 0
+		})
+		if n == 0 {
 			return
 		}
-		p.took.Store(time.Now().UnixNano() - p.sent.Load())
+		took := p.late(time.Now())
 		p.sent.Store(0)
+		more = p.gate.back(took, p.inFlight())
 	}
 }
 
 // send sends a byte, unless one is under way.
-func (p *probe) send(now time.Time) {
-	if p.sent.CompareAndSwap(0, now.UnixNano()) {
-		_, _ = p.w.Write([]byte{0}) // it fails when the pipe is closed
+func (p *probe) send() { p.sends() }
+
+// sends reports whether it did.
+func (p *probe) sends() bool {
+	if !p.sent.CompareAndSwap(0, time.Now().UnixNano()) {
+		return false
 	}
+	_, _ = p.w.Write([]byte{0}) // it fails when the pipe is closed
+	return true
 }
 
-// late is how long the last byte took since the last call, or how long one has been under way.
+// late is how long a byte has been under way, 0 when none is.
 func (p *probe) late(now time.Time) time.Duration {
-	took := p.took.Swap(0)
 	if sent := p.sent.Load(); sent != 0 {
-		took = max(took, now.UnixNano()-sent)
+		return time.Duration(max(now.UnixNano()-sent, 1))
 	}
-	return time.Duration(max(took, 0))
+	return 0
 }
 
 func (p *probe) close() {

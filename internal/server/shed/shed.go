@@ -1,75 +1,74 @@
-// Package shed refuses requests while the process has more to do than it can, before what
-// it has accepted becomes late. How late the process is, it measures itself: a probe waits
-// in the same queues of the system and of the runtime as a request that has just come.
+// Package shed keeps a process that is asked more than it can from becoming late with
+// everything. A probe waits in the same queues of the system and of the runtime as a request
+// that has just come. While it comes back at once, requests begin as they come. Once it is late,
+// they wait in a line of the gate's own, and a few begin each time that the probe comes back:
+// what is ready to run stays so little that whoever comes is heard at once, and the processors
+// are never without work while somebody waits.
 //
-// The rule is that of CoDel: one late moment is a burst, which passes by itself. When all
-// moments of an interval were late, there is a standing queue. Then a Gate lets through only
-// so many requests per second as keep the probe early. What has been let through is never
-// refused: streams run to their end.
+// When the line is too long to wait in, new requests are refused. What has begun, or waits, is
+// never refused: streams run to their end.
 package shed
 
 import (
-	"math"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// interval is how long each moment must be late before anything is refused.
-	interval = 30 * time.Millisecond
-	// aim is how late the process may be while requests are refused, so that refusals come
-	// at once.
-	aim = time.Millisecond
-	// calm is how long nothing must have been refused for the limit to be lifted.
+	// soon is how late the probe may be for requests to begin as they come.
+	soon = 5 * time.Millisecond
+	// atOnce is how many requests begin for each processor when the probe comes back.
+	atOnce = 2
+	// calm is how long nothing must have been refused for all to wait again.
 	calm = time.Second
-	// gain is by which part of it the limit grows in a second while the process is early.
-	gain = 2
-	// loss is by which part it shrinks at most when all moments of a span were late.
-	loss = 0.06
-	span = 20 * time.Millisecond
-	// many is how many requests must be in flight. So many callers who each wait for their
-	// answer, or who all begin at once, are served late; only more of them, or those who do not
-	// wait, are a queue that stands.
+	// many is how many requests must be in flight for any to be refused. So many callers who
+	// each wait for their answer, or who all begin at once, are served late; only more of them, or
+	// those who do not wait, are a line that never ends.
 	many = 1024
-	// few is how many requests in flight are let through even while others keep the processors
+	// few is how many requests in flight are let wait also then. Others may keep the processors
 	// busy.
 	few = 32
-	// least is how many requests per second are let through at least.
-	least = 20
-	// window is over how long the rate of requests is taken, and memory for how long its best
-	// counts.
-	window = 100 * time.Millisecond
-	memory = 4 * time.Second
+	// listEvery is how often one of the requests that are refused is listed.
+	listEvery = 100 * time.Millisecond
 )
 
-// unlimited is more than any process is asked between two moments.
-const unlimited = math.MaxInt64 / 2
-
-// Gate decides whether a request may begin. Make it with New. Admit is safe for concurrent
-// use; Observe belongs to one goroutine.
+// Gate decides when a request may begin, if it may. Make it with New; it is safe for concurrent
+// use.
 type Gate struct {
-	bound atomic.Int64 // nanoseconds; 0: nothing is ever refused
-	left  atomic.Int64 // requests that may begin until the next moment
-	delay atomic.Int64 // nanoseconds, of the last moment
+	Pages Pages
 
-	given    int64         // what left began with
-	credit   float64       // the part of a request that may begin, and was not given
-	inFlight int64         // at the last moment
-	ending   float64       // requests per second that ended lately
-	best     float64       // the most that they were
-	rate     float64       // requests per second that may begin; 0: all
-	last     time.Time     // the last moment
-	since    time.Time     // when the first late moment of a row was, zero: the last was none
-	began    time.Time     // when the span began
-	soonest  time.Duration // the earliest moment of the span
-	kept     time.Time     // when something was refused last
+	now func() time.Time
+
+	bound   atomic.Int64 // nanoseconds; 0: nothing waits, nothing is refused
+	closed  atomic.Bool  // requests wait for their turn
+	full    atomic.Bool  // and new ones are refused
+	delay   atomic.Int64 // nanoseconds
+	refused atomic.Int64 // how many ever were
+
+	listed   atomic.Int64 // when a refused request was listed, in Unix nanoseconds
+	unlisted atomic.Int64 // how many were refused since and were not
+
+	mu       sync.Mutex // guards the following
+	line     []waiting  // who came first is first
+	ask      func()     // sends the probe; nil before Run
+	over     bool       // Run has returned: nobody waits any more
+	limited  bool       // the line was once too long, and may not become so again
+	known    int64      // of refused, when it was looked at last
+	lastFull time.Time  // when any had been refused since
+}
+
+// waiting is a request in the line.
+type waiting struct {
+	since time.Time
+	turn  chan struct{}
 }
 
 // New returns a gate that refuses when requests stand in line for longer than bound; 0 refuses
-// nothing.
-func New(bound time.Duration) *Gate {
-	g := &Gate{given: unlimited}
-	g.left.Store(unlimited)
+// nothing. Its clock must not be set.
+func New(bound time.Duration, now func() time.Time) *Gate {
+	g := &Gate{now: now}
 	g.Limit(bound)
 	return g
 }
@@ -77,95 +76,117 @@ func New(bound time.Duration) *Gate {
 // Limit changes the bound.
 func (g *Gate) Limit(bound time.Duration) { g.bound.Store(int64(bound)) }
 
-// Delay is how late the process was at the last moment.
+// Delay is how late the probe was, or how long the first of the line waits.
 func (g *Gate) Delay() time.Duration { return time.Duration(g.delay.Load()) }
 
-// Admit reports whether a request may begin. It costs one atomic addition.
-func (g *Gate) Admit() bool { return g.left.Add(-1) >= 0 }
-
-// Observe takes one moment: how late the process is, and how many requests are in flight. It
-// reports whether requests may be refused until the next one.
-func (g *Gate) Observe(now time.Time, late time.Duration, inFlight int64) bool {
-	g.delay.Store(int64(late))
-	since := now.Sub(g.last)
-	if since <= 0 || since > time.Second { // the first moment
-		since = window
+// Enter reports whether a request may begin. If turn is not nil, it has to wait for that first.
+// inFlight is how many requests there are, with this one.
+func (g *Gate) Enter(inFlight int64) (turn <-chan struct{}, ok bool) {
+	if !g.closed.Load() {
+		return nil, true
 	}
-	g.last = now
-	g.count(now, since, inFlight)
-	late = min(late, g.own())
-	g.decide(now, late)
-	g.give(since, late)
-	return g.rate > 0
-}
-
-// count looks how many requests ended since the last moment, and whether any was refused.
-func (g *Gate) count(now time.Time, since time.Duration, inFlight int64) {
-	left := g.left.Load()
-	ended := g.given - max(left, 0) + g.inFlight - inFlight
-	g.inFlight = inFlight
-	share := min(since.Seconds()/window.Seconds(), 1)
-	g.ending += (float64(ended)/since.Seconds() - g.ending) * share
-	g.best = max(g.best*(1-min(since.Seconds()/memory.Seconds(), 1)), g.ending)
-	if left < 0 {
-		g.kept = now
+	if g.Full(inFlight) {
+		return nil, false
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed.Load() {
+		return nil, true
+	}
+	w := waiting{g.now(), make(chan struct{}, 1)}
+	if g.line = append(g.line, w); len(g.line) == 1 && g.ask != nil {
+		g.ask()
+	}
+	return w.turn, true
 }
 
-// own is how late the process can be at most by what it has begun itself. What is later than
-// that waits for other processes, which no refusal makes sooner.
-func (g *Gate) own() time.Duration {
-	return time.Duration(float64(g.inFlight) / max(g.ending, least) * float64(time.Second))
+// Limits reports whether requests may be refused now.
+func (g *Gate) Limits() bool { return g.full.Load() }
+
+// Full reports whether a request must be refused, and counts it then. inFlight is how many there
+// are, with this one.
+func (g *Gate) Full(inFlight int64) bool {
+	if !g.full.Load() || inFlight <= few {
+		return false
+	}
+	g.refused.Add(1)
+	return true
 }
 
-// decide sets the limit. It begins with what the process has been seen to do.
-func (g *Gate) decide(now time.Time, late time.Duration) {
-	bound := time.Duration(g.bound.Load())
-	switch {
-	case bound == 0, g.rate > 0 && now.Sub(g.kept) > calm:
-		g.rate, g.since = 0, time.Time{}
-	case g.rate == 0:
-		if late <= bound {
-			g.since = time.Time{}
-		} else if g.since.IsZero() {
-			g.since = now
-		} else if now.Sub(g.since) >= interval && g.inFlight > many {
-			g.rate, g.kept, g.began, g.soonest = max(g.best, least), now, now, late
-		}
-	default:
-		g.adapt(now, late)
+// List reports whether a refused request is one of the few that are listed, and how many since the
+// last one are not.
+func (g *Gate) List(now time.Time) (more int64, ok bool) {
+	if at := g.listed.Load(); now.UnixNano() < at+int64(listEvery) || !g.listed.CompareAndSwap(at, now.UnixNano()) {
+		g.unlisted.Add(1)
+		return 0, false
+	}
+	return g.unlisted.Swap(0), true
+}
+
+// Rest gives how many were refused and not listed to tell, if there are any.
+func (g *Gate) Rest(tell func(int64)) {
+	if n := g.unlisted.Swap(0); n > 0 {
+		tell(n)
 	}
 }
 
-// adapt changes the limit once in a span, which lasts at least as long as what was let through
-// before it can be seen.
-func (g *Gate) adapt(now time.Time, late time.Duration) {
-	g.soonest = min(g.soonest, late)
-	length := now.Sub(g.began)
-	if length < max(span, g.soonest) {
-		return
-	}
-	over := min(float64(g.soonest-aim)/float64(aim), 1)
-	switch {
-	case over > 0 && g.inFlight > few:
-		g.rate = max(g.rate*(1-loss*over), least)
-	case over <= 0 && g.kept.After(g.began): // it was the limit that kept requests out
-		g.rate += g.rate * gain * min(length.Seconds(), 2*span.Seconds())
-	}
-	g.began, g.soonest = now, late
+// back takes that the probe came back, and how late. It lets the next requests begin, and reports
+// whether others wait.
+func (g *Gate) back(late time.Duration, inFlight int64) (more bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.begin(atOnce * runtime.GOMAXPROCS(0))
+	g.look(late, inFlight)
+	return len(g.line) > 0
 }
 
-// give lets as many requests begin as the limit allows until the next moment, and none while
-// the process is so late that what it has is enough.
-func (g *Gate) give(since, late time.Duration) {
-	g.given = unlimited
-	if g.rate > 0 {
-		g.credit = min(g.credit+g.rate*since.Seconds(), max(g.rate*4*tick.Seconds(), 1))
-		g.given = int64(g.credit)
-		if late > time.Duration(g.bound.Load()) && g.inFlight > few {
-			g.given = 0
-		}
-		g.credit -= float64(g.given)
+// begin lets the first n of the line begin, for whoever has the lock.
+func (g *Gate) begin(n int) {
+	n = min(n, len(g.line))
+	for _, w := range g.line[:n] {
+		w.turn <- struct{}{}
 	}
-	g.left.Store(g.given)
+	g.line = g.line[n:]
+}
+
+// start lets requests wait from now on. ask sends the probe, unless it is under way.
+func (g *Gate) start(ask func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ask = ask
+}
+
+// stop lets all begin, also those that come.
+func (g *Gate) stop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ask, g.over = nil, true
+	g.begin(len(g.line))
+	g.look(0, 0)
+}
+
+// Late takes that the probe is not back yet, and how late it is. inFlight is how many requests
+// there are.
+func (g *Gate) Late(late time.Duration, inFlight int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.look(late, inFlight)
+}
+
+// look sets what holds until it is called again, for whoever has the lock.
+func (g *Gate) look(late time.Duration, inFlight int64) {
+	now, bound, waits := g.now(), time.Duration(g.bound.Load()), time.Duration(0)
+	if len(g.line) > 0 {
+		waits = now.Sub(g.line[0].since)
+	}
+	if refused := g.refused.Load(); refused != g.known {
+		g.known, g.lastFull = refused, now
+	}
+	if waits > bound && inFlight > many {
+		g.limited, g.lastFull = true, now
+	}
+	g.limited = g.limited && bound > 0 && now.Sub(g.lastFull) < calm
+	g.full.Store(g.limited && waits > bound)
+	g.closed.Store(bound > 0 && !g.over && (len(g.line) > 0 || late > soon))
+	g.delay.Store(int64(max(late, waits)))
 }
