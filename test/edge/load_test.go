@@ -15,11 +15,15 @@ import (
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// answered is one answer as the load sees it.
+// answered is one answer as the load sees it. What the load itself was late with is not the
+// gateway's: took is from the moment when the load turned to the request, before it had a
+// connection for it, until the system had the answer, whenever the load came to read that.
 type answered struct {
 	status int // 0: none
 	due    time.Time
-	took   time.Duration // since it was due
+	behind time.Duration // how long after that the load turned to it
+	took   time.Duration
+	unread time.Duration // how long after that the load read it
 	later  bool          // has Retry-After
 }
 
@@ -27,7 +31,7 @@ type answered struct {
 type load struct {
 	addr    string
 	request []byte
-	opened  int
+	opened  atomic.Int64
 
 	mu      sync.Mutex // guards the following
 	idle    []*loadConn
@@ -35,9 +39,12 @@ type load struct {
 }
 
 type loadConn struct {
-	net.Conn
-	due chan time.Time
+	*stamped
+	turn chan turn
 }
+
+// turn is when a request was due, and when the load turned to it.
+type turn struct{ due, at time.Time }
 
 func newLoad(addr, target string, key harness.Key, body string) *load {
 	var b bytes.Buffer
@@ -105,31 +112,59 @@ func (l *load) repeat(end time.Time, status int) (as int64) {
 }
 
 // open sends so many requests per second, whatever the answers take, until they are sent.
-// Each counts from when it was due.
 func (l *load) open(rate float64, lasting time.Duration) {
 	began := time.Now()
 	sent := 0
 	for since := time.Duration(0); since < lasting; since = time.Since(began) {
 		for ; sent < int(rate*since.Seconds()); sent++ {
-			l.send(began.Add(time.Duration(float64(sent) / rate * float64(time.Second))))
+			now := turn{began.Add(time.Duration(float64(sent) / rate * float64(time.Second))), time.Now()}
+			if c := l.again(); c != nil {
+				l.send(c, now)
+			} else {
+				go l.first(now) // who sends waits for nobody
+			}
 		}
 		time.Sleep(500 * time.Microsecond)
 	}
 }
 
-func (l *load) send(due time.Time) {
-	c := l.again()
-	if c == nil {
-		conn, err := net.Dial("tcp", l.addr)
-		if err != nil {
-			l.note(nil, answered{due: due})
-			return
+// warm opens so many connections and asks once over each, so that the load has to open none
+// later: that costs it more than a request does.
+func (l *load) warm(connections int) {
+	const most = 64
+	for opened := most; opened <= connections; opened += most {
+		for range most {
+			go l.first(turn{time.Now(), time.Now()})
 		}
-		l.opened++
-		c = &loadConn{Conn: conn, due: make(chan time.Time, 1)}
-		go l.receive(c)
+		for late := time.Now().Add(10 * time.Second); l.waiting() < opened && time.Now().Before(late); {
+			time.Sleep(time.Millisecond)
+		}
 	}
-	c.due <- due
+	l.take()
+}
+
+// waiting is how many connections are idle.
+func (l *load) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.idle)
+}
+
+// first asks over a new connection, which is kept.
+func (l *load) first(now turn) {
+	conn, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		l.note(nil, answered{due: now.due, behind: now.at.Sub(now.due)})
+		return
+	}
+	l.opened.Add(1)
+	c := &loadConn{stamp(conn), make(chan turn, 1)}
+	l.send(c, now)
+	l.receive(c)
+}
+
+func (l *load) send(c *loadConn, now turn) {
+	c.turn <- now
 	if _, err := c.Write(l.request); err != nil {
 		c.Close() // its reader notices
 	}
@@ -150,11 +185,16 @@ func (l *load) again() *loadConn {
 
 func (l *load) receive(c *loadConn) {
 	defer c.Close()
-	room := make([]byte, 16<<10)
-	for due := range c.due {
+	room := make([]byte, 8<<10)
+	for now := range c.turn {
 		status, later, err := readReply(c, room)
-		a := answered{status: status, due: due, took: time.Since(due), later: later}
+		read := time.Now()
+		a := answered{
+			status: status, due: now.due, behind: now.at.Sub(now.due), later: later,
+			took: c.came.Sub(now.at), unread: read.Sub(c.came),
+		}
 		if err != nil {
+			a.took, a.unread = read.Sub(now.at), 0
 			l.note(nil, a)
 			return
 		}
@@ -165,7 +205,7 @@ func (l *load) receive(c *loadConn) {
 // close closes the connections that are idle.
 func (l *load) close() {
 	for c := l.again(); c != nil; c = l.again() {
-		close(c.due)
+		close(c.turn)
 	}
 }
 

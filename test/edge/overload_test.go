@@ -100,14 +100,18 @@ func overload() row {
 			for _, callers := range []int{8, 32, 64} {
 				peak = max(peak, l.closed(callers, part, http.StatusOK)/part.Seconds())
 			}
+			l.warm(m.of(8192, 0))
+			used := processor(t, g.Pid())
 			lasting := time.Duration(m.of(60_000, 1500)) * time.Millisecond
 			l.open(5*peak, lasting)
 			ended := time.Now()
+			used = processor(t, g.Pid()) - used
 			during := l.take()
+			m.note("the gateway used %.0f %% of a processor", 100*used.Seconds()/lasting.Seconds())
 			l.open(peak/2, time.Duration(m.of(5000, 2500))*time.Millisecond)
 			time.Sleep(100 * time.Millisecond) // for the last answers
 			report(t, m, peak, lasting, during, sinceTrouble(l.take(), ended))
-			m.note("%d connections", l.opened)
+			m.note("%d connections", l.opened.Load())
 		},
 	}
 }
@@ -125,9 +129,10 @@ func sinceTrouble(all []answered, moment time.Time) (last time.Duration) {
 
 // report judges what was answered under overload.
 func report(t *testing.T, m *measured, peak float64, lasting time.Duration, all []answered, again time.Duration) {
-	var good, rejected []time.Duration
+	var good, rejected, behind, unread []time.Duration
 	others := 0
 	for _, r := range all {
+		behind, unread = append(behind, r.behind), append(unread, r.unread)
 		switch {
 		case r.status == 200:
 			good = append(good, r.took)
@@ -142,6 +147,7 @@ func report(t *testing.T, m *measured, peak float64, lasting time.Duration, all 
 		float64(len(all))/lasting.Seconds(), float64(len(rejected))/lasting.Seconds(), 100*goodput)
 	m.note("rejects p50 %.1f ms, p99 %.1f ms; good ones p99 %.0f ms; normal again after %.1f s", at(rejected, .5),
 		at(rejected, .99), at(good, .99), again.Seconds())
+	m.note("of the load itself: late by p99 %.1f ms, read answers late by p99 %.1f ms", at(behind, .99), at(unread, .99))
 	if others > 0 {
 		t.Errorf("%d answers were neither good nor rejected", others)
 	}
