@@ -133,6 +133,9 @@ type Journal struct {
 
 // Upstream is one Bedrock.
 type Upstream struct {
+	// Kind is runtime, default, or mantle: the host bedrock-mantle, which has OpenAI's and Anthropic's own paths
+	// alone. Only one of the further upstreams can be of that kind.
+	Kind     string
 	Region   string
 	Endpoint string // "" AWS for the region; "sandbox" the built-in stand-in; else a URL
 	// BearerToken is a Bedrock API key; "" signs with the AWS credential chain.
@@ -149,6 +152,9 @@ type Upstream struct {
 	Retry       Retry
 	Breaker     Breaker
 }
+
+// Mantle reports whether it is the host bedrock-mantle.
+func (u *Upstream) Mantle() bool { return u.Kind == "mantle" }
 
 // Sandbox is the endpoint that means the built-in stand-in for Bedrock, and
 // SandboxAccount the account that it is in: the one that AWS's documentation uses for

@@ -162,6 +162,7 @@ func exportSection(d *decoder, v value, e *Export) {
 
 func defaultUpstream() Upstream {
 	return Upstream{
+		Kind: "runtime",
 		Retry: Retry{
 			MaxAttempts: 3, BudgetPercent: 20,
 			BaseDelay: 100 * time.Millisecond, MaxDelay: 5 * time.Second,
@@ -173,6 +174,7 @@ func defaultUpstream() Upstream {
 func upstreamSection(d *decoder, v value, u *Upstream) {
 	*u = defaultUpstream()
 	d.section(v, append(roleKeys(&u.Role),
+		key("kind", &u.Kind, oneOf("runtime", "mantle")),
 		key("region", &u.Region, name),
 		key("endpoint", &u.Endpoint, serving(text)),
 		key("bearer_token", &u.BearerToken, serving(text)),

@@ -27,6 +27,8 @@ func validate(c *Config, env func(string) string, unread map[string]bool) []Prob
 	v := &validator{c: c, unread: unread, zones: map[string]bool{}}
 	v.edge()
 	v.upstream("upstream", &c.Upstream, env)
+	v.require(!c.Upstream.Mantle(), "upstream.kind",
+		"must be runtime: put the host bedrock-mantle into upstreams, and its models into model_upstreams")
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
 		u := c.Upstreams[name]
 		v.upstream(member("upstreams", name), &u, env)
@@ -141,6 +143,8 @@ func (v *validator) upstream(path string, u *Upstream, env func(string) string) 
 	if u.Endpoint != "" && u.Endpoint != Sandbox {
 		v.endpoint(path+".endpoint", u.Endpoint)
 	}
+	v.require(!u.Mantle() || !u.TagRequests, joinPath(path, "tag_requests"),
+		"has no effect at an upstream of kind mantle, which takes no request metadata")
 	v.role(&u.Role, func(below string) string { return joinPath(path, below) })
 	v.require(u.BearerToken == "" || u.Role.ARN == "", path, "has a bearer_token, with which role_arn has no effect")
 	if u.Proxy != "" {

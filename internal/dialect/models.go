@@ -29,7 +29,13 @@ func modelOf(r *leg.Request, name string) caller.Model {
 		return m
 	}
 	m.Foundation = routes.Priced(routes.Resolve(m.ID)).Foundation
-	m.Chat, m.Responses = ownPaths(routes.Resolve(m.ID), m.Foundation)
+	resolved := routes.Resolve(m.ID)
+	m.Chat, m.Responses = ownPaths(resolved, m.Foundation)
+	if at, err := routes.Upstream(resolved, r.Caller.Tenant.Upstream); err == nil && routes.Mantle(at) {
+		m.Mantle = true
+		m.Chat = !strings.HasPrefix(m.Foundation, "anthropic.")
+		m.Responses = m.Chat
+	}
 	if d := routes.Dialect(m.ID, nil); d != nil {
 		m.Family = d.Name
 	}

@@ -132,7 +132,7 @@ func Permissions(ctx context.Context, s *snapshot.Snapshot, calls []Call, ask As
 			d := at.Add(time.Second / 2).Sub(sent.Add(took / 2))
 			ahead = &d
 		}
-		all = append(all, answered(c, res))
+		all = append(all, answered(c, res, s.Router.Mantle(c.Upstream)))
 	}
 	if ahead != nil {
 		all = append(all, clock(*ahead))
@@ -140,8 +140,11 @@ func Permissions(ctx context.Context, s *snapshot.Snapshot, calls []Call, ask As
 	return all
 }
 
-// dry is the request that a model refuses.
+// dry is the request that a model refuses. The host bedrock-mantle is asked for its list.
 func dry(s *snapshot.Snapshot, c *Call) *engine.Request {
+	if s.Router.Mantle(c.Upstream) {
+		return &engine.Request{Upstream: c.Upstream, Model: c.Model, Method: http.MethodGet, Target: "/v1/models"}
+	}
 	t := wire.Target{Op: wire.OpConverse, Model: c.Model}
 	body := dryConverse
 	if entry := s.Router.Catalogue(c.Model); entry != nil && !entry.Converse {
@@ -186,8 +189,8 @@ func unanswered(c *Call, err error) Finding {
 		"%v", err)
 }
 
-// answered is the finding of an answer.
-func answered(c *Call, res *engine.Response) Finding {
+// answered is the finding of an answer, which on success may be the host's list of models.
+func answered(c *Call, res *engine.Response, list bool) Finding {
 	a, said := about{"permission", c.subject()}, message(res.Body)
 	kind := res.ErrorType()
 	text := strings.TrimSpace(kind + " " + said)
@@ -196,6 +199,8 @@ func answered(c *Call, res *engine.Response) Finding {
 	case c.Identity && (res.Refusal == nil && res.Status < http.StatusForbidden || denied):
 		a.check = "identity"
 		return a.ok("AWS accepts the gateway's credentials")
+	case res.Status == http.StatusOK && list && !strings.Contains(string(res.Body), `"`+c.Model+`"`):
+		return a.fail("see whether the model is offered in the upstream's region, under this id", "the host does not list it")
 	case res.Status == http.StatusOK:
 		return a.ok("it may be called")
 	case strings.Contains(said, "on-demand throughput"):

@@ -64,7 +64,7 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 		if id == "" {
 			return nil
 		}
-		if err := k.Jobs.Own(ctx, responseKey+id, keeper{r.Caller.Tenant.ID, a.Upstream}.String()); err != nil {
+		if err := k.Jobs.Own(ctx, responseKey+id, keeper{r.Caller.Tenant.ID, a.Upstream, a.base}.String()); err != nil {
 			k.Log.Warn("a stored response cannot be recorded as its tenant's, who will not find it", "response", id,
 				"tenant", r.Caller.Tenant.ID, "err", err)
 		}
@@ -88,15 +88,26 @@ func (k *Asker) ownJob(ctx context.Context, r *Request, a *Attempt) *wire.Error 
 // responseKey is before the id of a stored response where owners are kept.
 const responseKey = "response/"
 
-// keeper is whose a stored response is, and the upstream that has it: no other region knows it.
-type keeper struct{ Tenant, Upstream string }
+// keeper is whose a stored response is, and the upstream that has it: no other region knows it. Base begins its path
+// there, "" as on the runtime host.
+type keeper struct{ Tenant, Upstream, Base string }
 
-// String is what keeperOf reads. No tenant's id has a space.
-func (k keeper) String() string { return k.Tenant + " " + k.Upstream }
+// String is what keeperOf reads. No tenant's id has a space, and no base has one.
+func (k keeper) String() string {
+	s := k.Tenant + " " + k.Upstream
+	if k.Base != "" {
+		s += " " + k.Base
+	}
+	return s
+}
 
 func keeperOf(owner string) keeper {
-	tenant, upstream, _ := strings.Cut(owner, " ")
-	return keeper{tenant, upstream}
+	k := keeper{}
+	k.Tenant, k.Upstream, _ = strings.Cut(owner, " ")
+	if at := strings.LastIndex(k.Upstream, " /"); at >= 0 {
+		k.Upstream, k.Base = k.Upstream[:at], k.Upstream[at+1:]
+	}
+	return k
 }
 
 // What of a response says whether it is stored, and under which id.

@@ -28,6 +28,7 @@ type Plan struct {
 	Upstream string // configured name, "" for the default one
 	// Profile is the application inference profile of who pays that is asked in place of Model, "" for Model itself.
 	Profile string
+	base    string // of OpenAI's own paths at the upstream, "" for the runtime host's
 	SKU     record.SKU
 	Price   *record.Price // nil: unpriced
 	// Guardrail is what the units of a guardrail cost that works on the model's input
@@ -71,6 +72,9 @@ func (p *Plan) make(r *Request) *wire.Error {
 	}
 	if r.kept != nil {
 		p.Upstream = r.kept.Upstream
+	}
+	if err = p.onMantle(r); err != nil {
+		return err
 	}
 	if p.Model != r.Target.Model { // which was looked at before
 		if err = r.MayName(r.Gone, p.Model); err != nil {
@@ -196,10 +200,31 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 	p := &Plan{Leg: router.Leg{Model: "guardrail/" + r.Target.Resource}, Upstream: upstream,
 		SKU: record.SKU{Model: record.GuardrailModel}, Facts: &r.Facts}
 	if r.kept != nil {
-		p.Model, p.Upstream = "responses", r.kept.Upstream
+		p.Model, p.Upstream, p.base = "responses", r.kept.Upstream, r.kept.Base
+	}
+	if err := p.onMantle(r); err != nil {
+		return nil, err
 	}
 	return p, p.price(r)
 }
+
+// onMantle finds out where the host bedrock-mantle has the operation, when that is the upstream.
+func (p *Plan) onMantle(r *Request) *wire.Error {
+	find, op := r.Snapshot.Router, r.Target.Op
+	switch {
+	case !find.Mantle(p.Upstream):
+		return nil
+	case !op.OnMantle():
+		return wire.Errorf(wire.KindValidation, "The upstream %q of %s is of kind mantle, which does not have %s: it has"+
+			" Chat Completions and Responses of OpenAI's API, and Messages of Anthropic's for Claude.", p.Upstream, p.Model, op)
+	case op.IsOpenAI():
+		p.base = cmp.Or(capability.Of(find.Priced(p.Model).Foundation).MantleBase, mantleBase)
+	}
+	return nil
+}
+
+// mantleBase begins OpenAI's own paths there for most models.
+const mantleBase = "/v1"
 
 // price finds the price, and refuses a model without one where that matters.
 func (p *Plan) price(r *Request) *wire.Error {

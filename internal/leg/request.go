@@ -126,7 +126,7 @@ func (r *Request) RouterInput() *router.Input {
 // cascades know.
 func (r *Request) Modelled() bool {
 	op := r.Target.Op
-	return op.Writes() || op == wire.OpCountTokens || op == wire.OpStartAsyncInvoke
+	return op.Writes() || op.Counts() || op == wire.OpStartAsyncInvoke
 }
 
 // Metered reports whether the operation is billed. CountTokens is free of
@@ -134,7 +134,7 @@ func (r *Request) Modelled() bool {
 // tokens"), and looking after a job or a stored response is too.
 func (r *Request) Metered() bool {
 	op := r.Target.Op
-	return op != wire.OpCountTokens && op != wire.OpGetAsyncInvoke && !op.OfStored()
+	return !op.Counts() && op != wire.OpGetAsyncInvoke && !op.OfStored()
 }
 
 // maxPrompt bounds the text that scores and judges look at.

@@ -42,7 +42,7 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 	if target != o.spelt { // else the last leg in this memory had the same
 		o.spelt, o.path = target, target.String()
 	}
-	o.splices, o.header = splices, appendForwarded(o.header[:0], r.Header)
+	o.splices, o.header = splices, appendForwarded(o.header[:0], r.Header, target.Op)
 	o.shaped = engine.Request{
 		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.ID(), Op: target.Op,
 		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
@@ -56,13 +56,14 @@ func (p *Plan) target(r *Request) wire.Target {
 	if r.Modelled() && target.Op != wire.OpStartAsyncInvoke {
 		target.Model = p.ID()
 	}
+	target.Base = p.base
 	return target
 }
 
 // splices are what is put into the body of the leg's request.
 func (p *Plan) splices(r *Request) []wire.Splice {
 	named := r.Target.Model
-	if r.Target.Op.IsOpenAI() { // which has it in the body alone
+	if r.Target.Op.NamesModel() { // which has it in the body alone
 		named = p.Facts.BodyModelID
 	}
 	if r.Modelled() && p.Model != named {
@@ -75,9 +76,9 @@ func (p *Plan) splices(r *Request) []wire.Splice {
 
 // appendForwarded appends the caller's header as far as it may reach the upstream
 // (docs/security.md). Credentials, hop-by-hop fields and everything unknown stay.
-func appendForwarded(out, h wire.Header) wire.Header {
+func appendForwarded(out, h wire.Header, op wire.Operation) wire.Header {
 	for _, f := range h {
-		if forwards(f.Name) {
+		if forwards(f.Name) || (op.IsMessages() || op == wire.OpCountMessages) && wire.HasPrefixFold(f.Name, "anthropic-") {
 			out = append(out, f)
 		}
 	}

@@ -46,12 +46,29 @@ func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade
 	}
 	var problems []config.Problem
 	c.match, problems = conditions.compile("match", path+".match", settings.Match)
+	problems = append(problems, r.checkLegs(path, c)...)
 	for i, rule := range settings.EscalateIf {
 		compiled, found := conditions.compile(rule.ID, fmt.Sprintf("%s.escalate_if[%d].if", path, i), rule.If)
 		c.rules = append(c.rules, compiled)
 		problems = append(problems, found...)
 	}
 	return c, problems
+}
+
+// checkLegs refuses models that the host bedrock-mantle serves, which has no Converse.
+func (r *Router) checkLegs(path string, c *Cascade) (problems []config.Problem) {
+	for _, l := range []struct {
+		key, model string
+	}{
+		{"light", c.Light.Model}, {"partner", c.Partner.Model}, {"escalation", c.Escalation.Model},
+		{"shadow.judge", c.Judge.Model},
+	} {
+		if at := r.upstreamOf(l.model, ""); l.model != "" && r.Mantle(at) {
+			problems = append(problems, config.Problem{Path: path + "." + l.key, Message: fmt.Sprintf(
+				"model_upstreams sends %s to %q, which is of kind mantle and has no Converse, by which cascades ask", l.model, at)})
+		}
+	}
+	return problems
 }
 
 // leg makes a leg of a model id or an alias.

@@ -27,6 +27,7 @@ type Router struct {
 	spoken    []*wire.Dialect // by the legs of the cascades
 	upstreams []upstreamRule
 	regions   map[string]string // by upstream name, "" the default one
+	mantles   map[string]bool   // the upstreams of kind mantle
 }
 
 // upstreamRule sends the models that match to an upstream.
@@ -42,9 +43,13 @@ func Compile(cfg *config.Config) (*Router, []config.Problem) {
 		aliases:   cfg.Aliases,
 		catalogue: newCatalogue(cfg.Models, cfg.Behind),
 		regions:   map[string]string{"": cfg.Upstream.Region},
+		mantles:   map[string]bool{},
 	}
 	for name, upstream := range cfg.Upstreams {
 		r.regions[name] = upstream.Region
+		if upstream.Mantle() {
+			r.mantles[name] = true
+		}
 	}
 	for _, m := range cfg.ModelUpstreams {
 		r.upstreams = append(r.upstreams, upstreamRule{glob.Compile(m.Glob), m.Name})
@@ -113,6 +118,9 @@ func (r *Router) Upstream(model, tenantUpstream string) (string, *wire.Error) {
 	return "", wire.Errorf(wire.KindValidation,
 		"The model %s belongs to region %s, but it is served from region %s.", model, want, have)
 }
+
+// Mantle reports whether an upstream is the host bedrock-mantle, which has OpenAI's and Anthropic's own paths alone.
+func (r *Router) Mantle(upstream string) bool { return r.mantles[upstream] }
 
 func (r *Router) upstreamOf(model, tenantUpstream string) string {
 	for i := range r.upstreams {

@@ -63,3 +63,24 @@ func TestDialect(t *testing.T) {
 	f("auto", `{}`, claude.Name)                                                  // nothing to go by but the alias's model
 	f(nobody, `{}`, "")
 }
+
+// TestCascadeOnMantle: a model of a cascade cannot be at the host bedrock-mantle, which has no Converse.
+func TestCascadeOnMantle(t *testing.T) {
+	for glob, path := range map[string]string{
+		lite: "cascades[0].light", sonnet: "cascades[0].escalation", "openai.gpt-5.4": "", lite + "x": "",
+	} {
+		cfg := baseConfig()
+		cfg.Upstreams = map[string]config.Upstream{"m": {Kind: "mantle", Region: "us-east-1"}, "n": {Kind: "runtime"}}
+		cfg.ModelUpstreams = []config.ModelUpstream{{Glob: glob, Name: "m"}, {Glob: "*", Name: "n"}}
+		r, problems := Compile(cfg)
+		found := ""
+		for _, p := range problems {
+			if !p.Warning && found == "" {
+				found = p.Path
+			}
+		}
+		if found != path || !r.Mantle("m") || r.Mantle("n") || r.Mantle("") {
+			t.Errorf("%s: %v", glob, problems)
+		}
+	}
+}

@@ -45,12 +45,17 @@ type Claim struct {
 // not bedrock, and when host (or :authority), x-amz-date or any x-amz- field
 // that is present is not signed.
 func Parse(h wire.Header, query string) (*Claim, *wire.Error) {
+	return ParseFor(Service, h, query)
+}
+
+// ParseFor is Parse for another service than bedrock.
+func ParseFor(service string, h wire.Header, query string) (*Claim, *wire.Error) {
 	c, err := parse(h, query)
 	if err != nil {
 		return nil, err
 	}
-	if c.Service != Service {
-		return nil, refuse("Credential should be scoped to service 'bedrock'.")
+	if c.Service != service {
+		return nil, refuse("Credential should be scoped to service '" + service + "'.")
 	}
 	return c, nil
 }

@@ -90,13 +90,15 @@ var (
 	converseDialect = &Dialect{Name: "converse", capParent: "inferenceConfig", capName: "maxTokens", tree: converseTree}
 	chatDialect     = &Dialect{Name: "chat-completions", capName: "max_completion_tokens", tree: openAITree}
 	responseDialect = &Dialect{Name: "responses", capName: "max_output_tokens", tree: responseTree}
+	messageDialect  = &Dialect{Name: "messages", capName: "max_tokens", tree: messageTree}
 	unknownDialect  = &Dialect{tree: unknownTree}
 )
 
 // forms are the dialects of operations whose bodies are the same for all models.
 var forms = [len(operations)]*Dialect{
 	OpConverse: converseDialect, OpConverseStream: converseDialect, OpChat: chatDialect, OpChatStream: chatDialect,
-	OpResponse: responseDialect, OpResponseStream: responseDialect,
+	OpResponse: responseDialect, OpResponseStream: responseDialect, OpMessages: messageDialect,
+	OpMessagesStream: messageDialect,
 }
 
 // pictures are families under the prefixes above, and others, that make pictures

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,6 +34,10 @@ const (
 	OpGetResponse
 	OpDeleteResponse
 	OpCancelResponse
+	// Anthropic's own paths, which the host bedrock-mantle has. The model is in the body.
+	OpMessages
+	OpMessagesStream
+	OpCountMessages
 	// Reads of the control plane, which clients send to the same address (AWS service
 	// model bedrock 2023-04-20). They are answered here and never forwarded.
 	OpListFoundationModels
@@ -75,6 +80,9 @@ var operations = [...]operation{
 	OpGetResponse:    {"get-response", "GetResponse", "GET", false, false},
 	OpDeleteResponse: {"delete-response", "DeleteResponse", "DELETE", false, false},
 	OpCancelResponse: {"cancel-response", "CancelResponse", "POST", false, false},
+	OpMessages:       {"messages", "CreateMessage", "POST", false, false},
+	OpMessagesStream: {"messages-stream", "CreateMessageStream", "POST", false, true},
+	OpCountMessages:  {"count-messages", "CountMessageTokens", "POST", false, false},
 
 	OpListFoundationModels:  {"list-foundation-models", "ListFoundationModels", "GET", false, false},
 	OpGetFoundationModel:    {"get-foundation-model", "GetFoundationModel", "GET", false, false},
@@ -109,20 +117,40 @@ func (o Operation) IsInvoke() bool { return o == OpInvoke || o == OpInvokeStream
 // models.
 func (o Operation) IsOpenAI() bool { return o >= OpChat && o <= OpResponseStream }
 
+// IsMessages reports whether a model answers on Anthropic's own path.
+func (o Operation) IsMessages() bool { return o == OpMessages || o == OpMessagesStream }
+
+// NamesModel reports whether the model is in the body alone, as on the paths of OpenAI's and Anthropic's own APIs.
+func (o Operation) NamesModel() bool { return o.IsOpenAI() || o.IsMessages() || o == OpCountMessages }
+
+// OnMantle reports whether the host bedrock-mantle has the operation.
+func (o Operation) OnMantle() bool { return o.NamesModel() || o.OfStored() }
+
+// Counts reports whether the operation counts the tokens of a request.
+func (o Operation) Counts() bool { return o == OpCountTokens || o == OpCountMessages }
+
 // Writes reports whether a model writes an answer that is there when the call ends.
-func (o Operation) Writes() bool { return o.IsConverse() || o.IsInvoke() || o.IsOpenAI() }
+func (o Operation) Writes() bool {
+	return o.IsConverse() || o.IsInvoke() || o.IsOpenAI() || o.IsMessages()
+}
 
 // OfStored reports whether the operation is about a response that AWS has stored.
 func (o Operation) OfStored() bool { return o >= OpGetResponse && o <= OpCancelResponse }
 
 // Granted is the operation whose name in a tenant's operations allows this one. OpenAI's paths are allowed with
-// Converse, which their requests are translated to for models that have no such path.
+// Converse, and Anthropic's with InvokeModel: where their requests go for models that have no such path.
 func (o Operation) Granted() Operation {
 	switch {
 	case o == OpChatStream, o == OpResponseStream:
 		return OpConverseStream
 	case o.IsOpenAI(), o.OfStored():
 		return OpConverse
+	case o == OpMessages:
+		return OpInvoke
+	case o == OpMessagesStream:
+		return OpInvokeStream
+	case o == OpCountMessages:
+		return OpCountTokens
 	}
 	return o
 }
@@ -167,6 +195,8 @@ type Target struct {
 	Version string
 	// Query is the raw query string without the question mark.
 	Query string
+	// Base begins OpenAI's own paths, "" for that of the runtime host.
+	Base string
 }
 
 // ParseTarget reads a raw request target, as it was on the wire. basePath is an
@@ -342,14 +372,12 @@ func (t Target) String() string {
 		b = append(b, "/async-invoke"...)
 	case OpGetAsyncInvoke:
 		b = AppendLabel(append(b, "/async-invoke/"...), t.Resource)
-	case OpChat, OpChatStream:
-		b = append(b, "/openai/v1/chat/completions"...)
-	case OpResponse, OpResponseStream:
-		b = append(b, responsesPath...)
-	case OpGetResponse, OpDeleteResponse:
-		b = AppendLabel(append(append(b, responsesPath...), '/'), t.Resource)
-	case OpCancelResponse:
-		b = append(AppendLabel(append(append(b, responsesPath...), '/'), t.Resource), "/cancel"...)
+	case OpChat, OpChatStream, OpResponse, OpResponseStream, OpGetResponse, OpDeleteResponse, OpCancelResponse:
+		b = t.appendOpenAI(b)
+	case OpMessages, OpMessagesStream:
+		b = append(b, messagesPath...)
+	case OpCountMessages:
+		b = append(b, messagesPath+"/count_tokens"...)
 	default:
 		b = AppendLabel(append(b, "/model/"...), t.Model)
 		b = append(append(b, '/'), operations[t.Op].name...)
@@ -360,7 +388,26 @@ func (t Target) String() string {
 	return string(b)
 }
 
-const responsesPath = "/openai/v1/responses"
+// OpenAIBase begins OpenAI's own paths on the runtime host.
+const OpenAIBase = "/openai/v1"
+
+const messagesPath = "/anthropic/v1/messages"
+
+// appendOpenAI appends one of OpenAI's own paths.
+func (t Target) appendOpenAI(b []byte) []byte {
+	b = append(b, cmp.Or(t.Base, OpenAIBase)...)
+	if t.Op == OpChat || t.Op == OpChatStream {
+		return append(b, "/chat/completions"...)
+	}
+	b = append(b, "/responses"...)
+	if t.Op.OfStored() {
+		b = AppendLabel(append(b, '/'), t.Resource)
+	}
+	if t.Op == OpCancelResponse {
+		b = append(b, "/cancel"...)
+	}
+	return b
+}
 
 // AppendLabel appends s as a Smithy HTTP label: each byte other than
 // A-Z a-z 0-9 - . _ ~ becomes %XX in upper case (Smithy 2.0, HTTP bindings,

@@ -296,6 +296,7 @@ var embedRules = join(
 var (
 	converseTree   = tree(converseRules)
 	anthropicTree  = tree(anthropicRules)
+	messageTree    = tree(anthropicRules, each(roleModel, "model")) // of Anthropic's own path
 	novaTree       = tree(novaRules)
 	titanTree      = tree(titanRules)
 	llamaTree      = tree(promptRules, ofFamily("max_gen_len"))
@@ -327,6 +328,7 @@ var (
 // otherTrees are what to read in the bodies that have neither Converse's form nor
 // that of a family.
 var otherTrees = map[Operation]*jsonscan.Tree{
+	OpCountMessages:         messageTree,
 	OpCountTokens:           tree(converseRules.at("input.converse"), each(roleMediaBytes, "input.invokeModel.body")),
 	OpApplyGuardrail:        tree(each(roleText, "content[].text.text"), each(roleImage, "content[].image")),
 	OpInvokeGuardrailChecks: tree(each(roleText, "messages[].**")),

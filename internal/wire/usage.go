@@ -90,8 +90,8 @@ func ResponseUsage(op Operation, d *Dialect, h Header, body []byte) Usage {
 func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault string) {
 	var r usageReader
 	switch op {
-	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes, OpStartAsyncInvoke, OpGetResponse, OpDeleteResponse,
-		OpCancelResponse:
+	case OpCountTokens, OpCountMessages, OpGetAsyncInvoke, OpListAsyncInvokes, OpStartAsyncInvoke, OpGetResponse,
+		OpDeleteResponse, OpCancelResponse:
 		r.read(checksTree, body) // nothing of it is counted
 	default:
 		r.read(answerTreeOf(op), body)
@@ -103,7 +103,7 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 		fault = "not JSON, or not all of it"
 	case text[0] != '{' && (d != nil || op != OpInvoke):
 		fault = "not a JSON object"
-	case (op == OpConverse || op == OpChat || op == OpResponse) && !r.message:
+	case (op == OpConverse || op == OpChat || op == OpResponse || op == OpMessages) && !r.message:
 		fault = "a JSON object without an answer"
 	}
 	return r.answer(op, d, h), fault
@@ -112,7 +112,8 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 // answer is what was read of an answer.
 func (r *usageReader) answer(op Operation, d *Dialect, h Header) Usage {
 	switch op {
-	case OpCountTokens, OpGetAsyncInvoke, OpListAsyncInvokes, OpGetResponse, OpDeleteResponse, OpCancelResponse:
+	case OpCountTokens, OpCountMessages, OpGetAsyncInvoke, OpListAsyncInvokes, OpGetResponse, OpDeleteResponse,
+		OpCancelResponse:
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
 		if r.metered && r.odd == 0 {
@@ -247,7 +248,7 @@ func (s *StreamUsage) observe(data []byte) (final bool) {
 		return true
 	}
 	r.read(answerTreeOf(s.Op), data)
-	return r.over || r.stopped && s.Op == OpChatStream && r.counts[gotOutput].Known
+	return r.over || r.stopped && s.Op != OpResponseStream && r.counts[gotOutput].Known
 }
 
 // End is called when the stream ended properly, and reports whether it was whole. A
@@ -274,7 +275,8 @@ func (s *StreamUsage) ReadHeader(h Header) { s.reader.readServed(h) }
 func (s *StreamUsage) Usage() Usage {
 	u := s.reader.usage()
 	r := &s.reader
-	if s.Op == OpInvokeStream && !r.counts[gotMetricsOutput].Known && !r.stopped && !r.intervened {
+	running := s.Op == OpInvokeStream || s.Op == OpMessagesStream // counts come before the end
+	if running && !r.counts[gotMetricsOutput].Known && !r.stopped && !r.intervened {
 		u.Output = Count{}
 	}
 	return u

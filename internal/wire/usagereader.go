@@ -199,6 +199,9 @@ var response = join(
 	each(gotTier, "service_tier"),
 )
 
+// message is an answer of Anthropic's own path.
+var message = join(invokeAnswer, each(gotMessage, "content[]", "usage"))
+
 var (
 	converseAnswerTree = jsonscan.NewTree(converseAnswer)
 	invokeAnswerTree   = jsonscan.NewTree(invokeAnswer)
@@ -207,6 +210,8 @@ var (
 	checksTree         = jsonscan.NewTree(checksUsage.at("usage"))
 	chatAnswerTree     = jsonscan.NewTree(chatAnswer)
 	responseAnswerTree = jsonscan.NewTree(response)
+	messageAnswerTree  = jsonscan.NewTree(message)
+	messageEventTree   = jsonscan.NewTree(join(invokeChunk, each(gotEvent, "type")))
 	responseEventTree  = jsonscan.NewTree(join(each(gotEvent, "type"), response.at("response")))
 )
 
@@ -220,6 +225,10 @@ func answerTreeOf(op Operation) *jsonscan.Tree {
 		return responseAnswerTree
 	case OpResponseStream:
 		return responseEventTree
+	case OpMessages:
+		return messageAnswerTree
+	case OpMessagesStream:
+		return messageEventTree
 	case OpApplyGuardrail:
 		return guardrailTree
 	case OpInvokeGuardrailChecks:
@@ -377,7 +386,7 @@ func (r *usageReader) readWord(what role, word string) {
 		r.model = word
 	case gotEvent:
 		r.over = r.over || word == "response.completed" || word == "response.incomplete" || word == "response.failed" ||
-			word == "error"
+			word == "error" || word == "message_stop"
 	case gotDetailTTL:
 		r.hour = word == "1h"
 	case gotGuardrailAction:

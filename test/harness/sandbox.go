@@ -66,6 +66,7 @@ type Served struct {
 	RequestID    string `json:"request_id"`
 	Operation    string `json:"operation"`
 	Model        string `json:"model"`
+	Mantle       bool   `json:"mantle"` // on the host bedrock-mantle
 	Input        int64  `json:"input"`
 	Output       int64  `json:"output"`
 	CacheRead    int64  `json:"cache_read"`

@@ -50,6 +50,9 @@ type Options struct {
 // (AWS service model bedrock-runtime 2023-09-30, signingName).
 const signingName = "bedrock"
 
+// mantleName is the same for the host bedrock-mantle (Bedrock user guide, bedrock-mantle).
+const mantleName = "bedrock-mantle"
+
 const (
 	defaultMaxBody = 64 << 20
 	connectTimeout = 10 * time.Second

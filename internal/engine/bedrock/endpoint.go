@@ -19,6 +19,7 @@ import (
 type site struct {
 	endpoint *url.URL
 	region   string
+	service  string     // that signatures are for
 	aws      aws.Config // zero when neither credentials nor the endpoint need it
 	chain    *chain     // of the credentials of this process
 }
@@ -28,8 +29,8 @@ type site struct {
 // a region that is not, or for credentials.
 func locate(ctx context.Context, s config.Upstream, c *chain, haveCredentials bool) (site, error) {
 	c.region = s.Region
-	at := site{region: s.Region, chain: c}
-	if s.Endpoint == "" || s.Region == "" || !haveCredentials {
+	at := site{region: s.Region, chain: c, service: signingName}
+	if s.Endpoint == "" && !s.Mantle() || s.Region == "" || !haveCredentials {
 		loaded, err := at.chain.load(ctx)
 		if err != nil {
 			return site{}, err
@@ -40,11 +41,17 @@ func locate(ctx context.Context, s config.Upstream, c *chain, haveCredentials bo
 	if at.region == "" {
 		return site{}, errors.New("no region")
 	}
+	if s.Mantle() {
+		at.service = mantleName
+	}
 	var err error
-	if s.Endpoint == "" {
-		at.endpoint, err = awsEndpoint(ctx, at.aws)
-	} else {
+	switch {
+	case s.Endpoint != "":
 		at.endpoint, err = configuredEndpoint(s.Endpoint)
+	case s.Mantle():
+		at.endpoint = &url.URL{Scheme: "https", Host: "bedrock-mantle." + at.region + ".api.aws"}
+	default:
+		at.endpoint, err = awsEndpoint(ctx, at.aws)
 	}
 	return at, err
 }

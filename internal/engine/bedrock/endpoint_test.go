@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+
+	"github.com/sluice-gateway/sluice/config"
 )
 
 // variant is a source of the SDK's configuration that wants FIPS or dual stack.
@@ -79,6 +81,23 @@ func TestEndpointsAreBedrocks(t *testing.T) {
 			case err == nil && got.String() != want.URI.String():
 				t.Errorf("%q %+v: %s, want %s", region, v, got, &want.URI)
 			}
+		}
+	}
+}
+
+// TestMantleEndpoint: the host bedrock-mantle has one name in every region, and signatures of its own.
+func TestMantleEndpoint(t *testing.T) {
+	for _, c := range []struct {
+		settings      config.Upstream
+		host, service string
+	}{
+		{config.Upstream{Kind: "mantle", Region: "eu-west-1"}, "bedrock-mantle.eu-west-1.api.aws", "bedrock-mantle"},
+		{config.Upstream{Kind: "mantle", Region: "x", Endpoint: "https://a.b/c"}, "a.b", "bedrock-mantle"},
+		{config.Upstream{Kind: "runtime", Region: "x", Endpoint: "https://a.b"}, "a.b", "bedrock"},
+	} {
+		at, err := locate(t.Context(), c.settings, &chain{}, true)
+		if err != nil || at.endpoint.Host != c.host || at.service != c.service {
+			t.Errorf("%+v: %+v %v", c.settings, at, err)
 		}
 	}
 }

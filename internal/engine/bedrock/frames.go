@@ -11,13 +11,13 @@ import (
 )
 
 // framesIn reads the frames of an answer that is a stream, nil for one that is none: frames as they come, and on
-// OpenAI's paths server-sent events.
+// the paths of OpenAI and Anthropic server-sent events.
 func framesIn(op wire.Operation, h wire.Header, body io.Reader, a *pool.Account) *wire.FrameReader {
 	var frames *wire.FrameReader
 	switch media := wire.MediaType(h); {
-	case op.IsOpenAI() && media == "text/event-stream":
+	case op.NamesModel() && media == "text/event-stream":
 		frames = wire.NewFrameReader(&sentEvents{body: body, memory: a})
-	case !op.IsOpenAI() && media == "application/vnd.amazon.eventstream":
+	case !op.NamesModel() && media == "application/vnd.amazon.eventstream":
 		frames = wire.NewFrameReader(body)
 	default:
 		return nil

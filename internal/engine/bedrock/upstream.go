@@ -57,7 +57,7 @@ func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options
 	}
 	up := &upstream{
 		client: client, control: control, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"),
-		signer:   sigv4.New(site.region, signingName),
+		signer:   sigv4.New(site.region, site.service),
 		breakers: newBreakers(s.Breaker), retries: newRetryPolicy(s.Retry, o), maxBody: o.MaxBody, now: o.Now,
 	}
 	up.breakers.onChange = func(model, state string) { o.OnBreaker(name, model, state) }

@@ -140,8 +140,12 @@ func (x *exchange) fail(f *failure) {
 		f = noLog
 	}
 	h := x.head("application/json")
-	h["x-amzn-ErrorType"] = []string{f.kind + ":" + f.uri}
 	body := marshal(object{"message": f.message})
+	if x.call.mantle {
+		body = marshal(x.call.enveloped(f))
+	} else {
+		h["x-amzn-ErrorType"] = []string{f.kind + ":" + f.uri}
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.w.WriteHeader(f.status)
 	_, _ = x.w.Write(body) // a client that is gone gets no error
@@ -181,7 +185,7 @@ func (x *exchange) plain(out *outcome) {
 // stream sends the events, broken where the rule demands it.
 func (x *exchange) stream(out *outcome) {
 	kind := "application/vnd.amazon.eventstream"
-	if x.call.op.IsOpenAI() {
+	if x.call.op.NamesModel() {
 		kind = "text/event-stream"
 	}
 	h := x.head(kind)
@@ -266,7 +270,12 @@ func (x *exchange) breakBefore(sent int, events []event) bool {
 		x.cut()
 		return true
 	}
-	if x.call.op.IsOpenAI() {
+	if x.call.op.IsMessages() {
+		broken := x.call.enveloped(&failure{message: "The sandbox script ends this stream."})
+		_, _ = x.w.Write(sse(&event{kind: kindNamed, payload: broken}))
+		return true
+	}
+	if x.call.op.NamesModel() {
 		_, _ = x.w.Write([]byte(`data: {"error":{"message":"The sandbox script ends this stream.","type":"server_error"}}` + "\n\n"))
 		return true
 	}
@@ -305,7 +314,7 @@ const filler = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // frame encodes one event, corrupted or cut where the rule demands it.
 func (x *exchange) frame(dst []byte, i int, e *event) []byte {
-	if x.call.op.IsOpenAI() {
+	if x.call.op.NamesModel() {
 		dst = append(dst, sse(e)...)
 		if x.rule.Fault.CutInFrame == i+1 {
 			dst = dst[:len(dst)/2]

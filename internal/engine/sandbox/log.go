@@ -21,6 +21,9 @@ type Entry struct {
 	Operation string    `json:"operation"`  // wire.Operation's name
 	Model     string    `json:"model"`      // as asked for, decoded; empty where the path has none
 
+	// Mantle is whether it was for the host bedrock-mantle.
+	Mantle bool `json:"mantle,omitempty"`
+
 	// Tokens billed, in disjoint classes.
 	Input        int64 `json:"input"`
 	Output       int64 `json:"output"`

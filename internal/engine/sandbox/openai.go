@@ -69,6 +69,9 @@ func (c *call) unserved() *failure {
 	name, ours := strings.CutPrefix(id.Foundation, "openai.gpt-")
 	oss, mantle := strings.HasPrefix(name, "oss"), strings.HasPrefix(name, "5.4") || strings.HasPrefix(name, "5.5")
 	switch responses := c.op == wire.OpResponse || c.op == wire.OpResponseStream; {
+	case c.mantle && c.onMantle() != nil:
+		return c.onMantle()
+	case c.mantle:
 	case mantle, !ours && !strings.HasPrefix(id.Foundation, "xai."), responses && (oss || id.Kind != wire.ModelProfile):
 		return invalid("The model " + c.model + " isn't supported on this route.")
 	case ours && !oss && c.body["max_tokens"] != nil:

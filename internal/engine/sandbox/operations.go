@@ -11,8 +11,10 @@ func (x *exchange) operate() (*outcome, *failure) {
 	c := &x.call
 	switch c.op {
 	case wire.OpConverse, wire.OpConverseStream, wire.OpInvoke, wire.OpInvokeStream, wire.OpChat, wire.OpChatStream,
-		wire.OpResponse, wire.OpResponseStream:
+		wire.OpResponse, wire.OpResponseStream, wire.OpMessages, wire.OpMessagesStream:
 		return x.askModel()
+	case wire.OpCountMessages:
+		return &outcome{body: object{"input_tokens": c.inputTokens}}, nil
 	case wire.OpGetResponse, wire.OpDeleteResponse, wire.OpCancelResponse:
 		return x.s.stored.about(c)
 	case wire.OpCountTokens:
@@ -42,6 +44,10 @@ func (x *exchange) askModel() (*outcome, *failure) {
 	switch c.op {
 	case wire.OpChat, wire.OpChatStream, wire.OpResponse, wire.OpResponseStream:
 		return x.askOpenAI(r)
+	case wire.OpMessages:
+		return &outcome{body: anthropicBody(c, r)}, nil
+	case wire.OpMessagesStream:
+		return &outcome{events: messageEvents(r)}, nil
 	case wire.OpConverse:
 		return &outcome{body: converseBody(c, r)}, nil
 	case wire.OpConverseStream:

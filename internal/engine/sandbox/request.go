@@ -21,6 +21,8 @@ type call struct {
 	target wire.Target
 	model  string // "" where the path has none
 	region string // that the caller signed for
+	path   string // as it came
+	mantle bool   // for the host bedrock-mantle
 	header http.Header
 	body   object
 	family *family // of InvokeModel bodies, nil for other operations
@@ -65,6 +67,8 @@ func (c *call) read(raw []byte) *failure {
 		return c.readInvoke()
 	case wire.OpChat, wire.OpResponse:
 		return c.readOpenAI()
+	case wire.OpMessages, wire.OpCountMessages:
+		return c.readMessages()
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,6 +188,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem = x.call.read(body)
 	}
 	x.entry.Operation, x.entry.Model, x.entry.Stream = x.call.op.String(), x.call.model, x.call.op.Streams()
+	x.entry.Mantle = x.call.mantle
 	if problem != nil {
 		x.fail(problem)
 		return
@@ -197,16 +199,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // accept reads the head and the body and checks the caller.
 func (x *exchange) accept() ([]byte, *failure) {
-	target, openAI := openAITarget(x.r.Method, x.r.RequestURI)
+	c := &x.call
+	target, mantle, own := ownTarget(x.r)
+	c.mantle = mantle
 	var err *wire.Error
-	if !openAI {
+	if !own {
 		target, err = wire.ParseTarget(x.r.Method, x.r.RequestURI, "")
 	}
 	if err != nil {
 		return nil, &failure{err.Status(), err.Type(), err.Message, coralURI}
 	}
-	c := &x.call
 	c.target, c.op, c.model = target, target.Op, target.Model
+	c.path, _, _ = strings.Cut(x.r.RequestURI, "?")
 	body, readErr := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(readErr, &tooLarge) {
 		return nil, &failure{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request body is too large.",
@@ -215,7 +219,7 @@ func (x *exchange) accept() ([]byte, *failure) {
 	if readErr != nil {
 		return nil, invalid("The request body is shorter than its length.")
 	}
-	region, problem := x.s.verifier.check(x.r, body, c.start)
+	region, problem := x.s.verifier.check(x.r, c.service(), body, c.start)
 	if c.region = region; region == "" {
 		c.region = "us-east-1"
 	}

@@ -34,7 +34,9 @@ const (
 
 // check returns nil for a caller with valid credentials, and the region that it
 // signed for, "" for a bearer token.
-func (v *verifier) check(r *http.Request, body []byte, now time.Time) (region string, problem *failure) {
+func (v *verifier) check(r *http.Request, service string, body []byte, now time.Time) (
+	region string, problem *failure,
+) {
 	auth := r.Header.Get("Authorization")
 	if auth == "" {
 		return "", authFailure("MissingAuthenticationTokenException", noAuth)
@@ -45,13 +47,13 @@ func (v *verifier) check(r *http.Request, body []byte, now time.Time) (region st
 		}
 		return "", authFailure("AccessDeniedException", badToken)
 	}
-	return v.checkSignature(r, body, now)
+	return v.checkSignature(r, service, body, now)
 }
 
-func (v *verifier) checkSignature(r *http.Request, body []byte, now time.Time) (string, *failure) {
+func (v *verifier) checkSignature(r *http.Request, service string, body []byte, now time.Time) (string, *failure) {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	h := headerOf(r)
-	claim, err := sigv4.Parse(h, query)
+	claim, err := sigv4.ParseFor(service, h, query)
 	if err != nil {
 		return "", authFailure(err.Type(), err.Message)
 	}

@@ -56,7 +56,7 @@ type Booked struct {
 // Derive puts into b what the function Derive returns, and allocates less.
 func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
 	*b = Booked{}
-	if s.Op == wire.OpCountTokens {
+	if s.Op.Counts() {
 		b.countTokens(s, e)
 		return
 	}

@@ -10,6 +10,11 @@ import (
 // count makes the question for the count of a request's tokens: of Claude's own body, or of
 // Converse's. Where the upstream does not count for the model, the gateway estimates.
 func (b *body) count(r *caller.Request, m *caller.Model) (*caller.Native, *caller.Failure) {
+	if m.Mantle && m.Family == Family {
+		n := b.onMantle(r, m, wire.OpCountMessages)
+		n.Count, n.CountOp = n.Body, wire.OpInvoke
+		return n, nil
+	}
 	n := &caller.Native{Op: wire.OpCountTokens, Model: m.ID, Session: session(r.Header)}
 	if m.Family != Family {
 		t, failure := translate(r, m, true)

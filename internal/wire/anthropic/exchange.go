@@ -61,9 +61,18 @@ func (x *Exchange) Native(r *caller.Request) (*caller.Native, *caller.Failure) {
 }
 
 // message translates a request of Messages: for Claude to InvokeModel, where everything stays what
-// it is, and for all others to Converse. A cascade that has both kinds of models gets Converse,
-// provided that nothing is lost by it; else the request stays Claude's alone.
+// it is, or to the path that the host bedrock-mantle has, and for all others to Converse. A cascade
+// that has both kinds of models gets Converse, provided that nothing is lost by it; else the request
+// stays Claude's alone.
 func (x *Exchange) message(r *caller.Request, b *body, m *caller.Model) (*caller.Native, *caller.Failure) {
+	if m.Mantle && m.Family == Family {
+		return x.mantle(r, b, m)
+	}
+	return x.runtime(r, b, m)
+}
+
+// runtime translates a request of Messages for the runtime host.
+func (x *Exchange) runtime(r *caller.Request, b *body, m *caller.Model) (*caller.Native, *caller.Failure) {
 	if m.Family != Family {
 		return x.translate(r, b, m)
 	}
@@ -123,17 +132,20 @@ func (x *Exchange) Answer(a *caller.Answer) ([]byte, *caller.Failure) {
 		return list(a.Models, x.query)
 	case x.kind == model:
 		return single(a.Models, x.asked)
+	case a.Op.IsInvoke(), a.Op.IsMessages(), a.Op == wire.OpCountMessages && !a.Estimated:
+		return a.Body, nil
 	case x.kind == count:
 		return counted(a)
-	case a.Op.IsInvoke():
-		return a.Body, nil
 	}
 	return x.converse(a)
 }
 
 // Stream begins the translation of a stream.
 func (x *Exchange) Stream(a *caller.Answer) caller.Stream {
-	if a.Op.IsInvoke() {
+	switch {
+	case a.Op.IsMessages():
+		return passed{}
+	case a.Op.IsInvoke():
 		return &reframed{event: make([]byte, 0, usualEvent)}
 	}
 	return &stream{exchange: x, id: a.ID, open: map[int64]*openBlock{}}

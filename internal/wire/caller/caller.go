@@ -40,6 +40,8 @@ type Model struct {
 	MaxOutput                                                int64 // 0: not known
 	// Chat and Responses is whether AWS itself serves these of OpenAI's paths for the model.
 	Chat, Responses bool
+	// Mantle is whether the host bedrock-mantle serves it, which has no Converse and no InvokeModel.
+	Mantle bool
 }
 
 // Request is a request of a caller, authenticated, as it came.

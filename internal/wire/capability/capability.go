@@ -70,6 +70,8 @@ type Model struct {
 	// ChatOrTools is whether it takes no tools in Chat Completions while it thinks, and NoMaxTokens whether it knows its
 	// cap there by the new name only.
 	ChatOrTools, NoMaxTokens bool
+	// MantleBase begins OpenAI's paths for it on the host bedrock-mantle: "" is /v1.
+	MantleBase string
 	// TopK is the place of top_k in additionalModelRequestFields: "" for none.
 	TopK string
 }

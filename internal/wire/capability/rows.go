@@ -83,11 +83,11 @@ var rows = []row{
 		Family: "openai", Schema: SchemaNative, Thinking: ThinkingEffort, AlwaysThinks: true, Chat: true,
 	}},
 	{"openai.gpt-", gpt.ownPaths()},
-	{"openai.gpt-5.4", gpt}, // and 5.5: on the mantle host only
-	{"openai.gpt-5.5", gpt},
+	{"openai.gpt-5.4", gpt.below("/openai/v1")}, // and 5.5: on the mantle host only
+	{"openai.gpt-5.5", gpt.below("/openai/v1")},
 	{"xai.", Model{
 		Family: "grok", Schema: SchemaNative, Thinking: ThinkingEffort, AlwaysThinks: true, NoStop: true, Pictures: true,
-		Chat: true,
+		Chat: true, MantleBase: "/openai/v1",
 	}},
 	{"qwen.", Model{Family: "qwen", Schema: SchemaNative}},
 	{"qwen.qwen3-vl", Model{Family: "qwen", Schema: SchemaNative, Pictures: true}},
@@ -96,6 +96,7 @@ var rows = []row{
 	{"moonshot", Model{Family: "kimi", Schema: SchemaNative}},
 	{"minimax.", Model{Family: "minimax", Schema: SchemaNative}},
 	{"google.gemma", Model{Family: "gemma", Schema: SchemaNative, Pictures: true}},
+	{"google.gemma-4", Model{Family: "gemma", Schema: SchemaNative, Pictures: true, MantleBase: "/openai/v1"}},
 	{"nvidia.", Model{Family: "nemotron", Schema: SchemaNative, Pictures: true}},
 	{"zai.", Model{Family: "glm"}},
 	{"writer.", Model{Family: "palmyra"}},
@@ -117,8 +118,10 @@ func (m Model) thinks(how Thinking, levels ...string) Model {
 
 func (m Model) ownPaths() Model {
 	m.Chat, m.Responses, m.ChatOrTools, m.NoMaxTokens = true, true, true, true
-	return m
+	return m.below("/openai/v1")
 }
+
+func (m Model) below(base string) Model { m.MantleBase, m.NoMaxTokens = base, true; return m }
 
 func (m Model) native() Model { m.Schema, m.StrictTools = SchemaNative, true; return m }
 

@@ -42,7 +42,8 @@ func (p *api) request(from *caller.Request) (*known, *caller.Native, *caller.Fai
 	}
 	m := from.Model(ModelName(b.Model))
 	model := capability.Of(m.Foundation)
-	if !p.serves(&m) || !wire.ValidID(m.ID) || model.ChatOrTools && p.op == wire.OpChat && thinksWithTools(b) {
+	elsewhere := model.ChatOrTools && !m.Mantle && p.op == wire.OpChat && thinksWithTools(b)
+	if !p.serves(&m) || !wire.ValidID(m.ID) || elsewhere {
 		return p.translate(from)
 	}
 	var translated *known
