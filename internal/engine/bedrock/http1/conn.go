@@ -73,11 +73,15 @@ func (c *conn) boundWrite(bound time.Duration) error {
 
 // renew returns a deadline that is bound from now, or up to an eighth later, but
 // not after the exchange's end, and whether it differs from the one that is set:
-// setting a timer costs more than a small read.
+// setting a timer costs more than a small read. So one that is set for an earlier
+// exchange does when it is hardly before the end of this one.
 func (c *conn) renew(due time.Time, bound time.Duration) (time.Time, bool) {
 	now, slack := c.now(), bound/8
 	if !c.until.IsZero() && c.until.Before(now.Add(bound+slack)) {
-		return c.until, !c.until.Equal(due)
+		if early := c.until.Sub(due); early >= 0 && early <= c.until.Sub(now)/128 {
+			return due, false
+		}
+		return c.until, true
 	}
 	if left := due.Sub(now); left >= bound && left <= bound+slack {
 		return due, false
