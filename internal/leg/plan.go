@@ -118,8 +118,7 @@ func (p *Plan) fit(r *Request) {
 	if r.Cascade == "" || p.Model == find.Resolve(r.Target.Model) {
 		return
 	}
-	model := capability.Of(find.Priced(p.Model).Foundation)
-	p.body, p.Fitted = fit.Body(&r.Facts, r.Body, &model)
+	p.body, p.Fitted = fit.Body(&r.Facts, r.Body, capability.Of(find.Priced(p.Model).Foundation))
 }
 
 // AppendChanges adds the fields that tell what of the request was changed for the model.

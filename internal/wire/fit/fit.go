@@ -23,19 +23,21 @@ type fitting struct {
 
 // Body is the body for a model, and what of it is another than the caller's: nil when nothing is. The facts are those
 // of the body. Converse's body fits all families, InvokeModel's Claude alone.
-func Body(facts *wire.Facts, body []byte, m *capability.Model) (fitted []byte, names []string) {
+func Body(facts *wire.Facts, body []byte, m capability.Model) (fitted []byte, names []string) {
 	op := facts.Op
-	if m.Family == "" || op.IsInvoke() && !m.Claude() || !op.IsInvoke() && !op.IsConverse() {
+	if m.Family == "" || op.IsInvoke() && !m.Claude() || !op.IsInvoke() && !op.IsConverse() || !mayChange(facts, &m) {
 		return nil, nil
 	}
-	if !mayChange(facts, m) {
-		return nil, nil
-	}
+	return change(op, body, m)
+}
+
+// change reads the body and changes it. The model takes memory here alone, which few requests come to.
+func change(op wire.Operation, body []byte, m capability.Model) (fitted []byte, names []string) {
 	top, failure := caller.ReadBody(body, nil)
 	if failure != nil {
 		return nil, nil // the upstream says what is wrong
 	}
-	f := &fitting{model: m}
+	f := &fitting{model: &m}
 	changed := map[string]string{}
 	if op.IsInvoke() {
 		f.maxTokens = number(top, "max_tokens")

@@ -23,12 +23,11 @@ func TestBody(t *testing.T) {
 	)
 	f := func(op wire.Operation, model, body, want, names string) {
 		t.Helper()
-		m := capability.Of(model)
 		var facts wire.Facts
 		if err := facts.Read(op, nil, []byte(body)); err != nil {
 			t.Fatal(body, err)
 		}
-		got, changed := fit.Body(&facts, []byte(body), &m)
+		got, changed := fit.Body(&facts, []byte(body), capability.Of(model))
 		if got == nil {
 			got = []byte(body)
 		}
