@@ -108,8 +108,8 @@ func usageCounts(u *wire.Usage) [len(tokenClasses)]wire.Count {
 type Metrics struct {
 	registry                        *prometheus.Registry
 	counters                        [len(counters)]*prometheus.CounterVec
+	plain                           [len(counters)]prometheus.Counter // of those without labels
 	tokens                          [len(tokenClasses)]prometheus.Counter
-	cost                            prometheus.Counter
 	added, firstByte, duration      prometheus.Histogram
 	breakers, configInfo, stepsBack *prometheus.GaugeVec
 	reloadOK, reloadTime            prometheus.Gauge
@@ -137,13 +137,12 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 		m.counters[c] = prometheus.NewCounterVec(opts, strings.Fields(row.labels))
 		registry.MustRegister(m.counters[c])
 		if row.labels == "" {
-			m.counters[c].WithLabelValues() // shown from the start, as zero
+			m.plain[c] = m.counters[c].WithLabelValues() // shown from the start, as zero
 		}
 	}
 	for i, class := range tokenClasses {
 		m.tokens[i] = m.counters[tokens].WithLabelValues(class)
 	}
-	m.cost = m.counters[cost].WithLabelValues()
 	r.gauges("sluice_build_info", "This build.", "version", "commit", "go").
 		WithLabelValues(opts.Version, opts.Commit, runtime.Version()).Set(1)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -152,7 +151,11 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 
 // add adds x to a counter.
 func (m *Metrics) add(c counter, x float64, labels ...string) {
-	if m != nil {
+	switch {
+	case m == nil:
+	case len(labels) == 0:
+		m.plain[c].Add(x)
+	default:
 		m.counters[c].WithLabelValues(labels...).Add(x)
 	}
 }
@@ -205,7 +208,7 @@ func (m *Metrics) Usage(root string, u *wire.Usage, spent money.Pico) {
 		all += float64(n.N)
 	}
 	usd := float64(spent) / float64(money.Dollar)
-	m.cost.Add(usd)
+	m.add(cost, usd)
 	tenant := m.tenants.bounded(root)
 	m.add(tenantTokens, all, tenant)
 	m.add(tenantCost, usd, tenant)
