@@ -259,7 +259,7 @@ func (b special) measureReports(ctx context.Context) error {
 		return err
 	}
 	for _, one := range []struct{ row, by string }{
-		{"report/records", "tenant,model"}, {"daily/records", "tenant,model,day"},
+		{"report/records", "tenant,model"}, {"daily/records", "tenant,model,day"}, {"wide/records", "tenant,hour"},
 	} {
 		for round := range b.rounds {
 			b.lookAtLoad()

@@ -275,7 +275,7 @@ func writeReport(w http.ResponseWriter, rep *views.Report) error {
 		return err
 	}
 	total := *rep.Report
-	total.Rows = []report.Row{rep.Total}
+	total.Rows = []*report.Row{&rep.Total}
 	sum, err := rowsJSON(&total)
 	if err != nil {
 		return err

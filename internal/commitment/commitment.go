@@ -74,7 +74,7 @@ func Read(
 	return p, p.predict(ctx, source)
 }
 
-func (p *Page) addProviders(rows []report.Row) {
+func (p *Page) addProviders(rows []*report.Row) {
 	for i := range rows {
 		name, _, _ := strings.Cut(rows[i].By[0], ".")
 		at := slices.IndexFunc(p.Providers, func(of Provider) bool { return of.Name == name })

@@ -33,6 +33,17 @@ func KeepFloor(floor int64) {
 	f.collected(&cycle{})
 }
 
+// thrifty is the share for a command that holds very much for a short while.
+const thrifty = 20
+
+// Spare has the process collect more often than the runtime would, so that the heap is not twice what is in use: for
+// commands that build up one large thing and end. A GOGC in the environment stays.
+func Spare() {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(thrifty)
+	}
+}
+
 // keeper sets the runtime's percentage anew after each collection.
 type keeper struct {
 	floor   int64

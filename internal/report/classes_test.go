@@ -77,7 +77,7 @@ func TestQuantityTimesPrice(t *testing.T) {
 	}
 	sum, list, priced := new(big.Rat), new(big.Rat), 0
 	for i := range r.Rows {
-		row := &r.Rows[i]
+		row := r.Rows[i]
 		cost, price := get(row, "cost_usd"), get(row, "unit_price_usd")
 		if cost != "" {
 			sum.Add(sum, ratOf(t, cost))

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"bufio"
 	_ "embed"
+	"html"
 	"io"
 	"slices"
 
@@ -15,39 +17,34 @@ var style string
 // writeHTML writes the report as one file that needs no other, to mail and to print. It
 // has the columns that say something, unless some were chosen.
 func (r *Report) writeHTML(w io.Writer, layout *Layout, chosen []figure[Row]) error {
-	all := r.cells(chosen)
 	if len(layout.Columns) == 0 {
+		l := measure(r.cells(chosen))
 		shown := make([]bool, len(chosen))
 		for i := range chosen {
-			shown[i] = i < len(r.By) || slices.Contains(usual, chosen[i].name) || says(all, i)
+			shown[i] = i < len(r.By) || slices.Contains(usual, chosen[i].name) || l.says[i]
 		}
-		chosen, all = only(shown, chosen, all)
+		chosen = only(shown, chosen)
 	}
-	last := len(all) - 1
-	return r.document(chosen, all[0], all[1:last], all[last]).Render(w)
+	out := bufio.NewWriter(w)
+	if err := r.document(chosen).Render(out); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 // document is the file of those columns. The functions of gomponents write it, because the
 // linker keeps every method of a program that has html/template.
-func (r *Report) document(columns []figure[Row], names []string, rows [][]string, total []string) g.Node {
+func (r *Report) document(columns []figure[Row]) g.Node {
 	class := func(i int) g.Node { return g.If(columns[i].kind != words, h.Class("n")) }
-	row := func(cells []string) g.Node {
-		tr := make(g.Group, len(cells))
-		for i, c := range cells {
-			tr[i] = h.Td(class(i), g.Text(c))
-		}
-		return h.Tr(tr)
-	}
-	heads := make(g.Group, len(names))
-	for i, name := range names {
-		heads[i] = h.Th(h.Scope("col"), class(i), g.Text(name))
+	heads := make(g.Group, len(columns))
+	for i := range columns {
+		heads[i] = h.Th(h.Scope("col"), class(i), g.Text(columns[i].name))
 	}
 	title := "Usage and cost, " + stampIn(r.From, r.Zone) + " to " + stampIn(r.To, r.Zone)
 	table := h.P(g.Text("There was no traffic."))
-	if len(rows) > 0 {
+	if len(r.Rows) > 0 {
 		table = h.Div(h.Class("wide"), h.TabIndex("0"), h.Table(
-			h.Caption(g.Attr("hidden"), g.Text("Usage and cost")),
-			h.THead(h.Tr(heads)), h.TBody(g.Map(rows, row)), h.TFoot(row(total))))
+			h.Caption(g.Attr("hidden"), g.Text("Usage and cost")), h.THead(h.Tr(heads)), r.body(columns)))
 	}
 	return h.Doctype(h.HTML(h.Lang("en"),
 		h.Head(h.Meta(h.Charset("utf-8")),
@@ -58,4 +55,30 @@ func (r *Report) document(columns []figure[Row], names []string, rows [][]string
 			g.Map(r.Warnings, func(w Warning) g.Node { return h.P(h.Class("warning"), g.Text(string(w))) }),
 			table),
 	))
+}
+
+// body is the rows and the total below them, written one by one, as there may be very many.
+func (r *Report) body(columns []figure[Row]) g.Node {
+	return g.NodeFunc(func(w io.Writer) error {
+		line := func(cells []string) {
+			io.WriteString(w, "<tr>") //nolint:errcheck // what is behind w keeps it
+			for i, cell := range cells {
+				open := "<td>"
+				if columns[i].kind != words {
+					open = `<td class="n">`
+				}
+				io.WriteString(w, open+html.EscapeString(cell)+"</td>") //nolint:errcheck // likewise
+			}
+			io.WriteString(w, "</tr>") //nolint:errcheck // likewise
+		}
+		cells := make([]string, len(columns))
+		io.WriteString(w, "<tbody>") //nolint:errcheck // likewise
+		for _, row := range r.Rows {
+			line(inWords(columns, row, cells))
+		}
+		io.WriteString(w, "</tbody><tfoot>") //nolint:errcheck // likewise
+		line(r.totalLine(columns, inWords(columns, &r.Total, cells)))
+		_, err := io.WriteString(w, "</tfoot>")
+		return err
+	})
 }

@@ -27,7 +27,7 @@ func (r *Report) writeParquet(w io.Writer, chosen []figure[Row]) error {
 		line := make(parquet.Row, len(names))
 		for k, name := range names {
 			f := byName[name]
-			text := f.text(&r.Rows[i])
+			text := f.text(r.Rows[i])
 			line[k] = valueOf(f.kind, text).Level(0, definition(f.kind, text), k)
 		}
 		if _, err := out.WriteRows([]parquet.Row{line}); err != nil {

@@ -43,7 +43,7 @@ func TestParquet(t *testing.T) {
 			if !ok {
 				t.Fatalf("there is no column %s", f.name)
 			}
-			if diff := cmp.Diff(f.text(&r.Rows[i]), cellOf(f.kind, line[leaf.ColumnIndex])); diff != "" {
+			if diff := cmp.Diff(f.text(r.Rows[i]), cellOf(f.kind, line[leaf.ColumnIndex])); diff != "" {
 				t.Errorf("row %d, %s: %s", i, f.name, diff)
 			}
 		}

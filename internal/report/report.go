@@ -68,8 +68,8 @@ type Report struct {
 	Zone     *time.Location // of days and months, nil for UTC
 	By       []string
 	AsOf     time.Time
-	Rows     []Row // in the order of their By values
-	Total    Row   // of all rows; its By values are ""
+	Rows     []*Row // in the order of their By values
+	Total    Row    // of all rows; its By values are ""
 	Gateways []Gateway
 	// Warnings say in what the rows are not the whole truth.
 	Warnings []Warning
@@ -138,13 +138,13 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 	}
 	s.price()
 	r := &Report{From: q.From, To: q.To, Zone: q.Zone, By: q.By, AsOf: q.Now, Gateways: q.Gateways, Total: s.total}
-	r.Rows = make([]Row, 0, len(s.rows))
-	for id, row := range s.rows {
-		if delete(s.rows, id); !row.empty() { // there may be many: each is in memory once
-			r.Rows = append(r.Rows, *row)
+	r.Rows = make([]*Row, 0, len(s.rows))
+	for _, row := range s.rows {
+		if !row.empty() {
+			r.Rows = append(r.Rows, row)
 		}
 	}
-	slices.SortFunc(r.Rows, func(a, b Row) int {
+	slices.SortFunc(r.Rows, func(a, b *Row) int {
 		return cmp.Or(slices.Compare(a.By, b.By), cmp.Compare(a.Correction, b.Correction))
 	})
 	r.Warnings = r.warnings()

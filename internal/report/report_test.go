@@ -176,13 +176,13 @@ func TestGroupingKeepsSums(t *testing.T) {
 		}
 		var sum Row
 		for i := range grouped.Rows {
-			r := &grouped.Rows[i]
+			r := grouped.Rows[i]
 			sum.Requests += r.Requests
 			sum.Legs += r.Legs
 			sum.CacheWrite5mTokens += r.CacheWriteTokens()
 			sum.Input.AddTotal(r.Cost())
 		}
-		want := &whole.Rows[0]
+		want := whole.Rows[0]
 		if sum.Requests != want.Requests || sum.Legs != want.Legs ||
 			sum.CacheWrite5mTokens != want.CacheWriteTokens() || sum.Input.String() != want.Cost().String() {
 			t.Errorf("by %s: %+v, want %+v", by, sum, want)
@@ -233,8 +233,8 @@ func TestTotalHasRoom(t *testing.T) {
 // in tables, never 0.00; what is free is 0.00, and what has a price in part is what it is
 // known to cost.
 func TestUnpricedIsNoZero(t *testing.T) {
-	row := func(cost money.Pico, without int64) Row {
-		var r Row
+	row := func(cost money.Pico, without int64) *Row {
+		r := &Row{}
 		r.Unpriced = without
 		r.Input.Add(cost)
 		return r
@@ -250,7 +250,7 @@ func TestUnpricedIsNoZero(t *testing.T) {
 `}
 	for f, text := range want {
 		var b bytes.Buffer
-		r := &Report{Rows: []Row{row(0, 3), row(0, 0), row(60_000_000_000, 1)}}
+		r := &Report{Rows: []*Row{row(0, 3), row(0, 0), row(60_000_000_000, 1)}}
 		if err := Write(&b, &Layout{Format: f, Columns: []string{"cost_usd"}}, r); err != nil {
 			t.Fatal(err)
 		}
@@ -267,8 +267,8 @@ func TestUnpricedIsNoZero(t *testing.T) {
 	}
 	unpriced := row(0, 3)
 	for i := range figures {
-		if figures[i].kind == priced && figures[i].text(&unpriced) != "" {
-			t.Errorf("%s of what has no price is %q", figures[i].name, figures[i].text(&unpriced))
+		if figures[i].kind == priced && figures[i].text(unpriced) != "" {
+			t.Errorf("%s of what has no price is %q", figures[i].name, figures[i].text(unpriced))
 		}
 	}
 }
@@ -422,8 +422,8 @@ func TestEveryFigureIsSummed(t *testing.T) {
 		case !other:
 			want = "1"
 		}
-		if f.text(&got.Rows[0]) != want {
-			t.Errorf("%s is %s, want %s", f.name, f.text(&got.Rows[0]), want)
+		if f.text(got.Rows[0]) != want {
+			t.Errorf("%s is %s, want %s", f.name, f.text(got.Rows[0]), want)
 		}
 	}
 }

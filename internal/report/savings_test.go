@@ -69,7 +69,7 @@ func TestSavingsInReport(t *testing.T) {
 		}
 		for name, text := range map[string]string{"saved_usd": saved, "saved_low_usd": low, "saved_high_usd": high} {
 			at := slices.IndexFunc(figures, func(f figure[Row]) bool { return f.name == name })
-			if got := figures[at].text(&r.Rows[row]); got != text {
+			if got := figures[at].text(r.Rows[row]); got != text {
 				t.Errorf("%s of %v is %q, want %q", name, r.Rows[row].By, got, text)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -65,7 +66,11 @@ var savingFigures = []figure[saving.Saving]{
 func WriteSavings(w io.Writer, format Format, rows []saving.Saving) error {
 	switch format {
 	case JSON, CSV:
-		return writeSheet(w, format, savingFigures, rows)
+		each := make([]*saving.Saving, len(rows))
+		for i := range rows {
+			each[i] = &rows[i]
+		}
+		return writeSheet(w, format, savingFigures, each)
 	case Table:
 		return savingsTable(rows).write(w)
 	default:
@@ -103,11 +108,14 @@ func SavingWarnings(rows []saving.Saving) []Warning {
 func savingsTable(rows []saving.Saving) *table {
 	names := []string{"cascade", "requests", "light", "spent", "escalation alone", "saved", "95 % interval", "saved %",
 		"quality loss"}
-	t := &table{lines: [][]string{names}, left: func(column int) bool { return column == 0 || column == len(names)-1 }}
+	lines := [][]string{names}
 	for i := range rows {
-		t.lines = append(t.lines, savingCells(&rows[i]))
+		lines = append(lines, savingCells(&rows[i]))
 	}
-	return t
+	all := slices.Values(lines)
+	return &table{lines: all, lengths: measure(all), left: func(column int) bool {
+		return column == 0 || column == len(names)-1
+	}}
 }
 
 func savingCells(s *saving.Saving) []string {

@@ -5,6 +5,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -37,7 +39,7 @@ func count[T any](name string, get func(*T) int64) figure[T] {
 }
 
 // writeSheet writes rows for programs, as JSON or CSV.
-func writeSheet[T any](w io.Writer, format Format, figures []figure[T], rows []T) error {
+func writeSheet[T any](w io.Writer, format Format, figures []figure[T], rows []*T) error {
 	if format == CSV {
 		out := csv.NewWriter(w)
 		writeCSV(out, figures, rows)
@@ -51,7 +53,7 @@ func writeSheet[T any](w io.Writer, format Format, figures []figure[T], rows []T
 
 // writeCSV writes a header and the rows, each by itself, as there may be many. The writer
 // keeps what fails.
-func writeCSV[T any](out *csv.Writer, figures []figure[T], rows []T) {
+func writeCSV[T any](out *csv.Writer, figures []figure[T], rows []*T) {
 	line := make([]string, len(figures))
 	for i := range figures {
 		line[i] = figures[i].name
@@ -59,7 +61,7 @@ func writeCSV[T any](out *csv.Writer, figures []figure[T], rows []T) {
 	out.Write(line) //nolint:errcheck // the writer keeps it
 	for i := range rows {
 		for k := range figures {
-			if line[k] = figures[k].text(&rows[i]); figures[k].kind == words {
+			if line[k] = figures[k].text(rows[i]); figures[k].kind == words {
 				line[k] = celltext.NoFormula(line[k])
 			}
 		}
@@ -67,24 +69,8 @@ func writeCSV[T any](out *csv.Writer, figures []figure[T], rows []T) {
 	}
 }
 
-// lines are the cells of rows, below a header.
-func lines[T any](figures []figure[T], rows []T) [][]string {
-	all := make([][]string, 1, len(rows)+1)
-	for _, f := range figures {
-		all[0] = append(all[0], f.name)
-	}
-	for i := range rows {
-		line := make([]string, len(figures))
-		for k := range figures {
-			line[k] = figures[k].text(&rows[i])
-		}
-		all = append(all, line)
-	}
-	return all
-}
-
 // writeJSON writes the members in their documented order, which a map would lose.
-func writeJSON[T any](out *bufio.Writer, figures []figure[T], rows []T) {
+func writeJSON[T any](out *bufio.Writer, figures []figure[T], rows []*T) {
 	out.WriteString("[")
 	for i := range rows {
 		if i > 0 {
@@ -92,7 +78,7 @@ func writeJSON[T any](out *bufio.Writer, figures []figure[T], rows []T) {
 		}
 		open := "\n  {"
 		for _, f := range figures {
-			text := f.text(&rows[i])
+			text := f.text(rows[i])
 			switch {
 			case (f.kind == claimed || f.kind == ratio) && text == "":
 				text = "null"
@@ -118,27 +104,52 @@ func quoted(s string) string {
 
 // table is lines of cells, for people. The first line is the header.
 type table struct {
-	lines [][]string
-	left  func(column int) bool // aligned to the left; figures are to the right
+	lines iter.Seq[[]string] // the memory of each may be that of the one before
+	lengths
+	left func(column int) bool // aligned to the left; figures are to the right
 	// names is how many of the first columns may be narrowed so that lines have
 	// the width, 0 for no width.
 	names, width int
 }
 
-func (t *table) write(w io.Writer) error {
-	widths := make([]int, len(t.lines[0]))
-	for _, line := range t.lines {
+// lengths are what is known of the columns of lines.
+type lengths struct {
+	widest []int  // in characters
+	says   []bool // whether a line below the header holds anything but nothing
+}
+
+// measure goes through lines, of which there may be too many to keep them.
+func measure(lines iter.Seq[[]string]) (l lengths) {
+	for line := range lines {
+		header := l.widest == nil
+		if header {
+			l.widest, l.says = make([]int, len(line)), make([]bool, len(line))
+		}
 		for i, text := range line {
-			line[i] = celltext.Printable(text)
-			widths[i] = max(widths[i], utf8.RuneCountInString(line[i]))
+			l.widest[i] = max(l.widest[i], utf8.RuneCountInString(celltext.Printable(text)))
+			l.says[i] = l.says[i] || !header && says(text)
 		}
 	}
+	return l
+}
+
+func says(cell string) bool {
+	switch cell {
+	case "", "0", "0.00", "0.0000":
+		return false
+	}
+	return true
+}
+
+func (t *table) write(w io.Writer) error {
+	widths := slices.Clone(t.widest)
 	shrink(widths, t.names, t.width)
 	out := bufio.NewWriter(w)
-	for _, line := range t.lines {
-		var b strings.Builder
+	var b strings.Builder
+	for line := range t.lines {
+		b.Reset()
 		for i, cell := range line {
-			cell = cut(cell, widths[i])
+			cell = cut(celltext.Printable(cell), widths[i])
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			if t.left(i) {
 				b.WriteString(cell + pad + gap)

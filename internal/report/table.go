@@ -3,9 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // usual are the figures that a table has whether they say something or not, the ones that
@@ -25,17 +25,16 @@ var further = []string{
 // out.
 func (r *Report) writeTable(w io.Writer, layout *Layout, chosen []figure[Row]) error {
 	all, left := r.cells(chosen), []string{}
+	lengths := measure(all)
 	if len(layout.Columns) == 0 {
 		var shown []bool
-		shown, left = r.fit(chosen, all, layout.Width)
-		chosen, all = only(shown, chosen, all)
-	}
-	by := len(r.By)
-	if by == 0 {
-		all = all[:len(all)-1] // its one row is the total
+		shown, left = r.fit(chosen, &lengths, layout.Width)
+		chosen = only(shown, chosen)
+		all = r.cells(chosen)
+		lengths.widest = only(shown, lengths.widest)
 	}
 	t := table{
-		lines: all, names: by, width: layout.Width,
+		lines: all, lengths: lengths, names: len(r.By), width: layout.Width,
 		left: func(column int) bool { return chosen[column].kind == words },
 	}
 	if err := t.write(w); err != nil {
@@ -50,71 +49,70 @@ func (r *Report) writeTable(w io.Writer, layout *Layout, chosen []figure[Row]) e
 	return err
 }
 
-// cells are all lines in the words of a table: a header, the rows, and the total.
-func (r *Report) cells(chosen []figure[Row]) [][]string {
-	all := append(lines(chosen, r.Rows), r.totalLine(chosen))
-	cost := slices.IndexFunc(chosen, func(f figure[Row]) bool { return f.name == "cost_usd" })
-	for _, line := range all {
-		if cost >= 0 && line[cost] == "" {
-			line[cost] = unpriced
+// cells are all lines in the words of a table: a header, the rows, and the total, where that is not the
+// one row. There may be very many, so each has the memory of the one before.
+func (r *Report) cells(chosen []figure[Row]) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		line := make([]string, len(chosen))
+		for i := range chosen {
+			line[i] = chosen[i].name
+		}
+		if !yield(line) {
+			return
+		}
+		for _, row := range r.Rows {
+			if !yield(inWords(chosen, row, line)) {
+				return
+			}
+		}
+		if len(r.By) > 0 {
+			yield(r.totalLine(chosen, inWords(chosen, &r.Total, line)))
 		}
 	}
-	return all
+}
+
+// inWords writes the cells of a row into line.
+func inWords(chosen []figure[Row], row *Row, line []string) []string {
+	for i := range chosen {
+		if line[i] = chosen[i].text(row); line[i] == "" && chosen[i].name == "cost_usd" {
+			line[i] = unpriced
+		}
+	}
+	return line
 }
 
 // fit says which figures a table shows, and names those that say something and are left
 // out.
-func (r *Report) fit(figures []figure[Row], cells [][]string, width int) (shown []bool, left []string) {
+func (r *Report) fit(figures []figure[Row], l *lengths, width int) (shown []bool, left []string) {
 	room := width
 	shown = make([]bool, len(figures))
 	for i := range r.By {
 		shown[i] = true
-		room -= min(widest(cells, i), leastName) + len(gap)
+		room -= min(l.widest[i], leastName) + len(gap)
 	}
 	for _, name := range slices.Concat(usual, further) {
 		at := slices.IndexFunc(figures, func(f figure[Row]) bool { return f.name == name })
-		needed := widest(cells, at) + len(gap)
-		if !slices.Contains(usual, name) && !says(cells, at) || width > 0 && needed > room+len(gap) {
+		needed := l.widest[at] + len(gap)
+		if !slices.Contains(usual, name) && !l.says[at] || width > 0 && needed > room+len(gap) {
 			continue
 		}
 		shown[at], room = true, room-needed
 	}
 	for i := range figures {
-		if !shown[i] && says(cells, i) {
+		if !shown[i] && l.says[i] {
 			left = append(left, figures[i].name)
 		}
 	}
 	return shown, left
 }
 
-// only leaves the columns that are shown.
-func only(shown []bool, figures []figure[Row], cells [][]string) ([]figure[Row], [][]string) {
-	var chosen []figure[Row]
-	lines := make([][]string, len(cells))
-	for i := range figures {
-		if !shown[i] {
-			continue
-		}
-		chosen = append(chosen, figures[i])
-		for k := range cells {
-			lines[k] = append(lines[k], cells[k][i])
+// only leaves what is shown.
+func only[T any](shown []bool, all []T) []T {
+	var chosen []T
+	for i := range all {
+		if shown[i] {
+			chosen = append(chosen, all[i])
 		}
 	}
-	return chosen, lines
-}
-
-// widest is how wide a column is.
-func widest(cells [][]string, column int) int {
-	most := 0
-	for _, line := range cells {
-		most = max(most, utf8.RuneCountInString(line[column]))
-	}
-	return most
-}
-
-// says reports whether a column holds anything but nothing.
-func says(cells [][]string, column int) bool {
-	return slices.ContainsFunc(cells[1:], func(line []string) bool {
-		return !slices.Contains([]string{"", "0", "0.00", "0.0000"}, line[column])
-	})
+	return chosen
 }

@@ -99,7 +99,11 @@ func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) err
 	out := csv.NewWriter(w)
 	writeCSV(out, chosen, r.Rows)
 	if layout.Summary {
-		out.Write(r.totalLine(chosen)) //nolint:errcheck // Flush keeps it
+		cells := make([]string, len(chosen))
+		for i := range chosen {
+			cells[i] = chosen[i].text(&r.Total)
+		}
+		out.Write(r.totalLine(chosen, cells)) //nolint:errcheck // Flush keeps it
 		for _, note := range r.Notes() {
 			out.Write([]string{"# " + note}) //nolint:errcheck // Flush keeps it
 		}
@@ -108,9 +112,8 @@ func (r *Report) writeCSV(w io.Writer, layout *Layout, chosen []figure[Row]) err
 	return out.Error()
 }
 
-// totalLine is the line of totals, called that in the first column that is grouped by.
-func (r *Report) totalLine(chosen []figure[Row]) []string {
-	cells := lines(chosen, []Row{r.Total})[1]
+// totalLine names the cells of the total, in the first column that is grouped by.
+func (r *Report) totalLine(chosen []figure[Row], cells []string) []string {
 	for i := range chosen {
 		if slices.Contains(r.By, chosen[i].name) {
 			cells[i] = "total"

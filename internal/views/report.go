@@ -74,8 +74,8 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 		r.Gateways = nil
 	}
 	if after != nil {
-		at, found := slices.BinarySearchFunc(r.Rows, after, func(r report.Row, v []string) int {
-			return slices.Compare(place(&r), v)
+		at, found := slices.BinarySearchFunc(r.Rows, after, func(r *report.Row, v []string) int {
+			return slices.Compare(place(r), v)
 		})
 		if found {
 			at++
@@ -83,7 +83,7 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 		r.Rows = r.Rows[at:]
 	}
 	if len(r.Rows) > limit {
-		last, err := json.Marshal(place(&r.Rows[limit-1]))
+		last, err := json.Marshal(place(r.Rows[limit-1]))
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ func (a *ask) spend() error {
 		a.Notes = append(a.Notes, string(w))
 	}
 	a.Notes = append(a.Notes, "Coverage: "+all.Coverage().String()+".")
-	slices.SortStableFunc(all.Rows, func(a, b report.Row) int { return b.Cost().Rat().Cmp(a.Cost().Rat()) })
+	slices.SortStableFunc(all.Rows, func(a, b *report.Row) int { return b.Cost().Rat().Cmp(a.Cost().Rat()) })
 	who := make([]string, len(all.Rows))
 	for i := range all.Rows {
 		who[i] = all.Rows[i].By[0]
@@ -98,7 +98,7 @@ func spenders(by string, all *report.Report, budgets map[string]*forecast.State)
 	}
 	for i := range all.Rows {
 		who := all.Rows[i].By[0]
-		t.Add(line(who, &all.Rows[i], budgets[who])...)
+		t.Add(line(who, all.Rows[i], budgets[who])...)
 	}
 	if len(all.Rows) > 0 {
 		t.Totals = line("total", &all.Total, nil)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/heap"
 	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
 	"github.com/sluice-gateway/sluice/internal/report"
@@ -113,6 +114,7 @@ func reportCommand() *cobra.Command {
 		" for the billing_time_zone; default UTC")
 	cmd.AddCommand(savingsCommand())
 	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		heap.Spare()
 		query, source, done, err := f.rows(cfg)
 		if err != nil {
 			return err

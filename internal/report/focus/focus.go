@@ -86,7 +86,7 @@ func Write(w io.Writer, o *Options, r *report.Report) (unpriced int, err error) 
 	out, names, numbers := csv.NewWriter(w), slices.Sorted(maps.Keys(columns)), costs()
 	out.Write(names) //nolint:errcheck // Flush keeps it
 	for i := range r.Rows {
-		one := row{Row: &r.Rows[i], by: map[string]string{}, o: o}
+		one := row{Row: r.Rows[i], by: map[string]string{}, o: o}
 		for k, name := range r.By {
 			one.by[name] = one.By[k]
 		}
