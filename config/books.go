@@ -73,7 +73,9 @@ func (d *decoder) book(root, outer value) PriceBook {
 		first := len(rows.Prices)
 		rows.Prices = d.expandEntry(rows.Prices, &b, e)
 		for i := range rows.Prices[first:] {
-			outer.at[fmt.Sprintf("%s.prices[%d]", outer.path, first+i)] = placeOf(e.at.file, e.at.node)
+			at := placeOf(e.at.file, e.at.node)
+			at.written = e.at.path // one entry can be several rows
+			outer.at[fmt.Sprintf("%s.prices[%d]", outer.path, first+i)] = at
 			d.overlap(seen, e.at, &rows.Prices[first+i])
 		}
 	}

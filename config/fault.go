@@ -90,7 +90,8 @@ func (f *Fault) EndColumn() int {
 
 // fault gives a problem its position.
 func (s *source) fault(p Problem) Fault {
-	f := newFault(s.find(p.Path).into(p.Offset), p.Path, p.Message)
+	at := s.find(p.Path)
+	f := newFault(at.into(p.Offset), cmp.Or(at.written, p.Path), p.Message)
 	f.Warning = p.Warning
 	return f
 }
@@ -99,6 +100,11 @@ func newFault(at place, path, message string) Fault {
 	f := Fault{Position: at.position(), Path: path, Message: message, width: at.width}
 	if at.file != nil {
 		f.order = at.file.order
+		var book int
+		if n, _ := fmt.Sscanf(path, "prices[%d]", &book); n == 1 && f.order == 0 && book >= shippedBooks {
+			_, rest, _ := strings.Cut(path, "]")
+			f.Path = fmt.Sprintf("prices[%d]%s", book-shippedBooks, rest) // as the main file counts them
+		}
 	}
 	return f
 }

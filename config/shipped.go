@@ -24,6 +24,9 @@ var (
 // the variable SLUICE_DEMO_KEY, the id of the demo tenant's key.
 func Quickstart() []byte { return append([]byte(nil), quickstart...) }
 
+// shippedBooks is how many price books come before those of the operator.
+const shippedBooks = 2
+
 // shippedPrices reads the price books in the program, which come before those that
 // the operator names.
 func (d *decoder) shippedPrices(main *tree, c *Config) {

@@ -84,6 +84,7 @@ type place struct {
 	line, col int
 	width     int
 	style     style
+	written   string // the path in the file itself, where the configuration has it by another one
 }
 
 // bearer is a token of a caller: a mark, the key's id and the secret.
@@ -137,7 +138,7 @@ func (p place) into(offset int) place {
 	}
 	raw := p.rest()
 	skipped = len(raw) - len(rest) + min(skipped, len(rest))
-	return place{p.file, p.line, p.col + utf8.RuneCountInString(raw[:skipped]), 1, p.style}
+	return place{p.file, p.line, p.col + utf8.RuneCountInString(raw[:skipped]), 1, p.style, p.written}
 }
 
 // intoBlock is into for a literal block, whose text begins in the next line.
@@ -148,7 +149,7 @@ func (p place) intoBlock(offset int) place {
 		text := p.file.line(n)
 		text = text[min(indent, len(text)):]
 		if offset <= len(text) {
-			return place{p.file, n, indent + utf8.RuneCountInString(text[:offset]) + 1, 1, p.style}
+			return place{p.file, n, indent + utf8.RuneCountInString(text[:offset]) + 1, 1, p.style, p.written}
 		}
 		offset -= len(text) + 1
 	}

@@ -100,9 +100,9 @@ prices:
 	file := harness.File(t, "sluice.yaml", fmt.Sprintf("upstream: {endpoint: sandbox}\nprices: [%q]\n", own))
 	_, warnings := harness.RunBoth(t, 0, nil, "check", "--config", file)
 	for _, want := range []string{
-		":4:5: warning: prices[2].prices[2]: names no scopes, so that anthropic.claude-sonnet-4-5-20250929-v1:0 costs",
-		":5:5: warning: prices[2].prices[3]: amazon.nova-pro-v1:0: a price is 1000 times off the one it overrides",
-		":6:5: warning: prices[2].prices[4]: output is 1000 times off input: are both in the unit that per names?",
+		":4:5: warning: prices[0]: names no scopes, so that anthropic.claude-sonnet-4-5-20250929-v1:0 costs",
+		":5:5: warning: prices[1]: amazon.nova-pro-v1:0: a price is 1000 times off the one it overrides",
+		":6:5: warning: prices[2]: output is 1000 times off input: are both in the unit that per names?",
 	} {
 		wantText(t, warnings, own+want)
 	}

@@ -229,9 +229,9 @@ func TestBooks(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "p.yaml"), []byte(book), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := `4:5 warning prices[2].prices[0]: no model "amazon.nova-lit-v1:0" is known; ` +
+	want := `4:5 warning prices[0]: no model "amazon.nova-lit-v1:0" is known; ` +
 		`did you mean "amazon.nova-lite-v1:0"?` + "\n" +
-		`6:5 warning prices[2].prices[6]: AWS has no region "eu-centrl-1" that is known; did you mean "eu-central-1"?`
+		`6:5 warning prices[2]: AWS has no region "eu-centrl-1" that is known; did you mean "eu-central-1"?`
 	if got := reviewFile(t, file); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

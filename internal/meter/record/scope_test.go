@@ -261,7 +261,7 @@ func TestLeveled(t *testing.T) {
 		}
 	}
 	const sonnet = `models: ["` + sonnet45 + `"], effective: 2026-06-01, `
-	f("{"+sonnet+"input: 2.5, output: 12}", "own.yaml:2:10: warning: prices[2].prices[2]: names no scopes, so that "+
+	f("{"+sonnet+"input: 2.5, output: 12}", "own.yaml:2:10: warning: prices[0]: names no scopes, so that "+
 		sonnet45+" costs the same everywhere; today its input is $3.00 as global and $3.30 ")
 	f("{"+sonnet+"scopes: {region: 1.1, geo: 1.1, global: 1}, input: 2.5, output: 12}", "")
 	f("{"+sonnet+"regions: [eu-west-1], input: 2.5, output: 12}", "")

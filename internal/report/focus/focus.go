@@ -24,7 +24,7 @@ type Version string
 
 // The versions. The text of 1.4 was not at hand: its file has what is in 1.2, without
 // ProviderName and PublisherName, which 1.4 has no more, and with ServiceProviderName and
-// HostProviderName, which took their place and are unchecked.
+// HostProviderName, which took their place in 1.3 and are checked against that.
 const (
 	V12 Version = "1.2"
 	V14 Version = "1.4"
