@@ -25,32 +25,38 @@ type agent struct {
 	name, tool string
 	input      func(file string) string
 	command    []string
-	env        func(url, key string) []string
+	env        func(url string, key harness.Key) []string
 	settings   string // of the tenant
 	operation  string // that the upstream gets
 }
 
 func agents(bin string) []agent {
-	messages := func(model string) func(url, key string) []string {
-		return func(url, key string) []string {
-			return []string{"ANTHROPIC_BASE_URL=" + url, "ANTHROPIC_AUTH_TOKEN=" + key, "ANTHROPIC_MODEL=" + model,
+	messages := func(model string) func(url string, key harness.Key) []string {
+		return func(url string, key harness.Key) []string {
+			return []string{"ANTHROPIC_BASE_URL=" + url, "ANTHROPIC_AUTH_TOKEN=" + key.Bearer, "ANTHROPIC_MODEL=" + model,
 				"ANTHROPIC_SMALL_FAST_MODEL=" + model, "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY=1"}
 		}
 	}
-	bedrock := func(url, key string) []string {
-		return []string{"CLAUDE_CODE_USE_BEDROCK=1", "ANTHROPIC_BEDROCK_BASE_URL=" + url, "AWS_REGION=us-east-1",
-			"AWS_ENDPOINT_URL_BEDROCK=" + url, "AWS_BEARER_TOKEN_BEDROCK=" + key, "ANTHROPIC_MODEL=" + sonnetID,
-			"ANTHROPIC_SMALL_FAST_MODEL=" + sonnetID}
+	bedrock := func(url string, credential ...string) []string {
+		return append(credential, "CLAUDE_CODE_USE_BEDROCK=1", "ANTHROPIC_BEDROCK_BASE_URL="+url, "AWS_REGION=us-east-1",
+			"AWS_ENDPOINT_URL_BEDROCK="+url, "ANTHROPIC_MODEL="+sonnetID, "ANTHROPIC_SMALL_FAST_MODEL="+sonnetID)
 	}
-	codex := func(url, key string) []string {
-		return []string{"SLUICE_KEY=" + key, "CODEX_CONFIG=" + fmt.Sprintf(codexConfig, url)}
+	bearer := func(url string, key harness.Key) []string {
+		return bedrock(url, "AWS_BEARER_TOKEN_BEDROCK="+key.Bearer)
+	}
+	signed := func(url string, key harness.Key) []string {
+		return bedrock(url, "AWS_ACCESS_KEY_ID="+key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+key.SecretAccessKey)
+	}
+	codex := func(url string, key harness.Key) []string {
+		return []string{"SLUICE_KEY=" + key.Bearer, "CODEX_CONFIG=" + fmt.Sprintf(codexConfig, url)}
 	}
 	return []agent{
 		{"claude-code-messages", "Write", writeInput, claudeCommand(bin), messages(sonnetName), "",
 			"invoke-with-response-stream"},
 		{"claude-code-nova", "Write", writeInput, claudeCommand(bin), messages("amazon.nova-pro-v1:0"), "",
 			"converse-stream"},
-		{"claude-code-bedrock", "Write", writeInput, claudeCommand(bin), bedrock, "", "invoke-with-response-stream"},
+		{"claude-code-bedrock", "Write", writeInput, claudeCommand(bin), bearer, "", "invoke-with-response-stream"},
+		{"claude-code-sigv4", "Write", writeInput, claudeCommand(bin), signed, "", "invoke-with-response-stream"},
 		{"codex", "exec_command", execInput, codexCommand(bin), codex, ", unsupported_fields: drop", "converse-stream"},
 	}
 }
@@ -73,7 +79,7 @@ func TestAgents(t *testing.T) {
   - {answer: {text: %q, input_tokens: 11, output_tokens: 7}}
 `, noteAsked, a.tool, a.input(file), hello), a.settings, "")
 			env := []string{"HOME=" + home, "PATH=" + bin + ":" + os.Getenv("PATH")}
-			out := runAgent(t, home, a.command, append(env, a.env(g.URL(), key.Bearer)...))
+			out := runAgent(t, home, a.command, append(env, a.env(g.URL(), key)...))
 			if !strings.Contains(out, hello) {
 				t.Errorf("it did not say what the model did:\n%s", out)
 			}
