@@ -25,6 +25,8 @@ OUT ?= bin/evaluation.jsonl
 REPORT ?= $(if $(DATA)$(TRAIN),,docs/cascade-evaluation.md)
 SPLITS ?= 5
 CLIENTS ?= pinned
+SEED ?= 1
+NUMBER ?= 1000
 UPSTREAM ?= 127.0.0.1:8099
 CAP ?= 300
 QUICK ?=
@@ -35,7 +37,7 @@ RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients test-agents test-browser test-packages test-faults test-edge soak dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients shapes test-agents test-browser test-packages test-faults test-edge soak dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +76,12 @@ test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: t
 	@$(BINARIES) SLUICE_REPEATS=1 SLUICE_CLIENTS=$(if $(filter newest,$(CLIENTS)),.tools/newest) $(PROGRESS) -what "unmodified clients" -- \
 		-count=1 -timeout=20m ./test -run \
 		'TestClients|TestOpenAISDKs|TestAnthropicSDKs|TestFrameworks|TestPrintedCallsWork|TestDocumentedCallsWork'
+
+shapes: ## random requests by the shapes of the official clients, NUMBER of each API from SEED, through the translators
+	@$(ALIVE) 'the clients' scripts/test-tools.sh
+	@file=$$(mktemp) && trap 'rm -f '$$file EXIT && \
+		.tools/frameworks/bin/python test/clients/python/shapes.py $(SEED) $(NUMBER) >$$file && \
+		SLUICE_SHAPES=$$file $(PROGRESS) -what "shapes of requests" -- -count=1 -run TestShapes ./internal/dialect
 
 test-agents: build ## Claude Code and Codex, unmodified and headless, against the gateway: 1 GB to install
 	@$(ALIVE) 'the agents' scripts/test-agents.sh

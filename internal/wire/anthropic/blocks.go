@@ -82,14 +82,31 @@ func (t *translation) midway(content jsontree.Value) {
 		return
 	}
 	for part := range content.All() {
-		if words, ok := t.Need(part, "text", caller.Text); ok {
-			t.b.Midway(words.Raw())
+		words, ok := t.Need(part, "text", caller.Text)
+		if !ok {
+			return
 		}
+		t.Only(part, "type", "text", "cache_control", "citations")
+		t.dropCitations(part)
+		if c := part.Get("cache_control"); c.Present() {
+			t.Drop(c)
+		}
+		t.b.Midway(words.Raw())
 	}
 }
 
-// content reads what somebody says. last is whether the answer goes on from it.
+// content reads what somebody says, and what stands beside the results of tools after it. last is whether the answer
+// goes on from it.
 func (t *translation) content(v jsontree.Value, assistant, last bool) {
+	t.parts(v, assistant, last)
+	for i := 0; i < len(t.media); i++ { // one may add another
+		t.media[i]()
+	}
+	t.media = t.media[:0]
+}
+
+// parts reads blocks, those inside of others too.
+func (t *translation) parts(v jsontree.Value, assistant, last bool) {
 	if v.IsText() {
 		t.say(v, assistant && last)
 		return
@@ -118,10 +135,6 @@ func (t *translation) content(v jsontree.Value, assistant, last bool) {
 			t.b.ReadCachePoint(&t.Reading, part, converse.InTurn)
 		}
 	}
-	for _, add := range t.media {
-		add()
-	}
-	t.media = t.media[:0]
 }
 
 // block reads a block of a kind that is carried. last is whether the answer goes on from it.
@@ -158,10 +171,15 @@ func readText(t *translation, v jsontree.Value, last bool) {
 		return
 	}
 	t.Only(v, "type", "text", "cache_control", "citations")
+	t.dropCitations(v)
+	t.say(words, last)
+}
+
+// dropCitations drops what a text was taken from, for which Converse has no place in what is asked.
+func (t *translation) dropCitations(v jsontree.Value) {
 	if c := v.Get("citations"); c.Len() > 0 {
 		t.Drop(c)
 	}
-	t.say(words, last)
 }
 
 // source is where an image or a document comes from: base64 data. It reports false when it has
@@ -218,6 +236,9 @@ func readDocument(t *translation, v jsontree.Value) {
 	}
 	source := v.Get("source")
 	title := v.Get("title").Text()
+	if words := v.Get("title"); words.IsText() && source.Get("type").Is("content") { // it becomes text, without a name
+		t.b.Text(words.Raw())
+	}
 	switch source.Get("type").Text() {
 	case "text":
 		words, ok := t.Need(source, "data", caller.Text)
@@ -227,7 +248,7 @@ func readDocument(t *translation, v jsontree.Value) {
 		return
 	case "content":
 		if parts := source.Get("content"); parts.Present() {
-			t.content(parts, false, false)
+			t.parts(parts, false, false)
 		}
 		return
 	}
@@ -277,6 +298,6 @@ func readSearchResult(t *translation, v jsontree.Value) {
 	head := v.Get("title").Text() + "\n" + v.Get("source").Text()
 	t.b.Text(quoted(head))
 	if parts := v.Get("content"); parts.Present() {
-		t.content(parts, false, false)
+		t.parts(parts, false, false)
 	}
 }

@@ -74,6 +74,7 @@ func readSystem(t *translation, v jsontree.Value) {
 			return
 		}
 		t.Only(block, "type", "text", "cache_control", "citations")
+		t.dropCitations(block)
 		t.b.System(words.Raw())
 		t.b.ReadCachePoint(&t.Reading, block, converse.InSystem)
 	}
@@ -140,6 +141,9 @@ func readThinking(t *translation, v jsontree.Value) {
 	effort := "medium"
 	switch kind.Text() {
 	case "disabled":
+		if t.b.Model.AlwaysThinks {
+			t.Drop(v)
+		}
 		return
 	case "adaptive":
 	case "enabled":
@@ -179,11 +183,16 @@ func (t *translation) think(v jsontree.Value, effort string) {
 		t.b.Extra.Add("reasoning_effort", quoted(t.b.Model.Effort(effort)))
 	case capability.ThinkingBudget, capability.ThinkingAdaptive:
 		t.b.Extra.Add("thinking", v.Raw())
+		t.b.Thinking = true
+		return
 	default:
 		t.Drop(v)
 		return
 	}
 	t.b.Thinking = true
+	if display := v.Get("display"); display.Present() {
+		t.Drop(display)
+	}
 }
 
 func readOutputConfig(t *translation, v jsontree.Value) {
@@ -223,6 +232,10 @@ func readFormat(t *translation, v jsontree.Value) {
 	}
 	if t.b.Model.Schema != capability.SchemaNative {
 		t.Refuse(v, "this model cannot be bound to a schema; declare a tool with it and choose the tool")
+		return
+	}
+	if t.counting { // the question for the count has no place for it
+		t.Drop(v)
 		return
 	}
 	t.b.BindTo(schema.Raw(), []byte(`"answer"`), nil)

@@ -118,6 +118,9 @@ func readToolUse(t *translation, v jsontree.Value) {
 		return
 	}
 	t.Only(v, "type", "id", "name", "input", "cache_control", "caller")
+	if c := v.Get("caller"); c.Present() && !c.Get("type").Is("direct") { // a tool that runs at Anthropic
+		t.Drop(c)
+	}
 	input := v.Get("input")
 	if input.Present() && !t.Is(input, caller.Object) {
 		return
@@ -131,8 +134,12 @@ func readToolResult(t *translation, v jsontree.Value) {
 		return
 	}
 	t.Only(v, "type", "tool_use_id", "content", "is_error", "cache_control")
+	failed := v.Get("is_error")
+	if failed.IsTrue() && !t.b.Model.ResultStatus {
+		t.Drop(failed)
+	}
 	said := t.resultContent(v.Get("content"))
-	if t.Failure == nil && !t.b.Result(id.Text(), said, v.Get("is_error").IsTrue()) {
+	if t.Failure == nil && !t.b.Result(id.Text(), said, failed.IsTrue()) {
 		t.failAt(v, "unexpected `tool_use_id` found in `tool_result` blocks: "+id.Text()+
 			". Each `tool_result` block must have a corresponding `tool_use` block in the previous message.")
 	}

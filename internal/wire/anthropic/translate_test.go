@@ -141,6 +141,16 @@ func TestTranslate(t *testing.T) {
 			`"content":[{"type":"text","text":"x"}]}]`)),
 			`{"messages":[{"role":"user","content":[{"text":"t\ns"},{"text":"x"}]}],` +
 				`"inferenceConfig":{"maxTokens":100}}`, ""},
+		{"search results and documents of a result", ask("nova", `"tools":[`+tool+`]`, hi, assistant(calls),
+			user(`[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"search_result","source":"s",`+
+				`"title":"t","content":[{"type":"text","text":"x"}]},{"type":"document","title":"d","source":`+
+				`{"type":"content","content":[{"type":"text","text":"y"},{"type":"search_result","source":"v",`+
+				`"title":"u","content":[{"type":"text","text":"z"}]}]}}]},{"type":"text","text":"go"}]`)),
+			`{"messages":[` + hello + `,{"role":"assistant","content":[{"toolUse":{"toolUseId":"toolu_1",` +
+				`"name":"f","input":{"a":"b"}}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"toolu_1",` +
+				`"content":[{"text":"See below."}],"status":"success"}},{"text":"go"},{"text":"t\ns"},{"text":"x"},` +
+				`{"text":"d"},{"text":"y"},{"text":"u\nv"},{"text":"z"}]}],"inferenceConfig":{"maxTokens":100},` +
+				`"toolConfig":{"tools":[` + spec + `]}}`, ""},
 		{"nobody knows the model", ask("opaque", ``, hi), `{"messages":[` + hello + `],` +
 			`"inferenceConfig":{"maxTokens":100}}`, ""},
 	}

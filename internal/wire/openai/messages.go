@@ -86,8 +86,7 @@ func (r *request) eachText(content jsontree.Value, say func(v jsontree.Value), a
 			r.fail(kind, codeValue, "Invalid value: '"+kind.Text()+"'. Only text can be here.")
 			return
 		}
-		r.Only(part, "type", "text", "cache_control", "annotations", "logprobs", "id")
-		if words, ok := r.Need(part, "text", caller.Text); ok {
+		if words, ok := readWords(r, part); ok {
 			say(words)
 			r.b.ReadCachePoint(&r.Reading, part, at)
 		}
@@ -142,9 +141,27 @@ func (r *request) userContent(content jsontree.Value) {
 }
 
 func readText(r *request, p jsontree.Value) {
-	r.Only(p, "type", "text", "cache_control", "annotations", "logprobs")
-	if words, ok := r.Need(p, "text", caller.Text); ok {
+	if words, ok := readWords(r, p); ok {
 		r.b.Text(words.Raw())
+	}
+}
+
+// readWords reads a part that is text.
+func readWords(r *request, p jsontree.Value) (words jsontree.Value, ok bool) {
+	r.Only(p, "type", "text", "cache_control", "annotations", "logprobs", "id")
+	r.leave(p, leftBeside...)
+	return r.Need(p, "text", caller.Text)
+}
+
+// leftBeside are the leftovers beside a text.
+var leftBeside = []string{"annotations", "logprobs"}
+
+// leave drops members that Converse has no place for, where they say something.
+func (r *request) leave(v jsontree.Value, names ...string) {
+	for _, name := range names {
+		if m := v.Get(name); m.Len() > 0 || len(m.Bytes()) > 0 {
+			r.Drop(m)
+		}
 	}
 }
 
@@ -152,22 +169,19 @@ func readText(r *request, p jsontree.Value) {
 // are among them.
 var leftovers = []string{
 	"annotations", "audio", "reasoning", "reasoning_content", "thinking_blocks", "provider_specific_fields", "parsed",
+	"logprobs",
 }
 
 // assistantMembers are what a message of the assistant may have.
 var assistantMembers = append([]string{
 	"role", "content", "name", "refusal", "tool_calls", "function_call", "cache_control", "reasoning_details",
-	"id", "status", "logprobs",
+	"id", "status",
 }, leftovers...)
 
 func readAssistant(r *request, m jsontree.Value) {
 	r.Only(m, assistantMembers...)
 	r.speaker(m)
-	for _, name := range leftovers {
-		if v := m.Get(name); v.Len() > 0 || len(v.Bytes()) > 0 {
-			r.Drop(v)
-		}
-	}
+	r.leave(m, leftovers...)
 	if f := m.Get("function_call"); f.Present() {
 		r.Refuse(f, "Use tool_calls.")
 	}
@@ -205,6 +219,7 @@ func (r *request) eachAnswer(content jsontree.Value) {
 			words = part.Get("refusal")
 		}
 		r.Only(part, "type", "text", "refusal", "cache_control", "annotations", "logprobs", "id")
+		r.leave(part, leftBeside...)
 		if !words.Present() || !r.Is(words, caller.Text) {
 			r.fail(part, codeValue, "Invalid value: '"+part.Path()+"' has no words. An assistant says text or a refusal.")
 			return
@@ -339,8 +354,10 @@ func hasMedia(content jsontree.Value) bool {
 func mixedResult(r *request, content jsontree.Value) []byte {
 	var blocks []byte
 	for p := range content.All() {
-		if words := p.Get("text"); words.IsText() {
-			blocks = appendResult(blocks, words)
+		if isText(p.Get("type")) {
+			if words, ok := readWords(r, p); ok {
+				blocks = appendResult(blocks, words)
+			}
 			continue
 		}
 		read := parts[p.Get("type").Text()]

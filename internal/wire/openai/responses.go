@@ -111,8 +111,13 @@ func readTextConfig(r *request, v jsontree.Value) {
 
 func readReasoning(r *request, v jsontree.Value) {
 	r.Only(v, "effort", "summary", "generate_summary", "context", "encrypted_content")
-	if s := v.Get("summary"); s.Present() && r.Is(s, caller.Text) && !s.Is("auto") {
-		r.Drop(s) // the model says what it thinks as it does
+	for _, name := range []string{"summary", "generate_summary"} { // the second is what it was called
+		if s := v.Get(name); s.Present() && r.Is(s, caller.Text) && !s.Is("auto") {
+			r.Drop(s) // the model says what it thinks as it does
+		}
+	}
+	if c := v.Get("context"); c.Present() && r.Is(c, caller.Text) && !c.Is("auto") {
+		r.Drop(c) // the model gets what the caller sends back
 	}
 	if e := v.Get("effort"); e.Present() && r.Is(e, caller.Text) {
 		readEffort(r, e)
@@ -177,6 +182,7 @@ func readItem(r *request, m jsontree.Value) {
 
 func readOutputMessage(r *request, m jsontree.Value) {
 	r.Only(m, "type", "role", "content", "id", "status", "phase")
+	r.leave(m, "phase")
 	content, ok := r.Need(m, "content", caller.Text|caller.Array)
 	if !ok {
 		return
@@ -195,6 +201,7 @@ func readFunctionCall(r *request, m jsontree.Value) {
 	if !ok {
 		return
 	}
+	r.leave(m, "namespace")
 	input, ok := r.arguments(m.Get("arguments"))
 	if !ok {
 		return

@@ -180,7 +180,7 @@ func bindTo(r *request, v jsontree.Value) {
 	case capability.SchemaTool:
 		toolSchema(r, description, schema)
 	default:
-		wordSchema(r, v, schema)
+		wordSchema(r, v, description, schema)
 	}
 }
 
@@ -202,13 +202,15 @@ func toolSchema(r *request, description, schema jsontree.Value) {
 	r.b.ChooseTool(jsonTool)
 }
 
-func wordSchema(r *request, v, schema jsontree.Value) {
+func wordSchema(r *request, v, description, schema jsontree.Value) {
 	if s := v.Get("strict"); s.IsTrue() {
 		r.Drop(s)
 	}
 	words := "Answer with one JSON value and nothing else: no words around it, no code fence. It has to be valid by " +
-		"this " +
-		"JSON schema:\n" + string(schema.Raw())
+		"this JSON schema:\n" + string(schema.Raw())
+	if about := description.Text(); about != "" {
+		words += "\nWhat it is: " + about
+	}
 	r.b.System(wire.AppendJSONString(nil, words))
 }
 
