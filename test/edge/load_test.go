@@ -111,16 +111,19 @@ func (l *load) repeat(end time.Time, status int) (as int64) {
 	return as
 }
 
-// open sends so many requests per second, whatever the answers take, until they are sent.
+// open sends so many requests per second, whatever the answers take, until they are sent. It opens
+// few connections at a time: with more, it would never come to read.
 func (l *load) open(rate float64, lasting time.Duration) {
+	const most = 16
 	began := time.Now()
 	sent := 0
 	for since := time.Duration(0); since < lasting; since = time.Since(began) {
-		for ; sent < int(rate*since.Seconds()); sent++ {
+		for opened := 0; opened < most && sent < int(rate*since.Seconds()); sent++ {
 			now := turn{began.Add(time.Duration(float64(sent) / rate * float64(time.Second))), time.Now()}
 			if c := l.again(); c != nil {
 				l.send(c, now)
 			} else {
+				opened++
 				go l.first(now) // who sends waits for nobody
 			}
 		}

@@ -91,6 +91,7 @@ func overload() row {
 			g := harness.Start(t, harness.Config{Env: []string{"GOMAXPROCS=1"}, YAML: fmt.Sprintf(
 				"upstream: {region: us-east-1, endpoint: %q}\ntenants: [{id: acme, keys: [%s]}]\n", quickUpstream(t), key.KeyID,
 			)})
+			refuses := time.Now().Add(2 * time.Second) // a gateway that has just begun refuses nobody
 			t.Cleanup(pin(t, os.Getpid(), 1))
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 			pin(t, g.Pid(), 0)
@@ -100,11 +101,14 @@ func overload() row {
 			for _, callers := range []int{8, 32, 64} {
 				peak = max(peak, l.closed(callers, part, http.StatusOK)/part.Seconds())
 			}
-			l.warm(m.of(8192, 0))
+			l.warm(m.of(8192, 1024))
+			time.Sleep(time.Until(refuses))
 			used := processor(t, g.Pid())
 			lasting := time.Duration(m.of(60_000, 1500)) * time.Millisecond
+			began := time.Now()
 			l.open(5*peak, lasting)
 			ended := time.Now()
+			lasting = ended.Sub(began)
 			used = processor(t, g.Pid()) - used
 			during := l.take()
 			m.note("the gateway used %.0f %% of a processor", 100*used.Seconds()/lasting.Seconds())
