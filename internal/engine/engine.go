@@ -23,6 +23,8 @@ type Request struct {
 	Target   string // encoded path and query, as it goes on the wire
 	Header   wire.Header
 	Body     []byte
+	// Parts is a large body that is not in one piece, one after the other; Body is empty then.
+	Parts [][]byte
 	// BodyHash is the SHA-256 of Body when it is known, else nil.
 	BodyHash *[sha256.Size]byte
 	// Account is what the caller's request holds in memory, to which the answer adds; nil

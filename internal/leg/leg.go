@@ -70,8 +70,6 @@ type Asker struct {
 	outgoing sync.Pool    // of *outgoing
 	attempts sync.Pool    // of *Attempt
 	profiles router.ProfileQueries
-
-	largeBodies sync.Pool // of *[]byte, for bodies above maxKeptBody
 }
 
 // NewAsker returns an asker that holds nothing back yet.

@@ -44,6 +44,36 @@ type world struct {
 	fails bool       // the journal takes no record
 }
 
+// TestLargeBodyIsSentInParts, of which none is a copy, and says the same as a small one that is.
+func TestLargeBodyIsSentInParts(t *testing.T) {
+	for _, size := range []int{10, maxCopied - 100, maxCopied + 1, 1 << 20} {
+		r := newWorld(t, wire.OpConverse).request
+		r.Body = []byte(`{"inferenceConfig":{"maxTokens":5000},"messages":[{"content":[{"text":"` +
+			strings.Repeat("a", size) + `"}]}]}`)
+		at := strings.Index(string(r.Body), "5000")
+		splices := []wire.Splice{{Start: at, End: at + 4, Text: []byte("200")}}
+		var o outgoing
+		for range 2 { // the second in the memory of the first
+			o.shape(r, &Plan{Leg: router.Leg{Model: model}}, splices)
+			got := string(o.shaped.Body)
+			for _, part := range o.shaped.Parts {
+				got += string(part)
+			}
+			if want := strings.Replace(string(r.Body), "5000", "200", 1); got != want {
+				t.Errorf("%d: %.80s", size, got)
+			}
+			n := len(o.shaped.Parts)
+			if n > 0 && &o.shaped.Parts[2][0] != &r.Body[at+4] || (n > 0) != (len(r.Body) > maxCopied) {
+				t.Errorf("%d: %d parts", size, n)
+			}
+		}
+		o.shape(r, &Plan{Leg: router.Leg{Model: model}}, nil)
+		if len(o.shaped.Parts) > 0 || len(o.shaped.Body) != len(r.Body) {
+			t.Errorf("%d: parts of what nothing is put into", size)
+		}
+	}
+}
+
 // scripted is what one attempt brings.
 type scripted struct {
 	status int

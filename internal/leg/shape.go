@@ -17,8 +17,8 @@ type outgoing struct {
 	shaped         engine.Request // what is the same for all of them
 	splices        []wire.Splice  // of the caller's body
 	body           []byte         // memory of a body that differs from the caller's
-	large          *[]byte        // the same for a body above maxKeptBody
-	copied         int64          // bytes that were taken for that
+	parts          [][]byte       // the same for one above maxCopied, of which nothing is copied
+	copied         int64          // bytes that were taken for copies of a large one
 	header         wire.Header    // memory of the header
 	spelt          wire.Target    // what path spells
 	path           string
@@ -31,13 +31,15 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 	if p.body != nil {
 		hash = nil
 	}
-	if len(splices) > 0 {
-		memory := &o.body
-		if o.large != nil {
-			memory = o.large
-		}
-		*memory = wire.ApplySplices((*memory)[:0], body, splices)
-		body, hash = *memory, nil
+	o.parts = o.parts[:0]
+	switch {
+	case len(splices) == 0:
+	case len(body) > maxCopied:
+		o.parts = wire.AppendParts(o.parts, body, splices)
+		body, hash = nil, nil
+	default:
+		o.body = wire.ApplySplices(o.body[:0], body, splices)
+		body, hash = o.body, nil
 	}
 	if target != o.spelt { // else the last leg in this memory had the same
 		o.spelt, o.path = target, target.String()
@@ -47,6 +49,9 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.ID(), Op: target.Op,
 		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
 		Account: r.Account,
+	}
+	if body == nil && len(o.parts) > 0 {
+		o.shaped.Parts = o.parts
 	}
 }
 
@@ -101,6 +106,7 @@ func (a *Attempt) tag(out *outgoing) {
 	out.Header = header
 	if len(tagged) > 0 {
 		out.Body, out.BodyHash = wire.ApplySplices(nil, a.Body(r), append(tagged, out.splices...)), nil
+		out.Parts = nil
 	}
 }
 
@@ -111,12 +117,12 @@ func tags(cfg *config.Config, upstream string) bool {
 	return cfg.Upstreams[upstream].TagRequests
 }
 
-// A shaped body up to maxKeptBody stays with the memory of its leg. The memory of a
-// larger one, up to maxPooledBody, is kept apart, so that none of it is held by legs
-// with small bodies.
 const (
-	maxKeptBody   = 64 << 10
-	maxPooledBody = 4 << 20
+	// A body up to maxCopied is copied when something is put into it, to memory that
+	// stays with that of its leg. A larger one is sent in parts.
+	maxCopied = 16 << 10
+	// maxKeptBody is how large a copy may be that nobody is asked for memory for.
+	maxKeptBody = 64 << 10
 )
 
 // shaped is what a leg sends. It goes back with sent. It fails when there is no memory
@@ -127,32 +133,15 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 		o = &outgoing{header: make(wire.Header, 0, 8)}
 	}
 	splices := p.splices(r)
-	if len(r.Body) > maxKeptBody {
-		if o.copied = p.copies(r, len(splices) > 0); !r.Account.Take(o.copied, pool.Answer) {
+	if len(r.Body) > maxKeptBody && tags(r.Snapshot.Config, p.Upstream) { // each attempt has a copy
+		if o.copied = int64(len(r.Body)) + maxKeptBody; !r.Account.Take(o.copied, pool.Answer) {
 			o.copied = 0
 			k.sent(o, r.Account)
 			return nil, NoRoom()
 		}
-		if o.large, ok = k.largeBodies.Get().(*[]byte); !ok {
-			o.large = new([]byte)
-		}
 	}
 	o.shape(r, p, splices)
 	return o, nil
-}
-
-// copies is how many bytes the leg's copies of the body take. spliced is whether anything
-// is put into it.
-func (p *Plan) copies(r *Request, spliced bool) int64 {
-	n := int64(len(r.Body)) + maxKeptBody // and what is put in
-	switch {
-	case tags(r.Snapshot.Config, p.Upstream): // each attempt has its own
-		return 2 * n
-	case spliced:
-		return n
-	default:
-		return 0
-	}
 }
 
 // NoRoom is the refusal of a request for which there is no memory.
@@ -170,12 +159,7 @@ func (k *Asker) sent(o *outgoing, a *pool.Account) {
 		a.Give(o.copied, pool.Answer)
 	}
 	clear(o.header[:cap(o.header)])
-	if o.large != nil && cap(*o.large) <= maxPooledBody {
-		k.largeBodies.Put(o.large)
-	}
-	*o = outgoing{header: o.header, body: o.body, spelt: o.spelt, path: o.path}
-	if cap(o.body) > maxKeptBody {
-		o.body = nil
-	}
+	clear(o.parts[:cap(o.parts)])
+	*o = outgoing{header: o.header, body: o.body, parts: o.parts, spelt: o.spelt, path: o.path}
 	k.outgoing.Put(o)
 }

@@ -20,23 +20,40 @@ type Splice struct {
 // inserted at one point of an empty object get their comma here, because each
 // was made on its own.
 func ApplySplices(dst, body []byte, splices []Splice) []byte {
-	slices.SortStableFunc(splices, func(a, b Splice) int { return cmp.Compare(a.Start, b.Start) })
-	size := len(body)
-	for _, s := range splices {
-		size += len(s.Text) - (s.End - s.Start) + 1
+	var room [16][]byte
+	parts := AppendParts(room[:0], body, splices)
+	size := 0
+	for _, part := range parts {
+		size += len(part)
 	}
 	dst = slices.Grow(dst, size)
-	at := 0
-	for i, s := range splices {
-		dst = append(dst, body[at:s.Start]...)
-		joined := i > 0 && s.Start == s.End && splices[i-1].Start == s.Start && splices[i-1].End == s.Start
-		if joined && len(dst) > 0 && dst[len(dst)-1] != ',' {
-			dst = append(dst, ',')
+	for _, part := range parts {
+		dst = append(dst, part...)
+	}
+	return dst
+}
+
+// AppendParts appends the parts, one after the other, of body with the splices done, as
+// ApplySplices does them, without a copy of either.
+func AppendParts(parts [][]byte, body []byte, splices []Splice) [][]byte {
+	slices.SortStableFunc(splices, func(a, b Splice) int { return cmp.Compare(a.Start, b.Start) })
+	at, last := 0, byte(',')
+	add := func(part []byte) {
+		if len(part) > 0 {
+			parts, last = append(parts, part), part[len(part)-1]
 		}
-		dst = append(dst, s.Text...)
+	}
+	for i, s := range splices {
+		add(body[at:s.Start])
+		joined := i > 0 && s.Start == s.End && splices[i-1].Start == s.Start && splices[i-1].End == s.Start
+		if joined && last != ',' {
+			add([]byte(","))
+		}
+		add(s.Text)
 		at = s.End
 	}
-	return append(dst, body[at:]...)
+	add(body[at:])
+	return parts
 }
 
 // insert puts member, `"name":value` without a comma, first into o.

@@ -95,6 +95,22 @@ func TestRequestIsSignedAsSent(t *testing.T) {
 	}
 }
 
+// TestBodyInPartsIsSigned as the one that it makes up.
+func TestBodyInPartsIsSigned(t *testing.T) {
+	seen := make(chan received, 1)
+	e := newEngine(t, settings(capture(t, seen)))
+	req := request()
+	req.Body, req.Parts = nil, [][]byte{[]byte(`{"a":`), []byte("12"), []byte("}")}
+	if _, err := e.Attempt(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	got := <-seen
+	if string(got.body) != `{"a":12}` {
+		t.Errorf("body %q", got.body)
+	}
+	verify(t, got, keys.SecretAccessKey)
+}
+
 func TestBearerToken(t *testing.T) {
 	seen := make(chan received, 1)
 	up := settings(capture(t, seen))

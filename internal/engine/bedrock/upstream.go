@@ -164,7 +164,7 @@ func (u *upstream) send(
 	}()
 	o.request = http1.Request{
 		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(o.room[:0], req.Header), Body: req.Body,
-		Sent: req.Sent, Room: room,
+		Parts: req.Parts, Sent: req.Sent, Room: room,
 	}
 	by, failed := u.authorize(ctx, u.client, o, req)
 	if failed != nil {
@@ -198,16 +198,28 @@ func (u *upstream) authorize(
 	o.signed = sigv4.Request{
 		Method: out.Method, Path: path, Query: query, Authority: to.Authority(), Header: out.Header,
 	}
-	if req.BodyHash != nil {
-		o.signed.BodyHash = *req.BodyHash
-	} else {
-		o.signed.BodyHash = sha256.Sum256(out.Body)
-	}
+	o.signed.BodyHash = bodyHash(req)
 	creds := sigv4.Credentials{
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
 	}
 	out.Header = u.signer.Sign(out.Header, &o.signed, creds, u.now())
 	return proof{of, c}, nil
+}
+
+// bodyHash is the hash of a request's body.
+func bodyHash(req *engine.Request) (sum [sha256.Size]byte) {
+	switch {
+	case req.BodyHash != nil:
+		return *req.BodyHash
+	case req.Parts == nil:
+		return sha256.Sum256(req.Body)
+	}
+	h := sha256.New()
+	for _, part := range req.Parts {
+		h.Write(part) // never fails
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // unknown is the failure of an attempt for which there are no credentials.

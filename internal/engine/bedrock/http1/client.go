@@ -78,7 +78,8 @@ type Request struct {
 	Target string // path and query, sent exactly as given
 	Header wire.Header
 	Body   []byte
-	Sent   func() // called once the whole request was written; may be nil
+	Parts  [][]byte // of a large body, sent one after the other behind Body; may be nil
+	Sent   func()   // called once the whole request was written; may be nil
 	// Room is memory for the fields of the answer; may be nil.
 	Room wire.Header
 }

@@ -43,6 +43,41 @@ func TestRequestBytes(t *testing.T) {
 	}
 }
 
+// TestRequestInParts arrives as one body, twice on the same connection, whatever the sizes of its parts.
+func TestRequestInParts(t *testing.T) {
+	heard := make(chan *http.Request, 1)
+	c := newClient(t, defaults(serve(t, func(_ int, p *peer) {
+		for req := p.request(); req != nil; req = p.request() {
+			heard <- req
+			p.say(ok(""))
+		}
+	})))
+	f := func(body string, sizes ...int) {
+		t.Helper()
+		want, parts := body, [][]byte(nil)
+		for i, n := range sizes {
+			part := strings.Repeat(string(rune('a'+i)), n)
+			want, parts = want+part, append(parts, []byte(part))
+		}
+		for range 2 {
+			req := &Request{Method: "POST", Target: "/x", Body: []byte(body), Parts: parts}
+			if _, _, err := call(t.Context(), c, req); err != nil {
+				t.Fatal(err)
+			}
+			got := <-heard
+			if text, _ := io.ReadAll(got.Body); string(text) != want || got.ContentLength != int64(len(want)) {
+				t.Errorf("parts of %v: %d bytes, %d announced, want %d", sizes, len(text), got.ContentLength, len(want))
+			}
+		}
+	}
+	f("", 1)
+	f("", 100, 3, 20)
+	f("", 60, 4, maxJoined, 0, 1)
+	f("", maxJoined-1, 2, maxJoined+1, 5, writePiece+7, 1)
+	f("", 1, 3*writePiece, 2)
+	f("begin", 20<<10, 3)
+}
+
 func TestRequestWithoutBody(t *testing.T) {
 	heard := make(chan *http.Request, 2)
 	c := newClient(t, defaults(serve(t, func(_ int, p *peer) {

@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -87,6 +88,44 @@ func (c *conn) renew(due time.Time, bound time.Duration) (time.Time, bool) {
 		return due, false
 	}
 	return now.Add(bound + slack), true
+}
+
+// writeParts sends head, body and parts, short ones together with what is beside them.
+func (c *conn) writeParts(head, body []byte, parts [][]byte, bound time.Duration) error {
+	w, ok := joiners.Get().(*bufio.Writer)
+	if !ok {
+		w = bufio.NewWriterSize(nil, maxJoined)
+	}
+	w.Reset(boundWriter{c, bound})
+	_, err := w.Write(head)
+	if err == nil {
+		_, err = w.Write(body)
+	}
+	for i := 0; err == nil && i < len(parts); i++ {
+		_, err = w.Write(parts[i])
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	w.Reset(nil)
+	joiners.Put(w)
+	return err
+}
+
+var joiners sync.Pool // of *bufio.Writer, of maxJoined bytes
+
+// boundWriter is conn.write as a writer.
+type boundWriter struct {
+	c     *conn
+	bound time.Duration
+}
+
+// Write sends all of p, or fails.
+func (w boundWriter) Write(p []byte) (int, error) {
+	if err := w.c.write(p, w.bound); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // write sends p in pieces, each within bound.

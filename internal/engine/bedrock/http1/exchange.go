@@ -173,6 +173,9 @@ func (x *exchange) write(req *Request) error {
 		body = nil
 	}
 	*scratch = head
+	if req.Parts != nil {
+		return c.writeParts(head, body, req.Parts, bound)
+	}
 	if err := c.write(head, bound); err != nil {
 		return err
 	}

@@ -60,9 +60,13 @@ func (c *Client) appendHead(dst []byte, req *Request) []byte {
 		dst = append(dst, f.Value...)
 		dst = append(dst, "\r\n"...)
 	}
-	if len(req.Body) > 0 || req.Method != http.MethodGet {
+	size := len(req.Body)
+	for _, part := range req.Parts {
+		size += len(part)
+	}
+	if size > 0 || req.Method != http.MethodGet {
 		dst = append(dst, "Content-Length: "...)
-		dst = strconv.AppendInt(dst, int64(len(req.Body)), 10)
+		dst = strconv.AppendInt(dst, int64(size), 10)
 		dst = append(dst, "\r\n"...)
 	}
 	return append(dst, "\r\n"...)
