@@ -77,11 +77,11 @@ test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: t
 		-count=1 -timeout=20m ./test -run \
 		'TestClients|TestOpenAISDKs|TestAnthropicSDKs|TestFrameworks|TestPrintedCallsWork|TestDocumentedCallsWork'
 
-shapes: ## random requests by the shapes of the official clients, NUMBER of each API from SEED, through the translators
+shapes: build ## random requests by the shapes of the official clients, NUMBER of each API from SEED, through translators and gateway
 	@$(ALIVE) 'the clients' scripts/test-tools.sh
 	@file=$$(mktemp) && trap 'rm -f '$$file EXIT && \
 		.tools/frameworks/bin/python test/clients/python/shapes.py $(SEED) $(NUMBER) >$$file && \
-		SLUICE_SHAPES=$$file $(PROGRESS) -what "shapes of requests" -- -count=1 -run TestShapes ./internal/dialect
+		SLUICE_SHAPES=$$file $(PROGRESS) -what "shapes of requests" -- -count=1 -timeout=2h -run 'TestShapes|TestShapedAnswers' ./internal/dialect ./test
 
 test-agents: build ## Claude Code and Codex, unmodified and headless, against the gateway: 1 GB to install
 	@$(ALIVE) 'the agents' scripts/test-agents.sh

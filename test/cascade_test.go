@@ -255,7 +255,7 @@ func cascadeClients() []*http.Client {
 
 func postWith(t *testing.T, client *http.Client, url, body string, key harness.Key) (int, http.Header, []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {

@@ -201,10 +201,11 @@ func (p program) run(t *testing.T, env []string) {
 	}
 }
 
-// outcomes runs a program of a client and returns what its user saw, call by call.
+// outcomes runs a program of a client and returns what its user saw, call by call. On a busy machine the import of a
+// large one takes minutes.
 func outcomes(t *testing.T, command, env []string) map[string]call {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	if filepath.IsAbs(command[1]) {

@@ -105,7 +105,11 @@ func TestClientsRepeat(t *testing.T) {
 			}
 			last := len(illCases) - 1 // what is never answered needs a time-out, which must not end the others
 			got := append(askIll(t, command, illCases[:last], "60"), askIll(t, command, illCases[last:], "2")...)
-			if want := repeated[name]; !slices.Equal(got, want) {
+			want := repeated[name]
+			if name == "boto3" && l.newest != "" { // from 1.44 on, standard is its default
+				want = repeated["boto3-standard"]
+			}
+			if !slices.Equal(got, want) {
 				t.Errorf("asked %v, want %v, of %v", got, want, illCases)
 			}
 			if final := got[slices.Index(illCases, "424-final")]; final != 1 {
@@ -129,7 +133,7 @@ func askIll(t *testing.T, command, cases []string, timeout string) []int {
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	if filepath.IsAbs(command[1]) {

@@ -5,14 +5,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 )
 
-// appendResponses appends usage as Responses has it. Clients expect a count of reasoning, so it is there when there
-// was none.
+// appendResponses appends usage as Responses has it. Clients expect counts of reasoning and of what went to a cache, so
+// they are there when there was none.
 func (c *counts) appendResponses(dst []byte, thought bool) []byte {
 	dst = appendInt(append(dst, `{"input_tokens":`...), c.prompt())
 	dst = appendInt(append(dst, `,"input_tokens_details":{"cached_tokens":`...), c.CacheRead)
-	if c.CacheWrite > 0 {
-		dst = appendInt(append(dst, `,"cache_write_tokens":`...), c.CacheWrite)
-	}
+	dst = appendInt(append(dst, `,"cache_write_tokens":`...), c.CacheWrite)
 	dst = appendInt(append(dst, `},"output_tokens":`...), c.Output)
 	dst = append(dst, `,"output_tokens_details":{`...)
 	if c.Thinking >= 0 || !thought {

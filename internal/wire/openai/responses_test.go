@@ -183,8 +183,9 @@ func TestResponsesEnds(t *testing.T) {
 			event{"contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"a"}}`},
 			event{"messageStop", `{"stopReason":"` + stop + `"}`}, event{"metadata", `{"usage":{"inputTokens":1,"outputTo` +
 				`kens":2}}`})
-		if !strings.Contains(got, want) || stop != "malformed_tool_use" && !strings.Contains(got, `"usage":{"input_tok`+
-			`ens":1`) {
+		const caches = `"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0}`
+		if !strings.Contains(got, want) || stop != "malformed_tool_use" && (!strings.Contains(got, caches) ||
+			!strings.Contains(got, `"usage":{"input_tokens":1`)) {
 			t.Errorf("%s: %s", stop, got)
 		}
 	}
