@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -133,7 +134,9 @@ func oddKey(name string) string {
 	switch {
 	case strings.HasPrefix(name, noBreak):
 		return ": there is a no-break space (U+00A0) before it; indent with plain ones"
-	case name != "" && strings.Trim(name, "0123456789") == "":
+	case strings.HasPrefix(name, "//"):
+		return `: a comment begins with "#"`
+	case len(name) == 3 && strings.Trim(name, "0123456789") == "":
 		return ": the comma before it ends a value; write numbers without commas, as 1000"
 	}
 	return ""
@@ -145,8 +148,12 @@ func (d *decoder) unknownKey(v value, e entry, fields []field) string {
 	for i := range fields {
 		names[i] = fields[i].name
 	}
-	d.faultAt(e.place, v.path, "unknown key %q%s", e.name, cmp.Or(similar.Hint(e.name, names), oddKey(e.name)))
 	rememberAnchors(v, e.node)
+	if key, rest, colon := strings.Cut(e.name, ":"); colon && rest != "" && slices.Contains(names, key) {
+		d.faultAt(e.place, joinPath(v.path, key), "a space is missing after the colon")
+		return key
+	}
+	d.faultAt(e.place, v.path, "unknown key %q%s", e.name, cmp.Or(similar.Hint(e.name, names), oddKey(e.name)))
 	return similar.Nearest(e.name, names)
 }
 
@@ -206,7 +213,16 @@ func optional[T any](f decode[T]) decode[*T] {
 	}
 }
 
-// visit resolves anchors and aliases and remembers where the value is.
+// coreTag reports whether a tag says what YAML can see by itself: the type of a value.
+func coreTag(tag string) bool {
+	switch tag {
+	case "!!str", "!!int", "!!float", "!!bool", "!!seq", "!!map":
+		return true
+	}
+	return false
+}
+
+// visit resolves tags, anchors and aliases and remembers where the value is.
 func (d *decoder) visit(v value) value {
 	if d.nodes++; d.nodes > maxNodes {
 		if d.nodes == maxNodes+1 {
@@ -219,6 +235,15 @@ func (d *decoder) visit(v value) value {
 		switch n := v.node.(type) {
 		case *ast.AnchorNode:
 			v.anchors[n.Name.String()] = n.Value
+			v.node = n.Value
+		case *ast.TagNode:
+			if !coreTag(n.Start.Value) {
+				at := placeOf(v.file, n)
+				at.width = len(n.Start.Value)
+				d.faultAt(at, v.path, `a value has no tag here: remove %q, or put quotes around a text that begins with "!"`, n.Start.Value)
+				v.node = nil
+				return v
+			}
 			v.node = n.Value
 		case *ast.AliasNode:
 			target, ok := v.anchors[n.Value.String()]

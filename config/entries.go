@@ -73,6 +73,14 @@ func pairs(d *decoder, v value) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
+func isMapping(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return true
+	}
+	return false
+}
+
 // merge returns the members of what "<<" names: a mapping, or a list of them of which
 // the first one wins.
 func merge(d *decoder, v value, depth int) []entry {

@@ -52,6 +52,14 @@ func TestColons(t *testing.T) {
 	}
 }
 
+// TestTypesAsTags: a tag that says the type that a value has anyway changes nothing. U13
+func TestTypesAsTags(t *testing.T) {
+	c := mustParse(t, "tenants: !!seq\n  - !!map {id: !!str 5, limits: {requests_per_minute: !!int 60}}\n")
+	if len(c.Tenants) != 1 || c.Tenants[0].ID != "5" || c.Tenants[0].Limits.RequestsPerMinute != 60 {
+		t.Errorf("%+v", c.Tenants)
+	}
+}
+
 // TestMergeMistakes has each mistake once, where it is written.
 func TestMergeMistakes(t *testing.T) {
 	f := func(text string, want ...string) {
@@ -81,6 +89,15 @@ func TestMergeMistakes(t *testing.T) {
 		`1:28 tenants[0].models[0]: alias *nova* has no anchor before it; a text that begins with "*" needs quotes`)
 	f("upstream: {region: us-east-1 endpoint: sandbox}\n",
 		`1:20 upstream.region: has ": " inside: a comma is missing, or the value needs quotes`)
+	f("- a\n", "1:1 : must be a mapping (key: value), not a list")
+	f("hello\n", "1:1 : must be a mapping (key: value), not text")
+	f("upstream:{region: us-east-1}\n", "1:1 upstream: a space is missing after the colon")
+	f("upstream: {region: r}\n5: x\n", `2:1 : unknown key "5"`)
+	f("{upstream: {region: r}, // mine\n}\n", `1:25 : unknown key "// mine": a comment begins with "#"`)
+	f("tenants: [{id: !mine a}]\n",
+		`1:16 tenants[0].id: a value has no tag here: remove "!mine", or put quotes around a text that begins with "!"`)
+	f("tenants: [{id: a, limits: {requests_per_minute: !!int x}}]\n",
+		`1:54 tenants[0].limits.requests_per_minute: must be a whole number, not "x"`)
 	f("upstream:\n  region:us-east-1\n",
 		"2:3 upstream: must be a mapping (key: value), not text: a space is missing after the colon")
 	f("tenants:\n  -id: a\n", "2:3 tenants: must be a list, not a mapping: a space is missing after the dash")

@@ -98,6 +98,7 @@ func load(d *decoder, name string, data []byte) (*Config, error) {
 func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 	if body := d.parseYAML(main.file, data); body != nil {
 		rootSection(d, value{main, body, ""}, c)
+		d.unreadable = d.unreadable || !isMapping(body)
 	}
 	c.DataDir = absolute(main.file, c.DataDir)
 	if d.unreadable { // whatever else is missing is missing because of that

@@ -13,6 +13,9 @@ func inspect(lines []string) *Mistake {
 	var s inspection
 	for s.line = 0; s.line < len(lines); s.line++ {
 		text := strings.TrimSuffix(lines[s.line], "\r")
+		if found := s.foreign(text); found != nil {
+			return found
+		}
 		if s.quote == 0 && s.inBlock(text) {
 			continue
 		}
@@ -64,6 +67,20 @@ func (s *inspection) inBlock(text string) bool {
 	return false
 }
 
+// foreign finds what other programs leave in a file of YAML.
+func (s *inspection) foreign(text string) *Mistake {
+	for _, mark := range []string{"<<<<<<<", "=======", ">>>>>>>"} {
+		if rest, ok := strings.CutPrefix(text, mark); ok && (rest == "" || rest[0] == ' ') {
+			return s.mistake(0, "two versions of this file are merged in part: keep one of them, without the lines of signs")
+		}
+	}
+	if begin, _, ok := strings.Cut(text, "{{"); ok && s.block == 0 && strings.Contains(text[len(begin):], "}}") &&
+		!strings.ContainsAny(begin, `"'#`) {
+		return s.mistake(len([]rune(begin)), `"{{" begins a variable of a template: this file has to be rendered first`)
+	}
+	return nil
+}
+
 // look goes through one line.
 func (s *inspection) look(text []rune) *Mistake {
 	s.closed = false
@@ -83,6 +100,10 @@ func (s *inspection) look(text []rune) *Mistake {
 			!blank(strings.TrimSpace(string(text[i:]))):
 			return s.mistake(i, "a tab cannot indent: YAML takes spaces only")
 		case r == ' ' || r == '\t':
+		case r == '/' && (i == 0 || text[i-1] == ' ') && i+1 < len(text) && text[i+1] == '/':
+			return s.mistake(i, `a comment begins with "#"`)
+		case start && r == '*' && (i+1 == len(text) || strings.ContainsRune(" ,]}", text[i+1])):
+			return s.mistake(i, `"*" begins an alias: a text that begins with it needs quotes`)
 		case (r == '"' || r == '\'') && start:
 			s.quote, s.quoted = r, bracket{r, s.line, i}
 		case strings.ContainsRune("[{", r) && (start || len(s.open) > 0):

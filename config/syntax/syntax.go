@@ -54,7 +54,7 @@ func Parse(data []byte) (ast.Node, *Mistake) {
 func parseGuarded(text string) (tree *ast.File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("cannot be read as YAML: %v", r)
+			err = fmt.Errorf("%s", unclear)
 		}
 	}()
 	return parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
@@ -163,10 +163,25 @@ func plain(message string) string {
 		{"map value", "a value is missing"},
 		{"but found ','", "a value is missing before this comma"},
 		{"unexpected scalar value type", "a value is missing before this comma"},
+		{"invalid header option", `"|" and ">" announce a text in the lines below: a text that begins with them needs quotes`},
+		{"cannot start any token", "a tab cannot indent: YAML takes spaces only"},
+		{"end character of", "this quote is not closed"},
+		{"character corresponding to", "this bracket closes nothing"},
+		{"end token", "this bracket is not closed"},
+		{"flow map content", `"key: value" is wanted here, between "{" and "}"`},
+		{"invalid key for this map", "this cannot be a key: a key is plain or quoted text"},
+		{"undefined map key", `"?" begins a key: a text that begins with it needs quotes`},
+		{"unexpected map key", "this is neither a key nor an entry of a list: look at its indentation"},
+		{"unexpected end content", "the text ends here, before its last value"},
+		{"document separator", `"---" is alone in its line`},
+		{"unknown escape", `this is no escape in double quotes: write "\\" twice, or use single quotes`},
 	} {
 		if strings.Contains(message, known.part) {
 			return known.means
 		}
 	}
-	return "cannot be read as YAML: " + message
+	return unclear
 }
+
+// unclear is for what neither the text nor the library explains.
+const unclear = "this is no YAML: look at the quotes, the brackets and the indentation here"
