@@ -240,7 +240,8 @@ func (d *decoder) visit(v value) value {
 			if !coreTag(n.Start.Value) {
 				at := placeOf(v.file, n)
 				at.width = len(n.Start.Value)
-				d.faultAt(at, v.path, `a value has no tag here: remove %q, or put quotes around a text that begins with "!"`, n.Start.Value)
+				d.faultAt(at, v.path, `a value has no tag here: remove %q, or put quotes around a text that begins with "!"`,
+					n.Start.Value)
 				v.node = nil
 				return v
 			}

@@ -93,6 +93,11 @@ func TestMergeMistakes(t *testing.T) {
 	f("hello\n", "1:1 : must be a mapping (key: value), not text")
 	f("upstream:{region: us-east-1}\n", "1:1 upstream: a space is missing after the colon")
 	f("upstream: {region: r}\n5: x\n", `2:1 : unknown key "5"`)
+	f("upstream: {region: r, proxy: 'http://p:99999'}\n", "1:30 upstream.proxy: there is no port 99999")
+	f("upstream: {region: r, endpoint: 'http://p:0'}\n", "1:33 upstream.endpoint: there is no port 0")
+	f("upstream: {region: r}\nledger: {redis: 'redis://p:65536'}\n", "2:17 ledger.redis: there is no port 65536")
+	f("upstream: {region: r}\ninclude: ['[.yaml']\n",
+		`2:11 include: "[" and "\" are signs of a pattern here: a "]" is missing, or a "\" before the "["`)
 	f("{upstream: {region: r}, // mine\n}\n", `1:25 : unknown key "// mine": a comment begins with "#"`)
 	f("tenants: [{id: !mine a}]\n",
 		`1:16 tenants[0].id: a value has no tag here: remove "!mine", or put quotes around a text that begins with "!"`)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -173,9 +174,18 @@ func (f Fault) render(b *strings.Builder, kind string) {
 	if f.Text == "" {
 		return
 	}
-	text, column := excerpt(f.Text, f.Column)
+	text, column := excerpt(strings.Map(printable, f.Text), f.Column)
 	fmt.Fprintf(b, "%5d | %s\n", f.Line, text)
 	fmt.Fprintf(b, "      | %s\n", caret(text, column, f.width))
+}
+
+// printable is r, or what a terminal shows in its place: contents of a file must not
+// command it.
+func printable(r rune) rune {
+	if r == '\t' || unicode.IsGraphic(r) {
+		return r
+	}
+	return utf8.RuneError
 }
 
 // excerpt is what of a long line is worth showing: what is around a column, which is

@@ -198,3 +198,43 @@ func TestUnreadFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesThatAreNamed: what stands in place of a file is refused at the name, once, in a second:
+// no load waits for a pipe. U13, U20
+func TestFilesThatAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	main := filepath.Join(dir, "main.yaml")
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"packed":  "\x1f\x8b\x08\x00",
+		"cr.yaml": "tenants:\r- id: b\r  limit: 1\r", "screen.yaml": "tenants: [{id: \u202e\u2028}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, want := range map[string]string{
+		"include: [pipe]":      "main.yaml:2:11: error: include: pipe: is a pipe or a device, and a file is needed",
+		"include: [/dev/zero]": "main.yaml:2:11: error: include: /dev/zero: is a pipe or a device, and a file is needed",
+		"include: [packed]":    "main.yaml:2:11: error: include: packed: is gzipped; unpack it with gunzip",
+		"include: ['*.yaml']":  "main.yaml:2:11: error: include: this file would include itself",
+		"include: [main.yaml]": "main.yaml:2:11: error: include: this file would include itself",
+		"prices: [pipe]":       "main.yaml:2:10: error: prices[0]: pipe: is a pipe or a device, and a file is needed",
+		"prices: [a, b]":       "main.yaml:2:13: error: prices[1]: there is no file b",
+		"models: [packed]":     "main.yaml:2:10: error: models[0]: packed: is gzipped; unpack it with gunzip",
+		"include: [cr.yaml]": "cr.yaml:3:3: error: tenants[0]: unknown key \"limit\"; did you mean \"limits\"?\n" +
+			"    3 |   limit: 1",
+		"include: [screen.yaml]":  "    1 | tenants: [{id: \ufffd\ufffd}]",
+		"prices: [{}]\nlisten: 8": "main.yaml:2:10: error: prices[0]: must be text, not a mapping",
+	} {
+		if err := os.WriteFile(main, []byte("upstream: {region: us-east-1}\n"+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(main, testEnv)
+		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), dir+"/", ""), want) {
+			t.Errorf("%s:\n%v\nwant %s", text, err, want)
+		}
+	}
+}

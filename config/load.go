@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -160,7 +159,7 @@ func (d *decoder) include(main *tree, c *Config) {
 		}
 		at := main.at[fmt.Sprintf("include[%d]", i)]
 		for _, name := range d.matches(at, pattern) {
-			data, err := os.ReadFile(name)
+			data, err := userfile.Text(name)
 			if err != nil {
 				d.faultAt(at, "include", "%s", userfile.Why(name, err))
 				continue
@@ -232,8 +231,16 @@ func (d *decoder) matches(at place, pattern string) []string {
 	if err == nil && len(names) == 0 && !strings.ContainsAny(pattern, "*?[") {
 		err = fmt.Errorf("there is no file %s", pattern)
 	}
-	if err != nil {
+	main, _ := filepath.Abs(at.file.name)
+	own := slices.Index(names, main)
+	switch {
+	case errors.Is(err, filepath.ErrBadPattern):
+		d.faultAt(at, "include", `"[" and "\" are signs of a pattern here: a "]" is missing, or a "\" before the "["`)
+	case err != nil:
 		d.faultAt(at, "include", "%v", err)
+	case own >= 0:
+		d.faultAt(at, "include", "this file would include itself")
+		names = slices.Delete(names, own, own+1)
 	}
 	slices.Sort(names)
 	return names
@@ -280,7 +287,7 @@ func (d *decoder) further(v value, name string) (value, bool) {
 	if d.shape != nil {
 		return value{}, false
 	}
-	data, err := os.ReadFile(name)
+	data, err := userfile.Text(name)
 	if err != nil {
 		d.fault(v, "%s", userfile.Why(name, err))
 		return value{}, false

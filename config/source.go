@@ -54,6 +54,7 @@ type span struct{ from, to int }
 
 func newFile(name string, data []byte) *file {
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	text = strings.ReplaceAll(text, "\r", "\n") // as YAML ends lines
 	text = strings.TrimPrefix(text, syntax.ByteOrderMark)
 	return &file{name: name, lines: strings.Split(text, "\n")}
 }

@@ -120,12 +120,23 @@ func (v *validator) redis(s string) {
 	u, err := url.Parse(s)
 	ok := err == nil && (u.Scheme == "unix" || strings.HasPrefix(u.Scheme, "redis") && u.Host != "")
 	v.require(ok, "ledger.redis", "must be a URL such as redis://127.0.0.1:6379/0 or rediss://…")
+	v.port("ledger.redis", u)
 }
 
 func (v *validator) url(path, s string, schemes ...string) {
 	u, err := url.Parse(s)
 	ok := err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
 	v.require(ok, path, "must be a URL with a host that begins with %s://", strings.Join(schemes, ":// or "))
+	v.port(path, u)
+}
+
+// port checks the port of a URL, which may name none; nil is none.
+func (v *validator) port(path string, u *url.URL) {
+	if u == nil {
+		return
+	}
+	n, err := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
+	v.require(err == nil && n > 0, path, "there is no port %s", u.Port())
 }
 
 // upstream checks one Bedrock and fills in its region.
@@ -158,6 +169,7 @@ func (v *validator) endpoint(path, s string) {
 	u, err := url.Parse(s)
 	ok := err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 	v.require(ok, path, "must be sandbox or a URL such as https://bedrock-runtime.us-east-1.amazonaws.com")
+	v.port(path, u)
 	v.require(!ok || u.RawQuery == "" && u.Fragment == "" && u.User == nil, path,
 		"must not have a user, a query or a fragment")
 }

@@ -104,7 +104,7 @@ var layers = map[string]int{
 	"internal/wire/anthropic":        23,
 	"internal/wire/openai":           23,
 	"config":                         10,
-	"internal/outbound":              0,
+	"internal/outbound":              12,
 	"internal/money":                 0,
 	"internal/role":                  0,
 	"internal/glob":                  0,

@@ -71,7 +71,7 @@ func (s *inspection) inBlock(text string) bool {
 func (s *inspection) foreign(text string) *Mistake {
 	for _, mark := range []string{"<<<<<<<", "=======", ">>>>>>>"} {
 		if rest, ok := strings.CutPrefix(text, mark); ok && (rest == "" || rest[0] == ' ') {
-			return s.mistake(0, "two versions of this file are merged in part: keep one of them, without the lines of signs")
+			return s.mistake(0, "two versions of this file are half merged: keep one of them, without the lines of signs")
 		}
 	}
 	if begin, _, ok := strings.Cut(text, "{{"); ok && s.block == 0 && strings.Contains(text[len(begin):], "}}") &&

@@ -59,7 +59,7 @@ func TestMistakes(t *testing.T) {
 	f("{\"a\": {\"b\": \"c\"}, // d\n\"e\": \"f\"}\n", `1:19 a comment begins with "#"`)
 	f("a: {b: {{ .Values.c }}}\n", `1:8 "{{" begins a variable of a template: this file has to be rendered first`)
 	f("a: b\n<<<<<<< HEAD\nc: d\n=======\nc: e\n>>>>>>> x\n",
-		"2:1 two versions of this file are merged in part: keep one of them, without the lines of signs")
+		"2:1 two versions of this file are half merged: keep one of them, without the lines of signs")
 	f("a: >b\n", `1:4 "|" and ">" announce a text in the lines below: a text that begins with them needs quotes`)
 	f("? [a, b]\n: 1\n", "2:1 this cannot be a key: a key is plain or quoted text")
 	f("a: b '\n", "right")

@@ -91,7 +91,7 @@ func read(name string, most int64) ([]byte, error) {
 	case err != nil:
 		return nil, explain(name, err)
 	case int64(len(text)) > most:
-		return nil, &Error{Name: name, Why: fmt.Sprintf("has more than %d MB; is it the file that is meant?", most>>20)}
+		return nil, tooLarge(name, most)
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, &Error{Name: name, Why: ErrEmpty.Error(), Err: ErrEmpty}
@@ -100,6 +100,38 @@ func read(name string, most int64) ([]byte, error) {
 		return nil, &Error{Name: name, Why: why}
 	}
 	return text, nil
+}
+
+// Whole reads a file that a configuration names, of any contents and at most MostText. What
+// is no file, as a pipe, is refused: nobody may ever write into it, and a later reload
+// would find it empty.
+func Whole(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() && !info.IsDir():
+		return nil, &Error{Name: name, Why: "is a pipe or a device, and a file is needed"}
+	case info.Size() > MostText:
+		return nil, tooLarge(name, MostText)
+	}
+	return os.ReadFile(name)
+}
+
+// Text is Whole for a file that is text.
+func Text(name string) ([]byte, error) {
+	text, err := Whole(name)
+	if err != nil {
+		return nil, err
+	}
+	if why := noText(text); why != "" {
+		return nil, &Error{Name: name, Why: why}
+	}
+	return text, nil
+}
+
+func tooLarge(name string, most int64) error {
+	return &Error{Name: name, Why: fmt.Sprintf("has more than %d MB; is it the file that is meant?", most>>20)}
 }
 
 // noText says why contents are no text that anybody could have written, "" when they may be.

@@ -10,6 +10,33 @@ import (
 	"testing"
 )
 
+// TestWhole refuses what is no file: nobody may ever write into a pipe. U20
+func TestWhole(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	packed := filepath.Join(dir, "packed")
+	if err := os.WriteFile(packed, []byte("\x1f\x8b\x08\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		pipe: "is a pipe or a device", "/dev/zero": "is a pipe or a device", dir: "is a folder; a file is needed",
+		packed: "gunzip", filepath.Join(dir, "none"): "there is no file",
+	} {
+		if _, err := Text(name); err == nil || !strings.Contains(Why(name, err), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	if text, err := Whole(packed); err != nil || len(text) != 4 {
+		t.Errorf("%q %v", text, err)
+	}
+	if text, err := Text(os.DevNull); err == nil {
+		t.Errorf("%q", text)
+	}
+}
+
 // TestRead reads everything that somebody may name in place of a file of text.
 func TestRead(t *testing.T) {
 	dir := t.TempDir()

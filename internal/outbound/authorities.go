@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // authorities are those that answers are trusted from: the system's and those of
@@ -58,7 +60,7 @@ func (a *authorities) read() (*x509.CertPool, error) {
 		roots = x509.NewCertPool() // a machine without any
 	}
 	for _, f := range a.files {
-		pem, err := os.ReadFile(f.name)
+		pem, err := userfile.Whole(f.name)
 		switch {
 		case f.optional:
 			roots.AppendCertsFromPEM(pem)

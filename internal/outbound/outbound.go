@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
@@ -92,11 +93,11 @@ func proxies(s *Settings) (func(*url.URL) (*url.URL, error), error) {
 		return found, nil
 	}
 	configured, err := url.Parse(s.Proxy)
-	if err == nil {
-		err = usable(configured)
-	}
 	if err != nil {
 		return nil, &SettingError{Key: "proxy", Text: ErrProxy.Error()}
+	}
+	if err := usable(configured); err != nil {
+		return nil, &SettingError{Key: "proxy", Text: err.Error()}
 	}
 	env.HTTPProxy, env.HTTPSProxy, env.CGI = "http://proxy", "http://proxy", false
 	needed := env.ProxyFunc()
@@ -117,11 +118,16 @@ func proxies(s *Settings) (func(*url.URL) (*url.URL, error), error) {
 // ErrProxy says which proxies there can be.
 var ErrProxy = errors.New("must be a URL with a host that begins with http://, https://, socks5:// or socks5h://")
 
+var errPort = errors.New("there is no such port")
+
 // usable fails when a proxy is not of a kind that calls can go through. The error
 // does not quote the URL, which may have a password.
 func usable(proxy *url.URL) error {
 	switch proxy.Scheme {
 	case "http", "https", "socks5", "socks5h":
+		if port, err := strconv.ParseUint(cmp.Or(proxy.Port(), "1"), 10, 16); err != nil || port == 0 {
+			return errPort
+		}
 		if proxy.Hostname() != "" {
 			return nil
 		}

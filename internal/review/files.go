@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -64,7 +63,7 @@ func (r *reviewer) read(path, file string) ([]byte, bool) {
 	if file == "" {
 		return nil, false
 	}
-	data, err := os.ReadFile(file)
+	data, err := userfile.Whole(file)
 	if err != nil {
 		r.refuse(path, "%s", userfile.Why(file, err))
 	}
@@ -80,7 +79,7 @@ func (r *reviewer) certificates() {
 			continue
 		}
 		path := fmt.Sprintf("cascades[%d].certificate", i)
-		data, err := os.ReadFile(c.Certificate)
+		data, err := userfile.Whole(c.Certificate)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it is made by calibrate, while the mode does without
 		}

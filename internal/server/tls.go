@@ -5,12 +5,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // certificateInterval is how often the files are compared. Contents are
@@ -57,11 +57,11 @@ func (c *certificate) use(files config.TLS) error {
 func (c *certificate) reload() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cert, err := os.ReadFile(c.files.Cert)
+	cert, err := userfile.Whole(c.files.Cert)
 	if err != nil {
 		return false, fmt.Errorf("tls certificate: %w", err)
 	}
-	key, err := os.ReadFile(c.files.Key)
+	key, err := userfile.Whole(c.files.Key)
 	if err != nil {
 		return false, fmt.Errorf("tls key: %w", err)
 	}

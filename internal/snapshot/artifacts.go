@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -87,7 +86,7 @@ func (s *Snapshot) read(index int, now time.Time) (*Artifacts, []config.Problem)
 }
 
 func read(file string) ([]byte, error) {
-	data, err := os.ReadFile(file)
+	data, err := userfile.Whole(file)
 	if err != nil {
 		return nil, errors.New(userfile.Why(file, err))
 	}
