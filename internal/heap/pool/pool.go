@@ -79,6 +79,7 @@ type Pool struct {
 	most           int64 // that used was, since Peak was called
 	shares         map[owner]int64
 	freed          chan struct{} // closed when bytes are given back, nil while nobody waits
+	first          *Account      // of the bodies that wait for room the one that has most, nil without
 }
 
 // New returns a pool of which nothing is used. fixed returns how many bytes are in use
@@ -152,7 +153,7 @@ func (p *Pool) share(o owner, u Use) int64 {
 
 // fits reports whether a may take n bytes now.
 func (p *Pool) fits(a *Account, n int64, u Use) bool {
-	if p.used+n > p.room(u) {
+	if p.used+n > p.room(u) || u == Large && p.first != nil && p.first != a && p.first.held > a.held {
 		return false
 	}
 	if u == Small || a.owner.id == "" {
@@ -261,9 +262,34 @@ func (a *Account) Close() {
 	p.wake()
 }
 
-// Take takes n bytes, waiting for at most Patience.
+// Take takes n bytes, waiting for at most Patience. Of the bodies that wait, the one that has
+// most goes first, also before those who need less: else many that come together take
+// all room in parts, and none of them is ever whole.
 func (a *Account) Take(n int64, u Use) bool {
-	return a.Try(n, u) || a.pool.wait(func() bool { return a.take(n, u) })
+	if a.Try(n, u) {
+		return true
+	}
+	p := a.pool
+	defer p.leave(a)
+	return p.wait(func() bool {
+		if a.take(n, u) {
+			return true
+		}
+		if u == Large && p.used+n > p.room(u) && (p.first == nil || p.first.held < a.held) {
+			p.first = a
+		}
+		return false
+	})
+}
+
+// leave says that a waits no longer.
+func (p *Pool) leave(a *Account) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first == a {
+		p.first = nil
+		p.wake()
+	}
 }
 
 // Grow takes n bytes more for an answer, waiting for at most Patience.

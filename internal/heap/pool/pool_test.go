@@ -67,6 +67,39 @@ func TestOneBodyFits(t *testing.T) {
 	}
 }
 
+// Many bodies that come together must not take all room in parts: who waits with most goes first,
+// also before those who need less.
+func TestWhoHasMostGoesFirst(t *testing.T) {
+	p := New(Limits{Bytes: 80 * mib, Body: 80 * mib}, nil) // 70 of it for large bodies
+	most, some, other := open(p), open(p), open(p)
+	for a, n := range map[*Account]int64{most: 30 * mib, some: 20 * mib, other: 15 * mib} {
+		if !a.Try(n, Large) {
+			t.Fatal("no room")
+		}
+	}
+	took := make(chan bool)
+	go func() { took <- most.Take(25*mib, Large) }()
+	for waits := false; !waits; {
+		p.mu.Lock()
+		waits = p.first == most
+		p.mu.Unlock()
+	}
+	if some.Try(mib, Large) || open(p).Try(1, Large) {
+		t.Error("who has less is given what the one that waits lacks")
+	}
+	if !open(p).Try(mib, Small) || !open(p).Try(mib, Answer) {
+		t.Error("small bodies and answers wait for a large one")
+	}
+	other.Give(15*mib, Large)
+	some.Give(20*mib, Large)
+	if !<-took {
+		t.Error("there was room, and it was not taken")
+	}
+	if !other.Try(mib, Large) {
+		t.Error("nobody waits any more, and nobody is let in")
+	}
+}
+
 // What connections and requests take beside bodies is not there for bodies.
 func TestFixed(t *testing.T) {
 	var fixed atomic.Int64
