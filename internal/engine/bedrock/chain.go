@@ -57,7 +57,14 @@ func (c *chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err != nil {
 		return aws.Credentials{}, err
 	}
+	program, profiles := processOf(&loaded)
+	if program != nil {
+		loaded.Credentials = program.provider(loaded, profiles)
+	}
 	found, err := loaded.Credentials.Retrieve(ctx)
+	if program != nil {
+		err = program.after(err, c)
+	}
 	if err != nil {
 		err = explained{plainly(err.Error(), os.Getenv), err}
 	}
@@ -81,8 +88,6 @@ func plainly(said string, getenv func(string) string) string {
 	said = strings.TrimPrefix(said, "failed to refresh cached credentials, ")
 	key, secret := getenv("AWS_ACCESS_KEY_ID") != "", getenv("AWS_SECRET_ACCESS_KEY") != ""
 	switch {
-	case strings.Contains(said, "credential_process"):
-		return said + " (what it says itself is in the gateway's standard error)"
 	case !strings.Contains(said, "EC2 IMDS"):
 		return said
 	case key && !secret:

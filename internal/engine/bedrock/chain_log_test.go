@@ -3,6 +3,8 @@ package bedrock
 import (
 	"bytes"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,5 +30,34 @@ func TestSDKLogsThroughSlog(t *testing.T) {
 	if got := out.String(); !strings.Contains(got, `"msg":"AWS SDK","text":"falling back to IMDSv1"`) ||
 		strings.Contains(got, "retrying") {
 		t.Error(got)
+	}
+}
+
+// TestProgramsLogThroughSlog: what a credential_process says is a line of the log. U10, U18
+func TestProgramsLogThroughSlog(t *testing.T) {
+	var out bytes.Buffer
+	isolate(t)
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	file := filepath.Join(t.TempDir(), "config")
+	t.Setenv("AWS_CONFIG_FILE", file)
+	err := os.WriteFile(file, []byte("[default]\ncredential_process = /bin/sh -c 'printf \"a\\n b\" >&2; "+
+		`echo {\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\"}'`+"\n"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, err := outbound.New(outbound.Settings{Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &chain{region: "us-east-1", calls: calls, log: slog.New(slog.NewJSONHandler(&out, nil))}
+	if found, err := c.Retrieve(t.Context()); err != nil || found.AccessKeyID != "A" {
+		t.Errorf("%+v %v", found, err)
+	}
+	if got := out.String(); !strings.Contains(got, `"msg":"credential_process","text":"a b"`) {
+		t.Error(got)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }

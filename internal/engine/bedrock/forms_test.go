@@ -59,6 +59,20 @@ var forms = []struct {
 		p.t.Setenv("AWS_SHARED_CREDENTIALS_FILE", p.write("credentials", "# mine\r\n[default]\r\naws_access_key_id = "+k.id+
 			"\r\n; more\r\naws_secret_access_key = "+k.secret+"\r\n"))
 	}},
+	{name: "source_profile with a credential_process that says much", put: func(p *place, _ *issued) {
+		p.process(p.cloud.issue(lasting))
+		text := "[default]\nrole_arn = arn:aws:iam::1:role/a\nexternal_id = ext-1187\nsource_profile = base\n" +
+			"[profile base]\ncredential_process = /bin/sh -c 'seq 9999 >&2; cat " + p.dir + "/process.json'\n"
+		p.settings(text)
+	}},
+	{name: "credential_process that leaves a program running", put: func(p *place, _ *issued) {
+		p.process(p.cloud.issue(lasting))
+		p.settings("[default]\ncredential_process = /bin/sh -c 'sleep 60 >/dev/null & cat " + p.dir + "/process.json'\n")
+	}},
+	{name: "source_profile with a credential_process that fails", fails: "it said: no badge", put: func(p *place, _ *issued) {
+		p.settings("[default]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = base\n" +
+			"[profile base]\ncredential_process = /bin/sh -c 'echo no badge >&2; exit 3'\n")
+	}},
 	{name: "mfa_serial", fails: "MFA", put: func(p *place, k *issued) {
 		p.credentials("base", k)
 		p.settings("[default]\nrole_arn = arn:aws:iam::1:role/a\nexternal_id = ext-1187\nsource_profile = base\n" +
@@ -71,10 +85,10 @@ var forms = []struct {
 	{name: "source_profile that there is not", fails: "nosuch", put: func(p *place, _ *issued) {
 		p.settings("[default]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = nosuch\n")
 	}},
-	{name: "credential_process that fails", fails: "standard error", put: func(p *place, _ *issued) {
+	{name: "credential_process that fails", fails: "it said: no badge", put: func(p *place, _ *issued) {
 		p.settings("[default]\ncredential_process = /bin/sh -c 'echo no badge >&2; exit 3'\n")
 	}},
-	{name: "credential_process that is not there", fails: "standard error", put: func(p *place, _ *issued) {
+	{name: "credential_process that is not there", fails: "not found", put: func(p *place, _ *issued) {
 		p.settings("[default]\ncredential_process = /nosuch/program\n")
 	}},
 	{name: "AWS_WEB_IDENTITY_TOKEN_FILE that is not there", fails: "nosuch", put: func(p *place, _ *issued) {
