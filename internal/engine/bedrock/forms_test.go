@@ -65,11 +65,11 @@ var forms = []struct {
 			"[profile base]\ncredential_process = /bin/sh -c 'seq 9999 >&2; cat " + p.dir + "/process.json'\n"
 		p.settings(text)
 	}},
-	{name: "credential_process that leaves a program running", put: func(p *place, _ *issued) {
+	{name: "credential_process that leaves a program", put: func(p *place, _ *issued) {
 		p.process(p.cloud.issue(lasting))
 		p.settings("[default]\ncredential_process = /bin/sh -c 'sleep 60 >/dev/null & cat " + p.dir + "/process.json'\n")
 	}},
-	{name: "source_profile with a credential_process that fails", fails: "it said: no badge", put: func(p *place, _ *issued) {
+	{name: "source_profile with a failing credential_process", fails: "no badge", put: func(p *place, _ *issued) {
 		p.settings("[default]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = base\n" +
 			"[profile base]\ncredential_process = /bin/sh -c 'echo no badge >&2; exit 3'\n")
 	}},
