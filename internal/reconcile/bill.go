@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -119,7 +120,7 @@ func (b *Bill) add(l *line) error {
 	if err != nil {
 		return err
 	}
-	usd, ok := new(big.Rat).SetString(cmp.Or(f.usd, "0"))
+	usd, ok := number(cmp.Or(f.usd, "0"))
 	if !ok {
 		return fmt.Errorf("%w: %s: the cost %q is no number", ErrInput, l.where, f.usd)
 	}
@@ -209,12 +210,25 @@ func (b *Bill) day(l *line, start string) (string, error) {
 	return t.UTC().Format(time.DateOnly), nil
 }
 
+// decimals are numbers as bills have them. A fraction, another base or a separator of thousands is something else.
+var decimals = regexp.MustCompile(`^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?$`)
+
+func number(text string) (*big.Rat, bool) {
+	if !decimals.MatchString(text) {
+		return nil, false
+	}
+	return new(big.Rat).SetString(text)
+}
+
 // count is how many tokens, or what else is counted, an amount in units is. Files have
 // binary fractions: what is nearest counts.
 func count(amount string, perMillion int64) (int64, error) {
-	n, ok := new(big.Rat).SetString(amount)
-	if !ok || n.Sign() < 0 {
+	n, ok := number(amount)
+	switch {
+	case !ok:
 		return 0, fmt.Errorf("the amount %q is no number", amount)
+	case n.Sign() < 0:
+		return 0, fmt.Errorf("the amount %q is below zero", amount)
 	}
 	n.Mul(n, big.NewRat(1_000_000, perMillion))
 	n.Add(n, big.NewRat(1, 2))

@@ -232,7 +232,7 @@ func TestBadBills(t *testing.T) {
 	f(func(l *billed) { l.Unit = "1M tokens" }, `in units of "1K tokens" and of "1M tokens"`)
 	f(func(l *billed) { l.Usage, l.Unit = "USE1-NovaPro-output-token-count", "hours" }, `cur.csv:3: unit "hours" of USE1-`)
 	f(func(l *billed) { l.Start = day(31) }, "is of 2026-12, and the month is 2026-11") // there is no 31st
-	f(func(l *billed) { l.Amount = -1 }, "is no number")
+	f(func(l *billed) { l.Amount = -1 }, "is below zero")
 	if _, err := ReadBill(writeCUR(t, good), "2026-10", reader(), Attribution{}); !errors.Is(err, ErrInput) {
 		t.Errorf("another month: %v", err)
 	}
@@ -260,6 +260,84 @@ func TestBadBills(t *testing.T) {
 		if _, err := ReadBill(path, "", reader(), Attribution{}); !errors.Is(err, ErrInput) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestNumbersOfBills: a bill has decimal numbers. What a library reads beside them, and what spreadsheets make of them, is
+// refused with its line; a table of another form says what is wrong with it.
+func TestNumbersOfBills(t *testing.T) {
+	const head = "line_item_usage_type,line_item_product_code,line_item_line_item_type,pricing_unit,line_item_usage_amount," +
+		"line_item_unblended_cost,line_item_usage_start_date"
+	read := func(text string) (*Bill, error) {
+		path := filepath.Join(t.TempDir(), "bill.csv")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return ReadBill(path, "2026-11", reader(), Attribution{})
+	}
+	row := func(amount, usd string) string {
+		return head + "\nUSE1-NovaPro-input-token-count,AmazonBedrock,Usage,1K tokens," + amount + "," + usd +
+			",2026-11-05T00:00:00Z\n"
+	}
+	for amount, want := range map[string]int64{"10": 10_000, "10.5": 10_500, "1e3": 1_000_000, "1.5E-2": 15, ".5": 500,
+		"0010": 10_000, "+10": 10_000} {
+		if b, err := read(row(amount, "0.1")); err != nil || b.cells[at{Key{Model: "amazon.nova-pro-v1:0", Class: "input"},
+			"2026-11-05"}].bill != want {
+			t.Errorf("%s: %v", amount, err)
+		}
+	}
+	for _, wrong := range []string{"0x10", "0b1", "0o7", "1/3", "1_000", "Inf", "NaN", "1e999999999", `"10,5"`, `"1,000"`, "1.2.3",
+		"10 tokens", "$1", "- 1", "٣", "1e", "e5", "--1"} {
+		if _, err := read(row(wrong, "0.1")); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "bill.csv:2") {
+			t.Errorf("the amount %s: %v", wrong, err)
+		}
+		if _, err := read(row("10", wrong)); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "bill.csv:2") {
+			t.Errorf("the cost %s: %v", wrong, err)
+		}
+	}
+	for what, text := range map[string]string{
+		"is there twice":    strings.Replace(row("10", "0.1"), head, head+",Pricing_Unit", 1),
+		"separated by ';'":  strings.ReplaceAll(row("10", "0.1"), ",", ";"),
+		`separated by '\t'`: strings.ReplaceAll(row("10", "0.1"), ",", "\t"),
+	} {
+		if _, err := read(text); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, text := range []string{"\ufeff" + row("10", "0.1"), strings.ReplaceAll(row("10", "0.1"), "\n", "\r\n")} {
+		if _, err := read(text); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDecimalsInParquet: a decimal is not the number of its last digits.
+func TestDecimalsInParquet(t *testing.T) {
+	type line struct {
+		Usage   string   `parquet:"line_item_usage_type"`
+		Product string   `parquet:"line_item_product_code"`
+		Kind    string   `parquet:"line_item_line_item_type"`
+		Unit    string   `parquet:"pricing_unit"`
+		Amount  int64    `parquet:"line_item_usage_amount,decimal(3:18)"`
+		USD     [16]byte `parquet:"line_item_unblended_cost,decimal(2:38)"`
+		Start   string   `parquet:"line_item_usage_start_date"`
+	}
+	path := filepath.Join(t.TempDir(), "bill.parquet")
+	credit := [16]byte{}
+	for i := range credit {
+		credit[i] = 0xff
+	}
+	credit[15] = 0x9c // -100
+	if err := parquet.WriteFile(path, []line{{"USE1-NovaPro-input-token-count", "AmazonBedrock", "Usage", "1K tokens", 1_500,
+		credit, "2026-11-05"}}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := ReadBill(path, "", reader(), Attribution{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := b.Owners(); len(o) != 1 || o[0].Bill != 1_500 || o[0].USD != "-1.00" {
+		t.Errorf("%+v", o)
 	}
 }
 

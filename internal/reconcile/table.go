@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,6 +76,13 @@ func eachCSV(path string, r io.Reader, yield func(*line) error) error {
 	names := make([]string, len(head))
 	for i, name := range head {
 		names[i] = column(strings.TrimPrefix(name, "\ufeff"))
+		if names[i] != "" && slices.Contains(names[:i], names[i]) {
+			return fmt.Errorf("%w: %s: column %q is there twice", ErrInput, path, names[i])
+		}
+	}
+	if mark := strings.IndexAny(head[0], ";\t|\x00"); len(head) == 1 && mark >= 0 {
+		return fmt.Errorf("%w: %s: columns are separated by %q, or the text is UTF-16: it must be UTF-8 with commas",
+			ErrInput, path, head[0][mark])
 	}
 	for {
 		cells, err := lines.Read()
@@ -200,6 +209,11 @@ func textOf(v parquet.Value, kind parquet.Type) string {
 	if v.IsNull() {
 		return ""
 	}
+	if l := kind.LogicalType(); l != nil {
+		if d, is := l.Value.(*format.DecimalType); is {
+			return decimalOf(v, int(d.Scale))
+		}
+	}
 	switch v.Kind() {
 	case parquet.Float:
 		return strconv.FormatFloat(float64(v.Float()), 'f', -1, 32)
@@ -211,6 +225,25 @@ func textOf(v parquet.Value, kind parquet.Type) string {
 		}
 	}
 	return v.String()
+}
+
+// decimalOf writes a decimal, which is a whole number of its last digits: as bytes the most significant one comes first,
+// in two's complement.
+func decimalOf(v parquet.Value, scale int) string {
+	n := new(big.Int)
+	switch v.Kind() {
+	case parquet.Int32:
+		n.SetInt64(int64(v.Int32()))
+	case parquet.Int64:
+		n.SetInt64(v.Int64())
+	default:
+		bytes := v.ByteArray()
+		if n.SetBytes(bytes); len(bytes) > 0 && bytes[0]&0x80 != 0 {
+			n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(bytes)))) //nolint:gosec // a few bytes
+		}
+	}
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
+	return new(big.Rat).SetFrac(n, unit).FloatString(max(0, scale))
 }
 
 // timeOf is the time that a number is by its column's type, the zero time for no time.
