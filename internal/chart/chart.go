@@ -117,7 +117,7 @@ func (b *Bars) SVG(title string) string {
 		if i < len(b.Band) && b.Band[i] != (Range{}) {
 			from, to := left+step*(float64(i)+0.06), left+step*(float64(i)+0.94)
 			for _, v := range []float64{b.Band[i].Low, b.Band[i].High} {
-				s.line(from, to, y(v), y(v), "mark", label+", a bound of what is expected: "+short(v, b.Unit))
+				s.line(from, y(v), to, y(v), "mark", label+", a bound of what is expected: "+short(v, b.Unit))
 			}
 		}
 	}

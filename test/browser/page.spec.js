@@ -51,7 +51,7 @@ for (const scheme of ['light', 'dark']) {
         const answer = await context.request.get(new URL(await link.getAttribute('href'), page.url()).href);
         expect(answer.status(), await link.getAttribute('href')).toBe(200);
       }
-      if (process.env.SLUICE_SHOTS && ['overview', 'spend', 'budgets', 'changed'].includes(view)) {
+      if (process.env.SLUICE_SHOTS && ['overview', 'spend', 'budgets', 'changed', 'escalation', 'top'].includes(view)) {
         await page.screenshot({ path: `${process.env.SLUICE_SHOTS}/${view}-${scheme}.png` });
       }
     }
