@@ -263,11 +263,11 @@ func TestBadBills(t *testing.T) {
 	}
 }
 
-// TestNumbersOfBills: a bill has decimal numbers. What a library reads beside them, and what spreadsheets make of them, is
-// refused with its line; a table of another form says what is wrong with it.
+// TestNumbersOfBills: a bill has decimal numbers. What a library reads beside them, and what spreadsheets make of
+// them, is refused with its line; a table of another form says what is wrong with it.
 func TestNumbersOfBills(t *testing.T) {
-	const head = "line_item_usage_type,line_item_product_code,line_item_line_item_type,pricing_unit,line_item_usage_amount," +
-		"line_item_unblended_cost,line_item_usage_start_date"
+	const head = "line_item_usage_type,line_item_product_code,line_item_line_item_type,pricing_unit," +
+		"line_item_usage_amount,line_item_unblended_cost,line_item_usage_start_date"
 	read := func(text string) (*Bill, error) {
 		path := filepath.Join(t.TempDir(), "bill.csv")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -286,8 +286,8 @@ func TestNumbersOfBills(t *testing.T) {
 			t.Errorf("%s: %v", amount, err)
 		}
 	}
-	for _, wrong := range []string{"0x10", "0b1", "0o7", "1/3", "1_000", "Inf", "NaN", "1e999999999", `"10,5"`, `"1,000"`, "1.2.3",
-		"10 tokens", "$1", "- 1", "٣", "1e", "e5", "--1"} {
+	for _, wrong := range []string{"0x10", "0b1", "0o7", "1/3", "1_000", "Inf", "NaN", "1e999999999", `"10,5"`, `"1,000"`,
+		"1.2.3", "10 tokens", "$1", "- 1", "٣", "1e", "e5", "--1"} {
 		if _, err := read(row(wrong, "0.1")); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "bill.csv:2") {
 			t.Errorf("the amount %s: %v", wrong, err)
 		}
@@ -328,8 +328,8 @@ func TestDecimalsInParquet(t *testing.T) {
 		credit[i] = 0xff
 	}
 	credit[15] = 0x9c // -100
-	if err := parquet.WriteFile(path, []line{{"USE1-NovaPro-input-token-count", "AmazonBedrock", "Usage", "1K tokens", 1_500,
-		credit, "2026-11-05"}}); err != nil {
+	if err := parquet.WriteFile(path, []line{{"USE1-NovaPro-input-token-count", "AmazonBedrock", "Usage", "1K tokens",
+		1_500, credit, "2026-11-05"}}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := ReadBill(path, "", reader(), Attribution{})

@@ -227,8 +227,8 @@ func textOf(v parquet.Value, kind parquet.Type) string {
 	return v.String()
 }
 
-// decimalOf writes a decimal, which is a whole number of its last digits: as bytes the most significant one comes first,
-// in two's complement.
+// decimalOf writes a decimal, which is a whole number of its last digits: as bytes the most significant one comes
+// first, in two's complement.
 func decimalOf(v parquet.Value, scale int) string {
 	n := new(big.Int)
 	switch v.Kind() {
