@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/controlplane"
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
@@ -24,6 +25,7 @@ type exchange struct {
 	// What the line has asked for; written before streams is set, or before the line returns.
 	native  *caller.Native
 	failure *caller.Failure // of the dialect's own
+	taken   int64           // bytes of memory, for the translation
 	streams atomic.Bool     // the native request asks for a stream
 }
 
@@ -67,12 +69,14 @@ func (x *exchange) serve() *gateway.Response {
 func (x *exchange) Native(r *leg.Request) *wire.Error {
 	native, failure := x.own.Native(&caller.Request{
 		ID: r.ID, Method: r.Method, Path: x.path, Query: x.query, Header: r.Header, Body: r.Body, Received: r.Received,
+		Memory:   x,
 		Policy:   policies[r.Caller.Tenant.UnsupportedFields],
 		Model:    func(name string) caller.Model { return modelOf(r, name) },
 		Foreign:  func(n *caller.Native) bool { return foreign(r, n) },
 		Cascaded: func(made func() *caller.Native) bool { return cascaded(r, made) },
 		Stores:   r.Caller.Tenant.Stores,
 	})
+	r.Account.Give(max(0, x.taken-kept(native, r.Body)), pool.Answer)
 	if failure != nil {
 		x.failure = failure
 		return failure.Native()
@@ -88,6 +92,36 @@ func (x *exchange) Native(r *leg.Request) *wire.Error {
 	}
 	x.streams.Store(native.Op.Streams())
 	return nil
+}
+
+// Take implements caller.Memory.
+func (x *exchange) Take(n int64) *caller.Failure {
+	a := x.request.Account
+	switch {
+	case !a.CouldGrow(n):
+		return &caller.Failure{
+			Class: caller.ClassTooLarge, Message: "The request takes more memory than the gateway may use for it.",
+		}
+	case !a.Grow(n):
+		full := leg.NoRoom()
+		return &caller.Failure{
+			Class: caller.ClassUnavailable, Message: full.Message, RetryAfterMillis: full.RetryAfterMillis,
+		}
+	}
+	x.taken += n
+	return nil
+}
+
+// kept is how many bytes a native request takes beside the caller's body.
+func kept(n *caller.Native, body []byte) int64 {
+	if n == nil {
+		return 0
+	}
+	all := n.Kept + int64(cap(n.Count))
+	if len(n.Body) > 0 && (len(body) == 0 || &n.Body[0] != &body[0]) {
+		all += int64(cap(n.Body))
+	}
+	return all
 }
 
 // Describe implements gateway.Translator: it lists the models that the tenant may use.
@@ -161,7 +195,7 @@ func (x *exchange) answer(o outcome) *gateway.Response {
 func (x *exchange) told(res *gateway.Response) *caller.Answer {
 	return &caller.Answer{
 		ID: x.request.ID, Op: x.native.Op, Model: res.Header.Get("x-sluice-model"), Received: x.request.Received,
-		Header: res.Header,
+		Header: res.Header, Memory: x,
 	}
 }
 

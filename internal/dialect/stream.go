@@ -30,6 +30,7 @@ type stream struct {
 	frame    []byte // that has been waited for and is not translated yet
 	broken   error  // what came instead of it
 	out      []byte // memory of what a frame becomes
+	counted  int    // the largest frame whose translation is counted
 	left     []byte // what is left of that
 	ended    bool   // nothing will follow
 }
@@ -112,7 +113,10 @@ func (s *stream) translate() {
 		s.out, s.ended = s.end(), true
 	} else {
 		frame := wire.SplitFrame(s.frame)
-		failure := caller.ExceptionOf(frame)
+		failure := s.count()
+		if failure == nil {
+			failure = caller.ExceptionOf(frame)
+		}
 		if failure == nil {
 			s.out, failure = s.own.Frame(s.out, frame)
 		}
@@ -122,6 +126,26 @@ func (s *stream) translate() {
 		}
 	}
 	s.frame, s.left = nil, s.out
+}
+
+// usualFrame is a size of frames whose translation counts with the request, and translated how many times a larger one
+// is in memory: decoded, as a tree, and as the event that it becomes.
+const (
+	usualFrame = 8 << 10
+	translated = 4
+)
+
+// count counts what the frame becomes, when it is larger than those before.
+func (s *stream) count() *caller.Failure {
+	n := len(s.frame)
+	if n <= max(usualFrame, s.counted) {
+		return nil
+	}
+	if !s.exchange.request.Account.Grow(translated * int64(n-s.counted)) {
+		return caller.Broken("there is no memory for the answer")
+	}
+	s.counted = n
+	return nil
 }
 
 func (s *stream) end() []byte {

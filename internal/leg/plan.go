@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -63,7 +64,9 @@ func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
 // make finds out what is not known of a plan yet.
 func (p *Plan) make(r *Request) *wire.Error {
 	var err *wire.Error
-	p.fit(r)
+	if err = p.fit(r); err != nil {
+		return err
+	}
 	if p.Facts, err = r.factsFor(p); err != nil {
 		return err
 	}
@@ -112,13 +115,22 @@ func (p *Plan) chooseProfile(r *Request, payer *tenant.Tenant) *wire.Error {
 // ID is what Bedrock is asked for, and what records have.
 func (p *Plan) ID() string { return cmp.Or(p.Profile, p.Model) }
 
-// fit fits the body to a model that is asked in place of the one that it was written for.
-func (p *Plan) fit(r *Request) {
+// fit fits the body to a model that is asked in place of the one that it was written for. It fails when there is no
+// memory for another large body.
+func (p *Plan) fit(r *Request) *wire.Error {
 	find := r.Snapshot.Router
 	if r.Cascade == "" || p.Model == find.Resolve(r.Target.Model) {
-		return
+		return nil
+	}
+	size := int64(len(r.Body))
+	if size > maxKeptBody && !r.Account.Grow(size) {
+		return NoRoom()
 	}
 	p.body, p.Fitted = fit.Body(&r.Facts, r.Body, capability.Of(find.Priced(p.Model).Foundation))
+	if size > maxKeptBody && p.body == nil {
+		r.Account.Give(size, pool.Answer)
+	}
+	return nil
 }
 
 // AppendChanges adds the fields that tell what of the request was changed for the model.

@@ -25,7 +25,7 @@ type row struct {
 func rows() []row {
 	return []row{
 		abandonedCalls(),
-		largeBodies(), wrongSignatures(), largeAnswers(),
+		largeBodies(), wrongSignatures(), translatedBodies(), largeAnswers(),
 		quietCrowd(),
 		prefaces(),
 		oneBadKey(),

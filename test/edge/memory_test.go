@@ -36,6 +36,16 @@ func wrongSignatures() row {
 	}
 }
 
+// translatedBodies is E4 in the other dialects, whose requests are decoded, and made another body of.
+func translatedBodies() row {
+	return row{
+		name: "E4 translated bodies",
+		goal: "100 × 25 MB inside 512 MB, good keys, by Chat Completions, Responses and Messages",
+		must: "no kill; each 200, 413, or 503 or 529 with `Retry-After`; small requests ≥ 99 %",
+		run:  floodDialects,
+	}
+}
+
 // flood is what came of many requests at once.
 type flood struct {
 	mu     sync.Mutex
@@ -57,7 +67,11 @@ func (f *flood) note(status int, bad string) {
 
 // send sends one request over a connection of its own.
 func send(f *flood, g *harness.Gateway, cred harness.Credential, body []byte) {
-	req, _ := http.NewRequest(http.MethodPost, g.URL()+askTarget, bytes.NewReader(body))
+	sendTo(f, g, askTarget, cred, body)
+}
+
+func sendTo(f *flood, g *harness.Gateway, target string, cred harness.Credential, body []byte) {
+	req, _ := http.NewRequest(http.MethodPost, g.URL()+target, bytes.NewReader(body))
 	if err := cred(req, body); err != nil {
 		f.note(0, err.Error())
 		return
@@ -73,8 +87,8 @@ func send(f *flood, g *harness.Gateway, cred harness.Credential, body []byte) {
 	bad := ""
 	if err != nil {
 		bad = err.Error()
-	} else if res.StatusCode == 503 && res.Header.Get("Retry-After") == "" {
-		bad = "503 without Retry-After: " + string(text)
+	} else if (res.StatusCode == 503 || res.StatusCode == 529) && res.Header.Get("Retry-After") == "" {
+		bad = "no room without Retry-After: " + string(text)
 	}
 	f.note(res.StatusCode, bad)
 }
@@ -166,6 +180,63 @@ tenants: [{id: acme, keys: [%s]}, {id: other, keys: [%s]}]
 		}
 	}
 	if good && f.status[200] == 0 || !good && f.status[403] == 0 {
+		t.Error("none was served")
+	}
+}
+
+// dialectBodies are large requests of the other dialects: texts, and what costs most to decode, by which is a tree of
+// small values.
+func dialectBodies(size int) (all []dialectBody) {
+	const user = `{"role":"user","content":"%s"}`
+	const turns = `{"role":"user","content":"a"},{"role":"assistant","content":"b"},`
+	text := fmt.Sprintf(user, strings.Repeat("a", size-300))
+	tree := `{"type":"object","x":[1` + strings.Repeat(",1", size/2-300) + `]}`
+	add := func(target, model, talk, content, more string) {
+		body := `{"model":"` + model + `","` + talk + `":[` + content + `]` + more + `}`
+		all = append(all, dialectBody{target, []byte(body)})
+	}
+	const nova, claude = "amazon.nova-pro-v1:0", "anthropic.claude-sonnet-4-5-20250929-v1:0"
+	add("/v1/chat/completions", nova, "messages", text, "")
+	add("/v1/messages", nova, "messages", text, `,"max_tokens":9`)
+	add("/v1/messages", claude, "messages", text, `,"max_tokens":9`)
+	add("/v1/responses", nova, "input", text, "")
+	add("/v1/chat/completions", nova, "messages", fmt.Sprintf(user, "a"),
+		`,"tools":[{"type":"function","function":{"name":"f","parameters":`+tree+`}}]`)
+	hi := fmt.Sprintf(user, "a")
+	add("/v1/messages", nova, "messages", strings.Repeat(turns, size/len(turns)-10)+hi, `,"max_tokens":9`)
+	add("/v1/messages", nova, "messages", hi, `,"max_tokens":9,"tools":[{"name":"f","input_schema":`+tree+`}]`)
+	return all
+}
+
+type dialectBody struct {
+	target string
+	body   []byte
+}
+
+func floodDialects(t *testing.T, m *measured) {
+	box := harness.Confine(t, container)
+	key := harness.NewKey(t, "acme")
+	g := harness.Start(t, harness.Config{Program: box.Program, YAML: fmt.Sprintf(`
+upstream: {region: us-east-1, endpoint: %q}
+tenants: [{id: acme, keys: [%s]}]
+`, answering(t).URL, key.KeyID)})
+	stop := askBeside(g, key)
+	bodies := dialectBodies(25_000_000)
+	var f flood
+	callers(m.of(100, len(bodies)), 100, func(i int) {
+		b := bodies[i%len(bodies)]
+		sendTo(&f, g, b.target, key.BearerCredential, b.body)
+	})
+	f.passed(t, m, box, g, stop)
+	if len(f.bad) > 0 {
+		t.Errorf("%d requests without an answer as it should be: %s", len(f.bad), f.bad[0])
+	}
+	for status, n := range f.status {
+		if status != 200 && status != 413 && status != 503 && status != 529 {
+			t.Errorf("%d × status %d", n, status)
+		}
+	}
+	if f.status[200] == 0 {
 		t.Error("none was served")
 	}
 }

@@ -363,6 +363,21 @@ func (a *Account) Prove(tenant string) bool {
 func (p *Pool) Holds(n int64, u Use) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.holds(n, u)
+}
+
+func (p *Pool) holds(n int64, u Use) bool {
 	size := p.limits.size()
 	return n <= size-size/smallPart || u == Small && n <= size
+}
+
+// CouldGrow reports whether Grow would take n bytes if nobody else held any.
+func (a *Account) CouldGrow(n int64) bool {
+	if a == nil {
+		return true
+	}
+	p := a.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.holds(a.held+n, Answer) && (a.owner.id == "" || a.large+n <= p.share(a.owner, Answer))
 }

@@ -45,6 +45,11 @@ func readMessages(t *translation, v jsontree.Value) {
 	if v.Len() == 0 {
 		t.failAt(v, "at least one message is required")
 	}
+	if f := t.from.Take(v.Len() * converse.TurnBytes); f != nil {
+		t.Fail(f)
+		return
+	}
+	t.b.Expect(v.Len())
 	for m := range v.All() {
 		if t.Failure != nil || !t.Is(m, caller.Object) {
 			return

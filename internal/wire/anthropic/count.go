@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"encoding/base64"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
@@ -22,7 +23,10 @@ func (b *body) count(r *caller.Request, m *caller.Model) (*caller.Native, *calle
 			return nil, failure
 		}
 		n.Dropped, n.Count, n.CountOp = t.Dropped, t.body(), wire.OpConverse
-		n.Body = append(append([]byte(`{"input":{"converse":`), n.Count...), `}}`...)
+		if failure = r.Take(len(n.Count)); failure != nil {
+			return nil, failure
+		}
+		n.Body = slices.Concat([]byte(`{"input":{"converse":`), n.Count, []byte(`}}`))
 		return n, nil
 	}
 	if failure := b.invoke(r, n); failure != nil {
@@ -32,7 +36,11 @@ func (b *body) count(r *caller.Request, m *caller.Model) (*caller.Native, *calle
 		n.Body = append(n.Body[:len(n.Body)-1], `,"max_tokens":1}`...)
 	}
 	n.Count, n.CountOp = n.Body, wire.OpInvoke
-	coded := base64.StdEncoding.EncodeToString(n.Body)
-	n.Body = append(append([]byte(`{"input":{"invokeModel":{"body":"`), coded...), `"}}}`...)
+	const open, end = `{"input":{"invokeModel":{"body":"`, `"}}}`
+	size := len(open) + base64.StdEncoding.EncodedLen(len(n.Body)) + len(end)
+	if failure := r.Take(size); failure != nil {
+		return nil, failure
+	}
+	n.Body = append(base64.StdEncoding.AppendEncode(append(make([]byte, 0, size), open...), n.Body), end...)
 	return n, nil
 }

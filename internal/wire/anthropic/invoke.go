@@ -72,6 +72,9 @@ func (b *body) invoke(r *caller.Request, n *caller.Native) *caller.Failure {
 	if failure != nil {
 		return failure
 	}
+	if failure = r.Take(len(b.Raw)); failure != nil {
+		return failure
+	}
 	out := make([]byte, 0, len(b.Raw)+128)
 	out = append(out, versionMember...)
 	for i, beta := range relayed {
@@ -120,6 +123,9 @@ func (b *body) fit(out []byte, m *caller.Member, policy caller.Policy, n *caller
 	return append(out, '}'), nil
 }
 
+// maxBetas is how many betas a request may ask for: there are not half as many.
+const maxBetas = 100
+
 // betas are those that Bedrock relays of the ones that the caller asks for, in its header and in
 // its body.
 func (b *body) betas(r *caller.Request, n *caller.Native) (relayed []string, failure *caller.Failure) {
@@ -135,6 +141,9 @@ func (b *body) betas(r *caller.Request, n *caller.Native) (relayed []string, fai
 			return nil, caller.Invalid("anthropic_beta", "anthropic_beta: Input should be a list of strings")
 		}
 		asked = append(asked, own...)
+	}
+	if len(asked) > maxBetas {
+		return nil, caller.Invalid("anthropic_beta", "anthropic_beta: there are too many")
 	}
 	for _, beta := range asked {
 		beta = strings.TrimSpace(beta)

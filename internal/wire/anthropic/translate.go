@@ -30,6 +30,9 @@ func translate(from *caller.Request, m *caller.Model, counting bool) (*translati
 		t.b.Model.CachePoints = false
 	}
 	var d jsontree.Doc
+	if failure := from.Reserve(&d, from.Body); failure != nil {
+		return nil, failure
+	}
 	v, err := d.Parse(from.Body)
 	if err != nil {
 		return nil, caller.Invalid("", "the request's body is not valid JSON: "+err.Error())

@@ -18,6 +18,9 @@ type Body struct {
 	Stream  bool
 }
 
+// maxMembers is how many members a body may have: no API has a quarter of them, and each is compared with all before.
+const maxMembers = 256
+
 // ReadBody finds the members of a body. It refuses what is no JSON object, and a name that
 // occurs twice: two readers could take different ones. names makes strings of names; nil copies them.
 func ReadBody(raw []byte, names func([]byte) string) (*Body, *Failure) {
@@ -36,6 +39,9 @@ func ReadBody(raw []byte, names func([]byte) string) (*Body, *Failure) {
 			return nil, Invalid("", "the request's body is not valid JSON")
 		case t.Kind == jsonscan.Key && s.Depth() == 1:
 			name := names(jsonscan.Text(raw, t))
+			if len(b.Members) == maxMembers {
+				return nil, Invalid("", "the request's body has too many members")
+			}
 			if b.Find(name) != nil {
 				return nil, Invalid(name, name+": the member occurs twice")
 			}

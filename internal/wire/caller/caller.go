@@ -63,6 +63,8 @@ type Request struct {
 	// Cascaded reports whether a cascade takes the native request that made makes, nil for none. It is made only where
 	// there are cascades.
 	Cascaded func(made func() *Native) bool
+	// Memory counts what the translation makes; nil counts nothing.
+	Memory Memory
 }
 
 // Native is the request that goes on instead, and what is remembered of the caller's.
@@ -78,6 +80,8 @@ type Native struct {
 	// upstream does not count for the model. It is nil for other operations.
 	Count   []byte
 	CountOp wire.Operation
+	// Kept is how many bytes are remembered of the request beside these, for its answer.
+	Kept int64
 	// Own reports whether the body of an error is in the caller's dialect already; nil where it never is.
 	Own func(body []byte) bool
 }
@@ -99,11 +103,16 @@ type Answer struct {
 	Models   []Listed    // for lists of models
 	// Estimated is whether the gateway counted the tokens itself, Body has a CountTokens answer then.
 	Estimated bool
+	// Memory counts what the translation makes; nil counts nothing.
+	Memory Memory
 }
 
 // Tree is the body as a tree. Its objects may have a member twice, as models write them.
 func (a *Answer) Tree() (jsontree.Value, *Failure) {
 	d := jsontree.Doc{AllowDuplicates: true}
+	if reserve(a.Memory, &d, a.Body) != nil { // it is paid for, and must not be asked for again
+		return jsontree.Value{}, Broken("there is no memory for the answer")
+	}
 	v, err := d.Parse(a.Body)
 	if err != nil {
 		return v, Broken("the upstream's answer is no JSON")

@@ -96,10 +96,17 @@ func (in *Reading) DropAt(path string) {
 	in.name(path)
 }
 
+// maxDropped is how many paths are named: they have to fit into a header.
+const maxDropped = 100
+
 func (in *Reading) name(path string) {
-	path = withoutNumbers(path)
-	if !slices.Contains(in.Dropped, path) {
-		in.Dropped = append(in.Dropped, path)
+	short := withoutNumbers(path)
+	switch {
+	case slices.Contains(in.Dropped, short):
+	case len(in.Dropped) == maxDropped:
+		in.Fail(in.Words.Unsupported(path, "There is too much of the kind."))
+	default:
+		in.Dropped = append(in.Dropped, short)
 	}
 }
 
@@ -123,6 +130,9 @@ func withoutNumbers(path string) string {
 // Only refuses members of an object that are not named.
 func (in *Reading) Only(v jsontree.Value, names ...string) {
 	for m := range v.All() {
+		if in.Failure != nil {
+			return
+		}
 		if m.Present() && !slices.Contains(names, string(m.Name())) {
 			in.unknown(m)
 		}

@@ -24,8 +24,8 @@ type Builder struct {
 	tools  []byte // of toolConfig
 	turns  []turn
 	names
-	called   []string // tools that the conversation has used, as they are sent
-	declared []string
+	called   set // tools that the conversation has used, as they are sent
+	declared set
 	points   int // cache points
 }
 
@@ -36,13 +36,24 @@ type turn struct {
 	documents       int
 	images          int
 	texts           bool
-	open            []openCall
+	// calls of tools that have no result yet: the ids as they are sent, by the caller's.
+	calls map[string][]string
 }
 
-// openCall is a call of a tool that the turn makes.
-type openCall struct {
-	id, sent string
-	answered bool
+// set is texts, each once, in their order.
+type set struct {
+	list []string
+	has  map[string]bool
+}
+
+func (s *set) add(text string) {
+	if s.has == nil {
+		s.has = map[string]bool{}
+	}
+	if !s.has[text] {
+		s.has[text] = true
+		s.list = append(s.list, text)
+	}
 }
 
 // Members are members of an object, or values of an array, joined by commas.
@@ -86,10 +97,8 @@ func (b *Builder) Midway(text []byte) bool {
 // waits reports whether a call has no result yet.
 func (b *Builder) waits() bool {
 	for _, t := range b.turns[max(0, len(b.turns)-2):] {
-		for _, c := range t.open {
-			if !c.answered {
-				return true
-			}
+		if len(t.calls) > 0 {
+			return true
 		}
 	}
 	return false
@@ -108,6 +117,12 @@ func (b *Builder) Instruct() bool {
 
 // Begun reports whether somebody has spoken.
 func (b *Builder) Begun() bool { return len(b.turns) > 0 }
+
+// TurnBytes is how much memory a Builder takes for each turn, beside what is said.
+const TurnBytes = 128
+
+// Expect makes room for so many turns.
+func (b *Builder) Expect(turns int) { b.turns = make([]turn, 0, turns) }
 
 // Turn begins a turn, or goes on with the last one when it has the same role.
 func (b *Builder) Turn(role Role) {

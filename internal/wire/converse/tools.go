@@ -1,8 +1,6 @@
 package converse
 
 import (
-	"slices"
-
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
 )
@@ -38,7 +36,7 @@ func Schema(v jsontree.Value) []byte {
 // Tool declares a tool.
 func (b *Builder) Tool(t Tool) {
 	name := b.name(t.Name)
-	b.declared = append(b.declared, name)
+	b.declared.add(name)
 	dst := append(append(appendComma(b.tools), `{"toolSpec":{"name":"`...), name...)
 	dst = append(dst, '"')
 	if !Blank(t.Description) {
@@ -57,10 +55,10 @@ func (b *Builder) Tool(t Tool) {
 }
 
 // Tools is how many tools are declared.
-func (b *Builder) Tools() int { return len(b.declared) }
+func (b *Builder) Tools() int { return len(b.declared.list) }
 
 // Declares reports whether there is a tool that the caller calls so.
-func (b *Builder) Declares(name string) bool { return slices.Contains(b.declared, b.name(name)) }
+func (b *Builder) Declares(name string) bool { return b.declared.has[b.name(name)] }
 
 // ChooseAny makes the model call a tool, ChooseTool a certain one.
 func (b *Builder) ChooseAny() { b.Choice = []byte(`{"any":{}}`) }
@@ -77,11 +75,11 @@ var withoutTools = []byte(`"Do not call any tool in your next answer. Answer in 
 // and the model is asked in words not to call them.
 func (b *Builder) WithoutTools() {
 	b.Choice = nil
-	if len(b.called) > 0 {
+	if len(b.called.list) > 0 {
 		b.System(withoutTools)
 		return
 	}
-	b.tools, b.declared = nil, nil
+	b.tools, b.declared = nil, set{}
 }
 
 // OneCall makes the model call one tool at a time. Beside a choice that Converse has, it must not say which. It reports
@@ -102,11 +100,11 @@ func (b *Builder) OneCall() bool {
 // appendTools appends toolConfig. Tools that were called and are not declared any more are declared by name, because
 // Converse refuses a conversation whose tools it does not know.
 func (b *Builder) appendTools(dst []byte) []byte {
-	for _, name := range b.called {
-		if slices.Contains(b.declared, name) {
+	for _, name := range b.called.list {
+		if b.declared.has[name] {
 			continue
 		}
-		b.declared = append(b.declared, name)
+		b.declared.add(name)
 		b.tools = append(append(appendComma(b.tools), `{"toolSpec":{"name":"`...), name...)
 		b.tools = append(append(append(b.tools, `","inputSchema":{"json":`...), anyObject...), `}}}`...)
 	}
@@ -123,10 +121,11 @@ func (b *Builder) appendTools(dst []byte) []byte {
 func (b *Builder) Call(id, name string, input []byte) {
 	t := b.turn()
 	sent, tool := b.id(id), b.name(name)
-	t.open = append(t.open, openCall{id: id, sent: sent})
-	if !slices.Contains(b.called, tool) {
-		b.called = append(b.called, tool)
+	if t.calls == nil {
+		t.calls = map[string][]string{}
 	}
+	t.calls[id] = append(t.calls[id], sent)
+	b.called.add(tool)
 	dst := append(append(appendComma(t.blocks), `{"toolUse":{"toolUseId":"`...), sent...)
 	dst = append(append(dst, `","name":"`...), tool...)
 	t.blocks = append(append(append(dst, `","input":`...), input...), `}}`...)
@@ -136,13 +135,12 @@ func (b *Builder) Call(id, name string, input []byte) {
 // stand beside it where the model does not take them in it. It reports false when the turn before has no such call, or
 // its result is there.
 func (b *Builder) Result(id string, content []byte, failed bool) bool {
-	call := b.open(id)
-	if call == nil {
+	sent := b.answered(id)
+	if sent == "" {
 		return false
 	}
-	call.answered = true
 	t := b.turn()
-	dst := append(append(appendComma(t.results), `{"toolResult":{"toolUseId":"`...), call.sent...)
+	dst := append(append(appendComma(t.results), `{"toolResult":{"toolUseId":"`...), sent...)
 	dst = append(append(append(dst, `","content":[`...), content...), ']')
 	if b.Model.ResultStatus {
 		status := `,"status":"success"`
@@ -155,16 +153,20 @@ func (b *Builder) Result(id string, content []byte, failed bool) bool {
 	return true
 }
 
-// open finds the call that a result in the last turn is for.
-func (b *Builder) open(id string) *openCall {
+// answered takes the call that a result in the last turn is for from those that wait, "" for none.
+func (b *Builder) answered(id string) (sent string) {
 	if len(b.turns) < 2 {
-		return nil
+		return ""
 	}
-	calls := b.turns[len(b.turns)-2].open
-	for i := range calls {
-		if calls[i].id == id && !calls[i].answered {
-			return &calls[i]
-		}
+	waiting := b.turns[len(b.turns)-2].calls
+	calls := waiting[id]
+	switch len(calls) {
+	case 0:
+		return ""
+	case 1:
+		delete(waiting, id)
+	default:
+		waiting[id] = calls[1:]
 	}
-	return nil
+	return calls[0]
 }

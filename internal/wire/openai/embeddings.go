@@ -143,7 +143,7 @@ func inputs(r *request, v jsontree.Value) (texts [][]byte) {
 		if !r.Is(v, caller.Text) {
 			return
 		}
-		if len(v.Bytes()) == 0 {
+		if len(v.Raw()) == len(`""`) {
 			r.fail(v, codeValue, "Invalid '"+v.Path()+"': empty string.")
 		}
 		texts = append(texts, v.Raw())

@@ -136,6 +136,7 @@ func (r *request) end() (*known, *caller.Native, *caller.Failure) {
 	}
 	r.names = r.b.Renamed()
 	n := &caller.Native{Op: wire.OpConverse, Model: r.id, Dropped: r.Dropped}
+	n.Kept = 2 * int64(len(r.echo)) // once more in each event that repeats it
 	if r.stream {
 		n.Op = wire.OpConverseStream
 	}

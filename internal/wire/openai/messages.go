@@ -1,8 +1,8 @@
 package openai
 
 import (
+	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/converse"
@@ -22,6 +22,7 @@ func readMessages(r *request, v jsontree.Value) {
 	if v.Len() == 0 {
 		r.fail(v, codeValue, "Invalid 'messages': empty array. Expected an array with minimum length 1.")
 	}
+	r.expect(v)
 	for m := range v.All() {
 		if r.Failure != nil || !r.Is(m, caller.Object) {
 			return
@@ -40,6 +41,15 @@ func readMessages(r *request, v jsontree.Value) {
 		read(r, m)
 		r.lastRole = role.Text()
 	}
+}
+
+// expect makes room for the turns of a conversation.
+func (r *request) expect(v jsontree.Value) {
+	if f := r.from.Take(v.Len() * converse.TurnBytes); f != nil {
+		r.Fail(f)
+		return
+	}
+	r.b.Expect(v.Len())
 }
 
 // speaker reads who said it, which Converse has no place for.
@@ -294,10 +304,14 @@ func (r *request) arguments(v jsontree.Value) ([]byte, bool) {
 		return nil, false
 	}
 	input := v.Bytes()
-	if strings.TrimSpace(string(input)) == "" {
+	if len(bytes.TrimSpace(input)) == 0 {
 		return []byte("{}"), true
 	}
 	d := jsontree.Doc{AllowDuplicates: true} // a model wrote them
+	if f := r.from.Reserve(&d, input); f != nil {
+		r.Fail(f)
+		return nil, false
+	}
 	parsed, err := d.Parse(input)
 	if err != nil || !parsed.IsObject() {
 		r.fail(v, codeValue, "Invalid value: '"+v.Path()+"' must be a JSON object in a string.")

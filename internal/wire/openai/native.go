@@ -56,6 +56,9 @@ func (p *api) request(from *caller.Request) (*known, *caller.Native, *caller.Fai
 		changed: map[string]string{},
 	}
 	x.read(from.Stores)
+	if x.Failure == nil && x.changes() {
+		x.Failure = from.Take(len(from.Body))
+	}
 	if x.Failure != nil {
 		return nil, nil, x.Failure
 	}
@@ -206,9 +209,12 @@ func (x *passing) counts() {
 	x.changed["stream_options"] = made + "}"
 }
 
+// changes reports whether something of the body has to be changed.
+func (x *passing) changes() bool { return len(x.changed)+len(x.added) > 0 }
+
 // made is the body: the caller's own bytes where nothing has to be changed.
 func (x *passing) made() []byte {
-	if len(x.changed)+len(x.added) == 0 {
+	if !x.changes() {
 		return x.body.Raw
 	}
 	return x.body.With(x.changed, x.added)

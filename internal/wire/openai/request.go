@@ -117,6 +117,10 @@ func (r *request) failAt(path, code, message string) { r.Fail(invalid(path, code
 
 // begin parses a body and finds its model.
 func (r *request) begin(d *jsontree.Doc, body []byte) (jsontree.Value, bool) {
+	if f := r.from.Reserve(d, body); f != nil {
+		r.Fail(f)
+		return jsontree.Value{}, false
+	}
 	v, err := d.Parse(body)
 	if err != nil {
 		r.failAt("", "", "We could not parse the JSON body of your request: "+err.Error()+".")

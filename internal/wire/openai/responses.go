@@ -139,6 +139,7 @@ func readItems(r *request, v jsontree.Value) {
 		r.b.Text(v.Raw())
 		return
 	}
+	r.expect(v)
 	for m := range v.All() {
 		if r.Failure != nil || !r.Is(m, caller.Object) {
 			return
