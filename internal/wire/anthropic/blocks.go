@@ -198,6 +198,7 @@ func (t *translation) source(v jsontree.Value) (media string, data []byte, ok bo
 	if !ok {
 		return "", nil, false
 	}
+	t.Only(source, "type", "media_type", "data", "url", "file_id")
 	if !kind.Is("base64") {
 		t.Fail(unsupported(source.Path(),
 			"a source of type '"+kind.Text()+"' is not fetched here: send the data as base64"))
@@ -246,12 +247,14 @@ func readDocument(t *translation, v jsontree.Value) {
 	}
 	switch source.Get("type").Text() {
 	case "text":
+		t.Only(source, "type", "media_type", "data")
 		words, ok := t.Need(source, "data", caller.Text)
 		if ok {
 			t.document(v, "txt", title, base64.StdEncoding.AppendEncode(nil, words.Bytes()))
 		}
 		return
 	case "content":
+		t.Only(source, "type", "content")
 		if parts := source.Get("content"); parts.Present() {
 			t.parts(parts, false, false)
 		}

@@ -72,6 +72,12 @@ func (b *body) invoke(r *caller.Request, n *caller.Native) *caller.Failure {
 	if failure != nil {
 		return failure
 	}
+	if len(cuts) > 0 {
+		if r.Policy == caller.PolicyRefuse {
+			return unsupported("cache_control.scope", "Bedrock's caches are of an account")
+		}
+		n.Dropped = append(n.Dropped, "cache_control.scope")
+	}
 	if failure = r.Take(len(b.Raw)); failure != nil {
 		return failure
 	}

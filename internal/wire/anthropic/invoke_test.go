@@ -49,9 +49,9 @@ func TestInvoke(t *testing.T) {
 	f(`"cache_control":{"type":"ephemeral"}`, ``, "cache_control")
 	// Scopes of cache points are the caller's own API's.
 	f(`"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral","scope":"global"}}]`,
-		`,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}]`)
+		`,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}]`, "cache_control.scope")
 	f(`"system":[{"type":"text","text":"s","cache_control":{ "scope" : "global" , "type":"ephemeral","ttl":"1h"}}]`,
-		`,"system":[{"type":"text","text":"s","cache_control":{  "type":"ephemeral","ttl":"1h"}}]`)
+		`,"system":[{"type":"text","text":"s","cache_control":{  "type":"ephemeral","ttl":"1h"}}]`, "cache_control.scope")
 	f(`"tools":[{"name":"scope","input_schema":{"properties":{"cache_control":{"scope":"x"}}}}]`,
 		`,"tools":[{"name":"scope","input_schema":{"properties":{"cache_control":{"scope":"x"}}}}]`)
 }

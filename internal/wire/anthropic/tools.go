@@ -185,8 +185,15 @@ func (t *translation) resultPart(part jsontree.Value, say func(jsontree.Value)) 
 	if !ok {
 		return
 	}
+	if c := part.Get("cache_control"); c.Present() {
+		t.Drop(c) // a point has no place within a result
+	}
 	switch kind.Text() {
 	case "text":
+		t.Only(part, "type", "text", "cache_control", "citations")
+		if c := part.Get("citations"); c.Len() > 0 {
+			t.Drop(c)
+		}
 		if words, ok := t.Need(part, "text", caller.Text); ok {
 			say(words)
 		}

@@ -115,7 +115,15 @@ func (b *Builder) ReadCachePoint(in *caller.Reading, part jsontree.Value, at Pla
 	if !control.Present() || !in.Is(control, caller.Object) {
 		return
 	}
-	if !b.CachePoint(at, control.Get("ttl").Is("1h")) {
+	in.Only(control, "type", "ttl", "scope")
+	if scope := control.Get("scope"); scope.Present() {
+		in.Drop(scope) // Bedrock's caches are of an account
+	}
+	ttl := control.Get("ttl")
+	if ttl.Present() && !ttl.Is("5m") && !ttl.Is("1h") {
+		in.Drop(ttl)
+	}
+	if !b.CachePoint(at, ttl.Is("1h")) {
 		in.Drop(control)
 	}
 }

@@ -448,6 +448,7 @@ func (r *request) image(url jsontree.Value) {
 func readFilePart(r *request, p jsontree.Value) {
 	r.Only(p, "type", "file", "cache_control")
 	if f, ok := r.Need(p, "file", caller.Object); ok {
+		r.Only(f, "file_data", "filename", "file_id")
 		r.file(f)
 	}
 }

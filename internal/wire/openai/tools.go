@@ -102,9 +102,13 @@ func chooseNamed(r *request, v jsontree.Value) {
 	}
 	f := v
 	if r.nested {
+		r.Only(v, "type", "function")
 		if f, ok = r.Need(v, "function", caller.Object); !ok {
 			return
 		}
+		r.Only(f, "name")
+	} else {
+		r.Only(v, "type", "name")
 	}
 	name, ok := r.Need(f, "name", caller.Text)
 	switch {
@@ -163,6 +167,7 @@ func bindTo(r *request, v jsontree.Value) {
 	if !ok {
 		return
 	}
+	r.Only(v, "type", "name", "schema", "description", "strict")
 	description := v.Get("description")
 	if description.Present() && !r.Is(description, caller.Text) {
 		return
