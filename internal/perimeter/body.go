@@ -58,15 +58,24 @@ func (r *reader) read() *wire.Error {
 			}
 		case jsonscan.EndObject, jsonscan.EndArray:
 			r.depth--
-		case jsonscan.String:
+		case jsonscan.Null:
+		default:
 			if next >= placeURI {
-				if err := r.found(next, string(jsonscan.AppendString(nil, r.body[t.Start:t.End]))); err != nil {
+				if err := r.found(next, r.text(t)); err != nil {
 					return err
 				}
 			}
 		}
 		next = r.inside[r.depth] // of the next element of an array
 	}
+}
+
+// text is what a value is as text: a reader may take a number or a literal for that.
+func (r *reader) text(t jsonscan.Token) string {
+	if t.Kind == jsonscan.String {
+		return string(jsonscan.AppendString(nil, r.body[t.Start:t.End]))
+	}
+	return string(r.body[t.Start:t.End])
 }
 
 // deepInput is the depth from which on `input` is what a tool is called with: above it

@@ -3,6 +3,7 @@ package perimeter
 import (
 	"context"
 	"encoding/base64"
+	"regexp"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -151,9 +152,9 @@ func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []b
 		case modelName:
 			return p.Model(ctx, s, value)
 		case wrapped:
-			inner, err := base64.StdEncoding.DecodeString(value)
-			if err != nil {
-				return nil //nolint:nilerr // Bedrock cannot read it either
+			inner, ok := unwrap(value)
+			if !ok {
+				return wire.Errorf(wire.KindValidation, "The body within the request is not valid base64.")
 			}
 			return p.Body(ctx, s, region, inner)
 		}
@@ -169,15 +170,50 @@ func (p *Perimeter) place(s *Signer, uri string) *wire.Error {
 		listed = listed || l.places != nil
 		return l.places
 	})
-	for segment := range strings.SplitSeq(uri, "/") {
-		if listed && (segment == "." || segment == "..") { // whatever S3 makes of it: no pattern must be led astray
-			return wire.Errorf(wire.KindValidation, "The provided S3 URI %q is not valid.", short(uri))
-		}
+	if listed && allowed && !plainPlace(uri) {
+		return wire.Errorf(wire.KindValidation, "The provided S3 URI %q is not valid.", short(uri))
 	}
 	if !allowed {
 		return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: it is not among allowed_s3.", short(uri))
 	}
 	return nil
+}
+
+// placeForm is the form that Bedrock's own model of its API has.
+var placeForm = regexp.MustCompile(`^s3://[a-z0-9][.\-a-z0-9]{1,61}[a-z0-9](/.*)?$`)
+
+// plainPlace reports whether every reader takes a URI for the same place, so that no
+// pattern is led astray.
+func plainPlace(uri string) bool {
+	for segment := range strings.SplitSeq(uri, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return placeForm.MatchString(uri)
+}
+
+// unwrap decodes base64 as the most lenient reader does: in either alphabet, with or
+// without what fills it up, past what is not of it. ok is false where readers would not
+// agree about where it ends.
+func unwrap(text string) (inner []byte, ok bool) {
+	plain := strings.Map(func(c rune) rune {
+		switch {
+		case c == '-':
+			return '+'
+		case c == '_':
+			return '/'
+		case c < 0x80 && (c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.ContainsRune("+/=", c)):
+			return c
+		}
+		return -1
+	}, text)
+	plain = strings.TrimRight(plain, "=")
+	if len(plain)%4 == 1 {
+		plain = plain[:len(plain)-1]
+	}
+	inner, err := base64.RawStdEncoding.DecodeString(plain)
+	return inner, err == nil
 }
 
 // owner fails for an owner of a bucket whose account may not be named.

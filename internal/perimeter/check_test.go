@@ -2,6 +2,7 @@ package perimeter
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -157,6 +158,14 @@ func TestSettings(t *testing.T) {
 	f(places, "allowed_s3", uri("S3://ACME-1/in/x"))
 	f(places, "allowed_s3", uri(`\u00733://other/in/x`))
 	f(places, "not valid", uri("s3://acme-1/in/../x"))
+	for _, bucket := range []string{ // what one reader takes for a part of a name, another takes for its end
+		"acme-x@other", "acme-x:80", `acme-x\\other`, "acme-x?other", "acme-x#other", "acme-x;other", "acme-x%2fother",
+		"acme-x other", "acme-xé", "acme-X", "acme-x_y", `acme-x\u0000`, "acme-" + strings.Repeat("x", 60),
+	} {
+		f(places, "not valid", uri("s3://"+bucket+"/in/x"))
+	}
+	f(config.Config{AllowedS3: []string{"*"}}, "not valid", uri("s3:///x"))
+	f(config.Config{AllowedS3: []string{"*"}}, "", uri("s3://acme.1"))
 }
 
 // TestListsOfTenants (E7): a tenant's lists narrow those of everybody and of the tenants above
@@ -232,8 +241,45 @@ func TestWrappedBodies(t *testing.T) {
 	if err := check(t, p, `{"input":{"invokeModel":{"body":"`+inner+`"}}}`); status(err) != 403 {
 		t.Errorf("%v", err)
 	}
+	for _, readers := range []string{ // some decoders pass over what others refuse
+		inner + "==", inner[:8] + " " + inner[8:], inner[:8] + `\r\n` + inner[8:], inner[:8] + "!" + inner[8:],
+		strings.TrimRight(inner+"IA==", "="), inner + "IA=", inner + "ICA", inner + "IC", inner + "I",
+		`\u0065` + inner[1:],
+		base64.URLEncoding.EncodeToString([]byte(`{"y":"???>>>","x":{"s3Location":{"bucketOwner":"` + stranger + `"}}}`)),
+	} {
+		if err := check(t, p, `{"input":{"invokeModel":{"body":"`+readers+`"}}}`); status(err) != 403 {
+			t.Errorf("%s: %v", readers, err)
+		}
+	}
+	for _, readers := range []string{"eyJ5IjoxfQ==" + inner, "e30=" + inner, "=" + inner} {
+		if err := check(t, p, `{"input":{"invokeModel":{"body":"`+readers+`"}}}`); status(err) != 400 {
+			t.Errorf("%s: %v", readers, err)
+		}
+	}
 	if err := check(t, p, `{"input":{"invokeModel":{"body":"!"}}}`); err != nil {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestNamesThatAreNoStrings: a reader may take a number or a literal for the text that it is.
+func TestNamesThatAreNoStrings(t *testing.T) {
+	p := Compile(&config.Config{AllowedAccounts: []string{friend}, AllowedGuardrails: []string{"gr1"}})
+	for _, body := range []string{
+		`{"x":{"s3Location":{"uri":"s3://a/b","bucketOwner":` + stranger + `}}}`,
+		`{"x":{"s3Location":{"uri":"s3://a/b","bucketOwner":[` + stranger + `]}}}`,
+		`{"guardrailConfig":{"guardrailIdentifier":12345}}`, `{"guardrailConfig":{"guardrailIdentifier":true}}`,
+	} {
+		if err := check(t, p, body); status(err) != 403 {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	for _, body := range []string{
+		`{"x":{"s3Location":{"uri":"s3://a/b","bucketOwner":` + friend + `}}}`,
+		`{"x":{"s3Location":{"uri":"s3://a/b","bucketOwner":null}}}`, `{"guardrailConfig":{"guardrailIdentifier":null}}`,
+	} {
+		if err := check(t, p, body); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
 	}
 }
 
