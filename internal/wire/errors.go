@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -87,9 +88,42 @@ type Error struct {
 	Cause error
 }
 
-// Errorf returns an error of kind with a formatted message, which callers see.
+// Errorf returns an error of kind with a formatted message, which callers see. A caller's key
+// that was put into it is masked: messages are logged.
 func Errorf(kind Kind, format string, args ...any) *Error {
-	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: kind, Message: WithoutKeys(fmt.Sprintf(format, args...))}
+}
+
+// keyMark is how each caller's bearer key begins, and leastSecret less than its secret has.
+const (
+	keyMark     = "slk_"
+	leastSecret = 20
+)
+
+// holdsKey reports whether there is a caller's bearer key in a text, or what looks so much like
+// one that no id does: the mark, the key's id, and a secret.
+func holdsKey(text string) bool {
+	_, rest, marked := strings.Cut(text, keyMark)
+	_, secret, found := strings.Cut(rest, "_")
+	return marked && found && len(secret) >= leastSecret
+}
+
+// WithoutKeys is a text in which what looks like callers' keys is cut after its mark.
+func WithoutKeys(text string) string {
+	if !holdsKey(text) {
+		return text
+	}
+	var b strings.Builder
+	for {
+		before, rest, marked := strings.Cut(text, keyMark)
+		if b.WriteString(before); !marked {
+			return b.String()
+		}
+		b.WriteString(keyMark + "…")
+		text = strings.TrimLeftFunc(rest, func(c rune) bool {
+			return c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+		})
+	}
 }
 
 // Final returns the error as one that no SDK repeats by itself, as it must be when

@@ -108,3 +108,17 @@ func FuzzErrorJSON(f *testing.F) {
 		}
 	})
 }
+
+// TestMessagesHaveNoKeys: what callers put where keys do not belong is quoted without them.
+func TestMessagesHaveNoKeys(t *testing.T) {
+	const key = "slk_SLKC7UDJGIUEC5U2A4K4AWBC_eodf3dj2rvflnkmtr6yywa7apmizw64dg6hfru46bq54sufiebea"
+	for given, want := range map[string]string{
+		"": "", "no key": "no key", "slk_ alone": "slk_ alone", "slk_a_b": "slk_a_b", key: "slk_…",
+		"model '" + key + "' is none": "model 'slk_…' is none", "a" + key + "-" + key + ".": "aslk_…-slk_….",
+		"slk_" + key + " b": "slk_… b",
+	} {
+		if got := wire.Errorf(wire.KindValidation, "%s", given).Message; got != want {
+			t.Errorf("%q: %q", given, got)
+		}
+	}
+}

@@ -321,9 +321,9 @@ func (t Target) decoded() (Target, *Error) {
 
 // ValidID reports whether id may be the id of a model, guardrail or invocation:
 // letters, digits and ._:/- only, no empty or dotted segment, at most
-// MaxIDLength bytes.
+// MaxIDLength bytes, and no key of a caller within: ids are written where keys must not be.
 func ValidID(id string) bool {
-	if id == "" || len(id) > MaxIDLength {
+	if id == "" || len(id) > MaxIDLength || holdsKey(id) {
 		return false
 	}
 	for i := range len(id) {

@@ -77,6 +77,14 @@ func TestParseTargetRefuses(t *testing.T) {
 		"/model/" + strings.Repeat("a", wire.MaxIDLength+1) + "/converse"} { // M15: ids stay in ledgers
 		f("POST", raw, 400)
 	}
+	const key = "slk_SLKC7UDJGIUEC5U2A4K4AWBC_eodf3dj2rvflnkmtr6yywa7apmizw64dg6hfru46bq54sufiebea"
+	for _, id := range []string{key, "nova" + key, key + "/nova", "slk_" + key, "slk_x_" + key} { // books have ids
+		f("POST", "/model/"+id+"/converse", 400)
+		f("POST", "/guardrail/"+id+"/version/1/apply", 400)
+	}
+	if !wire.ValidID("slk_nova_1") || !wire.ValidID("slk_nova") {
+		t.Error("an id with the beginning of a key is none")
+	}
 	for _, raw := range []string{"/", "/model", "/model/a", "/model/converse", "/model/a/Converse",
 		"/openai/v1/chat/completions",
 		"/guardrail/a/apply", "/guardrail/a/version/1", "/guardrail-checks", "/Model/a/converse"} {

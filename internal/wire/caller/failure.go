@@ -104,7 +104,9 @@ var kinds = [Classes]wire.Kind{
 }
 
 // Native is the failure as the line knows it.
-func (f *Failure) Native() *wire.Error { return &wire.Error{Kind: kinds[f.Class], Message: f.Message} }
+func (f *Failure) Native() *wire.Error {
+	return &wire.Error{Kind: kinds[f.Class], Message: wire.WithoutKeys(f.Message)}
+}
 
 // FailureOf reads a native answer that is no success.
 func FailureOf(status int, header wire.Header, body []byte) *Failure {
