@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/quiet"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -114,14 +115,14 @@ func about(e *telemetry.RequestEnd) []slog.Attr {
 	}
 }
 
-// Edge takes a request that was refused before it reached the request line.
-func (l *Log) Edge(id string, from netip.Addr, e *wire.Error) { l.edge(id, from, e, 0) }
+// Edge takes a request that was refused at a moment before it reached the request line.
+func (l *Log) Edge(id string, from netip.Addr, e *wire.Error, at time.Time) {
+	l.Shed(id, from, e, 0, at)
+}
 
 // Shed takes a request that was refused because there were too many, and how many more were that
 // are not listed.
-func (l *Log) Shed(id string, from netip.Addr, e *wire.Error, more int64) { l.edge(id, from, e, more) }
-
-func (l *Log) edge(id string, from netip.Addr, e *wire.Error, more int64) {
+func (l *Log) Shed(id string, from netip.Addr, e *wire.Error, more int64, at time.Time) {
 	l.Counts.Refusals(e.Status(), 1+more)
 	kind := quiet.Kind{What: "request refused", Type: e.Type(), Whose: address(from)}
 	l.Storms.LogMany(slog.LevelWarn, kind, 1+more, func() []slog.Attr {
@@ -135,7 +136,7 @@ func (l *Log) edge(id string, from netip.Addr, e *wire.Error, more int64) {
 		return attrs
 	})
 	if l.Access != nil {
-		l.Access.add(&telemetry.RequestEnd{ID: id, From: from, Status: e.Status(), Error: e.Type(), Refusal: e})
+		l.Access.add(&telemetry.RequestEnd{ID: id, From: from, Status: e.Status(), Error: e.Type(), Refusal: e, Received: at})
 		l.Counts.AccessDropped(int(more))
 	}
 }

@@ -156,6 +156,29 @@ func TestAdminRefused(t *testing.T) {
 	}
 }
 
+// TestAccessOfTheEdge: a request that was refused at the edge has a line too, with its time.
+func TestAccessOfTheEdge(t *testing.T) {
+	tel, err := telemetry.New(t.Context(), telemetry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _ := newLog(t)
+	l.Counts = tel.Metrics()
+	disk := &memory{room: 1000}
+	open := func() (file, error) { return disk, nil }
+	if l.Access, err = newAccess(open, tel.Metrics(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	go l.Access.run()
+	l.Edge("01ID", netip.MustParseAddr("::1"), wire.Errorf(wire.KindValidation, "no"), time.UnixMilli(1_800_000_000_123))
+	l.Access.Close(t.Context())
+	const want = `{"time":"2027-01-15T08:00:00.123Z","request":"01ID","from":"::1","status":400,` +
+		`"error":"ValidationException",`
+	if !strings.HasPrefix(disk.String(), want) {
+		t.Errorf("%s", disk.String())
+	}
+}
+
 // TestAccessLine has every field of the format.
 func TestAccessLine(t *testing.T) {
 	line := appendLine(nil, &telemetry.RequestEnd{
@@ -339,10 +362,10 @@ func TestShed(t *testing.T) {
 	l, out := newLog(t)
 	e := &wire.Error{Kind: wire.KindServiceUnavailable, Message: "too many"}
 	from := netip.MustParseAddr("10.0.0.9")
-	l.Shed("01A", from, e, 0)
-	l.Shed("01B", from, e, 99)
-	l.Shed("01C", from, e, 400)
-	l.Shed("01D", from, e, 999)
+	l.Shed("01A", from, e, 0, time.Now())
+	l.Shed("01B", from, e, 99, time.Now())
+	l.Shed("01C", from, e, 400, time.Now())
+	l.Shed("01D", from, e, 999, time.Now())
 	l.Storms.Close()
 	var text []string
 	for line := range bytes.Lines(out.Bytes()) {

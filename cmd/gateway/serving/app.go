@@ -219,11 +219,11 @@ func (a *app) startEdge(cfg *config.Config, closing *closers) error {
 		Proxies: cfg.TrustedProxies, Handler: handler, Log: a.log,
 		Memory: heap.Bound(heap.Limit("/")), Now: time.Now, OnGlitch: metrics.Glitch, Translate: handler.Refuse,
 		OnRefusal: func(id string, from netip.Addr, err *wire.Error) {
-			a.requests.Edge(id, from, err)
+			a.requests.Edge(id, from, err, time.Now())
 			a.history.Edge(id, from, err)
 		},
 		OnShed: func(id string, from netip.Addr, err *wire.Error, more int64) {
-			a.requests.Shed(id, from, err, more)
+			a.requests.Shed(id, from, err, more, time.Now())
 			if more > 0 {
 				err.Message += fmt.Sprintf(" Since the last one that is listed, %d more were refused alike.", more)
 			}
