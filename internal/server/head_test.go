@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
+	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -375,6 +376,31 @@ func TestFloodCloses(t *testing.T) {
 	f("unserved_headers", func(f *xhttp2.Framer, id uint32) error {
 		return f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: bomb, EndHeaders: true, EndStream: true})
 	})
+}
+
+// TestLongFramesAreRefused: who is not known yet makes the gateway keep no more than 16 KB for a
+// frame, of whatever kind: it is refused by its head (E4).
+func TestLongFramesAreRefused(t *testing.T) {
+	s := start(t, Options{})
+	for kind := range byte(12) {
+		for _, length := range []int{frameLimit + 1, 1 << 20, 1<<24 - 1} {
+			c := dial(t, s)
+			io.WriteString(c, h2guard.Preface+"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+			c.Write([]byte{byte(length >> 16), byte(length >> 8), byte(length), kind, 0, 0, 0, 0, 1})
+			c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			f := xhttp2.NewFramer(io.Discard, c)
+			for {
+				frame, err := f.ReadFrame()
+				if away, ok := frame.(*xhttp2.GoAwayFrame); ok && away.ErrCode == xhttp2.ErrCodeFrameSize {
+					break
+				}
+				if err != nil {
+					t.Fatalf("a frame of kind %d with %d bytes: %v", kind, length, err)
+				}
+			}
+			c.Close()
+		}
+	}
 }
 
 // A head that does not fit into a connection's reader is read with a larger one,

@@ -34,6 +34,7 @@ type http2 struct {
 
 const (
 	streamsPerConnection = 100
+	frameLimit           = 16 << 10 // the least that there may be
 	// priorKnowledge is under which name an http.Server has begun.
 	priorKnowledge = "unencrypted_http2"
 )
@@ -48,6 +49,7 @@ func newHTTP2(s *Server) *http2 {
 		IdleTimeout:    s.settings.Load().Timeouts.KeepAlive,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          streamsPerConnection,
+			MaxReadFrameSize:              frameLimit, // net/http makes room for a frame when its head says so
 			MaxReceiveBufferPerStream:     256 << 10,
 			MaxReceiveBufferPerConnection: 1 << 20,
 			// Writing has its own progress deadlines, in conn and below.
