@@ -111,6 +111,10 @@ func (a *ahead) next(p []byte) (n int, err error) {
 		a.conn.flooding(flood)
 		return 0, errFlood
 	}
+	if !a.conn.recount() {
+		_ = a.conn.Close()
+		return 0, errNoRoom
+	}
 	return n, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/server/crowd"
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 	"github.com/sluice-gateway/sluice/internal/server/hangup"
@@ -47,6 +48,9 @@ type conn struct {
 	fault  string // what is wrong before any request, "" mostly
 	narrow bool   // suspectReceives is in force
 
+	holding   holding
+	kept      int64       // of it, for the reader of HTTP/2
+	ungranted int64       // of firstCredit, for the writer
 	headArmed time.Time   // the read deadline of HTTP/2, for who reads
 	renewed   time.Time   // when the write deadline was set, for who sends
 	busy      atomic.Bool // a request has begun; on HTTP/2 net/http knows better
@@ -78,6 +82,7 @@ var (
 	errFraming = errors.New("chunk framing outweighs the body")
 	errFlood   = errors.New("flood of HTTP/2 frames")
 	errLate    = errors.New("the head of a request came too slowly")
+	errNoRoom  = errors.New("no memory for what comes")
 )
 
 func newConn(s *Server, raw net.Conn) *conn {
@@ -139,6 +144,8 @@ func (c *conn) guardFrames() {
 	c.nGiven = c.nPeeked
 	c.ahead = newAhead(c)
 	c.held = &held{send: c.send, hold: c.server.holdTime}
+	c.ungranted = firstCredit
+	c.hold(pool.PerHTTP2)
 	c.isHTTP2.Store(true)
 	if c.server.draining() { // Leave may not have seen it
 		c.held.leave()
@@ -213,7 +220,9 @@ func (c *conn) read(p []byte) (int, error) {
 // Write writes p; of HTTP/2, it may keep a little back for the next write.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.held != nil {
-		return c.held.write(p, c.guard.Sent(p))
+		sent := c.guard.Sent(p)
+		c.credit(sent.Credit)
+		return c.held.write(p, sent)
 	}
 	return c.send(p)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -165,4 +166,30 @@ func validAuthority(s string) bool {
 		}
 	}
 	return true
+}
+
+// longHeadBytes is what a connection with such a head holds more.
+const longHeadBytes = maxHeaderBytes + readBuffer
+
+// longHead notices a head that fills fasthttp's reader, and keeps it: fasthttp gives
+// such a head up, and the connection is then served from its beginning with a
+// larger reader.
+type longHead struct {
+	reading bool   // a head, with a reader of readBuffer bytes
+	buffer  []byte // the whole memory of that reader
+	kept    []byte // the beginning of a head, when the reader is full of it
+	tooLong bool   // fasthttp has given up
+	roomy   bool   // it is served with a larger reader
+	again   []byte // what is left to be read again
+}
+
+// note looks at n bytes that were read into b. An empty reader reads to the
+// beginning of its memory.
+func (h *longHead) note(b []byte, n int) {
+	if len(b) == readBuffer {
+		h.buffer = b
+	}
+	if n > 0 && n == len(b) && h.buffer != nil && !bytes.Contains(h.buffer, []byte("\r\n\r\n")) {
+		h.kept = append(h.kept[:0], h.buffer...)
+	}
 }

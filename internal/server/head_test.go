@@ -383,7 +383,7 @@ func TestFloodCloses(t *testing.T) {
 func TestLongFramesAreRefused(t *testing.T) {
 	s := start(t, Options{})
 	for kind := range byte(12) {
-		for _, length := range []int{frameLimit + 1, 1 << 20, 1<<24 - 1} {
+		for _, length := range []int{h2guard.MaxFrame + 1, 1 << 20, 1<<24 - 1} {
 			c := dial(t, s)
 			io.WriteString(c, h2guard.Preface+"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
 			c.Write([]byte{byte(length >> 16), byte(length >> 8), byte(length), kind, 0, 0, 0, 0, 1})

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/lifetime"
 	"github.com/sluice-gateway/sluice/internal/server/h1guard"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -103,6 +103,7 @@ func (h *http1) unpark(p *parkable) {
 	if p.head.tooLong {
 		p.head = longHead{again: p.head.kept, roomy: true}
 		_ = h.parsers.Load().roomy.ServeConn(p)
+		p.hold(-longHeadBytes)
 	}
 	if !p.parked {
 		drop(p.conn)
@@ -234,29 +235,6 @@ func (p *parkable) Close() error {
 		return nil
 	}
 	return p.conn.Close()
-}
-
-// longHead notices a head that fills fasthttp's reader, and keeps it: fasthttp gives
-// such a head up, and the connection is then served from its beginning with a
-// larger reader.
-type longHead struct {
-	reading bool   // a head, with a reader of readBuffer bytes
-	buffer  []byte // the whole memory of that reader
-	kept    []byte // the beginning of a head, when the reader is full of it
-	tooLong bool   // fasthttp has given up
-	roomy   bool   // it is served with a larger reader
-	again   []byte // what is left to be read again
-}
-
-// note looks at n bytes that were read into b. An empty reader reads to the
-// beginning of its memory.
-func (h *longHead) note(b []byte, n int) {
-	if len(b) == readBuffer {
-		h.buffer = b
-	}
-	if n > 0 && n == len(b) && h.buffer != nil && !bytes.Contains(h.buffer, []byte("\r\n\r\n")) {
-		h.kept = append(h.kept[:0], h.buffer...)
-	}
 }
 
 // wait waits for the first bytes of the next request and reports whether there
@@ -464,7 +442,13 @@ func (h *http1) handleError(ctx *fasthttp.RequestCtx, err error) {
 	var tooBig *fasthttp.ErrSmallBuffer
 	var strict lenient
 	if errors.As(err, &tooBig) && c.head.reading && len(c.head.kept) == readBuffer {
-		c.head.tooLong = true
+		if c.spare(longHeadBytes) {
+			c.hold(longHeadBytes)
+			c.head.tooLong = true
+			return
+		}
+		ctx.Response.Reset()
+		h.refuse(ctx, leg.NoRoom(), s.ids.Next(s.opts.Now()), c.from)
 		return
 	}
 	e := wire.Errorf(wire.KindValidation, "The request is not valid HTTP/1.1.")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
+	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -34,7 +35,7 @@ type http2 struct {
 
 const (
 	streamsPerConnection = 100
-	frameLimit           = 16 << 10 // the least that there may be
+	receiveWindow        = 1 << 20 // of a connection
 	// priorKnowledge is under which name an http.Server has begun.
 	priorKnowledge = "unencrypted_http2"
 )
@@ -49,9 +50,9 @@ func newHTTP2(s *Server) *http2 {
 		IdleTimeout:    s.settings.Load().Timeouts.KeepAlive,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          streamsPerConnection,
-			MaxReadFrameSize:              frameLimit, // net/http makes room for a frame when its head says so
+			MaxReadFrameSize:              h2guard.MaxFrame, // net/http makes room for a frame when its head says so
 			MaxReceiveBufferPerStream:     256 << 10,
-			MaxReceiveBufferPerConnection: 1 << 20,
+			MaxReceiveBufferPerConnection: receiveWindow,
 			// Writing has its own progress deadlines, in conn and below.
 		},
 		ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/heap"
@@ -9,7 +10,62 @@ import (
 
 // fixedBytes is what is held beside bodies and answers.
 func (s *Server) fixedBytes() int64 {
-	return s.connections.Load()*pool.PerConnection + s.inFlight.Load()*pool.PerRequest
+	return s.connections.Load()*pool.PerConnection + s.held.Load() + s.inFlight.Load()*pool.PerRequest
+}
+
+// holding is what one connection holds beside what each does. The zero value is nothing.
+type holding struct {
+	mu    sync.Mutex // guards the following
+	bytes int64
+	gone  bool
+}
+
+// hold counts n bytes more; less than 0 are given back.
+func (c *conn) hold(n int64) {
+	c.holding.mu.Lock()
+	defer c.holding.mu.Unlock()
+	if n != 0 && !c.holding.gone {
+		c.holding.bytes += n
+		c.server.held.Add(n)
+	}
+}
+
+// letGo gives all back, once and for all.
+func (c *conn) letGo() {
+	c.holding.mu.Lock()
+	defer c.holding.mu.Unlock()
+	c.server.held.Add(-c.holding.bytes)
+	c.holding.bytes, c.holding.gone = 0, true
+}
+
+// spare reports whether the connection may hold n bytes more.
+func (c *conn) spare(n int64) bool {
+	return c.server.pool.Spare(n, c.server.held.Load(), c.sender.proven.Load())
+}
+
+// recount counts what has come on HTTP/2: what its reader keeps, and bodies that no request
+// has read yet. It reports false when a long head grows for which there is no room.
+func (c *conn) recount() bool {
+	more := c.guard.Kept() - c.kept
+	c.kept += more
+	if c.guard.LongHead() && more > 0 && !c.spare(more) {
+		return false
+	}
+	c.hold(more + c.guard.Data())
+	return true
+}
+
+// firstCredit is what the window of a connection grows by before anything has come.
+const firstCredit = receiveWindow - 65535
+
+// credit counts what was read of bodies on HTTP/2, for which the caller may send more.
+func (c *conn) credit(n int64) {
+	if n == 0 {
+		return
+	}
+	first := min(n, c.ungranted)
+	c.ungranted -= first
+	c.hold(first - n)
 }
 
 // begin counts a request in flight.

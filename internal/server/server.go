@@ -106,6 +106,7 @@ type Server struct {
 	pending     atomic.Int64
 	connections atomic.Int64 // how many are in open, for those without the lock
 	inFlight    atomic.Int64
+	held        atomic.Int64   // bytes that connections hold beside what each does
 	begun       atomic.Int64   // requests ever
 	busiest     atomic.Int64   // the most of them since memory was looked at
 	work        sync.WaitGroup // one per goroutine that Serve started
@@ -366,6 +367,7 @@ func (s *Server) remember(c *conn) bool {
 }
 
 func (s *Server) forget(c *conn) {
+	c.letGo()
 	s.crowd.Leave(&c.guest)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/server/h2guard"
 	"github.com/sluice-gateway/sluice/internal/server/proxied"
 )
@@ -59,6 +60,7 @@ func (s *Server) handshake(c *conn) (alpn string, ok bool) {
 		return "", false
 	}
 	c.Conn, c.nPeeked = tc, 0
+	c.hold(pool.PerTLS)
 	return tc.ConnectionState().NegotiatedProtocol, true
 }
 

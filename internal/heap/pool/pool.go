@@ -41,6 +41,8 @@ const (
 // What is counted beside bodies and answers.
 const (
 	PerConnection = 8 << 10  // of an open connection
+	PerHTTP2      = 14 << 10 // more of one of HTTP/2, beside what it has received
+	PerTLS        = 24 << 10 // more of one under TLS
 	PerRequest    = 32 << 10 // its state, stacks, a small answer, the frames of a stream
 )
 
@@ -163,6 +165,17 @@ func (p *Pool) fits(a *Account, n int64, u Use) bool {
 		return false
 	}
 	return p.shares[a.owner]+n <= p.share(a.owner, u)
+}
+
+// Spare reports whether connections that hold so many bytes beside what each holds may hold n
+// more. Those without a proven credential may together hold what bodies may that are not proven.
+func (p *Pool) Spare(n, connections int64, proven bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !proven && connections+n > p.limits.size()/unprovenPart {
+		return false
+	}
+	return p.used+n <= p.room(Small)
 }
 
 // add counts n bytes of a; less than 0 gives bytes back.

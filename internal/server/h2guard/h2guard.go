@@ -32,6 +32,9 @@ const (
 	frameUnknown // and every type above
 )
 
+// MaxFrame is the longest frame whose payload is read.
+const MaxFrame = 16 << 10
+
 const (
 	flagEndStream  = 0x1 // DATA, HEADERS
 	flagEndHeaders = 0x4 // HEADERS, CONTINUATION
@@ -58,6 +61,7 @@ var limits = [frameUnknown + 1]struct {
 
 const (
 	windowUpdatesPerData = 10
+	usualBlock           = 8 << 10
 	emptyInARow          = 10  // DATA, HEADERS or CONTINUATION without bytes or an end
 	continuations        = 64  // in one header block
 	unserved             = 250 // header blocks in one window that never became a request
@@ -84,9 +88,12 @@ type Guard struct {
 	requests      atomic.Int64 // served, since the beginning
 	headBegan     time.Time    // a header block that has not ended
 	trusted       atomic.Bool
-	frames, bytes int  // of a suspect; bytes are those of header blocks
-	blockOpen     bool // its last frame so far does not end it
-	headOpen      bool // the same of an answer's head
+	block         int   // bytes of the header block that has not ended
+	largest       int   // frame, up to MaxFrame
+	data          int64 // bytes of DATA, since Data was called
+	frames, bytes int   // of a suspect; bytes are those of header blocks
+	blockOpen     bool  // its last frame so far does not end it
+	headOpen      bool  // the same of an answer's head
 }
 
 // Received reads bytes that came from the caller. It returns the kind of flood
@@ -121,12 +128,36 @@ func (g *Guard) Received(p []byte, now time.Time) (flood string) {
 	return flood
 }
 
-// follow notes where header blocks begin and end.
+// follow notes where header blocks begin and end, and what has to be kept.
 func (g *Guard) follow(h frameHead) {
-	g.in.block = h.typ == frameHeaders || h.typ == frameContinuation
-	if g.in.block {
-		g.blockOpen = h.flags&flagEndHeaders == 0
+	g.largest = max(g.largest, min(h.length, MaxFrame))
+	if h.typ == frameData {
+		g.data += int64(h.length)
 	}
+	g.in.block = h.typ == frameHeaders || h.typ == frameContinuation
+	if !g.in.block {
+		return
+	}
+	if g.block += h.length; h.typ == frameHeaders {
+		g.block = h.length
+	}
+	if g.blockOpen = h.flags&flagEndHeaders == 0; !g.blockOpen {
+		g.block = 0
+	}
+}
+
+// Kept is how many bytes their reader keeps of frames and header blocks, for which it makes more
+// room than they need while they grow.
+func (g *Guard) Kept() int64 { return int64(g.largest + g.block + g.block/2) }
+
+// LongHead is whether a header block has not ended and is longer than most.
+func (g *Guard) LongHead() bool { return g.block > usualBlock }
+
+// Data is how many bytes of DATA have come, or are announced, since it was called last.
+func (g *Guard) Data() int64 {
+	n := g.data
+	g.data = 0
+	return n
 }
 
 // Trust lifts what a suspect is bound to.
