@@ -35,7 +35,7 @@ REF ?=
 MICRO ?=
 RACE := internal/gateway internal/leg internal/shadow internal/snapshot internal/meter internal/server
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -funcalign=16 -X main.version=$(VERSION)
 
 .PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients shapes test-agents test-browser test-packages test-faults test-edge soak dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
 

@@ -101,7 +101,7 @@ func (r *release) setDate(seconds string) error {
 func (r *release) build(t target) error {
 	r.say("building %s", t)
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -X main.version="+r.version, "-o", r.program(t), "./cmd/gateway")
+		"-ldflags", "-s -w -funcalign=16 -X main.version="+r.version, "-o", r.program(t), "./cmd/gateway")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
