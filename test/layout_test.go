@@ -40,6 +40,7 @@ var layers = map[string]int{
 	"internal/explain":               76, // the plan of a request, without the line
 	"internal/shadow":                66,
 	"internal/leg":                   64,
+	"internal/leg/batch":             65, // a request in parts
 	"internal/decision/recorder":     66, // attempts as decisions
 	"internal/decision":              36,
 	"internal/lake":                  50, // records and decisions as Parquet

@@ -82,6 +82,7 @@ func (x *exchange) Native(r *leg.Request) *wire.Error {
 		return failure.Native()
 	}
 	x.native = native
+	r.Further = native.Further
 	r.Method, r.Body, r.Header = native.Op.Method(), native.Body, nativeHeader(r.Header, native)
 	r.Target = wire.Target{Op: native.Op, Model: native.Model, Resource: native.Resource}
 	if native.Model != "" && !wire.ValidID(native.Model) {
@@ -183,6 +184,9 @@ func (x *exchange) answer(o outcome) *gateway.Response {
 	}
 	told := x.told(res)
 	told.Body = res.Body
+	for _, part := range res.Parts {
+		told.Parts = append(told.Parts, caller.Part{Header: part.Header, Body: part.Body})
+	}
 	body, failure := x.own.Answer(told)
 	if failure != nil {
 		return x.fail(failure, res)

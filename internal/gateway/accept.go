@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"net/http"
-	"runtime"
 
 	"github.com/sluice-gateway/sluice/internal/controlplane"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -34,18 +34,9 @@ func (c *call) Go(f func()) {
 	c.users.Add(1)
 	c.line.drains.Go(func() {
 		defer c.line.release(c)
-		grow()
+		leg.Grow()
 		f()
 	})
-}
-
-// grow makes the stack of a new goroutine as large as a leg needs it. Grown on the
-// way, it would be copied several times.
-//
-//go:noinline
-func grow() {
-	var room [12 << 10]byte
-	runtime.KeepAlive(&room)
 }
 
 // authenticate checks the credential on the headers alone, then reads the body

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -78,6 +79,7 @@ type Response struct {
 	Status int
 	Header wire.Header
 	Body   []byte
+	Parts  []*engine.Response // the answers to the parts of a request, of which its Translator makes Body
 	// Stream yields event-stream frames. A Read waits for one and also takes those that are there already; the edge
 	// flushes after each Read. It must be closed; closing before io.EOF means that the caller has left.
 	Stream io.ReadCloser

@@ -165,6 +165,9 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 	}
 	c.step = "ask"
 	l.asker.Crash.At(meter.AfterReserve)
+	if len(c.Further) > 0 {
+		return l.respondParts(c)
+	}
 	if c.checked() {
 		return l.try(c)
 	}

@@ -106,7 +106,7 @@ func (c *call) outcome() telemetry.RequestEnd {
 	if c.served != nil {
 		e.Served, e.Cap, e.Cut = c.served.Model, c.served.Limit.Tokens.N, c.served.Limit.Cut
 		e.CutAt, e.UpstreamID = c.served.Limit.CutAt, c.served.End.AWSRequestID
-		e.Input, e.Output = c.served.End.Usage.Input, c.served.End.Usage.Output
+		e.Input, e.Output = c.Counted(c.served)
 	}
 	return e
 }

@@ -41,7 +41,7 @@ func (l *Line) hold(c *call, policy *budget.Policy, class budget.Class) (*budget
 // reports whether there is one that can serve the request.
 func (c *call) lightAlone() bool {
 	to := c.route.Cascade
-	if to == nil {
+	if to == nil || len(c.Further) > 0 {
 		return false
 	}
 	light := c.legs[0]

@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"cmp"
-	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/leg"
+	"github.com/sluice-gateway/sluice/internal/leg/batch"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -31,6 +31,24 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 	return res, nil
 }
 
+// respondParts asks the model for each part of the request. The caller gets all answers, or the first failure.
+func (l *Line) respondParts(c *call) (res *Response, err *wire.Error) {
+	answers, a, err := batch.Ask(&c.life.Context, l.asker, &c.Request, c.legs, &c.funds)
+	c.answered, c.served = l.asker.Now(), a
+	switch {
+	case err != nil:
+		return nil, err
+	case answers != nil:
+		res = c.answer(a)
+		res.Parts = answers
+	default:
+		if res, err = l.respond(c, a); err == nil && c.paid() {
+			res.Header = append(res.Header, wire.NotAgain()) // the other parts would be paid again
+		}
+	}
+	return res, err
+}
+
 // servedOrDrained is Served while the caller waits for the answer, and Drained
 // once they have left.
 func (c *call) servedOrDrained() leg.Disposition {
@@ -48,17 +66,7 @@ func (l *Line) refuse(c *call, err *wire.Error) *Response {
 	}
 	c.bill.refusal = err
 	res := c.exchange.respond(err.Status())
-	h := append(res.Header, wire.Field{Name: "content-type", Value: "application/json"},
-		wire.Field{Name: "x-amzn-errortype", Value: err.Type()},
-		wire.Field{Name: "x-amzn-requestid", Value: c.ID})
-	if ms := err.RetryAfterMillis; ms > 0 {
-		h = append(h, wire.Field{Name: "retry-after", Value: strconv.FormatInt((ms+999)/1000, 10)},
-			wire.Field{Name: "x-amz-retry-after", Value: strconv.FormatInt(ms, 10)})
-	}
-	if err.Kind == wire.KindModelError {
-		h = append(h, wire.Field{Name: "x-should-retry", Value: "false"}) // which Anthropic's and OpenAI's SDKs heed
-	}
-	res.Header = c.appendDecision(h)
+	res.Header = c.appendDecision(err.AppendHeader(res.Header, c.ID))
 	res.Body = err.AppendJSON(nil)
 	return res
 }

@@ -119,7 +119,7 @@ func (p *Plan) ID() string { return cmp.Or(p.Profile, p.Model) }
 // memory for another large body.
 func (p *Plan) fit(r *Request) *wire.Error {
 	find := r.Snapshot.Router
-	if r.Cascade == "" || p.Model == find.Resolve(r.Target.Model) {
+	if r.Cascade == "" || len(r.Further) > 0 || p.Model == find.Resolve(r.Target.Model) {
 		return nil
 	}
 	size := int64(len(r.Body))
@@ -181,6 +181,9 @@ func (p *Plan) bound(r *Request) *wire.Error {
 // is between the light and the escalation leg. One that cannot be asked is left
 // out: that is no reason to refuse the request.
 func NewPlans(r *Request, route *router.Plan, partner bool) ([]*Plan, *wire.Error) {
+	if len(r.Further) > 0 {
+		return newParts(r, route)
+	}
 	plans := r.room.list[:0]
 	for i, planned := range route.Legs {
 		if i == 1 && partner {
@@ -197,6 +200,22 @@ func NewPlans(r *Request, route *router.Plan, partner bool) ([]*Plan, *wire.Erro
 		plans = append(plans, p)
 	}
 	plans[0].Path, plans[0].Reason = route.Path, route.Reason
+	return plans, nil
+}
+
+// newParts makes a plan for each part of the request, all for the model that is asked first.
+func newParts(r *Request, route *router.Plan) ([]*Plan, *wire.Error) {
+	plans := make([]*Plan, 1+len(r.Further))
+	for i := range plans {
+		p := &Plan{Leg: route.Legs[0], Index: i, Path: route.Path, Reason: route.Reason}
+		if i > 0 {
+			p.body = r.Further[i-1]
+		}
+		if err := p.make(r); err != nil {
+			return nil, err
+		}
+		plans[i] = p
+	}
 	return plans, nil
 }
 

@@ -24,6 +24,7 @@ type Request struct {
 	Header   wire.Header
 	Target   wire.Target
 	Body     []byte
+	Further  [][]byte           // bodies of further calls, where the model takes the request in parts; Body is the first
 	BodyHash *[sha256.Size]byte // of Body; nil when nobody needed it yet
 	Facts    wire.Facts
 	Received time.Time
@@ -120,6 +121,21 @@ func (r *Request) RouterInput() *router.Input {
 		in.MaxOutput = t.Max
 	}
 	return in
+}
+
+// Counted is what the answer of an attempt counts; of a request in parts, what all of its answers do.
+func (r *Request) Counted(a *Attempt) (input, output wire.Count) {
+	if len(r.Further) == 0 {
+		return a.End.Usage.Input, a.End.Usage.Output
+	}
+	input, output = wire.Known(0), wire.Known(0)
+	for _, a := range r.Attempts() {
+		if u := &a.End.Usage; a.End.Served {
+			input = wire.Count{N: input.N + u.Input.N, Known: input.Known && u.Input.Known}
+			output = wire.Count{N: output.N + u.Output.N, Known: output.Known && u.Output.Known}
+		}
+	}
+	return input, output
 }
 
 // Modelled reports whether the operation runs a model that policy, prices and

@@ -2,6 +2,7 @@ package leg
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,15 @@ type Side struct {
 	discards atomic.Bool      // nobody waits for it: it is not tried again, and nothing is kept
 	deadline *time.Timer      // of a leg that is read to its end, nil elsewhere
 	cancel   context.CancelFunc
+}
+
+// Grow makes the stack of a new goroutine as large as a leg needs it. Grown on the
+// way, it would be copied several times.
+//
+//go:noinline
+func Grow() {
+	var room [12 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // Reading is how far a side leg reads a stream before it is ready.

@@ -53,7 +53,7 @@ type Sample struct {
 // answers, to learn how long the escalation model's are where it did not serve,
 // without which nobody can say what was saved. checked is route.Checked.
 func (s *Shadows) Pick(r *leg.Request, route *router.Plan, checked bool) *Sample {
-	if route.Cascade == nil || len(route.Shadows) == 0 && !checked {
+	if route.Cascade == nil || len(r.Further) > 0 || len(route.Shadows) == 0 && !checked {
 		return nil
 	}
 	settings := &route.Cascade.Settings.Shadow

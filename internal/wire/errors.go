@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -158,6 +159,23 @@ func (e *Error) Type() string { return kinds[e.Kind].name }
 // ExceptionName is the :exception-type of the error in an event stream. It is
 // always one that both streaming operations model.
 func (e *Error) ExceptionName() string { return kinds[e.Kind].frame }
+
+// AppendHeader appends the fields of an answer that is the error.
+func (e *Error) AppendHeader(h Header, requestID string) Header {
+	h = append(h, Field{"content-type", "application/json"}, Field{"x-amzn-errortype", e.Type()},
+		Field{"x-amzn-requestid", requestID})
+	if ms := e.RetryAfterMillis; ms > 0 {
+		h = append(h, Field{"retry-after", strconv.FormatInt((ms+999)/1000, 10)},
+			Field{"x-amz-retry-after", strconv.FormatInt(ms, 10)})
+	}
+	if e.Kind == KindModelError {
+		h = append(h, NotAgain())
+	}
+	return h
+}
+
+// NotAgain is the field by which Anthropic's and OpenAI's SDKs do not repeat a request.
+func NotAgain() Field { return Field{"x-should-retry", "false"} }
 
 // AppendJSON appends the body of the error: {"message":"…"}.
 func (e *Error) AppendJSON(dst []byte) []byte {

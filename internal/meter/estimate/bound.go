@@ -10,6 +10,8 @@ const (
 	// boundForFrame covers what templates add once: a default system prompt, a date,
 	// the turn of the answer.
 	boundForFrame = 1024
+	// boundForVector is the same of a model that makes embeddings and has no template: its marks of begin and end.
+	boundForVector = 16
 	// boundForTools covers what tools add once, more with Anthropic than elsewhere:
 	// a system prompt (159 to 530 tokens) and the tools whose definitions it has
 	// itself, each of which a request can have once: bash 245, text editor 700,
@@ -51,7 +53,7 @@ type Model struct {
 // anything: only the context bounds them.
 func Bound(f *wire.Facts, m Model) (tokens int64, proven bool) {
 	n := int64(f.BodyBytes-f.MediaBytes) + int64(f.Images)*imageIn(f, m) +
-		int64(f.Turns)*boundPerTurn + int64(f.Tools)*boundPerTool + boundForFrame
+		int64(f.Turns)*boundPerTurn + int64(f.Tools)*boundPerTool + frame(f.DialectName())
 	if f.Tools > 0 {
 		n += boundForTools
 	}
@@ -65,6 +67,15 @@ func Bound(f *wire.Facts, m Model) (tokens int64, proven bool) {
 		return m.Context, true
 	}
 	return n + int64(f.InputTokens), false
+}
+
+// frame is what a dialect's model adds once.
+func frame(dialect string) int64 {
+	switch dialect {
+	case "titan-embed", "nova-embed", "cohere-embed":
+		return boundForVector
+	}
+	return boundForFrame
 }
 
 // imageIn is the most that one image of the request takes. A body that only one

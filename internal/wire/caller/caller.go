@@ -73,6 +73,7 @@ type Native struct {
 	Model    string // as Request.Model gave it
 	Resource string // for operations on a path of their own
 	Body     []byte
+	Further  [][]byte    // bodies of further calls, where the model takes the request in parts; Body is the first
 	Header   wire.Header // fields to add for the upstream
 	Dropped  []string    // members that could not be carried, as x-sluice-dropped names them
 	Session  string      // what the caller calls its session, "" for nothing
@@ -100,6 +101,7 @@ type Answer struct {
 	Received time.Time
 	Header   wire.Header // the native one
 	Body     []byte      // the native one; nil for a stream and for a list
+	Parts    []Part      // in place of Body, of a request with Further
 	Models   []Listed    // for lists of models
 	// Estimated is whether the gateway counted the tokens itself, Body has a CountTokens answer then.
 	Estimated bool
@@ -107,13 +109,30 @@ type Answer struct {
 	Memory Memory
 }
 
+// Part is the native answer to one part of a request.
+type Part struct {
+	Header wire.Header
+	Body   []byte
+}
+
+// All are the parts of the answer, of which most have one.
+func (a *Answer) All() []Part {
+	if a.Parts != nil {
+		return a.Parts
+	}
+	return []Part{{a.Header, a.Body}}
+}
+
 // Tree is the body as a tree. Its objects may have a member twice, as models write them.
-func (a *Answer) Tree() (jsontree.Value, *Failure) {
+func (a *Answer) Tree() (jsontree.Value, *Failure) { return a.TreeOf(a.Body) }
+
+// TreeOf is the body of one of the parts, as Tree.
+func (a *Answer) TreeOf(body []byte) (jsontree.Value, *Failure) {
 	d := jsontree.Doc{AllowDuplicates: true}
-	if reserve(a.Memory, &d, a.Body) != nil { // it is paid for, and must not be asked for again
+	if reserve(a.Memory, &d, body) != nil { // it is paid for, and must not be asked for again
 		return jsontree.Value{}, Broken("there is no memory for the answer")
 	}
-	v, err := d.Parse(a.Body)
+	v, err := d.Parse(body)
 	if err != nil {
 		return v, Broken("the upstream's answer is no JSON")
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -25,13 +26,16 @@ var embeddings = caller.NewTable([]field{
 type embedding struct {
 	dimensions int64
 	kind       []byte // input_type, in JSON
-	body       []byte
+	bodies     [][]byte
 }
+
+// mostInputs is how many texts a request may have, in several calls where the model takes fewer.
+const mostInputs = 1024
 
 // embedders are the models, by the beginning of their ids, and how they are asked. The longest one wins.
 var embedders = []struct {
 	prefix string
-	most   int    // texts of a request
+	most   int    // texts of a call
 	size   string // the member that has the dimensions, "" for none
 	write  func(e *embedding, texts [][]byte, size string) []byte
 }{
@@ -119,16 +123,19 @@ func readInput(r *request, v jsontree.Value) {
 	texts := inputs(r, v)
 	switch {
 	case r.Failure != nil:
-	case len(texts) > how.most:
-		r.fail(v, codeValue, "Invalid 'input': the model takes "+string(appendInt(nil, int64(how.most)))+
-			" at a time. Send the request once for each.")
+	case len(texts) > mostInputs:
+		r.fail(v, codeValue, "Invalid 'input': maximum array length is "+string(appendInt(nil, mostInputs))+
+			". Send the texts in several requests.")
 	case r.embed.dimensions > 0 && how.size == "":
 		r.failAt("dimensions", codeUnsupported, "Unsupported parameter: the model has its own number of 'dimensions'.")
 	default:
 		if r.embed.kind != nil && !strings.HasPrefix(how.prefix, "cohere.") {
 			r.DropAt("input_type")
 		}
-		r.embed.body = how.write(&r.embed, texts, how.size)
+		r.inputs = len(texts)
+		for some := range slices.Chunk(texts, how.most) {
+			r.embed.bodies = append(r.embed.bodies, how.write(&r.embed, some, how.size))
+		}
 	}
 }
 
@@ -171,7 +178,8 @@ func embeddingsRequest(from *caller.Request) (*known, *caller.Native, *caller.Fa
 	if r.Failure != nil {
 		return nil, nil, r.Failure
 	}
-	n := &caller.Native{Op: wire.OpInvoke, Model: r.id, Body: r.embed.body, Dropped: r.Dropped}
+	n := &caller.Native{Op: wire.OpInvoke, Model: r.id, Dropped: r.Dropped}
+	n.Body, n.Further = r.embed.bodies[0], r.embed.bodies[1:]
 	if len(r.b.Metadata) > 0 {
 		n.Header = wire.Header{{Name: "x-amzn-bedrock-request-metadata", Value: "{" + string(r.b.Metadata) + "}"}}
 	}
@@ -180,33 +188,41 @@ func embeddingsRequest(from *caller.Request) (*known, *caller.Native, *caller.Fa
 
 // embeddingsAnswer translates what a model of any family answers.
 func (k *known) embeddingsAnswer(a *caller.Answer) ([]byte, *caller.Failure) {
-	v, failure := a.Tree()
-	if failure != nil {
-		return nil, failure
-	}
-	vectors := vectorsOf(v)
-	if len(vectors) == 0 {
-		return nil, caller.Broken("the upstream's answer has no embedding")
-	}
 	dst := []byte(`{"object":"list","data":[`)
-	for i, vector := range vectors {
-		if i > 0 {
-			dst = append(dst, ',')
+	at, used, family := 0, int64(0), wire.DialectOf(k.foundation)
+	for _, part := range a.All() {
+		v, failure := a.TreeOf(part.Body)
+		if failure != nil {
+			return nil, failure
 		}
-		dst = appendInt(append(dst, `{"object":"embedding","index":`...), int64(i))
-		dst = append(dst, `,"embedding":`...)
-		if k.base64 {
-			dst = appendFloats(dst, vector)
-		} else {
-			dst = append(dst, vector.Raw()...)
+		for _, vector := range vectorsOf(v) {
+			dst = k.appendVector(dst, at, vector)
+			at++
 		}
-		dst = append(dst, '}')
+		used += wire.ResponseUsage(wire.OpInvoke, family, part.Header, part.Body).Input.N
+	}
+	if at != k.inputs {
+		return nil, caller.Broken("the upstream's answer does not have an embedding for each input")
 	}
 	dst = wire.AppendJSONString(append(dst, `],"model":`...), k.model)
-	used := wire.ResponseUsage(wire.OpInvoke, wire.DialectOf(k.foundation), a.Header, a.Body).Input
-	dst = appendInt(append(dst, `,"usage":{"prompt_tokens":`...), used.N)
-	dst = appendInt(append(dst, `,"total_tokens":`...), used.N)
+	dst = appendInt(append(dst, `,"usage":{"prompt_tokens":`...), used)
+	dst = appendInt(append(dst, `,"total_tokens":`...), used)
 	return append(dst, `}}`...), nil
+}
+
+// appendVector appends the embedding of the input that is at a place.
+func (k *known) appendVector(dst []byte, at int, vector jsontree.Value) []byte {
+	if at > 0 {
+		dst = append(dst, ',')
+	}
+	dst = appendInt(append(dst, `{"object":"embedding","index":`...), int64(at))
+	dst = append(dst, `,"embedding":`...)
+	if k.base64 {
+		dst = appendFloats(dst, vector)
+	} else {
+		dst = append(dst, vector.Raw()...)
+	}
+	return append(dst, '}')
 }
 
 // vectorsOf finds the embeddings: of Titan, of Nova, and of Cohere with and without types.

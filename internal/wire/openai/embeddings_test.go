@@ -29,8 +29,9 @@ func TestEmbeddings(t *testing.T) {
 	}
 	for _, c := range []struct{ body, param, code string }{
 		{`{"model":"amazon.titan-embed-text-v1","input":"a","dimensions":256}`, "dimensions", codeUnsupported},
-		{`{"model":"amazon.titan-embed-text-v2:0","input":["a","b"]}`, "input", codeValue},
-		{`{"model":"cohere.embed-english-v3","input":[` + strings.Repeat(`"a",`, 96) + `"a"]}`, "input", codeValue},
+		{`{"model":"amazon.titan-embed-text-v2:0","input":[` + strings.Repeat(`"a",`, 1024) + `"a"]}`, "input", codeValue},
+		{`{"model":"amazon.titan-embed-text-v2:0","input":["a",[1]]}`, "input[1]", codeType},
+		{`{"model":"amazon.titan-embed-text-v2:0","input":["a",""]}`, "input[1]", codeValue},
 		{`{"model":"cohere.embed-english-v3","input":[1,2]}`, "input[0]", codeType},
 		{`{"model":"cohere.embed-english-v3","input":[[1,2]]}`, "input[0]", codeType},
 		{`{"model":"cohere.embed-english-v3","input":[]}`, "input", codeValue},
@@ -55,7 +56,7 @@ func TestEmbeddingsAnswers(t *testing.T) {
 		{`{"embeddings":{"float":[[1]]}}`, `[{"object":"embedding","index":0,"embedding":[1]}]`},
 		{`{"embeddings":[{"embeddingType":"TEXT","embedding":[1]}]}`, `[{"object":"embedding","index":0,"embedding":[1]}]`},
 	} {
-		k := &known{model: "e", foundation: "amazon.titan-embed-text-v2:0"}
+		k := &known{model: "e", foundation: "amazon.titan-embed-text-v2:0", inputs: strings.Count(c.want, "index")}
 		got, f := k.embeddingsAnswer(&caller.Answer{Body: []byte(c.body), Header: counted})
 		if f != nil {
 			t.Errorf("%s: %+v", c.body, f)
@@ -63,10 +64,42 @@ func TestEmbeddingsAnswers(t *testing.T) {
 		}
 		same(t, c.body, got, `{"object":"list","data":`+c.want+`,"model":"e","usage":{"prompt_tokens":7,"total_tokens":7}}`)
 	}
-	k := &known{base64: true}
+	k := &known{base64: true, inputs: 1}
 	got, _ := k.embeddingsAnswer(&caller.Answer{Body: []byte(`{"embedding":[1,-2.5]}`)})
 	if !strings.Contains(string(got), `"embedding":"AACAPwAAIMA="`) {
 		t.Errorf("%s", got)
+	}
+}
+
+// TestEmbeddingsInParts: texts that the model takes one by one, or 96 at a time, become several calls; the answers are
+// one, in the order of the texts, with the sum of their counts. One that lacks an embedding is none.
+func TestEmbeddingsInParts(t *testing.T) {
+	for _, c := range []struct {
+		model        string
+		texts, calls int
+	}{
+		{"amazon.titan-embed-text-v2:0", 1, 1}, {"amazon.titan-embed-text-v2:0", 3, 3},
+		{"amazon.nova-2-multimodal-embeddings-v1:0", 1024, 1024},
+		{"cohere.embed-english-v3", 96, 1}, {"cohere.embed-english-v3", 97, 2}, {"cohere.embed-v4:0", 1000, 11},
+	} {
+		input := `"a"` + strings.Repeat(`,"a"`, c.texts-1)
+		k, n, f := embeddingsRequest(asked(`{"model":"` + c.model + `","input":[` + input + `]}`))
+		if f != nil || 1+len(n.Further) != c.calls || k.inputs != c.texts {
+			t.Errorf("%+v: %+v %+v", c, k, f)
+		}
+	}
+	counted := wire.Header{{Name: "X-Amzn-Bedrock-Input-Token-Count", Value: "7"}}
+	a := &caller.Answer{Parts: []caller.Part{
+		{Header: counted, Body: []byte(`{"embedding":[1]}`)}, {Header: counted, Body: []byte(`{"embedding":[2]}`)},
+	}}
+	got, f := (&known{inputs: 2}).embeddingsAnswer(a)
+	if f != nil {
+		t.Fatal(f)
+	}
+	same(t, "two parts", got, `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[1]},`+
+		`{"object":"embedding","index":1,"embedding":[2]}],"model":"","usage":{"prompt_tokens":14,"total_tokens":14}}`)
+	if _, f = (&known{inputs: 3}).embeddingsAnswer(a); f == nil {
+		t.Error("an embedding that is missing was not noticed")
 	}
 }
 

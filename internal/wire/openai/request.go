@@ -21,6 +21,7 @@ type known struct {
 	jsonTool   string // that was made of response_format, "" for none
 	foundation string
 	base64     bool // of vectors
+	inputs     int  // of Embeddings
 	encrypted  bool // the caller wants to keep what the model thinks
 	echo       []byte
 	passed     bool // AWS serves the request itself
