@@ -291,6 +291,9 @@ type Tenant struct {
 	// BudgetHeaders is which budgets answers tell of: none (default), own, all. All are
 	// those of the tenants above too.
 	BudgetHeaders string
+	// NativePaths is whether Chat Completions and Responses reach AWS's own paths where it has them for the model,
+	// default true. Else they always go by Converse.
+	NativePaths bool
 	// UnsupportedFields is what becomes of what a caller of OpenAI's or Anthropic's API asks
 	// for and the model cannot be given: fit (default) drops and names what changes no meaning
 	// and refuses the rest; refuse and drop do one thing with all of it.

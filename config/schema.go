@@ -276,7 +276,9 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 }
 
 func tenantSection(d *decoder, v value, t *Tenant) {
-	*t = Tenant{OnLedgerLoss: "lease_only", BudgetHeaders: "none", UnsupportedFields: "fit", Store: "refuse"}
+	*t = Tenant{
+		OnLedgerLoss: "lease_only", BudgetHeaders: "none", UnsupportedFields: "fit", Store: "refuse", NativePaths: true,
+	}
 	var assumed role.Role
 	var within Resources
 	d.section(v, append(roleKeys(&assumed),
@@ -301,6 +303,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("budget_headers", &t.BudgetHeaders, oneOf("none", "own", "all")),
 		key("unsupported_fields", &t.UnsupportedFields, oneOf("fit", "refuse", "drop")),
 		key("store", &t.Store, oneOf("refuse", "allow")),
+		key("native_paths", &t.NativePaths, boolean),
 		key("webhook", &t.Webhook, serving(text)),
 		key("webhook_secret", &t.WebhookSecret, serving(text)),
 	)...)

@@ -351,6 +351,7 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 	if t.Role != nil {
 		v.tenantRole(t, at)
 	}
+	require(t.NativePaths || t.Store != "allow", "store", "has no effect without native_paths: Converse stores nothing")
 	if t.Webhook != "" {
 		v.url(at("webhook"), t.Webhook, "http", "https")
 		require(t.WebhookSecret != "" || v.unread[at("webhook_secret")], "webhook",

@@ -94,8 +94,8 @@ func TestEmbeddingsOfSeveral(t *testing.T) {
 	})
 }
 
-// TestEmbeddingsFail: the first text that fails answers, the texts behind it are not asked, and what was answered before
-// is booked; SDKs do not repeat it. One of whom too much would be held is refused before anything is asked.
+// TestEmbeddingsFail: the first text that fails answers, the texts behind it are not asked, and what was answered
+// before is booked; SDKs do not repeat it. One of whom too much would be held is refused before anything is asked.
 func TestEmbeddingsFail(t *testing.T) {
 	g, upstream, key := dialects(t, `rules:
   - {match: {text: bad}, error: {status: 400, type: ValidationException, message: "bad text"}}

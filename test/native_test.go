@@ -66,6 +66,20 @@ func TestNativeOpenAI(t *testing.T) {
 	})
 }
 
+// TestNativePathsOff: a tenant without native paths has all its requests go by Converse.
+func TestNativePathsOff(t *testing.T) {
+	g, upstream, key := dialects(t, counts11, `, native_paths: false`, "")
+	for path, body := range map[string]string{
+		"/v1/chat/completions": chatTo(ossID, ""), "/v1/responses": toGPT + `"hello"}`,
+	} {
+		res, got := sendBearer(t, g, key, "POST", path, body)
+		log := upstream.Log()
+		if res.StatusCode != 200 || log[len(log)-1].Operation != "converse" {
+			t.Error(path, res.Status, got, log)
+		}
+	}
+}
+
 // TestNativeRefused: what AWS says of a request comes as it said it; what the gateway refuses is in the dialect.
 func TestNativeRefused(t *testing.T) {
 	g, _, key := dialects(t, `rules:

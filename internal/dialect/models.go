@@ -31,7 +31,9 @@ func modelOf(r *leg.Request, name string) caller.Model {
 	m.Foundation = routes.Priced(routes.Resolve(m.ID)).Foundation
 	resolved := routes.Resolve(m.ID)
 	m.Chat, m.Responses = ownPaths(resolved, m.Foundation)
-	if at, err := routes.Upstream(resolved, r.Caller.Tenant.Upstream); err == nil && routes.Mantle(at) {
+	if at, err := routes.Upstream(resolved, r.Caller.Tenant.Upstream); r.Caller.Tenant.Converse {
+		m.Chat, m.Responses = false, false
+	} else if err == nil && routes.Mantle(at) {
 		m.Mantle = true
 		m.Chat = !strings.HasPrefix(m.Foundation, "anthropic.")
 		m.Responses = m.Chat

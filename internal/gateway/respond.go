@@ -35,13 +35,10 @@ func (l *Line) respond(c *call, a *leg.Attempt) (*Response, *wire.Error) {
 func (l *Line) respondParts(c *call) (res *Response, err *wire.Error) {
 	answers, a, err := batch.Ask(&c.life.Context, l.asker, &c.Request, c.legs, &c.funds)
 	c.answered, c.served = l.asker.Now(), a
-	switch {
-	case err != nil:
-		return nil, err
-	case answers != nil:
+	if err == nil && answers != nil {
 		res = c.answer(a)
 		res.Parts = answers
-	default:
+	} else if err == nil {
 		if res, err = l.respond(c, a); err == nil && c.paid() {
 			res.Header = append(res.Header, wire.NotAgain()) // the other parts would be paid again
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
@@ -12,10 +13,17 @@ import (
 
 // Jobs remembers which tenant started an asynchronous job, and whose stored responses are.
 type Jobs interface {
-	Own(ctx context.Context, id, owner string) error
+	// Own is remembered for as long as keep.
+	Own(ctx context.Context, id, owner string, keep time.Duration) error
 	// Owner is "" when nobody has it.
 	Owner(ctx context.Context, id string) (owner string, err error)
 }
+
+// How long owners are remembered: AWS keeps stored responses for 30 days, and lists jobs for far less than that.
+const (
+	keepResponse = 30 * 24 * time.Hour
+	keepJob      = 90 * 24 * time.Hour
+)
 
 // CheckJob hides a job, and a stored response, from every tenant but the one that started it. Other operations pass.
 func (k *Asker) CheckJob(ctx context.Context, r *Request) *wire.Error {
@@ -64,7 +72,8 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 		if id == "" {
 			return nil
 		}
-		if err := k.Jobs.Own(ctx, responseKey+id, keeper{r.Caller.Tenant.ID, a.Upstream, a.base}.String()); err != nil {
+		owner := keeper{r.Caller.Tenant.ID, a.Upstream, a.base}.String()
+		if err := k.Jobs.Own(ctx, responseKey+id, owner, keepResponse); err != nil {
 			k.Log.Warn("a stored response cannot be recorded as its tenant's, who will not find it", "response", id,
 				"tenant", r.Caller.Tenant.ID, "err", err)
 		}
@@ -76,7 +85,7 @@ func (k *Asker) ownJob(ctx context.Context, r *Request, a *Attempt) *wire.Error 
 	var job struct{ InvocationArn string }
 	err := json.Unmarshal(a.Response.Body, &job)
 	if err == nil {
-		err = k.Jobs.Own(ctx, job.InvocationArn, r.Caller.Tenant.ID)
+		err = k.Jobs.Own(ctx, job.InvocationArn, r.Caller.Tenant.ID, keepJob)
 	}
 	if err != nil {
 		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,

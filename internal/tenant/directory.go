@@ -121,7 +121,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 	t := &Tenant{
 		ID: c.ID, Root: root, Upstream: c.Upstream, Cap: c.OutputTokens,
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
-		Stores: c.Store == "allow",
+		Stores: c.Store == "allow", Converse: !c.NativePaths,
 		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}
 	if c.Role != nil {

@@ -29,6 +29,8 @@ type Tenant struct {
 	UnsupportedFields string
 	// Stores is whether AWS may keep its responses.
 	Stores bool
+	// Converse is whether Chat Completions and Responses go by Converse where AWS has these paths, too.
+	Converse bool
 
 	models, deny glob.List
 	operations   map[wire.Operation]bool

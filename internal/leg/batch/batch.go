@@ -1,5 +1,5 @@
-// Package batch asks a model for each part of a request that it takes in several calls only, such as texts to embed. The
-// parts are legs of one request: held together, and each in the books once.
+// Package batch asks a model for each part of a request that it takes in several calls only, such as texts to embed.
+// The parts are legs of one request: held together, and each in the books once.
 package batch
 
 import (
@@ -15,9 +15,10 @@ import (
 // atOnce is how many parts of one request are asked at the same time.
 const atOnce = 8
 
-// Ask asks all plans, whose answers are no streams, and returns their answers in the same order, with the first of the
-// attempts. When one fails, no further part is begun: then there are no answers, and the attempt is the one that failed,
-// still open, or nil with the error that the journal takes no record. What the others bring is in the books as wasted.
+// Ask asks all plans, whose answers are no streams, and returns their answers in the same order, with the first of
+// the attempts. When one fails, no further part is begun. Then there are no answers, and the attempt is the one that
+// failed, still open, or nil with the error that the journal takes no record. What the others bring is in the books
+// as wasted.
 func Ask(ctx context.Context, k *leg.Asker, r *leg.Request, plans []*leg.Plan, f *leg.Funds) (
 	[]*engine.Response, *leg.Attempt, *wire.Error,
 ) {

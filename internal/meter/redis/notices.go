@@ -105,10 +105,6 @@ func (s *Notices) Pending(ctx context.Context) ([]notify.Notice, error) {
 	return pending, nil
 }
 
-// jobsKeep is how long it is remembered who started an asynchronous job. AWS
-// lists jobs for far shorter.
-const jobsKeep = 90 * 24 * time.Hour
-
 func jobKey(invocationARN string) string { return "sl:job:" + invocationARN }
 
 // Jobs remembers which tenant started which asynchronous job.
@@ -117,13 +113,13 @@ type Jobs struct{ server *server }
 // Jobs returns the jobs that are kept beside the ledger.
 func (l *Ledger) Jobs() *Jobs { return &Jobs{l.server} }
 
-// Own remembers that tenant started the job. Repeating it changes nothing.
-func (j *Jobs) Own(ctx context.Context, invocationARN, tenant string) error {
+// Own remembers that tenant started the job, for as long as keep. Repeating it changes nothing.
+func (j *Jobs) Own(ctx context.Context, invocationARN, tenant string, keep time.Duration) error {
 	c, err := j.server.connected(ctx)
 	if err != nil {
 		return err
 	}
-	return c.Set(ctx, jobKey(invocationARN), tenant, jobsKeep).Err()
+	return c.Set(ctx, jobKey(invocationARN), tenant, keep).Err()
 }
 
 // Owner returns the tenant that started the job, "" when none did.
