@@ -77,7 +77,7 @@ test-clients: build ## unmodified clients against the gateway; CLIENTS=newest: t
 		-count=1 -timeout=20m ./test -run \
 		'TestClients|TestOpenAISDKs|TestAnthropicSDKs|TestFrameworks|TestPrintedCallsWork|TestDocumentedCallsWork'
 
-shapes: build ## random requests by the shapes of the official clients, NUMBER of each API from SEED, through translators and gateway
+shapes: build ## random requests of the shapes of official clients, by translators and gateway: NUMBER of each API, SEED
 	@$(ALIVE) 'the clients' scripts/test-tools.sh
 	@file=$$(mktemp) && trap 'rm -f '$$file EXIT && \
 		.tools/frameworks/bin/python test/clients/python/shapes.py $(SEED) $(NUMBER) >$$file && \
