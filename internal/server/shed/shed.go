@@ -1,9 +1,9 @@
 // Package shed keeps a process that is asked more than it can from becoming late with
 // everything. A probe waits in the same queues of the system and of the runtime as a request
-// that has just come. While it comes back at once, requests begin as they come. Once it is late,
-// they wait in a line of the gate's own, and a few begin each time that the probe comes back:
-// what is ready to run stays so little that whoever comes is heard at once, and the processors
-// are never without work while somebody waits.
+// that has just come. While it comes back at once, or few requests are in flight, requests begin as
+// they come. Else they wait in a line of the gate's own, and a few begin each time that the probe
+// comes back: what is ready to run stays so little that whoever comes is heard at once, and the
+// processors are never without work while somebody waits.
 //
 // When the line is too long to wait in, new requests are refused. What has begun, or waits, is
 // never refused: streams run to their end.
@@ -27,6 +27,9 @@ const (
 	// each wait for their answer, or who all begin at once, are served late; only more of them, or
 	// those who do not wait, are a line that never ends.
 	many = 1024
+	// several is how many requests must be in flight for any to wait in line. So many take little
+	// time altogether, and the probes that let requests begin cost each of them half a write.
+	several = 256
 	// few is how many requests in flight are let wait also then. Others may keep the processors
 	// busy.
 	few = 32
@@ -187,6 +190,7 @@ func (g *Gate) look(late time.Duration, inFlight int64) {
 	}
 	g.limited = g.limited && bound > 0 && now.Sub(g.lastFull) < calm
 	g.full.Store(g.limited && waits > bound)
-	g.closed.Store(bound > 0 && !g.over && (len(g.line) > 0 || late > soon))
+	crowded := inFlight > several || g.limited
+	g.closed.Store(bound > 0 && !g.over && (len(g.line) > 0 || late > soon && crowded))
 	g.delay.Store(int64(max(late, waits)))
 }

@@ -249,6 +249,22 @@ func TestCallersWhoWait(t *testing.T) {
 	}
 }
 
+// TestFewBeginAtOnce: standing in line costs probes, and so few requests take little time together.
+func TestFewBeginAtOnce(t *testing.T) {
+	g := New(25*time.Millisecond, time.Now)
+	asked := 0
+	g.start(func() { asked++ })
+	for _, c := range []struct {
+		inFlight int64
+		waits    bool
+	}{{64, false}, {several, false}, {several + 1, true}} {
+		g.Late(time.Second, c.inFlight)
+		if turn, ok := g.Enter(c.inFlight); !ok || (turn != nil) != c.waits || (asked > 0) != c.waits {
+			t.Errorf("%d in flight: ok %v, waits %v, %d probes", c.inFlight, ok, turn != nil, asked)
+		}
+	}
+}
+
 // TestRun: who waits begins when the probe has come back, and all begin when Run ends.
 func TestRun(t *testing.T) {
 	g := New(time.Hour, time.Now)
