@@ -104,13 +104,23 @@ func LoadScript(data []byte) (*Script, error) {
 	if len(strings.TrimSpace(string(data))) == 0 {
 		return &s, nil
 	}
-	if err := yaml.UnmarshalWithOptions(data, &s, yaml.Strict()); err != nil {
+	if err := unmarshal(data, &s); err != nil {
 		return nil, fmt.Errorf("sandbox script: %w", err)
 	}
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
 	return &s, nil
+}
+
+// unmarshal reads YAML. The library panics on some broken texts, such as a tag without a value.
+func unmarshal(data []byte, s *Script) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("broken YAML: %v", r)
+		}
+	}()
+	return yaml.UnmarshalWithOptions(data, s, yaml.Strict())
 }
 
 func (s *Script) validate() error {
