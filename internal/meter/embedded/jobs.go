@@ -1,11 +1,8 @@
 package embedded
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -101,7 +98,7 @@ func (j *Jobs) forget() error {
 	if len(kept) > mostJobs {
 		kept = kept[len(kept)-mostJobs*9/10:]
 	}
-	file, err := writeLines(j.path, kept)
+	file, err := replaceLines(j.path, slices.Values(kept))
 	if err != nil {
 		return err
 	}
@@ -112,29 +109,6 @@ func (j *Jobs) forget() error {
 		j.owners[one.ARN] = one
 	}
 	return old.Close()
-}
-
-// writeLines puts a file with these lines in place of another, all or nothing.
-func writeLines(path string, all []*job) (*os.File, error) {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	out := bufio.NewWriter(f)
-	lines := json.NewEncoder(out)
-	for _, one := range all {
-		if err == nil {
-			err = lines.Encode(one)
-		}
-	}
-	err = cmp.Or(err, out.Flush(), f.Sync())
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 // Owner returns the tenant that started the job, "" when none did, or its time is over.

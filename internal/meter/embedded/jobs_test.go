@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -104,7 +105,7 @@ func TestJobsBounded(t *testing.T) {
 	for i := range mostJobs {
 		all = append(all, &job{ARN: fmt.Sprint(i), Tenant: "a", Until: clock.Add(time.Hour + time.Duration(i)*time.Second)})
 	}
-	f, err := writeLines(path, all)
+	f, err := replaceLines(path, slices.Values(all))
 	if err != nil {
 		t.Fatal(err)
 	}

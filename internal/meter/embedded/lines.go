@@ -2,10 +2,12 @@ package embedded
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 )
 
@@ -40,6 +42,29 @@ func addLine(f *os.File, line any) error {
 		return err
 	}
 	return f.Sync()
+}
+
+// replaceLines puts a file with these lines in place of another, all or nothing, and returns it for addLine.
+func replaceLines[T any](path string, lines iter.Seq[T]) (*os.File, error) {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	out := bufio.NewWriter(f)
+	encoder := json.NewEncoder(out)
+	for line := range lines {
+		if err == nil {
+			err = encoder.Encode(line)
+		}
+	}
+	err = cmp.Or(err, out.Flush(), f.Sync())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // openLines opens a file for addLine, or makes it. A line that was cut short is

@@ -2,7 +2,7 @@ package embedded
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -45,20 +45,9 @@ func OpenNotices(path string, now func() time.Time) (*Notices, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.file, err = os.OpenFile(path+".new", os.O_CREATE|os.O_RDWR|os.O_TRUNC|os.O_APPEND, 0o600)
+	n.file, err = replaceLines(path, maps.Values(n.all))
 	if err != nil {
 		return nil, err
-	}
-	for _, one := range n.all {
-		if err == nil {
-			err = addLine(n.file, one)
-		}
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, n.file.Close())
 	}
 	return n, nil
 }
