@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"time"
 
@@ -88,11 +87,7 @@ func (c *conn) introduce() bool {
 	if err != nil || !said {
 		return err == nil
 	}
-	fixed := c.peeked[:proxied.FixedSize]
-	if _, err := io.ReadFull(c.raw, fixed[c.nPeeked:]); err != nil {
-		return false
-	}
-	from, err := proxied.ReadHeader([proxied.FixedSize]byte(fixed), c.raw)
+	from, err := proxied.ReadHeader(c.raw)
 	var fault proxied.HeaderError
 	if errors.As(err, &fault) {
 		c.fault = "the PROXY protocol's header before it is wrong: " + fault.Error()

@@ -14,8 +14,8 @@ import (
 // Signature is how a header of version 2 begins. No request of HTTP does.
 const Signature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// FixedSize is how long the part of a header is that every one has.
-const FixedSize = len(Signature) + 4
+// fixedSize is how long the part of a header is that every one has.
+const fixedSize = len(Signature) + 4
 
 // HeaderError is what is wrong with a header that came whole.
 type HeaderError string
@@ -49,13 +49,16 @@ const (
 // addressSizes are how long source, destination and their ports are together.
 var addressSizes = map[byte]int{unspecified: 0, tcp4: 12, tcp6: 36, unixStream: 216}
 
-// ReadHeader reads the rest of a header whose first FixedSize bytes are known, and returns
-// the address of who opened the connection. It is the zero Addr when that is the proxy
-// itself, or nobody who has an address. It fails with a HeaderError, or as r does.
-func ReadHeader(fixed [FixedSize]byte, r io.Reader) (netip.Addr, error) {
-	whole := make([]byte, FixedSize+int(binary.BigEndian.Uint16(fixed[FixedSize-2:])))
-	copy(whole, fixed[:])
-	if _, err := io.ReadFull(r, whole[FixedSize:]); err != nil {
+// ReadHeader reads the rest of a header behind its Signature, and returns the address of who
+// opened the connection. It is the zero Addr when that is the proxy itself, or nobody who has
+// an address. It fails with a HeaderError, or as r does.
+func ReadHeader(r io.Reader) (netip.Addr, error) {
+	var fixed [fixedSize]byte
+	if _, err := io.ReadFull(r, fixed[copy(fixed[:], Signature):]); err != nil {
+		return netip.Addr{}, err
+	}
+	whole := make([]byte, fixedSize+int(binary.BigEndian.Uint16(fixed[fixedSize-2:])))
+	if _, err := io.ReadFull(r, whole[copy(whole, fixed[:]):]); err != nil {
 		return netip.Addr{}, err
 	}
 	return parse(whole)
@@ -63,7 +66,7 @@ func ReadHeader(fixed [FixedSize]byte, r io.Reader) (netip.Addr, error) {
 
 // parse reads a whole header.
 func parse(whole []byte) (netip.Addr, error) {
-	command, family, rest := whole[12]&^versionMask, whole[13], whole[FixedSize:]
+	command, family, rest := whole[12]&^versionMask, whole[13], whole[fixedSize:]
 	size, known := addressSizes[family]
 	switch {
 	case whole[12]&versionMask != version:
@@ -79,7 +82,7 @@ func parse(whole []byte) (netip.Addr, error) {
 	case len(rest) < size:
 		return netip.Addr{}, errShort
 	}
-	if err := checkTLVs(whole, FixedSize+size); err != nil {
+	if err := checkTLVs(whole, fixedSize+size); err != nil {
 		return netip.Addr{}, err
 	}
 	switch family {

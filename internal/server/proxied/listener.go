@@ -49,7 +49,7 @@ type Conn struct {
 	listener *Listener
 	from     netip.Addr // the reader's, as the following
 	begun    bool
-	room     [FixedSize]byte
+	room     [len(Signature)]byte
 	ahead    []byte // what was read and was no header
 }
 
@@ -82,10 +82,7 @@ func (c *Conn) introduce() error {
 		c.ahead = read
 		return err
 	}
-	if _, err := io.ReadFull(c.Conn, c.room[len(read):]); err != nil {
-		return err
-	}
-	from, err := ReadHeader(c.room, c.Conn)
+	from, err := ReadHeader(c.Conn)
 	var fault HeaderError
 	if errors.As(err, &fault) {
 		c.listener.Log.Warn("closing a connection of a proxy", "from", c.from, "why", err)

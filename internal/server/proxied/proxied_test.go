@@ -85,11 +85,10 @@ var headers = []struct{ name, header, want string }{
 // read reads a header and reports how much is left behind it.
 func read(text string) (netip.Addr, int, error) {
 	r := strings.NewReader(text)
-	var fixed [FixedSize]byte
-	if _, err := io.ReadFull(r, fixed[:]); err != nil {
+	if _, err := io.ReadFull(r, make([]byte, len(Signature))); err != nil {
 		return netip.Addr{}, r.Len(), err
 	}
-	a, err := ReadHeader(fixed, r)
+	a, err := ReadHeader(r)
 	return a, r.Len(), err
 }
 
@@ -123,18 +122,18 @@ func FuzzHeader(f *testing.F) {
 		f.Add([]byte(h.header))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < FixedSize {
+		if len(b) < fixedSize {
 			return
 		}
-		r := bytes.NewReader(b[FixedSize:])
-		a, err := ReadHeader([FixedSize]byte(b), r)
-		announced := int(binary.BigEndian.Uint16(b[FixedSize-2:]))
+		r := bytes.NewReader(b[len(Signature):])
+		a, err := ReadHeader(r)
+		announced := int(binary.BigEndian.Uint16(b[fixedSize-2:]))
 		var fault HeaderError
-		switch whole := len(b)-FixedSize >= announced; {
+		switch whole := len(b)-fixedSize >= announced; {
 		case whole != (err == nil || errors.As(err, &fault)):
-			t.Errorf("%d bytes of %d: %v", len(b)-FixedSize, announced, err)
-		case whole && len(b)-FixedSize-r.Len() != announced:
-			t.Errorf("%d bytes are left, announced were %d of %d", r.Len(), announced, len(b)-FixedSize)
+			t.Errorf("%d bytes of %d: %v", len(b)-fixedSize, announced, err)
+		case whole && len(b)-fixedSize-r.Len() != announced:
+			t.Errorf("%d bytes are left, announced were %d of %d", r.Len(), announced, len(b)-fixedSize)
 		case a.IsValid() && (err != nil || a.Is4In6() || a.Zone() != ""):
 			t.Errorf("%v, %v", a, err)
 		}
