@@ -65,13 +65,13 @@ func (c *call) readOpenAI() *failure {
 // unserved refuses what AWS refuses on these paths: models that it does not serve there, and, of the newest, the old
 // name of the cap.
 func (c *call) unserved() *failure {
+	if c.mantle {
+		return c.onMantle()
+	}
 	id := wire.ParseModelID(c.model)
 	name, ours := strings.CutPrefix(id.Foundation, "openai.gpt-")
 	oss, mantle := strings.HasPrefix(name, "oss"), strings.HasPrefix(name, "5.4") || strings.HasPrefix(name, "5.5")
 	switch responses := c.op == wire.OpResponse || c.op == wire.OpResponseStream; {
-	case c.mantle && c.onMantle() != nil:
-		return c.onMantle()
-	case c.mantle:
 	case mantle, !ours && !strings.HasPrefix(id.Foundation, "xai."), responses && (oss || id.Kind != wire.ModelProfile):
 		return invalid("The model " + c.model + " isn't supported on this route.")
 	case ours && !oss && c.body["max_tokens"] != nil:
