@@ -213,13 +213,19 @@ type dialectBody struct {
 	body   []byte
 }
 
-func floodDialects(t *testing.T, m *measured) {
+// confined is a gateway in a control group of its own, in front of an upstream, and a key for it.
+func confined(t *testing.T, upstream *httptest.Server) (*harness.Confined, *harness.Gateway, harness.Key) {
 	box := harness.Confine(t, container)
 	key := harness.NewKey(t, "acme")
 	g := harness.Start(t, harness.Config{Program: box.Program, YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q}
 tenants: [{id: acme, keys: [%s]}]
-`, answering(t).URL, key.KeyID)})
+`, upstream.URL, key.KeyID)})
+	return box, g, key
+}
+
+func floodDialects(t *testing.T, m *measured) {
+	box, g, key := confined(t, answering(t))
 	stop := askBeside(g, key)
 	bodies := dialectBodies(25_000_000)
 	var f flood
@@ -296,12 +302,7 @@ func endless(t *testing.T) *httptest.Server {
 }
 
 func floodAnswers(t *testing.T, m *measured) {
-	box := harness.Confine(t, container)
-	key := harness.NewKey(t, "acme")
-	g := harness.Start(t, harness.Config{Program: box.Program, YAML: fmt.Sprintf(`
-upstream: {region: us-east-1, endpoint: %q}
-tenants: [{id: acme, keys: [%s]}]
-`, endless(t).URL, key.KeyID)})
+	box, g, key := confined(t, endless(t))
 	stop := askBeside(g, key)
 	var f flood
 	callers(m.of(20, 6), 20, func(int) {
