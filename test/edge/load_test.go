@@ -31,12 +31,16 @@ type answered struct {
 type load struct {
 	addr    string
 	request []byte
-	opened  atomic.Int64
+	opened  atomic.Int64 // connections that are open
 
 	mu      sync.Mutex // guards the following
 	idle    []*loadConn
 	replies []answered
 }
+
+// mostConnections is fewer than a gateway takes from one address, and than the system's limit of
+// open files on both sides: more would be closed, which would look like the gateway's fault.
+const mostConnections = 8192
 
 type loadConn struct {
 	*stamped
@@ -112,7 +116,8 @@ func (l *load) repeat(end time.Time, status int) (as int64) {
 }
 
 // open sends so many requests per second, whatever the answers take, until they are sent. It opens
-// few connections at a time: with more, it would never come to read.
+// few connections at a time: with more, it would never come to read. With no room for another, a
+// request waits and is late.
 func (l *load) open(rate float64, lasting time.Duration) {
 	const most = 16
 	began := time.Now()
@@ -122,10 +127,14 @@ func (l *load) open(rate float64, lasting time.Duration) {
 			now := turn{began.Add(time.Duration(float64(sent) / rate * float64(time.Second))), time.Now()}
 			if c := l.again(); c != nil {
 				l.send(c, now)
-			} else {
-				opened++
-				go l.first(now) // who sends waits for nobody
+				continue
 			}
+			if l.opened.Load() >= mostConnections {
+				break
+			}
+			opened++
+			l.opened.Add(1)
+			go l.first(now) // who sends waits for nobody
 		}
 		time.Sleep(500 * time.Microsecond)
 	}
@@ -137,6 +146,7 @@ func (l *load) warm(connections int) {
 	const most = 64
 	for opened := most; opened <= connections; opened += most {
 		for range most {
+			l.opened.Add(1)
 			go l.first(turn{time.Now(), time.Now()})
 		}
 		for late := time.Now().Add(10 * time.Second); l.waiting() < opened && time.Now().Before(late); {
@@ -153,14 +163,14 @@ func (l *load) waiting() int {
 	return len(l.idle)
 }
 
-// first asks over a new connection, which is kept.
+// first asks over a new connection, which is kept. It is counted as open before.
 func (l *load) first(now turn) {
+	defer l.opened.Add(-1)
 	conn, err := net.Dial("tcp", l.addr)
 	if err != nil {
 		l.note(nil, answered{due: now.due, behind: now.at.Sub(now.due)})
 		return
 	}
-	l.opened.Add(1)
 	c := &loadConn{stamp(conn), make(chan turn, 1)}
 	l.send(c, now)
 	l.receive(c)
