@@ -355,7 +355,7 @@ func TestFloodCloses(t *testing.T) {
 			if got != kind {
 				t.Errorf("%s: counted as %s", kind, got)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Errorf("%s: not counted", kind)
 		}
 	}
@@ -372,7 +372,7 @@ func TestFloodCloses(t *testing.T) {
 	})
 	bomb := append(bytes.Clone(block(":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/m", "x-big",
 		strings.Repeat("b", 3900))),
-		bytes.Repeat([]byte{0xbe}, 12000)...)
+		bytes.Repeat([]byte{0xbe}, 1000)...)
 	f("unserved_headers", func(f *xhttp2.Framer, id uint32) error {
 		return f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: bomb, EndHeaders: true, EndStream: true})
 	})
