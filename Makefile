@@ -56,7 +56,7 @@ test: ## install or find what the tests need, then run them all
 	@scripts/test.sh
 
 test-tools: ## find or install redis-server, the Python and the npm clients
-	@scripts/test-tools.sh
+	@$(ALIVE) 'what the tests need' scripts/test-tools.sh
 
 test-unit: ## tests beside the code
 	@$(PROGRESS) -what "tests beside the code" -- -timeout=20m $$($(GO) list ./... | grep -v /sluice/test)
@@ -176,11 +176,11 @@ race: test-tools ## the packages where goroutines meet, under the race detector
 	@$(PROGRESS) -what "race detector" -- -race -timeout=20m $(addprefix ./,$(wildcard $(RACE)))
 
 bench: ## what a request costs, in one run beside a bare proxy and others: QUICK=1, ROWS=REGEXP (bench/README.md)
-	@scripts/bench-tools.sh
+	@$(ALIVE) 'what benchmarks need' scripts/bench-tools.sh
 	@$(GO) run ./bench $(if $(QUICK),-quick) -rows '$(ROWS)'
 
 bench-compare: ## the gateway at REF against the working tree, measured in turn: QUICK=1, ROWS=REGEXP, MICRO=0
-	@scripts/bench-tools.sh
+	@$(ALIVE) 'what benchmarks need' scripts/bench-tools.sh
 	@$(GO) run ./bench $(if $(QUICK),-quick) -rows '$(ROWS)' -compare '$(or $(REF),main)' $(if $(filter 0,$(MICRO)),-micro=false)
 
 microbench: ## benchmarks beside the code, with allocations

@@ -39,6 +39,7 @@ type pkg struct {
 // test is a test that runs, with what it has printed.
 type test struct {
 	since  time.Time
+	waits  bool // for its turn
 	output strings.Builder
 }
 
@@ -106,6 +107,9 @@ func (r *run) handleTest(p *pkg, e event) {
 	case "output":
 		t.output.WriteString(e.Output)
 		return
+	case "pause", "cont": // a parallel test waits for those before it
+		t.waits, t.since = e.Action == "pause", time.Now()
+		return
 	case "pass":
 		p.passed++
 	case "skip":
@@ -168,7 +172,7 @@ func (r *run) beat(now time.Time) {
 // longest is the top-level test that has run for the longest time.
 func (p *pkg) longest() (name string, since time.Time) {
 	for _, n := range slices.Sorted(maps.Keys(p.tests)) {
-		if t := p.tests[n]; !strings.Contains(n, "/") && (name == "" || t.since.Before(since)) {
+		if t := p.tests[n]; !t.waits && !strings.Contains(n, "/") && (name == "" || t.since.Before(since)) {
 			name, since = n, t.since
 		}
 	}

@@ -62,6 +62,25 @@ func TestFailuresAreShown(t *testing.T) {
 	}
 }
 
+// TestParallelTestsWait: what a test waits for its turn is not its own time.
+func TestParallelTestsWait(t *testing.T) {
+	f := func(want, lines string) {
+		t.Helper()
+		r, _ := play(t, lines)
+		if got, _ := r.packages[module+"a"].longest(); got != want {
+			t.Errorf("%q runs, want %q", got, want)
+		}
+	}
+	const waiting = `{"Action":"run","Package":"a","Test":"TestX"}
+{"Action":"pause","Package":"a","Test":"TestX"}
+{"Action":"run","Package":"a","Test":"TestY"}
+`
+	f("TestY", waiting)
+	f("TestX", waiting+`{"Action":"pass","Package":"a","Test":"TestY"}
+{"Action":"cont","Package":"a","Test":"TestX"}
+`)
+}
+
 // TestCrashes tells a crash of the race detector from a race and from a failure.
 func TestCrashes(t *testing.T) {
 	f := func(output, action string, crashed int) {
