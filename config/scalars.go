@@ -65,6 +65,10 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 		d.fault(v, "must be %s, not text: remove the quotes", f.wanted)
 		return "", false
 	}
+	if f.number && octal(raw) {
+		d.fault(v, "must be %s, not %s: a zero before it makes it octal to some readers of YAML", f.wanted, raw)
+		return "", false
+	}
 	return expanded, true
 }
 
@@ -72,6 +76,13 @@ func (d *decoder) scalar(v value, f form) (string, bool) {
 func numeric(text string) bool {
 	_, err := strconv.ParseFloat(text, 64)
 	return err == nil
+}
+
+// octal reports whether a number begins with a zero and another digit: 010 is 8 in YAML 1.1,
+// by which a template may have written a file, and 10 in YAML 1.2.
+func octal(number string) bool {
+	digits := strings.TrimLeft(number, "+-")
+	return len(digits) > 1 && digits[0] == '0' && '0' <= digits[1] && digits[1] <= '9'
 }
 
 // serving reads what only a gateway that serves needs, such as secrets.
@@ -246,7 +257,7 @@ var size = parsed(form{wanted: "a size such as 1048576, 64MiB or 1GB", schema: s
 	digits := strings.TrimRight(text, "KMGiB")
 	unit, known := sizeUnits[text[len(digits):]]
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if !known || err != nil || n < 1 || n > maxCount/unit {
+	if !known || err != nil || n < 1 || n > maxCount/unit || octal(digits) {
 		return 0, errForm
 	}
 	return n * unit, nil
