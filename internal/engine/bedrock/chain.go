@@ -95,6 +95,9 @@ func plainly(said string, getenv func(string) string) string {
 	case secret && !key:
 		said = "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID, so it does not count; last, " + said
 	}
+	if strings.Contains(said, "StatusCode: 401") { // asked without a token, because none came
+		said += "; in a container, the instance's HttpPutResponseHopLimit must be 2"
+	}
 	profile := cmp.Or(getenv("AWS_PROFILE"), getenv("AWS_DEFAULT_PROFILE"), "default")
 	return fmt.Sprintf("no credentials were found: neither in the environment, nor in profile %s, nor of a container or "+
 		"an instance: %s", profile, said)

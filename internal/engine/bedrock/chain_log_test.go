@@ -3,6 +3,8 @@ package bedrock
 import (
 	"bytes"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,5 +61,25 @@ func TestProgramsLogThroughSlog(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestHopLimit: the token of an instance does not reach a container that is one hop too
+// far away, and without it the instance answers 401. The error says the way out. U10
+func TestHopLimit(t *testing.T) {
+	isolate(t)
+	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(map[string]int{http.MethodPut: http.StatusMethodNotAllowed, http.MethodGet: http.StatusUnauthorized}[r.Method])
+	}))
+	t.Cleanup(instance.Close)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", instance.URL)
+	calls, err := outbound.New(outbound.Settings{Getenv: os.Getenv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &chain{region: "us-east-1", calls: calls, log: slog.New(slog.DiscardHandler)}
+	if _, err := c.Retrieve(t.Context()); err == nil || !strings.Contains(err.Error(), "HttpPutResponseHopLimit must be 2") {
+		t.Errorf("%v", err)
 	}
 }

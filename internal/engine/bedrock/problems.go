@@ -7,6 +7,10 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/outbound"
@@ -51,8 +55,38 @@ func problemsOf(ctx context.Context, path string, u config.Upstream) []config.Pr
 		}
 	}
 	found := &chain{calls: calls, log: slog.New(slog.DiscardHandler)}
-	if _, err := locate(ctx, u, found, u.BearerToken != ""); err != nil {
-		return []config.Problem{{Path: path, Message: "the AWS configuration of this process: " + err.Error()}}
+	at, err := locate(ctx, u, found, u.BearerToken != "")
+	if err != nil {
+		return []config.Problem{{Path: path, Message: ofThisProcess(err)}}
+	}
+	if file := profileBundle(at.aws); file != "" {
+		return []config.Problem{{Path: path, Warning: true, Message: "ca_bundle of the AWS profile does not hold here: set " +
+			"ca_file, or the variable AWS_CA_BUNDLE, to " + file}}
 	}
 	return nil
+}
+
+// ofThisProcess is what is wrong with the AWS configuration, in words for who wrote it.
+func ofThisProcess(err error) string {
+	var none awsconfig.SharedConfigProfileNotExistError
+	if errors.As(err, &none) {
+		return fmt.Sprintf("there is no profile %q (AWS_PROFILE) in %s", none.Profile, strings.Join(none.Filename, ", "))
+	}
+	return "the AWS configuration of this process: " + err.Error()
+}
+
+// profileBundle is the file of authorities that a profile names, "" where the environment
+// names another: the SDK would trust it for its own calls alone.
+func profileBundle(loaded aws.Config) string {
+	for _, source := range loaded.ConfigSources {
+		switch s := source.(type) {
+		case awsconfig.EnvConfig:
+			if s.CustomCABundle != "" {
+				return ""
+			}
+		case awsconfig.SharedConfig:
+			return s.CustomCABundle
+		}
+	}
+	return ""
 }
