@@ -68,9 +68,12 @@ func openMeter(t testing.TB, o Options) *Meter {
 	return m
 }
 
+// patience is how long tests wait for what comes: never so long, except where it does not come.
+const patience = 2 * time.Minute
+
 func closeMeter(t testing.TB, m *Meter) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := m.Close(ctx); err != nil {
 		t.Fatal(err)
@@ -135,7 +138,7 @@ func call(t testing.TB, m *Meter, id int, root string) {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for range 2000 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if ok() {
 			return
 		}

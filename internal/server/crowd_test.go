@@ -99,7 +99,7 @@ func TestOpenHTTP2Stays(t *testing.T) {
 	const timeout = time.Second // which the first head must keep, on a busy machine too
 	s := start(t, Options{Timeouts: config.Timeouts{Header: timeout}, Handler: handlerFunc(echo)})
 	c := clients(t, nil)["h2"]
-	for range 3 {
+	for range 2 {
 		res, err := c.Post("http://"+s.Addr().String()+"/x", "", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -204,12 +204,8 @@ func TestHeadWithoutWindow(t *testing.T) {
 	s := start(t, Options{})
 	h := dialH2(t, s)
 	h.framer.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 0})
-	began := time.Now()
 	if got := h.status("hello", ":method", "POST", ":scheme", "http", ":authority", "a", ":path", "/x"); got != "200" {
-		t.Fatal(got)
-	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the head took %v", took)
+		t.Fatal(got) // the connection's deadline, when the head waits for the window
 	}
 	h.framer.WriteWindowUpdate(1, 100)
 	for {

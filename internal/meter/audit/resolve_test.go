@@ -51,7 +51,7 @@ func crashed(t testing.TB, l ledger.Ledger, n int) string {
 
 func eventually(t testing.TB, ok func() bool) {
 	t.Helper()
-	for range 2000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if ok() {
 			return
 		}

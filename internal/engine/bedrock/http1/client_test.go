@@ -389,7 +389,7 @@ func TestDeadlineWithoutTimer(t *testing.T) {
 		_, _, err := call(&ctx, c, post(body))
 		close(gone)
 		mustFail(t, name, err, want)
-		if took := time.Since(start); took < 150*time.Millisecond || took > 5*time.Second {
+		if took := time.Since(start); took < 150*time.Millisecond || took > time.Minute { // a busy machine may be late
 			t.Errorf("%s: it took %v", name, took)
 		}
 	}
