@@ -294,16 +294,15 @@ func (v *validator) tenants() {
 			} else {
 				keys[k] = keyIndex{i, j}
 			}
-			v.key(t.KeySettings[k], at(fmt.Sprintf("keys[%d]", j)))
+			if set := t.KeySettings[k]; set != nil {
+				v.key(set, at(fmt.Sprintf("keys[%d]", j)))
+			}
 		}
 	}
 }
 
-// key checks what is set of a key, nil for nothing.
+// key checks what is set of a key.
 func (v *validator) key(k *Key, path string) {
-	if k == nil {
-		return
-	}
 	for below, told := range map[string]string{"name": k.Name, "owner": k.Owner} {
 		v.require(plainText(told), path+"."+below, notPlain)
 	}
@@ -338,13 +337,14 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 		"must be a path of letters, digits, dot, dash and underscore, as acme/support is, of at most 200 bytes")
 	require(t.RenamedFrom == "" || ValidTenant(t.RenamedFrom) && t.RenamedFrom != t.ID, "renamed_from",
 		"must be the path that the tenant had before")
-	for below, told := range map[string]string{"name": t.Name, "cost_center": t.CostCenter} {
-		require(plainText(told), below, notPlain)
+	require(plainText(t.Name), "name", notPlain)
+	require(plainText(t.CostCenter), "cost_center", notPlain)
+	for name, value := range t.Tags {
+		require(plainText(name) && plainText(value), "tags", notPlain)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Tags)) {
-		require(plainText(name) && plainText(t.Tags[name]), "tags", notPlain)
+	if t.BillingTimeZone != "" {
+		v.billingZone(t, at("billing_time_zone"))
 	}
-	v.billingZone(t, at("billing_time_zone"))
 	if t.Upstream != "" {
 		v.upstreamName(at("upstream"), t.Upstream)
 	}
@@ -358,8 +358,8 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 			"needs webhook_secret, which signs what is sent")
 	}
 	if o := t.OutputTokens; o != nil {
-		unread := v.unread[at("output_tokens.default")] || v.unread[at("output_tokens.max")]
-		require(o.Default != 0 || o.Max != 0 || unread, "output_tokens", "needs default or max")
+		require(o.Default != 0 || o.Max != 0 || v.unread[at("output_tokens.default")] || v.unread[at("output_tokens.max")],
+			"output_tokens", "needs default or max")
 		require(o.Max == 0 || o.Default <= o.Max, "output_tokens.default", "must not be above max")
 	}
 	for j := range t.Budgets {
@@ -369,9 +369,6 @@ func (v *validator) tenant(t *Tenant, at func(below string) string) {
 
 // billingZone checks what the months of a root are closed in: its hours are UTC's.
 func (v *validator) billingZone(t *Tenant, path string) {
-	if t.BillingTimeZone == "" {
-		return
-	}
 	root := !ValidTenant(t.ID) || !strings.Contains(t.ID, "/")
 	v.require(root, path, "is for a root tenant, and is that of all below it")
 	if !v.zone(t.BillingTimeZone) {
