@@ -19,7 +19,7 @@ var ErrModel = errors.New("which model is meant?")
 type PriceList struct {
 	models []Model // as listed, each once
 	main   int     // how many of the first are of the main book and the user's files
-	rates  func(record.SKU) (record.TokenRates, bool)
+	price  func(record.SKU) *record.Price
 }
 
 // further is the place of the second shipped book, whose models come last.
@@ -28,11 +28,12 @@ const further = 1
 // ListPrices lists the models that books name and table prices at a time: those
 // of the main book and the user's files before those of the further shipped book.
 func ListPrices(books []config.PriceBook, table *record.PriceBook, at time.Time) *PriceList {
-	l := &PriceList{rates: func(sku record.SKU) (record.TokenRates, bool) { return table.Find(sku, at).TokenRates() }}
+	l := &PriceList{price: func(sku record.SKU) *record.Price { return table.Find(sku, at) }}
 	add := func(book *config.PriceBook) {
-		for _, m := range table.List(book, at) {
-			if !slices.Contains(l.models, Model(m)) {
-				l.models = append(l.models, Model(m))
+		for _, listed := range table.List(book, at) {
+			m := Model{ID: listed.ID, Rates: listed.Rates, Batch: l.batch(listed.ID, "")}
+			if !slices.Contains(l.models, m) {
+				l.models = append(l.models, m)
 			}
 		}
 	}
@@ -48,13 +49,43 @@ func ListPrices(books []config.PriceBook, table *record.PriceBook, at time.Time)
 	return l
 }
 
+// batch is what a million tokens cost in the tier batch, all zero without a price.
+func (l *PriceList) batch(foundation, scope string) record.TokenRates {
+	rates, ok := l.price(record.SKUOf(foundation, scope, "batch", "")).TokenRates()
+	if !ok {
+		return record.TokenRates{}
+	}
+	return rates
+}
+
+// InTier is the models that have a price in a service tier, such as flex, at that price.
+func (l *PriceList) InTier(tier string) *PriceList {
+	in := &PriceList{price: func(sku record.SKU) *record.Price {
+		if sku.Tier == "" {
+			sku.Tier = record.SKUOf("", "", tier, "").Tier
+		}
+		return l.price(sku)
+	}}
+	for i, m := range l.models {
+		rates, ok := in.price(record.SKUOf(m.ID, "", "", "")).TokenRates()
+		if !ok {
+			continue
+		}
+		in.models = append(in.models, Model{ID: m.ID, Rates: rates, Batch: m.Batch})
+		if i < l.main {
+			in.main++
+		}
+	}
+	return in
+}
+
 // Find finds a model by its id, by the full id of a profile, which has the
 // profile's price, or by an unambiguous part of its id; in the main book before
 // the others. It fails with ErrModel.
 func (l *PriceList) Find(name string) (Model, error) {
-	profile := wire.ParseModelID(name)
-	if rates, ok := l.rates(record.SKUOf(profile.Foundation, profile.Scope, "", "")); ok && profile.Foundation != "" {
-		return Model{ID: name, Rates: rates}, nil
+	id := wire.ParseModelID(name)
+	if rates, ok := l.price(record.SKUOf(id.Foundation, id.Scope, "", "")).TokenRates(); ok && id.Foundation != "" {
+		return Model{ID: name, Rates: rates, Batch: l.batch(id.Foundation, id.Scope)}, nil
 	}
 	m, err := pick(l.models[:l.main], name)
 	if err != nil {
@@ -71,7 +102,7 @@ func (l *PriceList) Shown(all bool, s Setup) []Model {
 	}
 	models := slices.Clone(l.models[:l.main])
 	for _, m := range []Model{s.Light, s.Escalation} {
-		if !slices.Contains(models, m) {
+		if m.ID != "" && !slices.Contains(models, m) {
 			models = append(models, m)
 		}
 	}

@@ -2,8 +2,9 @@
 // two models, and on a cascade of them, before anything is switched.
 //
 // It is arithmetic over token counts and listed prices: it knows nothing of
-// quality, caches or throttling, reads no ledger and calls nobody. Shares and
-// ratios are exact fractions; an amount is rounded once, when it is final.
+// quality or throttling, reads no ledger and calls nobody. Shares and ratios are
+// exact fractions; an amount is rounded once, when it is final. A Sheet has the
+// figures of one lever, such as provisioned throughput.
 package simulate
 
 import (
@@ -32,6 +33,7 @@ func NewWorkload(requests, input, output int64) (Workload, error) {
 type Model struct {
 	ID    string
 	Rates record.TokenRates
+	Batch record.TokenRates // of the tier batch, all zero when it has no price there
 }
 
 // Setup is the cascade and the deal to simulate. Its shares lie in 0 to 1 and a
@@ -47,6 +49,7 @@ type Setup struct {
 	// escalation model writes one; nil is one.
 	Verbosity *big.Rat
 	Target    *big.Rat // saving that is hoped for; nil for none
+	Levers    Levers   // that every model of the setup uses
 }
 
 // Spend is what the workload costs in one way of serving it.
@@ -78,6 +81,7 @@ type Result struct {
 	Allowed *big.Rat
 	// Observation is what pairs for a certificate cost; nil when that was not asked.
 	Observation *Observation
+	Sheets      []Sheet // of the levers that were asked for
 }
 
 // The mistakes in what is to be simulated.
@@ -94,8 +98,8 @@ var (
 //
 //	1 - (p + (1-p)(r+k) + e)
 //
-// of what the escalation model alone costs. It fails with ErrShare, ErrFactor
-// or ErrNoCost.
+// of what the escalation model alone costs. It fails with ErrShare, ErrFactor,
+// ErrLevers or ErrNoCost.
 func Run(w Workload, models []Model, s Setup) (*Result, error) {
 	s = filled(s)
 	one := big.NewRat(1, 1)
@@ -105,6 +109,9 @@ func Run(w Workload, models []Model, s Setup) (*Result, error) {
 	}
 	if s.Discount.Sign() < 0 || s.Discount.Cmp(one) >= 0 || s.Verbosity.Sign() < 0 {
 		return nil, ErrFactor
+	}
+	if err := s.Levers.check(); err != nil {
+		return nil, err
 	}
 	light, escalation := s.cost(w, s.Light, s.Verbosity), s.cost(w, s.Escalation, one)
 	if escalation.Sign() <= 0 {
@@ -142,16 +149,15 @@ func filled(s Setup) Setup {
 	if s.Verbosity == nil {
 		s.Verbosity = big.NewRat(1, 1)
 	}
+	s.Levers = s.Levers.filled()
 	return s
 }
 
 // cost is what w costs on m after the discount, in pico-dollars, when m writes
 // verbosity times the output.
 func (s *Setup) cost(w Workload, m Model, verbosity *big.Rat) *big.Rat {
-	const perPrice = 1_000_000 // tokens that a money.Price is for
-	input := product(whole(w.Input), big.NewRat(int64(m.Rates.Input), perPrice))
-	output := product(whole(w.Output), verbosity, big.NewRat(int64(m.Rates.Output), perPrice))
-	return product(sum(input, output), less(big.NewRat(1, 1), s.Discount))
+	output := product(whole(w.Output), verbosity)
+	return product(s.Levers.cost(whole(w.Input), output, m), less(big.NewRat(1, 1), s.Discount))
 }
 
 func newSpend(model string, cost, baseline *big.Rat) Spend {

@@ -32,9 +32,9 @@ func rates(input, output string) record.TokenRates {
 }
 
 var (
-	sonnet = Model{"anthropic.claude-3-5-sonnet-20241022-v2:0", rates("3", "15")}
-	haiku  = Model{"anthropic.claude-3-5-haiku-20241022-v1:0", rates("0.80", "4")}
-	micro  = Model{"amazon.nova-micro-v1:0", rates("0.035", "0.14")}
+	sonnet = Model{ID: "anthropic.claude-3-5-sonnet-20241022-v2:0", Rates: rates("3", "15")}
+	haiku  = Model{ID: "anthropic.claude-3-5-haiku-20241022-v1:0", Rates: rates("0.80", "4")}
+	micro  = Model{ID: "amazon.nova-micro-v1:0", Rates: rates("0.035", "0.14")}
 
 	// document is the worked example: 50,000 requests a day, 30 days.
 	document = Workload{1_500_000, 6_000_000_000, 900_000_000}

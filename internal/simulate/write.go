@@ -41,9 +41,7 @@ type line struct {
 // WriteTable writes the result for people, with rounded amounts.
 func (r *Result) WriteTable(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s requests, %s input and %s output tokens%s\n\n",
-		grouped(fmt.Sprint(r.Workload.Requests)), grouped(fmt.Sprint(r.Workload.Input)),
-		grouped(fmt.Sprint(r.Workload.Output)), r.deal())
+	b.WriteString(headed(r.Workload, &r.Setup))
 	models := make([]line, len(r.Models))
 	for i := range r.Models {
 		models[i] = line{name: r.Models[i].Model, spend: &r.Models[i]}
@@ -61,15 +59,21 @@ func (r *Result) WriteTable(w io.Writer) error {
 	if r.Observation != nil {
 		r.Observation.write(&b)
 	}
+	for i := range r.Sheets {
+		r.Sheets[i].write(&b)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (r *Result) deal() string {
-	if r.Setup.Discount.Sign() == 0 {
-		return " at list price"
+// headed says what the figures below are of.
+func headed(w Workload, s *Setup) string {
+	deal := " at list price"
+	if s.Discount.Sign() > 0 {
+		deal = fmt.Sprintf(" at list price less %s", percent(s.Discount))
 	}
-	return fmt.Sprintf(" at list price less %s", percent(r.Setup.Discount))
+	return fmt.Sprintf("%s requests, %s input and %s output tokens%s\n\n", grouped(fmt.Sprint(w.Requests)),
+		grouped(fmt.Sprint(w.Input)), grouped(fmt.Sprint(w.Output)), deal)
 }
 
 func (r *Result) ratioName() string {
@@ -176,10 +180,11 @@ func (r *Result) WriteJSON(w io.Writer) error {
 		Warnings   []string    `json:"warnings,omitempty"`
 
 		Observe *observationJSON `json:"observe,omitempty"`
+		Levers  []sheetJSON      `json:"levers,omitempty"`
 	}{
 		r.Workload.Requests, r.Workload.Input, r.Workload.Output, r.Setup.Discount.RatString(), []spendJSON{},
 		r.Escalation.json(), r.Light.json(), r.Mix.json(), r.Cascade.json(),
-		r.Ratio.RatString(), r.Ceiling.RatString(), "", r.Warnings(), r.Observation.json(),
+		r.Ratio.RatString(), r.Ceiling.RatString(), "", r.Warnings(), r.Observation.json(), jsonOf(r.Sheets),
 	}
 	if r.Allowed != nil {
 		out.Allowed = r.Allowed.RatString()

@@ -3,6 +3,7 @@ package tools
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"os"
 	"strings"
@@ -27,14 +28,17 @@ type simulateFlags struct {
 	observe, judge                      string
 	prices                              []string
 	all                                 bool
+	leverFlags
 }
 
 func simulateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "simulate --requests-per-day N --input TOKENS --output TOKENS --light MODEL --escalation MODEL",
-		Short: "Print what a workload would cost on each model, on a mix and on a cascade",
+		Use:   "simulate --requests-per-day N --input TOKENS --output TOKENS [--light MODEL --escalation MODEL]",
+		Short: "Print what a workload would cost on each model, on a mix and on a cascade, and with each lever",
 		Example: "  gateway simulate --requests-per-day 50000 --input 4000 --output 600 \\\n" +
-			"    --light claude-3.5-haiku --escalation claude-3.5-sonnet --escalated 0.2 --discount 0.35",
+			"    --light claude-3.5-haiku --escalation claude-3.5-sonnet --escalated 0.2 --discount 0.35\n" +
+			"  gateway simulate --requests-per-day 50000 --input 4000 --output 600 --model claude-3.5-sonnet \\\n" +
+			"    --cache-hit 0.7 --cache-write 0.1 --provisioned 39.60,22.00",
 		Args: command.Args(cobra.NoArgs),
 	}
 	var f simulateFlags
@@ -59,40 +63,89 @@ func simulateCommand() *cobra.Command {
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books")
 	flags.BoolVar(&f.all, "all", false, "show every model with a price, not only the main book's")
 	flags.StringVar(&f.format, "format", "table", "table or json")
+	f.leverFlags.add(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd, time.Now()) }
 	return cmd
+}
+
+// printed is what simulate prints.
+type printed interface {
+	WriteTable(w io.Writer) error
+	WriteJSON(w io.Writer) error
 }
 
 func (f *simulateFlags) run(cmd *cobra.Command, now time.Time) error {
 	if f.format != "table" && f.format != "json" {
 		return command.Invalidf("there is no format %q; there are table and json", f.format)
 	}
-	work, err := f.workload(now)
+	result, err := f.simulate(now)
 	if err != nil {
 		return command.Invalid(err)
-	}
-	prices, err := loadPrices(f.prices, now)
-	if err != nil {
-		return command.Invalid(err)
-	}
-	setup, err := f.setup(prices)
-	if err != nil {
-		return command.Invalid(err)
-	}
-	result, err := simulate.Run(work, prices.Shown(f.all, setup), setup)
-	if err != nil {
-		return command.Invalid(err)
-	}
-	if result.Observation, err = f.observation(prices, result); err != nil {
-		return command.Invalid(err)
-	}
-	for _, w := range result.Warnings() {
-		fmt.Fprintln(os.Stderr, "warning:", w)
 	}
 	if f.format == "json" {
 		return result.WriteJSON(cmd.OutOrStdout())
 	}
 	return result.WriteTable(cmd.OutOrStdout())
+}
+
+func (f *simulateFlags) simulate(now time.Time) (printed, error) {
+	if err := f.mistake(); err != nil {
+		return nil, err
+	}
+	work, err := f.workload(now)
+	if err != nil {
+		return nil, err
+	}
+	a := &asking{work: work, days: f.days}
+	if a.prices, err = loadPrices(f.prices, now); err != nil {
+		return nil, err
+	}
+	if a.tiered = a.prices; f.tier != "" {
+		a.tiered = a.prices.InTier(f.tier)
+	}
+	if a.setup, err = f.setup(a.tiered); err != nil {
+		return nil, err
+	}
+	sheets, err := f.sheets(a)
+	if err != nil {
+		return nil, err
+	}
+	if work, err = work.Chained(f.calls); err != nil {
+		return nil, err
+	}
+	if f.light == "" {
+		return f.alone(a, work, sheets)
+	}
+	result, err := simulate.Run(work, a.tiered.Shown(f.all, a.setup), a.setup)
+	if err != nil {
+		return nil, err
+	}
+	result.Sheets = sheets
+	if result.Observation, err = f.observation(a.tiered, result); err != nil {
+		return nil, err
+	}
+	for _, w := range result.Warnings() {
+		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
+	return result, nil
+}
+
+// alone is what is asked without a pair of models: of --model, or of each.
+func (f *simulateFlags) alone(a *asking, work simulate.Workload, sheets []simulate.Sheet) (printed, error) {
+	models := a.tiered.Shown(f.all, a.setup)
+	if f.model != "" {
+		m, err := a.tiered.Find(f.model)
+		if err != nil {
+			return nil, err
+		}
+		models = []simulate.Model{m}
+	}
+	result, err := simulate.RunAlone(work, models, a.setup)
+	if err != nil {
+		return nil, err
+	}
+	result.Sheets = sheets
+	return result, nil
 }
 
 // loadPrices reads the shipped price books and the files, which override them.
@@ -124,10 +177,14 @@ func (f *simulateFlags) workload(now time.Time) (simulate.Workload, error) {
 				"--requests-per-day, --input and --output go up to %d", n, simulate.MaxCount)
 		}
 	}
-	if f.perDay == 0 {
+	if f.perDay == 0 && !f.byItself() {
 		return simulate.Workload{}, errors.New("--requests-per-day or --usage is needed")
 	}
-	return simulate.NewWorkload(f.perDay*f.days, f.input, f.output)
+	requests := f.perDay * f.days
+	if f.seats > 0 && requests > (1<<62)/f.seats {
+		return simulate.Workload{}, simulate.ErrTokens
+	}
+	return simulate.NewWorkload(requests*max(f.seats, 1), f.input, f.output)
 }
 
 // exported reads the workload of --usage and stretches it to --days.
@@ -178,6 +235,9 @@ func (f *simulateFlags) setup(prices *simulate.PriceList) (s simulate.Setup, err
 		if *share.dst, err = decimal(share.name, share.text); err != nil {
 			return s, err
 		}
+	}
+	if s.Levers, err = f.levers(); err != nil || f.light == "" && f.escalation == "" && f.partner == "" {
+		return s, err
 	}
 	var partner simulate.Model
 	for _, m := range []struct {

@@ -81,7 +81,7 @@ func TestSimulateRefuses(t *testing.T) {
 	models := []string{"--light", "nova-lite", "--escalation", "opus"}
 	with := func(args ...string) []string { return append(args, models...) }
 	f("--requests-per-day or --usage is needed", models...)
-	f("--light MODEL is needed", "--requests-per-day", "1")
+	f("--light MODEL is needed", "--requests-per-day", "1", "--escalation", "opus")
 	f("no model with a price", "--requests-per-day", "1", "--light", "gpt-nine")
 	f(`--escalated: "1/5" is not a decimal`, with("--requests-per-day", "1", "--input", "1", "--escalated", "1/5")...)
 	f("share from 0 to 1", with("--requests-per-day", "1", "--input", "1", "--escalated", "1.5")...)
@@ -92,5 +92,18 @@ func TestSimulateRefuses(t *testing.T) {
 	f("which is not over", with("--usage", open)...)
 	f("does not say how many days", with("--usage", silent)...)
 	f("no such file", with("--usage", "/nonexistent")...)
+	work := func(args ...string) []string { return append(args, "--requests-per-day", "1", "--input", "1") }
+	f("no model with a price", work("--model", "gpt-nine")...)
+	f("no model with a price", work("--model", "claude-3.5-sonnet", "--tier", "flex")...)
+	f("--batch, must be a share", work("--model", "nova-pro", "--batch", "1.5")...)
+	f("--cache-hit: ", work("--cache-hit", "-1")...)
+	f("no price of model units", "--provisioned", "free")
+	f("no price of SageMaker instances", "--sagemaker", "-3")
+	f("--units is from 0", "--provisioned", "3", "--units", "-1")
+	f("more tokens than can be counted", "--seats", "1000000000", "--requests-per-day", "1000000000", "--days", "3660")
+	f("a chain has from 1 to 1,000 calls", work("--model", "nova-pro", "--calls", "5000")...)
+	f("which guardrail policy", "--guardrail", "luck")
+	f("a unit price is NAME=USD", "--custom-model", "1", "--unit-price", "oil=3")
+	f("no embedding model with a price", "--knowledge-base", "1", "--embedding", "nothing")
 	f("no such file", with("--requests-per-day", "1", "--prices", "/nonexistent")...)
 }
