@@ -221,6 +221,44 @@ func wordTable(words []string, f decode[*big.Rat]) decode[map[string]*big.Rat] {
 	}
 }
 
+// Model is a catalogue entry: what a model accepts.
+type Model struct {
+	IDs                                                      []string // foundation ids, or globs, without region prefix
+	Dialect                                                  string   // name of its InvokeModel body
+	Context                                                  int64    // tokens, 0 unknown
+	MaxOutput                                                int64    // tokens, 0 unknown
+	System, Tools, Images, Documents, CachePoints, Reasoning bool
+	Converse                                                 bool
+	Source                                                   string
+}
+
+// Terms are what the makers of models promise their users through Amazon Bedrock, as far as somebody has read it.
+type Terms struct {
+	Makers []string // the first labels of foundation ids: anthropic, amazon
+	// Indemnity is whether the maker, or AWS, answers for claims that an answer infringes rights. Residency is whether
+	// the contract says where the maker keeps data. Each is one of full, limited, none, unstated.
+	Indemnity, Residency string
+	AsOf                 time.Time // UTC day on which Source said so
+	Source               string
+}
+
+// Of is how far the terms go in one of TermNames, "" for another name.
+func (t *Terms) Of(name string) string {
+	switch name {
+	case "indemnity":
+		return t.Indemnity
+	case "residency":
+		return t.Residency
+	}
+	return ""
+}
+
+// TermNames are what a tenant may require, TermFull how far its models must go in that.
+var TermNames = []string{"indemnity", "residency"}
+
+// TermFull is the extent of terms that meets a requirement.
+const TermFull = "full"
+
 // modelFiles reads the catalogues that a list names, and appends their models.
 func modelFiles(d *decoder, v value, dst *[]Model) {
 	var files [][]Model
@@ -237,20 +275,35 @@ func modelFile(d *decoder, v value, dst *[]Model) {
 	}
 }
 
-// catalogueSection reads a catalogue and appends its models.
+// catalogueSection reads a catalogue and appends its models. Its terms go to d.
 func catalogueSection(d *decoder, v value, dst *[]Model) {
 	var source string
 	var models []Model
+	var terms []Terms
 	d.section(v,
 		key("source", &source, name),
-		need("models", &models, list(modelSection)),
+		key("models", &models, list(modelSection)),
+		key("terms", &terms, list(termsSection)),
 	)
+	d.terms = append(d.terms, terms...)
 	for _, m := range models {
 		if m.Source == "" {
 			m.Source = source
 		}
 		*dst = append(*dst, m)
 	}
+}
+
+func termsSection(d *decoder, v value, t *Terms) {
+	t.Indemnity, t.Residency = "unstated", "unstated"
+	extent := oneOf(TermFull, "limited", "none", "unstated")
+	d.section(v,
+		need("makers", &t.Makers, list(name)),
+		key("indemnity", &t.Indemnity, extent),
+		key("residency", &t.Residency, extent),
+		need("as_of", &t.AsOf, day),
+		need("source", &t.Source, name),
+	)
 }
 
 func modelSection(d *decoder, v value, m *Model) {

@@ -54,6 +54,7 @@ type Config struct {
 	// Users is whom calls are booked for; nil for nobody but the tenant.
 	Users    *Users
 	Models   []Model // catalogue, the shipped one first; a later entry wins
+	Terms    []Terms // of the makers of models, the shipped ones first; later ones win
 	Unpriced Unpriced
 	// UnknownFamily is what happens under an output cap to a body of a family that
 	// the gateway does not know: refuse (default), cut, allow.
@@ -277,6 +278,9 @@ type Tenant struct {
 	KeySettings map[string]*Key
 	Models      []string // nil: all
 	DenyModels  []string
+	// Residency is how far its requests may go: any, geo, region; "" leaves the ids as they are asked for.
+	Residency string
+	Require   []string // terms that the makers of its models must give in full
 	// ModelMap is which application inference profiles Bedrock is asked for in place of models,
 	// by model, for the tenant and those below it.
 	ModelMap     map[string]string
@@ -469,17 +473,6 @@ type Discount struct {
 	// PPM is the discount in millionths of the list price.
 	PPM      int64
 	From, To time.Time // UTC days, both included; To is zero without an end
-}
-
-// Model is a catalogue entry: what a model accepts.
-type Model struct {
-	IDs                                                      []string // foundation ids, or globs, without region prefix
-	Dialect                                                  string   // name of its InvokeModel body
-	Context                                                  int64    // tokens, 0 unknown
-	MaxOutput                                                int64    // tokens, 0 unknown
-	System, Tools, Images, Documents, CachePoints, Reasoning bool
-	Converse                                                 bool
-	Source                                                   string
 }
 
 // Position is a place in a configuration file. Line and Column count from 1.

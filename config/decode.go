@@ -21,6 +21,7 @@ type decoder struct {
 	env    func(string) string
 	// includes are the globs of further files, absolute.
 	includes []string
+	terms    []Terms // of all catalogues
 	// previous is an earlier configuration whose included files may be the same;
 	// nil for none.
 	previous *Config

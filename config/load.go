@@ -105,6 +105,7 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 		return d.result(c)
 	}
 	d.include(main, c)
+	c.Terms = d.terms
 	c.source = &source{files: d.files, parts: d.parts, globs: d.includes, at: main.at}
 	c.source.unset = d.unset
 	known := faultPaths(d.faults)

@@ -76,12 +76,12 @@ func TestEmptyHasDefaults(t *testing.T) {
 	want.Upstream.Region = "eu-north-1"
 	want.Timeouts.FirstByte, want.Timeouts.Idle = want.Timeouts.Request, want.Timeouts.Request
 	got := *c
-	got.Prices, got.Models, got.source = nil, nil, nil
+	got.Prices, got.Models, got.Terms, got.source = nil, nil, nil, nil
 	if diff := cmp.Diff(*want, got, cmp.AllowUnexported(Config{})); diff != "" {
 		t.Error(diff)
 	}
-	if len(c.Prices) != 2 || len(c.Models) == 0 {
-		t.Errorf("%d books, %d models", len(c.Prices), len(c.Models))
+	if len(c.Prices) != 2 || len(c.Models) == 0 || len(c.Terms) == 0 {
+		t.Errorf("%d books, %d models, %d terms", len(c.Prices), len(c.Models), len(c.Terms))
 	}
 }
 

@@ -291,6 +291,8 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("keys", &t.Keys, serving(list(tenantKey(&t.KeySettings)))),
 		key("models", &t.Models, list(name)),
 		key("deny_models", &t.DenyModels, list(name)),
+		key("residency", &t.Residency, oneOf("any", "geo", "region")),
+		key("require", &t.Require, list(oneOf(TermNames...))),
 		key("model_map", &t.ModelMap, table(name)),
 		key("allowed_guardrails", &within.Guardrails, list(name)),
 		key("allowed_s3", &within.S3, list(name)),
