@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -76,7 +77,13 @@ type plane struct {
 func (p *plane) allowed(asked string) bool {
 	r := p.snapshot.Router
 	model := r.Resolve(asked)
-	return p.tenant.AllowsModel(asked, model, r.Priced(model).ID) && (!p.tenant.DeniesModels() || !r.Hidden(model))
+	t := p.tenant
+	if !t.AllowsModel(asked, model, r.Priced(model).ID) || t.DeniesModels() && r.Hidden(model) {
+		return false
+	}
+	bounds := router.Bounds{Residency: t.Residency, Upstream: t.Upstream, Require: t.Require}
+	_, why := r.Bars(&bounds, &router.Leg{Model: model})
+	return why == ""
 }
 
 // region is where calls of a model go, and where its ARNs are said to be.

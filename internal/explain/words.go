@@ -44,6 +44,9 @@ func inWords(c *router.Cascade, reason, need string) string {
 	if reason == router.ReasonUnsupported {
 		return fmt.Sprintf("the model does not take what the request needs (%s)", need)
 	}
+	if reason == router.ReasonDenied && need != "" {
+		return fmt.Sprintf("the tenant may not use it: %s in its policy keeps it from that", need)
+	}
 	if words, ok := reasons[reason]; ok {
 		return words
 	}

@@ -40,17 +40,16 @@ func (l *Line) hold(c *call, policy *budget.Policy, class budget.Class) (*budget
 // lightAlone leaves nothing of the plan but the light leg of its cascade, and
 // reports whether there is one that can serve the request.
 func (c *call) lightAlone() bool {
-	to := c.route.Cascade
-	if to == nil || len(c.Further) > 0 {
+	if c.route.Cascade == nil || len(c.Further) > 0 {
 		return false
 	}
 	light := c.legs[0]
 	if light.Role != router.RoleLight {
 		var err *wire.Error
-		if c.route.Unfit(to.Light.Model) {
+		if c.route.Unfit(c.route.Light.Model) {
 			return false
 		}
-		if light, err = leg.NewPlan(&c.Request, to.Light, 0); err != nil {
+		if light, err = leg.NewPlan(&c.Request, c.route.Light, 0); err != nil {
 			return false
 		}
 	}

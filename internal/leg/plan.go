@@ -70,16 +70,19 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if p.Facts, err = r.factsFor(p); err != nil {
 		return err
 	}
-	if p.Upstream, err = r.Snapshot.Router.Upstream(p.Model, r.Caller.Tenant.Upstream); err != nil {
+	if p.Upstream, err = r.Snapshot.Router.Upstream(p.Origin(), r.Caller.Tenant.Upstream); err != nil {
 		return err
 	}
 	if r.kept != nil {
 		p.Upstream = r.kept.Upstream
 	}
+	if err = p.bounded(r, p.Model); err != nil {
+		return err
+	}
 	if err = p.onMantle(r); err != nil {
 		return err
 	}
-	if p.Model != r.Target.Model { // which was looked at before
+	if p.Origin() != r.Target.Model { // which was looked at before
 		if err = r.MayName(r.Gone, p.Model); err != nil {
 			return err
 		}
@@ -119,7 +122,7 @@ func (p *Plan) ID() string { return cmp.Or(p.Profile, p.Model) }
 // memory for another large body.
 func (p *Plan) fit(r *Request) *wire.Error {
 	find := r.Snapshot.Router
-	if r.Cascade == "" || len(r.Further) > 0 || p.Model == find.Resolve(r.Target.Model) {
+	if r.Cascade == "" || len(r.Further) > 0 || p.Origin() == find.Resolve(r.Target.Model) {
 		return nil
 	}
 	size := int64(len(r.Body))
@@ -232,10 +235,20 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 	if r.kept != nil {
 		p.Model, p.Upstream, p.base = "responses", r.kept.Upstream, r.kept.Base
 	}
-	if err := p.onMantle(r); err != nil {
+	if err := cmp.Or(p.bounded(r, ""), p.onMantle(r)); err != nil {
 		return nil, err
 	}
 	return p, p.price(r)
+}
+
+// bounded refuses what would go where the tenant's requests may not, by whatever way the plan came to its model. No
+// model is an operation without one.
+func (p *Plan) bounded(r *Request, model string) *wire.Error {
+	b := r.bounds()
+	if _, why := r.Snapshot.Router.Outside(&b, model, p.Upstream); why != "" {
+		return router.Unbound(p.Model, why)
+	}
+	return nil
 }
 
 // onMantle finds out where the host bedrock-mantle has the operation, when that is the upstream.

@@ -117,10 +117,17 @@ func (r *Request) RouterInput() *router.Input {
 	in.Facts, in.Body, in.Asked, in.Header = &r.Facts, r.Body, r.Target.Model, r.Header
 	in.Tenant, in.Root, in.Key = r.Caller.Tenant.ID, r.Caller.Tenant.Root, r.Caller.KeyID
 	in.Policy, in.Now = r.Caller.Tenant, r.Received
+	in.Bounds = r.bounds()
 	if t := r.Caller.Tenant.Cap; t != nil {
 		in.MaxOutput = t.Max
 	}
 	return in
+}
+
+// bounds are where the request may go, whoever pays for a leg: it is the caller's text.
+func (r *Request) bounds() router.Bounds {
+	t := r.Caller.Tenant
+	return router.Bounds{Residency: t.Residency, Upstream: t.Upstream, Require: t.Require}
 }
 
 // Counted is what the answer of an attempt counts; of a request in parts, what all of its answers do.

@@ -56,6 +56,7 @@ type policy func(ids ...string) bool
 
 func (p policy) AllowsModel(ids ...string) bool { return p(ids...) }
 func (p policy) DeniesModels() bool             { return false }
+func (p policy) Profile(string) string          { return "" }
 
 func everything(...string) bool { return true }
 

@@ -19,6 +19,7 @@ type Input struct {
 	Root   string // "acme"
 	Key    string // key id
 	Policy Policy // of the tenant
+	Bounds Bounds // of the tenant
 	// MaxOutput is the tenant's cap in tokens, 0 without one.
 	MaxOutput int64
 	Now       time.Time
@@ -28,6 +29,8 @@ type Input struct {
 
 	plan    Plan
 	legs    [2]Leg // of plan, with the following
+	partner Leg
+	judge   Leg
 	skipped [2]Skip
 }
 
@@ -38,4 +41,6 @@ type Policy interface {
 	// DeniesModels reports whether there are models that must not be used. Then no
 	// model may be used of which nobody knows the name.
 	DeniesModels() bool
+	// Profile is the application inference profile that is asked in place of a model, "" for none.
+	Profile(model string) string
 }

@@ -13,11 +13,11 @@ func TestLastResort(t *testing.T) {
 	in := converse("auto")
 	f := func(light, escalation, direct, want string) {
 		t.Helper()
-		p := &Plan{Match: Match{Cascade: c, Direct: direct}}
+		p := &Plan{Match: Match{Cascade: c, Direct: direct}, Light: c.Light}
 		p.skip(c.Light, unfit{reason: light})
 		p.skip(c.Escalation, unfit{reason: escalation})
 		got := "denied"
-		if err := p.lastResort(in, light, escalation); err == nil {
+		if err := p.lastResort(in, c.Escalation, light, escalation); err == nil {
 			got = show(&Plan{Legs: p.Legs, Path: p.Path, Reason: p.Reason}, nil)
 		} else if err.Kind == wire.KindValidation {
 			got = "invalid"

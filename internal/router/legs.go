@@ -52,12 +52,19 @@ func (r *Router) Legs(in *Input, m Match) (*Plan, *wire.Error) {
 }
 
 func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
-	leg := r.leg(RoleSole, in.Asked)
+	leg := r.placed(in, r.leg(RoleSole, in.Asked))
 	plan.Legs = append(plan.Legs, leg)
-	if in.Asked == "" || r.allowed(in, leg.Model) {
+	if in.Asked == "" {
+		return nil
+	}
+	v := r.may(in, leg)
+	if v.reason == "" {
 		return nil
 	}
 	plan.Legs = plan.Legs[:0]
+	if v.why != "" {
+		return Unbound(in.Asked, v.why)
+	}
 	if in.Policy.DeniesModels() && r.Hidden(leg.Model) {
 		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s"+
 			": a policy denies models, and nobody knows which one this is. %s", in.Asked, MapHint(leg.Model))
@@ -89,6 +96,11 @@ func MapHint(model string) string {
 	return fmt.Sprintf("Add to a file of models: - {ids: [%q], dialect: NAME}.", model)
 }
 
+// Unbound is the refusal of a model that is outside of what a tenant's policy allows, and why.
+func Unbound(model, why string) *wire.Error {
+	return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s. %s", model, why)
+}
+
 func denied(models ...string) *wire.Error {
 	return wire.Errorf(wire.KindAccessDenied, "You do not have access to the model %s.", strings.Join(models, " or "))
 }
@@ -100,26 +112,28 @@ func (r *Router) cascade(in *Input, plan *Plan) *wire.Error {
 		return denied(in.Asked)
 	}
 	c := plan.Cascade
-	light := r.fit(in, c.Light)
-	escalation := r.fit(in, c.Escalation)
+	last := r.placed(in, c.Escalation)
+	plan.Light = r.placed(in, c.Light)
+	light := r.fit(in, plan.Light)
+	escalation := r.fit(in, last)
 	if light.reason == "" && c.foreignReasoning(in.Facts, c.Light) {
-		light = unfit{ReasonUnsupported, "reasoning"}
+		light = unfit{reason: ReasonUnsupported, need: "reasoning"}
 	}
 	switch {
 	case plan.Direct != "":
-		plan.skip(c.Light, unfit{reason: plan.Direct})
+		plan.skip(plan.Light, unfit{reason: plan.Direct})
 	case light.reason != "":
-		plan.skip(c.Light, light)
+		plan.skip(plan.Light, light)
 	default:
-		plan.Legs = append(plan.Legs, c.Light)
+		plan.Legs = append(plan.Legs, plan.Light)
 	}
 	if escalation.reason == "" {
-		plan.Legs = append(plan.Legs, c.Escalation)
+		plan.Legs = append(plan.Legs, last)
 	} else {
-		plan.skip(c.Escalation, escalation)
+		plan.skip(last, escalation)
 	}
 	if len(plan.Legs) == 0 {
-		return plan.lastResort(in, light.reason, escalation.reason)
+		return because(plan.lastResort(in, last, light.reason, escalation.reason), light, escalation)
 	}
 	plan.Path, plan.Reason = Light, ""
 	if plan.Legs[0].Role == RoleEscalation {
@@ -133,17 +147,18 @@ func (r *Router) cascade(in *Input, plan *Plan) *wire.Error {
 // light leg, or the shadows of a cascade that observes, and the judge.
 func (r *Router) second(in *Input, plan *Plan, light unfit) {
 	c := plan.Cascade
-	if c.Judged() && r.allowed(in, c.Judge.Model) {
-		plan.Judge = &c.Judge
+	if in.judge = r.placed(in, c.Judge); c.Judged() && r.may(in, in.judge).reason == "" {
+		plan.Judge = &in.judge
 	}
-	partnered := c.Partner.Model != "" && r.fit(in, c.Partner).reason == "" && !c.foreignReasoning(in.Facts, c.Partner)
+	in.partner = r.placed(in, c.Partner)
+	partnered := c.Partner.Model != "" && r.fit(in, in.partner).reason == "" && !c.foreignReasoning(in.Facts, c.Partner)
 	switch {
 	case c.Checks() && len(plan.Legs) == 2 && partnered:
-		plan.Partner = &c.Partner
+		plan.Partner = &in.partner
 	case plan.Reason == ReasonObserve && light.reason == "":
-		plan.Shadows = append(plan.Shadows, c.Light)
+		plan.Shadows = append(plan.Shadows, plan.Light)
 		if partnered {
-			plan.Shadows = append(plan.Shadows, c.Partner)
+			plan.Shadows = append(plan.Shadows, in.partner)
 		}
 	}
 }
@@ -152,24 +167,46 @@ func (p *Plan) skip(leg Leg, v unfit) {
 	p.Skipped = append(p.Skipped, Skip{leg.Model, v.reason, v.need})
 }
 
-// unfit is why a leg cannot serve; the zero value is that it can.
-type unfit struct{ reason, need string }
+// unfit is why a leg cannot serve; the zero value is that it can. why is for the caller, "" where the reason says it.
+type unfit struct{ reason, need, why string }
+
+// because adds to a refusal which setting of the tenant it comes from.
+func because(refused *wire.Error, legs ...unfit) *wire.Error {
+	for _, leg := range legs {
+		if refused != nil && refused.Kind == wire.KindAccessDenied && leg.why != "" {
+			refused.Message += " " + leg.why
+			break
+		}
+	}
+	return refused
+}
 
 // fit says whether a leg can serve a request. What the tenant may not use
 // comes first, then what the body cannot be, then what the model cannot do.
 func (r *Router) fit(in *Input, leg Leg) unfit {
-	if !r.allowed(in, leg.Model) {
-		return unfit{reason: ReasonDenied}
+	if v := r.may(in, leg); v.reason != "" {
+		return v
 	}
 	f := in.Facts
 	if f.Op.IsInvoke() && f.Dialect != nil && leg.Dialect != nil && !f.Fits(leg.Dialect) {
 		return unfit{reason: ReasonDialect}
 	}
 	if need := leg.Spec.unmet(f, in.MaxOutput); need != "" {
-		return unfit{ReasonUnsupported, need}
+		return unfit{reason: ReasonUnsupported, need: need}
 	}
 	if f.Prefilled && capability.Of(r.Priced(leg.Model).Foundation).NoPrefill {
-		return unfit{ReasonUnsupported, "prefill"}
+		return unfit{reason: ReasonUnsupported, need: "prefill"}
+	}
+	return unfit{}
+}
+
+// may says whether the tenant may use the model of a leg.
+func (r *Router) may(in *Input, leg Leg) unfit {
+	if !r.allowed(in, leg.Model) {
+		return unfit{reason: ReasonDenied}
+	}
+	if setting, why := r.Bars(&in.Bounds, &leg); why != "" {
+		return unfit{ReasonDenied, setting, why}
 	}
 	return unfit{}
 }
@@ -194,15 +231,15 @@ func family(model string) string {
 // stays out. A body that another leg fits goes there even past a rule, and
 // unsupported never leaves a request without a model: the catalogue may be
 // behind, and then Bedrock's own answer is the honest one.
-func (p *Plan) lastResort(in *Input, light, escalation string) *wire.Error {
+func (p *Plan) lastResort(in *Input, last Leg, light, escalation string) *wire.Error {
 	c := p.Cascade
 	switch {
 	case escalation == ReasonDenied && (p.Direct != "" || light != ReasonUnsupported):
 		return denied(refused(c, light)...)
 	case light == "", light == ReasonUnsupported && escalation != ReasonUnsupported:
-		p.serve(c.Light, Light, escalation)
+		p.serve(p.Light, Light, escalation)
 	case escalation == ReasonUnsupported:
-		p.serve(c.Escalation, Direct, cmp.Or(p.Direct, escalation))
+		p.serve(last, Direct, cmp.Or(p.Direct, escalation))
 	case light == ReasonDenied:
 		return denied(c.Light.Model)
 	default:

@@ -1,6 +1,10 @@
 package router
 
-import "github.com/sluice-gateway/sluice/internal/wire"
+import (
+	"cmp"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
 
 // Path says how a request was answered. It is the x-sluice-path header.
 type Path string
@@ -28,6 +32,7 @@ const (
 type Leg struct {
 	Role  Role
 	Model string // id to send upstream, alias resolved
+	Named string // the id for which Model is a global profile, "" where it is not another than was named
 	Spec  *Model // catalogue entry, nil when the model is not listed
 	// Dialect is how the model spells InvokeModel bodies, nil when not known.
 	Dialect *wire.Dialect
@@ -50,7 +55,8 @@ type Skip struct {
 	Model  string
 	Reason string // unsupported, dialect, denied, mode_observe, uncertified, rule id
 	// Need is what the model lacks when the reason is unsupported: "images",
-	// "context". It is for traces.
+	// "context"; and the setting that says so when it is denied by residency or
+	// require. It is for traces.
 	Need string
 }
 
@@ -82,6 +88,7 @@ func (m *Match) Open() bool { return m.Cascade != nil && m.Direct == "" }
 type Plan struct {
 	Match
 	Legs    []Leg
+	Light   Leg // of the cascade, whether it is among Legs or not
 	Skipped []Skip
 	// Partner gives a second opinion on the light leg's answer, which is the
 	// first of Legs. It is nil when the answer is not checked, or without one.
@@ -115,11 +122,14 @@ func (p *Plan) WantsPartner(stream, sure bool) bool {
 	return p.Cascade.Mode == "enforce" || p.Cascade.Settings.PartnerWhen != "uncertain" || !sure
 }
 
+// Origin is the id that decides which upstream takes the calls.
+func (l *Leg) Origin() string { return cmp.Or(l.Named, l.Model) }
+
 // Shadowed are the models that a sample of the request is asked of: those that do
 // not serve. checked is Checked.
 func (p *Plan) Shadowed(checked bool) []Leg {
 	if checked {
-		return []Leg{p.Cascade.Escalation}
+		return p.Legs[len(p.Legs)-1:]
 	}
 	return p.Shadows
 }

@@ -28,6 +28,8 @@ type Router struct {
 	upstreams []upstreamRule
 	regions   map[string]string // by upstream name, "" the default one
 	mantles   map[string]bool   // the upstreams of kind mantle
+	global    glob.List         // models that have a global profile
+	terms     []config.Terms
 }
 
 // upstreamRule sends the models that match to an upstream.
@@ -44,6 +46,8 @@ func Compile(cfg *config.Config) (*Router, []config.Problem) {
 		catalogue: newCatalogue(cfg.Models, cfg.Behind),
 		regions:   map[string]string{"": cfg.Upstream.Region},
 		mantles:   map[string]bool{},
+		global:    globalOf(cfg.Prices),
+		terms:     cfg.Terms,
 	}
 	for name, upstream := range cfg.Upstreams {
 		r.regions[name] = upstream.Region

@@ -81,6 +81,9 @@ func Build(cfg *config.Config, s *Secrets) (*Directory, []config.Problem) {
 	for i := range cfg.Tenants {
 		b.add(i)
 	}
+	for i := range cfg.Tenants {
+		b.checkResidency(i)
+	}
 	return d, b.problems
 }
 
@@ -122,6 +125,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 		ID: c.ID, Root: root, Upstream: c.Upstream, Cap: c.OutputTokens,
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
 		Stores: c.Store == "allow", Converse: !c.NativePaths,
+		Residency: c.Residency, Require: c.Require,
 		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}
 	if c.Role != nil {
@@ -138,6 +142,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 		if above := d.Lookup(id); above != nil { // parents that are not configured are left out
 			t.Ancestors = append(t.Ancestors, above.Ancestors...)
 			t.profiles = above.profiles
+			t.within(above)
 			break
 		}
 	}

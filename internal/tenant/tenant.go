@@ -29,6 +29,10 @@ type Tenant struct {
 	UnsupportedFields string
 	// Stores is whether AWS may keep its responses.
 	Stores bool
+	// Residency is how far its requests may go, "" where nothing says so, and Require the terms that its models must
+	// come with: the strictest of its own and of those above it.
+	Residency string
+	Require   []string
 	// Converse is whether Chat Completions and Responses go by Converse where AWS has these paths, too.
 	Converse bool
 
