@@ -229,6 +229,7 @@ type Model struct {
 	MaxOutput                                                int64    // tokens, 0 unknown
 	System, Tools, Images, Documents, CachePoints, Reasoning bool
 	Converse                                                 bool
+	Cache                                                    *PromptCache // nil: none that is known
 	Source                                                   string
 }
 
@@ -258,6 +259,14 @@ var TermNames = []string{"indemnity", "residency"}
 
 // TermFull is the extent of terms that meets a requirement.
 const TermFull = "full"
+
+// PromptCache is what is known of a model's prompt cache.
+type PromptCache struct {
+	Minimum int64           // the fewest tokens of a prefix that is kept
+	TTLs    []time.Duration // for how long a prefix can be kept, the shortest first
+	In      []string        // behind which parts it can end: tools, system, messages
+	AsOf    time.Time       // the UTC day of which this is known
+}
 
 // modelFiles reads the catalogues that a list names, and appends their models.
 func modelFiles(d *decoder, v value, dst *[]Model) {
@@ -314,6 +323,7 @@ func modelSection(d *decoder, v value, m *Model) {
 		key("context", &m.Context, count),
 		key("max_output", &m.MaxOutput, count),
 		key("accepts", &accepts, list(oneOf(abilities...))),
+		key("cache", &m.Cache, optional(cacheSection)),
 		key("source", &m.Source, name),
 	)
 	has := func(ability string) bool { return slices.Contains(accepts, ability) }
@@ -321,6 +331,29 @@ func modelSection(d *decoder, v value, m *Model) {
 	m.Images, m.Documents = has("images"), has("documents")
 	m.CachePoints, m.Reasoning = has("cache_points"), has("reasoning")
 }
+
+func cacheSection(d *decoder, v value, c *PromptCache) {
+	d.section(v,
+		need("minimum", &c.Minimum, count),
+		need("ttl", &c.TTLs, list(cacheTTL)),
+		need("in", &c.In, list(oneOf("tools", "system", "messages"))),
+		need("as_of", &c.AsOf, day),
+	)
+	slices.Sort(c.TTLs)
+}
+
+// cacheTTL reads one of the lifetimes that a point in a prompt can ask for (AWS user guide,
+// "Prompt caching").
+var cacheTTL = parsed(form{wanted: "5m or 1h", schema: shape{"enum": []string{"5m", "1h"}}},
+	func(text string) (time.Duration, error) {
+		switch text {
+		case "5m":
+			return 5 * time.Minute, nil
+		case "1h":
+			return time.Hour, nil
+		}
+		return 0, errForm
+	})
 
 var abilities = []string{
 	"converse", "system", "tools", "images", "documents", "cache_points", "reasoning",

@@ -143,6 +143,9 @@ func TestCatalogue(t *testing.T) {
 		if m.Dialect == "" || m.Source == "" {
 			t.Errorf("%v: %+v", m.IDs, m)
 		}
+		if m.CachePoints != (m.Cache != nil) {
+			t.Errorf("%v takes cache points: %v, and its cache is %+v", m.IDs, m.CachePoints, m.Cache)
+		}
 		if m.Context != 0 && m.MaxOutput > m.Context {
 			t.Errorf("%v answers with more than it reads", m.IDs)
 		}

@@ -69,3 +69,10 @@ func zoneHint(name string) string {
 	}
 	return cmp.Or(similar.Hint(name, all), "; names are such as UTC and Europe/Berlin")
 }
+
+// ShippedModels reads the catalogue in the program alone.
+func ShippedModels() []Model {
+	d, c := &decoder{env: func(string) string { return "" }}, &Config{}
+	d.shippedModels(c)
+	return c.Models
+}

@@ -12,6 +12,8 @@
 //     its usage. What the log says was billed: a stream that a client leaves, or
 //     that a script breaks off, is billed whole, as Bedrock does, and its line
 //     says complete: false. An exception inside a stream bills what was sent.
+//   - Prompts with cache points read and write a cache, whose minimum is that of the
+//     model in the shipped catalogue. A script's own counts go before it.
 //   - Bodies are decoded by encoding/json, not by package wire's scanner, so that
 //     the two do not share mistakes.
 //

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"strconv"
 
+	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -39,6 +40,9 @@ func (x *exchange) askModel() (*outcome, *failure) {
 		return nil, invalid("The model is unsupported for streaming.")
 	}
 	r := newReply(c, &x.rule.Answer, x.s.opts.Seed)
+	if problem := x.s.cached(c, r); problem != nil {
+		return nil, problem
+	}
 	r.latency = max(1, x.s.opts.Now().Sub(c.start).Milliseconds())
 	r.bill(&x.entry)
 	switch c.op {
@@ -58,6 +62,28 @@ func (x *exchange) askModel() (*outcome, *failure) {
 	h := echoHeader(c)
 	h["X-Amzn-Bedrock-Content-Type"] = "application/json"
 	return &outcome{events: invokeEvents(c, r), header: h}, nil
+}
+
+// cached takes what a model's prompt cache has from the input of the call, unless a script
+// says what is cached. The caches' minimums are those of the gateway's catalogue.
+func (s *Server) cached(c *call, r *reply) *failure {
+	blocks, points := c.blocks()
+	if !points || r.cacheRead+r.write5m+r.write1h > 0 {
+		return nil
+	}
+	foundation := wire.ParseModelID(c.model).Foundation
+	for _, m := range s.models() {
+		if m.Cache == nil || !glob.CompileList(m.IDs).Match(foundation) {
+			continue
+		}
+		use, err := s.prompts.Ask(c.model+" "+c.region, m.Cache.Minimum, blocks, c.start)
+		if err != nil {
+			return invalid("The model returned the following errors: " + err.Error())
+		}
+		r.cacheRead, r.write5m, r.write1h = use.Read, use.Write5m, use.Write1h
+		r.input = max(0, r.input-use.Read-use.Write5m-use.Write1h)
+	}
+	return nil
 }
 
 // invokeHeader is how InvokeModel reports usage in every family.

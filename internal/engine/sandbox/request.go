@@ -3,10 +3,12 @@ package sandbox
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/engine/sandbox/prefixcache"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -237,4 +239,63 @@ func lookup(v any, path string) any {
 func whole(v any) int64 {
 	f, _ := v.(float64)
 	return int64(f)
+}
+
+// blocks are the parts of a prompt of Converse or of Claude in the order in which its model
+// reads them, and whether there is a point among them.
+func (c *call) blocks() (all []prefixcache.Block, points bool) {
+	add := func(frame, member string, v any) {
+		list, ok := v.([]any)
+		if !ok && v != nil {
+			list = []any{v}
+		}
+		for _, e := range list {
+			if o, _ := e.(object); o["cachePoint"] != nil && len(all) > 0 {
+				all[len(all)-1].TTL, points = ttlOf(o["cachePoint"]), true
+				continue
+			}
+			b := blockOf(frame, member, e)
+			all, points = append(all, b), points || b.TTL > 0
+		}
+	}
+	add("tool", "tools", c.body["tools"])
+	add("tool", "tools", lookup(c.body, "toolConfig.tools"))
+	add("system", "system", c.body["system"])
+	frame := string(marshal([]any{c.body["thinking"], c.body["tool_choice"], lookup(c.body, "toolConfig.toolChoice")}))
+	messages, _ := c.body["messages"].([]any)
+	for _, m := range messages {
+		turn, _ := m.(object)
+		role, _ := turn["role"].(string)
+		add(frame+role, "content", turn["content"])
+	}
+	return all, points
+}
+
+// blockOf is a part of a prompt without the point that Claude's blocks have in them. A text
+// is the same as a block of it.
+func blockOf(frame, member string, v any) prefixcache.Block {
+	var b prefixcache.Block
+	if o, ok := v.(object); ok {
+		plain := maps.Clone(o)
+		if o["cache_control"] != nil {
+			b.TTL = ttlOf(o["cache_control"])
+			delete(plain, "cache_control")
+		}
+		if text, ok := o["text"].(string); ok && (len(plain) == 1 || len(plain) == 2 && o["type"] == "text") {
+			v, member = text, "text"
+		} else {
+			v = plain
+		}
+	}
+	eachText(v, member, func(s string) { b.Bytes += len(s) })
+	b.Text = append([]byte(frame), marshal(v)...)
+	return b
+}
+
+// ttlOf is how long what is before a point is to be kept.
+func ttlOf(point any) time.Duration {
+	if lookup(point, "ttl") == "1h" {
+		return time.Hour
+	}
+	return 5 * time.Minute
 }

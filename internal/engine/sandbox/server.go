@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/engine/sandbox/prefixcache"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -49,6 +51,8 @@ type Server struct {
 	log      truth
 	jobs     jobs
 	stored   stored
+	prompts  prefixcache.Cache
+	models   func() []config.Model // the catalogue
 	script   atomic.Pointer[player]
 	random   sync.Mutex // guards opts.Rand
 
@@ -76,6 +80,7 @@ func New(o Options) (*Server, error) {
 		o.Rand = rand.Reader
 	}
 	s := &Server{opts: o, verifier: verifier{o.AccessKeyID, o.SecretAccessKey, o.BearerToken}}
+	s.models = sync.OnceValue(config.ShippedModels)
 	var err error
 	if s.log.served, err = openLineFile(o.LogPath, (*lineFile).syncDisk); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
