@@ -14,7 +14,7 @@ import (
 // source is where native frames come from: a stream of the line's.
 type source interface {
 	// Next waits for a frame, which is valid until the next call. io.EOF says that there is none.
-	Next() ([]byte, error)
+	Next() (wire.Frame, error)
 	// Ready reports whether Next does not wait.
 	Ready() bool
 	Close() error
@@ -27,12 +27,12 @@ type stream struct {
 	head     <-chan outcome // of an early stream, nil once it has come
 	source   source         // nil until then, or when there is none
 	own      caller.Stream
-	frame    []byte // that has been waited for and is not translated yet
-	broken   error  // what came instead of it
-	out      []byte // memory of what a frame becomes
-	counted  int    // the largest frame whose translation is counted
-	left     []byte // what is left of that
-	ended    bool   // nothing will follow
+	frame    wire.Frame // that has been waited for and is not translated yet
+	broken   error      // what came instead of it
+	out      []byte     // memory of what a frame becomes
+	counted  int        // the largest frame whose translation is counted
+	left     []byte     // what is left of that
+	ended    bool       // nothing will follow
 }
 
 // usualEvent is a size that most events fit into.
@@ -81,7 +81,7 @@ func (s *stream) Wait() {
 	if s.head != nil && len(s.left) == 0 {
 		s.arrive()
 	}
-	if len(s.left) == 0 && !s.ended && s.frame == nil && s.broken == nil {
+	if len(s.left) == 0 && !s.ended && s.frame.Raw == nil && s.broken == nil {
 		s.frame, s.broken = s.source.Next()
 	}
 }
@@ -105,27 +105,26 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 // ready reports whether Wait does not wait.
-func (s *stream) ready() bool { return s.head == nil && (s.frame != nil || s.source.Ready()) }
+func (s *stream) ready() bool { return s.head == nil && (s.frame.Raw != nil || s.source.Ready()) }
 
 // translate makes what the caller gets of the frame that has come, or of the end.
 func (s *stream) translate() {
 	if s.out = s.out[:0]; s.broken != nil {
 		s.out, s.ended = s.end(), true
 	} else {
-		frame := wire.SplitFrame(s.frame)
 		failure := s.count()
 		if failure == nil {
-			failure = caller.ExceptionOf(frame)
+			failure = caller.ExceptionOf(s.frame)
 		}
 		if failure == nil {
-			s.out, failure = s.own.Frame(s.out, frame)
+			s.out, failure = s.own.Frame(s.out, s.frame)
 		}
 		if failure != nil {
 			failure.ID = s.exchange.request.ID
 			s.out, s.ended = s.own.Fail(s.out, failure), true
 		}
 	}
-	s.frame, s.left = nil, s.out
+	s.frame, s.left = wire.Frame{}, s.out
 }
 
 // usualFrame is a size of frames whose translation counts with the request, and translated how many times a larger one
@@ -137,7 +136,7 @@ const (
 
 // count counts what the frame becomes, when it is larger than those before.
 func (s *stream) count() *caller.Failure {
-	n := len(s.frame)
+	n := len(s.frame.Raw)
 	if n <= max(usualFrame, s.counted) {
 		return nil
 	}

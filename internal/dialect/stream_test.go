@@ -64,7 +64,7 @@ type frames struct {
 	closed    bool
 }
 
-func (f *frames) Next() ([]byte, error) {
+func (f *frames) Next() (wire.Frame, error) {
 	for len(f.parts) > 0 {
 		part := f.parts[0]
 		f.parts = f.parts[1:]
@@ -72,12 +72,13 @@ func (f *frames) Next() ([]byte, error) {
 		case time.Duration:
 			time.Sleep(part)
 		case string:
-			return wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "x"}}, []byte(part)), nil
+			raw := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "x"}}, []byte(part))
+			return wire.SplitFrame(raw), nil
 		case error:
-			return nil, part
+			return wire.Frame{}, part
 		}
 	}
-	return nil, io.EOF
+	return wire.Frame{}, io.EOF
 }
 
 func (f *frames) Ready() bool {

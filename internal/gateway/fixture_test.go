@@ -303,7 +303,7 @@ func (p *reply) frames(r *engine.Request) [][]byte {
 	}
 	for _, e := range p.events(r) {
 		if p.fault == len(out)+1 {
-			return append(out, wire.AppendException(nil, wire.Errorf(wire.KindInternal, "scripted")))
+			return append(out, wire.ExceptionFrame(wire.Errorf(wire.KindInternal, "scripted")).Raw)
 		}
 		raw, _ := json.Marshal(e.payload)
 		headers := []wire.Field{{Name: ":event-type", Value: e.name}, {Name: ":content-type", Value: "application/json"},

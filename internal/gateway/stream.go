@@ -13,11 +13,11 @@ type stream struct {
 	line    *Line
 	call    *call
 	attempt *leg.Attempt
-	held    *leg.Side // the answer was held back and is in the books; nil when it is read as it comes
-	frames  [][]byte  // of held, that are left
-	frame   []byte    // what is left of the current frame
-	ended   bool      // no frame will follow
-	over    bool      // the caller gets no more frames: the answer has passed its cap
+	held    *leg.Side  // the answer was held back and is in the books; nil when it is read as it comes
+	frames  [][]byte   // of held, that are left
+	frame   wire.Frame // the current one; Raw is what is left of it
+	ended   bool       // no frame will follow
+	over    bool       // the caller gets no more frames: the answer has passed its cap
 	freed   bool
 	how     leg.Disposition
 }
@@ -31,17 +31,17 @@ func newReplay(l *Line, c *call, held *leg.Side) *stream {
 
 // Wait waits for a frame, or the end, when there is none to read.
 func (s *stream) Wait() {
-	if len(s.frame) == 0 && !s.ended && !s.over {
+	if len(s.frame.Raw) == 0 && !s.ended && !s.over {
 		s.next()
 	}
 }
 
 // Next is the next whole frame, valid until the next call, for who reads frames one by one.
-func (s *stream) Next() ([]byte, error) {
+func (s *stream) Next() (wire.Frame, error) {
 	s.Wait()
 	frame := s.frame
-	if s.frame = nil; len(frame) == 0 {
-		return nil, io.EOF
+	if s.frame.Raw = nil; len(frame.Raw) == 0 {
+		return frame, io.EOF
 	}
 	return frame, nil
 }
@@ -50,12 +50,12 @@ func (s *stream) Next() ([]byte, error) {
 func (s *stream) Read(p []byte) (int, error) {
 	n := 0
 	for {
-		copied := copy(p[n:], s.frame)
-		n, s.frame = n+copied, s.frame[copied:]
+		copied := copy(p[n:], s.frame.Raw)
+		n, s.frame.Raw = n+copied, s.frame.Raw[copied:]
 		switch {
 		case n == len(p), n > 0 && (s.ended || s.over || !s.Ready()):
 			return n, nil
-		case s.ended, s.over && len(s.frame) == 0:
+		case s.ended, s.over && len(s.frame.Raw) == 0:
 			return 0, io.EOF
 		}
 		s.next()
@@ -69,26 +69,26 @@ func (s *stream) Ready() bool { return s.held != nil || s.attempt.Ready() }
 func (s *stream) next() {
 	if s.held != nil {
 		if s.ended = len(s.frames) == 0; !s.ended {
-			s.frame, s.frames = s.frames[0], s.frames[1:]
+			s.frame, s.frames = wire.SplitFrame(s.frames[0]), s.frames[1:]
 		}
 		return
 	}
-	raw, err := s.attempt.Next()
-	s.took(raw, err)
+	frame, err := s.attempt.Next()
+	s.took(frame, err)
 }
 
 // took notes what came of the next frame. When the upstream broke, the caller gets an exception frame: without one,
 // some SDKs report a clean end. It is apart from the call that waits for the frame, so that waiting needs little stack.
-func (s *stream) took(raw []byte, err error) {
+func (s *stream) took(frame wire.Frame, err error) {
 	if err == nil {
-		s.frame = raw
-		s.call.sample.Keep(raw)
+		s.frame = frame
+		s.call.sample.Keep(frame.Raw)
 		if s.attempt.Known() {
 			s.attempt.Close(s.how)
 		}
 		if s.attempt.Over() && !s.over {
 			s.over = true
-			s.frame = wire.AppendException(nil, wire.Errorf(wire.KindModelStream,
+			s.frame = wire.ExceptionFrame(wire.Errorf(wire.KindModelStream,
 				"the answer was cut off at the limit of %d output tokens", s.attempt.Limit.CutAt))
 		}
 		return
@@ -97,7 +97,7 @@ func (s *stream) took(raw []byte, err error) {
 	s.attempt.Close(s.how)
 	if !s.attempt.Whole() {
 		broken := wire.Errorf(wire.KindModelStream, "the upstream's stream ended before the answer did")
-		s.call.bill.refusal, s.frame = broken, wire.AppendException(nil, broken)
+		s.call.bill.refusal, s.frame = broken, wire.ExceptionFrame(broken)
 	}
 }
 
@@ -128,7 +128,7 @@ func (s *stream) free() (err error) {
 		return nil
 	}
 	s.freed, s.ended = true, true
-	s.frames, s.frame = nil, nil
+	s.frames, s.frame = nil, wire.Frame{}
 	if s.held != nil {
 		s.held.Release()
 	} else {

@@ -73,26 +73,28 @@ func (a *Attempt) Streams() bool { return a.Response != nil && a.Response.Frames
 
 // Next returns the next frame of a stream, which stays valid until the following
 // call, and reads usage from it. It fails as engine.FrameSource does.
-func (a *Attempt) Next() ([]byte, error) {
+func (a *Attempt) Next() (wire.Frame, error) {
 	raw := a.head
 	a.head = nil
 	if raw == nil {
 		var err error
 		if raw, err = a.Response.Frames.Next(); err != nil {
 			a.whole = errors.Is(err, io.EOF) && (a.usage.End() || a.unfamiliar())
-			return nil, err
+			return wire.Frame{}, err
 		}
 	}
-	a.look(raw)
-	return raw, nil
+	return a.look(raw), nil
 }
 
 // look reads usage from a frame. It is apart from the call that waits for the
 // frame, so that waiting needs little stack.
-func (a *Attempt) look(raw []byte) {
-	if a.usage.Observe(wire.SplitFrame(raw)) { // the source has checked it
+func (a *Attempt) look(raw []byte) wire.Frame {
+	f := wire.SplitFrame(raw) // the source has checked it
+	if a.usage.Observe(f) {
 		a.known = true
 	}
+	f.Data = a.usage.Data()
+	return f
 }
 
 // Ready reports whether Next returns without waiting for the upstream.

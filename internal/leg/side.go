@@ -171,9 +171,9 @@ func (s *Side) hold() {
 		return
 	}
 	s.read = true
-	raw, err := s.Next()
-	for ; err == nil; raw, err = s.Next() {
-		s.keep(raw)
+	frame, err := s.Next()
+	for ; err == nil; frame, err = s.Next() {
+		s.keep(frame.Raw)
 	}
 	s.Response.Frames.Close()
 	if !s.whole || s.usage.Exception() != "" {

@@ -29,7 +29,11 @@ var (
 
 // Frame is one event-stream message (application/vnd.amazon.eventstream). It
 // points into the bytes that it was parsed from.
-type Frame struct{ Raw, Headers, Payload []byte }
+type Frame struct {
+	Raw, Headers, Payload []byte
+	// Data is what a chunk or a server-sent event says, decoded; nil where nobody has decoded it yet.
+	Data []byte
+}
 
 // ParseFrame checks and splits raw, which must be exactly one frame. It fails
 // with ErrFrameMalformed, ErrFrameChecksum or ErrFrameTooLarge.
@@ -128,6 +132,12 @@ func nextHeader(b []byte) (h header, rest []byte, ok bool) {
 func (f Frame) Header(name string) (string, bool) {
 	v, ok := f.header(name)
 	return intern(v), ok
+}
+
+// Is reports whether the string header called name has a value.
+func (f Frame) Is(name, value string) bool {
+	v, ok := f.header(name)
+	return ok && string(v) == value
 }
 
 func (f Frame) header(name string) ([]byte, bool) {
@@ -285,15 +295,14 @@ func AppendFrame(dst []byte, headers []Field, payload []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[start:]))
 }
 
-// AppendException appends e as an exception frame, which ends a stream. Its
-// name is one that all SDKs know.
-func AppendException(dst []byte, e *Error) []byte {
+// ExceptionFrame is e as an exception frame, which ends a stream. Its name is one that all SDKs know.
+func ExceptionFrame(e *Error) Frame {
 	headers := [...]Field{
 		{":exception-type", e.ExceptionName()},
 		{":content-type", "application/json"},
 		{":message-type", "exception"},
 	}
-	return AppendFrame(dst, headers[:], e.AppendJSON(nil))
+	return SplitFrame(AppendFrame(nil, headers[:], e.AppendJSON(nil)))
 }
 
 // EventSSE is the :event-type of a frame whose payload is a server-sent event, as it came. Upstreams answer with such

@@ -91,7 +91,7 @@ func sameFrame(t *testing.T, got wire.Frame, want eventstream.Message) {
 }
 
 func TestAppendFrameReadsInTheSDK(t *testing.T) {
-	raw := wire.AppendException([]byte("kept"), wire.Errorf(wire.KindModelStream, "the upstream \"broke\""))[4:]
+	raw := wire.ExceptionFrame(wire.Errorf(wire.KindModelStream, "the upstream \"broke\"")).Raw
 	msg, err := eventstream.NewDecoder().Decode(bytes.NewReader(raw), nil)
 	if err != nil {
 		t.Fatal(err)

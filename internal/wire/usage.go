@@ -202,12 +202,13 @@ type StreamUsage struct {
 	Spoken    int64
 	reader    usageReader
 	exception string
-	chunk     []byte
+	data      []byte // of the frame that was observed last
 }
 
 // Observe reads one frame and reports whether it is the last of interest: the one
 // with the whole usage, or an exception.
 func (s *StreamUsage) Observe(f Frame) (final bool) {
+	s.data = s.data[:0]
 	kind, _ := f.header(":message-type")
 	switch string(kind) {
 	case "exception":
@@ -226,17 +227,25 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 		s.reader.final = true
 		return true
 	case "chunk":
-		s.chunk = AppendChunk(s.chunk[:0], f)
+		s.data = AppendChunk(s.data, f)
 		if s.Measure {
-			s.Spoken += spokenBytes(s.chunk)
+			s.Spoken += spokenBytes(s.data)
 		}
-		s.reader.read(invokeChunkTree, s.chunk)
+		s.reader.read(invokeChunkTree, s.data)
 		return s.reader.final
 	case EventSSE:
-		s.chunk = AppendEventData(s.chunk[:0], f.Payload)
-		return s.observe(s.chunk)
+		s.data = AppendEventData(s.data, f.Payload)
+		return s.observe(s.data)
 	}
 	return false
+}
+
+// Data is what the frame says that was observed last, as Frame has it, until the next is observed.
+func (s *StreamUsage) Data() []byte {
+	if len(s.data) == 0 {
+		return nil
+	}
+	return s.data
 }
 
 // observe reads the data of a server-sent event. The usage counts once the model has stopped: a running count may come

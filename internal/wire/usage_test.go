@@ -85,6 +85,23 @@ func event(name, text string) []byte {
 		[]byte(text))
 }
 
+// TestStreamData: what a frame says is there until the next one is observed, decoded.
+func TestStreamData(t *testing.T) {
+	u := wire.StreamUsage{Op: wire.OpInvokeStream}
+	f := func(raw []byte, want string) {
+		t.Helper()
+		if u.Observe(wire.SplitFrame(raw)); string(u.Data()) != want || want == "" && u.Data() != nil {
+			t.Errorf("%q, want %q", u.Data(), want)
+		}
+	}
+	f(chunk("one"), "one")
+	f(wire.ExceptionFrame(wire.Errorf(wire.KindThrottling, "slow")).Raw, "")
+	f(event(wire.EventSSE, "event: a\ndata: {}\n\n"), "{}")
+	f(event("metadata", `{"usage":{}}`), "")
+	f(chunk("another"), "another")
+	f(event("chunk", `{"bytes":"!"}`), "")
+}
+
 func TestStreamUsage(t *testing.T) {
 	f := func(op wire.Operation, want wire.Usage, exception string, finalAt int, frames ...[]byte) {
 		t.Helper()
@@ -109,7 +126,7 @@ func TestStreamUsage(t *testing.T) {
 	delta := chunk(`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":21}}`)
 	stop := chunk(`{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":16,` +
 		`"outputTokenCount":22.0,"cacheWriteInputTokenCount":10,"cacheReadInputTokenCount":0}}`)
-	broken := wire.AppendException(nil, wire.Errorf(wire.KindThrottling, "slow"))
+	broken := wire.ExceptionFrame(wire.Errorf(wire.KindThrottling, "slow")).Raw
 
 	f(wire.OpInvokeStream, wire.Usage{Input: k(16), Output: k(22), CacheRead: k(0), CacheWrite5m: k(0),
 		CacheWrite1h: k(10), StopReason: "end_turn"}, "", 3, start, text, delta, stop)

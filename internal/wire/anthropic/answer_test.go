@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
@@ -314,7 +315,12 @@ func reframe(t *testing.T, s caller.Stream, event string) (string, *caller.Failu
 	t.Helper()
 	payload := `{"bytes":"` + base64.StdEncoding.EncodeToString([]byte(event)) + `","p":"abc"}`
 	raw := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "chunk"}}, []byte(payload))
-	got, failure := s.Frame(nil, wire.SplitFrame(raw))
+	f := wire.SplitFrame(raw)
+	got, failure := s.Frame(nil, f)
+	f.Data = []byte(event)
+	if again, _ := s.Frame(nil, f); !bytes.Equal(again, got) {
+		t.Errorf("%q, and of what was decoded before %q", got, again)
+	}
 	return string(got), failure
 }
 

@@ -146,7 +146,7 @@ func (x *Exchange) Stream(a *caller.Answer) caller.Stream {
 	case a.Op.IsMessages():
 		return passed{}
 	case a.Op.IsInvoke():
-		return &reframed{event: make([]byte, 0, usualEvent)}
+		return &reframed{}
 	}
 	return &stream{exchange: x, id: a.ID, open: map[int64]*openBlock{}}
 }

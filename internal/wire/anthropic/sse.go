@@ -13,28 +13,32 @@ import (
 // out, and what it says of the input in the first event alone is said in message_delta too, as
 // Anthropic does: its clients read it there.
 type reframed struct {
-	event  []byte                     // memory
+	event  []byte                     // memory of one that nobody has decoded yet
 	begun  [len(inputCounts)][]byte   // what message_start said, as numbers in JSON
 	digits [len(inputCounts)][20]byte // memory of these
 }
 
-// usualEvent is a size that most events fit into.
-const usualEvent = 512
-
-// metricsMember is what Bedrock adds to the last event.
-const metricsMember = "amazon-bedrock-"
+// metricsMember is what Bedrock adds to the last event, and metricsMark a part of it that is found fast: text hardly
+// has its first byte.
+const (
+	metricsMember = "amazon" + metricsMark
+	metricsMark   = "-bedrock-"
+)
 
 // Frame takes the event out of its frame.
 func (s *reframed) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
-	if kind, _ := f.Header(":event-type"); kind != "chunk" {
+	if !f.Is(":event-type", "chunk") {
 		return dst, nil
 	}
-	s.event = wire.AppendChunk(s.event[:0], f)
-	event := s.event
+	event := f.Data
+	if event == nil {
+		s.event = wire.AppendChunk(s.event[:0], f)
+		event = s.event
+	}
 	if len(event) == 0 {
 		return dst, caller.Broken("the upstream sent an event that cannot be read")
 	}
-	if bytes.Contains(event, []byte(metricsMember)) {
+	if bytes.Contains(event, []byte(metricsMark)) {
 		event = withoutMetrics(event)
 	}
 	kind := typeOf(event)

@@ -133,6 +133,9 @@ func FailureOf(status int, header wire.Header, body []byte) *Failure {
 
 // ExceptionOf reads the exception frame that ends a stream, nil for any other frame.
 func ExceptionOf(frame wire.Frame) *Failure {
+	if frame.Is(":message-type", "event") {
+		return nil
+	}
 	name, ok := frame.Header(":exception-type")
 	if !ok {
 		if kind, _ := frame.Header(":message-type"); kind != "error" {
