@@ -67,8 +67,7 @@ func cascaded(r *leg.Request, made func() *caller.Native) bool {
 	if n == nil {
 		return false
 	}
-	c, _ := cascadeOf(r, n)
-	return c != nil
+	return cascadeOf(r, n) != nil
 }
 
 // foreign reports whether the cascade of a native request has a model of another family than
@@ -77,19 +76,16 @@ func foreign(r *leg.Request, n *caller.Native) bool {
 	if len(r.Snapshot.Config.Cascades) == 0 || !n.Op.IsInvoke() {
 		return false
 	}
-	c, dialect := cascadeOf(r, n)
-	return c != nil && (c.Light.Dialect != dialect || c.Escalation.Dialect != dialect)
+	c := cascadeOf(r, n)
+	return c != nil && (c.Light.Dialect != r.Facts.Dialect || c.Escalation.Dialect != r.Facts.Dialect)
 }
 
-// cascadeOf is the cascade that takes a native request, nil for none, and the dialect that its body is written in.
-func cascadeOf(r *leg.Request, n *caller.Native) (*router.Cascade, *wire.Dialect) {
-	routes, f := r.Snapshot.Router, &wire.Facts{}
-	dialect := routes.Dialect(n.Model, n.Body)
-	if err := f.Read(n.Op, dialect, n.Body); err != nil {
-		return nil, dialect // the line says what is wrong with it
+// cascadeOf is the cascade that takes a native request, nil for none. Its facts are then those of the request.
+func cascadeOf(r *leg.Request, n *caller.Native) *router.Cascade {
+	if err := r.FactsOf(&leg.Read{Op: n.Op, Model: n.Model, Body: n.Body}); err != nil {
+		return nil // the line says what is wrong with it
 	}
-	in := &router.Input{Facts: f, Body: n.Body, Asked: n.Model, Header: r.Header, Now: r.Received}
-	in.Tenant, in.Root, in.Key = r.Caller.Tenant.ID, r.Caller.Tenant.Root, r.Caller.KeyID
-	in.Policy = r.Caller.Tenant
-	return routes.Match(in).Cascade, dialect
+	in := r.RouterInput()
+	in.Body, in.Asked = n.Body, n.Model
+	return r.Snapshot.Router.Match(in).Cascade
 }

@@ -27,6 +27,7 @@ type Request struct {
 	Further  [][]byte           // bodies of further calls, where the model takes the request in parts; Body is the first
 	BodyHash *[sha256.Size]byte // of Body; nil when nobody needed it yet
 	Facts    wire.Facts
+	read     Read // what Facts are read from
 	Received time.Time
 	Cascade  string          // its name in records, "" for none
 	Gone     context.Context //nolint:containedctx // ends when the caller has left
@@ -36,6 +37,18 @@ type Request struct {
 	kept     *keeper       // of the stored response that it is about, nil for none
 
 	room room
+}
+
+// Read is what facts are read from: a body, as the model has it for an operation.
+type Read struct {
+	Op    wire.Operation
+	Model string
+	Body  []byte
+}
+
+// same reports whether two are one: the same bytes, not only equal ones.
+func (a *Read) same(b *Read) bool {
+	return a.Op == b.Op && a.Model == b.Model && len(a.Body) == len(b.Body) && len(a.Body) > 0 && &a.Body[0] == &b.Body[0]
 }
 
 // Host is who asks the legs of a request.
@@ -57,11 +70,7 @@ func (r *Request) ReadFacts() *wire.Error {
 	if err := r.permit(); err != nil {
 		return err
 	}
-	var dialect *wire.Dialect
-	if r.Target.Op.IsInvoke() {
-		dialect = r.Snapshot.Router.Dialect(r.Target.Model, r.Body)
-	}
-	if err := r.Facts.Read(r.Target.Op, dialect, r.Body); err != nil {
+	if err := r.FactsOf(&Read{r.Target.Op, r.Target.Model, r.Body}); err != nil {
 		return err
 	}
 	r.Facts.ReadHeader(r.Header)
@@ -72,6 +81,24 @@ func (r *Request) ReadFacts() *wire.Error {
 		}
 	}
 	r.forbidCap(&r.Facts)
+	return nil
+}
+
+// FactsOf reads the facts of what the request is going to be, unless they are known. It fails when the body is
+// malformed.
+func (r *Request) FactsOf(of *Read) *wire.Error {
+	if r.read.same(of) {
+		return nil
+	}
+	r.read = Read{}
+	var dialect *wire.Dialect
+	if of.Op.IsInvoke() {
+		dialect = r.Snapshot.Router.Dialect(of.Model, of.Body)
+	}
+	if err := r.Facts.Read(of.Op, dialect, of.Body); err != nil {
+		return err
+	}
+	r.read = *of
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (x *Exchange) Native(r *caller.Request) (*caller.Native, *caller.Failure) {
 		x.asked = strings.TrimPrefix(strings.TrimPrefix(r.Path, "/v1/models"), "/")
 		return &caller.Native{Op: wire.OpListFoundationModels}, nil
 	}
-	read, failure := caller.ReadBody(r.Body, fields.Name)
+	read, failure := caller.ReadBody(r.Body, fields.Name, insideTexts)
 	if failure != nil {
 		return nil, failure
 	}

@@ -208,6 +208,9 @@ const (
 // insides finds what Bedrock does not take in places that the members do not show.
 var insides = jsonscan.NewTree(insideRules())
 
+// insideTexts are what a body has somewhere that has any of it.
+var insideTexts = jsonscan.NewBeginnings(append([]string{`scope"`, `url"`, `file"`}, serverTools...))
+
 func insideRules() (rules []jsonscan.Rule) {
 	blocks := []string{"system[]", "messages[].content[]", "messages[].content[].content[]", "tools[]"}
 	for _, at := range blocks {
@@ -223,6 +226,9 @@ func insideRules() (rules []jsonscan.Rule) {
 // cuts looks into the body for what Bedrock does not take: what is cut out of it, and what is
 // refused.
 func (b *body) cuts() (cuts []cut, failure *caller.Failure) {
+	if b.Met == 0 {
+		return nil, nil
+	}
 	var w jsonscan.Walker
 	w.AllowDuplicates = true // the line refuses those that matter
 	w.Reset(insides, b.Raw)

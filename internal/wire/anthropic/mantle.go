@@ -38,7 +38,7 @@ func (b *body) onMantle(r *caller.Request, m *caller.Model, op wire.Operation) *
 
 // isError reports whether a body is an error as Anthropic says it.
 func isError(text []byte) bool {
-	b, failure := caller.ReadBody(text, nil)
+	b, failure := caller.ReadBody(text, nil, nil)
 	if failure != nil {
 		return false
 	}

@@ -135,7 +135,7 @@ func printable(r rune) rune {
 
 // withoutMetrics takes Bedrock's own members out of an event.
 func withoutMetrics(event []byte) []byte {
-	b, failure := caller.ReadBody(event, nil)
+	b, failure := caller.ReadBody(event, nil, nil)
 	if failure != nil {
 		return event
 	}

@@ -16,20 +16,23 @@ type Body struct {
 	Members []Member
 	Model   string
 	Stream  bool
+	Met     uint8 // of which sets that were watched for a text begins any key or string
 }
 
 // maxMembers is how many members a body may have: no API has a quarter of them, and each is compared with all before.
 const maxMembers = 256
 
 // ReadBody finds the members of a body. It refuses what is no JSON object, and a name that
-// occurs twice: two readers could take different ones. names makes strings of names; nil copies them.
-func ReadBody(raw []byte, names func([]byte) string) (*Body, *Failure) {
+// occurs twice: two readers could take different ones. names makes strings of names; nil copies them. watch is what is
+// looked for in all keys and strings; nil is nothing.
+func ReadBody(raw []byte, names func([]byte) string, watch *jsonscan.Beginnings) (*Body, *Failure) {
 	if names == nil {
 		names = func(name []byte) string { return string(name) }
 	}
 	b := &Body{Raw: raw, Members: make([]Member, 0, 16)}
 	var s jsonscan.Scanner
 	s.Reset(raw)
+	s.Watch(watch)
 	if t := s.Next(); t.Kind != jsonscan.BeginObject {
 		return nil, Invalid("", "the request's body is not a JSON object")
 	}
@@ -50,6 +53,7 @@ func ReadBody(raw []byte, names func([]byte) string) (*Body, *Failure) {
 			b.value(&s, t)
 		}
 	}
+	b.Met = s.Met()
 	return b, b.head()
 }
 

@@ -33,7 +33,7 @@ func Body(facts *wire.Facts, body []byte, m capability.Model) (fitted []byte, na
 
 // change reads the body and changes it. The model takes memory here alone, which few requests come to.
 func change(op wire.Operation, body []byte, m capability.Model) (fitted []byte, names []string) {
-	top, failure := caller.ReadBody(body, nil)
+	top, failure := caller.ReadBody(body, nil, nil)
 	if failure != nil {
 		return nil, nil // the upstream says what is wrong
 	}
@@ -101,7 +101,7 @@ func object(of *caller.Body, name string) *caller.Body {
 	if m == nil || m.Kind != jsonscan.BeginObject {
 		return nil
 	}
-	b, failure := caller.ReadBody(of.Text(m), nil)
+	b, failure := caller.ReadBody(of.Text(m), nil, nil)
 	if failure != nil {
 		return nil
 	}

@@ -36,7 +36,7 @@ var (
 // request makes the native request: the caller's own where AWS serves the path for the model, and Converse's for all
 // others, and for those that a cascade takes.
 func (p *api) request(from *caller.Request) (*known, *caller.Native, *caller.Failure) {
-	b, failure := caller.ReadBody(from.Body, p.names)
+	b, failure := caller.ReadBody(from.Body, p.names, nil)
 	if failure != nil || b.Model == "" {
 		return p.translate(from) // which says what is wrong
 	}
@@ -191,7 +191,7 @@ func (x *passing) counts() {
 		x.changed["stream_options"] = `"stream_options":{` + wanted + `}`
 		return
 	}
-	options, failure := caller.ReadBody(x.body.Text(m), nil)
+	options, failure := caller.ReadBody(x.body.Text(m), nil, nil)
 	if failure != nil {
 		return // AWS says what is wrong
 	}
@@ -222,7 +222,7 @@ func (x *passing) made() []byte {
 
 // isError reports whether a body is an error as OpenAI says it.
 func isError(body []byte) bool {
-	b, failure := caller.ReadBody(body, nil)
+	b, failure := caller.ReadBody(body, nil, nil)
 	if failure != nil {
 		return false
 	}
