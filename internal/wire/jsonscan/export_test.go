@@ -13,3 +13,6 @@ func Check(data []byte) *Error {
 		}
 	}
 }
+
+// ByWord has s scan without blocks, as on machines that cannot mark them.
+func (s *Scanner) ByWord() { s.byWord = true }

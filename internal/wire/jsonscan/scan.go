@@ -111,6 +111,7 @@ type Scanner struct {
 	depth  int
 	expect expectation
 	coded  bool
+	byWord bool        // the rest of the text, without blocks
 	met    uint8       // sets of watch
 	watch  *Beginnings // nil: none
 	// objects has a bit per open container, set for an object.
@@ -121,7 +122,7 @@ type Scanner struct {
 // Reset makes s ready to scan data from its beginning.
 func (s *Scanner) Reset(data []byte) {
 	s.data, s.pos, s.depth, s.expect, s.coded, s.err = data, 0, 0, expectValue, false, nil
-	s.watch, s.met = nil, 0
+	s.watch, s.met, s.byWord = nil, 0, false
 }
 
 // Watch makes s note which keys and strings begin with some texts, until Reset.
@@ -337,18 +338,24 @@ const (
 	highBits  = 0x8080808080808080
 )
 
+// keyBytes are looked at a word at a time before blocks are: most keys and names.
+const keyBytes = 16
+
 // str reads a key or string from its opening quote. It looks at eight bytes at
-// a time for what needs care: a quote, a backslash, a control byte, a character
-// of more than one byte.
+// a time, of longer strings at 64, for what needs care: a quote, a backslash, a
+// control byte, a character of more than one byte.
 func (s *Scanner) str(k Kind) Token {
 	data, start, pos, shrink := s.data, s.pos, s.pos+1, 0
 	for {
-		for len(data)-pos >= 8 {
+		for long := pos + keyBytes; len(data)-pos >= 8; {
 			if hit := special(binary.LittleEndian.Uint64(data[pos:])); hit != 0 {
 				pos += bits.TrailingZeros64(hit) / 8
 				break
 			}
-			pos += 8
+			if pos += 8; pos == long {
+				next, escapes := s.prose(pos)
+				pos, shrink = next, shrink+escapes
+			}
 		}
 		if pos >= len(data) {
 			s.pos = pos
@@ -375,13 +382,22 @@ func (s *Scanner) str(k Kind) Token {
 		case c < utf8.RuneSelf:
 			pos++ // one of the last seven bytes
 		default:
-			n := wide(data[pos:])
-			if n == 0 {
+			next, escapes := s.wide(pos)
+			if next == pos {
 				return s.failWide(pos)
 			}
-			pos += n
+			pos, shrink = next, shrink+escapes
 		}
 	}
+}
+
+// wide moves over characters of which the first, at pos, has more than one byte, and counts the
+// escapes among them. It stays where it is when that one is not valid.
+func (s *Scanner) wide(pos int) (next, escapes int) {
+	if next, escapes = s.prose(pos); next > pos {
+		return next, escapes
+	}
+	return pos + wide(s.data[pos:]), 0
 }
 
 // failWide fails for a string whose character at pos is not valid.

@@ -143,7 +143,7 @@ func TestStringLengthAndMeaning(t *testing.T) {
 
 func FuzzCheckAgreesWithEncodingJSON(f *testing.F) {
 	for _, s := range []string{`{"a":[1,2.5e-3,null,true,false,"x\n"]}`, `[`, `"\u00e9"`, "\"\xff\"", `-0`, `01`,
-		`{"a":1,"a":2}`, ` [] `, `[1e+]`} {
+		`{"a":1,"a":2}`, ` [] `, `[1e+]`, `"` + strings.Repeat(`long \"prose\" naïve `, 9) + "\xff" + `\u00e9"`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
