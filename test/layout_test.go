@@ -138,6 +138,7 @@ var owners = map[string][]string{
 	"github.com/coreos/go-oidc":           {"internal/signin"},
 	"golang.org/x/oauth2":                 {"internal/signin"},
 	"golang.org/x/net/http2":              {},
+	"github.com/segmentio/asm":            {"internal/wire/jsonscan"},
 }
 
 // only is all that a package may import of this module, where the layers would
