@@ -3,8 +3,7 @@ package jsonscan
 // Beginnings are sets of texts that keys and strings may begin with. They never change
 // and may be shared.
 type Beginnings struct {
-	texts []beginning
-	first [256]bool // bytes that a text begins with
+	texts [256][]beginning // by their first byte
 }
 
 // beginning is a text, and the bit of its set.
@@ -25,8 +24,7 @@ func NewBeginnings(sets ...[]string) *Beginnings {
 	b := &Beginnings{}
 	for i, set := range sets {
 		for _, text := range set {
-			b.texts = append(b.texts, beginning{text, 1 << i})
-			b.first[text[0]] = true
+			b.texts[text[0]] = append(b.texts[text[0]], beginning{text, 1 << i})
 		}
 	}
 	return b
@@ -35,12 +33,9 @@ func NewBeginnings(sets ...[]string) *Beginnings {
 // of is the bits of the sets of which a text begins a key or string, given without its
 // opening quote, as it is written: an escape stands for nothing here.
 func (b *Beginnings) of(raw []byte) uint8 {
-	if !b.first[raw[0]] {
-		return 0
-	}
-	sets := uint8(0)
-	for i := range b.texts {
-		if t := &b.texts[i]; len(raw) >= len(t.text) && string(raw[:len(t.text)]) == t.text {
+	sets, texts := uint8(0), b.texts[raw[0]]
+	for i := range texts {
+		if t := &texts[i]; len(raw) >= len(t.text) && string(raw[:len(t.text)]) == t.text {
 			sets |= t.set
 		}
 	}
