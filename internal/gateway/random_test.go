@@ -27,7 +27,7 @@ const randomRuns = 12_000
 // one is served, nothing stays open and nothing stays in memory.
 func TestNothingRejectedLeaks(t *testing.T) {
 	worlds := randomWorlds(t)
-	runs := randomRuns
+	runs := randomRuns / slower
 	if testing.Short() {
 		runs /= 20
 	}
