@@ -28,7 +28,8 @@ func ImportedSheet(m Imported, prices UnitPrices, days int64, d *Demand) Sheet {
 	sheet.add("a copy, 24 hours", USD, product(hour, whole(24)), "")
 	sheet.add(fmt.Sprintf("all copies, days %d, awake %s hours", days, m.Awake.FloatString(1)), USD,
 		product(all, m.Awake, whole(days)), "")
-	sheet.add(fmt.Sprintf("all copies, %d hours", monthHours), USD, product(all, whole(monthHours)), "a mean month, always awake")
+	sheet.add(fmt.Sprintf("all copies, %d hours", monthHours), USD, product(all, whole(monthHours)),
+		"a mean month, always awake")
 	sheet.add("storage, a month", USD, product(whole(m.Units), prices.rat(CustomUnitMonth)), "by unit, not by gigabyte")
 	if d == nil {
 		return sheet

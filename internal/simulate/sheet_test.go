@@ -35,8 +35,8 @@ func million(output int64) Demand {
 	return NewDemand(w, sonnet, Setup{}, 1)
 }
 
-// TestBreakEven: tokens an hour from which a model unit is cheaper than 3 and 15 dollars a million, worked out by hand as
-// price / (3 + 12 * output).
+// TestBreakEven: tokens an hour from which a model unit is cheaper than 3 and 15 dollars a million, worked out by hand
+// as price / (3 + 12 * output).
 func TestBreakEven(t *testing.T) {
 	prices := []money.Pico{39_600 * money.Dollar / 1000, 27_720 * money.Dollar / 1000, 19_800 * money.Dollar / 1000}
 	for _, row := range []struct {
@@ -49,7 +49,8 @@ func TestBreakEven(t *testing.T) {
 		{250, [3]string{"6,600,000", "4,620,000", "3,300,000"}},
 		{1000, [3]string{"2,640,000", "1,848,000", "1,320,000"}},
 	} {
-		sheet := CapacitySheet(Capacity{What: "model units", Prices: prices, Number: 1, Serves: 20_000_000}, million(row.output))
+		one := Capacity{What: "model units", Prices: prices, Number: 1, Serves: 20_000_000}
+		sheet := CapacitySheet(one, million(row.output))
 		figures(t, sheet, map[string]string{
 			"at $39.60: cheaper from tokens an hour": row.even[0], "at $27.72: cheaper from tokens an hour": row.even[1],
 			"at $19.80: cheaper from tokens an hour": row.even[2], "at $27.72: below the first price": "30.0 %",
@@ -64,7 +65,8 @@ func TestBreakEven(t *testing.T) {
 	if last := two.Figures[len(two.Figures)-2]; !strings.Contains(last.Note, "does not") {
 		t.Errorf("%+v says nothing of what two units do not serve", last)
 	}
-	none := CapacitySheet(Capacity{What: "model units", Prices: prices[:1], Number: 1}, Demand{Cost: new(big.Rat), Days: 30})
+	alone := Capacity{What: "model units", Prices: prices[:1], Number: 1}
+	none := CapacitySheet(alone, Demand{Cost: new(big.Rat), Days: 30})
 	if len(none.Figures) != 2 {
 		t.Errorf("without a demand: %+v", none.Figures)
 	}
@@ -88,7 +90,8 @@ func TestLevers(t *testing.T) {
 		"a read is below fresh input by": "75.0 %", "1,000 tokens read from the cache": "$0.000750",
 	})
 	f(Levers{Batch: share("1")}, cached, map[string]string{"as asked": "$15,750.00", "saving": "50.0 %"})
-	f(Levers{Batch: share("0.5"), CacheHit: share("1")}, cached, map[string]string{"as asked": "$16,875.00"}) // 15,750/2 + 18,000/2
+	f(Levers{Batch: share("0.5"), CacheHit: share("1")}, cached,
+		map[string]string{"as asked": "$16,875.00"}) // 15,750/2 + 18,000/2
 	f(Levers{Batch: share("1")}, sonnet, map[string]string{"as asked": "$31,500.00", "requests that may wait": "100.0 %"})
 	f(Levers{CacheHit: share("1")}, Model{ID: "x", Rates: record.TokenRates{Input: 5, CacheRead: 5}},
 		map[string]string{"cache": "0.0 %"})
@@ -187,7 +190,9 @@ func TestTiers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	figures(t, sheet, map[string]string{"text units of a request": "4", "a request": "$0.003000", "10 requests": "$0.030000"})
+	figures(t, sheet, map[string]string{
+		"text units of a request": "4", "a request": "$0.003000", "10 requests": "$0.030000",
+	})
 	if _, err := all.GuardrailSheet(Guarded{Policies: []string{"luck"}}, UnitPrices{}); !errors.Is(err, ErrGuardrail) {
 		t.Error(err)
 	}

@@ -68,7 +68,8 @@ func (f *leverFlags) mistake() error {
 	}{
 		{"seats", f.seats, 1 << 30}, {"units", f.units, 1 << 20}, {"unit-tokens", f.unitTokens, 1 << 40},
 		{"custom-model", f.customUnits, 1 << 20}, {"copies", f.copies, 1 << 20}, {"knowledge-base", f.documents, 1 << 40},
-		{"document-tokens", f.documentTokens, 1 << 30}, {"document-bytes", f.documentBytes, 1 << 40}, {"ocus", f.ocus, 1 << 20},
+		{"document-tokens", f.documentTokens, 1 << 30}, {"document-bytes", f.documentBytes, 1 << 40},
+		{"ocus", f.ocus, 1 << 20},
 		{"prompt-characters", f.promptCharacters, 1 << 30}, {"answer-characters", f.answerCharacters, 1 << 30},
 	} {
 		if n.value < 0 || n.value > n.most {
