@@ -7,6 +7,7 @@ import "github.com/spf13/cobra"
 // Commands are the commands of the package.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		simulateCommand(), explainCommand(), requestsCommand(), schemaCommand(), healthCommand(), doctorCommand(),
+		simulateCommand(), commitSizeCommand(), explainCommand(), requestsCommand(), schemaCommand(), healthCommand(),
+		doctorCommand(),
 	}
 }
