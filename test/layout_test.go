@@ -61,6 +61,7 @@ var layers = map[string]int{
 	"internal/report/focus":          44,
 	"internal/simulate":              43,
 	"internal/rightsize":             44, // how much capacity to buy
+	"internal/advice":                44, // what levers that nobody pulled would have saved
 	"internal/keys/admin":            43, // who acts on keys knows whose they are
 	"internal/saving":                42,
 	"internal/commitment":            44,

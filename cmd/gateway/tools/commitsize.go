@@ -1,29 +1,24 @@
 package tools
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
-	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/decision"
-	"github.com/sluice-gateway/sluice/internal/decision/api"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/rightsize"
 )
 
 // sizeFlags are the flags of commit-size as they were given.
 type sizeFlags struct {
-	asked
-	minutes, prices, terms        []string
-	since, until, tenant, model   string
+	minutesFlags
+	prices, terms                 []string
+	tenant, model                 string
 	unitInput, unitOutput         int64
 	reservedInput, reservedOutput string
 	format                        string
@@ -45,12 +40,8 @@ func commitSizeCommand() *cobra.Command {
 		Args: command.Args(cobra.NoArgs),
 	}
 	f := &sizeFlags{}
-	f.file = command.ConfigFlag(cmd)
-	f.flag(cmd)
+	f.add(cmd)
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.minutes, "minutes", nil, "`FILE` with an answer of /api/v1/minutes, not a gateway; repeatable")
-	flags.StringVar(&f.since, "since", "30d", "from `TIME` on: 30d, or 2026-11-01T00:00:00Z")
-	flags.StringVar(&f.until, "until", "", "before `TIME`")
 	flags.StringVar(&f.tenant, "tenant", "", "of root `TENANT` alone")
 	flags.StringVar(&f.model, "model", "", "`MODEL`, by a part of its id that fits one model")
 	flags.Int64Var(&f.unitInput, "unit-input", 0, "input `TOKENS` that a model unit serves in a minute")
@@ -77,7 +68,7 @@ func (f *sizeFlags) run(cmd *cobra.Command, now time.Time) error {
 		return command.Invalid(err)
 	}
 	load := rightsize.NewLoad(f.tenant, f.model, prices.Find)
-	from, to, err := f.read(cmd, now, load)
+	from, to, err := f.read(cmd, now, func(r *decision.Row) { load.Add(rowOf(r)) })
 	if err != nil {
 		return err
 	}
@@ -131,77 +122,6 @@ func (f *sizeFlags) offers() (all []rightsize.Offer, err error) {
 		return nil, errors.New("--term, --reserved-input or --reserved-output is needed: what capacity costs")
 	}
 	return all, nil
-}
-
-// read adds the minutes to a load and returns which time they cover.
-func (f *sizeFlags) read(cmd *cobra.Command, now time.Time, load *rightsize.Load) (from, to time.Time, err error) {
-	if from, err = moment("since", f.since, now); err != nil {
-		return from, to, err
-	}
-	if to, err = moment("until", f.until, now); err != nil {
-		return from, to, err
-	}
-	if len(f.minutes) > 0 {
-		from, to, err = f.readFiles(cmd, load)
-		return from, to, command.Invalid(err)
-	}
-	if to.IsZero() {
-		to = now
-	}
-	from, to = from.Truncate(time.Minute), to.Truncate(time.Minute)
-	ctx, cancel := context.WithTimeout(cmd.Context(), 12*askWithin)
-	defer cancel()
-	client, err := f.client(ctx)
-	if err != nil {
-		return from, to, err
-	}
-	kept, silent := client.Minutes(ctx, from, to, func(r *decision.Row) { load.Add(rowOf(r)) })
-	warnSilent(cmd.ErrOrStderr(), silent)
-	if len(silent) == len(client.Gateways) {
-		return from, to, errSilent
-	}
-	if kept.After(from) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "minutes of all gateways are kept since %s; what is before is left out\n",
-			kept.UTC().Format(time.RFC3339))
-		from = kept
-	}
-	return from, to, nil
-}
-
-// readFiles reads saved answers. They cover what they have, or what --since and --until say.
-func (f *sizeFlags) readFiles(cmd *cobra.Command, load *rightsize.Load) (from, to time.Time, err error) {
-	var rows []decision.Row
-	for _, name := range f.minutes {
-		data, err := userfile.UTF8(name)
-		if err != nil {
-			return from, to, err
-		}
-		var sums api.MinuteSums
-		if err := json.Unmarshal(data, &sums); err != nil {
-			return from, to, fmt.Errorf("%s is no answer of %s: %w", name, api.Minutes, err)
-		}
-		rows = append(rows, sums.Minutes...)
-	}
-	if len(rows) == 0 {
-		return from, to, fmt.Errorf("%s: there is no minute", strings.Join(f.minutes, ", "))
-	}
-	oldest := func(a, b decision.Row) int { return a.Minute.Compare(b.Minute) }
-	from, to = slices.MinFunc(rows, oldest).Minute, slices.MaxFunc(rows, oldest).Minute.Add(time.Minute)
-	for _, bound := range []struct {
-		flag, text string
-		dst        *time.Time
-	}{{"since", f.since, &from}, {"until", f.until, &to}} {
-		if !cmd.Flags().Changed(bound.flag) {
-			continue
-		}
-		if *bound.dst, err = moment(bound.flag, bound.text, to); err != nil {
-			return from, to, err
-		}
-	}
-	for i := range rows {
-		load.Add(rowOf(&rows[i]))
-	}
-	return from, to, nil
 }
 
 // rowOf is a row of the decisions as rightsize takes it.

@@ -150,18 +150,26 @@ func (f *simulateFlags) alone(a *asking, work simulate.Workload, sheets []simula
 
 // loadPrices reads the shipped price books and the files, which override them.
 func loadPrices(files []string, now time.Time) (*simulate.PriceList, error) {
-	cfg, err := config.LoadPrices(files, os.Getenv)
+	cfg, table, err := loadBooks(files)
 	if err != nil {
 		return nil, err
 	}
+	return simulate.ListPrices(cfg.Prices, table, now), nil
+}
+
+func loadBooks(files []string) (*config.Config, *record.PriceBook, error) {
+	cfg, err := config.LoadPrices(files, os.Getenv)
+	if err != nil {
+		return nil, nil, err
+	}
 	table, problems := record.Compile(cfg)
 	if err := cfg.Report(problems); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(problems) > 0 {
 		fmt.Fprint(os.Stderr, cfg.Render(problems))
 	}
-	return simulate.ListPrices(cfg.Prices, table, now), nil
+	return cfg, table, nil
 }
 
 func (f *simulateFlags) workload(now time.Time) (simulate.Workload, error) {

@@ -7,7 +7,7 @@ import "github.com/spf13/cobra"
 // Commands are the commands of the package.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		simulateCommand(), commitSizeCommand(), explainCommand(), requestsCommand(), schemaCommand(), healthCommand(),
-		doctorCommand(),
+		simulateCommand(), commitSizeCommand(), savingsCommand(), explainCommand(), requestsCommand(), schemaCommand(),
+		healthCommand(), doctorCommand(),
 	}
 }
