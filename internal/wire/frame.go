@@ -159,6 +159,8 @@ func (f Frame) header(name string) ([]byte, bool) {
 type FrameReader struct {
 	// Memory is asked for room for large frames; nil gives any.
 	Memory Memory
+	// Buffered is how many bytes can be read without waiting, or less; nil is 0.
+	Buffered func() int
 
 	r          io.Reader
 	buf        []byte
@@ -210,15 +212,30 @@ func (fr *FrameReader) Next() ([]byte, error) {
 	return raw, nil
 }
 
-// Ready reports whether Next returns without reading: the next frame, or what is
-// wrong with it, is in the buffer.
+// Ready reports whether Next returns without waiting: the next frame, or what is wrong with it, has
+// come. What Next returned before is not valid after that.
 func (fr *FrameReader) Ready() bool {
+	for {
+		missing := fr.missing()
+		if missing == 0 || fr.err != nil || fr.Buffered == nil || fr.Buffered() == 0 ||
+			!fr.room(fr.end-fr.start+missing) {
+			return missing == 0
+		}
+		fr.read()
+	}
+}
+
+// missing is how many bytes are not in the buffer yet of the next frame, or of its beginning.
+func (fr *FrameReader) missing() int {
 	have := fr.buf[fr.start:fr.end]
 	if len(have) < 12 {
-		return false
+		return 12 - len(have)
 	}
 	n, err := frameLength(have)
-	return err != nil || n <= len(have)
+	if err != nil {
+		return 0
+	}
+	return max(n-len(have), 0)
 }
 
 // fill reads until the buffer has n bytes. It reads nothing when it has them.
@@ -231,17 +248,22 @@ func (fr *FrameReader) fill(n int) error {
 			fr.err = ErrFrameNoRoom
 			return fr.err
 		}
-		got, err := fr.r.Read(fr.buf[fr.end:])
-		fr.end += got
-		fr.err = err
+		got := fr.read()
 		if empty++; got > 0 {
 			empty = 0
 		}
-		if empty == 100 && err == nil {
+		if empty == 100 && fr.err == nil {
 			fr.err = io.ErrNoProgress
 		}
 	}
 	return nil
+}
+
+// read reads once into the room that there is.
+func (fr *FrameReader) read() int {
+	n, err := fr.r.Read(fr.buf[fr.end:])
+	fr.end, fr.err = fr.end+n, err
+	return n
 }
 
 func (fr *FrameReader) failure() error {

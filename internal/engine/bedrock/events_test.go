@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"strings"
@@ -19,7 +20,7 @@ func TestServerSentEvents(t *testing.T) {
 			"end at once": iotest.DataErrReader(strings.NewReader(body)),
 		} {
 			h := wire.Header{{Name: "content-type", Value: "text/event-stream; charset=utf-8"}}
-			frames := framesIn(wire.OpChatStream, h, r, nil)
+			frames := framesIn(wire.OpChatStream, h, bufio.NewReader(r), nil)
 			var got []string
 			raw, err := frames.Next()
 			for ; err == nil; raw, err = frames.Next() {
@@ -48,10 +49,11 @@ func TestServerSentEvents(t *testing.T) {
 func TestEndlessEvent(t *testing.T) {
 	h := wire.Header{{Name: "content-type", Value: "text/event-stream"}}
 	endless := strings.NewReader(strings.Repeat("x", mostEvent+1))
-	if _, err := framesIn(wire.OpResponseStream, h, endless, nil).Next(); !errors.Is(err, wire.ErrFrameTooLarge) {
+	body := bufio.NewReader(endless)
+	if _, err := framesIn(wire.OpResponseStream, h, body, nil).Next(); !errors.Is(err, wire.ErrFrameTooLarge) {
 		t.Error(err)
 	}
-	if framesIn(wire.OpConverseStream, h, endless, nil) != nil {
+	if framesIn(wire.OpConverseStream, h, body, nil) != nil {
 		t.Error("Converse answers with frames of its own")
 	}
 }

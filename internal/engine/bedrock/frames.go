@@ -10,15 +10,22 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
+// buffered is a body, and how many bytes of it can be read without waiting.
+type buffered interface {
+	io.Reader
+	Buffered() int
+}
+
 // framesIn reads the frames of an answer that is a stream, nil for one that is none: frames as they come, and on
 // the paths of OpenAI and Anthropic server-sent events.
-func framesIn(op wire.Operation, h wire.Header, body io.Reader, a *pool.Account) *wire.FrameReader {
+func framesIn(op wire.Operation, h wire.Header, body buffered, a *pool.Account) *wire.FrameReader {
 	var frames *wire.FrameReader
 	switch media := wire.MediaType(h); {
 	case op.NamesModel() && media == "text/event-stream":
 		frames = wire.NewFrameReader(&sentEvents{body: body, memory: a})
 	case !op.NamesModel() && media == "application/vnd.amazon.eventstream":
 		frames = wire.NewFrameReader(body)
+		frames.Buffered = body.Buffered
 	default:
 		return nil
 	}

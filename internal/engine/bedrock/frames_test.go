@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,11 @@ func TestFramesThatAreThere(t *testing.T) {
 	f("a part of its chunk", three+chunk(cut)[:20], chunk(cut)[20:]+end, true, true, false)
 	f("the end", three+end, "", true, true, false)
 	f("a part of the end", three+"0\r\n", "\r\n", true, true, false)
+	const many = 30 // more than a reader of frames has room for at first
+	all := slices.Repeat([]bool{true}, many)
+	all[many-1] = false
+	f("many in one chunk", chunk(bytes.Repeat(whole, many)), end, all...)
+	f("many chunks", strings.Repeat(chunk(whole), many), end, all...)
 	f("trailers that are late", three+"0\r\nTrailer: x", "\r\n\r\n", true, true, false)
 	f("a size that is late", three+"000", end[1:], true, true, false)
 }

@@ -60,6 +60,22 @@ func (b *Body) wait() error {
 	return cutShort(err)
 }
 
+// Buffered is how many bytes Read returns without waiting, or less.
+func (b *Body) Buffered() int {
+	r := b.x.conn.r
+	switch {
+	case b.err != nil:
+		return 0
+	case b.head.framing.kind == untilClose:
+		return r.Buffered()
+	case b.left > 0:
+		return int(min(b.left, int64(r.Buffered())))
+	case b.head.framing.kind == chunked && b.begun && b.chunkBuffered(r):
+		return 1
+	}
+	return 0
+}
+
 // over notes how the body ended.
 func (b *Body) over(err error) {
 	switch {
