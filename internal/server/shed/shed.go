@@ -55,6 +55,10 @@ type Gate struct {
 
 	mu       sync.Mutex // guards the following
 	line     []waiting  // who came first is first
+	begun    int        // how many of it ever have begun
+	room     int        // how many may stand in it while it is limited
+	counted  int        // of begun, when room was looked at last
+	since    time.Time  // when that was
 	ask      func()     // sends the probe; nil before Run
 	over     bool       // Run has returned: nobody waits any more
 	limited  bool       // the line was once too long, and may not become so again
@@ -99,6 +103,9 @@ func (g *Gate) Enter(inFlight int64) (turn <-chan struct{}, ok bool) {
 	w := waiting{g.now(), make(chan struct{}, 1)}
 	if g.line = append(g.line, w); len(g.line) == 1 && g.ask != nil {
 		g.ask()
+	}
+	if g.limited && len(g.line) >= g.room {
+		g.full.Store(true)
 	}
 	return w.turn, true
 }
@@ -150,6 +157,7 @@ func (g *Gate) begin(n int) {
 		w.turn <- struct{}{}
 	}
 	g.line = g.line[n:]
+	g.begun += n
 }
 
 // start lets requests wait from now on. ask sends the probe, unless it is under way.
@@ -176,6 +184,18 @@ func (g *Gate) Late(late time.Duration, inFlight int64) {
 	g.look(late, inFlight)
 }
 
+// measure lets as many stand in line as have begun within the bound, for whoever has the lock: the
+// last of them then waits for about as long.
+func (g *Gate) measure(now time.Time, bound time.Duration) {
+	passed := now.Sub(g.since)
+	if passed < bound {
+		return
+	}
+	least := max(few, 4*atOnce*runtime.GOMAXPROCS(0))
+	g.room = max(least, int(int64(g.begun-g.counted)*int64(bound)/max(int64(passed), 1)))
+	g.since, g.counted = now, g.begun
+}
+
 // look sets what holds until it is called again, for whoever has the lock.
 func (g *Gate) look(late time.Duration, inFlight int64) {
 	now, bound, waits := g.now(), time.Duration(g.bound.Load()), time.Duration(0)
@@ -189,8 +209,9 @@ func (g *Gate) look(late time.Duration, inFlight int64) {
 		g.limited, g.lastFull = true, now
 	}
 	g.limited = g.limited && bound > 0 && now.Sub(g.lastFull) < calm
-	g.full.Store(g.limited && waits > bound)
-	crowded := inFlight > several || g.limited
-	g.closed.Store(bound > 0 && !g.over && (len(g.line) > 0 || late > soon && crowded))
+	g.measure(now, bound)
+	g.full.Store(g.limited && (waits > bound || len(g.line) >= g.room))
+	crowded := len(g.line) > 0 || g.limited || late > soon && inFlight > several
+	g.closed.Store(bound > 0 && !g.over && crowded)
 	g.delay.Store(int64(max(late, waits)))
 }

@@ -229,6 +229,19 @@ func TestSharedProcessor(t *testing.T) {
 	}
 }
 
+// TestShortLine: once any are refused, who is let in waits for at most twice the bound.
+func TestShortLine(t *testing.T) {
+	m := newMachine(never)
+	random := rand.New(rand.NewPCG(11, 9))
+	m.run(2*time.Second, 5*capacity, random) // until what had come before is served
+	m.good, m.rejected = nil, nil
+	m.run(m.now+5*time.Second, 5*capacity, random)
+	t.Logf("good ones p99 %v, rejected p99 %v", p99(m.good), p99(m.rejected))
+	if p99(m.good) > 50*time.Millisecond || p99(m.rejected) > 5*time.Millisecond {
+		t.Error("the line is too long")
+	}
+}
+
 // TestCallersWhoWait: up to 1,000 callers who each wait for their answer are all served, also
 // where others have most of the processor.
 func TestCallersWhoWait(t *testing.T) {
