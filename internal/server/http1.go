@@ -29,7 +29,8 @@ type http1 struct {
 // parsers serve connections by one state of the settings.
 type parsers struct {
 	fast  *fasthttp.Server
-	roomy *fasthttp.Server // for heads that do not fit into the reader of the other
+	bulky *fasthttp.Server // writes streams in larger pieces, because there are too many requests
+	roomy *fasthttp.Server // for heads that do not fit into the reader of the others
 }
 
 // readBuffer is the size of a connection's reader. Most heads fit into it.
@@ -43,11 +44,13 @@ func newHTTP1(s *Server) *http1 {
 
 // use serves connections from now on by the server's settings.
 func (h *http1) use() {
-	h.parsers.Store(&parsers{fast: h.reading(readBuffer), roomy: h.reading(maxHeaderBytes)})
+	h.parsers.Store(&parsers{
+		fast: h.parser(readBuffer, chunk), bulky: h.parser(readBuffer, bulk), roomy: h.parser(maxHeaderBytes, chunk),
+	})
 }
 
-// reading returns a server whose connections have readers of that size.
-func (h *http1) reading(size int) *fasthttp.Server {
+// parser returns a server whose connections have readers of that size, and write pieces of that size.
+func (h *http1) parser(reads, writes int) *fasthttp.Server {
 	s := h.server
 	timeouts, limits := s.settings.Load().Timeouts, s.settings.Load().Limits
 	return &fasthttp.Server{
@@ -59,9 +62,9 @@ func (h *http1) reading(size int) *fasthttp.Server {
 		},
 		ReadTimeout:    timeouts.Header,
 		IdleTimeout:    timeouts.KeepAlive,
-		ReadBufferSize: size,
-		// A stream is read 4 KB at a time: one read, framed, leaves in one write.
-		WriteBufferSize: 5 << 10,
+		ReadBufferSize: reads,
+		// One piece of a stream, framed, leaves in one write.
+		WriteBufferSize: writes + 1<<10,
 		// With StreamRequestBody a larger body is not refused but left to the
 		// stream; this only bounds what fasthttp reads before the handler runs.
 		// The real limit is in body.go.
@@ -92,24 +95,17 @@ func (quiet) Printf(string, ...any) {}
 func (h *http1) serve(c *conn) { h.unpark(&parkable{conn: c, head: longHead{reading: true}}) }
 
 func (h *http1) unpark(p *parkable) {
-	p.parked = false
-	for p.turnedAway() {
-		if !p.wait() {
+	p.dismisses = p.turnedAway()
+	for more := true; more; more = p.dismisses {
+		if p.dismisses && !p.dismiss() {
+			drop(p.conn)
+			return
+		}
+		if h.parse(p); !p.parked {
 			drop(p.conn)
 			return
 		}
 	}
-	_ = h.parsers.Load().fast.ServeConn(p)
-	if p.head.tooLong {
-		p.head = longHead{again: p.head.kept, roomy: true}
-		_ = h.parsers.Load().roomy.ServeConn(p)
-		p.hold(-longHeadBytes)
-	}
-	if !p.parked {
-		drop(p.conn)
-		return
-	}
-	p.head = longHead{} // which knows the memory of the reader
 	// Another goroutine waits: the stack of this one has become as large as requests need.
 	h.server.work.Go(func() {
 		if p.wait() {
@@ -118,6 +114,22 @@ func (h *http1) unpark(p *parkable) {
 		}
 		drop(p.conn)
 	})
+}
+
+// parse lets a parser have the connection, until it ends or is parked.
+func (h *http1) parse(p *parkable) {
+	parser := h.parsers.Load().fast
+	if p.piece = chunk; p.dismisses {
+		parser, p.piece = h.parsers.Load().bulky, bulk
+	}
+	p.parked, p.dismisses = false, false
+	_ = parser.ServeConn(p)
+	if p.head.tooLong {
+		p.head = longHead{again: p.head.kept, roomy: true}
+		_ = h.parsers.Load().roomy.ServeConn(p)
+		p.hold(-longHeadBytes)
+	}
+	p.head = longHead{} // which knows the memory of the reader
 }
 
 // parkAfter is how long an idle connection keeps its buffers for the next
@@ -134,12 +146,15 @@ var errParked = errors.New("parked")
 // request sets five, and mostly comes in one packet.
 type parkable struct {
 	*conn
-	parked bool // the serving goroutine's, as the following
-	head   longHead
-	frames h1guard.Guard
-	cut    bool      // the connection has ended within a chunked body
-	due    time.Time // the read deadline that was asked for
-	armed  time.Time // and that of the socket
+	parked    bool // the serving goroutine's, as the following
+	dismisses bool // requests are refused without a parser
+	piece     int  // how much of a stream is written at a time
+	head      longHead
+	frames    h1guard.Guard
+	cut       bool      // the connection has ended within a chunked body
+	due       time.Time // the read deadline that was asked for
+	armed     time.Time // and that of the socket
+	said      time.Time // when a request was refused
 }
 
 // SetReadDeadline bounds the reads that follow.
@@ -158,16 +173,17 @@ func (p *parkable) arm(t time.Time) error {
 }
 
 // Read reads the connection, and first what has to be read again. The parser does not see what
-// is refused here.
+// is refused here, and has to leave the connection then: more of that comes.
 func (p *parkable) Read(b []byte) (n int, err error) {
 	if len(p.head.again) > 0 {
 		n = copy(b, p.head.again)
 		p.head.again = p.head.again[n:]
 	} else {
-		for refused := true; refused; {
-			before := p.frames.Whole()
-			n, err = p.receive(b)
-			refused = err == nil && before >= 0 && p.frames.Whole() == before+1 && p.refused(b[:n])
+		before := p.frames.Whole()
+		n, err = p.receive(b)
+		if err == nil && before >= 0 && p.frames.Whole() == before+1 && p.refused(b[:n]) {
+			p.parked, p.dismisses = true, true
+			return 0, errParked
 		}
 	}
 	if p.head.reading {
@@ -308,7 +324,7 @@ func (h *http1) send(ctx *fasthttp.RequestCtx, res *gateway.Response, id string,
 	case res.Stream != nil:
 		after := func() { h.done(c.conn); a.Close() }
 		ctx.Response.ImmediateHeaderFlush = !res.Begun
-		ctx.Response.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: after}, -1)
+		ctx.Response.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, size: c.piece, after: after}, -1)
 		return
 	case len(res.Body) > pool.PerRequest:
 		whole := &whole{after: a.Close}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	crand "crypto/rand"
 	"errors"
 	"fmt"
@@ -9,11 +10,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -121,14 +124,14 @@ func (p *parkable) turnedAway() bool {
 	if !s.shed.Limits() || p.fault != "" {
 		return false
 	}
-	buf := chunks.Get().(*[chunk]byte)
+	buf := chunks.Get().(*[bulk]byte)
 	defer chunks.Put(buf)
-	n := copy(buf[:], p.peeked[p.nGiven:p.nPeeked])
+	n := copy(buf[:chunk], p.peeked[p.nGiven:p.nPeeked])
 	p.nGiven = p.nPeeked
 	before := p.frames.Whole()
 	wrong := p.frames.Received(buf[:n])
 	if wrong == "" && p.frames.Whole() < 0 && p.arm(time.Now().Add(parkAfter)) == nil {
-		more, _ := p.Conn.Read(buf[n:]) // it is there, mostly, and an error comes again
+		more, _ := p.Conn.Read(buf[n:chunk]) // it is there, mostly, and an error comes again
 		wrong = p.frames.Received(buf[n : n+more])
 		n += more
 	}
@@ -140,6 +143,65 @@ func (p *parkable) turnedAway() bool {
 	}
 	p.fault, p.head.again = wrong, bytes.Clone(buf[:n])
 	return false
+}
+
+// dismiss refuses what comes on a connection that no parser has, for one read and one write each: a
+// read that does not fill its buffer has taken all there was. It reports whether something has come
+// that a parser has to read.
+func (p *parkable) dismiss() (more bool) {
+	socket, ok := p.Conn.(syscall.Conn)
+	if !ok { // TLS
+		for p.wait() {
+			if !p.turnedAway() {
+				return true
+			}
+		}
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	keep := p.server.settings.Load().Timeouts.KeepAlive
+	late := os.ErrDeadlineExceeded
+	for err = late; errors.Is(err, late); { // perhaps that of a request before the last
+		if due := p.said.Add(keep); !due.After(time.Now()) || p.arm(due) != nil {
+			return false
+		}
+		err = raw.Read(func(fd uintptr) (done bool) {
+			more, done = p.dismissed(int(fd)) //nolint:gosec // fits
+			return done
+		})
+	}
+	if !more && p.server.draining() { // it was not closed by who drains if it was busy
+		p.server.closeQuiet(p.conn)
+		return p.wait()
+	}
+	p.head.reading = true
+	return more
+}
+
+// dismissed reads once, and refuses what came if it can. It reports whether something came that a
+// parser has to read, and whether that was all to do here.
+func (p *parkable) dismissed(fd int) (came, done bool) {
+	buf := chunks.Get().(*[bulk]byte)
+	defer chunks.Put(buf)
+	n, err := syscall.Read(fd, buf[:chunk])
+	for errors.Is(err, syscall.EINTR) {
+		n, err = syscall.Read(fd, buf[:chunk])
+	}
+	if n <= 0 {
+		return false, !errors.Is(err, syscall.EAGAIN)
+	}
+	p.busy.Store(true)
+	before := p.frames.Whole()
+	wrong := p.frames.Received(buf[:n])
+	if wrong == "" && p.frames.Whole() == before+1 && n < chunk && p.refused(buf[:n]) {
+		p.busy.Store(false)
+		return false, p.server.draining()
+	}
+	p.fault, p.head.again = wrong, bytes.Clone(buf[:n])
+	return true, true
 }
 
 // dismissal is what it takes to refuse a request.
@@ -174,6 +236,7 @@ func (p *parkable) refused(b []byte) bool {
 		return appendResponse(nil, res, shed.Placeholder, now)
 	})
 	s.shed.list(id, p.caller(r.head.header), now)
+	p.said = now
 	_, err := p.Write(r.answer)
 	return err == nil
 }
@@ -261,6 +324,7 @@ type stream struct {
 	server *Server
 	id     string
 	inner  io.ReadCloser
+	size   int // of its pieces at most; 0 is chunk
 	once   sync.Once
 	after  func() // runs after the handler's Close
 }
@@ -333,16 +397,16 @@ func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
 	return written, err
 }
 
-// chunk is how much of a stream is read at a time.
-const chunk = 4 << 10
+// chunk is how much of a stream is read at a time, and bulk how much while there are too many requests.
+const chunk, bulk = 4 << 10, 8 << 10
 
-var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+var chunks = sync.Pool{New: func() any { return new([bulk]byte) }}
 
 // pass writes what one Read brings.
 func (s *stream) pass(w io.Writer) (int, error) {
-	buf := chunks.Get().(*[chunk]byte)
+	buf := chunks.Get().(*[bulk]byte)
 	defer chunks.Put(buf)
-	n, err := s.Read(buf[:])
+	n, err := s.Read(buf[:cmp.Or(s.size, chunk)])
 	if n > 0 {
 		if _, err := w.Write(buf[:n]); err != nil {
 			return n, err
