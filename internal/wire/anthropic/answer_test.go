@@ -268,6 +268,8 @@ func TestReframed(t *testing.T) {
 			`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"E+/="}}`+"\n\n")
 	f(`{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":1}}`,
 		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+	f(`{ "type":"a" , "text":"amazon-bedrock-runtime"}`,
+		"event: a\ndata: "+`{ "type":"a" , "text":"amazon-bedrock-runtime"}`+"\n\n")
 	f("{\n\"index\":1,\"type\":\"a\"}", "event: a\ndata: { \"index\":1,\"type\":\"a\"}\n\n")
 	for _, payload := range []string{`{"bytes":"!"}`, `{}`, ``, `{"bytes":1}`} {
 		raw := wire.AppendFrame(nil, []wire.Field{{Name: ":event-type", Value: "chunk"}}, []byte(payload))

@@ -2,6 +2,8 @@ package anthropic
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
@@ -133,15 +135,16 @@ func printable(r rune) rune {
 	return r
 }
 
-// withoutMetrics takes Bedrock's own members out of an event.
+// withoutMetrics takes Bedrock's own members out of an event. One that only speaks of them stays as it is.
 func withoutMetrics(event []byte) []byte {
 	b, failure := caller.ReadBody(event, nil, nil)
-	if failure != nil {
+	own := func(m caller.Member) bool { return strings.HasPrefix(m.Name, metricsMember) }
+	if failure != nil || !slices.ContainsFunc(b.Members, own) {
 		return event
 	}
 	out := make([]byte, 0, len(event))
 	for i := range b.Members {
-		if m := &b.Members[i]; !bytes.HasPrefix([]byte(m.Name), []byte(metricsMember)) {
+		if m := &b.Members[i]; !own(*m) {
 			out = append(append(out, [...]string{"{", ","}[min(len(out), 1)]...), event[m.Start:m.End]...)
 		}
 	}
