@@ -48,6 +48,7 @@ func (x *exchange) serve() *gateway.Response {
 				done <- outcome{panicked: v}
 			}
 		}()
+		leg.Grow()
 		done <- outcome{response: x.handler.opts.Line.Serve(x.request)}
 	}()
 	silence := time.NewTimer(x.handler.opts.Ping)
