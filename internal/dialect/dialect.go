@@ -20,6 +20,8 @@ import (
 // Line is the request line.
 type Line interface {
 	Serve(req *gateway.Request) *gateway.Response
+	// Begin takes a request as far as its native one is known. rest is the rest of the line, and has to be called.
+	Begin(req *gateway.Request) (rest func() *gateway.Response)
 }
 
 // Dialect is how the callers of one API speak.

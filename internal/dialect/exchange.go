@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
@@ -22,11 +21,10 @@ type exchange struct {
 	own         Exchange
 	path, query string
 
-	// What the line has asked for; written before streams is set, or before the line returns.
+	// What the line has asked for; written before Begin returns.
 	native  *caller.Native
 	failure *caller.Failure // of the dialect's own
 	taken   int64           // bytes of memory, for the translation
-	streams atomic.Bool     // the native request asks for a stream
 }
 
 // policies are those of the configuration by their words.
@@ -41,6 +39,10 @@ type outcome struct {
 // serve takes the request down the line and translates the answer. A stream whose answer has
 // not begun within the ping interval is begun without it.
 func (x *exchange) serve() *gateway.Response {
+	rest := x.handler.opts.Line.Begin(x.request)
+	if x.native == nil || !x.native.Op.Streams() {
+		return x.answer(outcome{response: rest()})
+	}
 	done := make(chan outcome, 1)
 	go func() {
 		defer func() {
@@ -49,20 +51,15 @@ func (x *exchange) serve() *gateway.Response {
 			}
 		}()
 		leg.Grow()
-		done <- outcome{response: x.handler.opts.Line.Serve(x.request)}
+		done <- outcome{response: rest()}
 	}()
 	silence := time.NewTimer(x.handler.opts.Ping)
 	defer silence.Stop()
-	for {
-		select {
-		case o := <-done:
-			return x.answer(o)
-		case <-silence.C:
-			if x.streams.Load() {
-				return x.early(done)
-			}
-			silence.Reset(x.handler.opts.Ping) // it may become one: its body is still coming
-		}
+	select {
+	case o := <-done:
+		return x.answer(o)
+	case <-silence.C:
+		return x.early(done)
 	}
 }
 
@@ -92,7 +89,6 @@ func (x *exchange) Native(r *leg.Request) *wire.Error {
 		}
 		return x.failure.Native()
 	}
-	x.streams.Store(native.Op.Streams())
 	return nil
 }
 

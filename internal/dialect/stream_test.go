@@ -25,16 +25,21 @@ type scripted struct {
 	panics bool
 }
 
-func (s *scripted) Serve(req *gateway.Request) *gateway.Response {
+func (s *scripted) Serve(req *gateway.Request) *gateway.Response { return s.Begin(req)() }
+
+func (s *scripted) Begin(req *gateway.Request) func() *gateway.Response {
 	caller := &tenant.Identity{Tenant: &tenant.Tenant{}}
-	if err := req.Translator.Native(&leg.Request{ID: req.ID, Caller: caller}); err != nil {
-		return &gateway.Response{Status: err.Status(), Body: err.AppendJSON(nil)}
+	err := req.Translator.Native(&leg.Request{ID: req.ID, Caller: caller})
+	return func() *gateway.Response {
+		if err != nil {
+			return &gateway.Response{Status: err.Status(), Body: err.AppendJSON(nil)}
+		}
+		time.Sleep(s.wait)
+		if s.panics {
+			panic("scripted")
+		}
+		return s.answer()
 	}
-	time.Sleep(s.wait)
-	if s.panics {
-		panic("scripted")
-	}
-	return s.answer()
 }
 
 // plain is a dialect of which every frame is an event.
@@ -248,6 +253,9 @@ func TestWhoseDialect(t *testing.T) {
 type lineFunc func(*gateway.Request) *gateway.Response
 
 func (f lineFunc) Serve(req *gateway.Request) *gateway.Response { return f(req) }
+func (f lineFunc) Begin(req *gateway.Request) func() *gateway.Response {
+	return func() *gateway.Response { return f(req) }
+}
 
 // TestRefuse: what the edge refuses, it says in the dialect of the caller.
 func TestRefuse(t *testing.T) {

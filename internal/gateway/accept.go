@@ -72,11 +72,8 @@ func (c *call) judged(err *wire.Error) *wire.Error {
 	return err
 }
 
-// read finds the operation, the model and the facts of the body.
+// read finds the model and the facts of the body.
 func (l *Line) read(c *call) *wire.Error {
-	if err := c.native(); err != nil {
-		return err
-	}
 	if c.Target.Op.Control() {
 		return l.asker.Find(&c.life.Context, &c.Request, c.Target.Resource)
 	}
@@ -89,7 +86,7 @@ func (l *Line) read(c *call) *wire.Error {
 	return c.Within(&c.life.Context)
 }
 
-// native finds out what the line goes on with, of a request in whatever dialect.
+// native finds out what the line goes on with, of a request in whatever dialect: its operation, model and body.
 func (c *call) native() (err *wire.Error) {
 	if c.exchange.Translator != nil {
 		c.BodyHash = nil
@@ -100,21 +97,19 @@ func (c *call) native() (err *wire.Error) {
 }
 
 // describe answers what the control plane is asked: of nothing that costs or changes.
-func (l *Line) describe(c *call) (*Response, *wire.Error) {
-	body, err := l.described(c)
+func (l *Line) describe(c *call) (res *Response, err *wire.Error) {
+	var body []byte
+	if c.exchange.Translator != nil {
+		body, err = c.exchange.Translator.Describe(&c.Request)
+	} else {
+		body, err = controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, l.asker.Now())
+	}
 	if err != nil {
 		return nil, err
 	}
-	res := c.exchange.respond(http.StatusOK)
+	res = c.exchange.respond(http.StatusOK)
 	res.Header = append(res.Header, wire.Field{Name: "content-type", Value: "application/json"},
 		wire.Field{Name: "x-amzn-requestid", Value: c.ID})
 	res.Header, res.Body = c.appendDecision(res.Header), body
 	return res, nil
-}
-
-func (l *Line) described(c *call) ([]byte, *wire.Error) {
-	if c.exchange.Translator != nil {
-		return c.exchange.Translator.Describe(&c.Request)
-	}
-	return controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, l.asker.Now())
 }

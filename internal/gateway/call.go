@@ -75,10 +75,9 @@ type bill struct {
 
 // paid reports whether an attempt of the request was billed, or may have been.
 func (c *call) paid() bool {
-	b := &c.bill
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.begun
+	c.bill.mu.Lock()
+	defer c.bill.mu.Unlock()
+	return c.bill.begun
 }
 
 // began notes that an attempt was billed, or may be.

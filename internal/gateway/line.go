@@ -115,15 +115,34 @@ func (l *Line) Close(ctx context.Context) {
 func (l *Line) CutOff() { l.halt() }
 
 // Serve takes one request down the line.
-func (l *Line) Serve(req *Request) *Response {
-	c := l.accept(req)
+func (l *Line) Serve(req *Request) *Response { return l.rest(l.begin(req)) }
+
+// Begin takes a request as far as its native one is known. Whoever begins it has to call rest once, on any goroutine:
+// it is the rest of the line.
+func (l *Line) Begin(req *Request) (rest func() *Response) {
+	c, err := l.begin(req)
+	return func() *Response { return l.rest(c, err) }
+}
+
+func (l *Line) begin(req *Request) (c *call, err *wire.Error) {
+	c = l.accept(req)
 	whole := false
-	defer func() {
-		if !whole {
-			l.giveUp(c)
-		}
-	}()
-	res, err := l.answer(c)
+	defer l.giveUp(c, &whole)
+	c.step = "authenticate"
+	if err = l.authenticate(c); err == nil {
+		c.step = "read"
+		err = c.native()
+	}
+	whole = true
+	return c, err
+}
+
+func (l *Line) rest(c *call, err *wire.Error) (res *Response) {
+	whole := false
+	defer l.giveUp(c, &whole)
+	if err == nil {
+		res, err = l.answer(c)
+	}
 	if err != nil {
 		res = l.refuse(c, err)
 	}
@@ -134,21 +153,19 @@ func (l *Line) Serve(req *Request) *Response {
 	return res
 }
 
-// giveUp is for a request in which the line has panicked: its legs end, and what it
-// holds goes back. Its memory is not used again, and its body is left to the edge.
-func (l *Line) giveUp(c *call) {
+// giveUp is for a request in which the line has panicked, before it was whole: its legs end, and what it holds goes
+// back. Its memory is not used again, and its body is left to the edge.
+func (l *Line) giveUp(c *call, whole *bool) {
+	if *whole {
+		return
+	}
 	c.life.End()
 	c.funds.Release()
 	l.open.Add(-1)
 }
 
-// answer is the line as docs/ARCHITECTURE.md draws it.
+// answer is the line as docs/ARCHITECTURE.md draws it, from where begin has come to.
 func (l *Line) answer(c *call) (*Response, *wire.Error) {
-	c.step = "authenticate"
-	if err := l.authenticate(c); err != nil {
-		return nil, err
-	}
-	c.step = "read"
 	if err := l.read(c); err != nil {
 		return nil, err
 	}
@@ -211,11 +228,10 @@ func (l *Line) shadow(c *call) {
 		Request: &c.Request, Route: c.route, Sample: c.sample, Served: c.served, Checked: c.checked(),
 		Reason: c.reason, Risk: c.risk, At: c.over, Busy: crowded || l.asker.Crowded(),
 	})
-	if ask == nil {
-		return
+	if ask != nil {
+		c.funds.Release() // the caller's request is over, only its body is needed on
+		c.Go(func() { ask(l.stop) })
 	}
-	c.funds.Release() // the caller's request is over, only its body is needed on
-	c.Go(func() { ask(l.stop) })
 }
 
 // release lets go of a request. The last one reports it and gives back what it

@@ -40,18 +40,9 @@ func (l *Line) hold(c *call, policy *budget.Policy, class budget.Class) (*budget
 // lightAlone leaves nothing of the plan but the light leg of its cascade, and
 // reports whether there is one that can serve the request.
 func (c *call) lightAlone() bool {
-	if c.route.Cascade == nil || len(c.Further) > 0 {
+	light := leg.LightAlone(&c.Request, c.route, c.legs[0])
+	if light == nil {
 		return false
-	}
-	light := c.legs[0]
-	if light.Role != router.RoleLight {
-		var err *wire.Error
-		if c.route.Unfit(c.route.Light.Model) {
-			return false
-		}
-		if light, err = leg.NewPlan(&c.Request, c.route.Light, 0); err != nil {
-			return false
-		}
 	}
 	c.legs = []*leg.Plan{light}
 	c.path, c.reason = router.Light, reasonLightOnly

@@ -61,6 +61,24 @@ func NewPlan(r *Request, planned router.Leg, index int) (*Plan, *wire.Error) {
 	return p, nil
 }
 
+// LightAlone is the plan of the light leg of a route's cascade, for a request that has it alone: first, if that is it,
+// or a new one. It is nil when none can serve the request.
+func LightAlone(r *Request, route *router.Plan, first *Plan) *Plan {
+	switch {
+	case route.Cascade == nil, len(r.Further) > 0:
+		return nil
+	case first.Role == router.RoleLight:
+		return first
+	case route.Unfit(route.Light.Model):
+		return nil
+	}
+	light, err := NewPlan(r, route.Light, 0)
+	if err != nil {
+		return nil
+	}
+	return light
+}
+
 // make finds out what is not known of a plan yet.
 func (p *Plan) make(r *Request) *wire.Error {
 	var err *wire.Error
