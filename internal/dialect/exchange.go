@@ -20,6 +20,8 @@ type exchange struct {
 	dialect     *Dialect
 	own         Exchange
 	path, query string
+	asked       caller.Request // what the dialect is asked and told, in memory of the exchange
+	said        caller.Answer
 
 	// What the line has asked for; written before Begin returns.
 	native  *caller.Native
@@ -65,7 +67,7 @@ func (x *exchange) serve() *gateway.Response {
 
 // Native implements gateway.Translator.
 func (x *exchange) Native(r *leg.Request) *wire.Error {
-	native, failure := x.own.Native(&caller.Request{
+	x.asked = caller.Request{
 		ID: r.ID, Method: r.Method, Path: x.path, Query: x.query, Header: r.Header, Body: r.Body, Received: r.Received,
 		Memory:   x,
 		Policy:   policies[r.Caller.Tenant.UnsupportedFields],
@@ -73,7 +75,8 @@ func (x *exchange) Native(r *leg.Request) *wire.Error {
 		Foreign:  func(n *caller.Native) bool { return foreign(r, n) },
 		Cascaded: func(made func() *caller.Native) bool { return cascaded(r, made) },
 		Stores:   r.Caller.Tenant.Stores,
-	})
+	}
+	native, failure := x.own.Native(&x.asked)
 	r.Account.Give(max(0, x.taken-kept(native, r.Body)), pool.Answer)
 	if failure != nil {
 		x.failure = failure
@@ -194,10 +197,11 @@ func (x *exchange) answer(o outcome) *gateway.Response {
 
 // told is what a dialect is told of an answer.
 func (x *exchange) told(res *gateway.Response) *caller.Answer {
-	return &caller.Answer{
+	x.said = caller.Answer{
 		ID: x.request.ID, Op: x.native.Op, Model: res.Header.Get("x-sluice-model"), Received: x.request.Received,
 		Header: res.Header, Memory: x,
 	}
+	return &x.said
 }
 
 // failed is the failure that the line's answer speaks of.

@@ -1,6 +1,10 @@
 package caller
 
-import "github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+import (
+	"strings"
+
+	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
+)
 
 // Member is a member of a request's body, as places in it.
 type Member struct {
@@ -17,6 +21,8 @@ type Body struct {
 	Model   string
 	Stream  bool
 	Met     uint8 // of which sets that were watched for a text begins any key or string
+
+	few [16]Member // memory of Members
 }
 
 // maxMembers is how many members a body may have: no API has a quarter of them, and each is compared with all before.
@@ -29,7 +35,8 @@ func ReadBody(raw []byte, names func([]byte) string, watch *jsonscan.Beginnings)
 	if names == nil {
 		names = func(name []byte) string { return string(name) }
 	}
-	b := &Body{Raw: raw, Members: make([]Member, 0, 16)}
+	b := &Body{Raw: raw}
+	b.Members = b.few[:0]
 	var s jsonscan.Scanner
 	s.Reset(raw)
 	s.Watch(watch)
@@ -74,7 +81,9 @@ func (b *Body) head() *Failure {
 		if m.Kind != jsonscan.String {
 			return Invalid("model", "model: Input should be a valid string")
 		}
-		b.Model = string(jsonscan.AppendString(nil, b.Raw[m.Value:m.End]))
+		if b.Model = string(b.Raw[m.Value+1 : m.End-1]); strings.Contains(b.Model, `\`) {
+			b.Model = string(jsonscan.AppendString(nil, b.Text(m)))
+		}
 	}
 	if m := b.Find("stream"); m != nil {
 		switch m.Kind {
