@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"cmp"
+
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 )
@@ -44,16 +46,26 @@ func Fail(f *caller.Failure) (status int, header wire.Header, body []byte) {
 
 // AppendFailure appends the body of an error.
 func AppendFailure(dst []byte, f *caller.Failure) []byte {
+	return append(appendError(append(dst, '{'), f), '}')
+}
+
+// appendError appends the member with an error, which SDKs raise where they find it.
+func appendError(dst []byte, f *caller.Failure) []byte {
 	how := &failures[f.Class]
-	code := how.code
-	if f.Code != "" {
-		code = f.Code
-	}
-	dst = wire.AppendJSONString(append(dst, `{"error":{"message":`...), f.Message)
+	dst = wire.AppendJSONString(append(dst, `"error":{"message":`...), f.Message)
 	dst = append(append(append(dst, `,"type":"`...), how.kind...), '"')
 	dst = appendOrNull(append(dst, `,"param":`...), f.Param)
-	dst = appendOrNull(append(dst, `,"code":`...), code)
-	return append(dst, `}}`...)
+	dst = appendOrNull(append(dst, `,"code":`...), cmp.Or(f.Code, how.code))
+	return append(dst, '}')
+}
+
+// appendErrorEvent appends the members of the event that tells of a stream of Responses that has broken. It has them as
+// its type has them, and the error as SDKs raise it.
+func appendErrorEvent(dst []byte, f *caller.Failure) []byte {
+	dst = appendOrNull(append(dst, `"code":`...), cmp.Or(f.Code, failures[f.Class].code))
+	dst = wire.AppendJSONString(append(dst, `,"message":`...), f.Message)
+	dst = appendOrNull(append(dst, `,"param":`...), f.Param)
+	return appendError(append(dst, ','), f)
 }
 
 func appendOrNull(dst []byte, s string) []byte {

@@ -234,6 +234,7 @@ func isError(body []byte) bool {
 type passed struct {
 	known *known
 	api   wire.Operation
+	seq   int64  // how many events of Responses have passed
 	data  []byte // memory
 }
 
@@ -244,6 +245,9 @@ var usageOnly = jsonscan.NewTree([]jsonscan.Rule{{Path: "choices[]", Role: 1}, {
 func (s *passed) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	if s.api == wire.OpChatStream && !s.known.usage && s.counts(f.Payload) {
 		return dst, nil
+	}
+	if s.api == wire.OpResponseStream && bytes.Contains(f.Payload, []byte(`"sequence_number"`)) {
+		s.seq++
 	}
 	return append(dst, f.Payload...), nil
 }
@@ -269,7 +273,8 @@ func (s *passed) counts(event []byte) bool {
 // Fail ends a stream that has broken.
 func (s *passed) Fail(dst []byte, f *caller.Failure) []byte {
 	if s.api == wire.OpResponseStream {
-		dst = append(dst, "event: error\n"...)
+		dst = appendInt(append(dst, "event: error\ndata: {\"type\":\"error\",\"sequence_number\":"...), s.seq)
+		return append(appendErrorEvent(append(dst, ','), f), "}\n\n"...)
 	}
 	return append(AppendFailure(append(dst, "data: "...), f), "\n\n"...)
 }

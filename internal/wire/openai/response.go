@@ -6,28 +6,23 @@ import (
 )
 
 // appendResponses appends usage as Responses has it. Clients expect counts of reasoning and of what went to a cache, so
-// they are there when there was none.
-func (c *counts) appendResponses(dst []byte, thought bool) []byte {
+// they are there when there was none, and when nobody tells: Codex takes a response without them for a broken one.
+func (c *counts) appendResponses(dst []byte) []byte {
 	dst = appendInt(append(dst, `{"input_tokens":`...), c.prompt())
 	dst = appendInt(append(dst, `,"input_tokens_details":{"cached_tokens":`...), c.CacheRead)
 	dst = appendInt(append(dst, `,"cache_write_tokens":`...), c.CacheWrite)
 	dst = appendInt(append(dst, `},"output_tokens":`...), c.Output)
-	dst = append(dst, `,"output_tokens_details":{`...)
-	if c.Thinking >= 0 || !thought {
-		dst = appendInt(append(dst, `"reasoning_tokens":`...), max(c.Thinking, 0))
-	}
+	dst = appendInt(append(dst, `,"output_tokens_details":{"reasoning_tokens":`...), max(c.Thinking, 0))
 	dst = appendInt(append(dst, `},"total_tokens":`...), c.prompt()+c.Output)
 	return append(dst, '}')
 }
 
 // state is how far a response is.
 type state struct {
-	status string // in_progress, completed, incomplete, failed
-	reason string // of an incomplete one
-	output []byte // items, joined by commas
-	usage  *counts
-	// thought is whether there was reasoning.
-	thought bool
+	status  string // in_progress, completed, incomplete, failed
+	reason  string // of an incomplete one
+	output  []byte // items, joined by commas
+	usage   *counts
 	failure *caller.Failure
 }
 
@@ -56,13 +51,15 @@ func (k *known) appendResponse(dst []byte, from *caller.Answer, s *state) []byte
 	if s.usage == nil {
 		return append(dst, `null}`...)
 	}
-	return append(s.usage.appendResponses(dst, s.thought), '}')
+	return append(s.usage.appendResponses(dst), '}')
 }
 
 // responseCode is a failure in the words that a response has for it.
 func responseCode(f *caller.Failure) string {
 	switch f.Class {
-	case caller.ClassRate, caller.ClassBudget:
+	case caller.ClassBudget:
+		return insufficientQuota // which Codex does not repeat
+	case caller.ClassRate:
 		return "rate_limit_exceeded"
 	case caller.ClassInvalid:
 		return "invalid_prompt"

@@ -200,7 +200,6 @@ func (s *responseStream) input(dst []byte, i *openItem, input jsontree.Value) []
 }
 
 func (s *responseStream) reasoning(dst []byte, i *openItem, m jsontree.Value) []byte {
-	s.thought = true
 	for part := range m.All() {
 		switch string(part.Name()) {
 		case "text":
@@ -312,13 +311,14 @@ func (s *responseStream) complete(dst []byte, v jsontree.Value) []byte {
 	return s.whole(dst, "response."+s.status)
 }
 
-// Fail ends a stream that has broken: by a response that says so.
+// Fail ends a stream that has broken: by an error, which SDKs raise, and by a response that says so, which agents read.
 func (s *responseStream) Fail(dst []byte, f *caller.Failure) []byte {
 	if s.Ended {
 		return dst
 	}
 	s.Ended = true
 	s.status, s.failure = "failed", f
+	dst = s.event(dst, "error", func(dst []byte) []byte { return appendErrorEvent(dst, f) })
 	return s.whole(dst, "response.failed")
 }
 
