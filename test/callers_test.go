@@ -150,8 +150,10 @@ func journalled(t *testing.T, gw *harness.Gateway) map[string]record.Counters {
 	sums := map[string]record.Counters{}
 	dir := journal.Dir(filepath.Join(gw.Dir, "data", "journal"))
 	damage, err := meter.Replay(dir, func(_ string, p record.Posting) error {
-		sum := sums[p.Row.Model]
-		sum.Legs, sum.Drained, sum.Unknown = sum.Legs+p.Add.Legs, sum.Drained+p.Add.Drained, sum.Unknown+p.Add.Unknown
+		sum, ok := sums[p.Row.Model].Plus(p.Add)
+		if !ok {
+			t.Error("the counters overflow")
+		}
 		sums[p.Row.Model] = sum
 		return nil
 	})
