@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-gateway/sluice/test/clients"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -104,6 +105,49 @@ func askAs(t *testing.T, g *harness.Gateway, key harness.Key, path, body string)
 		return send(t, g, key, "POST", path, body, "Anthropic-Beta", "context-management-2025-06-27")
 	}
 	return sendBearer(t, g, key, "POST", path, body)
+}
+
+// TestMantleSDKs runs OpenAI's and Anthropic's own SDKs with models that this host has: chat, streams, tools, schemas,
+// Responses, betas and counts.
+func TestMantleSDKs(t *testing.T) {
+	l := theLane(t)
+	g, upstream, key := onMantle(t, `rules:
+  - {match: {text: use a tool}, answer: {text: "", tool: {name: weather, input: {city: Rome}}, stop_reason: tool_use}}
+  - {match: {text: weather}, answer: {text: "I look.", tool: {name: weather, input: {city: Rome}}, stop_reason: tool_use}}
+  - {match: {text: structured}, answer: {text: '{"city":"Rome"}'}}
+`+strings.Replace(strings.TrimPrefix(script, "rules:\n"), `"*opus*"`, `"*opus-4*"`, 1), "")
+	for name, c := range map[string]struct{ python, js, model string }{
+		"openai":    {"openai_client.py", "openai.mjs", "newest"},
+		"anthropic": {"messages_client.py", "messages.mjs", "opus"},
+	} {
+		for _, command := range [][]string{
+			{l.python(name), filepath.Join(l.root, "test/clients/python", c.python)}, {l.node(), filepath.Join(l.js(), c.js)},
+		} {
+			before := len(upstream.Log())
+			got := outcomes(t, command, clients.Env(g.URL(), "OPENAI_BASE_URL="+g.URL()+"/v1", "OPENAI_API_KEY="+key.Bearer,
+				"ANTHROPIC_BASE_URL="+g.URL(), "ANTHROPIC_API_KEY="+key.Bearer, "MODEL="+c.model,
+				"THROTTLED_MODEL=amazon.nova-micro-v1:0", "LISTED=opus"))
+			names := []string{"plain", "stream", "tools"}
+			if name == "openai" {
+				names = append(names, "responses")
+			} else if names = append(names, "beta"); got["count"].Tokens == 0 || got["models"].Text != "listed" {
+				t.Errorf("%q: %+v", command, got)
+			}
+			delete(got, "models")
+			wantAnswers(t, got, names...)
+			wantFailure(t, "error", got["error"], 400, "")
+			wantFailure(t, "throttle", got["throttle"], 429, "")
+			asked := 0
+			for _, call := range upstream.Log()[before:] {
+				if call.Mantle {
+					asked++
+				}
+			}
+			if asked < 5 {
+				t.Errorf("%q: the host was asked %d times", command, asked)
+			}
+		}
+	}
 }
 
 // TestMantleRefusals: what that host does not have is refused in the caller's dialect and says why; what it refuses

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -92,6 +93,12 @@ func responseUsage(r *reply) object {
 	}
 }
 
+// echoed are members of a request that its response repeats, and what they are when they are absent.
+var echoed = object{
+	"instructions": nil, "metadata": object{}, "parallel_tool_calls": true, "temperature": 1, "tool_choice": "auto",
+	"tools": []any{}, "top_p": 1,
+}
+
 func responseBody(c *call, r *reply) object {
 	output := []any{object{"type": "message", "id": "msg_" + r.id[:8], "role": "assistant", "status": "completed",
 		"content": []any{object{"type": "output_text", "text": r.text, "annotations": []any{}}}}}
@@ -102,6 +109,11 @@ func responseBody(c *call, r *reply) object {
 	body := object{"id": "resp_" + r.id, "object": "response", "created_at": c.start.Unix(), "model": r.model,
 		"status": "completed", "output": output, "usage": responseUsage(r), "store": c.body["store"] != false,
 		"previous_response_id": c.body["previous_response_id"], "error": nil, "incomplete_details": nil}
+	for name, absent := range echoed {
+		if body[name] = c.body[name]; body[name] == nil {
+			body[name] = absent
+		}
+	}
 	if r.stop == "max_tokens" {
 		body["status"], body["incomplete_details"] = "incomplete", object{"reason": "max_output_tokens"}
 	}
@@ -114,28 +126,70 @@ const (
 	kindNamed = "sse-type" // named by their type
 )
 
-// responseEvents is a stream of Responses, of the events that carry something.
+// responseEvents is a stream of Responses, in the order that OpenAI's clients insist on.
 func responseEvents(c *call, r *reply) []event {
 	whole := responseBody(c, r)
-	begun := object{}
-	for name, v := range whole {
-		begun[name] = v
-	}
+	begun := maps.Clone(whole)
 	begun["status"], begun["output"], begun["usage"] = "in_progress", []any{}, nil
-	out := []event{{kind: kindNamed, payload: object{"type": "response.created", "response": begun}}}
-	for _, piece := range r.pieces() {
-		out = append(out, event{kind: kindNamed, text: len(piece), payload: object{
-			"type": "response.output_text.delta", "item_id": "msg_" + r.id[:8], "output_index": 0, "content_index": 0,
-			"delta": piece,
-		}})
-	}
 	status, _ := whole["status"].(string)
-	last := object{"type": "response." + status, "response": whole}
-	out = append(out, event{kind: kindNamed, usage: true, payload: last})
+	out := []event{
+		named("response.created", object{"response": begun}), named("response.in_progress", object{"response": begun}),
+	}
+	if r.tool != nil {
+		out = append(out, callEvents(whole, r)...)
+	} else {
+		out = append(out, messageItemEvents(whole, r)...)
+	}
+	last := named("response."+status, object{"response": whole})
+	last.usage = true
+	out = append(out, last)
 	for i := range out {
 		out[i].payload["sequence_number"] = i
 	}
 	return out
+}
+
+func named(kind string, payload object) event {
+	payload["type"] = kind
+	return event{kind: kindNamed, payload: payload}
+}
+
+// itemEvents are the events of the one item of a response, around those of what is in it.
+func itemEvents(whole object, begun object, inside []event) []event {
+	items, _ := whole["output"].([]any)
+	done, _ := items[0].(object)
+	item := maps.Clone(done)
+	maps.Copy(item, begun)
+	item["status"] = "in_progress"
+	out := append([]event{named("response.output_item.added", object{"output_index": 0, "item": item})}, inside...)
+	for i := range out[1:] {
+		out[i+1].payload["output_index"], out[i+1].payload["item_id"] = 0, done["id"]
+	}
+	return append(out, named("response.output_item.done", object{"output_index": 0, "item": done}))
+}
+
+func messageItemEvents(whole object, r *reply) []event {
+	part := func(text string) object {
+		return object{"content_index": 0, "part": object{"type": "output_text", "text": text, "annotations": []any{}}}
+	}
+	inside := []event{named("response.content_part.added", part(""))}
+	for _, piece := range r.pieces() {
+		delta := named("response.output_text.delta", object{"content_index": 0, "delta": piece, "logprobs": []any{}})
+		delta.text = len(piece)
+		inside = append(inside, delta)
+	}
+	inside = append(inside,
+		named("response.output_text.done", object{"content_index": 0, "text": r.text, "logprobs": []any{}}),
+		named("response.content_part.done", part(r.text)))
+	return itemEvents(whole, object{"content": []any{}}, inside)
+}
+
+func callEvents(whole object, r *reply) []event {
+	input := r.toolInput()
+	delta := named("response.function_call_arguments.delta", object{"delta": input})
+	delta.text = len(input)
+	return itemEvents(whole, object{"arguments": ""}, []event{delta,
+		named("response.function_call_arguments.done", object{"arguments": input, "name": r.tool.Name})})
 }
 
 // chatEvents is a stream of Chat Completions. Its counts come last, for who has asked for them.
