@@ -115,12 +115,22 @@ func (h *Handler) Refuse(req *gateway.Request, res *gateway.Response) *gateway.R
 
 // foreign reports whether a target is of another dialect than Bedrock's.
 func (h *Handler) foreign(target string) bool {
-	if strings.HasPrefix(target, prefix) {
-		return true
-	}
-	rest, ok := strings.CutPrefix(target, h.basePath())
-	return ok && strings.HasPrefix(rest, prefix)
+	_, ok := h.below(target)
+	return ok
 }
+
+// below is a target of another dialect than Bedrock's, without the base path.
+func (h *Handler) below(target string) (path string, ok bool) {
+	if ofOthers(target) {
+		return target, true
+	}
+	base := h.basePath()
+	path, ok = strings.CutPrefix(target, base)
+	return path, ok && base != "" && ofOthers(path)
+}
+
+// ofOthers reports whether a path is one of the other dialects, or of their callers who have a wrong base URL.
+func ofOthers(path string) bool { return strings.HasPrefix(path, prefix) || astray(path) }
 
 func (h *Handler) basePath() string {
 	if s := h.opts.Snapshots.Load(); s != nil {
@@ -131,20 +141,18 @@ func (h *Handler) basePath() string {
 
 // open begins the exchange of a request of another dialect.
 func (h *Handler) open(req *gateway.Request) *exchange {
-	path, query, _ := strings.Cut(req.Target, "?")
-	path = path[strings.Index(path, prefix):]
+	below, _ := h.below(req.Target)
+	path, query, _ := strings.Cut(below, "?")
 	x := &exchange{handler: h, request: req, path: path, query: query, dialect: &h.opts.OpenAI}
-	if strings.HasPrefix(path, "/v1/messages") || !openAIs(path) && req.Header.Get("anthropic-version") != "" {
+	if strings.HasPrefix(path, "/v1/messages") || strings.HasPrefix(path, "/messages") ||
+		!openai.Owns(path) && req.Header.Get("anthropic-version") != "" { // the header decides for what both have
 		x.dialect = &h.opts.Anthropic
 	}
 	x.own = x.dialect.Open(req.Method, path)
+	if astray(path) {
+		x.own = stray{}
+	}
 	return x
-}
-
-// openAIs reports whether a path is one of OpenAI's API alone. For others the header decides.
-func openAIs(path string) bool {
-	name, _, _ := strings.Cut(path[len(prefix):], "/")
-	return name == "chat" || name == "responses" || name == "embeddings"
 }
 
 // credentials makes a bearer key of x-api-key, where there is no other credential.

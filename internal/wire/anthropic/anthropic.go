@@ -32,6 +32,7 @@ const (
 	model
 	batches
 	files
+	twice
 )
 
 var routes = []route{
@@ -43,12 +44,14 @@ var routes = []route{
 	{"", "/v1/messages/batches/", batches},
 	{"", "/v1/files", files},
 	{"", "/v1/files/", files},
+	{"", "/v1/v1/", twice},
 }
 
 // absent says of what is not served which way there is instead.
 var absent = map[kind]string{
 	batches: "Message batches are not served here. Bedrock runs batches as CreateModelInvocationJob: send the requests " +
 		"as a JSONL file in S3 to the AWS API",
+	twice:   "The path has /v1 twice: the base URL has none, for the SDK adds it",
 	files:   "Files are not served here: put a document or an image into the request as base64",
 	unknown: "There is no such path. Anthropic's dialect has /v1/messages, /v1/messages/count_tokens and /v1/models",
 }

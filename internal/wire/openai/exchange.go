@@ -3,6 +3,7 @@ package openai
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -34,6 +35,9 @@ var routes = []route{
 		request: responsesAPI.request, answer: (*known).responsesAnswer,
 		stream: func(k *known, a *caller.Answer) caller.Stream { return k.responseStream(a) },
 	}},
+	{path: "/v1/responses/input_tokens", absent: "Tokens are not counted by this path. POST /v1/messages/count_tokens " +
+		"counts them, for models of all makers."},
+	{path: "/v1/responses/compact", absent: "Conversations are not compacted here: send the whole conversation as input."},
 	{path: "/v1/responses/", serve: &service{request: storedRequest, answer: (*known).asItCame}},
 	{method: http.MethodPost, path: "/v1/embeddings", serve: &service{
 		request: embeddingsRequest, answer: (*known).embeddingsAnswer,
@@ -57,6 +61,12 @@ var routes = []route{
 		"POST /guardrail/{guardrailId}/version/{version}/apply."},
 	{path: "/v1/fine_tuning", absent: "Fine tuning is not served here. Use the AWS API."},
 	{path: "/v1/v1", absent: "The path has /v1 twice: the base URL ends in /v1, and the SDK adds the rest."},
+}
+
+// Owns reports whether a path is of OpenAI's API, and not of Anthropic's as well.
+func Owns(path string) bool {
+	r := find(path)
+	return r != nil && !slices.Contains([]string{"/v1/models", "/v1/models/", "/v1/files", "/v1/v1"}, r.path)
 }
 
 const nowhere = "There is no such path. OpenAI's dialect has /v1/chat/completions, /v1/responses, /v1/embeddings " +
