@@ -342,6 +342,10 @@ func TestCounts(t *testing.T) {
 		coded(`{"anthropic_version":"bedrock-2023-05-31","messages":[`+hi+`],"max_tokens":1}`))
 	f(`{"model":"nova","messages":[`+hi+`],"system":"s"}`,
 		`{"input":{"converse":{"messages":[{"role":"user","content":[{"text":"hi"}]}],"system":[{"text":"s"}]}}}`)
+	n, failure := Open("POST", "/v1/messages/count_tokens").Native(request(`{"model":"unheard","messages":[`+hi+`]}`, ""))
+	if failure != nil || n.Count != nil {
+		t.Errorf("the gateway would count for a model that nobody knows: %+v %+v", n, failure)
+	}
 	got, failure := Open("POST", "/v1/messages/count_tokens").Answer(&caller.Answer{Body: []byte(`{"inputTokens":12}`)})
 	if failure != nil || string(got) != `{"input_tokens":12}` {
 		t.Errorf("%s %v", got, failure)
@@ -351,6 +355,7 @@ func TestCounts(t *testing.T) {
 // TestModels: pages of models are those of Anthropic's API.
 func TestModels(t *testing.T) {
 	all := []caller.Listed{{ID: "a", Name: "A"}, {ID: "b/c", Name: "B"}, {ID: "d", Name: "D"}}
+	all = append(all, caller.Listed{ID: testModels["claude"].ID, Name: "Claude"})
 	f := func(path, query string, want ...string) {
 		t.Helper()
 		x := Open("GET", path)
@@ -369,13 +374,14 @@ func TestModels(t *testing.T) {
 			}
 		}
 	}
-	f("/v1/models", "", `"has_more":false,"first_id":"a","last_id":"d"`, `"display_name":"B"`)
+	f("/v1/models", "", `"has_more":false,"first_id":"a","last_id":"`+all[3].ID+`"`, `"display_name":"B"`)
 	f("/v1/models", "limit=2", `"has_more":true,"first_id":"a","last_id":"b/c"`)
-	f("/v1/models", "limit=2&after_id=b/c", `"has_more":false,"first_id":"d","last_id":"d"`)
+	f("/v1/models", "limit=2&after_id=b/c", `"has_more":false,"first_id":"d","last_id":"us.anthropic.claude`)
 	f("/v1/models", "limit=1&before_id=d", `"has_more":true,"first_id":"b/c"`)
-	f("/v1/models", "after_id=d", `{"data":[],"has_more":false,"first_id":null,"last_id":null}`)
+	f("/v1/models", "after_id="+all[3].ID, `{"data":[],"has_more":false,"first_id":null,"last_id":null}`)
 	f("/v1/models", "limit=0", "between 1 and 1000")
 	f("/v1/models", "after_id=x", "no such model")
 	f("/v1/models/b%2Fc", "", `"type":"model","id":"b/c"`)
+	f("/v1/models/claude", "", `"id":"us.anthropic.claude-sonnet-4-5-20250929-v1:0"`) // a name that requests may have
 	f("/v1/models/x", "", "model: x")
 }

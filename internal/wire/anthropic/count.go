@@ -9,7 +9,7 @@ import (
 )
 
 // count makes the question for the count of a request's tokens: of Claude's own body, or of
-// Converse's. Where the upstream does not count for the model, the gateway estimates.
+// Converse's. Where the upstream does not count for a model that is known, the gateway estimates.
 func (b *body) count(r *caller.Request, m *caller.Model) (*caller.Native, *caller.Failure) {
 	if m.Mantle && m.Family == Family {
 		n := b.onMantle(r, m, wire.OpCountMessages)
@@ -22,11 +22,14 @@ func (b *body) count(r *caller.Request, m *caller.Model) (*caller.Native, *calle
 		if failure != nil {
 			return nil, failure
 		}
-		n.Dropped, n.Count, n.CountOp = t.Dropped, t.body(), wire.OpConverse
-		if failure = r.Take(len(n.Count)); failure != nil {
+		body := t.body()
+		if failure = r.Take(len(body)); failure != nil {
 			return nil, failure
 		}
-		n.Body = slices.Concat([]byte(`{"input":{"converse":`), n.Count, []byte(`}}`))
+		n.Dropped, n.Body = t.Dropped, slices.Concat([]byte(`{"input":{"converse":`), body, []byte(`}}`))
+		if m.Listed || m.Family != "" {
+			n.Count, n.CountOp = body, wire.OpConverse
+		}
 		return n, nil
 	}
 	if failure := b.invoke(r, n); failure != nil {

@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"cmp"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -39,6 +41,9 @@ func (x *Exchange) Native(r *caller.Request) (*caller.Native, *caller.Failure) {
 	x.query = r.Query
 	if x.kind == models || x.kind == model {
 		x.asked = strings.TrimPrefix(strings.TrimPrefix(r.Path, "/v1/models"), "/")
+		if name, err := url.PathUnescape(x.asked); err == nil && x.kind == model {
+			x.asked = cmp.Or(r.Model(name).ID, name)
+		}
 		return &caller.Native{Op: wire.OpListFoundationModels}, nil
 	}
 	read, failure := caller.ReadBody(r.Body, fields.Name, insideTexts)

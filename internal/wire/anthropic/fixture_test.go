@@ -22,6 +22,7 @@ var testModels = map[string]caller.Model{
 	"mistral": modelOf("mistral.mistral-large-2402-v1:0", "mistral"),
 	"opaque":  {ID: "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"},
 	"opus":    modelOf("anthropic.claude-opus-5-5-v1:0", ""), // a Claude that is asked by Converse
+	"unheard": {ID: "does-not-exist"},
 }
 
 // testModel is a model by its name in the tests, or by its id.

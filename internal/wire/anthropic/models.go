@@ -77,11 +77,7 @@ func list(all []caller.Listed, query string) ([]byte, *caller.Failure) {
 }
 
 // single is one model.
-func single(all []caller.Listed, escaped string) ([]byte, *caller.Failure) {
-	id, err := url.PathUnescape(escaped)
-	if err != nil {
-		return nil, noModel(escaped)
-	}
+func single(all []caller.Listed, id string) ([]byte, *caller.Failure) {
 	for _, m := range all {
 		if m.ID == id {
 			return encode(infoOf(m)), nil
