@@ -50,6 +50,10 @@ func thinkingOf(answer jsontree.Value) int64 {
 	return found
 }
 
+// Tier is the tier that has served a whole answer, or a stream by its metadata; "" when they do not tell. OpenAI's have
+// the same names.
+func Tier(answer jsontree.Value) string { return answer.Get("serviceTier").Get("type").Text() }
+
 // Malformed is an answer that the model could not finish. It was billed, so nobody repeats it by himself.
 func Malformed(stop string) *caller.Failure {
 	f := caller.Broken("the model's answer was malformed: " + stop)

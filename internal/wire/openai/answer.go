@@ -65,6 +65,7 @@ type answer struct {
 	stop      string
 	counts
 	counted bool
+	tier    string // that has served, "" when nobody tells
 }
 
 // call is a call of a tool.
@@ -85,6 +86,7 @@ func (k *known) readAnswer(from *caller.Answer) (*answer, *caller.Failure) {
 		k.readBlock(a, block, from.Model)
 	}
 	a.Counts, a.counted = converse.CountsOf(v)
+	a.tier = converse.Tier(v)
 	if stops[a.stop].failed {
 		return nil, converse.Malformed(a.stop)
 	}
@@ -197,11 +199,19 @@ func (k *known) chatAnswer(from *caller.Answer) ([]byte, *caller.Failure) {
 	}
 	dst = appendCalls(dst, a.calls)
 	dst = append(append(dst, `},"logprobs":null,"finish_reason":"`...), a.finish()...)
-	dst = append(dst, `"}]`...)
+	dst = appendTier(append(dst, `"}]`...), a.tier)
 	if a.counted {
 		dst = a.appendChat(append(dst, `,"usage":`...))
 	}
 	return append(dst, '}'), nil
+}
+
+// appendTier appends the tier that has served, where it is known.
+func appendTier(dst []byte, tier string) []byte {
+	if tier == "" {
+		return dst
+	}
+	return wire.AppendJSONString(append(dst, `,"service_tier":`...), tier)
 }
 
 // appendHead appends how each answer begins.

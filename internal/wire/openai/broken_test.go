@@ -25,7 +25,8 @@ func TestBrokenStreams(t *testing.T) {
 		{"responses", k.responseStream(told("")), event{"messageStart", `{"role":"assistant"}`},
 			[]string{"response.created", "response.in_progress", "error", "response.failed"}},
 		{"responses, before its begin", k.responseStream(told("")), event{}, []string{"error", "response.failed"}},
-		{"chat of AWS", &passed{known: k, api: wire.OpChatStream}, event{"", "data: {\"choices\":[{}]}\n\n"}, []string{"", ""}},
+		{"chat of AWS", &passed{known: k, api: wire.OpChatStream}, event{"", "data: {\"choices\":[{}]}\n\n"},
+			[]string{"", ""}},
 		{"responses of AWS", &passed{known: k, api: wire.OpResponseStream}, event{"", "event: response.created\n" +
 			`data: {"type":"response.created","sequence_number":0}` + "\n\n"}, []string{"response.created", "error"}},
 	} {
@@ -90,5 +91,31 @@ func TestThoughtIsCounted(t *testing.T) {
 		"usage":{"inputTokens":1,"outputTokens":7,"totalTokens":8}}`))
 	if failure != nil || !strings.Contains(string(whole), `"output_tokens_details":{"reasoning_tokens":0}`) {
 		t.Errorf("%+v %s", failure, whole)
+	}
+}
+
+// TestTierThatServed: an answer tells the tier that has served it, as Converse does, and not what was asked for.
+func TestTierThatServed(t *testing.T) {
+	const tier = `"serviceTier":{"type":"flex"},"usage":{"inputTokens":1,"outputTokens":7,"totalTokens":8}`
+	const body = `{"output":{"message":{"role":"assistant","content":[{"text":"a"}]}},"stopReason":"end_turn",` + tier + `}`
+	k := &known{model: "auto", echo: []byte(`"tools":[]`), tier: "auto", usage: true}
+	begun, stop := event{"messageStart", `{"role":"assistant"}`}, event{"messageStop", `{"stopReason":"end_turn"}`}
+	metadata := event{"metadata", "{" + tier + "}"}
+	whole, failure := k.chatAnswer(told(body))
+	response, other := k.responsesAnswer(told(body))
+	if failure != nil || other != nil {
+		t.Fatal(failure, other)
+	}
+	for name, got := range map[string]string{
+		"chat": string(whole), "responses": string(response),
+		"chat's stream": frames(t, k.chatStream(told("")), begun, stop, metadata),
+	} {
+		if strings.Count(got, `"service_tier":"flex"`) != 1 {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	stream := frames(t, k.responseStream(told("")), begun, stop, metadata)
+	if strings.Count(stream, `"service_tier":"auto"`) != 2 || strings.Count(stream, `"service_tier":"flex"`) != 1 {
+		t.Error(stream)
 	}
 }

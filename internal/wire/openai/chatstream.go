@@ -209,7 +209,8 @@ func (s *chatStream) usage(dst []byte, v jsontree.Value) []byte {
 		return dst
 	}
 	if c, ok := s.Counts(v); ok && s.known.usage {
-		dst = append(append(dst, s.head...), `"choices":[],"usage":`...)
+		dst = appendTier(append(append(dst, s.head...), `"choices":[]`...), converse.Tier(v))
+		dst = append(dst, `,"usage":`...)
 		dst = append((&counts{c}).appendChat(dst), "}\n\n"...)
 	}
 	s.Ended = true

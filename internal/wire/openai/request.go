@@ -24,7 +24,8 @@ type known struct {
 	inputs     int  // of Embeddings
 	encrypted  bool // the caller wants to keep what the model thinks
 	echo       []byte
-	passed     bool // AWS serves the request itself
+	tier       string // that was asked for, "" for none
+	passed     bool   // AWS serves the request itself
 }
 
 // request is a request that is being read.

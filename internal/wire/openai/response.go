@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"cmp"
+
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 )
@@ -21,6 +23,7 @@ func (c *counts) appendResponses(dst []byte) []byte {
 type state struct {
 	status  string // in_progress, completed, incomplete, failed
 	reason  string // of an incomplete one
+	tier    string // that has served, "" until it is known
 	output  []byte // items, joined by commas
 	usage   *counts
 	failure *caller.Failure
@@ -47,6 +50,7 @@ func (k *known) appendResponse(dst []byte, from *caller.Answer, s *state) []byte
 	dst = wire.AppendJSONString(append(dst, `,"model":`...), k.model)
 	dst = append(append(append(dst, `,"output":[`...), s.output...), ']')
 	dst = append(append(dst, `,"previous_response_id":null,"store":false,`...), k.echo...)
+	dst = wire.AppendJSONString(append(dst, `,"service_tier":`...), cmp.Or(s.tier, k.tier, "default"))
 	dst = append(dst, `,"usage":`...)
 	if s.usage == nil {
 		return append(dst, `null}`...)

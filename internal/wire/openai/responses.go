@@ -53,7 +53,7 @@ func translateResponses(from *caller.Request) (*known, *caller.Native, *caller.F
 	var d jsontree.Doc
 	if v, ok := r.begin(&d, from.Body); ok {
 		responses.Read(&r.Reading, r, v)
-		r.echo = echoOf(v)
+		r.echo, r.tier = echoOf(v), v.Get("service_tier").Text()
 		if !v.Get("store").Present() && r.Failure == nil {
 			r.DropAt("store") // true unless it is said
 		}
@@ -66,7 +66,7 @@ var echoed = []struct{ name, absent string }{
 	{"instructions", "null"}, {"max_output_tokens", "null"}, {"max_tool_calls", "null"}, {"parallel_tool_calls", "true"},
 	{"temperature", "1.0"}, {"top_p", "1.0"}, {"tool_choice", `"auto"`}, {"tools", "[]"},
 	{"text", `{"format":{"type":"text"}}`}, {"reasoning", `{"effort":null,"summary":null}`}, {"metadata", "{}"},
-	{"user", "null"}, {"truncation", `"disabled"`}, {"service_tier", `"default"`},
+	{"user", "null"}, {"truncation", `"disabled"`},
 }
 
 // echoOf is what the response repeats, as members of it. It is a copy: the request is gone when a stream ends.

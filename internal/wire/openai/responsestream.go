@@ -303,7 +303,7 @@ func (s *responseStream) complete(dst []byte, v jsontree.Value) []byte {
 	if c, ok := s.Counts(v); ok {
 		s.usage = &counts{c}
 	}
-	s.Ended = true
+	s.Ended, s.tier = true, converse.Tier(v)
 	s.status, s.reason = "completed", stops[s.Stop].reason
 	if s.reason != "" {
 		s.status = "incomplete"
