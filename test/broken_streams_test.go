@@ -17,14 +17,14 @@ import (
 
 // breaks are the ways in which an upstream's stream breaks after it has begun, by what the caller says.
 var breaks = map[string]string{
-	"exception": "exception_after_frames: 3",
-	"throttled": "exception_after_frames: 3, exception: throttlingException",
-	"model":     "exception_after_frames: 3, exception: modelStreamErrorException",
-	"invalid":   "exception_after_frames: 3, exception: validationException",
-	"unknown":   "exception_after_frames: 3, exception: somethingNewException",
-	"cut":       "cut_after_frames: 3",
-	"half":      "cut_in_frame: 4",
-	"malformed": "corrupt_crc: 4",
+	"exception": "exception_after_frames: 6",
+	"throttled": "exception_after_frames: 6, exception: throttlingException",
+	"model":     "exception_after_frames: 6, exception: modelStreamErrorException",
+	"invalid":   "exception_after_frames: 6, exception: validationException",
+	"unknown":   "exception_after_frames: 6, exception: somethingNewException",
+	"cut":       "cut_after_frames: 6",
+	"half":      "cut_in_frame: 7",
+	"malformed": "corrupt_crc: 7",
 }
 
 // streamed are models that the gateway reaches in different ways, by API: by Converse, as they are at the runtime host,
@@ -39,7 +39,8 @@ var streamed = map[string][]string{
 func brokenCalls() (calls [][3]string, script string) {
 	script = "rules:\n"
 	for _, text := range slices.Sorted(maps.Keys(breaks)) {
-		script += fmt.Sprintf("  - {match: {text: %s}, answer: {text: %q}, fault: {%s}}\n", text, hello, breaks[text])
+		said := strings.Repeat(hello, 9)
+		script += fmt.Sprintf("  - {match: {text: %s}, answer: {text: %q}, fault: {%s}}\n", text, said, breaks[text])
 		for api, models := range streamed {
 			for _, model := range models {
 				if text == "malformed" && (model == ossID || model == gptID || model == "newest" || model == "opus") {
@@ -57,8 +58,8 @@ func brokenCalls() (calls [][3]string, script string) {
 	return calls, script + "  - {answer: {text: some words, input_tokens: 11, output_tokens: 7}}\n"
 }
 
-// TestBrokenStreams: a stream that breaks in its middle is an error for OpenAI's and Anthropic's SDKs, whatever broke it
-// and however the gateway reaches the model. What had come before reaches them, and each call is in the books.
+// TestBrokenStreams: a stream that breaks in its middle is an error for OpenAI's and Anthropic's SDKs, whatever broke
+// it and however the gateway reaches the model. What had come before reaches them, and each call is in the books.
 func TestBrokenStreams(t *testing.T) {
 	l := theLane(t)
 	calls, script := brokenCalls()
@@ -121,7 +122,8 @@ tenants: [{id: acme, keys: [%s]}]
 	for path, c := range map[string]struct{ members, event, end string }{
 		"/v1/chat/completions": {`"messages":[{"role":"user","content":"hi"}]`, `data: {"error":{`, "[DONE]"},
 		"/v1/responses":        {`"input":"hi"`, "event: error\ndata: {", "event: response.completed"},
-		"/v1/messages":         {`"max_tokens":9,"messages":[{"role":"user","content":"hi"}]`, "event: error\ndata: {", "message_stop"},
+		"/v1/messages": {`"max_tokens":9,"messages":[{"role":"user","content":"hi"}]`, "event: error\ndata: {",
+			"message_stop"},
 	} {
 		res, body := sendBearer(t, g, key, "POST", path, `{"model":"`+model+`","stream":true,`+c.members+`}`)
 		if res.StatusCode != 200 || !strings.Contains(body, "some words") || !strings.Contains(body, c.event) ||
