@@ -48,7 +48,9 @@ func (c *call) readOpenAI() *failure {
 	c.copies = max(1, min(whole(c.body["n"]), maxCopies))
 	for _, name := range caps {
 		if c.body[name] != nil && c.cap == 0 {
-			c.cap = whole(c.body[name])
+			if c.cap = whole(c.body[name]); c.cap < 1 {
+				return invalid(name + ": must be at least 1.")
+			}
 		}
 	}
 	if c.body["stream"] == true {
