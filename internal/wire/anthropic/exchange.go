@@ -78,6 +78,9 @@ func (x *Exchange) message(r *caller.Request, b *body, m *caller.Model) (*caller
 
 // runtime translates a request of Messages for the runtime host.
 func (x *Exchange) runtime(r *caller.Request, b *body, m *caller.Model) (*caller.Native, *caller.Failure) {
+	if tier := b.Find("service_tier"); tier != nil && !slices.Contains(tiers, string(b.Text(tier))) {
+		return nil, caller.Invalid("service_tier", "service_tier: Input should be 'auto' or 'standard_only'")
+	}
 	if m.Family != Family {
 		return x.translate(r, b, m)
 	}
@@ -100,6 +103,9 @@ func (x *Exchange) runtime(r *caller.Request, b *body, m *caller.Model) (*caller
 	x.renamed = nil
 	return n, nil
 }
+
+// tiers are the values of service_tier, in JSON. Bedrock's default tier is each of them.
+var tiers = []string{`"auto"`, `"standard_only"`, `null`}
 
 // claudesOwn are members that mean something to Claude alone, although Converse can carry them.
 var claudesOwn = []string{"thinking", "output_config", "output_format", "top_k"}

@@ -238,3 +238,17 @@ func TestPolicies(t *testing.T) {
 		`"text":"x"}]`), hi),
 		"messages[].content[]")
 }
+
+// TestServiceTiers: the tiers of Messages are Bedrock's default, and others are refused.
+func TestServiceTiers(t *testing.T) {
+	for tier, fine := range map[string]bool{
+		`"auto"`: true, `"standard_only"`: true, `null`: true, `"flex"`: false, `1`: false, `[]`: false,
+	} {
+		for _, model := range []string{"nova", "claude"} {
+			_, failure := Open("POST", "/v1/messages").Native(request(ask(model, `"service_tier":`+tier, hi), ""))
+			if (failure == nil) != fine || !fine && failure.Param != "service_tier" {
+				t.Errorf("%s, %s: %+v", model, tier, failure)
+			}
+		}
+	}
+}
