@@ -192,6 +192,7 @@ func (x *exchange) answer(o outcome) *gateway.Response {
 		return x.fail(failure, res)
 	}
 	res.Body = body
+	x.native.Dropped = append(x.native.Dropped, told.Lost...)
 	return x.finish(res)
 }
 

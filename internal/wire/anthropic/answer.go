@@ -74,6 +74,9 @@ func (x *Exchange) converse(a *caller.Answer) ([]byte, *caller.Failure) {
 	dst := append(x.appendHead(make([]byte, 0, len(a.Body)+256), a.ID), `,"content":[`...)
 	start := len(dst)
 	for block := range v.Get("output").Get("message").Get("content").All() {
+		if lost := converse.LostIn(block); lost != "" {
+			a.Lost = append(a.Lost, lost)
+		}
 		at := len(dst)
 		if at > start {
 			dst = append(dst, ',')

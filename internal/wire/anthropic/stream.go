@@ -41,12 +41,14 @@ func (s *stream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	}
 	switch kind {
 	case "contentBlockStart":
+		dst = s.Lost(dst, v.Get("start"))
 		if tool := v.Get("start").Get("toolUse"); tool.Present() {
 			block := append([]byte(`{"type":"tool_use","id":`), tool.Get("toolUseId").Quoted()...)
 			block = wire.AppendJSONString(append(block, `,"name":`...), s.exchange.renamed.Original(tool.Get("name").Text()))
 			dst = s.start(dst, index, "tool_use", append(block, `,"input":{}}`...))
 		}
 	case "contentBlockDelta":
+		dst = s.Lost(dst, v.Get("delta"))
 		for m := range v.Get("delta").All() {
 			dst = s.delta(dst, index, m)
 		}

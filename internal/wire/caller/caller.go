@@ -107,6 +107,9 @@ type Answer struct {
 	Estimated bool
 	// Memory counts what the translation makes; nil counts nothing.
 	Memory Memory
+	// Lost are parts of the answer that the dialect has no word for, as x-sluice-dropped names them. A translation adds
+	// them.
+	Lost []string
 }
 
 // Part is the native answer to one part of a request.

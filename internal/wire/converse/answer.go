@@ -1,6 +1,9 @@
 package converse
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/caller"
 	"github.com/sluice-gateway/sluice/internal/wire/jsontree"
@@ -54,6 +57,37 @@ func thinkingOf(answer jsontree.Value) int64 {
 // the same names.
 func Tier(answer jsontree.Value) string { return answer.Get("serviceTier").Get("type").Text() }
 
+// LostIn is the kind of a block, or of a part of one, that no dialect has a word for, such as an image; "" for none. Where
+// a text is taken from is told by none either: a request for it has been told so.
+func LostIn(block jsontree.Value) string {
+	for m := range block.All() {
+		switch name := string(m.Name()); name {
+		case "text", "toolUse", "reasoningContent", "citationsContent", "citation":
+		default:
+			if !plainName(name) {
+				name = "unknown"
+			}
+			return "content[]." + name
+		}
+	}
+	return ""
+}
+
+func plainName(name string) bool {
+	return name != "" && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
+}
+
+// Lost appends a comment that names what of a block that begins, or of a part of one, no dialect has a word for. Whoever
+// reads the stream skips it; the head of the answer, which would name it, has gone.
+func (s *Stream) Lost(dst []byte, block jsontree.Value) []byte {
+	kind := LostIn(block)
+	if kind == "" || slices.Contains(s.lost, kind) {
+		return dst
+	}
+	s.lost = append(s.lost, kind)
+	return append(append(append(dst, ": x-sluice-dropped: "...), kind...), "\n\n"...)
+}
+
 // Malformed is an answer that the model could not finish. It was billed, so nobody repeats it by himself.
 func Malformed(stop string) *caller.Failure {
 	f := caller.Broken("the model's answer was malformed: " + stop)
@@ -67,6 +101,7 @@ type Stream struct {
 	Ended    bool   // the caller has got the last of it
 	doc      jsontree.Doc
 	thinking int64 // what came with the stop reason
+	lost     []string
 }
 
 // Read reads a frame: its kind, the block that it is about, and its JSON, which is good until the next one.

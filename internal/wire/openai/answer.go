@@ -83,6 +83,9 @@ func (k *known) readAnswer(from *caller.Answer) (*answer, *caller.Failure) {
 	}
 	a := &answer{stop: v.Get("stopReason").Text()}
 	for block := range v.Get("output").Get("message").Get("content").All() {
+		if lost := converse.LostIn(block); lost != "" {
+			from.Lost = append(from.Lost, lost)
+		}
 		k.readBlock(a, block, from.Model)
 	}
 	a.Counts, a.counted = converse.CountsOf(v)

@@ -72,9 +72,9 @@ func (s *chatStream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failure) {
 	case "messageStart":
 		dst = s.delta(dst, `"role":"assistant","content":""`)
 	case "contentBlockStart":
-		dst = s.start(dst, index, v.Get("start").Get("toolUse"))
+		dst = s.start(s.Lost(dst, v.Get("start")), index, v.Get("start").Get("toolUse"))
 	case "contentBlockDelta":
-		dst = s.piece(dst, index, v.Get("delta"))
+		dst = s.piece(s.Lost(dst, v.Get("delta")), index, v.Get("delta"))
 	case "contentBlockStop":
 		dst = s.close(dst, index)
 	case "messageStop":

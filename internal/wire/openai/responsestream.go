@@ -85,11 +85,12 @@ func (s *responseStream) Frame(dst []byte, f wire.Frame) ([]byte, *caller.Failur
 	case "messageStart":
 		dst = s.whole(s.whole(dst, "response.created"), "response.in_progress")
 	case "contentBlockStart":
+		dst = s.Lost(dst, v.Get("start"))
 		if tool := v.Get("start").Get("toolUse"); tool.Present() {
 			dst = s.startCall(dst, index, tool)
 		}
 	case "contentBlockDelta":
-		dst = s.piece(dst, index, v.Get("delta"))
+		dst = s.piece(s.Lost(dst, v.Get("delta")), index, v.Get("delta"))
 	case "contentBlockStop":
 		dst = s.close(dst, index)
 	case "messageStop":
@@ -341,6 +342,9 @@ func (s *responseStream) replay() *caller.Failure {
 		return failure
 	}
 	for block := range v.Get("output").Get("message").Get("content").All() {
+		if lost := converse.LostIn(block); lost != "" {
+			s.from.Lost = append(s.from.Lost, lost)
+		}
 		index := int64(s.items)
 		if tool := block.Get("toolUse"); tool.Present() {
 			s.startCall(nil, index, tool)
