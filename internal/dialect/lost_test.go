@@ -17,8 +17,8 @@ var answered = map[string]bool{
 	"SDK_UNKNOWN_MEMBER": false, "odd: name\n\ndata: {}": false,
 }
 
-// TestNothingOfAnswersIsLost: whatever a model answers with reaches callers of each dialect, or they are told that it is
-// lost: in x-sluice-dropped, or within a stream in a comment.
+// TestNothingOfAnswersIsLost: whatever a model answers with reaches callers of each dialect, or they are told that it
+// is lost: in x-sluice-dropped, or within a stream in a comment.
 func TestNothingOfAnswersIsLost(t *testing.T) {
 	for _, c := range []struct{ path, body string }{
 		{"/v1/chat/completions", `{"model":"m","stream":%,"messages":[{"role":"user","content":"hi"}]}`},

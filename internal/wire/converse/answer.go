@@ -57,8 +57,8 @@ func thinkingOf(answer jsontree.Value) int64 {
 // the same names.
 func Tier(answer jsontree.Value) string { return answer.Get("serviceTier").Get("type").Text() }
 
-// LostIn is the kind of a block, or of a part of one, that no dialect has a word for, such as an image; "" for none. Where
-// a text is taken from is told by none either: a request for it has been told so.
+// LostIn is the kind of a block, or of a part of one, that no dialect has a word for, such as an image; "" for none.
+// Where a text is taken from is told by none either: a request for it has been told so.
 func LostIn(block jsontree.Value) string {
 	for m := range block.All() {
 		switch name := string(m.Name()); name {
@@ -73,12 +73,15 @@ func LostIn(block jsontree.Value) string {
 	return ""
 }
 
+// plainName reports whether a name may stand in a field of a head.
 func plainName(name string) bool {
-	return name != "" && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }
 
-// Lost appends a comment that names what of a block that begins, or of a part of one, no dialect has a word for. Whoever
-// reads the stream skips it; the head of the answer, which would name it, has gone.
+// Lost appends a comment that names what of a block that begins, or of a part of one, no dialect has a word for.
+// Whoever reads the stream skips it; the head of the answer, which would name it, has gone.
 func (s *Stream) Lost(dst []byte, block jsontree.Value) []byte {
 	kind := LostIn(block)
 	if kind == "" || slices.Contains(s.lost, kind) {
