@@ -30,17 +30,16 @@ EVENTS = {
     "/v1/messages": anthropic.types.RawMessageStreamEvent,
 }
 ADAPTERS = {kind: TypeAdapter(kind) for kind in [*WHOLE.values(), *EVENTS.values()]}
-MODELS = os.environ["MODELS"].split(",")
 
 
 def main(file):
-    seen, wrong = {}, []
+    seen, wrong, models = {}, [], os.environ["MODELS"].split(",")
     headers = {"x-api-key": os.environ["KEY"], "anthropic-version": "2023-06-01"}
     with httpx.Client(base_url=os.environ["BASE"], headers=headers, timeout=600) as http, open(file) as lines:
         for n, line in enumerate(lines):
             asked = json.loads(line)
             path, body = asked["path"], asked["body"]
-            body["model"] = "cohere.embed-v4:0" if path == "/v1/embeddings" else MODELS[n % len(MODELS)]
+            body["model"] = "cohere.embed-v4:0" if path == "/v1/embeddings" else models[n % len(models)]
             for stream in (False, True) if path in EVENTS else (None,):
                 if stream is not None:
                     body["stream"] = stream
