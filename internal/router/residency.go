@@ -117,8 +117,8 @@ func (r *Router) lacks(model, term string) string {
 	return "the catalogue has that of " + maker + " as " + extent + "."
 }
 
-// placed is a leg as the tenant's residency has it: with any, the global profile of a model is asked in place of another
-// one where there is one that the tenant may use. A model that the tenant has a profile of its own for stays.
+// placed is a leg as the tenant's residency has it: with any, the global profile of a model is asked in place of
+// another one where there is one that the tenant may use. A model for which the tenant has a profile of its own stays.
 func (r *Router) placed(in *Input, leg Leg) Leg {
 	if in.Bounds.Residency != "any" || !in.Facts.Op.Writes() || in.Facts.Op == wire.OpStartAsyncInvoke {
 		return leg

@@ -179,7 +179,8 @@ func TestLegsStayWithin(t *testing.T) {
 		t.Errorf("geo: %+v, %v; want neither partner nor judge", p, err)
 	}
 	p, err = plan(Bounds{Residency: "region"})
-	if err != nil || len(p.Legs) != 1 || p.Legs[0].Model != lite || p.Skipped[0] != (Skip{sonnet, ReasonDenied, needResidency}) {
+	skipped := Skip{sonnet, ReasonDenied, needResidency}
+	if err != nil || len(p.Legs) != 1 || p.Legs[0].Model != lite || p.Skipped[0] != skipped {
 		t.Errorf("region: %+v, %v; want the light leg alone", p, err)
 	}
 	_, err = plan(Bounds{Residency: "region"}, 40_000) // which a rule sends to the escalation model
