@@ -1,5 +1,7 @@
 package sandbox
 
+import "cmp"
+
 // event is one frame of a stream before it is encoded.
 type event struct {
 	kind    string // :event-type
@@ -47,6 +49,21 @@ func converseBody(c *call, r *reply) object {
 	echoTier(c, body)
 	r.guard.tell(body)
 	return body
+}
+
+// tier is the service tier that the call asks for, default where it asks for none.
+func (c *call) tier() string {
+	asked := c.header.Get("X-Amzn-Bedrock-Service-Tier")
+	switch member := c.body["serviceTier"].(type) {
+	case object:
+		asked, _ = member["type"].(string)
+	case string:
+		asked = member
+	}
+	if word, ok := c.body["service_tier"].(string); ok {
+		asked = word
+	}
+	return cmp.Or(asked, "default")
 }
 
 // echoTier repeats the tier and the latency class that were asked for.

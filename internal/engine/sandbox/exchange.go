@@ -42,6 +42,9 @@ const (
 func (x *exchange) answer() {
 	fault := &x.rule.Fault
 	x.entry.Metadata = x.call.metadata
+	if tier := x.call.tier(); tier != "default" {
+		x.entry.Tier = tier
+	}
 	if fault.CloseConnection && x.reused {
 		x.entry.Note = noteClosed
 		_ = x.bill() // the connection is severed either way

@@ -21,6 +21,8 @@ type Entry struct {
 	Operation string    `json:"operation"`  // wire.Operation's name
 	Model     string    `json:"model"`      // as asked for, decoded; empty where the path has none
 
+	// Tier is the service tier that it asked for, empty for none.
+	Tier string `json:"tier,omitempty"`
 	// Mantle is whether it was for the host bedrock-mantle.
 	Mantle bool `json:"mantle,omitempty"`
 

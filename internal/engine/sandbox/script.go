@@ -37,6 +37,7 @@ type Match struct {
 	Model     string `yaml:"model"`     // glob on the model id as it was asked for
 	Text      string `yaml:"text"`      // substring of the last user text
 	Operation string `yaml:"operation"` // wire.Operation's name
+	Tier      string `yaml:"tier"`      // service tier that the call asks for; default is none, too
 	Every     int    `yaml:"every"`     // only each n-th call that matches otherwise
 }
 
@@ -208,5 +209,6 @@ func (p *player) holds(i int, c *call) bool {
 	m := &p.rules[i].Match
 	return (m.Model == "" || p.models[i].Match(c.model)) &&
 		(m.Operation == "" || m.Operation == c.op.String()) &&
+		(m.Tier == "" || m.Tier == c.tier()) &&
 		strings.Contains(c.lastText, m.Text)
 }
