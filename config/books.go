@@ -230,6 +230,7 @@ type Model struct {
 	System, Tools, Images, Documents, CachePoints, Reasoning bool
 	Converse                                                 bool
 	Cache                                                    *PromptCache // nil: none that is known
+	Tiers                                                    []string     // beside the default one: flex, priority
 	Source                                                   string
 }
 
@@ -324,6 +325,7 @@ func modelSection(d *decoder, v value, m *Model) {
 		key("max_output", &m.MaxOutput, count),
 		key("accepts", &accepts, list(oneOf(abilities...))),
 		key("cache", &m.Cache, optional(cacheSection)),
+		key("tiers", &m.Tiers, list(oneOf("flex", "priority"))),
 		key("source", &m.Source, name),
 	)
 	has := func(ability string) bool { return slices.Contains(accepts, ability) }

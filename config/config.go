@@ -281,6 +281,7 @@ type Tenant struct {
 	// Residency is how far its requests may go: any, geo, region; "" leaves the ids as they are asked for.
 	Residency string
 	Require   []string // terms that the makers of its models must give in full
+	Tier      *Tier    // that of those above it, nil for none
 	// ModelMap is which application inference profiles Bedrock is asked for in place of models,
 	// by model, for the tenant and those below it.
 	ModelMap     map[string]string
@@ -342,6 +343,7 @@ type Key struct {
 	Networks []netip.Prefix
 	Budgets  []Budget // for the key alone, beside its tenant's
 	Limits   Limits   // likewise
+	Tier     *Tier    // in place of its tenant's, nil for that
 }
 
 // Limits are rates. Zero is no limit.
@@ -373,6 +375,7 @@ type Cascade struct {
 	Session      Session
 	Guard        EscalationGuard
 	Shadow       Shadow
+	Tier         LegTiers
 	CheckTimeout time.Duration // default 150ms
 }
 

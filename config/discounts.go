@@ -70,6 +70,37 @@ func commitmentSection(d *decoder, v value, c *Commitment) {
 	}
 }
 
+// TierDefault is the service tier of a request that asks for none.
+const TierDefault = "default"
+
+// Tier is which service tier is asked for where the caller asks for none and the model has it: first Try, flex or
+// default. A call that is throttled there, or has no first byte within FirstByte, is sent once more on Then, default or
+// priority.
+type Tier struct {
+	Try, Then string
+	FirstByte time.Duration // default 20s
+}
+
+// LegTiers are those of a cascade's legs, in place of the caller's; nil for that.
+type LegTiers struct{ Light, Partner, Escalation *Tier }
+
+func tierSection(d *decoder, v value, t *Tier) {
+	*t = Tier{Try: TierDefault, Then: TierDefault, FirstByte: 20 * time.Second}
+	d.section(v,
+		need("try", &t.Try, oneOf("flex", TierDefault)),
+		key("first_byte", &t.FirstByte, period(time.Millisecond)),
+		key("then", &t.Then, oneOf(TierDefault, "priority")),
+	)
+}
+
+func legTiers(d *decoder, v value, t *LegTiers) {
+	d.section(v,
+		key("light", &t.Light, optional(tierSection)),
+		key("partner", &t.Partner, optional(tierSection)),
+		key("escalation", &t.Escalation, optional(tierSection)),
+	)
+}
+
 // Applies reports whether the discount is for a model in a tier, at any time. The
 // tier is a word of the books, "" for the default one.
 func (c *Discount) Applies(model, tier string) bool {

@@ -293,6 +293,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("deny_models", &t.DenyModels, list(name)),
 		key("residency", &t.Residency, oneOf("any", "geo", "region")),
 		key("require", &t.Require, list(oneOf(TermNames...))),
+		key("tier", &t.Tier, optional(tierSection)),
 		key("model_map", &t.ModelMap, table(name)),
 		key("allowed_guardrails", &within.Guardrails, list(name)),
 		key("allowed_s3", &within.S3, list(name)),
@@ -371,6 +372,7 @@ func keySection(d *decoder, v value, id *string, k *Key) {
 		key("networks", &k.Networks, list(onNetwork)),
 		key("budgets", &k.Budgets, list(budgetSection)),
 		key("limits", &k.Limits, limitsSection),
+		key("tier", &k.Tier, optional(tierSection)),
 	)
 }
 
@@ -432,6 +434,7 @@ func cascadeSection(d *decoder, v value, c *Cascade) {
 		key("session", &c.Session, sessionSection),
 		key("guard", &c.Guard, guardSection),
 		key("shadow", &c.Shadow, shadowSection),
+		key("tier", &c.Tier, legTiers),
 		key("check_timeout", &c.CheckTimeout, period(time.Millisecond)),
 	)
 }
