@@ -66,6 +66,8 @@ type Facts struct {
 	// Multiplier is how many completions are asked for (n, num_generations,
 	// numResults); at least 1.
 	Multiplier int
+	// TierNamed is whether the request says anything of a service tier, be it the default one.
+	TierNamed bool
 	// ServiceTier is the tier asked for in body and headers, in lower case, "" when
 	// absent. Several that differ are joined by "+", which no price book lists.
 	ServiceTier string
@@ -266,6 +268,7 @@ func (f *Facts) ReadHeader(h Header) {
 		switch name := h[i].Name; {
 		case !strings.HasPrefix(name, "X") && !strings.HasPrefix(name, "x"):
 		case strings.EqualFold(name, headerTier):
+			f.TierNamed = true
 			f.ServiceTier = joinWords(f.ServiceTier, strings.Clone(h[i].Value), isDefaultTier)
 		case strings.EqualFold(name, headerLatency):
 			f.Latency = joinWords(f.Latency, strings.Clone(h[i].Value), isDefaultLatency)

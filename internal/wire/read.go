@@ -361,6 +361,7 @@ func (r *reader) readSetting(m jsonscan.Match) {
 	f := r.f
 	switch m.Role {
 	case roleTier:
+		f.TierNamed = true
 		f.ServiceTier = joinWords(f.ServiceTier, r.word(m), isDefaultTier)
 	case roleLatency:
 		f.Latency = joinWords(f.Latency, r.word(m), isDefaultLatency)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -71,6 +72,22 @@ func (f *Facts) ModelSplice(model string) (Splice, bool) {
 		return Splice{}, false
 	}
 	return Splice{f.BodyModel.Start, f.BodyModel.End, AppendJSONString(nil, model)}, true
+}
+
+// AskTier has a request that names no service tier ask for one: in the header of InvokeModel, in the body elsewhere. It
+// reports false for bodies that have no room for it.
+func AskTier(f *Facts, tier string) (header Field, body Splice, ok bool) {
+	switch {
+	case f.TierNamed:
+		return Field{}, Splice{}, false
+	case f.Op.IsInvoke():
+		return Field{Name: headerTier, Value: tier}, Splice{}, true
+	case !f.at.root.Present() || !f.Op.IsConverse() && !f.Op.IsOpenAI():
+		return Field{}, Splice{}, false
+	case f.Op.IsConverse():
+		return Field{}, f.at.root.insert(fmt.Appendf(nil, `"serviceTier":{"type":%q}`, tier)), true
+	}
+	return Field{}, f.at.root.insert(fmt.Appendf(nil, `"service_tier":%q`, tier)), true
 }
 
 // maxMetadata is how many pairs requestMetadata may have (service model).
