@@ -41,6 +41,7 @@ func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade
 	if settings.Partner != "" {
 		c.Partner = r.leg(RolePartner, settings.Partner)
 	}
+	c.Light.Tier, c.Partner.Tier, c.Escalation.Tier = settings.Tier.Light, settings.Tier.Partner, settings.Tier.Escalation
 	if judge := settings.Shadow.Judge; judge != "" && judge != config.JudgeKeys {
 		c.Judge = r.leg(RoleJudge, judge)
 	}

@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -31,9 +32,10 @@ const (
 // Leg is one model to try.
 type Leg struct {
 	Role  Role
-	Model string // id to send upstream, alias resolved
-	Named string // the id for which Model is a global profile, "" where it is not another than was named
-	Spec  *Model // catalogue entry, nil when the model is not listed
+	Model string       // id to send upstream, alias resolved
+	Named string       // the id for which Model is a global profile, "" where it is not another than was named
+	Spec  *Model       // catalogue entry, nil when the model is not listed
+	Tier  *config.Tier // of the leg in its cascade, nil for the caller's
 	// Dialect is how the model spells InvokeModel bodies, nil when not known.
 	Dialect *wire.Dialect
 }

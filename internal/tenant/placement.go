@@ -1,15 +1,21 @@
 package tenant
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // residencies are how far requests may go, from anywhere to nowhere else. A word that is not here comes first.
 var residencies = []string{"any", "geo", "region"}
 
 // looser reports whether one residency lets requests go further than another.
-func looser(one, other string) bool { return slices.Index(residencies, one) < slices.Index(residencies, other) }
+func looser(one, other string) bool {
+	return slices.Index(residencies, one) < slices.Index(residencies, other)
+}
 
-// within narrows what a tenant may do by what those above it may.
+// within narrows what a tenant may do by what those above it may, and gives it their service tier.
 func (t *Tenant) within(above *Tenant) {
+	t.Tier = cmp.Or(t.Tier, above.Tier)
 	if looser(t.Residency, above.Residency) {
 		t.Residency = above.Residency
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/network"
@@ -100,6 +101,19 @@ func (d *Directory) Configured(keyID string) string {
 	return d.config[d.keySlots[i].tenant].ID
 }
 
+// tierOf is the service tier that the configuration sets of a key, nil for none.
+func (d *Directory) tierOf(keyID string) *config.Tier {
+	i, ok := d.keys[keyID]
+	if !ok {
+		return nil
+	}
+	set := d.config[d.keySlots[i].tenant].KeySettings[keyID]
+	if set == nil {
+		return nil
+	}
+	return set.Tier
+}
+
 // Covers reports whether there is a tenant of this id, or below it.
 func (d *Directory) Covers(id string) bool {
 	for i := range d.config {
@@ -134,7 +148,7 @@ func (d *Directory) compileKey(id, tenantID string, o *overlay, before *key) *ke
 	if t == nil { // it was issued for a tenant that the configuration does not have any more
 		return dead
 	}
-	k := &key{identity: &Identity{Tenant: t, KeyID: id}, under: o}
+	k := &key{identity: &Identity{Tenant: t, KeyID: id, Tier: d.tierOf(id)}, under: o}
 	if before != nil && before.identity != nil {
 		k.bearer, k.secret = before.bearer, before.secret
 	} else {

@@ -33,6 +33,8 @@ type Tenant struct {
 	// come with: the strictest of its own and of those above it.
 	Residency string
 	Require   []string
+	// Tier is which service tier its calls try, nil for none: its own, or that of the nearest tenant above it.
+	Tier *config.Tier
 	// Converse is whether Chat Completions and Responses go by Converse where AWS has these paths, too.
 	Converse bool
 
@@ -64,6 +66,8 @@ type Identity struct {
 	KeyID  string
 	// Own is what limits the key itself, nil for nothing.
 	Own *keys.Own
+	// Tier is in place of the tenant's, nil for that.
+	Tier *config.Tier
 }
 
 // defaultOperations are allowed to a tenant that names none.
