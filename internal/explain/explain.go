@@ -99,6 +99,7 @@ type Leg struct {
 	Upstream     string `json:"upstream"`
 	MaxOutput    *int64 `json:"max_output_tokens"` // after the cap; nil: no bound
 	Capped       string `json:"capped,omitempty"`  // the cap, when it changes the request
+	Tiers        string `json:"tiers,omitempty"`   // service tiers that are tried; "" for that of the request
 	Cut          int64  `json:"tokens_cut,omitempty"`
 	PriceVersion string `json:"price_version,omitempty"`
 	Reserved     Amount `json:"reserved_usd"`

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/sluice-gateway/sluice/internal/cascade"
 	"github.com/sluice-gateway/sluice/internal/cascade/answer"
@@ -131,6 +132,9 @@ func (p *previewed) explain(i int, output int64) Leg {
 		Role: roles[planned.Role], Model: planned.Model, Profile: planned.Profile, Path: string(planned.Path),
 		Upstream: planned.Upstream,
 		Capped:   planned.Limit.Header(), Cut: planned.Limit.Cut,
+	}
+	if t := planned.Tiers(); t.Try != "" {
+		l.Tiers = fmt.Sprintf("%s, after %s without a first byte %s", t.Try, t.FirstByte, t.Then)
 	}
 	if i == 0 {
 		l.Reason = p.route.Reason

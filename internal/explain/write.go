@@ -117,6 +117,9 @@ func (l *Leg) output() string {
 	if l.Capped != "" {
 		limit += fmt.Sprintf(", capped at %s", l.Capped)
 	}
+	if l.Tiers != "" {
+		limit += "; service tier " + l.Tiers
+	}
 	return limit
 }
 

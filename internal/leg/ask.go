@@ -15,7 +15,8 @@ import (
 )
 
 // Ask asks a leg, with retries, until an attempt brings an answer that is final or
-// the retry policy gives up. It returns that attempt still open: whoever knows
+// the retry policy gives up. A plan with service tiers to try is asked on one, and where
+// that does not answer in time on the next. It returns that attempt still open: whoever knows
 // what becomes of its answer closes it. It fails only when the journal takes no
 // record.
 func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attempt, *wire.Error) {
@@ -24,6 +25,23 @@ func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attemp
 
 // ask is Ask, but makes no further attempt once the leg is not wanted any more.
 func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool) (*Attempt, *wire.Error) {
+	if p.tiers.Try != "" {
+		return k.askTiers(ctx, r, p, f, wanted)
+	}
+	return k.repeat(ctx, r, p, turn{funds: f, from: f.first(), wanted: wanted})
+}
+
+// turn is where a leg stands that is asked: what it is paid from, and the attempts before.
+type turn struct {
+	funds  *Funds
+	from   *budget.Reservation
+	wanted func() bool
+	made   int // attempts
+	took   time.Duration
+}
+
+// repeat makes attempts at a leg until one is final.
+func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
 	deadline, _ := ctx.Deadline()
 	retries := r.Snapshot.Upstream.Retries(p.Upstream, deadline)
 	out, refused := k.shaped(r, p)
@@ -31,26 +49,27 @@ func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted f
 		return nil, refused
 	}
 	defer k.sent(out, r.Account)
-	from := f.first()
-	var took time.Duration
-	for n := 1; ; n++ {
+	for n := t.made + 1; ; n++ {
 		a := k.attempt(r, p)
-		if err := a.begin(n, from); err != nil {
+		if err := a.begin(n, t.from); err != nil {
 			return nil, err
 		}
 		a.call(ctx, out)
-		took += a.Took
-		a.Took = took
+		t.took += a.Took
+		a.Took = t.took
+		if p.try.first && turnedAway(a) != "" {
+			return a, nil
+		}
 		wait, again := retries.Next(a.Response, a.failure())
-		if !again || !a.repeats() || !wanted() || !pause(ctx, a.gone(ctx), wait) || !wanted() {
+		if !again || !a.repeats() || !t.wanted() || !pause(ctx, a.gone(ctx), wait) || !t.wanted() {
 			return a, nil
 		}
 		if a.outcome() == record.Unknown {
-			more, ok := f.again(ctx, k, p.Cost)
+			more, ok := t.funds.again(ctx, k, p.Cost)
 			if !ok {
 				return a, nil
 			}
-			from = cmp.Or(more, from)
+			t.from = cmp.Or(more, t.from)
 		}
 		k.Telemetry.Metrics().Retry(p.Upstream, a.outcomeName())
 		a.Close(Lost)
@@ -128,7 +147,7 @@ func (a *Attempt) start(n int) {
 		Op: r.Target.Op, Model: p.ID(), SKU: p.SKU, Cascade: r.Cascade, Path: string(p.Path), Reason: p.Reason,
 		Leg: p.Index, Attempt: n,
 		EstimatedInput: cmp.Or(p.Input, int64(p.Facts.InputTokens)), MaxOutput: p.Limit.Tokens.N, At: a.asker.Now(),
-		Charges: a.charges, AskedTier: p.Facts.ServiceTier, AskedLatency: p.Facts.Latency,
+		Charges: a.charges, AskedTier: cmp.Or(p.askedTier(), p.Facts.ServiceTier), AskedLatency: p.Facts.Latency,
 	}
 	if p.Payer == nil {
 		s.User = r.user(p.Facts)

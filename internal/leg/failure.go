@@ -11,6 +11,8 @@ import (
 // the model's or of Bedrock's, nil when it did.
 func (a *Attempt) Failure() *wire.Error {
 	switch {
+	case a.Err != nil && a.try.why == TierLate: // the attempt that was left is billed
+		return unanswered(a.Err).Final()
 	case a.Err != nil:
 		return unanswered(a.Err)
 	case a.Response.Refusal != nil:

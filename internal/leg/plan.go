@@ -42,6 +42,9 @@ type Plan struct {
 	// generations; body is that body, nil for the caller's.
 	Fitted []string
 	body   []byte
+	// tiers are the service tiers that it is asked on, the zero value for that of the request.
+	tiers config.Tier
+	try   try
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant
@@ -116,6 +119,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if err = p.bound(r); err != nil {
 		return err
 	}
+	p.chooseTiers(r)
 	return p.price(r)
 }
 
@@ -164,6 +168,9 @@ func (p *Plan) AppendChanges(h wire.Header) wire.Header {
 	}
 	if len(p.Fitted) > 0 {
 		h = append(h, wire.Field{Name: "x-sluice-fitted", Value: strings.Join(p.Fitted, ",")})
+	}
+	if p.try.tier != "" {
+		h = append(h, wire.Field{Name: "x-sluice-tier", Value: p.try.header()})
 	}
 	return h
 }
@@ -324,7 +331,7 @@ func (p *Plan) As(path router.Path, reason string) *Plan {
 // PaidBy returns the plan as one that somebody else than the caller pays for. It fails like NewPlan.
 func (p *Plan) PaidBy(r *Request, payer *tenant.Tenant) (*Plan, *wire.Error) {
 	q := *p
-	q.Payer = payer
+	q.Payer, q.tiers = payer, config.Tier{}
 	return &q, q.chooseProfile(r, payer)
 }
 
@@ -362,7 +369,7 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 	if p.Limit.Beside > 0 {
 		input, output.N = 2*bound, output.N+p.Limit.Beside
 	}
-	worst, priced := p.worstCase(r, input, output.N)
+	worst, priced := p.dearest(r, input, output.N)
 	if !priced && policy.Strict() {
 		return wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", p.Model)
 	}

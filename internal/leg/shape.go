@@ -45,6 +45,11 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 		o.spelt, o.path = target, target.String()
 	}
 	o.splices, o.header = splices, appendForwarded(o.header[:0], r.Header, target.Op)
+	if p.asksTier() {
+		if field, _, ok := wire.AskTier(p.Facts, p.try.tier); ok && field.Name != "" {
+			o.header = append(o.header, field)
+		}
+	}
 	o.shaped = engine.Request{
 		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.ID(), Op: target.Op,
 		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
@@ -71,12 +76,18 @@ func (p *Plan) splices(r *Request) []wire.Splice {
 	if r.Target.Op.NamesModel() { // which has it in the body alone
 		named = p.Facts.BodyModelID
 	}
+	all := slices.Clip(p.Limit.Splices)
 	if r.Modelled() && p.Model != named {
 		if s, ok := p.Facts.ModelSplice(p.Model); ok {
-			return append(slices.Clip(p.Limit.Splices), s)
+			all = append(all, s)
 		}
 	}
-	return p.Limit.Splices
+	if p.asksTier() {
+		if _, s, ok := wire.AskTier(p.Facts, p.try.tier); ok && s.Text != nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // appendForwarded appends the caller's header as far as it may reach the upstream

@@ -35,6 +35,7 @@ const (
 	requests counter = iota
 	legs
 	retries
+	tierTries
 	ruleErrors
 	decisions
 	guarded
@@ -64,6 +65,7 @@ var counters = [...]struct{ name, labels, help string }{
 	requests:   {"sluice_requests_total", "operation path status", "Requests answered."},
 	legs:       {"sluice_legs_total", "upstream outcome", "Upstream attempts ended."},
 	retries:    {"sluice_retries_total", "upstream reason", "Attempts that were repeated."},
+	tierTries:  {"sluice_tier_tries_total", "tier outcome", "Calls on a service tier that the gateway chose."},
 	ruleErrors: {"sluice_rule_errors_total", "cascade", "Rules that failed at run time and counted as matched."},
 	decisions:  {"sluice_cascade_requests_total", "cascade path reason", "Requests of cascades."},
 	guarded:    {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},
@@ -222,6 +224,9 @@ func (m *Metrics) CapCut(tokens int64) {
 
 // Retry counts an attempt that is repeated because of reason.
 func (m *Metrics) Retry(upstream, reason string) { m.add(retries, 1, upstream, reason) }
+
+// TierTry counts a call on a service tier that the gateway chose: served, throttled, late or refused.
+func (m *Metrics) TierTry(tier, outcome string) { m.add(tierTries, 1, tier, outcome) }
 
 // BreakerState is that of one circuit breaker.
 type BreakerState int

@@ -1,0 +1,186 @@
+package leg
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// Why a call was sent once more on the next service tier, in its record and in metrics.
+const (
+	TierThrottled = "throttled"
+	TierLate      = "late"    // without a first byte in time: it may be billed, and is in the books for itself
+	TierRefused   = "refused" // as no valid request, which the tier may be the cause of
+)
+
+// try is the service tier that a plan is asked on. The zero value is that of the request.
+type try struct {
+	tier   string // by the word of Bedrock, "" for that of the request
+	first  bool   // another tier follows when it turns the call away
+	before string // the tier that was tried before, "" for none
+	why    string // it was left
+}
+
+// header says which tiers were tried: "flex", or "flex late, default".
+func (t *try) header() string {
+	if t.before == "" {
+		return t.tier
+	}
+	return t.before + " " + t.why + ", " + t.tier
+}
+
+// asksTier reports whether the request has to name the tier: the default one needs no word.
+func (p *Plan) asksTier() bool { return p.try.tier != "" && p.try.tier != config.TierDefault }
+
+// askedTier is the tier that the gateway asks for, "" for none.
+func (p *Plan) askedTier() string {
+	if p.asksTier() {
+		return p.try.tier
+	}
+	return ""
+}
+
+// Tiers are the service tiers that the plan tries, the zero value for that of the request.
+func (p *Plan) Tiers() config.Tier { return p.tiers }
+
+// chooseTiers finds the service tiers to try: of the leg in its cascade, of the key, of the tenant. A request that
+// names one keeps it, and a tier that the model does not have becomes the default one.
+func (p *Plan) chooseTiers(r *Request) {
+	set := cmp.Or(p.Tier, r.Caller.Tier, r.Caller.Tenant.Tier)
+	if set == nil || !r.Target.Op.Writes() {
+		return
+	}
+	if _, _, ok := wire.AskTier(p.Facts, set.Try); !ok {
+		return
+	}
+	t := *set
+	for _, tier := range []*string{&t.Try, &t.Then} {
+		if !p.hasTier(r, *tier) {
+			*tier = config.TierDefault
+		}
+	}
+	if t.Try != t.Then {
+		p.tiers = t
+	}
+}
+
+// hasTier reports whether the catalogue and the price books have a tier of the model. Capacity of one's own has none.
+func (p *Plan) hasTier(r *Request, tier string) bool {
+	if tier == config.TierDefault {
+		return true
+	}
+	switch wire.ParseModelID(p.Model).Kind {
+	case wire.ModelFoundation, wire.ModelProfile, wire.ModelApplicationProfile:
+	default:
+		return false
+	}
+	return p.Spec != nil && slices.Contains(p.Spec.Tiers, tier) && p.on(r, try{tier: tier}).Price != nil
+}
+
+// on is the plan on a service tier.
+func (p *Plan) on(r *Request, t try) *Plan {
+	q := *p
+	q.tiers, q.try = config.Tier{}, t
+	if q.asksTier() {
+		q.SKU = r.Snapshot.SKU(q.Model, t.tier, q.Facts.Latency, q.Upstream)
+		q.Price = r.Snapshot.Prices.Find(q.SKU, r.Received)
+	}
+	if t.why != "" {
+		q.Reason = "tier_" + t.why
+	}
+	return &q
+}
+
+// dearest is the worst case on the dearest of the tiers that the plan may be asked on.
+func (p *Plan) dearest(r *Request, input, output int64) (money.Pico, bool) {
+	worst, priced := p.worstCase(r, input, output)
+	if p.tiers.Try == "" {
+		return worst, priced
+	}
+	for _, tier := range [...]string{p.tiers.Try, p.tiers.Then} {
+		most, known := p.on(r, try{tier: tier}).worstCase(r, input, output)
+		worst, priced = max(worst, most), priced && known
+	}
+	return worst, priced
+}
+
+// turnedAway says why the answer of a tier is none, and nothing was billed: TierThrottled or TierRefused, "" for other
+// answers.
+func turnedAway(a *Attempt) string {
+	switch {
+	case a.Err != nil || a.Response.Refusal != nil:
+		return ""
+	case a.Fault == "throttlingException", a.Fault == "serviceUnavailableException",
+		a.Response.Status == http.StatusTooManyRequests, a.Response.Status == http.StatusServiceUnavailable:
+		return TierThrottled
+	case a.Fault == "validationException",
+		a.Response.Status == http.StatusBadRequest && a.Response.ErrorType() == "ValidationException":
+		return TierRefused
+	}
+	return ""
+}
+
+// askTiers asks a plan on the tier that it tries first, and once more on the next one when that turns it away or has no
+// first byte in time. The attempt that is left is read to its end beside the request, for its usage, within the drain
+// bound; what it holds it keeps. Without room in the budgets for a second one the first goes on.
+func (k *Asker) askTiers(
+	ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool,
+) (*Attempt, *wire.Error) {
+	s := k.Beside(ctx, r, p.on(r, try{tier: p.tiers.Try, first: true}), f, ToHead)
+	next := turn{funds: f, from: f.first(), wanted: wanted, made: 1, took: p.tiers.FirstByte}
+	why := ""
+	if !s.readyWithin(p.tiers.FirstByte) && wanted() && r.Gone.Err() == nil && ctx.Err() == nil {
+		if more, ok := f.again(ctx, k, p.Cost); ok {
+			why, next.from = TierLate, cmp.Or(more, next.from)
+			s.Discard(LeftBehind, r.Snapshot.Config.Timeouts.Drain)
+		}
+	}
+	if why == "" {
+		s.Accept()
+		if s.Refused != nil {
+			return nil, s.Refused
+		}
+		if why = turnedAway(s.Attempt); why == "" || !wanted() {
+			k.Telemetry.Metrics().TierTry(p.tiers.Try, "served")
+			return s.Attempt, nil
+		}
+		next.made, next.took = max(attempts(s.Attempt), 1), s.Took
+		leave(s.Attempt)
+	}
+	k.Telemetry.Metrics().TierTry(p.tiers.Try, why)
+	return k.repeat(ctx, r, p.on(r, try{tier: p.tiers.Then, before: p.tiers.Try, why: why}), next)
+}
+
+// leave closes an attempt that the next tier takes the place of.
+func leave(a *Attempt) {
+	if a.Streams() {
+		a.Response.Frames.Close() //nolint:errcheck // its first frame said all
+	}
+	a.Close(Lost)
+}
+
+// attempts is how many attempts at the leg were made with this one, 0 for one that is not metered.
+func attempts(a *Attempt) int {
+	if a.Start == nil {
+		return 0
+	}
+	return a.Start.Attempt
+}
+
+// readyWithin waits until the leg can be looked at, or for so long.
+func (s *Side) readyWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-s.ready:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
