@@ -140,8 +140,8 @@ func schemaOf(t *testing.T, s *snapshot.Snapshot, body string) string {
 	var hash string
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(s, byModel(reply{}, reply{}, reply{}))
-		c := b.line.accept(b.ask(t.Context(), wire.OpConverse, body))
-		if err := b.line.authenticate(c); err != nil {
+		c, err := b.line.begin(b.ask(t.Context(), wire.OpConverse, body))
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := b.line.read(c); err != nil {
