@@ -29,8 +29,7 @@ type http1 struct {
 // parsers serve connections by one state of the settings.
 type parsers struct {
 	fast  *fasthttp.Server
-	bulky *fasthttp.Server // writes streams in larger pieces, because there are too many requests
-	roomy *fasthttp.Server // for heads that do not fit into the reader of the others
+	roomy *fasthttp.Server // for heads that do not fit into the reader of the other
 }
 
 // readBuffer is the size of a connection's reader. Most heads fit into it.
@@ -44,13 +43,11 @@ func newHTTP1(s *Server) *http1 {
 
 // use serves connections from now on by the server's settings.
 func (h *http1) use() {
-	h.parsers.Store(&parsers{
-		fast: h.parser(readBuffer, chunk), bulky: h.parser(readBuffer, bulk), roomy: h.parser(maxHeaderBytes, chunk),
-	})
+	h.parsers.Store(&parsers{fast: h.reading(readBuffer), roomy: h.reading(maxHeaderBytes)})
 }
 
-// parser returns a server whose connections have readers of that size, and write pieces of that size.
-func (h *http1) parser(reads, writes int) *fasthttp.Server {
+// reading returns a server whose connections have readers of that size.
+func (h *http1) reading(size int) *fasthttp.Server {
 	s := h.server
 	timeouts, limits := s.settings.Load().Timeouts, s.settings.Load().Limits
 	return &fasthttp.Server{
@@ -62,9 +59,9 @@ func (h *http1) parser(reads, writes int) *fasthttp.Server {
 		},
 		ReadTimeout:    timeouts.Header,
 		IdleTimeout:    timeouts.KeepAlive,
-		ReadBufferSize: reads,
-		// One piece of a stream, framed, leaves in one write.
-		WriteBufferSize: writes + 1<<10,
+		ReadBufferSize: size,
+		// A stream is read 4 KB at a time: one read, framed, leaves in one write.
+		WriteBufferSize: 5 << 10,
 		// With StreamRequestBody a larger body is not refused but left to the
 		// stream; this only bounds what fasthttp reads before the handler runs.
 		// The real limit is in body.go.
@@ -118,12 +115,8 @@ func (h *http1) unpark(p *parkable) {
 
 // parse lets a parser have the connection, until it ends or is parked.
 func (h *http1) parse(p *parkable) {
-	parser := h.parsers.Load().fast
-	if p.piece = chunk; p.dismisses {
-		parser, p.piece = h.parsers.Load().bulky, bulk
-	}
 	p.parked, p.dismisses = false, false
-	_ = parser.ServeConn(p)
+	_ = h.parsers.Load().fast.ServeConn(p)
 	if p.head.tooLong {
 		p.head = longHead{again: p.head.kept, roomy: true}
 		_ = h.parsers.Load().roomy.ServeConn(p)
@@ -148,7 +141,6 @@ type parkable struct {
 	*conn
 	parked    bool // the serving goroutine's, as the following
 	dismisses bool // requests are refused without a parser
-	piece     int  // how much of a stream is written at a time
 	head      longHead
 	frames    h1guard.Guard
 	cut       bool      // the connection has ended within a chunked body
@@ -324,7 +316,7 @@ func (h *http1) send(ctx *fasthttp.RequestCtx, res *gateway.Response, id string,
 	case res.Stream != nil:
 		after := func() { h.done(c.conn); a.Close() }
 		ctx.Response.ImmediateHeaderFlush = !res.Begun
-		ctx.Response.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, size: c.piece, after: after}, -1)
+		ctx.Response.SetBodyStream(&stream{server: h.server, id: id, inner: res.Stream, after: after}, -1)
 		return
 	case len(res.Body) > pool.PerRequest:
 		whole := &whole{after: a.Close}

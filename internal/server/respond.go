@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	crand "crypto/rand"
 	"errors"
 	"fmt"
@@ -124,14 +123,14 @@ func (p *parkable) turnedAway() bool {
 	if !s.shed.Limits() || p.fault != "" {
 		return false
 	}
-	buf := chunks.Get().(*[bulk]byte)
+	buf := chunks.Get().(*[chunk]byte)
 	defer chunks.Put(buf)
-	n := copy(buf[:chunk], p.peeked[p.nGiven:p.nPeeked])
+	n := copy(buf[:], p.peeked[p.nGiven:p.nPeeked])
 	p.nGiven = p.nPeeked
 	before := p.frames.Whole()
 	wrong := p.frames.Received(buf[:n])
 	if wrong == "" && p.frames.Whole() < 0 && p.arm(time.Now().Add(parkAfter)) == nil {
-		more, _ := p.Conn.Read(buf[n:chunk]) // it is there, mostly, and an error comes again
+		more, _ := p.Conn.Read(buf[n:]) // it is there, mostly, and an error comes again
 		wrong = p.frames.Received(buf[n : n+more])
 		n += more
 	}
@@ -184,11 +183,11 @@ func (p *parkable) dismiss() (more bool) {
 // dismissed reads once, and refuses what came if it can. It reports whether something came that a
 // parser has to read, and whether that was all to do here.
 func (p *parkable) dismissed(fd int) (came, done bool) {
-	buf := chunks.Get().(*[bulk]byte)
+	buf := chunks.Get().(*[chunk]byte)
 	defer chunks.Put(buf)
-	n, err := syscall.Read(fd, buf[:chunk])
+	n, err := syscall.Read(fd, buf[:])
 	for errors.Is(err, syscall.EINTR) {
-		n, err = syscall.Read(fd, buf[:chunk])
+		n, err = syscall.Read(fd, buf[:])
 	}
 	if n <= 0 {
 		return false, !errors.Is(err, syscall.EAGAIN)
@@ -324,7 +323,6 @@ type stream struct {
 	server *Server
 	id     string
 	inner  io.ReadCloser
-	size   int // of its pieces at most; 0 is chunk
 	once   sync.Once
 	after  func() // runs after the handler's Close
 }
@@ -397,16 +395,16 @@ func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
 	return written, err
 }
 
-// chunk is how much of a stream is read at a time, and bulk how much while there are too many requests.
-const chunk, bulk = 4 << 10, 8 << 10
+// chunk is how much of a stream is read at a time.
+const chunk = 4 << 10
 
-var chunks = sync.Pool{New: func() any { return new([bulk]byte) }}
+var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 
 // pass writes what one Read brings.
 func (s *stream) pass(w io.Writer) (int, error) {
-	buf := chunks.Get().(*[bulk]byte)
+	buf := chunks.Get().(*[chunk]byte)
 	defer chunks.Put(buf)
-	n, err := s.Read(buf[:cmp.Or(s.size, chunk)])
+	n, err := s.Read(buf[:])
 	if n > 0 {
 		if _, err := w.Write(buf[:n]); err != nil {
 			return n, err
