@@ -141,15 +141,15 @@ func (l *load) open(rate float64, lasting time.Duration) {
 }
 
 // warm opens so many connections and asks once over each, so that the load has to open none
-// later: that costs it more than a request does.
+// later: that costs it more than a request does. A connection that is lost is not waited for.
 func (l *load) warm(connections int) {
 	const most = 64
-	for opened := most; opened <= connections; opened += most {
+	for range connections / most {
 		for range most {
 			l.opened.Add(1)
 			go l.first(turn{time.Now(), time.Now()})
 		}
-		for late := time.Now().Add(10 * time.Second); l.waiting() < opened && time.Now().Before(late); {
+		for late := time.Now().Add(10 * time.Second); l.waiting() < l.opened.Load() && time.Now().Before(late); {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -157,10 +157,10 @@ func (l *load) warm(connections int) {
 }
 
 // waiting is how many connections are idle.
-func (l *load) waiting() int {
+func (l *load) waiting() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.idle)
+	return int64(len(l.idle))
 }
 
 // first asks over a new connection, which is kept. It is counted as open before.
