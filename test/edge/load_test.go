@@ -42,9 +42,14 @@ type load struct {
 // open files on both sides: more would be closed, which would look like the gateway's fault.
 const mostConnections = 8192
 
+// longestIdle is less than a gateway waits for the next request on a connection. Nobody reads an idle
+// one here, who would notice that it was closed.
+const longestIdle = time.Minute
+
 type loadConn struct {
 	*stamped
-	turn chan turn
+	turn  chan turn
+	since time.Time // it is idle
 }
 
 // turn is when a request was due, and when the load turned to it.
@@ -72,6 +77,7 @@ func (l *load) note(c *loadConn, a answered) {
 	defer l.mu.Unlock()
 	l.replies = append(l.replies, a)
 	if c != nil {
+		c.since = time.Now()
 		l.idle = append(l.idle, c)
 	}
 }
@@ -171,7 +177,7 @@ func (l *load) first(now turn) {
 		l.note(nil, answered{due: now.due, behind: now.at.Sub(now.due)})
 		return
 	}
-	c := &loadConn{stamp(conn), make(chan turn, 1)}
+	c := &loadConn{stamped: stamp(conn), turn: make(chan turn, 1)}
 	l.send(c, now)
 	l.receive(c)
 }
@@ -183,7 +189,7 @@ func (l *load) send(c *loadConn, now turn) {
 	}
 }
 
-// again returns the connection that was used last.
+// again returns the connection that was used last, unless all are idle for too long.
 func (l *load) again() *loadConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -192,8 +198,15 @@ func (l *load) again() *loadConn {
 		return nil
 	}
 	c := l.idle[n-1]
-	l.idle = l.idle[:n-1]
-	return c
+	if time.Since(c.since) < longestIdle {
+		l.idle = l.idle[:n-1]
+		return c
+	}
+	for _, old := range l.idle {
+		close(old.turn)
+	}
+	l.idle = nil
+	return nil
 }
 
 func (l *load) receive(c *loadConn) {
@@ -219,6 +232,21 @@ func (l *load) receive(c *loadConn) {
 func (l *load) close() {
 	for c := l.again(); c != nil; c = l.again() {
 		close(c.turn)
+	}
+}
+
+// TestLoadLeavesOldConnections: the gateway may have closed them, which is not its fault.
+func TestLoadLeavesOldConnections(t *testing.T) {
+	old, l := &loadConn{turn: make(chan turn)}, &load{}
+	for _, idle := range []time.Duration{longestIdle, longestIdle / 2} {
+		old.since = time.Now().Add(-idle)
+		l.idle = append(l.idle, old)
+		if c := l.again(); (c == nil) != (idle == longestIdle) || len(l.idle) > 0 {
+			t.Errorf("idle for %v: %v", idle, c)
+		}
+	}
+	if _, open := <-old.turn; open {
+		t.Error("it is not closed")
 	}
 }
 
