@@ -243,7 +243,8 @@ func (p *parkable) refused(b []byte) bool {
 // read reads a whole request, and reports whether it is an ordinary one, of a caller who stays.
 func (r *dismissal) read(b []byte) bool {
 	const version = " HTTP/1.1"
-	line, fields, _ := strings.Cut(string(b), "\r\n")
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	line, fields, _ := strings.Cut(string(b[:max(end, 0)+2]), "\r\n")
 	line, ok := strings.CutSuffix(line, version)
 	method, target, found := strings.Cut(line, " ")
 	r.head.proto, r.head.method, r.head.target, r.head.maxBody = version[1:], method, target, math.MaxInt64
