@@ -69,7 +69,11 @@ func TestProgramsLogThroughSlog(t *testing.T) {
 func TestHopLimit(t *testing.T) {
 	isolate(t)
 	instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(map[string]int{http.MethodPut: http.StatusMethodNotAllowed, http.MethodGet: http.StatusUnauthorized}[r.Method])
+		status := http.StatusUnauthorized
+		if r.Method == http.MethodPut {
+			status = http.StatusMethodNotAllowed
+		}
+		w.WriteHeader(status)
 	}))
 	t.Cleanup(instance.Close)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
@@ -79,7 +83,8 @@ func TestHopLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &chain{region: "us-east-1", calls: calls, log: slog.New(slog.DiscardHandler)}
-	if _, err := c.Retrieve(t.Context()); err == nil || !strings.Contains(err.Error(), "HttpPutResponseHopLimit must be 2") {
+	const want = "HttpPutResponseHopLimit must be 2"
+	if _, err := c.Retrieve(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v", err)
 	}
 }

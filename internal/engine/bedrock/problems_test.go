@@ -31,7 +31,8 @@ func TestProfileProblems(t *testing.T) {
 		if want == "" && len(got) == 0 {
 			return
 		}
-		if len(got) != 1 || got[0].Warning != warning || got[0].Path != "upstream" || !strings.Contains(got[0].Message, want) {
+		if len(got) != 1 || got[0].Path != "upstream" || got[0].Warning != warning ||
+			!strings.Contains(got[0].Message, want) {
 			t.Errorf("%q as %q: %+v, want %q", text, profile, got, want)
 		}
 	}
