@@ -177,7 +177,8 @@ func (b *Book) Findings() []Finding {
 		all = append(all, *f)
 	}
 	slices.SortFunc(all, func(x, y Finding) int {
-		return cmp.Or(y.Saved.Rat().Cmp(x.Saved.Rat()), cmp.Compare(x.Tenant, y.Tenant), cmp.Compare(x.Lever.Name, y.Lever.Name))
+		return cmp.Or(y.Saved.Rat().Cmp(x.Saved.Rat()), cmp.Compare(x.Tenant, y.Tenant),
+			cmp.Compare(x.Lever.Name, y.Lever.Name))
 	})
 	return all
 }

@@ -72,7 +72,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 		if !f.Lever.Whole {
 			saves = fmt.Sprintf("$%s to $%s", least.Rounded(), most.Rounded())
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t$%s\t%s\t%s\n", f.Tenant, f.Lever.Name, saves, of.Rounded(), f.Lever.Risk, f.Lever.Line)
+		fmt.Fprintf(table, "%s\t%s\t%s\t$%s\t%s\t%s\n", f.Tenant, f.Lever.Name, saves, of.Rounded(), f.Lever.Risk,
+			f.Lever.Line)
 	}
 	table.Flush() //nolint:errcheck,gosec // a builder takes all
 	if len(r.shown()) == 0 {
