@@ -290,6 +290,7 @@ type Tenant struct {
 	Upstream     string
 	Role         *role.Role // what its upstream's is not, nil for nothing
 	OutputTokens *OutputTokens
+	PromptCache  Caching
 	Budgets      []Budget
 	Limits       Limits
 	OnLedgerLoss string // lease_only (default), allow, deny
@@ -324,6 +325,11 @@ type OutputTokens struct {
 	OnExceed string // clamp (default), reject
 	// UnknownFamily overrides that of the gateway; "" does not.
 	UnknownFamily string
+}
+
+// Caching is what is done about the caches that models have for prompts.
+type Caching struct {
+	Inject string // off (default), auto: points where the caller set none and they pay
 }
 
 // Budget is money per window.

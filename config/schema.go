@@ -278,6 +278,7 @@ func telemetrySection(d *decoder, v value, t *Telemetry) {
 func tenantSection(d *decoder, v value, t *Tenant) {
 	*t = Tenant{
 		OnLedgerLoss: "lease_only", BudgetHeaders: "none", UnsupportedFields: "fit", Store: "refuse", NativePaths: true,
+		PromptCache: Caching{Inject: "off"},
 	}
 	var assumed role.Role
 	var within Resources
@@ -300,6 +301,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("operations", &t.Operations, list(oneOf(operations...))),
 		key("upstream", &t.Upstream, text),
 		key("output_tokens", &t.OutputTokens, optional(outputSection)),
+		key("prompt_cache", &t.PromptCache, cachingSection),
 		key("budgets", &t.Budgets, list(budgetSection)),
 		key("limits", &t.Limits, limitsSection),
 		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
@@ -384,6 +386,10 @@ func outputSection(d *decoder, v value, o *OutputTokens) {
 		key("on_exceed", &o.OnExceed, oneOf("clamp", "reject")),
 		key("unknown_family", &o.UnknownFamily, oneOf("refuse", "cut", "allow")),
 	)
+}
+
+func cachingSection(d *decoder, v value, c *Caching) {
+	d.section(v, key("inject", &c.Inject, oneOf("off", "auto")))
 }
 
 func budgetSection(d *decoder, v value, b *Budget) {

@@ -92,6 +92,7 @@ var layers = map[string]int{
 	"internal/meter/notify":          32,
 	"internal/meter/journal":         30,
 	"internal/meter/estimate":        30,
+	"internal/promptcache":           38, // what models have in their caches
 	"internal/sigv4":                 30,
 	"internal/cascade/answer":        30,
 	"internal/cascade/ground":        30,

@@ -40,7 +40,7 @@ func (s *cascades) direct(c *call, to *router.Cascade) string {
 		reason = cascade.ReasonSession
 	case c.prior == score.DirectBand:
 		reason = cascade.ReasonPreScore
-	case c.mayBeWarm() && state.Costs.Warm(now):
+	case c.mayBeWarm() && s.asker.Warm(&c.Request, to.Light, to.Escalation, &state.Costs):
 		return cascade.ReasonWarm // it saves money, so no budget stops it
 	}
 	if reason == "" || !s.allow(c, to, now) {
@@ -50,7 +50,9 @@ func (s *cascades) direct(c *call, to *router.Cascade) string {
 }
 
 // mayBeWarm reports whether an earlier request may have filled a prompt cache.
-func (c *call) mayBeWarm() bool { return c.Facts.CachePoints > 0 && c.Facts.Turns > 1 }
+func (c *call) mayBeWarm() bool {
+	return (c.Facts.CachePoints > 0 || c.Caller.Tenant.Injects) && c.Facts.Turns > 1
+}
 
 // certified reports whether a cascade has a certificate that holds, that is
 // about requests with this one's response schema, and that service has not

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -52,21 +53,25 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 	for n := t.made + 1; ; n++ {
 		a := k.attempt(r, p)
 		if err := a.begin(n, t.from); err != nil {
+			k.Prompts.Ended(out.placed, &promptcache.Answer{Fate: promptcache.Failed}, k.Now())
 			return nil, err
 		}
 		a.call(ctx, out)
 		t.took += a.Took
 		a.Took = t.took
 		if p.try.first && turnedAway(a) != "" {
+			a.placed = out.placed
 			return a, nil
 		}
 		wait, again := retries.Next(a.Response, a.failure())
 		if !again || !a.repeats() || !t.wanted() || !pause(ctx, a.gone(ctx), wait) || !t.wanted() {
+			a.placed = out.placed
 			return a, nil
 		}
 		if a.outcome() == record.Unknown {
 			more, ok := t.funds.again(ctx, k, p.Cost)
 			if !ok {
+				a.placed = out.placed
 				return a, nil
 			}
 			t.from = cmp.Or(more, t.from)

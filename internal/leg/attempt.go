@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -33,6 +34,7 @@ type Attempt struct {
 	asker   *Asker
 	request *Request
 	hold    *budget.Hold
+	placed  *promptcache.Placed // nil where nothing is learned of the prompt
 	span    *telemetry.LegSpan
 	head    []byte // the first frame of a stream, until Next returns it
 	usage   wire.StreamUsage
@@ -178,6 +180,7 @@ func (a *Attempt) book() {
 	}
 	a.settle()
 	a.request.Host.Ended(a)
+	a.landed()
 	m := k.Telemetry.Metrics()
 	m.Leg(a.Upstream, a.outcomeName())
 	m.Usage(a.Start.Root, &end.Usage, a.Costs.Total())

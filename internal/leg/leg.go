@@ -22,6 +22,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
@@ -49,9 +50,10 @@ type Limiter interface {
 // Options are what legs are asked with.
 type Options struct {
 	Meter     Recorder
-	Limiter   Limiter         // nil: nothing is reserved
-	Jobs      Jobs            // asynchronous ones
-	Estimates *estimate.Table // nil: a new one
+	Limiter   Limiter            // nil: nothing is reserved
+	Jobs      Jobs               // asynchronous ones
+	Estimates *estimate.Table    // nil: a new one
+	Prompts   *promptcache.Store // what models have in their caches; nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -76,6 +78,9 @@ type Asker struct {
 func NewAsker(o Options) *Asker {
 	if o.Estimates == nil {
 		o.Estimates = &estimate.Table{}
+	}
+	if o.Prompts == nil {
+		o.Prompts = promptcache.New()
 	}
 	return &Asker{Options: o}
 }

@@ -1,12 +1,20 @@
 package leg
 
 import (
+	"cmp"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/promptcache"
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -22,6 +30,7 @@ type outgoing struct {
 	header         wire.Header    // memory of the header
 	spelt          wire.Target    // what path spells
 	path           string
+	placed         *promptcache.Placed // what is known of the prompt's cache, nil for nothing
 }
 
 // shape makes the bytes that go to the leg's model: the caller's own, with the
@@ -151,8 +160,99 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 			return nil, NoRoom()
 		}
 	}
+	o.placed = k.place(r, p)
+	if o.placed != nil && len(o.placed.Splices) > 0 {
+		splices = append(slices.Clip(splices), o.placed.Splices...)
+	}
 	o.shape(r, p, splices)
 	return o, nil
+}
+
+// place looks the prompt of a leg up, and puts points into it where its tenant wants them. Only
+// for those, and for cascades that choose by the cache, is anything of a prompt kept.
+func (k *Asker) place(r *Request, p *Plan) *promptcache.Placed {
+	injects := r.Caller.Tenant.Injects && p.Payer == nil
+	if !r.Metered() || !r.Target.Op.Writes() || !injects && (r.Cascade == "" || p.Facts.CachePoints == 0) {
+		return nil
+	}
+	return k.Prompts.Place(p.prompt(r, injects), k.Now())
+}
+
+// prompt is what the cache of the leg's model sees of the request.
+func (p *Plan) prompt(r *Request, inject bool) *promptcache.Prompt {
+	of := &promptcache.Prompt{Tenant: r.Caller.Tenant.ID, Model: p.ID(), Upstream: p.Upstream, Region: p.SKU.Region,
+		Facts: p.Facts, Body: p.Body(r), Price: p.Price, Inject: inject}
+	if p.Spec != nil {
+		of.Cache = p.Spec.Cache
+	}
+	return of
+}
+
+// Warm reports whether asking the strong model at once costs less than asking the light one
+// first, of whose answers some are left behind: by what each model has of this prompt in its
+// cache, and of a prompt that is new to the strong one by what legs cost of late.
+func (k *Asker) Warm(r *Request, light, strong router.Leg, costs *memory.Costs) bool {
+	now := k.Now()
+	share, ok := costs.Share(now)
+	if !ok {
+		return false
+	}
+	l, errL := NewPlan(r, light, 0)
+	s, errS := NewPlan(r, strong, 0)
+	if errL != nil || errS != nil {
+		return costs.Warm(now)
+	}
+	dear, known, okS := k.expected(r, s, now)
+	cheap, _, okL := k.expected(r, l, now)
+	if !known || !okS || !okL {
+		return costs.Warm(now)
+	}
+	return dear < cheap+share*dear
+}
+
+// typicalOutput is how many tokens an answer is taken to have before it is known.
+const typicalOutput = 500
+
+// expected is about what a leg costs, by what its model has of the prompt, in pico-dollars.
+func (k *Asker) expected(r *Request, p *Plan, now time.Time) (cost float64, known, ok bool) {
+	rates, ok := p.Price.TokenRates()
+	if !ok {
+		return 0, false, false
+	}
+	warm, known := k.Prompts.Warm(p.prompt(r, false), now)
+	warm = min(warm, int64(p.Facts.InputTokens))
+	output := min(cmp.Or(p.Limit.Tokens.N, typicalOutput), typicalOutput)
+	sum := money.Cost(warm, rates.CacheRead) + money.Cost(int64(p.Facts.InputTokens)-warm, rates.Input) +
+		money.Cost(output, rates.Output)
+	return float64(sum), known, true
+}
+
+// landed tells what is known of prompts how this one went.
+func (a *Attempt) landed() {
+	if a.placed == nil {
+		return
+	}
+	answer := promptcache.Answer{Usage: &a.End.Usage, Cost: a.Costs.Total()}
+	switch {
+	case a.End.Outcome == record.Completed:
+		answer.Fate = promptcache.Answered
+	case a.End.Outcome == record.Failed && a.End.Status == http.StatusBadRequest:
+		answer.Fate = promptcache.Refused
+	case a.End.Outcome == record.Failed:
+		answer.Fate = promptcache.Failed
+	}
+	e := a.asker.Prompts.Ended(a.placed, &answer, a.End.At)
+	if use := a.placed.Use(); use != "" {
+		a.asker.Telemetry.Metrics().PromptCache(a.request.Caller.Tenant.Root, use, e.Paid, e.Saved, e.Wasted)
+	}
+}
+
+// AppendChanges adds the fields that tell what of the request was changed.
+func (a *Attempt) AppendChanges(h wire.Header) wire.Header {
+	if h = a.Plan.AppendChanges(h); a.placed != nil && a.placed.Use() != "" {
+		h = append(h, wire.Field{Name: "x-sluice-cache", Value: a.placed.Use()})
+	}
+	return h
 }
 
 // NoRoom is the refusal of a request for which there is no memory.

@@ -58,6 +58,10 @@ const (
 	tenantTokens
 	tenantCost
 	cost
+	promptPoints
+	promptPaid
+	promptSaved
+	promptWasted
 )
 
 // counters is each counter's name, labels and help.
@@ -94,6 +98,12 @@ var counters = [...]struct{ name, labels, help string }{
 	tenantTokens: {"sluice_tenant_tokens_total", "tenant", "Tokens by root tenant, all classes."},
 	tenantCost:   {"sluice_tenant_cost_usd_total", "tenant", "Cost by root tenant. Indicative; the ledger is exact."},
 	cost:         {"sluice_cost_usd_total", "", "Cost of all attempts. Indicative; the ledger is exact."},
+	promptPoints: {"sluice_prompt_cache_points_total", "use", "Prompts into which cache points were put."},
+	promptPaid: {"sluice_prompt_cache_paid_usd_total", "tenant",
+		"What writes by these points cost above plain input, by root tenant."},
+	promptSaved: {"sluice_prompt_cache_saved_usd_total", "tenant",
+		"What reads by these points cost less than plain input."},
+	promptWasted: {"sluice_prompt_cache_wasted_usd_total", "tenant", "What was paid for writes that nobody read in time."},
 }
 
 // tokenClasses are the values of the label of tokens, in the order of
@@ -253,6 +263,19 @@ func (m *Metrics) Decision(cascade, path, reason string) { m.add(decisions, 1, c
 
 // Guarded counts an escalation that a cascade's guard stopped.
 func (m *Metrics) Guarded(cascade string) { m.add(guarded, 1, cascade) }
+
+// PromptCache counts a prompt into which points were put, for which use, and what such
+// points came to.
+func (m *Metrics) PromptCache(tenant, use string, paid, saved, wasted money.Pico) {
+	if m == nil {
+		return
+	}
+	m.add(promptPoints, 1, use)
+	tenant = m.tenants.bounded(tenant)
+	for c, amount := range map[counter]money.Pico{promptPaid: paid, promptSaved: saved, promptWasted: wasted} {
+		m.add(c, float64(amount)/float64(money.Dollar), tenant)
+	}
+}
 
 // CutAccepted counts a light answer that was served although the token limit
 // ended it.

@@ -124,7 +124,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 	t := &Tenant{
 		ID: c.ID, Root: root, Upstream: c.Upstream, Cap: c.OutputTokens,
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
-		Stores: c.Store == "allow", Converse: !c.NativePaths,
+		Stores: c.Store == "allow", Converse: !c.NativePaths, Injects: c.PromptCache.Inject == "auto",
 		Residency: c.Residency, Require: c.Require, Tier: c.Tier,
 		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}

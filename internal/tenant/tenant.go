@@ -21,6 +21,8 @@ type Tenant struct {
 	Role      role.Role // where it differs from its upstream's; zero for nowhere
 	// Cap is nil when the output is not capped.
 	Cap *config.OutputTokens
+	// Injects is whether points are put into its prompts where that pays.
+	Injects bool
 
 	Budgets      []config.Budget
 	Limits       config.Limits

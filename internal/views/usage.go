@@ -173,7 +173,49 @@ func (a *ask) cache() error {
 	a.Notes = append(a.Notes, "Plain input is priced as the other input of the same day, tenant, model and tier. "+
 		"Where there was none, what the cache saved is not known.")
 	a.Tables = []*Table{t}
+	if a.shelf.from.Prompts != nil {
+		a.Tables = append(a.Tables, a.points()...)
+	}
 	return nil
+}
+
+// points are what cache points of this gateway came to since its start, and what keeps prompts from
+// beginning alike.
+func (a *ask) points() []*Table {
+	prefixes := &Table{Name: "points", Title: "Points that this gateway set", Empty: "It has set none.",
+		Source: "this gateway, since its start", AsOf: a.shelf.from.Now(), Columns: []Column{
+			tenantColumn(), {Name: "prefix", Title: "prefix", Kind: Text}, {Name: "model", Title: "model", Kind: Text},
+			{Name: "part", Title: "up to", Kind: Text}, {Name: "prompts", Title: "prompts", Kind: Count},
+			{Name: "hits", Title: "read", Kind: Count}, {Name: "paid_usd", Title: "premium paid", Kind: Money},
+			{Name: "saved_usd", Title: "saved", Kind: Money}, {Name: "wasted_usd", Title: "of the premium wasted", Kind: Money},
+			{Name: "stopped", Title: "nothing written until", Kind: Time},
+		}}
+	differing := &Table{Name: "differing", Title: "What keeps prompts from beginning alike", Empty: "Nothing was found.",
+		Source: prefixes.Source, AsOf: prefixes.AsOf, Columns: []Column{
+			tenantColumn(), {Name: "model", Title: "model", Kind: Text}, {Name: "part", Title: "part", Kind: Text},
+			{Name: "byte", Title: "first differing byte", Kind: Count}, {Name: "kind", Title: "kind", Kind: Text},
+			{Name: "prompts", Title: "prompts", Kind: Count}, {Name: "weekly_usd", Title: "costs a week", Kind: Money},
+		}}
+	for _, r := range a.shelf.from.Prompts() {
+		if !a.within(r.Tenant) {
+			continue
+		}
+		prefixes.Add(r.Tenant, "all", "", "", "", "", r.Paid.String(), r.Saved.String(), r.Wasted.String(), "")
+		for i := range r.Prefixes {
+			p, stopped := &r.Prefixes[i], ""
+			if !p.Stopped.IsZero() {
+				stopped = p.Stopped.UTC().Format(time.RFC3339)
+			}
+			prefixes.Add(r.Tenant, p.ID, p.Model, p.Part, count(p.Points), count(p.Hits), p.Paid.String(), p.Saved.String(),
+				p.Wasted.String(), stopped)
+		}
+		for i := range r.Differing {
+			d := &r.Differing[i]
+			differing.Add(r.Tenant, d.Model, d.Part, count(int64(d.Byte)), d.Kind, count(d.Seen),
+				d.Weekly(prefixes.AsOf).String())
+		}
+	}
+	return []*Table{prefixes, differing}
 }
 
 type cached struct {

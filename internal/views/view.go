@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/reconcile"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -122,6 +123,8 @@ type Sources struct {
 	Closings   func(ctx context.Context, root string) (ledger.Closings, error)
 	// Reconciled is how a month of the ledger compared with the bill, nil for not compared. It may be nil.
 	Reconciled func(month string) (*reconcile.Kept, error)
+	// Prompts is what cache points of this gateway came to, by tenant; nil for none.
+	Prompts func() []promptcache.Row
 	// Requests is what is kept of single requests, nil for nothing.
 	Requests Requests
 	// Health is what /readyz says, nil for a view that there is not.

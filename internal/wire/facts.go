@@ -32,12 +32,14 @@ type Facts struct {
 	// FirstUserHash is a 64-bit hash of the first user message, 0 when absent.
 	FirstUserHash uint64
 	Turns         int // messages
-	Images        int
-	Documents     int
-	Videos        int
-	Audios        int
-	Tools         int
-	CachePoints   int
+	// Messages are the places of the first and the last of them.
+	Messages    MessageSpans
+	Images      int
+	Documents   int
+	Videos      int
+	Audios      int
+	Tools       int
+	CachePoints int
 	// ToolList is the place of the list of tools, with its brackets.
 	ToolList Span
 	// ToolChoice is the place of what the body asks of them, absent for null.
@@ -196,6 +198,38 @@ type capValue struct {
 
 // given reports whether the body gives the value at all.
 func (c capValue) given() bool { return c.Present() && !c.null }
+
+// MessageSpans are the places of messages in a list: of its first two, and of its last eight.
+// The bytes from the first place on up to the end of any are the list up to there.
+type MessageSpans struct {
+	n     int // messages
+	first [2]Span
+	last  [8]Span // a ring, of those after the first
+}
+
+func (m *MessageSpans) add(s Span) {
+	if m.n < len(m.first) {
+		m.first[m.n] = s
+	} else {
+		m.last[(m.n-len(m.first))%len(m.last)] = s
+	}
+	m.n++
+}
+
+// All yields the places in the order of the list.
+func (m *MessageSpans) All(yield func(Span) bool) {
+	for _, s := range m.first[:min(m.n, len(m.first))] {
+		if !yield(s) {
+			return
+		}
+	}
+	after := max(0, m.n-len(m.first))
+	for i := max(0, after-len(m.last)); i < after; i++ {
+		if !yield(m.last[i%len(m.last)]) {
+			return
+		}
+	}
+}
 
 // textSpans are places of text values. The first need no memory of their own.
 type textSpans struct {

@@ -152,6 +152,7 @@ func (r *reader) readTurn(m jsonscan.Match) {
 		f.Turns++
 		r.speaker = false
 	case m.Role == roleMessage && m.Kind == jsonscan.EndObject:
+		f.Messages.add(Span{m.Start, m.End})
 		if r.speaker && f.FirstUserHash == 0 {
 			f.FirstUserHash = r.hash(m)
 		}

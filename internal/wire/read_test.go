@@ -336,3 +336,31 @@ func TestReadAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestMessageSpans: the first two messages are kept and the last eight, each once.
+func TestMessageSpans(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		want string
+	}{{0, ""}, {1, "a"}, {3, "abc"}, {10, "abcdefghij"}, {11, "abdefghijk"}, {26, "abstuvwxyz"}} {
+		body := `{"messages":[`
+		for i := range c.n {
+			if i > 0 {
+				body += ","
+			}
+			body += `{"role":"user","content":"` + string(rune('a'+i)) + `"}`
+		}
+		body += `]}`
+		var f wire.Facts
+		if err := f.Read(wire.OpInvoke, wire.DialectNamed("anthropic"), []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for s := range f.Messages.All {
+			got += body[s.End-3 : s.End-2]
+		}
+		if got != c.want {
+			t.Errorf("%d messages: %q, want %q", c.n, got, c.want)
+		}
+	}
+}

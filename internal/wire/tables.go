@@ -178,6 +178,7 @@ var additionalFields = join(
 	each(roleCompaction, compaction),
 	each(roleTier, "service_tier", "speed"),
 	each(roleSchema, "output_format.schema"),
+	each(roleCachePoint, "cache_control"),
 )
 
 // Every spelling of the number of completions, of the thinking budget and of the
@@ -203,7 +204,7 @@ var anthropicRules = join(
 	each(rolePrompt, "prompt"),
 	each(roleText, "messages[].content", "messages[].content[].content", "system[].text", "tools[].**"),
 	each(roleTool, "tools[]"), each(roleToolList, "tools"), each(roleToolChoice, "tool_choice"),
-	each(roleCachePoint, "system[].cache_control", "tools[].cache_control"),
+	each(roleCachePoint, "cache_control", "system[].cache_control", "tools[].cache_control"),
 	ofFamily("max_tokens", "max_tokens_to_sample"),
 	each(roleThinking, "thinking.budget_tokens"),
 	each(roleCompaction, compaction),

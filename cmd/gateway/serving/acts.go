@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
 	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/signin"
@@ -115,8 +116,8 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 		requests = all
 	}
 	shelf := views.New(views.Sources{
-		Requests: requests,
-		Ledger:   a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts, Keys: office.List,
+		Requests: requests, Prompts: func() []promptcache.Row { return a.prompts.Report(time.Now()) },
+		Ledger: a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts, Keys: office.List,
 		Baselines: func() []saving.Baseline { return a.snapshots.Load().Baselines() },
 		Prices:    func() *record.PriceBook { return a.snapshots.Load().Prices },
 		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },

@@ -30,6 +30,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/outbound"
+	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/quiet"
 	"github.com/sluice-gateway/sluice/internal/requestlog"
 	"github.com/sluice-gateway/sluice/internal/review"
@@ -53,8 +54,9 @@ type app struct {
 	memory    *memory.Store
 	accounts  *accounts
 	keys      *keys.Book
-	board     forecast.Board   // how budgets stand
-	history   *history.History // nil: off
+	board     forecast.Board     // how budgets stand
+	history   *history.History   // nil: off
+	prompts   *promptcache.Store // what models have in their caches
 	line      *gateway.Line
 	edge      *server.Server
 	admin     *server.Admin
@@ -162,10 +164,12 @@ func newMemory(cfg *config.Config) *memory.Store {
 
 func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Crash, closing *closers) error {
 	ids := server.NewIDs()
+	a.prompts = promptcache.New()
 	a.line = gateway.New(gateway.Options{
 		Options: leg.Options{
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
 			NewID: func() string { return ids.Next(time.Now()) }, Jobs: a.accounts.jobs,
+			Prompts: a.prompts,
 		},
 		Observer: a.requests, Decisions: a.history.Decisions(),
 		Snapshots: &a.snapshots, Memory: a.memory,

@@ -67,6 +67,15 @@ func (c *Costs) Warm(now time.Time) bool {
 	return okLight && okEscalation && escalation < light+share*escalation
 }
 
+// Share is which part of the light answers was escalated recently, and false while there are
+// too few of them.
+func (c *Costs) Share(now time.Time) (share float64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	legs := c.light.legs.value(now)
+	return min(c.escalated.value(now)/max(legs, 1), 1), legs >= minLegs
+}
+
 func (l *legCost) perToken(now time.Time) (float64, bool) {
 	tokens := l.tokens.value(now)
 	if l.legs.value(now) < minLegs || tokens == 0 {
