@@ -50,9 +50,7 @@ func (s *cascades) direct(c *call, to *router.Cascade) string {
 }
 
 // mayBeWarm reports whether an earlier request may have filled a prompt cache.
-func (c *call) mayBeWarm() bool {
-	return (c.Facts.CachePoints > 0 || c.Caller.Tenant.Injects) && c.Facts.Turns > 1
-}
+func (c *call) mayBeWarm() bool { return c.Pointed() && c.Facts.Turns > 1 }
 
 // certified reports whether a cascade has a certificate that holds, that is
 // about requests with this one's response schema, and that service has not

@@ -97,7 +97,7 @@ func (c *call) appendDecision(h wire.Header) wire.Header {
 		h = append(h, wire.Field{Name: "x-sluice-reason", Value: c.reason})
 	}
 	if a := c.served; a != nil {
-		h = a.AppendChanges(append(h, wire.Field{Name: "x-sluice-model", Value: a.Model}))
+		h = c.line.asker.AppendChanges(append(h, wire.Field{Name: "x-sluice-model", Value: a.Model}), a)
 	}
 	return h
 }

@@ -180,7 +180,7 @@ func (a *Attempt) book() {
 	}
 	a.settle()
 	a.request.Host.Ended(a)
-	a.landed()
+	k.landed(a)
 	m := k.Telemetry.Metrics()
 	m.Leg(a.Upstream, a.outcomeName())
 	m.Usage(a.Start.Root, &end.Usage, a.Costs.Total())

@@ -168,6 +168,9 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 	return o, nil
 }
 
+// Pointed reports whether the prompt has cache points, or may get some.
+func (r *Request) Pointed() bool { return r.Facts.CachePoints > 0 || r.Caller.Tenant.Injects }
+
 // place looks the prompt of a leg up, and puts points into it where its tenant wants them. Only
 // for those, and for cascades that choose by the cache, is anything of a prompt kept.
 func (k *Asker) place(r *Request, p *Plan) *promptcache.Placed {
@@ -228,7 +231,7 @@ func (k *Asker) expected(r *Request, p *Plan, now time.Time) (cost float64, know
 }
 
 // landed tells what is known of prompts how this one went.
-func (a *Attempt) landed() {
+func (k *Asker) landed(a *Attempt) {
 	if a.placed == nil {
 		return
 	}
@@ -241,14 +244,14 @@ func (a *Attempt) landed() {
 	case a.End.Outcome == record.Failed:
 		answer.Fate = promptcache.Failed
 	}
-	e := a.asker.Prompts.Ended(a.placed, &answer, a.End.At)
+	e := k.Prompts.Ended(a.placed, &answer, a.End.At)
 	if use := a.placed.Use(); use != "" {
-		a.asker.Telemetry.Metrics().PromptCache(a.request.Caller.Tenant.Root, use, e.Paid, e.Saved, e.Wasted)
+		k.Telemetry.Metrics().PromptCache(a.request.Caller.Tenant.Root, use, e.Paid, e.Saved, e.Wasted)
 	}
 }
 
-// AppendChanges adds the fields that tell what of the request was changed.
-func (a *Attempt) AppendChanges(h wire.Header) wire.Header {
+// AppendChanges adds the fields that tell what of the request was changed for an attempt.
+func (k *Asker) AppendChanges(h wire.Header, a *Attempt) wire.Header {
 	if h = a.Plan.AppendChanges(h); a.placed != nil && a.placed.Use() != "" {
 		h = append(h, wire.Field{Name: "x-sluice-cache", Value: a.placed.Use()})
 	}

@@ -69,7 +69,8 @@ func TestPromptsAreCached(t *testing.T) {
 func TestPointsInTheWrongOrderAreRefused(t *testing.T) {
 	b := newBench(t, "rules: []")
 	_, err := b.Converse(context.Background(), &bedrockruntime.ConverseInput{
-		ModelId: aws.String(sonnet), Messages: said("Hi"), System: append(system(5000, ""), system(10, types.CacheTTLOneHour)...),
+		ModelId: aws.String(sonnet), Messages: said("Hi"),
+		System: append(system(5000, ""), system(10, types.CacheTTLOneHour)...),
 	})
 	wantCode(t, err, "ValidationException")
 }
