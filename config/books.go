@@ -269,6 +269,11 @@ type PromptCache struct {
 	AsOf    time.Time       // the UTC day of which this is known
 }
 
+// Caching is what is done about the caches that models have for prompts.
+type Caching struct {
+	Inject string // off (default), auto: points where the caller set none and they pay
+}
+
 // modelFiles reads the catalogues that a list names, and appends their models.
 func modelFiles(d *decoder, v value, dst *[]Model) {
 	var files [][]Model

@@ -327,11 +327,6 @@ type OutputTokens struct {
 	UnknownFamily string
 }
 
-// Caching is what is done about the caches that models have for prompts.
-type Caching struct {
-	Inject string // off (default), auto: points where the caller set none and they pay
-}
-
 // Budget is money per window.
 type Budget struct {
 	Period   string // minute, hour, day, month

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/sluice-gateway/sluice/internal/controlplane"
 	"github.com/sluice-gateway/sluice/internal/leg"
@@ -97,12 +98,12 @@ func (c *call) native() (err *wire.Error) {
 }
 
 // describe answers what the control plane is asked: of nothing that costs or changes.
-func (l *Line) describe(c *call) (res *Response, err *wire.Error) {
+func (c *call) describe(now time.Time) (res *Response, err *wire.Error) {
 	var body []byte
 	if c.exchange.Translator != nil {
 		body, err = c.exchange.Translator.Describe(&c.Request)
 	} else {
-		body, err = controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, l.asker.Now())
+		body, err = controlplane.Answer(c.Snapshot, c.Caller.Tenant, &c.Target, now)
 	}
 	if err != nil {
 		return nil, err

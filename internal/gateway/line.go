@@ -170,7 +170,7 @@ func (l *Line) answer(c *call) (*Response, *wire.Error) {
 		return nil, err
 	}
 	if c.Target.Op.Control() {
-		return l.describe(c)
+		return c.describe(l.asker.Now())
 	}
 	c.step = "plan"
 	if err := l.plan(c); err != nil {
@@ -234,8 +234,7 @@ func (l *Line) shadow(c *call) {
 	}
 }
 
-// release lets go of a request. The last one reports it and gives back what it
-// holds.
+// release lets go of a request. The last one reports it and gives back what it holds.
 func (l *Line) release(c *call) {
 	if c.users.Add(-1) > 0 {
 		return

@@ -13,7 +13,7 @@ func (l *Line) plan(c *call) *wire.Error {
 		return err
 	}
 	if !c.Modelled() {
-		return l.planResource(c)
+		return c.planResource()
 	}
 	in := c.RouterInput()
 	match := c.Snapshot.Router.Match(in)
@@ -40,7 +40,7 @@ func (l *Line) plan(c *call) *wire.Error {
 }
 
 // planResource plans an operation that passes through without a model of its own.
-func (l *Line) planResource(c *call) *wire.Error {
+func (c *call) planResource() *wire.Error {
 	p, err := leg.NewResourcePlan(&c.Request)
 	if p != nil {
 		c.route, c.path = &router.Plan{Path: router.Passthrough}, router.Passthrough

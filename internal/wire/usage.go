@@ -2,8 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"encoding/base64"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -296,61 +294,6 @@ func (s *StreamUsage) Usage() Usage {
 func (s *StreamUsage) Exception() string { return s.exception }
 
 var chunkTree = jsonscan.NewTree(rules{{Path: "bytes", Role: roleText}})
-
-// AppendChunk appends the decoded bytes of a chunk event of
-// InvokeModelWithResponseStream. It appends nothing for other frames and for
-// chunks that are not valid.
-func AppendChunk(dst []byte, f Frame) []byte {
-	var w jsonscan.Walker
-	w.AllowDuplicates = true
-	w.Reset(chunkTree, f.Payload)
-	m := w.Next()
-	if m.Role == 0 || m.Kind != jsonscan.String {
-		return dst
-	}
-	quoted := f.Payload[m.Start:m.End]
-	raw := quoted[1 : len(quoted)-1]
-	if m.Shrink > 0 {
-		raw = jsonscan.AppendString(nil, quoted) // "\/" is allowed in JSON
-	}
-	out, err := base64.StdEncoding.AppendDecode(dst, raw)
-	if err != nil {
-		return dst
-	}
-	return out
-}
-
-// envelope are members whose strings describe an event and are not written by the
-// model.
-var envelope = []string{
-	"type", "id", "object", "model", "role", "event", "event_type", "system_fingerprint", "service_tier", "logprobs",
-	"stop_reason", "stopReason", "finish_reason", "completionReason", "amazon-bedrock-guardrailAction",
-}
-
-// spokenBytes is how many bytes of text a chunk of any family carries: at least as
-// many as it has tokens, because a token of text is at least one byte. A chunk
-// that is not JSON counts whole.
-func spokenBytes(chunk []byte) int64 {
-	var s jsonscan.Scanner
-	s.Reset(chunk)
-	n, skip := int64(0), false
-	for t := s.Next(); ; t = s.Next() {
-		switch t.Kind {
-		case jsonscan.End:
-			return n
-		case jsonscan.Invalid:
-			return int64(len(chunk))
-		case jsonscan.Key:
-			skip = slices.Contains(envelope, string(chunk[t.Start+1:t.End-1]))
-		case jsonscan.String:
-			if !skip {
-				n += int64(t.TextLen())
-			}
-		case jsonscan.BeginObject, jsonscan.BeginArray:
-			skip = false
-		}
-	}
-}
 
 // Pieces are what a call is billed by beside tokens, as far as its body tells. The
 // zero value is a call that is billed by tokens alone.
