@@ -187,22 +187,25 @@ func halfLoad() row {
 			}
 			wg.Wait()
 			time.Sleep(time.Second) // for the last answers
-			good, broken := 0, 0
+			good, refused, broken := 0, 0, 0
 			for _, l := range loads {
 				for _, r := range l.take() {
-					if r.status == http.StatusOK {
+					switch {
+					case r.status == http.StatusOK:
 						good++
-					} else {
+					case r.later:
+						refused++
+					default:
 						broken++
 					}
 				}
 				l.close()
 			}
 			slope := slopeOf(heap[len(heap)/10:]) * float64(time.Minute/every) // without the first minute
-			m.note("%.0f + %.0f requests/s: %d answered, %d refused or broken; heap %.1f MB first, %.1f MB last, "+
-				"slope %+.2f MB/min", rates[0], rates[1], good, broken, heap[0], heap[len(heap)-1], slope)
-			if broken > 0 || m.whole && slope >= 1 { // a part is too short to tell
-				t.Errorf("%d refused or broken, slope %.2f", broken, slope)
+			m.note("%.0f + %.0f requests/s: %d answered, %d refused, %d broken; heap %.1f MB first, "+
+				"%.1f MB last, slope %+.2f MB/min", rates[0], rates[1], good, refused, broken, heap[0], heap[len(heap)-1], slope)
+			if refused+broken > 0 || m.whole && slope >= 1 { // a part is too short to tell
+				t.Errorf("%d refused, %d broken, slope %.2f", refused, broken, slope)
 			}
 			for wait := m.of(120, 0); wait > 0 && inside.files() > files+10; wait-- { // idle ones to the upstream
 				time.Sleep(time.Second)
