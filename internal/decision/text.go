@@ -46,7 +46,7 @@ func (d *Decision) Facts() []Fact {
 func (d *Decision) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range d.Facts() {
-		fmt.Fprintf(t, "%s\t%s\n", f.What, f.Is) //nolint:errcheck // Flush has it
+		fmt.Fprintf(t, "%s\t%s\n", f.What, f.Is)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (l *Leg) writeText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	say := func(what string, parts ...string) {
 		if text := joined(parts...); text != "" {
-			fmt.Fprintf(t, "  %s\t%s\n", what, text) //nolint:errcheck // Flush has it
+			fmt.Fprintf(t, "  %s\t%s\n", what, text)
 		}
 	}
 	say("model", l.Model, named("as", l.Path), named("because of", l.Reason))
@@ -238,7 +238,7 @@ func reasonWords(reason string) string {
 // WriteTable writes decisions one a line.
 func WriteTable(w io.Writer, all []Decision) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) } //nolint:errcheck // Flush has it
+	row := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
 	row("RECEIVED", "REQUEST", "TENANT", "MODEL", "SERVED", "PATH", "REASON", "STATUS", "LEGS", "COST", "TIME")
 	for i := range all {
 		d := &all[i]

@@ -51,7 +51,7 @@ func TestTiers(t *testing.T) {
 					took, header)
 			}
 			if res.Stream != nil {
-				io.Copy(io.Discard, res.Stream) //nolint:errcheck // the books say how it ended
+				io.Copy(io.Discard, res.Stream)
 				res.Stream.Close()
 			}
 			b.line.Close(t.Context())

@@ -252,7 +252,7 @@ func (k *Asker) landed(a *Attempt) {
 
 // AppendChanges adds the fields that tell what of the request was changed for an attempt.
 func (k *Asker) AppendChanges(h wire.Header, a *Attempt) wire.Header {
-	if h = a.Plan.AppendChanges(h); a.placed != nil && a.placed.Use() != "" {
+	if h = a.AppendChanges(h); a.placed != nil && a.placed.Use() != "" {
 		h = append(h, wire.Field{Name: "x-sluice-cache", Value: a.placed.Use()})
 	}
 	return h

@@ -160,7 +160,7 @@ func (k *Asker) askTiers(
 // leave closes an attempt that the next tier takes the place of.
 func leave(a *Attempt) {
 	if a.Streams() {
-		a.Response.Frames.Close() //nolint:errcheck // its first frame said all
+		a.Response.Frames.Close() // its first frame said all
 	}
 	a.Close(Lost)
 }

@@ -45,8 +45,8 @@ func (e *ends) add(x end) {
 // model forget its messages, but not what is before them, is hashed between the two.
 func (e *ends) read(h *maphash.Hash, f *wire.Facts, body []byte) {
 	put := func(part int, s wire.Span) {
-		h.Write(body[s.Start:s.End]) //nolint:errcheck // it never fails
-		h.WriteByte(byte(part))      //nolint:errcheck // likewise
+		h.Write(body[s.Start:s.End])
+		h.WriteByte(byte(part))
 		e.bytes += s.End - s.Start
 	}
 	if s := f.ToolList; s.Present() {
@@ -58,15 +58,15 @@ func (e *ends) read(h *maphash.Hash, f *wire.Facts, body []byte) {
 		e.add(end{inSystem, s, h.Sum64(), e.bytes})
 	}
 	for _, s := range [...]wire.Span{f.ToolChoice, f.ThinkingSpan} {
-		h.Write(body[s.Start:s.End]) //nolint:errcheck // it never fails
-		h.WriteByte(inMessages)      //nolint:errcheck // likewise
+		h.Write(body[s.Start:s.End])
+		h.WriteByte(inMessages)
 	}
 	from := -1
 	for s := range f.Messages.All {
 		if from < 0 {
 			from = s.Start
 		}
-		h.Write(body[from:s.End]) //nolint:errcheck // it never fails
+		h.Write(body[from:s.End])
 		e.bytes += s.End - from
 		from = s.End
 		e.add(end{inMessages, s, h.Sum64(), e.bytes})

@@ -155,8 +155,8 @@ func (s *Store) read(e *ends, p *Prompt) {
 	var h maphash.Hash
 	h.SetSeed(s.seed)
 	for _, name := range [...]string{p.Tenant, p.Model, p.Upstream, p.Region} {
-		h.WriteString(name) //nolint:errcheck // it never fails
-		h.WriteByte(0)      //nolint:errcheck // likewise
+		h.WriteString(name)
+		h.WriteByte(0)
 	}
 	e.read(&h, p.Facts, p.Body)
 }

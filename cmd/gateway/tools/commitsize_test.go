@@ -43,10 +43,10 @@ func TestCommitSizeAsks(t *testing.T) {
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		const first = "2026-11-02T09:00:00Z"
 		if q := r.URL.Query(); q.Get("since") <= first && q.Get("until") > first {
-			w.Write(answer) //nolint:errcheck,gosec // a test
+			w.Write(answer) //nolint:gosec // a test
 			return
 		}
-		w.Write([]byte(`{"minutes":[]}`)) //nolint:errcheck,gosec // a test
+		w.Write([]byte(`{"minutes":[]}`)) //nolint:gosec // a test
 	}))
 	defer gateway.Close()
 	got, err := output(t, "commit-size", "--admin", gateway.URL, "--since", "2026-11-02T00:00:00Z", "--until",

@@ -63,7 +63,7 @@ func simulateCommand() *cobra.Command {
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books")
 	flags.BoolVar(&f.all, "all", false, "show every model with a price, not only the main book's")
 	flags.StringVar(&f.format, "format", "table", "table or json")
-	f.leverFlags.add(flags)
+	f.add(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd, time.Now()) }
 	return cmd
 }
