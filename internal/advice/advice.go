@@ -48,8 +48,8 @@ func Levers() []Lever {
 			},
 		},
 		{
-			Name: "flex", Line: `serviceTier {"type": "flex"} in the request`,
-			Risk: "answers come later, and may be refused under load",
+			Name: "flex", Line: "tier: {try: flex, first_byte: 20s, then: default}", Configured: true,
+			Risk: "answers may come later by as much as first_byte",
 			other: func(sku record.SKU) (record.SKU, bool) {
 				now := sku.Tier
 				sku.Tier = "flex"
