@@ -123,7 +123,8 @@ func holds(t *testing.T, s *Server, h *holder, slack int64, dialIt func(*Server)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		t.Errorf("%s: %d bytes each, %d in all are counted, slack %d", what, (int64(inUse())-before)/many, s.fixedBytes(), slack)
+		t.Errorf("%s: %d bytes each, %d in all are counted, slack %d", what, (int64(inUse())-before)/many,
+			s.fixedBytes(), slack)
 	}
 	open := func(n, counted int64) {
 		for range n {
