@@ -54,7 +54,7 @@ tenants: [{id: acme, keys: [%s], deny_models: ["*opus*"]}]
 	f("revoked pair", revoked.SigV4Credential, nova, ask, 403, "InvalidSignatureException")
 	f("skewed clock", late, nova, ask, 403, "InvalidSignatureException")
 	f("bad signature", tampered, nova, ask, 403, "InvalidSignatureException")
-	f("unknown path", bearer, "/models", ask, 404, "UnknownOperationException")
+	f("unknown path", bearer, "/nowhere", ask, 404, "UnknownOperationException")
 	f("unknown verb", bearer, "/model/amazon.nova-lite-v1%3A0/predict", ask, 404, "UnknownOperationException")
 	f("malformed", bearer, nova, `{"messages":[`, 400, "ValidationException")
 	f("duplicate", bearer, nova, `{"inferenceConfig":{"maxTokens":1,"maxTokens":9},"messages":[]}`, 400,
