@@ -21,7 +21,7 @@ type sizeFlags struct {
 	tenant, model                 string
 	unitInput, unitOutput         int64
 	reservedInput, reservedOutput string
-	format                        string
+	format                        format
 }
 
 func commitSizeCommand() *cobra.Command {
@@ -50,14 +50,14 @@ func commitSizeCommand() *cobra.Command {
 	flags.StringVar(&f.reservedInput, "reserved-input", "", "`USD` of 1,000 reserved input tokens a minute for a month")
 	flags.StringVar(&f.reservedOutput, "reserved-output", "", "`USD` of 1,000 reserved output tokens a minute for a month")
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books")
-	flags.StringVar(&f.format, "format", "table", "table or json")
+	f.format.add(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd, time.Now()) }
 	return cmd
 }
 
 func (f *sizeFlags) run(cmd *cobra.Command, now time.Time) error {
-	if f.format != "table" && f.format != "json" {
-		return command.Invalidf("there is no format %q; there are table and json", f.format)
+	if err := f.format.check(); err != nil {
+		return err
 	}
 	offers, err := f.offers()
 	if err != nil {
@@ -76,10 +76,7 @@ func (f *sizeFlags) run(cmd *cobra.Command, now time.Time) error {
 	if err != nil {
 		return command.Invalid(err)
 	}
-	if f.format == "json" {
-		return report.WriteJSON(cmd.OutOrStdout())
-	}
-	return report.WriteTable(cmd.OutOrStdout())
+	return f.format.write(cmd.OutOrStdout(), report)
 }
 
 // offers are what can be bought.

@@ -14,8 +14,9 @@ import (
 // savingsFlags are the flags of savings as they were given.
 type savingsFlags struct {
 	minutesFlags
-	tenant, prove, format string
-	prices                []string
+	tenant, prove string
+	prices        []string
+	format        format
 }
 
 func savingsCommand() *cobra.Command {
@@ -36,14 +37,14 @@ func savingsCommand() *cobra.Command {
 	flags.StringVar(&f.tenant, "tenant", "", "of root `TENANT` alone")
 	flags.StringVar(&f.prove, "prove", "", "what the use since `TIME`, such as 7d, would have cost with each line")
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books, without --config")
-	flags.StringVar(&f.format, "format", "table", "table or json")
+	f.format.add(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd, time.Now()) }
 	return cmd
 }
 
 func (f *savingsFlags) run(cmd *cobra.Command, now time.Time) error {
-	if f.format != "table" && f.format != "json" {
-		return command.Invalidf("there is no format %q; there are table and json", f.format)
+	if err := f.format.check(); err != nil {
+		return err
 	}
 	if f.prove != "" {
 		if _, err := moment("prove", f.prove, now); err != nil {
@@ -69,10 +70,7 @@ func (f *savingsFlags) run(cmd *cobra.Command, now time.Time) error {
 	report := advice.Report{
 		From: from, To: to, Findings: book.Findings(), Unpriced: book.Unpriced, Proof: f.prove != "",
 	}
-	if f.format == "json" {
-		return report.WriteJSON(cmd.OutOrStdout())
-	}
-	return report.WriteTable(cmd.OutOrStdout())
+	return f.format.write(cmd.OutOrStdout(), &report)
 }
 
 // table is the prices of --config, which has the tenants' discounts, or of the program and --prices.

@@ -3,7 +3,6 @@ package tools
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"os"
 	"strings"
@@ -24,7 +23,8 @@ type simulateFlags struct {
 	usage, usageDays                    string
 	light, escalation, partner          string
 	escalated, direct, discount, target string
-	verbosity, format                   string
+	verbosity                           string
+	format                              format
 	observe, judge                      string
 	prices                              []string
 	all                                 bool
@@ -62,30 +62,21 @@ func simulateCommand() *cobra.Command {
 	flags.StringVar(&f.judge, "judge", "", "`MODEL` that grades the answers of --observe")
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books")
 	flags.BoolVar(&f.all, "all", false, "show every model with a price, not only the main book's")
-	flags.StringVar(&f.format, "format", "table", "table or json")
+	f.format.add(flags)
 	f.add(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd, time.Now()) }
 	return cmd
 }
 
-// printed is what simulate prints.
-type printed interface {
-	WriteTable(w io.Writer) error
-	WriteJSON(w io.Writer) error
-}
-
 func (f *simulateFlags) run(cmd *cobra.Command, now time.Time) error {
-	if f.format != "table" && f.format != "json" {
-		return command.Invalidf("there is no format %q; there are table and json", f.format)
+	if err := f.format.check(); err != nil {
+		return err
 	}
 	result, err := f.simulate(now)
 	if err != nil {
 		return command.Invalid(err)
 	}
-	if f.format == "json" {
-		return result.WriteJSON(cmd.OutOrStdout())
-	}
-	return result.WriteTable(cmd.OutOrStdout())
+	return f.format.write(cmd.OutOrStdout(), result)
 }
 
 func (f *simulateFlags) simulate(now time.Time) (printed, error) {
