@@ -9,7 +9,6 @@ package controlplane
 import (
 	"encoding/json"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -91,19 +90,8 @@ func (p *plane) region(model string) string {
 	return p.snapshot.Router.Region(model, p.tenant.Upstream)
 }
 
-// partition is the first part of a region's ARNs.
-func partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	}
-	return "aws"
-}
-
 func modelARN(region, foundation string) string {
-	return "arn:" + partition(region) + ":bedrock:" + region + "::foundation-model/" + foundation
+	return "arn:" + wire.Partition(region) + ":bedrock:" + region + "::foundation-model/" + foundation
 }
 
 func denied(model string) *wire.Error {

@@ -105,7 +105,7 @@ func (p *plane) system(id, scope, foundation string) *profile {
 	region := p.region(id)
 	return &profile{
 		Name: strings.ToUpper(scope) + " " + title(foundation), ID: id, Status: "ACTIVE", Type: systemDefined,
-		ARN:    "arn:" + partition(region) + ":bedrock:" + region + "::inference-profile/" + id,
+		ARN:    "arn:" + wire.Partition(region) + ":bedrock:" + region + "::inference-profile/" + id,
 		Models: []profileModel{{modelARN(region, foundation)}},
 	}
 }

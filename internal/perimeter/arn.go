@@ -34,25 +34,10 @@ func parse(name string) (a arn, ok bool) {
 	}
 	a = arn{partition: part[1], service: part[2], region: part[3], account: part[4]}
 	a.kind, a.rest, ok = strings.Cut(part[5], "/")
-	if !ok || a.kind == "" || a.rest == "" || a.partition != partition(a.region) {
+	if !ok || a.kind == "" || a.rest == "" || a.partition != wire.Partition(a.region) {
 		return a, false
 	}
 	return a, a.account == "" || config.IsAccount(a.account)
-}
-
-// partitions are those of regions that begin so; all others are of aws.
-var partitions = []struct{ begins, name string }{
-	{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-isob-", "aws-iso-b"}, {"us-isof-", "aws-iso-f"},
-	{"us-iso-", "aws-iso"}, {"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"},
-}
-
-func partition(region string) string {
-	for _, p := range partitions {
-		if strings.HasPrefix(region, p.begins) {
-			return p.name
-		}
-	}
-	return "aws"
 }
 
 // modelServices are the services that own what can be asked as a model, by the kind

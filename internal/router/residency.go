@@ -118,7 +118,8 @@ func (r *Router) lacks(model, term string) string {
 }
 
 // placed is a leg as the tenant's residency has it: with any, the global profile of a model is asked in place of
-// another one where there is one that the tenant may use. A model for which the tenant has a profile of its own stays.
+// another one where there is one that the tenant may use. A model for which the tenant has a profile of its own stays,
+// and what is in a partition of AWS that global profiles do not reach.
 func (r *Router) placed(in *Input, leg Leg) Leg {
 	if in.Bounds.Residency != "any" || !in.Facts.Op.Writes() || in.Facts.Op == wire.OpStartAsyncInvoke {
 		return leg
@@ -126,7 +127,7 @@ func (r *Router) placed(in *Input, leg Leg) Leg {
 	id, upstream := wire.ParseModelID(leg.Model), r.upstreamOf(leg.Model, in.Bounds.Upstream)
 	plain := id.Kind == wire.ModelFoundation || id.Kind == wire.ModelProfile
 	if !plain || id.Region != "" || id.Scope == wire.ScopeGlobal || !strings.HasSuffix(leg.Model, id.Foundation) ||
-		!r.global.Match(id.Foundation) || r.Mantle(upstream) || ownPartition(r.regions[upstream]) {
+		!r.global.Match(id.Foundation) || r.Mantle(upstream) || wire.Partition(r.regions[upstream]) != "aws" {
 		return leg
 	}
 	global := wire.ScopeGlobal + "." + id.Foundation
@@ -135,11 +136,6 @@ func (r *Router) placed(in *Input, leg Leg) Leg {
 	}
 	leg.Named, leg.Model = leg.Model, global
 	return leg
-}
-
-// ownPartition reports whether a region is in a partition of AWS that global profiles do not reach.
-func ownPartition(region string) bool {
-	return strings.HasPrefix(region, "us-gov-") || strings.HasPrefix(region, "cn-") || strings.HasPrefix(region, "eusc-")
 }
 
 // globalOf are the models that have a global profile: those for which a price book has a price of it alone.

@@ -152,3 +152,19 @@ func trimContext(id string) string {
 	}
 	return id
 }
+
+// partitions are those of regions that begin so; all others are of aws.
+var partitions = []struct{ begins, name string }{
+	{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-isob-", "aws-iso-b"}, {"us-isof-", "aws-iso-f"},
+	{"us-iso-", "aws-iso"}, {"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"},
+}
+
+// Partition is the first part of the ARNs of a region, such as aws or aws-cn.
+func Partition(region string) string {
+	for _, p := range partitions {
+		if strings.HasPrefix(region, p.begins) {
+			return p.name
+		}
+	}
+	return "aws"
+}
