@@ -67,6 +67,7 @@ var layers = map[string]int{
 	"internal/commitment":            44,
 	"internal/forecast":              42, // how budgets stand
 	"internal/statement":             43, // months that are closed
+	"internal/batchjob":              36, // what batch jobs left in S3
 	"internal/reconcile":             49, // what AWS bills, against what was metered
 	"internal/meter/redis":           42,
 	"internal/meter/redis/closed":    41, // below it, as its counters go by it

@@ -37,7 +37,9 @@ func (m *Meter) Adjust(a *record.Adjustment) error {
 	if _, err := b.Sums(nil); err != nil {
 		return err
 	}
-	return m.append(&record.AdjustEntry{Posting: p, Adjustment: *a}, journal.Refusable)
+	err := m.append(&record.AdjustEntry{Posting: p, Adjustment: *a}, journal.Refusable)
+	m.opts.Crash.At(AfterAdjust)
+	return err
 }
 
 // ReadCorrections reads every segment of a journal of corrections, which are

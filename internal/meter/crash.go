@@ -13,6 +13,7 @@ const (
 	AfterEnd      = "after-end"
 	ApplySent     = "apply-sent"
 	ApplyReply    = "apply-reply"
+	AfterAdjust   = "after-adjust" // of a command: an adjustment is in its journal
 )
 
 // Crash is called with the name of each point that is passed. Nil does nothing.

@@ -96,6 +96,16 @@ func ParseModelID(id string) ModelID {
 	return m
 }
 
+// PlainID is the id of a foundation model or of a profile of AWS's own, where AWS names it by its ARN. Other
+// ids stay.
+func PlainID(id string) string {
+	switch ParseModelID(id).Kind {
+	case ModelFoundation, ModelProfile:
+		return id[strings.LastIndexByte(id, '/')+1:]
+	}
+	return id
+}
+
 // Names are the spellings by which a policy may name the model of an id: as it was
 // given, what an ARN names, the foundation id, that without its version or with
 // the usual one, and without what may be a region prefix of a geography yet to

@@ -51,6 +51,9 @@ func correct(cmd *cobra.Command, cfg *config.Config, f func(c *audit.Corrections
 	defer func() { err = errors.Join(err, closeStore()) }()
 	o, dir := command.MeterOptions(cfg, store), command.CorrectionsDir(cfg)
 	o.Disk = dir
+	if o.Crash, _, err = command.Faults(); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(string(dir), 0o700); err != nil {
 		return err
 	}

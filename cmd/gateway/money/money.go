@@ -7,5 +7,6 @@ import "github.com/spf13/cobra"
 // Commands are the commands of the package.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{reportCommand(), budgetsCommand(), commitmentsCommand(), verifyCommand(), rebuildCommand(),
-		adjustCommand(), resolveCommand(), pricesCommand(), closeCommand(), reconcileCommand()}
+		adjustCommand(), resolveCommand(), pricesCommand(), closeCommand(), reconcileCommand(),
+		importCommand()}
 }

@@ -70,7 +70,7 @@ type app struct {
 func start(ctx context.Context, o options, cfg *config.Config, closing *closers) (*app, error) {
 	a := &app{}
 	a.openLog(newLog(os.Stderr).Handler(), closing)
-	crash, now, err := faults()
+	crash, now, err := command.Faults()
 	if err != nil {
 		return nil, err
 	}

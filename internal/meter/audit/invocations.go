@@ -47,13 +47,7 @@ func (i *Invocation) Record() string { return i.RequestMetadata[record.TagKey] }
 
 // Model is the id that was sent upstream: Bedrock logs foundation models and
 // system profiles by their ARNs, of which the id is the last part.
-func (i *Invocation) Model() string {
-	switch wire.ParseModelID(i.ModelID).Kind {
-	case wire.ModelFoundation, wire.ModelProfile:
-		return i.ModelID[strings.LastIndexByte(i.ModelID, '/')+1:]
-	}
-	return i.ModelID
-}
+func (i *Invocation) Model() string { return wire.PlainID(i.ModelID) }
 
 // End is how the call ended by this line: failed and not billed when it names
 // an error and no tokens. It reports false when the line does not say.

@@ -1,6 +1,6 @@
 //go:build faults
 
-package serving
+package command
 
 import (
 	"fmt"
@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/internal/meter"
 )
 
@@ -27,8 +26,8 @@ const (
 	clockVariable = "SLUICE_CLOCK"
 )
 
-// faults are the hooks that fault tests ask for.
-func faults() (meter.Crash, func() time.Time, error) {
+// Faults are the hooks that fault tests ask for.
+func Faults() (meter.Crash, func() time.Time, error) {
 	crash, err := crashAt(os.Getenv(crashVariable), killSelf)
 	if err != nil {
 		return nil, nil, err
@@ -46,7 +45,7 @@ func killSelf() {
 // points are those of package meter. Constant.
 var points = []string{
 	meter.BeforeStart, meter.AfterStart, meter.AfterReserve, meter.AfterDispatch, meter.FirstByte, meter.UsageFrame,
-	meter.AfterEnd, meter.ApplySent, meter.ApplyReply,
+	meter.AfterEnd, meter.ApplySent, meter.ApplyReply, meter.AfterAdjust,
 }
 
 // crashAt returns a Crash that calls kill when the point of spec, "NAME:N", is
@@ -58,7 +57,7 @@ func crashAt(spec string, kill func()) (meter.Crash, error) {
 	name, number, _ := strings.Cut(spec, ":")
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || !slices.Contains(points, name) {
-		return nil, command.Invalidf("%s=%q: want NAME:N with NAME one of %s", crashVariable, spec,
+		return nil, Invalidf("%s=%q: want NAME:N with NAME one of %s", crashVariable, spec,
 			strings.Join(points, ", "))
 	}
 	var passed atomic.Int64
@@ -76,7 +75,7 @@ func clockFrom(file string) (func() time.Time, error) {
 	}
 	first, err := offset(file)
 	if err != nil {
-		return nil, command.Invalidf("%s: %w", clockVariable, err)
+		return nil, Invalidf("%s: %w", clockVariable, err)
 	}
 	var last atomic.Int64
 	last.Store(int64(first))

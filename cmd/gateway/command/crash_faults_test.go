@@ -1,6 +1,6 @@
 //go:build faults
 
-package serving
+package command
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/internal/meter"
 )
 
@@ -21,7 +20,7 @@ func TestClockFrom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var bad command.InvalidError
+	var bad InvalidError
 	if _, err := clockFrom(file); !errors.As(err, &bad) {
 		t.Errorf("a file that is not there: %v", err)
 	}

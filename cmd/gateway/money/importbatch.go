@@ -1,0 +1,292 @@
+package money
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/batchjob"
+	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/meter/audit"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/perimeter"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+func importCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Meter what did not pass the gateway",
+	}
+	cmd.AddCommand(importBatchCommand())
+	return command.Group(cmd)
+}
+
+// batchFlags say whose the jobs are.
+type batchFlags struct {
+	job, jobs, model, key, at string
+	tenants                   []string
+}
+
+func importBatchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "batch --config FILE --tenant TENANT (--job ARN --model ID | --jobs FILE) DIR...",
+		Short: "Meter the output of batch jobs of Bedrock, each job once",
+		Long: "Meter what batch jobs used, from folders that mirror the bucket of their output: as\n" +
+			"`aws s3 sync` makes them. In a DIR and below it, each folder with a manifest.json.out is a job; a\n" +
+			"file of its output names its folder. Records are priced by the batch price of their model, one\n" +
+			"by one. A job is known by its ARN: imported again, it adds nothing. --jobs has ARN, model, name and\n" +
+			"end of jobs, as `aws bedrock list-model-invocation-jobs` or get-model-invocation-job prints\n" +
+			"them. Nothing is counted unless all jobs are whole and fit their manifests. The gateway may run.",
+		Example: "  gateway import batch --config sluice.yaml --tenant acme/support --model amazon.nova-pro-v1:0 \\\n" +
+			"    --job arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/a1b2c3d4e5f6 out/a1b2c3d4e5f6\n" +
+			"  gateway import batch --config sluice.yaml --tenant 'support-*=acme/support' --jobs jobs.json out",
+		Args: command.Args(cobra.MinimumNArgs(1)),
+	}
+	var f batchFlags
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.tenants, "tenant", nil,
+		"`TENANT` that pays, whole path; with --jobs NAME=TENANT too, a pattern of jobs' names; may be repeated")
+	flags.StringVar(&f.job, "job", "", "`ARN` of the job, when there is one")
+	flags.StringVar(&f.model, "model", "", "`ID` of the model that the job asked for")
+	flags.StringVar(&f.jobs, "jobs", "", "`FILE` with what Bedrock says of the jobs, JSON")
+	flags.StringVar(&f.key, "key", "", "`KEY` id that the jobs count for")
+	flags.StringVar(&f.at, "at", "",
+		"`TIME` that they ended, as 2026-11-23T10:00:00Z; default that of --jobs, else of the manifest's file")
+	return command.Configured(cmd, func(cmd *cobra.Command, cfg *config.Config) error {
+		i, err := f.importing(cfg)
+		if err != nil {
+			return command.Invalid(err)
+		}
+		return command.InvalidIf(i.run(cmd, cmd.Flags().Args()), batchjob.ErrInput)
+	})
+}
+
+// importing is one run of the command.
+type importing struct {
+	cfg       *config.Config
+	key       string
+	at        time.Time // zero: as each job says
+	summaries []batchjob.Summary
+	one       bool // they are that of --job
+	payers    []payer
+	policies  *budget.Policies
+	perimeter *perimeter.Perimeter
+	routes    *router.Router
+	prices    *record.PriceBook
+	by        audit.Signature
+}
+
+// payer is whose the jobs are that a pattern names.
+type payer struct {
+	of     glob.Pattern
+	tenant string
+}
+
+// importing reads the flags, and what the configuration says of them.
+func (f *batchFlags) importing(cfg *config.Config) (i *importing, err error) {
+	i = &importing{cfg: cfg, key: f.key, one: f.job != "", perimeter: perimeter.Compile(cfg), by: signature()}
+	if len(f.tenants) == 0 {
+		return nil, errors.New("--tenant is needed")
+	}
+	for _, text := range f.tenants {
+		pattern, tenant, named := strings.Cut(text, "=")
+		if !named {
+			pattern, tenant = "*", text
+		}
+		if !slices.ContainsFunc(cfg.Tenants, func(t config.Tenant) bool { return t.ID == tenant }) {
+			return nil, fmt.Errorf("--tenant: there is no tenant %q in the configuration", tenant)
+		}
+		i.payers = append(i.payers, payer{glob.Compile(pattern), tenant})
+	}
+	if f.at != "" {
+		if i.at, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return nil, fmt.Errorf("--at: %w", err)
+		}
+	}
+	if i.summaries, err = f.summaries(); err != nil {
+		return nil, err
+	}
+	routes, problems := router.Compile(cfg)
+	if err := cfg.Report(problems); err != nil {
+		return nil, err
+	}
+	i.routes = routes
+	if i.prices, err = command.Prices(cfg); err != nil {
+		return nil, err
+	}
+	i.policies, err = budget.Compile(cfg.Tenants)
+	return i, err
+}
+
+// summaries are those of --jobs, or of --job and --model.
+func (f *batchFlags) summaries() ([]batchjob.Summary, error) {
+	switch {
+	case f.jobs != "" && f.job+f.model != "":
+		return nil, errors.New("give --jobs, or --job and --model, not both")
+	case f.jobs != "":
+		return batchjob.ReadSummaries(f.jobs)
+	case f.job == "" || f.model == "":
+		return nil, errors.New("--job and --model are needed, or --jobs")
+	}
+	arn, err := batchjob.ParseARN(f.job)
+	if err != nil {
+		return nil, fmt.Errorf("--job: %w", err)
+	}
+	return []batchjob.Summary{{ARN: arn, Model: f.model}}, nil
+}
+
+// entry is a job that was read and is to be entered.
+type entry struct {
+	job     *batchjob.Job
+	summary *batchjob.Summary
+	metered *batchjob.Metered
+	orders  []audit.Order
+}
+
+// run reads all jobs, and only then writes.
+func (i *importing) run(cmd *cobra.Command, paths []string) error {
+	var all []entry
+	out := cmd.OutOrStdout()
+	for _, path := range paths {
+		found, err := batchjob.Find(path)
+		if err != nil {
+			return err
+		}
+		for _, dir := range found.Open {
+			fmt.Fprintf(out, "%s has output and no manifest.json.out: its job has not ended; left out\n", dir)
+		}
+		for _, j := range found.Jobs {
+			e, err := i.read(j)
+			if err != nil {
+				return err
+			}
+			all = append(all, e)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return correct(cmd, i.cfg, func(c *audit.Corrections) error {
+		for n := range all {
+			if err := i.enter(c, &all[n], out); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// read meters a job, and orders what enters it.
+func (i *importing) read(j *batchjob.Job) (e entry, err error) {
+	e.job = j
+	if e.summary, err = i.of(j); err != nil {
+		return e, err
+	}
+	terms, err := i.terms(&e)
+	if err != nil {
+		return e, fmt.Errorf("%s: %w: %w", j.Dir, batchjob.ErrInput, err)
+	}
+	if e.metered, err = j.Meter(terms); err != nil {
+		return e, err
+	}
+	for _, row := range e.metered.Rows {
+		o := audit.Order{
+			ID: e.summary.ARN.Text, RefersTo: e.summary.ARN.Text, Reason: "batch job", Row: row.Key, Add: row.Add,
+			Of: terms.At, By: i.by,
+		}
+		if row.Key.Context != "" {
+			o.ID += "/" + row.Key.Context
+		}
+		if err := o.Check(); err != nil {
+			return e, fmt.Errorf("%s: %w: %w", j.Dir, batchjob.ErrInput, err)
+		}
+		e.orders = append(e.orders, o)
+	}
+	return e, nil
+}
+
+// of is what is known of a job.
+func (i *importing) of(j *batchjob.Job) (*batchjob.Summary, error) {
+	for n := range i.summaries {
+		if i.summaries[n].ARN.ID == j.ID {
+			return &i.summaries[n], nil
+		}
+	}
+	if i.one {
+		return nil, i.summaries[0].ARN.Check(j)
+	}
+	return nil, fmt.Errorf("%s: %w: --jobs has no job %s that has ended", j.Dir, batchjob.ErrInput, j.ID)
+}
+
+// terms are who pays for a job, and by which price.
+func (i *importing) terms(e *entry) (*batchjob.Terms, error) {
+	arn := &e.summary.ARN
+	if stranger := i.perimeter.Stranger(arn.Text); i.cfg.AllowedAccounts != nil && stranger != "" {
+		return nil, fmt.Errorf("the job is of account %s, which allowed_accounts does not have", stranger)
+	}
+	payer := slices.IndexFunc(i.payers, func(p payer) bool { return p.of.Match(e.summary.Name) })
+	if payer < 0 {
+		return nil, fmt.Errorf("no --tenant has a pattern for the job's name, %q", e.summary.Name)
+	}
+	model := wire.PlainID(e.summary.Model)
+	priced := i.routes.Priced(model)
+	if priced.Foundation == "" {
+		return nil, fmt.Errorf("nobody knows the model of %s: a line in model_map helps", model)
+	}
+	at := cmp.Or(i.at, e.summary.Ended, e.job.Written).UTC()
+	if now := i.by.At; at.After(now.Add(5*time.Minute)) || at.Before(now.Add(-record.KeepDays)) {
+		return nil, fmt.Errorf("it ended at %s, which is yet to come, or longer ago than ledgers keep; --at says when",
+			at.Format(time.RFC3339))
+	}
+	sku := record.SKUOf(priced.Foundation, priced.Scope, batchjob.Tier, "")
+	sku.Region = arn.Region
+	return &batchjob.Terms{
+		Tenant: i.payers[payer].tenant, Key: i.key, Model: model, SKU: sku, At: at, Prices: i.prices,
+	}, nil
+}
+
+// enter makes the orders of a job that were not made before.
+func (i *importing) enter(c *audit.Corrections, e *entry, out io.Writer) error {
+	name, added := e.summary.ARN.Text, false
+	for n := range e.orders {
+		made, err := c.EnterOnce(&e.orders[n], i.policies.Budgets)
+		if err != nil {
+			return command.InvalidIf(err, audit.ErrOtherContents)
+		}
+		added = added || made
+	}
+	switch {
+	case len(e.orders) == 0:
+		fmt.Fprintf(out, "%s has no records; nothing added\n", name)
+		return nil
+	case !added:
+		fmt.Fprintf(out, "%s was imported before; nothing added\n", name)
+		return nil
+	}
+	sum, m := e.metered.Sum(), e.metered
+	fmt.Fprintf(out, "%s imported for %s: %s, %d records, %d of them failed, %d input and %d output tokens, $%s\n", name,
+		e.orders[0].Row.Tenant, e.orders[0].Row.Model, m.Records, m.Failed, sum.Input, sum.Output, sum.Cost())
+	if m.Shared > 0 {
+		fmt.Fprintf(out, "  %d records report no tokens; the rest of the manifest's was shared out among them\n", m.Shared)
+	}
+	if m.Differs {
+		fmt.Fprintf(out, "  the manifest has %d input and %d output tokens; those of the records count\n",
+			e.job.Manifest.Input, e.job.Manifest.Output)
+	}
+	if sum.Unpriced > 0 {
+		fmt.Fprintf(out, "  %d records have no batch price: `gateway prices rerate` enters it once a price book has one\n",
+			sum.Unpriced)
+	}
+	return nil
+}
