@@ -74,6 +74,9 @@ type Finding struct {
 	Lever  *Lever
 	Cost   money.Total // what the use did cost that the lever applies to
 	Saved  money.Total
+	Least  money.Total // of Saved; that of a lever which is Whole does not count
+	// Span is of how much time the amounts are, 0 for the whole period.
+	Span time.Duration
 }
 
 // Low is what the lever saves at least.
@@ -81,7 +84,7 @@ func (f *Finding) Low() money.Total {
 	if f.Lever.Whole {
 		return f.Saved
 	}
-	return money.Total{}
+	return f.Least
 }
 
 // Book adds up findings. Make it with NewBook.
@@ -107,32 +110,41 @@ func NewBook(table *record.PriceBook, at time.Time) *Book {
 
 // Add adds what a root tenant used of a model and tier in a minute.
 func (b *Book) Add(r *decision.Row) {
-	id := wire.ParseModelID(r.Model)
-	now := record.SKUOf(id.Foundation, id.Scope, r.Tier, "")
-	list, ok := b.price(now).TokenRates()
-	if !ok || r.Cost == 0 {
+	if _, ok := b.price(skuOf(r)).TokenRates(); !ok || r.Cost == 0 {
 		b.Unpriced++
 		return
 	}
 	for i := range b.levers {
-		l := &b.levers[i]
-		other, possible := l.other(now)
-		if !possible {
-			continue
-		}
-		rates, ok := b.price(other).TokenRates()
-		if !ok {
-			continue
-		}
-		if l.uncached {
-			rates.CacheRead, rates.CacheWrite5m, rates.CacheWrite1h = rates.Input, rates.Input, rates.Input
-		}
-		if saved := part(r, &list, &rates); saved > 0 {
+		if saved := b.saves(r, &b.levers[i]); saved > 0 {
 			f := b.finding(key{r.Root, i})
 			f.Cost.Add(money.Pico(r.Cost))
 			f.Saved.Add(saved)
 		}
 	}
+}
+
+// skuOf is what a row is priced as.
+func skuOf(r *decision.Row) record.SKU {
+	id := wire.ParseModelID(r.Model)
+	return record.SKUOf(id.Foundation, id.Scope, r.Tier, "")
+}
+
+// saves is how much of a row's cost a lever would have saved, 0 where it cannot be pulled or priced.
+func (b *Book) saves(r *decision.Row, l *Lever) money.Pico {
+	now := skuOf(r)
+	list, ok := b.price(now).TokenRates()
+	other, possible := l.other(now)
+	if !ok || !possible {
+		return 0
+	}
+	rates, ok := b.price(other).TokenRates()
+	if !ok {
+		return 0
+	}
+	if l.uncached {
+		rates.CacheRead, rates.CacheWrite5m, rates.CacheWrite1h = rates.Input, rates.Input, rates.Input
+	}
+	return part(r, &list, &rates)
 }
 
 func (b *Book) finding(k key) *Finding {
@@ -176,9 +188,12 @@ func (b *Book) Findings() []Finding {
 	for _, f := range b.found {
 		all = append(all, *f)
 	}
-	slices.SortFunc(all, func(x, y Finding) int {
-		return cmp.Or(y.Saved.Rat().Cmp(x.Saved.Rat()), cmp.Compare(x.Tenant, y.Tenant),
-			cmp.Compare(x.Lever.Name, y.Lever.Name))
-	})
+	slices.SortFunc(all, bySaving)
 	return all
+}
+
+// bySaving brings the greatest first.
+func bySaving(x, y Finding) int {
+	return cmp.Or(y.Saved.Rat().Cmp(x.Saved.Rat()), cmp.Compare(x.Tenant, y.Tenant),
+		cmp.Compare(x.Lever.Name, y.Lever.Name), cmp.Compare(x.Lever.Line, y.Lever.Line))
 }

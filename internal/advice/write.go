@@ -1,6 +1,7 @@
 package advice
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,9 +25,9 @@ type Report struct {
 
 const month = 730 * time.Hour
 
-// scaled is an amount of the period, as one of a month where that is asked for.
-func (r *Report) scaled(t money.Total) money.Total {
-	span := r.To.Sub(r.From)
+// scaled is an amount of a finding, as one of a month where that is asked for.
+func (r *Report) scaled(f *Finding, t money.Total) money.Total {
+	span := cmp.Or(f.Span, r.To.Sub(r.From))
 	if r.Proof || span <= 0 {
 		return t
 	}
@@ -67,7 +68,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 				f.Saved.Rounded(), f.Lever.Line)
 			continue
 		}
-		least, most, of := r.scaled(low), r.scaled(f.Saved), r.scaled(f.Cost)
+		least, most, of := r.scaled(&f, low), r.scaled(&f, f.Saved), r.scaled(&f, f.Cost)
 		saves := "$" + most.Rounded()
 		if !f.Lever.Whole {
 			saves = fmt.Sprintf("$%s to $%s", least.Rounded(), most.Rounded())
@@ -110,7 +111,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		out.Per = "period"
 	}
 	for _, f := range r.shown() {
-		cost, low, saved := r.scaled(f.Cost), r.scaled(f.Low()), r.scaled(f.Saved)
+		cost, low, saved := r.scaled(&f, f.Cost), r.scaled(&f, f.Low()), r.scaled(&f, f.Saved)
 		out.Levers = append(out.Levers, findingJSON{
 			f.Tenant, f.Lever.Name, cost.String(), low.String(), saved.String(), f.Lever.Risk, f.Lever.Line,
 		})

@@ -16,6 +16,7 @@ type savingsFlags struct {
 	minutesFlags
 	tenant, prove string
 	prices        []string
+	requests      []string
 	format        format
 }
 
@@ -26,7 +27,8 @@ func savingsCommand() *cobra.Command {
 		Long: "Print what the recorded use of each tenant would have cost with a lever that nobody has\n" +
 			"pulled: the global profile, flex, batch. Each minute's tokens are priced anew. A saving is\n" +
 			"exact where all of the use can take the lever, else it lies between nothing and the\n" +
-			"amount. Savings of several levers do not add up. --prove shows what a time would have\n" +
+			"amount. Calls could have waited for a batch job when they came in bursts, the same each\n" +
+			"day, by one key and without streams. Savings of several levers do not add up. --prove shows what a time would have\n" +
 			"cost with the line of configuration that pulls a lever. Nothing is changed.",
 		Example: "  gateway savings --config sluice.yaml\n  gateway savings --config sluice.yaml --prove 7d",
 		Args:    command.Args(cobra.NoArgs),
@@ -37,6 +39,8 @@ func savingsCommand() *cobra.Command {
 	flags.StringVar(&f.tenant, "tenant", "", "of root `TENANT` alone")
 	flags.StringVar(&f.prove, "prove", "", "what the use since `TIME`, such as 7d, would have cost with each line")
 	flags.StringSliceVar(&f.prices, "prices", nil, "price `FILE`s that override the shipped books, without --config")
+	flags.StringArrayVar(&f.requests, "requests", nil,
+		"`FILE` with an answer of /api/v1/requests, beside --minutes; repeatable")
 	f.format.add(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd, time.Now()) }
 	return cmd
@@ -67,8 +71,13 @@ func (f *savingsFlags) run(cmd *cobra.Command, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	waiting, err := f.waiting(cmd, book, from, to)
+	if err != nil {
+		return command.Invalid(err)
+	}
 	report := advice.Report{
-		From: from, To: to, Findings: book.Findings(), Unpriced: book.Unpriced, Proof: f.prove != "",
+		From: from, To: to, Findings: append(book.Findings(), waiting...), Unpriced: book.Unpriced,
+		Proof: f.prove != "",
 	}
 	return f.format.write(cmd.OutOrStdout(), &report)
 }

@@ -2,8 +2,10 @@ package tools
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/test/harness"
@@ -43,6 +45,40 @@ func TestSavings(t *testing.T) {
 	f([]string{`"saved_usd": "1.80"`, `"per": "period"`}, []string{"flex"}, "--prove", "7d", "--format", "json")
 }
 
+// TestSavingsOfWaiting: bursts of three nights, of 100 calls of a dollar each, would have cost half in batch: 150 dollars
+// in the 48 hours from the first of them to the last. A month has 15.2 times as many hours.
+func TestSavingsOfWaiting(t *testing.T) {
+	var calls []string
+	for night := range 3 {
+		for n := range 100 {
+			at := time.Date(2026, 11, 2+night, 2, 0, n*27/100, 0, time.UTC)
+			if night < 2 {
+				at = at.Add(27 * time.Second)
+			}
+			calls = append(calls, fmt.Sprintf(`{"id": "x", "received": %q, "tenant": "acme/nightly", "key": "K7",
+				"status": 200, "operation": "invoke", "legs": [{"model": "amazon.nova-pro-v1:0", "outcome": "completed", "cost_usd": "1",
+				"tokens": {"input": 1000, "output": 100}}]}`, at.Format(time.RFC3339)))
+		}
+	}
+	requests := harness.File(t, "requests.json", `{"requests": [`+strings.Join(calls, ",")+`]}`)
+	args := []string{"savings", "--minutes", harness.File(t, "used.json", used), "--requests", requests}
+	got, err := output(t, args...)
+	if err != nil || !strings.Contains(got, "acme/nightly  batch, could have waited") ||
+		!strings.Contains(got, "a batch job in place of the bursts of key K7") {
+		t.Fatalf("%v\n%s", err, got)
+	}
+	got, err = output(t, append(args, "--format", "json")...)
+	if err != nil || strings.Count(got, `_usd": "228`) != 2 { // 2,281.25 without the seconds within bursts
+		t.Errorf("%v\n%s", err, got)
+	}
+	if got, err = output(t, append(args, "--prove", "7d")...); err != nil || strings.Contains(got, "waited") {
+		t.Errorf("%v\n%s", err, got)
+	}
+	if got, err = output(t, append(args, "--tenant", "umbrella")...); err != nil || strings.Contains(got, "waited") {
+		t.Errorf("%v\n%s", err, got)
+	}
+}
+
 func TestSavingsRefuses(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
@@ -57,4 +93,6 @@ func TestSavingsRefuses(t *testing.T) {
 	f("--config FILE or --admin ADDR is needed")
 	f("no such file", "--minutes", "/nonexistent")
 	f("no such file", "--minutes", sums, "--prices", "/nonexistent")
+	f("no such file", "--minutes", sums, "--requests", "/nonexistent")
+	f("is no answer of /api/v1/requests", "--minutes", sums, "--requests", harness.File(t, "x", "[]"))
 }
