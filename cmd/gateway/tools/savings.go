@@ -28,8 +28,9 @@ func savingsCommand() *cobra.Command {
 			"pulled: the global profile, flex, batch. Each minute's tokens are priced anew. A saving is\n" +
 			"exact where all of the use can take the lever, else it lies between nothing and the\n" +
 			"amount. Calls could have waited for a batch job when they came in bursts, the same each\n" +
-			"day, by one key and without streams. Savings of several levers do not add up. --prove shows what a time would have\n" +
-			"cost with the line of configuration that pulls a lever. Nothing is changed.",
+			"day, by one key and without streams. Savings of several levers do not add up. --prove\n" +
+			"shows what a time would have cost with the line of configuration that pulls a lever.\n" +
+			"Nothing is changed.",
 		Example: "  gateway savings --config sluice.yaml\n  gateway savings --config sluice.yaml --prove 7d",
 		Args:    command.Args(cobra.NoArgs),
 	}

@@ -45,8 +45,8 @@ func TestSavings(t *testing.T) {
 	f([]string{`"saved_usd": "1.80"`, `"per": "period"`}, []string{"flex"}, "--prove", "7d", "--format", "json")
 }
 
-// TestSavingsOfWaiting: bursts of three nights, of 100 calls of a dollar each, would have cost half in batch: 150 dollars
-// in the 48 hours from the first of them to the last. A month has 15.2 times as many hours.
+// TestSavingsOfWaiting: bursts of three nights, of 100 calls of a dollar each, would have cost half in batch: 150
+// dollars in the 48 hours from the first of them to the last. A month has 15.2 times as many hours.
 func TestSavingsOfWaiting(t *testing.T) {
 	var calls []string
 	for night := range 3 {
@@ -56,8 +56,8 @@ func TestSavingsOfWaiting(t *testing.T) {
 				at = at.Add(27 * time.Second)
 			}
 			calls = append(calls, fmt.Sprintf(`{"id": "x", "received": %q, "tenant": "acme/nightly", "key": "K7",
-				"status": 200, "operation": "invoke", "legs": [{"model": "amazon.nova-pro-v1:0", "outcome": "completed", "cost_usd": "1",
-				"tokens": {"input": 1000, "output": 100}}]}`, at.Format(time.RFC3339)))
+				"status": 200, "operation": "invoke", "legs": [{"model": "amazon.nova-pro-v1:0",
+				"outcome": "completed", "cost_usd": "1", "tokens": {"input": 1000, "output": 100}}]}`, at.Format(time.RFC3339)))
 		}
 	}
 	requests := harness.File(t, "requests.json", `{"requests": [`+strings.Join(calls, ",")+`]}`)
