@@ -292,6 +292,7 @@ type Tenant struct {
 	OutputTokens *OutputTokens
 	PromptCache  Caching
 	Budgets      []Budget
+	Session      *SessionBudget // of each of its sessions, nil for none, or that of those above it
 	Limits       Limits
 	OnLedgerLoss string // lease_only (default), allow, deny
 	// BudgetHeaders is which budgets answers tell of: none (default), own, all. All are
@@ -345,6 +346,7 @@ type Key struct {
 	Budgets  []Budget // for the key alone, beside its tenant's
 	Limits   Limits   // likewise
 	Tier     *Tier    // in place of its tenant's, nil for that
+	Session  *SessionBudget
 }
 
 // Limits are rates. Zero is no limit.

@@ -101,6 +101,61 @@ func legTiers(d *decoder, v value, t *LegTiers) {
 	)
 }
 
+// SessionBudget is what each session of a tenant may spend within any span of Within: see package session for what a
+// session is.
+type SessionBudget struct {
+	USD      money.Pico
+	OnExceed string        // reject (default), light_only
+	HardUSD  money.Pico    // where light_only stops too
+	Within   time.Duration // default 24h
+	Missing  string        // what becomes of requests without a session: allow (default), reject
+	Loop     Loop
+}
+
+// Loop is what tells that a session goes round in circles, and what becomes of it then. Zero watches nothing.
+type Loop struct {
+	Repeats      int64      // calls of one tool with the same arguments, among the last 16
+	USDPerMinute money.Pico // spent
+	Growth       int64      // how many times its first context a session may come to
+	Then         string     // light_only (default), reject, notify
+}
+
+func sessionBudgetSection(d *decoder, v value, b *SessionBudget) {
+	*b = SessionBudget{
+		OnExceed: "reject", Within: 24 * time.Hour, Missing: "allow", Loop: Loop{Then: "light_only"},
+	}
+	before := len(d.faults)
+	d.section(v,
+		need("usd", &b.USD, dollars),
+		key("on_exceed", &b.OnExceed, oneOf("reject", "light_only")),
+		key("hard_usd", &b.HardUSD, dollars),
+		key("within", &b.Within, period(time.Minute)),
+		key("missing", &b.Missing, oneOf("allow", "reject")),
+		key("loop", &b.Loop, loopSection),
+	)
+	switch light := b.OnExceed == "light_only"; {
+	case d.shape != nil, len(d.faults) > before:
+	case light && b.HardUSD == 0:
+		d.fault(v, "needs hard_usd with on_exceed: light_only, where light requests stop too")
+	case !light && b.HardUSD != 0:
+		d.fault(v, "hard_usd has an effect with on_exceed: light_only only")
+	case light && b.HardUSD < b.USD:
+		d.fault(v, "hard_usd must not be below usd")
+	case b.Within > 31*24*time.Hour:
+		d.fault(v, "within must not be above 744h")
+	}
+}
+
+func loopSection(d *decoder, v value, l *Loop) {
+	l.Then = "light_only"
+	d.section(v,
+		key("repeats", &l.Repeats, whole[int64](2, 16)),
+		key("usd_per_minute", &l.USDPerMinute, dollars),
+		key("growth", &l.Growth, whole[int64](2, 1_000_000)),
+		key("then", &l.Then, oneOf("light_only", "reject", "notify")),
+	)
+}
+
 // Applies reports whether the discount is for a model in a tier, at any time. The
 // tier is a word of the books, "" for the default one.
 func (c *Discount) Applies(model, tier string) bool {

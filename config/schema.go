@@ -303,6 +303,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("output_tokens", &t.OutputTokens, optional(outputSection)),
 		key("prompt_cache", &t.PromptCache, cachingSection),
 		key("budgets", &t.Budgets, list(budgetSection)),
+		key("session_budget", &t.Session, optional(sessionBudgetSection)),
 		key("limits", &t.Limits, limitsSection),
 		key("on_ledger_loss", &t.OnLedgerLoss, oneOf("lease_only", "allow", "deny")),
 		key("budget_headers", &t.BudgetHeaders, oneOf("none", "own", "all")),
@@ -375,6 +376,7 @@ func keySection(d *decoder, v value, id *string, k *Key) {
 		key("budgets", &k.Budgets, list(budgetSection)),
 		key("limits", &k.Limits, limitsSection),
 		key("tier", &k.Tier, optional(tierSection)),
+		key("session_budget", &k.Session, optional(sessionBudgetSection)),
 	)
 }
 

@@ -95,6 +95,7 @@ var layers = map[string]int{
 	"internal/meter/estimate":        30,
 	"internal/promptcache":           38, // what models have in their caches
 	"internal/sigv4":                 30,
+	"internal/session":               38, // which session a request belongs to
 	"internal/cascade/answer":        30,
 	"internal/cascade/ground":        30,
 	"internal/cascade/value":         28, // what answers consist of is below them

@@ -97,7 +97,7 @@ func (p *previewed) plan() *wire.Error {
 		return err
 	}
 	policy := r.Snapshot.Budgets.ForKey(r.Caller.Tenant.ID, r.Caller.Own)
-	p.limited = policy != nil
+	p.limited = policy != nil || r.SessionBudget() != nil
 	for i, plan := range plans {
 		if err = plan.Estimate(r, &estimate.Table{}, policy); err != nil {
 			return err

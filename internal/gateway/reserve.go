@@ -7,18 +7,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// The reason of a request that a light_only budget keeps from escalation.
-const reasonLightOnly = "light_only"
-
 // reserve holds the worst case of the plan against every budget and limit of
-// the tenant's path and of the key, all or nothing. What it holds is released by finish.
+// the tenant's path, of the key and of the session, all or nothing. What it holds is released by finish.
 func (l *Line) reserve(c *call) *wire.Error {
-	policy := c.Snapshot.Budgets.ForKey(c.Caller.Tenant.ID, c.Caller.Own)
-	if policy == nil || l.asker.Limiter == nil {
-		return nil
+	policy, err := l.asker.Policy(&c.life.Context, &c.Request)
+	if policy == nil || err != nil {
+		return err
 	}
 	refusal, err := l.hold(c, policy, budget.Normal)
-	if refusal != nil && refusal.LightOnly && c.lightAlone() {
+	if refusal != nil && refusal.LightOnly && c.lightAlone(refusal) {
 		refusal, err = l.hold(c, policy, budget.LightOnly)
 	}
 	if refusal != nil {
@@ -37,14 +34,14 @@ func (l *Line) hold(c *call, policy *budget.Policy, class budget.Class) (*budget
 	return l.asker.Reserve(&c.life.Context, &c.funds, claim), nil
 }
 
-// lightAlone leaves nothing of the plan but the light leg of its cascade, and
-// reports whether there is one that can serve the request.
-func (c *call) lightAlone() bool {
+// lightAlone leaves nothing of the plan but the light leg of its cascade, because of a
+// refusal, and reports whether there is one that can serve the request.
+func (c *call) lightAlone(refusal *budget.Refusal) bool {
 	light := leg.LightAlone(&c.Request, c.route, c.legs[0])
 	if light == nil {
 		return false
 	}
 	c.legs = []*leg.Plan{light}
-	c.path, c.reason = router.Light, reasonLightOnly
+	c.path, c.reason = router.Light, c.LightReason(refusal)
 	return true
 }

@@ -181,6 +181,7 @@ func (a *Attempt) book() {
 	a.settle()
 	a.request.Host.Ended(a)
 	k.landed(a)
+	a.request.spent(a)
 	m := k.Telemetry.Metrics()
 	m.Leg(a.Upstream, a.outcomeName())
 	m.Usage(a.Start.Root, &end.Usage, a.Costs.Total())

@@ -41,6 +41,9 @@ func Exceeded(req *Request, legs []*Plan, r *budget.Refusal) *wire.Error {
 }
 
 func exceededText(req *Request, legs []*Plan, r *budget.Refusal) string {
+	if r.Window.Period == record.PeriodSession {
+		return req.sessionExceeded(r)
+	}
 	own := req.Caller.Tenant.ID
 	what := limitName(own, r)
 	if r.Need > r.Limit {
@@ -100,4 +103,34 @@ func amount(u record.Unit, n int64) string {
 		return "$" + money.Pico(n*1000).String()
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// sessionExceeded tells the agent what is left to its session, so that it can end well.
+func (r *Request) sessionExceeded(by *budget.Refusal) string {
+	b, unit := r.Session.budget, record.UnitUSD
+	if by.Limit == 0 {
+		return r.looping()
+	}
+	left := max(0, by.Limit-by.Posted-by.Held-by.Suspense)
+	return fmt.Sprintf("the budget of session %q is used up: %s spent + %s held of %s within %s; %s is left, and this "+
+		"request could take %s. Ask for fewer output tokens, or begin a new session. Request %s", r.Session.Label(),
+		amount(unit, by.Posted), amount(unit, by.Held+by.Suspense), amount(unit, by.Limit), b.Within, amount(unit, left),
+		amount(unit, by.Need), r.ID)
+}
+
+// looping says why a session that goes round in circles is not let go on.
+func (r *Request) looping() string {
+	return fmt.Sprintf("session %q seems to go round in circles: %s. Begin a new session. Request %s", r.Session.Label(),
+		r.Session.Signal.Says(), r.ID)
+}
+
+// LightReason is the reason of a request that gets the light leg alone because of a refusal.
+func (r *Request) LightReason(by *budget.Refusal) string {
+	switch {
+	case by.Window.Period != record.PeriodSession:
+		return "light_only"
+	case r.Session.Signal != "":
+		return "session_loop"
+	}
+	return "session_budget"
 }

@@ -1,14 +1,17 @@
 package leg
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/session"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -21,6 +24,7 @@ var once = budget.Amounts{record.UnitRequests: 1}
 type Funds struct {
 	claim    budget.Claim
 	left     budget.Left // of budgets, when the claim was held or refused
+	session  budget.Left // likewise, of the request's session
 	mu       sync.Mutex  // guards reserved
 	reserved []*budget.Reservation
 	room     [1]*budget.Reservation // memory of reserved, enough for most
@@ -34,12 +38,109 @@ func (k *Asker) Reserve(ctx context.Context, f *Funds, claim budget.Claim) *budg
 	}
 	f.claim, f.reserved = claim, f.room[:0]
 	_, refusal := f.hold(ctx, k, &f.claim)
-	f.left = k.Limiter.Left(claim.Policy)
+	f.left, f.session = k.Limiter.Left(claim.Policy)
 	return refusal
 }
 
-// AppendLeft adds what the tenant's answers tell of its budgets, if they do: how they
-// stood when the request was let in, or refused. With rates it adds how limits of
+// Session is which session a request is a call of. The zero value is none.
+type Session struct {
+	session.ID
+	// Signal is what tells that it goes round in circles, "" for nothing.
+	Signal session.Signal
+	budget *config.SessionBudget // nil: nothing limits it
+}
+
+// Policy is what limits a request: its tenant, its key and its session; nil for nothing. It fails for a session that
+// may not be, or may not go on.
+func (k *Asker) Policy(ctx context.Context, r *Request) (*budget.Policy, *wire.Error) {
+	if k.Limiter == nil {
+		return nil, nil
+	}
+	books, tenant, own := r.Snapshot.Budgets, r.Caller.Tenant.ID, r.Caller.Own
+	if r.Session.ID = r.SessionID(); r.Metered() {
+		if err := k.enter(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	s := &r.Session
+	if s.budget == nil {
+		return books.ForKey(tenant, own), nil
+	}
+	limit := budget.Session{
+		Name: s.Name(), Most: s.budget.USD, All: max(s.budget.USD, s.budget.HardUSD), Within: s.budget.Within,
+	}
+	if s.Signal != "" && s.budget.Loop.Then == "light_only" {
+		limit.Most = 0
+	}
+	return books.ForSession(tenant, own, &limit), nil
+}
+
+// SessionID is how the request names its session.
+func (r *Request) SessionID() session.ID {
+	return session.Find(r.Header, func(key string) string {
+		return cmp.Or(r.Facts.MetadataValue(r.Body, key), r.headerMetadata(key))
+	})
+}
+
+// SessionBudget is what a session of the caller may spend, nil for no bound.
+func (r *Request) SessionBudget() *config.SessionBudget {
+	return cmp.Or(r.Caller.Session, r.Caller.Tenant.Session)
+}
+
+// enter notes the call in its session, if anything limits that.
+func (k *Asker) enter(ctx context.Context, r *Request) *wire.Error {
+	b, s := r.SessionBudget(), &r.Session
+	if b == nil {
+		return nil
+	}
+	if s.Text == "" {
+		r.chain(ctx, k)
+	}
+	if s.Text == "" && b.Missing == "reject" {
+		return wire.Errorf(wire.KindValidation, "this key needs the session of each request, in the header "+
+			"x-sluice-session. Request %s", r.ID)
+	}
+	if s.Text == "" {
+		return nil
+	}
+	if err := s.Check(); err != nil {
+		return err
+	}
+	s.budget = b
+	call := session.Call{Turns: r.Facts.Turns, Context: r.Facts.InputTokens}
+	if b.Loop.Repeats > 0 {
+		call.Tools = session.LastCalls(&r.Facts, r.Body)
+	}
+	var room bool
+	if s.Signal, room = k.sessions.Open(r.sessionKey(), call, b, k.Now()); !room {
+		return &wire.Error{
+			Kind: wire.KindThrottling, RetryAfterMillis: time.Minute.Milliseconds(),
+			Message: "too many sessions of this tenant are open. Request " + r.ID,
+		}
+	}
+	if s.Signal == "" {
+		return nil
+	}
+	k.Telemetry.Metrics().SessionSignal(string(s.Signal), b.Loop.Then)
+	if b.Loop.Then == "reject" {
+		return wire.Errorf(wire.KindServiceQuota, "%s", r.looping())
+	}
+	return nil
+}
+
+func (r *Request) sessionKey() session.Key {
+	return session.Key{Tenant: r.Caller.Tenant.ID, Name: r.Session.Name()}
+}
+
+// spent adds what an attempt cost to what its session spends.
+func (r *Request) spent(a *Attempt) {
+	if r.Session.budget != nil && a.Payer == nil {
+		a.asker.sessions.Spent(r.sessionKey(), a.Costs.Total(), a.End.At)
+	}
+}
+
+// AppendLeft adds what is left to the session, and what the tenant's answers tell of its budgets, if they do: how
+// they stood when the request was let in, or refused. With rates it adds how limits of
 // requests and tokens stand now, by the names that OpenAI's clients read.
 func (k *Asker) AppendLeft(h wire.Header, f *Funds, rates bool) wire.Header {
 	if rates && k.Limiter != nil {
@@ -48,13 +149,18 @@ func (k *Asker) AppendLeft(h wire.Header, f *Funds, rates bool) wire.Header {
 			h = appendRate(h, r, now)
 		}
 	}
+	if !f.session.Reset.IsZero() {
+		h = append(h, wire.Field{Name: "x-sluice-session-left-usd", Value: dollars(f.session.Nanos)})
+	}
 	if f.left.Reset.IsZero() {
 		return h
 	}
 	return append(h,
-		wire.Field{Name: "x-sluice-budget-left-usd", Value: (money.Pico(f.left.Nanos) * money.Nano).String()},
+		wire.Field{Name: "x-sluice-budget-left-usd", Value: dollars(f.left.Nanos)},
 		wire.Field{Name: "x-sluice-budget-reset", Value: f.left.Reset.UTC().Format(time.RFC3339)})
 }
+
+func dollars(nanos int64) string { return (money.Pico(nanos) * money.Nano).String() }
 
 func appendRate(h wire.Header, r budget.Rate, now time.Time) wire.Header {
 	if r.Limit == 0 {

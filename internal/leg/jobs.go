@@ -77,6 +77,7 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 			k.Log.Warn("a stored response cannot be recorded as its tenant's, who will not find it", "response", id,
 				"tenant", r.Caller.Tenant.ID, "err", err)
 		}
+		r.keepChain(ctx, k, id)
 	}
 	return nil
 }
@@ -93,6 +94,41 @@ func (k *Asker) ownJob(ctx context.Context, r *Request, a *Attempt) *wire.Error 
 	}
 	return nil
 }
+
+// chain puts a request that goes on from a stored response into the session of that, and one whose response is going
+// to be stored into a new session.
+func (r *Request) chain(ctx context.Context, k *Asker) {
+	switch op := r.Target.Op; {
+	case r.Facts.Previous != "":
+		text, err := k.Jobs.Owner(ctx, sessionKey+r.Facts.Previous)
+		if err != nil {
+			k.Log.Warn("the session of a stored response is not known", "response", r.Facts.Previous, "err", err)
+		}
+		r.Session.Text = text
+	case (op == wire.OpResponse || op == wire.OpResponseStream) && r.Caller.Tenant.Stores:
+		r.Session.Text = r.ID
+	}
+	if r.Session.Text != "" {
+		r.Session.From = chained
+	}
+}
+
+// chained is where the name of a session is from that is a chain of stored responses.
+const chained = "previous_response_id"
+
+// keepChain remembers the session of a stored response, for those that go on from it.
+func (r *Request) keepChain(ctx context.Context, k *Asker, id string) {
+	if r.Session.From != chained || r.Session.budget == nil {
+		return
+	}
+	if err := k.Jobs.Own(ctx, sessionKey+id, r.Session.Text, keepResponse); err != nil {
+		k.Log.Warn("the session of a stored response cannot be recorded, so what goes on from it counts in no session",
+			"response", id, "tenant", r.Caller.Tenant.ID, "err", err)
+	}
+}
+
+// sessionKey is before the id of a stored response where its session is kept.
+const sessionKey = "session/"
 
 // responseKey is before the id of a stored response where owners are kept.
 const responseKey = "response/"

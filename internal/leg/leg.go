@@ -24,6 +24,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/session"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
 
@@ -41,8 +42,8 @@ type Recorder interface {
 type Limiter interface {
 	// Reserve holds a claim against every budget and limit, all or nothing.
 	Reserve(ctx context.Context, c *budget.Claim, now time.Time) (*budget.Reservation, *budget.Refusal)
-	// Left is what answers may tell of the budgets of a policy.
-	Left(p *budget.Policy) budget.Left
+	// Left is what answers may tell of the budgets of a policy, and of its session's.
+	Left(p *budget.Policy) (budgets, session budget.Left)
 	// Rates are how a policy's limits of requests and of tokens stand.
 	Rates(p *budget.Policy) [2]budget.Rate
 }
@@ -72,6 +73,7 @@ type Asker struct {
 	outgoing sync.Pool    // of *outgoing
 	attempts sync.Pool    // of *Attempt
 	profiles router.ProfileQueries
+	sessions session.Table
 }
 
 // NewAsker returns an asker that holds nothing back yet.

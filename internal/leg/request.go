@@ -39,6 +39,8 @@ type Request struct {
 	Host     Host
 	Account  *pool.Account // what it holds in memory; nil counts nothing
 	kept     *keeper       // of the stored response that it is about, nil for none
+	// Session is which of the caller's it is a call of.
+	Session Session
 
 	room room
 }

@@ -36,6 +36,7 @@ const (
 	legs
 	retries
 	tierTries
+	sessionSignals
 	ruleErrors
 	decisions
 	guarded
@@ -66,10 +67,12 @@ const (
 
 // counters is each counter's name, labels and help.
 var counters = [...]struct{ name, labels, help string }{
-	requests:   {"sluice_requests_total", "operation path status", "Requests answered."},
-	legs:       {"sluice_legs_total", "upstream outcome", "Upstream attempts ended."},
-	retries:    {"sluice_retries_total", "upstream reason", "Attempts that were repeated."},
-	tierTries:  {"sluice_tier_tries_total", "tier outcome", "Calls on a service tier that the gateway chose."},
+	requests:  {"sluice_requests_total", "operation path status", "Requests answered."},
+	legs:      {"sluice_legs_total", "upstream outcome", "Upstream attempts ended."},
+	retries:   {"sluice_retries_total", "upstream reason", "Attempts that were repeated."},
+	tierTries: {"sluice_tier_tries_total", "tier outcome", "Calls on a service tier that the gateway chose."},
+	sessionSignals: {"sluice_session_signals_total", "signal action",
+		"Calls of sessions that seem to go round in circles."},
 	ruleErrors: {"sluice_rule_errors_total", "cascade", "Rules that failed at run time and counted as matched."},
 	decisions:  {"sluice_cascade_requests_total", "cascade path reason", "Requests of cascades."},
 	guarded:    {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},
@@ -237,6 +240,9 @@ func (m *Metrics) Retry(upstream, reason string) { m.add(retries, 1, upstream, r
 
 // TierTry counts a call on a service tier that the gateway chose: served, throttled, late or refused.
 func (m *Metrics) TierTry(tier, outcome string) { m.add(tierTries, 1, tier, outcome) }
+
+// SessionSignal counts a call of a session that seems to go round in circles: what tells of it, and what becomes of it.
+func (m *Metrics) SessionSignal(signal, action string) { m.add(sessionSignals, 1, signal, action) }
 
 // BreakerState is that of one circuit breaker.
 type BreakerState int

@@ -13,9 +13,9 @@ func looser(one, other string) bool {
 	return slices.Index(residencies, one) < slices.Index(residencies, other)
 }
 
-// within narrows what a tenant may do by what those above it may, and gives it their service tier.
+// within narrows what a tenant may do by what those above it may, and gives it their service tier and session budget.
 func (t *Tenant) within(above *Tenant) {
-	t.Tier = cmp.Or(t.Tier, above.Tier)
+	t.Tier, t.Session = cmp.Or(t.Tier, above.Tier), cmp.Or(t.Session, above.Session)
 	if looser(t.Residency, above.Residency) {
 		t.Residency = above.Residency
 	}

@@ -101,17 +101,16 @@ func (d *Directory) Configured(keyID string) string {
 	return d.config[d.keySlots[i].tenant].ID
 }
 
-// tierOf is the service tier that the configuration sets of a key, nil for none.
-func (d *Directory) tierOf(keyID string) *config.Tier {
+// setOf is what the configuration sets of a key, the zero value for nothing.
+func (d *Directory) setOf(keyID string) (set config.Key) {
 	i, ok := d.keys[keyID]
 	if !ok {
-		return nil
+		return set
 	}
-	set := d.config[d.keySlots[i].tenant].KeySettings[keyID]
-	if set == nil {
-		return nil
+	if k := d.config[d.keySlots[i].tenant].KeySettings[keyID]; k != nil {
+		set = *k
 	}
-	return set.Tier
+	return set
 }
 
 // Covers reports whether there is a tenant of this id, or below it.
@@ -148,7 +147,8 @@ func (d *Directory) compileKey(id, tenantID string, o *overlay, before *key) *ke
 	if t == nil { // it was issued for a tenant that the configuration does not have any more
 		return dead
 	}
-	k := &key{identity: &Identity{Tenant: t, KeyID: id, Tier: d.tierOf(id)}, under: o}
+	set := d.setOf(id)
+	k := &key{identity: &Identity{Tenant: t, KeyID: id, Tier: set.Tier, Session: set.Session}, under: o}
 	if before != nil && before.identity != nil {
 		k.bearer, k.secret = before.bearer, before.secret
 	} else {

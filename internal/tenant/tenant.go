@@ -37,6 +37,8 @@ type Tenant struct {
 	Require   []string
 	// Tier is which service tier its calls try, nil for none: its own, or that of the nearest tenant above it.
 	Tier *config.Tier
+	// Session is what each of its sessions may spend, nil for no bound: its own, or that of the nearest tenant above it.
+	Session *config.SessionBudget
 	// Converse is whether Chat Completions and Responses go by Converse where AWS has these paths, too.
 	Converse bool
 
@@ -68,8 +70,9 @@ type Identity struct {
 	KeyID  string
 	// Own is what limits the key itself, nil for nothing.
 	Own *keys.Own
-	// Tier is in place of the tenant's, nil for that.
-	Tier *config.Tier
+	// Tier is in place of the tenant's, nil for that, and so is Session.
+	Tier    *config.Tier
+	Session *config.SessionBudget
 }
 
 // defaultOperations are allowed to a tenant that names none.

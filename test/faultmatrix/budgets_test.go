@@ -155,6 +155,60 @@ func TestRow16LastDollar(t *testing.T) {
 	t.Logf("row 16: largest rest of the tightest budget %.4f dollars; %s", float64(early.Load())/1e9, &y)
 }
 
+// TestRow29LastCentOfSession lets requests of one session race for its last cents through four gateways, which share no
+// word about it but the ledger's. Its tenants' own budgets are far away.
+func TestRow29LastCentOfSession(t *testing.T) {
+	var y tally
+	sideBySide(t, max(2, share(10)), func(w *world, _ int64, _ *redistest.Server) {
+		began := time.Now()
+		const most = "0.03"
+		w.limits, w.session = map[string]string{"acme": "session_budget: {usd: " + most + "}"}, "one"
+		w.run(4)
+		got := w.storm(600)
+		if got[200] == 0 || got[400] == 0 || got[200]+got[400] != 600 {
+			w.t.Errorf("answers %v", got)
+		}
+		w.inSession(nanosOf(most))
+		o := w.prove()
+		w.inSession(nanosOf(most))
+		w.released()
+		y.done(o, time.Since(began))
+	})
+	t.Logf("row 29: %s", &y)
+}
+
+// inSession demands that each tenant's session has spent no more than it may, by each row of its windows and by the
+// upstream's own record.
+func (w *world) inSession(most int64) {
+	w.t.Helper()
+	spent := map[string]int64{}
+	for _, s := range w.standIn.billed(w.t) {
+		spent[tenantOf(s.Model)] += billedFor(&s).cost().Int64() / 1000
+	}
+	store, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer store.Close()
+	books, err := store.Windows(context.Background(), "acme")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	windows := 0
+	for _, b := range books {
+		if b.Period != record.PeriodSession {
+			continue
+		}
+		windows++
+		if sum := b.Posted + b.Held + b.Suspense; sum > most {
+			w.t.Errorf("%s: %d posted, %d held, %d in suspense of %d", b.Tenant, b.Posted, b.Held, b.Suspense, most)
+		}
+	}
+	if windows < 4 || spent["acme/a"] > most || spent["acme/b"] > most {
+		w.t.Errorf("%d windows; the upstream billed %v of %d", windows, spent, most)
+	}
+}
+
 // TestRow17LeaseHolderDies kills gateways that hold leases, at the points of the
 // request line and at random, while others spend on.
 func TestRow17LeaseHolderDies(t *testing.T) {

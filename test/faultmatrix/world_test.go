@@ -88,6 +88,7 @@ type world struct {
 	mu       sync.Mutex
 	answered map[string]bool // requests whose whole answer reached the caller
 	broken   int             // requests that did not
+	session  string          // of all requests, "" for none
 }
 
 // newWorld begins a case on a stand-in and a ledger whose counters are empty.
@@ -342,6 +343,9 @@ func (g *gate) send(a *ask) int {
 		panic(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+tenantKeys(g.w.t)[a.tenant].Bearer)
+	if g.w.session != "" {
+		req.Header.Set("x-sluice-session", g.w.session)
+	}
 	if a.leave == -2 {
 		time.AfterFunc(30*time.Millisecond, cancel)
 	}

@@ -13,12 +13,16 @@ import (
 type accounts struct {
 	byWindow map[record.Window]*account
 	current  map[limitKey]*account // the newest window of each limit
-	clock    time.Time             // the latest time seen, so that windows never come back
+	parked   parked
+	clock    time.Time // the latest time seen, so that windows never come back
 	measured time.Time
+	swept    time.Time // parked
 }
 
 func newAccounts() accounts {
-	return accounts{byWindow: make(map[record.Window]*account), current: make(map[limitKey]*account)}
+	return accounts{
+		byWindow: make(map[record.Window]*account), current: make(map[limitKey]*account), parked: parked{},
+	}
 }
 
 // at moves the clock and returns the latest time seen. Time does not go back: a
@@ -38,7 +42,7 @@ func (s *accounts) of(l *limit, now time.Time) *account {
 	if a == nil || a.over(now) {
 		w := l.windowOf(now)
 		if a = s.byWindow[w]; a == nil {
-			a = &account{window: w, used: now}
+			a = s.parked.take(w, now)
 			s.byWindow[w] = a
 		}
 		s.current[l.limitKey] = a
@@ -102,23 +106,43 @@ func (s *accounts) tend(now time.Time, idleFor time.Duration) (urgent bool) {
 	if measure {
 		s.measured = now
 	}
-	for w, a := range s.byWindow {
+	for _, a := range s.byWindow {
 		if measure {
 			a.measure(elapsed)
 		}
 		urgent = a.tend(now, idleFor) || urgent
-		if a.over(now) && !a.needsRenewal() {
-			delete(s.byWindow, w)
-			if a.limit != nil && s.current[a.limit.limitKey] == a {
-				delete(s.current, a.limit.limitKey)
-			}
+		if a.over(now) && !a.needsRenewal() || s.parked.park(a, now) {
+			s.forget(a)
 		}
+	}
+	if now.Sub(s.swept) >= time.Minute {
+		s.swept = now
+		s.parked.sweep(now)
 	}
 	return urgent
 }
 
-// all lists the accounts, in no order.
-func (s *accounts) all() []*account { return slices.Collect(maps.Values(s.byWindow)) }
+func (s *accounts) forget(a *account) {
+	delete(s.byWindow, a.window)
+	if a.limit != nil && s.current[a.limit.limitKey] == a {
+		delete(s.current, a.limit.limitKey)
+	}
+}
+
+// all lists the accounts, in no order, those that are parked too.
+func (s *accounts) all() []*account {
+	return slices.AppendSeq(s.parked.all(s.clock), maps.Values(s.byWindow))
+}
+
+// speaking lists those that have something to say, and reports whether there are others.
+func (s *accounts) speaking() (some []*account, others bool) {
+	for _, a := range s.byWindow {
+		if a.needsRenewal() {
+			some = append(some, a)
+		}
+	}
+	return some, len(some) < len(s.byWindow)+len(s.parked)
+}
 
 // any reports whether one of the accounts is so.
 func (s *accounts) any(is func(*account) bool) bool {

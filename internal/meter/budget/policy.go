@@ -77,6 +77,7 @@ type limit struct {
 	// alerts are the budgets whose thresholds are watched.
 	alerts []int64
 	place  *time.Location // of the zone
+	tile   tile           // in place of the period, for sessions
 }
 
 // limitKey tells limits apart. Two budgets of a tenant with the same key are one
@@ -281,12 +282,12 @@ func (p *Policies) Rules() peers.File {
 	}
 }
 
-// Roots are the root tenants with a budget or limit at or below them, in order.
+// Roots are the root tenants with a budget or limit at or below them, also one of sessions, in order.
 func (p *Policies) Roots() []string {
 	var roots []string
 	for i := range p.tenants {
 		t := &p.tenants[i]
-		if len(t.Budgets) > 0 || t.Limits != (config.Limits{}) {
+		if len(t.Budgets) > 0 || t.Session != nil || t.Limits != (config.Limits{}) {
 			if root := record.RootOf(t.ID); len(roots) == 0 || roots[len(roots)-1] != root {
 				roots = append(roots, root)
 			}

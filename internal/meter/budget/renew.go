@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,11 +60,11 @@ func (r *root) probe() bool {
 func (r *root) renewal() ([]*account, *ledger.RenewRequest) {
 	o := &r.limiter.opts
 	req := &ledger.RenewRequest{Writer: o.Writer, Epoch: o.Epoch, Root: r.name, TTL: o.TTL}
-	accounts := r.accounts.all()
-	if !r.whole {
-		all := len(accounts)
-		accounts = slices.DeleteFunc(accounts, func(a *account) bool { return !a.needsRenewal() })
-		req.Part = len(accounts) < all
+	var accounts []*account
+	if r.whole {
+		accounts = r.accounts.all()
+	} else {
+		accounts, req.Part = r.accounts.speaking()
 	}
 	req.Leaves = !r.accounts.any((*account).has)
 	head, _ := o.Numbers(r.name) // an attempt's record is journalled before it is settled
@@ -114,4 +115,32 @@ func (r *root) retire(ctx context.Context) error {
 		r.tookRenewal(accounts, req, reply) // the last records may have passed a threshold
 	}
 	return err
+}
+
+// Inherit gives back what a writer before this one still has of the limiter's
+// roots and of those that it journalled in, and reports whether nothing is left. If
+// that writer may still run, its TTL has to pass first. It may be repeated.
+func (l *Limiter) Inherit(ctx context.Context, p *ledger.Predecessor) (bool, error) {
+	done := true
+	for _, root := range l.rootsOf(p) {
+		ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+		reply, err := l.opts.Leaser.Renew(ctx, &ledger.RenewRequest{
+			Writer: p.Writer, Epoch: p.Epoch, Root: root, Head: p.Heads[root],
+			TTL: l.opts.TTL, Retire: true, Lapsed: !p.Here,
+		})
+		cancel()
+		if err != nil {
+			return false, err
+		}
+		done = done && !reply.Open
+	}
+	return done, nil
+}
+
+// rootsOf are the roots in which a writer may have leased: this configuration's, and
+// those of its records, which another gateway's file may have limited.
+func (l *Limiter) rootsOf(p *ledger.Predecessor) []string {
+	roots := slices.AppendSeq(slices.Clone(l.opts.Roots), maps.Keys(p.Heads))
+	slices.Sort(roots)
+	return slices.Compact(roots)
 }

@@ -91,26 +91,40 @@ type Left struct {
 }
 
 // Left is what is left of the budget that has the least, of those that the policy lets
-// answers tell of. What other gateways have leased ahead is not in it. It is nothing
-// while the ledger has not said how the budgets stand.
-func (l *Limiter) Left(p *Policy) (least Left) {
-	if p == nil || p.tells == "" || p.tells == "none" {
-		return least
+// answers tell of, and what is left to the session. What other gateways have leased ahead
+// is not in it. It is nothing while the ledger has not said how the budgets stand.
+func (l *Limiter) Left(p *Policy) (least, session Left) {
+	if p == nil {
+		return least, session
 	}
 	r, now := l.root(p.root), l.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p.tells != "" && p.tells != "none" {
+		least = r.least(p, now, func(o *limit) bool {
+			return o.unit == record.UnitUSD && !o.ofSession() && (p.tells == "all" || p.owns(o.tenant))
+		})
+	}
+	return least, r.least(p, now, (*limit).ofSession)
+}
+
+// least is what is left of the limit that has the least, of those of a kind.
+func (r *root) least(p *Policy, now time.Time, of func(*limit) bool) (least Left) {
 	limits := p.at(now)
 	for i := range limits {
 		limit := &limits[i]
-		if limit.unit != record.UnitUSD || p.tells == "own" && !p.owns(limit.tenant) {
+		if !of(limit) {
 			continue
 		}
 		a := r.accounts.byWindow[limit.windowOf(now)]
 		if a == nil || !a.known {
 			return Left{}
 		}
-		if left := a.left(limit.usd()); least.Reset.IsZero() || left < least.Nanos {
+		most := limit.usd()
+		if limit.ofSession() {
+			most = limit.hard
+		}
+		if left := a.left(most); least.Reset.IsZero() || left < least.Nanos {
 			least = Left{left, a.window.End}
 		}
 	}

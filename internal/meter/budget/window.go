@@ -83,6 +83,9 @@ func midnight(year int, month time.Month, day int, zone *time.Location) time.Tim
 // windowOf is the window of a limit at a time.
 func (l *limit) windowOf(now time.Time) record.Window {
 	start, end := bounds(l.period, now, l.place)
+	if l.tile.length > 0 {
+		start, end = l.tile.bounds(now)
+	}
 	return record.Window{Tenant: l.tenant, Unit: l.unit, Period: l.period, Start: start, End: end}
 }
 

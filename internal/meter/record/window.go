@@ -20,12 +20,16 @@ const (
 	UnitConcurrent
 )
 
+// PeriodSession is the period of the windows of a session, which are of a tenant that none can be called:
+// TENANT//~SESSION.
+const PeriodSession = "session"
+
 // Window is one budget or limit of one tenant in one stretch of time. Budgets
 // charge the window in which a hold was taken, so a record names its windows.
 type Window struct {
 	Tenant string // whose budget it is: the caller's or one above it
 	Unit   Unit
-	Period string // minute, hour, day, month; "" for Concurrent
+	Period string // minute, hour, day, month, session; "" for Concurrent
 	// Start and End bound the window, End is exclusive. Both are zero for
 	// Concurrent. They are instants; the budget's time zone decided on them.
 	Start, End time.Time
@@ -50,6 +54,8 @@ func (w Window) Expiry() time.Time {
 		return w.End.Add(2 * time.Hour)
 	case "hour":
 		return w.End.Add(KeepHours)
+	case PeriodSession:
+		return w.End.Add(24 * time.Hour) // there may be very many
 	case "":
 		return time.Time{}
 	}
