@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -145,7 +147,13 @@ func TestSessionLoop(t *testing.T) {
 
 // TestSessionChain: responses that go on from each other are one session, whichever call began it; two chains are two.
 func TestSessionChain(t *testing.T) {
-	g, _, key := dialects(t, counts11, ", store: allow, session_budget: {usd: 3}", "")
+	book := filepath.Join(t.TempDir(), "book.yaml")
+	prices := strings.ReplaceAll(budgetPrices, "dear.light-v1:0", "openai.gpt-5.6")
+	if err := os.WriteFile(book, []byte(prices), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g, _, key := dialects(t, counts11, ", store: allow, output_tokens: {max: 99}, session_budget: {usd: 50000}",
+		fmt.Sprintf("prices: [%q]\n", book))
 	ask := func(rest string) (id string) {
 		res, body := sendBearer(t, g, key, "POST", "/v1/responses", toGPT+`"hello"`+rest+`}`)
 		if res.StatusCode != 200 || res.Header.Get("X-Sluice-Session-Left-Usd") == "" {

@@ -61,6 +61,8 @@ func (c *coder) decision(d *Decision) {
 		leg := &d.Legs[i]
 		c.nested(func() { c.leg(leg) })
 	}
+	c.str(&d.Session)
+	c.str(&d.Signal)
 }
 
 // front is what a Filter looks at.

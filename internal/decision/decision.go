@@ -27,6 +27,8 @@ type Decision struct {
 	Key      string     `json:"key,omitempty"`         // key id, never a secret
 	Claimed  string     `json:"claimed_key,omitempty"` // key id that a caller named and did not prove
 	User     string     `json:"user,omitempty"`        // whom it is attributed to, as in usage records
+	Session  string     `json:"session,omitempty"`     // which it is a call of, or a hash of that
+	Signal   string     `json:"signal,omitempty"`      // what tells that its session goes round in circles
 
 	Method    string `json:"method,omitempty"`
 	Operation string `json:"operation,omitempty"`

@@ -108,6 +108,8 @@ type Filter struct {
 	Within func(tenant string) bool
 	Key    string
 	User   string
+	// Session takes those of a session, as decisions have it.
+	Session string
 	// Model takes what was asked for, and what served.
 	Model   string
 	Cascade string
@@ -121,10 +123,14 @@ type Filter struct {
 	Since, Until time.Time
 }
 
-// takes looks at the fields in front of a decision alone.
+// takes looks at the fields in front of a decision alone, if it can.
 func (f *Filter) takes(one []byte, d *Decision) (bool, error) {
 	c := coder{b: one, reading: true}
-	c.front(d)
+	if f.Session == "" {
+		c.front(d)
+	} else {
+		c.decision(d) // it is not in front
+	}
 	if c.bad {
 		return false, errCoded
 	}
@@ -140,7 +146,8 @@ func (f *Filter) fits(d *Decision) bool {
 	below := f.Tenant == "" || d.Tenant == f.Tenant || strings.HasPrefix(d.Tenant, f.Tenant+"/")
 	below = below && (f.Within == nil || f.Within(d.Tenant))
 	status := f.Status == 0 || d.Status == f.Status || f.Status < 10 && d.Status/100 == f.Status
-	return below && status && same(f.Key, d.Key) && same(f.User, d.User) && same(f.Model, d.Asked, d.Served) &&
+	return below && status && same(f.Key, d.Key) && same(f.User, d.User) && same(f.Session, d.Session) &&
+		same(f.Model, d.Asked, d.Served) &&
 		same(f.Cascade, d.Cascade) && same(f.Path, d.Path) && same(f.Reason, d.Reason, d.Rule, d.Error)
 }
 

@@ -26,6 +26,7 @@ func (d *Decision) Facts() []Fact {
 	say("received", d.Received.UTC().Format("2006-01-02 15:04:05.000Z"), from(d))
 	say("gateway", d.Gateway)
 	say("tenant", d.Tenant, named("user", d.User))
+	say("session", d.Session, inLoop(d.Signal))
 	say("key", d.Key, named("not proven:", d.Claimed))
 	say("asked", d.Method, d.Operation, d.Asked)
 	say("answer", strconv.Itoa(d.Status), d.Error, named("from", d.Served), "after "+d.Duration.String())
@@ -170,6 +171,13 @@ func from(d *Decision) string {
 	return "from " + d.From.String()
 }
 
+func inLoop(signal string) string {
+	if signal == "" {
+		return ""
+	}
+	return "(it seems to go round in circles: " + signal + ")"
+}
+
 func cut(n int64) string {
 	if n == 0 {
 		return ""
@@ -223,6 +231,10 @@ func reasonWords(reason string) string {
 		return "(it would most likely have been escalated anyway)"
 	case "light_only":
 		return "(a budget allows the light model alone)"
+	case "session_budget":
+		return "(what its session may spend allows the light model alone)"
+	case "session_loop":
+		return "(its session seems to go round in circles, so the light model alone serves it)"
 	case "light_error":
 		return "(the light model failed)"
 	case "unsupported":

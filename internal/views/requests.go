@@ -46,7 +46,8 @@ type Field struct{ Name, Title string }
 func Fields(view string) []Field {
 	return map[string][]Field{
 		"requests": {
-			{"reason", "check, rule or error type"}, {"model", "model"}, {"status", "status, 4 or 5 for all of them"},
+			{"reason", "check, rule or error type"}, {"model", "model"}, {"session", "session"},
+			{"status", "status, 4 or 5 for all of them"},
 			{"since", "since (1h, or a time)"},
 		},
 		"request": {{"id", "request id"}},
@@ -65,7 +66,8 @@ func (a *ask) requests() error {
 		{Name: "refused_at", Title: "refused at", Kind: Text}, {Name: "legs", Title: "legs", Kind: Count},
 		{Name: "cost_usd", Title: "cost", Kind: Money}, {Name: "duration_ms", Title: "ms", Kind: Number},
 	}}
-	a.Source, a.Tables = "decisions of the gateways", []*Table{t}
+	sessions := sessionTable()
+	a.Source, a.Tables = "decisions of the gateways", []*Table{t, sessions}
 	f, limit, err := a.filter()
 	if err != nil || a.shelf.from.Requests == nil {
 		return err
@@ -80,12 +82,32 @@ func (a *ask) requests() error {
 		t.Add(d.ID, Stamp(d.Received), d.Tenant, d.User, d.Asked, d.Served, d.Path, d.Reason, count(int64(d.Status)),
 			d.Error, d.Step, count(int64(len(d.Legs))), costOf(d.Cost, d.CostState), millis(d.Duration))
 	}
+	for _, s := range decision.BySession(page.Decisions) {
+		sessions.Add(s.Session, s.Tenant, count(s.Requests), count(s.Refused), s.Cost.String(), count(s.Unsure),
+			count(s.Input), count(s.Output), Stamp(s.First), Stamp(s.Last), strings.Join(s.Signals, " "))
+	}
 	a.Notes = append(a.Notes, ofWhom)
 	t.Next, t.Empty = page.Next, "No request of this kind is kept here."
 	if t.Next != "" {
 		t.Empty = "No request of this kind so far: one page looks at a part. There may be older ones."
 	}
 	return nil
+}
+
+// sessionTable is of the sessions that the requests of a page are calls of.
+func sessionTable() *Table {
+	return &Table{
+		Name: "sessions", Title: "What these requests come to by session, the dearest first",
+		Empty: "None of these requests names a session.", Columns: []Column{
+			{Name: "session", Title: "session", Kind: Text, Opens: "requests", Param: "session"},
+			tenantColumn(), {Name: "requests", Title: "requests", Kind: Count},
+			{Name: "refused", Title: "refused", Kind: Count},
+			{Name: "cost_usd", Title: "cost", Kind: Money}, {Name: "cost_uncertain", Title: "cost not known", Kind: Count},
+			{Name: "input_tokens", Title: "input", Kind: Count}, {Name: "output_tokens", Title: "output", Kind: Count},
+			{Name: "first", Title: "first", Kind: Time}, {Name: "last", Title: "last", Kind: Time},
+			{Name: "signals", Title: "signals of loops", Kind: Text},
+		},
+	}
 }
 
 // filter reads which requests are wanted, and how many.
@@ -96,7 +118,9 @@ func (a *ask) filter() (f decision.Filter, limit int, err error) {
 			return f, 0, err
 		}
 	}
-	f = decision.Filter{Reason: given["reason"], Model: given["model"], Since: a.From, Until: a.To}
+	f = decision.Filter{
+		Reason: given["reason"], Model: given["model"], Session: given["session"], Since: a.From, Until: a.To,
+	}
 	if a.query.Tenant != "" {
 		f.Tenant, f.Within = a.query.Tenant, a.within // by the names of now, of who was renamed too
 	}

@@ -158,7 +158,7 @@ func kinds() []kind {
 		{"unit", "Unit cost", "What does one request cost?", nil, false, unitOf},
 		{
 			"requests", "Requests", "Which requests were there, and what became of them?",
-			[]string{"reason", "model", "status", "since", "limit", "cursor"}, false, (*ask).requests,
+			[]string{"reason", "model", "session", "status", "since", "limit", "cursor"}, false, (*ask).requests,
 		},
 		{"request", "One request", "What became of this request, and why?", []string{"id"}, false, (*ask).request},
 		{"statements", "Closed months", "What was billed, and is it as it was?", nil, false, statementsOf},

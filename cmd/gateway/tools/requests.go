@@ -149,6 +149,7 @@ type requestsFlags struct {
 	filter       decision.Filter
 	since, until string
 	limit        int
+	by           string
 	format       string
 }
 
@@ -170,6 +171,7 @@ func requestsCommand() *cobra.Command {
 	flags.StringVar(&f.filter.Tenant, "tenant", "", "of `TENANT` and all below it")
 	flags.StringVar(&f.filter.Key, "key", "", "of `KEY_ID`")
 	flags.StringVar(&f.filter.User, "user", "", "of `USER`, as usage records have it")
+	flags.StringVar(&f.filter.Session, "session", "", "of `SESSION`, as decisions have it")
 	flags.StringVar(&f.filter.Model, "model", "", "that asked for `MODEL`, or were served by it")
 	flags.StringVar(&f.filter.Cascade, "cascade", "", "of cascade `NAME`")
 	flags.StringVar(&f.filter.Path, "path", "", "on `PATH`: direct, light, escalated")
@@ -178,6 +180,7 @@ func requestsCommand() *cobra.Command {
 	flags.StringVar(&f.since, "since", "1h", "that came since `TIME`: 1h, 2d, or 2026-11-29T08:00:00Z")
 	flags.StringVar(&f.until, "until", "", "that came before `TIME`")
 	flags.IntVar(&f.limit, "limit", 50, "the newest `N`")
+	flags.StringVar(&f.by, "by", "", "add them up by `WHAT`: session")
 	flags.StringVar(&f.format, "format", "table", "table or json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd) }
 	return cmd
@@ -186,6 +189,9 @@ func requestsCommand() *cobra.Command {
 func (f *requestsFlags) run(cmd *cobra.Command) error {
 	if f.format != "table" && f.format != "json" {
 		return command.Invalidf("there is no format %q; there are table and json", f.format)
+	}
+	if f.by != "" && f.by != "session" {
+		return command.Invalidf("requests are added up by session, not by %q", f.by)
 	}
 	const most = 10_000
 	if f.limit < 1 || f.limit > most {
@@ -219,16 +225,26 @@ func (f *requestsFlags) write(cmd *cobra.Command, r *api.Result) error {
 	if r.Since.After(f.filter.Since) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "decisions of all gateways are kept since %s\n", r.Since.UTC().Format(time.RFC3339))
 	}
-	if f.format == "json" {
-		return writeJSON(cmd.OutOrStdout(), append([]decision.Decision{}, r.Decisions...))
-	}
-	if err := decision.WriteTable(cmd.OutOrStdout(), r.Decisions); err != nil {
+	if err := f.print(cmd.OutOrStdout(), r.Decisions); err != nil {
 		return err
 	}
 	if r.More {
 		fmt.Fprintf(cmd.ErrOrStderr(), "there are older ones; --limit N shows more than %d\n", f.limit)
 	}
 	return nil
+}
+
+// print writes the requests, or what they come to by session.
+func (f *requestsFlags) print(w io.Writer, all []decision.Decision) error {
+	switch {
+	case f.by != "" && f.format == "json":
+		return writeJSON(w, decision.BySession(all))
+	case f.by != "":
+		return decision.WriteSessions(w, decision.BySession(all))
+	case f.format == "json":
+		return writeJSON(w, append([]decision.Decision{}, all...))
+	}
+	return decision.WriteTable(w, all)
 }
 
 // moment reads a time: how long ago, with days too, or an instant.

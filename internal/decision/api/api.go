@@ -119,7 +119,8 @@ func parseList(q url.Values) (f decision.Filter, limit int, err error) {
 		}
 	}
 	f = decision.Filter{
-		Tenant: q.Get("tenant"), Key: q.Get("key"), User: q.Get("user"), Model: q.Get("model"), Cascade: q.Get("cascade"),
+		Tenant: q.Get("tenant"), Key: q.Get("key"), User: q.Get("user"), Session: q.Get("session"),
+		Model: q.Get("model"), Cascade: q.Get("cascade"),
 		Path: q.Get("path"), Reason: q.Get("reason"),
 	}
 	if f.Since, err = instant(q, "since"); err != nil {
@@ -137,7 +138,8 @@ func parseList(q url.Values) (f decision.Filter, limit int, err error) {
 
 func known(name string) bool {
 	switch name {
-	case "tenant", "key", "user", "model", "cascade", "path", "reason", "status", "since", "until", "limit", "cursor":
+	case "tenant", "key", "user", "session", "model", "cascade", "path", "reason", "status", "since", "until", "limit",
+		"cursor":
 		return true
 	}
 	return false

@@ -122,7 +122,8 @@ func (c *Client) list(ctx context.Context, gateway string, f *decision.Filter, l
 func query(f *decision.Filter) url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
-		"tenant": f.Tenant, "key": f.Key, "user": f.User, "model": f.Model, "cascade": f.Cascade, "path": f.Path,
+		"tenant": f.Tenant, "key": f.Key, "user": f.User, "session": f.Session,
+		"model": f.Model, "cascade": f.Cascade, "path": f.Path,
 		"reason": f.Reason,
 	} {
 		if value != "" {

@@ -31,6 +31,7 @@ func New(log *decision.Log, gateway string) *Recorder {
 // Ended implements gateway.Decisions.
 func (r *Recorder) Ended(e *telemetry.RequestEnd, of *leg.Request) {
 	d := r.begin(e)
+	d.Session, d.Signal = of.Session.Label(), string(of.Session.Signal)
 	for _, a := range of.Attempts() {
 		r.leg(d, a)
 	}

@@ -94,13 +94,15 @@ type Left struct {
 // answers tell of, and what is left to the session. What other gateways have leased ahead
 // is not in it. It is nothing while the ledger has not said how the budgets stand.
 func (l *Limiter) Left(p *Policy) (least, session Left) {
-	if p == nil {
+	tells := p != nil && p.tells != "" && p.tells != "none"
+	ofSession := p != nil && len(p.limits) > 0 && p.limits[0].ofSession() // they are in front
+	if !tells && !ofSession {
 		return least, session
 	}
 	r, now := l.root(p.root), l.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p.tells != "" && p.tells != "none" {
+	if tells {
 		least = r.least(p, now, func(o *limit) bool {
 			return o.unit == record.UnitUSD && !o.ofSession() && (p.tells == "all" || p.owns(o.tenant))
 		})
