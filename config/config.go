@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/role"
@@ -27,6 +28,8 @@ type Config struct {
 	Upstream  Upstream
 	// Upstreams are further ones by name.
 	Upstreams map[string]Upstream
+	// Pools are upstreams that take calls in place of one another, by a name that may stand where an upstream's may.
+	Pools map[string]pools.Pool
 	// ModelUpstreams maps model globs to upstream names, in the file's order.
 	ModelUpstreams []ModelUpstream
 	// ModelMap maps opaque ARNs to the model that they stand for.

@@ -207,3 +207,18 @@ func lackingSpace(n ast.Node) string {
 	}
 	return ""
 }
+
+// modelUpstreams reads a mapping whose order decides: the first glob that
+// matches wins.
+func modelUpstreams(d *decoder, v value, dst *[]ModelUpstream) {
+	if d.shape != nil {
+		table(name)(d, v, nil)
+		return
+	}
+	entries, _ := d.entries(v)
+	for _, e := range entries {
+		m := ModelUpstream{Glob: e.name}
+		name(d, d.visitMember(v, e), &m.Name)
+		*dst = append(*dst, m)
+	}
+}

@@ -42,7 +42,7 @@ var nowhere = map[string]any{
 	"listen": "8080", "admin.listen": "localhost", "base_path": "bedrock/", "ledger.redis": "127.0.0.1:6379",
 	"admin.oidc.issuer": "login.example.com", "admin.oidc.url": "sluice.example.com", "admin.oidc.grants.tenant": "a//b",
 	"upstream.endpoint": "127.0.0.1:9", "upstream.proxy": "p:1", "telemetry.otlp": "localhost:4318",
-	"upstreams.role_arn": "role/x", "model_upstreams": "ue", "include": "none.yaml",
+	"upstreams.role_arn": "role/x", "model_upstreams": "ue", "pools.members.upstream": "ue", "include": "none.yaml",
 	"tenants.id": "a//b", "tenants.renamed_from": "/a", "tenants.upstream": "ue", "tenants.role_arn": "role/x",
 	"tenants.webhook": "hooks.example.com", "tenants.budgets.time_zone": "Europe/Berln",
 	"tenants.billing_time_zone": "Asia/Kolkata", "tenants.keys.budgets.time_zone": "Europe/Berln",
@@ -72,8 +72,8 @@ func TestEveryMistake(t *testing.T) {
 		}
 	}
 	eachMapping(whole, "", func(path string, section map[string]any) {
-		if path == "upstreams" || path == "model_upstreams" || strings.HasSuffix(path, "model_map") || path == "aliases" ||
-			strings.HasSuffix(path, "tags") {
+		if path == "upstreams" || path == "pools" || path == "model_upstreams" || path == "aliases" ||
+			strings.HasSuffix(path, "model_map") || strings.HasSuffix(path, "tags") {
 			return
 		}
 		section["nonsense"] = "x"

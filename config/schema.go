@@ -7,6 +7,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/role"
 )
 
@@ -25,6 +26,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("export", &c.Export, exportSection),
 		key("upstream", &c.Upstream, upstreamSection),
 		key("upstreams", &c.Upstreams, table(upstreamSection)),
+		key("pools", &c.Pools, table(poolSection)),
 		key("model_upstreams", &c.ModelUpstreams, modelUpstreams),
 		key("model_map", &c.ModelMap, table(name)),
 		key("allowed_accounts", &c.AllowedAccounts, list(account)),
@@ -221,19 +223,20 @@ func breakerSection(d *decoder, v value, b *Breaker) {
 	)
 }
 
-// modelUpstreams reads a mapping whose order decides: the first glob that
-// matches wins.
-func modelUpstreams(d *decoder, v value, dst *[]ModelUpstream) {
-	if d.shape != nil {
-		table(name)(d, v, nil)
-		return
-	}
-	entries, _ := d.entries(v)
-	for _, e := range entries {
-		m := ModelUpstream{Glob: e.name}
-		name(d, d.visitMember(v, e), &m.Name)
-		*dst = append(*dst, m)
-	}
+func poolSection(d *decoder, v value, p *pools.Pool) {
+	*p = pools.Pool{Order: pools.ByWeight}
+	d.section(v,
+		key("order", &p.Order, oneOf(pools.ByWeight, pools.AsListed)),
+		need("members", &p.Members, list(memberSection)),
+	)
+}
+
+func memberSection(d *decoder, v value, m *pools.Member) {
+	*m = pools.Member{Weight: 1}
+	d.section(v,
+		need("upstream", &m.Upstream, name),
+		key("weight", &m.Weight, whole(1, 1000)),
+	)
 }
 
 func ledgerSection(d *decoder, v value, l *Ledger) {

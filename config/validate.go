@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/config/similar"
 	"github.com/sluice-gateway/sluice/internal/role"
 )
@@ -34,6 +35,7 @@ func validate(c *Config, env func(string) string, unread map[string]bool) []Prob
 		v.upstream(member("upstreams", name), &u, env)
 		c.Upstreams[name] = u
 	}
+	v.pools()
 	v.references()
 	v.tenants()
 	v.profiles()
@@ -185,14 +187,33 @@ func (v *validator) role(r *role.Role, at func(below string) string) {
 func (v *validator) tenantRole(t *Tenant, at func(below string) string) {
 	v.role(t.Role, at)
 	u := v.c.Upstream
-	if t.Upstream != "" {
-		u = v.c.Upstreams[t.Upstream]
+	if first := pools.First(v.c.Pools, t.Upstream); first != "" {
+		u = v.c.Upstreams[first]
 	}
 	if t.Role.ARN != "" || u.Role.ARN != "" {
 		return
 	}
 	for _, key := range t.Role.Details() {
 		v.require(false, at(key), "has an effect with a role only: neither the tenant nor its upstream has a role_arn")
+	}
+}
+
+// pools checks pools, and gives the section upstream the name that it has elsewhere.
+func (v *validator) pools() {
+	kinds := map[string]string{}
+	for name, u := range v.c.Upstreams {
+		kinds[name] = u.Kind
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.c.Pools)) {
+		p, path := v.c.Pools[name], member("pools", name)
+		for _, m := range p.Mistakes(name, kinds) {
+			v.require(m.Path == "members" && len(p.Members) == 0 && v.unread[path], path+"."+m.Path, "%s", m.Text)
+		}
+		for i, m := range p.Members {
+			if m.Upstream == pools.Default {
+				p.Members[i].Upstream = ""
+			}
+		}
 	}
 }
 
@@ -259,7 +280,8 @@ func (v *validator) behind(arn, model string) {
 
 func (v *validator) upstreamName(path, name string) {
 	_, ok := v.c.Upstreams[name]
-	v.require(ok || name == "", path, "there is no upstream %q; upstreams has %s%s", name, names(v.c.Upstreams),
+	_, pooled := v.c.Pools[name]
+	v.require(ok || pooled || name == "", path, "there is no upstream %q; upstreams has %s%s", name, names(v.c.Upstreams),
 		similar.Hint(name, slices.Sorted(maps.Keys(v.c.Upstreams))))
 }
 

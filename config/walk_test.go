@@ -71,7 +71,7 @@ var others = map[string]any{
 	"upstream.region":          "eu-central-1", "upstream.endpoint": "http://127.0.0.1:9",
 	"upstream.proxy":     "http://127.0.0.1:8",
 	"upstreams.role_arn": "arn:aws:iam::123456789012:role/other", "upstreams.region": "eu-west-2",
-	"model_upstreams": "other", "ledger.redis": "redis://127.0.0.1:6380/1",
+	"model_upstreams": "other", "pools.members.upstream": "other", "ledger.redis": "redis://127.0.0.1:6380/1",
 	"telemetry.otlp": "http://127.0.0.1:4318", "telemetry.access_log": "stdout",
 	"tenants.id": "other", "tenants.renamed_from": "acme/older", "tenants.upstream": "other",
 	"tenants.role_arn":          "arn:aws:iam::123456789012:role/another",

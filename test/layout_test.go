@@ -94,6 +94,7 @@ var layers = map[string]int{
 	"internal/meter/journal":         30,
 	"internal/meter/estimate":        30,
 	"internal/promptcache":           38, // what models have in their caches
+	"internal/failover":              38, // which member of a pool takes a call
 	"internal/sigv4":                 30,
 	"internal/session":               38, // which session a request belongs to
 	"internal/cascade/answer":        30,
@@ -151,10 +152,11 @@ var owners = map[string][]string{
 var only = map[string][]string{
 	"config": {
 		"internal/money", "internal/glob", "internal/role", "config/syntax", "config/similar", "config/variables",
-		"config/userfile", "internal/network",
+		"config/userfile", "internal/network", "config/pools",
 	},
 	"config/syntax":    {},
 	"config/similar":   {},
+	"config/pools":     {"config/similar"},
 	"config/variables": {},
 	"config/userfile":  {"config/similar"},
 	"internal/wire":    {"internal/wire/jsonscan"},

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -12,7 +13,7 @@ import (
 // Bounds are what a tenant's policy says of where its requests may go, and under which terms.
 type Bounds struct {
 	Residency string   // any, geo, region; "" says nothing
-	Upstream  string   // the tenant's own, whose region is home
+	Upstream  string   // the tenant's own, whose region is home; of a pool that of the first member
 	Require   []string // terms that the maker of a model must give in full
 }
 
@@ -42,9 +43,19 @@ func (r *Router) Outside(b *Bounds, model, upstream string) (setting, why string
 	return "", ""
 }
 
-// Bars is Outside for a leg, at the upstream that takes its calls.
+// Bars is Outside for a leg, at the upstream that takes its calls, or at each member of its pool.
 func (r *Router) Bars(b *Bounds, leg *Leg) (setting, why string) {
-	return r.Outside(b, leg.Model, r.upstreamOf(leg.Origin(), b.Upstream))
+	name := r.upstreamOf(leg.Origin(), b.Upstream)
+	setting, why = r.Outside(b, leg.Model, pools.First(r.pools, name))
+	for _, m := range r.pools[name].Members {
+		if why == "" {
+			break
+		}
+		if s, w := r.Outside(b, leg.Model, m.Upstream); w == "" {
+			setting, why = s, w
+		}
+	}
+	return setting, why
 }
 
 // away says how calls of a model at an upstream leave what the residency allows, "" when they do not.

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -26,6 +27,7 @@ type Router struct {
 	cascades  []*Cascade
 	spoken    []*wire.Dialect // by the legs of the cascades
 	upstreams []upstreamRule
+	pools     map[string]pools.Pool
 	regions   map[string]string // by upstream name, "" the default one
 	mantles   map[string]bool   // the upstreams of kind mantle
 	global    glob.List         // models that have a global profile
@@ -48,6 +50,7 @@ func Compile(cfg *config.Config) (*Router, []config.Problem) {
 		mantles:   map[string]bool{},
 		global:    globalOf(cfg.Prices),
 		terms:     cfg.Terms,
+		pools:     cfg.Pools,
 	}
 	for name, upstream := range cfg.Upstreams {
 		r.regions[name] = upstream.Region
@@ -58,7 +61,11 @@ func Compile(cfg *config.Config) (*Router, []config.Problem) {
 	for _, m := range cfg.ModelUpstreams {
 		r.upstreams = append(r.upstreams, upstreamRule{glob.Compile(m.Glob), m.Name})
 	}
+	for name := range cfg.Pools {
+		r.regions[name] = r.regions[pools.First(cfg.Pools, name)]
+	}
 	problems := append(r.checkAliases(), checkModels(cfg.Models)...)
+	problems = append(problems, checkPools(r, cfg)...)
 	conditions := newConditions()
 	for i := range cfg.Cascades {
 		cascade, found := r.compileCascade(conditions, &cfg.Cascades[i], i)
@@ -85,7 +92,7 @@ func (r *Router) Resolve(asked string) string {
 }
 
 // Region is where calls of a model go, in any form of id or by an alias; "" when its
-// upstream has no region.
+// upstream has no region. Of a pool it is that of the first member.
 func (r *Router) Region(model, tenantUpstream string) string {
 	return r.regions[r.upstreamOf(r.Resolve(model), tenantUpstream)]
 }
@@ -106,21 +113,6 @@ func (r *Router) Dialect(asked string, body []byte) *wire.Dialect {
 	}
 	among := append([]*wire.Dialect{own}, r.spoken...)
 	return cmp.Or(wire.SniffDialect(body, among...), own)
-}
-
-// Upstream returns the name of the upstream that serves model, "" for the
-// default one: the first glob that matches, else the tenant's, else the
-// default. It fails with a validation error when the model is an ARN of another
-// region, which Bedrock would not find there. An upstream whose region is not
-// configured takes any.
-func (r *Router) Upstream(model, tenantUpstream string) (string, *wire.Error) {
-	name := r.upstreamOf(model, tenantUpstream)
-	want, have := wire.ParseModelID(model).Region, r.regions[name]
-	if want == "" || have == "" || want == have {
-		return name, nil
-	}
-	return "", wire.Errorf(wire.KindValidation,
-		"The model %s belongs to region %s, but it is served from region %s.", model, want, have)
 }
 
 // Mantle reports whether an upstream is the host bedrock-mantle, which has OpenAI's and Anthropic's own paths alone.
