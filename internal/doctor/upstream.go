@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -68,7 +69,8 @@ func Calls(s *snapshot.Snapshot, models []string) []Call {
 		}
 		if as := fmt.Sprint(t.Upstream, t.Role); !seen[as] {
 			seen[as] = true
-			all = append(all, Call{Model: anyModel, Upstream: t.Upstream, Tenant: t, Identity: true})
+			at := pools.First(s.Config.Pools, t.Upstream)
+			all = append(all, Call{Model: anyModel, Upstream: at, Tenant: t, Identity: true})
 		}
 	}
 	return append(all, namedCalls(s, models)...)

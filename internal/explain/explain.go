@@ -91,20 +91,23 @@ type Explanation struct {
 
 // Leg is one model that would be tried.
 type Leg struct {
-	Role         string `json:"role"`
-	Model        string `json:"model"`
-	Profile      string `json:"profile,omitempty"` // the tenant's own, which is asked in place of the model
-	Path         string `json:"path"`              // of its record
-	Reason       string `json:"reason,omitempty"`  // known before the call
-	Upstream     string `json:"upstream"`
-	MaxOutput    *int64 `json:"max_output_tokens"` // after the cap; nil: no bound
-	Capped       string `json:"capped,omitempty"`  // the cap, when it changes the request
-	Tiers        string `json:"tiers,omitempty"`   // service tiers that are tried; "" for that of the request
-	Cut          int64  `json:"tokens_cut,omitempty"`
-	PriceVersion string `json:"price_version,omitempty"`
-	Reserved     Amount `json:"reserved_usd"`
-	AtEstimate   Amount `json:"reserved_at_estimate_usd"`
-	Expected     Amount `json:"expected_usd"`
+	Role     string `json:"role"`
+	Model    string `json:"model"`
+	Profile  string `json:"profile,omitempty"` // the tenant's own, which is asked in place of the model
+	Path     string `json:"path"`              // of its record
+	Reason   string `json:"reason,omitempty"`  // known before the call
+	Upstream string `json:"upstream"`
+	// Pool is the pool that takes the call, and Members those of it that may, in the order of the configuration.
+	Pool         string   `json:"pool,omitempty"`
+	Members      []string `json:"members,omitempty"`
+	MaxOutput    *int64   `json:"max_output_tokens"` // after the cap; nil: no bound
+	Capped       string   `json:"capped,omitempty"`  // the cap, when it changes the request
+	Tiers        string   `json:"tiers,omitempty"`   // service tiers that are tried; "" for that of the request
+	Cut          int64    `json:"tokens_cut,omitempty"`
+	PriceVersion string   `json:"price_version,omitempty"`
+	Reserved     Amount   `json:"reserved_usd"`
+	AtEstimate   Amount   `json:"reserved_at_estimate_usd"`
+	Expected     Amount   `json:"expected_usd"`
 }
 
 // Shadow is a model that is asked after the answer.

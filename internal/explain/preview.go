@@ -136,6 +136,12 @@ func (p *previewed) explain(i int, output int64) Leg {
 	if t := planned.Tiers(); t.Try != "" {
 		l.Tiers = fmt.Sprintf("%s, after %s without a first byte %s", t.Try, t.FirstByte, t.Then)
 	}
+	if pool := planned.Pool; pool.Pool != "" {
+		l.Pool = pool.Pool
+		for _, m := range pool.Members {
+			l.Members = append(l.Members, orDefault(m.Upstream))
+		}
+	}
 	if i == 0 {
 		l.Reason = p.route.Reason
 	}

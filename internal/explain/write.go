@@ -43,8 +43,8 @@ func (e *Explanation) WriteText(w io.Writer) error {
 	}
 	for i := range e.Legs {
 		l := &e.Legs[i]
-		line(fmt.Sprintf("leg %d", i+1), "%s %s%s, upstream %s, %s", l.Role, l.Model,
-			after(l.Profile, " as "), orDefault(l.Upstream), l.output())
+		line(fmt.Sprintf("leg %d", i+1), "%s %s%s, %s, %s", l.Role, l.Model,
+			after(l.Profile, " as "), l.where(), l.output())
 		line("", "path %s%s, reserves %s (%s at the estimate), expects %s",
 			l.Path, after(l.Reason, ", reason "), l.Reserved, l.AtEstimate, l.Expected)
 	}
@@ -107,6 +107,14 @@ func (e *Explanation) facts() string {
 	}
 	return fmt.Sprintf("input %d tokens%s, turns %d, images %d, documents %d, tools %d, max tokens %s",
 		e.InputTokens, how, e.Turns, e.Images, e.Documents, e.Tools, limit)
+}
+
+// where says which upstream takes the call, or which of a pool do.
+func (l *Leg) where() string {
+	if l.Pool == "" {
+		return "upstream " + orDefault(l.Upstream)
+	}
+	return "pool " + l.Pool + ": " + strings.Join(l.Members, " or ")
 }
 
 func (l *Leg) output() string {

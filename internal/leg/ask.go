@@ -26,7 +26,10 @@ func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attemp
 
 // ask is Ask, but makes no further attempt once the leg is not wanted any more.
 func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool) (*Attempt, *wire.Error) {
-	if p.tiers.Try != "" {
+	switch {
+	case p.Pool.Pool != "":
+		return k.askPool(ctx, r, p, f, wanted)
+	case p.tiers.Try != "":
 		return k.askTiers(ctx, r, p, f, wanted)
 	}
 	return k.repeat(ctx, r, p, turn{funds: f, from: f.first(), wanted: wanted})
@@ -50,7 +53,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 		return nil, refused
 	}
 	defer k.sent(out, r.Account)
-	for n := t.made + 1; ; n++ {
+	for n := t.made + p.turn.made + 1; ; n++ {
 		a := k.attempt(r, p)
 		if err := a.begin(n, t.from); err != nil {
 			k.Prompts.Ended(out.placed, &promptcache.Answer{Fate: promptcache.Failed}, k.Now())
@@ -59,7 +62,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 		a.call(ctx, out)
 		t.took += a.Took
 		a.Took = t.took
-		if p.try.first && turnedAway(a) != "" {
+		if p.try.first && turnedAway(a) != "" || p.turn.more && moves(a) {
 			a.placed = out.placed
 			return a, nil
 		}
@@ -75,6 +78,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 				return a, nil
 			}
 			t.from = cmp.Or(more, t.from)
+			p = staying(p)
 		}
 		k.Telemetry.Metrics().Retry(p.Upstream, a.outcomeName())
 		a.Close(Lost)

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
@@ -55,6 +56,7 @@ type Options struct {
 	Jobs      Jobs               // asynchronous ones
 	Estimates *estimate.Table    // nil: a new one
 	Prompts   *promptcache.Store // what models have in their caches; nil: a new one
+	Members   *failover.Store    // which members of pools are out; nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -83,6 +85,9 @@ func NewAsker(o Options) *Asker {
 	}
 	if o.Prompts == nil {
 		o.Prompts = promptcache.New()
+	}
+	if o.Members == nil {
+		o.Members = &failover.Store{}
 	}
 	return &Asker{Options: o}
 }

@@ -42,9 +42,7 @@ type Plan struct {
 	// generations; body is that body, nil for the caller's.
 	Fitted []string
 	body   []byte
-	// tiers are the service tiers that it is asked on, the zero value for that of the request.
-	tiers config.Tier
-	try   try
+	asked
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant
@@ -52,6 +50,15 @@ type Plan struct {
 	// may come to at most. They are 0 where nothing is held.
 	Input int64
 	Cost  budget.Amounts
+}
+
+// asked is on which service tiers a plan is asked, and where.
+type asked struct {
+	tiers config.Tier // the zero value for that of the request
+	try   try
+	// Pool is where the calls may go, with the members that may take them; zero for Upstream alone.
+	Pool router.Route
+	turn place
 }
 
 // NewPlan finds out where a leg goes, how its output is capped and what it is
@@ -91,11 +98,8 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if p.Facts, err = r.factsFor(p); err != nil {
 		return err
 	}
-	if p.Upstream, err = r.Snapshot.Router.Upstream(p.Origin(), r.Caller.Tenant.Upstream); err != nil {
+	if err = route(r, p); err != nil {
 		return err
-	}
-	if r.kept != nil {
-		p.Upstream = r.kept.Upstream
 	}
 	if err = p.bounded(r, p.Model); err != nil {
 		return err
@@ -120,6 +124,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 		return err
 	}
 	p.chooseTiers(r)
+	narrow(r, p)
 	return p.price(r)
 }
 
@@ -171,6 +176,9 @@ func (p *Plan) AppendChanges(h wire.Header) wire.Header {
 	}
 	if p.try.tier != "" {
 		h = append(h, wire.Field{Name: "x-sluice-tier", Value: p.try.header()})
+	}
+	if p.turn.why != "" {
+		h = append(h, wire.Field{Name: "x-sluice-region", Value: p.turn.header(p.SKU.Region)})
 	}
 	return h
 }

@@ -172,10 +172,11 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 func (r *Request) Pointed() bool { return r.Facts.CachePoints > 0 || r.Caller.Tenant.Injects }
 
 // place looks the prompt of a leg up, and puts points into it where its tenant wants them. Only
-// for those, and for cascades that choose by the cache, is anything of a prompt kept.
+// for those, and for cascades and pools that choose by the cache, is anything of a prompt kept.
 func (k *Asker) place(r *Request, p *Plan) *promptcache.Placed {
 	injects := r.Caller.Tenant.Injects && p.Payer == nil
-	if !r.Metered() || !r.Target.Op.Writes() || !injects && (r.Cascade == "" || p.Facts.CachePoints == 0) {
+	wants := r.Cascade != "" || p.turn.why != "" // to know what is warm
+	if !r.Metered() || !r.Target.Op.Writes() || !injects && (!wants || p.Facts.CachePoints == 0) {
 		return nil
 	}
 	return k.Prompts.Place(p.prompt(r, injects), k.Now())
@@ -222,7 +223,7 @@ func (k *Asker) expected(r *Request, p *Plan, now time.Time) (cost float64, know
 	if !ok {
 		return 0, false, false
 	}
-	warm, known := k.Prompts.Warm(p.prompt(r, false), now)
+	warm, known := k.warmest(r, p, now)
 	warm = min(warm, int64(p.Facts.InputTokens))
 	output := min(cmp.Or(p.Limit.Tokens.N, typicalOutput), typicalOutput)
 	sum := money.Cost(warm, rates.CacheRead) + money.Cost(int64(p.Facts.InputTokens)-warm, rates.Input) +

@@ -97,8 +97,20 @@ func (p *Plan) on(r *Request, t try) *Plan {
 	return &q
 }
 
-// dearest is the worst case on the dearest of the tiers that the plan may be asked on.
+// dearest is the worst case on the dearest of the tiers that the plan may be asked on, at the dearest member of its
+// pool.
 func (p *Plan) dearest(r *Request, input, output int64) (money.Pico, bool) {
+	worst, priced := dearestTier(r, p, input, output)
+	for _, m := range p.Pool.Members {
+		if m.Upstream != p.Upstream {
+			most, known := dearestTier(r, at(r, p, m.Upstream), input, output)
+			worst, priced = max(worst, most), priced && known
+		}
+	}
+	return worst, priced
+}
+
+func dearestTier(r *Request, p *Plan, input, output int64) (money.Pico, bool) {
 	worst, priced := p.worstCase(r, input, output)
 	if p.tiers.Try == "" {
 		return worst, priced
@@ -138,6 +150,7 @@ func (k *Asker) askTiers(
 	if !s.readyWithin(p.tiers.FirstByte) && wanted() && r.Gone.Err() == nil && ctx.Err() == nil {
 		if more, ok := f.again(ctx, k, p.Cost); ok {
 			why, next.from = TierLate, cmp.Or(more, next.from)
+			p = staying(p)
 			s.Discard(LeftBehind, r.Snapshot.Config.Timeouts.Drain)
 		}
 	}
@@ -150,7 +163,7 @@ func (k *Asker) askTiers(
 			k.Telemetry.Metrics().TierTry(p.tiers.Try, "served")
 			return s.Attempt, nil
 		}
-		next.made, next.took = max(attempts(s.Attempt), 1), s.Took
+		next.made, next.took = max(attempts(s.Attempt)-p.turn.made, 1), s.Took
 		leave(s.Attempt)
 	}
 	k.Telemetry.Metrics().TierTry(p.tiers.Try, why)

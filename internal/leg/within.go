@@ -3,6 +3,7 @@ package leg
 import (
 	"context"
 
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/perimeter"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -21,7 +22,7 @@ func (k *Asker) Find(ctx context.Context, r *Request, asked string) *wire.Error 
 	if !ok {
 		return nil
 	}
-	q := router.ProfileQuery{Model: model, Upstream: t.Upstream, Role: t.Role}
+	q := router.ProfileQuery{Model: model, Upstream: pools.First(r.Snapshot.Config.Pools, t.Upstream), Role: t.Role}
 	if err := k.profiles.FindOut(ctx, find, source, q, k.Now); err != nil {
 		k.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
 			"profile", q.Model, "err", err)
@@ -49,8 +50,9 @@ func (r *Request) MayName(ctx context.Context, models ...string) *wire.Error {
 // signer is as whom a call of a model, or of another resource, is signed. It fails for
 // an ARN of a region that the call does not go to.
 func (r *Request) signer(of string) (perimeter.Signer, *wire.Error) {
-	upstream, err := r.Snapshot.Router.Upstream(of, r.Caller.Tenant.Upstream)
-	return r.signedBy(upstream), err
+	b := r.bounds()
+	route, err := r.Snapshot.Router.Route(of, &b)
+	return r.signedBy(route.Upstream), err
 }
 
 // signedBy is as whom calls of an upstream are signed.
@@ -78,7 +80,7 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 	if err != nil {
 		return err
 	}
-	region := find.Region(model, r.Caller.Tenant.Upstream)
+	region := r.upstream(s.Upstream).Region
 	if r.Target.Op == wire.OpApplyGuardrail {
 		if err := p.Guardrail(ctx, &s, region, r.Target.Resource); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -37,6 +38,7 @@ const (
 	retries
 	tierTries
 	sessionSignals
+	poolCalls
 	ruleErrors
 	decisions
 	guarded
@@ -73,6 +75,7 @@ var counters = [...]struct{ name, labels, help string }{
 	tierTries: {"sluice_tier_tries_total", "tier outcome", "Calls on a service tier that the gateway chose."},
 	sessionSignals: {"sluice_session_signals_total", "signal action",
 		"Calls of sessions that seem to go round in circles."},
+	poolCalls:  {"sluice_pool_calls_total", "pool upstream why outcome", "Calls that members of pools were chosen for."},
 	ruleErrors: {"sluice_rule_errors_total", "cascade", "Rules that failed at run time and counted as matched."},
 	decisions:  {"sluice_cascade_requests_total", "cascade path reason", "Requests of cascades."},
 	guarded:    {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},
@@ -243,6 +246,11 @@ func (m *Metrics) TierTry(tier, outcome string) { m.add(tierTries, 1, tier, outc
 
 // SessionSignal counts a call of a session that seems to go round in circles: what tells of it, and what becomes of it.
 func (m *Metrics) SessionSignal(signal, action string) { m.add(sessionSignals, 1, signal, action) }
+
+// PoolCall counts a call for which a member of a pool was chosen, why, and whether it was taken, or why not.
+func (m *Metrics) PoolCall(pool, upstream, why, outcome string) {
+	m.add(poolCalls, 1, pool, upstream, why, cmp.Or(outcome, "taken"))
+}
 
 // BreakerState is that of one circuit breaker.
 type BreakerState int

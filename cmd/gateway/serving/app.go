@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/dialect"
+	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/gateway"
 	"github.com/sluice-gateway/sluice/internal/heap"
@@ -57,6 +58,7 @@ type app struct {
 	board     forecast.Board     // how budgets stand
 	history   *history.History   // nil: off
 	prompts   *promptcache.Store // what models have in their caches
+	members   failover.Store     // which members of pools are out
 	line      *gateway.Line
 	edge      *server.Server
 	admin     *server.Admin
@@ -169,7 +171,7 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 		Options: leg.Options{
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
 			NewID: func() string { return ids.Next(time.Now()) }, Jobs: a.accounts.jobs,
-			Prompts: a.prompts,
+			Prompts: a.prompts, Members: &a.members,
 		},
 		Observer: a.requests, Decisions: a.history.Decisions(),
 		Snapshots: &a.snapshots, Memory: a.memory,

@@ -1,11 +1,14 @@
 package serving
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config/pools"
+	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
 	"github.com/sluice-gateway/sluice/internal/saving"
@@ -41,6 +44,9 @@ func (a *app) readiness() readiness {
 	}
 	if identity := identityTrouble(a.troubles()); identity != "" {
 		r.Degraded["identity"] = identity
+	}
+	if out := absentMembers(a.members.Out(time.Now())); out != "" {
+		r.Degraded["pools"] = out
 	}
 	if err := a.keys.Trouble(); err != nil {
 		r.Degraded["keys"] = strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -78,7 +84,7 @@ func (a *app) watch(m *telemetry.Metrics) {
 		return float64(roots)
 	})
 	m.Watch(telemetry.GaugeLimitsDiffering, func() float64 { return float64(a.accounts.peers.State().Total) })
-	m.WatchDiffering(a.differing)
+	m.WatchLists(a.differing, a.absent)
 	m.Watch(telemetry.GaugeIdentityFailing, func() float64 { return float64(len(a.troubles())) })
 	m.Watch(telemetry.GaugeKeysDegraded, func() float64 {
 		if a.keys.Trouble() != nil {
@@ -120,6 +126,33 @@ func (a *app) refreshBudgets() (more bool) {
 		a.log.Debug("how budgets stand is not known", "err", err)
 	}
 	return true
+}
+
+// mostOut bounds the members of pools that metrics and /readyz list.
+const mostOut = 100
+
+// absent lists the members of pools that are out, for the metrics.
+func (a *app) absent() []telemetry.Absent {
+	var all []telemetry.Absent
+	out := a.members.Out(time.Now())
+	for _, o := range out[:min(mostOut, len(out))] {
+		all = append(all, telemetry.Absent{Upstream: o.Upstream, Model: o.Model, Reason: string(o.Why)})
+	}
+	return all
+}
+
+// absentMembers is the text for /readyz on members of pools that are out, "" for none.
+func absentMembers(out []failover.Out) string {
+	if len(out) == 0 {
+		return ""
+	}
+	texts := make([]string, 0, len(out))
+	for _, o := range out[:min(mostOut, len(out))] {
+		texts = append(texts, fmt.Sprintf("upstream %s, %s: %s since %s, asked again at %s",
+			cmp.Or(o.Upstream, pools.Default), cmp.Or(o.Model, "all models"), o.Why, o.Since.UTC().Format(time.RFC3339),
+			o.Until.UTC().Format(time.RFC3339)))
+	}
+	return "members of pools are out, and others take their calls: " + strings.Join(texts, "; ")
 }
 
 // differing lists the tenants whose limits differ, for the metrics.

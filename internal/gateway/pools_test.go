@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+const pooled = `    mode: rules
+upstreams: {west: {region: us-west-2}, eu: {region: eu-west-1}}
+pools: {all: {order: listed, members: [{upstream: default}, {upstream: west}, {upstream: eu}]}}
+model_upstreams: {"*": all}
+`
+
+// direct is a request of a model, past the cascade.
+func (b *bench) direct(t *testing.T, op wire.Operation, body string) *Request {
+	t.Helper()
+	req := b.ask(t.Context(), op, body)
+	req.Target = (&wire.Target{Op: op, Model: escalationModel}).String()
+	return req
+}
+
+// calls shows each attempt on a line, in their order: region, number, reason, outcome.
+func (m *fakeMeter) calls() (rows []string) {
+	for _, s := range m.starts {
+		row := fmt.Sprintf("%s %d %s %s", s.SKU.Region, s.Attempt, s.Reason, describe(m.ends[s.ID]))
+		rows = append(rows, strings.Join(strings.Fields(row), " "))
+	}
+	return rows
+}
+
+// TestPoolFailsOver asks the members of a pool: by what each does, which were asked, what the caller gets, and what is
+// in the books. Whatever may have been billed is not sent to another one.
+func TestPoolFailsOver(t *testing.T) {
+	s := compiledFor(t, flexible, pooled)
+	ok := reply{text: "hello"}
+	f := func(op wire.Operation, replies map[string]reply, status int, regions string, rows ...string) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			t.Helper()
+			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+			b := newBench(s, func(r *engine.Request) reply { return replies[r.Upstream] })
+			res := b.line.Serve(b.direct(t, op, hello))
+			if res.Status != status || res.Header.Get("x-sluice-region") != regions {
+				t.Errorf("%d, region %q; want %d, %q", res.Status, res.Header.Get("x-sluice-region"), status, regions)
+			}
+			if res.Stream != nil {
+				io.Copy(io.Discard, res.Stream)
+				res.Stream.Close()
+			}
+			b.line.Close(t.Context())
+			if diff := cmp.Diff(rows, b.books.calls()); diff != "" {
+				t.Error(diff)
+			}
+			if n := b.upstream.active.Load(); n != 0 {
+				t.Errorf("%d calls are open", n)
+			}
+		})
+	}
+	for _, op := range []wire.Operation{wire.OpConverse, wire.OpConverseStream} {
+		f(op, map[string]reply{"": ok}, 200, "us-east-1", "us-east-1 1 completed served")
+		f(op, map[string]reply{"": {status: 429}, "west": ok}, 200, "us-east-1 throttled, us-west-2",
+			"us-east-1 1 failed", "us-west-2 2 pool_throttled completed served")
+		f(op, map[string]reply{"": {status: 503}, "west": {fail: engine.NotSent}, "eu": ok}, 200,
+			"us-east-1 unavailable, us-west-2 not_sent, eu-west-1",
+			"us-east-1 1 failed", "us-west-2 2 pool_unavailable failed", "eu-west-1 3 pool_not_sent completed served")
+		none := map[string]reply{
+			"": {fail: engine.CircuitOpen}, "west": {fail: engine.NoCredentials}, "eu": {status: 500},
+		}
+		f(op, none, 500,
+			"us-east-1 breaker_open, us-west-2 no_credentials, eu-west-1",
+			"us-east-1 1 failed", "us-west-2 2 pool_breaker_open failed", "eu-west-1 3 pool_no_credentials failed",
+			"eu-west-1 4 pool_no_credentials failed served") // the last one is asked again, as without a pool
+		// what somebody else would say, too, is the answer
+		f(op, map[string]reply{"": {status: 400}, "west": ok}, 400, "us-east-1", "us-east-1 1 failed served")
+		// what may be billed is not sent again
+		f(op, map[string]reply{"": {fail: engine.TimedOut}, "west": ok}, 424, "us-east-1", "us-east-1 1 unknown served")
+		f(op, map[string]reply{"": {fail: engine.LostInAnswer}, "west": ok}, 424, "us-east-1", "us-east-1 1 unknown served")
+		f(op, map[string]reply{"": {status: 429}, "west": {fail: engine.LostInAnswer}, "eu": ok}, 424,
+			"us-east-1 throttled, us-west-2", "us-east-1 1 failed", "us-west-2 2 pool_throttled unknown served")
+	}
+	stream := wire.OpConverseStream
+	f(stream, map[string]reply{"": {text: "hello", cut: 2}, "west": ok}, 200, "us-east-1", "us-east-1 1 unknown served")
+	f(stream, map[string]reply{"": {text: "hello", fault: 1}, "west": ok}, 200, "us-east-1", "us-east-1 1 unknown served")
+}
+
+// TestPoolIsOut: who could not take a call is asked no more for a while, and then once.
+func TestPoolIsOut(t *testing.T) {
+	s := compiledFor(t, flexible, pooled)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+		throttled, asked := true, []string{}
+		b := newBench(s, func(r *engine.Request) reply {
+			asked = append(asked, r.Upstream)
+			if r.Upstream == "" && throttled {
+				return reply{status: 429}
+			}
+			return reply{text: "hello"}
+		})
+		f := func(after time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(after)
+			asked = asked[:0]
+			b.line.Serve(b.direct(t, wire.OpConverse, hello))
+			if !slices.Equal(asked, want) {
+				t.Errorf("asked %q, want %q", asked, want)
+			}
+		}
+		f(0, "", "west")
+		f(0, "west")
+		f(time.Second, "", "west")
+		f(time.Second, "west") // for two seconds now
+		throttled = false
+		f(time.Second, "")
+		f(0, "")
+		b.line.Close(t.Context())
+	})
+}
+
+// TestPoolResidency: a tenant that stays in its geography, or its region, is never sent beyond it, whoever is out.
+func TestPoolResidency(t *testing.T) {
+	for residency, want := range map[string][]string{
+		"geo": {"", "west", "west"}, "region": {"", ""}, "any": {"", "west", "eu", "eu"},
+	} {
+		s := within(t, compiledFor(t, flexible, pooled), residency)
+		synctest.Test(t, func(t *testing.T) {
+			var asked []string
+			b := newBench(s, func(r *engine.Request) reply {
+				asked = append(asked, r.Upstream)
+				return reply{status: 429}
+			})
+			req := b.direct(t, wire.OpConverse, hello)
+			req.Target = (&wire.Target{Op: wire.OpConverse, Model: flexible.light}).String()
+			b.line.Serve(req)
+			b.line.Close(t.Context())
+			if !slices.Equal(asked, want) {
+				t.Errorf("%s: asked %q, want %q", residency, asked, want)
+			}
+		})
+	}
+}
+
+// within is a snapshot whose tenants have a residency.
+func within(t *testing.T, s *snapshot.Snapshot, residency string) *snapshot.Snapshot {
+	t.Helper()
+	cfg := *s.Config
+	cfg.Tenants = slices.Clone(cfg.Tenants)
+	for i := range cfg.Tenants {
+		cfg.Tenants[i].Residency = residency
+	}
+	secrets, _ := credentials()
+	next, problems := snapshot.Compile(&cfg, secrets, time.Now())
+	if err := cfg.Report(problems); err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
+// TestPoolKeepsWarm: a prompt goes where the model has it in its cache, and not where its turn is.
+func TestPoolKeepsWarm(t *testing.T) {
+	const byTurns = `    mode: rules
+upstreams: {west: {region: us-west-2}}
+pools: {all: {members: [{upstream: default}, {upstream: west}]}}
+model_upstreams: {"*": all}
+`
+	s := compiledFor(t, flexible, byTurns)
+	body := fmt.Sprintf(`{"system":[{"text":"%s"},{"cachePoint":{"type":"default"}}],"messages":[{"role":"user",`+
+		`"content":[{"text":"hello"}]}]}`, strings.Repeat("a long system prompt ", 800))
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+		var asked []string
+		b := newBench(s, func(r *engine.Request) reply {
+			asked = append(asked, r.Upstream)
+			return reply{text: "hello", read: 4000}
+		})
+		for _, text := range []string{hello, body, body, body, hello, hello, body} {
+			b.line.Serve(b.direct(t, wire.OpConverse, text))
+		}
+		time.Sleep(10 * time.Minute) // the cache has forgotten it
+		b.line.Serve(b.direct(t, wire.OpConverse, body))
+		b.line.Close(t.Context())
+		warm := asked[1]
+		want := []string{asked[0], warm, warm, warm, asked[4], asked[5], warm}
+		if asked[0] == warm || !slices.Equal(asked[:7], want) {
+			t.Errorf("asked %q, want %q", asked, want)
+		}
+	})
+}

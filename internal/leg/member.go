@@ -1,0 +1,231 @@
+package leg
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/pools"
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/failover"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/role"
+	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+// place is at which member of a pool a plan is asked. The zero value is that it has none, or that nobody has chosen.
+type place struct {
+	why    string // it is asked, by failover's words, or the reason that the one before was left
+	more   bool   // another member follows when it cannot take the call
+	made   int    // attempts at the members before
+	before string // which they were and why each was left, for the answer's header
+}
+
+// header says where the call went: "us-west-2", or "us-east-1 throttled, us-west-2".
+func (t *place) header(region string) string { return t.before + region }
+
+// route finds where the calls go. What is kept at one upstream, or names something that one region and account alone
+// has, goes to the first member that may take it.
+func route(r *Request, p *Plan) *wire.Error {
+	b := r.bounds()
+	to, err := r.Snapshot.Router.Route(p.Origin(), &b)
+	if err != nil {
+		return err
+	}
+	p.Upstream = to.Upstream
+	switch op := r.Target.Op; {
+	case r.kept != nil:
+		p.Upstream = r.kept.Upstream
+	case op == wire.OpStartAsyncInvoke, p.Facts.Guarded:
+	case len(to.Members) > 1 && (op.Writes() || op.Counts()):
+		p.Pool = to
+	}
+	return nil
+}
+
+// narrow leaves out the members that cannot take the calls: of another region or account than an ARN that is asked,
+// and without a price where that is needed.
+func narrow(r *Request, p *Plan) {
+	if p.Pool.Pool == "" {
+		return
+	}
+	arn := wire.ParseModelID(p.ID())
+	var some []pools.Member
+	for _, m := range p.Pool.Members {
+		of := r.upstream(m.Upstream)
+		switch account := accountOf(of.Role); {
+		case arn.Region != "" && (arn.Region != of.Region || account != accountOf(r.upstream(p.Upstream).Role)):
+		case r.Snapshot.Config.Unpriced == config.UnpricedRefuse && r.Metered() && at(r, p, m.Upstream).Price == nil:
+		default:
+			some = append(some, m)
+		}
+	}
+	if p.Pool.Members = some; len(some) < 2 {
+		p.Pool = router.Route{}
+	}
+	if len(some) > 0 && p.Upstream != some[0].Upstream {
+		*p = *at(r, p, some[0].Upstream)
+	}
+}
+
+// upstream is what is configured of one.
+func (r *Request) upstream(name string) config.Upstream {
+	if name == "" {
+		return r.Snapshot.Config.Upstream
+	}
+	return r.Snapshot.Config.Upstreams[name]
+}
+
+// accountOf is the account of a role, "" for that of the gateway's own credentials.
+func accountOf(r role.Role) string {
+	parts := strings.SplitN(r.ARN, ":", 6)
+	return parts[min(4, len(parts)-1)]
+}
+
+// at is the plan at a member of its pool.
+func at(r *Request, p *Plan, upstream string) *Plan {
+	q := *p
+	q.Upstream = upstream
+	q.SKU = r.Snapshot.SKU(q.Model, cmp.Or(q.askedTier(), q.Facts.ServiceTier), q.Facts.Latency, upstream)
+	q.Price = r.Snapshot.Prices.Find(q.SKU, r.Received)
+	return &q
+}
+
+// askPool asks a plan at the member of its pool that has the prompt in its cache, or whose turn it is, and at the next
+// one when that could not take the call: nothing of it was billed then, and nothing has reached the caller.
+func (k *Asker) askPool(
+	ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool,
+) (*Attempt, *wire.Error) {
+	order := k.choose(r, p)
+	if p.Payer != nil {
+		order = order[:1] // it is not repeated
+	}
+	q := at(r, p, order[0].Upstream)
+	q.Pool, q.turn = router.Route{}, place{why: order[0].Why}
+	var took time.Duration
+	for i, member := range order {
+		q.turn.more = i < len(order)-1
+		a, refused := k.ask(ctx, r, q, f, wanted)
+		if refused != nil {
+			return nil, refused
+		}
+		a.Took += took
+		why := k.reckon(r, a)
+		k.Telemetry.Metrics().PoolCall(p.Pool.Pool, member.Upstream, member.Why, string(why))
+		if why == "" || !a.turn.more || !wanted() || !pause(ctx, a.gone(ctx), 0) {
+			return a, nil
+		}
+		took = a.Took
+		q = at(r, after(q, a, why), order[i+1].Upstream)
+		leave(a)
+	}
+	panic("BUG: the last member was left")
+}
+
+// after is the plan for the next member, when an attempt at this one could not take the call.
+func after(p *Plan, a *Attempt, why failover.Reason) *Plan {
+	q := *p
+	q.turn.made = max(attempts(a), p.turn.made+1)
+	q.turn.before += p.SKU.Region + " " + string(why) + ", "
+	q.Reason = "pool_" + string(why)
+	return &q
+}
+
+// staying is the plan at this member alone: an attempt before may have been billed.
+func staying(p *Plan) *Plan {
+	if !p.turn.more {
+		return p
+	}
+	q := *p
+	q.turn.more = false
+	return &q
+}
+
+// choose is the order in which members are asked.
+func (k *Asker) choose(r *Request, p *Plan) []failover.Choice {
+	now := k.Now()
+	call := failover.Call{Pool: p.Pool.Pool, Order: p.Pool.Order, Members: p.Pool.Members, Model: p.ID()}
+	if r.Pointed() && r.Target.Op.Writes() {
+		call.Warm = func(upstream string) int64 {
+			tokens, _ := k.Prompts.Warm(at(r, p, upstream).prompt(r, false), now)
+			return tokens
+		}
+	}
+	return k.Members.Choose(&call, now)
+}
+
+// warmest is how many tokens of the prompt the model has in its cache, at the member of its pool that has most.
+func (k *Asker) warmest(r *Request, p *Plan, now time.Time) (tokens int64, known bool) {
+	tokens, known = k.Prompts.Warm(p.prompt(r, false), now)
+	for _, m := range p.Pool.Members {
+		if m.Upstream != p.Upstream {
+			more, also := k.Prompts.Warm(at(r, p, m.Upstream).prompt(r, false), now)
+			tokens, known = max(tokens, more), known || also
+		}
+	}
+	return tokens, known
+}
+
+// reckon notes how a member took the call, and says why it could not; "" when it did, or may have been billed.
+func (k *Asker) reckon(r *Request, a *Attempt) failover.Reason {
+	why := unable(a)
+	if why == "" {
+		if a.Response != nil && a.Fault == "" && a.Response.Status < 500 && k.Members.Answered(a.Upstream, a.ID()) {
+			k.Log.Info("a member of a pool takes calls again", "upstream", cmp.Or(a.Upstream, pools.Default), "model", a.ID())
+		}
+		return ""
+	}
+	least := time.Duration(0)
+	if why == failover.Breaker {
+		least = r.upstream(a.Upstream).Breaker.OpenFor
+	}
+	if k.Members.Failed(a.Upstream, a.ID(), why, least, k.Now()) {
+		k.Log.Warn("a member of a pool is out for a while", "upstream", cmp.Or(a.Upstream, pools.Default), "model", a.ID(),
+			"reason", string(why))
+	}
+	return why
+}
+
+// moves reports whether the call is better made at another member than once more at this one.
+func moves(a *Attempt) bool {
+	stale := a.Err != nil && a.Err.Failure == engine.StaleConn
+	renewed := a.Response != nil && a.Response.Refusal != nil && a.Response.Refusal.Renewed
+	return !stale && !renewed && unable(a) != ""
+}
+
+// unreachable are the failures after which nothing can have been billed, and that another upstream may not have.
+var unreachable = map[engine.Failure]failover.Reason{
+	engine.CircuitOpen: failover.Breaker, engine.NotSent: failover.Unreached, engine.StaleConn: failover.Unreached,
+	engine.TimedOut: failover.Unreached, engine.NoCredentials: failover.NoCredentials,
+}
+
+// unable says why the upstream could not take the call, "" when it did, when it may have been billed, and when another
+// one would say the same.
+func unable(a *Attempt) failover.Reason {
+	switch {
+	case a.outcome() == record.Unknown:
+		return ""
+	case a.Err != nil:
+		return unreachable[a.Err.Failure]
+	case a.Response.Refusal != nil:
+		return failover.Refused
+	}
+	kind := cmp.Or(a.Fault, a.Response.ErrorType())
+	switch status := a.Response.Status; {
+	case kind == "ModelNotReadyException":
+		return failover.NotReady
+	case kind == "throttlingException", kind == "ThrottlingException", status == http.StatusTooManyRequests:
+		return failover.Throttled
+	case kind == "ServiceQuotaExceededException":
+		return failover.Quota
+	case kind == "serviceUnavailableException", status == http.StatusServiceUnavailable:
+		return failover.Unavailable
+	case a.Fault == "" && status >= 500:
+		return failover.Broken
+	}
+	return ""
+}
