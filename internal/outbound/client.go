@@ -32,7 +32,7 @@ func (c *Calls) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	if c.forwards(addr) {
-		route = &Route{target: to, inner: route.inner}
+		route = &Route{dial: c.dial, target: to, inner: route.inner}
 	}
 	_, ready, err := route.Dial(ctx)
 	return ready, err

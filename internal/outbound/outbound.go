@@ -9,8 +9,10 @@ package outbound
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -29,6 +31,8 @@ type Settings struct {
 	// the system (SSL_CERT_FILE); "" for none.
 	CAFile string
 	Getenv func(string) string // nil: os.Getenv
+	// Dial makes connections; nil makes those of TCP. For tests, whose other side is in the same process.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // SettingError is a setting by which no call can leave.
@@ -50,6 +54,7 @@ type Calls struct {
 	proxies func(*url.URL) (*url.URL, error) // before exceptions for this machine
 	local   map[string]bool                  // host:port of credentials of this machine
 	trusted *authorities
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // New reads the settings and the files that they name. It fails with a *SettingError.
@@ -57,7 +62,10 @@ func New(s Settings) (*Calls, error) {
 	if s.Getenv == nil {
 		s.Getenv = os.Getenv
 	}
-	c := &Calls{local: map[string]bool{}, trusted: &authorities{files: caFiles(&s)}}
+	c := &Calls{local: map[string]bool{}, trusted: &authorities{files: caFiles(&s)}, dial: s.Dial}
+	if c.dial == nil {
+		c.dial = new(net.Dialer).DialContext
+	}
 	for _, name := range []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
 		if u, err := url.Parse(s.Getenv(name)); err == nil && loopback(u.Hostname()) {
 			c.local[address(u)] = true

@@ -18,6 +18,7 @@ import (
 // Route is the way to one host: TCP, perhaps a proxy, perhaps TLS. It is safe for
 // concurrent use.
 type Route struct {
+	dial          func(ctx context.Context, network, address string) (net.Conn, error)
 	target, proxy *url.URL  // proxy is nil for a direct way
 	inner, outer  *security // TLS with the target and with the proxy, nil for cleartext
 }
@@ -32,7 +33,7 @@ func (c *Calls) Route(target *url.URL) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Route{target: target, proxy: through}
+	r := &Route{dial: c.dial, target: target, proxy: through}
 	if target.Scheme == "https" {
 		r.inner = &security{host: target.Hostname(), trusted: c.trusted}
 	}
@@ -58,7 +59,7 @@ func (r *Route) Dial(ctx context.Context) (raw, ready net.Conn, err error) {
 	if r.proxy != nil {
 		hop = r.proxy
 	}
-	raw, err = new(net.Dialer).DialContext(ctx, "tcp", address(hop))
+	raw, err = r.dial(ctx, "tcp", address(hop))
 	if err != nil {
 		return nil, nil, r.blame(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"time"
 
@@ -36,6 +37,8 @@ type Options struct {
 	Draw     func(n int64) int64 // random numbers in [0, n); nil: math/rand/v2
 	Now      func() time.Time    // runs with real time, socket deadlines use it; nil: time.Now
 	Getenv   func(string) string // for proxy variables; nil: os.Getenv
+	// Dial makes the connections; nil makes those of TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// OnBreaker gets the new state of a breaker: closed, half-open or open.
 	// It must not call the engine. May be nil.
 	OnBreaker func(upstream, model, state string)

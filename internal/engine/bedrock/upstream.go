@@ -39,7 +39,7 @@ type upstream struct {
 
 func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options, b *background) (*upstream, error) {
 	fixed, isFixed := o.Credentials[name]
-	calls, err := outbound.New(outbound.Settings{Proxy: s.Proxy, CAFile: s.CAFile, Getenv: o.Getenv})
+	calls, err := outbound.New(outbound.Settings{Proxy: s.Proxy, CAFile: s.CAFile, Getenv: o.Getenv, Dial: o.Dial})
 	if err != nil {
 		return nil, err
 	}
