@@ -1,10 +1,13 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"unicode/utf8"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // reply is the answer of a model before it gets the form of an operation.
@@ -21,7 +24,7 @@ type reply struct {
 	guard                                      *guarding
 }
 
-// canned is the default answer. The reference differs by seed, model and text.
+// canned is the default answer. The reference differs by seed, model and text. Profiles of a model answer alike.
 const canned = "This is a canned answer from the Sluice sandbox. No model was called and nothing was understood. " +
 	"Reference %016x."
 
@@ -32,7 +35,7 @@ func newReply(c *call, a *Answer, seed uint64) *reply {
 		input: c.inputTokens, cacheRead: a.CacheReadTokens, write5m: a.CacheWriteTokens, write1h: a.CacheWrite1hTokens,
 	}
 	if r.text == "" && r.tool == nil {
-		r.text = fmt.Sprintf(canned, reference(seed, c.model, c.lastText))
+		r.text = fmt.Sprintf(canned, reference(seed, cmp.Or(wire.ParseModelID(c.model).Foundation, c.model), c.lastText))
 	}
 	if r.stop == "" {
 		r.stop = "end_turn"
