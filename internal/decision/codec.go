@@ -129,6 +129,9 @@ func (c *coder) leg(l *Leg) {
 	c.time(&l.Began, time.Microsecond)
 	c.int((*int64)(&l.Took))
 	c.effects(l)
+	c.str(&l.Named)
+	c.str(&l.Tiers)
+	c.str(&l.Cache)
 }
 
 func (c *coder) effects(l *Leg) {

@@ -66,6 +66,7 @@ type Leg struct {
 	Region   string `json:"region,omitempty"`
 	Tier     string `json:"tier,omitempty"`
 	Payer    string `json:"payer,omitempty"` // tenant that paid, when not the caller's
+	Levers
 
 	Status     int    `json:"status,omitempty"` // 0 without an answer
 	Outcome    string `json:"outcome"`          // completed, failed, unknown
@@ -82,6 +83,13 @@ type Leg struct {
 	Took         Microseconds `json:"duration_us"`
 
 	Effects []Effect `json:"budgets,omitempty"`
+}
+
+// Levers are what policies that save made of one attempt, "" where they had no part in it.
+type Levers struct {
+	Named string `json:"named,omitempty"` // the id in whose place its global profile was asked, by residency
+	Tiers string `json:"tiers,omitempty"` // the service tiers that were tried: "flex late, default"
+	Cache string `json:"cache,omitempty"` // what points were put into the prompt for, or "none: " and why there are none
 }
 
 // Tokens are those of one attempt, as far as the upstream reported them.

@@ -76,6 +76,7 @@ func (l *Leg) writeText(w io.Writer) error {
 	}
 	say("model", l.Model, named("as", l.Path), named("because of", l.Reason))
 	say("upstream", l.Upstream, l.Region, named("tier", l.Tier))
+	say("levers", l.Did())
 	say("outcome", l.Outcome, named("status", nonZero(l.Status)), l.Error, strings.Join(l.Is.Words(), ", "), l.Stop)
 	if !l.Began.IsZero() {
 		say("time", l.Began.UTC().Format("15:04:05.000Z"), "for "+l.Took.String())
@@ -96,6 +97,17 @@ func (l *Leg) writeText(w io.Writer) error {
 
 // String is the time span as Go writes durations.
 func (m Microseconds) String() string { return m.Duration().String() }
+
+// Did says what the levers did, "" for nothing.
+func (l *Levers) Did() string {
+	var all []string
+	for _, of := range [...][2]string{{"residency: in place of ", l.Named}, {"tier: ", l.Tiers}, {"prompt cache: ", l.Cache}} {
+		if of[1] != "" {
+			all = append(all, of[0]+of[1])
+		}
+	}
+	return strings.Join(all, "; ")
+}
 
 // String names the counts that are known.
 func (t *Tokens) String() string {

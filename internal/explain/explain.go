@@ -103,6 +103,8 @@ type Leg struct {
 	MaxOutput    *int64   `json:"max_output_tokens"` // after the cap; nil: no bound
 	Capped       string   `json:"capped,omitempty"`  // the cap, when it changes the request
 	Tiers        string   `json:"tiers,omitempty"`   // service tiers that are tried; "" for that of the request
+	Named        string   `json:"named,omitempty"`   // the id in whose place its global profile is asked
+	Cache        string   `json:"cache,omitempty"`   // what the tenant's prompt_cache makes of it, "" where that is off
 	Cut          int64    `json:"tokens_cut,omitempty"`
 	PriceVersion string   `json:"price_version,omitempty"`
 	Reserved     Amount   `json:"reserved_usd"`

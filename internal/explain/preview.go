@@ -131,7 +131,7 @@ func (p *previewed) explain(i int, output int64) Leg {
 	l := Leg{
 		Role: roles[planned.Role], Model: planned.Model, Profile: planned.Profile, Path: string(planned.Path),
 		Upstream: planned.Upstream,
-		Capped:   planned.Limit.Header(), Cut: planned.Limit.Cut,
+		Capped:   planned.Limit.Header(), Cut: planned.Limit.Cut, Named: planned.Named, Cache: leg.Points(p.request, planned),
 	}
 	if t := planned.Tiers(); t.Try != "" {
 		l.Tiers = fmt.Sprintf("%s, after %s without a first byte %s", t.Try, t.FirstByte, t.Then)

@@ -45,6 +45,12 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		l := &e.Legs[i]
 		line(fmt.Sprintf("leg %d", i+1), "%s %s%s, %s, %s", l.Role, l.Model,
 			after(l.Profile, " as "), l.where(), l.output())
+		if l.Named != "" {
+			line("", "the global profile in place of %s, as the residency is any", l.Named)
+		}
+		if l.Cache != "" {
+			line("", "cache points: %s", l.Cache)
+		}
 		line("", "path %s%s, reserves %s (%s at the estimate), expects %s",
 			l.Path, after(l.Reason, ", reason "), l.Reserved, l.AtEstimate, l.Expected)
 	}

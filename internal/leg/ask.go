@@ -62,6 +62,12 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 		a.call(ctx, out)
 		t.took += a.Took
 		a.Took = t.took
+		if out.pointed() && turnedAway(a) == TierRefused && t.wanted() {
+			k.Telemetry.Metrics().Retry(p.Upstream, a.outcomeName())
+			a.placed, t.made = out.placed, n-p.turn.made
+			leave(a)
+			return k.repeat(ctx, r, pointless(p), t)
+		}
 		if p.try.first && turnedAway(a) != "" || p.turn.more && moves(a) {
 			a.placed = out.placed
 			return a, nil

@@ -116,6 +116,25 @@ func (a *Attempt) Known() bool { return a.known }
 // keeps to it: no more of it may reach the caller.
 func (a *Attempt) Over() bool { return a.Limit.CutAt > 0 && a.usage.Spoken > a.Limit.CutAt }
 
+// Levers are what policies that save made of the attempt, "" where they had no part in it.
+type Levers struct {
+	Named string // the id in whose place its global profile was asked
+	Tiers string // the service tiers that were tried
+	Cache string // what points were put into the prompt for, or why there are none
+}
+
+// LeversOf is what policies that save made of an attempt.
+func LeversOf(a *Attempt) (l Levers) {
+	l.Named = a.Named
+	if a.try.tier != "" {
+		l.Tiers = a.try.header()
+	}
+	if a.placed != nil && a.request.Caller.Tenant.Injects {
+		l.Cache = a.placed.Decided()
+	}
+	return l
+}
+
 // Whole reports whether the stream came to its proper end.
 func (a *Attempt) Whole() bool { return a.whole }
 

@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/engine"
@@ -35,7 +36,8 @@ const (
 type world struct {
 	asker   *Asker
 	request *Request
-	answers []scripted // of the attempts, in order; the last one repeats
+	answers []scripted                     // of the attempts, in order; the last one repeats
+	answer  func(*engine.Request) scripted // goes before answers, when it is set
 	calls   int
 	beside  sync.WaitGroup
 
@@ -77,17 +79,24 @@ func TestLargeBodyIsSentInParts(t *testing.T) {
 // scripted is what one attempt brings.
 type scripted struct {
 	status int
+	header wire.Header
+	body   string // "" for reply
 	frames [][]byte
 	err    *engine.Error
 }
 
-func (w *world) Attempt(context.Context, *engine.Request) (*engine.Response, error) {
-	a := w.answers[min(w.calls, len(w.answers)-1)]
+func (w *world) Attempt(_ context.Context, r *engine.Request) (*engine.Response, error) {
+	var a scripted
+	if w.answer != nil {
+		a = w.answer(r)
+	} else {
+		a = w.answers[min(w.calls, len(w.answers)-1)]
+	}
 	w.calls++
 	if a.err != nil {
 		return nil, a.err
 	}
-	res := &engine.Response{Status: a.status, Body: []byte(reply)}
+	res := &engine.Response{Status: a.status, Header: a.header, Body: []byte(cmp.Or(a.body, reply))}
 	if a.frames != nil {
 		left := a.frames
 		res.Body = nil
@@ -133,9 +142,15 @@ func (*world) Ended(*Attempt) {}
 
 func newWorld(t *testing.T, op wire.Operation, answers ...scripted) *world {
 	t.Helper()
+	return newWorldOf(t, "{id: acme}", wire.Target{Op: op, Model: model}, answers...)
+}
+
+// newWorldOf has a request of the tenant acme.
+func newWorldOf(t *testing.T, acme string, target wire.Target, answers ...scripted) *world {
+	t.Helper()
 	cfg, err := config.Load(harness.File(t, "leg.yaml", `
 upstream: {region: us-east-1, endpoint: "http://127.0.0.1:1"}
-tenants: [{id: acme}]
+tenants: [`+acme+`]
 `), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +166,7 @@ tenants: [{id: acme}]
 	})
 	w.request = &Request{
 		ID: "01", Snapshot: s, Caller: &tenant.Identity{Tenant: s.Tenants.Lookup("acme")}, Method: "POST",
-		Target: wire.Target{Op: op, Model: model}, Body: []byte(question), Received: time.Now(), Gone: t.Context(),
+		Target: target, Body: []byte(question), Received: time.Now(), Gone: t.Context(),
 		Host: w,
 	}
 	if err := w.request.ReadFacts(); err != nil {
@@ -169,9 +184,24 @@ func (w *world) plan(t *testing.T) *Plan {
 	return p.As(router.Direct, "because")
 }
 
+// routed is the plan of the only leg, by the tenant's policy.
+func (w *world) routed(t *testing.T) *Plan {
+	t.Helper()
+	find, in := w.request.Snapshot.Router, w.request.RouterInput()
+	route, err := find.Legs(in, find.Match(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans, err := NewPlans(w.request, route, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plans[0]
+}
+
 func (w *world) want(t *testing.T, rows ...string) {
 	t.Helper()
-	if diff := cmp.Diff(rows, w.rows); diff != "" {
+	if diff := gocmp.Diff(rows, w.rows); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -43,6 +43,8 @@ type Plan struct {
 	Fitted []string
 	body   []byte
 	asked
+	// unpointed is whether the gateway puts no cache points into it, because some were refused.
+	unpointed bool
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant
@@ -101,6 +103,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if err = route(r, p); err != nil {
 		return err
 	}
+	keepTier(r, p)
 	if err = p.bounded(r, p.Model); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package leg
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -161,11 +160,24 @@ func (k *Asker) shaped(r *Request, p *Plan) (*outgoing, *wire.Error) {
 		}
 	}
 	o.placed = k.place(r, p)
-	if o.placed != nil && len(o.placed.Splices) > 0 {
+	if o.pointed() {
 		splices = append(slices.Clip(splices), o.placed.Splices...)
 	}
 	o.shape(r, p, splices)
 	return o, nil
+}
+
+// pointed reports whether the gateway has put cache points into the body.
+func (o *outgoing) pointed() bool { return o.placed != nil && len(o.placed.Splices) > 0 }
+
+// ReasonPoints is the reason of an attempt after one whose points were perhaps why it was refused.
+const ReasonPoints = "points_refused"
+
+// pointless is the plan without points of the gateway. What was refused is not billed.
+func pointless(p *Plan) *Plan {
+	q := *p
+	q.unpointed, q.Reason = true, ReasonPoints
+	return &q
 }
 
 // Pointed reports whether the prompt has cache points, or may get some.
@@ -174,12 +186,21 @@ func (r *Request) Pointed() bool { return r.Facts.CachePoints > 0 || r.Caller.Te
 // place looks the prompt of a leg up, and puts points into it where its tenant wants them. Only
 // for those, and for cascades and pools that choose by the cache, is anything of a prompt kept.
 func (k *Asker) place(r *Request, p *Plan) *promptcache.Placed {
-	injects := r.Caller.Tenant.Injects && p.Payer == nil
+	injects := r.Caller.Tenant.Injects && p.Payer == nil && !p.unpointed
 	wants := r.Cascade != "" || p.turn.why != "" // to know what is warm
 	if !r.Metered() || !r.Target.Op.Writes() || !injects && (!wants || p.Facts.CachePoints == 0) {
 		return nil
 	}
 	return k.Prompts.Place(p.prompt(r, injects), k.Now())
+}
+
+// Points says what the tenant's prompt_cache makes of the prompt, before anything is known of others that begin as it;
+// "" where that is off.
+func Points(r *Request, p *Plan) string {
+	if !r.Caller.Tenant.Injects || !r.Target.Op.Writes() {
+		return ""
+	}
+	return promptcache.Chance(p.prompt(r, true))
 }
 
 // prompt is what the cache of the leg's model sees of the request.
@@ -240,7 +261,7 @@ func (k *Asker) landed(a *Attempt) {
 	switch {
 	case a.End.Outcome == record.Completed:
 		answer.Fate = promptcache.Answered
-	case a.End.Outcome == record.Failed && a.End.Status == http.StatusBadRequest:
+	case turnedAway(a) == TierRefused:
 		answer.Fate = promptcache.Refused
 	case a.End.Outcome == record.Failed:
 		answer.Fate = promptcache.Failed

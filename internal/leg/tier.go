@@ -52,11 +52,8 @@ func (p *Plan) Tiers() config.Tier { return p.tiers }
 // chooseTiers finds the service tiers to try: of the leg in its cascade, of the key, of the tenant. A request that
 // names one keeps it, and a tier that the model does not have becomes the default one.
 func (p *Plan) chooseTiers(r *Request) {
-	set := cmp.Or(p.Tier, r.Caller.Tier, r.Caller.Tenant.Tier)
-	if set == nil || !r.Target.Op.Writes() {
-		return
-	}
-	if _, _, ok := wire.AskTier(p.Facts, set.Try); !ok {
+	set := tierPolicy(r, p)
+	if set == nil {
 		return
 	}
 	t := *set
@@ -67,6 +64,32 @@ func (p *Plan) chooseTiers(r *Request) {
 	}
 	if t.Try != t.Then {
 		p.tiers = t
+	}
+}
+
+// tierPolicy is which tiers are to be tried, nil for none.
+func tierPolicy(r *Request, p *Plan) *config.Tier {
+	set := cmp.Or(p.Tier, r.Caller.Tier, r.Caller.Tenant.Tier)
+	if set == nil || !r.Target.Op.Writes() {
+		return nil
+	}
+	if _, _, ok := wire.AskTier(p.Facts, set.Try); !ok {
+		return nil
+	}
+	return set
+}
+
+// keepTier goes back from a global profile to the id that was asked for where that alone has the tier that is tried
+// first: flex spares a half, the profile a tenth.
+func keepTier(r *Request, p *Plan) {
+	set := tierPolicy(r, p)
+	if p.Named == "" || set == nil || !r.Caller.Tenant.AllowsModel(p.Named) || p.hasTier(r, set.Try) {
+		return
+	}
+	named := *p
+	named.Model, named.Named = p.Named, ""
+	if named.hasTier(r, set.Try) {
+		*p = named
 	}
 }
 

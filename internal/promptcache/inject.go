@@ -37,15 +37,19 @@ func (s *Store) inject(at *Placed, p *Prompt, now time.Time) {
 		}
 		x.chain.settle(now)
 		if x.warm(now) {
-			if at.reads(x.prefix) {
+			if at.why = at.reads(x.prefix); at.why == "" {
 				at.Splices = form.splice(at.Splices, &x.tail, ttls[at.life])
 			}
 			return
 		}
-		base := s.before(at, p, i, now)
-		if !at.writes(x.prefix, base.prefix, now) {
+		base, first := s.before(at, p, i, now), at.why == whyShort
+		if why := at.writes(x.prefix, base.prefix, now); why != "" {
+			if first {
+				at.why = why
+			}
 			continue
 		}
+		at.why = ""
 		if base.prefix != nil {
 			at.Splices = form.splice(at.Splices, &base.tail, ttls[at.baseLife])
 		}
@@ -71,25 +75,39 @@ func (s *Store) before(at *Placed, p *Prompt, i int, now time.Time) (common spot
 	return common
 }
 
+// Why a prompt got no point, of the longest beginning that could have had one.
+const (
+	whyOwn     = "own"     // the caller has set points
+	whyNew     = "new"     // no prompt began so before
+	whyShort   = "short"   // what began so before has fewer tokens than the model keeps, or no place for a point
+	whySeldom  = "seldom"  // prompts that begin so come too seldom
+	whyStopped = "stopped" // it is left alone after a write that nobody read
+	whyWriting = "writing" // another prompt is on its way with a point there
+	whyOwes    = "owes"    // what writing it cost is not recovered yet
+	whyLapsed  = "lapsed"  // the last prompt that began so is longer ago than the lifetime
+	whyWeek    = "week"    // a hundredth of what the tenant has spent this week does not cover it
+)
+
 // reads decides whether to ask for a prefix that the model should have. Until one read has
-// shown that it does, there is one at a time.
-func (at *Placed) reads(x *prefix) bool {
+// shown that it does, there is one at a time. It returns why not, "" when it does.
+func (at *Placed) reads(x *prefix) (why string) {
 	c, q := x.chain, at.rates.premium(x.most, x.life)
 	switch {
 	case c.flying > 0 && c.balance+c.pending+q > 0:
-		return false
+		return whyWriting
 	case c.balance > 0 && c.risk == 0:
-		return false // it was forgotten before its time, and is so again perhaps
+		return whyOwes // it was forgotten before its time, and is so again perhaps
 	case !at.tenant.allows(max(0, c.balance+c.pending+q) - c.exposed()):
-		return false
+		return whyWeek
 	}
 	at.Warm = true
 	at.fly(x, x.life, q, 0)
-	return true
+	return ""
 }
 
-// writes decides whether to have a prefix written, behind base, which the model may have.
-func (at *Placed) writes(x, base *prefix, now time.Time) bool {
+// writes decides whether to have a prefix written, behind base, which the model may have. It returns why not, "" when
+// it does.
+func (at *Placed) writes(x, base *prefix, now time.Time) (why string) {
 	c := x.chain
 	life, pays := c.gaps.best(&at.rates)
 	warm := base != nil && base.warm(now)
@@ -98,18 +116,24 @@ func (at *Placed) writes(x, base *prefix, now time.Time) bool {
 	}
 	q := at.rates.premium(x.most, life)
 	switch {
-	case !pays, now.Before(c.stopped), c.flying > 0, c.debt > 0, c.balance > 0, c.unread && !warm:
-		return false
+	case !pays:
+		return whySeldom
+	case now.Before(c.stopped):
+		return whyStopped
+	case c.flying > 0:
+		return whyWriting
+	case c.debt > 0, c.balance > 0, c.unread && !warm:
+		return whyOwes
 	case now.Sub(x.seen) >= ttls[life]:
-		return false
+		return whyLapsed
 	case !at.tenant.allows(max(0, c.balance+2*q) - c.exposed()):
-		return false
+		return whyWeek
 	}
 	if at.base, at.baseLife = base, life; warm {
 		at.baseLife = base.life
 	}
 	at.fly(x, life, q, q)
-	return true
+	return ""
 }
 
 // fly notes that a prompt with points is on its way.

@@ -19,6 +19,7 @@
 package promptcache
 
 import (
+	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -89,6 +90,7 @@ type Placed struct {
 	TTL  time.Duration
 	Warm bool
 
+	why    string // no point was put into it, "" with one
 	began  time.Time
 	ends   ends
 	rates  rates
@@ -142,12 +144,30 @@ func (s *Store) Place(p *Prompt, now time.Time) *Placed {
 	known := s.note(at, now)
 	switch {
 	case own:
+		at.why = whyOwn
 	case known:
+		at.why = whyShort
 		s.inject(at, p, now)
 	default:
+		at.why = whyNew
 		s.differs(at, p, now)
 	}
 	return at
+}
+
+// Chance says whether a prompt may get points, before anything is known of others.
+func Chance(p *Prompt) string {
+	switch _, ok := ratesOf(p); {
+	case p.Facts.CachePoints > 0:
+		return "none, as the caller has set points"
+	case formOf(p.Facts) == noForm:
+		return "none, as bodies of this form have no place for them"
+	case p.Cache == nil:
+		return "none, as the catalogue knows no prompt cache of the model"
+	case !ok:
+		return "none, as no price book has what reading and writing the model's prompt cache cost"
+	}
+	return fmt.Sprintf("where a beginning of %d tokens comes again, and often enough that they pay", p.Cache.Minimum)
 }
 
 // read finds the prefixes of a prompt in its space.
@@ -378,6 +398,14 @@ func (s *Store) keep(hash uint64, x *prefix) {
 	delete(s.kept, s.ring[s.next])
 	s.ring[s.next], s.kept[hash] = hash, x
 	s.next = (s.next + 1) % len(s.ring)
+}
+
+// Decided is Use, or "none: " and why there is no point, by a word of docs/prompt-cache.md.
+func (at *Placed) Decided() string {
+	if use := at.Use(); use != "" {
+		return use
+	}
+	return "none: " + at.why
 }
 
 // Use is what the points that were put into a prompt are for, in words: "read 5m", "write 1h";

@@ -207,6 +207,7 @@ func requestTables() (facts, legs, effects *Table) {
 		{Name: "model", Title: "model", Kind: Text}, {Name: "path", Title: "path", Kind: Text},
 		{Name: "reason", Title: "because of", Kind: Text}, {Name: "upstream", Title: "upstream", Kind: Text},
 		{Name: "region", Title: "region", Kind: Text}, {Name: "tier", Title: "tier", Kind: Text},
+		{Name: "levers", Title: "levers of cost", Kind: Text},
 		{Name: "payer", Title: "paid by", Kind: Text}, {Name: "status", Title: "status", Kind: Count},
 		{Name: "outcome", Title: "outcome", Kind: Text}, {Name: "error", Title: "error", Kind: Text},
 		{Name: "fate", Title: "answer", Kind: Text}, {Name: "stop_reason", Title: "stop", Kind: Text},
@@ -248,7 +249,8 @@ func (a *ask) legCells(l *decision.Leg) []string {
 	}
 	t := &l.Tokens
 	return []string{
-		count(int64(l.Index)), count(int64(l.Attempt)), l.Model, l.Path, l.Reason, l.Upstream, l.Region, l.Tier, payer,
+		count(int64(l.Index)), count(int64(l.Attempt)), l.Model, l.Path, l.Reason, l.Upstream, l.Region, l.Tier,
+		l.Did(), payer,
 		status, l.Outcome, l.Error, strings.Join(l.Is.Words(), ", "), l.Stop, tokens(t.Input), tokens(t.Output),
 		tokens(t.CacheRead), tokens(t.CacheWrite5m), tokens(t.CacheWrite1h), costOf(l.Cost, l.CostState), l.CostState,
 		l.PriceVersion, stampOrNone(l.Began), millis(l.Took), l.UpstreamID, l.Record,

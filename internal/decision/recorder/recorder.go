@@ -86,7 +86,8 @@ func (r *Recorder) leg(d *decision.Decision, a *leg.Attempt) {
 			CacheRead: decision.Count(tokens.CacheRead), CacheWrite5m: decision.Count(tokens.CacheWrite5m),
 			CacheWrite1h: decision.Count(tokens.CacheWrite1h),
 		},
-		Cost: decision.Dollars(a.Costs.Total()), CostState: a.CostState(), Effects: l.Effects[:0],
+		Levers: decision.Levers(leg.LeversOf(a)),
+		Cost:   decision.Dollars(a.Costs.Total()), CostState: a.CostState(), Effects: l.Effects[:0],
 	}
 	if a.Payer != nil {
 		l.Payer = a.Payer.ID
