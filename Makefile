@@ -30,6 +30,7 @@ NUMBER ?= 1000
 UPSTREAM ?= 127.0.0.1:8099
 CAP ?= 300
 QUICK ?=
+DAYS ?= 30
 ROWS ?=
 REF ?=
 MICRO ?=
@@ -41,7 +42,7 @@ COLD := github.com/aws github.com/parquet-go google.golang.org/protobuf github.c
 	github.com/molecule-man github.com/klauspost
 export GOFLAGS += $(COLD:%=-gcflags=%/...=-l)
 
-.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients shapes test-agents test-browser test-packages test-faults test-edge soak dist image conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
+.PHONY: help run build build-faults test test-tools test-unit test-fuzz test-e2e observe-page test-clients shapes test-agents test-browser test-packages test-faults test-edge soak dist image month conformance eval check lint deadcode shape race fuzz properties bench bench-compare microbench tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -135,6 +136,10 @@ $(TOOLS)/h2spec-$(H2SPEC_VERSION):
 	@dir=$$(mktemp -d) && cd $$dir && $(GO) mod init h2spec && \
 		$(GO) get github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC_VERSION)+incompatible && \
 		$(GO) build -o $@ github.com/summerwind/h2spec/cmd/h2spec && rm -rf $$dir
+
+month: ## a month of traffic on a simulated clock, with each lever of cost and with all, against a model: DAYS (docs/month.md)
+	@SLUICE_MONTH=$(DAYS) $(ALIVE) 'a month of $(DAYS) days' $(GO) test -count=1 -timeout=60m -run TestMonth ./test/month
+	@cat bin/month.md
 
 conformance: build ## what a Bedrock gateway owes its callers: this one, or any by URL, KEY (docs/conformance.md)
 	@$(GO) run ./test/conformance -program '$(BIN)' -url '$(URL)' -key '$(KEY)' -pair '$(PAIR)' -capped '$(CAPPED)' \
