@@ -137,7 +137,7 @@ $(TOOLS)/h2spec-$(H2SPEC_VERSION):
 		$(GO) get github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC_VERSION)+incompatible && \
 		$(GO) build -o $@ github.com/summerwind/h2spec/cmd/h2spec && rm -rf $$dir
 
-month: ## a month of traffic on a simulated clock, with each lever of cost and with all, against a model: DAYS (docs/month.md)
+month: ## a month on a simulated clock, each lever of cost alone and all, against a model: DAYS (docs/month.md)
 	@SLUICE_MONTH=$(DAYS) $(ALIVE) 'a month of $(DAYS) days' $(GO) test -count=1 -timeout=60m -run TestMonth ./test/month
 	@cat bin/month.md
 

@@ -101,7 +101,9 @@ func (m Microseconds) String() string { return m.Duration().String() }
 // Did says what the levers did, "" for nothing.
 func (l *Levers) Did() string {
 	var all []string
-	for _, of := range [...][2]string{{"residency: in place of ", l.Named}, {"tier: ", l.Tiers}, {"prompt cache: ", l.Cache}} {
+	for _, of := range [...][2]string{
+		{"residency: in place of ", l.Named}, {"tier: ", l.Tiers}, {"prompt cache: ", l.Cache},
+	} {
 		if of[1] != "" {
 			all = append(all, of[0]+of[1])
 		}

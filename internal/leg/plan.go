@@ -43,8 +43,6 @@ type Plan struct {
 	Fitted []string
 	body   []byte
 	asked
-	// unpointed is whether the gateway puts no cache points into it, because some were refused.
-	unpointed bool
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
 	Payer *tenant.Tenant

@@ -10,14 +10,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// TestRefusedPoints has a model that refuses a prompt because of the points that the gateway has put into it. The caller
-// gets the answer to the prompt as it came. Both attempts are in the books, and the next prompts have no point there. A
-// prompt that is refused without points, too, is refused as its caller would have it.
+// TestRefusedPoints has a model that refuses a prompt because of the points that the gateway has put into it. The
+// caller gets the answer to the prompt as it came. Both attempts are in the books, and the next prompts have no point
+// there. A prompt that is refused without points, too, is refused as its caller would have it.
 func TestRefusedPoints(t *testing.T) {
 	w := newWorldOf(t, "{id: acme, prompt_cache: {inject: auto}}",
 		wire.Target{Op: wire.OpConverse, Model: "us.anthropic.claude-haiku-5-5"})
 	invalid := scripted{
-		status: 400, header: wire.Header{{Name: "x-amzn-errortype", Value: "ValidationException"}}, body: `{"message":"no"}`,
+		status: 400, body: `{"message":"no"}`,
+		header: wire.Header{{Name: "x-amzn-errortype", Value: "ValidationException"}},
 	}
 	good := scripted{status: 200, body: strings.Replace(reply, `"inputTokens":10`, `"inputTokens":5000`, 1)}
 	pointed, always := 0, false

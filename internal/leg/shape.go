@@ -176,7 +176,7 @@ const ReasonPoints = "points_refused"
 // pointless is the plan without points of the gateway. What was refused is not billed.
 func pointless(p *Plan) *Plan {
 	q := *p
-	q.unpointed, q.Reason = true, ReasonPoints
+	q.try.plain, q.Reason = true, ReasonPoints
 	return &q
 }
 
@@ -186,7 +186,7 @@ func (r *Request) Pointed() bool { return r.Facts.CachePoints > 0 || r.Caller.Te
 // place looks the prompt of a leg up, and puts points into it where its tenant wants them. Only
 // for those, and for cascades and pools that choose by the cache, is anything of a prompt kept.
 func (k *Asker) place(r *Request, p *Plan) *promptcache.Placed {
-	injects := r.Caller.Tenant.Injects && p.Payer == nil && !p.unpointed
+	injects := r.Caller.Tenant.Injects && p.Payer == nil && !p.try.plain
 	wants := r.Cascade != "" || p.turn.why != "" // to know what is warm
 	if !r.Metered() || !r.Target.Op.Writes() || !injects && (!wants || p.Facts.CachePoints == 0) {
 		return nil

@@ -21,6 +21,7 @@ const (
 
 // try is the service tier that a plan is asked on. The zero value is that of the request.
 type try struct {
+	plain  bool   // without cache points of the gateway, because some were refused
 	tier   string // by the word of Bedrock, "" for that of the request
 	first  bool   // another tier follows when it turns the call away
 	before string // the tier that was tried before, "" for none
