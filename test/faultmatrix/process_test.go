@@ -120,6 +120,9 @@ type standIn struct {
 // script says what the stand-in does with a request by a word in its text.
 const script = `rules:
 - {match: {text: "#cached"}, answer: {cache_read_tokens: 70, cache_write_tokens: 50, cache_write_1h_tokens: 30}}
+- {match: {tier: flex, text: "#flexbusy"}, error: {status: 429, type: ThrottlingException, message: "no"}}
+- {match: {tier: flex, text: "#flexlate"}, delay: {first_byte: 900ms}}
+- {match: {tier: flex, text: "#flexhang"}, fault: {hang: true}}
 - {match: {text: "#slow"}, delay: {frame: 4ms, first_byte: 10ms}}
 - {match: {text: "#late"}, delay: {first_byte: 60ms}}
 - {match: {text: "#invalid"}, error: {status: 400, type: ValidationException, message: "no"}}
