@@ -331,15 +331,6 @@ type OutputTokens struct {
 	UnknownFamily string
 }
 
-// Budget is money per window.
-type Budget struct {
-	Period   string // minute, hour, day, month
-	USD      money.Pico
-	OnExceed string     // reject (default), light_only, notify
-	HardUSD  money.Pico // 0: none; where light_only stops too
-	TimeZone string     // IANA name, default UTC
-}
-
 // Key is what is set of one key of a tenant. The zero value restricts nothing.
 type Key struct {
 	Name, Owner string

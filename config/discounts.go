@@ -101,6 +101,15 @@ func legTiers(d *decoder, v value, t *LegTiers) {
 	)
 }
 
+// Budget is money per window.
+type Budget struct {
+	Period   string // minute, hour, day, month
+	USD      money.Pico
+	OnExceed string     // reject (default), light_only, notify
+	HardUSD  money.Pico // 0: none; where light_only stops too
+	TimeZone string     // IANA name, default UTC
+}
+
 // SessionBudget is what each session of a tenant may spend within any span of Within: see package session for what a
 // session is.
 type SessionBudget struct {

@@ -42,7 +42,7 @@ func Exceeded(req *Request, legs []*Plan, r *budget.Refusal) *wire.Error {
 
 func exceededText(req *Request, legs []*Plan, r *budget.Refusal) string {
 	if r.Window.Period == record.PeriodSession {
-		return req.sessionExceeded(r)
+		return sessionExceeded(req, r)
 	}
 	own := req.Caller.Tenant.ID
 	what := limitName(own, r)
@@ -106,10 +106,10 @@ func amount(u record.Unit, n int64) string {
 }
 
 // sessionExceeded tells the agent what is left to its session, so that it can end well.
-func (r *Request) sessionExceeded(by *budget.Refusal) string {
+func sessionExceeded(r *Request, by *budget.Refusal) string {
 	b, unit := r.Session.budget, record.UnitUSD
 	if by.Limit == 0 {
-		return r.looping()
+		return looping(r)
 	}
 	left := max(0, by.Limit-by.Posted-by.Held-by.Suspense)
 	return fmt.Sprintf("the budget of session %q is used up: %s spent + %s held of %s within %s; %s is left, and this "+
@@ -119,7 +119,7 @@ func (r *Request) sessionExceeded(by *budget.Refusal) string {
 }
 
 // looping says why a session that goes round in circles is not let go on.
-func (r *Request) looping() string {
+func looping(r *Request) string {
 	return fmt.Sprintf("session %q seems to go round in circles: %s. Begin a new session. Request %s", r.Session.Label(),
 		r.Session.Signal.Says(), r.ID)
 }

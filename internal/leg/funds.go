@@ -121,9 +121,9 @@ func (k *Asker) enter(ctx context.Context, r *Request) *wire.Error {
 	if s.Signal == "" {
 		return nil
 	}
-	k.Telemetry.Metrics().SessionSignal(string(s.Signal), b.Loop.Then)
+	k.Telemetry.Metrics().Levers().SessionSignal(string(s.Signal), b.Loop.Then)
 	if b.Loop.Then == "reject" {
-		return wire.Errorf(wire.KindServiceQuota, "%s", r.looping())
+		return wire.Errorf(wire.KindServiceQuota, "%s", looping(r))
 	}
 	return nil
 }

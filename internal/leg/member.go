@@ -56,9 +56,9 @@ func narrow(r *Request, p *Plan) {
 	arn := wire.ParseModelID(p.ID())
 	var some []pools.Member
 	for _, m := range p.Pool.Members {
-		of := r.upstream(m.Upstream)
+		of := upstreamOf(r, m.Upstream)
 		switch account := accountOf(of.Role); {
-		case arn.Region != "" && (arn.Region != of.Region || account != accountOf(r.upstream(p.Upstream).Role)):
+		case arn.Region != "" && (arn.Region != of.Region || account != accountOf(upstreamOf(r, p.Upstream).Role)):
 		case r.Snapshot.Config.Unpriced == config.UnpricedRefuse && r.Metered() && at(r, p, m.Upstream).Price == nil:
 		default:
 			some = append(some, m)
@@ -72,8 +72,8 @@ func narrow(r *Request, p *Plan) {
 	}
 }
 
-// upstream is what is configured of one.
-func (r *Request) upstream(name string) config.Upstream {
+// upstreamOf is what is configured of one.
+func upstreamOf(r *Request, name string) config.Upstream {
 	if name == "" {
 		return r.Snapshot.Config.Upstream
 	}
@@ -100,7 +100,7 @@ func at(r *Request, p *Plan, upstream string) *Plan {
 func (k *Asker) askPool(
 	ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool,
 ) (*Attempt, *wire.Error) {
-	order := k.choose(r, p)
+	order := choose(k, r, p)
 	if p.Payer != nil {
 		order = order[:1] // it is not repeated
 	}
@@ -114,8 +114,8 @@ func (k *Asker) askPool(
 			return nil, refused
 		}
 		a.Took += took
-		why := k.reckon(r, a)
-		k.Telemetry.Metrics().PoolCall(p.Pool.Pool, member.Upstream, member.Why, string(why))
+		why := reckon(k, r, a)
+		k.Telemetry.Metrics().Levers().PoolCall(p.Pool.Pool, member.Upstream, member.Why, string(why))
 		if why == "" || !a.turn.more || !wanted() || !pause(ctx, a.gone(ctx), 0) {
 			return a, nil
 		}
@@ -146,7 +146,7 @@ func staying(p *Plan) *Plan {
 }
 
 // choose is the order in which members are asked.
-func (k *Asker) choose(r *Request, p *Plan) []failover.Choice {
+func choose(k *Asker, r *Request, p *Plan) []failover.Choice {
 	now := k.Now()
 	call := failover.Call{Pool: p.Pool.Pool, Order: p.Pool.Order, Members: p.Pool.Members, Model: p.ID()}
 	if r.Pointed() && r.Target.Op.Writes() {
@@ -159,7 +159,7 @@ func (k *Asker) choose(r *Request, p *Plan) []failover.Choice {
 }
 
 // warmest is how many tokens of the prompt the model has in its cache, at the member of its pool that has most.
-func (k *Asker) warmest(r *Request, p *Plan, now time.Time) (tokens int64, known bool) {
+func warmest(k *Asker, r *Request, p *Plan, now time.Time) (tokens int64, known bool) {
 	tokens, known = k.Prompts.Warm(p.prompt(r, false), now)
 	for _, m := range p.Pool.Members {
 		if m.Upstream != p.Upstream {
@@ -171,7 +171,7 @@ func (k *Asker) warmest(r *Request, p *Plan, now time.Time) (tokens int64, known
 }
 
 // reckon notes how a member took the call, and says why it could not; "" when it did, or may have been billed.
-func (k *Asker) reckon(r *Request, a *Attempt) failover.Reason {
+func reckon(k *Asker, r *Request, a *Attempt) failover.Reason {
 	why := unable(a)
 	if why == "" {
 		if a.Response != nil && a.Fault == "" && a.Response.Status < 500 && k.Members.Answered(a.Upstream, a.ID()) {
@@ -181,7 +181,7 @@ func (k *Asker) reckon(r *Request, a *Attempt) failover.Reason {
 	}
 	least := time.Duration(0)
 	if why == failover.Breaker {
-		least = r.upstream(a.Upstream).Breaker.OpenFor
+		least = upstreamOf(r, a.Upstream).Breaker.OpenFor
 	}
 	if k.Members.Failed(a.Upstream, a.ID(), why, least, k.Now()) {
 		k.Log.Warn("a member of a pool is out for a while", "upstream", cmp.Or(a.Upstream, pools.Default), "model", a.ID(),

@@ -244,7 +244,7 @@ func (k *Asker) expected(r *Request, p *Plan, now time.Time) (cost float64, know
 	if !ok {
 		return 0, false, false
 	}
-	warm, known := k.warmest(r, p, now)
+	warm, known := warmest(k, r, p, now)
 	warm = min(warm, int64(p.Facts.InputTokens))
 	output := min(cmp.Or(p.Limit.Tokens.N, typicalOutput), typicalOutput)
 	sum := money.Cost(warm, rates.CacheRead) + money.Cost(int64(p.Facts.InputTokens)-warm, rates.Input) +

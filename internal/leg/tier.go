@@ -184,13 +184,13 @@ func (k *Asker) askTiers(
 			return nil, s.Refused
 		}
 		if why = turnedAway(s.Attempt); why == "" || !wanted() {
-			k.Telemetry.Metrics().TierTry(p.tiers.Try, "served")
+			k.Telemetry.Metrics().Levers().TierTry(p.tiers.Try, "served")
 			return s.Attempt, nil
 		}
 		next.made, next.took = max(attempts(s.Attempt)-p.turn.made, 1), s.Took
 		leave(s.Attempt)
 	}
-	k.Telemetry.Metrics().TierTry(p.tiers.Try, why)
+	k.Telemetry.Metrics().Levers().TierTry(p.tiers.Try, why)
 	return k.repeat(ctx, r, p.on(r, try{tier: p.tiers.Then, before: p.tiers.Try, why: why}), next)
 }
 

@@ -80,7 +80,7 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 	if err != nil {
 		return err
 	}
-	region := r.upstream(s.Upstream).Region
+	region := upstreamOf(r, s.Upstream).Region
 	if r.Target.Op == wire.OpApplyGuardrail {
 		if err := p.Guardrail(ctx, &s, region, r.Target.Resource); err != nil {
 			return err

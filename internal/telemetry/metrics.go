@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"cmp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -240,17 +239,6 @@ func (m *Metrics) CapCut(tokens int64) {
 
 // Retry counts an attempt that is repeated because of reason.
 func (m *Metrics) Retry(upstream, reason string) { m.add(retries, 1, upstream, reason) }
-
-// TierTry counts a call on a service tier that the gateway chose: served, throttled, late or refused.
-func (m *Metrics) TierTry(tier, outcome string) { m.add(tierTries, 1, tier, outcome) }
-
-// SessionSignal counts a call of a session that seems to go round in circles: what tells of it, and what becomes of it.
-func (m *Metrics) SessionSignal(signal, action string) { m.add(sessionSignals, 1, signal, action) }
-
-// PoolCall counts a call for which a member of a pool was chosen, why, and whether it was taken, or why not.
-func (m *Metrics) PoolCall(pool, upstream, why, outcome string) {
-	m.add(poolCalls, 1, pool, upstream, why, cmp.Or(outcome, "taken"))
-}
 
 // BreakerState is that of one circuit breaker.
 type BreakerState int

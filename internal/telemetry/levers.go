@@ -1,0 +1,20 @@
+package telemetry
+
+import "cmp"
+
+// Levers counts what levers of cost did.
+type Levers struct{ m *Metrics }
+
+// Levers returns the counters of levers. Those of nil metrics count nothing.
+func (m *Metrics) Levers() Levers { return Levers{m} }
+
+// TierTry counts a call on a service tier that the gateway chose: served, throttled, late or refused.
+func (l Levers) TierTry(tier, outcome string) { l.m.add(tierTries, 1, tier, outcome) }
+
+// SessionSignal counts a call of a session that seems to go round in circles: what tells of it, and what becomes of it.
+func (l Levers) SessionSignal(signal, action string) { l.m.add(sessionSignals, 1, signal, action) }
+
+// PoolCall counts a call for which a member of a pool was chosen, why, and whether it was taken, or why not.
+func (l Levers) PoolCall(pool, upstream, why, outcome string) {
+	l.m.add(poolCalls, 1, pool, upstream, why, cmp.Or(outcome, "taken"))
+}
