@@ -84,6 +84,8 @@ var figures = []figure[Row]{
 	{"cost_center", func(r *Row) string { return r.Tenant.CostCenter }, words},
 	{"tags", func(r *Row) string { return r.Tenant.tags() }, words},
 	savedFigure("saved_usd"), savedFigure("saved_low_usd"), savedFigure("saved_high_usd"),
+	dollars("cache_premium_usd", func(r *Row) *money.Total { return &r.CachePremium }),
+	dollars("cache_saved_usd", func(r *Row) *money.Total { return &r.CacheSaved }),
 }
 
 // span are columns with the bounds of the query.

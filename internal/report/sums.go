@@ -69,6 +69,9 @@ type Costs struct {
 	Wasted                          money.Total // light answers thrown away; part of the above
 	Suspense                        money.Total // estimates of unknown attempts; in none of the above
 	Discount                        money.Total // how much more the same costs at list price
+	// CachePremium is what writing to prompt caches cost above plain input, and CacheSaved what reading from them cost
+	// less; parts of the above.
+	CachePremium, CacheSaved money.Total
 }
 
 // amounts are all of them.
@@ -298,9 +301,26 @@ func (s *sums) addPart(reason string, k *record.RowKey, c *record.Counters, clas
 
 func outOfRange(k *record.RowKey) error { return fmt.Errorf("a sum for %q is out of range", k.Tenant) }
 
+// cached adds what prompt caches came to. All in c was charged by one price, so its input says what plain input costs.
+func (c *Costs) cached(d *record.Counters) {
+	writes := d.CacheWrite5m + d.CacheWrite1h
+	if d.Input == 0 || d.CostInput == 0 || writes == 0 && d.CacheRead == 0 {
+		return
+	}
+	plain := func(tokens int64) *big.Rat {
+		all := new(big.Rat).Mul(big.NewRat(int64(d.CostInput), 1), big.NewRat(tokens, 1))
+		return all.Quo(all, big.NewRat(d.Input, 1))
+	}
+	wrote := new(big.Rat).SetInt64(int64(d.CostCacheWrite5m + d.CostCacheWrite1h))
+	c.CachePremium.AddRat(wrote.Sub(wrote, plain(writes)))
+	saved := plain(d.CacheRead)
+	c.CacheSaved.AddRat(saved.Sub(saved, new(big.Rat).SetInt64(int64(d.CostCacheRead))))
+}
+
 // add reports whether the sums are in range.
 func (r *Row) add(c *record.Counters) (ok bool) {
 	r.Costs.add(c)
+	r.cached(c)
 	return r.Usage.add(c)
 }
 

@@ -18,7 +18,7 @@ var usual = []string{
 // further are figures that follow in a table where they say something.
 var further = []string{
 	"saved_usd", "saved_low_usd", "saved_high_usd", "suspense_usd", "wasted_usd", "cap_hits", "tokens_cut", "discount_usd",
-	"quantity", "unit", "unit_price_usd", "correction",
+	"cache_premium_usd", "cache_saved_usd", "quantity", "unit", "unit_price_usd", "correction",
 }
 
 // writeTable writes the rows for people, with as many columns as fit, and names those left
