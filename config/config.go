@@ -293,6 +293,7 @@ type Tenant struct {
 	Upstream     string
 	Role         *role.Role // what its upstream's is not, nil for nothing
 	OutputTokens *OutputTokens
+	Batch        *Batch // nil: it starts no batch jobs
 	PromptCache  Caching
 	Budgets      []Budget
 	Session      *SessionBudget // of each of its sessions, nil for none, or that of those above it

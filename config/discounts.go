@@ -81,6 +81,19 @@ type Tier struct {
 	FirstByte time.Duration // default 20s
 }
 
+// Batch is under which terms a tenant starts batch jobs.
+type Batch struct {
+	Hold  money.Pico // that budgets hold for each job until it is settled
+	Roles []string   // globs on the ARNs of roles as which Bedrock may read and write for them
+}
+
+func batchSection(d *decoder, v value, b *Batch) {
+	d.section(v,
+		need("hold_usd", &b.Hold, dollars),
+		need("roles", &b.Roles, list(name)),
+	)
+}
+
 // LegTiers are those of a cascade's legs, in place of the caller's; nil for that.
 type LegTiers struct{ Light, Partner, Escalation *Tier }
 

@@ -302,6 +302,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("allowed_guardrails", &within.Guardrails, list(name)),
 		key("allowed_s3", &within.S3, list(name)),
 		key("operations", &t.Operations, list(oneOf(operations...))),
+		key("batch", &t.Batch, optional(batchSection)),
 		key("upstream", &t.Upstream, text),
 		key("output_tokens", &t.OutputTokens, optional(outputSection)),
 		key("prompt_cache", &t.PromptCache, cachingSection),
@@ -336,6 +337,7 @@ var ARNKinds = []string{
 var operations = []string{
 	"converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens",
 	"apply-guardrail", "invoke-guardrail-checks", "start-async-invoke", "get-async-invoke",
+	"batch",
 }
 
 // tenantKey reads a key, which is its id or a mapping with the id and what is set of it, by

@@ -39,8 +39,15 @@ tenants:
   - {id: acme/nightly, keys: [%s]}
 %s`, key.KeyID, ledger)})
 	b := &batches{t: t, dir: gw.Dir, file: gw.ConfigFile()}
+	b.output(batchJobs)
+	return b
+}
+
+// output writes what jobs leave, and what Bedrock says of them.
+func (b *batches) output(jobs []string) {
+	b.t.Helper()
 	var list []string
-	for _, id := range batchJobs {
+	for _, id := range jobs {
 		b.write("out/"+id+"/manifest.json.out", `{"totalRecordCount":3,"processedRecordCount":3,"successRecordCount":2,`+
 			`"errorRecordCount":1,"inputTokenCount":2000,"outputTokenCount":200}`)
 		b.write("out/"+id+"/in.jsonl.out", fmt.Sprintf(batchRecord+batchRecord, 1, 2)+
@@ -49,7 +56,6 @@ tenants:
 			`"arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0","status":"Completed"}`, batchARN(id), id))
 	}
 	b.jobs = b.write("jobs.json", `{"invocationJobSummaries":[`+strings.Join(list, ",")+`]}`)
-	return b
 }
 
 func batchARN(id string) string {
@@ -154,9 +160,10 @@ func TestWrongBatches(t *testing.T) {
 		wantText(t, fault, want)
 		b.counted(0)
 	}
-	refused("--tenant is needed")
+	refused("no gateway started it: --tenant is needed", "--jobs", b.jobs)
+	refused("no gateway started it: --model is needed", "--tenant", "acme", "--job", batchARN(batchJobs[0]))
 	refused(`there is no tenant "acme/x"`, "--tenant", "acme/x", "--jobs", b.jobs)
-	refused("--job and --model are needed, or --jobs", "--tenant", "acme")
+	refused("--job is needed, or --jobs", "--tenant", "acme")
 	refused("not both", append(nova, "--jobs", b.jobs)...)
 	arn := batchARN(batchJobs[0])
 	refused("is not the ARN of a model invocation job",

@@ -230,7 +230,7 @@ func TestRefuses(t *testing.T) {
 	f("all", "/foundation-model-availability/made.up-v1:0", wire.KindResourceNotFound, "Could not resolve")
 	for _, path := range []string{ // every other GET of the service model
 		"/custom-models/x", "/imported-models/x", "/provisioned-model-throughput/x", "/prompt-routers/x", "/guardrails",
-		"/guardrails/x", "/model-customization-jobs", "/model-invocation-jobs", "/model-invocation-job/x",
+		"/guardrails/x", "/model-customization-jobs",
 		"/logging/modelinvocations", "/evaluation-jobs", "/use-case-for-model-access", "/resource-policy/x",
 		"/model-copy-jobs", "/model-import-jobs", "/model-customization/custom-model-deployments/x",
 		"/list-foundation-model-agreement-offers/" + nova, "/enforcedGuardrailsConfiguration",

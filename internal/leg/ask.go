@@ -170,6 +170,9 @@ func (a *Attempt) start(n int) {
 	if p.Price != nil {
 		s.PriceVersion = p.Price.Version
 		s.Hold, _ = p.most(s.EstimatedInput, s.MaxOutput)
+		if s.Op == wire.OpCreateBatch {
+			s.Hold, _ = p.worstCase(r, 0, 0)
+		}
 		if p.Guardrail != nil {
 			units, _ := p.guardrail(s.MaxOutput)
 			s.Hold += units

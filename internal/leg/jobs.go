@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/batchjob"
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
@@ -35,6 +36,8 @@ func (k *Asker) CheckJob(ctx context.Context, r *Request) *wire.Error {
 			err = wire.Errorf(wire.KindResourceNotFound, "there is no job %s of yours", id)
 		}
 		return err
+	case r.Target.Op.OfBegun():
+		return k.checkBatch(ctx, r)
 	case r.Target.Op.OfStored(), r.Facts.Previous != "":
 		owner, err := k.ownerOf(ctx, responseKey+id)
 		if err != nil {
@@ -67,6 +70,8 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 	case a.Response.Status >= 300:
 	case op == wire.OpStartAsyncInvoke:
 		return k.ownJob(ctx, r, a)
+	case op == wire.OpCreateBatch:
+		return k.ownBatch(ctx, a)
 	case (op == wire.OpResponse || op == wire.OpResponseStream) && r.Caller.Tenant.Stores:
 		id := storedIn(op, a)
 		if id == "" {
@@ -129,6 +134,38 @@ func (r *Request) keepChain(ctx context.Context, k *Asker, id string) {
 
 // sessionKey is before the id of a stored response where its session is kept.
 const sessionKey = "session/"
+
+// checkBatch hides a batch job from every tenant but the one that started it, and asks where it was started.
+func (k *Asker) checkBatch(ctx context.Context, r *Request) *wire.Error {
+	text, failed := k.ownerOf(ctx, batchjob.OwnerKey+r.Target.Resource)
+	if failed != nil {
+		return failed
+	}
+	owner, ok := batchjob.ParseOwner(text)
+	if !ok || owner.Tenant != r.Caller.Tenant.ID {
+		return wire.Errorf(wire.KindResourceNotFound, "there is no batch job %s of yours: name it by its ARN",
+			r.Target.Resource)
+	}
+	r.kept = &keeper{Tenant: owner.Tenant, Upstream: owner.Upstream}
+	return nil
+}
+
+// ownBatch remembers who started a batch job, before they learn its name.
+func (k *Asker) ownBatch(ctx context.Context, a *Attempt) *wire.Error {
+	var job struct{ JobArn string }
+	err := json.Unmarshal(a.Response.Body, &job)
+	if err == nil {
+		owner := batchjob.Owner{
+			Tenant: a.Start.Tenant, Key: a.Start.Key, Record: a.Start.ID, Model: a.Start.Model, Upstream: a.Upstream,
+		}
+		err = k.Jobs.Own(ctx, batchjob.OwnerKey+job.JobArn, owner.String(), keepJob)
+	}
+	if err != nil {
+		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,
+			Message: "the job was started but cannot be recorded as yours: " + job.JobArn}
+	}
+	return nil
+}
 
 // responseKey is before the id of a stored response where owners are kept.
 const responseKey = "response/"

@@ -116,7 +116,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if err = p.chooseProfile(r, r.Caller.Tenant); err != nil {
 		return err
 	}
-	p.SKU = r.Snapshot.SKU(p.Model, p.Facts.ServiceTier, p.Facts.Latency, p.Upstream)
+	p.SKU = r.Snapshot.SKU(p.Model, r.pricedTier(p.Facts), p.Facts.Latency, p.Upstream)
 	p.Pieces = p.Facts.Pieces(p.Dialect, p.Body(r))
 	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {
 		return err
@@ -128,6 +128,17 @@ func (p *Plan) make(r *Request) *wire.Error {
 	narrow(r, p)
 	return p.price(r)
 }
+
+// pricedTier is which tier's price a leg has before any is tried.
+func (r *Request) pricedTier(f *wire.Facts) string {
+	if r.Target.Op == wire.OpCreateBatch {
+		return tierBatch
+	}
+	return f.ServiceTier
+}
+
+// tierBatch is what batch jobs are priced as.
+const tierBatch = "batch"
 
 // chooseProfile finds the profile by which the bill says who pays. AWS takes profiles on its own paths alone.
 func (p *Plan) chooseProfile(r *Request, payer *tenant.Tenant) *wire.Error {
@@ -269,6 +280,9 @@ func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
 	if r.kept != nil {
 		p.Model, p.Upstream, p.base = "responses", r.kept.Upstream, r.kept.Base
 	}
+	if r.Target.Op.OfBegun() {
+		p.Model = "batch"
+	}
 	if err := cmp.Or(p.bounded(r, ""), p.onMantle(r)); err != nil {
 		return nil, err
 	}
@@ -361,7 +375,7 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 	}
 	bound, _ := estimate.Bound(p.Facts, model)
 	output := p.Limit.Tokens
-	if !r.Modelled() {
+	if !r.Modelled() || r.Target.Op == wire.OpCreateBatch {
 		output = wire.Known(0)
 	}
 	if !output.Known {
@@ -410,6 +424,9 @@ func (p *Plan) guarded(r *Request) bool {
 
 // worstCase prices a leg; a guardrail of its own is billed by text units.
 func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
+	if r.Target.Op == wire.OpCreateBatch {
+		return r.Caller.Tenant.Batch.Hold, p.Price != nil
+	}
 	if !r.Modelled() {
 		return p.Price.GuardrailWorstCase(int64(len(r.Body))/record.TextUnit+1, int64(p.Facts.Images))
 	}

@@ -81,7 +81,7 @@ func (r *Request) ReadFacts() *wire.Error {
 		return err
 	}
 	r.Facts.ReadHeader(r.Header)
-	if r.Target.Op == wire.OpStartAsyncInvoke {
+	if r.Target.Op.Starts() {
 		r.Target.Model = r.Facts.BodyModelID
 		if !wire.ValidID(r.Target.Model) { // nor may it be absent: a policy has to see it
 			return wire.Errorf(wire.KindValidation, "The provided model identifier is invalid.")
@@ -137,6 +137,9 @@ func (r *Request) permit() *wire.Error {
 		return wire.Errorf(wire.KindValidation, "InvokeModelWithBidirectionalStream is not supported by this gateway")
 	case wire.OpListAsyncInvokes:
 		return wire.Errorf(wire.KindAccessDenied, "ListAsyncInvokes is not allowed: it would show the jobs of every tenant")
+	case wire.OpListBatches:
+		return wire.Errorf(wire.KindAccessDenied,
+			"ListModelInvocationJobs is not allowed: it would show the jobs of every tenant")
 	}
 	if !r.Caller.Tenant.AllowsOperation(r.Target.Op) {
 		return wire.Errorf(wire.KindAccessDenied, "operation %s is not allowed to this key", r.Target.Op)
@@ -183,7 +186,7 @@ func (r *Request) Counted(a *Attempt) (input, output wire.Count) {
 // cascades know.
 func (r *Request) Modelled() bool {
 	op := r.Target.Op
-	return op.Writes() || op.Counts() || op == wire.OpStartAsyncInvoke
+	return op.Writes() || op.Counts() || op.Starts()
 }
 
 // Metered reports whether the operation is billed. CountTokens is free of
@@ -191,7 +194,7 @@ func (r *Request) Modelled() bool {
 // tokens"), and looking after a job or a stored response is too.
 func (r *Request) Metered() bool {
 	op := r.Target.Op
-	return !op.Counts() && op != wire.OpGetAsyncInvoke && !op.OfStored()
+	return !op.Counts() && op != wire.OpGetAsyncInvoke && !op.OfStored() && !op.OfBegun()
 }
 
 // maxPrompt bounds the text that scores and judges look at.

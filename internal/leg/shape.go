@@ -71,7 +71,7 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 // target is what the leg's request is sent to.
 func (p *Plan) target(r *Request) wire.Target {
 	target := r.Target
-	if r.Modelled() && target.Op != wire.OpStartAsyncInvoke {
+	if r.Modelled() && !target.Op.Starts() {
 		target.Model = p.ID()
 	}
 	target.Base = p.base

@@ -68,7 +68,7 @@ func (r *Request) signedBy(upstream string) perimeter.Signer {
 // body.
 func (r *Request) Within(ctx context.Context) *wire.Error {
 	model, find, p := r.Target.Model, r.Snapshot.Router, r.Snapshot.Perimeter
-	if r.Target.Op == wire.OpStartAsyncInvoke {
+	if r.Target.Op.Starts() {
 		if err := r.MayName(ctx, model, find.Resolve(model)); err != nil {
 			return err
 		}

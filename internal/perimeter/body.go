@@ -22,7 +22,8 @@ const (
 	keyName          // of KMS
 	guardrailName
 	modelName
-	wrapped // base64 of a body
+	roleName // as which a batch job reads and writes
+	wrapped  // base64 of a body
 )
 
 // reader finds what a body names, wherever that is: the bodies of InvokeModel are as
@@ -108,17 +109,21 @@ func (r *reader) classOf(t jsonscan.Token) class {
 		if within == guard {
 			return guardrailName
 		}
-	case "kmsKeyId":
+	case "kmsKeyId", "s3EncryptionKeyId":
 		if within == place {
 			return keyName
 		}
-	case "bucketOwner":
+	case "bucketOwner", "s3BucketOwner":
 		if within == place {
 			return ownerName
 		}
 	case "model", "modelId":
 		if r.depth == 1 {
 			return modelName
+		}
+	case "roleArn":
+		if r.depth == 1 {
+			return roleName
 		}
 	case "invokeModel":
 		return invocation

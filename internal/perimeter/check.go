@@ -151,6 +151,8 @@ func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []b
 			return p.key(ctx, s, value)
 		case modelName:
 			return p.Model(ctx, s, value)
+		case roleName:
+			return p.role(ctx, s, value)
 		case wrapped:
 			inner, ok := unwrap(value)
 			if !ok {
@@ -222,6 +224,20 @@ func (p *Perimeter) owner(ctx context.Context, s *Signer, id string) *wire.Error
 		return wire.Errorf(wire.KindValidation, "The bucketOwner %q is not the number of an account.", short(id))
 	}
 	return p.account(ctx, s, id, "the buckets of others")
+}
+
+// role fails for a role that the tenant's batch jobs may not have.
+func (p *Perimeter) role(ctx context.Context, s *Signer, name string) *wire.Error {
+	part := strings.SplitN(name, ":", 6)
+	if len(part) < 6 || part[0] != "arn" || part[2] != "iam" || !config.IsAccount(part[4]) ||
+		!strings.HasPrefix(part[5], "role/") {
+		return invalid(name)
+	}
+	if !p.roles[s.Tenant].Match(name) {
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to %s: it is not among the roles of batch.",
+			short(name))
+	}
+	return p.account(ctx, s, part[4], name)
 }
 
 // key fails for a key of KMS whose account or region may not be named.

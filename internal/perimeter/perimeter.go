@@ -37,7 +37,8 @@ type Perimeter struct {
 	mapped    map[string]bool     // ARNs that the configuration says the model of, whatever their kind
 	owners    map[string][]string // of the profiles that tenants have for themselves
 	everybody lists
-	tenants   map[string]lists // of those that have lists of their own, which only narrow
+	tenants   map[string]lists     // of those that have lists of their own, which only narrow
+	roles     map[string]glob.List // of batch jobs, by tenant
 }
 
 // lists are what guardrails and places in S3 may be named, nil for any.
@@ -74,6 +75,7 @@ func Compile(cfg *config.Config) *Perimeter {
 	p := &Perimeter{
 		accounts: set(cfg.AllowedAccounts), listed: cfg.AllowedAccounts != nil, regions: set(cfg.AllowedRegions),
 		kinds: set(cfg.AllowedKinds), mapped: map[string]bool{}, owners: map[string][]string{},
+		roles: map[string]glob.List{},
 	}
 	p.every = p.accounts[config.AnyAccount]
 	if !p.listed {
@@ -94,6 +96,9 @@ func Compile(cfg *config.Config) *Perimeter {
 	}
 	p.everybody, p.tenants = newLists(cfg.AllowedGuardrails, cfg.AllowedS3), map[string]lists{}
 	for i := range cfg.Tenants {
+		if b := cfg.Tenants[i].Batch; b != nil {
+			p.roles[cfg.Tenants[i].ID] = glob.CompileList(b.Roles)
+		}
 		if own := cfg.Tenants[i].Resources; own != nil {
 			p.tenants[cfg.Tenants[i].ID] = newLists(own.Guardrails, own.S3)
 		}

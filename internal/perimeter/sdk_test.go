@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/schemas"
 	smithy "github.com/aws/smithy-go"
 
+	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -152,6 +153,16 @@ var probes = map[string][]string{
 		`{"outputDataConfig":{"s3OutputDataConfig":{"bucketOwner":"%s","s3Uri":"s3://b/p"}}}`,
 		`{"outputDataConfig":{"\u00733OutputDataConfig":{"bucket\u004fwner":"%s","s3Uri":"s3://b/p"}}}`,
 	},
+	// Of the control plane, whose model this module does not have: what CreateModelInvocationJob names.
+	"CreateModelInvocationJobRequest": {
+		`{"modelId":"` + arnOf("custom-model/x") + `"}`,
+		`{"inputDataConfig":{"s3InputDataConfig":{"s3Uri":"s3://b/p","s3BucketOwner":"%s"}}}`,
+		`{"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://b/p","s3BucketOwner":"%s"}}}`,
+		`{"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://b/p",` +
+			`"s3EncryptionKeyId":"arn:aws:kms:us-east-1:%s:key/k"}}}`,
+		`{"roleArn":"arn:aws:iam::%s:role/r"}`,
+		`{"roleArn":"arn:aws:iam::%s:role\/r"}`,
+	},
 	"AsyncInvokeS3OutputDataConfig.kmsKeyId": {
 		`{"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://b/p","kmsKeyId":"arn:aws:kms:us-east-1:%s:key/k"}}}`,
 		`{"outputDataConfig":{"s3OutputDataConfig":{"s3Uri":"s3://b/p","kmsKeyId":"arn:aws:kms:us-east-1:%s:alias/a"}}}`,
@@ -188,6 +199,7 @@ func owners() []string {
 // and passes with one that is allowed.
 func TestBodies(t *testing.T) {
 	p := &Perimeter{accounts: set([]string{friend}), listed: true, kinds: ownKinds()}
+	p.roles = map[string]glob.List{"": glob.CompileList([]string{"*"})}
 	for name, bodies := range probes {
 		for _, body := range bodies {
 			for account, want := range map[string]int{friend: 200, stranger: 403} {

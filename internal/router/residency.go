@@ -132,7 +132,7 @@ func (r *Router) lacks(model, term string) string {
 // another one where there is one that the tenant may use. A model for which the tenant has a profile of its own stays,
 // and what is in a partition of AWS that global profiles do not reach.
 func (r *Router) placed(in *Input, leg Leg) Leg {
-	if in.Bounds.Residency != "any" || !in.Facts.Op.Writes() || in.Facts.Op == wire.OpStartAsyncInvoke {
+	if in.Bounds.Residency != "any" || !in.Facts.Op.Writes() || in.Facts.Op.Starts() {
 		return leg
 	}
 	id, upstream := wire.ParseModelID(leg.Model), r.upstreamOf(leg.Model, in.Bounds.Upstream)

@@ -126,6 +126,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
 		Stores: c.Store == "allow", Converse: !c.NativePaths, Injects: c.PromptCache.Inject == "auto",
 		Residency: c.Residency, Require: c.Require, Tier: c.Tier, Session: c.Session,
+		Batch: c.Batch,
 		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}
 	if c.Role != nil {
@@ -220,6 +221,9 @@ func (b *builder) add(i int) {
 		if _, ok := wire.ParseOperation(name); !ok {
 			b.fail(i, fmt.Sprintf("operations[%d]", j), "%q is not an operation", name)
 		}
+	}
+	if c.Batch == nil && operations(c.Operations)[wire.OpCreateBatch] {
+		b.fail(i, "operations", "batch needs the section batch: what is held for a job, and its roles")
 	}
 	b.checkGlobs(i, "models", c.Models)
 	for j, id := range c.Keys {

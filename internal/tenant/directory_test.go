@@ -145,6 +145,7 @@ func TestBuildProblems(t *testing.T) {
 	f([]config.Tenant{{ID: "a"}, {ID: "a"}}, "tenants[1].id false")
 	f([]config.Tenant{{ID: "a", Operations: []string{"converse", "Converse", ""}}}, "tenants[0].operations[1] false",
 		"tenants[0].operations[2] false")
+	f([]config.Tenant{{ID: "a", Operations: []string{"batch"}}}, "tenants[0].operations false")
 	f([]config.Tenant{{ID: "a", Models: []string{""}, DenyModels: []string{"x", ""}}}, "tenants[0].deny_models[1] false",
 		"tenants[0].models[0] false")
 	for _, id := range []string{"", "/", "a/", "/a", "a//b", "a b", "a{b}", "a\n", "a\x00", "\xff",

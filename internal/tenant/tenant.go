@@ -39,6 +39,8 @@ type Tenant struct {
 	Tier *config.Tier
 	// Session is what each of its sessions may spend, nil for no bound: its own, or that of the nearest tenant above it.
 	Session *config.SessionBudget
+	// Batch is under which terms it starts batch jobs, nil for none: its own alone.
+	Batch *config.Batch
 	// Converse is whether Chat Completions and Responses go by Converse where AWS has these paths, too.
 	Converse bool
 

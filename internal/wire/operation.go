@@ -38,6 +38,11 @@ const (
 	OpMessages
 	OpMessagesStream
 	OpCountMessages
+	// Batch jobs, which the control plane has (AWS service model bedrock 2023-04-20); Resource is the job.
+	OpCreateBatch
+	OpGetBatch
+	OpListBatches
+	OpStopBatch
 	// Reads of the control plane, which clients send to the same address (AWS service
 	// model bedrock 2023-04-20). They are answered here and never forwarded.
 	OpListFoundationModels
@@ -83,6 +88,11 @@ var operations = [...]operation{
 	OpMessages:       {"messages", "CreateMessage", "POST", false, false},
 	OpMessagesStream: {"messages-stream", "CreateMessageStream", "POST", false, true},
 	OpCountMessages:  {"count-messages", "CountMessageTokens", "POST", false, false},
+
+	OpCreateBatch: {"batch", "CreateModelInvocationJob", "POST", false, false},
+	OpGetBatch:    {"get-batch", "GetModelInvocationJob", "GET", false, false},
+	OpListBatches: {"list-batches", "ListModelInvocationJobs", "GET", false, false},
+	OpStopBatch:   {"stop-batch", "StopModelInvocationJob", "POST", false, false},
 
 	OpListFoundationModels:  {"list-foundation-models", "ListFoundationModels", "GET", false, false},
 	OpGetFoundationModel:    {"get-foundation-model", "GetFoundationModel", "GET", false, false},
@@ -137,6 +147,15 @@ func (o Operation) Writes() bool {
 // OfStored reports whether the operation is about a response that AWS has stored.
 func (o Operation) OfStored() bool { return o >= OpGetResponse && o <= OpCancelResponse }
 
+// Starts reports whether the operation starts a job, whose answers a model writes later.
+func (o Operation) Starts() bool { return o == OpStartAsyncInvoke || o == OpCreateBatch }
+
+// OfBatch reports whether the operation is about batch jobs, which the control plane has.
+func (o Operation) OfBatch() bool { return o >= OpCreateBatch && o <= OpStopBatch }
+
+// OfBegun reports whether the operation looks after batch jobs that were started.
+func (o Operation) OfBegun() bool { return o.OfBatch() && o != OpCreateBatch }
+
 // Granted is the operation whose name in a tenant's operations allows this one. OpenAI's paths are allowed with
 // Converse, and Anthropic's with InvokeModel: where their requests go for models that have no such path.
 func (o Operation) Granted() Operation {
@@ -151,6 +170,8 @@ func (o Operation) Granted() Operation {
 		return OpInvokeStream
 	case o == OpCountMessages:
 		return OpCountTokens
+	case o.OfBatch():
+		return OpCreateBatch
 	}
 	return o
 }
@@ -258,8 +279,23 @@ func route(method, path string) (Target, bool) {
 			return Target{Op: OpListAsyncInvokes}, true
 		}
 		return Target{Op: OpStartAsyncInvoke}, true
+	case "model-invocation-jobs":
+		return Target{Op: OpListBatches}, rest == ""
+	case "model-invocation-job":
+		return routeBatch(rest), true
 	}
 	return routeControl(head, rest)
+}
+
+// routeBatch matches what is below the path of batch jobs.
+func routeBatch(rest string) Target {
+	if id, ok := strings.CutSuffix(rest, "/stop"); ok {
+		return Target{Op: OpStopBatch, Resource: id}
+	}
+	if rest != "" {
+		return Target{Op: OpGetBatch, Resource: rest}
+	}
+	return Target{Op: OpCreateBatch}
 }
 
 // otherModels are the paths of OpListOtherModels.
@@ -290,7 +326,7 @@ func routeControl(head, rest string) (Target, bool) {
 	case "automated-reasoning-policies", "custom-models", "enforcedGuardrailsConfiguration", "evaluation-jobs",
 		"guardrails", "imported-models", "list-foundation-model-agreement-offers",
 		"logging", "marketplace-model", "model-copy-jobs", "model-customization", "model-customization-jobs",
-		"model-import-jobs", "model-invocation-job", "model-invocation-jobs", "prompt-routers",
+		"model-import-jobs", "prompt-routers",
 		"provisioned-model-throughput", "provisioned-model-throughputs", "resource-policy", "use-case-for-model-access":
 		t = Target{Op: OpOtherControl}
 		if path := strings.TrimSuffix(head+"/"+rest, "/"); otherModels[path] {
@@ -372,6 +408,8 @@ func (t Target) String() string {
 		b = append(b, "/async-invoke"...)
 	case OpGetAsyncInvoke:
 		b = AppendLabel(append(b, "/async-invoke/"...), t.Resource)
+	case OpCreateBatch, OpGetBatch, OpListBatches, OpStopBatch:
+		b = t.appendBatch(b)
 	case OpChat, OpChatStream, OpResponse, OpResponseStream, OpGetResponse, OpDeleteResponse, OpCancelResponse:
 		b = t.appendOpenAI(b)
 	case OpMessages, OpMessagesStream:
@@ -386,6 +424,21 @@ func (t Target) String() string {
 		b = append(append(b, '?'), t.Query...)
 	}
 	return string(b)
+}
+
+// appendBatch appends the path of batch jobs, or of one.
+func (t Target) appendBatch(b []byte) []byte {
+	if t.Op == OpListBatches {
+		return append(b, "/model-invocation-jobs"...)
+	}
+	b = append(b, "/model-invocation-job"...)
+	if t.Resource != "" {
+		b = AppendLabel(append(b, '/'), t.Resource)
+	}
+	if t.Op == OpStopBatch {
+		b = append(b, "/stop"...)
+	}
+	return b
 }
 
 // OpenAIBase begins OpenAI's own paths on the runtime host.

@@ -48,6 +48,13 @@ func TestParseTarget(t *testing.T) {
 		wire.Target{Op: wire.OpApplyGuardrail, Resource: "arn:aws:bedrock:us-east-1:1:guardrail/abc", Version: "1"},
 		"/guardrail/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aguardrail%2Fabc/version/1/apply")
 	f("POST", "/guardrail-checks/invoke", wire.Target{Op: wire.OpInvokeGuardrailChecks}, "/guardrail-checks/invoke")
+	f("POST", "/model-invocation-job", wire.Target{Op: wire.OpCreateBatch}, "/model-invocation-job")
+	f("GET", "/model-invocation-jobs?maxResults=1", wire.Target{Op: wire.OpListBatches, Query: "maxResults=1"},
+		"/model-invocation-jobs?maxResults=1")
+	f("GET", "/model-invocation-job/abc", wire.Target{Op: wire.OpGetBatch, Resource: "abc"}, "/model-invocation-job/abc")
+	f("POST", "/model-invocation-job/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Amodel-invocation-job%2Fx/stop",
+		wire.Target{Op: wire.OpStopBatch, Resource: "arn:aws:bedrock:us-east-1:1:model-invocation-job/x"},
+		"/model-invocation-job/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Amodel-invocation-job%2Fx/stop")
 	f("POST", "/async-invoke", wire.Target{Op: wire.OpStartAsyncInvoke}, "/async-invoke")
 	f("GET", "/async-invoke?maxResults=5&nextToken=a%2Fb",
 		wire.Target{Op: wire.OpListAsyncInvokes, Query: "maxResults=5&nextToken=a%2Fb"},

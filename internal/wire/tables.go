@@ -334,4 +334,5 @@ var otherTrees = map[Operation]*jsonscan.Tree{
 	OpApplyGuardrail:        tree(each(roleText, "content[].text.text"), each(roleImage, "content[].image")),
 	OpInvokeGuardrailChecks: tree(each(roleText, "messages[].**")),
 	OpStartAsyncInvoke:      tree(each(roleModel, "modelId"), each(roleText, "modelInput.**")),
+	OpCreateBatch:           tree(each(roleModel, "modelId")),
 }

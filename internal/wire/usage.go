@@ -89,7 +89,7 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 	var r usageReader
 	switch op {
 	case OpCountTokens, OpCountMessages, OpGetAsyncInvoke, OpListAsyncInvokes, OpStartAsyncInvoke, OpGetResponse,
-		OpDeleteResponse, OpCancelResponse:
+		OpDeleteResponse, OpCancelResponse, OpCreateBatch, OpGetBatch, OpListBatches, OpStopBatch:
 		r.read(checksTree, body) // nothing of it is counted
 	default:
 		r.read(answerTreeOf(op), body)
@@ -111,15 +111,15 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 func (r *usageReader) answer(op Operation, d *Dialect, h Header) Usage {
 	switch op {
 	case OpCountTokens, OpCountMessages, OpGetAsyncInvoke, OpListAsyncInvokes, OpGetResponse, OpDeleteResponse,
-		OpCancelResponse:
+		OpCancelResponse, OpGetBatch, OpListBatches, OpStopBatch:
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
 		if r.metered && r.odd == 0 {
 			r.noTokens()
 		}
 		return r.usage()
-	case OpStartAsyncInvoke:
-		return Usage{} // billed per image or second, which no answer reports
+	case OpStartAsyncInvoke, OpCreateBatch:
+		return Usage{} // billed for what the job does later, which this answer does not report
 	}
 	r.stopped = true
 	if op == OpInvoke {

@@ -2,9 +2,11 @@ package money
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/perimeter"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -40,14 +43,16 @@ type batchFlags struct {
 
 func importBatchCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "batch --config FILE --tenant TENANT (--job ARN --model ID | --jobs FILE) DIR...",
+		Use:   "batch --config FILE (--job ARN | --jobs FILE) [--tenant TENANT] [--model ID] DIR...",
 		Short: "Meter the output of batch jobs of Bedrock, each job once",
 		Long: "Meter what batch jobs used, from folders that mirror the bucket of their output: as\n" +
 			"`aws s3 sync` makes them. In a DIR and below it, each folder with a manifest.json.out is a job; a\n" +
 			"file of its output names its folder. Records are priced by the batch price of their model, one\n" +
-			"by one. A job is known by its ARN: imported again, it adds nothing. --jobs has ARN, model, name and\n" +
-			"end of jobs, as `aws bedrock list-model-invocation-jobs` or get-model-invocation-job prints\n" +
-			"them. Nothing is counted unless all jobs are whole and fit their manifests. The gateway may run.",
+			"by one. Of a job that a gateway started it is known who pays for which model, and what budgets\n" +
+			"hold for it is released. A job is known by its ARN: imported again, it adds nothing. --jobs has\n" +
+			"ARN, model, name and end of jobs, as `aws bedrock list-model-invocation-jobs` or\n" +
+			"get-model-invocation-job prints them. Nothing is counted unless all jobs are whole and fit their\n" +
+			"manifests. The gateway may run.",
 		Example: "  gateway import batch --config sluice.yaml --tenant acme/support --model amazon.nova-pro-v1:0 \\\n" +
 			"    --job arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/a1b2c3d4e5f6 out/a1b2c3d4e5f6\n" +
 			"  gateway import batch --config sluice.yaml --tenant 'support-*=acme/support' --jobs jobs.json out",
@@ -82,6 +87,7 @@ type importing struct {
 	payers    []payer
 	policies  *budget.Policies
 	perimeter *perimeter.Perimeter
+	owners    owners
 	routes    *router.Router
 	prices    *record.PriceBook
 	by        audit.Signature
@@ -96,9 +102,6 @@ type payer struct {
 // importing reads the flags, and what the configuration says of them.
 func (f *batchFlags) importing(cfg *config.Config) (i *importing, err error) {
 	i = &importing{cfg: cfg, key: f.key, one: f.job != "", perimeter: perimeter.Compile(cfg), by: signature()}
-	if len(f.tenants) == 0 {
-		return nil, errors.New("--tenant is needed")
-	}
 	for _, text := range f.tenants {
 		pattern, tenant, named := strings.Cut(text, "=")
 		if !named {
@@ -136,8 +139,8 @@ func (f *batchFlags) summaries() ([]batchjob.Summary, error) {
 		return nil, errors.New("give --jobs, or --job and --model, not both")
 	case f.jobs != "":
 		return batchjob.ReadSummaries(f.jobs)
-	case f.job == "" || f.model == "":
-		return nil, errors.New("--job and --model are needed, or --jobs")
+	case f.job == "":
+		return nil, errors.New("--job is needed, or --jobs")
 	}
 	arn, err := batchjob.ParseARN(f.job)
 	if err != nil {
@@ -150,6 +153,7 @@ func (f *batchFlags) summaries() ([]batchjob.Summary, error) {
 type entry struct {
 	job     *batchjob.Job
 	summary *batchjob.Summary
+	owner   batchjob.Owner // zero where no gateway started it
 	metered *batchjob.Metered
 	orders  []audit.Order
 }
@@ -158,6 +162,12 @@ type entry struct {
 func (i *importing) run(cmd *cobra.Command, paths []string) error {
 	var all []entry
 	out := cmd.OutOrStdout()
+	owners, done, err := openOwners(i.cfg)
+	if err != nil {
+		return err
+	}
+	defer done()
+	i.owners = owners
 	for _, path := range paths {
 		found, err := batchjob.Find(path)
 		if err != nil {
@@ -167,7 +177,7 @@ func (i *importing) run(cmd *cobra.Command, paths []string) error {
 			fmt.Fprintf(out, "%s has output and no manifest.json.out: its job has not ended; left out\n", dir)
 		}
 		for _, j := range found.Jobs {
-			e, err := i.read(j)
+			e, err := i.read(cmd.Context(), j)
 			if err != nil {
 				return err
 			}
@@ -177,9 +187,16 @@ func (i *importing) run(cmd *cobra.Command, paths []string) error {
 	if len(all) == 0 {
 		return nil
 	}
+	held, err := suspendedIn(i.cfg, all)
+	if err != nil {
+		return err
+	}
 	return correct(cmd, i.cfg, func(c *audit.Corrections) error {
 		for n := range all {
 			if err := i.enter(c, &all[n], out); err != nil {
+				return err
+			}
+			if err := i.release(c, &all[n], held, out); err != nil {
 				return err
 			}
 		}
@@ -188,11 +205,16 @@ func (i *importing) run(cmd *cobra.Command, paths []string) error {
 }
 
 // read meters a job, and orders what enters it.
-func (i *importing) read(j *batchjob.Job) (e entry, err error) {
+func (i *importing) read(ctx context.Context, j *batchjob.Job) (e entry, err error) {
 	e.job = j
 	if e.summary, err = i.of(j); err != nil {
 		return e, err
 	}
+	text, err := i.owners.Owner(ctx, batchjob.OwnerKey+e.summary.ARN.Text)
+	if err != nil {
+		return e, err
+	}
+	e.owner, _ = batchjob.ParseOwner(text)
 	terms, err := i.terms(&e)
 	if err != nil {
 		return e, fmt.Errorf("%s: %w: %w", j.Dir, batchjob.ErrInput, err)
@@ -235,11 +257,10 @@ func (i *importing) terms(e *entry) (*batchjob.Terms, error) {
 	if stranger := i.perimeter.Stranger(arn.Text); i.cfg.AllowedAccounts != nil && stranger != "" {
 		return nil, fmt.Errorf("the job is of account %s, which allowed_accounts does not have", stranger)
 	}
-	payer := slices.IndexFunc(i.payers, func(p payer) bool { return p.of.Match(e.summary.Name) })
-	if payer < 0 {
-		return nil, fmt.Errorf("no --tenant has a pattern for the job's name, %q", e.summary.Name)
+	tenant, key, model, err := i.payer(e)
+	if err != nil {
+		return nil, err
 	}
-	model := wire.PlainID(e.summary.Model)
 	priced := i.routes.Priced(model)
 	if priced.Foundation == "" {
 		return nil, fmt.Errorf("nobody knows the model of %s: a line in model_map helps", model)
@@ -252,8 +273,67 @@ func (i *importing) terms(e *entry) (*batchjob.Terms, error) {
 	sku := record.SKUOf(priced.Foundation, priced.Scope, batchjob.Tier, "")
 	sku.Region = arn.Region
 	return &batchjob.Terms{
-		Tenant: i.payers[payer].tenant, Key: i.key, Model: model, SKU: sku, At: at, Prices: i.prices,
+		Tenant: tenant, Key: key, Model: model, SKU: sku, At: at, Prices: i.prices,
 	}, nil
+}
+
+// payer is who pays for a job, and for which model: as the gateway that started it knows, else as the flags say.
+func (i *importing) payer(e *entry) (tenant, key, model string, err error) {
+	if o := &e.owner; o.Tenant != "" {
+		return o.Tenant, o.Key, o.Model, nil
+	}
+	switch of := slices.IndexFunc(i.payers, func(p payer) bool { return p.of.Match(e.summary.Name) }); {
+	case len(i.payers) == 0:
+		return "", "", "", errors.New("no gateway started it: --tenant is needed")
+	case of < 0:
+		return "", "", "", fmt.Errorf("no --tenant has a pattern for the job's name, %q", e.summary.Name)
+	case e.summary.Model == "":
+		return "", "", "", errors.New("no gateway started it: --model is needed")
+	default:
+		return i.payers[of].tenant, i.key, wire.PlainID(e.summary.Model), nil
+	}
+}
+
+// release gives back what budgets hold for a job, once the job is entered.
+func (i *importing) release(c *audit.Corrections, e *entry, held []record.Suspended, out io.Writer) error {
+	id := e.owner.Record
+	if id == "" {
+		return nil
+	}
+	found, err := c.Release(held, id, e.summary.ARN.Text, i.by)
+	if err == nil && !found {
+		fmt.Fprintf(out, "  what budgets hold for it is record %s of another data_dir: run this there too\n", id)
+	}
+	return err
+}
+
+// owners is where the ledger keeps who started what.
+type owners interface {
+	Owner(ctx context.Context, id string) (owner string, err error)
+}
+
+// openOwners opens them for reading; the caller calls done.
+func openOwners(cfg *config.Config) (all owners, done func(), err error) {
+	if cfg.Ledger.Redis != "" {
+		shared, err := command.OpenRedis(cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		return shared.Jobs(), func() { shared.Close() }, nil //nolint:errcheck // it was only read
+	}
+	jobs, err := embedded.OpenJobs(filepath.Join(cfg.DataDir, "jobs"), time.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	return jobs, func() { jobs.Close() }, nil //nolint:errcheck // it was only read
+}
+
+// suspendedIn are the attempts of unknown outcome that a data directory has, where any of the jobs is one.
+func suspendedIn(cfg *config.Config, jobs []entry) (all []record.Suspended, err error) {
+	if !slices.ContainsFunc(jobs, func(e entry) bool { return e.owner.Record != "" }) {
+		return nil, nil
+	}
+	return suspended(cfg)
 }
 
 // enter makes the orders of a job that were not made before.

@@ -74,20 +74,9 @@ func (f *truthFlags) check() error {
 }
 
 func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
-	sources, err := audit.SourcesIn(cfg.DataDir)
+	all, err := suspended(cfg)
 	if err != nil {
 		return err
-	}
-	var all []record.Suspended
-	for _, s := range sources {
-		if s.Corrections {
-			continue
-		}
-		found, err := meter.ReadSuspended(s.Disk)
-		if err != nil {
-			return err
-		}
-		all = append(all, found...)
 	}
 	out := cmd.OutOrStdout()
 	if f.id == "" && len(f.logs) == 0 {
@@ -104,6 +93,25 @@ func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 		}
 		return f.fromLogs(cfg, c, audit.LogReading{Suspended: all, Files: logs, All: f.all, By: signature()}, out)
 	})
+}
+
+// suspended are the attempts of unknown outcome that a data directory has.
+func suspended(cfg *config.Config) (all []record.Suspended, err error) {
+	sources, err := audit.SourcesIn(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sources {
+		if s.Corrections {
+			continue
+		}
+		found, err := meter.ReadSuspended(s.Disk)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
 }
 
 // openLogs opens files of an invocation log; the caller calls done.

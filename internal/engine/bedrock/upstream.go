@@ -166,11 +166,15 @@ func (u *upstream) send(
 		Method: req.Method, Target: u.basePath + req.Target, Header: forwarded(o.room[:0], req.Header), Body: req.Body,
 		Parts: req.Parts, Sent: req.Sent, Room: room,
 	}
-	by, failed := u.authorize(ctx, u.client, o, req)
+	to := u.client
+	if req.Op.OfBatch() {
+		to = u.control
+	}
+	by, failed := u.authorize(ctx, to, o, req)
 	if failed != nil {
 		return nil, proof{}, failed
 	}
-	answer, err := u.client.Do(ctx, &o.request)
+	answer, err := to.Do(ctx, &o.request)
 	if err != nil {
 		return nil, proof{}, asError(err)
 	}

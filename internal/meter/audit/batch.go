@@ -33,3 +33,22 @@ func counts(c *record.Counters) [10]int64 {
 		c.Milliseconds,
 	}
 }
+
+// Release resolves a suspended attempt as one that was billed nothing by itself: what it stood for is entered under
+// another id. It reports whether the attempt is resolved now, be it by this or before, and false where none of all is
+// it.
+func (c *Corrections) Release(all []record.Suspended, id, note string, by Signature) (resolved bool, err error) {
+	if c.made.Resolved[id] != nil {
+		return true, nil
+	}
+	for i := range all {
+		if all[i].End.ID == id {
+			_, err := c.Resolve(&all[i], &record.Resolution{
+				End: &record.End{ID: id, Outcome: record.Failed}, Source: record.FromOperator, Actor: by.Actor, Note: note,
+				At: by.At,
+			})
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
