@@ -44,9 +44,9 @@ type Config struct {
 	AllowedRegions, AllowedKinds []string
 	// AllowedGuardrails and AllowedS3 are globs on guardrails, by id or ARN, and on S3
 	// URIs; nil for any of an account that is allowed.
-	AllowedGuardrails, AllowedS3 []string
-	Ledger                       Ledger
-	Prices                       []PriceBook // the shipped books first; a later book wins
+	AllowedGuardrails, AllowedS3, AllowedKnowledge []string // the last on knowledge bases, and on agents as AGENT/ALIAS
+	Ledger                                         Ledger
+	Prices                                         []PriceBook // the shipped books first; a later book wins
 	// Locks are books of prices that a contract guarantees: what is charged is the
 	// lower of these and the list price.
 	Locks     []PriceBook
@@ -321,6 +321,7 @@ type Tenant struct {
 type Resources struct {
 	Guardrails []string // ids or ARNs
 	S3         []string // URIs
+	Knowledge  []string // ids of knowledge bases, AGENT/ALIAS
 }
 
 // OutputTokens caps answers.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/config/variables"
 )
 
@@ -221,4 +222,20 @@ func modelUpstreams(d *decoder, v value, dst *[]ModelUpstream) {
 		name(d, d.visitMember(v, e), &m.Name)
 		*dst = append(*dst, m)
 	}
+}
+
+func poolSection(d *decoder, v value, p *pools.Pool) {
+	*p = pools.Pool{Order: pools.ByWeight}
+	d.section(v,
+		key("order", &p.Order, oneOf(pools.ByWeight, pools.AsListed)),
+		need("members", &p.Members, list(memberSection)),
+	)
+}
+
+func memberSection(d *decoder, v value, m *pools.Member) {
+	*m = pools.Member{Weight: 1}
+	d.section(v,
+		need("upstream", &m.Upstream, name),
+		key("weight", &m.Weight, whole(1, 1000)),
+	)
 }

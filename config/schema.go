@@ -7,7 +7,6 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/role"
 )
 
@@ -34,6 +33,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("allowed_kinds", &c.AllowedKinds, list(oneOf(ARNKinds...))),
 		key("allowed_guardrails", &c.AllowedGuardrails, list(name)),
 		key("allowed_s3", &c.AllowedS3, list(name)),
+		key("allowed_knowledge", &c.AllowedKnowledge, list(name)),
 		key("ledger", &c.Ledger, ledgerSection),
 		key("prices", &c.Prices, list(priceFile)),
 		key("price_locks", &c.Locks, list(priceFile)),
@@ -223,22 +223,6 @@ func breakerSection(d *decoder, v value, b *Breaker) {
 	)
 }
 
-func poolSection(d *decoder, v value, p *pools.Pool) {
-	*p = pools.Pool{Order: pools.ByWeight}
-	d.section(v,
-		key("order", &p.Order, oneOf(pools.ByWeight, pools.AsListed)),
-		need("members", &p.Members, list(memberSection)),
-	)
-}
-
-func memberSection(d *decoder, v value, m *pools.Member) {
-	*m = pools.Member{Weight: 1}
-	d.section(v,
-		need("upstream", &m.Upstream, name),
-		key("weight", &m.Weight, whole(1, 1000)),
-	)
-}
-
 func ledgerSection(d *decoder, v value, l *Ledger) {
 	d.section(v, key("redis", &l.Redis, text))
 }
@@ -301,6 +285,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("model_map", &t.ModelMap, table(name)),
 		key("allowed_guardrails", &within.Guardrails, list(name)),
 		key("allowed_s3", &within.S3, list(name)),
+		key("allowed_knowledge", &within.Knowledge, list(name)),
 		key("operations", &t.Operations, list(oneOf(operations...))),
 		key("batch", &t.Batch, optional(batchSection)),
 		key("upstream", &t.Upstream, text),
@@ -320,7 +305,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 	if assumed != (role.Role{}) {
 		t.Role = &assumed
 	}
-	if within.Guardrails != nil || within.S3 != nil {
+	if within.Guardrails != nil || within.S3 != nil || within.Knowledge != nil {
 		t.Resources = &within
 	}
 }
@@ -329,7 +314,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 var ARNKinds = []string{
 	"foundation-model", "inference-profile", "application-inference-profile", "provisioned-model", "custom-model",
 	"custom-model-deployment", "imported-model", "prompt", "prompt-router", "default-prompt-router", "guardrail",
-	"guardrail-profile", "endpoint",
+	"guardrail-profile", "endpoint", "knowledge-base", "agent-alias",
 }
 
 // operations are the operations of the Bedrock Runtime API by the names of the
@@ -337,7 +322,7 @@ var ARNKinds = []string{
 var operations = []string{
 	"converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens",
 	"apply-guardrail", "invoke-guardrail-checks", "start-async-invoke", "get-async-invoke",
-	"batch",
+	"batch", "retrieve", "retrieve-and-generate", "rerank", "invoke-agent",
 }
 
 // tenantKey reads a key, which is its id or a mapping with the id and what is set of it, by

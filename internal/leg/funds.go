@@ -77,9 +77,13 @@ func (k *Asker) Policy(ctx context.Context, r *Request) (*budget.Policy, *wire.E
 
 // SessionID is how the request names its session.
 func (r *Request) SessionID() session.ID {
-	return session.Find(r.Header, func(key string) string {
+	id := session.Find(r.Header, func(key string) string {
 		return cmp.Or(r.Facts.MetadataValue(r.Body, key), r.headerMetadata(key))
 	})
+	if id.Text == "" && r.Target.Session != "" {
+		id = session.ID{Text: r.Target.Session, From: "the path"}
+	}
+	return id
 }
 
 // SessionBudget is what a session of the caller may spend, nil for no bound.

@@ -271,6 +271,9 @@ func newParts(r *Request, route *router.Plan) ([]*Plan, *wire.Error) {
 // guardrails, and looking after a job or a stored response. A refusal for want of a price
 // comes with the plan.
 func NewResourcePlan(r *Request) (*Plan, *wire.Error) {
+	if r.Target.Op.OnAgents() {
+		return newAgentPlan(r)
+	}
 	upstream, err := r.Snapshot.Router.Upstream(r.Target.Resource, r.Caller.Tenant.Upstream)
 	if err != nil {
 		return nil, err
@@ -393,6 +396,10 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 		input, output.N = 2*bound, output.N+p.Limit.Beside
 	}
 	worst, priced := p.dearest(r, input, output.N)
+	if !priced && policy.Strict() && p.Price != nil && r.Target.Op.OnAgents() {
+		return wire.Errorf(wire.KindAccessDenied, "what %s can cost is not known before the call, and a budget applies",
+			p.Model)
+	}
 	if !priced && policy.Strict() {
 		return wire.Errorf(wire.KindAccessDenied, "model %s has no price, and a budget applies", p.Model)
 	}
@@ -424,8 +431,11 @@ func (p *Plan) guarded(r *Request) bool {
 
 // worstCase prices a leg; a guardrail of its own is billed by text units.
 func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
-	if r.Target.Op == wire.OpCreateBatch {
+	switch op := r.Target.Op; {
+	case op == wire.OpCreateBatch:
 		return r.Caller.Tenant.Batch.Hold, p.Price != nil
+	case op.OnAgents():
+		return p.agentWorst(r)
 	}
 	if !r.Modelled() {
 		return p.Price.GuardrailWorstCase(int64(len(r.Body))/record.TextUnit+1, int64(p.Facts.Images))

@@ -88,7 +88,7 @@ func (r *Request) ReadFacts() *wire.Error {
 		}
 	}
 	r.forbidCap(&r.Facts)
-	return nil
+	return r.ofAgents()
 }
 
 // FactsOf reads the facts of what the request is going to be, unless they are known. It fails when the body is
@@ -128,6 +128,23 @@ func (r *Request) factsFor(p *Plan) (*wire.Facts, *wire.Error) {
 	f.ReadHeader(r.Header)
 	r.forbidCap(f)
 	return f, nil
+}
+
+// ofAgents finds the model that a request to knowledge bases names in its body, if any.
+func (r *Request) ofAgents() *wire.Error {
+	op := r.Target.Op
+	if !op.OnAgents() {
+		return nil
+	}
+	r.Target.Model = r.Facts.BodyModelID
+	named := op != wire.OpInvokeAgent && op != wire.OpRetrieve // a retrieval need not rank
+	switch {
+	case r.Target.Model == "" && named:
+		return wire.Errorf(wire.KindValidation, "The request names no model: %s needs a modelArn.", op.APIName())
+	case r.Target.Model != "" && !wire.ValidID(r.Target.Model):
+		return wire.Errorf(wire.KindValidation, "The provided model identifier is invalid.")
+	}
+	return nil
 }
 
 // permit refuses operations that the gateway or the tenant does not allow.

@@ -73,7 +73,7 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 			return err
 		}
 	}
-	if !r.Facts.MayName && !r.Facts.Guarded && r.Target.Op != wire.OpApplyGuardrail {
+	if !r.Facts.MayName && !r.Facts.Guarded && !r.resourceInPath() {
 		return nil // as mostly; what follows would take memory
 	}
 	s, err := r.signer(find.Resolve(model))
@@ -86,6 +86,11 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 			return err
 		}
 	}
+	if r.Target.Op.OnAgents() && r.Target.Resource != "" {
+		if err := p.Knowledge(ctx, &s, r.knowledge()); err != nil {
+			return err
+		}
+	}
 	if r.Facts.Guarded {
 		if err := p.Header(ctx, &s, region, r.Header); err != nil {
 			return err
@@ -95,4 +100,17 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 		return nil
 	}
 	return p.Body(ctx, &s, region, r.Body)
+}
+
+// resourceInPath reports whether the path names a resource that may be another's.
+func (r *Request) resourceInPath() bool {
+	return r.Target.Op == wire.OpApplyGuardrail || r.Target.Op.OnAgents()
+}
+
+// knowledge is the knowledge base or the agent that the path names.
+func (r *Request) knowledge() string {
+	if r.Target.Version == "" {
+		return r.Target.Resource
+	}
+	return r.Target.Resource + "/" + r.Target.Version
 }

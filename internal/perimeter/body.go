@@ -23,7 +23,8 @@ const (
 	guardrailName
 	modelName
 	roleName // as which a batch job reads and writes
-	wrapped  // base64 of a body
+	knowledgeName
+	wrapped // base64 of a body
 )
 
 // reader finds what a body names, wherever that is: the bodies of InvokeModel are as
@@ -105,7 +106,7 @@ func (r *reader) classOf(t jsonscan.Token) class {
 		if within == toolUse || r.depth >= deepInput {
 			return free
 		}
-	case "guardrailIdentifier":
+	case "guardrailIdentifier", "guardrailId":
 		if within == guard {
 			return guardrailName
 		}
@@ -125,6 +126,12 @@ func (r *reader) classOf(t jsonscan.Token) class {
 		if r.depth == 1 {
 			return roleName
 		}
+	case "modelArn":
+		return modelName
+	case "knowledgeBaseId":
+		return knowledgeName
+	case "kmsKeyArn":
+		return keyName
 	case "invokeModel":
 		return invocation
 	case "body":
@@ -142,7 +149,7 @@ func (r *reader) classOf(t jsonscan.Token) class {
 // byEnding is the class of a member whose name is one of many that are alike.
 func byEnding(name string) class {
 	switch {
-	case strings.HasSuffix(name, "guardrailConfig"): // amazon-bedrock-guardrailConfig too
+	case name == "guardrailConfiguration", strings.HasSuffix(name, "guardrailConfig"): // with a prefix in InvokeModel
 		return guard
 	case !strings.HasPrefix(name, "s3"):
 		return other

@@ -40,11 +40,14 @@ func (p *Perimeter) Model(ctx context.Context, s *Signer, name string) *wire.Err
 		return nil
 	}
 	a, ok := parse(name)
-	if !ok || strings.HasPrefix(a.kind, "guardrail") || a.kind == "async-invoke" || !a.wellFormed() {
+	if !ok || strings.HasPrefix(a.kind, "guardrail") || notModels[a.kind] || !a.wellFormed() {
 		return invalid(name)
 	}
 	return p.resource(ctx, s, name, &a)
 }
+
+// notModels are further kinds of ARN that Bedrock has and that are no models.
+var notModels = map[string]bool{"async-invoke": true, "knowledge-base": true, "agent-alias": true}
 
 // Guardrail fails for a guardrail that may not be named. region is where it is asked
 // for, "" where nobody knows.
@@ -63,6 +66,22 @@ func (p *Perimeter) Guardrail(ctx context.Context, s *Signer, region, name strin
 	if region != "" && a.region != region {
 		return wire.Errorf(wire.KindValidation, "The guardrail %s belongs to region %s, but the model is served from "+
 			"region %s.", short(name), a.region, region)
+	}
+	return p.resource(ctx, s, name, &a)
+}
+
+// Knowledge fails for a knowledge base, or an agent as AGENT/ALIAS, that may not be named.
+func (p *Perimeter) Knowledge(ctx context.Context, s *Signer, name string) *wire.Error {
+	if !p.lists(s.Tenant, name, func(l *lists) glob.List { return l.knowledge }) {
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the knowledge base or agent %s: it is not "+
+			"among allowed_knowledge.", short(name))
+	}
+	if !IsARN(name) {
+		return nil
+	}
+	a, ok := parse(name)
+	if !ok || a.kind != "knowledge-base" && a.kind != "agent-alias" || !a.wellFormed() {
+		return invalid(name)
 	}
 	return p.resource(ctx, s, name, &a)
 }
@@ -153,6 +172,8 @@ func (p *Perimeter) Body(ctx context.Context, s *Signer, region string, body []b
 			return p.Model(ctx, s, value)
 		case roleName:
 			return p.role(ctx, s, value)
+		case knowledgeName:
+			return p.Knowledge(ctx, s, value)
 		case wrapped:
 			inner, ok := unwrap(value)
 			if !ok {

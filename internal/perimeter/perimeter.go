@@ -41,15 +41,17 @@ type Perimeter struct {
 	roles     map[string]glob.List // of batch jobs, by tenant
 }
 
-// lists are what guardrails and places in S3 may be named, nil for any.
-type lists struct{ guardrails, places glob.List }
+// lists are what guardrails, places in S3, knowledge bases and agents may be named, nil for any.
+type lists struct{ guardrails, places, knowledge glob.List }
 
-func newLists(guardrails, places []string) (l lists) {
-	if guardrails != nil {
-		l.guardrails = glob.CompileList(guardrails)
-	}
-	if places != nil {
-		l.places = glob.CompileList(places)
+func newLists(of *config.Resources) (l lists) {
+	for _, one := range [...]struct {
+		to    *glob.List
+		globs []string
+	}{{&l.guardrails, of.Guardrails}, {&l.places, of.S3}, {&l.knowledge, of.Knowledge}} {
+		if one.globs != nil {
+			*one.to = glob.CompileList(one.globs)
+		}
 	}
 	return l
 }
@@ -94,13 +96,16 @@ func Compile(cfg *config.Config) *Perimeter {
 			}
 		}
 	}
-	p.everybody, p.tenants = newLists(cfg.AllowedGuardrails, cfg.AllowedS3), map[string]lists{}
+	p.everybody = newLists(&config.Resources{
+		Guardrails: cfg.AllowedGuardrails, S3: cfg.AllowedS3, Knowledge: cfg.AllowedKnowledge,
+	})
+	p.tenants = map[string]lists{}
 	for i := range cfg.Tenants {
 		if b := cfg.Tenants[i].Batch; b != nil {
 			p.roles[cfg.Tenants[i].ID] = glob.CompileList(b.Roles)
 		}
 		if own := cfg.Tenants[i].Resources; own != nil {
-			p.tenants[cfg.Tenants[i].ID] = newLists(own.Guardrails, own.S3)
+			p.tenants[cfg.Tenants[i].ID] = newLists(own)
 		}
 	}
 	return p

@@ -159,7 +159,7 @@ const (
 // below (places in S3, guardrails, bodies within CountTokens, models by ARN); parameters
 // that not every generation of models takes; members for those of other families.
 var noted = jsonscan.NewBeginnings(
-	[]string{"s3", "guardrailI", "invokeModel", "arn:", "roleArn"},
+	[]string{"s3", "guardrailI", "knowledgeBaseId", "invokeModel", "arn:", "roleArn"},
 	[]string{`temperature"`, `topP"`, `top_p"`, `top_k"`, `thinking"`, `output_config"`},
 	[]string{`additionalModelRequestFields"`},
 )

@@ -43,6 +43,13 @@ const (
 	OpGetBatch
 	OpListBatches
 	OpStopBatch
+	// Of the host bedrock-agent-runtime (AWS service model bedrock-agent-runtime 2023-07-26): knowledge bases, with
+	// Resource, and agents, with Resource, Version for the alias, and Session.
+	OpRetrieve
+	OpRetrieveAndGenerate
+	OpRetrieveAndGenerateStream
+	OpRerank
+	OpInvokeAgent
 	// Reads of the control plane, which clients send to the same address (AWS service
 	// model bedrock 2023-04-20). They are answered here and never forwarded.
 	OpListFoundationModels
@@ -89,10 +96,15 @@ var operations = [...]operation{
 	OpMessagesStream: {"messages-stream", "CreateMessageStream", "POST", false, true},
 	OpCountMessages:  {"count-messages", "CountMessageTokens", "POST", false, false},
 
-	OpCreateBatch: {"batch", "CreateModelInvocationJob", "POST", false, false},
-	OpGetBatch:    {"get-batch", "GetModelInvocationJob", "GET", false, false},
-	OpListBatches: {"list-batches", "ListModelInvocationJobs", "GET", false, false},
-	OpStopBatch:   {"stop-batch", "StopModelInvocationJob", "POST", false, false},
+	OpCreateBatch:               {"batch", "CreateModelInvocationJob", "POST", false, false},
+	OpGetBatch:                  {"get-batch", "GetModelInvocationJob", "GET", false, false},
+	OpListBatches:               {"list-batches", "ListModelInvocationJobs", "GET", false, false},
+	OpStopBatch:                 {"stop-batch", "StopModelInvocationJob", "POST", false, false},
+	OpRetrieve:                  {"retrieve", "Retrieve", "POST", false, false},
+	OpRetrieveAndGenerate:       {"retrieve-and-generate", "RetrieveAndGenerate", "POST", false, false},
+	OpRetrieveAndGenerateStream: {"retrieve-and-generate-stream", "RetrieveAndGenerateStream", "POST", false, true},
+	OpRerank:                    {"rerank", "Rerank", "POST", false, false},
+	OpInvokeAgent:               {"invoke-agent", "InvokeAgent", "POST", false, true},
 
 	OpListFoundationModels:  {"list-foundation-models", "ListFoundationModels", "GET", false, false},
 	OpGetFoundationModel:    {"get-foundation-model", "GetFoundationModel", "GET", false, false},
@@ -156,6 +168,9 @@ func (o Operation) OfBatch() bool { return o >= OpCreateBatch && o <= OpStopBatc
 // OfBegun reports whether the operation looks after batch jobs that were started.
 func (o Operation) OfBegun() bool { return o.OfBatch() && o != OpCreateBatch }
 
+// OnAgents reports whether the host bedrock-agent-runtime has the operation.
+func (o Operation) OnAgents() bool { return o >= OpRetrieve && o <= OpInvokeAgent }
+
 // Granted is the operation whose name in a tenant's operations allows this one. OpenAI's paths are allowed with
 // Converse, and Anthropic's with InvokeModel: where their requests go for models that have no such path.
 func (o Operation) Granted() Operation {
@@ -172,6 +187,8 @@ func (o Operation) Granted() Operation {
 		return OpCountTokens
 	case o.OfBatch():
 		return OpCreateBatch
+	case o == OpRetrieveAndGenerateStream:
+		return OpRetrieveAndGenerate
 	}
 	return o
 }
@@ -209,11 +226,13 @@ type Target struct {
 	// Model is the model id, percent-decoded once; empty for operations whose
 	// path names none.
 	Model string
-	// Resource is the guardrail identifier, the invocation ARN, or the model or profile of
-	// which the control plane is asked, decoded once.
+	// Resource is the guardrail identifier, the invocation ARN, the knowledge base or agent, or
+	// the model or profile of which the control plane is asked, decoded once.
 	Resource string
-	// Version is the guardrail version.
+	// Version is the guardrail version, or the alias of an agent.
 	Version string
+	// Session is that of an agent.
+	Session string
 	// Query is the raw query string without the question mark.
 	Query string
 	// Base begins OpenAI's own paths, "" for that of the runtime host.
@@ -284,6 +303,9 @@ func route(method, path string) (Target, bool) {
 	case "model-invocation-job":
 		return routeBatch(rest), true
 	}
+	if t, ok := routeAgents(head, rest); ok {
+		return t, true
+	}
 	return routeControl(head, rest)
 }
 
@@ -346,13 +368,13 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // decoded decodes the ids and refuses those that no Bedrock id looks like.
 func (t Target) decoded() (Target, *Error) {
-	for _, id := range []*string{&t.Model, &t.Resource, &t.Version} {
+	for _, id := range []*string{&t.Model, &t.Resource, &t.Version, &t.Session} {
 		*id = unescape(*id)
 		if !ValidID(*id) && *id != "" {
 			return Target{}, Errorf(KindValidation, "The provided identifier in the path is invalid.")
 		}
 	}
-	return t, nil
+	return t, t.checkAgents()
 }
 
 // ValidID reports whether id may be the id of a model, guardrail or invocation:
@@ -412,6 +434,8 @@ func (t Target) String() string {
 		b = t.appendBatch(b)
 	case OpChat, OpChatStream, OpResponse, OpResponseStream, OpGetResponse, OpDeleteResponse, OpCancelResponse:
 		b = t.appendOpenAI(b)
+	case OpRetrieve, OpRetrieveAndGenerate, OpRetrieveAndGenerateStream, OpRerank, OpInvokeAgent:
+		b = t.appendAgents(b)
 	case OpMessages, OpMessagesStream:
 		b = append(b, messagesPath...)
 	case OpCountMessages:

@@ -335,4 +335,20 @@ var otherTrees = map[Operation]*jsonscan.Tree{
 	OpInvokeGuardrailChecks: tree(each(roleText, "messages[].**")),
 	OpStartAsyncInvoke:      tree(each(roleModel, "modelId"), each(roleText, "modelInput.**")),
 	OpCreateBatch:           tree(each(roleModel, "modelId")),
+
+	OpRetrieve: tree(each(roleText, "retrievalQuery.text"),
+		each(roleModel, "retrievalConfiguration.vectorSearchConfiguration."+reranking)),
+	OpRetrieveAndGenerate:       generateTree,
+	OpRetrieveAndGenerateStream: generateTree,
+	OpRerank: tree(each(roleText, "queries[].textQuery.text", "sources[].inlineDocumentSource.**"),
+		each(roleDocument, "sources[]"), each(roleModel, reranking)),
+	OpInvokeAgent: tree(each(roleText, "inputText")),
 }
+
+// reranking is where a body of bedrock-agent-runtime names the model that ranks, and generateTree has where it names
+// the one that writes (service model).
+const reranking = "rerankingConfiguration.bedrockRerankingConfiguration.modelConfiguration.modelArn"
+
+var generateTree = tree(each(roleText, "input.text"), each(roleModel,
+	"retrieveAndGenerateConfiguration.knowledgeBaseConfiguration.modelArn",
+	"retrieveAndGenerateConfiguration.externalSourcesConfiguration.modelArn"))

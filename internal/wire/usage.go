@@ -89,7 +89,8 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 	var r usageReader
 	switch op {
 	case OpCountTokens, OpCountMessages, OpGetAsyncInvoke, OpListAsyncInvokes, OpStartAsyncInvoke, OpGetResponse,
-		OpDeleteResponse, OpCancelResponse, OpCreateBatch, OpGetBatch, OpListBatches, OpStopBatch:
+		OpDeleteResponse, OpCancelResponse, OpCreateBatch, OpGetBatch, OpListBatches, OpStopBatch, OpRetrieve,
+		OpRetrieveAndGenerate, OpRerank:
 		r.read(checksTree, body) // nothing of it is counted
 	default:
 		r.read(answerTreeOf(op), body)
@@ -111,15 +112,15 @@ func ReadAnswer(op Operation, d *Dialect, h Header, body []byte) (u Usage, fault
 func (r *usageReader) answer(op Operation, d *Dialect, h Header) Usage {
 	switch op {
 	case OpCountTokens, OpCountMessages, OpGetAsyncInvoke, OpListAsyncInvokes, OpGetResponse, OpDeleteResponse,
-		OpCancelResponse, OpGetBatch, OpListBatches, OpStopBatch:
+		OpCancelResponse, OpGetBatch, OpListBatches, OpStopBatch, OpRetrieve, OpRerank:
 		return Usage{Input: Known(0), Output: Known(0)}
 	case OpApplyGuardrail, OpInvokeGuardrailChecks:
 		if r.metered && r.odd == 0 {
 			r.noTokens()
 		}
 		return r.usage()
-	case OpStartAsyncInvoke, OpCreateBatch:
-		return Usage{} // billed for what the job does later, which this answer does not report
+	case OpStartAsyncInvoke, OpCreateBatch, OpRetrieveAndGenerate:
+		return Usage{} // billed by image, second or token, of which this answer reports nothing
 	}
 	r.stopped = true
 	if op == OpInvoke {
@@ -217,6 +218,12 @@ func (s *StreamUsage) Observe(f Frame) (final bool) {
 		return true
 	}
 	event, _ := f.header(":event-type")
+	if s.Op.OnAgents() {
+		if string(event) == "trace" {
+			s.reader.read(agentTraceTree, f.Payload)
+		}
+		return false
+	}
 	switch string(event) {
 	case "messageStop":
 		s.reader.read(converseAnswerTree, f.Payload)
@@ -263,8 +270,8 @@ func (s *StreamUsage) observe(data []byte) (final bool) {
 // it blocked the request, so no model ran and the counts in the chunk are of the
 // guardrail's own message, which nobody bills (AWS Bedrock pricing, guardrails).
 func (s *StreamUsage) End() (whole bool) {
-	if s.exception != "" || s.reader.final || s.reader.over {
-		return true
+	if s.exception != "" || s.reader.final || s.reader.over || s.Op.OnAgents() {
+		return true // no event of an agent says that it is the last one
 	}
 	if s.reader.intervened {
 		s.reader.noTokens()

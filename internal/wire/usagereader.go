@@ -215,6 +215,14 @@ var (
 	responseEventTree  = jsonscan.NewTree(join(each(gotEvent, "type"), response.at("response")))
 )
 
+// agentTraceTree is where the trace of an agent has what its models read and wrote, and which they are (service model).
+// Each event of it is of one call.
+var agentTraceTree = jsonscan.NewTree(join(
+	each(gotIterationInput, "trace.*.modelInvocationOutput.metadata.usage.inputTokens"),
+	each(gotIterationOutput, "trace.*.modelInvocationOutput.metadata.usage.outputTokens"),
+	each(gotInvokedModel, "trace.*.modelInvocationInput.foundationModel"),
+))
+
 func answerTreeOf(op Operation) *jsonscan.Tree {
 	switch op {
 	case OpConverse, OpConverseStream:

@@ -122,6 +122,7 @@ func (e *Engine) Close() {
 	for _, up := range e.upstreams {
 		up.client.Close()
 		up.control.Close()
+		up.agents.Close()
 	}
 	e.background.close()
 }

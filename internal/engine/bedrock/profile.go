@@ -14,15 +14,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// controlEndpoint is where the control plane of a runtime endpoint is: the same
-// host name with bedrock in place of bedrock-runtime, in every partition. Any
-// other endpoint is asked itself.
-func controlEndpoint(runtime *url.URL) *url.URL {
-	control := *runtime
+// siblingEndpoint is where another service of a runtime endpoint is, such as bedrock,
+// the control plane: the same host name with its name in place of bedrock-runtime, in
+// every partition. Any other endpoint is asked itself.
+func siblingEndpoint(runtime *url.URL, service string) *url.URL {
+	sibling := *runtime
 	if rest, ok := strings.CutPrefix(runtime.Host, "bedrock-runtime"); ok {
-		control.Host = "bedrock" + rest
+		sibling.Host = service + rest
 	}
-	return &control
+	return &sibling
 }
 
 // InferenceProfile asks the control plane (GetInferenceProfile) which model an

@@ -74,7 +74,7 @@ func TestControlEndpoint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := controlEndpoint(u).String(); got != want {
+		if got := siblingEndpoint(u, "bedrock").String(); got != want {
 			t.Errorf("%s: %s, want %s", runtime, got, want)
 		}
 	}

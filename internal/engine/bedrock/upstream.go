@@ -25,6 +25,7 @@ import (
 type upstream struct {
 	client   *http1.Client
 	control  *http1.Client // of the control plane
+	agents   *http1.Client // of bedrock-agent-runtime
 	basePath string        // before each target, "" mostly
 	bearer   string        // value of the Authorization field, "" signs
 	signer   *sigv4.Signer
@@ -51,12 +52,16 @@ func newUpstream(ctx context.Context, name string, s config.Upstream, o *Options
 	if err != nil {
 		return nil, err
 	}
-	control, err := newClient(controlEndpoint(site.endpoint), calls, o)
+	control, err := newClient(siblingEndpoint(site.endpoint, "bedrock"), calls, o)
+	if err != nil {
+		return nil, err
+	}
+	agents, err := newClient(siblingEndpoint(site.endpoint, "bedrock-agent-runtime"), calls, o)
 	if err != nil {
 		return nil, err
 	}
 	up := &upstream{
-		client: client, control: control, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"),
+		client: client, control: control, agents: agents, basePath: strings.TrimRight(site.endpoint.EscapedPath(), "/"),
 		signer:   sigv4.New(site.region, site.service),
 		breakers: newBreakers(s.Breaker), retries: newRetryPolicy(s.Retry, o), maxBody: o.MaxBody, now: o.Now,
 	}
@@ -167,8 +172,11 @@ func (u *upstream) send(
 		Parts: req.Parts, Sent: req.Sent, Room: room,
 	}
 	to := u.client
-	if req.Op.OfBatch() {
+	switch {
+	case req.Op.OfBatch():
 		to = u.control
+	case req.Op.OnAgents():
+		to = u.agents
 	}
 	by, failed := u.authorize(ctx, to, o, req)
 	if failed != nil {

@@ -325,7 +325,7 @@ func (x *exchange) frame(dst []byte, i int, e *event) []byte {
 		return dst
 	}
 	payload := e.payload
-	if e.kind == "chunk" {
+	if e.kind == "chunk" && !x.call.op.OnAgents() {
 		payload = object{"bytes": marshal(e.payload)}
 	}
 	text := bytes.TrimSuffix(marshal(payload), []byte("}"))

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/base64"
 	"strconv"
 
 	"github.com/sluice-gateway/sluice/internal/glob"
@@ -30,6 +31,8 @@ func (x *exchange) operate() (*outcome, *failure) {
 		return x.s.jobs.get(c.target.Resource)
 	case wire.OpListAsyncInvokes:
 		return x.s.jobs.list(c.target.Query)
+	case wire.OpRetrieve, wire.OpRetrieveAndGenerate, wire.OpRetrieveAndGenerateStream, wire.OpRerank, wire.OpInvokeAgent:
+		return x.askAgents()
 	}
 	return nil, invalid("The sandbox does not serve this operation, which needs HTTP/2.")
 }
@@ -145,4 +148,59 @@ func (x *exchange) checkGuardrails() (*outcome, *failure) {
 		x.entry.GuardrailUnits += units
 	}
 	return &outcome{body: object{"results": results, "usage": usage}}, nil
+}
+
+// askAgents answers for the host bedrock-agent-runtime: one passage is found, the last document ranks first, and an
+// agent asks Nova Lite once.
+func (x *exchange) askAgents() (*outcome, *failure) {
+	c := &x.call
+	r := newReply(c, &x.rule.Answer, x.s.opts.Seed)
+	session := map[string]string{"X-Amzn-Bedrock-Knowledge-Base-Session-Id": c.id}
+	switch c.op {
+	case wire.OpRetrieve:
+		found := object{"content": object{"type": "TEXT", "text": r.text}, "score": 0.5}
+		return &outcome{body: object{"retrievalResults": []any{found}}}, nil
+	case wire.OpRerank:
+		return rank(c)
+	case wire.OpRetrieveAndGenerate:
+		r.bill(&x.entry)
+		return &outcome{body: object{"sessionId": c.id, "output": object{"text": r.text}, "citations": []any{}}}, nil
+	case wire.OpRetrieveAndGenerateStream:
+		r.bill(&x.entry)
+		return &outcome{events: []event{{kind: "output", payload: object{"text": r.text}, usage: true}}, header: session}, nil
+	}
+	r.bill(&x.entry)
+	return &outcome{events: agentEvents(c, r), header: map[string]string{
+		"X-Amzn-Bedrock-Agent-Content-Type": "application/json", "X-Amz-Bedrock-Agent-Session-Id": c.target.Session,
+	}}, nil
+}
+
+// rank puts the documents into the opposite order.
+func rank(c *call) (*outcome, *failure) {
+	sources, _ := c.body["sources"].([]any)
+	if len(sources) == 0 {
+		return nil, invalid("sources must hold at least one document.")
+	}
+	results := []any{}
+	for i := range sources {
+		at := len(sources) - 1 - i
+		results = append(results, object{"index": at, "relevanceScore": float64(at+1) / float64(len(sources))})
+	}
+	return &outcome{body: object{"results": results}}, nil
+}
+
+// agentEvents are an agent's answer, with its trace where that is asked for.
+func agentEvents(c *call, r *reply) []event {
+	var events []event
+	if c.body["enableTrace"] == true {
+		trace := func(part string, is object) event {
+			return event{kind: "trace", payload: object{"agentId": c.target.Resource, "agentAliasId": c.target.Version,
+				"sessionId": c.target.Session, "trace": object{"orchestrationTrace": object{part: is}}}}
+		}
+		usage := object{"inputTokens": r.input, "outputTokens": r.output}
+		events = append(events, trace("modelInvocationInput", object{"foundationModel": "amazon.nova-lite-v1:0"}),
+			trace("modelInvocationOutput", object{"metadata": object{"usage": usage}}))
+	}
+	text := base64.StdEncoding.EncodeToString([]byte(r.text))
+	return append(events, event{kind: "chunk", payload: object{"bytes": text}, text: len(r.text), usage: true})
 }

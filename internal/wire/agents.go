@@ -1,0 +1,61 @@
+package wire
+
+import "strings"
+
+// routeAgents matches the paths of the host bedrock-agent-runtime.
+func routeAgents(head, rest string) (Target, bool) {
+	part := strings.Split(rest, "/")
+	switch {
+	case head == "knowledgebases" && len(part) == 2 && part[1] == "retrieve":
+		return Target{Op: OpRetrieve, Resource: part[0]}, true
+	case head == "agents" && len(part) == 6 && part[1] == "agentAliases" && part[3] == "sessions" && part[5] == "text":
+		return Target{Op: OpInvokeAgent, Resource: part[0], Version: part[2], Session: part[4]}, true
+	case rest != "":
+		return Target{}, false
+	}
+	op := map[string]Operation{
+		"retrieveAndGenerate": OpRetrieveAndGenerate, "retrieveAndGenerateStream": OpRetrieveAndGenerateStream,
+		"rerank": OpRerank,
+	}[head]
+	return Target{Op: op}, op != OpUnknown
+}
+
+// checkAgents refuses ids that none of the host bedrock-agent-runtime looks like.
+func (t *Target) checkAgents() *Error {
+	if t.Op.OnAgents() && !(shortID(t.Resource) && shortID(t.Version) && len(t.Session) <= maxAgentSession) {
+		return Errorf(KindValidation, "The path of %s needs ids of at most 10 letters and digits, not ARNs, and a session "+
+			"of at most %d bytes.", t.Op.APIName(), maxAgentSession)
+	}
+	return nil
+}
+
+// maxAgentSession is how long the session of an agent may be (service model).
+const maxAgentSession = 100
+
+// shortID reports whether an id may be that of a knowledge base, an agent or an alias, or is none (service model).
+func shortID(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z') {
+			return false
+		}
+	}
+	return len(id) <= 10
+}
+
+// appendAgents appends a path of the host bedrock-agent-runtime.
+func (t Target) appendAgents(b []byte) []byte {
+	switch t.Op {
+	case OpRetrieve:
+		return append(AppendLabel(append(b, "/knowledgebases/"...), t.Resource), "/retrieve"...)
+	case OpRerank:
+		return append(b, "/rerank"...)
+	case OpInvokeAgent:
+		b = AppendLabel(append(b, "/agents/"...), t.Resource)
+		b = AppendLabel(append(b, "/agentAliases/"...), t.Version)
+		b = AppendLabel(append(b, "/sessions/"...), t.Session)
+		return append(b, "/text"...)
+	case OpRetrieveAndGenerateStream:
+		return append(b, "/retrieveAndGenerateStream"...)
+	}
+	return append(b, "/retrieveAndGenerate"...)
+}
