@@ -139,3 +139,20 @@ func TestKnowledgeMistakes(t *testing.T) {
 		t.Errorf("the upstream was asked %d times", n)
 	}
 }
+
+// TestEmbeddedAgain: a text that is embedded twice is counted with what it cost again; another one is not, and both
+// calls are made.
+func TestEmbeddedAgain(t *testing.T) {
+	g, upstream, key := dialects(t, counts11, "", "")
+	for _, text := range []string{"a", "b", "a"} {
+		a := g.Post(t, key.BearerCredential, "/model/amazon.titan-embed-text-v2:0/invoke", `{"inputText":"`+text+`"}`)
+		if a.Status != http.StatusOK {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	again := g.Metric(`sluice_embedded_again_total{tenant="acme"}`)
+	usd := g.Metric(`sluice_embedded_again_usd_total{tenant="acme"}`)
+	if again != 1 || usd <= 0 || usd > 1e-5 || len(upstream.Log()) != 3 {
+		t.Errorf("%g again for $%g, %d calls", again, usd, len(upstream.Log()))
+	}
+}

@@ -97,6 +97,7 @@ var layers = map[string]int{
 	"internal/failover":              38, // which member of a pool takes a call
 	"internal/sigv4":                 30,
 	"internal/session":               38, // which session a request belongs to
+	"internal/reembed":               0,  // texts that are embedded again
 	"internal/cascade/answer":        30,
 	"internal/cascade/ground":        30,
 	"internal/cascade/value":         28, // what answers consist of is below them

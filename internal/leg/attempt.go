@@ -201,6 +201,7 @@ func (a *Attempt) book() {
 	a.request.Host.Ended(a)
 	k.landed(a)
 	a.request.spent(a)
+	a.request.embedded(a)
 	m := k.Telemetry.Metrics()
 	m.Leg(a.Upstream, a.outcomeName())
 	m.Usage(a.Start.Root, &end.Usage, a.Costs.Total())

@@ -143,6 +143,14 @@ func (r *Request) spent(a *Attempt) {
 	}
 }
 
+// embedded counts texts that were embedded before, unchanged, and what they cost again.
+func (r *Request) embedded(a *Attempt) {
+	k, payer := a.asker, a.Start.Root
+	if a.End.Served && a.Dialect.Embeds() && k.embedded.Again(a.Start.Tenant, a.Model, a.Body(r)) {
+		k.Telemetry.Metrics().EmbeddedAgain(payer, a.Costs.Total())
+	}
+}
+
 // AppendLeft adds what is left to the session, and what the tenant's answers tell of its budgets, if they do: how
 // they stood when the request was let in, or refused. With rates it adds how limits of
 // requests and tokens stand now, by the names that OpenAI's clients read.

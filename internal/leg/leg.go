@@ -24,6 +24,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/promptcache"
+	"github.com/sluice-gateway/sluice/internal/reembed"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/session"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
@@ -76,6 +77,7 @@ type Asker struct {
 	attempts sync.Pool    // of *Attempt
 	profiles router.ProfileQueries
 	sessions session.Table
+	embedded reembed.Table
 }
 
 // NewAsker returns an asker that holds nothing back yet.

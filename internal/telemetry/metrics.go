@@ -38,6 +38,8 @@ const (
 	tierTries
 	sessionSignals
 	poolCalls
+	embeddedAgain
+	embeddedAgainCost
 	ruleErrors
 	decisions
 	guarded
@@ -74,7 +76,10 @@ var counters = [...]struct{ name, labels, help string }{
 	tierTries: {"sluice_tier_tries_total", "tier outcome", "Calls on a service tier that the gateway chose."},
 	sessionSignals: {"sluice_session_signals_total", "signal action",
 		"Calls of sessions that seem to go round in circles."},
-	poolCalls:  {"sluice_pool_calls_total", "pool upstream why outcome", "Calls that members of pools were chosen for."},
+	poolCalls:     {"sluice_pool_calls_total", "pool upstream why outcome", "Calls that members of pools were chosen for."},
+	embeddedAgain: {"sluice_embedded_again_total", "tenant", "Embeddings of texts that were embedded before, unchanged."},
+	embeddedAgainCost: {"sluice_embedded_again_usd_total", "tenant",
+		"What these cost again, by root tenant. Indicative."},
 	ruleErrors: {"sluice_rule_errors_total", "cascade", "Rules that failed at run time and counted as matched."},
 	decisions:  {"sluice_cascade_requests_total", "cascade path reason", "Requests of cascades."},
 	guarded:    {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},
@@ -277,6 +282,16 @@ func (m *Metrics) PromptCache(tenant, use string, paid, saved, wasted money.Pico
 	for c, amount := range map[counter]money.Pico{promptPaid: paid, promptSaved: saved, promptWasted: wasted} {
 		m.add(c, float64(amount)/float64(money.Dollar), tenant)
 	}
+}
+
+// EmbeddedAgain counts an embedding of what was embedded before, unchanged, and what it cost.
+func (m *Metrics) EmbeddedAgain(tenant string, cost money.Pico) {
+	if m == nil {
+		return
+	}
+	tenant = m.tenants.bounded(tenant)
+	m.add(embeddedAgain, 1, tenant)
+	m.add(embeddedAgainCost, float64(cost)/float64(money.Dollar), tenant)
 }
 
 // CutAccepted counts a light answer that was served although the token limit

@@ -129,6 +129,9 @@ func DialectOf(foundation string) *Dialect {
 	return best
 }
 
+// Embeds reports whether the family makes vectors of text, billed by its tokens.
+func (d *Dialect) Embeds() bool { return d != nil && d.tree == embedTree && d.input == counted }
+
 // CountsInput reports whether the family bills tokens of input. d may be nil.
 func (d *Dialect) CountsInput() bool { return d == nil || d.input == counted }
 
