@@ -24,9 +24,9 @@ func newAgentPlan(r *Request) (*Plan, *wire.Error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "knowledge-base/" + r.knowledge()
+	name := "knowledge-base/" + knowledge(&r.Target)
 	if r.Target.Op == wire.OpInvokeAgent {
-		name = "agent/" + r.knowledge()
+		name = "agent/" + knowledge(&r.Target)
 	}
 	p := &Plan{Leg: router.Leg{Model: cmp.Or(model, name)}, Upstream: upstream, Facts: &r.Facts}
 	if err := cmp.Or(p.bounded(r, model), p.onMantle(r)); err != nil {
@@ -44,7 +44,7 @@ func newAgentPlan(r *Request) (*Plan, *wire.Error) {
 
 // agentWorst is the most that an operation of bedrock-agent-runtime can cost. It is not known of what reads what a
 // knowledge base finds, or calls models as often as it likes. A retrieval alone has no price of its own.
-func (p *Plan) agentWorst(r *Request) (money.Pico, bool) {
+func agentWorst(r *Request, p *Plan) (money.Pico, bool) {
 	switch op := r.Target.Op; {
 	case op == wire.OpRetrieve && r.Target.Model == "":
 		return 0, true

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/session"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -98,7 +99,7 @@ func (k *Asker) enter(ctx context.Context, r *Request) *wire.Error {
 		return nil
 	}
 	if s.Text == "" {
-		r.chain(ctx, k)
+		chain(ctx, k, r)
 	}
 	if s.Text == "" && b.Missing == "reject" {
 		return wire.Errorf(wire.KindValidation, "this key needs the session of each request, in the header "+
@@ -137,17 +138,17 @@ func (r *Request) sessionKey() session.Key {
 }
 
 // spent adds what an attempt cost to what its session spends.
-func (r *Request) spent(a *Attempt) {
-	if r.Session.budget != nil && a.Payer == nil {
+func spent(a *Attempt) {
+	if r := a.request; r.Session.budget != nil && a.Payer == nil {
 		a.asker.sessions.Spent(r.sessionKey(), a.Costs.Total(), a.End.At)
 	}
 }
 
 // embedded counts texts that were embedded before, unchanged, and what they cost again.
-func (r *Request) embedded(a *Attempt) {
-	k, payer := a.asker, a.Start.Root
-	if a.End.Served && a.Dialect.Embeds() && k.embedded.Again(a.Start.Tenant, a.Model, a.Body(r)) {
-		k.Telemetry.Metrics().EmbeddedAgain(payer, a.Costs.Total())
+func embedded(a *Attempt) {
+	k := a.asker
+	if a.End.Served && a.Dialect.Embeds() && k.embedded.Again(a.Start.Tenant, a.Model, a.Body(a.request)) {
+		telemetry.EmbeddedAgain(k.Telemetry.Metrics(), a.Start.Root, a.Costs.Total())
 	}
 }
 

@@ -82,7 +82,7 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 			k.Log.Warn("a stored response cannot be recorded as its tenant's, who will not find it", "response", id,
 				"tenant", r.Caller.Tenant.ID, "err", err)
 		}
-		r.keepChain(ctx, k, id)
+		keepChain(ctx, k, r, id)
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (k *Asker) ownJob(ctx context.Context, r *Request, a *Attempt) *wire.Error 
 
 // chain puts a request that goes on from a stored response into the session of that, and one whose response is going
 // to be stored into a new session.
-func (r *Request) chain(ctx context.Context, k *Asker) {
+func chain(ctx context.Context, k *Asker, r *Request) {
 	switch op := r.Target.Op; {
 	case r.Facts.Previous != "":
 		text, err := k.Jobs.Owner(ctx, sessionKey+r.Facts.Previous)
@@ -122,7 +122,7 @@ func (r *Request) chain(ctx context.Context, k *Asker) {
 const chained = "previous_response_id"
 
 // keepChain remembers the session of a stored response, for those that go on from it.
-func (r *Request) keepChain(ctx context.Context, k *Asker, id string) {
+func keepChain(ctx context.Context, k *Asker, r *Request, id string) {
 	if r.Session.From != chained || r.Session.budget == nil {
 		return
 	}

@@ -435,7 +435,7 @@ func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
 	case op == wire.OpCreateBatch:
 		return r.Caller.Tenant.Batch.Hold, p.Price != nil
 	case op.OnAgents():
-		return p.agentWorst(r)
+		return agentWorst(r, p)
 	}
 	if !r.Modelled() {
 		return p.Price.GuardrailWorstCase(int64(len(r.Body))/record.TextUnit+1, int64(p.Facts.Images))

@@ -88,7 +88,7 @@ func (r *Request) ReadFacts() *wire.Error {
 		}
 	}
 	r.forbidCap(&r.Facts)
-	return r.ofAgents()
+	return ofAgents(r)
 }
 
 // FactsOf reads the facts of what the request is going to be, unless they are known. It fails when the body is
@@ -131,7 +131,7 @@ func (r *Request) factsFor(p *Plan) (*wire.Facts, *wire.Error) {
 }
 
 // ofAgents finds the model that a request to knowledge bases names in its body, if any.
-func (r *Request) ofAgents() *wire.Error {
+func ofAgents(r *Request) *wire.Error {
 	op := r.Target.Op
 	if !op.OnAgents() {
 		return nil

@@ -73,7 +73,7 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 			return err
 		}
 	}
-	if !r.Facts.MayName && !r.Facts.Guarded && !r.resourceInPath() {
+	if !r.Facts.MayName && !r.Facts.Guarded && !resourceInPath(r.Target.Op) {
 		return nil // as mostly; what follows would take memory
 	}
 	s, err := r.signer(find.Resolve(model))
@@ -87,7 +87,7 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 		}
 	}
 	if r.Target.Op.OnAgents() && r.Target.Resource != "" {
-		if err := p.Knowledge(ctx, &s, r.knowledge()); err != nil {
+		if err := p.Knowledge(ctx, &s, knowledge(&r.Target)); err != nil {
 			return err
 		}
 	}
@@ -103,14 +103,12 @@ func (r *Request) Within(ctx context.Context) *wire.Error {
 }
 
 // resourceInPath reports whether the path names a resource that may be another's.
-func (r *Request) resourceInPath() bool {
-	return r.Target.Op == wire.OpApplyGuardrail || r.Target.Op.OnAgents()
-}
+func resourceInPath(op wire.Operation) bool { return op == wire.OpApplyGuardrail || op.OnAgents() }
 
 // knowledge is the knowledge base or the agent that the path names.
-func (r *Request) knowledge() string {
-	if r.Target.Version == "" {
-		return r.Target.Resource
+func knowledge(t *wire.Target) string {
+	if t.Version == "" {
+		return t.Resource
 	}
-	return r.Target.Resource + "/" + r.Target.Version
+	return t.Resource + "/" + t.Version
 }

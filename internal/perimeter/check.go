@@ -73,8 +73,8 @@ func (p *Perimeter) Guardrail(ctx context.Context, s *Signer, region, name strin
 // Knowledge fails for a knowledge base, or an agent as AGENT/ALIAS, that may not be named.
 func (p *Perimeter) Knowledge(ctx context.Context, s *Signer, name string) *wire.Error {
 	if !p.lists(s.Tenant, name, func(l *lists) glob.List { return l.knowledge }) {
-		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the knowledge base or agent %s: it is not "+
-			"among allowed_knowledge.", short(name))
+		return wire.Errorf(wire.KindAccessDenied, "You do not have access to the knowledge base or agent "+
+			"%s: it is not among allowed_knowledge.", short(name))
 	}
 	if !IsARN(name) {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 )
 
-// TestKnowledge: knowledge bases, agents, models, keys and guardrails in bodies of bedrock-agent-runtime are held against
-// the lists, wherever they are.
+// TestKnowledge: knowledge bases, agents, models, keys and guardrails in bodies of bedrock-agent-runtime are held
+// against the lists, wherever they are.
 func TestKnowledge(t *testing.T) {
 	p := Compile(&config.Config{
 		AllowedAccounts: []string{"111122223333"}, AllowedKnowledge: []string{"KB*", "AG1/*", "arn:*"},

@@ -285,7 +285,7 @@ func (m *Metrics) PromptCache(tenant, use string, paid, saved, wasted money.Pico
 }
 
 // EmbeddedAgain counts an embedding of what was embedded before, unchanged, and what it cost.
-func (m *Metrics) EmbeddedAgain(tenant string, cost money.Pico) {
+func EmbeddedAgain(m *Metrics, tenant string, cost money.Pico) {
 	if m == nil {
 		return
 	}

@@ -22,7 +22,7 @@ func routeAgents(head, rest string) (Target, bool) {
 
 // checkAgents refuses ids that none of the host bedrock-agent-runtime looks like.
 func (t *Target) checkAgents() *Error {
-	if t.Op.OnAgents() && !(shortID(t.Resource) && shortID(t.Version) && len(t.Session) <= maxAgentSession) {
+	if t.Op.OnAgents() && (!shortID(t.Resource) || !shortID(t.Version) || len(t.Session) > maxAgentSession) {
 		return Errorf(KindValidation, "The path of %s needs ids of at most 10 letters and digits, not ARNs, and a session "+
 			"of at most %d bytes.", t.Op.APIName(), maxAgentSession)
 	}
@@ -35,7 +35,8 @@ const maxAgentSession = 100
 // shortID reports whether an id may be that of a knowledge base, an agent or an alias, or is none (service model).
 func shortID(id string) bool {
 	for i := range len(id) {
-		if c := id[i]; !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z') {
+		digit, letter := id[i]-'0' <= 9, (id[i]|0x20)-'a' < 26
+		if !digit && !letter {
 			return false
 		}
 	}
