@@ -345,13 +345,6 @@ type Key struct {
 	Session  *SessionBudget
 }
 
-// Limits are rates. Zero is no limit.
-type Limits struct {
-	RequestsPerMinute  int64
-	TokensPerMinute    int64
-	ConcurrentRequests int64
-}
-
 // Cascade is a light model with an escalation model behind it.
 type Cascade struct {
 	Name         string

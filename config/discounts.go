@@ -123,6 +123,13 @@ type Budget struct {
 	TimeZone string     // IANA name, default UTC
 }
 
+// Limits are rates. Zero is no limit.
+type Limits struct {
+	RequestsPerMinute  int64
+	TokensPerMinute    int64
+	ConcurrentRequests int64
+}
+
 // SessionBudget is what each session of a tenant may spend within any span of Within: see package session for what a
 // session is.
 type SessionBudget struct {

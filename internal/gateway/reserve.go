@@ -10,7 +10,7 @@ import (
 // reserve holds the worst case of the plan against every budget and limit of
 // the tenant's path, of the key and of the session, all or nothing. What it holds is released by finish.
 func (l *Line) reserve(c *call) *wire.Error {
-	policy, err := l.asker.Policy(&c.life.Context, &c.Request)
+	policy, err := leg.Policy(&c.life.Context, l.asker, &c.Request)
 	if policy == nil || err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/session"
-	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -53,13 +52,13 @@ type Session struct {
 
 // Policy is what limits a request: its tenant, its key and its session; nil for nothing. It fails for a session that
 // may not be, or may not go on.
-func (k *Asker) Policy(ctx context.Context, r *Request) (*budget.Policy, *wire.Error) {
+func Policy(ctx context.Context, k *Asker, r *Request) (*budget.Policy, *wire.Error) {
 	if k.Limiter == nil {
 		return nil, nil
 	}
 	books, tenant, own := r.Snapshot.Budgets, r.Caller.Tenant.ID, r.Caller.Own
 	if r.Session.ID = r.SessionID(); r.Metered() {
-		if err := k.enter(ctx, r); err != nil {
+		if err := enter(ctx, k, r); err != nil {
 			return nil, err
 		}
 	}
@@ -93,7 +92,7 @@ func (r *Request) SessionBudget() *config.SessionBudget {
 }
 
 // enter notes the call in its session, if anything limits that.
-func (k *Asker) enter(ctx context.Context, r *Request) *wire.Error {
+func enter(ctx context.Context, k *Asker, r *Request) *wire.Error {
 	b, s := r.SessionBudget(), &r.Session
 	if b == nil {
 		return nil
@@ -148,7 +147,7 @@ func spent(a *Attempt) {
 func embedded(a *Attempt) {
 	k := a.asker
 	if a.End.Served && a.Dialect.Embeds() && k.embedded.Again(a.Start.Tenant, a.Model, a.Body(a.request)) {
-		telemetry.EmbeddedAgain(k.Telemetry.Metrics(), a.Start.Root, a.Costs.Total())
+		k.Telemetry.Metrics().Levers().EmbeddedAgain(a.Start.Root, a.Costs.Total())
 	}
 }
 

@@ -1,6 +1,10 @@
 package telemetry
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/sluice-gateway/sluice/internal/money"
+)
 
 // Levers counts what levers of cost did.
 type Levers struct{ m *Metrics }
@@ -17,4 +21,14 @@ func (l Levers) SessionSignal(signal, action string) { l.m.add(sessionSignals, 1
 // PoolCall counts a call for which a member of a pool was chosen, why, and whether it was taken, or why not.
 func (l Levers) PoolCall(pool, upstream, why, outcome string) {
 	l.m.add(poolCalls, 1, pool, upstream, why, cmp.Or(outcome, "taken"))
+}
+
+// EmbeddedAgain counts an embedding of what was embedded before, unchanged, and what it cost.
+func (l Levers) EmbeddedAgain(tenant string, cost money.Pico) {
+	if l.m == nil {
+		return
+	}
+	tenant = l.m.tenants.bounded(tenant)
+	l.m.add(embeddedAgain, 1, tenant)
+	l.m.add(embeddedAgainCost, float64(cost)/float64(money.Dollar), tenant)
 }

@@ -284,16 +284,6 @@ func (m *Metrics) PromptCache(tenant, use string, paid, saved, wasted money.Pico
 	}
 }
 
-// EmbeddedAgain counts an embedding of what was embedded before, unchanged, and what it cost.
-func EmbeddedAgain(m *Metrics, tenant string, cost money.Pico) {
-	if m == nil {
-		return
-	}
-	tenant = m.tenants.bounded(tenant)
-	m.add(embeddedAgain, 1, tenant)
-	m.add(embeddedAgainCost, float64(cost)/float64(money.Dollar), tenant)
-}
-
 // CutAccepted counts a light answer that was served although the token limit
 // ended it.
 func (m *Metrics) CutAccepted(cascade string) { m.add(cutAccepted, 1, cascade) }
