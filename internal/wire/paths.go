@@ -1,6 +1,9 @@
 package wire
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // routeAgents matches the paths of the host bedrock-agent-runtime.
 func routeAgents(head, rest string) (Target, bool) {
@@ -59,4 +62,35 @@ func (t Target) appendAgents(b []byte) []byte {
 		return append(b, "/retrieveAndGenerateStream"...)
 	}
 	return append(b, "/retrieveAndGenerate"...)
+}
+
+// OpenAIBase begins OpenAI's own paths on the runtime host.
+const OpenAIBase = "/openai/v1"
+
+const messagesPath = "/anthropic/v1/messages"
+
+// appendOpenAI appends one of OpenAI's own paths.
+func (t Target) appendOpenAI(b []byte) []byte {
+	b = append(b, cmp.Or(t.Base, OpenAIBase)...)
+	if t.Op == OpChat || t.Op == OpChatStream {
+		return append(b, "/chat/completions"...)
+	}
+	b = append(b, "/responses"...)
+	if t.Op.OfStored() {
+		b = AppendLabel(append(b, '/'), t.Resource)
+	}
+	if t.Op == OpCancelResponse {
+		b = append(b, "/cancel"...)
+	}
+	return b
+}
+
+// AppendLabel appends s as a Smithy HTTP label: each byte other than
+// A-Z a-z 0-9 - . _ ~ becomes %XX in upper case (Smithy 2.0, HTTP bindings,
+// httpLabel serialization rules).
+func AppendLabel(dst []byte, s string) []byte {
+	for i := range len(s) {
+		dst = AppendEscaped(dst, s[i])
+	}
+	return dst
 }
