@@ -285,8 +285,7 @@ type Tenant struct {
 	Residency string
 	Require   []string // terms that the makers of its models must give in full
 	Tier      *Tier    // that of those above it, nil for none
-	// ModelMap is which application inference profiles Bedrock is asked for in place of models,
-	// by model, for the tenant and those below it.
+	// ModelMap is the application inference profiles by model, for the tenant and those below it.
 	ModelMap     map[string]string
 	Resources    *Resources // nil: any that the gateway allows
 	Operations   []string   // nil: the default list

@@ -37,7 +37,11 @@ func (k *Asker) CheckJob(ctx context.Context, r *Request) *wire.Error {
 		}
 		return err
 	case r.Target.Op.OfBegun():
-		return k.checkBatch(ctx, r)
+		owner, err := k.ownerOf(ctx, batchjob.OwnerKey+id)
+		if err != nil {
+			return err
+		}
+		return keepBatch(r, owner)
 	case r.Target.Op.OfStored(), r.Facts.Previous != "":
 		owner, err := k.ownerOf(ctx, responseKey+id)
 		if err != nil {
@@ -71,7 +75,7 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 	case op == wire.OpStartAsyncInvoke:
 		return k.ownJob(ctx, r, a)
 	case op == wire.OpCreateBatch:
-		return k.ownBatch(ctx, a)
+		return ownBatch(ctx, k.Jobs, a)
 	case (op == wire.OpResponse || op == wire.OpResponseStream) && r.Caller.Tenant.Stores:
 		id := storedIn(op, a)
 		if id == "" {
@@ -135,13 +139,9 @@ func keepChain(ctx context.Context, k *Asker, r *Request, id string) {
 // sessionKey is before the id of a stored response where its session is kept.
 const sessionKey = "session/"
 
-// checkBatch hides a batch job from every tenant but the one that started it, and asks where it was started.
-func (k *Asker) checkBatch(ctx context.Context, r *Request) *wire.Error {
-	text, failed := k.ownerOf(ctx, batchjob.OwnerKey+r.Target.Resource)
-	if failed != nil {
-		return failed
-	}
-	owner, ok := batchjob.ParseOwner(text)
+// keepBatch hides a batch job from every tenant but the one that started it, and asks where it was started.
+func keepBatch(r *Request, of string) *wire.Error {
+	owner, ok := batchjob.ParseOwner(of)
 	if !ok || owner.Tenant != r.Caller.Tenant.ID {
 		return wire.Errorf(wire.KindResourceNotFound, "there is no batch job %s of yours: name it by its ARN",
 			r.Target.Resource)
@@ -151,14 +151,14 @@ func (k *Asker) checkBatch(ctx context.Context, r *Request) *wire.Error {
 }
 
 // ownBatch remembers who started a batch job, before they learn its name.
-func (k *Asker) ownBatch(ctx context.Context, a *Attempt) *wire.Error {
+func ownBatch(ctx context.Context, jobs Jobs, a *Attempt) *wire.Error {
 	var job struct{ JobArn string }
 	err := json.Unmarshal(a.Response.Body, &job)
 	if err == nil {
 		owner := batchjob.Owner{
 			Tenant: a.Start.Tenant, Key: a.Start.Key, Record: a.Start.ID, Model: a.Start.Model, Upstream: a.Upstream,
 		}
-		err = k.Jobs.Own(ctx, batchjob.OwnerKey+job.JobArn, owner.String(), keepJob)
+		err = jobs.Own(ctx, batchjob.OwnerKey+job.JobArn, owner.String(), keepJob)
 	}
 	if err != nil {
 		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,

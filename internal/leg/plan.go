@@ -116,7 +116,7 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if err = p.chooseProfile(r, r.Caller.Tenant); err != nil {
 		return err
 	}
-	p.SKU = r.Snapshot.SKU(p.Model, r.pricedTier(p.Facts), p.Facts.Latency, p.Upstream)
+	p.SKU = r.Snapshot.SKU(p.Model, pricedTier(r.Target.Op, p.Facts), p.Facts.Latency, p.Upstream)
 	p.Pieces = p.Facts.Pieces(p.Dialect, p.Body(r))
 	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {
 		return err
@@ -130,8 +130,8 @@ func (p *Plan) make(r *Request) *wire.Error {
 }
 
 // pricedTier is which tier's price a leg has before any is tried.
-func (r *Request) pricedTier(f *wire.Facts) string {
-	if r.Target.Op == wire.OpCreateBatch {
+func pricedTier(op wire.Operation, f *wire.Facts) string {
+	if op == wire.OpCreateBatch {
 		return tierBatch
 	}
 	return f.ServiceTier
