@@ -155,6 +155,7 @@ type Upstream struct {
 	TagRequests bool
 	Retry       Retry
 	Breaker     Breaker
+	Quotas      []pools.Quota // the first one of a model counts
 }
 
 // Mantle reports whether it is the host bedrock-mantle.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
@@ -104,6 +105,24 @@ func tierSection(d *decoder, v value, t *Tier) {
 		key("first_byte", &t.FirstByte, period(time.Millisecond)),
 		key("then", &t.Then, oneOf(TierDefault, "priority")),
 	)
+}
+
+// quotaSection reads what an account may use of models in a minute.
+func quotaSection(d *decoder, v value, q *pools.Quota) {
+	*q = pools.Quota{Wait: 10 * time.Second, Waiting: 100}
+	before := len(d.faults)
+	d.section(v,
+		need("models", &q.Patterns, list(name)),
+		key("tokens_per_minute", &q.TokensPerMinute, count),
+		key("requests_per_minute", &q.RequestsPerMinute, count),
+		key("burndown", &q.Burndown, whole[int64](1, 1000)),
+		key("wait", &q.Wait, period(0)),
+		key("waiting", &q.Waiting, whole(0, 100_000)),
+	)
+	q.Models = glob.CompileList(q.Patterns)
+	if len(d.faults) == before && q.TokensPerMinute == 0 && q.RequestsPerMinute == 0 {
+		d.fault(v, "needs tokens_per_minute or requests_per_minute")
+	}
 }
 
 func legTiers(d *decoder, v value, t *LegTiers) {

@@ -185,6 +185,7 @@ func upstreamSection(d *decoder, v value, u *Upstream) {
 		key("tag_requests", &u.TagRequests, boolean),
 		key("retry", &u.Retry, retrySection),
 		key("breaker", &u.Breaker, breakerSection),
+		key("quotas", &u.Quotas, list(quotaSection)),
 	)...)
 }
 

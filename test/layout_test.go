@@ -95,6 +95,7 @@ var layers = map[string]int{
 	"internal/meter/estimate":        30,
 	"internal/promptcache":           38, // what models have in their caches
 	"internal/failover":              38, // which member of a pool takes a call
+	"internal/quota":                 38, // what accounts may use in a minute
 	"internal/sigv4":                 30,
 	"internal/session":               38, // which session a request belongs to
 	"internal/reembed":               0,  // texts that are embedded again
@@ -157,7 +158,7 @@ var only = map[string][]string{
 	},
 	"config/syntax":    {},
 	"config/similar":   {},
-	"config/pools":     {"config/similar"},
+	"config/pools":     {"config/similar", "internal/glob"},
 	"config/variables": {},
 	"config/userfile":  {"config/similar"},
 	"internal/wire":    {"internal/wire/jsonscan"},

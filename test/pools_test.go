@@ -154,8 +154,66 @@ func TestPoolResidencyHolds(t *testing.T) {
 	}
 }
 
+// TestQuotas: calls are held to what the account of an upstream may use in a minute, by the most that each can take and
+// in the end by what it took. What has no room there goes to another member, and is refused without one.
+func TestQuotas(t *testing.T) {
+	const quota = "\n  quotas: [{models: [amazon.nova-lite*], tokens_per_minute: 1500, wait: 0s}]"
+	limited := func(second string) (*harness.Gateway, harness.Key, *harness.Sandbox) {
+		first := harness.StartSandbox(t, counts)
+		key := harness.NewKey(t, "acme")
+		return harness.Start(t, harness.Config{YAML: fmt.Sprintf(`upstream:
+  region: us-east-1
+  endpoint: %q%s
+%s
+tenants: [{id: acme, keys: [%s], output_tokens: {default: 1000}}]
+`, first.URL(), quota, second, key.KeyID)}), key, first
+	}
+	g, key, first := limited("")
+	var body string
+	var res *http.Response
+	for range 500 { // a minute may end meanwhile
+		if res, body = askLite(t, g, key, "converse"); res.StatusCode != 200 {
+			break
+		}
+	}
+	if res.StatusCode != 429 || !strings.Contains(body, "The quota of model amazon.nova-lite-v1:0 per minute is used up") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	used, calls := g.Metric(`sluice_quota_used_tokens_total{models="amazon.nova-lite*",upstream=""}`), len(first.Log())
+	if used != float64(110*calls) || calls == 0 {
+		t.Errorf("%d calls took %g tokens of quota", calls, used)
+	}
+	if most := g.Metric(`sluice_quota_headroom_cap{models="amazon.nova-lite*",upstream=""}`); most != 16 {
+		t.Error("the cap that answers of 10 tokens keep to:", most)
+	}
+	second := harness.StartSandbox(t, counts)
+	g, key, first = limited(fmt.Sprintf(`upstreams: {west: {region: us-west-2, endpoint: %q}}
+pools: {all: {order: listed, members: [{upstream: default}, {upstream: west}]}}
+model_upstreams: {"*": all}`, second.URL()))
+	for range 20 {
+		if res, body = askLite(t, g, key, "converse"); res.StatusCode != 200 {
+			t.Fatalf("%d %s", res.StatusCode, body)
+		}
+	}
+	if a, b := len(first.Log()), len(second.Log()); a == 0 || b == 0 || a+b != 20 {
+		t.Errorf("%d calls went to the first member and %d to the second", a, b)
+	}
+	res, body = sendBearer(t, g, key, "POST", "/model/amazon.nova-lite-v1:0/converse",
+		`{"inferenceConfig":{"maxTokens":4000},"messages":[{"role":"user","content":[{"text":"hello"}]}]}`)
+	if res.StatusCode != 200 {
+		t.Errorf("the second member has no quota: %d %s", res.StatusCode, body)
+	}
+}
+
 // TestPoolMistakes: each mistake in a pool is told at its place.
 func TestPoolMistakes(t *testing.T) {
+	_, said := harness.RunBoth(t, 2, nil, "check", "--config", harness.File(t, "sluice.yaml",
+		"upstream: {region: us-east-1, quotas: [{models: [\"*\"]}, {models: [\"*\"], tokens_per_minute: 5, burndown: 0}]}\n"))
+	for _, want := range []string{"needs tokens_per_minute or requests_per_minute", "must be from 1 to 1000, not 0"} {
+		if !strings.Contains(said, want) {
+			t.Error(said, "want", want)
+		}
+	}
 	f := func(pools, tenant, want string) {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "sluice.yaml")
@@ -170,7 +228,7 @@ tenants: [{id: acme%s}]
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, said := harness.RunBoth(t, 2, nil, "check", "--config", file)
+		_, said = harness.RunBoth(t, 2, nil, "check", "--config", file)
 		if !strings.Contains(said, want) {
 			t.Errorf("%s: %s, want %s", pools, said, want)
 		}

@@ -1,5 +1,6 @@
-// Package pools is what a configuration says of pools: upstreams that take calls in place of one another. It is plain
-// data and its mistakes; package internal/failover chooses among the members of one.
+// Package pools is what a configuration says of pools, upstreams that take calls in place of one another, and of the
+// quotas of upstreams. It is plain data and its mistakes: package internal/failover chooses among the members of a
+// pool, package internal/quota holds calls to quotas.
 package pools
 
 import (
@@ -7,8 +8,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/config/similar"
+	"github.com/sluice-gateway/sluice/internal/glob"
 )
 
 // Default is the name that the section upstream has as a member of a pool, and "" the name that it has elsewhere.
@@ -33,6 +36,17 @@ type Pool struct {
 type Member struct {
 	Upstream string // its name, "" for the default one
 	Weight   int    // default 1
+}
+
+// Quota is what the account of an upstream may use of some models in a minute.
+type Quota struct {
+	Patterns []string  // of the models, by the ids that are sent, or without their region prefix
+	Models   glob.List // the same
+	// TokensPerMinute is in tokens of quota; 0 is no limit, as of RequestsPerMinute.
+	TokensPerMinute, RequestsPerMinute int64
+	Burndown                           int64         // tokens of quota for one of an answer; 0: as AWS has it
+	Wait                               time.Duration // the longest that a call waits in line; default 10s
+	Waiting                            int           // the most calls that wait, default 100
 }
 
 // Mistake is what is wrong with a pool.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,4 +196,62 @@ model_upstreams: {"*": all}
 			t.Errorf("asked %q, want %q", asked, want)
 		}
 	})
+}
+
+// TestQuota: a call holds the most that it can take of the quota of its upstream, and what it took in the end; one
+// without room waits in line, goes to another member that has room, or is refused with 429.
+func TestQuota(t *testing.T) {
+	const (
+		quotas = `    mode: rules
+upstreams:
+  west: {region: us-west-2, quotas: [{models: ["*"], tokens_per_minute: 6000, wait: %s, burndown: 5}]}
+  eu: {region: eu-west-1, quotas: [{models: ["*"], tokens_per_minute: 6000, wait: 0s, burndown: 5}]}
+pools: {all: {order: listed, members: [%s]}}
+model_upstreams: {"*": all}
+`
+		thousand = `{"inferenceConfig":{"maxTokens":1000},"messages":[{"role":"user","content":[{"text":"hello"}]}]}`
+	)
+	f := func(wait, members, asked, statuses string, took time.Duration) {
+		t.Helper()
+		s := compiledFor(t, flexible, fmt.Sprintf(quotas, wait, members))
+		synctest.Test(t, func(t *testing.T) {
+			t.Helper()
+			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+			var mu sync.Mutex
+			var order, got []string
+			b := newBench(s, func(r *engine.Request) reply {
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, r.Upstream)
+				return reply{text: "hello", after: 5 * time.Second}
+			})
+			began := time.Now()
+			var calls sync.WaitGroup
+			for range 2 {
+				calls.Go(func() {
+					res := b.line.Serve(b.direct(t, wire.OpConverse, thousand))
+					mu.Lock()
+					defer mu.Unlock()
+					got = append(got, fmt.Sprint(res.Status))
+				})
+				synctest.Wait()
+			}
+			calls.Wait()
+			if a, g := strings.Join(order, ","), strings.Join(got, ","); a != asked || g != statuses ||
+				time.Since(began) != took {
+				t.Errorf("asked %q with %q after %s, want %q with %q after %s", a, g, time.Since(began), asked, statuses, took)
+			}
+			b.line.Close(t.Context())
+			for _, row := range b.books.rows() {
+				if !strings.Contains(row, "completed served") {
+					t.Error(row)
+				}
+			}
+		})
+	}
+	alone := "{upstream: west}"
+	f("30s", alone, "west,west", "200,200", 10*time.Second) // the first one has settled by then
+	f("2s", alone, "west", "429,200", 5*time.Second)
+	f("0s", alone, "west", "429,200", 5*time.Second)
+	f("30s", alone+", {upstream: eu}", "west,eu", "200,200", 5*time.Second) // it spills
 }

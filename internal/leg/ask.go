@@ -19,7 +19,7 @@ import (
 // the retry policy gives up. A plan with service tiers to try is asked on one, and where
 // that does not answer in time on the next. It returns that attempt still open: whoever knows
 // what becomes of its answer closes it. It fails only when the journal takes no
-// record.
+// record, and when the quota of the upstream has no room.
 func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attempt, *wire.Error) {
 	return k.ask(ctx, r, p, f, func() bool { return true })
 }
@@ -54,8 +54,15 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 	}
 	defer k.sent(out, r.Account)
 	for n := t.made + p.turn.made + 1; ; n++ {
+		room, err := admit(ctx, k, r, p, t.wanted)
+		if err != nil {
+			k.Prompts.Ended(out.placed, &promptcache.Answer{Fate: promptcache.Failed}, k.Now())
+			return nil, err
+		}
 		a := k.attempt(r, p)
+		a.quota = room
 		if err := a.begin(n, t.from); err != nil {
+			room.Settle(0, 0)
 			k.Prompts.Ended(out.placed, &promptcache.Answer{Fate: promptcache.Failed}, k.Now())
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/promptcache"
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -33,16 +34,27 @@ type Attempt struct {
 
 	asker   *Asker
 	request *Request
-	hold    *budget.Hold
-	placed  *promptcache.Placed // nil where nothing is learned of the prompt
-	span    *telemetry.LegSpan
-	head    []byte // the first frame of a stream, until Next returns it
-	usage   wire.StreamUsage
-	known   bool // usage is complete
-	whole   bool // the stream came to its proper end
-	closed  bool
-	half    record.Start    // memory of Start
-	charges []record.Charge // memory of its charges
+	held
+	placed *promptcache.Placed // nil where nothing is learned of the prompt
+	span   *telemetry.LegSpan
+	head   []byte // the first frame of a stream, until Next returns it
+	usage  wire.StreamUsage
+	known  bool // usage is complete
+	whole  bool // the stream came to its proper end
+	closed bool
+	spare
+}
+
+// held is what an attempt holds: of budgets, and of the quota of its upstream.
+type held struct {
+	hold  *budget.Hold
+	quota *quota.Hold // nil for none
+}
+
+// spare is the memory of an attempt's record.
+type spare struct {
+	half    record.Start    // of Start
+	charges []record.Charge // of its charges
 }
 
 // Disposition is what became of an attempt's answer.
@@ -152,6 +164,7 @@ func (a *Attempt) Close(how Disposition) {
 	if a.Start != nil {
 		a.book()
 	}
+	used(a)
 	a.endSpan()
 }
 

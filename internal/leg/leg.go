@@ -24,6 +24,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/promptcache"
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/reembed"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/session"
@@ -58,6 +59,7 @@ type Options struct {
 	Estimates *estimate.Table    // nil: a new one
 	Prompts   *promptcache.Store // what models have in their caches; nil: a new one
 	Members   *failover.Store    // which members of pools are out; nil: a new one
+	Quotas    *quota.Store       // what calls take of the quotas of upstreams; nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -90,6 +92,9 @@ func NewAsker(o Options) *Asker {
 	}
 	if o.Members == nil {
 		o.Members = &failover.Store{}
+	}
+	if o.Quotas == nil {
+		o.Quotas = &quota.Store{Now: o.Now}
 	}
 	return &Asker{Options: o}
 }

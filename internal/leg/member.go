@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/role"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -155,7 +156,8 @@ func choose(k *Asker, r *Request, p *Plan) []failover.Choice {
 			return tokens
 		}
 	}
-	return k.Members.Choose(&call, now)
+	order := k.Members.Choose(&call, now)
+	return spill(k, r, p, order)
 }
 
 // warmest is how many tokens of the prompt the model has in its cache, at the member of its pool that has most.
@@ -228,4 +230,109 @@ func unable(a *Attempt) failover.Reason {
 		return failover.Broken
 	}
 	return ""
+}
+
+// needs is what a call takes of a quota at most, and of which; false where its upstream has none of its model.
+func needs(k *Asker, r *Request, p *Plan) (key quota.Key, limits quota.Limits, ask quota.Ask, ok bool) {
+	if !r.Metered() || !r.Target.Op.Writes() {
+		return key, limits, ask, false
+	}
+	all, priced := upstreamOf(r, p.Upstream).Quotas, r.Snapshot.Router.Priced(p.Model)
+	for i := range all {
+		q := &all[i]
+		if !q.Models.Match(p.Model) && !q.Models.Match(priced.Foundation) {
+			continue
+		}
+		key = quota.Key{Upstream: p.Upstream, Models: strings.Join(q.Patterns, " "), Role: r.Caller.Tenant.Role.ARN}
+		limits = quota.Limits{
+			Tokens: q.TokensPerMinute, Requests: q.RequestsPerMinute, Wait: q.Wait, Waiting: q.Waiting,
+		}
+		if p.Payer != nil {
+			limits.Wait = 0 // it must not take the place of callers in line
+		}
+		ask = quota.Ask{
+			Input: cmp.Or(p.Input, int64(p.Facts.InputTokens)), Output: longest(k, p),
+			Burndown: cmp.Or(q.Burndown, quota.Burndown(priced.Foundation)),
+		}
+		return key, limits, ask, true
+	}
+	return key, limits, ask, false
+}
+
+// longest is how many tokens an answer can have, as far as is known.
+func longest(k *Asker, p *Plan) int64 {
+	switch {
+	case p.Limit.Tokens.Known:
+		return p.Limit.Tokens.N
+	case p.unmapped() && !k.Estimates.Writes(p.Model):
+		return 0
+	}
+	return vagueOutput
+}
+
+// spill puts the members whose quota has no room for the call at once behind those that have some.
+func spill(k *Asker, r *Request, p *Plan, order []failover.Choice) []failover.Choice {
+	var with, without []failover.Choice
+	for _, c := range order {
+		key, limits, ask, ok := needs(k, r, at(r, p, c.Upstream))
+		if !ok || k.Quotas.Room(key, limits, ask.Tokens()) {
+			with = append(with, c)
+			continue
+		}
+		without = append(without, c)
+	}
+	if len(with) > 0 && len(without) > 0 && without[0] == order[0] {
+		with[0].Why = spilled
+	}
+	return append(with, without...)
+}
+
+// spilled is why a member is asked that has room, in place of one that has none.
+const spilled = "quota"
+
+// admit holds what a call can take of the quota of its upstream, and waits in line for it. It fails when there is no
+// room.
+func admit(
+	ctx context.Context, k *Asker, r *Request, p *Plan, wanted func() bool,
+) (*quota.Hold, *wire.Error) {
+	key, limits, ask, ok := needs(k, r, p)
+	if !ok {
+		return nil, nil
+	}
+	gone := r.Gone
+	if p.Payer != nil {
+		gone = ctx
+	}
+	hold, outcome := k.Quotas.Admit(ctx, gone, key, limits, ask)
+	if outcome == quota.Admitted && !wanted() {
+		hold.Settle(0, 0)
+		outcome = quota.Left
+	}
+	switch outcome {
+	case quota.Admitted:
+		return hold, nil
+	case quota.TooLarge:
+		return nil, wire.Errorf(wire.KindServiceQuota, "The request can take %d tokens of quota, %d of its input and %d × %d"+
+			" of its answer, and the quota of model %s is %d per minute: ask for fewer output tokens.",
+			ask.Tokens(), ask.Input, ask.Output, ask.Burndown, p.Model, limits.Tokens)
+	}
+	return nil, &wire.Error{
+		Kind: wire.KindThrottling, RetryAfterMillis: time.Second.Milliseconds(),
+		Message: "The quota of model " + p.Model + " per minute is used up, and the line of those who wait is full or " +
+			"too slow.",
+	}
+}
+
+// used settles what an attempt held of a quota by what it took: cached input that was only read is not counted.
+func used(a *Attempt) {
+	u := &a.End.Usage
+	switch {
+	case a.quota == nil:
+	case a.End.Outcome == record.Failed:
+		a.quota.Settle(0, 0)
+	case a.End.Outcome == record.Completed && u.Complete():
+		a.quota.Settle(u.Input.N+u.CacheWrite5m.N+u.CacheWrite1h.N, u.Output.N)
+	default:
+		a.quota.Keep()
+	}
 }

@@ -335,7 +335,7 @@ func (k *Asker) attempt(r *Request, p *Plan) *Attempt {
 // Nobody may look at any of them afterwards.
 func (k *Asker) Recycle(r *Request) {
 	for _, a := range r.room.attempts {
-		*a = Attempt{charges: a.charges[:0]}
+		*a = Attempt{spare: spare{charges: a.charges[:0]}}
 		if k.Ended != nil {
 			k.Ended(a)
 			continue

@@ -33,6 +33,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/quiet"
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/requestlog"
 	"github.com/sluice-gateway/sluice/internal/review"
 	"github.com/sluice-gateway/sluice/internal/server"
@@ -59,6 +60,7 @@ type app struct {
 	history   *history.History   // nil: off
 	prompts   *promptcache.Store // what models have in their caches
 	members   failover.Store     // which members of pools are out
+	quotas    quota.Store        // what calls take of the quotas of upstreams
 	line      *gateway.Line
 	edge      *server.Server
 	admin     *server.Admin
@@ -166,12 +168,12 @@ func newMemory(cfg *config.Config) *memory.Store {
 
 func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Crash, closing *closers) error {
 	ids := server.NewIDs()
-	a.prompts = promptcache.New()
+	a.prompts, a.quotas.Now = promptcache.New(), now
 	a.line = gateway.New(gateway.Options{
 		Options: leg.Options{
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
 			NewID: func() string { return ids.Next(time.Now()) }, Jobs: a.accounts.jobs,
-			Prompts: a.prompts, Members: &a.members,
+			Prompts: a.prompts, Members: &a.members, Quotas: &a.quotas,
 		},
 		Observer: a.requests, Decisions: a.history.Decisions(),
 		Snapshots: &a.snapshots, Memory: a.memory,

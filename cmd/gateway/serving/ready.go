@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/meter/peers"
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 )
@@ -48,6 +49,9 @@ func (a *app) readiness() readiness {
 	if out := absentMembers(a.members.Out(time.Now())); out != "" {
 		r.Degraded["pools"] = out
 	}
+	if lines := linesOf(a.quotas.States()); lines != "" {
+		r.Degraded["quotas"] = lines
+	}
 	if err := a.keys.Trouble(); err != nil {
 		r.Degraded["keys"] = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
@@ -84,7 +88,7 @@ func (a *app) watch(m *telemetry.Metrics) {
 		return float64(roots)
 	})
 	m.Watch(telemetry.GaugeLimitsDiffering, func() float64 { return float64(a.accounts.peers.State().Total) })
-	m.WatchLists(a.differing, a.absent)
+	m.WatchLists(a.differing, a.absent, a.quotaStates)
 	m.Watch(telemetry.GaugeIdentityFailing, func() float64 { return float64(len(a.troubles())) })
 	m.Watch(telemetry.GaugeKeysDegraded, func() float64 {
 		if a.keys.Trouble() != nil {
@@ -139,6 +143,42 @@ func (a *app) absent() []telemetry.Absent {
 		all = append(all, telemetry.Absent{Upstream: o.Upstream, Model: o.Model, Reason: string(o.Why)})
 	}
 	return all
+}
+
+// quotaStates are how quotas stand, for the metrics: those of all roles together.
+func (a *app) quotaStates() []telemetry.Quota {
+	var all []telemetry.Quota
+	for _, s := range a.quotas.States() {
+		one := telemetry.Quota{Upstream: s.Upstream, Models: s.Models}
+		for i, n := range [...]int64{
+			s.Limits.Tokens, s.Tokens, s.Requests, int64(s.Waiting), s.Held, s.Used, s.Waited, s.Refused, s.Cap, s.Freed,
+		} {
+			one.Values[i] = float64(n)
+		}
+		if last := len(all) - 1; last >= 0 && all[last].Upstream == s.Upstream && all[last].Models == s.Models {
+			for i := range one.Values {
+				all[last].Values[i] += one.Values[i]
+			}
+			continue
+		}
+		all = append(all, one)
+	}
+	return all[:min(mostOut, len(all))]
+}
+
+// linesOf is the text for /readyz on calls that wait in line for quota, "" for none.
+func linesOf(states []quota.State) string {
+	var texts []string
+	for _, s := range states {
+		if s.Waiting > 0 && len(texts) < mostOut {
+			texts = append(texts, fmt.Sprintf("upstream %s, %s: %d calls, %d of %d tokens taken",
+				cmp.Or(s.Upstream, pools.Default), s.Models, s.Waiting, s.Tokens, s.Limits.Tokens))
+		}
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return "calls wait for quota: " + strings.Join(texts, "; ")
 }
 
 // absentMembers is the text for /readyz on members of pools that are out, "" for none.

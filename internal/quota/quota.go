@@ -1,0 +1,322 @@
+// Package quota holds calls to what the accounts of upstreams may use in a minute: requests, and tokens of quota, of
+// which a token of an answer takes several. A call is admitted with the most that it can take, which is settled by what
+// it took. A call for which there is no room waits in line, for so long and with so many others as the quota says.
+//
+// Invariant: what was admitted within any minute, with what was settled since, is never more than the quota.
+//
+// It is the gateway's own opinion: others may use the same account, and each gateway has a minute of its own.
+package quota
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits are what a quota allows. The zero value allows everything.
+type Limits struct {
+	Tokens, Requests int64         // in a minute; 0 is no limit
+	Wait             time.Duration // the longest that a call waits in line; 0: none does
+	Waiting          int           // the most calls that wait
+}
+
+// Key is what a quota is of: models at an upstream, for an account.
+type Key struct {
+	Upstream string // its name, "" for the default one
+	Models   string // patterns that the quota is of, as they are configured
+	Role     string // ARN that is assumed in place of the upstream's, "" for none
+}
+
+// Outcome is what became of a call that asked for room.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Admitted Outcome = iota
+	TooLarge         // it takes more than a minute has
+	Full             // nobody may wait, or as many wait as may
+	Late             // there was no room within the wait
+	Left             // the caller, or the leg, is gone
+)
+
+// seconds is how many seconds are counted one by one: a minute, and the one that has begun.
+const seconds = 61
+
+// maxGates bounds the quotas that are counted: lines times roles of tenants.
+const maxGates = 1024
+
+// Store counts what calls take. It needs Now before it is asked, and is safe for concurrent use.
+type Store struct {
+	Now func() time.Time
+
+	mu    sync.Mutex // guards gates
+	gates map[Key]*gate
+}
+
+// gate is one quota.
+type gate struct {
+	mu     sync.Mutex // guards the following
+	limits Limits
+	slots  [seconds]slot
+	line   []*waiter // who waits, the first one first
+	sums   Sums
+	// answers are those of all calls that have ended.
+	answers answers
+}
+
+// slot is what was admitted in one second.
+type slot struct{ second, tokens, requests int64 }
+
+// waiter is a call that waits.
+type waiter struct {
+	tokens int64
+	second int64 // in which it was admitted, 0 before
+	moved  chan struct{}
+}
+
+// Sums are what a quota has come to since the start, in tokens of quota and calls.
+type Sums struct {
+	Held, Used int64 // of calls that have ended: what was held for them, and what they took
+	Waited     int64 // calls that were admitted after a wait
+	Refused    int64 // calls that were not
+}
+
+// Hold is what an admitted call holds. nil holds nothing.
+type Hold struct {
+	Ask
+	gate    *gate
+	now     func() time.Time
+	second  int64
+	settled bool
+}
+
+// gate finds the quota of a key, with what it allows now.
+func (s *Store) gate(k Key, l Limits) *gate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.gates[k]
+	if g == nil {
+		if k = s.free(k); s.gates[k] != nil {
+			return s.gates[k]
+		}
+		g = &gate{}
+		s.gates[k] = g
+	}
+	g.mu.Lock()
+	g.limits = l
+	g.mu.Unlock()
+	return g
+}
+
+// free makes room for a key. Where there is none, all further roles share the quota of the upstream's own.
+func (s *Store) free(k Key) Key {
+	if s.gates == nil {
+		s.gates = map[Key]*gate{}
+	}
+	if len(s.gates) < maxGates {
+		return k
+	}
+	second := s.Now().Unix()
+	maps.DeleteFunc(s.gates, func(_ Key, g *gate) bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		_, calls := g.within(second)
+		return calls == 0 && len(g.line) == 0
+	})
+	if len(s.gates) >= maxGates {
+		k.Role = ""
+	}
+	return k
+}
+
+// Room reports whether a call that takes so many tokens would be admitted at once.
+func (s *Store) Room(k Key, l Limits, tokens int64) bool {
+	g := s.gate(k, l)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.line) == 0 && g.fits(tokens, s.Now().Unix())
+}
+
+// Ask is what a call can take at most, in tokens.
+type Ask struct {
+	Input, Output int64
+	Burndown      int64 // tokens of quota that one token of the answer takes
+}
+
+// Tokens is the same in tokens of quota.
+func (a *Ask) Tokens() int64 { return a.Input + a.Output*a.Burndown }
+
+// Admit admits a call, or has it wait in line. It gives up when ctx or gone ends.
+func (s *Store) Admit(ctx, gone context.Context, k Key, l Limits, ask Ask) (*Hold, Outcome) {
+	g, tokens := s.gate(k, l), ask.Tokens()
+	g.mu.Lock()
+	now := s.Now()
+	h := &Hold{Ask: ask, gate: g, now: s.Now, second: now.Unix()}
+	switch {
+	case l.Tokens > 0 && tokens > l.Tokens:
+		return nil, g.refuse(TooLarge)
+	case len(g.line) == 0 && g.fits(tokens, h.second):
+		g.take(tokens, h.second)
+		g.mu.Unlock()
+		return h, Admitted
+	case l.Wait <= 0 || len(g.line) >= l.Waiting:
+		return nil, g.refuse(Full)
+	}
+	w := &waiter{tokens: tokens, moved: make(chan struct{}, 1)}
+	g.line = append(g.line, w)
+	g.mu.Unlock()
+	outcome := s.wait(ctx, gone, g, w, now.Add(l.Wait))
+	if outcome != Admitted {
+		return nil, outcome
+	}
+	h.second = w.second
+	return h, Admitted
+}
+
+// refuse counts a call that is not admitted, and unlocks.
+func (g *gate) refuse(why Outcome) Outcome {
+	g.sums.Refused++
+	g.mu.Unlock()
+	return why
+}
+
+// wait returns when a waiter is admitted, or gives up.
+func (s *Store) wait(ctx, gone context.Context, g *gate, w *waiter, until time.Time) Outcome {
+	for {
+		now := s.Now()
+		timer := time.NewTimer(max(min(until.Sub(now), now.Truncate(time.Second).Add(time.Second).Sub(now)), 0))
+		outcome := Admitted
+		select {
+		case <-w.moved:
+		case <-timer.C: // each second has less of the minute before
+		case <-gone.Done():
+			outcome = Left
+		case <-ctx.Done():
+			outcome = Left
+		}
+		timer.Stop()
+		if now = s.Now(); outcome == Admitted && !now.Before(until) {
+			outcome = Late
+		}
+		g.mu.Lock()
+		g.pump(now.Unix())
+		if w.second != 0 {
+			g.sums.Waited++
+			g.mu.Unlock()
+			return Admitted
+		}
+		if outcome != Admitted {
+			g.leave(w)
+			g.pump(now.Unix())
+			return g.refuse(outcome)
+		}
+		g.mu.Unlock()
+	}
+}
+
+// pump admits those first in line as long as there is room.
+func (g *gate) pump(second int64) {
+	for len(g.line) > 0 && g.fits(g.line[0].tokens, second) {
+		w := g.line[0]
+		g.line = g.line[1:]
+		g.take(w.tokens, second)
+		w.second = second
+		w.moved <- struct{}{} // it has room for the one that is ever sent
+	}
+}
+
+func (g *gate) leave(w *waiter) {
+	for i := range g.line {
+		if g.line[i] == w {
+			g.line = append(g.line[:i:i], g.line[i+1:]...)
+			return
+		}
+	}
+}
+
+// fits reports whether a call has room beside what was admitted in the minute before a second's end.
+func (g *gate) fits(tokens, second int64) bool {
+	in, calls := g.within(second)
+	return (g.limits.Tokens == 0 || in+tokens <= g.limits.Tokens) &&
+		(g.limits.Requests == 0 || calls+1 <= g.limits.Requests)
+}
+
+// within is what was admitted in the minute before a second's end, or later where the clock went back.
+func (g *gate) within(second int64) (tokens, requests int64) {
+	for i := range g.slots {
+		if s := &g.slots[i]; s.second > second-seconds {
+			tokens, requests = tokens+s.tokens, requests+s.requests
+		}
+	}
+	return tokens, requests
+}
+
+func (g *gate) take(tokens, second int64) {
+	s := &g.slots[second%seconds]
+	if s.second < second {
+		*s = slot{second: second}
+	}
+	s.tokens, s.requests = s.tokens+tokens, s.requests+1
+}
+
+// Settle puts what a call took, tokens of input and of its answer, in place of what it holds. Further calls do nothing.
+func (h *Hold) Settle(input, output int64) {
+	if h == nil || h.settled {
+		return
+	}
+	h.settled = true
+	g, held, used := h.gate, h.Tokens(), input+output*h.Burndown
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := &g.slots[h.second%seconds]; s.second == h.second {
+		s.tokens += used - held
+	}
+	g.sums.Held, g.sums.Used = g.sums.Held+held, g.sums.Used+used
+	if output > 0 {
+		g.answers.add(h.Output, output, h.Burndown)
+	}
+	g.pump(h.now().Unix())
+}
+
+// Keep settles with all that is held: nobody knows what the call took.
+func (h *Hold) Keep() {
+	if h != nil {
+		h.Settle(h.Input, h.Output)
+	}
+}
+
+// State is how a quota stands.
+type State struct {
+	Key
+	Limits           Limits
+	Tokens, Requests int64 // of the last minute
+	Waiting          int
+	// Cap is a limit of output tokens that 99 of 100 answers keep to, and Freed how many tokens of quota it would have
+	// freed of all that were held.
+	Cap, Freed int64
+	Sums
+}
+
+// States are how all quotas stand that calls have asked for.
+func (s *Store) States() []State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]State, 0, len(s.gates))
+	for k, g := range s.gates {
+		g.mu.Lock()
+		one := State{Key: k, Limits: g.limits, Waiting: len(g.line), Sums: g.sums}
+		one.Tokens, one.Requests = g.within(s.Now().Unix())
+		one.Cap, one.Freed = g.answers.headroom()
+		g.mu.Unlock()
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b State) int {
+		return cmp.Or(strings.Compare(a.Upstream, b.Upstream), strings.Compare(a.Models, b.Models),
+			strings.Compare(a.Role, b.Role))
+	})
+	return all
+}
