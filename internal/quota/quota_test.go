@@ -123,9 +123,11 @@ func TestInOrder(t *testing.T) {
 		began := time.Now()
 		first.Settle(40, 0)
 		synctest.Wait()
+		mu.Lock()
 		if len(order) != 1 {
 			t.Error("room at once is for", order)
 		}
+		mu.Unlock()
 		calls.Wait()
 		if took := time.Since(began); took < 2*time.Minute || took > 2*time.Minute+3*time.Second ||
 			!slices.Equal(order, []int{0, 1, 2}) {
