@@ -54,6 +54,7 @@ type Config struct {
 	// Commitments are what was promised to be spent at list price, as in an AWS Enterprise
 	// Discount Program.
 	Commitments []Commitment
+	Capacity    []Capacity // bought by the hour or the month
 	// Users is whom calls are booked for; nil for nobody but the tenant.
 	Users    *Users
 	Models   []Model // catalogue, the shipped one first; a later entry wins

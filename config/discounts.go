@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +71,67 @@ func commitmentSection(d *decoder, v value, c *Commitment) {
 	if !c.To.IsZero() && c.To.Before(c.From) {
 		d.fault(v, "ends before it begins: to must not be before from")
 	}
+}
+
+// The kinds of capacity. Each is the tier of what it serves, in records and price books.
+const (
+	CapacityProvisioned = "provisioned" // model units of provisioned throughput
+	CapacityReserved    = "reserved"    // tokens a minute of the service tier reserved
+	CapacityEndpoint    = "endpoint"    // instances of an endpoint of the Bedrock Marketplace
+)
+
+// CapacityKinds are all of them.
+func CapacityKinds() []string {
+	return []string{CapacityProvisioned, CapacityReserved, CapacityEndpoint}
+}
+
+// Capacity is what is paid by the hour or the month, whether it is used or not.
+type Capacity struct {
+	Name, Kind string
+	ARN        string   // "" for reserved
+	Models     []string // ids whose calls it serves; the first is what the ARN is for
+	Tenants    []string // who may use it, with those below; nil for everybody
+	Units      int64    // model units or instances
+	// Input and Output are tokens a minute that one unit serves, 0 where nobody knows.
+	Input, Output int64
+	Hour          money.Pico // for a unit and hour, 0 for reserved
+	Month         money.Pico // for a unit and month, of reserved alone
+	Term          string
+	From          time.Time     // the first day, UTC
+	To            time.Time     // the last day, zero without an end
+	FirstByte     time.Duration // without one by then a call is spilled, 0 for never
+	IdleTo        string        // the tenant that bears what is idle, "" for nobody
+}
+
+// capacityTerms are for how long each kind is bought, in months.
+var capacityTerms = map[string]map[string]int{
+	CapacityProvisioned: {"none": 0, "1-month": 1, "6-months": 6},
+	CapacityReserved:    {"1-month": 1, "3-months": 3},
+	CapacityEndpoint:    {"none": 0},
+}
+
+// Bound is the day before which it cannot be given up, From without a term.
+func (c *Capacity) Bound() time.Time { return c.From.AddDate(0, capacityTerms[c.Kind][c.Term], 0) }
+
+func capacitySection(d *decoder, v value, c *Capacity) {
+	*c = Capacity{Units: 1, Term: "none"}
+	d.section(v,
+		need("name", &c.Name, name),
+		need("kind", &c.Kind, oneOf(CapacityKinds()...)),
+		key("arn", &c.ARN, name),
+		need("models", &c.Models, list(name)),
+		key("tenants", &c.Tenants, list(name)),
+		key("units", &c.Units, whole[int64](1, 100_000)),
+		key("input_tokens_per_minute", &c.Input, count),
+		key("output_tokens_per_minute", &c.Output, count),
+		key("usd_per_hour", &c.Hour, dollars),
+		key("usd_per_month", &c.Month, dollars),
+		key("term", &c.Term, oneOf("none", "1-month", "3-months", "6-months")),
+		need("from", &c.From, day),
+		key("to", &c.To, day),
+		key("first_byte", &c.FirstByte, period(time.Millisecond)),
+		key("idle_to", &c.IdleTo, name),
+	)
 }
 
 // TierDefault is the service tier of a request that asks for none.
@@ -257,6 +320,108 @@ func (v *validator) discounts() {
 			}
 		}
 	}
+}
+
+// arnParts are what is checked of an ARN of capacity: its service and kind.
+var arnParts = regexp.MustCompile(`^arn:[a-z-]+:([a-z]+):[a-z0-9-]+:[0-9]{12}:([a-z-]+)/.+$`)
+
+// capacityARNs are the service and kind of the ARNs of each kind of capacity.
+var capacityARNs = map[string][2]string{
+	CapacityProvisioned: {"bedrock", "provisioned-model"},
+	CapacityEndpoint:    {"sagemaker", "endpoint"},
+}
+
+// capacity checks what was bought. The ARNs are known like those of model_map.
+func (v *validator) capacity() {
+	names, arns := map[string]int{}, map[string]int{}
+	for i := range v.c.Capacity {
+		c := &v.c.Capacity[i]
+		at := func(below string) string { return fmt.Sprintf("capacity[%d].%s", i, below) }
+		if first, twice := names[c.Name]; twice {
+			v.twice(at("name"), "capacity", c.Name, fmt.Sprintf("capacity[%d].name", first))
+		}
+		names[c.Name] = i
+		v.require(len(c.Models) > 0 || v.unread[at("models")], at("models"), "must name a model at least")
+		if first, twice := arns[c.ARN]; twice && c.ARN != "" {
+			v.twice(at("arn"), "capacity of", c.ARN, fmt.Sprintf("capacity[%d].arn", first))
+		}
+		arns[c.ARN] = i
+		capacityPrice(v, c, fmt.Sprintf("capacity[%d]", i))
+		capacityTerm(v, c, at)
+		capacityARN(v, c, at("arn"))
+		for k, id := range append(slices.Clip(c.Tenants), c.IdleTo) {
+			path := at(fmt.Sprintf("tenants[%d]", k))
+			if k == len(c.Tenants) {
+				path = at("idle_to")
+			}
+			v.require(id == "" || knowsTenant(v, id), path, "there is no tenant %q, and none below it", id)
+		}
+	}
+}
+
+// knowsTenant reports whether there is a tenant, or one below it.
+func knowsTenant(v *validator, id string) bool {
+	return slices.ContainsFunc(v.c.Tenants, func(t Tenant) bool {
+		return t.ID == id || strings.HasPrefix(t.ID, id+"/") || strings.HasPrefix(id, t.ID+"/")
+	})
+}
+
+// capacityPrice checks that each kind has what it is paid by, and a sum that a ledger counts.
+func capacityPrice(v *validator, c *Capacity, at string) {
+	reserved := c.Kind == CapacityReserved
+	const unread = ".usd_per_"
+	has := func(amount money.Pico, of string) bool { return amount > 0 || v.unread[at+unread+of] }
+	switch {
+	case c.Kind == "":
+	case reserved:
+		v.require(has(c.Month, "month") && c.Hour == 0, at,
+			"is paid by the month: reserved needs usd_per_month, and no usd_per_hour")
+		v.require(len(c.Tenants) > 0 || v.unread[at+".tenants"], at, "needs the key %q: who is entitled to it", "tenants")
+	default:
+		v.require(has(c.Hour, "hour") && c.Month == 0, at,
+			"is paid by the hour: %s needs usd_per_hour, and no usd_per_month", c.Kind)
+	}
+	const hours = 24 * 31
+	most := money.Pico(MaxDollars) * money.Dollar / money.Pico(max(c.Units, 1))
+	v.require(c.Hour <= most/hours && c.Month <= most, at,
+		"costs more in a month than a ledger counts, %d dollars", MaxDollars)
+}
+
+// capacityTerm checks that there is such a term, and that it is kept.
+func capacityTerm(v *validator, c *Capacity, at func(string) string) {
+	terms, known := capacityTerms[c.Kind]
+	if _, ok := terms[c.Term]; !ok && known {
+		v.require(false, at("term"), "%s is bought for %s, not for %q", c.Kind,
+			strings.Join(slices.Sorted(maps.Keys(terms)), ", "), c.Term)
+		return
+	}
+	if c.From.IsZero() || c.To.IsZero() {
+		return
+	}
+	v.require(!c.To.Before(c.From), at("to"), "ends before it begins: to must not be before from")
+	v.require(!c.To.AddDate(0, 0, 1).Before(c.Bound()), at("to"),
+		"is before the term of %s ends, on %s: AWS bills it until then", c.Term,
+		c.Bound().AddDate(0, 0, -1).Format(time.DateOnly))
+}
+
+// capacityARN checks that it is one of the kind, and notes which model it is for.
+func capacityARN(v *validator, c *Capacity, path string) {
+	want, needs := capacityARNs[c.Kind]
+	if !needs {
+		v.require(c.ARN == "" || c.Kind == "", path, "reserved has no ARN: its calls are those of the model")
+		return
+	}
+	if m := arnParts.FindStringSubmatch(c.ARN); m == nil || m[1] != want[0] || m[2] != want[1] {
+		v.require(v.unread[path], path, "must be an ARN such as arn:aws:%s:us-east-1:123456789012:%s/NAME, not %q",
+			want[0], want[1], c.ARN)
+		return
+	}
+	if len(c.Models) == 0 {
+		return
+	}
+	before, mapped := v.c.Behind[c.ARN]
+	v.require(!mapped || before == c.Models[0], path, "model_map has it for %s", before)
+	v.behind(c.ARN, c.Models[0])
 }
 
 // pricedModels are the ids and patterns that the books name.

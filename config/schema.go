@@ -39,6 +39,7 @@ func rootSection(d *decoder, v value, c *Config) {
 		key("price_locks", &c.Locks, list(priceFile)),
 		key("discounts", &c.Discounts, list(discountSection)),
 		key("commitments", &c.Commitments, list(commitmentSection)),
+		key("capacity", &c.Capacity, list(capacitySection)),
 		key("users", &c.Users, optional(usersSection)),
 		key("models", &c.Models, modelFiles),
 		key("unpriced", &c.Unpriced, oneOf(UnpricedAllow, UnpricedRefuse)),

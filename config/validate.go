@@ -39,6 +39,7 @@ func validate(c *Config, env func(string) string, unread map[string]bool) []Prob
 	v.references()
 	v.tenants()
 	v.profiles()
+	v.capacity()
 	v.cascades()
 	v.discounts()
 	return v.problems
