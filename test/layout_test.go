@@ -96,6 +96,7 @@ var layers = map[string]int{
 	"internal/promptcache":           38, // what models have in their caches
 	"internal/failover":              38, // which member of a pool takes a call
 	"internal/quota":                 38, // what accounts may use in a minute
+	"internal/capacity":              38, // what was bought by the hour or the month
 	"internal/sigv4":                 30,
 	"internal/session":               38, // which session a request belongs to
 	"internal/reembed":               0,  // texts that are embedded again

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/capacity"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -40,6 +41,7 @@ type Snapshot struct {
 	Perimeter *perimeter.Perimeter
 	Prices    *record.PriceBook
 	Budgets   *budget.Policies // nil: nobody is limited
+	Capacity  *capacity.Table
 	// Artifacts are what the files of each cascade contain, by its name.
 	Artifacts map[string]*Artifacts
 	// Roots are the root tenants whose facts of other gateways matter here, also
@@ -61,6 +63,8 @@ func Compile(cfg *config.Config, secrets *tenant.Secrets, now time.Time) (*Snaps
 	s.Router, problems = router.Compile(cfg)
 	all = append(all, problems...)
 	s.Prices, problems = record.Compile(cfg)
+	all = append(all, problems...)
+	s.Capacity, problems = capacity.Compile(cfg)
 	all = append(all, problems...)
 	var err error
 	if s.Budgets, err = budget.Compile(cfg.Tenants); err != nil {

@@ -355,3 +355,15 @@ func latencyName(latency string) string {
 	}
 	return latency
 }
+
+// bought is a book of capacity: what it serves is paid by the hour or the month, and costs nothing more.
+func bought() config.PriceBook {
+	var b config.PriceBook
+	for _, tier := range config.CapacityKinds() {
+		p := config.Price{Models: []string{"*"}, Tier: tier}
+		p.HasInput, p.HasOutput, p.HasCacheRead, p.HasCacheWrite5m, p.HasCacheWrite1h = true, true, true, true, true
+		p.HasQuery, p.HasImage, p.HasSecond = true, true, true
+		b.Prices = append(b.Prices, p)
+	}
+	return b
+}

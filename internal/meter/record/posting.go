@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -61,7 +62,7 @@ func (b *Booked) Derive(s *Start, e *End, prices *PriceBook) {
 		return
 	}
 	sku := s.SKU
-	if e.Usage.ServiceTier != "" {
+	if e.Usage.ServiceTier != "" && !sku.ofOwn() {
 		sku.Tier = tierName(e.Usage.ServiceTier)
 	}
 	if e.Usage.Latency != "" {
@@ -226,6 +227,11 @@ func (s *Start) answered(sku SKU, invoked string) SKU {
 		}
 	}
 	return sku
+}
+
+// ofOwn reports whether the call went to capacity that has no service tiers.
+func (s *SKU) ofOwn() bool {
+	return s.Tier == config.CapacityProvisioned || s.Tier == config.CapacityEndpoint
 }
 
 // of makes k the key of the row of an attempt.

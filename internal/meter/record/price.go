@@ -134,6 +134,10 @@ type globPrice struct {
 // and guaranteed prices: see CompilePrices.
 func Compile(c *config.Config) (*PriceBook, []config.Problem) {
 	t, problems := compileBooks("prices", c.Prices)
+	if len(c.Capacity) > 0 {
+		own, _ := CompilePrices([]config.PriceBook{bought()})
+		t.files = append(own.files, t.files...)
+	}
 	locks, wrong := compileBooks("price_locks", c.Locks)
 	t.terms = terms{locks: locks, discounts: c.Discounts}
 	for i := range t.files {
