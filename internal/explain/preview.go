@@ -133,8 +133,14 @@ func (p *previewed) explain(i int, output int64) Leg {
 		Upstream: planned.Upstream,
 		Capped:   planned.Limit.Header(), Cut: planned.Limit.Cut, Named: planned.Named, Cache: leg.Points(p.request, planned),
 	}
-	if t := planned.Tiers(); t.Try != "" {
+	switch t := planned.Tiers(); {
+	case t.FirstByte > 0:
 		l.Tiers = fmt.Sprintf("%s, after %s without a first byte %s", t.Try, t.FirstByte, t.Then)
+	case t.Try != "":
+		l.Tiers = t.Try + ", when refused " + t.Then
+	}
+	if first := leg.First(planned); first != nil {
+		l.Capacity = fmt.Sprintf("%s, %s, and on demand when it is full, throttles or fails", first.Name, first.ARN)
 	}
 	if pool := planned.Pool; pool.Pool != "" {
 		l.Pool = pool.Pool

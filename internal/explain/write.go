@@ -134,6 +134,9 @@ func (l *Leg) output() string {
 	if l.Tiers != "" {
 		limit += "; service tier " + l.Tiers
 	}
+	if l.Capacity != "" {
+		limit += "; first in capacity " + l.Capacity
+	}
 	return limit
 }
 

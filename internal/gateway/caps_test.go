@@ -111,7 +111,7 @@ func readAll(res *Response) string {
 func TestTiersWithoutPrice(t *testing.T) {
 	f := capsFixture(t, hardCents, capped)
 	f.reply = func(*engine.Request) (*engine.Response, error) { return invoked(10, 5), nil }
-	for _, tier := range []string{"priority", "flex", "reserved", "PRIORITY", "Flex", "any word"} {
+	for _, tier := range []string{"priority", "flex", "PRIORITY", "Flex", "any word"} {
 		for _, op := range []wire.Operation{wire.OpInvoke, wire.OpInvokeStream} {
 			res := f.post(t, op, opus, `{"max_tokens":10,"messages":[]}`,
 				wire.Field{Name: "x-amzn-bedrock-SERVICE-tier", Value: tier})

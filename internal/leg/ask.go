@@ -16,23 +16,26 @@ import (
 )
 
 // Ask asks a leg, with retries, until an attempt brings an answer that is final or
-// the retry policy gives up. A plan with service tiers to try is asked on one, and where
-// that does not answer in time on the next. It returns that attempt still open: whoever knows
+// the retry policy gives up. A plan with capacity that was bought is asked there first,
+// one with service tiers to try on one of them, and then, where that does not answer in
+// time, on demand or on the next tier. It returns that attempt still open: whoever knows
 // what becomes of its answer closes it. It fails only when the journal takes no
 // record, and when the quota of the upstream has no room.
 func (k *Asker) Ask(ctx context.Context, r *Request, p *Plan, f *Funds) (*Attempt, *wire.Error) {
-	return k.ask(ctx, r, p, f, func() bool { return true })
+	return k.ask(ctx, r, p, turn{funds: f, from: f.first(), wanted: func() bool { return true }})
 }
 
 // ask is Ask, but makes no further attempt once the leg is not wanted any more.
-func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool) (*Attempt, *wire.Error) {
+func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
 	switch {
+	case p.place.first != nil:
+		return k.askPlace(ctx, r, p, t)
 	case p.Pool.Pool != "":
-		return k.askPool(ctx, r, p, f, wanted)
+		return k.askPool(ctx, r, p, t)
 	case p.tiers.Try != "":
-		return k.askTiers(ctx, r, p, f, wanted)
+		return k.askTiers(ctx, r, p, t)
 	}
-	return k.repeat(ctx, r, p, turn{funds: f, from: f.first(), wanted: wanted})
+	return k.repeat(ctx, r, p, t)
 }
 
 // turn is where a leg stands that is asked: what it is paid from, and the attempts before.
@@ -42,6 +45,7 @@ type turn struct {
 	wanted func() bool
 	made   int // attempts
 	took   time.Duration
+	cost   budget.Amounts // of a further attempt at another place, held when one before may be billed
 }
 
 // repeat makes attempts at a leg until one is final.
@@ -53,7 +57,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 		return nil, refused
 	}
 	defer k.sent(out, r.Account)
-	for n := t.made + p.turn.made + 1; ; n++ {
+	for n := t.made + 1; ; n++ {
 		room, err := admit(ctx, k, r, p, t.wanted)
 		if err != nil {
 			k.Prompts.Ended(out.placed, &promptcache.Answer{Fate: promptcache.Failed}, k.Now())
@@ -71,7 +75,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 		a.Took = t.took
 		if out.pointed() && turnedAway(a) == TierRefused && t.wanted() {
 			k.Telemetry.Metrics().Retry(p.Upstream, a.outcomeName())
-			a.placed, t.made = out.placed, n-p.turn.made
+			a.placed, t.made = out.placed, n
 			leave(a)
 			return k.repeat(ctx, r, pointless(p), t)
 		}

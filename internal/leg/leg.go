@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/capacity"
 	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -60,6 +61,7 @@ type Options struct {
 	Prompts   *promptcache.Store // what models have in their caches; nil: a new one
 	Members   *failover.Store    // which members of pools are out; nil: a new one
 	Quotas    *quota.Store       // what calls take of the quotas of upstreams; nil: a new one
+	Gauge     *capacity.Gauge    // how much is in use of what was bought; nil: a new one
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -95,6 +97,9 @@ func NewAsker(o Options) *Asker {
 	}
 	if o.Quotas == nil {
 		o.Quotas = &quota.Store{Now: o.Now}
+	}
+	if o.Gauge == nil {
+		o.Gauge = &capacity.Gauge{}
 	}
 	return &Asker{Options: o}
 }

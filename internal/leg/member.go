@@ -18,16 +18,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// place is at which member of a pool a plan is asked. The zero value is that it has none, or that nobody has chosen.
-type place struct {
+// member is at which member of a pool a plan is asked. The zero value is that it has none, or that nobody has chosen.
+type member struct {
 	why    string // it is asked, by failover's words, or the reason that the one before was left
 	more   bool   // another member follows when it cannot take the call
-	made   int    // attempts at the members before
 	before string // which they were and why each was left, for the answer's header
 }
 
 // header says where the call went: "us-west-2", or "us-east-1 throttled, us-west-2".
-func (t *place) header(region string) string { return t.before + region }
+func (t *member) header(region string) string { return t.before + region }
 
 // route finds where the calls go. What is kept at one upstream, or names something that one region and account alone
 // has, goes to the first member that may take it.
@@ -98,39 +97,34 @@ func at(r *Request, p *Plan, upstream string) *Plan {
 
 // askPool asks a plan at the member of its pool that has the prompt in its cache, or whose turn it is, and at the next
 // one when that could not take the call: nothing of it was billed then, and nothing has reached the caller.
-func (k *Asker) askPool(
-	ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool,
-) (*Attempt, *wire.Error) {
+func (k *Asker) askPool(ctx context.Context, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
 	order := choose(k, r, p)
 	if p.Payer != nil {
 		order = order[:1] // it is not repeated
 	}
 	q := at(r, p, order[0].Upstream)
-	q.Pool, q.turn = router.Route{}, place{why: order[0].Why}
-	var took time.Duration
-	for i, member := range order {
+	q.Pool, q.turn = router.Route{}, member{why: order[0].Why}
+	for i, choice := range order {
 		q.turn.more = i < len(order)-1
-		a, refused := k.ask(ctx, r, q, f, wanted)
+		a, refused := k.ask(ctx, r, q, t)
 		if refused != nil {
 			return nil, refused
 		}
-		a.Took += took
 		why := reckon(k, r, a)
-		k.Telemetry.Metrics().Levers().PoolCall(p.Pool.Pool, member.Upstream, member.Why, string(why))
-		if why == "" || !a.turn.more || !wanted() || !pause(ctx, a.gone(ctx), 0) {
+		k.Telemetry.Metrics().Levers().PoolCall(p.Pool.Pool, choice.Upstream, choice.Why, string(why))
+		if why == "" || !a.turn.more || !t.wanted() || !pause(ctx, a.gone(ctx), 0) {
 			return a, nil
 		}
-		took = a.Took
-		q = at(r, after(q, a, why), order[i+1].Upstream)
+		t.made, t.took = max(attempts(a), t.made+1), a.Took
+		q = at(r, after(q, why), order[i+1].Upstream)
 		leave(a)
 	}
 	panic("BUG: the last member was left")
 }
 
-// after is the plan for the next member, when an attempt at this one could not take the call.
-func after(p *Plan, a *Attempt, why failover.Reason) *Plan {
+// after is the plan for the next member, when this one could not take the call.
+func after(p *Plan, why failover.Reason) *Plan {
 	q := *p
-	q.turn.made = max(attempts(a), p.turn.made+1)
 	q.turn.before += p.SKU.Region + " " + string(why) + ", "
 	q.Reason = "pool_" + string(why)
 	return &q
@@ -282,13 +276,13 @@ func spill(k *Asker, r *Request, p *Plan, order []failover.Choice) []failover.Ch
 		without = append(without, c)
 	}
 	if len(with) > 0 && len(without) > 0 && without[0] == order[0] {
-		with[0].Why = spilled
+		with[0].Why = forRoom
 	}
 	return append(with, without...)
 }
 
-// spilled is why a member is asked that has room, in place of one that has none.
-const spilled = "quota"
+// forRoom is why a member is asked that has room, in place of one that has none.
+const forRoom = "quota"
 
 // admit holds what a call can take of the quota of its upstream, and waits in line for it. It fails when there is no
 // room.

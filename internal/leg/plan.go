@@ -52,13 +52,14 @@ type Plan struct {
 	Cost  budget.Amounts
 }
 
-// asked is on which service tiers a plan is asked, and where.
+// asked is where a plan is asked in turn. The zero value is once, as the request asks for it.
 type asked struct {
-	tiers config.Tier // the zero value for that of the request
+	tiers config.Tier // service tiers to try
 	try   try
+	place place // in capacity that was bought
 	// Pool is where the calls may go, with the members that may take them; zero for Upstream alone.
 	Pool router.Route
-	turn place
+	turn member
 }
 
 // NewPlan finds out where a leg goes, how its output is capped and what it is
@@ -117,6 +118,10 @@ func (p *Plan) make(r *Request) *wire.Error {
 		return err
 	}
 	p.SKU = r.Snapshot.SKU(p.Model, pricedTier(r.Target.Op, p.Facts), p.Facts.Latency, p.Upstream)
+	narrow(r, p)
+	if err = choosePlace(p, r); err != nil {
+		return err
+	}
 	p.Pieces = p.Facts.Pieces(p.Dialect, p.Body(r))
 	if err = p.Facts.Limit(r.outputCap(p.Spec), &p.Limit); err != nil {
 		return err
@@ -124,8 +129,9 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if err = p.bound(r); err != nil {
 		return err
 	}
-	p.chooseTiers(r)
-	narrow(r, p)
+	if err = p.chooseTiers(r); err != nil {
+		return err
+	}
 	return p.price(r)
 }
 
@@ -191,6 +197,9 @@ func (p *Plan) AppendChanges(h wire.Header) wire.Header {
 	}
 	if p.turn.why != "" {
 		h = append(h, wire.Field{Name: "x-sluice-region", Value: p.turn.header(p.SKU.Region)})
+	}
+	if p.place.name != "" {
+		h = append(h, wire.Field{Name: "x-sluice-capacity", Value: p.place.header()})
 	}
 	return h
 }

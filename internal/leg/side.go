@@ -66,13 +66,19 @@ const (
 
 // Beside asks a leg beside whatever else happens.
 func (k *Asker) Beside(ctx context.Context, r *Request, p *Plan, f *Funds, far Reading) *Side {
+	return k.beside(ctx, r, p, turn{funds: f, from: f.first(), wanted: func() bool { return true }}, far)
+}
+
+// beside is Beside for a leg that stands where t says. It is wanted until it is discarded.
+func (k *Asker) beside(ctx context.Context, r *Request, p *Plan, t turn, far Reading) *Side {
 	s := &Side{
 		asker: k, ready: make(chan struct{}), ended: make(chan struct{}), decision: make(chan Disposition, 1),
 	}
 	ctx, s.cancel = context.WithCancel(ctx)
+	t.wanted = func() bool { return !s.discards.Load() }
 	r.Host.Go(func() {
 		defer close(s.ended)
-		s.Attempt, s.Refused = k.ask(ctx, r, p, f, func() bool { return !s.discards.Load() })
+		s.Attempt, s.Refused = k.ask(ctx, r, p, t)
 		if far == ToEnd && s.Streams() {
 			s.hold()
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/capacity"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -52,10 +54,23 @@ func (p *Plan) Tiers() config.Tier { return p.tiers }
 
 // chooseTiers finds the service tiers to try: of the leg in its cascade, of the key, of the tenant. A request that
 // names one keeps it, and a tier that the model does not have becomes the default one.
-func (p *Plan) chooseTiers(r *Request) {
+func (p *Plan) chooseTiers(r *Request) *wire.Error {
+	if !r.Target.Op.Writes() {
+		return nil
+	}
+	reserved, err := entitled(p, r)
+	if err != nil {
+		return err
+	}
 	set := tierPolicy(r, p)
+	if reserved {
+		set = &config.Tier{Try: config.CapacityReserved, Then: config.TierDefault}
+		if _, _, ok := wire.AskTier(p.Facts, set.Try); !ok {
+			return nil
+		}
+	}
 	if set == nil {
-		return
+		return nil
 	}
 	t := *set
 	for _, tier := range []*string{&t.Try, &t.Then} {
@@ -66,6 +81,22 @@ func (p *Plan) chooseTiers(r *Request) {
 	if t.Try != t.Then {
 		p.tiers = t
 	}
+	return nil
+}
+
+// entitled reports whether the call is entitled to the service tier reserved of its model. It fails for one that asks
+// for it without being so, and for tiers that are words of the books alone.
+func entitled(p *Plan, r *Request) (bool, *wire.Error) {
+	asked := p.Facts.ServiceTier
+	b := r.Snapshot.Capacity.Reserved(p.Model, seeker(p, r))
+	switch {
+	case capacity.Word(asked):
+		return false, wire.Errorf(wire.KindValidation, "There is no service tier %s that a request can ask for.", asked)
+	case asked == config.CapacityReserved && b == nil:
+		return false, wire.Errorf(wire.KindAccessDenied, "You do not have access to the service tier reserved of the"+
+			" model %s: no capacity of the configuration entitles this tenant to it.", p.Model)
+	}
+	return b != nil, nil
 }
 
 // tierPolicy is which tiers are to be tried, nil for none.
@@ -96,7 +127,7 @@ func keepTier(r *Request, p *Plan) {
 
 // hasTier reports whether the catalogue and the price books have a tier of the model. Capacity of one's own has none.
 func (p *Plan) hasTier(r *Request, tier string) bool {
-	if tier == config.TierDefault {
+	if tier == config.TierDefault || tier == config.CapacityReserved { // that of others was refused before
 		return true
 	}
 	switch wire.ParseModelID(p.Model).Kind {
@@ -111,7 +142,7 @@ func (p *Plan) hasTier(r *Request, tier string) bool {
 func (p *Plan) on(r *Request, t try) *Plan {
 	q := *p
 	q.tiers, q.try = config.Tier{}, t
-	if q.asksTier() {
+	if q.asksTier() || q.SKU.Tier == config.CapacityReserved {
 		q.SKU = r.Snapshot.SKU(q.Model, t.tier, q.Facts.Latency, q.Upstream)
 		q.Price = r.Snapshot.Prices.Find(q.SKU, r.Received)
 	}
@@ -136,25 +167,31 @@ func (p *Plan) dearest(r *Request, input, output int64) (money.Pico, bool) {
 
 func dearestTier(r *Request, p *Plan, input, output int64) (money.Pico, bool) {
 	worst, priced := p.worstCase(r, input, output)
-	if p.tiers.Try == "" {
+	tiers := [...]string{p.tiers.Try, p.tiers.Then}
+	switch {
+	case p.SKU.Tier == config.CapacityReserved: // what goes beyond it AWS serves on demand
+		tiers = [...]string{config.CapacityReserved, config.TierDefault}
+	case p.tiers.Try == "":
 		return worst, priced
 	}
-	for _, tier := range [...]string{p.tiers.Try, p.tiers.Then} {
+	for _, tier := range tiers {
 		most, known := p.on(r, try{tier: tier}).worstCase(r, input, output)
 		worst, priced = max(worst, most), priced && known
 	}
 	return worst, priced
 }
 
-// turnedAway says why the answer of a tier is none, and nothing was billed: TierThrottled or TierRefused, "" for other
-// answers.
+// turnedAway says why the answer of a tier, or of capacity, is none: TierThrottled or TierRefused, for which nothing
+// was billed, SpillFailed for capacity alone, "" for other answers.
 func turnedAway(a *Attempt) string {
 	switch {
 	case a.Err != nil || a.Response.Refusal != nil:
-		return ""
+		return broke(a)
 	case a.Fault == "throttlingException", a.Fault == "serviceUnavailableException",
 		a.Response.Status == http.StatusTooManyRequests, a.Response.Status == http.StatusServiceUnavailable:
 		return TierThrottled
+	case a.place.own != nil:
+		return broke(a)
 	case a.Fault == "validationException",
 		a.Response.Status == http.StatusBadRequest && a.Response.ErrorType() == "ValidationException":
 		return TierRefused
@@ -163,35 +200,62 @@ func turnedAway(a *Attempt) string {
 }
 
 // askTiers asks a plan on the tier that it tries first, and once more on the next one when that turns it away or has no
-// first byte in time. The attempt that is left is read to its end beside the request, for its usage, within the drain
-// bound; what it holds it keeps. Without room in the budgets for a second one the first goes on.
-func (k *Asker) askTiers(
-	ctx context.Context, r *Request, p *Plan, f *Funds, wanted func() bool,
-) (*Attempt, *wire.Error) {
-	s := k.Beside(ctx, r, p.on(r, try{tier: p.tiers.Try, first: true}), f, ToHead)
-	next := turn{funds: f, from: f.first(), wanted: wanted, made: 1, took: p.tiers.FirstByte}
-	why := ""
-	if !s.readyWithin(p.tiers.FirstByte) && wanted() && r.Gone.Err() == nil && ctx.Err() == nil {
-		if more, ok := f.again(ctx, k, p.Cost); ok {
-			why, next.from = TierLate, cmp.Or(more, next.from)
-			p = staying(p)
-			s.Discard(LeftBehind, r.Snapshot.Config.Timeouts.Drain)
-		}
+// first byte in time.
+func (k *Asker) askTiers(ctx context.Context, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
+	first := p.on(r, try{tier: p.tiers.Try, first: true})
+	t.cost = p.Cost
+	a, next, why, err := k.askFirst(ctx, r, first, p.tiers.FirstByte, t)
+	if why == TierLate {
+		p = staying(p)
 	}
 	if why == "" {
-		s.Accept()
-		if s.Refused != nil {
-			return nil, s.Refused
-		}
-		if why = turnedAway(s.Attempt); why == "" || !wanted() {
+		if err == nil {
 			k.Telemetry.Metrics().Levers().TierTry(p.tiers.Try, "served")
-			return s.Attempt, nil
 		}
-		next.made, next.took = max(attempts(s.Attempt)-p.turn.made, 1), s.Took
-		leave(s.Attempt)
+		return a, err
 	}
 	k.Telemetry.Metrics().Levers().TierTry(p.tiers.Try, why)
 	return k.repeat(ctx, r, p.on(r, try{tier: p.tiers.Then, before: p.tiers.Try, why: why}), next)
+}
+
+// askFirst asks a plan that another one follows, and says why: "" when its answer stands, because it is one or nobody
+// waits for another. Without a first byte within some time, 0 for any, the attempt is left: it is read to its end
+// beside the request, for its usage, within the drain bound; what it holds it keeps. Without room in the budgets for a
+// second one the first goes on.
+func (k *Asker) askFirst(ctx context.Context, r *Request, p *Plan, within time.Duration, t turn) (
+	a *Attempt, next turn, why string, refused *wire.Error,
+) {
+	next = t
+	next.made++
+	if within == 0 {
+		a, refused = k.repeat(ctx, r, p, t)
+	} else {
+		s := k.beside(ctx, r, p, t, ToHead)
+		if !s.readyWithin(within) && t.wanted() && r.Gone.Err() == nil && ctx.Err() == nil && next.more(ctx, k) {
+			next.took += within
+			s.Discard(LeftBehind, r.Snapshot.Config.Timeouts.Drain)
+			return nil, next, TierLate, nil
+		}
+		s.Accept()
+		a, refused = s.Attempt, s.Refused
+	}
+	if refused != nil {
+		return nil, next, "", refused
+	}
+	if why = turnedAway(a); why == "" || !t.wanted() || a.outcome() == record.Unknown && !next.more(ctx, k) {
+		return a, next, "", nil
+	}
+	next.made, next.took = max(attempts(a), next.made), a.Took
+	leave(a)
+	return nil, next, why, nil
+}
+
+// more has a turn paid from a hold of its own, because an attempt that may be billed keeps what it took. It reports
+// false when there is no room.
+func (t *turn) more(ctx context.Context, k *Asker) bool {
+	more, ok := t.funds.again(ctx, k, t.cost)
+	t.from = cmp.Or(more, t.from)
+	return ok
 }
 
 // leave closes an attempt that the next tier takes the place of.

@@ -32,3 +32,6 @@ func (l Levers) EmbeddedAgain(tenant string, cost money.Pico) {
 	l.m.add(embeddedAgain, 1, tenant)
 	l.m.add(embeddedAgainCost, float64(cost)/float64(money.Dollar), tenant)
 }
+
+// CapacityCall counts a call that was to go to capacity that was bought: served, or why it went on demand.
+func (l Levers) CapacityCall(name, outcome string) { l.m.add(capacityCalls, 1, name, outcome) }

@@ -40,6 +40,7 @@ const (
 	poolCalls
 	embeddedAgain
 	embeddedAgainCost
+	capacityCalls
 	ruleErrors
 	decisions
 	guarded
@@ -81,6 +82,10 @@ var counters = [...]struct{ name, labels, help string }{
 		"Embeddings of texts that were embedded before, unchanged."},
 	embeddedAgainCost: {"sluice_embedded_again_usd_total", "tenant",
 		"What these cost again, by root tenant. Indicative."},
+	capacityCalls: {
+		"sluice_capacity_calls_total", "capacity outcome",
+		"Calls that were to go to capacity that was bought: served there, or why they went on demand.",
+	},
 	ruleErrors: {"sluice_rule_errors_total", "cascade", "Rules that failed at run time and counted as matched."},
 	decisions:  {"sluice_cascade_requests_total", "cascade path reason", "Requests of cascades."},
 	guarded:    {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},

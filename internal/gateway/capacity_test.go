@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/wire"
+)
+
+const (
+	floorARN = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/floor"
+	bought   = `
+capacity:
+  - {name: floor, kind: provisioned, arn: "` + floorARN + `", models: [amazon.nova-pro-v1:0],
+     units: 2, input_tokens_per_minute: 1000, output_tokens_per_minute: 600, usd_per_hour: 39.60, term: 1-month,
+     from: 2026-01-01, first_byte: 20s}
+  - {name: entitled, kind: reserved, models: ["` + escalationModel + `"], tenants: [acme], usd_per_month: 9000,
+     term: 1-month, from: 2026-01-01}
+`
+)
+
+// TestSpill sends calls to capacity first, and on demand when that turns them away: with what the capacity does, what
+// the caller gets, and what is in the books. One attempt has one START and one END, and none counts nothing.
+func TestSpill(t *testing.T) {
+	s := compiledFor(t, flexible, "    mode: rules\n"+bought)
+	f := func(op wire.Operation, floor reply, took time.Duration, header string, rows ...string) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			t.Helper()
+			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))) // when there are prices
+			b := newBench(s, func(r *engine.Request) reply {
+				if r.Model == floorARN && strings.Contains(r.Target, "provisioned-model") {
+					return floor
+				}
+				return reply{text: "on demand", after: time.Second}
+			})
+			began := time.Now()
+			res := b.line.Serve(b.ask(t.Context(), op, hello))
+			if got := res.Header.Get("x-sluice-capacity"); res.Status != 200 || time.Since(began) != took || got != header {
+				t.Errorf("%d after %s, capacity %q; want %s, %q", res.Status, time.Since(began), got, took, header)
+			}
+			if res.Stream != nil {
+				io.Copy(io.Discard, res.Stream)
+				res.Stream.Close()
+			}
+			b.line.Close(t.Context())
+			if diff := cmp.Diff(rows, b.books.rows()); diff != "" {
+				t.Error(diff)
+			}
+			if n := b.upstream.active.Load(); n != 0 {
+				t.Errorf("%d calls are open", n)
+			}
+		})
+	}
+	for _, op := range []wire.Operation{wire.OpConverse, wire.OpConverseStream} {
+		f(op, reply{text: "here", after: 5 * time.Second}, 5*time.Second, "floor", "light provisioned completed served")
+		f(op, reply{status: 429}, time.Second, "floor throttled, on demand",
+			"light provisioned failed", "light spilled_throttled completed served")
+		f(op, reply{status: 503}, time.Second, "floor throttled, on demand",
+			"light provisioned failed", "light spilled_throttled completed served")
+		f(op, reply{status: 500}, time.Second, "floor failed, on demand",
+			"light provisioned failed", "light spilled_failed completed served")
+		f(op, reply{fail: engine.LostInAnswer}, time.Second, "floor failed, on demand",
+			"light provisioned unknown", "light spilled_failed completed served")
+		f(op, reply{text: "late", after: 25 * time.Second}, 21*time.Second, "floor late, on demand",
+			"light provisioned completed wasted", "light spilled_late completed served")
+		f(op, reply{hang: true, after: time.Hour}, 21*time.Second, "floor late, on demand",
+			"light provisioned unknown wasted", "light spilled_late completed served")
+	}
+	// after its first byte an answer is not asked for again
+	f(wire.OpConverseStream, reply{text: "a b c", cut: 2}, 0, "floor", "light provisioned unknown served")
+}
+
+// TestSpillFull sends on demand what the gateway's own estimate has no room for, and goes back as time passes.
+func TestSpillFull(t *testing.T) {
+	s := compiledFor(t, flexible, "    mode: rules\n"+bought)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+		b := newBench(s, func(*engine.Request) reply { return reply{text: "yes", output: 500} })
+		ask := func() string {
+			res := b.line.Serve(b.ask(t.Context(), wire.OpConverse, hello))
+			return res.Header.Get("x-sluice-capacity")
+		}
+		var got []string
+		for range 4 { // 1,200 tokens of output a minute
+			got = append(got, ask())
+		}
+		time.Sleep(30 * time.Second)
+		got = append(got, ask(), ask())
+		const spilled = "floor full, on demand"
+		want := []string{"floor", "floor", spilled, spilled, "floor", spilled}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		b.line.Close(t.Context())
+	})
+}
+
+// TestReservedTier is asked for where the tenant is entitled to it and names no tier. Who is not gets a clear refusal,
+// and so does who asks for a word of the books.
+func TestReservedTier(t *testing.T) {
+	s := compiledFor(t, flexible, "    mode: rules\n"+bought)
+	f := func(model, body, tier string, status int, message string) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			t.Helper()
+			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+			asked := ""
+			b := newBench(s, func(r *engine.Request) reply {
+				asked = tierOf(r)
+				return reply{text: "yes"}
+			})
+			req := b.ask(t.Context(), wire.OpConverse, body)
+			target := wire.Target{Op: wire.OpConverse, Model: model}
+			req.Target = target.String()
+			res := b.do(req)
+			if res.status != status || asked != tier || !strings.Contains(string(res.body), message) {
+				t.Errorf("%s %s: %d, tier %q: %s", model, body, res.status, asked, res.body)
+			}
+			b.line.Close(t.Context())
+		})
+	}
+	const named = `{"serviceTier":{"type":"%"},"messages":[{"role":"user","content":[{"text":"hello"}]}]}`
+	tiered := func(tier string) string { return strings.ReplaceAll(named, "%", tier) }
+	f(escalationModel, hello, "reserved", 200, "")
+	f(escalationModel, tiered("reserved"), "reserved", 200, "")
+	f(escalationModel, tiered("default"), "default", 200, "")
+	f("amazon.nova-lite-v1:0", hello, "", 200, "")
+	f("amazon.nova-lite-v1:0", tiered("reserved"), "", 403, "no capacity of the configuration entitles this tenant to it")
+	f("amazon.nova-lite-v1:0", tiered("provisioned"), "", 400, "There is no service tier provisioned")
+}
