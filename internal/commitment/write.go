@@ -62,34 +62,66 @@ func (p *Page) notes() []string {
 	return notes
 }
 
-// Write writes pages as markdown, html or json. It fails with ErrFormat for another format,
-// else with what w fails with.
-func Write(w io.Writer, format string, pages []*Page) error {
+// sheet is a page or a bill, as it is written.
+type sheet struct {
+	title string
+	lines []line
+	head  [3]string // of the table
+	rows  [][3]string
+	key   string // of the table in JSON, with the names of its columns
+	names [3]string
+	notes []string
+}
+
+func (p *Page) sheet() sheet {
+	s := sheet{
+		title: "Commitment of $" + p.Promised.String(), lines: p.lines(), notes: p.notes(),
+		head: [3]string{"models of", "list price", "as charged"},
+		key:  "providers", names: [3]string{"name", "list_usd", "net_usd"},
+	}
+	for i := range p.Providers {
+		of := &p.Providers[i]
+		s.rows = append(s.rows, [3]string{of.Name, of.List.String(), of.Net.String()})
+	}
+	return s
+}
+
+// Write writes pages, and bills of capacity behind them, as markdown, html or json. It fails with ErrFormat for another
+// format, else with what w fails with.
+func Write(w io.Writer, format string, pages []*Page, bills ...*Bill) error {
+	var all []sheet
+	for _, p := range pages {
+		all = append(all, p.sheet())
+	}
+	for _, b := range bills {
+		all = append(all, b.sheet())
+	}
 	switch format {
 	case "json":
-		return writeJSON(w, pages)
+		return writeJSON(w, all)
 	case "html":
-		return document(pages).Render(w)
+		return document(all).Render(w)
 	case "markdown":
-		_, err := io.WriteString(w, markdown(pages))
+		_, err := io.WriteString(w, markdown(all))
 		return err
 	}
 	return fmt.Errorf("%w: there is no format %q; there are markdown, html and json", ErrFormat, format)
 }
 
-func markdown(pages []*Page) string {
+func markdown(all []sheet) string {
 	var b strings.Builder
-	for _, p := range pages {
-		fmt.Fprintf(&b, "# Commitment of $%s\n\n| | |\n|---|---:|\n", p.Promised.String())
-		for _, l := range p.lines() {
-			fmt.Fprintf(&b, "| %s | %s |\n", l.Name, l.Value)
+	cell := func(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+	for i := range all {
+		s := &all[i]
+		fmt.Fprintf(&b, "# %s\n\n| | |\n|---|---:|\n", s.title)
+		for _, l := range s.lines {
+			fmt.Fprintf(&b, "| %s | %s |\n", l.Name, cell(l.Value))
 		}
-		b.WriteString("\n| models of | list price | as charged |\n|---|---:|---:|\n")
-		for i := range p.Providers {
-			of := &p.Providers[i]
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.ReplaceAll(of.Name, "|", `\|`), of.List.String(), of.Net.String())
+		fmt.Fprintf(&b, "\n| %s | %s | %s |\n|---|---:|---:|\n", s.head[0], s.head[1], s.head[2])
+		for _, r := range s.rows {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(r[0]), r[1], r[2])
 		}
-		for _, note := range p.notes() {
+		for _, note := range s.notes {
 			b.WriteString("\n" + note + "\n")
 		}
 		b.WriteString("\n")
@@ -97,22 +129,22 @@ func markdown(pages []*Page) string {
 	return b.String()
 }
 
-func writeJSON(w io.Writer, pages []*Page) error {
-	all := make([]map[string]any, len(pages))
-	for i, p := range pages {
-		all[i] = map[string]any{"notes": p.notes()}
-		for _, l := range p.lines() {
+func writeJSON(w io.Writer, sheets []sheet) error {
+	all := make([]map[string]any, len(sheets))
+	for i := range sheets {
+		s := &sheets[i]
+		all[i] = map[string]any{"notes": s.notes}
+		for _, l := range s.lines {
 			all[i][l.Key] = l.Value
 			if l.Value == "not known" {
 				all[i][l.Key] = nil
 			}
 		}
-		providers := make([]map[string]string, len(p.Providers))
-		for k := range p.Providers {
-			of := &p.Providers[k]
-			providers[k] = map[string]string{"name": of.Name, "list_usd": of.List.String(), "net_usd": of.Net.String()}
+		rows := make([]map[string]string, len(s.rows))
+		for k, r := range s.rows {
+			rows[k] = map[string]string{s.names[0]: r[0], s.names[1]: r[1], s.names[2]: r[2]}
 		}
-		all[i]["providers"] = providers
+		all[i][s.key] = rows
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -124,20 +156,19 @@ table{border-collapse:collapse;width:100%;margin:1em 0}
 td,th{border-bottom:1px solid #999;padding:.2em .5em;text-align:left}
 td+td,th+th{text-align:right}section{break-after:page}`
 
-func document(pages []*Page) g.Node {
+func document(all []sheet) g.Node {
 	return h.Doctype(h.HTML(h.Lang("en"),
 		h.Head(h.Meta(h.Charset("utf-8")), h.TitleEl(g.Text("Commitments")), h.StyleEl(g.Raw(style))),
-		h.Body(g.Map(pages, (*Page).section))))
+		h.Body(g.Map(all, sheet.section))))
 }
 
-func (p *Page) section() g.Node {
-	row := func(of Provider) g.Node {
-		return h.Tr(h.Td(g.Text(of.Name)), h.Td(g.Text(of.List.String())), h.Td(g.Text(of.Net.String())))
+func (s sheet) section() g.Node {
+	row := func(of [3]string) g.Node {
+		return h.Tr(h.Td(g.Text(of[0])), h.Td(g.Text(of[1])), h.Td(g.Text(of[2])))
 	}
 	return h.Section(
-		h.H1(g.Text("Commitment of $"+p.Promised.String())),
-		h.Table(g.Map(p.lines(), func(l line) g.Node { return h.Tr(h.Td(g.Text(l.Name)), h.Td(g.Text(l.Value))) })),
-		h.Table(h.Tr(h.Th(g.Text("models of")), h.Th(g.Text("list price")), h.Th(g.Text("as charged"))),
-			g.Map(p.Providers, row)),
-		g.Map(p.notes(), func(note string) g.Node { return h.P(g.Text(note)) }))
+		h.H1(g.Text(s.title)),
+		h.Table(g.Map(s.lines, func(l line) g.Node { return h.Tr(h.Td(g.Text(l.Name)), h.Td(g.Text(l.Value))) })),
+		h.Table(h.Tr(h.Th(g.Text(s.head[0])), h.Th(g.Text(s.head[1])), h.Th(g.Text(s.head[2]))), g.Map(s.rows, row)),
+		g.Map(s.notes, func(note string) g.Node { return h.P(g.Text(note)) }))
 }

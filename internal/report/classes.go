@@ -45,12 +45,13 @@ func Classes() []Class {
 
 const tokens = "Tokens"
 
-// callClass has what belongs to whole calls, and has no price. otherClass has what rows of
-// usage cost beside quantity times price: what was rounded for each call, and amounts
-// without a quantity.
+// fixedClass has what is paid by the hour or the month. callClass has what belongs to
+// whole calls, and has no price. otherClass has what rows of usage cost beside quantity
+// times price: what was rounded for each call, and amounts without a quantity.
 const (
 	callClass  = "call"
 	otherClass = "other"
+	fixedClass = "fixed"
 )
 
 // split yields the parts of a row of the source by class.

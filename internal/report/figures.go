@@ -64,6 +64,7 @@ var figures = []figure[Row]{
 	charged("query_usd", func(r *Row) *money.Total { return &r.Query }),
 	charged("image_usd", func(r *Row) *money.Total { return &r.Image }),
 	charged("second_usd", func(r *Row) *money.Total { return &r.Second }),
+	dollars("fixed_usd", func(r *Row) *money.Total { return &r.Fixed }),
 	{"list_usd", (*Row).listText, priced},
 	dollars("discount_usd", func(r *Row) *money.Total { return &r.Discount }),
 	{"quantity", func(r *Row) string { return r.quantityText() }, ratio},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/saving"
 )
 
@@ -48,8 +49,16 @@ type Query struct {
 	// Savings are what the savings of cascades are measured by; nil measures none. Rows that
 	// are grouped by cascade, and by nothing that parts the legs of a request, have them.
 	Savings *saving.Query
+	// Fixed is what was paid whether it was used or not, beside what the source has.
+	Fixed []Fixed
 	// Prices give rows of one class and price version their unit prices; nil knows none.
 	Prices Prices
+}
+
+// Fixed is a part of a cost by the hour or the month, of one row.
+type Fixed struct {
+	Row record.RowKey
+	USD money.Pico
 }
 
 // Gateway is how far one of the gateways that post to a ledger is.
@@ -137,6 +146,9 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 		}
 	}
 	s.price()
+	for i := range q.Fixed {
+		s.addFixed(&q.Fixed[i])
+	}
 	r := &Report{From: q.From, To: q.To, Zone: q.Zone, By: q.By, AsOf: q.Now, Gateways: q.Gateways, Total: s.total}
 	r.Rows = make([]*Row, 0, len(s.rows))
 	for _, row := range s.rows {

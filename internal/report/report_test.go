@@ -413,6 +413,7 @@ func TestEveryFigureIsSummed(t *testing.T) {
 			"cache_write_tokens": "2", "cost_usd": "0.00000000001", "list_usd": "0.000000000011",
 			"usd_per_request": "0.00000000001", "usd_per_1k_tokens": "0.000000002", "escalation_rate": "1.0000",
 			"cache_premium_usd": "0.00", "cache_saved_usd": "0.00", // all cost the same; TestCachedCosts has others
+			"fixed_usd": "0.00",                                        // only what Query.Fixed has
 			"saved_usd": "", "saved_low_usd": "", "saved_high_usd": "", // only measured with Query.Savings
 		}[f.name]
 		switch {

@@ -66,6 +66,7 @@ type Costs struct {
 	// apart.
 	CacheWrite                      money.Total
 	Guardrail, Query, Image, Second money.Total
+	Fixed                           money.Total // paid by the hour or the month, used or not
 	Wasted                          money.Total // light answers thrown away; part of the above
 	Suspense                        money.Total // estimates of unknown attempts; in none of the above
 	Discount                        money.Total // how much more the same costs at list price
@@ -78,7 +79,7 @@ type Costs struct {
 func (c *Costs) amounts() []*money.Total {
 	return []*money.Total{
 		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h, &c.CacheWrite,
-		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Wasted, &c.Suspense, &c.Discount,
+		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Fixed, &c.Wasted, &c.Suspense, &c.Discount,
 	}
 }
 
@@ -87,7 +88,7 @@ func (c *Costs) Cost() *money.Total {
 	var sum money.Total
 	for _, class := range [...]*money.Total{
 		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h, &c.CacheWrite,
-		&c.Guardrail, &c.Query, &c.Image, &c.Second,
+		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Fixed,
 	} {
 		sum.AddTotal(class)
 	}
@@ -297,6 +298,20 @@ func (s *sums) addPart(reason string, k *record.RowKey, c *record.Counters, clas
 		return outOfRange(k)
 	}
 	return nil
+}
+
+// addFixed adds what was paid for a row whether it was used or not. It is a class of its own.
+func (s *sums) addFixed(f *Fixed) {
+	if !s.counts(&f.Row) {
+		return
+	}
+	for i := range s.by {
+		if s.cells[i] = fixedClass; s.by[i].name != classColumn {
+			s.cells[i] = s.by[i].value(s, &f.Row)
+		}
+	}
+	s.total.Fixed.Add(f.USD)
+	s.row("", &f.Row).Fixed.Add(f.USD)
 }
 
 func outOfRange(k *record.RowKey) error { return fmt.Errorf("a sum for %q is out of range", k.Tenant) }

@@ -53,14 +53,14 @@ const (
 	whole  = 1_000_000_000_000
 )
 
-// byRatios is the key of costs whose ratios the file has.
-const byRatios = "ratios"
+// ByRatios is the key of costs whose ratios are given.
+const ByRatios = "ratios"
 
 // Keys are what costs can be split by: a column of usage, equal for the same to each
 // tenant that used anything, or ratios.
 func Keys() []string {
 	return []string{
-		"tokens", "input_tokens", "output_tokens", "requests", "guardrail_units", "usd", "equal", byRatios,
+		"tokens", "input_tokens", "output_tokens", "requests", "guardrail_units", "usd", "equal", ByRatios,
 	}
 }
 
@@ -105,7 +105,7 @@ func ParseCosts(file string, r io.Reader) ([]Cost, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: no table of shared costs: %w", ErrInput, file, err)
 	}
-	known := []string{"name", "usd", "by", "below", byRatios}
+	known := []string{"name", "usd", "by", "below", ByRatios}
 	for i, column := range head {
 		head[i] = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(column, "\ufeff")))
 		if !slices.Contains(known, head[i]) || slices.Contains(head[:i], head[i]) {
@@ -152,7 +152,7 @@ func costOf(head, cells []string) (c Cost, err error) {
 			c.By = strings.ToLower(text)
 		case "below":
 			c.Below = text
-		case byRatios:
+		case ByRatios:
 			c.Ratios, err = parseRatios(text)
 		}
 		if err != nil {
@@ -164,7 +164,7 @@ func costOf(head, cells []string) (c Cost, err error) {
 		return c, errors.New("the cost has no name")
 	case !slices.Contains(Keys(), c.By):
 		return c, fmt.Errorf("%q is nothing to split by; there are %s", c.By, strings.Join(Keys(), ", "))
-	case (c.By == byRatios) != (len(c.Ratios) > 0):
+	case (c.By == ByRatios) != (len(c.Ratios) > 0):
 		return c, errors.New("by ratios needs ratios, and nothing else has them")
 	}
 	return c, nil
@@ -205,7 +205,7 @@ func Split(costs []Cost, months []*Sums) (map[string][]Shared, error) {
 			return nil, fmt.Errorf("%w: %s: %s cannot be split by %s: no tenant has any in the month",
 				ErrInput, c.where, c.Name, c.By)
 		}
-		amounts, ratios := apportion(int64(c.USD), weights, total), apportion(whole, weights, total)
+		amounts, ratios := Apportion(int64(c.USD), weights, total), Apportion(whole, weights, total)
 		for n, tenant := range tenants {
 			root := record.RootOf(tenant)
 			if at := len(all[root]) - 1; at < 0 || all[root][at].Name != c.Name || all[root][at].Below != c.Below {
@@ -222,7 +222,7 @@ func Split(costs []Cost, months []*Sums) (map[string][]Shared, error) {
 // weights are the tenants that a cost is split among, in order, and how much each has.
 func (c *Cost) weights(months []*Sums) (tenants []string, weights []*big.Rat) {
 	sums := c.Ratios
-	if c.By != byRatios {
+	if c.By != ByRatios {
 		sums = map[string]*big.Rat{}
 		for tenant, n := range usageOf(months) {
 			if c.Below == "" || record.Within(tenant, c.Below) {
@@ -262,10 +262,10 @@ func usageOf(months []*Sums) map[string]*record.Counters {
 	return all
 }
 
-// apportion divides n by weights into whole numbers that sum to n: what is left when
+// Apportion divides n by weights into whole numbers that sum to n: what is left when
 // all are rounded down goes, one each, to the largest remainders, and of equal ones to
 // the first.
-func apportion(n int64, weights []*big.Rat, total *big.Rat) []int64 {
+func Apportion(n int64, weights []*big.Rat, total *big.Rat) []int64 {
 	parts, rest := make([]int64, len(weights)), make([]*big.Rat, len(weights))
 	sign := int64(1)
 	if n < 0 {

@@ -245,7 +245,7 @@ func TestSplit(t *testing.T) {
 			return
 		}
 		var sum money.Total
-		for i, part := range apportion(n, rats, total) {
+		for i, part := range Apportion(n, rats, total) {
 			sum.Add(money.Pico(part))
 			exact := new(big.Rat).Mul(new(big.Rat).Quo(rats[i], total), new(big.Rat).SetInt64(n))
 			if off := exact.Sub(exact, new(big.Rat).SetInt64(part)); off.Abs(off).Cmp(big.NewRat(1, 1)) >= 0 {

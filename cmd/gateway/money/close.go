@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/config/userfile"
+	"github.com/sluice-gateway/sluice/internal/commitment"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -106,6 +107,9 @@ func (f *closeFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := c.addCapacity(cmd.Context()); err != nil {
+		return err
+	}
 	open, err := c.open(cmd.Context(), f, months)
 	if err != nil {
 		return err
@@ -146,6 +150,23 @@ func readCosts(file string) ([]statement.Cost, error) {
 		return nil, command.Invalid(err)
 	}
 	return statement.ParseCosts(file, bytes.NewReader(text))
+}
+
+// addCapacity adds what capacity cost in the month in UTC, whatever zones the roots have: it is shared among all.
+func (c *closing) addCapacity(ctx context.Context) error {
+	p, err := statement.PeriodOf(c.month, "UTC")
+	if err != nil {
+		return err
+	}
+	bills, err := commitment.Bills(ctx, c.books, c.cfg.Capacity, commitment.Query{
+		From: p.From, To: p.To, Now: c.now, Models: c.cfg.Behind,
+	})
+	costs, unborne := commitment.Costs(bills)
+	c.costs = append(c.costs, costs...)
+	for _, text := range unborne {
+		fmt.Fprintln(os.Stderr, "warning:", text)
+	}
+	return err
 }
 
 // month is that of one root.

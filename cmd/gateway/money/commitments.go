@@ -14,7 +14,7 @@ import (
 func commitmentsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "commitments --config FILE",
-		Short: "Print how far what was promised to AWS is spent, and what will be missing",
+		Short: "Print how far what was promised to AWS is spent, and what capacity cost this month",
 		Args:  command.Args(cobra.NoArgs),
 	}
 	format := cmd.Flags().String("format", "markdown", "markdown, html or json")
@@ -24,8 +24,8 @@ func commitmentsCommand() *cobra.Command {
 		if err := commitment.Write(io.Discard, *format, nil); err != nil {
 			return command.Invalid(err)
 		}
-		if len(cfg.Commitments) == 0 {
-			return command.Invalidf("the configuration has no commitments: [{usd, from, to}]")
+		if len(cfg.Commitments) == 0 && len(cfg.Capacity) == 0 {
+			return command.Invalidf("the configuration has no commitments: [{usd, from, to}], and no capacity")
 		}
 		source, done, err := openSource(cfg)
 		if err != nil {
@@ -40,6 +40,14 @@ func commitmentsCommand() *cobra.Command {
 			}
 			pages = append(pages, p)
 		}
-		return commitment.Write(cmd.OutOrStdout(), *format, pages)
+		now := time.Now().UTC()
+		month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+		bills, err := commitment.Bills(cmd.Context(), source, cfg.Capacity, commitment.Query{
+			From: month, To: now, Now: now, Models: cfg.Behind,
+		})
+		if err != nil {
+			return err
+		}
+		return commitment.Write(cmd.OutOrStdout(), *format, pages, bills...)
 	})
 }

@@ -3,6 +3,7 @@ package money
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/commitment"
 	"github.com/sluice-gateway/sluice/internal/heap"
 	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
@@ -137,7 +139,7 @@ func reportCommand() *cobra.Command {
 			return err
 		}
 		query.Within = *within
-		if err := addSavings(cfg, &query); err != nil {
+		if err := errors.Join(addSavings(cfg, &query), addFixed(cmd.Context(), cfg, source, &query)); err != nil {
 			return err
 		}
 		r, err := built(cmd.Context(), source, query)
@@ -174,6 +176,15 @@ func addSavings(cfg *config.Config, q *report.Query) error {
 	q.Savings = &saving.Query{From: q.From, To: q.To, Baselines: snap.Baselines(), Prices: snap.Prices,
 		Models: snap.Config.Behind}
 	return nil
+}
+
+// addFixed has a report say what capacity cost, used or not.
+func addFixed(ctx context.Context, cfg *config.Config, source report.Source, q *report.Query) error {
+	bills, err := commitment.Bills(ctx, source, cfg.Capacity, commitment.Query{
+		From: q.From, To: q.To, Now: q.Now, Models: cfg.Behind,
+	})
+	q.Fixed = commitment.Fixed(bills)
+	return command.InvalidIf(err, exact.ErrMissing)
 }
 
 // focusPrefix is that of the formats of FOCUS, before their version.

@@ -123,7 +123,7 @@ func (r *row) of() (charged, priced bool) {
 	}
 	r.amount = dollars(amount)
 	r.list = r.amount
-	if r.by["class"] == "other" || r.Correction != "" {
+	if class := r.by["class"]; class == "other" || class == "fixed" || r.Correction != "" {
 		r.category = adjustment
 		return r.amount.Sign() != 0, true
 	}
