@@ -18,7 +18,7 @@ type Block struct {
 	region string // of its ARN, "" for that of the upstream
 }
 
-// Table is all that was bought. The zero value is nothing. It does not change after Compile.
+// Table is all that was bought. The zero value, and nil, is nothing. It does not change after Compile.
 type Table struct{ blocks []Block }
 
 // Compile reads what the configuration has. ARNs that no upstream can call are problems.
@@ -78,6 +78,9 @@ func (t *Table) Behind(arn string) *Block {
 }
 
 func (t *Table) find(is func(*Block) bool) *Block {
+	if t == nil {
+		return nil
+	}
 	for i := range t.blocks {
 		if is(&t.blocks[i]) {
 			return &t.blocks[i]

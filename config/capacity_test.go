@@ -1,0 +1,40 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCapacityMistakes: each kind has keys that it needs and others that it cannot have, and a term is kept.
+func TestCapacityMistakes(t *testing.T) {
+	f := func(rest, want string) {
+		t.Helper()
+		text := "tenants: [{id: acme/a}]\ncapacity: [{name: x, models: [amazon.nova-pro-v1:0], from: 2026-01-31, " + rest + "}]"
+		_, err := load(&decoder{env: testEnv}, "sluice.yaml", []byte(text))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: want %q, got\n%v", rest, want, err)
+		}
+	}
+	const arn = "arn: 'arn:aws:bedrock:us-east-1:123456789012:provisioned-model/a', "
+	const endpoint = "arn: 'arn:aws:sagemaker:us-east-1:123456789012:endpoint/a', "
+	f("kind: provisioned, "+arn+"usd_per_hour: 1", "")
+	f("kind: endpoint, "+endpoint+"usd_per_hour: 1", "")
+	f("kind: reserved, tenants: [acme], usd_per_month: 1, term: 1-month", "")
+
+	f("kind: provisioned, "+arn+"usd_per_hour: 0", "must be more than nothing")
+	f("kind: provisioned, "+arn+"units: 2", "provisioned needs usd_per_hour, and no usd_per_month")
+	f("kind: reserved, tenants: [acme], usd_per_hour: 1, term: 1-month", "reserved needs usd_per_month, and no usd_per_hour")
+	f("kind: provisioned, "+arn+"usd_per_hour: 9000000", "costs more in a month than a ledger counts")
+	f("kind: reserved, usd_per_month: 1, term: 1-month", `needs the key "tenants": who is entitled to it`)
+	f("kind: reserved, tenants: [acme], usd_per_month: 1, term: 6-months",
+		`reserved is bought for 1-month, 3-months, not for "6-months"`)
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, term: 1-year", "must be one of none, 1-month, 3-months, 6-months")
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, term: 1-month, to: 2026-02-15", "is before the term of 1-month ends")
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, to: 2026-01-30", "ends before it begins")
+	f("kind: provisioned, "+endpoint+"usd_per_hour: 1", "must be an ARN such as arn:aws:bedrock:")
+	f("kind: provisioned, usd_per_hour: 1", "must be an ARN such as arn:aws:bedrock:")
+	f("kind: reserved, "+arn+"tenants: [acme], usd_per_month: 1, term: 1-month", "reserved has no ARN")
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, tenants: [other]", `there is no tenant "other"`)
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, idle_to: other", `there is no tenant "other"`)
+	f("kind: rented, "+arn+"usd_per_hour: 1", "must be one of provisioned, reserved, endpoint")
+}
