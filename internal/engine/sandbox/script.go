@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -25,11 +26,18 @@ type Script struct {
 type Rule struct {
 	Match Match `yaml:"match"`
 	// Times is how many matching calls the rule applies to; 0 is all.
-	Times  int         `yaml:"times"`
+	Times int `yaml:"times"`
+	// Room is what capacity serves in a second; what matches beyond it is throttled. The zero value is any number.
+	Room   Room        `yaml:"room"`
 	Error  *ErrorReply `yaml:"error"`
 	Answer Answer      `yaml:"answer"`
 	Delay  Delay       `yaml:"delay"`
 	Fault  Fault       `yaml:"fault"`
+}
+
+// Room bounds the calls that capacity serves in each second of the stand-in's clock.
+type Room struct {
+	Requests int `yaml:"requests"`
 }
 
 // Match is a condition on a call; all that is set must match.
@@ -143,6 +151,7 @@ func (r *Rule) problems() (found []string) {
 	_, known := wire.ParseOperation(r.Match.Operation)
 	check(known || r.Match.Operation == "", "match.operation: no such operation: "+r.Match.Operation)
 	check(r.Match.Every >= 0 && r.Times >= 0, "match.every and times must not be negative")
+	check(r.Room.Requests >= 0, "room.requests must not be negative")
 	check(r.Delay.FirstByte >= 0 && r.Delay.Frame >= 0, "delays must not be negative")
 	check(r.Error == nil || r.Error.Status >= 400 && r.Error.Status <= 599, "error.status must be from 400 to 599")
 	check(r.Error == nil || r.Error.Type != "", "error.type is missing")
@@ -172,11 +181,16 @@ type player struct {
 	mu      sync.Mutex // guards the counters
 	matched []int
 	applied []int
+	seconds []second // of rules with a room
 }
+
+// second is how many calls a rule had in one.
+type second struct{ at, calls int64 }
 
 func newPlayer(s *Script) *player {
 	p := &player{rules: s.Rules, models: make([]glob.Pattern, len(s.Rules))}
 	p.matched, p.applied = make([]int, len(s.Rules)), make([]int, len(s.Rules))
+	p.seconds = make([]second, len(s.Rules))
 	for i, r := range s.Rules {
 		p.models[i] = glob.Compile(r.Match.Model)
 	}
@@ -200,9 +214,27 @@ func (p *player) find(c *call) *Rule {
 			continue
 		}
 		p.applied[i]++
+		if p.crowded(i, c) {
+			return &saturated
+		}
 		return r
 	}
 	return &noRule
+}
+
+// saturated is what a call gets for which capacity has no room.
+var saturated = Rule{Error: &ErrorReply{
+	Status: http.StatusTooManyRequests, Type: "ThrottlingException", Message: "Too many requests for the capacity.",
+}}
+
+// crowded counts a call to a rule and reports whether that has no room for it in this second.
+func (p *player) crowded(i int, c *call) bool {
+	most := int64(p.rules[i].Room.Requests)
+	if at := c.start.Unix(); p.seconds[i].at != at {
+		p.seconds[i] = second{at: at}
+	}
+	p.seconds[i].calls++
+	return most > 0 && p.seconds[i].calls > most
 }
 
 func (p *player) holds(i int, c *call) bool {
