@@ -177,6 +177,7 @@ type Retry struct {
 	BudgetPercent int
 	BaseDelay     time.Duration // default 100ms, doubled, full jitter
 	MaxDelay      time.Duration // default 5s
+	ColdStart     time.Duration // default 2m, how long a model that is not ready is asked again
 	OnTimeout     bool          // retry a time-out, which may be billed twice
 }
 

@@ -167,7 +167,7 @@ func defaultUpstream() Upstream {
 	return Upstream{
 		Kind: "runtime",
 		Retry: Retry{
-			MaxAttempts: 3, BudgetPercent: 20,
+			MaxAttempts: 3, BudgetPercent: 20, ColdStart: 2 * time.Minute,
 			BaseDelay: 100 * time.Millisecond, MaxDelay: 5 * time.Second,
 		},
 		Breaker: Breaker{Failures: 10, OpenFor: 10 * time.Second},
@@ -214,6 +214,7 @@ func retrySection(d *decoder, v value, r *Retry) {
 		key("budget_percent", &r.BudgetPercent, whole(0, 100)),
 		key("base_delay", &r.BaseDelay, period(time.Millisecond)),
 		key("max_delay", &r.MaxDelay, period(time.Millisecond)),
+		key("cold_start", &r.ColdStart, period(0)),
 		key("on_timeout", &r.OnTimeout, boolean),
 	)
 }

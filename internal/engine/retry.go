@@ -23,6 +23,9 @@ type RetryOptions struct {
 	BaseDelay     time.Duration // the bound of the first wait, doubled each time
 	MaxDelay      time.Duration // the bound of every wait
 	OnTimeout     bool          // repeat a time-out, which may be billed twice
+	// ColdStart is how long a model is asked again that is not ready yet, beside MaxAttempts and BudgetPercent: nobody
+	// but its own caller waits for it, and nothing is billed.
+	ColdStart time.Duration
 	// Draw returns a number in [0, n), like math/rand/v2.Int64N.
 	Draw func(n int64) int64
 	Now  func() time.Time
@@ -48,6 +51,8 @@ type Retries struct {
 	attempts int
 	stale    bool // the one repetition after a stale connection is used up
 	renewed  bool // and that with other credentials
+	cold     int  // answers that the model is not ready
+	coldAt   time.Time
 }
 
 // Next gets the result of an attempt, an answer or an error, and decides whether
@@ -67,6 +72,9 @@ func (r *Retries) Next(res *Response, err error) (wait time.Duration, again bool
 		r.renewed = true
 		return 0, r.inTime(0)
 	}
+	if wait, again = r.warming(cause); again {
+		return wait, true
+	}
 	r.attempts++
 	if cause == never || cause == afterRefusal || cause == afterTimeout && !r.policy.options.OnTimeout {
 		return 0, false
@@ -79,6 +87,19 @@ func (r *Retries) Next(res *Response, err error) (wait time.Duration, again bool
 		return 0, false
 	}
 	return wait, true
+}
+
+// warming decides about a model that is not ready: it is asked again until it has had its time.
+func (r *Retries) warming(cause cause) (wait time.Duration, again bool) {
+	if cause != afterCold || r.policy.options.ColdStart == 0 {
+		return 0, false
+	}
+	now := r.policy.options.Now()
+	if r.cold++; r.cold == 1 {
+		r.coldAt = now
+	}
+	wait = r.policy.wait(r.cold)
+	return wait, now.Add(wait).Sub(r.coldAt) <= r.policy.options.ColdStart && r.inTime(wait)
 }
 
 func (r *Retries) inTime(wait time.Duration) bool {
@@ -110,6 +131,7 @@ const (
 	afterRefusal // of the gateway's credentials, when it has looked for others
 	afterTimeout
 	afterTrouble // nothing was billed and it may work the next time
+	afterCold    // the same, of a model that has to be loaded first
 )
 
 // failureCauses lists the failures that may be repeated. What is not listed is not:
@@ -124,7 +146,7 @@ var failureCauses = map[Failure]cause{
 // AWS service model bedrock-runtime 2023-09-30, retryable traits.
 var typeCauses = map[string]cause{
 	"ThrottlingException":           afterTrouble,
-	"ModelNotReadyException":        afterTrouble,
+	"ModelNotReadyException":        afterCold,
 	"ServiceUnavailableException":   afterTrouble,
 	"InternalServerException":       afterTrouble,
 	"ServiceQuotaExceededException": never,

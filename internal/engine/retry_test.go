@@ -81,6 +81,30 @@ func TestRetryTimeoutWhenConfigured(t *testing.T) {
 	}
 }
 
+// TestRetryColdStart: a model that is not ready is asked for as long as it may take to load, whatever the bounds of other
+// retries, and no longer.
+func TestRetryColdStart(t *testing.T) {
+	now, o := epoch, options()
+	o.MaxAttempts, o.BudgetPercent, o.ColdStart = 1, 0, time.Minute
+	o.Now = func() time.Time { return now }
+	calls := NewRetryPolicy(o).Begin(epoch.Add(time.Hour))
+	asked := 0
+	for {
+		wait, again := calls.Next(answer(429, "ModelNotReadyException"), nil)
+		if !again {
+			break
+		}
+		now, asked = now.Add(wait), asked+1
+	}
+	if took := now.Sub(epoch); took > time.Minute || took < 50*time.Second || asked < 12 || asked > 20 {
+		t.Errorf("asked %d times more within %s", asked, took)
+	}
+	short := NewRetryPolicy(o).Begin(now.Add(time.Millisecond))
+	if _, again := short.Next(answer(429, "ModelNotReadyException"), nil); again {
+		t.Error("asked again beyond the request's own deadline")
+	}
+}
+
 func TestRetryCountsAttempts(t *testing.T) {
 	calls := NewRetryPolicy(options()).Begin(time.Time{})
 	for i, want := range []bool{true, true, false} {

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/promptcache"
+	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -79,7 +80,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 			leave(a)
 			return k.repeat(ctx, r, pointless(p), t)
 		}
-		if p.try.first && turnedAway(a) != "" || p.turn.more && moves(a) {
+		if p.try.first && turnedAway(a) != "" || p.turn.more && moves(a) || a.cold() {
 			a.placed = out.placed
 			return a, nil
 		}
@@ -108,6 +109,13 @@ func (a *Attempt) repeats() bool {
 	stale := a.Err != nil && a.Err.Failure == engine.StaleConn
 	refused := a.Response != nil && a.Response.Refusal != nil // of the gateway, before the model
 	return a.Payer == nil || stale || refused
+}
+
+// cold reports whether the answer is that the model is not ready, where another one follows: a cascade goes on to that,
+// and nobody waits until the light one is loaded.
+func (a *Attempt) cold() bool {
+	followed := a.Role == router.RoleLight || a.Role == router.RolePartner
+	return followed && a.Response != nil && a.Response.ErrorType() == "ModelNotReadyException"
 }
 
 // gone ends when nobody waits for the leg any more: what somebody else pays for runs

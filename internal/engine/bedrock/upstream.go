@@ -95,6 +95,7 @@ func newClient(endpoint *url.URL, calls *outbound.Calls, o *Options) (*http1.Cli
 func newRetryPolicy(r config.Retry, o *Options) *engine.RetryPolicy {
 	return engine.NewRetryPolicy(engine.RetryOptions{
 		MaxAttempts: r.MaxAttempts, BudgetPercent: r.BudgetPercent, BaseDelay: r.BaseDelay, MaxDelay: r.MaxDelay,
+		ColdStart: r.ColdStart,
 		OnTimeout: r.OnTimeout, Draw: o.Draw, Now: o.Now,
 	})
 }
