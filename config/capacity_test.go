@@ -9,7 +9,8 @@ import (
 func TestCapacityMistakes(t *testing.T) {
 	f := func(rest, want string) {
 		t.Helper()
-		text := "tenants: [{id: acme/a}]\ncapacity: [{name: x, models: [amazon.nova-pro-v1:0], from: 2026-01-31, " + rest + "}]"
+		text := "tenants: [{id: acme/a}]\ncapacity: [{name: x, models: [amazon.nova-pro-v1:0], from: 2026-01-31, " +
+			rest + "}]"
 		_, err := load(&decoder{env: testEnv}, "sluice.yaml", []byte(text))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: want %q, got\n%v", rest, want, err)
@@ -23,7 +24,8 @@ func TestCapacityMistakes(t *testing.T) {
 
 	f("kind: provisioned, "+arn+"usd_per_hour: 0", "must be more than nothing")
 	f("kind: provisioned, "+arn+"units: 2", "provisioned needs usd_per_hour, and no usd_per_month")
-	f("kind: reserved, tenants: [acme], usd_per_hour: 1, term: 1-month", "reserved needs usd_per_month, and no usd_per_hour")
+	f("kind: reserved, tenants: [acme], usd_per_hour: 1, term: 1-month",
+		"reserved needs usd_per_month, and no usd_per_hour")
 	f("kind: provisioned, "+arn+"usd_per_hour: 9000000", "costs more in a month than a ledger counts")
 	f("kind: reserved, usd_per_month: 1, term: 1-month", `needs the key "tenants": who is entitled to it`)
 	f("kind: reserved, tenants: [acme], usd_per_month: 1, term: 6-months",

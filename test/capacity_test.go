@@ -9,9 +9,9 @@ import (
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// TestSpillsAreInTheBooks has capacity that saturates, throttles, hangs and breaks before and after the first byte. Each
-// call is answered on demand, but for one whose answer had begun. What was billed on demand is what the stand-in says,
-// each token once; what was left in the capacity is there with its tokens or as unknown, never as nothing.
+// TestSpillsAreInTheBooks has capacity that saturates, throttles, hangs and breaks before and after the first byte.
+// Each call is answered on demand, but for one whose answer had begun. What was billed on demand is what the stand-in
+// says, each token once. What was left in the capacity is there with its tokens or as unknown, never as nothing.
 func TestSpillsAreInTheBooks(t *testing.T) {
 	const floor = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/floor"
 	const model = "amazon.nova-pro-v1:0"

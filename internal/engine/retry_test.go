@@ -81,8 +81,8 @@ func TestRetryTimeoutWhenConfigured(t *testing.T) {
 	}
 }
 
-// TestRetryColdStart: a model that is not ready is asked for as long as it may take to load, whatever the bounds of other
-// retries, and no longer.
+// TestRetryColdStart: a model that is not ready is asked for as long as it may take to load, whatever the bounds of
+// other retries, and no longer.
 func TestRetryColdStart(t *testing.T) {
 	now, o := epoch, options()
 	o.MaxAttempts, o.BudgetPercent, o.ColdStart = 1, 0, time.Minute

@@ -80,7 +80,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 			leave(a)
 			return k.repeat(ctx, r, pointless(p), t)
 		}
-		if p.try.first && turnedAway(a) != "" || p.turn.more && moves(a) || a.cold() {
+		if p.try.first && turnedAway(a) != "" || p.turn.more && moves(a) || cold(a) {
 			a.placed = out.placed
 			return a, nil
 		}
@@ -113,7 +113,7 @@ func (a *Attempt) repeats() bool {
 
 // cold reports whether the answer is that the model is not ready, where another one follows: a cascade goes on to that,
 // and nobody waits until the light one is loaded.
-func (a *Attempt) cold() bool {
+func cold(a *Attempt) bool {
 	followed := a.Role == router.RoleLight || a.Role == router.RolePartner
 	return followed && a.Response != nil && a.Response.ErrorType() == "ModelNotReadyException"
 }
