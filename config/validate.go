@@ -35,7 +35,7 @@ func validate(c *Config, env func(string) string, unread map[string]bool) []Prob
 		v.upstream(member("upstreams", name), &u, env)
 		c.Upstreams[name] = u
 	}
-	v.pools()
+	validatePools(v)
 	v.references()
 	v.tenants()
 	v.profiles()
@@ -199,8 +199,8 @@ func (v *validator) tenantRole(t *Tenant, at func(below string) string) {
 	}
 }
 
-// pools checks pools, and gives the section upstream the name that it has elsewhere.
-func (v *validator) pools() {
+// validatePools checks pools, and gives the section upstream the name that it has elsewhere.
+func validatePools(v *validator) {
 	kinds := map[string]string{}
 	for name, u := range v.c.Upstreams {
 		kinds[name] = u.Kind

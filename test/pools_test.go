@@ -69,7 +69,7 @@ func askLite(t *testing.T, g *harness.Gateway, key harness.Key, op string) (*htt
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	body, _ := io.ReadAll(res.Body) //nolint:errcheck // a stream may break off
+	body, _ := io.ReadAll(res.Body)
 	return res, string(body)
 }
 

@@ -215,7 +215,7 @@ func (a *Attempt) book() {
 	k.landed(a)
 	spent(a)
 	embedded(a)
-	k.vacate(a)
+	vacate(k, a)
 	m := k.Telemetry.Metrics()
 	m.Leg(a.Upstream, a.outcomeName())
 	m.Usage(a.Start.Root, &end.Usage, a.Costs.Total())

@@ -123,7 +123,7 @@ func broke(a *Attempt) string {
 
 // vacate tells the gauge what an attempt used of capacity. One of unknown outcome keeps what it took. What the service
 // tier reserved had no room for AWS has served on another one.
-func (k *Asker) vacate(a *Attempt) {
+func vacate(k *Asker, a *Attempt) {
 	b, u := a.place.own, &a.End.Usage
 	if served := u.ServiceTier; a.try.tier == config.CapacityReserved && served != "" && served != a.try.tier {
 		k.Telemetry.Metrics().Levers().TierTry(a.try.tier, "overflowed")

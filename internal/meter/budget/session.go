@@ -1,7 +1,6 @@
 package budget
 
 import (
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/keys"
@@ -69,15 +68,6 @@ func nanos(usd money.Pico) int64 { return min(int64(usd/money.Nano), record.MaxV
 
 // ofSession reports whether the limit is a session's.
 func (l *limit) ofSession() bool { return l.period == record.PeriodSession }
-
-// SessionOf is whose session a window is of, "" for a window of something else.
-func SessionOf(w *record.Window) (tenant, session string) {
-	if w.Period != record.PeriodSession {
-		return "", ""
-	}
-	tenant, session, _ = strings.Cut(w.Tenant, sessionMark)
-	return tenant, session
-}
 
 // parked are accounts of sessions that nobody has used for a while and that are done with: of each, by its window, no
 // more than its totals. A session's windows last long, and there may be very many. The root's lock guards them.

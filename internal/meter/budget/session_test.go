@@ -30,7 +30,7 @@ func TestSessionHolds(t *testing.T) {
 			claim := &Claim{Policy: p.ForSession("acme/app", nil, s), Cost: cost}
 			if refusal := spend(d, m, d.opts.Writer, claim, cost); refusal == nil {
 				served = append(served, time.Now())
-			} else if tenant, name := SessionOf(&refusal.Window); tenant != "acme/app" || name != "one" {
+			} else if refusal.Window.Tenant != "acme/app"+sessionMark+"one" {
 				t.Fatalf("%+v", refusal)
 			}
 			time.Sleep(time.Minute)
