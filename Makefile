@@ -14,7 +14,7 @@ TOOLS := $(CURDIR)/.tools/bin
 PART ?= 1/1
 ALIVE := scripts/alive.sh
 PROGRESS := $(GO) run ./test/progress -part $(PART)
-FUZZTIME ?= 2s
+FUZZTIME ?= 1s
 # Property tests draw the same each time, so that a change is not refused for what was there before it; `make properties` draws anew.
 export RAPID_SEED ?= 20261129
 CHECKS ?= 10000

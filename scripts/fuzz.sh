@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs each fuzz target of the module for FUZZTIME (default 2s), one after the other. PART is printed with each, TARGETS
+# Runs each fuzz target of the module for FUZZTIME (default 1s), one after the other. PART is printed with each, TARGETS
 # is which of them run. The last line says what ran.
 set -eu
 cd "$(dirname "$0")/.."
-time=${FUZZTIME:-2s}
+time=${FUZZTIME:-1s}
 started=${SLUICE_STARTED:-$(date +%s)}
 log=$(mktemp)
 ran=$(mktemp)

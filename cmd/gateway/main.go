@@ -79,12 +79,25 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	})
-	cmd.SetFlagErrorFunc(command.BadUsage)
+	cmd.SetFlagErrorFunc(command.BadFlag)
 	cmd.AddCommand(serving.Commands(ownVersion())...)
 	cmd.AddCommand(check.Command(ownVersion()))
 	cmd.AddCommand(keys.Commands()...)
 	cmd.AddCommand(money.Commands()...)
 	cmd.AddCommand(cascade.Commands()...)
 	cmd.AddCommand(tools.Commands()...)
+	cmd.AddCommand(versionCommand())
 	return cmd
+}
+
+// versionCommand is for those who try the word before the flag.
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, as --version does",
+		Args:  command.Args(cobra.NoArgs),
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintf(cmd.OutOrStdout(), "gateway version %s\n", ownVersion())
+		},
+	}
 }

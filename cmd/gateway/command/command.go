@@ -111,6 +111,14 @@ func noSuchCommand(cmd *cobra.Command, given []string) error {
 	return BadUsage(cmd, fmt.Errorf("unknown command %q for %q%s", given[0], cmd.CommandPath(), meant))
 }
 
+// BadFlag marks err, of a flag, as bad usage. A word before it that is no subcommand of cmd is the first mistake.
+func BadFlag(cmd *cobra.Command, err error) error {
+	if given := cmd.Flags().Args(); cmd.HasSubCommands() && len(given) > 0 {
+		return noSuchCommand(cmd, given)
+	}
+	return BadUsage(cmd, err)
+}
+
 // Complete sets how a shell completes the values of a flag.
 func Complete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {

@@ -3,6 +3,7 @@ package serving
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,9 @@ func sandboxCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.BearerToken, "bearer-token", "", "`TOKEN` that callers may send instead")
 	cmd.Flags().BoolVar(&o.Control, "control", false, "serve /_sandbox/ to read the log and change the script")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if _, _, err := net.SplitHostPort(*listen); err != nil {
+			return command.Invalidf("--listen %s: want HOST:PORT, such as 127.0.0.1:8081", *listen)
+		}
 		if *script != "" {
 			data, err := userfile.UTF8(*script)
 			if err != nil {

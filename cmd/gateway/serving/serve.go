@@ -29,9 +29,10 @@ type options struct {
 func serveCommand(version string) *cobra.Command {
 	o := options{version: version}
 	cmd := &cobra.Command{
-		Use:   "serve --config FILE",
-		Short: "Run the gateway",
-		Args:  command.Args(cobra.NoArgs),
+		Use:        "serve --config FILE",
+		Short:      "Run the gateway",
+		Args:       command.Args(cobra.NoArgs),
+		SuggestFor: []string{"start", "run", "up", "server"},
 	}
 	file := command.ConfigFlag(cmd)
 	cmd.Flags().StringVar(&o.profile, "pprof", "", "serve profiles at `ADDR`, a loopback address such as 127.0.0.1:6060")
