@@ -22,6 +22,7 @@ type run struct {
 
 	packages map[string]*pkg
 	skipped  map[string][]string // tests by the reason
+	slow     []timed             // the slowest top-level tests, the slowest first
 	exit     error               // of `go test`
 }
 
@@ -42,6 +43,18 @@ type test struct {
 	waits  bool // for its turn
 	output strings.Builder
 }
+
+// timed is a test that has ended, and how long it took.
+type timed struct {
+	name    string
+	seconds float64
+}
+
+// mostSlow is how many of the slowest tests the summary names, and slow what a test takes at least to be among them.
+const (
+	mostSlow = 10
+	slow     = 5.0 // seconds
+)
 
 func newRun(out io.Writer, part string, started time.Time) *run {
 	return &run{out: out, part: part, started: started, packages: map[string]*pkg{}, skipped: map[string][]string{}}
@@ -122,6 +135,9 @@ func (r *run) handleTest(p *pkg, e event) {
 		r.printed = time.Now()
 	default:
 		return
+	}
+	if e.Elapsed >= slow && !strings.Contains(e.Test, "/") {
+		r.slow = append(r.slow, timed{p.name + " " + e.Test, e.Elapsed})
 	}
 	delete(p.tests, e.Test)
 }
@@ -225,6 +241,10 @@ func (r *run) summary() (ok bool) {
 		}
 	}
 	r.print("%d packages passed, %d tests%s", passed, tests, count(len(failed), " FAILED: "+strings.Join(failed, " ")))
+	slices.SortFunc(r.slow, func(a, b timed) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, t := range r.slow[:min(len(r.slow), mostSlow)] {
+		fmt.Fprintf(r.out, "    %5.1fs  %s\n", t.seconds, t.name)
+	}
 	for _, why := range slices.Sorted(maps.Keys(r.skipped)) {
 		names := r.skipped[why]
 		more := ""

@@ -81,6 +81,20 @@ func TestParallelTestsWait(t *testing.T) {
 `)
 }
 
+// TestSlowestAreNamed: the summary says where the time went.
+func TestSlowestAreNamed(t *testing.T) {
+	r, out := play(t, `{"Action":"pass","Package":"a","Test":"TestX","Elapsed":7}
+{"Action":"pass","Package":"a","Test":"TestY","Elapsed":12.5}
+{"Action":"pass","Package":"a","Test":"TestY/part","Elapsed":12.5}
+{"Action":"pass","Package":"a","Test":"TestZ","Elapsed":4.9}
+{"Action":"pass","Package":"a"}
+`)
+	r.summary()
+	if want := "     12.5s  a TestY\n      7.0s  a TestX\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("no %q in\n%s", want, out)
+	}
+}
+
 // TestCrashes tells a crash of the race detector from a race and from a failure.
 func TestCrashes(t *testing.T) {
 	f := func(output, action string, crashed int) {
