@@ -68,7 +68,7 @@ test-tools: ## find or install redis-server, the Python and the npm clients
 
 test-unit: ## tests beside the code
 	@$(PROGRESS) -what "tests beside the code" -- -timeout=20m $$($(GO) list ./... | grep -v /sluice/test)
-	@$(PROGRESS) -what "hooks of fault tests" -- -tags=faults ./cmd/gateway/serving
+	@$(PROGRESS) -what "hooks of fault tests" -- -tags=faults ./cmd/gateway/command ./cmd/gateway/serving
 
 test-fuzz: ## each fuzz target for FUZZTIME
 	@PART=$(PART) FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
