@@ -39,7 +39,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -funcalign=16 -X main.version=$(VERSION)
 # Compiled without inlining, which makes the program smaller: what no request passes through (docs/install.md).
 COLD := github.com/aws github.com/parquet-go google.golang.org/protobuf github.com/andybalholm github.com/antlr4-go \
-	github.com/molecule-man github.com/klauspost $(addprefix github.com/sluice-gateway/sluice/,cmd config internal/advice \
+	github.com/molecule-man github.com/klauspost $(addprefix github.com/sluice-gateway/sluice/,cmd internal/advice \
 	internal/api internal/batchjob internal/chart internal/commitment internal/dashboard internal/doctor internal/explain \
 	internal/forecast internal/reconcile internal/review internal/rightsize internal/signin internal/simulate \
 	internal/statement internal/views internal/engine/sandbox)

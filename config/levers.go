@@ -21,8 +21,8 @@ const (
 )
 
 // CapacityKinds are all of them.
-func CapacityKinds() []string {
-	return []string{CapacityProvisioned, CapacityReserved, CapacityEndpoint}
+func CapacityKinds() [3]string {
+	return [...]string{CapacityProvisioned, CapacityReserved, CapacityEndpoint}
 }
 
 // Capacity is what is paid by the hour or the month, whether it is used or not.
@@ -54,10 +54,11 @@ var capacityTerms = map[string]map[string]int{
 func (c *Capacity) Bound() time.Time { return c.From.AddDate(0, capacityTerms[c.Kind][c.Term], 0) }
 
 func capacitySection(d *decoder, v value, c *Capacity) {
+	kinds := CapacityKinds()
 	*c = Capacity{Units: 1, Term: "none"}
 	d.section(v,
 		need("name", &c.Name, name),
-		need("kind", &c.Kind, oneOf(CapacityKinds()...)),
+		need("kind", &c.Kind, oneOf(kinds[:]...)),
 		key("arn", &c.ARN, name),
 		need("models", &c.Models, list(name)),
 		key("tenants", &c.Tenants, list(name)),

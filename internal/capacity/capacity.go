@@ -104,5 +104,5 @@ func (b *Block) Tier() string { return b.Kind }
 
 // Word reports whether a service tier is a word of the books alone, which no request may ask for.
 func Word(tier string) bool {
-	return tier != config.CapacityReserved && slices.Contains(config.CapacityKinds(), tier)
+	return tier == config.CapacityProvisioned || tier == config.CapacityEndpoint
 }
