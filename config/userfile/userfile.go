@@ -3,7 +3,9 @@
 package userfile
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -267,4 +269,17 @@ func owner(info fs.FileInfo) string {
 		return fmt.Sprintf(", and uid %d owns it", of.Uid)
 	}
 	return ""
+}
+
+// Unzipped is the text of a file that may be gzipped. It fails where reading does, and for a gzip that is none.
+func Unzipped(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReader(r)
+	magic, err := b.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+		return gzip.NewReader(b)
+	}
+	return b, nil
 }

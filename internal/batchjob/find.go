@@ -141,7 +141,7 @@ func openJob(dir, manifest string) (*Job, error) {
 		return nil, err
 	}
 	j.Written = info.ModTime().UTC()
-	plain, err := unzipped(file)
+	plain, err := userfile.Unzipped(file)
 	if err != nil {
 		return nil, wrong(manifest, "%w", err)
 	}

@@ -3,12 +3,10 @@ package batchjob
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/sluice-gateway/sluice/config/userfile"
 )
@@ -44,7 +42,7 @@ func (j *Job) Records(yield func(*Record) error) error {
 
 // readRecords reads one file of output.
 func readRecords(name string, r io.Reader, yield func(*Record) error) error {
-	plain, err := unzipped(r)
+	plain, err := userfile.Unzipped(r)
 	if err != nil {
 		return wrong(name, "%w", err)
 	}
@@ -79,12 +77,10 @@ func (rec *Record) read(text []byte) error {
 		RecordID                       json.RawMessage
 		ModelInput, ModelOutput, Error json.RawMessage
 	}
-	err := json.Unmarshal(text, &line)
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax) && strings.Contains(syntax.Error(), "unexpected end"):
-		return errors.New("the line is cut: it ends within its JSON object")
-	case err != nil:
+	if err := json.Unmarshal(text, &line); err != nil {
+		if cut(text) {
+			return errors.New("the line is cut: it ends within its JSON object")
+		}
 		return fmt.Errorf("the line is no JSON object: %w", err)
 	}
 	if len(line.RecordID) > 0 && json.Unmarshal(line.RecordID, &rec.ID) != nil {
@@ -103,17 +99,10 @@ func (rec *Record) read(text []byte) error {
 	return nil
 }
 
-func given(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }
-
-// unzipped is the text of a file that may be gzipped.
-func unzipped(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReader(r)
-	magic, err := b.Peek(2)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		return gzip.NewReader(b)
-	}
-	return b, nil
+// cut reports whether a text ends within its JSON value.
+func cut(text []byte) bool {
+	var value json.RawMessage
+	return errors.Is(json.NewDecoder(bytes.NewReader(text)).Decode(&value), io.ErrUnexpectedEOF)
 }
+
+func given(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }

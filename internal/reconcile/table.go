@@ -5,7 +5,6 @@ package reconcile
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -56,14 +55,12 @@ func each(path string, yield func(*line) error) error {
 		return err
 	case bytes.Equal(magic, []byte("PAR1")):
 		return eachParquet(path, f, yield)
-	case len(magic) > 1 && magic[0] == 0x1f && magic[1] == 0x8b:
-		plain, err := gzip.NewReader(b)
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrInput, path, err)
-		}
-		return eachCSV(path, plain, yield)
 	}
-	return eachCSV(path, b, yield)
+	plain, err := userfile.Unzipped(b)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrInput, path, err)
+	}
+	return eachCSV(path, plain, yield)
 }
 
 func eachCSV(path string, r io.Reader, yield func(*line) error) error {

@@ -2,14 +2,13 @@ package audit
 
 import (
 	"bufio"
-	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -91,7 +90,7 @@ func (i *Invocation) tokens() (n int64) {
 // as in S3. A line that is not of the log is an error: half a log would let
 // calls look as if they never were.
 func readLog(name string, r io.Reader, yield func(*Invocation)) error {
-	plain, err := unzipped(r)
+	plain, err := userfile.Unzipped(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -114,16 +113,4 @@ func readLog(name string, r io.Reader, yield func(*Invocation)) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
-}
-
-func unzipped(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReader(r)
-	magic, err := b.Peek(2)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		return gzip.NewReader(b)
-	}
-	return b, nil
 }
