@@ -81,7 +81,7 @@ type Asker struct {
 	attempts sync.Pool    // of *Attempt
 	profiles router.ProfileQueries
 	sessions session.Table
-	embedded reembed.Table
+	embedded *reembed.Table
 }
 
 // NewAsker returns an asker that holds nothing back yet.
@@ -101,7 +101,7 @@ func NewAsker(o Options) *Asker {
 	if o.Gauge == nil {
 		o.Gauge = &capacity.Gauge{}
 	}
-	return &Asker{Options: o}
+	return &Asker{Options: o, embedded: reembed.New()}
 }
 
 // Held returns how many bytes of streams are held back.

@@ -10,19 +10,21 @@ import (
 // mostOf is how many texts each of the two generations has. The older one is forgotten when the newer one is full.
 const mostOf = 100_000
 
-// Table is the texts of late. The zero value is empty; it is safe for concurrent use.
+// Table is the texts of late. Make it with New; it is safe for concurrent use.
 type Table struct {
+	seed maphash.Seed // of all hashes: they do not leave the process
+
 	mu         sync.Mutex // guards the following
 	newer, old map[uint64]struct{}
 }
 
-// seed is that of all hashes: they do not leave the process.
-var seed = maphash.MakeSeed()
+// New returns a table that knows of no text.
+func New() *Table { return &Table{seed: maphash.MakeSeed()} }
 
 // Again reports whether a tenant has had the same body embedded by the same model before, and remembers it.
 func (t *Table) Again(tenant, model string, body []byte) bool {
 	var h maphash.Hash
-	h.SetSeed(seed)
+	h.SetSeed(t.seed)
 	h.WriteString(tenant)
 	h.WriteByte(0)
 	h.WriteString(model)

@@ -6,7 +6,7 @@ import (
 )
 
 func TestAgain(t *testing.T) {
-	var table Table
+	table := New()
 	for _, c := range []struct {
 		tenant, model, body string
 		again               bool
@@ -22,7 +22,7 @@ func TestAgain(t *testing.T) {
 
 // TestTableIsBounded: what was not embedded for long is forgotten, what comes now and then is not.
 func TestTableIsBounded(t *testing.T) {
-	var table Table
+	table := New()
 	text := func(i int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(i)) }
 	for i := range 3 * mostOf {
 		table.Again("acme", "titan", text(i))
