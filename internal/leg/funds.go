@@ -48,6 +48,7 @@ type Session struct {
 	// Signal is what tells that it goes round in circles, "" for nothing.
 	Signal session.Signal
 	budget *config.SessionBudget // nil: nothing limits it
+	key    session.Key           // where something does
 }
 
 // Policy is what limits a request: its tenant, its key and its session; nil for nothing. It fails for a session that
@@ -67,7 +68,7 @@ func Policy(ctx context.Context, k *Asker, r *Request) (*budget.Policy, *wire.Er
 		return books.ForKey(tenant, own), nil
 	}
 	limit := budget.Session{
-		Name: s.Name(), Most: s.budget.USD, All: max(s.budget.USD, s.budget.HardUSD), Within: s.budget.Within,
+		Name: s.key.Name, Most: s.budget.USD, All: max(s.budget.USD, s.budget.HardUSD), Within: s.budget.Within,
 	}
 	if s.Signal != "" && s.budget.Loop.Then == "light_only" {
 		limit.Most = 0
@@ -110,13 +111,13 @@ func enter(ctx context.Context, k *Asker, r *Request) *wire.Error {
 	if err := s.Check(); err != nil {
 		return err
 	}
-	s.budget = b
+	s.budget, s.key = b, session.Key{Tenant: r.Caller.Tenant.ID, Name: s.Name()}
 	call := session.Call{Turns: r.Facts.Turns, Context: r.Facts.InputTokens}
 	if b.Loop.Repeats > 0 {
 		call.Tools = session.LastCalls(&r.Facts, r.Body)
 	}
 	var room bool
-	if s.Signal, room = k.sessions.Open(r.sessionKey(), call, b, k.Now()); !room {
+	if s.Signal, room = k.sessions.Open(s.key, call, b, k.Now()); !room {
 		return &wire.Error{
 			Kind: wire.KindThrottling, RetryAfterMillis: time.Minute.Milliseconds(),
 			Message: "too many sessions of this tenant are open. Request " + r.ID,
@@ -132,14 +133,10 @@ func enter(ctx context.Context, k *Asker, r *Request) *wire.Error {
 	return nil
 }
 
-func (r *Request) sessionKey() session.Key {
-	return session.Key{Tenant: r.Caller.Tenant.ID, Name: r.Session.Name()}
-}
-
 // spent adds what an attempt cost to what its session spends.
 func spent(a *Attempt) {
-	if r := a.request; r.Session.budget != nil && a.Payer == nil {
-		a.asker.sessions.Spent(r.sessionKey(), a.Costs.Total(), a.End.At)
+	if s := &a.request.Session; s.budget != nil && a.Payer == nil {
+		a.asker.sessions.Spent(s.key, a.Costs.Total(), a.End.At)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/batchjob"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
@@ -138,13 +139,10 @@ func (p *Plan) make(r *Request) *wire.Error {
 // pricedTier is which tier's price a leg has before any is tried.
 func pricedTier(op wire.Operation, f *wire.Facts) string {
 	if op == wire.OpCreateBatch {
-		return tierBatch
+		return batchjob.Tier
 	}
 	return f.ServiceTier
 }
-
-// tierBatch is what batch jobs are priced as.
-const tierBatch = "batch"
 
 // chooseProfile finds the profile by which the bill says who pays. AWS takes profiles on its own paths alone.
 func (p *Plan) chooseProfile(r *Request, payer *tenant.Tenant) *wire.Error {

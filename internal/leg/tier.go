@@ -64,10 +64,7 @@ func (p *Plan) chooseTiers(r *Request) *wire.Error {
 	}
 	set := tierPolicy(r, p)
 	if reserved {
-		set = &config.Tier{Try: config.CapacityReserved, Then: config.TierDefault}
-		if _, _, ok := wire.AskTier(p.Facts, set.Try); !ok {
-			return nil
-		}
+		set = askable(p, &config.Tier{Try: config.CapacityReserved, Then: config.TierDefault})
 	}
 	if set == nil {
 		return nil
@@ -105,6 +102,11 @@ func tierPolicy(r *Request, p *Plan) *config.Tier {
 	if set == nil || !r.Target.Op.Writes() {
 		return nil
 	}
+	return askable(p, set)
+}
+
+// askable is set where a request can ask for the tier that it tries, nil for one that names a tier or cannot.
+func askable(p *Plan, set *config.Tier) *config.Tier {
 	if _, _, ok := wire.AskTier(p.Facts, set.Try); !ok {
 		return nil
 	}
