@@ -19,17 +19,7 @@ type RequestList = list
 func (c *Client) Each(
 	ctx context.Context, f decision.Filter, most int, yield func(*decision.Decision),
 ) (since time.Time, silent []Silent) {
-	for _, gateway := range c.Gateways {
-		read, err := c.eachOf(ctx, gateway, &f, most, yield)
-		if err != nil {
-			silent = append(silent, Silent{gateway, err})
-			continue
-		}
-		if read.After(since) {
-			since = read
-		}
-	}
-	return since, silent
+	return c.inTurn(func(gateway string) (time.Time, error) { return c.eachOf(ctx, gateway, &f, most, yield) })
 }
 
 func (c *Client) eachOf(

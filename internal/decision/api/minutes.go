@@ -18,8 +18,14 @@ type MinuteSums = minuteList
 func (c *Client) Minutes(
 	ctx context.Context, from, to time.Time, yield func(*decision.Row),
 ) (since time.Time, silent []Silent) {
+	return c.inTurn(func(gateway string) (time.Time, error) { return c.minutesOf(ctx, gateway, from, to, yield) })
+}
+
+// inTurn asks one gateway after the other. It returns from when on all that were heard have what
+// there was, and who was not heard.
+func (c *Client) inTurn(ask func(gateway string) (since time.Time, err error)) (since time.Time, silent []Silent) {
 	for _, gateway := range c.Gateways {
-		kept, err := c.minutesOf(ctx, gateway, from, to, yield)
+		kept, err := ask(gateway)
 		if err != nil {
 			silent = append(silent, Silent{gateway, err})
 			continue
