@@ -5,10 +5,24 @@ import "github.com/prometheus/client_golang/prometheus"
 // Differing is a tenant whose budgets or limits another gateway's file has otherwise.
 type Differing struct{ Gateway, Tenant string }
 
-// differing shows them, each as a 1.
-type differing struct {
-	read func() []Differing
-	desc *prometheus.Desc
+// Absent is a member of a pool that takes no calls at present.
+type Absent struct{ Upstream, Model, Reason string }
+
+// ones shows what is on a list, each as a 1.
+type ones[T any] struct {
+	read   func() []T
+	labels func(T) []string
+	desc   *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (o *ones[T]) Describe(out chan<- *prometheus.Desc) { out <- o.desc }
+
+// Collect implements prometheus.Collector.
+func (o *ones[T]) Collect(out chan<- prometheus.Metric) {
+	for _, one := range o.read() {
+		out <- prometheus.MustNewConstMetric(o.desc, prometheus.GaugeValue, 1, o.labels(one)...)
+	}
 }
 
 // WatchLists reads, at each scrape, which limits differ, which members of pools are out, and how quotas stand. Each
@@ -17,42 +31,17 @@ func (m *Metrics) WatchLists(limits func() []Differing, members func() []Absent,
 	if m == nil {
 		return
 	}
-	m.registry.MustRegister(&differing{limits, prometheus.NewDesc("sluice_limits_differ",
+	m.registry.MustRegister(&ones[Differing]{limits, func(d Differing) []string {
+		return []string{d.Gateway, d.Tenant}
+	}, prometheus.NewDesc("sluice_limits_differ",
 		"1 for a tenant whose budgets or limits that gateway's file has otherwise; at most 100 are shown.",
 		[]string{"gateway", "tenant"}, nil)})
-	m.registry.MustRegister(&absent{members, prometheus.NewDesc("sluice_pool_member_out",
+	m.registry.MustRegister(&ones[Absent]{members, func(a Absent) []string {
+		return []string{a.Upstream, a.Model, a.Reason}
+	}, prometheus.NewDesc("sluice_pool_member_out",
 		"1 for a member of a pool that takes no calls of a model at present, or of all with an empty label; at most 100.",
 		[]string{"upstream", "model", "reason"}, nil)})
 	m.registry.MustRegister(quotaList(quotas))
-}
-
-// Describe implements prometheus.Collector.
-func (d *differing) Describe(out chan<- *prometheus.Desc) { out <- d.desc }
-
-// Collect implements prometheus.Collector.
-func (d *differing) Collect(out chan<- prometheus.Metric) {
-	for _, one := range d.read() {
-		out <- prometheus.MustNewConstMetric(d.desc, prometheus.GaugeValue, 1, one.Gateway, one.Tenant)
-	}
-}
-
-// Absent is a member of a pool that takes no calls at present.
-type Absent struct{ Upstream, Model, Reason string }
-
-// absent shows them, each as a 1.
-type absent struct {
-	read func() []Absent
-	desc *prometheus.Desc
-}
-
-// Describe implements prometheus.Collector.
-func (a *absent) Describe(out chan<- *prometheus.Desc) { out <- a.desc }
-
-// Collect implements prometheus.Collector.
-func (a *absent) Collect(out chan<- prometheus.Metric) {
-	for _, one := range a.read() {
-		out <- prometheus.MustNewConstMetric(a.desc, prometheus.GaugeValue, 1, one.Upstream, one.Model, one.Reason)
-	}
 }
 
 // Quota is how the quota of some models at an upstream stands, in the order of quotaSeries.
