@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -33,7 +32,7 @@ func TestSpill(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			t.Helper()
-			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))) // when there are prices
+			sleepUntilPriced()
 			b := newBench(s, func(r *engine.Request) reply {
 				if r.Model == floorARN && strings.Contains(r.Target, "provisioned-model") {
 					return floor
@@ -45,16 +44,9 @@ func TestSpill(t *testing.T) {
 			if got := res.Header.Get("x-sluice-capacity"); res.Status != 200 || time.Since(began) != took || got != header {
 				t.Errorf("%d after %s, capacity %q; want %s, %q", res.Status, time.Since(began), got, took, header)
 			}
-			if res.Stream != nil {
-				io.Copy(io.Discard, res.Stream)
-				res.Stream.Close()
-			}
-			b.line.Close(t.Context())
+			b.end(t, res)
 			if diff := cmp.Diff(rows, b.books.rows()); diff != "" {
 				t.Error(diff)
-			}
-			if n := b.upstream.active.Load(); n != 0 {
-				t.Errorf("%d calls are open", n)
 			}
 		})
 	}
@@ -81,7 +73,7 @@ func TestSpill(t *testing.T) {
 func TestSpillFull(t *testing.T) {
 	s := compiledFor(t, flexible, "    mode: rules\n"+bought)
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+		sleepUntilPriced()
 		b := newBench(s, func(*engine.Request) reply { return reply{text: "yes", output: 500} })
 		ask := func() string {
 			res := b.line.Serve(b.ask(t.Context(), wire.OpConverse, hello))
@@ -110,7 +102,7 @@ func TestReservedTier(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			t.Helper()
-			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+			sleepUntilPriced()
 			asked := ""
 			b := newBench(s, func(r *engine.Request) reply {
 				asked = tierOf(r)

@@ -129,6 +129,22 @@ func (b *bench) ask(caller context.Context, op wire.Operation, body string, more
 	}
 }
 
+// sleepUntilPriced sets a bubble's clock to a day for which there are prices.
+func sleepUntilPriced() { time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))) }
+
+// end reads an answer to its end and ends the line, which must leave no call open.
+func (b *bench) end(t *testing.T, res *Response) {
+	t.Helper()
+	if res.Stream != nil {
+		io.Copy(io.Discard, res.Stream)
+		res.Stream.Close()
+	}
+	b.line.Close(t.Context())
+	if n := b.upstream.active.Load(); n != 0 {
+		t.Errorf("%d calls are open", n)
+	}
+}
+
 type text string
 
 func (s text) ReadAll() ([]byte, *wire.Error) { return []byte(s), nil }

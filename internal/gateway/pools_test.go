@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -49,22 +48,15 @@ func TestPoolFailsOver(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			t.Helper()
-			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+			sleepUntilPriced()
 			b := newBench(s, func(r *engine.Request) reply { return replies[r.Upstream] })
 			res := b.line.Serve(b.direct(t, op, hello))
 			if res.Status != status || res.Header.Get("x-sluice-region") != regions {
 				t.Errorf("%d, region %q; want %d, %q", res.Status, res.Header.Get("x-sluice-region"), status, regions)
 			}
-			if res.Stream != nil {
-				io.Copy(io.Discard, res.Stream)
-				res.Stream.Close()
-			}
-			b.line.Close(t.Context())
+			b.end(t, res)
 			if diff := cmp.Diff(rows, b.books.calls()); diff != "" {
 				t.Error(diff)
-			}
-			if n := b.upstream.active.Load(); n != 0 {
-				t.Errorf("%d calls are open", n)
 			}
 		})
 	}
@@ -99,7 +91,7 @@ func TestPoolFailsOver(t *testing.T) {
 func TestPoolIsOut(t *testing.T) {
 	s := compiledFor(t, flexible, pooled)
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+		sleepUntilPriced()
 		throttled, asked := true, []string{}
 		b := newBench(s, func(r *engine.Request) reply {
 			asked = append(asked, r.Upstream)
@@ -178,7 +170,7 @@ model_upstreams: {"*": all}
 	body := fmt.Sprintf(`{"system":[{"text":"%s"},{"cachePoint":{"type":"default"}}],"messages":[{"role":"user",`+
 		`"content":[{"text":"hello"}]}]}`, strings.Repeat("a long system prompt ", 800))
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+		sleepUntilPriced()
 		var asked []string
 		b := newBench(s, func(r *engine.Request) reply {
 			asked = append(asked, r.Upstream)
@@ -216,7 +208,7 @@ model_upstreams: {"*": all}
 		s := compiledFor(t, flexible, fmt.Sprintf(quotas, wait, members))
 		synctest.Test(t, func(t *testing.T) {
 			t.Helper()
-			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+			sleepUntilPriced()
 			var mu sync.Mutex
 			var order, got []string
 			b := newBench(s, func(r *engine.Request) reply {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,7 +35,7 @@ func TestTiers(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			t.Helper()
-			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))) // when there are prices
+			sleepUntilPriced()
 			b := newBench(s, func(r *engine.Request) reply {
 				if tierOf(r) == "flex" {
 					return flex
@@ -50,16 +49,9 @@ func TestTiers(t *testing.T) {
 				t.Errorf("%d after %s, tier %q; want %s, %q", res.Status, time.Since(began), res.Header.Get("x-sluice-tier"),
 					took, header)
 			}
-			if res.Stream != nil {
-				io.Copy(io.Discard, res.Stream)
-				res.Stream.Close()
-			}
-			b.line.Close(t.Context())
+			b.end(t, res)
 			if diff := cmp.Diff(rows, b.books.rows()); diff != "" {
 				t.Error(diff)
-			}
-			if n := b.upstream.active.Load(); n != 0 {
-				t.Errorf("%d calls are open", n)
 			}
 		})
 	}
@@ -88,7 +80,7 @@ func TestTierIsAskedFor(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			t.Helper()
-			time.Sleep(time.Until(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)))
+			sleepUntilPriced()
 			var asked []string
 			b := newBench(s, func(r *engine.Request) reply {
 				asked = append(asked, tierOf(r))
