@@ -2,10 +2,10 @@ package advice
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/decision"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -93,11 +93,10 @@ func (w *Waiting) Add(d *decision.Decision) {
 
 // priced is what a call did cost, and what it would have saved in batch.
 func (w *Waiting) priced(tenant string, leg *decision.Leg) (cost, saved money.Pico) {
-	root, _, _ := strings.Cut(tenant, "/")
 	t := &leg.Tokens
 	r := decision.Row{
-		Root: root, Model: leg.Model, Tier: leg.Tier, Input: t.Input.N, Output: t.Output.N, CacheRead: t.CacheRead.N,
-		CacheWrite5m: t.CacheWrite5m.N, CacheWrite1h: t.CacheWrite1h.N, Cost: leg.Cost,
+		Root: record.RootOf(tenant), Model: leg.Model, Tier: leg.Tier, Input: t.Input.N, Output: t.Output.N,
+		CacheRead: t.CacheRead.N, CacheWrite5m: t.CacheWrite5m.N, CacheWrite1h: t.CacheWrite1h.N, Cost: leg.Cost,
 	}
 	return money.Pico(leg.Cost), w.book.saves(&r, &w.lever)
 }

@@ -38,6 +38,9 @@ func Corrected(cfg *config.Config) (dir journal.Dir, ever bool) {
 // ClosingsFile is where the months are noted that were closed of an embedded ledger.
 func ClosingsFile(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "closings") }
 
+// JobsFile is where an embedded ledger keeps who started which job.
+func JobsFile(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "jobs") }
+
 // ReconciledDir is where comparisons with bills are kept.
 func ReconciledDir(cfg *config.Config) reconcile.Dir {
 	return reconcile.Dir(filepath.Join(cfg.DataDir, "reconciled"))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -321,7 +320,7 @@ func openOwners(cfg *config.Config) (all owners, done func(), err error) {
 		}
 		return shared.Jobs(), func() { shared.Close() }, nil //nolint:errcheck // it was only read
 	}
-	jobs, err := embedded.OpenJobs(filepath.Join(cfg.DataDir, "jobs"), time.Now)
+	jobs, err := embedded.OpenJobs(command.JobsFile(cfg), time.Now)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -175,7 +175,7 @@ func openStore(ctx context.Context, cfg *config.Config, o accountsOptions) (stor
 
 func openEmbedded(cfg *config.Config) (store, error) {
 	state := &embedded.State{FingerprintFile: filepath.Join(cfg.DataDir, "fingerprint")}
-	jobs, err := embedded.OpenJobs(filepath.Join(cfg.DataDir, "jobs"), time.Now)
+	jobs, err := embedded.OpenJobs(command.JobsFile(cfg), time.Now)
 	if err != nil {
 		return store{}, err
 	}
