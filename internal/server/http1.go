@@ -290,14 +290,12 @@ func (h *http1) handle(ctx *fasthttp.RequestCtx) {
 	c.sender.ask()
 	s.begin()
 	h.openBody(ctx, r)
-	hd := &r.head
-	r.request = gateway.Request{
-		ID: id, Method: hd.method, Target: hd.target, Authority: hd.authority, From: c.caller(hd.header),
-		Header: hd.header, ContentLength: hd.length, Body: &r.body,
-		Account: &r.account, Caller: &r.caller, Received: received, Sender: &c.sender,
-	}
+	hd, q := &r.head, &r.request // set in place: the stack is to stay small while streams are sent
+	q.ID, q.Method, q.Target, q.Authority, q.From = id, hd.method, hd.target, hd.authority, c.caller(hd.header)
+	q.Header, q.ContentLength, q.Body = hd.header, hd.length, &r.body
+	q.Account, q.Caller, q.Received, q.Sender = &r.account, &r.caller, received, &c.sender
 	s.watcher.Add(&c.watch, &r.caller)
-	res, panicked := s.answer(&r.request, &r.body)
+	res, panicked := s.answer(q, &r.body)
 	if panicked || mustClose(&r.body) || c.sender.spent() {
 		h.end(ctx)
 	}

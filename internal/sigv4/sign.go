@@ -38,11 +38,20 @@ func newSigningKey(key [sha256.Size]byte) *signingKey {
 	return &signingKey{sync.Pool{New: func() any { return &keyedMAC{Hash: hmac.New(sha256.New, key[:])} }}}
 }
 
-// keyedMAC is an HMAC of one key with the memory that a signature takes.
+// keyedMAC is an HMAC of one key with the memory that a signature takes. On the stack it would have the goroutine of
+// each caller grow to twice its size.
 type keyedMAC struct {
 	hash.Hash
-	sum  [sha256.Size]byte
-	text []byte
+	sum    [sha256.Size]byte
+	text   []byte
+	fields wire.Header
+	names  []string
+}
+
+// forget leaves the memory and nothing of the request in it.
+func (m *keyedMAC) forget() {
+	clear(m.fields)
+	clear(m.names)
 }
 
 // keyOf is what a signing key depends on beside region and service.
@@ -71,13 +80,12 @@ func (s *Signer) Sign(added wire.Header, req *Request, creds Credentials, now ti
 	if req.SendBodyHash {
 		added = append(added, wire.Field{Name: fieldBodyHash, Value: hex.EncodeToString(req.BodyHash[:])})
 	}
-	var fields [32]wire.Field // on the stack, enough for what is forwarded
-	var names [33]string
-	d := draft{req: req, stamp: stamp, scope: scope{stamp[:dayLength], s.region, s.service}}
-	d.fields = append(append(fields[:0], added[before:]...), req.Header...)
-	d.names = appendNamesToSign(names[:0], d.fields)
 	m, _ := key.macs.Get().(*keyedMAC)
 	defer key.macs.Put(m)
+	defer m.forget()
+	m.fields = append(append(m.fields[:0], added[before:]...), req.Header...)
+	m.names = appendNamesToSign(m.names[:0], m.fields)
+	d := draft{req, m.fields, m.names, stamp, scope{stamp[:dayLength], s.region, s.service}}
 	m.Reset()
 	m.text = d.appendToSign(m.text[:0])
 	m.Write(m.text)

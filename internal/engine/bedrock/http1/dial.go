@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"sync"
 )
 
 // Route is how connections to the upstream are made.
@@ -25,7 +26,10 @@ func (c *Client) connection(ctx context.Context) (*conn, error) {
 	if kept != nil || err != nil {
 		return kept, err
 	}
-	made, err := c.dial(ctx)
+	var made *conn
+	var dialed sync.WaitGroup
+	dialed.Go(func() { made, err = c.dial(ctx) }) // deep down: the caller's stack is to stay small for a long stream
+	dialed.Wait()
 	if err != nil {
 		c.pool.forget()
 		return nil, err
