@@ -64,10 +64,10 @@ func Calls(s *snapshot.Snapshot, models []string) []Call {
 	seen := map[string]bool{}
 	for i := range s.Config.Tenants {
 		t := s.Tenants.Lookup(s.Config.Tenants[i].ID)
-		if t == nil || t.Role == (role.Role{}) || len(all) >= maxCalls {
+		if t == nil || t.Role() == (role.Role{}) || len(all) >= maxCalls {
 			continue
 		}
-		if as := fmt.Sprint(t.Upstream, t.Role); !seen[as] {
+		if as := fmt.Sprint(t.Upstream, t.Role()); !seen[as] {
 			seen[as] = true
 			at := pools.First(s.Config.Pools, t.Upstream)
 			all = append(all, Call{Model: anyModel, Upstream: at, Tenant: t, Identity: true})
@@ -85,7 +85,7 @@ func namedCalls(s *snapshot.Snapshot, models []string) (all []Call) {
 	add := func(model string, t *tenant.Tenant) {
 		name, as := "", role.Role{}
 		if t != nil {
-			name, as = t.Upstream, t.Role
+			name, as = t.Upstream, t.Role()
 		}
 		upstream, refused := s.Router.Upstream(model, name)
 		w := way{model, upstream, as}
@@ -102,7 +102,7 @@ func namedCalls(s *snapshot.Snapshot, models []string) (all []Call) {
 		add(model, nil)
 		for i := range s.Config.Tenants {
 			t := s.Tenants.Lookup(s.Config.Tenants[i].ID)
-			own := t != nil && (t.Upstream != "" || t.Role != role.Role{})
+			own := t != nil && (t.Upstream != "" || t.Role() != role.Role{})
 			if own && t.AllowsModel(model, s.Router.Priced(model).ID) {
 				add(model, t)
 			}

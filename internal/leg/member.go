@@ -237,7 +237,7 @@ func needs(k *Asker, r *Request, p *Plan) (key quota.Key, limits quota.Limits, a
 		if !q.Models.Match(p.Model) && !q.Models.Match(priced.Foundation) {
 			continue
 		}
-		key = quota.Key{Upstream: p.Upstream, Models: strings.Join(q.Patterns, " "), Role: r.Caller.Tenant.Role.ARN}
+		key = quota.Key{Upstream: p.Upstream, Models: strings.Join(q.Patterns, " "), Role: r.Caller.Tenant.Role().ARN}
 		limits = quota.Limits{
 			Tokens: q.TokensPerMinute, Requests: q.RequestsPerMinute, Wait: q.Wait, Waiting: q.Waiting,
 		}

@@ -59,7 +59,7 @@ func (o *outgoing) shape(r *Request, p *Plan, splices []wire.Splice) {
 		}
 	}
 	o.shaped = engine.Request{
-		Upstream: p.Upstream, Role: r.Caller.Tenant.Role, Model: p.ID(), Op: target.Op,
+		Upstream: p.Upstream, Role: r.Caller.Tenant.Role(), Model: p.ID(), Op: target.Op,
 		Method: r.Method, Target: o.path, Header: o.header, Body: body, BodyHash: hash,
 		Account: r.Account,
 	}

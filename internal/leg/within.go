@@ -24,7 +24,7 @@ func (k *Asker) Find(ctx context.Context, r *Request, asked string) *wire.Error 
 	if !ok {
 		return nil
 	}
-	q := router.ProfileQuery{Model: model, Upstream: pools.First(r.Snapshot.Config.Pools, t.Upstream), Role: t.Role}
+	q := router.ProfileQuery{Model: model, Upstream: pools.First(r.Snapshot.Config.Pools, t.Upstream), Role: t.Role()}
 	if err := k.profiles.FindOut(ctx, find, source, q, k.Now); err != nil {
 		k.Log.Warn("the model behind an inference profile is not known; a line in model_map names it",
 			"profile", q.Model, "err", err)
@@ -60,7 +60,7 @@ func (r *Request) signer(of string) (perimeter.Signer, *wire.Error) {
 // signedBy is as whom calls of an upstream are signed.
 func (r *Request) signedBy(upstream string) perimeter.Signer {
 	t := r.Caller.Tenant
-	s := perimeter.Signer{Tenant: t.ID, Upstream: upstream, Role: t.Role, Offline: r.Snapshot.Upstream == nil}
+	s := perimeter.Signer{Tenant: t.ID, Upstream: upstream, Role: t.Role(), Offline: r.Snapshot.Upstream == nil}
 	s.Accounts, _ = r.Snapshot.Upstream.(perimeter.Accounts)
 	return s
 }

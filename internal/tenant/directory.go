@@ -126,11 +126,8 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
 		Stores: c.Store == "allow", Converse: !c.NativePaths, Injects: c.PromptCache.Inject == "auto",
 		Residency: c.Residency, Require: c.Require, Tier: c.Tier, Session: c.Session,
-		Batch:  c.Batch,
-		models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
-	}
-	if c.Role != nil {
-		t.Role = *c.Role
+		Batch: c.Batch,
+		role:  c.Role, models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}
 	if c.Models != nil {
 		t.models = glob.CompileList(c.Models)

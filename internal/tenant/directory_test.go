@@ -33,7 +33,7 @@ func TestBuildCarriesTheTenant(t *testing.T) {
 		Limits:       config.Limits{RequestsPerMinute: 600},
 	}
 	got := mustBuild(t, nil, c).Lookup(c.ID)
-	if got.Root != "acme" || got.Upstream != c.Upstream || got.Role != *c.Role ||
+	if got.Root != "acme" || got.Upstream != c.Upstream || got.Role() != *c.Role ||
 		got.OnLedgerLoss != c.OnLedgerLoss ||
 		got.Cap != c.OutputTokens || !slices.Equal(got.Budgets, c.Budgets) || got.Limits != c.Limits {
 		t.Errorf("%+v", got)

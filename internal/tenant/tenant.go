@@ -18,19 +18,14 @@ type Tenant struct {
 	// first: their budgets and limits apply as well.
 	Ancestors []*Tenant
 	Upstream  string
-	Role      role.Role // where it differs from its upstream's; zero for nowhere
 	// Cap is nil when the output is not capped.
 	Cap *config.OutputTokens
-	// Injects is whether points are put into its prompts where that pays.
-	Injects bool
 
 	Budgets      []config.Budget
 	Limits       config.Limits
 	OnLedgerLoss string
 	// UnsupportedFields is that of the configuration.
 	UnsupportedFields string
-	// Stores is whether AWS may keep its responses.
-	Stores bool
 	// Residency is how far its requests may go, "" where nothing says so, and Require the terms that its models must
 	// come with: the strictest of its own and of those above it.
 	Residency string
@@ -41,12 +36,25 @@ type Tenant struct {
 	Session *config.SessionBudget
 	// Batch is under which terms it starts batch jobs, nil for none: its own alone.
 	Batch *config.Batch
+	// Stores is whether AWS may keep its responses.
+	Stores bool
+	// Injects is whether points are put into its prompts where that pays.
+	Injects bool
 	// Converse is whether Chat Completions and Responses go by Converse where AWS has these paths, too.
 	Converse bool
 
+	role         *role.Role // nil for that of its upstream: there may be 100,000 tenants
 	models, deny glob.List
 	operations   map[wire.Operation]bool
 	profiles     map[modelKey]string // those above it have too, nil for none
+}
+
+// Role is the role that is assumed for it, where that differs from its upstream's; zero for nowhere.
+func (t *Tenant) Role() role.Role {
+	if t.role == nil {
+		return role.Role{}
+	}
+	return *t.role
 }
 
 // modelKey is a model in whatever spelling, with the scope of its profile.

@@ -190,7 +190,7 @@ func askUpstreams(ctx context.Context, s *snapshot.Snapshot, models []string) []
 	defer e.Close()
 	ask := func(ctx context.Context, of *tenant.Tenant, r *engine.Request) (*engine.Response, error) {
 		if of != nil {
-			r.Role = of.Role
+			r.Role = of.Role()
 		}
 		return e.Attempt(ctx, r)
 	}
