@@ -4,6 +4,7 @@ import (
 	"cmp"
 	_ "embed"
 	"fmt"
+	"maps"
 	"math/big"
 	"path/filepath"
 	"regexp"
@@ -397,8 +398,15 @@ func Quickstart() []byte { return append([]byte(nil), quickstart...) }
 const shippedBooks = 2
 
 // shippedPrices reads the price books in the program, which come before those that
-// the operator names.
+// the operator names and before all else, or takes them from the previous configuration: they are always the same.
 func (d *decoder) shippedPrices(main *tree, c *Config) {
+	if old := d.previous; old != nil {
+		c.Prices = slices.Clone(old.Prices[:shippedBooks])
+		d.files = append(d.files, old.source.files[1:1+shippedBooks]...)
+		d.shipped = old.source.shipped
+		maps.Copy(main.at, d.shipped)
+		return
+	}
 	for _, f := range []struct {
 		name string
 		data []byte
@@ -408,6 +416,7 @@ func (d *decoder) shippedPrices(main *tree, c *Config) {
 			c.Prices[len(c.Prices)-1].Shipped = true
 		}
 	}
+	d.shipped = maps.Clone(main.at)
 }
 
 // shippedModels reads the catalogue in the program, which comes before the files

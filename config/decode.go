@@ -25,7 +25,8 @@ type decoder struct {
 	// previous is an earlier configuration whose included files may be the same;
 	// nil for none.
 	previous *Config
-	parts    []part // included so far
+	parts    []part           // included so far
+	shipped  map[string]place // what main has of the price books in the program
 	// shape gets the JSON Schema of what would be read; nil to read.
 	shape shape
 	// nodes is how many values were read, bounded because aliases multiply.

@@ -101,12 +101,12 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 	}
 	c.DataDir = absolute(main.file, c.DataDir)
 	if d.unreadable { // whatever else is missing is missing because of that
-		c.source = &source{files: d.files, at: main.at}
+		c.source = &source{files: d.files, at: main.at, shipped: d.shipped}
 		return d.result(c)
 	}
 	d.include(main, c)
 	c.Terms = d.terms
-	c.source = &source{files: d.files, parts: d.parts, globs: d.includes, at: main.at}
+	c.source = &source{files: d.files, parts: d.parts, globs: d.includes, at: main.at, shipped: d.shipped}
 	c.source.unset = d.unset
 	known := faultPaths(d.faults)
 	maps.Copy(known, d.unset)

@@ -22,6 +22,8 @@ type source struct {
 	globs []string         // of include
 	unset map[string]bool  // paths of what was not needed and is not known
 	at    map[string]place // without what is in tenants and cascades of parts
+	// shipped is the part of at that is in the price books of the program.
+	shipped map[string]place
 
 	reopened reopened
 }

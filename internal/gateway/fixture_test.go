@@ -63,6 +63,9 @@ var credentials = sync.OnceValues(func() (*tenant.Secrets, tenant.Credentials) {
 	return secrets, c
 })
 
+// loaded is the first configuration of the tests: others share its price books, which take most of the time to read.
+var loaded atomic.Pointer[config.Config]
+
 // compiled is a snapshot whose cascade has these further settings.
 func compiled(t testing.TB, cascade string) *snapshot.Snapshot {
 	t.Helper()
@@ -89,10 +92,11 @@ cascades:
     light: %q
     escalation: %q
 %s`, t.TempDir(), escalationModel, key.KeyID, models.light, models.escalation, cascade))
-	cfg, err := config.Load(file, func(string) string { return "" })
+	cfg, err := config.Reload(loaded.Load(), file, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
+	loaded.CompareAndSwap(nil, cfg)
 	for i := range cfg.Cascades {
 		cfg.Cascades[i].CheckTimeout = time.Minute // a busy machine needs more than the preset
 	}
