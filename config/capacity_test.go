@@ -22,6 +22,20 @@ func TestCapacityMistakes(t *testing.T) {
 	f("kind: endpoint, "+endpoint+"usd_per_hour: 1", "")
 	f("kind: reserved, tenants: [acme], usd_per_month: 1, term: 1-month", "")
 
+	const imported = "arn: 'arn:aws:bedrock:us-east-1:123456789012:imported-model/a', "
+	f("kind: imported, "+imported+"usd_per_minute: 0.05718, units: 8, copies: 2, usd_per_month: 1.95", "")
+	f("kind: imported, "+imported+"usd_per_hour: 1", "imported needs usd_per_minute, and no usd_per_hour")
+	f("kind: imported, "+arn+"usd_per_minute: 1", "must be an ARN such as arn:aws:bedrock:us-east-1:123456789012:imported")
+	f("kind: imported, "+imported+"usd_per_minute: 9000000", "costs more in a month than a ledger counts")
+	f("kind: imported, "+imported+"usd_per_minute: 1, term: 1-month", "imported is bought for none")
+	f("kind: imported, "+imported+"usd_per_minute: 1, first_byte: 1s", "first_byte: is not for imported")
+	f("kind: imported, "+imported+"usd_per_minute: 1, input_tokens_per_minute: 1", "a window is used whole or not at all")
+	f("kind: imported, "+imported+"usd_per_minute: 1, spill_to: 'arn:aws:bedrock:us-east-1:123456789012:imported-model/a'",
+		"must be another model than the imported one")
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, spill_to: b", "spill_to: is for imported alone")
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, copies: 2", "copies: is for imported alone")
+	f("kind: provisioned, "+arn+"usd_per_hour: 1, usd_per_minute: 1", "usd_per_minute: is for imported alone")
+
 	f("kind: provisioned, "+arn+"usd_per_hour: 0", "must be more than nothing")
 	f("kind: provisioned, "+arn+"units: 2", "provisioned needs usd_per_hour, and no usd_per_month")
 	f("kind: reserved, tenants: [acme], usd_per_hour: 1, term: 1-month",
@@ -38,5 +52,5 @@ func TestCapacityMistakes(t *testing.T) {
 	f("kind: reserved, "+arn+"tenants: [acme], usd_per_month: 1, term: 1-month", "reserved has no ARN")
 	f("kind: provisioned, "+arn+"usd_per_hour: 1, tenants: [other]", `there is no tenant "other"`)
 	f("kind: provisioned, "+arn+"usd_per_hour: 1, idle_to: other", `there is no tenant "other"`)
-	f("kind: rented, "+arn+"usd_per_hour: 1", "must be one of provisioned, reserved, endpoint")
+	f("kind: rented, "+arn+"usd_per_hour: 1", "must be one of provisioned, reserved, endpoint, imported")
 }

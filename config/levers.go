@@ -18,24 +18,28 @@ const (
 	CapacityProvisioned = "provisioned" // model units of provisioned throughput
 	CapacityReserved    = "reserved"    // tokens a minute of the service tier reserved
 	CapacityEndpoint    = "endpoint"    // instances of an endpoint of the Bedrock Marketplace
+	CapacityImported    = "imported"    // copies of an imported model, paid while they are awake
 )
 
 // CapacityKinds are all of them.
-func CapacityKinds() [3]string {
-	return [...]string{CapacityProvisioned, CapacityReserved, CapacityEndpoint}
+func CapacityKinds() [4]string {
+	return [...]string{CapacityProvisioned, CapacityReserved, CapacityEndpoint, CapacityImported}
 }
 
-// Capacity is what is paid by the hour or the month, whether it is used or not.
+// Capacity is what is paid by the hour or the month, whether it is used or not, or in windows of five minutes.
 type Capacity struct {
 	Name, Kind string
 	ARN        string   // "" for reserved
 	Models     []string // ids whose calls it serves; the first is what the ARN is for
 	Tenants    []string // who may use it, with those below; nil for everybody
-	Units      int64    // model units or instances
+	Units      int64    // model units or instances, or units of one copy of an imported model
+	Copies     int64    // of an imported model that are awake at once, 1 for others
 	// Input and Output are tokens a minute that one unit serves, 0 where nobody knows.
 	Input, Output int64
 	Hour          money.Pico // for a unit and hour, 0 for reserved
-	Month         money.Pico // for a unit and month, of reserved alone
+	Month         money.Pico // for a unit and month, of reserved, and for what an imported model takes in storage
+	Minute        money.Pico // for a unit and minute in which a copy is awake, of imported alone
+	SpillTo       string     // the model that answers when an imported one is not loaded in time, "" for none
 	Term          string
 	From          time.Time     // the first day, UTC
 	To            time.Time     // the last day, zero without an end
@@ -48,6 +52,7 @@ var capacityTerms = map[string]map[string]int{
 	CapacityProvisioned: {"none": 0, "1-month": 1, "6-months": 6},
 	CapacityReserved:    {"1-month": 1, "3-months": 3},
 	CapacityEndpoint:    {"none": 0},
+	CapacityImported:    {"none": 0},
 }
 
 // Bound is the day before which it cannot be given up, From without a term.
@@ -55,7 +60,7 @@ func (c *Capacity) Bound() time.Time { return c.From.AddDate(0, capacityTerms[c.
 
 func capacitySection(d *decoder, v value, c *Capacity) {
 	kinds := CapacityKinds()
-	*c = Capacity{Units: 1, Term: "none"}
+	*c = Capacity{Units: 1, Copies: 1, Term: "none"}
 	d.section(v,
 		need("name", &c.Name, name),
 		need("kind", &c.Kind, oneOf(kinds[:]...)),
@@ -67,6 +72,9 @@ func capacitySection(d *decoder, v value, c *Capacity) {
 		key("output_tokens_per_minute", &c.Output, count),
 		key("usd_per_hour", &c.Hour, dollars),
 		key("usd_per_month", &c.Month, dollars),
+		key("usd_per_minute", &c.Minute, dollars),
+		key("copies", &c.Copies, whole[int64](1, 1000)),
+		key("spill_to", &c.SpillTo, name),
 		key("term", &c.Term, oneOf("none", "1-month", "3-months", "6-months")),
 		need("from", &c.From, day),
 		key("to", &c.To, day),
@@ -215,6 +223,7 @@ var arnParts = regexp.MustCompile(`^arn:[a-z-]+:([a-z]+):[a-z0-9-]+:[0-9]{12}:([
 var capacityARNs = map[string][2]string{
 	CapacityProvisioned: {"bedrock", "provisioned-model"},
 	CapacityEndpoint:    {"sagemaker", "endpoint"},
+	CapacityImported:    {"bedrock", "imported-model"},
 }
 
 // capacity checks what was bought. The ARNs are known like those of model_map.
@@ -233,6 +242,7 @@ func (v *validator) capacity() {
 		}
 		arns[c.ARN] = i
 		capacityPrice(v, c, fmt.Sprintf("capacity[%d]", i))
+		capacityImported(v, c, at)
 		capacityTerm(v, c, at)
 		capacityARN(v, c, at("arn"))
 		for k, id := range append(slices.Clip(c.Tenants), c.IdleTo) {
@@ -259,6 +269,9 @@ func capacityPrice(v *validator, c *Capacity, at string) {
 	has := func(amount money.Pico, of string) bool { return amount > 0 || v.unread[at+unread+of] }
 	switch {
 	case c.Kind == "":
+	case c.Kind == CapacityImported:
+		v.require(has(c.Minute, "minute") && c.Hour == 0, at,
+			"is paid by the minute: imported needs usd_per_minute, and no usd_per_hour; usd_per_month is for storage")
 	case reserved:
 		v.require(has(c.Month, "month") && c.Hour == 0, at,
 			"is paid by the month: reserved needs usd_per_month, and no usd_per_hour")
@@ -269,8 +282,23 @@ func capacityPrice(v *validator, c *Capacity, at string) {
 	}
 	const hours = 24 * 31
 	most := money.Pico(MaxDollars) * money.Dollar / money.Pico(max(c.Units, 1))
-	v.require(c.Hour <= most/hours && c.Month <= most, at,
+	v.require(c.Hour <= most/hours && c.Month <= most && c.Minute <= most/hours/60/money.Pico(max(c.Copies, 1)), at,
 		"costs more in a month than a ledger counts, %d dollars", MaxDollars)
+}
+
+// capacityImported checks what imported models have and other kinds do not, and the other way round.
+func capacityImported(v *validator, c *Capacity, at func(string) string) {
+	if c.Kind == CapacityImported {
+		v.require(c.Input == 0, at("input_tokens_per_minute"), "is not for imported: a window is used whole or not at all")
+		v.require(c.Output == 0, at("output_tokens_per_minute"), "is not for imported: a window is used whole or not at all")
+		v.require(c.FirstByte == 0, at("first_byte"),
+			"is not for imported: spill_to serves when cold_start of the upstream's retry has passed")
+		v.require(c.SpillTo != c.ARN || c.SpillTo == "", at("spill_to"), "must be another model than the imported one")
+		return
+	}
+	v.require(c.Minute == 0, at("usd_per_minute"), "is for imported alone")
+	v.require(c.Copies <= 1, at("copies"), "is for imported alone")
+	v.require(c.SpillTo == "", at("spill_to"), "is for imported alone: others spill to their model on demand")
 }
 
 // capacityTerm checks that there is such a term, and that it is kept.

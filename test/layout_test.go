@@ -97,6 +97,7 @@ var layers = map[string]int{
 	"internal/failover":              38, // which member of a pool takes a call
 	"internal/quota":                 38, // what accounts may use in a minute
 	"internal/capacity":              38, // what was bought by the hour or the month
+	"internal/meter/record/awake":    0,  // in which windows an imported model was awake
 	"internal/sigv4":                 30,
 	"internal/session":               38, // which session a request belongs to
 	"internal/reembed":               0,  // texts that are embedded again

@@ -59,9 +59,11 @@ type Seeker struct {
 }
 
 // Before is the block that a call of a model is sent to first, nil for none: the first one of the configuration.
+// Imported models are asked by their own ARN alone.
 func (t *Table) Before(model string, s Seeker) *Block {
 	return t.find(func(b *Block) bool {
-		return b.ARN != "" && slices.Contains(b.Models, model) && (s.Region == "" || b.region == s.Region) && b.serves(s)
+		first := b.ARN != "" && b.Kind != config.CapacityImported
+		return first && slices.Contains(b.Models, model) && (s.Region == "" || b.region == s.Region) && b.serves(s)
 	})
 }
 
@@ -104,5 +106,5 @@ func (b *Block) Tier() string { return b.Kind }
 
 // Word reports whether a service tier is a word of the books alone, which no request may ask for.
 func Word(tier string) bool {
-	return tier == config.CapacityProvisioned || tier == config.CapacityEndpoint
+	return tier == config.CapacityProvisioned || tier == config.CapacityEndpoint || tier == config.CapacityImported
 }

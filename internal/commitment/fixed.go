@@ -24,6 +24,7 @@ type Bill struct {
 	Cost, Idle money.Pico // the parts sum to Cost, and what is idle is one of them
 	Parts      []report.Fixed
 	Served     Tokens
+	Windows    int64 // of five minutes in which an imported model was awake
 }
 
 // Tokens are what capacity served. What a cache had is input, as AWS says nothing else.
@@ -35,11 +36,13 @@ type Query struct {
 	Models        map[string]string // what opaque ARNs stand for
 }
 
-// Bills are those of all capacity in a time. They fail with what reading the ledger fails with.
+// Bills are those of all capacity in a time. An imported model has two: of its windows, and of its storage where that
+// has a price. They fail with what reading the ledger fails with.
 func Bills(ctx context.Context, source report.Source, all []config.Capacity, q Query) ([]*Bill, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
+	all = withStorage(all)
 	// the ledger may have no hours of what is older
 	days := q.Now.Add(-record.KeepHours).UTC().Truncate(24 * time.Hour)
 	uses := make([]usage, len(all))
@@ -48,7 +51,11 @@ func Bills(ctx context.Context, source report.Source, all []config.Capacity, q Q
 	}
 	err := source.Rows(ctx, q.From, q.To, func(k record.RowKey, c record.Counters) error {
 		for i := range all {
-			if serves(&all[i], &k, q.Models) {
+			switch {
+			case !serves(&all[i], &k, q.Models):
+			case inWindows(&all[i]):
+				uses[i].wake(&k, &c)
+			default:
 				uses[i].add(&k, &c)
 			}
 		}
@@ -137,7 +144,11 @@ func (b *Bill) sheet() sheet {
 		s.rows = append(s.rows, [3]string{tenant, sharers[tenant].String(), percent(sharers[tenant], b.Cost)})
 	}
 	s.rows = append(s.rows, [3]string{"idle", b.Idle.String(), percent(b.Idle, b.Cost)})
-	if b.Input == 0 && b.Output == 0 {
+	if inWindows(b.Capacity) {
+		s.lines = append(s.lines, line{"windows", "windows of five minutes", fmt.Sprint(b.Windows)},
+			line{"copies", "copies counted in each", fmt.Sprint(b.Copies)})
+		s.notes = append(s.notes, windowsNote)
+	} else if b.Input == 0 && b.Output == 0 {
 		s.notes = append(s.notes,
 			"What a unit serves is not known: an hour in which anything was used counts as used whole.")
 	}
@@ -171,17 +182,28 @@ type usage struct {
 }
 
 func (u *usage) add(k *record.RowKey, c *record.Counters) {
-	t := Tokens{c.Input + c.CacheRead + c.CacheWrite5m + c.CacheWrite1h, c.Output}
+	t := served(c)
 	if t.Input <= 0 && t.Output <= 0 {
 		return
 	}
 	from, _ := u.span(k.Hour.UTC())
+	rows := u.rows(from)
+	rows[*k] = Tokens{rows[*k].Input + t.Input, rows[*k].Output + t.Output}
+}
+
+// rows are those of a span.
+func (u *usage) rows(from time.Time) map[record.RowKey]Tokens {
 	rows := u.spans[from]
 	if rows == nil {
 		rows = map[record.RowKey]Tokens{}
 		u.spans[from] = rows
 	}
-	rows[*k] = Tokens{rows[*k].Input + t.Input, rows[*k].Output + t.Output}
+	return rows
+}
+
+// served is what a row of the ledger says.
+func served(c *record.Counters) Tokens {
+	return Tokens{c.Input + c.CacheRead + c.CacheWrite5m + c.CacheWrite1h, c.Output}
 }
 
 // span is the one that a time is in.
@@ -204,25 +226,28 @@ func (u *usage) bill(c *config.Capacity, q *Query) *Bill {
 		b.To = q.Now.UTC()
 	}
 	b.To = latest(b.To, b.From)
+	if inWindows(c) {
+		u.shareWindows(b)
+		return b
+	}
 	for at := b.From; at.Before(b.To); {
 		from, to := u.span(at)
 		if b.To.Before(to) {
 			to = b.To
 		}
-		b.share(u.spans[from], at, to)
+		b.share(u.spans[from], at, to.Sub(at), paid(c, to)-paid(c, at))
 		at = to
 	}
 	return b
 }
 
-// share shares out what a block cost from one time to another. As much of it is used as of its input, or of its
+// share shares out what a block cost in a span. As much of it is used as of its input, or of its
 // output, whichever is more. A row's part is by what it had of both. Where nobody knows what units serve, all is used
 // in a span in which anything is.
-func (b *Bill) share(rows map[record.RowKey]Tokens, from, to time.Time) {
-	cost := paid(b.Capacity, to) - paid(b.Capacity, from)
+func (b *Bill) share(rows map[record.RowKey]Tokens, from time.Time, long time.Duration, cost money.Pico) {
 	b.Cost += cost
 	keys := slices.SortedFunc(maps.Keys(rows), order)
-	uses, total, fill := b.weigh(rows, keys, to.Sub(from))
+	uses, total, fill := b.weigh(rows, keys, long)
 	idle := cost
 	if total.Sign() > 0 {
 		used := new(big.Rat).Mul(fill, new(big.Rat).SetInt64(int64(cost)))
@@ -311,7 +336,7 @@ func paid(c *config.Capacity, until time.Time) money.Pico {
 	if !until.After(c.From) {
 		return 0
 	}
-	if c.Kind != config.CapacityReserved {
+	if c.Month == 0 {
 		return rated(c.Hour, c.Units, until.Sub(c.From), time.Hour)
 	}
 	var sum money.Pico

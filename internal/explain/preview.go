@@ -142,6 +142,9 @@ func (p *previewed) explain(i int, output int64) Leg {
 	if first := leg.First(planned); first != nil {
 		l.Capacity = fmt.Sprintf("%s, %s, and on demand when it is full, throttles or fails", first.Name, first.ARN)
 	}
+	if spare := leg.Spare(planned); spare != nil {
+		l.Capacity = fmt.Sprintf("%s, and %s when that is not loaded in time", planned.Model, spare.Model)
+	}
 	if pool := planned.Pool; pool.Pool != "" {
 		l.Pool = pool.Pool
 		for _, m := range pool.Members {

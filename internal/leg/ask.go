@@ -31,6 +31,8 @@ func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, t turn) (*Attempt,
 	switch {
 	case p.place.first != nil:
 		return k.askPlace(ctx, r, p, t)
+	case p.place.spare != nil:
+		return askImported(ctx, k, r, p, t)
 	case p.Pool.Pool != "":
 		return k.askPool(ctx, r, p, t)
 	case p.tiers.Try != "":
@@ -115,7 +117,7 @@ func (a *Attempt) repeats() bool {
 // and nobody waits until the light one is loaded.
 func cold(a *Attempt) bool {
 	followed := a.Role == router.RoleLight || a.Role == router.RolePartner
-	return followed && a.Response != nil && a.Response.ErrorType() == "ModelNotReadyException"
+	return followed && notReady(a)
 }
 
 // gone ends when nobody waits for the leg any more: what somebody else pays for runs

@@ -7,6 +7,8 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/capacity"
+	"github.com/sluice-gateway/sluice/internal/meter/budget"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -17,12 +19,15 @@ import (
 const (
 	SpillFull   = "full"   // by the gateway's own estimate of what is in use
 	SpillFailed = "failed" // it could not be reached, or broke before its first byte
+	// SpillNotReady is why another model answers than an imported one: that was not loaded in time.
+	SpillNotReady = "not_ready"
 )
 
 // place is where in capacity that was bought a plan goes. The zero value is on demand.
 type place struct {
 	first *capacity.Block // asked before the model itself, nil for none
 	own   *capacity.Block // that the call goes to, nil for on demand
+	spare *Plan           // of the model that answers when an imported one is not loaded in time, nil for none
 	name  string          // of the block, whether it served or was left
 	why   string          // it was left
 	taken *capacity.Taken
@@ -30,8 +35,11 @@ type place struct {
 
 // header says which capacity served, or why it did not: "nova-floor", or "nova-floor throttled, on demand".
 func (l *place) header() string {
-	if l.why == "" {
+	switch l.why {
+	case "":
 		return l.name
+	case SpillNotReady:
+		return l.name + " " + l.why + ", spilled"
 	}
 	return l.name + " " + l.why + ", on demand"
 }
@@ -48,7 +56,7 @@ func choosePlace(p *Plan, r *Request) *wire.Error {
 			return wire.Errorf(wire.KindAccessDenied,
 				"You do not have access to the model %s: the capacity is not for this tenant.", p.Model)
 		}
-		p.place = place{own: b, name: b.Name}
+		p.place = place{own: b, name: b.Name, spare: newSpare(p, r, b)}
 		p.SKU.Tier, p.SKU.Scope = b.Tier(), wire.ScopeRegion
 		return nil
 	}
@@ -133,4 +141,78 @@ func vacate(k *Asker, a *Attempt) {
 	}
 	input := u.Input.N + u.CacheRead.N + u.CacheWrite5m.N + u.CacheWrite1h.N
 	k.Gauge.Settle(b, a.place.taken, input, u.Output.N, a.End.At)
+}
+
+// Spare is the plan of the model that answers when the imported one of a plan is not loaded in time, nil for none.
+func Spare(p *Plan) *Plan { return p.place.spare }
+
+// newSpare plans the model that an imported one spills to, nil where none can answer: a cascade has another leg for
+// that, the caller may not have it, or it reads other bodies. Then the call waits for the imported one alone.
+func newSpare(p *Plan, r *Request, b *capacity.Block) *Plan {
+	op := r.Target.Op
+	switch {
+	case b.SpillTo == "", p.Role == router.RoleLight, p.Role == router.RolePartner, len(r.Further) > 0:
+		return nil
+	case !op.IsConverse() && !op.IsInvoke():
+		return nil
+	}
+	planned := r.Snapshot.Router.Leg(p.Role, b.SpillTo)
+	planned.Tier = p.Tier
+	again := r.Snapshot.Capacity.Behind(planned.Model)
+	switch {
+	case again != nil && again.Kind == config.CapacityImported, !r.Caller.Tenant.AllowsModel(planned.Model),
+		r.Caller.Tenant.DeniesModels() && r.Snapshot.Router.Hidden(planned.Model):
+		return nil
+	case op.IsInvoke() && (p.Dialect == nil || planned.Dialect != p.Dialect):
+		return nil
+	}
+	spare, err := NewPlan(r, planned, p.Index)
+	if err != nil {
+		return nil
+	}
+	return spare
+}
+
+// holdSpare has a plan hold what the spare one may come to: the imported one costs nothing more. A spare one that
+// cannot be accounted for under a budget is left out.
+func holdSpare(p *Plan, r *Request, table *estimate.Table, policy *budget.Policy) {
+	s := p.place.spare
+	if s == nil {
+		return
+	}
+	if err := s.Estimate(r, table, policy); err != nil {
+		p.place.spare = nil
+		return
+	}
+	for unit, n := range s.Cost {
+		p.Cost[unit] = max(p.Cost[unit], n)
+	}
+}
+
+// askImported asks an imported model until it had its time to be loaded, and then the spare one. Nothing was billed
+// until then: AWS answers 429 before anything is read.
+func askImported(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
+	first, count := *p, k.Telemetry.Metrics().Levers().CapacityCall
+	first.place.spare = nil
+	first.Cost[record.UnitUSD] = 0
+	a, err := k.ask(ctx, r, &first, t)
+	if err != nil {
+		return nil, err
+	}
+	left := ctx.Err() != nil || r.Gone.Err() != nil
+	if left || p.Payer != nil || !notReady(a) || !t.wanted() {
+		count(p.place.name, "served")
+		return a, nil
+	}
+	t.made, t.took = max(attempts(a), t.made), a.Took
+	leave(a)
+	count(p.place.name, SpillNotReady)
+	spare := *p.place.spare
+	spare.Path, spare.Reason = p.Path, "spilled_"+SpillNotReady
+	spare.place = place{name: p.place.name, why: SpillNotReady}
+	return k.ask(ctx, r, &spare, t)
+}
+
+func notReady(a *Attempt) bool {
+	return a.Response != nil && a.Response.ErrorType() == "ModelNotReadyException"
 }

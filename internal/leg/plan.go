@@ -412,6 +412,7 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 	}
 	p.Input = table.Likely(p.Model, p.Facts.DialectName(), int64(p.Facts.InputTokens), bound)
 	p.Cost = budget.Amounts{record.UnitUSD: worst.NanosUp(), record.UnitTokens: input + output.N}
+	holdSpare(p, r, table, policy)
 	return nil
 }
 

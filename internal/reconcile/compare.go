@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/record/awake"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -114,7 +115,7 @@ func Compare(ctx context.Context, b *Bill, source Source, models map[string]stri
 func (c *comparison) row(key *record.RowKey, n *record.Counters, models map[string]string) {
 	k := Key{
 		Model: wire.BaseModel(key.Model, models), Global: key.Scope == wire.ScopeGlobal,
-		Long: key.Context != "", Tier: strings.TrimPrefix(key.Tier, "default"),
+		Long: key.Context != "", Tier: strings.TrimPrefix(awake.Plain(key.Tier), "default"),
 	}
 	day := key.Hour.UTC().Format(time.DateOnly)
 	c.suspense[k.Model+day] += n.SuspenseTokens

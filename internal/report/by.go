@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/record/awake"
 )
 
 // DefaultBy is how rows are grouped when nothing was asked for.
@@ -32,7 +33,7 @@ var columns = []column{
 	{name: "cascade", value: func(_ *sums, k *record.RowKey) string { return k.Cascade }},
 	{name: "path", value: func(_ *sums, k *record.RowKey) string { return k.Path }},
 	{name: "scope", value: func(_ *sums, k *record.RowKey) string { return k.Scope }},
-	{name: "tier", value: func(_ *sums, k *record.RowKey) string { return k.Tier }},
+	{name: "tier", value: func(_ *sums, k *record.RowKey) string { return awake.Plain(k.Tier) }},
 	{name: "region", value: func(_ *sums, k *record.RowKey) string { return k.Region }},
 	{name: "latency", value: func(_ *sums, k *record.RowKey) string { return k.Latency }},
 	{name: "context", value: func(_ *sums, k *record.RowKey) string { return k.Context }},

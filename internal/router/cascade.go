@@ -35,15 +35,15 @@ func (r *Router) compileCascade(conditions *conditions, settings *config.Cascade
 	path := fmt.Sprintf("cascades[%d]", index)
 	c := &Cascade{
 		Name: settings.Name, Mode: settings.Mode, Settings: settings,
-		Light:      r.leg(RoleLight, settings.Light),
-		Escalation: r.leg(RoleEscalation, settings.Escalation),
+		Light:      r.Leg(RoleLight, settings.Light),
+		Escalation: r.Leg(RoleEscalation, settings.Escalation),
 	}
 	if settings.Partner != "" {
-		c.Partner = r.leg(RolePartner, settings.Partner)
+		c.Partner = r.Leg(RolePartner, settings.Partner)
 	}
 	c.Light.Tier, c.Partner.Tier, c.Escalation.Tier = settings.Tier.Light, settings.Tier.Partner, settings.Tier.Escalation
 	if judge := settings.Shadow.Judge; judge != "" && judge != config.JudgeKeys {
-		c.Judge = r.leg(RoleJudge, judge)
+		c.Judge = r.Leg(RoleJudge, judge)
 	}
 	var problems []config.Problem
 	c.match, problems = conditions.compile("match", path+".match", settings.Match)
@@ -72,8 +72,8 @@ func (r *Router) checkLegs(path string, c *Cascade) (problems []config.Problem) 
 	return problems
 }
 
-// leg makes a leg of a model id or an alias.
-func (r *Router) leg(role Role, name string) Leg {
+// Leg makes a leg of a model id or an alias, whoever asks for it.
+func (r *Router) Leg(role Role, name string) Leg {
 	model := r.Resolve(name)
 	entry := r.catalogue.find(model)
 	return Leg{Role: role, Model: model, Spec: entry, Dialect: r.catalogue.dialect(entry, model)}

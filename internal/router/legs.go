@@ -52,7 +52,7 @@ func (r *Router) Legs(in *Input, m Match) (*Plan, *wire.Error) {
 }
 
 func (r *Router) passthrough(in *Input, plan *Plan) *wire.Error {
-	leg := r.placed(in, r.leg(RoleSole, in.Asked))
+	leg := r.placed(in, r.Leg(RoleSole, in.Asked))
 	plan.Legs = append(plan.Legs, leg)
 	if in.Asked == "" {
 		return nil

@@ -107,7 +107,7 @@ func (r *Router) Catalogue(model string) *Model { return r.catalogue.find(r.Reso
 // which. It decides no more than which leg the body fits: how a leg's cap and usage
 // are read is always decided by the leg's own model.
 func (r *Router) Dialect(asked string, body []byte) *wire.Dialect {
-	own := r.leg(RoleSole, asked).Dialect
+	own := r.Leg(RoleSole, asked).Dialect
 	if _, aliased := r.aliases[asked]; !aliased || len(r.spoken) == 0 {
 		return own
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/record/awake"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -240,7 +241,7 @@ func (b *book) chargeLight(k *record.RowKey, c *record.Counters) {
 		return
 	}
 	sku := b.base.SKU
-	sku.Tier = k.Tier
+	sku.Tier = awake.Plain(k.Tier)
 	rates, ok := b.prices.Find(sku, k.Hour).TokenRates()
 	if !ok {
 		b.NotMeasured = cmp.Or(b.NotMeasured, "the escalation model has no price for some of the hours")

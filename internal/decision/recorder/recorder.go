@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/record/awake"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -97,7 +98,7 @@ func (r *Recorder) leg(d *decision.Decision, a *leg.Attempt) {
 		return
 	}
 	l.Record, l.Attempt, l.Began, l.Took = s.ID, s.Attempt, s.At, decision.Micro(end.At.Sub(s.At))
-	l.PriceVersion, l.Tier = a.Posting.Row.PriceVersion, a.Posting.Row.Tier
+	l.PriceVersion, l.Tier = a.Posting.Row.PriceVersion, awake.Plain(a.Posting.Row.Tier)
 	if d.User == "" {
 		d.User = s.User
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/meter/record/awake"
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -197,7 +198,7 @@ func withoutCosts(c *record.Counters) {
 // away cost is the same part of it as before.
 func (c *Corrections) priced(r *Rerating, key record.RowKey, row *record.Counters) (string, record.Counters, bool) {
 	sku := r.SKU(key.Model)
-	sku.Scope, sku.Tier, sku.Region = cmp.Or(sku.Scope, key.Scope), key.Tier, key.Region
+	sku.Scope, sku.Tier, sku.Region = cmp.Or(sku.Scope, key.Scope), awake.Plain(key.Tier), key.Region
 	sku.Latency, sku.Context = key.Latency, key.Context
 	version, costs, ok := c.prices.Reprice(sku, key.Hour, row)
 	if before := costOf(row) - row.CostGuardrail; ok && before > 0 && row.CostWasted > 0 {

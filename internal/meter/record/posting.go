@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/meter/record/awake"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -231,7 +232,7 @@ func (s *Start) answered(sku SKU, invoked string) SKU {
 
 // ofOwn reports whether the call went to capacity that has no service tiers.
 func (s *SKU) ofOwn() bool {
-	return s.Tier == config.CapacityProvisioned || s.Tier == config.CapacityEndpoint
+	return s.Tier == config.CapacityProvisioned || s.Tier == config.CapacityEndpoint || s.Tier == config.CapacityImported
 }
 
 // of makes k the key of the row of an attempt.
@@ -240,6 +241,9 @@ func (k *RowKey) of(s *Start, sku *SKU, at time.Time) {
 		Hour: at.UTC().Truncate(time.Hour), Tenant: s.Tenant, Key: s.Key, Model: s.Model,
 		Scope: sku.Scope, Tier: short(sku.Tier), Cascade: s.Cascade, Path: s.Path,
 		Region: sku.Region, Latency: short(sku.Latency), Context: sku.Context, User: short(s.User),
+	}
+	if sku.Tier == config.CapacityImported {
+		k.Tier = awake.Tier(sku.Tier, s.At, at)
 	}
 }
 
