@@ -99,6 +99,7 @@ var layers = map[string]int{
 	"internal/capacity":              38, // what was bought by the hour or the month
 	"internal/meter/record/awake":    0,  // in which windows an imported model was awake
 	"internal/sigv4":                 30,
+	"internal/s3":                    30, // for whoever reads or writes objects
 	"internal/session":               38, // which session a request belongs to
 	"internal/reembed":               0,  // texts that are embedded again
 	"internal/cascade/answer":        30,
@@ -134,7 +135,7 @@ var layers = map[string]int{
 // owners is who alone may import an outside library.
 var owners = map[string][]string{
 	"github.com/valyala/fasthttp":         {"internal/server"},
-	"github.com/aws/aws-sdk-go-v2":        {"internal/engine/bedrock", "internal/lake"},
+	"github.com/aws/aws-sdk-go-v2":        {"internal/engine/bedrock", "internal/s3"},
 	"github.com/sony/gobreaker":           {"internal/engine/bedrock"},
 	"github.com/redis/go-redis":           {"internal/meter/redis"},
 	"go.etcd.io/bbolt":                    {"internal/decision"},

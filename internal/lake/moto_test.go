@@ -1,22 +1,20 @@
 package lake
 
 import (
-	"encoding/xml"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os/exec"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/s3"
 )
 
 // direct leaves without a proxy.
@@ -24,7 +22,7 @@ type direct struct{ http.Transport }
 
 func (*direct) Apply(*http.Transport) {}
 
-func transport() Calls { return &direct{http.Transport{DisableKeepAlives: true}} }
+func transport() s3.Calls { return &direct{http.Transport{DisableKeepAlives: true}} }
 
 // exact is an amount with all its decimals, as DECIMAL(38, 12) has it.
 func exact(p money.Pico) string {
@@ -93,43 +91,27 @@ func create(t *testing.T, url string) {
 	res.Body.Close()
 }
 
-func fetch(t *testing.T, url string) []byte {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" // its SHA-256
-	req.Header.Set("X-Amz-Content-Sha256", nothing)
-	who := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}
-	signer := v4.NewSigner(func(s *v4.SignerOptions) { s.DisableURIPathEscaping = true })
-	if err := signer.SignHTTP(t.Context(), who, req, nothing, "s3", "eu-central-1", time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatal(err, res.Status)
-	}
-	return body
-}
-
 // objects are all of a bucket.
 func objects(t *testing.T, endpoint, bucket string) map[string][]byte {
 	t.Helper()
-	var list struct {
-		Contents []struct{ Key string }
-	}
-	if err := xml.Unmarshal(fetch(t, endpoint+"/"+bucket+"?list-type=2&max-keys=1000"), &list); err != nil {
+	c, err := s3.Open(t.Context(), s3.Options{
+		Region: "eu-central-1", Endpoint: endpoint, Calls: transport(), Now: time.Now,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string][]byte{}
-	for _, o := range list.Contents {
-		all[o.Key] = fetch(t, endpoint+"/"+bucket+"/"+escaped(o.Key))
+	all, begin := map[string][]byte{}, s3.Scheme+bucket+"/"
+	err = c.List(t.Context(), begin, func(name string, _ time.Time) error {
+		body, err := c.Get(t.Context(), name)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		all[strings.TrimPrefix(name, begin)], err = io.ReadAll(body)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return all
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/lake"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/s3"
 )
 
 // Export writes records and decisions to a lake, until Close. A nil one is off.
@@ -31,7 +32,7 @@ const lastExport = 5 * time.Second
 // StartExport begins the export of a gateway's configuration once after is closed, nil
 // without one.
 func (h *History) StartExport(
-	ctx context.Context, o Options, m *meter.Meter, calls lake.Calls, after <-chan struct{},
+	ctx context.Context, o Options, m *meter.Meter, calls s3.Calls, after <-chan struct{},
 ) (*Export, error) {
 	c := &o.Config.Export
 	if c.To == "" {
@@ -67,7 +68,7 @@ func (h *History) StartExport(
 }
 
 func storeOf(
-	ctx context.Context, c *config.Export, calls lake.Calls, now func() time.Time,
+	ctx context.Context, c *config.Export, calls s3.Calls, now func() time.Time,
 ) (lake.Store, error) {
 	if !strings.HasPrefix(c.To, "s3://") {
 		return lake.Folder(c.To), nil
