@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/internal/s3/s3test"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -132,6 +133,50 @@ func TestBatchImportedTwice(t *testing.T) {
 	}
 	f("redis", fmt.Sprintf("ledger: {redis: %q}\n", redistest.NewServer(t).URL()))
 	f("embedded", "")
+}
+
+// TestBatchFromS3: the output of jobs is read from the bucket itself, counts once with what mirrors it, and nothing is
+// counted where S3 gives less than all.
+func TestBatchFromS3(t *testing.T) {
+	b := newBatches(t, "")
+	files := map[string]string{}
+	for _, id := range batchJobs {
+		for _, name := range []string{"out/" + id + "/manifest.json.out", "out/" + id + "/in.jsonl.out"} {
+			text, err := os.ReadFile(filepath.Join(b.dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files["acme/"+name] = string(text)
+		}
+	}
+	s3 := s3test.Serve(t, files)
+	run := func(want int, place, secret string) (out, faults string) {
+		t.Helper()
+		args := append([]string{"import", "batch", "--config", b.file}, b.all()...)
+		return harness.RunProgram(t, harness.Binary(t), want, []string{
+			"AWS_ENDPOINT_URL_S3=" + s3.URL, "AWS_ACCESS_KEY_ID=" + s3test.KeyID, "AWS_SECRET_ACCESS_KEY=" + secret,
+			"AWS_SESSION_TOKEN=",
+		}, append(args, place)...)
+	}
+	refused := func(status int, want, place, secret string) {
+		t.Helper()
+		_, fault := run(status, place, secret)
+		wantText(t, fault, want)
+		b.counted(0)
+	}
+	refused(2, "it is no s3://bucket/prefix", "s3://", s3test.Secret)
+	refused(2, "there is no manifest.json.out in it or below it", "s3://acme/in", s3test.Secret)
+	refused(1, "the bucket answers 403 Forbidden", "s3://acme/out", "another")
+	s3.Cut["acme/out/"+batchJobs[1]+"/in.jsonl.out"] = true
+	refused(2, "the line is cut", "s3://acme/out", s3test.Secret)
+	clear(s3.Cut)
+	out, _ := run(0, "s3://acme/out/"+batchJobs[0]+"/manifest.json.out", s3test.Secret)
+	wantText(t, out, batchARN(batchJobs[0])+" imported for acme/nightly")
+	b.counted(1)
+	run(0, "s3://acme/out/", s3test.Secret)
+	b.counted(2)
+	b.run(harness.Binary(t), 0, nil, b.all()...)
+	b.counted(2)
 }
 
 // TestBatchImportKilled: an import that dies at any point counts each job once when it is run again.

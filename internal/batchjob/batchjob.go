@@ -1,14 +1,15 @@
-// Package batchjob reads what a batch job of Bedrock leaves in S3, from a folder that mirrors
-// the bucket, and says what its records used and cost.
+// Package batchjob reads what a batch job of Bedrock leaves in S3, there or in a folder that
+// mirrors the bucket, and says what its records used and cost.
 //
 // A job's folder has manifest.json.out, and a file that ends in .jsonl.out for each file of its
 // input, gzipped or not (Amazon Bedrock user guide, "View the results of a batch inference
-// job"). Files are read line by line. The package writes nothing, and asks nobody.
+// job"). Files are read line by line. The package writes nothing.
 package batchjob
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -25,8 +26,9 @@ func wrong(where, format string, args ...any) error {
 type Job struct {
 	Dir      string
 	ID       string    // the name of its folder, which is the last part of the job's ARN
-	Written  time.Time // when its manifest was, as the file system says
+	Written  time.Time // when its manifest was, as the file system or S3 says
 	Manifest Manifest
+	open     func(name string) (io.ReadCloser, error)
 	files    []string // of output, in the order of their names
 }
 

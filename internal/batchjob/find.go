@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gateway/sluice/config/userfile"
 )
@@ -49,15 +50,16 @@ func Find(path string) (*Found, error) {
 		}
 		root = filepath.Dir(path)
 	}
-	w := walk{root: root, manifests: map[string]string{}}
-	if err := filepath.WalkDir(root, w.see); err != nil {
+	w := newWalk(root, func(name string) (io.ReadCloser, error) { return userfile.Open(name) })
+	if err := filepath.WalkDir(root, w.visit); err != nil {
 		return nil, err
 	}
-	found, err := w.found()
-	if err == nil && len(found.Jobs)+len(found.Open) == 0 {
-		err = wrong(path, "there is no %s in it or below it", manifestName)
-	}
-	return found, err
+	return w.found()
+}
+
+// newWalk is a walk that has seen nothing.
+func newWalk(root string, open func(name string) (io.ReadCloser, error)) *walk {
+	return &walk{root: root, open: open, manifests: map[string]manifestFile{}}
 }
 
 func isManifest(base string) bool { return strings.TrimSuffix(base, zipEnd) == manifestName }
@@ -65,23 +67,47 @@ func isOutput(base string) bool {
 	return strings.HasSuffix(strings.TrimSuffix(base, zipEnd), outputEnd)
 }
 
-// walk is what was seen of a folder.
+// walk is what was seen of a folder, or below a place in S3.
 type walk struct {
 	root      string
-	manifests map[string]string // by their folders
+	open      func(name string) (io.ReadCloser, error)
+	manifests map[string]manifestFile // by their folders
 	outputs   []string
 }
 
-func (w *walk) see(name string, entry fs.DirEntry, err error) error {
-	dir, base := filepath.Dir(name), filepath.Base(name)
-	switch {
-	case err != nil:
+// manifestFile is a manifest that was seen.
+type manifestFile struct {
+	name    string
+	written time.Time
+}
+
+// visit sees what a folder has.
+func (w *walk) visit(name string, entry fs.DirEntry, err error) error {
+	if err == nil && entry.IsDir() {
+		return nil
+	}
+	var info fs.FileInfo
+	if err == nil && isManifest(filepath.Base(name)) {
+		info, err = os.Stat(name) // of what a link names
+	}
+	if err != nil {
 		return &userfile.Error{Name: name, Why: userfile.Why(name, err), Err: err}
-	case entry.IsDir():
-	case isManifest(base) && w.manifests[dir] != "":
+	}
+	var written time.Time
+	if info != nil {
+		written = info.ModTime()
+	}
+	return w.see(name, written)
+}
+
+// see takes in a file.
+func (w *walk) see(name string, written time.Time) error {
+	dir, base := folderOf(name), filepath.Base(name)
+	switch {
+	case isManifest(base) && w.manifests[dir].name != "":
 		return wrong(dir, "it has %s twice, once gzipped: keep one", manifestName)
 	case isManifest(base):
-		w.manifests[dir] = name
+		w.manifests[dir] = manifestFile{name, written}
 	case isOutput(base):
 		w.outputs = append(w.outputs, name)
 	}
@@ -95,7 +121,7 @@ func (w *walk) see(name string, entry fs.DirEntry, err error) error {
 func (w *walk) found() (*Found, error) {
 	f, byDir := &Found{}, map[string]*Job{}
 	for dir, manifest := range w.manifests {
-		j, err := openJob(dir, manifest)
+		j, err := w.job(dir, manifest)
 		if err != nil {
 			return nil, err
 		}
@@ -108,10 +134,10 @@ func (w *walk) found() (*Found, error) {
 		if i > 0 && strings.TrimSuffix(name, zipEnd) == w.outputs[i-1] {
 			return nil, wrong(name, "it is there twice, once gzipped: keep one")
 		}
-		dir := filepath.Dir(name)
+		dir := folderOf(name)
 		j := byDir[dir]
-		for up := dir; j == nil && up != w.root && up != filepath.Dir(up); j = byDir[up] {
-			up = filepath.Dir(up)
+		for up := dir; j == nil && up != w.root && up != folderOf(up); j = byDir[up] {
+			up = folderOf(up)
 		}
 		switch {
 		case j != nil:
@@ -120,37 +146,35 @@ func (w *walk) found() (*Found, error) {
 			f.Open = append(f.Open, dir)
 		}
 	}
+	if len(f.Jobs)+len(f.Open) == 0 {
+		return nil, wrong(w.root, "there is no %s in it or below it", manifestName)
+	}
 	return f, nil
 }
 
-// openJob reads a job's manifest.
-func openJob(dir, manifest string) (*Job, error) {
-	j := &Job{Dir: dir}
+// job reads a job's manifest.
+func (w *walk) job(dir string, manifest manifestFile) (*Job, error) {
+	j := &Job{Dir: dir, Written: manifest.written.UTC(), open: w.open}
 	whole, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
 	j.ID = filepath.Base(whole)
-	file, err := userfile.Open(manifest)
+	file, err := w.open(manifest.name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	j.Written = info.ModTime().UTC()
 	plain, err := userfile.Unzipped(file)
 	if err != nil {
-		return nil, wrong(manifest, "%w", err)
+		return nil, wrong(manifest.name, "%w", err)
 	}
 	text, err := io.ReadAll(io.LimitReader(plain, mostManifest))
 	if err != nil {
-		return nil, wrong(manifest, "%w", err)
+		return nil, wrong(manifest.name, "%w", err)
 	}
 	if j.Manifest, err = readManifest(text); err != nil {
-		return nil, wrong(manifest, "%w", err)
+		return nil, wrong(manifest.name, "%w", err)
 	}
 	return j, nil
 }

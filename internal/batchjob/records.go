@@ -27,7 +27,7 @@ type Record struct {
 // own as ErrInput.
 func (j *Job) Records(yield func(*Record) error) error {
 	for _, name := range j.files {
-		file, err := userfile.Open(name)
+		file, err := j.open(name)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,10 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
+	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/perimeter"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/s3"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -42,19 +45,20 @@ type batchFlags struct {
 
 func importBatchCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "batch --config FILE (--job ARN | --jobs FILE) [--tenant TENANT] [--model ID] DIR...",
+		Use:   "batch --config FILE (--job ARN | --jobs FILE) [--tenant TENANT] [--model ID] PLACE...",
 		Short: "Meter the output of batch jobs of Bedrock, each job once",
-		Long: "Meter what batch jobs used, from folders that mirror the bucket of their output: as\n" +
-			"`aws s3 sync` makes them. In a DIR and below it, each folder with a manifest.json.out is a job; a\n" +
-			"file of its output names its folder. Records are priced by the batch price of their model, one\n" +
-			"by one. Of a job that a gateway started it is known who pays for which model, and what budgets\n" +
-			"hold for it is released. A job is known by its ARN: imported again, it adds nothing. --jobs has\n" +
-			"ARN, model, name and end of jobs, as `aws bedrock list-model-invocation-jobs` or\n" +
-			"get-model-invocation-job prints them. Nothing is counted unless all jobs are whole and fit their\n" +
-			"manifests. The gateway may run.",
+		Long: "Meter what batch jobs used, from their output in S3, or from folders that mirror it as `aws s3\n" +
+			"sync` makes them. A PLACE is s3://bucket/prefix, or a folder. There and below, each folder with a\n" +
+			"manifest.json.out is a job; a file of its output names its folder. Records are priced by the\n" +
+			"batch price of their model, one by one. Of a job that a gateway started it is known who pays for\n" +
+			"which model, and what budgets hold for it is released. A job is known by its ARN: imported again,\n" +
+			"it adds nothing. --jobs has ARN, model, name and end of jobs, as `aws bedrock\n" +
+			"list-model-invocation-jobs` or get-model-invocation-job prints them. Nothing is counted unless all\n" +
+			"jobs are whole and fit their manifests. The gateway may run.",
 		Example: "  gateway import batch --config sluice.yaml --tenant acme/support --model amazon.nova-pro-v1:0 \\\n" +
 			"    --job arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/a1b2c3d4e5f6 out/a1b2c3d4e5f6\n" +
-			"  gateway import batch --config sluice.yaml --tenant 'support-*=acme/support' --jobs jobs.json out",
+			"  gateway import batch --config sluice.yaml --tenant 'support-*=acme/support' --jobs jobs.json \\\n" +
+			"    s3://acme-batch/out",
 		Args: command.Args(cobra.MinimumNArgs(1)),
 	}
 	var f batchFlags
@@ -168,7 +172,7 @@ func (i *importing) run(cmd *cobra.Command, paths []string) error {
 	defer done()
 	i.owners = owners
 	for _, path := range paths {
-		found, err := batchjob.Find(path)
+		found, err := i.find(cmd.Context(), path)
 		if err != nil {
 			return err
 		}
@@ -201,6 +205,25 @@ func (i *importing) run(cmd *cobra.Command, paths []string) error {
 		}
 		return nil
 	})
+}
+
+// find looks for jobs in a folder, or in S3.
+func (i *importing) find(ctx context.Context, place string) (*batchjob.Found, error) {
+	if !batchjob.InS3(place) {
+		return batchjob.Find(place)
+	}
+	calls := &outbound.Shared{}
+	if err := calls.Use(outbound.Settings{Proxy: i.cfg.Upstream.Proxy, CAFile: i.cfg.Upstream.CAFile}); err != nil {
+		return nil, err
+	}
+	objects, err := s3.Open(ctx, s3.Options{
+		Region: i.cfg.Upstream.Region, Calls: calls, Now: time.Now,
+		Endpoint: cmp.Or(os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL")),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return batchjob.FindIn(ctx, objects, place)
 }
 
 // read meters a job, and orders what enters it.
