@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// within is how long a call may take, and how long one that reads an object may bring nothing.
+// within is how long a try may take until it is answered, and how long an object that is read may bring nothing.
 const within = time.Minute
 
 // Put writes an object. S3 shows it whole or not at all.
@@ -20,8 +20,6 @@ func (c *Client) Put(ctx context.Context, uri string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, tries*within)
-	defer cancel()
 	res, err := c.do(ctx, &call{http.MethodPut, at, body})
 	if err != nil {
 		return err
@@ -36,14 +34,12 @@ func (c *Client) Get(ctx context.Context, uri string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stalled := time.AfterFunc(tries*within, cancel)
 	res, err := c.do(ctx, &call{http.MethodGet, at, nil}) //nolint:bodyclose // the object closes it
 	if err != nil {
-		stalled.Stop()
 		cancel()
 		return nil, err
 	}
-	return &object{res.Body, stalled, cancel}, nil
+	return &object{res.Body, time.AfterFunc(within, cancel), cancel}, nil
 }
 
 // object is one that is read.

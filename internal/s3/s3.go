@@ -137,7 +137,27 @@ func (c *Client) do(ctx context.Context, one *call) (*http.Response, error) {
 	return nil, err
 }
 
+// answer is one whose call ends when it is closed.
+type answer struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (a *answer) Close() error {
+	defer a.end()
+	return a.ReadCloser.Close()
+}
+
+// once makes one try. again is whether another one may help.
 func (c *Client) once(ctx context.Context, one *call) (res *http.Response, again bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(within, cancel)
+	defer func() {
+		if late.Stop(); err != nil {
+			cancel()
+		}
+	}()
 	req, err := http.NewRequestWithContext(ctx, one.method, one.at.String(), bytes.NewReader(one.body))
 	if err != nil {
 		return nil, false, err
@@ -156,6 +176,7 @@ func (c *Client) once(ctx context.Context, one *call) (res *http.Response, again
 		return nil, true, err
 	}
 	if res.StatusCode == http.StatusOK {
+		res.Body = &answer{res.Body, cancel}
 		return res, false, nil
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
