@@ -28,11 +28,19 @@ const month = 730 * time.Hour
 // scaled is an amount of a finding, as one of a month where that is asked for.
 func (r *Report) scaled(f *Finding, t money.Total) money.Total {
 	span := cmp.Or(f.Span, r.To.Sub(r.From))
-	if r.Proof || span <= 0 {
+	if r.Proof {
+		return t
+	}
+	return Monthly(t, span)
+}
+
+// Monthly is an amount of a time, as one of a month of 730 hours. That of no time is the amount.
+func Monthly(t money.Total, of time.Duration) money.Total {
+	if of <= 0 {
 		return t
 	}
 	var all money.Total
-	all.AddRat(new(big.Rat).Mul(t.Rat(), big.NewRat(int64(month), int64(span))))
+	all.AddRat(new(big.Rat).Mul(t.Rat(), big.NewRat(int64(month), int64(of))))
 	return all
 }
 

@@ -155,16 +155,7 @@ func (a *ask) cache() error {
 			{Name: "uncached_usd", Title: "as plain input", Kind: Money},
 			{Name: "saved_usd", Title: "saved", Kind: Money}, {Name: "verdict", Title: "so it", Kind: Text},
 		}}
-	sums := map[cacheKey]*cached{}
-	for r := range rows.each {
-		if r.add.CacheRead != 0 || r.add.CacheWrite5m != 0 || r.add.CacheWrite1h != 0 {
-			at := cacheKey{r.key.Tenant, r.key.Model}
-			if sums[at] == nil {
-				sums[at] = &cached{}
-			}
-			sums[at].take(r)
-		}
-	}
+	sums := cachedOf(rows)
 	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b cacheKey) int {
 		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.model, b.model))
 	}) {
@@ -177,6 +168,21 @@ func (a *ask) cache() error {
 		a.Tables = append(a.Tables, a.points()...)
 	}
 	return nil
+}
+
+// cachedOf is what was read from and written to the prompt cache.
+func cachedOf(rows counted) map[cacheKey]*cached {
+	sums := map[cacheKey]*cached{}
+	for r := range rows.each {
+		if r.add.CacheRead != 0 || r.add.CacheWrite5m != 0 || r.add.CacheWrite1h != 0 {
+			at := cacheKey{r.key.Tenant, r.key.Model}
+			if sums[at] == nil {
+				sums[at] = &cached{}
+			}
+			sums[at].take(r)
+		}
+	}
+	return sums
 }
 
 // points are what cache points of this gateway came to since its start, and what keeps prompts from
@@ -241,14 +247,19 @@ func (c *cached) take(r *row) {
 	c.plain.Add(&c.plain, price.Mul(price, big.NewRat(r.add.CacheRead+r.add.CacheWrite5m+r.add.CacheWrite1h, 1)))
 }
 
+// saved is what the cache saved, negative when it did cost more than plain input.
+func (c *cached) saved() *big.Rat {
+	saved := new(big.Rat).Sub(&c.plain, c.readCost.Rat())
+	return saved.Sub(saved, c.writeCost.Rat())
+}
+
 func (c *cached) cells(k cacheKey) []string {
 	cells := []string{k.tenant, k.model, count(c.read), count(c.written5m), count(c.written1h), per(c.read,
 		c.written5m+c.written1h),
 		c.readCost.String(), c.writeCost.String(), "", "", ""}
 	if !c.blind {
 		cells[8] = dollars(&c.plain)
-		saved := new(big.Rat).Sub(&c.plain, c.readCost.Rat())
-		saved.Sub(saved, c.writeCost.Rat())
+		saved := c.saved()
 		cells[9] = dollars(saved)
 		cells[10] = map[int]string{1: "earns money", 0: "breaks even", -1: "burns money"}[saved.Sign()]
 	}

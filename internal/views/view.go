@@ -151,6 +151,7 @@ func kinds() []kind {
 		{"budgets", "Budgets", "What is left, and when does it run out?", nil, false, (*ask).budgets},
 		{"changed", "What changed", "Why is it more or less than in the period before?", nil, false, changesOf},
 		{"cascade", "Cascades", "Do cascades pay, and what may they cost in quality?", nil, false, (*ask).cascade},
+		{"levers", "Levers", "Which lever saves how much, and what pulls it?", nil, false, leversOf},
 		{"escalation", "Escalation", "How often do requests escalate?", nil, false, escalationOf},
 		{"caps", "Caps", "Is the output cap cutting answers?", nil, false, capsOf},
 		{"cache", "Prompt cache", "Does prompt caching earn or burn money?", nil, false, (*ask).cache},
