@@ -98,6 +98,7 @@ var layers = map[string]int{
 	"internal/quota":                 38, // what accounts may use in a minute
 	"internal/capacity":              38, // what was bought by the hour or the month
 	"internal/meter/record/awake":    0,  // in which windows an imported model was awake
+	"internal/trouble":               42, // what an attempt met, and what follows
 	"internal/sigv4":                 30,
 	"internal/s3":                    30, // for whoever reads or writes objects
 	"internal/session":               38, // which session a request belongs to

@@ -58,6 +58,8 @@ func TestSpill(t *testing.T) {
 			"light provisioned failed", "light spilled_throttled completed served")
 		f(op, reply{status: 500}, time.Second, "floor failed, on demand",
 			"light provisioned failed", "light spilled_failed completed served")
+		f(op, reply{status: 404}, time.Second, "floor not_found, on demand",
+			"light provisioned failed", "light spilled_not_found completed served")
 		f(op, reply{fail: engine.LostInAnswer}, time.Second, "floor failed, on demand",
 			"light provisioned unknown", "light spilled_failed completed served")
 		f(op, reply{text: "late", after: 25 * time.Second}, 21*time.Second, "floor late, on demand",

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/trouble"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -76,7 +77,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 		a.call(ctx, out)
 		t.took += a.Took
 		a.Took = t.took
-		if out.pointed() && turnedAway(a) == TierRefused && t.wanted() {
+		if out.pointed() && met(a) == trouble.Invalid && t.wanted() {
 			k.Telemetry.Metrics().Retry(p.Upstream, a.outcomeName())
 			a.placed, t.made = out.placed, n
 			leave(a)
@@ -117,7 +118,7 @@ func (a *Attempt) repeats() bool {
 // and nobody waits until the light one is loaded.
 func cold(a *Attempt) bool {
 	followed := a.Role == router.RoleLight || a.Role == router.RolePartner
-	return followed && notReady(a)
+	return followed && met(a) == trouble.NotReady
 }
 
 // gone ends when nobody waits for the leg any more: what somebody else pays for runs

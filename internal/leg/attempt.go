@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/telemetry"
+	"github.com/sluice-gateway/sluice/internal/trouble"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -243,22 +244,17 @@ func (a *Attempt) settle() {
 	}
 }
 
+// met is what keeps the attempt's answer from being one.
+func met(a *Attempt) trouble.Kind {
+	return trouble.Of(trouble.Seen{Response: a.Response, Err: a.Err, Fault: a.Fault})
+}
+
 // outcome is what can be said of an attempt's bill without readable usage.
-// Bedrock answers errors instead of work, so they cost nothing; whatever broke
-// after the request was sent may have been billed.
 func (a *Attempt) outcome() record.Outcome {
-	switch {
-	case a.Err != nil && a.Err.Billable():
-		return record.Unknown
-	case a.Err != nil:
-		return record.Failed
-	case a.Fault == "throttlingException", a.Fault == "validationException", a.Fault == "serviceUnavailableException":
-		return record.Failed // a refusal costs nothing, a model that broke may
-	case a.Fault == "" && a.Response.Status >= 300 && !a.Response.Doubtful():
-		return record.Failed
-	default:
+	if met(a).Billable() {
 		return record.Unknown
 	}
+	return record.Failed
 }
 
 // Billable reports whether the attempt, when it has an answer or has failed, was billed

@@ -3,7 +3,6 @@ package leg
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"strings"
 	"time"
 
@@ -168,7 +167,7 @@ func warmest(k *Asker, r *Request, p *Plan, now time.Time) (tokens int64, known 
 
 // reckon notes how a member took the call, and says why it could not; "" when it did, or may have been billed.
 func reckon(k *Asker, r *Request, a *Attempt) failover.Reason {
-	why := unable(a)
+	why := met(a).Member()
 	if why == "" {
 		if a.Response != nil && a.Fault == "" && a.Response.Status < 500 && k.Members.Answered(a.Upstream, a.ID()) {
 			k.Log.Info("a member of a pool takes calls again", "upstream", cmp.Or(a.Upstream, pools.Default), "model", a.ID())
@@ -190,40 +189,7 @@ func reckon(k *Asker, r *Request, a *Attempt) failover.Reason {
 func moves(a *Attempt) bool {
 	stale := a.Err != nil && a.Err.Failure == engine.StaleConn
 	renewed := a.Response != nil && a.Response.Refusal != nil && a.Response.Refusal.Renewed
-	return !stale && !renewed && unable(a) != ""
-}
-
-// unreachable are the failures after which nothing can have been billed, and that another upstream may not have.
-var unreachable = map[engine.Failure]failover.Reason{
-	engine.CircuitOpen: failover.Breaker, engine.NotSent: failover.Unreached, engine.StaleConn: failover.Unreached,
-	engine.TimedOut: failover.Unreached, engine.NoCredentials: failover.NoCredentials,
-}
-
-// unable says why the upstream could not take the call, "" when it did, when it may have been billed, and when another
-// one would say the same.
-func unable(a *Attempt) failover.Reason {
-	switch {
-	case a.outcome() == record.Unknown:
-		return ""
-	case a.Err != nil:
-		return unreachable[a.Err.Failure]
-	case a.Response.Refusal != nil:
-		return failover.Refused
-	}
-	kind := cmp.Or(a.Fault, a.Response.ErrorType())
-	switch status := a.Response.Status; {
-	case kind == "ModelNotReadyException":
-		return failover.NotReady
-	case kind == "throttlingException", kind == "ThrottlingException", status == http.StatusTooManyRequests:
-		return failover.Throttled
-	case kind == "ServiceQuotaExceededException":
-		return failover.Quota
-	case kind == "serviceUnavailableException", status == http.StatusServiceUnavailable:
-		return failover.Unavailable
-	case a.Fault == "" && status >= 500:
-		return failover.Broken
-	}
-	return ""
+	return !stale && !renewed && met(a).Member() != ""
 }
 
 // needs is what a call takes of a quota at most, and of which; false where its upstream has none of its model.

@@ -3,7 +3,6 @@ package leg
 import (
 	"cmp"
 	"context"
-	"net/http"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/capacity"
@@ -11,14 +10,14 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/trouble"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Why a call went on demand although there is capacity for it, in its record and in metrics. TierThrottled and TierLate
-// are reasons, too.
+// Why a call went elsewhere although there is capacity for it, in its record and in metrics. TierLate and trouble.Kind's
+// Capacity are reasons, too.
 const (
-	SpillFull   = "full"   // by the gateway's own estimate of what is in use
-	SpillFailed = "failed" // it could not be reached, or broke before its first byte
+	SpillFull = "full" // by the gateway's own estimate of what is in use
 	// SpillNotReady is why another model answers than an imported one: that was not loaded in time.
 	SpillNotReady = "not_ready"
 )
@@ -113,20 +112,10 @@ func (k *Asker) askPlace(ctx context.Context, r *Request, p *Plan, t turn) (*Att
 		return a, err
 	}
 	count(b.Name, why)
-	return k.ask(ctx, r, spilled(p, why), next)
-}
-
-// broke says that the answer of capacity is none: SpillFailed, "" for an answer, and for a caller who left.
-func broke(a *Attempt) string {
-	switch {
-	case a.place.own == nil || a.request.Gone.Err() != nil:
-		return ""
-	case a.Err != nil, a.Response.Refusal == nil && a.Response.Status >= http.StatusInternalServerError,
-		a.Response.Status == http.StatusNotFound,
-		a.Fault == "internalServerException", a.Fault == "modelStreamErrorException":
-		return SpillFailed
+	if why == trouble.ByAbsence {
+		k.Log.Warn("capacity that was bought is not there", "capacity", b.Name, "arn", b.ARN)
 	}
-	return ""
+	return k.ask(ctx, r, spilled(p, why), next)
 }
 
 // vacate tells the gauge what an attempt used of capacity. One of unknown outcome keeps what it took. What the service
@@ -200,7 +189,7 @@ func askImported(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*A
 		return nil, err
 	}
 	left := ctx.Err() != nil || r.Gone.Err() != nil
-	if left || p.Payer != nil || !notReady(a) || !t.wanted() {
+	if left || p.Payer != nil || met(a) != trouble.NotReady || !t.wanted() {
 		count(p.place.name, "served")
 		return a, nil
 	}
@@ -211,8 +200,4 @@ func askImported(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*A
 	spare.Path, spare.Reason = p.Path, "spilled_"+SpillNotReady
 	spare.place = place{name: p.place.name, why: SpillNotReady}
 	return k.ask(ctx, r, &spare, t)
-}
-
-func notReady(a *Attempt) bool {
-	return a.Response != nil && a.Response.ErrorType() == "ModelNotReadyException"
 }

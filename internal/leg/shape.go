@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/promptcache"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/trouble"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -261,7 +262,7 @@ func (k *Asker) landed(a *Attempt) {
 	switch {
 	case a.End.Outcome == record.Completed:
 		answer.Fate = promptcache.Answered
-	case turnedAway(a) == TierRefused:
+	case met(a) == trouble.Invalid:
 		answer.Fate = promptcache.Refused
 	case a.End.Outcome == record.Failed:
 		answer.Fate = promptcache.Failed

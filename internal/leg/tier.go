@@ -3,7 +3,6 @@ package leg
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
@@ -14,12 +13,9 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Why a call was sent once more on the next service tier, in its record and in metrics.
-const (
-	TierThrottled = "throttled"
-	TierLate      = "late"    // without a first byte in time: it may be billed, and is in the books for itself
-	TierRefused   = "refused" // as no valid request, which the tier may be the cause of
-)
+// TierLate is why a call was sent once more on the next service tier, in its record and in metrics: it was without a
+// first byte in time. It may be billed, and is in the books for itself. trouble.Kind's Tier are reasons, too.
+const TierLate = "late"
 
 // try is the service tier that a plan is asked on. The zero value is that of the request.
 type try struct {
@@ -183,20 +179,14 @@ func dearestTier(r *Request, p *Plan, input, output int64) (money.Pico, bool) {
 	return worst, priced
 }
 
-// turnedAway says why the answer of a tier, or of capacity, is none: TierThrottled or TierRefused, for which nothing
-// was billed, SpillFailed for capacity alone, "" for other answers.
+// turnedAway says why a call is made again where capacity or a service tier is left, "" when the answer stands. What
+// capacity did not do nobody misses who has left.
 func turnedAway(a *Attempt) string {
 	switch {
-	case a.Err != nil || a.Response.Refusal != nil:
-		return broke(a)
-	case a.Fault == "throttlingException", a.Fault == "serviceUnavailableException",
-		a.Response.Status == http.StatusTooManyRequests, a.Response.Status == http.StatusServiceUnavailable:
-		return TierThrottled
-	case a.place.own != nil:
-		return broke(a)
-	case a.Fault == "validationException",
-		a.Response.Status == http.StatusBadRequest && a.Response.ErrorType() == "ValidationException":
-		return TierRefused
+	case a.place.own == nil:
+		return met(a).Tier()
+	case a.request.Gone.Err() == nil:
+		return met(a).Capacity()
 	}
 	return ""
 }
