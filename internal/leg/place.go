@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
-// Why a call went elsewhere although there is capacity for it, in its record and in metrics. TierLate and trouble.Kind's
-// Capacity are reasons, too.
+// Why a call went elsewhere although there is capacity for it, in its record and in metrics. TierLate and
+// trouble.Kind's Capacity are reasons, too.
 const (
 	SpillFull = "full" // by the gateway's own estimate of what is in use
 	// SpillNotReady is why another model answers than an imported one: that was not loaded in time.
