@@ -70,7 +70,7 @@ func (h *History) StartExport(
 func storeOf(
 	ctx context.Context, c *config.Export, calls s3.Calls, now func() time.Time,
 ) (lake.Store, error) {
-	if !strings.HasPrefix(c.To, "s3://") {
+	if !strings.HasPrefix(c.To, s3.Scheme) {
 		return lake.Folder(c.To), nil
 	}
 	return lake.OpenBucket(ctx, lake.BucketOptions{
