@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	floorARN = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/floor"
-	bought   = `
+	floorARN    = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/floor"
+	importedARN = "arn:aws:bedrock:us-east-1:123456789012:imported-model/llama"
+	bought      = `
 capacity:
   - {name: floor, kind: provisioned, arn: "` + floorARN + `", models: [amazon.nova-pro-v1:0],
      units: 2, input_tokens_per_minute: 1000, output_tokens_per_minute: 600, usd_per_hour: 39.60, term: 1-month,
@@ -128,4 +129,59 @@ func TestReservedTier(t *testing.T) {
 	f("amazon.nova-lite-v1:0", hello, "", 200, "")
 	f("amazon.nova-lite-v1:0", tiered("reserved"), "", 403, "no capacity of the configuration entitles this tenant to it")
 	f("amazon.nova-lite-v1:0", tiered("provisioned"), "", 400, "There is no service tier provisioned")
+}
+
+// doubtful is an upstream whose capacity answers with these in turn, and on demand as ever: 0 is a time-out that may be
+// billed.
+func doubtful(f *fixture, statuses ...int) func(*engine.Request) (*engine.Response, error) {
+	return func(r *engine.Request) (*engine.Response, error) {
+		n := int(f.calls.Load())
+		switch {
+		case n > len(statuses):
+			return completed("", 0)
+		case statuses[n-1] == 0:
+			return nil, &engine.Error{Failure: engine.TimedOut, Sent: true}
+		}
+		return &engine.Response{Status: statuses[n-1], Header: wire.Header{{Name: "x-amzn-errortype",
+			Value: "ModelNotReadyException"}}}, nil
+	}
+}
+
+// TestSpillAfterDoubt has an attempt in capacity, or on a tier, that may be billed, another one that is turned away, and
+// then a spill. The first keeps what it holds, so the spill holds anew, of money and of tokens. Where there is no room
+// for that, nothing is asked again.
+func TestSpillAfterDoubt(t *testing.T) {
+	f := func(usd, own, model string, calls int64, status int, header string) {
+		t.Helper()
+		f := newFixtureOf(t, usd, own, `
+capacity:
+  - {name: floor, kind: provisioned, arn: "`+floorARN+`", models: [dear.light-v1:0], usd_per_hour: 1, from: 2026-01-01}
+  - {name: llama, kind: imported, arn: "`+importedARN+`", models: [dear.second-v1:0], usd_per_minute: 0.01,
+     usd_per_month: 1, spill_to: dear.heavy-v1:0, from: 2026-01-01}
+models: [models.yaml]
+`)
+		f.reply = doubtful(f, 0, 429, 429)
+		got, text, head := f.ask(t, model)
+		if capacity := head.Get("x-sluice-capacity"); got != status || f.calls.Load() != calls || capacity != header {
+			t.Errorf("%s: %d %s after %d calls, capacity %q", model, got, text, f.calls.Load(), capacity)
+		}
+		over := f.limiter.Stats().Overshoots
+		sums := f.end(t)
+		dollars, tokens := sums["acme dollars"], sums["acme/app tokens"]
+		if over != 0 || dollars.Held != 0 || tokens.Suspense == 0 {
+			t.Errorf("%s: %d attempts took more than they held; %+v, %+v", model, over, dollars, tokens)
+		}
+		if status == 200 && (dollars.Posted != 15_000_000 || tokens.Posted != 15) {
+			t.Errorf("%s: %+v, %+v, want what was answered on demand", model, dollars, tokens)
+		}
+	}
+	const ample = "limits: {tokens_per_minute: 1000000}"
+	imported := strings.ReplaceAll(strings.ReplaceAll(importedARN, ":", "%3A"), "/", "%2F")
+	f("1000", ample, "dear.light-v1:0", 4, 200, "floor failed, on demand")
+	f("1000", ample, imported, 4, 200, "llama not_ready, spilled")
+	f("1000", ample+"\n    tier: {try: flex, then: default}", "dear.second-v1:0", 4, 200, "")
+	const one = "limits: {tokens_per_minute: 2000}" // an attempt takes 1,122 at most
+	f("1000", one, "dear.light-v1:0", 1, 424, "floor")
+	f("1000", one, imported, 1, 424, "llama")
+	f("1000", one+"\n    tier: {try: flex, then: default}", "dear.second-v1:0", 1, 424, "")
 }

@@ -50,9 +50,15 @@ per: thousand
 effective: 2026-01-01
 source: test
 prices:
-  - {models: ["dear.light-v1:0", "dear.second-v1:0", "dear.heavy-v1:0"], input: 1, output: 1}
+  - {models: ["dear.light-v1:0", "dear.second-v1:0", "dear.heavy-v1:0"], input: 1, output: 1, tiers: {flex: 0.5}}
   - {models: ["amazon.nova-canvas-v1:0"], image: 0.04}
   - {models: ["amazon.nova-reel-v1:1"], second: 0.08}
+`
+
+// flexing is a catalogue in which one of them has the tier flex.
+const flexing = `source: test
+models:
+  - {ids: ["dear.second-v1:0"], tiers: [flex]}
 `
 
 // fixture is a gateway without its edge: a real meter, journal and ledger, and
@@ -429,6 +435,7 @@ func load(t testing.TB, text string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir+"/books.yaml", priceBook)
+	write(t, dir+"/models.yaml", flexing)
 	write(t, dir+"/sluice.yaml", text)
 	cfg, err := config.Load(dir+"/sluice.yaml", func(string) string { return "" })
 	if err != nil {

@@ -32,8 +32,8 @@ func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, t turn) (*Attempt,
 	switch {
 	case p.place.first != nil:
 		return k.askPlace(ctx, r, p, t)
-	case p.place.spare != nil:
-		return askImported(ctx, k, r, p, t)
+	case p.place.named:
+		return askNamed(ctx, k, r, p, t)
 	case p.Pool.Pool != "":
 		return k.askPool(ctx, r, p, t)
 	case p.tiers.Try != "":
@@ -50,6 +50,14 @@ type turn struct {
 	made   int // attempts
 	took   time.Duration
 	cost   budget.Amounts // of a further attempt at another place, held when one before may be billed
+	stays  bool           // an attempt before may be billed, so no other member of a pool is asked
+}
+
+// after is where the leg stands when an attempt is left for another place: paid from what it was paid from, and where
+// one before it may be billed, from what was held anew for that.
+func (t turn) after(a *Attempt) turn {
+	t.made, t.took, t.from = max(attempts(a), t.made+1), a.Took, a.from
+	return t
 }
 
 // repeat makes attempts at a leg until one is final.
@@ -68,7 +76,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 			return nil, err
 		}
 		a := k.attempt(r, p)
-		a.quota = room
+		a.quota, a.from = room, t.from
 		if err := a.begin(n, t.from); err != nil {
 			room.Settle(0, 0)
 			k.Prompts.Ended(out.placed, &promptcache.Answer{Fate: promptcache.Failed}, k.Now())
@@ -93,7 +101,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 			return a, nil
 		}
 		if a.outcome() == record.Unknown {
-			more, ok := t.funds.again(ctx, k, p.Cost)
+			more, ok := t.funds.again(ctx, k, dearer(p.Cost, t.cost))
 			if !ok {
 				a.placed = out.placed
 				return a, nil

@@ -48,6 +48,7 @@ type Attempt struct {
 
 // held is what an attempt holds: of budgets, and of the quota of its upstream.
 type held struct {
+	from  *budget.Reservation // what hold is a part of
 	hold  *budget.Hold
 	quota *quota.Hold // nil for none
 }

@@ -114,7 +114,7 @@ func (k *Asker) askPool(ctx context.Context, r *Request, p *Plan, t turn) (*Atte
 		if why == "" || !a.turn.more || !t.wanted() || !pause(ctx, a.gone(ctx), 0) {
 			return a, nil
 		}
-		t.made, t.took = max(attempts(a), t.made+1), a.Took
+		t = t.after(a)
 		q = at(r, after(q, why), order[i+1].Upstream)
 		leave(a)
 	}

@@ -26,6 +26,7 @@ const (
 type place struct {
 	first *capacity.Block // asked before the model itself, nil for none
 	own   *capacity.Block // that the call goes to, nil for on demand
+	named bool            // by the call itself
 	spare *Plan           // of the model that answers when an imported one is not loaded in time, nil for none
 	name  string          // of the block, whether it served or was left
 	why   string          // it was left
@@ -55,7 +56,7 @@ func choosePlace(p *Plan, r *Request) *wire.Error {
 			return wire.Errorf(wire.KindAccessDenied,
 				"You do not have access to the model %s: the capacity is not for this tenant.", p.Model)
 		}
-		p.place = place{own: b, name: b.Name, spare: newSpare(p, r, b)}
+		p.place = place{own: b, name: b.Name, named: true, spare: newSpare(p, r, b)}
 		p.SKU.Tier, p.SKU.Scope = b.Tier(), wire.ScopeRegion
 		return nil
 	}
@@ -107,7 +108,7 @@ func (k *Asker) askPlace(ctx context.Context, r *Request, p *Plan, t turn) (*Att
 	a, next, why, err := k.askFirst(ctx, r, inside(p, r, &taken), b.FirstByte, t)
 	if why == "" {
 		if err == nil {
-			count(b.Name, "served")
+			count(b.Name, fared(a))
 		}
 		return a, err
 	}
@@ -173,31 +174,54 @@ func holdSpare(p *Plan, r *Request, table *estimate.Table, policy *budget.Policy
 		p.place.spare = nil
 		return
 	}
-	for unit, n := range s.Cost {
-		p.Cost[unit] = max(p.Cost[unit], n)
-	}
+	p.Cost = dearer(p.Cost, s.Cost)
 }
 
-// askImported asks an imported model until it had its time to be loaded, and then the spare one. Nothing was billed
-// until then: AWS answers 429 before anything is read.
-func askImported(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
+// askNamed asks capacity that the call names itself. An imported model has its time to be loaded, and then the spare one
+// is asked. Nothing of that was billed: AWS answers 429 before anything is read.
+func askNamed(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
 	first, count := *p, k.Telemetry.Metrics().Levers().CapacityCall
-	first.place.spare = nil
-	first.Cost[record.UnitUSD] = 0
+	first.place.named, first.place.spare = false, nil
+	if p.place.spare != nil {
+		first.Cost[record.UnitUSD] = 0
+		t.cost = p.Cost
+	}
 	a, err := k.ask(ctx, r, &first, t)
 	if err != nil {
 		return nil, err
 	}
+	count(p.place.name, fared(a))
 	left := ctx.Err() != nil || r.Gone.Err() != nil
-	if left || p.Payer != nil || met(a) != trouble.NotReady || !t.wanted() {
-		count(p.place.name, "served")
+	if left || p.place.spare == nil || p.Payer != nil || met(a) != trouble.NotReady || !t.wanted() {
 		return a, nil
 	}
-	t.made, t.took = max(attempts(a), t.made), a.Took
+	t = t.after(a)
 	leave(a)
-	count(p.place.name, SpillNotReady)
 	spare := *p.place.spare
 	spare.Path, spare.Reason = p.Path, "spilled_"+SpillNotReady
 	spare.place = place{name: p.place.name, why: SpillNotReady}
 	return k.ask(ctx, r, &spare, t)
+}
+
+// served is the word of metrics for capacity that answered.
+const served = "served"
+
+// fared is how a call in capacity fared, in the words of metrics: those of spills, too, where there is none.
+func fared(a *Attempt) string {
+	switch kind := met(a); kind {
+	case trouble.None:
+		return served
+	case trouble.NotReady:
+		return SpillNotReady
+	default:
+		return cmp.Or(kind.Capacity(), trouble.ByRefusal)
+	}
+}
+
+// dearer is the greater of two costs in each unit.
+func dearer(a, b budget.Amounts) budget.Amounts {
+	for unit, n := range b {
+		a[unit] = max(a[unit], n)
+	}
+	return a
 }

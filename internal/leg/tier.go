@@ -197,7 +197,7 @@ func (k *Asker) askTiers(ctx context.Context, r *Request, p *Plan, t turn) (*Att
 	first := p.on(r, try{tier: p.tiers.Try, first: true})
 	t.cost = p.Cost
 	a, next, why, err := k.askFirst(ctx, r, first, p.tiers.FirstByte, t)
-	if why == TierLate {
+	if next.stays {
 		p = staying(p)
 	}
 	if why == "" {
@@ -217,14 +217,13 @@ func (k *Asker) askTiers(ctx context.Context, r *Request, p *Plan, t turn) (*Att
 func (k *Asker) askFirst(ctx context.Context, r *Request, p *Plan, within time.Duration, t turn) (
 	a *Attempt, next turn, why string, refused *wire.Error,
 ) {
-	next = t
-	next.made++
 	if within == 0 {
 		a, refused = k.repeat(ctx, r, p, t)
 	} else {
 		s := k.beside(ctx, r, p, t, ToHead)
+		next = t
 		if !s.readyWithin(within) && t.wanted() && r.Gone.Err() == nil && ctx.Err() == nil && next.more(ctx, k) {
-			next.took += within
+			next.made, next.took, next.stays = next.made+1, next.took+within, true
 			s.Discard(LeftBehind, r.Snapshot.Config.Timeouts.Drain)
 			return nil, next, TierLate, nil
 		}
@@ -232,12 +231,13 @@ func (k *Asker) askFirst(ctx context.Context, r *Request, p *Plan, within time.D
 		a, refused = s.Attempt, s.Refused
 	}
 	if refused != nil {
-		return nil, next, "", refused
+		return nil, t, "", refused
 	}
+	next = t.after(a)
+	next.stays = p.turn.more && !a.turn.more
 	if why = turnedAway(a); why == "" || !t.wanted() || a.outcome() == record.Unknown && !next.more(ctx, k) {
 		return a, next, "", nil
 	}
-	next.made, next.took = max(attempts(a), next.made), a.Took
 	leave(a)
 	return nil, next, why, nil
 }
