@@ -155,7 +155,8 @@ func TestSpillAfterDoubt(t *testing.T) {
 		t.Helper()
 		f := newFixtureOf(t, usd, own, `
 capacity:
-  - {name: floor, kind: provisioned, arn: "`+floorARN+`", models: [dear.light-v1:0], usd_per_hour: 1, from: 2026-01-01}
+  - {name: floor, kind: provisioned, arn: "`+floorARN+`", models: [dear.light-v1:0], usd_per_hour: 1,
+     from: 2026-01-01}
   - {name: llama, kind: imported, arn: "`+importedARN+`", models: [dear.second-v1:0], usd_per_minute: 0.01,
      usd_per_month: 1, spill_to: dear.heavy-v1:0, from: 2026-01-01}
 models: [models.yaml]

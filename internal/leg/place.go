@@ -177,8 +177,8 @@ func holdSpare(p *Plan, r *Request, table *estimate.Table, policy *budget.Policy
 	p.Cost = dearer(p.Cost, s.Cost)
 }
 
-// askNamed asks capacity that the call names itself. An imported model has its time to be loaded, and then the spare one
-// is asked. Nothing of that was billed: AWS answers 429 before anything is read.
+// askNamed asks capacity that the call names itself. An imported model has its time to be loaded, and then the spare
+// one is asked. Nothing of that was billed: AWS answers 429 before anything is read.
 func askNamed(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
 	first, count := *p, k.Telemetry.Metrics().Levers().CapacityCall
 	first.place.named, first.place.spare = false, nil

@@ -1,6 +1,7 @@
 package faultmatrix
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,16 @@ func (a tokens) cost() *big.Int {
 		sum.Add(sum, new(big.Int).Mul(big.NewInt(part[0]), big.NewInt(part[1])))
 	}
 	return sum
+}
+
+// costOf is what a call cost. What was bought by the hour costs nothing more.
+func costOf(s *harness.Served) *big.Int { return costAt(s.Model, billedFor(s)) }
+
+func costAt(model string, used tokens) *big.Int {
+	if strings.HasPrefix(model, "arn:") {
+		return new(big.Int)
+	}
+	return used.cost()
 }
 
 // line is what one tenant used of one model.
@@ -255,13 +266,14 @@ func (w *world) reported() (account, error) {
 	sum := account{}
 	for _, r := range rows {
 		usd, ok := new(big.Rat).SetString(r.Cost)
+		fixed, priced := new(big.Rat).SetString(cmp.Or(r.Fixed, "0"))
 		if r.Cost == "unpriced" {
 			usd, ok = new(big.Rat), true
 		}
-		if !ok {
-			return nil, fmt.Errorf("cost %q", r.Cost)
+		if !ok || !priced {
+			return nil, fmt.Errorf("cost %q, of that fixed %q", r.Cost, r.Fixed)
 		}
-		cost := usd.Mul(usd, big.NewRat(1_000_000_000_000, 1))
+		cost := usd.Mul(usd.Sub(usd, fixed), big.NewRat(1_000_000_000_000, 1))
 		if !cost.IsInt() {
 			return nil, fmt.Errorf("cost %q is not whole pico-dollars", r.Cost)
 		}
@@ -307,7 +319,7 @@ func (w *world) problems(v *view) []string {
 		case seen[id]:
 			differ("record %s stands for two calls", id)
 		case v.entered[id]:
-			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
+			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: costAt(s.Model, used)})
 		case a == nil || a.Start == nil:
 			v.lost = append(v.lost, id)
 			if len(v.lost) > w.mayLose {
@@ -325,14 +337,14 @@ func (w *world) problems(v *view) []string {
 			if half.Input > used.Input || half.Output > used.Output || half.Read > used.Read {
 				differ("record %s: END knows %+v, the upstream billed %+v", id, half, used)
 			}
-			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: half, cost: half.cost()})
+			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: half, cost: costAt(s.Model, half)})
 		case v.resolved[id]:
-			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
+			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: costAt(s.Model, used)})
 		default:
 			if u := &a.End.Usage; usageOf(u) != used {
 				differ("record %s: END says %+v, the upstream billed %+v", id, *u, used)
 			}
-			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: used.cost()})
+			truth.add(tenantOf(s.Model)+" "+s.Model, line{tokens: used, cost: costAt(s.Model, used)})
 		}
 		seen[id] = true
 	}

@@ -72,7 +72,7 @@ func (w *world) within() (left int64) {
 	w.t.Helper()
 	spent := map[string]int64{}
 	for _, s := range w.standIn.billed(w.t) {
-		cost := billedFor(&s).cost().Int64() / 1000
+		cost := costOf(&s).Int64() / 1000
 		switch tenantOf(s.Model) {
 		case "acme/a":
 			spent["acme/a month"] += cost
@@ -183,7 +183,7 @@ func (w *world) inSession(most int64) {
 	w.t.Helper()
 	spent := map[string]int64{}
 	for _, s := range w.standIn.billed(w.t) {
-		spent[tenantOf(s.Model)] += billedFor(&s).cost().Int64() / 1000
+		spent[tenantOf(s.Model)] += costOf(&s).Int64() / 1000
 	}
 	store, err := redis.New(redis.Options{URL: w.redis, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -219,7 +219,7 @@ func TestRow17LeaseHolderDies(t *testing.T) {
 		w.gate()
 		w.gate()
 		for range 3 {
-			w.killRound(&y)
+			w.killRound(&y, anything)
 			w.within()
 		}
 		for _, g := range w.gates {

@@ -2,6 +2,7 @@ package faultmatrix
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sort"
 	"strconv"
@@ -185,7 +186,7 @@ func killCase(t *testing.T, seed uint64, s *standIn, r *redistest.Server, y *tal
 		w.gate()
 	}
 	for range 2 {
-		w.killRound(y)
+		w.killRound(y, anything)
 	}
 	for _, g := range w.gates {
 		g.start("")
@@ -196,7 +197,7 @@ func killCase(t *testing.T, seed uint64, s *standIn, r *redistest.Server, y *tal
 
 // killRound starts every gateway with an appointment, sends traffic until it has
 // died, and kills those that missed it.
-func (w *world) killRound(y *tally) {
+func (w *world) killRound(y *tally, next func(*rand.Rand) ask) {
 	var wg sync.WaitGroup
 	for _, g := range w.gates {
 		point := points[w.rng.IntN(len(points))]
@@ -208,7 +209,7 @@ func (w *world) killRound(y *tally) {
 			y.kill(point)
 			continue
 		}
-		load := w.load(12, anything)
+		load := w.load(12, next)
 		wg.Go(func() {
 			g.sendAll(load, 4)
 			if g.ended(250 * time.Millisecond) {

@@ -123,6 +123,9 @@ const script = `rules:
 - {match: {tier: flex, text: "#flexbusy"}, error: {status: 429, type: ThrottlingException, message: "no"}}
 - {match: {tier: flex, text: "#flexlate"}, delay: {first_byte: 900ms}}
 - {match: {tier: flex, text: "#flexhang"}, fault: {hang: true}}
+- {match: {model: "arn:*", text: "#doubt", every: 5}, fault: {hang: true}}
+- {match: {model: "arn:*imported*", text: "#doubt"}, error: {status: 429, type: ModelNotReadyException, message: "no"}}
+- {match: {model: "arn:*", text: "#full"}, error: {status: 429, type: ThrottlingException, message: "no"}}
 - {match: {text: "#slow"}, delay: {frame: 4ms, first_byte: 10ms}}
 - {match: {text: "#late"}, delay: {first_byte: 60ms}}
 - {match: {text: "#invalid"}, error: {status: 400, type: ValidationException, message: "no"}}

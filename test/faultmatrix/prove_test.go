@@ -49,7 +49,7 @@ func (w *world) prove() outcome {
 	o.used = after.ledger.total()
 	billed := map[string]bool{}
 	for _, s := range after.billed {
-		billed[recordOf(&s)] = true
+		billed[recordOf(&s)] = s.Status < 400 // what was refused is in no invocation log
 	}
 	for id := range after.suspense {
 		if billed[id] {

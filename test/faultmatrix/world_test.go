@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,10 +29,10 @@ var families = [...]string{"anthropic.claude", "amazon.nova"}
 
 func modelOf(tenant, family int) string { return fmt.Sprintf("%s-f%d-v1:0", families[family], tenant) }
 
-// tenantOf is the tenant that a model belongs to.
+// tenantOf is the tenant that a model belongs to, or capacity of one.
 func tenantOf(model string) string {
 	for i, name := range tenants {
-		if strings.HasSuffix(model, fmt.Sprintf("-f%d-v1:0", i)) {
+		if strings.HasSuffix(strings.TrimSuffix(model, "-v1:0"), fmt.Sprintf("-f%d", i)) {
 			return name
 		}
 	}
@@ -244,8 +245,12 @@ type ask struct {
 	leave int
 	// guarded is whether a guardrail looks at it; for Converse only.
 	guarded bool
-	most    int // output tokens, for Converse only; 0 is 200
+	most    int    // output tokens, for Converse only; 0 is 200
+	model   string // "" for that of the tenant and family
 }
+
+// asked is the model that it asks for.
+func (a *ask) asked() string { return cmp.Or(a.model, modelOf(a.tenant, a.family)) }
 
 var operations = [...]string{"converse", "converse-stream", "invoke", "invoke-with-response-stream"}
 
@@ -338,7 +343,7 @@ func (g *gate) send(a *ask) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		"http://"+g.listen+"/model/"+modelOf(a.tenant, a.family)+"/"+a.op, bytes.NewReader([]byte(a.body())))
+		"http://"+g.listen+"/model/"+url.PathEscape(a.asked())+"/"+a.op, bytes.NewReader([]byte(a.body())))
 	if err != nil {
 		panic(err)
 	}

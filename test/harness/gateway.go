@@ -217,6 +217,7 @@ type Row struct {
 	CacheRead  int64  `json:"cache_read_tokens"`
 	CacheWrite int64  `json:"cache_write_tokens"`
 	Cost       string `json:"cost_usd"`
+	Fixed      string `json:"fixed_usd"` // part of Cost
 	Unpriced   int64  `json:"unpriced"`
 	Unknown    int64  `json:"unknown"`
 }
