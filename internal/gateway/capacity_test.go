@@ -147,9 +147,9 @@ func doubtful(f *fixture, statuses ...int) func(*engine.Request) (*engine.Respon
 	}
 }
 
-// TestSpillAfterDoubt has an attempt in capacity, or on a tier, that may be billed, another one that is turned away, and
-// then a spill. The first keeps what it holds, so the spill holds anew, of money and of tokens. Where there is no room
-// for that, nothing is asked again.
+// TestSpillAfterDoubt has an attempt in capacity, or on a tier, that may be billed, another one that is turned away,
+// and then a spill. The first keeps what it holds, so the spill holds anew, of money and of tokens. Where there is no
+// room for that, nothing is asked again.
 func TestSpillAfterDoubt(t *testing.T) {
 	f := func(usd, own, model string, calls int64, status int, header string) {
 		t.Helper()
