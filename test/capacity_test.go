@@ -64,6 +64,13 @@ capacity:
 			spilled++
 		}
 	}
+	told := harness.Run(t, 0, nil, "requests", "--config", gw.ConfigFile(), "--format", "json")
+	for _, want := range []string{"floor", "floor throttled, on demand", "floor late, on demand",
+		"llama not_ready, spilled"} {
+		if !strings.Contains(strings.ReplaceAll(told, `": "`, `":"`), `"capacity":"`+want+`"`) {
+			t.Errorf("no decision has the capacity %q", want)
+		}
+	}
 	var input, output, calls int64 // on demand
 	for _, s := range sandbox.Log() {
 		if s.Model == model && s.Status == 200 {

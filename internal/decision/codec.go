@@ -132,6 +132,9 @@ func (c *coder) leg(l *Leg) {
 	c.str(&l.Named)
 	c.str(&l.Tiers)
 	c.str(&l.Cache)
+	c.str(&l.Capacity)
+	c.str(&l.Lines)
+	c.int((*int64)(&l.Waited))
 }
 
 func (c *coder) effects(l *Leg) {

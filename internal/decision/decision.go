@@ -90,6 +90,11 @@ type Levers struct {
 	Named string `json:"named,omitempty"` // the id in whose place its global profile was asked, by residency
 	Tiers string `json:"tiers,omitempty"` // the service tiers that were tried: "flex late, default"
 	Cache string `json:"cache,omitempty"` // what points were put into the prompt for, or "none: " and why there are none
+	// Capacity is what was bought that served, or was left and why: "floor", "floor throttled, on demand".
+	Capacity string `json:"capacity,omitempty"`
+	// Lines are the upstreams in whose lines it waited for room in a quota: "default, west". Waited is for how long.
+	Lines  string       `json:"waited_for,omitempty"`
+	Waited Microseconds `json:"waited_us,omitempty"`
 }
 
 // Tokens are those of one attempt, as far as the upstream reported them.

@@ -61,6 +61,8 @@ func sample(at time.Time, n uint64) Decision {
 		FirstByte: 1500, Duration: 250_000,
 		Legs: []Leg{{
 			Record: newID(at, n+1<<40), Index: 1, Attempt: 2, Path: "light", Reason: "r", Model: "nova", Upstream: "eu",
+			Levers: Levers{Named: "n", Tiers: "flex late, default", Cache: "c", Capacity: "floor full, on demand",
+				Lines: "default, west", Waited: 1_200_000},
 			Region: "eu-west-1", Tier: "flex", Payer: "acme", Status: 200, Outcome: "completed", Error: "x",
 			UpstreamID: "aws-1", Stop: "end_turn", Is: FateServed | FateEscalated,
 			Tokens: Tokens{Count{10, true}, Count{0, true}, Count{}, Count{3, true}, Count{4, true}},

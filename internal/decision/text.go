@@ -103,12 +103,21 @@ func (l *Levers) Did() string {
 	var all []string
 	for _, of := range [...][2]string{
 		{"residency: in place of ", l.Named}, {"tier: ", l.Tiers}, {"prompt cache: ", l.Cache},
+		{"capacity: ", l.Capacity}, {"quota: ", l.waited()},
 	} {
 		if of[1] != "" {
 			all = append(all, of[0]+of[1])
 		}
 	}
 	return strings.Join(all, "; ")
+}
+
+// waited says how long the call waited, and for what.
+func (l *Levers) waited() string {
+	if l.Lines == "" {
+		return ""
+	}
+	return "waited " + l.Waited.Duration().Round(time.Millisecond).String() + " in line of " + l.Lines
 }
 
 // String names the counts that are known.

@@ -2,7 +2,9 @@ package explain
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/router"
 )
 
@@ -37,6 +39,21 @@ func why(plan *router.Plan) string {
 		need = plan.Skipped[0].Need
 	}
 	return fmt.Sprintf("cascade %s matches; straight to the escalation model: %s", c.Name, inWords(c, plan.Reason, need))
+}
+
+// inQuotas says what a call takes of quotas, and how long it waits for that.
+func inQuotas(all []quota.Place) string {
+	texts := make([]string, len(all))
+	for i := range all {
+		p := &all[i]
+		limits := fmt.Sprintf("of %d tokens", p.Limits.Tokens)
+		if p.Limits.Tokens == 0 {
+			limits = fmt.Sprintf("tokens of %d requests", p.Limits.Requests)
+		}
+		texts[i] = fmt.Sprintf("up to %d %s a minute at %s, in line for up to %s", p.Ask.Tokens(), limits,
+			orDefault(p.Upstream), p.Wait)
+	}
+	return strings.Join(texts, "; ")
 }
 
 // inWords says what a reason means. A rule's is its condition.

@@ -48,6 +48,9 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		if l.Named != "" {
 			line("", "the global profile in place of %s, as the residency is any", l.Named)
 		}
+		if l.Quota != "" {
+			line("", "quota: %s", l.Quota)
+		}
 		if l.Cache != "" {
 			line("", "cache points: %s", l.Cache)
 		}

@@ -12,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -246,4 +248,60 @@ model_upstreams: {"*": all}
 	f("2s", alone, "west", "429,200", 5*time.Second)
 	f("0s", alone, "west", "429,200", 5*time.Second)
 	f("30s", alone+", {upstream: eu}", "west,eu", "200,200", 5*time.Second) // it spills
+}
+
+// TestQuotaOfAnotherMember: a call that waits takes room that becomes free at another member of its pool, and its
+// attempt says how long it waited and in which lines.
+func TestQuotaOfAnotherMember(t *testing.T) {
+	s := compiledFor(t, flexible, `    mode: rules
+upstreams:
+  west: {region: us-west-2, quotas: [{models: ["*"], tokens_per_minute: 6000, wait: 30s, burndown: 5}]}
+  east: {region: us-east-2, quotas: [{models: ["*"], tokens_per_minute: 6000, wait: 0s, burndown: 5}]}
+pools: {all: {order: listed, members: [{upstream: west}, {upstream: east}]}}
+model_upstreams: {"*": all}
+`)
+	const thousand = `{"inferenceConfig":{"maxTokens":1000},"messages":[{"role":"user","content":[{"text":"hello"}]}]}`
+	lasts := map[string]time.Duration{"west": 50 * time.Second, "east": 5 * time.Second}
+	synctest.Test(t, func(t *testing.T) {
+		sleepUntilPriced()
+		var mu sync.Mutex
+		var asked []string
+		b := newBench(s, func(r *engine.Request) reply {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, r.Upstream)
+			return reply{text: "hello", after: lasts[r.Upstream]}
+		})
+		told := &waits{}
+		b.line.decisions = told
+		began := time.Now()
+		var calls sync.WaitGroup
+		for range 3 {
+			calls.Go(func() {
+				if res := b.line.Serve(b.direct(t, wire.OpConverse, thousand)); res.Status != 200 {
+					t.Errorf("%d %s", res.Status, res.Body)
+				}
+			})
+			synctest.Wait()
+		}
+		calls.Wait()
+		b.line.Close(t.Context())
+		if a := strings.Join(asked, ","); a != "west,east,east" || time.Since(began) != 50*time.Second {
+			t.Errorf("asked %q in %s", a, time.Since(began))
+		}
+		if want := []string{"5s in west, east"}; !slices.Equal(told.of, want) {
+			t.Errorf("waited %q, want %q", told.of, want)
+		}
+	})
+}
+
+// waits are the waits in line that decisions tell of.
+type waits struct{ of []string }
+
+func (w *waits) Ended(_ *telemetry.RequestEnd, r *leg.Request) {
+	for _, a := range r.Attempts() {
+		if l := leg.LeversOf(a); l.Lines != "" {
+			w.of = append(w.of, fmt.Sprintf("%s in %s", l.Waited, l.Lines))
+		}
+	}
 }

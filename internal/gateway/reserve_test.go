@@ -443,3 +443,43 @@ func load(t testing.TB, text string) *config.Config {
 	}
 	return cfg
 }
+
+// TestHoldWhileWaiting: a call that waits in line for a quota holds its part of the budget, and gives it back when its
+// caller leaves, as its place in the line.
+func TestHoldWhileWaiting(t *testing.T) {
+	text := fmt.Sprintf(settings, "3", "") + ruled
+	f := newFixtureFrom(t, strings.Replace(text, `region: us-east-1,`,
+		`region: us-east-1, quotas: [{models: ["*"], requests_per_minute: 1, wait: 1h}],`, 1))
+	if status, text, _ := f.ask(t, "dear.light-v1:0"); status != 200 {
+		t.Fatal(status, text)
+	}
+	waiting := func() int { return f.line.asker.Quotas.States()[0].Waiting }
+	caller, leave := context.WithCancel(t.Context())
+	left := make(chan int)
+	go func() {
+		left <- f.line.Serve(&Request{
+			ID: "02", Method: "POST", Target: "/model/dear.light-v1:0/converse", Authority: "gateway",
+			Header: wire.Header{{Name: "authorization", Value: "Bearer " + f.bearer}},
+			Body:   body{`{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`}, Caller: caller, Received: time.Now(),
+		}).Status
+	}()
+	for waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	third := f.line.Serve(&Request{
+		ID: "03", Method: "POST", Target: "/model/dear.light-v1:0/converse", Authority: "gateway",
+		Header: wire.Header{{Name: "authorization", Value: "Bearer " + f.bearer}},
+		Body:   body{`{"messages":[{"role":"user","content":[{"text":"` + strings.Repeat("long ", 400) + `"}]}]}`},
+		Caller: t.Context(), Received: time.Now(),
+	})
+	if third.Status != 400 {
+		t.Errorf("%d for a call that has no room beside the one that waits", third.Status)
+	}
+	leave()
+	if status := <-left; status < 400 || waiting() != 0 {
+		t.Errorf("%d, and %d wait still", status, waiting())
+	}
+	if got := f.end(t)["acme dollars"]; got != (ledger.WindowState{Posted: 15_000_000}) || f.calls.Load() != 1 {
+		t.Errorf("%+v after %d calls", got, f.calls.Load())
+	}
+}

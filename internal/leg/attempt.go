@@ -132,9 +132,13 @@ func (a *Attempt) Over() bool { return a.Limit.CutAt > 0 && a.usage.Spoken > a.L
 
 // Levers are what policies that save made of the attempt, "" where they had no part in it.
 type Levers struct {
-	Named string // the id in whose place its global profile was asked
-	Tiers string // the service tiers that were tried
-	Cache string // what points were put into the prompt for, or why there are none
+	Named    string // the id in whose place its global profile was asked
+	Tiers    string // the service tiers that were tried
+	Cache    string // what points were put into the prompt for, or why there are none
+	Capacity string // what was bought that served, or was left and why
+	// Lines are the upstreams in whose lines it waited for room in a quota, and Waited for how long; "" and 0 for none.
+	Lines  string
+	Waited time.Duration
 }
 
 // LeversOf is what policies that save made of an attempt.
@@ -142,6 +146,12 @@ func LeversOf(a *Attempt) (l Levers) {
 	l.Named = a.Named
 	if a.try.tier != "" {
 		l.Tiers = a.try.header()
+	}
+	if a.place.name != "" {
+		l.Capacity = a.place.header()
+	}
+	if a.quota != nil && a.quota.Waited > 0 {
+		l.Lines, l.Waited = upstreamNames(a.quota.Lines), a.quota.Waited
 	}
 	if a.placed != nil && a.request.Caller.Tenant.Injects {
 		l.Cache = a.placed.Decided()

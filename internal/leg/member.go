@@ -3,13 +3,16 @@ package leg
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/config/pools"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/failover"
+	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/role"
@@ -19,6 +22,7 @@ import (
 
 // member is at which member of a pool a plan is asked. The zero value is that it has none, or that nobody has chosen.
 type member struct {
+	seat   *seat  // nil for none
 	why    string // it is asked, by failover's words, or the reason that the one before was left
 	more   bool   // another member follows when it cannot take the call
 	before string // which they were and why each was left, for the answer's header
@@ -101,11 +105,21 @@ func (k *Asker) askPool(ctx context.Context, r *Request, p *Plan, t turn) (*Atte
 	if p.Payer != nil {
 		order = order[:1] // it is not repeated
 	}
-	q := at(r, p, order[0].Upstream)
-	q.Pool, q.turn = router.Route{}, member{why: order[0].Why}
-	for i, choice := range order {
-		q.turn.more = i < len(order)-1
-		a, refused := k.ask(ctx, r, q, t)
+	q := *p
+	q.Pool, q.turn = router.Route{}, member{}
+	for {
+		found, i, refused := seated(ctx, k, r, p, order)
+		if refused != nil {
+			return nil, refused
+		}
+		choice := order[i]
+		if order = slices.Delete(order, i, i+1); i > 0 {
+			choice.Why = forRoom
+		}
+		next := at(r, &q, choice.Upstream)
+		next.turn.seat, next.turn.why, next.turn.more = found, choice.Why, len(order) > 0
+		a, refused := k.ask(ctx, r, next, t)
+		found.take().Settle(0, 0) // where nothing was asked
 		if refused != nil {
 			return nil, refused
 		}
@@ -114,11 +128,9 @@ func (k *Asker) askPool(ctx context.Context, r *Request, p *Plan, t turn) (*Atte
 		if why == "" || !a.turn.more || !t.wanted() || !pause(ctx, a.gone(ctx), 0) {
 			return a, nil
 		}
-		t = t.after(a)
-		q = at(r, after(q, why), order[i+1].Upstream)
+		t, q = t.after(a), *after(next, why)
 		leave(a)
 	}
-	panic("BUG: the last member was left")
 }
 
 // after is the plan for the next member, when this one could not take the call.
@@ -149,8 +161,7 @@ func choose(k *Asker, r *Request, p *Plan) []failover.Choice {
 			return tokens
 		}
 	}
-	order := k.Members.Choose(&call, now)
-	return spill(k, r, p, order)
+	return k.Members.Choose(&call, now)
 }
 
 // warmest is how many tokens of the prompt the model has in its cache, at the member of its pool that has most.
@@ -192,31 +203,31 @@ func moves(a *Attempt) bool {
 	return !stale && !renewed && met(a).Member() != ""
 }
 
-// needs is what a call takes of a quota at most, and of which; false where its upstream has none of its model.
-func needs(k *Asker, r *Request, p *Plan) (key quota.Key, limits quota.Limits, ask quota.Ask, ok bool) {
+// needs is what a call takes of the quota of an upstream at most. Its limits are zero where that has none of its model.
+func needs(k *Asker, r *Request, p *Plan, upstream string) (place quota.Place) {
 	if !r.Metered() || !r.Target.Op.Writes() {
-		return key, limits, ask, false
+		return place
 	}
-	all, priced := upstreamOf(r, p.Upstream).Quotas, r.Snapshot.Router.Priced(p.Model)
+	all, priced := upstreamOf(r, upstream).Quotas, r.Snapshot.Router.Priced(p.Model)
 	for i := range all {
 		q := &all[i]
 		if !q.Models.Match(p.Model) && !q.Models.Match(priced.Foundation) {
 			continue
 		}
-		key = quota.Key{Upstream: p.Upstream, Models: strings.Join(q.Patterns, " "), Role: r.Caller.Tenant.Role().ARN}
-		limits = quota.Limits{
+		place.Key = quota.Key{Upstream: upstream, Models: strings.Join(q.Patterns, " "), Role: r.Caller.Tenant.Role().ARN}
+		place.Limits = quota.Limits{
 			Tokens: q.TokensPerMinute, Requests: q.RequestsPerMinute, Wait: q.Wait, Waiting: q.Waiting,
 		}
 		if p.Payer != nil {
-			limits.Wait = 0 // it must not take the place of callers in line
+			place.Wait = 0 // it must not take the place of callers in line
 		}
-		ask = quota.Ask{
+		place.Ask = quota.Ask{
 			Input: cmp.Or(p.Input, int64(p.Facts.InputTokens)), Output: longest(k, p),
 			Burndown: cmp.Or(q.Burndown, quota.Burndown(priced.Foundation)),
 		}
-		return key, limits, ask, true
+		return place
 	}
-	return key, limits, ask, false
+	return place
 }
 
 // longest is how many tokens an answer can have, as far as is known.
@@ -230,57 +241,109 @@ func longest(k *Asker, p *Plan) int64 {
 	return vagueOutput
 }
 
-// spill puts the members whose quota has no room for the call at once behind those that have some.
-func spill(k *Asker, r *Request, p *Plan, order []failover.Choice) []failover.Choice {
-	var with, without []failover.Choice
-	for _, c := range order {
-		key, limits, ask, ok := needs(k, r, at(r, p, c.Upstream))
-		if !ok || k.Quotas.Room(key, limits, ask.Tokens()) {
-			with = append(with, c)
-			continue
-		}
-		without = append(without, c)
-	}
-	if len(with) > 0 && len(without) > 0 && without[0] == order[0] {
-		with[0].Why = forRoom
-	}
-	return append(with, without...)
-}
-
 // forRoom is why a member is asked that has room, in place of one that has none.
 const forRoom = "quota"
 
+// seat is room of a quota that was found for the first attempt of a plan at its member.
+type seat struct{ hold atomic.Pointer[quota.Hold] }
+
+// take is that room, nil when there is none, or it was taken.
+func (s *seat) take() *quota.Hold {
+	if s == nil {
+		return nil
+	}
+	return s.hold.Swap(nil)
+}
+
+// seated finds room for a plan at one of the members, in their order, or waits for that in the lines of all.
+func seated(ctx context.Context, k *Asker, r *Request, p *Plan, order []failover.Choice) (*seat, int, *wire.Error) {
+	places := make([]quota.Place, len(order))
+	for i, c := range order {
+		places[i] = needs(k, r, p, c.Upstream)
+	}
+	hold, at, err := findRoom(ctx, k, r, p, places)
+	if err != nil || hold == nil {
+		return nil, at, err
+	}
+	s := &seat{}
+	s.hold.Store(hold)
+	return s, at, nil
+}
+
 // admit holds what a call can take of the quota of its upstream, and waits in line for it. It fails when there is no
 // room.
-func admit(
-	ctx context.Context, k *Asker, r *Request, p *Plan, wanted func() bool,
-) (*quota.Hold, *wire.Error) {
-	key, limits, ask, ok := needs(k, r, p)
-	if !ok {
-		return nil, nil
+func admit(ctx context.Context, k *Asker, r *Request, p *Plan, wanted func() bool) (*quota.Hold, *wire.Error) {
+	hold := p.turn.seat.take()
+	if hold == nil {
+		place := needs(k, r, p, p.Upstream)
+		if place.Limits == (quota.Limits{}) {
+			return nil, nil
+		}
+		var err *wire.Error
+		if hold, _, err = findRoom(ctx, k, r, p, []quota.Place{place}); err != nil {
+			return nil, err
+		}
 	}
+	if !wanted() {
+		hold.Settle(0, 0)
+		return nil, noRoom(p)
+	}
+	return hold, nil
+}
+
+// findRoom holds what a call can take of the quota of one of some upstreams, and says of which. It fails when there is
+// none.
+func findRoom(
+	ctx context.Context, k *Asker, r *Request, p *Plan, places []quota.Place,
+) (*quota.Hold, int, *wire.Error) {
 	gone := r.Gone
 	if p.Payer != nil {
 		gone = ctx
 	}
-	hold, outcome := k.Quotas.Admit(ctx, gone, key, limits, ask)
-	if outcome == quota.Admitted && !wanted() {
-		hold.Settle(0, 0)
-		outcome = quota.Left
-	}
+	hold, at, outcome := k.Quotas.Admit(ctx, gone, places)
 	switch outcome {
 	case quota.Admitted:
-		return hold, nil
+		return hold, at, nil
 	case quota.TooLarge:
-		return nil, wire.Errorf(wire.KindServiceQuota, "The request can take %d tokens of quota, %d of its input and %d × %d"+
-			" of its answer, and the quota of model %s is %d per minute: ask for fewer output tokens.",
-			ask.Tokens(), ask.Input, ask.Output, ask.Burndown, p.Model, limits.Tokens)
+		ask := &places[0].Ask
+		return nil, 0, wire.Errorf(wire.KindServiceQuota, "The request can take %d tokens of quota, %d of its input and"+
+			" %d × %d of its answer, and the quota of model %s is %d per minute: ask for fewer output tokens.",
+			ask.Tokens(), ask.Input, ask.Output, ask.Burndown, p.Model, places[0].Limits.Tokens)
 	}
-	return nil, &wire.Error{
+	return nil, 0, noRoom(p)
+}
+
+// noRoom is what a call gets for which there is no room.
+func noRoom(p *Plan) *wire.Error {
+	return &wire.Error{
 		Kind: wire.KindThrottling, RetryAfterMillis: time.Second.Milliseconds(),
 		Message: "The quota of model " + p.Model + " per minute is used up, and the line of those who wait is full or " +
 			"too slow.",
 	}
+}
+
+// upstreamNames lists upstreams as the configuration names them.
+func upstreamNames(all []string) string {
+	named := make([]string, len(all))
+	for i, name := range all {
+		named[i] = cmp.Or(name, pools.Default)
+	}
+	return strings.Join(named, ", ")
+}
+
+// Takes is what a plan takes at most of the quotas where it may be asked, in the order of the configuration.
+func Takes(r *Request, p *Plan) (all []quota.Place) {
+	unlearned := &Asker{Options: Options{Estimates: &estimate.Table{}}}
+	members := p.Pool.Members
+	if len(members) == 0 {
+		members = []pools.Member{{Upstream: p.Upstream}}
+	}
+	for _, m := range members {
+		if place := needs(unlearned, r, p, m.Upstream); place.Limits != (quota.Limits{}) {
+			all = append(all, place)
+		}
+	}
+	return all
 }
 
 // used settles what an attempt held of a quota by what it took: cached input that was only read is not counted.

@@ -1,6 +1,7 @@
 // Package quota holds calls to what the accounts of upstreams may use in a minute: requests, and tokens of quota, of
 // which a token of an answer takes several. A call is admitted with the most that it can take, which is settled by what
-// it took. A call for which there is no room waits in line, for so long and with so many others as the quota says.
+// it took. A call for which there is no room waits in line, for so long and with so many others as the quota says; one
+// that may go to several places waits in the lines of all.
 //
 // Invariant: what was admitted within any minute, with what was settled since, is never more than the quota.
 //
@@ -9,7 +10,6 @@ package quota
 
 import (
 	"cmp"
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -53,8 +53,22 @@ const maxGates = 1024
 type Store struct {
 	Now func() time.Time
 
+	once  sync.Once
+	began time.Time  // seconds are counted from it, so that no step of the machine's clock is seen
 	mu    sync.Mutex // guards gates
 	gates map[Key]*gate
+}
+
+// second is that of a time, from 1.
+func (s *Store) second(at time.Time) int64 {
+	s.once.Do(func() { s.began = at })
+	return int64(max(at.Sub(s.began), 0)/time.Second) + 1
+}
+
+// next is when the second of a time ends.
+func (s *Store) next(at time.Time) time.Time {
+	second := s.second(at)
+	return s.began.Add(time.Duration(second) * time.Second)
 }
 
 // gate is one quota.
@@ -62,7 +76,7 @@ type gate struct {
 	mu     sync.Mutex // guards the following
 	limits Limits
 	slots  [seconds]slot
-	line   []*waiter // who waits, the first one first
+	line   []place // who waits, the first one first
 	sums   Sums
 	// answers are those of all calls that have ended.
 	answers answers
@@ -70,13 +84,6 @@ type gate struct {
 
 // slot is what was admitted in one second.
 type slot struct{ second, tokens, requests int64 }
-
-// waiter is a call that waits.
-type waiter struct {
-	tokens int64
-	second int64 // in which it was admitted, 0 before
-	moved  chan struct{}
-}
 
 // Sums are what a quota has come to since the start, in tokens of quota and calls.
 type Sums struct {
@@ -88,8 +95,11 @@ type Sums struct {
 // Hold is what an admitted call holds. nil holds nothing.
 type Hold struct {
 	Ask
+	Waited time.Duration
+	Lines  []string // names of the upstreams in whose lines it waited; nil for none
+
+	store   *Store
 	gate    *gate
-	now     func() time.Time
 	second  int64
 	settled bool
 }
@@ -120,7 +130,7 @@ func (s *Store) free(k Key) Key {
 	if len(s.gates) < maxGates {
 		return k
 	}
-	second := s.Now().Unix()
+	second := s.second(s.Now())
 	maps.DeleteFunc(s.gates, func(_ Key, g *gate) bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -133,14 +143,6 @@ func (s *Store) free(k Key) Key {
 	return k
 }
 
-// Room reports whether a call that takes so many tokens would be admitted at once.
-func (s *Store) Room(k Key, l Limits, tokens int64) bool {
-	g := s.gate(k, l)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.line) == 0 && g.fits(tokens, s.Now().Unix())
-}
-
 // Ask is what a call can take at most, in tokens.
 type Ask struct {
 	Input, Output int64
@@ -150,94 +152,6 @@ type Ask struct {
 // Tokens is the same in tokens of quota.
 func (a *Ask) Tokens() int64 { return a.Input + a.Output*a.Burndown }
 
-// Admit admits a call, or has it wait in line. It gives up when ctx or gone ends.
-func (s *Store) Admit(ctx, gone context.Context, k Key, l Limits, ask Ask) (*Hold, Outcome) {
-	g, tokens := s.gate(k, l), ask.Tokens()
-	g.mu.Lock()
-	now := s.Now()
-	h := &Hold{Ask: ask, gate: g, now: s.Now, second: now.Unix()}
-	switch {
-	case l.Tokens > 0 && tokens > l.Tokens:
-		return nil, g.refuse(TooLarge)
-	case len(g.line) == 0 && g.fits(tokens, h.second):
-		g.take(tokens, h.second)
-		g.mu.Unlock()
-		return h, Admitted
-	case l.Wait <= 0 || len(g.line) >= l.Waiting:
-		return nil, g.refuse(Full)
-	}
-	w := &waiter{tokens: tokens, moved: make(chan struct{}, 1)}
-	g.line = append(g.line, w)
-	g.mu.Unlock()
-	outcome := s.wait(ctx, gone, g, w, now.Add(l.Wait))
-	if outcome != Admitted {
-		return nil, outcome
-	}
-	h.second = w.second
-	return h, Admitted
-}
-
-// refuse counts a call that is not admitted, and unlocks.
-func (g *gate) refuse(why Outcome) Outcome {
-	g.sums.Refused++
-	g.mu.Unlock()
-	return why
-}
-
-// wait returns when a waiter is admitted, or gives up.
-func (s *Store) wait(ctx, gone context.Context, g *gate, w *waiter, until time.Time) Outcome {
-	for {
-		now := s.Now()
-		timer := time.NewTimer(max(min(until.Sub(now), now.Truncate(time.Second).Add(time.Second).Sub(now)), 0))
-		outcome := Admitted
-		select {
-		case <-w.moved:
-		case <-timer.C: // each second has less of the minute before
-		case <-gone.Done():
-			outcome = Left
-		case <-ctx.Done():
-			outcome = Left
-		}
-		timer.Stop()
-		if now = s.Now(); outcome == Admitted && !now.Before(until) {
-			outcome = Late
-		}
-		g.mu.Lock()
-		g.pump(now.Unix())
-		if w.second != 0 {
-			g.sums.Waited++
-			g.mu.Unlock()
-			return Admitted
-		}
-		if outcome != Admitted {
-			g.leave(w)
-			g.pump(now.Unix())
-			return g.refuse(outcome)
-		}
-		g.mu.Unlock()
-	}
-}
-
-// pump admits those first in line as long as there is room.
-func (g *gate) pump(second int64) {
-	for len(g.line) > 0 && g.fits(g.line[0].tokens, second) {
-		w := g.line[0]
-		g.line = g.line[1:]
-		g.take(w.tokens, second)
-		w.second = second
-		w.moved <- struct{}{} // it has room for the one that is ever sent
-	}
-}
-
-func (g *gate) leave(w *waiter) {
-	for i := range g.line {
-		if g.line[i] == w {
-			g.line = append(g.line[:i:i], g.line[i+1:]...)
-			return
-		}
-	}
-}
-
 // fits reports whether a call has room beside what was admitted in the minute before a second's end.
 func (g *gate) fits(tokens, second int64) bool {
 	in, calls := g.within(second)
@@ -245,7 +159,7 @@ func (g *gate) fits(tokens, second int64) bool {
 		(g.limits.Requests == 0 || calls+1 <= g.limits.Requests)
 }
 
-// within is what was admitted in the minute before a second's end, or later where the clock went back.
+// within is what was admitted in the minute before a second's end.
 func (g *gate) within(second int64) (tokens, requests int64) {
 	for i := range g.slots {
 		if s := &g.slots[i]; s.second > second-seconds {
@@ -279,7 +193,7 @@ func (h *Hold) Settle(input, output int64) {
 	if output > 0 {
 		g.answers.add(h.Output, output, h.Burndown)
 	}
-	g.pump(h.now().Unix())
+	g.pump(h.store.second(h.store.Now()))
 }
 
 // Keep settles with all that is held: nobody knows what the call took.
@@ -309,7 +223,7 @@ func (s *Store) States() []State {
 	for k, g := range s.gates {
 		g.mu.Lock()
 		one := State{Key: k, Limits: g.limits, Waiting: len(g.line), Sums: g.sums}
-		one.Tokens, one.Requests = g.within(s.Now().Unix())
+		one.Tokens, one.Requests = g.within(s.second(s.Now()))
 		one.Cap, one.Freed = g.answers.headroom()
 		g.mu.Unlock()
 		all = append(all, one)

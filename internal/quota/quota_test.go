@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,9 @@ func TestBurndown(t *testing.T) {
 		}
 	}
 }
+
+// one is a single place, for a call that takes so much.
+func one(l Limits, tokens int64) []Place { return []Place{{Limits: l, Ask: Ask{Input: tokens}}} }
 
 // admitted is one call of the model: when it was admitted, and what it took in the end.
 type admitted struct {
@@ -51,7 +55,7 @@ func TestNeverMore(t *testing.T) {
 				lasts := time.Duration(random.Int64N(int64(100 * time.Second)))
 				calls.Go(func() {
 					began := time.Now()
-					h, outcome := s.Admit(t.Context(), t.Context(), Key{}, limits, Ask{Input: asks})
+					h, _, outcome := s.Admit(t.Context(), t.Context(), one(limits, asks))
 					if waited := time.Since(began); waited > limits.Wait {
 						t.Errorf("seed %d: a call waited %s of %s", seed, waited, limits.Wait)
 					}
@@ -61,14 +65,14 @@ func TestNeverMore(t *testing.T) {
 					if h == nil {
 						return
 					}
-					one := &admitted{time.Now(), asks}
+					call := &admitted{time.Now(), asks}
 					mu.Lock()
-					all = append(all, one)
+					all = append(all, call)
 					within(t, seed, all, &limits)
 					mu.Unlock()
 					time.Sleep(lasts)
 					mu.Lock()
-					one.tokens = takes
+					call.tokens = takes
 					mu.Unlock()
 					h.Settle(takes, 0)
 					h.Settle(0, 0)
@@ -99,13 +103,13 @@ func TestInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := Store{Now: time.Now}
 		limits := Limits{Tokens: 100, Wait: 5 * time.Minute, Waiting: 3}
-		first, _ := s.Admit(t.Context(), t.Context(), Key{}, limits, Ask{Input: 100})
+		first, _, _ := s.Admit(t.Context(), t.Context(), one(limits, 100))
 		var mu sync.Mutex
 		var order []int
 		var calls sync.WaitGroup
 		for i := range 3 {
 			calls.Go(func() {
-				h, _ := s.Admit(t.Context(), t.Context(), Key{}, limits, Ask{Input: 60})
+				h, _, _ := s.Admit(t.Context(), t.Context(), one(limits, 60))
 				mu.Lock()
 				defer mu.Unlock()
 				if order = append(order, i); h == nil {
@@ -114,10 +118,10 @@ func TestInOrder(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		if _, outcome := s.Admit(t.Context(), t.Context(), Key{}, limits, Ask{Input: 1}); outcome != Full {
+		if _, _, outcome := s.Admit(t.Context(), t.Context(), one(limits, 1)); outcome != Full {
 			t.Error("the line is full:", outcome)
 		}
-		if s.Room(Key{}, limits, 1) || s.States()[0].Waiting != 3 {
+		if s.States()[0].Waiting != 3 {
 			t.Error("there is a line")
 		}
 		began := time.Now()
@@ -141,18 +145,18 @@ func TestGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := Store{Now: time.Now}
 		limits := Limits{Tokens: 100, Wait: 10 * time.Second, Waiting: 3}
-		h, _ := s.Admit(t.Context(), t.Context(), Key{}, limits, Ask{Input: 50})
+		h, _, _ := s.Admit(t.Context(), t.Context(), one(limits, 50))
 		gone, leave := context.WithCancel(t.Context())
 		got := make(chan Outcome, 3)
-		go func() { _, o := s.Admit(t.Context(), gone, Key{}, limits, Ask{Input: 90}); got <- o }()
+		go func() { _, _, o := s.Admit(t.Context(), gone, one(limits, 90)); got <- o }()
 		synctest.Wait()
-		go func() { _, o := s.Admit(t.Context(), t.Context(), Key{}, limits, Ask{Input: 40}); got <- o }()
+		go func() { _, _, o := s.Admit(t.Context(), t.Context(), one(limits, 40)); got <- o }()
 		synctest.Wait()
 		leave()
 		if a, b := <-got, <-got; a+b != Left+Admitted {
 			t.Error(a, b)
 		}
-		go func() { _, o := s.Admit(t.Context(), t.Context(), Key{}, limits, Ask{Input: 90}); got <- o }()
+		go func() { _, _, o := s.Admit(t.Context(), t.Context(), one(limits, 90)); got <- o }()
 		if o := <-got; o != Late {
 			t.Error(o)
 		}
@@ -189,4 +193,98 @@ func TestHeadroom(t *testing.T) {
 	if most, freed := (&answers{}).headroom(); most != 0 || freed != 0 {
 		t.Error(most, freed)
 	}
+}
+
+// TestLinesOfAll has calls come that may go to several quotas, at random. Each quota keeps to its minute, nobody waits
+// while there is room for the first in line, and in the end all lines are empty.
+func TestLinesOfAll(t *testing.T) {
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 11))
+			s := Store{Now: time.Now}
+			var quotas [3]Limits
+			for i := range quotas {
+				quotas[i] = Limits{Tokens: 500 + random.Int64N(2000), Wait: time.Duration(random.IntN(40)) * time.Second,
+					Waiting: random.IntN(20)}
+			}
+			var mu sync.Mutex
+			var all [3][]*admitted
+			var calls sync.WaitGroup
+			for range 200 {
+				time.Sleep(time.Duration(random.Int64N(int64(time.Second))))
+				asks, leaves := 1+random.Int64N(700), time.Duration(random.Int64N(int64(3*time.Minute)))
+				lasts := time.Duration(random.Int64N(int64(90 * time.Second)))
+				var places []Place
+				var which []int
+				for _, i := range random.Perm(3)[:1+random.IntN(3)] {
+					places = append(places, Place{Key{Upstream: string('a' + rune(i))}, quotas[i], Ask{Input: asks}})
+					which = append(which, i)
+				}
+				calls.Go(func() {
+					gone, cancel := context.WithTimeout(t.Context(), leaves)
+					defer cancel()
+					h, at, outcome := s.Admit(t.Context(), gone, places)
+					if (h != nil) != (outcome == Admitted) {
+						t.Errorf("seed %d: outcome %d with %v", seed, outcome, h)
+					}
+					if h == nil {
+						return
+					}
+					i := which[at]
+					mu.Lock()
+					all[i] = append(all[i], &admitted{time.Now(), asks})
+					within(t, seed, all[i], &quotas[i])
+					mu.Unlock()
+					time.Sleep(lasts)
+					h.Keep()
+				})
+			}
+			calls.Wait()
+			for _, one := range s.States() {
+				if one.Waiting != 0 {
+					t.Errorf("seed %d: %d stand in line in the end", seed, one.Waiting)
+				}
+			}
+		})
+	}
+}
+
+// TestManyWait has ten thousand calls in line of two quotas, half of whom leave. What they leave is others', no line
+// has more than it may, and no call is admitted twice.
+func TestManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const callers, most = 10_000, 6_000
+		s := Store{Now: time.Now}
+		limits := Limits{Requests: 3_000, Wait: 90 * time.Second, Waiting: most}
+		places := []Place{{Key{Upstream: "a"}, limits, Ask{}}, {Key{Upstream: "b"}, limits, Ask{}}}
+		gone, leave := context.WithCancel(t.Context())
+		var got [5]atomic.Int64
+		var all sync.WaitGroup
+		for i := range callers + 2*int(limits.Requests) {
+			all.Go(func() {
+				caller := t.Context()
+				if i%2 == 0 {
+					caller = gone
+				}
+				_, _, outcome := s.Admit(t.Context(), caller, places)
+				got[outcome].Add(1)
+			})
+		}
+		synctest.Wait()
+		for _, one := range s.States() {
+			if one.Waiting != most {
+				t.Errorf("%d stand in a line of %d", one.Waiting, most)
+			}
+		}
+		leave()
+		all.Wait()
+		if n := got[Admitted].Load(); n < 2*limits.Requests+most/4 || got[Left].Load() < most/4 || got[Late].Load() != 0 {
+			t.Errorf("%d admitted, %d left, %d late, %d refused", n, got[Left].Load(), got[Late].Load(), got[Full].Load())
+		}
+		for _, one := range s.States() {
+			if one.Waiting != 0 || one.Requests > limits.Requests {
+				t.Errorf("%+v", one)
+			}
+		}
+	})
 }

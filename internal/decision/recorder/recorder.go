@@ -87,7 +87,7 @@ func (r *Recorder) leg(d *decision.Decision, a *leg.Attempt) {
 			CacheRead: decision.Count(tokens.CacheRead), CacheWrite5m: decision.Count(tokens.CacheWrite5m),
 			CacheWrite1h: decision.Count(tokens.CacheWrite1h),
 		},
-		Levers: decision.Levers(leg.LeversOf(a)),
+		Levers: levers(a),
 		Cost:   decision.Dollars(a.Costs.Total()), CostState: a.CostState(), Effects: l.Effects[:0],
 	}
 	if a.Payer != nil {
@@ -103,6 +103,14 @@ func (r *Recorder) leg(d *decision.Decision, a *leg.Attempt) {
 		d.User = s.User
 	}
 	effects(l, a.Posting.Charges)
+}
+
+func levers(a *leg.Attempt) decision.Levers {
+	l := leg.LeversOf(a)
+	return decision.Levers{
+		Named: l.Named, Tiers: l.Tiers, Cache: l.Cache, Capacity: l.Capacity,
+		Lines: l.Lines, Waited: decision.Micro(l.Waited),
+	}
 }
 
 // effects adds what an attempt posted, that of one window together.
