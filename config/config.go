@@ -307,6 +307,8 @@ type Tenant struct {
 	// NativePaths is whether Chat Completions and Responses reach AWS's own paths where it has them for the model,
 	// default true. Else they always go by Converse.
 	NativePaths bool
+	// GuardNewTurn is whether guardrails in Converse read what the user said last alone, and not the conversation again.
+	GuardNewTurn bool
 	// UnsupportedFields is what becomes of what a caller of OpenAI's or Anthropic's API asks
 	// for and the model cannot be given: fit (default) drops and names what changes no meaning
 	// and refuses the rest; refuse and drop do one thing with all of it.

@@ -302,6 +302,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("unsupported_fields", &t.UnsupportedFields, oneOf("fit", "refuse", "drop")),
 		key("store", &t.Store, oneOf("refuse", "allow")),
 		key("native_paths", &t.NativePaths, boolean),
+		key("guard_new_turn", &t.GuardNewTurn, boolean),
 		key("webhook", &t.Webhook, serving(text)),
 		key("webhook_secret", &t.WebhookSecret, serving(text)),
 	)...)

@@ -94,6 +94,7 @@ var layers = map[string]int{
 	"internal/meter/journal":         30,
 	"internal/meter/estimate":        30,
 	"internal/promptcache":           38, // what models have in their caches
+	"internal/guardrail":             38, // what guardrails read of a conversation
 	"internal/failover":              38, // which member of a pool takes a call
 	"internal/quota":                 38, // what accounts may use in a minute
 	"internal/capacity":              38, // what was bought by the hour or the month

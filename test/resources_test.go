@@ -92,11 +92,13 @@ tenants:
 // TestGuardrail meters ApplyGuardrail by text units, at the rate of the shipped price book.
 func TestGuardrail(t *testing.T) {
 	sandbox := harness.StartSandbox(t, "rules: []\n")
-	key := harness.NewKey(t, "acme")
+	key, chat := harness.NewKey(t, "acme"), harness.NewKey(t, "chat")
 	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q}
-tenants: [{id: acme, keys: [%s]}]
-`, sandbox.URL(), key.KeyID)})
+tenants:
+  - {id: acme, keys: [%s]}
+  - {id: chat, keys: [%s], guard_new_turn: true}
+`, sandbox.URL(), key.KeyID, chat.KeyID)})
 	text := strings.Repeat("word ", 700) // 3,500 characters: four units
 	for _, cred := range []harness.Credential{key.BearerCredential, key.SigV4Credential} {
 		got := gw.Post(t, cred, "/guardrail/abc123/version/1/apply",
@@ -110,6 +112,28 @@ tenants: [{id: acme, keys: [%s]}]
 		return len(rows) == 1 && rows[0].Requests == 2 && rows[0].Cost == "0.006" && rows[0].Unpriced == 0 &&
 			rows[0].Unknown == 0 &&
 			strings.Contains(rows[0].Model, "abc123"), fmt.Sprintf("%+v, want a cost of 2 x 4 units at 0.00075 USD", rows)
+	})
+	testNewTurn(t, gw, sandbox, chat, text)
+}
+
+// testNewTurn has a guardrail read a question of four units, and not the four of the question before again.
+func testNewTurn(t *testing.T, gw *harness.Gateway, sandbox *harness.Sandbox, key harness.Key, text string) {
+	turn := func(role string) string { return `{"role":"` + role + `","content":[{"text":"` + text + `"}]}` }
+	body := `{"messages":[` + turn("user") + `,` + turn("assistant") + `,` + turn("user") +
+		`],"guardrailConfig":{"guardrailIdentifier":"abc123","guardrailVersion":"1","trace":"enabled"}}`
+	for _, cred := range []harness.Credential{key.BearerCredential, key.SigV4Credential} {
+		got := gw.Post(t, cred, "/model/amazon.nova-lite-v1%3A0/converse", body)
+		if got.Status != http.StatusOK || got.Header.Get("x-sluice-guardrail") != "new_turn" {
+			t.Fatalf("%d %s %v", got.Status, got.Body, got.Header)
+		}
+	}
+	served := sandbox.Log()
+	if last := served[len(served)-1]; last.GuardrailUnits != 5 { // and one for the answer
+		t.Errorf("%d units, want 5", last.GuardrailUnits)
+	}
+	harness.Eventually(t, time.Minute, func() (bool, string) {
+		n := gw.Metric(`sluice_guardrail_calls_total{guardrail="abc123",outcome="passed"}`)
+		return n == 4, fmt.Sprintf("%g calls, want 4", n)
 	})
 }
 

@@ -100,13 +100,14 @@ type Leg struct {
 	// Pool is the pool that takes the call, and Members those of it that may, in the order of the configuration.
 	Pool         string   `json:"pool,omitempty"`
 	Members      []string `json:"members,omitempty"`
-	MaxOutput    *int64   `json:"max_output_tokens"`  // after the cap; nil: no bound
-	Capped       string   `json:"capped,omitempty"`   // the cap, when it changes the request
-	Tiers        string   `json:"tiers,omitempty"`    // service tiers that are tried; "" for that of the request
-	Named        string   `json:"named,omitempty"`    // the id in whose place its global profile is asked
-	Cache        string   `json:"cache,omitempty"`    // what the tenant's prompt_cache makes of it, "" where that is off
-	Capacity     string   `json:"capacity,omitempty"` // what was bought that is asked first; "" for none
-	Quota        string   `json:"quota,omitempty"`    // what it takes of the quotas of upstreams, "" where they have none
+	MaxOutput    *int64   `json:"max_output_tokens"`   // after the cap; nil: no bound
+	Capped       string   `json:"capped,omitempty"`    // the cap, when it changes the request
+	Tiers        string   `json:"tiers,omitempty"`     // service tiers that are tried; "" for that of the request
+	Named        string   `json:"named,omitempty"`     // the id in whose place its global profile is asked
+	Cache        string   `json:"cache,omitempty"`     // what the tenant's prompt_cache makes of it, "" where that is off
+	Capacity     string   `json:"capacity,omitempty"`  // what was bought that is asked first; "" for none
+	Quota        string   `json:"quota,omitempty"`     // what it takes of the quotas of upstreams, "" where they have none
+	Guardrail    string   `json:"guardrail,omitempty"` // what it reads, "" for all of the conversation
 	Cut          int64    `json:"tokens_cut,omitempty"`
 	PriceVersion string   `json:"price_version,omitempty"`
 	Reserved     Amount   `json:"reserved_usd"`

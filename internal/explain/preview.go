@@ -134,6 +134,9 @@ func (p *previewed) explain(i int, output int64) Leg {
 		Capped:   planned.Limit.Header(), Cut: planned.Limit.Cut, Named: planned.Named, Cache: leg.Points(p.request, planned),
 		Quota: inQuotas(leg.Takes(p.request, planned)),
 	}
+	if leg.GuardsNewTurn(planned) {
+		l.Guardrail = "reads the new turn alone"
+	}
 	switch t := planned.Tiers(); {
 	case t.FirstByte > 0:
 		l.Tiers = fmt.Sprintf("%s, after %s without a first byte %s", t.Try, t.FirstByte, t.Then)

@@ -54,6 +54,9 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		if l.Cache != "" {
 			line("", "cache points: %s", l.Cache)
 		}
+		if l.Guardrail != "" {
+			line("", "the guardrail %s", l.Guardrail)
+		}
 		line("", "path %s%s, reserves %s (%s at the estimate), expects %s",
 			l.Path, after(l.Reason, ", reason "), l.Reserved, l.AtEstimate, l.Expected)
 	}

@@ -227,6 +227,7 @@ func (a *Attempt) book() {
 	k.landed(a)
 	spent(a)
 	embedded(a)
+	looked(a)
 	vacate(k, a)
 	m := k.Telemetry.Metrics()
 	m.Leg(a.Upstream, a.outcomeName())

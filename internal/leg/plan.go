@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/batchjob"
+	"github.com/sluice-gateway/sluice/internal/guardrail"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
@@ -36,7 +37,8 @@ type Plan struct {
 	// Guardrail is what the units of a guardrail cost that works on the model's input
 	// and output; nil for none.
 	Guardrail *record.Price
-	Limit     wire.Limit // of output tokens
+	guards    *guardrail.Turn // what the guardrail reads of the conversation, nil for all of it
+	Limit     wire.Limit      // of output tokens
 	Pieces    wire.Pieces
 	Facts     *wire.Facts // of the body, as this model reads it
 	// Fitted is what of the body is another for this model than the caller's, of a cascade whose models are of several
@@ -199,6 +201,9 @@ func (p *Plan) AppendChanges(h wire.Header) wire.Header {
 	if p.place.name != "" {
 		h = append(h, wire.Field{Name: "x-sluice-capacity", Value: p.place.header()})
 	}
+	if p.guards != nil {
+		h = append(h, wire.Field{Name: "x-sluice-guardrail", Value: "new_turn"})
+	}
 	return h
 }
 
@@ -332,6 +337,7 @@ func (p *Plan) price(r *Request) *wire.Error {
 	p.Price = r.Snapshot.Prices.Find(p.SKU, r.Received)
 	if p.guarded(r) {
 		p.Guardrail = r.Snapshot.Prices.Find(record.SKU{Model: record.GuardrailModel}, r.Received)
+		guardNewTurn(r, p)
 	}
 	if p.Price != nil || !r.Metered() || r.Snapshot.Config.Unpriced != config.UnpricedRefuse {
 		return nil
@@ -458,8 +464,12 @@ func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
 
 // guardrail is the most that the guardrail can cost when so much is written.
 func (p *Plan) guardrail(output int64) (money.Pico, bool) {
-	text := int64(p.Facts.BodyBytes - p.Facts.MediaBytes)
-	units := text/record.TextUnit + 1 + output*tokenBytes/record.TextUnit + 1
+	units := output*tokenBytes/record.TextUnit + 1
+	if t := p.guards; t != nil {
+		units += t.Bytes/record.TextUnit + int64(len(t.Splices))
+	} else {
+		units += int64(p.Facts.BodyBytes-p.Facts.MediaBytes)/record.TextUnit + 1
+	}
 	return p.Guardrail.GuardrailWorstCase(units, int64(p.Facts.Images))
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/engine"
+	"github.com/sluice-gateway/sluice/internal/guardrail"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
@@ -96,7 +97,39 @@ func (p *Plan) splices(r *Request) []wire.Splice {
 			all = append(all, s)
 		}
 	}
+	if p.guards != nil {
+		all = append(all, p.guards.Splices...)
+	}
 	return all
+}
+
+// guardNewTurn leaves to the guardrail what the caller said last, where its tenant wants that.
+func guardNewTurn(r *Request, p *Plan) {
+	if !r.Caller.Tenant.GuardsNewTurn {
+		return
+	}
+	if t := guardrail.Of(p.Facts, p.Body(r)); len(t.Splices) > 0 {
+		p.guards = &t
+	}
+}
+
+// GuardsNewTurn reports whether the guardrail reads the new turn of the conversation alone.
+func GuardsNewTurn(p *Plan) bool { return p.guards != nil }
+
+// looked counts what the guardrail made of an answer that came to its end.
+func looked(a *Attempt) {
+	r := a.request
+	if a.End.Outcome != record.Completed || !a.guarded(r) && r.Target.Op != wire.OpApplyGuardrail {
+		return
+	}
+	name, intervened := r.Target.Resource, 0
+	if r.Modelled() {
+		name = guardrail.Name(a.Facts, r.Header, a.Body(r))
+	}
+	if a.End.Usage.Intervened {
+		intervened = 1
+	}
+	a.asker.Telemetry.Metrics().Levers().GuardrailCall(name, intervened)
 }
 
 // appendForwarded appends the caller's header as far as it may reach the upstream

@@ -35,3 +35,14 @@ func (l Levers) EmbeddedAgain(tenant string, cost money.Pico) {
 
 // CapacityCall counts a call that was to go to capacity that was bought: served, or why it went on demand.
 func (l Levers) CapacityCall(name, outcome string) { l.m.add(capacityCalls, 1, name, outcome) }
+
+// GuardrailCall counts a call that a guardrail looked at, and whether it intervened. name is its id or ARN. Both series
+// are there from the first call on: Prometheus does not see an increase that makes its series.
+func (l Levers) GuardrailCall(name string, intervened int) {
+	if l.m == nil || name == "" {
+		return
+	}
+	name = l.m.guardrails.bounded(name)
+	l.m.add(guardrailCalls, float64(1-intervened), name, "passed")
+	l.m.add(guardrailCalls, float64(intervened), name, "intervened")
+}

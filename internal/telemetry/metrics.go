@@ -63,6 +63,7 @@ const (
 	tenantTokens
 	tenantCost
 	cost
+	guardrailCalls
 	promptPoints
 	promptPaid
 	promptSaved
@@ -114,6 +115,8 @@ var counters = [...]struct{ name, labels, help string }{
 	tenantTokens: {"sluice_tenant_tokens_total", "tenant", "Tokens by root tenant, all classes."},
 	tenantCost:   {"sluice_tenant_cost_usd_total", "tenant", "Cost by root tenant. Indicative; the ledger is exact."},
 	cost:         {"sluice_cost_usd_total", "", "Cost of all attempts. Indicative; the ledger is exact."},
+	guardrailCalls: {"sluice_guardrail_calls_total", "guardrail outcome",
+		"Calls that a guardrail looked at: passed, or intervened."},
 	promptPoints: {"sluice_prompt_cache_points_total", "use", "Prompts into which cache points were put."},
 	promptPaid: {"sluice_prompt_cache_paid_usd_total", "tenant",
 		"What writes by these points cost above plain input, by root tenant."},
@@ -141,7 +144,7 @@ type Metrics struct {
 	added, firstByte, duration      prometheus.Histogram
 	breakers, configInfo, stepsBack *prometheus.GaugeVec
 	reloadOK, reloadTime            prometheus.Gauge
-	tenants, models                 labels
+	tenants, models, guardrails     labels
 }
 
 func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
@@ -159,6 +162,7 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 		reloadTime: r.gauge("sluice_config_last_reload_timestamp_seconds", "When the last good configuration was loaded."),
 		tenants:    labels{max: maxLabels},
 		models:     labels{max: maxLabels},
+		guardrails: labels{max: maxLabels},
 	}
 	for c, row := range counters {
 		opts := prometheus.CounterOpts{Name: row.name, Help: row.help}

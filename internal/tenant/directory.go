@@ -125,7 +125,8 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 		ID: c.ID, Root: root, Upstream: c.Upstream, Cap: c.OutputTokens,
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
 		Stores: c.Store == "allow", Converse: !c.NativePaths, Injects: c.PromptCache.Inject == "auto",
-		Residency: c.Residency, Require: c.Require, Tier: c.Tier, Session: c.Session,
+		GuardsNewTurn: c.GuardNewTurn,
+		Residency:     c.Residency, Require: c.Require, Tier: c.Tier, Session: c.Session,
 		Batch: c.Batch,
 		role:  c.Role, models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}

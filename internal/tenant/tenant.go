@@ -40,6 +40,8 @@ type Tenant struct {
 	Stores bool
 	// Injects is whether points are put into its prompts where that pays.
 	Injects bool
+	// GuardsNewTurn is whether guardrails read the new turn of a conversation alone.
+	GuardsNewTurn bool
 	// Converse is whether Chat Completions and Responses go by Converse where AWS has these paths, too.
 	Converse bool
 

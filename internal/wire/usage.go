@@ -48,6 +48,8 @@ type Usage struct {
 	InvokedModel string
 	// StopReason is the model's own word for why it stopped.
 	StopReason string
+	// Intervened is whether a guardrail changed or blocked something, as far as the answer says so.
+	Intervened bool
 }
 
 // The guardrail policies that are billed by text unit.

@@ -206,7 +206,7 @@ var (
 	converseAnswerTree = jsonscan.NewTree(converseAnswer)
 	invokeAnswerTree   = jsonscan.NewTree(invokeAnswer)
 	invokeChunkTree    = jsonscan.NewTree(invokeChunk)
-	guardrailTree      = jsonscan.NewTree(guardrailUsage.at("usage"))
+	guardrailTree      = jsonscan.NewTree(join(guardrailUsage.at("usage"), each(gotGuardrailAction, "action")))
 	checksTree         = jsonscan.NewTree(checksUsage.at("usage"))
 	chatAnswerTree     = jsonscan.NewTree(chatAnswer)
 	responseAnswerTree = jsonscan.NewTree(response)
@@ -398,7 +398,7 @@ func (r *usageReader) readWord(what role, word string) {
 	case gotDetailTTL:
 		r.hour = word == "1h"
 	case gotGuardrailAction:
-		r.intervened = word == "INTERVENED"
+		r.intervened = word == "INTERVENED" || word == "GUARDRAIL_INTERVENED"
 	}
 }
 
@@ -452,6 +452,7 @@ func (r *usageReader) usage() Usage {
 		Latency:        r.latency,
 		InvokedModel:   r.model,
 		StopReason:     r.stop,
+		Intervened:     r.intervened || r.stop == "guardrail_intervened",
 	}
 	writes := larger(first(n[gotMetricsCacheWrite], cacheWrite), n[gotIterationCacheWrite])
 	u.splitWrites(writes)

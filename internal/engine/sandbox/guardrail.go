@@ -23,11 +23,33 @@ func guardingOf(c *call, r *reply) *guarding {
 	}
 	g := &guarding{id: id, intervened: r.stop == "guardrail_intervened"}
 	g.shown = config["trace"] == "enabled" || config["trace"] == "enabled_full"
-	g.input = textUnits(object{"messages": c.body["messages"], "system": c.body["system"]})
+	g.input = textUnits(guardedText(c.body))
 	if !g.intervened || r.output > 0 {
 		g.output = unitsOf(utf8.RuneCountInString(r.text))
 	}
 	return g
+}
+
+// guardedText is what a guardrail reads of a body: the blocks of guardContent alone, where there
+// are any (AWS, "Include a guardrail with the Converse API").
+func guardedText(body object) object {
+	var marked []any
+	blocks, _ := body["system"].([]any)
+	messages, _ := body["messages"].([]any)
+	for _, m := range messages {
+		message, _ := m.(object)
+		content, _ := message["content"].([]any)
+		blocks = append(blocks[:len(blocks):len(blocks)], content...)
+	}
+	for _, b := range blocks {
+		if block, ok := b.(object); ok && block["guardContent"] != nil {
+			marked = append(marked, block["guardContent"])
+		}
+	}
+	if len(marked) > 0 {
+		return object{"content": marked}
+	}
+	return object{"messages": body["messages"], "system": body["system"]}
 }
 
 // tell puts the trace into an answer, or into the metadata of a stream.
