@@ -22,7 +22,7 @@ func (s *Store) Admit(ctx, gone context.Context, places []Place) (h *Hold, at in
 	second := s.second(now)
 	for i := range places {
 		p := &places[i]
-		if p.Limits.Tokens == 0 && p.Limits.Requests == 0 {
+		if p.Limits.Tokens == 0 && p.Requests == 0 {
 			return nil, i, Admitted
 		}
 		if g := s.gate(p.Key, p.Limits); g.enter(p.Ask.Tokens(), second) {
@@ -185,8 +185,9 @@ func (g *gate) pump(second int64) {
 		}
 		g.take(p.tokens, second)
 		g.sums.Waited++
-		p.waiter.gate, p.waiter.at, p.second = g, p.at, second
-		close(p.moved)
+		w := p.waiter
+		w.gate, w.at, w.second = g, p.at, second
+		close(w.moved)
 	}
 }
 
