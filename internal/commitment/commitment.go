@@ -17,13 +17,15 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // Page is one commitment as of a time.
 type Page struct {
 	From, To, AsOf time.Time // To is exclusive
 	Promised       money.Total
-	List, Net      money.Total // spent so far, at list price and as charged
+	List, Net      money.Total // spent so far, at list price and as charged, capacity included
+	Fixed          money.Total // of that for capacity, which has no other price
 	// Low, Mid and High are what List will be at the end, in dollars: estimates. Known is
 	// whether there is history for Mid, and Bounded for the other two.
 	Low, Mid, High float64
@@ -74,17 +76,62 @@ func Read(
 	return p, p.predict(ctx, source)
 }
 
+// AddFixed counts capacity towards the promise: what it cost in the term, used or not, and what it will cost until the
+// end, if nothing is given up. Bills are those of the term until now.
+func (p *Page) AddFixed(bills []*Bill) {
+	for _, b := range bills {
+		for _, sum := range []*money.Total{&p.List, &p.Net, &p.Fixed} {
+			sum.Add(b.Cost)
+		}
+		maker := p.provider(b.Models[0])
+		maker.List.Add(b.Cost)
+		maker.Net.Add(b.Cost)
+		sum := usdOf(b.Cost) + b.further(p.To)
+		p.Low, p.Mid, p.High = p.Low+sum, p.Mid+sum, p.High+sum
+	}
+	p.sort()
+}
+
+// further is what will be paid until the end of a term, in dollars: that of hours and months is known, that of windows
+// goes on as it was.
+func (b *Bill) further(end time.Time) float64 {
+	if last := b.Capacity.To; !last.IsZero() && last.AddDate(0, 0, 1).Before(end) {
+		end = last.AddDate(0, 0, 1)
+	}
+	switch {
+	case !end.After(b.To):
+		return 0
+	case !inWindows(b.Capacity):
+		return usdOf(paid(b.Capacity, end) - paid(b.Capacity, b.To))
+	case !b.To.After(b.From):
+		return 0
+	}
+	return usdOf(b.Cost) * float64(end.Sub(b.To)) / float64(b.To.Sub(b.From))
+}
+
+func usdOf(p money.Pico) float64 { return float64(p) / float64(money.Dollar) }
+
 func (p *Page) addProviders(rows []*report.Row) {
 	for i := range rows {
-		name, _, _ := strings.Cut(rows[i].By[0], ".")
-		at := slices.IndexFunc(p.Providers, func(of Provider) bool { return of.Name == name })
-		if at < 0 {
-			at = len(p.Providers)
-			p.Providers = append(p.Providers, Provider{Name: name})
-		}
-		p.Providers[at].List.AddTotal(rows[i].List())
-		p.Providers[at].Net.AddTotal(rows[i].Cost())
+		of := p.provider(rows[i].By[0])
+		of.List.AddTotal(rows[i].List())
+		of.Net.AddTotal(rows[i].Cost())
 	}
+	p.sort()
+}
+
+// provider is the maker of a model, on the page.
+func (p *Page) provider(model string) *Provider {
+	name, _, _ := strings.Cut(wire.BaseModel(model, nil), ".")
+	at := slices.IndexFunc(p.Providers, func(of Provider) bool { return of.Name == name })
+	if at < 0 {
+		at = len(p.Providers)
+		p.Providers = append(p.Providers, Provider{Name: name})
+	}
+	return &p.Providers[at]
+}
+
+func (p *Page) sort() {
 	slices.SortFunc(p.Providers, func(a, b Provider) int {
 		return cmp.Or(b.List.Rat().Cmp(a.List.Rat()), strings.Compare(a.Name, b.Name))
 	})

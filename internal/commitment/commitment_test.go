@@ -78,3 +78,50 @@ func TestPromised(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestPromiseCountsCapacity: what capacity costs counts towards a promise, used or not, and goes on until its end or
+// that of the term; an imported model goes on as before.
+func TestPromiseCountsCapacity(t *testing.T) {
+	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
+	c := &config.Commitment{
+		USD: 200_000, From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC),
+	}
+	f := func(capacity config.Capacity, b books, fixed string, further float64) {
+		t.Helper()
+		plain, err := Read(t.Context(), steady{now}, c, nil, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := *plain
+		p.Providers = append([]Provider{}, plain.Providers...)
+		bills, err := Bills(t.Context(), b, []config.Capacity{capacity}, Query{From: p.From, To: p.To, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.AddFixed(bills)
+		if p.Fixed.String() != fixed || p.Providers[0].Name != "amazon" {
+			t.Errorf("%s: %s, want %s, %+v", capacity.Name, p.Fixed.String(), fixed, p.Providers)
+		}
+		var paid money.Total
+		paid.AddTotal(&p.List)
+		paid.SubTotal(&plain.List)
+		if diff := p.Mid - plain.Mid - usdOf(bills[0].Cost); paid.String() != fixed || diff < further-0.01 || diff > further+0.01 {
+			t.Errorf("%s: the list price is %s more, the forecast %f beyond that, want %f", capacity.Name, paid.String(), diff,
+				further)
+		}
+	}
+	const daily = 2 * 30 * 24.0
+	f(floor(), nil, "41760.00", daily*184) // 29 days of June
+	ends := floor()
+	ends.To = dayOf(9, 30)
+	f(ends, nil, "41760.00", daily*92)
+	later := floor()
+	later.From = dayOf(12, 1)
+	f(later, nil, "0.00", daily*31)
+	own := config.Capacity{Name: "own", Kind: config.CapacityImported, ARN: floorARN, Models: []string{"amazon.nova-pro-v1:0"},
+		Units: 8, Copies: 1, Minute: money.Dollar / 10, From: dayOf(6, 1)}
+	var b books
+	b.use(dayOf(6, 10), "a", 10, 10)
+	b[0].key.Tier = "imported@00:00"
+	f(own, b, "4.00", 4*184.0/30)
+}

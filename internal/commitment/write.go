@@ -37,6 +37,7 @@ func (p *Page) lines() []line {
 		{"promised_usd", "promised", p.Promised.String()},
 		{"list_usd", "spent at list price", p.List.String()},
 		{"net_usd", "spent as charged", p.Net.String()},
+		{"fixed_usd", "of that for capacity", p.Fixed.String()},
 		{"left_usd", "still to be spent", left.String()},
 		{"forecast_usd", "forecast at the end, at list price", usd(p.Mid, p.Known)},
 		{"forecast_low_usd", "at least, in 9 of 10 cases", usd(p.Low, p.Bounded)},

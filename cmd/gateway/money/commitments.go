@@ -1,6 +1,7 @@
 package money
 
 import (
+	"context"
 	"io"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/commitment"
+	"github.com/sluice-gateway/sluice/internal/report"
 )
 
 func commitmentsCommand() *cobra.Command {
@@ -32,15 +34,11 @@ func commitmentsCommand() *cobra.Command {
 			return err
 		}
 		defer done()
-		var pages []*commitment.Page
-		for i := range cfg.Commitments {
-			p, err := commitment.Read(cmd.Context(), source, &cfg.Commitments[i], cfg.Behind, time.Now())
-			if err != nil {
-				return err
-			}
-			pages = append(pages, p)
-		}
 		now := time.Now().UTC()
+		pages, err := pagesOf(cmd.Context(), cfg, source, now)
+		if err != nil {
+			return err
+		}
 		month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 		bills, err := commitment.Bills(cmd.Context(), source, cfg.Capacity, commitment.Query{
 			From: month, To: now, Now: now, Models: cfg.Behind,
@@ -50,4 +48,25 @@ func commitmentsCommand() *cobra.Command {
 		}
 		return commitment.Write(cmd.OutOrStdout(), *format, pages, bills...)
 	})
+}
+
+// pagesOf are those of all commitments, with what capacity costs in their terms.
+func pagesOf(
+	ctx context.Context, cfg *config.Config, source report.Source, now time.Time,
+) (pages []*commitment.Page, err error) {
+	for i := range cfg.Commitments {
+		p, err := commitment.Read(ctx, source, &cfg.Commitments[i], cfg.Behind, now)
+		if err != nil {
+			return nil, err
+		}
+		bills, err := commitment.Bills(ctx, source, cfg.Capacity, commitment.Query{
+			From: p.From, To: p.To, Now: now, Models: cfg.Behind,
+		})
+		if err != nil {
+			return nil, err
+		}
+		p.AddFixed(bills)
+		pages = append(pages, p)
+	}
+	return pages, nil
 }
