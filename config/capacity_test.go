@@ -53,4 +53,6 @@ func TestCapacityMistakes(t *testing.T) {
 	f("kind: provisioned, "+arn+"usd_per_hour: 1, tenants: [other]", `there is no tenant "other"`)
 	f("kind: provisioned, "+arn+"usd_per_hour: 1, idle_to: other", `there is no tenant "other"`)
 	f("kind: rented, "+arn+"usd_per_hour: 1", "must be one of provisioned, reserved, endpoint, imported")
+	f("kind: provisioned, "+arn+"usd_per_hour: 1}, {name: 'x storage', models: [a], from: 2026-01-31, kind: reserved",
+		`capacity[1].name: must not end in " storage" or " (idle)": lines of bills do`)
 }

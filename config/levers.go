@@ -236,6 +236,8 @@ func (v *validator) capacity() {
 			v.twice(at("name"), "capacity", c.Name, fmt.Sprintf("capacity[%d].name", first))
 		}
 		names[c.Name] = i
+		v.require(!strings.HasSuffix(c.Name, " storage") && !strings.HasSuffix(c.Name, " (idle)"), at("name"),
+			`must not end in " storage" or " (idle)": lines of bills do`)
 		v.require(len(c.Models) > 0 || v.unread[at("models")], at("models"), "must name a model at least")
 		if first, twice := arns[c.ARN]; twice && c.ARN != "" {
 			v.twice(at("arn"), "capacity of", c.ARN, fmt.Sprintf("capacity[%d].arn", first))
