@@ -42,9 +42,12 @@ ANYWHERE = ("chat", "agents", "steady", "mixed")  # tenants with residency: any,
 PATIENT = ("nightly", "steady", "mixed")  # tenants with tier: {try: flex, first_byte: 20s, then: default}
 CAPPED, CAP = ("chat", "agents"), 300
 STRONG, LIGHT = "us.anthropic.claude-sonnet-5", "us.amazon.nova-2-lite-v1:0"  # of the cascade
-LEVERS = ("cascade", "cap", "cache", "tier", "residency")
+# Units for the floor of steady serve a call in each second, and are paid by the hour. A batch job costs half.
+FLOOR, ROOM, HOURLY = "steady", 1, 30_000_000_000
+JOBS = "nightly"
+LEVERS = ("cascade", "cap", "cache", "tier", "residency", "capacity", "batch", "pools")
 RUNS = {"off": ()} | {lever: (lever,) for lever in LEVERS}
-RUNS |= {"same answers": ("cache", "tier", "residency"), "all": LEVERS}
+RUNS |= {"same answers": LEVERS[2:], "all": LEVERS}
 
 
 def minimum(model):
@@ -337,8 +340,11 @@ class Run:
     def __init__(self, levers):
         self.levers, self.cache, self.injection = levers, BedrockCache(), Injection()
         self.cost, self.later, self.number = {}, [], 0
+        self.second, self.served = -1, 0  # what the units had in that second
 
-    def do(self, requests):
+    def do(self, requests, days):
+        if "capacity" in self.levers:  # used or not
+            self.cost[FLOOR] = days * 24 * HOURLY
         for r in requests:
             self.until(r.at)
             self.request(r)
@@ -359,12 +365,25 @@ class Run:
         if "cap" in self.levers and r.tenant in CAPPED:
             out = min(out, CAP)
         model = STRONG if r.model == "auto" else r.model
+        if "batch" in self.levers and r.tenant == JOBS:
+            price = [pico(p) for p in PRICES[model]]
+            self.charge(r, (blocks_of(r)[-1][1] * price[0] + out * price[1]) // 2)
+            return
+        if "capacity" in self.levers and r.tenant == FLOOR and self.fits(r.at // SECOND):
+            return
         if r.model == "auto" and "cascade" in self.levers:
             self.leg(r, LIGHT, out, r.at)
             if "[hard]" in r.marks:  # the light answer is a refusal by its stop reason, and wasted
                 self.leg(r, model, out, r.at + ANSWER)
             return
         self.leg(r, model, out, r.at)
+
+    def fits(self, second):
+        """Whether the units have room for one more call. A call that goes to another member of a pool costs the same."""
+        if second != self.second:
+            self.second, self.served = second, 0
+        self.served += 1
+        return self.served <= ROOM
 
     def leg(self, r, model, out, at):
         flex = "tier" in self.levers and r.tenant in PATIENT and model in FLEX
@@ -414,7 +433,7 @@ def main():
     with open(o.out / "traffic.jsonl", "w") as lines:
         for r in requests:
             lines.write(json.dumps(dataclasses.asdict(r)) + "\n")
-    costs = {name: Run(levers).do(requests) for name, levers in RUNS.items()}
+    costs = {name: Run(levers).do(requests, o.days) for name, levers in RUNS.items()}
     (o.out / "expected.json").write_text(json.dumps(costs, indent=1) + "\n")
 
 

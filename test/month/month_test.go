@@ -14,6 +14,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,8 +51,11 @@ var runs = []struct {
 	{"cache", []string{"cache"}, true},
 	{"tier", []string{"tier"}, true},
 	{"residency", []string{"residency"}, true},
-	{"same answers", []string{"cache", "tier", "residency"}, true},
-	{"all", []string{"cascade", "cap", "cache", "tier", "residency"}, false},
+	{"capacity", []string{"capacity"}, true},
+	{"batch", []string{"batch"}, true},
+	{"pools", []string{"pools"}, true},
+	{"same answers", []string{"cache", "tier", "residency", "capacity", "batch", "pools"}, true},
+	{"all", []string{"cascade", "cap", "cache", "tier", "residency", "capacity", "batch", "pools"}, false},
 }
 
 // outcome is what a run came to.
@@ -78,7 +82,7 @@ func TestMonth(t *testing.T) {
 			t.Run(run.name, func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
-				synctest.Test(t, func(t *testing.T) { got[i] = month(t, dir, run.levers, requests) })
+				synctest.Test(t, func(t *testing.T) { got[i] = month(t, dir, run.levers, requests, days) })
 			})
 		}
 	})
@@ -98,7 +102,7 @@ func TestMonth(t *testing.T) {
 }
 
 // month sends the requests at their times.
-func month(t *testing.T, dir string, levers []string, requests []request) outcome {
+func month(t *testing.T, dir string, levers []string, requests []request, days int) outcome {
 	t.Helper()
 	time.Sleep(time.Until(begins))
 	w := build(t, dir, levers)
@@ -109,9 +113,13 @@ func month(t *testing.T, dir string, levers []string, requests []request) outcom
 	for i := range requests {
 		r := &requests[i]
 		time.Sleep(time.Until(r.at()))
-		truth.take(t, w.standIn)
+		truth.take(t, w)
 		under.Go(func() {
-			answer, ok := w.ask(t, r)
+			ask := w.ask
+			if r.Tenant == jobsOf && slices.Contains(levers, "batch") {
+				ask = w.jobs.ask
+			}
+			answer, ok := ask(t, r)
 			out.answers[i] = answer
 			if !ok {
 				mu.Lock()
@@ -122,9 +130,15 @@ func month(t *testing.T, dir string, levers []string, requests []request) outcom
 	}
 	under.Wait()
 	time.Sleep(time.Hour) // what nobody waits for ends, too
-	truth.last(t, w.standIn)
+	truth.add(t, w, time.Now())
 	w.close(t)
 	out.cost = truth.compare(t, w)
+	for tenant, usd := range w.fixed(t, begins.AddDate(0, 0, days)) {
+		out.cost[tenant] += int64(usd)
+	}
+	if slices.Contains(levers, "pools") && truth.west == 0 {
+		t.Error("no call went to the second member")
+	}
 	return out
 }
 
@@ -144,11 +158,10 @@ func (w *world) ask(t *testing.T, r *request) (hash uint64, ok bool) {
 			{Name: "Content-Type", Value: "application/json"}},
 		ContentLength: int64(len(text)), Body: body(text), Received: time.Now(),
 	})
-	h := fnv.New64a()
 	if res.Stream == nil {
-		h.Write(answerOf(t, res.Body))
-		return h.Sum64(), res.Status == 200
+		return hashOf(answerOf(t, res.Body)), res.Status == 200
 	}
+	h := fnv.New64a()
 	all, err := io.ReadAll(res.Stream)
 	if err == nil {
 		err = res.Stream.Close()
@@ -171,6 +184,12 @@ func (w *world) ask(t *testing.T, r *request) (hash uint64, ok bool) {
 	return h.Sum64(), res.Status == 200
 }
 
+func hashOf(b []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(b)
+	return h.Sum64()
+}
+
 // answerOf are the bytes of an answer without its usage, its id, and the profile that served it.
 func answerOf(t *testing.T, body []byte) []byte {
 	var of struct {
@@ -190,30 +209,44 @@ type truth struct {
 	taken    time.Time
 	due      time.Time
 	tokens   map[string][5]int64
+	west     int // calls that the second member of the pool served
 }
 
 func newTruth(levers []string) *truth {
-	return &truth{slices.Contains(levers, "residency"), begins, begins.Add(24 * time.Hour), map[string][5]int64{}}
+	return &truth{
+		anywhere: slices.Contains(levers, "residency"), taken: begins, due: begins.Add(24 * time.Hour),
+		tokens: map[string][5]int64{},
+	}
 }
 
 // take sums up what was billed up to a minute ago, once a day: the stand-in keeps so many lines.
-func (b *truth) take(t *testing.T, s *sandbox.Server) {
+func (b *truth) take(t *testing.T, w *world) {
 	if now := time.Now(); now.After(b.due) {
-		b.add(t, s, now.Add(-time.Minute))
+		b.add(t, w, now.Add(-time.Minute))
 		b.due = b.due.Add(24 * time.Hour)
 	}
 }
 
-func (b *truth) last(t *testing.T, s *sandbox.Server) { b.add(t, s, time.Now()) }
+func (b *truth) add(t *testing.T, w *world, until time.Time) {
+	b.of(t, w.sites[east].standIn, until)
+	b.west += b.of(t, w.sites[west].standIn, until)
+	b.taken = until
+}
 
-func (b *truth) add(t *testing.T, s *sandbox.Server, until time.Time) {
+// of sums up what one of them has billed, and returns how many calls of the gateway it has served.
+func (b *truth) of(t *testing.T, s *sandbox.Server, until time.Time) (served int) {
 	for _, e := range s.Log() {
-		if e.Time.Before(b.taken) || !e.Time.Before(until) {
+		if e.Time.Before(b.taken) || !e.Time.Before(until) || e.Status == http.StatusTooManyRequests {
 			continue
 		}
 		who, ok := record.ParseOwner(e.Metadata[record.OwnerKey])
-		if !ok {
+		switch inJob := e.Metadata[jobsOf] != ""; {
+		case inJob:
+			who.Tenant = jobsOf
+		case !ok:
 			t.Errorf("a call of nobody: %+v", e)
+		default:
+			served++
 		}
 		global := strings.HasPrefix(e.Model, "global.")
 		if global && (!b.anywhere || who.Tenant == "bursts" || who.Tenant == "nightly") {
@@ -225,14 +258,14 @@ func (b *truth) add(t *testing.T, s *sandbox.Server, until time.Time) {
 		}
 		b.tokens[who.Tenant] = sum
 	}
-	b.taken = until
+	return served
 }
 
 // compare holds the tokens of the books against those that were billed, and returns what the books have as cost.
 func (b *truth) compare(t *testing.T, w *world) map[string]int64 {
 	t.Helper()
 	cost, tokens := map[string]int64{}, map[string][5]int64{}
-	must(t, w.books.Rows(t.Context(), begins, begins.AddDate(1, 0, 0), func(k record.RowKey, c record.Counters) error {
+	add := func(k record.RowKey, c record.Counters) error {
 		n, ok := c.Cost().Pico()
 		if !ok || c.Unknown+c.Unpriced > 0 {
 			t.Errorf("%s of %s: %d unknown, %d without a price", k.Model, k.Tenant, c.Unknown, c.Unpriced)
@@ -244,7 +277,11 @@ func (b *truth) compare(t *testing.T, w *world) map[string]int64 {
 		}
 		tokens[k.Tenant] = sum
 		return nil
-	}))
+	}
+	must(t, w.books.Rows(t.Context(), begins, begins.AddDate(1, 0, 0), add))
+	for _, row := range w.jobs.metered(t) {
+		must(t, add(row.Key, row.Add))
+	}
 	for _, name := range tenants {
 		if tokens[name] != b.tokens[name] {
 			t.Errorf("%s: the books have %v, billed were %v", name, tokens[name], b.tokens[name])

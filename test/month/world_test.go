@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/batchjob"
+	"github.com/sluice-gateway/sluice/internal/commitment"
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 	"github.com/sluice-gateway/sluice/internal/engine/sandbox"
 	"github.com/sluice-gateway/sluice/internal/gateway"
@@ -21,6 +25,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
+	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/server"
 	"github.com/sluice-gateway/sluice/internal/sigv4"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
@@ -28,18 +33,33 @@ import (
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// world is a gateway's line, its books, and the stand-in that it asks, on the clock of a bubble.
+// world is a gateway's line, its books, and the stand-ins that it asks, on the clock of a bubble.
 type world struct {
 	line    *gateway.Line
 	ids     *server.IDs
 	books   *embedded.State
 	meter   *meter.Meter
 	engine  *bedrock.Engine
+	sites   [2]site
+	jobs    *jobs
+	bought  []config.Capacity
+	bearers map[string]string // by tenant
+}
+
+// site is a stand-in in a region, at the host of its name.
+type site struct {
 	standIn *sandbox.Server
 	pipes   *pipes
 	serving *http.Server
-	bearers map[string]string // by tenant
 }
+
+// The sites, and their hosts.
+const (
+	east = iota
+	west
+)
+
+var hosts = [...]string{"east.test:80", "west.test:80"}
 
 // lines are what pulls each lever for a tenant.
 var lines = map[string]map[string]string{
@@ -65,7 +85,22 @@ cascades:
   - {name: help, match: request.model == "auto", light: "us.amazon.nova-2-lite-v1:0",
      escalation: "us.anthropic.claude-sonnet-5"}
 `
+	floorARN   = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/floor"
+	floorModel = "us.amazon.nova-2-lite-v1:0"
+	capacity   = `
+capacity:
+  - {name: floor, kind: provisioned, arn: "` + floorARN + `", models: ["` + floorModel + `",
+     "global.amazon.nova-2-lite-v1:0"], tenants: [steady], usd_per_hour: 0.03, from: 2026-12-01, idle_to: steady}
+`
+	pools = `
+upstreams: {west: {region: us-west-2, endpoint: "http://west.test", tag_requests: true}}
+pools: {all: {order: listed, members: [{upstream: default}, {upstream: west}]}}
+model_upstreams: {"*": all}
+`
 )
+
+// further are the sections that pull a lever.
+var further = map[string]string{"cascade": cascade, "capacity": capacity, "pools": pools}
 
 // settings are the configuration with some levers pulled. The data of bursts may not leave its geography.
 func settings(dir string, levers []string, keys map[string]string) string {
@@ -74,7 +109,7 @@ func settings(dir string, levers []string, keys map[string]string) string {
 listen: 127.0.0.1:0
 data_dir: %s
 journal: {fsync: os}
-upstream: {region: us-east-1, endpoint: "http://stand-in.test", tag_requests: true}
+upstream: {region: us-east-1, endpoint: "http://east.test", tag_requests: true}
 aliases: {auto: "us.anthropic.claude-sonnet-5"}
 tenants:
 `, dir)
@@ -90,9 +125,7 @@ tenants:
 		}
 	}
 	for _, lever := range levers {
-		if lever == "cascade" {
-			b.WriteString(cascade)
-		}
+		b.WriteString(further[lever])
 	}
 	return b.String()
 }
@@ -132,6 +165,15 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "stand-in.test"} }
 
+// dial connects to the site of a host.
+func (w *world) dial(ctx context.Context, network, host string) (net.Conn, error) {
+	i := slices.Index(hosts[:], host)
+	if i < 0 {
+		return nil, fmt.Errorf("there is no %s", host)
+	}
+	return w.sites[i].pipes.Dial(ctx, network, host)
+}
+
 // build makes a world with some levers pulled.
 func build(t *testing.T, dir string, levers []string) *world {
 	t.Helper()
@@ -150,12 +192,21 @@ func build(t *testing.T, dir string, levers []string) *world {
 	must(t, err)
 	s, problems := snapshot.Compile(cfg, secrets, time.Now())
 	must(t, cfg.Report(problems))
-	w.serve(t)
-	w.engine, err = bedrock.New(t.Context(), bedrock.Options{
-		Upstreams: map[string]config.Upstream{"": cfg.Upstream}, Timeouts: cfg.Timeouts, Now: time.Now, Dial: w.pipes.Dial,
-		Credentials: map[string]sigv4.Credentials{"": {
+	for i := range w.sites {
+		w.sites[i].serve(t, script(i, levers))
+	}
+	w.bought = cfg.Capacity
+	w.jobs = &jobs{standIn: w.sites[west].standIn, prices: s.Prices, sku: s.SKU(jobModel, batchjob.Tier, "", ""), dir: dir,
+		days: map[string][]string{}}
+	upstreams, credentials := map[string]config.Upstream{"": cfg.Upstream}, map[string]sigv4.Credentials{}
+	maps.Copy(upstreams, cfg.Upstreams)
+	for name := range upstreams {
+		credentials[name] = sigv4.Credentials{
 			AccessKeyID: sandbox.DefaultAccessKeyID, SecretAccessKey: sandbox.DefaultSecretAccessKey,
-		}},
+		}
+	}
+	w.engine, err = bedrock.New(t.Context(), bedrock.Options{
+		Upstreams: upstreams, Timeouts: cfg.Timeouts, Now: time.Now, Dial: w.dial, Credentials: credentials,
 		Getenv: func(string) string { return "" },
 	})
 	must(t, err)
@@ -180,11 +231,23 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// fixed is what capacity cost each tenant until a time.
+func (w *world) fixed(t *testing.T, until time.Time) map[string]money.Pico {
+	t.Helper()
+	bills, err := commitment.Bills(t.Context(), w.books, w.bought, commitment.Query{From: begins, To: until, Now: until})
+	must(t, err)
+	all := map[string]money.Pico{}
+	for _, part := range commitment.Fixed(bills) {
+		all[part.Row.Tenant] += part.USD
+	}
+	return all
+}
+
 // serve starts the stand-in.
-func (w *world) serve(t *testing.T) {
+func (w *site) serve(t *testing.T, script *sandbox.Script) {
 	t.Helper()
 	var err error
-	w.standIn, err = sandbox.New(sandbox.Options{Script: script()})
+	w.standIn, err = sandbox.New(sandbox.Options{Script: script, Behind: map[string]string{floorARN: floorModel}})
 	must(t, err)
 	w.pipes = &pipes{made: make(chan net.Conn), end: make(chan struct{})}
 	w.serving = &http.Server{Handler: w.standIn} //nolint:gosec // its clients are those of this test
@@ -195,14 +258,20 @@ func (w *world) serve(t *testing.T) {
 	}()
 }
 
-// script is what the stand-in does by what the last text of a request says in brackets (traffic.py).
-func script() *sandbox.Script {
-	s := &sandbox.Script{Rules: []sandbox.Rule{{
-		Match: sandbox.Match{Tier: "flex", Text: "[busy]"},
-		Error: &sandbox.ErrorReply{
-			Status: http.StatusTooManyRequests, Type: "ThrottlingException", Message: "Too many requests.",
-		},
-	}}}
+// script is what the stand-in of a site does by what the last text of a request says in brackets (traffic.py). Units
+// serve a call a second. Where a pool has another member, the first one throttles what flex throttles elsewhere.
+func script(at int, levers []string) *sandbox.Script {
+	throttled := &sandbox.ErrorReply{
+		Status: http.StatusTooManyRequests, Type: "ThrottlingException", Message: "Too many requests.",
+	}
+	s := &sandbox.Script{Rules: []sandbox.Rule{
+		{Match: sandbox.Match{Model: "arn:*"}, Room: sandbox.Room{Requests: 1},
+			Delay: sandbox.Delay{FirstByte: 1003 * time.Millisecond}},
+		{Match: sandbox.Match{Tier: "flex", Text: "[busy]"}, Error: throttled},
+	}}
+	if at == east && slices.Contains(levers, "pools") {
+		s.Rules = append(s.Rules, sandbox.Rule{Match: sandbox.Match{Text: "[busy]"}, Error: throttled})
+	}
 	for _, of := range []struct {
 		match sandbox.Match
 		delay time.Duration
@@ -231,7 +300,9 @@ func (w *world) close(t *testing.T) {
 	w.line.Close(ctx)
 	must(t, w.meter.Retire(ctx))
 	w.engine.Close()
-	must(t, w.serving.Close())
-	must(t, w.pipes.Close())
-	must(t, w.standIn.Close())
+	for i := range w.sites {
+		must(t, w.sites[i].serving.Close())
+		must(t, w.sites[i].pipes.Close())
+		must(t, w.sites[i].standIn.Close())
+	}
 }

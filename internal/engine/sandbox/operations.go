@@ -42,7 +42,7 @@ func (x *exchange) askModel() (*outcome, *failure) {
 	if c.op == wire.OpInvokeStream && c.family.chunks == nil {
 		return nil, invalid("The model is unsupported for streaming.")
 	}
-	r := newReply(c, &x.rule.Answer, x.s.opts.Seed)
+	r := newReply(c, &x.rule.Answer, &x.s.opts)
 	if problem := x.s.cached(c, r); problem != nil {
 		return nil, problem
 	}
@@ -154,7 +154,7 @@ func (x *exchange) checkGuardrails() (*outcome, *failure) {
 // agent asks Nova Lite once.
 func (x *exchange) askAgents() (*outcome, *failure) {
 	c := &x.call
-	r := newReply(c, &x.rule.Answer, x.s.opts.Seed)
+	r := newReply(c, &x.rule.Answer, &x.s.opts)
 	session := map[string]string{"X-Amzn-Bedrock-Knowledge-Base-Session-Id": c.id}
 	switch c.op {
 	case wire.OpRetrieve:

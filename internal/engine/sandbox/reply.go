@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -29,13 +28,13 @@ const canned = "This is a canned answer from the Sluice sandbox. No model was ca
 	"Reference %016x."
 
 // newReply returns the answer that the rule gives to the call.
-func newReply(c *call, a *Answer, seed uint64) *reply {
+func newReply(c *call, a *Answer, o *Options) *reply {
 	r := &reply{
 		id: c.id, model: c.model, text: a.Text, tool: a.Tool, stop: a.StopReason, copies: max(c.copies, 1),
 		input: c.inputTokens, cacheRead: a.CacheReadTokens, write5m: a.CacheWriteTokens, write1h: a.CacheWrite1hTokens,
 	}
 	if r.text == "" && r.tool == nil {
-		r.text = fmt.Sprintf(canned, reference(seed, cmp.Or(wire.ParseModelID(c.model).Foundation, c.model), c.lastText))
+		r.text = fmt.Sprintf(canned, reference(o.Seed, wire.BaseModel(c.model, o.Behind), c.lastText))
 	}
 	if r.stop == "" {
 		r.stop = "end_turn"

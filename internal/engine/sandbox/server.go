@@ -38,6 +38,8 @@ type Options struct {
 	Control bool
 	// Seed changes the default answers.
 	Seed uint64
+	// Behind are the models that opaque ARNs stand for, and answer as.
+	Behind map[string]string
 	// Now is the clock for log entries and signatures; nil is time.Now.
 	Now func() time.Time
 	// Rand gives request ids; nil is crypto/rand. It is used by one call at a time.
