@@ -286,8 +286,11 @@ type Tenant struct {
 	DenyModels  []string
 	// Residency is how far its requests may go: any, geo, region; "" leaves the ids as they are asked for.
 	Residency string
-	Require   []string // terms that the makers of its models must give in full
-	Tier      *Tier    // that of those above it, nil for none
+	// Spill is what a model is asked as, in turn, when it throttles: named, the id that was asked for, or global, its
+	// profile of that name.
+	Spill   []string
+	Require []string // terms that the makers of its models must give in full
+	Tier    *Tier    // that of those above it, nil for none
 	// ModelMap is the application inference profiles by model, for the tenant and those below it.
 	ModelMap     map[string]string
 	Resources    *Resources // nil: any that the gateway allows

@@ -284,6 +284,7 @@ func tenantSection(d *decoder, v value, t *Tenant) {
 		key("deny_models", &t.DenyModels, list(name)),
 		key("residency", &t.Residency, oneOf("any", "geo", "region")),
 		key("require", &t.Require, list(oneOf(TermNames...))),
+		key("spill", &t.Spill, list(oneOf("named", "global"))),
 		key("tier", &t.Tier, optional(tierSection)),
 		key("model_map", &t.ModelMap, table(name)),
 		key("allowed_guardrails", &within.Guardrails, list(name)),

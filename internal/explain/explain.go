@@ -106,6 +106,7 @@ type Leg struct {
 	Named        string   `json:"named,omitempty"`     // the id in whose place its global profile is asked
 	Cache        string   `json:"cache,omitempty"`     // what the tenant's prompt_cache makes of it, "" where that is off
 	Capacity     string   `json:"capacity,omitempty"`  // what was bought that is asked first; "" for none
+	Spills       []string `json:"spills,omitempty"`    // as what else it is asked, in turn, when it throttles
 	Quota        string   `json:"quota,omitempty"`     // what it takes of the quotas of upstreams, "" where they have none
 	Guardrail    string   `json:"guardrail,omitempty"` // what it reads, "" for all of the conversation
 	Cut          int64    `json:"tokens_cut,omitempty"`

@@ -132,7 +132,7 @@ func (p *previewed) explain(i int, output int64) Leg {
 		Role: roles[planned.Role], Model: planned.Model, Profile: planned.Profile, Path: string(planned.Path),
 		Upstream: planned.Upstream,
 		Capped:   planned.Limit.Header(), Cut: planned.Limit.Cut, Named: planned.Named, Cache: leg.Points(p.request, planned),
-		Quota: inQuotas(leg.Takes(p.request, planned)),
+		Quota: inQuotas(leg.Takes(p.request, planned)), Spills: leg.Scopes(planned),
 	}
 	if leg.GuardsNewTurn(planned) {
 		l.Guardrail = "reads the new turn alone"

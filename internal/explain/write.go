@@ -48,6 +48,9 @@ func (e *Explanation) WriteText(w io.Writer) error {
 		if l.Named != "" {
 			line("", "the global profile in place of %s, as the residency is any", l.Named)
 		}
+		if len(l.Spills) > 0 {
+			line("", "when it throttles: %s", strings.Join(l.Spills, ", then "))
+		}
 		if l.Quota != "" {
 			line("", "quota: %s", l.Quota)
 		}

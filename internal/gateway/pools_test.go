@@ -305,3 +305,96 @@ func (w *waits) Ended(_ *telemetry.RequestEnd, r *leg.Request) {
 		}
 	}
 }
+
+// TestSpillOfScopes: a model that throttles, or whose quota has no room, is asked as its global profile where the
+// tenant says so, and as the id that was named where the global one was asked in its place. What residency bars is not
+// asked, nor what may be billed twice.
+func TestSpillOfScopes(t *testing.T) {
+	const geo, global = escalationModel, "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
+	base := compiledFor(t, flexible, "    mode: rules\nupstreams: {west: {region: us-west-2}}\n"+
+		"pools: {all: {order: listed, members: [{upstream: default}, {upstream: west}]}}\n")
+	f := func(residency string, pooled, spill []string, replies map[string]reply, header string, rows ...string) {
+		t.Helper()
+		cfg := *base.Config
+		cfg.Tenants = slices.Clone(cfg.Tenants)
+		for i := range cfg.Tenants {
+			cfg.Tenants[i].Residency, cfg.Tenants[i].Spill = residency, spill
+			if pooled != nil {
+				cfg.Tenants[i].Upstream = pooled[0]
+			}
+		}
+		secrets, _ := credentials()
+		s, problems := snapshot.Compile(&cfg, secrets, time.Now())
+		if err := cfg.Report(problems); err != nil {
+			t.Fatal(err)
+		}
+		for _, op := range []wire.Operation{wire.OpConverse, wire.OpConverseStream} {
+			synctest.Test(t, func(t *testing.T) {
+				t.Helper()
+				sleepUntilPriced()
+				b := newBench(s, func(r *engine.Request) reply { return replies[r.Model+r.Upstream] })
+				res := b.line.Serve(b.direct(t, op, hello))
+				if got := res.Header.Get("x-sluice-scope"); got != header {
+					t.Errorf("%s %v: scope %q, want %q", residency, spill, got, header)
+				}
+				b.end(t, res)
+				var got []string
+				for _, s := range b.books.starts {
+					scope, _, _ := strings.Cut(s.Model, ".")
+					row := []string{scope, s.SKU.Region, s.Reason, describe(b.books.ends[s.ID])}
+					got = append(got, strings.Join(row, " "))
+				}
+				if diff := cmp.Diff(rows, got); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+	busy, ok := reply{status: 429}, reply{text: "hello"}
+	there := map[string]reply{geo: busy, geo + "west": busy, global: ok, global + "west": ok}
+	back := map[string]reply{global: busy, geo: ok}
+	all := []string{"named", "global"}
+	f("", nil, all, there, "us throttled, global", "us us-east-1  failed",
+		"global us-east-1 scope_throttled completed served")
+	f("any", nil, all, back, "global throttled, us", "global us-east-1  failed",
+		"us us-east-1 scope_throttled completed served")
+	f("", []string{"all"}, all, there, "us throttled, global", "us us-east-1  failed",
+		"us us-west-2 pool_throttled failed", "global us-east-1 scope_throttled completed served")
+	again := []string{"us us-east-1  failed", "us us-east-1  failed served"}
+	f("", nil, nil, there, "", again...)
+	f("geo", nil, all, there, "", again...)
+	f("", nil, []string{"named"}, there, "", again...)
+	f("", nil, all, map[string]reply{geo: {fail: engine.LostInAnswer}, global: ok}, "", "us us-east-1  unknown served")
+	f("", nil, all, map[string]reply{geo: {status: 400}, global: ok}, "", "us us-east-1  failed served")
+	f("", nil, all, map[string]reply{geo: busy, global: busy}, "us throttled, global", "us us-east-1  failed",
+		"global us-east-1 scope_throttled failed", "global us-east-1 scope_throttled failed served")
+}
+
+// TestQuotaSpillsScope: a call for which the quota of its id has no room does not wait where it may be asked as
+// another.
+func TestQuotaSpillsScope(t *testing.T) {
+	s := compiledFor(t, flexible, `    mode: rules
+upstreams: {west: {region: us-west-2, quotas: [{models: ["us.*"], requests_per_minute: 1, wait: 30s}]}}
+model_upstreams: {"*": west}
+`)
+	cfg := *s.Config
+	cfg.Tenants = slices.Clone(cfg.Tenants)
+	cfg.Tenants[0].Spill = []string{"global"}
+	secrets, _ := credentials()
+	s, problems := snapshot.Compile(&cfg, secrets, time.Now())
+	if err := cfg.Report(problems); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		sleepUntilPriced()
+		b := newBench(s, func(*engine.Request) reply { return reply{text: "hello"} })
+		began, got := time.Now(), []string{}
+		for range 2 {
+			got = append(got, b.line.Serve(b.direct(t, wire.OpConverse, hello)).Header.Get("x-sluice-scope"))
+		}
+		if !slices.Equal(got, []string{"", "us quota, global"}) || time.Since(began) != 0 {
+			t.Errorf("scopes %q after %s", got, time.Since(began))
+		}
+		b.line.Close(t.Context())
+	})
+}

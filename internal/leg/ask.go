@@ -34,6 +34,8 @@ func (k *Asker) ask(ctx context.Context, r *Request, p *Plan, t turn) (*Attempt,
 		return k.askPlace(ctx, r, p, t)
 	case p.place.named:
 		return askNamed(ctx, k, r, p, t)
+	case len(p.scopes.further) > 0:
+		return askScopes(ctx, k, r, p, t)
 	case p.Pool.Pool != "":
 		return k.askPool(ctx, r, p, t)
 	case p.tiers.Try != "":
@@ -91,7 +93,7 @@ func (k *Asker) repeat(ctx context.Context, r *Request, p *Plan, t turn) (*Attem
 			leave(a)
 			return k.repeat(ctx, r, pointless(p), t)
 		}
-		if p.try.first && turnedAway(a) != "" || p.turn.more && moves(a) || cold(a) {
+		if p.try.first && turnedAway(a) != "" || p.turn.goesOn() && moves(a) || cold(a) {
 			a.placed = out.placed
 			return a, nil
 		}

@@ -25,8 +25,12 @@ type member struct {
 	seat   *seat  // nil for none
 	why    string // it is asked, by failover's words, or the reason that the one before was left
 	more   bool   // another member follows when it cannot take the call
+	spills bool   // the model is asked in another scope then
 	before string // which they were and why each was left, for the answer's header
 }
+
+// goesOn reports whether the call is asked elsewhere when this member cannot take it.
+func (t *member) goesOn() bool { return t.more || t.spills }
 
 // header says where the call went: "us-west-2", or "us-east-1 throttled, us-west-2".
 func (t *member) header(region string) string { return t.before + region }
@@ -106,7 +110,7 @@ func (k *Asker) askPool(ctx context.Context, r *Request, p *Plan, t turn) (*Atte
 		order = order[:1] // it is not repeated
 	}
 	q := *p
-	q.Pool, q.turn = router.Route{}, member{}
+	q.Pool, q.turn = router.Route{}, member{spills: p.turn.spills}
 	for {
 		found, i, refused := seated(ctx, k, r, p, order)
 		if refused != nil {
@@ -143,11 +147,11 @@ func after(p *Plan, why failover.Reason) *Plan {
 
 // staying is the plan at this member alone: an attempt before may have been billed.
 func staying(p *Plan) *Plan {
-	if !p.turn.more {
+	if !p.turn.goesOn() {
 		return p
 	}
 	q := *p
-	q.turn.more = false
+	q.turn.more, q.turn.spills = false, false
 	return &q
 }
 
@@ -218,8 +222,8 @@ func needs(k *Asker, r *Request, p *Plan, upstream string) (place quota.Place) {
 		place.Limits = quota.Limits{
 			Tokens: q.TokensPerMinute, Requests: q.RequestsPerMinute, Wait: q.Wait, Waiting: q.Waiting,
 		}
-		if p.Payer != nil {
-			place.Wait = 0 // it must not take the place of callers in line
+		if p.Payer != nil || p.turn.spills {
+			place.Wait = 0 // it must not take the place of callers in line, or has another place to go
 		}
 		place.Ask = quota.Ask{
 			Input: cmp.Or(p.Input, int64(p.Facts.InputTokens)), Output: longest(k, p),

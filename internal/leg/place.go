@@ -3,9 +3,11 @@ package leg
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/capacity"
+	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -76,7 +78,7 @@ func seeker(p *Plan, r *Request) capacity.Seeker {
 func inside(p *Plan, r *Request, taken *capacity.Taken) *Plan {
 	q := *p
 	b := p.place.first
-	q.tiers, q.try, q.Pool = config.Tier{}, try{first: true}, router.Route{}
+	q.tiers, q.try, q.Pool, q.scopes = config.Tier{}, try{first: true}, router.Route{}, scopes{}
 	q.place = place{own: b, name: b.Name, taken: taken}
 	q.Profile, q.Reason = b.ARN, cmp.Or(p.Reason, b.Kind)
 	q.SKU.Tier, q.SKU.Scope = b.Tier(), wire.ScopeRegion
@@ -225,3 +227,108 @@ func dearer(a, b budget.Amounts) budget.Amounts {
 	}
 	return a
 }
+
+// scopes are as what else the model of a plan is asked when it throttles. The zero value is nothing.
+type scopes struct {
+	further []*Plan
+	last    bool   // none follows, because it is one of these
+	before  string // which throttled and why, for the answer's header
+}
+
+// Scopes are the ids that are asked in turn when the model of a plan is throttled, as the tenant's spill says.
+func Scopes(p *Plan) (ids []string) {
+	for _, q := range p.scopes.further {
+		ids = append(ids, q.Model)
+	}
+	return ids
+}
+
+// inScope is what a plan of another scope is asked as: it has no further ones.
+var inScope = asked{scopes: scopes{last: true}}
+
+// chooseScopes plans what else the model is asked as by the tenant's spill. What residency or policy bars is left out,
+// and what has no price.
+func chooseScopes(p *Plan, r *Request) {
+	op, t := r.Target.Op, r.Caller.Tenant
+	if len(t.Spill) == 0 || p.scopes.last || p.Profile != "" || len(r.Further) > 0 || !op.IsConverse() && !op.IsInvoke() {
+		return
+	}
+	ids := []string{p.Model}
+	for _, as := range t.Spill {
+		id := p.Named
+		if as == wire.ScopeGlobal {
+			id = router.Global(r.Snapshot.Router, p.Model, p.Upstream)
+		}
+		if id == "" || slices.Contains(ids, id) || !t.AllowsModel(id) {
+			continue
+		}
+		ids = append(ids, id)
+		planned := r.Snapshot.Router.Leg(p.Role, id)
+		planned.Tier = p.Tier
+		q := &Plan{Leg: planned, Index: p.Index, asked: inScope}
+		if err := q.make(r); err == nil && q.Price != nil && q.Profile == "" {
+			q.place = place{}
+			p.scopes.further = append(p.scopes.further, q)
+		}
+	}
+}
+
+// holdScopes has a plan hold what it may come to in any scope. One that cannot be accounted for under a budget is left
+// out.
+func holdScopes(p *Plan, r *Request, table *estimate.Table, policy *budget.Policy) {
+	p.scopes.further = slices.DeleteFunc(p.scopes.further, func(q *Plan) bool {
+		if err := q.Estimate(r, table, policy); err != nil {
+			return true
+		}
+		p.Cost = dearer(p.Cost, q.Cost)
+		return false
+	})
+}
+
+// askScopes asks the model of a plan as it was asked for, and in other scopes in turn while it is throttled: nothing of
+// it was billed then. The last one waits and is repeated as a model by itself is.
+func askScopes(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
+	further, before := p.scopes.further, ""
+	if p.Payer != nil {
+		further = nil // it is not repeated
+	}
+	q := *p
+	q.scopes = scopes{}
+	for {
+		q.turn.spills = len(further) > 0
+		a, refused := k.ask(ctx, r, &q, t)
+		why := throttled(a, refused)
+		if why == "" || len(further) == 0 || !t.wanted() || ctx.Err() != nil || r.Gone.Err() != nil {
+			return a, refused
+		}
+		if refused == nil {
+			t = t.after(a)
+			leave(a)
+		}
+		k.Telemetry.Metrics().Levers().ScopeSpill(scopeOf(q.Model), scopeOf(further[0].Model), why)
+		before += scopeOf(q.Model) + " " + why + ", "
+		q = *further[0]
+		further = further[1:]
+		q.Path, q.Reason, q.scopes.before = p.Path, "scope_"+why, before
+		q.place.name, q.place.why = p.place.name, p.place.why
+	}
+}
+
+// throttled says why a call is asked in another scope, "" when it is not: only what concerns quotas, which each scope
+// has of its own.
+func throttled(a *Attempt, refused *wire.Error) string {
+	switch {
+	case refused != nil && refused.Kind == wire.KindThrottling:
+		return forRoom
+	case refused != nil || !a.turn.spills:
+		return ""
+	}
+	switch why := met(a).Member(); why {
+	case failover.Throttled, failover.Quota, failover.Unavailable:
+		return string(why)
+	}
+	return ""
+}
+
+// scopeOf is the scope of a model's id: region, global, or that of a geography.
+func scopeOf(model string) string { return cmp.Or(wire.ParseModelID(model).Scope, wire.ScopeRegion) }

@@ -57,9 +57,10 @@ type Plan struct {
 
 // asked is where a plan is asked in turn. The zero value is once, as the request asks for it.
 type asked struct {
-	tiers config.Tier // service tiers to try
-	try   try
-	place place // in capacity that was bought
+	tiers  config.Tier // service tiers to try
+	try    try
+	place  place // in capacity that was bought
+	scopes scopes
 	// Pool is where the calls may go, with the members that may take them; zero for Upstream alone.
 	Pool router.Route
 	turn member
@@ -135,7 +136,10 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if err = p.chooseTiers(r); err != nil {
 		return err
 	}
-	return p.price(r)
+	if err = p.price(r); err == nil {
+		chooseScopes(p, r)
+	}
+	return err
 }
 
 // pricedTier is which tier's price a leg has before any is tried.
@@ -194,6 +198,9 @@ func (p *Plan) AppendChanges(h wire.Header) wire.Header {
 	}
 	if p.try.tier != "" {
 		h = append(h, wire.Field{Name: "x-sluice-tier", Value: p.try.header()})
+	}
+	if p.scopes.before != "" {
+		h = append(h, wire.Field{Name: "x-sluice-scope", Value: p.scopes.before + scopeOf(p.Model)})
 	}
 	if p.turn.why != "" {
 		h = append(h, wire.Field{Name: "x-sluice-region", Value: p.turn.header(p.SKU.Region)})
@@ -419,6 +426,7 @@ func (p *Plan) Estimate(r *Request, table *estimate.Table, policy *budget.Policy
 	p.Input = table.Likely(p.Model, p.Facts.DialectName(), int64(p.Facts.InputTokens), bound)
 	p.Cost = budget.Amounts{record.UnitUSD: worst.NanosUp(), record.UnitTokens: input + output.N}
 	holdSpare(p, r, table, policy)
+	holdScopes(p, r, table, policy)
 	return nil
 }
 

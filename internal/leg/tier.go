@@ -234,7 +234,7 @@ func (k *Asker) askFirst(ctx context.Context, r *Request, p *Plan, within time.D
 		return nil, t, "", refused
 	}
 	next = t.after(a)
-	next.stays = p.turn.more && !a.turn.more
+	next.stays = p.turn.goesOn() && !a.turn.goesOn()
 	if why = turnedAway(a); why == "" || !t.wanted() || a.outcome() == record.Unknown && !next.more(ctx, k) {
 		return a, next, "", nil
 	}

@@ -135,18 +135,26 @@ func (r *Router) placed(in *Input, leg Leg) Leg {
 	if in.Bounds.Residency != "any" || !in.Facts.Op.Writes() || in.Facts.Op.Starts() {
 		return leg
 	}
-	id, upstream := wire.ParseModelID(leg.Model), r.upstreamOf(leg.Model, in.Bounds.Upstream)
-	plain := id.Kind == wire.ModelFoundation || id.Kind == wire.ModelProfile
-	if !plain || id.Region != "" || id.Scope == wire.ScopeGlobal || !strings.HasSuffix(leg.Model, id.Foundation) ||
-		!r.global.Match(id.Foundation) || r.Mantle(upstream) || wire.Partition(r.regions[upstream]) != "aws" {
+	global := Global(r, leg.Model, r.upstreamOf(leg.Model, in.Bounds.Upstream))
+	if global == "" {
 		return leg
 	}
-	global := wire.ScopeGlobal + "." + id.Foundation
 	if in.Policy.Profile(leg.Model) != "" && in.Policy.Profile(global) == "" || !r.allowed(in, global) {
 		return leg
 	}
 	leg.Named, leg.Model = leg.Model, global
 	return leg
+}
+
+// Global is the id of a model's global profile at an upstream, "" where there is none.
+func Global(r *Router, model, upstream string) string {
+	id := wire.ParseModelID(model)
+	plain := id.Kind == wire.ModelFoundation || id.Kind == wire.ModelProfile
+	if !plain || id.Region != "" || id.Scope == wire.ScopeGlobal || !strings.HasSuffix(model, id.Foundation) ||
+		!r.global.Match(id.Foundation) || r.Mantle(upstream) || wire.Partition(r.regions[upstream]) != "aws" {
+		return ""
+	}
+	return wire.ScopeGlobal + "." + id.Foundation
 }
 
 // globalOf are the models that have a global profile: those for which a price book has a price of it alone.

@@ -33,6 +33,9 @@ func (l Levers) EmbeddedAgain(tenant string, cost money.Pico) {
 	l.m.add(embeddedAgainCost, float64(cost)/float64(money.Dollar), tenant)
 }
 
+// ScopeSpill counts a call that was asked in another scope, and why.
+func (l Levers) ScopeSpill(from, to, why string) { l.m.add(scopeSpills, 1, from, to, why) }
+
 // CapacityCall counts a call that was to go to capacity that was bought: served, or why it went on demand.
 func (l Levers) CapacityCall(name, outcome string) { l.m.add(capacityCalls, 1, name, outcome) }
 

@@ -41,6 +41,7 @@ const (
 	embeddedAgain
 	embeddedAgainCost
 	capacityCalls
+	scopeSpills
 	ruleErrors
 	decisions
 	guarded
@@ -87,9 +88,10 @@ var counters = [...]struct{ name, labels, help string }{
 		"sluice_capacity_calls_total", "capacity outcome",
 		"Calls that were to go to capacity that was bought: served there, or why they went on demand.",
 	},
-	ruleErrors: {"sluice_rule_errors_total", "cascade", "Rules that failed at run time and counted as matched."},
-	decisions:  {"sluice_cascade_requests_total", "cascade path reason", "Requests of cascades."},
-	guarded:    {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},
+	scopeSpills: {"sluice_scope_spills_total", "from to reason", "Calls that were asked in another scope."},
+	ruleErrors:  {"sluice_rule_errors_total", "cascade", "Rules that failed at run time and counted as matched."},
+	decisions:   {"sluice_cascade_requests_total", "cascade path reason", "Requests of cascades."},
+	guarded:     {"sluice_cascade_guarded_total", "cascade", "Escalations that a cascade's guard stopped."},
 	cutAccepted: {"sluice_cascade_cut_accepted_total", "cascade",
 		"Light answers that were served although the token limit cut them."},
 	shadowsDropped: {"sluice_cascade_shadows_dropped_total", "cascade reason", "Shadow samples that were dropped."},

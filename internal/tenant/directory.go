@@ -126,7 +126,7 @@ func (d *Directory) compile(c *config.Tenant) *Tenant {
 		Budgets: c.Budgets, Limits: c.Limits, OnLedgerLoss: c.OnLedgerLoss, UnsupportedFields: c.UnsupportedFields,
 		Stores: c.Store == "allow", Converse: !c.NativePaths, Injects: c.PromptCache.Inject == "auto",
 		GuardsNewTurn: c.GuardNewTurn,
-		Residency:     c.Residency, Require: c.Require, Tier: c.Tier, Session: c.Session,
+		Residency:     c.Residency, Spill: c.Spill, Require: c.Require, Tier: c.Tier, Session: c.Session,
 		Batch: c.Batch,
 		role:  c.Role, models: d.everyModel, deny: glob.CompileList(denied(c.DenyModels)), operations: d.defaultOperations,
 	}

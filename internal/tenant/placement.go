@@ -16,6 +16,9 @@ func looser(one, other string) bool {
 // within narrows what a tenant may do by what those above it may, and gives it their service tier and session budget.
 func (t *Tenant) within(above *Tenant) {
 	t.Tier, t.Session = cmp.Or(t.Tier, above.Tier), cmp.Or(t.Session, above.Session)
+	if t.Spill == nil {
+		t.Spill = above.Spill
+	}
 	if looser(t.Residency, above.Residency) {
 		t.Residency = above.Residency
 	}

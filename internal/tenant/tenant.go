@@ -29,6 +29,7 @@ type Tenant struct {
 	// Residency is how far its requests may go, "" where nothing says so, and Require the terms that its models must
 	// come with: the strictest of its own and of those above it.
 	Residency string
+	Spill     []string // what a model is asked as, in turn, when it throttles: named, global
 	Require   []string
 	// Tier is which service tier its calls try, nil for none: its own, or that of the nearest tenant above it.
 	Tier *config.Tier
