@@ -71,7 +71,8 @@ func checkControl(t *testing.T, out []byte, profile, nova, denied string) {
 			Models, Profiles, Applications   []string
 			Model, Behind, Called, Available string
 			Custom                           []any
-			Denied, Missing, Invalid, Other  refusedCall
+			Denied, Missing, Invalid         refusedCall
+			Other, Write                     refusedCall
 		}
 		LangChain *struct{ Base, Text, Streamed, Plain string }
 	}
@@ -100,6 +101,7 @@ func checkControl(t *testing.T, out []byte, profile, nova, denied string) {
 		"missing": {b.Missing, {"ResourceNotFoundException", 404}},
 		"invalid": {b.Invalid, {"ValidationException", 400}},
 		"other":   {b.Other, {"AccessDeniedException", 403}},
+		"write":   {b.Write, {"AccessDeniedException", 403}},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: %+v", name, pair[0])

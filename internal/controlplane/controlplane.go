@@ -42,8 +42,8 @@ func Answer(s *snapshot.Snapshot, t *tenant.Tenant, target *wire.Target, now tim
 		body = map[string]any{otherModels[target.Resource]: []any{}}
 	default:
 		refused = wire.Errorf(wire.KindAccessDenied, "The gateway answers what Bedrock's control plane is asked of models: "+
-			"ListFoundationModels, ListInferenceProfiles and the like. For all else, let the client of the service bedrock "+
-			"ask AWS.")
+			"ListFoundationModels, ListInferenceProfiles and the like. It changes nothing there. For all else, let the "+
+			"client of the service bedrock ask AWS.")
 	}
 	if refused != nil {
 		return nil, refused

@@ -224,7 +224,11 @@ func TestRefuses(t *testing.T) {
 	f("all", "/inference-profiles?maxResults=0", wire.KindValidation, "greater than or equal to 1")
 	f("all", "/inference-profiles?maxResults=1001", wire.KindValidation, "less than or equal to 1000")
 	f("all", "/inference-profiles?maxResults=many", wire.KindValidation, "number")
+	f("all", "/inference-profiles?maxResults=10000000000000000000", wire.KindValidation, "less than or equal to 1000")
+	f("all", "/inference-profiles?maxResults=-10000000000000000000", wire.KindValidation, "greater than or equal to 1")
 	f("all", "/inference-profiles?nextToken=%21", wire.KindValidation, "nextToken")
+	f("all", "/inference-profiles?nextToken=AAAA", wire.KindValidation, "nextToken")                 // nobody gave it
+	f("all", "/inference-profiles?nextToken=U1lTVEVNX0RFRklORUQg", wire.KindValidation, "nextToken") // a kind and no entry
 	f("all", "/inference-profiles?nextToken=", wire.KindValidation, "nextToken")
 	f("all", "/inference-profiles?a;b", wire.KindValidation, "query")
 	f("all", "/foundation-model-availability/made.up-v1:0", wire.KindResourceNotFound, "Could not resolve")

@@ -3,6 +3,7 @@ package controlplane
 import (
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -27,7 +28,7 @@ func pageOf(query url.Values) (page, *wire.Error) {
 		given := query.Get("maxResults")
 		n, err := strconv.Atoi(given)
 		switch {
-		case err != nil:
+		case err != nil && !errors.Is(err, strconv.ErrRange): // of a number out of range, n is the nearest
 			return p, wire.Errorf(wire.KindValidation, "maxResults must be a number.")
 		case n < minPage:
 			return p, constraint(given, "maxResults", "have value greater than or equal to "+strconv.Itoa(minPage))
@@ -38,7 +39,8 @@ func pageOf(query url.Values) (page, *wire.Error) {
 	}
 	if query.Has("nextToken") {
 		after, err := base64.RawURLEncoding.DecodeString(query.Get("nextToken"))
-		if err != nil || len(after) == 0 {
+		if kind, key, _ := strings.Cut(string(after), " "); err != nil || key == "" ||
+			kind != systemDefined && kind != application {
 			return p, wire.Errorf(wire.KindValidation, "The provided nextToken is invalid.")
 		}
 		p.after = string(after)

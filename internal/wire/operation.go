@@ -113,7 +113,7 @@ var operations = [...]operation{
 		"get-foundation-model-availability", "GetFoundationModelAvailability", "GET", false, false,
 	},
 	OpListOtherModels: {"list-other-models", "", "GET", false, false},
-	OpOtherControl:    {"other-control-plane", "", "GET", false, false},
+	OpOtherControl:    {"other-control-plane", "", "", false, false}, // reads and writes
 }
 
 // String returns the operation's name in configuration, "unknown" for OpUnknown.
@@ -122,7 +122,7 @@ func (o Operation) String() string { return operations[o].name }
 // APIName returns the operation's name in AWS's service model, "" for OpUnknown.
 func (o Operation) APIName() string { return operations[o].api }
 
-// Method returns the HTTP method of the operation, "" for OpUnknown.
+// Method returns the HTTP method of the operation, "" for OpUnknown and for one that any method may ask for.
 func (o Operation) Method() string { return operations[o].method }
 
 // Streams reports whether the operation answers with an event stream.
@@ -192,7 +192,7 @@ func (o Operation) Granted() Operation {
 	return o
 }
 
-// Control reports whether the operation is a read of the control plane.
+// Control reports whether the operation is one of the control plane that the gateway answers itself.
 func (o Operation) Control() bool { return o >= OpListFoundationModels }
 
 // ParseOperation finds an operation of the runtime by its name in configuration.
@@ -263,7 +263,7 @@ func ParseTarget(method, raw, basePath string) (Target, *Error) {
 	if !ok {
 		return Target{}, Errorf(KindUnknownOperation, "The requested operation is not recognized by the service.")
 	}
-	if method != t.Op.Method() {
+	if want := t.Op.Method(); want != "" && method != want {
 		return Target{}, Errorf(KindMethodNotAllowed, "The operation %s takes the method %s.", t.Op.APIName(), t.Op.Method())
 	}
 	t.Query = query
@@ -271,7 +271,7 @@ func ParseTarget(method, raw, basePath string) (Target, *Error) {
 }
 
 // route matches the path against the shapes of the service model. Ids are
-// still encoded. Only the two operations on /async-invoke need the method.
+// still encoded. Only /async-invoke and the control plane need the method.
 func route(method, path string) (Target, bool) {
 	head, rest, _ := strings.Cut(path[1:], "/")
 	switch head {
@@ -305,7 +305,7 @@ func route(method, path string) (Target, bool) {
 	if t, ok := routeAgents(head, rest); ok {
 		return t, true
 	}
-	return routeControl(head, rest)
+	return routeControl(method, head, rest)
 }
 
 // routeBatch matches what is below the path of batch jobs.
@@ -325,8 +325,21 @@ var otherModels = map[string]bool{
 	"model-customization/custom-model-deployments": true, "marketplace-model/endpoints": true,
 }
 
-// routeControl matches the path of a read of the control plane.
-func routeControl(head, rest string) (Target, bool) {
+// otherControl are the first segments of further paths of the control plane (service model bedrock 2023-04-20).
+var otherControl = map[string]bool{
+	"advanced-prompt-optimization-job": true, "advanced-prompt-optimization-jobs": true,
+	"automated-reasoning-policies": true, "create-foundation-model-agreement": true, "custom-models": true,
+	"delete-foundation-model-agreement": true, "enforcedGuardrailsConfiguration": true, "evaluation-job": true,
+	"evaluation-jobs": true, "guardrails": true, "imported-models": true,
+	"list-foundation-model-agreement-offers": true, "listTagsForResource": true, "logging": true,
+	"marketplace-model": true, "model-copy-jobs": true, "model-customization": true, "model-customization-jobs": true,
+	"model-import-jobs": true, "prompt-routers": true, "provisioned-model-throughput": true,
+	"provisioned-model-throughputs": true, "resource-policy": true, "tagResource": true, "untagResource": true,
+	"use-case-for-model-access": true,
+}
+
+// routeControl matches a path of the control plane: reads of models and profiles, and all else that it has.
+func routeControl(method, head, rest string) (Target, bool) {
 	t := Target{Resource: rest}
 	switch head {
 	case "foundation-models":
@@ -339,22 +352,24 @@ func routeControl(head, rest string) (Target, bool) {
 		if rest == "" {
 			t.Op = OpListInferenceProfiles
 		}
+		if method == "POST" && rest == "" || method == "DELETE" && rest != "" {
+			t = Target{Op: OpOtherControl} // the operator makes profiles
+		}
 	case "foundation-model-availability":
 		t.Op = OpGetModelAvailability
 		if rest == "" {
 			return Target{}, false
 		}
-	case "automated-reasoning-policies", "custom-models", "enforcedGuardrailsConfiguration", "evaluation-jobs",
-		"guardrails", "imported-models", "list-foundation-model-agreement-offers",
-		"logging", "marketplace-model", "model-copy-jobs", "model-customization", "model-customization-jobs",
-		"model-import-jobs", "prompt-routers",
-		"provisioned-model-throughput", "provisioned-model-throughputs", "resource-policy", "use-case-for-model-access":
+	default:
+		if !otherControl[head] {
+			return Target{}, false
+		}
 		t = Target{Op: OpOtherControl}
-		if path := strings.TrimSuffix(head+"/"+rest, "/"); otherModels[path] {
+		if path := strings.TrimSuffix(head+"/"+rest, "/"); method == "GET" && otherModels[path] {
 			t = Target{Op: OpListOtherModels, Resource: path}
 		}
 	}
-	return t, t.Op != OpUnknown
+	return t, true
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {

@@ -105,7 +105,7 @@ func TestParseTargetRefuses(t *testing.T) {
 }
 
 // TestControlTargets: reads of the control plane are known by their paths (service model
-// bedrock 2023-04-20), no configuration names them, and writes are unknown.
+// bedrock 2023-04-20), and no configuration names them.
 func TestControlTargets(t *testing.T) {
 	f := func(raw string, op wire.Operation, resource string) {
 		t.Helper()
@@ -131,12 +131,41 @@ func TestControlTargets(t *testing.T) {
 	f("/custom-models/x", wire.OpOtherControl, "")
 	f("/guardrails", wire.OpOtherControl, "")
 	for raw, status := range map[string]int{
-		"/foundation-models": 405, "/inference-profiles": 405, "/foundation-model-availability": 404, "/foundation": 404,
+		"/foundation-models": 405, "/inference-profiles/x": 405, "/foundation-model-availability": 404, "/foundation": 404,
 		"/inference-profiles/": 400, "/foundation-models/a%zz": 400, "/Foundation-Models": 404,
 	} {
 		if _, err := wire.ParseTarget("POST", raw, ""); err == nil || err.Status() != status {
 			t.Errorf("POST %s: %v", raw, err)
 		}
+	}
+}
+
+// TestEveryControlOperation (U6): each operation of the control plane is answered, or known as one that the gateway
+// leaves to AWS. None is said to be unknown, or to take another method.
+func TestEveryControlOperation(t *testing.T) {
+	text, err := os.ReadFile("testdata/control.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	label := regexp.MustCompile(`\{[A-Za-z]+\}`)
+	answered := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		words := strings.Fields(line)
+		got, refused := wire.ParseTarget(words[0], label.ReplaceAllString(words[1], "abc-1"), "")
+		switch {
+		case refused != nil:
+			t.Errorf("%s: %s", line, refused.Message)
+		case got.Op.APIName() == words[2], got.Op == wire.OpListOtherModels && words[0] == "GET":
+			answered++
+		case got.Op != wire.OpOtherControl:
+			t.Errorf("%s is %s", line, got.Op)
+		}
+	}
+	if answered != 15 { // five reads of models and profiles, six lists of others, four of batch jobs
+		t.Errorf("%d operations are answered", answered)
 	}
 }
 

@@ -51,6 +51,9 @@ def boto():
         "missing": error(control.get_inference_profile, inferenceProfileIdentifier="us.made.up-v1:0"),
         "invalid": error(control.list_inference_profiles, nextToken="!"),
         "other": error(control.list_guardrails),
+        "write": error(
+            control.create_guardrail, name="g", blockedInputMessaging="no", blockedOutputsMessaging="no"
+        ),
         "custom": control.list_custom_models()["modelSummaries"]
         + control.list_imported_models()["modelSummaries"]
         + control.list_provisioned_model_throughputs()["provisionedModelSummaries"]
