@@ -70,6 +70,7 @@ var layers = map[string]int{
 	"internal/batchjob":              36, // what batch jobs left in S3
 	"internal/reconcile":             49, // what AWS bills, against what was metered
 	"internal/meter/redis":           42,
+	"internal/meter/redis/refusal":   41, // what a server says, in the user's terms
 	"internal/meter/redis/closed":    41, // below it, as its counters go by it
 	"internal/meter/redis/acts":      43, // what is kept in Redis beside the counters
 	"internal/meter/redis/posted":    43,
@@ -159,10 +160,11 @@ var owners = map[string][]string{
 var only = map[string][]string{
 	"config": {
 		"internal/money", "internal/glob", "internal/role", "config/syntax", "config/similar", "config/variables",
-		"config/userfile", "internal/network", "config/pools",
+		"config/userfile", "internal/network", "config/pools", "config/foreign",
 	},
 	"config/syntax":    {},
 	"config/similar":   {},
+	"config/foreign":   {},
 	"config/pools":     {"config/similar", "internal/glob"},
 	"config/variables": {},
 	"config/userfile":  {"config/similar"},

@@ -186,6 +186,8 @@ func TestLedger(t *testing.T) {
 	has(t, ledger(t, slow.URL(), "", time.Now), Warn, "a round trip takes")
 	has(t, ledger(t, "redis://127.0.0.1:1/0", "", time.Now), Fail, "connection refused")
 	has(t, ledger(t, "http://nothing", "", time.Now), Fail, "ledger there")
+	without := redistest.NewServer(t, "--rename-command", "INFO", "", "--rename-command", "CONFIG", "") // as some hosts do
+	has(t, ledger(t, without.URL(), "", time.Now), Warn, "INFO is denied")
 	locked := redistest.NewServer(t)
 	locked.CLI("CONFIG", "SET", "requirepass", "secret")
 	has(t, ledger(t, locked.URL(), "", time.Now), Fail, "wants a password")

@@ -3,11 +3,13 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/refusal"
 )
 
 const (
@@ -30,7 +32,11 @@ func Ledger(ctx context.Context, survey Survey, where, fingerprint string) []Fin
 	a := about{"ledger", where}
 	servers, err := survey(ctx)
 	if err != nil {
-		const way = "see that Redis runs, that ledger.redis names it, and that this machine reaches it"
+		way := "see that Redis runs, that ledger.redis names it, and that this machine reaches it"
+		var refused *refusal.Error
+		if errors.As(err, &refused) {
+			way = refused.WayOut
+		}
 		return []Finding{a.fail(way, "%v", err)}
 	}
 	var all []Finding

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/sluice-gateway/sluice/internal/meter/redis/refusal"
 )
 
 // ErrUnfit is wrapped by errors about a server that must not hold the books:
@@ -73,18 +75,8 @@ func (s *server) close() error {
 	return s.client.Close()
 }
 
-// failed marks an error as one of a call to Redis; nil stays nil.
-func failed(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case goredis.HasErrorPrefix(err, "WRONGPASS"):
-		return fmt.Errorf("redis refuses the user or the password of ledger.redis: %w", err)
-	case goredis.HasErrorPrefix(err, "NOAUTH"):
-		return fmt.Errorf("redis wants a password and ledger.redis has none: %w", err)
-	}
-	return fmt.Errorf("redis: %w", err)
-}
+// failed explains an error of a call to Redis; nil stays nil.
+func failed(err error) error { return refusal.Of(err) }
 
 func open(ctx context.Context, t *target) (goredis.UniversalClient, error) {
 	switch t.mode {
@@ -244,7 +236,7 @@ func parseInfo(text string) map[string]string {
 // denied reports whether Redis does not let this user run the command, or does not
 // have it.
 func denied(err error) bool {
-	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "ERR unknown command")
+	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "unknown command")
 }
 
 // clientLog passes what go-redis logs on to slog.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/refusal"
 )
 
 // The keys of the board, in the slot of what gateways declare: no tenant is named *.
@@ -58,7 +59,7 @@ func (b *Board) Swap(ctx context.Context, from keys.Cursor, add []keys.Carried) 
 	}
 	words, err := b.swap.Run(ctx, client, []string{listKey, idsKey}, args...).StringSlice()
 	if err != nil {
-		return keys.Page{}, fmt.Errorf("redis: %w", err)
+		return keys.Page{}, refusal.Of(err)
 	}
 	return readPage(from, words)
 }
@@ -101,13 +102,13 @@ func (b *Board) Used(ctx context.Context, at map[string]int64) (map[string]int64
 		}
 		err := b.used.Run(ctx, client, []string{usedKey}, args...).Err()
 		if err != nil && !errors.Is(err, goredis.Nil) {
-			return nil, fmt.Errorf("redis: %w", err)
+			return nil, refusal.Of(err)
 		}
 		return nil, nil
 	}
 	all, err := client.HGetAll(ctx, usedKey).Result()
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, refusal.Of(err)
 	}
 	times := make(map[string]int64, len(all))
 	for id, text := range all {

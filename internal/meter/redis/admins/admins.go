@@ -4,13 +4,13 @@ package admins
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/meter/redis/refusal"
 )
 
 // key is in the slot of what gateways declare: no tenant is named *.
@@ -39,7 +39,7 @@ func (l *List) Announce(ctx context.Context, name, address string) error {
 	}
 	until := strconv.FormatInt(l.now().Add(lease).Unix(), 10)
 	if err := client.HSet(ctx, key, name, until+" "+address).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return refusal.Of(err)
 	}
 	return client.Expire(ctx, key, 10*lease).Err()
 }
@@ -62,7 +62,7 @@ func (l *List) Addresses(ctx context.Context) ([]string, error) {
 	}
 	all, err := client.HGetAll(ctx, key).Result()
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, refusal.Of(err)
 	}
 	var addresses, gone []string
 	for name, value := range all {
