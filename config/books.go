@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/config/foreign"
 	"github.com/sluice-gateway/sluice/config/similar"
 )
 
@@ -71,7 +72,9 @@ func priceFile(d *decoder, v value, dst *PriceBook) {
 // book reads the price book at root. Its rows are known to At below outer.
 func (d *decoder) book(root, outer value) PriceBook {
 	b := book{Per: "thousand"}
-	bookSection(d, root, &b)
+	if d.meant(root, foreign.PriceFile) {
+		bookSection(d, root, &b)
+	}
 	rows := PriceBook{Name: filepath.Base(root.file.name), Lifecycle: b.Lifecycle, Unpriced: b.Unpriced}
 	seen := map[string][]dated{}
 	for i := range b.Entries {

@@ -127,6 +127,30 @@ func TestReloadEmptiesNothing(t *testing.T) {
 	}, "there is no file", "")
 }
 
+// TestReloadKeepsPrices empties a price file under a running gateway, and puts other programs' files in its place: each
+// is one mistake, and the prices stay. U20
+func TestReloadKeepsPrices(t *testing.T) {
+	r := &reloading{t: t, dir: t.TempDir()}
+	const book = "effective: 2026-01-01\nsource: me\nper: million\nregions: [us-east-1]\n" +
+		"prices: [{models: [x.y-v1:0], input: 1, output: 2}]\n"
+	r.write("sluice.yaml", "upstream: {endpoint: sandbox}\nprices: [mine.yaml]\ntenants: [{id: a}]\n")
+	f := func(text, want string) {
+		t.Helper()
+		r.write("mine.yaml", text)
+		refused, _ := r.reload()
+		if (refused == "") != (want == "") || !strings.Contains(refused, want) || strings.Count(refused, "error: ") > 1 {
+			t.Errorf("%q: %s, want %q", text, refused, want)
+		}
+	}
+	f(book, "")
+	f("", "mine.yaml is empty")
+	f("# nothing\n", "mine.yaml is empty")
+	f("{}\n", `needs the key "prices"`)
+	f(`{"a": {"input_cost_per_token": 1}, "b": {"input_cost_per_token": 1}, "c": {}}`, "gateway prices import")
+	f("upstream: {region: us-east-1}\ntenants: []\n", "this is a configuration")
+	f(book, "")
+}
+
 // TestReloadThroughLinks swaps a link as Kubernetes does with a mounted ConfigMap: each
 // state is a whole one.
 func TestReloadThroughLinks(t *testing.T) {

@@ -36,7 +36,7 @@ type decoder struct {
 	reading bool
 	served  int
 	unset   map[string]bool
-	// unreadable is whether a file is no YAML: what it should have had is unknown.
+	// unreadable is whether a file is no YAML or another one than was meant: what it should have had is unknown.
 	unreadable bool
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/sluice-gateway/sluice/config/foreign"
 	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
@@ -96,7 +97,9 @@ func load(d *decoder, name string, data []byte) (*Config, error) {
 // settle reads the main file over the defaults in c, then what it names.
 func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 	if body := d.parseYAML(main.file, data); body != nil {
-		rootSection(d, value{main, body, ""}, c)
+		if root := (value{main, body, ""}); d.meant(root, foreign.Configuration) {
+			rootSection(d, root, c)
+		}
 		d.unreadable = d.unreadable || !isMapping(body)
 	}
 	c.DataDir = absolute(main.file, c.DataDir)
@@ -116,6 +119,16 @@ func (d *decoder) settle(main *tree, data []byte, c *Config) (*Config, error) {
 		}
 	}
 	return d.result(c)
+}
+
+// meant reports whether a file may be of a kind. One that is known to be another is a fault, and only that.
+func (d *decoder) meant(root value, wanted foreign.Kind) bool {
+	what := foreign.What(wanted, root.node)
+	if what != "" {
+		d.unreadable = true
+		d.fault(root, "%s", what)
+	}
+	return what == ""
 }
 
 // result is c, or the mistakes in it.
@@ -293,7 +306,12 @@ func (d *decoder) further(v value, name string) (value, bool) {
 		d.fault(v, "%s", userfile.Why(name, err))
 		return value{}, false
 	}
-	return d.parseFile(name, data)
+	before := len(d.faults)
+	root, ok := d.parseFile(name, data)
+	if !ok && len(d.faults) == before {
+		d.fault(v, "the file %s is empty", name)
+	}
+	return root, ok
 }
 
 // parseFile parses a file whose paths are its own.

@@ -12,8 +12,12 @@ type Gap struct {
 // Expand replaces ${NAME} and ${NAME:-default} by their values in env and $$ by a
 // dollar. A dollar before anything else is itself, so that patterns can end in
 // one. As in the shell, :- also replaces a name that is set but empty. A name
-// without value and without default is a gap.
+// without value and without default is a gap. So is a text that is $NAME alone, when
+// there is such a variable: it was meant.
 func Expand(s string, env func(string) string) (string, []Gap) {
+	if name, ok := strings.CutPrefix(s, "$"); ok && IsName(name) && env(name) != "" {
+		return s, []Gap{{0, "a variable is written ${" + name + "}; write $$ for a dollar"}}
+	}
 	var out strings.Builder
 	var gaps []Gap
 	for i := 0; i < len(s); {
@@ -31,7 +35,7 @@ func Expand(s string, env func(string) string) (string, []Gap) {
 			}
 			text := env(name)
 			if text == "" && !hasDefault {
-				gaps = append(gaps, Gap{i, "environment variable " + name + " is not set and has no default"})
+				gaps = append(gaps, Gap{i, "environment variable " + name + " is not set, or is empty, and has no default"})
 			}
 			if text == "" {
 				text = fallback
