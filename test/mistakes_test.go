@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,10 +121,46 @@ func secondRoot() []mistake {
 	}
 }
 
+// thirdRoot are those that were made in a third fresh root.
+func thirdRoot() []mistake {
+	says := func(texts ...string) []string { return texts }
+	of := func(tenant string) string {
+		return "upstream: {region: us-east-1, endpoint: sandbox}\ntenants: [{id: a, " + tenant + "}]\n"
+	}
+	return []mistake{
+		{"map of LiteLLM", `{"x": {"input_cost_per_token": 1}, "y": {"input_cost_per_token": 1}}`, "check --config s.yaml", 2,
+			says("LiteLLM's map of prices", "gateway prices import", "1 error")},
+		{"price file", "per: million\nprices: [{models: [x], input: 1}]\n", "serve --config s.yaml", 2,
+			says("s.yaml:1:1", "this is a price file", "1 error")},
+		{"manifest", "apiVersion: v1\nkind: ConfigMap\ndata: {}\n", "doctor --config s.yaml", 1,
+			says("a manifest of Kubernetes", "1 failures")},
+		{"variable as in a shell", good + "data_dir: $HOME\n", "check --config s.yaml", 2, says("s.yaml:3:11", "${HOME}")},
+		{"control plane as endpoint", "upstream: {region: us-east-1, endpoint: 'https://bedrock.us-east-1.amazonaws.com'}\n",
+			"check --config s.yaml", 0, says("does not serve models", "bedrock-runtime")},
+		{"endpoint elsewhere", "upstream: {region: us-east-1, endpoint: 'https://bedrock-runtime.eu-west-1.amazonaws.com'}\n",
+			"check --config s.yaml", 0, says("is in region eu-west-1, and region is us-east-1")},
+		{"merge of a list", of("<<: [1]"), "check --config s.yaml", 2, says(`"<<" merges a mapping`)},
+		{"day of another land", of("keys: [{id: SLKBCBJRLH4F6I2RKKZ5XMML, expires: 31/12/2026}]"), "check --config s.yaml", 2,
+			says("s.yaml:2:66", "a day such as 2026-01-31")},
+		{"file as data directory", good + "data_dir: s.yaml\n", "serve --config s.yaml", 1,
+			says("s.yaml cannot be made: a part of its path is a file")},
+		{"Redis that is not there", good + "ledger: {redis: 'redis://127.0.0.1:1/0'}\n", "report --config s.yaml", 1,
+			says("redis is not there")},
+		{"format", good, "report --config s.yaml --format xlsx", 2, says(`no format "xlsx"`, "csv")},
+		{"month in words", good, "close November --config s.yaml", 2, says("November", "2026-")},
+		{"nothing to calibrate", good, "calibrate --config s.yaml", 2, says("the configuration has no cascades")},
+		{"path for an address", "", "health --admin http://127.0.0.1:1/healthz", 2,
+			says("no address such as 127.0.0.1:9090", "admin.listen")},
+		{"host of nobody", "", "health --admin nobody.invalid:9090", 1, says("there is no host nobody.invalid")},
+		{"profile of nobody", "upstream: {region: us-east-1}\n", "AWS_PROFILE=nobody check --config s.yaml", 2,
+			says(`there is no profile "nobody" (AWS_PROFILE) in `, ".aws/credentials")},
+	}
+}
+
 // TestMistakes makes a new user's mistakes on purpose: each is answered in one screen, with the place and the way out.
 func TestMistakes(t *testing.T) {
 	program := harness.Binary(t)
-	for _, m := range append(mistakes(), secondRoot()...) {
+	for _, m := range slices.Concat(mistakes(), secondRoot(), thirdRoot()) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -134,8 +171,12 @@ func TestMistakes(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, program, strings.Fields(m.command)...)
-			cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+			words, env := strings.Fields(m.command), []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+			for strings.Contains(words[0], "=") { // variables, as in a shell
+				env, words = append(env, words[0]), words[1:]
+			}
+			cmd := exec.CommandContext(ctx, program, words...)
+			cmd.Dir, cmd.Env = dir, env
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError
 			if err != nil && !errors.As(err, &exit) {

@@ -54,8 +54,16 @@ func Write(w io.Writer, layout *Layout, r *Report) error {
 	case Table:
 		return r.writeTable(w, layout, chosen)
 	default:
-		return fmt.Errorf("%w: there is no format %q; there are %s", ErrQuery, layout.Format, strings.Join(Formats(), ", "))
+		return layout.Format.Known()
 	}
+}
+
+// Known fails with ErrQuery when there is no such format.
+func (f Format) Known() error {
+	if slices.Contains(Formats(), string(f)) {
+		return nil
+	}
+	return fmt.Errorf("%w: there is no format %q; there are %s", ErrQuery, f, strings.Join(Formats(), ", "))
 }
 
 // Formats are the names of all formats.

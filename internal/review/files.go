@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,10 +34,12 @@ func (r *reviewer) keyPair(t *config.TLS) {
 	}
 	leaf := firstCertificate(cert)
 	if leaf == nil {
-		r.refuse("tls.cert", "%s has no certificate in PEM", t.Cert)
+		r.refuse("tls.cert", "%s has no certificate in PEM%s", t.Cert, instead(cert))
 		return
 	}
-	if _, err := tls.X509KeyPair(cert, key); err != nil {
+	if what := unusableKey(key); what != "" {
+		r.refuse("tls.key", "%s %s", t.Key, what)
+	} else if _, err := tls.X509KeyPair(cert, key); err != nil {
 		r.refuse("tls.key", "%s is not the key of %s: %s", t.Key, t.Cert, err)
 	}
 	switch {
@@ -45,6 +48,32 @@ func (r *reviewer) keyPair(t *config.TLS) {
 	case leaf.NotBefore.After(r.now):
 		r.warn("tls.cert", "the certificate is valid from "+leaf.NotBefore.Format(time.DateOnly)+" only")
 	}
+}
+
+// instead says what a file has in place of a certificate in PEM, "" when that is not known.
+func instead(data []byte) string {
+	if block, _ := pem.Decode(data); block != nil && strings.HasSuffix(block.Type, "PRIVATE KEY") {
+		return ", but a private key: are tls.cert and tls.key exchanged?"
+	}
+	if _, err := x509.ParseCertificate(data); err == nil {
+		return ", but one in DER: openssl x509 -inform der -in FILE writes it as PEM"
+	}
+	return ""
+}
+
+// unusableKey says why a file has no key that can be used, "" when it may have one.
+func unusableKey(data []byte) string {
+	var types []string
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return "is encrypted, and nobody is asked for its password: openssl pkey -in FILE writes it without"
+		}
+		types = append(types, block.Type)
+	}
+	if slices.ContainsFunc(types, func(t string) bool { return strings.HasSuffix(t, "PRIVATE KEY") }) {
+		return ""
+	}
+	return "has no private key in PEM"
 }
 
 func firstCertificate(data []byte) *x509.Certificate {

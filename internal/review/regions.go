@@ -3,7 +3,9 @@ package review
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/config/similar"
@@ -25,6 +27,7 @@ func (r *reviewer) regions() {
 	check := func(path string, u *config.Upstream) {
 		if u.Region != "" && u.Endpoint != config.Sandbox {
 			r.warn(path+".region", unknownRegion(u.Region))
+			r.warn(path+".endpoint", oddEndpoint(u))
 		}
 	}
 	check("upstream", &r.Config.Upstream)
@@ -32,6 +35,34 @@ func (r *reviewer) regions() {
 		u := r.Config.Upstreams[name]
 		check(fmt.Sprintf("upstreams[%q]", name), &u)
 	}
+}
+
+// oddEndpoint says what is odd about an endpoint of AWS, "" for nothing. Other hosts may be whatever they are, but a
+// path of an operation is none of an endpoint.
+func oddEndpoint(u *config.Upstream) string {
+	at, err := url.Parse(u.Endpoint)
+	if err != nil || at.Host == "" {
+		return "" // which is a mistake of its own
+	}
+	labels := strings.Split(at.Hostname(), ".")
+	of := func(service string) bool {
+		return slices.ContainsFunc(labels, func(l string) bool { return strings.HasPrefix(l, service) })
+	}
+	domains := []string{".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".aws.amazon.com"}
+	aws := slices.ContainsFunc(domains, func(d string) bool { return strings.HasSuffix(at.Hostname(), d) })
+	other := func(l string) bool { return slices.Contains(awsRegions, l) && l != u.Region }
+	elsewhere := slices.IndexFunc(labels, other)
+	switch {
+	case aws && !of("bedrock-runtime") && !of("bedrock-mantle"):
+		return at.Hostname() + " does not serve models: without endpoint, bedrock-runtime of the region is asked"
+	case aws && at.Scheme == "http":
+		return "AWS is asked by https:// alone"
+	case aws && elsewhere >= 0 && u.Region != "":
+		return fmt.Sprintf("is in region %s, and region is %s: AWS refuses such signatures", labels[elsewhere], u.Region)
+	case aws && strings.Trim(at.Path, "/") != "", strings.HasSuffix(strings.TrimSuffix(at.Path, "/"), "/model"):
+		return "has the path " + at.Path + ", which calls would have before their own, /model/ID/converse: leave it out"
+	}
+	return ""
 }
 
 func unknownRegion(name string) string {

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,6 +100,35 @@ func TestReferences(t *testing.T) {
 		`2:25 warning upstreams["x"].region: AWS has no region "moon-1" that is known`)
 }
 
+// TestEndpoints warns of endpoints at which no model is served, or not so. U19
+func TestEndpoints(t *testing.T) {
+	f := func(endpoint, want string) {
+		t.Helper()
+		got := review(t, "upstream: {region: us-east-1, endpoint: '"+endpoint+"'}\n")
+		if want != "" {
+			want = "1:41 warning upstream.endpoint: " + want
+		}
+		if got != want {
+			t.Errorf("%s\n got %s\nwant %s", endpoint, got, want)
+		}
+	}
+	const path = ", which calls would have before their own, /model/ID/converse: leave it out"
+	f("https://bedrock-runtime.us-east-1.amazonaws.com", "")
+	f("https://bedrock-runtime-fips.us-east-1.amazonaws.com/", "")
+	f("https://vpce-0a1b-c2d3.bedrock-runtime.us-east-1.vpce.amazonaws.com", "")
+	f("https://bedrock-mantle.us-east-1.api.aws", "")
+	f("http://127.0.0.1:9999/prefix", "")
+	f("https://bedrock.us-east-1.amazonaws.com", "bedrock.us-east-1.amazonaws.com does not serve models: "+
+		"without endpoint, bedrock-runtime of the region is asked")
+	f("https://us-east-1.console.aws.amazon.com/bedrock", "us-east-1.console.aws.amazon.com does not serve models: "+
+		"without endpoint, bedrock-runtime of the region is asked")
+	f("https://bedrock-runtime.eu-west-1.amazonaws.com",
+		"is in region eu-west-1, and region is us-east-1: AWS refuses such signatures")
+	f("http://bedrock-runtime.us-east-1.amazonaws.com", "AWS is asked by https:// alone")
+	f("https://bedrock-runtime.us-east-1.amazonaws.com/v1", "has the path /v1"+path)
+	f("http://127.0.0.1:9999/model/", "has the path /model/"+path)
+}
+
 // TestProfilesOfTenants names what is wrong with the profiles that tenants have for themselves. Issue 11
 func TestProfilesOfTenants(t *testing.T) {
 	const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/"
@@ -172,6 +202,17 @@ func TestFiles(t *testing.T) {
 	dir := filepath.Dir(file)
 	harness.Certificate(t, dir, "good", time.Date(2027, 11, 1, 0, 0, 0, 0, time.UTC))
 	harness.Certificate(t, dir, "old", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
+	good, err := os.ReadFile(filepath.Join(dir, "good.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(good)
+	locked := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})
+	for name, data := range map[string][]byte{"good.der": block.Bytes, "secret.key": locked} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	f := func(text, want string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(sandbox+text), 0o600); err != nil {
@@ -185,7 +226,13 @@ func TestFiles(t *testing.T) {
 	f("tls: {cert: old.pem, key: old.key}\n", "2:13 warning tls.cert: the certificate has expired on 2026-11-01")
 	f("tls: {cert: no.pem, key: no.key}\n",
 		"2:13 error tls.cert: there is no file no.pem\n2:26 error tls.key: there is no file no.key")
-	f("tls: {cert: good.key, key: good.pem}\n", "2:13 error tls.cert: good.key has no certificate in PEM")
+	f("tls: {cert: good.key, key: good.pem}\n", "2:13 error tls.cert: good.key has no certificate in PEM, "+
+		"but a private key: are tls.cert and tls.key exchanged?")
+	f("tls: {cert: good.der, key: good.key}\n", "2:13 error tls.cert: good.der has no certificate in PEM, "+
+		"but one in DER: openssl x509 -inform der -in FILE writes it as PEM")
+	f("tls: {cert: good.pem, key: secret.key}\n", "2:28 error tls.key: secret.key is encrypted, "+
+		"and nobody is asked for its password: openssl pkey -in FILE writes it without")
+	f("tls: {cert: good.pem, key: good.pem}\n", "2:28 error tls.key: good.pem has no private key in PEM")
 	f("tls: {cert: good.pem, key: old.key}\n",
 		"2:28 error tls.key: old.key is not the key of good.pem: tls: private key does not match public key")
 	f("upstreams: {eu: {region: eu-west-1, ca_file: good.pem}}\n", "")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,7 +125,15 @@ func (f *calibrateFlags) read(cfg *config.Config, now time.Time) (*calibrate.Inp
 	}
 	at := slices.IndexFunc(cfg.Cascades, func(c config.Cascade) bool { return c.Name == f.cascade })
 	if at < 0 {
-		return nil, command.Invalidf("--cascade: there is no cascade %q", f.cascade)
+		names := make([]string, len(cfg.Cascades))
+		for i := range cfg.Cascades {
+			names[i] = cfg.Cascades[i].Name
+		}
+		if len(names) == 0 {
+			return nil, command.Invalidf("the configuration has no cascades: there is nothing to calibrate")
+		}
+		return nil, command.Invalidf("there is no cascade %q; --cascade takes one of %s", f.cascade,
+			strings.Join(names, ", "))
 	}
 	settings := &cfg.Cascades[at]
 	f.settings = settings

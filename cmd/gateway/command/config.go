@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,10 +86,29 @@ func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
 // start.
 func Secrets(dataDir string) (*tenant.Secrets, error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir %s cannot be made: %w", dataDir, err)
+		return nil, fmt.Errorf("data_dir %s cannot be made: %s%w", dataDir, wayOut(err), err)
 	}
 	secrets, err := tenant.LoadSecrets(dataDir, os.Getenv, rand.Reader)
+	if way := wayOut(err); way != "" {
+		return nil, Invalid(fmt.Errorf("data_dir %s cannot be used: %s%w", dataDir, way, err))
+	}
 	return secrets, Invalid(err)
+}
+
+// wayOut says what to do about a data directory that the system refuses, "" when that is not known.
+func wayOut(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("let the user that runs this (uid %d) read and write there, as by chown -R, or change data_dir: ",
+			os.Getuid())
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		return "a part of its path is a file: change data_dir, or move that file away: "
+	case errors.Is(err, syscall.EROFS):
+		return "its file system cannot be written: mount a volume there, or change data_dir: "
+	case errors.Is(err, syscall.ENOSPC):
+		return "its disk is full: make room, or change data_dir: "
+	}
+	return ""
 }
 
 // ExistingSecrets finds the root secret of a data directory and writes nothing. Without

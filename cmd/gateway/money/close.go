@@ -91,6 +91,9 @@ func (f *closeFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 	if f.accept != (strings.TrimSpace(f.reason) != "") {
 		return command.Invalidf("--accept needs a --reason, and --reason is for --accept")
 	}
+	if _, err := statement.PeriodOf(c.month, "UTC"); err != nil {
+		return err // whatever is metered
+	}
 	var err error
 	if c.tolerance, err = money.ParseDollars(f.tolerance); err != nil || c.tolerance < 0 {
 		return command.Invalidf("--tolerance: %q is no amount of dollars", f.tolerance)

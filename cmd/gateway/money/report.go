@@ -48,6 +48,9 @@ func (f *reportFlags) query(cfg *config.Config) (q report.Query, source report.S
 
 // rows is query for who adds rows up. Bounds may be within hours where records are kept.
 func (f *reportFlags) rows(cfg *config.Config) (q report.Query, source *exact.Source, done func(), err error) {
+	if err := report.Format(f.format).Known(); err != nil && !strings.HasPrefix(f.format, focusPrefix) {
+		return q, nil, nil, command.Invalid(err)
+	}
 	asked := report.Asked{From: f.from, To: f.to, Since: &time.Time{}}
 	if asked.Zone, err = zoneNamed(cfg, f.zone); err != nil {
 		return q, nil, nil, command.Invalid(err)

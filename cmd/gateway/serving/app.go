@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -268,6 +269,9 @@ func cannotListen(cfg *config.Config, path, addr string, err error) error {
 		return fmt.Errorf("another program listens at %s: end that, or change %s (%s:%d)", addr, path, at.File, at.Line)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("this machine has no address %s: change %s (%s:%d)", addr, path, at.File, at.Line)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not listen at %s: let %s (%s:%d) have a port from 1024, or give the program "+
+			"CAP_NET_BIND_SERVICE", addr, path, at.File, at.Line)
 	}
 	return fmt.Errorf("%s:%d: %s: %w", at.File, at.Line, path, err)
 }

@@ -54,9 +54,9 @@ func healthCommand() *cobra.Command {
 // reachable is an address to which this machine can connect: one that listens on all
 // addresses is asked on loopback.
 func reachable(listen string) (string, error) {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return "", err
+	host, port, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(listen, "http://"), "/"))
+	if err != nil || strings.ContainsAny(host+port, "/ ") {
+		return "", fmt.Errorf("%q is no address such as 127.0.0.1:9090, which is the configuration's admin.listen", listen)
 	}
 	ip, err := netip.ParseAddr(host)
 	switch {
@@ -77,11 +77,8 @@ func askHealth(ctx context.Context, url string, out io.Writer) error {
 	transport := &http.Transport{DisableKeepAlives: true} // and no proxy: this is on this machine or near
 	defer transport.CloseIdleConnections()
 	res, err := (&http.Client{Transport: transport}).Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("nothing listens at %s: is a gateway running, and is that its admin.listen?", req.URL.Host)
-	}
 	if err != nil {
-		return err
+		return unanswered(req.URL.Host, err)
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
 	const most = 64 << 10
@@ -89,11 +86,39 @@ func askHealth(ctx context.Context, url string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if !ofGateway(body) {
+		return fmt.Errorf("what listens at %s is no admin port of a gateway: is that its admin.listen?", req.URL.Host)
+	}
 	fmt.Fprint(out, string(body))
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("the gateway answers %s%s", res.Status, reasons(body))
 	}
 	return nil
+}
+
+// unanswered says why nothing was heard of a gateway.
+func unanswered(host string, err error) error {
+	var name *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nothing listens at %s: is a gateway running, and is that its admin.listen?", host)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s does not answer in time: --timeout waits longer: %w", host, err)
+	case errors.As(err, &name):
+		return fmt.Errorf("there is no host %s: --admin is where the gateway's admin.listen is", name.Name)
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	return fmt.Errorf("what listens at %s is no admin port of a gateway, or it ends: %w", host, err)
+}
+
+// ofGateway reports whether /healthz or /readyz of a gateway answers so.
+func ofGateway(body []byte) bool {
+	var state struct {
+		Status *string
+		Ready  *bool
+	}
+	return json.Unmarshal(body, &state) == nil && (state.Status != nil || state.Ready != nil)
 }
 
 // reasons are those of /readyz for not being ready.

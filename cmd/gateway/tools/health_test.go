@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -40,12 +41,21 @@ func TestHealth(t *testing.T) {
 	f("", "--admin", admin)
 	f("503 Service Unavailable: journal: no space left", "--admin", admin, "--ready")
 	f("nothing listens at", "--admin", harness.FreeAddr(t))
+	f("", "--admin", s.URL+"/")
+	f("is no address such as 127.0.0.1:9090", "--admin", s.URL+"/healthz")
+	f("is no address such as 127.0.0.1:9090", "--admin", "https://127.0.0.1:9090")
+	f("there is no host nobody.invalid", "--admin", "nobody.invalid:9090")
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "<html>welcome</html>")
+	}))
+	defer other.Close()
+	f("is no admin port of a gateway", "--admin", strings.TrimPrefix(other.URL, "http://"))
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	f("deadline exceeded", "--admin", silent.Addr().String(), "--timeout", "100ms")
+	f("does not answer in time: --timeout waits longer", "--admin", silent.Addr().String(), "--timeout", "100ms")
 	_, err = harness.Execute(t, Commands(), "health", "--admin", "nonsense")
 	var invalid command.InvalidError
 	if !errors.As(err, &invalid) {

@@ -1,13 +1,14 @@
 package bedrock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -70,7 +71,9 @@ func problemsOf(ctx context.Context, path string, u config.Upstream) []config.Pr
 func ofThisProcess(err error) string {
 	var none awsconfig.SharedConfigProfileNotExistError
 	if errors.As(err, &none) {
-		return fmt.Sprintf("there is no profile %q (AWS_PROFILE) in %s", none.Profile, strings.Join(none.Filename, ", "))
+		return fmt.Sprintf("there is no profile %q (AWS_PROFILE) in %s and %s", none.Profile,
+			cmp.Or(os.Getenv("AWS_CONFIG_FILE"), awsconfig.DefaultSharedConfigFilename()),
+			cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), awsconfig.DefaultSharedCredentialsFilename()))
 	}
 	return "the AWS configuration of this process: " + err.Error()
 }

@@ -40,5 +40,5 @@ func TestProfileProblems(t *testing.T) {
 	f(own, "own", "", true, "set ca_file, or the variable AWS_CA_BUNDLE, to "+bundle)
 	f(own, "own", bundle, false, "")
 	f("[profile own]\n", "own", "", false, "")
-	f(own, "other", "", false, `there is no profile "other" (AWS_PROFILE) in `)
+	f(own, "other", "", false, `there is no profile "other" (AWS_PROFILE) in `+file+" and "+filepath.Join(dir, "none"))
 }
