@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
+	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
@@ -125,6 +128,8 @@ func TestPermissions(t *testing.T) {
 	identity(403, "UnrecognizedClientException", Fail, "identity at upstream default: Unrec")
 	identity(403, "InvalidSignatureException", Fail, "identity")
 	identity(503, "ServiceUnavailableException", Warn, "status 503")
+	identity(404, "ResourceNotFoundException", OK, "AWS accepts") // the model is not offered there, and nobody named it
+	identity(403, "", Fail, "identity")
 	f(titan, 400, "ValidationException", "Malformed input request", OK, "permission "+titan)
 	if !strings.HasSuffix(asked, "/invoke") {
 		t.Error(asked)
@@ -136,6 +141,11 @@ func TestPermissions(t *testing.T) {
 	f(made, 400, "ValidationException", "The provided model identifier is invalid.", Fail, "identifier is invalid")
 	f(made, 404, "ResourceNotFoundException", "The model has reached the end of its life.", Fail, "end of its life")
 	f(nova, 400, "ValidationException", "Invocation with on-demand throughput isn't supported.", Fail, "on-demand")
+	f(sonnet, 403, "AccessDeniedException", "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: "+
+		"bedrock:InvokeModel on resource: y", Fail, "permission "+sonnet+": AccessDenied")
+	f(sonnet, 404, "ResourceNotFoundException", "Model use case details have not been submitted", Fail, "use case")
+	f(nova, 302, "", "", Fail, "what answers is not Bedrock: status 302")
+	f(nova, 407, "", "", Fail, "what answers is not Bedrock: status 407")
 	f(nova, 429, "ThrottlingException", "Too many requests", Warn, "Too many")
 	f(nova, 502, "", "", Warn, "status 502")
 	f(nova, 400, "ValidationException", "", OK, "clock AWS")
@@ -143,12 +153,60 @@ func TestPermissions(t *testing.T) {
 	f(nova, 400, "ValidationException", "", Warn, "differs by 1m0s")
 	ahead = -10 * time.Minute
 	f(nova, 400, "ValidationException", "", Fail, "AWS refuses signatures")
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte("<html>sign in to the network</html>"))
+	}))
+	defer page.Close()
+	signIn := Permissions(t.Context(), s, []Call{{Model: nova}}, ask(page.URL), time.Now)
+	has(t, signIn, Fail, "what answers is not Bedrock: status 200 text/html")
 	nobody := Permissions(t.Context(), s, []Call{{Model: nova}}, ask("http://127.0.0.1:1"), time.Now)
 	has(t, nobody, Fail, "connection refused")
 	late := func(context.Context, *tenant.Tenant, *engine.Request) (*engine.Response, error) {
 		return nil, &engine.Error{Failure: engine.TimedOut, Err: errors.New("no first byte")}
 	}
 	has(t, Permissions(t.Context(), s, []Call{{Model: nova}}, late, time.Now), Fail, "no answer")
+}
+
+// TestWaysOut: each kind of failure has a way out of its own, and one that concerns every model is told once.
+func TestWaysOut(t *testing.T) {
+	s := load(t, named)
+	f := func(err error, kind, text, want string) {
+		t.Helper()
+		ask := func(context.Context, *tenant.Tenant, *engine.Request) (*engine.Response, error) {
+			res := &engine.Response{
+				Status: http.StatusForbidden, Refusal: &engine.Refusal{Kind: kind}, Body: []byte(`{"message": "` + text + `"}`),
+				Header: wire.Header{{Name: "x-amzn-errortype", Value: kind}},
+			}
+			return res, err
+		}
+		found := Permissions(t.Context(), s, Calls(s, []string{nova, sonnet}), ask, time.Now)
+		told := 0
+		for _, finding := range found {
+			if finding.State == Fail && finding.Subject == "at upstream default" {
+				told++
+				if !strings.Contains(finding.WayOut, want) || !strings.Contains(finding.Message, text) {
+					t.Errorf("%+v, want %q", finding, want)
+				}
+			}
+		}
+		if told != 1 || len(found) > 6 {
+			t.Errorf("%q: told %d times: %+v", want, told, found)
+		}
+		has(t, found, Warn, "permission at upstream default: 2 of the models that are named were not asked")
+	}
+	f(nil, "ExpiredTokenException", "The security token included in the request is expired", "aws sso login")
+	f(nil, "InvalidSignatureException", "Signature expired", "clock is right")
+	f(nil, "RequestTimeTooSkewed", "", "NTP")
+	f(nil, "UnrecognizedClientException", "The security token is invalid", "valid credentials")
+	f(nil, "AccessDeniedException", "Authentication failed: Please make sure your API Key is valid.", "valid credentials")
+	of := func(failure engine.Failure, err error) error { return &engine.Error{Failure: failure, Err: err} }
+	f(of(engine.NoCredentials, errors.New("none")), "", "none", "docs/aws.md")
+	f(of(engine.NotSent, &net.DNSError{Name: "h", Err: "no such host"}), "", "no such host", "sts_region")
+	f(of(engine.NoCredentials, &net.DNSError{Name: "sts", Err: "no such host"}), "", "no such host", "look the host up")
+	f(of(engine.NotSent, &tls.CertificateVerificationError{Err: errors.New("unknown authority")}), "",
+		"unknown authority", "upstream.ca_file")
+	f(of(engine.NotSent, errors.New("connection refused")), "", "connection refused", "upstream.proxy")
+	f(of(engine.TimedOut, errors.New("no first byte")), "", "no answer: no first byte", "upstream.proxy")
 }
 
 func TestConfiguration(t *testing.T) {

@@ -3,12 +3,10 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config/pools"
@@ -45,6 +43,11 @@ func (c *Call) subject() string {
 		s += " as " + c.Tenant.ID
 	}
 	return s
+}
+
+// way is where the call goes and as whom, which an identity has alike.
+func (c *Call) way() string {
+	return (&Call{Upstream: c.Upstream, Tenant: c.Tenant, Identity: true}).subject()
 }
 
 // maxCalls bounds how many calls are tried.
@@ -119,23 +122,32 @@ const dryConverse = `{"messages":[{"role":"assistant","content":[{"text":"."}]}]
 // and from the dates of the answers how far this machine's clock is off.
 func Permissions(ctx context.Context, s *snapshot.Snapshot, calls []Call, ask Ask, now func() time.Time) []Finding {
 	var all []Finding
-	var ahead *time.Duration // of the first answer with a date
+	var ahead *time.Duration    // of the first answer with a date
+	useless := map[string]int{} // how many models were not asked, by the identity that does not work
 	for i := range calls {
 		c := &calls[i]
+		if left, known := useless[c.way()]; known && !c.Identity {
+			useless[c.way()] = left + 1
+			continue
+		}
 		sent := now()
 		res, err := ask(ctx, c.Tenant, dry(s, c))
 		if err != nil {
 			all = append(all, unanswered(c, err))
-			continue
+		} else {
+			if at, err := http.ParseTime(res.Header.Get("date")); err == nil && ahead == nil {
+				took := now().Sub(sent)
+				// The date has whole seconds: half a second later is as likely as any.
+				d := at.Add(time.Second / 2).Sub(sent.Add(took / 2))
+				ahead = &d
+			}
+			all = append(all, answered(c, res, s.Router.Mantle(c.Upstream)))
 		}
-		if at, err := http.ParseTime(res.Header.Get("date")); err == nil && ahead == nil {
-			took := now().Sub(sent)
-			// The date has whole seconds: half a second later is as likely as any.
-			d := at.Add(time.Second / 2).Sub(sent.Add(took / 2))
-			ahead = &d
+		if c.Identity && all[len(all)-1].State == Fail {
+			useless[c.way()] = 0
 		}
-		all = append(all, answered(c, res, s.Router.Mantle(c.Upstream)))
 	}
+	all = append(all, notAsked(useless)...)
 	if ahead != nil {
 		all = append(all, clock(*ahead))
 	}
@@ -173,63 +185,4 @@ func clock(ahead time.Duration) Finding {
 		return a.warn(setClock, "this machine's clock differs by %s", text)
 	}
 	return a.ok("this machine's clock differs by less than %s", badClock)
-}
-
-// unanswered is the finding of a call that brought no answer.
-func unanswered(c *Call, err error) Finding {
-	a := about{"upstream", c.subject()}
-	var failed *engine.Error
-	errors.As(err, &failed)
-	switch {
-	case failed != nil && failed.Failure == engine.NoCredentials:
-		a.check = "identity"
-	case failed != nil && failed.Failure == engine.TimedOut:
-		return a.fail("see that this machine reaches the endpoint, and whether upstream.proxy is right", "no answer: %v", err)
-	}
-	return a.fail("see that the gateway has credentials (aws sts get-caller-identity on this machine), that the role may "+
-		"be assumed, and that this machine reaches the endpoint, through upstream.proxy and with upstream.ca_file where set",
-		"%v", err)
-}
-
-// answered is the finding of an answer, which on success may be the host's list of models.
-func answered(c *Call, res *engine.Response, list bool) Finding {
-	a, said := about{"permission", c.subject()}, message(res.Body)
-	kind := res.ErrorType()
-	text := strings.TrimSpace(kind + " " + said)
-	denied := kind == "AccessDeniedException" && res.Refusal == nil
-	switch {
-	case c.Identity && (res.Refusal == nil && res.Status < http.StatusForbidden || denied):
-		a.check = "identity"
-		return a.ok("AWS accepts the gateway's credentials")
-	case res.Status == http.StatusOK && list && !strings.Contains(string(res.Body), `"`+c.Model+`"`):
-		return a.fail("see whether the model is offered in the upstream's region, under this id", "the host does not list it")
-	case res.Status == http.StatusOK:
-		return a.ok("it may be called")
-	case strings.Contains(said, "on-demand throughput"):
-		return a.fail("name an inference profile of it, such as us."+c.Model, "%s", text)
-	case strings.Contains(said, "model identifier is invalid"), kind == "ResourceNotFoundException":
-		return a.fail("see whether the model is offered in the upstream's region, under this id", "%s", text)
-	case res.Status == http.StatusBadRequest && kind == "ValidationException":
-		return a.ok("it may be called") // it was refused for what the body lacks
-	case denied:
-		return a.fail("allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream for it, in the policy of the "+
-			"gateway's identity and in every region of a profile, and see that the account has access to the model", "%s", text)
-	case res.Refusal != nil, res.Status == http.StatusForbidden:
-		a.check = "identity"
-		return a.fail("give the gateway valid credentials (keys, role or bearer token) and a right clock", "%s", text)
-	case res.Status == http.StatusTooManyRequests:
-		return a.warn("ask AWS for a higher quota, or try again", "%s", text)
-	}
-	return a.warn("try again; when it stays, see what answers at the endpoint", "status %d %s", res.Status, text)
-}
-
-// message is the text of an error of Bedrock, shortened.
-func message(body []byte) string {
-	const most = 300
-	_, rest, found := strings.Cut(string(body), `essage":"`)
-	if !found {
-		return ""
-	}
-	text, _, _ := strings.Cut(rest, `"`)
-	return text[:min(most, len(text))]
 }
