@@ -4,13 +4,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
+	"github.com/sluice-gateway/sluice/config/masked"
 	"github.com/sluice-gateway/sluice/config/syntax"
 )
 
@@ -90,21 +90,9 @@ type place struct {
 	written   string // the path in the file itself, where the configuration has it by another one
 }
 
-// bearer is a token of a caller: a mark, the key's id and the secret.
-var bearer = regexp.MustCompile("slk_[^_]*_[a-z2-7]+")
-
-// withoutBearers is a line in which the secrets of bearer tokens are masked: what is wrong with
-// a file is printed, and logged.
-func withoutBearers(line string) string {
-	return bearer.ReplaceAllStringFunc(line, func(token string) string {
-		secret := strings.LastIndexByte(token, '_') + 1
-		return token[:secret] + strings.Repeat("*", len(token)-secret)
-	})
-}
-
 // position is p for the outside.
 func (p place) position() Position {
-	pos := Position{Line: p.line, Column: p.col, Text: withoutBearers(p.file.line(p.line))}
+	pos := Position{Line: p.line, Column: p.col, Text: masked.Line(p.file.line(p.line))}
 	if p.file != nil {
 		pos.File = p.file.name
 	}

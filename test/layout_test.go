@@ -161,10 +161,12 @@ var only = map[string][]string{
 	"config": {
 		"internal/money", "internal/glob", "internal/role", "config/syntax", "config/similar", "config/variables",
 		"config/userfile", "internal/network", "config/pools", "config/foreign",
+		"config/masked",
 	},
 	"config/syntax":    {},
 	"config/similar":   {},
 	"config/foreign":   {},
+	"config/masked":    {},
 	"config/pools":     {"config/similar", "internal/glob"},
 	"config/variables": {},
 	"config/userfile":  {"config/similar"},
