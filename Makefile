@@ -42,7 +42,7 @@ LDFLAGS := -s -w -funcalign=16 -X main.version=$(VERSION)
 COLD := github.com/aws github.com/parquet-go google.golang.org/protobuf github.com/andybalholm github.com/antlr4-go \
 	github.com/molecule-man github.com/klauspost $(addprefix github.com/sluice-gateway/sluice/,cmd internal/advice \
 	internal/api internal/batchjob internal/chart internal/commitment internal/dashboard internal/doctor internal/explain \
-	internal/forecast internal/reconcile internal/review internal/rightsize internal/signin internal/simulate \
+	internal/forecast internal/reconcile internal/review internal/rightsize internal/signin internal/simulate internal/standing \
 	internal/statement internal/views internal/engine/sandbox)
 export GOFLAGS += $(COLD:%=-gcflags=%/...=-l)
 

@@ -65,6 +65,7 @@ var layers = map[string]int{
 	"internal/keys/admin":            43, // who acts on keys knows whose they are
 	"internal/saving":                42,
 	"internal/commitment":            44,
+	"internal/standing":              44, // how pools, quotas and bought capacity stand
 	"internal/forecast":              42, // how budgets stand
 	"internal/statement":             43, // months that are closed
 	"internal/batchjob":              36, // what batch jobs left in S3

@@ -122,3 +122,47 @@ func TestImportedSharesSumToTheCost(t *testing.T) {
 		inStatements(t, seed, whole)
 	}
 }
+
+// TestSums: what days come to sums to what the whole comes to, over the end of a month, from and to any time; before
+// anything was paid it is nothing.
+func TestSums(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 5))
+	reserved := config.Capacity{
+		Name: "held", Kind: config.CapacityReserved, Models: []string{"amazon.nova-pro-v1:0"}, Tenants: []string{"t0"},
+		Units: 3, Input: 100, Month: 700 * money.Dollar, Term: "none", From: dayOf(6, 3),
+	}
+	all := []config.Capacity{floor(), llama(), reserved}
+	var b books
+	for range 300 {
+		at := dayOf(6, 1).Add(time.Duration(random.Int64N(int64(45 * 24 * time.Hour)))).Truncate(time.Hour)
+		b.use(at, fmt.Sprintf("t%d", random.IntN(3)), random.Int64N(50_000), random.Int64N(4000))
+		b.run(at.Add(time.Minute), at.Add(9*time.Minute), "t1", record.Counters{Legs: 1, Input: random.Int64N(90)})
+	}
+	q := Query{From: dayOf(6, 1).Add(5 * time.Hour), To: dayOf(7, 20), Now: dayOf(7, 13).Add(7 * time.Hour)}
+	bills, err := Bills(t.Context(), b, all, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, err := Sums(t.Context(), b, all, q)
+	if err != nil || len(sums) != 4 || len(bills) != 4 {
+		t.Fatal(err, len(sums))
+	}
+	for i, s := range sums {
+		var shares money.Total
+		for _, usd := range s.Shares {
+			shares.AddTotal(usd)
+		}
+		shares.AddTotal(&s.Idle)
+		w := bills[i]
+		if s.Name != w.Name || s.Cost.String() != w.Cost.String() || s.Idle.String() != w.Idle.String() ||
+			s.Served != w.Served || s.Windows != w.Windows || s.Long != w.To.Sub(w.From) || shares.String() != w.Cost.String() {
+			t.Errorf("%s: %s, idle %s, %v, %+v; shares %s; want %s, %s, %v, %+v", s.Name, s.Cost.String(), s.Idle.String(),
+				s.Long, s.Served, shares.String(), w.Cost, w.Idle, w.To.Sub(w.From), w.Served)
+		}
+	}
+	q.From, q.To = dayOf(8, 1), dayOf(9, 1)
+	sums, err = Sums(t.Context(), b, all, q)
+	if err != nil || len(sums) != 4 || sums[0].Cost.Sign() != 0 || sums[0].Long != 0 {
+		t.Errorf("%v %+v", err, sums)
+	}
+}

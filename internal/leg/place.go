@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/estimate"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
+	"github.com/sluice-gateway/sluice/internal/telemetry"
 	"github.com/sluice-gateway/sluice/internal/trouble"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -205,14 +206,11 @@ func askNamed(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*Atte
 	return k.ask(ctx, r, &spare, t)
 }
 
-// served is the word of metrics for capacity that answered.
-const served = "served"
-
 // fared is how a call in capacity fared, in the words of metrics: those of spills, too, where there is none.
 func fared(a *Attempt) string {
 	switch kind := met(a); kind {
 	case trouble.None:
-		return served
+		return telemetry.CapacityServed
 	case trouble.NotReady:
 		return SpillNotReady
 	default:

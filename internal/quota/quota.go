@@ -78,12 +78,14 @@ type gate struct {
 	slots  [seconds]slot
 	line   []place // who waits, the first one first
 	sums   Sums
+	// least and most are the rates of burn-down of calls that have ended, 0 before the first.
+	least, most int64
 	// answers are those of all calls that have ended.
 	answers answers
 }
 
-// slot is what was admitted in one second.
-type slot struct{ second, tokens, requests int64 }
+// slot is what was admitted in one second. Of its tokens, running are what calls hold that have not ended.
+type slot struct{ second, tokens, requests, running int64 }
 
 // Sums are what a quota has come to since the start, in tokens of quota and calls.
 type Sums struct {
@@ -169,12 +171,22 @@ func (g *gate) within(second int64) (tokens, requests int64) {
 	return tokens, requests
 }
 
+// running is what calls hold that were admitted within the same time and have not ended.
+func (g *gate) running(second int64) (tokens int64) {
+	for i := range g.slots {
+		if s := &g.slots[i]; s.second > second-seconds {
+			tokens += s.running
+		}
+	}
+	return tokens
+}
+
 func (g *gate) take(tokens, second int64) {
 	s := &g.slots[second%seconds]
 	if s.second < second {
 		*s = slot{second: second}
 	}
-	s.tokens, s.requests = s.tokens+tokens, s.requests+1
+	s.tokens, s.requests, s.running = s.tokens+tokens, s.requests+1, s.running+tokens
 }
 
 // Settle puts what a call took, tokens of input and of its answer, in place of what it holds. Further calls do nothing.
@@ -187,8 +199,12 @@ func (h *Hold) Settle(input, output int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s := &g.slots[h.second%seconds]; s.second == h.second {
-		s.tokens += used - held
+		s.tokens, s.running = s.tokens+used-held, s.running-held
 	}
+	if g.most == 0 {
+		g.least = h.Burndown
+	}
+	g.least, g.most = min(g.least, h.Burndown), max(g.most, h.Burndown)
 	g.sums.Held, g.sums.Used = g.sums.Held+held, g.sums.Used+used
 	if output > 0 {
 		g.answers.add(h.Output, output, h.Burndown)
@@ -208,7 +224,10 @@ type State struct {
 	Key
 	Limits           Limits
 	Tokens, Requests int64 // of the last minute
+	Running          int64 // of Tokens what calls hold that have not ended
 	Waiting          int
+	// Least and Most are how many tokens of quota a token of an answer took, 0 before a call has ended.
+	Least, Most int64
 	// Cap is a limit of output tokens that 99 of 100 answers keep to, and Freed how many tokens of quota it would have
 	// freed of all that were held.
 	Cap, Freed int64
@@ -219,18 +238,24 @@ type State struct {
 func (s *Store) States() []State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]State, 0, len(s.gates))
+	sorted := make([]*State, 0, len(s.gates)) // pointers: a sort of states takes 20 KB of the program
 	for k, g := range s.gates {
 		g.mu.Lock()
-		one := State{Key: k, Limits: g.limits, Waiting: len(g.line), Sums: g.sums}
-		one.Tokens, one.Requests = g.within(s.second(s.Now()))
+		one := &State{Key: k, Limits: g.limits, Waiting: len(g.line), Least: g.least, Most: g.most, Sums: g.sums}
+		second := s.second(s.Now())
+		one.Tokens, one.Requests = g.within(second)
+		one.Running = g.running(second)
 		one.Cap, one.Freed = g.answers.headroom()
 		g.mu.Unlock()
-		all = append(all, one)
+		sorted = append(sorted, one)
 	}
-	slices.SortFunc(all, func(a, b State) int {
+	slices.SortFunc(sorted, func(a, b *State) int {
 		return cmp.Or(strings.Compare(a.Upstream, b.Upstream), strings.Compare(a.Models, b.Models),
 			strings.Compare(a.Role, b.Role))
 	})
+	all := make([]State, len(sorted))
+	for i := range sorted {
+		all[i] = *sorted[i]
+	}
 	return all
 }

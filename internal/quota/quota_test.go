@@ -121,15 +121,15 @@ func TestInOrder(t *testing.T) {
 		if _, _, outcome := s.Admit(t.Context(), t.Context(), one(limits, 1)); outcome != Full {
 			t.Error("the line is full:", outcome)
 		}
-		if s.States()[0].Waiting != 3 {
-			t.Error("there is a line")
+		if st := s.States()[0]; st.Waiting != 3 || st.Tokens != 100 || st.Running != 100 {
+			t.Errorf("there is a line: %+v", st)
 		}
 		began := time.Now()
 		first.Settle(40, 0)
 		synctest.Wait()
 		mu.Lock()
-		if len(order) != 1 {
-			t.Error("room at once is for", order)
+		if st := s.States()[0]; len(order) != 1 || st.Tokens != 100 || st.Running != 60 {
+			t.Errorf("room at once is for %v: %+v", order, st)
 		}
 		mu.Unlock()
 		calls.Wait()

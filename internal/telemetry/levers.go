@@ -3,6 +3,8 @@ package telemetry
 import (
 	"cmp"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
@@ -36,6 +38,9 @@ func (l Levers) EmbeddedAgain(tenant string, cost money.Pico) {
 // ScopeSpill counts a call that was asked in another scope, and why.
 func (l Levers) ScopeSpill(from, to, why string) { l.m.add(scopeSpills, 1, from, to, why) }
 
+// CapacityServed is the outcome of a call that the capacity served.
+const CapacityServed = "served"
+
 // CapacityCall counts a call that was to go to capacity that was bought: served, or why it went on demand.
 func (l Levers) CapacityCall(name, outcome string) { l.m.add(capacityCalls, 1, name, outcome) }
 
@@ -48,4 +53,30 @@ func (l Levers) GuardrailCall(name string, intervened int) {
 	name = l.m.guardrails.bounded(name)
 	l.m.add(guardrailCalls, float64(1-intervened), name, "passed")
 	l.m.add(guardrailCalls, float64(intervened), name, "intervened")
+}
+
+// CapacityCalls is how many calls capacity that was bought was asked for, by what became of them.
+type CapacityCalls struct {
+	Capacity, Outcome string
+	Calls             int64
+}
+
+// CapacityCalls are what CapacityCall has counted since the start, in no order.
+func (l Levers) CapacityCalls() (all []CapacityCalls) {
+	if l.m == nil {
+		return nil
+	}
+	alone := prometheus.NewRegistry()
+	alone.MustRegister(l.m.counters[capacityCalls])
+	families, err := alone.Gather()
+	if err != nil {
+		panic("BUG: counters of capacity: " + err.Error())
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := m.GetLabel() // by name
+			all = append(all, CapacityCalls{labels[0].GetValue(), labels[1].GetValue(), int64(m.GetCounter().GetValue())})
+		}
+	}
+	return all
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
-	"maps"
 	"math"
 	"math/big"
 	"slices"
@@ -116,11 +115,11 @@ func legsTable(rows counted) *Table {
 	type leg struct{ cascade, path, model string }
 	sums := group(ofCascades(rows), func(r *row) leg { return leg{r.key.Cascade, r.key.Path, r.key.Model} })
 	all := &sum{}
-	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b leg) int {
+	for _, k := range inOrder(sums, func(a, b *leg) int {
 		return cmp.Or(strings.Compare(a.cascade, b.cascade), strings.Compare(a.path, b.path),
 			strings.Compare(a.model, b.model))
 	}) {
-		s := sums[k]
+		s := sums[*k]
 		t.Add(k.cascade, k.path, k.model, count(s.Requests), count(s.Legs), priced(&s.cost, s.Unpriced),
 			s.wasted.String())
 		all.Requests += s.Requests
@@ -157,10 +156,10 @@ func escalationOf(a *ask) error {
 	for k, s := range sums {
 		all[k.cascade] += s.Requests
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b path) int {
+	for _, k := range inOrder(sums, func(a, b *path) int {
 		return cmp.Or(strings.Compare(a.cascade, b.cascade), strings.Compare(a.path, b.path))
 	}) {
-		if s := sums[k]; s.Requests != 0 {
+		if s := sums[*k]; s.Requests != 0 {
 			t.Add(k.cascade, k.path, count(s.Requests), shareOf(s.Requests, all[k.cascade]))
 		}
 	}
@@ -187,11 +186,11 @@ func reasonsOf(a *ask, of []decision.Decision) *Table {
 		sums[k]++
 		newest[k] = max(newest[k], of[i].ID)
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b why) int {
-		return cmp.Or(cmp.Compare(sums[b], sums[a]), strings.Compare(a.cascade, b.cascade),
+	for _, k := range inOrder(sums, func(a, b *why) int {
+		return cmp.Or(cmp.Compare(sums[*b], sums[*a]), strings.Compare(a.cascade, b.cascade),
 			strings.Compare(a.reason, b.reason))
 	}) {
-		t.Add(k.cascade, k.reason, count(sums[k]), shareOf(sums[k], int64(len(of))), newest[k])
+		t.Add(k.cascade, k.reason, count(sums[*k]), shareOf(sums[*k], int64(len(of))), newest[*k])
 	}
 	return t
 }

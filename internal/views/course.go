@@ -11,10 +11,10 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// standing is how tenants stand with their budgets of the month, each with the one that allows least.
+// budgeted is how tenants stand with their budgets of the month, each with the one that allows least.
 // It is nil when there is no budget at all, and when that cannot be read: then a view says so and
 // shows the rest.
-func standing(a *ask) map[string]*forecast.State {
+func budgeted(a *ask) map[string]*forecast.State {
 	all, err := a.shelf.from.Budgets(a.ctx, a.query.Tenant)
 	if err != nil {
 		a.Notes = append(a.Notes, "Budgets are missing: "+err.Error()+".")

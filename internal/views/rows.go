@@ -68,8 +68,9 @@ type cache struct {
 	now    func() time.Time
 	mu     sync.Mutex // guards days, and is held while the source is read
 	days   map[time.Time]*day
-	turn   sync.Mutex // guards saved, and is held while savings are worked out
+	turn   sync.Mutex // guards saved and paid, and is held while they are worked out
 	saved  []saved
+	paid   []paid
 }
 
 // day is what was counted in one day, as of a time, and how long it is good for.
@@ -316,6 +317,17 @@ func group[K comparable](rows iter.Seq[*row], key func(*row) K) map[K]*sum {
 		s.take(&r.add)
 	}
 	return sums
+}
+
+// inOrder are the keys of a map in an order. Pointers to them are sorted: a sort is compiled anew for each type of key,
+// which takes 10 KB of the program, but for all pointers once.
+func inOrder[K comparable, V any](of map[K]V, by func(a, b *K) int) []*K {
+	keys := make([]*K, 0, len(of))
+	for k := range of {
+		keys = append(keys, &k)
+	}
+	slices.SortFunc(keys, by)
+	return keys
 }
 
 // whole is the sum of all rows.

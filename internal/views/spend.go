@@ -60,7 +60,7 @@ func (a *ask) spend() error {
 		}
 		byDay[k[0]].AddTotal(&s.cost)
 	}
-	budgets := standing(a)
+	budgets := budgeted(a)
 	month := course(a, all.Total.Cost(), byDay, budgets)
 	if _, runs := monthly(a); !runs {
 		budgets = nil // they are of the running month

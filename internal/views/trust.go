@@ -2,7 +2,6 @@ package views
 
 import (
 	"cmp"
-	"maps"
 	"math/big"
 	"net/http"
 	"slices"
@@ -182,10 +181,10 @@ func upstreamsOf(a *ask, of []decision.Decision) *Table {
 			}
 		}
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(by), func(a, b at) int {
-		return cmp.Or(cmp.Compare(by[b].failed, by[a].failed), strings.Compare(a.model+a.region, b.model+b.region))
+	for _, k := range inOrder(by, func(a, b *at) int {
+		return cmp.Or(cmp.Compare(by[*b].failed, by[*a].failed), strings.Compare(a.model+a.region, b.model+b.region))
 	}) {
-		c, n := by[k], int64(len(by[k].took))
+		c, n := by[*k], int64(len(by[*k].took))
 		slices.Sort(c.took)
 		t.Add(k.model, k.region, count(n), count(c.failed), count(c.throttled), shareOf(c.failed, n),
 			millis(quantile(c.took, 0.5)), millis(quantile(c.took, 0.99)))

@@ -156,10 +156,10 @@ func (a *ask) cache() error {
 			{Name: "saved_usd", Title: "saved", Kind: Money}, {Name: "verdict", Title: "so it", Kind: Text},
 		}}
 	sums := cachedOf(rows)
-	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b cacheKey) int {
+	for _, k := range inOrder(sums, func(a, b *cacheKey) int {
 		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.model, b.model))
 	}) {
-		t.Add(sums[k].cells(k)...)
+		t.Add(sums[*k].cells(*k)...)
 	}
 	a.Notes = append(a.Notes, "Plain input is priced as the other input of the same day, tenant, model and tier. "+
 		"Where there was none, what the cache saved is not known.")
@@ -275,12 +275,11 @@ type entry struct {
 // ranked are sums by what they cost, the dearest first.
 func ranked(sums map[string]*sum) []entry {
 	all := make([]entry, 0, len(sums))
-	for k, s := range sums {
-		all = append(all, entry{k, s})
+	for _, k := range inOrder(sums, func(a, b *string) int {
+		return cmp.Or(sums[*b].cost.Rat().Cmp(sums[*a].cost.Rat()), strings.Compare(*a, *b))
+	}) {
+		all = append(all, entry{*k, sums[*k]})
 	}
-	slices.SortFunc(all, func(a, b entry) int {
-		return cmp.Or(b.cost.Rat().Cmp(a.cost.Rat()), strings.Compare(a.key, b.key))
-	})
 	return all
 }
 
@@ -401,11 +400,16 @@ func spreadOf(a *ask, of []decision.Decision) []*Table {
 		Column{Name: "request", Title: "request", Kind: Text, Opens: "request", Param: "id"}, tenantColumn(),
 		Column{Name: "served", Title: "served by", Kind: Text}, Column{Name: "path", Title: "path", Kind: Text},
 		Column{Name: "legs", Title: "legs", Kind: Count}, Column{Name: "cost_usd", Title: "cost", Kind: Money})
-	paid := slices.DeleteFunc(slices.Clone(of), func(d decision.Decision) bool { return d.CostState != "known" })
+	var paid []*decision.Decision
+	for i := range of {
+		if of[i].CostState == "known" {
+			paid = append(paid, &of[i])
+		}
+	}
 	if len(paid) == 0 {
 		return []*Table{t, dearest}
 	}
-	slices.SortFunc(paid, func(a, b decision.Decision) int { return cmp.Compare(a.Cost, b.Cost) })
+	slices.SortFunc(paid, func(a, b *decision.Decision) int { return cmp.Compare(a.Cost, b.Cost) })
 	for _, q := range []struct {
 		what  string
 		share float64
@@ -414,7 +418,7 @@ func spreadOf(a *ask, of []decision.Decision) []*Table {
 	}
 	const shown = 10
 	for i := range min(shown, len(paid)) {
-		d := &paid[len(paid)-1-i]
+		d := paid[len(paid)-1-i]
 		dearest.Add(d.ID, d.Tenant, d.Served, d.Path, count(int64(len(d.Legs))), d.Cost.String())
 	}
 	return []*Table{t, dearest}

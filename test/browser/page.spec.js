@@ -6,8 +6,8 @@ import { createRequire } from 'node:module';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const token = 'the admin token';
-const views = ['overview', 'spend', 'budgets', 'changed', 'cascade', 'levers', 'escalation', 'caps', 'cache', 'top', 'unit',
-  'requests', 'request', 'statements', 'trust', 'tenant', 'keys', 'health'];
+const views = ['overview', 'spend', 'budgets', 'changed', 'cascade', 'levers', 'capacity', 'escalation', 'caps', 'cache', 'top',
+  'unit', 'requests', 'request', 'statements', 'trust', 'tenant', 'keys', 'health'];
 
 // A test fails when a page says anything on the console or throws, or a request fails.
 const test = base.extend({

@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/signin"
+	"github.com/sluice-gateway/sluice/internal/standing"
 	"github.com/sluice-gateway/sluice/internal/statement"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/views"
@@ -118,6 +119,10 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 	shelf := views.New(views.Sources{
 		Requests: requests, Prompts: func() []promptcache.Row { return a.prompts.Report(time.Now()) },
 		Ledger: a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts, Keys: office.List,
+		Standing: func() *standing.State {
+			return standing.Of(a.snapshots.Load().Config, a.members.Out(time.Now()), a.quotas.States(),
+				a.telemetry.Metrics().Levers().CapacityCalls())
+		},
 		Baselines: func() []saving.Baseline { return a.snapshots.Load().Baselines() },
 		Prices:    func() *record.PriceBook { return a.snapshots.Load().Prices },
 		Payers:    func() report.Tenants { return report.TenantsOf(a.snapshots.Load().Config.Tenants) },

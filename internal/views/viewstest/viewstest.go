@@ -17,14 +17,17 @@ import (
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/decision/api"
+	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/signin"
+	"github.com/sluice-gateway/sluice/internal/standing"
 	"github.com/sluice-gateway/sluice/internal/statement"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/views"
@@ -167,13 +170,13 @@ func New(t testing.TB, ledger Rows) *Rig {
 	r.Office = &admin.Office{Book: book, Secrets: secrets, Tenants: of, Now: Now}
 	r.Sources = views.Sources{
 		Requests: &api.All{Own: r.Log}, Ledger: ledger, Tenants: of, Now: Now, Keys: r.Office.List, Budgets: budgets,
-		Statements: statements(t),
-		Ahead:      func() forecast.Ahead { return forecast.Ahead{} },
-		Prices:     func() *record.PriceBook { return nil },
-		Baselines:  func() []saving.Baseline { return nil },
-		Payers:     func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
-		Models:     func() map[string]string { return nil },
-		Health:     func() (bool, []views.Fact) { return true, []views.Fact{{What: "ledger", State: "well"}} },
+		Statements: statements(t), Standing: stands,
+		Ahead:     func() forecast.Ahead { return forecast.Ahead{} },
+		Prices:    func() *record.PriceBook { return nil },
+		Baselines: func() []saving.Baseline { return nil },
+		Payers:    func() report.Tenants { return report.TenantsOf(cfg.Tenants) },
+		Models:    func() map[string]string { return nil },
+		Health:    func() (bool, []views.Fact) { return true, []views.Fact{{What: "ledger", State: "well"}} },
 	}
 	r.Shelf = views.New(r.Sources)
 	return r
@@ -221,6 +224,22 @@ func (r *Rig) configured(t testing.TB) *config.Config {
 		cfg.Tenants = append(cfg.Tenants, one)
 	}
 	return cfg
+}
+
+// stands has a pool with a member that is out, a quota, and capacity that all tenants use, of which nobody bears what
+// is idle.
+func stands() *standing.State {
+	return &standing.State{
+		Members: []standing.Member{{Pool: "claude", Order: "weights", Upstream: "west", Region: "us-west-2",
+			Account: "210987654321", Role: "arn:aws:iam::210987654321:role/bedrock", Weight: 1, Out: []failover.Out{
+				{Upstream: "west", Why: failover.Unreached, Since: Now().Add(-time.Minute), Until: Now().Add(time.Second)},
+			}}},
+		Quotas: []quota.State{{Key: quota.Key{Upstream: "west", Models: "model-*"}, Limits: quota.Limits{Tokens: 1000},
+			Tokens: 700, Running: 200, Waiting: 2, Least: 5, Most: 15}},
+		Capacity: []config.Capacity{{Name: "floor", Kind: config.CapacityProvisioned, ARN: "model-1", Units: 2,
+			Models: []string{"model-0"}, Hour: 30 * money.Dollar, From: Now().AddDate(0, -1, 0)}},
+		Spills: map[string]standing.Calls{"floor": {Served: 5, Left: map[string]int64{"throttled": 3, "full": 4}}},
+	}
 }
 
 // budgets are one of each tenant.
