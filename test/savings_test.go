@@ -5,12 +5,64 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/sluice-gateway/sluice/test/harness"
 )
+
+// leversAgree has the command and the view show the same levers, pulled or not, and none that a policy forbids.
+func leversAgree(t *testing.T, gw *harness.Gateway, saved string) {
+	t.Helper()
+	type table struct {
+		Name string
+		Rows []map[string]any
+	}
+	var view struct{ Tables []table }
+	if status, body := gw.Page("/api/v1/views/levers"); status != 200 || json.Unmarshal([]byte(body), &view) != nil {
+		t.Fatal(status, body)
+	}
+	var out struct{ Levers, Pulled []map[string]any }
+	text := harness.Run(t, 0, nil, "savings", "--config", gw.ConfigFile(), "--format", "json")
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		t.Fatal(err)
+	}
+	names := func(rows []map[string]any) (all []string) {
+		for _, r := range rows {
+			all = append(all, fmt.Sprint(r["tenant"], " ", r["lever"], " ", r["line"]))
+		}
+		slices.Sort(all)
+		return all
+	}
+	if !slices.Equal(names(out.Levers), names(view.Tables[0].Rows)) || !strings.Contains(text, `"global profile"`) {
+		t.Errorf("levers %q, the view has %q", names(out.Levers), names(view.Tables[0].Rows))
+	}
+	if fmt.Sprint(out.Pulled) != fmt.Sprint(view.Tables[1].Rows) || out.Pulled[0]["saved_usd"] != saved {
+		t.Errorf("pulled %v, the view has %v", out.Pulled, view.Tables[1].Rows)
+	}
+	proof := harness.Run(t, 0, nil, "savings", "--config", gw.ConfigFile(), "--prove", "7d", "--format", "json")
+	if !strings.Contains(proof, `"saved_usd": "0.000504"`) { // the escalations, of which us. costs a tenth more
+		t.Error(proof)
+	}
+	yaml, err := os.ReadFile(gw.ConfigFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := filepath.Join(gw.Dir, "near.yaml")
+	geo := strings.Replace(string(yaml), "{id: acme/support,", "{id: acme/support, residency: geo,", 1)
+	if err := os.WriteFile(near, []byte(geo), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text := harness.Run(t, 0, nil, "savings", "--config", near); strings.Contains(text, "global profile") ||
+		!strings.Contains(text, "batch") {
+		t.Error(text)
+	}
+}
 
 // TestSavingsAgree has the report, the metrics and the spans show the same for
 // one cascade: 20 requests that the light model answers and 40 that go straight
@@ -71,6 +123,7 @@ cascades: [{name: support, match: request.model == "auto", mode: rules, light: %
 			t.Errorf("metric %s: %v, the report has %s", name, got, amount)
 		}
 	}
+	leversAgree(t, gw, want.Saved)
 	gw.Stop()
 	request, attempts := spans.of(callerTrace)
 	if len(request) != 1 || len(attempts) != 1 {

@@ -17,6 +17,20 @@ import (
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
+// The names of levers.
+const (
+	GlobalProfile = "global profile"
+	Flex          = "flex"
+	Batch         = "batch"
+	PromptCache   = "prompt cache"
+)
+
+// Policy says what a configuration leaves open.
+type Policy interface {
+	// Open reports whether a tenant may pull a lever for a model that it used, and has not yet.
+	Open(tenant, lever, model string) bool
+}
+
 // Lever is a way to pay less for the same tokens.
 type Lever struct {
 	Name string
@@ -31,15 +45,15 @@ type Lever struct {
 
 	// other is the SKU in place of one, false where there is none.
 	other func(record.SKU) (record.SKU, bool)
-	// uncached is whether the lever has no prompt cache.
-	uncached bool
+	// uncached is whether the lever has no prompt cache, and cached whether all plain input could be read from one.
+	uncached, cached bool
 }
 
 // Levers are all that can be priced by what is recorded.
 func Levers() []Lever {
 	return []Lever{
 		{
-			Name: "global profile", Line: "residency: any", Configured: true, Whole: true,
+			Name: GlobalProfile, Line: "residency: any", Configured: true, Whole: true,
 			Risk: "requests may be processed in any commercial region; caches start anew once",
 			other: func(sku record.SKU) (record.SKU, bool) {
 				now := sku.Scope
@@ -48,7 +62,7 @@ func Levers() []Lever {
 			},
 		},
 		{
-			Name: "flex", Line: "tier: {try: flex, first_byte: 20s, then: default}", Configured: true,
+			Name: Flex, Line: "tier: {try: flex, first_byte: 20s, then: default}", Configured: true,
 			Risk: "answers may come later by as much as first_byte",
 			other: func(sku record.SKU) (record.SKU, bool) {
 				now := sku.Tier
@@ -57,13 +71,18 @@ func Levers() []Lever {
 			},
 		},
 		{
-			Name: "batch", Line: "a batch job in place of the request", uncached: true,
+			Name: Batch, Line: "a batch job in place of the request", uncached: true,
 			Risk: "no answer at once, no prompt cache, no promise of a time",
 			other: func(sku record.SKU) (record.SKU, bool) {
 				now := sku.Tier
 				sku.Tier = "batch"
 				return sku, now == "" || now == "flex"
 			},
+		},
+		{
+			Name: PromptCache, Line: "prompt_cache: {inject: auto}", Configured: true, cached: true,
+			Risk:  "a write that nobody reads costs a premium: one for each prefix and window at most, and 1 % of a week",
+			other: func(sku record.SKU) (record.SKU, bool) { return sku, sku.Tier != Batch },
 		},
 	}
 }
@@ -90,6 +109,7 @@ func (f *Finding) Low() money.Total {
 // Book adds up findings. Make it with NewBook.
 type Book struct {
 	levers   []Lever
+	policy   Policy // nil: all is open
 	price    func(record.SKU) *record.Price
 	found    map[key]*Finding
 	Unpriced int64 // rows without a list price or a cost
@@ -100,22 +120,33 @@ type key struct {
 	lever  int
 }
 
-// NewBook is a book over a table of prices at one moment.
-func NewBook(table *record.PriceBook, at time.Time) *Book {
+// NewBook is a book over a table of prices at one moment, of levers that a policy leaves open; nil leaves all.
+func NewBook(table *record.PriceBook, at time.Time, policy Policy) *Book {
 	return &Book{
-		levers: Levers(), found: map[key]*Finding{},
+		levers: Levers(), found: map[key]*Finding{}, policy: policy,
 		price: func(sku record.SKU) *record.Price { return table.Find(sku, at) },
 	}
 }
 
-// Add adds what a root tenant used of a model and tier in a minute.
+// Use is what a row of a ledger says of tokens, and what its tokens did cost.
+func Use(k *record.RowKey, c *record.Counters) *decision.Row {
+	return &decision.Row{
+		Root: k.Tenant, Model: k.Model, Tier: k.Tier, Input: c.Input, Output: c.Output,
+		CacheRead: c.CacheRead, CacheWrite5m: c.CacheWrite5m, CacheWrite1h: c.CacheWrite1h,
+		Cost: decision.Dollars(c.CostInput + c.CostOutput + c.CostCacheRead + c.CostCacheWrite + c.CostCacheWrite5m +
+			c.CostCacheWrite1h),
+	}
+}
+
+// Add adds what a tenant used of a model and tier.
 func (b *Book) Add(r *decision.Row) {
 	if _, ok := b.price(skuOf(r)).TokenRates(); !ok || r.Cost == 0 {
 		b.Unpriced++
 		return
 	}
 	for i := range b.levers {
-		if saved := b.saves(r, &b.levers[i]); saved > 0 {
+		l := &b.levers[i]
+		if saved := b.saves(r, l); saved > 0 && (b.policy == nil || b.policy.Open(r.Root, l.Name, r.Model)) {
 			f := b.finding(key{r.Root, i})
 			f.Cost.Add(money.Pico(r.Cost))
 			f.Saved.Add(saved)
@@ -140,6 +171,9 @@ func (b *Book) saves(r *decision.Row, l *Lever) money.Pico {
 	rates, ok := b.price(other).TokenRates()
 	if !ok {
 		return 0
+	}
+	if l.cached {
+		rates.Input = rates.CacheRead
 	}
 	if l.uncached {
 		rates.CacheRead, rates.CacheWrite5m, rates.CacheWrite1h = rates.Input, rates.Input, rates.Input
@@ -184,16 +218,24 @@ func at(r *decision.Row, rates *record.TokenRates) *big.Int {
 
 // Findings are those that save something, the greatest first.
 func (b *Book) Findings() []Finding {
-	var all []Finding
+	found := make([]*Finding, 0, len(b.found))
 	for _, f := range b.found {
-		all = append(all, *f)
+		found = append(found, f)
 	}
-	slices.SortFunc(all, bySaving)
+	return bySaving(found)
+}
+
+// bySaving are findings in their order, the greatest first.
+func bySaving(found []*Finding) []Finding {
+	slices.SortFunc(found, greater)
+	all := make([]Finding, len(found))
+	for i, f := range found {
+		all[i] = *f
+	}
 	return all
 }
 
-// bySaving brings the greatest first.
-func bySaving(x, y Finding) int {
+func greater(x, y *Finding) int {
 	return cmp.Or(y.Saved.Rat().Cmp(x.Saved.Rat()), cmp.Compare(x.Tenant, y.Tenant),
 		cmp.Compare(x.Lever.Name, y.Lever.Name), cmp.Compare(x.Lever.Line, y.Lever.Line))
 }

@@ -24,7 +24,7 @@ func filled(t *testing.T) *Book {
 		t.Fatal(err)
 	}
 	table, _ := record.Compile(cfg)
-	b := NewBook(table, start)
+	b := NewBook(table, start, nil)
 	dollars := func(cents int64) decision.Dollars { return decision.Dollars(money.Dollar * money.Pico(cents) / 100) }
 	million := int64(1_000_000)
 	for _, r := range []decision.Row{
@@ -51,6 +51,9 @@ func TestFindings(t *testing.T) {
 		"acme global profile": {"29.70", "2.70"}, "acme batch": {"29.70", "14.85"},
 		"umbrella flex": {"11.20", "5.60"}, "umbrella batch": {"11.20", "5.60"}, // flex already costs what batch does
 		"cached flex": {"0.20", "0.10"}, "done batch": {"3.00", "1.50"},
+		// a tenth of the input for Claude, a quarter for Nova, in flex too
+		"acme prompt cache": {"29.70", "4.455"}, "umbrella prompt cache": {"15.20", "9.00"},
+		"done prompt cache": {"3.00", "2.70"},
 	}
 	for _, f := range b.Findings() {
 		name := f.Tenant + " " + f.Lever.Name
@@ -61,6 +64,23 @@ func TestFindings(t *testing.T) {
 	}
 	if len(want) > 0 || b.Unpriced != 2 {
 		t.Errorf("missing %v; %d without a price", want, b.Unpriced)
+	}
+}
+
+// closed is a policy that leaves nothing open but batch.
+type closed struct{}
+
+func (closed) Open(tenant, lever, _ string) bool { return lever == Batch && tenant != "umbrella" }
+
+// TestPolicy: what a policy has closed is no finding.
+func TestPolicy(t *testing.T) {
+	b := filled(t)
+	b.policy, b.found = closed{}, map[key]*Finding{}
+	for _, id := range []string{"acme", "umbrella"} {
+		b.Add(&decision.Row{Root: id, Model: sonnet, Input: 1_000_000, Cost: decision.Dollars(money.Dollar)})
+	}
+	if all := b.Findings(); len(all) != 1 || all[0].Tenant != "acme" || all[0].Lever.Name != Batch {
+		t.Errorf("%+v", all)
 	}
 }
 
@@ -83,6 +103,17 @@ func TestReport(t *testing.T) {
 		}
 	}
 	f("$27.00", "$0.00 to $148.50", "2 rows without", `"saved_usd": "27.00"`, `"saved_low_usd": "0.00"`, "residency: any")
+	var dollar money.Total
+	dollar.Add(money.Dollar)
+	r.Pulled = []Saved{
+		{Tenant: "acme", Lever: Flex, Low: money.Total{}, High: dollar, Bounded: true, How: "an interval"},
+		{Lever: "cascade c", Amount: dollar, Known: true, How: "an estimate"},
+		{Tenant: "acme", Lever: "output cap", How: "quota"},
+	}
+	r.Headroom = []Headroom{{Gateway: "g", Upstream: "west", Held: 9, Cap: 1024, Freed: 7, Line: CapLine(1024)}}
+	r.Injected = []Injected{{Gateway: "g", Tenant: "acme", Paid: "1.00", Saved: "3.00", Net: "2.00"}}
+	f("$0.00 to $1.00  an interval", "all     cascade c   $1.00", "output cap  -", "output_tokens: {max: 1024}",
+		`"saved_usd": null`, `"freed_tokens": 7`, `"net_usd": "2.00"`)
 	r.Proof = true
 	f("$29.70", "$27.00", "$2.70", `"per": "period"`, `"saved_usd": "2.70"`)
 	r.Findings = nil

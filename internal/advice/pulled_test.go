@@ -10,15 +10,15 @@ import (
 // TestPulled: flex costs half, so it saved what it cost. What was thrown away may have saved nothing, and was paid for.
 func TestPulled(t *testing.T) {
 	b := filled(t)
-	b.levers, b.found = pulled(), map[key]*Finding{}
+	b.levers, b.found = tiers(), map[key]*Finding{}
 	row := func(model, tier string, dollars int64) *decision.Row {
 		return &decision.Row{Root: "acme", Model: model, Tier: tier, Input: 10_000_000,
 			Cost: decision.Dollars(money.Dollar * money.Pico(dollars))}
 	}
-	b.AddPulled(row(nova, "flex", 4), money.Dollar)
-	b.AddPulled(row(nova, "batch", 4), 0)
-	b.AddPulled(row(nova, "", 8), money.Dollar)
-	b.AddPulled(row("stranger", "flex", 8), 0)
+	b.addPulled(row(nova, "flex", 4), money.Dollar)
+	b.addPulled(row(nova, "batch", 4), 0)
+	b.addPulled(row(nova, "", 8), money.Dollar)
+	b.addPulled(row("stranger", "flex", 8), 0)
 	want := map[string][3]string{"flex": {"4.00", "4.00", "2.00"}, "batch": {"4.00", "4.00", "4.00"}}
 	for _, f := range b.Findings() {
 		low := f.Low()

@@ -1,6 +1,7 @@
 package advice
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -48,7 +49,7 @@ type cell struct {
 func NewWaiting(book *Book) *Waiting {
 	w := &Waiting{book: book, callers: map[caller]map[int64]*cell{}}
 	for _, l := range book.levers {
-		if l.Name == "batch" {
+		if l.Name == Batch {
 			w.lever = l
 		}
 	}
@@ -144,7 +145,7 @@ func habitual(all []burst, of *burst) bool {
 // Findings are of each root tenant's keys what waiting would have saved: at least what bursts that
 // come back at the same time each day would have, at most what all bursts would have. Span is of which
 // time the calls are.
-func (w *Waiting) Findings(span time.Duration) (all []Finding) {
+func (w *Waiting) Findings(span time.Duration) []Finding {
 	type owner struct{ tenant, key string }
 	found := map[owner]*Finding{}
 	for who, minutes := range w.callers {
@@ -166,9 +167,5 @@ func (w *Waiting) Findings(span time.Duration) (all []Finding) {
 			}
 		}
 	}
-	for _, f := range found {
-		all = append(all, *f)
-	}
-	slices.SortFunc(all, bySaving)
-	return all
+	return bySaving(slices.Collect(maps.Values(found)))
 }

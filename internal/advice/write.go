@@ -13,15 +13,43 @@ import (
 	"github.com/sluice-gateway/sluice/internal/money"
 )
 
-// Report is findings of a period, for a command. A month is 730 hours.
+// Report is what levers would save by the use of a period, and what those saved that are pulled. A month is 730 hours.
 type Report struct {
 	From, To time.Time
 	Findings []Finding
 	Unpriced int64
+	Pulled   []Saved    // in the period itself
+	Headroom []Headroom // of quotas
+	Injected []Injected
 	// Proof is whether amounts are those of the period itself, not of a month, and of levers
 	// that the configuration can pull alone.
 	Proof bool
 }
+
+// Headroom is what a tighter cap on answers would have freed of a quota, since a gateway started.
+type Headroom struct {
+	Gateway  string `json:"gateway,omitempty"` // "" for the one that says it
+	Upstream string `json:"upstream"`
+	Models   string `json:"models"`
+	Role     string `json:"role"`
+	Held     int64  `json:"held_tokens"`  // of quota, for calls that have ended
+	Cap      int64  `json:"cap_tokens"`   // output tokens that 99 of 100 answers keep to
+	Freed    int64  `json:"freed_tokens"` // of Held
+	Line     string `json:"line"`
+}
+
+// Injected is what cache points came to that a gateway put into prompts since it started.
+type Injected struct {
+	Gateway string `json:"gateway,omitempty"`
+	Tenant  string `json:"tenant"`
+	Paid    string `json:"paid_usd"` // above plain input
+	Saved   string `json:"saved_usd"`
+	Wasted  string `json:"wasted_usd"` // of Paid
+	Net     string `json:"net_usd"`
+}
+
+// CapLine is the line of configuration for a headroom.
+func CapLine(tokens int64) string { return fmt.Sprintf("output_tokens: {max: %d}", tokens) }
 
 const month = 730 * time.Hour
 
@@ -91,8 +119,57 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if r.Unpriced > 0 {
 		fmt.Fprintf(&b, "\n%d rows without a price are left out\n", r.Unpriced)
 	}
+	if !r.Proof {
+		r.writePulled(&b)
+		r.writeGateways(&b)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writePulled writes what levers saved that are pulled.
+func (r *Report) writePulled(b *strings.Builder) {
+	if len(r.Pulled) == 0 {
+		return
+	}
+	fmt.Fprintln(b, "\nwhat levers saved that are pulled, in this time")
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "tenant\tlever\tsaved\twhich is")
+	for i := range r.Pulled {
+		s, saved := &r.Pulled[i], "-"
+		switch {
+		case s.Known && s.Low.String() == s.High.String():
+			saved = "$" + s.Amount.Rounded()
+		case s.Bounded:
+			saved = fmt.Sprintf("$%s to $%s", s.Low.Rounded(), s.High.Rounded())
+		case s.Known:
+			saved = "$" + s.Amount.Rounded()
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", cmp.Or(s.Tenant, "all"), s.Lever, saved, s.How)
+	}
+	table.Flush() //nolint:errcheck,gosec // a builder takes all
+}
+
+// writeGateways writes what gateways know by themselves.
+func (r *Report) writeGateways(b *strings.Builder) {
+	if len(r.Headroom) > 0 {
+		fmt.Fprintln(b, "\nquota that a tighter cap would have freed, since each gateway started")
+		table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "gateway\tupstream\tmodels\ttokens held\tfreed\tline, to which 99 of 100 answers keep")
+		for _, h := range r.Headroom {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", h.Gateway, h.Upstream, h.Models, h.Held, h.Freed, h.Line)
+		}
+		table.Flush() //nolint:errcheck,gosec // a builder takes all
+	}
+	if len(r.Injected) > 0 {
+		fmt.Fprintln(b, "\ncache points that gateways set, since each started")
+		table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "gateway\ttenant\tpremium\twasted\tsaved\tnet")
+		for _, i := range r.Injected {
+			fmt.Fprintf(table, "%s\t%s\t$%s\t$%s\t$%s\t$%s\n", i.Gateway, i.Tenant, i.Paid, i.Wasted, i.Saved, i.Net)
+		}
+		table.Flush() //nolint:errcheck,gosec // a builder takes all
+	}
 }
 
 // findingJSON is a Finding for programs: exact decimals of dollars.
@@ -106,6 +183,32 @@ type findingJSON struct {
 	Line     string `json:"line"`
 }
 
+// savedJSON is a Saved for programs: what is not known is null.
+type savedJSON struct {
+	Tenant   string  `json:"tenant"`
+	Lever    string  `json:"lever"`
+	SavedUSD *string `json:"saved_usd"`
+	LowUSD   *string `json:"saved_low_usd"`
+	HighUSD  *string `json:"saved_high_usd"`
+	How      string  `json:"how"`
+}
+
+func pulledJSON(all []Saved) (out []savedJSON) {
+	for i := range all {
+		s := &all[i]
+		one := savedJSON{Tenant: s.Tenant, Lever: s.Lever, How: s.How}
+		amount, low, high := s.Amount.String(), s.Low.String(), s.High.String()
+		if s.Known {
+			one.SavedUSD = &amount
+		}
+		if s.Bounded {
+			one.LowUSD, one.HighUSD = &low, &high
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
 // WriteJSON writes the report for programs.
 func (r *Report) WriteJSON(w io.Writer) error {
 	out := struct {
@@ -114,9 +217,14 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		Per      string        `json:"per"`
 		Levers   []findingJSON `json:"levers"`
 		Unpriced int64         `json:"rows_without_a_price"`
-	}{r.From, r.To, "month", []findingJSON{}, r.Unpriced}
+		Pulled   []savedJSON   `json:"pulled,omitempty"`
+		Headroom []Headroom    `json:"headroom,omitempty"`
+		Injected []Injected    `json:"injected,omitempty"`
+	}{r.From, r.To, "month", []findingJSON{}, r.Unpriced, nil, nil, nil}
 	if r.Proof {
 		out.Per = "period"
+	} else {
+		out.Pulled, out.Headroom, out.Injected = pulledJSON(r.Pulled), r.Headroom, r.Injected
 	}
 	for _, f := range r.shown() {
 		cost, low, saved := r.scaled(&f, f.Cost), r.scaled(&f, f.Low()), r.scaled(&f, f.Saved)

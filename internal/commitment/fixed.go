@@ -1,6 +1,7 @@
 package commitment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -326,8 +327,16 @@ func (b *Bill) idle(at time.Time) record.RowKey {
 	return k
 }
 
+// order is by all that tells rows apart: who gets the last pico-dollar is the same each time.
 func order(a, b record.RowKey) int {
-	return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
+	return cmp.Or(
+		a.Hour.Compare(b.Hour), strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Key, b.Key),
+		strings.Compare(a.Model, b.Model), strings.Compare(a.Scope, b.Scope), strings.Compare(a.Tier, b.Tier),
+		strings.Compare(a.Cascade, b.Cascade), strings.Compare(a.Path, b.Path),
+		strings.Compare(a.PriceVersion, b.PriceVersion), strings.Compare(a.Region, b.Region),
+		strings.Compare(a.Latency, b.Latency), strings.Compare(a.Context, b.Context), strings.Compare(a.User, b.User),
+		strings.Compare(a.Held, b.Held), strings.Compare(a.Corrects, b.Corrects),
+	)
 }
 
 // paid is what a block cost from its first day until a time. It is rounded down, so that the costs of times that follow

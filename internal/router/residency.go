@@ -170,3 +170,21 @@ func globalOf(books []config.PriceBook) glob.List {
 	slices.Sort(ids)
 	return glob.CompileList(slices.Compact(ids))
 }
+
+// Globally is the global profile that a tenant's calls of a model would go to with residency any, "" where they would
+// stay as they are: there is none, the tenant may not use it, or its bounds keep calls nearer or ask for other terms.
+func Globally(r *Router, policy Policy, b *Bounds, model string) string {
+	if b.Residency != "" && b.Residency != "any" {
+		return ""
+	}
+	in := &Input{Facts: &wire.Facts{Op: wire.OpConverse}, Asked: model, Policy: policy, Bounds: *b}
+	in.Bounds.Residency = "any"
+	leg := r.placed(in, Leg{Model: model})
+	if leg.Model == model {
+		return ""
+	}
+	if _, why := r.Outside(&in.Bounds, leg.Model, r.upstreamOf(leg.Model, b.Upstream)); why != "" {
+		return ""
+	}
+	return leg.Model
+}

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/sluice-gateway/sluice/config"
@@ -113,6 +114,11 @@ func (t *Tenant) denies(id string) bool {
 // DeniesModels reports whether there are models that the tenant may not use by
 // name: then it may use none of which nobody knows the name.
 func (t *Tenant) DeniesModels() bool { return len(t.deny) > 0 }
+
+// DefaultOperations reports whether the tenant may call what one may that names no operations, and nothing else.
+func (t *Tenant) DefaultOperations() bool {
+	return maps.Equal(t.operations, operations(defaultOperations))
+}
 
 // AllowsOperation reports whether the tenant may call the operation.
 func (t *Tenant) AllowsOperation(op wire.Operation) bool { return t.operations[op.Granted()] }

@@ -47,8 +47,8 @@ func (a *ask) paid(state *standing.State) ([]*commitment.Sum, error) {
 	}
 	a.counted = true
 	c := &a.shelf.cache
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	c.paying.Lock()
+	defer c.paying.Unlock()
 	now := c.now()
 	c.paid = slices.DeleteFunc(c.paid, func(p paid) bool { return !now.Before(p.until) || now.Before(p.at) })
 	for _, p := range c.paid {

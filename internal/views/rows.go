@@ -68,8 +68,9 @@ type cache struct {
 	now    func() time.Time
 	mu     sync.Mutex // guards days, and is held while the source is read
 	days   map[time.Time]*day
-	turn   sync.Mutex // guards saved and paid, and is held while they are worked out
+	turn   sync.Mutex // guards saved, and is held while savings are worked out
 	saved  []saved
+	paying sync.Mutex // guards paid, and is held while it is worked out
 	paid   []paid
 }
 

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/advice"
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/decision"
-	"github.com/sluice-gateway/sluice/internal/money"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
@@ -135,9 +135,6 @@ func per(of, n int64) string {
 	return big.NewRat(of, n).FloatString(1)
 }
 
-// cacheKey is what has one price for input.
-type cacheKey struct{ tenant, model string }
-
 // cache is whether reads from the prompt cache saved more than its writes cost above plain input.
 func (a *ask) cache() error {
 	rows, err := a.days()
@@ -155,11 +152,14 @@ func (a *ask) cache() error {
 			{Name: "uncached_usd", Title: "as plain input", Kind: Money},
 			{Name: "saved_usd", Title: "saved", Kind: Money}, {Name: "verdict", Title: "so it", Kind: Text},
 		}}
-	sums := cachedOf(rows)
-	for _, k := range inOrder(sums, func(a, b *cacheKey) int {
-		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.model, b.model))
+	sums := advice.Caches{}
+	for r := range rows.each {
+		sums.Add(&r.key, &r.add)
+	}
+	for _, k := range inOrder(sums, func(a, b *advice.CacheKey) int {
+		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Model, b.Model))
 	}) {
-		t.Add(sums[*k].cells(*k)...)
+		t.Add(cachedCells(sums[*k], *k)...)
 	}
 	a.Notes = append(a.Notes, "Plain input is priced as the other input of the same day, tenant, model and tier. "+
 		"Where there was none, what the cache saved is not known.")
@@ -168,21 +168,6 @@ func (a *ask) cache() error {
 		a.Tables = append(a.Tables, a.points()...)
 	}
 	return nil
-}
-
-// cachedOf is what was read from and written to the prompt cache.
-func cachedOf(rows counted) map[cacheKey]*cached {
-	sums := map[cacheKey]*cached{}
-	for r := range rows.each {
-		if r.add.CacheRead != 0 || r.add.CacheWrite5m != 0 || r.add.CacheWrite1h != 0 {
-			at := cacheKey{r.key.Tenant, r.key.Model}
-			if sums[at] == nil {
-				sums[at] = &cached{}
-			}
-			sums[at].take(r)
-		}
-	}
-	return sums
 }
 
 // points are what cache points of this gateway came to since its start, and what keeps prompts from
@@ -224,42 +209,13 @@ func (a *ask) points() []*Table {
 	return []*Table{prefixes, differing}
 }
 
-type cached struct {
-	read, written5m, written1h int64
-	readCost, writeCost        money.Total
-	plain                      big.Rat // what the same would have cost as input
-	blind                      bool    // plain is not known
-}
-
-func (c *cached) take(r *row) {
-	c.read += r.add.CacheRead
-	c.written5m += r.add.CacheWrite5m
-	c.written1h += r.add.CacheWrite1h
-	c.readCost.Add(r.add.CostCacheRead)
-	for _, p := range []money.Pico{r.add.CostCacheWrite, r.add.CostCacheWrite5m, r.add.CostCacheWrite1h} {
-		c.writeCost.Add(p)
-	}
-	if r.add.Input <= 0 {
-		c.blind = true
-		return
-	}
-	price := big.NewRat(int64(r.add.CostInput), r.add.Input)
-	c.plain.Add(&c.plain, price.Mul(price, big.NewRat(r.add.CacheRead+r.add.CacheWrite5m+r.add.CacheWrite1h, 1)))
-}
-
-// saved is what the cache saved, negative when it did cost more than plain input.
-func (c *cached) saved() *big.Rat {
-	saved := new(big.Rat).Sub(&c.plain, c.readCost.Rat())
-	return saved.Sub(saved, c.writeCost.Rat())
-}
-
-func (c *cached) cells(k cacheKey) []string {
-	cells := []string{k.tenant, k.model, count(c.read), count(c.written5m), count(c.written1h), per(c.read,
-		c.written5m+c.written1h),
-		c.readCost.String(), c.writeCost.String(), "", "", ""}
-	if !c.blind {
-		cells[8] = dollars(&c.plain)
-		saved := c.saved()
+func cachedCells(c *advice.Cached, k advice.CacheKey) []string {
+	cells := []string{k.Tenant, k.Model, count(c.Read), count(c.Written5m), count(c.Written1h), per(c.Read,
+		c.Written5m+c.Written1h),
+		c.ReadCost.String(), c.WriteCost.String(), "", "", ""}
+	if !c.Blind {
+		cells[8] = dollars(&c.Plain)
+		saved := c.Saved()
 		cells[9] = dollars(saved)
 		cells[10] = map[int]string{1: "earns money", 0: "breaks even", -1: "burns money"}[saved.Sign()]
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/advice"
 	"github.com/sluice-gateway/sluice/internal/chart"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
@@ -129,6 +130,8 @@ type Sources struct {
 	Reconciled func(month string) (*reconcile.Kept, error)
 	// Standing is how pools, quotas and bought capacity stand at this gateway. It may be nil.
 	Standing func() *standing.State
+	// Policy is what tenants' policies leave open of levers. It may be nil: then all is.
+	Policy func() advice.Policy
 	// Prompts is what cache points of this gateway came to, by tenant; nil for none.
 	Prompts func() []promptcache.Row
 	// Requests is what is kept of single requests, nil for nothing.
@@ -227,22 +230,30 @@ func (s *Shelf) Make(ctx context.Context, name string, who Viewer, given map[str
 		if k.name != name {
 			continue
 		}
-		q, err := s.read(who, k.params, given)
+		a, err := s.ask(ctx, &k, who, given)
 		if err != nil {
 			return nil, nil, err
 		}
-		if k.whole && !who.Sees("") {
-			return nil, nil, ErrForbidden
-		}
-		a := &ask{ctx: ctx, query: q, who: who, shelf: s, View: &View{
-			Name: k.name, Title: k.title, Asks: k.asks, From: q.From, To: q.To, AsOf: s.from.Now().UTC(), Source: "ledger",
-		}, gateways: sync.OnceValues(func() ([]report.Gateway, error) { return s.from.Gateways(ctx) })}
 		if err = k.make(a); err == nil {
 			a.complete()
 		}
-		return a.View, q, err
+		return a.View, a.query, err
 	}
 	return nil, nil, ErrUnknown
+}
+
+// ask begins a view.
+func (s *Shelf) ask(ctx context.Context, k *kind, who Viewer, given map[string][]string) (*ask, error) {
+	q, err := s.read(who, k.params, given)
+	if err != nil {
+		return nil, err
+	}
+	if k.whole && !who.Sees("") {
+		return nil, ErrForbidden
+	}
+	return &ask{ctx: ctx, query: q, who: who, shelf: s, View: &View{
+		Name: k.name, Title: k.title, Asks: k.asks, From: q.From, To: q.To, AsOf: s.from.Now().UTC(), Source: "ledger",
+	}, gateways: sync.OnceValues(func() ([]report.Gateway, error) { return s.from.Gateways(ctx) })}, nil
 }
 
 // complete adds up to when the numbers are whole, and of each table where it comes from.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/advice"
 	"github.com/sluice-gateway/sluice/internal/api"
 	"github.com/sluice-gateway/sluice/internal/dashboard"
 	"github.com/sluice-gateway/sluice/internal/forecast"
@@ -119,6 +120,7 @@ func (a *app) apiAndPage() (http.Handler, http.Handler) {
 	shelf := views.New(views.Sources{
 		Requests: requests, Prompts: func() []promptcache.Row { return a.prompts.Report(time.Now()) },
 		Ledger: a.accounts.ledger, Tenants: tenants, Now: time.Now, Health: a.facts, Keys: office.List,
+		Policy: func() advice.Policy { return a.snapshots.Load() },
 		Standing: func() *standing.State {
 			return standing.Of(a.snapshots.Load().Config, a.members.Out(time.Now()), a.quotas.States(),
 				a.telemetry.Metrics().Levers().CapacityCalls())

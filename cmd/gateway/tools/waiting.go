@@ -31,7 +31,7 @@ func (f *savingsFlags) waiting(
 	}
 	w := advice.NewWaiting(book)
 	add := func(d *decision.Decision) {
-		if f.tenant == "" || record.RootOf(d.Tenant) == f.tenant {
+		if f.tenant == "" || record.Within(d.Tenant, f.tenant) {
 			w.Add(d)
 		}
 	}

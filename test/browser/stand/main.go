@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/dashboard"
 	"github.com/sluice-gateway/sluice/internal/decision"
 	decisions "github.com/sluice-gateway/sluice/internal/decision/api"
+	"github.com/sluice-gateway/sluice/internal/failover"
 	"github.com/sluice-gateway/sluice/internal/forecast"
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/keys/admin"
@@ -26,10 +27,12 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/ledger"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/money"
+	"github.com/sluice-gateway/sluice/internal/quota"
 	"github.com/sluice-gateway/sluice/internal/report"
 	"github.com/sluice-gateway/sluice/internal/saving"
 	"github.com/sluice-gateway/sluice/internal/signin"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
+	"github.com/sluice-gateway/sluice/internal/standing"
 	"github.com/sluice-gateway/sluice/internal/statement"
 	"github.com/sluice-gateway/sluice/internal/tenant"
 	"github.com/sluice-gateway/sluice/internal/views"
@@ -228,7 +231,7 @@ func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets
 		Ledger: state, Tenants: tenants, Now: clock, Keys: office.List,
 		Baselines: func() []saving.Baseline { return s.Baselines() },
 		Prices:    func() *record.PriceBook { return s.Prices },
-		Requests:  &decisions.All{Own: log}, Statements: closed,
+		Requests:  &decisions.All{Own: log}, Statements: closed, Standing: stands(),
 		Gateways: func(context.Context) ([]report.Gateway, error) {
 			return []report.Gateway{{Name: "gw-1", UpTo: now}, {Name: "gw-2", UpTo: now.Add(-2 * time.Second)}}, nil
 		},
@@ -247,6 +250,25 @@ func wired(s *snapshot.Snapshot, state *embedded.State, book *keys.Book, secrets
 	}).Handler())
 	mux.Handle("/", dashboard.New(desk, shelf, office).Handler())
 	return mux, shelf
+}
+
+// stands has a member of a pool that is out, one that is in, a quota with calls in line, and capacity that the light
+// model's calls were served by.
+func stands() func() *standing.State {
+	s := &standing.State{
+		Members: []standing.Member{
+			{Pool: "claude", Order: "weights", Upstream: "default", Region: "us-east-1", Weight: 3},
+			{Pool: "claude", Order: "weights", Upstream: "west", Region: "us-west-2", Account: "210987654321",
+				Role: "arn:aws:iam::210987654321:role/bedrock", Weight: 1, Out: []failover.Out{{Upstream: "west", Model: large,
+					Why: failover.Throttled, Since: now.Add(-time.Minute), Until: now.Add(time.Minute)}}},
+		},
+		Quotas: []quota.State{{Key: quota.Key{Upstream: "west", Models: "us.anthropic.claude-*"}, Waiting: 2, Tokens: 170_000,
+			Running: 60_000, Requests: 12, Limits: quota.Limits{Tokens: 200_000}, Least: 5, Most: 15, Cap: 1024, Freed: 90_000}},
+		Capacity: []config.Capacity{{Name: "floor <b>", Kind: config.CapacityProvisioned, ARN: light, Units: 2,
+			Models: []string{light}, Input: 100_000, Hour: 30 * money.Dollar, Term: "1-month", From: now.AddDate(0, 0, -40)}},
+		Spills: map[string]standing.Calls{"floor <b>": {Served: 5, Left: map[string]int64{"throttled": 3, "full": 4}}},
+	}
+	return func() *standing.State { return s }
 }
 
 // closed has the statement of a month of one root.
