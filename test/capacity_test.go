@@ -108,10 +108,10 @@ capacity:
 		!strings.Contains(page, "| of that idle | 0.00 |") { // of its windows: each was used
 		t.Error(page)
 	}
-	reasons := fmt.Sprintf(`"calls":%d,"spilled":%d,"spill_reasons":"throttled %d, late 2, failed 1"`, 23-spilled, 5+spilled,
+	reasons := fmt.Sprintf(`"calls":%d,"not_served":%d,"reasons":"throttled %d, late 2, failed 1"`, 23-spilled, 5+spilled,
 		2+spilled)
 	if status, page := gw.Page("/api/v1/views/capacity"); status != 200 || !strings.Contains(page, reasons) ||
-		!strings.Contains(page, `"calls":2,"spilled":2,"spill_reasons":"not_ready 2"`) ||
+		!strings.Contains(page, `"calls":2,"not_served":2,"reasons":"not_ready 2"`) ||
 		!strings.Contains(page, `{"tenant":"acme/app","capacity":"floor",`) {
 		t.Errorf("want %s: %d %s", reasons, status, page)
 	}

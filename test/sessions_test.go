@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -89,6 +90,40 @@ func wantSession(t *testing.T, p *twins, want string) {
 	out := harness.Run(t, 0, nil, append(args, "--session", "chain-2")...)
 	if strings.Count(out, `"session": "chain-2"`) != 1 || strings.Contains(out, "chain-1") {
 		t.Errorf("of one session: %s", out)
+	}
+	reportsSessions(t, p, strings.Fields(want)[3])
+}
+
+// reportsSessions: the report of both gateways by session, and that of the API, have what the first session cost, and
+// in all what the ledger has.
+func reportsSessions(t *testing.T, p *twins, cost string) {
+	t.Helper()
+	type row struct {
+		Session string
+		Cost    string `json:"cost_usd"`
+	}
+	read := func(text string) (costs map[string]string, sum float64) {
+		var rows []row
+		if start := strings.IndexByte(text, '['); start < 0 || json.Unmarshal([]byte(text[start:]), &rows) != nil {
+			t.Fatal(text)
+		}
+		costs = map[string]string{}
+		for _, r := range rows {
+			usd, _ := strconv.ParseFloat(r.Cost, 64)
+			costs[r.Session], sum = r.Cost, sum+usd
+		}
+		return costs, sum
+	}
+	harness.Eventually(t, time.Minute, func() (bool, string) {
+		args := []string{"report", "--config", p.gateways[0].ConfigFile(), "--format", "json"}
+		text := harness.Run(t, 0, nil, append(args, "--by", "session")...)
+		costs, sum := read(text)
+		_, all := read(harness.Run(t, 0, nil, append(args, "--by", "root")...))
+		return strings.HasPrefix(costs["chain-1"], cost) && costs["chain-2"] != "" && math.Abs(sum-all) < 1e-9, text
+	})
+	_, body := p.gateways[1].Page("/api/v1/report?by=tenant,session")
+	if !strings.Contains(body, `"session":"chain-1"`) || !strings.Contains(body, `"session":"chain-2"`) {
+		t.Error(body)
 	}
 }
 

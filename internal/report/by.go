@@ -38,6 +38,7 @@ var columns = []column{
 	{name: "latency", value: func(_ *sums, k *record.RowKey) string { return k.Latency }},
 	{name: "context", value: func(_ *sums, k *record.RowKey) string { return k.Context }},
 	{name: "price_version", value: func(_ *sums, k *record.RowKey) string { return k.PriceVersion }},
+	{name: SessionColumn, value: func(s *sums, _ *record.RowKey) string { return cmp.Or(s.session, Unattributed) }},
 	{name: classColumn, value: func(*sums, *record.RowKey) string { return "" }},
 	{name: "hour", value: func(_ *sums, k *record.RowKey) string { return k.Hour.UTC().Format(hourLayout) }},
 	{name: "day", value: func(s *sums, k *record.RowKey) string { return s.local(k.Hour).Format(time.DateOnly) }},

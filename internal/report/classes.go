@@ -250,6 +250,9 @@ func (r *Row) costText() string {
 
 // listText is the same at list price.
 func (r *Row) listText() string {
+	if r.Calls.Sign() != 0 {
+		return "" // discounts of single calls are not kept
+	}
 	if r.exact == nil || r.noPrice {
 		return charged("", func(r *Row) *money.Total { return r.List() }).text(r)
 	}

@@ -30,6 +30,17 @@ func charged(name string, get func(*Row) *money.Total) figure[Row] {
 	}, priced}
 }
 
+// classed is a figure of one class, which is not known where the costs of single calls are in the row.
+func classed(name string, get func(*Row) *money.Total) figure[Row] {
+	of := charged(name, get)
+	return figure[Row]{name, func(r *Row) string {
+		if r.Calls.Sign() != 0 {
+			return ""
+		}
+		return of.text(r)
+	}, priced}
+}
+
 // dollars is a figure that is an amount in any case.
 func dollars(name string, get func(*Row) *money.Total) figure[Row] {
 	return figure[Row]{name, func(r *Row) string { return get(r).String() }, amount}
@@ -54,16 +65,16 @@ var figures = []figure[Row]{
 	count("queries", func(r *Row) int64 { return r.Queries }),
 	count("images", func(r *Row) int64 { return r.Images }),
 	count("milliseconds", func(r *Row) int64 { return r.Milliseconds }),
-	charged("input_usd", func(r *Row) *money.Total { return &r.Input }),
-	charged("output_usd", func(r *Row) *money.Total { return &r.Output }),
-	charged("cache_read_usd", func(r *Row) *money.Total { return &r.CacheRead }),
-	charged("cache_write_5m_usd", func(r *Row) *money.Total { return &r.CacheWrite5m }),
-	charged("cache_write_1h_usd", func(r *Row) *money.Total { return &r.CacheWrite1h }),
-	charged("cache_write_usd", func(r *Row) *money.Total { return &r.CacheWrite }),
-	charged("guardrail_usd", func(r *Row) *money.Total { return &r.Guardrail }),
-	charged("query_usd", func(r *Row) *money.Total { return &r.Query }),
-	charged("image_usd", func(r *Row) *money.Total { return &r.Image }),
-	charged("second_usd", func(r *Row) *money.Total { return &r.Second }),
+	classed("input_usd", func(r *Row) *money.Total { return &r.Input }),
+	classed("output_usd", func(r *Row) *money.Total { return &r.Output }),
+	classed("cache_read_usd", func(r *Row) *money.Total { return &r.CacheRead }),
+	classed("cache_write_5m_usd", func(r *Row) *money.Total { return &r.CacheWrite5m }),
+	classed("cache_write_1h_usd", func(r *Row) *money.Total { return &r.CacheWrite1h }),
+	classed("cache_write_usd", func(r *Row) *money.Total { return &r.CacheWrite }),
+	classed("guardrail_usd", func(r *Row) *money.Total { return &r.Guardrail }),
+	classed("query_usd", func(r *Row) *money.Total { return &r.Query }),
+	classed("image_usd", func(r *Row) *money.Total { return &r.Image }),
+	classed("second_usd", func(r *Row) *money.Total { return &r.Second }),
 	dollars("fixed_usd", func(r *Row) *money.Total { return &r.Fixed }),
 	{"list_usd", (*Row).listText, priced},
 	dollars("discount_usd", func(r *Row) *money.Total { return &r.Discount }),

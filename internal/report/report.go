@@ -49,6 +49,9 @@ type Query struct {
 	// Savings are what the savings of cascades are measured by; nil measures none. Rows that
 	// are grouped by cascade, and by nothing that parts the legs of a request, have them.
 	Savings *saving.Query
+	// Sessions are decisions of single requests, which say whose sessions they were; nil for none. They are read where
+	// rows are grouped by SessionColumn, and the total stays that of the source.
+	Sessions Sessions
 	// Fixed is what was paid whether it was used or not, beside what the source has.
 	Fixed []Fixed
 	// Prices give rows of one class and price version their unit prices; nil knows none.
@@ -146,6 +149,9 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 		}
 	}
 	s.price()
+	if err := s.attribute(ctx); err != nil {
+		return nil, err
+	}
 	for i := range q.Fixed {
 		s.addFixed(&q.Fixed[i])
 	}
@@ -160,6 +166,10 @@ func Build(ctx context.Context, source Source, q Query) (*Report, error) {
 		return cmp.Or(slices.Compare(a.By, b.By), cmp.Compare(a.Correction, b.Correction))
 	})
 	r.Warnings = r.warnings()
+	if s.left > 0 {
+		r.Warnings = append(r.Warnings, Warning(fmt.Sprintf("%d calls of further sessions are %s: a report has %d rows of "+
+			"sessions at most", s.left, Unattributed, mostSessions)))
+	}
 	return r, nil
 }
 

@@ -17,6 +17,7 @@ const cascadeColumn = "cascade"
 func partsRequests() []string {
 	return []string{
 		"model", "base_model", "path", "tier", "scope", "region", "latency", "context", "price_version", classColumn,
+		SessionColumn,
 	}
 }
 

@@ -67,9 +67,11 @@ type Costs struct {
 	CacheWrite                      money.Total
 	Guardrail, Query, Image, Second money.Total
 	Fixed                           money.Total // paid by the hour or the month, used or not
-	Wasted                          money.Total // light answers thrown away; part of the above
-	Suspense                        money.Total // estimates of unknown attempts; in none of the above
-	Discount                        money.Total // how much more the same costs at list price
+	// Calls is of single calls, of which nobody kept the classes: below zero where they were taken out.
+	Calls    money.Total
+	Wasted   money.Total // light answers thrown away; part of the above
+	Suspense money.Total // estimates of unknown attempts; in none of the above
+	Discount money.Total // how much more the same costs at list price
 	// CachePremium is what writing to prompt caches cost above plain input, and CacheSaved what reading from them cost
 	// less; parts of the above.
 	CachePremium, CacheSaved money.Total
@@ -79,7 +81,7 @@ type Costs struct {
 func (c *Costs) amounts() []*money.Total {
 	return []*money.Total{
 		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h, &c.CacheWrite,
-		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Fixed, &c.Wasted, &c.Suspense, &c.Discount,
+		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Fixed, &c.Calls, &c.Wasted, &c.Suspense, &c.Discount,
 	}
 }
 
@@ -88,7 +90,7 @@ func (c *Costs) Cost() *money.Total {
 	var sum money.Total
 	for _, class := range [...]*money.Total{
 		&c.Input, &c.Output, &c.CacheRead, &c.CacheWrite5m, &c.CacheWrite1h, &c.CacheWrite,
-		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Fixed,
+		&c.Guardrail, &c.Query, &c.Image, &c.Second, &c.Fixed, &c.Calls,
 	} {
 		sum.AddTotal(class)
 	}
@@ -156,6 +158,9 @@ type sums struct {
 	// hours are the rows that old corrections are of, and whether the source has them still
 	// by the hour.
 	hours map[record.RowKey]bool
+	// session is that of the call that is attributed, "" for none, and left how many calls there was no row for.
+	session string
+	left    int64
 }
 
 // where is a column and the value that it must have.
@@ -176,6 +181,9 @@ func newSums(q *Query, by []column) (*sums, error) {
 	}
 	if s.at(classColumn) >= 0 {
 		s.classes = Classes()
+	}
+	if err := s.bySession(); err != nil {
+		return nil, err
 	}
 	s.saving = s.saves()
 	s.total = Row{By: make([]string, len(by))}
@@ -347,11 +355,7 @@ func (r *Row) empty() bool {
 
 // row is the one with the cells.
 func (s *sums) row(reason string, k *record.RowKey) *Row {
-	s.id = s.id[:0]
-	for _, cell := range s.cells {
-		s.id = append(append(s.id, cell...), 0)
-	}
-	s.id = append(s.id, reason...)
+	s.name(reason)
 	r := s.rows[string(s.id)]
 	if r == nil {
 		r = &Row{By: slices.Clone(s.cells), Correction: reason}
@@ -359,6 +363,15 @@ func (s *sums) row(reason string, k *record.RowKey) *Row {
 	}
 	r.of(s.query, k.Tenant)
 	return r
+}
+
+// name makes the id of the row with the cells.
+func (s *sums) name(reason string) {
+	s.id = s.id[:0]
+	for _, cell := range s.cells {
+		s.id = append(append(s.id, cell...), 0)
+	}
+	s.id = append(s.id, reason...)
 }
 
 // of takes a tenant among those that the row is of.

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // usual are the figures that a table has whether they say something or not, the ones that
@@ -115,4 +118,13 @@ func only[T any](shown []bool, all []T) []T {
 		}
 	}
 	return chosen
+}
+
+// TerminalWidth is how many columns f shows, 0 when it is no terminal.
+func TerminalWidth(f *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
 }

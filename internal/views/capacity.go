@@ -200,8 +200,8 @@ func callColumns() []Column {
 		{Name: "input_tokens", Title: "input served", Kind: Count},
 		{Name: "output_tokens", Title: "output served", Kind: Count},
 		{Name: "calls", Title: "calls here that it served", Kind: Count},
-		{Name: "spilled", Title: "spilled", Kind: Count},
-		{Name: "spill_reasons", Title: "because of", Kind: Text},
+		{Name: "not_served", Title: "that it did not", Kind: Count},
+		{Name: "reasons", Title: "because of", Kind: Text},
 	}
 }
 

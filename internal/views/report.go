@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gateway/sluice/internal/decision"
+	"github.com/sluice-gateway/sluice/internal/decision/api"
 	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/report"
@@ -42,7 +44,7 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	if err != nil {
 		return nil, err
 	}
-	a := &ask{query: q, shelf: s, ctx: ctx}
+	a := &ask{query: q, shelf: s, ctx: ctx, View: &View{}}
 	of.By, of.Tenants, of.Models = by, s.from.Payers(), s.from.Models()
 	of.Savings = &saving.Query{From: of.From, To: of.To, Baselines: s.from.Baselines(), Prices: s.from.Prices(),
 		Models: s.from.Models()}
@@ -62,6 +64,9 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 			}
 		}
 	}
+	if slices.Contains(of.By, report.SessionColumn) {
+		of.Sessions = sessionsOf(a, &of)
+	}
 	whole, err := report.Build(ctx, hourly{a, rows}, of)
 	switch {
 	case errors.Is(err, exact.ErrMissing):
@@ -69,10 +74,18 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	case err != nil:
 		return nil, err
 	}
+	for _, n := range a.Notes {
+		whole.Warnings = append(whole.Warnings, report.Warning(n))
+	}
 	r := &Report{Report: whole, UpTo: whole.CompleteUpTo()}
 	if !who.Sees("") {
 		r.Gateways = nil
 	}
+	return r, r.cut(after, limit)
+}
+
+// cut leaves the rows of one page: those after a place, nil for the first ones.
+func (r *Report) cut(after []string, limit int) error {
 	if after != nil {
 		at, found := slices.BinarySearchFunc(r.Rows, after, func(r *report.Row, v []string) int {
 			return slices.Compare(place(r), v)
@@ -85,11 +98,56 @@ func (s *Shelf) Report(ctx context.Context, who Viewer, given map[string][]strin
 	if len(r.Rows) > limit {
 		last, err := json.Marshal(place(r.Rows[limit-1]))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.Rows, r.Next = r.Rows[:limit], base64.RawURLEncoding.EncodeToString(last)
 	}
-	return r, nil
+	return nil
+}
+
+// mostCalls bounds the single requests that a report by sessions looks at.
+const mostCalls = 100_000
+
+// beforeCalls is how long before a time a request can have come that ended within it.
+const beforeCalls = time.Hour
+
+// sessionsOf are the decisions of a report's period, of those that somebody may see. What is not looked at, or not
+// heard, stays nobody's, and a warning says so.
+func sessionsOf(a *ask, q *report.Query) report.Sessions {
+	if a.shelf.from.Requests == nil {
+		return func(context.Context, func(*decision.Decision)) error { return nil }
+	}
+	f := decision.Filter{Since: q.From.Add(-beforeCalls), Until: q.To}
+	if a.query.Tenant != "" {
+		f.Tenant, f.Within = a.query.Tenant, a.within
+	}
+	return func(ctx context.Context, yield func(*decision.Decision)) error {
+		for cursor, n := "", 0; ; {
+			page, silent, err := a.shelf.from.Requests.List(ctx, f, cursor, mostRequests)
+			if err != nil {
+				return asked(err)
+			}
+			for i := range page.Decisions {
+				yield(&page.Decisions[i])
+			}
+			n += len(page.Decisions)
+			if cursor = page.Next; cursor == "" || n >= mostCalls {
+				unheard(a, silent, cursor != "")
+				return nil
+			}
+		}
+	}
+}
+
+// unheard notes that decisions are missing.
+func unheard(a *ask, silent []api.Silent, more bool) {
+	if len(silent) > 0 {
+		a.Notes = append(a.Notes, plural(int64(len(silent)), "gateway")+" not heard: calls there are "+report.Unattributed)
+	}
+	if more {
+		a.Notes = append(a.Notes, fmt.Sprintf("only the newest %d requests are looked at: those before are %s", mostCalls,
+			report.Unattributed))
+	}
 }
 
 // reported is the period of a report, and where its rows are: in the ledger, or where its bounds or

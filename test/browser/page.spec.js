@@ -64,6 +64,7 @@ async function signInPage(page) {
 }
 
 test('what a page shows is what the API says', async ({ page, context }) => {
+  test.setTimeout(240_000);
   await signIn(page);
   for (const view of views) {
     await page.goto(view);

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/commitment"
+	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/heap"
 	"github.com/sluice-gateway/sluice/internal/meter/exact"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
@@ -26,7 +27,10 @@ import (
 )
 
 // reportFlags are the flags of both reports as they were given.
-type reportFlags struct{ from, to, format, zone string }
+type reportFlags struct {
+	from, to, format, zone string
+	gateways               command.Asked // whose sessions requests were
+}
 
 // add adds the flags to cmd.
 func (f *reportFlags) add(cmd *cobra.Command, names []string) {
@@ -104,12 +108,12 @@ func reportCommand() *cobra.Command {
 	}
 	var f reportFlags
 	f.add(cmd, append(report.Formats(), focusPrefix+string(focus.V12), focusPrefix+string(focus.V14)))
-	var layout report.Layout
-	var billing focus.Options
+	layout, billing := report.Layout{}, focus.Options{}
 	addBilling(cmd, &billing)
 	cmd.Flags().StringSliceVar(&layout.Columns, "columns", nil, "`COLUMNS` to show beside those grouped by; default all, "+
 		"in a table those that say something")
 	cmd.Flags().BoolVar(&layout.Summary, "summary", false, "add totals, period and coverage to csv")
+	f.gateways.Flag(cmd)
 	within := cmd.Flags().String("tenant", "", "only this `TENANT` and those below it")
 	by := cmd.Flags().String("by", strings.Join(report.DefaultBy, ","),
 		"`COLUMNS` to group by: "+strings.Join(report.Columns(), ", ")+
@@ -142,6 +146,7 @@ func reportCommand() *cobra.Command {
 			return err
 		}
 		query.Within = *within
+		addSessions(cmd, cfg, &f.gateways, &query)
 		if err := errors.Join(addSavings(cfg, &query), addFixed(cmd.Context(), cfg, source, &query)); err != nil {
 			return err
 		}
@@ -180,6 +185,33 @@ func addSavings(cfg *config.Config, q *report.Query) error {
 		Models: snap.Config.Behind}
 	return nil
 }
+
+// mostCalls bounds the single requests that a report by sessions looks at, of each gateway.
+const mostCalls = 1_000_000
+
+// addSessions has a report by sessions ask the gateways whose sessions requests were.
+func addSessions(cmd *cobra.Command, cfg *config.Config, gateways *command.Asked, q *report.Query) {
+	if !slices.Contains(q.By, report.SessionColumn) {
+		return
+	}
+	of := decision.Filter{Since: q.From.Add(-longest), Until: q.To, Tenant: q.Within}
+	q.Sessions = func(ctx context.Context, yield func(*decision.Decision)) error {
+		client, err := gateways.ClientOf(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		since, silent := client.Each(ctx, of, mostCalls, yield)
+		command.WarnSilent(cmd.ErrOrStderr(), silent)
+		if since.After(q.From) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: requests are kept since %s; those before are %s\n",
+				since.UTC().Format(time.RFC3339), report.Unattributed)
+		}
+		return nil
+	}
+}
+
+// longest is how long before a time a request can have come that ended within it: timeouts.request is less.
+const longest = time.Hour
 
 // addFixed has a report say what capacity cost, used or not.
 func addFixed(ctx context.Context, cfg *config.Config, source report.Source, q *report.Query) error {

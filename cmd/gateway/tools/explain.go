@@ -51,7 +51,7 @@ func explainCommand() *cobra.Command {
 		Args: command.Args(cobra.MaximumNArgs(1)),
 	}
 	var f explainFlags
-	var of asked
+	var of command.Asked
 	flags := cmd.Flags()
 	flags.StringVar(&f.request, "request", "", "request `FILE`: HTTP or a body alone")
 	flags.StringVar(&f.model, "model", "", "`MODEL` id or alias that the caller asks for")
@@ -67,13 +67,13 @@ func explainCommand() *cobra.Command {
 	flags.StringVar(&f.escalated, "escalated", "", "`SHARE` of such requests that escalate after a first answer")
 	flags.BoolVar(&f.noLedger, "no-ledger", false, "do not read how budgets stand")
 	flags.StringVar(&f.format, "format", "text", "text or json")
-	of.file = command.ConfigFlag(cmd)
-	of.flag(cmd)
+	of.File = command.ConfigFlag(cmd)
+	of.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return f.find(cmd, &of, args[0])
 		}
-		cfg, err := command.LoadToRead(*of.file)
+		cfg, err := command.LoadToRead(*of.File)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func explainCommand() *cobra.Command {
 }
 
 // find prints what became of a request.
-func (f *explainFlags) find(cmd *cobra.Command, of *asked, id string) error {
+func (f *explainFlags) find(cmd *cobra.Command, of *command.Asked, id string) error {
 	if f.format != "text" && f.format != "json" {
 		return command.Invalidf("there is no format %q; there are text and json", f.format)
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -36,7 +35,7 @@ func healthCommand() *cobra.Command {
 	ready := flags.Bool("ready", false, "also fail while new requests would be refused")
 	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for an answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		addr, err := reachable(*admin)
+		addr, err := command.Reachable(*admin)
 		if err != nil {
 			return command.BadUsage(cmd, fmt.Errorf("--admin: %w", err))
 		}
@@ -49,23 +48,6 @@ func healthCommand() *cobra.Command {
 		return askHealth(ctx, "http://"+addr+path, cmd.OutOrStdout())
 	}
 	return cmd
-}
-
-// reachable is an address to which this machine can connect: one that listens on all
-// addresses is asked on loopback.
-func reachable(listen string) (string, error) {
-	host, port, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(listen, "http://"), "/"))
-	if err != nil || strings.ContainsAny(host+port, "/ ") {
-		return "", fmt.Errorf("%q is no address such as 127.0.0.1:9090, which is the configuration's admin.listen", listen)
-	}
-	ip, err := netip.ParseAddr(host)
-	switch {
-	case host == "", err == nil && ip.IsUnspecified() && ip.Is4():
-		host = "127.0.0.1"
-	case err == nil && ip.IsUnspecified():
-		host = "::1"
-	}
-	return net.JoinHostPort(host, port), nil
 }
 
 // askHealth prints what the gateway answers, and fails when that is not 200.

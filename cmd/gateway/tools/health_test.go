@@ -74,7 +74,7 @@ func TestReachable(t *testing.T) {
 		":9090": "127.0.0.1:9090", "0.0.0.0:1": "127.0.0.1:1", "[::]:1": "[::1]:1", "10.0.0.7:1": "10.0.0.7:1",
 		"localhost:1": "localhost:1", "[::1]:1": "[::1]:1",
 	} {
-		if got, err := reachable(listen); err != nil || got != want {
+		if got, err := command.Reachable(listen); err != nil || got != want {
 			t.Errorf("%s: %s, %v", listen, got, err)
 		}
 	}

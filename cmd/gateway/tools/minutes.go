@@ -18,14 +18,14 @@ import (
 
 // minutesFlags are where the sums of minutes come from, and of which time.
 type minutesFlags struct {
-	asked
+	command.Asked
 	files        []string
 	since, until string
 }
 
 func (f *minutesFlags) add(cmd *cobra.Command) {
-	f.file = command.ConfigFlag(cmd)
-	f.flag(cmd)
+	f.File = command.ConfigFlag(cmd)
+	f.Flag(cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.files, "minutes", nil, "`FILE` with an answer of /api/v1/minutes, not a gateway; repeatable")
 	flags.StringVar(&f.since, "since", "30d", "from `TIME` on: 30d, or 2026-11-01T00:00:00Z")
@@ -50,14 +50,14 @@ func (f *minutesFlags) read(
 		to = now
 	}
 	from, to = from.Truncate(time.Minute), to.Truncate(time.Minute)
-	ctx, cancel := context.WithTimeout(cmd.Context(), 12*askWithin)
+	ctx, cancel := context.WithTimeout(cmd.Context(), 12*command.AskWithin)
 	defer cancel()
-	client, err := f.client(ctx)
+	client, err := f.Client(ctx)
 	if err != nil {
 		return from, to, err
 	}
 	kept, silent := client.Minutes(ctx, from, to, yield)
-	warnSilent(cmd.ErrOrStderr(), silent)
+	command.WarnSilent(cmd.ErrOrStderr(), silent)
 	if len(silent) == len(client.Gateways) {
 		return from, to, errSilent
 	}

@@ -6,113 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
-	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/decision"
 	"github.com/sluice-gateway/sluice/internal/decision/api"
-	"github.com/sluice-gateway/sluice/internal/meter/redis/admins"
 )
-
-// asked is which gateways a command asks.
-type asked struct {
-	file  *string
-	admin []string
-}
-
-// askWithin is how long gateways and the ledger may take.
-const askWithin = 10 * time.Second
-
-// flag adds --admin to a command that has --config.
-func (a *asked) flag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&a.admin, "admin", nil,
-		"`ADDR` of a gateway's admin port; repeatable. Default those that --config and its ledger name.\n"+
-			"The token is admin.token of --config, or "+command.AdminToken)
-}
-
-// client is how they are asked.
-func (a *asked) client(ctx context.Context) (*api.Client, error) {
-	c := &api.Client{Token: os.Getenv(command.AdminToken), HTTP: &http.Client{Transport: &http.Transport{}}}
-	var cfg *config.Config
-	if *a.file != "" || len(a.admin) == 0 {
-		var err error
-		if cfg, err = command.LoadToRead(*a.file); err != nil {
-			if *a.file == "" {
-				err = command.Invalidf("--config FILE or --admin ADDR is needed, to know which gateways to ask")
-			}
-			return nil, err
-		}
-		if cfg.Admin.Token != "" {
-			c.Token = cfg.Admin.Token
-		}
-	}
-	addresses := a.admin
-	if len(addresses) == 0 {
-		var err error
-		if addresses, err = known(ctx, cfg); err != nil {
-			return nil, err
-		}
-	}
-	for _, addr := range addresses {
-		base, err := adminURL(addr)
-		if err != nil {
-			return nil, command.Invalidf("--admin %s: %w", addr, err)
-		}
-		c.Gateways = append(c.Gateways, base)
-	}
-	return c, nil
-}
-
-// known are the gateways of which a configuration's ledger knows, or the one of the
-// configuration itself.
-func known(ctx context.Context, cfg *config.Config) ([]string, error) {
-	own := []string{cfg.Admin.Listen}
-	if cfg.Ledger.Redis == "" {
-		return own, nil
-	}
-	shared, err := command.OpenRedis(cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer shared.Close() //nolint:errcheck // it was only read
-	all, err := admins.New(shared, time.Now).Addresses(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the ledger cannot say which gateways there are; --admin names them: %w", err)
-	}
-	if len(all) == 0 {
-		return own, nil
-	}
-	return all, nil
-}
-
-// adminURL makes a base URL of an address.
-func adminURL(addr string) (string, error) {
-	if strings.HasPrefix(addr, "http://") || strings.HasPrefix(addr, "https://") {
-		return strings.TrimRight(addr, "/"), nil
-	}
-	host, err := reachable(addr)
-	return "http://" + host, err
-}
 
 // errSilent is what becomes of a question that no gateway has answered.
 var errSilent = errors.New("no gateway answers; decisions are read from a gateway that runs")
 
 // findRequest prints what became of one request.
-func findRequest(cmd *cobra.Command, of *asked, id, format string) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), askWithin)
+func findRequest(cmd *cobra.Command, of *command.Asked, id, format string) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), command.AskWithin)
 	defer cancel()
-	client, err := of.client(ctx)
+	client, err := of.Client(ctx)
 	if err != nil {
 		return err
 	}
 	d, _, silent, err := client.Find(ctx, id)
-	warnSilent(cmd.ErrOrStderr(), silent)
+	command.WarnSilent(cmd.ErrOrStderr(), silent)
 	switch {
 	case errors.Is(err, decision.ErrInvalid):
 		return command.Invalid(err)
@@ -128,12 +44,6 @@ func findRequest(cmd *cobra.Command, of *asked, id, format string) error {
 	return d.WriteText(cmd.OutOrStdout())
 }
 
-func warnSilent(w io.Writer, silent []api.Silent) {
-	for _, s := range silent {
-		fmt.Fprintf(w, "warning: gateway %s was not heard: %v\n", s.Gateway, s.Err)
-	}
-}
-
 func writeJSON(w io.Writer, v any) error {
 	body, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -145,7 +55,7 @@ func writeJSON(w io.Writer, v any) error {
 
 // requestsFlags are the flags as they were given.
 type requestsFlags struct {
-	asked
+	command.Asked
 	filter       decision.Filter
 	since, until string
 	limit        int
@@ -165,8 +75,8 @@ func requestsCommand() *cobra.Command {
 		Args: command.Args(cobra.NoArgs),
 	}
 	f := &requestsFlags{}
-	f.file = command.ConfigFlag(cmd)
-	f.flag(cmd)
+	f.File = command.ConfigFlag(cmd)
+	f.Flag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.filter.Tenant, "tenant", "", "of `TENANT` and all below it")
 	flags.StringVar(&f.filter.Key, "key", "", "of `KEY_ID`")
@@ -204,9 +114,9 @@ func (f *requestsFlags) run(cmd *cobra.Command) error {
 	if f.filter.Until, err = moment("until", f.until, time.Now()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), 3*askWithin)
+	ctx, cancel := context.WithTimeout(cmd.Context(), 3*command.AskWithin)
 	defer cancel()
-	client, err := f.client(ctx)
+	client, err := f.Client(ctx)
 	if err != nil {
 		return err
 	}
@@ -214,7 +124,7 @@ func (f *requestsFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return command.InvalidIf(err, decision.ErrInvalid)
 	}
-	warnSilent(cmd.ErrOrStderr(), r.Silent)
+	command.WarnSilent(cmd.ErrOrStderr(), r.Silent)
 	if len(r.Silent) == len(client.Gateways) {
 		return errSilent
 	}

@@ -77,10 +77,10 @@ func (f *savingsFlags) run(cmd *cobra.Command, now time.Time) error {
 
 // report is by the ledger of --config, else by minutes.
 func (f *savingsFlags) report(cmd *cobra.Command, now time.Time) (*advice.Report, error) {
-	if *f.file == "" || len(f.files) > 0 {
+	if *f.File == "" || len(f.files) > 0 {
 		return f.byMinutes(cmd, now)
 	}
-	cfg, err := command.LoadToRead(*f.file)
+	cfg, err := command.LoadToRead(*f.File)
 	if err != nil {
 		return nil, err
 	}
@@ -149,9 +149,9 @@ func bound(t, now time.Time) string {
 
 // ofGateways adds what gateways know by themselves.
 func (f *savingsFlags) ofGateways(cmd *cobra.Command, r *advice.Report, now time.Time) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), 3*askWithin)
+	ctx, cancel := context.WithTimeout(cmd.Context(), 3*command.AskWithin)
 	defer cancel()
-	client, err := f.client(ctx)
+	client, err := f.Client(ctx)
 	if err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: no gateway is asked for headroom and cache points: %v\n", err)
 		return
@@ -179,7 +179,7 @@ func (f *savingsFlags) ofGateways(cmd *cobra.Command, r *advice.Report, now time
 		return nil
 	})
 	if len(f.requests) > 0 { // else they are asked for requests, too, and are warned of there
-		warnSilent(cmd.ErrOrStderr(), silent)
+		command.WarnSilent(cmd.ErrOrStderr(), silent)
 	}
 }
 
@@ -210,11 +210,11 @@ func (f *savingsFlags) byMinutes(cmd *cobra.Command, now time.Time) (*advice.Rep
 // table is the prices of --config, which has the tenants' discounts, and its policies, or the prices of the program and
 // --prices.
 func (f *savingsFlags) table() (*record.PriceBook, advice.Policy, error) {
-	if *f.file == "" {
+	if *f.File == "" {
 		_, table, err := loadBooks(f.prices)
 		return table, nil, command.Invalid(err)
 	}
-	cfg, err := command.LoadToRead(*f.file)
+	cfg, err := command.LoadToRead(*f.File)
 	if err != nil {
 		return nil, nil, err
 	}

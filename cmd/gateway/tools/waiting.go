@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config/userfile"
 	"github.com/sluice-gateway/sluice/internal/advice"
 	"github.com/sluice-gateway/sluice/internal/decision"
@@ -62,14 +63,14 @@ func later(a, b time.Time) time.Time {
 func (f *savingsFlags) askRequests(
 	cmd *cobra.Command, of decision.Filter, yield func(*decision.Decision),
 ) (since time.Time, err error) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), 12*askWithin)
+	ctx, cancel := context.WithTimeout(cmd.Context(), 12*command.AskWithin)
 	defer cancel()
-	client, err := f.client(ctx)
+	client, err := f.Client(ctx)
 	if err != nil {
 		return since, err
 	}
 	since, silent := client.Each(ctx, of, mostRequests, yield)
-	warnSilent(cmd.ErrOrStderr(), silent)
+	command.WarnSilent(cmd.ErrOrStderr(), silent)
 	return since, nil
 }
 
