@@ -96,15 +96,27 @@ type Tier struct {
 
 // Batch is under which terms a tenant starts batch jobs.
 type Batch struct {
-	Hold  money.Pico // that budgets hold for each job until it is settled
-	Roles []string   // globs on the ARNs of roles as which Bedrock may read and write for them
+	// Input are globs on the places in S3 whose records are read before a job is started, none for nowhere.
+	Input    []string
+	MaxBytes int64      // of a job's input that are read
+	Records  int64      // that a job's input may have
+	Hold     money.Pico // that budgets hold for a job whose input cannot be read, 0: it is refused
+	Roles    []string   // globs on the ARNs of roles as which Bedrock may read and write for them
 }
 
 func batchSection(d *decoder, v value, b *Batch) {
+	*b = Batch{MaxBytes: 1 << 30, Records: 50_000}
+	before := len(d.faults)
 	d.section(v,
-		need("hold_usd", &b.Hold, dollars),
+		key("input", &b.Input, list(name)),
+		key("max_bytes", &b.MaxBytes, size),
+		key("max_records", &b.Records, whole[int64](1, 1_000_000)),
+		key("hold_usd", &b.Hold, dollars),
 		need("roles", &b.Roles, list(name)),
 	)
+	if len(d.faults) == before && len(b.Input) == 0 && b.Hold == 0 {
+		d.fault(v, "needs input, whose records say what to hold for a job, or hold_usd")
+	}
 }
 
 // LegTiers are those of a cascade's legs, in place of the caller's; nil for that.

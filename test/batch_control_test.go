@@ -7,20 +7,22 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/redis/redistest"
+	"github.com/sluice-gateway/sluice/internal/s3/s3test"
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// controlPlane is an upstream whose control plane starts the two batch jobs, one after the other.
+// controlPlane is an upstream whose control plane starts batch jobs, with those of batchJobs first.
 type controlPlane struct {
 	mu   sync.Mutex // guards the following
-	made int
-	seen []string // methods, paths and bodies
+	made []string   // tokens of the jobs
+	seen []string   // methods, paths and bodies
 }
 
 func (p *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,8 +33,13 @@ func (p *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/model-invocation-job":
-		fmt.Fprintf(w, `{"jobArn":%q}`, batchARN(batchJobs[min(p.made, 1)]))
-		p.made++
+		var order struct{ ClientRequestToken string }
+		json.Unmarshal(body, &order)
+		at := slices.Index(p.made, order.ClientRequestToken)
+		if order.ClientRequestToken == "" || at < 0 {
+			at, p.made = len(p.made), append(p.made, order.ClientRequestToken)
+		}
+		fmt.Fprintf(w, `{"jobArn":%q}`, batchARN(fmt.Sprintf("%c1b2c3d4e5f6", 'a'+rune(at%26))))
 	case strings.HasSuffix(r.URL.Path, "/stop"):
 		io.WriteString(w, `{}`)
 	default:
@@ -70,7 +77,18 @@ func testBatchJobs(t *testing.T, ledger string) {
 	upstream := httptest.NewServer(control)
 	t.Cleanup(upstream.Close)
 	mine, theirs, plain := harness.NewKey(t, "acme/nightly"), harness.NewKey(t, "other"), harness.NewKey(t, "plain")
-	gw := harness.Start(t, harness.Config{YAML: fmt.Sprintf(`
+	counted := harness.NewKey(t, "counted")
+	record := `{"recordId":"%d","modelInput":{"messages":[{"role":"user","content":[{"text":"hi"}]}]` +
+		`,"inferenceConfig":{"maxTokens":10000}}}` + "\n"
+	store := s3test.Serve(t, map[string]string{
+		"acme/in/few.jsonl": fmt.Sprintf(record+record, 1, 2), "acme/in/twice.jsonl": fmt.Sprintf(record+record, 1, 1),
+		"acme/in/many.jsonl": strings.Repeat(strings.Replace(record, `"recordId":"%d",`, "", 1), 100),
+		"acme/in/none.jsonl": "",
+		"acme/in/text.jsonl": "hello", "acme/in/above.jsonl": strings.Replace(fmt.Sprintf(record, 1), "10000", "20000", 1),
+	})
+	gw := harness.Start(t, harness.Config{Env: []string{
+		"AWS_ENDPOINT_URL_S3=" + store.URL, "AWS_ACCESS_KEY_ID=" + s3test.KeyID, "AWS_SECRET_ACCESS_KEY=" + s3test.Secret,
+	}, YAML: fmt.Sprintf(`
 upstream: {region: us-east-1, endpoint: %q}
 allowed_accounts: ["123456789012"]
 allowed_s3: ["s3://acme/*"]
@@ -80,7 +98,10 @@ tenants:
      batch: {hold_usd: 0.6, roles: ["arn:aws:iam::123456789012:role/batch-*"]}}
   - {id: other, keys: [%s], operations: [batch], batch: {hold_usd: 1, roles: []}}
   - {id: plain, keys: [%s]}
-%s`, upstream.URL, mine.KeyID, theirs.KeyID, plain.KeyID, ledger)})
+  - {id: counted, keys: [%s], operations: [batch], output_tokens: {max: 10000},
+     budgets: [{period: month, usd: 0.07, on_exceed: reject}],
+     batch: {input: ["s3://acme/in/*"], max_bytes: 64KiB, roles: ["arn:aws:iam::123456789012:role/batch-*"]}}
+%s`, upstream.URL, mine.KeyID, theirs.KeyID, plain.KeyID, counted.KeyID, ledger)})
 	const nova, in = "amazon.nova-pro-v1:0", "s3://acme/in.jsonl"
 	post := func(status int, want string, key harness.Key, body string) {
 		t.Helper()
@@ -100,6 +121,28 @@ tenants:
 	post(400, "model identifier", mine, `{}`)
 	post(200, batchARN(batchJobs[0]), mine, createBatch(nova, batchRole, in))
 	post(400, "is used up", mine, createBatch(nova, batchRole, in)) // 0.60 of a dollar is held
+
+	reading := func(status int, want, name string) {
+		t.Helper()
+		post(status, want, counted, createBatch(nova, batchRole, "s3://acme/in/"+name))
+	}
+	post(403, "s3://acme/in.jsonl is not among the places of batch.input", counted, createBatch(nova, batchRole, in))
+	post(403, "has no batch price, so nobody knows what the job can cost", counted,
+		createBatch("ai21.jamba-instruct-v1:0", batchRole, "s3://acme/in/few.jsonl"))
+	reading(400, "there is no such file", "other.jsonl")
+	reading(400, "none.jsonl: not the input of a batch job: it has no records", "none.jsonl")
+	reading(400, "text.jsonl:1: not the input of a batch job: the line is no JSON object", "text.jsonl")
+	reading(400, `twice.jsonl:2: not the input of a batch job: recordId \"1\" is there twice`, "twice.jsonl")
+	reading(400, "above.jsonl:1: The request asks for up to 20000 output tokens; the limit is 10000", "above.jsonl")
+	reading(400, `budget \"counted month\" is smaller than this request`, "many.jsonl")
+	reading(400, "The job is 100 records, up to $1.6", "many.jsonl")
+	for _, token := range []string{"a", "a", "b"} { // each holds 0.033 of a dollar, and what is repeated holds nothing
+		body := strings.Replace(createBatch(nova, batchRole, "s3://acme/in/few.jsonl"), "{", `{"clientRequestToken":"`+token+
+			`",`, 1)
+		job := map[string]int{"a": 1, "b": 2}[token]
+		post(200, batchARN(fmt.Sprintf("%c1b2c3d4e5f6", 'a'+rune(job))), counted, body)
+	}
+	reading(400, "is used up", "few.jsonl")
 
 	job := "/model-invocation-job/" + url.PathEscape(batchARN(batchJobs[0]))
 	ask := func(status int, key harness.Key, method, target string) {
@@ -126,7 +169,7 @@ tenants:
 		b.run(harness.Binary(t), 0, nil, "--job", batchARN(batchJobs[0]))
 	}
 	out := harness.Run(t, 0, nil, "resolve", "--config", b.file)
-	if strings.Contains(out, nova) {
+	if strings.Contains(out, "acme/nightly") {
 		t.Errorf("still held: %s", out)
 	}
 	var rows []struct {
@@ -136,7 +179,7 @@ tenants:
 		Unknown int64
 		Open    string `json:"suspense_usd"`
 	}
-	text := harness.Run(t, 0, nil, "report", "--config", b.file, "--by", "tier", "--format", "json")
+	text := harness.Run(t, 0, nil, "report", "--config", b.file, "--by", "tier", "--tenant", "acme", "--format", "json")
 	if err := json.Unmarshal([]byte(text), &rows); err != nil {
 		t.Fatal(err)
 	}

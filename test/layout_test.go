@@ -69,6 +69,7 @@ var layers = map[string]int{
 	"internal/forecast":              42, // how budgets stand
 	"internal/statement":             43, // months that are closed
 	"internal/batchjob":              36, // what batch jobs left in S3
+	"internal/batchjob/ceiling":      37, // what they can cost
 	"internal/reconcile":             49, // what AWS bills, against what was metered
 	"internal/meter/redis":           42,
 	"internal/meter/redis/refusal":   41, // what a server says, in the user's terms

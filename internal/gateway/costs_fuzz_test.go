@@ -386,7 +386,10 @@ func used(g shapes, r *engine.Request, tier string, out int64, guarded bool) *en
 type someJobs struct{}
 
 func (someJobs) Own(context.Context, string, string, time.Duration) error { return nil }
-func (someJobs) Owner(context.Context, string) (tenant string, _ error)   { return "acme/app", nil }
+func (someJobs) OwnFirst(_ context.Context, _, owner string, _ time.Duration) (string, error) {
+	return owner, nil
+}
+func (someJobs) Owner(context.Context, string) (tenant string, _ error) { return "acme/app", nil }
 
 // spree is many random requests under a cap and a hard budget.
 func spree(t testing.TB, seed uint64, requests int) *watch {

@@ -124,6 +124,9 @@ func exceededText(req *Request, legs []*Plan, r *budget.Refusal) string {
 		if r.Need > r.Limit {
 			what += p.Vague()
 		}
+		if p.job != nil {
+			what += " The job is " + p.job.String() + "."
+		}
 	}
 	return what + " Request " + req.ID
 }

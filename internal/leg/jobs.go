@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/batchjob"
+	"github.com/sluice-gateway/sluice/internal/batchjob/ceiling"
+	"github.com/sluice-gateway/sluice/internal/glob"
+	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
@@ -16,6 +19,8 @@ import (
 type Jobs interface {
 	// Own is remembered for as long as keep.
 	Own(ctx context.Context, id, owner string, keep time.Duration) error
+	// OwnFirst is Own where nobody has it yet. It returns who has it then.
+	OwnFirst(ctx context.Context, id, owner string, keep time.Duration) (string, error)
 	// Owner is "" when nobody has it.
 	Owner(ctx context.Context, id string) (owner string, err error)
 }
@@ -150,21 +155,93 @@ func keepBatch(r *Request, of string) *wire.Error {
 	return nil
 }
 
-// ownBatch remembers who started a batch job, before they learn its name.
+// ownBatch remembers who started a batch job, before they learn its name. A request that Bedrock had before, by its
+// clientRequestToken, starts none: what was held for it is free again.
 func ownBatch(ctx context.Context, jobs Jobs, a *Attempt) *wire.Error {
 	var job struct{ JobArn string }
+	owner := batchjob.Owner{
+		Tenant: a.Start.Tenant, Key: a.Start.Key, Record: a.Start.ID, Model: a.Start.Model, Upstream: a.Upstream,
+		Records: a.job.Records,
+	}
 	err := json.Unmarshal(a.Response.Body, &job)
+	first := ""
 	if err == nil {
-		owner := batchjob.Owner{
-			Tenant: a.Start.Tenant, Key: a.Start.Key, Record: a.Start.ID, Model: a.Start.Model, Upstream: a.Upstream,
-		}
-		err = jobs.Own(ctx, batchjob.OwnerKey+job.JobArn, owner.String(), keepJob)
+		first, err = jobs.OwnFirst(ctx, batchjob.OwnerKey+job.JobArn, owner.String(), keepJob)
 	}
 	if err != nil {
 		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,
 			Message: "the job was started but cannot be recorded as yours: " + job.JobArn}
 	}
+	if first == owner.String() {
+		return nil
+	}
+	a.End.Usage = wire.Usage{Input: wire.Known(0), Output: wire.Known(0)}
+	if before, _ := batchjob.ParseOwner(first); before.Tenant != owner.Tenant {
+		return wire.Errorf(wire.KindValidation, "the clientRequestToken was used before: send another one")
+	}
 	return nil
+}
+
+// readJob finds out what a batch job can cost at most: from its records, or, where they cannot be read, as its tenant's
+// policy says.
+func readJob(r *Request, p *Plan) *wire.Error {
+	if r.Target.Op != wire.OpCreateBatch {
+		return nil
+	}
+	terms, inputs := r.Caller.Tenant.Batch, r.Snapshot.Inputs
+	p.job = &ceiling.Cost{Most: terms.Hold, Priced: p.Price != nil}
+	order, fault := batchjob.ReadOrder(r.Body)
+	switch {
+	case fault != nil:
+		return wire.Errorf(wire.KindValidation, "Malformed request body: %s.", fault)
+	case inputs == nil && r.Snapshot.Upstream == nil: // nothing is going to be sent
+		return nil
+	case !glob.CompileList(terms.Input).Match(order.Input):
+		if terms.Hold > 0 {
+			return nil
+		}
+		return wire.Errorf(wire.KindAccessDenied, "%s is not among the places of batch.input, whose records say what"+
+			" budgets have to hold", order.Input)
+	}
+	if p.Price == nil {
+		return wire.Errorf(wire.KindAccessDenied, "model %s has no batch price, so nobody knows what the job can cost",
+			p.Model)
+	}
+	cost, err := ceiling.Of(r.Gone, inputs, recordsOf(r, p, order))
+	switch {
+	case err == nil:
+		*p.job = cost
+	case !ceiling.Unreadable(err) || terms.Hold == 0:
+		return ceiling.Refusal(order.Input, err)
+	}
+	return nil
+}
+
+// recordsOf is what the records of a job are held against.
+func recordsOf(r *Request, p *Plan, order batchjob.Order) *ceiling.Job {
+	terms, t := r.Caller.Tenant.Batch, r.Caller.Tenant
+	j := &ceiling.Job{
+		Order: order, Limits: batchjob.Limits{Bytes: terms.MaxBytes, Records: terms.Records},
+		Dialect: func(input []byte) *wire.Dialect { return r.Snapshot.Router.Dialect(p.Model, input) },
+		Prices:  []*record.Price{p.Price}, Cap: r.outputCap(p.Spec),
+		Allowed: func(input []byte) *wire.Error {
+			s := r.signedBy(p.Upstream)
+			return r.Snapshot.Perimeter.Body(r.Gone, &s, upstreamOf(r, p.Upstream).Region, input)
+		},
+	}
+	if p.Spec != nil {
+		j.Model.Context = p.Spec.Context
+		if p.Spec.Dialect != nil {
+			j.Model.Dialect = p.Spec.Dialect.Name
+		}
+	}
+	if t.Cap != nil {
+		j.Free = cmp.Or(t.Cap.UnknownFamily, r.Snapshot.Config.UnknownFamily) == "allow"
+	}
+	for _, m := range p.Pool.Members {
+		j.Prices = append(j.Prices, at(r, p, m.Upstream).Price)
+	}
+	return j
 }
 
 // responseKey is before the id of a stored response where owners are kept.

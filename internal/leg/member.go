@@ -97,7 +97,7 @@ func accountOf(r role.Role) string {
 func at(r *Request, p *Plan, upstream string) *Plan {
 	q := *p
 	q.Upstream = upstream
-	q.SKU = r.Snapshot.SKU(q.Model, cmp.Or(q.askedTier(), q.Facts.ServiceTier), q.Facts.Latency, upstream)
+	q.SKU = r.Snapshot.SKU(q.Model, cmp.Or(q.askedTier(), pricedTier(r.Target.Op, q.Facts)), q.Facts.Latency, upstream)
 	q.Price = r.Snapshot.Prices.Find(q.SKU, r.Received)
 	return &q
 }

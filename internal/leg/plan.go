@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/batchjob"
+	"github.com/sluice-gateway/sluice/internal/batchjob/ceiling"
 	"github.com/sluice-gateway/sluice/internal/guardrail"
 	"github.com/sluice-gateway/sluice/internal/heap/pool"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -45,6 +46,7 @@ type Plan struct {
 	// generations; body is that body, nil for the caller's.
 	Fitted []string
 	body   []byte
+	job    *ceiling.Cost // of a batch job, nil for none
 	asked
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
@@ -136,10 +138,11 @@ func (p *Plan) make(r *Request) *wire.Error {
 	if err = p.chooseTiers(r); err != nil {
 		return err
 	}
-	if err = p.price(r); err == nil {
-		chooseScopes(p, r)
+	if err = p.price(r); err != nil {
+		return err
 	}
-	return err
+	chooseScopes(p, r)
+	return readJob(r, p)
 }
 
 // pricedTier is which tier's price a leg has before any is tried.
@@ -210,6 +213,9 @@ func (p *Plan) AppendChanges(h wire.Header) wire.Header {
 	}
 	if p.guards != nil {
 		h = append(h, wire.Field{Name: "x-sluice-guardrail", Value: "new_turn"})
+	}
+	if p.job != nil {
+		h = append(h, wire.Field{Name: "x-sluice-batch", Value: p.job.String()})
 	}
 	return h
 }
@@ -455,7 +461,7 @@ func (p *Plan) guarded(r *Request) bool {
 func (p *Plan) worstCase(r *Request, input, output int64) (money.Pico, bool) {
 	switch op := r.Target.Op; {
 	case op == wire.OpCreateBatch:
-		return r.Caller.Tenant.Batch.Hold, p.Price != nil
+		return p.job.Most, p.job.Priced
 	case op.OnAgents():
 		return agentWorst(r, p)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/batchjob"
 	"github.com/sluice-gateway/sluice/internal/capacity"
 	"github.com/sluice-gateway/sluice/internal/engine"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -47,6 +48,8 @@ type Snapshot struct {
 	// Roots are the root tenants whose facts of other gateways matter here, also
 	// those without traffic: the next request of a conversation may come here.
 	Roots []string
+	// Inputs reads what batch jobs are asked. It is nil where no tenant's are read, and like Upstream.
+	Inputs *batchjob.Inputs
 	// Upstream is nil in commands that send nothing. serve sets it before use.
 	Upstream Upstream
 }

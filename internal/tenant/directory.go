@@ -221,7 +221,7 @@ func (b *builder) add(i int) {
 		}
 	}
 	if c.Batch == nil && operations(c.Operations)[wire.OpCreateBatch] {
-		b.fail(i, "operations", "batch needs the section batch: what is held for a job, and its roles")
+		b.fail(i, "operations", "batch needs the section batch: where input is, or what is held for a job, and its roles")
 	}
 	b.checkGlobs(i, "models", c.Models)
 	for j, id := range c.Keys {

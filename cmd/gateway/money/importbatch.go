@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +23,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/perimeter"
 	"github.com/sluice-gateway/sluice/internal/router"
-	"github.com/sluice-gateway/sluice/internal/s3"
 	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
@@ -216,10 +214,7 @@ func (i *importing) find(ctx context.Context, place string) (*batchjob.Found, er
 	if err := calls.Use(outbound.Settings{Proxy: i.cfg.Upstream.Proxy, CAFile: i.cfg.Upstream.CAFile}); err != nil {
 		return nil, err
 	}
-	objects, err := s3.Open(ctx, s3.Options{
-		Region: i.cfg.Upstream.Region, Calls: calls, Now: time.Now,
-		Endpoint: cmp.Or(os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL")),
-	})
+	objects, err := command.OpenS3(ctx, i.cfg, calls)
 	if err != nil {
 		return nil, err
 	}
@@ -385,6 +380,10 @@ func (i *importing) enter(c *audit.Corrections, e *entry, out io.Writer) error {
 	if m.Differs {
 		fmt.Fprintf(out, "  the manifest has %d input and %d output tokens; those of the records count\n",
 			e.job.Manifest.Input, e.job.Manifest.Output)
+	}
+	if counted := e.owner.Records; counted > 0 && e.job.Manifest.Total > counted {
+		fmt.Fprintf(out, "  it had %d records, and %d when budgets held what it could cost: its input was changed\n",
+			e.job.Manifest.Total, counted)
 	}
 	if sum.Unpriced > 0 {
 		fmt.Fprintf(out, "  %d records have no batch price: `gateway prices rerate` enters it once a price book has one\n",

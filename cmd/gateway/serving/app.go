@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/history"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/succession"
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/internal/batchjob"
 	"github.com/sluice-gateway/sluice/internal/cascade/memory"
 	"github.com/sluice-gateway/sluice/internal/dialect"
 	"github.com/sluice-gateway/sluice/internal/failover"
@@ -53,7 +55,8 @@ type app struct {
 	telemetry *telemetry.Telemetry
 	snapshots snapshot.Store // from which everybody takes what a reload changes
 	upstreams *upstreams
-	calls     outbound.Shared // how webhooks and traces leave
+	inputs    *batchjob.Inputs // of batch jobs; nil: no tenant's are read
+	calls     outbound.Shared  // how webhooks and traces leave
 	memory    *memory.Store
 	accounts  *accounts
 	keys      *keys.Book
@@ -153,9 +156,20 @@ func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
 		return err
 	}
 	s.Upstream = engine
+	if a.inputs == nil && slices.ContainsFunc(s.Config.Tenants, readsInput) {
+		objects, err := command.OpenS3(ctx, s.Config, &a.calls)
+		if err != nil {
+			return fmt.Errorf("tenants.batch.input: %w", err)
+		}
+		a.inputs = batchjob.NewInputs(objects)
+	}
+	s.Inputs = a.inputs
 	s.Tenants.Obey(a.keys)
 	return a.calls.Use(outboundSettings(s.Config))
 }
+
+// readsInput reports whether the input of a tenant's batch jobs is read.
+func readsInput(t config.Tenant) bool { return t.Batch != nil && len(t.Batch.Input) > 0 }
 
 // newMemory is the memory of cascades. A shared ledger carries it to other
 // gateways; a random name distinguishes this process from all others, so that what it

@@ -67,6 +67,20 @@ func (j *Jobs) read() error {
 func (j *Jobs) Own(_ context.Context, invocationARN, tenant string, keep time.Duration) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return j.own(invocationARN, tenant, keep)
+}
+
+// OwnFirst is Own where nobody has the job yet, and returns who has it then.
+func (j *Jobs) OwnFirst(_ context.Context, invocationARN, tenant string, keep time.Duration) (string, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if one := j.owners[invocationARN]; one != nil && one.Until.After(j.now()) {
+		return one.Tenant, nil
+	}
+	return tenant, j.own(invocationARN, tenant, keep)
+}
+
+func (j *Jobs) own(invocationARN, tenant string, keep time.Duration) error {
 	one := &job{invocationARN, tenant, j.now().Add(keep).UTC()}
 	if err := addLine(j.file, one); err != nil {
 		return err

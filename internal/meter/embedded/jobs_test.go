@@ -47,6 +47,14 @@ func TestJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(open(), "arn:3", "other")
+	for _, one := range []struct{ arn, tenant, first string }{
+		{"arn:3", "acme", "other"}, {"arn:4", "acme", "acme"}, {"arn:4", "other", "acme"},
+	} {
+		if first, err := again.OwnFirst(ctx, one.arn, one.tenant, time.Hour); first != one.first || err != nil {
+			t.Errorf("%+v: %q %v", one, first, err)
+		}
+	}
+	want(open(), "arn:4", "acme")
 }
 
 // TestJobsEnd: what is past its time is nobody's, in the process that wrote it and in the next one, and leaves the

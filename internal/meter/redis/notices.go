@@ -122,6 +122,24 @@ func (j *Jobs) Own(ctx context.Context, invocationARN, tenant string, keep time.
 	return c.Set(ctx, jobKey(invocationARN), tenant, keep).Err()
 }
 
+// OwnFirst is Own where nobody has the job yet, and returns who has it then.
+func (j *Jobs) OwnFirst(ctx context.Context, invocationARN, tenant string, keep time.Duration) (string, error) {
+	c, err := j.server.connected(ctx)
+	if err != nil {
+		return "", err
+	}
+	for {
+		made, err := c.SetNX(ctx, jobKey(invocationARN), tenant, keep).Result()
+		if made || err != nil {
+			return tenant, err
+		}
+		first, err := j.Owner(ctx, invocationARN)
+		if first != "" || err != nil {
+			return first, err
+		}
+	}
+}
+
 // Owner returns the tenant that started the job, "" when none did.
 func (j *Jobs) Owner(ctx context.Context, invocationARN string) (string, error) {
 	c, err := j.server.connected(ctx)
