@@ -42,6 +42,9 @@ func (p *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"jobArn":%q}`, batchARN(fmt.Sprintf("%c1b2c3d4e5f6", 'a'+rune(at%26))))
 	case strings.HasSuffix(r.URL.Path, "/stop"):
 		io.WriteString(w, `{}`)
+	case strings.Contains(r.URL.Path, batchJobs[1]):
+		fmt.Fprintf(w, `{"jobArn":%q,"status":"Completed","outputDataConfig":{"s3OutputDataConfig":{"s3Uri":`+
+			`"s3://acme/out/"}}}`, batchARN(batchJobs[1]))
 	default:
 		io.WriteString(w, `{"status":"InProgress"}`)
 	}
@@ -83,7 +86,9 @@ func testBatchJobs(t *testing.T, ledger string) {
 	store := s3test.Serve(t, map[string]string{
 		"acme/in/few.jsonl": fmt.Sprintf(record+record, 1, 2), "acme/in/twice.jsonl": fmt.Sprintf(record+record, 1, 1),
 		"acme/in/many.jsonl": strings.Repeat(strings.Replace(record, `"recordId":"%d",`, "", 1), 100),
-		"acme/in/none.jsonl": "",
+		"acme/in/none.jsonl": "", "acme/out/" + batchJobs[1] + "/few.jsonl.out": fmt.Sprintf(batchRecord+batchRecord, 1, 2),
+		"acme/out/" + batchJobs[1] + "/manifest.json.out": `{"totalRecordCount":2,"processedRecordCount":2,` +
+			`"successRecordCount":2,"errorRecordCount":0}`,
 		"acme/in/text.jsonl": "hello", "acme/in/above.jsonl": strings.Replace(fmt.Sprintf(record, 1), "10000", "20000", 1),
 	})
 	gw := harness.Start(t, harness.Config{Env: []string{
@@ -143,6 +148,7 @@ tenants:
 		post(200, batchARN(fmt.Sprintf("%c1b2c3d4e5f6", 'a'+rune(job))), counted, body)
 	}
 	reading(400, "is used up", "few.jsonl")
+	settled(t, gw, counted, store.URL)
 
 	job := "/model-invocation-job/" + url.PathEscape(batchARN(batchJobs[0]))
 	ask := func(status int, key harness.Key, method, target string) {
@@ -195,4 +201,32 @@ tenants:
 		a := gw.Post(t, mine.BearerCredential, "/model-invocation-job", createBatch(nova, batchRole, in))
 		return a.Status == 200, string(a.Body)
 	})
+}
+
+// settled asks for the second job, which has ended, until it is settled: once, whoever asks again and imports it.
+func settled(t *testing.T, gw *harness.Gateway, key harness.Key, store string) {
+	t.Helper()
+	target := "/model-invocation-job/" + url.PathEscape(batchARN(batchJobs[1]))
+	books := func() string {
+		return harness.Run(t, 0, nil, "report", "--config", gw.ConfigFile(), "--by", "tier", "--tenant", "counted",
+			"--format", "csv")
+	}
+	harness.Eventually(t, time.Minute, func() (bool, string) {
+		if a := gw.Do(t, key.BearerCredential, "GET", target, ""); a.Status != 200 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		out := harness.Run(t, 0, nil, "resolve", "--config", gw.ConfigFile())
+		return strings.Count(out, "counted") == 1, out // the third job is held
+	})
+	before := books()
+	wantText(t, before, ",0.00112,", ",0.03292,")
+	out, _ := harness.RunProgram(t, harness.Binary(t), 0, []string{
+		"AWS_ENDPOINT_URL_S3=" + store, "AWS_ACCESS_KEY_ID=" + s3test.KeyID, "AWS_SECRET_ACCESS_KEY=" + s3test.Secret,
+	}, "import", "batch", "--config", gw.ConfigFile(), "--job", batchARN(batchJobs[1]), "s3://acme/out/"+batchJobs[1])
+	wantText(t, out, "was imported before; nothing added")
+	gw.Do(t, key.BearerCredential, "GET", target, "")
+	if after := books(); after != before {
+		t.Errorf("counted again: %s\n%s", before, after)
+	}
+	wantText(t, harness.Run(t, 0, nil, "verify", "--config", gw.ConfigFile()), "\n0 differences")
 }

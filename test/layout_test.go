@@ -27,6 +27,7 @@ var layers = map[string]int{
 	"cmd/gateway/serving/tour":       95,
 	"cmd/gateway/command":            94,
 	"cmd/gateway/serving/localca":    94,
+	"cmd/gateway/serving/batches":    95, // batch jobs that have ended
 	"cmd/gateway/serving/history":    95, // what is kept of single requests
 	"internal/server":                90,
 	"internal/dashboard":             90,
@@ -70,6 +71,7 @@ var layers = map[string]int{
 	"internal/statement":             43, // months that are closed
 	"internal/batchjob":              36, // what batch jobs left in S3
 	"internal/batchjob/ceiling":      37, // what they can cost
+	"internal/batchjob/settle":       51, // enters them in the books
 	"internal/reconcile":             49, // what AWS bills, against what was metered
 	"internal/meter/redis":           42,
 	"internal/meter/redis/refusal":   41, // what a server says, in the user's terms

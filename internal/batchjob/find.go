@@ -147,7 +147,7 @@ func (w *walk) found() (*Found, error) {
 		}
 	}
 	if len(f.Jobs)+len(f.Open) == 0 {
-		return nil, wrong(w.root, "there is no %s in it or below it", manifestName)
+		return nil, wrong(w.root, "%w", ErrNoJob)
 	}
 	return f, nil
 }

@@ -48,6 +48,14 @@ func NewInputs(of Objects) *Inputs {
 	return &Inputs{of, make(chan struct{}, atOnce), maphash.MakeSeed()}
 }
 
+// Objects is where they are read, nil for nowhere.
+func (in *Inputs) Objects() Objects {
+	if in == nil {
+		return nil
+	}
+	return in.of
+}
+
 // Read yields the records of a job, of the file at a place or of the files below it, and returns how many there are. It
 // ends with the first error: with ErrInput for what Bedrock would refuse, ErrBounds for too much, or as the objects do.
 func (in *Inputs) Read(ctx context.Context, place string, l Limits, yield func(*Asked) error) (int64, error) {

@@ -81,6 +81,8 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 		return k.ownJob(ctx, r, a)
 	case op == wire.OpCreateBatch:
 		return ownBatch(ctx, k.Jobs, a)
+	case op == wire.OpGetBatch && k.Batches != nil:
+		k.Batches.Seen(a.Response.Body)
 	case (op == wire.OpResponse || op == wire.OpResponseStream) && r.Caller.Tenant.Stores:
 		id := storedIn(op, a)
 		if id == "" {

@@ -52,11 +52,18 @@ type Limiter interface {
 	Rates(p *budget.Policy) [2]budget.Rate
 }
 
+// Batches settles batch jobs. *batches.Settler is the real one.
+type Batches interface {
+	// Seen takes in what Bedrock says of a job. It does not wait, and keeps nothing of it.
+	Seen(answer []byte)
+}
+
 // Options are what legs are asked with.
 type Options struct {
 	Meter     Recorder
 	Limiter   Limiter            // nil: nothing is reserved
 	Jobs      Jobs               // asynchronous ones
+	Batches   Batches            // settles jobs whose end a caller has seen; nil: nobody
 	Estimates *estimate.Table    // nil: a new one
 	Prompts   *promptcache.Store // what models have in their caches; nil: a new one
 	Members   *failover.Store    // which members of pools are out; nil: a new one

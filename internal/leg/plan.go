@@ -46,7 +46,6 @@ type Plan struct {
 	// generations; body is that body, nil for the caller's.
 	Fitted []string
 	body   []byte
-	job    *ceiling.Cost // of a batch job, nil for none
 	asked
 	// Payer is who is charged for it, nil for the caller. What others pay for is
 	// not repeated.
@@ -57,7 +56,7 @@ type Plan struct {
 	Cost  budget.Amounts
 }
 
-// asked is where a plan is asked in turn. The zero value is once, as the request asks for it.
+// asked is where a plan is asked in turn, and for what job. The zero value is once, as the request asks for it.
 type asked struct {
 	tiers  config.Tier // service tiers to try
 	try    try
@@ -66,6 +65,7 @@ type asked struct {
 	// Pool is where the calls may go, with the members that may take them; zero for Upstream alone.
 	Pool router.Route
 	turn member
+	job  *ceiling.Cost // of a batch job, nil for none
 }
 
 // NewPlan finds out where a leg goes, how its output is capped and what it is

@@ -1,7 +1,6 @@
 package money
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/batchjob"
+	"github.com/sluice-gateway/sluice/internal/batchjob/settle"
 	"github.com/sluice-gateway/sluice/internal/glob"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
@@ -86,12 +86,7 @@ type importing struct {
 	summaries []batchjob.Summary
 	one       bool // they are that of --job
 	payers    []payer
-	policies  *budget.Policies
-	perimeter *perimeter.Perimeter
-	owners    owners
-	routes    *router.Router
-	prices    *record.PriceBook
-	by        audit.Signature
+	books     settle.Books
 }
 
 // payer is whose the jobs are that a pattern names.
@@ -102,7 +97,8 @@ type payer struct {
 
 // importing reads the flags, and what the configuration says of them.
 func (f *batchFlags) importing(cfg *config.Config) (i *importing, err error) {
-	i = &importing{cfg: cfg, key: f.key, one: f.job != "", perimeter: perimeter.Compile(cfg), by: signature()}
+	i = &importing{cfg: cfg, key: f.key, one: f.job != ""}
+	i.books = settle.Books{Config: cfg, Perimeter: perimeter.Compile(cfg), By: signature()}
 	for _, text := range f.tenants {
 		pattern, tenant, named := strings.Cut(text, "=")
 		if !named {
@@ -125,11 +121,11 @@ func (f *batchFlags) importing(cfg *config.Config) (i *importing, err error) {
 	if err := cfg.Report(problems); err != nil {
 		return nil, err
 	}
-	i.routes = routes
-	if i.prices, err = command.Prices(cfg); err != nil {
+	i.books.Routes = routes
+	if i.books.Prices, err = command.Prices(cfg); err != nil {
 		return nil, err
 	}
-	i.policies, err = budget.Compile(cfg.Tenants)
+	i.books.Policies, err = budget.Compile(cfg.Tenants)
 	return i, err
 }
 
@@ -150,25 +146,16 @@ func (f *batchFlags) summaries() ([]batchjob.Summary, error) {
 	return []batchjob.Summary{{ARN: arn, Model: f.model}}, nil
 }
 
-// entry is a job that was read and is to be entered.
-type entry struct {
-	job     *batchjob.Job
-	summary *batchjob.Summary
-	owner   batchjob.Owner // zero where no gateway started it
-	metered *batchjob.Metered
-	orders  []audit.Order
-}
-
 // run reads all jobs, and only then writes.
 func (i *importing) run(cmd *cobra.Command, paths []string) error {
-	var all []entry
+	var all []settle.Entry
 	out := cmd.OutOrStdout()
 	owners, done, err := openOwners(i.cfg)
 	if err != nil {
 		return err
 	}
 	defer done()
-	i.owners = owners
+	i.books.Owners = owners
 	for _, path := range paths {
 		found, err := i.find(cmd.Context(), path)
 		if err != nil {
@@ -194,10 +181,7 @@ func (i *importing) run(cmd *cobra.Command, paths []string) error {
 	}
 	return correct(cmd, i.cfg, func(c *audit.Corrections) error {
 		for n := range all {
-			if err := i.enter(c, &all[n], out); err != nil {
-				return err
-			}
-			if err := i.release(c, &all[n], held, out); err != nil {
+			if err := i.enter(c, &all[n], held, out); err != nil {
 				return err
 			}
 		}
@@ -222,37 +206,12 @@ func (i *importing) find(ctx context.Context, place string) (*batchjob.Found, er
 }
 
 // read meters a job, and orders what enters it.
-func (i *importing) read(ctx context.Context, j *batchjob.Job) (e entry, err error) {
-	e.job = j
-	if e.summary, err = i.of(j); err != nil {
-		return e, err
-	}
-	text, err := i.owners.Owner(ctx, batchjob.OwnerKey+e.summary.ARN.Text)
+func (i *importing) read(ctx context.Context, j *batchjob.Job) (settle.Entry, error) {
+	s, err := i.of(j)
 	if err != nil {
-		return e, err
+		return settle.Entry{}, err
 	}
-	e.owner, _ = batchjob.ParseOwner(text)
-	terms, err := i.terms(&e)
-	if err != nil {
-		return e, fmt.Errorf("%s: %w: %w", j.Dir, batchjob.ErrInput, err)
-	}
-	if e.metered, err = j.Meter(terms); err != nil {
-		return e, err
-	}
-	for _, row := range e.metered.Rows {
-		o := audit.Order{
-			ID: e.summary.ARN.Text, RefersTo: e.summary.ARN.Text, Reason: "batch job", Row: row.Key, Add: row.Add,
-			Of: terms.At, By: i.by,
-		}
-		if row.Key.Context != "" {
-			o.ID += "/" + row.Key.Context
-		}
-		if err := o.Check(); err != nil {
-			return e, fmt.Errorf("%s: %w: %w", j.Dir, batchjob.ErrInput, err)
-		}
-		e.orders = append(e.orders, o)
-	}
-	return e, nil
+	return i.books.Read(ctx, j, s, i.at, func() (settle.Payer, error) { return i.payer(s) })
 }
 
 // of is what is known of a job.
@@ -268,69 +227,22 @@ func (i *importing) of(j *batchjob.Job) (*batchjob.Summary, error) {
 	return nil, fmt.Errorf("%s: %w: --jobs has no job %s that has ended", j.Dir, batchjob.ErrInput, j.ID)
 }
 
-// terms are who pays for a job, and by which price.
-func (i *importing) terms(e *entry) (*batchjob.Terms, error) {
-	arn := &e.summary.ARN
-	if stranger := i.perimeter.Stranger(arn.Text); i.cfg.AllowedAccounts != nil && stranger != "" {
-		return nil, fmt.Errorf("the job is of account %s, which allowed_accounts does not have", stranger)
-	}
-	tenant, key, model, err := i.payer(e)
-	if err != nil {
-		return nil, err
-	}
-	priced := i.routes.Priced(model)
-	if priced.Foundation == "" {
-		return nil, fmt.Errorf("nobody knows the model of %s: a line in model_map helps", model)
-	}
-	at := cmp.Or(i.at, e.summary.Ended, e.job.Written).UTC()
-	if now := i.by.At; at.After(now.Add(5*time.Minute)) || at.Before(now.Add(-record.KeepDays)) {
-		return nil, fmt.Errorf("it ended at %s, which is yet to come, or longer ago than ledgers keep; --at says when",
-			at.Format(time.RFC3339))
-	}
-	sku := record.SKUOf(priced.Foundation, priced.Scope, batchjob.Tier, "")
-	sku.Region = arn.Region
-	return &batchjob.Terms{
-		Tenant: tenant, Key: key, Model: model, SKU: sku, At: at, Prices: i.prices,
-	}, nil
-}
-
-// payer is who pays for a job, and for which model: as the gateway that started it knows, else as the flags say.
-func (i *importing) payer(e *entry) (tenant, key, model string, err error) {
-	if o := &e.owner; o.Tenant != "" {
-		return o.Tenant, o.Key, o.Model, nil
-	}
-	switch of := slices.IndexFunc(i.payers, func(p payer) bool { return p.of.Match(e.summary.Name) }); {
+// payer is who pays for a job, and for which model, as the flags say.
+func (i *importing) payer(s *batchjob.Summary) (settle.Payer, error) {
+	switch of := slices.IndexFunc(i.payers, func(p payer) bool { return p.of.Match(s.Name) }); {
 	case len(i.payers) == 0:
-		return "", "", "", errors.New("no gateway started it: --tenant is needed")
+		return settle.Payer{}, errors.New("no gateway started it: --tenant is needed")
 	case of < 0:
-		return "", "", "", fmt.Errorf("no --tenant has a pattern for the job's name, %q", e.summary.Name)
-	case e.summary.Model == "":
-		return "", "", "", errors.New("no gateway started it: --model is needed")
+		return settle.Payer{}, fmt.Errorf("no --tenant has a pattern for the job's name, %q", s.Name)
+	case s.Model == "":
+		return settle.Payer{}, errors.New("no gateway started it: --model is needed")
 	default:
-		return i.payers[of].tenant, i.key, wire.PlainID(e.summary.Model), nil
+		return settle.Payer{Tenant: i.payers[of].tenant, Key: i.key, Model: wire.PlainID(s.Model)}, nil
 	}
-}
-
-// release gives back what budgets hold for a job, once the job is entered.
-func (i *importing) release(c *audit.Corrections, e *entry, held []record.Suspended, out io.Writer) error {
-	id := e.owner.Record
-	if id == "" {
-		return nil
-	}
-	found, err := c.Release(held, id, e.summary.ARN.Text, i.by)
-	if err == nil && !found {
-		fmt.Fprintf(out, "  what budgets hold for it is record %s of another data_dir: run this there too\n", id)
-	}
-	return err
-}
-
-// owners is where the ledger keeps who started what.
-type owners interface {
-	Owner(ctx context.Context, id string) (owner string, err error)
 }
 
 // openOwners opens them for reading; the caller calls done.
-func openOwners(cfg *config.Config) (all owners, done func(), err error) {
+func openOwners(cfg *config.Config) (all settle.Owners, done func(), err error) {
 	if cfg.Ledger.Redis != "" {
 		shared, err := command.OpenRedis(cfg)
 		if err != nil {
@@ -346,48 +258,54 @@ func openOwners(cfg *config.Config) (all owners, done func(), err error) {
 }
 
 // suspendedIn are the attempts of unknown outcome that a data directory has, where any of the jobs is one.
-func suspendedIn(cfg *config.Config, jobs []entry) (all []record.Suspended, err error) {
-	if !slices.ContainsFunc(jobs, func(e entry) bool { return e.owner.Record != "" }) {
+func suspendedIn(cfg *config.Config, jobs []settle.Entry) (all []record.Suspended, err error) {
+	if !slices.ContainsFunc(jobs, func(e settle.Entry) bool { return e.Owner.Record != "" }) {
 		return nil, nil
 	}
-	return suspended(cfg)
+	return settle.Held(cfg.DataDir)
 }
 
-// enter makes the orders of a job that were not made before.
-func (i *importing) enter(c *audit.Corrections, e *entry, out io.Writer) error {
-	name, added := e.summary.ARN.Text, false
-	for n := range e.orders {
-		made, err := c.EnterOnce(&e.orders[n], i.policies.Budgets)
-		if err != nil {
-			return command.InvalidIf(err, audit.ErrOtherContents)
-		}
-		added = added || made
-	}
+// enter enters a job, unless it was entered before, and releases its hold.
+func (i *importing) enter(c *audit.Corrections, e *settle.Entry, held []record.Suspended, out io.Writer) error {
+	name := e.Summary.ARN.Text
+	added, err := i.books.Enter(c, e, held)
 	switch {
-	case len(e.orders) == 0:
+	case errors.Is(err, settle.ErrElsewhere):
+		fmt.Fprintf(out, "%s is settled where its gateway keeps its records: what budgets hold for it is record %s of "+
+			"another data_dir; run this there. Nothing added\n", name, e.Owner.Record)
+		return nil
+	case err != nil:
+		return command.InvalidIf(err, audit.ErrOtherContents)
+	case len(e.Orders) == 0:
 		fmt.Fprintf(out, "%s has no records; nothing added\n", name)
 		return nil
 	case !added:
 		fmt.Fprintf(out, "%s was imported before; nothing added\n", name)
 		return nil
 	}
-	sum, m := e.metered.Sum(), e.metered
+	tell(e, out)
+	return nil
+}
+
+// tell says what was entered.
+func tell(e *settle.Entry, out io.Writer) {
+	name := e.Summary.ARN.Text
+	sum, m := e.Metered.Sum(), e.Metered
 	fmt.Fprintf(out, "%s imported for %s: %s, %d records, %d of them failed, %d input and %d output tokens, $%s\n", name,
-		e.orders[0].Row.Tenant, e.orders[0].Row.Model, m.Records, m.Failed, sum.Input, sum.Output, sum.Cost())
+		e.Orders[0].Row.Tenant, e.Orders[0].Row.Model, m.Records, m.Failed, sum.Input, sum.Output, sum.Cost())
 	if m.Shared > 0 {
 		fmt.Fprintf(out, "  %d records report no tokens; the rest of the manifest's was shared out among them\n", m.Shared)
 	}
 	if m.Differs {
 		fmt.Fprintf(out, "  the manifest has %d input and %d output tokens; those of the records count\n",
-			e.job.Manifest.Input, e.job.Manifest.Output)
+			e.Job.Manifest.Input, e.Job.Manifest.Output)
 	}
-	if counted := e.owner.Records; counted > 0 && e.job.Manifest.Total > counted {
+	if counted := e.Owner.Records; counted > 0 && e.Job.Manifest.Total > counted {
 		fmt.Fprintf(out, "  it had %d records, and %d when budgets held what it could cost: its input was changed\n",
-			e.job.Manifest.Total, counted)
+			e.Job.Manifest.Total, counted)
 	}
 	if sum.Unpriced > 0 {
 		fmt.Fprintf(out, "  %d records have no batch price: `gateway prices rerate` enters it once a price book has one\n",
 			sum.Unpriced)
 	}
-	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/config/userfile"
-	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/batchjob/settle"
 	"github.com/sluice-gateway/sluice/internal/meter/audit"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
 	"github.com/sluice-gateway/sluice/internal/router"
@@ -74,7 +74,7 @@ func (f *truthFlags) check() error {
 }
 
 func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
-	all, err := suspended(cfg)
+	all, err := settle.Held(cfg.DataDir)
 	if err != nil {
 		return err
 	}
@@ -93,25 +93,6 @@ func (f *truthFlags) run(cmd *cobra.Command, cfg *config.Config) error {
 		}
 		return f.fromLogs(cfg, c, audit.LogReading{Suspended: all, Files: logs, All: f.all, By: signature()}, out)
 	})
-}
-
-// suspended are the attempts of unknown outcome that a data directory has.
-func suspended(cfg *config.Config) (all []record.Suspended, err error) {
-	sources, err := audit.SourcesIn(cfg.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range sources {
-		if s.Corrections {
-			continue
-		}
-		found, err := meter.ReadSuspended(s.Disk)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
 }
 
 // openLogs opens files of an invocation log; the caller calls done.

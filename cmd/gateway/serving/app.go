@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sluice-gateway/sluice/cmd/gateway/command"
+	"github.com/sluice-gateway/sluice/cmd/gateway/serving/batches"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/history"
 	"github.com/sluice-gateway/sluice/cmd/gateway/serving/succession"
 	"github.com/sluice-gateway/sluice/config"
@@ -31,6 +32,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/keys"
 	"github.com/sluice-gateway/sluice/internal/leg"
 	"github.com/sluice-gateway/sluice/internal/meter"
+	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/journal"
 	"github.com/sluice-gateway/sluice/internal/meter/prices"
 	"github.com/sluice-gateway/sluice/internal/outbound"
@@ -156,7 +158,7 @@ func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
 		return err
 	}
 	s.Upstream = engine
-	if a.inputs == nil && slices.ContainsFunc(s.Config.Tenants, readsInput) {
+	if a.inputs == nil && slices.ContainsFunc(s.Config.Tenants, batches.Reads) {
 		objects, err := command.OpenS3(ctx, s.Config, &a.calls)
 		if err != nil {
 			return fmt.Errorf("tenants.batch.input: %w", err)
@@ -167,9 +169,6 @@ func (a *app) connect(ctx context.Context, s *snapshot.Snapshot) error {
 	s.Tenants.Obey(a.keys)
 	return a.calls.Use(outboundSettings(s.Config))
 }
-
-// readsInput reports whether the input of a tenant's batch jobs is read.
-func readsInput(t config.Tenant) bool { return t.Batch != nil && len(t.Batch.Input) > 0 }
 
 // newMemory is the memory of cascades. A shared ledger carries it to other
 // gateways; a random name distinguishes this process from all others, so that what it
@@ -188,7 +187,7 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 		Options: leg.Options{
 			Meter: a.accounts.meter, Limiter: a.accounts.limiter, Telemetry: a.telemetry, Log: a.log, Now: now, Crash: crash,
 			NewID: func() string { return ids.Next(time.Now()) }, Jobs: a.accounts.jobs,
-			Prompts: a.prompts, Members: &a.members, Quotas: &a.quotas,
+			Prompts: a.prompts, Batches: settlerOf(a, now, crash, closing), Members: &a.members, Quotas: &a.quotas,
 		},
 		Observer: a.requests, Decisions: a.history.Decisions(),
 		Snapshots: &a.snapshots, Memory: a.memory,
@@ -197,6 +196,19 @@ func (a *app) startLine(cfg *config.Config, now func() time.Time, crash meter.Cr
 	})
 	closing.add(a.line.Close)
 	return a.line.Restore()
+}
+
+// settlerOf settles batch jobs. An embedded ledger reads corrections from their journal: an empty one takes its place.
+func settlerOf(a *app, now func() time.Time, crash meter.Crash, closing *closers) leg.Batches {
+	o := batches.Options{
+		Snapshots: &a.snapshots, Owners: a.accounts.jobs, Ledger: &embedded.State{}, Crash: crash, Log: a.log, Now: now,
+	}
+	if a.accounts.shared != nil {
+		o.Ledger = a.accounts.shared
+	}
+	s := batches.Start(context.Background(), o)
+	closing.add(s.Close)
+	return s
 }
 
 // startHistory opens what is kept of single requests, and begins its export.

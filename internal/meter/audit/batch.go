@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluice-gateway/sluice/internal/meter/record"
@@ -32,6 +33,11 @@ func counts(c *record.Counters) [10]int64 {
 		c.Requests, c.Legs, c.Input, c.Output, c.CacheRead, c.CacheWrite5m, c.CacheWrite1h, c.Queries, c.Images,
 		c.Milliseconds,
 	}
+}
+
+// Knows reports whether an attempt is one of all, or was resolved here.
+func (c *Corrections) Knows(all []record.Suspended, id string) bool {
+	return c.made.Resolved[id] != nil || slices.ContainsFunc(all, func(s record.Suspended) bool { return s.End.ID == id })
 }
 
 // Release resolves a suspended attempt as one that was billed nothing by itself: what it stood for is entered under
