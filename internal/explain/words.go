@@ -48,7 +48,7 @@ func inQuotas(all []quota.Place) string {
 		p := &all[i]
 		limits := fmt.Sprintf("of %d tokens", p.Limits.Tokens)
 		if p.Limits.Tokens == 0 {
-			limits = fmt.Sprintf("tokens of %d requests", p.Limits.Requests)
+			limits = fmt.Sprintf("tokens of %d requests", p.Requests)
 		}
 		texts[i] = fmt.Sprintf("up to %d %s a minute at %s, in line for up to %s", p.Ask.Tokens(), limits,
 			orDefault(p.Upstream), p.Wait)

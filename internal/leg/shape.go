@@ -3,6 +3,7 @@ package leg
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -304,6 +305,38 @@ func (k *Asker) landed(a *Attempt) {
 	if use := a.placed.Use(); use != "" {
 		k.Telemetry.Metrics().PromptCache(a.request.Caller.Tenant.Root, use, e.Paid, e.Saved, e.Wasted)
 	}
+}
+
+// AppendChanges adds the fields that tell what of the request was changed for the model.
+func (p *Plan) AppendChanges(h wire.Header) wire.Header {
+	if p.Limit.Changed {
+		h = append(h, wire.Field{Name: "x-sluice-capped", Value: p.Limit.Header()})
+	}
+	if p.Limit.CutAt > 0 {
+		h = append(h, wire.Field{Name: "x-sluice-cut-at", Value: strconv.FormatInt(p.Limit.CutAt, 10)})
+	}
+	if len(p.Fitted) > 0 {
+		h = append(h, wire.Field{Name: "x-sluice-fitted", Value: strings.Join(p.Fitted, ",")})
+	}
+	if p.try.tier != "" {
+		h = append(h, wire.Field{Name: "x-sluice-tier", Value: p.try.header()})
+	}
+	if p.scopes.before != "" {
+		h = append(h, wire.Field{Name: "x-sluice-scope", Value: p.scopes.before + scopeOf(p.Model)})
+	}
+	if p.turn.why != "" {
+		h = append(h, wire.Field{Name: "x-sluice-region", Value: p.turn.header(p.SKU.Region)})
+	}
+	if p.place.name != "" {
+		h = append(h, wire.Field{Name: "x-sluice-capacity", Value: p.place.header()})
+	}
+	if p.guards != nil {
+		h = append(h, wire.Field{Name: "x-sluice-guardrail", Value: "new_turn"})
+	}
+	if p.job != nil {
+		h = append(h, wire.Field{Name: "x-sluice-batch", Value: p.job.String()})
+	}
+	return h
 }
 
 // AppendChanges adds the fields that tell what of the request was changed for an attempt.
